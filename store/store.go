@@ -1,0 +1,332 @@
+// Package store keeps what the server must not forget: pushed requests, sign-ins, grants, codes, tokens,
+// clients, users, and the states of the signing keys.
+//
+// Its interfaces are verbs, not tables. Each verb is one transaction, and each one-time thing is consumed by
+// exactly one of them, so that a caller never has to read, decide and write in separate steps. Callers follow
+// one rule: validate, sign, claim, release. What is to be released is chosen before the claim (token
+// identifiers, digests), the claim records it, and nothing is released whose claim lost.
+//
+// Secrets never enter: codes, refresh tokens, request URIs and cookies arrive as their SHA-256 [Digest].
+// Time is the opener's clock; no statement asks the database what time it is. All times are stored in UTC
+// with microsecond precision.
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Errors that verbs return, to be matched with errors.Is. Any other error means that the outcome is unknown or
+// that the database could not be reached.
+var (
+	// ErrNotFound: there is no such record, or it is not the caller's to see.
+	ErrNotFound = errors.New("store: not found")
+	// ErrExpired: the record exists and its time is over.
+	ErrExpired = errors.New("store: expired")
+	// ErrSpent: the one-time thing has been used before.
+	ErrSpent = errors.New("store: already used")
+	// ErrReplayed: one of the [Use] values has been seen before. Nothing was changed.
+	ErrReplayed = errors.New("store: replayed")
+	// ErrRevoked: the grant behind the record has been revoked.
+	ErrRevoked = errors.New("store: revoked")
+	// ErrConflict: the record changed since it was read, or exists already.
+	ErrConflict = errors.New("store: conflict")
+)
+
+// Digest is the SHA-256 of a secret: the only form in which a secret is stored.
+type Digest [sha256.Size]byte
+
+// DigestOf hashes a secret of at least 128 bits of entropy. It is not for passwords.
+func DigestOf(secret string) Digest { return sha256.Sum256([]byte(secret)) }
+
+// Zero tells whether d is unset.
+func (d Digest) Zero() bool { return d == Digest{} }
+
+// Use is a value that may be used once: the jti of a client assertion or of a DPoP proof.
+type Use struct {
+	// Kind separates name spaces: "client_assertion", "dpop".
+	Kind string
+	// Key is the digest of everything that makes the value unique, such as issuer and jti.
+	Key Digest
+	// Until is when the artefact that carries the value can no longer be accepted by any node, the greatest
+	// clock difference included. The record is kept at least that long.
+	Until time.Time
+}
+
+// Request is a pushed authorization request (RFC 9126).
+type Request struct {
+	// ID is the digest of the request_uri.
+	ID       Digest
+	ClientID string
+	// Parameters is the validated request as its owner encodes it; the store does not look inside.
+	Parameters json.RawMessage
+	CreatedAt  time.Time
+	// ExpiresAt ends the time in which the request_uri can be opened. Opening never lengthens it.
+	ExpiresAt time.Time
+	// FinishedAt is zero until the request was answered.
+	FinishedAt time.Time
+}
+
+// Session is a signed-in browser.
+type Session struct {
+	// ID is the digest of the session cookie.
+	ID       Digest
+	Subject  string
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+	// ExpiresAt ends the session.
+	ExpiresAt time.Time
+}
+
+// Interaction is one browser working on one request, from the authorization endpoint to the decision.
+type Interaction struct {
+	// ID is the digest of the handle in the page's address.
+	ID Digest
+	// RequestID names the request that is worked on.
+	RequestID Digest
+	// Browser is the digest of the cookie of the browser that began.
+	Browser Digest
+	// Session is the sign-in that the decision will be made under, or zero.
+	Session Digest
+	// SignInFailures counts wrong passwords.
+	SignInFailures int
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+}
+
+// Pending is an interaction with what it refers to.
+type Pending struct {
+	Interaction Interaction
+	Request     Request
+	// Session is nil until the interaction is bound to a sign-in that is still alive.
+	Session *Session
+}
+
+// Grant is what a user (or, without a Subject, nobody but the client itself) allowed a client.
+type Grant struct {
+	ID       string
+	ClientID string
+	Subject  string
+	Scopes   []string
+	// Detail is the rest of what was granted, encoded by its owner: claims, nonce, resources.
+	Detail   json.RawMessage
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+	// CreatedAt is the moment of the decision.
+	CreatedAt time.Time
+	// ExpiresAt ends the grant and every refresh token of it.
+	ExpiresAt time.Time
+	// RevokedAt is zero while the grant stands.
+	RevokedAt time.Time
+}
+
+// Code is an authorization code (RFC 6749 §4.1.2).
+type Code struct {
+	ID          Digest
+	GrantID     string
+	ClientID    string
+	RedirectURI string
+	// Challenge is the S256 code_challenge (RFC 7636 §4.3).
+	Challenge string
+	// JKT is the thumbprint of the DPoP key that the code is bound to, or empty (RFC 9449 §10).
+	JKT       string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// SpentAt is zero until the code was redeemed.
+	SpentAt time.Time
+	// Failures counts refused redemptions by the right client.
+	Failures int
+}
+
+// AccessToken is the record of an issued access token; the token itself is never stored.
+type AccessToken struct {
+	// ID is the digest of the token's jti.
+	ID      Digest
+	GrantID string
+	// ExpiresAt ends the token.
+	ExpiresAt time.Time
+}
+
+// RefreshToken is the record of an issued refresh token.
+type RefreshToken struct {
+	// ID is the digest of the token.
+	ID        Digest
+	GrantID   string
+	ClientID  string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	RevokedAt time.Time
+}
+
+// Finish is the outcome of an interaction.
+type Finish struct {
+	// Interaction and Request name what is answered.
+	Interaction Digest
+	Request     Digest
+	// Grant and Code are what the user allowed; both nil when the user (or the policy) refused.
+	Grant *Grant
+	Code  *Code
+}
+
+// Bought is what a code is exchanged for.
+type Bought struct {
+	AccessToken AccessToken
+	// RefreshToken is nil when none is issued.
+	RefreshToken *RefreshToken
+}
+
+// Client is a registered client. Metadata is encoded by its owner (RFC 7591 names).
+type Client struct {
+	ID       string
+	Profile  string
+	Metadata json.RawMessage
+	Disabled bool
+	// Version is 1 at first and grows by one with each change; see [Clients.PutClient].
+	Version   int
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// User is a person who can sign in.
+type User struct {
+	// Subject is the stable identifier; it is never reassigned.
+	Subject  string
+	Username string
+	// Password is an Argon2id hash in PHC form, or empty.
+	Password string
+	// Claims are the OpenID Connect claims about the person, a JSON object.
+	Claims    json.RawMessage
+	Disabled  bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Key is the record of a signing key; the key itself never leaves its HSM.
+type Key struct {
+	// ID is the kid: the RFC 7638 thumbprint of the public key.
+	ID string
+	// Algorithm is the one JWS algorithm of the key.
+	Algorithm string
+	// Uses names what the key may sign.
+	Uses []string
+	// State is "published", "active", "retiring" or "destroyed".
+	State string
+	// URIs are RFC 7512 addresses of the key, one for each HSM that holds it.
+	URIs []string
+	// Public is the public key as a JWK.
+	Public      json.RawMessage
+	CreatedAt   time.Time
+	ActivatedAt time.Time
+	RetiredAt   time.Time
+}
+
+// Requests are the verbs from the pushed request to the decision.
+type Requests interface {
+	// Push stores a request and claims uses, all or nothing.
+	Push(ctx context.Context, request Request, uses ...Use) error
+	// Open reads a request and, when session is not zero and alive, that session, changing nothing.
+	// With ErrExpired and ErrSpent the request is returned too, so that the error can be sent to its client.
+	Open(ctx context.Context, request, session Digest) (Request, *Session, error)
+	// BeginInteraction stores a new interaction.
+	BeginInteraction(ctx context.Context, interaction Interaction) error
+	// Interaction reads an interaction of this browser. Another browser's is ErrNotFound; one whose time is
+	// over is ErrExpired; one whose request was answered is ErrSpent (the Pending is returned with both).
+	Interaction(ctx context.Context, interaction, browser Digest) (Pending, error)
+	// SignIn stores a session and binds the interaction to it. The session that the interaction was bound to
+	// before, if any, is ended.
+	SignIn(ctx context.Context, interaction Digest, session Session) error
+	// SignInFailed counts a wrong password and returns the new count.
+	SignInFailed(ctx context.Context, interaction Digest) (int, error)
+	// EndSession ends a session; one that does not exist is no error.
+	EndSession(ctx context.Context, session Digest) error
+	// Finish answers the request: of all callers one wins and the rest get ErrSpent; ErrExpired when the
+	// interaction's time is over. The winner's grant and code are stored in the same transaction.
+	Finish(ctx context.Context, finish Finish) error
+}
+
+// Grants are the verbs of codes and tokens.
+type Grants interface {
+	// CodeGrant reads a code and its grant, changing nothing. A spent, expired or ended code is returned as it
+	// is: the caller looks at SpentAt, ExpiresAt, Failures and the grant's RevokedAt. ErrNotFound otherwise.
+	CodeGrant(ctx context.Context, code Digest) (Code, Grant, error)
+	// RedeemCode spends the code, records what was bought and claims uses, in one transaction. Of all callers
+	// one wins. A later caller gets ErrSpent, and the code's grant is revoked by that same call, whatever
+	// the later caller wanted to buy. ErrExpired, ErrRevoked and ErrReplayed change nothing.
+	RedeemCode(ctx context.Context, code Digest, bought Bought, uses ...Use) error
+	// RedemptionFailed counts a refused redemption by the right client and returns the new count.
+	RedemptionFailed(ctx context.Context, code Digest) (int, error)
+	// RefreshGrant reads a refresh token and its grant, changing nothing, as CodeGrant does.
+	RefreshGrant(ctx context.Context, token Digest) (RefreshToken, Grant, error)
+	// Refresh checks that the refresh token and its grant still stand, records the access token issued for it
+	// and claims uses, in one transaction. The refresh token stays valid (FAPI 2.0 Security Profile
+	// §5.3.2.1-9). ErrNotFound, ErrExpired, ErrRevoked and ErrReplayed change nothing.
+	Refresh(ctx context.Context, token Digest, issued AccessToken, uses ...Use) error
+	// AccessGrant reads the grant behind an access token. ErrNotFound, ErrExpired, ErrRevoked.
+	// uses are claimed by the same call: ErrReplayed when one was seen before.
+	AccessGrant(ctx context.Context, token Digest, uses ...Use) (Grant, error)
+	// RevokeGrant ends a grant with its codes and tokens; revoking twice is no error.
+	RevokeGrant(ctx context.Context, grantID string) error
+}
+
+// Once claims one-time values on their own, where no other verb does.
+type Once interface {
+	// Use claims all uses, or none and ErrReplayed.
+	Use(ctx context.Context, uses ...Use) error
+}
+
+// Clients are the verbs of client registration.
+type Clients interface {
+	// Client reads one client, disabled or not; ErrNotFound.
+	Client(ctx context.Context, id string) (Client, error)
+	// Clients lists all in the order of their identifiers.
+	Clients(ctx context.Context) ([]Client, error)
+	// PutClient inserts a client whose Version is 1, or replaces the one whose stored version is one less;
+	// ErrConflict otherwise.
+	PutClient(ctx context.Context, client Client) error
+}
+
+// Users are the verbs of the built-in user directory.
+type Users interface {
+	// User reads by subject; ErrNotFound.
+	User(ctx context.Context, subject string) (User, error)
+	// UserByName reads by user name, compared as stored; ErrNotFound.
+	UserByName(ctx context.Context, username string) (User, error)
+	// Users lists all in the order of their names.
+	Users(ctx context.Context) ([]User, error)
+	// PutUser inserts or replaces by subject; ErrConflict when the name belongs to another subject.
+	PutUser(ctx context.Context, user User) error
+}
+
+// Keys are the verbs of the signing keys' states, the same on all nodes.
+type Keys interface {
+	// Keys lists every key that is not destroyed, oldest first.
+	Keys(ctx context.Context) ([]Key, error)
+	// AddKey inserts a key; ErrConflict when its ID exists.
+	AddKey(ctx context.Context, key Key) error
+	// MoveKey changes a key's state if it is still from, and stores at as its ActivatedAt (to "active") or
+	// RetiredAt (to "retiring" or "destroyed"); ErrConflict otherwise, ErrNotFound for an unknown key.
+	MoveKey(ctx context.Context, id, from, to string, at time.Time) error
+}
+
+// Store is everything; handlers take the group that they need.
+type Store interface {
+	Requests
+	Grants
+	Once
+	Clients
+	Users
+	Keys
+	// Ping tells whether the database answers.
+	Ping(ctx context.Context) error
+	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many
+	// it removed. Codes and requests stay known for an hour after their end, so that a late use is told apart
+	// from an invented one.
+	Purge(ctx context.Context, limit int) (int, error)
+	// Close releases the database. Verbs under way end first.
+	Close() error
+}
