@@ -1,0 +1,219 @@
+// Package dpop verifies proofs of possession (RFC 9449) for a server. It keeps no memory: a verified [Proof] says by
+// which key its one use is to be recorded, and until when.
+package dpop
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"slices"
+	"time"
+
+	"countersign/internal/jose"
+)
+
+// Limits and times that a zero [Policy] has.
+const (
+	// DefaultMaxAge is how old a proof may be.
+	DefaultMaxAge = time.Minute
+	// DefaultMaxAhead is how far ahead of our clock iat may be. FAPI 2.0 Security Profile §5.3.2.1-13 wants at least
+	// 10 and at most 60 seconds.
+	DefaultMaxAhead = 30 * time.Second
+	// clockSkew is how far the clocks of two of our nodes may differ. It only lengthens the memory.
+	clockSkew = 10 * time.Second
+	// maxID bounds a jti, in bytes.
+	maxID = 256
+	// maxNonce bounds a nonce, in bytes.
+	maxNonce = 512
+	// proofType is the typ of a proof (RFC 9449 §4.2).
+	proofType = "dpop+jwt"
+)
+
+// Error is a proof that does not stand. Its text may be sent to the client, as the description of
+// invalid_dpop_proof.
+type Error struct {
+	// Description says what is wrong and what would be right.
+	Description string
+	cause       error
+}
+
+// Error gives the description.
+func (e *Error) Error() string { return e.Description }
+
+// Unwrap gives the error of internal/jose, if that is what failed.
+func (e *Error) Unwrap() error { return e.cause }
+
+func refuse(description string) error { return &Error{Description: description} }
+
+func refuseBecause(what string, cause error) error {
+	return &Error{Description: what + ": " + cause.Error(), cause: cause}
+}
+
+// FromHeader finds the proof of a request: exactly one DPoP header field (RFC 9449 §4.3-1). Without one, present is
+// false. An empty or repeated field is an [*Error].
+func FromHeader(h http.Header) (proof string, present bool, err error) {
+	fields := h.Values("DPoP")
+	switch {
+	case len(fields) == 0:
+		return "", false, nil
+	case len(fields) > 1:
+		return "", false, refuse("the request has more than one DPoP header; send exactly one")
+	case fields[0] == "":
+		return "", false, refuse("the DPoP header is empty; send a proof or no header")
+	}
+	return fields[0], true, nil
+}
+
+// Policy says which proofs are accepted.
+type Policy struct {
+	// Algorithms are the accepted values of alg. There is no default.
+	Algorithms []string
+	// MaxAge is how old a proof may be; 0 means [DefaultMaxAge].
+	MaxAge time.Duration
+	// MaxAhead is how far ahead of our clock iat may be; 0 means [DefaultMaxAhead].
+	MaxAhead time.Duration
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Request is what a proof must be for.
+type Request struct {
+	// Method is the HTTP method.
+	Method string
+	// URLs are the addresses of the endpoint, as the configuration gives them; htu must be one of them. Never take
+	// them from the Host header.
+	URLs []string
+	// AccessToken is the token that came along at a protected resource; ath must be its hash. Empty at the
+	// authorization server's own endpoints.
+	AccessToken string
+}
+
+// Proof is a verified proof.
+type Proof struct {
+	// JKT is the thumbprint of the key, for cnf.jkt and dpop_jkt (RFC 9449 §6.1, §10).
+	JKT string
+	// Key is the public key that the client possesses.
+	Key crypto.PublicKey
+	// ReplayKey names the one use of this proof: SHA-256 over jti, the address and the key's thumbprint
+	// (RFC 9449 §11.1).
+	ReplayKey [32]byte
+	// Until is when the proof can no longer be accepted by any node. The use must be remembered until then.
+	Until time.Time
+	// IssuedAt is iat.
+	IssuedAt time.Time
+	// Nonce is the server's nonce that the proof carries, or empty (RFC 9449 §8).
+	Nonce string
+}
+
+// wireClaims are the claims of a proof (RFC 9449 §4.2). Others are ignored, nbf and exp among them: the lifetime is
+// ours to say.
+type wireClaims struct {
+	ID       string            `json:"jti"`
+	Method   string            `json:"htm"`
+	Address  string            `json:"htu"`
+	IssuedAt *jose.NumericDate `json:"iat"`
+	Hash     string            `json:"ath"`
+	Nonce    string            `json:"nonce"`
+}
+
+// Verify checks a proof for a request (RFC 9449 §4.3). Whether it was used before, and whether its nonce is ours, is
+// left to the caller. Errors are [*Error].
+func (p Policy) Verify(proof string, r Request) (Proof, error) {
+	token, err := jose.Parse(proof, jose.ParseOptions{Algorithms: p.Algorithms, AllowJWK: true})
+	if err != nil {
+		return Proof{}, refuseBecause("the DPoP proof is not acceptable", err)
+	}
+	if !token.Header.HasType(proofType) {
+		return Proof{}, refuse("the DPoP proof must have typ " + proofType)
+	}
+	if token.Header.JWK == nil {
+		return Proof{}, refuse("the DPoP proof must carry its public key in the jwk header")
+	}
+	var claims wireClaims
+	if err := token.Claims(&claims); err != nil {
+		return Proof{}, refuseBecause("the DPoP proof cannot be read", err)
+	}
+	// The claims are checked first: they cost less than the signature.
+	address, err := p.check(&claims, r)
+	if err != nil {
+		return Proof{}, err
+	}
+	key, err := token.VerifyEmbedded()
+	if err != nil {
+		return Proof{}, refuseBecause("the DPoP proof is not acceptable", err)
+	}
+	issuedAt := claims.IssuedAt.Time()
+	return Proof{
+		JKT:       key.Thumbprint(),
+		Key:       key.Public,
+		ReplayKey: replayKey(claims.ID, address, key.Thumbprint()),
+		Until:     issuedAt.Add(p.maxAge() + p.maxAhead() + clockSkew),
+		IssuedAt:  issuedAt,
+		Nonce:     claims.Nonce,
+	}, nil
+}
+
+// check holds the claims against the request and the clock. It returns the address in normal form.
+func (p Policy) check(claims *wireClaims, r Request) (string, error) {
+	if claims.ID == "" || len(claims.ID) > maxID {
+		return "", refuse("the DPoP proof needs a jti of 1 to 256 bytes")
+	}
+	if claims.Method != r.Method {
+		return "", refuse("the htm of the DPoP proof must be the method of this request, " + r.Method)
+	}
+	address, ok := normalise(claims.Address)
+	if !ok || !slices.ContainsFunc(r.URLs, func(own string) bool {
+		normal, valid := normalise(own)
+		return valid && normal == address
+	}) {
+		return "", refuse("the htu of the DPoP proof must be the address of this endpoint, without query and fragment")
+	}
+	if claims.IssuedAt == nil {
+		return "", refuse("the DPoP proof has no iat")
+	}
+	now, issuedAt := p.Now(), claims.IssuedAt.Time()
+	if now.Sub(issuedAt) > p.maxAge() {
+		return "", refuse("the DPoP proof is too old; make a new one for each request")
+	}
+	if issuedAt.Sub(now) > p.maxAhead() {
+		return "", refuse("the DPoP proof is from the future; check the clock")
+	}
+	if len(claims.Nonce) > maxNonce {
+		return "", refuse("the nonce of the DPoP proof is too long")
+	}
+	if r.AccessToken != "" {
+		digest := sha256.Sum256([]byte(r.AccessToken))
+		want := base64.RawURLEncoding.EncodeToString(digest[:])
+		if subtle.ConstantTimeCompare([]byte(want), []byte(claims.Hash)) != 1 {
+			return "", refuse("the ath of the DPoP proof must be the hash of the access token in this request")
+		}
+	}
+	return address, nil
+}
+
+func (p Policy) maxAge() time.Duration {
+	if p.MaxAge == 0 {
+		return DefaultMaxAge
+	}
+	return p.MaxAge
+}
+
+func (p Policy) maxAhead() time.Duration {
+	if p.MaxAhead == 0 {
+		return DefaultMaxAhead
+	}
+	return p.MaxAhead
+}
+
+// replayKey hashes its parts with their lengths, so that no two lists of parts read the same.
+func replayKey(parts ...string) [32]byte {
+	var message []byte
+	for _, part := range parts {
+		message = binary.BigEndian.AppendUint32(message, uint32(len(part)))
+		message = append(message, part...)
+	}
+	return sha256.Sum256(message)
+}

@@ -1,0 +1,192 @@
+package fapi
+
+import (
+	"crypto"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"countersign/internal/jose"
+	"countersign/internal/oauth"
+	"countersign/mtls"
+	"countersign/store"
+)
+
+// assertionType is the one client_assertion_type (RFC 7523 §2.2).
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// maxJTI bounds a jti, in bytes.
+const maxJTI = 256
+
+// authenticate finds out which registered client is calling and makes it prove itself in the one way that it
+// registered; what the request carries never chooses the method. It sets c.client and adds to c.uses.
+func (s *Server) authenticate(request *http.Request, c *call) error {
+	ctx, span := s.span(request.Context(), "client authentication")
+	defer span.End()
+	if request.Header.Get("Authorization") != "" || c.form.Has("client_secret") {
+		refused := oauth.Errorf(oauth.InvalidClient, "client secrets are not accepted; authenticate with private_key_jwt or a client certificate")
+		refused.Challenge = "Basic realm=\"none\"" // RFC 6749 §5.2: the scheme used must be answered
+		return refused
+	}
+	var presented *assertion
+	id := c.form.Get("client_id")
+	if raw := c.form.Get("client_assertion"); raw != "" {
+		var err error
+		if presented, err = readAssertion(raw, id, c.form.Get("client_assertion_type")); err != nil {
+			return err
+		}
+		id = presented.Subject
+	}
+	if id == "" {
+		return oauth.Errorf(oauth.InvalidClient, "the client is not named; send client_assertion, or client_id with a client certificate")
+	}
+	client, err := s.clients.get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return oauth.Errorf(oauth.InvalidClient, "the client is not registered here or does not authenticate this way")
+	}
+	if err != nil {
+		return err
+	}
+	span.SetAttributes(attribute.String("oauth.client_id", client.ID), attribute.String("oauth.client_auth_method", client.authMethod()))
+	eventOf(ctx).client = client.ID
+	c.client = client
+	switch client.authMethod() {
+	case PrivateKeyJWT:
+		if presented == nil {
+			return oauth.Errorf(oauth.InvalidClient, "this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
+		}
+		use, err := s.checkAssertion(client, presented)
+		if err != nil {
+			return err
+		}
+		c.uses = append(c.uses, use)
+		return nil
+	case TLSClientAuth, SelfSignedTLSClientAuth:
+		if presented != nil {
+			return oauth.Errorf(oauth.InvalidRequest, "this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
+		}
+		return s.checkCertificate(client, c.certificate)
+	}
+	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
+}
+
+// assertion is a client assertion whose claims are read and not yet believed (RFC 7523 §3).
+type assertion struct {
+	token *jose.Token
+
+	Issuer    string            `json:"iss"`
+	Subject   string            `json:"sub"`
+	Audience  jose.Audience     `json:"aud"`
+	ID        string            `json:"jti"`
+	Expires   *jose.NumericDate `json:"exp"`
+	NotBefore *jose.NumericDate `json:"nbf"`
+	IssuedAt  *jose.NumericDate `json:"iat"`
+}
+
+// readAssertion parses a client assertion far enough to know whose it claims to be.
+func readAssertion(raw, clientID, kind string) (*assertion, error) {
+	if kind != assertionType {
+		return nil, oauth.Errorf(oauth.InvalidClient, "client_assertion_type must be %s", assertionType)
+	}
+	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: FAPI2Security().Algorithms})
+	if err != nil {
+		return nil, oauth.Errorf(oauth.InvalidClient, "the client assertion is not acceptable: %v", err).Because(err)
+	}
+	read := &assertion{token: token}
+	if err := token.Claims(read); err != nil {
+		return nil, oauth.Errorf(oauth.InvalidClient, "the client assertion's claims cannot be read: %v", err).Because(err)
+	}
+	if read.Subject == "" {
+		return nil, oauth.Errorf(oauth.InvalidClient, "the client assertion has no sub; it must be the client_id")
+	}
+	if clientID != "" && clientID != read.Subject {
+		return nil, oauth.Errorf(oauth.InvalidClient, "client_id and the sub of the client assertion differ")
+	}
+	return read, nil
+}
+
+// checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
+// one-time value.
+func (s *Server) checkAssertion(client *Client, claims *assertion) (store.Use, error) {
+	refuse := func(format string, arguments ...any) (store.Use, error) {
+		return store.Use{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
+	}
+	if !slices.Contains(client.assertionAlgorithms(), claims.token.Header.Algorithm) {
+		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm, strings.Join(client.assertionAlgorithms(), ", "))
+	}
+	if err := claims.token.VerifyWith(client.keys); err != nil {
+		return refuse("is not acceptable: %v", err)
+	}
+	switch claims.token.Header.Type {
+	case "", "JWT", "client-authentication+jwt": // draft-ietf-oauth-rfc7523bis
+	default:
+		return refuse("has the typ of another kind of token")
+	}
+	now := s.now()
+	profile := client.Profile
+	switch {
+	case claims.Issuer != client.ID || claims.Subject != client.ID:
+		return refuse("must have the client_id as iss and as sub")
+	case !s.acceptsAudience(profile.AssertionAudience, claims.Audience):
+		return refuse("must have the issuer identifier %s as its aud: one string, not an array and not the address of an endpoint", s.config.Issuer)
+	case claims.Expires == nil:
+		return refuse("has no exp")
+	case !now.Before(claims.Expires.Time()):
+		return refuse("has expired")
+	case claims.Expires.Time().After(now.Add(profile.MaxAssertionLifetime + profile.MaxAhead)):
+		return refuse("lives too long; its exp may be at most %s ahead", profile.MaxAssertionLifetime)
+	case ahead(claims.NotBefore, now, profile.MaxAhead):
+		return refuse("is not valid yet: its nbf is more than %s ahead; check the clock", profile.MaxAhead)
+	case ahead(claims.IssuedAt, now, profile.MaxAhead):
+		return refuse("is from the future: its iat is more than %s ahead; check the clock", profile.MaxAhead)
+	case claims.ID == "" || len(claims.ID) > maxJTI:
+		return refuse("needs a jti of 1 to %d bytes", maxJTI)
+	}
+	return store.Use{
+		Kind:  "client_assertion",
+		Key:   store.DigestOf(client.ID + "\x00" + claims.ID),
+		Until: claims.Expires.Time().Add(profile.MaxAhead),
+	}, nil
+}
+
+// acceptsAudience applies a profile's rule for the aud of a client assertion.
+func (s *Server) acceptsAudience(rule AssertionAudience, audience jose.Audience) bool {
+	switch rule {
+	case IssuerString:
+		return audience.Single && len(audience.Values) == 1 && audience.Values[0] == s.config.Issuer
+	}
+	return false
+}
+
+// ahead tells whether a time, if given, is further ahead of now than allowed.
+func ahead(date *jose.NumericDate, now time.Time, allowed time.Duration) bool {
+	return date != nil && date.Time().After(now.Add(allowed))
+}
+
+// checkCertificate makes a client prove itself with its certificate (RFC 8705 §2).
+func (s *Server) checkCertificate(client *Client, presented *mtls.Presented) error {
+	if presented == nil {
+		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
+	}
+	if client.authMethod() == SelfSignedTLSClientAuth {
+		var keys []crypto.PublicKey
+		for _, key := range client.keys.Keys() {
+			keys = append(keys, key.Public)
+		}
+		if err := mtls.SelfSigned(presented, keys, s.now()); err != nil {
+			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not one that this client registered").Because(err)
+		}
+		return nil
+	}
+	if err := s.config.ClientTrust.Verify(presented); err != nil {
+		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
+	}
+	if err := client.subject.Match(presented.Leaf); err != nil {
+		return oauth.Errorf(oauth.InvalidClient, "the client certificate's subject is not the one that this client registered").Because(err)
+	}
+	return nil
+}

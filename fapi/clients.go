@@ -1,0 +1,78 @@
+package fapi
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"countersign/store"
+)
+
+const (
+	// clientCacheAge is how long a change of a client may stay unnoticed by a node.
+	clientCacheAge = time.Second
+	// clientCacheSize bounds the cache; when it is full, it starts anew.
+	clientCacheSize = 10_000
+)
+
+// clientCache keeps parsed clients for a moment, so that one request reads each client at most once.
+type clientCache struct {
+	store store.Clients
+	now   func() time.Time
+
+	mu      sync.Mutex
+	entries map[string]cachedClient
+}
+
+type cachedClient struct {
+	client *Client
+	// version tells whether the parsed form still stands after a fresh read.
+	version int
+	readAt  time.Time
+}
+
+func newClientCache(clients store.Clients, now func() time.Time) *clientCache {
+	return &clientCache{store: clients, now: now, entries: map[string]cachedClient{}}
+}
+
+// get returns a registered client that is not disabled; store.ErrNotFound otherwise. Unknown clients are not
+// remembered, so that one that was just added works at once.
+func (c *clientCache) get(ctx context.Context, id string) (*Client, error) {
+	if id == "" || len(id) > maxClientID {
+		return nil, store.ErrNotFound
+	}
+	c.mu.Lock()
+	cached, ok := c.entries[id]
+	c.mu.Unlock()
+	now := c.now()
+	if !ok || now.Sub(cached.readAt) >= clientCacheAge || now.Before(cached.readAt) {
+		record, err := c.store.Client(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || cached.version != record.Version {
+			client, err := ParseClient(record.ID, record.Profile, record.Metadata)
+			if err != nil {
+				return nil, fmt.Errorf("fapi: the stored client %q: %w", id, err)
+			}
+			client.disabled = record.Disabled
+			cached = cachedClient{client: client, version: record.Version}
+		}
+		cached.readAt = now
+		c.put(id, cached)
+	}
+	if cached.client.disabled {
+		return nil, store.ErrNotFound
+	}
+	return cached.client, nil
+}
+
+func (c *clientCache) put(id string, entry cachedClient) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.entries) >= clientCacheSize {
+		clear(c.entries)
+	}
+	c.entries[id] = entry
+}

@@ -1,0 +1,113 @@
+package fapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"countersign/internal/oauth"
+	"countersign/store"
+)
+
+// redeem exchanges an authorization code for tokens (RFC 6749 §4.1.3): validate, sign, claim, release.
+func (s *Server) redeem(ctx context.Context, c *call, binding confirmation) (answer, error) {
+	presented := c.form.Get("code")
+	if presented == "" {
+		return answer{}, oauth.Errorf(oauth.InvalidRequest, "code is missing")
+	}
+	digest := store.DigestOf(presented)
+	code, grant, err := s.store.CodeGrant(ctx, digest)
+	if errors.Is(err, store.ErrNotFound) {
+		return answer{}, unusable("code", err)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.checkCode(ctx, c, code, grant, binding); err != nil {
+		return answer{}, err
+	}
+
+	issued, err := s.issueAccessToken(ctx, c.client, grant, grant.Scopes, binding)
+	if err != nil {
+		return answer{}, err
+	}
+	bought := store.Bought{AccessToken: issued.record}
+	var refreshToken, idToken string
+	if slices.Contains(c.client.Profile.GrantTypes, RefreshToken) {
+		refreshToken = newSecret()
+		bought.RefreshToken = &store.RefreshToken{
+			ID: store.DigestOf(refreshToken), GrantID: grant.ID, ClientID: c.client.ID,
+			CreatedAt: s.now(), ExpiresAt: grant.ExpiresAt,
+		}
+	}
+	if slices.Contains(grant.Scopes, "openid") {
+		if idToken, err = s.issueIDToken(ctx, c.client, grant, issued.token); err != nil {
+			return answer{}, err
+		}
+	}
+
+	if err := s.store.RedeemCode(ctx, digest, bought, c.uses...); err != nil {
+		return answer{}, wasted("code", err)
+	}
+	c.uses = nil
+	return c.respond(issued, grant.Scopes, refreshToken, idToken), nil
+}
+
+// checkCode makes every check that needs no claim. A code in the wrong hands is refused and stays as it is; only its
+// own client can spend, revoke or wear it out.
+func (s *Server) checkCode(ctx context.Context, c *call, code store.Code, grant store.Grant, binding confirmation) error {
+	now := s.now()
+	switch {
+	case code.ClientID != c.client.ID:
+		return unusable("code", errors.New("presented by another client"))
+	case !code.SpentAt.IsZero():
+		// The second use: the claim refuses it and revokes what the first one bought (RFC 6749 §4.1.2).
+		err := s.store.RedeemCode(ctx, code.ID, store.Bought{}, c.uses...)
+		return wasted("code", err)
+	case !now.Before(code.ExpiresAt):
+		return unusable("code", store.ErrExpired)
+	case code.Failures >= maxRedemptionFailures:
+		return unusable("code", errors.New("too many wrong redemptions"))
+	case !grant.RevokedAt.IsZero():
+		return unusable("code", store.ErrRevoked)
+	}
+	if wrong := mismatch(c.form, code, binding); wrong != "" {
+		if _, err := s.store.RedemptionFailed(ctx, code.ID); err != nil {
+			return err
+		}
+		return oauth.Errorf(oauth.InvalidGrant, "%s", wrong)
+	}
+	return nil
+}
+
+// mismatch names what of the request does not fit the code, or "".
+func mismatch(form oauth.Form, code store.Code, binding confirmation) string {
+	verifier := form.Get("code_verifier")
+	switch {
+	case form.Get("redirect_uri") != code.RedirectURI:
+		return "redirect_uri is not the one that the code was sent to (RFC 6749 §4.1.3)"
+	case verifier == "":
+		return "code_verifier is missing (RFC 7636 §4.5)"
+	case !isVerifier(verifier) || !sameToken(challengeOf(verifier), code.Challenge):
+		return "code_verifier does not fit the code_challenge (RFC 7636 §4.6)"
+	case code.JKT != "" && code.JKT != binding.JKT:
+		return "the code is bound to another DPoP key (RFC 9449 §10)"
+	}
+	return ""
+}
+
+// isVerifier checks the syntax of RFC 7636 §4.1.
+func isVerifier(verifier string) bool {
+	return len(verifier) >= 43 && len(verifier) <= 128 && !strings.ContainsFunc(verifier, func(r rune) bool {
+		return !(r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~", r))
+	})
+}
+
+// challengeOf is the S256 transformation (RFC 7636 §4.2).
+func challengeOf(verifier string) string {
+	digest := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(digest[:])
+}

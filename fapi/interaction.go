@@ -1,0 +1,206 @@
+package fapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"countersign/internal/oauth"
+	"countersign/store"
+)
+
+// openInteraction is an interaction that was checked to be this browser's.
+type openInteraction struct {
+	handle  string
+	pending store.Pending
+	request authorizationRequest
+	client  *Client
+}
+
+// beginInteraction stores a new interaction for this browser and sends the browser to it.
+func (s *Server) beginInteraction(w http.ResponseWriter, r *http.Request, interaction store.Interaction) {
+	handle := newSecret()
+	interaction.ID = store.DigestOf(handle)
+	interaction.Browser = store.DigestOf(browserSecret(w, r))
+	if err := s.store.BeginInteraction(r.Context(), interaction); err != nil {
+		s.showError(w, r, err)
+		return
+	}
+	seeOther(w, s.config.Issuer+"/interaction/"+handle)
+}
+
+// interact checks a visit to an interaction and hands it to the Interactor.
+func (s *Server) interact(w http.ResponseWriter, r *http.Request) {
+	turn, err := s.turn(w, r)
+	if err != nil {
+		s.showError(w, r, err)
+		return
+	}
+	s.config.Interactor.Interact(w, r, turn)
+}
+
+func (s *Server) turn(w http.ResponseWriter, r *http.Request) (*Turn, error) {
+	var form oauth.Form
+	if r.Method == http.MethodPost {
+		if err := s.origins.Check(r); err != nil {
+			return nil, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").WithStatus(http.StatusForbidden).Because(err)
+		}
+		var err error
+		if form, err = oauth.ReadForm(w, r); err != nil {
+			return nil, err
+		}
+	}
+	cookie, err := r.Cookie(browserCookie)
+	if err != nil {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "this page belongs to another browser, or cookies are off; go back to the application and start again").Because(err)
+	}
+	handle := r.PathValue("handle")
+	if r.Method == http.MethodPost && !sameToken(form.Get("form_token"), formToken(cookie.Value, handle)) {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "this form is not one that the server showed to this browser; go back and load the page again").WithStatus(http.StatusForbidden)
+	}
+	open, err := s.openInteraction(r.Context(), handle, store.DigestOf(cookie.Value))
+	if err != nil {
+		return nil, err
+	}
+	eventOf(r.Context()).client = open.client.ID
+	turn := s.newTurn(open, formToken(cookie.Value, handle))
+	if r.Method == http.MethodPost {
+		turn.Form = form.Values()
+	}
+	// The sign-in counts only in the browser that holds its cookie.
+	if session := open.pending.Session; session != nil && session.ID == sessionOf(r) {
+		turn.SignedIn = &SignedIn{Subject: session.Subject, Username: session.Subject, AuthTime: session.AuthTime}
+		user, err := s.store.User(r.Context(), session.Subject)
+		switch {
+		case err == nil && user.Disabled, errors.Is(err, store.ErrNotFound):
+			turn.SignedIn = nil
+		case err != nil:
+			return nil, err
+		default:
+			turn.SignedIn.Username = user.Username
+		}
+	}
+	return turn, nil
+}
+
+func (s *Server) openInteraction(ctx context.Context, handle string, browser store.Digest) (openInteraction, error) {
+	pending, err := s.store.Interaction(ctx, store.DigestOf(handle), browser)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return openInteraction{}, oauth.Errorf(oauth.InvalidRequest, "this page belongs to another browser, or it is too old; go back to the application and start again").WithStatus(http.StatusNotFound).Because(err)
+	case errors.Is(err, store.ErrExpired):
+		return openInteraction{}, oauth.Errorf(oauth.InvalidRequest, "this took too long; go back to the application and start again").Because(err)
+	case errors.Is(err, store.ErrSpent):
+		return openInteraction{}, oauth.Errorf(oauth.InvalidRequest, "this request was answered already; go back to the application").Because(err)
+	case err != nil:
+		return openInteraction{}, err
+	}
+	open := openInteraction{handle: handle, pending: pending}
+	if err := json.Unmarshal(pending.Request.Parameters, &open.request); err != nil {
+		return openInteraction{}, err
+	}
+	open.client, err = s.clients.get(ctx, pending.Request.ClientID)
+	if errors.Is(err, store.ErrNotFound) {
+		return openInteraction{}, oauth.Errorf(oauth.InvalidClient, "the application that sent you here is no longer registered").Because(err)
+	}
+	return open, err
+}
+
+func (s *Server) newTurn(open openInteraction, token string) *Turn {
+	m := open.client.Metadata
+	turn := &Turn{
+		Client: ClientView{
+			ID: open.client.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
+		},
+		FormToken: token, LoginHint: open.request.LoginHint,
+		SignInFailures: open.pending.Interaction.SignInFailures, GrantLifetime: s.config.GrantLifetime,
+		server: s, open: open,
+	}
+	if u, err := url.Parse(open.request.RedirectURI); err == nil {
+		turn.Client.RedirectHost = u.Host
+	}
+	for _, name := range open.request.Scopes {
+		if i := slices.IndexFunc(s.scopes, func(known Scope) bool { return known.Name == name }); i >= 0 {
+			turn.Scopes = append(turn.Scopes, s.scopes[i])
+		}
+	}
+	return turn
+}
+
+// signIn stores a new session, whose cookie replaces whatever the browser had before (no fixation), and binds the
+// interaction to it.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request, t *Turn, a Authentication) {
+	secret, now := newSecret(), s.now()
+	session := store.Session{
+		ID: store.DigestOf(secret), Subject: a.Subject, AuthTime: now, ACR: a.ACR, AMR: a.AMR,
+		ExpiresAt: now.Add(s.config.SessionLifetime),
+	}
+	if err := s.store.SignIn(r.Context(), t.open.pending.Interaction.ID, session); err != nil {
+		s.showError(w, r, err)
+		return
+	}
+	setCookie(w, sessionCookie, secret, s.config.SessionLifetime)
+	seeOther(w, s.config.Issuer+"/interaction/"+t.open.handle)
+}
+
+// decide ends an interaction. Of several answers to one request only the first counts.
+func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed bool) {
+	open := t.open
+	back := redirectTarget{uri: open.request.RedirectURI, state: open.request.State}
+	finish := store.Finish{Interaction: open.pending.Interaction.ID, Request: open.pending.Request.ID}
+	var code string
+	if allowed {
+		if t.SignedIn == nil {
+			s.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
+			return
+		}
+		var err error
+		if code, err = s.grant(&finish, open); err != nil {
+			s.showError(w, r, err)
+			return
+		}
+	}
+	err := s.store.Finish(r.Context(), finish)
+	switch {
+	case errors.Is(err, store.ErrSpent):
+		err = oauth.Errorf(oauth.InvalidRequest, "this request was answered already; go back to the application").Because(err)
+	case errors.Is(err, store.ErrExpired):
+		err = oauth.Errorf(oauth.InvalidRequest, "this took too long; go back to the application and start again").Because(err)
+	}
+	switch {
+	case err != nil:
+		s.showError(w, r, err)
+	case !allowed:
+		s.redirectError(w, r, back, oauth.Errorf(oauth.AccessDenied, "the person refused"))
+	default:
+		s.redirect(w, back, url.Values{"code": {code}})
+	}
+}
+
+// grantDetail is the part of a grant that the store does not look into.
+type grantDetail struct {
+	Nonce string `json:"nonce,omitempty"`
+}
+
+// grant fills in what the person allowed and returns the code that stands for it.
+func (s *Server) grant(finish *store.Finish, open openInteraction) (string, error) {
+	detail, err := json.Marshal(grantDetail{Nonce: open.request.Nonce})
+	if err != nil {
+		return "", err
+	}
+	code, now, session := newSecret(), s.now(), open.pending.Session
+	finish.Grant = &store.Grant{
+		ID: newUUID(), ClientID: open.client.ID, Subject: session.Subject, Scopes: open.request.Scopes, Detail: detail,
+		AuthTime: session.AuthTime, ACR: session.ACR, AMR: session.AMR,
+		CreatedAt: now, ExpiresAt: now.Add(s.config.GrantLifetime),
+	}
+	finish.Code = &store.Code{
+		ID: store.DigestOf(code), GrantID: finish.Grant.ID, ClientID: open.client.ID,
+		RedirectURI: open.request.RedirectURI, Challenge: open.request.Challenge, JKT: open.request.JKT,
+		CreatedAt: now, ExpiresAt: now.Add(lifetime(s.config.CodeLifetime, open.client.Profile.MaxCodeLifetime)),
+	}
+	return code, nil
+}

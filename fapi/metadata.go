@@ -1,0 +1,86 @@
+package fapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"countersign/signer"
+)
+
+// discovery answers both well-known documents with the same body (OpenID Connect Discovery §4, RFC 8414 §3).
+func (s *Server) discovery(context.Context) ([]byte, string, error) {
+	return s.metadata, "public, max-age=300", nil
+}
+
+// discoveryDocument projects the routes and the profiles: it can name nothing that is not enforced.
+func (s *Server) discoveryDocument() ([]byte, error) {
+	document := map[string]any{"issuer": s.config.Issuer}
+	aliases := map[string]string{}
+	for _, r := range s.routes {
+		if r.metadata == "" {
+			continue
+		}
+		document[r.metadata] = s.config.Issuer + r.path
+		if r.alias && s.config.MTLSIssuer != "" {
+			aliases[r.metadata] = s.config.MTLSIssuer + r.path
+		}
+	}
+	if len(aliases) > 0 {
+		document["mtls_endpoint_aliases"] = aliases // RFC 8705 §5
+	}
+	p := s.union()
+	var scopes, claims []string
+	for _, scope := range s.scopes {
+		scopes = append(scopes, scope.Name)
+		claims = append(claims, claimsOf(scope.Name)...)
+	}
+	document["scopes_supported"] = scopes
+	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, claims...)
+	document["response_types_supported"] = p.ResponseTypes
+	document["response_modes_supported"] = p.ResponseModes
+	document["grant_types_supported"] = p.GrantTypes
+	document["subject_types_supported"] = []string{"public"}
+	document["id_token_signing_alg_values_supported"] = p.Algorithms
+	document["token_endpoint_auth_methods_supported"] = p.ClientAuthMethods
+	document["token_endpoint_auth_signing_alg_values_supported"] = p.Algorithms
+	document["dpop_signing_alg_values_supported"] = s.proofs.Algorithms                                          // RFC 9449 §5.1
+	document["tls_client_certificate_bound_access_tokens"] = slices.Contains(p.SenderConstraints, ByCertificate) // RFC 8705 §3.3
+	document["require_pushed_authorization_requests"] = p.RequirePushed                                          // RFC 9126 §5
+	document["code_challenge_methods_supported"] = []string{"S256"}                                              // RFC 8414 §2
+	document["authorization_response_iss_parameter_supported"] = true                                            // RFC 9207 §3
+	document["claims_parameter_supported"] = false
+	document["request_parameter_supported"] = false
+	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
+	return json.Marshal(document)
+}
+
+// union joins what the built-in profiles allow; without an mTLS listener nothing that needs one is left.
+func (s *Server) union() Profile {
+	p := FAPI2Security()
+	if s.config.MTLSIssuer == "" {
+		p.ClientAuthMethods = []string{PrivateKeyJWT}
+		p.SenderConstraints = []SenderConstraint{ByDPoP}
+	}
+	return p
+}
+
+// jwks answers the public keys (RFC 7517 §5). The cache time is what key rotation counts on.
+func (s *Server) jwks(ctx context.Context) ([]byte, string, error) {
+	published, err := s.signer.Published(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	var keys []string
+	for _, record := range published {
+		key, err := signer.PublicJWK(record)
+		if err != nil {
+			return nil, "", err
+		}
+		keys = append(keys, string(key))
+	}
+	body := `{"keys":[` + strings.Join(keys, ",") + `]}`
+	return []byte(body), fmt.Sprintf("public, max-age=%d", seconds(s.config.JWKSMaxAge)), nil
+}

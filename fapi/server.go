@@ -1,0 +1,195 @@
+// Package fapi is the authorization server: profiles, client authentication, the endpoints, and the state machine
+// from the pushed request to the protected resource.
+//
+// A request comes in through one listener, is authenticated as one registered client, and is held from then on to
+// that client's [Profile]. It moves the state by one verb of package store. Everything that is signed is signed by
+// package signer. routes.go lists the endpoints; the discovery documents are made from it.
+package fapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"countersign/dpop"
+	"countersign/mtls"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Config is everything that a [Server] needs. Durations of 0 take the default named; longer ones than a client's
+// profile allows are cut to the profile's.
+type Config struct {
+	// Issuer is the issuer identifier (RFC 8414 §2): https, without query, fragment or trailing slash.
+	Issuer string
+	// MTLSIssuer is the public base address of the listener that asks for client certificates, or empty if
+	// there is none (RFC 8705 §5).
+	MTLSIssuer string
+
+	Store      store.Store
+	Signer     *signer.Signer
+	Interactor Interactor
+	// Certificates tells the client certificate of a request on the mTLS listener.
+	Certificates mtls.Source
+	// ClientTrust verifies certificates for tls_client_auth.
+	ClientTrust mtls.Trust
+
+	// Scopes are the scope values that exist, with the sentences that people read. openid, offline_access and
+	// the OpenID Connect claim scopes need not be listed.
+	Scopes []Scope
+	// Resources are the protected resources served beside the server's own.
+	Resources []Resource
+
+	RequestURILifetime  time.Duration // 60 s
+	InteractionLifetime time.Duration // 10 min
+	CodeLifetime        time.Duration // 60 s
+	AccessTokenLifetime time.Duration // 5 min
+	IDTokenLifetime     time.Duration // 5 min
+	GrantLifetime       time.Duration // 90 days
+	SessionLifetime     time.Duration // 1 h
+	// AccessTokenAlgorithm signs access tokens; PS256 by default.
+	AccessTokenAlgorithm string
+	// JWKSMaxAge is how long verifiers may cache the key set; 5 min.
+	JWKSMaxAge time.Duration
+
+	Now            func() time.Time
+	Logger         *slog.Logger
+	TracerProvider trace.TracerProvider
+}
+
+// Server is an authorization server. Make one with [New].
+type Server struct {
+	config  Config
+	store   store.Store
+	signer  *signer.Signer
+	now     func() time.Time
+	log     *slog.Logger
+	tracer  trace.Tracer
+	clients *clientCache
+	proofs  dpop.Policy
+	routes  []route
+	origins *http.CrossOriginProtection
+	// scopes are all known scopes in the order of the discovery document.
+	scopes []Scope
+	// documents are the bodies of the discovery documents, made once.
+	metadata []byte
+}
+
+// New checks the configuration and makes a server. It does not listen: see [Server.Handler].
+func New(config Config) (*Server, error) {
+	if err := checkConfig(&config); err != nil {
+		return nil, err
+	}
+	profile := FAPI2Security()
+	s := &Server{
+		config: config,
+		store:  config.Store,
+		signer: config.Signer,
+		now:    config.Now,
+		log:    config.Logger,
+		tracer: config.TracerProvider.Tracer("countersign/fapi"),
+		proofs: dpop.Policy{
+			Algorithms: profile.Algorithms, MaxAge: time.Minute, MaxAhead: profile.MaxAhead, Now: config.Now,
+		},
+		origins: http.NewCrossOriginProtection(),
+	}
+	s.clients = newClientCache(config.Store, config.Now)
+	s.scopes = knownScopes(config.Scopes)
+	s.routes = s.table()
+	var err error
+	if s.metadata, err = s.discoveryDocument(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func checkConfig(c *Config) error {
+	var mistakes []error
+	for name, address := range map[string]string{"Issuer": c.Issuer, "MTLSIssuer": c.MTLSIssuer} {
+		if name == "MTLSIssuer" && address == "" {
+			continue
+		}
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.ForceQuery ||
+			strings.Contains(address, "#") || strings.HasSuffix(address, "/") || u.User != nil {
+			mistakes = append(mistakes, fmt.Errorf("fapi: %s %q must be an https address without query, fragment or trailing slash (RFC 8414 §2)", name, address))
+		}
+	}
+	if c.Store == nil || c.Signer == nil || c.Interactor == nil {
+		mistakes = append(mistakes, errors.New("fapi: Store, Signer and Interactor are required"))
+	}
+	if c.MTLSIssuer != "" && c.Certificates == nil {
+		mistakes = append(mistakes, errors.New("fapi: Certificates is required with MTLSIssuer"))
+	}
+	setDefault(&c.RequestURILifetime, time.Minute)
+	setDefault(&c.InteractionLifetime, 10*time.Minute)
+	setDefault(&c.CodeLifetime, time.Minute)
+	setDefault(&c.AccessTokenLifetime, 5*time.Minute)
+	setDefault(&c.IDTokenLifetime, 5*time.Minute)
+	setDefault(&c.GrantLifetime, 90*24*time.Hour)
+	setDefault(&c.SessionLifetime, time.Hour)
+	setDefault(&c.JWKSMaxAge, 5*time.Minute)
+	setDefault(&c.AccessTokenAlgorithm, "PS256")
+	if !slices.Contains(FAPI2Security().Algorithms, c.AccessTokenAlgorithm) {
+		mistakes = append(mistakes, fmt.Errorf("fapi: AccessTokenAlgorithm %q is not one of PS256, ES256, EdDSA", c.AccessTokenAlgorithm))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.TracerProvider == nil {
+		c.TracerProvider = noop.NewTracerProvider()
+	}
+	return errors.Join(mistakes...)
+}
+
+func setDefault[T comparable](value *T, fallback T) {
+	var zero T
+	if *value == zero {
+		*value = fallback
+	}
+}
+
+// defaultScopes are known without configuration.
+func defaultScopes() []Scope {
+	return []Scope{
+		{"openid", "Know who you are: a stable identifier of your account"},
+		{"offline_access", "Keep this access while you are away, until you end it"},
+		{"profile", "See your name and basic profile"},
+		{"email", "See your e-mail address"},
+		{"phone", "See your phone number"},
+		{"address", "See your postal address"},
+	}
+}
+
+func knownScopes(configured []Scope) []Scope {
+	known := defaultScopes()
+	for _, scope := range configured {
+		i := slices.IndexFunc(known, func(k Scope) bool { return k.Name == scope.Name })
+		if i >= 0 {
+			known[i] = scope
+			continue
+		}
+		known = append(known, scope)
+	}
+	return known
+}
+
+// span starts the span of one stage.
+func (s *Server) span(ctx context.Context, stage string) (context.Context, trace.Span) {
+	return s.tracer.Start(ctx, stage)
+}
+
+// lifetime is a configured duration, cut to what the profile allows.
+func lifetime(configured, most time.Duration) time.Duration { return min(configured, most) }

@@ -1,0 +1,95 @@
+package fapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"countersign/internal/oauth"
+	"countersign/mtls"
+	"countersign/store"
+)
+
+// maxRedemptionFailures ends a code that its own client keeps presenting wrongly.
+const maxRedemptionFailures = 5
+
+// token is the token endpoint (RFC 6749 §3.2).
+func (s *Server) token(ctx context.Context, c *call) (answer, error) {
+	kind := c.form.Get("grant_type")
+	switch {
+	case kind == "":
+		return answer{}, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
+	case !slices.Contains(FAPI2Security().GrantTypes, kind):
+		return answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be %s", strings.Join(c.client.Profile.GrantTypes, " or "))
+	case !slices.Contains(c.client.Profile.GrantTypes, kind):
+		return answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", kind)
+	}
+	binding, err := c.binding()
+	if err != nil {
+		return answer{}, err
+	}
+	switch kind {
+	case RefreshToken:
+		return s.refresh(ctx, c, binding)
+	default:
+		return s.redeem(ctx, c, binding)
+	}
+}
+
+// binding takes from the call the key that the access token will be bound to (the cnf claim).
+func (c *call) binding() (confirmation, error) {
+	switch c.client.constraint() {
+	case ByDPoP:
+		if c.proof == nil {
+			return confirmation{}, oauth.Errorf(oauth.InvalidRequest, "this client's tokens are bound by DPoP; send a DPoP header (RFC 9449 §5)")
+		}
+		return confirmation{JKT: c.proof.JKT}, nil
+	default:
+		if c.certificate == nil {
+			return confirmation{}, oauth.Errorf(oauth.InvalidRequest, "this client's tokens are bound to its certificate and the connection has none; use the token_endpoint in mtls_endpoint_aliases (RFC 8705 §3)")
+		}
+		return confirmation{Thumbprint: mtls.Thumbprint(c.certificate.Leaf)}, nil
+	}
+}
+
+// tokenResponse is the answer of RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3.
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	Scope        string `json:"scope"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+}
+
+// tokenType is what the client has to send the token as (RFC 9449 §5, RFC 6750).
+func (c *call) tokenType() string {
+	if c.client.constraint() == ByDPoP {
+		return "DPoP"
+	}
+	return "Bearer" // RFC 8705 §3 binds without a type of its own
+}
+
+func (c *call) respond(issued issuedToken, scopes []string, refreshToken, idToken string) answer {
+	return answer{status: http.StatusOK, body: tokenResponse{
+		AccessToken: issued.token, TokenType: c.tokenType(), ExpiresIn: seconds(issued.life), Scope: strings.Join(scopes, " "),
+		RefreshToken: refreshToken, IDToken: idToken,
+	}}
+}
+
+// unusable is the answer to a code or refresh token that cannot be used; the cause says why in the log.
+func unusable(what string, cause error) error {
+	return oauth.Errorf(oauth.InvalidGrant, "the %s is not valid: unknown, expired, used before, revoked, or not this client's", what).Because(cause)
+}
+
+// wasted tells apart, after the claim, what the client did wrong from what went wrong here.
+func wasted(what string, err error) error {
+	for _, known := range []error{store.ErrNotFound, store.ErrExpired, store.ErrSpent, store.ErrRevoked} {
+		if errors.Is(err, known) {
+			return unusable(what, err)
+		}
+	}
+	return err
+}

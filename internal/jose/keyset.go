@@ -1,0 +1,64 @@
+package jose
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// KeySet holds the public signature keys of one party. The zero value is empty.
+type KeySet struct{ keys []Key }
+
+// NewKeySet makes a set for publication.
+func NewKeySet(keys ...Key) KeySet { return KeySet{slices.Clone(keys)} }
+
+// Keys are the keys that can verify signatures, in the order of the set.
+func (s KeySet) Keys() []Key { return slices.Clone(s.keys) }
+
+// MarshalJSON writes the JWK Set (RFC 7517 §5).
+func (s KeySet) MarshalJSON() ([]byte, error) {
+	keys := s.keys
+	if keys == nil {
+		keys = []Key{}
+	}
+	return json.Marshal(struct {
+		Keys []Key `json:"keys"`
+	}{keys})
+}
+
+// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most [MaxKeySetSize] bytes and [MaxKeys] keys. Keys that have
+// nothing to do with our signatures (another kty or crv, another alg, use "enc") are left out. A key that nobody
+// should have sent refuses the whole set: private members, symmetric keys, RSA keys too small or too large, points
+// off their curve, an x5c for another key. Errors wrap [ErrMalformed].
+func ParseKeySet(raw []byte) (KeySet, error) {
+	if len(raw) > MaxKeySetSize {
+		return KeySet{}, fmt.Errorf("%w: the key set is larger than %d bytes", ErrMalformed, MaxKeySetSize)
+	}
+	var wire struct {
+		Keys *[]wireKey `json:"keys"`
+	}
+	if err := decodeObject(raw, &wire); err != nil {
+		return KeySet{}, err
+	}
+	if wire.Keys == nil {
+		return KeySet{}, fmt.Errorf("%w: the key set has no keys member", ErrMalformed)
+	}
+	if len(*wire.Keys) > MaxKeys {
+		return KeySet{}, fmt.Errorf("%w: the key set has more than %d keys", ErrMalformed, MaxKeys)
+	}
+	var set KeySet
+	for i := range *wire.Keys {
+		key, err := (*wire.Keys)[i].key()
+		if errors.Is(err, errUnknownKey) {
+			continue
+		}
+		if err != nil {
+			return KeySet{}, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		if key.allows(PS256) || key.allows(ES256) || key.allows(EdDSA) {
+			set.keys = append(set.keys, key)
+		}
+	}
+	return set, nil
+}

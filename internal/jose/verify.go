@@ -1,0 +1,121 @@
+package jose
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
+	"math/big"
+)
+
+// known tells whether this package implements an algorithm.
+func known(algorithm string) bool {
+	return algorithm == PS256 || algorithm == ES256 || algorithm == EdDSA
+}
+
+// signatureFits checks the length of a signature before any arithmetic. An ECDSA signature is r and s side by side
+// (RFC 7518 §3.4), never DER.
+func signatureFits(algorithm string, length int) bool {
+	if algorithm == PS256 {
+		return length >= minRSABits/8 && length <= maxRSABits/8
+	}
+	return length == 64
+}
+
+// fits tells whether a key may be used with an algorithm at all.
+func fits(algorithm string, public crypto.PublicKey) bool {
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		return algorithm == PS256 && checkRSA(public) == nil
+	case *ecdsa.PublicKey:
+		return algorithm == ES256 && public.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return algorithm == EdDSA && len(public) == ed25519.PublicKeySize
+	}
+	return false
+}
+
+// Verify checks the signature with one key. The key must be of the kind that alg says. The PSS salt must be as long
+// as the hash (RFC 7518 §3.5). Errors wrap [ErrNoKey] or [ErrSignature].
+func (t *Token) Verify(public crypto.PublicKey) error {
+	if !fits(t.Header.Algorithm, public) {
+		return fmt.Errorf("%w: the key is not one for %s", ErrNoKey, t.Header.Algorithm)
+	}
+	if !t.signedBy(public) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// signedBy checks the signature with a key that fits alg.
+func (t *Token) signedBy(public crypto.PublicKey) bool {
+	message := []byte(t.signingInput)
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		digest := sha256.Sum256(message)
+		exact := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+		return rsa.VerifyPSS(public, crypto.SHA256, digest[:], t.signature, exact) == nil
+	case *ecdsa.PublicKey:
+		digest := sha256.Sum256(message)
+		r, s := new(big.Int).SetBytes(t.signature[:32]), new(big.Int).SetBytes(t.signature[32:])
+		return ecdsa.Verify(public, digest[:], r, s) // refuses r and s outside [1, n-1]
+	case ed25519.PublicKey:
+		return ed25519.Verify(public, message, t.signature)
+	}
+	return false
+}
+
+// VerifyWith checks the signature with the keys of a set that can have made it: those whose kid is the token's, if it
+// names one, and whose kty, crv, alg, use and key_ops allow it. A kid may occur more than once; each such key is tried
+// (FAPI 2.0 Security Profile §5.4.3). Errors wrap [ErrNoKey] or [ErrSignature].
+func (t *Token) VerifyWith(set KeySet) error {
+	tried := false
+	for _, key := range set.keys {
+		if t.Header.KeyID != "" && key.ID != t.Header.KeyID || !key.allows(t.Header.Algorithm) {
+			continue
+		}
+		if t.signedBy(key.Public) {
+			return nil
+		}
+		tried = true
+	}
+	switch {
+	case tried:
+		return ErrSignature
+	case t.Header.KeyID != "":
+		return fmt.Errorf("%w: the key set has no %s key with kid %s", ErrNoKey, t.Header.Algorithm, quoted(t.Header.KeyID))
+	}
+	return fmt.Errorf("%w: the key set has no %s key", ErrNoKey, t.Header.Algorithm)
+}
+
+// VerifyEmbedded checks the signature with the public key in the token's own header and returns that key. It proves
+// possession of the key and nothing about whose it is (RFC 9449 §4.3). Errors wrap [ErrMalformed], [ErrNoKey] or
+// [ErrSignature].
+func (t *Token) VerifyEmbedded() (Key, error) {
+	if t.Header.JWK == nil {
+		return Key{}, fmt.Errorf("%w: the header has no jwk", ErrMalformed)
+	}
+	key, err := ParsePublicJWK(t.Header.JWK)
+	if err != nil {
+		return Key{}, fmt.Errorf("jwk: %w", err)
+	}
+	if !key.allows(t.Header.Algorithm) {
+		return Key{}, fmt.Errorf("%w: the jwk is not one for %s", ErrNoKey, t.Header.Algorithm)
+	}
+	if !t.signedBy(key.Public) {
+		return Key{}, ErrSignature
+	}
+	return key, nil
+}
+
+// quoted makes a kid fit to be shown.
+func quoted(keyID string) string {
+	const most = 64
+	if len(keyID) > most {
+		return fmt.Sprintf("%+q…", keyID[:most])
+	}
+	return fmt.Sprintf("%+q", keyID)
+}

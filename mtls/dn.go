@@ -1,0 +1,180 @@
+package mtls
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Limits on distinguished names.
+const (
+	maxRDNs       = 32
+	maxAttributes = 8
+)
+
+// DN is a distinguished name in the order of the certificate, most significant first. Make one with [ParseDN] or
+// [SubjectDN].
+type DN []rdn
+
+// rdn is a relative distinguished name: a set of attributes, mostly of one.
+type rdn []attribute
+
+// attribute is a type and a value. Values that are strings are compared as text, all others by their DER.
+type attribute struct {
+	oid string
+	// text is the value, prepared for comparison; isText tells it from an empty string.
+	text   string
+	isText bool
+	der    []byte
+}
+
+// Equal compares as distinguishedNameMatch does (RFC 4517 §4.2.15): the same relative names in the same order,
+// attributes within one in any order. Strings are compared by caseIgnoreMatch (§4.2.11): without regard to case, to
+// the ASN.1 type of the string, and to the amount of white space. Composed and decomposed characters are not made
+// equal; such names do not match.
+func (d DN) Equal(other DN) bool {
+	return slices.EqualFunc(d, other, rdn.equal)
+}
+
+func (r rdn) equal(other rdn) bool {
+	if len(r) != len(other) {
+		return false
+	}
+	left := slices.Clone(other)
+	for _, a := range r {
+		i := slices.IndexFunc(left, a.equal)
+		if i < 0 {
+			return false
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+	return true
+}
+
+func (a attribute) equal(other attribute) bool {
+	if a.oid != other.oid || a.isText != other.isText {
+		return false
+	}
+	if a.isText {
+		return strings.EqualFold(a.text, other.text)
+	}
+	return bytes.Equal(a.der, other.der)
+}
+
+// wireAttribute is AttributeTypeAndValue (RFC 5280 §4.1.2.4). The name of the set type tells encoding/asn1 that it is
+// a SET.
+type (
+	wireAttribute struct {
+		Type  asn1.ObjectIdentifier
+		Value asn1.RawValue
+	}
+	wireRDNSET []wireAttribute
+)
+
+// SubjectDN reads the subject of a certificate. Errors wrap [ErrMalformed]: a NUL or a control character in a value,
+// or more than 32 relative names of 8 attributes.
+func SubjectDN(certificate *x509.Certificate) (DN, error) {
+	var wire []wireRDNSET
+	if rest, err := asn1.Unmarshal(certificate.RawSubject, &wire); err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("%w: the subject cannot be read", ErrMalformed)
+	}
+	if len(wire) > maxRDNs {
+		return nil, fmt.Errorf("%w: the subject has more than %d relative names", ErrMalformed, maxRDNs)
+	}
+	name := make(DN, 0, len(wire))
+	for _, set := range wire {
+		if len(set) > maxAttributes {
+			return nil, fmt.Errorf("%w: a relative name has more than %d attributes", ErrMalformed, maxAttributes)
+		}
+		relative := make(rdn, 0, len(set))
+		for _, pair := range set {
+			value, err := attributeOf(pair.Type.String(), pair.Value)
+			if err != nil {
+				return nil, err
+			}
+			relative = append(relative, value)
+		}
+		name = append(name, relative)
+	}
+	return name, nil
+}
+
+// attributeOf makes an attribute from the DER of its value.
+func attributeOf(oid string, value asn1.RawValue) (attribute, error) {
+	made := attribute{oid: oid, der: value.FullBytes}
+	if value.Class != asn1.ClassUniversal || value.IsCompound {
+		return made, nil
+	}
+	text, ok := decodeText(value.Tag, value.Bytes)
+	if !ok {
+		return made, nil
+	}
+	var err error
+	made.text, err = prepare(text)
+	made.isText = true
+	return made, err
+}
+
+// decodeText reads the string types of ASN.1. What is not one of them, or not validly encoded, is no text.
+func decodeText(tag int, value []byte) (string, bool) {
+	switch tag {
+	case asn1.TagUTF8String:
+		return string(value), utf8.Valid(value)
+	case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString, asn1.TagT61String, tagVisibleString:
+		// T61String has no agreed meaning beyond ASCII
+		isASCII := !slices.ContainsFunc(value, func(b byte) bool { return b >= utf8.RuneSelf })
+		return string(value), isASCII
+	case asn1.TagBMPString:
+		if len(value)%2 != 0 {
+			return "", false
+		}
+		units := make([]uint16, 0, len(value)/2)
+		for i := 0; i < len(value); i += 2 {
+			unit := binary.BigEndian.Uint16(value[i:])
+			if utf16.IsSurrogate(rune(unit)) {
+				return "", false // BMPString holds the basic plane only
+			}
+			units = append(units, unit)
+		}
+		return string(utf16.Decode(units)), true
+	case tagUniversalString:
+		if len(value)%4 != 0 {
+			return "", false
+		}
+		var text strings.Builder
+		for i := 0; i < len(value); i += 4 {
+			r := binary.BigEndian.Uint32(value[i:])
+			if r > unicode.MaxRune || !utf8.ValidRune(rune(r)) {
+				return "", false
+			}
+			text.WriteRune(rune(r))
+		}
+		return text.String(), true
+	}
+	return "", false
+}
+
+// Tags that encoding/asn1 has no name for.
+const (
+	tagVisibleString   = 26
+	tagUniversalString = 28
+)
+
+// prepare brings a string into the form in which it is compared (RFC 4518 §2.2, §2.6.1): any white space is one space,
+// none at the ends. NUL and other control characters, which RFC 4518 would drop, are refused: in a name they serve
+// only to deceive.
+func prepare(text string) (string, error) {
+	if strings.ContainsFunc(text, func(r rune) bool {
+		return r == utf8.RuneError || unicode.IsControl(r) && !unicode.IsSpace(r)
+	}) {
+		return "", fmt.Errorf("%w: a name holds a NUL or another control character", ErrMalformed)
+	}
+	return strings.Join(strings.Fields(text), " "), nil
+}

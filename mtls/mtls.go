@@ -1,0 +1,79 @@
+// Package mtls finds the client certificate of a request and answers what RFC 8705 asks about it: is it trusted, does
+// its subject match a registration, is its key a registered one, what is its thumbprint.
+//
+// Nothing but the certificate itself is believed. Go's TLS asks for it and proves possession of its key; whether it is
+// trusted is decided here, for each request, because one certificate may be good for one client and not for another.
+package mtls
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// Limits on what a client presents.
+const (
+	// MaxCertificateSize is the size of the largest certificate that is looked at, in bytes of DER.
+	MaxCertificateSize = 16 << 10
+	// MaxCertificates is the number of certificates that a client may present.
+	MaxCertificates = 6
+)
+
+// The ways in which a certificate can fail. Errors of this package wrap one of them.
+var (
+	// ErrMalformed is a certificate, or a registered value, that is not well formed or exceeds a limit.
+	ErrMalformed = errors.New("mtls: malformed")
+	// ErrUntrusted is a certificate that does not lead to a trust anchor or is not fit for client authentication.
+	ErrUntrusted = errors.New("mtls: certificate not trusted")
+	// ErrMismatch is a certificate that is not the registered one.
+	ErrMismatch = errors.New("mtls: certificate does not match")
+)
+
+// Presented is the certificate that a client presented and whose key it proved to have. It is not verified: see
+// [Trust.Verify] and [SelfSigned].
+type Presented struct {
+	// Leaf is the client's own certificate.
+	Leaf *x509.Certificate
+	// Chain are the certificates that came with it, without the leaf.
+	Chain []*x509.Certificate
+	// Source says where the certificate was found, for the log.
+	Source string
+}
+
+// Source finds the client certificate of a request. A listener has exactly one source.
+type Source interface {
+	// Certificate returns nil and no error if the client presented none. An error means that there is something and
+	// it cannot be used; the request must be refused then. Errors wrap [ErrMalformed].
+	Certificate(r *http.Request) (*Presented, error)
+}
+
+// Direct is the source for clients that reach our own TLS listener.
+func Direct() Source { return direct{} }
+
+type direct struct{}
+
+// Certificate reads the certificate of the TLS connection.
+func (direct) Certificate(r *http.Request) (*Presented, error) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return nil, nil
+	}
+	certificates := r.TLS.PeerCertificates
+	if len(certificates) > MaxCertificates {
+		return nil, fmt.Errorf("%w: more than %d certificates", ErrMalformed, MaxCertificates)
+	}
+	for _, certificate := range certificates {
+		if len(certificate.Raw) > MaxCertificateSize {
+			return nil, fmt.Errorf("%w: a certificate is larger than %d bytes", ErrMalformed, MaxCertificateSize)
+		}
+	}
+	return &Presented{Leaf: certificates[0], Chain: certificates[1:], Source: "tls"}, nil
+}
+
+// Thumbprint is the x5t#S256 of a certificate (RFC 8705 §3.1): base64url of the SHA-256 of its DER.
+func Thumbprint(certificate *x509.Certificate) string {
+	digest := sha256.Sum256(certificate.Raw)
+	return base64.RawURLEncoding.EncodeToString(digest[:])
+}

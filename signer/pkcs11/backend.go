@@ -1,0 +1,294 @@
+// Package pkcs11 keeps signing keys in an HSM, through PKCS#11.
+//
+// A vendor's module is foreign code that may hang, crash, or forget its login, and none of it can be mended from
+// inside the process. So the module is loaded by a child process: the same binary, executed again as
+// "pkcs11-worker", which talks over an inherited socket. A worker that hangs is killed; one that dies is replaced;
+// the serving process stays as it is.
+package pkcs11
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"countersign/signer"
+)
+
+// Config is what a [Backend] needs.
+type Config struct {
+	// Module is the file name of the vendor's PKCS#11 module.
+	Module string
+	// Token is the RFC 7512 address of the token, such as pkcs11:token=countersign.
+	Token string
+	// PINFile holds the user PIN. It must belong to this user or to root, and be readable by nobody else.
+	PINFile string
+	// Environment is what the module needs, such as SOFTHSM2_CONF. The worker gets nothing else.
+	Environment map[string]string
+	// Executable is the binary to run as worker; this one by default.
+	Executable string
+	// Sessions is how many signatures the module makes at once; twice the number of CPUs by default.
+	Sessions int
+	// Queue is how many signatures may wait; 256 by default.
+	Queue int
+	// SignTimeout is how long the module may take before it counts as hung; 2 s by default.
+	SignTimeout time.Duration
+	Logger      *slog.Logger
+}
+
+// Backend signs in an HSM. It implements [signer.Backend] and is safe for concurrent use.
+type Backend struct {
+	config Config
+	slots  chan struct{}
+
+	mu       sync.Mutex
+	worker   *worker
+	starting chan struct{} // closed when the start under way has ended
+	startErr error
+	// failures counts the starts that failed in a row, and retryAt is when the next may be tried.
+	failures int
+	retryAt  time.Time
+	// fatal is what only a person can mend; the HSM is not asked again.
+	fatal  error
+	closed bool
+}
+
+var errClosed = fmt.Errorf("%w: it was closed", signer.ErrUnavailable)
+
+// Open starts a worker and logs in. What is wrong with the module, the token or the PIN is said in one line.
+func Open(ctx context.Context, config Config) (*Backend, error) {
+	config, err := withDefaults(config)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{config: config, slots: make(chan struct{}, config.Queue)}
+	if _, err := b.current(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func withDefaults(c Config) (Config, error) {
+	if _, err := ParseURI(c.Token); err != nil {
+		return c, err
+	}
+	if c.Executable == "" {
+		var err error
+		if c.Executable, err = os.Executable(); err != nil {
+			return c, fmt.Errorf("pkcs11: find this binary: %w", err)
+		}
+	}
+	for _, file := range []*string{&c.Module, &c.PINFile} {
+		absolute, err := filepath.Abs(*file)
+		if err != nil {
+			return c, fmt.Errorf("pkcs11: %w", err)
+		}
+		*file = absolute
+	}
+	if c.Sessions <= 0 {
+		c.Sessions = 2 * runtime.NumCPU()
+	}
+	if c.Queue <= 0 {
+		c.Queue = 256
+	}
+	if c.SignTimeout <= 0 {
+		c.SignTimeout = 2 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// Sign implements [signer.Backend]. It waits no longer than ctx. When a worker dies under it, it asks the next one
+// once: to make a signature twice does no harm.
+func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
+	if len(record.ID) != kidSize {
+		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
+	}
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	default:
+		return nil, signer.ErrOverloaded
+	}
+	payload := signPayload(record.Algorithm, record.ID, message)
+	signature, err := b.ask(ctx, askSign, payload)
+	if errors.Is(err, errWorkerDied) && ctx.Err() == nil {
+		b.config.Logger.WarnContext(ctx, "the PKCS#11 worker died under a signature; asking the next one", "kid", record.ID)
+		signature, err = b.ask(ctx, askSign, payload)
+	}
+	return signature, err
+}
+
+// Generate makes a key in the HSM under the strictest policy that the module takes: private, sensitive, not
+// extractable, not modifiable, signing with one mechanism only. The record's State and Uses are left to the caller.
+func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error) {
+	answer, err := b.ask(ctx, askGenerate, []byte{algorithmNumber(alg)})
+	if err != nil {
+		return signer.Record{}, err
+	}
+	var made key
+	if err := json.Unmarshal(answer, &made); err != nil {
+		return signer.Record{}, fmt.Errorf("pkcs11: the worker's answer: %w", err)
+	}
+	return made.record()
+}
+
+// Key is a key as the HSM shows it.
+type Key struct {
+	Record signer.Record
+	// Refused says why the key is not used, naming the attribute; empty for a good one.
+	Refused string
+}
+
+// List reads the keys of the token.
+func (b *Backend) List(ctx context.Context) ([]Key, error) {
+	answer, err := b.ask(ctx, askList, nil)
+	if err != nil {
+		return nil, err
+	}
+	var held []key
+	if err := json.Unmarshal(answer, &held); err != nil {
+		return nil, fmt.Errorf("pkcs11: the worker's answer: %w", err)
+	}
+	keys := make([]Key, 0, len(held))
+	for _, k := range held {
+		record, err := k.record()
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, Key{Record: record, Refused: k.Refused})
+	}
+	return keys, nil
+}
+
+// Destroy removes a key from the HSM. There is no way back.
+func (b *Backend) Destroy(ctx context.Context, kid string) error {
+	_, err := b.ask(ctx, askDestroy, []byte(kid))
+	return err
+}
+
+func (k key) record() (signer.Record, error) {
+	public, err := signer.ParsePublicJWK(k.Public)
+	if err != nil {
+		return signer.Record{}, err
+	}
+	return signer.Record{ID: k.ID, Algorithm: k.Algorithm, Public: public, URIs: []string{k.URI}}, nil
+}
+
+// ask puts a question to the current worker, starting one if there is none.
+func (b *Backend) ask(ctx context.Context, question kind, payload []byte) ([]byte, error) {
+	w, err := b.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return w.ask(ctx, question, payload)
+}
+
+// current gives a living worker. Of many callers one starts it and the rest wait, no longer than their contexts.
+func (b *Backend) current(ctx context.Context) (*worker, error) {
+	for {
+		b.mu.Lock()
+		switch {
+		case b.closed:
+			b.mu.Unlock()
+			return nil, errClosed
+		case b.fatal != nil:
+			defer b.mu.Unlock()
+			return nil, b.fatal
+		case b.worker != nil && !b.worker.dead():
+			defer b.mu.Unlock()
+			return b.worker, nil
+		case b.starting == nil && time.Now().Before(b.retryAt):
+			defer b.mu.Unlock()
+			return nil, fmt.Errorf("%w: %w", signer.ErrUnavailable, b.startErr)
+		case b.starting == nil:
+			b.starting = make(chan struct{})
+			go b.start(b.starting)
+		}
+		started := b.starting
+		b.mu.Unlock()
+		select {
+		case <-started:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: waiting for a worker: %w", signer.ErrUnavailable, context.Cause(ctx))
+		}
+	}
+}
+
+// start makes a worker and publishes the outcome. It keeps its own time: the caller's impatience does not end it.
+func (b *Backend) start(done chan struct{}) {
+	w, err := startWorker(b.config, hello{
+		Module: b.config.Module, Token: b.config.Token, PINFile: b.config.PINFile, Sessions: b.config.Sessions,
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.starting = nil
+	close(done)
+	if b.closed && w != nil {
+		w.kill(errClosed)
+	}
+	if err == nil {
+		b.worker, b.failures, b.startErr = w, 0, nil
+		return
+	}
+	if f, ok := errors.AsType[*failure](err); ok && f.code == failFatal {
+		b.fatal = err
+		b.config.Logger.Error("the HSM needs a person; it is not asked again until a restart", "error", err.Error())
+		return
+	}
+	wait := min(50*time.Millisecond<<min(b.failures, 7), 5*time.Second)
+	b.failures++
+	b.startErr, b.retryAt = err, time.Now().Add(wait)
+	b.config.Logger.Error("the PKCS#11 worker did not start", "error", err.Error(), "next_try_in", wait)
+}
+
+// Close ends the worker. Signatures under way fail.
+func (b *Backend) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.worker != nil {
+		b.worker.kill(errClosed)
+	}
+	return nil
+}
+
+// WorkerPID is the process id of the living worker, or 0. It is for tests and for an operator's log.
+func (b *Backend) WorkerPID() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.worker == nil || b.worker.dead() {
+		return 0
+	}
+	return b.worker.command.Process.Pid
+}
+
+// InitialiseToken makes a token with a label in a free slot of a module and sets its PINs, which are read from files
+// by a worker and appear in no argument list.
+func InitialiseToken(ctx context.Context, module string, environment map[string]string, label, soPINFile, pinFile string) error {
+	config, err := withDefaults(Config{
+		Module: module, Token: URI{Token: label}.String(), PINFile: pinFile, Environment: environment, SignTimeout: 30 * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	w, err := launchWorker(config)
+	if err != nil {
+		return err
+	}
+	defer w.kill(errClosed)
+	question, err := json.Marshal(initialisation{Module: config.Module, Label: label, SOPINFile: soPINFile, PINFile: config.PINFile})
+	if err != nil {
+		return err
+	}
+	_, err = w.ask(ctx, askInit, question)
+	return err
+}

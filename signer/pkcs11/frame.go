@@ -1,0 +1,73 @@
+package pkcs11
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The two processes talk in frames: a length of four bytes, then version, kind, an eight-byte number that ties an
+// answer to its question, and the payload.
+const (
+	frameVersion = 1
+	headerSize   = 14
+	// maxPayload bounds a payload, in bytes. The largest real one is a JWT to be signed.
+	maxPayload = 256 << 10
+)
+
+// kind says what a frame asks or answers.
+type kind byte
+
+const (
+	askHello    kind = 1 // payload: hello, JSON
+	askSign     kind = 2 // payload: algorithm (1 byte), kid (43 bytes), message
+	askList     kind = 3 // no payload
+	askGenerate kind = 4 // payload: algorithm (1 byte)
+	askDestroy  kind = 5 // payload: kid
+	askInit     kind = 6 // payload: initialisation, JSON
+
+	answerGood   kind = 128 // payload: the result
+	answerFailed kind = 129 // payload: failure code (1 byte), text
+)
+
+// frame is one message of the protocol.
+type frame struct {
+	kind    kind
+	number  uint64
+	payload []byte
+}
+
+// errFrame is what a broken stream gives.
+var errFrame = errors.New("pkcs11: broken frame")
+
+// appendFrame writes a frame to a buffer.
+func appendFrame(buffer []byte, f frame) []byte {
+	buffer = binary.BigEndian.AppendUint32(buffer, uint32(headerSize-4+len(f.payload)))
+	buffer = append(buffer, frameVersion, byte(f.kind))
+	buffer = binary.BigEndian.AppendUint64(buffer, f.number)
+	return append(buffer, f.payload...)
+}
+
+// readFrame reads one frame. io.EOF means that the other side is gone; anything else ends the connection.
+func readFrame(r io.Reader) (frame, error) {
+	var header [headerSize]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			return frame{}, io.EOF
+		}
+		return frame{}, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	size := int64(binary.BigEndian.Uint32(header[:4])) - (headerSize - 4)
+	if size < 0 || size > maxPayload {
+		return frame{}, fmt.Errorf("%w: a payload of %d bytes", errFrame, size)
+	}
+	if header[4] != frameVersion {
+		return frame{}, fmt.Errorf("%w: version %d, this is %d; both processes must be of one build", errFrame, header[4], frameVersion)
+	}
+	f := frame{kind: kind(header[5]), number: binary.BigEndian.Uint64(header[6:]), payload: make([]byte, size)}
+	if _, err := io.ReadFull(r, f.payload); err != nil {
+		return frame{}, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,139 @@
+//go:build cgo && !nopkcs11
+
+package pkcs11
+
+import (
+	"encoding/asn1"
+	"encoding/binary"
+	"strconv"
+
+	"github.com/miekg/pkcs11"
+
+	"countersign/signer"
+)
+
+// rsaBits is the size of new RSA keys.
+const rsaBits = 2048
+
+// generate implements service. The pair is first made for the session only, because its kid is known only then; a copy
+// with the kid as its name, and not modifiable, goes onto the token.
+func (t *token) generate(number byte) (key, error) {
+	alg, err := algorithmOf(number)
+	if err != nil {
+		return key{}, err
+	}
+	t.mu.Lock()
+	kid, err := t.makePair(alg)
+	t.mu.Unlock()
+	if err != nil {
+		return key{}, err
+	}
+	keys, err := t.list()
+	if err != nil {
+		return key{}, err
+	}
+	for _, k := range keys {
+		if k.ID == kid && k.Refused != "" {
+			return key{}, failf(failRequest, "the module made a key that breaks the policy: %s", k.Refused)
+		}
+		if k.ID == kid {
+			return k, nil
+		}
+	}
+	return key{}, failf(failModule, "the new key %s is not on the token", kid)
+}
+
+func (t *token) makePair(alg signer.Algorithm) (string, error) {
+	session, err := t.openSession(pkcs11.CKF_RW_SESSION)
+	if err != nil {
+		return "", err
+	}
+	defer t.closeSession(session)
+	mechanism, public, private, err := templates(alg)
+	if err != nil {
+		return "", err
+	}
+	publicObject, privateObject, err := t.module.GenerateKeyPair(session, mechanism, public, private)
+	if err != nil {
+		return "", failf(failRequest, "the module refuses to make a key for %s: %v", alg, err)
+	}
+	made, _, err := t.publicKey(publicObject)
+	if err != nil {
+		return "", failf(failModule, "read the new key: %v", err)
+	}
+	kid, err := signer.Thumbprint(made)
+	if err != nil {
+		return "", failf(failModule, "%v", err)
+	}
+	id, err := idOf(kid)
+	if err != nil {
+		return "", err
+	}
+	kept := []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, kid),
+		pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false),
+	}
+	for _, object := range []pkcs11.ObjectHandle{privateObject, publicObject} {
+		if _, err := t.module.CopyObject(session, object, kept); err != nil {
+			return "", failf(failRequest, "store the new key: %v", err)
+		}
+	}
+	return kid, nil
+}
+
+// templates gives the strictest attributes that a signing key can have.
+func templates(alg signer.Algorithm) (mechanism []*pkcs11.Mechanism, public, private []*pkcs11.Attribute, err error) {
+	public = []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
+		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, true),
+		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false),
+		pkcs11.NewAttribute(pkcs11.CKA_WRAP, false),
+	}
+	private = []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
+		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
+		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
+		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_SIGN, true),
+		// Said, because some modules take true when nothing is said.
+		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, false),
+		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
+		pkcs11.NewAttribute(pkcs11.CKA_SIGN_RECOVER, false),
+		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, false),
+	}
+	var generate, sign uint
+	switch alg {
+	case signer.PS256:
+		generate, sign = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_PKCS_PSS
+		public = append(public,
+			pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, rsaBits),
+			pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+	case signer.ES256:
+		generate, sign = pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKM_ECDSA
+		curve, err := asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}) // P-256
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		public = append(public, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, curve))
+	case signer.EdDSA:
+		generate, sign = mechanismEdGen, mechanismEdDSA
+		curve, err := asn1.MarshalWithParams("edwards25519", "printable")
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		public = append(public, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, curve))
+	}
+	private = append(private, pkcs11.NewAttribute(pkcs11.CKA_ALLOWED_MECHANISMS, mechanismList(sign)))
+	return []*pkcs11.Mechanism{pkcs11.NewMechanism(generate, nil)}, public, private, nil
+}
+
+// mechanismList is an array of one CK_MECHANISM_TYPE of this machine.
+func mechanismList(mechanism uint) []byte {
+	if strconv.IntSize == 32 {
+		return binary.NativeEndian.AppendUint32(nil, uint32(mechanism))
+	}
+	return binary.NativeEndian.AppendUint64(nil, uint64(mechanism))
+}

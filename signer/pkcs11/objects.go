@@ -1,0 +1,207 @@
+//go:build cgo && !nopkcs11
+
+package pkcs11
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/asn1"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/miekg/pkcs11"
+
+	"countersign/signer"
+)
+
+// maxObjects bounds how many keys of a token are read.
+const maxObjects = 1000
+
+// pair is a private key with its public half.
+type pair struct {
+	private, public pkcs11.ObjectHandle
+	id              []byte
+	kid             string
+	algorithm       signer.Algorithm
+	jwk             json.RawMessage
+	// refused names what is wrong with the key, or is empty.
+	refused string
+}
+
+// readPairs reads every private key that has its public key beside it, under the same CKA_ID. The kid is computed from
+// the public key that is there now: a token that was made anew under an old label holds other kids.
+func (t *token) readPairs() ([]pair, error) {
+	privates, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY))
+	if err != nil {
+		return nil, err
+	}
+	var pairs []pair
+	for _, private := range privates {
+		id, err := t.attribute(private, pkcs11.CKA_ID)
+		if err != nil || len(id) == 0 {
+			continue // not one of ours
+		}
+		publics, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), pkcs11.NewAttribute(pkcs11.CKA_ID, id))
+		if err != nil {
+			return nil, err
+		}
+		if len(publics) != 1 {
+			continue // ambiguous or without a public half: it cannot be published
+		}
+		p, err := t.describe(private, publics[0])
+		if err != nil {
+			continue // of a kind that is not used
+		}
+		p.id = id
+		pairs = append(pairs, p)
+	}
+	return pairs, nil
+}
+
+func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
+	key, alg, err := t.publicKey(public)
+	if err != nil {
+		return pair{}, err
+	}
+	kid, err := signer.Thumbprint(key)
+	if err != nil {
+		return pair{}, err
+	}
+	jwk, err := signer.PublicJWK(signer.Record{ID: kid, Algorithm: alg, Public: key})
+	if err != nil {
+		return pair{}, err
+	}
+	return pair{private: private, public: public, kid: kid, algorithm: alg, jwk: jwk, refused: t.weakness(private, key, alg)}, nil
+}
+
+// weakness holds a private key to the policy and names the first attribute that breaks it. An attribute that the
+// module does not know counts as broken only where the key would be exposed.
+func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, alg signer.Algorithm) string {
+	if !signer.Fits(public, alg) {
+		return "the key is smaller or larger than allowed"
+	}
+	for _, rule := range []struct {
+		attribute uint
+		name      string
+		want      bool
+		demanded  bool
+	}{
+		{pkcs11.CKA_PRIVATE, "CKA_PRIVATE", true, true},
+		{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true, true},
+		{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, true},
+		{pkcs11.CKA_SIGN, "CKA_SIGN", true, true},
+		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", false, false},
+		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", false, false},
+		{pkcs11.CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", false, false},
+		{pkcs11.CKA_DERIVE, "CKA_DERIVE", false, false},
+	} {
+		value, err := t.attribute(private, rule.attribute)
+		switch {
+		case err != nil && rule.demanded:
+			return fmt.Sprintf("%s cannot be read", rule.name)
+		case err != nil:
+		case len(value) == 0 || (value[0] != 0) != rule.want:
+			return fmt.Sprintf("%s must be %v", rule.name, rule.want)
+		}
+	}
+	return ""
+}
+
+func (t *token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+	if err := t.module.FindObjectsInit(t.keep, template); err != nil {
+		return nil, failf(failModule, "search the token: %v", err)
+	}
+	found, _, err := t.module.FindObjects(t.keep, maxObjects)
+	if endErr := t.module.FindObjectsFinal(t.keep); err == nil {
+		err = endErr
+	}
+	if err != nil {
+		return nil, failf(failModule, "search the token: %v", err)
+	}
+	return found, nil
+}
+
+func (t *token) attribute(object pkcs11.ObjectHandle, kind uint) ([]byte, error) {
+	got, err := t.module.GetAttributeValue(t.keep, object, []*pkcs11.Attribute{pkcs11.NewAttribute(kind, nil)})
+	if err != nil {
+		return nil, err
+	}
+	return got[0].Value, nil
+}
+
+// publicKey reads a public key object.
+func (t *token) publicKey(object pkcs11.ObjectHandle) (crypto.PublicKey, signer.Algorithm, error) {
+	raw, err := t.attribute(object, pkcs11.CKA_KEY_TYPE)
+	if err != nil {
+		return nil, "", err
+	}
+	switch kind := ulong(raw); kind {
+	case pkcs11.CKK_RSA:
+		modulus, errN := t.attribute(object, pkcs11.CKA_MODULUS)
+		exponent, errE := t.attribute(object, pkcs11.CKA_PUBLIC_EXPONENT)
+		e := new(big.Int).SetBytes(exponent)
+		if err := errors.Join(errN, errE); err != nil || !e.IsInt64() || e.Int64() > 1<<31-1 {
+			return nil, "", errors.New("pkcs11: an RSA key without a usable modulus and exponent")
+		}
+		return &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: int(e.Int64())}, signer.PS256, nil
+	case pkcs11.CKK_EC:
+		point, err := t.point(object)
+		if err != nil {
+			return nil, "", err
+		}
+		key, err := parseP256(point)
+		return key, signer.ES256, err
+	case keyTypeEdwards:
+		point, err := t.point(object)
+		if err != nil {
+			return nil, "", err
+		}
+		key, err := parseEd25519(point)
+		return key, signer.EdDSA, err
+	default:
+		return nil, "", fmt.Errorf("pkcs11: key type %#x is not used", kind)
+	}
+}
+
+func (t *token) point(object pkcs11.ObjectHandle) ([]byte, error) {
+	return t.attribute(object, pkcs11.CKA_EC_POINT)
+}
+
+// unwrapPoint gives the point inside a DER OCTET STRING, or the bytes as they are: modules do either.
+func unwrapPoint(raw []byte, size int) []byte {
+	var inner []byte
+	if rest, err := asn1.Unmarshal(raw, &inner); err == nil && len(rest) == 0 && len(inner) == size {
+		return inner
+	}
+	return raw
+}
+
+func parseP256(raw []byte) (*ecdsa.PublicKey, error) {
+	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), unwrapPoint(raw, 65))
+}
+
+func parseEd25519(raw []byte) (ed25519.PublicKey, error) {
+	point := unwrapPoint(raw, ed25519.PublicKeySize)
+	if len(point) != ed25519.PublicKeySize {
+		return nil, errors.New("pkcs11: an Ed25519 public key has 32 bytes")
+	}
+	return bytes.Clone(point), nil
+}
+
+// ulong reads a CK_ULONG of this machine.
+func ulong(raw []byte) uint {
+	switch len(raw) {
+	case 8:
+		return uint(binary.NativeEndian.Uint64(raw))
+	case 4:
+		return uint(binary.NativeEndian.Uint32(raw))
+	}
+	return ^uint(0)
+}

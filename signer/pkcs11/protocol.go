@@ -1,0 +1,129 @@
+package pkcs11
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"countersign/signer"
+)
+
+// hello is the first question to a worker: which module, which token, and where the PIN is. The PIN itself is read by
+// the worker and by nobody else.
+type hello struct {
+	Module   string `json:"module"`
+	Token    string `json:"token"`
+	PINFile  string `json:"pin_file"`
+	Sessions int    `json:"sessions"`
+}
+
+// initialisation asks for a new token in a free slot.
+type initialisation struct {
+	Module    string `json:"module"`
+	Label     string `json:"label"`
+	SOPINFile string `json:"so_pin_file"`
+	PINFile   string `json:"pin_file"`
+}
+
+// key is how a worker describes a key that it holds.
+type key struct {
+	ID        string           `json:"kid"`
+	Algorithm signer.Algorithm `json:"alg"`
+	Public    json.RawMessage  `json:"jwk"`
+	URI       string           `json:"uri"`
+	// Refused says why the key is not used, or is empty.
+	Refused string `json:"refused,omitempty"`
+}
+
+// code classes a worker's failure: what the parent does about it depends on it.
+type code byte
+
+const (
+	// failRequest: the request was wrong; another one may be right.
+	failRequest code = iota + 1
+	// failNoKey: the token does not hold the key, or its policy refuses it.
+	failNoKey
+	// failModule: the module or the device is in trouble; the worker ends itself.
+	failModule
+	// failFatal: nothing but a person can help: wrong PIN, no such token, no module.
+	failFatal
+)
+
+// failure is a worker's answer that something went wrong.
+type failure struct {
+	code code
+	text string
+}
+
+func (f *failure) Error() string { return "pkcs11: " + f.text }
+
+// Is matches the errors of package signer.
+func (f *failure) Is(target error) bool {
+	switch f.code {
+	case failNoKey:
+		return target == signer.ErrNoKey
+	case failModule, failFatal:
+		return target == signer.ErrUnavailable
+	}
+	return false
+}
+
+func failf(c code, format string, arguments ...any) *failure {
+	return &failure{code: c, text: fmt.Sprintf(format, arguments...)}
+}
+
+// payload writes a failure into a frame.
+func (f *failure) payload() []byte { return append([]byte{byte(f.code)}, f.text...) }
+
+// parseFailure reads what payload wrote.
+func parseFailure(payload []byte) *failure {
+	if len(payload) == 0 || code(payload[0]) < failRequest || code(payload[0]) > failFatal {
+		return failf(failModule, "the worker failed without saying how")
+	}
+	return &failure{code: code(payload[0]), text: string(payload[1:])}
+}
+
+// asFailure classes any error.
+func asFailure(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	return failf(failModule, "%v", err)
+}
+
+// algorithms gives each algorithm its number in the protocol: its place.
+func algorithms() []signer.Algorithm {
+	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA}
+}
+
+func algorithmNumber(alg signer.Algorithm) byte { return byte(slices.Index(algorithms(), alg)) }
+
+func algorithmOf(number byte) (signer.Algorithm, error) {
+	if int(number) >= len(algorithms()) {
+		return "", failf(failRequest, "algorithm number %d is not known", number)
+	}
+	return algorithms()[number], nil
+}
+
+// kidSize is the length of a kid: 32 bytes in base64url.
+const kidSize = 43
+
+// signPayload writes a request for a signature.
+func signPayload(alg signer.Algorithm, kid string, message []byte) []byte {
+	payload := make([]byte, 0, 1+kidSize+len(message))
+	payload = append(payload, algorithmNumber(alg))
+	payload = append(payload, kid...)
+	return append(payload, message...)
+}
+
+// parseSign reads what signPayload wrote.
+func parseSign(payload []byte) (alg signer.Algorithm, kid string, message []byte, err error) {
+	if len(payload) < 1+kidSize {
+		return "", "", nil, failf(failRequest, "a request to sign is too short")
+	}
+	if alg, err = algorithmOf(payload[0]); err != nil {
+		return "", "", nil, err
+	}
+	return alg, string(payload[1 : 1+kidSize]), payload[1+kidSize:], nil
+}

@@ -1,0 +1,260 @@
+// Package signer chooses the key for each signature and makes sure that nothing leaves that the published key does
+// not verify. It knows keys by their public half only; the private half is used by a [Backend], in production an HSM.
+//
+// A key's life is published → active → retiring → destroyed. It is published before its first signature, so that
+// verifiers with a cached key set know it, and stays published until its last token has died.
+package signer
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Algorithm is a JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
+type Algorithm string
+
+// The algorithms that FAPI allows.
+const (
+	PS256 Algorithm = "PS256"
+	ES256 Algorithm = "ES256"
+	EdDSA Algorithm = "EdDSA" // Ed25519
+)
+
+// Use is what a signature is for. A key signs only for the uses that it was made for.
+type Use string
+
+// The uses so far.
+const (
+	UseAccessToken Use = "access_token"
+	UseIDToken     Use = "id_token"
+)
+
+// State is a place in a key's life.
+type State string
+
+// The states, in their order.
+const (
+	Published State = "published"
+	Active    State = "active"
+	Retiring  State = "retiring"
+	Destroyed State = "destroyed"
+)
+
+// Errors, matched with errors.Is.
+var (
+	// ErrNoKey: no active key has this use and algorithm, or the backend does not hold it.
+	ErrNoKey = errors.New("signer: no key")
+	// ErrUnavailable: the HSM did not answer in time, or not at all. Trying again later may help.
+	ErrUnavailable = errors.New("signer: the HSM is not available")
+	// ErrOverloaded: too many signatures are waiting. Trying again later helps.
+	ErrOverloaded = errors.New("signer: too many signatures are waiting")
+	// ErrWrongSignature: the backend made a signature that the published key does not verify. It was not released.
+	ErrWrongSignature = errors.New("signer: the signature does not fit the published key")
+)
+
+// Record is what is known about a key outside its HSM.
+type Record struct {
+	// ID is the kid: the RFC 7638 thumbprint of Public.
+	ID        string
+	Algorithm Algorithm
+	Uses      []Use
+	State     State
+	// URIs are RFC 7512 addresses of the key.
+	URIs        []string
+	Public      crypto.PublicKey
+	CreatedAt   time.Time
+	ActivatedAt time.Time
+	RetiredAt   time.Time
+}
+
+// Catalogue lists the keys that are not destroyed, oldest first, the same on all nodes.
+type Catalogue interface {
+	Keys(ctx context.Context) ([]Record, error)
+}
+
+// Backend signs with private keys.
+type Backend interface {
+	// Sign signs a message with the private half of key and returns the signature in JWS form: RSASSA-PSS with
+	// a salt of 32 bytes, r‖s in 64 bytes, or Ed25519. Its errors match the errors of this package. It returns
+	// when ctx ends, whatever the HSM does.
+	Sign(ctx context.Context, key Record, message []byte) ([]byte, error)
+	// Close ends the backend.
+	Close() error
+}
+
+// Config is what a [Signer] needs.
+type Config struct {
+	Catalogue Catalogue
+	Backend   Backend
+	// RefreshInterval is how long a change of a key's state may stay unnoticed; 5 s by default.
+	RefreshInterval time.Duration
+	Now             func() time.Time
+	Logger          *slog.Logger
+	TracerProvider  trace.TracerProvider
+}
+
+// Signer gives out keys to sign with. It is safe for concurrent use.
+type Signer struct {
+	catalogue Catalogue
+	backend   Backend
+	interval  time.Duration
+	now       func() time.Time
+	log       *slog.Logger
+	tracer    trace.Tracer
+
+	mu         sync.Mutex
+	records    []Record
+	readAt     time.Time
+	refreshing bool
+}
+
+// New reads the catalogue and makes a Signer. A catalogue without an active key is an error.
+func New(ctx context.Context, config Config) (*Signer, error) {
+	s := &Signer{
+		catalogue: config.Catalogue, backend: config.Backend, interval: config.RefreshInterval,
+		now: config.Now, log: config.Logger,
+	}
+	if s.interval <= 0 {
+		s.interval = 5 * time.Second
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	provider := config.TracerProvider
+	if provider == nil {
+		provider = noop.NewTracerProvider()
+	}
+	s.tracer = provider.Tracer("countersign/signer")
+	records, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
+		return nil, fmt.Errorf("%w is active; make one with: countersign keys generate --alg PS256 --activate", ErrNoKey)
+	}
+	s.records, s.readAt = records, s.now()
+	return s, nil
+}
+
+// read gets the catalogue and refuses records whose kid is not the thumbprint of their key.
+func (s *Signer) read(ctx context.Context) ([]Record, error) {
+	records, err := s.catalogue.Keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("signer: read the keys: %w", err)
+	}
+	for _, record := range records {
+		thumbprint, err := Thumbprint(record.Public)
+		if err != nil {
+			return nil, fmt.Errorf("signer: key %s: %w", record.ID, err)
+		}
+		if thumbprint != record.ID {
+			return nil, fmt.Errorf("signer: key %s: its public key has the thumbprint %s", record.ID, thumbprint)
+		}
+	}
+	return records, nil
+}
+
+// current gives the records, and reads them anew in the background when they are older than the interval. A
+// catalogue that cannot be read leaves the known keys in use.
+func (s *Signer) current() []Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if age := s.now().Sub(s.readAt); (age >= s.interval || age < 0) && !s.refreshing {
+		s.refreshing = true
+		go s.refresh()
+	}
+	return s.records
+}
+
+func (s *Signer) refresh() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	records, err := s.read(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refreshing = false
+	s.readAt = s.now()
+	if err != nil {
+		s.log.Error("the keys' states could not be read; the known ones stay in use", "error", err.Error())
+		return
+	}
+	s.records = records
+}
+
+// Key is a pinned key: whatever happens to its state, ID, Algorithm and Sign belong together.
+type Key struct {
+	ID        string
+	Algorithm Algorithm
+	Public    crypto.PublicKey
+
+	signer *Signer
+	record Record
+	use    Use
+}
+
+// Active returns the active key for a use and an algorithm, the one activated last. The error is ErrNoKey.
+func (s *Signer) Active(_ context.Context, use Use, alg Algorithm) (Key, error) {
+	var found *Record
+	records := s.current()
+	for i, record := range records {
+		if record.State == Active && record.Algorithm == alg && slices.Contains(record.Uses, use) &&
+			(found == nil || record.ActivatedAt.After(found.ActivatedAt)) {
+			found = &records[i]
+		}
+	}
+	if found == nil {
+		return Key{}, fmt.Errorf("%w for %s with %s", ErrNoKey, use, alg)
+	}
+	return Key{ID: found.ID, Algorithm: alg, Public: found.Public, signer: s, record: *found, use: use}, nil
+}
+
+// Published returns every key that tokens may be verified with: published, active and retiring. The slice must not
+// be changed.
+func (s *Signer) Published(context.Context) ([]Record, error) { return s.current(), nil }
+
+// Sign signs a message in JWS form and verifies the signature with the published key before it is released
+// (a fault in the HSM, or another key under the same name, is then an error and never a token).
+func (k Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	ctx, span := k.signer.tracer.Start(ctx, "signer.Sign", trace.WithAttributes(
+		attribute.String("signer.kid", k.ID), attribute.String("signer.alg", string(k.Algorithm)), attribute.String("signer.use", string(k.use))))
+	defer span.End()
+	signature, err := k.signer.backend.Sign(ctx, k.record, message)
+	if err == nil && !Verify(k.Public, k.Algorithm, message, signature) {
+		k.signer.log.ErrorContext(ctx, "the HSM made a wrong signature; it was not released", "kid", k.ID)
+		err = fmt.Errorf("%w %s", ErrWrongSignature, k.ID)
+	}
+	if err != nil {
+		span.SetStatus(codes.Error, "")
+		return nil, err
+	}
+	return signature, nil
+}
+
+// Ready signs with every active key and verifies what comes. It joins the errors.
+func (s *Signer) Ready(ctx context.Context) error {
+	var problems []error
+	for _, record := range s.current() {
+		if record.State != Active {
+			continue
+		}
+		key := Key{ID: record.ID, Algorithm: record.Algorithm, Public: record.Public, signer: s, record: record, use: "readiness"}
+		if _, err := key.Sign(ctx, []byte("countersign readiness probe")); err != nil {
+			problems = append(problems, fmt.Errorf("key %s (%s): %w", record.ID, record.Algorithm, err))
+		}
+	}
+	return errors.Join(problems...)
+}

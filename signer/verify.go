@@ -1,0 +1,43 @@
+package signer
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"math/big"
+)
+
+// Verify tells whether signature is message's in JWS form: for PS256 with a salt of exactly 32 bytes (RFC 7518 §3.5),
+// for ES256 as r‖s in exactly 64 bytes (RFC 7518 §3.4).
+func Verify(public crypto.PublicKey, alg Algorithm, message, signature []byte) bool {
+	digest := sha256.Sum256(message)
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+		return alg == PS256 && rsa.VerifyPSS(key, crypto.SHA256, digest[:], signature, options) == nil
+	case *ecdsa.PublicKey:
+		if alg != ES256 || len(signature) != 64 {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		return ecdsa.Verify(key, digest[:], r, s)
+	case ed25519.PublicKey:
+		return alg == EdDSA && ed25519.Verify(key, message, signature)
+	}
+	return false
+}
+
+// Fits tells whether a public key is one that alg signs with: RSA of 2048 to 4096 bits, P-256, or Ed25519.
+func Fits(public crypto.PublicKey, alg Algorithm) bool {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		return alg == PS256 && key.N.BitLen() >= 2048 && key.N.BitLen() <= 4096
+	case *ecdsa.PublicKey:
+		return alg == ES256 && key.Curve.Params().BitSize == 256
+	case ed25519.PublicKey:
+		return alg == EdDSA && len(key) == ed25519.PublicKeySize
+	}
+	return false
+}

@@ -1,0 +1,210 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
+)
+
+const (
+	grantColumns = `g.id, g.client_id, g.subject, g.scopes, g.detail, g.auth_time, g.acr, g.amr,
+		g.created_at, g.expires_at, g.revoked_at`
+	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
+		c.created_at, c.expires_at, c.spent_at, c.failures`
+	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
+)
+
+func grantFields(g *store.Grant) []any {
+	return []any{&g.ID, &g.ClientID, &g.Subject, &g.Scopes, (*[]byte)(&g.Detail), timeField{&g.AuthTime},
+		&g.ACR, &g.AMR, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}}
+}
+
+// CodeGrant reads a code and its grant.
+func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, store.Grant, error) {
+	var c store.Code
+	var g store.Grant
+	err := s.run(ctx, "CodeGrant", func(ctx context.Context, conn *pgx.Conn) error {
+		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures}
+		found, err := one(ctx, conn, `SELECT `+codeColumns+`, `+grantColumns+`
+			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = $1`,
+			[]any{code[:]}, append(fields, grantFields(&g)...)...)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return c, g, err
+}
+
+// RedeemCode spends the code and records what was bought, or revokes the grant of a code that was spent.
+func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.Bought, uses ...store.Use) error {
+	now := s.moment()
+	kinds, keys, untils := useArrays(uses)
+	var refresh store.RefreshToken
+	if bought.RefreshToken != nil {
+		refresh = *bought.RefreshToken
+	}
+	return s.run(ctx, "RedeemCode", func(ctx context.Context, c *pgx.Conn) error {
+		var spent bool
+		if _, err := one(ctx, c, `WITH spent AS (
+				UPDATE codes c SET spent_at = $2 FROM grants g
+				WHERE c.id = $1 AND c.spent_at IS NULL AND c.expires_at > $2
+				AND g.id = c.grant_id AND g.expires_at > $2 AND g.revoked_at IS NULL
+				RETURNING c.grant_id, c.client_id
+			), access AS (
+				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM spent
+			), refresh AS (
+				INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
+				SELECT $6::bytea, grant_id, client_id, $7::timestamptz, $8::timestamptz, $9::timestamptz
+				FROM spent WHERE $5::boolean
+			), claimed AS (`+insertUses+`
+				FROM spent, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+			)
+			SELECT EXISTS (SELECT FROM spent)`,
+			[]any{code[:], now, bought.AccessToken.ID[:], at(bought.AccessToken.ExpiresAt),
+				bought.RefreshToken != nil, refresh.ID[:], at(refresh.CreatedAt), at(refresh.ExpiresAt), at(refresh.RevokedAt),
+				kinds, keys, untils},
+			&spent); err != nil || spent {
+			return err
+		}
+		return unredeemed(ctx, c, code, now)
+	})
+}
+
+// unredeemed says why a code could not be spent. One that was spent before takes its grant with it
+// (RFC 6749 §4.1.2). It is a statement of its own because it must see what the winner of a race has written.
+func unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time) error {
+	var spent, expired bool
+	found, err := one(ctx, c, `WITH code AS (
+			SELECT g.id AS grant_id, c.spent_at IS NOT NULL AS spent, least(c.expires_at, g.expires_at) <= $2 AS expired
+			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = $1
+		), ended AS (
+			UPDATE grants g SET revoked_at = $2 FROM code WHERE code.spent AND g.id = code.grant_id AND g.revoked_at IS NULL
+		)
+		SELECT spent, expired FROM code`, []any{code[:], now}, &spent, &expired)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return store.ErrNotFound
+	case spent:
+		return store.ErrSpent
+	case expired:
+		return store.ErrExpired
+	}
+	return store.ErrRevoked
+}
+
+// RedemptionFailed counts a refused redemption.
+func (s *Store) RedemptionFailed(ctx context.Context, code store.Digest) (int, error) {
+	return s.count(ctx, "RedemptionFailed",
+		`UPDATE codes SET failures = failures + 1 WHERE id = $1 RETURNING failures`, code)
+}
+
+// RefreshGrant reads a refresh token and its grant.
+func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error) {
+	var t store.RefreshToken
+	var g store.Grant
+	err := s.run(ctx, "RefreshGrant", func(ctx context.Context, c *pgx.Conn) error {
+		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}}
+		found, err := one(ctx, c, `SELECT `+refreshTokenColumns+`, `+grantColumns+`
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = $1`,
+			[]any{token[:]}, append(fields, grantFields(&g)...)...)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return t, g, err
+}
+
+// Refresh records an access token issued for a refresh token that still stands.
+func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, uses ...store.Use) error {
+	now := s.moment()
+	kinds, keys, untils := useArrays(uses)
+	return s.run(ctx, "Refresh", func(ctx context.Context, c *pgx.Conn) error {
+		var expired, revoked bool
+		found, err := one(ctx, c, `WITH token AS (
+				SELECT g.id AS grant_id, least(t.expires_at, g.expires_at) <= $2 AS expired,
+					coalesce(t.revoked_at, g.revoked_at) IS NOT NULL AS revoked
+				FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = $1
+			), standing AS (
+				SELECT grant_id FROM token WHERE NOT expired AND NOT revoked
+			), access AS (
+				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM standing
+			), claimed AS (`+insertUses+`
+				FROM standing, unnest($5::text[], $6::bytea[], $7::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+			)
+			SELECT expired, revoked FROM token`,
+			[]any{token[:], now, issued.ID[:], at(issued.ExpiresAt), kinds, keys, untils}, &expired, &revoked)
+		return standing(found, expired, revoked, err)
+	})
+}
+
+// AccessGrant reads the grant behind an access token and claims uses.
+func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...store.Use) (store.Grant, error) {
+	const read = `SELECT least(a.expires_at, g.expires_at) <= $2 AS expired, ` + grantColumns + `
+		FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = $1`
+	query, arguments := read, []any{token[:], s.moment()}
+	if len(uses) > 0 {
+		kinds, keys, untils := useArrays(uses)
+		query = `WITH token AS (` + read + `), claimed AS (` + insertUses + `
+			FROM token, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until)
+			WHERE NOT expired AND revoked_at IS NULL ORDER BY 1, 2
+			) SELECT * FROM token`
+		arguments = append(arguments, kinds, keys, untils)
+	}
+	var g store.Grant
+	err := s.run(ctx, "AccessGrant", func(ctx context.Context, c *pgx.Conn) error {
+		var expired bool
+		found, err := one(ctx, c, query, arguments, append([]any{&expired}, grantFields(&g)...)...)
+		return standing(found, expired, !g.RevokedAt.IsZero(), err)
+	})
+	if err != nil {
+		return store.Grant{}, err
+	}
+	return g, nil
+}
+
+// standing is the answer about a token that was looked for.
+func standing(found, expired, revoked bool, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return store.ErrNotFound
+	case expired:
+		return store.ErrExpired
+	case revoked:
+		return store.ErrRevoked
+	}
+	return nil
+}
+
+// RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
+func (s *Store) RevokeGrant(ctx context.Context, grantID string) error {
+	now := s.moment()
+	return s.run(ctx, "RevokeGrant", func(ctx context.Context, c *pgx.Conn) error {
+		revoked, err := c.Exec(ctx,
+			`UPDATE grants SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1`, grantID, now)
+		if err == nil && revoked.RowsAffected() == 0 {
+			return store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Use claims all uses or none.
+func (s *Store) Use(ctx context.Context, uses ...store.Use) error {
+	kinds, keys, untils := useArrays(uses)
+	return s.run(ctx, "Use", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, insertUses+`
+			FROM unnest($1::text[], $2::bytea[], $3::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2`, kinds, keys, untils)
+		return err
+	})
+}

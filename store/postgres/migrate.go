@@ -1,0 +1,64 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"countersign/store/internal/backend"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migration is one step of the schema.
+type Migration = backend.Migration
+
+// SchemaError tells that the database's schema is older or newer than the program.
+type SchemaError = backend.SchemaError
+
+func schema() backend.Schema {
+	return backend.Schema{
+		System:      "postgresql",
+		Dialect:     goose.DialectPostgres,
+		Files:       migrations,
+		HasVersions: "SELECT to_regclass('goose_db_version') IS NOT NULL",
+	}
+}
+
+// Migrate brings the schema of the database up to the program's and returns the steps that it applied, none when
+// there was nothing to do. Nodes that migrate at once wait for each other (an advisory lock).
+func Migrate(ctx context.Context, config Config) ([]Migration, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10))
+	if err != nil {
+		return nil, fmt.Errorf("postgresql: migrate: %w", err)
+	}
+	schema := schema()
+	schema.Options = []goose.ProviderOption{goose.WithSessionLocker(locker)}
+	return withDatabase(config.URL, func(db *sql.DB) ([]Migration, error) { return schema.Up(ctx, db) })
+}
+
+// MigrationStatus lists the program's steps, and any others that the database has, with the time they were applied.
+// It changes nothing.
+func MigrationStatus(ctx context.Context, config Config) ([]Migration, error) {
+	return withDatabase(config.URL, func(db *sql.DB) ([]Migration, error) { return schema().Status(ctx, db) })
+}
+
+func withDatabase(address string, work func(*sql.DB) ([]Migration, error)) (_ []Migration, err error) {
+	settings, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, errURL
+	}
+	// A step may take long, but it must not stand in front of a table with everybody else behind it.
+	limit(settings, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
+	db := stdlib.OpenDB(*settings)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return work(db)
+}

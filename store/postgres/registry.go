@@ -1,0 +1,152 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
+)
+
+const (
+	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at`
+	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at`
+	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
+)
+
+func clientFields(c *store.Client) []any {
+	return []any{&c.ID, &c.Profile, (*[]byte)(&c.Metadata), &c.Disabled, &c.Version,
+		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}}
+}
+
+func userFields(u *store.User) []any {
+	return []any{&u.Subject, &u.Username, &u.Password, (*[]byte)(&u.Claims), &u.Disabled,
+		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}}
+}
+
+func keyFields(k *store.Key) []any {
+	return []any{&k.ID, &k.Algorithm, &k.Uses, &k.State, &k.URIs, (*[]byte)(&k.Public),
+		timeField{&k.CreatedAt}, timeField{&k.ActivatedAt}, timeField{&k.RetiredAt}}
+}
+
+// readOne runs a verb that reads one record.
+func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
+	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+		found, err := one(ctx, c, query, []any{key}, fields(&record)...)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return record, err
+}
+
+// readAll runs a verb that lists records.
+func readAll[T any](ctx context.Context, s *Store, verb, query string, fields func(*T) []any) (records []T, err error) {
+	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, query)
+		if err != nil {
+			return err
+		}
+		records, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (record T, err error) {
+			err = row.Scan(fields(&record)...)
+			return record, err
+		})
+		return err
+	})
+	return records, err
+}
+
+// Client reads one client.
+func (s *Store) Client(ctx context.Context, id string) (store.Client, error) {
+	return readOne(ctx, s, "Client", `SELECT `+clientColumns+` FROM clients WHERE id = $1`, id, clientFields)
+}
+
+// Clients lists all clients.
+func (s *Store) Clients(ctx context.Context) ([]store.Client, error) {
+	return readAll(ctx, s, "Clients", `SELECT `+clientColumns+` FROM clients ORDER BY id`, clientFields)
+}
+
+// PutClient inserts a client or replaces its former version.
+func (s *Store) PutClient(ctx context.Context, client store.Client) error {
+	query := `UPDATE clients SET profile = $2, metadata = $3, disabled = $4, version = $5, created_at = $6, updated_at = $7
+		WHERE id = $1 AND version = $5 - 1`
+	if client.Version == 1 {
+		query = `INSERT INTO clients (` + clientColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+	}
+	return s.run(ctx, "PutClient", func(ctx context.Context, c *pgx.Conn) error {
+		stored, err := c.Exec(ctx, query, client.ID, client.Profile, []byte(client.Metadata), client.Disabled, client.Version,
+			at(client.CreatedAt), at(client.UpdatedAt))
+		if err == nil && stored.RowsAffected() == 0 {
+			return store.ErrConflict
+		}
+		return err
+	})
+}
+
+// User reads a user by subject.
+func (s *Store) User(ctx context.Context, subject string) (store.User, error) {
+	return readOne(ctx, s, "User", `SELECT `+userColumns+` FROM users WHERE subject = $1`, subject, userFields)
+}
+
+// UserByName reads a user by user name.
+func (s *Store) UserByName(ctx context.Context, username string) (store.User, error) {
+	return readOne(ctx, s, "UserByName", `SELECT `+userColumns+` FROM users WHERE username = $1`, username, userFields)
+}
+
+// Users lists all users.
+func (s *Store) Users(ctx context.Context) ([]store.User, error) {
+	return readAll(ctx, s, "Users", `SELECT `+userColumns+` FROM users ORDER BY username`, userFields)
+}
+
+// PutUser inserts or replaces a user.
+func (s *Store) PutUser(ctx context.Context, user store.User) error {
+	return s.run(ctx, "PutUser", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
+			claims = excluded.claims, disabled = excluded.disabled,
+			created_at = excluded.created_at, updated_at = excluded.updated_at`,
+			user.Subject, user.Username, user.Password, []byte(user.Claims), user.Disabled,
+			at(user.CreatedAt), at(user.UpdatedAt))
+		return err
+	})
+}
+
+// Keys lists the keys that are not destroyed.
+func (s *Store) Keys(ctx context.Context) ([]store.Key, error) {
+	return readAll(ctx, s, "Keys",
+		`SELECT `+keyColumns+` FROM keys WHERE state <> 'destroyed' ORDER BY created_at, id`, keyFields)
+}
+
+// AddKey inserts a key.
+func (s *Store) AddKey(ctx context.Context, key store.Key) error {
+	return s.run(ctx, "AddKey", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `INSERT INTO keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			key.ID, key.Algorithm, key.Uses, key.State, key.URIs, []byte(key.Public),
+			at(key.CreatedAt), at(key.ActivatedAt), at(key.RetiredAt))
+		return err
+	})
+}
+
+// MoveKey changes a key's state if it is still from.
+func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) error {
+	return s.run(ctx, "MoveKey", func(ctx context.Context, c *pgx.Conn) error {
+		var exists, moved bool
+		_, err := one(ctx, c, `WITH moved AS (
+				UPDATE keys SET state = $3,
+				activated_at = CASE WHEN $3 = 'active' THEN $4 ELSE activated_at END,
+				retired_at = CASE WHEN $3 IN ('retiring', 'destroyed') THEN $4 ELSE retired_at END
+				WHERE id = $1 AND state = $2 RETURNING id
+			)
+			SELECT EXISTS (SELECT FROM keys WHERE id = $1), EXISTS (SELECT FROM moved)`,
+			[]any{id, from, to, at}, &exists, &moved)
+		switch {
+		case err != nil || moved:
+			return err
+		case !exists:
+			return store.ErrNotFound
+		}
+		return store.ErrConflict
+	})
+}

@@ -1,0 +1,238 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
+	"countersign/store/internal/backend"
+)
+
+const (
+	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
+	// The session comes from an outer join, so any of its columns may be NULL.
+	sessionColumns = `s.id, coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+)
+
+func requestFields(r *store.Request) []any {
+	return []any{digestField{&r.ID}, &r.ClientID, (*[]byte)(&r.Parameters),
+		timeField{&r.CreatedAt}, timeField{&r.ExpiresAt}, timeField{&r.FinishedAt}}
+}
+
+func sessionFields(s *store.Session) []any {
+	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, &s.AMR, timeField{&s.ExpiresAt}}
+}
+
+// sessionOrNil tells a session from the NULLs of an outer join.
+func sessionOrNil(s store.Session) *store.Session {
+	if s.ID.Zero() {
+		return nil
+	}
+	return &s
+}
+
+// Push stores a request and claims uses.
+func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
+	kinds, keys, untils := useArrays(uses)
+	return s.run(ctx, "Push", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
+				FROM unnest($7::text[], $8::bytea[], $9::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2)
+			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at)
+			VALUES ($1, $2, $3, $4, $5, $6)`,
+			request.ID[:], request.ClientID, []byte(request.Parameters),
+			at(request.CreatedAt), at(request.ExpiresAt), at(request.FinishedAt), kinds, keys, untils)
+		return err
+	})
+}
+
+// Open reads a request and a session that is alive.
+func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Request, *store.Session, error) {
+	var r store.Request
+	var signedIn store.Session
+	now := s.moment()
+	err := s.run(ctx, "Open", func(ctx context.Context, c *pgx.Conn) error {
+		found, err := one(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+` FROM requests r
+			LEFT JOIN sessions s ON s.id = $1 AND s.expires_at > $2 WHERE r.id = $3`,
+			[]any{digestOrNull(session), now, request[:]},
+			append(requestFields(&r), sessionFields(&signedIn)...)...)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return store.ErrNotFound
+		case !r.FinishedAt.IsZero():
+			return store.ErrSpent
+		case !now.Before(r.ExpiresAt):
+			return store.ErrExpired
+		}
+		return nil
+	})
+	return r, sessionOrNil(signedIn), err
+}
+
+// BeginInteraction stores a new interaction with a request that exists.
+func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
+	return s.run(ctx, "BeginInteraction", func(ctx context.Context, c *pgx.Conn) error {
+		stored, err := c.Exec(ctx, `INSERT INTO interactions
+			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
+			SELECT $1::bytea, id, $3::bytea, $4::bytea, $5::integer, $6::timestamptz, $7::timestamptz
+			FROM requests WHERE id = $2`,
+			i.ID[:], i.RequestID[:], i.Browser[:], digestOrNull(i.Session), i.SignInFailures,
+			at(i.CreatedAt), at(i.ExpiresAt))
+		if err == nil && stored.RowsAffected() == 0 {
+			return store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Interaction reads an interaction of this browser.
+func (s *Store) Interaction(ctx context.Context, interaction, browser store.Digest) (store.Pending, error) {
+	var p store.Pending
+	var signedIn store.Session
+	i := &p.Interaction
+	now := s.moment()
+	err := s.run(ctx, "Interaction", func(ctx context.Context, c *pgx.Conn) error {
+		fields := []any{digestField{&i.ID}, digestField{&i.RequestID}, digestField{&i.Browser}, digestField{&i.Session},
+			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
+		fields = append(fields, requestFields(&p.Request)...)
+		fields = append(fields, sessionFields(&signedIn)...)
+		found, err := one(ctx, c, `SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
+			requestColumns+`, `+sessionColumns+`
+			FROM interactions i JOIN requests r ON r.id = i.request_id
+			LEFT JOIN sessions s ON s.id = i.session_id AND s.expires_at > $1
+			WHERE i.id = $2 AND i.browser = $3`,
+			[]any{now, interaction[:], browser[:]}, fields...)
+		p.Session = sessionOrNil(signedIn)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return store.ErrNotFound
+		case !p.Request.FinishedAt.IsZero():
+			return store.ErrSpent
+		case !now.Before(i.ExpiresAt):
+			return store.ErrExpired
+		}
+		return nil
+	})
+	return p, err
+}
+
+// SignIn stores a session, binds the interaction to it and ends the former one. It is two statements of one
+// pipelined transaction: only a statement that begins after the row is locked sees the session to be ended.
+func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
+	now := s.moment()
+	return s.run(ctx, "SignIn", func(ctx context.Context, c *pgx.Conn) error {
+		var exists, bound bool
+		var batch pgx.Batch
+		batch.Queue(`SELECT FROM interactions WHERE id = $1 FOR UPDATE`, interaction[:])
+		batch.Queue(`WITH bound AS (
+				UPDATE interactions i SET session_id = $2 FROM (SELECT session_id AS id FROM interactions WHERE id = $1) former
+				WHERE i.id = $1 AND i.expires_at > $3 RETURNING former.id AS former
+			), ended AS (
+				DELETE FROM sessions USING bound WHERE sessions.id = bound.former AND sessions.id <> $2
+			), stored AS (
+				INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at)
+				SELECT $2::bytea, $4::text, $5::timestamptz, $6::text, $7::text[], $8::timestamptz FROM bound
+			)
+			SELECT EXISTS (SELECT FROM interactions WHERE id = $1), EXISTS (SELECT FROM bound)`,
+			interaction[:], session.ID[:], now, session.Subject, at(session.AuthTime), session.ACR, session.AMR,
+			at(session.ExpiresAt)).QueryRow(func(row pgx.Row) error { return row.Scan(&exists, &bound) })
+		err := c.SendBatch(ctx, &batch).Close()
+		switch {
+		case err != nil || bound:
+			return err
+		case !exists:
+			return store.ErrNotFound
+		}
+		return store.ErrExpired
+	})
+}
+
+// SignInFailed counts a wrong password.
+func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest) (int, error) {
+	return s.count(ctx, "SignInFailed", `UPDATE interactions SET sign_in_failures = sign_in_failures + 1
+		WHERE id = $1 RETURNING sign_in_failures`, interaction)
+}
+
+// EndSession ends a session.
+func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
+	return s.run(ctx, "EndSession", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `DELETE FROM sessions WHERE id = $1`, session[:])
+		return err
+	})
+}
+
+// Finish answers the request.
+func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
+	now := s.moment()
+	var grant store.Grant
+	var code store.Code
+	if finish.Grant != nil {
+		grant = *finish.Grant
+	}
+	if finish.Code != nil {
+		code = *finish.Code
+	}
+	return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
+		if err := backend.CheckFinish(finish); err != nil {
+			return err
+		}
+		var answered bool
+		if _, err := one(ctx, c, `WITH answered AS (
+				UPDATE requests r SET finished_at = $1 FROM interactions i
+				WHERE r.id = $2 AND r.finished_at IS NULL AND i.id = $3 AND i.request_id = r.id AND i.expires_at > $1
+				RETURNING r.id
+			), granted AS (
+				INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
+				SELECT $5::text, $6::text, $7::text, $8::text[], $9::json, $10::timestamptz, $11::text, $12::text[],
+					$13::timestamptz, $14::timestamptz, $15::timestamptz
+				FROM answered WHERE $4::boolean
+			), coded AS (
+				INSERT INTO codes (id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, spent_at, failures)
+				SELECT $17::bytea, $18::text, $19::text, $20::text, $21::text, $22::text,
+					$23::timestamptz, $24::timestamptz, $25::timestamptz, $26::integer
+				FROM answered WHERE $16::boolean
+			)
+			SELECT EXISTS (SELECT FROM answered)`,
+			[]any{now, finish.Request[:], finish.Interaction[:],
+				finish.Grant != nil, grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail),
+				at(grant.AuthTime), grant.ACR, grant.AMR, at(grant.CreatedAt), at(grant.ExpiresAt), at(grant.RevokedAt),
+				finish.Code != nil, code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
+				at(code.CreatedAt), at(code.ExpiresAt), at(code.SpentAt), code.Failures},
+			&answered); err != nil || answered {
+			return err
+		}
+		return unanswered(ctx, c, finish)
+	})
+}
+
+// unanswered says why a request could not be finished.
+func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
+	var finished bool
+	found, err := one(ctx, c, `SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
+		WHERE i.id = $1 AND r.id = $2`, []any{finish.Interaction[:], finish.Request[:]}, &finished)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return store.ErrNotFound
+	case finished:
+		return store.ErrSpent
+	}
+	return store.ErrExpired
+}
+
+// count runs an UPDATE that returns a counter of one record.
+func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
+	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+		found, err := one(ctx, c, query, []any{id[:]}, &count)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return count, err
+}

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"countersign/store"
+)
+
+// Arguments: how values go in. NULL stands for what is unset.
+
+func at(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func digestOrNull(d store.Digest) []byte {
+	if d.Zero() {
+		return nil
+	}
+	return d[:]
+}
+
+// insertUses claims values from three parallel arrays. Claims come in one order, so that two calls cannot wait for
+// each other; a value that is there already fails the whole statement (see [outcome]).
+const insertUses = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until `
+
+func useArrays(uses []store.Use) (kinds []string, keys [][]byte, untils []*time.Time) {
+	kinds, keys, untils = make([]string, len(uses)), make([][]byte, len(uses)), make([]*time.Time, len(uses))
+	for i := range uses {
+		kinds[i], keys[i], untils[i] = uses[i].Kind, uses[i].Key[:], at(uses[i].Until)
+	}
+	return kinds, keys, untils
+}
+
+// Fields: where values come out when they may be NULL or need a conversion.
+
+type timeField struct{ t *time.Time }
+
+func (f timeField) ScanTimestamptz(v pgtype.Timestamptz) error {
+	*f.t = time.Time{}
+	if v.Valid {
+		*f.t = v.Time.UTC()
+	}
+	return nil
+}
+
+type digestField struct{ d *store.Digest }
+
+func (f digestField) ScanBytes(v []byte) error {
+	*f.d = store.Digest{}
+	copy(f.d[:], v)
+	return nil
+}

@@ -1,0 +1,213 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"countersign/store"
+)
+
+const (
+	grantColumns = `g.id, g.client_id, g.subject, g.scopes, g.detail, g.auth_time, g.acr, g.amr,
+		g.created_at, g.expires_at, g.revoked_at`
+	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
+		c.created_at, c.expires_at, c.spent_at, c.failures`
+	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
+)
+
+func grantFields(g *store.Grant) []any {
+	return []any{&g.ID, &g.ClientID, &g.Subject, listField{&g.Scopes}, textField(&g.Detail), timeField{&g.AuthTime},
+		&g.ACR, listField{&g.AMR}, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}}
+}
+
+func insertGrant(c *connection, g *store.Grant) error {
+	_, err := c.exec(`INSERT INTO grants
+		(id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		g.ID, g.ClientID, g.Subject, list(g.Scopes), text(g.Detail), micros(g.AuthTime), g.ACR, list(g.AMR),
+		micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.RevokedAt))
+	return conflict(err, store.ErrConflict)
+}
+
+func insertCode(c *connection, code *store.Code) error {
+	_, err := c.exec(`INSERT INTO codes
+		(id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, spent_at, failures)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
+		micros(code.CreatedAt), micros(code.ExpiresAt), micros(code.SpentAt), code.Failures)
+	return conflict(err, store.ErrConflict)
+}
+
+func insertAccessToken(c *connection, token store.AccessToken, grantID string) error {
+	_, err := c.exec(`INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (?, ?, ?)`,
+		token.ID[:], grantID, micros(token.ExpiresAt))
+	return conflict(err, store.ErrConflict)
+}
+
+// CodeGrant reads a code and its grant.
+func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, store.Grant, error) {
+	var c store.Code
+	var g store.Grant
+	err := s.read(ctx, "CodeGrant", func(conn *connection) error {
+		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures}
+		found, err := conn.one(`SELECT `+codeColumns+`, `+grantColumns+`
+			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = ?`,
+			[]any{code[:]}, append(fields, grantFields(&g)...)...)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return c, g, err
+}
+
+// RedeemCode spends the code and records what was bought, or revokes the grant of a code that was spent.
+func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.Bought, uses ...store.Use) error {
+	now := s.moment()
+	return s.transact(ctx, "RedeemCode", func(c *connection) error {
+		var grantID, clientID string
+		spent, err := c.one(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
+			(SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
+			RETURNING grant_id, client_id`, []any{micros(now), code[:]}, &grantID, &clientID)
+		if err != nil {
+			return err
+		}
+		if !spent {
+			return unredeemed(c, code, now)
+		}
+		if err := insertAccessToken(c, bought.AccessToken, grantID); err != nil {
+			return err
+		}
+		if t := bought.RefreshToken; t != nil {
+			if _, err := c.exec(`INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
+				VALUES (?, ?, ?, ?, ?, ?)`, t.ID[:], grantID, clientID,
+				micros(t.CreatedAt), micros(t.ExpiresAt), micros(t.RevokedAt)); err != nil {
+				return conflict(err, store.ErrConflict)
+			}
+		}
+		return claim(c, uses)
+	})
+}
+
+// unredeemed says why a code could not be spent. One that was spent before takes its grant with it
+// (RFC 6749 §4.1.2).
+func unredeemed(c *connection, code store.Digest, now time.Time) error {
+	var grantID string
+	var spent, expired bool
+	found, err := c.one(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at) <= ?
+		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = ?`,
+		[]any{micros(now), code[:]}, &grantID, &spent, &expired)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return store.ErrNotFound
+	case spent:
+		if _, err := revoke(c, grantID, now); err != nil {
+			return err
+		}
+		return kept{store.ErrSpent}
+	case expired:
+		return store.ErrExpired
+	}
+	return store.ErrRevoked
+}
+
+// RedemptionFailed counts a refused redemption.
+func (s *Store) RedemptionFailed(ctx context.Context, code store.Digest) (int, error) {
+	return s.count(ctx, "RedemptionFailed",
+		`UPDATE codes SET failures = failures + 1 WHERE id = ? RETURNING failures`, code)
+}
+
+// RefreshGrant reads a refresh token and its grant.
+func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error) {
+	var t store.RefreshToken
+	var g store.Grant
+	err := s.read(ctx, "RefreshGrant", func(c *connection) error {
+		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}}
+		found, err := c.one(`SELECT `+refreshTokenColumns+`, `+grantColumns+`
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = ?`,
+			[]any{token[:]}, append(fields, grantFields(&g)...)...)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return t, g, err
+}
+
+// Refresh records an access token issued for a refresh token that still stands.
+func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, uses ...store.Use) error {
+	now := micros(s.moment())
+	return s.transact(ctx, "Refresh", func(c *connection) error {
+		var grantID string
+		var expired, revoked bool
+		found, err := c.one(`SELECT g.id, min(t.expires_at, g.expires_at) <= ?, coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = ?`,
+			[]any{now, token[:]}, &grantID, &expired, &revoked)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return store.ErrNotFound
+		case expired:
+			return store.ErrExpired
+		case revoked:
+			return store.ErrRevoked
+		}
+		if err := insertAccessToken(c, issued, grantID); err != nil {
+			return err
+		}
+		return claim(c, uses)
+	})
+}
+
+// AccessGrant reads the grant behind an access token. It claims uses after reading, so that only a call with uses
+// waits for the writer; a revocation that falls between the two counts as later.
+func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...store.Use) (store.Grant, error) {
+	var g store.Grant
+	var expired bool
+	now := micros(s.moment())
+	ctx, verb := s.verbs.Begin(ctx, "AccessGrant")
+	err := s.readers.with(ctx, func(c *connection) error {
+		found, err := c.one(`SELECT min(a.expires_at, g.expires_at) <= ?, `+grantColumns+`
+			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = ?`,
+			[]any{now, token[:]}, append([]any{&expired}, grantFields(&g)...)...)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return store.ErrNotFound
+		case expired:
+			return store.ErrExpired
+		case !g.RevokedAt.IsZero():
+			return store.ErrRevoked
+		}
+		return nil
+	})
+	if err == nil && len(uses) > 0 {
+		err = s.writer.with(ctx, func(c *connection) error { return claimAlone(c, uses) })
+	}
+	if err != nil {
+		return store.Grant{}, verb.End(err)
+	}
+	return g, verb.End(nil)
+}
+
+// RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
+func (s *Store) RevokeGrant(ctx context.Context, grantID string) error {
+	return s.write(ctx, "RevokeGrant", func(c *connection) error {
+		revoked, err := revoke(c, grantID, s.moment())
+		if err != nil || revoked {
+			return err
+		}
+		return existence(c, `SELECT 1 FROM grants WHERE id = ?`, grantID, nil)
+	})
+}
+
+func revoke(c *connection, grantID string, now time.Time) (bool, error) {
+	changed, err := c.exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), grantID)
+	return changed > 0, err
+}

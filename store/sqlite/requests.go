@@ -1,0 +1,224 @@
+package sqlite
+
+import (
+	"context"
+
+	"countersign/store"
+	"countersign/store/internal/backend"
+)
+
+const (
+	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
+	// The session comes from an outer join, so any of its columns may be NULL.
+	sessionColumns = `s.id, coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+)
+
+func requestFields(r *store.Request) []any {
+	return []any{digestField{&r.ID}, &r.ClientID, textField(&r.Parameters),
+		timeField{&r.CreatedAt}, timeField{&r.ExpiresAt}, timeField{&r.FinishedAt}}
+}
+
+func sessionFields(s *store.Session) []any {
+	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, listField{&s.AMR}, timeField{&s.ExpiresAt}}
+}
+
+// sessionOrNil tells a session from the NULLs of an outer join.
+func sessionOrNil(s store.Session) *store.Session {
+	if s.ID.Zero() {
+		return nil
+	}
+	return &s
+}
+
+// Push stores a request and claims uses.
+func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
+	return s.transact(ctx, "Push", func(c *connection) error {
+		if err := claim(c, uses); err != nil {
+			return err
+		}
+		_, err := c.exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at)
+			VALUES (?, ?, ?, ?, ?, ?)`,
+			request.ID[:], request.ClientID, text(request.Parameters),
+			micros(request.CreatedAt), micros(request.ExpiresAt), micros(request.FinishedAt))
+		return conflict(err, store.ErrConflict)
+	})
+}
+
+// Open reads a request and a session that is alive.
+func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Request, *store.Session, error) {
+	var r store.Request
+	var signedIn store.Session
+	now := s.moment()
+	err := s.read(ctx, "Open", func(c *connection) error {
+		found, err := c.one(`SELECT `+requestColumns+`, `+sessionColumns+` FROM requests r
+			LEFT JOIN sessions s ON s.id = ? AND s.expires_at > ? WHERE r.id = ?`,
+			[]any{digestOrNull(session), micros(now), request[:]},
+			append(requestFields(&r), sessionFields(&signedIn)...)...)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return store.ErrNotFound
+		case !r.FinishedAt.IsZero():
+			return store.ErrSpent
+		case !now.Before(r.ExpiresAt):
+			return store.ErrExpired
+		}
+		return nil
+	})
+	return r, sessionOrNil(signedIn), err
+}
+
+// BeginInteraction stores a new interaction with a request that exists.
+func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
+	return s.write(ctx, "BeginInteraction", func(c *connection) error {
+		stored, err := c.exec(`INSERT INTO interactions
+			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?2)`,
+			i.ID[:], i.RequestID[:], i.Browser[:], digestOrNull(i.Session), i.SignInFailures,
+			micros(i.CreatedAt), micros(i.ExpiresAt))
+		if err == nil && stored == 0 {
+			return store.ErrNotFound
+		}
+		return conflict(err, store.ErrConflict)
+	})
+}
+
+// Interaction reads an interaction of this browser.
+func (s *Store) Interaction(ctx context.Context, interaction, browser store.Digest) (store.Pending, error) {
+	var p store.Pending
+	var signedIn store.Session
+	i := &p.Interaction
+	now := s.moment()
+	err := s.read(ctx, "Interaction", func(c *connection) error {
+		fields := []any{digestField{&i.ID}, digestField{&i.RequestID}, digestField{&i.Browser}, digestField{&i.Session},
+			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
+		fields = append(fields, requestFields(&p.Request)...)
+		fields = append(fields, sessionFields(&signedIn)...)
+		found, err := c.one(`SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
+			requestColumns+`, `+sessionColumns+`
+			FROM interactions i JOIN requests r ON r.id = i.request_id
+			LEFT JOIN sessions s ON s.id = i.session_id AND s.expires_at > ?
+			WHERE i.id = ? AND i.browser = ?`,
+			[]any{micros(now), interaction[:], browser[:]}, fields...)
+		p.Session = sessionOrNil(signedIn)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return store.ErrNotFound
+		case !p.Request.FinishedAt.IsZero():
+			return store.ErrSpent
+		case !now.Before(i.ExpiresAt):
+			return store.ErrExpired
+		}
+		return nil
+	})
+	return p, err
+}
+
+// SignIn stores a session, binds the interaction to it and ends the former one.
+func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
+	now := micros(s.moment())
+	return s.transact(ctx, "SignIn", func(c *connection) error {
+		if _, err := c.exec(`DELETE FROM sessions WHERE id <> ?1 AND id =
+			(SELECT session_id FROM interactions WHERE id = ?2 AND expires_at > ?3)`,
+			session.ID[:], interaction[:], now); err != nil {
+			return err
+		}
+		bound, err := c.exec(`UPDATE interactions SET session_id = ? WHERE id = ? AND expires_at > ?`,
+			session.ID[:], interaction[:], now)
+		if err != nil {
+			return err
+		}
+		if bound == 0 {
+			return existence(c, `SELECT 1 FROM interactions WHERE id = ?`, interaction[:], store.ErrExpired)
+		}
+		_, err = c.exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+			session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
+		return conflict(err, store.ErrConflict)
+	})
+}
+
+// SignInFailed counts a wrong password.
+func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest) (int, error) {
+	return s.count(ctx, "SignInFailed", `UPDATE interactions SET sign_in_failures = sign_in_failures + 1
+		WHERE id = ? RETURNING sign_in_failures`, interaction)
+}
+
+// EndSession ends a session.
+func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
+	return s.write(ctx, "EndSession", func(c *connection) error {
+		_, err := c.exec(`DELETE FROM sessions WHERE id = ?`, session[:])
+		return err
+	})
+}
+
+// Finish answers the request.
+func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
+	now := micros(s.moment())
+	return s.transact(ctx, "Finish", func(c *connection) error {
+		if err := backend.CheckFinish(finish); err != nil {
+			return err
+		}
+		answered, err := c.exec(`UPDATE requests SET finished_at = ?1 WHERE id = ?2 AND finished_at IS NULL AND EXISTS
+			(SELECT 1 FROM interactions WHERE id = ?3 AND request_id = ?2 AND expires_at > ?1)`,
+			now, finish.Request[:], finish.Interaction[:])
+		if err != nil {
+			return err
+		}
+		if answered == 0 {
+			return unanswered(c, finish)
+		}
+		if finish.Grant != nil {
+			if err := insertGrant(c, finish.Grant); err != nil {
+				return err
+			}
+		}
+		if finish.Code != nil {
+			return insertCode(c, finish.Code)
+		}
+		return nil
+	})
+}
+
+// unanswered says why a request could not be finished.
+func unanswered(c *connection, finish store.Finish) error {
+	var finished bool
+	found, err := c.one(`SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
+		WHERE i.id = ? AND r.id = ?`, []any{finish.Interaction[:], finish.Request[:]}, &finished)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return store.ErrNotFound
+	case finished:
+		return store.ErrSpent
+	}
+	return store.ErrExpired
+}
+
+// existence returns otherwise when the query finds a row for key, and ErrNotFound when it does not.
+func existence(c *connection, query string, key any, otherwise error) error {
+	var one int
+	found, err := c.one(query, []any{key}, &one)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return store.ErrNotFound
+	}
+	return otherwise
+}
+
+// count runs an UPDATE that returns a counter of one record.
+func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
+	err = s.transact(ctx, verb, func(c *connection) error {
+		found, err := c.one(query, []any{id[:]}, &count)
+		if err == nil && !found {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return count, err
+}

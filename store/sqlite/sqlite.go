@@ -1,0 +1,152 @@
+// Package sqlite keeps the store in one SQLite file: the embedded backend for one node.
+//
+// The file is in WAL mode with synchronous=FULL: a verb that returned without error survives kill -9 and a power
+// cut. One connection writes, a few read; several processes may open the same file. WAL mode needs a local file
+// system.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/store"
+	"countersign/store/internal/backend"
+)
+
+// keepFor is how long codes and requests stay known after their end; see [store.Store].
+const keepFor = time.Hour
+
+// Config says which file is the store and what the store works with.
+type Config struct {
+	// File is the database file. Only its owner can read it: mode 0600 is set when it is opened.
+	File string
+	// Now is the clock; nil is [time.Now].
+	Now func() time.Time
+	// TracerProvider receives a span for each verb; nil records nothing.
+	TracerProvider trace.TracerProvider
+}
+
+// Store is a [store.Store] in a file.
+type Store struct {
+	now     func() time.Time
+	verbs   backend.Verbs
+	writer  *pool
+	readers *pool
+	close   func() error
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens a database that [Migrate] made. It refuses one with another schema with a [SchemaError].
+func Open(ctx context.Context, config Config) (*Store, error) {
+	if _, err := os.Stat(config.File); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("sqlite: there is no database %s: run `countersign migrate up`", config.File)
+	}
+	if err := protect(config.File); err != nil {
+		return nil, err
+	}
+	writer, err := openPool(ctx, dsn(config.File, "_journal_mode", "WAL"), 1)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", config.File, err)
+	}
+	readers, err := openPool(ctx, dsn(config.File, "_query_only", "true"), max(2, runtime.GOMAXPROCS(0)))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", config.File, err), writer.close())
+	}
+	s := &Store{
+		now:     config.Now,
+		verbs:   backend.NewVerbs("sqlite", config.TracerProvider),
+		writer:  writer,
+		readers: readers,
+		// The writer goes last: its closing takes the WAL back into the file.
+		close: sync.OnceValue(func() error { return errors.Join(readers.close(), writer.close()) }),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	current := func(c *connection) error { return schema().Check(ctx, c.conn) }
+	if err := s.readers.with(ctx, current); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// dsn is the data source name of file with the settings that every connection needs and some of its own.
+func dsn(file string, settings ...string) string {
+	query := url.Values{
+		"mode":          {"rw"},
+		"_busy_timeout": {"5000"},
+		"_synchronous":  {"FULL"},
+		"_txlock":       {"immediate"},
+	}
+	for i := 0; i < len(settings); i += 2 {
+		query.Set(settings[i], settings[i+1])
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.Clean(file), RawQuery: query.Encode()}).String()
+}
+
+// protect takes the file away from everybody but its owner; SQLite gives its companions the same mode. The file
+// is not opened for this: closing it would drop the locks that this process holds on it.
+func protect(file string) error {
+	for _, name := range []string{file, file + "-wal", file + "-shm"} {
+		if err := os.Chmod(name, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("sqlite: protect the database: %w", err)
+		}
+	}
+	return nil
+}
+
+// Close ends the verbs under way and releases the file.
+func (s *Store) Close() error { return s.close() }
+
+// Ping reads from the file.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, "Ping", func(c *connection) error {
+		var tables int
+		_, err := c.one("SELECT count(*) FROM sqlite_schema", nil, &tables)
+		return err
+	})
+}
+
+// read runs a verb that changes nothing.
+func (s *Store) read(ctx context.Context, name string, work func(*connection) error) error {
+	ctx, verb := s.verbs.Begin(ctx, name)
+	return verb.End(s.readers.with(ctx, work))
+}
+
+// write runs a verb that one statement of work makes durable by itself.
+func (s *Store) write(ctx context.Context, name string, work func(*connection) error) error {
+	ctx, verb := s.verbs.Begin(ctx, name)
+	return verb.End(s.writer.with(ctx, work))
+}
+
+// transact runs a verb whose statements hold together.
+func (s *Store) transact(ctx context.Context, name string, work func(*connection) error) error {
+	return s.write(ctx, name, func(c *connection) error {
+		return c.transaction(func() error { return work(c) })
+	})
+}
+
+// moment is the clock's time with the precision that is stored.
+func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// conflict turns the failure of a uniqueness constraint into outcome.
+func conflict(err, outcome error) error {
+	var failure sqlite3.Error
+	if errors.As(err, &failure) && (failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey ||
+		failure.ExtendedCode == sqlite3.ErrConstraintUnique) {
+		return outcome
+	}
+	return err
+}

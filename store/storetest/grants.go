@@ -1,0 +1,337 @@
+package storetest
+
+import (
+	"errors"
+	"time"
+
+	"countersign/store"
+)
+
+func testCodeGrant(f *fixture) {
+	_, _, err := f.CodeGrant(f.Context(), f.digest())
+	f.want(err, store.ErrNotFound)
+
+	// What is unset stays unset, and an empty list is not an unset one.
+	grant := store.Grant{ID: "bare", Scopes: []string{}, CreatedAt: f.clock.Now(), ExpiresAt: f.clock.Now().Add(time.Hour)}
+	code := store.Code{ID: f.digest(), GrantID: grant.ID, CreatedAt: f.clock.Now(), ExpiresAt: f.clock.Now().Add(time.Minute)}
+	f.granted(grant, code)
+	// A code whose time is over is read as it is.
+	f.clock.set(code.ExpiresAt)
+	gotCode, gotGrant, err := f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	f.equal(gotCode, code)
+	f.equal(gotGrant, grant)
+}
+
+func testRedeemCode(f *fixture) {
+	grant, code := f.issued()
+	bought := f.bought(grant)
+	f.clock.set(code.ExpiresAt.Add(-time.Microsecond))
+	f.must(f.RedeemCode(f.Context(), code.ID, bought, f.use(), f.use()))
+	code.SpentAt = f.clock.Now()
+	gotCode, gotGrant, err := f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	f.equal(gotCode, code)
+	f.equal(gotGrant, grant)
+	gotGrant, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(err)
+	f.equal(gotGrant, grant)
+	gotToken, gotGrant, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+	f.must(err)
+	f.equal(gotToken, *bought.RefreshToken)
+	f.equal(gotGrant, grant)
+
+	grant, code = f.issued()
+	bought = f.bought(grant)
+	refresh := bought.RefreshToken.ID
+	bought.RefreshToken = nil
+	f.must(f.RedeemCode(f.Context(), code.ID, bought))
+	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(err)
+	_, _, err = f.RefreshGrant(f.Context(), refresh)
+	f.want(err, store.ErrNotFound)
+}
+
+func testRedeemCodeTwice(f *fixture) {
+	grant, code := f.issued()
+	first, second := f.bought(grant), f.bought(grant)
+	use := f.use()
+	f.must(f.RedeemCode(f.Context(), code.ID, first))
+	f.want(f.RedeemCode(f.Context(), code.ID, second, use), store.ErrSpent)
+
+	grant.RevokedAt = f.clock.Now()
+	_, gotGrant, err := f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	f.equal(gotGrant, grant)
+	_, err = f.AccessGrant(f.Context(), first.AccessToken.ID)
+	f.want(err, store.ErrRevoked)
+	f.want(f.Refresh(f.Context(), first.RefreshToken.ID, f.accessToken(grant)), store.ErrRevoked)
+	_, err = f.AccessGrant(f.Context(), second.AccessToken.ID)
+	f.want(err, store.ErrNotFound)
+	_, _, err = f.RefreshGrant(f.Context(), second.RefreshToken.ID)
+	f.want(err, store.ErrNotFound)
+	f.must(f.Use(f.Context(), use))
+
+	// A third try, long after, does not move the time of revocation.
+	f.clock.set(code.ExpiresAt.Add(30 * time.Minute))
+	f.want(f.RedeemCode(f.Context(), code.ID, second), store.ErrSpent)
+	_, gotGrant, err = f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	f.equal(gotGrant, grant)
+}
+
+func testRedeemCodeAllOrNothing(f *fixture) {
+	_, earlier := f.redeemed()
+	grant, code := f.issued()
+	bought := f.bought(grant)
+	seen, fresh := f.use(), f.use()
+	f.must(f.Use(f.Context(), seen))
+	f.want(f.RedeemCode(f.Context(), code.ID, bought, fresh, seen), store.ErrReplayed)
+	taken := bought
+	taken.AccessToken = earlier.AccessToken
+	f.want(f.RedeemCode(f.Context(), code.ID, taken, fresh), store.ErrConflict)
+	taken = bought
+	taken.RefreshToken = earlier.RefreshToken
+	f.want(f.RedeemCode(f.Context(), code.ID, taken, fresh), store.ErrConflict)
+
+	gotCode, gotGrant, err := f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	f.equal(gotCode, code)
+	f.equal(gotGrant, grant)
+	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.want(err, store.ErrNotFound)
+	f.must(f.RedeemCode(f.Context(), code.ID, bought, fresh))
+}
+
+// testRedeemCodeOrder: when several reasons speak against a redemption, the first in this order is told.
+func testRedeemCodeOrder(f *fixture) {
+	type reasons struct{ spent, expired, revoked, replayed bool }
+	seen := f.use()
+	f.must(f.Use(f.Context(), seen))
+	start := f.clock.Now()
+	for _, test := range []struct {
+		reasons
+		want error
+	}{
+		{reasons{}, nil},
+		{reasons{spent: true, expired: true, revoked: true, replayed: true}, store.ErrSpent},
+		{reasons{spent: true}, store.ErrSpent},
+		{reasons{spent: true, replayed: true}, store.ErrSpent},
+		{reasons{expired: true, revoked: true, replayed: true}, store.ErrExpired},
+		{reasons{expired: true}, store.ErrExpired},
+		{reasons{revoked: true, replayed: true}, store.ErrRevoked},
+		{reasons{revoked: true}, store.ErrRevoked},
+		{reasons{replayed: true}, store.ErrReplayed},
+	} {
+		f.clock.set(start)
+		grant, code := f.issued()
+		if test.spent {
+			f.must(f.RedeemCode(f.Context(), code.ID, f.bought(grant)))
+		}
+		if test.revoked {
+			f.must(f.RevokeGrant(f.Context(), grant.ID))
+		}
+		if test.expired {
+			f.clock.set(code.ExpiresAt)
+		}
+		var uses []store.Use
+		if test.replayed {
+			uses = []store.Use{seen}
+		}
+		before, _, err := f.CodeGrant(f.Context(), code.ID)
+		f.must(err)
+		bought := f.bought(grant)
+		if err := f.RedeemCode(f.Context(), code.ID, bought, uses...); !errors.Is(err, test.want) {
+			f.Fatalf("%+v: got %v, want %v", test.reasons, err, test.want)
+		}
+		if test.want == nil {
+			continue
+		}
+		after, _, err := f.CodeGrant(f.Context(), code.ID)
+		f.must(err)
+		f.equal(after, before)
+		_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+		f.want(err, store.ErrNotFound)
+	}
+
+	f.want(f.RedeemCode(f.Context(), f.digest(), f.bought(f.grant()), seen), store.ErrNotFound)
+	// A grant that ends before its code ends the code.
+	f.clock.set(start)
+	grant := f.grant()
+	grant.ExpiresAt = start.Add(time.Second)
+	code := f.code(grant)
+	f.granted(grant, code)
+	f.clock.set(grant.ExpiresAt)
+	f.want(f.RedeemCode(f.Context(), code.ID, f.bought(grant)), store.ErrExpired)
+}
+
+func testRedemptionFailed(f *fixture) {
+	grant, code := f.issued()
+	for want := 1; want <= 3; want++ {
+		got, err := f.RedemptionFailed(f.Context(), code.ID)
+		f.must(err)
+		f.equal(got, want)
+	}
+	got, _, err := f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	f.equal(got.Failures, 3)
+	_, err = f.RedemptionFailed(f.Context(), f.digest())
+	f.want(err, store.ErrNotFound)
+	f.must(f.RedeemCode(f.Context(), code.ID, f.bought(grant)))
+}
+
+func testRefresh(f *fixture) {
+	grant, bought := f.redeemed()
+	token := bought.RefreshToken.ID
+	f.clock.set(grant.ExpiresAt.Add(-time.Microsecond))
+	for range 2 {
+		issued := f.accessToken(grant)
+		f.must(f.Refresh(f.Context(), token, issued, f.use()))
+		got, err := f.AccessGrant(f.Context(), issued.ID)
+		f.must(err)
+		f.equal(got, grant)
+	}
+	seen, fresh := f.use(), f.use()
+	f.must(f.Use(f.Context(), seen))
+	issued := f.accessToken(grant)
+	f.want(f.Refresh(f.Context(), token, issued, fresh, seen), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), issued.ID)
+	f.want(err, store.ErrNotFound)
+	f.must(f.Use(f.Context(), fresh))
+
+	_, _, err = f.RefreshGrant(f.Context(), f.digest())
+	f.want(err, store.ErrNotFound)
+	// A refresh token whose time is over is read as it is.
+	f.clock.set(grant.ExpiresAt)
+	got, _, err := f.RefreshGrant(f.Context(), token)
+	f.must(err)
+	f.equal(got, *bought.RefreshToken)
+}
+
+func testRefreshOrder(f *fixture) {
+	seen := f.use()
+	f.must(f.Use(f.Context(), seen))
+	start := f.clock.Now()
+	tests := []struct {
+		name                       string
+		expired, revoked, replayed bool
+		want                       error
+	}{
+		{"all", true, true, true, store.ErrExpired},
+		{"expired", true, false, false, store.ErrExpired},
+		{"revoked and replayed", false, true, true, store.ErrRevoked},
+		{"revoked", false, true, false, store.ErrRevoked},
+		{"replayed", false, false, true, store.ErrReplayed},
+	}
+	for _, test := range tests {
+		f.clock.set(start)
+		grant, code := f.issued()
+		bought := f.bought(grant)
+		bought.RefreshToken.ExpiresAt = start.Add(time.Hour)
+		f.must(f.RedeemCode(f.Context(), code.ID, bought))
+		if test.revoked {
+			f.must(f.RevokeGrant(f.Context(), grant.ID))
+		}
+		if test.expired {
+			f.clock.set(bought.RefreshToken.ExpiresAt)
+		}
+		uses := []store.Use{f.use()}
+		if test.replayed {
+			uses = append(uses, seen)
+		}
+		issued := f.accessToken(grant)
+		if err := f.Refresh(f.Context(), bought.RefreshToken.ID, issued, uses...); !errors.Is(err, test.want) {
+			f.Fatalf("%s: got %v, want %v", test.name, err, test.want)
+		}
+		_, err := f.AccessGrant(f.Context(), issued.ID)
+		f.want(err, store.ErrNotFound)
+		f.must(f.Use(f.Context(), uses[0]))
+	}
+	f.want(f.Refresh(f.Context(), f.digest(), f.accessToken(f.grant()), seen), store.ErrNotFound)
+}
+
+func testAccessGrant(f *fixture) {
+	_, err := f.AccessGrant(f.Context(), f.digest())
+	f.want(err, store.ErrNotFound)
+	grant, bought := f.redeemed()
+	f.clock.set(bought.AccessToken.ExpiresAt.Add(-time.Microsecond))
+	got, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(err)
+	f.equal(got, grant)
+	f.clock.set(bought.AccessToken.ExpiresAt)
+	got, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.want(err, store.ErrExpired)
+	f.equal(got, store.Grant{})
+
+	// A grant that ends ends its tokens, whatever their own time.
+	grant, bought = f.redeemed()
+	f.clock.set(grant.ExpiresAt.Add(-time.Second))
+	late := f.accessToken(grant)
+	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, late))
+	f.clock.set(grant.ExpiresAt)
+	_, err = f.AccessGrant(f.Context(), late.ID)
+	f.want(err, store.ErrExpired)
+}
+
+func testAccessGrantUses(f *fixture) {
+	grant, bought := f.redeemed()
+	token := bought.AccessToken.ID
+	first, second, third := f.use(), f.use(), f.use()
+	got, err := f.AccessGrant(f.Context(), token, first)
+	f.must(err)
+	f.equal(got, grant)
+	got, err = f.AccessGrant(f.Context(), token, first)
+	f.want(err, store.ErrReplayed)
+	f.equal(got, store.Grant{})
+	_, err = f.AccessGrant(f.Context(), token, second, first)
+	f.want(err, store.ErrReplayed)
+	_, err = f.AccessGrant(f.Context(), token, second, third)
+	f.must(err)
+
+	// A token that does not stand claims nothing.
+	fresh := f.use()
+	_, err = f.AccessGrant(f.Context(), f.digest(), fresh)
+	f.want(err, store.ErrNotFound)
+	f.must(f.RevokeGrant(f.Context(), grant.ID))
+	_, err = f.AccessGrant(f.Context(), token, fresh)
+	f.want(err, store.ErrRevoked)
+	f.clock.set(bought.AccessToken.ExpiresAt)
+	_, err = f.AccessGrant(f.Context(), token, fresh, first)
+	f.want(err, store.ErrExpired)
+	f.must(f.Use(f.Context(), fresh))
+}
+
+func testRevokeGrant(f *fixture) {
+	grant, bought := f.redeemed()
+	bystander, itsTokens := f.redeemed()
+	grant.RevokedAt = f.clock.Now()
+	for range 2 {
+		f.must(f.RevokeGrant(f.Context(), grant.ID))
+		_, got, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+		f.must(err)
+		f.equal(got, grant)
+		f.clock.set(f.clock.Now().Add(time.Second))
+	}
+	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.want(err, store.ErrRevoked)
+	got, err := f.AccessGrant(f.Context(), itsTokens.AccessToken.ID)
+	f.must(err)
+	f.equal(got, bystander)
+	f.want(f.RevokeGrant(f.Context(), "no such grant"), store.ErrNotFound)
+}
+
+func testUse(f *fixture) {
+	first, second, third := f.use(), f.use(), f.use()
+	f.must(f.Use(f.Context()))
+	f.must(f.Use(f.Context(), first))
+	f.want(f.Use(f.Context(), first), store.ErrReplayed)
+	f.want(f.Use(f.Context(), second, first), store.ErrReplayed)
+	f.want(f.Use(f.Context(), third, third), store.ErrReplayed)
+	f.must(f.Use(f.Context(), second, third))
+	otherKind := first
+	otherKind.Kind = "client_assertion"
+	f.must(f.Use(f.Context(), otherKind))
+	// Another time does not make it another value.
+	first.Until = first.Until.Add(time.Hour)
+	f.want(f.Use(f.Context(), first), store.ErrReplayed)
+}

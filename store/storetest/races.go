@@ -1,0 +1,186 @@
+package storetest
+
+import (
+	"errors"
+	"sync"
+
+	"countersign/store"
+)
+
+const racers = 64
+
+// race runs attempt in many goroutines at once, numbered from 0, and returns what each got.
+func race(attempt func(racer int) error) []error {
+	results := make([]error, racers)
+	start := make(chan struct{})
+	var running sync.WaitGroup
+	for i := range racers {
+		running.Go(func() {
+			<-start
+			results[i] = attempt(i)
+		})
+	}
+	close(start)
+	running.Wait()
+	return results
+}
+
+// winner checks that exactly one racer won and that all others got the same answer, and returns the winner.
+func (f *fixture) winner(results []error, others error) int {
+	f.Helper()
+	winner, winners := 0, 0
+	for i, err := range results {
+		switch {
+		case err == nil:
+			winner = i
+			winners++
+		case !errors.Is(err, others):
+			f.Errorf("racer %d: got %v, want %v", i, err, others)
+		}
+	}
+	if winners != 1 {
+		f.Fatalf("%d of %d racers won, want 1", winners, len(results))
+	}
+	return winner
+}
+
+func testRacePush(f *fixture) {
+	use := f.use()
+	requests := make([]store.Request, racers)
+	for i := range requests {
+		requests[i] = f.request()
+	}
+	winner := f.winner(race(func(i int) error { return f.Push(f.Context(), requests[i], use) }), store.ErrReplayed)
+	for i, request := range requests {
+		_, _, err := f.Open(f.Context(), request.ID, store.Digest{})
+		if i == winner {
+			f.want(err, nil)
+		} else {
+			f.want(err, store.ErrNotFound)
+		}
+	}
+}
+
+func testRaceFinish(f *fixture) {
+	request, interaction := f.begun()
+	grants, codes := make([]store.Grant, racers), make([]store.Code, racers)
+	for i := range racers {
+		grants[i] = f.grant()
+		codes[i] = f.code(grants[i])
+	}
+	winner := f.winner(race(func(i int) error {
+		return f.Finish(f.Context(), store.Finish{
+			Interaction: interaction.ID, Request: request.ID, Grant: &grants[i], Code: &codes[i],
+		})
+	}), store.ErrSpent)
+	for i, code := range codes {
+		_, _, err := f.CodeGrant(f.Context(), code.ID)
+		if i == winner {
+			f.want(err, nil)
+		} else {
+			f.want(err, store.ErrNotFound)
+		}
+	}
+}
+
+func testRaceRedeemCode(f *fixture) {
+	grant, code := f.issued()
+	bought := make([]store.Bought, racers)
+	for i := range bought {
+		bought[i] = f.bought(grant)
+	}
+	winner := f.winner(race(func(i int) error { return f.RedeemCode(f.Context(), code.ID, bought[i]) }), store.ErrSpent)
+	_, got, err := f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	if got.RevokedAt.IsZero() {
+		f.Error("a code was redeemed twice and its grant still stands")
+	}
+	for i, b := range bought {
+		_, err := f.AccessGrant(f.Context(), b.AccessToken.ID)
+		if i == winner {
+			f.want(err, store.ErrRevoked)
+		} else {
+			f.want(err, store.ErrNotFound)
+		}
+	}
+}
+
+func testRaceRefresh(f *fixture) {
+	grant, bought := f.redeemed()
+	use := f.use()
+	tokens := make([]store.AccessToken, racers)
+	for i := range tokens {
+		tokens[i] = f.accessToken(grant)
+	}
+	winner := f.winner(race(func(i int) error {
+		return f.Refresh(f.Context(), bought.RefreshToken.ID, tokens[i], use)
+	}), store.ErrReplayed)
+	for i, token := range tokens {
+		_, err := f.AccessGrant(f.Context(), token.ID)
+		if i == winner {
+			f.want(err, nil)
+		} else {
+			f.want(err, store.ErrNotFound)
+		}
+	}
+}
+
+func testRaceAccessGrant(f *fixture) {
+	_, bought := f.redeemed()
+	use := f.use()
+	f.winner(race(func(int) error {
+		_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID, use)
+		return err
+	}), store.ErrReplayed)
+}
+
+// testRaceUse has the values in another order for every second racer.
+func testRaceUse(f *fixture) {
+	a, b := f.use(), f.use()
+	f.winner(race(func(i int) error {
+		if i%2 == 0 {
+			return f.Use(f.Context(), a, b)
+		}
+		return f.Use(f.Context(), b, a)
+	}), store.ErrReplayed)
+}
+
+// testRaceSignIn: each sign-in ends the former one, so one remains.
+func testRaceSignIn(f *fixture) {
+	request, interaction := f.begun()
+	sessions := make([]store.Session, racers)
+	for i := range sessions {
+		sessions[i] = f.session()
+	}
+	for i, err := range race(func(i int) error { return f.SignIn(f.Context(), interaction.ID, sessions[i]) }) {
+		if err != nil {
+			f.Fatalf("racer %d: %v", i, err)
+		}
+	}
+	pending, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
+	f.must(err)
+	if pending.Session == nil {
+		f.Fatal("the interaction is bound to no session")
+	}
+	for _, session := range sessions {
+		_, alive, err := f.Open(f.Context(), request.ID, session.ID)
+		f.must(err)
+		if (alive != nil) != (session.ID == pending.Interaction.Session) {
+			f.Errorf("session %x alive: %v", session.ID, alive != nil)
+		}
+	}
+}
+
+func testRacePutClient(f *fixture) {
+	client := f.client("client")
+	f.winner(race(func(int) error { return f.PutClient(f.Context(), client) }), store.ErrConflict)
+	client.Version = 2
+	f.winner(race(func(int) error { return f.PutClient(f.Context(), client) }), store.ErrConflict)
+}
+
+func testRaceMoveKey(f *fixture) {
+	f.must(f.AddKey(f.Context(), f.key("key")))
+	f.winner(race(func(int) error {
+		return f.MoveKey(f.Context(), "key", "published", "active", f.clock.Now())
+	}), store.ErrConflict)
+}
