@@ -39,8 +39,9 @@ type ClientView struct {
 	Name string
 	// The addresses are https or empty.
 	URI, LogoURI, PolicyURI, TermsURI string
-	// RedirectHost is the host that the browser will be sent to.
-	RedirectHost string
+	// RedirectHost is the host that the browser will be sent to, and RedirectOrigin the same as an origin
+	// (RFC 6454 §6.2).
+	RedirectHost, RedirectOrigin string
 }
 
 // Scope is one scope value with the sentence that explains it.

@@ -2,9 +2,12 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"countersign/internal/postgrestest"
 	"countersign/store"
@@ -17,11 +20,7 @@ var cluster postgrestest.Cluster
 var backend = storetest.Backend{
 	Create: func(t *testing.T) string {
 		t.Helper()
-		url := cluster.Database(t)
-		if _, err := postgres.Migrate(t.Context(), postgres.Config{URL: url}); err != nil {
-			t.Fatal(err)
-		}
-		return url
+		return migrated(t, cluster.Database(t))
 	},
 	Open: func(ctx context.Context, url string, now func() time.Time) (store.Store, error) {
 		return postgres.Open(ctx, postgres.Config{URL: url, Now: now, MaxConnections: 16})
@@ -33,6 +32,45 @@ func TestMain(m *testing.M) {
 	os.Exit(cluster.Run(m))
 }
 
-func TestContract(t *testing.T) { storetest.Run(t, backend.New) }
+// TestContract gives each test a schema of one database: that takes a tenth of the time that a database takes.
+func TestContract(t *testing.T) {
+	database, tests := cluster.Database(t), 0
+	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
+		t.Helper()
+		tests++
+		name := fmt.Sprintf("test%d", tests)
+		execute(t, database, "CREATE SCHEMA "+name)
+		s, err := backend.Open(t.Context(), migrated(t, database+"&search_path="+name), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	})
+}
 
 func TestProcesses(t *testing.T) { backend.Processes(t) }
+
+func migrated(t *testing.T, url string) string {
+	t.Helper()
+	if _, err := postgres.Migrate(t.Context(), postgres.Config{URL: url}); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+func execute(t *testing.T, url, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -15,6 +15,7 @@ var errClosed = errors.New("the store is closed")
 // Statements run without the caller's context: each takes microseconds, a write that was begun is better ended
 // than left in doubt, and the driver pays a goroutine for each statement that can be cancelled.
 type connection struct {
+	db         *sql.DB
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
 }
@@ -75,67 +76,55 @@ func (c *connection) each(query string, scan func(*sql.Rows) error) error {
 	return rows.Err()
 }
 
-// transaction runs work between BEGIN and COMMIT, or ROLLBACK when it fails. An error that is [kept] is
-// committed and then returned.
-func (c *connection) transaction(work func() error) (err error) {
-	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	committed := false
-	defer func() {
-		if !committed {
-			// A failure here means that SQLite has rolled back already.
-			_, _ = c.exec("ROLLBACK")
-		}
-	}()
-	err = work()
-	var outcome kept
-	if err != nil && !errors.As(err, &outcome) {
-		return err
-	}
-	if _, err := c.exec("COMMIT"); err != nil {
-		return err
-	}
-	committed = true
-	return outcome.error
-}
-
-// kept is an outcome that is an error to the caller although its transaction is committed.
-type kept struct{ error }
-
-// pool hands out connections, to one verb each. Waiting ends with the verb's context.
-type pool struct {
-	db   *sql.DB
-	idle chan *connection
-}
-
-// openPool opens size connections at once, so that nothing can fail later that could have failed at the start.
-func openPool(ctx context.Context, dsn string, size int) (*pool, error) {
+// connect opens the only connection of a database handle.
+func connect(ctx context.Context, dsn string) (*connection, error) {
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{db: db, idle: make(chan *connection, size)}
-	for range size {
-		conn, err := db.Conn(ctx)
-		if err != nil {
-			return nil, errors.Join(err, db.Close())
-		}
-		p.idle <- &connection{conn: conn, statements: map[string]*sql.Stmt{}}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
-	return p, nil
+	return &connection{db: db, conn: conn, statements: map[string]*sql.Stmt{}}, nil
 }
 
-func (p *pool) with(ctx context.Context, work func(*connection) error) error {
+func (c *connection) close() error {
+	var failures []error
+	for _, statement := range c.statements {
+		failures = append(failures, statement.Close())
+	}
+	return errors.Join(append(failures, c.conn.Close(), c.db.Close())...)
+}
+
+// readers hands out connections that read, to one verb each. Waiting ends with the verb's context.
+type readers struct {
+	idle chan *connection
+}
+
+// openReaders opens size connections at once, so that nothing can fail later that could have failed at the start.
+func openReaders(ctx context.Context, dsn string, size int) (*readers, error) {
+	r := &readers{idle: make(chan *connection, size)}
+	for range size {
+		c, err := connect(ctx, dsn)
+		if err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+		r.idle <- c
+	}
+	return r, nil
+}
+
+func (r *readers) with(ctx context.Context, work func(*connection) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
-	case c, open := <-p.idle:
+	case c, open := <-r.idle:
 		if !open {
 			return errClosed
 		}
-		defer func() { p.idle <- c }()
+		defer func() { r.idle <- c }()
 		return work(c)
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for a connection: %w", ctx.Err())
@@ -143,15 +132,11 @@ func (p *pool) with(ctx context.Context, work func(*connection) error) error {
 }
 
 // close waits for the verbs under way and refuses later ones.
-func (p *pool) close() error {
+func (r *readers) close() error {
 	var failures []error
-	for range cap(p.idle) {
-		c := <-p.idle
-		for _, statement := range c.statements {
-			failures = append(failures, statement.Close())
-		}
-		failures = append(failures, c.conn.Close())
+	for range cap(r.idle) {
+		failures = append(failures, (<-r.idle).close())
 	}
-	close(p.idle)
-	return errors.Join(append(failures, p.db.Close())...)
+	close(r.idle)
+	return errors.Join(failures...)
 }

@@ -65,7 +65,7 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 // RedeemCode spends the code and records what was bought, or revokes the grant of a code that was spent.
 func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.Bought, uses ...store.Use) error {
 	now := s.moment()
-	return s.transact(ctx, "RedeemCode", func(c *connection) error {
+	return s.write(ctx, "RedeemCode", several, func(c *connection) error {
 		var grantID, clientID string
 		spent, err := c.one(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
@@ -141,7 +141,7 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 // Refresh records an access token issued for a refresh token that still stands.
 func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, uses ...store.Use) error {
 	now := micros(s.moment())
-	return s.transact(ctx, "Refresh", func(c *connection) error {
+	return s.write(ctx, "Refresh", several, func(c *connection) error {
 		var grantID string
 		var expired, revoked bool
 		found, err := c.one(`SELECT g.id, min(t.expires_at, g.expires_at) <= ?, coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
@@ -164,14 +164,12 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 	})
 }
 
-// AccessGrant reads the grant behind an access token. It claims uses after reading, so that only a call with uses
-// waits for the writer; a revocation that falls between the two counts as later.
+// AccessGrant reads the grant behind an access token and claims uses.
 func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...store.Use) (store.Grant, error) {
 	var g store.Grant
-	var expired bool
 	now := micros(s.moment())
-	ctx, verb := s.verbs.Begin(ctx, "AccessGrant")
-	err := s.readers.with(ctx, func(c *connection) error {
+	work := func(c *connection) error {
+		var expired bool
 		found, err := c.one(`SELECT min(a.expires_at, g.expires_at) <= ?, `+grantColumns+`
 			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = ?`,
 			[]any{now, token[:]}, append([]any{&expired}, grantFields(&g)...)...)
@@ -185,20 +183,23 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 		case !g.RevokedAt.IsZero():
 			return store.ErrRevoked
 		}
-		return nil
-	})
-	if err == nil && len(uses) > 0 {
-		err = s.writer.with(ctx, func(c *connection) error { return claimAlone(c, uses) })
+		return claim(c, uses)
+	}
+	var err error
+	if len(uses) == 0 {
+		err = s.read(ctx, "AccessGrant", work)
+	} else {
+		err = s.write(ctx, "AccessGrant", several, work)
 	}
 	if err != nil {
-		return store.Grant{}, verb.End(err)
+		return store.Grant{}, err
 	}
-	return g, verb.End(nil)
+	return g, nil
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
 func (s *Store) RevokeGrant(ctx context.Context, grantID string) error {
-	return s.write(ctx, "RevokeGrant", func(c *connection) error {
+	return s.write(ctx, "RevokeGrant", single, func(c *connection) error {
 		revoked, err := revoke(c, grantID, s.moment())
 		if err != nil || revoked {
 			return err

@@ -23,7 +23,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM codes WHERE id IN (SELECT id FROM codes WHERE expires_at <= ? LIMIT ?)`, forgotten},
 		{`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at <= ? LIMIT ?)`, forgotten},
 	}
-	err = s.transact(ctx, "Purge", func(c *connection) error {
+	err = s.write(ctx, "Purge", several, func(c *connection) error {
 		removed = 0
 		for _, step := range steps {
 			n, err := c.exec(step.query, step.before, limit)

@@ -71,7 +71,7 @@ func (s *Store) PutClient(ctx context.Context, client store.Client) error {
 	if client.Version == 1 {
 		query = `INSERT INTO clients (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	}
-	return s.write(ctx, "PutClient", func(c *connection) error {
+	return s.write(ctx, "PutClient", single, func(c *connection) error {
 		stored, err := c.exec(query, client.ID, client.Profile, text(client.Metadata), client.Disabled, client.Version,
 			micros(client.CreatedAt), micros(client.UpdatedAt))
 		if err == nil && stored == 0 {
@@ -98,7 +98,7 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
-	return s.write(ctx, "PutUser", func(c *connection) error {
+	return s.write(ctx, "PutUser", single, func(c *connection) error {
 		_, err := c.exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
@@ -117,7 +117,7 @@ func (s *Store) Keys(ctx context.Context) ([]store.Key, error) {
 
 // AddKey inserts a key.
 func (s *Store) AddKey(ctx context.Context, key store.Key) error {
-	return s.write(ctx, "AddKey", func(c *connection) error {
+	return s.write(ctx, "AddKey", single, func(c *connection) error {
 		_, err := c.exec(`INSERT INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			key.ID, key.Algorithm, list(key.Uses), key.State, list(key.URIs), text(key.Public),
 			micros(key.CreatedAt), micros(key.ActivatedAt), micros(key.RetiredAt))
@@ -127,7 +127,7 @@ func (s *Store) AddKey(ctx context.Context, key store.Key) error {
 
 // MoveKey changes a key's state if it is still from.
 func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) error {
-	return s.write(ctx, "MoveKey", func(c *connection) error {
+	return s.write(ctx, "MoveKey", single, func(c *connection) error {
 		moved, err := c.exec(`UPDATE keys SET state = ?3,
 			activated_at = iif(?3 = 'active', ?4, activated_at),
 			retired_at = iif(?3 IN ('retiring', 'destroyed'), ?4, retired_at)

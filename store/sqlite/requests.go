@@ -32,7 +32,7 @@ func sessionOrNil(s store.Session) *store.Session {
 
 // Push stores a request and claims uses.
 func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
-	return s.transact(ctx, "Push", func(c *connection) error {
+	return s.write(ctx, "Push", several, func(c *connection) error {
 		if err := claim(c, uses); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 
 // BeginInteraction stores a new interaction with a request that exists.
 func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
-	return s.write(ctx, "BeginInteraction", func(c *connection) error {
+	return s.write(ctx, "BeginInteraction", single, func(c *connection) error {
 		stored, err := c.exec(`INSERT INTO interactions
 			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?2)`,
@@ -120,7 +120,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 // SignIn stores a session, binds the interaction to it and ends the former one.
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
 	now := micros(s.moment())
-	return s.transact(ctx, "SignIn", func(c *connection) error {
+	return s.write(ctx, "SignIn", several, func(c *connection) error {
 		if _, err := c.exec(`DELETE FROM sessions WHERE id <> ?1 AND id =
 			(SELECT session_id FROM interactions WHERE id = ?2 AND expires_at > ?3)`,
 			session.ID[:], interaction[:], now); err != nil {
@@ -148,7 +148,7 @@ func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest) (int
 
 // EndSession ends a session.
 func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
-	return s.write(ctx, "EndSession", func(c *connection) error {
+	return s.write(ctx, "EndSession", single, func(c *connection) error {
 		_, err := c.exec(`DELETE FROM sessions WHERE id = ?`, session[:])
 		return err
 	})
@@ -157,7 +157,7 @@ func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
 // Finish answers the request.
 func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 	now := micros(s.moment())
-	return s.transact(ctx, "Finish", func(c *connection) error {
+	return s.write(ctx, "Finish", several, func(c *connection) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func existence(c *connection, query string, key any, otherwise error) error {
 
 // count runs an UPDATE that returns a counter of one record.
 func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
-	err = s.transact(ctx, verb, func(c *connection) error {
+	err = s.write(ctx, verb, several, func(c *connection) error {
 		found, err := c.one(query, []any{id[:]}, &count)
 		if err == nil && !found {
 			return store.ErrNotFound

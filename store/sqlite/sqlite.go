@@ -41,8 +41,8 @@ type Config struct {
 type Store struct {
 	now     func() time.Time
 	verbs   backend.Verbs
-	writer  *pool
-	readers *pool
+	writer  *writer
+	readers *readers
 	close   func() error
 }
 
@@ -56,11 +56,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := protect(config.File); err != nil {
 		return nil, err
 	}
-	writer, err := openPool(ctx, dsn(config.File, "_journal_mode", "WAL"), 1)
+	writer, err := openWriter(ctx, dsn(config.File, "_journal_mode", "WAL"))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", config.File, err)
 	}
-	readers, err := openPool(ctx, dsn(config.File, "_query_only", "true"), max(2, runtime.GOMAXPROCS(0)))
+	readers, err := openReaders(ctx, dsn(config.File, "_query_only", "true"), max(2, runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", config.File, err), writer.close())
 	}
@@ -125,17 +125,10 @@ func (s *Store) read(ctx context.Context, name string, work func(*connection) er
 	return verb.End(s.readers.with(ctx, work))
 }
 
-// write runs a verb that one statement of work makes durable by itself.
-func (s *Store) write(ctx context.Context, name string, work func(*connection) error) error {
+// write runs a verb that changes something, all of its statements or none. A verb of a single statement says so.
+func (s *Store) write(ctx context.Context, name string, statements statements, work func(*connection) error) error {
 	ctx, verb := s.verbs.Begin(ctx, name)
-	return verb.End(s.writer.with(ctx, work))
-}
-
-// transact runs a verb whose statements hold together.
-func (s *Store) transact(ctx context.Context, name string, work func(*connection) error) error {
-	return s.write(ctx, name, func(c *connection) error {
-		return c.transaction(func() error { return work(c) })
-	})
+	return verb.End(s.writer.do(ctx, job{statements: statements, work: work}))
 }
 
 // moment is the clock's time with the precision that is stored.

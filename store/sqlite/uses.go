@@ -8,15 +8,11 @@ import (
 
 // Use claims all uses or none.
 func (s *Store) Use(ctx context.Context, uses ...store.Use) error {
-	return s.write(ctx, "Use", func(c *connection) error { return claimAlone(c, uses) })
-}
-
-// claimAlone claims uses as the whole of a transaction.
-func claimAlone(c *connection, uses []store.Use) error {
-	if len(uses) <= 1 {
-		return claim(c, uses) // one statement is a transaction in itself
+	statements := several
+	if len(uses) == 1 {
+		statements = single
 	}
-	return c.transaction(func() error { return claim(c, uses) })
+	return s.write(ctx, "Use", statements, func(c *connection) error { return claim(c, uses) })
 }
 
 // claim records uses; the caller's transaction is rolled back when it fails.

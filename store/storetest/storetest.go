@@ -67,7 +67,6 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			f := &fixture{T: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)}}
 			f.Store = open(t, f.clock.Now)
 			test.test(f)

@@ -1,0 +1,282 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/store"
+)
+
+const rightPassword = "correct horse battery staple"
+
+// people is a user table in memory.
+type people struct {
+	byName map[string]store.User
+	err    error
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func (p *people) UserByName(_ context.Context, username string) (store.User, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, username)
+	if p.err != nil {
+		return store.User{}, p.err
+	}
+	user, ok := p.byName[username]
+	if !ok {
+		return store.User{}, fmt.Errorf("people: %w", store.ErrNotFound)
+	}
+	return user, nil
+}
+
+// clock is a clock that stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func newDirectory(t *testing.T) (*Directory, *people, *clock) {
+	t.Helper()
+	phc, err := HashPassword(rightPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &people{byName: map[string]store.User{
+		"alice":   {Subject: "sub-alice", Username: "alice", Password: phc},
+		"dora":    {Subject: "sub-dora", Username: "dora", Password: phc, Disabled: true},
+		"nobody":  {Subject: "sub-nobody", Username: "nobody"},
+		"damaged": {Subject: "sub-damaged", Username: "damaged", Password: "$argon2id$v=19$m=1,t=1,p=1$AAAA$AAAA"},
+	}}
+	watch := &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	d, err := New(Config{Users: table, Now: watch.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, table, watch
+}
+
+func TestAuthenticate(t *testing.T) {
+	d, _, _ := newDirectory(t)
+	tests := []struct {
+		name, username, password string
+		subject                  string
+		want                     error
+	}{
+		{"right", "alice", rightPassword, "sub-alice", nil},
+		{"wrong password", "alice", "incorrect horse", "", ErrRefused},
+		{"empty password", "alice", "", "", ErrRefused},
+		{"password too long", "alice", rightPassword + string(make([]byte, maxPassword)), "", ErrRefused},
+		{"unknown user", "mallory", rightPassword, "", ErrRefused},
+		{"disabled user, right password", "dora", rightPassword, "", ErrRefused},
+		{"disabled user, wrong password", "dora", "incorrect horse", "", ErrRefused},
+		{"user without password", "nobody", rightPassword, "", ErrRefused},
+		// The decoy is made from the empty password.
+		{"user without password, empty password", "nobody", "", "", ErrRefused},
+		{"unknown user, empty password", "mallory", "", "", ErrRefused},
+		{"name in another case", "Alice", rightPassword, "", ErrRefused},
+		{"empty name", "", rightPassword, "", ErrRefused},
+		{"name with NUL", "alice\x00", rightPassword, "", ErrRefused},
+		{"name that is not UTF-8", "alice\xff", rightPassword, "", ErrRefused},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			subject, err := d.Authenticate(t.Context(), test.username, test.password)
+			if subject != test.subject || !errors.Is(err, test.want) {
+				t.Errorf("got %q, %v; want %q, %v", subject, err, test.subject, test.want)
+			}
+		})
+	}
+}
+
+// TestRefusalsAreAlike: what comes back must not tell why.
+func TestRefusalsAreAlike(t *testing.T) {
+	d, _, _ := newDirectory(t)
+	for _, username := range []string{"alice", "mallory", "dora", "nobody", "a\x00"} {
+		_, err := d.Authenticate(t.Context(), username, "incorrect horse")
+		if err != ErrRefused {
+			t.Errorf("%q: %#v is not the one refusal", username, err)
+		}
+	}
+	if refused, ok := ErrRefused.(interface{ Refused() bool }); !ok || !refused.Refused() {
+		t.Error("ErrRefused does not tell that it is a refusal")
+	}
+}
+
+// TestSameWork: a name that does not exist must cost what one costs that does. The bounds are wide: without the
+// decoy the difference would be a thousandfold.
+func TestSameWork(t *testing.T) {
+	d, _, _ := newDirectory(t)
+	fastest := func(username string) time.Duration {
+		best := time.Hour
+		for range 5 {
+			started := time.Now()
+			if _, err := d.Authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
+				t.Fatal(err)
+			}
+			best = min(best, time.Since(started))
+		}
+		return best
+	}
+	known := fastest("alice")
+	for _, username := range []string{"mallory", "dora", "nobody", "a\x00"} {
+		if other := fastest(username); other < known/3 || other > known*3 {
+			t.Errorf("refusing %q takes %v, refusing a user %v", username, other, known)
+		}
+	}
+}
+
+func TestImpossibleNamesAreNotLookedUp(t *testing.T) {
+	d, table, _ := newDirectory(t)
+	for _, username := range []string{"", "alice\x00", "alice\xff", "al\nice", string(make([]byte, maxUsername+1))} {
+		if _, err := d.Authenticate(t.Context(), username, rightPassword); !errors.Is(err, ErrRefused) {
+			t.Errorf("%q: %v", username, err)
+		}
+	}
+	if len(table.asked) != 0 {
+		t.Errorf("the store was asked for %q", table.asked)
+	}
+}
+
+func TestStoreFailure(t *testing.T) {
+	d, table, _ := newDirectory(t)
+	failure := errors.New("the disk is on fire")
+	table.err = failure
+	for range burst + 5 { // a failing store is no wrong password, and must not use up the attempts
+		if _, err := d.Authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, failure) || errors.Is(err, ErrRefused) || errors.Is(err, ErrThrottled) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	table.err = nil
+	if _, err := d.Authenticate(t.Context(), "damaged", rightPassword); err == nil || errors.Is(err, ErrRefused) {
+		t.Errorf("a damaged record: %v", err)
+	}
+	if subject, err := d.Authenticate(t.Context(), "alice", rightPassword); subject != "sub-alice" || err != nil {
+		t.Errorf("afterwards: %q, %v", subject, err)
+	}
+}
+
+func TestGuessingIsSlowedDown(t *testing.T) {
+	d, _, watch := newDirectory(t)
+	for _, username := range []string{"alice", "mallory"} { // the same for a user that does not exist
+		for i := range burst {
+			if _, err := d.Authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
+				t.Fatalf("%s, attempt %d: %v", username, i+1, err)
+			}
+		}
+		_, err := d.Authenticate(t.Context(), username, rightPassword)
+		if !errors.Is(err, ErrThrottled) || errors.Is(err, ErrRefused) {
+			t.Fatalf("%s: %v, want ErrThrottled even for the right password", username, err)
+		}
+		retry, ok := errors.AsType[interface {
+			error
+			RetryAfter() time.Duration
+		}](err)
+		if !ok || retry.RetryAfter() != refill {
+			t.Errorf("%s: %v does not say to wait %v", username, err, refill)
+		}
+	}
+	watch.advance(refill)
+	if _, err := d.Authenticate(t.Context(), "alice", "incorrect horse"); !errors.Is(err, ErrRefused) {
+		t.Errorf("one attempt must be back: %v", err)
+	}
+	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
+		t.Errorf("and only one: %v", err)
+	}
+	watch.advance(refill)
+	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
+// TestRightPasswordsAreFree: signing in often is not guessing.
+func TestRightPasswordsAreFree(t *testing.T) {
+	d, _, _ := newDirectory(t)
+	for i := range burst + 2 {
+		if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
+			t.Fatalf("sign-in %d: %v", i+1, err)
+		}
+	}
+}
+
+// TestManyGuessesAtOnce: attempts side by side are no way around the limit.
+func TestManyGuessesAtOnce(t *testing.T) {
+	d, _, _ := newDirectory(t)
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	refused := 0
+	for range 3 * burst {
+		wait.Go(func() {
+			_, err := d.Authenticate(t.Context(), "alice", "incorrect horse")
+			mu.Lock()
+			defer mu.Unlock()
+			if errors.Is(err, ErrRefused) {
+				refused++
+			}
+		})
+	}
+	wait.Wait()
+	if refused != burst {
+		t.Errorf("%d passwords were looked at, want %d", refused, burst)
+	}
+}
+
+func TestConcurrencyIsBounded(t *testing.T) {
+	_, table, watch := newDirectory(t)
+	d, err := New(Config{Users: table, Now: watch.Now, Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.patience = 20 * time.Millisecond
+	d.slots <- struct{}{} // somebody else is computing
+	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
+		t.Errorf("got %v, want ErrThrottled after the queue's time", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d.patience = time.Hour
+	if _, err := d.Authenticate(ctx, "alice", rightPassword); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	<-d.slots
+	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
+		t.Errorf("with a free slot: %v", err)
+	}
+	if len(d.slots) != 0 {
+		t.Error("a slot was not left")
+	}
+}
+
+func TestNew(t *testing.T) {
+	if _, err := New(Config{}); err == nil {
+		t.Error("made a directory without users")
+	}
+	if _, err := New(Config{Users: &people{}, Concurrency: -1}); err == nil {
+		t.Error("made a directory with a negative concurrency")
+	}
+	d, err := New(Config{Users: &people{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := cap(d.slots); c < 1 || c > maxConcurrent {
+		t.Errorf("default concurrency is %d", c)
+	}
+}

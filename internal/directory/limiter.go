@@ -1,0 +1,62 @@
+package directory
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+const (
+	// burst is how many wrong passwords in a row a name takes.
+	burst = 20
+	// refill is how long it takes until one more is allowed.
+	refill = time.Minute
+	// cells is the fixed size of the limiter: 512 KiB.
+	cells = 1 << 16
+)
+
+// limiter is a token bucket per user name, counted as GCRA does: each cell holds the time at which its bucket is
+// full again. Names fall into a fixed number of cells by a hash with a secret seed. So the memory is bounded, nothing
+// has to be evicted (and no flood of names can evict), names that do not exist are treated as those that do, and
+// nobody can choose to share a cell with somebody else.
+type limiter struct {
+	now  func() time.Time
+	seed maphash.Seed
+
+	mu sync.Mutex
+	// start is what the times in full are counted from.
+	start time.Time
+	full  []time.Duration
+}
+
+func newLimiter(now func() time.Time) *limiter {
+	return &limiter{now: now, seed: maphash.MakeSeed(), start: now(), full: make([]time.Duration, cells)}
+}
+
+// attempt is one token that was taken.
+type attempt struct {
+	limiter *limiter
+	cell    uint64
+}
+
+// take takes a token of the name, or says how long to wait for one. Taking comes before the password is looked at,
+// so that many attempts at once cannot be more than many in a row.
+func (l *limiter) take(username string) (attempt, time.Duration) {
+	a := attempt{l, maphash.String(l.seed, username) % cells}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now().Sub(l.start)
+	full := max(l.full[a.cell], now) + refill
+	if wait := full - now - burst*refill; wait > 0 {
+		return attempt{}, wait
+	}
+	l.full[a.cell] = full
+	return a, 0
+}
+
+// giveBack returns the token of an attempt that was no wrong guess.
+func (a attempt) giveBack() {
+	a.limiter.mu.Lock()
+	defer a.limiter.mu.Unlock()
+	a.limiter.full[a.cell] -= refill
+}

@@ -1,0 +1,179 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// batch is how many verbs share a transaction at most.
+const batch = 64
+
+// writer runs the verbs that change something, on one connection. Verbs that come while it is busy go together in
+// one transaction: what a commit costs is the disk's flush, and one flush makes all of them durable. Each answer
+// is given after the commit, and a verb that fails takes back its own changes only.
+type writer struct {
+	connection *connection
+	jobs       chan job
+	closing    chan struct{}
+	stopped    chan struct{}
+}
+
+// statements tells whether a verb needs a transaction around it when it is alone.
+type statements bool
+
+const (
+	single  statements = false
+	several statements = true
+)
+
+// job is a verb on its way through the writer.
+type job struct {
+	statements statements
+	work       func(*connection) error
+	done       chan error
+}
+
+// kept is an outcome that is an error to the caller although the changes made so far stay.
+type kept struct{ error }
+
+func openWriter(ctx context.Context, dsn string) (*writer, error) {
+	c, err := connect(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{connection: c, jobs: make(chan job), closing: make(chan struct{}), stopped: make(chan struct{})}
+	go w.run()
+	return w, nil
+}
+
+// do hands a job over and waits for its end. The caller can go away until the job is taken, not after.
+func (w *writer) do(ctx context.Context, j job) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.done = make(chan error, 1)
+	select {
+	case <-w.closing:
+		return errClosed
+	default:
+	}
+	select {
+	case w.jobs <- j:
+		return <-j.done
+	case <-w.closing:
+		return errClosed
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to write: %w", ctx.Err())
+	}
+}
+
+func (w *writer) close() error {
+	close(w.closing)
+	<-w.stopped
+	return w.connection.close()
+}
+
+func (w *writer) run() {
+	defer close(w.stopped)
+	jobs := make([]job, 0, batch)
+	for {
+		select {
+		case first := <-w.jobs:
+			jobs = w.collect(append(jobs[:0], first))
+		case <-w.closing:
+			return
+		}
+		if len(jobs) == 1 {
+			jobs[0].done <- w.alone(jobs[0])
+			continue
+		}
+		outcomes, err := w.together(jobs)
+		for i, j := range jobs {
+			if err != nil {
+				j.done <- err
+			} else {
+				j.done <- outcomes[i]
+			}
+		}
+	}
+}
+
+// collect adds the jobs that wait already.
+func (w *writer) collect(jobs []job) []job {
+	for len(jobs) < batch {
+		select {
+		case j := <-w.jobs:
+			jobs = append(jobs, j)
+		default:
+			return jobs
+		}
+	}
+	return jobs
+}
+
+// alone runs a job in its own transaction and returns its outcome.
+func (w *writer) alone(j job) error {
+	if j.statements == single {
+		return j.work(w.connection)
+	}
+	var outcome error
+	err := w.transaction(func() (err error) {
+		outcome = j.work(w.connection)
+		var stays kept
+		if errors.As(outcome, &stays) {
+			outcome = stays.error
+			return nil
+		}
+		return outcome
+	})
+	if err != nil {
+		return err
+	}
+	return outcome
+}
+
+// together runs jobs in one transaction. An error means that none of them is done; otherwise each has its outcome.
+func (w *writer) together(jobs []job) (outcomes []error, err error) {
+	outcomes = make([]error, len(jobs))
+	return outcomes, w.transaction(func() error {
+		for i, j := range jobs {
+			if _, err := w.connection.exec("SAVEPOINT verb"); err != nil {
+				return err
+			}
+			outcomes[i] = j.work(w.connection)
+			var stays kept
+			switch {
+			case errors.As(outcomes[i], &stays):
+				outcomes[i] = stays.error
+			case outcomes[i] != nil:
+				// This fails when SQLite has rolled back the whole transaction, as for a full disk.
+				if _, err := w.connection.exec("ROLLBACK TO verb"); err != nil {
+					return fmt.Errorf("roll back a verb: %w (it failed with: %v)", err, outcomes[i])
+				}
+			}
+			if _, err := w.connection.exec("RELEASE verb"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// transaction runs work between BEGIN and COMMIT, or ROLLBACK when it fails.
+func (w *writer) transaction(work func() error) (err error) {
+	if _, err := w.connection.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			// A failure here means that SQLite has rolled back already.
+			_, _ = w.connection.exec("ROLLBACK")
+		}
+	}()
+	if err := work(); err != nil {
+		return err
+	}
+	_, err = w.connection.exec("COMMIT")
+	return err
+}
