@@ -121,9 +121,8 @@ func (s *Server) checkAssertion(client *Client, claims *assertion) (store.Use, e
 	if err := claims.token.VerifyWith(client.keys); err != nil {
 		return refuse("is not acceptable: %v", err)
 	}
-	switch claims.token.Header.Type {
-	case "", "JWT", "client-authentication+jwt": // draft-ietf-oauth-rfc7523bis
-	default:
+	if header := claims.token.Header; header.Type != "" && !header.HasType("JWT") &&
+		!header.HasType("client-authentication+jwt") { // draft-ietf-oauth-rfc7523bis
 		return refuse("has the typ of another kind of token")
 	}
 	now := s.now()

@@ -110,7 +110,7 @@ func credentials(r *http.Request) (scheme, token string, err error) {
 func (s *Server) verifyAccessToken(ctx context.Context, scheme, token string) (accessTokenClaims, error) {
 	var claims accessTokenClaims
 	parsed, err := jose.Parse(token, jose.ParseOptions{Algorithms: FAPI2Security().Algorithms})
-	if err != nil || parsed.Header.Type != "at+jwt" {
+	if err != nil || !parsed.Header.HasType("at+jwt") {
 		return claims, invalidToken(scheme, "the access token is not one of this server", err)
 	}
 	published, err := s.signer.Published(ctx)
