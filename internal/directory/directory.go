@@ -17,9 +17,8 @@ import (
 	"countersign/store"
 )
 
-// ErrRefused: the name and the password do not belong together, or the user is disabled. Its method Refused tells
-// the same to callers that do not import this package.
-var ErrRefused error = refusal{}
+// ErrRefused: the name and the password do not belong together, or the user is disabled.
+var ErrRefused = errors.New("directory: name and password do not belong together")
 
 // ErrThrottled: the password was not looked at. Either there were too many wrong ones for this name, or more people
 // are signing in than the server can serve. The error has a method RetryAfter that says how long to wait.
@@ -149,15 +148,6 @@ func (d *Directory) enter(ctx context.Context) error {
 		return fmt.Errorf("directory: wait for a turn: %w", ctx.Err())
 	}
 }
-
-// refusal is the type of ErrRefused.
-type refusal struct{}
-
-// Error implements error.
-func (refusal) Error() string { return "directory: name and password do not belong together" }
-
-// Refused tells that the person gave something wrong, and that nothing else failed.
-func (refusal) Refused() bool { return true }
 
 // throttled is an ErrThrottled with its time.
 type throttled struct{ wait time.Duration }

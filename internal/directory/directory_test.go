@@ -116,9 +116,6 @@ func TestRefusalsAreAlike(t *testing.T) {
 			t.Errorf("%q: %#v is not the one refusal", username, err)
 		}
 	}
-	if refused, ok := ErrRefused.(interface{ Refused() bool }); !ok || !refused.Refused() {
-		t.Error("ErrRefused does not tell that it is a refusal")
-	}
 }
 
 // TestSameWork: a name that does not exist must cost what one costs that does. The bounds are wide: without the

@@ -94,10 +94,11 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.
 // (RFC 6749 §4.1.2).
 func unredeemed(c *connection, code store.Digest, now time.Time) error {
 	var grantID string
-	var spent, expired bool
-	found, err := c.one(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at) <= ?
+	var spent bool
+	var end time.Time
+	found, err := c.one(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
 		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = ?`,
-		[]any{micros(now), code[:]}, &grantID, &spent, &expired)
+		[]any{code[:]}, &grantID, &spent, timeField{&end})
 	switch {
 	case err != nil:
 		return err
@@ -108,7 +109,7 @@ func unredeemed(c *connection, code store.Digest, now time.Time) error {
 			return err
 		}
 		return kept{store.ErrSpent}
-	case expired:
+	case !now.Before(end):
 		return store.ErrExpired
 	}
 	return store.ErrRevoked
@@ -140,19 +141,20 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 
 // Refresh records an access token issued for a refresh token that still stands.
 func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, uses ...store.Use) error {
-	now := micros(s.moment())
+	now := s.moment()
 	return s.write(ctx, "Refresh", several, func(c *connection) error {
 		var grantID string
-		var expired, revoked bool
-		found, err := c.one(`SELECT g.id, min(t.expires_at, g.expires_at) <= ?, coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
+		var end time.Time
+		var revoked bool
+		found, err := c.one(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
 			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = ?`,
-			[]any{now, token[:]}, &grantID, &expired, &revoked)
+			[]any{token[:]}, &grantID, timeField{&end}, &revoked)
 		switch {
 		case err != nil:
 			return err
 		case !found:
 			return store.ErrNotFound
-		case expired:
+		case !now.Before(end):
 			return store.ErrExpired
 		case revoked:
 			return store.ErrRevoked
@@ -167,18 +169,18 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 // AccessGrant reads the grant behind an access token and claims uses.
 func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...store.Use) (store.Grant, error) {
 	var g store.Grant
-	now := micros(s.moment())
+	now := s.moment()
 	work := func(c *connection) error {
-		var expired bool
-		found, err := c.one(`SELECT min(a.expires_at, g.expires_at) <= ?, `+grantColumns+`
+		var end time.Time
+		found, err := c.one(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
 			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = ?`,
-			[]any{now, token[:]}, append([]any{&expired}, grantFields(&g)...)...)
+			[]any{token[:]}, append([]any{timeField{&end}}, grantFields(&g)...)...)
 		switch {
 		case err != nil:
 			return err
 		case !found:
 			return store.ErrNotFound
-		case expired:
+		case !now.Before(end):
 			return store.ErrExpired
 		case !g.RevokedAt.IsZero():
 			return store.ErrRevoked

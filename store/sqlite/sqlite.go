@@ -56,7 +56,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := protect(config.File); err != nil {
 		return nil, err
 	}
-	writer, err := openWriter(ctx, dsn(config.File, "_journal_mode", "WAL"))
+	writer, err := openWriter(ctx, dsn(config.File, "_journal_mode", "WAL", "_cache_size", "-32768"))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", config.File, err)
 	}

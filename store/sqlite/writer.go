@@ -42,6 +42,9 @@ func openWriter(ctx context.Context, dsn string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := c.exec("PRAGMA wal_autocheckpoint = 4000"); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
 	w := &writer{connection: c, jobs: make(chan job), closing: make(chan struct{}), stopped: make(chan struct{})}
 	go w.run()
 	return w, nil
@@ -138,7 +141,7 @@ func (w *writer) together(jobs []job) (outcomes []error, err error) {
 	outcomes = make([]error, len(jobs))
 	return outcomes, w.transaction(func() error {
 		for i, j := range jobs {
-			if _, err := w.connection.exec("SAVEPOINT verb"); err != nil {
+			if _, err := w.connection.exec("SELECT 1"); err != nil {
 				return err
 			}
 			outcomes[i] = j.work(w.connection)
@@ -152,7 +155,7 @@ func (w *writer) together(jobs []job) (outcomes []error, err error) {
 					return fmt.Errorf("roll back a verb: %w (it failed with: %v)", err, outcomes[i])
 				}
 			}
-			if _, err := w.connection.exec("RELEASE verb"); err != nil {
+			if _, err := w.connection.exec("SELECT 1"); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,100 @@
+# Countersign: `make run` to try it, `make test` to check it.
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME    ?= 20s
+
+# Where `make run` keeps everything that it makes.
+STATE := local
+
+# What the binary is made of. It is built anew only when one of these is younger.
+SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signer softhsm store -type f \
+             -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
+
+# Packages whose tests race goroutines against each other.
+RACE := ./store/... ./signer/... ./fapi/... ./dpop/... ./internal/... ./cmd/...
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint conformance fuzz vulncheck clean toolchain packages-run packages-test
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: packages-run build ## Make keys, certificates, database, users and clients where missing, and serve on https://localhost:8443
+	@bin/countersign init --dir $(STATE) --dev
+	@exec bin/countersign serve --config $(STATE)/countersign.toml
+
+build: bin/countersign ## Build bin/countersign
+
+bin/countersign: $(SOURCES) | toolchain
+	@mkdir -p bin
+	CGO_ENABLED=1 $(GO) build -o $@ ./cmd/countersign
+	@touch $@
+
+test: packages-test toolchain lint ## Check everything: format, vet, staticcheck, all tests, races
+	$(GO) test -count=1 ./...
+	CGO_ENABLED=1 $(GO) test -count=1 -race $(RACE)
+
+lint: toolchain
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './$(STATE)/*')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+conformance: build ## Run the OpenID conformance suite against the running server: SUITE=https://... PLANS=...
+	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS=name,...]"; exit 1; }
+	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)"
+
+fuzz: toolchain ## Run every fuzz target for FUZZTIME (20s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r package; do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$package"/*_test.go | sed 's/^func //'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+		done; \
+	done
+
+vulncheck: toolchain ## Look for known vulnerabilities (needs the network)
+	$(GO) run $(GOVULNCHECK) ./...
+
+clean: ## Take away everything that make made: keys, database, users, binary, reports
+	rm -rf $(STATE) bin reports
+
+# What has to be there and is not installed for you.
+toolchain:
+	@command -v $(GO) >/dev/null || { echo "Go 1.26 or later is missing: install it from https://go.dev/dl/"; exit 1; }
+	@case "$$($(GO) env GOVERSION 2>/dev/null)" in \
+		go1.2[6-9]*|go1.[3-9][0-9]*|go[2-9]*) ;; \
+		*) echo "Go 1.26 or later is needed, found $$(GOTOOLCHAIN=local $(GO) version): install it from https://go.dev/dl/"; exit 1;; esac
+	@command -v "$${CC:-cc}" >/dev/null || command -v gcc >/dev/null || { \
+		echo "a C compiler is missing (PKCS#11 and SQLite need one): install gcc, on Debian and Ubuntu with: apt-get install gcc libc6-dev"; exit 1; }
+
+# What is installed where it is missing, with apt on Debian and Ubuntu.
+packages-run:
+	@missing=""; \
+	command -v softhsm2-util >/dev/null || missing=" softhsm2"; \
+	$(install-missing)
+
+packages-test:
+	@missing=""; \
+	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
+	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	$(install-missing)
+
+define install-missing
+[ -z "$$missing" ] && exit 0; \
+if ! [ -f /etc/debian_version ] || ! command -v apt-get >/dev/null; then \
+	echo "please install, then try again:$$missing"; \
+	echo "  (Fedora: dnf install softhsm postgresql-server chromium; macOS: brew install softhsm postgresql, and Chrome)"; \
+	exit 1; \
+fi; \
+as_root=""; \
+if [ "$$(id -u)" != 0 ]; then \
+	command -v sudo >/dev/null || { echo "please install as root, then try again: apt-get install$$missing"; exit 1; }; \
+	as_root=sudo; \
+fi; \
+echo "installing$$missing"; \
+install="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends$$missing"; \
+$$install || { $$as_root apt-get update -q && $$install; }
+endef

@@ -1,0 +1,17 @@
+package main
+
+// commands is the command line.
+type commands struct {
+	Config string `placeholder:"FILE" env:"COUNTERSIGN_CONFIG" help:"Configuration file; else ./countersign.toml or ./local/countersign.toml."`
+
+	Serve   serveCommand   `cmd:"" help:"Run the authorization server."`
+	Init    initCommand    `cmd:"" help:"Write a configuration; with --dev, make everything to try it on this machine."`
+	Demo    demoCommand    `cmd:"" help:"Show the whole flow, as a client lives it, each message explained."`
+	Keys    keysCommand    `cmd:"" help:"Make, activate and retire signing keys."`
+	Clients clientsCommand `cmd:"" help:"Register clients."`
+	Users   usersCommand   `cmd:"" help:"Keep the built-in user directory."`
+	Migrate migrateCommand `cmd:"" help:"Keep the store's schema."`
+	Doctor  doctorCommand  `cmd:"" help:"Check the installation and say what to mend."`
+	Conf    configCommand  `cmd:"" name:"config" help:"Show the configuration or its schema."`
+	Version versionCommand `cmd:"" help:"Tell what this program was built from."`
+}

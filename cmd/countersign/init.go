@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"countersign/internal/config"
+)
+
+// initCommand prepares an installation.
+type initCommand struct {
+	Dir string `default:"local" placeholder:"DIR" help:"Folder to write to; local by default."`
+	Dev bool   `help:"Make everything to try it on this machine: certificates, an HSM token in SoftHSM2 with keys, a database, users and clients."`
+
+	Issuer          string `placeholder:"URL" group:"For production:" help:"Issuer identifier, such as https://login.example."`
+	Module          string `placeholder:"FILE" group:"For production:" help:"The HSM vendor's PKCS#11 module."`
+	Token           string `placeholder:"LABEL" group:"For production:" help:"Label of the token that holds the keys."`
+	PINFile         string `name:"pin-file" placeholder:"FILE" group:"For production:" help:"File that holds the token's user PIN; or credential:NAME."`
+	StoreURLFile    string `name:"store-url-file" placeholder:"FILE" group:"For production:" help:"File that holds the PostgreSQL URL; or credential:NAME. Without it the store is an SQLite file."`
+	CertificateFile string `placeholder:"FILE" default:"tls/server.crt" group:"For production:" help:"TLS certificate chain."`
+	KeyFile         string `placeholder:"FILE" default:"tls/server.key" group:"For production:" help:"Private key of the TLS certificate; or credential:NAME."`
+
+	Port     int      `default:"8443" group:"With --dev:" help:"Port of the issuer."`
+	MTLSPort int      `name:"mtls-port" default:"8444" group:"With --dev:" help:"Port of the listener for client certificates."`
+	DemoPort int      `default:"8445" group:"With --dev:" help:"Port where the demo client takes its redirect."`
+	Host     []string `placeholder:"NAME" group:"With --dev:" help:"More names or addresses for the TLS certificate."`
+}
+
+// Help implements kong.HelpProvider.
+func (initCommand) Help() string {
+	return `With --dev: may be repeated; it keeps what is there and makes what is missing. Everything
+lies below one folder that is closed to others; remove the folder to begin anew.
+
+Without --dev: writes a configuration with comments and says what remains to be done. It
+makes no keys and no certificates.
+
+Examples:
+  countersign init --dev
+  countersign init --dir /etc/countersign --issuer https://login.example \
+    --module /usr/lib/vendor/pkcs11.so --token countersign --pin-file credential:hsm-pin \
+    --store-url-file credential:store-url`
+}
+
+// configName is the name of the file that init writes.
+const configName = "countersign.toml"
+
+// Run implements the command.
+func (c initCommand) Run(ctx context.Context, p *program) error {
+	if c.Dev {
+		return initDevelopment(ctx, p, c)
+	}
+	return c.production(p)
+}
+
+// production writes a configuration from the flags.
+func (c initCommand) production(p *program) error {
+	var missing []string
+	for _, flag := range [][2]string{{"--issuer", c.Issuer}, {"--module", c.Module}, {"--token", c.Token}, {"--pin-file", c.PINFile}} {
+		if flag[1] == "" {
+			missing = append(missing, flag[0])
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("a configuration for production needs %s too; to try Countersign on this machine: countersign init --dev", strings.Join(missing, ", "))
+	}
+	wanted := &config.Config{
+		Issuer: c.Issuer,
+		Listen: config.Listen{Address: "0.0.0.0:8443", CertificateFile: config.File(c.CertificateFile), KeyFile: config.Secret(c.KeyFile)},
+		Store:  config.Store{Driver: "sqlite", File: "countersign.db"},
+		Signer: config.Signer{Module: config.File(c.Module), Token: c.Token, PINFile: config.Secret(c.PINFile)},
+	}
+	if c.StoreURLFile != "" {
+		wanted.Store = config.Store{Driver: "postgres", URL: config.Secret(c.StoreURLFile)}
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(c.Dir, configName)
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return orExists(err, "there is a configuration %s already; edit it, or remove it first", file)
+	}
+	if err := writeFile(file, []byte(wanted.Commented()), 0o644); err != nil {
+		return err
+	}
+	// The values may be wrong; the file stays to be edited, and the report says what.
+	if _, err := config.LoadValues(file); err != nil {
+		return err
+	}
+	p.printf(`wrote %[1]s; look through it, put the files in place that it names, then
+  countersign doctor --config %[1]s
+  countersign migrate up --config %[1]s
+  countersign keys generate --config %[1]s --alg PS256 --activate   # and ES256, EdDSA for clients that want them
+  countersign serve --config %[1]s
+`, file)
+	return nil
+}

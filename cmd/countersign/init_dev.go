@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"countersign/internal/config"
+	"countersign/signer/pkcs11"
+	"countersign/softhsm"
+	"countersign/store"
+)
+
+// development makes everything to try the server, below one folder. Each step keeps what is there, so that one that
+// was interrupted is done by the next run.
+type development struct {
+	p       *program
+	flags   initCommand
+	folder  string
+	servers authority
+	clients authority
+	// made lists what this run made, for the operator.
+	made []string
+}
+
+func initDevelopment(ctx context.Context, p *program, flags initCommand) error {
+	d := &development{p: p, flags: flags, folder: flags.Dir}
+	for _, folder := range []string{"", "tls", "hsm", "demo"} {
+		if err := os.MkdirAll(filepath.Join(d.folder, folder), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := d.certificates(); err != nil {
+		return err
+	}
+	token, err := softhsm.Create(ctx, d.path("hsm"), "countersign", pkcs11.InitialiseToken)
+	if err != nil {
+		return err
+	}
+	c, err := d.configuration(token)
+	if err != nil {
+		return err
+	}
+	if err := d.state(ctx, c); err != nil {
+		return err
+	}
+	d.tell(c)
+	return nil
+}
+
+func (d *development) path(name string) string { return filepath.Join(d.folder, name) }
+
+// hosts are the names that the TLS certificate is for.
+func (d *development) hosts() []string {
+	return append([]string{"localhost", "127.0.0.1", "::1"}, d.flags.Host...)
+}
+
+// certificates makes the authorities and the server's certificate.
+func (d *development) certificates() error {
+	folder, now := d.path("tls"), d.p.now()
+	var err error
+	if d.servers, _, err = developmentAuthority(folder, "ca", "Countersign development CA", d.hosts(), now); err != nil {
+		return err
+	}
+	_, fresh, err := ensure(folder, serverCredential(d.hosts()), &d.servers, now)
+	if err != nil {
+		return err
+	}
+	if d.clients, _, err = developmentAuthority(folder, "client-ca", "Countersign development client CA", nil, now); err != nil {
+		return err
+	}
+	d.note(fresh, "certificates")
+	return nil
+}
+
+func (d *development) note(made bool, what string) {
+	if made {
+		d.made = append(d.made, what)
+	}
+}
+
+// configuration writes the file, or keeps the one that is there, and reads it.
+func (d *development) configuration(token softhsm.Token) (*config.Config, error) {
+	file := d.path(configName)
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		wanted := d.wanted(token)
+		if err := writeFile(file, []byte(wanted.Commented()), 0o600); err != nil {
+			return nil, err
+		}
+		d.note(true, "configuration")
+	}
+	return config.Load(file)
+}
+
+func (d *development) wanted(token softhsm.Token) *config.Config {
+	relative := func(name string) string {
+		absolute, err := filepath.Abs(d.folder)
+		if err != nil {
+			return name
+		}
+		short, err := filepath.Rel(absolute, name)
+		if err != nil {
+			return name
+		}
+		return short
+	}
+	environment := map[string]string{}
+	for name, value := range token.Environment {
+		if filepath.IsAbs(value) {
+			value = "./" + relative(value)
+		}
+		environment[name] = value
+	}
+	return &config.Config{
+		Issuer: fmt.Sprintf("https://localhost:%d", d.flags.Port),
+		Listen: config.Listen{
+			Address: fmt.Sprintf("127.0.0.1:%d", d.flags.Port), CertificateFile: "tls/server.crt", KeyFile: "tls/server.key",
+		},
+		ListenMTLS: config.ListenMTLS{
+			Address: fmt.Sprintf("127.0.0.1:%d", d.flags.MTLSPort), URL: fmt.Sprintf("https://localhost:%d", d.flags.MTLSPort),
+			ClientCAFile: "tls/client-ca.crt",
+		},
+		Store: config.Store{Driver: "sqlite", File: "countersign.db"},
+		Signer: config.Signer{
+			Module: config.File(token.Module), Token: token.Label, PINFile: config.Secret(relative(token.PINFile)), Environment: environment,
+		},
+		Telemetry: config.Telemetry{LogFormat: "text"},
+		Resources: config.Resources{SampleAccounts: true},
+		Scopes:    []config.Scope{{Name: "accounts", Description: "See your accounts and their balances"}},
+	}
+}
+
+// state fills the store: schema, keys, users, clients.
+func (d *development) state(ctx context.Context, c *config.Config) error {
+	database, err := newDatabase(c.Store, d.p.now, nil)
+	if err != nil {
+		return err
+	}
+	applied, err := database.migrate(ctx)
+	if err != nil {
+		return err
+	}
+	d.note(len(applied) > 0, "database")
+	s, err := database.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.fill(ctx, c, s), s.Close())
+}
+
+func (d *development) fill(ctx context.Context, c *config.Config, s store.Store) error {
+	if err := d.keys(ctx, c, s); err != nil {
+		return err
+	}
+	if err := d.users(ctx, s); err != nil {
+		return err
+	}
+	return d.demoClients(ctx, c, s)
+}
+
+// keys makes one active key for each algorithm.
+func (d *development) keys(ctx context.Context, c *config.Config, s store.Store) error {
+	have, err := s.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, alg := range []string{"PS256", "ES256", "EdDSA"} {
+		if !slices.ContainsFunc(have, func(k store.Key) bool { return k.Algorithm == alg && k.State == "active" }) {
+			missing = append(missing, alg)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	backend, err := openBackend(ctx, c.Signer, nil)
+	if err != nil {
+		return err
+	}
+	for _, alg := range missing {
+		record, err := generateKey(ctx, backend, alg)
+		if err == nil {
+			record.Uses = allUses()
+			err = addKey(ctx, s, record, true, d.p.now())
+		}
+		if err != nil {
+			return errors.Join(err, backend.Close())
+		}
+		d.note(true, alg+" key")
+	}
+	return backend.Close()
+}
+
+// users adds alice and bob with one random password, which is kept in a file for the demo.
+func (d *development) users(ctx context.Context, s store.Store) error {
+	password, err := d.password()
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"alice", "bob"} {
+		if _, err := s.UserByName(ctx, name); !errors.Is(err, store.ErrNotFound) {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		full := strings.ToUpper(name[:1]) + name[1:] + " Example"
+		claims := fmt.Sprintf(`{"name":%q,"email":"%s@example.com","email_verified":true}`, full, name)
+		user := store.User{Subject: rand.Text(), Username: name, Claims: []byte(claims)}
+		if err := putUser(ctx, s, d.p, user, password); err != nil {
+			return err
+		}
+		d.note(true, "user "+name)
+	}
+	return nil
+}
+
+func (d *development) password() ([]byte, error) {
+	file := d.path("demo/password")
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		letters := strings.ToLower(rand.Text())
+		text := strings.Join([]string{letters[0:4], letters[4:8], letters[8:12], letters[12:16]}, "-")
+		if err := writeFile(file, []byte(text+"\n"), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return config.Secret(file).Read()
+}
+
+// tell says in five lines what there is and what to try.
+func (d *development) tell(c *config.Config) {
+	made := "everything was there already"
+	if len(d.made) > 0 {
+		made = "made " + strings.Join(d.made, ", ")
+	}
+	authority := d.path("tls/ca.crt")
+	d.p.printf("%s: %s\n", d.folder, made)
+	d.p.printf("issuer %s, for client certificates %s\n", c.Issuer, c.ListenMTLS.URL)
+	d.p.printf("users alice and bob, password in %s; let your browser trust %s (it vouches for %s only)\n",
+		d.path("demo/password"), authority, strings.Join(d.hosts(), ", "))
+	d.p.printf("try, while it serves:  countersign demo        (--auto needs no browser)\n")
+	d.p.printf("or:  curl --cacert %s %s/.well-known/openid-configuration\n", authority, c.Issuer)
+}
+
+// clientCertificate makes a certificate of the client authority, in the demo's folder.
+func (d *development) clientCertificate(name string) (*x509.Certificate, error) {
+	made, fresh, err := ensure(d.path("demo"), clientCredential(name), &d.clients, d.p.now())
+	d.note(fresh, "certificate of "+name)
+	return made.certificate, err
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"countersign/signer"
+	"countersign/store"
+)
+
+// keysCommand keeps the signing keys.
+type keysCommand struct {
+	List     keysList     `cmd:"" help:"List the keys and their states."`
+	Show     keysShow     `cmd:"" help:"Show one key with its public half, as JSON."`
+	Generate keysGenerate `cmd:"" help:"Make a key in the HSM and publish it."`
+	Activate keysActivate `cmd:"" help:"Sign with a published key from now on."`
+	Retire   keysRetire   `cmd:"" help:"Stop signing with an active key; it stays published."`
+}
+
+// Help implements kong.HelpProvider.
+func (keysCommand) Help() string {
+	return `A key is made in the HSM and never leaves it. Its life is published, active, retiring:
+it is published before its first signature, so that everybody who keeps a copy of the key
+set knows it, and stays published while tokens that it signed may live. Of several active
+keys of one algorithm the one that was activated last signs.
+
+To rotate:
+  countersign keys generate --alg PS256
+  countersign keys activate KID      # five minutes later
+  countersign keys retire OLD-KID
+
+Others:
+  countersign keys list
+  countersign keys generate --alg ES256 --activate   # the first of its algorithm`
+}
+
+// publishFirst is how long a key is published before it signs: the time for which verifiers may keep a copy of the
+// key set, which is the server's default.
+const publishFirst = 5 * time.Minute
+
+// allUses is what a key signs unless it is told otherwise.
+func allUses() []string {
+	return []string{string(signer.UseAccessToken), string(signer.UseIDToken)}
+}
+
+type keysList struct{}
+
+// Run implements the command.
+func (keysList) Run(ctx context.Context, p *program) error {
+	return p.withStore(ctx, func(s store.Store) error {
+		keys, err := s.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "KID\tALG\tSTATE\tUSES\tCREATED\tACTIVATED\tRETIRED")
+		for _, k := range keys {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, k.State, strings.Join(k.Uses, ","),
+				shortTime(k.CreatedAt), shortTime(k.ActivatedAt), shortTime(k.RetiredAt))
+		}
+		return table.Flush()
+	})
+}
+
+// findKey reads a key by its kid, or by the beginning of it when no other key begins so.
+func findKey(ctx context.Context, s store.Keys, id string) (store.Key, []store.Key, error) {
+	keys, err := s.Keys(ctx)
+	if err != nil {
+		return store.Key{}, nil, err
+	}
+	var found []store.Key
+	for _, k := range keys {
+		if k.ID == id {
+			return k, keys, nil
+		}
+		if id != "" && strings.HasPrefix(k.ID, id) {
+			found = append(found, k)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], keys, nil
+	case 0:
+		return store.Key{}, nil, fmt.Errorf("there is no key %q; countersign keys list shows those that exist", id)
+	}
+	return store.Key{}, nil, fmt.Errorf("%s begin with %q; write more of the one that you mean", counted(len(found), "key"), id)
+}
+
+type keysShow struct {
+	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
+}
+
+// Run implements the command.
+func (c keysShow) Run(ctx context.Context, p *program) error {
+	return p.withStore(ctx, func(s store.Store) error {
+		k, _, err := findKey(ctx, s, c.KID)
+		if err != nil {
+			return err
+		}
+		encoder := json.NewEncoder(p.stdout)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(struct {
+			ID          string          `json:"kid"`
+			Algorithm   string          `json:"alg"`
+			State       string          `json:"state"`
+			Uses        []string        `json:"uses"`
+			URIs        []string        `json:"uris"`
+			CreatedAt   string          `json:"created_at"`
+			ActivatedAt string          `json:"activated_at"`
+			RetiredAt   string          `json:"retired_at"`
+			Public      json.RawMessage `json:"public"`
+		}{k.ID, k.Algorithm, k.State, k.Uses, k.URIs, shortTime(k.CreatedAt), shortTime(k.ActivatedAt), shortTime(k.RetiredAt), k.Public})
+	})
+}
+
+type keysGenerate struct {
+	Alg      string   `required:"" enum:"PS256,ES256,EdDSA" help:"JWS algorithm of the key: PS256, ES256 or EdDSA."`
+	Use      []string `default:"access_token,id_token" enum:"access_token,id_token" help:"What the key may sign: access_token, id_token."`
+	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm."`
+}
+
+// Run implements the command.
+func (c keysGenerate) Run(ctx context.Context, p *program) error {
+	loaded, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
+	return p.withStore(ctx, func(s store.Store) error {
+		if c.Activate {
+			keys, err := s.Keys(ctx)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(keys, func(k store.Key) bool { return k.State == string(signer.Active) && k.Algorithm == c.Alg }) {
+				return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s", c.Alg, publishFirst)
+			}
+		}
+		backend, err := openBackend(ctx, loaded.Signer, nil)
+		if err != nil {
+			return err
+		}
+		record, err := generateKey(ctx, backend, c.Alg)
+		if err := errors.Join(err, backend.Close()); err != nil {
+			return err
+		}
+		record.Uses = c.Use
+		if err := addKey(ctx, s, record, c.Activate, p.now()); err != nil {
+			return err
+		}
+		state := "published"
+		if c.Activate {
+			state = "active"
+		}
+		p.printf("made the %s key %s, now %s\n", c.Alg, record.ID, state)
+		return nil
+	})
+}
+
+// addKey records a key that was just made in the HSM.
+func addKey(ctx context.Context, s store.Keys, record store.Key, active bool, now time.Time) error {
+	record.State, record.CreatedAt = string(signer.Published), now
+	if active {
+		record.State, record.ActivatedAt = string(signer.Active), now
+	}
+	return s.AddKey(ctx, record)
+}
+
+type keysActivate struct {
+	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
+	Now bool   `help:"Do not wait until verifiers know the key. Those that keep an old key set refuse its tokens until they fetch it anew."`
+}
+
+// Run implements the command.
+func (c keysActivate) Run(ctx context.Context, p *program) error {
+	return p.withStore(ctx, func(s store.Store) error {
+		k, _, err := findKey(ctx, s, c.KID)
+		if err != nil {
+			return err
+		}
+		if k.State != string(signer.Published) {
+			return fmt.Errorf("the key %s is %s; only a published key can be activated", k.ID, k.State)
+		}
+		if wait := publishFirst - p.now().Sub(k.CreatedAt); wait > 0 && !c.Now {
+			return fmt.Errorf("the key %s is not known to every verifier yet: wait %s, or give --now", k.ID, wait.Round(time.Second))
+		}
+		if err := moveKey(ctx, s, k, signer.Active, p.now()); err != nil {
+			return err
+		}
+		p.printf("the key %s is active\n", k.ID)
+		return nil
+	})
+}
+
+func moveKey(ctx context.Context, s store.Keys, k store.Key, to signer.State, now time.Time) error {
+	err := s.MoveKey(ctx, k.ID, k.State, string(to), now)
+	if errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("the key %s was changed by somebody else at the same moment; look at it and try again", k.ID)
+	}
+	return err
+}
+
+type keysRetire struct {
+	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
+}
+
+// Run implements the command.
+func (c keysRetire) Run(ctx context.Context, p *program) error {
+	return p.withStore(ctx, func(s store.Store) error {
+		k, keys, err := findKey(ctx, s, c.KID)
+		if err != nil {
+			return err
+		}
+		if k.State != string(signer.Active) {
+			return fmt.Errorf("the key %s is %s; only an active key can be retired", k.ID, k.State)
+		}
+		if use, ok := leftWithout(k, keys); ok {
+			return fmt.Errorf("the key %s is the last active %s key for %s: activate another first", k.ID, k.Algorithm, use)
+		}
+		if err := moveKey(ctx, s, k, signer.Retiring, p.now()); err != nil {
+			return err
+		}
+		p.printf("the key %s is retiring: it signs no more and stays published\n", k.ID)
+		return nil
+	})
+}
+
+// leftWithout finds a use that no other active key of the algorithm serves.
+func leftWithout(retired store.Key, keys []store.Key) (use string, found bool) {
+	for _, use := range retired.Uses {
+		served := slices.ContainsFunc(keys, func(k store.Key) bool {
+			return k.ID != retired.ID && k.State == string(signer.Active) && k.Algorithm == retired.Algorithm && slices.Contains(k.Uses, use)
+		})
+		if !served {
+			return use, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"countersign/fapi"
+	"countersign/internal/config"
+	"countersign/mtls"
+)
+
+// listeners are the ports that are open, with what answers on them.
+type listeners struct {
+	open     []listener
+	shutdown time.Duration
+}
+
+type listener struct {
+	net.Listener
+	server *http.Server
+}
+
+// listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
+// certificates.
+func listen(ctx context.Context, c *config.Config, s *fapi.Server, log *slog.Logger) (*listeners, error) {
+	certificate, err := serverCertificate(c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std()}
+	add := func(key, address string, handler http.Handler, requestCertificate bool) error {
+		opened, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			return listenError(key, address, err)
+		}
+		all.open = append(all.open, listener{opened, &http.Server{
+			Handler:           handler,
+			TLSConfig:         mtls.ServerConfig([]tls.Certificate{certificate}, requestCertificate),
+			MaxHeaderBytes:    c.Limits.HeaderBytes,
+			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
+			ReadTimeout:       c.Limits.ReadTimeout.Std(),
+			WriteTimeout:      c.Limits.WriteTimeout.Std(),
+			IdleTimeout:       c.Limits.IdleTimeout.Std(),
+			// Handshakes that failed: of interest when a client cannot connect, noise otherwise.
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		}})
+		return nil
+	}
+	if err := add("listen.address", c.Listen.Address, s.Handler(), false); err != nil {
+		return nil, err
+	}
+	if c.ListenMTLS.Address != "" {
+		if err := add("listen_mtls.address", c.ListenMTLS.Address, s.MTLSHandler(), true); err != nil {
+			return nil, errors.Join(err, all.open[0].Close())
+		}
+	}
+	return all, nil
+}
+
+func listenError(key, address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: another program uses %s; end it, or choose another port in the configuration", key, address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: this user may not open %s; ports below 1024 need CAP_NET_BIND_SERVICE", key, address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: this machine does not have the address %s", key, address)
+	}
+	return fmt.Errorf("%s: %w", key, err)
+}
+
+// serverCertificate reads the TLS certificate and its key.
+func serverCertificate(c config.Listen) (tls.Certificate, error) {
+	chain, err := os.ReadFile(c.CertificateFile.Path())
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("listen.certificate_file: %w", err)
+	}
+	key, err := c.KeyFile.Read()
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("listen.key_file: %w", err)
+	}
+	certificate, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("listen.certificate_file and listen.key_file: %w", err)
+	}
+	return certificate, nil
+}
+
+// serve answers until ctx ends or a listener fails, then lets requests under way end. A second signal ends the
+// program at once.
+func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
+	failed := make(chan error, len(l.open))
+	for _, each := range l.open {
+		go func() {
+			if err := each.server.ServeTLS(each.Listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("listener %s: %w", each.Addr(), err)
+			}
+		}()
+	}
+	logError(log, "systemd was not told", notify("READY=1"))
+	var err error
+	select {
+	case <-ctx.Done():
+		log.Info("stopping: requests under way are answered first", "timeout", l.shutdown)
+	case err = <-failed:
+	}
+	logError(log, "systemd was not told", notify("STOPPING=1"))
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.shutdown)
+	defer cancel()
+	ends := make(chan error, len(l.open))
+	for _, each := range l.open {
+		go func() { ends <- each.server.Shutdown(limited) }()
+	}
+	for range l.open {
+		if end := <-ends; end != nil {
+			log.Warn("requests were cut off", "error", end.Error())
+		}
+	}
+	log.Info("stopped")
+	return err
+}
+
+// notify tells systemd the state of the service (sd_notify(3)). Without systemd it does nothing.
+func notify(state string) error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	connection, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	_, err = connection.Write([]byte(state))
+	return errors.Join(err, connection.Close())
+}

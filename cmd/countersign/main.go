@@ -1,0 +1,162 @@
+// Command countersign is the authorization server and everything that its operator needs: it makes keys, clients
+// and users, migrates the store, checks an installation and shows the flow. See `countersign --help`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"countersign/internal/config"
+	"countersign/signer/pkcs11"
+)
+
+// Exit codes.
+const (
+	exitError         = 1 // the operator has something to change, as the one line says
+	exitConfiguration = 2 // the configuration is wrong, as the report says
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
+		// This is the child process that holds the PKCS#11 module; see package pkcs11.
+		os.Exit(pkcs11.RunWorker())
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with everything that it touches.
+func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(arguments) == 0 {
+		arguments = []string{"--help"}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	var cli commands
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
+	parser, err := kong.New(&cli,
+		kong.Name("countersign"),
+		kong.Description("A hardened OAuth 2.0 authorization server and OpenID Provider that speaks FAPI and signs in an HSM."),
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Vars{"profile": defaultProfile},
+		kong.Bind(p),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err) // the commands of this program do not fit together: no input can cause it
+	}
+	parsed, err := parser.Parse(keyIDsLast(arguments))
+	if err != nil {
+		fmt.Fprintf(stderr, "countersign: %v; see countersign --help\n", err)
+		return exitError
+	}
+	p.configFile = cli.Config
+	return p.fail(parsed.Run())
+}
+
+// keyID is a kid that looks like a flag: one in 64 begins with a hyphen.
+var keyID = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
+
+// keyIDsLast moves key ids that look like flags behind "--".
+func keyIDsLast(arguments []string) []string {
+	isKeyID := func(argument string) bool { return keyID.MatchString(argument) }
+	if len(arguments) == 0 || arguments[0] != "keys" || slices.Contains(arguments, "--") || !slices.ContainsFunc(arguments, isKeyID) {
+		return arguments
+	}
+	rest, ids := []string{}, []string{"--"}
+	for _, argument := range arguments {
+		if isKeyID(argument) {
+			ids = append(ids, argument)
+		} else {
+			rest = append(rest, argument)
+		}
+	}
+	return append(rest, ids...)
+}
+
+// program is what every command works with.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	now            func() time.Time
+	// configFile is the --config flag, or empty.
+	configFile string
+}
+
+// fail tells the operator what went wrong and gives the exit code; 0 for nil.
+func (p *program) fail(err error) int {
+	if err == nil {
+		return 0
+	}
+	if report, ok := errors.AsType[*config.Report](err); ok {
+		fmt.Fprintf(p.stderr, "countersign: the configuration has %s:\n%s\n", counted(len(report.Mistakes), "mistake"), report)
+		return exitConfiguration
+	}
+	if silent, ok := errors.AsType[silentError](err); ok {
+		_ = silent // the command has said everything
+		return exitError
+	}
+	// One line, whatever was joined.
+	fmt.Fprintf(p.stderr, "countersign: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return exitError
+}
+
+// silentError ends a command that has already told why.
+type silentError struct{}
+
+// Error implements error.
+func (silentError) Error() string { return "failed" }
+
+// printf writes to the operator.
+func (p *program) printf(format string, arguments ...any) {
+	fmt.Fprintf(p.stdout, format, arguments...)
+}
+
+// configPath is the configuration file to use: the flag, the environment, or the usual places.
+func (p *program) configPath() (string, error) {
+	if p.configFile != "" {
+		return p.configFile, nil
+	}
+	usual := []string{"countersign.toml", "local/countersign.toml"}
+	for _, name := range usual {
+		if _, err := os.Stat(name); err == nil {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("there is no configuration: neither --config nor COUNTERSIGN_CONFIG is given, and %s do not exist; `countersign init --dev` makes one to try", strings.Join(usual, " and "))
+}
+
+// loadConfig reads the configuration with everything that it names.
+func (p *program) loadConfig() (*config.Config, error) { return p.load(config.Load) }
+
+func (p *program) load(load func(string) (*config.Config, error)) (*config.Config, error) {
+	path, err := p.configPath()
+	if err != nil {
+		return nil, err
+	}
+	c, err := load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no configuration file %s; `countersign init` makes one", path)
+	}
+	return c, err
+}
+
+func counted(count int, noun string) string {
+	if count == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", count, noun)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"countersign/internal/postgrestest"
+	"countersign/signer/pkcs11"
+	"countersign/softhsm"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
+		os.Exit(pkcs11.RunWorker()) // the test binary is the server here, and so its worker too
+	}
+	testscript.Main(tests{m}, map[string]func(){"countersign": main})
+}
+
+// cluster is the PostgreSQL server of the tests that need one.
+var cluster postgrestest.Cluster
+
+// tests stops the cluster at the end.
+type tests struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (t tests) Run() int { return cluster.Run(t.M) }
+
+// TestScripts runs the command line sessions of testdata/script, with a real SoftHSM2.
+func TestScripts(t *testing.T) {
+	if _, err := softhsm.Module(); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			ports, err := freePorts(3)
+			if err != nil {
+				return err
+			}
+			env.Setenv("PORT", ports[0])
+			env.Setenv("MTLS_PORT", ports[1])
+			env.Setenv("DEMO_PORT", ports[2])
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "mode": mode, "firstfield": firstField,
+		},
+	})
+}
+
+// exits runs a command that must end with an exit code: exits 2 countersign serve.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program arguments...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Check(err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// mode checks the mode of a file: mode 0600 file.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mode octal file")
+	}
+	want, err := strconv.ParseUint(args[0], 8, 32)
+	ts.Check(err)
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := info.Mode().Perm(); got != fs.FileMode(want) {
+		ts.Fatalf("%s has mode %04o, want %04o", args[1], got, want)
+	}
+}
+
+// firstField sets a variable to the first word of the one line of the last output that matches: firstfield NAME pattern.
+func firstField(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: firstfield name pattern")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	var found []string
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if pattern.MatchString(line) {
+			found = append(found, strings.Fields(line)[0])
+		}
+	}
+	if len(found) != 1 {
+		ts.Fatalf("%d lines match %s", len(found), args[1])
+	}
+	ts.Setenv(args[0], found[0])
+}
+
+// TestHelp holds the help of every command to examples, and keeps flags from taking passwords.
+func TestHelp(t *testing.T) {
+	for _, command := range []string{"serve", "init", "demo", "keys", "clients", "users", "migrate", "doctor", "config", "version"} {
+		output, err := exec.Command("countersign", command, "--help").CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v", command, err)
+		}
+		if want := fmt.Sprintf("countersign %s", command); !strings.Contains(string(output), "Examples:") || !strings.Contains(string(output), want) {
+			if !strings.Contains(string(output), "To rotate:") {
+				t.Errorf("the help of %s has no examples:\n%s", command, output)
+			}
+		}
+	}
+}
+
+// TestKeyIDsLast: a kid that begins with a hyphen is no flag.
+func TestKeyIDsLast(t *testing.T) {
+	id := "-" + strings.Repeat("a-", 21)
+	for _, test := range []struct{ given, want []string }{
+		{[]string{"keys", "retire", id}, []string{"keys", "retire", "--", id}},
+		{[]string{"keys", "activate", id, "--now"}, []string{"keys", "activate", "--now", "--", id}},
+		{[]string{"keys", "retire", "--", id}, []string{"keys", "retire", "--", id}},
+		{[]string{"keys", "list", "-h"}, []string{"keys", "list", "-h"}},
+		{[]string{"serve", "--config=x"}, []string{"serve", "--config=x"}},
+		{nil, nil},
+	} {
+		if got := keyIDsLast(test.given); !slices.Equal(got, test.want) {
+			t.Errorf("%q became %q, want %q", test.given, got, test.want)
+		}
+	}
+	var out, problems strings.Builder
+	if code := run([]string{"keys", "show", id, "--config", "absent.toml"}, strings.NewReader(""), &out, &problems); code != exitError ||
+		!strings.Contains(problems.String(), "absent.toml") {
+		t.Errorf("the command line with a kid that begins with a hyphen ends with %d: %s", code, &problems)
+	}
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestPostgres serves the same installation from PostgreSQL, reached by a URL in a file.
+func TestPostgres(t *testing.T) {
+	i := newInstallation(t)
+	text, err := os.ReadFile(i.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer("# driver = \"sqlite\"\n", "driver = \"postgres\"\nurl_file = \"store-url\"\n",
+		"file = \"countersign.db\"\n", "", "# url_file = \"\"\n", "").Replace(string(text))
+	if err := os.WriteFile(i.config(), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := cluster.Database(t)
+	if err := os.WriteFile(filepath.Join(i.folder, "store-url"), []byte(address+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		arguments string
+		code      int
+		want      string
+	}{
+		{"serve", exitError, "countersign migrate up"},
+		{"migrate status", 0, "initial  -"},
+		{"migrate up", 0, "applied 1 initial"},
+		{"migrate up", 0, "the schema is up to date"},
+		{"keys list", 0, "KID"},
+		{"init --dev --dir " + i.folder, 0, "made PS256 key, ES256 key, EdDSA key, user alice, user bob"},
+		{"users list", 0, "alice"},
+		{"doctor", 0, "postgres, "},
+		{"config print", 0, `url_file = "` + filepath.Join(i.folder, "store-url") + `"`},
+	} {
+		command := exec.Command("countersign", strings.Fields(step.arguments)...)
+		command.Env = append(os.Environ(), "COUNTERSIGN_CONFIG="+i.config())
+		output, err := command.CombinedOutput()
+		if got := command.ProcessState.ExitCode(); got != step.code || !strings.Contains(string(output), step.want) {
+			t.Errorf("%s: %v, exit code %d, want %d and %q:\n%s", step.arguments, err, got, step.code, step.want, output)
+		}
+		if strings.Contains(string(output), address) {
+			t.Errorf("%s shows the store's URL:\n%s", step.arguments, output)
+		}
+	}
+	server := i.serve()
+	i.issuer()
+	server.signal(syscall.SIGTERM)
+	if code := server.wait(); code != 0 {
+		t.Errorf("the server ended with %d:\n%s", code, server.logs)
+	}
+}

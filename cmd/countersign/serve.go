@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/fapi"
+	"countersign/internal/config"
+	"countersign/internal/telemetry"
+	"countersign/mtls"
+	"countersign/store"
+)
+
+// serveCommand is the server.
+type serveCommand struct{}
+
+// Help implements kong.HelpProvider.
+func (serveCommand) Help() string {
+	return `Starts only with a correct configuration, a reachable HSM and an up-to-date store, and says
+what is wrong otherwise. Log lines go to standard error. SIGTERM and SIGINT end it: requests
+under way are answered first. Tells systemd when it is ready (Type=notify).
+
+Examples:
+  countersign serve
+  countersign serve --config /etc/countersign/countersign.toml`
+}
+
+// Run implements the command.
+func (serveCommand) Run(ctx context.Context, p *program) error {
+	started := p.now()
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	c, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
+	log := newLogger(p, c.Telemetry)
+	traces, flush, err := newTraces(ctx, c.Telemetry, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// The signal that ended ctx must not keep the last traces from leaving.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		logError(log, "the last traces were not sent", flush(last))
+	}()
+	d, err := newDatabase(c.Store, p.now, traces)
+	if err != nil {
+		return err
+	}
+	s, err := d.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { logError(log, "the store was not closed in order", s.Close()) }()
+	keys, err := openSigner(ctx, c.Signer, s, signerSettings{now: p.now, log: log, traces: traces})
+	if err != nil {
+		return err
+	}
+	defer func() { logError(log, "the HSM was not closed in order", keys.Close()) }()
+
+	server, err := newServer(c, s, keys, p.now, log, traces)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(ctx, c, server, log)
+	if err != nil {
+		return err
+	}
+	go purge(background, s, log)
+	log.InfoContext(ctx, "ready", "version", readBuild().version, "issuer", c.Issuer,
+		"address", c.Listen.Address, "mtls_address", c.ListenMTLS.Address, "store", c.Store.Driver, "took", p.now().Sub(started))
+	return listeners.serve(ctx, log)
+}
+
+func newLogger(p *program, t config.Telemetry) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(t.LogLevel)); err != nil {
+		level = slog.LevelInfo // the configuration lets no other text through
+	}
+	return telemetry.NewLogger(p.stderr, t.LogFormat, level)
+}
+
+func newTraces(ctx context.Context, t config.Telemetry, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {
+	headers := map[string]string{}
+	if t.OTLPHeaders != "" {
+		text, err := t.OTLPHeaders.Read()
+		if err != nil {
+			return nil, nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
+		}
+		if headers, err = telemetry.ParseHeaders(text); err != nil {
+			return nil, nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
+		}
+	}
+	return telemetry.NewTracerProvider(ctx, telemetry.Traces{
+		Endpoint: t.OTLPEndpoint, Headers: headers, Version: readBuild().version,
+		Failed: func(err error) { log.Warn("traces were not sent", "error", err) },
+	})
+}
+
+// newServer wires the authorization server to its parts.
+func newServer(c *config.Config, s store.Store, keys *hsm, now func() time.Time, log *slog.Logger, traces trace.TracerProvider) (*fapi.Server, error) {
+	trust, err := clientTrust(c.ListenMTLS.ClientCAFile, now)
+	if err != nil {
+		return nil, err
+	}
+	interactor, err := newInteractor(c.Issuer, s, now, log)
+	if err != nil {
+		return nil, err
+	}
+	settings := fapi.Config{
+		Issuer: c.Issuer, Store: s, Signer: keys.signer, Interactor: interactor,
+		Certificates: mtls.Direct(), ClientTrust: trust,
+		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
+		InteractionLifetime:  c.Sessions.InteractionLifetime.Std(),
+		CodeLifetime:         c.Tokens.CodeLifetime.Std(),
+		AccessTokenLifetime:  c.Tokens.AccessTokenLifetime.Std(),
+		IDTokenLifetime:      c.Tokens.IDTokenLifetime.Std(),
+		GrantLifetime:        c.Tokens.GrantLifetime.Std(),
+		SessionLifetime:      c.Sessions.Lifetime.Std(),
+		AccessTokenAlgorithm: c.Tokens.AccessTokenAlgorithm,
+		Now:                  now, Logger: log, TracerProvider: traces,
+	}
+	if c.ListenMTLS.Address != "" {
+		settings.MTLSIssuer = c.ListenMTLS.URL
+	}
+	for _, scope := range c.Scopes {
+		settings.Scopes = append(settings.Scopes, fapi.Scope{Name: scope.Name, Description: scope.Description})
+	}
+	if c.Resources.SampleAccounts {
+		settings.Resources = append(settings.Resources, sampleAccounts())
+	}
+	return fapi.New(settings)
+}
+
+// clientTrust reads the authorities for tls_client_auth; without a file no certificate is trusted.
+func clientTrust(file config.File, now func() time.Time) (mtls.Trust, error) {
+	trust := mtls.Trust{Now: now}
+	if file == "" {
+		return trust, nil
+	}
+	encoded, err := os.ReadFile(file.Path())
+	if err != nil {
+		return mtls.Trust{}, fmt.Errorf("listen_mtls.client_ca_file: %w", err)
+	}
+	trust.Roots = x509.NewCertPool()
+	if !trust.Roots.AppendCertsFromPEM(encoded) {
+		return mtls.Trust{}, fmt.Errorf("listen_mtls.client_ca_file: %s holds no certificate in PEM form", file)
+	}
+	return trust, nil
+}
+
+const (
+	// purgeEvery is how often records are removed that nobody can ask for any more.
+	purgeEvery = 30 * time.Second
+	// purgeLimit bounds one step, so that purging never holds up a request for long.
+	purgeLimit = 1000
+)
+
+// purge removes what is over, until ctx ends. Several nodes may do it at once.
+func purge(ctx context.Context, s store.Store, log *slog.Logger) {
+	ticker := time.NewTicker(purgeEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for ctx.Err() == nil {
+			removed, err := s.Purge(ctx, purgeLimit)
+			if err != nil && !errors.Is(err, context.Canceled) {
+				log.WarnContext(ctx, "purge", "error", err.Error())
+			}
+			if err != nil || removed < purgeLimit {
+				break
+			}
+		}
+	}
+}
+
+func logError(log *slog.Logger, message string, err error) {
+	if err != nil {
+		log.Warn(message, "error", err.Error())
+	}
+}

@@ -1,0 +1,435 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"encoding/xml"
+	"flag"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != got {
+		t.Errorf("%s differs; if that is right, run with -update; now:\n%s", name, got)
+	}
+}
+
+// fakeModule is what the fake suite does with a module.
+type fakeModule struct {
+	result, status string
+	log            string // JSON
+	wantsPicture   bool
+	hangs          bool
+	refuses        int // status of the start
+	flaky          int // how many requests for its state fail first
+}
+
+// fakeSuite speaks the part of the suite's API that is used.
+type fakeSuite struct {
+	mu      sync.Mutex
+	order   []string
+	modules map[string]fakeModule
+	planErr int
+	config  []byte
+	photos  map[string]bool
+	stopped map[string]bool
+	asked   map[string]int
+}
+
+func (f *fakeSuite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	part := strings.Split(strings.TrimPrefix(r.URL.Path, "/api/"), "/")
+	answer := func(status int, format string, arguments ...any) {
+		w.WriteHeader(status)
+		fmt.Fprintf(w, format, arguments...)
+	}
+	switch {
+	case r.Method == "GET" && part[0] == "plan":
+		answer(200, "{}")
+	case r.Method == "POST" && part[0] == "plan":
+		f.config, _ = io.ReadAll(r.Body)
+		if f.planErr != 0 {
+			answer(f.planErr, "Internal Server Error")
+			return
+		}
+		var modules []string
+		for _, name := range f.order {
+			modules = append(modules, fmt.Sprintf(`{"testModule":%q,"variant":{"a":"b"}}`, name))
+		}
+		answer(201, `{"id":"plan","modules":[%s]}`, strings.Join(modules, ","))
+	case r.Method == "POST" && part[0] == "runner":
+		name := r.URL.Query().Get("test")
+		if status := f.modules[name].refuses; status != 0 {
+			answer(status, "no")
+			return
+		}
+		answer(201, `{"id":%q}`, name)
+	case r.Method == "GET" && part[0] == "runner":
+		answer(200, `{"browser":{"runners":[]}}`)
+	case r.Method == "DELETE" && part[0] == "runner":
+		f.stopped[part[1]] = true
+		answer(200, "{}")
+	case part[0] == "info":
+		m := f.modules[part[1]]
+		f.asked[part[1]]++
+		switch {
+		case f.asked[part[1]] <= m.flaky:
+			answer(502, "bad gateway")
+		case m.hangs:
+			answer(200, `{"status":"RUNNING"}`)
+		case m.wantsPicture && !f.photos[part[1]]:
+			answer(200, `{"status":"WAITING"}`)
+		default:
+			answer(200, `{"status":%q,"result":%q}`, m.status, m.result)
+		}
+	case part[0] == "log" && len(part) == 2:
+		m := f.modules[part[1]]
+		switch {
+		case m.wantsPicture && !f.photos[part[1]]:
+			answer(200, `[{"src":"ShowError","upload":"picture-1","msg":"take a picture"}]`)
+		case m.log != "":
+			answer(200, "%s", m.log)
+		default:
+			answer(200, "[]")
+		}
+	case part[0] == "log" && part[2] == "images" && part[3] == "picture-1":
+		f.photos[part[1]] = true
+		answer(200, "{}")
+	default:
+		answer(404, "%s %s", r.Method, r.URL)
+	}
+}
+
+// bench is everything that a run needs.
+type bench struct {
+	suite     *fakeSuite
+	arguments []string
+	out       string
+}
+
+func newBench(t *testing.T, modules map[string]fakeModule, order ...string) *bench {
+	t.Helper()
+	b := &bench{out: t.TempDir(), suite: &fakeSuite{
+		order: order, modules: modules, photos: map[string]bool{}, stopped: map[string]bool{}, asked: map[string]int{},
+	}}
+	suite := httptest.NewTLSServer(b.suite)
+	t.Cleanup(suite.Close)
+	var tested *httptest.Server
+	tested = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":"%[1]s/token","mtls_endpoint_aliases":{"token_endpoint":"https://localhost:8444/token"}}`, tested.URL)
+	}))
+	t.Cleanup(tested.Close)
+	folder := t.TempDir()
+	write := func(name, content string) string {
+		file := filepath.Join(folder, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	certificate := func(server *httptest.Server) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	}
+	caPEM, caKeyPEM := newCA(t)
+	b.arguments = []string{
+		"-suite", suite.URL, "-suite-ca", write("suite.crt", certificate(suite)), "-server", tested.URL, "-ca", write("ca.crt", certificate(tested)),
+		"-password-file", write("password", "secret\n"), "-client-ca-cert", write("client-ca.crt", caPEM), "-client-ca-key", write("client-ca.key", caKeyPEM),
+		"-register", "true {id} {file}", "-out", b.out, "-expected", write("expected.json", "[]"), "-poll", "1ms", "-plans", "fapi2-sp/private_key_jwt+dpop+plain_oauth",
+	}
+	return b
+}
+
+func newCA(t *testing.T) (certificatePEM, keyPEM string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Clients"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+}
+
+// run runs the command with some more arguments and returns its exit code and what it said.
+func (b *bench) run(t *testing.T, more ...string) (int, string) {
+	t.Helper()
+	var said bytes.Buffer
+	code := run(t.Context(), append(append([]string{}, b.arguments...), more...), &said, &said)
+	return code, said.String()
+}
+
+func expectations(t *testing.T, content string) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "expected.json")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"-expected", file}
+}
+
+const warningLog = `[{"src":"CheckSomething","result":"WARNING","msg":"unusual"},{"src":"Other","result":"SUCCESS","msg":"fine"}]`
+
+func TestRun(t *testing.T) {
+	good := fakeModule{status: "FINISHED", result: "PASSED"}
+	warns := fakeModule{status: "FINISHED", result: "WARNING", log: warningLog}
+	tests := map[string]struct {
+		module   fakeModule
+		expected string
+		more     []string
+		code     int
+		says     string
+	}{
+		"passed":                      {good, "[]", nil, 0, "2 modules: 2 passed"},
+		"passed after bad gateways":   {fakeModule{status: "FINISHED", result: "PASSED", flaky: 2}, "[]", nil, 0, "2 passed"},
+		"failed":                      {fakeModule{status: "FINISHED", result: "FAILED", log: `[{"src":"CheckIt","result":"FAILURE","msg":"wrong"}]`}, "[]", nil, 1, "FAILURE CheckIt: wrong"},
+		"a failure cannot be excused": {good, `[{"plan":"*","module":"m1","result":"FAILED","reason":"x"}]`, nil, 2, "cannot be expected"},
+		"an excuse needs a reason":    {good, `[{"plan":"*","module":"m1","result":"WARNING"}]`, nil, 2, "no reason"},
+		"interrupted":                 {fakeModule{status: "INTERRUPTED", result: "FAILED"}, "[]", nil, 1, "1 interrupted"},
+		"does not start":              {fakeModule{refuses: 400}, "[]", nil, 1, "it did not start"},
+		"hangs":                       {fakeModule{hangs: true}, "[]", []string{"-module-time", "30ms"}, 1, "it was not done after 30ms"},
+		"a new warning":               {warns, "[]", nil, 1, "WARNING: fapi2-sp/private_key_jwt+dpop+plain_oauth m1"},
+		"a known warning":             {warns, `[{"plan":"fapi2-sp*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, nil, 0, "1 warning"},
+		"another warning than known":  {warns, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckOther","reason":"known"}]`, nil, 1, "WARNING: "},
+		"an excuse that is no longer": {good, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, nil, 1, "did not happen"},
+		"an excuse, module not run":   {good, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, []string{"-modules", "m2"}, 0, "1 modules: 1 passed"},
+		"skipped":                     {fakeModule{status: "FINISHED", result: "SKIPPED"}, "[]", nil, 1, "SKIPPED: "},
+		"skipped as expected":         {fakeModule{status: "FINISHED", result: "SKIPPED"}, `[{"plan":"*","module":"m*","result":"SKIPPED","reason":"not offered"}]`, nil, 0, "1 skipped"},
+		"wants a picture":             {fakeModule{status: "FINISHED", result: "REVIEW", wantsPicture: true}, `[{"plan":"*","module":"m1","result":"REVIEW","reason":"a page"}]`, nil, 0, "1 review"},
+		"no module fits":              {good, "[]", []string{"-modules", "nothing"}, 1, "0 modules"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, map[string]fakeModule{"m1": test.module, "m2": good}, "m1", "m2")
+			code, said := b.run(t, append(expectations(t, test.expected), test.more...)...)
+			if code != test.code || !strings.Contains(said, test.says) {
+				t.Errorf("code %d, want %d with %q:\n%s", code, test.code, test.says, said)
+			}
+			if test.module.hangs && !b.suite.stopped["m1"] {
+				t.Error("the module that hung was not stopped")
+			}
+			if code == 2 {
+				return
+			}
+			var suites junitSuites
+			content, err := os.ReadFile(filepath.Join(b.out, "junit.xml"))
+			if err == nil {
+				err = xml.Unmarshal(content, &suites)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			failures := 0
+			for _, s := range suites.Suites {
+				failures += s.Failures
+			}
+			if bad := code != 0 && test.says != "did not happen" && test.says != "0 modules"; bad != (failures > 0) {
+				t.Errorf("exit code %d and %d failures in junit.xml", code, failures)
+			}
+		})
+	}
+}
+
+func TestCannotBegin(t *testing.T) {
+	tests := map[string]struct {
+		more []string
+		says string
+	}{
+		"no suite there":     {[]string{"-suite", "https://127.0.0.1:1"}, "refused"},
+		"suite over http":    {[]string{"-suite", "http://127.0.0.1:1"}, "not an https address"},
+		"no server there":    {[]string{"-server", "https://127.0.0.1:1"}, "discovery document of https://127.0.0.1:1"},
+		"server not trusted": {[]string{"-ca", ""}, "certificate"},
+		"no such plan":       {[]string{"-plans", "fapi9/*"}, "-list shows the names"},
+		"no password":        {[]string{"-password-file", "/nowhere"}, "-password-file"},
+		"no authority":       {[]string{"-client-ca-key", "/nowhere"}, "-client-ca-key"},
+		"no expectations":    {[]string{"-expected", "/nowhere"}, "-expected"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			code, said := newBench(t, nil).run(t, test.more...)
+			if code != 2 || !strings.Contains(said, test.says) {
+				t.Errorf("code %d, said %q, want 2 with %q", code, said, test.says)
+			}
+		})
+	}
+}
+
+func TestPlanRefused(t *testing.T) {
+	b := newBench(t, nil)
+	b.suite.planErr = 500
+	if code, said := b.run(t); code != 1 || !strings.Contains(said, "does not accept this combination") {
+		t.Errorf("code %d: %s", code, said)
+	}
+	b = newBench(t, nil)
+	if code, said := b.run(t, "-register", "false {file}"); code != 1 || !strings.Contains(said, "-register: false") {
+		t.Errorf("code %d: %s", code, said)
+	}
+}
+
+// TestStop: what was done before a signal is reported.
+func TestStop(t *testing.T) {
+	b := newBench(t, map[string]fakeModule{"m1": {hangs: true}, "m2": {status: "FINISHED", result: "PASSED"}}, "m1", "m2")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { // the signal comes while the first module runs
+		for running := false; !running; time.Sleep(time.Millisecond) {
+			b.suite.mu.Lock()
+			running = b.suite.asked["m1"] > 2
+			b.suite.mu.Unlock()
+		}
+		cancel()
+	}()
+	var said bytes.Buffer
+	code := run(ctx, b.arguments, &said, &said)
+	if code != 1 || !strings.Contains(said.String(), "1 interrupted, 1 not run") || !b.suite.stopped["m1"] {
+		t.Errorf("code %d: %s", code, said.String())
+	}
+}
+
+// TestPinned: a suite on loopback is pinned to what it shows, without its authority being known.
+func TestPinned(t *testing.T) {
+	b := newBench(t, map[string]fakeModule{"m1": {status: "FINISHED", result: "PASSED"}}, "m1")
+	if code, said := b.run(t, "-suite-ca", ""); code != 0 || !strings.Contains(said, "pinned: SHA-256") {
+		t.Errorf("code %d: %s", code, said)
+	}
+}
+
+// TestConfiguration shows what the suite is told about two plans; the keys are replaced, since they differ each time.
+func TestConfiguration(t *testing.T) {
+	caPEM, caKeyPEM := newCA(t)
+	folder := t.TempDir()
+	for name, content := range map[string]string{"ca.crt": caPEM, "ca.key": caKeyPEM} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ca, err := readAuthority(filepath.Join(folder, "ca.crt"), filepath.Join(folder, "ca.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans, err := selectPlans("")
+	if err != nil || len(plans) != 2 {
+		t.Fatalf("%d plans, %v", len(plans), err)
+	}
+	s := server{
+		issuer: "https://localhost:8443", resource: "https://localhost:8443/accounts", mtlsResource: "https://localhost:8444/accounts",
+		username: "alice", password: "secret",
+	}
+	for i, p := range plans {
+		var parties []party
+		for _, suffix := range []string{"-1", "-2"} {
+			made, err := newParty(rand.Reader, p, "alias", suffix, ca, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name := range made.key {
+				if name != "kty" && name != "crv" && name != "alg" && name != "use" && name != "kid" {
+					made.key[name] = "(" + name + ")"
+				}
+			}
+			if made.certificate != nil {
+				block, _ := pem.Decode([]byte(made.certificate.Cert))
+				leaf, err := x509.ParseCertificate(block.Bytes)
+				if err != nil || leaf.Subject.String() != "CN="+made.id || leaf.CheckSignatureFrom(ca.certificate) != nil {
+					t.Errorf("certificate of %s: %v, %v", leaf.Subject, err, leaf.CheckSignatureFrom(ca.certificate))
+				}
+				made.certificate = &certificate{Cert: "(certificate)", Key: "(key)", CA: "(ca)"}
+			}
+			parties = append(parties, made)
+		}
+		var shown bytes.Buffer
+		encoder := json.NewEncoder(&shown)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		for _, value := range []any{
+			p.configure(s, "alias", parties[0], parties[1]),
+			p.registration(parties[0], redirectURIs("https://suite.example", "alias")),
+		} {
+			if err := encoder.Encode(value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		registered, err := json.Marshal(p.registration(parties[0], nil))
+		if err != nil || strings.Contains(string(registered), `"d":`) {
+			t.Errorf("the registration holds a private key: %s, %v", registered, err)
+		}
+		golden(t, fmt.Sprintf("configuration-%d.json", i+1), shown.String())
+	}
+}
+
+func TestSelectPlans(t *testing.T) {
+	for selector, want := range map[string]int{"": 2, "fapi2-sp/*": 8, "*": 8, "fapi2-sp/mtls+*": 4, "fapi2-sp/private_key_jwt+dpop+plain_oauth": 1} {
+		if plans, err := selectPlans(selector); err != nil || len(plans) != want {
+			t.Errorf("%q: %d plans, %v; want %d", selector, len(plans), err, want)
+		}
+	}
+	for _, selector := range []string{"nothing", "[", "fapi2-sp/*,nothing"} {
+		if _, err := selectPlans(selector); err == nil {
+			t.Errorf("%q was accepted", selector)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	r := report{
+		Suite: "https://suite.example", Issuer: "https://localhost:8443", Began: time.Unix(1_800_000_000, 0).UTC(), Seconds: 61.4,
+		Outcomes: []outcome{
+			{Plan: "fapi2-sp/a", Module: "happy-flow", ID: "x1", Result: passed, Seconds: 1.2},
+			{Plan: "fapi2-sp/a", Module: "old", ID: "x2", Result: warning, Conditions: []condition{{"WARNING", "CheckIt", "un|usual <b>"}}, Expected: "known", Seconds: 0.5},
+			{Plan: "fapi2-sp/b", Module: "broken", ID: "x3", Result: failed, Conditions: []condition{{"FAILURE", "CheckThat", "wrong"}}, Seconds: 2},
+			{Plan: "fapi2-sp/b", Module: "late", Result: notRun},
+		},
+		Problems: []string{"FAILED: fapi2-sp/b broken"},
+	}
+	folder := t.TempDir()
+	if err := r.write(folder); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"report.md", "report.json", "junit.xml"} {
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, string(content))
+	}
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+)
+
+// expectation excuses one result of one module, for a reason. Whatever it does not cover is noticed.
+type expectation struct {
+	// Plan and Module are patterns.
+	Plan   string `json:"plan"`
+	Module string `json:"module"`
+	// Result is WARNING, REVIEW or SKIPPED; nothing excuses FAILED or INTERRUPTED.
+	Result string `json:"result"`
+	// Condition is the one check that may warn; empty for a result that no check explains.
+	Condition string `json:"condition,omitempty"`
+	Reason    string `json:"reason"`
+}
+
+func readExpectations(file string) ([]expectation, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("-expected: %w", err)
+	}
+	var list []expectation
+	if err := json.Unmarshal(content, &list); err != nil {
+		return nil, fmt.Errorf("-expected: %s: %w", file, err)
+	}
+	for _, e := range list {
+		if e.Result != warning && e.Result != review && e.Result != skipped {
+			return nil, fmt.Errorf("-expected: %s: result %q cannot be expected; WARNING, REVIEW and SKIPPED can", file, e.Result)
+		}
+		if e.Reason == "" {
+			return nil, fmt.Errorf("-expected: %s: %s has no reason", file, e.Module)
+		}
+		for _, pattern := range []string{e.Plan, e.Module} {
+			if _, err := path.Match(flat(pattern), ""); err != nil {
+				return nil, fmt.Errorf("-expected: %s: %q is not a pattern", file, pattern)
+			}
+		}
+	}
+	return list, nil
+}
+
+// flat lets a star stand for a slash too.
+func flat(name string) string { return strings.ReplaceAll(name, "/", ":") }
+
+func (e expectation) fits(o outcome) bool {
+	plan, _ := path.Match(flat(e.Plan), flat(o.Plan)) // patterns were checked when read
+	module, _ := path.Match(e.Module, o.Module)
+	return plan && module && e.Result == o.Result
+}
+
+// judge marks the outcomes that are expected and lists what has to be looked at: failures, results that nobody
+// expected, and expectations that have become wrong.
+func judge(outcomes []outcome, expectations []expectation, whole bool) (problems []string) {
+	used := make([]bool, len(expectations))
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.Result == passed {
+			continue
+		}
+		if o.Result == warning || o.Result == review || o.Result == skipped {
+			o.Expected = excuse(*o, expectations, used)
+		}
+		if o.Expected == "" {
+			problems = append(problems, fmt.Sprintf("%s: %s %s", o.Result, o.Plan, o.Module))
+		}
+	}
+	for i, e := range expectations {
+		if !used[i] && whole && ran(e, outcomes) {
+			problems = append(problems, fmt.Sprintf("expected %s did not happen, remove it from the list: %s %s", e.Result, e.Plan, e.Module))
+		}
+	}
+	return problems
+}
+
+// excuse finds the reasons that cover an outcome: one for each warning, or one for a result without warnings.
+func excuse(o outcome, expectations []expectation, used []bool) string {
+	var reasons []string
+	cover := func(condition string) bool {
+		for i, e := range expectations {
+			if e.fits(o) && e.Condition == condition {
+				used[i] = true
+				reasons = append(reasons, e.Reason)
+				return true
+			}
+		}
+		return false
+	}
+	warned := false
+	for _, c := range o.Conditions {
+		if c.Result == review {
+			continue
+		}
+		warned = true
+		if !cover(c.Name) {
+			return ""
+		}
+	}
+	if !warned && !cover("") {
+		return ""
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// ran tells whether a module that an expectation speaks of was run.
+func ran(e expectation, outcomes []outcome) bool {
+	for _, o := range outcomes {
+		e.Result = o.Result
+		if o.Result != notRun && e.fits(o) {
+			return true
+		}
+	}
+	return false
+}

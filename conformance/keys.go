@@ -1,0 +1,148 @@
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"time"
+)
+
+// jwk is a key in JSON, private or public.
+type jwk map[string]string
+
+// public removes the private members.
+func (k jwk) public() jwk {
+	public := jwk{}
+	for name, value := range k {
+		switch name {
+		case "d", "p", "q", "dp", "dq", "qi":
+		default:
+			public[name] = value
+		}
+	}
+	return public
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// newES256 makes a client key for ES256.
+func newES256(random io.Reader, kid string) (jwk, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
+	if err != nil {
+		return nil, err
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	secret, err := key.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return jwk{
+		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid,
+		"x": encode(point[1:33]), "y": encode(point[33:]), "d": encode(secret),
+	}, nil
+}
+
+// newPS256 makes a client key for PS256.
+func newPS256(random io.Reader, kid string) (jwk, error) {
+	key, err := rsa.GenerateKey(random, 2048)
+	if err != nil {
+		return nil, err
+	}
+	return jwk{
+		"kty": "RSA", "alg": "PS256", "use": "sig", "kid": kid,
+		"n": encode(key.N.Bytes()), "e": encode(big.NewInt(int64(key.E)).Bytes()), "d": encode(key.D.Bytes()),
+		"p": encode(key.Primes[0].Bytes()), "q": encode(key.Primes[1].Bytes()),
+		"dp": encode(key.Precomputed.Dp.Bytes()), "dq": encode(key.Precomputed.Dq.Bytes()), "qi": encode(key.Precomputed.Qinv.Bytes()),
+	}, nil
+}
+
+// authority issues the clients' certificates. The server has to trust it.
+type authority struct {
+	certificate *x509.Certificate
+	key         crypto.Signer
+	pem         string
+}
+
+// readAuthority reads a certificate and its PKCS#8 or EC key in PEM form.
+func readAuthority(certificateFile, keyFile string) (*authority, error) {
+	certificatePEM, err := os.ReadFile(certificateFile)
+	if err != nil {
+		return nil, fmt.Errorf("-client-ca-cert: %w", err)
+	}
+	keyPEM, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("-client-ca-key: %w", err)
+	}
+	block, _ := pem.Decode(certificatePEM)
+	keyBlock, _ := pem.Decode(keyPEM)
+	if block == nil || keyBlock == nil {
+		return nil, errors.New("-client-ca-cert, -client-ca-key: not in PEM form")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("-client-ca-cert: %w", err)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
+	if err != nil {
+		parsed, err = x509.ParseECPrivateKey(keyBlock.Bytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("-client-ca-key: %w", err)
+	}
+	key, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("-client-ca-key: not a signing key")
+	}
+	return &authority{certificate: certificate, key: key, pem: string(certificatePEM)}, nil
+}
+
+// certificate is a client's certificate as the suite wants it.
+type certificate struct {
+	Cert string `json:"cert"`
+	Key  string `json:"key"`
+	CA   string `json:"ca,omitempty"`
+}
+
+// issue makes a client certificate for a common name, which is also its whole subject.
+func (a *authority) issue(random io.Reader, commonName string, now time.Time) (certificate, error) {
+	key, err := rsa.GenerateKey(random, 2048)
+	if err != nil {
+		return certificate{}, err
+	}
+	serial, err := rand.Int(random, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: commonName},
+		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(7 * 24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(random, template, a.certificate, key.Public(), a.key)
+	if err != nil {
+		return certificate{}, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return certificate{}, err
+	}
+	return certificate{
+		Cert: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		Key:  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
+		CA:   a.pem,
+	}, nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// report is what is written about a run.
+type report struct {
+	Suite    string    `json:"suite"`
+	Issuer   string    `json:"issuer"`
+	Began    time.Time `json:"began"`
+	Seconds  float64   `json:"seconds"`
+	Outcomes []outcome `json:"modules"`
+	Problems []string  `json:"problems"`
+}
+
+// count tells how many modules ended with a result.
+func (r report) count(result string) int {
+	n := 0
+	for _, o := range r.Outcomes {
+		if o.Result == result {
+			n++
+		}
+	}
+	return n
+}
+
+// summary is the one line that counts.
+func (r report) summary() string {
+	line := fmt.Sprintf("%d modules: %d passed, %d warning, %d review, %d skipped, %d failed, %d interrupted", len(r.Outcomes),
+		r.count(passed), r.count(warning), r.count(review), r.count(skipped), r.count(failed), r.count(interrupted))
+	if n := r.count(notRun); n > 0 {
+		line += fmt.Sprintf(", %d not run", n)
+	}
+	return line
+}
+
+// write writes report.md, report.json and junit.xml into a folder.
+func (r report) write(folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	asJSON, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	asXML, err := xml.MarshalIndent(r.junit(), "", "  ")
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		"report.md": r.markdown(), "report.json": string(asJSON) + "\n", "junit.xml": xml.Header + string(asXML) + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Conformance of %s\n\n%s, in %.0f s from %s, by the suite at %s.\n", r.Issuer, r.summary(), r.Seconds, r.Began.UTC().Format(time.RFC3339), r.Suite)
+	if len(r.Problems) > 0 {
+		b.WriteString("\n## To look at\n\n")
+		for _, p := range r.Problems {
+			fmt.Fprintf(&b, "- %s\n", cell(p))
+		}
+	}
+	plan := ""
+	for _, o := range r.Outcomes {
+		if o.Plan != plan {
+			plan = o.Plan
+			fmt.Fprintf(&b, "\n## %s\n\n| module | result | s | what |\n|---|---|--:|---|\n", plan)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %.0f | %s |\n", link(r.Suite, o), o.Result, o.Seconds, cell(o.what()))
+	}
+	return b.String()
+}
+
+func link(suite string, o outcome) string {
+	if o.ID == "" {
+		return cell(o.Module)
+	}
+	return fmt.Sprintf("[%s](%s/log-detail.html?log=%s)", cell(o.Module), suite, o.ID)
+}
+
+// what explains a result in a line.
+func (o outcome) what() string {
+	var parts []string
+	for _, c := range o.Conditions {
+		parts = append(parts, c.Result+" "+c.Name+": "+c.Message)
+	}
+	if o.Note != "" {
+		parts = append(parts, o.Note)
+	}
+	if o.Expected != "" {
+		parts = append(parts, "expected: "+o.Expected)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// cell makes text fit into a cell of a table.
+func cell(text string) string {
+	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ", "<", "&lt;").Replace(text)
+}
+
+// The part of the JUnit format that CI systems read.
+type junitSuites struct {
+	XMLName xml.Name     `xml:"testsuites"`
+	Suites  []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Skipped  int         `xml:"skipped,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Name    string       `xml:"name,attr"`
+	Class   string       `xml:"classname,attr"`
+	Seconds string       `xml:"time,attr"`
+	Failure *junitDetail `xml:"failure,omitempty"`
+	Skipped *junitDetail `xml:"skipped,omitempty"`
+	Output  string       `xml:"system-out,omitempty"`
+}
+
+type junitDetail struct {
+	Message string `xml:"message,attr"`
+}
+
+// junit counts as a failure whatever has to be looked at.
+func (r report) junit() junitSuites {
+	var all junitSuites
+	for _, o := range r.Outcomes {
+		if n := len(all.Suites); n == 0 || all.Suites[n-1].Name != o.Plan {
+			all.Suites = append(all.Suites, junitSuite{Name: o.Plan})
+		}
+		s := &all.Suites[len(all.Suites)-1]
+		c := junitCase{Name: o.Module, Class: o.Plan, Seconds: fmt.Sprintf("%.1f", o.Seconds)}
+		detail := &junitDetail{Message: strings.TrimSpace(o.Result + " " + o.what())}
+		switch {
+		case o.Result == skipped && o.Expected != "" || o.Result == notRun:
+			c.Skipped = detail
+			s.Skipped++
+		case o.Result != passed && o.Expected == "":
+			c.Failure = detail
+			s.Failures++
+		case o.Result != passed:
+			c.Output = detail.Message
+		}
+		s.Tests++
+		s.Cases = append(s.Cases, c)
+	}
+	return all
+}

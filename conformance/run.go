@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The results of a module, as the suite says them, and two of our own.
+const (
+	passed      = "PASSED"
+	warning     = "WARNING"
+	review      = "REVIEW"
+	skipped     = "SKIPPED"
+	failed      = "FAILED"
+	interrupted = "INTERRUPTED" // the suite gave up, or we did
+	notRun      = "NOT RUN"     // we were told to stop before
+)
+
+// condition is a check of the suite that was not met.
+type condition struct {
+	// Result is FAILURE or WARNING.
+	Result  string `json:"result"`
+	Name    string `json:"condition"`
+	Message string `json:"message"`
+}
+
+// outcome is how a module ended.
+type outcome struct {
+	Plan       string            `json:"plan"`
+	Variant    map[string]string `json:"variant"`
+	Module     string            `json:"module"`
+	ID         string            `json:"id,omitempty"`
+	Result     string            `json:"result"`
+	Conditions []condition       `json:"conditions,omitempty"`
+	// Note is ours: what went wrong outside the suite's own judgement.
+	Note    string  `json:"note,omitempty"`
+	Seconds float64 `json:"seconds"`
+	// Expected is the reason of the expectation that covers a result other than PASSED.
+	Expected string `json:"expected,omitempty"`
+}
+
+// runner runs plans.
+type runner struct {
+	suite    *suite
+	server   server
+	ca       *authority
+	register []string // a command, in which {id} and {file} are replaced
+	out      string
+	modules  string // a pattern for the modules to run
+	// moduleTime is how long a module may take, and poll how often it is asked for.
+	moduleTime, poll time.Duration
+	random           io.Reader
+	now              func() time.Time
+	progress         func(format string, arguments ...any)
+}
+
+// runAll runs plans side by side and returns every module's outcome, in the order of the plans.
+func (r *runner) runAll(ctx context.Context, plans []plan, parallel int) []outcome {
+	outcomes := make([][]outcome, len(plans))
+	slots := make(chan struct{}, parallel)
+	var wait sync.WaitGroup
+	for i, p := range plans {
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			outcomes[i] = r.runPlan(ctx, p, i)
+		})
+	}
+	wait.Wait()
+	var all []outcome
+	for _, list := range outcomes {
+		all = append(all, list...)
+	}
+	return all
+}
+
+// runPlan makes a plan's clients, registers them, creates the plan and runs its modules one after the other: the suite
+// runs one module an alias at a time.
+func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
+	created, err := r.prepare(ctx, p, index)
+	if err != nil {
+		r.progress("%s: %v", p.name, err)
+		return []outcome{{Plan: p.name, Variant: p.variant, Module: "(the plan)", Result: interrupted, Note: err.Error()}}
+	}
+	var outcomes []outcome
+	for i, module := range created.Modules {
+		if fits, err := path.Match(r.modules, module.Name); err != nil || !fits {
+			continue
+		}
+		began := r.now()
+		o := outcome{Plan: p.name, Variant: p.variant, Module: module.Name, Result: notRun}
+		if ctx.Err() == nil {
+			r.runModule(ctx, created.ID, module.Variant, &o)
+		}
+		o.Seconds = r.now().Sub(began).Seconds()
+		outcomes = append(outcomes, o)
+		r.progress("%3d/%d %-11s %s %s (%.0f s)", i+1, len(created.Modules), o.Result, p.name, strings.TrimPrefix(o.Module, prefix(p)), o.Seconds)
+		for _, c := range o.Conditions {
+			r.progress("        %s %s: %s", c.Result, c.Name, c.Message)
+		}
+		if o.Note != "" {
+			r.progress("        %s", o.Note)
+		}
+	}
+	return outcomes
+}
+
+// prepare registers two clients of a plan's own at the server and creates the plan at the suite.
+func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, error) {
+	alias := fmt.Sprintf("countersign-%d-%d", r.now().Unix(), index)
+	first, err := newParty(r.random, p, alias, "-1", r.ca, r.now())
+	if err != nil {
+		return createdPlan{}, err
+	}
+	second, err := newParty(r.random, p, alias, "-2", r.ca, r.now())
+	if err != nil {
+		return createdPlan{}, err
+	}
+	addresses := redirectURIs(r.suite.base, alias)
+	for _, client := range []party{first, second} {
+		if err := r.registerClient(ctx, client.id, p.registration(client, addresses)); err != nil {
+			return createdPlan{}, err
+		}
+	}
+	configured, err := json.MarshalIndent(p.configure(r.server, alias, first, second), "", "  ")
+	if err != nil {
+		return createdPlan{}, err
+	}
+	if err := r.keep(alias+".json", configured); err != nil {
+		return createdPlan{}, err
+	}
+	created, err := r.suite.createPlan(ctx, p, configured)
+	if status, ok := errors.AsType[*statusError](err); ok && status.status == 500 {
+		return created, fmt.Errorf("the suite does not accept this combination of variants (its log says why): %w", err)
+	}
+	return created, err
+}
+
+// registerClient gives a registration to the command that puts it into the server.
+func (r *runner) registerClient(ctx context.Context, id string, metadata map[string]any) error {
+	body, err := json.MarshalIndent(metadata, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := id + ".client.json"
+	if err := r.keep(name, body); err != nil {
+		return err
+	}
+	arguments := make([]string, len(r.register))
+	for i, argument := range r.register {
+		arguments[i] = strings.NewReplacer("{id}", id, "{file}", filepath.Join(r.out, "configuration", name)).Replace(argument)
+	}
+	output, err := exec.CommandContext(ctx, arguments[0], arguments[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("-register: %s: %w: %s", strings.Join(arguments, " "), err, strings.TrimSpace(string(output)))
+	}
+	return nil
+}
+
+// keep writes what was generated, so that a run can be understood and repeated by hand. It holds private keys.
+func (r *runner) keep(name string, content []byte) error {
+	folder := filepath.Join(r.out, "configuration")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, name), content, 0o600)
+}
+
+// runModule runs one module to its end.
+func (r *runner) runModule(ctx context.Context, planID string, variant map[string]string, o *outcome) {
+	id, err := r.suite.start(ctx, planID, o.Module, variant)
+	if err != nil {
+		o.Result, o.Note = interrupted, "it did not start: "+err.Error()
+		return
+	}
+	o.ID = id
+	state, err := r.await(ctx, id)
+	switch {
+	case err != nil:
+		o.Result, o.Note = interrupted, err.Error()
+		// The module must not go on under an alias that the next one needs; ctx may be over already.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := r.suite.stop(last, id); err != nil {
+			o.Note += "; it could not be stopped: " + err.Error()
+		}
+	case state.Status == interrupted:
+		o.Result = interrupted
+	default:
+		o.Result = state.Result
+	}
+	if o.Result != passed && o.Result != skipped {
+		o.Conditions = r.conditions(ctx, id)
+	}
+}
+
+// await waits for the end of a module. One that waits with its browser idle may want a screenshot, which a person
+// would take; it gets a placeholder, and its result is REVIEW at best.
+func (r *runner) await(ctx context.Context, id string) (info, error) {
+	const patience = 10 // polls
+	idle := 0
+	deadline := r.now().Add(r.moduleTime)
+	for r.now().Before(deadline) {
+		state, err := r.suite.info(ctx, id)
+		if err != nil {
+			return state, err
+		}
+		switch state.Status {
+		case "FINISHED", interrupted:
+			return state, nil
+		case "WAITING":
+			busy, err := r.suite.browsing(ctx, id)
+			if err != nil {
+				return state, err
+			}
+			if idle++; busy {
+				idle = 0
+			}
+			if idle >= patience {
+				if err := r.photograph(ctx, id); err != nil {
+					return state, err
+				}
+				idle = 0
+			}
+		default:
+			idle = 0
+		}
+		select {
+		case <-ctx.Done():
+			return state, errors.New("told to stop")
+		case <-time.After(r.poll):
+		}
+	}
+	return info{}, fmt.Errorf("it was not done after %s", r.moduleTime)
+}
+
+func (r *runner) photograph(ctx context.Context, id string) error {
+	entries, err := r.suite.log(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Upload != "" && e.Image == "" {
+			if err := r.suite.upload(ctx, id, e.Upload); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// conditions reads which checks were not met.
+func (r *runner) conditions(ctx context.Context, id string) []condition {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	entries, err := r.suite.log(last, id)
+	if err != nil {
+		return []condition{{Result: "FAILURE", Name: "(log)", Message: "the log could not be read: " + err.Error()}}
+	}
+	var list []condition
+	for _, e := range entries {
+		if e.Result == "FAILURE" || e.Result == warning || e.Result == review {
+			list = append(list, condition{Result: e.Result, Name: e.Source, Message: e.Message})
+		}
+	}
+	return list
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// suite is a running conformance suite.
+type suite struct {
+	base  string
+	token string
+	http  *http.Client
+	// pause is how long to wait before a request that failed in transit is tried again.
+	pause time.Duration
+}
+
+// statusError is an answer with an unexpected status.
+type statusError struct {
+	status int
+	body   string
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("the suite answered %d: %s", e.status, e.body)
+}
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 64 << 20
+
+// call sends one request and decodes the JSON answer into result, which may be nil. Requests that change nothing are
+// tried three times.
+func (s *suite) call(ctx context.Context, method, path string, body []byte, result any) error {
+	tries := 1
+	if method == http.MethodGet {
+		tries = 3
+	}
+	var err error
+	for try := range tries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(s.pause):
+			}
+		}
+		if err = s.once(ctx, method, path, body, result); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s %s: %w", method, path, err)
+}
+
+func (s *suite) once(ctx context.Context, method, path string, body []byte, result any) error {
+	request, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if len(body) > 0 {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	response, err := s.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode/100 != 2 {
+		return &statusError{response.StatusCode, strings.TrimSpace(string(content[:min(len(content), 300)]))}
+	}
+	if result == nil {
+		return nil
+	}
+	return json.Unmarshal(content, result)
+}
+
+// createdPlan is a plan that the suite made, with the modules of its variant.
+type createdPlan struct {
+	ID      string `json:"id"`
+	Modules []struct {
+		Name    string            `json:"testModule"`
+		Variant map[string]string `json:"variant"`
+	} `json:"modules"`
+}
+
+func (s *suite) createPlan(ctx context.Context, p plan, configuration []byte) (createdPlan, error) {
+	variant, err := json.Marshal(p.variant)
+	if err != nil {
+		return createdPlan{}, err
+	}
+	query := url.Values{"planName": {p.suitePlan}, "variant": {string(variant)}}
+	var created createdPlan
+	err = s.call(ctx, http.MethodPost, "/api/plan?"+query.Encode(), configuration, &created)
+	return created, err
+}
+
+// start starts a module and returns its id.
+func (s *suite) start(ctx context.Context, planID, module string, variant map[string]string) (string, error) {
+	query := url.Values{"test": {module}, "plan": {planID}}
+	if len(variant) > 0 {
+		encoded, err := json.Marshal(variant)
+		if err != nil {
+			return "", err
+		}
+		query.Set("variant", string(encoded))
+	}
+	var started struct {
+		ID string `json:"id"`
+	}
+	err := s.call(ctx, http.MethodPost, "/api/runner?"+query.Encode(), nil, &started)
+	return started.ID, err
+}
+
+// info is the state of a module.
+type info struct {
+	Status string `json:"status"`
+	Result string `json:"result"`
+}
+
+func (s *suite) info(ctx context.Context, id string) (info, error) {
+	var i info
+	err := s.call(ctx, http.MethodGet, "/api/info/"+id, nil, &i)
+	return i, err
+}
+
+// entry is a line of a module's log.
+type entry struct {
+	Source  string `json:"src"`
+	Result  string `json:"result"`
+	Message string `json:"msg"`
+	// Upload is set when the module waits for a screenshot under this name.
+	Upload string `json:"upload"`
+	Image  string `json:"img"`
+}
+
+func (s *suite) log(ctx context.Context, id string) ([]entry, error) {
+	var raw []map[string]any
+	if err := s.call(ctx, http.MethodGet, "/api/log/"+id, nil, &raw); err != nil {
+		return nil, err
+	}
+	text := func(line map[string]any, name string) string {
+		value, _ := line[name].(string) // other types are not what we look for
+		return value
+	}
+	entries := make([]entry, 0, len(raw))
+	for _, line := range raw {
+		entries = append(entries, entry{
+			Source: text(line, "src"), Result: text(line, "result"), Message: text(line, "msg"),
+			Upload: text(line, "upload"), Image: text(line, "img"),
+		})
+	}
+	return entries, nil
+}
+
+// placeholder is a picture of one white pixel: it stands for the screenshot that a person would take.
+const placeholder = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII="
+
+// browsing tells whether the suite's browser is at work for a module.
+func (s *suite) browsing(ctx context.Context, id string) (bool, error) {
+	var runner struct {
+		Browser struct {
+			Runners []any `json:"runners"`
+		} `json:"browser"`
+	}
+	err := s.call(ctx, http.MethodGet, "/api/runner/"+id, nil, &runner)
+	return len(runner.Browser.Runners) > 0, err
+}
+
+func (s *suite) upload(ctx context.Context, id, name string) error {
+	return s.call(ctx, http.MethodPost, "/api/log/"+id+"/images/"+url.PathEscape(name), []byte(placeholder), nil)
+}
+
+func (s *suite) stop(ctx context.Context, id string) error {
+	return s.call(ctx, http.MethodDelete, "/api/runner/"+id, nil, nil)
+}

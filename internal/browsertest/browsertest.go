@@ -1,0 +1,264 @@
+// Package browsertest drives a real Chromium in tests: the same one that a distribution ships, without a window.
+//
+// A [Browser] is a fresh profile. It collects everything that a page complains about (console, exceptions, blocked
+// content), and [Browser.Done] fails the test for it.
+package browsertest
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/audits"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// stepTime bounds each step, so that a page that never comes fails the test instead of hanging it.
+const stepTime = 30 * time.Second
+
+// Browser is one running Chromium with one page open.
+type Browser struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu         sync.Mutex
+	complaints []string
+}
+
+// Open starts a browser that ends with the test; its page has 1280 by 800 CSS pixels and light colours. It trusts
+// certificate for its public key, whoever signed it; nil means only those that the system trusts. Without Chromium
+// the test fails.
+func Open(t testing.TB, certificate *x509.Certificate) *Browser {
+	t.Helper()
+	flags := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(find(t)),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-gpu", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("no-first-run", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("lang", "en"),
+	)
+	if os.Geteuid() == 0 {
+		flags = append(flags, chromedp.NoSandbox) // Chromium's sandbox cannot be made by root
+	}
+	if certificate != nil {
+		digest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+		flags = append(flags, chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(digest[:])))
+	}
+	allocator, end := chromedp.NewExecAllocator(context.Background(), flags...)
+	t.Cleanup(end)
+	b := &Browser{t: t}
+	ctx, end := chromedp.NewContext(allocator, chromedp.WithListener(b.listen))
+	t.Cleanup(end)
+	b.ctx = ctx
+	enable := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, logs := cdp.Call(ctx, target, log.Enable, cdp.Empty{})
+		_, issues := cdp.Call(ctx, target, audits.Enable, cdp.Empty{})
+		return errors.Join(logs, issues)
+	})
+	// The first Do starts the browser, whose life hangs on its context: no time-out here.
+	if err := chromedp.Do(ctx, enable); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	b.Look(1280, 800, false)
+	return b
+}
+
+// Look sets the size of the page in CSS pixels, and whether the person prefers dark colours.
+func (b *Browser) Look(width, height int64, dark bool) {
+	b.t.Helper()
+	colours := "light"
+	if dark {
+		colours = "dark"
+	}
+	b.Run(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}},
+		})
+		return err
+	}))
+}
+
+func find(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("Chromium is missing: apt-get install chromium")
+	return ""
+}
+
+// listen collects complaints.
+func (b *Browser) listen(event any) {
+	switch e := event.(type) {
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+			b.complain("%s: %s (%s)", e.Entry.Source, e.Entry.Text, e.Entry.URL)
+		}
+	case *runtime.EventConsoleAPICalled:
+		b.complain("console %s", e.Type)
+	case *runtime.EventExceptionThrown:
+		b.complain("exception: %s", e.ExceptionDetails.Text)
+	case *audits.EventIssueAdded:
+		details, err := json.Marshal(e.Issue.Details)
+		b.complain("issue: %s %s (%v)", e.Issue.Code, details, err)
+	}
+}
+
+func (b *Browser) complain(format string, arguments ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.complaints = append(b.complaints, fmt.Sprintf(format, arguments...))
+}
+
+// Complaints returns what the pages complained about since the last call.
+func (b *Browser) Complaints() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	complaints := b.complaints
+	b.complaints = nil
+	return complaints
+}
+
+// Done fails the test if the pages complained about anything.
+func (b *Browser) Done() {
+	b.t.Helper()
+	for _, complaint := range b.Complaints() {
+		b.t.Errorf("the browser complains: %s", complaint)
+	}
+}
+
+// Run runs actions within the time of one step.
+func (b *Browser) Run(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	get(b, chromedp.Steps(actions...))
+}
+
+// get runs an action that has a value.
+func get[T any](b *Browser, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepTime)
+	defer cancel()
+	value, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.t.Fatalf("browser at %s: %v", b.where(), err)
+	}
+	return value
+}
+
+// where is the address for a message; it must not fail.
+func (b *Browser) where() string {
+	ctx, cancel := context.WithTimeout(b.ctx, time.Second)
+	defer cancel()
+	address, err := chromedp.Run(ctx, chromedp.Location())
+	if err != nil {
+		return "an unknown address"
+	}
+	return address
+}
+
+// Visit opens an address and waits until it is loaded.
+func (b *Browser) Visit(address string) {
+	b.t.Helper()
+	b.Run(chromedp.Navigate(address))
+}
+
+// Location is the address of the page.
+func (b *Browser) Location() string {
+	b.t.Helper()
+	return get(b, chromedp.Location())
+}
+
+// Title is the page's title.
+func (b *Browser) Title() string {
+	b.t.Helper()
+	return get(b, chromedp.Title())
+}
+
+// Text is the text of the first element that the CSS selector finds, as a reader sees it.
+func (b *Browser) Text(selector string) string {
+	b.t.Helper()
+	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(selector))))
+}
+
+// Value is what is in an input.
+func (b *Browser) Value(selector string) string {
+	b.t.Helper()
+	return get(b, chromedp.Value(chromedp.CSS(selector)))
+}
+
+// Focused is the id of the element that has the focus, or its name in HTML.
+func (b *Browser) Focused() string {
+	b.t.Helper()
+	return get(b, chromedp.Evaluate[string](`document.activeElement.id || document.activeElement.tagName`))
+}
+
+// Type replaces the content of an input.
+func (b *Browser) Type(selector, text string) {
+	b.t.Helper()
+	field := chromedp.CSS(selector)
+	all := chromedp.KeyEvent("a", chromedp.KeyModifiers(kb.ModifierCtrl))
+	b.Run(chromedp.Focus(field), all, chromedp.KeyEvent(kb.Delete), chromedp.SendKeys(field, text))
+}
+
+// Click clicks and waits for the page that follows.
+func (b *Browser) Click(selector string) {
+	b.t.Helper()
+	b.follow(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Press presses keys where the focus is; package kb of chromedp names those that are no letters.
+func (b *Browser) Press(keys string) {
+	b.t.Helper()
+	b.Run(chromedp.KeyEvent(keys))
+}
+
+// PressAndFollow presses keys and waits for the page that follows.
+func (b *Browser) PressAndFollow(keys string) {
+	b.t.Helper()
+	b.follow(chromedp.KeyEvent(keys))
+}
+
+// SignIn fills in the built-in sign-in page and sends it.
+func (b *Browser) SignIn(username, password string) {
+	b.t.Helper()
+	b.Type("#username", username)
+	b.Type("#password", password)
+	b.Click("#sign-in")
+}
+
+func (b *Browser) follow(action chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepTime)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, action); err != nil {
+		b.t.Fatalf("browser at %s: no page follows: %v (complaints: %q)", b.where(), err, b.Complaints())
+	}
+}
+
+// Screenshot is the whole page, as PNG.
+func (b *Browser) Screenshot() []byte {
+	b.t.Helper()
+	return get(b, chromedp.FullScreenshot(100))
+}

@@ -1,0 +1,104 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Commented writes a configuration file for people to edit: every key with its description. Keys of c that are
+// unset or have their default stand there as comments. File names are written as they are in c.
+func (c *Config) Commented() string {
+	var out strings.Builder
+	out.WriteString("# Countersign configuration. Relative file names start at this file's folder.\n")
+	out.WriteString("# A key behind # has the value shown. `countersign config print` shows what is in effect.\n\n")
+	commentedTable(&out, "", reflect.ValueOf(c).Elem())
+	return out.String()
+}
+
+func commentedTable(out *strings.Builder, prefix string, table reflect.Value) {
+	for i := range table.NumField() {
+		field := table.Type().Field(i)
+		if name, ok := field.Tag.Lookup("toml"); ok && isScalar(field.Type.Kind()) {
+			comment(out, field.Tag.Get("doc"))
+			commentedKey(out, name, field, table.Field(i))
+		}
+	}
+	for i := range table.NumField() {
+		field := table.Type().Field(i)
+		name, ok := field.Tag.Lookup("toml")
+		if !ok || isScalar(field.Type.Kind()) {
+			continue
+		}
+		key, value := join(prefix, name), table.Field(i)
+		out.WriteString("\n")
+		comment(out, field.Tag.Get("doc"))
+		switch field.Type.Kind() {
+		case reflect.Struct:
+			fmt.Fprintf(out, "[%s]\n", key)
+			commentedTable(out, key, value)
+		case reflect.Map:
+			fmt.Fprintf(out, "[%s]\n", key)
+			printStrings(out, value.Interface().(map[string]string))
+		case reflect.Slice:
+			commentedTables(out, key, value)
+		}
+	}
+}
+
+// commentedTables writes the elements of a list without repeating the descriptions.
+func commentedTables(out *strings.Builder, key string, list reflect.Value) {
+	if list.Len() == 0 {
+		fmt.Fprintf(out, "# [[%s]]\n", key)
+		printLines(out, "# ", list.Type().Elem())
+	}
+	for n := range list.Len() {
+		if n > 0 {
+			out.WriteString("\n")
+		}
+		fmt.Fprintf(out, "[[%s]]\n", key)
+		for i := range list.Index(n).NumField() {
+			fmt.Fprintf(out, "%s = %s\n", list.Type().Elem().Field(i).Tag.Get("toml"), plainValue(list.Index(n).Field(i)))
+		}
+	}
+}
+
+func printLines(out *strings.Builder, before string, table reflect.Type) {
+	for i := range table.NumField() {
+		fmt.Fprintf(out, "%s%s = \"\"\n", before, table.Field(i).Tag.Get("toml"))
+	}
+}
+
+func commentedKey(out *strings.Builder, name string, field reflect.StructField, value reflect.Value) {
+	byDefault := reflect.New(field.Type).Elem()
+	if text, ok := field.Tag.Lookup("default"); ok {
+		setDefault(byDefault, name, text)
+	}
+	if value.IsZero() && field.Tag.Get("required") != "true" || value.Equal(byDefault) && !value.IsZero() {
+		fmt.Fprintf(out, "# %s = %s\n", name, plainValue(byDefault))
+		return
+	}
+	fmt.Fprintf(out, "%s = %s\n", name, plainValue(value))
+}
+
+// plainValue is tomlValue without the cover over secrets: here their names are what somebody is to read and edit.
+func plainValue(value reflect.Value) string {
+	if secret, ok := value.Interface().(Secret); ok {
+		return quote(string(secret))
+	}
+	return tomlValue(value)
+}
+
+// comment writes a description, broken into lines.
+func comment(out *strings.Builder, doc string) {
+	const width = 100
+	line := "#"
+	for word := range strings.FieldsSeq(doc) {
+		if len(line)+1+len(word) > width {
+			out.WriteString(line + "\n")
+			line = "#"
+		}
+		line += " " + word
+	}
+	out.WriteString(line + "\n")
+}

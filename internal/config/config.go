@@ -1,0 +1,106 @@
+// Package config is the one configuration file: its keys, how it is read, held against the rules, printed and
+// described.
+//
+// [Config] is the single source. Its struct tags give each key's name, default, bounds and description; decoding,
+// validation, [Config.Print] and [Schema] all read them from there. Nothing can be configured that a FAPI profile
+// forbids: there is no key for it, or the key's bounds end where the profile's do.
+package config
+
+// Config is the whole file. Tags: toml names the key, doc describes it, default is the value of an absent key,
+// required demands it, enum lists the only values, min and max bound it.
+type Config struct {
+	Issuer string `toml:"issuer" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
+
+	Listen     Listen     `toml:"listen" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
+	ListenMTLS ListenMTLS `toml:"listen_mtls" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`
+	Store      Store      `toml:"store" doc:"Where grants, tokens, clients and users are kept."`
+	Signer     Signer     `toml:"signer" doc:"The PKCS#11 module and token that hold the signing keys."`
+	Tokens     Tokens     `toml:"tokens" doc:"How long things live, and what signs access tokens."`
+	Sessions   Sessions   `toml:"sessions" doc:"Signed-in browsers."`
+	Limits     Limits     `toml:"limits" doc:"Bounds on what a connection may cost."`
+	Telemetry  Telemetry  `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
+	Resources  Resources  `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
+	Scopes     []Scope    `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that people read when they decide."`
+
+	// folder is where the file lies; relative file names start there.
+	folder string
+}
+
+// Listen is the main listener.
+type Listen struct {
+	Address         string `toml:"address" default:"127.0.0.1:8443" doc:"Host and port to listen on."`
+	CertificateFile File   `toml:"certificate_file" required:"true" doc:"TLS certificate chain, PEM, leaf first. Used by both listeners."`
+	KeyFile         Secret `toml:"key_file" required:"true" doc:"Private key of the TLS certificate, PEM."`
+}
+
+// ListenMTLS is the listener for client certificates.
+type ListenMTLS struct {
+	Address      string `toml:"address" doc:"Host and port to listen on; empty turns the listener off."`
+	URL          string `toml:"url" doc:"Public https address of this listener, published in mtls_endpoint_aliases (RFC 8705 §5)."`
+	ClientCAFile File   `toml:"client_ca_file" doc:"Certificate authorities, PEM, whose client certificates tls_client_auth accepts. Without it only self_signed_tls_client_auth works."`
+}
+
+// Store is the database.
+type Store struct {
+	Driver string `toml:"driver" default:"sqlite" enum:"sqlite,postgres" doc:"sqlite for one node, postgres for several."`
+	File   File   `toml:"file" doc:"Database file of the sqlite driver."`
+	URL    Secret `toml:"url_file" doc:"File that holds the connection URL of the postgres driver: postgres://user:password@host/database?sslmode=verify-full."`
+	// MaxConnections bounds the pool of the postgres driver.
+	MaxConnections int `toml:"max_connections" default:"16" min:"2" max:"1000" doc:"Largest number of connections of the postgres driver."`
+}
+
+// Signer is the PKCS#11 token.
+type Signer struct {
+	Module      File              `toml:"module" required:"true" doc:"The vendor's PKCS#11 module, a shared library. It is loaded by a worker process, never by the server itself."`
+	Token       string            `toml:"token" required:"true" doc:"Label of the token that holds the keys, or its RFC 7512 address, such as pkcs11:token=countersign;serial=0123."`
+	PINFile     Secret            `toml:"pin_file" required:"true" doc:"File that holds the user PIN of the token."`
+	Environment map[string]string `toml:"environment" doc:"Environment variables for the module, such as SOFTHSM2_CONF. A value that starts with ./ is a file name relative to this file's folder."`
+	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time; two to four times the cores of the token."`
+	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait; requests beyond are asked to try again."`
+	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
+}
+
+// Tokens are lifetimes and algorithms.
+type Tokens struct {
+	AccessTokenLifetime  Duration `toml:"access_token_lifetime" default:"5m" min:"30s" max:"15m" doc:"Life of an access token. Short, because a resource server may accept it until it ends."`
+	AccessTokenAlgorithm string   `toml:"access_token_algorithm" default:"PS256" enum:"PS256,ES256,EdDSA" doc:"Signature algorithm of access tokens (FAPI 2.0 Security Profile §5.4.1)."`
+	IDTokenLifetime      Duration `toml:"id_token_lifetime" default:"5m" min:"30s" max:"1h" doc:"Life of an ID token."`
+	GrantLifetime        Duration `toml:"grant_lifetime" default:"90d" min:"1m" max:"365d" doc:"How long a person's decision stands, and with it every refresh token."`
+	CodeLifetime         Duration `toml:"code_lifetime" default:"60s" min:"5s" max:"60s" doc:"Life of an authorization code (FAPI 2.0 Security Profile §5.3.2.1-11)."`
+	RequestURILifetime   Duration `toml:"request_uri_lifetime" default:"60s" min:"5s" max:"599s" doc:"Life of a pushed authorization request (FAPI 2.0 Security Profile §5.3.2.2-12)."`
+}
+
+// Sessions are signed-in browsers.
+type Sessions struct {
+	Lifetime            Duration `toml:"lifetime" default:"1h" min:"1m" max:"24h" doc:"How long a browser stays signed in."`
+	InteractionLifetime Duration `toml:"interaction_lifetime" default:"10m" min:"1m" max:"1h" doc:"How long a person may take to sign in and decide."`
+}
+
+// Limits bound a connection.
+type Limits struct {
+	HeaderBytes       int      `toml:"header_bytes" default:"32768" min:"8192" max:"1048576" doc:"Largest header of a request."`
+	ReadHeaderTimeout Duration `toml:"read_header_timeout" default:"5s" min:"1s" max:"1m" doc:"How long a client may take to send a header."`
+	ReadTimeout       Duration `toml:"read_timeout" default:"15s" min:"1s" max:"5m" doc:"How long a client may take to send a whole request."`
+	WriteTimeout      Duration `toml:"write_timeout" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
+	IdleTimeout       Duration `toml:"idle_timeout" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
+	ShutdownTimeout   Duration `toml:"shutdown_timeout" default:"20s" min:"1s" max:"5m" doc:"How long requests under way may take after SIGTERM."`
+}
+
+// Telemetry is logs and traces.
+type Telemetry struct {
+	OTLPEndpoint string `toml:"otlp_endpoint" doc:"Address of an OpenTelemetry collector that takes OTLP over HTTP, such as https://collector.example:4318. Empty turns traces off."`
+	OTLPHeaders  Secret `toml:"otlp_headers_file" doc:"File of headers for the collector, one \"Name: value\" a line."`
+	LogLevel     string `toml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
+	LogFormat    string `toml:"log_format" default:"json" enum:"json,text" doc:"Form of a log line."`
+}
+
+// Resources are built-in protected resources.
+type Resources struct {
+	SampleAccounts bool `toml:"sample_accounts" default:"false" doc:"Answer /accounts with invented accounts, to try the flow. It needs the scope accounts."`
+}
+
+// Scope is a scope value.
+type Scope struct {
+	Name        string `toml:"name" required:"true" doc:"The scope value (RFC 6749 §3.3)."`
+	Description string `toml:"description" required:"true" doc:"What the person allows, in one sentence."`
+}

@@ -1,0 +1,377 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+// golden compares text with a file, or writes the file with -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", file, diff)
+	}
+}
+
+func TestReport(t *testing.T) {
+	files, err := filepath.Glob("testdata/report/*.toml")
+	if err != nil || len(files) < 7 {
+		t.Fatalf("found %d files: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			config, err := LoadValues(file)
+			report, ok := errors.AsType[*Report](err)
+			if !ok || config != nil {
+				t.Fatalf("got %v and %v, want a report alone", config, err)
+			}
+			golden(t, strings.TrimSuffix(file, ".toml")+".golden", report.Error()+"\n")
+			for _, secret := range []string{"4711", "1234", "postgres://"} {
+				if strings.Contains(report.Error(), secret) {
+					t.Errorf("the report holds the secret %s", secret)
+				}
+			}
+		})
+	}
+}
+
+func TestEffectiveValues(t *testing.T) {
+	config, err := LoadValues("testdata/good.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/good.golden", config.Print())
+	if got := config.Tokens.GrantLifetime.Std(); got != 90*24*time.Hour {
+		t.Errorf("the default of grant_lifetime is %v", got)
+	}
+	if got := config.Listen.KeyFile; got != "testdata/tls/server.key" {
+		t.Errorf("a relative file name became %q", got)
+	}
+}
+
+// TestPrintReadsBack holds Print against the parser: what it writes is the same configuration.
+func TestPrintReadsBack(t *testing.T) {
+	config, err := LoadValues("testdata/good.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Secrets that cannot be opened here are covered by Print.
+	config.Listen.KeyFile, config.Signer.PINFile = "credential:key", "credential:pin"
+	again, err := parse("again.toml", []byte(config.Print()), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.resolve()
+	if diff := cmp.Diff(config, again, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreTypes(File(""))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPrintCoversWhatMayBeASecret(t *testing.T) {
+	document := strings.Replace(read(t, "testdata/good.toml"), `"hsm/pin"`, `"4711"`, 1)
+	config, err := parse("c.toml", []byte(document), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := config.Print(); strings.Contains(text, "4711") || !strings.Contains(text, `pin_file = "[redacted]"`) {
+		t.Errorf("the PIN is not covered:\n%s", text)
+	}
+}
+
+// TestFiles holds Load to looking at every file that is named.
+func TestFiles(t *testing.T) {
+	folder := t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(folder, name), mode); err != nil { // the umask is not ours
+			t.Fatal(err)
+		}
+	}
+	write("server.crt", "x", 0o644)
+	write("server.key", "x", 0o600)
+	write("module.so", "x", 0o755)
+	write("pin", "4711\n", 0o600)
+	document := `issuer = "https://login.example"
+[listen]
+certificate_file = "server.crt"
+key_file = "server.key"
+[store]
+file = "countersign.db"
+[signer]
+module = "module.so"
+token = "t"
+pin_file = "pin"
+environment.SOFTHSM2_CONF = "./softhsm2.conf"
+`
+	write("good.toml", document, 0o644)
+	config, err := Load(filepath.Join(folder, "good.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pin, err := config.Signer.PINFile.Read(); err != nil || string(pin) != "4711" {
+		t.Errorf("read the PIN %q, %v", pin, err)
+	}
+	if got, want := config.Signer.Environment["SOFTHSM2_CONF"], filepath.Join(folder, "softhsm2.conf"); got != want {
+		t.Errorf("the environment's file name is %q, want %q", got, want)
+	}
+
+	write("open.key", "x", 0o644)
+	replaced := strings.NewReplacer(`"server.crt"`, `"gone.crt"`, `"server.key"`, `"open.key"`,
+		`"countersign.db"`, `"gone/countersign.db"`, `"module.so"`, `"."`, `"pin"`, `"4711"`).Replace(document)
+	write("bad.toml", replaced, 0o644)
+	_, err = Load(filepath.Join(folder, "bad.toml"))
+	report, ok := errors.AsType[*Report](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	golden(t, "testdata/files.golden", strings.ReplaceAll(report.Error(), folder, "FOLDER")+"\n")
+}
+
+func TestCredential(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "pin"), []byte("4711\r\n"), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", folder)
+	if got, err := Secret("credential:pin").Read(); err != nil || string(got) != "4711" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for _, name := range []Secret{"credential:", "credential:../pin", "credential:..", "credential:absent"} {
+		if got, err := name.Read(); err == nil {
+			t.Errorf("%s gave %q", name, got)
+		}
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	if got, err := Secret("credential:pin").Read(); err == nil {
+		t.Errorf("outside of a service, got %q", got)
+	}
+}
+
+func TestSecretSize(t *testing.T) {
+	folder := t.TempDir()
+	for name, size := range map[string]int{"empty": 0, "large": maxSecret + 1} {
+		file := filepath.Join(folder, name)
+		if err := os.WriteFile(file, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Secret(file).Read(); err == nil {
+			t.Errorf("the %s secret was read", name)
+		}
+	}
+}
+
+func TestMissingFileIsNoReport(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "absent.toml"))
+	if _, ok := errors.AsType[*Report](err); ok || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	tests := map[string]time.Duration{
+		"90d": 90 * 24 * time.Hour, "1h30m": 90 * time.Minute, "60s": time.Minute, "250ms": 250 * time.Millisecond,
+		"0s": 0, "1d2h3m4s5ms": 26*time.Hour + 3*time.Minute + 4*time.Second + 5*time.Millisecond,
+	}
+	for text, want := range tests {
+		got, err := ParseDuration(text)
+		if err != nil || got.Std() != want {
+			t.Errorf("%s: got %v, %v", text, got, err)
+		}
+		if again, err := ParseDuration(got.String()); err != nil || again != got {
+			t.Errorf("%s is written as %s, which reads as %v, %v", text, got, again, err)
+		}
+	}
+	for _, text := range []string{"", "5", "-5m", "1.5h", "5 m", "5m1h", "1y", "999999999d", "9999999999s", "5M"} {
+		if got, err := ParseDuration(text); err == nil {
+			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}
+
+// TestIssuer covers RFC 8414 §2.
+func TestIssuer(t *testing.T) {
+	for issuer, good := range map[string]bool{
+		"https://login.example": true, "https://login.example/tenant/1": true, "https://localhost:8443": true,
+		"https://[::1]:8443": true,
+		"":                   false, "login.example": false, "https:login.example": false, "http://login.example": false,
+		"https://login.example/": false, "https://login.example?": false, "https://login.example?a=b": false,
+		"https://login.example#": false, "https://login.example#x": false, "https://u:p@login.example": false,
+		"https://Login.example": false, "https://login.example/a/../b": false, "https://login.example//a": false,
+		"https://login.example:0": false, "https://login.example:": false, "https://login.example:99999": false,
+		"HTTPS://login.example": false, "https://": false, "https://login.example/a b": false,
+	} {
+		c := &collector{wrong: map[string]bool{}}
+		c.issuer("issuer", issuer)
+		if got := len(c.mistakes) == 0; got != good {
+			t.Errorf("%q: accepted is %v, want %v (%v)", issuer, got, good, c.mistakes)
+		}
+	}
+}
+
+// TestTags finds keys whose tags cannot be read, and keys without a description.
+func TestTags(t *testing.T) {
+	for _, key := range knownKeys("", reflect.TypeFor[Config]()) {
+		if strings.ToLower(key) != key {
+			t.Errorf("%s is not in lower case", key)
+		}
+	}
+	new(Config).eachField(func(key string, field reflect.StructField, value reflect.Value) {
+		if doc := field.Tag.Get("doc"); !strings.HasSuffix(doc, ".") {
+			t.Errorf("%s: the description %q is no sentence", key, doc)
+		}
+		if text, ok := field.Tag.Lookup("default"); ok {
+			setDefault(value, key, text)
+		}
+		if field.Type == reflect.TypeFor[Duration]() {
+			least, most := mustDuration(field.Tag.Get("min")), mustDuration(field.Tag.Get("max"))
+			if got := Duration(value.Int()); got < least || got > most {
+				t.Errorf("%s: the default %v is not within %v and %v", key, got, least, most)
+			}
+		}
+	})
+}
+
+// TestSchema holds the schema against another implementation of JSON Schema, with documents that Load knows.
+func TestSchema(t *testing.T) {
+	golden(t, "testdata/schema.golden.json", string(Schema()))
+	parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(string(Schema())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("schema.json", parsed); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, good := range map[string]bool{
+		"good.toml": true, "good.golden": true,
+		"report/unknown.toml": false, "report/values.toml": false, "report/shapes.toml": false, "report/empty.toml": false,
+	} {
+		var tree map[string]any
+		if err := toml.Unmarshal([]byte(read(t, filepath.Join("testdata", file))), &tree); err != nil {
+			t.Fatal(err)
+		}
+		encoded, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		instance, err := jsonschema.UnmarshalJSON(strings.NewReader(string(encoded)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(instance); (err == nil) != good {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// TestReference keeps the documentation true.
+func TestReference(t *testing.T) {
+	const begin, end = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
+	file := filepath.Join("..", "..", "docs", "configuration.md")
+	head, rest, ok := strings.Cut(read(t, file), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has lost the marks of its reference", file)
+	}
+	golden(t, file, head+begin+Reference()+end+tail)
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/report/*.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range append(files, "testdata/good.toml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, document []byte) {
+		config, err := parse("fuzz.toml", document, false)
+		if err != nil {
+			report, ok := errors.AsType[*Report](err)
+			if !ok || len(report.Mistakes) == 0 || config != nil {
+				t.Fatalf("got %v and %v", config, err)
+			}
+			for _, mistake := range report.Mistakes {
+				if strings.ContainsAny(mistake.Value+mistake.Key, "\n\r") {
+					t.Errorf("a mistake takes more than one line: %q", report.Error())
+				}
+			}
+			return
+		}
+		if again, err := parse("fuzz.toml", []byte(config.Print()), false); err != nil {
+			t.Fatalf("what was printed does not read back: %v\n%s", err, config.Print())
+		} else if again.Print() != config.Print() {
+			t.Errorf("printed\n%s\nand, read back,\n%s", config.Print(), again.Print())
+		}
+	})
+}
+
+// TestCommented holds the file that init writes against the parser.
+func TestCommented(t *testing.T) {
+	c := &Config{
+		Issuer:    "https://login.example",
+		Listen:    Listen{Address: "127.0.0.1:8443", CertificateFile: "tls/server.crt", KeyFile: "tls/server.key"},
+		Store:     Store{Driver: "sqlite", File: "countersign.db"},
+		Signer:    Signer{Module: "/m.so", Token: "t", PINFile: "pin", Environment: map[string]string{"SOFTHSM2_CONF": "./softhsm2.conf"}},
+		Telemetry: Telemetry{LogFormat: "text"},
+		Resources: Resources{SampleAccounts: true},
+		Scopes:    []Scope{{Name: "accounts", Description: "See your accounts"}},
+	}
+	golden(t, "testdata/commented.golden.toml", c.Commented())
+	read, err := parse("c.toml", []byte(c.Commented()), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read.Issuer != c.Issuer || read.Telemetry.LogFormat != "text" || !read.Resources.SampleAccounts || len(read.Scopes) != 1 ||
+		read.Tokens.CodeLifetime != mustDuration("60s") || read.Store.File != c.Store.File {
+		t.Errorf("read back %+v", read)
+	}
+	if _, err := parse("c.toml", []byte(new(Config).Commented()), false); err == nil {
+		t.Error("a file without the required keys is read")
+	} else if !strings.Contains(err.Error(), "issuer") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// maxFile bounds the size of a configuration file, in bytes.
+const maxFile = 1 << 20
+
+// Load reads the file, holds it against every rule and looks at each file that it names. A wrong configuration is
+// a [*Report] of all its mistakes; any other error means that the file could not be read.
+func Load(file string) (*Config, error) { return load(file, true) }
+
+// LoadValues is [Load] without looking at the files that are named: for showing a configuration where its secrets
+// are out of reach.
+func LoadValues(file string) (*Config, error) { return load(file, false) }
+
+func load(name string, files bool) (*Config, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer file.Close()
+	document, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if len(document) > maxFile {
+		return nil, fmt.Errorf("config: %s is larger than %d bytes", name, maxFile)
+	}
+	return parse(name, document, files)
+}
+
+// parse is everything behind reading the file.
+func parse(name string, document []byte, files bool) (*Config, error) {
+	c := &collector{wrong: map[string]bool{}}
+	var tree map[string]any
+	if err := toml.Unmarshal(document, &tree); err != nil {
+		c.mistakes = append(c.mistakes, syntaxMistake(err))
+		return nil, c.report(name)
+	}
+	c.positions = locate(document)
+	config := &Config{folder: filepath.Dir(name)}
+	c.table(reflect.ValueOf(config).Elem(), "", tree)
+	config.resolve()
+	c.rules(config)
+	if files {
+		c.files(config)
+	}
+	if err := c.report(name); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// syntaxMistake is the one mistake reported of a document that is not TOML: what follows it cannot be told.
+func syntaxMistake(err error) Mistake {
+	mistake := Mistake{Problem: "not correct TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
+		mistake.Line, _ = decode.Position()
+	}
+	return mistake
+}
+
+// resolve lets relative file names start at the configuration file's folder.
+func (c *Config) resolve() {
+	c.eachField(func(_ string, _ reflect.StructField, value reflect.Value) {
+		switch name := value.Interface().(type) {
+		case File:
+			value.SetString(c.resolved(string(name)))
+		case Secret:
+			if !strings.HasPrefix(string(name), credentialPrefix) {
+				value.SetString(c.resolved(string(name)))
+			}
+		}
+	})
+	for name, value := range c.Signer.Environment {
+		if strings.HasPrefix(value, "./") {
+			c.Signer.Environment[name] = c.absolute(value)
+		}
+	}
+}
+
+func (c *Config) resolved(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.folder, name)
+}
+
+// absolute is for names that another process reads, which may run in another folder.
+func (c *Config) absolute(name string) string {
+	path, err := filepath.Abs(c.resolved(name))
+	if err != nil { // the working directory is gone: the relative name is the best there is
+		return c.resolved(name)
+	}
+	return path
+}
+
+// eachField calls visit for every key that is no table, in the order of the struct.
+func (c *Config) eachField(visit func(key string, field reflect.StructField, value reflect.Value)) {
+	visitFields("", reflect.ValueOf(c).Elem(), visit)
+}
+
+func visitFields(prefix string, table reflect.Value, visit func(string, reflect.StructField, reflect.Value)) {
+	for i := range table.NumField() {
+		field := table.Type().Field(i)
+		name, ok := field.Tag.Lookup("toml")
+		if !ok {
+			continue
+		}
+		key := join(prefix, name)
+		switch value := table.Field(i); {
+		case field.Type.Kind() == reflect.Struct:
+			visitFields(key, value, visit)
+		case field.Type.Kind() == reflect.Slice:
+			for n := range value.Len() {
+				visitFields(fmt.Sprintf("%s[%d]", key, n), value.Index(n), visit)
+			}
+		default:
+			visit(key, field, value)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// rules holds the values against what a single tag cannot say. A rule stays silent on a key that is already known
+// to be wrong.
+func (c *collector) rules(config *Config) {
+	c.issuer("issuer", config.Issuer)
+	c.address("listen.address", config.Listen.Address)
+	c.listenMTLS(config)
+	c.store(&config.Store)
+	c.signer(&config.Signer)
+	c.lifetimes(config)
+	c.telemetry(&config.Telemetry)
+	c.scopes(config)
+}
+
+// issuer is the rule of RFC 8414 §2, and no slash at the end, so that paths can be appended.
+func (c *collector) issuer(key, address string) {
+	if c.bad(key) {
+		return
+	}
+	u, err := url.Parse(address)
+	problem := ""
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		problem = `not an address; write https:// and a host, such as "https://login.example"`
+	case u.Scheme != "https":
+		problem = "not https; an issuer always is (RFC 8414 §2)"
+	case u.User != nil:
+		problem = "holds user information; leave it out"
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
+		problem = "has a query or a fragment; leave it out (RFC 8414 §2)"
+	case strings.HasSuffix(address, "/"):
+		problem = "ends with a slash; leave it out"
+	case u.String() != address || strings.ToLower(u.Host) != u.Host || path.Clean("/"+u.Path) != "/"+strings.TrimPrefix(u.Path, "/"):
+		problem = "not in the plain form that clients compare byte by byte; write the host in lower case and the path without . or .. or //"
+	case !portIsCorrect(u):
+		problem = "the port is not one from 1 to 65535"
+	}
+	if problem != "" {
+		c.add(key, quote(address), "%s", problem)
+	}
+}
+
+func portIsCorrect(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.Atoi(u.Port())
+	return err == nil && port >= 1 && port <= 65535
+}
+
+func (c *collector) address(key, address string) {
+	if c.bad(key) {
+		return
+	}
+	_, port, err := net.SplitHostPort(address)
+	number, numberErr := strconv.Atoi(port)
+	if err != nil || numberErr != nil || number < 1 || number > 65535 {
+		c.add(key, quote(address), `not host:port with a port from 1 to 65535, such as "127.0.0.1:8443"`)
+	}
+}
+
+func (c *collector) listenMTLS(config *Config) {
+	l := &config.ListenMTLS
+	if c.bad("listen_mtls.address") {
+		return
+	}
+	if l.Address == "" {
+		for key, value := range map[string]string{"listen_mtls.url": l.URL, "listen_mtls.client_ca_file": string(l.ClientCAFile)} {
+			if value != "" && !c.bad(key) {
+				c.add(key, quote(value), "has no meaning while the listener is off; set listen_mtls.address too")
+			}
+		}
+		return
+	}
+	c.address("listen_mtls.address", l.Address)
+	if l.Address == config.Listen.Address && !c.bad("listen_mtls.address") {
+		c.add("listen_mtls.address", quote(l.Address), "the same as listen.address; take another port")
+	}
+	if l.URL == "" && !c.bad("listen_mtls.url") {
+		c.add("listen_mtls.url", "", `missing: clients find this listener by its public address, such as "https://mtls.login.example"`)
+		return
+	}
+	c.issuer("listen_mtls.url", l.URL)
+	if l.URL == config.Issuer && !c.bad("listen_mtls.url") {
+		c.add("listen_mtls.url", quote(l.URL), "the same as the issuer; the listener needs a host or port of its own, because browsers must not be asked for a certificate")
+	}
+}
+
+func (c *collector) store(s *Store) {
+	if c.bad("store.driver") {
+		return
+	}
+	file, address := string(s.File), string(s.URL)
+	switch s.Driver {
+	case "sqlite":
+		c.needed("store.file", file, `missing: the sqlite driver needs the name of its database file, such as "countersign.db"`)
+		c.unneeded("store.url_file", address, redacted, "belongs to the driver postgres; leave it out or set store.driver")
+	case "postgres":
+		c.needed("store.url_file", address, "missing: the postgres driver needs the name of a file that holds its connection URL")
+		c.unneeded("store.file", file, quote(file), "belongs to the driver sqlite; leave it out or set store.driver")
+	}
+}
+
+func (c *collector) needed(key, value, problem string) {
+	if value == "" && !c.bad(key) {
+		c.add(key, "", "%s", problem)
+	}
+}
+
+func (c *collector) unneeded(key, value, shown, problem string) {
+	if value != "" && !c.bad(key) {
+		c.add(key, shown, "%s", problem)
+	}
+}
+
+// secretName finds environment variables that would carry a secret.
+var secretName = regexp.MustCompile(`(?i)(^|_)(PIN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?)($|_)`)
+
+var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (c *collector) signer(s *Signer) {
+	const maxLabel = 32 // CK_TOKEN_INFO.label, PKCS#11 v3.1 §3.2
+	if len(s.Token) > maxLabel && !strings.HasPrefix(s.Token, "pkcs11:") && !c.bad("signer.token") {
+		c.add("signer.token", quote(s.Token), "longer than %d bytes, which no token label is (PKCS#11 §3.2)", maxLabel)
+	}
+	for name, value := range s.Environment {
+		key := join("signer.environment", name)
+		switch {
+		case !environmentName.MatchString(name):
+			c.add(key, "", "not the name of an environment variable; use letters, digits and _")
+		case secretName.MatchString(name):
+			c.add(key, redacted, "looks like a secret, and the configuration holds none; the PIN goes into signer.pin_file")
+		case strings.ContainsRune(value, 0):
+			c.add(key, "", "holds a NUL character, which no environment variable can")
+		}
+	}
+}
+
+func (c *collector) lifetimes(config *Config) {
+	grant, access := config.Tokens.GrantLifetime, config.Tokens.AccessTokenLifetime
+	if grant < access && !c.bad("tokens.grant_lifetime") && !c.bad("tokens.access_token_lifetime") {
+		c.add("tokens.grant_lifetime", quote(grant.String()), "shorter than tokens.access_token_lifetime (%s); use %[1]s or more", access)
+	}
+	header, whole := config.Limits.ReadHeaderTimeout, config.Limits.ReadTimeout
+	if whole < header && !c.bad("limits.read_timeout") && !c.bad("limits.read_header_timeout") {
+		c.add("limits.read_timeout", quote(whole.String()), "shorter than limits.read_header_timeout (%s); use %[1]s or more", header)
+	}
+}
+
+func (c *collector) telemetry(t *Telemetry) {
+	const key = "telemetry.otlp_endpoint"
+	if c.bad(key) {
+		return
+	}
+	if t.OTLPEndpoint == "" {
+		c.unneeded("telemetry.otlp_headers_file", string(t.OTLPHeaders), redacted, "has no meaning without telemetry.otlp_endpoint; set both or none")
+		return
+	}
+	u, err := url.Parse(t.OTLPEndpoint)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "" || u.RawQuery != "" || u.User != nil || strings.Contains(t.OTLPEndpoint, "#"):
+		c.add(key, redacted, `not an address of a collector; write it without user information, query and fragment, such as "https://collector.example:4318"`)
+	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme != "https":
+		c.add(key, quote(t.OTLPEndpoint), "not https; http is possible only to a collector on this machine (localhost, 127.0.0.1, [::1])")
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// scopeToken is the syntax of RFC 6749 §3.3.
+var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,128}$`)
+
+func (c *collector) scopes(config *Config) {
+	seen := map[string]bool{}
+	for i, scope := range config.Scopes {
+		key := fmt.Sprintf("scopes[%d].", i)
+		name, description := key+"name", key+"description"
+		switch {
+		case c.bad(name):
+		case !scopeToken.MatchString(scope.Name):
+			c.add(name, quote(scope.Name), `not a scope value; use 1 to 128 printable ASCII characters without space, " and \ (RFC 6749 §3.3)`)
+		case seen[scope.Name]:
+			c.add(name, quote(scope.Name), "described twice; keep one")
+		}
+		seen[scope.Name] = true
+		if !c.bad(description) && (len(scope.Description) > 200 || strings.ContainsFunc(scope.Description, unicode.IsControl)) {
+			c.add(description, "", "longer than 200 bytes or with control characters; write one sentence that people understand")
+		}
+	}
+	accounts := slices.ContainsFunc(config.Scopes, func(s Scope) bool { return s.Name == "accounts" })
+	if config.Resources.SampleAccounts && !accounts {
+		c.add("resources.sample_accounts", "true", "needs the scope accounts; describe it under [[scopes]]")
+	}
+}
+
+// files looks at each file that is named.
+func (c *collector) files(config *Config) {
+	config.eachField(func(key string, _ reflect.StructField, value reflect.Value) {
+		if c.bad(key) {
+			return
+		}
+		switch name := value.Interface().(type) {
+		case File:
+			if err := checkFile(key, name); name != "" && err != nil {
+				c.add(key, quote(string(name)), "%v", err)
+			}
+		case Secret:
+			if name == "" {
+				return
+			}
+			if err := name.check(); err != nil {
+				c.add(key, name.shown(), "%v", err)
+			}
+		}
+	})
+}
+
+func checkFile(key string, name File) error {
+	if key == "store.file" { // the database may have to be made; its folder must be there
+		folder := filepath.Dir(string(name))
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			return fmt.Errorf("the folder %s does not exist; make it, open to this user only (mkdir -m 700)", folder)
+		}
+		return nil
+	}
+	return name.check()
+}
+
+// shown is the name in TOML, or a cover when it may be the secret itself, put here by mistake.
+func (s Secret) shown() string {
+	if strings.HasPrefix(string(s), credentialPrefix) {
+		return quote(string(s))
+	}
+	if _, err := os.Stat(string(s)); err != nil {
+		return redacted
+	}
+	return quote(string(s))
+}

@@ -1,0 +1,92 @@
+package pages
+
+import (
+	"net/http"
+	"strings"
+	"unicode"
+
+	"countersign/fapi"
+)
+
+// clientView is what is shown of a client. Its texts are the client's own words: cleaned, cut, and set apart.
+type clientView struct {
+	Name, ID string
+	// Letter stands in for a picture: pictures would come from another host.
+	Letter string
+	// URI, PolicyURI and TermsURI are https or empty.
+	URI, PolicyURI, TermsURI string
+}
+
+func viewClient(client fapi.ClientView) clientView {
+	view := clientView{
+		Name: plain(client.Name, nameLimit), ID: plain(client.ID, idLimit),
+		URI: https(client.URI), PolicyURI: https(client.PolicyURI), TermsURI: https(client.TermsURI),
+	}
+	if view.Name == "" {
+		view.Name = "Application without a name"
+	}
+	for _, r := range view.Name {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			view.Letter = strings.ToUpper(string(r))
+			break
+		}
+	}
+	return view
+}
+
+// consentView is what the consent page shows.
+type consentView struct {
+	Client    clientView
+	FormToken string
+	// Username is who decides, and Subject the same for the form.
+	Username, Subject string
+	Scopes            []scopeView
+	// Lifetime is how long the access lasts, in words, or empty.
+	Lifetime string
+	// RedirectHost is where the browser goes next, or empty.
+	RedirectHost string
+	// Notice says why the page is shown again, or is empty.
+	Notice string
+}
+
+// scopeView is one thing that the client will be able to do.
+type scopeView struct{ Name, Sentence string }
+
+func (p *Pages) showConsent(w http.ResponseWriter, turn *fapi.Turn, notice string) {
+	view := consentView{
+		Client: viewClient(turn.Client), FormToken: turn.FormToken,
+		Username: plain(turn.SignedIn.Username, nameLimit), Subject: turn.SignedIn.Subject,
+		RedirectHost: plain(turn.Client.RedirectHost, hostLimit), Notice: notice,
+	}
+	if view.Username == "" {
+		view.Username = plain(turn.SignedIn.Subject, nameLimit)
+	}
+	if turn.GrantLifetime > 0 {
+		view.Lifetime = inWords(turn.GrantLifetime)
+	}
+	for _, scope := range turn.Scopes {
+		each := scopeView{Name: plain(scope.Name, idLimit), Sentence: plain(scope.Description, sentenceLimit)}
+		if each.Sentence == "" {
+			each.Sentence = each.Name
+		}
+		view.Scopes = append(view.Scopes, each)
+	}
+	title := "Allow access?"
+	if notice != "" {
+		title = "Look again: " + title
+	}
+	p.render(w, http.StatusOK, "consent", title, p.policy.withForm(turn.Client.RedirectHost), view)
+}
+
+// allow grants, if the person whose name was on the page is still the one who is signed in. Another tab of the
+// browser may have signed in somebody else.
+func (p *Pages) allow(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, end ending) {
+	switch {
+	case turn.SignedIn == nil:
+		p.showSignIn(w, turn, problem{Summary: "Your sign-in has ended. Sign in again to decide."})
+	case turn.Form.Get("signed_in_as") != turn.SignedIn.Subject:
+		p.showConsent(w, turn, "Somebody else has signed in since you saw this page. Look at the name below, then decide.")
+	default:
+		end.Allow(w, r)
+	}
+}

@@ -1,0 +1,223 @@
+package pages
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
+
+	"countersign/fapi"
+)
+
+// hostile are texts that try to be more than text.
+var hostile = []string{
+	`"><script>alert(1)</script>`,
+	`'><img src=x onerror=alert(1)>`,
+	`</title><script>alert(1)</script>`,
+	`</style><script>alert(1)</script>`,
+	`</p></main><form action="https://evil.example"><button>Allow</button></form>`,
+	`<input name="action" value="allow">`,
+	`"><button name="action" value="allow" formaction="https://evil.example">`,
+	`" onfocus="alert(1)" autofocus="`,
+	`<svg/onload=alert(1)>`,
+	`<!-- `, `--> <b>`, `<![CDATA[x]]>`, `&lt;b&gt;`, `&#x22;&gt;`,
+	`{{.FormToken}}`, `{{template "frame"}}`, `${7*7}`,
+	`javascript:alert(1)`, `data:text/html,<script>alert(1)</script>`,
+	`<meta http-equiv="refresh" content="0;url=https://evil.example">`,
+	`<base href="https://evil.example/">`, `<link rel=stylesheet href=//evil.example>`,
+	"\u003cscript\u003ealert(1)\u003c/script\u003e", "\uff1cscript\uff1e", "<\x00script>alert(1)</script>",
+	"\u202e\u2066tnemyaP dihcrO\u2069", "a\u0000b", "\xff\xfe<b>", "Z\u0336\u0337\u0338\u0336\u0337\u0338",
+	strings.Repeat("Bank ", 2000), strings.Repeat("W", 10000), strings.Repeat("<", 500),
+}
+
+// TestHostileTexts puts each text wherever something from outside is shown. Compared with a harmless word there, the
+// page must have the same elements with the same attributes.
+func TestHostileTexts(t *testing.T) {
+	for name, page := range map[string]func(text string) string{
+		"sign in": func(text string) string {
+			turn := newTurn()
+			turn.Client.ID, turn.Client.Name, turn.LoginHint = text, text, text
+			return visit(t, turn, &recorder{}).Body.String()
+		},
+		"sign in again": func(text string) string {
+			turn := sent(newTurn(), "action", "sign-in", "username", text, "password", text)
+			turn.Client.Name = text
+			return visit(t, turn, &recorder{}).Body.String()
+		},
+		"sign in as somebody else": func(text string) string {
+			turn := sent(signedIn(), "action", "switch")
+			turn.SignedIn.Username = text
+			return visit(t, turn, &recorder{}).Body.String()
+		},
+		"consent": func(text string) string {
+			turn := signedIn()
+			turn.Client.ID, turn.Client.Name, turn.Client.RedirectHost = text, text, text
+			turn.Client.URI, turn.Client.PolicyURI = "https://orchid.example/"+text, "https://orchid.example/?"+text
+			turn.Scopes = []fapi.Scope{{Name: text, Description: text}, {Name: "payments", Description: text}}
+			turn.SignedIn = &fapi.SignedIn{Subject: text, Username: text}
+			return visit(t, turn, &recorder{}).Body.String()
+		},
+		"consent, form token": func(text string) string {
+			turn := signedIn()
+			turn.FormToken = text
+			return visit(t, turn, &recorder{}).Body.String()
+		},
+		"failure": func(text string) string {
+			p, _ := newPages(t)
+			w := httptest.NewRecorder()
+			p.Fail(w, httptest.NewRequest(http.MethodGet, "/authorize", nil), fapi.Failure{Status: 400, Code: text, Description: text, CorrelationID: text})
+			return w.Body.String()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := shape(t, page("harmless"))
+			for _, text := range hostile {
+				body := page(text)
+				got := shape(t, body)
+				if name == "consent" { // an address that is none is no link; what else is there must be as it was
+					want, got = withoutLinks(want), withoutLinks(got)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%.80q changes the page (-want +got):\n%s", text, diff)
+				}
+				seen := visible(t, body)
+				for _, r := range seen {
+					if r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0 {
+						t.Errorf("%.80q: %U is on the page", text, r)
+					}
+				}
+				// Long texts would push what matters out of sight.
+				if len(seen) > 4000 {
+					t.Errorf("%.80q makes a page of %d bytes", text, len(seen))
+				}
+			}
+		})
+	}
+}
+
+// shape is a page without its texts: elements with the names of their attributes, and the values of those that decide
+// where something goes.
+func shape(t *testing.T, page string) []string {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var elements []string
+	for node := range root.Descendants() {
+		if node.Type == html.CommentNode {
+			elements = append(elements, "comment")
+		}
+		if node.Type != html.ElementNode {
+			continue
+		}
+		element := node.Data
+		for _, attribute := range node.Attr {
+			element += " " + attribute.Key
+			switch attribute.Key {
+			case "action", "method", "name", "type", "id", "rel", "target":
+				element += fmt.Sprintf("=%q", attribute.Val)
+			case "href":
+				scheme, _, _ := strings.Cut(attribute.Val, "/")
+				element += "=" + scheme
+			}
+		}
+		// Whether a name is filled in decides which field has the focus.
+		element = strings.ReplaceAll(element, " autofocus", "")
+		elements = append(elements, element)
+	}
+	return elements
+}
+
+// visible is what a person can see of a page.
+func visible(t *testing.T, page string) string {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for node := range root.Descendants() {
+		if node.Type == html.TextNode && node.Parent.Data != "style" {
+			text.WriteString(node.Data)
+		}
+		for _, attribute := range node.Attr {
+			if node.Data == "input" && attribute.Key == "value" && !slices.Contains(node.Attr, html.Attribute{Key: "type", Val: "hidden"}) {
+				text.WriteString(attribute.Val)
+			}
+		}
+	}
+	return text.String()
+}
+
+func withoutLinks(elements []string) []string {
+	var kept []string
+	for _, element := range elements {
+		if !strings.HasPrefix(element, "a href=https:") {
+			kept = append(kept, element)
+		}
+	}
+	return kept
+}
+
+// TestNothingFromElsewhere: no page loads anything, and every form goes to the page's own address with its token.
+func TestNothingFromElsewhere(t *testing.T) {
+	for _, test := range pageCases() {
+		t.Run(test.name, func(t *testing.T) {
+			root, err := html.Parse(strings.NewReader(visit(t, test.turn, test.end).Body.String()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for node := range root.Descendants() {
+				if node.Type != html.ElementNode {
+					continue
+				}
+				attributes := map[string]string{}
+				for _, attribute := range node.Attr {
+					attributes[attribute.Key] = attribute.Val
+					if strings.HasPrefix(attribute.Key, "on") || attribute.Key == "style" || attribute.Key == "src" || attribute.Key == "formaction" {
+						t.Errorf("%s has the attribute %s", node.Data, attribute.Key)
+					}
+				}
+				switch node.Data {
+				case "script", "img", "iframe", "object", "embed", "base":
+					t.Errorf("the page has the element %s", node.Data)
+				case "link":
+					if !strings.HasPrefix(attributes["href"], "data:") {
+						t.Errorf("the page loads %s", attributes["href"])
+					}
+				case "a":
+					if strings.HasPrefix(attributes["href"], "https:") && (attributes["rel"] != "noopener noreferrer" || attributes["target"] != "_blank") {
+						t.Errorf("the link to %s says too much", attributes["href"])
+					}
+				case "form":
+					if attributes["action"] != "" || attributes["method"] != "post" {
+						t.Errorf("a form goes by %s to %q", attributes["method"], attributes["action"])
+					}
+					if token := hidden(node, "form_token"); token != test.turn.FormToken {
+						t.Errorf("a form has the token %q", token)
+					}
+				}
+			}
+		})
+	}
+}
+
+// hidden is the value of a hidden input.
+func hidden(form *html.Node, name string) string {
+	for node := range form.Descendants() {
+		attributes := map[string]string{}
+		for _, attribute := range node.Attr {
+			attributes[attribute.Key] = attribute.Val
+		}
+		if attributes["type"] == "hidden" && attributes["name"] == name {
+			return attributes["value"]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,62 @@
+package pages
+
+import (
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"countersign/fapi"
+)
+
+// failureView is what the error page shows.
+type failureView struct {
+	Heading string
+	// Sentence says what is wrong.
+	Sentence            string
+	Code, CorrelationID string
+}
+
+// Fail implements [fapi.Interactor].
+func (p *Pages) Fail(w http.ResponseWriter, _ *http.Request, failure fapi.Failure) {
+	if failure.Status < 400 || failure.Status > 599 {
+		failure.Status = http.StatusInternalServerError
+	}
+	view := failureView{
+		Heading: heading(failure.Status), Sentence: sentence(plain(failure.Description, sentenceLimit)),
+		Code: plain(failure.Code, idLimit), CorrelationID: plain(failure.CorrelationID, idLimit),
+	}
+	p.render(w, failure.Status, "failure", view.Heading, p.policy.withoutForm(), view)
+}
+
+func heading(status int) string {
+	switch {
+	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		return "Please try again in a moment"
+	case status >= 500:
+		return "Something went wrong on our side"
+	case status == http.StatusNotFound:
+		return "This page is no longer valid"
+	case status == http.StatusForbidden:
+		return "This was not allowed"
+	default:
+		return "This request cannot continue"
+	}
+}
+
+// sentence gives a description of package oauth a capital letter and a full stop.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	word, _, _ := strings.Cut(text, " ")
+	if !strings.Contains(word, "_") { // the name of a parameter keeps its small letters
+		first, size := utf8.DecodeRuneInString(text)
+		text = string(unicode.ToUpper(first)) + text[size:]
+	}
+	switch last, _ := utf8.DecodeLastRuneInString(text); last {
+	case '.', '!', '?', '…':
+		return text
+	}
+	return text + "."
+}

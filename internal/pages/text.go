@@ -1,0 +1,105 @@
+package pages
+
+import (
+	"math"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Limits on texts, in characters.
+const (
+	nameLimit     = 60
+	idLimit       = 128
+	hostLimit     = 255
+	sentenceLimit = 400
+	maxUsername   = 200
+	maxAddress    = 2000
+)
+
+// maxMarks is how many combining marks may follow each other; written languages need up to four.
+const maxMarks = 4
+
+// plain makes text safe to look at: one line, at most limit characters, and nothing that a reader cannot see or that
+// moves other text: no controls, no bidirectional overrides, no zero-width characters, no towers of marks. Escaping
+// is the template's work, not done here.
+func plain(text string, limit int) string {
+	var clean strings.Builder
+	count, marks, gap := 0, 0, false
+	for _, r := range text { // what is not UTF-8 becomes U+FFFD
+		switch {
+		case isBlank(r):
+			gap = count > 0
+			continue
+		case !unicode.IsPrint(r):
+			continue
+		case unicode.In(r, unicode.Mn, unicode.Me):
+			if marks++; marks > maxMarks || count == 0 || gap {
+				continue
+			}
+		default:
+			marks = 0
+		}
+		if gap {
+			if count+1 >= limit {
+				return clean.String() + "…"
+			}
+			clean.WriteByte(' ')
+			count, gap = count+1, false
+		}
+		if count == limit {
+			return clean.String() + "…"
+		}
+		clean.WriteRune(r)
+		count++
+	}
+	return clean.String()
+}
+
+// isBlank tells whether r looks like a space, the letters that look like nothing included.
+func isBlank(r rune) bool {
+	switch r {
+	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0':
+		return true
+	}
+	return unicode.IsSpace(r) || unicode.In(r, unicode.Z)
+}
+
+// https gives the address back if it may be a link, otherwise nothing.
+func https(address string) string {
+	if u, err := url.Parse(address); err != nil || len(address) > maxAddress || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return ""
+	}
+	return address
+}
+
+// inWords says a duration roughly, rounded up: "90 days", "12 hours", "1 minute".
+func inWords(d time.Duration) string {
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+		// from is the shortest duration that is said in this unit.
+		from time.Duration
+	}{
+		{24 * time.Hour, "day", 48 * time.Hour},
+		{time.Hour, "hour", 2 * time.Hour},
+		{time.Minute, "minute", time.Minute},
+		{time.Second, "second", 0},
+	} {
+		if d < unit.from {
+			continue
+		}
+		count := max(1, int(math.Ceil(d.Seconds()/unit.length.Seconds())))
+		words := strconv.Itoa(count) + " " + unit.name
+		if count != 1 {
+			words += "s"
+		}
+		return words
+	}
+	return "a moment"
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
