@@ -8,6 +8,9 @@ FUZZTIME    ?= 20s
 # Where `make run` keeps everything that it makes.
 STATE := local
 
+# The issuer that `make conformance` tests. It is started when it does not answer.
+SERVER ?= https://localhost:8443
+
 # What the binary is made of. It is built anew only when one of these is younger.
 SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signer softhsm store -type f \
              -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
@@ -19,7 +22,7 @@ RACE := ./store/... ./signer/... ./fapi/... ./dpop/... ./internal/... ./cmd/...
 .PHONY: help run build test lint conformance fuzz vulncheck clean toolchain packages-run packages-test
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: packages-run build ## Make keys, certificates, database, users and clients where missing, and serve on https://localhost:8443
 	@bin/countersign init --dir $(STATE) --dev
@@ -42,9 +45,11 @@ lint: toolchain
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-conformance: build ## Run the OpenID conformance suite against the running server: SUITE=https://... PLANS=...
-	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS=name,...]"; exit 1; }
-	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)"
+conformance: packages-run build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [SERVER=https://localhost:8443]
+	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
+	@[ -e $(STATE)/countersign.toml ] || bin/countersign init --dir $(STATE) --dev
+	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)" -server "$(SERVER)" \
+		-start "bin/countersign serve --config $(STATE)/countersign.toml"
 
 fuzz: toolchain ## Run every fuzz target for FUZZTIME (20s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r package; do \

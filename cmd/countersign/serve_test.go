@@ -28,8 +28,10 @@ type installation struct {
 	folder  string
 	address string // of the main listener
 	mtls    string // of the other
-	client  *http.Client
-	roots   *x509.CertPool
+	// demoPort is where the demo waits for its browser.
+	demoPort string
+	client   *http.Client
+	roots    *x509.CertPool
 }
 
 func newInstallation(t *testing.T) *installation {
@@ -39,7 +41,7 @@ func newInstallation(t *testing.T) *installation {
 		t.Fatal(err)
 	}
 	i := &installation{t: t, folder: filepath.Join(t.TempDir(), "local"), roots: x509.NewCertPool()}
-	i.address, i.mtls = "localhost:"+ports[0], "localhost:"+ports[1]
+	i.address, i.mtls, i.demoPort = "localhost:"+ports[0], "localhost:"+ports[1], ports[2]
 	output, err := exec.Command("countersign", "init", "--dev", "--dir", i.folder,
 		"--port", ports[0], "--mtls-port", ports[1], "--demo-port", ports[2]).CombinedOutput()
 	if err != nil {
@@ -199,6 +201,40 @@ func TestServe(t *testing.T) {
 	socket.expect("STOPPING=1")
 	if !strings.Contains(server.logs.String(), "msg=stopped") {
 		t.Errorf("the server did not stop in order:\n%s", server.logs)
+	}
+}
+
+// TestDemo goes through the whole flow with the clients and users that init made.
+func TestDemo(t *testing.T) {
+	i := newInstallation(t)
+	demo := func(arguments ...string) (string, int) {
+		command := exec.Command("countersign", append([]string{"demo", "--auto", "--config", i.config(), "--port", i.demoPort}, arguments...)...)
+		output, _ := command.CombinedOutput() // the exit code says it
+		return string(output), command.ProcessState.ExitCode()
+	}
+	if output, code := demo(); code != exitError || !strings.Contains(output, "is it running") {
+		t.Errorf("without a server the demo ends with %d:\n%s", code, output)
+	}
+	server := i.serve()
+	for _, user := range []string{"alice", "bob"} {
+		output, code := demo("--user", user)
+		if code != 0 || !strings.Contains(output, "Everyday account") {
+			t.Errorf("the demo of %s ends with %d:\n%s\n%s", user, code, output, server.logs)
+		}
+	}
+	server.signal(syscall.SIGTERM)
+	if code := server.wait(); code != 0 {
+		t.Errorf("the server ended with %d:\n%s", code, server.logs)
+	}
+	password, err := os.ReadFile(filepath.Join(i.folder, "demo", "password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No JWT, no request_uri and no password is logged.
+	for _, secret := range []string{"eyJ", "urn:ietf:params:oauth:request_uri:", strings.TrimSpace(string(password))} {
+		if strings.Contains(server.logs.String(), secret) {
+			t.Errorf("the log holds %s:\n%s", secret, server.logs)
+		}
 	}
 }
 

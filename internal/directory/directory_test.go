@@ -54,12 +54,23 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// cheap is a hash that takes no time.
+func cheap(password string) hash {
+	h := hash{memory: 8, passes: 1, lanes: 1, salt: []byte("not so random")}
+	h.tag = h.compute(password, tagBytes)
+	return h
+}
+
+// newDirectory makes a directory whose hashes are cheap, so that many attempts are.
 func newDirectory(t *testing.T) (*Directory, *people, *clock) {
 	t.Helper()
-	phc, err := HashPassword(rightPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, table, watch := newDirectoryOf(t, cheap(rightPassword).String())
+	d.decoy = cheap("")
+	return d, table, watch
+}
+
+func newDirectoryOf(t *testing.T, phc string) (*Directory, *people, *clock) {
+	t.Helper()
 	table := &people{byName: map[string]store.User{
 		"alice":   {Subject: "sub-alice", Username: "alice", Password: phc},
 		"dora":    {Subject: "sub-dora", Username: "dora", Password: phc, Disabled: true},
@@ -121,21 +132,27 @@ func TestRefusalsAreAlike(t *testing.T) {
 // TestSameWork: a name that does not exist must cost what one costs that does. The bounds are wide: without the
 // decoy the difference would be a thousandfold.
 func TestSameWork(t *testing.T) {
-	d, _, _ := newDirectory(t)
-	fastest := func(username string) time.Duration {
-		best := time.Hour
-		for range 5 {
+	phc, err := HashPassword(rightPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, _, _ := newDirectoryOf(t, phc)
+	fastest := map[string]time.Duration{}
+	for range 5 { // in turn, so that a busy machine slows down all of them
+		for _, username := range []string{"alice", "mallory", "dora", "nobody", "a\x00"} {
 			started := time.Now()
 			if _, err := d.Authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
 				t.Fatal(err)
 			}
-			best = min(best, time.Since(started))
+			took := time.Since(started)
+			if best, measured := fastest[username]; !measured || took < best {
+				fastest[username] = took
+			}
 		}
-		return best
 	}
-	known := fastest("alice")
-	for _, username := range []string{"mallory", "dora", "nobody", "a\x00"} {
-		if other := fastest(username); other < known/3 || other > known*3 {
+	known := fastest["alice"]
+	for username, other := range fastest {
+		if other < known/3 || other > known*3 {
 			t.Errorf("refusing %q takes %v, refusing a user %v", username, other, known)
 		}
 	}

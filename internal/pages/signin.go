@@ -16,6 +16,8 @@ import (
 type problem struct {
 	// Summary says what is wrong with the whole, or is empty.
 	Summary string
+	// Both tells that the summary is about both fields.
+	Both bool
 	// Username and Password say what is wrong with a field, or are empty.
 	Username, Password string
 	// Hint says what will happen next, or is empty.
@@ -26,9 +28,6 @@ type problem struct {
 
 // Any tells whether there is a problem.
 func (p problem) Any() bool { return p != problem{} }
-
-// Fields tells whether both fields have to be looked at.
-func (p problem) Fields() bool { return p.Summary != "" && p.wait == 0 }
 
 // signInView is what the sign-in page shows.
 type signInView struct {
@@ -112,7 +111,7 @@ func (p *Pages) signInRefused(w http.ResponseWriter, r *http.Request, turn *fapi
 	}
 	log.InfoContext(r.Context(), "sign-in refused", "failures", failures)
 	left := fapi.MaxSignInFailures - failures
-	wrong := problem{Summary: "The user name and the password do not belong together. Check both, then try again."}
+	wrong := problem{Summary: "The user name and the password do not belong together. Check both, then try again.", Both: true}
 	switch {
 	case left <= 0:
 		end.Deny(w, r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -140,10 +141,14 @@ func readPIN(name string) (string, error) {
 		return "", failf(failFatal, "the PIN file: %v", err)
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
+	forbidden := fs.FileMode(0o077)
+	if ok && owner.Uid == 0 {
+		forbidden = 0o037 // systemd shows credentials as root's, readable for the service by its group or an ACL
+	}
 	switch {
 	case !info.Mode().IsRegular():
 		return "", failf(failFatal, "the PIN file %s is not a regular file", name)
-	case info.Mode().Perm()&0o077 != 0:
+	case info.Mode().Perm()&forbidden != 0:
 		return "", failf(failFatal, "the PIN file %s has mode %04o and others can read it; run: chmod 600 %s", name, info.Mode().Perm(), filepath.Base(name))
 	case !ok || owner.Uid != uint32(os.Geteuid()) && owner.Uid != 0:
 		return "", failf(failFatal, "the PIN file %s belongs to another user; it must belong to the server's user or to root", name)

@@ -18,7 +18,13 @@ type connection struct {
 	db         *sql.DB
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
+	// changed is set by every statement that changed something.
+	changed bool
 }
+
+// blob is a parameter that is compared in a query with a join. SQLite takes a bare ? there for a hint to its
+// planner and prepares the statement anew with each value.
+const blob = `CAST(? AS BLOB)`
 
 func (c *connection) prepared(query string) (*sql.Stmt, error) {
 	if statement, ok := c.statements[query]; ok {
@@ -41,7 +47,16 @@ func (c *connection) exec(query string, arguments ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return result.RowsAffected()
+	rows, err := result.RowsAffected()
+	c.changed = c.changed || rows > 0
+	return rows, err
+}
+
+// update runs an UPDATE of at most one row that returns some of it, and tells whether there was one.
+func (c *connection) update(query string, arguments []any, fields ...any) (bool, error) {
+	found, err := c.one(query, arguments, fields...)
+	c.changed = c.changed || found
+	return found, err
 }
 
 // one reads the only row of a query into fields and tells whether there was one.

@@ -52,7 +52,7 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
 			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures}
 		found, err := conn.one(`SELECT `+codeColumns+`, `+grantColumns+`
-			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = ?`,
+			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
 		if err == nil && !found {
 			return store.ErrNotFound
@@ -67,7 +67,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.
 	now := s.moment()
 	return s.write(ctx, "RedeemCode", several, func(c *connection) error {
 		var grantID, clientID string
-		spent, err := c.one(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
+		spent, err := c.update(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), code[:]}, &grantID, &clientID)
 		if err != nil {
@@ -97,7 +97,7 @@ func unredeemed(c *connection, code store.Digest, now time.Time) error {
 	var spent bool
 	var end time.Time
 	found, err := c.one(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
-		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = ?`,
+		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
 		[]any{code[:]}, &grantID, &spent, timeField{&end})
 	switch {
 	case err != nil:
@@ -129,7 +129,7 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
 			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}}
 		found, err := c.one(`SELECT `+refreshTokenColumns+`, `+grantColumns+`
-			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = ?`,
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
 		if err == nil && !found {
 			return store.ErrNotFound
@@ -147,7 +147,7 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 		var end time.Time
 		var revoked bool
 		found, err := c.one(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
-			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = ?`,
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
 			[]any{token[:]}, &grantID, timeField{&end}, &revoked)
 		switch {
 		case err != nil:
@@ -173,7 +173,7 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 	work := func(c *connection) error {
 		var end time.Time
 		found, err := c.one(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
-			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = ?`,
+			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = `+blob,
 			[]any{token[:]}, append([]any{timeField{&end}}, grantFields(&g)...)...)
 		switch {
 		case err != nil:

@@ -51,7 +51,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 	now := s.moment()
 	err := s.read(ctx, "Open", func(c *connection) error {
 		found, err := c.one(`SELECT `+requestColumns+`, `+sessionColumns+` FROM requests r
-			LEFT JOIN sessions s ON s.id = ? AND s.expires_at > ? WHERE r.id = ?`,
+			LEFT JOIN sessions s ON s.id = `+blob+` AND s.expires_at > ? WHERE r.id = `+blob,
 			[]any{digestOrNull(session), micros(now), request[:]},
 			append(requestFields(&r), sessionFields(&signedIn)...)...)
 		switch {
@@ -99,7 +99,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 			requestColumns+`, `+sessionColumns+`
 			FROM interactions i JOIN requests r ON r.id = i.request_id
 			LEFT JOIN sessions s ON s.id = i.session_id AND s.expires_at > ?
-			WHERE i.id = ? AND i.browser = ?`,
+			WHERE i.id = `+blob+` AND i.browser = `+blob,
 			[]any{micros(now), interaction[:], browser[:]}, fields...)
 		p.Session = sessionOrNil(signedIn)
 		switch {
@@ -186,7 +186,7 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 func unanswered(c *connection, finish store.Finish) error {
 	var finished bool
 	found, err := c.one(`SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
-		WHERE i.id = ? AND r.id = ?`, []any{finish.Interaction[:], finish.Request[:]}, &finished)
+		WHERE i.id = `+blob+` AND r.id = `+blob, []any{finish.Interaction[:], finish.Request[:]}, &finished)
 	switch {
 	case err != nil:
 		return err
@@ -214,7 +214,7 @@ func existence(c *connection, query string, key any, otherwise error) error {
 // count runs an UPDATE that returns a counter of one record.
 func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
 	err = s.write(ctx, verb, several, func(c *connection) error {
-		found, err := c.one(query, []any{id[:]}, &count)
+		found, err := c.update(query, []any{id[:]}, &count)
 		if err == nil && !found {
 			return store.ErrNotFound
 		}

@@ -115,20 +115,29 @@ func (w *writer) collect(jobs []job) []job {
 	return jobs
 }
 
+// work does a job and returns its outcome and whether the changes that it made stay.
+func (w *writer) work(j job) (outcome error, stays bool) {
+	w.connection.changed = false
+	outcome = j.work(w.connection)
+	var keep kept
+	if errors.As(outcome, &keep) {
+		return keep.error, true
+	}
+	return outcome, outcome == nil
+}
+
 // alone runs a job in its own transaction and returns its outcome.
 func (w *writer) alone(j job) error {
 	if j.statements == single {
 		return j.work(w.connection)
 	}
 	var outcome error
-	err := w.transaction(func() (err error) {
-		outcome = j.work(w.connection)
-		var stays kept
-		if errors.As(outcome, &stays) {
-			outcome = stays.error
-			return nil
+	err := w.transaction(func() error {
+		var stays bool
+		if outcome, stays = w.work(j); !stays {
+			return outcome
 		}
-		return outcome
+		return nil
 	})
 	if err != nil {
 		return err
@@ -136,31 +145,47 @@ func (w *writer) alone(j job) error {
 	return outcome
 }
 
+// errSpoiled tells that a verb failed after it had changed something, so that its transaction cannot go on.
+var errSpoiled = errors.New("a verb has to be taken back")
+
 // together runs jobs in one transaction. An error means that none of them is done; otherwise each has its outcome.
+// A verb that fails mostly does so before it has changed anything. Only if one does not, all are run again with a
+// savepoint around each: savepoints cost a fifth more.
 func (w *writer) together(jobs []job) (outcomes []error, err error) {
 	outcomes = make([]error, len(jobs))
-	return outcomes, w.transaction(func() error {
+	err = w.transaction(func() error {
 		for i, j := range jobs {
-			if _, err := w.connection.exec("SELECT 1"); err != nil {
-				return err
-			}
-			outcomes[i] = j.work(w.connection)
-			var stays kept
-			switch {
-			case errors.As(outcomes[i], &stays):
-				outcomes[i] = stays.error
-			case outcomes[i] != nil:
-				// This fails when SQLite has rolled back the whole transaction, as for a full disk.
-				if _, err := w.connection.exec("ROLLBACK TO verb"); err != nil {
-					return fmt.Errorf("roll back a verb: %w (it failed with: %v)", err, outcomes[i])
-				}
-			}
-			if _, err := w.connection.exec("SELECT 1"); err != nil {
-				return err
+			var stays bool
+			if outcomes[i], stays = w.work(j); !stays && w.connection.changed {
+				return errSpoiled
 			}
 		}
 		return nil
 	})
+	if errors.Is(err, errSpoiled) {
+		err = w.transaction(func() error { return w.apart(jobs, outcomes) })
+	}
+	return outcomes, err
+}
+
+// apart runs jobs with a savepoint around each.
+func (w *writer) apart(jobs []job, outcomes []error) error {
+	for i, j := range jobs {
+		if _, err := w.connection.exec("SAVEPOINT verb"); err != nil {
+			return err
+		}
+		var stays bool
+		if outcomes[i], stays = w.work(j); !stays {
+			// This fails when SQLite has rolled back the whole transaction, as for a full disk.
+			if _, err := w.connection.exec("ROLLBACK TO verb"); err != nil {
+				return fmt.Errorf("take back a verb: %w (it failed with: %v)", err, outcomes[i])
+			}
+		}
+		if _, err := w.connection.exec("RELEASE verb"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // transaction runs work between BEGIN and COMMIT, or ROLLBACK when it fails.
