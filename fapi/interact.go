@@ -39,9 +39,8 @@ type ClientView struct {
 	Name string
 	// The addresses are https or empty.
 	URI, LogoURI, PolicyURI, TermsURI string
-	// RedirectHost is the host that the browser will be sent to, and RedirectOrigin the same as an origin
-	// (RFC 6454 §6.2).
-	RedirectHost, RedirectOrigin string
+	// RedirectHost is the host that the browser will be sent to.
+	RedirectHost string
 }
 
 // Scope is one scope value with the sentence that explains it.

@@ -120,7 +120,7 @@ func (s *Server) newTurn(open openInteraction, token string) *Turn {
 		server: s, open: open,
 	}
 	if u, err := url.Parse(open.request.RedirectURI); err == nil {
-		turn.Client.RedirectHost, turn.Client.RedirectOrigin = u.Host, u.Scheme+"://"+u.Host
+		turn.Client.RedirectHost = u.Host
 	}
 	for _, name := range open.request.Scopes {
 		if i := slices.IndexFunc(s.scopes, func(known Scope) bool { return known.Name == name }); i >= 0 {

@@ -311,15 +311,40 @@ func TestWorkerKilled(t *testing.T) {
 	t.Logf("%d signatures, %d refusals", good.Load(), failed.Load())
 }
 
+// stopWorker stops a worker and waits until every thread of it stands still.
+func stopWorker(t *testing.T, b *pkcs11.Backend) {
+	t.Helper()
+	pid := b.WorkerPID()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("the worker's threads: %v, %v", threads, err)
+		}
+		moving := 0
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread)
+			if err == nil && !strings.Contains(string(stat), ") T ") {
+				moving++
+			}
+		}
+		if moving == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("the worker did not stop")
+}
+
 // TestHang stops the worker: callers go at their deadline, and the next worker serves.
 func TestHang(t *testing.T) {
 	c := config(newToken(t, t.TempDir()))
 	c.SignTimeout = 300 * time.Millisecond
 	b := open(t, c)
 	record := generate(t, b, signer.ES256)
-	if err := syscall.Kill(b.WorkerPID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stopWorker(t, b)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()
@@ -343,9 +368,7 @@ func TestOverload(t *testing.T) {
 	c.Queue = 2
 	b := open(t, c)
 	record := generate(t, b, signer.ES256)
-	if err := syscall.Kill(b.WorkerPID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stopWorker(t, b)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	var wait sync.WaitGroup

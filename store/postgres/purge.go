@@ -17,14 +17,13 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		var batch pgx.Batch
 		batch.Queue(`WITH old AS MATERIALIZED (SELECT kind, key FROM uses WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM uses USING old WHERE uses.kind = old.kind AND uses.key = old.key`, now, limit)
-		batch.Queue(purge("sessions", ""), now, limit)
-		batch.Queue(purge("access_tokens", ""), now, limit)
-		batch.Queue(purge("refresh_tokens", ""), now, limit)
-		batch.Queue(purge("interactions", ""), forgotten, limit)
-		// An interaction may outlive the time in which its request can be opened.
-		batch.Queue(purge("requests", "AND NOT EXISTS (SELECT FROM interactions i WHERE i.request_id = r.id)"), forgotten, limit)
-		batch.Queue(purge("codes", ""), forgotten, limit)
-		batch.Queue(purge("grants", ""), forgotten, limit)
+		batch.Queue(purge("requests", "purge_at"), now, limit)
+		batch.Queue(purge("sessions", "expires_at"), now, limit)
+		batch.Queue(purge("access_tokens", "expires_at"), now, limit)
+		batch.Queue(purge("refresh_tokens", "expires_at"), now, limit)
+		batch.Queue(purge("interactions", "expires_at"), forgotten, limit)
+		batch.Queue(purge("codes", "expires_at"), forgotten, limit)
+		batch.Queue(purge("grants", "expires_at"), forgotten, limit)
 		results := c.SendBatch(ctx, &batch)
 		for range batch.Len() {
 			deleted, err := results.Exec()
@@ -38,8 +37,8 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 	return removed, err
 }
 
-// purge is the statement that removes $2 rows whose time was over at $1 and that meet a further condition on r.
-func purge(table, condition string) string {
-	return `WITH old AS MATERIALIZED (SELECT id FROM ` + table + ` r WHERE expires_at <= $1 ` + condition + `
-		LIMIT $2 FOR UPDATE SKIP LOCKED) DELETE FROM ` + table + ` USING old WHERE ` + table + `.id = old.id`
+// purge is the statement that removes at most $2 rows whose time, in column, was over at $1.
+func purge(table, column string) string {
+	return `WITH old AS MATERIALIZED (SELECT id FROM ` + table + ` WHERE ` + column + ` <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+		DELETE FROM ` + table + ` USING old WHERE ` + table + `.id = old.id`
 }

@@ -37,11 +37,11 @@ func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.U
 	kinds, keys, untils := useArrays(uses)
 	return s.run(ctx, "Push", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
-				FROM unnest($7::text[], $8::bytea[], $9::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2)
-			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at)
-			VALUES ($1, $2, $3, $4, $5, $6)`,
-			request.ID[:], request.ClientID, []byte(request.Parameters),
-			at(request.CreatedAt), at(request.ExpiresAt), at(request.FinishedAt), kinds, keys, untils)
+				FROM unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2)
+			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			request.ID[:], request.ClientID, []byte(request.Parameters), at(request.CreatedAt),
+			at(request.ExpiresAt), at(request.FinishedAt), request.ExpiresAt.Add(keepFor), kinds, keys, untils)
 		return err
 	})
 }
@@ -71,15 +71,16 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 	return r, sessionOrNil(signedIn), err
 }
 
-// BeginInteraction stores a new interaction with a request that exists.
+// BeginInteraction stores a new interaction with a request that exists. The request is kept until its end.
 func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
 	return s.run(ctx, "BeginInteraction", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, `INSERT INTO interactions
+		stored, err := c.Exec(ctx, `WITH kept AS (UPDATE requests SET purge_at = $8 WHERE id = $2 AND purge_at <= $7)
+			INSERT INTO interactions
 			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
 			SELECT $1::bytea, id, $3::bytea, $4::bytea, $5::integer, $6::timestamptz, $7::timestamptz
 			FROM requests WHERE id = $2`,
 			i.ID[:], i.RequestID[:], i.Browser[:], digestOrNull(i.Session), i.SignInFailures,
-			at(i.CreatedAt), at(i.ExpiresAt))
+			at(i.CreatedAt), at(i.ExpiresAt), i.ExpiresAt.Add(keepFor))
 		if err == nil && stored.RowsAffected() == 0 {
 			return store.ErrNotFound
 		}

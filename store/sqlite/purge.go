@@ -13,13 +13,11 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		before any
 	}{
 		{`DELETE FROM uses WHERE (kind, key) IN (SELECT kind, key FROM uses WHERE until <= ? LIMIT ?)`, ended},
+		{`DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE purge_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM access_tokens WHERE id IN (SELECT id FROM access_tokens WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM refresh_tokens WHERE id IN (SELECT id FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM interactions WHERE id IN (SELECT id FROM interactions WHERE expires_at <= ? LIMIT ?)`, forgotten},
-		// An interaction may outlive the time in which its request can be opened.
-		{`DELETE FROM requests WHERE id IN (SELECT id FROM requests r WHERE expires_at <= ?
-			AND NOT EXISTS (SELECT 1 FROM interactions WHERE request_id = r.id) LIMIT ?)`, forgotten},
 		{`DELETE FROM codes WHERE id IN (SELECT id FROM codes WHERE expires_at <= ? LIMIT ?)`, forgotten},
 		{`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at <= ? LIMIT ?)`, forgotten},
 	}

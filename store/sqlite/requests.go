@@ -36,10 +36,10 @@ func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.U
 		if err := claim(c, uses); err != nil {
 			return err
 		}
-		_, err := c.exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at)
-			VALUES (?, ?, ?, ?, ?, ?)`,
-			request.ID[:], request.ClientID, text(request.Parameters),
-			micros(request.CreatedAt), micros(request.ExpiresAt), micros(request.FinishedAt))
+		_, err := c.exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			request.ID[:], request.ClientID, text(request.Parameters), micros(request.CreatedAt),
+			micros(request.ExpiresAt), micros(request.FinishedAt), micros(request.ExpiresAt.Add(keepFor)))
 		return conflict(err, store.ErrConflict)
 	})
 }
@@ -69,19 +69,33 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 	return r, sessionOrNil(signedIn), err
 }
 
-// BeginInteraction stores a new interaction with a request that exists.
+// BeginInteraction stores a new interaction with a request that exists. The request is kept until its end.
 func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
-	return s.write(ctx, "BeginInteraction", single, func(c *connection) error {
-		stored, err := c.exec(`INSERT INTO interactions
-			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
-			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?2)`,
-			i.ID[:], i.RequestID[:], i.Browser[:], digestOrNull(i.Session), i.SignInFailures,
-			micros(i.CreatedAt), micros(i.ExpiresAt))
-		if err == nil && stored == 0 {
+	return s.write(ctx, "BeginInteraction", several, func(c *connection) error {
+		stored, err := insertInteraction(c, i)
+		if err != nil || stored > 0 {
+			return err
+		}
+		kept, err := c.exec(`UPDATE requests SET purge_at = ? WHERE id = ?`, micros(i.ExpiresAt.Add(keepFor)), i.RequestID[:])
+		if err != nil {
+			return err
+		}
+		if kept == 0 {
 			return store.ErrNotFound
 		}
-		return conflict(err, store.ErrConflict)
+		_, err = insertInteraction(c, i)
+		return err
 	})
+}
+
+// insertInteraction stores an interaction if its request is there and will be for as long.
+func insertInteraction(c *connection, i store.Interaction) (int64, error) {
+	stored, err := c.exec(`INSERT INTO interactions
+		(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
+		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?2 AND purge_at > ?7)`,
+		i.ID[:], i.RequestID[:], i.Browser[:], digestOrNull(i.Session), i.SignInFailures,
+		micros(i.CreatedAt), micros(i.ExpiresAt))
+	return stored, conflict(err, store.ErrConflict)
 }
 
 // Interaction reads an interaction of this browser.

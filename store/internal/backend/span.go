@@ -59,6 +59,9 @@ func (v Verb) End(err error) error {
 	return fmt.Errorf("%s: %s: %w", v.system, v.name, err)
 }
 
+// Answer tells whether err is one of the store's own errors: an answer and not a failure.
+func Answer(err error) bool { return outcomeOf(err) != "" }
+
 // outcomeOf names the errors that are answers and not failures.
 func outcomeOf(err error) string {
 	switch {

@@ -8,9 +8,11 @@ CREATE TABLE requests (
     parameters  json,
     created_at  timestamptz NOT NULL,
     expires_at  timestamptz NOT NULL,
-    finished_at timestamptz
+    finished_at timestamptz,
+    -- When the row may go: some time after expires_at, and not before its interactions have ended.
+    purge_at    timestamptz NOT NULL
 );
-CREATE INDEX requests_expires_at ON requests (expires_at);
+CREATE INDEX requests_purge_at ON requests (purge_at);
 
 CREATE TABLE sessions (
     id         bytea       NOT NULL PRIMARY KEY,
@@ -31,7 +33,6 @@ CREATE TABLE interactions (
     created_at       timestamptz NOT NULL,
     expires_at       timestamptz NOT NULL
 );
-CREATE INDEX interactions_request_id ON interactions (request_id);
 CREATE INDEX interactions_expires_at ON interactions (expires_at);
 
 CREATE TABLE grants (

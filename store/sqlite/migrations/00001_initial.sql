@@ -7,9 +7,11 @@ CREATE TABLE requests (
     parameters  TEXT,
     created_at  INTEGER NOT NULL,
     expires_at  INTEGER NOT NULL,
-    finished_at INTEGER
+    finished_at INTEGER,
+    -- When the row may go: some time after expires_at, and not before its interactions have ended.
+    purge_at    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX requests_expires_at ON requests (expires_at);
+CREATE INDEX requests_purge_at ON requests (purge_at);
 
 CREATE TABLE sessions (
     id         BLOB    NOT NULL PRIMARY KEY,
@@ -30,7 +32,6 @@ CREATE TABLE interactions (
     created_at       INTEGER NOT NULL,
     expires_at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX interactions_request_id ON interactions (request_id);
 CREATE INDEX interactions_expires_at ON interactions (expires_at);
 
 CREATE TABLE grants (
