@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -119,8 +120,8 @@ func findServer(ctx context.Context, o options, progress func(string, ...any)) (
 	document, err := discover(ctx, client, o.server)
 	stop := func() {}
 	if err != nil && o.start != "" && errors.Is(err, syscall.ECONNREFUSED) {
-		progress("starting the server: %s", o.start)
-		if stop, err = startServer(o.start); err != nil {
+		progress("starting the server (its log is %s/server.log): %s", o.out, o.start)
+		if stop, err = startServer(o.start, filepath.Join(o.out, "server.log")); err != nil {
 			return server{}, nil, fmt.Errorf("-start: %w", err)
 		}
 		for range 50 {
@@ -167,16 +168,25 @@ func discover(ctx context.Context, client *http.Client, issuer string) (discover
 }
 
 // startServer runs a command in the background; the function that is returned ends it.
-func startServer(command string) (func(), error) {
+func startServer(command, logFile string) (func(), error) {
+	if err := os.MkdirAll(filepath.Dir(logFile), 0o755); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(logFile)
+	if err != nil {
+		return nil, err
+	}
 	arguments := strings.Fields(command)
 	child := exec.Command(arguments[0], arguments[1:]...)
-	child.Stderr = os.Stderr
+	child.Stdout, child.Stderr = log, log
 	if err := child.Start(); err != nil {
+		log.Close()
 		return nil, err
 	}
 	return func() {
 		// It may have ended on its own; then there is nothing to do.
 		_ = child.Process.Signal(syscall.SIGTERM)
 		_ = child.Wait()
+		log.Close()
 	}, nil
 }

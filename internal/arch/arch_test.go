@@ -156,3 +156,36 @@ func TestForbiddenCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestDependencies: each direct dependency is defended in docs/dependencies.md.
+func TestDependencies(t *testing.T) {
+	module, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons, err := os.ReadFile("../../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct, _, _ := strings.Cut(string(module), ")")
+	count := 0
+	for line := range strings.Lines(direct) {
+		if !strings.HasPrefix(line, "\t") || strings.Contains(line, "// indirect") {
+			continue
+		}
+		count++
+		name := strings.Fields(line)[0]
+		// One reason serves a family: the modules of OpenTelemetry, chromedp and its protocol.
+		for _, family := range []string{"go.opentelemetry.io/otel", "github.com/chromedp"} {
+			if strings.HasPrefix(name, family) {
+				name = family
+			}
+		}
+		if !strings.Contains(string(reasons), name) {
+			t.Errorf("docs/dependencies.md does not say why %s is there", name)
+		}
+	}
+	if count < 10 {
+		t.Errorf("only %d direct dependencies were found: the test does not read go.mod as it is", count)
+	}
+}
