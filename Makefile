@@ -44,6 +44,7 @@ lint: toolchain
 	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/countersign
 
 conformance: packages-run build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [SERVER=https://localhost:8443]
 	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }

@@ -74,3 +74,16 @@ func execute(t *testing.T, url, statement string) {
 		t.Fatal(err)
 	}
 }
+
+// lock runs a statement in a transaction that stays open until release is called.
+func lock(t *testing.T, url, statement string) (release func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "BEGIN; "+statement); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = conn.Close(t.Context()) }
+}

@@ -123,7 +123,10 @@ func openReaders(ctx context.Context, dsn string, size int) (*readers, error) {
 	for range size {
 		c, err := connect(ctx, dsn)
 		if err != nil {
-			return nil, errors.Join(err, r.close())
+			for len(r.idle) > 0 {
+				err = errors.Join(err, (<-r.idle).close())
+			}
+			return nil, err
 		}
 		r.idle <- c
 	}

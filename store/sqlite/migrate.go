@@ -38,6 +38,9 @@ func schema() backend.Schema {
 // Migrate brings the schema of config.File up to the program's, making the file if there is none, and returns the
 // steps that it applied, none when there was nothing to do. Processes that migrate at once wait for each other.
 func Migrate(ctx context.Context, config Config) ([]Migration, error) {
+	if err := built(); err != nil {
+		return nil, err
+	}
 	if err := create(config.File); err != nil {
 		return nil, err
 	}
@@ -58,6 +61,9 @@ func Migrate(ctx context.Context, config Config) ([]Migration, error) {
 // MigrationStatus lists the program's steps, and any others that the file has, with the time they were applied.
 // It changes nothing.
 func MigrationStatus(ctx context.Context, config Config) ([]Migration, error) {
+	if err := built(); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(config.File); errors.Is(err, fs.ErrNotExist) {
 		return schema().Known()
 	}

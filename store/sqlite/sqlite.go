@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/store"
@@ -50,6 +49,9 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens a database that [Migrate] made. It refuses one with another schema with a [SchemaError].
 func Open(ctx context.Context, config Config) (*Store, error) {
+	if err := built(); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(config.File); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("sqlite: there is no database %s: run `countersign migrate up`", config.File)
 	}
@@ -136,9 +138,7 @@ func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Microsec
 
 // conflict turns the failure of a uniqueness constraint into outcome.
 func conflict(err, outcome error) error {
-	var failure sqlite3.Error
-	if errors.As(err, &failure) && (failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey ||
-		failure.ExtendedCode == sqlite3.ErrConstraintUnique) {
+	if breaksUniqueness(err) {
 		return outcome
 	}
 	return err

@@ -86,6 +86,7 @@ func (b Backend) obey(encoded string) error {
 	roles := map[string]func(context.Context, store.Store, int) error{
 		"redeem": redeemAll,
 		"use":    useAll,
+		"access": accessAll,
 		"write":  writeOn,
 	}
 	return errors.Join(roles[o.Role](ctx, s, o.Number), s.Close())
@@ -158,6 +159,7 @@ func (c *child) lines() (lines []string) {
 func (b Backend) Processes(t *testing.T) {
 	t.Run("RaceRedeemCode", b.testProcessesRedeem)
 	t.Run("RaceUse", b.testProcessesUse)
+	t.Run("RaceAccessGrant", b.testProcessesAccess)
 	t.Run("Kill", b.testKill)
 	t.Run("Close", b.testClose)
 }
@@ -173,6 +175,10 @@ func prizeToken(child, i int) store.Digest {
 	return store.DigestOf(fmt.Sprintf("token %d of child %d", i, child))
 }
 
+func prizeUse(i int) store.Use {
+	return store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", i)), Until: time.Now().Add(time.Hour)}
+}
+
 func redeemAll(ctx context.Context, s store.Store, child int) error {
 	return compete(store.ErrSpent, func(i int) error {
 		return s.RedeemCode(ctx, prizeCode(i), store.Bought{AccessToken: store.AccessToken{
@@ -182,8 +188,13 @@ func redeemAll(ctx context.Context, s store.Store, child int) error {
 }
 
 func useAll(ctx context.Context, s store.Store, _ int) error {
+	return compete(store.ErrReplayed, func(i int) error { return s.Use(ctx, prizeUse(i)) })
+}
+
+func accessAll(ctx context.Context, s store.Store, _ int) error {
 	return compete(store.ErrReplayed, func(i int) error {
-		return s.Use(ctx, store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", i)), Until: time.Now().Add(time.Hour)})
+		_, err := s.AccessGrant(ctx, prizeToken(0, 0), prizeUse(i))
+		return err
 	})
 }
 
@@ -260,6 +271,16 @@ func (b Backend) testProcessesRedeem(t *testing.T) {
 }
 
 func (b Backend) testProcessesUse(t *testing.T) { b.contest(t, "use", b.Create(t)) }
+
+func (b Backend) testProcessesAccess(t *testing.T) {
+	address := b.Create(t)
+	f := &fixture{T: t, Store: b.open(t, address, time.Now), clock: &clock{now: time.Now()}}
+	grant, code := f.issued()
+	f.must(f.RedeemCode(t.Context(), code.ID, store.Bought{AccessToken: store.AccessToken{
+		ID: prizeToken(0, 0), GrantID: grant.ID, ExpiresAt: f.clock.Now().Add(time.Hour),
+	}}))
+	b.contest(t, "access", address)
+}
 
 // testClose closes a store under writers: what they were told is written is there.
 func (b Backend) testClose(t *testing.T) {

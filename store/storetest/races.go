@@ -145,6 +145,40 @@ func testRaceUse(f *fixture) {
 	}), store.ErrReplayed)
 }
 
+// testRaceMixed: verbs that fail at the same time as others succeed take back their own changes and no others.
+func testRaceMixed(f *fixture) {
+	seen := f.use()
+	f.must(f.Use(f.Context(), seen))
+	codes, bought, uses := make([]store.Code, racers), make([]store.Bought, racers), make([]store.Use, racers)
+	for i := range racers {
+		var grant store.Grant
+		grant, codes[i] = f.issued()
+		bought[i], uses[i] = f.bought(grant), f.use()
+	}
+	results := race(func(i int) error {
+		if i%2 == 1 {
+			return f.RedeemCode(f.Context(), codes[i].ID, bought[i], uses[i], seen)
+		}
+		return f.RedeemCode(f.Context(), codes[i].ID, bought[i], uses[i])
+	})
+	for i, err := range results {
+		code, _, readErr := f.CodeGrant(f.Context(), codes[i].ID)
+		f.must(readErr)
+		_, tokenErr := f.AccessGrant(f.Context(), bought[i].AccessToken.ID)
+		if i%2 == 1 {
+			f.want(err, store.ErrReplayed)
+			f.equal(code, codes[i])
+			f.want(tokenErr, store.ErrNotFound)
+			f.must(f.Use(f.Context(), uses[i]))
+		} else {
+			f.want(err, nil)
+			f.equal(code.SpentAt, f.clock.Now())
+			f.want(tokenErr, nil)
+			f.want(f.Use(f.Context(), uses[i]), store.ErrReplayed)
+		}
+	}
+}
+
 // testRaceSignIn: each sign-in ends the former one, so one remains.
 func testRaceSignIn(f *fixture) {
 	request, interaction := f.begun()

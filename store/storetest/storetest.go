@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"RaceRefresh", testRaceRefresh},
 		{"RaceAccessGrant", testRaceAccessGrant},
 		{"RaceUse", testRaceUse},
+		{"RaceMixed", testRaceMixed},
 		{"RaceSignIn", testRaceSignIn},
 		{"RacePutClient", testRacePutClient},
 		{"RaceMoveKey", testRaceMoveKey},
