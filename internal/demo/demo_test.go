@@ -4,342 +4,242 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"countersign/internal/jose"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// fakeServer answers just enough of the flow, and can be made to misbehave.
-type fakeServer struct {
-	t      *testing.T
-	issuer string
-	key    jose.PrivateKey
-	client Config
-	pushed url.Values
-
-	wrongIssuer, wrongState, wrongIss, wrongNonce, noConfirmation, takesBearer, refusesPush, refusesPassword, deniesConsent, errorPage bool
-	foreignIDToken                                                                                                                     bool
-}
-
-func (f *fakeServer) sign(typ string, claims map[string]any) string {
-	key := f.key
-	if f.foreignIDToken && typ == "JWT" {
-		other, err := jose.NewPrivateKey(jose.ES256)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		key = other
-	}
-	token, err := jose.Sign(context.Background(), key.SigningKey(), typ, claims)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return token
-}
-
-func (f *fakeServer) json(w http.ResponseWriter, status int, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(value); err != nil {
-		f.t.Error(err)
-	}
-}
-
-func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil {
-		f.t.Error(err)
-	}
-	switch r.URL.Path {
-	case "/.well-known/oauth-authorization-server":
-		issuer := f.issuer
-		if f.wrongIssuer {
-			issuer = "https://elsewhere.example"
-		}
-		f.json(w, 200, map[string]any{
-			"issuer": issuer, "authorization_endpoint": f.issuer + "/authorize", "token_endpoint": f.issuer + "/token",
-			"pushed_authorization_request_endpoint": f.issuer + "/par", "jwks_uri": f.issuer + "/jwks",
-		})
-	case "/par":
-		if f.refusesPush {
-			f.json(w, 400, map[string]any{"error": "invalid_scope", "error_description": "no such scope", "correlation_id": "c-17"})
-			return
-		}
-		f.checkProofs(r)
-		f.pushed = r.PostForm
-		f.json(w, 201, map[string]any{"request_uri": "urn:ietf:params:oauth:request_uri:" + random(), "expires_in": 60})
-	case "/authorize":
-		if f.errorPage {
-			w.WriteHeader(400)
-			return
-		}
-		http.SetCookie(w, &http.Cookie{Name: "browser", Value: "1", Path: "/", Secure: true})
-		w.Header().Set("Location", f.issuer+"/interaction/1")
-		w.WriteHeader(http.StatusSeeOther)
-	case "/interaction/1":
-		f.interact(w, r)
-	case "/token":
-		f.checkProofs(r)
-		f.token(w, r)
-	case "/jwks":
-		f.json(w, 200, map[string]any{"keys": []json.RawMessage{f.key.PublicJWK()}})
-	case "/accounts":
-		if strings.HasPrefix(r.Header.Get("Authorization"), "DPoP ") && r.Header.Get("DPoP") != "" || f.takesBearer {
-			f.json(w, 200, map[string]any{"accounts": []string{"1"}})
-			return
-		}
-		f.json(w, 401, map[string]any{"error": "invalid_token", "error_description": "bound by DPoP"})
-	default:
-		f.t.Errorf("unexpected request %s %s", r.Method, r.URL)
-	}
-}
-
-// checkProofs verifies what the client sent, as a server would.
-func (f *fakeServer) checkProofs(r *http.Request) {
-	assertion, err := jose.Parse(r.PostForm.Get("client_assertion"), jose.ParseOptions{Algorithms: []string{jose.ES256}})
-	if err == nil {
-		err = assertion.Verify(f.client.ClientKey.Key().Public)
-	}
-	if err != nil || r.PostForm.Get("client_assertion_type") != assertionType {
-		f.t.Errorf("client assertion: %v", err)
-	}
-	proof, err := jose.Parse(r.Header.Get("DPoP"), jose.ParseOptions{Algorithms: []string{jose.ES256}, AllowJWK: true})
-	if err == nil {
-		_, err = proof.VerifyEmbedded()
-	}
-	if err != nil {
-		f.t.Errorf("DPoP proof: %v", err)
-	}
-}
-
-func (f *fakeServer) interact(w http.ResponseWriter, r *http.Request) {
-	if _, err := r.Cookie("browser"); err != nil {
-		f.t.Error("the browser lost its cookie")
-	}
-	const page = `<!DOCTYPE html><form method="post"><input type="hidden" name="form_token" value="t&amp;1">%s</form>`
-	if r.Method == http.MethodPost && r.PostForm.Get("form_token") != "t&1" {
-		f.t.Errorf("form_token %q", r.PostForm.Get("form_token"))
-	}
-	switch r.PostForm.Get("action") {
-	case "sign-in":
-		if f.refusesPassword || r.PostForm.Get("password") != "secret" {
-			fmt.Fprintf(w, page, `<input name="username" value="alice"><input name="password" type="password"><button id="sign-in" name="action" value="sign-in">`)
-			return
-		}
-		fmt.Fprintf(w, page, `<button id="deny" name="action" value="deny">No</button><button id="allow" name="action" value="allow">Yes</button>`)
-	case "allow":
-		answer := url.Values{"code": {random()}, "state": {f.pushed.Get("state")}, "iss": {f.issuer}}
-		if f.wrongState {
-			answer.Set("state", "other")
-		}
-		if f.wrongIss {
-			answer.Set("iss", "https://elsewhere.example")
-		}
-		if f.deniesConsent {
-			answer.Del("code")
-			answer.Set("error", "access_denied")
-			answer.Set("error_description", "the person refused")
-		}
-		w.Header().Set("Location", f.pushed.Get("redirect_uri")+"?"+answer.Encode())
-		w.WriteHeader(http.StatusSeeOther)
-	default:
-		fmt.Fprintf(w, page, `<input name="username" value=""><input name="password" type="password"><button id="sign-in" name="action" value="sign-in">`)
-	}
-}
-
-func (f *fakeServer) token(w http.ResponseWriter, r *http.Request) {
-	access := map[string]any{"iss": f.issuer, "sub": "1", "exp": time.Now().Add(time.Minute).Unix()}
-	if !f.noConfirmation {
-		access["cnf"] = map[string]any{"jkt": f.client.ProofKey.Key().Thumbprint()}
-	}
-	answer := map[string]any{"access_token": f.sign("at+jwt", access), "token_type": "DPoP", "expires_in": 60, "scope": "openid accounts"}
-	if r.PostForm.Get("grant_type") == "authorization_code" {
-		if digest(r.PostForm.Get("code_verifier")) != f.pushed.Get("code_challenge") {
-			f.t.Error("the verifier does not fit the challenge")
-		}
-		nonce := f.pushed.Get("nonce")
-		if f.wrongNonce {
-			nonce = "other"
-		}
-		answer["refresh_token"] = random()
-		answer["id_token"] = f.sign("JWT", map[string]any{"iss": f.issuer, "aud": f.client.ClientID, "sub": "1", "nonce": nonce, "exp": time.Now().Add(time.Minute).Unix()})
-	}
-	f.json(w, 200, answer)
-}
-
-func newRun(t *testing.T, change func(*fakeServer)) (Config, *bytes.Buffer) {
+// newRun makes a run against a server with a fault. Keys, randomness, time and the server's name are always the same,
+// and the server signs with Ed25519, always the same too: so is the transcript.
+func newRun(t *testing.T, fault string) (*demo, *fakeServer, *bytes.Buffer) {
 	t.Helper()
-	var keys []jose.PrivateKey
-	for range 3 {
-		key, err := jose.NewPrivateKey(jose.ES256)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, key)
-	}
 	var out bytes.Buffer
-	f := &fakeServer{t: t, key: keys[0]}
-	server := httptest.NewTLSServer(f)
+	f := &fakeServer{t: t, fault: fault, issuer: "https://example.com", key: readKey(t, "server.jwk"), used: map[string]bool{}}
+	server := httptest.NewUnstartedServer(f)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // one test does not trust it
+	server.StartTLS()                                   // its certificate is for example.com
 	t.Cleanup(server.Close)
-	f.issuer = server.URL
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	config := Config{
-		Issuer: server.URL, Roots: roots, ClientID: "demo", RedirectURI: "https://localhost:8445/callback", Scope: "openid accounts",
-		ClientKey: keys[1], ProofKey: keys[2], Auto: true, Username: "alice", Password: "secret", Out: &out,
+	moment := began
+	f.client = Config{
+		Issuer: f.issuer, Roots: roots, ClientID: "demo-dpop", RedirectURI: "https://localhost:8445/callback",
+		Scope: "openid accounts offline_access", ClientKey: readKey(t, "client.jwk"), ProofKey: readKey(t, "proof.jwk"),
+		Auto: true, Username: "alice", Password: "correct-horse-battery", Out: &out,
+		Now: func() time.Time {
+			moment = moment.Add(time.Millisecond)
+			return moment
+		},
 	}
-	f.client = config
-	if change != nil {
-		change(f)
+	d := newDemo(f.client)
+	d.http.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address != "example.com:443" {
+			t.Errorf("the client connects to %s", address)
+			return nil, errors.New("no such host")
+		}
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
 	}
-	return config, &out
+	count := 0
+	d.random = func() string {
+		count++
+		return fmt.Sprintf("random%02d%s", count, strings.Repeat("y", 35))
+	}
+	return d, f, &out
 }
 
-func TestRun(t *testing.T) {
-	tests := map[string]struct {
-		change func(*fakeServer)
-		want   string // part of the error, or ""
-	}{
-		"as it should be":              {nil, ""},
-		"another issuer":               {func(f *fakeServer) { f.wrongIssuer = true }, "the issuer must be"},
-		"the push is refused":          {func(f *fakeServer) { f.refusesPush = true }, "400 invalid_scope: no such scope (correlation id c-17)"},
-		"an error page":                {func(f *fakeServer) { f.errorPage = true }, "error page (status 400)"},
-		"the password is refused":      {func(f *fakeServer) { f.refusesPassword = true }, "refused the user name"},
-		"the person refuses":           {func(f *fakeServer) { f.deniesConsent = true }, "access_denied"},
-		"another state":                {func(f *fakeServer) { f.wrongState = true }, "state is not"},
-		"another iss":                  {func(f *fakeServer) { f.wrongIss = true }, "RFC 9207"},
-		"another nonce":                {func(f *fakeServer) { f.wrongNonce = true }, "nonce is not"},
-		"an ID token of somebody else": {func(f *fakeServer) { f.foreignIDToken = true }, "the ID token"},
-		"a token bound to nothing":     {func(f *fakeServer) { f.noConfirmation = true }, "cnf.jkt"},
-		"a stolen token is accepted":   {func(f *fakeServer) { f.takesBearer = true }, "refused with 401"},
+func readKey(t *testing.T, name string) jose.PrivateKey {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			config, out := newRun(t, test.change)
-			err := Run(t.Context(), config)
-			switch {
-			case test.want == "" && err != nil:
-				t.Errorf("%v\n%s", err, out)
-			case test.want == "" && !strings.Contains(out.String(), "Done: 7 steps"):
-				t.Errorf("it did not say that it is done:\n%s", out)
-			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
-				t.Errorf("error %v, want %q", err, test.want)
+	key, err := jose.ParsePrivateJWK(bytes.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// TestFaults ends with an error that says what was expected, at the step where the fault is.
+func TestFaults(t *testing.T) {
+	for _, test := range []struct {
+		fault string
+		step  int
+		want  string // part of the error
+	}{
+		{"another issuer", 1, "the issuer must be https://example.com"},
+		{"an endpoint without TLS", 1, "token_endpoint must be an https address"},
+		{"no JSON", 1, "not the JSON that was expected"},
+		{"an endless answer", 1, "larger than"},
+		{"the push is refused", 2, "expected status 201; the server answered 400 invalid_scope: no such\uFFFD[31m scope (correlation id c-17)"},
+		{"a proxy's error", 2, "expected status 201; the server answered 502 (correlation id c-18)"},
+		{"no request_uri", 2, "must hold a request_uri"},
+		{"a nonce, twice", 2, "400 use_dpop_nonce"},
+		{"an error page", 3, "error page (status 400 (correlation id c-19)): This link is used up Go back."},
+		{"a redirect that repeats forms", 3, "must have status 303"},
+		{"a redirect to elsewhere", 3, `the browser must stay at https://example.com, it was sent to "elsewhere.example"`},
+		{"a redirect in circles", 3, "without an end"},
+		{"a page without a form", 3, "must hold a form with a button sign-in or allow"},
+		{"the password is refused", 3, "refused the user name and the password: Wrong password ."},
+		{"the person refuses", 3, "the server answered access_denied: the person refused (correlation id c-20)"},
+		{"another state", 3, "state is not the one that was sent"},
+		{"no state", 3, "state is not the one that was sent"},
+		{"another iss", 3, `iss must be https://example.com, it is "https://elsewhere.example"`},
+		{"no iss", 3, "iss must be https://example.com"},
+		{"no code", 3, "must hold a code"},
+		{"two codes", 3, `"code" must come once`},
+		{"the code is refused", 4, "expected status 200; the server answered 400 invalid_grant: the code is spent (correlation id c-17)"},
+		{"no refresh token", 4, "must hold a refresh_token"},
+		{"a bearer token", 4, `token_type must be DPoP, it is "Bearer"`},
+		{"an opaque token", 4, "must be a JWT (RFC 9068)"},
+		{"a token bound to nothing", 4, `cnf.jkt must be the thumbprint of the DPoP key, it is ""`},
+		{"a token bound to another key", 4, "cnf.jkt must be the thumbprint of the DPoP key"},
+		{"no keys", 5, "503 temporarily_unavailable: no HSM"},
+		{"an ID token signed by another", 5, "must be signed with one of the server's keys"},
+		{"an ID token of another server", 5, "the ID token's iss must be https://example.com"},
+		{"an ID token for another client", 5, "the ID token's aud must be demo-dpop"},
+		{"an ID token for two clients", 5, "the ID token's aud must be demo-dpop"},
+		{"an ID token of another sign-in", 5, "nonce is not the one that was sent"},
+		{"an old ID token", 5, "has expired"},
+		{"the resource refuses", 6, "403 insufficient_scope: accounts is missing"},
+		{"a stolen token is accepted", 6, "must be refused with 401, the resource answered 200"},
+		{"the refresh is refused", 7, "400 invalid_grant: the grant was revoked"},
+		{"a rotated refresh token", 7, "the refresh token must stay the same"},
+		{"the old token again", 7, "the access token must be a new one"},
+		{"a refreshed token bound to nothing", 7, "cnf.jkt must be"},
+	} {
+		t.Run(test.fault, func(t *testing.T) {
+			d, f, out := newRun(t, test.fault)
+			err := d.run(t.Context())
+			if err == nil {
+				t.Fatalf("the fault was not noticed:\n%s", out)
+			}
+			if !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), fmt.Sprintf("step %d, ", test.step)) {
+				t.Errorf("error %q, want one at step %d with %q", err, test.step, test.want)
+			}
+			if strings.Contains(out.String(), "Done:") {
+				t.Error("it says that it is done")
+			}
+			checkHarmless(t, f, out.String()+err.Error())
+		})
+	}
+}
+
+// checkHarmless looks for whole secrets, and for what a terminal would obey.
+func checkHarmless(t *testing.T, f *fakeServer, text string) {
+	t.Helper()
+	secrets := append([]string{f.client.Password, f.pushed.Get("state"), f.pushed.Get("nonce"), f.pushed.Get("client_assertion")}, f.given...)
+	for _, secret := range secrets {
+		if secret != "" && strings.Contains(text, secret) {
+			t.Errorf("a whole secret is shown: %s", secret)
+		}
+	}
+	if at := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }); at >= 0 {
+		t.Errorf("a control character is shown: %q", text[max(0, at-20):min(len(text), at+20)])
+	}
+}
+
+// TestTranscript holds what a person sees against a golden file.
+func TestTranscript(t *testing.T) {
+	for fault, file := range map[string]string{"": "transcript.txt", "a nonce": "transcript-nonce.txt", "the push is refused": "transcript-refused.txt"} {
+		t.Run(file, func(t *testing.T) {
+			d, f, out := newRun(t, fault)
+			err := d.run(t.Context())
+			if (err != nil) != (fault == "the push is refused") {
+				t.Errorf("the run ended with %v", err)
+			}
+			if err != nil {
+				fmt.Fprintln(out, err)
+			}
+			for line := range strings.Lines(strings.TrimSuffix(out.String(), "\n")) {
+				if length := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); length > width && !strings.HasPrefix(line, "step ") {
+					t.Errorf("a line of %d characters: %s", length, line)
+				}
+			}
+			checkHarmless(t, f, out.String())
+			name := filepath.Join("testdata", file)
+			if *update {
+				if err := os.WriteFile(name, out.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), out.String()); diff != "" {
+				t.Errorf("the transcript differs (-want +got); if that is right, run with -update:\n%s", diff)
 			}
 		})
 	}
 }
 
-// changing is what differs from run to run.
-var changing = regexp.MustCompile(`127\.0\.0\.1:\d+|\d{10}|[A-Za-z0-9_-]{12}…\(\d+ bytes\)|in \d+\.\d s`)
-
-// TestTranscript shows what a person sees, and that nothing secret is in it.
-func TestTranscript(t *testing.T) {
-	config, out := newRun(t, nil)
-	if err := Run(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
-	text := out.String()
-	for line := range strings.Lines(text) {
-		if len([]rune(line)) > 100 {
-			t.Errorf("a line of %d characters: %s", len(line), line)
-		}
-	}
-	if long := regexp.MustCompile(`[A-Za-z0-9_-]{43}`).FindString(text); long != "" {
-		t.Errorf("a whole secret is shown: %s", long)
-	}
-	if strings.Contains(text, "\x1b") || strings.Contains(text, "secret\n") {
-		t.Error("colours or the password are shown")
-	}
-	got := changing.ReplaceAllString(text, "(varies)")
-	file := filepath.Join("testdata", "transcript.txt")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+// TestColor adds colours and changes nothing else.
+func TestColor(t *testing.T) {
+	plain, _, plainOut := newRun(t, "")
+	colored, _, coloredOut := newRun(t, "")
+	colored.screen.color = true
+	for _, d := range []*demo{plain, colored} {
+		if err := d.run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	if !strings.Contains(coloredOut.String(), "\x1b[1;36m1  Discovery\x1b[0m") {
+		t.Error("there are no colours")
 	}
-	if string(want) != got {
-		t.Errorf("the transcript differs; if that is right, run with -update; now:\n%s", got)
+	if diff := cmp.Diff(plainOut.String(), regexp.MustCompile(`\x1b\[[0-9;]+m`).ReplaceAllString(coloredOut.String(), "")); diff != "" {
+		t.Error(diff)
 	}
 }
 
-// TestPerson waits for a real browser at the redirect URI, played here; then nobody comes.
-func TestPerson(t *testing.T) {
-	var server *fakeServer
-	config, out := newRun(t, func(f *fakeServer) { server = f })
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+// TestNoServer says what to do.
+func TestNoServer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Auto = false
-	config.RedirectURI = fmt.Sprintf("https://localhost:%d/callback", free.Addr().(*net.TCPAddr).Port)
-	free.Close()
-	listener := httptest.NewTLSServer(nil) // for its certificate
-	config.Callback = listener.TLS.Certificates[0]
-	browser := listener.Client()
-	browser.Transport.(*http.Transport).TLSClientConfig.ServerName = "example.com"
 	listener.Close()
-	page := make(chan string, 1)
-	config.Open = func(address string) error {
-		if !strings.Contains(address, "/authorize?client_id=demo&request_uri=urn") {
-			t.Errorf("opened %q", address)
-		}
-		go func() {
-			answer := url.Values{"code": {random()}, "state": {server.pushed.Get("state")}, "iss": {server.issuer}}
-			response, err := browser.Get(config.RedirectURI + "?" + answer.Encode())
-			if err != nil {
-				t.Error(err)
-				close(page)
-				return
-			}
-			defer response.Body.Close()
-			text, err := io.ReadAll(response.Body)
-			if err != nil {
-				t.Error(err)
-			}
-			page <- string(text)
-		}()
-		return nil
-	}
-	if err := Run(t.Context(), config); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if text := <-page; !strings.Contains(text, "Go back to the terminal") {
-		t.Errorf("the person saw %q", text)
-	}
-	config.Open = nil
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if err := Run(ctx, config); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("nobody came: %v", err)
+	err = Run(t.Context(), Config{Issuer: "https://" + listener.Addr().String(), Out: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "is it running (make run)?") {
+		t.Error(err)
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	f.Add("e30.e30.x")
-	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"a":1}`)) + "..")
-	f.Fuzz(func(t *testing.T, token string) {
-		if header, claims, err := decode(token); err == nil && (header == nil && claims == nil) && !strings.Contains(token, "bnVsbA") {
-			t.Errorf("%q was read as nothing", token)
+// TestUntrustedServer talks to nobody whose certificate it does not trust.
+func TestUntrustedServer(t *testing.T) {
+	d, _, _ := newRun(t, "")
+	d.http.Transport.(*http.Transport).TLSClientConfig.RootCAs = x509.NewCertPool()
+	var unknown x509.UnknownAuthorityError
+	if err := d.run(t.Context()); !errors.As(err, &unknown) {
+		t.Error(err)
+	}
+}
+
+func TestMetadataAddress(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"https://localhost:8443":     "https://localhost:8443/.well-known/oauth-authorization-server",
+		"https://bank.example/login": "https://bank.example/.well-known/oauth-authorization-server/login",
+	} {
+		if got, err := metadataAddress(issuer); err != nil || got != want {
+			t.Errorf("%s: %s, %v", issuer, got, err)
 		}
-	})
+	}
 }

@@ -4,19 +4,34 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
+	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// width is what a terminal shows of a line at least.
+// width is what a terminal shows of a line at least, in characters.
 const width = 80
+
+// Where things stand in a line, in characters.
+const (
+	messageIndent = 3
+	detailIndent  = 5
+	jsonIndent    = 7
+)
 
 // screen writes the flow for a person.
 type screen struct {
 	out   io.Writer
 	color bool
-	steps int
+	now   func() time.Time
+	steps []step
+}
+
+// step is a step of the flow that has begun.
+type step struct {
+	name  string
+	began time.Time
 }
 
 // The terminal's styles.
@@ -24,138 +39,164 @@ const (
 	bold  = "1"
 	quiet = "2"
 	head  = "1;36"
-	good  = "1;32"
+	good  = "32"
+	key   = "36"
 )
 
 func (s *screen) style(code, text string) string {
-	if !s.color {
+	if !s.color || code == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
 // line writes one line. A terminal that went away ends the program by its signal, not here.
-func (s *screen) line(format string, arguments ...any) {
-	fmt.Fprintf(s.out, format+"\n", arguments...)
+func (s *screen) line(indent int, text string) {
+	_, _ = fmt.Fprintf(s.out, "%s%s\n", strings.Repeat(" ", indent), text)
 }
 
 func (s *screen) title(text string) {
-	s.line("%s", s.style(bold, text))
-	s.line("%s", strings.Repeat("=", min(len(text), width)))
+	s.line(0, s.style(bold, text))
+	s.line(0, strings.Repeat("=", min(utf8.RuneCountInString(text), width)))
 }
 
-// step begins a numbered step with its explanation.
-func (s *screen) step(name, explanation string) {
-	s.steps++
-	s.line("")
-	s.line("%s", s.style(head, fmt.Sprintf("%d  %s", s.steps, name)))
+// step begins a numbered step.
+func (s *screen) step(name string) {
+	s.steps = append(s.steps, step{name, s.now()})
+	s.line(0, "")
+	s.line(0, s.style(head, fmt.Sprintf("%d  %s", len(s.steps), name)))
+}
+
+// current is the name of the step that began last.
+func (s *screen) current() string {
+	if len(s.steps) == 0 {
+		return ""
+	}
+	return s.steps[len(s.steps)-1].name
+}
+
+// wrapped writes a text in a style, broken at the width.
+func (s *screen) wrapped(indent int, mark, code, text string) {
+	for i, line := range wrap(text, width-indent-utf8.RuneCountInString(mark)) {
+		if i > 0 {
+			mark = strings.Repeat(" ", utf8.RuneCountInString(mark))
+		}
+		s.line(indent, s.style(code, mark+line))
+	}
+}
+
+// say writes a sentence.
+func (s *screen) say(text string) { s.wrapped(detailIndent, "", "", text) }
+
+// check writes what was found to be as it should be.
+func (s *screen) check(text string) { s.wrapped(messageIndent, "✓ ", good, text) }
+
+// address writes an address to be copied: whole, and in a line of its own.
+func (s *screen) address(text string) {
+	s.line(0, "")
+	s.line(0, s.style(bold, text))
+	s.line(0, "")
+}
+
+// request shows a message that goes out, with its explanation and its parameters or headers.
+func (s *screen) request(what, explanation string, parameters ...parameter) {
+	s.line(0, "")
+	s.line(messageIndent, s.style(bold, "→ "+what))
 	s.say(explanation)
-}
-
-// say writes a sentence, broken at the width.
-func (s *screen) say(text string) {
-	line := "  "
-	for word := range strings.FieldsSeq(text) {
-		if len(line)+len(word) >= width {
-			s.line("%s", line)
-			line = "  "
-		}
-		if line != "  " {
-			line += " "
-		}
-		line += word
+	longest := 0
+	for _, p := range parameters {
+		longest = max(longest, utf8.RuneCountInString(clean(p.name)))
 	}
-	s.line("%s", line)
-}
-
-// request shows a request with its parameters or headers.
-func (s *screen) request(method, address string, parameters map[string]string) {
-	s.line("")
-	base, query, _ := strings.Cut(address, "?")
-	s.line("  %s", s.style(bold, method+" "+base))
-	for part := range strings.SplitSeq(query, "&") {
-		if name, value, found := strings.Cut(part, "="); found {
-			s.line("     %s = %s", name, short(value))
+	for _, p := range parameters {
+		name := clean(p.name)
+		gap := strings.Repeat(" ", longest-utf8.RuneCountInString(name)+2)
+		lines := wrap(shown(p.name, p.value), width-jsonIndent-longest-2)
+		for i, line := range lines {
+			if i == 0 {
+				s.line(jsonIndent, s.style(key, name)+gap+line)
+				continue
+			}
+			s.line(jsonIndent+longest+2, line)
 		}
-	}
-	names := make([]string, 0, len(parameters))
-	for name := range parameters {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		s.line("     %s = %s", name, short(parameters[name]))
 	}
 }
 
-// token shows a JWT decoded.
-func (s *screen) token(what, token string) {
-	header, claims, err := decode(token)
+// answer shows a message that comes in. If only is given, no other members are shown.
+func (s *screen) answer(a answer, explanation string, only ...string) {
+	s.line(0, "")
+	s.line(messageIndent, s.style(bold, strings.TrimSpace(fmt.Sprintf("← %d %s", a.status, http.StatusText(a.status)))))
+	s.say(explanation)
+	for _, name := range []string{"WWW-Authenticate", "DPoP-Nonce"} {
+		if text := a.header.Get(name); text != "" {
+			s.wrapped(jsonIndent, "", "", name+": "+shown(name, text))
+		}
+	}
+	s.json(a.body, only...)
+}
+
+// token shows a JWT decoded, under a label.
+func (s *screen) token(label, token string) {
+	s.wrapped(detailIndent, "· ", quiet, label)
+	header, payload, err := decode(token)
 	if err != nil {
-		s.value(what, short(token))
+		s.line(jsonIndent, shown("access_token", token))
 		return
 	}
-	s.line("   %s", s.style(quiet, "· "+what))
-	s.json(header, "     ")
-	s.json(claims, "     ")
+	s.json(header)
+	s.json(payload)
 }
 
-// value shows JSON under a heading.
-func (s *screen) value(what string, value any) {
-	s.line("   %s", s.style(quiet, "· "+what))
-	s.json(value, "     ")
-}
-
-func (s *screen) json(value any, indent string) {
-	text, err := json.MarshalIndent(shortened(value), indent, "  ")
+// json shows JSON, with its members in the order in which they came.
+func (s *screen) json(raw []byte, only ...string) {
+	value, err := readJSON(raw)
 	if err != nil {
-		s.line("%s%v", indent, err)
+		s.line(jsonIndent, fmt.Sprintf("(%d bytes that are not JSON)", len(raw)))
 		return
 	}
-	s.line("%s%s", indent, strings.NewReplacer(`\u0026`, "&", `\u003c`, "<", `\u003e`, ">").Replace(string(text)))
+	s.value(jsonIndent, value.only(only), "")
 }
 
-func (s *screen) done(took time.Duration) {
-	s.line("")
-	s.line("%s", s.style(good, fmt.Sprintf("Done: %d steps in %.1f s.", s.steps, took.Seconds())))
-}
-
-// longest is how much of a value is shown whole.
-const longest = 52
-
-// short cuts long values, so that no secret is shown whole and every line fits.
-func short(text string) string {
-	if len(text) <= longest && !looksSecret(text) {
-		return text
+// done writes the summary: what was seen, and how long each step took.
+func (s *screen) done(seen ...string) {
+	end := s.now()
+	s.line(0, "")
+	s.line(0, s.style(head, fmt.Sprintf("Done: %d steps in %.1f s.", len(s.steps), end.Sub(s.steps[0].began).Seconds())))
+	for _, text := range seen {
+		s.check(text)
 	}
-	return fmt.Sprintf("%s…(%d bytes)", text[:min(12, len(text))], len(text))
-}
-
-// looksSecret tells random values apart: 43 characters of base64url are 256 bits.
-func looksSecret(text string) bool {
-	return len(text) >= 40 && !strings.ContainsAny(text, " /:.")
-}
-
-// shortened copies JSON with its strings cut. Addresses stay whole: they are no secrets.
-func shortened(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		copied := map[string]any{}
-		for name, member := range v {
-			copied[name] = shortened(member)
+	s.line(0, "")
+	for i, step := range s.steps {
+		ended := end
+		if i+1 < len(s.steps) {
+			ended = s.steps[i+1].began
 		}
-		return copied
-	case []any:
-		copied := make([]any, len(v))
-		for i, member := range v {
-			copied[i] = shortened(member)
-		}
-		return copied
-	case string:
-		if strings.HasPrefix(v, "https://") || strings.Contains(v, " ") {
-			return v
-		}
-		return short(v)
+		s.line(messageIndent, fmt.Sprintf("%d  %-30s %6d ms", i+1, step.name, ended.Sub(step.began).Milliseconds()))
 	}
-	return value
+	s.line(messageIndent, s.style(bold, fmt.Sprintf("   %-30s %6d ms", "in all", end.Sub(s.steps[0].began).Milliseconds())))
+}
+
+// relative says when a time is, as a person counts.
+func (s *screen) relative(seconds json.Number) string {
+	count, err := seconds.Float64()
+	if err != nil || count < 0 || count > 253402300799 { // the end of the year 9999
+		return ""
+	}
+	d := time.Unix(int64(count), 0).Sub(s.now().Truncate(time.Second))
+	amount := ""
+	switch far := d.Abs(); {
+	case far < 2*time.Second:
+		return "now"
+	case far <= 2*time.Minute:
+		amount = fmt.Sprintf("%.0f s", far.Seconds())
+	case far <= 2*time.Hour:
+		amount = fmt.Sprintf("%.0f min", far.Minutes())
+	case far <= 48*time.Hour:
+		amount = fmt.Sprintf("%.0f h", far.Hours())
+	default:
+		amount = fmt.Sprintf("%.0f days", far.Hours()/24)
+	}
+	if d < 0 {
+		return amount + " ago"
+	}
+	return "in " + amount
 }
