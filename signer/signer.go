@@ -97,7 +97,7 @@ type Backend interface {
 type Config struct {
 	Catalogue Catalogue
 	Backend   Backend
-	// RefreshInterval is how long a change of a key's state may stay unnoticed; 5 s by default.
+	// RefreshInterval is how often the keys' states are read, 5 s by default. A change is noticed within twice that.
 	RefreshInterval time.Duration
 	Now             func() time.Time
 	Logger          *slog.Logger
@@ -113,11 +113,17 @@ type Signer struct {
 	log       *slog.Logger
 	tracer    trace.Tracer
 
-	mu         sync.Mutex
-	records    []Record
-	readAt     time.Time
-	refreshing bool
+	mu      sync.Mutex
+	records []Record
+	readAt  time.Time
+	// refreshing is closed when the reading under way has ended; nil when there is none. stale tells that what is known
+	// is too old to go on with until then.
+	refreshing chan struct{}
+	stale      bool
 }
+
+// refreshTimeout is how long the catalogue may take.
+const refreshTimeout = 2 * time.Second
 
 // New reads the catalogue and makes a Signer. A catalogue without an active key is an error.
 func New(ctx context.Context, config Config) (*Signer, error) {
@@ -150,7 +156,8 @@ func New(ctx context.Context, config Config) (*Signer, error) {
 	return s, nil
 }
 
-// read gets the catalogue and refuses records whose kid is not the thumbprint of their key.
+// read gets the catalogue and refuses records whose kid is not the thumbprint of their key, or whose key does not fit
+// their algorithm.
 func (s *Signer) read(ctx context.Context) ([]Record, error) {
 	records, err := s.catalogue.Keys(ctx)
 	if err != nil {
@@ -164,35 +171,53 @@ func (s *Signer) read(ctx context.Context) ([]Record, error) {
 		if thumbprint != record.ID {
 			return nil, fmt.Errorf("signer: key %s: its public key has the thumbprint %s", record.ID, thumbprint)
 		}
+		if !Fits(record.Public, record.Algorithm) {
+			return nil, fmt.Errorf("signer: key %s: its public key is not one for %q", record.ID, record.Algorithm)
+		}
 	}
 	return records, nil
 }
 
-// current gives the records, and reads them anew in the background when they are older than the interval. A
-// catalogue that cannot be read leaves the known keys in use.
-func (s *Signer) current() []Record {
+// current gives the records, and reads them anew when they are older than the interval: in the background while they
+// are fresh enough, and before it answers after a time without calls. A catalogue that cannot be read leaves the known
+// keys in use.
+func (s *Signer) current(ctx context.Context) ([]Record, error) {
+	s.mu.Lock()
+	age := s.now().Sub(s.readAt)
+	if s.refreshing == nil && (age >= s.interval || age < 0) {
+		s.refreshing, s.stale = make(chan struct{}), age >= 2*s.interval || age < 0
+		go s.refresh(s.refreshing)
+	}
+	if s.refreshing == nil || !s.stale {
+		defer s.mu.Unlock()
+		return s.records, nil
+	}
+	refreshed := s.refreshing
+	s.mu.Unlock()
+	select {
+	case <-refreshed:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("signer: read the keys: %w", context.Cause(ctx))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if age := s.now().Sub(s.readAt); (age >= s.interval || age < 0) && !s.refreshing {
-		s.refreshing = true
-		go s.refresh()
-	}
-	return s.records
+	return s.records, nil
 }
 
-func (s *Signer) refresh() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+func (s *Signer) refresh(done chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
 	records, err := s.read(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refreshing = false
+	s.refreshing = nil
 	s.readAt = s.now()
-	if err != nil {
+	if err == nil {
+		s.records = records
+	} else {
 		s.log.Error("the keys' states could not be read; the known ones stay in use", "error", err.Error())
-		return
 	}
-	s.records = records
+	close(done)
 }
 
 // Key is a pinned key: whatever happens to its state, ID, Algorithm and Sign belong together.
@@ -206,10 +231,14 @@ type Key struct {
 	use    Use
 }
 
-// Active returns the active key for a use and an algorithm, the one activated last. The error is ErrNoKey.
-func (s *Signer) Active(_ context.Context, use Use, alg Algorithm) (Key, error) {
+// Active returns the active key for a use and an algorithm, the one activated last. The error is ErrNoKey, or that of ctx
+// when it ends before the keys' states are known.
+func (s *Signer) Active(ctx context.Context, use Use, alg Algorithm) (Key, error) {
+	records, err := s.current(ctx)
+	if err != nil {
+		return Key{}, err
+	}
 	var found *Record
-	records := s.current()
 	for i, record := range records {
 		if record.State == Active && record.Algorithm == alg && slices.Contains(record.Uses, use) &&
 			(found == nil || record.ActivatedAt.After(found.ActivatedAt)) {
@@ -223,8 +252,8 @@ func (s *Signer) Active(_ context.Context, use Use, alg Algorithm) (Key, error) 
 }
 
 // Published returns every key that tokens may be verified with: published, active and retiring. The slice must not
-// be changed.
-func (s *Signer) Published(context.Context) ([]Record, error) { return s.current(), nil }
+// be changed. The error is that of ctx.
+func (s *Signer) Published(ctx context.Context) ([]Record, error) { return s.current(ctx) }
 
 // Sign signs a message in JWS form and verifies the signature with the published key before it is released
 // (a fault in the HSM, or another key under the same name, is then an error and never a token).
@@ -246,8 +275,12 @@ func (k Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 
 // Ready signs with every active key and verifies what comes. It joins the errors.
 func (s *Signer) Ready(ctx context.Context) error {
+	records, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
 	var problems []error
-	for _, record := range s.current() {
+	for _, record := range records {
 		if record.State != Active {
 			continue
 		}

@@ -11,9 +11,15 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 // softKeys is a backend and a catalogue of keys in memory.
@@ -24,6 +30,8 @@ type softKeys struct {
 	err     error
 	// swap, when set, signs in place of every key.
 	swap crypto.Signer
+	// spoil, when set, changes each signature.
+	spoil func([]byte) []byte
 }
 
 func (s *softKeys) Keys(context.Context) ([]Record, error) {
@@ -44,7 +52,11 @@ func (s *softKeys) Sign(_ context.Context, key Record, message []byte) ([]byte, 
 	if !ok {
 		return nil, ErrNoKey
 	}
-	return softSign(private, message)
+	signature, err := softSign(private, message)
+	if err == nil && s.spoil != nil {
+		signature = s.spoil(signature)
+	}
+	return signature, err
 }
 
 func softSign(private crypto.Signer, message []byte) ([]byte, error) {
@@ -180,6 +192,65 @@ func TestWrongKeyIsNotReleased(t *testing.T) {
 	}
 }
 
+// TestBrokenSignatureIsNotReleased: a module that loses or flips bits gives an error and never a signature.
+func TestBrokenSignatureIsNotReleased(t *testing.T) {
+	for _, alg := range []Algorithm{PS256, ES256, EdDSA} {
+		for name, spoil := range map[string]func([]byte) []byte{
+			"a flipped bit": func(signature []byte) []byte { signature[len(signature)/2] ^= 0x10; return signature },
+			"a byte short":  func(signature []byte) []byte { return signature[:len(signature)-1] },
+			"a byte long":   func(signature []byte) []byte { return append(signature, 0) },
+			"nothing":       func([]byte) []byte { return nil },
+		} {
+			keys := &softKeys{}
+			keys.add(t, alg, Active, time.Now(), UseIDToken)
+			s := newSigner(t, keys, time.Now)
+			keys.spoil = spoil
+			key, err := s.Active(t.Context(), UseIDToken, alg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if signature, err := key.Sign(t.Context(), []byte("m")); !errors.Is(err, ErrWrongSignature) || signature != nil {
+				t.Errorf("%s, %s: released %x, %v", alg, name, signature, err)
+			}
+		}
+	}
+}
+
+// TestSpan: a signature is a span that names key, algorithm and use, and not the message.
+func TestSpan(t *testing.T) {
+	keys := &softKeys{}
+	record := keys.add(t, ES256, Active, time.Now(), UseIDToken)
+	recorder := tracetest.NewSpanRecorder()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
+	s, err := New(t.Context(), Config{Catalogue: keys, Backend: keys, TracerProvider: provider})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := s.Active(t.Context(), UseIDToken, ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := key.Sign(t.Context(), []byte("m")); err != nil {
+		t.Fatal(err)
+	}
+	keys.spoil = func([]byte) []byte { return nil }
+	if _, err := key.Sign(t.Context(), []byte("m")); err == nil {
+		t.Fatal("signed")
+	}
+	spans := recorder.Ended()
+	if len(spans) != 2 {
+		t.Fatalf("%d spans", len(spans))
+	}
+	want := []attribute.KeyValue{
+		attribute.String("signer.kid", record.ID), attribute.String("signer.alg", "ES256"), attribute.String("signer.use", "id_token"),
+	}
+	for i, status := range []codes.Code{codes.Unset, codes.Error} {
+		if spans[i].Name() != "signer.Sign" || !slices.Equal(spans[i].Attributes(), want) || spans[i].Status().Code != status {
+			t.Errorf("span %s %v %v", spans[i].Name(), spans[i].Attributes(), spans[i].Status())
+		}
+	}
+}
+
 // TestPSSSalt: a signature with another salt than 32 bytes does not pass (RFC 7518 §3.5).
 func TestPSSSalt(t *testing.T) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -263,7 +334,33 @@ func TestCatalogueFails(t *testing.T) {
 		if key, err := s.Active(t.Context(), UseAccessToken, ES256); err != nil || key.ID != record.ID {
 			t.Errorf("%v, %v", key.ID, err)
 		}
-		s.refresh()
+		now = now.Add(time.Hour)
+	}
+}
+
+// TestAfterIdle: the first call after a quiet night sees what changed in it, and waits for that no longer than its
+// context.
+func TestAfterIdle(t *testing.T) {
+	keys := &softKeys{}
+	keys.add(t, ES256, Active, time.Unix(1, 0), UseAccessToken)
+	now := time.Now()
+	s := newSigner(t, keys, func() time.Time { return now })
+	newest := keys.add(t, ES256, Active, time.Unix(2, 0), UseAccessToken)
+	now = now.Add(8 * time.Hour)
+	key, err := s.Active(t.Context(), UseAccessToken, ES256)
+	if err != nil || key.ID != newest.ID {
+		t.Errorf("key %s, %v; want the one made in the night", key.ID, err)
+	}
+	if published, err := s.Published(t.Context()); err != nil || len(published) != 2 {
+		t.Errorf("%d published, %v", len(published), err)
+	}
+	keys.mu.Lock() // the catalogue hangs
+	defer keys.mu.Unlock()
+	now = now.Add(8 * time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := s.Active(ctx, UseAccessToken, ES256); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the catalogue hangs: %v", err)
 	}
 }
 
@@ -273,7 +370,11 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("without a key: %v", err)
 	}
 	keys.add(t, ES256, Active, time.Now(), UseAccessToken)
-	keys.records[0].ID = "another"
+	keys.records[0].Algorithm = PS256
+	if _, err := New(t.Context(), Config{Catalogue: keys, Backend: keys}); err == nil {
+		t.Error("a P-256 key for PS256 was accepted")
+	}
+	keys.records[0].Algorithm, keys.records[0].ID = ES256, "another"
 	if _, err := New(t.Context(), Config{Catalogue: keys, Backend: keys}); err == nil {
 		t.Error("a kid that is not its key's thumbprint was accepted")
 	}
@@ -316,6 +417,20 @@ func TestJWKRoundTrip(t *testing.T) {
 		if !Fits(public, alg) {
 			t.Errorf("%s does not fit its own algorithm", alg)
 		}
+	}
+}
+
+// TestPublicJWK holds the published form to its bytes (RFC 8037 Appendix A.2, RFC 7517 §4).
+func TestPublicJWK(t *testing.T) {
+	const want = `{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",` +
+		`"kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","alg":"EdDSA","use":"sig"}`
+	public, err := ParsePublicJWK(json.RawMessage(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := PublicJWK(Record{ID: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", Algorithm: EdDSA, Public: public})
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
 	}
 }
 

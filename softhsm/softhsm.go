@@ -25,6 +25,9 @@ func modules() []string {
 	}
 }
 
+// variable names the environment variable in which SoftHSM2 looks for its configuration.
+const variable = "SOFTHSM2_CONF"
+
 // ErrMissing: SoftHSM2 is not installed.
 var ErrMissing = errors.New("SoftHSM2 is not installed; run: apt-get install softhsm2")
 
@@ -54,8 +57,12 @@ type Token struct {
 // the PINs go the way of all PINs and never onto a command line.
 type Initialise func(ctx context.Context, module string, environment map[string]string, label, soPINFile, pinFile string) error
 
-// Create makes a token in a folder, or finds the one that it made there before. label must need no escaping in a URI.
+// Create makes a token in a folder, or finds the one that it made there before. label is at most 32 letters, digits,
+// dots, dashes and underscores. A Create that is interrupted leaves no half of a token: the next one begins afresh.
 func Create(ctx context.Context, folder, label string, initialise Initialise) (Token, error) {
+	if !validLabel(label) {
+		return Token{}, fmt.Errorf("softhsm: the label %q is not 1 to 32 letters, digits, dots, dashes and underscores", label)
+	}
 	module, err := Module()
 	if err != nil {
 		return Token{}, err
@@ -64,41 +71,78 @@ func Create(ctx context.Context, folder, label string, initialise Initialise) (T
 	if err != nil {
 		return Token{}, fmt.Errorf("softhsm: %w", err)
 	}
-	tokens, configuration := filepath.Join(folder, "tokens"), filepath.Join(folder, "softhsm2.conf")
+	tokens := filepath.Join(folder, "tokens")
 	token := Token{
 		Module: module, Label: label, URI: "pkcs11:token=" + label,
 		PINFile: filepath.Join(folder, "pin"), SOPINFile: filepath.Join(folder, "so-pin"),
-		Environment: map[string]string{"SOFTHSM2_CONF": configuration},
+		Environment: map[string]string{variable: filepath.Join(folder, "softhsm2.conf")},
 	}
-	done := filepath.Join(folder, "initialised")
-	if _, err := os.Stat(done); err == nil {
+	made, err := os.ReadDir(tokens) // an empty folder holds no token
+	if err == nil && len(made) > 0 {
 		return token, nil
 	}
-	if err := os.MkdirAll(tokens, 0o700); err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Token{}, fmt.Errorf("softhsm: %w", err)
 	}
-	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n", tokens)
-	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
-		return Token{}, fmt.Errorf("softhsm: %w", err)
-	}
-	for _, file := range []string{token.PINFile, token.SOPINFile} {
-		if err := writePIN(file); err != nil {
-			return Token{}, fmt.Errorf("softhsm: %w", err)
-		}
-	}
-	if err := initialise(ctx, module, token.Environment, label, token.SOPINFile, token.PINFile); err != nil {
+	if err := build(ctx, token, folder, initialise); err != nil {
 		return Token{}, fmt.Errorf("softhsm: make the token %q in %s: %w", label, tokens, err)
-	}
-	if err := os.WriteFile(done, nil, 0o600); err != nil {
-		return Token{}, fmt.Errorf("softhsm: %w", err)
 	}
 	return token, nil
 }
 
-// writePIN writes a random PIN of 16 characters, unless there is one already.
-func writePIN(file string) error {
-	if _, err := os.Stat(file); err == nil || !errors.Is(err, fs.ErrNotExist) {
+// build makes the token beside its place and then moves it there, which is what makes it exist.
+func build(ctx context.Context, token Token, folder string, initialise Initialise) error {
+	tokens, unfinished := filepath.Join(folder, "tokens"), filepath.Join(folder, "tokens.unfinished")
+	if err := os.RemoveAll(unfinished); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(unfinished, 0o700); err != nil {
+		return err
+	}
+	for _, file := range []string{token.PINFile, token.SOPINFile} {
+		if err := writePIN(file); err != nil {
+			return err
+		}
+	}
+	configuration := filepath.Join(folder, "softhsm2.unfinished.conf")
+	if err := writeConfiguration(configuration, unfinished); err != nil {
+		return err
+	}
+	if err := initialise(ctx, token.Module, map[string]string{variable: configuration}, token.Label, token.SOPINFile, token.PINFile); err != nil {
+		return err
+	}
+	if err := writeConfiguration(token.Environment[variable], tokens); err != nil {
+		return err
+	}
+	if err := os.Remove(configuration); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, tokens)
+}
+
+func writeConfiguration(file, tokens string) error {
+	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n", tokens)
+	return os.WriteFile(file, []byte(text), 0o600)
+}
+
+// writePIN writes a random PIN of 16 characters, unless there is one already.
+func writePIN(file string) error {
+	info, err := os.Stat(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil && info.Size() > 0 { // an empty one is what an interruption left
+		return nil
+	}
 	return os.WriteFile(file, []byte(rand.Text()[:16]+"\n"), 0o600)
+}
+
+// validLabel tells whether a label fits into a token and needs no escaping in an address.
+func validLabel(label string) bool {
+	for _, b := range []byte(label) {
+		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '.' || b == '-' || b == '_') {
+			return false
+		}
+	}
+	return len(label) > 0 && len(label) <= 32
 }

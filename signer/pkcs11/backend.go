@@ -37,7 +37,7 @@ type Config struct {
 	Sessions int
 	// Queue is how many signatures may wait; 256 by default.
 	Queue int
-	// SignTimeout is how long the module may take before it counts as hung; 2 s by default.
+	// SignTimeout is how long a worker may take over a signature before its module counts as hung; 2 s by default.
 	SignTimeout time.Duration
 	Logger      *slog.Logger
 }
@@ -54,6 +54,8 @@ type Backend struct {
 	// failures counts the starts that failed in a row, and retryAt is when the next may be tried.
 	failures int
 	retryAt  time.Time
+	// started has the times of the last starts.
+	started []time.Time
 	// fatal is what only a person can mend; the HSM is not asked again.
 	fatal  error
 	closed bool
@@ -106,11 +108,14 @@ func withDefaults(c Config) (Config, error) {
 	return c, nil
 }
 
-// Sign implements [signer.Backend]. It waits no longer than ctx. When a worker dies under it, it asks the next one
-// once: to make a signature twice does no harm.
+// Sign implements [signer.Backend]. It waits no longer than ctx. When a worker dies under it, or its module is in trouble,
+// it asks the next one once: to make a signature twice does no harm.
 func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
 	if len(record.ID) != kidSize {
 		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
+	}
+	if len(message) > maxMessage {
+		return nil, fmt.Errorf("pkcs11: a message of %d bytes is not signed; the most is %d", len(message), maxMessage)
 	}
 	select {
 	case b.slots <- struct{}{}:
@@ -120,11 +125,17 @@ func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte
 	}
 	payload := signPayload(record.Algorithm, record.ID, message)
 	signature, err := b.ask(ctx, askSign, payload)
-	if errors.Is(err, errWorkerDied) && ctx.Err() == nil {
-		b.config.Logger.WarnContext(ctx, "the PKCS#11 worker died under a signature; asking the next one", "kid", record.ID)
+	if mayPass(err) && ctx.Err() == nil {
+		b.config.Logger.WarnContext(ctx, "the PKCS#11 worker failed under a signature; asking the next one", "kid", record.ID, "error", err.Error())
 		signature, err = b.ask(ctx, askSign, payload)
 	}
 	return signature, err
+}
+
+// mayPass tells whether an error is one that a fresh worker may not have.
+func mayPass(err error) bool {
+	f, ok := errors.AsType[*failure](err)
+	return errors.Is(err, errWorkerDied) || ok && f.code == failModule
 }
 
 // Generate makes a key in the HSM under the strictest policy that the module takes: private, sensitive, not
@@ -192,64 +203,6 @@ func (b *Backend) ask(ctx context.Context, question kind, payload []byte) ([]byt
 	return w.ask(ctx, question, payload)
 }
 
-// current gives a living worker. Of many callers one starts it and the rest wait, no longer than their contexts.
-func (b *Backend) current(ctx context.Context) (*worker, error) {
-	for {
-		b.mu.Lock()
-		switch {
-		case b.closed:
-			b.mu.Unlock()
-			return nil, errClosed
-		case b.fatal != nil:
-			defer b.mu.Unlock()
-			return nil, b.fatal
-		case b.worker != nil && !b.worker.dead():
-			defer b.mu.Unlock()
-			return b.worker, nil
-		case b.starting == nil && time.Now().Before(b.retryAt):
-			defer b.mu.Unlock()
-			return nil, fmt.Errorf("%w: %w", signer.ErrUnavailable, b.startErr)
-		case b.starting == nil:
-			b.starting = make(chan struct{})
-			go b.start(b.starting)
-		}
-		started := b.starting
-		b.mu.Unlock()
-		select {
-		case <-started:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: waiting for a worker: %w", signer.ErrUnavailable, context.Cause(ctx))
-		}
-	}
-}
-
-// start makes a worker and publishes the outcome. It keeps its own time: the caller's impatience does not end it.
-func (b *Backend) start(done chan struct{}) {
-	w, err := startWorker(b.config, hello{
-		Module: b.config.Module, Token: b.config.Token, PINFile: b.config.PINFile, Sessions: b.config.Sessions,
-	})
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.starting = nil
-	close(done)
-	if b.closed && w != nil {
-		w.kill(errClosed)
-	}
-	if err == nil {
-		b.worker, b.failures, b.startErr = w, 0, nil
-		return
-	}
-	if f, ok := errors.AsType[*failure](err); ok && f.code == failFatal {
-		b.fatal = err
-		b.config.Logger.Error("the HSM needs a person; it is not asked again until a restart", "error", err.Error())
-		return
-	}
-	wait := min(50*time.Millisecond<<min(b.failures, 7), 5*time.Second)
-	b.failures++
-	b.startErr, b.retryAt = err, time.Now().Add(wait)
-	b.config.Logger.Error("the PKCS#11 worker did not start", "error", err.Error(), "next_try_in", wait)
-}
-
 // Close ends the worker. Signatures under way fail.
 func (b *Backend) Close() error {
 	b.mu.Lock()
@@ -275,7 +228,7 @@ func (b *Backend) WorkerPID() int {
 // by a worker and appear in no argument list.
 func InitialiseToken(ctx context.Context, module string, environment map[string]string, label, soPINFile, pinFile string) error {
 	config, err := withDefaults(Config{
-		Module: module, Token: URI{Token: label}.String(), PINFile: pinFile, Environment: environment, SignTimeout: 30 * time.Second,
+		Module: module, Token: URI{Token: label}.String(), PINFile: pinFile, Environment: environment,
 	})
 	if err != nil {
 		return err
@@ -285,6 +238,7 @@ func InitialiseToken(ctx context.Context, module string, environment map[string]
 		return err
 	}
 	defer w.kill(errClosed)
+	go w.watch()
 	question, err := json.Marshal(initialisation{Module: config.Module, Label: label, SOPINFile: soPINFile, PINFile: config.PINFile})
 	if err != nil {
 		return err

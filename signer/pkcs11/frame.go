@@ -14,6 +14,8 @@ const (
 	headerSize   = 14
 	// maxPayload bounds a payload, in bytes. The largest real one is a JWT to be signed.
 	maxPayload = 256 << 10
+	// maxMessage bounds a message to be signed, in bytes.
+	maxMessage = maxPayload - 1 - kidSize
 )
 
 // kind says what a frame asks or answers.

@@ -23,12 +23,12 @@ func (t *token) generate(number byte) (key, error) {
 		return key{}, err
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	kid, err := t.makePair(alg)
-	t.mu.Unlock()
 	if err != nil {
 		return key{}, err
 	}
-	keys, err := t.list()
+	keys, err := t.read()
 	if err != nil {
 		return key{}, err
 	}
@@ -75,7 +75,8 @@ func (t *token) makePair(alg signer.Algorithm) (string, error) {
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, kid),
 		pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false),
 	}
-	for _, object := range []pkcs11.ObjectHandle{privateObject, publicObject} {
+	// The public half first: alone it is no key, should the second copy fail.
+	for _, object := range []pkcs11.ObjectHandle{publicObject, privateObject} {
 		if _, err := t.module.CopyObject(session, object, kept); err != nil {
 			return "", failf(failRequest, "store the new key: %v", err)
 		}

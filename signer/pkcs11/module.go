@@ -37,10 +37,10 @@ func serve(first frame) (service, error) {
 func loadModule(file string) (*pkcs11.Ctx, error) {
 	module := pkcs11.New(file)
 	if module == nil {
-		return nil, failf(failFatal, "the module %s cannot be loaded; check that the file exists and is a PKCS#11 module for this machine (for SoftHSM2: apt-get install softhsm2)", file)
+		return nil, failf(failModule, "the module %s cannot be loaded; check that the file exists and is a PKCS#11 module for this machine (for SoftHSM2: apt-get install softhsm2)", file)
 	}
 	if err := module.Initialize(); err != nil {
-		return nil, failf(failFatal, "the module %s does not initialise: %v", file, err)
+		return nil, failf(failModule, "the module %s does not initialise: %v", file, err)
 	}
 	return module, nil
 }
@@ -71,9 +71,9 @@ func findSlot(module *pkcs11.Ctx, uri URI) (uint, pkcs11.TokenInfo, error) {
 	case 1:
 		return found[0], token, nil
 	case 0:
-		return 0, token, failf(failFatal, "the module has no token labelled %q; it has %q", uri.Token, seen)
+		return 0, token, failf(failModule, "the module has no token labelled %q; it has %q", uri.Token, seen)
 	}
-	return 0, token, failf(failFatal, "the module has %d tokens labelled %q; add serial= to the address", len(found), uri.Token)
+	return 0, token, failf(failModule, "the module has %d tokens labelled %q; add serial= to the address", len(found), uri.Token)
 }
 
 // trim removes the padding of fixed-width fields.
@@ -130,11 +130,11 @@ func initialiseToken(i initialisation) error {
 		case info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0:
 			free, found = slot, true
 		case trim(info.Label) == i.Label:
-			return failf(failFatal, "a token labelled %q exists already", i.Label)
+			return failf(failModule, "a token labelled %q exists already", i.Label)
 		}
 	}
 	if !found {
-		return failf(failFatal, "the module has no free slot for a new token")
+		return failf(failModule, "the module has no free slot for a new token")
 	}
 	if err := module.InitToken(free, officer, i.Label); err != nil {
 		return failf(failModule, "initialise the token: %v", err)

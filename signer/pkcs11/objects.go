@@ -42,20 +42,32 @@ func (t *token) readPairs() ([]pair, error) {
 	if err != nil {
 		return nil, err
 	}
+	publics, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY))
+	if err != nil {
+		return nil, err
+	}
+	halves := map[string][]pkcs11.ObjectHandle{}
+	for _, public := range publics {
+		id, err := t.attribute(public, pkcs11.CKA_ID)
+		if err := trouble(err); err != nil {
+			return nil, err
+		}
+		halves[string(id)] = append(halves[string(id)], public)
+	}
 	var pairs []pair
 	for _, private := range privates {
 		id, err := t.attribute(private, pkcs11.CKA_ID)
-		if err != nil || len(id) == 0 {
-			continue // not one of ours
-		}
-		publics, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), pkcs11.NewAttribute(pkcs11.CKA_ID, id))
-		if err != nil {
+		if err := trouble(err); err != nil {
 			return nil, err
 		}
-		if len(publics) != 1 {
-			continue // ambiguous or without a public half: it cannot be published
+		half := halves[string(id)]
+		if len(id) == 0 || len(half) != 1 {
+			continue // not one of ours, or ambiguous, or without a public half: it cannot be published
 		}
-		p, err := t.describe(private, publics[0])
+		p, err := t.describe(private, half[0])
+		if err := trouble(err); err != nil {
+			return nil, err
+		}
 		if err != nil {
 			continue // of a kind that is not used
 		}
@@ -63,6 +75,20 @@ func (t *token) readPairs() ([]pair, error) {
 		pairs = append(pairs, p)
 	}
 	return pairs, nil
+}
+
+// trouble passes on an error that speaks of the module and not of one object: an object that cannot be read because the
+// device is gone must not look like one that is not there.
+func trouble(err error) error {
+	found, ok := errors.AsType[pkcs11.Error](err)
+	if !ok {
+		return nil
+	}
+	switch uint(found) {
+	case pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_SENSITIVE:
+		return nil
+	}
+	return failf(failModule, "read the token's keys: %v", err)
 }
 
 func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {

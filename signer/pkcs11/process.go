@@ -1,6 +1,7 @@
 package pkcs11
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 
 	"countersign/signer"
@@ -20,8 +20,12 @@ import (
 // WorkerCommand is the argument with which a binary has to call [RunWorker].
 const WorkerCommand = "pkcs11-worker"
 
-// startTimeout is how long a worker may take to load its module and log in.
-const startTimeout = 15 * time.Second
+const (
+	// startTimeout is how long a worker may take to load its module and log in.
+	startTimeout = 15 * time.Second
+	// reapTimeout is how long a killed process may take to go. One that is stuck in a device's driver never does.
+	reapTimeout = 500 * time.Millisecond
+)
 
 // errWorkerDied: the process that was to answer is gone.
 var errWorkerDied = fmt.Errorf("%w: its worker process died", signer.ErrUnavailable)
@@ -33,29 +37,21 @@ type worker struct {
 	conn    net.Conn
 	stderr  *boundedBuffer
 
-	// gone is closed when the worker can answer no more; reason says why.
-	gone   chan struct{}
-	reason error
+	// window has a place for each question that the worker was given and has not answered. Two for each session keep
+	// it busy; what waits for longer waits on this side, where waiting can end. So a worker with much to do is not
+	// taken for one that hangs.
+	window chan struct{}
+	// outgoing holds frames to be written. It has room for all that the window lets through.
+	outgoing chan frame
+
+	// gone is closed when the worker can answer no more.
+	gone chan struct{}
 
 	mu      sync.Mutex
 	number  uint64
 	waiting map[uint64]question
-	buffer  []byte
-}
-
-// question is one that waits for its answer.
-type question struct {
-	answer chan frame
-	// due is when a worker that has not answered counts as hung.
-	due time.Time
-}
-
-// patience is how long a worker may take over a question.
-func patience(what kind, signTimeout time.Duration) time.Duration {
-	if what == askSign || what == askList {
-		return signTimeout
-	}
-	return time.Minute // to make an RSA key takes its time
+	// reason says why the worker is gone or about to go; nil while it lives.
+	reason error
 }
 
 // startWorker launches a worker and has it log in.
@@ -80,19 +76,20 @@ func startWorker(config Config, h hello) (*worker, error) {
 
 // launchWorker starts the child process with one end of a socket as its file 3.
 func launchWorker(config Config) (*worker, error) {
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, fmt.Errorf("pkcs11: make a socket: %w", err)
 	}
-	ours, theirs := os.NewFile(uintptr(pair[0]), "worker"), os.NewFile(uintptr(pair[1]), "parent")
 	defer ours.Close()
 	defer theirs.Close()
 	conn, err := net.FileConn(ours)
 	if err != nil {
 		return nil, fmt.Errorf("pkcs11: make a socket: %w", err)
 	}
+	places := 2 * config.Sessions
 	w := &worker{
 		config: config, conn: conn, stderr: &boundedBuffer{most: 4096},
+		window: make(chan struct{}, places), outgoing: make(chan frame, places),
 		gone: make(chan struct{}), waiting: map[uint64]question{},
 	}
 	w.command = exec.Command(config.Executable, WorkerCommand)
@@ -103,6 +100,7 @@ func launchWorker(config Config) (*worker, error) {
 		conn.Close()
 		return nil, fmt.Errorf("pkcs11: start the worker: %w", err)
 	}
+	go w.write()
 	go w.read()
 	return w, nil
 }
@@ -115,87 +113,17 @@ func environment(values map[string]string) []string {
 	return list
 }
 
-// ask puts a question and waits for the answer, no longer than ctx.
-func (w *worker) ask(ctx context.Context, what kind, payload []byte) ([]byte, error) {
-	answer := make(chan frame, 1)
-	number, err := w.send(what, payload, answer)
-	if err != nil {
-		w.kill(err)
-		return nil, w.died()
-	}
-	select {
-	case f := <-answer:
-		return f.result()
-	case <-ctx.Done():
-		w.forget(number)
-		return nil, fmt.Errorf("%w: %w", signer.ErrUnavailable, context.Cause(ctx))
-	case <-w.gone:
-		select {
-		case f := <-answer: // it was the last thing that the worker did
-			return f.result()
-		default:
-			return nil, w.died()
-		}
-	}
-}
-
-func (f frame) result() ([]byte, error) {
-	if f.kind != answerGood {
-		return nil, parseFailure(f.payload)
-	}
-	return f.payload, nil
-}
-
-func (w *worker) died() error {
-	<-w.gone
-	if f, ok := errors.AsType[*failure](w.reason); ok && f.code == failFatal {
-		return w.reason
-	}
-	return fmt.Errorf("%w: %w", errWorkerDied, w.reason)
-}
-
-// send writes a question. A worker that does not even read in time is as good as hung.
-func (w *worker) send(what kind, payload []byte, answer chan frame) (uint64, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.number++
-	w.waiting[w.number] = question{answer: answer, due: time.Now().Add(patience(what, w.config.SignTimeout))}
-	w.buffer = appendFrame(w.buffer[:0], frame{kind: what, number: w.number, payload: payload})
-	if err := w.conn.SetWriteDeadline(time.Now().Add(w.config.SignTimeout)); err != nil {
-		return 0, err
-	}
-	_, err := w.conn.Write(w.buffer)
-	return w.number, err
-}
-
-// forget leaves a question to the watch: the answer is no longer wanted, but a worker that never gives it is hung.
-func (w *worker) forget(number uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if q, ok := w.waiting[number]; ok {
-		q.answer = nil
-		w.waiting[number] = q
-	}
-}
-
 // read hands answers to their questions until the worker is gone.
 func (w *worker) read() {
+	r := bufio.NewReader(w.conn)
 	var err error
 	for {
 		var f frame
-		if f, err = readFrame(w.conn); err != nil {
+		if f, err = readFrame(r); err != nil {
 			break
 		}
-		w.mu.Lock()
-		q, known := w.waiting[f.number]
-		delete(w.waiting, f.number)
-		w.mu.Unlock()
-		if !known {
-			err = fmt.Errorf("%w: an answer without a question", errFrame)
+		if err = w.answered(f); err != nil {
 			break
-		}
-		if q.answer != nil {
-			q.answer <- f
 		}
 	}
 	w.end(err)
@@ -203,9 +131,15 @@ func (w *worker) read() {
 
 // end reaps the process and says why it is gone.
 func (w *worker) end(err error) {
-	_ = w.command.Process.Kill() // it may be gone already
-	waited := w.command.Wait()
 	w.conn.Close()
+	_ = w.command.Process.Kill() // it may be gone already
+	reaped := make(chan error, 1)
+	go func() { reaped <- w.command.Wait() }()
+	var waited error
+	select {
+	case waited = <-reaped:
+	case <-time.After(reapTimeout):
+	}
 	said := bytes.TrimSpace(w.stderr.Bytes())
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -229,45 +163,24 @@ func (w *worker) kill(reason error) {
 	}
 	w.mu.Unlock()
 	_ = w.command.Process.Kill() // it may be gone already
+	w.conn.Close()               // ends read, and with it the worker, even if the process stays
 }
 
+// dead tells whether the worker is gone or about to go.
 func (w *worker) dead() bool {
-	select {
-	case <-w.gone:
-		return true
-	default:
-		return false
-	}
-}
-
-// watch kills a worker that lets a question wait for longer than the time-out.
-func (w *worker) watch() {
-	ticks := time.NewTicker(max(w.config.SignTimeout/20, 5*time.Millisecond))
-	defer ticks.Stop()
-	for {
-		select {
-		case <-w.gone:
-			return
-		case now := <-ticks.C:
-			if w.overdue(now) {
-				w.config.Logger.Error("the PKCS#11 module hangs; its worker is killed", "pid", w.command.Process.Pid)
-				w.kill(errors.New("the module hung"))
-				return
-			}
-		}
-	}
-}
-
-// overdue tells whether a question waits for longer than it may.
-func (w *worker) overdue(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, q := range w.waiting {
-		if now.After(q.due) {
-			return true
-		}
+	return w.reason != nil
+}
+
+// died is the error of a question that the worker can answer no more. The worker must be gone.
+func (w *worker) died() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f, ok := errors.AsType[*failure](w.reason); ok && f.code == failFatal {
+		return f
 	}
-	return false
+	return fmt.Errorf("%w: %w", errWorkerDied, w.reason)
 }
 
 // firstLine of a crash names it; the stack that follows is of no use to an operator.

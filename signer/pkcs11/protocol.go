@@ -44,9 +44,10 @@ const (
 	failRequest code = iota + 1
 	// failNoKey: the token does not hold the key, or its policy refuses it.
 	failNoKey
-	// failModule: the module or the device is in trouble; the worker ends itself.
+	// failModule: the module, the device or what is around it is in trouble. The worker ends itself; a later one may
+	// find it mended.
 	failModule
-	// failFatal: nothing but a person can help: wrong PIN, no such token, no module.
+	// failFatal: nothing but a person can help, and to try again may do harm: the PIN is refused.
 	failFatal
 )
 

@@ -5,7 +5,9 @@ package pkcs11
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -30,10 +32,11 @@ type token struct {
 	label  string
 	// sessions are the idle ones for signing.
 	sessions chan pkcs11.SessionHandle
+	// held are the keys that may sign, by kid. The map is replaced and never changed, so that signing waits for nothing.
+	held atomic.Pointer[map[string]heldKey]
 
-	mu     sync.Mutex // also serialises what is not signing
+	mu     sync.Mutex // serialises what is not signing
 	keep   pkcs11.SessionHandle
-	held   map[string]heldKey
 	readAt time.Time
 }
 
@@ -104,13 +107,28 @@ func (t *token) sign(payload []byte) ([]byte, error) {
 	defer func() { t.sessions <- session }()
 	mechanism, input := prepare(alg, message)
 	if err := t.module.SignInit(session, mechanism, k.handle); err != nil {
-		return nil, failf(failModule, "begin a signature with key %s: %v", kid, err)
+		return nil, failf(classify(err), "begin a signature with key %s: %v", kid, err)
 	}
 	signature, err := t.module.Sign(session, input)
 	if err != nil {
-		return nil, failf(failModule, "sign with key %s: %v", kid, err)
+		return nil, failf(classify(err), "sign with key %s: %v", kid, err)
 	}
 	return signature, nil
+}
+
+// classify tells a request that the module refuses, and will refuse again, from trouble of the module. The first kind
+// must not end the worker: other keys sign well.
+func classify(err error) code {
+	found, ok := errors.AsType[pkcs11.Error](err)
+	if !ok {
+		return failModule
+	}
+	switch uint(found) {
+	case pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_MECHANISM_PARAM_INVALID, pkcs11.CKR_KEY_TYPE_INCONSISTENT,
+		pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, pkcs11.CKR_KEY_SIZE_RANGE, pkcs11.CKR_DATA_INVALID, pkcs11.CKR_DATA_LEN_RANGE:
+		return failRequest
+	}
+	return failModule
 }
 
 // prepare gives the mechanism and what it signs: a digest, or for Ed25519 the message itself. Module output is in JWS
@@ -131,44 +149,45 @@ func prepare(alg signer.Algorithm, message []byte) ([]*pkcs11.Mechanism, []byte)
 // key finds a key by kid. An unknown one may just have been made by another process: then the token is read again,
 // but not more often than rereadInterval.
 func (t *token) key(kid string) (heldKey, error) {
-	t.mu.Lock()
-	k, ok := t.held[kid]
-	stale := time.Since(t.readAt) > rereadInterval
-	t.mu.Unlock()
-	if ok {
+	if k, ok := (*t.held.Load())[kid]; ok {
 		return k, nil
 	}
-	if stale {
-		if _, err := t.list(); err != nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Since(t.readAt) > rereadInterval {
+		if _, err := t.read(); err != nil {
 			return heldKey{}, err
 		}
-		t.mu.Lock()
-		k, ok = t.held[kid]
-		t.mu.Unlock()
 	}
+	k, ok := (*t.held.Load())[kid]
 	if !ok {
 		return heldKey{}, failf(failNoKey, "the token %q holds no usable key %s; see: countersign keys list", t.label, kid)
 	}
 	return k, nil
 }
 
-// list implements service: it reads the token's keys and remembers those that may sign.
+// list implements service.
 func (t *token) list() ([]key, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.read()
+}
+
+// read reads the token's keys and remembers those that may sign. The caller holds mu.
+func (t *token) read() ([]key, error) {
 	pairs, err := t.readPairs()
 	if err != nil {
 		return nil, err
 	}
-	t.held, t.readAt = map[string]heldKey{}, time.Now()
-	keys := []key{}
+	held, keys := map[string]heldKey{}, []key{}
 	for _, p := range pairs {
-		k := key{ID: p.kid, Algorithm: p.algorithm, Public: p.jwk, URI: URI{Token: t.label, ID: p.id}.String(), Refused: p.refused}
+		keys = append(keys, key{ID: p.kid, Algorithm: p.algorithm, Public: p.jwk, URI: URI{Token: t.label, ID: p.id}.String(), Refused: p.refused})
 		if p.refused == "" {
-			t.held[p.kid] = heldKey{handle: p.private, algorithm: p.algorithm}
+			held[p.kid] = heldKey{handle: p.private, algorithm: p.algorithm}
 		}
-		keys = append(keys, k)
 	}
+	t.held.Store(&held)
+	t.readAt = time.Now()
 	return keys, nil
 }
 
@@ -189,13 +208,13 @@ func (t *token) destroy(kid string) error {
 		if p.kid != kid {
 			continue
 		}
-		delete(t.held, kid)
 		for _, object := range []pkcs11.ObjectHandle{p.private, p.public} {
 			if err := t.module.DestroyObject(session, object); err != nil {
 				return failf(failRequest, "destroy key %s: %v", kid, err)
 			}
 		}
-		return nil
+		_, err := t.read()
+		return err
 	}
 	return failf(failNoKey, "the token %q holds no key %s", t.label, kid)
 }

@@ -1,17 +1,14 @@
 package pkcs11
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 )
 
 // service is a module with its token, as the worker's loop sees it.
@@ -33,16 +30,17 @@ func RunWorker() int {
 		return 2
 	}
 	file.Close()
-	if err := answerAll(conn); err != nil {
+	if err := answerAll(conn, serve); err != nil {
 		return 1
 	}
 	return 0
 }
 
 // answerAll serves one parent. The first frame opens the module; signatures are made side by side.
-func answerAll(conn net.Conn) error {
+func answerAll(conn net.Conn, serve func(first frame) (service, error)) error {
 	replies := &replies{w: conn}
-	first, err := readFrame(conn)
+	r := bufio.NewReader(conn)
+	first, err := readFrame(r)
 	if err != nil {
 		return err
 	}
@@ -54,7 +52,7 @@ func answerAll(conn net.Conn) error {
 		return err
 	}
 	for {
-		f, err := readFrame(conn)
+		f, err := readFrame(r)
 		if errors.Is(err, io.EOF) {
 			return nil // the parent is gone
 		}
@@ -132,34 +130,4 @@ func (r *replies) write(f frame) error {
 	r.buffer = appendFrame(r.buffer[:0], f)
 	_, err := r.w.Write(r.buffer)
 	return err
-}
-
-// readPIN reads a PIN from a file that nobody else can read. The PIN appears in no error.
-func readPIN(name string) (string, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return "", failf(failFatal, "the PIN file: %v", err)
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	forbidden := fs.FileMode(0o077)
-	if ok && owner.Uid == 0 {
-		forbidden = 0o037 // systemd shows credentials as root's, readable for the service by its group or an ACL
-	}
-	switch {
-	case !info.Mode().IsRegular():
-		return "", failf(failFatal, "the PIN file %s is not a regular file", name)
-	case info.Mode().Perm()&forbidden != 0:
-		return "", failf(failFatal, "the PIN file %s has mode %04o and others can read it; run: chmod 600 %s", name, info.Mode().Perm(), filepath.Base(name))
-	case !ok || owner.Uid != uint32(os.Geteuid()) && owner.Uid != 0:
-		return "", failf(failFatal, "the PIN file %s belongs to another user; it must belong to the server's user or to root", name)
-	}
-	raw, err := os.ReadFile(name)
-	if err != nil {
-		return "", failf(failFatal, "the PIN file: %v", err)
-	}
-	pin := strings.TrimRight(string(raw), "\r\n")
-	if pin == "" || len(pin) > 255 {
-		return "", failf(failFatal, "the PIN file %s must hold the PIN and nothing else", name)
-	}
-	return pin, nil
 }

@@ -1,0 +1,62 @@
+package pkcs11
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxPIN bounds a PIN, in bytes.
+const maxPIN = 255
+
+// readPIN reads a PIN from a file that nobody else can read. The PIN appears in no error.
+func readPIN(name string) (string, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep it waiting
+	if err != nil {
+		return "", failf(failModule, "the PIN file: %v", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", failf(failModule, "the PIN file: %v", err)
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", failf(failModule, "the owner of the PIN file %s cannot be told on this system", name)
+	}
+	if problem := loosePIN(name, info.Mode(), owner.Uid, uint32(os.Geteuid())); problem != "" {
+		return "", failf(failModule, "the PIN file %s %s", name, problem)
+	}
+	raw, err := io.ReadAll(io.LimitReader(file, maxPIN+3))
+	if err != nil {
+		return "", failf(failModule, "the PIN file: %v", err)
+	}
+	pin := strings.TrimRight(string(raw), "\r\n")
+	if pin == "" || len(pin) > maxPIN || strings.ContainsAny(pin, "\r\n\x00") {
+		return "", failf(failModule, "the PIN file %s must hold the PIN and nothing else", name)
+	}
+	return pin, nil
+}
+
+// loosePIN says what is wrong with the mode and the owner of a PIN file, or nothing.
+func loosePIN(name string, mode fs.FileMode, uid, user uint32) string {
+	loose := mode.Perm() & 0o077
+	if uid == 0 {
+		// systemd shows credentials as root's, readable for the service by its group or an access control list,
+		// whose mask shows as the group's right to read (systemd.exec(5), LoadCredential=).
+		loose &^= 0o040
+	}
+	switch {
+	case !mode.IsRegular():
+		return "is not a regular file"
+	case loose != 0:
+		return fmt.Sprintf("has mode %04o and others can read it; run: chmod 600 %s", mode.Perm(), filepath.Base(name))
+	case uid != user && uid != 0:
+		return "belongs to another user; it must belong to the server's user or to root"
+	}
+	return ""
+}
