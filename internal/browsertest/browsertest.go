@@ -214,6 +214,19 @@ func (b *Browser) Focused() string {
 	return get(b, chromedp.Evaluate[string](`document.activeElement.id || document.activeElement.tagName`))
 }
 
+// AwaitFocus waits until the element with an id has the focus: browsers grant autofocus a moment after the page is there.
+func (b *Browser) AwaitFocus(id string) {
+	b.t.Helper()
+	focused := ""
+	for range 250 {
+		if focused = b.Focused(); focused == id {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	b.t.Fatalf("browser at %s: the focus is on %s and not on %s", b.where(), focused, id)
+}
+
 // Type replaces the content of an input.
 func (b *Browser) Type(selector, text string) {
 	b.t.Helper()
