@@ -106,6 +106,27 @@ type Pending struct {
 	Session *Session
 }
 
+// Opened is a pushed request with what is known about the browser that opens it.
+type Opened struct {
+	Request Request
+	// Session is nil unless the browser's sign-in is alive and its person neither disabled nor gone.
+	Session *Session
+	// Consent is what that person allowed the request's client before, if it still stands; nil otherwise.
+	Consent *Consent
+}
+
+// Consent is what a person allowed a client and need not be asked again. There is one for each pair.
+type Consent struct {
+	Subject  string
+	ClientID string
+	Scopes   []string
+	// Claims are the names of single claims that were allowed beside those of the scopes.
+	Claims    []string
+	CreatedAt time.Time
+	// ExpiresAt ends it.
+	ExpiresAt time.Time
+}
+
 // Grant is what a user (or, without a Subject, nobody but the client itself) allowed a client.
 type Grant struct {
 	ID       string
@@ -165,12 +186,15 @@ type RefreshToken struct {
 
 // Finish is the outcome of an interaction.
 type Finish struct {
-	// Interaction and Request name what is answered.
+	// Interaction and Request name what is answered. Interaction is zero when no page was shown; the request
+	// itself must then still be alive.
 	Interaction Digest
 	Request     Digest
 	// Grant and Code are what the user allowed; both nil when the user (or the policy) refused.
 	Grant *Grant
 	Code  *Code
+	// Consent, if not nil, replaces the one of its person and client.
+	Consent *Consent
 }
 
 // Bought is what a code is exchanged for.
@@ -186,10 +210,36 @@ type Client struct {
 	Profile  string
 	Metadata json.RawMessage
 	Disabled bool
+	// AccessToken is the digest of the registration access token (RFC 7592 §3), or zero for a client that an
+	// operator registered.
+	AccessToken Digest
+	// Organisation names who registered the client dynamically, or is empty.
+	Organisation string
 	// Version is 1 at first and grows by one with each change; see [Clients.PutClient].
 	Version   int
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// InitialToken lets its holder register clients (RFC 7591 §3).
+type InitialToken struct {
+	// ID is the digest of the initial access token.
+	ID Digest
+	// Organisation names the holder; it is unique among the tokens and passed on to the clients.
+	Organisation string
+	// Remaining is how many clients may still be registered.
+	Remaining int
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Registrar is who registers a client dynamically. Exactly one of Token and Quota is set.
+type Registrar struct {
+	// Token is the digest of an initial access token.
+	Token Digest
+	// Quota bounds how many clients the organisation of the new client may have, for one that proved itself
+	// by a certificate.
+	Quota int
 }
 
 // User is a person who can sign in.
@@ -229,9 +279,10 @@ type Key struct {
 type Requests interface {
 	// Push stores a request and claims uses, all or nothing.
 	Push(ctx context.Context, request Request, uses ...Use) error
-	// Open reads a request and, when session is not zero and alive, that session, changing nothing.
-	// With ErrExpired and ErrSpent the request is returned too, so that the error can be sent to its client.
-	Open(ctx context.Context, request, session Digest) (Request, *Session, error)
+	// Open reads a request and, when session is not zero and alive, that session and what its person allowed the
+	// client before, changing nothing. With ErrExpired and ErrSpent the request is returned too, so that the error
+	// can be sent to its client.
+	Open(ctx context.Context, request, session Digest) (Opened, error)
 	// BeginInteraction stores a new interaction.
 	BeginInteraction(ctx context.Context, interaction Interaction) error
 	// Interaction reads an interaction of this browser. Another browser's is ErrNotFound; one whose time is
@@ -245,7 +296,8 @@ type Requests interface {
 	// EndSession ends a session; one that does not exist is no error.
 	EndSession(ctx context.Context, session Digest) error
 	// Finish answers the request: of all callers one wins and the rest get ErrSpent; ErrExpired when the
-	// interaction's time is over. The winner's grant and code are stored in the same transaction.
+	// interaction's time is over (the request's, where there is no interaction); ErrNotFound for an unknown one.
+	// The winner's grant, code and consent are stored in the same transaction.
 	Finish(ctx context.Context, finish Finish) error
 }
 
@@ -269,8 +321,15 @@ type Grants interface {
 	// AccessGrant reads the grant behind an access token. ErrNotFound, ErrExpired, ErrRevoked.
 	// uses are claimed by the same call: ErrReplayed when one was seen before.
 	AccessGrant(ctx context.Context, token Digest, uses ...Use) (Grant, error)
-	// RevokeGrant ends a grant with its codes and tokens; revoking twice is no error.
-	RevokeGrant(ctx context.Context, grantID string) error
+	// IssueToken stores a grant that no person decided (RFC 6749 §4.4) with the one access token issued for it,
+	// and claims uses, in one transaction; ErrReplayed changes nothing.
+	IssueToken(ctx context.Context, grant Grant, issued AccessToken, uses ...Use) error
+	// RevokeGrant ends a grant with its codes and tokens, and forgets the consent of its person and client;
+	// revoking twice is no error. It claims uses in the same transaction; ErrReplayed changes nothing.
+	RevokeGrant(ctx context.Context, grantID string, uses ...Use) error
+	// RevokeAccessToken ends one access token, so that AccessGrant answers ErrRevoked or ErrNotFound; an unknown
+	// one is no error. It claims uses in the same transaction; ErrReplayed changes nothing.
+	RevokeAccessToken(ctx context.Context, token Digest, uses ...Use) error
 }
 
 // Once claims one-time values on their own, where no other verb does.
@@ -288,6 +347,30 @@ type Clients interface {
 	// PutClient inserts a client whose Version is 1, or replaces the one whose stored version is one less;
 	// ErrConflict otherwise.
 	PutClient(ctx context.Context, client Client) error
+	// RegisterClient inserts a client for a registrar, in one transaction with what allows it: it takes one from
+	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrSpent when none is left), or holds the
+	// organisation to its quota (ErrSpent). ErrConflict when the client's ID exists.
+	RegisterClient(ctx context.Context, client Client, by Registrar) error
+	// DeleteClient removes a client, ends all its grants with their codes and tokens, and forgets the consents
+	// given to it, in one transaction; ErrNotFound. The identifier is never given out again by the server.
+	DeleteClient(ctx context.Context, id string) error
+
+	// PutInitialToken inserts a token, or replaces the one of the same organisation.
+	PutInitialToken(ctx context.Context, token InitialToken) error
+	// InitialToken reads one by its digest; ErrNotFound, and ErrExpired and ErrSpent with the token.
+	InitialToken(ctx context.Context, id Digest) (InitialToken, error)
+	// InitialTokens lists all in the order of their organisations.
+	InitialTokens(ctx context.Context) ([]InitialToken, error)
+	// DeleteInitialToken removes an organisation's token; ErrNotFound.
+	DeleteInitialToken(ctx context.Context, organisation string) error
+}
+
+// Seeds are the verbs of the server's own random values that all nodes share and that sign nothing for others:
+// what nonces and pairwise subjects are derived from.
+type Seeds interface {
+	// Seed returns the value stored under a name. When there is none, it stores fresh and returns that: of all
+	// callers the first one's value stays.
+	Seed(ctx context.Context, name string, fresh []byte) ([]byte, error)
 }
 
 // Users are the verbs of the built-in user directory.
@@ -321,6 +404,7 @@ type Store interface {
 	Clients
 	Users
 	Keys
+	Seeds
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
 	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many

@@ -80,10 +80,12 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.
 func unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time) error {
 	var spent, expired bool
 	found, err := one(ctx, c, `WITH code AS (
-			SELECT g.id AS grant_id, c.spent_at IS NOT NULL AS spent, least(c.expires_at, g.expires_at) <= $2 AS expired
+			SELECT g.id AS grant_id, g.subject, g.client_id, c.spent_at IS NOT NULL AS spent, least(c.expires_at, g.expires_at) <= $2 AS expired
 			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = $1
 		), ended AS (
 			UPDATE grants g SET revoked_at = $2 FROM code WHERE code.spent AND g.id = code.grant_id AND g.revoked_at IS NULL
+		), forgotten AS (
+			DELETE FROM consents k USING code WHERE code.spent AND k.subject = code.subject AND k.client_id = code.client_id
 		)
 		SELECT spent, expired FROM code`, []any{code[:], now}, &spent, &expired)
 	switch {
@@ -186,13 +188,47 @@ func standing(found, expired, revoked bool, err error) error {
 	return nil
 }
 
+// IssueToken stores a grant with its one token.
+func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, uses ...store.Use) error {
+	kinds, keys, untils := useArrays(uses)
+	return s.run(ctx, "IssueToken", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `WITH granted AS (
+				INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			), issued AS (
+				INSERT INTO access_tokens (id, grant_id, expires_at) VALUES ($12, $1, $13)
+			) `+insertUses+` FROM unnest($14::text[], $15::bytea[], $16::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2`,
+			grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail), at(grant.AuthTime), grant.ACR, grant.AMR,
+			at(grant.CreatedAt), at(grant.ExpiresAt), at(grant.RevokedAt), issued.ID[:], at(issued.ExpiresAt), kinds, keys, untils)
+		return err
+	})
+}
+
+// RevokeAccessToken ends one access token.
+func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, uses ...store.Use) error {
+	kinds, keys, untils := useArrays(uses)
+	return s.run(ctx, "RevokeAccessToken", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM access_tokens WHERE id = $1) `+insertUses+`
+			FROM unnest($2::text[], $3::bytea[], $4::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2`,
+			token[:], kinds, keys, untils)
+		return err
+	})
+}
+
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string) error {
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
 	now := s.moment()
+	kinds, keys, untils := useArrays(uses)
 	return s.run(ctx, "RevokeGrant", func(ctx context.Context, c *pgx.Conn) error {
-		revoked, err := c.Exec(ctx,
-			`UPDATE grants SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1`, grantID, now)
-		if err == nil && revoked.RowsAffected() == 0 {
+		var found bool
+		_, err := one(ctx, c, `WITH ended AS (
+				UPDATE grants SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING subject, client_id
+			), forgotten AS (
+				DELETE FROM consents k USING ended WHERE k.subject = ended.subject AND k.client_id = ended.client_id
+			), claimed AS (`+insertUses+`
+				FROM ended, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+			) SELECT EXISTS (SELECT FROM ended)`, []any{grantID, now, kinds, keys, untils}, &found)
+		if err == nil && !found {
 			return store.ErrNotFound
 		}
 		return err

@@ -10,14 +10,19 @@ import (
 )
 
 const (
-	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at`
+	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
 	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at`
 	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
 func clientFields(c *store.Client) []any {
 	return []any{&c.ID, &c.Profile, (*[]byte)(&c.Metadata), &c.Disabled, &c.Version,
-		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}}
+		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}, digestField{&c.AccessToken}, &c.Organisation}
+}
+
+func clientValues(client store.Client) []any {
+	return []any{client.ID, client.Profile, []byte(client.Metadata), client.Disabled, client.Version,
+		at(client.CreatedAt), at(client.UpdatedAt), digestOrNull(client.AccessToken), client.Organisation}
 }
 
 func userFields(u *store.User) []any {
@@ -70,14 +75,13 @@ func (s *Store) Clients(ctx context.Context) ([]store.Client, error) {
 
 // PutClient inserts a client or replaces its former version.
 func (s *Store) PutClient(ctx context.Context, client store.Client) error {
-	query := `UPDATE clients SET profile = $2, metadata = $3, disabled = $4, version = $5, created_at = $6, updated_at = $7
-		WHERE id = $1 AND version = $5 - 1`
+	query := `UPDATE clients SET profile = $2, metadata = $3, disabled = $4, version = $5, created_at = $6, updated_at = $7,
+		access_token = $8, organisation = $9 WHERE id = $1 AND version = $5 - 1`
 	if client.Version == 1 {
-		query = `INSERT INTO clients (` + clientColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+		query = `INSERT INTO clients (` + clientColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
 	}
 	return s.run(ctx, "PutClient", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, query, client.ID, client.Profile, []byte(client.Metadata), client.Disabled, client.Version,
-			at(client.CreatedAt), at(client.UpdatedAt))
+		stored, err := c.Exec(ctx, query, clientValues(client)...)
 		if err == nil && stored.RowsAffected() == 0 {
 			return store.ErrConflict
 		}

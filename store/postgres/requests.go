@@ -13,6 +13,8 @@ const (
 	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
 	// The session comes from an outer join, so any of its columns may be NULL.
 	sessionColumns = `s.id, coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+	// So does the consent.
+	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
 )
 
 func requestFields(r *store.Request) []any {
@@ -46,16 +48,21 @@ func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.U
 	})
 }
 
-// Open reads a request and a session that is alive.
-func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Request, *store.Session, error) {
-	var r store.Request
+// Open reads a request, a session that is alive, and the consent of its person.
+func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Opened, error) {
+	var o store.Opened
 	var signedIn store.Session
-	now := s.moment()
+	var consent store.Consent
+	r, now := &o.Request, s.moment()
 	err := s.run(ctx, "Open", func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+` FROM requests r
-			LEFT JOIN sessions s ON s.id = $1 AND s.expires_at > $2 WHERE r.id = $3`,
-			[]any{digestOrNull(session), now, request[:]},
-			append(requestFields(&r), sessionFields(&signedIn)...)...)
+		fields := append(requestFields(r), sessionFields(&signedIn)...)
+		fields = append(fields, &consent.Subject, &consent.ClientID, &consent.Scopes, &consent.Claims,
+			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
+		found, err := one(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
+			LEFT JOIN sessions s ON s.id = $1 AND s.expires_at > $2
+				AND EXISTS (SELECT FROM users u WHERE u.subject = s.subject AND NOT u.disabled)
+			LEFT JOIN consents k ON k.subject = s.subject AND k.client_id = r.client_id AND k.expires_at > $2
+			WHERE r.id = $3`, []any{digestOrNull(session), now, request[:]}, fields...)
 		switch {
 		case err != nil:
 			return err
@@ -68,7 +75,11 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		}
 		return nil
 	})
-	return r, sessionOrNil(signedIn), err
+	o.Session = sessionOrNil(signedIn)
+	if consent.Subject != "" {
+		o.Consent = &consent
+	}
+	return o, err
 }
 
 // BeginInteraction stores a new interaction with a request that exists. The request is kept until its end.
@@ -177,14 +188,19 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 	if finish.Code != nil {
 		code = *finish.Code
 	}
+	var consent store.Consent
+	if finish.Consent != nil {
+		consent = *finish.Consent
+	}
 	return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
 		}
 		var answered bool
 		if _, err := one(ctx, c, `WITH answered AS (
-				UPDATE requests r SET finished_at = $1 FROM interactions i
-				WHERE r.id = $2 AND r.finished_at IS NULL AND i.id = $3 AND i.request_id = r.id AND i.expires_at > $1
+				UPDATE requests r SET finished_at = $1 WHERE r.id = $2 AND r.finished_at IS NULL
+				AND CASE WHEN $3::bytea IS NULL THEN r.expires_at > $1 ELSE
+					EXISTS (SELECT FROM interactions i WHERE i.id = $3 AND i.request_id = r.id AND i.expires_at > $1) END
 				RETURNING r.id
 			), granted AS (
 				INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
@@ -196,13 +212,21 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				SELECT $17::bytea, $18::text, $19::text, $20::text, $21::text, $22::text,
 					$23::timestamptz, $24::timestamptz, $25::timestamptz, $26::integer
 				FROM answered WHERE $16::boolean
+			), consented AS (
+				INSERT INTO consents (subject, client_id, scopes, claims, created_at, expires_at)
+				SELECT $28::text, $29::text, $30::text[], $31::text[], $32::timestamptz, $33::timestamptz
+				FROM answered WHERE $27::boolean
+				ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
+					created_at = excluded.created_at, expires_at = excluded.expires_at
 			)
 			SELECT EXISTS (SELECT FROM answered)`,
-			[]any{now, finish.Request[:], finish.Interaction[:],
+			[]any{now, finish.Request[:], digestOrNull(finish.Interaction),
 				finish.Grant != nil, grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail),
 				at(grant.AuthTime), grant.ACR, grant.AMR, at(grant.CreatedAt), at(grant.ExpiresAt), at(grant.RevokedAt),
 				finish.Code != nil, code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
-				at(code.CreatedAt), at(code.ExpiresAt), at(code.SpentAt), code.Failures},
+				at(code.CreatedAt), at(code.ExpiresAt), at(code.SpentAt), code.Failures,
+				finish.Consent != nil, consent.Subject, consent.ClientID, consent.Scopes, consent.Claims,
+				at(consent.CreatedAt), at(consent.ExpiresAt)},
 			&answered); err != nil || answered {
 			return err
 		}
@@ -212,9 +236,13 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 
 // unanswered says why a request could not be finished.
 func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
+	query, arguments := `SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
+		WHERE i.id = $1 AND r.id = $2`, []any{finish.Interaction[:], finish.Request[:]}
+	if finish.Interaction.Zero() {
+		query, arguments = `SELECT finished_at IS NOT NULL FROM requests WHERE id = $1`, []any{finish.Request[:]}
+	}
 	var finished bool
-	found, err := one(ctx, c, `SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
-		WHERE i.id = $1 AND r.id = $2`, []any{finish.Interaction[:], finish.Request[:]}, &finished)
+	found, err := one(ctx, c, query, arguments, &finished)
 	switch {
 	case err != nil:
 		return err

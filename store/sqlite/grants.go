@@ -199,9 +199,36 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 	return g, nil
 }
 
+// IssueToken stores a grant with its one token.
+func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, uses ...store.Use) error {
+	return s.write(ctx, "IssueToken", several, func(c *connection) error {
+		if err := claim(c, uses); err != nil {
+			return err
+		}
+		if err := insertGrant(c, &grant); err != nil {
+			return err
+		}
+		return insertAccessToken(c, issued, grant.ID)
+	})
+}
+
+// RevokeAccessToken ends one access token.
+func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, uses ...store.Use) error {
+	return s.write(ctx, "RevokeAccessToken", several, func(c *connection) error {
+		if err := claim(c, uses); err != nil {
+			return err
+		}
+		_, err := c.exec(`DELETE FROM access_tokens WHERE id = ?`, token[:])
+		return err
+	})
+}
+
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string) error {
-	return s.write(ctx, "RevokeGrant", single, func(c *connection) error {
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
+	return s.write(ctx, "RevokeGrant", several, func(c *connection) error {
+		if err := claim(c, uses); err != nil {
+			return err
+		}
 		revoked, err := revoke(c, grantID, s.moment())
 		if err != nil || revoked {
 			return err
@@ -212,5 +239,9 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID string) error {
 
 func revoke(c *connection, grantID string, now time.Time) (bool, error) {
 	changed, err := c.exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), grantID)
-	return changed > 0, err
+	if err != nil || changed == 0 {
+		return false, err
+	}
+	_, err = c.exec(`DELETE FROM consents WHERE (subject, client_id) = (SELECT subject, client_id FROM grants WHERE id = ?)`, grantID)
+	return true, err
 }

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at`
+	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
 	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at`
 	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
 func clientFields(c *store.Client) []any {
 	return []any{&c.ID, &c.Profile, textField(&c.Metadata), &c.Disabled, &c.Version,
-		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}}
+		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}, digestField{&c.AccessToken}, &c.Organisation}
 }
 
 func userFields(u *store.User) []any {
@@ -64,16 +64,22 @@ func (s *Store) Clients(ctx context.Context) ([]store.Client, error) {
 	return readAll(ctx, s, "Clients", `SELECT `+clientColumns+` FROM clients ORDER BY id`, clientFields)
 }
 
+const insertClient = `INSERT INTO clients (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+func clientValues(client store.Client) []any {
+	return []any{client.ID, client.Profile, text(client.Metadata), client.Disabled, client.Version,
+		micros(client.CreatedAt), micros(client.UpdatedAt), digestOrNull(client.AccessToken), client.Organisation}
+}
+
 // PutClient inserts a client or replaces its former version.
 func (s *Store) PutClient(ctx context.Context, client store.Client) error {
-	query := `UPDATE clients SET profile = ?2, metadata = ?3, disabled = ?4, version = ?5, created_at = ?6, updated_at = ?7
-		WHERE id = ?1 AND version = ?5 - 1`
+	query := `UPDATE clients SET profile = ?2, metadata = ?3, disabled = ?4, version = ?5, created_at = ?6, updated_at = ?7,
+		access_token = ?8, organisation = ?9 WHERE id = ?1 AND version = ?5 - 1`
 	if client.Version == 1 {
-		query = `INSERT INTO clients (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+		query = insertClient
 	}
 	return s.write(ctx, "PutClient", single, func(c *connection) error {
-		stored, err := c.exec(query, client.ID, client.Profile, text(client.Metadata), client.Disabled, client.Version,
-			micros(client.CreatedAt), micros(client.UpdatedAt))
+		stored, err := c.exec(query, clientValues(client)...)
 		if err == nil && stored == 0 {
 			return store.ErrConflict
 		}

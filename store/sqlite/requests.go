@@ -11,6 +11,8 @@ const (
 	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
 	// The session comes from an outer join, so any of its columns may be NULL.
 	sessionColumns = `s.id, coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+	// So does the consent.
+	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
 )
 
 func requestFields(r *store.Request) []any {
@@ -44,16 +46,22 @@ func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.U
 	})
 }
 
-// Open reads a request and a session that is alive.
-func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Request, *store.Session, error) {
-	var r store.Request
+// Open reads a request, a session that is alive, and the consent of its person.
+func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Opened, error) {
+	var o store.Opened
 	var signedIn store.Session
-	now := s.moment()
+	var consent store.Consent
+	r, now := &o.Request, s.moment()
 	err := s.read(ctx, "Open", func(c *connection) error {
-		found, err := c.one(`SELECT `+requestColumns+`, `+sessionColumns+` FROM requests r
-			LEFT JOIN sessions s ON s.id = `+blob+` AND s.expires_at > ? WHERE r.id = `+blob,
-			[]any{digestOrNull(session), micros(now), request[:]},
-			append(requestFields(&r), sessionFields(&signedIn)...)...)
+		fields := append(requestFields(r), sessionFields(&signedIn)...)
+		fields = append(fields, &consent.Subject, &consent.ClientID, listField{&consent.Scopes}, listField{&consent.Claims},
+			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
+		found, err := c.one(`SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
+			LEFT JOIN sessions s ON s.id = CAST(?1 AS BLOB) AND s.expires_at > ?2
+				AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)
+			LEFT JOIN consents k ON k.subject = s.subject AND k.client_id = r.client_id AND k.expires_at > ?2
+			WHERE r.id = CAST(?3 AS BLOB)`,
+			[]any{digestOrNull(session), micros(now), request[:]}, fields...)
 		switch {
 		case err != nil:
 			return err
@@ -66,7 +74,11 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		}
 		return nil
 	})
-	return r, sessionOrNil(signedIn), err
+	o.Session = sessionOrNil(signedIn)
+	if consent.Subject != "" {
+		o.Consent = &consent
+	}
+	return o, err
 }
 
 // BeginInteraction stores a new interaction with a request that exists. The request is kept until its end.
@@ -175,9 +187,10 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
 		}
-		answered, err := c.exec(`UPDATE requests SET finished_at = ?1 WHERE id = ?2 AND finished_at IS NULL AND EXISTS
-			(SELECT 1 FROM interactions WHERE id = ?3 AND request_id = ?2 AND expires_at > ?1)`,
-			now, finish.Request[:], finish.Interaction[:])
+		answered, err := c.exec(`UPDATE requests SET finished_at = ?1 WHERE id = ?2 AND finished_at IS NULL AND
+			CASE WHEN ?3 IS NULL THEN expires_at > ?1 ELSE EXISTS
+			(SELECT 1 FROM interactions WHERE id = ?3 AND request_id = ?2 AND expires_at > ?1) END`,
+			now, finish.Request[:], digestOrNull(finish.Interaction))
 		if err != nil {
 			return err
 		}
@@ -190,17 +203,34 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 			}
 		}
 		if finish.Code != nil {
-			return insertCode(c, finish.Code)
+			if err := insertCode(c, finish.Code); err != nil {
+				return err
+			}
+		}
+		if finish.Consent != nil {
+			return putConsent(c, finish.Consent)
 		}
 		return nil
 	})
 }
 
+func putConsent(c *connection, k *store.Consent) error {
+	_, err := c.exec(`INSERT INTO consents (subject, client_id, scopes, claims, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
+		created_at = excluded.created_at, expires_at = excluded.expires_at`,
+		k.Subject, k.ClientID, list(k.Scopes), list(k.Claims), micros(k.CreatedAt), micros(k.ExpiresAt))
+	return err
+}
+
 // unanswered says why a request could not be finished.
 func unanswered(c *connection, finish store.Finish) error {
+	query, arguments := `SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
+		WHERE i.id = `+blob+` AND r.id = `+blob, []any{finish.Interaction[:], finish.Request[:]}
+	if finish.Interaction.Zero() {
+		query, arguments = `SELECT finished_at IS NOT NULL FROM requests WHERE id = ?`, []any{finish.Request[:]}
+	}
 	var finished bool
-	found, err := c.one(`SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
-		WHERE i.id = `+blob+` AND r.id = `+blob, []any{finish.Interaction[:], finish.Request[:]}, &finished)
+	found, err := c.one(query, arguments, &finished)
 	switch {
 	case err != nil:
 		return err

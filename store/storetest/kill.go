@@ -179,14 +179,18 @@ var flowSteps = []step{
 		name: "sign in",
 		write: func(ctx context.Context, s store.Store, f flow) error {
 			now := time.Now()
+			person := store.User{Subject: "subject", Username: "subject", CreatedAt: now, UpdatedAt: now}
+			if err := s.PutUser(ctx, person); err != nil {
+				return err
+			}
 			return s.SignIn(ctx, f.id("interaction"), store.Session{
 				ID: f.id("session"), Subject: "subject", AuthTime: now, ExpiresAt: now.Add(time.Hour),
 			})
 		},
 		records: []func(context.Context, store.Store, flow) error{
 			func(ctx context.Context, s store.Store, f flow) error {
-				_, session, err := s.Open(ctx, f.id("request"), f.id("session"))
-				return found(session != nil, unlessSpent(err))
+				opened, err := s.Open(ctx, f.id("request"), f.id("session"))
+				return found(opened.Session != nil, unlessSpent(err))
 			},
 			func(ctx context.Context, s store.Store, f flow) error {
 				pending, err := s.Interaction(ctx, f.id("interaction"), f.id("browser"))
@@ -212,8 +216,8 @@ var flowSteps = []step{
 				return err
 			},
 			func(ctx context.Context, s store.Store, f flow) error {
-				request, _, err := s.Open(ctx, f.id("request"), store.Digest{})
-				return found(!request.FinishedAt.IsZero(), unlessSpent(err))
+				opened, err := s.Open(ctx, f.id("request"), store.Digest{})
+				return found(!opened.Request.FinishedAt.IsZero(), unlessSpent(err))
 			},
 		},
 	},
@@ -251,7 +255,7 @@ var flowSteps = []step{
 }
 
 func requestThere(ctx context.Context, s store.Store, f flow) error {
-	_, _, err := s.Open(ctx, f.id("request"), store.Digest{})
+	_, err := s.Open(ctx, f.id("request"), store.Digest{})
 	return unlessSpent(err)
 }
 

@@ -52,7 +52,7 @@ func testRacePush(f *fixture) {
 	}
 	winner := f.winner(race(func(i int) error { return f.Push(f.Context(), requests[i], use) }), store.ErrReplayed)
 	for i, request := range requests {
-		_, _, err := f.Open(f.Context(), request.ID, store.Digest{})
+		_, _, err := f.open(request.ID, store.Digest{})
 		if i == winner {
 			f.want(err, nil)
 		} else {
@@ -197,7 +197,7 @@ func testRaceSignIn(f *fixture) {
 		f.Fatal("the interaction is bound to no session")
 	}
 	for _, session := range sessions {
-		_, alive, err := f.Open(f.Context(), request.ID, session.ID)
+		_, alive, err := f.open(request.ID, session.ID)
 		f.must(err)
 		if (alive != nil) != (session.ID == pending.Interaction.Session) {
 			f.Errorf("session %x alive: %v", session.ID, alive != nil)

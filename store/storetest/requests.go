@@ -9,7 +9,7 @@ import (
 func testPush(f *fixture) {
 	request := f.request()
 	f.must(f.Push(f.Context(), request, f.use(), f.use()))
-	got, session, err := f.Open(f.Context(), request.ID, store.Digest{})
+	got, session, err := f.open(request.ID, store.Digest{})
 	f.must(err)
 	f.equal(got, request)
 	if session != nil {
@@ -19,7 +19,7 @@ func testPush(f *fixture) {
 	bare := f.request()
 	bare.Parameters = nil
 	f.must(f.Push(f.Context(), bare))
-	got, _, err = f.Open(f.Context(), bare.ID, store.Digest{})
+	got, _, err = f.open(bare.ID, store.Digest{})
 	f.must(err)
 	f.equal(got, bare)
 
@@ -31,7 +31,7 @@ func testPushAllOrNothing(f *fixture) {
 	f.must(f.Use(f.Context(), seen))
 	request := f.request()
 	f.want(f.Push(f.Context(), request, fresh, seen), store.ErrReplayed)
-	_, _, err := f.Open(f.Context(), request.ID, store.Digest{})
+	_, _, err := f.open(request.ID, store.Digest{})
 	f.want(err, store.ErrNotFound)
 	f.must(f.Use(f.Context(), fresh))
 
@@ -45,22 +45,22 @@ func testPushAllOrNothing(f *fixture) {
 }
 
 func testOpen(f *fixture) {
-	_, _, err := f.Open(f.Context(), f.digest(), store.Digest{})
+	_, _, err := f.open(f.digest(), store.Digest{})
 	f.want(err, store.ErrNotFound)
 
 	request, interaction := f.begun()
 	f.clock.set(request.ExpiresAt.Add(-time.Microsecond))
-	got, _, err := f.Open(f.Context(), request.ID, store.Digest{})
+	got, _, err := f.open(request.ID, store.Digest{})
 	f.must(err)
 	f.equal(got, request)
 	f.clock.set(request.ExpiresAt)
-	got, _, err = f.Open(f.Context(), request.ID, store.Digest{})
+	got, _, err = f.open(request.ID, store.Digest{})
 	f.want(err, store.ErrExpired)
 	f.equal(got, request)
 
 	f.must(f.Finish(f.Context(), store.Finish{Interaction: interaction.ID, Request: request.ID}))
 	request.FinishedAt = f.clock.Now()
-	got, _, err = f.Open(f.Context(), request.ID, store.Digest{})
+	got, _, err = f.open(request.ID, store.Digest{})
 	f.want(err, store.ErrSpent)
 	f.equal(got, request)
 }
@@ -71,19 +71,19 @@ func testOpenSession(f *fixture) {
 	session.ExpiresAt = f.clock.Now().Add(time.Second)
 	f.must(f.SignIn(f.Context(), interaction.ID, session))
 
-	_, got, err := f.Open(f.Context(), request.ID, session.ID)
+	_, got, err := f.open(request.ID, session.ID)
 	f.must(err)
 	f.equal(got, &session)
-	_, got, err = f.Open(f.Context(), request.ID, f.digest())
+	_, got, err = f.open(request.ID, f.digest())
 	f.must(err)
 	f.equal(got, (*store.Session)(nil))
 
 	f.clock.set(session.ExpiresAt.Add(-time.Microsecond))
-	_, got, err = f.Open(f.Context(), request.ID, session.ID)
+	_, got, err = f.open(request.ID, session.ID)
 	f.must(err)
 	f.equal(got, &session)
 	f.clock.set(session.ExpiresAt)
-	_, got, err = f.Open(f.Context(), request.ID, session.ID)
+	_, got, err = f.open(request.ID, session.ID)
 	f.must(err)
 	f.equal(got, (*store.Session)(nil))
 }
@@ -95,7 +95,7 @@ func testPrecision(f *fixture) {
 	request.CreatedAt = time.Date(1969, 7, 20, 20, 17, 40, 123456789, elsewhere)
 	request.ExpiresAt = time.Date(2099, 1, 2, 3, 4, 5, 999999999, elsewhere)
 	f.must(f.Push(f.Context(), request))
-	got, _, err := f.Open(f.Context(), request.ID, store.Digest{})
+	got, _, err := f.open(request.ID, store.Digest{})
 	f.must(err)
 	request.CreatedAt = time.Date(1969, 7, 20, 19, 17, 40, 123456000, time.UTC)
 	request.ExpiresAt = time.Date(2099, 1, 2, 2, 4, 5, 999999000, time.UTC)
@@ -145,7 +145,7 @@ func testSignIn(f *fixture) {
 	second.AMR = nil
 	f.must(f.SignIn(f.Context(), interaction.ID, first))
 	f.must(f.SignIn(f.Context(), interaction.ID, second))
-	_, ended, err := f.Open(f.Context(), request.ID, first.ID)
+	_, ended, err := f.open(request.ID, first.ID)
 	f.must(err)
 	f.equal(ended, (*store.Session)(nil))
 	got, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
@@ -175,10 +175,10 @@ func testSignIn(f *fixture) {
 	late := f.session()
 	f.want(f.SignIn(f.Context(), interaction.ID, late), store.ErrExpired)
 	fresh := f.pushed()
-	_, stored, err := f.Open(f.Context(), fresh.ID, late.ID)
+	_, stored, err := f.open(fresh.ID, late.ID)
 	f.must(err)
 	f.equal(stored, (*store.Session)(nil))
-	_, stored, err = f.Open(f.Context(), fresh.ID, third.ID)
+	_, stored, err = f.open(fresh.ID, third.ID)
 	f.must(err)
 	f.equal(stored, &third)
 }

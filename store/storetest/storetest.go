@@ -57,6 +57,23 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Closed", testClosed},
 		{"RacePush", testRacePush},
 		{"RaceFinish", testRaceFinish},
+		{"Consent", testConsent},
+		{"ConsentIsForgotten", testConsentIsForgotten},
+		{"OpenWithoutPerson", testOpenWithoutPerson},
+		{"FinishWithoutInteraction", testFinishWithoutInteraction},
+		{"IssueToken", testIssueToken},
+		{"RevokeWithUses", testRevokeWithUses},
+		{"RevokeAccessToken", testRevokeAccessToken},
+		{"RegisteredClient", testRegisteredClient},
+		{"RegisterClientByToken", testRegisterClientByToken},
+		{"RegisterClientByQuota", testRegisterClientByQuota},
+		{"DeleteClient", testDeleteClient},
+		{"InitialTokens", testInitialTokens},
+		{"Seed", testSeed},
+		{"PurgeRegistration", testPurgeRegistration},
+		{"RaceFinishWithoutInteraction", testRaceFinishWithoutInteraction},
+		{"RaceRegisterClient", testRaceRegisterClient},
+		{"RaceSeed", testRaceSeed},
 		{"RaceRedeemCode", testRaceRedeemCode},
 		{"RaceRefresh", testRaceRefresh},
 		{"RaceAccessGrant", testRaceAccessGrant},
@@ -133,7 +150,16 @@ func (f *fixture) interaction(request store.Request) store.Interaction {
 	}
 }
 
+// open reads a request and a session.
+func (f *fixture) open(request, session store.Digest) (store.Request, *store.Session, error) {
+	opened, err := f.Open(f.Context(), request, session)
+	return opened.Request, opened.Session, err
+}
+
+// session makes a session of a person who is there.
 func (f *fixture) session() store.Session {
+	f.Helper()
+	f.must(f.PutUser(f.Context(), store.User{Subject: "subject", Username: "subject", CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now()}))
 	return store.Session{
 		ID:        f.digest(),
 		Subject:   "subject",

@@ -1,0 +1,237 @@
+package storetest
+
+import (
+	"time"
+
+	"countersign/store"
+)
+
+func (f *fixture) consent() store.Consent {
+	return store.Consent{
+		Subject: "subject", ClientID: "client", Scopes: []string{"openid", "a \"quoted\" <scope>"}, Claims: []string{"birthdate"},
+		CreatedAt: f.clock.Now(), ExpiresAt: f.clock.Now().Add(time.Hour),
+	}
+}
+
+// signedIn stores a session.
+func (f *fixture) signedIn() store.Session {
+	f.Helper()
+	_, interaction := f.begun()
+	session := f.session()
+	f.must(f.SignIn(f.Context(), interaction.ID, session))
+	return session
+}
+
+// consented answers a request of the person with a consent.
+func (f *fixture) consented(consent store.Consent) {
+	f.Helper()
+	request, interaction := f.begun()
+	f.must(f.Finish(f.Context(), store.Finish{Interaction: interaction.ID, Request: request.ID, Consent: &consent}))
+}
+
+// found gives what Open says about the person who is signed in and a new request of the client.
+func (f *fixture) opened(session store.Session, change func(*store.Request)) store.Opened {
+	f.Helper()
+	request := f.request()
+	if change != nil {
+		change(&request)
+	}
+	f.must(f.Push(f.Context(), request))
+	opened, err := f.Open(f.Context(), request.ID, session.ID)
+	f.must(err)
+	return opened
+}
+
+func testConsent(f *fixture) {
+	session := f.signedIn()
+	if opened := f.opened(session, nil); opened.Consent != nil {
+		f.Fatalf("a consent that nobody gave: %v", opened.Consent)
+	}
+	first := f.consent()
+	f.consented(first)
+	opened := f.opened(session, nil)
+	f.equal(opened.Consent, &first)
+	f.equal(opened.Session, &session)
+	if other := f.opened(session, func(r *store.Request) { r.ClientID = "another" }); other.Consent != nil {
+		f.Errorf("another client has the consent: %v", other.Consent)
+	}
+	if stranger := f.opened(store.Session{}, nil); stranger.Consent != nil || stranger.Session != nil {
+		f.Errorf("a browser that is not signed in has %v, %v", stranger.Session, stranger.Consent)
+	}
+
+	second := f.consent()
+	second.Scopes, second.Claims = []string{"openid"}, nil
+	f.consented(second)
+	f.equal(f.opened(session, nil).Consent, &second)
+
+	f.clock.set(second.ExpiresAt.Add(-time.Microsecond))
+	session = f.signedIn()
+	f.equal(f.opened(session, nil).Consent, &second)
+	f.clock.set(second.ExpiresAt)
+	if opened := f.opened(session, nil); opened.Consent != nil || opened.Session == nil {
+		f.Errorf("at its end the consent is still there, or the session is not: %v, %v", opened.Consent, opened.Session)
+	}
+}
+
+// testConsentIsForgotten: whatever ends a grant of the person to the client ends the consent.
+func testConsentIsForgotten(f *fixture) {
+	session := f.signedIn()
+	f.consented(f.consent())
+	grant, _ := f.issued()
+	f.must(f.RevokeGrant(f.Context(), grant.ID))
+	if opened := f.opened(session, nil); opened.Consent != nil {
+		f.Errorf("after RevokeGrant: %v", opened.Consent)
+	}
+
+	f.consented(f.consent())
+	again, code := f.issued()
+	f.must(f.RedeemCode(f.Context(), code.ID, f.bought(again)))
+	f.want(f.RedeemCode(f.Context(), code.ID, f.bought(again)), store.ErrSpent)
+	if opened := f.opened(session, nil); opened.Consent != nil {
+		f.Errorf("after a code was used twice: %v", opened.Consent)
+	}
+}
+
+// testOpenWithoutPerson: the session of a person who is disabled or gone is none.
+func testOpenWithoutPerson(f *fixture) {
+	session := f.signedIn()
+	f.consented(f.consent())
+	person, err := f.User(f.Context(), "subject")
+	f.must(err)
+	person.Disabled = true
+	f.must(f.PutUser(f.Context(), person))
+	if opened := f.opened(session, nil); opened.Session != nil || opened.Consent != nil {
+		f.Errorf("a disabled person is signed in: %v, %v", opened.Session, opened.Consent)
+	}
+	person.Disabled = false
+	f.must(f.PutUser(f.Context(), person))
+	if opened := f.opened(session, nil); opened.Session == nil {
+		f.Error("a person who is enabled again is not signed in")
+	}
+
+	_, interaction := f.begun()
+	nobody := f.session()
+	nobody.Subject = "nobody"
+	f.must(f.SignIn(f.Context(), interaction.ID, nobody))
+	if opened := f.opened(nobody, nil); opened.Session != nil {
+		f.Errorf("a person who is not there is signed in: %v", opened.Session)
+	}
+}
+
+// testFinishWithoutInteraction: a request that needs no page is answered while it is alive, once.
+func testFinishWithoutInteraction(f *fixture) {
+	request := f.pushed()
+	grant := f.grant()
+	code := f.code(grant)
+	f.must(f.Finish(f.Context(), store.Finish{Request: request.ID, Grant: &grant, Code: &code}))
+	gotCode, gotGrant, err := f.CodeGrant(f.Context(), code.ID)
+	f.must(err)
+	f.equal(gotCode, code)
+	f.equal(gotGrant, grant)
+	_, _, err = f.open(request.ID, store.Digest{})
+	f.want(err, store.ErrSpent)
+	other := f.grant()
+	otherCode := f.code(other)
+	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Grant: &other, Code: &otherCode}), store.ErrSpent)
+	_, _, err = f.CodeGrant(f.Context(), otherCode.ID)
+	f.want(err, store.ErrNotFound)
+
+	refused := f.pushed()
+	f.must(f.Finish(f.Context(), store.Finish{Request: refused.ID}))
+	_, _, err = f.open(refused.ID, store.Digest{})
+	f.want(err, store.ErrSpent)
+
+	f.want(f.Finish(f.Context(), store.Finish{Request: f.digest()}), store.ErrNotFound)
+	late := f.pushed()
+	f.clock.set(late.ExpiresAt)
+	f.want(f.Finish(f.Context(), store.Finish{Request: late.ID, Grant: &other, Code: &otherCode}), store.ErrExpired)
+	_, _, err = f.CodeGrant(f.Context(), otherCode.ID)
+	f.want(err, store.ErrNotFound)
+}
+
+func testRaceFinishWithoutInteraction(f *fixture) {
+	request, interaction := f.begun()
+	grants, codes := make([]store.Grant, racers), make([]store.Code, racers)
+	for i := range racers {
+		grants[i] = f.grant()
+		codes[i] = f.code(grants[i])
+	}
+	winner := f.winner(race(func(i int) error {
+		finish := store.Finish{Request: request.ID, Grant: &grants[i], Code: &codes[i]}
+		if i%2 == 0 {
+			finish.Interaction = interaction.ID
+		}
+		return f.Finish(f.Context(), finish)
+	}), store.ErrSpent)
+	for i, code := range codes {
+		_, _, err := f.CodeGrant(f.Context(), code.ID)
+		if i == winner {
+			f.want(err, nil)
+		} else {
+			f.want(err, store.ErrNotFound)
+		}
+	}
+}
+
+// testIssueToken: a grant that no person decided, with its one token.
+func testIssueToken(f *fixture) {
+	grant := f.grant()
+	grant.Subject, grant.AuthTime, grant.ACR, grant.AMR = "", time.Time{}, "", nil
+	token := f.accessToken(grant)
+	grant.ExpiresAt = token.ExpiresAt
+	use := f.use()
+	f.must(f.IssueToken(f.Context(), grant, token, use))
+	got, err := f.AccessGrant(f.Context(), token.ID)
+	f.must(err)
+	f.equal(got, grant)
+	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+
+	other := grant
+	other.ID = "another"
+	otherToken := f.accessToken(other)
+	fresh := f.use()
+	f.want(f.IssueToken(f.Context(), other, otherToken, fresh, use), store.ErrReplayed)
+	_, err = f.AccessGrant(f.Context(), otherToken.ID)
+	f.want(err, store.ErrNotFound)
+	f.must(f.IssueToken(f.Context(), other, otherToken, fresh))
+
+	f.clock.set(token.ExpiresAt)
+	_, err = f.AccessGrant(f.Context(), token.ID)
+	f.want(err, store.ErrExpired)
+}
+
+func testRevokeWithUses(f *fixture) {
+	grant, bought := f.redeemed()
+	use := f.use()
+	f.must(f.Use(f.Context(), use))
+	f.want(f.RevokeGrant(f.Context(), grant.ID, use), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(err)
+	fresh := f.use()
+	f.must(f.RevokeGrant(f.Context(), grant.ID, fresh))
+	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.want(err, store.ErrRevoked)
+	f.want(f.Use(f.Context(), fresh), store.ErrReplayed)
+}
+
+func testRevokeAccessToken(f *fixture) {
+	grant, bought := f.redeemed()
+	second := f.accessToken(grant)
+	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, second))
+	use := f.use()
+	f.must(f.Use(f.Context(), use))
+	f.want(f.RevokeAccessToken(f.Context(), bought.AccessToken.ID, use), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(err)
+
+	fresh := f.use()
+	f.must(f.RevokeAccessToken(f.Context(), bought.AccessToken.ID, fresh))
+	f.want(f.Use(f.Context(), fresh), store.ErrReplayed)
+	if _, err := f.AccessGrant(f.Context(), bought.AccessToken.ID); err == nil {
+		f.Error("a token that was revoked still stands")
+	}
+	_, err = f.AccessGrant(f.Context(), second.ID)
+	f.must(err)
+	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, f.accessToken(grant)))
+	f.must(f.RevokeAccessToken(f.Context(), f.digest()))
+}
