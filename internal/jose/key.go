@@ -227,7 +227,29 @@ func (w *wireKey) ed25519Key() (crypto.PublicKey, error) {
 	if len(x) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("%w: x of an Ed25519 key has 32 bytes", ErrMalformed)
 	}
+	if !onEdwards25519(x) {
+		return nil, fmt.Errorf("%w: the point is not on the curve of Ed25519", ErrMalformed)
+	}
 	return ed25519.PublicKey(x), nil
+}
+
+// onEdwards25519 tells whether octets encode a point (RFC 8032 §5.1.3): y is below p, and (y²-1)/(dy²+1) has a square
+// root. The standard library decides that only when it verifies.
+func onEdwards25519(encoded []byte) bool {
+	littleEndian := slices.Clone(encoded)
+	littleEndian[31] &= 0x7f // the sign of x
+	slices.Reverse(littleEndian)
+	y := new(big.Int).SetBytes(littleEndian)
+	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
+	if y.Cmp(p) >= 0 {
+		return false
+	}
+	// With d = -121665/121666, both halves times 121666: u = 121666(y²-1), v = 121666-121665y². Then u/v is a square
+	// if and only if uv is one.
+	square := new(big.Int).Mul(y, y)
+	u := new(big.Int).Mul(big.NewInt(121666), new(big.Int).Sub(square, big.NewInt(1)))
+	v := new(big.Int).Sub(big.NewInt(121666), new(big.Int).Mul(big.NewInt(121665), square))
+	return big.Jacobi(u.Mul(u, v).Mod(u, p), p) >= 0
 }
 
 // readCertificate reads the first certificate of x5c, which must hold the key itself (RFC 7517 §4.7). It is plain

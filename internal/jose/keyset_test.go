@@ -3,8 +3,10 @@ package jose
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -134,6 +136,7 @@ func rsaJWK(modulus, exponent *big.Int) string {
 	return fmt.Sprintf(`{"kty":"RSA","n":"%s","e":"%s"}`, encode(modulus.Bytes()), encode(exponent.Bytes()))
 }
 
+// Covers: ATTACK-14, SP-48.
 func TestRefusedKeys(t *testing.T) {
 	type members = map[string]any
 	rsaKey, p256, ed := newKey(t, PS256), newKey(t, ES256), newKey(t, EdDSA)
@@ -186,7 +189,7 @@ func TestRefusedKeys(t *testing.T) {
 		"not an object":         `[]`,
 	}
 	for name, key := range tests {
-		t.Run(name, func(t *testing.T) {
+		t.Run("refuses "+name, func(t *testing.T) {
 			if _, err := ParsePublicJWK([]byte(key)); !errors.Is(err, ErrMalformed) {
 				t.Errorf("ParsePublicJWK: %v", err)
 			}
@@ -347,5 +350,31 @@ func TestVerifyEmbeddedRefuses(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
+	}
+}
+
+// TestOnEdwards25519 holds the check of the curve against the standard library: every key it makes is a point, and
+// among arbitrary octets about one in two is.
+func TestOnEdwards25519(t *testing.T) {
+	for range 200 {
+		if key := newKey(t, EdDSA).Key().Public.(ed25519.PublicKey); !onEdwards25519(key) {
+			t.Errorf("%x is a key", key)
+		}
+	}
+	points := 0
+	for i := range 1000 {
+		digest := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		if onEdwards25519(digest[:]) {
+			points++
+		}
+	}
+	if points < 400 || points > 600 {
+		t.Errorf("%d of 1000 are points", points)
+	}
+	for y := range byte(12) { // by hand: (y²-1)/(dy²+1) modulo 2^255-19
+		want := y != 2 && y != 7 && y != 8 && y != 11
+		if got := onEdwards25519(append([]byte{y}, make([]byte, 31)...)); got != want {
+			t.Errorf("y = %d: %v", y, got)
+		}
 	}
 }

@@ -61,6 +61,7 @@ type wireHeader struct {
 	Critical       json.RawMessage `json:"crit"`
 	Unencoded      json.RawMessage `json:"b64"`
 	Compression    json.RawMessage `json:"zip"`
+	Encryption     json.RawMessage `json:"enc"`
 	KeySetURL      json.RawMessage `json:"jku"`
 	CertificateURL json.RawMessage `json:"x5u"`
 	Certificates   json.RawMessage `json:"x5c"`
@@ -72,8 +73,8 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 
 // Parse takes a compact JWS apart (RFC 7515 §7.1) without verifying it. Sizes are checked first: [MaxTokenSize],
 // exactly two dots. The alg must be one of the caller's. Headers that name keys or change the format are refused:
-// crit, b64, zip, jku, x5u, x5c, and jwk unless allowed (RFC 8725 §3, FAPI 2.0 Security Profile §5.4.2). Errors wrap
-// [ErrMalformed] or [ErrAlgorithm].
+// crit, b64, zip, jku, x5u, x5c, and jwk unless allowed (RFC 8725 §3, FAPI 2.0 Security Profile §5.4.2); so is enc, by
+// which a JWE is known (RFC 7516 §9). Errors wrap [ErrMalformed] or [ErrAlgorithm].
 func Parse(token string, options ParseOptions) (*Token, error) {
 	if len(token) > MaxTokenSize {
 		return nil, fmt.Errorf("%w: the token is larger than %d bytes", ErrMalformed, MaxTokenSize)
@@ -130,6 +131,9 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 	})
 	if !accepted || !known(algorithm) {
 		return Header{}, fmt.Errorf("%w: alg must be one of %s", ErrAlgorithm, strings.Join(options.Algorithms, ", "))
+	}
+	if wire.Encryption != nil {
+		return Header{}, fmt.Errorf("%w: the header has enc, which belongs to an encrypted token", ErrMalformed)
 	}
 	return Header{Algorithm: algorithm, KeyID: wire.KeyID, Type: wire.Type, JWK: wire.JWK}, nil
 }

@@ -126,7 +126,8 @@ func TestVerifyTokensOfGoJose(t *testing.T) {
 	}
 }
 
-// TestRefusedHeaders signs each header correctly: nothing but the header is wrong.
+// Covers: ATTACK-20, ATTACK-21, ATTACK-22, ATTACK-23, ATTACK-24, RULE-13. Each header is signed correctly: nothing but
+// the header is wrong.
 func TestRefusedHeaders(t *testing.T) {
 	private := newKey(t, ES256)
 	jwk := string(private.PublicJWK())
@@ -187,7 +188,7 @@ func TestRefusedHeaders(t *testing.T) {
 		{`null`, ErrMalformed},
 		{``, ErrMalformed},
 	} {
-		t.Run(test.header, func(t *testing.T) {
+		t.Run("refuses "+test.header, func(t *testing.T) {
 			_, err := Parse(signRaw(t, private, test.header, `{}`), ParseOptions{Algorithms: allAlgorithms})
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
@@ -199,6 +200,7 @@ func TestRefusedHeaders(t *testing.T) {
 	}
 }
 
+// Covers: ATTACK-20, ATTACK-21, ATTACK-22, ATTACK-23, ATTACK-24, RULE-13.
 func TestAcceptedHeaders(t *testing.T) {
 	private := newKey(t, EdDSA)
 	for _, header := range []string{
@@ -209,17 +211,18 @@ func TestAcceptedHeaders(t *testing.T) {
 		`{"alg":"EdDSA","unknown":{"a":[1,2.5e3,true,null,"é\ud83d\ude00"]},"x5t#S256":"abc","cty":"JWT"}`,
 		" \r\n\t{ \"alg\" : \"EdDSA\" } ",
 	} {
-		token, err := Parse(signRaw(t, private, header, `{}`), ParseOptions{Algorithms: []string{EdDSA}})
-		if err != nil {
-			t.Errorf("%s: %v", header, err)
-			continue
-		}
-		if token.Header.Algorithm != EdDSA {
-			t.Errorf("%s: alg is read as %q", header, token.Header.Algorithm)
-		}
-		if err := token.Verify(private.Key().Public); err != nil {
-			t.Errorf("%s: %v", header, err)
-		}
+		t.Run("accepts "+header, func(t *testing.T) {
+			token, err := Parse(signRaw(t, private, header, `{}`), ParseOptions{Algorithms: []string{EdDSA}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if token.Header.Algorithm != EdDSA {
+				t.Errorf("alg is read as %q", token.Header.Algorithm)
+			}
+			if err := token.Verify(private.Key().Public); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -241,8 +244,8 @@ func TestOnlyTheCallersAlgorithms(t *testing.T) {
 	}
 }
 
-// TestMalformedCorpus reads testdata/malformed.txt: a name, a space, and a token that must not be parsed. They are
-// variations of the token on its first line, which is good.
+// Covers: ATTACK-22, ATTACK-25. It reads testdata/malformed.txt: a name, a space, and a token that must not be parsed.
+// They are variations of the token on its first line, which is good.
 func TestMalformedCorpus(t *testing.T) {
 	file, err := os.Open("testdata/malformed.txt")
 	if err != nil {
@@ -260,22 +263,26 @@ func TestMalformedCorpus(t *testing.T) {
 		}
 		_, err := Parse(raw, ParseOptions{Algorithms: allAlgorithms})
 		if name == "good" {
-			if err != nil {
-				t.Errorf("the good token is refused: %v", err)
-			}
+			t.Run("accepts the good token", func(t *testing.T) {
+				if err != nil {
+					t.Error(err)
+				}
+			})
 			continue
 		}
 		refused++
-		if !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run("refuses "+name, func(t *testing.T) {
+			if !errors.Is(err, ErrMalformed) {
+				t.Error(err)
+			}
+		})
 	}
 	if err := lines.Err(); err != nil || refused < 20 {
 		t.Errorf("%d malformed tokens read, %v", refused, err)
 	}
 }
 
-// TestHugeInputIsCheap holds the order of the checks: size, dots, and only then anything that allocates
+// Covers: ATTACK-25, RULE-05. The order of the checks is size, dots, and only then anything that allocates
 // (CVE-2025-27144).
 func TestHugeInputIsCheap(t *testing.T) {
 	for name, raw := range map[string]string{
@@ -283,14 +290,16 @@ func TestHugeInputIsCheap(t *testing.T) {
 		"16 KiB of dots":    strings.Repeat(".", MaxTokenSize),
 		"one byte too many": strings.Repeat("a", MaxTokenSize-1) + "..",
 	} {
-		allocations := testing.AllocsPerRun(10, func() {
-			if _, err := Parse(raw, ParseOptions{Algorithms: allAlgorithms}); !errors.Is(err, ErrMalformed) {
-				t.Errorf("%s: %v", name, err)
+		t.Run("refuses "+name, func(t *testing.T) {
+			allocations := testing.AllocsPerRun(10, func() {
+				if _, err := Parse(raw, ParseOptions{Algorithms: allAlgorithms}); !errors.Is(err, ErrMalformed) {
+					t.Error(err)
+				}
+			})
+			if allocations > 5 {
+				t.Errorf("%v allocations", allocations)
 			}
 		})
-		if allocations > 5 {
-			t.Errorf("%s: %v allocations", name, allocations)
-		}
 	}
 }
 
@@ -321,6 +330,7 @@ func TestPayloadMustBeAnObject(t *testing.T) {
 	}
 }
 
+// Covers: ATTACK-27.
 func TestWrongSignatures(t *testing.T) {
 	order, _ := base64.RawURLEncoding.DecodeString("_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE") // n of P-256
 	zero, one := make([]byte, 32), append(make([]byte, 31), 1)
@@ -351,19 +361,25 @@ func TestWrongSignatures(t *testing.T) {
 			bad["swapped"] = append(append([]byte(nil), good[32:]...), good[:32]...)
 		}
 		for name, signature := range bad {
-			token, err := Parse(input+"."+base64.RawURLEncoding.EncodeToString(signature), ParseOptions{Algorithms: allAlgorithms})
-			if err != nil {
-				t.Errorf("%s %s: %v", algorithm, name, err)
-				continue
-			}
-			if err := token.Verify(private.Key().Public); !errors.Is(err, ErrSignature) {
-				t.Errorf("%s %s: %v", algorithm, name, err)
-			}
+			t.Run("refuses "+algorithm+" "+name, func(t *testing.T) {
+				token, err := Parse(input+"."+base64.RawURLEncoding.EncodeToString(signature), ParseOptions{Algorithms: allAlgorithms})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := token.Verify(private.Key().Public); !errors.Is(err, ErrSignature) {
+					t.Error(err)
+				}
+			})
 		}
 		token, err := Parse(signed, ParseOptions{Algorithms: allAlgorithms})
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Run("accepts "+algorithm+" as it was signed", func(t *testing.T) {
+			if err := token.Verify(private.Key().Public); err != nil {
+				t.Error(err)
+			}
+		})
 		if err := token.Verify(newKey(t, algorithm).Key().Public); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s, another key: %v", algorithm, err)
 		}

@@ -1,0 +1,193 @@
+// Package outbound is the one HTTP client through which this server fetches what others name: key sets (jwks_uri),
+// lists of redirect addresses (sector_identifier_uri). Such an address is chosen by whoever registers a client, so
+// the client here assumes that it was chosen to make the server attack somebody, its own network first (SSRF,
+// RFC 9700 §4.11, OpenID Connect Registration 1.0 §9.1).
+//
+//   - https only, and the certificate must be for the name (RFC 9525);
+//   - the name is resolved here, every address it has must be a public one, and the socket is checked again just
+//     before it connects: what DNS says a moment later changes nothing;
+//   - no redirects, proxies, cookies, credentials, compression, kept connections;
+//   - sizes, time and the number of exchanges at once are bounded.
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// What a zero [Policy] means, and limits that are the same for everybody.
+const (
+	defaultTimeout = 5 * time.Second
+	defaultMaxBody = 256 << 10
+	// maxHeader is the size of the largest response header, in bytes.
+	maxHeader = 16 << 10
+	// maxAtOnce is how many exchanges run at the same time; more of them wait.
+	maxAtOnce = 32
+	// maxAttempts is how many addresses of one name are tried.
+	maxAttempts = 4
+)
+
+// Policy says what a [Client] may do.
+type Policy struct {
+	// AllowLoopback lets addresses of this machine pass. It is for a server whose own issuer is on loopback, so that
+	// it can be tried out; nothing else becomes weaker.
+	AllowLoopback bool
+	// Roots are the authorities that may issue certificates; nil means the system's.
+	Roots *x509.CertPool
+	// Timeout bounds a whole exchange, from the wait for its turn to the last byte of the body; 0 means 5 s.
+	Timeout time.Duration
+	// MaxBody is the size of the largest body, in bytes; 0 means 256 KiB.
+	MaxBody int64
+	// Now is the clock by which certificates are judged.
+	Now func() time.Time
+}
+
+// Document is what was fetched.
+type Document struct {
+	// Body is the body as it was sent: at most [Policy].MaxBody bytes, never decompressed.
+	Body []byte
+	// MaxAge is max-age of Cache-Control (RFC 9111 §5.2.2.1); 0 when it is absent, or with no-store.
+	MaxAge time.Duration
+	// ContentType is Content-Type as it was sent, or empty.
+	ContentType string
+}
+
+// Client fetches documents. It may be used by many at once.
+type Client struct {
+	policy Policy
+	turns  chan struct{}
+
+	// lookup and connect are the system's resolver and dialer, except in tests.
+	lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
+	connect func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// New makes a client.
+func New(policy Policy) *Client {
+	if policy.Timeout <= 0 {
+		policy.Timeout = defaultTimeout
+	}
+	if policy.MaxBody <= 0 {
+		policy.MaxBody = defaultMaxBody
+	}
+	c := &Client{policy: policy, turns: make(chan struct{}, maxAtOnce)}
+	c.lookup = systemLookup
+	c.connect = (&net.Dialer{ControlContext: c.checkSocket}).DialContext
+	return c
+}
+
+// transport makes a transport for one exchange. It is used instead of an http.Client, which would add redirects and
+// cookies.
+func (c *Client) transport() *http.Transport {
+	return &http.Transport{
+		// No Proxy: one from the environment would connect for us, unchecked.
+		DialContext:            c.dial,
+		TLSClientConfig:        tlsConfig(c.policy),
+		TLSHandshakeTimeout:    c.policy.Timeout,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true, // a gzip bomb stays a small file
+		DisableKeepAlives:      true, // each exchange resolves, and is judged, anew
+	}
+}
+
+// tlsConfig has the versions and the suites that this server accepts itself (mtls.ServerConfig; RFC 9325 §3.1.1,
+// §4.2). Go compares the certificate with the host name by RFC 9525. HTTP/1.1 does for one small document, and has
+// far fewer ways to keep a client busy than HTTP/2.
+func tlsConfig(policy Policy) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		},
+		NextProtos: []string{"http/1.1"},
+		RootCAs:    policy.Roots,
+		Time:       policy.Now,
+	}
+}
+
+// Get fetches a document. The address must pass [CheckAddress]; accept is the Accept header, or empty. Only an answer
+// of 200 is a document; a redirect is an error. Errors are of type [*Error], and wrap the error of ctx when it ended.
+func (c *Client) Get(ctx context.Context, address, accept string) (Document, error) {
+	target, err := parseAddress(address)
+	if err != nil {
+		return Document{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.policy.Timeout)
+	defer cancel()
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+	case <-ctx.Done():
+		return Document{}, &Error{Host: target.Host, Reason: "too many fetches at once", cause: ctx.Err()}
+	}
+	document, err := c.exchange(ctx, target, accept)
+	if err != nil {
+		return Document{}, explain(ctx, target.Host, err)
+	}
+	return document, nil
+}
+
+// exchange sends the request and reads the answer.
+func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (Document, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return Document{}, err
+	}
+	request.Header.Set("User-Agent", "Countersign")
+	request.Header.Set("Accept-Encoding", "identity")
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	transport := c.transport()
+	defer transport.CloseIdleConnections() // ends a dial or handshake that net/http would go on with after ctx ended
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return Document{}, err
+	}
+	defer response.Body.Close()
+	if err := checkResponse(response); err != nil {
+		return Document{}, err
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, c.policy.MaxBody+1))
+	if err == nil {
+		// A server that sees the connection close may still end a body that it has not finished.
+		err = ctx.Err()
+	}
+	if err != nil {
+		return Document{}, err
+	}
+	if int64(len(body)) > c.policy.MaxBody {
+		return Document{}, refusalf("the body is larger than %d bytes", c.policy.MaxBody)
+	}
+	return Document{
+		Body:        body,
+		MaxAge:      maxAge(response.Header),
+		ContentType: response.Header.Get("Content-Type"),
+	}, nil
+}
+
+// checkResponse refuses by the header what need not be read.
+func checkResponse(response *http.Response) error {
+	status := response.StatusCode
+	switch {
+	case status >= 300 && status < 400:
+		return refusalf("it answered with a redirect (%d), which is not followed", status)
+	case status != http.StatusOK:
+		return refusalf("it answered with status %d, not 200", status)
+	}
+	if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return refusalf("it sent a compressed body, which was not asked for")
+	}
+	return nil
+}

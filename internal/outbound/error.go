@@ -1,0 +1,100 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+)
+
+// Error is an address that was refused, or a fetch that failed. Its text is for the operator: it says why, and holds
+// nothing that the other side sent. Do not show it to whoever chose the address, who could learn from it what is
+// reachable from here; the errors of [CheckAddress] alone are made from the address only.
+type Error struct {
+	// Host is the host of the address, with its port if it names one; empty if the address has none.
+	Host string
+	// Reason says what is wrong.
+	Reason string
+
+	cause error
+}
+
+// Error gives the host and the reason.
+func (e *Error) Error() string {
+	if e.Host == "" {
+		return "outbound: " + e.Reason
+	}
+	return fmt.Sprintf("outbound: %s: %s", e.Host, e.Reason)
+}
+
+// Unwrap gives the error beneath, or nil. Its text may repeat what the other side sent.
+func (e *Error) Unwrap() error { return e.cause }
+
+// refusal is a reason of our own, on its way through net/http.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refusalf(format string, values ...any) error { return refusal(fmt.Sprintf(format, values...)) }
+
+// explain makes an [Error] of whatever went wrong in an exchange.
+func explain(ctx context.Context, host string, err error) *Error {
+	failure := &Error{Host: host, cause: err}
+	if reason, ok := errors.AsType[refusal](err); ok {
+		failure.Reason = string(reason)
+		return failure
+	}
+	if ended := ctx.Err(); ended != nil {
+		failure.Reason, failure.cause = "it took too long", ended
+		if errors.Is(ended, context.Canceled) {
+			failure.Reason = "the fetch was given up"
+		}
+		return failure
+	}
+	failure.Reason = reasonOf(err)
+	return failure
+}
+
+// reasonOf names the kind of an error without repeating its text: a certificate's names, for instance, are whatever
+// its owner wanted them to be.
+func reasonOf(err error) string {
+	if verification, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return certificateReason(verification.Err)
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return "the name does not exist"
+		}
+		return "the name could not be resolved"
+	}
+	if operation, ok := errors.AsType[*net.OpError](err); ok {
+		switch operation.Op {
+		case "dial":
+			return "no connection was accepted"
+		case "remote error": // a TLS alert
+			return "TLS failed: the other side refused what is offered (TLS 1.3, or 1.2 with ECDHE and AES-GCM)"
+		}
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "TLS failed: the other side does not speak it"
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return "it took too long"
+	}
+	return "the exchange broke off, or was no HTTP"
+}
+
+func certificateReason(err error) string {
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "the certificate is for another name"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the certificate is by an authority that is not trusted here"
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "the certificate has expired, or is not valid yet"
+	}
+	return "the certificate is not valid"
+}
