@@ -83,6 +83,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// Covers: DP-02, DP-03, DP-04.
 func TestVerifyAccepts(t *testing.T) {
 	key := newKey(t, jose.ES256)
 	long := strings.Repeat("j", 256)
@@ -109,7 +110,7 @@ func TestVerifyAccepts(t *testing.T) {
 		{"GET", claims{"htm": "GET"}, func(r *Request) { r.Method = "GET" }},
 		{"access token", claims{"ath": hashOf("token")}, func(r *Request) { r.AccessToken = "token" }},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run("accepts "+test.name, func(t *testing.T) {
 			request := tokenRequest()
 			if test.request != nil {
 				test.request(&request)
@@ -128,6 +129,7 @@ func TestVerifyAccepts(t *testing.T) {
 	}
 }
 
+// Covers: DP-03, DP-04.
 func TestVerifyRefusesClaims(t *testing.T) {
 	key := newKey(t, jose.ES256)
 	withToken := func(r *Request) { r.AccessToken = "token" }
@@ -168,7 +170,7 @@ func TestVerifyRefusesClaims(t *testing.T) {
 		{"ath is the token", claims{"ath": "token"}, withToken},
 		{"no addresses", nil, func(r *Request) { r.URLs = nil }},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run("refuses "+test.name, func(t *testing.T) {
 			request := tokenRequest()
 			if test.request != nil {
 				test.request(&request)
@@ -191,6 +193,7 @@ func checkError(t *testing.T, err error) {
 	}
 }
 
+// Covers: DP-02, ATTACK-14, ATTACK-20.
 func TestVerifyRefusesTokens(t *testing.T) {
 	key := newKey(t, jose.ES256)
 	good := claims{"jti": "a", "htm": "POST", "htu": tokenURL, "iat": testTime.Unix()}
@@ -232,7 +235,7 @@ func TestVerifyRefusesTokens(t *testing.T) {
 		"larger than 16 KiB":   signed + strings.Repeat("A", jose.MaxTokenSize),
 		"payload not a object": parts[0] + ".W10." + parts[2],
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("refuses "+name, func(t *testing.T) {
 			_, err := policy().Verify(proof, tokenRequest())
 			checkError(t, err)
 		})

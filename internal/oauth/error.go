@@ -14,25 +14,33 @@ import (
 
 // Error codes, each with the document that defines it.
 const (
-	InvalidRequest              = "invalid_request"               // RFC 6749 §4.1.2.1, §5.2
-	InvalidClient               = "invalid_client"                // RFC 6749 §5.2
-	InvalidGrant                = "invalid_grant"                 // RFC 6749 §5.2
-	UnauthorizedClient          = "unauthorized_client"           // RFC 6749 §4.1.2.1, §5.2
-	UnsupportedGrantType        = "unsupported_grant_type"        // RFC 6749 §5.2
-	UnsupportedResponseType     = "unsupported_response_type"     // RFC 6749 §4.1.2.1
-	InvalidScope                = "invalid_scope"                 // RFC 6749 §4.1.2.1, §5.2
-	AccessDenied                = "access_denied"                 // RFC 6749 §4.1.2.1
-	ServerError                 = "server_error"                  // RFC 6749 §4.1.2.1
-	TemporarilyUnavailable      = "temporarily_unavailable"       // RFC 6749 §4.1.2.1
-	InvalidToken                = "invalid_token"                 // RFC 6750 §3.1
-	InsufficientScope           = "insufficient_scope"            // RFC 6750 §3.1
-	InvalidRequestURI           = "invalid_request_uri"           // RFC 9101 §7
-	RequestNotSupported         = "request_not_supported"         // OpenID Connect Core §3.1.2.6
-	LoginRequired               = "login_required"                // OpenID Connect Core §3.1.2.6
-	ConsentRequired             = "consent_required"              // OpenID Connect Core §3.1.2.6
-	InvalidTarget               = "invalid_target"                // RFC 8707 §2
-	InvalidAuthorizationDetails = "invalid_authorization_details" // RFC 9396 §5
-	InvalidDPoPProof            = "invalid_dpop_proof"            // RFC 9449 §5
+	InvalidRequest              = "invalid_request"                   // RFC 6749 §4.1.2.1, §5.2
+	InvalidClient               = "invalid_client"                    // RFC 6749 §5.2
+	InvalidGrant                = "invalid_grant"                     // RFC 6749 §5.2
+	UnauthorizedClient          = "unauthorized_client"               // RFC 6749 §4.1.2.1, §5.2
+	UnsupportedGrantType        = "unsupported_grant_type"            // RFC 6749 §5.2
+	UnsupportedResponseType     = "unsupported_response_type"         // RFC 6749 §4.1.2.1
+	InvalidScope                = "invalid_scope"                     // RFC 6749 §4.1.2.1, §5.2
+	AccessDenied                = "access_denied"                     // RFC 6749 §4.1.2.1
+	ServerError                 = "server_error"                      // RFC 6749 §4.1.2.1
+	TemporarilyUnavailable      = "temporarily_unavailable"           // RFC 6749 §4.1.2.1
+	InvalidToken                = "invalid_token"                     // RFC 6750 §3.1
+	InsufficientScope           = "insufficient_scope"                // RFC 6750 §3.1
+	InvalidRequestURI           = "invalid_request_uri"               // RFC 9101 §7
+	RequestNotSupported         = "request_not_supported"             // OpenID Connect Core §3.1.2.6
+	LoginRequired               = "login_required"                    // OpenID Connect Core §3.1.2.6
+	ConsentRequired             = "consent_required"                  // OpenID Connect Core §3.1.2.6
+	InteractionRequired         = "interaction_required"              // OpenID Connect Core §3.1.2.6
+	UnmetAuthentication         = "unmet_authentication_requirements" // OpenID Connect Core Unmet Authentication Requirements §2
+	InvalidTarget               = "invalid_target"                    // RFC 8707 §2
+	InvalidAuthorizationDetails = "invalid_authorization_details"     // RFC 9396 §5
+	InvalidDPoPProof            = "invalid_dpop_proof"                // RFC 9449 §5
+	UseDPoPNonce                = "use_dpop_nonce"                    // RFC 9449 §8
+	UnsupportedTokenType        = "unsupported_token_type"            // RFC 7009 §2.2.1
+	InvalidRedirectURI          = "invalid_redirect_uri"              // RFC 7591 §3.2.2
+	InvalidClientMetadata       = "invalid_client_metadata"           // RFC 7591 §3.2.2
+	InvalidSoftwareStatement    = "invalid_software_statement"        // RFC 7591 §3.2.2
+	UnapprovedSoftwareStatement = "unapproved_software_statement"     // RFC 7591 §3.2.2
 )
 
 // Error is a refusal that a client may read. Handlers return it; only [Write], the redirect to a client, and the
@@ -46,7 +54,7 @@ type Error struct {
 	Status int
 	// Challenge is the WWW-Authenticate header of a 401 answer, or empty.
 	Challenge string
-	// RetryAfter is sent with a 503 answer.
+	// RetryAfter is sent with a 503 or 429 answer.
 	RetryAfter time.Duration
 
 	cause error

@@ -1,0 +1,99 @@
+// Package limit bounds how often something may happen for each of many keys, by the generic cell rate algorithm: one
+// time for each key says when its allowance will be whole again.
+package limit
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// Limiter lets each key have a burst and then a steady rate. It is safe for concurrent use.
+type Limiter struct {
+	// interval is what one event costs, tolerance how far ahead of now a key may be.
+	interval  time.Duration
+	tolerance time.Duration
+	capacity  int
+	now       func() time.Time
+
+	mu sync.Mutex
+	// full holds, for each key that is not at rest, when its allowance will be whole again.
+	full map[string]time.Time
+}
+
+// New makes a Limiter of perSecond events for each key, after a burst of at least 1. It remembers at most capacity keys:
+// beyond that, those at rest are forgotten, and if there are none, the keys that are nearest to being so.
+func New(perSecond float64, burst int, capacity int, now func() time.Time) (*Limiter, error) {
+	if perSecond <= 0 || perSecond > 1e6 || burst < 1 || capacity < 1 {
+		return nil, errors.New("limit: the rate must be between 0 and a million a second, burst and capacity at least 1")
+	}
+	interval := time.Duration(float64(time.Second) / perSecond)
+	return &Limiter{
+		interval: interval, tolerance: interval * time.Duration(burst-1), capacity: capacity, now: now,
+		full: map[string]time.Time{},
+	}, nil
+}
+
+// Allow takes one event from key's allowance. When there is none, nothing is taken, and retryAfter says when there will
+// be.
+func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	full := l.fullAt(key, now)
+	if ahead := full.Sub(now); ahead > l.tolerance {
+		return false, ahead - l.tolerance
+	}
+	if _, known := l.full[key]; !known && len(l.full) >= l.capacity {
+		l.makeRoom(now)
+	}
+	l.full[key] = full.Add(l.interval)
+	return true, 0
+}
+
+// Peek tells what Allow would say, and takes nothing.
+func (l *Limiter) Peek(key string) (ok bool, retryAfter time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if ahead := l.fullAt(key, now).Sub(now); ahead > l.tolerance {
+		return false, ahead - l.tolerance
+	}
+	return true, 0
+}
+
+// fullAt is when key's allowance will be whole again: now, for one at rest. A clock that was set back must not lock a
+// key out for longer than its burst would have.
+func (l *Limiter) fullAt(key string, now time.Time) time.Time {
+	full := l.full[key]
+	if full.Before(now) {
+		return now
+	}
+	if most := now.Add(l.tolerance + l.interval); full.After(most) {
+		l.full[key] = most
+		return most
+	}
+	return full
+}
+
+// makeRoom forgets the keys at rest or, when there are none, the sooner half of the rest: an attacker with many keys
+// must not free the one that is braked hardest.
+func (l *Limiter) makeRoom(now time.Time) {
+	var sum time.Duration
+	for key, full := range l.full {
+		if !full.After(now) {
+			delete(l.full, key)
+		} else {
+			sum += full.Sub(now)
+		}
+	}
+	if len(l.full) < l.capacity {
+		return
+	}
+	mean := sum / time.Duration(len(l.full))
+	for key, full := range l.full {
+		if full.Sub(now) <= mean {
+			delete(l.full, key)
+		}
+	}
+}
