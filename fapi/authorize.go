@@ -62,10 +62,12 @@ func (s *Server) authorizeByPost(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, s.config.Issuer+"/authorize?"+form.Values().Encode())
 }
 
-// openRequest opens a pushed request for this browser and sends it to its interaction.
+// openRequest opens a pushed request for this browser. It is answered at once when nobody needs to be asked, and
+// otherwise the browser is sent to its interaction.
 func (s *Server) openRequest(w http.ResponseWriter, r *http.Request, client *Client, id store.Digest, back redirectTarget) {
 	ctx := r.Context()
-	pushed, session, err := s.store.Open(ctx, id, sessionOf(r))
+	opened, err := s.store.Open(ctx, id, sessionOf(r))
+	pushed := opened.Request
 	known := err == nil || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrSpent)
 	if known && pushed.ClientID != client.ID {
 		err = store.ErrNotFound // nothing of another client's request is used or told
@@ -79,38 +81,73 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request, client *Cli
 		}
 		back = redirectTarget{uri: request.RedirectURI, state: request.State}
 	}
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		err = oauth.Errorf(oauth.InvalidRequestURI, "request_uri is not known for this client; push a new request").Because(err)
-	case errors.Is(err, store.ErrExpired):
-		err = oauth.Errorf(oauth.InvalidRequestURI, "request_uri has expired; push a new request").Because(err)
-	case errors.Is(err, store.ErrSpent):
-		err = oauth.Errorf(oauth.InvalidRequestURI, "request_uri was used before; push a new request").Because(err)
-	}
 	if err != nil {
-		s.redirectError(w, r, back, err)
+		s.redirectError(w, r, back, unopened(err))
 		return
 	}
-	now := s.now()
-	if session != nil && request.mustSignIn(session.AuthTime, pushed.CreatedAt, now) {
-		session = nil
-	}
-	interaction := store.Interaction{RequestID: id, CreatedAt: now, ExpiresAt: now.Add(s.config.InteractionLifetime)}
+	session := opened.Session
 	if session != nil {
-		interaction.Session = session.ID
+		satisfied, err := s.satisfied(ctx, client, &request, session, pushed.CreatedAt, s.now())
+		if err != nil {
+			s.redirectError(w, r, back, err)
+			return
+		}
+		if !satisfied {
+			session = nil
+		}
 	}
-	if slices.Contains(request.Prompt, "none") {
-		s.refusePrompt(w, r, interaction, back)
-		return
+	switch {
+	case session != nil && s.mayBeSilent(&request, opened.Consent):
+		s.answerSilently(w, r, client, pushed, &request, session)
+	case slices.Contains(request.Prompt, "none"):
+		s.refusePrompt(w, r, id, session, back)
+	default:
+		now := s.now()
+		interaction := store.Interaction{RequestID: id, CreatedAt: now, ExpiresAt: now.Add(s.config.InteractionLifetime)}
+		if session != nil {
+			interaction.Session = session.ID
+		}
+		s.beginInteraction(w, r, interaction)
 	}
-	s.beginInteraction(w, r, interaction)
 }
 
-// refusePrompt answers prompt=none: a decision of the person is always needed, so it can never succeed.
-func (s *Server) refusePrompt(w http.ResponseWriter, r *http.Request, interaction store.Interaction, back redirectTarget) {
-	refusal := oauth.Errorf(oauth.LoginRequired, "the person is not signed in")
-	if !interaction.Session.Zero() {
+// unopened is the answer to a request_uri that cannot be used.
+func unopened(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri is not known for this client; push a new request").Because(err)
+	case errors.Is(err, store.ErrExpired):
+		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri has expired; push a new request").Because(err)
+	case errors.Is(err, store.ErrSpent):
+		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri was used before; push a new request").Because(err)
+	}
+	return err
+}
+
+// answerSilently grants without a page: the person is signed in and has allowed all of it before.
+func (s *Server) answerSilently(w http.ResponseWriter, r *http.Request, client *Client, pushed store.Request, request *authorizationRequest, session *store.Session) {
+	finish := store.Finish{Request: pushed.ID}
+	back := redirectTarget{uri: request.RedirectURI, state: request.State}
+	code, err := s.grant(&finish, client, request, session)
+	if err == nil {
+		err = s.store.Finish(r.Context(), finish)
+	}
+	if err != nil {
+		s.redirectError(w, r, back, unopened(err))
+		return
+	}
+	s.redirect(w, back, url.Values{"code": {code}})
+}
+
+// refusePrompt answers a prompt=none that needs a page (OpenID Connect Core §3.1.2.6). The answer spends the request.
+func (s *Server) refusePrompt(w http.ResponseWriter, r *http.Request, id store.Digest, session *store.Session, back redirectTarget) {
+	refusal := oauth.Errorf(oauth.LoginRequired, "the person is not signed in, or not as the request wants it")
+	if session != nil {
 		refusal = oauth.Errorf(oauth.ConsentRequired, "the person has to decide")
+	}
+	if err := s.store.Finish(r.Context(), store.Finish{Request: id}); err != nil {
+		s.redirectError(w, r, back, unopened(err))
+		return
 	}
 	s.redirectError(w, r, back, refusal)
 }

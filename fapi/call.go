@@ -34,7 +34,8 @@ type call struct {
 // answer is a successful back-channel response.
 type answer struct {
 	status int
-	body   any
+	// body is written as JSON; nil is none.
+	body any
 }
 
 // adapt puts the shared steps of the route's kind in front of its function. It is the only door out for errors.
@@ -51,6 +52,10 @@ func (s *Server) adapt(r route, certificates bool) http.Handler {
 			s.serveResource(w, request, r, certificates)
 		case backChannel:
 			s.serveBackChannel(w, request, r, certificates)
+		case direct:
+			if err := r.direct(w, request, certificates); err != nil {
+				s.refuse(w, request, err)
+			}
 		}
 	})
 }
@@ -69,6 +74,7 @@ func (s *Server) serveDocument(w http.ResponseWriter, request *http.Request, r r
 
 func (s *Server) serveBackChannel(w http.ResponseWriter, request *http.Request, r route, certificates bool) {
 	ctx := request.Context()
+	s.offerNonce(w)
 	c, err := s.newCall(w, request, r, certificates)
 	var result answer
 	if err == nil {
@@ -83,13 +89,20 @@ func (s *Server) serveBackChannel(w http.ResponseWriter, request *http.Request, 
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store") // RFC 6749 §5.1
+	if result.body == nil {
+		w.WriteHeader(result.status)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(result.status)
 	_ = json.NewEncoder(w).Encode(result.body) // nobody is left to be told
 }
 
-// newCall goes through the shared steps: form, certificate, client authentication, DPoP.
+// newCall goes through the shared steps: limits, form, certificate, client authentication, DPoP.
 func (s *Server) newCall(w http.ResponseWriter, request *http.Request, r route, certificates bool) (*call, error) {
+	if err := s.brakes.beforeAuthentication(request); err != nil {
+		return nil, err
+	}
 	form, err := oauth.ReadForm(w, request)
 	if err != nil {
 		return nil, err
@@ -101,6 +114,10 @@ func (s *Server) newCall(w http.ResponseWriter, request *http.Request, r route, 
 		}
 	}
 	if err := s.authenticate(request, c); err != nil {
+		s.brakes.authenticationFailed(request, err)
+		return nil, err
+	}
+	if err := s.brakes.authenticated(c.client.ID); err != nil {
 		return nil, err
 	}
 	if err := s.prove(request, c); err != nil {
@@ -121,11 +138,14 @@ func (s *Server) prove(request *http.Request, c *call) error {
 		return nil
 	}
 	if c.client.constraint() != ByDPoP {
-		return oauth.Errorf(oauth.InvalidRequest, "this client's tokens are bound to its certificate; send no DPoP header")
+		return oauth.Errorf(oauth.InvalidRequest, "this client's tokens are not bound by DPoP; send no DPoP header")
 	}
 	proof, err := s.proofs.Verify(raw, dpop.Request{Method: request.Method, URLs: s.addresses(c.route.path)})
 	if err != nil {
 		return proofError(err)
+	}
+	if err := s.checkNonce(proof); err != nil {
+		return err
 	}
 	c.proof = &proof
 	c.uses = append(c.uses, proofUse(proof))

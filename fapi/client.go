@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"countersign/internal/jose"
+	"countersign/internal/outbound"
 	"countersign/mtls"
 )
 
@@ -22,6 +23,10 @@ type Metadata struct {
 	LogoURI    string `json:"logo_uri,omitempty"`
 	PolicyURI  string `json:"policy_uri,omitempty"`
 	TermsURI   string `json:"tos_uri,omitempty"`
+	// Contacts, SoftwareID and SoftwareVersion are for operators to read.
+	Contacts        []string `json:"contacts,omitempty"`
+	SoftwareID      string   `json:"software_id,omitempty"`
+	SoftwareVersion string   `json:"software_version,omitempty"`
 
 	RedirectURIs  []string `json:"redirect_uris,omitempty"`
 	GrantTypes    []string `json:"grant_types,omitempty"`
@@ -32,9 +37,29 @@ type Metadata struct {
 	TokenEndpointAuthMethod     string `json:"token_endpoint_auth_method,omitempty"`
 	TokenEndpointAuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 	IDTokenSignedResponseAlg    string `json:"id_token_signed_response_alg,omitempty"`
-	// JWKS holds the client's public keys.
+	UserInfoSignedResponseAlg   string `json:"userinfo_signed_response_alg,omitempty"`
+	// JWKS holds the client's public keys, by value; JWKSURI is where they are. At most one is given.
 	JWKS    json.RawMessage `json:"jwks,omitempty"`
 	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	// SubjectType is "public" or "pairwise" (OpenID Connect Core §8).
+	SubjectType         string `json:"subject_type,omitempty"`
+	SectorIdentifierURI string `json:"sector_identifier_uri,omitempty"`
+
+	DefaultMaxAge    *int64   `json:"default_max_age,omitempty"`
+	DefaultACRValues []string `json:"default_acr_values,omitempty"`
+
+	// AuthorizationDetailsTypes are the types that the client may ask for (RFC 9396 §10).
+	AuthorizationDetailsTypes []string `json:"authorization_details_types,omitempty"`
+	// DefaultAuthorizationDetails is what a client_credentials request without authorization_details stands for. Only
+	// an operator can register it.
+	DefaultAuthorizationDetails json.RawMessage `json:"default_authorization_details,omitempty"`
+	// ResourceIdentifiers make the client a resource server: it may introspect tokens that are for one of these
+	// (RFC 7662 §2.1). Only an operator can register them.
+	ResourceIdentifiers []string `json:"resource_identifiers,omitempty"`
+
+	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
+	UseMTLSEndpointAliases             bool `json:"use_mtls_endpoint_aliases,omitempty"`             // FAPI 2.0 Security Profile §5.2.2.1
 
 	// Exactly one of these is given with tls_client_auth (RFC 8705 §2.1.2).
 	TLSClientAuthSubjectDN string `json:"tls_client_auth_subject_dn,omitempty"`
@@ -43,7 +68,7 @@ type Metadata struct {
 	TLSClientAuthSANIP     string `json:"tls_client_auth_san_ip,omitempty"`
 	TLSClientAuthSANEmail  string `json:"tls_client_auth_san_email,omitempty"`
 
-	// Exactly one of these is true: how the client's access tokens are bound.
+	// Exactly one of these is true for a client that gets access tokens: how they are bound.
 	DPoPBoundAccessTokens                 bool `json:"dpop_bound_access_tokens,omitempty"`
 	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
@@ -55,14 +80,21 @@ type Client struct {
 	// Profile is what the client may still do.
 	Profile Profile
 
-	keys     jose.KeySet
-	subject  mtls.Subject
-	scopes   []string
+	// keys are those given by value.
+	keys    jose.KeySet
+	subject mtls.Subject
+	scopes  []string
+	// sector is the host that pairwise subjects are made for, or empty for a client with public ones.
+	sector   string
 	disabled bool
 }
 
-// maxClientID bounds a client identifier, in bytes.
-const maxClientID = 255
+const (
+	// maxClientID bounds a client identifier, in bytes.
+	maxClientID = 255
+	// maxResource bounds a resource identifier, in bytes.
+	maxResource = 512
+)
 
 // ParseClient reads a registration and holds it to a profile, by name. All mistakes are reported at once, joined
 // (errors.Join), each with the member's name and what would be right.
@@ -79,29 +111,28 @@ func ParseClient(id, profileName string, metadata []byte) (*Client, error) {
 	applyDefaults(m)
 	var mistakes []error
 	mistake := func(member, format string, arguments ...any) {
-		mistakes = append(mistakes, fmt.Errorf("%s: %s", member, fmt.Sprintf(format, arguments...)))
+		mistakes = append(mistakes, &memberMistake{member, fmt.Sprintf(format, arguments...)})
 	}
 	checkIdentity(id, m, mistake)
-	checkRedirectURIs(m.RedirectURIs, mistake)
-	checkAllowed("grant_types", m.GrantTypes, profile.GrantTypes, mistake)
-	checkAllowed("response_types", m.ResponseTypes, profile.ResponseTypes, mistake)
+	checkRedirectURIs(m, mistake)
+	checkGrants(m, profile, mistake)
 	checkAllowed("token_endpoint_auth_method", []string{m.TokenEndpointAuthMethod}, profile.ClientAuthMethods, mistake)
-	for member, alg := range map[string]string{
-		"token_endpoint_auth_signing_alg": m.TokenEndpointAuthSigningAlg,
-		"id_token_signed_response_alg":    m.IDTokenSignedResponseAlg,
+	for _, each := range []struct{ member, alg string }{
+		{"token_endpoint_auth_signing_alg", m.TokenEndpointAuthSigningAlg},
+		{"id_token_signed_response_alg", m.IDTokenSignedResponseAlg},
+		{"userinfo_signed_response_alg", m.UserInfoSignedResponseAlg},
 	} {
-		if alg != "" {
-			checkAllowed(member, []string{alg}, profile.Algorithms, mistake)
+		if each.alg != "" {
+			checkAllowed(each.member, []string{each.alg}, profile.Algorithms, mistake)
 		}
 	}
-	if m.DPoPBoundAccessTokens == m.TLSClientCertificateBoundAccessTokens {
-		mistake("dpop_bound_access_tokens", "exactly one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens must be true: access tokens are always bound to one key")
-	}
 	client.scopes = strings.Fields(m.Scope)
-	if len(client.scopes) == 0 {
-		mistake("scope", "missing; list the scope values that the client may ask for, separated by spaces")
-	}
 	client.checkKeys(mistake)
+	client.checkSubjectType(mistake)
+	checkResourceIdentifiers(m.ResourceIdentifiers, mistake)
+	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {
+		mistake("default_max_age", "must be a number of seconds")
+	}
 	if len(mistakes) > 0 {
 		return nil, errors.Join(mistakes...)
 	}
@@ -119,10 +150,10 @@ func profileNames() []string {
 }
 
 func applyDefaults(m *Metadata) {
-	if len(m.GrantTypes) == 0 {
+	if m.GrantTypes == nil {
 		m.GrantTypes = []string{AuthorizationCode} // RFC 7591 §2
 	}
-	if len(m.ResponseTypes) == 0 {
+	if m.ResponseTypes == nil && slices.Contains(m.GrantTypes, AuthorizationCode) {
 		m.ResponseTypes = []string{"code"} // RFC 7591 §2
 	}
 	if m.TokenEndpointAuthMethod == "" {
@@ -149,16 +180,59 @@ func checkIdentity(id string, m *Metadata, mistake func(string, string, ...any))
 	}
 }
 
+// checkGrants checks what the client may ask for and how its tokens are bound.
+func checkGrants(m *Metadata, profile Profile, mistake func(string, string, ...any)) {
+	checkAllowed("grant_types", m.GrantTypes, profile.GrantTypes, mistake)
+	checkAllowed("response_types", m.ResponseTypes, profile.ResponseTypes, mistake)
+	browser := slices.Contains(m.GrantTypes, AuthorizationCode)
+	if browser != (len(m.ResponseTypes) > 0) {
+		mistake("response_types", "must fit grant_types: code belongs to %s (RFC 7591 §2.1)", AuthorizationCode)
+	}
+	if !browser && slices.Contains(m.GrantTypes, RefreshToken) {
+		mistake("grant_types", "%s needs %s beside it", RefreshToken, AuthorizationCode)
+	}
+	if m.DPoPBoundAccessTokens && m.TLSClientCertificateBoundAccessTokens {
+		mistake("dpop_bound_access_tokens", "only one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens can be true")
+	}
+	if len(m.GrantTypes) == 0 {
+		if len(m.ResourceIdentifiers) == 0 {
+			mistake("grant_types", "a client without grants is good for nothing unless it is a resource server: give resource_identifiers")
+		}
+		return
+	}
+	if !m.DPoPBoundAccessTokens && !m.TLSClientCertificateBoundAccessTokens {
+		mistake("dpop_bound_access_tokens", "exactly one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens must be true: access tokens are always bound to one key")
+	}
+	if strings.TrimSpace(m.Scope) == "" && len(m.AuthorizationDetailsTypes) == 0 {
+		mistake("scope", "missing; list the scope values that the client may ask for, separated by spaces")
+	}
+}
+
+// checkResourceIdentifiers demands absolute URIs without fragments (RFC 8707 §2).
+func checkResourceIdentifiers(identifiers []string, mistake func(string, string, ...any)) {
+	for _, identifier := range identifiers {
+		if !isResourceIdentifier(identifier) {
+			mistake("resource_identifiers", "%q is not an absolute URI without a fragment (RFC 8707 §2)", identifier)
+		}
+	}
+}
+
+func isResourceIdentifier(identifier string) bool {
+	u, err := url.Parse(identifier)
+	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "") && !strings.Contains(identifier, "#") && len(identifier) <= maxResource
+}
+
 // checkRedirectURIs allows https, and http on a loopback address for native apps (FAPI 2.0 Security Profile
 // §5.3.2.2-8). Matching is exact, so nothing else needs to be known about them.
-func checkRedirectURIs(list []string, mistake func(string, string, ...any)) {
-	if len(list) == 0 {
+func checkRedirectURIs(m *Metadata, mistake func(string, string, ...any)) {
+	list := m.RedirectURIs
+	if len(list) == 0 && slices.Contains(m.GrantTypes, AuthorizationCode) {
 		mistake("redirect_uris", "missing; register each address that the browser may be sent back to")
 	}
 	for _, address := range list {
 		u, err := url.Parse(address)
 		switch {
-		case err != nil || u.Host == "" || u.Opaque != "" || strings.ContainsFunc(address, func(r rune) bool { return r <= 0x20 || r > 0x7e }):
+		case err != nil || u.Hostname() == "" || u.Opaque != "" || strings.ContainsFunc(address, notOfURI):
 			mistake("redirect_uris", "%q is not an absolute address", address)
 		case strings.Contains(address, "#"):
 			mistake("redirect_uris", "%q has a fragment (RFC 6749 §3.1.2)", address)
@@ -171,6 +245,9 @@ func checkRedirectURIs(list []string, mistake func(string, string, ...any)) {
 		}
 	}
 }
+
+// notOfURI tells whether a character cannot stand in a URI (RFC 3986 §2). Browsers take a backslash for a slash.
+func notOfURI(r rune) bool { return r <= 0x20 || r > 0x7e || strings.ContainsRune("\\\"<>^`{|}", r) }
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
@@ -188,10 +265,14 @@ func checkAllowed(member string, values, allowed []string, mistake func(string, 
 // checkKeys reads the keys and the certificate subject that the client's authentication needs.
 func (c *Client) checkKeys(mistake func(string, string, ...any)) {
 	m := &c.Metadata
-	if m.JWKSURI != "" {
-		mistake("jwks_uri", "not supported by this release; give the public keys by value in jwks")
-	}
-	if len(m.JWKS) > 0 {
+	switch {
+	case m.JWKSURI != "" && len(m.JWKS) > 0:
+		mistake("jwks_uri", "give either jwks or jwks_uri (RFC 7591 §2)")
+	case m.JWKSURI != "":
+		if err := outbound.CheckAddress(m.JWKSURI); err != nil {
+			mistake("jwks_uri", "%v", err)
+		}
+	case len(m.JWKS) > 0:
 		keys, err := jose.ParseKeySet(m.JWKS)
 		if err != nil {
 			mistake("jwks", "%v", err)
@@ -208,8 +289,8 @@ func (c *Client) checkKeys(mistake func(string, string, ...any)) {
 			mistake("tls_client_auth_subject_dn", "%v", err)
 		}
 	case PrivateKeyJWT, SelfSignedTLSClientAuth:
-		if len(c.keys.Keys()) == 0 {
-			mistake("jwks", "missing; %s needs the client's public keys", m.TokenEndpointAuthMethod)
+		if m.JWKSURI == "" && len(c.keys.Keys()) == 0 {
+			mistake("jwks", "missing; %s needs the client's public keys, in jwks or at jwks_uri", m.TokenEndpointAuthMethod)
 		}
 		if c.subject != (mtls.Subject{}) {
 			mistake("tls_client_auth_subject_dn", "subject parameters belong to %s only", TLSClientAuth)
@@ -217,8 +298,58 @@ func (c *Client) checkKeys(mistake func(string, string, ...any)) {
 	}
 }
 
-// constraint is how the client's access tokens are bound. Registration made sure that there is exactly one.
-func (c *Client) constraint() SenderConstraint { return c.Profile.SenderConstraints[0] }
+// checkSubjectType finds the sector of a client with pairwise subjects (OpenID Connect Core §8.1). What a
+// sector_identifier_uri holds is checked where the client is registered.
+func (c *Client) checkSubjectType(mistake func(string, string, ...any)) {
+	m := &c.Metadata
+	if m.SectorIdentifierURI != "" {
+		if err := outbound.CheckAddress(m.SectorIdentifierURI); err != nil {
+			mistake("sector_identifier_uri", "%v", err)
+		}
+	}
+	switch m.SubjectType {
+	case "", subjectPublic:
+		return
+	case subjectPairwise:
+	default:
+		mistake("subject_type", "must be %s or %s", subjectPublic, subjectPairwise)
+		return
+	}
+	addresses := m.RedirectURIs
+	if m.SectorIdentifierURI != "" {
+		addresses = []string{m.SectorIdentifierURI}
+	}
+	for _, address := range addresses {
+		u, err := url.Parse(address)
+		if err != nil {
+			continue // reported already
+		}
+		if host := strings.ToLower(u.Hostname()); c.sector == "" {
+			c.sector = host
+		} else if c.sector != host {
+			mistake("sector_identifier_uri", "missing; pairwise subjects need it when redirect_uris are on different hosts (OpenID Connect Core §8.1)")
+			return
+		}
+	}
+	if c.sector == "" {
+		mistake("subject_type", "pairwise subjects need redirect_uris or a sector_identifier_uri")
+	}
+}
+
+// Subject types (OpenID Connect Core §8).
+const (
+	subjectPublic   = "public"
+	subjectPairwise = "pairwise"
+)
+
+// constraint is how the client's access tokens are bound. Registration made sure that there is exactly one, or none for
+// a client that gets no tokens.
+func (c *Client) constraint() SenderConstraint {
+	if len(c.Profile.SenderConstraints) == 0 {
+		return ""
+	}
+	return c.Profile.SenderConstraints[0]
+}
 
 // authMethod is how the client authenticates. Registration made sure that there is exactly one.
 func (c *Client) authMethod() string { return c.Profile.ClientAuthMethods[0] }

@@ -1,6 +1,7 @@
 package fapi
 
 import (
+	"context"
 	"crypto"
 	"errors"
 	"net/http"
@@ -59,7 +60,7 @@ func (s *Server) authenticate(request *http.Request, c *call) error {
 		if presented == nil {
 			return oauth.Errorf(oauth.InvalidClient, "this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
 		}
-		use, err := s.checkAssertion(client, presented)
+		use, err := s.checkAssertion(ctx, client, presented)
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func (s *Server) authenticate(request *http.Request, c *call) error {
 		if presented != nil {
 			return oauth.Errorf(oauth.InvalidRequest, "this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
 		}
-		return s.checkCertificate(client, c.certificate)
+		return s.checkCertificate(ctx, client, c.certificate)
 	}
 	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 }
@@ -111,14 +112,14 @@ func readAssertion(raw, clientID, kind string) (*assertion, error) {
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
 // one-time value.
-func (s *Server) checkAssertion(client *Client, claims *assertion) (store.Use, error) {
+func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *assertion) (store.Use, error) {
 	refuse := func(format string, arguments ...any) (store.Use, error) {
 		return store.Use{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
 	}
 	if !slices.Contains(client.assertionAlgorithms(), claims.token.Header.Algorithm) {
 		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm, strings.Join(client.assertionAlgorithms(), ", "))
 	}
-	if err := claims.token.VerifyWith(client.keys); err != nil {
+	if err := s.verifyWithKeysOf(ctx, client, claims.token); err != nil {
 		return refuse("is not acceptable: %v", err)
 	}
 	if header := claims.token.Header; header.Type != "" && !header.HasType("JWT") &&
@@ -152,6 +153,22 @@ func (s *Server) checkAssertion(client *Client, claims *assertion) (store.Use, e
 	}, nil
 }
 
+// verifyWithKeysOf checks a signature with the keys that a client registered, by value or by address.
+func (s *Server) verifyWithKeysOf(ctx context.Context, client *Client, token *jose.Token) error {
+	if address := client.Metadata.JWKSURI; address != "" {
+		return s.keySets.Verify(ctx, address, token)
+	}
+	return token.VerifyWith(client.keys)
+}
+
+// keysOf gives the keys that a client registered, by value or by address.
+func (s *Server) keysOf(ctx context.Context, client *Client) (jose.KeySet, error) {
+	if address := client.Metadata.JWKSURI; address != "" {
+		return s.keySets.Keys(ctx, address)
+	}
+	return client.keys, nil
+}
+
 // acceptsAudience applies a profile's rule for the aud of a client assertion.
 func (s *Server) acceptsAudience(rule AssertionAudience, audience jose.Audience) bool {
 	switch rule {
@@ -167,13 +184,17 @@ func ahead(date *jose.NumericDate, now time.Time, allowed time.Duration) bool {
 }
 
 // checkCertificate makes a client prove itself with its certificate (RFC 8705 §2).
-func (s *Server) checkCertificate(client *Client, presented *mtls.Presented) error {
+func (s *Server) checkCertificate(ctx context.Context, client *Client, presented *mtls.Presented) error {
 	if presented == nil {
 		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
 	}
 	if client.authMethod() == SelfSignedTLSClientAuth {
+		registered, err := s.keysOf(ctx, client)
+		if err != nil {
+			return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", err).Because(err)
+		}
 		var keys []crypto.PublicKey
-		for _, key := range client.keys.Keys() {
+		for _, key := range registered.Keys() {
 			keys = append(keys, key.Public)
 		}
 		if err := mtls.SelfSigned(presented, keys, s.now()); err != nil {

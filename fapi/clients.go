@@ -68,6 +68,13 @@ func (c *clientCache) get(ctx context.Context, id string) (*Client, error) {
 	return cached.client, nil
 }
 
+// forget makes this node read a client anew.
+func (c *clientCache) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.entries, id)
+}
+
 func (c *clientCache) put(id string, entry cachedClient) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -30,7 +30,15 @@ func (s *Server) redeem(ctx context.Context, c *call, binding confirmation) (ans
 		return answer{}, err
 	}
 
-	issued, err := s.issueAccessToken(ctx, c.client, grant, grant.Scopes, binding)
+	detail, err := readDetail(grant)
+	if err != nil {
+		return answer{}, err
+	}
+	wanted, err := s.narrow(c, grant.Scopes, detail)
+	if err != nil {
+		return answer{}, err
+	}
+	issued, err := s.issueAccessToken(ctx, c.client, grant, wanted, binding)
 	if err != nil {
 		return answer{}, err
 	}
@@ -44,7 +52,7 @@ func (s *Server) redeem(ctx context.Context, c *call, binding confirmation) (ans
 		}
 	}
 	if slices.Contains(grant.Scopes, "openid") {
-		if idToken, err = s.issueIDToken(ctx, c.client, grant, issued.token); err != nil {
+		if idToken, err = s.issueIDToken(ctx, c.client, grant, detail, issued); err != nil {
 			return answer{}, err
 		}
 	}
@@ -53,7 +61,7 @@ func (s *Server) redeem(ctx context.Context, c *call, binding confirmation) (ans
 		return answer{}, wasted("code", err)
 	}
 	c.uses = nil
-	return c.respond(issued, grant.Scopes, refreshToken, idToken), nil
+	return respond(issued, refreshToken, idToken), nil
 }
 
 // checkCode makes every check that needs no claim. A code in the wrong hands is refused and stays as it is; only its

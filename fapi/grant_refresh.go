@@ -33,7 +33,15 @@ func (s *Server) refresh(ctx context.Context, c *call, binding confirmation) (an
 	if err != nil {
 		return answer{}, err
 	}
-	issued, err := s.issueAccessToken(ctx, c.client, grant, scopes, binding)
+	detail, err := readDetail(grant)
+	if err != nil {
+		return answer{}, err
+	}
+	wanted, err := s.narrow(c, scopes, detail)
+	if err != nil {
+		return answer{}, err
+	}
+	issued, err := s.issueAccessToken(ctx, c.client, grant, wanted, binding)
 	if err != nil {
 		return answer{}, err
 	}
@@ -41,7 +49,7 @@ func (s *Server) refresh(ctx context.Context, c *call, binding confirmation) (an
 		return answer{}, wasted("refresh token", err)
 	}
 	c.uses = nil
-	return c.respond(issued, scopes, "", ""), nil
+	return respond(issued, "", ""), nil
 }
 
 func (s *Server) checkRefresh(ctx context.Context, c *call, token store.RefreshToken, grant store.Grant) error {

@@ -146,7 +146,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	for _, change := range options {
 		change(&config, interactor)
 	}
-	if w.server, err = fapi.New(config); err != nil {
+	if w.server, err = fapi.New(ctx, config); err != nil {
 		t.Fatal(err)
 	}
 	front.Config.Handler, back.Config.Handler = w.server.Handler(), w.server.MTLSHandler()

@@ -47,6 +47,8 @@ type ClientView struct {
 type Scope struct {
 	Name        string
 	Description string
+	// AlwaysAsk has the person decide each time, whatever was allowed before.
+	AlwaysAsk bool
 }
 
 // SignedIn is a person whose sign-in satisfies the request.
@@ -71,6 +73,14 @@ type Turn struct {
 	Client ClientView
 	// Scopes are those requested and known, in the order requested.
 	Scopes []Scope
+	// Claims are the names of single claims about the person that are asked for beside those of the scopes.
+	Claims []string
+	// Details are the authorization_details asked for (RFC 9396), as they will be granted.
+	Details []DetailView
+	// Resources are the resource servers that access tokens will be for, when the client names them (RFC 8707).
+	Resources []string
+	// ACRs are the authentication context classes wished for, best first.
+	ACRs []string
 	// Form is the body of a POST, without duplicates; nil on GET.
 	Form url.Values
 	// FormToken has to be sent back by each form as the hidden input "form_token".

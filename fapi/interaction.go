@@ -115,7 +115,8 @@ func (s *Server) newTurn(open openInteraction, token string) *Turn {
 		Client: ClientView{
 			ID: open.client.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
 		},
-		FormToken: token, LoginHint: open.request.LoginHint,
+		FormToken: token, LoginHint: open.request.LoginHint, ACRs: append(slices.Clone(open.request.EssentialACRs), open.request.ACRs...),
+		Claims: open.request.singleClaims(), Details: open.request.Details.view(s.details), Resources: open.request.Resources,
 		SignInFailures: open.pending.Interaction.SignInFailures, GrantLifetime: s.config.GrantLifetime,
 		server: s, open: open,
 	}
@@ -123,9 +124,7 @@ func (s *Server) newTurn(open openInteraction, token string) *Turn {
 		turn.Client.RedirectHost = u.Host
 	}
 	for _, name := range open.request.Scopes {
-		if i := slices.IndexFunc(s.scopes, func(known Scope) bool { return known.Name == name }); i >= 0 {
-			turn.Scopes = append(turn.Scopes, s.scopes[i])
-		}
+		turn.Scopes = append(turn.Scopes, s.scope(name))
 	}
 	return turn
 }
@@ -149,20 +148,30 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, t *Turn, a Authe
 // decide ends an interaction. Of several answers to one request only the first counts.
 func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed bool) {
 	open := t.open
-	back := redirectTarget{uri: open.request.RedirectURI, state: open.request.State}
 	finish := store.Finish{Interaction: open.pending.Interaction.ID, Request: open.pending.Request.ID}
+	refusal := oauth.Errorf(oauth.AccessDenied, "the person refused")
 	var code string
 	if allowed {
 		if t.SignedIn == nil {
 			s.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
 			return
 		}
-		var err error
-		if code, err = s.grant(&finish, open); err != nil {
+		satisfied, err := s.satisfied(r.Context(), open.client, &open.request, open.pending.Session, open.pending.Request.CreatedAt, open.pending.Interaction.CreatedAt)
+		switch {
+		case err != nil:
+		case satisfied:
+			code, err = s.grant(&finish, open.client, &open.request, open.pending.Session)
+			finish.Consent = s.consent(open)
+		default:
+			allowed = false
+			refusal = oauth.Errorf(oauth.UnmetAuthentication, "the person signed in, but not in the way or as the one that the request demands")
+		}
+		if err != nil {
 			s.showError(w, r, err)
 			return
 		}
 	}
+	back := redirectTarget{uri: open.request.RedirectURI, state: open.request.State}
 	err := s.store.Finish(r.Context(), finish)
 	switch {
 	case errors.Is(err, store.ErrSpent):
@@ -174,33 +183,59 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed
 	case err != nil:
 		s.showError(w, r, err)
 	case !allowed:
-		s.redirectError(w, r, back, oauth.Errorf(oauth.AccessDenied, "the person refused"))
+		s.redirectError(w, r, back, refusal)
 	default:
 		s.redirect(w, back, url.Values{"code": {code}})
 	}
 }
 
+// consent is what the person need not be asked again, or nil: authorization_details are asked each time.
+func (s *Server) consent(open openInteraction) *store.Consent {
+	if len(open.request.Details) > 0 {
+		return nil
+	}
+	now := s.now()
+	return &store.Consent{
+		Subject: open.pending.Session.Subject, ClientID: open.client.ID, Scopes: open.request.Scopes,
+		Claims: open.request.singleClaims(), CreatedAt: now, ExpiresAt: now.Add(s.config.GrantLifetime),
+	}
+}
+
 // grantDetail is the part of a grant that the store does not look into.
 type grantDetail struct {
-	Nonce string `json:"nonce,omitempty"`
+	Nonce     string         `json:"nonce,omitempty"`
+	Claims    *claimsRequest `json:"claims,omitempty"`
+	Details   details        `json:"authorization_details,omitempty"`
+	Resources []string       `json:"resources,omitempty"`
+}
+
+// readDetail reads what grant wrote.
+func readDetail(grant store.Grant) (grantDetail, error) {
+	var detail grantDetail
+	if len(grant.Detail) == 0 {
+		return detail, nil
+	}
+	return detail, json.Unmarshal(grant.Detail, &detail)
 }
 
 // grant fills in what the person allowed and returns the code that stands for it.
-func (s *Server) grant(finish *store.Finish, open openInteraction) (string, error) {
-	detail, err := json.Marshal(grantDetail{Nonce: open.request.Nonce})
+func (s *Server) grant(finish *store.Finish, client *Client, request *authorizationRequest, session *store.Session) (string, error) {
+	detail, err := json.Marshal(grantDetail{
+		Nonce: request.Nonce, Claims: request.Claims, Details: request.Details, Resources: request.Resources,
+	})
 	if err != nil {
 		return "", err
 	}
-	code, now, session := newSecret(), s.now(), open.pending.Session
+	code, now := newSecret(), s.now()
 	finish.Grant = &store.Grant{
-		ID: newUUID(), ClientID: open.client.ID, Subject: session.Subject, Scopes: open.request.Scopes, Detail: detail,
+		ID: newUUID(), ClientID: client.ID, Subject: session.Subject, Scopes: request.Scopes, Detail: detail,
 		AuthTime: session.AuthTime, ACR: session.ACR, AMR: session.AMR,
 		CreatedAt: now, ExpiresAt: now.Add(s.config.GrantLifetime),
 	}
 	finish.Code = &store.Code{
-		ID: store.DigestOf(code), GrantID: finish.Grant.ID, ClientID: open.client.ID,
-		RedirectURI: open.request.RedirectURI, Challenge: open.request.Challenge, JKT: open.request.JKT,
-		CreatedAt: now, ExpiresAt: now.Add(lifetime(s.config.CodeLifetime, open.client.Profile.MaxCodeLifetime)),
+		ID: store.DigestOf(code), GrantID: finish.Grant.ID, ClientID: client.ID,
+		RedirectURI: request.RedirectURI, Challenge: request.Challenge, JKT: request.JKT,
+		CreatedAt: now, ExpiresAt: now.Add(lifetime(s.config.CodeLifetime, client.Profile.MaxCodeLifetime)),
 	}
 	return code, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -24,43 +25,54 @@ type confirmation struct {
 
 // accessTokenClaims are those of a JWT access token (RFC 9068 §2.2).
 type accessTokenClaims struct {
-	Issuer       string       `json:"iss"`
-	Subject      string       `json:"sub"`
-	Audience     string       `json:"aud"`
-	ClientID     string       `json:"client_id"`
-	ID           string       `json:"jti"`
-	IssuedAt     int64        `json:"iat"`
-	Expires      int64        `json:"exp"`
-	Scope        string       `json:"scope"`
-	AuthTime     int64        `json:"auth_time,omitempty"`
-	ACR          string       `json:"acr,omitempty"`
-	AMR          []string     `json:"amr,omitempty"`
-	Confirmation confirmation `json:"cnf"`
+	Issuer       string        `json:"iss"`
+	Subject      string        `json:"sub"`
+	Audience     jose.Audience `json:"aud"`
+	ClientID     string        `json:"client_id"`
+	ID           string        `json:"jti"`
+	IssuedAt     int64         `json:"iat"`
+	Expires      int64         `json:"exp"`
+	Scope        string        `json:"scope,omitempty"`
+	AuthTime     int64         `json:"auth_time,omitempty"`
+	ACR          string        `json:"acr,omitempty"`
+	AMR          []string      `json:"amr,omitempty"`
+	Details      details       `json:"authorization_details,omitempty"` // RFC 9396 §9.1
+	Confirmation confirmation  `json:"cnf"`
 }
 
 // issuedToken is an access token that was signed and not yet claimed.
 type issuedToken struct {
 	token  string
 	life   time.Duration
+	claims accessTokenClaims
 	record store.AccessToken
 }
 
 // issueAccessToken signs an access token, always bound to a key.
-func (s *Server) issueAccessToken(ctx context.Context, client *Client, grant store.Grant, scopes []string, binding confirmation) (issuedToken, error) {
+func (s *Server) issueAccessToken(ctx context.Context, client *Client, grant store.Grant, wanted wantedToken, binding confirmation) (issuedToken, error) {
 	now := s.now()
 	life := lifetime(s.config.AccessTokenLifetime, client.Profile.MaxAccessTokenLifetime)
 	jti := newSecret()
 	claims := accessTokenClaims{
-		Issuer: s.config.Issuer, Subject: grant.Subject, Audience: s.config.Issuer, ClientID: client.ID, ID: jti,
-		IssuedAt: now.Unix(), Expires: now.Add(life).Unix(), Scope: strings.Join(scopes, " "),
-		AuthTime: grant.AuthTime.Unix(), ACR: grant.ACR, AMR: grant.AMR, Confirmation: binding,
+		Issuer: s.config.Issuer, Audience: jose.Audience{Values: wanted.audience, Single: len(wanted.audience) == 1},
+		ClientID: client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(life).Unix(), Scope: strings.Join(wanted.scopes, " "),
+		Details: wanted.details, Confirmation: binding,
+	}
+	if grant.Subject == "" {
+		claims.Subject = client.ID // RFC 9068 §2.2
+	} else {
+		var err error
+		if claims.Subject, err = s.subjectFor(ctx, client, grant.Subject); err != nil {
+			return issuedToken{}, err
+		}
+		claims.AuthTime, claims.ACR, claims.AMR = grant.AuthTime.Unix(), grant.ACR, grant.AMR
 	}
 	token, err := s.sign(ctx, signer.UseAccessToken, s.config.AccessTokenAlgorithm, "at+jwt", claims)
 	if err != nil {
 		return issuedToken{}, err
 	}
 	return issuedToken{
-		token: token, life: life,
+		token: token, life: life, claims: claims,
 		record: store.AccessToken{ID: store.DigestOf(jti), GrantID: grant.ID, ExpiresAt: now.Add(life)},
 	}, nil
 }
@@ -77,23 +89,47 @@ type idTokenClaims struct {
 	ACR             string   `json:"acr,omitempty"`
 	AMR             []string `json:"amr,omitempty"`
 	AccessTokenHash string   `json:"at_hash"`
+
+	// person holds the claims about the person that were asked for by name (§5.5).
+	person map[string]json.RawMessage
+}
+
+// MarshalJSON writes the claims about the person beside the others.
+func (c idTokenClaims) MarshalJSON() ([]byte, error) {
+	type plain idTokenClaims
+	body, err := json.Marshal(plain(c))
+	if err != nil || len(c.person) == 0 {
+		return body, err
+	}
+	person, err := json.Marshal(c.person)
+	if err != nil {
+		return nil, err
+	}
+	// No name of a claim about a person is one of the fields.
+	return append(append(body[:len(body)-1], ','), person[1:]...), nil
 }
 
 // issueIDToken signs an ID token for the client.
-func (s *Server) issueIDToken(ctx context.Context, client *Client, grant store.Grant, accessToken string) (string, error) {
-	var detail grantDetail
-	if err := json.Unmarshal(grant.Detail, &detail); err != nil {
-		return "", err
-	}
+func (s *Server) issueIDToken(ctx context.Context, client *Client, grant store.Grant, detail grantDetail, issued issuedToken) (string, error) {
 	alg := client.Metadata.IDTokenSignedResponseAlg
 	if alg == "" {
 		alg = s.config.AccessTokenAlgorithm
 	}
 	now := s.now()
 	claims := idTokenClaims{
-		Issuer: s.config.Issuer, Subject: grant.Subject, Audience: client.ID,
+		Issuer: s.config.Issuer, Subject: issued.claims.Subject, Audience: client.ID,
 		IssuedAt: now.Unix(), Expires: now.Add(s.config.IDTokenLifetime).Unix(), AuthTime: grant.AuthTime.Unix(),
-		Nonce: detail.Nonce, ACR: grant.ACR, AMR: grant.AMR, AccessTokenHash: halfHash(alg, accessToken),
+		Nonce: detail.Nonce, ACR: grant.ACR, AMR: grant.AMR, AccessTokenHash: halfHash(alg, issued.token),
+	}
+	if detail.Claims != nil && len(detail.Claims.IDToken) > 0 {
+		known, err := s.person(ctx, grant.Subject)
+		if errors.Is(err, errGone) {
+			return "", unusable("code", err)
+		}
+		if err != nil {
+			return "", err
+		}
+		claims.person = release(known, nil, detail.Claims.IDToken)
 	}
 	return s.sign(ctx, signer.UseIDToken, alg, "JWT", claims)
 }

@@ -32,26 +32,35 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 		document["mtls_endpoint_aliases"] = aliases // RFC 8705 §5
 	}
 	p := s.union()
-	var scopes, claims []string
+	var scopes []string
 	for _, scope := range s.scopes {
 		scopes = append(scopes, scope.Name)
-		claims = append(claims, claimsOf(scope.Name)...)
 	}
 	document["scopes_supported"] = scopes
-	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, claims...)
+	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, personClaims()...)
 	document["response_types_supported"] = p.ResponseTypes
 	document["response_modes_supported"] = p.ResponseModes
 	document["grant_types_supported"] = p.GrantTypes
-	document["subject_types_supported"] = []string{"public"}
+	document["subject_types_supported"] = []string{subjectPublic, subjectPairwise}
 	document["id_token_signing_alg_values_supported"] = p.Algorithms
-	document["token_endpoint_auth_methods_supported"] = p.ClientAuthMethods
-	document["token_endpoint_auth_signing_alg_values_supported"] = p.Algorithms
+	document["userinfo_signing_alg_values_supported"] = p.Algorithms
+	for _, endpoint := range []string{"token_endpoint", "introspection_endpoint", "revocation_endpoint"} {
+		document[endpoint+"_auth_methods_supported"] = p.ClientAuthMethods // RFC 8414 §2
+		document[endpoint+"_auth_signing_alg_values_supported"] = p.Algorithms
+	}
+	document["prompt_values_supported"] = prompts() // Initiating User Registration 1.0 §5
+	if len(s.config.ACRValues) > 0 {
+		document["acr_values_supported"] = s.config.ACRValues
+	}
+	if types := s.details.names(); len(types) > 0 {
+		document["authorization_details_types_supported"] = types // RFC 9396 §10
+	}
 	document["dpop_signing_alg_values_supported"] = s.proofs.Algorithms                                          // RFC 9449 §5.1
 	document["tls_client_certificate_bound_access_tokens"] = slices.Contains(p.SenderConstraints, ByCertificate) // RFC 8705 §3.3
 	document["require_pushed_authorization_requests"] = p.RequirePushed                                          // RFC 9126 §5
 	document["code_challenge_methods_supported"] = []string{"S256"}                                              // RFC 8414 §2
 	document["authorization_response_iss_parameter_supported"] = true                                            // RFC 9207 §3
-	document["claims_parameter_supported"] = false
+	document["claims_parameter_supported"] = true
 	document["request_parameter_supported"] = false
 	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
 	return json.Marshal(document)

@@ -69,6 +69,7 @@ const (
 const (
 	AuthorizationCode = "authorization_code"
 	RefreshToken      = "refresh_token"
+	ClientCredentials = "client_credentials"
 )
 
 // Profiles returns the built-in profiles by name. The slices are the caller's own.
@@ -83,7 +84,7 @@ func FAPI2Security() Profile {
 		ClientAuthMethods:      []string{PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth}, // §5.3.2.1-6
 		Algorithms:             []string{"PS256", "ES256", "EdDSA"},                             // §5.4.1-1.2
 		SenderConstraints:      []SenderConstraint{ByDPoP, ByCertificate},                       // §5.3.2.1-5
-		GrantTypes:             []string{AuthorizationCode, RefreshToken},                       // §5.3.2.1-2: never password
+		GrantTypes:             []string{AuthorizationCode, RefreshToken, ClientCredentials},    // §5.3.2.1-2: never password
 		ResponseTypes:          []string{"code"},                                                // §5.3.2.2-1
 		ResponseModes:          []string{"query"},
 		RequirePushed:          true,              // §5.3.2.2-3

@@ -3,6 +3,7 @@ package fapi
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,20 +12,23 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"countersign/internal/oauth"
+	"countersign/store"
 )
 
 const (
 	// maxState and maxNonce are in bytes. Longer values are refused, never cut.
 	maxState = 4096
 	maxNonce = 2048
-	// maxHint bounds login_hint and ui_locales, in bytes.
+	// maxHint bounds login_hint, in bytes.
 	maxHint = 512
+	// maxACRs bounds the number of acr values asked for.
+	maxACRs = 20
 )
 
 // authorizationRequest is a validated authorization request, as it is stored from the push to the decision.
 type authorizationRequest struct {
 	RedirectURI string   `json:"redirect_uri"`
-	Scopes      []string `json:"scopes"`
+	Scopes      []string `json:"scopes,omitempty"`
 	State       string   `json:"state,omitempty"`
 	Nonce       string   `json:"nonce,omitempty"`
 	Challenge   string   `json:"code_challenge"`
@@ -33,6 +37,16 @@ type authorizationRequest struct {
 	// MaxAge is in seconds; nil when not given.
 	MaxAge    *int64 `json:"max_age,omitempty"`
 	LoginHint string `json:"login_hint,omitempty"`
+	// Subject is who the client wants to be signed in, as the client knows the person, or empty.
+	Subject string `json:"subject,omitempty"`
+	// ACRs are the authentication context classes that are wished for, best first; one of EssentialACRs, if there
+	// are any, must be reached.
+	ACRs          []string `json:"acrs,omitempty"`
+	EssentialACRs []string `json:"essential_acrs,omitempty"`
+
+	Claims    *claimsRequest `json:"claims,omitempty"`
+	Details   details        `json:"authorization_details,omitempty"`
+	Resources []string       `json:"resources,omitempty"`
 }
 
 // readRequest holds the parameters of an authorization request to the client's profile.
@@ -48,12 +62,16 @@ func (s *Server) readRequest(ctx context.Context, client *Client, form oauth.For
 		Challenge: form.Get("code_challenge"), JKT: form.Get("dpop_jkt"), LoginHint: form.Get("login_hint"),
 	}
 	checks := []func(*Client, oauth.Form, *authorizationRequest) error{
-		checkRedirectURI, checkResponse, checkPKCE, checkValues, s.checkScopes, checkBinding, checkPrompt, s.checkUnsupported,
+		checkRedirectURI, checkResponse, checkPKCE, checkValues, s.readDetails, s.checkScopes, checkBinding, checkPrompt,
+		s.readResources, s.readClaims, s.readACRs,
 	}
 	for _, check := range checks {
 		if err := check(client, form, request); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.readHint(ctx, client, form, request); err != nil {
+		return nil, err
 	}
 	return request, nil
 }
@@ -135,7 +153,7 @@ func (s *Server) checkScopes(client *Client, form oauth.Form, request *authoriza
 			request.Scopes = append(request.Scopes, name)
 		}
 	}
-	if len(request.Scopes) == 0 {
+	if len(request.Scopes) == 0 && len(request.Details) == 0 {
 		return oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows")
 	}
 	if request.Nonce != "" && !slices.Contains(request.Scopes, "openid") {
@@ -158,11 +176,14 @@ func checkBinding(client *Client, _ oauth.Form, request *authorizationRequest) e
 	return nil
 }
 
+// prompts are the values of prompt that are understood.
+func prompts() []string { return []string{"none", "login", "consent", "select_account"} }
+
 // checkPrompt reads prompt and max_age (OpenID Connect Core §3.1.2.1).
-func checkPrompt(_ *Client, form oauth.Form, request *authorizationRequest) error {
+func checkPrompt(client *Client, form oauth.Form, request *authorizationRequest) error {
 	request.Prompt = strings.Fields(form.Get("prompt"))
 	for _, prompt := range request.Prompt {
-		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, prompt) {
+		if !slices.Contains(prompts(), prompt) {
 			return oauth.Errorf(oauth.InvalidRequest, "prompt holds an unknown value; known are none, login, consent, select_account")
 		}
 	}
@@ -175,32 +196,139 @@ func checkPrompt(_ *Client, form oauth.Form, request *authorizationRequest) erro
 			return oauth.Errorf(oauth.InvalidRequest, "max_age must be a number of seconds")
 		}
 		request.MaxAge = &age
+	} else {
+		request.MaxAge = client.Metadata.DefaultMaxAge
 	}
 	return nil
 }
 
-// checkUnsupported refuses what would change the meaning of the request and is not supported, instead of granting
-// something else than was asked for.
-func (s *Server) checkUnsupported(_ *Client, form oauth.Form, _ *authorizationRequest) error {
-	if form.Has("authorization_details") {
-		return oauth.Errorf(oauth.InvalidAuthorizationDetails, "no authorization_details types are supported")
+// readDetails reads authorization_details (RFC 9396 §2). Unlike an unknown scope, an unknown type is refused (§5).
+func (s *Server) readDetails(client *Client, form oauth.Form, request *authorizationRequest) error {
+	raw := form.Get("authorization_details")
+	if raw == "" {
+		return nil
 	}
+	var err error
+	request.Details, err = s.details.read(raw, client.Metadata.AuthorizationDetailsTypes)
+	return err
+}
+
+// readResources reads the resources that access tokens will be for (RFC 8707 §2).
+func (s *Server) readResources(_ *Client, form oauth.Form, request *authorizationRequest) error {
 	for _, resource := range form.All("resource") {
-		if resource != s.config.Issuer {
-			return oauth.Errorf(oauth.InvalidTarget, "access tokens are issued for the resource %s only", s.config.Issuer)
+		if !s.knownResource(resource) {
+			return oauth.Errorf(oauth.InvalidTarget, "resource names no resource server that is known here (RFC 8707 §2)")
+		}
+		if !slices.Contains(request.Resources, resource) {
+			request.Resources = append(request.Resources, resource)
 		}
 	}
 	return nil
 }
 
-// mustSignIn tells whether a session is too old for the request, or not wanted.
-func (r *authorizationRequest) mustSignIn(authTime, pushedAt, now time.Time) bool {
-	if r.MaxAge != nil && now.Sub(authTime) > time.Duration(*r.MaxAge)*time.Second {
-		return true
+// readACRs reads acr_values and the acr of the claims parameter (OpenID Connect Core §3.1.2.1, §5.5.1.1). What is
+// essential and can never be reached is refused here, before a person is bothered.
+func (s *Server) readACRs(client *Client, form oauth.Form, request *authorizationRequest) error {
+	request.ACRs = strings.Fields(form.Get("acr_values"))
+	if len(request.ACRs) == 0 {
+		request.ACRs = client.Metadata.DefaultACRValues
+	}
+	if len(request.ACRs) > maxACRs {
+		return oauth.Errorf(oauth.InvalidRequest, "acr_values holds more than %d values", maxACRs)
+	}
+	wanted, essential := request.Claims.acr()
+	if len(wanted) > maxACRs {
+		return oauth.Errorf(oauth.InvalidRequest, "the claims parameter names more than %d acr values", maxACRs)
+	}
+	if !essential {
+		request.ACRs = append(wanted, request.ACRs...)
+		return nil
+	}
+	if len(wanted) == 0 {
+		wanted = s.config.ACRValues // essential with any value
+	}
+	request.EssentialACRs = intersect(s.config.ACRValues, wanted)
+	if len(request.EssentialACRs) == 0 {
+		return oauth.Errorf(oauth.UnmetAuthentication, "none of the acr values that are essential can be reached here; acr_values_supported lists those that can")
+	}
+	return nil
+}
+
+// readHint reads id_token_hint (OpenID Connect Core §3.1.2.1): an ID token that this server issued to this client,
+// which may have expired. It and the sub of the claims parameter say who is to be signed in.
+func (s *Server) readHint(ctx context.Context, client *Client, form oauth.Form, request *authorizationRequest) error {
+	request.Subject = request.Claims.subject()
+	raw := form.Get("id_token_hint")
+	if raw == "" {
+		return nil
+	}
+	var hint idTokenClaims
+	err := s.verifyOwn(ctx, raw, "JWT", &hint)
+	if err == nil && (hint.Issuer != s.config.Issuer || hint.Audience != client.ID) {
+		err = errNotOurs
+	}
+	if errors.Is(err, errNotOurs) {
+		return oauth.Errorf(oauth.InvalidRequest, "id_token_hint is not an ID token that this server issued to this client").Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	if request.Subject != "" && request.Subject != hint.Subject {
+		return oauth.Errorf(oauth.InvalidRequest, "id_token_hint and the claims parameter name different persons")
+	}
+	request.Subject = hint.Subject
+	return nil
+}
+
+// satisfied tells whether a sign-in is what the request wants: recent enough when the browser came, the right person,
+// strong enough. How long the person then takes to decide does not count.
+func (s *Server) satisfied(ctx context.Context, client *Client, r *authorizationRequest, session *store.Session, pushedAt, cameAt time.Time) (bool, error) {
+	if r.MaxAge != nil && cameAt.Sub(session.AuthTime) > time.Duration(*r.MaxAge)*time.Second {
+		return false, nil
 	}
 	// A sign-in made for this very request satisfies prompt=login; an older one does not.
 	again := slices.Contains(r.Prompt, "login") || slices.Contains(r.Prompt, "select_account")
-	return again && authTime.Before(pushedAt)
+	if again && session.AuthTime.Before(pushedAt) {
+		return false, nil
+	}
+	if len(r.EssentialACRs) > 0 && !slices.Contains(r.EssentialACRs, session.ACR) {
+		return false, nil
+	}
+	if r.Subject == "" {
+		return true, nil
+	}
+	subject, err := s.subjectFor(ctx, client, session.Subject)
+	return subject == r.Subject, err
+}
+
+// mayBeSilent tells whether the request can be answered without a page, given what the person allowed before.
+func (s *Server) mayBeSilent(r *authorizationRequest, consent *store.Consent) bool {
+	if consent == nil || len(r.Details) > 0 || slices.ContainsFunc(r.Prompt, func(p string) bool { return p != "none" }) {
+		return false
+	}
+	for _, name := range r.Scopes {
+		if !slices.Contains(consent.Scopes, name) || s.scope(name).AlwaysAsk {
+			return false
+		}
+	}
+	for _, name := range r.singleClaims() {
+		if !slices.Contains(consent.Claims, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// singleClaims are the names of the claims asked for that no scope of the request stands for.
+func (r *authorizationRequest) singleClaims() []string {
+	var names []string
+	for _, name := range r.Claims.names() {
+		byScope := slices.ContainsFunc(r.Scopes, func(scope string) bool { return slices.Contains(claimsOf(scope), name) })
+		if !byScope {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // seconds is a duration as JSON wants it.

@@ -1,9 +1,12 @@
 package fapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,21 +30,35 @@ type Resource struct {
 
 // Access is what a verified access token stands for.
 type Access struct {
-	Subject  string
-	ClientID string
-	Scopes   []string
+	// Subject is the person, as the server knows it; empty when the client acts for itself.
+	Subject string
+	// ClientSubject is the sub of the token: the person as the client knows it (OpenID Connect Core §8), or the client.
+	ClientSubject string
+	ClientID      string
+	Scopes        []string
+	// Details are the authorization_details of the token (RFC 9396), each a JSON object.
+	Details []json.RawMessage
+
+	token accessTokenClaims
+	grant store.Grant
 }
 
 // serveResource lets a request through to a resource if its access token is ours, unexpired, unrevoked, sufficient,
 // and presented by the key that it is bound to (FAPI 2.0 Security Profile §5.3.4).
 func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, endpoint route, certificates bool) {
 	ctx := r.Context()
+	s.offerNonce(w)
 	access, err := s.access(r, endpoint, certificates)
 	if err == nil {
 		eventOf(ctx).client = access.ClientID
 		var body any
 		if body, err = endpoint.resource(ctx, access); err == nil {
 			w.Header().Set("Cache-Control", "no-store")
+			if signed, ok := body.(jwt); ok {
+				w.Header().Set("Content-Type", "application/jwt")
+				_, _ = io.WriteString(w, string(signed)) // nobody is left to be told
+				return
+			}
 			w.Header().Set("Content-Type", "application/json; charset=utf-8")
 			_ = json.NewEncoder(w).Encode(body) // nobody is left to be told
 			return
@@ -49,6 +66,9 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, endpoint 
 	}
 	s.refuse(w, r, err)
 }
+
+// jwt is an answer that is a compact JWS.
+type jwt string
 
 // access verifies a request's access token.
 func (s *Server) access(r *http.Request, endpoint route, certificates bool) (Access, error) {
@@ -59,9 +79,16 @@ func (s *Server) access(r *http.Request, endpoint route, certificates bool) (Acc
 	if err != nil {
 		return Access{}, err
 	}
-	claims, err := s.verifyAccessToken(r.Context(), scheme, token)
-	if err != nil {
+	claims, err := s.verifyAccessToken(r.Context(), token)
+	switch {
+	case errors.Is(err, errNotOurs):
+		return Access{}, invalidToken(scheme, "the access token is not one of this server", err)
+	case err != nil:
 		return Access{}, err
+	case s.now().Unix() >= claims.Expires:
+		return Access{}, invalidToken(scheme, "the access token has expired", nil)
+	case !claims.Audience.Contains(s.config.Issuer):
+		return Access{}, invalidToken(scheme, "the access token is for another resource", nil)
 	}
 	uses, err := s.checkBinding(r, endpoint, certificates, scheme, token, claims.Confirmation)
 	if err != nil {
@@ -81,7 +108,10 @@ func (s *Server) access(r *http.Request, endpoint route, certificates bool) (Acc
 		insufficient := oauth.Errorf(oauth.InsufficientScope, "this resource needs the scope %s", endpoint.scope).WithStatus(http.StatusForbidden)
 		return Access{}, challenge(scheme, insufficient)
 	}
-	return Access{Subject: grant.Subject, ClientID: claims.ClientID, Scopes: scopes}, nil
+	return Access{
+		Subject: grant.Subject, ClientSubject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes,
+		Details: claims.Details, token: claims, grant: grant,
+	}, nil
 }
 
 // credentials reads the Authorization header. The scheme's case does not matter (RFC 9110 §11.1).
@@ -106,16 +136,29 @@ func credentials(r *http.Request) (scheme, token string, err error) {
 	return "", "", invalidToken("DPoP", "the authentication scheme must be DPoP or Bearer", nil)
 }
 
-// verifyAccessToken checks signature, kind, issuer, audience and time of a token of our own.
-func (s *Server) verifyAccessToken(ctx context.Context, scheme, token string) (accessTokenClaims, error) {
+// errNotOurs is a token that this server did not issue, or not as what it is presented as.
+var errNotOurs = errors.New("fapi: not a token of this server")
+
+// verifyAccessToken checks that an access token is one of our own. Its time and audience are the caller's to look at.
+// The error is errNotOurs, or one of the signer.
+func (s *Server) verifyAccessToken(ctx context.Context, token string) (accessTokenClaims, error) {
 	var claims accessTokenClaims
+	err := s.verifyOwn(ctx, token, "at+jwt", &claims)
+	if err == nil && claims.Issuer != s.config.Issuer {
+		err = errNotOurs
+	}
+	return claims, err
+}
+
+// verifyOwn checks kind and signature of a token that this server signed and reads its claims.
+func (s *Server) verifyOwn(ctx context.Context, token, typ string, claims any) error {
 	parsed, err := jose.Parse(token, jose.ParseOptions{Algorithms: FAPI2Security().Algorithms})
-	if err != nil || !parsed.Header.HasType("at+jwt") {
-		return claims, invalidToken(scheme, "the access token is not one of this server", err)
+	if err != nil || !parsed.Header.HasType(typ) {
+		return fmt.Errorf("%w: %w", errNotOurs, cmp.Or(err, errWrongKind))
 	}
 	published, err := s.signer.Published(ctx)
 	if err != nil {
-		return claims, err
+		return err
 	}
 	err = jose.ErrNoKey
 	for _, key := range published {
@@ -123,20 +166,16 @@ func (s *Server) verifyAccessToken(ctx context.Context, scheme, token string) (a
 			err = parsed.Verify(key.Public)
 		}
 	}
+	if err == nil {
+		err = parsed.Claims(claims)
+	}
 	if err != nil {
-		return claims, invalidToken(scheme, "the access token is not one of this server", err)
+		return fmt.Errorf("%w: %w", errNotOurs, err)
 	}
-	if err := parsed.Claims(&claims); err != nil {
-		return claims, invalidToken(scheme, "the access token is not one of this server", err)
-	}
-	if claims.Issuer != s.config.Issuer || claims.Audience != s.config.Issuer {
-		return claims, invalidToken(scheme, "the access token is for another resource", nil)
-	}
-	if s.now().Unix() >= claims.Expires {
-		return claims, invalidToken(scheme, "the access token has expired", nil)
-	}
-	return claims, nil
+	return nil
 }
+
+var errWrongKind = errors.New("the typ is that of another kind of token")
 
 // checkBinding makes the sender prove that it holds the key that the token is bound to.
 func (s *Server) checkBinding(r *http.Request, endpoint route, certificates bool, scheme, token string, bound confirmation) ([]store.Use, error) {
@@ -173,6 +212,9 @@ func (s *Server) checkProof(r *http.Request, endpoint route, scheme, token, jkt 
 	proof, err := s.proofs.Verify(raw, dpop.Request{Method: r.Method, URLs: s.addresses(endpoint.path), AccessToken: token})
 	if err != nil {
 		return nil, challenge(scheme, oauth.Errorf(oauth.InvalidDPoPProof, "%s", err.Error()).Because(err))
+	}
+	if err := s.checkNonce(proof); err != nil {
+		return nil, challenge(scheme, oauth.AsError(err))
 	}
 	if proof.JKT != jkt {
 		return nil, invalidToken(scheme, "the DPoP proof is signed with another key than the one that the access token is bound to", nil)

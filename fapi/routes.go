@@ -19,6 +19,8 @@ const (
 	browser
 	// resource is JSON for the holder of an access token.
 	resource
+	// direct looks after everything itself but the rendering of its errors.
+	direct
 )
 
 // route is one endpoint. Mux, discovery document, mTLS aliases and span names come from the table.
@@ -36,6 +38,7 @@ type route struct {
 	backChannel func(context.Context, *call) (answer, error)
 	browser     func(http.ResponseWriter, *http.Request)
 	resource    func(context.Context, Access) (any, error)
+	direct      func(w http.ResponseWriter, r *http.Request, certificates bool) error
 	// scope is what a resource demands of the token.
 	scope string
 }
@@ -52,6 +55,15 @@ func (s *Server) table() []route {
 		{methods: both, path: "/interaction/{handle}", kind: browser, browser: s.interact},
 		{methods: post, path: "/token", kind: backChannel, backChannel: s.token, metadata: "token_endpoint", alias: true},
 		{methods: both, path: "/userinfo", kind: resource, resource: s.userInfo, scope: "openid", metadata: "userinfo_endpoint", alias: true},
+		{methods: post, path: "/introspect", kind: backChannel, backChannel: s.introspect, metadata: "introspection_endpoint", alias: true},
+		{methods: post, path: "/revoke", kind: backChannel, backChannel: s.revoke, metadata: "revocation_endpoint", alias: true},
+		{methods: get, path: "/health/live", kind: direct, direct: s.live},
+		{methods: get, path: "/health/ready", kind: direct, direct: s.ready},
+	}
+	if s.config.Registration != nil {
+		routes = append(routes,
+			route{methods: post, path: registrationPath, kind: direct, direct: s.register, metadata: "registration_endpoint", alias: true},
+			route{methods: []string{"GET", "PUT", "DELETE"}, path: registrationPath + "/{client_id}", kind: direct, direct: s.manageClient, alias: true})
 	}
 	for _, r := range s.config.Resources {
 		routes = append(routes, route{

@@ -8,6 +8,7 @@ package fapi
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,8 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"countersign/dpop"
+	"countersign/internal/jose"
+	"countersign/internal/outbound"
 	"countersign/mtls"
 	"countersign/signer"
 	"countersign/store"
@@ -48,6 +51,22 @@ type Config struct {
 	Scopes []Scope
 	// Resources are the protected resources served beside the server's own.
 	Resources []Resource
+	// ResourceServers are the other protected resources that access tokens can be asked for (RFC 8707). The issuer
+	// is always one.
+	ResourceServers []ResourceServer
+	// AuthorizationDetailTypes are the types of authorization_details that exist (RFC 9396).
+	AuthorizationDetailTypes []DetailType
+	// ACRValues are the authentication context classes that the Interactor can reach, best first.
+	ACRValues []string
+	// RequireDPoPNonce has every proof carry a nonce of this server (RFC 9449 §8, §9).
+	RequireDPoPNonce bool
+	// Limits keep one client, or one address, from taking the server for itself.
+	Limits Limits
+	// Registration lets clients register themselves; nil does not.
+	Registration *Registration
+	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's.
+	// Only public hosts are reached, or loopback too when the issuer itself is there.
+	OutboundRoots *x509.CertPool
 
 	RequestURILifetime  time.Duration // 60 s
 	InteractionLifetime time.Duration // 10 min
@@ -76,6 +95,13 @@ type Server struct {
 	tracer  trace.Tracer
 	clients *clientCache
 	proofs  dpop.Policy
+	nonces  *dpop.Nonces
+	brakes  *brakes
+	details *detailTypes
+	seeds   *seeds
+	keySets *jose.RemoteKeySets
+	fetcher *outbound.Client
+	health  health
 	routes  []route
 	origins *http.CrossOriginProtection
 	// scopes are all known scopes in the order of the discovery document.
@@ -85,7 +111,7 @@ type Server struct {
 }
 
 // New checks the configuration and makes a server. It does not listen: see [Server.Handler].
-func New(config Config) (*Server, error) {
+func New(ctx context.Context, config Config) (*Server, error) {
 	if err := checkConfig(&config); err != nil {
 		return nil, err
 	}
@@ -103,9 +129,25 @@ func New(config Config) (*Server, error) {
 		origins: http.NewCrossOriginProtection(),
 	}
 	s.clients = newClientCache(config.Store, config.Now)
+	s.seeds = newSeeds(config.Store)
 	s.scopes = knownScopes(config.Scopes)
-	s.routes = s.table()
+	s.fetcher = outbound.New(outbound.Policy{AllowLoopback: onLoopback(config.Issuer), Roots: config.OutboundRoots, Now: config.Now})
+	s.keySets = jose.NewRemoteKeySets(s.fetchKeys, config.Now)
 	var err error
+	if s.details, err = newDetailTypes(config.AuthorizationDetailTypes); err != nil {
+		return nil, err
+	}
+	if s.brakes, err = newBrakes(config.Limits, config.Now); err != nil {
+		return nil, err
+	}
+	if config.RequireDPoPNonce {
+		seed, err := s.seeds.get(ctx, "dpop nonces")
+		if err != nil {
+			return nil, err
+		}
+		s.nonces = dpop.NewNonces(seed, 0, config.Now)
+	}
+	s.routes = s.table()
 	if s.metadata, err = s.discoveryDocument(); err != nil {
 		return nil, err
 	}
@@ -130,6 +172,12 @@ func checkConfig(c *Config) error {
 	if c.MTLSIssuer != "" && c.Certificates == nil {
 		mistakes = append(mistakes, errors.New("fapi: Certificates is required with MTLSIssuer"))
 	}
+	for _, known := range c.ResourceServers {
+		if !isResourceIdentifier(known.Identifier) {
+			mistakes = append(mistakes, fmt.Errorf("fapi: the resource server %q must be named by an absolute URI without a fragment (RFC 8707 §2)", known.Identifier))
+		}
+	}
+	mistakes = append(mistakes, c.checkRegistration()...)
 	setDefault(&c.RequestURILifetime, time.Minute)
 	setDefault(&c.InteractionLifetime, 10*time.Minute)
 	setDefault(&c.CodeLifetime, time.Minute)
@@ -154,6 +202,20 @@ func checkConfig(c *Config) error {
 	return errors.Join(mistakes...)
 }
 
+// onLoopback tells whether an issuer is for this machine only.
+func onLoopback(issuer string) bool {
+	u, err := url.Parse(issuer)
+	return err == nil && (isLoopback(u.Hostname()) || u.Hostname() == "localhost")
+}
+
+// fetchKeys gets a client's key set.
+func (s *Server) fetchKeys(ctx context.Context, address string) ([]byte, time.Duration, error) {
+	ctx, span := s.span(ctx, "jwks_uri")
+	defer span.End()
+	document, err := s.fetcher.Get(ctx, address, "application/jwk-set+json, application/json")
+	return document.Body, document.MaxAge, err
+}
+
 func setDefault[T comparable](value *T, fallback T) {
 	var zero T
 	if *value == zero {
@@ -164,12 +226,12 @@ func setDefault[T comparable](value *T, fallback T) {
 // defaultScopes are known without configuration.
 func defaultScopes() []Scope {
 	return []Scope{
-		{"openid", "Know who you are: a stable identifier of your account"},
-		{"offline_access", "Keep this access while you are away, until you end it"},
-		{"profile", "See your name and basic profile"},
-		{"email", "See your e-mail address"},
-		{"phone", "See your phone number"},
-		{"address", "See your postal address"},
+		{Name: "openid", Description: "Know who you are: a stable identifier of your account"},
+		{Name: "offline_access", Description: "Keep this access while you are away, until you end it"},
+		{Name: "profile", Description: "See your name and basic profile"},
+		{Name: "email", Description: "See your e-mail address"},
+		{Name: "phone", Description: "See your phone number"},
+		{Name: "address", Description: "See your postal address"},
 	}
 }
 

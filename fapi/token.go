@@ -22,7 +22,7 @@ func (s *Server) token(ctx context.Context, c *call) (answer, error) {
 	case kind == "":
 		return answer{}, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
 	case !slices.Contains(FAPI2Security().GrantTypes, kind):
-		return answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be %s", strings.Join(c.client.Profile.GrantTypes, " or "))
+		return answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be one of %s", strings.Join(FAPI2Security().GrantTypes, ", "))
 	case !slices.Contains(c.client.Profile.GrantTypes, kind):
 		return answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", kind)
 	}
@@ -33,6 +33,8 @@ func (s *Server) token(ctx context.Context, c *call) (answer, error) {
 	switch kind {
 	case RefreshToken:
 		return s.refresh(ctx, c, binding)
+	case ClientCredentials:
+		return s.clientCredentials(ctx, c, binding)
 	default:
 		return s.redeem(ctx, c, binding)
 	}
@@ -59,23 +61,25 @@ type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"`
-	Scope        string `json:"scope"`
+	Scope        string `json:"scope,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
+	// AuthorizationDetails are those that the access token stands for (RFC 9396 §7).
+	AuthorizationDetails details `json:"authorization_details,omitempty"`
 }
 
-// tokenType is what the client has to send the token as (RFC 9449 §5, RFC 6750).
-func (c *call) tokenType() string {
-	if c.client.constraint() == ByDPoP {
+// tokenType is what a client has to send a token as (RFC 9449 §5, RFC 6750).
+func (bound confirmation) tokenType() string {
+	if bound.JKT != "" {
 		return "DPoP"
 	}
 	return "Bearer" // RFC 8705 §3 binds without a type of its own
 }
 
-func (c *call) respond(issued issuedToken, scopes []string, refreshToken, idToken string) answer {
+func respond(issued issuedToken, refreshToken, idToken string) answer {
 	return answer{status: http.StatusOK, body: tokenResponse{
-		AccessToken: issued.token, TokenType: c.tokenType(), ExpiresIn: seconds(issued.life), Scope: strings.Join(scopes, " "),
-		RefreshToken: refreshToken, IDToken: idToken,
+		AccessToken: issued.token, TokenType: issued.claims.Confirmation.tokenType(), ExpiresIn: seconds(issued.life),
+		Scope: issued.claims.Scope, RefreshToken: refreshToken, IDToken: idToken, AuthorizationDetails: issued.claims.Details,
 	}}
 }
 

@@ -39,7 +39,7 @@ func TestRedeem(t *testing.T) {
 		"without a client assertion": {c, set("client_assertion", ""), 401, "invalid_client"},
 		"without a grant_type":       {c, set("grant_type", ""), 400, "invalid_request"},
 		"as the password grant":      {c, set("grant_type", "password"), 400, "unsupported_grant_type"},
-		"as client_credentials":      {c, set("grant_type", "client_credentials"), 400, "unsupported_grant_type"},
+		"as client_credentials":      {c, set("grant_type", "client_credentials"), 400, "unauthorized_client"},
 		"with no code":               {c, set("code", ""), 400, "invalid_request"},
 		"with an invented code":      {c, set("code", random()), 400, "invalid_grant"},
 		"with the code given twice":  {c, func(f url.Values, _ http.Header) { f.Add("code", f.Get("code")) }, 400, "invalid_request"},

@@ -2,54 +2,50 @@ package fapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 
 	"countersign/internal/oauth"
+	"countersign/signer"
 	"countersign/store"
 )
 
-// claimsOf lists the claims that each scope stands for (OpenID Connect Core §5.4).
-func claimsOf(scope string) []string {
-	switch scope {
-	case "profile":
-		return []string{"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile",
-			"picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at"}
-	case "email":
-		return []string{"email", "email_verified"}
-	case "phone":
-		return []string{"phone_number", "phone_number_verified"}
-	case "address":
-		return []string{"address"}
-	}
-	return nil
-}
-
-// userInfo is the UserInfo endpoint (OpenID Connect Core §5.3).
+// userInfo is the UserInfo endpoint (OpenID Connect Core §5.3). A client that registered userinfo_signed_response_alg
+// gets a JWT.
 func (s *Server) userInfo(ctx context.Context, access Access) (any, error) {
-	user, err := s.store.User(ctx, access.Subject)
-	if errors.Is(err, store.ErrNotFound) || err == nil && user.Disabled {
+	known, err := s.person(ctx, access.Subject)
+	if errors.Is(err, errGone) {
 		gone := oauth.Errorf(oauth.InvalidToken, "the access token's user is disabled or gone").WithStatus(http.StatusUnauthorized)
-		return nil, gone.Because(err)
+		return nil, challenge(access.token.Confirmation.tokenType(), gone.Because(err))
 	}
 	if err != nil {
 		return nil, err
 	}
-	var all map[string]json.RawMessage
-	if len(user.Claims) > 0 {
-		if err := json.Unmarshal(user.Claims, &all); err != nil {
-			return nil, err
-		}
+	detail, err := readDetail(access.grant)
+	if err != nil {
+		return nil, err
 	}
-	released := map[string]any{"sub": access.Subject}
-	for _, scope := range access.Scopes {
-		for _, name := range claimsOf(scope) {
-			if value, ok := all[name]; ok && !slices.Contains([]string{"null", `""`}, string(value)) {
-				released[name] = value
-			}
-		}
+	var wanted map[string]*claimRequest
+	if detail.Claims != nil {
+		wanted = detail.Claims.UserInfo
 	}
-	return released, nil
+	body := map[string]any{"sub": access.token.Subject}
+	for name, value := range release(known, access.Scopes, wanted) {
+		body[name] = value
+	}
+	client, err := s.clients.get(ctx, access.ClientID)
+	if errors.Is(err, store.ErrNotFound) {
+		gone := oauth.Errorf(oauth.InvalidToken, "the access token's client is disabled or gone").WithStatus(http.StatusUnauthorized)
+		return nil, challenge(access.token.Confirmation.tokenType(), gone.Because(err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	alg := client.Metadata.UserInfoSignedResponseAlg
+	if alg == "" {
+		return body, nil
+	}
+	body["iss"], body["aud"] = s.config.Issuer, client.ID                    // §5.3.2
+	signed, err := s.sign(ctx, signer.UseIDToken, alg, "userinfo+jwt", body) // a typ of its own: never an ID token (RFC 8725 §3.11)
+	return jwt(signed), err
 }

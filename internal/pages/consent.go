@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -41,6 +42,12 @@ type consentView struct {
 	// Username is who decides, and Subject the same for the form.
 	Username, Subject string
 	Scopes            []scopeView
+	// Details are what is asked for in particular, such as one payment.
+	Details []detailView
+	// Claims are single facts about the person that the client would learn, in words.
+	Claims []string
+	// Resources are the services that the access is for, when the client names them.
+	Resources []string
 	// Lifetime is how long the access lasts, in words, or empty.
 	Lifetime string
 	// RedirectHost is where the browser goes next, or empty.
@@ -51,6 +58,39 @@ type consentView struct {
 
 // scopeView is one thing that the client will be able to do.
 type scopeView struct{ Name, Sentence string }
+
+// detailView is one object of authorization_details (RFC 9396), shown with everything that it says.
+type detailView struct {
+	Title string
+	Lines []lineView
+}
+
+type lineView struct{ Label, Value string }
+
+// viewDetails shows each value whole: a value that is cut or cleaned would not be what is granted, so it is shown in
+// its escaped form instead.
+func viewDetails(details []fapi.DetailView) []detailView {
+	var views []detailView
+	for _, detail := range details {
+		view := detailView{Title: plain(detail.Title, sentenceLimit)}
+		if view.Title == "" {
+			view.Title = plain(detail.Type, idLimit)
+		}
+		for _, line := range detail.Lines {
+			view.Lines = append(view.Lines, lineView{exact(line.Label), exact(line.Value)})
+		}
+		views = append(views, view)
+	}
+	return views
+}
+
+// exact is text that looks like what it is: anything that could hide or reorder characters is written as an escape.
+func exact(text string) string {
+	if plain(text, len(text)) == text {
+		return text
+	}
+	return strconv.QuoteToASCII(text)
+}
 
 func (p *Pages) showConsent(w http.ResponseWriter, turn *fapi.Turn, notice string) {
 	view := consentView{
@@ -70,6 +110,13 @@ func (p *Pages) showConsent(w http.ResponseWriter, turn *fapi.Turn, notice strin
 			each.Sentence = each.Name
 		}
 		view.Scopes = append(view.Scopes, each)
+	}
+	view.Details = viewDetails(turn.Details)
+	for _, name := range turn.Claims {
+		view.Claims = append(view.Claims, strings.ReplaceAll(plain(name, idLimit), "_", " "))
+	}
+	for _, resource := range turn.Resources {
+		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	title := "Allow access?"
 	if notice != "" {

@@ -26,6 +26,13 @@ type Directory interface {
 	Authenticate(ctx context.Context, username, password string) (subject string, err error)
 }
 
+// passwordACR is the authentication context class that a user name and a password reach: ours, since no registered one
+// says just that.
+const passwordACR = "urn:countersign:acr:password"
+
+// ACRValues are the authentication context classes that these pages can reach, best first.
+func ACRValues() []string { return []string{passwordACR} }
+
 // Config is everything that [Pages] need.
 type Config struct {
 	Directory Directory

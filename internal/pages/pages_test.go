@@ -157,7 +157,7 @@ func TestNothingIsAllowedUnseen(t *testing.T) {
 func TestAuthentication(t *testing.T) {
 	end := &recorder{}
 	visit(t, sent(newTurn(), "action", "sign-in", "username", "alice", "password", "right"), end)
-	if diff := cmp.Diff(fapi.Authentication{Subject: "sub-alice", AMR: []string{"pwd"}}, end.authenticated); diff != "" {
+	if diff := cmp.Diff(fapi.Authentication{Subject: "sub-alice", ACR: "urn:countersign:acr:password", AMR: []string{"pwd"}}, end.authenticated); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -87,7 +87,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, 
 	switch {
 	case err == nil:
 		log.InfoContext(r.Context(), "signed in", "subject", subject)
-		end.SignIn(w, r, fapi.Authentication{Subject: subject, AMR: []string{"pwd"}})
+		end.SignIn(w, r, fapi.Authentication{Subject: subject, ACR: passwordACR, AMR: []string{"pwd"}})
 	case errors.Is(err, p.throttled):
 		wait := retryAfter(err)
 		log.WarnContext(r.Context(), "sign-in throttled", "wait", wait)

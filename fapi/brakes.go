@@ -1,0 +1,108 @@
+package fapi
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"countersign/internal/limit"
+	"countersign/internal/oauth"
+)
+
+// Limits keep one client, or one address, from taking the server for itself. They work before anything is signed, on
+// each node by itself. A rate of 0 is no limit.
+type Limits struct {
+	// ClientPerSecond and ClientBurst bound the requests of one authenticated client.
+	ClientPerSecond float64
+	ClientBurst     int
+	// AddressFailuresPerSecond and AddressFailureBurst bound the client authentications that fail from one network
+	// address. Those that succeed do not count: many clients may share the address of an ingress.
+	AddressFailuresPerSecond float64
+	AddressFailureBurst      int
+}
+
+// brakeCapacity bounds how many clients, and how many addresses, are remembered.
+const brakeCapacity = 100_000
+
+// brakes are the limits at work; a nil limiter is none.
+type brakes struct {
+	clients  *limit.Limiter
+	failures *limit.Limiter
+}
+
+func newBrakes(l Limits, now func() time.Time) (*brakes, error) {
+	b := &brakes{}
+	var err error
+	if l.ClientPerSecond > 0 {
+		if b.clients, err = limit.New(l.ClientPerSecond, l.ClientBurst, brakeCapacity, now); err != nil {
+			return nil, err
+		}
+	}
+	if l.AddressFailuresPerSecond > 0 {
+		if b.failures, err = limit.New(l.AddressFailuresPerSecond, l.AddressFailureBurst, brakeCapacity, now); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// beforeAuthentication refuses an address from which too many authentications have failed.
+func (b *brakes) beforeAuthentication(r *http.Request) error {
+	if b.failures == nil {
+		return nil
+	}
+	if ok, wait := b.failures.Peek(addressOf(r)); !ok {
+		return tooMany(wait, "too many client authentications from this address have failed")
+	}
+	return nil
+}
+
+// authenticationFailed counts a failure, if it is the client's.
+func (b *brakes) authenticationFailed(r *http.Request, err error) {
+	if b.failures == nil {
+		return
+	}
+	if code := oauth.AsError(err).Code; code == oauth.InvalidClient || code == oauth.InvalidToken {
+		b.failures.Allow(addressOf(r))
+	}
+}
+
+// authenticated counts a request of a client.
+func (b *brakes) authenticated(clientID string) error {
+	if b.clients == nil {
+		return nil
+	}
+	if ok, wait := b.clients.Allow(clientID); !ok {
+		return tooMany(wait, "this client sends too many requests")
+	}
+	return nil
+}
+
+// tooMany is the answer of RFC 6585 §4 and RFC 9126 §2.3.
+func tooMany(wait time.Duration, why string) error {
+	refusal := oauth.Errorf(oauth.TemporarilyUnavailable, "%s; wait as Retry-After says", why).WithStatus(http.StatusTooManyRequests)
+	refusal.RetryAfter = wait
+	return refusal
+}
+
+// addressOf is what failures are counted by: an IPv4 address, or the /64 network of an IPv6 one, whose holder has all
+// of it.
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if address = address.Unmap(); address.Is4() {
+		return address.String()
+	}
+	network, err := address.WithZone("").Prefix(64)
+	if err != nil {
+		return host
+	}
+	return network.String()
+}
