@@ -10,7 +10,7 @@ import (
 func sampleAccounts() fapi.Resource {
 	return fapi.Resource{Path: "/accounts", Scope: "accounts", Answer: func(_ context.Context, access fapi.Access) (any, error) {
 		return accountList{
-			Subject: access.Subject,
+			Subject: access.ClientSubject,
 			Accounts: []account{
 				{ID: "1", Name: "Everyday account", Currency: "EUR", Balance: "1204.15"},
 				{ID: "2", Name: "Savings", Currency: "EUR", Balance: "8800.00"},
@@ -20,7 +20,7 @@ func sampleAccounts() fapi.Resource {
 }
 
 type accountList struct {
-	Subject  string    `json:"sub"`
+	Subject  string    `json:"sub,omitempty"`
 	Accounts []account `json:"accounts"`
 }
 

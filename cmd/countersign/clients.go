@@ -22,6 +22,9 @@ type clientsCommand struct {
 	Show    clientsShow    `cmd:"" help:"Show one client with its metadata, as JSON."`
 	Disable clientsDisable `cmd:"" help:"Refuse everything to a client, from the next request on."`
 	Enable  clientsEnable  `cmd:"" help:"Take back disable."`
+
+	RotateKeys clientsRotateKeys `cmd:"" help:"Replace the public keys of a client."`
+	Tokens     clientsTokens     `cmd:"" help:"Keep the initial access tokens, with which clients register themselves."`
 }
 
 // Help implements kong.HelpProvider.
@@ -43,6 +46,7 @@ It is held against the client's profile; every mistake is told at once.
 Examples:
   countersign clients add app --file app.json
   countersign clients add app --file app.json --replace
+  countersign clients rotate-keys app --jwks keys.json --add
   countersign clients list
   countersign clients disable app`
 }
@@ -76,6 +80,7 @@ func (a clientsAdd) Run(ctx context.Context, p *program) error {
 			return fmt.Errorf("there is a client %q already; give --replace to change it", a.ID)
 		case err == nil:
 			record.Version, record.Disabled, record.CreatedAt = existing.Version+1, existing.Disabled, existing.CreatedAt
+			record.AccessToken, record.Organisation = existing.AccessToken, existing.Organisation
 		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
@@ -200,14 +205,15 @@ func (c clientsShow) Run(ctx context.Context, p *program) error {
 		encoder := json.NewEncoder(p.stdout)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(struct {
-			ID        string          `json:"client_id"`
-			Profile   string          `json:"profile"`
-			Disabled  bool            `json:"disabled"`
-			Version   int             `json:"version"`
-			CreatedAt string          `json:"created_at"`
-			UpdatedAt string          `json:"updated_at"`
-			Metadata  json.RawMessage `json:"metadata"`
-		}{record.ID, record.Profile, record.Disabled, record.Version, shortTime(record.CreatedAt), shortTime(record.UpdatedAt), record.Metadata})
+			ID           string          `json:"client_id"`
+			Profile      string          `json:"profile"`
+			Organisation string          `json:"organisation,omitempty"`
+			Disabled     bool            `json:"disabled"`
+			Version      int             `json:"version"`
+			CreatedAt    string          `json:"created_at"`
+			UpdatedAt    string          `json:"updated_at"`
+			Metadata     json.RawMessage `json:"metadata"`
+		}{record.ID, record.Profile, record.Organisation, record.Disabled, record.Version, shortTime(record.CreatedAt), shortTime(record.UpdatedAt), record.Metadata})
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -90,6 +91,9 @@ func (d *development) note(made bool, what string) {
 func (d *development) configuration(token softhsm.Token) (*config.Config, error) {
 	file := d.path(configName)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if err := d.detailSchemas(); err != nil {
+			return nil, err
+		}
 		wanted := d.wanted(token)
 		if err := writeFile(file, []byte(wanted.Commented()), 0o600); err != nil {
 			return nil, err
@@ -97,6 +101,26 @@ func (d *development) configuration(token softhsm.Token) (*config.Config, error)
 		d.note(true, "configuration")
 	}
 	return config.Load(file)
+}
+
+//go:embed authorization-details/*.json
+var detailSchemas embed.FS
+
+// detailSchemas writes the sample types of authorization_details.
+func (d *development) detailSchemas() error {
+	if err := os.MkdirAll(d.path("authorization-details"), 0o700); err != nil {
+		return err
+	}
+	return fs.WalkDir(detailSchemas, "authorization-details", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		schema, err := detailSchemas.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return writeFile(d.path(name), schema, 0o600)
+	})
 }
 
 func (d *development) wanted(token softhsm.Token) *config.Config {
@@ -134,6 +158,12 @@ func (d *development) wanted(token softhsm.Token) *config.Config {
 		Telemetry: config.Telemetry{LogFormat: "text"},
 		Resources: config.Resources{SampleAccounts: true},
 		Scopes:    []config.Scope{{Name: "accounts", Description: "See your accounts and their balances"}},
+
+		Registration: config.Registration{Enabled: true, DetailTypes: "account_information payment_initiation"},
+		AuthorizationDetails: []config.AuthorizationDetail{
+			{Type: "account_information", Title: "Look at accounts", SchemaFile: "authorization-details/account_information.json"},
+			{Type: "payment_initiation", Title: "Make this payment", SchemaFile: "authorization-details/payment_initiation.json"},
+		},
 	}
 }
 

@@ -21,6 +21,9 @@ import (
 type listeners struct {
 	open     []listener
 	shutdown time.Duration
+	// drain makes readiness answer no, and drainFor is how long a load balancer gets to notice.
+	drain    func()
+	drainFor time.Duration
 }
 
 type listener struct {
@@ -35,7 +38,7 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std()}
+	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std()}
 	add := func(key, address string, handler http.Handler, requestCertificate bool) error {
 		opened, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
@@ -113,6 +116,14 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	case err = <-failed:
 	}
 	logError(log, "systemd was not told", notify("STOPPING=1"))
+	l.drain()
+	if err == nil && l.drainFor > 0 {
+		log.Info("draining: requests are still answered, readiness says no", "for", l.drainFor)
+		select {
+		case <-time.After(l.drainFor):
+		case err = <-failed:
+		}
+	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.shutdown)
 	defer cancel()
 	ends := make(chan error, len(l.open))

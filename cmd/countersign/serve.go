@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/fapi"
 	"countersign/internal/config"
+	"countersign/internal/pages"
 	"countersign/internal/telemetry"
 	"countersign/mtls"
 	"countersign/store"
@@ -67,7 +69,7 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer func() { logError(log, "the HSM was not closed in order", keys.Close()) }()
 
-	server, err := newServer(c, s, keys, p.now, log, traces)
+	server, err := newServer(ctx, c, s, keys, p.now, log, traces)
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func newTraces(ctx context.Context, t config.Telemetry, log *slog.Logger) (trace
 }
 
 // newServer wires the authorization server to its parts.
-func newServer(c *config.Config, s store.Store, keys *hsm, now func() time.Time, log *slog.Logger, traces trace.TracerProvider) (*fapi.Server, error) {
+func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, now func() time.Time, log *slog.Logger, traces trace.TracerProvider) (*fapi.Server, error) {
 	trust, err := clientTrust(c.ListenMTLS.ClientCAFile, now)
 	if err != nil {
 		return nil, err
@@ -133,12 +135,62 @@ func newServer(c *config.Config, s store.Store, keys *hsm, now func() time.Time,
 		settings.MTLSIssuer = c.ListenMTLS.URL
 	}
 	for _, scope := range c.Scopes {
-		settings.Scopes = append(settings.Scopes, fapi.Scope{Name: scope.Name, Description: scope.Description})
+		settings.Scopes = append(settings.Scopes, fapi.Scope{Name: scope.Name, Description: scope.Description, AlwaysAsk: scope.AlwaysAsk})
+	}
+	if err := moreSettings(&settings, c); err != nil {
+		return nil, err
 	}
 	if c.Resources.SampleAccounts {
 		settings.Resources = append(settings.Resources, sampleAccounts())
 	}
-	return fapi.New(settings)
+	return fapi.New(ctx, settings)
+}
+
+// moreSettings are what clients can ask for beyond the least, and what keeps them from asking too much.
+func moreSettings(settings *fapi.Config, c *config.Config) error {
+	settings.ACRValues = pages.ACRValues()
+	settings.RequireDPoPNonce = c.DPoP.RequireNonce
+	settings.Limits = fapi.Limits{
+		ClientPerSecond: float64(c.Limits.ClientPerSecond), ClientBurst: c.Limits.ClientBurst,
+		AddressFailuresPerSecond: float64(c.Limits.AddressFailuresPerSecond), AddressFailureBurst: c.Limits.AddressFailureBurst,
+	}
+	for _, known := range c.ResourceServers {
+		settings.ResourceServers = append(settings.ResourceServers, fapi.ResourceServer{
+			Identifier: known.Identifier, Scopes: strings.Fields(known.Scopes),
+		})
+	}
+	for i, known := range c.AuthorizationDetails {
+		schema, err := os.ReadFile(known.SchemaFile.Path())
+		if err != nil {
+			return fmt.Errorf("authorization_details[%d].schema_file: %w", i, err)
+		}
+		settings.AuthorizationDetailTypes = append(settings.AuthorizationDetailTypes, fapi.DetailType{
+			Type: known.Type, Title: known.Title, Schema: schema,
+		})
+	}
+	if c.Registration.Enabled {
+		settings.Registration = &fapi.Registration{
+			Scopes: strings.Fields(c.Registration.Scopes), AuthorizationDetailsTypes: strings.Fields(c.Registration.DetailTypes),
+			CertificateQuota: c.Registration.CertificateQuota,
+		}
+	}
+	return outboundTrust(settings, c.Outbound.CAFile)
+}
+
+// outboundTrust makes the client for what the server fetches, when it is to trust other authorities than the system's.
+func outboundTrust(settings *fapi.Config, file config.File) error {
+	if file == "" {
+		return nil
+	}
+	encoded, err := os.ReadFile(file.Path())
+	if err != nil {
+		return fmt.Errorf("outbound.ca_file: %w", err)
+	}
+	settings.OutboundRoots = x509.NewCertPool()
+	if !settings.OutboundRoots.AppendCertsFromPEM(encoded) {
+		return fmt.Errorf("outbound.ca_file: %s holds no certificate in PEM form", file)
+	}
+	return nil
 }
 
 // clientTrust reads the authorities for tls_client_auth; without a file no certificate is trusted.

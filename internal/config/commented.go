@@ -65,7 +65,7 @@ func commentedTables(out *strings.Builder, key string, list reflect.Value) {
 
 func printLines(out *strings.Builder, before string, table reflect.Type) {
 	for i := range table.NumField() {
-		fmt.Fprintf(out, "%s%s = \"\"\n", before, table.Field(i).Tag.Get("toml"))
+		fmt.Fprintf(out, "%s%s = %s\n", before, table.Field(i).Tag.Get("toml"), plainValue(reflect.Zero(table.Field(i).Type)))
 	}
 }
 

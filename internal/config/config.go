@@ -20,7 +20,14 @@ type Config struct {
 	Limits     Limits     `toml:"limits" doc:"Bounds on what a connection may cost."`
 	Telemetry  Telemetry  `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
 	Resources  Resources  `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
-	Scopes     []Scope    `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that people read when they decide."`
+	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
+
+	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
+	Outbound     Outbound     `toml:"outbound" doc:"What the server itself fetches: jwks_uri and sector_identifier_uri of clients. Only public addresses are reached, never redirects followed."`
+
+	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that people read when they decide."`
+	ResourceServers      []ResourceServer      `toml:"resource_servers" doc:"Other protected resources that access tokens can be asked for (RFC 8707). The issuer is always one."`
+	AuthorizationDetails []AuthorizationDetail `toml:"authorization_details" doc:"Types of authorization_details that clients can ask for (RFC 9396)."`
 
 	// folder is where the file lies; relative file names start there.
 	folder string
@@ -83,7 +90,44 @@ type Limits struct {
 	ReadTimeout       Duration `toml:"read_timeout" default:"15s" min:"1s" max:"5m" doc:"How long a client may take to send a whole request."`
 	WriteTimeout      Duration `toml:"write_timeout" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
 	IdleTimeout       Duration `toml:"idle_timeout" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
+	DrainTime         Duration `toml:"drain_time" default:"0s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no, so that a load balancer can notice."`
 	ShutdownTimeout   Duration `toml:"shutdown_timeout" default:"20s" min:"1s" max:"5m" doc:"How long requests under way may take after SIGTERM."`
+
+	ClientPerSecond          int `toml:"client_per_second" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`
+	ClientBurst              int `toml:"client_burst" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
+	AddressFailuresPerSecond int `toml:"address_failures_per_second" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address, after a burst; then the address has to wait."`
+	AddressFailureBurst      int `toml:"address_failure_burst" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
+}
+
+// DPoP is about proofs of possession.
+type DPoP struct {
+	RequireNonce bool `toml:"require_nonce" default:"false" doc:"Have every proof carry a nonce of this server (RFC 9449 §8, §9), so that none can be made ahead of its time. Costs each client one more request every few minutes."`
+}
+
+// Registration is dynamic client registration.
+type Registration struct {
+	Enabled          bool   `toml:"enabled" default:"false" doc:"Offer /register to holders of an initial access token (countersign clients tokens add)."`
+	Scopes           string `toml:"scopes" doc:"Scope values that such clients may register, separated by spaces; empty means all."`
+	DetailTypes      string `toml:"authorization_details_types" doc:"Types of authorization_details that such clients may register, separated by spaces; empty means none."`
+	CertificateQuota int    `toml:"certificate_quota" default:"0" min:"0" max:"100000" doc:"Clients that an organisation may register which proves itself by a certificate of listen_mtls.client_ca_file instead of a token; 0 allows none."`
+}
+
+// Outbound is about what the server fetches.
+type Outbound struct {
+	CAFile File `toml:"ca_file" doc:"Certificate authorities, PEM, to trust instead of the system's."`
+}
+
+// ResourceServer is a protected resource elsewhere.
+type ResourceServer struct {
+	Identifier string `toml:"identifier" required:"true" doc:"Absolute URI: the value of the resource parameter and of aud."`
+	Scopes     string `toml:"scopes" doc:"Scope values that mean something there, separated by spaces; empty means all."`
+}
+
+// AuthorizationDetail is a type of authorization_details.
+type AuthorizationDetail struct {
+	Type       string `toml:"type" required:"true" doc:"The type's name."`
+	Title      string `toml:"title" required:"true" doc:"What people read above what is asked for, in one sentence."`
+	SchemaFile File   `toml:"schema_file" required:"true" doc:"JSON Schema (2020-12) of one object of the type, with additionalProperties false."`
 }
 
 // Telemetry is logs and traces.
@@ -103,4 +147,5 @@ type Resources struct {
 type Scope struct {
 	Name        string `toml:"name" required:"true" doc:"The scope value (RFC 6749 §3.3)."`
 	Description string `toml:"description" required:"true" doc:"What the person allows, in one sentence."`
+	AlwaysAsk   bool   `toml:"always_ask" default:"false" doc:"Ask the person each time, whatever was allowed before."`
 }

@@ -26,6 +26,43 @@ func (c *collector) rules(config *Config) {
 	c.lifetimes(config)
 	c.telemetry(&config.Telemetry)
 	c.scopes(config)
+	c.resourceServers(config)
+	c.registration(config)
+}
+
+// resourceServers is the rule of RFC 8707 §2.
+func (c *collector) resourceServers(config *Config) {
+	for i, server := range config.ResourceServers {
+		key := fmt.Sprintf("resource_servers[%d].", i)
+		u, err := url.Parse(server.Identifier)
+		if !c.bad(key+"identifier") && (err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "" || strings.Contains(server.Identifier, "#")) {
+			c.add(key+"identifier", quote(server.Identifier), `not an absolute URI without a fragment, such as "https://api.example" (RFC 8707 §2)`)
+		}
+		c.knownScopes(key+"scopes", server.Scopes, config)
+	}
+}
+
+func (c *collector) registration(config *Config) {
+	r := &config.Registration
+	c.knownScopes("registration.scopes", r.Scopes, config)
+	for name := range strings.FieldsSeq(r.DetailTypes) {
+		if !slices.ContainsFunc(config.AuthorizationDetails, func(d AuthorizationDetail) bool { return d.Type == name }) {
+			c.add("registration.authorization_details_types", quote(name), "there is no such type; describe it under [[authorization_details]]")
+		}
+	}
+	if r.CertificateQuota > 0 && (config.ListenMTLS.Address == "" || config.ListenMTLS.ClientCAFile == "") {
+		c.add("registration.certificate_quota", strconv.Itoa(r.CertificateQuota), "needs listen_mtls.address and listen_mtls.client_ca_file, where certificates are shown and trusted")
+	}
+}
+
+// knownScopes demands that scope values exist.
+func (c *collector) knownScopes(key, scopes string, config *Config) {
+	builtIn := []string{"openid", "offline_access", "profile", "email", "phone", "address"}
+	for name := range strings.FieldsSeq(scopes) {
+		if !c.bad(key) && !slices.Contains(builtIn, name) && !slices.ContainsFunc(config.Scopes, func(s Scope) bool { return s.Name == name }) {
+			c.add(key, quote(name), "there is no such scope; describe it under [[scopes]]")
+		}
+	}
 }
 
 // issuer is the rule of RFC 8414 §2, and no slash at the end, so that paths can be appended.
