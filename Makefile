@@ -11,6 +11,9 @@ STATE := local
 # The issuer that `make conformance` tests. It is started when it does not answer.
 SERVER ?= https://localhost:8443
 
+# Plans of the conformance suite that run at once.
+JOBS ?= 4
+
 # What the binary is made of. It is built anew only when one of these is younger.
 SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signer softhsm store -type f \
              -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
@@ -19,7 +22,7 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
 RACE := ./store/... ./signer/... ./fapi/... ./dpop/... ./internal/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint conformance fuzz vulncheck clean toolchain packages-run packages-test
+.PHONY: help run build test lint conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,11 +49,14 @@ lint: toolchain
 	$(GO) run $(STATICCHECK) ./...
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/countersign
 
-conformance: packages-run build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [SERVER=https://localhost:8443]
+conformance: packages-run build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443]
 	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
 	@[ -e $(STATE)/countersign.toml ] || bin/countersign init --dir $(STATE) --dev
-	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)" -server "$(SERVER)" \
+	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" \
 		-start "bin/countersign serve --config $(STATE)/countersign.toml"
+
+checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
+	$(GO) run ./internal/checklist/generate -write docs/conformance.md
 
 fuzz: toolchain ## Run every fuzz target for FUZZTIME (20s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r package; do \

@@ -134,3 +134,11 @@ func marshal(t testing.TB, value any) []byte {
 	}
 	return der
 }
+
+// title names a subtest as internal/checklist counts them.
+func title(accepted bool, name string) string {
+	if accepted {
+		return "accepts " + name
+	}
+	return "refuses " + name
+}

@@ -17,6 +17,7 @@ func mustParseDN(t testing.TB, text string) DN {
 	return name
 }
 
+// Covers: MT-02, ATTACK-19.
 func TestParseDNEqual(t *testing.T) {
 	for _, test := range []struct {
 		name, a, b string
@@ -58,7 +59,7 @@ func TestParseDNEqual(t *testing.T) {
 		{"composed and decomposed", "CN=\u00e3", "CN=a\u0303", false},
 		{"serialNumber is not SN", "serialNumber=1", "SN=1", false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(title(test.want, test.name), func(t *testing.T) {
 			a, b := mustParseDN(t, test.a), mustParseDN(t, test.b)
 			if a.Equal(b) != test.want || b.Equal(a) != test.want {
 				t.Errorf("%s and %s: %v, %v", test.a, test.b, a.Equal(b), b.Equal(a))
@@ -92,6 +93,7 @@ type pkixAttribute = wireAttribute
 
 var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 
+// Covers: MT-02, ATTACK-19.
 func TestSubjectDNStringTypes(t *testing.T) {
 	for _, test := range []struct {
 		name       string
@@ -120,7 +122,7 @@ func TestSubjectDNStringTypes(t *testing.T) {
 		{"OCTET STRING", value(commonName, asn1.TagOctetString, "client"), "CN=client", false},
 		{"BIT STRING and text", value(commonName, asn1.TagBitString, "\x00a"), "CN=a", false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(title(test.want, test.name), func(t *testing.T) {
 			der := marshal(t, []wireRDNSET{{test.attribute}})
 			name, err := SubjectDN(subjectOf(t, der))
 			if err != nil {
@@ -133,6 +135,7 @@ func TestSubjectDNStringTypes(t *testing.T) {
 	}
 }
 
+// Covers: ATTACK-19.
 func TestSubjectDNRefuses(t *testing.T) {
 	a := value(commonName, asn1.TagUTF8String, "a")
 	many := make([]wireRDNSET, maxRDNs+1)
@@ -158,9 +161,11 @@ func TestSubjectDNRefuses(t *testing.T) {
 		"cut off":               marshal(t, []wireRDNSET{{a}})[:6],
 		"a sequence, not a set": marshal(t, [][]wireAttribute{{a}}),
 	} {
-		if got, err := SubjectDN(subjectOf(t, der)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
+		t.Run("refuses "+name, func(t *testing.T) {
+			if got, err := SubjectDN(subjectOf(t, der)); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%v, %v", got, err)
+			}
+		})
 	}
 }
 

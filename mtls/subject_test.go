@@ -60,6 +60,7 @@ func TestSubjectValidate(t *testing.T) {
 	}
 }
 
+// Covers: MT-01.
 func TestSubjectMatch(t *testing.T) {
 	root := newAuthority(t, "root", nil, nil)
 	spiffe, err := url.Parse("spiffe://Bank.example/Client")
@@ -101,7 +102,7 @@ func TestSubjectMatch(t *testing.T) {
 		{"a dns name as uri", Subject{SANURI: "urn:one.bank.example"}, ErrMismatch},
 		{"an ip as dns", Subject{SANDNS: "192.0.2.1"}, ErrMismatch},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(title(test.want == nil, test.name), func(t *testing.T) {
 			if err := test.subject.Match(certificate); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}

@@ -71,6 +71,7 @@ func (l listener) get(t *testing.T, config *tls.Config) (string, int, error) {
 	return string(body), response.StatusCode, nil
 }
 
+// Covers: MT-11.
 func TestHandshake(t *testing.T) {
 	mutual, plain := listen(t, true), listen(t, false)
 	root := newAuthority(t, "client root", nil, nil)
@@ -96,7 +97,7 @@ func TestHandshake(t *testing.T) {
 		{"too many", mutual, &tls.Config{Certificates: []tls.Certificate{tlsCertificate(key, own, own, own, own, own, own, own)}}, "more than 6", 400},
 		{"too large", mutual, &tls.Config{Certificates: []tls.Certificate{tlsCertificate(key, big)}}, "larger than 16384", 400},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(title(test.status == 200, test.name), func(t *testing.T) {
 			body, status, err := test.listener.get(t, test.config)
 			if err != nil || status != test.status || !strings.Contains(body, test.want) {
 				t.Errorf("%d %q, %v", status, body, err)
@@ -122,7 +123,8 @@ func TestHandshakeRefuses(t *testing.T) {
 	}
 }
 
-// TestResumption: with client certificates no connection is resumed, on either version of TLS; without them, it is.
+// Covers: TL-04, ATTACK-18. With client certificates no connection is resumed, on either version of TLS; without them,
+// it is.
 func TestResumption(t *testing.T) {
 	key := newP256(t)
 	own := selfSigned(t, key, nil)
@@ -140,9 +142,11 @@ func TestResumption(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := strings.Contains(last, "resumed=true"); got == requestClientCertificate {
-				t.Errorf("%s, %s: %s", name, tls.VersionName(version), last)
-			}
+			t.Run(title(!requestClientCertificate, "to resume on a "+name+" listener, "+tls.VersionName(version)), func(t *testing.T) {
+				if got := strings.Contains(last, "resumed=true"); got == requestClientCertificate {
+					t.Error(last)
+				}
+			})
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 )
 
+// Covers: MT-01, MT-11, RULE-14.
 func TestTrustVerify(t *testing.T) {
 	root := newAuthority(t, "root", nil, nil)
 	middle := newAuthority(t, "intermediate", root, nil)
@@ -76,7 +77,7 @@ func TestTrustVerify(t *testing.T) {
 			c.ExtraExtensions = append(c.ExtraExtensions, extension(asn1.ObjectIdentifier{1, 2, 3, 4}, true, []byte{5, 0}))
 		})), false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(title(test.ok, test.name), func(t *testing.T) {
 			err := Trust{Roots: pool(root.certificate), Now: now}.Verify(test.presented)
 			if (err == nil) != test.ok || err != nil && !errors.Is(err, ErrUntrusted) {
 				t.Errorf("%v", err)
@@ -176,6 +177,7 @@ func TestCheckStrength(t *testing.T) {
 	}
 }
 
+// Covers: MT-03.
 func TestSelfSigned(t *testing.T) {
 	key, other, weak := newP256(t), newP256(t), rsa1024(t)
 	good := selfSigned(t, key, nil)
@@ -203,7 +205,7 @@ func TestSelfSigned(t *testing.T) {
 		{"expired", present(good), []crypto.PublicKey{key.Public()}, good.NotAfter.Add(time.Second), false},
 		{"weak key", present(selfSigned(t, weak, nil)), []crypto.PublicKey{weak.Public()}, testTime, false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(title(test.ok, test.name), func(t *testing.T) {
 			err := SelfSigned(test.presented, test.keys, test.now)
 			if (err == nil) != test.ok || err != nil && !errors.Is(err, ErrMismatch) {
 				t.Errorf("%v", err)

@@ -1,0 +1,115 @@
+package checklist
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Test is a Go test that shows one item or several.
+type Test struct {
+	// Folder is the package's, from the root of the module, with slashes.
+	Folder string
+	// File is the name of the file in Folder.
+	File string
+	// Function is the test's name.
+	Function string
+	// Items are the numbers that the test shows, in the order of the checklist.
+	Items []string
+}
+
+var (
+	// numberedName is the name of a test that says which item it shows.
+	numberedName = regexp.MustCompile(`^Test(SP|MS|AM|F1|FC|CI|JA|PA|JR|MT|DP|IS|RA|RI|AT|IN|RV|MD|OC|DR|GM|LO|BC|PR|HS|TL|Rule|Attack)(\d\d)`)
+	// coversLine is the first line of the comment of a test that shows several.
+	coversLine = regexp.MustCompile(`^Covers: ([A-Z0-9]+-\d\d(?:, [A-Z0-9]+-\d\d)*)\.`)
+)
+
+// Find parses the test files below root and returns the tests that show items, sorted by folder, file and place.
+// A test that names an item which is not on the list is an error, as is a line that begins with "Covers:" and cannot
+// be read.
+func Find(root string) ([]Test, error) {
+	var tests []Test
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || slices.Contains([]string{"local", "testdata", "bin", "reports"}, name)) {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return fmt.Errorf("checklist: %w", err)
+		}
+		found, err := inFile(file)
+		for _, test := range found {
+			test.Folder, test.File = filepath.ToSlash(folder), name
+			tests = append(tests, test)
+		}
+		if err != nil {
+			return fmt.Errorf("checklist: %s: %w", path, err)
+		}
+		return nil
+	})
+	return tests, err
+}
+
+// inFile finds the numbered tests of one file.
+func inFile(file *ast.File) ([]Test, error) {
+	order := map[string]int{}
+	for i, item := range Items() {
+		order[item.ID] = i
+	}
+	var tests []Test
+	for _, declaration := range file.Decls {
+		function, ok := declaration.(*ast.FuncDecl)
+		if !ok || function.Recv != nil || !strings.HasPrefix(function.Name.Name, "Test") {
+			continue
+		}
+		ids, err := itemsOf(function.Name.Name, function.Doc.Text())
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			if _, known := order[id]; !known {
+				return nil, fmt.Errorf("%s names %s, which is not on the checklist", function.Name.Name, id)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		slices.SortFunc(ids, func(a, b string) int { return order[a] - order[b] })
+		tests = append(tests, Test{Function: function.Name.Name, Items: slices.Compact(ids)})
+	}
+	return tests, nil
+}
+
+// itemsOf reads the numbers from a test's name and comment.
+func itemsOf(name, comment string) ([]string, error) {
+	var ids []string
+	if match := numberedName.FindStringSubmatch(name); match != nil {
+		ids = append(ids, strings.ToUpper(match[1])+"-"+match[2])
+	}
+	if !strings.HasPrefix(comment, "Covers:") {
+		return ids, nil
+	}
+	match := coversLine.FindStringSubmatch(strings.ReplaceAll(comment, "\n", " "))
+	if match == nil {
+		return nil, fmt.Errorf("the comment of %s begins with Covers: and does not go on like this: Covers: SP-29, BC-03, ATTACK-47", name)
+	}
+	return append(ids, strings.Split(match[1], ", ")...), nil
+}

@@ -1,0 +1,77 @@
+// Command generate runs the numbered tests and writes docs/conformance.md. It ends with 1 when a test fails or when a
+// requirement is not shown from both sides; the page says which.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"countersign/internal/checklist"
+)
+
+func main() {
+	file := flag.String("write", "docs/conformance.md", "the page to write")
+	flag.Parse()
+	if err := run(*file); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(file string) error {
+	tests, err := checklist.Find(".")
+	if err != nil {
+		return err
+	}
+	results, err := runTests(tests)
+	if err != nil {
+		return err
+	}
+	page := checklist.Page(tests, results)
+	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+		return err
+	}
+	mistakes := checklist.Mistakes(tests, results)
+	for _, mistake := range mistakes {
+		fmt.Println(mistake)
+	}
+	fmt.Printf("%s: %d numbered tests\n", file, len(tests))
+	if len(mistakes) > 0 {
+		return fmt.Errorf("%d requirements are not shown", len(mistakes))
+	}
+	return nil
+}
+
+// runTests runs the tests by their names, in the packages that have some.
+func runTests(tests []checklist.Test) (map[checklist.Place]checklist.Result, error) {
+	var functions, packages []string
+	for _, test := range tests {
+		functions = append(functions, test.Function)
+		packages = append(packages, "./"+test.Folder)
+	}
+	slices.Sort(functions)
+	slices.Sort(packages)
+	arguments := []string{"test", "-json", "-count=1", "-run", "^(" + strings.Join(slices.Compact(functions), "|") + ")$"}
+	command := exec.Command("go", append(arguments, slices.Compact(packages)...)...)
+	command.Stderr = os.Stderr
+	report, failure := command.Output()
+	results, err := checklist.ReadResults(bytes.NewReader(report), "countersign", os.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	// A test that did not run, because its package does not build or ended early, failed.
+	for _, test := range tests {
+		if _, ran := results[test.Place()]; !ran {
+			results[test.Place()] = checklist.Result{Failed: true}
+		}
+	}
+	if failure != nil {
+		fmt.Fprintln(os.Stderr, "generate: go test:", failure)
+	}
+	return results, nil
+}
