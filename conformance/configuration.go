@@ -1,21 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/url"
 	"strings"
 	"time"
 )
 
-// server is the authorization server under test, as its discovery document shows it.
-type server struct {
-	issuer string
-	// resource is a protected resource, and mtlsResource the same on the listener that asks for certificates.
-	resource, mtlsResource string
-	username, password     string
-}
-
-// party is one of the two clients of a plan.
+// party is one of the clients of a plan.
 type party struct {
 	id          string
 	key         jwk
@@ -40,10 +33,26 @@ type configuration struct {
 	Client2     clientConfiguration `json:"client2"`
 	MTLS        *certificate        `json:"mtls,omitempty"`
 	MTLS2       *certificate        `json:"mtls2,omitempty"`
-	Resource    map[string]string   `json:"resource"`
+	Resource    protectedResource   `json:"resource"`
 	Options     map[string]bool     `json:"options"`
-	Browser     []script            `json:"browser"`
-	Override    map[string]any      `json:"override"`
+	Browser     []script            `json:"browser,omitempty"`
+	// Override replaces members for single modules.
+	Override map[string]override `json:"override,omitempty"`
+}
+
+type override struct {
+	Browser []script             `json:"browser"`
+	Client  *clientConfiguration `json:"client,omitempty"`
+	Client2 *clientConfiguration `json:"client2,omitempty"`
+	MTLS    *certificate         `json:"mtls,omitempty"`
+	MTLS2   *certificate         `json:"mtls2,omitempty"`
+}
+
+// protectedResource is what the suite uses tokens for.
+type protectedResource struct {
+	URL string `json:"resourceUrl"`
+	// Rich are the authorization_details that each authorization request carries (RFC 9396 §2).
+	Rich []map[string]any `json:"richAuthorizationRequest,omitempty"`
 }
 
 // script plays the person for the addresses that it matches.
@@ -63,20 +72,61 @@ type task struct {
 
 // scope is what a plan's clients ask for.
 func (p plan) scope() string {
-	if p.openID() {
+	switch {
+	case p.clientCredentials():
+		return "accounts" // nobody signs in, and the suite warns of a refresh token (RFC 6749 §4.4.3)
+	case p.openID():
 		return "openid accounts offline_access"
+	default:
+		return "accounts offline_access" // plain OAuth must not ask for openid
 	}
-	return "accounts offline_access" // plain OAuth must not ask for openid
 }
 
-// newParty makes a client: the first signs with PS256 (the suite's RS256 tests need an RSA key), the second with
-// ES256, so that both are tried.
-func newParty(random io.Reader, p plan, alias, suffix string, ca *authority, now time.Time) (party, error) {
-	made := party{id: alias + suffix}
-	newKey := newPS256
-	if suffix == "-2" {
-		newKey = newES256
+// authorizationDetails are what a plan with rich authorization requests asks for: the two types that
+// `countersign init --dev` offers, as RFC 9396 §2 shows them.
+func authorizationDetails() []map[string]any {
+	return []map[string]any{
+		{
+			"type":    "account_information",
+			"actions": []string{"list_accounts", "read_balances", "read_transactions"},
+		},
+		{
+			"type":                              "payment_initiation",
+			"actions":                           []string{"initiate", "status", "cancel"},
+			"instructedAmount":                  map[string]string{"currency": "EUR", "amount": "123.50"},
+			"creditorName":                      "Merchant A",
+			"creditorAccount":                   map[string]string{"iban": "DE02100100109307118603"},
+			"remittanceInformationUnstructured": "Ref Number Merchant",
+		},
 	}
+}
+
+// newParties makes a plan's clients: the two that the suite wants, and where there is a person two more that the person
+// has allowed nothing yet, for the module in which the person refuses: a server need not ask again for what was allowed.
+func newParties(random io.Reader, p plan, alias string, ca *authority, now time.Time) ([]party, error) {
+	number := 4
+	if p.clientCredentials() {
+		number = 2
+	}
+	var made []party
+	for i := range number {
+		// The first signs with PS256 (the suite's RS256 tests need an RSA key), the second with ES256, so that both are
+		// tried.
+		newKey := newPS256
+		if i%2 == 1 {
+			newKey = newES256
+		}
+		one, err := newParty(random, p, fmt.Sprintf("%s-%d", alias, i+1), newKey, ca, now)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, one)
+	}
+	return made, nil
+}
+
+func newParty(random io.Reader, p plan, id string, newKey func(io.Reader, string) (jwk, error), ca *authority, now time.Time) (party, error) {
+	made := party{id: id}
 	var err error
 	if made.key, err = newKey(random, made.id+"-key"); err != nil {
 		return party{}, err
@@ -95,8 +145,20 @@ func newParty(random io.Reader, p plan, alias, suffix string, ca *authority, now
 func (p plan) registration(c party, redirectURIs []string) map[string]any {
 	m := map[string]any{
 		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": "fapi2-security",
-		"redirect_uris": redirectURIs, "scope": p.scope(),
-		"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"},
+		"scope": p.scope(),
+	}
+	if p.clientCredentials() {
+		m["grant_types"], m["response_types"] = []string{"client_credentials"}, []string{}
+	} else {
+		m["grant_types"], m["response_types"] = []string{"authorization_code", "refresh_token"}, []string{"code"}
+		m["redirect_uris"] = redirectURIs
+	}
+	if p.rich() {
+		var types []string
+		for _, detail := range authorizationDetails() {
+			types = append(types, detail["type"].(string))
+		}
+		m["authorization_details_types"] = types
 	}
 	if p.variant["client_auth_type"] == "mtls" {
 		m["token_endpoint_auth_method"] = "tls_client_auth"
@@ -120,32 +182,45 @@ func redirectURIs(suiteURL, alias string) []string {
 }
 
 // configure writes a plan's configuration.
-func (p plan) configure(s server, alias string, first, second party) configuration {
-	side := func(c party) clientConfiguration {
-		made := clientConfiguration{ClientID: c.id, Scope: p.scope(), JWKS: map[string][]jwk{"keys": {c.key}}}
-		if p.variant["sender_constrain"] == "dpop" {
-			made.DPoPSigningAlg = c.key["alg"]
-		}
-		return made
-	}
-	resource := s.resource
+func (p plan) configure(s server, alias string, parties []party) configuration {
+	resource := protectedResource{URL: s.resource}
 	if p.usesCertificate() {
-		resource = s.mtlsResource
+		resource.URL = s.mtlsResource
 	}
-	return configuration{
+	if p.rich() {
+		resource.Rich = authorizationDetails()
+	}
+	made := configuration{
 		Alias: alias, Description: "Countersign " + p.name,
-		Server: map[string]string{"discoveryUrl": s.issuer + "/.well-known/openid-configuration"},
-		Client: side(first), Client2: side(second), MTLS: first.certificate, MTLS2: second.certificate,
-		Resource: map[string]string{"resourceUrl": resource},
+		Server: map[string]string{"discoveryUrl": s.issuer + discoveryPath},
+		Client: p.clientConfiguration(parties[0]), Client2: p.clientConfiguration(parties[1]),
+		MTLS: parties[0].certificate, MTLS2: parties[1].certificate,
+		Resource: resource,
 		Options:  map[string]bool{"browsercontrol_css_enable": false},
-		Browser:  []script{s.script("allow", 0)},
-		Override: map[string]any{
-			prefix(p) + "user-rejects-authentication": map[string]any{"browser": []script{s.script("deny", 0)}},
-			prefix(p) + "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": map[string]any{
-				"browser": []script{s.look(1), s.script("allow", 0)},
-			},
+	}
+	if p.clientCredentials() {
+		return made // no browser
+	}
+	refused, refused2 := p.clientConfiguration(parties[2]), p.clientConfiguration(parties[3])
+	made.Browser = []script{s.script("allow", 0)}
+	made.Override = map[string]override{
+		prefix(p) + "user-rejects-authentication": {
+			Browser: []script{s.script("deny", 0)}, Client: &refused, Client2: &refused2,
+			MTLS: parties[2].certificate, MTLS2: parties[3].certificate,
+		},
+		prefix(p) + "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": {
+			Browser: []script{s.look(1), s.script("allow", 0)},
 		},
 	}
+	return made
+}
+
+func (p plan) clientConfiguration(c party) clientConfiguration {
+	made := clientConfiguration{ClientID: c.id, Scope: p.scope(), JWKS: map[string][]jwk{"keys": {c.key}}}
+	if p.variant["sender_constrain"] == "dpop" {
+		made.DPoPSigningAlg = c.key["alg"]
+	}
+	return made
 }
 
 // prefix begins the names of a plan's modules.

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -165,7 +167,7 @@ func newBench(t *testing.T, modules map[string]fakeModule, order ...string) *ben
 	b.arguments = []string{
 		"-suite", suite.URL, "-suite-ca", write("suite.crt", certificate(suite)), "-server", tested.URL, "-ca", write("ca.crt", certificate(tested)),
 		"-password-file", write("password", "secret\n"), "-client-ca-cert", write("client-ca.crt", caPEM), "-client-ca-key", write("client-ca.key", caKeyPEM),
-		"-register", "true {id} {file}", "-out", b.out, "-expected", write("expected.json", "[]"), "-poll", "1ms", "-plans", "fapi2-sp/private_key_jwt+dpop+plain_oauth",
+		"-register", "true {id} {file}", "-out", b.out, "-expected", write("expected.json", "[]"), "-poll", "1ms", "-pause", "1ms", "-plans", "fapi2-sp/private_key_jwt+dpop+plain_oauth",
 	}
 	return b
 }
@@ -208,6 +210,11 @@ func expectations(t *testing.T, content string) []string {
 	return []string{"-expected", file}
 }
 
+const (
+	refusalLog    = `[{"http":"response","response_status_code":"400 BAD_REQUEST","response_body":"{\"error\":\"invalid_request\"}"},{"src":"CheckIt","result":"FAILURE","msg":"wrong"}]`
+	acceptanceLog = `[{"http":"response","response_status_code":"400 BAD_REQUEST","response_body":"x"},{"http":"response","response_status_code":"200 OK","response_body":"{\"access_token\":\"secret\"}"},{"src":"CheckIt","result":"FAILURE","msg":"wrong"}]`
+)
+
 const warningLog = `[{"src":"CheckSomething","result":"WARNING","msg":"unusual"},{"src":"Other","result":"SUCCESS","msg":"fine"}]`
 
 func TestRun(t *testing.T) {
@@ -223,6 +230,8 @@ func TestRun(t *testing.T) {
 		"passed":                      {good, "[]", nil, 0, "2 modules: 2 passed"},
 		"passed after bad gateways":   {fakeModule{status: "FINISHED", result: "PASSED", flaky: 2}, "[]", nil, 0, "2 passed"},
 		"failed":                      {fakeModule{status: "FINISHED", result: "FAILED", log: `[{"src":"CheckIt","result":"FAILURE","msg":"wrong"}]`}, "[]", nil, 1, "FAILURE CheckIt: wrong"},
+		"failed after a refusal":      {fakeModule{status: "FINISHED", result: "FAILED", log: refusalLog}, "[]", nil, 1, `FAILURE CheckIt: wrong (the server's last answer: 400 {"error":"invalid_request"})`},
+		"failed after an acceptance":  {fakeModule{status: "FINISHED", result: "FAILED", log: acceptanceLog}, "[]", nil, 1, "FAILURE CheckIt: wrong\n"},
 		"a failure cannot be excused": {good, `[{"plan":"*","module":"m1","result":"FAILED","reason":"x"}]`, nil, 2, "cannot be expected"},
 		"an excuse needs a reason":    {good, `[{"plan":"*","module":"m1","result":"WARNING"}]`, nil, 2, "no reason"},
 		"interrupted":                 {fakeModule{status: "INTERRUPTED", result: "FAILED"}, "[]", nil, 1, "1 interrupted"},
@@ -329,12 +338,62 @@ func TestStop(t *testing.T) {
 // TestPinned: a suite on loopback is pinned to what it shows, without its authority being known.
 func TestPinned(t *testing.T) {
 	b := newBench(t, map[string]fakeModule{"m1": {status: "FINISHED", result: "PASSED"}}, "m1")
-	if code, said := b.run(t, "-suite-ca", ""); code != 0 || !strings.Contains(said, "pinned: SHA-256") {
+	if code, said := b.run(t, "-suite-ca", ""); code != 0 || !strings.Contains(said, "pinned to SHA-256") {
 		t.Errorf("code %d: %s", code, said)
 	}
 }
 
-// TestConfiguration shows what the suite is told about two plans; the keys are replaced, since they differ each time.
+// TestFingerprint: a suite whose authority nobody knows is trusted by the fingerprint of its certificate, and only by
+// the right one.
+func TestFingerprint(t *testing.T) {
+	modules := map[string]fakeModule{"m1": {status: "FINISHED", result: "PASSED"}}
+	b := newBench(t, modules, "m1")
+	content, err := os.ReadFile(b.arguments[slices.Index(b.arguments, "-suite-ca")+1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(content)
+	right := fmt.Sprintf("%x", sha256.Sum256(block.Bytes))
+	for given, want := range map[string]struct {
+		code int
+		says string
+	}{
+		right:                           {0, "1 passed"},
+		strings.ToUpper(right):          {0, "1 passed"},
+		strings.Repeat("0", len(right)): {2, "and not the pinned one"},
+		right[2:]:                       {2, "is not the SHA-256 of a certificate"},
+	} {
+		code, said := b.run(t, "-suite-ca", "", "-suite-self-signed-fingerprint", given)
+		if code != want.code || !strings.Contains(said, want.says) {
+			t.Errorf("%s: code %d, want %d with %q: %s", given, code, want.code, want.says, said)
+		}
+	}
+}
+
+// TestMTLSResource: the resource is looked for where the mTLS aliases are.
+func TestMTLSResource(t *testing.T) {
+	aliases := map[string]string{"token_endpoint": "https://mtls.example:8444/token"}
+	tests := map[string]struct {
+		document discovered
+		given    options
+		want     server
+	}{
+		"beside the alias": {discovered{Aliases: aliases}, options{}, server{resource: "https://as.example/accounts", mtlsResource: "https://mtls.example:8444/accounts"}},
+		"without aliases":  {discovered{}, options{}, server{resource: "https://as.example/accounts", mtlsResource: "https://as.example/accounts"}},
+		"another resource": {discovered{Aliases: aliases}, options{resource: "https://as.example/a/b"}, server{resource: "https://as.example/a/b", mtlsResource: "https://mtls.example:8444/a/b"}},
+		"both given":       {discovered{Aliases: aliases}, options{resource: "https://x/1", mtlsResource: "https://x/2"}, server{resource: "https://x/1", mtlsResource: "https://x/2"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			test.given.server, test.want.issuer = "https://as.example", "https://as.example"
+			if got, err := test.document.server(test.given); err != nil || got != test.want {
+				t.Errorf("%+v, %v; want %+v", got, err, test.want)
+			}
+		})
+	}
+}
+
+// TestConfiguration shows what the suite is told about four plans; the keys are replaced, since they differ each time.
 func TestConfiguration(t *testing.T) {
 	caPEM, caKeyPEM := newCA(t)
 	folder := t.TempDir()
@@ -347,8 +406,8 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := selectPlans("")
-	if err != nil || len(plans) != 2 {
+	plans, err := selectPlans(defaultPlans + ",fapi2-sp/private_key_jwt+mtls+openid_connect+rar,fapi2-sp/client_credentials+private_key_jwt+dpop+openid_connect")
+	if err != nil || len(plans) != 4 {
 		t.Fatalf("%d plans, %v", len(plans), err)
 	}
 	s := server{
@@ -356,12 +415,11 @@ func TestConfiguration(t *testing.T) {
 		username: "alice", password: "secret",
 	}
 	for i, p := range plans {
-		var parties []party
-		for _, suffix := range []string{"-1", "-2"} {
-			made, err := newParty(rand.Reader, p, "alias", suffix, ca, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
+		parties, err := newParties(rand.Reader, p, "alias", ca, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, made := range parties {
 			for name := range made.key {
 				if name != "kty" && name != "crv" && name != "alg" && name != "use" && name != "kid" {
 					made.key[name] = "(" + name + ")"
@@ -373,16 +431,15 @@ func TestConfiguration(t *testing.T) {
 				if err != nil || leaf.Subject.String() != "CN="+made.id || leaf.CheckSignatureFrom(ca.certificate) != nil {
 					t.Errorf("certificate of %s: %v, %v", leaf.Subject, err, leaf.CheckSignatureFrom(ca.certificate))
 				}
-				made.certificate = &certificate{Cert: "(certificate)", Key: "(key)", CA: "(ca)"}
+				*made.certificate = certificate{Cert: "(certificate)", Key: "(key)", CA: "(ca)"}
 			}
-			parties = append(parties, made)
 		}
 		var shown bytes.Buffer
 		encoder := json.NewEncoder(&shown)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
 		for _, value := range []any{
-			p.configure(s, "alias", parties[0], parties[1]),
+			p.configure(s, "alias", parties),
 			p.registration(parties[0], redirectURIs("https://suite.example", "alias")),
 		} {
 			if err := encoder.Encode(value); err != nil {
@@ -398,7 +455,10 @@ func TestConfiguration(t *testing.T) {
 }
 
 func TestSelectPlans(t *testing.T) {
-	for selector, want := range map[string]int{"": 2, "fapi2-sp/*": 8, "*": 8, "fapi2-sp/mtls+*": 4, "fapi2-sp/private_key_jwt+dpop+plain_oauth": 1} {
+	for selector, want := range map[string]int{
+		"": 2, "fapi2-sp/*": 32, "*": 32, "fapi2-sp/*+rar": 16, "fapi2-sp/client_credentials*": 16, "fapi2-sp/mtls+*": 8,
+		"fapi2-sp/private_key_jwt+dpop+plain_oauth": 1, "fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
+	} {
 		if plans, err := selectPlans(selector); err != nil || len(plans) != want {
 			t.Errorf("%q: %d plans, %v; want %d", selector, len(plans), err, want)
 		}
@@ -425,6 +485,7 @@ func TestReport(t *testing.T) {
 	if err := r.write(folder); err != nil {
 		t.Fatal(err)
 	}
+	golden(t, "tell.txt", r.tell())
 	for _, name := range []string{"report.md", "report.json", "junit.xml"} {
 		content, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {

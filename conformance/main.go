@@ -8,11 +8,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,16 +24,18 @@ import (
 
 // options are the command's flags.
 type options struct {
-	suite, suiteCA, tokenEnvironment     string
+	suite, suiteCA, suiteFingerprint     string
+	tokenEnvironment                     string
 	plans, modules                       string
 	server, ca, resource, mtlsResource   string
 	register, start                      string
 	user, passwordFile                   string
 	clientCACertificate, clientCAKey     string
 	out, expected                        string
-	parallel                             int
+	jobs                                 int
 	list                                 bool
 	moduleTime, pollInterval, answerTime time.Duration
+	pause                                time.Duration
 }
 
 func parseOptions(arguments []string, stderr io.Writer) (options, error) {
@@ -39,6 +44,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.SetOutput(stderr)
 	f.StringVar(&o.suite, "suite", "", "base `URL` of the running suite")
 	f.StringVar(&o.suiteCA, "suite-ca", "", "`file` with the authority of the suite's certificate; a suite on loopback is pinned to what it shows first")
+	f.StringVar(&o.suiteFingerprint, "suite-self-signed-fingerprint", "", "`SHA-256` of the suite's certificate, in hexadecimal, where no authority vouches for it")
 	f.StringVar(&o.tokenEnvironment, "token-env", "CONFORMANCE_TOKEN", "`name` of the environment variable with the suite's API token, if it wants one")
 	f.StringVar(&o.plans, "plans", "", "comma-separated `names` of plans, with * and ?; -list shows them (default "+defaultPlans+")")
 	f.StringVar(&o.modules, "modules", "*", "`pattern` of the modules to run")
@@ -54,20 +60,30 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.clientCAKey, "client-ca-key", "local/tls/client-ca.key", "`file` with its key")
 	f.StringVar(&o.out, "out", "reports/conformance", "`folder` for the reports and for what was generated (with private keys)")
 	f.StringVar(&o.expected, "expected", "conformance/expected.json", "`file` with the results other than PASSED that are expected, each with its reason")
-	f.IntVar(&o.parallel, "parallel", 4, "how many plans run at once")
+	f.IntVar(&o.jobs, "jobs", 4, "how many plans run at once, each under an alias of its own")
 	f.BoolVar(&o.list, "list", false, "list the plans and end")
 	f.DurationVar(&o.moduleTime, "module-time", 180*time.Second, "how long a module may take")
 	f.DurationVar(&o.pollInterval, "poll", 500*time.Millisecond, "how often a module is asked for its state")
 	f.DurationVar(&o.answerTime, "answer-time", 150*time.Second, "how long the suite may take over one answer")
+	f.DurationVar(&o.pause, "pause", time.Second, "pause before a request to the suite that failed is tried again; it doubles each time")
 	if err := f.Parse(arguments); err != nil {
 		return o, err
 	}
+	_, badPattern := path.Match(o.modules, "")
 	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("%q is not a flag", f.Arg(0))
 	case o.list:
 	case o.suite == "":
-		return o, fmt.Errorf("say which suite: -suite https://…")
-	case o.parallel < 1:
-		return o, fmt.Errorf("-parallel must be at least 1")
+		return o, errors.New("say which suite: -suite https://…")
+	case o.jobs < 1:
+		return o, errors.New("-jobs must be at least 1")
+	case badPattern != nil:
+		return o, fmt.Errorf("-modules: %q is not a pattern", o.modules)
+	case o.suiteCA != "" && o.suiteFingerprint != "":
+		return o, errors.New("-suite-ca and -suite-self-signed-fingerprint exclude each other")
+	case strings.TrimSpace(o.register) == "":
+		return o, errors.New("-register: there is no command")
 	}
 	o.suite, o.server = strings.TrimRight(o.suite, "/"), strings.TrimRight(o.server, "/")
 	return o, nil
@@ -75,7 +91,8 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	// The first signal ends the run with reports of what was done; the second one ends the program.
+	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -118,17 +135,14 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	progress("%d plans at %s", len(plans), o.suite)
 	began := time.Now()
 	written := report{Suite: o.suite, Issuer: o.server, Began: began}
-	written.Outcomes = r.runAll(ctx, plans, o.parallel)
+	written.Outcomes = r.runAll(ctx, plans, o.jobs)
 	written.Seconds = time.Since(began).Seconds()
 	written.Problems = judge(written.Outcomes, expectations, o.modules == "*" && ctx.Err() == nil)
 	if err := written.write(o.out); err != nil {
 		fmt.Fprintln(stderr, "conformance: the reports could not be written:", err)
 		return 2
 	}
-	for _, problem := range written.Problems {
-		progress("%s", problem)
-	}
-	progress("%s", written.summary())
+	progress("%s", strings.TrimRight(written.tell(), "\n"))
 	progress("reports: %s/report.md, report.json, junit.xml", o.out)
 	if len(written.Problems) > 0 || len(written.Outcomes) == 0 {
 		return 1
@@ -138,7 +152,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 
 // prepare checks everything that a run needs, with a clear line for what is missing.
 func prepare(ctx context.Context, o options, progress func(string, ...any)) (*runner, func(), error) {
-	client, err := suiteClient(ctx, o, progress)
+	connected, err := connectSuite(ctx, o, progress)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,9 +170,14 @@ func prepare(ctx context.Context, o options, progress func(string, ...any)) (*ru
 		stopServer()
 		return nil, nil, fmt.Errorf("-password-file: %w", err)
 	}
+	unique := make([]byte, 4)
+	if _, err := rand.Read(unique); err != nil {
+		stopServer()
+		return nil, nil, err
+	}
 	tested.username, tested.password = o.user, strings.TrimSpace(string(password))
 	return &runner{
-		suite: client, server: tested, ca: ca, register: strings.Fields(o.register), out: o.out, modules: o.modules,
+		suite: connected, server: tested, ca: ca, register: strings.Fields(o.register), unique: hex.EncodeToString(unique), out: o.out, modules: o.modules,
 		moduleTime: o.moduleTime, poll: o.pollInterval, random: rand.Reader, now: time.Now, progress: progress,
 	}, stopServer, nil
 }

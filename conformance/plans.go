@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -20,25 +22,70 @@ func (p plan) usesCertificate() bool {
 	return p.variant["client_auth_type"] == "mtls" || p.variant["sender_constrain"] == "mtls"
 }
 
-// openID tells whether the plan asks for ID tokens.
-func (p plan) openID() bool { return p.variant["openid"] == "openid_connect" }
+// clientCredentials tells whether the plan's clients act for themselves, without a person.
+func (p plan) clientCredentials() bool {
+	return p.variant["fapi_profile"] == "fapi_client_credentials_grant"
+}
+
+// openID tells whether the plan asks for ID tokens. With client credentials the suite wants the parameter and heeds it
+// nowhere.
+func (p plan) openID() bool {
+	return p.variant["openid"] == "openid_connect" && !p.clientCredentials()
+}
+
+// rich tells whether the plan uses authorization_details (RFC 9396).
+func (p plan) rich() bool { return p.variant["authorization_request_type"] == "rar" }
+
+// axis is a parameter of a plan's variant with the values that are run. A value that is named differently in the plan's
+// own name, or left out of it, has an entry in names.
+type axis struct {
+	parameter string
+	values    []string
+	names     map[string]string
+}
+
+// securityProfile lists what the Security Profile's plan accepts beside the profiles of single countries: 16 variants
+// with a person and 16 without.
+func securityProfile() []axis {
+	return []axis{
+		{"fapi_profile", []string{"plain_fapi", "fapi_client_credentials_grant"},
+			map[string]string{"plain_fapi": "", "fapi_client_credentials_grant": "client_credentials"}},
+		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
+		{"sender_constrain", []string{"dpop", "mtls"}, nil},
+		{"openid", []string{"openid_connect", "plain_oauth"}, nil},
+		{"authorization_request_type", []string{"simple", "rar"}, map[string]string{"simple": ""}},
+	}
+}
 
 // allPlans lists what can be selected. The rows are data; everything else follows from the variant.
 func allPlans() []plan {
-	var plans []plan
-	for _, auth := range []string{"private_key_jwt", "mtls"} {
-		for _, constrain := range []string{"dpop", "mtls"} {
-			for _, openID := range []string{"openid_connect", "plain_oauth"} {
-				plans = append(plans, plan{
-					name:      fmt.Sprintf("fapi2-sp/%s+%s+%s", auth, constrain, openID),
-					suitePlan: "fapi2-security-profile-final-test-plan",
-					variant: map[string]string{
-						"fapi_profile": "plain_fapi", "authorization_request_type": "simple",
-						"client_auth_type": auth, "sender_constrain": constrain, "openid": openID,
-					},
-				})
+	return combine("fapi2-sp", "fapi2-security-profile-final-test-plan", securityProfile())
+}
+
+// combine makes a plan of every combination of the axes' values.
+func combine(family, suitePlan string, axes []axis) []plan {
+	plans := []plan{{suitePlan: suitePlan, variant: map[string]string{}}}
+	for _, a := range axes {
+		var longer []plan
+		for _, p := range plans {
+			for _, value := range a.values {
+				next := plan{name: p.name, suitePlan: suitePlan, variant: maps.Clone(p.variant)}
+				next.variant[a.parameter] = value
+				shown, ok := a.names[value]
+				if !ok {
+					shown = value
+				}
+				if shown != "" && next.name != "" {
+					shown = "+" + shown
+				}
+				next.name += shown
+				longer = append(longer, next)
 			}
 		}
+		plans = longer
+	}
+	for i := range plans {
+		plans[i].name = family + "/" + plans[i].name
 	}
 	return plans
 }
@@ -62,7 +109,9 @@ func selectPlans(selectors string) ([]plan, error) {
 			}
 			if fits {
 				matched = true
-				selected = append(selected, p)
+				if !slices.ContainsFunc(selected, func(other plan) bool { return other.name == p.name }) {
+					selected = append(selected, p)
+				}
 			}
 		}
 		if !matched {

@@ -21,9 +21,9 @@ type report struct {
 }
 
 // count tells how many modules ended with a result.
-func (r report) count(result string) int {
+func count(outcomes []outcome, result string) int {
 	n := 0
-	for _, o := range r.Outcomes {
+	for _, o := range outcomes {
 		if o.Result == result {
 			n++
 		}
@@ -32,13 +32,52 @@ func (r report) count(result string) int {
 }
 
 // summary is the one line that counts.
-func (r report) summary() string {
-	line := fmt.Sprintf("%d modules: %d passed, %d warning, %d review, %d skipped, %d failed, %d interrupted", len(r.Outcomes),
-		r.count(passed), r.count(warning), r.count(review), r.count(skipped), r.count(failed), r.count(interrupted))
-	if n := r.count(notRun); n > 0 {
+func (r report) summary() string { return sum(r.Outcomes) }
+
+// sum counts results.
+func sum(outcomes []outcome) string {
+	line := fmt.Sprintf("%d modules: %d passed, %d warning, %d review, %d skipped, %d failed, %d interrupted", len(outcomes),
+		count(outcomes, passed), count(outcomes, warning), count(outcomes, review), count(outcomes, skipped), count(outcomes, failed), count(outcomes, interrupted))
+	if n := count(outcomes, notRun); n > 0 {
 		line += fmt.Sprintf(", %d not run", n)
 	}
 	return line
+}
+
+// byPlan splits the outcomes at the plans, whose order they have.
+func (r report) byPlan() [][]outcome {
+	var groups [][]outcome
+	for _, o := range r.Outcomes {
+		if n := len(groups); n > 0 && groups[n-1][0].Plan == o.Plan {
+			groups[n-1] = append(groups[n-1], o)
+		} else {
+			groups = append(groups, []outcome{o})
+		}
+	}
+	return groups
+}
+
+// tell says how it went, for the end of the output: each plan, everything that did not simply pass with its reason,
+// what has to be looked at, and the line that counts.
+func (r report) tell() string {
+	var b strings.Builder
+	b.WriteString("\n")
+	for _, group := range r.byPlan() {
+		fmt.Fprintf(&b, "%s: %s\n", group[0].Plan, sum(group))
+	}
+	for _, o := range r.Outcomes {
+		if o.Result != passed && o.Result != notRun {
+			fmt.Fprintf(&b, "%s: %s %s: %s\n", o.Result, o.Plan, o.Module, o.what())
+		}
+	}
+	if len(r.Problems) > 0 {
+		b.WriteString("\nTo look at:\n")
+	}
+	for _, problem := range r.Problems {
+		fmt.Fprintf(&b, "%s\n", problem)
+	}
+	fmt.Fprintf(&b, "\n%s\n", r.summary())
+	return b.String()
 }
 
 // write writes report.md, report.json and junit.xml into a folder.
@@ -73,13 +112,22 @@ func (r report) markdown() string {
 			fmt.Fprintf(&b, "- %s\n", cell(p))
 		}
 	}
-	plan := ""
-	for _, o := range r.Outcomes {
-		if o.Plan != plan {
-			plan = o.Plan
-			fmt.Fprintf(&b, "\n## %s\n\n| module | result | s | what |\n|---|---|--:|---|\n", plan)
+	groups := r.byPlan()
+	if len(groups) > 0 {
+		b.WriteString("\n## Plans\n\n| plan | modules | passed | warning | review | skipped | failed | interrupted |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+	}
+	for _, group := range groups {
+		fmt.Fprintf(&b, "| %s | %d |", cell(group[0].Plan), len(group))
+		for _, result := range []string{passed, warning, review, skipped, failed, interrupted} {
+			fmt.Fprintf(&b, " %d |", count(group, result))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %.0f | %s |\n", link(r.Suite, o), o.Result, o.Seconds, cell(o.what()))
+		b.WriteString("\n")
+	}
+	for _, group := range groups {
+		fmt.Fprintf(&b, "\n## %s\n\n| module | result | s | what |\n|---|---|--:|---|\n", group[0].Plan)
+		for _, o := range group {
+			fmt.Fprintf(&b, "| %s | %s | %.0f | %s |\n", link(r.Suite, o), o.Result, o.Seconds, cell(o.what()))
+		}
 	}
 	return b.String()
 }

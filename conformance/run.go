@@ -55,8 +55,10 @@ type runner struct {
 	server   server
 	ca       *authority
 	register []string // a command, in which {id} and {file} are replaced
-	out      string
-	modules  string // a pattern for the modules to run
+	// unique makes the aliases differ from those of other runs at the same suite.
+	unique  string
+	out     string
+	modules string // a pattern for the modules to run
 	// moduleTime is how long a module may take, and poll how often it is asked for.
 	moduleTime, poll time.Duration
 	random           io.Reader
@@ -65,9 +67,9 @@ type runner struct {
 }
 
 // runAll runs plans side by side and returns every module's outcome, in the order of the plans.
-func (r *runner) runAll(ctx context.Context, plans []plan, parallel int) []outcome {
+func (r *runner) runAll(ctx context.Context, plans []plan, jobs int) []outcome {
 	outcomes := make([][]outcome, len(plans))
-	slots := make(chan struct{}, parallel)
+	slots := make(chan struct{}, jobs)
 	var wait sync.WaitGroup
 	for i, p := range plans {
 		wait.Go(func() {
@@ -92,6 +94,7 @@ func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
 		r.progress("%s: %v", p.name, err)
 		return []outcome{{Plan: p.name, Variant: p.variant, Module: "(the plan)", Result: interrupted, Note: err.Error()}}
 	}
+	r.progress("%s: the suite made it, with %d modules: %s/plan-detail.html?plan=%s", p.name, len(created.Modules), r.suite.base, created.ID)
 	var outcomes []outcome
 	for i, module := range created.Modules {
 		if fits, err := path.Match(r.modules, module.Name); err != nil || !fits {
@@ -115,24 +118,20 @@ func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
 	return outcomes
 }
 
-// prepare registers two clients of a plan's own at the server and creates the plan at the suite.
+// prepare registers clients of a plan's own at the server and creates the plan at the suite.
 func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, error) {
-	alias := fmt.Sprintf("countersign-%d-%d", r.now().Unix(), index)
-	first, err := newParty(r.random, p, alias, "-1", r.ca, r.now())
-	if err != nil {
-		return createdPlan{}, err
-	}
-	second, err := newParty(r.random, p, alias, "-2", r.ca, r.now())
+	alias := fmt.Sprintf("countersign-%s-%d", r.unique, index+1)
+	parties, err := newParties(r.random, p, alias, r.ca, r.now())
 	if err != nil {
 		return createdPlan{}, err
 	}
 	addresses := redirectURIs(r.suite.base, alias)
-	for _, client := range []party{first, second} {
+	for _, client := range parties {
 		if err := r.registerClient(ctx, client.id, p.registration(client, addresses)); err != nil {
 			return createdPlan{}, err
 		}
 	}
-	configured, err := json.MarshalIndent(p.configure(r.server, alias, first, second), "", "  ")
+	configured, err := json.MarshalIndent(p.configure(r.server, alias, parties), "", "  ")
 	if err != nil {
 		return createdPlan{}, err
 	}
@@ -270,7 +269,11 @@ func (r *runner) conditions(ctx context.Context, id string) []condition {
 	var list []condition
 	for _, e := range entries {
 		if e.Result == "FAILURE" || e.Result == warning || e.Result == review {
-			list = append(list, condition{Result: e.Result, Name: e.Source, Message: e.Message})
+			c := condition{Result: e.Result, Name: e.Source, Message: e.Message}
+			if e.Refusal != "" {
+				c.Message += " (the server's last answer: " + e.Refusal + ")"
+			}
+			list = append(list, c)
 		}
 	}
 	return list

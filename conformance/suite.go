@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,7 +20,7 @@ type suite struct {
 	base  string
 	token string
 	http  *http.Client
-	// pause is how long to wait before a request that failed in transit is tried again.
+	// pause is how long to wait before a request that failed is tried again the first time.
 	pause time.Duration
 }
 
@@ -34,27 +37,51 @@ func (e *statusError) Error() string {
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 64 << 20
 
-// call sends one request and decodes the JSON answer into result, which may be nil. Requests that change nothing are
-// tried three times.
+// tries is how often a request is made that fails in passing.
+const tries = 5
+
+// call sends one request and decodes the JSON answer into result, which may be nil. What fails in passing is tried
+// again, with pauses that grow: to do twice what is asked here does no harm, since a new module takes the alias over
+// from an old one.
 func (s *suite) call(ctx context.Context, method, path string, body []byte, result any) error {
-	tries := 1
-	if method == http.MethodGet {
-		tries = 3
-	}
+	pause := s.pause
 	var err error
 	for try := range tries {
 		if try > 0 {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(s.pause):
+			case <-time.After(pause):
+				pause *= 2
 			}
 		}
 		if err = s.once(ctx, method, path, body, result); err == nil {
 			return nil
 		}
+		if ctx.Err() != nil || !passing(err, method) {
+			break
+		}
 	}
 	return fmt.Errorf("%s %s: %w", method, path, err)
+}
+
+// passing tells whether an error may be gone the next time.
+func passing(err error, method string) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return false
+	}
+	answered, ok := errors.AsType[*statusError](err)
+	if !ok {
+		return true // in transit
+	}
+	switch answered.status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		return true
+	case http.StatusInternalServerError:
+		return method == http.MethodGet // a plan whose variant does not exist is answered so
+	default:
+		return false
+	}
 }
 
 func (s *suite) once(ctx context.Context, method, path string, body []byte, result any) error {
@@ -143,7 +170,12 @@ type entry struct {
 	// Upload is set when the module waits for a screenshot under this name.
 	Upload string `json:"upload"`
 	Image  string `json:"img"`
+	// Refusal is the last answer of the server before this line, if it was a refusal: "400 {…}".
+	Refusal string `json:"-"`
 }
+
+// maxRefusal bounds what is shown of a refusal, in bytes.
+const maxRefusal = 400
 
 func (s *suite) log(ctx context.Context, id string) ([]entry, error) {
 	var raw []map[string]any
@@ -155,13 +187,27 @@ func (s *suite) log(ctx context.Context, id string) ([]entry, error) {
 		return value
 	}
 	entries := make([]entry, 0, len(raw))
+	refusal := ""
 	for _, line := range raw {
+		if text(line, "http") == "response" {
+			refusal = refused(line["response_status_code"], text(line, "response_body"))
+		}
 		entries = append(entries, entry{
 			Source: text(line, "src"), Result: text(line, "result"), Message: text(line, "msg"),
-			Upload: text(line, "upload"), Image: text(line, "img"),
+			Upload: text(line, "upload"), Image: text(line, "img"), Refusal: refusal,
 		})
 	}
 	return entries, nil
+}
+
+// refused shows an answer with a status of 400 or more; others are of no interest, and may hold tokens.
+func refused(status any, body string) string {
+	number, _, _ := strings.Cut(fmt.Sprint(status), " ") // the suite writes "400 BAD_REQUEST"
+	code, err := strconv.Atoi(number)
+	if err != nil || code < 400 {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", code, body[:min(len(body), maxRefusal)]))
 }
 
 // placeholder is a picture of one white pixel: it stands for the screenshot that a person would take.
