@@ -3,7 +3,7 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-FUZZTIME    ?= 20s
+FUZZTIME    ?= 60s
 
 # Where `make run` keeps everything that it makes.
 STATE := local
@@ -22,7 +22,8 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
 RACE := ./store/... ./signer/... ./fapi/... ./dpop/... ./internal/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
+SERVERS ?=
+.PHONY: help run build test lint bench packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,13 +59,16 @@ conformance: packages-run build ## Run the OpenID conformance suite: SUITE=https
 checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
 	$(GO) run ./internal/checklist/generate -write docs/conformance.md
 
-fuzz: toolchain ## Run every fuzz target for FUZZTIME (20s)
+fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r package; do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$package"/*_test.go | sed 's/^func //'); do \
 			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package" || exit 1; \
 		done; \
 	done
+
+bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
+	$(GO) run ./bench -servers "$(SERVERS)" -write docs
 
 vulncheck: toolchain ## Look for known vulnerabilities (needs the network)
 	$(GO) run $(GOVULNCHECK) ./...
@@ -85,6 +89,13 @@ toolchain:
 packages-run:
 	@missing=""; \
 	command -v softhsm2-util >/dev/null || missing=" softhsm2"; \
+	$(install-missing)
+
+packages-bench: packages-run
+	@missing=""; \
+	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
+	command -v mvn >/dev/null || missing="$$missing maven default-jre-headless"; \
 	$(install-missing)
 
 packages-test:

@@ -216,7 +216,7 @@ func (d details) narrow(asked details) (details, error) {
 
 // forResource leaves out what is meant for other resources: objects with locations go only into tokens for one of these
 // (RFC 9396 §9).
-func (d details) forResource(audience []string, _ string) details {
+func (d details) forResource(audience []string) details {
 	var kept details
 	for _, each := range d {
 		var object struct {

@@ -28,6 +28,7 @@ func (s *Server) clientCredentials(ctx context.Context, c *call, binding confirm
 	if err != nil {
 		return answer{}, err
 	}
+	request.Scopes = scopes
 	if err := s.readResources(c.client, c.form, request); err != nil {
 		return answer{}, err
 	}

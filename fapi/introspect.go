@@ -98,6 +98,6 @@ func (s *Server) activeToken(ctx context.Context, c *call, token string) (intros
 		ClientID: claims.ClientID, ID: claims.ID, IssuedAt: claims.IssuedAt, Expires: claims.Expires,
 		Scope:     strings.Join(s.meaningful(strings.Fields(claims.Scope), audience), " "),
 		TokenType: claims.Confirmation.tokenType(), AuthTime: claims.AuthTime, ACR: claims.ACR, AMR: claims.AMR,
-		Details: claims.Details.forResource(audience, s.config.Issuer), Confirmation: &claims.Confirmation,
+		Details: claims.Details.forResource(audience), Confirmation: &claims.Confirmation,
 	}, nil
 }

@@ -223,6 +223,17 @@ func (s *Server) readResources(_ *Client, form oauth.Form, request *authorizatio
 			request.Resources = append(request.Resources, resource)
 		}
 	}
+	audience := request.Resources
+	if len(audience) == 0 {
+		audience = []string{s.config.Issuer}
+	}
+	// Otherwise a person would allow what is then in no token (RFC 9396 §9).
+	if len(request.Details.forResource(audience)) < len(request.Details) {
+		return oauth.Errorf(oauth.InvalidTarget, "the locations of authorization_details must be among the values of resource, or this server where there are none")
+	}
+	if len(request.Details) == 0 && len(s.meaningful(request.Scopes, audience)) == 0 {
+		return oauth.Errorf(oauth.InvalidTarget, "no scope asked for means anything to the resource %s", strings.Join(audience, " "))
+	}
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (s *Server) narrow(c *call, scopes []string, granted grantDetail) (wantedTo
 			return wantedToken{}, err
 		}
 	}
-	wanted.details = wanted.details.forResource(wanted.audience, s.config.Issuer)
+	wanted.details = wanted.details.forResource(wanted.audience)
 	wanted.scopes = s.meaningful(scopes, wanted.audience)
 	if len(wanted.scopes) == 0 && len(wanted.details) == 0 {
 		return wantedToken{}, oauth.Errorf(oauth.InvalidTarget, "nothing that was granted means anything to the resource %s", strings.Join(wanted.audience, " "))

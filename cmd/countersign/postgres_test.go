@@ -31,7 +31,7 @@ func TestPostgres(t *testing.T) {
 		want      string
 	}{
 		{"serve", exitError, "countersign migrate up"},
-		{"migrate status", 0, "initial  -"},
+		{"migrate status", 0, "initial                   -"},
 		{"migrate up", 0, "applied 1 initial"},
 		{"migrate up", 0, "the schema is up to date"},
 		{"keys list", 0, "KID"},

@@ -17,6 +17,7 @@ import (
 var allowed = map[string][]string{
 	"cmd/countersign":             {"*"},
 	"fapi":                        {"ciba", "dpop", "jar", "mtls", "signer", "store", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound"},
+	"bench":                       {"internal/jose"},
 	"ciba":                        {"signer", "store"},
 	"jar":                         {"signer", "internal/jose"},
 	"dpop":                        {"internal/jose"},

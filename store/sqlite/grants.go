@@ -48,7 +48,7 @@ func insertAccessToken(c *connection, token store.AccessToken, grantID string) e
 func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, store.Grant, error) {
 	var c store.Code
 	var g store.Grant
-	err := s.read(ctx, "CodeGrant", func(conn *connection) error {
+	err := s.readOften(ctx, "CodeGrant", func(conn *connection) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
 			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures}
 		found, err := conn.one(`SELECT `+codeColumns+`, `+grantColumns+`
@@ -125,7 +125,7 @@ func (s *Store) RedemptionFailed(ctx context.Context, code store.Digest) (int, e
 func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error) {
 	var t store.RefreshToken
 	var g store.Grant
-	err := s.read(ctx, "RefreshGrant", func(c *connection) error {
+	err := s.readOften(ctx, "RefreshGrant", func(c *connection) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
 			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}}
 		found, err := c.one(`SELECT `+refreshTokenColumns+`, `+grantColumns+`

@@ -52,7 +52,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 	var signedIn store.Session
 	var consent store.Consent
 	r, now := &o.Request, s.moment()
-	err := s.read(ctx, "Open", func(c *connection) error {
+	err := s.readOften(ctx, "Open", func(c *connection) error {
 		fields := append(requestFields(r), sessionFields(&signedIn)...)
 		fields = append(fields, &consent.Subject, &consent.ClientID, listField{&consent.Scopes}, listField{&consent.Claims},
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
@@ -116,7 +116,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 	var signedIn store.Session
 	i := &p.Interaction
 	now := s.moment()
-	err := s.read(ctx, "Interaction", func(c *connection) error {
+	err := s.readOften(ctx, "Interaction", func(c *connection) error {
 		fields := []any{digestField{&i.ID}, digestField{&i.RequestID}, digestField{&i.Browser}, digestField{&i.Session},
 			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
 		fields = append(fields, requestFields(&p.Request)...)

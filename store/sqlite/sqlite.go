@@ -58,7 +58,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := protect(config.File); err != nil {
 		return nil, err
 	}
-	writer, err := openWriter(ctx, dsn(config.File, "_journal_mode", "WAL", "_cache_size", "-32768"))
+	writer, err := openWriter(ctx, dsn(config.File, "_journal_mode", "WAL", "_cache_size", "-16384"))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", config.File, err)
 	}
@@ -125,6 +125,11 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) read(ctx context.Context, name string, work func(*connection) error) error {
 	ctx, verb := s.verbs.Begin(ctx, name)
 	return verb.End(s.readers.with(ctx, work))
+}
+
+// readOften runs a verb that only reads and is part of every flow.
+func (s *Store) readOften(ctx context.Context, name string, work func(*connection) error) error {
+	return s.write(ctx, name, reading, work)
 }
 
 // write runs a verb that changes something, all of its statements or none. A verb of a single statement says so.

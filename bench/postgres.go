@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// postgres is a PostgreSQL server of this run, with the settings that it comes with.
+type postgres struct {
+	process int
+	urlFile string
+	stop    func() error
+}
+
+func startPostgres(ctx context.Context, m *machine) (*postgres, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil || len(found) == 0 {
+		return nil, errors.New("PostgreSQL is missing: install it, on Debian and Ubuntu with: apt-get install postgresql")
+	}
+	programs := found[len(found)-1]
+	folder, err := os.MkdirTemp("", "countersign-bench-postgres-")
+	if err != nil {
+		return nil, err
+	}
+	identity, err := databaseUser(folder)
+	if err != nil {
+		return nil, err
+	}
+	run := func(name string, arguments ...string) error {
+		command := exec.CommandContext(ctx, filepath.Join(programs, name), arguments...)
+		command.SysProcAttr, command.Dir = identity, folder
+		output, err := command.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w: %s", name, err, output)
+		}
+		return nil
+	}
+	data := filepath.Join(folder, "data")
+	if err := run("initdb", "-D", data, "-U", "countersign", "--auth=trust", "--encoding=UTF8", "--locale=C"); err != nil {
+		return nil, err
+	}
+	options := fmt.Sprintf("-c listen_addresses='' -c unix_socket_directories='%s'", folder)
+	// pg_ctl's own children would keep our pipe open; its log is a file.
+	if err := run("pg_ctl", "-D", data, "-l", filepath.Join(folder, "log"), "-o", options, "-w", "start"); err != nil {
+		return nil, err
+	}
+	p := &postgres{urlFile: filepath.Join(m.folder, "store-url")}
+	p.stop = func() error {
+		return errors.Join(run("pg_ctl", "-D", data, "-m", "fast", "-w", "stop"), os.RemoveAll(folder))
+	}
+	if err := run("createdb", "-h", folder, "-U", "countersign", "countersign"); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	pid, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	first, _, _ := strings.Cut(string(pid), "\n")
+	if p.process, err = strconv.Atoi(first); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	address := "postgres:///countersign?user=countersign&host=" + folder
+	return p, os.WriteFile(p.urlFile, []byte(address), 0o600)
+}
+
+// databaseUser is who runs PostgreSQL, which refuses to be run by root.
+func databaseUser(folder string) (*syscall.SysProcAttr, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	known, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(known.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(known.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chown(folder, int(uid), int(gid)); err != nil {
+		return nil, err
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+}
