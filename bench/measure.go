@@ -57,7 +57,7 @@ func (s *server) prepare(ctx context.Context, workers int) error {
 		}
 		s.actors = append(s.actors, a)
 	}
-	_, err := s.measure(ctx, steps()[0], 2) // warm
+	_, err := s.measure(ctx, steps()[0], 5) // warm
 	return err
 }
 

@@ -123,6 +123,9 @@ func checkTypes(members map[string]json.RawMessage) []error {
 // checkPrivileges refuses what only an operator can give to a client.
 func (s *Server) checkPrivileges(metadata Metadata) []error {
 	var mistakes []error
+	if len(metadata.DefaultAuthorizationDetails) > 0 {
+		mistakes = append(mistakes, &memberMistake{"default_authorization_details", "only the operator can give a client what it did not ask for"})
+	}
 	if len(metadata.ResourceIdentifiers) > 0 {
 		mistakes = append(mistakes, &memberMistake{"resource_identifiers", "only the operator can make a client a resource server"})
 	}

@@ -357,6 +357,7 @@ func TestDR03Mistakes(t *testing.T) {
 		"refuses RS256":                                  {set("id_token_signed_response_alg", "RS256"), "invalid_client_metadata", "id_token_signed_response_alg"},
 		"refuses tokens that are bound to nothing":       {unset("dpop_bound_access_tokens"), "invalid_client_metadata", "dpop_bound_access_tokens"},
 		"refuses a scope of the wrong type":              {set("scope", []string{"openid"}), "invalid_client_metadata", "scope: has the wrong JSON type"},
+		"refuses standing authorization_details":         {set("default_authorization_details", []any{map[string]any{"type": "x"}}), "invalid_client_metadata", "default_authorization_details"},
 		"refuses a resource server":                      {set("resource_identifiers", []string{"https://api.example"}), "invalid_client_metadata", "resource_identifiers"},
 		"refuses no name":                                {unset("client_name"), "invalid_client_metadata", "client_name"},
 		"refuses no JSON":                                {`{"client_name":`, "invalid_client_metadata", "JSON"},

@@ -53,12 +53,20 @@ func newSite(t *testing.T) *site {
 			Description: "this page belongs to another browser, or it is too old; go back to the application and start again",
 		})
 	})
+	mux.HandleFunc("GET /payment", func(w http.ResponseWriter, r *http.Request) {
+		turn := payment()
+		turn.Details[0].Lines[1].Value = "Merchant A"
+		p.interact(w, r, turn, &recorder{})
+	})
 	mux.HandleFunc("GET /hostile", func(w http.ResponseWriter, r *http.Request) {
 		turn := signedIn()
 		turn.Client.Name = "Your Bank \u202egninrael-enihcam ylbissop\u202c " + strings.Repeat("W", 300)
 		turn.Client.ID = strings.Repeat("client.example/", 40)
 		turn.Client.RedirectHost = strings.Repeat("very-long-label.", 14) + "example"
 		turn.SignedIn.Username = strings.Repeat("alice-the-", 18)
+		turn.Details = []fapi.DetailView{{Title: "Make this payment", Lines: []fapi.DetailLine{
+			{Label: strings.Repeat("label", 40), Value: strings.Repeat("W", 140)}, {Label: "amount", Value: "1\u202e00.1"},
+		}}}
 		turn.Scopes = append(turn.Scopes, fapi.Scope{Name: strings.Repeat("s", 100), Description: strings.Repeat("Everything", 50)})
 		p.interact(w, r, turn, &recorder{})
 	})
@@ -379,6 +387,9 @@ func TestScreenshots(t *testing.T) {
 		b.SignIn("alice", "right")
 		save(t, "consent-"+look.name, b.Screenshot())
 		b.Done()
+		b.Visit(s.issuer.URL + "/payment")
+		b.CheckAccessibility()
+		save(t, "consent-payment-"+look.name, b.Screenshot())
 		b.Visit(s.issuer.URL + "/failure")
 		b.CheckAccessibility()
 		if !look.dark {

@@ -60,6 +60,13 @@ func TestHostileTexts(t *testing.T) {
 			turn.Client.URI, turn.Client.PolicyURI = "https://orchid.example/"+text, "https://orchid.example/?"+text
 			turn.Scopes = []fapi.Scope{{Name: text, Description: text}, {Name: "payments", Description: text}}
 			turn.SignedIn = &fapi.SignedIn{Subject: text, Username: text}
+			turn.Claims = []string{text}
+			shown := text
+			if len(shown) > 200 { // a schema bounds what is shown whole
+				shown = "cut"
+			}
+			turn.Details = []fapi.DetailView{{Type: "payment", Title: text, Lines: []fapi.DetailLine{{Label: shown, Value: shown}}}}
+			turn.Resources = []string{shown}
 			return visit(t, turn, &recorder{}).Body.String()
 		},
 		"consent, form token": func(text string) string {

@@ -27,6 +27,18 @@ type pageCase struct {
 	done   []string
 }
 
+// payment is a turn in which one payment is asked for.
+func payment() *fapi.Turn {
+	turn := signedIn()
+	turn.Details = []fapi.DetailView{{Type: "payment_initiation", Title: "Make this payment", Lines: []fapi.DetailLine{
+		{Label: "creditor account › iban", Value: "DE02100100109307118603"}, {Label: "creditor name", Value: "Merchant A \u202e"},
+		{Label: "instructed amount › amount", Value: "123.50"}, {Label: "instructed amount › currency", Value: "EUR"},
+	}}}
+	turn.Claims = []string{"birthdate", "phone_number"}
+	turn.Resources = []string{"https://api.orchid.example"}
+	return turn
+}
+
 func pageCases() []pageCase {
 	hinted := newTurn()
 	hinted.LoginHint = "alice"
@@ -37,6 +49,7 @@ func pageCases() []pageCase {
 	hour.GrantLifetime = 90 * time.Minute
 	failed := []string{"sign-in failed"}
 	return []pageCase{
+		{"consent-details", payment(), &recorder{}, http.StatusOK, nil},
 		{"signin", newTurn(), &recorder{}, http.StatusOK, nil},
 		{"signin-hint", hinted, &recorder{}, http.StatusOK, nil},
 		{"signin-empty", sent(newTurn(), "action", "sign-in", "username", " ", "password", ""), &recorder{}, http.StatusOK, nil},
