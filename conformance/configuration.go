@@ -159,6 +159,9 @@ func (p plan) registration(c party, redirectURIs []string) map[string]any {
 			types = append(types, detail["type"].(string))
 		}
 		m["authorization_details_types"] = types
+		if p.clientCredentials() { // the suite sends none, and wants some in the answer
+			m["default_authorization_details"] = authorizationDetails()
+		}
 	}
 	if p.variant["client_auth_type"] == "mtls" {
 		m["token_endpoint_auth_method"] = "tls_client_auth"

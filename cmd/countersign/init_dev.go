@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"countersign/internal/config"
 	"countersign/signer/pkcs11"
@@ -241,15 +243,34 @@ func (d *development) users(ctx context.Context, s store.Store) error {
 			}
 			continue
 		}
-		full := strings.ToUpper(name[:1]) + name[1:] + " Example"
-		claims := fmt.Sprintf(`{"name":%q,"email":"%s@example.com","email_verified":true}`, full, name)
-		user := store.User{Subject: rand.Text(), Username: name, Claims: []byte(claims)}
+		claims, err := personClaims(name, d.p.now())
+		if err != nil {
+			return err
+		}
+		user := store.User{Subject: rand.Text(), Username: name, Claims: claims}
 		if err := putUser(ctx, s, d.p, user, password); err != nil {
 			return err
 		}
 		d.note(true, "user "+name)
 	}
 	return nil
+}
+
+// personClaims are the claims about an invented person: every standard one (OpenID Connect Core §5.1), so that clients
+// can be tried with any of them.
+func personClaims(name string, now time.Time) ([]byte, error) {
+	given := strings.ToUpper(name[:1]) + name[1:]
+	return json.Marshal(map[string]any{
+		"name": given + " Example", "given_name": given, "middle_name": "Q.", "family_name": "Example", "nickname": name,
+		"preferred_username": name, "profile": "https://people.example/" + name, "picture": "https://people.example/" + name + ".png",
+		"website": "https://" + name + ".example", "gender": "not told", "birthdate": "1990-02-28", "zoneinfo": "Europe/Berlin",
+		"locale": "en-GB", "updated_at": now.Unix(), "email": name + "@example.com", "email_verified": true,
+		"phone_number": "+49 30 23125 000", "phone_number_verified": false,
+		"address": map[string]string{
+			"formatted": "Musterstrasse 1\n10115 Berlin\nGermany", "street_address": "Musterstrasse 1", "postal_code": "10115",
+			"locality": "Berlin", "region": "Berlin", "country": "Germany",
+		},
+	})
 }
 
 func (d *development) password() ([]byte, error) {
