@@ -64,7 +64,7 @@ func (n *Nonces) Valid(nonce string) bool {
 		return false
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
-	if err != nil {
+	if err != nil || len(raw) != nonceSize { // the decoder passes over line ends
 		return false
 	}
 	number := int64(binary.BigEndian.Uint64(raw))

@@ -119,7 +119,7 @@ func checkPKCE(_ *Client, form oauth.Form, request *authorizationRequest) error 
 // isDigest tells whether text is 32 bytes in base64url.
 func isDigest(text string) bool {
 	digest, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && len(digest) == 32
+	return err == nil && len(digest) == 32 && len(text) == 43 // the decoder passes over line ends
 }
 
 // checkValues bounds what is handed back to the client or stored.
