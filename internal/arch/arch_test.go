@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/oauth":              {},
 	"internal/outbound":           {},
 	"internal/pages":              {"fapi", "internal/oauth"},
+	"internal/peers":              {},
 	"internal/postgrestest":       {},
 	"internal/telemetry":          {},
 }

@@ -137,6 +137,7 @@ func Write(w http.ResponseWriter, err error, correlationID string) {
 // Printable replaces what RFC 6749 §5.2 does not allow in error_description (anything outside %x20-21, %x23-5B,
 // %x5D-7E).
 func Printable(description string) string {
+	description = strings.ReplaceAll(description, "§", "section ")
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '"':
