@@ -31,6 +31,7 @@ const (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
 		// This is the child process that holds the PKCS#11 module; see package pkcs11.
+		tuneMemory()
 		os.Exit(pkcs11.RunWorker())
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
