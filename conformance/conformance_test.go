@@ -406,7 +406,7 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := selectPlans(defaultPlans + ",fapi2-sp/private_key_jwt+mtls+openid_connect+rar,fapi2-sp/client_credentials+private_key_jwt+dpop+openid_connect")
+	plans, err := selectPlans(defaultPlans + ",fapi2-sp/private_key_jwt+mtls+openid_connect+rar,fapi2-sp/client_credentials+private_key_jwt+dpop+plain_oauth")
 	if err != nil || len(plans) != 4 {
 		t.Fatalf("%d plans, %v", len(plans), err)
 	}
@@ -456,7 +456,7 @@ func TestConfiguration(t *testing.T) {
 
 func TestSelectPlans(t *testing.T) {
 	for selector, want := range map[string]int{
-		"": 2, "fapi2-sp/*": 32, "*": 32, "fapi2-sp/*+rar": 16, "fapi2-sp/client_credentials*": 16, "fapi2-sp/mtls+*": 8,
+		"": 2, "fapi2-sp/*": 24, "*": 24, "fapi2-sp/*+rar": 12, "fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8,
 		"fapi2-sp/private_key_jwt+dpop+plain_oauth": 1, "fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
 	} {
 		if plans, err := selectPlans(selector); err != nil || len(plans) != want {
