@@ -23,7 +23,7 @@ const (
 	// 10 and at most 60 seconds.
 	DefaultMaxAhead = 30 * time.Second
 	// clockSkew is how far the clocks of two of our nodes may differ. It only lengthens the memory.
-	clockSkew = 10 * time.Second
+	clockSkew = time.Minute
 	// maxID bounds a jti, in bytes.
 	maxID = 256
 	// maxNonce bounds a nonce, in bytes.

@@ -65,6 +65,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		header.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload")
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
+		if len(r.TransferEncoding) > 0 {
+			// A Content-Length that came beside it is gone by now. Whoever stands in front may have believed that one,
+			// so nothing that follows on the connection may be taken for a request (RFC 9112 §6.3).
+			header.Set("Connection", "close")
+		}
 
 		ctx, span := s.tracer.Start(context.WithValue(r.Context(), eventKey{}, e), "request",
 			trace.WithSpanKind(trace.SpanKindServer),

@@ -70,6 +70,8 @@ type world struct {
 	logs     *lockedBuffer
 	spans    *tracetest.InMemoryExporter
 	backend  *switchableBackend
+	file     string      // the database
+	config   fapi.Config // of server
 }
 
 // autoInteractor plays the person: it signs in and does what decision says.
@@ -112,8 +114,8 @@ func newWorld(t *testing.T, options ...option) *world {
 	w := &world{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, logs: &lockedBuffer{}, spans: tracetest.NewInMemoryExporter()}
 	provider := trace.NewTracerProvider(trace.WithSyncer(w.spans))
 	ctx := context.Background()
-	file := filepath.Join(t.TempDir(), "countersign.db")
-	w.store = openStore(t, file, w.clock.Now)
+	w.file = filepath.Join(t.TempDir(), "countersign.db")
+	w.store = openStore(t, w.file, w.clock.Now)
 	w.backend = &switchableBackend{Backend: sharedBackend(t)}
 	for _, record := range sharedKeys(t) {
 		addKey(t, w.store, record)
@@ -154,7 +156,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	back.StartTLS()
 	t.Cleanup(front.Close)
 	t.Cleanup(back.Close)
-	w.issuer, w.mtls = config.Issuer, config.MTLSIssuer
+	w.issuer, w.mtls, w.config = config.Issuer, config.MTLSIssuer, config
 	if err := w.store.PutUser(ctx, store.User{Subject: "sub-alice", Username: "alice", Claims: json.RawMessage(`{"name":"Alice Example","email":"alice@example.com","email_verified":true}`), CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,196 @@
+package fapi_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"countersign/signer"
+)
+
+// consumer is a place that takes a JWT.
+type consumer struct {
+	// kind is what it takes; typs are the values of typ that say so, in any case and also with "application/" before.
+	kind string
+	typs []string
+	// adapt changes claims that fit every kind into those that fit here.
+	adapt func(claims)
+	// send tells whether it took the JWT, and checks the refusal otherwise.
+	send func(t *testing.T, token string) bool
+}
+
+// consumers lists every place of the server that takes a JWT from outside. jwt is an access token that stands.
+func consumers(c *client, self *client, jwt string) map[string]consumer {
+	refused := func(t *testing.T, r reply, status int, code string) bool {
+		t.Helper()
+		if r.status < 300 {
+			return true
+		}
+		wantError(t, r, status, code)
+		return false
+	}
+	fresh := func(body claims) { body["jti"] = random() }
+	proving := func(method, path string) func(claims) {
+		return func(body claims) {
+			fresh(body)
+			body["htm"], body["htu"] = method, c.w.issuer+path
+			body["ath"] = challenge(jwt) // the same hash (RFC 9449 §4.2)
+		}
+	}
+	assertions, accessTokens, proofs := []string{"", "JWT", "client-authentication+jwt"}, []string{"at+jwt"}, []string{"dpop+jwt"}
+	return map[string]consumer{
+		"as a client assertion at PAR": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
+			return refused(t, c.push(set("client_assertion", token)), 401, "invalid_client")
+		}},
+		"as a client assertion for revocation": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
+			return refused(t, c.revoke("unknown", set("client_assertion", token)), 401, "invalid_client")
+		}},
+		"as a proof at PAR": {"proof for PAR", proofs, proving("POST", "/par"), func(t *testing.T, token string) bool {
+			return refused(t, c.push(setHeader("DPoP", token)), 400, "invalid_dpop_proof")
+		}},
+		"as a proof at a resource": {"proof for a resource", proofs, proving("GET", "/accounts"), func(t *testing.T, token string) bool {
+			r := c.get("/accounts", jwt, func(h http.Header) { h.Set("DPoP", token) })
+			// A proof that stands, of another key than the token's, is refused for that alone.
+			if strings.Contains(r.text("error_description"), "another key") {
+				return true
+			}
+			return refused(t, r, 401, "invalid_dpop_proof")
+		}},
+		"as an access token": {"access token", accessTokens, nil, func(t *testing.T, token string) bool {
+			return refused(t, c.get("/accounts", token, nil), 401, "invalid_token")
+		}},
+		"as an access token at UserInfo": {"access token", accessTokens, nil, func(t *testing.T, token string) bool {
+			return refused(t, c.get("/userinfo", token, nil), 401, "invalid_token")
+		}},
+		"for introspection": {"access token", accessTokens, nil, func(t *testing.T, token string) bool {
+			r := self.introspect(token, nil)
+			if r.body["active"] != true {
+				wantInactive(t, r)
+			}
+			return r.body["active"] == true
+		}},
+		"as a hint at a person": {"ID token", []string{"JWT"}, nil, func(t *testing.T, token string) bool {
+			return refused(t, c.push(set("id_token_hint", token)), 400, "invalid_request")
+		}},
+		"as a refresh token": {"refresh token", nil, nil, func(t *testing.T, token string) bool {
+			return refused(t, c.refresh(token, nil), 400, "invalid_grant")
+		}},
+		"as a code": {"code", nil, nil, func(t *testing.T, token string) bool {
+			return refused(t, c.redeem(token, nil), 400, "invalid_grant")
+		}},
+		"as a request object": {"none", nil, nil, func(t *testing.T, token string) bool {
+			return refused(t, c.push(set("request", token)), 400, "request_not_supported")
+		}},
+		"as a token to revoke": {"none", nil, nil, func(t *testing.T, token string) bool {
+			// What is no access token is as good as revoked, or an ID token; jwt goes on to stand (RFC 7009 §2.2).
+			if r := c.revoke(token, nil); r.status != http.StatusOK {
+				wantError(t, r, 400, "unsupported_token_type")
+			}
+			return c.get("/accounts", jwt, nil).status != http.StatusOK
+		}},
+	}
+}
+
+// signedUserInfo registers JWTs from UserInfo.
+func signedUserInfo(_ *client, m map[string]any) { m["userinfo_signed_response_alg"] = "PS256" }
+
+// Covers: ATTACK-28, SP-45. Every JWT that the server makes or takes, at every place that takes one: each is good where it
+// belongs, and nowhere else.
+func TestAttack28EveryKindEverywhere(t *testing.T) {
+	w, _ := wholeWorld(t)
+	c := w.register("client-1", all(wide, signedUserInfo))
+	c.proofKey = c.key // so that no signature is a stranger's
+	issued := c.tokens()
+	token := issued.text("access_token")
+	kinds := map[string]func() string{
+		"access token":         func() string { return token },
+		"ID token":             func() string { return issued.text("id_token") },
+		"UserInfo":             func() string { return c.get("/userinfo", token, nil).raw },
+		"assertion":            func() string { return c.clientAssertion(nil) },
+		"proof for PAR":        func() string { return c.proof("POST", w.issuer+"/par", token, nil) },
+		"proof for a resource": func() string { return c.proof("GET", w.issuer+"/accounts", token, nil) },
+	}
+	places := consumers(c, w.resourceServer("self", w.issuer), token)
+	for kind, made := range inOrder(kinds) {
+		for place, one := range inOrder(places) {
+			if kind == "access token" && place == "as a token to revoke" {
+				continue // it would end the test; see TestRV02WhatEnds
+			}
+			title := "refuses the " + kind + " " + place
+			if one.kind == kind {
+				title = "accepts the " + kind + " " + place
+			}
+			t.Run(title, func(t *testing.T) {
+				if took := one.send(t, made()); took != (one.kind == kind) {
+					t.Errorf("taken: %v", took)
+				}
+			})
+		}
+	}
+}
+
+// Covers: ATTACK-28, SP-45, RULE-06. The worst case: the client is called like the issuer and has registered the issuer's
+// own key, and the claims are those of every kind at once. Only typ, and for proofs the key in the header, tells them apart.
+func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
+	w, _ := wholeWorld(t)
+	records := sharedKeys(t)
+	record := records[slices.IndexFunc(records, func(r signer.Record) bool { return r.Algorithm == signer.PS256 })]
+	public, err := signer.PublicJWK(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := w.register(w.issuer, all(wide, func(c *client, m map[string]any) { m["jwks"] = keySet(c.key.PublicJWK(), public) }))
+	token := c.tokens().text("access_token")
+	sign := func(typ string, embedded bool, adapt func(claims)) string {
+		header, body := map[string]any{"alg": "PS256", "kid": record.ID}, claimsIn(t, token)
+		if typ != "" {
+			header["typ"] = typ
+		}
+		if embedded {
+			header["jwk"] = json.RawMessage(public)
+			delete(header, "kid")
+		}
+		body["sub"] = c.id
+		if adapt != nil {
+			adapt(body)
+		}
+		return handSigned(t, header, body, func(input []byte) []byte {
+			signature, err := w.backend.Sign(t.Context(), record, input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return signature
+		})
+	}
+	typs := []string{
+		"", "JWT", "jwt", "application/jwt", "at+jwt", "AT+JWT", "application/at+jwt", "dpop+jwt", "DPoP+JWT", "application/dpop+jwt", "client-authentication+jwt", "userinfo+jwt",
+		"oauth-authz-req+jwt", "token-introspection+jwt", "logout+jwt", "secevent+jwt", "at+jwt ", "at", "JOSE", "JWT+at",
+	}
+	for place, one := range inOrder(consumers(c, w.resourceServer("self", w.issuer), token)) {
+		for _, typ := range typs {
+			if place == "as a token to revoke" && slices.Contains([]string{"at+jwt", "AT+JWT", "application/at+jwt"}, typ) {
+				continue // it is the token that is to stand
+			}
+			for _, embedded := range []bool{false, true} {
+				fits := embedded == strings.HasPrefix(one.kind, "proof") && slices.ContainsFunc(one.typs, func(known string) bool {
+					return strings.EqualFold(known, typ) || known != "" && strings.EqualFold("application/"+known, typ)
+				})
+				title, with := "refuses", ""
+				if fits {
+					title = "accepts"
+				}
+				if embedded {
+					with = " and a key"
+				}
+				t.Run(title+" typ "+url.QueryEscape(typ)+with+" "+place, func(t *testing.T) {
+					if took := one.send(t, sign(typ, embedded, one.adapt)); took != fits {
+						t.Errorf("taken: %v", took)
+					}
+				})
+			}
+		}
+	}
+}
