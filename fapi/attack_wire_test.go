@@ -3,10 +3,12 @@ package fapi_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,12 +31,11 @@ func (w *world) speak(t *testing.T, host, sent string) []said {
 	if err := connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(connection, sent); err != nil {
+	// A server that has read enough closes the connection while the rest is on its way.
+	if _, err := io.WriteString(connection, sent); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		t.Fatal(err)
 	}
-	if err := connection.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
+	_ = connection.CloseWrite()
 	var answers []said
 	for reader := bufio.NewReader(connection); ; {
 		response, err := http.ReadResponse(reader, nil)
@@ -42,7 +43,7 @@ func (w *world) speak(t *testing.T, host, sent string) []said {
 			return answers // the connection is closed
 		}
 		body, err := io.ReadAll(response.Body)
-		if err != nil {
+		if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 			t.Fatal(err)
 		}
 		answers = append(answers, said{response.StatusCode, response.Close, string(body)})

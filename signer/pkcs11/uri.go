@@ -66,6 +66,9 @@ func ParseURI(text string) (URI, error) {
 	if uri.Token == "" {
 		return URI{}, errors.New("pkcs11: token=LABEL is missing")
 	}
+	if len(uri.String()) > maxURI {
+		return URI{}, fmt.Errorf("pkcs11: an address is at most %d bytes long when its values are encoded as RFC 7512 §2.3 wants", maxURI)
+	}
 	return uri, nil
 }
 
