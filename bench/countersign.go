@@ -2,75 +2,68 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
-	"time"
 
 	"countersign/internal/jose"
 )
 
 // countersign starts the binary that ships, as `make run` does, with a store and an algorithm for its tokens.
-func countersign(store, alg string) func(context.Context, *machine) (*server, error) {
-	return func(ctx context.Context, m *machine) (*server, error) {
-		folder := filepath.Join(m.folder, store+"-"+alg)
-		port := m.port()
-		initialise := []string{"init", "--dev", "--dir", folder, "--port", fmt.Sprint(port), "--mtls-port", fmt.Sprint(m.port())}
-		if err := m.countersign(ctx, initialise...); err != nil {
-			return nil, err
+func countersign(store string) func(context.Context, *machine, *server) error {
+	return func(ctx context.Context, m *machine, s *server) error {
+		folder := filepath.Join(m.folder, store+"-"+s.alg)
+		port, err := m.port()
+		if err != nil {
+			return err
 		}
-		s := &server{alg: alg, endpoints: endpointsAt(fmt.Sprintf("https://localhost:%d", port), "/par", "/authorize", "/token")}
+		mtlsPort, err := m.port()
+		if err != nil {
+			return err
+		}
+		initialise := []string{"init", "--dev", "--dir", folder, "--port", fmt.Sprint(port), "--mtls-port", fmt.Sprint(mtlsPort)}
+		if err := m.countersign(ctx, initialise...); err != nil {
+			return err
+		}
+		s.endpoints = endpointsAt(fmt.Sprintf("https://localhost:%d", port), "/par", "/authorize", "/token")
 		file := filepath.Join(folder, "countersign.toml")
 		settings := map[string]string{
-			"access_token_algorithm": alg, "client_per_second": "100000", "client_burst": "100000", "log_level": "info",
+			"access_token_algorithm": s.alg, "client_per_second": "100000", "client_burst": "100000", "log_level": "info",
 		}
-		var database *postgres
 		if store == "postgres" {
-			var err error
-			if database, err = startPostgres(ctx, m); err != nil {
-				return nil, err
+			database, err := startPostgres(ctx, m)
+			if err != nil {
+				return err
 			}
+			s.add(database.process, database.stop)
 			settings["driver"], settings["url_file"], settings["file"] = "postgres", database.urlFile, ""
 		}
 		if err := configure(file, settings); err != nil {
-			return nil, err
+			return err
 		}
-		if database != nil { // the state once more, in the other store
+		if store == "postgres" { // the state once more, in the other store
 			if err := m.countersign(ctx, initialise...); err != nil {
-				return nil, errors.Join(err, database.stop())
+				return err
 			}
 		}
-		if err := m.register(ctx, s, file, alg); err != nil {
-			return nil, err
+		if err := m.register(ctx, s, file); err != nil {
+			return err
 		}
 		if err := s.trust(filepath.Join(folder, "tls/ca.crt")); err != nil {
-			return nil, err
+			return err
 		}
 		password, err := os.ReadFile(filepath.Join(folder, "demo/password"))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.answer = ourPages(strings.TrimSpace(string(password)))
-		process, stop, err := launch(m, folder, exec.Command(m.binary, "serve", "--config", file))
-		if err != nil {
-			return nil, err
-		}
-		s.processes, s.stop = []int{process}, stop
-		if database != nil {
-			s.processes = append(s.processes, database.process)
-			s.stop = func() { stop(); _ = database.stop() }
-		}
-		return s, s.await(ctx, s.issuer+"/.well-known/openid-configuration")
+		return m.launch(ctx, s, folder, exec.Command(m.binary, "serve", "--config", file))
 	}
 }
 
@@ -87,7 +80,7 @@ func (m *machine) countersign(ctx context.Context, arguments ...string) error {
 }
 
 // register adds the client that all servers know.
-func (m *machine) register(ctx context.Context, s *server, config, alg string) error {
+func (m *machine) register(ctx context.Context, s *server, config string) error {
 	var err error
 	if s.key, err = jose.NewPrivateKey(jose.ES256); err != nil {
 		return err
@@ -95,7 +88,7 @@ func (m *machine) register(ctx context.Context, s *server, config, alg string) e
 	metadata, err := json.Marshal(map[string]any{
 		"client_name": "Bench", "redirect_uris": []string{redirectURI}, "scope": "openid accounts",
 		"grant_types":                []string{"authorization_code", "refresh_token", "client_credentials"},
-		"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "ES256", "id_token_signed_response_alg": alg,
+		"token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "ES256", "id_token_signed_response_alg": s.alg,
 		"dpop_bound_access_tokens": true, "jwks": map[string]any{"keys": []json.RawMessage{s.key.PublicJWK()}},
 	})
 	if err != nil {
@@ -172,47 +165,4 @@ func (s *server) trust(file string) error {
 		return fmt.Errorf("%s holds no certificate", file)
 	}
 	return nil
-}
-
-// await waits until an address answers.
-func (s *server) await(ctx context.Context, address string) error {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
-	var last error
-	for range 600 {
-		response, err := client.Get(address)
-		if err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-			err = errors.New(response.Status)
-		}
-		last = err
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-	s.stop()
-	return fmt.Errorf("%s does not answer: %w", address, last)
-}
-
-// launch starts a server with its output in a file, and gives what stops it.
-func launch(m *machine, name string, command *exec.Cmd) (process int, stop func(), err error) {
-	log, err := os.Create(filepath.Join(m.folder, filepath.Base(name)+".log"))
-	if err != nil {
-		return 0, nil, err
-	}
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		return 0, nil, errors.Join(err, log.Close())
-	}
-	return command.Process.Pid, func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		_ = command.Wait()
-		_ = log.Close()
-	}, nil
 }

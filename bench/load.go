@@ -65,7 +65,7 @@ func newActor(s *server) (*actor, error) {
 	}
 	return &actor{server: s, proof: proof, http: &http.Client{
 		Jar: jar, Timeout: 30 * time.Second,
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}, MaxIdleConnsPerHost: 4},
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS13}, MaxIdleConnsPerHost: 4},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
@@ -91,6 +91,9 @@ func (a *actor) flowStep(ctx context.Context) error {
 		}
 	}
 	a.refreshToken, _ = answer["refresh_token"].(string)
+	if err := a.checkAlgorithm(answer, "id_token"); err != nil {
+		return err
+	}
 	return a.checkToken(answer)
 }
 
@@ -115,14 +118,25 @@ func (a *actor) refresh(ctx context.Context) error {
 
 // checkToken makes sure that the servers are compared at the same work: a bound JWT with the algorithm of the row.
 func (a *actor) checkToken(answer map[string]any) error {
-	token, _ := answer["access_token"].(string)
-	header, _, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(header)
-	if err != nil || !strings.Contains(string(raw), `"alg":"`+a.server.alg+`"`) {
-		return fmt.Errorf("the access token is no JWT with %s: %s", a.server.alg, raw)
-	}
 	if answer["token_type"] != "DPoP" {
 		return fmt.Errorf("token_type is %v, not DPoP", answer["token_type"])
+	}
+	return a.checkAlgorithm(answer, "access_token")
+}
+
+// checkAlgorithm reads the header of a token.
+func (a *actor) checkAlgorithm(answer map[string]any, name string) error {
+	token, _ := answer[name].(string)
+	encoded, _, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(encoded)
+	var header struct {
+		Algorithm string `json:"alg"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &header)
+	}
+	if err != nil || header.Algorithm != a.server.alg {
+		return fmt.Errorf("%s is no JWT with %s: %v", name, a.server.alg, answer)
 	}
 	return nil
 }
@@ -231,10 +245,11 @@ func (a *actor) authorize(ctx context.Context, requestURI string) (string, error
 			if err != nil {
 				return "", err
 			}
-			if code := back.Query().Get("code"); code != "" {
+			query := back.Query()
+			if code := query.Get("code"); code != "" && query.Get("iss") == a.server.issuer && query.Get("state") == "s" {
 				return code, nil
 			}
-			return "", fmt.Errorf("the browser came back without a code: %s", location)
+			return "", fmt.Errorf("the browser came back without a code, or with another state or iss: %s", location)
 		}
 		address = location
 	}

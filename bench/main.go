@@ -10,9 +10,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -31,10 +33,12 @@ type settings struct {
 	binary  string
 	cache   string
 	servers string
+	steps   string
 	workers int
 	rounds  int
 	seconds float64
 	write   string
+	samples string
 }
 
 func run(ctx context.Context) error {
@@ -42,10 +46,12 @@ func run(ctx context.Context) error {
 	flag.StringVar(&s.binary, "binary", "bin/countersign", "the countersign binary")
 	flag.StringVar(&s.cache, "cache", "bench/.cache", "where peers are installed")
 	flag.StringVar(&s.servers, "servers", "", "only the servers whose names hold one of these words; empty means all: "+strings.Join(names(), ", "))
+	flag.StringVar(&s.steps, "steps", "", "only the steps with these names; empty means all")
 	flag.IntVar(&s.workers, "workers", 32, "how many clients at once")
-	flag.IntVar(&s.rounds, "rounds", 3, "how often each step is measured; the servers take turns")
+	flag.IntVar(&s.rounds, "rounds", 5, "how often each step is measured; the servers take turns")
 	flag.Float64Var(&s.seconds, "seconds", 5, "how long one measurement takes")
 	flag.StringVar(&s.write, "write", "", "write the page and its picture into this folder")
+	flag.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "countersign-bench-")
 	if err != nil {
@@ -58,6 +64,11 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println(results.text())
+	if s.samples != "" {
+		if err := results.save(s.samples); err != nil {
+			return err
+		}
+	}
 	if s.write == "" {
 		return nil
 	}
@@ -68,18 +79,20 @@ func run(ctx context.Context) error {
 
 // variant is a server that can be measured.
 type variant struct {
-	name  string
-	start func(context.Context, *machine) (*server, error)
+	name string
+	// alg is that of its tokens.
+	alg   string
+	start func(context.Context, *machine, *server) error
 }
 
 func variants() []variant {
 	return []variant{
-		{"countersign sqlite PS256", countersign("sqlite", "PS256")},
-		{"countersign sqlite ES256", countersign("sqlite", "ES256")},
-		{"countersign postgres PS256", countersign("postgres", "PS256")},
-		{"countersign postgres ES256", countersign("postgres", "ES256")},
-		{reference, startNode},
-		{"keycloak PS256", startKeycloak},
+		{"countersign sqlite PS256", "PS256", countersign("sqlite")},
+		{"countersign sqlite ES256", "ES256", countersign("sqlite")},
+		{"countersign postgres PS256", "PS256", countersign("postgres")},
+		{"countersign postgres ES256", "ES256", countersign("postgres")},
+		{reference, "PS256", startNode},
+		{"keycloak PS256", "PS256", startKeycloak},
 	}
 }
 
@@ -99,21 +112,33 @@ type machine struct {
 	settings
 	folder string
 	peers  string
-	ports  int
 }
 
-// port gives a port that this run has not used yet.
-func (m *machine) port() int {
-	m.ports++
-	return 21800 + m.ports
+// port gives a port that nobody listens at.
+func (m *machine) port() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// chosen are the steps that are measured.
+func (m *machine) chosen() []step {
+	named := strings.Fields(m.steps)
+	return slices.DeleteFunc(steps(), func(s step) bool { return len(named) > 0 && !slices.Contains(named, s.name) })
 }
 
 // measureAll starts the servers and measures them in turns, so that all meet the same machine.
 func (m *machine) measureAll(ctx context.Context) (*results, error) {
 	var up []*server
+	all := &results{workers: m.workers, rounds: m.rounds, processors: runtime.NumCPU()}
 	defer func() {
 		for _, s := range up {
-			s.stop()
+			if s.stop != nil {
+				s.stop()
+			}
 		}
 	}()
 	wanted := strings.Fields(m.servers)
@@ -122,26 +147,32 @@ func (m *machine) measureAll(ctx context.Context) (*results, error) {
 			continue
 		}
 		fmt.Printf("starting %s\n", v.name)
-		s, err := v.start(ctx, m)
-		if err != nil {
+		s := &server{name: v.name, alg: v.alg}
+		up = append(up, s)
+		all.servers = append(all.servers, v.name)
+		if err := v.start(ctx, m, s); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
-		s.name = v.name
-		up = append(up, s)
 		if err := s.prepare(ctx, m.workers); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
 	}
-	all := &results{workers: m.workers, rounds: m.rounds}
+	for _, s := range up {
+		fmt.Printf("warming %s\n", s.name)
+		if err := s.warm(ctx, m.chosen(), m.seconds); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
 	for round := range m.rounds {
-		for _, step := range steps() {
+		slices.Reverse(up) // nobody always comes after the same neighbour
+		for _, step := range m.chosen() {
 			for _, s := range up {
 				sample, err := s.measure(ctx, step, m.seconds)
 				if err != nil {
 					return nil, fmt.Errorf("%s, %s: %w", s.name, step.name, err)
 				}
 				all.add(s.name, step.name, sample)
-				fmt.Printf("round %d  %-28s %-20s %7.3f ms CPU  %6.0f a second\n", round+1, s.name, step.name, sample.cpu, sample.rate)
+				fmt.Printf("round %d  %-28s %-20s %7.3f ms CPU  %6.0f a second\n", round+1, s.name, step.name, sample.CPU, sample.Rate)
 			}
 		}
 	}

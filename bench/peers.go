@@ -24,85 +24,85 @@ import (
 )
 
 // startNode starts node-oidc-provider with its own in-memory adapter and FAPI 2.0 settings.
-func startNode(ctx context.Context, m *machine) (*server, error) {
+func startNode(ctx context.Context, m *machine, s *server) error {
 	installed := filepath.Join(m.cache, "node")
 	if err := install(ctx, "npm", "node.js and npm", installed, func() *exec.Cmd {
 		command := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 		command.Dir = installed
 		return command
 	}, filepath.Join(m.peers, "node")); err != nil {
-		return nil, err
+		return err
 	}
-	s, folder, err := m.peer("node", "PS256")
+	folder, err := m.peer(s, "node")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	port := m.port()
+	port, err := m.port()
+	if err != nil {
+		return err
+	}
 	issuer := fmt.Sprintf("https://localhost:%d", port)
 	s.endpoints = endpointsAt(issuer, "/request", "/auth", "/token")
 	command := exec.Command("node", "server.mjs")
 	command.Dir = installed
 	command.Env = append(os.Environ(), "NODE_ENV=production", "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.alg)
-	process, stop, err := launch(m, "node", command)
-	if err != nil {
-		return nil, err
-	}
-	s.processes, s.stop = []int{process}, stop
-	return s, s.await(ctx, issuer+"/.well-known/openid-configuration")
+	return m.launch(ctx, s, "node", command)
 }
 
 // startKeycloak starts Keycloak in its production mode with its own embedded database, and one realm.
-func startKeycloak(ctx context.Context, m *machine) (*server, error) {
+func startKeycloak(ctx context.Context, m *machine, s *server) error {
 	installed := filepath.Join(m.cache, "keycloak")
 	absolute, err := filepath.Abs(installed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := install(ctx, "mvn", "Maven and a JDK of 21 or later", installed, func() *exec.Cmd {
 		command := exec.CommandContext(ctx, "mvn", "-q", "-B", "package")
 		command.Dir = installed
 		return command
 	}, filepath.Join(m.peers, "keycloak")); err != nil {
-		return nil, err
+		return err
 	}
 	homes, err := filepath.Glob(filepath.Join(absolute, "target", "keycloak-*", "bin", "kc.sh"))
 	if err != nil || len(homes) != 1 {
-		return nil, errors.Join(err, fmt.Errorf("there should be one Keycloak below %s, not %d", absolute, len(homes)))
+		return errors.Join(err, fmt.Errorf("there should be one Keycloak below %s, not %d", absolute, len(homes)))
 	}
-	s, folder, err := m.peer("keycloak", "PS256")
+	folder, err := m.peer(s, "keycloak")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := m.realm(s, folder, installed); err != nil {
-		return nil, err
+		return err
 	}
 	home := filepath.Dir(filepath.Dir(homes[0]))
 	data := filepath.Join(home, "data", "import")
 	if err := errors.Join(os.RemoveAll(filepath.Join(home, "data")), os.MkdirAll(data, 0o700)); err != nil {
-		return nil, err
+		return err
 	}
 	realm, err := os.ReadFile(filepath.Join(folder, "realm.json"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(data, "bench-realm.json"), realm, 0o600); err != nil {
-		return nil, err
+		return err
 	}
-	port := m.port()
+	port, err := m.port()
+	if err != nil {
+		return err
+	}
 	issuer := fmt.Sprintf("https://localhost:%d/realms/bench", port)
+	management, err := m.port()
+	if err != nil {
+		return err
+	}
 	connect := "/protocol/openid-connect"
 	s.endpoints = endpointsAt(issuer, connect+"/ext/par/request", connect+"/auth", connect+"/token")
-	s.answer = keycloakPages
+	s.answer, s.warmLonger = keycloakPages, 3
 	command := exec.Command(homes[0], "start", "--import-realm", fmt.Sprintf("--hostname=https://localhost:%d", port),
-		fmt.Sprint("--https-port=", port), fmt.Sprint("--http-management-port=", m.port()), "--http-host=127.0.0.1",
+		fmt.Sprint("--https-port=", port), fmt.Sprint("--http-management-port=", management), "--http-host=127.0.0.1",
 		"--https-certificate-file="+filepath.Join(folder, "tls.crt"), "--https-certificate-key-file="+filepath.Join(folder, "tls.key"),
 		"--db=dev-file", "--features=dpop", "--cache=local")
-	process, stop, err := launch(m, "keycloak", command)
-	if err != nil {
-		return nil, err
-	}
-	s.processes, s.stop = []int{process}, stop
-	return s, s.await(ctx, issuer+"/.well-known/openid-configuration")
+	return m.launch(ctx, s, "keycloak", command)
 }
 
 // keycloakPages signs in; the realm's client asks for no consent.
@@ -136,26 +136,23 @@ func (m *machine) realm(s *server, folder, installed string) error {
 }
 
 // peer makes what each peer needs: a certificate, and the client's key.
-func (m *machine) peer(name, alg string) (*server, string, error) {
-	folder := filepath.Join(m.folder, name)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, "", err
+func (m *machine) peer(s *server, name string) (folder string, err error) {
+	if folder, err = filepath.Abs(filepath.Join(m.folder, name)); err != nil {
+		return "", err
 	}
-	s := &server{alg: alg}
-	var err error
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
 	if s.key, err = jose.NewPrivateKey(jose.ES256); err != nil {
-		return nil, "", err
+		return "", err
 	}
 	if err := os.WriteFile(filepath.Join(folder, "client.jwk"), s.key.PublicJWK(), 0o600); err != nil {
-		return nil, "", err
+		return "", err
 	}
 	if err := certificate(folder); err != nil {
-		return nil, "", err
+		return "", err
 	}
-	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, "", err
-	}
-	return s, folder, s.trust(filepath.Join(folder, "tls.crt"))
+	return folder, s.trust(filepath.Join(folder, "tls.crt"))
 }
 
 // certificate writes a self-signed RSA certificate for localhost: the kind that our own development state has.

@@ -17,7 +17,7 @@ import (
 type postgres struct {
 	process int
 	urlFile string
-	stop    func() error
+	stop    func()
 }
 
 func startPostgres(ctx context.Context, m *machine) (*postgres, error) {
@@ -52,20 +52,30 @@ func startPostgres(ctx context.Context, m *machine) (*postgres, error) {
 	if err := run("pg_ctl", "-D", data, "-l", filepath.Join(folder, "log"), "-o", options, "-w", "start"); err != nil {
 		return nil, err
 	}
-	p := &postgres{urlFile: filepath.Join(m.folder, "store-url")}
-	p.stop = func() error {
-		return errors.Join(run("pg_ctl", "-D", data, "-m", "fast", "-w", "stop"), os.RemoveAll(folder))
+	p := &postgres{urlFile: filepath.Join(m.folder, filepath.Base(folder)+"-url")}
+	p.stop = func() {
+		// An interrupt has ended ctx, and must not leave a database behind.
+		stop := exec.Command(filepath.Join(programs, "pg_ctl"), "-D", data, "-m", "fast", "-w", "stop")
+		stop.SysProcAttr, stop.Dir = identity, folder
+		if output, err := stop.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: PostgreSQL in %s was not stopped: %v: %s\n", folder, err, output)
+			return
+		}
+		_ = os.RemoveAll(folder)
 	}
 	if err := run("createdb", "-h", folder, "-U", "countersign", "countersign"); err != nil {
-		return nil, errors.Join(err, p.stop())
+		p.stop()
+		return nil, err
 	}
 	pid, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
 	if err != nil {
-		return nil, errors.Join(err, p.stop())
+		p.stop()
+		return nil, err
 	}
 	first, _, _ := strings.Cut(string(pid), "\n")
 	if p.process, err = strconv.Atoi(first); err != nil {
-		return nil, errors.Join(err, p.stop())
+		p.stop()
+		return nil, err
 	}
 	address := "postgres:///countersign?user=countersign&host=" + folder
 	return p, os.WriteFile(p.urlFile, []byte(address), 0o600)

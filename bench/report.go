@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -9,9 +10,10 @@ import (
 
 // results are all samples, by server and step.
 type results struct {
-	workers, rounds int
-	servers         []string
-	samples         map[string]map[string][]sample
+	workers, rounds, processors int
+	// servers are in the order of the tables.
+	servers []string
+	samples map[string]map[string][]sample
 }
 
 func (r *results) add(server, step string, s sample) {
@@ -20,48 +22,72 @@ func (r *results) add(server, step string, s sample) {
 	}
 	if r.samples[server] == nil {
 		r.samples[server] = map[string][]sample{}
-		r.servers = append(r.servers, server)
 	}
 	r.samples[server][step] = append(r.samples[server][step], s)
 }
 
-// median of a figure over the rounds.
-func (r *results) median(server, step string, figure func(sample) float64) float64 {
+// summary is what several measurements come to.
+type summary struct{ median, least, most float64 }
+
+// summarise takes the mean of the two in the middle when they are even in number; nothing comes to 0.
+func summarise(values []float64) summary {
+	if len(values) == 0 {
+		return summary{}
+	}
+	slices.Sort(values)
+	last := len(values) - 1
+	return summary{(values[last/2] + values[len(values)/2]) / 2, values[0], values[last]}
+}
+
+// over summarises a figure of a step over the rounds.
+func (r *results) over(server, step string, figure func(sample) float64) summary {
 	var values []float64
 	for _, s := range r.samples[server][step] {
 		values = append(values, figure(s))
 	}
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
+	return summarise(values)
 }
 
-func (r *results) cpu(server, step string) float64 {
-	return r.median(server, step, func(s sample) float64 { return s.cpu })
+// cpu is the CPU time of a step.
+func (r *results) cpu(server, step string) summary {
+	return r.over(server, step, func(s sample) float64 { return s.CPU })
 }
 
-// spread is the least and the most CPU time of a step over the rounds.
-func (r *results) spread(server, step string) (least, most float64) {
-	for i, s := range r.samples[server][step] {
-		if i == 0 || s.cpu < least {
-			least = s.cpu
+// ratio is CPU time against the reference's of the same round: whatever else the machine was doing then met both.
+func (r *results) ratio(server, step string) summary {
+	var values []float64
+	theirs := r.samples[reference][step]
+	for round, s := range r.samples[server][step] {
+		if round < len(theirs) && theirs[round].CPU > 0 {
+			values = append(values, s.CPU/theirs[round].CPU)
 		}
-		most = max(most, s.cpu)
 	}
-	return least, most
+	return summarise(values)
 }
 
-// memory is the most that a server had resident.
-func (r *results) memory(server string) float64 {
+// most of a figure over all steps and rounds.
+func (r *results) most(server string, figure func(sample) float64) float64 {
 	var most float64
 	for _, step := range steps() {
 		for _, s := range r.samples[server][step.name] {
-			most = max(most, s.memory)
+			most = max(most, figure(s))
 		}
 	}
 	return most
+}
+
+// memory is the most that a server had resident after a step.
+func (r *results) memory(server string) float64 {
+	return r.most(server, func(s sample) float64 { return s.Memory })
+}
+
+// save writes every measurement.
+func (r *results) save(file string) error {
+	raw, err := json.MarshalIndent(map[string]any{"clients": r.workers, "rounds": r.rounds, "samples": r.samples}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(raw, '\n'), 0o644)
 }
 
 // goal is a ratio of CPU time to the reference's that we promised ourselves.
@@ -119,23 +145,49 @@ func (t table) text() string {
 	return out.String()
 }
 
-// costs is CPU time for each server and step.
+// costs is CPU time for each server and step, and memory.
 func (r *results) costs() table {
 	head := []string{"ms of server CPU"}
 	for _, step := range steps() {
 		head = append(head, step.name)
 	}
-	t := table{append(head, "flow p50, p99 ms", "flows a second", "resident MiB")}
+	t := table{append(head, "resident MiB", "peak MiB")}
 	for _, server := range r.servers {
 		row := []string{server}
 		for _, step := range steps() {
-			least, most := r.spread(server, step.name)
-			row = append(row, fmt.Sprintf("%.2f (%.2f to %.2f)", r.cpu(server, step.name), least, most))
+			if len(r.samples[server][step.name]) == 0 {
+				row = append(row, "")
+				continue
+			}
+			cpu := r.cpu(server, step.name)
+			row = append(row, fmt.Sprintf("%.2f (%.2f to %.2f)", cpu.median, cpu.least, cpu.most))
 		}
-		t = append(t, append(row,
-			fmt.Sprintf("%.0f, %.0f", r.median(server, "flow", func(s sample) float64 { return s.p50 }), r.median(server, "flow", func(s sample) float64 { return s.p99 })),
-			fmt.Sprintf("%.0f", r.median(server, "flow", func(s sample) float64 { return s.rate })),
-			fmt.Sprintf("%.0f", r.memory(server))))
+		t = append(t, append(row, fmt.Sprintf("%.0f", r.memory(server)),
+			fmt.Sprintf("%.0f", r.most(server, func(s sample) float64 { return s.Peak }))))
+	}
+	return t
+}
+
+// times are what a client sees: how long an operation takes, and how many are done.
+func (r *results) times() table {
+	head := []string{"p50 / p95 / p99 ms, and how many a second"}
+	for _, step := range steps() {
+		head = append(head, step.name)
+	}
+	t := table{head}
+	for _, server := range r.servers {
+		row := []string{server}
+		for _, step := range steps() {
+			of := func(figure func(sample) float64) float64 { return r.over(server, step.name, figure).median }
+			if len(r.samples[server][step.name]) == 0 {
+				row = append(row, "")
+				continue
+			}
+			row = append(row, fmt.Sprintf("%.0f / %.0f / %.0f, %.0f",
+				of(func(s sample) float64 { return s.P50 }), of(func(s sample) float64 { return s.P95 }),
+				of(func(s sample) float64 { return s.P99 }), of(func(s sample) float64 { return s.Rate })))
+		}
+		t = append(t, row)
 	}
 	return t
 }
@@ -144,14 +196,17 @@ func (r *results) costs() table {
 func (r *results) ratios() table {
 	t := table{{"against " + reference, "step", "goal", "measured", ""}}
 	for _, g := range goals() {
-		ours, theirs := r.cpu(g.server, g.step), r.cpu(reference, g.step)
-		if ours == 0 || theirs == 0 {
+		ratio := r.ratio(g.server, g.step)
+		if ratio.median == 0 {
 			continue
 		}
-		t = append(t, []string{g.server, g.step, fmt.Sprintf("%.2f", g.ratio), fmt.Sprintf("%.2f", ours/theirs), verdict(ours/theirs <= g.ratio)})
+		t = append(t, []string{g.server, g.step, fmt.Sprintf("%.2f", g.ratio),
+			fmt.Sprintf("%.2f (%.2f to %.2f)", ratio.median, ratio.least, ratio.most), verdict(ratio.median <= g.ratio)})
 	}
-	if used := r.memory("countersign sqlite PS256"); used > 0 {
-		t = append(t, []string{"countersign sqlite PS256", "resident MiB", fmt.Sprint(maxMemory), fmt.Sprintf("%.0f", used), verdict(used <= maxMemory)})
+	for _, server := range []string{"countersign sqlite PS256", "countersign sqlite ES256"} {
+		if used := r.memory(server); used > 0 {
+			t = append(t, []string{server, "resident MiB", fmt.Sprint(maxMemory), fmt.Sprintf("%.0f", used), verdict(used <= maxMemory)})
+		}
 	}
 	return t
 }
@@ -163,11 +218,14 @@ func verdict(reached bool) string {
 	return "missed"
 }
 
-func (r *results) text() string { return "\n" + r.costs().text() + "\n" + r.ratios().text() }
+func (r *results) text() string {
+	return "\n" + r.costs().text() + "\n" + r.times().text() + "\n" + r.ratios().text()
+}
 
 // markdown is the part of the page that is measured.
 func (r *results) markdown() string {
-	return fmt.Sprintf("Medians over %d rounds (least to most), %d clients at once.\n\n%s\n%s", r.rounds, r.workers, r.costs().markdown(), r.ratios().markdown())
+	return fmt.Sprintf("Medians over %d rounds (least to most), %d clients at once, %d processors.\n\n%s\n%s\n%s",
+		r.rounds, r.workers, r.processors, r.costs().markdown(), r.ratios().markdown(), r.times().markdown())
 }
 
 const begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"

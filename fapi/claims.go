@@ -182,5 +182,5 @@ func (s *Server) person(ctx context.Context, subject string) (map[string]json.Ra
 	return known, nil
 }
 
-// errGone is a person who is disabled or no longer there.
-var errGone = errors.New("fapi: the person is disabled or gone")
+// errGone is a person, or a client, that is disabled or no longer there.
+var errGone = errors.New("fapi: the person or the client is disabled or gone")

@@ -85,12 +85,10 @@ func (s *Server) activeToken(ctx context.Context, c *call, token string) (intros
 		return introspection{}, err
 	}
 	c.uses = nil
-	if grant.Subject != "" {
-		if _, err := s.person(ctx, grant.Subject); errors.Is(err, errGone) {
-			return introspection{}, errInactive
-		} else if err != nil {
-			return introspection{}, err
-		}
+	if _, _, err := s.parties(ctx, claims.ClientID, grant.Subject); errors.Is(err, errGone) {
+		return introspection{}, errInactive
+	} else if err != nil {
+		return introspection{}, err
 	}
 	return introspection{
 		Active: true, Issuer: claims.Issuer, Subject: claims.Subject,

@@ -39,8 +39,11 @@ type Access struct {
 	// Details are the authorization_details of the token (RFC 9396), each a JSON object.
 	Details []json.RawMessage
 
-	token accessTokenClaims
-	grant store.Grant
+	token  accessTokenClaims
+	grant  store.Grant
+	client *Client
+	// known is what is known about the person.
+	known map[string]json.RawMessage
 }
 
 // serveResource lets a request through to a resource if its access token is ours, unexpired, unrevoked, sufficient,
@@ -103,6 +106,13 @@ func (s *Server) access(r *http.Request, endpoint route, certificates bool) (Acc
 	case err != nil:
 		return Access{}, err
 	}
+	client, known, err := s.parties(r.Context(), claims.ClientID, grant.Subject)
+	switch {
+	case errors.Is(err, errGone):
+		return Access{}, invalidToken(scheme, "the access token's client or person is disabled or gone", err)
+	case err != nil:
+		return Access{}, err
+	}
 	scopes := strings.Fields(claims.Scope)
 	if !slices.Contains(scopes, endpoint.scope) {
 		insufficient := oauth.Errorf(oauth.InsufficientScope, "this resource needs the scope %s", endpoint.scope).WithStatus(http.StatusForbidden)
@@ -110,8 +120,22 @@ func (s *Server) access(r *http.Request, endpoint route, certificates bool) (Acc
 	}
 	return Access{
 		Subject: grant.Subject, ClientSubject: claims.Subject, ClientID: claims.ClientID, Scopes: scopes,
-		Details: claims.Details, token: claims, grant: grant,
+		Details: claims.Details, token: claims, grant: grant, client: client, known: known,
 	}, nil
+}
+
+// parties gives the client of a token and what is known about its person, if there is one; errGone when either is
+// disabled or no longer there.
+func (s *Server) parties(ctx context.Context, clientID, subject string) (*Client, map[string]json.RawMessage, error) {
+	client, err := s.clients.get(ctx, clientID)
+	if errors.Is(err, store.ErrNotFound) {
+		err = errGone
+	}
+	if err != nil || subject == "" {
+		return client, nil, err
+	}
+	known, err := s.person(ctx, subject)
+	return client, known, err
 }
 
 // credentials reads the Authorization header. The scheme's case does not matter (RFC 9110 §11.1).
