@@ -2,6 +2,8 @@ package fapi_test
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +40,28 @@ func TestAttack42ForeignIssuer(t *testing.T) {
 				t.Run("accepts the "+kind+" "+place+" where it is from", func(t *testing.T) {
 					if !abroad[place].send(t, made()) {
 						t.Error("not taken")
+					}
+				})
+			}
+		}
+	}
+	// One key signs for both, so that iss alone tells whose token it is, even when the rest fits this server.
+	for kind, typ := range map[string]string{"access token": "at+jwt", "ID token": "JWT"} {
+		original := own.text(map[string]string{"access token": "access_token", "ID token": "id_token"}[kind])
+		for place, one := range inOrder(here) {
+			if one.kind != kind {
+				continue
+			}
+			for issuer, fits := range map[string]bool{w.issuer: true, foreign.issuer: false, w.issuer + "/": false, strings.ToUpper(w.issuer): false, "": false} {
+				title := "refuses an " + kind + " with the issuer "
+				if fits {
+					title = "accepts an " + kind + " with the issuer "
+				}
+				body := claimsIn(t, original)
+				body["iss"] = issuer
+				t.Run(title+url.QueryEscape(issuer)+" "+place, func(t *testing.T) {
+					if took := one.send(t, w.ownSignature("PS256", typ, body)); took != fits {
+						t.Errorf("taken: %v", took)
 					}
 				})
 			}

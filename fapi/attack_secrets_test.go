@@ -127,6 +127,8 @@ func publicValues() map[comparison]string {
 		{"par.go", "!= of JKT"}:                              thumbprint,
 		{"resource.go", "!= of JKT"}:                         thumbprint,
 		{"resource.go", "!= of Thumbprint"}:                  thumbprint,
+		{"call.go", "switch of UseDPoPNonce"}:                "the name of an error code",
+		{"routes.go", "switch of Path"}:                      "the path of a request",
 	}
 }
 

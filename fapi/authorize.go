@@ -97,7 +97,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request, client *Cli
 		}
 	}
 	switch {
-	case session != nil && s.mayBeSilent(&request, opened.Consent):
+	case session != nil && s.mayBeSilent(client, &request, opened.Consent):
 		s.answerSilently(w, r, client, pushed, &request, session)
 	case slices.Contains(request.Prompt, "none"):
 		s.refusePrompt(w, r, id, session, back)

@@ -16,6 +16,9 @@ import (
 	"countersign/store"
 )
 
+// spendTimeout is how long claiming the values of a refused request may take.
+const spendTimeout = 2 * time.Second
+
 // call is one back-channel request of an authenticated client. Only the adapter makes one, and only after the
 // shared steps passed.
 type call struct {
@@ -121,6 +124,11 @@ func (s *Server) newCall(w http.ResponseWriter, request *http.Request, r route, 
 		return nil, err
 	}
 	if err := s.prove(request, c); err != nil {
+		switch oauth.AsError(err).Code {
+		case oauth.UseDPoPNonce: // this one invites the client to come again
+		default:
+			s.spend(request.Context(), c)
+		}
 		return nil, err
 	}
 	return c, nil
@@ -171,12 +179,27 @@ func (s *Server) addresses(path string) []string {
 	return addresses
 }
 
+// claim claims the one-time values of a request before anything that its refusal changes.
+func (s *Server) claim(ctx context.Context, c *call) error {
+	if len(c.uses) == 0 {
+		return nil
+	}
+	if err := s.store.Use(ctx, c.uses...); err != nil {
+		return err
+	}
+	c.uses = nil
+	return nil
+}
+
 // spend claims the one-time values of a request that was refused after its client had proven itself, so that they
 // cannot be tried again. The refusal stands whatever comes of it.
 func (s *Server) spend(ctx context.Context, c *call) {
 	if len(c.uses) == 0 {
 		return
 	}
+	// A client that has gone away has shown its values all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spendTimeout)
+	defer cancel()
 	if err := s.store.Use(ctx, c.uses...); err != nil && !errors.Is(err, store.ErrReplayed) {
 		s.log.WarnContext(ctx, "one-time values of a refused request were not recorded", "error", err.Error())
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"countersign/internal/jose"
@@ -85,8 +86,10 @@ type Client struct {
 	subject mtls.Subject
 	scopes  []string
 	// sector is the host that pairwise subjects are made for, or empty for a client with public ones.
-	sector   string
-	disabled bool
+	sector string
+	// changedAt is when the registration last changed.
+	changedAt time.Time
+	disabled  bool
 }
 
 const (

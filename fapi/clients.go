@@ -56,7 +56,7 @@ func (c *clientCache) get(ctx context.Context, id string) (*Client, error) {
 			if err != nil {
 				return nil, fmt.Errorf("fapi: the stored client %q: %w", id, err)
 			}
-			client.disabled = record.Disabled
+			client.disabled, client.changedAt = record.Disabled, record.UpdatedAt
 			cached = cachedClient{client: client, version: record.Version}
 		}
 		cached.readAt = now

@@ -119,7 +119,7 @@ func FuzzAuthorizationDetails(f *testing.F) {
 		``, `[]`, `{}`, `null`, `[null]`, `[{}]`, `[{"type":"free"}]`, `[{"type":"free","type":"free"}]`, `[{"type":7}]`, `[{"type":"other"}]`,
 		`[{"type":"free","content":{"a":[1,2.50,"x",null,true,{}]}}]`, `[{"type":"free","locations":["https://a.example"]}]`, `[{"type":"free","extra":1}]`,
 		`[{"type":"free","content":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}]`, `[{"type":"free"}],"objects":[]`, `[{"type":"free","content":"\ud800"}]`,
-		`[{"type":"free","content":1e400}]`, `[{"type":"free","content":"<b>‮"}]`,
+		`[{"type":"free","content":1e400}]`, "[{\"type\":\"free\",\"content\":\"<b>\u202e\"}]",
 	} {
 		f.Add(seed)
 	}

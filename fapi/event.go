@@ -49,6 +49,10 @@ func (e *event) failed(err error) {
 // interactionID is the form of x-fapi-interaction-id (FAPI 1.0 Baseline §6.2.1-11): a UUID.
 var interactionID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 
+// requestTimeout is how long a request may wait for its parts, such as a database that does not answer. It is shorter
+// than the time for an answer, so that there is one.
+const requestTimeout = 20 * time.Second
+
 // guard is outermost: it names the request (correlation id, span), writes its event, sets the headers that every
 // answer carries, and lets no panic reach a client.
 func (s *Server) guard(next http.Handler) http.Handler {
@@ -71,7 +75,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			header.Set("Connection", "close")
 		}
 
-		ctx, span := s.tracer.Start(context.WithValue(r.Context(), eventKey{}, e), "request",
+		limited, cancel := context.WithTimeout(context.WithValue(r.Context(), eventKey{}, e), requestTimeout)
+		defer cancel()
+		ctx, span := s.tracer.Start(limited, "request",
 			trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("correlation.id", e.correlationID)))
 		counted := &countingWriter{ResponseWriter: w}

@@ -73,8 +73,11 @@ func (s *Server) checkCode(ctx context.Context, c *call, code store.Code, grant 
 		return unusable("code", errors.New("presented by another client"))
 	case !code.SpentAt.IsZero():
 		// The second use: the claim refuses it and revokes what the first one bought (RFC 6749 §4.1.2).
-		err := s.store.RedeemCode(ctx, code.ID, store.Bought{}, c.uses...)
-		return wasted("code", err)
+		// A request that is itself a repetition proves nothing and ends nothing.
+		if err := s.claim(ctx, c); err != nil {
+			return err
+		}
+		return wasted("code", s.store.RedeemCode(ctx, code.ID, store.Bought{}))
 	case !now.Before(code.ExpiresAt):
 		return unusable("code", store.ErrExpired)
 	case code.Failures >= maxRedemptionFailures:
@@ -83,12 +86,15 @@ func (s *Server) checkCode(ctx context.Context, c *call, code store.Code, grant 
 		return unusable("code", store.ErrRevoked)
 	}
 	if wrong := mismatch(c.form, code, binding); wrong != "" {
+		if err := s.claim(ctx, c); err != nil {
+			return err
+		}
 		if _, err := s.store.RedemptionFailed(ctx, code.ID); err != nil {
 			return err
 		}
 		return oauth.Errorf(oauth.InvalidGrant, "%s", wrong)
 	}
-	return nil
+	return s.checkPerson(ctx, "code", grant)
 }
 
 // mismatch names what of the request does not fit the code, or "".

@@ -62,10 +62,14 @@ func (s *Server) checkRefresh(ctx context.Context, c *call, token store.RefreshT
 	case !token.RevokedAt.IsZero() || !grant.RevokedAt.IsZero():
 		return unusable("refresh token", store.ErrRevoked)
 	}
-	user, err := s.store.User(ctx, grant.Subject)
-	switch {
-	case errors.Is(err, store.ErrNotFound) || err == nil && user.Disabled:
-		return unusable("refresh token", errors.New("the user is disabled or gone"))
+	return s.checkPerson(ctx, "refresh token", grant)
+}
+
+// checkPerson refuses what a person granted who is disabled or no longer there.
+func (s *Server) checkPerson(ctx context.Context, what string, grant store.Grant) error {
+	_, err := s.person(ctx, grant.Subject)
+	if errors.Is(err, errGone) {
+		return unusable(what, err)
 	}
 	return err
 }

@@ -189,9 +189,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed
 	}
 }
 
-// consent is what the person need not be asked again, or nil: authorization_details are asked each time.
+// consent is what the person need not be asked again, or nil: authorization_details and resources are asked each time.
 func (s *Server) consent(open openInteraction) *store.Consent {
-	if len(open.request.Details) > 0 {
+	if len(open.request.Details) > 0 || len(open.request.Resources) > 0 {
 		return nil
 	}
 	now := s.now()

@@ -313,8 +313,9 @@ func (s *Server) satisfied(ctx context.Context, client *Client, r *authorization
 }
 
 // mayBeSilent tells whether the request can be answered without a page, given what the person allowed before.
-func (s *Server) mayBeSilent(r *authorizationRequest, consent *store.Consent) bool {
-	if consent == nil || len(r.Details) > 0 || slices.ContainsFunc(r.Prompt, func(p string) bool { return p != "none" }) {
+func (s *Server) mayBeSilent(client *Client, r *authorizationRequest, consent *store.Consent) bool {
+	// What a person allowed was shown for the registration of that time, and for no resource in particular.
+	if consent == nil || consent.CreatedAt.Before(client.changedAt) || len(r.Resources) > 0 || len(r.Details) > 0 || slices.ContainsFunc(r.Prompt, func(p string) bool { return p != "none" }) {
 		return false
 	}
 	for _, name := range r.Scopes {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -93,19 +94,27 @@ func (s *Server) mux(served func(route) bool, certificates bool) http.Handler {
 		if !served(r) {
 			continue
 		}
-		path := prefix + r.path
+		address := prefix + r.path
 		if well, ok := strings.CutPrefix(r.path, "/.well-known/oauth-authorization-server"); ok {
-			path = r.path + prefix + well // RFC 8414 §3.1 puts the issuer's path behind the suffix
+			address = r.path + prefix + well // RFC 8414 §3.1 puts the issuer's path behind the suffix
 		}
 		handler := s.adapt(r, certificates)
 		for _, method := range r.methods {
-			mux.Handle(method+" "+path, handler)
+			mux.Handle(method+" "+address, handler)
 		}
 		// Any other method: 405 with Allow, from the same door as every other error.
-		mux.Handle(path, s.methodNotAllowed(r))
+		mux.Handle(address, s.methodNotAllowed(r))
 	}
 	mux.Handle("/", s.notFound())
-	return s.guard(mux)
+	// ServeMux would send such a path to its clean form with a 307, and the browser its form once more.
+	return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case path.Clean("/" + r.URL.Path): // no pattern ends in a slash
+			mux.ServeHTTP(w, r)
+		default:
+			s.notFound().ServeHTTP(w, r)
+		}
+	}))
 }
 
 // pathOf gives the path component of an issuer, "" for most.

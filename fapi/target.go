@@ -47,7 +47,8 @@ func (s *Server) narrow(c *call, scopes []string, granted grantDetail) (wantedTo
 		}
 	}
 	wanted.details = wanted.details.forResource(wanted.audience)
-	wanted.scopes = s.meaningful(scopes, wanted.audience)
+	// What the registration no longer holds is not issued any more, whatever was granted.
+	wanted.scopes = s.meaningful(intersect(scopes, c.client.scopes), wanted.audience)
 	if len(wanted.scopes) == 0 && len(wanted.details) == 0 {
 		return wantedToken{}, oauth.Errorf(oauth.InvalidTarget, "nothing that was granted means anything to the resource %s", strings.Join(wanted.audience, " "))
 	}

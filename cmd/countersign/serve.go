@@ -89,8 +89,9 @@ const (
 	// garbagePercent trades memory for time: little is alive at any moment, and collecting it often costs a tenth of
 	// all CPU time.
 	garbagePercent = 400
-	// memoryGoal is when the collector works harder all the same. Nothing fails beyond it.
-	memoryGoal = 64 << 20
+	// memoryGoal is when the collector works harder all the same: beyond what many sign-ins at once need for their
+	// passwords. Nothing fails beyond it.
+	memoryGoal = 256 << 20
 )
 
 // tuneMemory sets the garbage collector, unless the operator has (GOGC, GOMEMLIMIT).

@@ -52,8 +52,8 @@ func attacks() []Group {
 		{ID: "ATTACK-47", Section: "RFC 9700 §4.8", Requires: "PKCE downgrade: plain, none, a verifier without a challenge, short verifiers"},
 		{ID: "ATTACK-48", Section: "signing", Requires: "an HSM that signs wrongly, with another key, or not at all"},
 		{ID: "ATTACK-49", Section: "RFC 7517", Requires: "gaps in key rotation: keys are published before and after their use"},
-		{ID: "ATTACK-50", Section: "clocks", Requires: "clocks that jump or differ", Later: Later{cluster, "differing clocks of nodes come with the tests of several nodes"}},
-		{ID: "ATTACK-51", Section: "RFC 9112 §11.2", Requires: "smuggled requests", Later: Later{ingress, "it takes an ingress in front to be confused"}},
+		{ID: "ATTACK-50", Section: "clocks", Requires: "clocks that jump or differ"},
+		{ID: "ATTACK-51", Section: "RFC 9112 §11.2", Requires: "smuggled requests"},
 		{ID: "ATTACK-52", Section: "RFC 9700", Requires: "secrets in logs and traces, forged log lines"},
 		{ID: "ATTACK-53", Section: "RFC 7009 §2", Requires: "access tokens that live on after revocation"},
 	}}}
