@@ -24,7 +24,8 @@ RACE = ./store/... ./signer/... ./fapi/... ./dpop/... ./cmd/... $$($(GO) list ./
 
 .DEFAULT_GOAL := help
 SERVERS ?=
-.PHONY: help run build test lint bench packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
+FOR     ?= 2m
+.PHONY: help run build test lint bench failover packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 
 bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
 	$(GO) run ./bench -servers "$(SERVERS)" -write docs
+
+failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
+	$(GO) run ./bench -kill-replicas $(FOR)
 
 vulncheck: toolchain ## Look for known vulnerabilities (needs the network)
 	$(GO) run $(GOVULNCHECK) ./...

@@ -47,6 +47,11 @@ func countersign(store string) func(context.Context, *machine, *server) error {
 		if err := configure(file, settings); err != nil {
 			return err
 		}
+		if m.replica {
+			if err := addReplica(folder, file); err != nil {
+				return err
+			}
+		}
 		if store == "postgres" { // the state once more, in the other store
 			if err := m.countersign(ctx, initialise...); err != nil {
 				return err

@@ -52,6 +52,8 @@ type actor struct {
 	http         *http.Client
 	proof        jose.PrivateKey
 	refreshToken string
+	// tokens are the JWTs of the last flow.
+	tokens []string
 }
 
 func newActor(s *server) (*actor, error) {
@@ -85,9 +87,14 @@ func (a *actor) flowStep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.tokens = a.tokens[:0]
 	for _, name := range []string{"access_token", "id_token", "refresh_token"} {
-		if answer[name] == nil {
+		token, _ := answer[name].(string)
+		if token == "" {
 			return fmt.Errorf("the token response has no %s: %v", name, answer)
+		}
+		if name != "refresh_token" {
+			a.tokens = append(a.tokens, token)
 		}
 	}
 	a.refreshToken, _ = answer["refresh_token"].(string)

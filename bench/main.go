@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -39,6 +40,7 @@ type settings struct {
 	seconds float64
 	write   string
 	samples string
+	kill    time.Duration
 }
 
 func run(ctx context.Context) error {
@@ -52,6 +54,7 @@ func run(ctx context.Context) error {
 	flag.Float64Var(&s.seconds, "seconds", 5, "how long one measurement takes")
 	flag.StringVar(&s.write, "write", "", "write the page and its picture into this folder")
 	flag.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
+	flag.DurationVar(&s.kill, "kill-replicas", 0, "measure nothing; instead run one server with two HSM replicas under load for so long, and kill one of them every second")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "countersign-bench-")
 	if err != nil {
@@ -59,6 +62,14 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(folder)
 	m := machine{settings: s, folder: folder, peers: filepath.Join("bench", "peers")}
+	if s.kill > 0 {
+		total, err := m.killReplicas(ctx, s.kill)
+		fmt.Println(total)
+		if err == nil && (total.WrongSignatures > 0 || total.Killed == 0) {
+			err = errors.New("that must not be")
+		}
+		return err
+	}
 	results, err := m.measureAll(ctx)
 	if err != nil {
 		return err
@@ -112,6 +123,8 @@ type machine struct {
 	settings
 	folder string
 	peers  string
+	// replica has Countersign use two tokens.
+	replica bool
 }
 
 // port gives a port that nobody listens at.

@@ -35,7 +35,7 @@ func (w *world) node(change func(*fapiConfig)) *node {
 	config := w.config
 	config.Store, config.Now, config.ClientTrust.Now = n.store, n.clock.Now, n.clock.Now
 	var err error
-	config.Signer, err = signer.New(context.Background(), signer.Config{Catalogue: catalogue{n.store}, Backend: w.backend, Now: n.clock.Now})
+	config.Signer, err = signer.New(context.Background(), signer.Config{Catalogue: catalogue{n.store}, Replicas: []signer.Replica{{Backend: w.backend}}, Now: n.clock.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func withFaults(t *testing.T, more ...option) (*world, *faultyBackend) {
 	faulty := &faultyBackend{Backend: sharedBackend(t)}
 	w := newWorld(t, append([]option{func(c *fapiConfig, _ *autoInteractor) {
 		var err error
-		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: catalogue{c.Store}, Backend: faulty, Now: c.Now})
+		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: catalogue{c.Store}, Replicas: []signer.Replica{{Backend: faulty}}, Now: c.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,7 +120,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	for _, record := range sharedKeys(t) {
 		addKey(t, w.store, record)
 	}
-	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{w.store}, Backend: w.backend, Now: w.clock.Now, TracerProvider: provider})
+	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{w.store}, Replicas: []signer.Replica{{Backend: w.backend}}, Now: w.clock.Now, TracerProvider: provider})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,10 @@ type Backend interface {
 // Config is what a [Signer] needs.
 type Config struct {
 	Catalogue Catalogue
-	Backend   Backend
+	// Replicas are the HSMs that hold the keys, at least one.
+	Replicas []Replica
+	// Patience is how long one replica may take over a signature while there is another to ask, 500 ms by default.
+	Patience time.Duration
 	// RefreshInterval is how often the keys' states are read, 5 s by default. A change is noticed within twice that.
 	RefreshInterval time.Duration
 	Now             func() time.Time
@@ -107,7 +110,7 @@ type Config struct {
 // Signer gives out keys to sign with. It is safe for concurrent use.
 type Signer struct {
 	catalogue Catalogue
-	backend   Backend
+	replicas  *replicas
 	interval  time.Duration
 	now       func() time.Time
 	log       *slog.Logger
@@ -128,7 +131,7 @@ const refreshTimeout = 2 * time.Second
 // New reads the catalogue and makes a Signer. A catalogue without an active key is an error.
 func New(ctx context.Context, config Config) (*Signer, error) {
 	s := &Signer{
-		catalogue: config.Catalogue, backend: config.Backend, interval: config.RefreshInterval,
+		catalogue: config.Catalogue, interval: config.RefreshInterval,
 		now: config.Now, log: config.Logger,
 	}
 	if s.interval <= 0 {
@@ -140,6 +143,7 @@ func New(ctx context.Context, config Config) (*Signer, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.replicas = newReplicas(config.Replicas, config.Patience, s.now, s.log)
 	provider := config.TracerProvider
 	if provider == nil {
 		provider = noop.NewTracerProvider()
@@ -261,17 +265,16 @@ func (k Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	ctx, span := k.signer.tracer.Start(ctx, "signer.Sign", trace.WithAttributes(
 		attribute.String("signer.kid", k.ID), attribute.String("signer.alg", string(k.Algorithm)), attribute.String("signer.use", string(k.use))))
 	defer span.End()
-	signature, err := k.signer.backend.Sign(ctx, k.record, message)
-	if err == nil && !Verify(k.Public, k.Algorithm, message, signature) {
-		k.signer.log.ErrorContext(ctx, "the HSM made a wrong signature; it was not released", "kid", k.ID)
-		err = fmt.Errorf("%w %s", ErrWrongSignature, k.ID)
-	}
+	signature, err := k.signer.replicas.sign(ctx, k.record, message)
 	if err != nil {
 		span.SetStatus(codes.Error, "")
 		return nil, err
 	}
 	return signature, nil
 }
+
+// probeMessage is signed where only the outcome matters. It is no JWS: it has no dots.
+const probeMessage = "countersign readiness probe"
 
 // Ready signs with every active key and verifies what comes. It joins the errors.
 func (s *Signer) Ready(ctx context.Context) error {
@@ -285,7 +288,7 @@ func (s *Signer) Ready(ctx context.Context) error {
 			continue
 		}
 		key := Key{ID: record.ID, Algorithm: record.Algorithm, Public: record.Public, signer: s, record: record, use: "readiness"}
-		if _, err := key.Sign(ctx, []byte("countersign readiness probe")); err != nil {
+		if _, err := key.Sign(ctx, []byte(probeMessage)); err != nil {
 			problems = append(problems, fmt.Errorf("key %s (%s): %w", record.ID, record.Algorithm, err))
 		}
 	}

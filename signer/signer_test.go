@@ -107,7 +107,7 @@ func (s *softKeys) add(t *testing.T, alg Algorithm, state State, activated time.
 
 func newSigner(t *testing.T, keys *softKeys, now func() time.Time) *Signer {
 	t.Helper()
-	s, err := New(t.Context(), Config{Catalogue: keys, Backend: keys, Now: now, RefreshInterval: time.Second})
+	s, err := New(t.Context(), Config{Catalogue: keys, Replicas: []Replica{{Backend: keys}}, Now: now, RefreshInterval: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestSpan(t *testing.T) {
 	record := keys.add(t, ES256, Active, time.Now(), UseIDToken)
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
-	s, err := New(t.Context(), Config{Catalogue: keys, Backend: keys, TracerProvider: provider})
+	s, err := New(t.Context(), Config{Catalogue: keys, Replicas: []Replica{{Backend: keys}}, TracerProvider: provider})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,16 +366,16 @@ func TestAfterIdle(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	keys := &softKeys{}
-	if _, err := New(t.Context(), Config{Catalogue: keys, Backend: keys}); !errors.Is(err, ErrNoKey) {
+	if _, err := New(t.Context(), Config{Catalogue: keys, Replicas: []Replica{{Backend: keys}}}); !errors.Is(err, ErrNoKey) {
 		t.Errorf("without a key: %v", err)
 	}
 	keys.add(t, ES256, Active, time.Now(), UseAccessToken)
 	keys.records[0].Algorithm = PS256
-	if _, err := New(t.Context(), Config{Catalogue: keys, Backend: keys}); err == nil {
+	if _, err := New(t.Context(), Config{Catalogue: keys, Replicas: []Replica{{Backend: keys}}}); err == nil {
 		t.Error("a P-256 key for PS256 was accepted")
 	}
 	keys.records[0].Algorithm, keys.records[0].ID = ES256, "another"
-	if _, err := New(t.Context(), Config{Catalogue: keys, Backend: keys}); err == nil {
+	if _, err := New(t.Context(), Config{Catalogue: keys, Replicas: []Replica{{Backend: keys}}}); err == nil {
 		t.Error("a kid that is not its key's thumbprint was accepted")
 	}
 }

@@ -371,7 +371,7 @@ func (d *diagnosis) hsm(ctx context.Context, c *config.Config, s store.Store) {
 	if s == nil {
 		return
 	}
-	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{s}, Backend: backend, Now: d.p.now})
+	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{s}, Replicas: []signer.Replica{{Backend: backend}}, Now: d.p.now})
 	if err != nil {
 		d.fail("keys", "%v", err)
 		return

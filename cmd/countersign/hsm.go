@@ -17,14 +17,23 @@ import (
 	"countersign/store"
 )
 
-// hsm is a signer with the backend that it stands on.
+// hsm is a signer with the backends that it stands on.
 type hsm struct {
-	signer  *signer.Signer
-	backend *pkcs11.Backend
+	signer *signer.Signer
+	// tokens are the configured token and its replicas, in the order of the configuration.
+	tokens []*pkcs11.Backend
 }
 
-// Close ends the backend.
-func (h *hsm) Close() error { return h.backend.Close() }
+// Close ends the backends.
+func (h *hsm) Close() error { return closeTokens(h.tokens) }
+
+func closeTokens(tokens []*pkcs11.Backend) error {
+	var problems []error
+	for _, token := range tokens {
+		problems = append(problems, token.Close())
+	}
+	return errors.Join(problems...)
+}
 
 // signerSettings are the parts of a signer that the configuration does not hold. log and traces may be nil.
 type signerSettings struct {
@@ -33,32 +42,111 @@ type signerSettings struct {
 	traces trace.TracerProvider
 }
 
-// openSigner connects to the HSM and to the keys' states.
+// openSigner connects to the HSMs and to the keys' states.
 func openSigner(ctx context.Context, c config.Signer, keys store.Keys, settings signerSettings) (*hsm, error) {
-	backend, err := openBackend(ctx, c, settings.log)
+	tokens, err := openTokens(ctx, c, settings.log)
 	if err != nil {
 		return nil, err
 	}
 	s, err := signer.New(ctx, signer.Config{
-		Catalogue: catalogue{keys}, Backend: backend,
+		Catalogue: catalogue{keys}, Replicas: replicas(c, tokens),
 		Now: settings.now, Logger: settings.log, TracerProvider: settings.traces,
 	})
 	if err != nil {
-		return nil, errors.Join(err, backend.Close())
+		return nil, errors.Join(err, closeTokens(tokens))
 	}
-	return &hsm{s, backend}, nil
+	return &hsm{s, tokens}, nil
 }
 
-// openBackend starts the worker that holds the PKCS#11 module.
-func openBackend(ctx context.Context, c config.Signer, log *slog.Logger) (*pkcs11.Backend, error) {
-	pinFile, err := c.PINFile.Path()
-	if err != nil {
-		return nil, fmt.Errorf("signer.pin_file: %w", err)
+// replicas names the tokens for the signer. A token that stands alone is asked for every key, whatever its address.
+func replicas(c config.Signer, tokens []*pkcs11.Backend) []signer.Replica {
+	named := make([]signer.Replica, len(tokens))
+	for i, token := range tokens {
+		named[i] = signer.Replica{Name: tokenAddress(tokenSettings(c)[i].Token), Backend: token}
+		if len(tokens) > 1 {
+			named[i].Holds = token.Holds
+		}
 	}
-	return pkcs11.Open(ctx, pkcs11.Config{
-		Module: c.Module.Path(), Token: tokenAddress(c.Token), PINFile: pinFile, Environment: maps.Clone(c.Environment),
+	return named
+}
+
+// openTokens starts the worker of each token. One that is away does not keep the others from signing, but somebody is
+// told; an error means that none came.
+func openTokens(ctx context.Context, c config.Signer, log *slog.Logger) ([]*pkcs11.Backend, error) {
+	var tokens []*pkcs11.Backend
+	for _, one := range tokenSettings(c) {
+		settings, err := pkcs11Config(c, one, log)
+		if err != nil {
+			return nil, err
+		}
+		token, err := pkcs11.Prepare(settings)
+		if err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, token)
+	}
+	outcomes := make(chan error, len(tokens))
+	problems := make([]error, len(tokens))
+	for i, token := range tokens {
+		go func() {
+			problems[i] = token.Connect(ctx)
+			outcomes <- problems[i]
+		}()
+	}
+	reached := 0
+	for range tokens {
+		if err := <-outcomes; err == nil {
+			reached++
+		}
+	}
+	if reached == 0 {
+		return nil, errors.Join(errors.Join(problems...), closeTokens(tokens))
+	}
+	for i, problem := range problems {
+		if problem != nil && log != nil {
+			log.ErrorContext(ctx, "an HSM is away; the others sign", "hsm", tokenAddress(tokenSettings(c)[i].Token), "error", problem.Error())
+		}
+	}
+	return tokens, nil
+}
+
+// tokenSettings are the configured token and its replicas, which take from it what they leave out.
+func tokenSettings(c config.Signer) []config.Replica {
+	first := config.Replica{Module: c.Module, Token: c.Token, PINFile: c.PINFile, Environment: c.Environment}
+	all := []config.Replica{first}
+	for _, one := range c.Replicas {
+		if one.Module == "" {
+			one.Module = first.Module
+		}
+		if one.PINFile == "" {
+			one.PINFile = first.PINFile
+		}
+		if one.Environment == nil {
+			one.Environment = first.Environment
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// openBackend starts the worker of the configured token alone: keys are made there.
+func openBackend(ctx context.Context, c config.Signer, log *slog.Logger) (*pkcs11.Backend, error) {
+	settings, err := pkcs11Config(c, tokenSettings(c)[0], log)
+	if err != nil {
+		return nil, err
+	}
+	return pkcs11.Open(ctx, settings)
+}
+
+func pkcs11Config(c config.Signer, token config.Replica, log *slog.Logger) (pkcs11.Config, error) {
+	pinFile, err := token.PINFile.Path()
+	if err != nil {
+		return pkcs11.Config{}, fmt.Errorf("signer.pin_file: %w", err)
+	}
+	return pkcs11.Config{
+		Module: token.Module.Path(), Token: tokenAddress(token.Token), PINFile: pinFile, Environment: maps.Clone(token.Environment),
 		Sessions: c.Sessions, Queue: c.Queue, SignTimeout: c.Timeout.Std(), Logger: log,
-	})
+	}, nil
 }
 
 // tokenAddress makes an RFC 7512 address of a token's label.

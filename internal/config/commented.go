@@ -57,15 +57,30 @@ func commentedTables(out *strings.Builder, key string, list reflect.Value) {
 			out.WriteString("\n")
 		}
 		fmt.Fprintf(out, "[[%s]]\n", key)
-		for i := range list.Index(n).NumField() {
-			fmt.Fprintf(out, "%s = %s\n", list.Type().Elem().Field(i).Tag.Get("toml"), plainValue(list.Index(n).Field(i)))
+		commentedElement(out, key, list.Index(n))
+	}
+}
+
+// commentedElement writes the keys of one element, its texts by name last: TOML wants sub-tables there.
+func commentedElement(out *strings.Builder, key string, element reflect.Value) {
+	for i := range element.NumField() {
+		if isScalar(element.Field(i).Kind()) {
+			fmt.Fprintf(out, "%s = %s\n", element.Type().Field(i).Tag.Get("toml"), plainValue(element.Field(i)))
+		}
+	}
+	for i := range element.NumField() {
+		if values, ok := element.Field(i).Interface().(map[string]string); ok && len(values) > 0 {
+			fmt.Fprintf(out, "[%s]\n", join(key, element.Type().Field(i).Tag.Get("toml")))
+			printStrings(out, values)
 		}
 	}
 }
 
 func printLines(out *strings.Builder, before string, table reflect.Type) {
 	for i := range table.NumField() {
-		fmt.Fprintf(out, "%s%s = %s\n", before, table.Field(i).Tag.Get("toml"), plainValue(reflect.Zero(table.Field(i).Type)))
+		if isScalar(table.Field(i).Type.Kind()) {
+			fmt.Fprintf(out, "%s%s = %s\n", before, table.Field(i).Tag.Get("toml"), plainValue(reflect.Zero(table.Field(i).Type)))
+		}
 	}
 }
 

@@ -65,6 +65,16 @@ type Signer struct {
 	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time; two to four times the cores of the token."`
 	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait; requests beyond are asked to try again."`
 	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
+
+	Replicas []Replica `toml:"replicas" doc:"Further tokens that hold copies of the keys. Each key is used from every token that it has an address on; while one is away the others sign."`
+}
+
+// Replica is a further token.
+type Replica struct {
+	Module      File              `toml:"module" doc:"The PKCS#11 module of this token; signer.module when absent."`
+	Token       string            `toml:"token" required:"true" doc:"Label or RFC 7512 address of the token. Two tokens with one label are told apart by serial=."`
+	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of this token; signer.pin_file when absent."`
+	Environment map[string]string `toml:"environment" doc:"Environment variables for this module; signer.environment when absent."`
 }
 
 // Tokens are lifetimes and algorithms.

@@ -349,6 +349,49 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// TestReplicas: a replica takes from [signer] what it leaves out, and is a token of its own.
+func TestReplicas(t *testing.T) {
+	document := `issuer = "https://login.example"
+[listen]
+certificate_file = "server.crt"
+key_file = "server.key"
+[store]
+file = "countersign.db"
+[signer]
+module = "/m.so"
+token = "t"
+pin_file = "pin"
+[[signer.replicas]]
+token = "other"
+pin_file = "pin2"
+[signer.replicas.environment]
+A_FILE = "./a.conf"
+`
+	config, err := parse("c.toml", []byte(document), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := config.Signer.Replicas; len(got) != 1 || got[0].Token != "other" || got[0].PINFile != "pin2" || !filepath.IsAbs(got[0].Environment["A_FILE"]) {
+		t.Errorf("read %+v", got)
+	}
+	for name, written := range map[string]string{"Print": config.Print(), "Commented": config.Commented()} {
+		again, err := parse("c.toml", []byte(strings.ReplaceAll(written, "[redacted]", "x")), false)
+		if err != nil || len(again.Signer.Replicas) != 1 || again.Signer.Replicas[0].Environment["A_FILE"] != config.Signer.Replicas[0].Environment["A_FILE"] {
+			t.Errorf("what %s writes does not read back: %v\n%s", name, err, written)
+		}
+	}
+	for name, change := range map[string][2]string{
+		"the same token twice":   {"token = \"other\"\npin_file = \"pin2\"\n[signer.replicas.environment]\nA_FILE = \"./a.conf\"", "token = \"t\""},
+		"no token":               {"token = \"other\"", ""},
+		"a PIN in the variables": {"A_FILE", "MY_PIN"},
+		"a label too long":       {"other", strings.Repeat("x", 33)},
+	} {
+		if _, err := parse("c.toml", []byte(strings.Replace(document, change[0], change[1], 1)), false); err == nil || !strings.Contains(err.Error(), "signer.replicas[0]") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 // TestCommented holds the file that init writes against the parser.
 func TestCommented(t *testing.T) {
 	c := &Config{

@@ -82,9 +82,16 @@ func (c *Config) resolve() {
 			}
 		}
 	})
-	for name, value := range c.Signer.Environment {
+	c.resolveEnvironment(c.Signer.Environment)
+	for _, replica := range c.Signer.Replicas {
+		c.resolveEnvironment(replica.Environment)
+	}
+}
+
+func (c *Config) resolveEnvironment(environment map[string]string) {
+	for name, value := range environment {
 		if strings.HasPrefix(value, "./") {
-			c.Signer.Environment[name] = c.absolute(value)
+			environment[name] = c.absolute(value)
 		}
 	}
 }

@@ -172,17 +172,34 @@ var secretName = regexp.MustCompile(`(?i)(^|_)(PIN|PASSWORD|PASSWD|PASSPHRASE|SE
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (c *collector) signer(s *Signer) {
-	const maxLabel = 32 // CK_TOKEN_INFO.label, PKCS#11 v3.1 §3.2
-	if len(s.Token) > maxLabel && !strings.HasPrefix(s.Token, "pkcs11:") && !c.bad("signer.token") {
-		c.add("signer.token", quote(s.Token), "longer than %d bytes, which no token label is (PKCS#11 §3.2)", maxLabel)
+	c.tokenName("signer.token", s.Token)
+	c.environment("signer.environment", s.Environment)
+	for i, replica := range s.Replicas {
+		key := fmt.Sprintf("signer.replicas[%d]", i)
+		c.tokenName(key+".token", replica.Token)
+		c.environment(key+".environment", replica.Environment)
+		if replica.Token == s.Token && replica.Module == "" && replica.Environment == nil && !c.bad(key+".token") {
+			c.add(key+".token", quote(replica.Token), "the same token as signer.token; a replica is a token of its own")
+		}
 	}
-	for name, value := range s.Environment {
-		key := join("signer.environment", name)
+}
+
+func (c *collector) tokenName(key, token string) {
+	const maxLabel = 32 // CK_TOKEN_INFO.label, PKCS#11 v3.1 §3.2
+	if len(token) > maxLabel && !strings.HasPrefix(token, "pkcs11:") && !c.bad(key) {
+		c.add(key, quote(token), "longer than %d bytes, which no token label is (PKCS#11 §3.2)", maxLabel)
+	}
+}
+
+// environment is what a module is given.
+func (c *collector) environment(table string, environment map[string]string) {
+	for name, value := range environment {
+		key := join(table, name)
 		switch {
 		case !environmentName.MatchString(name):
 			c.add(key, "", "not the name of an environment variable; use letters, digits and _")
 		case secretName.MatchString(name):
-			c.add(key, redacted, "looks like a secret, and the configuration holds none; the PIN goes into signer.pin_file")
+			c.add(key, redacted, "looks like a secret, and the configuration holds none; the PIN goes into pin_file")
 		case strings.ContainsRune(value, 0):
 			c.add(key, "", "holds a NUL character, which no environment variable can")
 		}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,15 +66,42 @@ var errClosed = fmt.Errorf("%w: it was closed", signer.ErrUnavailable)
 
 // Open starts a worker and logs in. What is wrong with the module, the token or the PIN is said in one line.
 func Open(ctx context.Context, config Config) (*Backend, error) {
+	b, err := Prepare(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Connect(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Prepare makes a Backend whose worker starts when it is first needed: one of several replicas may be away at the start.
+func Prepare(config Config) (*Backend, error) {
 	config, err := withDefaults(config)
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{config: config, slots: make(chan struct{}, config.Queue)}
-	if _, err := b.current(ctx); err != nil {
-		return nil, err
+	return &Backend{config: config, slots: make(chan struct{}, config.Queue)}, nil
+}
+
+// Connect starts the worker, if none lives, and logs in. The error says in one line what is wrong with the module, the
+// token or the PIN.
+func (b *Backend) Connect(ctx context.Context) error {
+	_, err := b.current(ctx)
+	return err
+}
+
+// Holds tells whether one of a key's addresses is on this token. It does not ask the token.
+func (b *Backend) Holds(record signer.Record) bool {
+	token, err := ParseURI(b.config.Token)
+	if err != nil {
+		return false
 	}
-	return b, nil
+	return slices.ContainsFunc(record.URIs, func(address string) bool {
+		uri, err := ParseURI(address)
+		return err == nil && uri.Token == token.Token && (uri.Serial == "" || token.Serial == "" || uri.Serial == token.Serial)
+	})
 }
 
 func withDefaults(c Config) (Config, error) {
@@ -111,6 +139,32 @@ func withDefaults(c Config) (Config, error) {
 // Sign implements [signer.Backend]. It waits no longer than ctx. When a worker dies under it, or its module is in trouble,
 // it asks the next one once: to make a signature twice does no harm.
 func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
+	return b.queued(record, message, func(payload []byte) ([]byte, error) {
+		signature, err := b.ask(ctx, askSign, payload)
+		if mayPass(err) && ctx.Err() == nil {
+			b.config.Logger.WarnContext(ctx, "the PKCS#11 worker failed under a signature; asking the next one", "kid", record.ID, "error", err.Error())
+			signature, err = b.ask(ctx, askSign, payload)
+		}
+		return signature, err
+	})
+}
+
+// SignNow implements [signer.Impatient]. Without a living worker it has one started and returns.
+func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
+	return b.queued(record, message, func(payload []byte) ([]byte, error) {
+		w, _, err := b.living()
+		switch {
+		case err != nil:
+			return nil, err
+		case w == nil:
+			return nil, fmt.Errorf("%w: a worker is being started", signer.ErrUnavailable)
+		}
+		return w.ask(ctx, askSign, payload)
+	})
+}
+
+// queued asks for a signature if there is room for one more.
+func (b *Backend) queued(record signer.Record, message []byte, ask func(payload []byte) ([]byte, error)) ([]byte, error) {
 	if len(record.ID) != kidSize {
 		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
 	}
@@ -123,13 +177,7 @@ func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte
 	default:
 		return nil, signer.ErrOverloaded
 	}
-	payload := signPayload(record.Algorithm, record.ID, message)
-	signature, err := b.ask(ctx, askSign, payload)
-	if mayPass(err) && ctx.Err() == nil {
-		b.config.Logger.WarnContext(ctx, "the PKCS#11 worker failed under a signature; asking the next one", "kid", record.ID, "error", err.Error())
-		signature, err = b.ask(ctx, askSign, payload)
-	}
-	return signature, err
+	return ask(signPayload(record.Algorithm, record.ID, message))
 }
 
 // mayPass tells whether an error is one that a fresh worker may not have.

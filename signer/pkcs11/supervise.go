@@ -19,36 +19,39 @@ const (
 // current gives a living worker. Of many callers one starts it and the rest wait, no longer than their contexts.
 func (b *Backend) current(ctx context.Context) (*worker, error) {
 	for {
-		b.mu.Lock()
-		switch {
-		case b.closed:
-			b.mu.Unlock()
-			return nil, errClosed
-		case b.fatal != nil:
-			defer b.mu.Unlock()
-			return nil, b.fatal
-		case b.worker != nil && !b.worker.dead():
-			defer b.mu.Unlock()
-			return b.worker, nil
-		case b.starting == nil && time.Now().Before(b.retryAt):
-			defer b.mu.Unlock()
-			return nil, b.startErr
-		case b.starting == nil:
-			if err := b.noteStart(time.Now()); err != nil {
-				b.mu.Unlock()
-				return nil, err
-			}
-			b.starting = make(chan struct{})
-			go b.start(b.starting)
+		w, started, err := b.living()
+		if w != nil || err != nil {
+			return w, err
 		}
-		started := b.starting
-		b.mu.Unlock()
 		select {
 		case <-started:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: waiting for a worker: %w", signer.ErrUnavailable, context.Cause(ctx))
 		}
 	}
+}
+
+// living gives the living worker. Without one it has one started, and gives what is closed when that has ended.
+func (b *Backend) living() (w *worker, started <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return nil, nil, errClosed
+	case b.fatal != nil:
+		return nil, nil, b.fatal
+	case b.worker != nil && !b.worker.dead():
+		return b.worker, nil, nil
+	case b.starting == nil && time.Now().Before(b.retryAt):
+		return nil, nil, b.startErr
+	case b.starting == nil:
+		if err := b.noteStart(time.Now()); err != nil {
+			return nil, nil, err
+		}
+		b.starting = make(chan struct{})
+		go b.start(b.starting)
+	}
+	return nil, b.starting, nil
 }
 
 // noteStart counts a start of a worker, or refuses it when there were too many.

@@ -1,0 +1,242 @@
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Replica is one of several HSMs that hold the same keys.
+type Replica struct {
+	// Name is what logs and errors call it, such as its RFC 7512 address.
+	Name    string
+	Backend Backend
+	// Holds tells whether a key is to be looked for here; nil means every key. That the key is the published one is
+	// not taken from this: each signature is verified.
+	Holds func(Record) bool
+}
+
+// Impatient is a [Backend] that can also say at once that it cannot sign just now.
+type Impatient interface {
+	Backend
+	// SignNow is Sign, but it does not wait for a connection that is lost. The error is ErrUnavailable then, and the
+	// connection is being made anew.
+	SignNow(ctx context.Context, key Record, message []byte) ([]byte, error)
+}
+
+const (
+	// breakAfter is how many signatures in a row may fail before a replica is left alone.
+	breakAfter = 3
+	// firstPause and longestPause are how long it is left alone, doubling with each probe that fails.
+	firstPause   = 50 * time.Millisecond
+	longestPause = 5 * time.Second
+	// wrongPause is how long a replica is left alone that made a wrong signature.
+	wrongPause = time.Minute
+	// probeTimeout bounds a probe.
+	probeTimeout = 5 * time.Second
+	// complainEvery bounds how often the log says that a replica lacks a key.
+	complainEvery = time.Minute
+)
+
+// replica is a Replica with what is known of its health.
+type replica struct {
+	Replica
+	log *slog.Logger
+	now func() time.Time
+	// busy counts the signatures under way.
+	busy atomic.Int64
+
+	mu sync.Mutex
+	// failures counts what failed in a row. From breakAfter on the replica is resting.
+	failures int
+	pause    time.Duration
+	probeAt  time.Time
+	probing  bool
+	// complainedAt is when the log was last told of a missing key.
+	complainedAt time.Time
+}
+
+// replicas signs with whichever HSM can.
+type replicas struct {
+	all []*replica
+	// patience is how long one replica may take while there is another to ask.
+	patience time.Duration
+	turn     atomic.Uint64
+}
+
+func newReplicas(list []Replica, patience time.Duration, now func() time.Time, log *slog.Logger) *replicas {
+	r := &replicas{patience: patience}
+	if r.patience <= 0 {
+		r.patience = 500 * time.Millisecond
+	}
+	for _, one := range list {
+		r.all = append(r.all, &replica{Replica: one, now: now, log: log.With("hsm", one.Name)})
+	}
+	return r
+}
+
+// sign makes a signature that the published key verifies. It asks the healthy replicas one after the other, none for
+// longer than the patience while another is left; when all have failed, it waits for any of them to come back, as long
+// as ctx lets it. That more than one may have signed does no harm: only one signature leaves.
+func (r *replicas) sign(ctx context.Context, record Record, message []byte) ([]byte, error) {
+	holders := r.holders(record)
+	switch len(holders) {
+	case 0:
+		return nil, fmt.Errorf("%w %s: no HSM that is configured has one of its addresses %q", ErrNoKey, record.ID, record.URIs)
+	case 1:
+		return holders[0].sign(ctx, record, message, holders[0].Backend.Sign)
+	}
+	for i, one := range holders {
+		if one.resting(record) {
+			continue
+		}
+		signature, err := r.try(ctx, one, record, message, i == len(holders)-1)
+		if err == nil || !elsewhere(err) || ctx.Err() != nil {
+			return signature, err
+		}
+	}
+	return r.wait(ctx, holders, record, message)
+}
+
+// holders are the replicas that may hold a key, the least busy first, and equals in turn.
+func (r *replicas) holders(record Record) []*replica {
+	if len(r.all) == 1 {
+		if one := r.all[0]; one.Holds != nil && !one.Holds(record) {
+			return nil
+		}
+		return r.all
+	}
+	first := int(r.turn.Add(1) % uint64(len(r.all)))
+	found := make([]*replica, 0, len(r.all))
+	for i := range r.all {
+		one := r.all[(first+i)%len(r.all)]
+		if one.Holds == nil || one.Holds(record) {
+			found = append(found, one)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *replica) int { return int(a.busy.Load() - b.busy.Load()) })
+	return found
+}
+
+// try asks one replica without waiting for it to come back.
+func (r *replicas) try(ctx context.Context, one *replica, record Record, message []byte, last bool) ([]byte, error) {
+	ask := one.Backend.Sign
+	if quick, ok := one.Backend.(Impatient); ok {
+		ask = quick.SignNow
+	}
+	if last {
+		return one.sign(ctx, record, message, ask)
+	}
+	limited, cancel := context.WithTimeout(ctx, r.patience)
+	defer cancel()
+	return one.sign(limited, record, message, ask)
+}
+
+// wait asks every replica at once and takes the first signature.
+func (r *replicas) wait(ctx context.Context, holders []*replica, record Record, message []byte) ([]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type outcome struct {
+		signature []byte
+		err       error
+	}
+	outcomes := make(chan outcome, len(holders))
+	for _, one := range holders {
+		go func() {
+			signature, err := one.sign(ctx, record, message, one.Backend.Sign)
+			outcomes <- outcome{signature, err}
+		}()
+	}
+	var problems []error
+	for range holders {
+		o := <-outcomes
+		if o.err == nil {
+			return o.signature, nil
+		}
+		problems = append(problems, o.err)
+	}
+	return nil, errors.Join(problems...)
+}
+
+// elsewhere tells whether another replica may succeed where this error came from.
+func elsewhere(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongSignature)
+}
+
+// sign asks one replica, verifies what it made with the published key, and remembers how it went.
+func (one *replica) sign(ctx context.Context, record Record, message []byte, ask func(context.Context, Record, []byte) ([]byte, error)) ([]byte, error) {
+	one.busy.Add(1)
+	signature, err := ask(ctx, record, message)
+	one.busy.Add(-1)
+	if err == nil && !Verify(record.Public, record.Algorithm, message, signature) {
+		err = fmt.Errorf("%w %s", ErrWrongSignature, record.ID)
+	}
+	one.note(ctx, record, err)
+	if err != nil {
+		return nil, err
+	}
+	return signature, nil
+}
+
+// note remembers how a signature went.
+func (one *replica) note(ctx context.Context, record Record, err error) {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	switch {
+	case err == nil:
+		if one.failures >= breakAfter {
+			one.log.InfoContext(ctx, "the HSM signs again")
+		}
+		one.failures, one.pause = 0, 0
+	case errors.Is(err, ErrWrongSignature):
+		one.log.ErrorContext(ctx, "the HSM made a wrong signature; it was not released", "kid", record.ID)
+		one.failures, one.pause = breakAfter, wrongPause
+		one.probeAt = one.now().Add(wrongPause)
+	case errors.Is(err, ErrNoKey):
+		if now := one.now(); now.Sub(one.complainedAt) >= complainEvery {
+			one.complainedAt = now
+			one.log.ErrorContext(ctx, "the HSM lacks a key that it should hold", "kid", record.ID, "error", err.Error())
+		}
+	case errors.Is(err, ErrUnavailable) && !errors.Is(err, context.Canceled):
+		one.failures++
+		if one.failures < breakAfter || one.now().Before(one.probeAt) {
+			return
+		}
+		if one.failures == breakAfter {
+			one.log.ErrorContext(ctx, "the HSM does not sign", "error", err.Error())
+		}
+		one.pause = min(max(2*one.pause, firstPause), longestPause)
+		one.probeAt = one.now().Add(one.pause)
+	}
+}
+
+// resting tells whether a replica is to be left alone. When its pause is over, it is probed with a signature that
+// nobody waits for.
+func (one *replica) resting(record Record) bool {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.failures < breakAfter {
+		return false
+	}
+	if !one.probing && !one.now().Before(one.probeAt) {
+		one.probing = true
+		go one.probe(record)
+	}
+	return true
+}
+
+// probe asks for a signature that decides whether the replica serves again.
+func (one *replica) probe(record Record) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	// Its outcome is noted like every other.
+	_, _ = one.sign(ctx, record, []byte(probeMessage), one.Backend.Sign)
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	one.probing = false
+}
