@@ -394,6 +394,9 @@ type Keys interface {
 	// MoveKey changes a key's state if it is still from, and stores at as its ActivatedAt (to "active") or
 	// RetiredAt (to "retiring" or "destroyed"); ErrConflict otherwise, ErrNotFound for an unknown key.
 	MoveKey(ctx context.Context, id, from, to string, at time.Time) error
+	// SetKeyURIs replaces a key's addresses if they are still from; ErrConflict otherwise, ErrNotFound for an unknown
+	// or destroyed key.
+	SetKeyURIs(ctx context.Context, id string, from, to []string) error
 }
 
 // Store is everything; handlers take the group that they need.

@@ -154,3 +154,22 @@ func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) 
 		return store.ErrConflict
 	})
 }
+
+// SetKeyURIs replaces a key's addresses if they are still from.
+func (s *Store) SetKeyURIs(ctx context.Context, id string, from, to []string) error {
+	return s.run(ctx, "SetKeyURIs", func(ctx context.Context, c *pgx.Conn) error {
+		var exists, changed bool
+		_, err := one(ctx, c, `WITH changed AS (
+				UPDATE keys SET uris = $3::text[] WHERE id = $1 AND uris IS NOT DISTINCT FROM $2::text[] AND state <> 'destroyed' RETURNING id
+			)
+			SELECT EXISTS (SELECT FROM keys WHERE id = $1 AND state <> 'destroyed'), EXISTS (SELECT FROM changed)`,
+			[]any{id, from, to}, &exists, &changed)
+		switch {
+		case err != nil || changed:
+			return err
+		case !exists:
+			return store.ErrNotFound
+		}
+		return store.ErrConflict
+	})
+}

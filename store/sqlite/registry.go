@@ -144,3 +144,14 @@ func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) 
 		return existence(c, `SELECT 1 FROM keys WHERE id = ?`, id, store.ErrConflict)
 	})
 }
+
+// SetKeyURIs replaces a key's addresses if they are still from.
+func (s *Store) SetKeyURIs(ctx context.Context, id string, from, to []string) error {
+	return s.write(ctx, "SetKeyURIs", single, func(c *connection) error {
+		changed, err := c.exec(`UPDATE keys SET uris = ?3 WHERE id = ?1 AND uris IS ?2 AND state <> 'destroyed'`, id, list(from), list(to))
+		if err != nil || changed > 0 {
+			return err
+		}
+		return existence(c, `SELECT 1 FROM keys WHERE id = ? AND state <> 'destroyed'`, id, store.ErrConflict)
+	})
+}

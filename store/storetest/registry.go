@@ -117,6 +117,18 @@ func testKeys(f *fixture) {
 	f.must(err)
 	f.equal(all, []store.Key{oldest, older})
 
+	one, two := []string{"pkcs11:token=a"}, []string{"pkcs11:token=a", "pkcs11:token=b"}
+	f.want(f.SetKeyURIs(f.Context(), "x", nil, one), store.ErrNotFound)
+	f.want(f.SetKeyURIs(f.Context(), "a", newer.URIs, one), store.ErrNotFound) // it is destroyed
+	f.want(f.SetKeyURIs(f.Context(), "c", two, one), store.ErrConflict)
+	f.must(f.SetKeyURIs(f.Context(), "c", nil, one))
+	f.want(f.SetKeyURIs(f.Context(), "c", nil, two), store.ErrConflict)
+	f.must(f.SetKeyURIs(f.Context(), "c", one, two))
+	oldest.URIs = two
+	all, err = f.Keys(f.Context())
+	f.must(err)
+	f.equal(all, []store.Key{oldest, older})
+
 	f.want(f.AddKey(f.Context(), newer), store.ErrConflict) // a destroyed key's ID stays taken
 	f.want(f.MoveKey(f.Context(), "a", "published", "active", at), store.ErrConflict)
 	if err := f.MoveKey(f.Context(), "b", "active", "lost", at); err == nil {
