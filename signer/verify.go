@@ -29,11 +29,12 @@ func Verify(public crypto.PublicKey, alg Algorithm, message, signature []byte) b
 	return false
 }
 
-// Fits tells whether a public key is one that alg signs with: RSA of 2048 to 4096 bits, P-256, or Ed25519.
+// Fits tells whether a public key is one that alg signs with: RSA of 2048 to 4096 bits with the exponent 65537, P-256, or
+// Ed25519.
 func Fits(public crypto.PublicKey, alg Algorithm) bool {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		return alg == PS256 && key.N.BitLen() >= 2048 && key.N.BitLen() <= 4096
+		return alg == PS256 && key.N.BitLen() >= 2048 && key.N.BitLen() <= 4096 && key.E == 65537
 	case *ecdsa.PublicKey:
 		return alg == ES256 && key.Curve.Params().BitSize == 256
 	case ed25519.PublicKey:

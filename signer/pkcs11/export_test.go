@@ -103,6 +103,7 @@ func (f *faulty) write(raw []byte) error {
 	return nil
 }
 
-func (f *faulty) list() ([]key, error)       { return nil, nil }
-func (f *faulty) generate(byte) (key, error) { return key{}, nil }
-func (f *faulty) destroy(string) error       { return nil }
+func (f *faulty) list() ([]key, error)               { return nil, nil }
+func (f *faulty) generate(byte) (key, error)         { return key{}, nil }
+func (f *faulty) destroy(string) error               { return nil }
+func (f *faulty) attest(string) (Attestation, error) { return Attestation{}, nil }

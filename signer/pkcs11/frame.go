@@ -28,6 +28,7 @@ const (
 	askGenerate kind = 4 // payload: algorithm (1 byte)
 	askDestroy  kind = 5 // payload: kid
 	askInit     kind = 6 // payload: initialisation, JSON
+	askAttest   kind = 7 // payload: kid
 
 	answerGood   kind = 128 // payload: the result
 	answerFailed kind = 129 // payload: failure code (1 byte), text

@@ -111,7 +111,7 @@ func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 // module does not know counts as broken only where the key would be exposed.
 func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, alg signer.Algorithm) string {
 	if !signer.Fits(public, alg) {
-		return "the key is smaller or larger than allowed"
+		return "the key is smaller or larger than allowed, or has another exponent than 65537"
 	}
 	for _, rule := range []struct {
 		attribute uint
@@ -127,6 +127,10 @@ func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, a
 		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", false, false},
 		{pkcs11.CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", false, false},
 		{pkcs11.CKA_DERIVE, "CKA_DERIVE", false, false},
+		// A modifiable key could be made to decrypt later.
+		{pkcs11.CKA_MODIFIABLE, "CKA_MODIFIABLE", false, false},
+		// A PIN for each signature is a person's, not a server's.
+		{pkcs11.CKA_ALWAYS_AUTHENTICATE, "CKA_ALWAYS_AUTHENTICATE", false, false},
 	} {
 		value, err := t.attribute(private, rule.attribute)
 		switch {
@@ -137,7 +141,23 @@ func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, a
 			return fmt.Sprintf("%s must be %v", rule.name, rule.want)
 		}
 	}
+	allowed, err := t.attribute(private, pkcs11.CKA_ALLOWED_MECHANISMS)
+	if want := mechanismList(signingMechanism(alg)); err == nil && !bytes.Equal(allowed, want) {
+		return fmt.Sprintf("CKA_ALLOWED_MECHANISMS must be %s alone", mechanismName(signingMechanism(alg)))
+	}
 	return ""
+}
+
+// signingMechanism is the one mechanism that an algorithm's keys may be used with.
+func signingMechanism(alg signer.Algorithm) uint {
+	switch alg {
+	case signer.PS256:
+		return pkcs11.CKM_RSA_PKCS_PSS
+	case signer.ES256:
+		return pkcs11.CKM_ECDSA
+	default:
+		return mechanismEdDSA
+	}
 }
 
 func (t *token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {

@@ -5,13 +5,16 @@ package pkcs11_test
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	raw "github.com/miekg/pkcs11"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11"
 	"countersign/softhsm"
 )
 
@@ -86,65 +89,95 @@ func TestPolicyOfNewKeys(t *testing.T) {
 	})
 }
 
-// TestWeakKey: a key that could leave the HSM is refused, and the attribute named.
+// TestWeakKey: a key that breaks the policy in one attribute is refused, the attribute named; one that keeps it signs.
 func TestWeakKey(t *testing.T) {
+	type attributes map[uint]any
+	cases := []struct {
+		name   string
+		change attributes
+		public attributes
+		want   string
+	}{
+		{"accepts a key that keeps the policy", nil, nil, ""},
+		{"refuses one that can leave", attributes{raw.CKA_EXTRACTABLE: true}, nil, "CKA_EXTRACTABLE must be false"},
+		{"refuses one that can be read", attributes{raw.CKA_SENSITIVE: false}, nil, "CKA_SENSITIVE must be true"},
+		{"refuses one that anybody can use", attributes{raw.CKA_PRIVATE: false}, nil, "CKA_PRIVATE must be true"},
+		{"refuses one that decrypts", attributes{raw.CKA_DECRYPT: true}, nil, "CKA_DECRYPT must be false"},
+		{"refuses one that unwraps", attributes{raw.CKA_UNWRAP: true}, nil, "CKA_UNWRAP must be false"},
+		{"refuses one that signs with recovery", attributes{raw.CKA_SIGN_RECOVER: true}, nil, "CKA_SIGN_RECOVER must be false"},
+		{"refuses one that derives", attributes{raw.CKA_DERIVE: true}, nil, "CKA_DERIVE must be false"},
+		{"refuses one that can be changed", attributes{raw.CKA_MODIFIABLE: true}, nil, "CKA_MODIFIABLE must be false"},
+		{"refuses one that does not sign", attributes{raw.CKA_SIGN: false}, nil, "CKA_SIGN must be true"},
+		{"refuses one that wants a PIN each time", attributes{raw.CKA_ALWAYS_AUTHENTICATE: true}, nil, "CKA_ALWAYS_AUTHENTICATE must be false"},
+		{"refuses one of another mechanism", attributes{raw.CKA_ALLOWED_MECHANISMS: numbers(raw.CKM_RSA_PKCS)}, nil, "CKA_ALLOWED_MECHANISMS must be CKM_RSA_PKCS_PSS alone"},
+		{"refuses one of two mechanisms", attributes{raw.CKA_ALLOWED_MECHANISMS: numbers(raw.CKM_RSA_PKCS_PSS, raw.CKM_RSA_PKCS)}, nil, "CKA_ALLOWED_MECHANISMS must be CKM_RSA_PKCS_PSS alone"},
+		{"refuses one of any mechanism", attributes{raw.CKA_ALLOWED_MECHANISMS: nil}, nil, "CKA_ALLOWED_MECHANISMS must be CKM_RSA_PKCS_PSS alone"},
+		{"refuses a small one", nil, attributes{raw.CKA_MODULUS_BITS: 1024}, "the key is smaller or larger than allowed, or has another exponent than 65537"},
+		{"refuses one with a small exponent", nil, attributes{raw.CKA_PUBLIC_EXPONENT: []byte{3}}, "the key is smaller or larger than allowed, or has another exponent than 65537"},
+	}
 	token := newToken(t, t.TempDir())
 	inModule(t, token, func(module *raw.Ctx, session raw.SessionHandle) {
-		id := raw.NewAttribute(raw.CKA_ID, []byte("weak"))
-		_, _, err := module.GenerateKeyPair(session, []*raw.Mechanism{raw.NewMechanism(raw.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)},
-			[]*raw.Attribute{raw.NewAttribute(raw.CKA_TOKEN, true), id, raw.NewAttribute(raw.CKA_MODULUS_BITS, 2048), raw.NewAttribute(raw.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1})},
-			[]*raw.Attribute{raw.NewAttribute(raw.CKA_TOKEN, true), id, raw.NewAttribute(raw.CKA_SIGN, true), raw.NewAttribute(raw.CKA_EXTRACTABLE, true), raw.NewAttribute(raw.CKA_SENSITIVE, true), raw.NewAttribute(raw.CKA_PRIVATE, true)})
-		if err != nil {
-			t.Fatal(err)
+		for i, test := range cases {
+			private := attributes{
+				raw.CKA_TOKEN: true, raw.CKA_ID: []byte{byte(i + 1)}, raw.CKA_SIGN: true, raw.CKA_SENSITIVE: true, raw.CKA_PRIVATE: true,
+				raw.CKA_EXTRACTABLE: false, raw.CKA_DECRYPT: false, raw.CKA_UNWRAP: false, raw.CKA_SIGN_RECOVER: false, raw.CKA_DERIVE: false,
+				raw.CKA_MODIFIABLE: false, raw.CKA_ALLOWED_MECHANISMS: numbers(raw.CKM_RSA_PKCS_PSS),
+			}
+			public := attributes{raw.CKA_TOKEN: true, raw.CKA_ID: []byte{byte(i + 1)}, raw.CKA_MODULUS_BITS: 2048, raw.CKA_PUBLIC_EXPONENT: []byte{1, 0, 1}}
+			maps.Copy(private, test.change)
+			maps.Copy(public, test.public)
+			list := func(from attributes) (template []*raw.Attribute) {
+				for kind, value := range from {
+					if value != nil {
+						template = append(template, raw.NewAttribute(kind, value))
+					}
+				}
+				return template
+			}
+			if _, _, err := module.GenerateKeyPair(session, []*raw.Mechanism{raw.NewMechanism(raw.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)}, list(public), list(private)); err != nil {
+				t.Fatalf("%s: %v", test.name, err)
+			}
 		}
 	})
 	b := open(t, config(token))
 	keys, err := b.List(t.Context())
-	if err != nil || len(keys) != 1 {
-		t.Fatalf("%v, %v", keys, err)
+	if err != nil || len(keys) != len(cases) {
+		t.Fatalf("%d keys, %v", len(keys), err)
 	}
-	if keys[0].Refused != "CKA_EXTRACTABLE must be false" {
-		t.Errorf("refused because of %q", keys[0].Refused)
-	}
-	if _, err := b.Sign(t.Context(), keys[0].Record, []byte("m")); !errors.Is(err, signer.ErrNoKey) {
-		t.Errorf("signed with a weak key: %v", err)
+	for i, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			at := slices.IndexFunc(keys, func(k pkcs11.Key) bool {
+				uri, err := pkcs11.ParseURI(k.Record.URIs[0])
+				return err == nil && string(uri.ID) == string([]byte{byte(i + 1)})
+			})
+			if at < 0 {
+				t.Fatal("it is not listed")
+			}
+			if keys[at].Refused != test.want {
+				t.Errorf("refused because of %q, want %q", keys[at].Refused, test.want)
+			}
+			_, err := b.Sign(t.Context(), keys[at].Record, []byte("m"))
+			if test.want == "" && err != nil || test.want != "" && !errors.Is(err, signer.ErrNoKey) {
+				t.Errorf("signing gave %v", err)
+			}
+			attested, err := b.Attest(t.Context(), keys[at].Record.ID)
+			if err != nil || attested.Refused != test.want || attested.Token.Label != token.Label || attested.Token.Serial == "" || attested.Module.Manufacturer == "" {
+				t.Errorf("it is attested as %+v, %v", attested, err)
+			}
+			for kind, value := range test.change {
+				name := map[uint]string{raw.CKA_EXTRACTABLE: "CKA_EXTRACTABLE", raw.CKA_MODIFIABLE: "CKA_MODIFIABLE", raw.CKA_SIGN: "CKA_SIGN"}[kind]
+				if name != "" && attested.Attributes[name] != value {
+					t.Errorf("%s is attested as %v", name, attested.Attributes[name])
+				}
+			}
+		})
 	}
 }
 
-// TestRefusedMechanism: a key that the module does not let sign is its own trouble. The worker and the other keys stay.
-func TestRefusedMechanism(t *testing.T) {
-	token := newToken(t, t.TempDir())
-	inModule(t, token, func(module *raw.Ctx, session raw.SessionHandle) {
-		id := raw.NewAttribute(raw.CKA_ID, []byte("other"))
-		private := []*raw.Attribute{raw.NewAttribute(raw.CKA_TOKEN, true), id, raw.NewAttribute(raw.CKA_SIGN, true),
-			raw.NewAttribute(raw.CKA_SENSITIVE, true), raw.NewAttribute(raw.CKA_PRIVATE, true),
-			raw.NewAttribute(raw.CKA_ALLOWED_MECHANISMS, binary.NativeEndian.AppendUint64(nil, raw.CKM_RSA_PKCS))}
-		for _, no := range []uint{raw.CKA_EXTRACTABLE, raw.CKA_DECRYPT, raw.CKA_UNWRAP, raw.CKA_SIGN_RECOVER, raw.CKA_DERIVE} {
-			private = append(private, raw.NewAttribute(no, false))
-		}
-		_, _, err := module.GenerateKeyPair(session, []*raw.Mechanism{raw.NewMechanism(raw.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)},
-			[]*raw.Attribute{raw.NewAttribute(raw.CKA_TOKEN, true), id, raw.NewAttribute(raw.CKA_MODULUS_BITS, 2048), raw.NewAttribute(raw.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1})},
-			private)
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	b := open(t, config(token))
-	keys, err := b.List(t.Context())
-	if err != nil || len(keys) != 1 || keys[0].Refused != "" {
-		t.Fatalf("%+v, %v", keys, err)
+// numbers is a list of CK_MECHANISM_TYPE.
+func numbers(mechanisms ...uint64) (list []byte) {
+	for _, m := range mechanisms {
+		list = binary.NativeEndian.AppendUint64(list, m)
 	}
-	good := generate(t, b, signer.ES256)
-	pid := b.WorkerPID()
-	for range 3 {
-		if _, err := b.Sign(t.Context(), keys[0].Record, []byte("m")); err == nil || errors.Is(err, signer.ErrUnavailable) || !strings.Contains(err.Error(), "CKR_MECHANISM_INVALID") {
-			t.Errorf("error %v", err)
-		}
-		if _, err := b.Sign(t.Context(), good, []byte("m")); err != nil {
-			t.Errorf("the good key: %v", err)
-		}
-	}
-	if b.WorkerPID() != pid {
-		t.Error("the worker was replaced")
-	}
+	return list
 }

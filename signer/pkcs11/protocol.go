@@ -1,6 +1,7 @@
 package pkcs11
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -127,4 +128,13 @@ func parseSign(payload []byte) (alg signer.Algorithm, kid string, message []byte
 		return "", "", nil, err
 	}
 	return alg, string(payload[1 : 1+kidSize]), payload[1+kidSize:], nil
+}
+
+// idOf is the CKA_ID of a kid: its 32 bytes.
+func idOf(kid string) ([]byte, error) {
+	id, err := base64.RawURLEncoding.DecodeString(kid)
+	if err != nil {
+		return nil, failf(failRequest, "%q is not a kid", kid)
+	}
+	return id, nil
 }

@@ -4,7 +4,6 @@ package pkcs11
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -222,13 +221,4 @@ func (t *token) destroy(kid string) error {
 func (t *token) closeSession(session pkcs11.SessionHandle) {
 	// A session that does not close is closed with the process.
 	_ = t.module.CloseSession(session)
-}
-
-// idOf is the CKA_ID of a kid: its 32 bytes.
-func idOf(kid string) ([]byte, error) {
-	id, err := base64.RawURLEncoding.DecodeString(kid)
-	if err != nil {
-		return nil, failf(failRequest, "%q is not a kid", kid)
-	}
-	return id, nil
 }

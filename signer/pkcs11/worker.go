@@ -17,6 +17,7 @@ type service interface {
 	list() ([]key, error)
 	generate(number byte) (key, error)
 	destroy(kid string) error
+	attest(kid string) (Attestation, error)
 }
 
 // RunWorker is the child process: it answers the frames of file 3 until the parent is gone, and returns the exit
@@ -95,6 +96,8 @@ func dispatch(served service, f frame) ([]byte, error) {
 			return nil, failf(failRequest, "a request to generate holds one byte")
 		}
 		return marshalled(served.generate(f.payload[0]))
+	case askAttest:
+		return marshalled(served.attest(string(f.payload)))
 	case askDestroy:
 		return nil, served.destroy(string(f.payload))
 	}

@@ -1,0 +1,87 @@
+//go:build cgo && !nopkcs11
+
+package pkcs11
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/miekg/pkcs11"
+)
+
+// attest implements service.
+func (t *token) attest(kid string) (Attestation, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	pairs, err := t.readPairs()
+	if err != nil {
+		return Attestation{}, err
+	}
+	i := slices.IndexFunc(pairs, func(p pair) bool { return p.kid == kid })
+	if i < 0 {
+		return Attestation{}, failf(failNoKey, "the token %q holds no key %s", t.label, kid)
+	}
+	a := Attestation{KID: kid, Refused: pairs[i].refused, Attributes: map[string]bool{}}
+	info, err := t.module.GetInfo()
+	if err != nil {
+		return Attestation{}, failf(failModule, "ask the module about itself: %v", err)
+	}
+	a.Module = Description{
+		Description: trim(info.LibraryDescription), Manufacturer: trim(info.ManufacturerID), Version: version(info.LibraryVersion),
+	}
+	about, err := t.module.GetTokenInfo(t.slot)
+	if err != nil {
+		return Attestation{}, failf(failModule, "ask the token about itself: %v", err)
+	}
+	a.Token = Description{
+		Label: trim(about.Label), Manufacturer: trim(about.ManufacturerID), Model: trim(about.Model), Serial: trim(about.SerialNumber),
+		Version: version(about.HardwareVersion), Firmware: version(about.FirmwareVersion),
+	}
+	for name, attribute := range map[string]uint{
+		"CKA_TOKEN": pkcs11.CKA_TOKEN, "CKA_PRIVATE": pkcs11.CKA_PRIVATE, "CKA_SENSITIVE": pkcs11.CKA_SENSITIVE,
+		"CKA_ALWAYS_SENSITIVE": pkcs11.CKA_ALWAYS_SENSITIVE, "CKA_EXTRACTABLE": pkcs11.CKA_EXTRACTABLE,
+		"CKA_NEVER_EXTRACTABLE": pkcs11.CKA_NEVER_EXTRACTABLE, "CKA_LOCAL": pkcs11.CKA_LOCAL, "CKA_MODIFIABLE": pkcs11.CKA_MODIFIABLE,
+		"CKA_SIGN": pkcs11.CKA_SIGN, "CKA_SIGN_RECOVER": pkcs11.CKA_SIGN_RECOVER, "CKA_DECRYPT": pkcs11.CKA_DECRYPT,
+		"CKA_UNWRAP": pkcs11.CKA_UNWRAP, "CKA_DERIVE": pkcs11.CKA_DERIVE, "CKA_ALWAYS_AUTHENTICATE": pkcs11.CKA_ALWAYS_AUTHENTICATE,
+	} {
+		value, err := t.attribute(pairs[i].private, attribute)
+		if err := trouble(err); err != nil {
+			return Attestation{}, err
+		}
+		if err == nil && len(value) == 1 { // others are not known to the module
+			a.Attributes[name] = value[0] != 0
+		}
+	}
+	a.Mechanisms, err = t.allowedMechanisms(pairs[i].private)
+	return a, err
+}
+
+// allowedMechanisms reads CKA_ALLOWED_MECHANISMS; nil when the module does not know or does not restrict.
+func (t *token) allowedMechanisms(private pkcs11.ObjectHandle) ([]string, error) {
+	raw, err := t.attribute(private, pkcs11.CKA_ALLOWED_MECHANISMS)
+	if err != nil {
+		return nil, trouble(err)
+	}
+	size := len(mechanismList(0))
+	var names []string
+	for chunk := range slices.Chunk(raw, size) {
+		if len(chunk) == size {
+			names = append(names, mechanismName(ulong(chunk)))
+		}
+	}
+	return names, nil
+}
+
+func mechanismName(number uint) string {
+	switch number {
+	case pkcs11.CKM_RSA_PKCS_PSS:
+		return "CKM_RSA_PKCS_PSS"
+	case pkcs11.CKM_ECDSA:
+		return "CKM_ECDSA"
+	case mechanismEdDSA:
+		return "CKM_EDDSA"
+	}
+	return fmt.Sprintf("%#x", number)
+}
+
+func version(v pkcs11.Version) string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
