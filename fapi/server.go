@@ -185,7 +185,7 @@ func checkConfig(c *Config) error {
 	setDefault(&c.IDTokenLifetime, 5*time.Minute)
 	setDefault(&c.GrantLifetime, 90*24*time.Hour)
 	setDefault(&c.SessionLifetime, time.Hour)
-	setDefault(&c.JWKSMaxAge, 5*time.Minute)
+	setDefault(&c.JWKSMaxAge, signer.JWKSMaxAge)
 	setDefault(&c.AccessTokenAlgorithm, "PS256")
 	if !slices.Contains(FAPI2Security().Algorithms, c.AccessTokenAlgorithm) {
 		mistakes = append(mistakes, fmt.Errorf("fapi: AccessTokenAlgorithm %q is not one of PS256, ES256, EdDSA", c.AccessTokenAlgorithm))

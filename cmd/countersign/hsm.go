@@ -181,16 +181,8 @@ func (c catalogue) Keys(ctx context.Context) ([]signer.Record, error) {
 	}
 	records := make([]signer.Record, len(stored))
 	for i, k := range stored {
-		public, err := signer.ParsePublicJWK(k.Public)
-		if err != nil {
-			return nil, fmt.Errorf("key %s: %w", k.ID, err)
-		}
-		records[i] = signer.Record{
-			ID: k.ID, Algorithm: signer.Algorithm(k.Algorithm), State: signer.State(k.State), URIs: k.URIs, Public: public,
-			CreatedAt: k.CreatedAt, ActivatedAt: k.ActivatedAt, RetiredAt: k.RetiredAt,
-		}
-		for _, use := range k.Uses {
-			records[i].Uses = append(records[i].Uses, signer.Use(use))
+		if records[i], err = recordOf(k); err != nil {
+			return nil, err
 		}
 	}
 	return records, nil

@@ -11,16 +11,22 @@ import (
 	"time"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11"
 	"countersign/store"
 )
 
 // keysCommand keeps the signing keys.
 type keysCommand struct {
-	List     keysList     `cmd:"" help:"List the keys and their states."`
-	Show     keysShow     `cmd:"" help:"Show one key with its public half, as JSON."`
-	Generate keysGenerate `cmd:"" help:"Make a key in the HSM and publish it."`
-	Activate keysActivate `cmd:"" help:"Sign with a published key from now on."`
-	Retire   keysRetire   `cmd:"" help:"Stop signing with an active key; it stays published."`
+	List          keysList          `cmd:"" help:"List the keys and their states."`
+	Show          keysShow          `cmd:"" help:"Show one key with its public half, as JSON."`
+	Generate      keysGenerate      `cmd:"" help:"Make a key in the HSM and publish it."`
+	Rotate        keysRotate        `cmd:"" help:"Replace the key of an algorithm, step by step."`
+	Activate      keysActivate      `cmd:"" help:"Sign with a published key from now on."`
+	Retire        keysRetire        `cmd:"" help:"Stop signing with an active key; it stays published."`
+	Destroy       keysDestroy       `cmd:"" help:"Take a retired key out of the key set and out of the HSM, for ever."`
+	Verify        keysVerify        `cmd:"" help:"Sign with every key in every HSM, or verify a transcript."`
+	Attest        keysAttest        `cmd:"" help:"Show what the HSMs say of themselves and of a key, as JSON."`
+	ImportReplica keysImportReplica `cmd:"" name:"import-replica" help:"Use a key from one more HSM."`
 }
 
 // Help implements kong.HelpProvider.
@@ -30,19 +36,21 @@ it is published before its first signature, so that everybody who keeps a copy o
 set knows it, and stays published while tokens that it signed may live. Of several active
 keys of one algorithm the one that was activated last signs.
 
+What changes a key can be tried with --dry-run, and leaves a --transcript that the key has signed.
+
 To rotate:
-  countersign keys generate --alg PS256
-  countersign keys activate KID      # five minutes later
-  countersign keys retire OLD-KID
+  countersign keys rotate --alg PS256       # makes the next key and publishes it
+  countersign keys rotate --alg PS256       # five minutes later: the next key signs, the old one retires
 
 Others:
   countersign keys list
+  countersign keys verify
   countersign keys generate --alg ES256 --activate   # the first of its algorithm`
 }
 
 // publishFirst is how long a key is published before it signs: the time for which verifiers may keep a copy of the
 // key set, which is the server's default.
-const publishFirst = 5 * time.Minute
+const publishFirst = signer.JWKSMaxAge
 
 // allUses is what a key signs unless it is told otherwise.
 func allUses() []string {
@@ -124,10 +132,14 @@ type keysGenerate struct {
 	Alg      string   `required:"" enum:"PS256,ES256,EdDSA" help:"JWS algorithm of the key: PS256, ES256 or EdDSA."`
 	Use      []string `default:"access_token,id_token" enum:"access_token,id_token" help:"What the key may sign: access_token, id_token."`
 	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm."`
+	ceremonyFlags
 }
 
 // Run implements the command.
 func (c keysGenerate) Run(ctx context.Context, p *program) error {
+	if err := c.check(0); err != nil {
+		return err
+	}
 	loaded, err := p.loadConfig()
 	if err != nil {
 		return err
@@ -142,25 +154,33 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 				return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s", c.Alg, publishFirst)
 			}
 		}
+		state := string(signer.Published)
+		if c.Activate {
+			state = string(signer.Active)
+		}
+		if c.DryRun {
+			p.printf("would make a %s key for %s, at once %s\n", c.Alg, strings.Join(c.Use, " and "), state)
+			return nil
+		}
 		backend, err := openBackend(ctx, loaded.Signer, nil)
 		if err != nil {
 			return err
 		}
-		record, err := generateKey(ctx, backend, c.Alg)
-		if err := errors.Join(err, backend.Close()); err != nil {
-			return err
-		}
-		record.Uses = c.Use
-		if err := addKey(ctx, s, record, c.Activate, p.now()); err != nil {
-			return err
-		}
-		state := "published"
-		if c.Activate {
-			state = "active"
-		}
-		p.printf("made the %s key %s, now %s\n", c.Alg, record.ID, state)
-		return nil
+		return errors.Join(c.generate(ctx, p, s, backend, state), backend.Close())
 	})
+}
+
+func (c keysGenerate) generate(ctx context.Context, p *program, s store.Keys, backend *pkcs11.Backend, state string) error {
+	record, err := generateKey(ctx, backend, c.Alg)
+	if err != nil {
+		return err
+	}
+	record.Uses = c.Use
+	if err := addKey(ctx, s, record, c.Activate, p.now()); err != nil {
+		return err
+	}
+	p.printf("made the %s key %s, now %s\n", c.Alg, record.ID, state)
+	return c.write(ctx, p, "keys generate", backend, record, "", state)
 }
 
 // addKey records a key that was just made in the HSM.
@@ -175,10 +195,14 @@ func addKey(ctx context.Context, s store.Keys, record store.Key, active bool, no
 type keysActivate struct {
 	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
 	Now bool   `help:"Do not wait until verifiers know the key. Those that keep an old key set refuse its tokens until they fetch it anew."`
+	ceremonyFlags
 }
 
 // Run implements the command.
 func (c keysActivate) Run(ctx context.Context, p *program) error {
+	if err := c.check(0); err != nil {
+		return err
+	}
 	return p.withStore(ctx, func(s store.Store) error {
 		k, _, err := findKey(ctx, s, c.KID)
 		if err != nil {
@@ -190,11 +214,15 @@ func (c keysActivate) Run(ctx context.Context, p *program) error {
 		if wait := publishFirst - p.now().Sub(k.CreatedAt); wait > 0 && !c.Now {
 			return fmt.Errorf("the key %s is not known to every verifier yet: wait %s, or give --now", k.ID, wait.Round(time.Second))
 		}
+		if c.DryRun {
+			p.printf("would sign with %s from now on\n", k.ID)
+			return nil
+		}
 		if err := moveKey(ctx, s, k, signer.Active, p.now()); err != nil {
 			return err
 		}
 		p.printf("the key %s is active\n", k.ID)
-		return nil
+		return c.record(ctx, p, "keys activate", k, signer.Active)
 	})
 }
 
@@ -208,10 +236,14 @@ func moveKey(ctx context.Context, s store.Keys, k store.Key, to signer.State, no
 
 type keysRetire struct {
 	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
+	ceremonyFlags
 }
 
 // Run implements the command.
 func (c keysRetire) Run(ctx context.Context, p *program) error {
+	if err := c.check(0); err != nil {
+		return err
+	}
 	return p.withStore(ctx, func(s store.Store) error {
 		k, keys, err := findKey(ctx, s, c.KID)
 		if err != nil {
@@ -223,11 +255,15 @@ func (c keysRetire) Run(ctx context.Context, p *program) error {
 		if use, ok := leftWithout(k, keys); ok {
 			return fmt.Errorf("the key %s is the last active %s key for %s: activate another first", k.ID, k.Algorithm, use)
 		}
+		if c.DryRun {
+			p.printf("would sign with %s no more\n", k.ID)
+			return nil
+		}
 		if err := moveKey(ctx, s, k, signer.Retiring, p.now()); err != nil {
 			return err
 		}
 		p.printf("the key %s is retiring: it signs no more and stays published\n", k.ID)
-		return nil
+		return c.record(ctx, p, "keys retire", k, signer.Retiring)
 	})
 }
 

@@ -80,6 +80,9 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	go purge(background, s, log)
+	if plan := schedule(c); plan.Every > 0 {
+		go rotation{schedule: plan, store: s, backend: keys.tokens[0], now: p.now, log: log}.run(background)
+	}
 	log.InfoContext(ctx, "ready", "version", readBuild().version, "issuer", c.Issuer,
 		"address", c.Listen.Address, "mtls_address", c.ListenMTLS.Address, "store", c.Store.Driver, "took", p.now().Sub(started))
 	return listeners.serve(ctx, log)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -174,6 +175,10 @@ var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (c *collector) signer(s *Signer) {
 	c.tokenName("signer.token", s.Token)
 	c.environment("signer.environment", s.Environment)
+	const shortest = time.Hour // less than the life of a token, and the key set would fill with retired keys
+	if every := s.RotateEvery.Std(); every > 0 && every < shortest && !c.bad("signer.rotate_every") {
+		c.add("signer.rotate_every", quote(s.RotateEvery.String()), "shorter than %s; write 0s to rotate by hand", shortest)
+	}
 	for i, replica := range s.Replicas {
 		key := fmt.Sprintf("signer.replicas[%d]", i)
 		c.tokenName(key+".token", replica.Token)

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"countersign/internal/config"
+	"countersign/signer"
+	"countersign/signer/pkcs11"
+	"countersign/store"
+)
+
+// errBadKey ends a command whose table has said what is wrong.
+var errBadKey = errors.New("not every key is as it should be")
+
+type keysVerify struct {
+	Transcript string `type:"path" placeholder:"FILE" help:"Verify a transcript instead of the keys."`
+}
+
+// Help implements kong.HelpProvider.
+func (keysVerify) Help() string {
+	return `Signs with every key in every HSM where it has an address, verifies with the published key, and
+holds the key to the policy. The exit code is 1 when something is wrong.
+
+Examples:
+  countersign keys verify
+  countersign keys verify --transcript destroyed.json`
+}
+
+// Run implements the command.
+func (c keysVerify) Run(ctx context.Context, p *program) error {
+	if c.Transcript != "" {
+		return c.transcript(ctx, p)
+	}
+	loaded, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
+	return p.withStore(ctx, func(s store.Store) error {
+		keys, err := s.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		tokens, err := openTokens(ctx, loaded.Signer, nil)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "KID\tALG\tSTATE\tHSM\tOUTCOME")
+		good := true
+		for _, k := range keys {
+			record, err := recordOf(k)
+			if err != nil {
+				return errors.Join(err, closeTokens(tokens))
+			}
+			found := false
+			for _, token := range tokens {
+				if len(tokens) > 1 && !token.Holds(record) {
+					continue
+				}
+				found = true
+				outcome := "signs"
+				if err := try(ctx, token, record); err != nil {
+					good, outcome = false, oneLine(err.Error())
+				}
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, k.State, token.Token(), outcome)
+			}
+			if !found {
+				good = false
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, k.State, "-", "no HSM that is configured has one of its addresses")
+			}
+		}
+		if err := errors.Join(table.Flush(), closeTokens(tokens)); err != nil || good {
+			return err
+		}
+		return errBadKey
+	})
+}
+
+// try holds one key in one HSM to the policy and has it sign.
+func try(ctx context.Context, token *pkcs11.Backend, record signer.Record) error {
+	attested, err := token.Attest(ctx, record.ID)
+	if err != nil {
+		return err
+	}
+	if attested.Refused != "" {
+		return errors.New(attested.Refused)
+	}
+	_, err = proven(ctx, token, record, []byte("countersign keys verify"))
+	return err
+}
+
+func (c keysVerify) transcript(ctx context.Context, p *program) error {
+	raw, err := os.ReadFile(c.Transcript)
+	if err != nil {
+		return err
+	}
+	said, err := checkTranscript(raw)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Transcript, err)
+	}
+	p.printf("%s: %s of the %s key %s on %s at %s by %q, signed by that key\n",
+		c.Transcript, said.Command, said.Algorithm, said.KID, said.Host, said.At, said.Operators)
+	return p.withStore(ctx, func(s store.Store) error {
+		keys, err := s.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == said.KID }) {
+			p.printf("the key is not among those of this server now\n")
+		}
+		return nil
+	})
+}
+
+type keysAttest struct {
+	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
+}
+
+// Help implements kong.HelpProvider.
+func (keysAttest) Help() string {
+	return `What each HSM says of itself and of the key, as JSON: module, token, serial number, firmware, and
+the attributes that keep the key inside. It is the module's word; hardware that signs its own
+attestation has a tool for it.`
+}
+
+// Run implements the command.
+func (c keysAttest) Run(ctx context.Context, p *program) error {
+	loaded, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
+	return p.withStore(ctx, func(s store.Store) error {
+		k, _, err := findKey(ctx, s, c.KID)
+		if err != nil {
+			return err
+		}
+		tokens, err := openTokens(ctx, loaded.Signer, nil)
+		if err != nil {
+			return err
+		}
+		held, err := holding(ctx, tokens, k.ID)
+		if err == nil && len(held) == 0 {
+			err = fmt.Errorf("no HSM that is configured holds the key %s", k.ID)
+		}
+		said := map[string]pkcs11.Attestation{}
+		for i := 0; err == nil && i < len(held); i++ {
+			said[held[i].Token()], err = held[i].Attest(ctx, k.ID)
+		}
+		if err := errors.Join(err, closeTokens(tokens)); err != nil {
+			return err
+		}
+		encoder := json.NewEncoder(p.stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(said)
+	})
+}
+
+type keysImportReplica struct {
+	KID   string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
+	Token string `required:"" help:"Label or RFC 7512 address of the token, as it stands in the configuration under [[signer.replicas]]."`
+	ceremonyFlags
+}
+
+// Help implements kong.HelpProvider.
+func (keysImportReplica) Help() string {
+	return `Has a key used from one more HSM, to which the vendor's tool has copied it. The copy is held to the
+policy and has to sign first.
+
+Examples:
+  countersign keys import-replica KID --token "pkcs11:token=countersign;serial=0123"`
+}
+
+// Run implements the command.
+func (c keysImportReplica) Run(ctx context.Context, p *program) error {
+	if err := c.check(0); err != nil {
+		return err
+	}
+	loaded, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(tokenSettings(loaded.Signer), func(t config.Replica) bool {
+		return t.Token == c.Token || tokenAddress(t.Token) == c.Token
+	})
+	if at < 0 {
+		return fmt.Errorf("the token %q is not in the configuration; name it under [[signer.replicas]]", c.Token)
+	}
+	return p.withStore(ctx, func(s store.Store) error {
+		k, _, err := findKey(ctx, s, c.KID)
+		if err != nil {
+			return err
+		}
+		record, err := recordOf(k)
+		if err != nil {
+			return err
+		}
+		settings, err := pkcs11Config(loaded.Signer, tokenSettings(loaded.Signer)[at], nil)
+		if err != nil {
+			return err
+		}
+		token, err := pkcs11.Open(ctx, settings)
+		if err != nil {
+			return err
+		}
+		return errors.Join(c.add(ctx, p, s, token, k, record), token.Close())
+	})
+}
+
+func (c keysImportReplica) add(ctx context.Context, p *program, s store.Keys, token *pkcs11.Backend, k store.Key, record signer.Record) error {
+	if err := try(ctx, token, record); err != nil {
+		return err
+	}
+	address, err := token.Address(k.ID)
+	if err != nil {
+		return err
+	}
+	if token.Holds(record) {
+		return fmt.Errorf("the key %s has an address on this token already; countersign keys show %[1]s", k.ID)
+	}
+	if c.DryRun {
+		p.printf("would add the address %s to the key %s\n", address, k.ID)
+		return nil
+	}
+	from := k.URIs
+	k.URIs = append(slices.Clone(from), address)
+	if err := s.SetKeyURIs(ctx, k.ID, from, k.URIs); err != nil {
+		if errors.Is(err, store.ErrConflict) {
+			return fmt.Errorf("the key %s was changed by somebody else at the same moment; look at it and try again", k.ID)
+		}
+		return err
+	}
+	p.printf("the key %s is used from %s as well\n", k.ID, token.Token())
+	return c.write(ctx, p, "keys import-replica", token, k, k.State, k.State)
+}
