@@ -1,0 +1,118 @@
+package main
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/internal/config"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// TestRotationByNodes: two nodes that look at the same moment make one key, and nobody is ever without an active one.
+func TestRotationByNodes(t *testing.T) {
+	i := newInstallation(t)
+	c, err := config.Load(i.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	now := time.Now()
+	clock := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	d, err := newDatabase(c.Store, clock, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	backend, err := openBackend(t.Context(), c.Signer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { backend.Close() })
+	plan := schedule(c)
+	plan.Every = 24 * time.Hour
+	node := rotation{schedule: plan, store: s, backend: backend, now: clock, log: slog.New(slog.DiscardHandler)}
+
+	// states counts the keys with PS256 in each state, after both nodes have looked.
+	states := func(after time.Duration) map[string]int {
+		t.Helper()
+		mu.Lock()
+		now = now.Add(after)
+		mu.Unlock()
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				if err := node.step(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		keys, err := s.Keys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		for _, k := range keys {
+			if k.Algorithm == "PS256" {
+				count[k.State]++
+			}
+		}
+		return count
+	}
+	first := active(t, s)
+	for _, step := range []struct {
+		name                        string
+		after                       time.Duration
+		published, active, retiring int
+	}{
+		{"before its time", 23 * time.Hour, 0, 1, 0},
+		{"the successor is published", 56 * time.Minute, 1, 1, 0},
+		{"it waits for its time", time.Minute, 1, 1, 0},
+		{"both sign", 10 * time.Minute, 0, 2, 0},
+		{"the older retires", time.Minute, 0, 1, 1},
+		{"and that is all", time.Hour, 0, 1, 1},
+	} {
+		got := states(step.after)
+		if got["published"] != step.published || got["active"] != step.active || got["retiring"] != step.retiring {
+			t.Fatalf("%s: %v, want %+v", step.name, got, step)
+		}
+	}
+	second := active(t, s)
+	if second.ID == first.ID {
+		t.Error("the same key signs")
+	}
+	record, err := recordOf(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := try(t.Context(), backend, record); err != nil {
+		t.Error(err)
+	}
+}
+
+// active is the active PS256 key.
+func active(t *testing.T, s store.Keys) store.Key {
+	t.Helper()
+	keys, err := s.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		if k.Algorithm == "PS256" && k.State == string(signer.Active) {
+			return k
+		}
+	}
+	t.Fatal("no active key")
+	return store.Key{}
+}
