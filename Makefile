@@ -25,7 +25,7 @@ RACE = ./store/... ./signer/... ./fapi/... ./dpop/... ./cmd/... $$($(GO) list ./
 .DEFAULT_GOAL := help
 SERVERS ?=
 FOR     ?= 2m
-.PHONY: help run build test lint bench failover packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
+.PHONY: help run build test lint bench failover test-hsm packages-hsm packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
 	$(GO) run ./bench -servers "$(SERVERS)" -write docs
 
+test-hsm: packages-hsm toolchain ## Hold SoftHSM2, kryoptic, opencryptoki and a p11-kit remote to one contract
+	$(GO) test -count=1 -v -tags hsm -run 'Contract|Remote' ./signer/pkcs11
+
 failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
 	$(GO) run ./bench -kill-replicas $(FOR)
 
@@ -103,9 +106,20 @@ packages-bench: packages-run
 	command -v mvn >/dev/null || missing="$$missing maven default-jre-headless"; \
 	$(install-missing)
 
+packages-hsm: packages-test
+	@missing=""; \
+	command -v pkcsslotd >/dev/null || missing="$$missing opencryptoki"; \
+	ls /usr/include/openssl/ssl.h >/dev/null 2>&1 || missing="$$missing libssl-dev"; \
+	ls /usr/include/sqlite3.h >/dev/null 2>&1 || missing="$$missing libsqlite3-dev"; \
+	ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing="$$missing libclang-dev"; \
+	command -v pkg-config >/dev/null || missing="$$missing pkg-config"; \
+	$(install-missing)
+
 packages-test:
 	@missing=""; \
 	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
+	command -v p11-kit >/dev/null || missing="$$missing p11-kit"; \
+	ls /usr/lib/*/pkcs11/p11-kit-client.so >/dev/null 2>&1 || missing="$$missing p11-kit-modules"; \
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \

@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"mtls":                        {},
 	"signer":                      {},
 	"signer/pkcs11":               {"signer"},
+	"signer/signertest":           {"signer", "signer/pkcs11"},
 	"store":                       {},
 	"store/internal/backend":      {"store"},
 	"store/sqlite":                {"store", "store/internal/backend"},

@@ -60,7 +60,9 @@ func (t *token) attest(kid string) (Attestation, error) {
 func (t *token) allowedMechanisms(private pkcs11.ObjectHandle) ([]string, error) {
 	raw, err := t.attribute(private, pkcs11.CKA_ALLOWED_MECHANISMS)
 	if err != nil {
-		return nil, trouble(err)
+		// p11-kit 0.24 cannot pass a list on and says that the device failed. A device that did fails again.
+		_, again := t.attribute(private, pkcs11.CKA_SIGN)
+		return nil, trouble(again)
 	}
 	size := len(mechanismList(0))
 	var names []string

@@ -54,6 +54,10 @@ func (t *token) makePair(alg signer.Algorithm) (string, error) {
 		return "", err
 	}
 	publicObject, privateObject, err := t.module.GenerateKeyPair(session, mechanism, public, private)
+	if hasCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID) {
+		// The module does not know the list of allowed mechanisms, the last attribute (opencryptoki).
+		publicObject, privateObject, err = t.module.GenerateKeyPair(session, mechanism, public, private[:len(private)-1])
+	}
 	if err != nil {
 		return "", failf(failRequest, "the module refuses to make a key for %s: %v", alg, err)
 	}

@@ -1,0 +1,139 @@
+// Package signertest is the contract of a PKCS#11 token behind a signer: one suite for every module.
+package signertest
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"countersign/signer"
+	"countersign/signer/pkcs11"
+)
+
+// Token is what is held to the contract.
+type Token interface {
+	signer.Impatient
+	Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error)
+	List(ctx context.Context) ([]pkcs11.Key, error)
+	Destroy(ctx context.Context, kid string) error
+	Attest(ctx context.Context, kid string) (pkcs11.Attestation, error)
+}
+
+// Run holds a token to the contract. offered are the algorithms that the module is known to have; it has to refuse the
+// others, and say so.
+func Run(t *testing.T, token Token, offered ...signer.Algorithm) {
+	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA} {
+		if !slices.Contains(offered, alg) {
+			t.Run(fmt.Sprintf("refuses %s, which the module does not have", alg), func(t *testing.T) {
+				if record, err := token.Generate(t.Context(), alg); err == nil {
+					t.Errorf("made %s: the module has %s by now", record.ID, alg)
+				}
+			})
+			continue
+		}
+		t.Run(string(alg), func(t *testing.T) { contract(t, token, alg) })
+	}
+}
+
+func contract(t *testing.T, token Token, alg signer.Algorithm) {
+	record, err := token.Generate(t.Context(), alg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if thumbprint, err := signer.Thumbprint(record.Public); err != nil || thumbprint != record.ID || !signer.Fits(record.Public, alg) {
+		t.Fatalf("the kid %s is not the thumbprint %s of a key for %s, %v", record.ID, thumbprint, alg, err)
+	}
+	held, err := token.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(held, func(k pkcs11.Key) bool { return k.Record.ID == record.ID })
+	if at < 0 || held[at].Refused != "" {
+		t.Fatalf("the new key is not listed as good: %+v", held)
+	}
+	attested, err := token.Attest(t.Context(), record.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"CKA_PRIVATE": true, "CKA_SENSITIVE": true, "CKA_EXTRACTABLE": false, "CKA_SIGN": true} {
+		if got, known := attested.Attributes[name]; !known || got != want {
+			t.Errorf("%s is %v (known: %v), want %v", name, got, known, want)
+		}
+	}
+
+	message := []byte("message")
+	t.Run("signs what the published key verifies", func(t *testing.T) {
+		for i := range 100 { // r and s with leading zeros are among them: one of 128
+			message := fmt.Appendf(nil, "message %d", i)
+			signature, err := token.Sign(t.Context(), record, message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !signer.Verify(record.Public, alg, message, signature) {
+				t.Fatalf("signature %d is wrong", i)
+			}
+			if signer.Verify(record.Public, alg, append(message, 'x'), signature) {
+				t.Fatal("the signature fits another message")
+			}
+		}
+	})
+	if public, ok := record.Public.(*rsa.PublicKey); ok {
+		t.Run("salts with 32 bytes and no others", func(t *testing.T) {
+			signature, err := token.Sign(t.Context(), record, message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest := sha256.Sum256(message)
+			for salt, want := range map[int]bool{32: true, 20: false, 31: false, 33: false, public.Size() - 34: false} {
+				err := rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: salt})
+				if (err == nil) != want {
+					t.Errorf("with a salt of %d bytes: %v", salt, err)
+				}
+			}
+		})
+	}
+	t.Run("signs for many at once", func(t *testing.T) {
+		var all sync.WaitGroup
+		for i := range 16 {
+			all.Go(func() {
+				for n := range 8 {
+					message := []byte{byte(i), byte(n)}
+					signature, err := token.SignNow(t.Context(), record, message)
+					if err != nil || !signer.Verify(record.Public, alg, message, signature) {
+						t.Errorf("caller %d: %v", i, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+	t.Run("refuses an unknown key", func(t *testing.T) {
+		other := record
+		other.ID = string(bytes.Repeat([]byte{'A'}, len(record.ID)))
+		if _, err := token.Sign(t.Context(), other, message); !errors.Is(err, signer.ErrNoKey) {
+			t.Errorf("got %v, want ErrNoKey", err)
+		}
+	})
+	t.Run("refuses the key's use with another algorithm", func(t *testing.T) {
+		other := record
+		other.Algorithm = map[signer.Algorithm]signer.Algorithm{signer.PS256: signer.ES256, signer.ES256: signer.EdDSA, signer.EdDSA: signer.PS256}[alg]
+		if signature, err := token.Sign(t.Context(), other, message); err == nil {
+			t.Errorf("signed: %x", signature)
+		}
+	})
+	t.Run("refuses a destroyed key", func(t *testing.T) {
+		if err := token.Destroy(t.Context(), record.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := token.Sign(t.Context(), record, message); !errors.Is(err, signer.ErrNoKey) {
+			t.Errorf("got %v, want ErrNoKey", err)
+		}
+	})
+}
