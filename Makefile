@@ -25,7 +25,7 @@ RACE = ./store/... ./signer/... ./fapi/... ./dpop/... ./cmd/... $$($(GO) list ./
 .DEFAULT_GOAL := help
 SERVERS ?=
 FOR     ?= 2m
-.PHONY: help run build test lint bench failover test-hsm packages-hsm packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
+.PHONY: help run build test lint bench bench-signer failover test-hsm packages-hsm packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, a
 
 test-hsm: packages-hsm toolchain ## Hold SoftHSM2, kryoptic, opencryptoki and a p11-kit remote to one contract
 	$(GO) test -count=1 -v -tags hsm -run 'Contract|Remote' ./signer/pkcs11
+
+bench-signer: packages-run toolchain ## Measure the signing path against a loop in C, and crypto11 beside it
+	$(GO) run ./bench/signer
 
 failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
 	$(GO) run ./bench -kill-replicas $(FOR)

@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"cmd/countersign":             {"*"},
 	"fapi":                        {"ciba", "dpop", "jar", "mtls", "signer", "store", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound"},
 	"bench":                       {"internal/jose"},
+	"bench/signer":                {"signer", "signer/pkcs11", "softhsm"},
 	"ciba":                        {"signer", "store"},
 	"jar":                         {"signer", "internal/jose"},
 	"dpop":                        {"internal/jose"},
@@ -51,11 +52,12 @@ var allowed = map[string][]string{
 
 // onlyImporter names, for a module, the only packages that may import it.
 var onlyImporter = map[string][]string{
-	"github.com/go-jose/go-jose":   {"internal/jose"},
-	"github.com/miekg/pkcs11":      {"signer/pkcs11"},
-	"github.com/jackc/pgx":         {"store/postgres", "internal/postgrestest"},
-	"github.com/mattn/go-sqlite3":  {"store/sqlite"},
-	"go.opentelemetry.io/otel/sdk": {"internal/telemetry"},
+	"github.com/go-jose/go-jose":      {"internal/jose"},
+	"github.com/miekg/pkcs11":         {"signer/pkcs11"},
+	"github.com/ThalesGroup/crypto11": {"bench/signer"},
+	"github.com/jackc/pgx":            {"store/postgres", "internal/postgrestest"},
+	"github.com/mattn/go-sqlite3":     {"store/sqlite"},
+	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry"},
 }
 
 // TestImports parses every file in this process. It does not ask the go command, whose answer go test would not

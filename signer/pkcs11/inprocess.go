@@ -1,0 +1,40 @@
+//go:build cgo && !nopkcs11
+
+package pkcs11
+
+import (
+	"context"
+	"os"
+
+	"countersign/signer"
+)
+
+// InProcess is a token that is opened in this very process. It is for measuring what the worker costs: a module that
+// hangs keeps its caller, one that crashes ends the process, and nothing recovers.
+type InProcess struct{ token *token }
+
+// OpenInProcess loads the module, sets the variables of config.Environment for the whole process, and logs in.
+func OpenInProcess(config Config) (*InProcess, error) {
+	config, err := withDefaults(config)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range config.Environment {
+		if err := os.Setenv(name, value); err != nil {
+			return nil, err
+		}
+	}
+	t, err := openToken(hello{Module: config.Module, Token: config.Token, PINFile: config.PINFile, Sessions: config.Sessions})
+	if err != nil {
+		return nil, err
+	}
+	return &InProcess{t}, nil
+}
+
+// Sign implements [signer.Backend], but for ctx, which it cannot keep.
+func (p *InProcess) Sign(_ context.Context, record signer.Record, message []byte) ([]byte, error) {
+	return p.token.sign(signPayload(record.Algorithm, record.ID, message))
+}
+
+// Close leaves the module to the end of the process: to finalize it may crash.
+func (p *InProcess) Close() error { return nil }
