@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,12 +129,15 @@ var message = []byte("a message as long as the signing input of a small token wo
 
 func signed(_ []byte, err error) error { return err }
 
-// compare measures every variant in every round, in an order of its own.
+// compare measures every variant in every round, in turns.
 func compare(out io.Writer, variants []variant, alg signer.Algorithm, callers, rounds int, slice time.Duration) error {
 	rates := map[string][]float64{}
-	for range rounds {
-		for _, i := range mathrand.Perm(len(variants)) {
-			v := variants[i]
+	for round := range rounds {
+		order := slices.Concat(variants[round%len(variants):], variants[:round%len(variants)])
+		if round%2 == 1 {
+			slices.Reverse(order) // nobody always comes after the same neighbour
+		}
+		for _, v := range order {
 			rate, err := v.measure(alg, callers, slice)
 			if errors.Is(err, errNotOffered) {
 				continue
