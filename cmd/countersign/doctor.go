@@ -20,6 +20,7 @@ import (
 	"countersign/fapi"
 	"countersign/internal/config"
 	"countersign/signer"
+	"countersign/signer/pkcs11"
 	"countersign/store"
 )
 
@@ -349,29 +350,29 @@ func (d *diagnosis) clients(ctx context.Context, s store.Store) {
 	d.ok("clients", "%s registered and correct", counted(good, "client"))
 }
 
-// hsm reaches the token and signs with every active key. Without a store it only reaches the token.
+// hsm reaches every token and signs with every active key. Without a store it only reaches the tokens.
 func (d *diagnosis) hsm(ctx context.Context, c *config.Config, s store.Store) {
-	backend, err := openBackend(ctx, c.Signer, nil)
+	tokens, problems, err := connectTokens(ctx, c.Signer, nil)
 	if err != nil {
 		d.fail("hsm", "%v", err)
 		return
 	}
-	defer backend.Close() // nothing was written
-	held, err := backend.List(ctx)
-	if err != nil {
-		d.fail("hsm", "%v", err)
-		return
-	}
-	d.ok("hsm", "the token %s is reached and holds %s", c.Signer.Token, counted(len(held), "key"))
-	for _, key := range held {
-		if key.Refused != "" {
-			d.warn("hsm", "the key %s is not used: %s", key.Record.ID, key.Refused)
+	defer closeTokens(tokens) // nothing was written
+	reached := false
+	for i, token := range tokens {
+		if problems[i] != nil {
+			d.fail("hsm", "%s: %v", token.Token(), problems[i])
+			continue
 		}
+		reached = d.token(ctx, token) || reached
+	}
+	if !reached {
+		return
 	}
 	if s == nil {
 		return
 	}
-	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{s}, Replicas: []signer.Replica{{Backend: backend}}, Now: d.p.now})
+	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{s}, Replicas: replicas(c.Signer, tokens), Now: d.p.now})
 	if err != nil {
 		d.fail("keys", "%v", err)
 		return
@@ -387,6 +388,22 @@ func (d *diagnosis) hsm(ctx context.Context, c *config.Config, s store.Store) {
 		}
 	}
 	d.activeKeys(ctx, c, keys, published)
+}
+
+// token lists what a token holds, and tells whether it could.
+func (d *diagnosis) token(ctx context.Context, token *pkcs11.Backend) bool {
+	held, err := token.List(ctx)
+	if err != nil {
+		d.fail("hsm", "%s: %v", token.Token(), err)
+		return false
+	}
+	d.ok("hsm", "%s is reached and holds %s", token.Token(), counted(len(held), "key"))
+	for _, key := range held {
+		if key.Refused != "" {
+			d.warn("hsm", "the key %s is not used: %s", key.Record.ID, key.Refused)
+		}
+	}
+	return true
 }
 
 func (d *diagnosis) activeKeys(ctx context.Context, c *config.Config, keys *signer.Signer, published []signer.Record) {

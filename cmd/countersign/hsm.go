@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -73,41 +75,41 @@ func replicas(c config.Signer, tokens []*pkcs11.Backend) []signer.Replica {
 // openTokens starts the worker of each token. One that is away does not keep the others from signing, but somebody is
 // told; an error means that none came.
 func openTokens(ctx context.Context, c config.Signer, log *slog.Logger) ([]*pkcs11.Backend, error) {
-	var tokens []*pkcs11.Backend
-	for _, one := range tokenSettings(c) {
-		settings, err := pkcs11Config(c, one, log)
-		if err != nil {
-			return nil, err
-		}
-		token, err := pkcs11.Prepare(settings)
-		if err != nil {
-			return nil, err
-		}
-		tokens = append(tokens, token)
+	tokens, problems, err := connectTokens(ctx, c, log)
+	if err != nil {
+		return nil, err
 	}
-	outcomes := make(chan error, len(tokens))
-	problems := make([]error, len(tokens))
-	for i, token := range tokens {
-		go func() {
-			problems[i] = token.Connect(ctx)
-			outcomes <- problems[i]
-		}()
-	}
-	reached := 0
-	for range tokens {
-		if err := <-outcomes; err == nil {
-			reached++
-		}
-	}
-	if reached == 0 {
+	if !slices.Contains(problems, nil) {
 		return nil, errors.Join(errors.Join(problems...), closeTokens(tokens))
 	}
 	for i, problem := range problems {
 		if problem != nil && log != nil {
-			log.ErrorContext(ctx, "an HSM is away; the others sign", "hsm", tokenAddress(tokenSettings(c)[i].Token), "error", problem.Error())
+			log.ErrorContext(ctx, "an HSM is away; the others sign", "hsm", tokens[i].Token(), "error", problem.Error())
 		}
 	}
 	return tokens, nil
+}
+
+// connectTokens starts the worker of each token, all at once, and gives for each what is wrong with it.
+func connectTokens(ctx context.Context, c config.Signer, log *slog.Logger) (tokens []*pkcs11.Backend, problems []error, err error) {
+	for _, one := range tokenSettings(c) {
+		settings, err := pkcs11Config(c, one, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		token, err := pkcs11.Prepare(settings)
+		if err != nil {
+			return nil, nil, err
+		}
+		tokens = append(tokens, token)
+	}
+	problems = make([]error, len(tokens))
+	var all sync.WaitGroup
+	for i, token := range tokens {
+		all.Go(func() { problems[i] = token.Connect(ctx) })
+	}
+	all.Wait()
+	return tokens, problems, nil
 }
 
 // tokenSettings are the configured token and its replicas, which take from it what they leave out.
