@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -114,14 +115,14 @@ func connectTokens(ctx context.Context, c config.Signer, log *slog.Logger) (toke
 
 // tokenSettings are the configured token and its replicas, which take from it what they leave out.
 func tokenSettings(c config.Signer) []config.Replica {
-	first := config.Replica{Module: c.Module, Token: c.Token, PINFile: c.PINFile, Environment: c.Environment}
+	first := config.Replica{Module: c.Module, Token: c.Token, PINFile: c.PINFile, PINEnv: c.PINEnv, Environment: c.Environment}
 	all := []config.Replica{first}
 	for _, one := range c.Replicas {
 		if one.Module == "" {
 			one.Module = first.Module
 		}
-		if one.PINFile == "" {
-			one.PINFile = first.PINFile
+		if one.PINFile == "" && one.PINEnv == "" {
+			one.PINFile, one.PINEnv = first.PINFile, first.PINEnv
 		}
 		if one.Environment == nil {
 			one.Environment = first.Environment
@@ -145,8 +146,14 @@ func pkcs11Config(c config.Signer, token config.Replica, log *slog.Logger) (pkcs
 	if err != nil {
 		return pkcs11.Config{}, fmt.Errorf("signer.pin_file: %w", err)
 	}
+	var pin pkcs11.PIN
+	if token.PINEnv != "" {
+		if pin, err = pkcs11.NewPIN(os.Getenv(token.PINEnv)); err != nil {
+			return pkcs11.Config{}, fmt.Errorf("signer.pin_env: the environment variable %s: %w", token.PINEnv, err)
+		}
+	}
 	return pkcs11.Config{
-		Module: token.Module.Path(), Token: tokenAddress(token.Token), PINFile: pinFile, Environment: maps.Clone(token.Environment),
+		Module: token.Module.Path(), Token: tokenAddress(token.Token), PINFile: pinFile, PIN: pin, Environment: maps.Clone(token.Environment),
 		Sessions: c.Sessions, Queue: c.Queue, SignTimeout: c.Timeout.Std(), Logger: log,
 	}, nil
 }

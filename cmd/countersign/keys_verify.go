@@ -144,16 +144,25 @@ func (c keysAttest) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		held, err := holding(ctx, tokens, k.ID)
-		if err == nil && len(held) == 0 {
-			err = fmt.Errorf("no HSM that is configured holds the key %s", k.ID)
+		said, problems := map[string]pkcs11.Attestation{}, []error{}
+		for _, token := range tokens {
+			attested, err := token.Attest(ctx, k.ID)
+			switch {
+			case err == nil:
+				said[token.Token()] = attested
+			case !errors.Is(err, signer.ErrNoKey):
+				problems = append(problems, fmt.Errorf("%s: %w", token.Token(), err))
+			}
 		}
-		said := map[string]pkcs11.Attestation{}
-		for i := 0; err == nil && i < len(held); i++ {
-			said[held[i].Token()], err = held[i].Attest(ctx, k.ID)
-		}
-		if err := errors.Join(err, closeTokens(tokens)); err != nil {
+		if err := closeTokens(tokens); err != nil {
 			return err
+		}
+		switch {
+		case len(said) > 0: // one that is away has nothing to say
+		case len(problems) > 0:
+			return errors.Join(problems...)
+		default:
+			return fmt.Errorf("no HSM that is configured holds the key %s", k.ID)
 		}
 		encoder := json.NewEncoder(p.stdout)
 		encoder.SetIndent("", "  ")

@@ -60,7 +60,8 @@ type Store struct {
 type Signer struct {
 	Module      File              `toml:"module" required:"true" doc:"The vendor's PKCS#11 module, a shared library. It is loaded by a worker process, never by the server itself."`
 	Token       string            `toml:"token" required:"true" doc:"Label of the token that holds the keys, or its RFC 7512 address, such as pkcs11:token=countersign;serial=0123."`
-	PINFile     Secret            `toml:"pin_file" required:"true" doc:"File that holds the user PIN of the token."`
+	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of the token."`
+	PINEnv      string            `toml:"pin_env" doc:"Name of the environment variable that holds the user PIN, in place of pin_file. Root and the server's user can read it in /proc: prefer a file or a credential."`
 	Environment map[string]string `toml:"environment" doc:"Environment variables for the module, such as SOFTHSM2_CONF. A value that starts with ./ is a file name relative to this file's folder."`
 	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time; two to four times the cores of the token."`
 	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait; requests beyond are asked to try again."`
@@ -74,7 +75,8 @@ type Signer struct {
 type Replica struct {
 	Module      File              `toml:"module" doc:"The PKCS#11 module of this token; signer.module when absent."`
 	Token       string            `toml:"token" required:"true" doc:"Label or RFC 7512 address of the token. Two tokens with one label are told apart by serial=."`
-	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of this token; signer.pin_file when absent."`
+	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of this token; signer.pin_file when both are absent."`
+	PINEnv      string            `toml:"pin_env" doc:"Name of the environment variable that holds the user PIN of this token, in place of pin_file."`
 	Environment map[string]string `toml:"environment" doc:"Environment variables for this module; signer.environment when absent."`
 }
 

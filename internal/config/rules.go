@@ -174,6 +174,10 @@ var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (c *collector) signer(s *Signer) {
 	c.tokenName("signer.token", s.Token)
+	if s.PINFile == "" && s.PINEnv == "" && !c.bad("signer.pin_file") {
+		c.add("signer.pin_file", "", "missing: file that holds the user PIN of the token")
+	}
+	c.pin("signer", s.PINFile, s.PINEnv)
 	c.environment("signer.environment", s.Environment)
 	const shortest = time.Hour // less than the life of a token, and the key set would fill with retired keys
 	if every := s.RotateEvery.Std(); every > 0 && every < shortest && !c.bad("signer.rotate_every") {
@@ -182,10 +186,23 @@ func (c *collector) signer(s *Signer) {
 	for i, replica := range s.Replicas {
 		key := fmt.Sprintf("signer.replicas[%d]", i)
 		c.tokenName(key+".token", replica.Token)
+		c.pin(key, replica.PINFile, replica.PINEnv)
 		c.environment(key+".environment", replica.Environment)
 		if replica.Token == s.Token && replica.Module == "" && replica.Environment == nil && !c.bad(key+".token") {
 			c.add(key+".token", quote(replica.Token), "the same token as signer.token; a replica is a token of its own")
 		}
+	}
+}
+
+// pin allows one place for a PIN. The variable's name is not repeated: it may be the PIN, put into the wrong key.
+func (c *collector) pin(table string, file Secret, variable string) {
+	key := table + ".pin_env"
+	switch {
+	case c.bad(key) || variable == "":
+	case file != "":
+		c.add(key, redacted, "there is a pin_file too; leave one of them out")
+	case !environmentName.MatchString(variable):
+		c.add(key, redacted, "not the name of an environment variable; use letters, digits and _, and put the PIN itself into the variable")
 	}
 }
 

@@ -30,6 +30,8 @@ type Config struct {
 	Token string
 	// PINFile holds the user PIN. It must belong to this user or to root, and be readable by nobody else.
 	PINFile string
+	// PIN is the user PIN itself, in place of PINFile.
+	PIN PIN
 	// Environment is what the module needs, such as SOFTHSM2_CONF. The worker gets nothing else.
 	Environment map[string]string
 	// Executable is the binary to run as worker; this one by default.
@@ -114,7 +116,13 @@ func withDefaults(c Config) (Config, error) {
 			return c, fmt.Errorf("pkcs11: find this binary: %w", err)
 		}
 	}
+	if (c.PINFile == "") == (c.PIN.text == "") {
+		return c, errors.New("pkcs11: exactly one of a PIN file and a PIN is needed")
+	}
 	for _, file := range []*string{&c.Module, &c.PINFile} {
+		if *file == "" {
+			continue
+		}
 		absolute, err := filepath.Abs(*file)
 		if err != nil {
 			return c, fmt.Errorf("pkcs11: %w", err)

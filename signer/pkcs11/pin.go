@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,36 @@ import (
 
 // maxPIN bounds a PIN, in bytes.
 const maxPIN = 255
+
+// PIN is a user PIN that came by another way than a file. It shows itself in no text, log line or JSON.
+type PIN struct{ text string }
+
+const redactedPIN = "[PIN]"
+
+// NewPIN holds a PIN to what a token takes: 1 to 255 bytes in one line. The PIN is not in the error.
+func NewPIN(text string) (PIN, error) {
+	if text == "" || len(text) > maxPIN || strings.ContainsAny(text, "\r\n\x00") {
+		return PIN{}, fmt.Errorf("pkcs11: a PIN is one line of 1 to %d bytes", maxPIN)
+	}
+	return PIN{text}, nil
+}
+
+// Format implements [fmt.Formatter], for every verb.
+func (PIN) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redactedPIN) }
+
+// MarshalJSON implements json.Marshaler.
+func (PIN) MarshalJSON() ([]byte, error) { return []byte(`"` + redactedPIN + `"`), nil }
+
+// LogValue implements [slog.LogValuer].
+func (PIN) LogValue() slog.Value { return slog.StringValue(redactedPIN) }
+
+// pin is the one of the first question, or is read from the file that it names.
+func (h hello) pin() (string, error) {
+	if h.PIN != "" {
+		return h.PIN, nil
+	}
+	return readPIN(h.PINFile)
+}
 
 // readPIN reads a PIN from a file that nobody else can read. The PIN appears in no error.
 func readPIN(name string) (string, error) {

@@ -10,12 +10,13 @@ import (
 	"countersign/signer"
 )
 
-// hello is the first question to a worker: which module, which token, and where the PIN is. The PIN itself is read by
-// the worker and by nobody else.
+// hello is the first question to a worker: which module, which token, and where the PIN is. A PIN in a file is read by
+// the worker and by nobody else; one from elsewhere goes over the socket, which no other process can read.
 type hello struct {
 	Module   string `json:"module"`
 	Token    string `json:"token"`
-	PINFile  string `json:"pin_file"`
+	PINFile  string `json:"pin_file,omitempty"`
+	PIN      string `json:"pin,omitempty"`
 	Sessions int    `json:"sessions"`
 }
 

@@ -50,7 +50,7 @@ func openToken(h hello) (*token, error) {
 	if err != nil {
 		return nil, failf(failFatal, "%v", err)
 	}
-	pin, err := readPIN(h.PINFile)
+	pin, err := h.pin()
 	if err != nil {
 		return nil, err
 	}
