@@ -5,6 +5,7 @@ package pkcs11_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,8 +93,14 @@ func (r *remote) signal(signal syscall.Signal) {
 	}
 }
 
-// stop ends the server.
+// stop ends the server, and its processes that were stopped and would stay.
 func (r *remote) stop() {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", r.command.Process.Pid)) // it may be gone
+	for child := range strings.FieldsSeq(string(children)) {
+		if pid, err := strconv.Atoi(child); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 	_ = r.command.Process.Kill() // it may be gone
 	_ = r.command.Wait()
 }

@@ -101,16 +101,23 @@ func TestContractKryoptic(t *testing.T) {
 }
 
 // TestContractOpenCryptoki: its software token has RSA only. Its daemon and its token belong to the machine, so this
-// wants root, and makes the token anew.
+// wants root, and makes the token anew if a test made it before.
 func TestContractOpenCryptoki(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("opencryptoki's daemon wants root")
+	}
+	const state, ours = "/var/lib/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/made-by-countersign-test"
+	if _, err := os.Stat(filepath.Join(state, "NVTOK.DAT")); err == nil {
+		if _, err := os.Stat(ours); err != nil {
+			t.Fatalf("this machine has an opencryptoki token of its own in %s, which is not touched; run this where there is none", state)
+		}
 	}
 	for _, folder := range []string{"/var/lock/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/TOK_OBJ"} {
 		if err := os.MkdirAll(folder, 0o770); err != nil {
 			t.Fatal(err)
 		}
 	}
+	written(t, ours, "This token is made anew by a test.\n")
 	for _, pattern := range []string{"/var/lib/opencryptoki/swtok/*.DAT", "/var/lib/opencryptoki/swtok/MK_*", "/var/lib/opencryptoki/swtok/TOK_OBJ/*"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
@@ -129,7 +136,9 @@ func TestContractOpenCryptoki(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		_ = daemon.Process.Signal(syscall.SIGTERM)
-		_ = daemon.Wait() // it ends by the signal
+		late := time.AfterFunc(2*time.Second, func() { _ = daemon.Process.Kill() }) // it does not always listen
+		_ = daemon.Wait()                                                           // it ends by a signal
+		late.Stop()
 	})
 	modules, err := filepath.Glob("/usr/lib/*/opencryptoki/libopencryptoki.so*")
 	if err != nil || len(modules) == 0 {
