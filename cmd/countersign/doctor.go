@@ -366,13 +366,10 @@ func (d *diagnosis) hsm(ctx context.Context, c *config.Config, s store.Store) {
 		}
 		reached = d.token(ctx, token) || reached
 	}
-	if !reached {
+	if !reached || s == nil {
 		return
 	}
-	if s == nil {
-		return
-	}
-	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{s}, Replicas: replicas(c.Signer, tokens), Now: d.p.now})
+	keys, err := signer.New(ctx, signer.Config{Catalogue: catalogue{s}, Replicas: replicas(tokens), Now: d.p.now})
 	if err != nil {
 		d.fail("keys", "%v", err)
 		return

@@ -52,7 +52,7 @@ func openSigner(ctx context.Context, c config.Signer, keys store.Keys, settings 
 		return nil, err
 	}
 	s, err := signer.New(ctx, signer.Config{
-		Catalogue: catalogue{keys}, Replicas: replicas(c, tokens),
+		Catalogue: catalogue{keys}, Replicas: replicas(tokens),
 		Now: settings.now, Logger: settings.log, TracerProvider: settings.traces,
 	})
 	if err != nil {
@@ -62,10 +62,10 @@ func openSigner(ctx context.Context, c config.Signer, keys store.Keys, settings 
 }
 
 // replicas names the tokens for the signer. A token that stands alone is asked for every key, whatever its address.
-func replicas(c config.Signer, tokens []*pkcs11.Backend) []signer.Replica {
+func replicas(tokens []*pkcs11.Backend) []signer.Replica {
 	named := make([]signer.Replica, len(tokens))
 	for i, token := range tokens {
-		named[i] = signer.Replica{Name: tokenAddress(tokenSettings(c)[i].Token), Backend: token}
+		named[i] = signer.Replica{Name: token.Token(), Backend: token}
 		if len(tokens) > 1 {
 			named[i].Holds = token.Holds
 		}

@@ -48,9 +48,10 @@ Others:
   countersign keys generate --alg ES256 --activate   # the first of its algorithm`
 }
 
-// publishFirst is how long a key is published before it signs: the time for which verifiers may keep a copy of the
-// key set, which is the server's default.
-const publishFirst = signer.JWKSMaxAge
+// unknownFor is for how long verifiers may not know a published key yet; not positive when all do.
+func unknownFor(k store.Key, now time.Time) time.Duration {
+	return signer.Schedule{}.ActivatableAt(signer.Record{CreatedAt: k.CreatedAt}).Sub(now)
+}
 
 // allUses is what a key signs unless it is told otherwise.
 func allUses() []string {
@@ -151,7 +152,7 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 				return err
 			}
 			if slices.ContainsFunc(keys, func(k store.Key) bool { return k.State == string(signer.Active) && k.Algorithm == c.Alg }) {
-				return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s", c.Alg, publishFirst)
+				return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s", c.Alg, signer.JWKSMaxAge)
 			}
 		}
 		state := string(signer.Published)
@@ -211,7 +212,7 @@ func (c keysActivate) Run(ctx context.Context, p *program) error {
 		if k.State != string(signer.Published) {
 			return fmt.Errorf("the key %s is %s; only a published key can be activated", k.ID, k.State)
 		}
-		if wait := publishFirst - p.now().Sub(k.CreatedAt); wait > 0 && !c.Now {
+		if wait := unknownFor(k, p.now()); wait > 0 && !c.Now {
 			return fmt.Errorf("the key %s is not known to every verifier yet: wait %s, or give --now", k.ID, wait.Round(time.Second))
 		}
 		if c.DryRun {

@@ -84,11 +84,6 @@ func (c keysRotate) pair(ctx context.Context, s store.Keys) (old, next store.Key
 	return old, next, nil
 }
 
-// waitFor is how long a key has to wait before it may sign.
-func (c keysRotate) waitFor(p *program, k store.Key) time.Duration {
-	return signer.Schedule{}.ActivatableAt(signer.Record{CreatedAt: k.CreatedAt}).Sub(p.now())
-}
-
 // tell says what would be done.
 func (c keysRotate) tell(p *program, old, next store.Key) {
 	switch {
@@ -96,8 +91,8 @@ func (c keysRotate) tell(p *program, old, next store.Key) {
 		p.printf("would make a %s key, sign with it at once, and retire %s\n", c.Alg, old.ID)
 	case next.ID == "":
 		p.printf("would make a %s key and publish it; it signs in %s, instead of %s\n", c.Alg, signer.JWKSMaxAge, old.ID)
-	case c.waitFor(p, next) > 0 && !c.Now:
-		p.printf("would wait %s: until then verifiers may not know %s\n", c.waitFor(p, next).Round(time.Second), next.ID)
+	case unknownFor(next, p.now()) > 0 && !c.Now:
+		p.printf("would wait %s: until then verifiers may not know %s\n", unknownFor(next, p.now()).Round(time.Second), next.ID)
 	default:
 		p.printf("would sign with %s and retire %s\n", next.ID, old.ID)
 	}
@@ -118,7 +113,7 @@ func (c keysRotate) rotate(ctx context.Context, p *program, s store.Keys, backen
 		next.State, next.CreatedAt = string(signer.Published), p.now()
 		p.printf("made the %s key %s, now published\n", c.Alg, next.ID)
 	}
-	if wait := c.waitFor(p, next); wait > 0 && !c.Now {
+	if wait := unknownFor(next, p.now()); wait > 0 && !c.Now {
 		if !c.Wait {
 			p.printf("it may sign in %s: run this command again then\n", wait.Round(time.Second))
 			if made {

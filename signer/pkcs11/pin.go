@@ -21,10 +21,15 @@ const redactedPIN = "[PIN]"
 
 // NewPIN holds a PIN to what a token takes: 1 to 255 bytes in one line. The PIN is not in the error.
 func NewPIN(text string) (PIN, error) {
-	if text == "" || len(text) > maxPIN || strings.ContainsAny(text, "\r\n\x00") {
+	if !isPIN(text) {
 		return PIN{}, fmt.Errorf("pkcs11: a PIN is one line of 1 to %d bytes", maxPIN)
 	}
 	return PIN{text}, nil
+}
+
+// isPIN tells whether a text can be a PIN, wherever it came from.
+func isPIN(text string) bool {
+	return text != "" && len(text) <= maxPIN && !strings.ContainsAny(text, "\r\n\x00")
 }
 
 // Format implements [fmt.Formatter], for every verb.
@@ -67,7 +72,7 @@ func readPIN(name string) (string, error) {
 		return "", failf(failModule, "the PIN file: %v", err)
 	}
 	pin := strings.TrimRight(string(raw), "\r\n")
-	if pin == "" || len(pin) > maxPIN || strings.ContainsAny(pin, "\r\n\x00") {
+	if !isPIN(pin) {
 		return "", failf(failModule, "the PIN file %s must hold the PIN and nothing else", name)
 	}
 	return pin, nil
