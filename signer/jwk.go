@@ -70,6 +70,9 @@ func PublicJWK(record Record) (json.RawMessage, error) {
 		return nil, err
 	}
 	key.ID, key.Algorithm, key.Use = record.ID, string(record.Algorithm), "sig"
+	if record.Algorithm.Decrypts() {
+		key.Use = "enc"
+	}
 	return json.Marshal(key)
 }
 

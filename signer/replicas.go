@@ -80,27 +80,28 @@ func newReplicas(list []Replica, patience time.Duration, now func() time.Time, l
 	return r
 }
 
-// sign makes a signature that the published key verifies. It asks the healthy replicas one after the other, none for
-// longer than the patience while another is left; when all have failed, it waits for any of them to come back, as long
-// as ctx lets it. That more than one may have signed does no harm: only one signature leaves.
-func (r *replicas) sign(ctx context.Context, record Record, message []byte) ([]byte, error) {
+// do has a task done and its outcome checked. It asks the healthy replicas one after the other, none for longer than
+// the patience while another is left; when all have failed, it waits for any of them to come back, as long as ctx lets
+// it. That more than one may have signed does no harm: only one signature leaves.
+func (r *replicas) do(ctx context.Context, t task) ([]byte, error) {
+	record := t.record
 	holders := r.holders(record)
 	switch len(holders) {
 	case 0:
 		return nil, fmt.Errorf("%w %s: no HSM that is configured has one of its addresses %q", ErrNoKey, record.ID, record.URIs)
 	case 1:
-		return holders[0].sign(ctx, record, message, holders[0].Backend.Sign)
+		return holders[0].do(ctx, t, t.ask)
 	}
 	for i, one := range holders {
 		if one.resting(record) {
 			continue
 		}
-		signature, err := r.try(ctx, one, record, message, i == len(holders)-1)
+		result, err := r.try(ctx, one, t, i == len(holders)-1)
 		if err == nil || !elsewhere(err) || ctx.Err() != nil {
-			return signature, err
+			return result, err
 		}
 	}
-	return r.wait(ctx, holders, record, message)
+	return r.wait(ctx, holders, t)
 }
 
 // holders are the replicas that may hold a key, the least busy first, and equals in turn.
@@ -124,39 +125,35 @@ func (r *replicas) holders(record Record) []*replica {
 }
 
 // try asks one replica without waiting for it to come back.
-func (r *replicas) try(ctx context.Context, one *replica, record Record, message []byte, last bool) ([]byte, error) {
-	ask := one.Backend.Sign
-	if quick, ok := one.Backend.(Impatient); ok {
-		ask = quick.SignNow
-	}
+func (r *replicas) try(ctx context.Context, one *replica, t task, last bool) ([]byte, error) {
 	if last {
-		return one.sign(ctx, record, message, ask)
+		return one.do(ctx, t, t.askNow)
 	}
 	limited, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
-	return one.sign(limited, record, message, ask)
+	return one.do(limited, t, t.askNow)
 }
 
-// wait asks every replica at once and takes the first signature.
-func (r *replicas) wait(ctx context.Context, holders []*replica, record Record, message []byte) ([]byte, error) {
+// wait asks every replica at once and takes the first good outcome.
+func (r *replicas) wait(ctx context.Context, holders []*replica, t task) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type outcome struct {
-		signature []byte
-		err       error
+		result []byte
+		err    error
 	}
 	outcomes := make(chan outcome, len(holders))
 	for _, one := range holders {
 		go func() {
-			signature, err := one.sign(ctx, record, message, one.Backend.Sign)
-			outcomes <- outcome{signature, err}
+			result, err := one.do(ctx, t, t.ask)
+			outcomes <- outcome{result, err}
 		}()
 	}
 	var problems []error
 	for range holders {
 		o := <-outcomes
 		if o.err == nil {
-			return o.signature, nil
+			return o.result, nil
 		}
 		problems = append(problems, o.err)
 	}
@@ -168,19 +165,19 @@ func elsewhere(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongSignature)
 }
 
-// sign asks one replica, verifies what it made with the published key, and remembers how it went.
-func (one *replica) sign(ctx context.Context, record Record, message []byte, ask func(context.Context, Record, []byte) ([]byte, error)) ([]byte, error) {
+// do asks one replica, checks what comes, and remembers how it went.
+func (one *replica) do(ctx context.Context, t task, ask func(context.Context, Backend) ([]byte, error)) ([]byte, error) {
 	one.busy.Add(1)
-	signature, err := ask(ctx, record, message)
+	result, err := ask(ctx, one.Backend)
 	one.busy.Add(-1)
-	if err == nil && !Verify(record.Public, record.Algorithm, message, signature) {
-		err = fmt.Errorf("%w %s", ErrWrongSignature, record.ID)
+	if err == nil {
+		err = t.check(result)
 	}
-	one.note(ctx, record, err)
+	one.note(ctx, t.record, err)
 	if err != nil {
 		return nil, err
 	}
-	return signature, nil
+	return result, nil
 }
 
 // note remembers how a signature went.
@@ -234,8 +231,10 @@ func (one *replica) resting(record Record) bool {
 func (one *replica) probe(record Record) {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
-	// Its outcome is noted like every other.
-	_, _ = one.sign(ctx, record, []byte(probeMessage), one.Backend.Sign)
+	if try, err := trial(record); err == nil {
+		// Its outcome is noted like every other.
+		_, _ = one.do(ctx, try, try.ask)
+	}
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	one.probing = false

@@ -61,7 +61,7 @@ func (s Schedule) DestructibleAt(key Record) time.Time {
 // never a moment without an active key.
 func (s Schedule) Due(records []Record, now time.Time) []Step {
 	var steps []Step
-	for _, current := range signing(records) {
+	for _, current := range inService(records) {
 		for _, key := range records {
 			if key.State == Active && key.Algorithm == current.Algorithm && key.ID != current.ID && serves(current, key) && older(key, current) {
 				steps = append(steps, Step{Retire, key})
@@ -82,8 +82,8 @@ func (s Schedule) Due(records []Record, now time.Time) []Step {
 	return steps
 }
 
-// signing are the keys that sign now: for each algorithm and use the one that was activated last.
-func signing(records []Record) []Record {
+// inService are the keys that serve now: for each algorithm and use the one that was activated last.
+func inService(records []Record) []Record {
 	var found []Record
 	for _, key := range records {
 		if key.State != Active {

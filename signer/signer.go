@@ -21,7 +21,8 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Algorithm is a JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
+// Algorithm is what a key is for: a JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1) or a JWE key management algorithm
+// (RFC 7518 §4.1). A key has one and serves no other.
 type Algorithm string
 
 // The algorithms that FAPI allows.
@@ -29,15 +30,24 @@ const (
 	PS256 Algorithm = "PS256"
 	ES256 Algorithm = "ES256"
 	EdDSA Algorithm = "EdDSA" // Ed25519
+
+	// ECDHES keys decrypt on P-256, for ECDH-ES+A256KW as well.
+	ECDHES     Algorithm = "ECDH-ES"
+	RSAOAEP256 Algorithm = "RSA-OAEP-256"
 )
 
-// Use is what a signature is for. A key signs only for the uses that it was made for.
+// Decrypts tells whether keys of this algorithm decrypt. The others sign.
+func (a Algorithm) Decrypts() bool { return a == ECDHES || a == RSAOAEP256 }
+
+// Use is what a key signs or decrypts. A key serves only the uses that it was made for.
 type Use string
 
 // The uses so far.
 const (
 	UseAccessToken Use = "access_token"
 	UseIDToken     Use = "id_token"
+	// UseRequestObject is for keys that request objects are encrypted to.
+	UseRequestObject Use = "request_object"
 )
 
 // State is a place in a key's life.
@@ -61,6 +71,8 @@ var (
 	ErrOverloaded = errors.New("signer: too many signatures are waiting")
 	// ErrWrongSignature: the backend made a signature that the published key does not verify. It was not released.
 	ErrWrongSignature = errors.New("signer: the signature does not fit the published key")
+	// ErrCiphertext: what is to be decrypted was not encrypted to this key, or is damaged. Trying again does not help.
+	ErrCiphertext = errors.New("signer: it was not encrypted to this key")
 )
 
 // Record is what is known about a key outside its HSM.
@@ -153,7 +165,7 @@ func New(ctx context.Context, config Config) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
+	if !slices.ContainsFunc(records, func(r Record) bool { return r.State == Active && !r.Algorithm.Decrypts() }) {
 		return nil, fmt.Errorf("%w is active; make one with: countersign keys generate --alg PS256 --activate", ErrNoKey)
 	}
 	s.records, s.readAt = records, s.now()
@@ -255,9 +267,19 @@ func (s *Signer) Active(ctx context.Context, use Use, alg Algorithm) (Key, error
 	return Key{ID: found.ID, Algorithm: alg, Public: found.Public, signer: s, record: *found, use: use}, nil
 }
 
-// Published returns every key that tokens may be verified with: published, active and retiring. The slice must not
-// be changed. The error is that of ctx.
-func (s *Signer) Published(ctx context.Context) ([]Record, error) { return s.current(ctx) }
+// Published returns the key set: every key that tokens may be verified with, which are the published, active and
+// retiring ones, and the keys to encrypt to, without the retiring ones. The error is that of ctx.
+func (s *Signer) Published(ctx context.Context) ([]Record, error) {
+	records, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gone := func(r Record) bool { return r.Algorithm.Decrypts() && r.State == Retiring }
+	if !slices.ContainsFunc(records, gone) {
+		return slices.Clone(records), nil
+	}
+	return slices.DeleteFunc(slices.Clone(records), gone), nil
+}
 
 // Sign signs a message in JWS form and verifies the signature with the published key before it is released
 // (a fault in the HSM, or another key under the same name, is then an error and never a token).
@@ -265,7 +287,7 @@ func (k Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	ctx, span := k.signer.tracer.Start(ctx, "signer.Sign", trace.WithAttributes(
 		attribute.String("signer.kid", k.ID), attribute.String("signer.alg", string(k.Algorithm)), attribute.String("signer.use", string(k.use))))
 	defer span.End()
-	signature, err := k.signer.replicas.sign(ctx, k.record, message)
+	signature, err := k.signer.replicas.do(ctx, signing(k.record, message))
 	if err != nil {
 		span.SetStatus(codes.Error, "")
 		return nil, err
@@ -273,10 +295,7 @@ func (k Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// probeMessage is signed where only the outcome matters. It is no JWS: it has no dots.
-const probeMessage = "countersign readiness probe"
-
-// Ready signs with every active key and verifies what comes. It joins the errors.
+// Ready signs with every active key and verifies what comes, and has those that decrypt prove it. It joins the errors.
 func (s *Signer) Ready(ctx context.Context) error {
 	records, err := s.current(ctx)
 	if err != nil {
@@ -287,8 +306,11 @@ func (s *Signer) Ready(ctx context.Context) error {
 		if record.State != Active {
 			continue
 		}
-		key := Key{ID: record.ID, Algorithm: record.Algorithm, Public: record.Public, signer: s, record: record, use: "readiness"}
-		if _, err := key.Sign(ctx, []byte(probeMessage)); err != nil {
+		try, err := trial(record)
+		if err == nil {
+			_, err = s.replicas.do(ctx, try)
+		}
+		if err != nil {
 			problems = append(problems, fmt.Errorf("key %s (%s): %w", record.ID, record.Algorithm, err))
 		}
 	}

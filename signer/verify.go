@@ -29,14 +29,13 @@ func Verify(public crypto.PublicKey, alg Algorithm, message, signature []byte) b
 	return false
 }
 
-// Fits tells whether a public key is one that alg signs with: RSA of 2048 to 4096 bits with the exponent 65537, P-256, or
-// Ed25519.
+// Fits tells whether a public key is one for alg: RSA of 2048 to 4096 bits with the exponent 65537, P-256, or Ed25519.
 func Fits(public crypto.PublicKey, alg Algorithm) bool {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		return alg == PS256 && key.N.BitLen() >= 2048 && key.N.BitLen() <= 4096 && key.E == 65537
+		return (alg == PS256 || alg == RSAOAEP256) && key.N.BitLen() >= 2048 && key.N.BitLen() <= 4096 && key.E == 65537
 	case *ecdsa.PublicKey:
-		return alg == ES256 && key.Curve.Params().BitSize == 256
+		return (alg == ES256 || alg == ECDHES) && key.Curve.Params().BitSize == 256
 	case ed25519.PublicKey:
 		return alg == EdDSA && len(key) == ed25519.PublicKeySize
 	}

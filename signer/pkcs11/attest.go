@@ -82,6 +82,10 @@ func mechanismName(number uint) string {
 		return "CKM_ECDSA"
 	case mechanismEdDSA:
 		return "CKM_EDDSA"
+	case pkcs11.CKM_ECDH1_DERIVE:
+		return "CKM_ECDH1_DERIVE"
+	case pkcs11.CKM_RSA_PKCS_OAEP:
+		return "CKM_RSA_PKCS_OAEP"
 	}
 	return fmt.Sprintf("%#x", number)
 }

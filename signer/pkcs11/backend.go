@@ -147,13 +147,18 @@ func withDefaults(c Config) (Config, error) {
 // Sign implements [signer.Backend]. It waits no longer than ctx. When a worker dies under it, or its module is in trouble,
 // it asks the next one once: to make a signature twice does no harm.
 func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
-	return b.queued(record, message, func(payload []byte) ([]byte, error) {
-		signature, err := b.ask(ctx, askSign, payload)
+	return b.use(ctx, askSign, record, message)
+}
+
+// use has a key sign or decrypt.
+func (b *Backend) use(ctx context.Context, what kind, record signer.Record, input []byte) ([]byte, error) {
+	return b.queued(record, input, func(payload []byte) ([]byte, error) {
+		result, err := b.ask(ctx, what, payload)
 		if mayPass(err) && ctx.Err() == nil {
-			b.config.Logger.WarnContext(ctx, "the PKCS#11 worker failed under a signature; asking the next one", "kid", record.ID, "error", err.Error())
-			signature, err = b.ask(ctx, askSign, payload)
+			b.config.Logger.WarnContext(ctx, "the PKCS#11 worker failed in the use of a key; asking the next one", "kid", record.ID, "error", err.Error())
+			result, err = b.ask(ctx, what, payload)
 		}
-		return signature, err
+		return result, err
 	})
 }
 
@@ -171,7 +176,7 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 	})
 }
 
-// queued asks for a signature if there is room for one more.
+// queued asks for the use of a key if there is room for one more.
 func (b *Backend) queued(record signer.Record, message []byte, ask func(payload []byte) ([]byte, error)) ([]byte, error) {
 	if len(record.ID) != kidSize {
 		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
@@ -185,7 +190,7 @@ func (b *Backend) queued(record signer.Record, message []byte, ask func(payload 
 	default:
 		return nil, signer.ErrOverloaded
 	}
-	return ask(signPayload(record.Algorithm, record.ID, message))
+	return ask(usePayload(record.Algorithm, record.ID, message))
 }
 
 // mayPass tells whether an error is one that a fresh worker may not have.
@@ -195,7 +200,7 @@ func mayPass(err error) bool {
 }
 
 // Generate makes a key in the HSM under the strictest policy that the module takes: private, sensitive, not
-// extractable, not modifiable, signing with one mechanism only. The record's State and Uses are left to the caller.
+// extractable, not modifiable, signing or decrypting with one mechanism only. The record's State and Uses are left to the caller.
 func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error) {
 	answer, err := b.ask(ctx, askGenerate, []byte{algorithmNumber(alg)})
 	if err != nil {
@@ -205,7 +210,16 @@ func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Re
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return signer.Record{}, fmt.Errorf("pkcs11: the worker's answer: %w", err)
 	}
-	return made.record()
+	record, err := made.record()
+	if err != nil || !alg.Decrypts() {
+		return record, err
+	}
+	// Some modules make the key and cannot use it: SoftHSM2 2.6 does not know OAEP with SHA-256, p11-kit 0.24 does not
+	// pass on what ECDH needs.
+	if err := signer.Prove(ctx, b, record); err != nil {
+		return signer.Record{}, errors.Join(fmt.Errorf("pkcs11: the module does not decrypt with %s: %w", alg, err), b.Destroy(ctx, record.ID))
+	}
+	return record, nil
 }
 
 // Key is a key as the HSM shows it.

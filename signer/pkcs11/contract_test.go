@@ -21,7 +21,7 @@ import (
 )
 
 func TestContractSoftHSM(t *testing.T) {
-	signertest.Run(t, open(t, config(newToken(t, t.TempDir()))), algorithms()...)
+	signertest.Run(t, open(t, config(newToken(t, t.TempDir()))), append(algorithms(), signer.ECDHES)...)
 }
 
 // remote is SoftHSM2 behind a p11-kit server, the nearest thing here to an HSM at the other end of a network.

@@ -67,7 +67,7 @@ type faulty struct {
 }
 
 func (f *faulty) sign(payload []byte) ([]byte, error) {
-	_, _, message, err := parseSign(payload)
+	_, _, message, err := parseUse(payload)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +102,9 @@ func (f *faulty) write(raw []byte) error {
 	time.Sleep(time.Minute)
 	return nil
 }
+
+func (f *faulty) agree(payload []byte) ([]byte, error)  { return f.sign(payload) }
+func (f *faulty) unwrap(payload []byte) ([]byte, error) { return f.sign(payload) }
 
 func (f *faulty) list() ([]key, error)               { return nil, nil }
 func (f *faulty) generate(byte) (key, error)         { return key{}, nil }

@@ -29,6 +29,8 @@ const (
 	askDestroy  kind = 5 // payload: kid
 	askInit     kind = 6 // payload: initialisation, JSON
 	askAttest   kind = 7 // payload: kid
+	askAgree    kind = 8 // payload: algorithm (1 byte), kid (43 bytes), point (65 bytes)
+	askUnwrap   kind = 9 // payload: algorithm (1 byte), kid (43 bytes), wrapped key
 
 	answerGood   kind = 128 // payload: the result
 	answerFailed kind = 129 // payload: failure code (1 byte), text

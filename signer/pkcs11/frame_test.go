@@ -43,7 +43,7 @@ func TestBrokenFrames(t *testing.T) {
 }
 
 func FuzzReadFrame(f *testing.F) {
-	f.Add(appendFrame(nil, frame{kind: askSign, number: 1, payload: signPayload(signer.ES256, strings.Repeat("k", kidSize), []byte("m"))}))
+	f.Add(appendFrame(nil, frame{kind: askSign, number: 1, payload: usePayload(signer.ES256, strings.Repeat("k", kidSize), []byte("m"))}))
 	f.Add(appendFrame(nil, frame{kind: answerFailed, number: 1, payload: failf(failNoKey, "x").payload()}))
 	f.Add([]byte{0, 0, 0, 10, 1, 1})
 	f.Fuzz(func(t *testing.T, stream []byte) {
@@ -55,7 +55,7 @@ func FuzzReadFrame(f *testing.F) {
 			t.Errorf("%x was read as %+v", stream, got)
 		}
 		// What a frame holds must be readable, or refused, by both sides.
-		if alg, kid, message, err := parseSign(got.payload); err == nil && !bytes.Equal(signPayload(alg, kid, message), got.payload) {
+		if alg, kid, message, err := parseUse(got.payload); err == nil && !bytes.Equal(usePayload(alg, kid, message), got.payload) {
 			t.Errorf("a request to sign changed: %x", got.payload)
 		}
 		if parseFailure(got.payload).Error() == "" {

@@ -88,13 +88,13 @@ func (t *token) makePair(alg signer.Algorithm) (string, error) {
 	return kid, nil
 }
 
-// templates gives the strictest attributes that a signing key can have.
+// templates gives the strictest attributes that a key can have.
 func templates(alg signer.Algorithm) (mechanism []*pkcs11.Mechanism, public, private []*pkcs11.Attribute, err error) {
 	public = []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
 		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, true),
-		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false),
+		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, !alg.Decrypts()),
+		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, alg == signer.RSAOAEP256),
 		pkcs11.NewAttribute(pkcs11.CKA_WRAP, false),
 	}
 	private = []*pkcs11.Attribute{
@@ -102,36 +102,36 @@ func templates(alg signer.Algorithm) (mechanism []*pkcs11.Mechanism, public, pri
 		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
 		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
 		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_SIGN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_SIGN, !alg.Decrypts()),
 		// Said, because some modules take true when nothing is said.
-		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, false),
+		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, alg == signer.RSAOAEP256),
 		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN_RECOVER, false),
-		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, alg == signer.ECDHES),
 	}
-	var generate, sign uint
+	var generate uint
 	switch alg {
-	case signer.PS256:
-		generate, sign = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKM_RSA_PKCS_PSS
+	case signer.PS256, signer.RSAOAEP256:
+		generate = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
 		public = append(public,
 			pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, rsaBits),
 			pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
-	case signer.ES256:
-		generate, sign = pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKM_ECDSA
+	case signer.ES256, signer.ECDHES:
+		generate = pkcs11.CKM_EC_KEY_PAIR_GEN
 		curve, err := asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}) // P-256
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		public = append(public, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, curve))
 	case signer.EdDSA:
-		generate, sign = mechanismEdGen, mechanismEdDSA
+		generate = mechanismEdGen
 		curve, err := asn1.MarshalWithParams("edwards25519", "printable")
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		public = append(public, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, curve))
 	}
-	private = append(private, pkcs11.NewAttribute(pkcs11.CKA_ALLOWED_MECHANISMS, mechanismList(sign)))
+	private = append(private, pkcs11.NewAttribute(pkcs11.CKA_ALLOWED_MECHANISMS, mechanismList(mechanismOf(alg))))
 	return []*pkcs11.Mechanism{pkcs11.NewMechanism(generate, nil)}, public, private, nil
 }
 

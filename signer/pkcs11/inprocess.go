@@ -33,7 +33,7 @@ func OpenInProcess(config Config) (*InProcess, error) {
 
 // Sign implements [signer.Backend], but for ctx, which it cannot keep.
 func (p *InProcess) Sign(_ context.Context, record signer.Record, message []byte) ([]byte, error) {
-	return p.token.sign(signPayload(record.Algorithm, record.ID, message))
+	return p.token.sign(usePayload(record.Algorithm, record.ID, message))
 }
 
 // Close leaves the module to the end of the process: to finalize it may crash.

@@ -97,7 +97,7 @@ func TestContractKryoptic(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := open(t, pkcs11.Config{Module: module, Token: "pkcs11:token=lab", PINFile: pin, Environment: environment})
-	signertest.Run(t, token, signer.PS256, signer.ES256)
+	signertest.Run(t, token, signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256)
 }
 
 // TestContractOpenCryptoki: its software token has RSA only. Its daemon and its token belong to the machine, so this

@@ -96,6 +96,9 @@ func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
+	if alg, err = t.purpose(private, alg); err != nil {
+		return pair{}, err
+	}
 	kid, err := signer.Thumbprint(key)
 	if err != nil {
 		return pair{}, err
@@ -105,6 +108,31 @@ func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 		return pair{}, err
 	}
 	return pair{private: private, public: public, kid: kid, algorithm: alg, jwk: jwk, refused: t.weakness(private, key, alg)}, nil
+}
+
+// purpose tells a key that decrypts from one that signs. A key that can do both is taken for one that signs, which the
+// policy then refuses.
+func (t *token) purpose(private pkcs11.ObjectHandle, alg signer.Algorithm) (signer.Algorithm, error) {
+	can := map[signer.Algorithm]uint{signer.ES256: pkcs11.CKA_DERIVE, signer.PS256: pkcs11.CKA_DECRYPT}
+	attribute, ok := can[alg]
+	if !ok {
+		return alg, nil
+	}
+	var able [2]bool
+	for i, kind := range []uint{pkcs11.CKA_SIGN, attribute} {
+		value, err := t.attribute(private, kind)
+		if err := trouble(err); err != nil {
+			return alg, err
+		}
+		able[i] = err == nil && len(value) == 1 && value[0] != 0
+	}
+	if signs, decrypts := able[0], able[1]; signs || !decrypts {
+		return alg, nil
+	}
+	if alg == signer.ES256 {
+		return signer.ECDHES, nil
+	}
+	return signer.RSAOAEP256, nil
 }
 
 // weakness holds a private key to the policy and names the first attribute that breaks it. An attribute that the
@@ -122,11 +150,11 @@ func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, a
 		{pkcs11.CKA_PRIVATE, "CKA_PRIVATE", true, true},
 		{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true, true},
 		{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, true},
-		{pkcs11.CKA_SIGN, "CKA_SIGN", true, true},
-		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", false, false},
+		{pkcs11.CKA_SIGN, "CKA_SIGN", !alg.Decrypts(), true},
+		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", alg == signer.RSAOAEP256, alg == signer.RSAOAEP256},
 		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", false, false},
 		{pkcs11.CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", false, false},
-		{pkcs11.CKA_DERIVE, "CKA_DERIVE", false, false},
+		{pkcs11.CKA_DERIVE, "CKA_DERIVE", alg == signer.ECDHES, alg == signer.ECDHES},
 		// A modifiable key could be made to decrypt later.
 		{pkcs11.CKA_MODIFIABLE, "CKA_MODIFIABLE", false, false},
 		// A PIN for each signature is a person's, not a server's.
@@ -142,19 +170,23 @@ func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, a
 		}
 	}
 	allowed, err := t.attribute(private, pkcs11.CKA_ALLOWED_MECHANISMS)
-	if want := mechanismList(signingMechanism(alg)); err == nil && !bytes.Equal(allowed, want) {
-		return fmt.Sprintf("CKA_ALLOWED_MECHANISMS must be %s alone", mechanismName(signingMechanism(alg)))
+	if want := mechanismList(mechanismOf(alg)); err == nil && !bytes.Equal(allowed, want) {
+		return fmt.Sprintf("CKA_ALLOWED_MECHANISMS must be %s alone", mechanismName(mechanismOf(alg)))
 	}
 	return ""
 }
 
-// signingMechanism is the one mechanism that an algorithm's keys may be used with.
-func signingMechanism(alg signer.Algorithm) uint {
+// mechanismOf is the one mechanism that an algorithm's keys may be used with.
+func mechanismOf(alg signer.Algorithm) uint {
 	switch alg {
 	case signer.PS256:
 		return pkcs11.CKM_RSA_PKCS_PSS
 	case signer.ES256:
 		return pkcs11.CKM_ECDSA
+	case signer.ECDHES:
+		return pkcs11.CKM_ECDH1_DERIVE
+	case signer.RSAOAEP256:
+		return pkcs11.CKM_RSA_PKCS_OAEP
 	default:
 		return mechanismEdDSA
 	}

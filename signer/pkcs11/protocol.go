@@ -51,6 +51,8 @@ const (
 	failModule
 	// failFatal: nothing but a person can help, and to try again may do harm: the PIN is refused.
 	failFatal
+	// failCiphertext: what is to be decrypted does not fit the key.
+	failCiphertext
 )
 
 // failure is a worker's answer that something went wrong.
@@ -68,6 +70,8 @@ func (f *failure) Is(target error) bool {
 		return target == signer.ErrNoKey
 	case failModule, failFatal:
 		return target == signer.ErrUnavailable
+	case failCiphertext:
+		return target == signer.ErrCiphertext
 	}
 	return false
 }
@@ -81,7 +85,7 @@ func (f *failure) payload() []byte { return append([]byte{byte(f.code)}, f.text.
 
 // parseFailure reads what payload wrote.
 func parseFailure(payload []byte) *failure {
-	if len(payload) == 0 || code(payload[0]) < failRequest || code(payload[0]) > failFatal {
+	if len(payload) == 0 || code(payload[0]) < failRequest || code(payload[0]) > failCiphertext {
 		return failf(failModule, "the worker failed without saying how")
 	}
 	return &failure{code: code(payload[0]), text: string(payload[1:])}
@@ -97,7 +101,7 @@ func asFailure(err error) *failure {
 
 // algorithms gives each algorithm its number in the protocol: its place.
 func algorithms() []signer.Algorithm {
-	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA}
+	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256}
 }
 
 func algorithmNumber(alg signer.Algorithm) byte { return byte(slices.Index(algorithms(), alg)) }
@@ -112,18 +116,18 @@ func algorithmOf(number byte) (signer.Algorithm, error) {
 // kidSize is the length of a kid: 32 bytes in base64url.
 const kidSize = 43
 
-// signPayload writes a request for a signature.
-func signPayload(alg signer.Algorithm, kid string, message []byte) []byte {
+// usePayload writes a request to use a key: to sign a message, to agree with a point, or to unwrap.
+func usePayload(alg signer.Algorithm, kid string, message []byte) []byte {
 	payload := make([]byte, 0, 1+kidSize+len(message))
 	payload = append(payload, algorithmNumber(alg))
 	payload = append(payload, kid...)
 	return append(payload, message...)
 }
 
-// parseSign reads what signPayload wrote.
-func parseSign(payload []byte) (alg signer.Algorithm, kid string, message []byte, err error) {
+// parseUse reads what usePayload wrote.
+func parseUse(payload []byte) (alg signer.Algorithm, kid string, message []byte, err error) {
 	if len(payload) < 1+kidSize {
-		return "", "", nil, failf(failRequest, "a request to sign is too short")
+		return "", "", nil, failf(failRequest, "a request to use a key is too short")
 	}
 	if alg, err = algorithmOf(payload[0]); err != nil {
 		return "", "", nil, err

@@ -19,7 +19,8 @@ type question struct {
 
 // patience is how long a worker may take over a question.
 func patience(what kind, signTimeout time.Duration) time.Duration {
-	if what == askSign {
+	switch what {
+	case askSign, askAgree, askUnwrap:
 		return signTimeout
 	}
 	return time.Minute // to make an RSA key takes its time

@@ -91,7 +91,7 @@ func (t *token) openSession(flags uint) (pkcs11.SessionHandle, error) {
 // sign implements service. Trouble with a session or a handle ends the worker, whose successor begins afresh: there is
 // no state here worth saving, and no recovery inside a process that all modules survive.
 func (t *token) sign(payload []byte) ([]byte, error) {
-	alg, kid, message, err := parseSign(payload)
+	alg, kid, message, err := parseUse(payload)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (t *token) sign(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.algorithm != alg {
+	if k.algorithm != alg || alg.Decrypts() {
 		return nil, failf(failRequest, "key %s signs with %s and not with %s", kid, k.algorithm, alg)
 	}
 	session := <-t.sessions

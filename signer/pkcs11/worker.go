@@ -14,6 +14,8 @@ import (
 // service is a module with its token, as the worker's loop sees it.
 type service interface {
 	sign(payload []byte) ([]byte, error)
+	agree(payload []byte) ([]byte, error)
+	unwrap(payload []byte) ([]byte, error)
 	list() ([]key, error)
 	generate(number byte) (key, error)
 	destroy(kid string) error
@@ -89,6 +91,10 @@ func dispatch(served service, f frame) ([]byte, error) {
 	switch f.kind {
 	case askSign:
 		return served.sign(f.payload)
+	case askAgree:
+		return served.agree(f.payload)
+	case askUnwrap:
+		return served.unwrap(f.payload)
 	case askList:
 		return marshalled(served.list())
 	case askGenerate:

@@ -20,6 +20,7 @@ import (
 // Token is what is held to the contract.
 type Token interface {
 	signer.Impatient
+	signer.Decrypter
 	Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error)
 	List(ctx context.Context) ([]pkcs11.Key, error)
 	Destroy(ctx context.Context, kid string) error
@@ -29,7 +30,7 @@ type Token interface {
 // Run holds a token to the contract. offered are the algorithms that the module is known to have; it has to refuse the
 // others, and say so.
 func Run(t *testing.T, token Token, offered ...signer.Algorithm) {
-	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA} {
+	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256} {
 		if !slices.Contains(offered, alg) {
 			t.Run(fmt.Sprintf("refuses %s, which the module does not have", alg), func(t *testing.T) {
 				record, err := token.Generate(t.Context(), alg)
@@ -39,6 +40,10 @@ func Run(t *testing.T, token Token, offered ...signer.Algorithm) {
 					t.Errorf("the module did not refuse but fail: %v", err)
 				}
 			})
+			continue
+		}
+		if alg.Decrypts() {
+			t.Run(string(alg), func(t *testing.T) { decrypts(t, token, alg) })
 			continue
 		}
 		t.Run(string(alg), func(t *testing.T) { contract(t, token, alg) })
