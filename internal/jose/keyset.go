@@ -32,33 +32,41 @@ func (s KeySet) MarshalJSON() ([]byte, error) {
 // should have sent refuses the whole set: private members, symmetric keys, RSA keys too small or too large, points
 // off their curve, an x5c for another key. Errors wrap [ErrMalformed].
 func ParseKeySet(raw []byte) (KeySet, error) {
+	keys, err := parseKeys(raw)
+	if err != nil {
+		return KeySet{}, err
+	}
+	verifies := func(k Key) bool { return k.allows(PS256) || k.allows(ES256) || k.allows(EdDSA) }
+	return KeySet{slices.DeleteFunc(keys, func(k Key) bool { return !verifies(k) })}, nil
+}
+
+// parseKeys reads every key of a set that is of a known kind.
+func parseKeys(raw []byte) ([]Key, error) {
 	if len(raw) > MaxKeySetSize {
-		return KeySet{}, fmt.Errorf("%w: the key set is larger than %d bytes", ErrMalformed, MaxKeySetSize)
+		return nil, fmt.Errorf("%w: the key set is larger than %d bytes", ErrMalformed, MaxKeySetSize)
 	}
 	var wire struct {
 		Keys *[]wireKey `json:"keys"`
 	}
 	if err := decodeObject(raw, &wire); err != nil {
-		return KeySet{}, err
+		return nil, err
 	}
 	if wire.Keys == nil {
-		return KeySet{}, fmt.Errorf("%w: the key set has no keys member", ErrMalformed)
+		return nil, fmt.Errorf("%w: the key set has no keys member", ErrMalformed)
 	}
 	if len(*wire.Keys) > MaxKeys {
-		return KeySet{}, fmt.Errorf("%w: the key set has more than %d keys", ErrMalformed, MaxKeys)
+		return nil, fmt.Errorf("%w: the key set has more than %d keys", ErrMalformed, MaxKeys)
 	}
-	var set KeySet
+	var keys []Key
 	for i := range *wire.Keys {
 		key, err := (*wire.Keys)[i].key()
 		if errors.Is(err, errUnknownKey) {
 			continue
 		}
 		if err != nil {
-			return KeySet{}, fmt.Errorf("key %d: %w", i+1, err)
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}
-		if key.allows(PS256) || key.allows(ES256) || key.allows(EdDSA) {
-			set.keys = append(set.keys, key)
-		}
+		keys = append(keys, key)
 	}
-	return set, nil
+	return keys, nil
 }
