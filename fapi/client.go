@@ -39,6 +39,11 @@ type Metadata struct {
 	TokenEndpointAuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 	IDTokenSignedResponseAlg    string `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoSignedResponseAlg   string `json:"userinfo_signed_response_alg,omitempty"`
+	// A response that is to be encrypted is signed first.
+	IDTokenEncryptedResponseAlg  string `json:"id_token_encrypted_response_alg,omitempty"`
+	IDTokenEncryptedResponseEnc  string `json:"id_token_encrypted_response_enc,omitempty"`
+	UserInfoEncryptedResponseAlg string `json:"userinfo_encrypted_response_alg,omitempty"`
+	UserInfoEncryptedResponseEnc string `json:"userinfo_encrypted_response_enc,omitempty"`
 	// JWKS holds the client's public keys, by value; JWKSURI is where they are. At most one is given.
 	JWKS    json.RawMessage `json:"jwks,omitempty"`
 	JWKSURI string          `json:"jwks_uri,omitempty"`
@@ -131,6 +136,7 @@ func ParseClient(id, profileName string, metadata []byte) (*Client, error) {
 	}
 	client.scopes = strings.Fields(m.Scope)
 	client.checkKeys(mistake)
+	client.checkEncryption(mistake)
 	client.checkSubjectType(mistake)
 	checkResourceIdentifiers(m.ResourceIdentifiers, mistake)
 	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {

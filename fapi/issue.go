@@ -131,7 +131,11 @@ func (s *Server) issueIDToken(ctx context.Context, client *Client, grant store.G
 		}
 		claims.person = release(known, nil, detail.Claims.IDToken)
 	}
-	return s.sign(ctx, signer.UseIDToken, alg, "JWT", claims)
+	signed, err := s.sign(ctx, signer.UseIDToken, alg, "JWT", claims)
+	if err != nil {
+		return "", err
+	}
+	return s.encryptFor(ctx, client, client.Metadata.idTokenEncryption(), signed)
 }
 
 // halfHash is the left half of a value's digest (OpenID Connect Core §3.1.3.6). Ed25519 hashes with SHA-512.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign/internal/jose"
 	"countersign/signer"
 )
 
@@ -44,6 +45,10 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 	document["subject_types_supported"] = []string{subjectPublic, subjectPairwise}
 	document["id_token_signing_alg_values_supported"] = p.Algorithms
 	document["userinfo_signing_alg_values_supported"] = p.Algorithms
+	for _, answer := range []string{"id_token", "userinfo"} { // OpenID Connect Discovery §3
+		document[answer+"_encryption_alg_values_supported"] = jose.EncryptionAlgorithms()
+		document[answer+"_encryption_enc_values_supported"] = jose.ContentEncryptions()
+	}
 	for _, endpoint := range []string{"token_endpoint", "introspection_endpoint", "revocation_endpoint"} {
 		document[endpoint+"_auth_methods_supported"] = p.ClientAuthMethods // RFC 8414 §2
 		document[endpoint+"_auth_signing_alg_values_supported"] = p.Algorithms

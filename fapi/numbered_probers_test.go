@@ -1,6 +1,7 @@
 package fapi_test
 
 import (
+	"encoding/base64"
 	"maps"
 	"net/http"
 	"net/url"
@@ -24,19 +25,23 @@ type prober func(t *testing.T, w probedWorld, value string)
 // listProbers has, for each list of the document, what shows that one of its values works.
 func listProbers() map[string]prober {
 	probers := map[string]prober{
-		"grant_types_supported":                 probeGrantType,
-		"response_types_supported":              probeParameter("response_type"),
-		"response_modes_supported":              probeParameter("response_mode"),
-		"code_challenge_methods_supported":      probeParameter("code_challenge_method"),
-		"scopes_supported":                      probeScope,
-		"claims_supported":                      probeClaim,
-		"subject_types_supported":               probeSubjectType,
-		"prompt_values_supported":               probePrompt,
-		"acr_values_supported":                  probeACR,
-		"authorization_details_types_supported": probeDetails,
-		"id_token_signing_alg_values_supported": probeIDTokenAlgorithm,
-		"userinfo_signing_alg_values_supported": probeUserInfoAlgorithm,
-		"dpop_signing_alg_values_supported":     probeProofAlgorithm,
+		"grant_types_supported":                    probeGrantType,
+		"response_types_supported":                 probeParameter("response_type"),
+		"response_modes_supported":                 probeParameter("response_mode"),
+		"code_challenge_methods_supported":         probeParameter("code_challenge_method"),
+		"scopes_supported":                         probeScope,
+		"claims_supported":                         probeClaim,
+		"subject_types_supported":                  probeSubjectType,
+		"prompt_values_supported":                  probePrompt,
+		"acr_values_supported":                     probeACR,
+		"authorization_details_types_supported":    probeDetails,
+		"id_token_signing_alg_values_supported":    probeIDTokenAlgorithm,
+		"userinfo_signing_alg_values_supported":    probeUserInfoAlgorithm,
+		"id_token_encryption_alg_values_supported": probeEncryption("id_token", "alg"),
+		"id_token_encryption_enc_values_supported": probeEncryption("id_token", "enc"),
+		"userinfo_encryption_alg_values_supported": probeEncryption("userinfo", "alg"),
+		"userinfo_encryption_enc_values_supported": probeEncryption("userinfo", "enc"),
+		"dpop_signing_alg_values_supported":        probeProofAlgorithm,
 	}
 	for _, name := range []string{"token_endpoint", "introspection_endpoint", "revocation_endpoint"} {
 		probers[name+"_auth_methods_supported"] = probeAuthMethod(name)
@@ -239,6 +244,32 @@ func probeUserInfoAlgorithm(t *testing.T, w probedWorld, value string) {
 	c := w.register("client-"+random(), member("userinfo_signed_response_alg", value))
 	if header, _ := w.decode(c.get("/userinfo", c.tokens().text("access_token"), nil).raw); header.Algorithm != value {
 		t.Errorf("signed with %s", header.Algorithm)
+	}
+}
+
+// probeEncryption gets an ID token or a UserInfo answer that is encrypted with one alg or enc.
+func probeEncryption(answer, part string) prober {
+	return func(t *testing.T, w probedWorld, value string) {
+		wanted := map[string]string{"alg": jose.ECDHES, "enc": jose.A256GCM}
+		wanted[part] = value
+		key := newReader(t, wanted["alg"])
+		c := w.register("client-"+random(), func(c *client, m map[string]any) {
+			m["jwks"] = keySet(c.key.PublicJWK(), key.public)
+			m["userinfo_signed_response_alg"] = "ES256"
+			m[answer+"_encrypted_response_alg"], m[answer+"_encrypted_response_enc"] = wanted["alg"], wanted["enc"]
+		})
+		issued := c.tokens()
+		token := issued.text("id_token")
+		if answer == "userinfo" {
+			token = c.get("/userinfo", issued.text("access_token"), nil).raw
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(token[:strings.IndexByte(token, '.')])
+		if err != nil || !strings.Contains(string(raw), `"alg":"`+wanted["alg"]+`"`) || !strings.Contains(string(raw), `"enc":"`+wanted["enc"]+`"`) {
+			t.Errorf("the header is %s, %v", raw, err)
+		}
+		if _, body := w.decode(key.open(t, token)); body["sub"] != "sub-alice" {
+			t.Errorf("decrypted to %v", body)
+		}
 	}
 }
 

@@ -30,5 +30,9 @@ func (s *Server) userInfo(ctx context.Context, access Access) (any, error) {
 	}
 	body["iss"], body["aud"] = s.config.Issuer, access.ClientID              // §5.3.2
 	signed, err := s.sign(ctx, signer.UseIDToken, alg, "userinfo+jwt", body) // a typ of its own: never an ID token (RFC 8725 §3.11)
-	return jwt(signed), err
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.encryptFor(ctx, access.client, access.client.Metadata.userInfoEncryption(), signed)
+	return jwt(sealed), err
 }

@@ -48,6 +48,17 @@ func Prove(ctx context.Context, backend Backend, record Record) error {
 	return try.check(result)
 }
 
+// Sign has one backend sign, and verifies the signature with the published key before it is given out. The errors match
+// those of this package.
+func Sign(ctx context.Context, backend Backend, record Record, message []byte) ([]byte, error) {
+	work := signing(record, message)
+	signature, err := work.ask(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
+	return signature, work.check(signature)
+}
+
 // signing makes a signature and verifies it with the published key.
 func signing(record Record, message []byte) task {
 	return task{

@@ -409,7 +409,7 @@ func (d *diagnosis) activeKeys(ctx context.Context, c *config.Config, keys *sign
 	} else {
 		for _, record := range published {
 			if record.State == signer.Active {
-				d.ok("keys", "%s %s signs", record.Algorithm, record.ID)
+				d.ok("keys", "%s %s %s", record.Algorithm, record.ID, does(record.Algorithm))
 			}
 		}
 	}

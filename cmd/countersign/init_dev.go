@@ -204,7 +204,7 @@ func (d *development) keys(ctx context.Context, c *config.Config, s store.Store)
 		return err
 	}
 	var missing []string
-	for _, alg := range []string{"PS256", "ES256", "EdDSA"} {
+	for _, alg := range []string{"PS256", "ES256", "EdDSA", "ECDH-ES"} {
 		if !slices.ContainsFunc(have, func(k store.Key) bool { return k.Algorithm == alg && k.State == "active" }) {
 			missing = append(missing, alg)
 		}
@@ -219,7 +219,7 @@ func (d *development) keys(ctx context.Context, c *config.Config, s store.Store)
 	for _, alg := range missing {
 		record, err := generateKey(ctx, backend, alg)
 		if err == nil {
-			record.Uses = allUses()
+			record.Uses = allUses(alg)
 			err = addKey(ctx, s, record, true, d.p.now())
 		}
 		if err != nil {

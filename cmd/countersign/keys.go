@@ -15,7 +15,7 @@ import (
 	"countersign/store"
 )
 
-// keysCommand keeps the signing keys.
+// keysCommand keeps the keys.
 type keysCommand struct {
 	List          keysList          `cmd:"" help:"List the keys and their states."`
 	Show          keysShow          `cmd:"" help:"Show one key with its public half, as JSON."`
@@ -45,7 +45,8 @@ To rotate:
 Others:
   countersign keys list
   countersign keys verify
-  countersign keys generate --alg ES256 --activate   # the first of its algorithm`
+  countersign keys generate --alg ES256 --activate     # the first of its algorithm
+  countersign keys generate --alg ECDH-ES --activate   # for what clients encrypt to the server`
 }
 
 // unknownFor is for how long verifiers may not know a published key yet; not positive when all do.
@@ -53,8 +54,11 @@ func unknownFor(k store.Key, now time.Time) time.Duration {
 	return signer.Schedule{}.ActivatableAt(signer.Record{CreatedAt: k.CreatedAt}).Sub(now)
 }
 
-// allUses is what a key signs unless it is told otherwise.
-func allUses() []string {
+// allUses is what a key of an algorithm is for unless it is told otherwise.
+func allUses(alg string) []string {
+	if signer.Algorithm(alg).Decrypts() {
+		return []string{string(signer.UseRequestObject)}
+	}
 	return []string{string(signer.UseAccessToken), string(signer.UseIDToken)}
 }
 
@@ -130,8 +134,8 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 }
 
 type keysGenerate struct {
-	Alg      string   `required:"" enum:"PS256,ES256,EdDSA" help:"JWS algorithm of the key: PS256, ES256 or EdDSA."`
-	Use      []string `default:"access_token,id_token" enum:"access_token,id_token" help:"What the key may sign: access_token, id_token."`
+	Alg      string   `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm of the key: PS256, ES256 or EdDSA to sign, ECDH-ES or RSA-OAEP-256 to decrypt."`
+	Use      []string `enum:"access_token,id_token,request_object" help:"What the key is for: access_token, id_token, both by default; request_object for one that decrypts."`
 	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm."`
 	ceremonyFlags
 }
@@ -140,6 +144,14 @@ type keysGenerate struct {
 func (c keysGenerate) Run(ctx context.Context, p *program) error {
 	if err := c.check(0); err != nil {
 		return err
+	}
+	if len(c.Use) == 0 {
+		c.Use = allUses(c.Alg)
+	}
+	for _, use := range c.Use {
+		if !slices.Contains(allUses(c.Alg), use) {
+			return fmt.Errorf("--use: a key for %s is not for %s but for %s", c.Alg, use, strings.Join(allUses(c.Alg), " and "))
+		}
 	}
 	loaded, err := p.loadConfig()
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ const ceremonyType = "countersign-ceremony+jwt"
 type ceremonyFlags struct {
 	DryRun     bool     `help:"Say what would be done, and do nothing."`
 	Operator   []string `help:"Who does it, for the transcript; give it once for each person."`
-	Transcript string   `type:"path" placeholder:"FILE" help:"Write what was done into a new file, as JSON that the key itself has signed."`
+	Transcript string   `type:"path" placeholder:"FILE" help:"Write what was done into a new file, as JSON that the key itself has signed, or for a key that decrypts another one in the HSM."`
 }
 
 // statement is what a transcript says.
@@ -43,10 +44,22 @@ type statement struct {
 	Before    string              `json:"before"`
 	After     string              `json:"after"`
 	Attested  *pkcs11.Attestation `json:"attested,omitempty"`
+	// SignedBy and SignerPublic are the key that signed a transcript about one that cannot sign.
+	SignedBy     string          `json:"signed_by,omitempty"`
+	SignerPublic json.RawMessage `json:"signer_public,omitempty"`
+}
+
+// signature says whose the signature is.
+func (s statement) signature() string {
+	if s.SignedBy != "" {
+		return "the key " + s.SignedBy
+	}
+	return "that key"
 }
 
 // transcript is a file: the statement to be read, and the same statement signed by the key that it is about, which
-// proves that whoever held the ceremony could use the key.
+// proves that whoever held the ceremony could use the key. A key that decrypts proves itself before, and another key of the
+// same HSM signs.
 type transcript struct {
 	Statement json.RawMessage `json:"statement"`
 	Signature string          `json:"signature"`
@@ -97,8 +110,20 @@ func (f ceremonyFlags) write(ctx context.Context, p *program, command string, ba
 	if err != nil {
 		return err
 	}
-	signature, err := jose.Sign(ctx, jose.SigningKey{ID: k.ID, Algorithm: k.Algorithm, Sign: func(ctx context.Context, message []byte) ([]byte, error) {
-		return proven(ctx, backend, record, message)
+	if record.Algorithm.Decrypts() {
+		if err := signer.Prove(ctx, backend, record); err != nil {
+			return err
+		}
+		if record, err = witness(ctx, backend); err != nil {
+			return err
+		}
+		if said.SignerPublic, err = signer.PublicJWK(record); err != nil {
+			return err
+		}
+		said.SignedBy = record.ID
+	}
+	signature, err := jose.Sign(ctx, jose.SigningKey{ID: record.ID, Algorithm: string(record.Algorithm), Sign: func(ctx context.Context, message []byte) ([]byte, error) {
+		return signer.Sign(ctx, backend, record, message)
 	}}, ceremonyType, said)
 	if err != nil {
 		return err
@@ -139,15 +164,6 @@ func (f ceremonyFlags) record(ctx context.Context, p *program, command string, k
 	return errors.Join(f.write(ctx, p, command, backend, k, k.State, string(after)), backend.Close())
 }
 
-// proven signs and verifies with the published key.
-func proven(ctx context.Context, backend signer.Backend, record signer.Record, message []byte) ([]byte, error) {
-	signature, err := backend.Sign(ctx, record, message)
-	if err == nil && !signer.Verify(record.Public, record.Algorithm, message, signature) {
-		err = fmt.Errorf("%w %s", signer.ErrWrongSignature, record.ID)
-	}
-	return signature, err
-}
-
 // checkTranscript verifies a transcript and gives what it says. Whether the key was one of this server's is for the
 // caller to compare.
 func checkTranscript(raw []byte) (statement, error) {
@@ -166,26 +182,29 @@ func checkTranscript(raw []byte) (statement, error) {
 	if err := token.Claims(&said); err != nil {
 		return statement{}, fmt.Errorf("the signed statement: %w", err)
 	}
-	public, err := signer.ParsePublicJWK(said.Public)
+	public, err := shown(said.KID, said.Public)
 	if err != nil {
-		return statement{}, fmt.Errorf("the key in the statement: %w", err)
+		return statement{}, err
 	}
-	thumbprint, err := signer.Thumbprint(public)
-	if err != nil || thumbprint != said.KID {
-		return statement{}, fmt.Errorf("the statement is about %s and shows the key %s", said.KID, thumbprint)
+	signedBy := said.KID
+	if said.SignedBy != "" {
+		if public, err = shown(said.SignedBy, said.SignerPublic); err != nil {
+			return statement{}, err
+		}
+		signedBy = said.SignedBy
 	}
 	if err := token.Verify(public); err != nil {
-		return statement{}, fmt.Errorf("the signature is not of the key %s: %w", said.KID, err)
+		return statement{}, fmt.Errorf("the signature is not of the key %s: %w", signedBy, err)
 	}
 	signed, err := json.Marshal(said)
 	if err != nil {
 		return statement{}, err
 	}
-	var shown statement
-	if err := json.Unmarshal(t.Statement, &shown); err != nil {
+	var written statement
+	if err := json.Unmarshal(t.Statement, &written); err != nil {
 		return statement{}, fmt.Errorf("the statement: %w", err)
 	}
-	readable, err := json.Marshal(shown)
+	readable, err := json.Marshal(written)
 	if err != nil {
 		return statement{}, err
 	}
@@ -193,6 +212,32 @@ func checkTranscript(raw []byte) (statement, error) {
 		return statement{}, errors.New("the statement is not the one that was signed")
 	}
 	return said, nil
+}
+
+// shown reads a key that a statement shows, and holds it to its kid.
+func shown(kid string, raw json.RawMessage) (crypto.PublicKey, error) {
+	public, err := signer.ParsePublicJWK(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the key in the statement: %w", err)
+	}
+	if thumbprint, err := signer.Thumbprint(public); err != nil || thumbprint != kid {
+		return nil, fmt.Errorf("the statement is about %s and shows the key %s", kid, thumbprint)
+	}
+	return public, nil
+}
+
+// witness finds a key in the HSM that can sign a transcript for one that cannot.
+func witness(ctx context.Context, backend *pkcs11.Backend) (signer.Record, error) {
+	held, err := backend.List(ctx)
+	if err != nil {
+		return signer.Record{}, err
+	}
+	for _, key := range held {
+		if key.Refused == "" && !key.Record.Algorithm.Decrypts() {
+			return key.Record, nil
+		}
+	}
+	return signer.Record{}, errors.New("--transcript: the HSM holds no key that could sign it")
 }
 
 // recordOf is a stored key as the signer knows it.

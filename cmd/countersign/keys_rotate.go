@@ -15,7 +15,7 @@ import (
 )
 
 type keysRotate struct {
-	Alg  string `required:"" enum:"PS256,ES256,EdDSA" help:"JWS algorithm whose key is replaced: PS256, ES256 or EdDSA."`
+	Alg  string `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm whose key is replaced: PS256, ES256, EdDSA, ECDH-ES or RSA-OAEP-256."`
 	Now  bool   `help:"Sign with the new key at once. Verifiers that keep an old key set refuse its tokens until they fetch it anew. For a key that is no longer to be trusted."`
 	Wait bool   `help:"Wait until the new key may sign, and have it sign then."`
 	ceremonyFlags

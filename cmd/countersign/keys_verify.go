@@ -24,8 +24,8 @@ type keysVerify struct {
 
 // Help implements kong.HelpProvider.
 func (keysVerify) Help() string {
-	return `Signs with every key in every HSM where it has an address, verifies with the published key, and
-holds the key to the policy. The exit code is 1 when something is wrong.
+	return `Signs or decrypts with every key in every HSM where it has an address, checks that with the published
+key, and holds the key to the policy. The exit code is 1 when something is wrong.
 
 Examples:
   countersign keys verify
@@ -64,7 +64,7 @@ func (c keysVerify) Run(ctx context.Context, p *program) error {
 					continue
 				}
 				found = true
-				outcome := "signs"
+				outcome := does(record.Algorithm)
 				if err := try(ctx, token, record); err != nil {
 					good, outcome = false, oneLine(err.Error())
 				}
@@ -82,7 +82,15 @@ func (c keysVerify) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// try holds one key in one HSM to the policy and has it sign.
+// does says in a word what a good key does.
+func does(alg signer.Algorithm) string {
+	if alg.Decrypts() {
+		return "decrypts"
+	}
+	return "signs"
+}
+
+// try holds one key in one HSM to the policy and has it sign or decrypt.
 func try(ctx context.Context, token *pkcs11.Backend, record signer.Record) error {
 	attested, err := token.Attest(ctx, record.ID)
 	if err != nil {
@@ -91,8 +99,7 @@ func try(ctx context.Context, token *pkcs11.Backend, record signer.Record) error
 	if attested.Refused != "" {
 		return errors.New(attested.Refused)
 	}
-	_, err = proven(ctx, token, record, []byte("countersign keys verify"))
-	return err
+	return signer.Prove(ctx, token, record)
 }
 
 func (c keysVerify) transcript(ctx context.Context, p *program) error {
@@ -104,15 +111,17 @@ func (c keysVerify) transcript(ctx context.Context, p *program) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Transcript, err)
 	}
-	p.printf("%s: %s of the %s key %s on %s at %s by %q, signed by that key\n",
-		c.Transcript, said.Command, said.Algorithm, said.KID, said.Host, said.At, said.Operators)
+	p.printf("%s: %s of the %s key %s on %s at %s by %q, signed by %s\n",
+		c.Transcript, said.Command, said.Algorithm, said.KID, said.Host, said.At, said.Operators, said.signature())
 	return p.withStore(ctx, func(s store.Store) error {
 		keys, err := s.Keys(ctx)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == said.KID }) {
-			p.printf("the key is not among those of this server now\n")
+		for _, kid := range []string{said.KID, said.SignedBy} {
+			if kid != "" && !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == kid }) {
+				p.printf("the key %s is not among those of this server now\n", kid)
+			}
 		}
 		return nil
 	})

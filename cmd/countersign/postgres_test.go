@@ -35,7 +35,7 @@ func TestPostgres(t *testing.T) {
 		{"migrate up", 0, "applied 1 initial"},
 		{"migrate up", 0, "the schema is up to date"},
 		{"keys list", 0, "KID"},
-		{"init --dev --dir " + i.folder, 0, "made PS256 key, ES256 key, EdDSA key, user alice, user bob"},
+		{"init --dev --dir " + i.folder, 0, "made PS256 key, ES256 key, EdDSA key, ECDH-ES key, user alice, user bob"},
 		{"users list", 0, "alice"},
 		{"doctor", 0, "postgres, "},
 		{"config print", 0, `url_file = "` + filepath.Join(i.folder, "store-url") + `"`},

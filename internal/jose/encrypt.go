@@ -12,23 +12,8 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// EncryptionAlgorithms are the values of alg that [EncryptionKeys.Encrypt] takes.
+// EncryptionAlgorithms are the values of alg that [KeySet.Encrypt] takes.
 func EncryptionAlgorithms() []string { return []string{ECDHES, ECDHESA256KW, RSAOAEP256, RSAOAEP} }
-
-// EncryptionKeys are the keys of one party that it may be encrypted to. The zero value is empty.
-type EncryptionKeys struct{ keys []Key }
-
-// ParseEncryptionKeys reads the keys of a JWK Set that may be encrypted to: RSA and P-256, of use "enc" or of no use.
-// It refuses what [ParseKeySet] refuses. Errors wrap [ErrMalformed].
-func ParseEncryptionKeys(raw []byte) (EncryptionKeys, error) {
-	keys, err := parseKeys(raw)
-	if err != nil {
-		return EncryptionKeys{}, err
-	}
-	return EncryptionKeys{slices.DeleteFunc(keys, func(k Key) bool {
-		return !slices.ContainsFunc(EncryptionAlgorithms(), k.receives)
-	})}, nil
-}
 
 // receives tells whether the key may be encrypted to with an algorithm.
 func (k Key) receives(alg string) bool {
@@ -46,20 +31,20 @@ func (k Key) receives(alg string) bool {
 }
 
 // Receive tells whether one of the keys takes an algorithm.
-func (s EncryptionKeys) Receive(alg string) bool {
-	return slices.ContainsFunc(s.keys, func(k Key) bool { return k.receives(alg) })
+func (s KeySet) Receive(alg string) bool {
+	return slices.ContainsFunc(s.receiving, func(k Key) bool { return k.receives(alg) })
 }
 
 // Encrypt makes a compact JWE (RFC 7516 §7.1) for the first key that takes alg, one of use "enc" before one of no use.
 // contentType becomes cty, "JWT" for a nested token (RFC 7519 §5.2); empty leaves it out. An error wraps [ErrNoKey] when
 // no key takes alg, or [ErrAlgorithm].
-func (s EncryptionKeys) Encrypt(plaintext []byte, alg, enc, contentType string) (string, error) {
+func (s KeySet) Encrypt(plaintext []byte, alg, enc, contentType string) (string, error) {
 	if !slices.Contains(EncryptionAlgorithms(), alg) || !slices.Contains(ContentEncryptions(), enc) {
 		return "", fmt.Errorf("jose: encrypt: %w: %s with %s", ErrAlgorithm, alg, enc)
 	}
-	at := slices.IndexFunc(s.keys, func(k Key) bool { return k.receives(alg) && k.Use == "enc" })
+	at := slices.IndexFunc(s.receiving, func(k Key) bool { return k.receives(alg) && k.Use == "enc" })
 	if at < 0 {
-		at = slices.IndexFunc(s.keys, func(k Key) bool { return k.receives(alg) })
+		at = slices.IndexFunc(s.receiving, func(k Key) bool { return k.receives(alg) })
 	}
 	if at < 0 {
 		return "", fmt.Errorf("jose: encrypt: %w to encrypt to with %s", ErrNoKey, alg)
@@ -69,7 +54,7 @@ func (s EncryptionKeys) Encrypt(plaintext []byte, alg, enc, contentType string) 
 		options = options.WithContentType(jose.ContentType(contentType))
 	}
 	encrypter, err := jose.NewEncrypter(jose.ContentEncryption(enc),
-		jose.Recipient{Algorithm: jose.KeyAlgorithm(alg), Key: s.keys[at].Public, KeyID: s.keys[at].ID}, options)
+		jose.Recipient{Algorithm: jose.KeyAlgorithm(alg), Key: s.receiving[at].Public, KeyID: s.receiving[at].ID}, options)
 	if err != nil {
 		return "", fmt.Errorf("jose: encrypt: %w", err)
 	}

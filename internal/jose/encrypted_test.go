@@ -133,7 +133,7 @@ func TestOthersDecryptWhatWeEncrypt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := ParseEncryptionKeys(set)
+	keys, err := ParseKeySet(set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestOthersDecryptWhatWeEncrypt(t *testing.T) {
 	if _, err := keys.Encrypt(nil, "dir", A256GCM, ""); !errors.Is(err, ErrAlgorithm) {
 		t.Errorf("dir: %v", err)
 	}
-	signing := EncryptionKeys{}
+	signing := KeySet{}
 	if _, err := signing.Encrypt(nil, ECDHES, A256GCM, ""); !errors.Is(err, ErrNoKey) {
 		t.Errorf("without a key: %v", err)
 	}
@@ -185,7 +185,7 @@ func TestRefusesKeysToEncryptTo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := ParseEncryptionKeys(set)
+		keys, err := ParseKeySet(set)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,11 +7,16 @@ import (
 	"slices"
 )
 
-// KeySet holds the public signature keys of one party. The zero value is empty.
-type KeySet struct{ keys []Key }
+// KeySet holds the public keys of one party: those that verify its signatures, and those that it may be encrypted to.
+// The zero value is empty.
+type KeySet struct {
+	keys []Key
+	// receiving are those to encrypt to.
+	receiving []Key
+}
 
 // NewKeySet makes a set for publication.
-func NewKeySet(keys ...Key) KeySet { return KeySet{slices.Clone(keys)} }
+func NewKeySet(keys ...Key) KeySet { return KeySet{keys: slices.Clone(keys)} }
 
 // Keys are the keys that can verify signatures, in the order of the set.
 func (s KeySet) Keys() []Key { return slices.Clone(s.keys) }
@@ -28,7 +33,7 @@ func (s KeySet) MarshalJSON() ([]byte, error) {
 }
 
 // ParseKeySet reads a JWK Set (RFC 7517 §5) of at most [MaxKeySetSize] bytes and [MaxKeys] keys. Keys that have
-// nothing to do with our signatures (another kty or crv, another alg, use "enc") are left out. A key that nobody
+// nothing to do with our signatures and encryption (another kty or crv, another alg) are left out. A key that nobody
 // should have sent refuses the whole set: private members, symmetric keys, RSA keys too small or too large, points
 // off their curve, an x5c for another key. Errors wrap [ErrMalformed].
 func ParseKeySet(raw []byte) (KeySet, error) {
@@ -36,8 +41,16 @@ func ParseKeySet(raw []byte) (KeySet, error) {
 	if err != nil {
 		return KeySet{}, err
 	}
-	verifies := func(k Key) bool { return k.allows(PS256) || k.allows(ES256) || k.allows(EdDSA) }
-	return KeySet{slices.DeleteFunc(keys, func(k Key) bool { return !verifies(k) })}, nil
+	var set KeySet
+	for _, key := range keys {
+		if key.allows(PS256) || key.allows(ES256) || key.allows(EdDSA) {
+			set.keys = append(set.keys, key)
+		}
+		if slices.ContainsFunc(EncryptionAlgorithms(), key.receives) {
+			set.receiving = append(set.receiving, key)
+		}
+	}
+	return set, nil
 }
 
 // parseKeys reads every key of a set that is of a known kind.

@@ -153,12 +153,12 @@ func strangers(t *testing.T, record signer.Record) map[string][]byte {
 	}
 	damaged := wrapped(t, public)
 	damaged[10] ^= 1
-	pkcs1, err := rsa.EncryptPKCS1v15(rand.Reader, public, make([]byte, 32))
-	if err != nil {
+	made := make([]byte, public.Size()) // below the modulus, and of no padding that is known
+	if _, err := rand.Read(made[1:]); err != nil {
 		t.Fatal(err)
 	}
 	return map[string][]byte{
-		"for another key": wrapped(t, &other.PublicKey), "damaged": damaged, "nothing": {}, "short": damaged[:100], "PKCS #1 v1.5": pkcs1,
+		"for another key": wrapped(t, &other.PublicKey), "damaged": damaged, "nothing": {}, "short": damaged[:100], "made up": made,
 	}
 }
 
