@@ -42,7 +42,9 @@ type Config struct {
 	Queue int
 	// SignTimeout is how long a worker may take over a signature before its module counts as hung; 2 s by default.
 	SignTimeout time.Duration
-	Logger      *slog.Logger
+	// StartTimeout is how long a worker may take to load its module and log in; 15 s by default.
+	StartTimeout time.Duration
+	Logger       *slog.Logger
 }
 
 // Backend signs in an HSM. It implements [signer.Backend] and is safe for concurrent use.
@@ -137,6 +139,9 @@ func withDefaults(c Config) (Config, error) {
 	}
 	if c.SignTimeout <= 0 {
 		c.SignTimeout = 2 * time.Second
+	}
+	if c.StartTimeout <= 0 {
+		c.StartTimeout = 15 * time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -20,12 +20,8 @@ import (
 // WorkerCommand is the argument with which a binary has to call [RunWorker].
 const WorkerCommand = "pkcs11-worker"
 
-const (
-	// startTimeout is how long a worker may take to load its module and log in.
-	startTimeout = 15 * time.Second
-	// reapTimeout is how long a killed process may take to go. One that is stuck in a device's driver never does.
-	reapTimeout = 500 * time.Millisecond
-)
+// reapTimeout is how long a killed process may take to go. One that is stuck in a device's driver never does.
+const reapTimeout = 500 * time.Millisecond
 
 // errWorkerDied: the process that was to answer is gone.
 var errWorkerDied = fmt.Errorf("%w: its worker process died", signer.ErrUnavailable)
@@ -64,7 +60,7 @@ func startWorker(config Config, h hello) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), config.StartTimeout)
 	defer cancel()
 	if _, err := w.ask(ctx, askHello, payload); err != nil {
 		w.kill(err)
