@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -43,7 +43,7 @@ func BenchmarkRecovery(b *testing.B) {
 			var took []time.Duration
 			for b.Loop() {
 				for round := range recoveryRounds {
-					took = append(took, recover1(b, key, o, time.Duration(round)*100*time.Millisecond))
+					took = append(took, timeRecovery(b, key, o, time.Duration(round)*100*time.Millisecond))
 				}
 			}
 			reportTimes(b, took)
@@ -72,8 +72,8 @@ func outageOf(kind, folder string, m *faultyModule, backend *pkcs11.Backend) out
 	return outage{
 		away: func(b *testing.B) {
 			m.fails(kind)
-			if kind[:6] != "C_Sign" {
-				_ = syscall.Kill(backend.WorkerPID(), syscall.SIGKILL) // what goes wrong at the start shows at the next one
+			if !strings.HasPrefix(kind, "C_Sign ") {
+				killWorker(b, backend) // what goes wrong at the start shows at the next one
 			}
 		},
 		back: func(*testing.B) { m.fails("") },
@@ -87,8 +87,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// recover1 breaks the HSM for a time under load and tells how long it took to sign after it was mended.
-func recover1(b *testing.B, key signer.Key, o outage, lasts time.Duration) time.Duration {
+// timeRecovery breaks the HSM for a time under load and tells how long it took to sign after it was mended.
+func timeRecovery(b *testing.B, key signer.Key, o outage, lasts time.Duration) time.Duration {
 	var mended, first atomic.Int64 // moments, in nanoseconds since began
 	began := time.Now()
 	var wait sync.WaitGroup

@@ -9,11 +9,15 @@ import (
 	"countersign/signer"
 )
 
-// At most mostStarts workers are started in startsPeriod: a module that crashes with each signature must not have the
-// machine start workers all day.
+// A module that crashes with each signature must not keep the machine busy with starting workers: after mostStarts within
+// startsPeriod each further one waits until startsPause after the last. A start that fails is tried again after firstWait,
+// doubling up to startsPause. The pause is all that is lost when the module is well again, so it is short, and only
+// signatures that are asked for start anything.
 const (
 	mostStarts   = 10
 	startsPeriod = 5 * time.Second
+	firstWait    = 50 * time.Millisecond
+	startsPause  = 250 * time.Millisecond
 )
 
 // current gives a living worker. Of many callers one starts it and the rest wait, no longer than their contexts.
@@ -54,11 +58,11 @@ func (b *Backend) living() (w *worker, started <-chan struct{}, err error) {
 	return nil, b.starting, nil
 }
 
-// noteStart counts a start of a worker, or refuses it when there were too many.
+// noteStart counts a start of a worker, or refuses it when there were too many and the last was just now.
 func (b *Backend) noteStart(now time.Time) error {
 	if len(b.started) == mostStarts {
-		if now.Sub(b.started[0]) < startsPeriod {
-			return fmt.Errorf("%w: its worker process died %d times in %s", signer.ErrUnavailable, mostStarts, startsPeriod)
+		if now.Sub(b.started[0]) < startsPeriod && now.Sub(b.started[mostStarts-1]) < startsPause {
+			return fmt.Errorf("%w: its worker process died %d times in %s; the next is started in a moment", signer.ErrUnavailable, mostStarts, startsPeriod)
 		}
 		b.started = append(b.started[:0], b.started[1:]...)
 	}
@@ -90,8 +94,10 @@ func (b *Backend) start(done chan struct{}) {
 	if !errors.Is(err, signer.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", signer.ErrUnavailable, err)
 	}
-	wait := min(50*time.Millisecond<<min(b.failures, 7), 5*time.Second)
+	wait := min(firstWait<<min(b.failures, 7), startsPause)
 	b.failures++
 	b.startErr, b.retryAt = err, time.Now().Add(wait)
-	b.config.Logger.Error("the PKCS#11 worker did not start", "error", err.Error(), "next_try_in", wait)
+	if b.failures&(b.failures-1) == 0 { // the 1st, 2nd, 4th, 8th: one that stays away must not fill the log
+		b.config.Logger.Error("the PKCS#11 worker did not start", "error", err.Error(), "in_a_row", b.failures, "next_try_in", wait)
+	}
 }
