@@ -151,7 +151,8 @@ func TestReplicaRests(t *testing.T) {
 		}
 		a.works()
 		time.Sleep(2 * firstPause)
-		mustSign(t, key) // starts the probe
+		mustSign(t, key)
+		mustSign(t, key) // it is the turn of each once, and the probe starts
 		synctest.Wait()
 		before := a.signed.Load()
 		for range 20 {
