@@ -187,10 +187,10 @@ func moduleFaults() map[string]moduleFault {
 // TestFaultyModule: whatever the only HSM does wrong, the caller gets an error of the right kind and never a signature
 // that is not one; and when it is well again, it signs without a restart.
 func TestFaultyModule(t *testing.T) {
-	library, token := buildFaulty(t), newToken(t, t.TempDir())
+	library := buildFaulty(t)
 	for name, test := range moduleFaults() {
 		t.Run(name, func(t *testing.T) {
-			m := newFaulty(t, library, token)
+			m := newFaulty(t, library, newToken(t, t.TempDir()))
 			b := open(t, m.config)
 			key := pinned(t, generate(t, b, signer.ES256), b)
 			if err := signOnce(t, key, "before"); err != nil {
@@ -265,13 +265,13 @@ func TestSlowSignature(t *testing.T) {
 
 // TestHangHonoursDeadlines: callers leave at their deadline, wherever in the module the worker is stuck.
 func TestHangHonoursDeadlines(t *testing.T) {
-	library, token := buildFaulty(t), newToken(t, t.TempDir())
+	library := buildFaulty(t)
 	for name, test := range moduleFaults() {
 		if !strings.HasSuffix(test.fault, " hang") {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			m := newFaulty(t, library, token)
+			m := newFaulty(t, library, newToken(t, t.TempDir()))
 			b := open(t, m.config)
 			key := pinned(t, generate(t, b, signer.ES256), b)
 			m.fails(test.fault)
