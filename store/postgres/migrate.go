@@ -56,6 +56,9 @@ func withDatabase(address string, work func(*sql.DB) ([]Migration, error)) (_ []
 	if err != nil {
 		return nil, errURL
 	}
+	if err := protect(settings); err != nil {
+		return nil, err
+	}
 	// A step may take long, but it must not stand in front of a table with everybody else behind it.
 	limit(settings, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
 	db := stdlib.OpenDB(*settings)

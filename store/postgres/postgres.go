@@ -59,12 +59,15 @@ var _ store.Store = (*Store)(nil)
 var errURL = errors.New("postgresql: the database URL is malformed; it should look like " +
 	"postgres://user@host:5432/database?sslmode=verify-full")
 
-// Open connects to a database that [Migrate] prepared. It refuses one with another schema with a [SchemaError], and
-// one that acknowledges before writing (synchronous_commit = off).
+// Open connects to a database that [Migrate] prepared. It refuses a URL that would send plain text to another machine, a
+// database with another schema with a [SchemaError], and one that acknowledges before writing (synchronous_commit = off).
 func Open(ctx context.Context, config Config) (*Store, error) {
 	settings, err := pgxpool.ParseConfig(config.URL)
 	if err != nil {
 		return nil, errURL
+	}
+	if err := protect(settings.ConnConfig); err != nil {
+		return nil, err
 	}
 	if config.MaxConnections < 0 || config.MaxConnections > math.MaxInt32 {
 		return nil, fmt.Errorf("postgresql: %d is not a number of connections", config.MaxConnections)
