@@ -1,11 +1,13 @@
 package fapi
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"time"
 
+	"countersign/internal/jose"
 	"countersign/internal/limit"
 	"countersign/internal/oauth"
 )
@@ -47,25 +49,24 @@ func newBrakes(l Limits, now func() time.Time) (*brakes, error) {
 	return b, nil
 }
 
-// beforeAuthentication refuses an address from which too many authentications have failed.
-func (b *brakes) beforeAuthentication(r *http.Request) error {
+// authenticationFailed counts a failure, if it is the client's, and gives the error to answer with: that failure, or
+// from an address with too many of them only that there are too many, so that nothing can be found out by trying. Who
+// does prove himself is served all the same: behind an ingress, or a carrier's network, all have one address, and
+// nobody's flood may lock the others out.
+func (b *brakes) authenticationFailed(r *http.Request, err error) error {
 	if b.failures == nil {
-		return nil
+		return err
 	}
-	if ok, wait := b.failures.Peek(addressOf(r)); !ok {
+	if code := oauth.AsError(err).Code; code != oauth.InvalidClient && code != oauth.InvalidToken {
+		return err
+	}
+	if _, remote := errors.AsType[*jose.RemoteError](err); remote {
+		return err // its own key server is what failed
+	}
+	if ok, wait := b.failures.Allow(addressOf(r)); !ok {
 		return tooMany(wait, "too many client authentications from this address have failed")
 	}
-	return nil
-}
-
-// authenticationFailed counts a failure, if it is the client's.
-func (b *brakes) authenticationFailed(r *http.Request, err error) {
-	if b.failures == nil {
-		return
-	}
-	if code := oauth.AsError(err).Code; code == oauth.InvalidClient || code == oauth.InvalidToken {
-		b.failures.Allow(addressOf(r))
-	}
+	return err
 }
 
 // authenticated counts a request of a client.

@@ -103,9 +103,6 @@ func (s *Server) serveBackChannel(w http.ResponseWriter, request *http.Request, 
 
 // newCall goes through the shared steps: limits, form, certificate, client authentication, DPoP.
 func (s *Server) newCall(w http.ResponseWriter, request *http.Request, r route, certificates bool) (*call, error) {
-	if err := s.brakes.beforeAuthentication(request); err != nil {
-		return nil, err
-	}
 	form, err := oauth.ReadForm(w, request)
 	if err != nil {
 		return nil, err
@@ -117,8 +114,7 @@ func (s *Server) newCall(w http.ResponseWriter, request *http.Request, r route, 
 		}
 	}
 	if err := s.authenticate(request, c); err != nil {
-		s.brakes.authenticationFailed(request, err)
-		return nil, err
+		return nil, s.brakes.authenticationFailed(request, err)
 	}
 	if err := s.brakes.authenticated(c.client.ID); err != nil {
 		return nil, err

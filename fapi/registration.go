@@ -81,13 +81,9 @@ type registrar struct {
 // mTLS listener.
 func (s *Server) register(w http.ResponseWriter, r *http.Request, certificates bool) error {
 	ctx := r.Context()
-	if err := s.brakes.beforeAuthentication(r); err != nil {
-		return err
-	}
 	registrar, err := s.registrar(r, certificates)
 	if err != nil {
-		s.brakes.authenticationFailed(r, err)
-		return err
+		return s.brakes.authenticationFailed(r, err)
 	}
 	if err := s.brakes.authenticated("organisation " + registrar.organisation); err != nil {
 		return err

@@ -17,13 +17,9 @@ import (
 // manageClient is the client configuration endpoint (RFC 7592 §2): a client reads, replaces or deletes its own
 // registration with the token that it got when it registered. The token stays the same as long as the client lives.
 func (s *Server) manageClient(w http.ResponseWriter, r *http.Request, certificates bool) error {
-	if err := s.brakes.beforeAuthentication(r); err != nil {
-		return err
-	}
 	record, token, err := s.managed(r, certificates)
 	if err != nil {
-		s.brakes.authenticationFailed(r, err)
-		return err
+		return s.brakes.authenticationFailed(r, err)
 	}
 	eventOf(r.Context()).client = record.ID
 	if err := s.brakes.authenticated(record.ID); err != nil {

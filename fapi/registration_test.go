@@ -604,17 +604,21 @@ func TestDR08Limits(t *testing.T) {
 			t.Error("does not say how long to wait")
 		}
 	}
-	t.Run("refuses an address that guesses, and accepts it after a while", func(t *testing.T) {
+	t.Run("refuses an address that guesses, and accepts who has a token there", func(t *testing.T) {
 		w := limited(fapi.Limits{AddressFailuresPerSecond: 1, AddressFailureBurst: 3})
 		token, c := w.initialToken("Bank", 10), w.applicant(nil)
 		m := c.manages(token, body)
 		wantUnauthorised(t, c.enrol(random(), body))
 		wantUnauthorised(t, c.enrol("", body))
 		wantUnauthorised(t, c.send(http.MethodGet, m.address, random(), nil, nil))
-		wantWait(t, c.enrol(token, body))
-		wantWait(t, m.read())
-		w.clock.Advance(time.Second)
+		wantWait(t, c.enrol(random(), body))
+		wantWait(t, c.send(http.MethodGet, m.address, random(), nil, nil))
+		if r := m.read(); r.status != http.StatusOK {
+			t.Errorf("%d %s", r.status, r.raw)
+		}
 		c.enrolled(token, body)
+		w.clock.Advance(time.Second)
+		wantUnauthorised(t, c.enrol(random(), body))
 	})
 	t.Run("refuses an organisation that is too fast, and accepts the others", func(t *testing.T) {
 		w := limited(fapi.Limits{ClientPerSecond: 1, ClientBurst: 2})

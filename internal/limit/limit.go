@@ -51,17 +51,6 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) {
 	return true, 0
 }
 
-// Peek tells what Allow would say, and takes nothing.
-func (l *Limiter) Peek(key string) (ok bool, retryAfter time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.now()
-	if ahead := l.fullAt(key, now).Sub(now); ahead > l.tolerance {
-		return false, ahead - l.tolerance
-	}
-	return true, 0
-}
-
 // fullAt is when key's allowance will be whole again: now, for one at rest. A clock that was set back must not lock a
 // key out for longer than its burst would have.
 func (l *Limiter) fullAt(key string, now time.Time) time.Time {
