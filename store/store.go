@@ -308,7 +308,8 @@ type Grants interface {
 	CodeGrant(ctx context.Context, code Digest) (Code, Grant, error)
 	// RedeemCode spends the code, records what was bought and claims uses, in one transaction. Of all callers
 	// one wins. A later caller gets ErrSpent, and the code's grant is revoked by that same call, whatever
-	// the later caller wanted to buy. ErrExpired, ErrRevoked and ErrReplayed change nothing.
+	// the later caller wanted to buy; its uses are claimed. But a caller whose uses were seen before gets ErrReplayed:
+	// one request that arrives twice is no theft. ErrExpired, ErrRevoked and ErrReplayed change nothing.
 	RedeemCode(ctx context.Context, code Digest, bought Bought, uses ...Use) error
 	// RedemptionFailed counts a refused redemption by the right client and returns the new count.
 	RedemptionFailed(ctx context.Context, code Digest) (int, error)

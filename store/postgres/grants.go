@@ -71,13 +71,15 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.
 			&spent); err != nil || spent {
 			return err
 		}
-		return unredeemed(ctx, c, code, now)
+		return unredeemed(ctx, c, code, now, uses)
 	})
 }
 
 // unredeemed says why a code could not be spent. One that was spent before takes its grant with it
-// (RFC 6749 §4.1.2). It is a statement of its own because it must see what the winner of a race has written.
-func unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time) error {
+// (RFC 6749 §4.1.2), unless it is the same request once more. It is a statement of its own because it must see what the
+// winner of a race has written.
+func unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time, uses []store.Use) error {
+	kinds, keys, untils := useArrays(uses)
 	var spent, expired bool
 	found, err := one(ctx, c, `WITH code AS (
 			SELECT g.id AS grant_id, g.subject, g.client_id, c.spent_at IS NOT NULL AS spent, least(c.expires_at, g.expires_at) <= $2 AS expired
@@ -86,8 +88,10 @@ func unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Ti
 			UPDATE grants g SET revoked_at = $2 FROM code WHERE code.spent AND g.id = code.grant_id AND g.revoked_at IS NULL
 		), forgotten AS (
 			DELETE FROM consents k USING code WHERE code.spent AND k.subject = code.subject AND k.client_id = code.client_id
+		), claimed AS (`+insertUses+`
+			FROM code, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) WHERE code.spent ORDER BY 1, 2
 		)
-		SELECT spent, expired FROM code`, []any{code[:], now}, &spent, &expired)
+		SELECT spent, expired FROM code`, []any{code[:], now, kinds, keys, untils}, &spent, &expired)
 	switch {
 	case err != nil:
 		return err

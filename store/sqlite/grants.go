@@ -74,7 +74,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.
 			return err
 		}
 		if !spent {
-			return unredeemed(c, code, now)
+			return unredeemed(c, code, now, uses)
 		}
 		if err := insertAccessToken(c, bought.AccessToken, grantID); err != nil {
 			return err
@@ -91,8 +91,8 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.
 }
 
 // unredeemed says why a code could not be spent. One that was spent before takes its grant with it
-// (RFC 6749 §4.1.2).
-func unredeemed(c *connection, code store.Digest, now time.Time) error {
+// (RFC 6749 §4.1.2), unless it is the same request once more.
+func unredeemed(c *connection, code store.Digest, now time.Time, uses []store.Use) error {
 	var grantID string
 	var spent bool
 	var end time.Time
@@ -105,6 +105,9 @@ func unredeemed(c *connection, code store.Digest, now time.Time) error {
 	case !found:
 		return store.ErrNotFound
 	case spent:
+		if err := claim(c, uses); err != nil {
+			return err
+		}
 		if _, err := revoke(c, grantID, now); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"countersign/store"
@@ -70,7 +71,7 @@ func testRedeemCodeTwice(f *fixture) {
 	f.want(err, store.ErrNotFound)
 	_, _, err = f.RefreshGrant(f.Context(), second.RefreshToken.ID)
 	f.want(err, store.ErrNotFound)
-	f.must(f.Use(f.Context(), use))
+	f.want(f.Use(f.Context(), use), store.ErrReplayed)
 
 	// A third try, long after, does not move the time of revocation.
 	f.clock.set(code.ExpiresAt.Add(30 * time.Minute))
@@ -78,6 +79,29 @@ func testRedeemCodeTwice(f *fixture) {
 	_, gotGrant, err = f.CodeGrant(f.Context(), code.ID)
 	f.must(err)
 	f.equal(gotGrant, grant)
+}
+
+// testRedeemCodeRepeated: one request that arrives twice at once buys once, and ends nothing.
+func testRedeemCodeRepeated(f *fixture) {
+	for range 20 {
+		grant, code := f.issued()
+		use := f.use()
+		bought := [2]store.Bought{f.bought(grant), f.bought(grant)}
+		var outcomes [2]error
+		var racing sync.WaitGroup
+		for i := range outcomes {
+			racing.Go(func() { outcomes[i] = f.RedeemCode(f.Context(), code.ID, bought[i], use) })
+		}
+		racing.Wait()
+		won := 0
+		if outcomes[0] != nil {
+			won = 1
+		}
+		f.must(outcomes[won])
+		f.want(outcomes[1-won], store.ErrReplayed)
+		_, err := f.AccessGrant(f.Context(), bought[won].AccessToken.ID)
+		f.must(err)
+	}
 }
 
 func testRedeemCodeAllOrNothing(f *fixture) {
@@ -114,9 +138,10 @@ func testRedeemCodeOrder(f *fixture) {
 		want error
 	}{
 		{reasons{}, nil},
-		{reasons{spent: true, expired: true, revoked: true, replayed: true}, store.ErrSpent},
+		{reasons{spent: true, expired: true, revoked: true, replayed: true}, store.ErrReplayed},
+		{reasons{spent: true, expired: true}, store.ErrSpent},
 		{reasons{spent: true}, store.ErrSpent},
-		{reasons{spent: true, replayed: true}, store.ErrSpent},
+		{reasons{spent: true, replayed: true}, store.ErrReplayed},
 		{reasons{expired: true, revoked: true, replayed: true}, store.ErrExpired},
 		{reasons{expired: true}, store.ErrExpired},
 		{reasons{revoked: true, replayed: true}, store.ErrRevoked},

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"CodeGrant", testCodeGrant},
 		{"RedeemCode", testRedeemCode},
 		{"RedeemCodeTwice", testRedeemCodeTwice},
+		{"RedeemCodeRepeated", testRedeemCodeRepeated},
 		{"RedeemCodeAllOrNothing", testRedeemCodeAllOrNothing},
 		{"RedeemCodeOrder", testRedeemCodeOrder},
 		{"RedemptionFailed", testRedemptionFailed},
