@@ -107,7 +107,7 @@ func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
-	return pair{private: private, public: public, kid: kid, algorithm: alg, jwk: jwk, refused: t.weakness(private, key, alg)}, nil
+	return pair{private: private, public: public, kid: kid, algorithm: alg, jwk: jwk, refused: Weakness(t.reader(private), key, alg)}, nil
 }
 
 // purpose tells a key that decrypts from one that signs. A key that can do both is taken for one that signs, which the
@@ -135,9 +135,15 @@ func (t *token) purpose(private pkcs11.ObjectHandle, alg signer.Algorithm) (sign
 	return signer.RSAOAEP256, nil
 }
 
-// weakness holds a private key to the policy and names the first attribute that breaks it. An attribute that the
-// module does not know counts as broken only where the key would be exposed.
-func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, alg signer.Algorithm) string {
+// reader reads the attributes of one object.
+func (t *token) reader(object pkcs11.ObjectHandle) func(kind uint) ([]byte, error) {
+	return func(kind uint) ([]byte, error) { return t.attribute(object, kind) }
+}
+
+// Weakness holds a private key to the policy and names the first attribute that breaks it, or nothing. read gives an
+// attribute of the private key by its number in PKCS #11. An attribute that the module does not know counts as broken
+// only where the key would be exposed.
+func Weakness(read func(kind uint) ([]byte, error), public crypto.PublicKey, alg signer.Algorithm) string {
 	if !signer.Fits(public, alg) {
 		return "the key is smaller or larger than allowed, or has another exponent than 65537"
 	}
@@ -160,7 +166,7 @@ func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, a
 		// A PIN for each signature is a person's, not a server's.
 		{pkcs11.CKA_ALWAYS_AUTHENTICATE, "CKA_ALWAYS_AUTHENTICATE", false, false},
 	} {
-		value, err := t.attribute(private, rule.attribute)
+		value, err := read(rule.attribute)
 		switch {
 		case err != nil && rule.demanded:
 			return fmt.Sprintf("%s cannot be read", rule.name)
@@ -169,7 +175,7 @@ func (t *token) weakness(private pkcs11.ObjectHandle, public crypto.PublicKey, a
 			return fmt.Sprintf("%s must be %v", rule.name, rule.want)
 		}
 	}
-	allowed, err := t.attribute(private, pkcs11.CKA_ALLOWED_MECHANISMS)
+	allowed, err := read(pkcs11.CKA_ALLOWED_MECHANISMS)
 	if want := mechanismList(mechanismOf(alg)); err == nil && !bytes.Equal(allowed, want) {
 		return fmt.Sprintf("CKA_ALLOWED_MECHANISMS must be %s alone", mechanismName(mechanismOf(alg)))
 	}

@@ -1,6 +1,7 @@
 package pkcs11
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -51,22 +52,11 @@ func (h hello) pin() (string, error) {
 
 // readPIN reads a PIN from a file that nobody else can read. The PIN appears in no error.
 func readPIN(name string) (string, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep it waiting
+	file, err := OpenSecret(name)
 	if err != nil {
 		return "", failf(failModule, "the PIN file: %v", err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return "", failf(failModule, "the PIN file: %v", err)
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "", failf(failModule, "the owner of the PIN file %s cannot be told on this system", name)
-	}
-	if problem := loosePIN(name, info.Mode(), owner.Uid, uint32(os.Geteuid())); problem != "" {
-		return "", failf(failModule, "the PIN file %s %s", name, problem)
-	}
 	raw, err := io.ReadAll(io.LimitReader(file, maxPIN+3))
 	if err != nil {
 		return "", failf(failModule, "the PIN file: %v", err)
@@ -76,6 +66,33 @@ func readPIN(name string) (string, error) {
 		return "", failf(failModule, "the PIN file %s must hold the PIN and nothing else", name)
 	}
 	return pin, nil
+}
+
+// OpenSecret opens a file that nobody else can read, or says what is wrong with its kind, its mode or its owner.
+func OpenSecret(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep it waiting
+	if err != nil {
+		return nil, err
+	}
+	if err := tight(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func tight(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("the owner of %s cannot be told on this system", file.Name())
+	}
+	if problem := loosePIN(file.Name(), info.Mode(), owner.Uid, uint32(os.Geteuid())); problem != "" {
+		return fmt.Errorf("%s %s", file.Name(), problem)
+	}
+	return nil
 }
 
 // loosePIN says what is wrong with the mode and the owner of a PIN file, or nothing.

@@ -1,0 +1,159 @@
+// Package crypto11 signs in an HSM from within this process, through github.com/ThalesGroup/crypto11. It is for small
+// set-ups where a child process is not wanted; signer/pkcs11 is the one to prefer.
+//
+// What it cannot do: a module that hangs keeps the goroutines that called it for ever (their number is bounded), one
+// that crashes ends the server, and a connection, session or login that is lost comes back only with a restart. It has
+// no EdDSA. It holds each key to the same policy as signer/pkcs11 before it signs with it; keys are made, listed,
+// attested and destroyed by that package's worker, which starts when it is first asked.
+package crypto11
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"countersign/signer"
+	"countersign/signer/pkcs11"
+)
+
+// kidSize is the number of bytes in a kid: a SHA-256 thumbprint (RFC 7638 §3). They are the key's CKA_ID.
+const kidSize = 32
+
+// Backend signs in this process. It implements [signer.Backend] and is safe for concurrent use.
+type Backend struct {
+	// Backend makes, lists, attests and destroys keys in its worker.
+	*pkcs11.Backend
+
+	config pkcs11.Config
+	start  sync.Once
+	// opened is closed when the module is open, or did not open because of openErr.
+	opened  chan struct{}
+	module  *module
+	openErr error
+	closed  atomic.Bool
+	// queue has room for those who wait and those who sign, slots for calls into the module, also those that hang.
+	queue, slots chan struct{}
+}
+
+// Prepare makes a Backend that loads its module when it is first needed. config is as for the worker; Executable and
+// Environment are its worker's too, but the module in this process sees Environment as variables of this process.
+func Prepare(config pkcs11.Config) (*Backend, error) {
+	keys, err := pkcs11.Prepare(config)
+	if err != nil {
+		return nil, err
+	}
+	config = keys.Settings()
+	return &Backend{
+		Backend: keys, config: config, opened: make(chan struct{}),
+		queue: make(chan struct{}, config.Queue), slots: make(chan struct{}, config.Sessions),
+	}, nil
+}
+
+// Connect loads the module and logs in, once: a wrong PIN is sent once. What is wrong stays wrong until a restart.
+func (b *Backend) Connect(ctx context.Context) error {
+	b.start.Do(func() {
+		go func() {
+			defer close(b.opened)
+			b.module, b.openErr = openModule(b.config)
+		}()
+	})
+	select {
+	case <-b.opened:
+		return b.openErr
+	case <-ctx.Done():
+		return late(ctx)
+	}
+}
+
+// late is the error of somebody who waits no longer.
+func late(ctx context.Context) error {
+	return fmt.Errorf("%w: its module did not answer in time: %w", signer.ErrUnavailable, context.Cause(ctx))
+}
+
+// Sign implements [signer.Backend]. It waits no longer than ctx and the configured time for a signature; a call that
+// hangs in the module is left behind, and its place is not given to another.
+func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
+	if err := able(record.Algorithm); err != nil {
+		return nil, err
+	}
+	id, err := base64.RawURLEncoding.Strict().DecodeString(record.ID)
+	if err != nil || len(id) != kidSize {
+		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
+	}
+	if b.closed.Load() {
+		return nil, fmt.Errorf("%w: it was closed", signer.ErrUnavailable)
+	}
+	select {
+	case b.queue <- struct{}{}:
+		defer func() { <-b.queue }()
+	default:
+		return nil, signer.ErrOverloaded
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.config.SignTimeout)
+	defer cancel()
+	if err := b.Connect(ctx); err != nil {
+		return nil, err
+	}
+	select {
+	case b.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, late(ctx)
+	}
+	type outcome struct {
+		signature []byte
+		err       error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		defer func() { <-b.slots }()
+		signature, err := b.module.sign(id, record, message)
+		done <- outcome{signature, err}
+	}()
+	select {
+	case o := <-done:
+		return o.signature, o.err
+	case <-ctx.Done():
+		return nil, late(ctx)
+	}
+}
+
+// SignNow implements [signer.Impatient]: it does not wait for the module to be loaded.
+func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
+	select {
+	case <-b.opened:
+		return b.Sign(ctx, record, message)
+	default:
+		return nil, fmt.Errorf("%w: its module is not loaded yet", signer.ErrUnavailable)
+	}
+}
+
+// Generate makes a key in the HSM, if it is of a kind that can sign here.
+func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error) {
+	if err := able(alg); err != nil {
+		return signer.Record{}, err
+	}
+	return b.Backend.Generate(ctx, alg)
+}
+
+// Close ends the worker. The module stays to the end of the process: to finalize it with calls under way crashes some.
+func (b *Backend) Close() error {
+	b.closed.Store(true)
+	return b.Backend.Close()
+}
+
+// Algorithms are those that a Backend signs with.
+func Algorithms() []signer.Algorithm { return []signer.Algorithm{signer.PS256, signer.ES256} }
+
+// able refuses an algorithm that crypto11 does not have.
+func able(alg signer.Algorithm) error {
+	switch alg {
+	case signer.PS256, signer.ES256:
+		return nil
+	case signer.EdDSA:
+		return errors.New(`crypto11: there is no EdDSA: crypto11 does not know Ed25519; take PS256 or ES256, or the worker (signer.backend = "worker")`)
+	}
+	return fmt.Errorf("crypto11: the algorithm %q is not one of PS256 and ES256", alg)
+}
