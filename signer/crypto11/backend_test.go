@@ -21,20 +21,24 @@ import (
 // which has a state of its own.
 func newConfig(t *testing.T) pkcs11.Config {
 	t.Helper()
-	folder := t.TempDir()
-	token, err := softhsm.Create(t.Context(), folder, "test", pkcs11.InitialiseToken)
+	token, err := softhsm.Create(t.Context(), t.TempDir(), "test", pkcs11.InitialiseToken)
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, err := os.ReadFile(token.Module)
+	return pkcs11.Config{Module: copied(t, token.Module), Token: token.URI, PINFile: token.PINFile, Environment: token.Environment}
+}
+
+func copied(t *testing.T, module string) string {
+	t.Helper()
+	code, err := os.ReadFile(module)
 	if err != nil {
 		t.Fatal(err)
 	}
-	module := filepath.Join(folder, "module.so")
-	if err := os.WriteFile(module, code, 0o700); err != nil {
+	file := filepath.Join(t.TempDir(), "module.so")
+	if err := os.WriteFile(file, code, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return pkcs11.Config{Module: module, Token: token.URI, PINFile: token.PINFile, Environment: token.Environment}
+	return file
 }
 
 func open(t *testing.T, c pkcs11.Config) *crypto11.Backend {
