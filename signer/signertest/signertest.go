@@ -30,6 +30,19 @@ type Token interface {
 // Run holds a token to the contract. offered are the algorithms that the module is known to have; it has to refuse the
 // others, and say so.
 func Run(t *testing.T, token Token, offered ...signer.Algorithm) {
+	run(t, token, keptInside, offered)
+}
+
+// RunSoftware holds what is no HSM to the same contract, but for the attributes that keep a key inside: it has to say
+// that it has none of them.
+func RunSoftware(t *testing.T, token Token, offered ...signer.Algorithm) {
+	run(t, token, admitted, offered)
+}
+
+// look holds the attributes of a key to what is expected of them.
+type look func(*testing.T, signer.Algorithm, pkcs11.Attestation)
+
+func run(t *testing.T, token Token, check look, offered []signer.Algorithm) {
 	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256} {
 		if !slices.Contains(offered, alg) {
 			t.Run(fmt.Sprintf("refuses %s, which the module does not have", alg), func(t *testing.T) {
@@ -43,14 +56,42 @@ func Run(t *testing.T, token Token, offered ...signer.Algorithm) {
 			continue
 		}
 		if alg.Decrypts() {
-			t.Run(string(alg), func(t *testing.T) { decrypts(t, token, alg) })
+			t.Run(string(alg), func(t *testing.T) { decrypts(t, token, check, alg) })
 			continue
 		}
-		t.Run(string(alg), func(t *testing.T) { contract(t, token, alg) })
+		t.Run(string(alg), func(t *testing.T) { contract(t, token, check, alg) })
 	}
 }
 
-func contract(t *testing.T, token Token, alg signer.Algorithm) {
+// keptInside demands the attributes that keep a key in an HSM, for one purpose.
+func keptInside(t *testing.T, alg signer.Algorithm, attested pkcs11.Attestation) {
+	for name, want := range map[string]bool{
+		"CKA_PRIVATE": true, "CKA_SENSITIVE": true, "CKA_EXTRACTABLE": false, "CKA_SIGN": !alg.Decrypts(),
+	} {
+		if got, known := attested.Attributes[name]; !known || got != want {
+			t.Errorf("%s is %v (known: %v), want %v", name, got, known, want)
+		}
+	}
+	for name, want := range map[string]bool{
+		"CKA_UNWRAP": false, "CKA_SIGN_RECOVER": false, "CKA_MODIFIABLE": false,
+		"CKA_DERIVE": alg == signer.ECDHES, "CKA_DECRYPT": alg == signer.RSAOAEP256,
+	} {
+		if got, known := attested.Attributes[name]; known && got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// admitted demands that software says what it is.
+func admitted(t *testing.T, _ signer.Algorithm, attested pkcs11.Attestation) {
+	for name, want := range map[string]bool{"CKA_SENSITIVE": false, "CKA_EXTRACTABLE": true} {
+		if got, known := attested.Attributes[name]; !known || got != want {
+			t.Errorf("%s is %v (known: %v), want %v: software cannot keep a key inside", name, got, known, want)
+		}
+	}
+}
+
+func contract(t *testing.T, token Token, check look, alg signer.Algorithm) {
 	record, err := token.Generate(t.Context(), alg)
 	if err != nil {
 		t.Fatal(err)
@@ -70,17 +111,7 @@ func contract(t *testing.T, token Token, alg signer.Algorithm) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"CKA_PRIVATE": true, "CKA_SENSITIVE": true, "CKA_EXTRACTABLE": false, "CKA_SIGN": true} {
-		if got, known := attested.Attributes[name]; !known || got != want {
-			t.Errorf("%s is %v (known: %v), want %v", name, got, known, want)
-		}
-	}
-
-	for _, name := range []string{"CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER", "CKA_MODIFIABLE"} {
-		if got, known := attested.Attributes[name]; known && got {
-			t.Errorf("%s is true", name)
-		}
-	}
+	check(t, alg, attested)
 
 	message := []byte("message")
 	t.Run("signs what the published key verifies", func(t *testing.T) {
