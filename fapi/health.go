@@ -30,6 +30,8 @@ type health struct {
 type healthReport struct {
 	Status string            `json:"status"`
 	Parts  map[string]string `json:"parts,omitempty"`
+	// Warning is what the operator of the server has to be reminded of.
+	Warning string `json:"warning,omitempty"`
 }
 
 // Drain makes readiness answer 503, so that a load balancer sends no more requests here. What comes is still answered.
@@ -44,7 +46,7 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request, _ bool) error {
 // ready tells whether requests should be sent here: the store answers, and the HSM has just made a signature that the
 // published key verifies.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request, _ bool) error {
-	report, status := healthReport{Status: "ok", Parts: map[string]string{}}, http.StatusOK
+	report, status := healthReport{Status: "ok", Parts: map[string]string{}, Warning: s.config.Warning}, http.StatusOK
 	for part, err := range s.checkHealth(r.Context()) {
 		report.Parts[part] = "ok"
 		if err != nil {

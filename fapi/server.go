@@ -77,6 +77,8 @@ type Config struct {
 	SessionLifetime     time.Duration // 1 h
 	// AccessTokenAlgorithm signs access tokens; PS256 by default.
 	AccessTokenAlgorithm string
+	// Warning is shown by /health/ready, such as that the keys are in no HSM; empty for none.
+	Warning string
 	// JWKSMaxAge is how long verifiers may cache the key set; 5 min.
 	JWKSMaxAge time.Duration
 

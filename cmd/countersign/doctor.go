@@ -20,7 +20,6 @@ import (
 	"countersign/fapi"
 	"countersign/internal/config"
 	"countersign/signer"
-	"countersign/signer/pkcs11"
 	"countersign/store"
 )
 
@@ -74,7 +73,7 @@ func (doctorCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	d.ok("config", "%s is correct", path)
-	d.build()
+	d.build(c)
 	d.clock()
 	d.files(c)
 	d.certificate(c)
@@ -87,11 +86,14 @@ func (doctorCommand) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-func (d *diagnosis) build() {
-	if build := readBuild(); build.cgo {
-		d.ok("build", "version %s, with PKCS#11", build.version)
-	} else {
-		d.fail("build", "built without cgo, so without PKCS#11; build it with CGO_ENABLED=1")
+func (d *diagnosis) build(c *config.Config) {
+	switch build := readBuild(); {
+	case build.cgo:
+		d.ok("build", "version %s, with PKCS#11 and crypto11", build.version)
+	case c.Signer.DevelopmentKeyFile != "":
+		d.warn("build", "version %s, built without cgo, so without PKCS#11 and crypto11, which development keys do not need", build.version)
+	default:
+		d.fail("build", "built without cgo, so without PKCS#11 and crypto11; build it with CGO_ENABLED=1")
 	}
 }
 
@@ -352,6 +354,11 @@ func (d *diagnosis) clients(ctx context.Context, s store.Store) {
 
 // hsm reaches every token and signs with every active key. Without a store it only reaches the tokens.
 func (d *diagnosis) hsm(ctx context.Context, c *config.Config, s store.Store) {
+	if warning := keyWarning(c.Signer); warning != "" {
+		d.warn("hsm", "%s", warning)
+	} else {
+		d.ok("hsm", "the module runs in a worker process of its own")
+	}
 	tokens, problems, err := connectTokens(ctx, c.Signer, nil)
 	if err != nil {
 		d.fail("hsm", "%v", err)
@@ -388,7 +395,7 @@ func (d *diagnosis) hsm(ctx context.Context, c *config.Config, s store.Store) {
 }
 
 // token lists what a token holds, and tells whether it could.
-func (d *diagnosis) token(ctx context.Context, token *pkcs11.Backend) bool {
+func (d *diagnosis) token(ctx context.Context, token keyHolder) bool {
 	held, err := token.List(ctx)
 	if err != nil {
 		d.fail("hsm", "%s: %v", token.Token(), err)

@@ -24,13 +24,13 @@ import (
 type hsm struct {
 	signer *signer.Signer
 	// tokens are the configured token and its replicas, in the order of the configuration.
-	tokens []*pkcs11.Backend
+	tokens []keyHolder
 }
 
 // Close ends the backends.
 func (h *hsm) Close() error { return closeTokens(h.tokens) }
 
-func closeTokens(tokens []*pkcs11.Backend) error {
+func closeTokens(tokens []keyHolder) error {
 	var problems []error
 	for _, token := range tokens {
 		problems = append(problems, token.Close())
@@ -62,7 +62,7 @@ func openSigner(ctx context.Context, c config.Signer, keys store.Keys, settings 
 }
 
 // replicas names the tokens for the signer. A token that stands alone is asked for every key, whatever its address.
-func replicas(tokens []*pkcs11.Backend) []signer.Replica {
+func replicas(tokens []keyHolder) []signer.Replica {
 	named := make([]signer.Replica, len(tokens))
 	for i, token := range tokens {
 		named[i] = signer.Replica{Name: token.Token(), Backend: token}
@@ -75,7 +75,7 @@ func replicas(tokens []*pkcs11.Backend) []signer.Replica {
 
 // openTokens starts the worker of each token. One that is away does not keep the others from signing, but somebody is
 // told; an error means that none came.
-func openTokens(ctx context.Context, c config.Signer, log *slog.Logger) ([]*pkcs11.Backend, error) {
+func openTokens(ctx context.Context, c config.Signer, log *slog.Logger) ([]keyHolder, error) {
 	tokens, problems, err := connectTokens(ctx, c, log)
 	if err != nil {
 		return nil, err
@@ -92,13 +92,9 @@ func openTokens(ctx context.Context, c config.Signer, log *slog.Logger) ([]*pkcs
 }
 
 // connectTokens starts the worker of each token, all at once, and gives for each what is wrong with it.
-func connectTokens(ctx context.Context, c config.Signer, log *slog.Logger) (tokens []*pkcs11.Backend, problems []error, err error) {
+func connectTokens(ctx context.Context, c config.Signer, log *slog.Logger) (tokens []keyHolder, problems []error, err error) {
 	for _, one := range tokenSettings(c) {
-		settings, err := pkcs11Config(c, one, log)
-		if err != nil {
-			return nil, nil, err
-		}
-		token, err := pkcs11.Prepare(settings)
+		token, err := prepareHolder(c, one, log)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -133,12 +129,8 @@ func tokenSettings(c config.Signer) []config.Replica {
 }
 
 // openBackend starts the worker of the configured token alone: keys are made there.
-func openBackend(ctx context.Context, c config.Signer, log *slog.Logger) (*pkcs11.Backend, error) {
-	settings, err := pkcs11Config(c, tokenSettings(c)[0], log)
-	if err != nil {
-		return nil, err
-	}
-	return pkcs11.Open(ctx, settings)
+func openBackend(ctx context.Context, c config.Signer, log *slog.Logger) (keyHolder, error) {
+	return openHolder(ctx, c, tokenSettings(c)[0], log)
 }
 
 func pkcs11Config(c config.Signer, token config.Replica, log *slog.Logger) (pkcs11.Config, error) {
@@ -167,7 +159,7 @@ func tokenAddress(token string) string {
 }
 
 // generateKey makes a key in the HSM. Its state and uses are left open.
-func generateKey(ctx context.Context, backend *pkcs11.Backend, alg string) (store.Key, error) {
+func generateKey(ctx context.Context, backend keyHolder, alg string) (store.Key, error) {
 	made, err := backend.Generate(ctx, signer.Algorithm(alg))
 	if err != nil {
 		return store.Key{}, err

@@ -28,6 +28,7 @@ type initCommand struct {
 	Port     int      `default:"8443" group:"With --dev:" help:"Port of the issuer."`
 	MTLSPort int      `name:"mtls-port" default:"8444" group:"With --dev:" help:"Port of the listener for client certificates."`
 	DemoPort int      `default:"8445" group:"With --dev:" help:"Port where the demo client takes its redirect."`
+	DevKeys  bool     `group:"With --dev:" help:"Keep the keys in an encrypted file instead of SoftHSM2; never for production."`
 	Host     []string `placeholder:"NAME" group:"With --dev:" help:"More names or addresses for the TLS certificate."`
 }
 
@@ -41,6 +42,7 @@ makes no keys and no certificates.
 
 Examples:
   countersign init --dev
+  countersign init --dev --dev-keys     # without SoftHSM2
   countersign init --dir /etc/countersign --issuer https://login.example \
     --module /usr/lib/vendor/pkcs11.so --token countersign --pin-file credential:hsm-pin \
     --store-url-file credential:store-url`

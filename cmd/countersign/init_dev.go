@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"countersign/internal/config"
-	"countersign/signer/pkcs11"
-	"countersign/softhsm"
 	"countersign/store"
 )
 
@@ -43,11 +41,11 @@ func initDevelopment(ctx context.Context, p *program, flags initCommand) error {
 	if err := d.certificates(); err != nil {
 		return err
 	}
-	token, err := softhsm.Create(ctx, d.path("hsm"), "countersign", pkcs11.InitialiseToken)
+	wanted, err := d.signer(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := d.configuration(token)
+	c, err := d.configuration(wanted)
 	if err != nil {
 		return err
 	}
@@ -90,13 +88,13 @@ func (d *development) note(made bool, what string) {
 }
 
 // configuration writes the file, or keeps the one that is there, and reads it.
-func (d *development) configuration(token softhsm.Token) (*config.Config, error) {
+func (d *development) configuration(keys config.Signer) (*config.Config, error) {
 	file := d.path(configName)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		if err := d.detailSchemas(); err != nil {
 			return nil, err
 		}
-		wanted := d.wanted(token)
+		wanted := d.wanted(keys)
 		if err := writeFile(file, []byte(wanted.Commented()), 0o600); err != nil {
 			return nil, err
 		}
@@ -125,25 +123,7 @@ func (d *development) detailSchemas() error {
 	})
 }
 
-func (d *development) wanted(token softhsm.Token) *config.Config {
-	relative := func(name string) string {
-		absolute, err := filepath.Abs(d.folder)
-		if err != nil {
-			return name
-		}
-		short, err := filepath.Rel(absolute, name)
-		if err != nil {
-			return name
-		}
-		return short
-	}
-	environment := map[string]string{}
-	for name, value := range token.Environment {
-		if filepath.IsAbs(value) {
-			value = "./" + relative(value)
-		}
-		environment[name] = value
-	}
+func (d *development) wanted(keys config.Signer) *config.Config {
 	return &config.Config{
 		Issuer: fmt.Sprintf("https://localhost:%d", d.flags.Port),
 		Listen: config.Listen{
@@ -153,10 +133,8 @@ func (d *development) wanted(token softhsm.Token) *config.Config {
 			Address: fmt.Sprintf("127.0.0.1:%d", d.flags.MTLSPort), URL: fmt.Sprintf("https://localhost:%d", d.flags.MTLSPort),
 			ClientCAFile: "tls/client-ca.crt",
 		},
-		Store: config.Store{Driver: "sqlite", File: "countersign.db"},
-		Signer: config.Signer{
-			Module: config.File(token.Module), Token: token.Label, PINFile: config.Secret(relative(token.PINFile)), Environment: environment,
-		},
+		Store:     config.Store{Driver: "sqlite", File: "countersign.db"},
+		Signer:    keys,
 		Telemetry: config.Telemetry{LogFormat: "text"},
 		Resources: config.Resources{SampleAccounts: true},
 		Scopes:    []config.Scope{{Name: "accounts", Description: "See your accounts and their balances"}},
@@ -204,9 +182,9 @@ func (d *development) keys(ctx context.Context, c *config.Config, s store.Store)
 		return err
 	}
 	var missing []string
-	for _, alg := range []string{"PS256", "ES256", "EdDSA", "ECDH-ES"} {
-		if !slices.ContainsFunc(have, func(k store.Key) bool { return k.Algorithm == alg && k.State == "active" }) {
-			missing = append(missing, alg)
+	for _, alg := range developmentAlgorithms(c.Signer) {
+		if !slices.ContainsFunc(have, func(k store.Key) bool { return k.Algorithm == string(alg) && k.State == "active" }) {
+			missing = append(missing, string(alg))
 		}
 	}
 	if len(missing) == 0 {
@@ -293,6 +271,9 @@ func (d *development) tell(c *config.Config) {
 	}
 	authority := d.path("tls/ca.crt")
 	d.p.printf("%s: %s\n", d.folder, made)
+	if warning := keyWarning(c.Signer); warning != "" {
+		d.p.printf("warning: %s\n", warning)
+	}
 	d.p.printf("issuer %s, for client certificates %s\n", c.Issuer, c.ListenMTLS.URL)
 	d.p.printf("users alice and bob, password in %s; let your browser trust %s (it vouches for %s only)\n",
 		d.path("demo/password"), authority, strings.Join(d.hosts(), ", "))

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"countersign/signer"
-	"countersign/signer/pkcs11"
 	"countersign/store"
 )
 
@@ -183,7 +182,7 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 	})
 }
 
-func (c keysGenerate) generate(ctx context.Context, p *program, s store.Keys, backend *pkcs11.Backend, state string) error {
+func (c keysGenerate) generate(ctx context.Context, p *program, s store.Keys, backend keyHolder, state string) error {
 	record, err := generateKey(ctx, backend, c.Alg)
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func (f ceremonyFlags) check(least int) error {
 }
 
 // write makes the transcript of a change, if one is wanted. The key has to be in the HSM still.
-func (f ceremonyFlags) write(ctx context.Context, p *program, command string, backend *pkcs11.Backend, k store.Key, before, after string) error {
+func (f ceremonyFlags) write(ctx context.Context, p *program, command string, backend keyHolder, k store.Key, before, after string) error {
 	if f.Transcript == "" {
 		return nil
 	}
@@ -227,7 +227,7 @@ func shown(kid string, raw json.RawMessage) (crypto.PublicKey, error) {
 }
 
 // witness finds a key in the HSM that can sign a transcript for one that cannot.
-func witness(ctx context.Context, backend *pkcs11.Backend) (signer.Record, error) {
+func witness(ctx context.Context, backend keyHolder) (signer.Record, error) {
 	held, err := backend.List(ctx)
 	if err != nil {
 		return signer.Record{}, err

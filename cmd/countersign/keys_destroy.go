@@ -8,7 +8,6 @@ import (
 
 	"countersign/internal/config"
 	"countersign/signer"
-	"countersign/signer/pkcs11"
 	"countersign/store"
 )
 
@@ -80,7 +79,7 @@ func (c keysDestroy) allowed(k store.Key, keys []store.Key, plan signer.Schedule
 
 // destroy writes the intent, then takes the key out of the key set, and then out of the HSMs: what is left of a
 // destruction that fails half way can be destroyed again, and nobody trusts it any more.
-func (c keysDestroy) destroy(ctx context.Context, p *program, s store.Keys, tokens []*pkcs11.Backend, k store.Key) error {
+func (c keysDestroy) destroy(ctx context.Context, p *program, s store.Keys, tokens []keyHolder, k store.Key) error {
 	held, err := holding(ctx, tokens, k.ID)
 	if err != nil {
 		return err
@@ -106,8 +105,8 @@ func (c keysDestroy) destroy(ctx context.Context, p *program, s store.Keys, toke
 }
 
 // holding are the tokens that hold a key, good or weak.
-func holding(ctx context.Context, tokens []*pkcs11.Backend, kid string) ([]*pkcs11.Backend, error) {
-	var held []*pkcs11.Backend
+func holding(ctx context.Context, tokens []keyHolder, kid string) ([]keyHolder, error) {
+	var held []keyHolder
 	for _, token := range tokens {
 		_, err := token.Attest(ctx, kid)
 		switch {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"countersign/signer"
-	"countersign/signer/pkcs11"
 	"countersign/store"
 )
 
@@ -98,7 +97,7 @@ func (c keysRotate) tell(p *program, old, next store.Key) {
 	}
 }
 
-func (c keysRotate) rotate(ctx context.Context, p *program, s store.Keys, backend *pkcs11.Backend, old, next store.Key) error {
+func (c keysRotate) rotate(ctx context.Context, p *program, s store.Keys, backend keyHolder, old, next store.Key) error {
 	made := next.ID == ""
 	if made {
 		record, err := generateKey(ctx, backend, c.Alg)
@@ -160,7 +159,7 @@ type rotation struct {
 		store.Keys
 		store.Once
 	}
-	backend *pkcs11.Backend
+	backend keyHolder
 	now     func() time.Time
 	log     *slog.Logger
 }

@@ -91,7 +91,7 @@ func does(alg signer.Algorithm) string {
 }
 
 // try holds one key in one HSM to the policy and has it sign or decrypt.
-func try(ctx context.Context, token *pkcs11.Backend, record signer.Record) error {
+func try(ctx context.Context, token keyHolder, record signer.Record) error {
 	attested, err := token.Attest(ctx, record.ID)
 	if err != nil {
 		return err
@@ -218,11 +218,7 @@ func (c keysImportReplica) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		settings, err := pkcs11Config(loaded.Signer, tokenSettings(loaded.Signer)[at], nil)
-		if err != nil {
-			return err
-		}
-		token, err := pkcs11.Open(ctx, settings)
+		token, err := openHolder(ctx, loaded.Signer, tokenSettings(loaded.Signer)[at], nil)
 		if err != nil {
 			return err
 		}
@@ -230,7 +226,7 @@ func (c keysImportReplica) Run(ctx context.Context, p *program) error {
 	})
 }
 
-func (c keysImportReplica) add(ctx context.Context, p *program, s store.Keys, token *pkcs11.Backend, k store.Key, record signer.Record) error {
+func (c keysImportReplica) add(ctx context.Context, p *program, s store.Keys, token keyHolder, k store.Key, record signer.Record) error {
 	if err := try(ctx, token, record); err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer func() { logError(log, "the HSM was not closed in order", keys.Close()) }()
+	warnOfKeys(ctx, c.Signer, log)
 
 	server, err := newServer(ctx, c, s, keys, p.now, log, traces)
 	if err != nil {
@@ -86,6 +87,18 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	log.InfoContext(ctx, "ready", "version", readBuild().version, "issuer", c.Issuer,
 		"address", c.Listen.Address, "mtls_address", c.ListenMTLS.Address, "store", c.Store.Driver, "took", p.now().Sub(started))
 	return listeners.serve(ctx, log)
+}
+
+// warnOfKeys says at every start what an operator has to know of the keys. No level of the log hides that they are
+// software.
+func warnOfKeys(ctx context.Context, c config.Signer, log *slog.Logger) {
+	switch warning := keyWarning(c); warning {
+	case "":
+	case developmentWarning:
+		log.ErrorContext(ctx, warning, "file", c.DevelopmentKeyFile.Path())
+	default:
+		log.WarnContext(ctx, warning)
+	}
 }
 
 const (
@@ -154,6 +167,9 @@ func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, 
 		SessionLifetime:      c.Sessions.Lifetime.Std(),
 		AccessTokenAlgorithm: c.Tokens.AccessTokenAlgorithm,
 		Now:                  now, Logger: log, TracerProvider: traces,
+	}
+	if c.Signer.DevelopmentKeyFile != "" {
+		settings.Warning = developmentWarning
 	}
 	if c.ListenMTLS.Address != "" {
 		settings.MTLSIssuer = c.ListenMTLS.URL

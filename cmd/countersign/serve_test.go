@@ -34,7 +34,7 @@ type installation struct {
 	roots    *x509.CertPool
 }
 
-func newInstallation(t *testing.T) *installation {
+func newInstallation(t *testing.T, arguments ...string) *installation {
 	t.Helper()
 	ports, err := freePorts(3)
 	if err != nil {
@@ -42,8 +42,8 @@ func newInstallation(t *testing.T) *installation {
 	}
 	i := &installation{t: t, folder: filepath.Join(t.TempDir(), "local"), roots: x509.NewCertPool()}
 	i.address, i.mtls, i.demoPort = "localhost:"+ports[0], "localhost:"+ports[1], ports[2]
-	output, err := exec.Command("countersign", "init", "--dev", "--dir", i.folder,
-		"--port", ports[0], "--mtls-port", ports[1], "--demo-port", ports[2]).CombinedOutput()
+	output, err := exec.Command("countersign", append([]string{"init", "--dev", "--dir", i.folder,
+		"--port", ports[0], "--mtls-port", ports[1], "--demo-port", ports[2]}, arguments...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}

@@ -25,6 +25,7 @@ func (v versionCommand) Run(p *program) error {
 	row("go", runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
 	row("cgo", yes(build.cgo))
 	row("pkcs11", yes(build.cgo))
+	row("crypto11", yes(build.cgo))
 	for _, module := range build.modules {
 		row(module.Path, module.Version)
 	}
@@ -33,7 +34,7 @@ func (v versionCommand) Run(p *program) error {
 
 // Help implements kong.HelpProvider.
 func (versionCommand) Help() string {
-	return `PKCS#11 modules and SQLite need a build with cgo.
+	return `PKCS#11 modules, crypto11 and SQLite need a build with cgo.
 
 Examples:
   countersign version
@@ -42,7 +43,7 @@ Examples:
 
 type build struct {
 	version string
-	// cgo tells whether the program was built with cgo, and so with PKCS#11 and SQLite.
+	// cgo tells whether the program was built with cgo, and so with PKCS#11, crypto11 and SQLite.
 	cgo     bool
 	modules []*debug.Module
 }

@@ -25,6 +25,8 @@ var allowed = map[string][]string{
 	"mtls":                        {},
 	"signer":                      {},
 	"signer/pkcs11":               {"signer"},
+	"signer/crypto11":             {"signer", "signer/pkcs11"},
+	"signer/soft":                 {"signer", "signer/pkcs11"},
 	"signer/signertest":           {"signer", "signer/pkcs11"},
 	"store":                       {},
 	"store/internal/backend":      {"store"},
@@ -54,7 +56,7 @@ var allowed = map[string][]string{
 var onlyImporter = map[string][]string{
 	"github.com/go-jose/go-jose":      {"internal/jose"},
 	"github.com/miekg/pkcs11":         {"signer/pkcs11"},
-	"github.com/ThalesGroup/crypto11": {"bench/signer"},
+	"github.com/ThalesGroup/crypto11": {"signer/crypto11", "bench/signer"},
 	"github.com/jackc/pgx":            {"store/postgres", "internal/postgrestest"},
 	"github.com/mattn/go-sqlite3":     {"store/sqlite"},
 	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry"},

@@ -58,15 +58,18 @@ type Store struct {
 
 // Signer is the PKCS#11 token.
 type Signer struct {
-	Module      File              `toml:"module" required:"true" doc:"The vendor's PKCS#11 module, a shared library. It is loaded by a worker process, never by the server itself."`
-	Token       string            `toml:"token" required:"true" doc:"Label of the token that holds the keys, or its RFC 7512 address, such as pkcs11:token=countersign;serial=0123."`
-	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of the token."`
+	Module      File              `toml:"module" doc:"The vendor's PKCS#11 module, a shared library. It is loaded by a worker process, never by the server itself unless backend says so."`
+	Token       string            `toml:"token" doc:"Label of the token that holds the keys, or its RFC 7512 address, such as pkcs11:token=countersign;serial=0123."`
+	Backend     string            `toml:"backend" default:"worker" enum:"worker,crypto11" doc:"Where the module runs: in a worker process that is replaced when the module hangs or crashes, or in the server itself by crypto11, which has no EdDSA, no replicas and no recovery."`
+	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of the token, or the passphrase of development_key_file."`
 	PINEnv      string            `toml:"pin_env" doc:"Name of the environment variable that holds the user PIN, in place of pin_file. Root and the server's user can read it in /proc: prefer a file or a credential."`
 	Environment map[string]string `toml:"environment" doc:"Environment variables for the module, such as SOFTHSM2_CONF. A value that starts with ./ is a file name relative to this file's folder."`
 	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time; two to four times the cores of the token."`
 	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait; requests beyond are asked to try again."`
 	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
 	RotateEvery Duration          `toml:"rotate_every" default:"0s" min:"0s" max:"1095d" doc:"How often a new key takes the place of the one that signs, by itself; 0s leaves it to countersign keys rotate."`
+
+	DevelopmentKeyFile File `toml:"development_key_file" doc:"In place of an HSM, for developing on one machine: an encrypted file of keys, made by countersign keys generate. Only for an issuer on localhost, *.localhost, 127.0.0.1 or [::1], and never beside an HSM."`
 
 	Replicas []Replica `toml:"replicas" doc:"Further tokens that hold copies of the keys. Each key is used from every token that it has an address on; while one is away the others sign."`
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -416,5 +417,55 @@ func TestCommented(t *testing.T) {
 		t.Error("a file without the required keys is read")
 	} else if !strings.Contains(err.Error(), "issuer") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestDevelopmentKeys: software keys are for one machine and for nothing beside an HSM; an HSM needs its module and token.
+func TestDevelopmentKeys(t *testing.T) {
+	document := func(issuer, signer string) []byte {
+		return fmt.Appendf(nil, `issuer = %q
+[listen]
+address = "127.0.0.1:8443"
+certificate_file = "c"
+key_file = "k"
+[store]
+driver = "sqlite"
+file = "db"
+[signer]
+pin_file = "pin"
+%s
+`, issuer, signer)
+	}
+	const keys = `development_key_file = "keys"` + "\n"
+	const hsm = "module = \"m\"\ntoken = \"t\"\n"
+	for _, test := range []struct{ issuer, signer, want string }{
+		{"https://localhost:8443", keys, ""},
+		{"https://login.localhost", keys, ""},
+		{"https://127.0.0.1:8443", keys, ""},
+		{"https://[::1]:8443/path", keys, ""},
+		{"https://login.example", hsm, ""},
+		{"https://login.example", hsm + `backend = "crypto11"`, ""},
+		{"https://login.example", keys, "signer.development_key_file = \"keys\": development keys are only for an issuer on this machine"},
+		{"https://localhost.example", keys, "only for an issuer on this machine"},
+		{"https://notlocalhost", keys, "only for an issuer on this machine"},
+		{"https://10.0.0.1", keys, "only for an issuer on this machine"},
+		{"https://localhost", keys + `module = "m"`, "there is an HSM too (signer.module)"},
+		{"https://localhost", keys + `token = "t"`, "there is an HSM too (signer.token)"},
+		{"https://localhost", keys + `environment.A = "b"`, "there is an HSM too (signer.environment)"},
+		{"https://localhost", keys + `backend = "crypto11"`, "there is an HSM too (signer.backend)"},
+		{"https://localhost", keys + "[[signer.replicas]]\ntoken = \"t\"", "there is an HSM too (signer.replicas)"},
+		{"https://localhost", `development_key_file = ""`, "signer.token: missing"},
+		{"https://login.example", `module = "m"`, "signer.token: missing"},
+		{"https://login.example", `token = "t"`, "signer.module: missing"},
+		{"https://login.example", hsm + `backend = "file"`, `not one of "worker", "crypto11"`},
+		{"https://login.example", hsm + "backend = \"crypto11\"\n[[signer.replicas]]\ntoken = \"u\"", "signer.backend = \"crypto11\": crypto11 is for one token alone"},
+	} {
+		_, err := parse("c.toml", document(test.issuer, test.signer), false)
+		switch {
+		case test.want == "" && err != nil:
+			t.Errorf("%s with %s: %v", test.issuer, test.signer, err)
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s with %s: %v, want %s", test.issuer, test.signer, err, test.want)
+		}
 	}
 }

@@ -23,7 +23,7 @@ func (c *collector) rules(config *Config) {
 	c.address("listen.address", config.Listen.Address)
 	c.listenMTLS(config)
 	c.store(&config.Store)
-	c.signer(&config.Signer)
+	c.signer(config)
 	c.lifetimes(config)
 	c.telemetry(&config.Telemetry)
 	c.scopes(config)
@@ -172,10 +172,22 @@ var secretName = regexp.MustCompile(`(?i)(^|_)(PIN|PASSWORD|PASSWD|PASSPHRASE|SE
 
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (c *collector) signer(s *Signer) {
+func (c *collector) signer(config *Config) {
+	s := &config.Signer
+	pin := "the user PIN of the token"
+	if s.DevelopmentKeyFile != "" {
+		pin = "the passphrase of the development keys"
+		c.developmentKeys(config)
+	} else {
+		c.needed("signer.module", string(s.Module), "missing: the vendor's PKCS#11 module, a shared library")
+		c.needed("signer.token", s.Token, "missing: label of the token that holds the keys, or its RFC 7512 address, such as pkcs11:token=countersign;serial=0123")
+	}
 	c.tokenName("signer.token", s.Token)
 	if s.PINFile == "" && s.PINEnv == "" && !c.bad("signer.pin_file") {
-		c.add("signer.pin_file", "", "missing: file that holds the user PIN of the token")
+		c.add("signer.pin_file", "", "missing: file that holds %s", pin)
+	}
+	if s.Backend == "crypto11" && len(s.Replicas) > 0 {
+		c.add("signer.backend", quote(s.Backend), `crypto11 is for one token alone; leave out [[signer.replicas]], or write "worker"`)
 	}
 	c.pin("signer", s.PINFile, s.PINEnv)
 	c.environment("signer.environment", s.Environment)
@@ -190,6 +202,33 @@ func (c *collector) signer(s *Signer) {
 		c.environment(key+".environment", replica.Environment)
 		if replica.Token == s.Token && replica.Module == "" && replica.Environment == nil && !c.bad(key+".token") {
 			c.add(key+".token", quote(replica.Token), "the same token as signer.token; a replica is a token of its own")
+		}
+	}
+}
+
+// developmentKeys keeps software keys away from everything that is not one developer's machine, and from HSMs.
+func (c *collector) developmentKeys(config *Config) {
+	const key = "signer.development_key_file"
+	s := &config.Signer
+	if c.bad(key) {
+		return
+	}
+	u, err := url.Parse(config.Issuer)
+	if err == nil && !c.bad("issuer") && !isLoopback(u.Hostname()) && !strings.HasSuffix(u.Hostname(), ".localhost") {
+		c.add(key, quote(string(s.DevelopmentKeyFile)),
+			"development keys are only for an issuer on this machine (localhost, *.localhost, 127.0.0.1, [::1]), and the issuer is %s; set signer.module and signer.token of an HSM instead", quote(config.Issuer))
+		return
+	}
+	for _, other := range []struct {
+		name string
+		set  bool
+	}{
+		{"signer.module", s.Module != ""}, {"signer.token", s.Token != ""}, {"signer.environment", len(s.Environment) > 0},
+		{"signer.replicas", len(s.Replicas) > 0}, {"signer.backend", s.Backend == "crypto11"},
+	} {
+		if other.set {
+			c.add(key, quote(string(s.DevelopmentKeyFile)), "there is an HSM too (%s); keep one of them: development keys stand in for no HSM", other.name)
+			return
 		}
 	}
 }
@@ -312,7 +351,10 @@ func (c *collector) files(config *Config) {
 }
 
 func checkFile(key string, name File) error {
-	if key == "store.file" { // the database may have to be made; its folder must be there
+	if key == "store.file" || key == "signer.development_key_file" { // it may have to be made; its folder must be there
+		if name == "" {
+			return nil
+		}
 		folder := filepath.Dir(string(name))
 		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 			return fmt.Errorf("the folder %s does not exist; make it, open to this user only (mkdir -m 700)", folder)

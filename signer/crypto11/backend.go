@@ -4,7 +4,7 @@
 // What it cannot do: a module that hangs keeps the goroutines that called it for ever (their number is bounded), one
 // that crashes ends the server, and a connection, session or login that is lost comes back only with a restart. It has
 // no EdDSA. It holds each key to the same policy as signer/pkcs11 before it signs with it; keys are made, listed,
-// attested and destroyed by that package's worker, which starts when it is first asked.
+// attested and destroyed, and those for decryption used, by that package's worker, which starts when it is first asked.
 package crypto11
 
 import (
@@ -24,7 +24,7 @@ const kidSize = 32
 
 // Backend signs in this process. It implements [signer.Backend] and is safe for concurrent use.
 type Backend struct {
-	// Backend makes, lists, attests and destroys keys in its worker.
+	// Backend makes, lists, attests and destroys keys in its worker, and decrypts there.
 	*pkcs11.Backend
 
 	config pkcs11.Config
@@ -130,10 +130,10 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 	}
 }
 
-// Generate makes a key in the HSM, if it is of a kind that can sign here.
+// Generate makes a key in the HSM, if it is of a kind that can be used.
 func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error) {
-	if err := able(alg); err != nil {
-		return signer.Record{}, err
+	if !Offers(alg) {
+		return signer.Record{}, able(alg)
 	}
 	return b.Backend.Generate(ctx, alg)
 }
@@ -144,10 +144,10 @@ func (b *Backend) Close() error {
 	return b.Backend.Close()
 }
 
-// Algorithms are those that a Backend signs with.
-func Algorithms() []signer.Algorithm { return []signer.Algorithm{signer.PS256, signer.ES256} }
+// Offers tells whether keys of an algorithm can be used: for all but EdDSA. Those that decrypt are used by the worker.
+func Offers(alg signer.Algorithm) bool { return alg.Decrypts() || able(alg) == nil }
 
-// able refuses an algorithm that crypto11 does not have.
+// able refuses to sign with an algorithm that crypto11 does not have.
 func able(alg signer.Algorithm) error {
 	switch alg {
 	case signer.PS256, signer.ES256:

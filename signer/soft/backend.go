@@ -1,4 +1,4 @@
-// Package soft signs with keys from an encrypted file, for developing on one machine. Its keys are in the memory of the
+// Package soft signs and decrypts with keys from an encrypted file, for developing on one machine. Its keys are in the memory of the
 // process and can be copied with the file: it is no HSM and pretends to be none. The configuration allows it only for an
 // issuer on a loopback name, and never beside an HSM; nothing falls back to it.
 package soft
@@ -32,7 +32,7 @@ type Config struct {
 	Passphrase     pkcs11.PIN
 }
 
-// Backend signs with the keys of a file. It implements [signer.Backend] and is safe for concurrent use.
+// Backend signs with the keys of a file. It implements [signer.Decrypter] and is safe for concurrent use.
 type Backend struct {
 	config Config
 
@@ -139,14 +139,47 @@ func (b *Backend) passphrase() (string, error) {
 
 // Sign implements [signer.Backend].
 func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
-	key, err := b.find(ctx, record.ID)
+	key, err := b.keyFor(ctx, record)
 	if err != nil {
 		return nil, err
 	}
-	if key.record.Algorithm != record.Algorithm {
-		return nil, fmt.Errorf("soft: the key %s signs with %s and not with %s", record.ID, key.record.Algorithm, record.Algorithm)
+	if record.Algorithm.Decrypts() {
+		return nil, fmt.Errorf("soft: the key %s decrypts and does not sign", record.ID)
 	}
 	return key.sign(message)
+}
+
+// Agree implements [signer.Decrypter].
+func (b *Backend) Agree(ctx context.Context, record signer.Record, peer []byte) ([]byte, error) {
+	key, err := b.keyFor(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	if record.Algorithm != signer.ECDHES {
+		return nil, fmt.Errorf("soft: the key %s is not one for ECDH-ES", record.ID)
+	}
+	return key.agree(peer)
+}
+
+// Unwrap implements [signer.Decrypter].
+func (b *Backend) Unwrap(ctx context.Context, record signer.Record, wrapped []byte) ([]byte, error) {
+	key, err := b.keyFor(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	if record.Algorithm != signer.RSAOAEP256 {
+		return nil, fmt.Errorf("soft: the key %s is not one for RSA-OAEP-256", record.ID)
+	}
+	return key.unwrap(wrapped)
+}
+
+// keyFor finds a key and refuses its use with an algorithm that is not its own.
+func (b *Backend) keyFor(ctx context.Context, record signer.Record) (held, error) {
+	key, err := b.find(ctx, record.ID)
+	if err == nil && key.record.Algorithm != record.Algorithm {
+		err = fmt.Errorf("soft: the key %s is for %s and not for %s", record.ID, key.record.Algorithm, record.Algorithm)
+	}
+	return key, err
 }
 
 // SignNow implements [signer.Impatient]: there is nothing to wait for.
@@ -280,14 +313,15 @@ func (b *Backend) List(ctx context.Context) ([]pkcs11.Key, error) {
 
 // Attest says of a key that it is software.
 func (b *Backend) Attest(ctx context.Context, kid string) (pkcs11.Attestation, error) {
-	if _, err := b.find(ctx, kid); err != nil {
+	key, err := b.find(ctx, kid)
+	if err != nil {
 		return pkcs11.Attestation{}, err
 	}
 	return pkcs11.Attestation{
 		Module:     pkcs11.Description{Description: Software, Manufacturer: "Countersign"},
 		Token:      pkcs11.Description{Label: b.config.File},
 		KID:        kid,
-		Attributes: map[string]bool{"CKA_SENSITIVE": false, "CKA_EXTRACTABLE": true, "CKA_SIGN": true},
+		Attributes: map[string]bool{"CKA_SENSITIVE": false, "CKA_EXTRACTABLE": true, "CKA_SIGN": !key.record.Algorithm.Decrypts()},
 	}, nil
 }
 

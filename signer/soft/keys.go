@@ -3,6 +3,7 @@ package soft
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -82,14 +83,14 @@ func newKey(alg signer.Algorithm) (held, error) {
 	var private crypto.Signer
 	var err error
 	switch alg {
-	case signer.PS256:
+	case signer.PS256, signer.RSAOAEP256:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
-	case signer.ES256:
+	case signer.ES256, signer.ECDHES:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case signer.EdDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		err = fmt.Errorf("soft: the algorithm %q is not one of PS256, ES256 and EdDSA", alg)
+		err = fmt.Errorf("soft: the algorithm %q is not one of PS256, ES256, EdDSA, ECDH-ES and RSA-OAEP-256", alg)
 	}
 	if err != nil {
 		return held{}, err
@@ -116,4 +117,34 @@ func (h held) sign(message []byte) ([]byte, error) {
 		return ed25519.Sign(private, message), nil
 	}
 	return nil, fmt.Errorf("soft: a %T does not sign", h.private)
+}
+
+// agree computes Z (RFC 7518 §4.6) with a point of P-256.
+func (h held) agree(peer []byte) ([]byte, error) {
+	private, ok := h.private.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("soft: a %T agrees on nothing", h.private)
+	}
+	own, err := private.ECDH()
+	if err != nil {
+		return nil, err
+	}
+	point, err := ecdh.P256().NewPublicKey(peer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", signer.ErrCiphertext, err)
+	}
+	return own.ECDH(point)
+}
+
+// unwrap decrypts with RSAES-OAEP and SHA-256 (RFC 7518 §4.3).
+func (h held) unwrap(wrapped []byte) ([]byte, error) {
+	private, ok := h.private.(*rsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("soft: a %T unwraps nothing", h.private)
+	}
+	secret, err := rsa.DecryptOAEP(sha256.New(), nil, private, wrapped, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", signer.ErrCiphertext, err)
+	}
+	return secret, nil
 }
