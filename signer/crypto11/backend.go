@@ -138,6 +138,17 @@ func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Re
 	return b.Backend.Generate(ctx, alg)
 }
 
+// List reads the keys of the token. Those that cannot be used here are refused.
+func (b *Backend) List(ctx context.Context) ([]pkcs11.Key, error) {
+	keys, err := b.Backend.List(ctx)
+	for i, key := range keys {
+		if key.Refused == "" && !Offers(key.Record.Algorithm) {
+			keys[i].Refused = "crypto11 does not know " + string(key.Record.Algorithm)
+		}
+	}
+	return keys, err
+}
+
 // Close ends the worker. The module stays to the end of the process: to finalize it with calls under way crashes some.
 func (b *Backend) Close() error {
 	b.closed.Store(true)

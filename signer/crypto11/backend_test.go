@@ -5,6 +5,7 @@ package crypto11_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +100,18 @@ func TestEdDSA(t *testing.T) {
 	}
 	if _, err := b.Sign(t.Context(), record, []byte("m")); err == nil || !strings.Contains(err.Error(), "crypto11 does not know Ed25519") {
 		t.Errorf("signing says %v", err)
+	}
+	other, err := b.Generate(t.Context(), signer.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := map[string]string{}
+	listed, err := b.List(t.Context())
+	for _, key := range listed {
+		refused[key.Record.ID] = key.Refused
+	}
+	if want := map[string]string{record.ID: "crypto11 does not know EdDSA", other.ID: ""}; err != nil || !maps.Equal(refused, want) {
+		t.Errorf("listed %v, %v, want %v", refused, err, want)
 	}
 	if _, err := b.Generate(t.Context(), signer.EdDSA); err == nil || !strings.Contains(err.Error(), `signer.backend = "worker"`) {
 		t.Errorf("making a key says %v", err)
