@@ -111,11 +111,14 @@ func connectTokens(ctx context.Context, c config.Signer, log *slog.Logger) (toke
 
 // tokenSettings are the configured token and its replicas, which take from it what they leave out.
 func tokenSettings(c config.Signer) []config.Replica {
-	first := config.Replica{Module: c.Module, Token: c.Token, PINFile: c.PINFile, PINEnv: c.PINEnv, Environment: c.Environment}
+	first := config.Replica{Module: c.Module, Token: c.Token, PINFile: c.PINFile, PINEnv: c.PINEnv, Environment: c.Environment, Parameters: c.Parameters}
 	all := []config.Replica{first}
 	for _, one := range c.Replicas {
 		if one.Module == "" {
 			one.Module = first.Module
+			if one.Parameters == "" {
+				one.Parameters = first.Parameters
+			}
 		}
 		if one.PINFile == "" && one.PINEnv == "" {
 			one.PINFile, one.PINEnv = first.PINFile, first.PINEnv
@@ -146,7 +149,8 @@ func pkcs11Config(c config.Signer, token config.Replica, log *slog.Logger) (pkcs
 	}
 	return pkcs11.Config{
 		Module: token.Module.Path(), Token: tokenAddress(token.Token), PINFile: pinFile, PIN: pin, Environment: maps.Clone(token.Environment),
-		Sessions: c.Sessions, Queue: c.Queue, SignTimeout: c.Timeout.Std(), Logger: log,
+		ModuleParameters: token.Parameters,
+		Sessions:         c.Sessions, Queue: c.Queue, SignTimeout: c.Timeout.Std(), Logger: log,
 	}, nil
 }
 

@@ -64,6 +64,7 @@ type Signer struct {
 	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of the token, or the passphrase of development_key_file."`
 	PINEnv      string            `toml:"pin_env" doc:"Name of the environment variable that holds the user PIN, in place of pin_file. Root and the server's user can read it in /proc: prefer a file or a credential."`
 	Environment map[string]string `toml:"environment" doc:"Environment variables for the module, such as SOFTHSM2_CONF. A value that starts with ./ is a file name relative to this file's folder."`
+	Parameters  string            `toml:"module_parameters" doc:"What the module is given when it is initialised. NSS wants it (docs/hsm.md); others do without."`
 	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time; two to four times the cores of the token."`
 	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait; requests beyond are asked to try again."`
 	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
@@ -81,6 +82,7 @@ type Replica struct {
 	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of this token; signer.pin_file when both are absent."`
 	PINEnv      string            `toml:"pin_env" doc:"Name of the environment variable that holds the user PIN of this token, in place of pin_file."`
 	Environment map[string]string `toml:"environment" doc:"Environment variables for this module; signer.environment when absent."`
+	Parameters  string            `toml:"module_parameters" doc:"What this module is given when it is initialised; signer.module_parameters when both module and this are absent."`
 }
 
 // Tokens are lifetimes and algorithms.

@@ -391,6 +391,12 @@ A_FILE = "./a.conf"
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+	// Two databases of NSS have one label and one module.
+	same := `token = "t"
+module_parameters = "configdir='b'"`
+	if _, err := parse("c.toml", []byte(strings.Replace(document, "token = \"other\"\npin_file = \"pin2\"\n[signer.replicas.environment]\nA_FILE = \"./a.conf\"", same, 1)), false); err != nil {
+		t.Errorf("the same label with other parameters: %v", err)
+	}
 }
 
 // TestCommented holds the file that init writes against the parser.

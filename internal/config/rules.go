@@ -200,7 +200,7 @@ func (c *collector) signer(config *Config) {
 		c.tokenName(key+".token", replica.Token)
 		c.pin(key, replica.PINFile, replica.PINEnv)
 		c.environment(key+".environment", replica.Environment)
-		if replica.Token == s.Token && replica.Module == "" && replica.Environment == nil && !c.bad(key+".token") {
+		if replica.Token == s.Token && replica.Module == "" && replica.Environment == nil && replica.Parameters == "" && !c.bad(key+".token") {
 			c.add(key+".token", quote(replica.Token), "the same token as signer.token; a replica is a token of its own")
 		}
 	}

@@ -34,6 +34,8 @@ type Config struct {
 	PIN PIN
 	// Environment is what the module needs, such as SOFTHSM2_CONF. The worker gets nothing else.
 	Environment map[string]string
+	// ModuleParameters is handed to the module at C_Initialize (PKCS #11 v3.1 §5.4, pReserved); NSS wants one.
+	ModuleParameters string
 	// Executable is the binary to run as worker; this one by default.
 	Executable string
 	// Sessions is how many signatures the module makes at once; twice the number of CPUs by default.

@@ -2,10 +2,14 @@
 
 package pkcs11
 
+// #include <stdlib.h>
+import "C"
+
 import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"unsafe"
 
 	"github.com/miekg/pkcs11"
 )
@@ -33,16 +37,30 @@ func serve(first frame) (service, error) {
 }
 
 // loadModule loads and initialises a vendor's module. The process keeps it to its end: to finalize a module with calls
-// under way crashes some of them.
-func loadModule(file string) (*pkcs11.Ctx, error) {
+// under way crashes some of them. The parameters, mostly none, are a string of the vendor's.
+func loadModule(file, parameters string) (*pkcs11.Ctx, error) {
 	module := pkcs11.New(file)
 	if module == nil {
 		return nil, failf(failModule, "the module %s cannot be loaded; check that the file exists and is a PKCS#11 module for this machine (for SoftHSM2: apt-get install softhsm2)", file)
 	}
-	if err := module.Initialize(); err != nil {
-		return nil, failf(failModule, "the module %s does not initialise: %v", file, err)
+	var options []pkcs11.InitializeOption
+	if parameters != "" {
+		options = append(options, pkcs11.InitializeWithReserved(unsafe.Pointer(C.CString(parameters)))) // the module may keep it
+	}
+	if err := module.Initialize(options...); err != nil {
+		return nil, failf(failModule, "the module %s does not initialise: %v%s", file, err, parametersAdvice(err, parameters))
 	}
 	return module, nil
+}
+
+func parametersAdvice(err error, parameters string) string {
+	switch {
+	case !hasCode(err, pkcs11.CKR_ARGUMENTS_BAD):
+		return ""
+	case parameters == "":
+		return "; it may want parameters (signer.module_parameters), as NSS does"
+	}
+	return "; check its parameters (signer.module_parameters)"
 }
 
 // findSlot finds the one slot whose token has this label (and serial number, if given).
@@ -114,7 +132,7 @@ func initialiseToken(i initialisation) error {
 	if err != nil {
 		return err
 	}
-	module, err := loadModule(i.Module)
+	module, err := loadModule(i.Module, "")
 	if err != nil {
 		return err
 	}

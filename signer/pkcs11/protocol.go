@@ -13,11 +13,13 @@ import (
 // hello is the first question to a worker: which module, which token, and where the PIN is. A PIN in a file is read by
 // the worker and by nobody else; one from elsewhere goes over the socket, which no other process can read.
 type hello struct {
-	Module   string `json:"module"`
-	Token    string `json:"token"`
-	PINFile  string `json:"pin_file,omitempty"`
-	PIN      string `json:"pin,omitempty"`
-	Sessions int    `json:"sessions"`
+	Module string `json:"module"`
+	// Parameters is what the module is given when it is initialised, mostly nothing.
+	Parameters string `json:"parameters,omitempty"`
+	Token      string `json:"token"`
+	PINFile    string `json:"pin_file,omitempty"`
+	PIN        string `json:"pin,omitempty"`
+	Sessions   int    `json:"sessions"`
 }
 
 // initialisation asks for a new token in a free slot.

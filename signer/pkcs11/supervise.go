@@ -73,7 +73,7 @@ func (b *Backend) noteStart(now time.Time) error {
 // start makes a worker and publishes the outcome. It keeps its own time: the caller's impatience does not end it.
 func (b *Backend) start(done chan struct{}) {
 	w, err := startWorker(b.config, hello{
-		Module: b.config.Module, Token: b.config.Token, PINFile: b.config.PINFile, PIN: b.config.PIN.text, Sessions: b.config.Sessions,
+		Module: b.config.Module, Parameters: b.config.ModuleParameters, Token: b.config.Token, PINFile: b.config.PINFile, PIN: b.config.PIN.text, Sessions: b.config.Sessions,
 	})
 	b.mu.Lock()
 	defer b.mu.Unlock()

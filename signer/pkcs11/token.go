@@ -54,7 +54,7 @@ func openToken(h hello) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
-	module, err := loadModule(h.Module)
+	module, err := loadModule(h.Module, h.Parameters)
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +194,11 @@ func (t *token) read() ([]key, error) {
 func (t *token) destroy(kid string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.remove(kid)
+}
+
+// remove destroys both halves of a key. The caller holds mu.
+func (t *token) remove(kid string) error {
 	pairs, err := t.readPairs()
 	if err != nil {
 		return err
