@@ -166,7 +166,7 @@ func (m *module) find(id []byte, record signer.Record) (heldKey, error) {
 		}
 		return attribute.Value, nil
 	}
-	if refused := pkcs11.Weakness(read, public, record.Algorithm); refused != "" {
+	if refused := pkcs11.Weakness(read, public, record.Algorithm, false); refused != "" {
 		return heldKey{}, fmt.Errorf("%w: the key %s on the token %q is not used: %s", signer.ErrNoKey, record.ID, m.label, refused)
 	}
 	return heldKey{found[0], record.Algorithm}, nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/miekg/pkcs11"
+
+	"countersign/signer"
 )
 
 // attest implements service.
@@ -52,8 +54,46 @@ func (t *token) attest(kid string) (Attestation, error) {
 			a.Attributes[name] = value[0] != 0
 		}
 	}
+	if a.Offered, err = t.offered(); err != nil {
+		return Attestation{}, err
+	}
 	a.Mechanisms, err = t.allowedMechanisms(pairs[i].private)
 	return a, err
+}
+
+// offered reads the token's list of mechanisms: an algorithm is on it when its mechanism is, for the use that is made of
+// it (PKCS #11 v3.1 §5.5, C_GetMechanismInfo).
+func (t *token) offered() ([]signer.Algorithm, error) {
+	listed, err := t.module.GetMechanismList(t.slot)
+	if err != nil {
+		return nil, failf(failModule, "ask the token for its mechanisms: %v", err)
+	}
+	has := func(mechanism, use uint) (bool, error) {
+		i := slices.IndexFunc(listed, func(m *pkcs11.Mechanism) bool { return m.Mechanism == mechanism })
+		if i < 0 {
+			return false, nil
+		}
+		about, err := t.module.GetMechanismInfo(t.slot, []*pkcs11.Mechanism{listed[i]})
+		if err != nil {
+			return false, failf(failModule, "ask the token about a mechanism: %v", err)
+		}
+		return about.Flags&use != 0, nil
+	}
+	var offered []signer.Algorithm
+	for _, alg := range algorithms() {
+		use := map[signer.Algorithm]uint{signer.ECDHES: pkcs11.CKF_DERIVE, signer.RSAOAEP256: pkcs11.CKF_DECRYPT}[alg]
+		if use == 0 {
+			use = pkcs11.CKF_SIGN
+		}
+		found, err := has(mechanismOf(alg), use)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			offered = append(offered, alg)
+		}
+	}
+	return offered, nil
 }
 
 // allowedMechanisms reads CKA_ALLOWED_MECHANISMS; nil when the module does not know or does not restrict.

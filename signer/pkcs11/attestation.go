@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+
+	"countersign/signer"
 )
 
 // Attestation is what a token says of itself and of one private key. It is the token's word: a module that lies can say
@@ -15,6 +17,8 @@ type Attestation struct {
 	Attributes map[string]bool `json:"attributes"`
 	// Mechanisms are the allowed ones, as PKCS #11 numbers them; nil when the module does not say.
 	Mechanisms []string `json:"allowed_mechanisms,omitempty"`
+	// Offered are the algorithms that the token says it has: it may still refuse their parameters.
+	Offered []signer.Algorithm `json:"token_algorithms"`
 	// Refused says why the key is not used, or is empty.
 	Refused string `json:"refused,omitempty"`
 }

@@ -15,8 +15,7 @@ import (
 // rsaBits is the size of new RSA keys.
 const rsaBits = 2048
 
-// generate implements service. The pair is first made for the session only, because its kid is known only then; a copy
-// with the kid as its name, and not modifiable, goes onto the token.
+// generate implements service.
 func (t *token) generate(number byte) (key, error) {
 	alg, err := algorithmOf(number)
 	if err != nil {
@@ -34,6 +33,9 @@ func (t *token) generate(number byte) (key, error) {
 	}
 	for _, k := range keys {
 		if k.ID == kid && k.Refused != "" {
+			if err := t.remove(kid); err != nil {
+				return key{}, failf(failRequest, "the module made a key that breaks the policy (%s), and it stays: %v", k.Refused, err)
+			}
 			return key{}, failf(failRequest, "the module made a key that breaks the policy: %s", k.Refused)
 		}
 		if k.ID == kid {
@@ -41,51 +43,6 @@ func (t *token) generate(number byte) (key, error) {
 		}
 	}
 	return key{}, failf(failModule, "the new key %s is not on the token", kid)
-}
-
-func (t *token) makePair(alg signer.Algorithm) (string, error) {
-	session, err := t.openSession(pkcs11.CKF_RW_SESSION)
-	if err != nil {
-		return "", err
-	}
-	defer t.closeSession(session)
-	mechanism, public, private, err := templates(alg)
-	if err != nil {
-		return "", err
-	}
-	publicObject, privateObject, err := t.module.GenerateKeyPair(session, mechanism, public, private)
-	if hasCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID) {
-		// The module does not know the list of allowed mechanisms, the last attribute (opencryptoki).
-		publicObject, privateObject, err = t.module.GenerateKeyPair(session, mechanism, public, private[:len(private)-1])
-	}
-	if err != nil {
-		return "", failf(failRequest, "the module refuses to make a key for %s: %v", alg, err)
-	}
-	made, _, err := t.publicKey(publicObject)
-	if err != nil {
-		return "", failf(failModule, "read the new key: %v", err)
-	}
-	kid, err := signer.Thumbprint(made)
-	if err != nil {
-		return "", failf(failModule, "%v", err)
-	}
-	id, err := idOf(kid)
-	if err != nil {
-		return "", err
-	}
-	kept := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, kid),
-		pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false),
-	}
-	// The public half first: alone it is no key, should the second copy fail.
-	for _, object := range []pkcs11.ObjectHandle{publicObject, privateObject} {
-		if _, err := t.module.CopyObject(session, object, kept); err != nil {
-			return "", failf(failRequest, "store the new key: %v", err)
-		}
-	}
-	return kid, nil
 }
 
 // templates gives the strictest attributes that a key can have.

@@ -1,4 +1,4 @@
-//go:build cgo && !nopkcs11 && hsm
+//go:build cgo && !nopkcs11
 
 package pkcs11_test
 
@@ -10,9 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"countersign/signer"
 	"countersign/signer/pkcs11"
@@ -39,11 +37,11 @@ func ran(t *testing.T, command *exec.Cmd) {
 
 const kryopticVersion = "1.5.4"
 
-// kryoptic builds the module from its crate, once: it takes a minute or two and is kept in the user's cache.
-func kryoptic(t *testing.T) string {
+// builtKryoptic builds the module from its crate, once: it takes a minute or two and is kept in the user's cache.
+func builtKryoptic(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("cargo"); err != nil {
-		t.Fatal("kryoptic is built with Rust, which is missing: install it from https://rustup.rs")
+		t.Fatal("kryoptic is built with Rust 1.85 or later, which is missing; run: apt-get install cargo (on Debian 12: cargo-web), or see https://rustup.rs")
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -86,89 +84,26 @@ func kryoptic(t *testing.T) string {
 	return module
 }
 
-// TestContractKryoptic: its minimal build stands on OpenSSL 3.0, where it has no EdDSA.
-func TestContractKryoptic(t *testing.T) {
-	module, folder := kryoptic(t), t.TempDir()
-	settings := written(t, filepath.Join(folder, "kryoptic.conf"),
-		fmt.Sprintf("[[slots]]\nslot = 1\ndbtype = \"sqlite\"\ndbargs = %q\n", filepath.Join(folder, "token.sql")))
-	environment := map[string]string{"KRYOPTIC_CONF": settings}
-	officer, pin := written(t, filepath.Join(folder, "so-pin"), "87654321\n"), written(t, filepath.Join(folder, "pin"), "12345678\n")
-	if err := pkcs11.InitialiseToken(t.Context(), module, environment, "lab", officer, pin); err != nil {
-		t.Fatal(err)
-	}
-	token := open(t, pkcs11.Config{Module: module, Token: "pkcs11:token=lab", PINFile: pin, Environment: environment})
-	signertest.Run(t, token, signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256)
-}
-
-// TestContractOpenCryptoki: its software token has RSA only. Its daemon and its token belong to the machine, so this
-// wants root, and makes the token anew if a test made it before.
-func TestContractOpenCryptoki(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("opencryptoki's daemon wants root")
-	}
-	const state, ours = "/var/lib/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/made-by-countersign-test"
-	if _, err := os.Stat(filepath.Join(state, "NVTOK.DAT")); err == nil {
-		if _, err := os.Stat(ours); err != nil {
-			t.Fatalf("this machine has an opencryptoki token of its own in %s, which is not touched; run this where there is none", state)
-		}
-	}
-	for _, folder := range []string{"/var/lock/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/TOK_OBJ"} {
-		if err := os.MkdirAll(folder, 0o770); err != nil {
-			t.Fatal(err)
-		}
-	}
-	written(t, ours, "This token is made anew by a test.\n")
-	for _, pattern := range []string{"/var/lib/opencryptoki/swtok/*.DAT", "/var/lib/opencryptoki/swtok/MK_*", "/var/lib/opencryptoki/swtok/TOK_OBJ/*"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if err := os.Remove(file); err != nil {
+// kryoptic's minimal build stands on OpenSSL 3.0, where it has no EdDSA.
+func kryoptic() candidate {
+	return candidate{
+		Module: signertest.Module{
+			Name: "kryoptic", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256},
+		},
+		install: func(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
+			module, folder := builtKryoptic(t), t.TempDir()
+			database := filepath.Join(folder, "token.sql")
+			settings := written(t, filepath.Join(folder, "kryoptic.conf"),
+				fmt.Sprintf("[[slots]]\nslot = 1\ndbtype = \"sqlite\"\ndbargs = %q\n", database))
+			environment := map[string]string{"KRYOPTIC_CONF": settings}
+			officer, pin := written(t, filepath.Join(folder, "so-pin"), "87654321\n"), written(t, filepath.Join(folder, "pin"), "12345678\n")
+			if err := pkcs11.InitialiseToken(t.Context(), module, environment, "lab", officer, pin); err != nil {
 				t.Fatal(err)
 			}
-		}
+			c := pkcs11.Config{Module: module, Token: "pkcs11:token=lab", PINFile: pin, Environment: environment}
+			return c, func(t *testing.T) func() { return moved(t, database) }
+		},
 	}
-	daemon := exec.Command("pkcsslotd", "-f")
-	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := daemon.Start(); err != nil {
-		t.Fatalf("%v; run: apt-get install opencryptoki", err)
-	}
-	t.Cleanup(func() {
-		_ = daemon.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(2*time.Second, func() { _ = daemon.Process.Kill() }) // it does not always listen
-		_ = daemon.Wait()                                                           // it ends by a signal
-		late.Stop()
-	})
-	modules, err := filepath.Glob("/usr/lib/*/opencryptoki/libopencryptoki.so*")
-	if err != nil || len(modules) == 0 {
-		t.Fatal("opencryptoki's module is not installed; run: apt-get install opencryptoki")
-	}
-	configure := func(input string, arguments ...string) error {
-		command := exec.Command("pkcsconf", append([]string{"-c", "3"}, arguments...)...)
-		command.Stdin = strings.NewReader(input)
-		output, err := command.CombinedOutput()
-		if err != nil || strings.Contains(string(output), "Error") { // its exit code does not tell
-			return fmt.Errorf("pkcsconf %v: %v: %s", arguments, err, output)
-		}
-		return nil
-	}
-	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) { // the daemon takes its time
-		err := configure("87654321\nlab\n", "-I")
-		if err == nil {
-			break
-		}
-		if time.Since(began) > 10*time.Second {
-			t.Fatal(err)
-		}
-	}
-	for _, step := range [][]string{
-		{"87654321\n76543210\n76543210\n", "-P"}, {"76543210\n11111111\n11111111\n", "-u"}, {"11111111\n24681357\n24681357\n", "-p"},
-	} {
-		if err := configure(step[0], step[1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pin := written(t, filepath.Join(t.TempDir(), "pin"), "24681357\n")
-	signertest.Run(t, open(t, pkcs11.Config{Module: modules[0], Token: "pkcs11:token=lab", PINFile: pin}), signer.PS256)
 }
+
+func TestContractKryoptic(t *testing.T) { kryoptic().hold(t) }

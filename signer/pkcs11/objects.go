@@ -107,7 +107,7 @@ func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
-	return pair{private: private, public: public, kid: kid, algorithm: alg, jwk: jwk, refused: Weakness(t.reader(private), key, alg)}, nil
+	return pair{private: private, public: public, kid: kid, algorithm: alg, jwk: jwk, refused: Weakness(t.reader(private), key, alg, t.claimsDecrypt())}, nil
 }
 
 // purpose tells a key that decrypts from one that signs. A key that can do both is taken for one that signs, which the
@@ -142,11 +142,14 @@ func (t *token) reader(object pkcs11.ObjectHandle) func(kind uint) ([]byte, erro
 
 // Weakness holds a private key to the policy and names the first attribute that breaks it, or nothing. read gives an
 // attribute of the private key by its number in PKCS #11. An attribute that the module does not know counts as broken
-// only where the key would be exposed.
-func Weakness(read func(kind uint) ([]byte, error), public crypto.PublicKey, alg signer.Algorithm) string {
+// only where the key would be exposed. claimsDecrypt is true of a module that says CKA_DECRYPT of keys that only sign.
+func Weakness(read func(kind uint) ([]byte, error), public crypto.PublicKey, alg signer.Algorithm, claimsDecrypt bool) string {
 	if !signer.Fits(public, alg) {
 		return "the key is smaller or larger than allowed, or has another exponent than 65537"
 	}
+	allowed, err := read(pkcs11.CKA_ALLOWED_MECHANISMS)
+	reported := err == nil
+	pinned := reported && bytes.Equal(allowed, mechanismList(mechanismOf(alg)))
 	for _, rule := range []struct {
 		attribute uint
 		name      string
@@ -171,12 +174,12 @@ func Weakness(read func(kind uint) ([]byte, error), public crypto.PublicKey, alg
 		case err != nil && rule.demanded:
 			return fmt.Sprintf("%s cannot be read", rule.name)
 		case err != nil:
+		case rule.attribute == pkcs11.CKA_DECRYPT && pinned && claimsDecrypt: // the one mechanism only signs
 		case len(value) == 0 || (value[0] != 0) != rule.want:
 			return fmt.Sprintf("%s must be %v", rule.name, rule.want)
 		}
 	}
-	allowed, err := read(pkcs11.CKA_ALLOWED_MECHANISMS)
-	if want := mechanismList(mechanismOf(alg)); err == nil && !bytes.Equal(allowed, want) {
+	if reported && !pinned {
 		return fmt.Sprintf("CKA_ALLOWED_MECHANISMS must be %s alone", mechanismName(mechanismOf(alg)))
 	}
 	return ""

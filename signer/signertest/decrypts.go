@@ -16,7 +16,7 @@ import (
 )
 
 // decrypts holds a token's keys of one algorithm that decrypts to the contract.
-func decrypts(t *testing.T, token Token, check look, alg signer.Algorithm) {
+func decrypts(t *testing.T, token Token, alg signer.Algorithm, module Module) {
 	record, err := token.Generate(t.Context(), alg)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func decrypts(t *testing.T, token Token, check look, alg signer.Algorithm) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, alg, attested)
+	attributes(t, attested, alg, module)
 	t.Run("proves that it decrypts, for many at once", func(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {

@@ -27,44 +27,79 @@ type Token interface {
 	Attest(ctx context.Context, kid string) (pkcs11.Attestation, error)
 }
 
-// Run holds a token to the contract. offered are the algorithms that the module is known to have; it has to refuse the
-// others, and say so.
-func Run(t *testing.T, token Token, offered ...signer.Algorithm) {
-	run(t, token, keptInside, offered)
+// Module is what a module is known to be like. The contract fails where it is worse, and where it is better by now.
+type Module struct {
+	Name string
+	// Has are the algorithms that it has. It has to refuse the others, and say so.
+	Has []signer.Algorithm
+	// ListsInVain are algorithms whose mechanism it lists and which it refuses all the same.
+	ListsInVain []signer.Algorithm
+	// Unpinned modules do not read back which mechanism a key is allowed.
+	Unpinned bool
+	// ClaimsDecrypt is said of modules whose signing keys have CKA_DECRYPT, and are kept from it by their one allowed
+	// mechanism.
+	ClaimsDecrypt bool
+	// Software is no HSM: it has to say that nothing keeps its keys inside.
+	Software bool
 }
 
-// RunSoftware holds what is no HSM to the same contract, but for the attributes that keep a key inside: it has to say
-// that it has none of them.
-func RunSoftware(t *testing.T, token Token, offered ...signer.Algorithm) {
-	run(t, token, admitted, offered)
+// Run holds a token to the contract, and tells for which algorithms it kept it.
+func Run(t *testing.T, token Token, module Module) map[signer.Algorithm]bool {
+	kept := map[signer.Algorithm]bool{}
+	for _, alg := range Algorithms() {
+		switch {
+		case !slices.Contains(module.Has, alg):
+			t.Run(fmt.Sprintf("refuses %s, which the module does not have", alg), func(t *testing.T) { refuses(t, token, alg) })
+		case alg.Decrypts():
+			kept[alg] = t.Run(string(alg), func(t *testing.T) { decrypts(t, token, alg, module) })
+		default:
+			kept[alg] = t.Run(string(alg), func(t *testing.T) { contract(t, token, alg, module) })
+		}
+	}
+	return kept
 }
 
-// look holds the attributes of a key to what is expected of them.
-type look func(*testing.T, signer.Algorithm, pkcs11.Attestation)
+// Algorithms are those that a module can have.
+func Algorithms() []signer.Algorithm {
+	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256}
+}
 
-func run(t *testing.T, token Token, check look, offered []signer.Algorithm) {
-	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256} {
-		if !slices.Contains(offered, alg) {
-			t.Run(fmt.Sprintf("refuses %s, which the module does not have", alg), func(t *testing.T) {
-				record, err := token.Generate(t.Context(), alg)
-				if err == nil {
-					t.Errorf("made %s: the module has %s by now", record.ID, alg)
-				} else if errors.Is(err, signer.ErrUnavailable) {
-					t.Errorf("the module did not refuse but fail: %v", err)
-				}
-			})
-			continue
-		}
-		if alg.Decrypts() {
-			t.Run(string(alg), func(t *testing.T) { decrypts(t, token, check, alg) })
-			continue
-		}
-		t.Run(string(alg), func(t *testing.T) { contract(t, token, check, alg) })
+// refuses asks for a key of an algorithm that the module has not: it says so, and nothing stays on the token.
+func refuses(t *testing.T, token Token, alg signer.Algorithm) {
+	before, err := token.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if record, err := token.Generate(t.Context(), alg); err == nil {
+		t.Errorf("made %s: the module has %s by now", record.ID, alg)
+	} else if errors.Is(err, signer.ErrUnavailable) {
+		t.Errorf("the module did not refuse but fail: %v", err)
+	}
+	if after, err := token.List(t.Context()); err != nil || len(after) != len(before) {
+		t.Errorf("the token has %d keys, had %d, %v", len(after), len(before), err)
 	}
 }
 
-// keptInside demands the attributes that keep a key in an HSM, for one purpose.
-func keptInside(t *testing.T, alg signer.Algorithm, attested pkcs11.Attestation) {
+// lists compares what a token says it has with what it is known to have.
+func lists(t *testing.T, listed []signer.Algorithm, module Module) {
+	for _, alg := range Algorithms() {
+		got, want := slices.Contains(listed, alg), slices.Contains(module.Has, alg) || slices.Contains(module.ListsInVain, alg)
+		if got != want {
+			t.Errorf("the token lists %s: %v, want %v", alg, got, want)
+		}
+	}
+}
+
+// attributes holds what a token says of a key to what is expected of it.
+func attributes(t *testing.T, attested pkcs11.Attestation, alg signer.Algorithm, module Module) {
+	if module.Software {
+		for name, want := range map[string]bool{"CKA_SENSITIVE": false, "CKA_EXTRACTABLE": true} {
+			if got, known := attested.Attributes[name]; !known || got != want {
+				t.Errorf("%s is %v (known: %v), want %v: software cannot keep a key inside", name, got, known, want)
+			}
+		}
+		return
+	}
 	for name, want := range map[string]bool{
 		"CKA_PRIVATE": true, "CKA_SENSITIVE": true, "CKA_EXTRACTABLE": false, "CKA_SIGN": !alg.Decrypts(),
 	} {
@@ -74,24 +109,26 @@ func keptInside(t *testing.T, alg signer.Algorithm, attested pkcs11.Attestation)
 	}
 	for name, want := range map[string]bool{
 		"CKA_UNWRAP": false, "CKA_SIGN_RECOVER": false, "CKA_MODIFIABLE": false,
-		"CKA_DERIVE": alg == signer.ECDHES, "CKA_DECRYPT": alg == signer.RSAOAEP256,
+		"CKA_DERIVE": alg == signer.ECDHES, "CKA_DECRYPT": alg == signer.RSAOAEP256 || module.ClaimsDecrypt,
 	} {
 		if got, known := attested.Attributes[name]; known && got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-}
-
-// admitted demands that software says what it is.
-func admitted(t *testing.T, _ signer.Algorithm, attested pkcs11.Attestation) {
-	for name, want := range map[string]bool{"CKA_SENSITIVE": false, "CKA_EXTRACTABLE": true} {
-		if got, known := attested.Attributes[name]; !known || got != want {
-			t.Errorf("%s is %v (known: %v), want %v: software cannot keep a key inside", name, got, known, want)
-		}
+	mechanisms := map[signer.Algorithm][]string{
+		signer.PS256: {"CKM_RSA_PKCS_PSS"}, signer.ES256: {"CKM_ECDSA"}, signer.EdDSA: {"CKM_EDDSA"},
+		signer.ECDHES: {"CKM_ECDH1_DERIVE"}, signer.RSAOAEP256: {"CKM_RSA_PKCS_OAEP"},
+	}[alg]
+	if module.Unpinned {
+		mechanisms = nil
 	}
+	if !slices.Equal(attested.Mechanisms, mechanisms) {
+		t.Errorf("the key is allowed %v, want %v", attested.Mechanisms, mechanisms)
+	}
+	lists(t, attested.Offered, module)
 }
 
-func contract(t *testing.T, token Token, check look, alg signer.Algorithm) {
+func contract(t *testing.T, token Token, alg signer.Algorithm, module Module) {
 	record, err := token.Generate(t.Context(), alg)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +148,7 @@ func contract(t *testing.T, token Token, check look, alg signer.Algorithm) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, alg, attested)
+	attributes(t, attested, alg, module)
 
 	message := []byte("message")
 	t.Run("signs what the published key verifies", func(t *testing.T) {

@@ -55,7 +55,7 @@ func generate(t *testing.T, b *soft.Backend, alg signer.Algorithm) signer.Record
 }
 
 func TestContract(t *testing.T) {
-	signertest.RunSoftware(t, open(t, newConfig(t)), signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256)
+	signertest.Run(t, open(t, newConfig(t)), signertest.Module{Name: "development key file", Has: signertest.Algorithms(), Software: true})
 }
 
 // TestKeptInFile: another process finds the keys, also one that was there before them, and what lies in the file is
