@@ -144,14 +144,23 @@ func newParty(random io.Reader, p plan, id string, newKey func(io.Reader, string
 // registration is a client's metadata (RFC 7591 §2) with its identifier and profile.
 func (p plan) registration(c party, redirectURIs []string) map[string]any {
 	m := map[string]any{
-		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": "fapi2-security",
+		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": p.profile(),
 		"scope": p.scope(),
 	}
 	if p.clientCredentials() {
 		m["grant_types"], m["response_types"] = []string{"client_credentials"}, []string{}
 	} else {
 		m["grant_types"], m["response_types"] = []string{"authorization_code", "refresh_token"}, []string{"code"}
+		if p.fapi1() && !p.signedResponses() {
+			m["response_types"] = []string{"code id_token"}
+		}
 		m["redirect_uris"] = redirectURIs
+	}
+	if p.suitePlan == fapi2MessageSigning {
+		m["require_signed_request_object"] = p.variant["fapi_request_method"] != "unsigned"
+	}
+	if p.signedResponses() {
+		m["response_modes"] = []string{"jwt"}
 	}
 	if p.rich() {
 		var types []string
@@ -168,14 +177,27 @@ func (p plan) registration(c party, redirectURIs []string) map[string]any {
 		m["tls_client_auth_subject_dn"] = "CN=" + c.id
 	} else {
 		m["token_endpoint_auth_method"] = "private_key_jwt"
+	}
+	if p.variant["client_auth_type"] != "mtls" || p.fapi1() || p.variant["fapi_request_method"] == "signed_non_repudiation" {
 		m["jwks"] = map[string][]jwk{"keys": {c.key.public()}}
 	}
-	if p.variant["sender_constrain"] == "mtls" {
+	if p.bindsToCertificate() {
 		m["tls_client_certificate_bound_access_tokens"] = true
 	} else {
 		m["dpop_bound_access_tokens"] = true
 	}
 	return m
+}
+
+// profile is the server's profile that the plan's clients are held to.
+func (p plan) profile() string {
+	switch p.suitePlan {
+	case fapi1Advanced:
+		return "fapi1-advanced"
+	case fapi2MessageSigning:
+		return "fapi2-message-signing"
+	}
+	return "fapi2-security"
 }
 
 // redirectURIs are the two that the suite uses for an alias.
@@ -226,8 +248,13 @@ func (p plan) clientConfiguration(c party) clientConfiguration {
 	return made
 }
 
-// prefix begins the names of a plan's modules.
-func prefix(p plan) string { return strings.TrimSuffix(p.suitePlan, "test-plan") }
+// prefix begins the names of a plan's modules. Message Signing has those of the Security Profile.
+func prefix(p plan) string {
+	if p.suitePlan == fapi2MessageSigning {
+		return strings.TrimSuffix(fapi2Security, "test-plan")
+	}
+	return strings.TrimSuffix(p.suitePlan, "test-plan")
+}
 
 // script signs in, decides, and waits for the suite's own page. Sign-in and decision have the same address; a person
 // who is signed in already sees only the second. An error that the server shows itself is photographed.

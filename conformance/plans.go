@@ -17,10 +17,19 @@ type plan struct {
 	variant   map[string]string
 }
 
+// fapi1 tells whether the plan is of the first generation of FAPI, which knows no other bound than certificates.
+func (p plan) fapi1() bool { return p.suitePlan == fapi1Advanced }
+
 // usesCertificate tells whether the plan's clients call through the mTLS listener.
 func (p plan) usesCertificate() bool {
-	return p.variant["client_auth_type"] == "mtls" || p.variant["sender_constrain"] == "mtls"
+	return p.variant["client_auth_type"] == "mtls" || p.bindsToCertificate()
 }
+
+// bindsToCertificate tells whether access tokens are bound to certificates; otherwise they are bound by DPoP.
+func (p plan) bindsToCertificate() bool { return p.fapi1() || p.variant["sender_constrain"] == "mtls" }
+
+// signedResponses tells whether answers come back signed (JARM).
+func (p plan) signedResponses() bool { return p.variant["fapi_response_mode"] == "jarm" }
 
 // clientCredentials tells whether the plan's clients act for themselves, without a person.
 func (p plan) clientCredentials() bool {
@@ -28,7 +37,7 @@ func (p plan) clientCredentials() bool {
 }
 
 // openID tells whether the plan asks for ID tokens.
-func (p plan) openID() bool { return p.variant["openid"] == "openid_connect" }
+func (p plan) openID() bool { return p.variant["openid"] == "openid_connect" || p.fapi1() }
 
 // rich tells whether the plan uses authorization_details (RFC 9396).
 func (p plan) rich() bool { return p.variant["authorization_request_type"] == "rar" }
@@ -54,9 +63,36 @@ func securityProfile() []axis {
 	}
 }
 
+// The suite's names of the plans.
+const (
+	fapi2Security       = "fapi2-security-profile-final-test-plan"
+	fapi2MessageSigning = "fapi2-message-signing-final-test-plan"
+	fapi1Advanced       = "fapi1-advanced-final-test-plan"
+)
+
+// messageSigning lists the 64 variants of Message Signing beside the profiles of single countries.
+func messageSigning() []axis {
+	axes := slices.DeleteFunc(securityProfile(), func(a axis) bool { return a.parameter == "fapi_profile" })
+	return append([]axis{{"fapi_profile", []string{"plain_fapi"}, map[string]string{"plain_fapi": ""}}}, append(axes,
+		axis{"fapi_request_method", []string{"signed_non_repudiation", "unsigned"}, map[string]string{"signed_non_repudiation": "signed"}},
+		axis{"fapi_response_mode", []string{"jarm", "plain_response"}, map[string]string{"plain_response": "plain"}})...)
+}
+
+// advanced lists the eight variants of FAPI 1.0 Advanced beside the profiles of single countries.
+func advanced() []axis {
+	return []axis{
+		{"fapi_profile", []string{"plain_fapi"}, map[string]string{"plain_fapi": ""}},
+		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
+		{"fapi_auth_request_method", []string{"by_value", "pushed"}, nil},
+		{"fapi_response_mode", []string{"plain_response", "jarm"}, map[string]string{"plain_response": "plain"}},
+	}
+}
+
 // allPlans lists what can be selected. The rows are data; everything else follows from the variant.
 func allPlans() []plan {
-	plans := combine("fapi2-sp", "fapi2-security-profile-final-test-plan", securityProfile())
+	plans := combine("fapi2-sp", fapi2Security, securityProfile())
+	plans = append(plans, combine("fapi2-ms", fapi2MessageSigning, messageSigning())...)
+	plans = append(plans, combine("fapi1-adv", fapi1Advanced, advanced())...)
 	return slices.DeleteFunc(plans, func(p plan) bool {
 		// These want an ID token where there is no person whom it could be about (OpenID Connect Core §2).
 		return p.clientCredentials() && p.openID()

@@ -79,7 +79,7 @@ func TestAttack49RotationUnderLoad(t *testing.T) {
 		if next, err = backend.Generate(t.Context(), signer.PS256); err != nil {
 			t.Fatal(err)
 		}
-		next.State, next.Uses = signer.Published, []signer.Use{signer.UseAccessToken, signer.UseIDToken}
+		next.State, next.Uses = signer.Published, []signer.Use{signer.UseAccessToken, signer.UseIDToken, signer.UseResponse, signer.UseIntrospection}
 		addKey(t, w.store, next)
 		pass(t, maxAge) // the cached set was fetched before the key was published
 		cached = w.published()

@@ -12,8 +12,9 @@ import (
 	"countersign/store"
 )
 
-// authorize is the authorization endpoint (RFC 6749 §3.1). Of what a browser brings, only client_id and request_uri
-// count; the rest of the request was pushed.
+// authorize is the authorization endpoint (RFC 6749 §3.1). Of what a browser brings, only client_id counts and either
+// request_uri, which stands for a request that was pushed, or request, where the client's profile takes a signed request
+// object by value.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		s.authorizeByPost(w, r)
@@ -35,12 +36,18 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	eventOf(ctx).client = client.ID
 	// An address in the query is only good for sending an error back, and only if it is registered.
-	back := redirectTarget{state: form.Get("state")}
-	if address := form.Get("redirect_uri"); slices.Contains(client.Metadata.RedirectURIs, address) {
-		back.uri = address
-	}
+	back := refusalTarget(client, form.Get)
 	requestURI := form.Get("request_uri")
 	switch {
+	case requestURI == "" && form.Has("request") && !client.Profile.RequirePushed:
+		s.authorizeByValue(w, r, client, form, back)
+		return
+	case requestURI != "" && form.Has("request"):
+		s.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest, "request and request_uri exclude each other (RFC 9101 §5)"))
+		return
+	case requestURI == "" && !client.Profile.RequirePushed:
+		s.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest, "the request is not signed; push it (RFC 9126), or send a request object as request (RFC 9101)"))
+		return
 	case requestURI == "":
 		s.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest, "request_uri is missing; push the request first (RFC 9126)"))
 		return
@@ -79,7 +86,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request, client *Cli
 			s.showError(w, r, err)
 			return
 		}
-		back = redirectTarget{uri: request.RedirectURI, state: request.State}
+		back = request.target(client)
 	}
 	if err != nil {
 		s.redirectError(w, r, back, unopened(err))
@@ -127,16 +134,15 @@ func unopened(err error) error {
 // answerSilently grants without a page: the person is signed in and has allowed all of it before.
 func (s *Server) answerSilently(w http.ResponseWriter, r *http.Request, client *Client, pushed store.Request, request *authorizationRequest, session *store.Session) {
 	finish := store.Finish{Request: pushed.ID}
-	back := redirectTarget{uri: request.RedirectURI, state: request.State}
-	code, err := s.grant(&finish, client, request, session)
+	prepared, err := s.grant(r.Context(), &finish, client, request, session)
 	if err == nil {
 		err = s.store.Finish(r.Context(), finish)
 	}
 	if err != nil {
-		s.redirectError(w, r, back, unopened(err))
+		s.redirectError(w, r, request.target(client), unopened(err))
 		return
 	}
-	s.redirect(w, back, url.Values{"code": {code}})
+	send(w, prepared)
 }
 
 // refusePrompt answers a prompt=none that needs a page (OpenID Connect Core §3.1.2.6). The answer spends the request.
@@ -152,12 +158,6 @@ func (s *Server) refusePrompt(w http.ResponseWriter, r *http.Request, id store.D
 	s.redirectError(w, r, back, refusal)
 }
 
-// redirectTarget is where an answer may be sent through the browser. Its uri is registered for the client, or empty.
-type redirectTarget struct {
-	uri   string
-	state string
-}
-
 // redirectError sends an error to the client through the browser, or shows it when no address is proven.
 func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, back redirectTarget, err error) {
 	e := eventOf(r.Context())
@@ -168,23 +168,15 @@ func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, back redi
 		return
 	}
 	refusal := oauth.AsError(err)
-	s.redirect(w, back, url.Values{
+	prepared, err := s.prepare(r.Context(), back, url.Values{
 		"error":             {refusal.Code},
 		"error_description": {oauth.Printable(refusal.Description) + " (correlation id " + e.correlationID + ")"},
 	})
-}
-
-// redirect sends an answer to the client through the browser, with state and iss (RFC 9207).
-func (s *Server) redirect(w http.ResponseWriter, to redirectTarget, parameters url.Values) {
-	if to.state != "" {
-		parameters.Set("state", to.state)
+	if err != nil { // an answer that has to be signed is not sent without
+		s.showError(w, r, err)
+		return
 	}
-	parameters.Set("iss", s.config.Issuer)
-	separator := "?"
-	if strings.Contains(to.uri, "?") {
-		separator = "&"
-	}
-	seeOther(w, to.uri+separator+parameters.Encode())
+	send(w, prepared)
 }
 
 // seeOther is the only redirect that the server sends: 303, so that no browser repeats a form with a password

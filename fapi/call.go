@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type call struct {
 	route  route
 	form   oauth.Form
 	client *Client
+	// accept is the Accept header, or empty.
+	accept string
 	// proof is the verified DPoP proof, or nil.
 	proof *dpop.Proof
 	// certificate is the client certificate of the connection, or nil.
@@ -37,8 +40,10 @@ type call struct {
 // answer is a successful back-channel response.
 type answer struct {
 	status int
-	// body is written as JSON; nil is none.
+	// body is written as JSON, or as it is when it is a jwt; nil is none.
 	body any
+	// contentType is the media type of a jwt.
+	contentType string
 }
 
 // adapt puts the shared steps of the route's kind in front of its function. It is the only door out for errors.
@@ -96,6 +101,12 @@ func (s *Server) serveBackChannel(w http.ResponseWriter, request *http.Request, 
 		w.WriteHeader(result.status)
 		return
 	}
+	if signed, ok := result.body.(jwt); ok {
+		w.Header().Set("Content-Type", result.contentType)
+		w.WriteHeader(result.status)
+		_, _ = io.WriteString(w, string(signed)) // nobody is left to be told
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(result.status)
 	_ = json.NewEncoder(w).Encode(result.body) // nobody is left to be told
@@ -107,7 +118,7 @@ func (s *Server) newCall(w http.ResponseWriter, request *http.Request, r route, 
 	if err != nil {
 		return nil, err
 	}
-	c := &call{route: r, form: form}
+	c := &call{route: r, form: form, accept: strings.Join(request.Header.Values("Accept"), ",")}
 	if certificates {
 		if c.certificate, err = s.config.Certificates.Certificate(request); err != nil {
 			return nil, oauth.Errorf(oauth.InvalidRequest, "the client certificate cannot be read").Because(err)

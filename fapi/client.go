@@ -64,6 +64,15 @@ type Metadata struct {
 	// (RFC 7662 §2.1). Only an operator can register them.
 	ResourceIdentifiers []string `json:"resource_identifiers,omitempty"`
 
+	// RequireSignedRequestObject refuses requests without a request object (RFC 9101 §10.5), which is also so when it is
+	// absent and the profile has request objects. ResponseModes are the ways in
+	// which answers may go back, any when absent (FAPI 2.0 Message Signing §5.3.3).
+	RequireSignedRequestObject     *bool    `json:"require_signed_request_object,omitempty"`
+	RequestObjectSigningAlg        string   `json:"request_object_signing_alg,omitempty"`
+	ResponseModes                  []string `json:"response_modes,omitempty"`
+	AuthorizationSignedResponseAlg string   `json:"authorization_signed_response_alg,omitempty"` // JARM §3
+	IntrospectionSignedResponseAlg string   `json:"introspection_signed_response_alg,omitempty"` // RFC 9701 §6
+
 	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
 	UseMTLSEndpointAliases             bool `json:"use_mtls_endpoint_aliases,omitempty"`             // FAPI 2.0 Security Profile §5.2.2.1
 
@@ -129,6 +138,9 @@ func ParseClient(id, profileName string, metadata []byte) (*Client, error) {
 		{"token_endpoint_auth_signing_alg", m.TokenEndpointAuthSigningAlg},
 		{"id_token_signed_response_alg", m.IDTokenSignedResponseAlg},
 		{"userinfo_signed_response_alg", m.UserInfoSignedResponseAlg},
+		{"request_object_signing_alg", m.RequestObjectSigningAlg},
+		{"authorization_signed_response_alg", m.AuthorizationSignedResponseAlg},
+		{"introspection_signed_response_alg", m.IntrospectionSignedResponseAlg},
 	} {
 		if each.alg != "" {
 			checkAllowed(each.member, []string{each.alg}, profile.Algorithms, mistake)
@@ -137,6 +149,7 @@ func ParseClient(id, profileName string, metadata []byte) (*Client, error) {
 	client.scopes = strings.Fields(m.Scope)
 	client.checkKeys(mistake)
 	client.checkEncryption(mistake)
+	client.checkMessages(profile, mistake)
 	client.checkSubjectType(mistake)
 	checkResourceIdentifiers(m.ResourceIdentifiers, mistake)
 	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {

@@ -114,7 +114,8 @@ func TestMistakesAreReportedTogether(t *testing.T) {
 // TestNarrow: no registration widens a profile.
 func TestNarrow(t *testing.T) {
 	words := []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "none", "client_secret_basic",
-		"authorization_code", "refresh_token", "password", "implicit", "code", "token", "code id_token"}
+		"authorization_code", "refresh_token", "password", "implicit", "code", "token", "code id_token",
+		"query", "fragment", "jwt", "query.jwt", "form_post.jwt"}
 	rapid.Check(t, func(t *rapid.T) {
 		some := rapid.SliceOf(rapid.SampledFrom(words))
 		m := Metadata{
@@ -122,18 +123,28 @@ func TestNarrow(t *testing.T) {
 			GrantTypes:              some.Draw(t, "grants"), ResponseTypes: some.Draw(t, "responses"),
 			DPoPBoundAccessTokens:                 rapid.Bool().Draw(t, "dpop"),
 			TLSClientCertificateBoundAccessTokens: rapid.Bool().Draw(t, "mtls"),
+			ResponseModes:                         some.Draw(t, "response modes"),
+			RequirePushedAuthorizationRequests:    rapid.Bool().Draw(t, "pushed"),
 		}
-		p := FAPI2Security()
+		if rapid.Bool().Draw(t, "says whether its requests are signed") {
+			m.RequireSignedRequestObject = new(rapid.Bool().Draw(t, "signed"))
+		}
+		p := Profiles()[rapid.SampledFrom(profileNames()).Draw(t, "profile")]
 		n := narrow(p, m)
 		within(t, "auth methods", n.ClientAuthMethods, p.ClientAuthMethods)
 		within(t, "algorithms", n.Algorithms, p.Algorithms)
 		within(t, "constraints", n.SenderConstraints, p.SenderConstraints)
 		within(t, "grant types", n.GrantTypes, p.GrantTypes)
 		within(t, "response types", n.ResponseTypes, p.ResponseTypes)
-		within(t, "response modes", n.ResponseModes, p.ResponseModes)
+		for kind, modes := range n.ResponseModes {
+			within(t, "response modes", modes, p.ResponseModes[kind])
+		}
 		if n.MaxCodeLifetime > p.MaxCodeLifetime || n.MaxAccessTokenLifetime > p.MaxAccessTokenLifetime ||
 			n.MaxRequestURILifetime > p.MaxRequestURILifetime || n.MaxAhead > p.MaxAhead ||
-			n.RequirePushed != p.RequirePushed || n.AssertionAudience != p.AssertionAudience {
+			p.RequirePushed && !n.RequirePushed || p.RequireNonce && !n.RequireNonce || n.PKCE != p.PKCE ||
+			p.RequestObjects == RequestObjectsRefused && n.RequestObjects != p.RequestObjects ||
+			p.RequestObjects == RequestObjectsRequired && n.RequestObjects != p.RequestObjects ||
+			n.MaxRequestObjectAge > p.MaxRequestObjectAge || n.MaxRequestObjectLifetime > p.MaxRequestObjectLifetime || n.AssertionAudience != p.AssertionAudience {
 			t.Fatalf("%+v is wider than %+v", n, p)
 		}
 	})

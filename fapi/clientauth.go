@@ -64,7 +64,7 @@ func (s *Server) authenticate(request *http.Request, c *call) error {
 		if presented == nil {
 			return oauth.Errorf(oauth.InvalidClient, "this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
 		}
-		use, err := s.checkAssertion(ctx, client, presented)
+		use, err := s.checkAssertion(ctx, client, presented, c.route.path)
 		if err != nil {
 			return err
 		}
@@ -115,8 +115,8 @@ func readAssertion(raw, clientID, kind string) (*assertion, error) {
 }
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
-// one-time value.
-func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *assertion) (store.Use, error) {
+// one-time value. The path is that of the endpoint called.
+func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *assertion, path string) (store.Use, error) {
 	refuse := func(format string, arguments ...any) (store.Use, error) {
 		return store.Use{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
 	}
@@ -135,8 +135,8 @@ func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *ass
 	switch {
 	case claims.Issuer != client.ID || claims.Subject != client.ID:
 		return refuse("must have the client_id as iss and as sub")
-	case !s.acceptsAudience(profile.AssertionAudience, claims.Audience):
-		return refuse("must have the issuer identifier %s as its aud: one string, not an array and not the address of an endpoint", s.config.Issuer)
+	case !s.acceptsAudience(profile.AssertionAudience, claims.Audience, path):
+		return refuse("must have the issuer identifier %s as its aud%s", s.config.Issuer, profile.AssertionAudience.hint())
 	case claims.Expires == nil:
 		return refuse("has no exp")
 	case !now.Before(claims.Expires.Time()):
@@ -173,13 +173,25 @@ func (s *Server) keysOf(ctx context.Context, client *Client) (jose.KeySet, error
 	return client.keys, nil
 }
 
-// acceptsAudience applies a profile's rule for the aud of a client assertion.
-func (s *Server) acceptsAudience(rule AssertionAudience, audience jose.Audience) bool {
+// acceptsAudience applies a profile's rule for the aud of a client assertion that came to an endpoint.
+func (s *Server) acceptsAudience(rule AssertionAudience, audience jose.Audience, path string) bool {
 	switch rule {
 	case IssuerString:
 		return audience.Single && len(audience.Values) == 1 && audience.Values[0] == s.config.Issuer
+	case IssuerOrEndpoint:
+		accepted := append([]string{s.config.Issuer}, s.addresses("/token")...)
+		accepted = append(accepted, s.addresses(path)...)
+		return slices.ContainsFunc(audience.Values, func(value string) bool { return slices.Contains(accepted, value) })
 	}
 	return false
+}
+
+// hint says what else about the aud is wrong or right, after the words "must have the issuer identifier as its aud".
+func (rule AssertionAudience) hint() string {
+	if rule == IssuerOrEndpoint {
+		return ", or the address of the token endpoint or of the endpoint called"
+	}
+	return ": one string, not an array and not the address of an endpoint"
 }
 
 // ahead tells whether a time, if given, is further ahead of now than allowed.

@@ -100,14 +100,19 @@ func (s *Server) checkCode(ctx context.Context, c *call, code store.Code, grant 
 // mismatch names what of the request does not fit the code, or "".
 func mismatch(form oauth.Form, code store.Code, binding confirmation) string {
 	verifier := form.Get("code_verifier")
+	unchallenged := code.Challenge == "" && verifier == "" // the profile allowed a request without code_challenge
 	switch {
 	case form.Get("redirect_uri") != code.RedirectURI:
 		return "redirect_uri is not the one that the code was sent to (RFC 6749 §4.1.3)"
+	case unchallenged:
+	case code.Challenge == "":
+		return "there was no code_challenge for this code_verifier (RFC 9700 §2.1.1)"
 	case verifier == "":
 		return "code_verifier is missing (RFC 7636 §4.5)"
 	case !isVerifier(verifier) || !sameToken(challengeOf(verifier), code.Challenge):
 		return "code_verifier does not fit the code_challenge (RFC 7636 §4.6)"
-	case code.JKT != "" && code.JKT != binding.JKT:
+	}
+	if code.JKT != "" && code.JKT != binding.JKT {
 		return "the code is bound to another DPoP key (RFC 9449 §10)"
 	}
 	return ""

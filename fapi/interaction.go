@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"countersign/internal/oauth"
 	"countersign/store"
@@ -150,7 +151,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed
 	open := t.open
 	finish := store.Finish{Interaction: open.pending.Interaction.ID, Request: open.pending.Request.ID}
 	refusal := oauth.Errorf(oauth.AccessDenied, "the person refused")
-	var code string
+	var prepared response
 	if allowed {
 		if t.SignedIn == nil {
 			s.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
@@ -160,7 +161,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed
 		switch {
 		case err != nil:
 		case satisfied:
-			code, err = s.grant(&finish, open.client, &open.request, open.pending.Session)
+			prepared, err = s.grant(r.Context(), &finish, open.client, &open.request, open.pending.Session)
 			finish.Consent = s.consent(open)
 		default:
 			allowed = false
@@ -171,7 +172,6 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed
 			return
 		}
 	}
-	back := redirectTarget{uri: open.request.RedirectURI, state: open.request.State}
 	err := s.store.Finish(r.Context(), finish)
 	switch {
 	case errors.Is(err, store.ErrSpent):
@@ -183,9 +183,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed
 	case err != nil:
 		s.showError(w, r, err)
 	case !allowed:
-		s.redirectError(w, r, back, refusal)
+		s.redirectError(w, r, open.request.target(open.client), refusal)
 	default:
-		s.redirect(w, back, url.Values{"code": {code}})
+		send(w, prepared)
 	}
 }
 
@@ -218,13 +218,14 @@ func readDetail(grant store.Grant) (grantDetail, error) {
 	return detail, json.Unmarshal(grant.Detail, &detail)
 }
 
-// grant fills in what the person allowed and returns the code that stands for it.
-func (s *Server) grant(finish *store.Finish, client *Client, request *authorizationRequest, session *store.Session) (string, error) {
+// grant fills in what the person allowed and prepares the response with the code that stands for it. Everything in the
+// response is signed before the claim.
+func (s *Server) grant(ctx context.Context, finish *store.Finish, client *Client, request *authorizationRequest, session *store.Session) (response, error) {
 	detail, err := json.Marshal(grantDetail{
 		Nonce: request.Nonce, Claims: request.Claims, Details: request.Details, Resources: request.Resources,
 	})
 	if err != nil {
-		return "", err
+		return response{}, err
 	}
 	code, now := newSecret(), s.now()
 	finish.Grant = &store.Grant{
@@ -237,5 +238,13 @@ func (s *Server) grant(finish *store.Finish, client *Client, request *authorizat
 		RedirectURI: request.RedirectURI, Challenge: request.Challenge, JKT: request.JKT,
 		CreatedAt: now, ExpiresAt: now.Add(lifetime(s.config.CodeLifetime, client.Profile.MaxCodeLifetime)),
 	}
-	return code, nil
+	parameters := url.Values{"code": {code}}
+	if slices.Contains(strings.Fields(request.ResponseType), "id_token") {
+		idToken, err := s.detachedSignature(ctx, client, *finish.Grant, request, code)
+		if err != nil {
+			return response{}, err
+		}
+		parameters.Set("id_token", idToken)
+	}
+	return s.prepare(ctx, request.target(client), parameters)
 }

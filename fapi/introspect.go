@@ -3,7 +3,6 @@ package fapi
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -49,12 +48,12 @@ func (s *Server) introspect(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 		c.uses = nil
-		return answer{status: http.StatusOK, body: introspection{}}, nil
+		return s.introspected(ctx, c, introspection{})
 	}
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: active}, nil
+	return s.introspected(ctx, c, active)
 }
 
 // errInactive is a token of which nothing may be told.

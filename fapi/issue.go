@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (s *Server) issueAccessToken(ctx context.Context, client *Client, grant sto
 		}
 		claims.AuthTime, claims.ACR, claims.AMR = grant.AuthTime.Unix(), grant.ACR, grant.AMR
 	}
-	token, err := s.sign(ctx, signer.UseAccessToken, s.config.AccessTokenAlgorithm, "at+jwt", claims)
+	token, err := s.sign(ctx, signer.UseAccessToken, s.algorithm(client, ""), "at+jwt", claims)
 	if err != nil {
 		return issuedToken{}, err
 	}
@@ -88,7 +89,11 @@ type idTokenClaims struct {
 	Nonce           string   `json:"nonce,omitempty"`
 	ACR             string   `json:"acr,omitempty"`
 	AMR             []string `json:"amr,omitempty"`
-	AccessTokenHash string   `json:"at_hash"`
+	AccessTokenHash string   `json:"at_hash,omitempty"`
+	// CodeHash and StateHash make an ID token the signature of the authorization response that it comes with
+	// (FAPI 1.0 Advanced §5.2.2.1).
+	CodeHash  string `json:"c_hash,omitempty"`
+	StateHash string `json:"s_hash,omitempty"`
 
 	// person holds the claims about the person that were asked for by name (§5.5).
 	person map[string]json.RawMessage
@@ -111,10 +116,7 @@ func (c idTokenClaims) MarshalJSON() ([]byte, error) {
 
 // issueIDToken signs an ID token for the client.
 func (s *Server) issueIDToken(ctx context.Context, client *Client, grant store.Grant, detail grantDetail, issued issuedToken) (string, error) {
-	alg := client.Metadata.IDTokenSignedResponseAlg
-	if alg == "" {
-		alg = s.config.AccessTokenAlgorithm
-	}
+	alg := s.algorithm(client, client.Metadata.IDTokenSignedResponseAlg)
 	now := s.now()
 	claims := idTokenClaims{
 		Issuer: s.config.Issuer, Subject: issued.claims.Subject, Audience: client.ID,
@@ -136,6 +138,38 @@ func (s *Server) issueIDToken(ctx context.Context, client *Client, grant store.G
 		return "", err
 	}
 	return s.encryptFor(ctx, client, client.Metadata.idTokenEncryption(), signed)
+}
+
+// detachedSignature signs the ID token that comes with an authorization response: what it says about the person is who
+// it is, and nothing more, because it passes through the browser (FAPI 1.0 Advanced §5.2.2.1).
+func (s *Server) detachedSignature(ctx context.Context, client *Client, grant store.Grant, request *authorizationRequest, code string) (string, error) {
+	subject, err := s.subjectFor(ctx, client, grant.Subject)
+	if err != nil {
+		return "", err
+	}
+	alg := s.algorithm(client, client.Metadata.IDTokenSignedResponseAlg)
+	now := s.now()
+	claims := idTokenClaims{
+		Issuer: s.config.Issuer, Subject: subject, Audience: client.ID,
+		IssuedAt: now.Unix(), Expires: now.Add(s.config.IDTokenLifetime).Unix(), AuthTime: grant.AuthTime.Unix(),
+		Nonce: request.Nonce, ACR: grant.ACR, AMR: grant.AMR, CodeHash: halfHash(alg, code),
+	}
+	if request.State != "" {
+		claims.StateHash = halfHash(alg, request.State)
+	}
+	return s.sign(ctx, signer.UseIDToken, alg, "JWT", claims)
+}
+
+// algorithm is what something for a client is signed with: what it registered, or the server's own choice where the
+// client's profile has it.
+func (s *Server) algorithm(client *Client, registered string) string {
+	switch {
+	case registered != "":
+		return registered
+	case slices.Contains(client.Profile.Algorithms, s.config.AccessTokenAlgorithm):
+		return s.config.AccessTokenAlgorithm
+	}
+	return client.Profile.Algorithms[0]
 }
 
 // halfHash is the left half of a value's digest (OpenID Connect Core §3.1.3.6). Ed25519 hashes with SHA-512.

@@ -38,9 +38,15 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 		scopes = append(scopes, scope.Name)
 	}
 	document["scopes_supported"] = scopes
-	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, personClaims()...)
+	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "s_hash"}, personClaims()...)
 	document["response_types_supported"] = p.ResponseTypes
-	document["response_modes_supported"] = p.ResponseModes
+	var modes []string
+	for _, kind := range p.ResponseTypes {
+		modes = join(modes, p.ResponseModes[kind])
+	}
+	document["response_modes_supported"] = modes
+	document["authorization_signing_alg_values_supported"] = p.Algorithms // JARM §4
+	document["introspection_signing_alg_values_supported"] = p.Algorithms // RFC 9701 §7
 	document["grant_types_supported"] = p.GrantTypes
 	document["subject_types_supported"] = []string{subjectPublic, subjectPairwise}
 	document["id_token_signing_alg_values_supported"] = p.Algorithms
@@ -66,14 +72,32 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 	document["code_challenge_methods_supported"] = []string{"S256"}                                              // RFC 8414 §2
 	document["authorization_response_iss_parameter_supported"] = true                                            // RFC 9207 §3
 	document["claims_parameter_supported"] = true
-	document["request_parameter_supported"] = false
-	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
+	document["request_parameter_supported"] = p.RequestObjects != RequestObjectsRefused
+	document["request_object_signing_alg_values_supported"] = p.Algorithms
+	document["require_signed_request_object"] = p.RequestObjects == RequestObjectsRequired // RFC 9101 §10.5
+	document["request_uri_parameter_supported"] = false                                    // nothing is fetched from an address that a client names
 	return json.Marshal(document)
 }
 
-// union joins what the built-in profiles allow; without an mTLS listener nothing that needs one is left.
+// union joins what the built-in profiles allow: each client is held to its own, and what is demanded of only some is not
+// announced as a demand. Without an mTLS listener nothing that needs one is left.
 func (s *Server) union() Profile {
 	p := FAPI2Security()
+	for _, other := range []Profile{FAPI2MessageSigning(), FAPI1Advanced()} {
+		if s.config.MTLSIssuer == "" && !slices.Contains(other.SenderConstraints, ByDPoP) {
+			continue
+		}
+		p.ResponseTypes = join(p.ResponseTypes, other.ResponseTypes)
+		modes := map[string][]string{}
+		for _, kind := range p.ResponseTypes {
+			modes[kind] = join(p.ResponseModes[kind], other.ResponseModes[kind])
+		}
+		p.ResponseModes = modes
+		p.RequirePushed = p.RequirePushed && other.RequirePushed
+		if p.RequestObjects != other.RequestObjects {
+			p.RequestObjects = RequestObjectsAllowed
+		}
+	}
 	if s.config.MTLSIssuer == "" {
 		p.ClientAuthMethods = []string{PrivateKeyJWT}
 		p.SenderConstraints = []SenderConstraint{ByDPoP}
@@ -97,4 +121,15 @@ func (s *Server) jwks(ctx context.Context) ([]byte, string, error) {
 	}
 	body := `{"keys":[` + strings.Join(keys, ",") + `]}`
 	return []byte(body), fmt.Sprintf("public, max-age=%d", seconds(s.config.JWKSMaxAge)), nil
+}
+
+// join gives the values of both lists, each once.
+func join(list, more []string) []string {
+	joined := slices.Clone(list)
+	for _, value := range more {
+		if !slices.Contains(joined, value) {
+			joined = append(joined, value)
+		}
+	}
+	return joined
 }

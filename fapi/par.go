@@ -19,7 +19,11 @@ func (s *Server) push(ctx context.Context, c *call) (answer, error) {
 	if c.form.Has("request_uri") {
 		return answer{}, oauth.Errorf(oauth.InvalidRequest, "request_uri is what this endpoint answers with; it must not be sent to it (RFC 9126 §2.1)")
 	}
-	request, err := s.readRequest(ctx, c.client, c.form)
+	form, err := s.requestObject(ctx, c.client, c.form)
+	if err != nil {
+		return answer{}, err
+	}
+	request, err := s.readRequest(ctx, c.client, form, true)
 	if err != nil {
 		return answer{}, err
 	}
@@ -30,21 +34,29 @@ func (s *Server) push(ctx context.Context, c *call) (answer, error) {
 		}
 		request.JKT = c.proof.JKT
 	}
-	parameters, err := json.Marshal(request)
+	pushed, requestURI, err := s.newRequest(c.client, request)
 	if err != nil {
 		return answer{}, err
-	}
-	requestURI := requestURIPrefix + newSecret()
-	now := s.now()
-	life := lifetime(s.config.RequestURILifetime, c.client.Profile.MaxRequestURILifetime)
-	pushed := store.Request{
-		ID: store.DigestOf(requestURI), ClientID: c.client.ID, Parameters: parameters,
-		CreatedAt: now, ExpiresAt: now.Add(life),
 	}
 	if err := s.store.Push(ctx, pushed, c.uses...); err != nil {
 		return answer{}, err
 	}
+	life := pushed.ExpiresAt.Sub(pushed.CreatedAt)
 	return answer{status: http.StatusCreated, body: pushedResponse{RequestURI: requestURI, ExpiresIn: seconds(life)}}, nil
+}
+
+// newRequest makes the record of a validated request and the request_uri that stands for it.
+func (s *Server) newRequest(client *Client, request *authorizationRequest) (store.Request, string, error) {
+	parameters, err := json.Marshal(request)
+	if err != nil {
+		return store.Request{}, "", err
+	}
+	requestURI := requestURIPrefix + newSecret()
+	now := s.now()
+	return store.Request{
+		ID: store.DigestOf(requestURI), ClientID: client.ID, Parameters: parameters,
+		CreatedAt: now, ExpiresAt: now.Add(lifetime(s.config.RequestURILifetime, client.Profile.MaxRequestURILifetime)),
+	}, requestURI, nil
 }
 
 // pushedResponse is the answer of RFC 9126 §2.2.

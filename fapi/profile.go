@@ -21,15 +21,26 @@ type Profile struct {
 	GrantTypes []string
 	// ResponseTypes are the allowed response_type values.
 	ResponseTypes []string
-	// ResponseModes are the allowed response_mode values; the first is the default.
-	ResponseModes []string
+	// ResponseModes are the ways in which an answer may go back through the browser, by response_type. What a request
+	// without response_mode means is not the profile's to say (OAuth 2.0 Multiple Response Type Encoding Practices §2.1):
+	// where that way is not in the list, the request has to name one.
+	ResponseModes map[string][]string
 	// RequirePushed refuses authorization requests that were not pushed (RFC 9126).
 	RequirePushed bool
+	// RequestObjects says whether requests come in a signed request object (RFC 9101).
+	RequestObjects RequestObjects
+	// PKCE says which requests need a code_challenge.
+	PKCE PKCE
+	// RequireNonce demands a nonce with the scope openid, and a state without it.
+	RequireNonce bool
 	// AssertionAudience says which aud values of a client assertion are accepted.
 	AssertionAudience AssertionAudience
 
 	// MaxAssertionLifetime bounds exp of a client assertion, counted from now.
 	MaxAssertionLifetime time.Duration
+	// MaxRequestObjectAge bounds how long ago nbf of a request object may be, and MaxRequestObjectLifetime how long after
+	// it exp may be.
+	MaxRequestObjectAge, MaxRequestObjectLifetime time.Duration
 	// MaxAhead is how far ahead of our clock iat and nbf may be.
 	MaxAhead time.Duration
 	// MaxRequestURILifetime bounds expires_in of a pushed request.
@@ -58,6 +69,34 @@ type AssertionAudience string
 // (FAPI 2.0 Security Profile §5.3.2.1-8).
 const IssuerString AssertionAudience = "issuer string"
 
+// IssuerOrEndpoint accepts a string or an array with the issuer identifier, the token endpoint, or the endpoint that is
+// called (RFC 9126 §2, OpenID Connect Core §9).
+const IssuerOrEndpoint AssertionAudience = "issuer or endpoint"
+
+// RequestObjects is a rule for signed request objects.
+type RequestObjects string
+
+// The rules, from the loosest to the strictest.
+const (
+	// RequestObjectsRefused knows no request objects.
+	RequestObjectsRefused RequestObjects = "refused"
+	// RequestObjectsAllowed takes a request with or without one.
+	RequestObjectsAllowed RequestObjects = "allowed"
+	// RequestObjectsRequired refuses requests without one.
+	RequestObjectsRequired RequestObjects = "required"
+)
+
+// PKCE is a rule for code_challenge (RFC 7636). A challenge that is sent counts under each of them.
+type PKCE string
+
+// The rules.
+const (
+	// PKCEAlways demands one in every request.
+	PKCEAlways PKCE = "always"
+	// PKCEPushed demands one in pushed requests.
+	PKCEPushed PKCE = "pushed"
+)
+
 // Client authentication methods (RFC 8705 §2, OpenID Connect Core §9).
 const (
 	PrivateKeyJWT           = "private_key_jwt"
@@ -72,29 +111,13 @@ const (
 	ClientCredentials = "client_credentials"
 )
 
-// Profiles returns the built-in profiles by name. The slices are the caller's own.
+// Profiles returns the built-in profiles by name. The slices and maps are the caller's own.
 func Profiles() map[string]Profile {
-	return map[string]Profile{"fapi2-security": FAPI2Security()}
-}
-
-// FAPI2Security is the FAPI 2.0 Security Profile, Final (22 February 2025).
-func FAPI2Security() Profile {
-	return Profile{
-		Name:                   "fapi2-security",
-		ClientAuthMethods:      []string{PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth}, // §5.3.2.1-6
-		Algorithms:             []string{"PS256", "ES256", "EdDSA"},                             // §5.4.1-1.2
-		SenderConstraints:      []SenderConstraint{ByDPoP, ByCertificate},                       // §5.3.2.1-5
-		GrantTypes:             []string{AuthorizationCode, RefreshToken, ClientCredentials},    // §5.3.2.1-2: never password
-		ResponseTypes:          []string{"code"},                                                // §5.3.2.2-1
-		ResponseModes:          []string{"query"},
-		RequirePushed:          true,              // §5.3.2.2-3
-		AssertionAudience:      IssuerString,      // §5.3.2.1-8
-		MaxAssertionLifetime:   10 * time.Minute,  // our bound: the profile names none
-		MaxAhead:               30 * time.Second,  // §5.3.2.1-13: 10 s must pass, over 60 s must not
-		MaxRequestURILifetime:  599 * time.Second, // §5.3.2.2-12: less than 600 s
-		MaxCodeLifetime:        60 * time.Second,  // §5.3.2.1-11
-		MaxAccessTokenLifetime: 15 * time.Minute,  // our bound; §6.1 wants them short
+	profiles := map[string]Profile{}
+	for _, profile := range []Profile{FAPI2Security(), FAPI2MessageSigning(), FAPI1Advanced()} {
+		profiles[profile.Name] = profile
 	}
+	return profiles
 }
 
 // narrow gives what the profile still allows to a client with this registration: the intersection, never more.
@@ -110,6 +133,20 @@ func narrow(p Profile, m Metadata) Profile {
 	p.SenderConstraints = intersect(p.SenderConstraints, constraints)
 	p.GrantTypes = intersect(p.GrantTypes, m.GrantTypes)
 	p.ResponseTypes = intersect(p.ResponseTypes, m.ResponseTypes)
+	modes := map[string][]string{}
+	for _, kind := range p.ResponseTypes {
+		modes[kind] = p.ResponseModes[kind]
+		if m.ResponseModes != nil { // FAPI 2.0 Message Signing §5.3.3: any by default
+			modes[kind] = intersect(modes[kind], m.ResponseModes)
+		}
+	}
+	p.ResponseModes = modes
+	if p.RequestObjects == RequestObjectsAllowed && (m.RequireSignedRequestObject == nil || *m.RequireSignedRequestObject) {
+		p.RequestObjects = RequestObjectsRequired
+	}
+	if m.RequirePushedAuthorizationRequests {
+		p.RequirePushed = true
+	}
 	return p
 }
 

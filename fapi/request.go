@@ -27,13 +27,19 @@ const (
 
 // authorizationRequest is a validated authorization request, as it is stored from the push to the decision.
 type authorizationRequest struct {
-	RedirectURI string   `json:"redirect_uri"`
-	Scopes      []string `json:"scopes,omitempty"`
-	State       string   `json:"state,omitempty"`
-	Nonce       string   `json:"nonce,omitempty"`
-	Challenge   string   `json:"code_challenge"`
-	JKT         string   `json:"dpop_jkt,omitempty"`
-	Prompt      []string `json:"prompt,omitempty"`
+	RedirectURI string `json:"redirect_uri"`
+	// ResponseType has its words in alphabetical order; empty means code. ResponseMode is how the answer goes back, with
+	// jwt already made what it stands for; empty means query.
+	ResponseType string   `json:"response_type,omitempty"`
+	ResponseMode string   `json:"response_mode,omitempty"`
+	Scopes       []string `json:"scopes,omitempty"`
+	State        string   `json:"state,omitempty"`
+	Nonce        string   `json:"nonce,omitempty"`
+	Challenge    string   `json:"code_challenge,omitempty"`
+	// Pushed tells that the client proved itself when it made the request.
+	Pushed bool     `json:"pushed,omitempty"`
+	JKT    string   `json:"dpop_jkt,omitempty"`
+	Prompt []string `json:"prompt,omitempty"`
 	// MaxAge is in seconds; nil when not given.
 	MaxAge    *int64 `json:"max_age,omitempty"`
 	LoginHint string `json:"login_hint,omitempty"`
@@ -49,20 +55,19 @@ type authorizationRequest struct {
 	Resources []string       `json:"resources,omitempty"`
 }
 
-// readRequest holds the parameters of an authorization request to the client's profile.
-func (s *Server) readRequest(ctx context.Context, client *Client, form oauth.Form) (*authorizationRequest, error) {
+// readRequest holds the parameters of an authorization request to the client's profile. They are those of its request
+// object where there is one.
+func (s *Server) readRequest(ctx context.Context, client *Client, form oauth.Form, pushed bool) (*authorizationRequest, error) {
 	_, span := s.span(ctx, "policy")
 	defer span.End()
 	span.SetAttributes(attribute.String("fapi.profile", client.Profile.Name))
-	if form.Has("request") {
-		return nil, oauth.Errorf(oauth.RequestNotSupported, "signed request objects are not supported for this client; push plain parameters")
-	}
 	request := &authorizationRequest{
+		Pushed:      pushed,
 		RedirectURI: form.Get("redirect_uri"), State: form.Get("state"), Nonce: form.Get("nonce"),
 		Challenge: form.Get("code_challenge"), JKT: form.Get("dpop_jkt"), LoginHint: form.Get("login_hint"),
 	}
 	checks := []func(*Client, oauth.Form, *authorizationRequest) error{
-		checkRedirectURI, checkResponse, checkPKCE, checkValues, s.readDetails, s.checkScopes, checkBinding, checkPrompt,
+		checkRedirectURI, checkResponse, checkPKCE, checkValues, s.readDetails, s.checkScopes, checkNonce, checkBinding, checkPrompt,
 		s.readResources, s.readClaims, s.readACRs,
 	}
 	for _, check := range checks {
@@ -89,21 +94,13 @@ func checkRedirectURI(client *Client, _ oauth.Form, request *authorizationReques
 	return nil
 }
 
-func checkResponse(client *Client, form oauth.Form, _ *authorizationRequest) error {
-	switch kind := form.Get("response_type"); {
-	case kind == "":
-		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing")
-	case !slices.Contains(client.Profile.ResponseTypes, kind):
-		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type must be %s", strings.Join(client.Profile.ResponseTypes, " or "))
+// checkPKCE demands an S256 challenge (RFC 7636 §4.3, FAPI 2.0 Security Profile §5.3.2.2-5), unless the profile leaves
+// requests of this kind without one.
+func checkPKCE(client *Client, form oauth.Form, request *authorizationRequest) error {
+	optional := client.Profile.PKCE == PKCEPushed && !request.Pushed
+	if optional && !form.Has("code_challenge") && !form.Has("code_challenge_method") {
+		return nil
 	}
-	if mode := form.Get("response_mode"); mode != "" && !slices.Contains(client.Profile.ResponseModes, mode) {
-		return oauth.Errorf(oauth.InvalidRequest, "response_mode must be %s", strings.Join(client.Profile.ResponseModes, " or "))
-	}
-	return nil
-}
-
-// checkPKCE demands an S256 challenge (RFC 7636 §4.3, FAPI 2.0 Security Profile §5.3.2.2-5).
-func checkPKCE(_ *Client, form oauth.Form, request *authorizationRequest) error {
 	if request.Challenge == "" {
 		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is missing; PKCE with S256 is required")
 	}
@@ -275,7 +272,7 @@ func (s *Server) readHint(ctx context.Context, client *Client, form oauth.Form, 
 	}
 	var hint idTokenClaims
 	err := s.verifyOwn(ctx, raw, "JWT", &hint)
-	if err == nil && (hint.Issuer != s.config.Issuer || hint.Audience != client.ID) {
+	if err == nil && (hint.Issuer != s.config.Issuer || hint.Audience != client.ID || hint.Subject == "") {
 		err = errNotOurs
 	}
 	if errors.Is(err, errNotOurs) {
@@ -345,3 +342,19 @@ func (r *authorizationRequest) singleClaims() []string {
 
 // seconds is a duration as JSON wants it.
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// checkNonce demands what ties an answer to its request where the profile wants it from the request itself (FAPI 1.0
+// Baseline §5.2.2.2, §5.2.2.3; OpenID Connect Core §3.3.2.11 for ID tokens through the browser).
+func checkNonce(client *Client, _ oauth.Form, request *authorizationRequest) error {
+	openID := slices.Contains(request.Scopes, "openid")
+	withIDToken := slices.Contains(strings.Fields(request.ResponseType), "id_token")
+	switch {
+	case withIDToken && !openID:
+		return oauth.Errorf(oauth.InvalidRequest, "response_type %s needs the scope openid", request.ResponseType)
+	case request.Nonce == "" && (withIDToken || client.Profile.RequireNonce && openID):
+		return oauth.Errorf(oauth.InvalidRequest, "nonce is missing")
+	case request.State == "" && client.Profile.RequireNonce && !openID:
+		return oauth.Errorf(oauth.InvalidRequest, "state is missing; without the scope openid it is what ties the answer to the request")
+	}
+	return nil
+}

@@ -48,6 +48,9 @@ const (
 	UseIDToken     Use = "id_token"
 	// UseRequestObject is for keys that request objects are encrypted to.
 	UseRequestObject Use = "request_object"
+	// UseResponse is for authorization responses (JARM), and UseIntrospection for what introspection answers (RFC 9701).
+	UseResponse      Use = "authorization_response"
+	UseIntrospection Use = "introspection"
 )
 
 // State is a place in a key's life.

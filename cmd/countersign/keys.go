@@ -58,7 +58,7 @@ func allUses(alg string) []string {
 	if signer.Algorithm(alg).Decrypts() {
 		return []string{string(signer.UseRequestObject)}
 	}
-	return []string{string(signer.UseAccessToken), string(signer.UseIDToken)}
+	return []string{string(signer.UseAccessToken), string(signer.UseIDToken), string(signer.UseResponse), string(signer.UseIntrospection)}
 }
 
 type keysList struct{}

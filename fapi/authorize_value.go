@@ -1,0 +1,58 @@
+package fapi
+
+import (
+	"net/http"
+	"slices"
+
+	"countersign/internal/oauth"
+	"countersign/jar"
+)
+
+// authorizeByValue takes a request whose signed request object the browser brings (RFC 9101 §5.1). From here on it is
+// as if it had been pushed, but that its client has not proven itself yet.
+func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client *Client, form oauth.Form, back redirectTarget) {
+	if err := s.brakes.beforeAuthentication(r); err != nil {
+		s.showError(w, r, err)
+		return
+	}
+	ctx := r.Context()
+	// Without a registered address inside, none beside it helps: what stands there does not count (RFC 9101 §6.3).
+	object, err := jar.Parse(form.Get("request"), client.Profile.Algorithms)
+	if err != nil {
+		s.redirectError(w, r, back, invalidObject(err))
+		return
+	}
+	back = refusalTarget(client, object.Unverified)
+	inside, err := s.checkObject(ctx, client, object)
+	if err != nil {
+		s.redirectError(w, r, back, err)
+		return
+	}
+	request, err := s.readRequest(ctx, client, inside, false)
+	if err != nil {
+		s.redirectError(w, r, back, err)
+		return
+	}
+	record, _, err := s.newRequest(client, request)
+	if err == nil {
+		err = s.store.Push(ctx, record)
+	}
+	if err != nil {
+		s.redirectError(w, r, back, err)
+		return
+	}
+	s.openRequest(w, r, client, record.ID, back)
+}
+
+// refusalTarget is where an error goes as long as the request is not understood: an address that the request names, if
+// it is registered for its client, and otherwise none.
+func refusalTarget(client *Client, parameter func(string) string) redirectTarget {
+	back := redirectTarget{
+		state: parameter("state"), client: client,
+		mode: refusalMode(client, parameter("response_type"), parameter("response_mode")),
+	}
+	if address := parameter("redirect_uri"); slices.Contains(client.Metadata.RedirectURIs, address) {
+		back.uri = address
+	}
+	return back
+}

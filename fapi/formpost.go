@@ -1,0 +1,35 @@
+package fapi
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"net/url"
+)
+
+// postScript sends the form at once; without scripts the person presses the button.
+const postScript = `document.forms[0].submit()`
+
+const postPage = `<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Back to the application</title></head>
+<body><form method="post" action="{{.Address}}">
+{{range $name, $values := .Parameters}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">
+{{end}}{{end}}<button>Go on to the application</button></form>
+<script>` + postScript + `</script></body></html>
+`
+
+// postForm answers with a page whose form takes an authorization response to the client (OAuth 2.0 Form Post Response
+// Mode §2). The address is registered for the client.
+func postForm(w http.ResponseWriter, address string, parameters url.Values) {
+	page := template.Must(template.New("post").Parse(postPage)) // a constant: parsing it cannot fail
+	digest := sha256.Sum256([]byte(postScript))
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Frame-Options", "DENY")
+	// Where the form goes is the client's business: its own redirects count too (Content Security Policy Level 3 §6.3).
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'sha256-"+base64.StdEncoding.EncodeToString(digest[:])+
+		"'; frame-ancestors 'none'; base-uri 'none'")
+	_ = page.Execute(w, map[string]any{"Address": template.URL(address), "Parameters": parameters}) // nobody is left to be told
+}

@@ -1,0 +1,144 @@
+package fapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/internal/jose"
+	"countersign/internal/oauth"
+	"countersign/jar"
+	"countersign/signer"
+)
+
+// responseLifetime is how long a signed authorization response may be used (JARM §2.1 advises at most 10 minutes).
+const responseLifetime = 5 * time.Minute
+
+// redirectTarget is where and how an answer may be sent through the browser. Its uri is registered for the client, or
+// empty.
+type redirectTarget struct {
+	uri   string
+	state string
+	// mode is one of query, fragment, form_post, query.jwt, fragment.jwt, form_post.jwt.
+	mode   string
+	client *Client
+}
+
+// target is where the answer to a request goes.
+func (r *authorizationRequest) target(client *Client) redirectTarget {
+	mode := r.ResponseMode
+	if mode == "" {
+		mode = "query"
+	}
+	return redirectTarget{uri: r.RedirectURI, state: r.State, mode: mode, client: client}
+}
+
+// responseType puts the words of a response_type in order: the order has no meaning (OAuth 2.0 Multiple Response Type
+// Encoding Practices §5).
+func responseType(raw string) string {
+	words := strings.Fields(raw)
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// responseMode is what a response_mode stands for: jwt is the signed form of the default of the response_type (JARM §2.3.4),
+// which is query for code and fragment for the others (OAuth 2.0 Multiple Response Type Encoding Practices §5).
+func responseMode(raw, kind string) string {
+	usual := "fragment"
+	if kind == "code" {
+		usual = "query"
+	}
+	switch raw {
+	case "":
+		return usual
+	case "jwt":
+		return usual + ".jwt"
+	}
+	return raw
+}
+
+// checkResponse reads response_type and response_mode.
+func checkResponse(client *Client, form oauth.Form, request *authorizationRequest) error {
+	kind, raw := responseType(form.Get("response_type")), form.Get("response_mode")
+	switch {
+	case kind == "":
+		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing")
+	case !slices.Contains(client.Profile.ResponseTypes, kind):
+		return oauth.Errorf(oauth.UnsupportedResponseType, "response_type must be %s", strings.Join(client.Profile.ResponseTypes, " or "))
+	}
+	mode := responseMode(raw, kind)
+	if allowed := client.Profile.ResponseModes[kind]; !slices.Contains(allowed, mode) && !slices.Contains(allowed, raw) {
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode must be %s with response_type %s", strings.Join(allowed, " or "), kind)
+	}
+	request.ResponseType, request.ResponseMode = kind, mode
+	return nil
+}
+
+// refusalMode is how an error goes back whose request was not understood: as the request wants it if its client may have
+// that, and otherwise as the client's first response_type has it.
+func refusalMode(client *Client, rawKind, rawMode string) string {
+	kind := responseType(rawKind)
+	if !slices.Contains(client.Profile.ResponseTypes, kind) {
+		if len(client.Profile.ResponseTypes) == 0 {
+			return "query"
+		}
+		kind, rawMode = client.Profile.ResponseTypes[0], ""
+	}
+	allowed := client.Profile.ResponseModes[kind]
+	mode := responseMode(rawMode, kind)
+	switch {
+	case slices.Contains(allowed, mode), slices.Contains(allowed, rawMode):
+		return mode
+	case len(allowed) > 0:
+		return responseMode(allowed[0], kind)
+	}
+	return "query"
+}
+
+// response is an authorization response that is ready to be released.
+type response struct {
+	to redirectTarget
+	// parameters are those that the browser carries.
+	parameters url.Values
+}
+
+// prepare makes an authorization response with state and iss (RFC 9207), and signs it where its mode says so: then all of
+// it is in the one parameter "response" (JARM §2.3).
+func (s *Server) prepare(ctx context.Context, to redirectTarget, parameters url.Values) (response, error) {
+	if to.state != "" {
+		parameters.Set("state", to.state)
+	}
+	mode, signed := strings.CutSuffix(to.mode, ".jwt")
+	to.mode = mode
+	if !signed {
+		parameters.Set("iss", s.config.Issuer)
+		return response{to, parameters}, nil
+	}
+	key, err := s.signer.Active(ctx, signer.UseResponse, signer.Algorithm(s.algorithm(to.client, to.client.Metadata.AuthorizationSignedResponseAlg)))
+	if err != nil {
+		return response{}, err
+	}
+	made, err := jar.Response{
+		Issuer: s.config.Issuer, ClientID: to.client.ID, Expires: s.now().Add(responseLifetime), Parameters: parameters,
+	}.Sign(ctx, jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign})
+	return response{to, url.Values{"response": {made}}}, err
+}
+
+// send sends a response through the browser.
+func send(w http.ResponseWriter, r response) {
+	switch r.to.mode {
+	case "form_post":
+		postForm(w, r.to.uri, r.parameters)
+	case "fragment":
+		seeOther(w, r.to.uri+"#"+r.parameters.Encode())
+	default:
+		separator := "?"
+		if strings.Contains(r.to.uri, "?") {
+			separator = "&"
+		}
+		seeOther(w, r.to.uri+separator+r.parameters.Encode())
+	}
+}
