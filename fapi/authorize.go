@@ -42,7 +42,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	case requestURI == "" && form.Has("request") && !client.Profile.RequirePushed:
 		s.authorizeByValue(w, r, client, form, back)
 		return
-	case requestURI != "" && form.Has("request"):
+	case requestURI != "" && form.Has("request") && !client.Profile.RequirePushed:
 		s.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest, "request and request_uri exclude each other (RFC 9101 §5)"))
 		return
 	case requestURI == "" && !client.Profile.RequirePushed:

@@ -3,6 +3,7 @@ package fapi
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,9 @@ const (
 // clientCache keeps parsed clients for a moment, so that one request reads each client at most once.
 type clientCache struct {
 	store store.Clients
-	now   func() time.Time
+	// profiles are the names of those that are offered.
+	profiles []string
+	now      func() time.Time
 
 	mu      sync.Mutex
 	entries map[string]cachedClient
@@ -32,11 +35,11 @@ type cachedClient struct {
 	readAt  time.Time
 }
 
-func newClientCache(clients store.Clients, now func() time.Time) *clientCache {
-	return &clientCache{store: clients, now: now, entries: map[string]cachedClient{}}
+func newClientCache(clients store.Clients, profiles []string, now func() time.Time) *clientCache {
+	return &clientCache{store: clients, profiles: profiles, now: now, entries: map[string]cachedClient{}}
 }
 
-// get returns a registered client that is not disabled; store.ErrNotFound otherwise. Unknown clients are not
+// get returns a registered client that is not disabled and whose profile is offered; store.ErrNotFound otherwise. Unknown clients are not
 // remembered, so that one that was just added works at once.
 func (c *clientCache) get(ctx context.Context, id string) (*Client, error) {
 	if id == "" || len(id) > maxClientID {
@@ -56,7 +59,7 @@ func (c *clientCache) get(ctx context.Context, id string) (*Client, error) {
 			if err != nil {
 				return nil, fmt.Errorf("fapi: the stored client %q: %w", id, err)
 			}
-			client.disabled, client.changedAt = record.Disabled, record.UpdatedAt
+			client.disabled, client.changedAt = record.Disabled || !slices.Contains(c.profiles, record.Profile), record.UpdatedAt
 			cached = cachedClient{client: client, version: record.Version}
 		}
 		cached.readAt = now

@@ -38,14 +38,16 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 		scopes = append(scopes, scope.Name)
 	}
 	document["scopes_supported"] = scopes
-	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "s_hash"}, personClaims()...)
+	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, personClaims()...)
 	document["response_types_supported"] = p.ResponseTypes
 	var modes []string
 	for _, kind := range p.ResponseTypes {
 		modes = join(modes, p.ResponseModes[kind])
 	}
 	document["response_modes_supported"] = modes
-	document["authorization_signing_alg_values_supported"] = p.Algorithms // JARM §4
+	if slices.ContainsFunc(modes, isSigned) {
+		document["authorization_signing_alg_values_supported"] = p.Algorithms // JARM §4
+	}
 	document["introspection_signing_alg_values_supported"] = p.Algorithms // RFC 9701 §7
 	document["grant_types_supported"] = p.GrantTypes
 	document["subject_types_supported"] = []string{subjectPublic, subjectPairwise}
@@ -73,20 +75,25 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 	document["authorization_response_iss_parameter_supported"] = true                                            // RFC 9207 §3
 	document["claims_parameter_supported"] = true
 	document["request_parameter_supported"] = p.RequestObjects != RequestObjectsRefused
-	document["request_object_signing_alg_values_supported"] = p.Algorithms
-	document["require_signed_request_object"] = p.RequestObjects == RequestObjectsRequired // RFC 9101 §10.5
-	document["request_uri_parameter_supported"] = false                                    // nothing is fetched from an address that a client names
+	if p.RequestObjects != RequestObjectsRefused {
+		document["request_object_signing_alg_values_supported"] = p.Algorithms                 // OpenID Connect Discovery §3
+		document["require_signed_request_object"] = p.RequestObjects == RequestObjectsRequired // RFC 9101 §10.5
+	}
+	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
 	return json.Marshal(document)
 }
 
-// union joins what the built-in profiles allow: each client is held to its own, and what is demanded of only some is not
+// union joins what the offered profiles allow: each client is held to its own, and what is demanded of only some is not
 // announced as a demand. Without an mTLS listener nothing that needs one is left.
 func (s *Server) union() Profile {
-	p := FAPI2Security()
-	for _, other := range []Profile{FAPI2MessageSigning(), FAPI1Advanced()} {
-		if s.config.MTLSIssuer == "" && !slices.Contains(other.SenderConstraints, ByDPoP) {
-			continue
-		}
+	known := Profiles()
+	p := known[s.config.Profiles[0]]
+	for _, name := range s.config.Profiles[1:] {
+		other := known[name]
+		p.ClientAuthMethods = join(p.ClientAuthMethods, other.ClientAuthMethods)
+		p.Algorithms = join(p.Algorithms, other.Algorithms)
+		p.SenderConstraints = join(p.SenderConstraints, other.SenderConstraints)
+		p.GrantTypes = join(p.GrantTypes, other.GrantTypes)
 		p.ResponseTypes = join(p.ResponseTypes, other.ResponseTypes)
 		modes := map[string][]string{}
 		for _, kind := range p.ResponseTypes {
@@ -124,7 +131,7 @@ func (s *Server) jwks(ctx context.Context) ([]byte, string, error) {
 }
 
 // join gives the values of both lists, each once.
-func join(list, more []string) []string {
+func join[T comparable](list, more []T) []T {
 	joined := slices.Clone(list)
 	for _, value := range more {
 		if !slices.Contains(joined, value) {

@@ -20,7 +20,7 @@ import (
 // Registration lets clients register themselves (RFC 7591) and look after their registration (RFC 7592). Who
 // registers has to show an initial access token or a certificate: nobody can register unknown.
 type Registration struct {
-	// Profile is the profile of the clients, fapi2-security by default.
+	// Profile is the profile of the clients, by default the first that is offered.
 	Profile string
 	// Scopes are the scope values that a client may register; empty means all that exist.
 	Scopes []string
@@ -44,10 +44,10 @@ func (c *Config) checkRegistration() []error {
 	}
 	settings := *c.Registration
 	c.Registration = &settings
-	setDefault(&settings.Profile, FAPI2Security().Name)
+	setDefault(&settings.Profile, c.Profiles[0])
 	var mistakes []error
-	if _, ok := Profiles()[settings.Profile]; !ok {
-		mistakes = append(mistakes, fmt.Errorf("fapi: Registration.Profile %q is not known; known are %s", settings.Profile, strings.Join(profileNames(), ", ")))
+	if !slices.Contains(c.Profiles, settings.Profile) {
+		mistakes = append(mistakes, fmt.Errorf("fapi: Registration.Profile %q is not offered; offered are %s", settings.Profile, strings.Join(c.Profiles, ", ")))
 	}
 	known := knownScopes(c.Scopes)
 	for _, scope := range settings.Scopes {

@@ -39,7 +39,7 @@ func (r *authorizationRequest) target(client *Client) redirectTarget {
 // responseType puts the words of a response_type in order: the order has no meaning (OAuth 2.0 Multiple Response Type
 // Encoding Practices §5).
 func responseType(raw string) string {
-	words := strings.Fields(raw)
+	words := strings.Split(raw, " ")
 	slices.Sort(words)
 	return strings.Join(words, " ")
 }
@@ -59,6 +59,9 @@ func responseMode(raw, kind string) string {
 	}
 	return raw
 }
+
+// isSigned tells whether a response_mode is one of JARM's.
+func isSigned(mode string) bool { return mode == "jwt" || strings.HasSuffix(mode, ".jwt") }
 
 // checkResponse reads response_type and response_mode.
 func checkResponse(client *Client, form oauth.Form, request *authorizationRequest) error {
@@ -111,8 +114,8 @@ func (s *Server) prepare(ctx context.Context, to redirectTarget, parameters url.
 	if to.state != "" {
 		parameters.Set("state", to.state)
 	}
-	mode, signed := strings.CutSuffix(to.mode, ".jwt")
-	to.mode = mode
+	signed := isSigned(to.mode)
+	to.mode = strings.TrimSuffix(to.mode, ".jwt")
 	if !signed {
 		parameters.Set("iss", s.config.Issuer)
 		return response{to, parameters}, nil

@@ -38,6 +38,10 @@ type Config struct {
 	// there is none (RFC 8705 §5).
 	MTLSIssuer string
 
+	// Profiles are the names of the profiles that are offered, fapi2-security by default. Clients of others are refused,
+	// and the discovery document tells what these allow.
+	Profiles []string
+
 	Store      store.Store
 	Signer     *signer.Signer
 	Interactor Interactor
@@ -130,7 +134,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		},
 		origins: http.NewCrossOriginProtection(),
 	}
-	s.clients = newClientCache(config.Store, config.Now)
+	s.clients = newClientCache(config.Store, config.Profiles, config.Now)
 	s.seeds = newSeeds(config.Store)
 	s.scopes = knownScopes(config.Scopes)
 	s.fetcher = outbound.New(outbound.Policy{AllowLoopback: onLoopback(config.Issuer), Roots: config.OutboundRoots, Now: config.Now})
@@ -177,6 +181,18 @@ func checkConfig(c *Config) error {
 	for _, known := range c.ResourceServers {
 		if !isResourceIdentifier(known.Identifier) {
 			mistakes = append(mistakes, fmt.Errorf("fapi: the resource server %q must be named by an absolute URI without a fragment (RFC 8707 §2)", known.Identifier))
+		}
+	}
+	if len(c.Profiles) == 0 {
+		c.Profiles = []string{FAPI2Security().Name}
+	}
+	for _, name := range c.Profiles {
+		profile, ok := Profiles()[name]
+		switch {
+		case ok && c.MTLSIssuer == "" && !slices.Contains(profile.SenderConstraints, ByDPoP):
+			mistakes = append(mistakes, fmt.Errorf("fapi: the profile %s binds access tokens to certificates only: it needs MTLSIssuer", name))
+		case !ok:
+			mistakes = append(mistakes, fmt.Errorf("fapi: the profile %q is not known; known are %s", name, strings.Join(profileNames(), ", ")))
 		}
 	}
 	mistakes = append(mistakes, c.checkRegistration()...)

@@ -59,7 +59,7 @@ const maxMetadata = 64 << 10
 type clientsAdd struct {
 	ID      string `arg:"" help:"The client_id."`
 	File    string `required:"" placeholder:"FILE" help:"Client metadata, JSON; - reads standard input."`
-	Profile string `default:"${profile}" help:"Security profile of the client."`
+	Profile string `help:"Security profile of the client: ${profiles}. Without it, the member profile of the file says, and else it is ${profile}."`
 	Replace bool   `help:"Replace the metadata of a client that exists."`
 }
 
@@ -68,6 +68,9 @@ func (a clientsAdd) Run(ctx context.Context, p *program) error {
 	metadata, err := p.readInput(a.File, maxMetadata)
 	if err != nil {
 		return err
+	}
+	if a.Profile == "" {
+		a.Profile = profileIn(metadata)
 	}
 	if err := checkClient(a.ID, a.Profile, metadata); err != nil {
 		return p.mistakes(a.File, err)
@@ -94,6 +97,17 @@ func (a clientsAdd) Run(ctx context.Context, p *program) error {
 		}
 		return nil
 	})
+}
+
+// profileIn gives the profile that a metadata file names, or the default. What else is wrong with the file is told later.
+func profileIn(metadata []byte) string {
+	var named struct {
+		Profile string `json:"profile"`
+	}
+	if err := jose.DecodeStrict(metadata, &named); err != nil || named.Profile == "" {
+		return defaultProfile
+	}
+	return named.Profile
 }
 
 // checkClient holds metadata against a profile.

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/fapi"
@@ -330,12 +331,12 @@ func (d *diagnosis) storeAndKeys(ctx context.Context, c *config.Config) {
 		return
 	}
 	d.ok("store", "%s: reached, its schema is up to date", database.name)
-	d.clients(ctx, s)
+	d.clients(ctx, c, s)
 	d.hsm(ctx, c, s)
 }
 
 // clients looks for clients that this release would refuse.
-func (d *diagnosis) clients(ctx context.Context, s store.Store) {
+func (d *diagnosis) clients(ctx context.Context, c *config.Config, s store.Store) {
 	clients, err := s.Clients(ctx)
 	if err != nil {
 		d.fail("clients", "%v", err)
@@ -345,6 +346,8 @@ func (d *diagnosis) clients(ctx context.Context, s store.Store) {
 	for _, client := range clients {
 		if _, err := fapi.ParseClient(client.ID, client.Profile, client.Metadata); err != nil {
 			d.fail("clients", "%s is refused: %v", client.ID, err)
+		} else if !slices.Contains(strings.Fields(c.Profiles), client.Profile) {
+			d.warn("clients", "%s is refused: its profile %s is not offered; add it to profiles in the configuration", client.ID, client.Profile)
 		} else {
 			good++
 		}

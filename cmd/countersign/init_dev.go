@@ -125,7 +125,7 @@ func (d *development) detailSchemas() error {
 
 func (d *development) wanted(keys config.Signer) *config.Config {
 	return &config.Config{
-		Issuer: fmt.Sprintf("https://localhost:%d", d.flags.Port),
+		Issuer: fmt.Sprintf("https://localhost:%d", d.flags.Port), Profiles: "fapi2-security fapi2-message-signing fapi1-advanced",
 		Listen: config.Listen{
 			Address: fmt.Sprintf("127.0.0.1:%d", d.flags.Port), CertificateFile: "tls/server.crt", KeyFile: "tls/server.key",
 		},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/signal"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"countersign/fapi"
 	"countersign/internal/config"
 	"countersign/signer/pkcs11"
 )
@@ -52,7 +54,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		kong.Description("A hardened OAuth 2.0 authorization server and OpenID Provider that speaks FAPI and signs in an HSM."),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"profile": defaultProfile},
+		kong.Vars{"profile": defaultProfile, "profiles": strings.Join(slices.Sorted(maps.Keys(fapi.Profiles())), ", ")},
 		kong.Bind(p),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)

@@ -189,6 +189,7 @@ func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, 
 // moreSettings are what clients can ask for beyond the least, and what keeps them from asking too much.
 func moreSettings(settings *fapi.Config, c *config.Config) error {
 	settings.ACRValues = pages.ACRValues()
+	settings.Profiles = strings.Fields(c.Profiles)
 	settings.RequireDPoPNonce = c.DPoP.RequireNonce
 	settings.Limits = fapi.Limits{
 		ClientPerSecond: float64(c.Limits.ClientPerSecond), ClientBurst: c.Limits.ClientBurst,
