@@ -237,6 +237,13 @@ func (p plan) configure(s server, alias string, parties []party) configuration {
 			Browser: []script{s.look(1), s.script("allow", 0)},
 		},
 	}
+	if p.variant["fapi_auth_request_method"] == "by_value" {
+		for _, module := range []string{
+			"ensure-registered-redirect-uri", "ensure-redirect-uri-in-authorization-request", "ensure-request-object-without-redirect-uri-fails",
+		} {
+			made.Override[prefix(p)+module] = override{Browser: []script{s.photograph()}}
+		}
+	}
 	return made
 }
 
@@ -271,6 +278,15 @@ func (s server) script(decision string, limit int) script {
 		}},
 		{Task: "Back at the suite", Match: "https://*/test/a/*/callback*", Optional: true, Commands: [][]any{
 			{"wait", "id", "submission_complete", 10},
+		}},
+	}}
+}
+
+// photograph keeps the error page of a request whose redirect URI is not proven: it must not lead back to the suite.
+func (s server) photograph() script {
+	return script{Match: s.issuer + "/authorize*", Tasks: []task{
+		{Task: "Error page", Match: s.issuer + "/authorize*", Commands: [][]any{
+			{"wait", "xpath", "//*", 10, "(?i)correlation id", "update-image-placeholder"},
 		}},
 	}}
 }

@@ -393,7 +393,7 @@ func TestMTLSResource(t *testing.T) {
 	}
 }
 
-// TestConfiguration shows what the suite is told about four plans; the keys are replaced, since they differ each time.
+// TestConfiguration shows what the suite is told about six plans; the keys are replaced, since they differ each time.
 func TestConfiguration(t *testing.T) {
 	caPEM, caKeyPEM := newCA(t)
 	folder := t.TempDir()
@@ -406,8 +406,9 @@ func TestConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := selectPlans(defaultPlans + ",fapi2-sp/private_key_jwt+mtls+openid_connect+rar,fapi2-sp/client_credentials+private_key_jwt+dpop+plain_oauth")
-	if err != nil || len(plans) != 4 {
+	plans, err := selectPlans(defaultPlans + ",fapi2-sp/private_key_jwt+mtls+openid_connect+rar,fapi2-sp/client_credentials+private_key_jwt+dpop+plain_oauth," +
+		"fapi2-ms/mtls+dpop+openid_connect+signed+jarm,fapi1-adv/private_key_jwt+by_value+plain")
+	if err != nil || len(plans) != 6 {
 		t.Fatalf("%d plans, %v", len(plans), err)
 	}
 	s := server{
@@ -456,7 +457,7 @@ func TestConfiguration(t *testing.T) {
 
 func TestSelectPlans(t *testing.T) {
 	for selector, want := range map[string]int{
-		"": 2, "fapi2-sp/*": 24, "*": 24, "fapi2-sp/*+rar": 12, "fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8,
+		"": 2, "fapi2-sp/*": 24, "*": 96, "fapi2-ms/*": 64, "fapi1-adv/*": 8, "fapi2-sp/*+rar": 12, "fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8,
 		"fapi2-sp/private_key_jwt+dpop+plain_oauth": 1, "fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
 	} {
 		if plans, err := selectPlans(selector); err != nil || len(plans) != want {

@@ -225,6 +225,9 @@ func checkGrants(m *Metadata, profile Profile, mistake func(string, string, ...a
 	if !m.DPoPBoundAccessTokens && !m.TLSClientCertificateBoundAccessTokens {
 		mistake("dpop_bound_access_tokens", "exactly one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens must be true: access tokens are always bound to one key")
 	}
+	if m.DPoPBoundAccessTokens && !slices.Contains(profile.SenderConstraints, ByDPoP) {
+		mistake("dpop_bound_access_tokens", "the profile %s binds access tokens to certificates only: tls_client_certificate_bound_access_tokens", profile.Name)
+	}
 	if strings.TrimSpace(m.Scope) == "" && len(m.AuthorizationDetailsTypes) == 0 {
 		mistake("scope", "missing; list the scope values that the client may ask for, separated by spaces")
 	}

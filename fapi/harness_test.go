@@ -316,10 +316,14 @@ func (w *world) register(id string, change func(c *client, metadata map[string]a
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := fapi.ParseClient(id, "fapi2-security", body); err != nil {
+	profile, ok := metadata["profile"].(string)
+	if !ok {
+		profile = "fapi2-security"
+	}
+	if _, err := fapi.ParseClient(id, profile, body); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.store.PutClient(context.Background(), store.Client{ID: id, Profile: "fapi2-security", Metadata: body, Version: 1, CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now()}); err != nil {
+	if err := w.store.PutClient(context.Background(), store.Client{ID: id, Profile: profile, Metadata: body, Version: 1, CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now()}); err != nil {
 		w.t.Fatal(err)
 	}
 	c.http = w.transport(c)

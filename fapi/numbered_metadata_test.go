@@ -23,7 +23,7 @@ const everyClaim = `{"name":"Alice Example","family_name":"Example","given_name"
 // Covers: MD-03, SP-46, DP-13, MT-09, RA-05. Each value of the document of a running server is tried, one by one, and
 // works; a member that nothing here can try fails the test. What is not in the document is refused.
 func TestMD03AdvertisedValuesWork(t *testing.T) {
-	plain, p := wholeWorld(t, offersRegistration)
+	plain, p := wholeWorld(t, offersRegistration, signingMessages)
 	w := probedWorld{plain, p}
 	w.addUser("sub-alice", "alice", everyClaim)
 	document := w.document()
@@ -160,7 +160,7 @@ func refuseUnadvertised(t *testing.T, w probedWorld, document map[string]any) {
 	for _, kind := range []string{"token", "id_token", "code id_token", "code token", "none", "CODE"} {
 		pushing("response_types_supported", "response_type", kind, 400, "unsupported_response_type")
 	}
-	for _, mode := range []string{"fragment", "form_post", "jwt", "query.jwt", "web_message", "QUERY"} {
+	for _, mode := range []string{"fragment", "form_post", "web_message", "QUERY"} {
 		pushing("response_modes_supported", "response_mode", mode, 400, "invalid_request")
 	}
 	pushing("code_challenge_methods_supported", "code_challenge_method", "plain", 400, "invalid_request")

@@ -27,7 +27,7 @@ func listProbers() map[string]prober {
 	probers := map[string]prober{
 		"grant_types_supported":                    probeGrantType,
 		"response_types_supported":                 probeParameter("response_type"),
-		"response_modes_supported":                 probeParameter("response_mode"),
+		"response_modes_supported":                 probeResponseMode,
 		"code_challenge_methods_supported":         probeParameter("code_challenge_method"),
 		"scopes_supported":                         probeScope,
 		"claims_supported":                         probeClaim,
@@ -42,6 +42,10 @@ func listProbers() map[string]prober {
 		"userinfo_encryption_alg_values_supported": probeEncryption("userinfo", "alg"),
 		"userinfo_encryption_enc_values_supported": probeEncryption("userinfo", "enc"),
 		"dpop_signing_alg_values_supported":        probeProofAlgorithm,
+
+		"introspection_signing_alg_values_supported":  probeIntrospectionAlgorithm,
+		"request_object_signing_alg_values_supported": probeRequestObjectAlgorithm,
+		"authorization_signing_alg_values_supported":  probeResponseAlgorithm,
 	}
 	for _, name := range []string{"token_endpoint", "introspection_endpoint", "revocation_endpoint"} {
 		probers[name+"_auth_methods_supported"] = probeAuthMethod(name)
@@ -118,7 +122,19 @@ func truthProbers() map[string]func(t *testing.T, w probedWorld, value bool) {
 		}
 	}
 	return map[string]func(*testing.T, probedWorld, bool){
-		"request_parameter_supported":     refusesRequest("request", "e30.e30.e30", "request_not_supported"),
+		"request_parameter_supported": func(t *testing.T, w probedWorld, value bool) {
+			c := w.register("client-"+random(), all(signs(value), nil))
+			r := c.push(c.signing(nil))
+			if value != (r.status == http.StatusCreated) || !value && r.text("error") != "request_not_supported" {
+				t.Errorf("advertised %v, and answered %d %s", value, r.status, r.raw)
+			}
+		},
+		"require_signed_request_object": func(t *testing.T, w probedWorld, value bool) {
+			c := w.register("client-"+random(), nil)
+			if r := c.push(nil); value == (r.status == http.StatusCreated) {
+				t.Errorf("advertised %v, and answered %d %s", value, r.status, r.raw)
+			}
+		},
 		"request_uri_parameter_supported": refusesRequest("request_uri", "https://client.example/request", "invalid_request"),
 		"claims_parameter_supported": func(t *testing.T, w probedWorld, value bool) {
 			c := w.register("client-"+random(), plainOpenID)

@@ -27,7 +27,7 @@ func metadataMembers() map[string]kindOf {
 		"issuer": anIssuer, "mtls_endpoint_aliases": addresses,
 		"tls_client_certificate_bound_access_tokens": aBoolean, "require_pushed_authorization_requests": aBoolean,
 		"authorization_response_iss_parameter_supported": aBoolean, "claims_parameter_supported": aBoolean,
-		"request_parameter_supported": aBoolean, "request_uri_parameter_supported": aBoolean,
+		"request_parameter_supported": aBoolean, "request_uri_parameter_supported": aBoolean, "require_signed_request_object": aBoolean,
 	}
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "introspection_endpoint",
 		"revocation_endpoint", "registration_endpoint", "pushed_authorization_request_endpoint"} {
@@ -38,6 +38,7 @@ func metadataMembers() map[string]kindOf {
 		"id_token_encryption_alg_values_supported", "id_token_encryption_enc_values_supported",
 		"userinfo_encryption_alg_values_supported", "userinfo_encryption_enc_values_supported",
 		"id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported", "dpop_signing_alg_values_supported",
+		"request_object_signing_alg_values_supported", "authorization_signing_alg_values_supported", "introspection_signing_alg_values_supported",
 		"authorization_details_types_supported", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported",
 		"introspection_endpoint_auth_methods_supported", "introspection_endpoint_auth_signing_alg_values_supported",
 		"revocation_endpoint_auth_methods_supported", "revocation_endpoint_auth_signing_alg_values_supported"} {

@@ -80,25 +80,25 @@ func checkResponse(client *Client, form oauth.Form, request *authorizationReques
 	return nil
 }
 
-// refusalMode is how an error goes back whose request was not understood: as the request wants it if its client may have
-// that, and otherwise as the client's first response_type has it.
+// refusalMode is how an error goes back whose request was not understood. It holds no secret, so that it goes where the
+// request wants it and its client looks for it; but it is signed only for a client that may have that. A request that says
+// nothing of it is answered as the client's first response_type may be.
 func refusalMode(client *Client, rawKind, rawMode string) string {
 	kind := responseType(rawKind)
-	if !slices.Contains(client.Profile.ResponseTypes, kind) {
-		if len(client.Profile.ResponseTypes) == 0 {
-			return "query"
-		}
-		kind, rawMode = client.Profile.ResponseTypes[0], ""
+	known := slices.Contains(client.Profile.ResponseTypes, kind)
+	if !known && len(client.Profile.ResponseTypes) > 0 {
+		kind = client.Profile.ResponseTypes[0]
 	}
-	allowed := client.Profile.ResponseModes[kind]
-	mode := responseMode(rawMode, kind)
+	allowed, mode := client.Profile.ResponseModes[kind], responseMode(rawMode, kind)
 	switch {
+	case slices.Contains([]string{"query", "fragment", "form_post"}, rawMode), known && rawMode == "":
+		return mode
 	case slices.Contains(allowed, mode), slices.Contains(allowed, rawMode):
 		return mode
-	case len(allowed) > 0:
-		return responseMode(allowed[0], kind)
+	case len(allowed) == 0:
+		return "query"
 	}
-	return "query"
+	return responseMode(allowed[0], kind)
 }
 
 // response is an authorization response that is ready to be released.
