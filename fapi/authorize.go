@@ -36,7 +36,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	eventOf(ctx).client = client.ID
 	// An address in the query is only good for sending an error back, and only if it is registered.
-	back := refusalTarget(client, form.Get)
+	back := refusalTarget(client, form.Get, false)
 	requestURI := form.Get("request_uri")
 	switch {
 	case requestURI == "" && form.Has("request") && !client.Profile.RequirePushed:

@@ -22,7 +22,7 @@ func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client
 		s.redirectError(w, r, back, invalidObject(err))
 		return
 	}
-	back = refusalTarget(client, object.Unverified)
+	back = refusalTarget(client, object.Unverified, true)
 	inside, err := s.checkObject(ctx, client, object)
 	if err != nil {
 		s.redirectError(w, r, back, err)
@@ -45,11 +45,11 @@ func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client
 }
 
 // refusalTarget is where an error goes as long as the request is not understood: an address that the request names, if
-// it is registered for its client, and otherwise none.
-func refusalTarget(client *Client, parameter func(string) string) redirectTarget {
+// it is registered for its client, and otherwise none. Whole tells that these are all the parameters of the request.
+func refusalTarget(client *Client, parameter func(string) string, whole bool) redirectTarget {
 	back := redirectTarget{
 		state: parameter("state"), client: client,
-		mode: refusalMode(client, parameter("response_type"), parameter("response_mode")),
+		mode: refusalMode(client, parameter("response_type"), parameter("response_mode"), whole),
 	}
 	if address := parameter("redirect_uri"); slices.Contains(client.Metadata.RedirectURIs, address) {
 		back.uri = address

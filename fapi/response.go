@@ -82,8 +82,9 @@ func checkResponse(client *Client, form oauth.Form, request *authorizationReques
 
 // refusalMode is how an error goes back whose request was not understood. It holds no secret, so that it goes where the
 // request wants it and its client looks for it; but it is signed only for a client that may have that. A request that says
-// nothing of it is answered as the client's first response_type may be.
-func refusalMode(client *Client, rawKind, rawMode string) string {
+// nothing of it is answered as its response_type is when it is whole, and as the client's first choice is when it could not
+// be read.
+func refusalMode(client *Client, rawKind, rawMode string, whole bool) string {
 	kind := responseType(rawKind)
 	known := slices.Contains(client.Profile.ResponseTypes, kind)
 	if !known && len(client.Profile.ResponseTypes) > 0 {
@@ -91,7 +92,7 @@ func refusalMode(client *Client, rawKind, rawMode string) string {
 	}
 	allowed, mode := client.Profile.ResponseModes[kind], responseMode(rawMode, kind)
 	switch {
-	case slices.Contains([]string{"query", "fragment", "form_post"}, rawMode), known && rawMode == "":
+	case slices.Contains([]string{"query", "fragment", "form_post"}, rawMode), whole && known && rawMode == "":
 		return mode
 	case slices.Contains(allowed, mode), slices.Contains(allowed, rawMode):
 		return mode
