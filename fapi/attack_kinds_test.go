@@ -40,6 +40,20 @@ func consumers(c *client, self *client, jwt string) map[string]consumer {
 			body["ath"] = challenge(jwt) // the same hash (RFC 9449 §4.2)
 		}
 	}
+	asRequest := consumer{"none", nil, nil, func(t *testing.T, token string) bool {
+		return refused(t, c.push(set("request", token)), 400, "request_not_supported")
+	}}
+	if c.messages {
+		asRequest = consumer{"request object", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body claims) {
+			delete(body, "sub")
+			body["nbf"] = c.w.clock.Now().Unix()
+			for name := range c.request() {
+				body[name] = c.request().Get(name)
+			}
+		}, func(t *testing.T, token string) bool {
+			return refused(t, c.push(set("request", token)), 400, "invalid_request_object")
+		}}
+	}
 	assertions, accessTokens, proofs := []string{"", "JWT", "client-authentication+jwt"}, []string{"at+jwt"}, []string{"dpop+jwt"}
 	return map[string]consumer{
 		"as a client assertion at PAR": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
@@ -81,9 +95,7 @@ func consumers(c *client, self *client, jwt string) map[string]consumer {
 		"as a code": {"code", nil, nil, func(t *testing.T, token string) bool {
 			return refused(t, c.redeem(token, nil), 400, "invalid_grant")
 		}},
-		"as a request object": {"none", nil, nil, func(t *testing.T, token string) bool {
-			return refused(t, c.push(set("request", token)), 400, "request_not_supported")
-		}},
+		"as a request object": asRequest,
 		"as a token to revoke": {"none", nil, nil, func(t *testing.T, token string) bool {
 			// What is no access token is as good as revoked, or an ID token; jwt goes on to stand (RFC 7009 §2.2).
 			if r := c.revoke(token, nil); r.status != http.StatusOK {
@@ -100,11 +112,11 @@ func signedUserInfo(_ *client, m map[string]any) { m["userinfo_signed_response_a
 // Covers: ATTACK-28, SP-45. Every JWT that the server makes or takes, at every place that takes one: each is good where it
 // belongs, and nowhere else.
 func TestAttack28EveryKindEverywhere(t *testing.T) {
-	w, _ := wholeWorld(t)
-	c := w.register("client-1", all(wide, signedUserInfo))
+	w, _ := wholeWorld(t, offering)
+	c := w.register("client-1", all(wide, signedUserInfo, signingAtWill))
 	c.proofKey = c.key // so that no signature is a stranger's
-	issued := c.tokens()
-	token := issued.text("access_token")
+	issued, self := c.tokens(), w.resourceServer("self", w.issuer)
+	token, signedAnswer := issued.text("access_token"), setHeader("Accept", "application/token-introspection+jwt")
 	kinds := map[string]func() string{
 		"access token":         func() string { return token },
 		"ID token":             func() string { return issued.text("id_token") },
@@ -112,8 +124,13 @@ func TestAttack28EveryKindEverywhere(t *testing.T) {
 		"assertion":            func() string { return c.clientAssertion(nil) },
 		"proof for PAR":        func() string { return c.proof("POST", w.issuer+"/par", token, nil) },
 		"proof for a resource": func() string { return c.proof("GET", w.issuer+"/accounts", token, nil) },
+		"request object": func() string {
+			return c.signed(c.key, "oauth-authz-req+jwt", c.requestObject(c.request(), nil))
+		},
+		"signed response":      func() string { return c.answered(t, "jwt").Get("response") },
+		"signed introspection": func() string { return self.introspect(token, signedAnswer).raw },
 	}
-	places := consumers(c, w.resourceServer("self", w.issuer), token)
+	places := consumers(c, self, token)
 	for kind, made := range inOrder(kinds) {
 		for place, one := range inOrder(places) {
 			if kind == "access token" && place == "as a token to revoke" {
@@ -135,14 +152,14 @@ func TestAttack28EveryKindEverywhere(t *testing.T) {
 // Covers: ATTACK-28, SP-45, RULE-06. The worst case: the client is called like the issuer and has registered the issuer's
 // own key, and the claims are those of every kind at once. Only typ, and for proofs the key in the header, tells them apart.
 func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
-	w, _ := wholeWorld(t)
+	w, _ := wholeWorld(t, offering)
 	records := sharedKeys(t)
 	record := records[slices.IndexFunc(records, func(r signer.Record) bool { return r.Algorithm == signer.PS256 })]
 	public, err := signer.PublicJWK(record)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := w.register(w.issuer, all(wide, func(c *client, m map[string]any) { m["jwks"] = keySet(c.key.PublicJWK(), public) }))
+	c := w.register(w.issuer, all(wide, signingAtWill, func(c *client, m map[string]any) { m["jwks"] = keySet(c.key.PublicJWK(), public) }))
 	token := c.tokens().text("access_token")
 	sign := func(typ string, embedded bool, adapt func(claims)) string {
 		header, body := map[string]any{"alg": "PS256", "kid": record.ID}, claimsIn(t, token)
@@ -167,7 +184,7 @@ func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
 	}
 	typs := []string{
 		"", "JWT", "jwt", "application/jwt", "at+jwt", "AT+JWT", "application/at+jwt", "dpop+jwt", "DPoP+JWT", "application/dpop+jwt", "client-authentication+jwt", "userinfo+jwt",
-		"oauth-authz-req+jwt", "token-introspection+jwt", "logout+jwt", "secevent+jwt", "at+jwt ", "at", "JOSE", "JWT+at",
+		"oauth-authz-req+jwt", "oauth-authz-resp+jwt", "token-introspection+jwt", "logout+jwt", "secevent+jwt", "at+jwt ", "at", "JOSE", "JWT+at",
 	}
 	for place, one := range inOrder(consumers(c, w.resourceServer("self", w.issuer), token)) {
 		for _, typ := range typs {

@@ -293,6 +293,7 @@ type client struct {
 	dpop        bool
 	atMTLS      bool // uses the mTLS listener even without a certificate
 	assertion   bool
+	messages    bool // may sign its requests
 	http        *http.Client
 }
 

@@ -15,7 +15,15 @@ func offering(c *fapiConfig, _ *autoInteractor) {
 }
 
 // ofProfile registers a client of a profile.
-func ofProfile(name string) func(*client, map[string]any) { return member("profile", name) }
+func ofProfile(name string) func(*client, map[string]any) {
+	return func(c *client, m map[string]any) { c.messages, m["profile"] = name != "fapi2-security", name }
+}
+
+// signingAtWill registers a client of Message Signing that also sends plain requests.
+func signingAtWill(c *client, m map[string]any) {
+	ofProfile("fapi2-message-signing")(c, m)
+	m["require_signed_request_object"] = false
+}
 
 // advanced registers a client of FAPI 1.0 Advanced for response_type code id_token; with private_key_jwt, and certificates
 // for its tokens.
