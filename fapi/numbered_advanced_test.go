@@ -93,7 +93,7 @@ func TestF110DetachedSignature(t *testing.T) {
 	refusedRegistration(t, "fapi2-message-signing", map[string]any{"response_types": []string{"code id_token"}})
 }
 
-// Covers: F1-16, SP-11, F1-06. The two generations want opposite things of a client assertion, each of its own clients.
+// Covers: F1-16, F1-06, SP-18. The two generations want opposite things of a client assertion, each of its own clients.
 func TestF116AssertionAudience(t *testing.T) {
 	w := newWorld(t, offering)
 	first, second := w.register("first", advanced), w.register("second", ofProfile("fapi2-message-signing"))

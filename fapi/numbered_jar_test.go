@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Covers: MS-01, MS-02, MS-03, MS-04, MS-05, JR-01, JR-02, JR-03, JR-07, F1-04, F1-05, F1-07, F1-13. What a pushed request object may
+// Covers: MS-01, MS-02, MS-03, MS-04, MS-05, JR-01, JR-02, JR-03, JR-07, F1-04, F1-05, F1-07, F1-13, RULE-20. What a pushed request object may
 // be, for a client of either generation.
 func TestMS01PushedRequestObjects(t *testing.T) {
 	w := newWorld(t, offering)
@@ -80,7 +80,7 @@ func (c *client) answering(profile string) change {
 	return nothing
 }
 
-// Covers: JR-04, JR-03, F1-04. Only what is inside counts.
+// Covers: JR-04, JR-03, F1-04, PA-06. Only what is inside counts.
 func TestJR04OnlyInsideCounts(t *testing.T) {
 	w := newWorld(t, offering)
 	c := w.register("client-1", ofProfile("fapi2-message-signing"))

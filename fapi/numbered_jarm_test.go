@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Covers: MS-06, MS-07, F1-12. Each way in which a signed response can come back, for success and for refusal.
+// Covers: MS-06, MS-07, JA-01, JA-02, JA-03, F1-12, RULE-44. Each way in which a signed response can come back, for success and for refusal.
 func TestMS07SignedResponses(t *testing.T) {
 	for decision, want := range map[string]string{"allow": "code", "deny": "error"} {
 		w := newWorld(t, offering, deciding(decision))
@@ -17,7 +17,11 @@ func TestMS07SignedResponses(t *testing.T) {
 		}
 		for profile, c := range clients {
 			for _, mode := range []string{"jwt", "query.jwt", "fragment.jwt", "form_post.jwt"} {
-				t.Run("accepts "+mode+" of "+profile+" to "+decision, func(t *testing.T) {
+				title := "accepts by " + mode + ", of " + profile
+				if decision == "deny" {
+					title = "refuses by " + mode + ", of " + profile + ", what the person refused"
+				}
+				t.Run(title, func(t *testing.T) {
 					read := w.jarm(t, c.answered(t, mode), c)
 					if text, _ := read[want].(string); text == "" || read["state"] != "state-1" {
 						t.Errorf("told %v", read)
@@ -55,7 +59,7 @@ func (c *client) answered(t *testing.T, mode string) url.Values {
 	return sentTo.Query()
 }
 
-// Covers: MS-06, MS-07, F1-02, F1-12. What a client may ask for is its profile's and its registration's.
+// Covers: MS-06, MS-07, JA-03, JA-04, F1-02, F1-12. What a client may ask for is its profile's and its registration's.
 func TestMS06ResponseModes(t *testing.T) {
 	w := newWorld(t, offering)
 	signed := func(c *client, mode string) change {

@@ -117,7 +117,7 @@ func mustURL(t *testing.T, address string) *url.URL {
 	return parsed
 }
 
-// Covers: RULE-47, ATTACK-52. The client's interaction id comes back everywhere and is in the log, if it is a UUID and
+// Covers: RULE-47, F1-18, ATTACK-52. The client's interaction id comes back everywhere and is in the log, if it is a UUID and
 // so cannot forge a line of it.
 func TestRule47InteractionID(t *testing.T) {
 	w := newWorld(t)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Covers: MS-08, MS-09. An answer of introspection that is signed for the one that asked, when it asks so.
+// Covers: MS-08, MS-09, IN-03, RULE-46. An answer of introspection that is signed for the one that asked, when it asks so.
 func TestMS08SignedIntrospection(t *testing.T) {
 	w := newWorld(t, offering)
 	c, self, other := w.register("client-1", nil), w.resourceServer("self", w.issuer), w.resourceServer("other", "https://other.example")

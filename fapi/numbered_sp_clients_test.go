@@ -322,7 +322,7 @@ func TestSP50KeysInHeaders(t *testing.T) {
 	})
 }
 
-// Covers: SP-51, ATTACK-21. Of keys with the same kid the one of the right kind is found; a kid is never more than a
+// Covers: SP-51, F1-17, ATTACK-21. Of keys with the same kid the one of the right kind is found; a kid is never more than a
 // name.
 func TestSP51KeysWithTheSameID(t *testing.T) {
 	w := newWorld(t)

@@ -147,7 +147,7 @@ func TestSP02Versions(t *testing.T) {
 	}
 }
 
-// Covers: SP-03, SP-06, SP-07, SP-09, RULE-01. Of the suites of TLS 1.2 only the recommended ones, on every listener.
+// Covers: SP-03, SP-06, SP-07, SP-09, F1-14, RULE-01. Of the suites of TLS 1.2 only the recommended ones, on every listener.
 func TestSP07CipherSuites(t *testing.T) {
 	old := map[string]uint16{ // what Go's own client cannot offer
 		"DHE_RSA_WITH_AES_128_GCM_SHA256": 0x009e, "DHE_RSA_WITH_AES_256_GCM_SHA384": 0x009f, "DHE_RSA_WITH_AES_128_CBC_SHA": 0x0033, "DHE_RSA_WITH_CHACHA20_POLY1305": 0xccaa,

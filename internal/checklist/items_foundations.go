@@ -3,7 +3,7 @@ package checklist
 // foundations lists FAPI 1.0, the backchannel flow, and the OAuth documents below FAPI 2.0.
 func foundations() []Group {
 	return []Group{
-		{"F1", "FAPI 1.0 Advanced, Final", later(fapi1, "the profile is not built", []Item{
+		{"F1", "FAPI 1.0 Advanced, Final", []Item{
 			{ID: "F1-01", Section: "§5.2.2-1", Requires: "a signed request object is required"},
 			{ID: "F1-02", Section: "§5.2.2-2", Requires: "code id_token, or code with response_mode jwt"},
 			{ID: "F1-03", Section: "§5.2.2-5, -6", Requires: "access tokens bound to a certificate"},
@@ -14,7 +14,7 @@ func foundations() []Group {
 			{ID: "F1-08", Section: "§5.2.2-16", Requires: "no public clients"},
 			{ID: "F1-09", Section: "§5.2.2-18", Requires: "PAR goes with PKCE S256"},
 			{ID: "F1-10", Section: "§5.2.2.1-4 to -6", Requires: "ID tokens as detached signatures: c_hash, s_hash, no personal data in the clear"},
-			{ID: "F1-11", Section: "§5.2.2.1-2, -3; §8.6.1", Requires: "ID tokens signed, also encrypted; no RSA1_5"},
+			{ID: "F1-11", Section: "§5.2.2.1-2, -3; §8.6.1", Requires: "ID tokens signed, also encrypted; no RSA1_5", Later: Later{messageSigning, "nothing is encrypted yet"}},
 			{ID: "F1-12", Section: "§5.2.2.2", Requires: "JARM with response_mode jwt"},
 			{ID: "F1-13", Section: "§8.6", Requires: "PS256 and ES256 only"},
 			{ID: "F1-14", Section: "§8.5", Requires: "its TLS 1.2 cipher suites"},
@@ -22,7 +22,7 @@ func foundations() []Group {
 			{ID: "F1-16", Section: "§5.2.2-14", Requires: "its wider rule for the aud of client assertions"},
 			{ID: "F1-17", Section: "§8.9", Requires: "keys with the same kid"},
 			{ID: "F1-18", Section: "Baseline §6.2.1-11", Requires: "x-fapi-interaction-id echoed or made"},
-		})},
+		}},
 		{"FC", "FAPI: Client Initiated Backchannel Authentication", later(backchannel, "the backchannel flow is not built", []Item{
 			{ID: "FC-01", Section: "§5.2.2-1", Requires: "confidential clients only"},
 			{ID: "FC-02", Section: "§5.2.2-2", Requires: "a unique context, or a binding_message"},
@@ -49,26 +49,26 @@ func foundations() []Group {
 			{ID: "CI-12", Section: "§10.3.1", Requires: "auth_req_id claims in push only"},
 			{ID: "CI-13", Section: "§11", Requires: "disabled persons are refused at the start and at the end"},
 		})},
-		{"JA", "JWT Secured Authorization Response Mode (JARM), Final", later(messageSigning, "JARM is not built", []Item{
+		{"JA", "JWT Secured Authorization Response Mode (JARM), Final", []Item{
 			{ID: "JA-01", Section: "§2.1", Requires: "iss, aud, exp and the response inside the JWT"},
 			{ID: "JA-02", Section: "§2.1", Requires: "errors too"},
 			{ID: "JA-03", Section: "§2.3", Requires: "the response modes"},
 			{ID: "JA-04", Section: "§3", Requires: "signed, with the registered algorithm and never none"},
 			{ID: "JA-05", Section: "§4", Requires: "metadata"},
-		})},
+		}},
 		{"PA", "RFC 9126, Pushed Authorization Requests", []Item{
 			{ID: "PA-01", Section: "§2, §2.1", Requires: "POST, form-encoded, client authentication as at the token endpoint"},
 			{ID: "PA-02", Section: "§2.1", Requires: "a request_uri in the pushed request is refused"},
 			{ID: "PA-03", Section: "§2.1-3, §2.2", Requires: "the request is checked before it is answered with 201"},
 			{ID: "PA-04", Section: "§2.2", Requires: "request_uri is unguessable, bound to the client, and of the registered form"},
 			{ID: "PA-05", Section: "§2.3", Requires: "413 when too large, 429 when too often, 405 for other methods"},
-			{ID: "PA-06", Section: "§3", Requires: "with a request object, only what is inside counts", Later: Later{messageSigning, "request objects are refused until then"}},
+			{ID: "PA-06", Section: "§3", Requires: "with a request object, only what is inside counts"},
 			{ID: "PA-07", Section: "§2.4", Requires: "unregistered redirect URIs are refused, though they might be allowed"},
 			{ID: "PA-08", Section: "§5, §6", Requires: "metadata of the server and of the client"},
 			{ID: "PA-09", Section: "§4, §7.3", Requires: "a request_uri is used once; expired and foreign ones are refused"},
 			{ID: "PA-10", Section: "§2, as updated by RFC 7523bis", Requires: "the audience of an assertion here is the issuer; typ client-authentication+jwt is accepted"},
 		}},
-		{"JR", "RFC 9101, JWT-Secured Authorization Requests", later(messageSigning, "request objects are refused until then", []Item{
+		{"JR", "RFC 9101, JWT-Secured Authorization Requests", []Item{
 			{ID: "JR-01", Section: "§4", Requires: "no request or request_uri inside a request object"},
 			{ID: "JR-02", Section: "§4, §10.8", Requires: "iss and aud are checked; sub is not the client_id"},
 			{ID: "JR-03", Section: "§5, §6.3", Requires: "client_id outside and inside are the same"},
@@ -76,7 +76,7 @@ func foundations() []Group {
 			{ID: "JR-05", Section: "§5.2", Requires: "nothing is fetched from a request_uri"},
 			{ID: "JR-06", Section: "§10.5", Requires: "require_signed_request_object on both sides"},
 			{ID: "JR-07", Section: "§7", Requires: "the error codes"},
-		})},
+		}},
 		{"MT", "RFC 8705, Mutual-TLS Client Authentication and Certificate-Bound Tokens", []Item{
 			{ID: "MT-01", Section: "§2.1, §2.1.2", Requires: "tls_client_auth: a trusted chain and exactly one registered subject parameter that fits"},
 			{ID: "MT-02", Section: "§2.1.2", Requires: "subject names are compared as names and not as bytes"},

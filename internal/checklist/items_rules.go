@@ -22,9 +22,9 @@ func rules() []Group {
 		{ID: "RULE-17", Section: "requests", Requires: "PKCE with S256 for every code"},
 		{ID: "RULE-18", Section: "requests", Requires: "an exact https redirect_uri in the pushed request"},
 		{ID: "RULE-19", Section: "requests", Requires: "response_type code"},
-		{ID: "RULE-20", Section: "requests", Requires: "signed request objects", Later: Later{messageSigning, "they are refused until then"}},
+		{ID: "RULE-20", Section: "requests", Requires: "signed request objects"},
 		{ID: "RULE-21", Section: "requests", Requires: "nonce and state come back as they were, or are refused"},
-		{ID: "RULE-22", Section: "requests", Requires: "encryption rules for signed requests", Later: Later{messageSigning, "request objects are refused until then"}},
+		{ID: "RULE-22", Section: "requests", Requires: "encryption rules for signed requests", Later: Later{messageSigning, "nothing is encrypted yet"}},
 		{ID: "RULE-23", Section: "requests", Requires: "authorization_details are checked when they are pushed"},
 		{ID: "RULE-24", Section: "requests", Requires: "defences against open redirection, clickjacking and mix-up"},
 		{ID: "RULE-25", Section: "requests", Requires: "iss in all authorization responses"},
@@ -46,9 +46,9 @@ func rules() []Group {
 		{ID: "RULE-41", Section: "CIBA", Requires: "the interval is enforced", Later: Later{backchannel, "it is not built"}},
 		{ID: "RULE-42", Section: "CIBA", Requires: "confidential clients and bound tokens", Later: Later{backchannel, "it is not built"}},
 		{ID: "RULE-43", Section: "CIBA", Requires: "no push, no guessing of user codes", Later: Later{backchannel, "it is not built"}},
-		{ID: "RULE-44", Section: "answers", Requires: "JARM with iss, aud and a short exp", Later: Later{messageSigning, "JARM is not built"}},
+		{ID: "RULE-44", Section: "answers", Requires: "JARM with iss, aud and a short exp"},
 		{ID: "RULE-45", Section: "answers", Requires: "errors that do not tell why a secret is wrong"},
-		{ID: "RULE-46", Section: "answers", Requires: "signed introspection on request", Later: Later{messageSigning, "answers are plain JSON"}},
+		{ID: "RULE-46", Section: "answers", Requires: "signed introspection on request"},
 		{ID: "RULE-47", Section: "answers", Requires: "the interaction id is echoed everywhere and logged"},
 	}}}
 }

@@ -59,7 +59,7 @@ func securityProfile() []Group {
 			{ID: "SP-53", Section: "§6.1", Requires: "short access tokens beside refresh tokens, so that clients can change keys"},
 			{ID: "SP-54", Section: "§5.1.2", Requires: "a profile on top can only tighten"},
 		}},
-		{"MS", "FAPI 2.0 Message Signing, Final", later(messageSigning, "request objects, JARM and signed introspection are not built", []Item{
+		{"MS", "FAPI 2.0 Message Signing, Final", []Item{
 			{ID: "MS-01", Section: "§5.3.1-1", Requires: "signed request objects at PAR, required where registered"},
 			{ID: "MS-02", Section: "§5.3.1-2", Requires: "their aud is the issuer, or an array with it"},
 			{ID: "MS-03", Section: "§5.3.1-3", Requires: "nbf is there and at most 60 minutes old"},
@@ -69,9 +69,9 @@ func securityProfile() []Group {
 			{ID: "MS-07", Section: "§5.4.1-1", Requires: "JARM, required where registered; iss inside the JWT only"},
 			{ID: "MS-08", Section: "§5.5.1", Requires: "introspection responses signed as RFC 9701 says"},
 			{ID: "MS-09", Section: "§6.2", Requires: "only resource servers introspect"},
-			{ID: "MS-10", Section: "§6.1", Requires: "authorization responses are not encrypted"},
-			{ID: "MS-11", Section: "§7", Requires: "signed messages can be kept as evidence"},
-		})},
+			{ID: "MS-10", Section: "§6.1", Requires: "authorization responses are not encrypted", Later: Later{messageSigning, "nothing is encrypted yet"}},
+			{ID: "MS-11", Section: "§7", Requires: "signed messages can be kept as evidence", Later: Later{messageSigning, "there is no evidence store yet"}},
+		}},
 		{"AM", "FAPI 2.0 Attacker Model, Final", []Item{
 			{ID: "AM-01", Section: "§4", Requires: "nobody else reaches a person's resources, signs in as that person, or makes a person use the attacker's"},
 			{ID: "AM-02", Section: "§5.1 A1, A1a", Requires: "a web attacker who runs a client, or a server of the same ecosystem"},
