@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"countersign/internal/oauth"
-	"countersign/jar"
 )
 
 // authorizeByValue takes a request whose signed request object the browser brings (RFC 9101 §5.1). From here on it is
@@ -17,9 +16,9 @@ func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client
 	}
 	ctx := r.Context()
 	// Without a registered address inside, none beside it helps: what stands there does not count (RFC 9101 §6.3).
-	object, err := jar.Parse(form.Get("request"), client.Profile.Algorithms)
+	object, err := s.parseObject(ctx, client, form.Get("request"))
 	if err != nil {
-		s.redirectError(w, r, back, invalidObject(err))
+		s.redirectError(w, r, back, err)
 		return
 	}
 	back = refusalTarget(client, object.Unverified, true)

@@ -71,7 +71,12 @@ type Metadata struct {
 	RequestObjectSigningAlg        string   `json:"request_object_signing_alg,omitempty"`
 	ResponseModes                  []string `json:"response_modes,omitempty"`
 	AuthorizationSignedResponseAlg string   `json:"authorization_signed_response_alg,omitempty"` // JARM §3
-	IntrospectionSignedResponseAlg string   `json:"introspection_signed_response_alg,omitempty"` // RFC 9701 §6
+
+	AuthorizationEncryptedResponseAlg string `json:"authorization_encrypted_response_alg,omitempty"` // JARM §3
+	AuthorizationEncryptedResponseEnc string `json:"authorization_encrypted_response_enc,omitempty"`
+	IntrospectionEncryptedResponseAlg string `json:"introspection_encrypted_response_alg,omitempty"` // RFC 9701 §6
+	IntrospectionEncryptedResponseEnc string `json:"introspection_encrypted_response_enc,omitempty"`
+	IntrospectionSignedResponseAlg    string `json:"introspection_signed_response_alg,omitempty"` // RFC 9701 §6
 
 	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
 	UseMTLSEndpointAliases             bool `json:"use_mtls_endpoint_aliases,omitempty"`             // FAPI 2.0 Security Profile §5.2.2.1

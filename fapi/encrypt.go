@@ -28,6 +28,16 @@ func (m *Metadata) userInfoEncryption() encryption {
 	return encryption{m.UserInfoEncryptedResponseAlg, m.UserInfoEncryptedResponseEnc}
 }
 
+// responseEncryption is how the client wants its authorization responses (JARM §3).
+func (m *Metadata) responseEncryption() encryption {
+	return encryption{m.AuthorizationEncryptedResponseAlg, m.AuthorizationEncryptedResponseEnc}
+}
+
+// introspectionEncryption is how a resource server wants what introspection answers (RFC 9701 §6).
+func (m *Metadata) introspectionEncryption() encryption {
+	return encryption{m.IntrospectionEncryptedResponseAlg, m.IntrospectionEncryptedResponseEnc}
+}
+
 // checkEncryption checks what the client wants encrypted, and that there is a key to encrypt to.
 func (c *Client) checkEncryption(mistake func(string, string, ...any)) {
 	m := &c.Metadata
@@ -37,6 +47,8 @@ func (c *Client) checkEncryption(mistake func(string, string, ...any)) {
 	}{
 		{"id_token_encrypted_response", m.idTokenEncryption()},
 		{"userinfo_encrypted_response", m.userInfoEncryption()},
+		{"authorization_encrypted_response", m.responseEncryption()},
+		{"introspection_encrypted_response", m.introspectionEncryption()},
 	} {
 		alg, enc := each.wanted.alg, each.wanted.enc
 		switch {

@@ -35,6 +35,9 @@ func (s *Server) introspected(ctx context.Context, c *call, result introspection
 	signed, err := s.sign(ctx, signer.UseIntrospection, alg, introspectionType, introspectionClaims{
 		Issuer: s.config.Issuer, Audience: c.client.ID, IssuedAt: s.now().Unix(), Answer: result,
 	})
+	if err == nil {
+		signed, err = s.encryptFor(ctx, c.client, c.client.Metadata.introspectionEncryption(), signed)
+	}
 	return answer{status: http.StatusOK, body: jwt(signed), contentType: introspectionMedia}, err
 }
 

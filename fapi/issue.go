@@ -157,7 +157,11 @@ func (s *Server) detachedSignature(ctx context.Context, client *Client, grant st
 	if request.State != "" {
 		claims.StateHash = halfHash(alg, request.State)
 	}
-	return s.sign(ctx, signer.UseIDToken, alg, "JWT", claims)
+	signed, err := s.sign(ctx, signer.UseIDToken, alg, "JWT", claims)
+	if err != nil {
+		return "", err
+	}
+	return s.encryptFor(ctx, client, client.Metadata.idTokenEncryption(), signed)
 }
 
 // algorithm is what something for a client is signed with: what it registered, or the server's own choice where the

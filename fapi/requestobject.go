@@ -2,11 +2,14 @@ package fapi
 
 import (
 	"context"
+	"crypto/ecdh"
 	"errors"
+	"fmt"
 
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/jar"
+	"countersign/signer"
 )
 
 // requestObject gives the parameters of an authorization request: those inside its request object, and nothing from
@@ -22,11 +25,70 @@ func (s *Server) requestObject(ctx context.Context, client *Client, form oauth.F
 	case rule == RequestObjectsRefused:
 		return form, oauth.Errorf(oauth.RequestNotSupported, "signed request objects are not supported for this client; push plain parameters")
 	}
-	object, err := jar.Parse(raw, client.Profile.Algorithms)
+	object, err := s.parseObject(ctx, client, raw)
 	if err != nil {
-		return form, invalidObject(err)
+		return form, err
 	}
 	return s.checkObject(ctx, client, object)
+}
+
+// parseObject takes a request object apart, decrypting it first where it is encrypted.
+func (s *Server) parseObject(ctx context.Context, client *Client, raw string) (*jar.Object, error) {
+	if jose.IsEncrypted(raw) {
+		var err error
+		if raw, err = s.decryptObject(ctx, raw); err != nil {
+			return nil, err
+		}
+	}
+	object, err := jar.Parse(raw, client.Profile.Algorithms)
+	if err != nil {
+		return nil, invalidObject(err)
+	}
+	return object, nil
+}
+
+// decryptObject opens an encrypted request object (RFC 9101 §6.1) in the HSM. Whatever is wrong with one that no key opens,
+// the answer is the same.
+func (s *Server) decryptObject(ctx context.Context, raw string) (string, error) {
+	records, err := s.signer.Decryption(ctx, signer.UseRequestObject)
+	if err != nil {
+		return "", err
+	}
+	var keys []jose.DecryptionKey
+	for _, record := range records {
+		key := jose.DecryptionKey{ID: record.ID}
+		switch record.Algorithm {
+		case signer.ECDHES:
+			key.Agree = func(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
+				secret, err := s.signer.Agree(ctx, record.ID, peer)
+				return secret, asDecryption(err)
+			}
+		case signer.RSAOAEP256:
+			key.Unwrap = func(ctx context.Context, wrapped []byte) ([]byte, error) {
+				secret, err := s.signer.Unwrap(ctx, record.ID, wrapped)
+				return secret, asDecryption(err)
+			}
+		default:
+			continue
+		}
+		keys = append(keys, key)
+	}
+	opened, err := jose.Decrypt(ctx, raw, keys)
+	switch {
+	case err == nil:
+		return string(opened), nil
+	case errors.Is(err, jose.ErrMalformed), errors.Is(err, jose.ErrAlgorithm), errors.Is(err, jose.ErrDecryption):
+		return "", oauth.Errorf(oauth.InvalidRequestObject, "the request object is not acceptable: %v", err).Because(err)
+	}
+	return "", err
+}
+
+// asDecryption makes what does not fit a key the one error that it is for package jose.
+func asDecryption(err error) error {
+	if errors.Is(err, signer.ErrCiphertext) {
+		return fmt.Errorf("%w: %w", jose.ErrDecryption, err)
+	}
+	return err
 }
 
 // checkObject verifies a request object and reads the parameters in it.

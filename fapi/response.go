@@ -109,7 +109,7 @@ type response struct {
 	parameters url.Values
 }
 
-// prepare makes an authorization response with state and iss (RFC 9207), and signs it where its mode says so: then all of
+// prepare makes an authorization response with state and iss (RFC 9207), and signs it where its mode says so, and encrypts it to a client that registered that: then all of
 // it is in the one parameter "response" (JARM §2.3).
 func (s *Server) prepare(ctx context.Context, to redirectTarget, parameters url.Values) (response, error) {
 	if to.state != "" {
@@ -128,6 +128,9 @@ func (s *Server) prepare(ctx context.Context, to redirectTarget, parameters url.
 	made, err := jar.Response{
 		Issuer: s.config.Issuer, ClientID: to.client.ID, Expires: s.now().Add(responseLifetime), Parameters: parameters,
 	}.Sign(ctx, jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign})
+	if err == nil {
+		made, err = s.encryptFor(ctx, to.client, to.client.Metadata.responseEncryption(), made)
+	}
 	return response{to, url.Values{"response": {made}}}, err
 }
 
