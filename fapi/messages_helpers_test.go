@@ -1,6 +1,7 @@
 package fapi_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -207,3 +208,5 @@ func refusal(t *testing.T, sentTo *url.URL) url.Values {
 	}
 	return fragment(t, sentTo)
 }
+
+func decode64(text string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(text) }

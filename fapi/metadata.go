@@ -16,8 +16,9 @@ func (s *Server) discovery(context.Context) ([]byte, string, error) {
 	return s.metadata, "public, max-age=300", nil
 }
 
-// discoveryDocument projects the routes and the profiles: it can name nothing that is not enforced.
-func (s *Server) discoveryDocument() ([]byte, error) {
+// discoveryDocument projects the routes and the profiles, and the algorithms of the keys that decrypt: it can name nothing
+// that is not enforced.
+func (s *Server) discoveryDocument(ctx context.Context) ([]byte, error) {
 	document := map[string]any{"issuer": s.config.Issuer}
 	aliases := map[string]string{}
 	for _, r := range s.routes {
@@ -53,7 +54,11 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 	document["subject_types_supported"] = []string{subjectPublic, subjectPairwise}
 	document["id_token_signing_alg_values_supported"] = p.Algorithms
 	document["userinfo_signing_alg_values_supported"] = p.Algorithms
-	for _, answer := range []string{"id_token", "userinfo"} { // OpenID Connect Discovery §3
+	encrypted := []string{"id_token", "userinfo", "introspection"} // OpenID Connect Discovery §3, RFC 9701 §7
+	if slices.ContainsFunc(modes, isSigned) {
+		encrypted = append(encrypted, "authorization") // JARM §4
+	}
+	for _, answer := range encrypted {
 		document[answer+"_encryption_alg_values_supported"] = jose.EncryptionAlgorithms()
 		document[answer+"_encryption_enc_values_supported"] = jose.ContentEncryptions()
 	}
@@ -78,9 +83,30 @@ func (s *Server) discoveryDocument() ([]byte, error) {
 	if p.RequestObjects != RequestObjectsRefused {
 		document["request_object_signing_alg_values_supported"] = p.Algorithms                 // OpenID Connect Discovery §3
 		document["require_signed_request_object"] = p.RequestObjects == RequestObjectsRequired // RFC 9101 §10.5
+		algorithms, err := s.decryptionAlgorithms(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(algorithms) > 0 {
+			document["request_object_encryption_alg_values_supported"] = algorithms
+			document["request_object_encryption_enc_values_supported"] = jose.ContentEncryptions()
+		}
 	}
 	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
 	return json.Marshal(document)
+}
+
+// decryptionAlgorithms are those of the keys that request objects can be encrypted to.
+func (s *Server) decryptionAlgorithms(ctx context.Context) ([]string, error) {
+	records, err := s.signer.Decryption(ctx, signer.UseRequestObject)
+	if err != nil {
+		return nil, err
+	}
+	var algorithms []string
+	for _, record := range records {
+		algorithms = join(algorithms, []string{string(record.Algorithm)})
+	}
+	return algorithms, nil
 }
 
 // union joins what the offered profiles allow: each client is held to its own, and what is demanded of only some is not

@@ -20,7 +20,7 @@ const everyClaim = `{"name":"Alice Example","family_name":"Example","given_name"
 	"email":"alice@example.com","email_verified":true,"phone_number":"+44 1234 567890","phone_number_verified":false,
 	"address":{"formatted":"1 High Street","country":"GB"}}`
 
-// Covers: MD-03, JA-05, SP-46, DP-13, MT-09, RA-05. Each value of the document of a running server is tried, one by one, and
+// Covers: MD-03, JA-05, IN-04, MS-10, SP-46, DP-13, MT-09, RA-05. Each value of the document of a running server is tried, one by one, and
 // works; a member that nothing here can try fails the test. What is not in the document is refused.
 func TestMD03AdvertisedValuesWork(t *testing.T) {
 	plain, p := wholeWorld(t, offersRegistration, signingMessages)

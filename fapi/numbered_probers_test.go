@@ -43,6 +43,11 @@ func listProbers() map[string]prober {
 		"userinfo_encryption_enc_values_supported": probeEncryption("userinfo", "enc"),
 		"dpop_signing_alg_values_supported":        probeProofAlgorithm,
 
+		"authorization_encryption_alg_values_supported": probeMessageEncryption("authorization", "alg"),
+		"authorization_encryption_enc_values_supported": probeMessageEncryption("authorization", "enc"),
+		"introspection_encryption_alg_values_supported": probeMessageEncryption("introspection", "alg"),
+		"introspection_encryption_enc_values_supported": probeMessageEncryption("introspection", "enc"),
+
 		"introspection_signing_alg_values_supported":  probeIntrospectionAlgorithm,
 		"request_object_signing_alg_values_supported": probeRequestObjectAlgorithm,
 		"authorization_signing_alg_values_supported":  probeResponseAlgorithm,

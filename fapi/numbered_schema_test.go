@@ -36,6 +36,8 @@ func metadataMembers() map[string]kindOf {
 	for _, name := range []string{"scopes_supported", "response_types_supported", "response_modes_supported", "grant_types_supported",
 		"acr_values_supported", "subject_types_supported", "claims_supported", "code_challenge_methods_supported", "prompt_values_supported",
 		"id_token_encryption_alg_values_supported", "id_token_encryption_enc_values_supported",
+		"authorization_encryption_alg_values_supported", "authorization_encryption_enc_values_supported",
+		"introspection_encryption_alg_values_supported", "introspection_encryption_enc_values_supported",
 		"userinfo_encryption_alg_values_supported", "userinfo_encryption_enc_values_supported",
 		"id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported", "dpop_signing_alg_values_supported",
 		"request_object_signing_alg_values_supported", "authorization_signing_alg_values_supported", "introspection_signing_alg_values_supported",

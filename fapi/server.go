@@ -154,7 +154,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		s.nonces = dpop.NewNonces(seed, 0, config.Now)
 	}
 	s.routes = s.table()
-	if s.metadata, err = s.discoveryDocument(); err != nil {
+	if s.metadata, err = s.discoveryDocument(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -14,7 +14,7 @@ func foundations() []Group {
 			{ID: "F1-08", Section: "§5.2.2-16", Requires: "no public clients"},
 			{ID: "F1-09", Section: "§5.2.2-18", Requires: "PAR goes with PKCE S256"},
 			{ID: "F1-10", Section: "§5.2.2.1-4 to -6", Requires: "ID tokens as detached signatures: c_hash, s_hash, no personal data in the clear"},
-			{ID: "F1-11", Section: "§5.2.2.1-2, -3; §8.6.1", Requires: "ID tokens signed, also encrypted; no RSA1_5", Later: Later{messageSigning, "nothing is encrypted yet"}},
+			{ID: "F1-11", Section: "§5.2.2.1-2, -3; §8.6.1", Requires: "ID tokens signed, also encrypted; no RSA1_5"},
 			{ID: "F1-12", Section: "§5.2.2.2", Requires: "JARM with response_mode jwt"},
 			{ID: "F1-13", Section: "§8.6", Requires: "PS256 and ES256 only"},
 			{ID: "F1-14", Section: "§8.5", Requires: "its TLS 1.2 cipher suites"},

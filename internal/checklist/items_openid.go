@@ -12,7 +12,7 @@ func openID() []Group {
 			{ID: "IN-01", Section: "RFC 7662 §2", Requires: "an authenticated resource server's POST; of any other token only active false is told"},
 			{ID: "IN-02", Section: "RFC 7662 §2.2, §4", Requires: "what that resource server may know: cnf, aud, scope, exp, sub"},
 			{ID: "IN-03", Section: "RFC 9701 §5", Requires: "signed answers"},
-			{ID: "IN-04", Section: "RFC 9701 §6, §7", Requires: "metadata for signed and encrypted answers", Later: Later{messageSigning, "nothing is encrypted yet"}},
+			{ID: "IN-04", Section: "RFC 9701 §6, §7", Requires: "metadata for signed and encrypted answers"},
 			{ID: "IN-05", Section: "RFC 7662 §4", Requires: "bound authentication of resource servers; no scanning for tokens", Later: Later{resourceMetadata, "resource servers have no quota of their own"}},
 		}},
 		{"RV", "RFC 7009, Token Revocation", []Item{

@@ -24,7 +24,7 @@ func rules() []Group {
 		{ID: "RULE-19", Section: "requests", Requires: "response_type code"},
 		{ID: "RULE-20", Section: "requests", Requires: "signed request objects"},
 		{ID: "RULE-21", Section: "requests", Requires: "nonce and state come back as they were, or are refused"},
-		{ID: "RULE-22", Section: "requests", Requires: "encryption rules for signed requests", Later: Later{messageSigning, "nothing is encrypted yet"}},
+		{ID: "RULE-22", Section: "requests", Requires: "encryption rules for signed requests"},
 		{ID: "RULE-23", Section: "requests", Requires: "authorization_details are checked when they are pushed"},
 		{ID: "RULE-24", Section: "requests", Requires: "defences against open redirection, clickjacking and mix-up"},
 		{ID: "RULE-25", Section: "requests", Requires: "iss in all authorization responses"},

@@ -69,7 +69,7 @@ func securityProfile() []Group {
 			{ID: "MS-07", Section: "§5.4.1-1", Requires: "JARM, required where registered; iss inside the JWT only"},
 			{ID: "MS-08", Section: "§5.5.1", Requires: "introspection responses signed as RFC 9701 says"},
 			{ID: "MS-09", Section: "§6.2", Requires: "only resource servers introspect"},
-			{ID: "MS-10", Section: "§6.1", Requires: "authorization responses are not encrypted", Later: Later{messageSigning, "nothing is encrypted yet"}},
+			{ID: "MS-10", Section: "§6.1", Requires: "authorization responses are encrypted only where a client registered that"},
 			{ID: "MS-11", Section: "§7", Requires: "signed messages can be kept as evidence", Later: Later{messageSigning, "there is no evidence store yet"}},
 		}},
 		{"AM", "FAPI 2.0 Attacker Model, Final", []Item{
