@@ -432,4 +432,10 @@ func (d *diagnosis) activeKeys(ctx context.Context, c *config.Config, keys *sign
 	if !slices.ContainsFunc(published, signsIDTokens) {
 		d.warn("keys", "no active key signs ID tokens: OpenID Connect clients get none")
 	}
+	signsResponses := func(r signer.Record) bool {
+		return r.State == signer.Active && slices.Contains(r.Uses, signer.UseResponse)
+	}
+	if c.Profiles != "fapi2-security" && !slices.ContainsFunc(published, signsResponses) {
+		d.warn("keys", "no active key signs authorization responses: clients that want them signed get an error page; run: countersign keys generate --alg PS256 --use %s", signer.UseResponse)
+	}
 }

@@ -134,7 +134,7 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 
 type keysGenerate struct {
 	Alg      string   `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm of the key: PS256, ES256 or EdDSA to sign, ECDH-ES or RSA-OAEP-256 to decrypt."`
-	Use      []string `enum:"access_token,id_token,request_object" help:"What the key is for: access_token, id_token, both by default; request_object for one that decrypts."`
+	Use      []string `enum:"access_token,id_token,authorization_response,introspection,request_object" help:"What the key is for: access_token, id_token, authorization_response, introspection, all of them by default; request_object for one that decrypts."`
 	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm."`
 	ceremonyFlags
 }
@@ -149,7 +149,7 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 	}
 	for _, use := range c.Use {
 		if !slices.Contains(allUses(c.Alg), use) {
-			return fmt.Errorf("--use: a key for %s is not for %s but for %s", c.Alg, use, strings.Join(allUses(c.Alg), " and "))
+			return fmt.Errorf("--use: a key for %s is not for %s but for %s", c.Alg, use, strings.Join(allUses(c.Alg), ", "))
 		}
 	}
 	loaded, err := p.loadConfig()
@@ -171,7 +171,7 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 			state = string(signer.Active)
 		}
 		if c.DryRun {
-			p.printf("would make a %s key for %s, at once %s\n", c.Alg, strings.Join(c.Use, " and "), state)
+			p.printf("would make a %s key for %s, at once %s\n", c.Alg, strings.Join(c.Use, ", "), state)
 			return nil
 		}
 		backend, err := openBackend(ctx, loaded.Signer, nil)
