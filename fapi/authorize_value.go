@@ -10,10 +10,6 @@ import (
 // authorizeByValue takes a request whose signed request object the browser brings (RFC 9101 §5.1). From here on it is
 // as if it had been pushed, but that its client has not proven itself yet.
 func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client *Client, form oauth.Form, back redirectTarget) {
-	if err := s.brakes.beforeAuthentication(r); err != nil {
-		s.showError(w, r, err)
-		return
-	}
 	ctx := r.Context()
 	// Without a registered address inside, none beside it helps: what stands there does not count (RFC 9101 §6.3).
 	object, err := s.parseObject(ctx, client, form.Get("request"))
@@ -25,6 +21,11 @@ func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client
 	inside, err := s.checkObject(ctx, client, object)
 	if err != nil {
 		s.redirectError(w, r, back, err)
+		return
+	}
+	// An object that somebody else saw can be brought again: that must not use up what the client itself may send.
+	if err := s.brakes.authenticated("by value " + client.ID); err != nil {
+		s.showError(w, r, err)
 		return
 	}
 	request, err := s.readRequest(ctx, client, inside, false)
