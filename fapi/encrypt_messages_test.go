@@ -57,7 +57,7 @@ func probeMessageEncryption(answer, part string) prober {
 	}
 }
 
-// Covers: F1-10, F1-11, RULE-22. Request objects that are encrypted to the server's key in the HSM, pushed and in the
+// Covers: F1-10, F1-11, RULE-22, ATTACK-26. Request objects that are encrypted to the server's key in the HSM, pushed and in the
 // browser; and every other ciphertext has one answer.
 func TestEncryptedRequestObjects(t *testing.T) {
 	w := newWorld(t, offering)

@@ -14,58 +14,63 @@ func TestMS01PushedRequestObjects(t *testing.T) {
 	w := newWorld(t, offering)
 	other := w.register("other", ofProfile("fapi2-message-signing"))
 	for profile, kind := range map[string]func(*client, map[string]any){"message signing": ofProfile("fapi2-message-signing"), "advanced": advanced} {
-		t.Run(profile, func(t *testing.T) {
-			c := w.register(strings.ReplaceAll(profile, " ", "-"), kind)
-			at := func(name string, after time.Duration) func(claims) {
-				return claim(name, w.clock.Now().Add(after).Unix())
+		// The cases of both stand side by side, under the names of the one and of the other.
+		named := func(attempts ...attempt) []attempt {
+			for i := range attempts {
+				attempts[i].name += ", " + profile
 			}
-			push := func(alter change) reply { return c.push(both(c.answering(profile), alter)) }
-			signedBy := func(typ string, key *client) change {
-				return func(form url.Values, _ http.Header) {
-					c.signing(nil)(form, nil)
-					form.Set("request", key.signed(key.key, typ, claimsIn(t, form.Get("request"))))
-				}
+			return attempts
+		}
+		c := w.register(strings.ReplaceAll(profile, " ", "-"), kind)
+		at := func(name string, after time.Duration) func(claims) {
+			return claim(name, w.clock.Now().Add(after).Unix())
+		}
+		push := func(alter change) reply { return c.push(both(c.answering(profile), alter)) }
+		signedBy := func(typ string, key *client) change {
+			return func(form url.Values, _ http.Header) {
+				c.signing(nil)(form, nil)
+				form.Set("request", key.signed(key.key, typ, claimsIn(t, form.Get("request"))))
 			}
-			raw := func(token string) change { return set("request", token) }
-			refused := func(name string, alter func(claims)) attempt {
-				return bad(name, c.signing(alter), 400, "invalid_request_object")
-			}
-			tryAll(t, push,
-				good("one", c.signing(nil)),
-				good("an array with the issuer as aud", c.signing(claim("aud", []string{"https://other.example", w.issuer}))),
-				good("the client_id inside", c.signing(claim("client_id", c.id))),
-				good("no typ", signedBy("", c)),
-				good("the typ with application/", signedBy("application/oauth-authz-req+jwt", c)),
-				good("nbf nearly an hour ago", c.signing(claimed(at("nbf", -59*time.Minute), at("exp", time.Second)))),
-				good("nbf eight seconds ahead", c.signing(at("nbf", 8*time.Second))),
-				good("exp an hour after nbf", c.signing(at("exp", time.Hour))),
-				good("a jti and an iat", c.signing(claimed(claim("jti", "1"), at("iat", 0)))),
-				refused("no aud", claim("aud", nil)),
-				refused("another's aud", claim("aud", "https://other.example")),
-				refused("the endpoint as aud", claim("aud", w.issuer+"/par")),
-				refused("no nbf", claim("nbf", nil)),
-				refused("no exp", claim("exp", nil)),
-				refused("exp now", at("exp", 0)),
-				refused("exp more than an hour after nbf", at("exp", time.Hour+time.Second)),
-				refused("nbf more than an hour ago", claimed(at("nbf", -time.Hour-time.Second), at("exp", -time.Hour+2*time.Hour))),
-				refused("nbf a minute ahead", at("nbf", time.Minute)),
-				refused("iat a minute ahead", at("iat", time.Minute)),
-				refused("exp as text", claim("exp", "2000000000")),
-				refused("no iss", claim("iss", nil)),
-				refused("another's iss", claim("iss", other.id)),
-				refused("sub as in a client assertion", claim("sub", c.id)),
-				refused("another's client_id inside", claim("client_id", other.id)),
-				refused("a request inside", claim("request", "e30.e30.e30")),
-				refused("a request_uri inside", claim("request_uri", "https://client.example/object")),
-				refused("no scope", claim("scope", nil)),
-				bad("another's key", signedBy("", other), 400, "invalid_request_object"),
-				bad("the typ of another kind", signedBy("dpop+jwt", c), 400, "invalid_request_object"),
-				bad("no signature", raw("eyJhbGciOiJub25lIn0.e30."), 400, "invalid_request_object"),
-				bad("no JWT", raw("colour"), 400, "invalid_request_object"),
-				bad("a request_uri beside", both(c.signing(nil), set("request_uri", "https://client.example/object")), 400, "invalid_request"),
-				bad("no request object", nothing, 400, "invalid_request"),
-			)
-		})
+		}
+		raw := func(token string) change { return set("request", token) }
+		refused := func(name string, alter func(claims)) attempt {
+			return bad(name, c.signing(alter), 400, "invalid_request_object")
+		}
+		tryAll(t, push, named(
+			good("one", c.signing(nil)),
+			good("an array with the issuer as aud", c.signing(claim("aud", []string{"https://other.example", w.issuer}))),
+			good("the client_id inside", c.signing(claim("client_id", c.id))),
+			good("no typ", signedBy("", c)),
+			good("the typ with application/", signedBy("application/oauth-authz-req+jwt", c)),
+			good("nbf nearly an hour ago", c.signing(claimed(at("nbf", -59*time.Minute), at("exp", time.Second)))),
+			good("nbf eight seconds ahead", c.signing(at("nbf", 8*time.Second))),
+			good("exp an hour after nbf", c.signing(at("exp", time.Hour))),
+			good("a jti and an iat", c.signing(claimed(claim("jti", "1"), at("iat", 0)))),
+			refused("no aud", claim("aud", nil)),
+			refused("another's aud", claim("aud", "https://other.example")),
+			refused("the endpoint as aud", claim("aud", w.issuer+"/par")),
+			refused("no nbf", claim("nbf", nil)),
+			refused("no exp", claim("exp", nil)),
+			refused("exp now", at("exp", 0)),
+			refused("exp more than an hour after nbf", at("exp", time.Hour+time.Second)),
+			refused("nbf more than an hour ago", claimed(at("nbf", -time.Hour-time.Second), at("exp", -time.Hour+2*time.Hour))),
+			refused("nbf a minute ahead", at("nbf", time.Minute)),
+			refused("iat a minute ahead", at("iat", time.Minute)),
+			refused("exp as text", claim("exp", "2000000000")),
+			refused("no iss", claim("iss", nil)),
+			refused("another's iss", claim("iss", other.id)),
+			refused("sub as in a client assertion", claim("sub", c.id)),
+			refused("another's client_id inside", claim("client_id", other.id)),
+			refused("a request inside", claim("request", "e30.e30.e30")),
+			refused("a request_uri inside", claim("request_uri", "https://client.example/object")),
+			refused("no scope", claim("scope", nil)),
+			bad("another's key", signedBy("", other), 400, "invalid_request_object"),
+			bad("the typ of another kind", signedBy("dpop+jwt", c), 400, "invalid_request_object"),
+			bad("no signature", raw("eyJhbGciOiJub25lIn0.e30."), 400, "invalid_request_object"),
+			bad("no JWT", raw("colour"), 400, "invalid_request_object"),
+			bad("a request_uri beside", both(c.signing(nil), set("request_uri", "https://client.example/object")), 400, "invalid_request"),
+			bad("no request object", nothing, 400, "invalid_request"),
+		)...)
 	}
 }
 

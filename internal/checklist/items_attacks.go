@@ -28,7 +28,7 @@ func attacks() []Group {
 		{ID: "ATTACK-23", Section: "CVE-2023-51775", Requires: "PBES2 with a huge count"},
 		{ID: "ATTACK-24", Section: "CVE-2024-28180", Requires: "decompression bombs"},
 		{ID: "ATTACK-25", Section: "CVE-2025-27144", Requires: "JWTs that blow up in parsing"},
-		{ID: "ATTACK-26", Section: "RFC 8725 §2.4", Requires: "decryption oracles", Later: Later{messageSigning, "nothing is decrypted until then"}},
+		{ID: "ATTACK-26", Section: "RFC 8725 §2.4", Requires: "decryption oracles"},
 		{ID: "ATTACK-27", Section: "CVE-2022-21449", Requires: "signatures of zeros, in other encodings, or of the wrong length"},
 		{ID: "ATTACK-28", Section: "RFC 8725 §2.8, §3.11", Requires: "one kind of JWT in the place of another"},
 		{ID: "ATTACK-29", Section: "CVE-2020-10770", Requires: "making the server fetch from inside of its network"},
