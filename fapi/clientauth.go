@@ -218,7 +218,7 @@ func (s *Server) checkCertificate(ctx context.Context, client *Client, presented
 		}
 		return nil
 	}
-	if err := s.config.ClientTrust.Verify(presented); err != nil {
+	if err := s.config.ClientTrust.VerifyContext(ctx, presented); err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
 	}
 	if err := client.subject.Match(presented.Leaf); err != nil {

@@ -171,7 +171,7 @@ func (s *Server) organisationCertificate(r *http.Request) (*mtls.Presented, erro
 	if s.config.Registration.CertificateTrust != nil {
 		trust = *s.config.Registration.CertificateTrust
 	}
-	return presented, trust.Verify(presented)
+	return presented, trust.VerifyContext(r.Context(), presented)
 }
 
 // subjectText writes a certificate's subject so that it reads back as the same name (RFC 4514). One that does not,

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 )
 
 // What is read of PROXY protocol version 2 (https://www.haproxy.org/download/3.3/doc/proxy-protocol.txt §2.2).
@@ -18,8 +17,6 @@ const (
 	proxyFixed     = 16
 	// maxProxyHeader leaves room for a certificate and everything else.
 	maxProxyHeader = MaxCertificateSize + 4096
-	// proxyTimeout is how long the header may take.
-	proxyTimeout = 5 * time.Second
 
 	tlvSSL               = 0x20 // PP2_TYPE_SSL
 	tlvClientCertificate = 0x28 // PP2_SUBTYPE_SSL_CLIENT_CERT
@@ -43,7 +40,8 @@ func (l proxyListener) Accept() (net.Conn, error) {
 	return &proxyConn{Conn: accepted, reader: bufio.NewReaderSize(accepted, 4096)}, nil
 }
 
-// proxyConn is a connection whose header is read with its first byte.
+// proxyConn is a connection whose header is read with its first byte, within the time that the server gives the TLS
+// handshake or, without TLS, the header of the first request.
 type proxyConn struct {
 	net.Conn
 	reader    *bufio.Reader
@@ -57,14 +55,9 @@ type proxyConn struct {
 // Read implements [net.Conn].
 func (c *proxyConn) Read(p []byte) (int, error) {
 	c.once.Do(func() {
-		// The server sets its own deadlines with each request; nothing is lost by clearing this one.
-		if c.err = c.Conn.SetReadDeadline(time.Now().Add(proxyTimeout)); c.err != nil {
-			return
-		}
 		var block []byte
 		if block, c.err = readProxyHeader(c.reader); c.err == nil {
 			c.presented, c.unreadable = parseProxyBlock(block)
-			c.err = c.Conn.SetReadDeadline(time.Time{})
 		}
 	})
 	if c.err != nil {
@@ -189,4 +182,3 @@ func (proxyProtocol) Certificate(r *http.Request) (*Presented, error) {
 	}
 	return connection.presented, connection.unreadable
 }
-

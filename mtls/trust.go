@@ -1,6 +1,7 @@
 package mtls
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -21,20 +22,38 @@ type Trust struct {
 	Intermediates *x509.CertPool
 	// Now is the clock.
 	Now func() time.Time
+	// Stores, if not nil, are asked by VerifyContext in place of Roots and Intermediates: authorities that may change
+	// while the server runs, and revocation.
+	Stores *Stores
+}
+
+// VerifyContext is Verify, and asks Stores if there are any, with revocation, which may take the time of fetching until
+// ctx ends. Errors wrap [ErrUntrusted].
+func (t Trust) VerifyContext(ctx context.Context, p *Presented) error {
+	if t.Stores == nil {
+		return t.Verify(p)
+	}
+	return t.Stores.verify(ctx, p)
 }
 
 // Verify checks that the certificate leads to a trust anchor by RFC 5280 (validity, path length, name constraints, no
 // unknown critical extension), that it is made for client authentication, and that every key and signature on the way
 // is strong. Nothing is fetched. Errors wrap [ErrUntrusted].
 func (t Trust) Verify(p *Presented) error {
+	_, err := t.chains(p)
+	return err
+}
+
+// chains gives the chains that stand.
+func (t Trust) chains(p *Presented) ([][]*x509.Certificate, error) {
 	if p == nil || p.Leaf == nil {
-		return fmt.Errorf("%w: there is none", ErrUntrusted)
+		return nil, fmt.Errorf("%w: there is none", ErrUntrusted)
 	}
 	if t.Roots == nil {
-		return fmt.Errorf("%w: no trust anchors are configured", ErrUntrusted)
+		return nil, fmt.Errorf("%w: no trust anchors are configured", ErrUntrusted)
 	}
 	if err := checkUsage(p.Leaf); err != nil {
-		return err
+		return nil, err
 	}
 	chains, err := p.Leaf.Verify(x509.VerifyOptions{
 		Roots:         t.Roots,
@@ -43,15 +62,21 @@ func (t Trust) Verify(p *Presented) error {
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUntrusted, err)
+		return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
+	var strong [][]*x509.Certificate
 	var weak error
 	for _, chain := range chains {
-		if weak = checkStrength(chain); weak == nil {
-			return nil
+		if err := checkStrength(chain); err != nil {
+			weak = err
+			continue
 		}
+		strong = append(strong, chain)
 	}
-	return weak
+	if len(strong) == 0 {
+		return nil, weak
+	}
+	return strong, nil
 }
 
 // intermediates are the configured ones and those that the client sent.

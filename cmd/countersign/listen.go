@@ -29,24 +29,26 @@ type listeners struct {
 type listener struct {
 	net.Listener
 	server *http.Server
+	// plain is a unix socket, on which nothing has to be encrypted.
+	plain bool
 }
 
 // listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
 // certificates.
-func listen(ctx context.Context, c *config.Config, s *fapi.Server, log *slog.Logger) (*listeners, error) {
+func listen(ctx context.Context, c *config.Config, s *fapi.Server, now func() time.Time, log *slog.Logger) (*listeners, error) {
 	certificate, err := serverCertificate(c.Listen)
 	if err != nil {
 		return nil, err
 	}
 	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std()}
-	add := func(key, address string, handler http.Handler, requestCertificate bool) error {
-		opened, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	add := func(key, address string, handler http.Handler, gate mtls.Gate, source string) error {
+		opened, plain, err := openPort(ctx, address)
 		if err != nil {
 			return listenError(key, address, err)
 		}
-		all.open = append(all.open, listener{opened, &http.Server{
-			Handler:           handler,
-			TLSConfig:         mtls.ServerConfig([]tls.Certificate{certificate}, requestCertificate),
+		server := &http.Server{
+			Handler:           guardCertificates(handler, gate, log),
+			TLSConfig:         mtls.ServerConfig([]tls.Certificate{certificate}, source != ""),
 			MaxHeaderBytes:    c.Limits.HeaderBytes,
 			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
 			ReadTimeout:       c.Limits.ReadTimeout.Std(),
@@ -54,14 +56,22 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, log *slog.Log
 			IdleTimeout:       c.Limits.IdleTimeout.Std(),
 			// Handshakes that failed: of interest when a client cannot connect, noise otherwise.
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		}})
+		}
+		if source == mtls.SourceProxyProtocol {
+			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext
+		}
+		all.open = append(all.open, listener{opened, server, plain})
 		return nil
 	}
-	if err := add("listen.address", c.Listen.Address, s.Handler(), false); err != nil {
+	gate, err := newGate(c.ListenMTLS, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := add("listen.address", c.Listen.Address, s.Handler(), mtls.Gate{}, ""); err != nil {
 		return nil, err
 	}
 	if c.ListenMTLS.Address != "" {
-		if err := add("listen_mtls.address", c.ListenMTLS.Address, s.MTLSHandler(), true); err != nil {
+		if err := add("listen_mtls.address", c.ListenMTLS.Address, s.MTLSHandler(), gate, c.ListenMTLS.Source); err != nil {
 			return nil, errors.Join(err, all.open[0].Close())
 		}
 	}
@@ -103,7 +113,7 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	failed := make(chan error, len(l.open))
 	for _, each := range l.open {
 		go func() {
-			if err := each.server.ServeTLS(each.Listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			if err := each.serve(); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("listener %s: %w", each.Addr(), err)
 			}
 		}()
@@ -137,6 +147,14 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	}
 	log.Info("stopped")
 	return err
+}
+
+// serve answers on one port until it is closed.
+func (l listener) serve() error {
+	if l.plain {
+		return l.server.Serve(l.Listener)
+	}
+	return l.server.ServeTLS(l.Listener, "", "")
 }
 
 // notify tells systemd the state of the service (sd_notify(3)). Without systemd it does nothing.

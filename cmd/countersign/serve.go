@@ -76,7 +76,7 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, c, server, log)
+	listeners, err := listen(ctx, c, server, p.now, log)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func newTraces(ctx context.Context, t config.Telemetry, log *slog.Logger) (trace
 
 // newServer wires the authorization server to its parts.
 func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, now func() time.Time, log *slog.Logger, traces trace.TracerProvider) (*fapi.Server, error) {
-	trust, err := clientTrust(c.ListenMTLS.ClientCAFile, now)
+	trust, err := clientTrust(ctx, c, now, log)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, 
 	}
 	settings := fapi.Config{
 		Issuer: c.Issuer, Store: s, Signer: keys.signer, Interactor: interactor,
-		Certificates: mtls.Direct(), ClientTrust: trust,
+		Certificates: mtls.Admitted(), ClientTrust: trust,
 		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
 		InteractionLifetime:  c.Sessions.InteractionLifetime.Std(),
 		CodeLifetime:         c.Tokens.CodeLifetime.Std(),
@@ -232,23 +232,6 @@ func outboundTrust(settings *fapi.Config, file config.File) error {
 		return fmt.Errorf("outbound.ca_file: %s holds no certificate in PEM form", file)
 	}
 	return nil
-}
-
-// clientTrust reads the authorities for tls_client_auth; without a file no certificate is trusted.
-func clientTrust(file config.File, now func() time.Time) (mtls.Trust, error) {
-	trust := mtls.Trust{Now: now}
-	if file == "" {
-		return trust, nil
-	}
-	encoded, err := os.ReadFile(file.Path())
-	if err != nil {
-		return mtls.Trust{}, fmt.Errorf("listen_mtls.client_ca_file: %w", err)
-	}
-	trust.Roots = x509.NewCertPool()
-	if !trust.Roots.AppendCertsFromPEM(encoded) {
-		return mtls.Trust{}, fmt.Errorf("listen_mtls.client_ca_file: %s holds no certificate in PEM form", file)
-	}
-	return trust, nil
 }
 
 const (

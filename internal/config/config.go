@@ -44,9 +44,19 @@ type Listen struct {
 
 // ListenMTLS is the listener for client certificates.
 type ListenMTLS struct {
-	Address      string `toml:"address" doc:"Host and port to listen on; empty turns the listener off."`
+	Address      string `toml:"address" doc:"Host and port to listen on, or unix: and the name of a socket for an ingress on this machine; empty turns the listener off."`
 	URL          string `toml:"url" doc:"Public https address of this listener, published in mtls_endpoint_aliases (RFC 8705 §5)."`
 	ClientCAFile File   `toml:"client_ca_file" doc:"Certificate authorities, PEM, whose client certificates tls_client_auth accepts. Without it only self_signed_tls_client_auth works."`
+
+	IntermediatesFile File   `toml:"intermediates_file" doc:"Further certificates, PEM, between those authorities and the clients'. Needed for clients that send none, and behind an ingress that hands on the client's own certificate alone."`
+	Source            string `toml:"source" default:"direct" enum:"direct,rfc9440,nginx,ingress-nginx,haproxy,envoy,apache,caddy,traefik,aws-alb,aws-alb-passthrough,gcp,azure,azure-app-service,cloudflare,proxy-v2" doc:"Where client certificates are found: direct when clients connect to this listener themselves, else the kind of ingress that terminates their TLS. See deploy/ingress."`
+	IngressCAFile     File   `toml:"ingress_ca_file" doc:"Certificate authorities, PEM, of the certificate that the ingress shows when it connects."`
+	IngressName       string `toml:"ingress_name" doc:"DNS name or URI in that certificate (subjectAltName); several separated by spaces."`
+	IngressNetworks   string `toml:"ingress_networks" doc:"Networks that the ingress connects from, such as 10.1.2.0/28, separated by spaces; together with ingress_secret_file, in place of a certificate."`
+	IngressSecret     Secret `toml:"ingress_secret_file" doc:"File of the secret, at least 43 characters, that the ingress sends in the header Countersign-Ingress-Secret."`
+	IngressOldSecret  Secret `toml:"ingress_old_secret_file" doc:"File of the secret before, accepted too while ingresses change to the new one."`
+	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether client certificates are looked up in CRLs and by OCSP: soft lets a certificate pass when nobody can be asked, hard does not."`
+	CRLFile           File   `toml:"crl_file" doc:"Certificate revocation lists, PEM, of the client authorities, kept fresh by the operator. Asked before the addresses in the certificates."`
 }
 
 // Store is the database.

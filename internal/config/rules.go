@@ -119,14 +119,23 @@ func (c *collector) listenMTLS(config *Config) {
 		return
 	}
 	if l.Address == "" {
-		for key, value := range map[string]string{"listen_mtls.url": l.URL, "listen_mtls.client_ca_file": string(l.ClientCAFile)} {
+		for key, value := range map[string]string{
+			"listen_mtls.url": l.URL, "listen_mtls.client_ca_file": string(l.ClientCAFile),
+			"listen_mtls.intermediates_file": string(l.IntermediatesFile), "listen_mtls.crl_file": string(l.CRLFile),
+			"listen_mtls.ingress_ca_file": string(l.IngressCAFile), "listen_mtls.ingress_name": l.IngressName, "listen_mtls.ingress_networks": l.IngressNetworks,
+		} {
 			if value != "" && !c.bad(key) {
 				c.add(key, quote(value), "has no meaning while the listener is off; set listen_mtls.address too")
 			}
 		}
 		return
 	}
-	c.address("listen_mtls.address", l.Address)
+	c.ingress(l)
+	if socket, ok := strings.CutPrefix(l.Address, "unix:"); !ok {
+		c.address("listen_mtls.address", l.Address)
+	} else if !filepath.IsAbs(socket) {
+		c.add("listen_mtls.address", quote(l.Address), `not the whole name of a socket, such as "unix:/run/countersign/mtls.sock"`)
+	}
 	if l.Address == config.Listen.Address && !c.bad("listen_mtls.address") {
 		c.add("listen_mtls.address", quote(l.Address), "the same as listen.address; take another port")
 	}

@@ -16,11 +16,11 @@ const maxAddress = 2048
 // from here, and above them anybody may run a web server. A host that is an IP address must be a public one or, since
 // only [Policy] knows whether that is right, a loopback one. Errors are of type [*Error], made from the address only.
 func CheckAddress(address string) error {
-	_, err := parseAddress(address)
+	_, err := Policy{}.parseAddress(address)
 	return err
 }
 
-func parseAddress(address string) (*url.URL, error) {
+func (p Policy) parseAddress(address string) (*url.URL, error) {
 	if len(address) > maxAddress {
 		return nil, &Error{Reason: "the address is longer than " + strconv.Itoa(maxAddress) + " bytes"}
 	}
@@ -35,7 +35,7 @@ func parseAddress(address string) (*url.URL, error) {
 		return nil, &Error{Reason: "the address is not a URL"}
 	}
 	switch {
-	case target.Scheme != "https":
+	case target.Scheme != "https" && !(target.Scheme == "http" && p.SignedDocuments):
 		return nil, &Error{Reason: "the address must begin with https://"}
 	case target.Host == "" || target.Opaque != "":
 		return nil, &Error{Reason: "the address has no host"}
@@ -64,7 +64,7 @@ func checkPort(target *url.URL) error {
 		return nil
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || strconv.FormatUint(number, 10) != port || number != 443 && number < 1024 {
+	if err != nil || strconv.FormatUint(number, 10) != port || number != 443 && number < 1024 && !(number == 80 && target.Scheme == "http") {
 		return refusalf("the port must be 443, or between 1024 and 65535")
 	}
 	return nil

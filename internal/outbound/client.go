@@ -40,6 +40,9 @@ type Policy struct {
 	// AllowLoopback lets addresses of this machine pass. It is for a server whose own issuer is on loopback, so that
 	// it can be tried out; nothing else becomes weaker.
 	AllowLoopback bool
+	// SignedDocuments lets http:// addresses pass beside https://, on port 80 too. It is for documents whose own
+	// signature is checked, and which are published in no other way: revocation lists and OCSP (RFC 5280 §8).
+	SignedDocuments bool
 	// Roots are the authorities that may issue certificates; nil means the system's.
 	Roots *x509.CertPool
 	// Timeout bounds a whole exchange, from the wait for its turn to the last byte of the body; 0 means 5 s.
@@ -119,7 +122,7 @@ func tlsConfig(policy Policy) *tls.Config {
 // Get fetches a document. The address must pass [CheckAddress]; accept is the Accept header, or empty. Only an answer
 // of 200 is a document; a redirect is an error. Errors are of type [*Error], and wrap the error of ctx when it ended.
 func (c *Client) Get(ctx context.Context, address, accept string) (Document, error) {
-	target, err := parseAddress(address)
+	target, err := c.policy.parseAddress(address)
 	if err != nil {
 		return Document{}, err
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"countersign/internal/config"
+	"countersign/internal/oauth"
+	"countersign/mtls"
+)
+
+// socketPrefix marks the address of a listener that is a unix socket.
+const socketPrefix = "unix:"
+
+// openPort opens a TCP port, or a unix socket that its owner and group may use.
+func openPort(ctx context.Context, address string) (opened net.Listener, plain bool, err error) {
+	name, plain := strings.CutPrefix(address, socketPrefix)
+	if !plain {
+		opened, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
+		return opened, false, err
+	}
+	// A server that was killed leaves its socket behind. One that answers is another server's.
+	if info, err := os.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if other, err := new(net.Dialer).DialContext(ctx, "unix", name); err == nil {
+			return nil, true, errors.Join(errors.New("another program uses this socket"), other.Close())
+		}
+		if err := os.Remove(name); err != nil {
+			return nil, true, err
+		}
+	}
+	if opened, err = new(net.ListenConfig).Listen(ctx, "unix", name); err != nil {
+		return nil, true, err
+	}
+	if err := os.Chmod(name, 0o660); err != nil {
+		return nil, true, errors.Join(err, opened.Close())
+	}
+	return opened, true, nil
+}
+
+// newGate makes what stands in front of the listener for client certificates.
+func newGate(c config.ListenMTLS, now func() time.Time) (mtls.Gate, error) {
+	switch c.Source {
+	case mtls.SourceDirect, "":
+		return mtls.Gate{Source: mtls.Direct()}, nil
+	case mtls.SourceProxyProtocol:
+		ingress, err := newIngress(c, now)
+		return mtls.Gate{Source: mtls.ProxyProtocol(), Ingress: ingress}, err
+	}
+	source, err := mtls.Header(c.Source)
+	if err != nil {
+		return mtls.Gate{}, fmt.Errorf("listen_mtls.source: %w", err)
+	}
+	ingress, err := newIngress(c, now)
+	return mtls.Gate{Source: source, Headers: mtls.SourceHeaders(c.Source), Ingress: ingress}, err
+}
+
+// newIngress tells the ingress from others, in the one way that is configured.
+func newIngress(c config.ListenMTLS, now func() time.Time) (mtls.Ingress, error) {
+	if strings.HasPrefix(c.Address, socketPrefix) {
+		return mtls.IngressSocket{}, nil
+	}
+	if c.IngressCAFile != "" {
+		encoded, err := os.ReadFile(c.IngressCAFile.Path())
+		if err != nil {
+			return nil, fmt.Errorf("listen_mtls.ingress_ca_file: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(encoded) {
+			return nil, fmt.Errorf("listen_mtls.ingress_ca_file: %s holds no certificate in PEM form", c.IngressCAFile)
+		}
+		return mtls.IngressCertificate{Roots: roots, Names: strings.Fields(c.IngressName), Now: now}, nil
+	}
+	var networks []netip.Prefix
+	for name := range strings.FieldsSeq(c.IngressNetworks) {
+		network, err := netip.ParsePrefix(name)
+		if err != nil {
+			return nil, fmt.Errorf("listen_mtls.ingress_networks: %w", err)
+		}
+		networks = append(networks, network)
+	}
+	var secrets [][]byte
+	for _, file := range []config.Secret{c.IngressSecret, c.IngressOldSecret} {
+		if file == "" {
+			continue
+		}
+		secret, err := file.Read()
+		if err != nil {
+			return nil, fmt.Errorf("listen_mtls.ingress_secret_file: %w", err)
+		}
+		secrets = append(secrets, secret)
+	}
+	ingress, err := mtls.NewIngressSecret(networks, secrets...)
+	if err != nil {
+		return nil, fmt.Errorf("listen_mtls.ingress_secret_file: %w", err)
+	}
+	return ingress, nil
+}
+
+// guardCertificates puts a gate in front of a listener. What it refuses never reaches an endpoint; a forgery is an event
+// for whoever watches the log.
+func guardCertificates(next http.Handler, gate mtls.Gate, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		admitted, err := gate.Admit(r)
+		if err == nil {
+			next.ServeHTTP(w, admitted)
+			return
+		}
+		event, description := "client_certificate_unreadable", "the client certificate cannot be read"
+		if errors.Is(err, mtls.ErrForged) {
+			event, description = "client_certificate_forged", "a client certificate in a header is believed from the ingress of this listener only; leave the header out"
+		}
+		log.WarnContext(r.Context(), "audit", "event", event, "address", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", err.Error())
+		oauth.Write(w, oauth.Errorf(oauth.InvalidRequest, "%s", description).Because(err), "")
+	})
+}

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// ingress wants one way, and a whole one, in which an ingress proves itself before its headers are read.
+func (c *collector) ingress(l *ListenMTLS) {
+	const certificate, name, networks, secret = "listen_mtls.ingress_ca_file", "listen_mtls.ingress_name", "listen_mtls.ingress_networks", "listen_mtls.ingress_secret_file"
+	c.networks(networks, l.IngressNetworks)
+	socket := strings.HasPrefix(l.Address, "unix:")
+	ways := 0
+	for _, given := range []bool{socket, l.IngressCAFile != "", l.IngressNetworks != "" || l.IngressSecret != ""} {
+		if given {
+			ways++
+		}
+	}
+	switch {
+	case c.bad("listen_mtls.source"):
+	case l.Source == "direct" && ways > 0:
+		c.add("listen_mtls.source", quote(l.Source), "there is a way for an ingress to prove itself, or a unix socket, but no kind of ingress; say which one it is")
+	case l.Source != "direct" && ways == 0:
+		c.add("listen_mtls.source", quote(l.Source), "an ingress has to prove itself before its headers are read: set ingress_ca_file and ingress_name, or ingress_networks and ingress_secret_file, or let it connect over a unix socket (address)")
+	case ways > 1:
+		c.add("listen_mtls.source", quote(l.Source), "there are two ways for the ingress to prove itself; keep one of ingress_ca_file, ingress_networks with ingress_secret_file, or a unix socket")
+	}
+	c.pair(certificate, string(l.IngressCAFile), name, l.IngressName)
+	c.pair(networks, l.IngressNetworks, secret, string(l.IngressSecret))
+	if l.IngressOldSecret != "" && l.IngressSecret == "" {
+		c.add("listen_mtls.ingress_old_secret_file", redacted, "has no meaning without listen_mtls.ingress_secret_file")
+	}
+	if l.CRLFile != "" && l.Revocation == "off" {
+		c.add("listen_mtls.crl_file", quote(string(l.CRLFile)), "is not asked while listen_mtls.revocation is off; set it to soft or hard")
+	}
+}
+
+// pair wants both keys or none.
+func (c *collector) pair(one, oneValue, other, otherValue string) {
+	if c.bad(one) || c.bad(other) || (oneValue == "") == (otherValue == "") {
+		return
+	}
+	if oneValue == "" {
+		one, other = other, one
+	}
+	c.add(other, "", "missing: it belongs to %s", one)
+}
+
+func (c *collector) networks(key, text string) {
+	if c.bad(key) {
+		return
+	}
+	for name := range strings.FieldsSeq(text) {
+		network, err := netip.ParsePrefix(name)
+		switch {
+		case err != nil || network != network.Masked():
+			c.add(key, quote(name), `not a network, such as "10.1.2.0/28"`)
+		case network.Bits() < 8:
+			c.add(key, quote(name), "larger than any network of an ingress; name the addresses that it has")
+		}
+	}
+}
