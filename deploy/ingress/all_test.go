@@ -1,0 +1,5 @@
+//go:build ingress
+
+package ingress
+
+func started() []proxy { return append(everyRun(), withTag()...) }
