@@ -11,7 +11,7 @@ type commands struct {
 	Clients clientsCommand `cmd:"" help:"Register clients."`
 	Users   usersCommand   `cmd:"" help:"Keep the built-in user directory."`
 	Migrate migrateCommand `cmd:"" help:"Keep the store's schema."`
-	Doctor  doctorCommand  `cmd:"" help:"Check the installation and say what to mend."`
+	Doctor  doctorCommands `cmd:"" help:"Check the installation and say what to mend."`
 	Conf    configCommand  `cmd:"" name:"config" help:"Show the configuration or its schema."`
 	Version versionCommand `cmd:"" help:"Tell what this program was built from."`
 }

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// nginx runs with its configuration of deploy/ingress between clients and the server, which reads the certificates
+// from it. It gives the address for clients.
+func (i *installation) nginx(t *testing.T, spoil ...string) string {
+	t.Helper()
+	folder := t.TempDir()
+	ports, err := freePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../deploy/ingress/nginx.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tls := filepath.Join(i.folder, "tls")
+	_, port, _ := strings.Cut(i.mtls, ":")
+	config := strings.NewReplacer(append(spoil,
+		"/etc/countersign/ingress/server", filepath.Join(tls, "server"), "/etc/countersign/ingress/upstream-ca.crt", filepath.Join(tls, "ca.crt"),
+		"/etc/countersign/ingress/ingress", filepath.Join(i.folder, "demo", "demo-mtls"), "8445", ports[0], "8444", port, "mtls.login.example", "localhost",
+	)...).Replace(string(text))
+	file := filepath.Join(folder, "nginx.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output := new(logBuffer)
+	command := exec.Command("/usr/sbin/nginx", "-c", file, "-p", folder, "-e", "stderr", "-g", "daemon off; error_log stderr; pid "+folder+"/pid;")
+	command.Stdout, command.Stderr = output, output
+	if err := command.Start(); err != nil {
+		t.Fatalf("%v; make packages-test installs nginx", err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(os.Interrupt) // it may have ended by itself
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("nginx said:\n%s", output)
+		}
+	})
+	return "https://localhost:" + ports[0]
+}
+
+// behind has the server read certificates from an ingress that shows demo-mtls's certificate, which has no name of an
+// ingress in it: over a secret and its address then.
+func (i *installation) behind(t *testing.T, keys string) {
+	t.Helper()
+	text, err := os.ReadFile(i.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Replace(text, []byte("[listen_mtls]\n"), []byte("[listen_mtls]\n"+keys), 1)
+	if bytes.Equal(changed, text) {
+		t.Fatal("the configuration has no [listen_mtls]")
+	}
+	if err := os.WriteFile(i.config(), changed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Covers: ATTACK-16. The whole server behind a real nginx: doctor finds it safe, and finds it unsafe when nginx hands on
+// what clients claim.
+func TestDoctorIngress(t *testing.T) {
+	i := newInstallation(t)
+	const secret = "0123456789abcdef0123456789abcdef0123456789abcdef"
+	file := filepath.Join(i.folder, "ingress-secret")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.behind(t, "source = \"nginx\"\ningress_networks = \"127.0.0.0/8\"\ningress_secret_file = \""+file+"\"\n")
+	server := i.serve()
+	doctor := func(address string) (string, error) {
+		output, err := exec.Command("countersign", "doctor", "ingress", address, "--client-id", "demo-mtls", "--ca", filepath.Join(i.folder, "tls", "ca.crt"),
+			"--certificate", filepath.Join(i.folder, "demo", "demo-mtls.crt"), "--key", filepath.Join(i.folder, "demo", "demo-mtls.key")).CombinedOutput()
+		return string(output), err
+	}
+	proves := []string{`Countersign-Ingress-Secret ""`, "Countersign-Ingress-Secret " + secret}
+	t.Run("accepts the configuration as it stands", func(t *testing.T) {
+		output, err := doctor(i.nginx(t, proves...))
+		if err != nil || !strings.Contains(output, "nothing that was tried deceived it") || strings.Contains(output, "FAIL") {
+			t.Errorf("%v\n%s", err, output)
+		}
+	})
+	t.Run("refuses one that hands on what clients claim", func(t *testing.T) {
+		output, err := doctor(i.nginx(t, append(proves, "X-SSL-Client-Cert $ssl_client_escaped_cert", "X-SSL-Client-Cert $my_cert",
+			"X-SSL-Client-Verify $ssl_client_verify", "X-SSL-Client-Verify $my_verify", "    server {\n        listen", `
+    map $ssl_client_escaped_cert $my_cert { "" $http_x_ssl_client_cert; default $ssl_client_escaped_cert; }
+    map $ssl_client_escaped_cert $my_verify { "" $my_said; default $ssl_client_verify; }
+    map $http_x_ssl_client_verify $my_said { "" NONE; default $http_x_ssl_client_verify; }
+    server {
+        listen`)...))
+		if err == nil || !strings.Contains(output, "spoofed nginx: the client is let in by somebody WITHOUT ITS KEY") {
+			t.Errorf("%v\n%s", err, output)
+		}
+	})
+	t.Run("refuses an ingress without the secret", func(t *testing.T) {
+		output, err := doctor(i.nginx(t))
+		if err == nil || !strings.Contains(output, "FAIL  valid") {
+			t.Errorf("%v\n%s", err, output)
+		}
+		if logs := server.logs.String(); !strings.Contains(logs, "client_certificate_forged") || strings.Contains(logs, secret) {
+			t.Errorf("the log:\n%s", logs)
+		}
+	})
+}
