@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -122,21 +121,13 @@ func (s scene) ask(config *tls.Config, lines ...string) (string, bool) {
 	return refused, false
 }
 
-// spoof is every header in which the victim's certificate could be claimed, as the source would read it.
+// spoof are the lines in which the victim's certificate is claimed, as the source reads them.
 func spoof(source string, victim *identity) []string {
-	encoded := base64.StdEncoding.EncodeToString(victim.certificate.Raw)
-	escaped := strings.ReplaceAll(url.QueryEscape(string(victim.pem())), "+", "%20")
-	switch source {
-	case "nginx":
-		return []string{"X-SSL-Client-Cert", escaped, "X-SSL-Client-Verify", "SUCCESS"}
-	case "haproxy":
-		return []string{"X-SSL-Client-DER", encoded, "X-SSL-Client-Used", "1"}
-	case "envoy":
-		return []string{"X-Forwarded-Client-Cert", "Hash=" + digest(victim) + `;Cert="` + escaped + `"`}
-	case "apache":
-		return []string{"X-SSL-Client-Cert", strings.ReplaceAll(strings.TrimSpace(string(victim.pem())), "\n", " ")}
+	var lines []string
+	for _, line := range mtls.Spell(source, victim.certificate) {
+		lines = append(lines, line.Name, line.Value)
 	}
-	return []string{"Client-Cert", ":" + encoded + ":"}
+	return lines
 }
 
 // twice are the lines of a spoof, each sent two times.
