@@ -169,7 +169,7 @@ func TestHeader(t *testing.T) {
 		{SourceCloudflare, "one that did not fit", refused, []string{"Cf-Cert-Presented", "true"}},
 		{SourceCloudflare, "another digest", refused, []string{"Cf-Client-Cert-Der-Base64", leaf.base64(), "Cf-Client-Cert-Sha256", other.digest()}},
 	} {
-		t.Run(test.source+": "+title(test.want != refused, test.name), func(t *testing.T) {
+		t.Run(title(test.want != refused, test.name+", "+test.source), func(t *testing.T) {
 			source, err := Header(test.source)
 			if err != nil {
 				t.Fatal(err)

@@ -241,6 +241,10 @@ func (d *diagnosis) ports(ctx context.Context, c *config.Config) {
 		addresses = append(addresses, c.ListenMTLS.Address)
 	}
 	for _, address := range addresses {
+		if socket, ok := strings.CutPrefix(address, socketPrefix); ok {
+			d.socket(ctx, socket)
+			continue
+		}
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err == nil {
 			err = listener.Close()
@@ -256,6 +260,26 @@ func (d *diagnosis) ports(ctx context.Context, c *config.Config) {
 			d.fail("port", "%v", listenError("port", address, err))
 		}
 	}
+}
+
+// socket tells whether somebody answers on the socket of an ingress, and who may open it.
+func (d *diagnosis) socket(ctx context.Context, name string) {
+	folder, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		d.fail("port", "the folder of %s: %v", name, err)
+		return
+	}
+	const others = 0o007
+	if folder.Mode().Perm()&others != 0 {
+		d.warn("port", "every user of this machine may enter the folder of %s; only the mode of the socket keeps them from the place of the ingress", name)
+	}
+	connection, err := new(net.Dialer).DialContext(ctx, "unix", name)
+	if err != nil {
+		d.ok("port", "nobody answers on %s: the server is not running", name)
+		return
+	}
+	d.ok("port", "a server answers on %s", name)
+	_ = connection.Close() // nothing was sent
 }
 
 // trustingOwn is a TLS client that trusts this server's own certificate and nothing else.

@@ -2,11 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"countersign/mtls"
 )
 
 // nginx runs with its configuration of deploy/ingress between clients and the server, which reads the certificates
@@ -109,4 +117,82 @@ func TestDoctorIngress(t *testing.T) {
 			t.Errorf("the log:\n%s", logs)
 		}
 	})
+}
+
+// Covers: ATTACK-16. A socket is for the ingress alone and needs no other proof; on the listeners that read no headers
+// any certificate header is refused.
+func TestIngressSocket(t *testing.T) {
+	i := newInstallation(t)
+	socket := filepath.Join(t.TempDir(), "mtls.sock")
+	text, err := os.ReadFile(i.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(i.mtls, ":")
+	changed := strings.Replace(string(text), `address = "127.0.0.1:`+port+`"`, "address = \"unix:"+socket+"\"\nsource = \"rfc9440\"", 1)
+	if changed == string(text) {
+		t.Fatal("the address was not found")
+	}
+	if err := os.WriteFile(i.config(), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := i.serve()
+	leaf, err := readCertificates(filepath.Join(i.folder, "demo", "demo-mtls.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := mtls.Spell(mtls.SourceRFC9440, leaf[0])
+	ask := func(client *http.Client, address string, lines ...mtls.HeaderLine) string {
+		t.Helper()
+		form := url.Values{"grant_type": {"none"}, "client_id": {"demo-mtls"}}
+		request, err := http.NewRequest(http.MethodPost, address+"/token", strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for _, line := range lines {
+			request.Header.Add(line.Name, line.Value)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		var refusal struct {
+			Code string `json:"error"`
+		}
+		if err := json.NewDecoder(response.Body).Decode(&refusal); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(response.StatusCode, " ", refusal.Code)
+	}
+	over := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	for _, test := range []struct {
+		name    string
+		client  *http.Client
+		address string
+		lines   []mtls.HeaderLine
+		want    string
+	}{
+		{"accepts the certificate over the socket", over, "http://localhost", own, "400 unsupported_grant_type"},
+		{"refuses none over the socket", over, "http://localhost", nil, "401 invalid_client"},
+		{"refuses an unreadable one over the socket", over, "http://localhost", []mtls.HeaderLine{{Name: "Client-Cert", Value: ":x:"}}, "400 invalid_request"},
+		{"refuses the header on the other listener", i.client, "https://" + i.address, own, "400 invalid_request"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := ask(test.client, test.address, test.lines...); got != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
+	}
+	for _, event := range []string{"client_certificate_forged", "client_certificate_unreadable"} {
+		if !strings.Contains(server.logs.String(), "event="+event) {
+			t.Errorf("no %s in the log:\n%s", event, server.logs)
+		}
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
 }

@@ -221,7 +221,11 @@ func (p proxy) try(t *testing.T) {
 		{"XFCC injection by a name", with(issue(t, middle, "injector", injection(t, victim))), nil, []string{trusted("injector"), refused}},
 		{"the header of another ingress", &tls.Config{}, []string{"X-Arr-ClientCert", base64.StdEncoding.EncodeToString(victim.certificate.Raw)}, []string{refused}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		verb := "refuses "
+		if strings.HasPrefix(test.want[0], "trusted") {
+			verb = "accepts "
+		}
+		t.Run(verb+test.name, func(t *testing.T) {
 			got, _ := s.ask(test.config, test.lines...)
 			t.Log(got)
 			if slices.Contains(test.want, got) {
@@ -230,7 +234,7 @@ func (p proxy) try(t *testing.T) {
 			t.Errorf("%q, want one of %q", got, test.want)
 		})
 	}
-	t.Run("a neighbour who goes around the ingress", func(t *testing.T) {
+	t.Run("refuses a neighbour who goes around the ingress", func(t *testing.T) {
 		around := scene{s.backend, s.roots}
 		if got, _ := around.ask(with(client), spoofed...); got != refused {
 			t.Errorf("%q", got)
