@@ -1,6 +1,7 @@
 package mtls
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
@@ -92,8 +93,8 @@ func TestProxyProtocol(t *testing.T) {
 		t.Run(title(strings.HasPrefix(test.want, "200"), test.name), func(t *testing.T) {
 			transport := &http.Transport{
 				TLSClientConfig: &tls.Config{RootCAs: pool(g.certificate)},
-				Dial: func(network, address string) (net.Conn, error) {
-					connection, err := net.Dial(network, address)
+				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					connection, err := new(net.Dialer).DialContext(ctx, network, address)
 					if err == nil {
 						_, err = connection.Write(test.header)
 					}

@@ -136,7 +136,7 @@ func twice(lines []string) []string { return append(append([]string{}, lines...)
 // Covers: ATTACK-16, ATTACK-17, ATTACK-18, BC-09. The same twelve scenarios before each real ingress.
 func TestIngress(t *testing.T) {
 	for _, p := range started() {
-		t.Run(p.source, func(t *testing.T) { p.try(t) })
+		p.try(t)
 	}
 }
 
@@ -225,7 +225,7 @@ func (p proxy) try(t *testing.T) {
 		if strings.HasPrefix(test.want[0], "trusted") {
 			verb = "accepts "
 		}
-		t.Run(verb+test.name, func(t *testing.T) {
+		t.Run(verb+test.name+", "+p.source, func(t *testing.T) {
 			got, _ := s.ask(test.config, test.lines...)
 			t.Log(got)
 			if slices.Contains(test.want, got) {
@@ -234,7 +234,7 @@ func (p proxy) try(t *testing.T) {
 			t.Errorf("%q, want one of %q", got, test.want)
 		})
 	}
-	t.Run("refuses a neighbour who goes around the ingress", func(t *testing.T) {
+	t.Run("refuses a neighbour who goes around the ingress, "+p.source, func(t *testing.T) {
 		around := scene{s.backend, s.roots}
 		if got, _ := around.ask(with(client), spoofed...); got != refused {
 			t.Errorf("%q", got)
@@ -248,7 +248,7 @@ func (p proxy) try(t *testing.T) {
 // TestSpoiltEnvoy: two ways to configure Envoy wrongly let forged elements through it. They are refused all the same.
 func TestSpoiltEnvoy(t *testing.T) {
 	envoy := everyRun()[2]
-	t.Run("uri asked for", func(t *testing.T) {
+	t.Run("refuses Envoy's elements with uri asked for", func(t *testing.T) {
 		s := envoy.build(t, "cert: true, chain: true", "cert: true, chain: true, uri: true")
 		// Envoy sends the key even for a certificate without a URI, so the operator learns of it with the first client.
 		for name, each := range map[string]*identity{"an injected element": issue(t, s.middle, "injector", injection(t, s.victim)), "no URI": s.client} {
@@ -260,7 +260,7 @@ func TestSpoiltEnvoy(t *testing.T) {
 			t.Errorf("without a certificate: %q", got)
 		}
 	})
-	t.Run("APPEND_FORWARD", func(t *testing.T) {
+	t.Run("refuses a second element with APPEND_FORWARD", func(t *testing.T) {
 		s := envoy.build(t, "SANITIZE_SET", "APPEND_FORWARD")
 		if got, _ := s.ask(with(s.client), spoof("envoy", s.victim)...); got != refused {
 			t.Errorf("two elements: %q", got)

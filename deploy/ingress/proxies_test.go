@@ -37,17 +37,6 @@ func everyRun() []proxy {
 	}
 }
 
-func withTag() []proxy {
-	return []proxy{
-		{"apache", "apache2", "apache.conf", func(config, folder string) []string {
-			return []string{"-X", "-f", config, "-d", folder, "-c", "PidFile " + folder + "/pid", "-c", "ErrorLog /dev/stderr", "-c", "Mutex file:" + folder}
-		}},
-		{"caddy", "caddy", "Caddyfile", func(config, _ string) []string {
-			return []string{"run", "--adapter", "caddyfile", "--config", config}
-		}},
-	}
-}
-
 // find tells where a program is. One that is missing fails the test: an ingress that was not tried is not known to be safe.
 func find(t *testing.T, program string) string {
 	t.Helper()
