@@ -15,4 +15,3 @@ func withTag() []proxy {
 		}},
 	}
 }
-
