@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"countersign/mtls"
@@ -113,6 +114,8 @@ func TestDoctorIngress(t *testing.T) {
 		if err == nil || !strings.Contains(output, "FAIL  valid") {
 			t.Errorf("%v\n%s", err, output)
 		}
+		server.signal(syscall.SIGTERM) // and all that it wrote has been read
+		server.wait()
 		if logs := server.logs.String(); !strings.Contains(logs, "client_certificate_forged") || strings.Contains(logs, secret) {
 			t.Errorf("the log:\n%s", logs)
 		}
@@ -187,12 +190,14 @@ func TestIngressSocket(t *testing.T) {
 			}
 		})
 	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
+	server.signal(syscall.SIGTERM) // and all that it wrote has been read
+	server.wait()
 	for _, event := range []string{"client_certificate_forged", "client_certificate_unreadable"} {
 		if !strings.Contains(server.logs.String(), "event="+event) {
 			t.Errorf("no %s in the log:\n%s", event, server.logs)
 		}
-	}
-	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
-		t.Errorf("the socket: %v, %v", info, err)
 	}
 }
