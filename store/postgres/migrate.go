@@ -24,12 +24,16 @@ type Migration = backend.Migration
 // SchemaError tells that the database's schema is older or newer than the program.
 type SchemaError = backend.SchemaError
 
+// ChangedError tells that a step of the schema is not the one that was applied.
+type ChangedError = backend.ChangedError
+
 func schema() backend.Schema {
 	return backend.Schema{
 		System:      "postgresql",
 		Dialect:     goose.DialectPostgres,
 		Files:       migrations,
 		HasVersions: "SELECT to_regclass('goose_db_version') IS NOT NULL",
+		HasSteps:    "SELECT to_regclass('schema_steps') IS NOT NULL",
 	}
 }
 

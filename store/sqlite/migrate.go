@@ -26,12 +26,16 @@ type Migration = backend.Migration
 // SchemaError tells that the file's schema is older or newer than the program.
 type SchemaError = backend.SchemaError
 
+// ChangedError tells that a step of the schema is not the one that was applied.
+type ChangedError = backend.ChangedError
+
 func schema() backend.Schema {
 	return backend.Schema{
 		System:      "sqlite",
 		Dialect:     goose.DialectSQLite3,
 		Files:       migrations,
 		HasVersions: "SELECT count(*) FROM sqlite_schema WHERE name = 'goose_db_version'",
+		HasSteps:    "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_steps'",
 	}
 }
 

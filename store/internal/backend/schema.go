@@ -2,7 +2,9 @@ package backend
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path"
@@ -20,6 +22,12 @@ type Migration struct {
 	Name string
 	// AppliedAt is zero while the step is pending.
 	AppliedAt time.Time
+	// Compatible is the version of the oldest program that works with the step: nodes of that release and later ones
+	// can go on while it is applied.
+	Compatible int64
+
+	// digest is the SHA-256 of the program's step, recorded that of the step when it was applied; empty when unknown.
+	digest, recorded string
 }
 
 // SchemaError tells that a database's schema is not the one that this program was built for.
@@ -28,6 +36,20 @@ type SchemaError struct {
 	System string
 	// Have is the database's schema version and Want the program's.
 	Have, Want int64
+}
+
+// ChangedError tells that a step of the schema is not the one that was applied to the database.
+type ChangedError struct {
+	// System is the backend's name.
+	System string
+	// Version is the step's.
+	Version int64
+}
+
+// Error says in one line what is wrong.
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("%s: step %d of the schema is not the one that was applied to this database: "+
+		"the program or the database was tampered with; run a release of countersign as it was published", e.System, e.Version)
 }
 
 // Error says in one line what is wrong and what to run.
@@ -55,7 +77,9 @@ type Schema struct {
 	Files fs.FS
 	// HasVersions is a query that tells whether the table of applied steps exists.
 	HasVersions string
-	Options     []goose.ProviderOption
+	// HasSteps is a query that tells whether the table schema_steps exists.
+	HasSteps string
+	Options  []goose.ProviderOption
 }
 
 // Up applies what is pending and returns it. It takes no lock when nothing is pending. A database that is newer
@@ -65,10 +89,10 @@ func (s Schema) Up(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	if have, want := versions(before); have > want {
-		return nil, &SchemaError{System: s.System, Have: have, Want: want}
+	if err := s.fits(before); err != nil {
+		return nil, err
 	}
-	if !slices.ContainsFunc(before, pending) {
+	if have, want := versions(before); have > want || !slices.ContainsFunc(before, pending) {
 		return nil, nil
 	}
 	files, err := fs.Sub(s.Files, "migrations")
@@ -84,6 +108,9 @@ func (s Schema) Up(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: migrate: %w", s.System, err)
 	}
+	if err := s.record(ctx, db); err != nil {
+		return nil, err
+	}
 	after, err := s.Status(ctx, db)
 	if err != nil {
 		return nil, err
@@ -93,14 +120,47 @@ func (s Schema) Up(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	}), nil
 }
 
-// Check returns nil when the database has the program's schema and a [SchemaError] when it has another.
+// Check returns nil when the database has the program's schema, or a later one that says it is compatible. Another is a
+// [SchemaError], one that was changed a [ChangedError].
 func (s Schema) Check(ctx context.Context, db Querier) error {
 	status, err := s.Status(ctx, db)
 	if err != nil {
 		return err
 	}
-	if have, want := versions(status); have != want || slices.ContainsFunc(status, pending) {
+	if have, want := versions(status); slices.ContainsFunc(status, pending) {
 		return &SchemaError{System: s.System, Have: have, Want: want}
+	}
+	return s.fits(status)
+}
+
+// fits refuses a database with a step that was changed, or with one that this program is too old for.
+func (s Schema) fits(status []Migration) error {
+	have, want := versions(status)
+	for _, m := range status {
+		switch {
+		case pending(m):
+		case m.Name == "" && (m.Compatible == 0 || m.Compatible > want):
+			return &SchemaError{System: s.System, Have: have, Want: want}
+		case m.Name != "" && m.recorded != "" && m.recorded != m.digest:
+			return &ChangedError{System: s.System, Version: m.Version}
+		}
+	}
+	return nil
+}
+
+// record notes what was applied. Steps from before there was a place for it are noted as this program has them.
+func (s Schema) record(ctx context.Context, db *sql.DB) error {
+	known, err := s.Known()
+	if err != nil {
+		return err
+	}
+	for _, m := range known {
+		// All three are this program's own, and not input.
+		statement := fmt.Sprintf("INSERT INTO schema_steps (version, digest, compatible) VALUES (%d, '%s', %d) ON CONFLICT DO NOTHING",
+			m.Version, m.digest, m.Compatible)
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: note the steps of the schema: %w", s.System, err)
+		}
 	}
 	return nil
 }
@@ -138,7 +198,37 @@ func (s Schema) Status(ctx context.Context, db Querier) ([]Migration, error) {
 		return nil, fmt.Errorf("%s: read the schema version: %w", s.System, err)
 	}
 	slices.SortFunc(status, func(a, b Migration) int { return int(a.Version - b.Version) })
-	return status, nil
+	return status, s.noted(ctx, db, status)
+}
+
+// noted reads what record wrote.
+func (s Schema) noted(ctx context.Context, db Querier, status []Migration) error {
+	var exists bool
+	if err := db.QueryRowContext(ctx, s.HasSteps).Scan(&exists); err != nil {
+		return fmt.Errorf("%s: read the steps of the schema: %w", s.System, err)
+	}
+	if !exists {
+		return nil
+	}
+	rows, err := db.QueryContext(ctx, "SELECT version, digest, compatible FROM schema_steps")
+	if err != nil {
+		return fmt.Errorf("%s: read the steps of the schema: %w", s.System, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var version, compatible int64
+		var digest string
+		if err := rows.Scan(&version, &digest, &compatible); err != nil {
+			return fmt.Errorf("%s: read the steps of the schema: %w", s.System, err)
+		}
+		if i := slices.IndexFunc(status, func(m Migration) bool { return m.Version == version }); i >= 0 {
+			status[i].recorded, status[i].Compatible = digest, compatible
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("%s: read the steps of the schema: %w", s.System, err)
+	}
+	return nil
 }
 
 // Known lists the program's steps, all as pending.
@@ -154,7 +244,16 @@ func (s Schema) Known() ([]Migration, error) {
 			return nil, fmt.Errorf("%s: embedded migrations: %w", s.System, err)
 		}
 		_, title, _ := strings.Cut(strings.TrimSuffix(path.Base(name), ".sql"), "_")
-		known = append(known, Migration{Version: version, Name: title})
+		text, err := fs.ReadFile(s.Files, name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: embedded migrations: %w", s.System, err)
+		}
+		compatible := version // unless the step says otherwise, older programs do not know what to do with it
+		if _, err := fmt.Sscanf(string(text), "-- compatible: %d\n", &compatible); err != nil {
+			compatible = version
+		}
+		digest := sha256.Sum256(text)
+		known = append(known, Migration{Version: version, Name: title, Compatible: compatible, digest: hex.EncodeToString(digest[:])})
 	}
 	return known, nil
 }

@@ -1,0 +1,58 @@
+package sqlite_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"countersign/store/sqlite"
+)
+
+// TestRollingUpgrade: nodes of this release go on with a database that a later one has migrated, when that says that they can,
+// and not otherwise.
+func TestRollingUpgrade(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store.db")
+	config := sqlite.Config{File: file}
+	database := file
+	if _, err := sqlite.Migrate(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, database, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4, 1)")
+	execute(t, database, "INSERT INTO schema_steps (version, digest, compatible) VALUES (4, 'later', 3)")
+	s, err := sqlite.Open(t.Context(), config)
+	if err != nil {
+		t.Fatalf("with a compatible later step: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if applied, err := sqlite.Migrate(t.Context(), config); err != nil || len(applied) != 0 {
+		t.Errorf("migrating it with the older release: %v, %v", applied, err)
+	}
+	execute(t, database, "UPDATE schema_steps SET compatible = 4 WHERE version = 4")
+	_, err = sqlite.Open(t.Context(), config)
+	if schema, ok := errors.AsType[*sqlite.SchemaError](err); !ok || schema.Have != 4 {
+		t.Errorf("with one that is not compatible: %v", err)
+	}
+	if _, err := sqlite.Migrate(t.Context(), config); err == nil {
+		t.Error("migrated a database that is too new")
+	}
+}
+
+// TestChangedStep: a step that is not the one that was applied is named.
+func TestChangedStep(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store.db")
+	config := sqlite.Config{File: file}
+	database := file
+	if _, err := sqlite.Migrate(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, database, "UPDATE schema_steps SET digest = 'another' WHERE version = 2")
+	_, openErr := sqlite.Open(t.Context(), config)
+	_, migrateErr := sqlite.Migrate(t.Context(), config)
+	for _, err := range []error{openErr, migrateErr} {
+		if changed, ok := errors.AsType[*sqlite.ChangedError](err); !ok || changed.Version != 2 {
+			t.Errorf("got %v", err)
+		}
+	}
+}
