@@ -29,6 +29,15 @@ type doctorCommands struct {
 	Ingress doctorIngressCommand `cmd:"" help:"Try to deceive a running ingress, and say whether it is safe."`
 }
 
+// Help implements kong.HelpProvider.
+func (doctorCommands) Help() string {
+	return `Without more words it checks the installation, as doctor check does.
+
+Examples:
+  countersign doctor
+  countersign doctor ingress https://mtls.login.example --client-id c1 --certificate c1.crt --key c1.key`
+}
+
 // doctorIngressCommand tries an ingress from outside.
 type doctorIngressCommand struct {
 	URL         string `arg:"" help:"Public address of the listener for client certificates (listen_mtls.url), as clients reach it."`

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"countersign/mtls"
 )
@@ -54,7 +55,17 @@ func (i *installation) nginx(t *testing.T, spoil ...string) string {
 			t.Logf("nginx said:\n%s", output)
 		}
 	})
-	return "https://localhost:" + ports[0]
+	address := "localhost:" + ports[0]
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		connection, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			_ = connection.Close()
+			return "https://" + address
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nginx does not listen: %v", err)
+		}
+	}
 }
 
 // behind has the server read certificates from an ingress that shows demo-mtls's certificate, which has no name of an

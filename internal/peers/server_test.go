@@ -37,6 +37,7 @@ func newInstallation(t *testing.T, binary string, nonces bool) *installation {
 	certificates := i.makeCertificates()
 	// The scripts serve their clients' keys with the server's own certificate, on another port.
 	i.configure("[outbound]\n", "ca_file = \"tls/ca.crt\"\n")
+	i.set(`profiles = "fapi2-security fapi2-message-signing fapi1-advanced"`, `profiles = "fapi2-security"`)
 	i.configure("[dpop]\n", fmt.Sprintf("require_nonce = %v\n", nonces))
 	i.add("[[resource_servers]]\nidentifier = \"https://payments.example/\"\nscopes = \"payments\"\n")
 	i.add("[[scopes]]\nname = \"payments\"\ndescription = \"Make payments\"\n")
@@ -71,6 +72,19 @@ func (i *installation) configure(section, keys string) {
 		i.t.Fatalf("the configuration has no one %s", section)
 	}
 	i.write(strings.Replace(string(text), "\n"+section, "\n"+section+keys, 1))
+}
+
+// set replaces a line of the configuration.
+func (i *installation) set(line, by string) {
+	i.t.Helper()
+	text, err := os.ReadFile(i.config())
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if strings.Count(string(text), "\n"+line+"\n") != 1 {
+		i.t.Fatalf("the configuration has no one line %s", line)
+	}
+	i.write(strings.Replace(string(text), "\n"+line+"\n", "\n"+by+"\n", 1))
 }
 
 // add writes a section at the end.

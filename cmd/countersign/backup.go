@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"countersign/store/sqlite"
+)
+
+// errOwnTools is for a store that has its own.
+var errOwnTools = errors.New("the store is PostgreSQL: back it up with its own tools, such as pg_basebackup or pg_dump (SQLite only is backed up by this command)")
+
+// backupCommand copies the embedded database.
+type backupCommand struct {
+	File string `arg:"" type:"path" help:"The new file. It holds what the database holds: keep it as safe."`
+}
+
+// Help implements kong.HelpProvider.
+func (backupCommand) Help() string {
+	return `Writes the state of one moment into a new file, while the server runs, and checks it. The keys are in the
+HSM and not in it.
+
+Examples:
+  countersign backup /backup/countersign-2026-11-24.db`
+}
+
+// Run implements the command.
+func (c backupCommand) Run(ctx context.Context, p *program) error {
+	settings, err := p.sqlite()
+	if err != nil {
+		return err
+	}
+	if err := sqlite.Backup(ctx, settings, c.File); err != nil {
+		return err
+	}
+	p.printf("%s: a checked copy of %s\n", c.File, settings.File)
+	return nil
+}
+
+// restoreCommand puts a backup in the database's place.
+type restoreCommand struct {
+	File string `arg:"" type:"existingfile" help:"A file that countersign backup wrote."`
+}
+
+// Help implements kong.HelpProvider.
+func (restoreCommand) Help() string {
+	return `Stop the server first. What is in the database's place is kept beside it. Codes, requests and sessions are
+left out, so that nothing which was used after the backup can be used again; people sign in anew. What was
+revoked or changed after the backup has to be revoked or changed again. Client assertions and proofs that were
+seen after it are forgotten: wait for ten minutes before you start the server, until the last has expired.
+
+Examples:
+  countersign restore /backup/countersign-2026-11-24.db`
+}
+
+// Run implements the command.
+func (c restoreCommand) Run(ctx context.Context, p *program) error {
+	settings, err := p.sqlite()
+	if err != nil {
+		return err
+	}
+	kept, err := sqlite.Restore(ctx, settings, c.File)
+	if err != nil {
+		return err
+	}
+	p.printf("%s: restored from %s\n", settings.File, c.File)
+	if kept != "" {
+		p.printf("what was there is in %s\n", kept)
+	}
+	return nil
+}
+
+// sqlite is the configured embedded store.
+func (p *program) sqlite() (sqlite.Config, error) {
+	c, err := p.loadConfig()
+	if err != nil {
+		return sqlite.Config{}, err
+	}
+	if c.Store.Driver == "postgres" {
+		return sqlite.Config{}, errOwnTools
+	}
+	return sqlite.Config{File: c.Store.File.Path(), Now: p.now}, nil
+}
