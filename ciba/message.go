@@ -27,8 +27,8 @@ func CheckBindingMessage(message string) error {
 			return refuse(InvalidBindingMessage, "binding_message holds U+%04X, which cannot be seen; printable characters and plain spaces are right", r)
 		case marks > 2:
 			return refuse(InvalidBindingMessage, "binding_message heaps marks upon a letter")
-		case r >= 0xFF00 && r <= 0xFFEF, r >= 0x1D400 && r <= 0x1D7FF, unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
-			return refuse(InvalidBindingMessage, "binding_message holds U+%04X, which looks like another character", r)
+		case r >= 0xFF00 && r <= 0xFFEF, r >= 0x1D400 && r <= 0x1D7FF, r == 0x2800, unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
+			return refuse(InvalidBindingMessage, "binding_message holds U+%04X, which looks like another character or like none", r)
 		}
 		visible = visible || r != ' '
 		for _, script := range []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian, unicode.Cherokee, unicode.Coptic} {

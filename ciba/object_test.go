@@ -1,0 +1,131 @@
+package ciba
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"countersign/internal/jose"
+)
+
+func noon() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
+
+func newKey(t *testing.T) jose.PrivateKey {
+	t.Helper()
+	key, err := jose.NewPrivateKey(jose.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// rules accept what client-1 signs with a key, each jti once.
+func rules(t *testing.T, key jose.PrivateKey) Rules {
+	t.Helper()
+	keys, err := jose.ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	return Rules{
+		Audience: "https://issuer.example", ClientID: "client-1", Algorithms: []string{jose.ES256},
+		MaxAge: time.Hour, MaxLifetime: time.Hour, MaxAhead: 30 * time.Second, Now: noon(),
+		Verify: func(_ context.Context, token *jose.Token) error { return token.VerifyWith(keys) },
+		Use: func(_ context.Context, id string, _ time.Time) (bool, error) {
+			first := !used[id]
+			used[id] = true
+			return first, nil
+		},
+	}
+}
+
+func right() map[string]any {
+	return map[string]any{
+		"iss": "client-1", "aud": "https://issuer.example", "jti": "1", "iat": noon().Unix(), "nbf": noon().Unix(),
+		"exp": noon().Add(time.Minute).Unix(), "scope": "openid", "login_hint": "ann", "requested_expiry": 60,
+	}
+}
+
+func check(t *testing.T, key jose.PrivateKey, r Rules, typ string, body map[string]any) (url.Values, error) {
+	t.Helper()
+	raw, err := jose.Sign(t.Context(), key.SigningKey(), typ, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := ParseObject(raw, []string{jose.ES256, jose.PS256})
+	if err != nil {
+		return nil, err
+	}
+	return r.Check(t.Context(), object)
+}
+
+// wantCode fails unless err is an Error with a code; an empty code wants no error.
+func wantCode(t *testing.T, err error, code string) {
+	t.Helper()
+	refused, ok := errors.AsType[*Error](err)
+	if (code == "") != (err == nil) || (code != "" && (!ok || refused.Code != code)) {
+		t.Errorf("got %v; want the code %q", err, code)
+	}
+}
+
+// TestObject: an object that stands gives its parameters, once.
+func TestObject(t *testing.T) {
+	key := newKey(t)
+	r := rules(t, key)
+	got, err := check(t, key, r, "JWT", right())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := url.Values{"scope": {"openid"}, "login_hint": {"ann"}, "requested_expiry": {"60"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	_, err = check(t, key, r, "JWT", right())
+	wantCode(t, err, InvalidRequest)
+}
+
+// TestObjectRefused: each rule refuses what breaks it alone, and uses up no jti.
+func TestObjectRefused(t *testing.T) {
+	key := newKey(t)
+	cases := map[string]func(map[string]any){
+		"no iss":           func(c map[string]any) { delete(c, "iss") },
+		"other iss":        func(c map[string]any) { c["iss"] = "client-2" },
+		"no aud":           func(c map[string]any) { delete(c, "aud") },
+		"other aud":        func(c map[string]any) { c["aud"] = "https://other.example" },
+		"no jti":           func(c map[string]any) { delete(c, "jti") },
+		"no iat":           func(c map[string]any) { delete(c, "iat") },
+		"no nbf":           func(c map[string]any) { delete(c, "nbf") },
+		"no exp":           func(c map[string]any) { delete(c, "exp") },
+		"expired":          func(c map[string]any) { c["exp"] = noon().Unix() },
+		"long-lived":       func(c map[string]any) { c["exp"] = noon().Add(time.Hour + time.Second).Unix() },
+		"old nbf":          func(c map[string]any) { c["nbf"] = noon().Add(-time.Hour - time.Second).Unix() },
+		"nbf ahead":        func(c map[string]any) { c["nbf"] = noon().Add(31 * time.Second).Unix() },
+		"iat ahead":        func(c map[string]any) { c["iat"] = noon().Add(31 * time.Second).Unix() },
+		"nested":           func(c map[string]any) { c["request"] = "x" },
+		"assertion inside": func(c map[string]any) { c["client_assertion"] = "x" },
+		"other client_id":  func(c map[string]any) { c["client_id"] = "client-2" },
+	}
+	for name, breakIt := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := rules(t, key)
+			body := right()
+			breakIt(body)
+			_, err := check(t, key, r, "JWT", body)
+			wantCode(t, err, InvalidRequest)
+			_, err = check(t, key, r, "JWT", right())
+			wantCode(t, err, "")
+		})
+	}
+	r := rules(t, key)
+	_, err := check(t, newKey(t), r, "JWT", right())
+	wantCode(t, err, InvalidRequest)
+	_, err = check(t, key, r, "dpop+jwt", right())
+	wantCode(t, err, InvalidRequest)
+	r.Algorithms = []string{jose.PS256}
+	_, err = check(t, key, r, "JWT", right())
+	wantCode(t, err, InvalidRequest)
+}
