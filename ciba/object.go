@@ -143,3 +143,14 @@ func (r Rules) checkClaims(c claims) error {
 	}
 	return nil
 }
+
+// CheckBeside says whether only the client's authentication stands beside a signed request: no parameter of the
+// authentication request may (CIBA Core §7.1.1). Errors are of type [*Error].
+func CheckBeside(form url.Values) error {
+	for name := range form {
+		if !slices.Contains([]string{"request", "client_id", "client_assertion", "client_assertion_type"}, name) {
+			return refuse(InvalidRequest, "a parameter stands beside the signed request; all but the client's authentication must be inside it")
+		}
+	}
+	return nil
+}

@@ -129,3 +129,12 @@ func TestObjectRefused(t *testing.T) {
 	_, err = check(t, key, r, "JWT", right())
 	wantCode(t, err, InvalidRequest)
 }
+
+func TestBeside(t *testing.T) {
+	form := url.Values{"request": {"x"}, "client_id": {"client-1"}, "client_assertion": {"y"}, "client_assertion_type": {"z"}}
+	wantCode(t, CheckBeside(form), "")
+	for _, name := range []string{"scope", "login_hint", "binding_message", "client_notification_token"} {
+		more := url.Values{"request": {"x"}, name: {"openid"}}
+		wantCode(t, CheckBeside(more), InvalidRequest)
+	}
+}
