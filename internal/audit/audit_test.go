@@ -1,0 +1,306 @@
+package audit_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"countersign/internal/audit"
+	"countersign/internal/jose"
+)
+
+// notary holds the key that signs messages and checkpoints in these tests.
+type notary struct {
+	key  jose.PrivateKey
+	keys jose.KeySet
+}
+
+func newNotary(t *testing.T, algorithm string) notary {
+	t.Helper()
+	key, err := jose.NewPrivateKey(algorithm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return notary{key: key, keys: jose.NewKeySet(key.Key())}
+}
+
+func (n notary) sign(t *testing.T, claims any) string {
+	t.Helper()
+	jws, err := jose.Sign(t.Context(), n.key.SigningKey(), "oauth-authz-req+jwt", claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jws
+}
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
+
+// grow adds a stretch of entries and a checkpoint.
+func (n notary) grow(t *testing.T, chain *audit.Chain, entries int) [][]byte {
+	t.Helper()
+	var lines [][]byte
+	for i := range entries {
+		message, err := audit.NewMessage(n.sign(t, map[string]any{"state": fmt.Sprint("<state & ", i)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := chain.Append(noon, audit.Event{Kind: audit.RequestObject, ClientID: "app", CorrelationID: "c", Key: n.key.Key().Thumbprint(), Message: message})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
+	line, err := chain.Checkpoint(t.Context(), noon, n.key.SigningKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(lines, line)
+}
+
+// log has 8 entries of a node: three and a checkpoint, twice.
+func (n notary) log(t *testing.T, node string) [][]byte {
+	t.Helper()
+	chain := audit.NewChain(node)
+	return append(n.grow(t, chain, 3), n.grow(t, chain, 3)...)
+}
+
+// rechain gives the lines previous hashes that fit again, from index on, as one who can write to the store would.
+func rechain(t *testing.T, lines [][]byte, from int) {
+	t.Helper()
+	for i := from; i < len(lines); i++ {
+		entry, err := audit.ParseEntry(lines[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines[i] = bytes.Replace(lines[i], []byte(entry.Previous), []byte(audit.Hash(lines[i-1])), 1)
+	}
+}
+
+func renumber(line []byte, from, to int) []byte {
+	return bytes.Replace(line, fmt.Appendf(nil, `"sequence":%d,`, from), fmt.Appendf(nil, `"sequence":%d,`, to), 1)
+}
+
+func TestTamperedLogIsFoundAndNamed(t *testing.T) {
+	n, stranger := newNotary(t, jose.ES256), newNotary(t, jose.ES256)
+	client := func(line []byte) []byte { return bytes.Replace(line, []byte(`"app"`), []byte(`"cap"`), 1) }
+	tests := []struct {
+		name    string
+		tamper  func(lines [][]byte) [][]byte
+		options audit.Options
+		want    []string
+	}{
+		{"untouched", func(l [][]byte) [][]byte { return l }, audit.Options{}, nil},
+		{"one deleted", func(l [][]byte) [][]byte { return slices.Delete(l, 1, 2) }, audit.Options{}, []string{"deleted 2-2"}},
+		{"the first deleted", func(l [][]byte) [][]byte { return l[1:] }, audit.Options{}, []string{"deleted 1-1"}},
+		{"a stretch deleted", func(l [][]byte) [][]byte { return slices.Delete(l, 1, 5) }, audit.Options{}, []string{"deleted 2-5"}},
+		{"one changed", func(l [][]byte) [][]byte { l[5] = client(l[5]); return l }, audit.Options{}, []string{"changed 6-6"}},
+		{"one changed in a byte that says nothing", func(l [][]byte) [][]byte {
+			l[5] = append(slices.Clone(l[5]), ' ')
+			return l
+		}, audit.Options{}, []string{"changed 6-6"}},
+		{"the first changed", func(l [][]byte) [][]byte { l[0] = client(l[0]); return l }, audit.Options{}, []string{"changed 1-1"}},
+		{"the last before a checkpoint changed", func(l [][]byte) [][]byte { l[6] = client(l[6]); return l }, audit.Options{},
+			[]string{"changed 7-7", "changed 4-7"}},
+		{"changed and chained anew", func(l [][]byte) [][]byte { l[5] = client(l[5]); rechain(t, l, 6); return l }, audit.Options{},
+			[]string{"changed 4-7"}},
+		{"the line of a checkpoint changed and chained anew", func(l [][]byte) [][]byte {
+			l[3] = bytes.Replace(l[3], []byte("12:00"), []byte("13:00"), 1)
+			rechain(t, l, 4)
+			return l
+		}, audit.Options{}, []string{"changed 4-7"}},
+		{"deleted, numbered and chained anew", func(l [][]byte) [][]byte {
+			l = slices.Delete(l, 5, 6)
+			l[5], l[6] = renumber(l[5], 7, 6), renumber(l[6], 8, 7)
+			rechain(t, l, 5)
+			return l
+		}, audit.Options{}, []string{"changed 7-7"}},
+		{"two swapped", func(l [][]byte) [][]byte { l[4], l[5] = l[5], l[4]; return l }, audit.Options{}, []string{"reordered 5-5"}},
+		{"two swapped and numbered anew", func(l [][]byte) [][]byte {
+			l[4], l[5] = renumber(l[5], 6, 5), renumber(l[4], 5, 6)
+			return l
+		}, audit.Options{}, []string{"changed 4-4", "changed 5-5", "changed 6-6"}},
+		{"one twice", func(l [][]byte) [][]byte { return slices.Insert(l, 2, l[1]) }, audit.Options{}, []string{"repeated 2-2"}},
+		{"no entry", func(l [][]byte) [][]byte { l[1] = []byte("{}"); return l }, audit.Options{}, []string{"unreadable 0-0", "deleted 2-2"}},
+		{"a member twice", func(l [][]byte) [][]byte {
+			l[1] = bytes.Replace(l[1], []byte("{"), []byte(`{"node":"a",`), 1)
+			return l
+		}, audit.Options{}, []string{"unreadable 0-0", "deleted 2-2"}},
+		{"the tail cut off, which only an anchor shows", func(l [][]byte) [][]byte { return l[:4] }, audit.Options{}, nil},
+		{"the tail cut off, with an anchor", func(l [][]byte) [][]byte { return l[:4] }, audit.Options{Anchors: make([]audit.Checkpoint, 1)},
+			[]string{"truncated 5-8"}},
+		{"only the last checkpoint cut off", func(l [][]byte) [][]byte { return l[:7] }, audit.Options{Anchors: make([]audit.Checkpoint, 1)},
+			[]string{"truncated 8-8"}},
+		{"all of it gone", func([][]byte) [][]byte { return nil }, audit.Options{Anchors: make([]audit.Checkpoint, 1)}, []string{"truncated 1-8"}},
+		{"untouched, with an anchor", func(l [][]byte) [][]byte { return l }, audit.Options{Anchors: make([]audit.Checkpoint, 1)}, nil},
+		{"another history, with an anchor", func([][]byte) [][]byte {
+			chain := audit.NewChain("a")
+			return append(n.grow(t, chain, 4), n.grow(t, chain, 3)...)
+		}, audit.Options{Anchors: make([]audit.Checkpoint, 1)}, []string{"changed 7-7"}},
+		{"all checkpoints on time", func(l [][]byte) [][]byte { return l }, audit.Options{Every: 3}, nil},
+		{"a checkpoint too late", func(l [][]byte) [][]byte { return l }, audit.Options{Every: 2}, []string{"unsealed 1-3", "unsealed 5-7"}},
+		{"a checkpoint of another key", func([][]byte) [][]byte { return stranger.log(t, "a") }, audit.Options{Every: 3},
+			[]string{"unsealed 4-4", "unsealed 8-8", "unsealed 1-8"}},
+		{"a checkpoint of another place", func(l [][]byte) [][]byte {
+			first, _ := audit.ParseEntry(l[3])
+			second, _ := audit.ParseEntry(l[7])
+			l[7] = bytes.Replace(l[7], []byte(second.Checkpoint), []byte(first.Checkpoint), 1)
+			return l
+		}, audit.Options{}, []string{"changed 8-8"}},
+		{"a signed token of another type", func(l [][]byte) [][]byte {
+			last, _ := audit.ParseEntry(l[7])
+			l[7] = bytes.Replace(l[7], []byte(last.Checkpoint), []byte(n.sign(t, audit.Checkpoint{Node: "a", Sequence: 7, Hash: audit.Hash(l[6])})), 1)
+			return l
+		}, audit.Options{}, []string{"unsealed 8-8"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			lines := n.log(t, "a")
+			test.options.Keys = n.keys
+			if len(test.options.Anchors) == 1 {
+				test.options.Anchors[0] = audit.Verify(lines, test.options).Last["a"]
+			}
+			// A second node shows that faults are laid at the right door.
+			other := n.log(t, "b")
+			report := audit.Verify(append(test.tamper(lines), other...), test.options)
+			var got []string
+			for _, finding := range report.Findings {
+				if finding.Node == "b" && test.options.Every != 2 {
+					t.Errorf("node b was not touched: %s", finding)
+				}
+				if finding.Node != "b" {
+					got = append(got, fmt.Sprintf("%s %d-%d", finding.Fault, finding.From, finding.To))
+				}
+			}
+			if difference := cmp.Diff(test.want, got); difference != "" {
+				t.Errorf("findings (-want +got):\n%s%v", difference, report.Findings)
+			}
+		})
+	}
+}
+
+func TestUnsealedTailIsCounted(t *testing.T) {
+	n := newNotary(t, jose.ES256)
+	lines := n.log(t, "a")
+	chain, err := audit.Resume(lines[7])
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := n.grow(t, chain, 2)
+	report := audit.Verify(append(lines, more[:2]...), audit.Options{Keys: n.keys})
+	if report.Entries != 10 || report.Unsealed != 2 || report.Last["a"].Sequence != 7 || len(report.Findings) != 0 {
+		t.Errorf("10 entries, 2 of them not sealed: got %+v", report)
+	}
+	report = audit.Verify(append(lines, more...), audit.Options{Keys: n.keys})
+	if report.Entries != 11 || report.Unsealed != 0 || report.Last["a"].Sequence != 10 || len(report.Findings) != 0 {
+		t.Errorf("11 entries, all sealed: got %+v", report)
+	}
+}
+
+func TestFailureLeavesTheChainAsItWas(t *testing.T) {
+	n := newNotary(t, jose.ES256)
+	chain := audit.NewChain("a")
+	if _, err := chain.Checkpoint(t.Context(), noon, n.key.SigningKey()); !errors.Is(err, audit.ErrEntry) {
+		t.Errorf("a checkpoint of nothing: %v", err)
+	}
+	lines := n.grow(t, chain, 1)
+	if _, err := chain.Append(noon, audit.Event{Kind: audit.CheckpointKind}); !errors.Is(err, audit.ErrEntry) {
+		t.Errorf("a message that claims to be a checkpoint: %v", err)
+	}
+	dead := n.key.SigningKey()
+	dead.Sign = nil
+	dead.Algorithm = "none"
+	if _, err := chain.Checkpoint(t.Context(), noon, dead); err == nil {
+		t.Error("a key that cannot sign made a checkpoint")
+	}
+	report := audit.Verify(append(lines, n.grow(t, chain, 1)...), audit.Options{Keys: n.keys})
+	if len(report.Findings) != 0 || report.Entries != 4 {
+		t.Errorf("the chain goes on after a failure: %+v", report)
+	}
+}
+
+func TestMessageIsKeptVerbatimWithoutItsSecrets(t *testing.T) {
+	for _, algorithm := range []string{jose.PS256, jose.ES256, jose.EdDSA} {
+		t.Run(algorithm, func(t *testing.T) {
+			n := newNotary(t, algorithm)
+			plain := n.sign(t, map[string]any{"login_hint": "anna", "authorization_details": []any{map[string]any{"code": "GB"}}})
+			message, err := audit.NewMessage(plain)
+			if err != nil || message.JWS != plain || message.Withheld != nil {
+				t.Fatalf("not kept verbatim: %+v, %v", message, err)
+			}
+			for _, name := range []string{"code", "access_token", "refresh_token", "token", "client_secret", "client_assertion", "code_verifier", "password", "registration_access_token"} {
+				secret := n.sign(t, map[string]any{name: "the-secret-value", "state": "s"})
+				line, err := appended(t, secret)
+				if err != nil {
+					t.Fatal(err)
+				}
+				payload := strings.Split(secret, ".")[1]
+				if bytes.Contains(line, []byte("the-secret-value")) || bytes.Contains(line, []byte(payload)) {
+					t.Errorf("%s is in the log: %s", name, line)
+				}
+				entry, err := audit.ParseEntry(line)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(entry.Message.Withheld.Claims["state"]) != `"s"` {
+					t.Errorf("state was lost: %s", line)
+				}
+				if !entry.Message.Is(secret) {
+					t.Error("the original is not recognised")
+				}
+				if entry.Message.Is(n.sign(t, map[string]any{name: "another", "state": "s"})) || entry.Message.Is("") {
+					t.Error("another message passes for the original")
+				}
+			}
+		})
+	}
+}
+
+// TestWithheldMessageStillProvesItself: the signature fits the digest that was kept, without the secret.
+func TestWithheldMessageStillProvesItself(t *testing.T) {
+	n := newNotary(t, jose.ES256)
+	message, err := audit.NewMessage(n.sign(t, map[string]any{"code": "the-secret-value"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, errDigest := base64.RawURLEncoding.DecodeString(message.Withheld.SigningInput)
+	signature, errSignature := base64.RawURLEncoding.DecodeString(message.Withheld.Signature)
+	if errDigest != nil || errSignature != nil || len(signature) != 64 {
+		t.Fatalf("digest %v, signature %v of %d bytes", errDigest, errSignature, len(signature))
+	}
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	public := n.key.Key().Public.(*ecdsa.PublicKey)
+	if !ecdsa.Verify(public, digest, r, s) {
+		t.Error("the signature does not fit what was kept")
+	}
+	digest[0] ^= 1
+	if ecdsa.Verify(public, digest, r, s) {
+		t.Error("the signature fits another digest, too")
+	}
+}
+
+func appended(t *testing.T, jws string) ([]byte, error) {
+	t.Helper()
+	message, err := audit.NewMessage(jws)
+	if err != nil {
+		return nil, err
+	}
+	return audit.NewChain("a").Append(noon, audit.Event{Kind: audit.AuthorizationResponse, Message: message})
+}
+
+func TestUnsignedIsNoEvidence(t *testing.T) {
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + ".e30."
+	for _, input := range []string{"", "a.b.c", none, "an-access-token"} {
+		if _, err := audit.NewMessage(input); !errors.Is(err, audit.ErrMessage) {
+			t.Errorf("%q: %v, want ErrMessage", input, err)
+		}
+	}
+}

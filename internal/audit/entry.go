@@ -1,0 +1,89 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"countersign/internal/jose"
+)
+
+// Kind is what an entry is evidence of.
+type Kind string
+
+// The kinds. All but the last hold a message.
+const (
+	RequestObject         Kind = "request_object"         // RFC 9101
+	ClientAssertion       Kind = "client_assertion"       // RFC 7523
+	AuthorizationResponse Kind = "authorization_response" // JARM
+	IDToken               Kind = "id_token"               // beside a code (FAPI 1.0 Advanced §5.2.2)
+	Introspection         Kind = "introspection"          // RFC 9701
+	// CheckpointKind is an entry that seals those before it.
+	CheckpointKind Kind = "checkpoint"
+)
+
+// Event is what a caller has to say of a message.
+type Event struct {
+	Kind     Kind
+	ClientID string
+	// CorrelationID is that of the request's line in the log.
+	CorrelationID string
+	// Key is the RFC 7638 thumbprint of the key that verified the message, or signed it.
+	Key     string
+	Message Message
+}
+
+// Entry is one line of the log.
+type Entry struct {
+	Node string `json:"node"`
+	// Sequence counts the entries of a node from 1, without gaps.
+	Sequence uint64 `json:"sequence"`
+	// Previous is the [Hash] of the node's line before this one; empty in the first.
+	Previous      string    `json:"previous"`
+	At            time.Time `json:"at"`
+	Kind          Kind      `json:"kind"`
+	ClientID      string    `json:"client_id,omitempty"`
+	CorrelationID string    `json:"correlation_id,omitempty"`
+	Key           string    `json:"key,omitempty"`
+	Message       *Message  `json:"message,omitempty"`
+	// Checkpoint is a compact JWS over a [Checkpoint].
+	Checkpoint string `json:"checkpoint,omitempty"`
+}
+
+// Hash is what the next entry says of a line: its SHA-256 in base64url. The line has no line break at its end.
+func Hash(line []byte) string { return digest(line) }
+
+// maxLine bounds a line. A message has at most [jose.MaxTokenSize] bytes, and withheld JSON may be longer than its base64url.
+const maxLine = 4 * jose.MaxTokenSize
+
+// ParseEntry reads a line strictly: JSON members may not repeat (they would be read one way by us and another way by
+// others). Errors wrap [ErrEntry].
+func ParseEntry(line []byte) (Entry, error) {
+	if len(line) > maxLine {
+		return Entry{}, fmt.Errorf("%w: it is longer than %d bytes", ErrEntry, maxLine)
+	}
+	var entry Entry
+	if err := jose.DecodeStrict(line, &entry); err != nil {
+		return Entry{}, fmt.Errorf("%w: %w", ErrEntry, err)
+	}
+	hasMessage, hasCheckpoint := entry.Message != nil, entry.Checkpoint != ""
+	switch {
+	case entry.Node == "" || entry.Sequence == 0:
+		return Entry{}, fmt.Errorf("%w: it needs a node and a sequence from 1", ErrEntry)
+	case hasCheckpoint != (entry.Kind == CheckpointKind) || hasMessage == hasCheckpoint:
+		return Entry{}, fmt.Errorf("%w: it needs a message, or a checkpoint if that is its kind", ErrEntry)
+	}
+	return entry, nil
+}
+
+// line writes an entry without the escapes that only HTML needs.
+func (e Entry) line() ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(e); err != nil {
+		return nil, fmt.Errorf("audit: write an entry: %w", err)
+	}
+	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
+}

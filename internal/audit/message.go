@@ -1,0 +1,93 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"countersign/internal/jose"
+)
+
+// Message is a signed message as it is kept: verbatim, or, when a claim of it is a secret, with a digest in the place of
+// that claim and with what proves the rest.
+type Message struct {
+	// JWS is the message verbatim, in compact form; empty when a secret was withheld.
+	JWS string `json:"jws,omitempty"`
+	// Withheld is there when JWS is not.
+	Withheld *Withheld `json:"withheld,omitempty"`
+}
+
+// Withheld is a message with secrets, which are not kept. SigningInput is what PS256 and ES256 sign, so that Signature
+// can still be verified; whoever has the original can show that it is this one.
+type Withheld struct {
+	// Header is the JOSE header as it was sent, in base64url.
+	Header string `json:"header"`
+	// Claims are those of the payload; a secret one is {"sha-256": "…"}, the digest of its value in base64url.
+	Claims map[string]json.RawMessage `json:"claims"`
+	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent.
+	SigningInput string `json:"signing_input_sha256"`
+	// Signature is in base64url, as it was sent.
+	Signature string `json:"signature"`
+}
+
+// secretClaims are never kept. They are looked for at the top of a payload, where the parameters of OAuth are.
+var secretClaims = [...]string{
+	"code", "access_token", "refresh_token", "token", "client_secret", "client_assertion", "code_verifier", "password",
+	"registration_access_token",
+}
+
+// NewMessage takes a compact JWS (RFC 7515 §7.1), not an encrypted one: that is kept as what was in it. It is not
+// verified here. Errors wrap [ErrMessage].
+func NewMessage(jws string) (Message, error) {
+	token, err := jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
+	if err != nil {
+		return Message{}, fmt.Errorf("%w: %w", ErrMessage, err)
+	}
+	var claims map[string]json.RawMessage
+	if err := token.Claims(&claims); err != nil {
+		return Message{}, fmt.Errorf("%w: %w", ErrMessage, err)
+	}
+	withheld := false
+	for _, name := range secretClaims {
+		value, there := claims[name]
+		if !there {
+			continue
+		}
+		withheld = true
+		claims[name] = json.RawMessage(`{"sha-256":"` + digest(secretValue(value)) + `"}`)
+	}
+	if !withheld {
+		return Message{JWS: jws}, nil
+	}
+	end := strings.LastIndexByte(jws, '.')
+	return Message{Withheld: &Withheld{
+		Header: jws[:strings.IndexByte(jws, '.')], Claims: claims,
+		SigningInput: digest([]byte(jws[:end])), Signature: jws[end+1:],
+	}}, nil
+}
+
+// secretValue is the text of a JSON string, and otherwise the JSON itself.
+func secretValue(raw json.RawMessage) []byte {
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return raw
+	}
+	return []byte(text)
+}
+
+// Is tells whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld.
+func (m Message) Is(jws string) bool {
+	if m.Withheld == nil {
+		return m.JWS == jws
+	}
+	end := strings.LastIndexByte(jws, '.')
+	return end >= 0 && m.Withheld.SigningInput == digest([]byte(jws[:end])) && m.Withheld.Signature == jws[end+1:]
+}
+
+// digest is SHA-256 in base64url.
+func digest(value []byte) string {
+	sum := sha256.Sum256(value)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}

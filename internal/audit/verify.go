@@ -1,0 +1,236 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"countersign/internal/jose"
+)
+
+// Fault is what was done to a log.
+type Fault string
+
+// The faults.
+const (
+	Deleted   Fault = "deleted"
+	Changed   Fault = "changed"
+	Reordered Fault = "reordered"
+	Repeated  Fault = "repeated"
+	Truncated Fault = "truncated"
+	// Unsealed: more entries follow the last checkpoint than should, or a checkpoint is not signed by a known key.
+	Unsealed Fault = "unsealed"
+	// Unreadable: a line is no entry. Line says which.
+	Unreadable Fault = "unreadable"
+)
+
+// Finding names the entries at fault, From to To of a node, both included.
+type Finding struct {
+	Fault    Fault
+	Node     string
+	From, To uint64
+	// Line is the number of a line in the log, from 1; zero when the entry is not there.
+	Line   int
+	Detail string
+}
+
+// String is for an operator.
+func (f Finding) String() string {
+	switch {
+	case f.Fault == Unreadable:
+		return fmt.Sprintf("line %d: %s: %s", f.Line, f.Fault, f.Detail)
+	case f.From == f.To:
+		return fmt.Sprintf("node %q, entry %d: %s: %s", f.Node, f.From, f.Fault, f.Detail)
+	}
+	return fmt.Sprintf("node %q, entries %d to %d: %s: %s", f.Node, f.From, f.To, f.Fault, f.Detail)
+}
+
+// Options are what the verifier knows from elsewhere.
+type Options struct {
+	// Keys are those that may sign checkpoints.
+	Keys jose.KeySet
+	// Every is after how many entries a checkpoint is due. More without one are a finding; zero demands none.
+	Every uint64
+	// Anchors are checkpoints that were in the log once ([Report].Last) and were kept outside it. Without one, a log that
+	// was cut off just after a checkpoint cannot be told from one that ended there.
+	Anchors []Checkpoint
+}
+
+// Report is what was found.
+type Report struct {
+	Entries int
+	// Last are the newest valid checkpoints, by node: the anchors of the next time.
+	Last map[string]Checkpoint
+	// Unsealed counts the entries after them.
+	Unsealed uint64
+	Findings []Finding
+}
+
+// located is an entry with where it was found.
+type located struct {
+	Entry
+	line int
+	hash string
+}
+
+// Verify checks the lines of a log, in the order in which they were written; those of several nodes may be mixed. The
+// first line of each node has to be its first entry.
+func Verify(lines [][]byte, options Options) Report {
+	report := Report{Last: map[string]Checkpoint{}}
+	nodes := map[string][]located{}
+	for i, line := range lines {
+		entry, err := ParseEntry(line)
+		if err != nil {
+			report.Findings = append(report.Findings, Finding{Fault: Unreadable, Line: i + 1, Detail: err.Error()})
+			continue
+		}
+		report.Entries++
+		nodes[entry.Node] = append(nodes[entry.Node], located{entry, i + 1, Hash(line)})
+	}
+	for _, anchor := range options.Anchors {
+		if _, there := nodes[anchor.Node]; !there {
+			nodes[anchor.Node] = nil
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(nodes)) {
+		chain := verification{node: node, options: options, report: &report, ordered: nodes[node]}
+		chain.run()
+	}
+	return report
+}
+
+// verification is that of one node.
+type verification struct {
+	node    string
+	options Options
+	report  *Report
+	ordered []located
+}
+
+func (v *verification) find(fault Fault, from, to uint64, line int, detail string) {
+	v.report.Findings = append(v.report.Findings, Finding{Fault: fault, Node: v.node, From: from, To: to, Line: line, Detail: detail})
+}
+
+func (v *verification) run() {
+	v.order()
+	v.links()
+	v.seals()
+	v.anchors()
+}
+
+// order puts the entries in the order of their numbers, and says which were not, and which are there twice.
+func (v *verification) order() {
+	highest := uint64(0)
+	for _, entry := range v.ordered {
+		if entry.Sequence < highest {
+			v.find(Reordered, entry.Sequence, entry.Sequence, entry.line, fmt.Sprintf("it comes after entry %d", highest))
+		}
+		highest = max(highest, entry.Sequence)
+	}
+	slices.SortStableFunc(v.ordered, func(a, b located) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	unique := v.ordered[:0]
+	for _, entry := range v.ordered {
+		if len(unique) > 0 && unique[len(unique)-1].Sequence == entry.Sequence {
+			v.find(Repeated, entry.Sequence, entry.Sequence, entry.line, "another line has the same number")
+			continue
+		}
+		unique = append(unique, entry)
+	}
+	v.ordered = unique
+}
+
+// links looks for gaps, and for entries that are not the ones that the next entry was written after.
+func (v *verification) links() {
+	before := located{}
+	for _, entry := range v.ordered {
+		switch {
+		case entry.Sequence > before.Sequence+1:
+			v.find(Deleted, before.Sequence+1, entry.Sequence-1, 0, fmt.Sprintf("the log goes on with entry %d", entry.Sequence))
+		case entry.Previous == before.hash:
+		case before.Sequence == 0:
+			v.find(Changed, 1, 1, entry.line, "the first entry names one before it")
+		default:
+			v.find(Changed, before.Sequence, before.Sequence, before.line, fmt.Sprintf("its hash is not the one in entry %d", entry.Sequence))
+		}
+		before = entry
+	}
+}
+
+// seals verifies the checkpoints.
+func (v *verification) seals() {
+	sealed := uint64(0)
+	var before located
+	for _, entry := range v.ordered {
+		if entry.Kind == CheckpointKind {
+			checkpoint, err := ReadCheckpoint(entry.Checkpoint, v.options.Keys)
+			switch {
+			case err != nil:
+				v.find(Unsealed, entry.Sequence, entry.Sequence, entry.line, "the checkpoint does not count: "+err.Error())
+			case checkpoint.Node != v.node || checkpoint.Sequence+1 != entry.Sequence:
+				v.find(Changed, entry.Sequence, entry.Sequence, entry.line,
+					fmt.Sprintf("its checkpoint was made for entry %d of node %q", checkpoint.Sequence, checkpoint.Node))
+			case before.Sequence == checkpoint.Sequence && before.hash != checkpoint.Hash:
+				// The line of the checkpoint before is among them: only what it signs was safe until now.
+				v.find(Changed, max(sealed, 1), checkpoint.Sequence, before.line, "they are not what the checkpoint after them signs")
+			default:
+				v.due(sealed, entry.Sequence-1)
+				sealed, v.report.Last[v.node] = entry.Sequence, checkpoint
+			}
+		}
+		before = entry
+	}
+	if before.Sequence > sealed {
+		v.due(sealed, before.Sequence)
+		v.report.Unsealed += before.Sequence - sealed
+	}
+}
+
+// due finds a stretch without a checkpoint that is longer than it should be.
+func (v *verification) due(sealed, last uint64) {
+	if v.options.Every > 0 && last-sealed > v.options.Every {
+		v.find(Unsealed, sealed+1, last, 0, fmt.Sprintf("a checkpoint was due after %d entries", v.options.Every))
+	}
+}
+
+// anchors compares the log with what was kept outside it.
+func (v *verification) anchors() {
+	last := uint64(0)
+	if len(v.ordered) > 0 {
+		last = v.ordered[len(v.ordered)-1].Sequence
+	}
+	for _, anchor := range v.options.Anchors {
+		if anchor.Node != v.node {
+			continue
+		}
+		// The checkpoint itself was an entry, too.
+		if last <= anchor.Sequence {
+			v.find(Truncated, last+1, anchor.Sequence+1, 0, fmt.Sprintf("a checkpoint kept elsewhere signs entry %d", anchor.Sequence))
+			continue
+		}
+		for _, entry := range v.ordered {
+			if entry.Sequence == anchor.Sequence && entry.hash != anchor.Hash {
+				v.find(Changed, anchor.Sequence, anchor.Sequence, entry.line, "a checkpoint kept elsewhere signs another one")
+			}
+		}
+	}
+}
+
+// ReadCheckpoint verifies a signed checkpoint. Errors wrap those of internal/jose, or [ErrEntry].
+func ReadCheckpoint(signed string, keys jose.KeySet) (Checkpoint, error) {
+	token, err := jose.Parse(signed, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if !token.Header.HasType(CheckpointType) {
+		return Checkpoint{}, fmt.Errorf("%w: its typ is not %s", ErrEntry, CheckpointType)
+	}
+	if err := token.VerifyWith(keys); err != nil {
+		return Checkpoint{}, err
+	}
+	var checkpoint Checkpoint
+	if err := token.Claims(&checkpoint); err != nil {
+		return Checkpoint{}, err
+	}
+	return checkpoint, nil
+}
