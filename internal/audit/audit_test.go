@@ -155,6 +155,12 @@ func TestTamperedLogIsFoundAndNamed(t *testing.T) {
 			l[7] = bytes.Replace(l[7], []byte(second.Checkpoint), []byte(first.Checkpoint), 1)
 			return l
 		}, audit.Options{}, []string{"changed 8-8"}},
+		{"a checkpoint of another node", func(l [][]byte) [][]byte {
+			own, _ := audit.ParseEntry(l[7])
+			foreign, _ := audit.ParseEntry(n.log(t, "c")[7])
+			l[7] = bytes.Replace(l[7], []byte(own.Checkpoint), []byte(foreign.Checkpoint), 1)
+			return l
+		}, audit.Options{}, []string{"changed 8-8"}},
 		{"a signed token of another type", func(l [][]byte) [][]byte {
 			last, _ := audit.ParseEntry(l[7])
 			l[7] = bytes.Replace(l[7], []byte(last.Checkpoint), []byte(n.sign(t, audit.Checkpoint{Node: "a", Sequence: 7, Hash: audit.Hash(l[6])})), 1)
