@@ -221,6 +221,12 @@ func TestFailureLeavesTheChainAsItWas(t *testing.T) {
 	if _, err := chain.Append(noon, audit.Event{Kind: audit.CheckpointKind}); !errors.Is(err, audit.ErrEntry) {
 		t.Errorf("a message that claims to be a checkpoint: %v", err)
 	}
+	if _, err := chain.Append(noon, audit.Event{Kind: audit.RequestObject}); !errors.Is(err, audit.ErrEntry) {
+		t.Errorf("an empty message: %v", err)
+	}
+	if _, err := chain.Append(noon, audit.Event{Kind: audit.RequestObject, Message: audit.Message{JWS: "x", Withheld: &audit.Withheld{}}}); !errors.Is(err, audit.ErrEntry) {
+		t.Errorf("a message both verbatim and withheld: %v", err)
+	}
 	dead := n.key.SigningKey()
 	dead.Sign = nil
 	dead.Algorithm = "none"

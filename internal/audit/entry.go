@@ -73,6 +73,8 @@ func ParseEntry(line []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: it needs a node and a sequence from 1", ErrEntry)
 	case hasCheckpoint != (entry.Kind == CheckpointKind) || hasMessage == hasCheckpoint:
 		return Entry{}, fmt.Errorf("%w: it needs a message, or a checkpoint if that is its kind", ErrEntry)
+	case hasMessage && (entry.Message.JWS == "") == (entry.Message.Withheld == nil):
+		return Entry{}, fmt.Errorf("%w: its message is either verbatim or has secrets withheld", ErrEntry)
 	}
 	return entry, nil
 }
