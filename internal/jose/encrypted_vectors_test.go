@@ -2,16 +2,60 @@ package jose
 
 import (
 	"bytes"
+	"context"
 	"crypto/aes"
+	"crypto/rsa"
+	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"testing"
 
+	jose "github.com/go-jose/go-jose/v4"
 	josecipher "github.com/go-jose/go-jose/v4/cipher"
 )
 
 // meriadoc is the private key of RFC 7520 §5.5.1.
 const meriadoc = `{"kty":"EC","kid":"meriadoc.brandybuck@buckland.example","use":"enc","crv":"P-256","x":"Ze2loSV3wrroKUN_4zhwGhCqo3Xhu1td4QjeQ5wIVR0","y":"HlLtdXARY_f55A3fnzQbPcm6hgr34Mp8p-nuzQCE0Zw","d":"r_kHyZ-a06rmxM3yESK84r1otSg-aQcVStkRhA-iCM8"}`
+
+// The key and the token of RFC 7516 §A.1.
+const (
+	rfc7516Key   = `{"kty":"RSA","n":"oahUIoWw0K0usKNuOR6H4wkf4oBUXHTxRvgb48E-BVvxkeDNjbC4he8rUWcJoZmds2h7M70imEVhRU5djINXtqllXI4DFqcI1DgjT9LewND8MW2Krf3Spsk_ZkoFnilakGygTwpZ3uesH-PFABNIUYpOiN15dsQRkgr0vEhxN92i2asbOenSZeyaxziK72UwxrrKoExv6kc5twXTq4h-QChLOln0_mtUZwfsRaMStPs6mS6XrgxnxbWhojf663tuEQueGC-FCMfra36C9knDFGzKsNa7LZK2djYgyD3JR_MB_4NUJW_TqOQtwHYbxevoJArm-L5StowjzGy-_bq6Gw","e":"AQAB","d":"kLdtIj6GbDks_ApCSTYQtelcNttlKiOyPzMrXHeI-yk1F7-kpDxY4-WY5NWV5KntaEeXS1j82E375xxhWMHXyvjYecPT9fpwR_M9gV8n9Hrh2anTpTD93Dt62ypW3yDsJzBnTnrYu1iwWRgBKrEYY46qAZIrA2xAwnm2X7uGR1hghkqDp0Vqj3kbSCz1XyfCs6_LehBwtxHIyh8Ripy40p24moOAbgxVw3rxT_vlt3UVe4WO3JkJOzlpUf-KTVI2Ptgm-dARxTEtE-id-4OJr0h-K-VFs3VSndVTIznSxfyrj8ILL6MG_Uv8YAu7VILSB3lOW085-4qE3DzgrTjgyQ","p":"1r52Xk46c-LsfB5P442p7atdPUrxQSy4mti_tZI3Mgf2EuFVbUoDBvaRQ-SWxkbkmoEzL7JXroSBjSrK3YIQgYdMgyAEPTPjXv_hI2_1eTSPVZfzL0lffNn03IXqWF5MDFuoUYE0hzb2vhrlN_rKrbfDIwUbTrjjgieRbwC6Cl0","q":"wLb35x7hmQWZsWJmB_vle87ihgZ19S8lBEROLIsZG4ayZVe9Hi9gDVCOBmUDdaDYVTSNx_8Fyw1YYa9XGrGnDew00J28cRUoeBB_jKI1oma0Orv1T9aXIWxKwd4gvxFImOWr3QRL9KEBRzk2RatUBnmDZJTIAfwTs0g68UZHvtc"}`
+	rfc7516Token = "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.OKOawDo13gRp2ojaHV7LFpZcgV7T6DVZKTyKOMTYUmKoTCVJRgckCL9kiMT03JGeipsEdY3mx_etLbbWSrFr05kLzcSr4qKAq7YN7e9jwQRb23nfa6c9d-StnImGyFDbSv04uVuxIp5Zms1gNxKKK2Da14B8S4rzVRltdYwam_lDp5XnZAYpQdb76FdIKLaVmqgfwX7XWRxv2322i-vDxRfqNzo_tETKzpVLzfiwQyeyPGLBIO56YJ7eObdv0je81860ppamavo35UgoRdbYaBcoh9QcfylQr66oc6vFWXRcZ_ZT2LawVCWTIy3brGPi6UklfCpIMfIjf7iGdXKHzg.48V1_ALb6US04U3b.5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9oMo4vpzs9tX_EFShS8iB7j6jiSdiwkIr3ajwQzaBtQD_A.XFBoMYUZodetZdvTiFvSkQ"
+)
+
+// TestContentVector is RFC 7516 §A.1: A256GCM under RSA-OAEP, which encrypts for clients here and decrypts nothing.
+func TestContentVector(t *testing.T) {
+	private, err := jwkRSA(rfc7516Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := inMemory(t, newDecryptionKeys(t).ec, private)
+	if plaintext, err := Decrypt(t.Context(), rfc7516Token, d.keys); !errors.Is(err, ErrAlgorithm) || plaintext != nil {
+		t.Errorf("RSA-OAEP: got %q, %v", plaintext, err)
+	}
+	parts := strings.Split(rfc7516Token, ".")
+	e := encrypted{header: encryptedHeader{Algorithm: RSAOAEP256, Encryption: A256GCM}, authenticated: parts[0]}
+	for i, into := range []*[]byte{&e.key, &e.iv, &e.ciphertext, &e.tag} {
+		if *into, err = decodeBase64("part", parts[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plaintext, err := e.open(t.Context(), DecryptionKey{Unwrap: func(_ context.Context, wrapped []byte) ([]byte, error) {
+		return rsa.DecryptOAEP(sha1.New(), nil, private, wrapped, nil)
+	}})
+	if err != nil || string(plaintext) != "The true sign of intelligence is not knowledge but imagination." {
+		t.Errorf("got %q, %v", plaintext, err)
+	}
+}
+
+func jwkRSA(raw string) (*rsa.PrivateKey, error) {
+	var key jose.JSONWebKey
+	if err := key.UnmarshalJSON([]byte(raw)); err != nil {
+		return nil, err
+	}
+	return key.Key.(*rsa.PrivateKey), nil
+}
 
 // TestDecryptVector is RFC 7520 §5.5: ECDH-ES with A128CBC-HS256, from the compact token to its text.
 func TestDecryptVector(t *testing.T) {
