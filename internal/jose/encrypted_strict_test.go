@@ -148,3 +148,27 @@ func TestDeriveByHand(t *testing.T) {
 		}
 	}
 }
+
+// TestDecryptAsksTheNamedKey: a kid that names another key, or none, is not tried with the key that would open the token.
+func TestDecryptAsksTheNamedKey(t *testing.T) {
+	d := newDecryptionKeys(t)
+	for _, test := range []struct{ alg, kid, want string }{
+		{ECDHES, "ec", "text"}, {ECDHES, "", "text"}, {ECDHES, "rsa", ""}, {ECDHES, "EC", ""}, {ECDHES, "unknown", ""},
+		{RSAOAEP256, "rsa", "text"}, {RSAOAEP256, "", "text"}, {RSAOAEP256, "ec", ""}, {RSAOAEP256, "unknown", ""},
+	} {
+		plaintext, err := Decrypt(t.Context(), seal(t, d.public(test.alg), test.alg, A256GCM, test.kid, "text"), d.keys)
+		if string(plaintext) != test.want || (err == nil) != (test.want != "") || err != nil && err != ErrDecryption {
+			t.Errorf("%s with kid %q: got %q, %v", test.alg, test.kid, plaintext, err)
+		}
+	}
+}
+
+// TestDecryptRefusesNeedlessEphemeral: RSA agrees on nothing, so an epk beside it is a mistake or a trick.
+func TestDecryptRefusesNeedlessEphemeral(t *testing.T) {
+	d := newDecryptionKeys(t)
+	token := seal(t, &d.rsa.PublicKey, RSAOAEP256, A256GCM, "", "text")
+	with := header(token, `{"alg":"RSA-OAEP-256","enc":"A256GCM","epk":`+rfc7515Key+`}`)
+	if plaintext, err := Decrypt(t.Context(), with, d.keys); !errors.Is(err, ErrMalformed) || plaintext != nil {
+		t.Errorf("got %q, %v", plaintext, err)
+	}
+}
