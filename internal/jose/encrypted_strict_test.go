@@ -172,3 +172,32 @@ func TestDecryptRefusesNeedlessEphemeral(t *testing.T) {
 		t.Errorf("got %q, %v", plaintext, err)
 	}
 }
+
+// TestDecryptKeepsBadPointsFromTheKey: the private half is never asked about a point that is not on P-256.
+func TestDecryptKeepsBadPointsFromTheKey(t *testing.T) {
+	d := newDecryptionKeys(t)
+	asked := 0
+	keys := []DecryptionKey{{ID: "ec", Agree: func(context.Context, *ecdh.PublicKey) ([]byte, error) {
+		asked++
+		return make([]byte, 32), nil
+	}}}
+	token := seal(t, &d.ec.PublicKey, ECDHES, A256GCM, "", "text")
+	zero, one := strings.Repeat("A", 43), strings.Repeat("A", 42)+"E"
+	for name, epk := range map[string]string{
+		"beside the curve":       `{"kty":"EC","crv":"P-256","x":"` + one + `","y":"` + one + `"}`,
+		"zero":                   `{"kty":"EC","crv":"P-256","x":"` + zero + `","y":"` + zero + `"}`,
+		"beyond the field":       `{"kty":"EC","crv":"P-256","x":"` + strings.Repeat("_", 42) + `8","y":"` + one + `"}`,
+		"a short coordinate":     `{"kty":"EC","crv":"P-256","x":"AQ","y":"` + one + `"}`,
+		"named another curve":    strings.Replace(rfc7515Key, "P-256", "secp256k1", 1),
+		"a key that makes no Z":  rfc8037Key,
+		"a key with a private d": strings.Replace(rfc7515Key, `"kty"`, `"d":"AQ","kty"`, 1),
+	} {
+		changed := header(token, `{"alg":"ECDH-ES","enc":"A256GCM","epk":`+epk+`}`)
+		if plaintext, err := Decrypt(t.Context(), changed, keys); err != ErrDecryption || plaintext != nil || asked != 0 {
+			t.Errorf("%s: got %q, %v, asked %d times", name, plaintext, err, asked)
+		}
+	}
+	if _, err := Decrypt(t.Context(), header(token, `{"alg":"ECDH-ES","enc":"A256GCM","epk":`+rfc7515Key+`}`), keys); err != ErrDecryption || asked != 1 {
+		t.Errorf("a good point: got %v, asked %d times", err, asked)
+	}
+}
