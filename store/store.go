@@ -409,6 +409,7 @@ type Store interface {
 	Users
 	Keys
 	Seeds
+	Authenticators
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
 	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many

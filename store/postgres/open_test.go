@@ -67,14 +67,14 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("got %q, want one line with %q", err, want)
 		}
 	}
-	refused(database, "schema version 0 and this program needs 3: run `countersign migrate up`")
+	refused(database, "schema version 0 and this program needs ")
 	migrated(t, database)
 	refused(database+"&synchronous_commit=off", "synchronous_commit is off")
 	execute(t, database, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)")
-	refused(database, "schema version 99, which is newer than this program (3)")
+	refused(database, "schema version 99, which is newer than this program")
 	_, err := postgres.Migrate(t.Context(), postgres.Config{URL: database})
 	var schema *postgres.SchemaError
-	if !errors.As(err, &schema) || schema.Have != 99 || schema.Want != 3 {
+	if !errors.As(err, &schema) || schema.Have != 99 || schema.Want < 4 {
 		t.Errorf("migrating a newer database: %v", err)
 	}
 }

@@ -25,6 +25,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		batch.Queue(purge("codes", "expires_at"), forgotten, limit)
 		batch.Queue(purge("grants", "expires_at"), forgotten, limit)
 		batch.Queue(purge("initial_tokens", "expires_at"), forgotten, limit)
+		batch.Queue(purge("enrolments", "expires_at"), forgotten, limit)
 		batch.Queue(`WITH old AS MATERIALIZED (SELECT subject, client_id FROM consents WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM consents k USING old WHERE k.subject = old.subject AND k.client_id = old.client_id`, now, limit)
 		results := c.SendBatch(ctx, &batch)

@@ -15,8 +15,8 @@ func TestRollingUpgrade(t *testing.T) {
 	if _, err := postgres.Migrate(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, database, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (4, true)")
-	execute(t, database, "INSERT INTO schema_steps (version, digest, compatible) VALUES (4, 'later', 3)")
+	execute(t, database, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)")
+	execute(t, database, "INSERT INTO schema_steps (version, digest, compatible) VALUES (99, 'later', 3)")
 	s, err := postgres.Open(t.Context(), config)
 	if err != nil {
 		t.Fatalf("with a compatible later step: %v", err)
@@ -27,9 +27,9 @@ func TestRollingUpgrade(t *testing.T) {
 	if applied, err := postgres.Migrate(t.Context(), config); err != nil || len(applied) != 0 {
 		t.Errorf("migrating it with the older release: %v, %v", applied, err)
 	}
-	execute(t, database, "UPDATE schema_steps SET compatible = 4 WHERE version = 4")
+	execute(t, database, "UPDATE schema_steps SET compatible = 99 WHERE version = 99")
 	_, err = postgres.Open(t.Context(), config)
-	if schema, ok := errors.AsType[*postgres.SchemaError](err); !ok || schema.Have != 4 {
+	if schema, ok := errors.AsType[*postgres.SchemaError](err); !ok || schema.Have != 99 {
 		t.Errorf("with one that is not compatible: %v", err)
 	}
 	if _, err := postgres.Migrate(t.Context(), config); err == nil {

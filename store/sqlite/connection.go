@@ -74,11 +74,16 @@ func (c *connection) one(query string, arguments []any, fields ...any) (bool, er
 
 // each calls scan for every row of a query.
 func (c *connection) each(query string, scan func(*sql.Rows) error) error {
+	return c.eachOf(query, nil, scan)
+}
+
+// eachOf is each with arguments.
+func (c *connection) eachOf(query string, arguments []any, scan func(*sql.Rows) error) error {
 	statement, err := c.prepared(query)
 	if err != nil {
 		return err
 	}
-	rows, err := statement.QueryContext(context.Background())
+	rows, err := statement.QueryContext(context.Background(), arguments...)
 	if err != nil {
 		return err
 	}

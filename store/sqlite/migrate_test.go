@@ -78,15 +78,15 @@ func TestOpenRefuses(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused("schema version 0 and this program needs 3: run `countersign migrate up`")
+	refused("schema version 0 and this program needs ")
 	if _, err := sqlite.Migrate(t.Context(), sqlite.Config{File: file}); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, file, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
-	refused("schema version 99, which is newer than this program (3)")
+	refused("schema version 99, which is newer than this program")
 	_, err := sqlite.Migrate(t.Context(), sqlite.Config{File: file})
 	var schema *sqlite.SchemaError
-	if !errors.As(err, &schema) || schema.Have != 99 || schema.Want != 3 {
+	if !errors.As(err, &schema) || schema.Have != 99 || schema.Want < 4 {
 		t.Errorf("migrating a newer database: %v", err)
 	}
 	if err := os.WriteFile(file, []byte(strings.Repeat("not a database", 1000)), 0o600); err != nil {

@@ -1,0 +1,281 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"countersign/store"
+)
+
+func (f *fixture) person(subject string, disabled bool) {
+	f.Helper()
+	f.must(f.PutUser(f.Context(), store.User{
+		Subject: subject, Username: subject, Disabled: disabled, CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now(),
+	}))
+}
+
+func (f *fixture) passkey(subject string) store.Passkey {
+	id := f.digest()
+	return store.Passkey{
+		ID: id[:20], Subject: subject, PublicKey: []byte{0xa5, 0, 0xff}, AAGUID: make([]byte, 16), Name: "é phone",
+		Synced: true, SignCount: 1<<32 - 10, CreatedAt: f.clock.Now(),
+	}
+}
+
+func (f *fixture) device(subject string) store.Device {
+	return store.Device{
+		ID: fmt.Sprint("device ", f.number()), Subject: subject, Name: "é phone", JKT: fmt.Sprint("thumbprint ", f.number()),
+		CreatedAt: f.clock.Now(),
+	}
+}
+
+// testStartSession: a session without an interaction lives as long as it says and as its person may sign in.
+func testStartSession(f *fixture) {
+	session := f.session()
+	_, err := f.Session(f.Context(), session.ID)
+	f.want(err, store.ErrNotFound)
+	f.must(f.StartSession(f.Context(), session, store.Digest{}))
+	got, err := f.Session(f.Context(), session.ID)
+	f.must(err)
+	f.equal(got, session)
+	f.want(f.StartSession(f.Context(), session, store.Digest{}), store.ErrConflict)
+
+	next := f.session()
+	f.must(f.StartSession(f.Context(), next, session.ID))
+	_, err = f.Session(f.Context(), session.ID)
+	f.want(err, store.ErrNotFound)
+	f.person("subject", true)
+	_, err = f.Session(f.Context(), next.ID)
+	f.want(err, store.ErrNotFound)
+	f.person("subject", false)
+	f.clock.set(next.ExpiresAt.Add(-time.Microsecond))
+	_, err = f.Session(f.Context(), next.ID)
+	f.must(err)
+	f.clock.set(next.ExpiresAt)
+	_, err = f.Session(f.Context(), next.ID)
+	f.want(err, store.ErrNotFound)
+}
+
+func testPasskeys(f *fixture) {
+	first, second, others := f.passkey("subject"), f.passkey("subject"), f.passkey("other")
+	second.CreatedAt = second.CreatedAt.Add(time.Second)
+	use := f.use()
+	f.must(f.AddPasskey(f.Context(), second, use))
+	f.want(f.AddPasskey(f.Context(), first, use), store.ErrReplayed)
+	f.must(f.AddPasskey(f.Context(), first))
+	f.must(f.AddPasskey(f.Context(), others))
+	again := first
+	again.Subject = "other"
+	kept := f.use()
+	f.want(f.AddPasskey(f.Context(), again, kept), store.ErrConflict)
+	f.must(f.Use(f.Context(), kept)) // all or nothing
+
+	got, err := f.Passkey(f.Context(), first.ID)
+	f.must(err)
+	f.equal(got, first)
+	all, err := f.Passkeys(f.Context(), "subject")
+	f.must(err)
+	f.equal(all, []store.Passkey{first, second})
+	f.want(f.RemovePasskey(f.Context(), "other", first.ID), store.ErrNotFound)
+	f.must(f.RemovePasskey(f.Context(), "subject", first.ID))
+	f.want(f.RemovePasskey(f.Context(), "subject", first.ID), store.ErrNotFound)
+	_, err = f.Passkey(f.Context(), first.ID)
+	f.want(err, store.ErrNotFound)
+}
+
+// testUsePasskey: a counter that does not grow gives a copy away, and that is not forgotten.
+func testUsePasskey(f *fixture) {
+	f.person("subject", false)
+	passkey := f.passkey("subject")
+	f.must(f.AddPasskey(f.Context(), passkey))
+	f.clock.set(f.clock.Now().Add(time.Second))
+	use := f.use()
+	f.must(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+1, use))
+	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+2, use), store.ErrReplayed)
+	passkey.SignCount++
+	passkey.UsedAt = f.clock.Now()
+	got, err := f.Passkey(f.Context(), passkey.ID)
+	f.must(err)
+	f.equal(got, passkey)
+
+	f.person("subject", true)
+	fresh := f.use()
+	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount, fresh), store.ErrNotFound)
+	f.must(f.Use(f.Context(), fresh)) // it was not claimed
+	f.person("subject", false)
+
+	f.clock.set(f.clock.Now().Add(time.Second))
+	claimed := f.use()
+	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount, claimed), store.ErrConflict)
+	f.want(f.Use(f.Context(), claimed), store.ErrReplayed)
+	passkey.ClonedAt = f.clock.Now()
+	got, err = f.Passkey(f.Context(), passkey.ID)
+	f.must(err)
+	f.equal(got, passkey)
+	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+5), store.ErrRevoked)
+	f.want(f.UsePasskey(f.Context(), []byte("unknown passkey"), 1), store.ErrNotFound)
+
+	silent := f.passkey("subject") // one that does not count
+	silent.SignCount = 0
+	f.must(f.AddPasskey(f.Context(), silent))
+	f.must(f.UsePasskey(f.Context(), silent.ID, 0))
+	f.must(f.UsePasskey(f.Context(), silent.ID, 0))
+	f.must(f.UsePasskey(f.Context(), silent.ID, 7))
+	f.want(f.UsePasskey(f.Context(), silent.ID, 0), store.ErrConflict)
+}
+
+func testDevices(f *fixture) {
+	f.person("subject", false)
+	first, second, others := f.device("subject"), f.device("subject"), f.device("other")
+	second.CreatedAt = second.CreatedAt.Add(time.Second)
+	for _, device := range []store.Device{second, first, others} {
+		f.must(f.AddDevice(f.Context(), device))
+	}
+	same := f.device("other")
+	same.JKT = first.JKT
+	f.want(f.AddDevice(f.Context(), same), store.ErrConflict)
+	all, err := f.Devices(f.Context(), "subject")
+	f.must(err)
+	f.equal(all, []store.Device{first, second})
+
+	use := f.use()
+	f.must(f.UseDevice(f.Context(), first.ID, use))
+	f.want(f.UseDevice(f.Context(), first.ID, use), store.ErrReplayed)
+	first.UsedAt = f.clock.Now()
+	got, err := f.DeviceByKey(f.Context(), first.JKT)
+	f.must(err)
+	f.equal(got, first)
+	_, err = f.DeviceByKey(f.Context(), "unknown")
+	f.want(err, store.ErrNotFound)
+
+	f.person("subject", true)
+	fresh := f.use()
+	f.want(f.UseDevice(f.Context(), first.ID, fresh), store.ErrNotFound)
+	f.must(f.Use(f.Context(), fresh)) // it was not claimed
+	f.person("subject", false)
+	f.want(f.RemoveDevice(f.Context(), "other", first.ID), store.ErrNotFound)
+	f.must(f.RemoveDevice(f.Context(), "subject", first.ID))
+	f.want(f.RemoveDevice(f.Context(), "subject", first.ID), store.ErrNotFound)
+	f.want(f.UseDevice(f.Context(), first.ID), store.ErrNotFound)
+}
+
+func (f *fixture) enrolment(subject string) store.Enrolment {
+	return store.Enrolment{ID: f.digest(), Subject: subject, CreatedAt: f.clock.Now(), ExpiresAt: f.clock.Now().Add(10 * time.Minute)}
+}
+
+func testEnrol(f *fixture) {
+	f.person("subject", false)
+	replaced, enrolment := f.enrolment("subject"), f.enrolment("subject")
+	f.must(f.PutEnrolment(f.Context(), replaced))
+	f.must(f.PutEnrolment(f.Context(), enrolment))
+	device, use := f.device("somebody else"), f.use()
+	_, err := f.Enrol(f.Context(), replaced.ID, device, use)
+	f.want(err, store.ErrNotFound)
+	f.person("subject", true)
+	_, err = f.Enrol(f.Context(), enrolment.ID, device, use)
+	f.want(err, store.ErrNotFound)
+	f.person("subject", false)
+	f.clock.set(enrolment.ExpiresAt)
+	_, err = f.Enrol(f.Context(), enrolment.ID, device, use)
+	f.want(err, store.ErrExpired)
+	f.clock.set(enrolment.ExpiresAt.Add(-time.Microsecond))
+
+	taken := f.device("other")
+	f.must(f.AddDevice(f.Context(), taken))
+	same := f.device("")
+	same.JKT = taken.JKT
+	_, err = f.Enrol(f.Context(), enrolment.ID, same, use)
+	f.want(err, store.ErrConflict)
+	spent := f.use()
+	f.must(f.Use(f.Context(), spent))
+	_, err = f.Enrol(f.Context(), enrolment.ID, device, spent)
+	f.want(err, store.ErrReplayed)
+
+	got, err := f.Enrol(f.Context(), enrolment.ID, device, use)
+	f.must(err)
+	device.Subject = "subject"
+	f.equal(got, device)
+	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	_, err = f.Enrol(f.Context(), enrolment.ID, f.device(""))
+	f.want(err, store.ErrNotFound)
+	all, err := f.Devices(f.Context(), "subject")
+	f.must(err)
+	f.equal(all, []store.Device{device})
+
+	f.must(f.PutEnrolment(f.Context(), f.enrolment("subject")))
+	f.clock.set(f.clock.Now().Add(3 * time.Hour))
+	removed, err := f.Purge(f.Context(), 100)
+	f.must(err)
+	if removed != 3 { // the code and the two uses
+		f.Errorf("%d records were purged, want 3", removed)
+	}
+}
+
+func testSubscriptions(f *fixture) {
+	subscription := store.Subscription{
+		ID: f.digest(), Subject: "subject", Endpoint: "https://push.example/1?é", KeyID: "kid", CreatedAt: f.clock.Now(),
+	}
+	f.must(f.PutSubscription(f.Context(), subscription))
+	all, err := f.Subscriptions(f.Context(), "subject")
+	f.must(err)
+	f.equal(all, []store.Subscription{subscription})
+
+	subscription.Subject, subscription.KeyID = "other", "another" // the same browser, another person
+	f.must(f.PutSubscription(f.Context(), subscription))
+	all, err = f.Subscriptions(f.Context(), "subject")
+	f.must(err)
+	f.equal(len(all), 0)
+	all, err = f.Subscriptions(f.Context(), "other")
+	f.must(err)
+	f.equal(all, []store.Subscription{subscription})
+	f.must(f.RemoveSubscription(f.Context(), subscription.ID))
+	f.must(f.RemoveSubscription(f.Context(), subscription.ID))
+	all, err = f.Subscriptions(f.Context(), "other")
+	f.must(err)
+	f.equal(len(all), 0)
+}
+
+func testRaceEnrol(f *fixture) {
+	f.person("subject", false)
+	enrolment := f.enrolment("subject")
+	f.must(f.PutEnrolment(f.Context(), enrolment))
+	devices := make([]store.Device, racers)
+	for i := range devices {
+		devices[i] = f.device("")
+	}
+	f.winner(race(func(i int) error {
+		_, err := f.Enrol(f.Context(), enrolment.ID, devices[i])
+		return err
+	}), store.ErrNotFound)
+	all, err := f.Devices(f.Context(), "subject")
+	f.must(err)
+	f.equal(len(all), 1)
+}
+
+// testRaceUsePasskey: two uses with the same counter cannot both be the passkey's.
+func testRaceUsePasskey(f *fixture) {
+	f.person("subject", false)
+	passkey := f.passkey("subject")
+	f.must(f.AddPasskey(f.Context(), passkey))
+	won, copies := 0, 0
+	for _, err := range race(func(int) error { return f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+1) }) {
+		switch {
+		case err == nil:
+			won++
+		case errors.Is(err, store.ErrConflict):
+			copies++
+		default:
+			f.want(err, store.ErrRevoked)
+		}
+	}
+	if won != 1 || copies != 1 {
+		f.Errorf("%d uses of one counter were taken and %d noticed as copies, want 1 and 1", won, copies)
+	}
+
+	use := f.use()
+	silent := f.passkey("subject")
+	silent.SignCount = 0
+	f.must(f.AddPasskey(f.Context(), silent))
+	f.winner(race(func(int) error { return f.UsePasskey(f.Context(), silent.ID, 0, use) }), store.ErrReplayed)
+}
