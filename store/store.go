@@ -249,6 +249,9 @@ type User struct {
 	Username string
 	// Password is an Argon2id hash in PHC form, or empty.
 	Password string
+	// UserCode is the Argon2id hash of the code without which nobody asks this person over the backchannel
+	// (CIBA Core §7.1), or empty.
+	UserCode string
 	// Claims are the OpenID Connect claims about the person, a JSON object.
 	Claims    json.RawMessage
 	Disabled  bool
@@ -352,8 +355,8 @@ type Clients interface {
 	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrSpent when none is left), or holds the
 	// organisation to its quota (ErrSpent). ErrConflict when the client's ID exists.
 	RegisterClient(ctx context.Context, client Client, by Registrar) error
-	// DeleteClient removes a client, ends all its grants with their codes and tokens, and forgets the consents
-	// given to it, in one transaction; ErrNotFound. The identifier is never given out again by the server.
+	// DeleteClient removes a client with its backchannel requests, ends all its grants with their codes and tokens, and
+	// forgets the consents given to it, in one transaction; ErrNotFound. The identifier is never given out again by the server.
 	DeleteClient(ctx context.Context, id string) error
 
 	// PutInitialToken inserts a token, or replaces the one of the same organisation.
@@ -404,6 +407,7 @@ type Keys interface {
 type Store interface {
 	Requests
 	Grants
+	Backchannel
 	Once
 	Clients
 	Users
@@ -413,7 +417,7 @@ type Store interface {
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
 	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many
-	// it removed. Codes and requests stay known for an hour after their end, so that a late use is told apart
+	// it removed. Codes and requests, backchannel ones too, stay known for an hour after their end, so that a late use is told apart
 	// from an invented one.
 	Purge(ctx context.Context, limit int) (int, error)
 	// Close releases the database. Verbs under way end first.

@@ -74,6 +74,10 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 				UPDATE grants g SET revoked_at = $2 FROM gone WHERE g.client_id = gone.id AND g.revoked_at IS NULL
 			), forgotten AS (
 				DELETE FROM consents k USING gone WHERE k.client_id = gone.id
+			), unasked AS (
+				DELETE FROM backchannel_requests b USING gone WHERE b.client_id = gone.id
+			), untold AS (
+				DELETE FROM pings p USING gone WHERE p.client_id = gone.id
 			) SELECT EXISTS (SELECT FROM gone)`, []any{id, s.moment()}, &found)
 		if err == nil && !found {
 			return store.ErrNotFound

@@ -11,7 +11,7 @@ import (
 
 const (
 	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
-	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at`
+	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code`
 	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
@@ -27,7 +27,7 @@ func clientValues(client store.Client) []any {
 
 func userFields(u *store.User) []any {
 	return []any{&u.Subject, &u.Username, &u.Password, (*[]byte)(&u.Claims), &u.Disabled,
-		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}}
+		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode}
 }
 
 func keyFields(k *store.Key) []any {
@@ -50,17 +50,22 @@ func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fiel
 // readAll runs a verb that lists records.
 func readAll[T any](ctx context.Context, s *Store, verb, query string, fields func(*T) []any) (records []T, err error) {
 	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
-		rows, err := c.Query(ctx, query)
-		if err != nil {
-			return err
-		}
-		records, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (record T, err error) {
-			err = row.Scan(fields(&record)...)
-			return record, err
-		})
+		records, err = rows(ctx, c, query, nil, fields)
 		return err
 	})
 	return records, err
+}
+
+// rows reads all rows of a query.
+func rows[T any](ctx context.Context, c *pgx.Conn, query string, arguments []any, fields func(*T) []any) ([]T, error) {
+	found, err := c.Query(ctx, query, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, func(row pgx.CollectableRow) (record T, err error) {
+		err = row.Scan(fields(&record)...)
+		return record, err
+	})
 }
 
 // Client reads one client.
@@ -107,12 +112,12 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
 	return s.run(ctx, "PutUser", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		_, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
-			created_at = excluded.created_at, updated_at = excluded.updated_at`,
+			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code`,
 			user.Subject, user.Username, user.Password, []byte(user.Claims), user.Disabled,
-			at(user.CreatedAt), at(user.UpdatedAt))
+			at(user.CreatedAt), at(user.UpdatedAt), user.UserCode)
 		return err
 	})
 }

@@ -48,6 +48,13 @@ func (f timeField) ScanTimestamptz(v pgtype.Timestamptz) error {
 	return nil
 }
 
+type durationField struct{ d *time.Duration }
+
+func (f durationField) ScanInt64(v pgtype.Int8) error {
+	*f.d = time.Duration(v.Int64) * time.Microsecond
+	return nil
+}
+
 type digestField struct{ d *store.Digest }
 
 func (f digestField) ScanBytes(v []byte) error {

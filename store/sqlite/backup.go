@@ -38,7 +38,7 @@ func Restore(ctx context.Context, config Config, from string) (kept string, err 
 	}
 	made := config.File + ".restoring"
 	err = copied(ctx, from, made, func(db *sql.DB) error {
-		for _, table := range []string{"interactions", "requests", "codes", "sessions"} {
+		for _, table := range []string{"interactions", "requests", "codes", "sessions", "backchannel_requests", "pings"} {
 			if _, err := db.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 				return fmt.Errorf("sqlite: leave out what is short-lived: %w", err)
 			}

@@ -76,18 +76,25 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.
 		if !spent {
 			return unredeemed(c, code, now, uses)
 		}
-		if err := insertAccessToken(c, bought.AccessToken, grantID); err != nil {
+		if err := insertBought(c, bought, grantID, clientID); err != nil {
 			return err
-		}
-		if t := bought.RefreshToken; t != nil {
-			if _, err := c.exec(`INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
-				VALUES (?, ?, ?, ?, ?, ?)`, t.ID[:], grantID, clientID,
-				micros(t.CreatedAt), micros(t.ExpiresAt), micros(t.RevokedAt)); err != nil {
-				return conflict(err, store.ErrConflict)
-			}
 		}
 		return claim(c, uses)
 	})
+}
+
+// insertBought stores what was bought with a code or a backchannel request.
+func insertBought(c *connection, bought store.Bought, grantID, clientID string) error {
+	if err := insertAccessToken(c, bought.AccessToken, grantID); err != nil {
+		return err
+	}
+	t := bought.RefreshToken
+	if t == nil {
+		return nil
+	}
+	_, err := c.exec(`INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
+		VALUES (?, ?, ?, ?, ?, ?)`, t.ID[:], grantID, clientID, micros(t.CreatedAt), micros(t.ExpiresAt), micros(t.RevokedAt))
+	return conflict(err, store.ErrConflict)
 }
 
 // unredeemed says why a code could not be spent. One that was spent before takes its grant with it

@@ -18,6 +18,8 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM access_tokens WHERE id IN (SELECT id FROM access_tokens WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM refresh_tokens WHERE id IN (SELECT id FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM consents WHERE (subject, client_id) IN (SELECT subject, client_id FROM consents WHERE expires_at <= ? LIMIT ?)`, ended},
+		{`DELETE FROM pings WHERE request_id IN (SELECT request_id FROM pings WHERE expires_at <= ? LIMIT ?)`, ended},
+		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, forgotten},
 		{`DELETE FROM initial_tokens WHERE id IN (SELECT id FROM initial_tokens WHERE expires_at <= ? LIMIT ?)`, forgotten},
 		{`DELETE FROM enrolments WHERE id IN (SELECT id FROM enrolments WHERE expires_at <= ? LIMIT ?)`, forgotten},
 		{`DELETE FROM interactions WHERE id IN (SELECT id FROM interactions WHERE expires_at <= ? LIMIT ?)`, forgotten},

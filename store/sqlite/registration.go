@@ -59,6 +59,11 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if _, err := c.exec(`UPDATE grants SET revoked_at = ? WHERE client_id = ? AND revoked_at IS NULL`, micros(s.moment()), id); err != nil {
 			return err
 		}
+		for _, table := range []string{"backchannel_requests", "pings"} {
+			if _, err := c.exec(`DELETE FROM `+table+` WHERE client_id = ?`, id); err != nil {
+				return err
+			}
+		}
 		_, err = c.exec(`DELETE FROM consents WHERE client_id = ?`, id)
 		return err
 	})

@@ -58,6 +58,17 @@ func (f timeField) Scan(source any) error {
 	return nil
 }
 
+type durationField struct{ d *time.Duration }
+
+func (f durationField) Scan(source any) error {
+	v, ok := source.(int64)
+	if !ok {
+		return fmt.Errorf("a duration is stored as %T", source)
+	}
+	*f.d = time.Duration(v) * time.Microsecond
+	return nil
+}
+
 type digestField struct{ d *store.Digest }
 
 func (f digestField) Scan(source any) error {

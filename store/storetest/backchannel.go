@@ -1,0 +1,536 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"countersign/store"
+)
+
+// backchannelLimits are far from every test that is not about them.
+func backchannelLimits() store.BackchannelLimits {
+	return store.BackchannelLimits{Person: 100, Client: 100}
+}
+
+func (f *fixture) backchannelRequest() store.BackchannelRequest {
+	return store.BackchannelRequest{
+		ID:         f.digest(),
+		ClientID:   "client",
+		Subject:    "subject",
+		Person:     store.DigestOf("subject"),
+		Parameters: json.RawMessage(` {"z": "<&> é", "a": [1.0, null] } `),
+		Ping:       []byte{0, 0xff, 1},
+		CreatedAt:  f.clock.Now(),
+		ExpiresAt:  f.clock.Now().Add(2 * time.Minute),
+		Interval:   5 * time.Second,
+		NextPollAt: f.clock.Now(),
+	}
+}
+
+// asked stores a backchannel request to a person who is there.
+func (f *fixture) asked() store.BackchannelRequest {
+	f.Helper()
+	f.whoIsAsked(false)
+	request := f.backchannelRequest()
+	f.must(f.StartBackchannel(f.Context(), request, backchannelLimits()))
+	return request
+}
+
+// whoIsAsked stores who is asked.
+func (f *fixture) whoIsAsked(disabled bool) {
+	f.Helper()
+	f.must(f.PutUser(f.Context(), store.User{Subject: "subject", Username: "subject", UserCode: "hash", Disabled: disabled,
+		CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now()}))
+}
+
+// allowed stores a backchannel request that its person has allowed.
+func (f *fixture) allowed() (store.BackchannelRequest, store.Grant) {
+	f.Helper()
+	request, grant := f.asked(), f.grant()
+	f.must(f.DecideBackchannel(f.Context(), allow(request, grant)))
+	request.DecidedAt, request.GrantID, request.Device, request.NextPollAt = f.clock.Now(), grant.ID, "a phone", f.clock.Now()
+	return request, grant
+}
+
+func allow(request store.BackchannelRequest, grant store.Grant) store.BackchannelDecision {
+	return store.BackchannelDecision{Request: request.ID, Subject: request.Subject, Grant: &grant, Device: "a phone"}
+}
+
+func deny(request store.BackchannelRequest) store.BackchannelDecision {
+	return store.BackchannelDecision{Request: request.ID, Subject: request.Subject, Device: "a phone"}
+}
+
+// poll polls and checks the error.
+func (f *fixture) poll(id store.Digest, want error) store.BackchannelPoll {
+	f.Helper()
+	got, err := f.PollBackchannel(f.Context(), id, "client")
+	f.want(err, want)
+	return got
+}
+
+func testStartBackchannel(f *fixture) {
+	f.whoIsAsked(false)
+	request, use := f.backchannelRequest(), f.use()
+	f.must(f.StartBackchannel(f.Context(), request, backchannelLimits(), use))
+	got, err := f.BackchannelRequest(f.Context(), request.ID)
+	f.must(err)
+	f.equal(got, request)
+	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	_, err = f.BackchannelRequest(f.Context(), f.digest())
+	f.want(err, store.ErrNotFound)
+
+	again, fresh := f.backchannelRequest(), f.use()
+	f.want(f.StartBackchannel(f.Context(), again, backchannelLimits(), fresh, use), store.ErrReplayed)
+	_, err = f.BackchannelRequest(f.Context(), again.ID)
+	f.want(err, store.ErrNotFound)
+	f.want(f.StartBackchannel(f.Context(), request, backchannelLimits(), fresh), store.ErrConflict)
+	f.must(f.Use(f.Context(), fresh))
+}
+
+func testStartBackchannelLimits(f *fixture) {
+	f.whoIsAsked(false)
+	limits := store.BackchannelLimits{Person: 3, Client: 2}
+	start := func(clientID, person string, want error) store.BackchannelRequest {
+		f.Helper()
+		request, use := f.backchannelRequest(), f.use()
+		request.ClientID, request.Person = clientID, store.DigestOf(person)
+		f.want(f.StartBackchannel(f.Context(), request, limits, use), want)
+		if want != nil {
+			_, err := f.BackchannelRequest(f.Context(), request.ID)
+			f.want(err, store.ErrNotFound)
+			f.must(f.Use(f.Context(), use))
+		}
+		return request
+	}
+	first := start("one", "ann", nil)
+	start("one", "ann", nil)
+	start("one", "ann", store.ErrSpent)
+	start("one", "bea", nil)
+	start("two", "ann", nil)
+	start("two", "ann", store.ErrSpent)
+	// What was decided does not count, and neither does what is over.
+	f.must(f.DecideBackchannel(f.Context(), deny(first)))
+	start("one", "ann", nil)
+	start("one", "ann", store.ErrSpent)
+	f.clock.set(first.ExpiresAt)
+	start("one", "ann", nil)
+}
+
+func testPendingBackchannel(f *fixture) {
+	first := f.asked()
+	f.clock.set(f.clock.Now().Add(time.Second))
+	second := f.asked()
+	other, nobody := f.backchannelRequest(), f.backchannelRequest()
+	other.Subject, nobody.Subject = "another", ""
+	f.must(f.StartBackchannel(f.Context(), other, backchannelLimits()))
+	f.must(f.StartBackchannel(f.Context(), nobody, backchannelLimits()))
+	pending := func(subject string, want ...store.BackchannelRequest) {
+		f.Helper()
+		got, err := f.PendingBackchannel(f.Context(), subject)
+		f.must(err)
+		if len(got) != 0 || len(want) != 0 {
+			f.equal(got, want)
+		}
+	}
+	pending("subject", first, second)
+	pending("another") // of whom the directory knows nothing
+	pending("")
+	f.whoIsAsked(true)
+	pending("subject")
+	f.whoIsAsked(false)
+	f.clock.set(first.ExpiresAt)
+	pending("subject", second)
+	f.must(f.DecideBackchannel(f.Context(), deny(second)))
+	pending("subject")
+}
+
+func testDecideBackchannel(f *fixture) {
+	request, grant := f.allowed()
+	got, err := f.BackchannelRequest(f.Context(), request.ID)
+	f.must(err)
+	f.equal(got, request)
+	f.want(f.DecideBackchannel(f.Context(), deny(request)), store.ErrSpent)
+	polled := f.poll(request.ID, nil)
+	f.equal(polled, store.BackchannelPoll{Request: request, Grant: &grant})
+
+	denied := f.asked()
+	f.must(f.DecideBackchannel(f.Context(), deny(denied)))
+	f.want(f.DecideBackchannel(f.Context(), allow(denied, f.grant())), store.ErrSpent)
+	polled = f.poll(denied.ID, nil)
+	if polled.Grant != nil || polled.Early || polled.Request.DecidedAt.IsZero() || polled.Request.GrantID != "" {
+		f.Errorf("a denied request: %+v", polled)
+	}
+}
+
+// testDecideBackchannelRefused: a decision that is refused leaves neither grant nor ping.
+func testDecideBackchannelRefused(f *fixture) {
+	request := f.asked()
+	refused := func(decision store.BackchannelDecision, want error) {
+		f.Helper()
+		grant := f.grant()
+		decision.Grant = &grant
+		f.want(f.DecideBackchannel(f.Context(), decision), want)
+		f.want(f.RevokeGrant(f.Context(), grant.ID), store.ErrNotFound)
+		pings, err := f.ClaimPings(f.Context(), 10, time.Minute)
+		f.must(err)
+		f.equal(len(pings), 0)
+	}
+	foreign, unknown := deny(request), deny(request)
+	foreign.Subject, unknown.Request = "another", f.digest()
+	refused(foreign, store.ErrNotFound)
+	refused(unknown, store.ErrNotFound)
+	nobody := f.backchannelRequest()
+	nobody.Subject = ""
+	f.must(f.StartBackchannel(f.Context(), nobody, backchannelLimits()))
+	refused(deny(nobody), store.ErrNotFound)
+	f.whoIsAsked(true)
+	refused(deny(request), store.ErrNotFound)
+	f.whoIsAsked(false)
+	f.clock.set(request.ExpiresAt)
+	refused(deny(request), store.ErrExpired)
+	f.clock.set(request.ExpiresAt.Add(-time.Microsecond))
+	taken, _ := f.issued()
+	decision := deny(request)
+	decision.Grant = &taken
+	f.want(f.DecideBackchannel(f.Context(), decision), store.ErrConflict)
+	f.must(f.DecideBackchannel(f.Context(), deny(request)))
+}
+
+func testPollBackchannel(f *fixture) {
+	request := f.asked()
+	start := f.clock.Now()
+	for _, step := range []struct {
+		after    time.Duration // since the start
+		early    bool
+		interval time.Duration
+	}{
+		{0, false, 5 * time.Second},
+		{5*time.Second - time.Microsecond, true, 10 * time.Second},
+		{10 * time.Second, true, 15 * time.Second},
+		{25 * time.Second, false, 15 * time.Second},
+		{40*time.Second - time.Microsecond, true, 20 * time.Second},
+		{65 * time.Second, false, 20 * time.Second},
+	} {
+		f.clock.set(start.Add(step.after))
+		got := f.poll(request.ID, nil)
+		request.Interval, request.NextPollAt = step.interval, f.clock.Now().Add(step.interval)
+		f.equal(got, store.BackchannelPoll{Request: request, Early: step.early})
+	}
+	_, err := f.PollBackchannel(f.Context(), request.ID, "another")
+	f.want(err, store.ErrNotFound)
+	f.poll(f.digest(), store.ErrNotFound)
+	got, err := f.BackchannelRequest(f.Context(), request.ID)
+	f.must(err)
+	f.equal(got, request)
+
+	f.clock.set(request.ExpiresAt)
+	f.equal(f.poll(request.ID, store.ErrExpired).Request, request)
+	// Nobody who may be asked: it looks the same.
+	nobody := f.backchannelRequest()
+	nobody.Subject = ""
+	f.must(f.StartBackchannel(f.Context(), nobody, backchannelLimits()))
+	f.equal(f.poll(nobody.ID, nil).Early, false)
+	f.equal(f.poll(nobody.ID, nil).Early, true)
+}
+
+func testRedeemBackchannel(f *fixture) {
+	request, grant := f.allowed()
+	bought, use := f.bought(grant), f.use()
+	f.clock.set(request.ExpiresAt.Add(-time.Microsecond))
+	f.must(f.RedeemBackchannel(f.Context(), request.ID, bought, use))
+	got, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(err)
+	f.equal(got, grant)
+	token, _, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+	f.must(err)
+	f.equal(token, *bought.RefreshToken)
+	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	request.SpentAt = f.clock.Now()
+	f.equal(f.poll(request.ID, store.ErrSpent).Request, request)
+
+	// Once more buys nothing and ends nothing.
+	second, fresh := f.bought(grant), f.use()
+	f.want(f.RedeemBackchannel(f.Context(), request.ID, second, fresh), store.ErrSpent)
+	_, err = f.AccessGrant(f.Context(), second.AccessToken.ID)
+	f.want(err, store.ErrNotFound)
+	f.must(f.Use(f.Context(), fresh))
+	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(err)
+
+	request, grant = f.allowed()
+	bought = f.bought(grant)
+	refresh := bought.RefreshToken.ID
+	bought.RefreshToken = nil
+	f.must(f.RedeemBackchannel(f.Context(), request.ID, bought))
+	_, _, err = f.RefreshGrant(f.Context(), refresh)
+	f.want(err, store.ErrNotFound)
+}
+
+func testRedeemBackchannelRefused(f *fixture) {
+	refused := func(request store.BackchannelRequest, want error) {
+		f.Helper()
+		bought, use := f.bought(store.Grant{ID: request.GrantID, ExpiresAt: f.clock.Now().Add(time.Hour)}), f.use()
+		f.want(f.RedeemBackchannel(f.Context(), request.ID, bought, use), want)
+		_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+		f.want(err, store.ErrNotFound)
+		f.must(f.Use(f.Context(), use))
+	}
+	pending := f.asked()
+	refused(pending, store.ErrNotFound)
+	f.must(f.DecideBackchannel(f.Context(), deny(pending)))
+	refused(pending, store.ErrNotFound)
+	refused(f.backchannelRequest(), store.ErrNotFound)
+
+	request, _ := f.allowed()
+	f.whoIsAsked(true)
+	refused(request, store.ErrRevoked)
+	polled := f.poll(request.ID, nil)
+	if polled.Grant == nil || polled.Grant.RevokedAt.IsZero() {
+		f.Errorf("the person is disabled, and a poll says %+v", polled)
+	}
+	f.whoIsAsked(false)
+	seen := f.use()
+	f.must(f.Use(f.Context(), seen))
+	f.want(f.RedeemBackchannel(f.Context(), request.ID, f.bought(f.grant()), seen), store.ErrReplayed)
+	f.clock.set(request.ExpiresAt)
+	refused(request, store.ErrExpired)
+	f.poll(request.ID, store.ErrExpired)
+
+	request, grant := f.allowed()
+	f.must(f.RevokeGrant(f.Context(), grant.ID))
+	refused(request, store.ErrRevoked)
+	if polled := f.poll(request.ID, nil); polled.Grant.RevokedAt.IsZero() {
+		f.Error("a poll does not say that the grant was revoked")
+	}
+}
+
+func testPings(f *fixture) {
+	claim := func(limit int) []store.Ping {
+		f.Helper()
+		pings, err := f.ClaimPings(f.Context(), limit, time.Minute)
+		f.must(err)
+		return pings
+	}
+	f.equal(len(claim(10)), 0)
+	quiet := f.backchannelRequest()
+	quiet.Ping = nil
+	f.whoIsAsked(false)
+	f.must(f.StartBackchannel(f.Context(), quiet, backchannelLimits()))
+	f.must(f.DecideBackchannel(f.Context(), deny(quiet)))
+	f.equal(len(claim(10)), 0)
+
+	request, _ := f.allowed()
+	want := store.Ping{Request: request.ID, ClientID: "client", Sealed: request.Ping, Attempt: 1, ExpiresAt: request.ExpiresAt}
+	f.equal(claim(10), []store.Ping{want})
+	f.equal(len(claim(10)), 0) // another holds it
+	f.must(f.PingFailed(f.Context(), request.ID, 1, f.clock.Now().Add(time.Second)))
+	f.equal(len(claim(10)), 0)
+	f.clock.set(f.clock.Now().Add(time.Second))
+	want.Attempt = 2
+	f.equal(claim(10), []store.Ping{want})
+	// Its caller dies, and another takes it when the lease is over. The first one's news come too late.
+	f.clock.set(f.clock.Now().Add(time.Minute))
+	want.Attempt = 3
+	f.equal(claim(10), []store.Ping{want})
+	f.must(f.PingFailed(f.Context(), request.ID, 2, f.clock.Now()))
+	f.equal(len(claim(10)), 0)
+	f.must(f.PingDone(f.Context(), request.ID))
+	f.must(f.PingDone(f.Context(), request.ID))
+	f.clock.set(f.clock.Now().Add(time.Hour))
+	f.equal(len(claim(10)), 0)
+
+	denied := f.asked()
+	f.must(f.DecideBackchannel(f.Context(), deny(denied)))
+	f.clock.set(f.clock.Now().Add(time.Second))
+	f.allowed()
+	if first := claim(1); len(first) != 1 || first[0].Request != denied.ID {
+		f.Errorf("the oldest goes first: got %v", first)
+	}
+	f.equal(len(claim(10)), 1)
+	// A request whose time is over is not told of.
+	f.clock.set(denied.ExpiresAt)
+	f.must(f.PingFailed(f.Context(), denied.ID, 1, denied.ExpiresAt))
+	f.equal(len(claim(10)), 1)
+}
+
+func testPurgeBackchannel(f *fixture) {
+	start := f.clock.Now()
+	request, _ := f.allowed() // with a ping and a grant of a day
+	f.clock.set(request.ExpiresAt.Add(-time.Microsecond))
+	f.purge(100, 0)
+	f.clock.set(request.ExpiresAt)
+	f.purge(100, 1) // the ping
+	f.clock.set(request.ExpiresAt.Add(time.Hour - time.Microsecond))
+	f.purge(100, 0)
+	f.poll(request.ID, store.ErrExpired)
+	f.clock.set(request.ExpiresAt.Add(time.Hour))
+	f.purge(100, 1)
+	f.poll(request.ID, store.ErrNotFound)
+	f.clock.set(start)
+}
+
+// testDeleteClientBackchannel: what waits for a client that is gone is shown to nobody.
+func testDeleteClientBackchannel(f *fixture) {
+	client := f.registered()
+	client.ID = "client"
+	f.must(f.PutClient(f.Context(), client))
+	decided, _ := f.allowed()
+	f.asked()
+	other := f.backchannelRequest()
+	other.ClientID = "another"
+	f.must(f.StartBackchannel(f.Context(), other, backchannelLimits()))
+	f.must(f.DeleteClient(f.Context(), client.ID))
+	f.poll(decided.ID, store.ErrNotFound)
+	pings, err := f.ClaimPings(f.Context(), 10, time.Minute)
+	f.must(err)
+	f.equal(len(pings), 0)
+	pending, err := f.PendingBackchannel(f.Context(), "subject")
+	f.must(err)
+	f.equal(pending, []store.BackchannelRequest{other})
+}
+
+func testRaceStartBackchannel(f *fixture) {
+	f.whoIsAsked(false)
+	requests := make([]store.BackchannelRequest, racers)
+	for i := range requests {
+		requests[i] = f.backchannelRequest()
+	}
+	f.winner(race(func(i int) error {
+		return f.StartBackchannel(f.Context(), requests[i], store.BackchannelLimits{Person: 1, Client: 1})
+	}), store.ErrSpent)
+}
+
+func testRaceDecideBackchannel(f *fixture) {
+	request := f.asked()
+	grants := make([]store.Grant, racers)
+	for i := range grants {
+		grants[i] = f.grant()
+	}
+	winner := f.winner(race(func(i int) error {
+		if i%2 == 1 {
+			return f.DecideBackchannel(f.Context(), deny(request))
+		}
+		return f.DecideBackchannel(f.Context(), allow(request, grants[i]))
+	}), store.ErrSpent)
+	got, err := f.BackchannelRequest(f.Context(), request.ID)
+	f.must(err)
+	if want := map[bool]string{true: grants[winner].ID}[winner%2 == 0]; got.GrantID != want {
+		f.Errorf("racer %d won, and the grant is %q", winner, got.GrantID)
+	}
+	for i, grant := range grants {
+		if err := f.RevokeGrant(f.Context(), grant.ID); (err == nil) != (i == winner && i%2 == 0) {
+			f.Errorf("racer %d of winner %d: its grant: %v", i, winner, err)
+		}
+	}
+	pings, err := f.ClaimPings(f.Context(), 10, time.Minute)
+	f.must(err)
+	f.equal(len(pings), 1)
+}
+
+// testRacePollBackchannel: of polls at one moment one is in time, and each of the others adds its five seconds.
+func testRacePollBackchannel(f *fixture) {
+	request := f.asked()
+	var lock sync.Mutex
+	inTime := 0
+	for i, err := range race(func(int) error {
+		got, err := f.PollBackchannel(f.Context(), request.ID, "client")
+		lock.Lock()
+		defer lock.Unlock()
+		if !got.Early {
+			inTime++
+		}
+		return err
+	}) {
+		if err != nil {
+			f.Fatalf("racer %d: %v", i, err)
+		}
+	}
+	f.equal(inTime, 1)
+	got, err := f.BackchannelRequest(f.Context(), request.ID)
+	f.must(err)
+	f.equal(got.Interval, request.Interval+(racers-1)*store.SlowDown)
+}
+
+func testRaceRedeemBackchannel(f *fixture) {
+	request, grant := f.allowed()
+	bought := make([]store.Bought, racers)
+	for i := range bought {
+		bought[i] = f.bought(grant)
+	}
+	winner := f.winner(race(func(i int) error { return f.RedeemBackchannel(f.Context(), request.ID, bought[i]) }), store.ErrSpent)
+	for i, b := range bought {
+		_, err := f.AccessGrant(f.Context(), b.AccessToken.ID)
+		if i == winner {
+			f.want(err, nil)
+		} else {
+			f.want(err, store.ErrNotFound)
+		}
+	}
+}
+
+// testRaceBackchannel has everything at once: polls, decisions and redemptions of one request end in one token at most.
+func testRaceBackchannel(f *fixture) {
+	for range 10 {
+		request, grant := f.asked(), f.grant()
+		bought := make([]store.Bought, racers)
+		for i := range bought {
+			bought[i] = f.bought(grant)
+		}
+		results := race(func(i int) error {
+			switch i % 4 {
+			case 0:
+				return f.DecideBackchannel(f.Context(), allow(request, grant))
+			case 1:
+				_, err := f.PollBackchannel(f.Context(), request.ID, "client")
+				return err
+			default:
+				return f.RedeemBackchannel(f.Context(), request.ID, bought[i])
+			}
+		})
+		redeemed := 0
+		for i, err := range results {
+			switch {
+			case err == nil && i%4 > 1:
+				redeemed++
+			case err != nil && !errors.Is(err, store.ErrSpent) && !errors.Is(err, store.ErrNotFound):
+				f.Fatalf("racer %d: %v", i, err)
+			}
+		}
+		if err := f.RedeemBackchannel(f.Context(), request.ID, f.bought(grant)); err == nil {
+			redeemed++
+		}
+		f.equal(redeemed, 1)
+	}
+}
+
+// testRaceClaimPings: each ping is handed to one.
+func testRaceClaimPings(f *fixture) {
+	for range racers {
+		f.allowed()
+	}
+	var lock sync.Mutex
+	claimed := map[store.Digest]int{}
+	for i, err := range race(func(int) error {
+		pings, err := f.ClaimPings(f.Context(), 3, time.Minute)
+		lock.Lock()
+		defer lock.Unlock()
+		for _, ping := range pings {
+			claimed[ping.Request]++
+		}
+		return err
+	}) {
+		if err != nil {
+			f.Fatalf("racer %d: %v", i, err)
+		}
+	}
+	for id, times := range claimed {
+		if times != 1 {
+			f.Errorf("%x was handed to %d", id[:4], times)
+		}
+	}
+	rest, err := f.ClaimPings(f.Context(), racers, time.Minute)
+	f.must(err)
+	f.equal(len(claimed)+len(rest), racers)
+}
