@@ -31,7 +31,7 @@ type node struct {
 func (w *world) node(change func(*fapiConfig)) *node {
 	w.t.Helper()
 	n := &node{w: w, clock: &clock{now: w.clock.Now()}, listeners: map[string]string{}}
-	n.store = openStore(w.t, w.file, n.clock.Now)
+	n.store = w.open(n.clock.Now)
 	config := w.config
 	config.Store, config.Now, config.ClientTrust.Now = n.store, n.clock.Now, n.clock.Now
 	var err error

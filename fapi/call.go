@@ -228,6 +228,10 @@ func translate(err error) error {
 	switch {
 	case errors.Is(err, store.ErrReplayed):
 		return oauth.Errorf(oauth.InvalidRequest, "a one-time value (the jti of the client assertion or of the DPoP proof) was used before; make a new one for each request").Because(err)
+	case errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrUnavailable):
+		unavailable := oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot reach its database at the moment, or not soon enough; try again shortly")
+		unavailable.RetryAfter = time.Second
+		return unavailable.Because(err)
 	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		unavailable := oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot sign at the moment; try again shortly")
 		unavailable.RetryAfter = 2 * time.Second

@@ -70,7 +70,8 @@ type world struct {
 	logs     *lockedBuffer
 	spans    *tracetest.InMemoryExporter
 	backend  *switchableBackend
-	file     string      // the database
+	open     func(now func() time.Time) store.Store
+	file     string      // the database, where it is one
 	config   fapi.Config // of server
 }
 
@@ -111,11 +112,19 @@ type fapiConfig = fapi.Config
 
 func newWorld(t *testing.T, options ...option) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, logs: &lockedBuffer{}, spans: tracetest.NewInMemoryExporter()}
+	file := filepath.Join(t.TempDir(), "countersign.db")
+	w := newWorldOn(t, func(now func() time.Time) store.Store { return openStore(t, file, now) }, options...)
+	w.file = file
+	return w
+}
+
+// newWorldOn makes a world on a store of its own; open opens it, once for each node.
+func newWorldOn(t *testing.T, open func(now func() time.Time) store.Store, options ...option) *world {
+	t.Helper()
+	w := &world{t: t, open: open, clock: &clock{now: time.Now().Truncate(time.Second)}, logs: &lockedBuffer{}, spans: tracetest.NewInMemoryExporter()}
 	provider := trace.NewTracerProvider(trace.WithSyncer(w.spans))
 	ctx := context.Background()
-	w.file = filepath.Join(t.TempDir(), "countersign.db")
-	w.store = openStore(t, w.file, w.clock.Now)
+	w.store = open(w.clock.Now)
 	w.backend = &switchableBackend{Backend: sharedBackend(t)}
 	for _, record := range sharedKeys(t) {
 		addKey(t, w.store, record)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/internal/postgrestest"
 	"countersign/signer"
 	"countersign/signer/pkcs11"
 	"countersign/softhsm"
@@ -20,10 +21,13 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
 		os.Exit(pkcs11.RunWorker())
 	}
-	code := m.Run()
+	code := database.Run(m)
 	shared.close()
 	os.Exit(code)
 }
+
+// database is a PostgreSQL server for the tests that need one.
+var database postgrestest.Cluster
 
 // hsm is one SoftHSM2 token with a key for each algorithm, shared by all tests of the package.
 type hsm struct {

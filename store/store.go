@@ -34,6 +34,10 @@ var (
 	ErrRevoked = errors.New("store: revoked")
 	// ErrConflict: the record changed since it was read, or exists already.
 	ErrConflict = errors.New("store: conflict")
+	// ErrOverloaded: more was asked of the database than it can do at the moment. Nothing was done; later it may be.
+	ErrOverloaded = errors.New("store: overloaded")
+	// ErrUnavailable: the database could not be reached, or went away under the verb, whose outcome is then unknown.
+	ErrUnavailable = errors.New("store: the database is not available")
 )
 
 // Digest is the SHA-256 of a secret: the only form in which a secret is stored.

@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -47,13 +48,15 @@ type Cluster struct {
 	lock      sync.Mutex
 }
 
-// Run runs the tests of a package and then stops the server and removes its files. It returns the exit code for
-// [os.Exit].
-func (c *Cluster) Run(m *testing.M) int {
+// Run runs the tests of a package and then stops the server, and others, and removes their files. It returns the exit
+// code for [os.Exit].
+func (c *Cluster) Run(m *testing.M, others ...*Cluster) int {
 	code := m.Run()
-	if err := c.stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return max(code, 1)
+	for _, one := range append(others, c) {
+		if err := one.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
 	}
 	return code
 }
@@ -120,15 +123,20 @@ func (c *Cluster) start() error {
 	if output, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("postgrestest: initdb: %w\n%s", err, output)
 	}
+	return c.serve(programs, identity)
+}
+
+// serve starts the server on the cluster's files and waits until it answers.
+func (c *Cluster) serve(programs string, identity *syscall.Credential) error {
 	durable := "off"
 	if c.Fsync {
 		durable = "on"
 	}
-	server := exec.Command(filepath.Join(programs, "postgres"), "-D", data, "-k", c.directory,
+	server := exec.Command(filepath.Join(programs, "postgres"), "-D", filepath.Join(c.directory, "data"), "-k", c.directory,
 		"-c", "listen_addresses=", "-c", "max_connections=200",
 		"-c", "fsync="+durable, "-c", "full_page_writes="+durable)
 	server.Dir = c.directory
-	log, err := os.Create(c.logFile())
+	log, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("postgrestest: %w", err)
 	}
@@ -138,6 +146,34 @@ func (c *Cluster) start() error {
 		return fmt.Errorf("postgrestest: %w", err)
 	}
 	return c.await()
+}
+
+// Crash kills the server with all its processes (SIGKILL), and starts it again.
+func (c *Cluster) Crash(t testing.TB) {
+	t.Helper()
+	programs, err := find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, err := credential()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The children first: without their parent they would end by themselves, in order.
+	listed, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, child := range strings.Fields(string(listed)) {
+		if id, err := strconv.Atoi(child); err == nil {
+			_ = syscall.Kill(id, syscall.SIGKILL) // it may have ended
+		}
+	}
+	_ = c.process.Kill()
+	<-c.exited
+	if err := c.serve(programs, identity); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // launch starts the server from a thread that lives as long as the server: Linux takes the end of the thread for

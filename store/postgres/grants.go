@@ -26,7 +26,7 @@ func grantFields(g *store.Grant) []any {
 func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, store.Grant, error) {
 	var c store.Code
 	var g store.Grant
-	err := s.run(ctx, "CodeGrant", func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.read(ctx, "CodeGrant", func(ctx context.Context, conn *pgx.Conn) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
 			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures}
 		found, err := one(ctx, conn, `SELECT `+codeColumns+`, `+grantColumns+`
@@ -115,7 +115,7 @@ func (s *Store) RedemptionFailed(ctx context.Context, code store.Digest) (int, e
 func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error) {
 	var t store.RefreshToken
 	var g store.Grant
-	err := s.run(ctx, "RefreshGrant", func(ctx context.Context, c *pgx.Conn) error {
+	err := s.read(ctx, "RefreshGrant", func(ctx context.Context, c *pgx.Conn) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
 			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}}
 		found, err := one(ctx, c, `SELECT `+refreshTokenColumns+`, `+grantColumns+`
@@ -166,7 +166,11 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 		arguments = append(arguments, kinds, keys, untils)
 	}
 	var g store.Grant
-	err := s.run(ctx, "AccessGrant", func(ctx context.Context, c *pgx.Conn) error {
+	run := s.read
+	if len(uses) > 0 {
+		run = s.run
+	}
+	err := run(ctx, "AccessGrant", func(ctx context.Context, c *pgx.Conn) error {
 		var expired bool
 		found, err := one(ctx, c, query, arguments, append([]any{&expired}, grantFields(&g)...)...)
 		return standing(found, expired, !g.RevokedAt.IsZero(), err)

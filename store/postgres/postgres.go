@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,20 +24,13 @@ import (
 	"countersign/store/internal/backend"
 )
 
-const (
-	// keepFor is how long codes and requests stay known after their end; see [store.Store].
-	keepFor = time.Hour
-	// patience is how long one try of a verb may take once it has a connection. The server's own limits are
-	// shorter; this one is for a server that does not answer any more.
-	patience = 10 * time.Second
-	// attempts is how often a verb is tried when the database asks for it.
-	attempts = 5
-)
+// keepFor is how long codes and requests stay known after their end; see [store.Store].
+const keepFor = time.Hour
 
 // Config says which database is the store and what the store works with.
 type Config struct {
-	// URL is a connection URL or key-value string as libpq knows it; several hosts and target_session_attrs are
-	// possible. No error text repeats it.
+	// URL is a connection URL or key-value string as libpq knows it. Of several hosts the one that takes writes is used,
+	// whatever target_session_attrs says less. No error text repeats it.
 	URL string
 	// Now is the clock; nil is [time.Now].
 	Now func() time.Time
@@ -51,6 +46,10 @@ type Store struct {
 	now   func() time.Time
 	verbs backend.Verbs
 	pool  *pgxpool.Pool
+	// queue is how many verbs may wait for a connection.
+	queue int64
+	// waiting counts those that do, generation the times that the pool was renewed.
+	waiting, generation atomic.Int64
 }
 
 var _ store.Store = (*Store)(nil)
@@ -83,23 +82,31 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		"lock_timeout":                        "2s",
 		"idle_in_transaction_session_timeout": "10s",
 	})
-	pool, err := pgxpool.NewWithConfig(ctx, settings)
-	if err != nil {
-		return nil, fmt.Errorf("postgresql: connect: %w", err)
-	}
-	s := &Store{now: config.Now, verbs: backend.NewVerbs("postgresql", config.TracerProvider), pool: pool}
+	s := &Store{now: config.Now, verbs: backend.NewVerbs("postgresql", config.TracerProvider)}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	settings.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		c.PgConn().CustomData()[generationKey] = s.generation.Load()
+		return nil
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, settings); err != nil {
+		return nil, fmt.Errorf("postgresql: connect: %w", err)
+	}
+	s.queue = int64(settings.MaxConns) * queuePerConnection
 	if err := s.check(ctx); err != nil {
-		pool.Close()
+		s.pool.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// limit sets session parameters that the URL does not set.
+// limit sets session parameters that the URL does not set. Of several hosts only one that takes writes will do.
 func limit(config *pgx.ConnConfig, parameters map[string]string) {
+	several := func(other *pgconn.FallbackConfig) bool { return other.Host != config.Host || other.Port != config.Port }
+	if config.ValidateConnect == nil && slices.ContainsFunc(config.Fallbacks, several) {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
@@ -136,63 +143,7 @@ func (s *Store) Close() error {
 
 // Ping asks the database for an answer.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.run(ctx, "Ping", func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) })
-}
-
-// run spans a verb and does its work on one connection, again when the database undid it for the sake of another
-// transaction or never received it.
-func (s *Store) run(ctx context.Context, name string, work func(context.Context, *pgx.Conn) error) error {
-	ctx, verb := s.verbs.Begin(ctx, name)
-	var err error
-	for attempt := range attempts {
-		if attempt > 0 {
-			select {
-			case <-time.After(time.Duration(attempt*attempt) * 5 * time.Millisecond):
-			case <-ctx.Done():
-				return verb.End(outcome(err))
-			}
-		}
-		if err = s.attempt(ctx, work); !undone(err) {
-			break
-		}
-	}
-	return verb.End(outcome(err))
-}
-
-// attempt waits for a connection as long as the caller does. What is then begun is not broken off with the caller:
-// that would leave the outcome in doubt and cost the connection.
-func (s *Store) attempt(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	return work(ctx, c.Conn())
-}
-
-// undone tells that nothing of a try remains and another may succeed: a serialization failure, a deadlock, or a
-// connection that was dead before anything was sent.
-func undone(err error) bool {
-	var failure *pgconn.PgError
-	if errors.As(err, &failure) {
-		return failure.Code == "40001" || failure.Code == "40P01"
-	}
-	var connect *pgconn.ConnectError
-	return err != nil && !errors.As(err, &connect) && pgconn.SafeToRetry(err)
-}
-
-// outcome translates the failures that are answers.
-func outcome(err error) error {
-	var failure *pgconn.PgError
-	if !errors.As(err, &failure) || failure.Code != "23505" {
-		return err
-	}
-	if failure.TableName == "uses" {
-		return store.ErrReplayed
-	}
-	return store.ErrConflict
+	return s.read(ctx, "Ping", func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) })
 }
 
 // one reads the only row of a query and tells whether there was one.

@@ -29,7 +29,7 @@ var backend = storetest.Backend{
 
 func TestMain(m *testing.M) {
 	backend.Child()
-	os.Exit(cluster.Run(m))
+	os.Exit(cluster.Run(m, &other))
 }
 
 // TestContract gives each test a schema of one database: that takes a tenth of the time that a database takes.
@@ -65,14 +65,33 @@ func migrated(t *testing.T, url string) string {
 
 func execute(t *testing.T, url, statement string) {
 	t.Helper()
+	executeAs(t.Context(), t, url, statement)
+}
+
+func executeAs(ctx context.Context, t *testing.T, url, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// count counts the rows of a table.
+func count(t *testing.T, url, table string) (rows int) {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), statement); err != nil {
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&rows); err != nil {
 		t.Fatal(err)
 	}
+	return rows
 }
 
 // lock runs a statement in a transaction that stays open until release is called.

@@ -99,7 +99,7 @@ func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) e
 
 // InitialToken reads a token that may still be used.
 func (s *Store) InitialToken(ctx context.Context, id store.Digest) (token store.InitialToken, err error) {
-	err = s.run(ctx, "InitialToken", func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, "InitialToken", func(ctx context.Context, c *pgx.Conn) error {
 		token, err = s.initialToken(ctx, c, id)
 		return err
 	})

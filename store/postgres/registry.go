@@ -37,7 +37,7 @@ func keyFields(k *store.Key) []any {
 
 // readOne runs a verb that reads one record.
 func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
-	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		found, err := one(ctx, c, query, []any{key}, fields(&record)...)
 		if err == nil && !found {
 			return store.ErrNotFound
@@ -49,7 +49,7 @@ func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fiel
 
 // readAll runs a verb that lists records.
 func readAll[T any](ctx context.Context, s *Store, verb, query string, fields func(*T) []any) (records []T, err error) {
-	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		records, err = rows(ctx, c, query, nil, fields)
 		return err
 	})

@@ -54,7 +54,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 	var signedIn store.Session
 	var consent store.Consent
 	r, now := &o.Request, s.moment()
-	err := s.run(ctx, "Open", func(ctx context.Context, c *pgx.Conn) error {
+	err := s.read(ctx, "Open", func(ctx context.Context, c *pgx.Conn) error {
 		fields := append(requestFields(r), sessionFields(&signedIn)...)
 		fields = append(fields, &consent.Subject, &consent.ClientID, &consent.Scopes, &consent.Claims,
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
@@ -105,7 +105,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 	var signedIn store.Session
 	i := &p.Interaction
 	now := s.moment()
-	err := s.run(ctx, "Interaction", func(ctx context.Context, c *pgx.Conn) error {
+	err := s.read(ctx, "Interaction", func(ctx context.Context, c *pgx.Conn) error {
 		fields := []any{digestField{&i.ID}, digestField{&i.RequestID}, digestField{&i.Browser}, digestField{&i.Session},
 			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
 		fields = append(fields, requestFields(&p.Request)...)

@@ -44,6 +44,9 @@ type Verb struct {
 	span         trace.Span
 }
 
+// Again notes on the span that the verb is tried for the attempt-th time.
+func (v Verb) Again(attempt int) { v.span.SetAttributes(attribute.Int("store.attempts", attempt)) }
+
 // End ends the span and returns err as the caller shall see it: the store's own errors as they are, any other
 // with the backend and the verb in front.
 func (v Verb) End(err error) error {
@@ -54,6 +57,10 @@ func (v Verb) End(err error) error {
 	if outcome := outcomeOf(err); outcome != "" {
 		v.span.SetAttributes(attribute.String("store.outcome", outcome))
 		return err
+	}
+	var database interface{ SQLState() string }
+	if errors.As(err, &database) {
+		v.span.SetAttributes(attribute.String("db.response.status_code", database.SQLState()))
 	}
 	v.span.SetStatus(codes.Error, "")
 	return fmt.Errorf("%s: %s: %w", v.system, v.name, err)

@@ -1,0 +1,191 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"countersign/store"
+	"countersign/store/internal/backend"
+)
+
+const (
+	// patience is how long one try of a verb may take once it has a connection. The server's own limits are
+	// shorter; this one is for a server that does not answer any more.
+	patience = 10 * time.Second
+	// attempts is how often a verb is tried when the database asks for it.
+	attempts = 5
+	// queueTime is how long a verb may wait for a connection, and queuePerConnection how many may wait for each.
+	queueTime          = time.Second
+	queuePerConnection = 256
+)
+
+// work is what a verb does on one connection.
+type work func(context.Context, *pgx.Conn) error
+
+// run spans a verb that writes and does its work on one connection, again when nothing of the try before remains.
+func (s *Store) run(ctx context.Context, name string, work work) error {
+	return s.try(ctx, name, work, func(v verdict) bool { return v == undone })
+}
+
+// read is run for a verb that changes nothing: it may be done again too when it is not known how it ended.
+func (s *Store) read(ctx context.Context, name string, work work) error {
+	return s.try(ctx, name, work, func(v verdict) bool { return v == undone || v == unknown })
+}
+
+func (s *Store) try(ctx context.Context, name string, work work, again func(verdict) bool) error {
+	ctx, verb := s.verbs.Begin(ctx, name)
+	var err error
+	for attempt := range attempts {
+		if attempt > 0 {
+			select {
+			case <-time.After(time.Duration(attempt*attempt) * 5 * time.Millisecond):
+			case <-ctx.Done():
+				return verb.End(outcome(err))
+			}
+			verb.Again(attempt + 1)
+		}
+		var judged verdict
+		if judged, err = s.attempt(ctx, work); !again(judged) {
+			break
+		}
+	}
+	return verb.End(outcome(err))
+}
+
+// attempt waits for a connection, for a time. What is then begun is not broken off with the caller: that would leave
+// the outcome in doubt and cost the connection.
+func (s *Store) attempt(ctx context.Context, work work) (verdict, error) {
+	c, err := s.acquire(ctx)
+	if err != nil {
+		return final, err // every host of the URL was tried
+	}
+	defer c.Release()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err = work(ctx, c.Conn())
+	judged := judge(err, c.Conn().IsClosed())
+	if judged == unknown || code(err) == readOnly {
+		s.renew(c.Conn())
+	}
+	if judged == unknown {
+		err = lostError{err}
+	}
+	return judged, err
+}
+
+// acquire waits for a connection, not for ever and not in an endless queue: whoever cannot be served soon is told so.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	if s.waiting.Add(1) > s.queue {
+		s.waiting.Add(-1)
+		return nil, fmt.Errorf("%w: the queue for a connection is full", store.ErrOverloaded)
+	}
+	defer s.waiting.Add(-1)
+	patient, cancel := context.WithTimeoutCause(ctx, queueTime, store.ErrOverloaded)
+	defer cancel()
+	c, err := s.pool.Acquire(patient)
+	if err != nil && ctx.Err() == nil && patient.Err() != nil && errors.Is(context.Cause(patient), store.ErrOverloaded) {
+		return nil, fmt.Errorf("%w: no connection was free for %s", store.ErrOverloaded, queueTime)
+	}
+	return c, err
+}
+
+// renew makes the pool connect anew: when one connection tells that its server went away or serves no writes any more,
+// those that were made before it are no better. They are closed when they come back.
+func (s *Store) renew(witness *pgx.Conn) {
+	generation, ok := witness.PgConn().CustomData()[generationKey].(int64)
+	if ok && s.generation.CompareAndSwap(generation, generation+1) {
+		s.pool.Reset()
+	}
+}
+
+// generationKey is where a connection keeps the number of the pool's renewals that it was made after.
+const generationKey = "countersign.generation"
+
+// lostError is a failure after which it is not known what was done.
+type lostError struct{ error }
+
+// Unwrap serves errors.As.
+func (e lostError) Unwrap() error { return e.error }
+
+// verdict is what a failed try has left.
+type verdict int
+
+const (
+	// final: trying again would come to the same.
+	final verdict = iota
+	// undone: nothing remains of the try, and another may succeed.
+	undone
+	// unknown: the connection went away; what was done may be there.
+	unknown
+)
+
+// SQLSTATEs (PostgreSQL, appendix A).
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	readOnly             = "25006"
+	uniqueViolation      = "23505"
+	lockNotAvailable     = "55P03"
+	queryCancelled       = "57014"
+	tooManyConnections   = "53300"
+	featureNotSupported  = "0A000"
+)
+
+// judge is the one place that decides what may be tried again. closed tells that the connection has ended.
+func judge(err error, closed bool) verdict {
+	switch state := code(err); {
+	case err == nil, backend.Answer(err):
+		return final
+	case state == serializationFailure, state == deadlockDetected, state == readOnly:
+		return undone
+	case state == featureNotSupported && strings.Contains(err.Error(), "cached plan"):
+		return undone // a table was altered under a prepared statement, which pgx now forgets
+	case state == "" && pgconn.SafeToRetry(err):
+		return undone // the connection was dead before anything was sent
+	case closed, away(state):
+		return unknown
+	}
+	return final
+}
+
+// away tells whether the server said good-bye: it shuts down, crashed, or starts (57P..), or lost the connection
+// (class 08). It may have committed before.
+func away(state string) bool {
+	return strings.HasPrefix(state, "57P") || strings.HasPrefix(state, "08")
+}
+
+// code is the SQLSTATE of a failure, or empty.
+func code(err error) string {
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return failure.Code
+	}
+	return ""
+}
+
+// outcome translates the failures that are answers, and names those that another time may not meet.
+func outcome(err error) error {
+	failure, answered := errors.AsType[*pgconn.PgError](err)
+	_, unconnected := errors.AsType[*pgconn.ConnectError](err)
+	_, unsure := errors.AsType[lostError](err)
+	switch state := code(err); {
+	case err == nil:
+		return nil
+	case unconnected && state != tooManyConnections, unsure, away(state), state == readOnly,
+		strings.HasPrefix(state, "53") && state != tooManyConnections: // disk full, out of memory
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	case state == lockNotAvailable, state == queryCancelled, state == tooManyConnections:
+		return fmt.Errorf("%w: %w", store.ErrOverloaded, err)
+	case answered && state == uniqueViolation && failure.TableName == "uses":
+		return store.ErrReplayed
+	case state == uniqueViolation:
+		return store.ErrConflict
+	}
+	return err
+}

@@ -1,0 +1,179 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/internal/postgrestest"
+	"countersign/store"
+	"countersign/store/postgres"
+)
+
+// other is a second server: what a standby becomes.
+var other = postgrestest.Cluster{}
+
+func opened(t *testing.T, config postgres.Config) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func oneUse(name string) store.Use {
+	return store.Use{Kind: "dpop", Key: store.DigestOf(name), Until: time.Now().Add(time.Minute)}
+}
+
+// TestOverloaded: whoever cannot have a connection soon is told so, and an endless queue is not made.
+func TestOverloaded(t *testing.T) {
+	database := migrated(t, cluster.Database(t))
+	s := opened(t, postgres.Config{URL: database + "&lock_timeout=20s&statement_timeout=20s", MaxConnections: 1})
+	release := lock(t, database, "LOCK TABLE clients IN ACCESS EXCLUSIVE MODE")
+	defer release()
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	waiting.Go(func() {
+		// Behind the lock, until it is gone.
+		if _, err := s.Client(context.Background(), "client"); !errors.Is(err, store.ErrNotFound) {
+			t.Error(err)
+		}
+	})
+	time.Sleep(50 * time.Millisecond) // it has the one connection
+	began := time.Now()
+	if err := s.Use(t.Context(), oneUse("patient")); !errors.Is(err, store.ErrOverloaded) || time.Since(began) > 2*time.Second {
+		t.Errorf("after %s: %v", time.Since(began), err)
+	}
+	// Of more than can be served soon, the last are refused at once.
+	refused := make(chan time.Duration, 400)
+	for i := range 400 {
+		waiting.Go(func() {
+			began := time.Now()
+			if err := s.Use(context.Background(), oneUse(fmt.Sprint(i))); errors.Is(err, store.ErrOverloaded) {
+				refused <- time.Since(began)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	quick := 0
+	for range 100 {
+		if took := <-refused; took < 500*time.Millisecond {
+			quick++
+		}
+	}
+	if quick < 100 {
+		t.Errorf("only %d of the first 100 refusals came at once", quick)
+	}
+	release()
+	waiting.Wait()
+	if err := s.Use(t.Context(), oneUse("afterwards")); err != nil {
+		t.Errorf("with the lock gone: %v", err)
+	}
+}
+
+// both gives one URL for the databases of the same name on two servers, with the schema on each.
+func both(t *testing.T) (url, first, second string) {
+	t.Helper()
+	first, second = cluster.Database(t), ""
+	name := strings.TrimPrefix(strings.Split(first, "?")[0], "postgres:///")
+	for second == "" || !strings.HasPrefix(second, "postgres:///"+name+"?") {
+		second = other.Database(t)
+	}
+	migrated(t, first)
+	migrated(t, second)
+	host := func(url string) string {
+		_, rest, _ := strings.Cut(url, "host=")
+		value, _, _ := strings.Cut(rest, "&")
+		return value
+	}
+	return strings.Replace(first, host(first), host(first)+"%2C"+host(second), 1), first, second
+}
+
+// TestFailover: of several hosts the one that takes writes is used, also when it changes under open connections. The
+// verb that meets the change is done once, on the new one.
+func TestFailover(t *testing.T) {
+	url, first, second := both(t)
+	s := opened(t, postgres.Config{URL: url})
+	if err := s.Use(t.Context(), oneUse("before")); err != nil {
+		t.Fatal(err)
+	}
+	demote(t, first)
+	for _, name := range []string{"after", "again"} {
+		if err := s.Use(t.Context(), oneUse(name)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if n := count(t, first, "uses"); n != 1 {
+		t.Errorf("the first server has %d uses", n)
+	}
+	if n := count(t, second, "uses"); n != 2 {
+		t.Errorf("the second server has %d uses", n)
+	}
+	demote(t, second)
+	began := time.Now()
+	if err := s.Use(t.Context(), oneUse("nowhere")); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("where nobody takes writes: %v", err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %s to say so", took)
+	}
+}
+
+// TestServerSaysGoodBye: a read goes on with another connection when its own is ended; a write, of which nobody knows
+// whether it was done, is told to be unknown, and the next one works.
+func TestServerSaysGoodBye(t *testing.T) {
+	database := migrated(t, cluster.Database(t))
+	s := opened(t, postgres.Config{URL: database, MaxConnections: 4})
+	end := func() {
+		execute(t, database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign' AND datname = current_database()")
+		time.Sleep(20 * time.Millisecond)
+	}
+	for range 5 {
+		if _, err := s.Client(t.Context(), "nobody"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		end()
+		if _, err := s.Client(t.Context(), "nobody"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("a read after its connection was ended: %v", err)
+		}
+	}
+	lost := 0
+	for i := range 10 {
+		end()
+		if err := s.Use(t.Context(), oneUse(fmt.Sprint("first ", i))); errors.Is(err, store.ErrUnavailable) {
+			lost++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Use(t.Context(), oneUse(fmt.Sprint("second ", i))); err != nil {
+			t.Fatalf("the write after the one that met the end: %v", err)
+		}
+	}
+	t.Logf("%d of 10 writes were told to be unknown", lost)
+}
+
+// demote makes a server refuse writes, those of open connections too.
+func demote(t *testing.T, url string) {
+	t.Helper()
+	execute(t, url, "ALTER SYSTEM SET default_transaction_read_only = on")
+	execute(t, url, "SELECT pg_reload_conf()")
+	t.Cleanup(func() {
+		writable := url + "&default_transaction_read_only=off"
+		ctx := context.Background()
+		executeAs(ctx, t, writable, "ALTER SYSTEM RESET default_transaction_read_only")
+		executeAs(ctx, t, writable, "SELECT pg_reload_conf()")
+		time.Sleep(100 * time.Millisecond)
+	})
+	time.Sleep(200 * time.Millisecond)
+}
