@@ -35,7 +35,7 @@ func subscriptionFields(s *store.Subscription) []any {
 
 // readOf runs a verb that lists what a person has.
 func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, fields func(*T) []any) (records []T, err error) {
-	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, subject)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, f
 // Session reads a sign-in that is alive.
 func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn store.Session, err error) {
 	now := s.moment()
-	err = s.run(ctx, "Session", func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, "Session", func(ctx context.Context, c *pgx.Conn) error {
 		found, err := one(ctx, c, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
 			AND EXISTS (SELECT FROM users u WHERE u.subject = s.subject AND NOT u.disabled)`,
 			[]any{session[:], now}, sessionFields(&signedIn)...)
@@ -89,7 +89,7 @@ func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.U
 
 // Passkey reads a passkey.
 func (s *Store) Passkey(ctx context.Context, id []byte) (passkey store.Passkey, err error) {
-	err = s.run(ctx, "Passkey", func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, "Passkey", func(ctx context.Context, c *pgx.Conn) error {
 		found, err := one(ctx, c, `SELECT `+passkeyColumns+` FROM passkeys WHERE id = $1`, []any{id}, passkeyFields(&passkey)...)
 		if err == nil && !found {
 			return store.ErrNotFound

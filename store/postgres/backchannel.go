@@ -59,7 +59,7 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 // PendingBackchannel lists what waits for a person.
 func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending []store.BackchannelRequest, err error) {
 	now := s.moment()
-	err = s.run(ctx, "PendingBackchannel", func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, "PendingBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		pending, err = rows(ctx, c, `SELECT `+backchannelColumns+` FROM backchannel_requests b
 			WHERE b.subject = $1 AND b.decided_at IS NULL AND b.expires_at > $2 AND `+askable+` ORDER BY b.created_at, b.id`,
 			[]any{subject, now}, backchannelFields)
@@ -70,7 +70,7 @@ func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending
 
 // BackchannelRequest reads a request.
 func (s *Store) BackchannelRequest(ctx context.Context, id store.Digest) (b store.BackchannelRequest, err error) {
-	err = s.run(ctx, "BackchannelRequest", func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, "BackchannelRequest", func(ctx context.Context, c *pgx.Conn) error {
 		found, err := one(ctx, c, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = $1`, []any{id[:]}, backchannelFields(&b)...)
 		if err == nil && !found {
 			return store.ErrNotFound
