@@ -164,7 +164,7 @@ packages-test: envoy
 		bookworm) missing="$$missing cargo-web";; *) missing="$$missing cargo";; esac; \
 	ls /usr/include/openssl/ssl.h >/dev/null 2>&1 || missing="$$missing libssl-dev"; \
 	ls /usr/include/sqlite3.h >/dev/null 2>&1 || missing="$$missing libsqlite3-dev"; \
-	ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing="$$missing libclang-dev"; \
+	ls /usr/lib/llvm-*/lib/libclang[.-]*so* 2>/dev/null | grep -qv libclang-cpp || missing="$$missing libclang-dev"; \
 	command -v pkg-config >/dev/null || missing="$$missing pkg-config"; \
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
