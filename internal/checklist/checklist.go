@@ -69,7 +69,6 @@ const (
 	resourceMetadata  = "resource servers"
 	httpSignatures    = "HTTP signatures"
 	softwareStatement = "software statements"
-	ingress           = "ingresses"
 	cluster           = "several nodes"
 	ecosystem         = "ecosystems"
 )
