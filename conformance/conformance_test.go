@@ -393,6 +393,26 @@ func TestMTLSResource(t *testing.T) {
 	}
 }
 
+// TestIngress: a run that is to judge an ingress does not judge a server that is reached directly.
+func TestIngress(t *testing.T) {
+	modules := map[string]fakeModule{"m1": {status: "FINISHED", result: "PASSED"}}
+	for given, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"https://localhost:8444":  {0, "1 passed"},
+		"https://localhost:8444/": {0, "1 passed"},
+		"https://localhost:8445":  {2, `clients with certificates are led to "https://localhost:8444/token"`},
+		"https://localhost:844":   {2, "not to https://localhost:844:"},
+	} {
+		b := newBench(t, modules, "m1")
+		code, said := b.run(t, "-ingress", given)
+		if code != want.code || !strings.Contains(said, want.says) {
+			t.Errorf("%s: code %d, want %d with %q: %s", given, code, want.code, want.says, said)
+		}
+	}
+}
+
 // TestConfiguration shows what the suite is told about six plans; the keys are replaced, since they differ each time.
 func TestConfiguration(t *testing.T) {
 	caPEM, caKeyPEM := newCA(t)

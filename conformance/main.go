@@ -28,6 +28,7 @@ type options struct {
 	tokenEnvironment                     string
 	plans, modules                       string
 	server, ca, resource, mtlsResource   string
+	ingress                              string
 	register, start                      string
 	user, passwordFile                   string
 	clientCACertificate, clientCAKey     string
@@ -50,6 +51,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.modules, "modules", "*", "`pattern` of the modules to run")
 	f.StringVar(&o.server, "server", "https://localhost:8443", "issuer `URL` of the server")
 	f.StringVar(&o.ca, "ca", "local/tls/ca.crt", "`file` with the authority of the server's certificate; empty for the system's")
+	f.StringVar(&o.ingress, "ingress", "", "`URL` that mtls_endpoint_aliases have to lead to, for a server whose clients with certificates come through an ingress")
 	f.StringVar(&o.resource, "resource", "", "`URL` of a protected resource (default: /accounts of the issuer)")
 	f.StringVar(&o.mtlsResource, "mtls-resource", "", "`URL` of the same where certificates are asked for (default: /accounts beside the mTLS token endpoint)")
 	f.StringVar(&o.register, "register", "bin/countersign clients add {id} --replace --file {file}", "`command` that registers a client from its metadata")
@@ -86,6 +88,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 		return o, errors.New("-register: there is no command")
 	}
 	o.suite, o.server = strings.TrimRight(o.suite, "/"), strings.TrimRight(o.server, "/")
+	o.ingress = strings.TrimRight(o.ingress, "/")
 	return o, nil
 }
 
@@ -134,7 +137,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	defer stopServer()
 	progress("%d plans at %s", len(plans), o.suite)
 	began := time.Now()
-	written := report{Suite: o.suite, Issuer: o.server, Began: began}
+	written := report{Suite: o.suite, Issuer: o.server, Ingress: o.ingress, Began: began}
 	written.Outcomes = r.runAll(ctx, plans, o.jobs)
 	written.Seconds = time.Since(began).Seconds()
 	written.Problems = judge(written.Outcomes, expectations, o.modules == "*" && ctx.Err() == nil)

@@ -12,8 +12,10 @@ import (
 
 // report is what is written about a run.
 type report struct {
-	Suite    string    `json:"suite"`
-	Issuer   string    `json:"issuer"`
+	Suite  string `json:"suite"`
+	Issuer string `json:"issuer"`
+	// Ingress is where clients with certificates come in, if not at the server itself.
+	Ingress  string    `json:"ingress,omitempty"`
 	Began    time.Time `json:"began"`
 	Seconds  float64   `json:"seconds"`
 	Outcomes []outcome `json:"modules"`
@@ -106,6 +108,9 @@ func (r report) write(folder string) error {
 func (r report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Conformance of %s\n\n%s, in %.0f s from %s, by the suite at %s.\n", r.Issuer, r.summary(), r.Seconds, r.Began.UTC().Format(time.RFC3339), r.Suite)
+	if r.Ingress != "" {
+		fmt.Fprintf(&b, "\nClients with certificates came through %s.\n", r.Ingress)
+	}
 	if len(r.Problems) > 0 {
 		b.WriteString("\n## To look at\n\n")
 		for _, p := range r.Problems {

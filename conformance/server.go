@@ -76,6 +76,9 @@ func findServer(ctx context.Context, o options, say func(string, ...any)) (serve
 // server completes what the document says with the options.
 func (d discovered) server(o options) (server, error) {
 	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource}
+	if alias := d.Aliases["token_endpoint"]; o.ingress != "" && !strings.HasPrefix(alias, o.ingress+"/") {
+		return server{}, fmt.Errorf("-ingress: clients with certificates are led to %q, not to %s: end the server that runs, so that one behind the ingress is started", alias, o.ingress)
+	}
 	if found.resource == "" {
 		found.resource = o.server + "/accounts"
 	}

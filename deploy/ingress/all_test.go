@@ -2,16 +2,13 @@
 
 package ingress
 
-func started() []proxy { return append(everyRun(), withTag()...) }
+import "countersign/internal/proxies"
 
-// withTag are the ingresses that only make test-ingress starts.
-func withTag() []proxy {
-	return []proxy{
-		{"apache", "apache2", "apache.conf", func(config, folder string) []string {
-			return []string{"-X", "-f", config, "-d", folder, "-c", "PidFile " + folder + "/pid", "-c", "ErrorLog /dev/stderr", "-c", "Mutex file:" + folder}
-		}},
-		{"caddy", "caddy", "Caddyfile", func(config, _ string) []string {
-			return []string{"run", "--adapter", "caddyfile", "--config", config}
-		}},
+// started are all; make test-ingress installs them.
+func started() []proxy {
+	var all []proxy
+	for _, kind := range proxies.All() {
+		all = append(all, proxy{kind})
 	}
+	return all
 }

@@ -163,7 +163,7 @@ func (p proxy) build(t *testing.T, replace ...string) stage {
 	roots.AddCert(root.certificate)
 	intermediates.AddCert(middle.certificate)
 	inside.AddCert(internal.certificate)
-	address := backend(t, p.source, server.tls(false), mtls.Trust{Roots: roots, Intermediates: intermediates, Now: time.Now},
+	address := backend(t, p.Source, server.tls(false), mtls.Trust{Roots: roots, Intermediates: intermediates, Now: time.Now},
 		mtls.IngressCertificate{Roots: inside, Names: []string{"ingress.example"}, Now: time.Now})
 	return stage{
 		scene{p.start(t, folder, address, replace...), inside}, address,
@@ -189,7 +189,7 @@ func (p proxy) try(t *testing.T) {
 			}
 		})
 	}
-	spoofed := spoof(p.source, victim)
+	spoofed := spoof(p.Source, victim)
 	resuming := with(client)
 	resuming.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	for _, test := range []struct {
@@ -225,7 +225,7 @@ func (p proxy) try(t *testing.T) {
 		if strings.HasPrefix(test.want[0], "trusted") {
 			verb = "accepts "
 		}
-		t.Run(verb+test.name+", "+p.source, func(t *testing.T) {
+		t.Run(verb+test.name+", "+p.Source, func(t *testing.T) {
 			got, _ := s.ask(test.config, test.lines...)
 			t.Log(got)
 			if slices.Contains(test.want, got) {
@@ -234,7 +234,7 @@ func (p proxy) try(t *testing.T) {
 			t.Errorf("%q, want one of %q", got, test.want)
 		})
 	}
-	t.Run("refuses a neighbour who goes around the ingress, "+p.source, func(t *testing.T) {
+	t.Run("refuses a neighbour who goes around the ingress, "+p.Source, func(t *testing.T) {
 		around := scene{s.backend, s.roots}
 		if got, _ := around.ask(with(client), spoofed...); got != refused {
 			t.Errorf("%q", got)

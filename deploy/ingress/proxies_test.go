@@ -4,113 +4,63 @@ import (
 	"bytes"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"countersign/internal/proxies"
 )
 
 // proxy is a real ingress, started with its configuration from this folder.
-type proxy struct {
-	// source is what listen_mtls.source has to be.
-	source string
-	// program is looked for in the PATH and where `make packages-ingress` puts it.
-	program string
-	file    string
-	// arguments start it in the foreground, given its configuration.
-	arguments func(config, folder string) []string
-}
+type proxy struct{ proxies.Kind }
 
-// everyRun are the ingresses that every test run starts; build tag ingress adds the others.
+// everyRun are the ingresses that every test run starts; build tag ingress adds the others. One that is missing fails
+// the test: an ingress that was not tried is not known to be safe.
 func everyRun() []proxy {
-	return []proxy{
-		{"nginx", "nginx", "nginx.conf", func(config, folder string) []string {
-			return []string{"-c", config, "-p", folder, "-e", "stderr", "-g", "daemon off; pid " + folder + "/pid; error_log stderr;"}
-		}},
-		{"haproxy", "haproxy", "haproxy.cfg", func(config, _ string) []string { return []string{"-db", "-f", config} }},
-		{"envoy", "envoy", "envoy.yaml", func(config, _ string) []string {
-			return []string{"-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"}
-		}},
+	var all []proxy
+	for _, kind := range proxies.All()[:3] {
+		all = append(all, proxy{kind})
 	}
+	return all
 }
 
-// find tells where a program is. One that is missing fails the test: an ingress that was not tried is not known to be safe.
-func find(t *testing.T, program string) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours := filepath.Join(cache, "countersign-ingress")
-	for _, name := range []string{program, "/usr/sbin/" + program, filepath.Join(ours, "bin", program), filepath.Join(ours, "envoy", "envoy", "_bin", program)} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("%s is missing; make packages-ingress installs it", program)
-	return ""
-}
-
-// start runs the ingress before a backend and gives its address. From the configuration as it stands only the folder and
-// the two ports are replaced.
+// start runs the ingress before a backend and gives its address; replace are pairs of texts, to spoil the configuration.
 func (p proxy) start(t *testing.T, folder, backend string, replace ...string) string {
 	t.Helper()
-	text, err := os.ReadFile(p.file)
+	text, err := os.ReadFile(p.File)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(replace); i += 2 {
+		spoilt := strings.ReplaceAll(string(text), replace[i], replace[i+1])
+		if spoilt == string(text) {
+			t.Fatalf("%s does not have %q", p.File, replace[i])
+		}
+		text = []byte(spoilt)
 	}
 	port := freePort(t)
 	_, backendPort, err := net.SplitHostPort(backend)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []string{"/etc/countersign/ingress", "8445", "8444"} {
-		if !bytes.Contains(text, []byte(place)) {
-			t.Fatalf("%s does not have %s", p.file, place)
-		}
-	}
-	for i := 0; i < len(replace); i += 2 {
-		spoilt := strings.ReplaceAll(string(text), replace[i], replace[i+1])
-		if spoilt == string(text) {
-			t.Fatalf("%s does not have %q", p.file, replace[i])
-		}
-		text = []byte(spoilt)
-	}
-	config := filepath.Join(folder, p.file)
-	replaced := strings.NewReplacer("/etc/countersign/ingress", folder, "8445", port, "8444", backendPort).Replace(string(text))
-	if err := os.WriteFile(config, []byte(replaced), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	output := new(safeBuffer)
-	command := exec.Command(find(t, p.program), p.arguments(config, folder)...)
-	command.Env = append(os.Environ(), "HOME="+folder, "ENVOY_UID=0")
-	command.Stdout, command.Stderr = output, output
-	if err := command.Start(); err != nil {
+	process, err := p.Start(text, proxies.Place{Folder: folder, Port: port, Backend: backendPort}, output)
+	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
 	t.Cleanup(func() {
-		_ = command.Process.Signal(os.Interrupt) // it may have ended by itself
-		select {
-		case <-ended:
-		case <-time.After(5 * time.Second):
-			_ = command.Process.Kill()
-			<-ended
-		}
+		process.Stop()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", p.program, output)
+			t.Logf("%s said:\n%s", p.Program, output)
 		}
 	})
 	address := net.JoinHostPort("127.0.0.1", port)
 	for range 300 {
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("%s ended: %v", p.program, err)
+		case <-process.Ended():
+			t.Fatalf("%s ended: %v", p.Program, process.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 		if connection, err := net.Dial("tcp", address); err == nil {
@@ -118,7 +68,7 @@ func (p proxy) start(t *testing.T, folder, backend string, replace ...string) st
 			return address
 		}
 	}
-	t.Fatalf("%s does not listen", p.program)
+	t.Fatalf("%s does not listen", p.Program)
 	return ""
 }
 

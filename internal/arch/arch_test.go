@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"store/storetest":             {"store"},
 	"softhsm":                     {},
 	"conformance":                 {},
+	"conformance/ingress":         {"internal/proxies"},
 	"internal/arch":               {},
 	"internal/audit":              {"internal/jose"},
 	"internal/browsertest":        {},
@@ -50,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/pages":              {"fapi", "internal/oauth"},
 	"internal/peers":              {},
 	"internal/postgrestest":       {},
+	"internal/proxies":            {},
 	"internal/telemetry":          {},
 }
 
