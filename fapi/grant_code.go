@@ -94,7 +94,7 @@ func (s *Server) checkCode(ctx context.Context, c *call, code store.Code, grant 
 		}
 		return oauth.Errorf(oauth.InvalidGrant, "%s", wrong)
 	}
-	return s.checkPerson(ctx, "code", grant)
+	return checkPerson("code", grant)
 }
 
 // mismatch names what of the request does not fit the code, or "".

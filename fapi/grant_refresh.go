@@ -62,16 +62,15 @@ func (s *Server) checkRefresh(ctx context.Context, c *call, token store.RefreshT
 	case !token.RevokedAt.IsZero() || !grant.RevokedAt.IsZero():
 		return unusable("refresh token", store.ErrRevoked)
 	}
-	return s.checkPerson(ctx, "refresh token", grant)
+	return checkPerson("refresh token", grant)
 }
 
 // checkPerson refuses what a person granted who is disabled or no longer there.
-func (s *Server) checkPerson(ctx context.Context, what string, grant store.Grant) error {
-	_, err := s.person(ctx, grant.Subject)
-	if errors.Is(err, errGone) {
-		return unusable(what, err)
+func checkPerson(what string, grant store.Grant) error {
+	if grant.PersonGone {
+		return unusable(what, errGone)
 	}
-	return err
+	return nil
 }
 
 // narrowScopes gives the scopes asked for, which must lie within those granted (RFC 6749 §6).

@@ -73,16 +73,7 @@ func (s *Server) turn(w http.ResponseWriter, r *http.Request) (*Turn, error) {
 	}
 	// The sign-in counts only in the browser that holds its cookie.
 	if session := open.pending.Session; session != nil && session.ID == sessionOf(r) {
-		turn.SignedIn = &SignedIn{Subject: session.Subject, Username: session.Subject, AuthTime: session.AuthTime}
-		user, err := s.store.User(r.Context(), session.Subject)
-		switch {
-		case err == nil && user.Disabled, errors.Is(err, store.ErrNotFound):
-			turn.SignedIn = nil
-		case err != nil:
-			return nil, err
-		default:
-			turn.SignedIn.Username = user.Username
-		}
+		turn.SignedIn = &SignedIn{Subject: session.Subject, Username: open.pending.Username, AuthTime: session.AuthTime}
 	}
 	return turn, nil
 }

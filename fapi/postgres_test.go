@@ -3,11 +3,13 @@ package fapi_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"countersign/internal/pgproxy"
 	"countersign/store"
 	"countersign/store/postgres"
 )
@@ -35,6 +37,90 @@ func newWorldOnPostgres(t *testing.T, change func(*postgres.Config), options ...
 		})
 		return opened
 	}, options...), url
+}
+
+// through has a node reach its database by way of a proxy.
+func through(t *testing.T, proxy **pgproxy.Proxy) func(*postgres.Config) {
+	return func(c *postgres.Config) {
+		t.Helper()
+		address, err := url.Parse(c.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := address.Query()
+		if *proxy == nil {
+			if *proxy, err = pgproxy.Start(query.Get("host")); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := (*proxy).Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		query.Set("host", (*proxy).Host())
+		address.RawQuery = query.Encode()
+		c.URL = address.String()
+	}
+}
+
+// TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the person is signed in and
+// has allowed the same before, the refresh included.
+func TestRoundTripsOfAFlow(t *testing.T) {
+	var proxy *pgproxy.Proxy
+	w, _ := newWorldOnPostgres(t, func(c *postgres.Config) {
+		c.MaxConnections = 1
+		through(t, &proxy)(c)
+	})
+	c := w.register("client-1", nil)
+	b := w.browser()
+	counted := func(do func()) int64 {
+		before := proxy.RoundTrips()
+		do()
+		return proxy.RoundTrips() - before
+	}
+	flow := func() (push, authorize, token, refresh int64) {
+		var requestURI, code, refreshToken string
+		push = counted(func() { requestURI = c.push(nil).text("request_uri") })
+		authorize = counted(func() {
+			status, body, sentTo := b.visit(w.authorizeURL(c.id, requestURI))
+			if sentTo == nil || sentTo.Query().Get("code") == "" {
+				t.Fatalf("authorize: %d %s %v", status, body, sentTo)
+			}
+			code = sentTo.Query().Get("code")
+		})
+		token = counted(func() {
+			r := c.redeem(code, nil)
+			if r.status != http.StatusOK {
+				t.Fatalf("token: %d %s", r.status, r.raw)
+			}
+			refreshToken = r.text("refresh_token")
+		})
+		refresh = counted(func() {
+			if r := c.refresh(refreshToken, nil); r.status != http.StatusOK {
+				t.Fatalf("refresh: %d %s", r.status, r.raw)
+			}
+		})
+		return push, authorize, token, refresh
+	}
+	flow() // statements are prepared
+	flow()
+	b = w.browser() // a person who has to sign in and to decide
+	push, authorize, token, refresh := flow()
+	t.Logf("with pages: PAR %d, authorize to code %d, token %d, refresh %d: %d", push, authorize, token, refresh, push+authorize+token+refresh)
+	if authorize > 7 {
+		t.Errorf("with pages, %d round trips from the authorization endpoint to the code", authorize)
+	}
+	push, authorize, token, refresh = flow()
+	t.Logf("signed in: PAR %d, authorize to code %d, token %d, refresh %d: %d", push, authorize, token, refresh, push+authorize+token+refresh)
+	if push != 1 || authorize != 2 || token != 2 || refresh != 2 {
+		t.Error("that is more than 1, 2, 2 and 2")
+	}
+	w.clock.Advance(2 * time.Second) // the cached client is too old
+	push, authorize, token, refresh = flow()
+	if all := push + authorize + token + refresh; all > 9 {
+		t.Errorf("with a client that is read anew, %d", all)
+	}
 }
 
 // TestPoolExhausted: requests that find no free connection are answered 503 with Retry-After, soon, and the next ones are

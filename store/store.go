@@ -106,8 +106,10 @@ type Interaction struct {
 type Pending struct {
 	Interaction Interaction
 	Request     Request
-	// Session is nil until the interaction is bound to a sign-in that is still alive.
+	// Session is nil until the interaction is bound to a sign-in that is still alive, of a person neither disabled nor gone.
 	Session *Session
+	// Username is that person's.
+	Username string
 }
 
 // Opened is a pushed request with what is known about the browser that opens it.
@@ -148,6 +150,9 @@ type Grant struct {
 	ExpiresAt time.Time
 	// RevokedAt is zero while the grant stands.
 	RevokedAt time.Time
+	// PersonGone tells, where a code or a refresh token is read, that the person is disabled or no longer there. It is
+	// not stored.
+	PersonGone bool
 }
 
 // Code is an authorization code (RFC 6749 §4.1.2).

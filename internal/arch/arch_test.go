@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/outbound":           {},
 	"internal/pages":              {"fapi", "internal/oauth"},
 	"internal/peers":              {},
+	"internal/pgproxy":            {},
 	"internal/postgrestest":       {},
 	"internal/proxies":            {},
 	"internal/telemetry":          {},

@@ -14,6 +14,8 @@ const (
 		g.created_at, g.expires_at, g.revoked_at`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
+	// personGone tells of a grant whether its person is disabled or no longer there.
+	personGone          = `(g.subject <> '' AND NOT EXISTS (SELECT FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
 	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
 )
 
@@ -28,8 +30,8 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	var g store.Grant
 	err := s.read(ctx, "CodeGrant", func(ctx context.Context, conn *pgx.Conn) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures}
-		found, err := one(ctx, conn, `SELECT `+codeColumns+`, `+grantColumns+`
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures, &g.PersonGone}
+		found, err := one(ctx, conn, `SELECT `+codeColumns+`, `+personGone+`, `+grantColumns+`
 			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = $1`,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
 		if err == nil && !found {
@@ -117,8 +119,8 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 	var g store.Grant
 	err := s.read(ctx, "RefreshGrant", func(ctx context.Context, c *pgx.Conn) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
-			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}}
-		found, err := one(ctx, c, `SELECT `+refreshTokenColumns+`, `+grantColumns+`
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.PersonGone}
+		found, err := one(ctx, c, `SELECT `+refreshTokenColumns+`, `+personGone+`, `+grantColumns+`
 			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = $1`,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
 		if err == nil && !found {

@@ -109,11 +109,11 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		fields := []any{digestField{&i.ID}, digestField{&i.RequestID}, digestField{&i.Browser}, digestField{&i.Session},
 			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
 		fields = append(fields, requestFields(&p.Request)...)
-		fields = append(fields, sessionFields(&signedIn)...)
+		fields = append(append(fields, sessionFields(&signedIn)...), &p.Username)
 		found, err := one(ctx, c, `SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
-			requestColumns+`, `+sessionColumns+`
+			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i JOIN requests r ON r.id = i.request_id
-			LEFT JOIN sessions s ON s.id = i.session_id AND s.expires_at > $1
+			LEFT JOIN (sessions s JOIN users u ON u.subject = s.subject AND NOT u.disabled) ON s.id = i.session_id AND s.expires_at > $1
 			WHERE i.id = $2 AND i.browser = $3`,
 			[]any{now, interaction[:], browser[:]}, fields...)
 		p.Session = sessionOrNil(signedIn)

@@ -12,6 +12,8 @@ const (
 		g.created_at, g.expires_at, g.revoked_at`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
+	// personGone tells of a grant whether its person is disabled or no longer there.
+	personGone          = `(g.subject <> '' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
 	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
 )
 
@@ -50,8 +52,8 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	var g store.Grant
 	err := s.readOften(ctx, "CodeGrant", func(conn *connection) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures}
-		found, err := conn.one(`SELECT `+codeColumns+`, `+grantColumns+`
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures, &g.PersonGone}
+		found, err := conn.one(`SELECT `+codeColumns+`, `+personGone+`, `+grantColumns+`
 			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
 		if err == nil && !found {
@@ -137,8 +139,8 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 	var g store.Grant
 	err := s.readOften(ctx, "RefreshGrant", func(c *connection) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
-			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}}
-		found, err := c.one(`SELECT `+refreshTokenColumns+`, `+grantColumns+`
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.PersonGone}
+		found, err := c.one(`SELECT `+refreshTokenColumns+`, `+personGone+`, `+grantColumns+`
 			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
 		if err == nil && !found {

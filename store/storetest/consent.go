@@ -118,6 +118,37 @@ func testOpenWithoutPerson(f *fixture) {
 	}
 }
 
+// testPersonGone: who reads a code, a refresh token or an interaction learns whether the person is still there.
+func testPersonGone(f *fixture) {
+	grant, code := f.issued()
+	bought := f.bought(grant)
+	f.must(f.RedeemCode(f.Context(), code.ID, bought))
+	_, interaction := f.begun()
+	f.must(f.SignIn(f.Context(), interaction.ID, f.session()))
+	person, err := f.User(f.Context(), "subject")
+	f.must(err)
+	for _, disabled := range []bool{false, true, false} {
+		person.Disabled = disabled
+		f.must(f.PutUser(f.Context(), person))
+		_, byCode, err := f.CodeGrant(f.Context(), code.ID)
+		f.must(err)
+		_, byToken, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+		f.must(err)
+		pending, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
+		f.must(err)
+		if byCode.PersonGone != disabled || byToken.PersonGone != disabled || (pending.Session == nil) != disabled || (pending.Username == "") != disabled {
+			f.Errorf("disabled %v: code %v, refresh token %v, session %v of %q", disabled, byCode.PersonGone, byToken.PersonGone, pending.Session, pending.Username)
+		}
+	}
+	nobodys := f.grant()
+	nobodys.Subject = "nobody"
+	lost := f.code(nobodys)
+	f.granted(nobodys, lost)
+	if _, got, err := f.CodeGrant(f.Context(), lost.ID); err != nil || !got.PersonGone {
+		f.Errorf("of a person who is not there: %v, %v", got, err)
+	}
+}
+
 // testFinishWithoutInteraction: a request that needs no page is answered while it is alive, once.
 func testFinishWithoutInteraction(f *fixture) {
 	request := f.pushed()

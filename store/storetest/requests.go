@@ -151,7 +151,7 @@ func testSignIn(f *fixture) {
 	got, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
 	f.must(err)
 	interaction.Session = second.ID
-	f.equal(got, store.Pending{Interaction: interaction, Request: request, Session: &second})
+	f.equal(got, store.Pending{Interaction: interaction, Request: request, Session: &second, Username: "subject"})
 
 	// An interaction may begin with a session that is there already.
 	another := f.interaction(request)
@@ -159,7 +159,7 @@ func testSignIn(f *fixture) {
 	f.must(f.BeginInteraction(f.Context(), another))
 	got, err = f.Interaction(f.Context(), another.ID, another.Browser)
 	f.must(err)
-	f.equal(got, store.Pending{Interaction: another, Request: request, Session: &second})
+	f.equal(got, store.Pending{Interaction: another, Request: request, Session: &second, Username: "subject"})
 
 	f.must(f.EndSession(f.Context(), second.ID))
 	f.must(f.EndSession(f.Context(), second.ID))

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Consent", testConsent},
 		{"ConsentIsForgotten", testConsentIsForgotten},
 		{"OpenWithoutPerson", testOpenWithoutPerson},
+		{"PersonGone", testPersonGone},
 		{"FinishWithoutInteraction", testFinishWithoutInteraction},
 		{"IssueToken", testIssueToken},
 		{"RevokeWithUses", testRevokeWithUses},
@@ -185,7 +186,7 @@ func (f *fixture) open(request, session store.Digest) (store.Request, *store.Ses
 // session makes a session of a person who is there.
 func (f *fixture) session() store.Session {
 	f.Helper()
-	f.must(f.PutUser(f.Context(), store.User{Subject: "subject", Username: "subject", CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now()}))
+	f.person("subject", false)
 	return store.Session{
 		ID:        f.digest(),
 		Subject:   "subject",
@@ -196,7 +197,12 @@ func (f *fixture) session() store.Session {
 	}
 }
 
+// grant makes a grant of a person who is there.
 func (f *fixture) grant() store.Grant {
+	f.Helper()
+	if _, err := f.User(f.Context(), "subject"); errors.Is(err, store.ErrNotFound) {
+		f.person("subject", false)
+	}
 	return store.Grant{
 		ID:        fmt.Sprint("grant ", f.number()),
 		ClientID:  "client",
