@@ -205,24 +205,39 @@ func (s *Server) checkCertificate(ctx context.Context, client *Client, presented
 		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
 	}
 	if client.authMethod() == SelfSignedTLSClientAuth {
-		registered, err := s.keysOf(ctx, client)
-		if err != nil {
-			return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", err).Because(err)
-		}
-		var keys []crypto.PublicKey
-		for _, key := range registered.Keys() {
-			keys = append(keys, key.Public)
-		}
-		if err := mtls.SelfSigned(presented, keys, s.now()); err != nil {
-			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not one that this client registered").Because(err)
-		}
-		return nil
+		return s.checkSelfSigned(ctx, client, presented)
 	}
 	if err := s.config.ClientTrust.VerifyContext(ctx, presented); err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
 	}
 	if err := client.subject.Match(presented.Leaf); err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "the client certificate's subject is not the one that this client registered").Because(err)
+	}
+	return nil
+}
+
+// checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). A client that
+// publishes them at an address may come with a certificate that is newer than what was fetched.
+func (s *Server) checkSelfSigned(ctx context.Context, client *Client, presented *mtls.Presented) error {
+	judge := func(set jose.KeySet) (unknown bool, verdict error) {
+		var keys []crypto.PublicKey
+		for _, key := range set.Keys() {
+			keys = append(keys, key.Public)
+		}
+		verdict = mtls.SelfSigned(presented, keys, s.now())
+		return errors.Is(verdict, mtls.ErrUnknownKey), verdict
+	}
+	var err error
+	if address := client.Metadata.JWKSURI; address != "" {
+		err = s.keySets.Try(ctx, address, judge)
+	} else {
+		_, err = judge(client.keys)
+	}
+	if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
+		return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", remote).Because(err)
+	}
+	if err != nil {
+		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not one that this client registered").Because(err)
 	}
 	return nil
 }

@@ -9,13 +9,19 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"countersign/internal/jose"
+	"countersign/mtls"
 )
 
 // issueAs makes a client certificate that alter may change.
@@ -338,4 +344,58 @@ func TestRule07ForwardedHeaders(t *testing.T) {
 			t.Error(body)
 		}
 	})
+}
+
+// Covers: MT-03, MT-08. A client that publishes its keys at an address changes its certificate on the day that it likes, and keeps
+// what it was granted; a certificate whose key nobody publishes is not let in by asking often.
+func TestMT03SelfSignedByAddress(t *testing.T) {
+	var published atomic.Pointer[jose.KeySet]
+	var fetched atomic.Int32
+	certificate, roots := serverCertificate(t)
+	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fetched.Add(1)
+		if err := json.NewEncoder(w).Encode(published.Load()); err != nil {
+			t.Error(err)
+		}
+	}))
+	host.TLS = mtls.ServerConfig([]tls.Certificate{certificate}, false)
+	host.StartTLS()
+	t.Cleanup(host.Close)
+	w := newWorld(t, func(c *fapiConfig, _ *autoInteractor) { c.OutboundRoots = roots })
+	own := func(certificate tls.Certificate) jose.Key {
+		key, err := jose.NewKey("own-"+certificate.Leaf.SerialNumber.String(), jose.ES256, certificate.Leaf.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	publish := func(keys ...jose.Key) {
+		set := jose.NewKeySet(keys...)
+		published.Store(&set)
+	}
+	c := w.register("client-1", func(c *client, m map[string]any) {
+		selfSigned(c, m)
+		delete(m, "jwks")
+		m["jwks_uri"] = host.URL + "/jwks"
+	})
+	publish(own(*c.certificate))
+	issued := c.tokens()
+	next, foreign := authority{}.issue(t, c.id, w.clock.Now()), authority{}.issue(t, c.id, w.clock.Now())
+	w.clock.Advance(time.Minute / 2)
+	before := fetched.Load()
+	for range 5 {
+		tryAll(t, c.showing(&foreign).push, bad("a key that is published nowhere", nil, 401, "invalid_client"))
+	}
+	if more := fetched.Load() - before; more != 1 {
+		t.Errorf("five strangers caused %d fetches, want 1", more)
+	}
+	publish(own(*c.certificate), own(next))
+	tryAll(t, c.showing(&next).push, bad("the next certificate within the interval", nil, 401, "invalid_client"))
+	w.clock.Advance(time.Minute / 2)
+	renewed := c.showing(&next)
+	tryAll(t, renewed.push, good("the next certificate", nil))
+	tryAll(t, c.push, good("the one before, while both are published", nil))
+	if r := renewed.refresh(issued.text("refresh_token"), nil); r.status != http.StatusOK {
+		t.Errorf("refresh with the next certificate: %d %s", r.status, r.raw)
+	}
 }

@@ -30,6 +30,8 @@ var (
 	ErrUntrusted = errors.New("mtls: certificate not trusted")
 	// ErrMismatch is a certificate that is not the registered one.
 	ErrMismatch = errors.New("mtls: certificate does not match")
+	// ErrUnknownKey is a certificate whose key is none of those that were registered.
+	ErrUnknownKey = fmt.Errorf("%w: its key is not registered", ErrMismatch)
 )
 
 // Presented is the certificate that a client presented and whose key it proved to have. It is not verified: see

@@ -164,7 +164,7 @@ func SelfSigned(p *Presented, keys []crypto.PublicKey, now time.Time) error {
 	}
 	presented, ok := p.Leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !slices.ContainsFunc(keys, presented.Equal) {
-		return fmt.Errorf("%w: its key is not registered", ErrMismatch)
+		return ErrUnknownKey
 	}
 	return nil
 }

@@ -90,12 +90,21 @@ func (r *RemoteKeySets) Keys(ctx context.Context, address string) (KeySet, error
 // fetches keeps unknown keys from becoming a flood. A token without kid cannot say that its key is new, so a wrong
 // signature counts as an unknown key then. Errors are of type [*RemoteError] or wrap [ErrNoKey] or [ErrSignature].
 func (r *RemoteKeySets) Verify(ctx context.Context, address string, token *Token) error {
+	return r.Try(ctx, address, func(set KeySet) (bool, error) {
+		verdict := token.VerifyWith(set)
+		return errors.Is(verdict, ErrNoKey) || token.Header.KeyID == "" && errors.Is(verdict, ErrSignature), verdict
+	})
+}
+
+// Try has a set judged. A verdict may say that it is for want of a key, which the party may have published since: then
+// the set is fetched once more, within the same interval as for [RemoteKeySets.Verify], and judged again. Errors are of
+// type [*RemoteError], or the last verdict.
+func (r *RemoteKeySets) Try(ctx context.Context, address string, judge func(KeySet) (unknown bool, verdict error)) error {
 	found, err := r.current(ctx, address)
 	if err != nil {
 		return err
 	}
-	verdict := token.VerifyWith(found.set)
-	unknown := errors.Is(verdict, ErrNoKey) || token.Header.KeyID == "" && errors.Is(verdict, ErrSignature)
+	unknown, verdict := judge(found.set)
 	if !unknown || found.fresh {
 		return verdict
 	}
@@ -106,7 +115,8 @@ func (r *RemoteKeySets) Verify(ctx context.Context, address string, token *Token
 	if !ok {
 		return verdict
 	}
-	return token.VerifyWith(newer)
+	_, verdict = judge(newer)
+	return verdict
 }
 
 // foundKeySet is an answer of current.
