@@ -87,6 +87,9 @@ type Metadata struct {
 	TLSClientAuthSANURI    string `json:"tls_client_auth_san_uri,omitempty"`
 	TLSClientAuthSANIP     string `json:"tls_client_auth_san_ip,omitempty"`
 	TLSClientAuthSANEmail  string `json:"tls_client_auth_san_email,omitempty"`
+	// TLSClientAuthTrustStore names the one of [Config.TrustStores] that has to trust the certificate; without it
+	// [Config.ClientTrust] does. It is ours: two ecosystems may give one subject to two parties.
+	TLSClientAuthTrustStore string `json:"tls_client_auth_trust_store,omitempty"`
 
 	// Exactly one of these is true for a client that gets access tokens: how they are bound.
 	DPoPBoundAccessTokens                 bool `json:"dpop_bound_access_tokens,omitempty"`
@@ -324,6 +327,9 @@ func (c *Client) checkKeys(mistake func(string, string, ...any)) {
 		}
 		if c.subject != (mtls.Subject{}) {
 			mistake("tls_client_auth_subject_dn", "subject parameters belong to %s only", TLSClientAuth)
+		}
+		if m.TLSClientAuthTrustStore != "" {
+			mistake("tls_client_auth_trust_store", "belongs to %s only", TLSClientAuth)
 		}
 	}
 }

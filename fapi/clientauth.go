@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -207,7 +208,14 @@ func (s *Server) checkCertificate(ctx context.Context, client *Client, presented
 	if client.authMethod() == SelfSignedTLSClientAuth {
 		return s.checkSelfSigned(ctx, client, presented)
 	}
-	if err := s.config.ClientTrust.VerifyContext(ctx, presented); err != nil {
+	trust := s.config.ClientTrust
+	if name := client.Metadata.TLSClientAuthTrustStore; name != "" {
+		var ok bool
+		if trust, ok = s.config.TrustStores[name]; !ok {
+			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name))
+		}
+	}
+	if err := trust.VerifyContext(ctx, presented); err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
 	}
 	if err := client.subject.Match(presented.Leaf); err != nil {

@@ -399,3 +399,50 @@ func TestMT03SelfSignedByAddress(t *testing.T) {
 		t.Errorf("refresh with the next certificate: %d %s", r.status, r.raw)
 	}
 }
+
+// Covers: MT-01. Two ecosystems give one subject to two parties: a client is held to the trust store that it names, to no
+// other.
+func TestMT01TrustStores(t *testing.T) {
+	other := newAuthority(t, "Other ecosystem", time.Now())
+	w := newWorld(t, offersRegistration, func(c *fapiConfig, _ *autoInteractor) {
+		trust := c.ClientTrust
+		trust.Roots = x509.NewCertPool()
+		trust.Roots.AddCert(other.certificate)
+		c.TrustStores = map[string]mtls.Trust{"other": trust}
+	})
+	now := w.clock.Now()
+	theirs, ours := other.issueAs(t, now, nil), w.clientCA.issueAs(t, now, nil)
+	naming := func(store string) *client {
+		return w.register("client of "+store, func(c *client, m map[string]any) {
+			withCertificate(c, m)
+			m["tls_client_auth_subject_dn"] = "CN=client"
+			if store != "" {
+				m["tls_client_auth_trust_store"] = store
+			}
+		})
+	}
+	plain, named, gone := naming(""), naming("other"), naming("gone")
+	tryAll(t, named.showing(theirs).push, good("the store that the client names", nil))
+	tryAll(t, plain.showing(ours).push, good("the store of those who name none", nil))
+	tryAll(t, named.showing(ours).push, bad("the store of others, with the same subject", nil, 401, "invalid_client"))
+	tryAll(t, plain.showing(theirs).push, bad("a store that the client does not name, with the same subject", nil, 401, "invalid_client"))
+	for _, certificate := range []*tls.Certificate{ours, theirs, nil} {
+		tryAll(t, gone.showing(certificate).push, bad("a store that is not there any more", nil, 401, "invalid_client"))
+	}
+	token, c := w.initialToken("Bank", 4), w.applicant(nil)
+	enrolling := func(store string) map[string]any {
+		return enrolment(newKey(t, jose.ES256), func(m map[string]any) {
+			delete(m, "jwks")
+			m["token_endpoint_auth_method"], m["tls_client_auth_subject_dn"], m["tls_client_auth_trust_store"] = "tls_client_auth", "CN=client", store
+		})
+	}
+	t.Run("accepts to register with a store", func(t *testing.T) {
+		if r := c.enrolled(token, enrolling("other")); r.text("tls_client_auth_trust_store") != "other" {
+			t.Errorf("%s", r.raw)
+		}
+	})
+	t.Run("refuses to register with a store that is not there", func(t *testing.T) {
+		wantError(t, c.enrol(token, enrolling("gone")), http.StatusBadRequest, "invalid_client_metadata")
+	})
+	registering(t, "a store without a certificate", claim("tls_client_auth_trust_store", "other"), "tls_client_auth_trust_store")
+}

@@ -129,6 +129,11 @@ func (s *Server) checkPrivileges(metadata Metadata) []error {
 	if len(metadata.ResourceIdentifiers) > 0 {
 		mistakes = append(mistakes, &memberMistake{"resource_identifiers", "only the operator can make a client a resource server"})
 	}
+	if name := metadata.TLSClientAuthTrustStore; name != "" {
+		if _, ok := s.config.TrustStores[name]; !ok {
+			mistakes = append(mistakes, &memberMistake{"tls_client_auth_trust_store", fmt.Sprintf("there is no trust store %q here", name)})
+		}
+	}
 	allowed := s.config.Registration.Scopes
 	if len(allowed) == 0 {
 		for _, scope := range s.scopes {

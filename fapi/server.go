@@ -49,6 +49,8 @@ type Config struct {
 	Certificates mtls.Source
 	// ClientTrust verifies certificates for tls_client_auth.
 	ClientTrust mtls.Trust
+	// TrustStores verify the certificates of the clients that name one of them, and of nobody else.
+	TrustStores map[string]mtls.Trust
 
 	// Scopes are the scope values that exist, with the sentences that people read. openid, offline_access and
 	// the OpenID Connect claim scopes need not be listed.

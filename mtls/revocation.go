@@ -69,23 +69,31 @@ func NewRevocation(mode RevocationMode, fetch Fetch, now func() time.Time) *Revo
 	return &Revocation{mode: mode, fetch: fetch, now: now, cache: map[string]answerAbout{}}
 }
 
-// SetLists replaces the lists that the operator keeps: PEM or one DER. Errors wrap [ErrMalformed], and the lists before
-// stay.
-func (r *Revocation) SetLists(encoded []byte) error {
+// ParseLists reads revocation lists: PEM, or one in DER. Errors wrap [ErrMalformed].
+func ParseLists(encoded []byte) ([]*x509.RevocationList, error) {
 	var lists []*x509.RevocationList
 	for block, rest := pem.Decode(encoded); block != nil; block, rest = pem.Decode(rest) {
 		list, err := x509.ParseRevocationList(block.Bytes)
 		if err != nil {
-			return fmt.Errorf("%w: not a certificate revocation list: %w", ErrMalformed, err)
+			return nil, fmt.Errorf("%w: not a certificate revocation list: %w", ErrMalformed, err)
 		}
 		lists = append(lists, list)
 	}
 	if len(lists) == 0 && len(encoded) > 0 {
 		list, err := x509.ParseRevocationList(encoded)
 		if err != nil {
-			return fmt.Errorf("%w: not a certificate revocation list: %w", ErrMalformed, err)
+			return nil, fmt.Errorf("%w: not a certificate revocation list: %w", ErrMalformed, err)
 		}
 		lists = append(lists, list)
+	}
+	return lists, nil
+}
+
+// SetLists replaces the lists that the operator keeps, as [ParseLists] reads them. With an error the lists before stay.
+func (r *Revocation) SetLists(encoded []byte) error {
+	lists, err := ParseLists(encoded)
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -89,7 +89,7 @@ func (s *Stores) read(store Store) (loaded, error) {
 		}
 		one.files[i] = encoded
 		if i == 2 {
-			if err := (&Revocation{}).SetLists(encoded); err != nil {
+			if _, err := ParseLists(encoded); err != nil {
 				return loaded{}, fmt.Errorf("%s: %w", name, err)
 			}
 			continue

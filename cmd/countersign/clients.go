@@ -75,6 +75,9 @@ func (a clientsAdd) Run(ctx context.Context, p *program) error {
 	if err := checkClient(a.ID, a.Profile, metadata); err != nil {
 		return p.mistakes(a.File, err)
 	}
+	if err := p.checkTrustStore(metadata); err != nil {
+		return p.mistakes(a.File, err)
+	}
 	return p.withStore(ctx, func(s store.Store) error {
 		record := store.Client{ID: a.ID, Profile: a.Profile, Metadata: metadata, Version: 1}
 		existing, err := s.Client(ctx, a.ID)
@@ -120,6 +123,27 @@ func checkClient(id, profile string, metadata []byte) error {
 	}
 	_, err := fapi.ParseClient(id, profile, metadata)
 	return err
+}
+
+// checkTrustStore demands that the trust store that metadata names is in the configuration. Otherwise nobody would be
+// let in as this client, and only the log would tell why.
+func (p *program) checkTrustStore(metadata []byte) error {
+	var named struct {
+		Store string `json:"tls_client_auth_trust_store"`
+	}
+	if err := jose.DecodeStrict(metadata, &named); err != nil || named.Store == "" {
+		return err
+	}
+	c, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
+	for _, known := range c.TrustStores {
+		if known.Name == named.Store {
+			return nil
+		}
+	}
+	return fmt.Errorf("tls_client_auth_trust_store: there is no trust store %q; describe it in the configuration under [[trust_stores]]", named.Store)
 }
 
 // putClient stores a new version of a client.

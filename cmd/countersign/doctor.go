@@ -214,26 +214,6 @@ func (d *diagnosis) validity(topic, name string, certificate *x509.Certificate) 
 	return true
 }
 
-func (d *diagnosis) clientAuthorities(c *config.Config) {
-	if c.ListenMTLS.Address == "" {
-		return
-	}
-	if c.ListenMTLS.ClientCAFile == "" {
-		d.warn("mtls", "no listen_mtls.client_ca_file: tls_client_auth trusts nobody, self_signed_tls_client_auth works")
-		return
-	}
-	authorities, err := readCertificates(c.ListenMTLS.ClientCAFile.Path())
-	if err != nil {
-		d.fail("mtls", "listen_mtls.client_ca_file: %v", err)
-		return
-	}
-	for _, authority := range authorities {
-		if d.validity("mtls", "the client authority "+authority.Subject.String(), authority) {
-			d.ok("mtls", "client certificates of %s are trusted", authority.Subject)
-		}
-	}
-}
-
 // ports tells whether the ports are free or answered by this server.
 func (d *diagnosis) ports(ctx context.Context, c *config.Config) {
 	addresses := []string{c.Listen.Address}

@@ -147,7 +147,7 @@ func newTraces(ctx context.Context, t config.Telemetry, log *slog.Logger) (trace
 
 // newServer wires the authorization server to its parts.
 func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, now func() time.Time, log *slog.Logger, traces trace.TracerProvider) (*fapi.Server, error) {
-	trust, err := clientTrust(ctx, c, now, log)
+	trust, stores, err := clientTrust(ctx, c, now, log)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, 
 	}
 	settings := fapi.Config{
 		Issuer: c.Issuer, Store: s, Signer: keys.signer, Interactor: interactor,
-		Certificates: mtls.Admitted(), ClientTrust: trust,
+		Certificates: mtls.Admitted(), ClientTrust: trust, TrustStores: stores,
 		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
 		InteractionLifetime:  c.Sessions.InteractionLifetime.Std(),
 		CodeLifetime:         c.Tokens.CodeLifetime.Std(),

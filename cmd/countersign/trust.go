@@ -20,33 +20,52 @@ const (
 	maxRevocationList = 8 << 20
 )
 
-// clientTrust reads the authorities for tls_client_auth, and reads them again when they change, until ctx ends. Without
-// a file no certificate is trusted.
-func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, log *slog.Logger) (mtls.Trust, error) {
+// clientTrust reads the authorities for tls_client_auth, those of the listener and the named ones, and reads them again
+// when they change, until ctx ends. Without a file no certificate is trusted.
+func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
 	l := c.ListenMTLS
+	own, err := newTrust(c, mtls.Store{
+		Name: "listen_mtls.client_ca_file", Roots: l.ClientCAFile.Path(), Intermediates: l.IntermediatesFile.Path(), Lists: l.CRLFile.Path(),
+	}, l.Revocation, now)
+	if err != nil {
+		return own, nil, fmt.Errorf("listen_mtls: %w", err)
+	}
+	all, named := []mtls.Trust{own}, map[string]mtls.Trust{}
+	for _, t := range c.TrustStores {
+		// A store of its own each, for a certificate that one of several trusts would be good for the clients of all.
+		trust, err := newTrust(c, mtls.Store{
+			Name: t.Name, Roots: t.ClientCAFile.Path(), Intermediates: t.IntermediatesFile.Path(), Lists: t.CRLFile.Path(),
+		}, t.Revocation, now)
+		if err != nil {
+			return own, nil, fmt.Errorf("trust_stores: %w", err)
+		}
+		named[t.Name], all = trust, append(all, trust)
+	}
+	for _, trust := range all {
+		if trust.Stores != nil {
+			go reloadTrust(ctx, trust.Stores, log)
+		}
+	}
+	return own, named, nil
+}
+
+// newTrust reads one set of authorities. Without authorities nothing is trusted.
+func newTrust(c *config.Config, files mtls.Store, mode string, now func() time.Time) (mtls.Trust, error) {
 	trust := mtls.Trust{Now: now}
-	if l.ClientCAFile == "" {
+	if files.Roots == "" {
 		return trust, nil
 	}
-	revocation, err := newRevocation(c, now)
-	if err != nil {
-		return mtls.Trust{}, err
+	var err error
+	if files.Revocation, err = newRevocation(c, mtls.RevocationMode(mode), now); err != nil {
+		return trust, err
 	}
-	trust.Stores, err = mtls.NewStores([]mtls.Store{{
-		Name: "listen_mtls.client_ca_file", Roots: l.ClientCAFile.Path(), Intermediates: l.IntermediatesFile.Path(),
-		Lists: l.CRLFile.Path(), Revocation: revocation,
-	}}, now)
-	if err != nil {
-		return mtls.Trust{}, fmt.Errorf("listen_mtls: %w", err)
-	}
-	go reloadTrust(ctx, trust.Stores, log)
-	return trust, nil
+	trust.Stores, err = mtls.NewStores([]mtls.Store{files}, now)
+	return trust, err
 }
 
 // newRevocation makes the checker. What it fetches comes from the addresses in certificates of known authorities, over
 // plain http too: lists and answers are signed, and authorities publish them in no other way (RFC 5280 §8).
-func newRevocation(c *config.Config, now func() time.Time) (*mtls.Revocation, error) {
-	mode := mtls.RevocationMode(c.ListenMTLS.Revocation)
+func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.Time) (*mtls.Revocation, error) {
 	if mode == mtls.RevocationOff || mode == "" {
 		return nil, nil
 	}

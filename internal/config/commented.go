@@ -79,7 +79,11 @@ func commentedElement(out *strings.Builder, key string, element reflect.Value) {
 func printLines(out *strings.Builder, before string, table reflect.Type) {
 	for i := range table.NumField() {
 		if isScalar(table.Field(i).Type.Kind()) {
-			fmt.Fprintf(out, "%s%s = %s\n", before, table.Field(i).Tag.Get("toml"), plainValue(reflect.Zero(table.Field(i).Type)))
+			name, byDefault := table.Field(i).Tag.Get("toml"), reflect.New(table.Field(i).Type).Elem()
+			if text, ok := table.Field(i).Tag.Lookup("default"); ok {
+				setDefault(byDefault, name, text)
+			}
+			fmt.Fprintf(out, "%s%s = %s\n", before, name, plainValue(byDefault))
 		}
 	}
 }

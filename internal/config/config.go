@@ -27,6 +27,7 @@ type Config struct {
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
 	Outbound     Outbound     `toml:"outbound" doc:"What the server itself fetches: jwks_uri and sector_identifier_uri of clients. Only public addresses are reached, never redirects followed."`
 
+	TrustStores          []TrustStore          `toml:"trust_stores" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
 	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that people read when they decide."`
 	ResourceServers      []ResourceServer      `toml:"resource_servers" doc:"Other protected resources that access tokens can be asked for (RFC 8707). The issuer is always one."`
 	AuthorizationDetails []AuthorizationDetail `toml:"authorization_details" doc:"Types of authorization_details that clients can ask for (RFC 9396)."`
@@ -57,6 +58,15 @@ type ListenMTLS struct {
 	IngressOldSecret  Secret `toml:"ingress_old_secret_file" doc:"File of the secret before, accepted too while ingresses change to the new one."`
 	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether client certificates are looked up in CRLs and by OCSP: soft lets a certificate pass when nobody can be asked, hard does not."`
 	CRLFile           File   `toml:"crl_file" doc:"Certificate revocation lists, PEM, of the client authorities, kept fresh by the operator. Asked before the addresses in the certificates."`
+}
+
+// TrustStore is a set of authorities for the certificates of some clients.
+type TrustStore struct {
+	Name              string `toml:"name" required:"true" doc:"What clients name in tls_client_auth_trust_store."`
+	ClientCAFile      File   `toml:"client_ca_file" required:"true" doc:"Certificate authorities, PEM."`
+	IntermediatesFile File   `toml:"intermediates_file" doc:"Further certificates, PEM, between those authorities and the clients'."`
+	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether these certificates are looked up in CRLs and by OCSP."`
+	CRLFile           File   `toml:"crl_file" doc:"Certificate revocation lists, PEM, of these authorities."`
 }
 
 // Store is the database.

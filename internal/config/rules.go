@@ -22,6 +22,7 @@ func (c *collector) rules(config *Config) {
 	c.issuer("issuer", config.Issuer)
 	c.address("listen.address", config.Listen.Address)
 	c.listenMTLS(config)
+	c.trustStores(config)
 	c.store(&config.Store)
 	c.signer(config)
 	c.lifetimes(config)

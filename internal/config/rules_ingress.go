@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
@@ -57,6 +59,30 @@ func (c *collector) networks(key, text string) {
 			c.add(key, quote(name), `not a network, such as "10.1.2.0/28"`)
 		case network.Bits() < 8:
 			c.add(key, quote(name), "larger than any network of an ingress; name the addresses that it has")
+		}
+	}
+}
+
+// trustStoreName is what a trust store may be called.
+var trustStoreName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func (c *collector) trustStores(config *Config) {
+	seen := map[string]bool{}
+	for i, store := range config.TrustStores {
+		key := fmt.Sprintf("trust_stores[%d].", i)
+		name := key + "name"
+		switch {
+		case c.bad(name):
+		case !trustStoreName.MatchString(store.Name):
+			c.add(name, quote(store.Name), "not a name; use 1 to 64 letters, digits, dots, dashes and underscores")
+		case seen[store.Name]:
+			c.add(name, quote(store.Name), "described twice; keep one")
+		case config.ListenMTLS.Address == "" && !c.bad("listen_mtls.address"):
+			c.add(name, quote(store.Name), "has no meaning while the listener for client certificates is off; set listen_mtls.address too")
+		}
+		seen[store.Name] = true
+		if store.CRLFile != "" && store.Revocation == "off" {
+			c.add(key+"crl_file", quote(string(store.CRLFile)), "is not asked while revocation is off; set it to soft or hard")
 		}
 	}
 }
