@@ -1,8 +1,9 @@
-// Package ciba reads backchannel authentication requests (OpenID Connect CIBA Core 1.0, FAPI-CIBA).
+// Package ciba reads backchannel authentication requests (OpenID Connect CIBA Core 1.0, FAPI-CIBA) and tells clients
+// when one has been decided.
 //
 // A signed request is taken apart by [ParseObject], which believes nothing, and verified by [Rules].Check, which gives the
-// parameters inside. [Policy].Read then makes a [Request] of them. The life of a request after that (decision, polling,
-// ping) is not built yet, and no endpoint is served or advertised.
+// parameters inside. [Policy].Read then makes a [Request] of them. What a ping has to say is kept closed by a [Sealer]
+// until a [Notifier] sends it. Who is asked, and what becomes of a request, is the business of package fapi.
 package ciba
 
 import "fmt"

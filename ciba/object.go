@@ -63,6 +63,13 @@ func ParseObject(raw string, algorithms []string) (*Object, error) {
 		switch {
 		case string(value) == "null":
 			continue
+		case name == "resource" && value[0] == '[':
+			var list []string
+			if err := json.Unmarshal(value, &list); err != nil {
+				return nil, refuse(InvalidRequest, "resource in the signed request is neither a string nor an array of strings")
+			}
+			object.parameters[name] = list
+			continue
 		case value[0] != '"':
 			text = string(value)
 		default:

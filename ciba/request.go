@@ -1,11 +1,14 @@
 package ciba
 
 import (
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"countersign/internal/jose"
 )
 
 // The kinds of hint that say who is to be asked (CIBA Core §7.1).
@@ -29,6 +32,8 @@ type Request struct {
 	NotificationToken string
 	// Lifetime is how long the request waits for a decision.
 	Lifetime time.Duration
+	// Context is what the client tells about the circumstances, a JSON object (FAPI-CIBA §5.2.5), or nil.
+	Context json.RawMessage
 }
 
 // Policy says which requests stand.
@@ -47,7 +52,7 @@ type Policy struct {
 // the 22 that 128 bits need in base64url (§10.2).
 const (
 	minNotificationToken, maxNotificationToken = 22, 1024
-	maxHint, maxText                           = 8 << 10, 1 << 10
+	maxHint, maxText, maxContext               = 8 << 10, 1 << 10, 8 << 10
 )
 
 // Read makes a request of its parameters (CIBA Core §7.1). Each parameter may stand once. Errors are of type [*Error].
@@ -67,7 +72,7 @@ func (p Policy) Read(values url.Values) (Request, error) {
 	if !slices.Contains(request.Scope, "openid") {
 		return Request{}, refuse(InvalidScope, "scope must hold openid")
 	}
-	for _, read := range []func(*Request, url.Values) error{readHint, p.readMessage, p.readNotification, p.readExpiry} {
+	for _, read := range []func(*Request, url.Values) error{readHint, p.readMessage, p.readNotification, p.readExpiry, readContext} {
 		if err := read(&request, values); err != nil {
 			return Request{}, err
 		}
@@ -131,5 +136,19 @@ func (p Policy) readExpiry(request *Request, values url.Values) error {
 		return refuse(InvalidRequest, "requested_expiry must be a positive whole number of seconds")
 	}
 	request.Lifetime = min(time.Duration(seconds)*time.Second, p.MaxLifetime)
+	return nil
+}
+
+// readContext reads request_context (FAPI-CIBA §5.2.5). It is for those who look for fraud: nothing depends on it here.
+func readContext(request *Request, values url.Values) error {
+	raw := values.Get("request_context")
+	if raw == "" {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if len(raw) > maxContext || jose.DecodeStrict([]byte(raw), &members) != nil || members == nil {
+		return refuse(InvalidRequest, "request_context must be a JSON object of at most %d bytes", maxContext)
+	}
+	request.Context = json.RawMessage(raw)
 	return nil
 }

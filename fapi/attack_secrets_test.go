@@ -120,15 +120,15 @@ func publicValues() map[comparison]string {
 	const grantType = "the name of the grant type refresh_token"
 	const thumbprint = "a thumbprint of a public key, which stands in every token that is bound to it"
 	return map[comparison]string{
-		{"client.go", "slices.Contains of RefreshToken"}:     grantType,
-		{"grant_code.go", "slices.Contains of RefreshToken"}: grantType,
-		{"token.go", "switch of RefreshToken"}:               grantType,
-		{"grant_code.go", "!= of JKT"}:                       thumbprint,
-		{"par.go", "!= of JKT"}:                              thumbprint,
-		{"resource.go", "!= of JKT"}:                         thumbprint,
-		{"resource.go", "!= of Thumbprint"}:                  thumbprint,
-		{"call.go", "switch of UseDPoPNonce"}:                "the name of an error code",
-		{"routes.go", "switch of Path"}:                      "the path of a request",
+		{"client.go", "slices.Contains of RefreshToken"}: grantType,
+		{"token.go", "slices.Contains of RefreshToken"}:  grantType,
+		{"token.go", "switch of RefreshToken"}:           grantType,
+		{"grant_code.go", "!= of JKT"}:                   thumbprint,
+		{"par.go", "!= of JKT"}:                          thumbprint,
+		{"resource.go", "!= of JKT"}:                     thumbprint,
+		{"resource.go", "!= of Thumbprint"}:              thumbprint,
+		{"call.go", "switch of UseDPoPNonce"}:            "the name of an error code",
+		{"routes.go", "switch of Path"}:                  "the path of a request",
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"countersign/internal/jose"
 	"countersign/internal/limit"
 	"countersign/internal/oauth"
+	"countersign/store"
 )
 
 // Limits keep one client, or one address, from taking the server for itself. They work before anything is signed, on
@@ -31,11 +32,18 @@ const brakeCapacity = 100_000
 type brakes struct {
 	clients  *limit.Limiter
 	failures *limit.Limiter
+	// persons counts how often one client asks one person.
+	persons *limit.Limiter
 }
 
-func newBrakes(l Limits, now func() time.Time) (*brakes, error) {
-	b := &brakes{}
+func newBrakes(c Config, now func() time.Time) (*brakes, error) {
+	b, l := &brakes{}, c.Limits
 	var err error
+	if asked := c.Backchannel; asked != nil {
+		if b.persons, err = limit.New(asked.PersonPerMinute/60, asked.PersonBurst, brakeCapacity, now); err != nil {
+			return nil, err
+		}
+	}
 	if l.ClientPerSecond > 0 {
 		if b.clients, err = limit.New(l.ClientPerSecond, l.ClientBurst, brakeCapacity, now); err != nil {
 			return nil, err
@@ -76,6 +84,14 @@ func (b *brakes) authenticated(clientID string) error {
 	}
 	if ok, wait := b.clients.Allow(clientID); !ok {
 		return tooMany(wait, "this client sends too many requests")
+	}
+	return nil
+}
+
+// asking counts a request to a person, known or not, so that nobody's telephone is flooded until they give in.
+func (b *brakes) asking(clientID string, person store.Digest) error {
+	if ok, wait := b.persons.Allow(clientID + "\x00" + string(person[:])); !ok {
+		return tooMany(wait, "this client asks this person too often")
 	}
 	return nil
 }

@@ -78,6 +78,12 @@ type Metadata struct {
 	IntrospectionEncryptedResponseEnc string `json:"introspection_encrypted_response_enc,omitempty"`
 	IntrospectionSignedResponseAlg    string `json:"introspection_signed_response_alg,omitempty"` // RFC 9701 §6
 
+	// The rest of what CIBA Core §4 registers. Push is no delivery mode here.
+	BackchannelDeliveryMode         string `json:"backchannel_token_delivery_mode,omitempty"`
+	BackchannelNotificationEndpoint string `json:"backchannel_client_notification_endpoint,omitempty"`
+	BackchannelSigningAlg           string `json:"backchannel_authentication_request_signing_alg,omitempty"`
+	BackchannelUserCode             bool   `json:"backchannel_user_code_parameter,omitempty"`
+
 	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
 	UseMTLSEndpointAliases             bool `json:"use_mtls_endpoint_aliases,omitempty"`             // FAPI 2.0 Security Profile §5.2.2.1
 
@@ -149,6 +155,7 @@ func ParseClient(id, profileName string, metadata []byte) (*Client, error) {
 		{"request_object_signing_alg", m.RequestObjectSigningAlg},
 		{"authorization_signed_response_alg", m.AuthorizationSignedResponseAlg},
 		{"introspection_signed_response_alg", m.IntrospectionSignedResponseAlg},
+		{"backchannel_authentication_request_signing_alg", m.BackchannelSigningAlg},
 	} {
 		if each.alg != "" {
 			checkAllowed(each.member, []string{each.alg}, profile.Algorithms, mistake)
@@ -158,6 +165,7 @@ func ParseClient(id, profileName string, metadata []byte) (*Client, error) {
 	client.checkKeys(mistake)
 	client.checkEncryption(mistake)
 	client.checkMessages(profile, mistake)
+	client.checkBackchannel(profile, mistake)
 	client.checkSubjectType(mistake)
 	checkResourceIdentifiers(m.ResourceIdentifiers, mistake)
 	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {
@@ -218,8 +226,8 @@ func checkGrants(m *Metadata, profile Profile, mistake func(string, string, ...a
 	if browser != (len(m.ResponseTypes) > 0) {
 		mistake("response_types", "must fit grant_types: code belongs to %s (RFC 7591 §2.1)", AuthorizationCode)
 	}
-	if !browser && slices.Contains(m.GrantTypes, RefreshToken) {
-		mistake("grant_types", "%s needs %s beside it", RefreshToken, AuthorizationCode)
+	if !browser && !slices.Contains(m.GrantTypes, CIBA) && slices.Contains(m.GrantTypes, RefreshToken) {
+		mistake("grant_types", "%s needs %s or %s beside it", RefreshToken, AuthorizationCode, CIBA)
 	}
 	if m.DPoPBoundAccessTokens && m.TLSClientCertificateBoundAccessTokens {
 		mistake("dpop_bound_access_tokens", "only one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens can be true")

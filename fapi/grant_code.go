@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"slices"
 	"strings"
 
 	"countersign/internal/oauth"
@@ -30,38 +29,15 @@ func (s *Server) redeem(ctx context.Context, c *call, binding confirmation) (ans
 		return answer{}, err
 	}
 
-	detail, err := readDetail(grant)
+	purchase, err := s.buy(ctx, c, grant, binding)
 	if err != nil {
 		return answer{}, err
 	}
-	wanted, err := s.narrow(c, grant.Scopes, detail)
-	if err != nil {
-		return answer{}, err
-	}
-	issued, err := s.issueAccessToken(ctx, c.client, grant, wanted, binding)
-	if err != nil {
-		return answer{}, err
-	}
-	bought := store.Bought{AccessToken: issued.record}
-	var refreshToken, idToken string
-	if slices.Contains(c.client.Profile.GrantTypes, RefreshToken) {
-		refreshToken = newSecret()
-		bought.RefreshToken = &store.RefreshToken{
-			ID: store.DigestOf(refreshToken), GrantID: grant.ID, ClientID: c.client.ID,
-			CreatedAt: s.now(), ExpiresAt: grant.ExpiresAt,
-		}
-	}
-	if slices.Contains(grant.Scopes, "openid") {
-		if idToken, err = s.issueIDToken(ctx, c.client, grant, detail, issued); err != nil {
-			return answer{}, err
-		}
-	}
-
-	if err := s.store.RedeemCode(ctx, digest, bought, c.uses...); err != nil {
+	if err := s.store.RedeemCode(ctx, digest, purchase.bought, c.uses...); err != nil {
 		return answer{}, wasted("code", err)
 	}
 	c.uses = nil
-	return respond(issued, refreshToken, idToken), nil
+	return purchase.answer, nil
 }
 
 // checkCode makes every check that needs no claim. A code in the wrong hands is refused and stays as it is; only its

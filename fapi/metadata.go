@@ -92,6 +92,18 @@ func (s *Server) discoveryDocument(ctx context.Context) ([]byte, error) {
 			document["request_object_encryption_enc_values_supported"] = jose.ContentEncryptions()
 		}
 	}
+	if settings := s.config.Backchannel; settings != nil { // CIBA Core §4
+		modes := p.Backchannel.DeliveryModes
+		if settings.Seals == nil {
+			modes = []string{DeliverByPoll}
+		}
+		document["backchannel_token_delivery_modes_supported"] = modes
+		document["backchannel_authentication_request_signing_alg_values_supported"] = p.Algorithms
+		document["backchannel_user_code_parameter_supported"] = settings.UserCodes != nil
+		if len(settings.HintIssuers) > 0 {
+			document["backchannel_endpoint_login_hint_token_types_supported"] = hintTokenFormats() // FAPI-CIBA §5.3
+		}
+	}
 	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
 	return json.Marshal(document)
 }
@@ -130,6 +142,9 @@ func (s *Server) union() Profile {
 		if p.RequestObjects != other.RequestObjects {
 			p.RequestObjects = RequestObjectsAllowed
 		}
+	}
+	if s.config.Backchannel == nil {
+		p.GrantTypes = slices.DeleteFunc(p.GrantTypes, func(grant string) bool { return grant == CIBA })
 	}
 	if s.config.MTLSIssuer == "" {
 		p.ClientAuthMethods = []string{PrivateKeyJWT}

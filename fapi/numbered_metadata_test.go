@@ -143,7 +143,7 @@ func refuseUnadvertised(t *testing.T, w probedWorld, document map[string]any) {
 	registering("subject_types_supported", "subject_type", "ephemeral", "Public")
 	grants := []string{
 		"password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:saml2-bearer",
-		"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:openid:params:grant-type:ciba",
+		"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange",
 	}
 	registering("grant_types_supported", "grant_types", grants...)
 	for _, grant := range grants {

@@ -36,6 +36,9 @@ type Profile struct {
 	// AssertionAudience says which aud values of a client assertion are accepted.
 	AssertionAudience AssertionAudience
 
+	// Backchannel says what there is of requests that are decided on another device (CIBA).
+	Backchannel BackchannelRules
+
 	// MaxAssertionLifetime bounds exp of a client assertion, counted from now.
 	MaxAssertionLifetime time.Duration
 	// MaxRequestObjectAge bounds how long ago nbf of a request object may be, and MaxRequestObjectLifetime how long after
@@ -50,6 +53,22 @@ type Profile struct {
 	// MaxAccessTokenLifetime bounds the life of an access token.
 	MaxAccessTokenLifetime time.Duration
 }
+
+// BackchannelRules are a profile's rules for backchannel authentication requests (FAPI-CIBA §5.2.2).
+type BackchannelRules struct {
+	// DeliveryModes are the allowed values of backchannel_token_delivery_mode.
+	DeliveryModes []string
+	// Signed says whether requests come signed (CIBA Core §7.1.1).
+	Signed RequestObjects
+	// MaxAge bounds how long ago nbf of a signed request may be, and MaxLifetime how long after it exp may be.
+	MaxAge, MaxLifetime time.Duration
+}
+
+// Token delivery modes (CIBA Core §5). Push is in no profile: tokens would go to whoever answers at an address.
+const (
+	DeliverByPoll = "poll"
+	DeliverByPing = "ping"
+)
 
 // SenderConstraint is a way to bind an access token to its client's key.
 type SenderConstraint string
@@ -109,6 +128,8 @@ const (
 	AuthorizationCode = "authorization_code"
 	RefreshToken      = "refresh_token"
 	ClientCredentials = "client_credentials"
+	// CIBA fetches what a person allowed on another device (CIBA Core §10.1).
+	CIBA = "urn:openid:params:grant-type:ciba"
 )
 
 // Profiles returns the built-in profiles by name. The slices and maps are the caller's own.
@@ -144,6 +165,11 @@ func narrow(p Profile, m Metadata) Profile {
 	if p.RequestObjects == RequestObjectsAllowed && (m.RequireSignedRequestObject == nil || *m.RequireSignedRequestObject) {
 		p.RequestObjects = RequestObjectsRequired
 	}
+	// Whoever registers an algorithm signs (CIBA Core §4), and so does whoever signs its other requests.
+	if p.Backchannel.Signed == RequestObjectsAllowed && (m.BackchannelSigningAlg != "" || p.RequestObjects == RequestObjectsRequired) {
+		p.Backchannel.Signed = RequestObjectsRequired
+	}
+	p.Backchannel.DeliveryModes = intersect(p.Backchannel.DeliveryModes, []string{m.BackchannelDeliveryMode})
 	if m.RequirePushedAuthorizationRequests {
 		p.RequirePushed = true
 	}

@@ -6,21 +6,22 @@ import "time"
 func FAPI2Security() Profile {
 	return Profile{
 		Name:                   "fapi2-security",
-		ClientAuthMethods:      []string{PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth}, // §5.3.2.1-6
-		Algorithms:             []string{"PS256", "ES256", "EdDSA"},                             // §5.4.1-1.2
-		SenderConstraints:      []SenderConstraint{ByDPoP, ByCertificate},                       // §5.3.2.1-5
-		GrantTypes:             []string{AuthorizationCode, RefreshToken, ClientCredentials},    // §5.3.2.1-2: never password
-		ResponseTypes:          []string{"code"},                                                // §5.3.2.2-1
+		ClientAuthMethods:      []string{PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth},    // §5.3.2.1-6
+		Algorithms:             []string{"PS256", "ES256", "EdDSA"},                                // §5.4.1-1.2
+		SenderConstraints:      []SenderConstraint{ByDPoP, ByCertificate},                          // §5.3.2.1-5
+		GrantTypes:             []string{AuthorizationCode, RefreshToken, ClientCredentials, CIBA}, // §5.3.2.1-2: never password
+		ResponseTypes:          []string{"code"},                                                   // §5.3.2.2-1
 		ResponseModes:          map[string][]string{"code": {"query"}},
-		RequirePushed:          true,                  // §5.3.2.2-3
-		RequestObjects:         RequestObjectsRefused, // Message Signing has them
-		PKCE:                   PKCEAlways,            // §5.3.2.2-5
-		AssertionAudience:      IssuerString,          // §5.3.2.1-8
-		MaxAssertionLifetime:   10 * time.Minute,      // our bound: the profile names none
-		MaxAhead:               30 * time.Second,      // §5.3.2.1-13: 10 s must pass, over 60 s must not
-		MaxRequestURILifetime:  599 * time.Second,     // §5.3.2.2-12: less than 600 s
-		MaxCodeLifetime:        60 * time.Second,      // §5.3.2.1-11
-		MaxAccessTokenLifetime: 15 * time.Minute,      // our bound; §6.1 wants them short
+		RequirePushed:          true,                                    // §5.3.2.2-3
+		RequestObjects:         RequestObjectsRefused,                   // Message Signing has them
+		PKCE:                   PKCEAlways,                              // §5.3.2.2-5
+		AssertionAudience:      IssuerString,                            // §5.3.2.1-8
+		Backchannel:            backchannelRules(RequestObjectsAllowed), // FAPI-CIBA draft -03 leaves signing to Message Signing
+		MaxAssertionLifetime:   10 * time.Minute,                        // our bound: the profile names none
+		MaxAhead:               30 * time.Second,                        // §5.3.2.1-13: 10 s must pass, over 60 s must not
+		MaxRequestURILifetime:  599 * time.Second,                       // §5.3.2.2-12: less than 600 s
+		MaxCodeLifetime:        60 * time.Second,                        // §5.3.2.1-11
+		MaxAccessTokenLifetime: 15 * time.Minute,                        // our bound; §6.1 wants them short
 	}
 }
 
@@ -44,7 +45,7 @@ func FAPI1Advanced() Profile {
 		ClientAuthMethods: []string{PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth}, // §5.2.2-14
 		Algorithms:        []string{"PS256", "ES256"},                                      // §8.6
 		SenderConstraints: []SenderConstraint{ByCertificate},                               // §5.2.2-5, -6
-		GrantTypes:        []string{AuthorizationCode, RefreshToken, ClientCredentials},
+		GrantTypes:        []string{AuthorizationCode, RefreshToken, ClientCredentials, CIBA},
 		ResponseTypes:     []string{"code id_token", "code"}, // §5.2.2-2
 		ResponseModes: map[string][]string{
 			"code id_token": {"fragment", "form_post", "jwt", "fragment.jwt", "form_post.jwt"},
@@ -54,12 +55,23 @@ func FAPI1Advanced() Profile {
 		PKCE:                     PKCEPushed,             // §5.2.2-18
 		RequireNonce:             true,                   // Part 1 §5.2.2.2, §5.2.2.3
 		AssertionAudience:        IssuerOrEndpoint,
-		MaxAssertionLifetime:     10 * time.Minute, // our bound
-		MaxRequestObjectAge:      time.Hour,        // §5.2.2-17
-		MaxRequestObjectLifetime: time.Hour,        // §5.2.2-13
+		Backchannel:              backchannelRules(RequestObjectsRequired), // FAPI-CIBA §5.2.2-6
+		MaxAssertionLifetime:     10 * time.Minute,                         // our bound
+		MaxRequestObjectAge:      time.Hour,                                // §5.2.2-17
+		MaxRequestObjectLifetime: time.Hour,                                // §5.2.2-13
 		MaxAhead:                 30 * time.Second,
 		MaxRequestURILifetime:    599 * time.Second, // RFC 9126 §2.2 would permit more
 		MaxCodeLifetime:          60 * time.Second,
 		MaxAccessTokenLifetime:   15 * time.Minute, // Part 1 §5.2.2-16 warns of long ones
+	}
+}
+
+// backchannelRules are those of FAPI-CIBA; whether requests are signed is the profile's.
+func backchannelRules(signed RequestObjects) BackchannelRules {
+	return BackchannelRules{
+		DeliveryModes: []string{DeliverByPoll, DeliverByPing}, // §5.2.2-3, -4, -5
+		Signed:        signed,
+		MaxAge:        time.Hour,
+		MaxLifetime:   time.Hour, // §5.2.2-9
 	}
 }

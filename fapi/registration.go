@@ -1,6 +1,7 @@
 package fapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -20,7 +21,7 @@ import (
 // Registration lets clients register themselves (RFC 7591) and look after their registration (RFC 7592). Who
 // registers has to show an initial access token or a certificate: nobody can register unknown.
 type Registration struct {
-	// Profile is the profile of the clients, by default the first that is offered.
+	// Profile is the profile of clients whose initial access token names none, by default the first that is offered.
 	Profile string
 	// Scopes are the scope values that a client may register; empty means all that exist.
 	Scopes []string
@@ -73,6 +74,8 @@ func (c *Config) checkRegistration() []error {
 type registrar struct {
 	// organisation is whom the client will belong to.
 	organisation string
+	// profile is that of the client.
+	profile string
 	// by is what the store takes the registration from.
 	by store.Registrar
 }
@@ -93,7 +96,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, certificates b
 		return err
 	}
 	id := newUUID() // random, so that it can equal no subject (RFC 9068 §5)
-	metadata, err := s.checkMetadata(ctx, id, s.config.Registration.Profile, members)
+	metadata, err := s.checkMetadata(ctx, id, registrar.profile, members)
 	if err != nil {
 		return err
 	}
@@ -103,7 +106,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, certificates b
 	}
 	token, now := newSecret(), s.now()
 	record := store.Client{
-		ID: id, Profile: s.config.Registration.Profile, Metadata: encoded,
+		ID: id, Profile: registrar.profile, Metadata: encoded,
 		AccessToken: store.DigestOf(token), Organisation: registrar.organisation,
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
@@ -129,7 +132,11 @@ func (s *Server) registrar(r *http.Request, certificates bool) (registrar, error
 	if err != nil {
 		return registrar{}, registrarError(initial.Organisation, err)
 	}
-	return registrar{initial.Organisation, store.Registrar{Token: id}}, nil
+	profile := cmp.Or(initial.Profile, s.config.Registration.Profile)
+	if !slices.Contains(s.config.Profiles, profile) {
+		return registrar{}, unauthorised("the initial access token is for a profile that this server does not offer; ask the operator for another", nil)
+	}
+	return registrar{initial.Organisation, profile, store.Registrar{Token: id}}, nil
 }
 
 // registrarError is the answer when the store does not let somebody register. Quotas are told to nobody but those
@@ -158,7 +165,7 @@ func (s *Server) certificateRegistrar(r *http.Request) (registrar, error) {
 	if err != nil {
 		return registrar{}, unauthorised("the subject of the client certificate names no organisation", err)
 	}
-	return registrar{CertificateOrganisation + subject, store.Registrar{Quota: s.config.Registration.CertificateQuota}}, nil
+	return registrar{CertificateOrganisation + subject, s.config.Registration.Profile, store.Registrar{Quota: s.config.Registration.CertificateQuota}}, nil
 }
 
 // organisationCertificate is the verified certificate of the connection, or nil if there is none.

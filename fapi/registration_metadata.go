@@ -74,6 +74,13 @@ func (s *Server) checkMetadata(ctx context.Context, id, profile string, members 
 	if len(mistakes) > len(found) {
 		return Metadata{}, metadataError(mistakes) // nothing more can be read
 	}
+	if members["scope"] == nil && members["authorization_details_types"] == nil {
+		// RFC 7591 §2: a client that names none gets a default set, here all that it could register.
+		var err error
+		if members["scope"], err = json.Marshal(strings.Join(s.registrableScopes(), " ")); err != nil {
+			return Metadata{}, err
+		}
+	}
 	body, err := json.Marshal(members)
 	if err != nil {
 		return Metadata{}, err
@@ -134,12 +141,13 @@ func (s *Server) checkPrivileges(metadata Metadata) []error {
 			mistakes = append(mistakes, &memberMistake{"tls_client_auth_trust_store", fmt.Sprintf("there is no trust store %q here", name)})
 		}
 	}
-	allowed := s.config.Registration.Scopes
-	if len(allowed) == 0 {
-		for _, scope := range s.scopes {
-			allowed = append(allowed, scope.Name)
-		}
+	if slices.Contains(metadata.GrantTypes, CIBA) && s.config.Backchannel == nil {
+		mistakes = append(mistakes, &memberMistake{"grant_types", CIBA + " is not offered here"})
 	}
+	if metadata.BackchannelDeliveryMode == DeliverByPing && s.config.Backchannel != nil && s.config.Backchannel.Seals == nil {
+		mistakes = append(mistakes, &memberMistake{"backchannel_token_delivery_mode", "ping is not offered here; poll is"})
+	}
+	allowed := s.registrableScopes()
 	for _, scope := range strings.Fields(metadata.Scope) {
 		if !slices.Contains(allowed, scope) {
 			mistakes = append(mistakes, &memberMistake{"scope", fmt.Sprintf("%q cannot be registered here; possible are %s", scope, strings.Join(allowed, ", "))})
@@ -151,6 +159,17 @@ func (s *Server) checkPrivileges(metadata Metadata) []error {
 		}
 	}
 	return mistakes
+}
+
+// registrableScopes are the scope values that clients may register by themselves.
+func (s *Server) registrableScopes() []string {
+	allowed := slices.Clone(s.config.Registration.Scopes)
+	if len(allowed) == 0 {
+		for _, scope := range s.scopes {
+			allowed = append(allowed, scope.Name)
+		}
+	}
+	return allowed
 }
 
 // joined takes apart what [errors.Join] put together.

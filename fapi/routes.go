@@ -61,6 +61,10 @@ func (s *Server) table() []route {
 		{methods: get, path: "/health/live", kind: direct, direct: s.live},
 		{methods: get, path: "/health/ready", kind: direct, direct: s.ready},
 	}
+	if s.config.Backchannel != nil {
+		routes = append(routes, route{methods: post, path: "/backchannel", kind: backChannel, backChannel: s.backchannelAuthentication,
+			metadata: "backchannel_authentication_endpoint", alias: true})
+	}
 	if s.config.Registration != nil {
 		routes = append(routes,
 			route{methods: post, path: registrationPath, kind: direct, direct: s.register, metadata: "registration_endpoint", alias: true},

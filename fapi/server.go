@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"countersign/ciba"
 	"countersign/dpop"
 	"countersign/internal/jose"
 	"countersign/internal/outbound"
@@ -68,6 +69,11 @@ type Config struct {
 	RequireDPoPNonce bool
 	// Limits keep one client, or one address, from taking the server for itself.
 	Limits Limits
+	// Backchannel has clients ask people on their own devices; nil does not.
+	Backchannel *Backchannel
+	// Asked is told of each person for whom something new waits, so that their devices can be woken; nil tells nobody. It
+	// must not wait.
+	Asked func(ctx context.Context, subject string)
 	// Registration lets clients register themselves; nil does not.
 	Registration *Registration
 	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's.
@@ -110,8 +116,11 @@ type Server struct {
 	keySets *jose.RemoteKeySets
 	fetcher *outbound.Client
 	health  health
-	routes  []route
-	origins *http.CrossOriginProtection
+	// notifier is nil when nobody is notified; waits are the polls that are held.
+	notifier *ciba.Notifier
+	waits    waits
+	routes   []route
+	origins  *http.CrossOriginProtection
 	// scopes are all known scopes in the order of the discovery document.
 	scopes []Scope
 	// documents are the bodies of the discovery documents, made once.
@@ -145,7 +154,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.details, err = newDetailTypes(config.AuthorizationDetailTypes); err != nil {
 		return nil, err
 	}
-	if s.brakes, err = newBrakes(config.Limits, config.Now); err != nil {
+	if s.brakes, err = newBrakes(s.config, config.Now); err != nil {
 		return nil, err
 	}
 	if config.RequireDPoPNonce {
@@ -155,6 +164,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		}
 		s.nonces = dpop.NewNonces(seed, 0, config.Now)
 	}
+	s.newBackchannel()
 	s.routes = s.table()
 	if s.metadata, err = s.discoveryDocument(ctx); err != nil {
 		return nil, err
@@ -198,6 +208,7 @@ func checkConfig(c *Config) error {
 		}
 	}
 	mistakes = append(mistakes, c.checkRegistration()...)
+	mistakes = append(mistakes, c.checkBackchannel()...)
 	setDefault(&c.RequestURILifetime, time.Minute)
 	setDefault(&c.InteractionLifetime, 10*time.Minute)
 	setDefault(&c.CodeLifetime, time.Minute)
@@ -275,3 +286,12 @@ func (s *Server) span(ctx context.Context, stage string) (context.Context, trace
 
 // lifetime is a configured duration, cut to what the profile allows.
 func lifetime(configured, most time.Duration) time.Duration { return min(configured, most) }
+
+// hostOf gives the host of an issuer, without its port.
+func hostOf(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return "" // checked by New
+	}
+	return u.Hostname()
+}

@@ -18,11 +18,12 @@ const maxRedemptionFailures = 5
 // token is the token endpoint (RFC 6749 §3.2).
 func (s *Server) token(ctx context.Context, c *call) (answer, error) {
 	kind := c.form.Get("grant_type")
+	known := s.union().GrantTypes
 	switch {
 	case kind == "":
 		return answer{}, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
-	case !slices.Contains(FAPI2Security().GrantTypes, kind):
-		return answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be one of %s", strings.Join(FAPI2Security().GrantTypes, ", "))
+	case !slices.Contains(known, kind):
+		return answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be one of %s", strings.Join(known, ", "))
 	case !slices.Contains(c.client.Profile.GrantTypes, kind):
 		return answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", kind)
 	}
@@ -35,6 +36,8 @@ func (s *Server) token(ctx context.Context, c *call) (answer, error) {
 		return s.refresh(ctx, c, binding)
 	case ClientCredentials:
 		return s.clientCredentials(ctx, c, binding)
+	case CIBA:
+		return s.fetch(ctx, c, binding)
 	default:
 		return s.redeem(ctx, c, binding)
 	}
@@ -81,6 +84,44 @@ func respond(issued issuedToken, refreshToken, idToken string) answer {
 		AccessToken: issued.token, TokenType: issued.claims.Confirmation.tokenType(), ExpiresIn: seconds(issued.life),
 		Scope: issued.claims.Scope, RefreshToken: refreshToken, IDToken: idToken, AuthorizationDetails: issued.claims.Details,
 	}}
+}
+
+// purchase is what a code or a backchannel request is exchanged for: signed, and not yet claimed.
+type purchase struct {
+	bought store.Bought
+	answer answer
+}
+
+// buy signs the tokens that a grant is exchanged for.
+func (s *Server) buy(ctx context.Context, c *call, grant store.Grant, binding confirmation) (purchase, error) {
+	detail, err := readDetail(grant)
+	if err != nil {
+		return purchase{}, err
+	}
+	wanted, err := s.narrow(c, grant.Scopes, detail)
+	if err != nil {
+		return purchase{}, err
+	}
+	issued, err := s.issueAccessToken(ctx, c.client, grant, wanted, binding)
+	if err != nil {
+		return purchase{}, err
+	}
+	made := purchase{bought: store.Bought{AccessToken: issued.record}}
+	var refreshToken, idToken string
+	if slices.Contains(c.client.Profile.GrantTypes, RefreshToken) {
+		refreshToken = newSecret()
+		made.bought.RefreshToken = &store.RefreshToken{
+			ID: store.DigestOf(refreshToken), GrantID: grant.ID, ClientID: c.client.ID,
+			CreatedAt: s.now(), ExpiresAt: grant.ExpiresAt,
+		}
+	}
+	if slices.Contains(grant.Scopes, "openid") {
+		if idToken, err = s.issueIDToken(ctx, c.client, grant, detail, issued); err != nil {
+			return purchase{}, err
+		}
+	}
+	made.answer = respond(issued, refreshToken, idToken)
+	return made, nil
 }
 
 // unusable is the answer to a code or refresh token that cannot be used; the cause says why in the log.

@@ -236,6 +236,8 @@ type InitialToken struct {
 	ID Digest
 	// Organisation names the holder; it is unique among the tokens and passed on to the clients.
 	Organisation string
+	// Profile is the profile of the clients that are registered with it, or empty for the server's choice.
+	Profile string
 	// Remaining is how many clients may still be registered.
 	Remaining int
 	CreatedAt time.Time

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -45,6 +46,7 @@ type tokensAdd struct {
 	Organisation string        `arg:"" help:"Who may register clients."`
 	Clients      int           `required:"" placeholder:"N" help:"How many clients may be registered."`
 	For          time.Duration `required:"" placeholder:"DURATION" help:"How long the token is good for, such as 24h."`
+	Profile      string        `placeholder:"NAME" help:"Profile of the clients that are registered with it, such as fapi1-advanced; the first of those offered if it is not given."`
 	Replace      bool          `help:"Replace the token of an organisation that has one."`
 }
 
@@ -64,7 +66,7 @@ func (a tokensAdd) Run(ctx context.Context, p *program) error {
 			return fmt.Errorf("%q has an initial access token already; give --replace to make another in its place", a.Organisation)
 		}
 		made := store.InitialToken{
-			ID: store.DigestOf(token), Organisation: a.Organisation, Remaining: a.Clients, CreatedAt: now, ExpiresAt: now.Add(a.For),
+			ID: store.DigestOf(token), Organisation: a.Organisation, Profile: a.Profile, Remaining: a.Clients, CreatedAt: now, ExpiresAt: now.Add(a.For),
 		}
 		if err := s.PutInitialToken(ctx, made); err != nil {
 			return err
@@ -82,6 +84,8 @@ func (a tokensAdd) check() error {
 		return errors.New("the organisation must have 1 to 200 bytes without control characters")
 	case strings.HasPrefix(a.Organisation, fapi.CertificateOrganisation):
 		return fmt.Errorf("names that begin with %s belong to organisations that register with a certificate", fapi.CertificateOrganisation)
+	case a.Profile != "" && fapi.Profiles()[a.Profile].Name == "":
+		return fmt.Errorf("--profile %q is not known; known are %s", a.Profile, strings.Join(slices.Sorted(maps.Keys(fapi.Profiles())), ", "))
 	case a.Clients < 1 || a.Clients > maxTokenClients:
 		return fmt.Errorf("--clients must be 1 to %d", maxTokenClients)
 	case a.For < time.Minute || a.For > maxTokenLife:

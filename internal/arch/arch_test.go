@@ -19,7 +19,7 @@ var allowed = map[string][]string{
 	"fapi":                        {"ciba", "dpop", "jar", "mtls", "signer", "store", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound"},
 	"bench":                       {"internal/jose"},
 	"bench/signer":                {"signer", "signer/pkcs11", "softhsm"},
-	"ciba":                        {"signer", "store", "internal/jose"},
+	"ciba":                        {"store", "internal/jose"},
 	"jar":                         {"signer", "internal/jose"},
 	"dpop":                        {"internal/jose"},
 	"mtls":                        {},

@@ -42,6 +42,13 @@ const (
 	InvalidClientMetadata       = "invalid_client_metadata"           // RFC 7591 §3.2.2
 	InvalidSoftwareStatement    = "invalid_software_statement"        // RFC 7591 §3.2.2
 	UnapprovedSoftwareStatement = "unapproved_software_statement"     // RFC 7591 §3.2.2
+	AuthorizationPending        = "authorization_pending"             // CIBA Core §11
+	SlowDown                    = "slow_down"                         // CIBA Core §11
+	ExpiredToken                = "expired_token"                     // CIBA Core §11
+	ExpiredLoginHintToken       = "expired_login_hint_token"          // CIBA Core §13
+	InvalidUserCode             = "invalid_user_code"                 // CIBA Core §13
+	MissingUserCode             = "missing_user_code"                 // CIBA Core §13
+	InvalidBindingMessage       = "invalid_binding_message"           // CIBA Core §13
 )
 
 // Error is a refusal that a client may read. Handlers return it; only [Write], the redirect to a client, and the

@@ -1,5 +1,5 @@
-// Package outbound is the one HTTP client through which this server fetches what others name: key sets (jwks_uri),
-// lists of redirect addresses (sector_identifier_uri). Such an address is chosen by whoever registers a client, so
+// Package outbound is the one HTTP client through which this server reaches what others name: key sets (jwks_uri),
+// lists of redirect addresses (sector_identifier_uri), where clients are notified (CIBA Core §10.2). Such an address is chosen by whoever registers a client, so
 // the client here assumes that it was chosen to make the server attack somebody, its own network first (SSRF,
 // RFC 9700 §4.11, OpenID Connect Registration 1.0 §9.1).
 //
@@ -11,6 +11,7 @@
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -51,6 +52,8 @@ type Policy struct {
 	MaxBody int64
 	// Now is the clock by which certificates are judged.
 	Now func() time.Time
+	// Certificate is shown to servers that ask for one; nil shows none.
+	Certificate *tls.Certificate
 }
 
 // Document is what was fetched.
@@ -105,8 +108,13 @@ func (c *Client) transport() *http.Transport {
 // §4.2). Go compares the certificate with the host name by RFC 9525. HTTP/1.1 does for one small document, and has
 // far fewer ways to keep a client busy than HTTP/2.
 func tlsConfig(policy Policy) *tls.Config {
+	var own []tls.Certificate
+	if policy.Certificate != nil {
+		own = []tls.Certificate{*policy.Certificate}
+	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
+		Certificates: own,
+		MinVersion:   tls.VersionTLS12,
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -121,10 +129,47 @@ func tlsConfig(policy Policy) *tls.Config {
 
 // Get fetches a document. The address must pass [CheckAddress]; accept is the Accept header, or empty. Only an answer
 // of 200 is a document; a redirect is an error. Errors are of type [*Error], and wrap the error of ctx when it ended.
-func (c *Client) Get(ctx context.Context, address, accept string) (Document, error) {
-	target, err := c.policy.parseAddress(address)
+func (c *Client) Get(ctx context.Context, address, accept string) (document Document, err error) {
+	err = c.inTurn(ctx, address, func(ctx context.Context, target *url.URL) error {
+		document, err = c.exchange(ctx, target, accept)
+		return err
+	})
 	if err != nil {
 		return Document{}, err
+	}
+	return document, nil
+}
+
+// Post sends a JSON body with an Authorization header, and returns the status of the answer, whatever it is: a redirect
+// is an answer and not followed, and the body of the answer is not read. The address must pass [CheckAddress]. Errors are
+// of type [*Error]: nobody answered.
+func (c *Client) Post(ctx context.Context, address, authorization string, body []byte) (status int, err error) {
+	err = c.inTurn(ctx, address, func(ctx context.Context, target *url.URL) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		request.Header.Set("User-Agent", "Countersign")
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", authorization)
+		request.GetBody = nil // net/http must not send it again by itself
+		transport := c.transport()
+		defer transport.CloseIdleConnections()
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			return err
+		}
+		status = response.StatusCode
+		return response.Body.Close()
+	})
+	return status, err
+}
+
+// inTurn checks an address and does an exchange with it when there is room for one more.
+func (c *Client) inTurn(ctx context.Context, address string, exchange func(context.Context, *url.URL) error) error {
+	target, err := c.policy.parseAddress(address)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.policy.Timeout)
 	defer cancel()
@@ -132,13 +177,12 @@ func (c *Client) Get(ctx context.Context, address, accept string) (Document, err
 	case c.turns <- struct{}{}:
 		defer func() { <-c.turns }()
 	case <-ctx.Done():
-		return Document{}, &Error{Host: target.Host, Reason: "too many fetches at once", cause: ctx.Err()}
+		return &Error{Host: target.Host, Reason: "too many fetches at once", cause: ctx.Err()}
 	}
-	document, err := c.exchange(ctx, target, accept)
-	if err != nil {
-		return Document{}, explain(ctx, target.Host, err)
+	if err := exchange(ctx, target); err != nil {
+		return explain(ctx, target.Host, err)
 	}
-	return document, nil
+	return nil
 }
 
 // exchange sends the request and reads the answer.

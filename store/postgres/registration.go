@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	initialTokenColumns = `id, organisation, remaining, created_at, expires_at`
+	initialTokenColumns = `id, organisation, remaining, created_at, expires_at, profile`
 	// insertClientFrom stores a client for each row of what follows: one, or none.
 	insertClientFrom = `INSERT INTO clients (` + clientColumns + `)
 		SELECT $1::text, $2::text, $3::json, $4::boolean, $5::integer, $6::timestamptz, $7::timestamptz, $8::bytea, $9::text `
 )
 
 func initialTokenFields(t *store.InitialToken) []any {
-	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}}
+	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, &t.Profile}
 }
 
 // RegisterClient inserts a client and takes what allows it.
@@ -89,10 +89,10 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 // PutInitialToken inserts a token or replaces its organisation's.
 func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) error {
 	return s.run(ctx, "PutInitialToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES ($1, $2, $3, $4, $5)
+		_, err := c.Exec(ctx, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (organisation) DO UPDATE SET id = excluded.id, remaining = excluded.remaining,
-			created_at = excluded.created_at, expires_at = excluded.expires_at`,
-			token.ID[:], token.Organisation, token.Remaining, at(token.CreatedAt), at(token.ExpiresAt))
+			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile`,
+			token.ID[:], token.Organisation, token.Remaining, at(token.CreatedAt), at(token.ExpiresAt), token.Profile)
 		return err
 	})
 }

@@ -6,10 +6,10 @@ import (
 	"countersign/store"
 )
 
-const initialTokenColumns = `id, organisation, remaining, created_at, expires_at`
+const initialTokenColumns = `id, organisation, remaining, created_at, expires_at, profile`
 
 func initialTokenFields(t *store.InitialToken) []any {
-	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}}
+	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, &t.Profile}
 }
 
 // RegisterClient inserts a client and takes what allows it.
@@ -72,10 +72,10 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 // PutInitialToken inserts a token or replaces its organisation's.
 func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) error {
 	return s.write(ctx, "PutInitialToken", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (?, ?, ?, ?, ?)
+		_, err := c.exec(`INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (organisation) DO UPDATE SET id = excluded.id, remaining = excluded.remaining,
-			created_at = excluded.created_at, expires_at = excluded.expires_at`,
-			token.ID[:], token.Organisation, token.Remaining, micros(token.CreatedAt), micros(token.ExpiresAt))
+			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile`,
+			token.ID[:], token.Organisation, token.Remaining, micros(token.CreatedAt), micros(token.ExpiresAt), token.Profile)
 		return conflict(err, store.ErrConflict)
 	})
 }

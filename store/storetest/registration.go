@@ -108,6 +108,7 @@ func testDeleteClient(f *fixture) {
 func testInitialTokens(f *fixture) {
 	second, first, spent := f.initialToken(1), f.initialToken(7), f.initialToken(0)
 	first.Organisation, second.Organisation, spent.Organisation = "A", "B", "C"
+	first.Profile = "profile"
 	for _, token := range []store.InitialToken{second, first, spent} {
 		f.must(f.PutInitialToken(f.Context(), token))
 	}

@@ -1,0 +1,157 @@
+package ciba
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"countersign/store"
+)
+
+const (
+	// claimLimit is how many pings a node sends at once.
+	claimLimit = 16
+	// lease is how long a claimed ping is kept from other nodes. It is longer than a try can take.
+	lease = 30 * time.Second
+	// look is how often a node looks for pings that others have left, or that are due again.
+	look = time.Second
+	// firstRetry is the time before the second try; each later one takes twice as long, up to lastRetry.
+	firstRetry, lastRetry = time.Second, time.Minute
+)
+
+// ErrNoEndpoint tells that a client is not to be notified any more: it is gone, disabled, or polls.
+var ErrNoEndpoint = errors.New("ciba: the client is not notified any more")
+
+// Notifier sends the pings that decisions have left in the store (CIBA Core §10.2). Several nodes may run one each.
+//
+// A ping is sent after its decision is committed, and stays in the store until it was sent: a node that dies in between
+// loses nothing, and another sends it. So a client may be told twice, and never not at all while the request lives.
+type Notifier struct {
+	Store store.Backchannel
+	Seals *Sealer
+	// Endpoint gives the backchannel_client_notification_endpoint of a client; [ErrNoEndpoint] when it has none.
+	Endpoint func(ctx context.Context, clientID string) (string, error)
+	// Post sends a JSON body with an Authorization header and returns the status of the answer. It follows no redirect.
+	Post func(ctx context.Context, address, authorization string, body []byte) (status int, err error)
+	Now  func() time.Time
+	Log  *slog.Logger
+
+	once sync.Once
+	wake chan struct{}
+}
+
+func (n *Notifier) woken() chan struct{} {
+	n.once.Do(func() { n.wake = make(chan struct{}, 1) })
+	return n.wake
+}
+
+// Wake tells that a ping is due now. Without it the ping is found within a second.
+func (n *Notifier) Wake() {
+	select {
+	case n.woken() <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends what is due until ctx ends, and lets tries under way end.
+func (n *Notifier) Run(ctx context.Context) {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		for {
+			sent, err := n.Step(ctx)
+			if err != nil && ctx.Err() == nil {
+				n.Log.WarnContext(ctx, "pings were not looked for", "error", err.Error())
+			}
+			if sent < claimLimit || ctx.Err() != nil {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-n.woken():
+		}
+	}
+}
+
+// Step sends what is due at once, at most sixteen pings, and tells how many it has tried.
+func (n *Notifier) Step(ctx context.Context) (int, error) {
+	pings, err := n.Store.ClaimPings(ctx, claimLimit, lease)
+	if err != nil {
+		return 0, err
+	}
+	// A try that has begun is not broken off with the server: whether the client was told would be in doubt.
+	ctx = context.WithoutCancel(ctx)
+	var sending sync.WaitGroup
+	for _, ping := range pings {
+		sending.Go(func() { n.deliver(ctx, ping) })
+	}
+	sending.Wait()
+	return len(pings), nil
+}
+
+// deliver sends one ping and notes what came of it.
+func (n *Notifier) deliver(ctx context.Context, ping store.Ping) {
+	log := n.Log.With("client_id", ping.ClientID, "attempt", ping.Attempt)
+	status, err := n.send(ctx, ping)
+	again := err != nil && !errors.Is(err, ErrNoEndpoint) && !errors.Is(err, ErrSealed) || status >= http.StatusInternalServerError
+	next := n.Now().Add(retryAfter(ping.Attempt))
+	if again && next.Before(ping.ExpiresAt) {
+		log.WarnContext(ctx, "a ping failed and is sent again", "status", status, "error", text(err), "next", next)
+		err = n.Store.PingFailed(ctx, ping.Request, ping.Attempt, next)
+	} else {
+		switch {
+		case err != nil:
+			log.WarnContext(ctx, "a ping was given up", "error", err.Error())
+		case status != http.StatusOK && status != http.StatusNoContent:
+			log.WarnContext(ctx, "a ping was not welcome and is not sent again", "status", status)
+		default:
+			log.InfoContext(ctx, "ping", "status", status)
+		}
+		err = n.Store.PingDone(ctx, ping.Request)
+	}
+	if err != nil {
+		// The lease runs out, and the ping is sent once more.
+		log.WarnContext(ctx, "what came of a ping was not noted", "error", err.Error())
+	}
+}
+
+func (n *Notifier) send(ctx context.Context, ping store.Ping) (int, error) {
+	notification, err := n.Seals.Open(ping.Request, ping.Sealed)
+	if err != nil {
+		return 0, err
+	}
+	address, err := n.Endpoint(ctx, ping.ClientID)
+	if err != nil {
+		return 0, err
+	}
+	body, err := json.Marshal(struct {
+		AuthReqID string `json:"auth_req_id"`
+	}{notification.AuthReqID})
+	if err != nil {
+		return 0, err
+	}
+	return n.Post(ctx, address, "Bearer "+notification.Token, body)
+}
+
+// retryAfter is the wait after an attempt.
+func retryAfter(attempt int) time.Duration {
+	wait := firstRetry
+	for range min(attempt-1, 10) {
+		wait *= 2
+	}
+	return min(wait, lastRetry)
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
