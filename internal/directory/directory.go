@@ -74,7 +74,7 @@ func New(config Config) (*Directory, error) {
 		config.Now = time.Now
 	}
 	return &Directory{
-		users: config.Users, limiter: newLimiter(config.Now),
+		users: config.Users, limiter: newLimiter(config.Now, burst, refill),
 		slots: make(chan struct{}, config.Concurrency), patience: queueTime,
 		decoy: newHash(""),
 	}, nil

@@ -20,8 +20,10 @@ const (
 // has to be evicted (and no flood of names can evict), names that do not exist are treated as those that do, and
 // nobody can choose to share a cell with somebody else.
 type limiter struct {
-	now  func() time.Time
-	seed maphash.Seed
+	now    func() time.Time
+	seed   maphash.Seed
+	burst  time.Duration // in refills
+	refill time.Duration
 
 	mu sync.Mutex
 	// start is what the times in full are counted from.
@@ -29,8 +31,9 @@ type limiter struct {
 	full  []time.Duration
 }
 
-func newLimiter(now func() time.Time) *limiter {
-	return &limiter{now: now, seed: maphash.MakeSeed(), start: now(), full: make([]time.Duration, cells)}
+// newLimiter allows burst in a row and then one more each refill.
+func newLimiter(now func() time.Time, burst int, refill time.Duration) *limiter {
+	return &limiter{now: now, burst: time.Duration(burst), refill: refill, seed: maphash.MakeSeed(), start: now(), full: make([]time.Duration, cells)}
 }
 
 // attempt is one token that was taken.
@@ -46,8 +49,8 @@ func (l *limiter) take(username string) (attempt, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now().Sub(l.start)
-	full := max(l.full[a.cell], now) + refill
-	if wait := full - now - burst*refill; wait > 0 {
+	full := max(l.full[a.cell], now) + l.refill
+	if wait := full - now - l.burst*l.refill; wait > 0 {
 		return attempt{}, wait
 	}
 	l.full[a.cell] = full
@@ -58,5 +61,5 @@ func (l *limiter) take(username string) (attempt, time.Duration) {
 func (a attempt) giveBack() {
 	a.limiter.mu.Lock()
 	defer a.limiter.mu.Unlock()
-	a.limiter.full[a.cell] -= refill
+	a.limiter.full[a.cell] -= a.limiter.refill
 }

@@ -1,0 +1,250 @@
+package fapi_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign/ciba"
+	"countersign/fapi"
+	"countersign/internal/directory"
+	"countersign/internal/jose"
+	"countersign/mtls"
+)
+
+const cibaGrant = "urn:openid:params:grant-type:ciba"
+
+// offersBackchannel has a server take backchannel requests, of every profile; change may alter the settings.
+func offersBackchannel(change ...func(*fapi.Backchannel)) option {
+	return func(c *fapiConfig, a *autoInteractor) {
+		offering(c, a)
+		seals, err := ciba.NewSealer([]byte(ciba.NewSealKey()))
+		if err != nil {
+			panic(err)
+		}
+		c.Backchannel = &fapi.Backchannel{
+			Seals: seals, UserCodes: directory.NewUserCodes(c.Now), PersonBurst: 1000, PendingPerPerson: 1000, PendingPerClient: 1000,
+		}
+		c.ACRValues = []string{byKey, byPassword}
+		certificate, err := serverTLS()
+		if err != nil {
+			panic(err)
+		}
+		c.OutboundRoots = x509.NewCertPool()
+		c.OutboundRoots.AddCert(certificate.Leaf)
+		for _, each := range change {
+			each(c.Backchannel)
+		}
+	}
+}
+
+// asks registers a client that asks people over the backchannel and polls.
+func asks(c *client, m map[string]any) {
+	m["grant_types"], m["response_types"] = []string{cibaGrant, "refresh_token"}, []string{}
+	delete(m, "redirect_uris")
+	m["backchannel_token_delivery_mode"] = "poll"
+}
+
+// asksAdvanced registers one of FAPI 1.0 Advanced: it signs its requests, and its tokens are bound to a certificate.
+func asksAdvanced(c *client, m map[string]any) {
+	advanced(c, m)
+	asks(c, m)
+}
+
+// backchannel gives the parameters of a request to ask alice.
+func (c *client) backchannel() url.Values {
+	return url.Values{"scope": {c.scope}, "login_hint": {"alice"}}
+}
+
+// signedRequest makes the claims of a signed request of a form; alter changes them.
+func (c *client) signedRequest(form url.Values, alter func(claims)) claims {
+	now := c.w.clock.Now().Unix()
+	body := claims{"iss": c.id, "aud": c.w.issuer, "jti": random(), "iat": now, "nbf": now, "exp": now + 300}
+	for name := range form {
+		body[name] = form.Get(name)
+	}
+	if alter != nil {
+		alter(body)
+	}
+	return body
+}
+
+// ask sends a plain request.
+func (c *client) ask(alter change) reply {
+	c.w.t.Helper()
+	return c.post("/backchannel", c.backchannel(), alter)
+}
+
+// askSigned sends a signed request.
+func (c *client) askSigned(alter func(claims)) reply {
+	c.w.t.Helper()
+	return c.post("/backchannel", url.Values{"request": {c.signed(c.key, "", c.signedRequest(c.backchannel(), alter))}}, nil)
+}
+
+// asked sends a request that has to be taken, and gives its auth_req_id.
+func (c *client) asked(alter change) string {
+	c.w.t.Helper()
+	r := c.ask(alter)
+	if r.status != http.StatusOK || r.text("auth_req_id") == "" {
+		c.w.t.Fatalf("backchannel: %d %s", r.status, r.raw)
+	}
+	return r.text("auth_req_id")
+}
+
+// fetch polls.
+func (c *client) fetch(authReqID string, alter change) reply {
+	c.w.t.Helper()
+	return c.post("/token", url.Values{"grant_type": {cibaGrant}, "auth_req_id": {authReqID}}, alter)
+}
+
+// byAlice is what alice answers on her telephone.
+func (w *world) byAlice(authReqID string, allowed bool) fapi.BackchannelAnswer {
+	return fapi.BackchannelAnswer{
+		Reference: fapi.BackchannelReference(authReqID), Allowed: allowed, AuthTime: w.clock.Now(), Device: "telephone",
+		Authentication: fapi.Authentication{Subject: "sub-alice", ACR: byKey, AMR: []string{"hwk"}},
+	}
+}
+
+// decide has alice answer.
+func (w *world) decide(authReqID string, allowed bool) {
+	w.t.Helper()
+	if err := w.server.DecideBackchannel(w.t.Context(), w.byAlice(authReqID, allowed)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// bell is where a client is notified: it remembers what came, and answers as it is told.
+type bell struct {
+	*httptest.Server
+	mu      sync.Mutex
+	answer  func(http.ResponseWriter)
+	rung    []ring
+	invited chan struct{}
+}
+
+type ring struct {
+	authorization, contentType, body string
+}
+
+func (w *world) bell(answer func(http.ResponseWriter)) *bell {
+	b := &bell{answer: answer, invited: make(chan struct{}, 1000)}
+	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.t.Error(err)
+		}
+		b.mu.Lock()
+		b.rung = append(b.rung, ring{r.Header.Get("Authorization"), r.Header.Get("Content-Type"), string(body)})
+		answer := b.answer
+		b.mu.Unlock()
+		answer(rw)
+		b.invited <- struct{}{}
+	}))
+	certificate, _ := serverCertificate(w.t)
+	b.Server.TLS = mtls.ServerConfig([]tls.Certificate{certificate}, true)
+	b.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	b.Server.StartTLS()
+	w.t.Cleanup(b.Server.Close)
+	return b
+}
+
+func (b *bell) rings() []ring {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]ring(nil), b.rung...)
+}
+
+func answering(status int) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) { w.WriteHeader(status) }
+}
+
+// pingedAt registers a client that is notified at an address.
+func pingedAt(address string) func(*client, map[string]any) {
+	return func(c *client, m map[string]any) {
+		asks(c, m)
+		m["backchannel_token_delivery_mode"], m["backchannel_client_notification_endpoint"] = "ping", address
+	}
+}
+
+// notifying runs the sending of pings until the test ends.
+func (w *world) notifying() {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.server.RunPings(ctx)
+	}()
+	w.t.Cleanup(func() { stop(); <-done })
+}
+
+const bellToken = "notification-token-0123456789"
+
+func withBellToken(form url.Values, _ http.Header) { form.Set("client_notification_token", bellToken) }
+
+// hinter signs login_hint_tokens.
+type hinter struct {
+	key    jose.PrivateKey
+	issuer fapi.HintIssuer
+}
+
+func newHinter(t *testing.T) hinter {
+	t.Helper()
+	key := newKey(t, jose.ES256)
+	keys, err := jose.ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hinter{key, fapi.HintIssuer{Issuer: "https://directory.example", Keys: keys}}
+}
+
+func (h hinter) token(w *world, alter func(claims)) string {
+	w.t.Helper()
+	now := w.clock.Now()
+	body := claims{
+		"iss": h.issuer.Issuer, "aud": w.issuer, "jti": random(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+		"sub_id": map[string]string{"format": "opaque", "id": "sub-alice"},
+	}
+	if alter != nil {
+		alter(body)
+	}
+	signed, err := jose.Sign(context.Background(), h.key.SigningKey(), "JWT", body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return signed
+}
+
+// setCode gives alice a user code.
+func (w *world) setCode(code string) {
+	w.t.Helper()
+	user, err := w.store.User(context.Background(), "sub-alice")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if user.UserCode, err = directory.HashUserCode(code); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.store.PutUser(context.Background(), user); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func without(name string) func(claims) { return func(c claims) { delete(c, name) } }
+
+// pendingOf lists what waits for a person.
+func (w *world) pendingOf(subject string) []fapi.BackchannelView {
+	w.t.Helper()
+	views, err := w.server.BackchannelPending(w.t.Context(), subject)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return views
+}

@@ -1,0 +1,66 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// codeBurst is how many wrong user codes in a row a person takes, and codeRefill how long it takes until one more is
+	// allowed: codes are shorter than passwords, and whoever guesses is a client that is known.
+	codeBurst  = 5
+	codeRefill = 15 * time.Minute
+	// minCode is the length of a user code, in bytes, that [HashUserCode] demands.
+	minCode = 6
+)
+
+// UserCodes compares the codes without which nobody may ask a person over the backchannel (CIBA Core §7.1). It tells a
+// person without a code from one with another by neither its answer nor its time.
+type UserCodes struct {
+	limiter *limiter
+	slots   chan struct{}
+	decoy   hash
+}
+
+// NewUserCodes makes a comparer. now is the clock; at most two codes are compared at once, each in 19 MiB.
+func NewUserCodes(now func() time.Time) *UserCodes {
+	return &UserCodes{limiter: newLimiter(now, codeBurst, codeRefill), slots: make(chan struct{}, 2), decoy: newHash("")}
+}
+
+// HashUserCode makes the hash of a code of at least 6 bytes, in PHC string form.
+func HashUserCode(code string) (phc string, err error) {
+	if len(code) < minCode {
+		return "", fmt.Errorf("directory: a user code has at least %d characters", minCode)
+	}
+	return HashPassword(code)
+}
+
+// Compare tells whether a code is the one that was hashed; no code fits an empty hash. After too many guesses for a
+// person it is not looked at, and retryAfter says how long to wait.
+func (u *UserCodes) Compare(ctx context.Context, person, phc, code string) (fits bool, retryAfter time.Duration, err error) {
+	attempt, wait := u.limiter.take(person)
+	if wait > 0 {
+		return false, wait, nil
+	}
+	defer func() {
+		if fits || err != nil {
+			attempt.giveBack()
+		}
+	}()
+	stored := u.decoy
+	if phc != "" {
+		if stored, err = parseHash(phc); err != nil {
+			return false, 0, fmt.Errorf("directory: a stored user code: %w", err)
+		}
+	}
+	select {
+	case u.slots <- struct{}{}:
+		defer func() { <-u.slots }()
+	case <-ctx.Done():
+		return false, 0, fmt.Errorf("directory: wait for a turn: %w", errors.Join(ErrThrottled, ctx.Err()))
+	}
+	matches := stored.matches(code)
+	return matches && phc != "" && len(code) <= maxPassword, 0, nil
+}
