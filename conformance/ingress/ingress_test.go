@@ -43,7 +43,8 @@ func development(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, SubjectKeyId: []byte{1}, PermittedDNSDomains: []string{"localhost"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,7 @@ func development(t *testing.T) string {
 	}
 	for name, content := range map[string][]byte{
 		"tls/server.crt": certificate, "tls/ca.crt": certificate, "tls/client-ca.crt": certificate,
+		"tls/ca.key":       pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 		"tls/server.key":   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 		"countersign.toml": []byte(configuration),
 	} {
@@ -106,6 +108,15 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots.AppendCertsFromPEM(authority)
+	upstream, err := os.ReadFile(filepath.Join(p.folder, "upstream-ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if block, _ := pem.Decode(upstream); block == nil {
+		t.Error("upstream-ca.crt is no PEM")
+	} else if ca, err := x509.ParseCertificate(block.Bytes); err != nil || len(ca.PermittedDNSDomains) > 0 || ca.Subject.CommonName != "localhost" {
+		t.Errorf("upstream-ca.crt: %v, %v", ca, err)
+	}
 	encoded, err := os.ReadFile(filepath.Join(p.folder, "ingress.pem"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -38,7 +40,7 @@ func (s setup) prepare(now time.Time) (placed, error) {
 		return p, err
 	}
 	for _, c := range []struct{ from, to string }{
-		{"server.crt", "server.crt"}, {"server.key", "server.key"}, {"ca.crt", "upstream-ca.crt"}, {"client-ca.crt", "clients-ca.crt"},
+		{"server.crt", "server.crt"}, {"server.key", "server.key"}, {"client-ca.crt", "clients-ca.crt"},
 	} {
 		content, err := os.ReadFile(filepath.Join(s.state, "tls", c.from))
 		if err != nil {
@@ -47,6 +49,9 @@ func (s setup) prepare(now time.Time) (placed, error) {
 		if err := os.WriteFile(filepath.Join(p.folder, c.to), content, 0o600); err != nil {
 			return p, err
 		}
+	}
+	if err := s.unconstrained(filepath.Join(p.folder, "upstream-ca.crt")); err != nil {
+		return p, err
 	}
 	if err := certify(p.folder, now); err != nil {
 		return p, err
@@ -96,6 +101,29 @@ func (s setup) configure(p placed) (string, error) {
 		return "", err
 	}
 	return port, os.WriteFile(p.config, changed, 0o600)
+}
+
+// unconstrained writes the development authority as one without name constraints: the development one may vouch for
+// loopback addresses only, and BoringSSL, which Envoy has, refuses constraints on addresses.
+func (s setup) unconstrained(file string) error {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(s.state, "tls", "ca.crt"), filepath.Join(s.state, "tls", "ca.key"))
+	if err != nil {
+		return fmt.Errorf("%w; countersign init --dev makes it", err)
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return errors.New("the key of the development authority does not sign")
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(3), RawSubject: pair.Leaf.RawSubject, SubjectKeyId: pair.Leaf.SubjectKeyId,
+		NotBefore: pair.Leaf.NotBefore, NotAfter: pair.Leaf.NotAfter,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
 }
 
 // certify makes the ingress's own certificate, and an authority that issued it and nothing else.
