@@ -17,11 +17,18 @@ type party struct {
 
 // clientConfiguration is a client as the suite wants it.
 type clientConfiguration struct {
-	ClientID string           `json:"client_id"`
+	ClientID string           `json:"client_id,omitempty"`
 	Scope    string           `json:"scope"`
-	JWKS     map[string][]jwk `json:"jwks"`
+	JWKS     map[string][]jwk `json:"jwks,omitempty"`
 	// DPoPSigningAlg is the algorithm of the proofs that the suite makes.
 	DPoPSigningAlg string `json:"dpop_signing_alg,omitempty"`
+	// HintType and HintValue name the person who is asked (CIBA Core §7.1).
+	HintType  string `json:"hint_type,omitempty"`
+	HintValue string `json:"hint_value,omitempty"`
+	// The rest is of a client that the suite registers itself.
+	Name         string `json:"client_name,omitempty"`
+	InitialToken string `json:"initial_access_token,omitempty"`
+	ACR          string `json:"acr_value,omitempty"`
 }
 
 // configuration is what the suite is told about a plan.
@@ -36,6 +43,8 @@ type configuration struct {
 	Resource    protectedResource   `json:"resource"`
 	Options     map[string]bool     `json:"options"`
 	Browser     []script            `json:"browser,omitempty"`
+	// Approval is the address with which the suite has a person allow or deny (CIBA).
+	Approval string `json:"automated_ciba_approval_url,omitempty"`
 	// Override replaces members for single modules.
 	Override map[string]override `json:"override,omitempty"`
 }
@@ -105,7 +114,7 @@ func authorizationDetails() []map[string]any {
 // has allowed nothing yet, for the module in which the person refuses: a server need not ask again for what was allowed.
 func newParties(random io.Reader, p plan, alias string, ca *authority, now time.Time) ([]party, error) {
 	number := 4
-	if p.clientCredentials() {
+	if p.clientCredentials() || p.backchannel() {
 		number = 2
 	}
 	var made []party
@@ -141,65 +150,6 @@ func newParty(random io.Reader, p plan, id string, newKey func(io.Reader, string
 	return made, nil
 }
 
-// registration is a client's metadata (RFC 7591 §2) with its identifier and profile.
-func (p plan) registration(c party, redirectURIs []string) map[string]any {
-	m := map[string]any{
-		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": p.profile(),
-		"scope": p.scope(),
-	}
-	if p.clientCredentials() {
-		m["grant_types"], m["response_types"] = []string{"client_credentials"}, []string{}
-	} else {
-		m["grant_types"], m["response_types"] = []string{"authorization_code", "refresh_token"}, []string{"code"}
-		if p.fapi1() && !p.signedResponses() {
-			m["response_types"] = []string{"code id_token"}
-		}
-		m["redirect_uris"] = redirectURIs
-	}
-	if p.suitePlan == fapi2MessageSigning {
-		m["require_signed_request_object"] = p.variant["fapi_request_method"] != "unsigned"
-	}
-	if p.signedResponses() {
-		m["response_modes"] = []string{"jwt"}
-	}
-	if p.rich() {
-		var types []string
-		for _, detail := range authorizationDetails() {
-			types = append(types, detail["type"].(string))
-		}
-		m["authorization_details_types"] = types
-		if p.clientCredentials() { // the suite sends none, and wants some in the answer
-			m["default_authorization_details"] = authorizationDetails()
-		}
-	}
-	if p.variant["client_auth_type"] == "mtls" {
-		m["token_endpoint_auth_method"] = "tls_client_auth"
-		m["tls_client_auth_subject_dn"] = "CN=" + c.id
-	} else {
-		m["token_endpoint_auth_method"] = "private_key_jwt"
-	}
-	if p.variant["client_auth_type"] != "mtls" || p.fapi1() || p.variant["fapi_request_method"] == "signed_non_repudiation" {
-		m["jwks"] = map[string][]jwk{"keys": {c.key.public()}}
-	}
-	if p.bindsToCertificate() {
-		m["tls_client_certificate_bound_access_tokens"] = true
-	} else {
-		m["dpop_bound_access_tokens"] = true
-	}
-	return m
-}
-
-// profile is the server's profile that the plan's clients are held to.
-func (p plan) profile() string {
-	switch p.suitePlan {
-	case fapi1Advanced:
-		return "fapi1-advanced"
-	case fapi2MessageSigning:
-		return "fapi2-message-signing"
-	}
-	return "fapi2-security"
-}
-
 // redirectURIs are the two that the suite uses for an alias.
 func redirectURIs(suiteURL, alias string) []string {
 	callback := suiteURL + "/test/a/" + url.PathEscape(alias) + "/callback"
@@ -223,7 +173,10 @@ func (p plan) configure(s server, alias string, parties []party) configuration {
 		Resource: resource,
 		Options:  map[string]bool{"browsercontrol_css_enable": false},
 	}
-	if p.clientCredentials() {
+	if p.backchannel() {
+		p.configureBackchannel(&made, s)
+	}
+	if p.clientCredentials() || p.backchannel() {
 		return made // no browser
 	}
 	refused, refused2 := p.clientConfiguration(parties[2]), p.clientConfiguration(parties[3])

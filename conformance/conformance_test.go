@@ -292,6 +292,7 @@ func TestCannotBegin(t *testing.T) {
 		"no password":        {[]string{"-password-file", "/nowhere"}, "-password-file"},
 		"no authority":       {[]string{"-client-ca-key", "/nowhere"}, "-client-ca-key"},
 		"no expectations":    {[]string{"-expected", "/nowhere"}, "-expected"},
+		"nobody to answer":   {[]string{"-plans", "fapi-ciba/*"}, "-ciba-approval: missing"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -312,6 +313,24 @@ func TestPlanRefused(t *testing.T) {
 	b = newBench(t, nil)
 	if code, said := b.run(t, "-register", "false {file}"); code != 1 || !strings.Contains(said, "-register: false") {
 		t.Errorf("code %d: %s", code, said)
+	}
+}
+
+// TestRegistersItself: where the suite registers the clients, it is given the token that the command prints, and the
+// clients are not registered before.
+func TestRegistersItself(t *testing.T) {
+	more := []string{"-plans", "fapi-ciba/mtls+poll+dynamic", "-ciba-approval", "https://localhost:9000/{auth_req_id}/{action}", "-register", "false"}
+	b := newBench(t, map[string]fakeModule{"m1": {status: "FINISHED", result: "PASSED"}}, "m1")
+	if code, said := b.run(t, append(more, "-initial-token", "echo {profile}-token")...); code != 0 {
+		t.Fatalf("code %d: %s", code, said)
+	}
+	if told := string(b.suite.config); !strings.Contains(told, `"initial_access_token": "fapi1-advanced-token"`) || strings.Contains(told, `"client_id"`) {
+		t.Error(told)
+	}
+	for command, says := range map[string]string{"false": "exit status 1", "true": "it printed no token", "/nowhere": "no such file"} {
+		if code, said := newBench(t, nil).run(t, append(more, "-initial-token", command)...); code != 1 || !strings.Contains(said, "-initial-token: "+command) || !strings.Contains(said, says) {
+			t.Errorf("%s: code %d: %s", command, code, said)
+		}
 	}
 }
 
@@ -413,7 +432,7 @@ func TestIngress(t *testing.T) {
 	}
 }
 
-// TestConfiguration shows what the suite is told about six plans; the keys are replaced, since they differ each time.
+// TestConfiguration shows what the suite is told about eight plans; the keys are replaced, since they differ each time.
 func TestConfiguration(t *testing.T) {
 	caPEM, caKeyPEM := newCA(t)
 	folder := t.TempDir()
@@ -427,13 +446,15 @@ func TestConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	plans, err := selectPlans(defaultPlans + ",fapi2-sp/private_key_jwt+mtls+openid_connect+rar,fapi2-sp/client_credentials+private_key_jwt+dpop+plain_oauth," +
-		"fapi2-ms/mtls+dpop+openid_connect+signed+jarm,fapi1-adv/private_key_jwt+by_value+plain")
-	if err != nil || len(plans) != 6 {
+		"fapi2-ms/mtls+dpop+openid_connect+signed+jarm,fapi1-adv/private_key_jwt+by_value+plain," +
+		"fapi-ciba/private_key_jwt+ping+static,fapi-ciba/mtls+poll+dynamic")
+	if err != nil || len(plans) != 8 {
 		t.Fatalf("%d plans, %v", len(plans), err)
 	}
 	s := server{
 		issuer: "https://localhost:8443", resource: "https://localhost:8443/accounts", mtlsResource: "https://localhost:8444/accounts",
 		username: "alice", password: "secret",
+		approval: "https://localhost:9000/?id={auth_req_id}&action={action}", acr: "urn:acr:least", initialToken: "(token)",
 	}
 	for i, p := range plans {
 		parties, err := newParties(rand.Reader, p, "alias", ca, time.Now())
@@ -467,7 +488,7 @@ func TestConfiguration(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		registered, err := json.Marshal(p.registration(parties[0], nil))
+		registered, err := json.Marshal(p.registration(parties[0], redirectURIs("https://suite.example", "alias")))
 		if err != nil || strings.Contains(string(registered), `"d":`) {
 			t.Errorf("the registration holds a private key: %s, %v", registered, err)
 		}
@@ -477,7 +498,7 @@ func TestConfiguration(t *testing.T) {
 
 func TestSelectPlans(t *testing.T) {
 	for selector, want := range map[string]int{
-		"": 2, "fapi2-sp/*": 24, "*": 96, "fapi2-ms/*": 64, "fapi1-adv/*": 8, "fapi2-sp/*+rar": 12, "fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8,
+		"": 2, "fapi2-sp/*": 24, "*": 104, "fapi-ciba/*": 8, "fapi-ciba/*+dynamic": 4, "fapi2-ms/*": 64, "fapi1-adv/*": 8, "fapi2-sp/*+rar": 12, "fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8,
 		"fapi2-sp/private_key_jwt+dpop+plain_oauth": 1, "fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
 	} {
 		if plans, err := selectPlans(selector); err != nil || len(plans) != want {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,6 +31,7 @@ type options struct {
 	server, ca, resource, mtlsResource   string
 	ingress                              string
 	register, start                      string
+	initialToken, approval               string
 	user, passwordFile                   string
 	clientCACertificate, clientCAKey     string
 	out, expected                        string
@@ -55,6 +57,8 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.resource, "resource", "", "`URL` of a protected resource (default: /accounts of the issuer)")
 	f.StringVar(&o.mtlsResource, "mtls-resource", "", "`URL` of the same where certificates are asked for (default: /accounts beside the mTLS token endpoint)")
 	f.StringVar(&o.register, "register", "bin/countersign clients add {id} --replace --file {file}", "`command` that registers a client from its metadata")
+	f.StringVar(&o.initialToken, "initial-token", "bin/countersign clients tokens add {organisation} --clients 500 --for 6h --profile {profile} --replace", "`command` that prints an initial access token, for plans in which the suite registers the clients")
+	f.StringVar(&o.approval, "ciba-approval", "", "`URL` at which a person's answer to a backchannel request is had; the suite replaces {auth_req_id} and {action}, which is allow or deny")
 	f.StringVar(&o.start, "start", "", "`command` that starts the server when it does not answer; it is stopped at the end")
 	f.StringVar(&o.user, "user", "alice", "`name` that the suite's browser signs in with")
 	f.StringVar(&o.passwordFile, "password-file", "local/demo/password", "`file` with the password")
@@ -86,6 +90,8 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 		return o, errors.New("-suite-ca and -suite-self-signed-fingerprint exclude each other")
 	case strings.TrimSpace(o.register) == "":
 		return o, errors.New("-register: there is no command")
+	case strings.TrimSpace(o.initialToken) == "":
+		return o, errors.New("-initial-token: there is no command")
 	}
 	o.suite, o.server = strings.TrimRight(o.suite, "/"), strings.TrimRight(o.server, "/")
 	o.ingress = strings.TrimRight(o.ingress, "/")
@@ -116,6 +122,10 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	plans, err := selectPlans(o.plans)
 	if err != nil {
 		fmt.Fprintln(stderr, "conformance:", err)
+		return 2
+	}
+	if o.approval == "" && slices.ContainsFunc(plans, plan.backchannel) {
+		fmt.Fprintln(stderr, "conformance: -ciba-approval: missing; plans of CIBA need an address at which the person answers")
 		return 2
 	}
 	expectations, err := readExpectations(o.expected)
@@ -180,7 +190,7 @@ func prepare(ctx context.Context, o options, progress func(string, ...any)) (*ru
 	}
 	tested.username, tested.password = o.user, strings.TrimSpace(string(password))
 	return &runner{
-		suite: connected, server: tested, ca: ca, register: strings.Fields(o.register), unique: hex.EncodeToString(unique), out: o.out, modules: o.modules,
+		suite: connected, server: tested, ca: ca, register: strings.Fields(o.register), tokens: strings.Fields(o.initialToken), unique: hex.EncodeToString(unique), out: o.out, modules: o.modules,
 		moduleTime: o.moduleTime, poll: o.pollInterval, random: rand.Reader, now: time.Now, progress: progress,
 	}, stopServer, nil
 }

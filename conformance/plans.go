@@ -18,7 +18,7 @@ type plan struct {
 }
 
 // fapi1 tells whether the plan is of the first generation of FAPI, which knows no other bound than certificates.
-func (p plan) fapi1() bool { return p.suitePlan == fapi1Advanced }
+func (p plan) fapi1() bool { return p.suitePlan == fapi1Advanced || p.backchannel() }
 
 // usesCertificate tells whether the plan's clients call through the mTLS listener.
 func (p plan) usesCertificate() bool {
@@ -68,6 +68,7 @@ const (
 	fapi2Security       = "fapi2-security-profile-final-test-plan"
 	fapi2MessageSigning = "fapi2-message-signing-final-test-plan"
 	fapi1Advanced       = "fapi1-advanced-final-test-plan"
+	fapiCIBA            = "fapi-ciba-id1-test-plan"
 )
 
 // messageSigning lists the 64 variants of Message Signing beside the profiles of single countries.
@@ -93,6 +94,7 @@ func allPlans() []plan {
 	plans := combine("fapi2-sp", fapi2Security, securityProfile())
 	plans = append(plans, combine("fapi2-ms", fapi2MessageSigning, messageSigning())...)
 	plans = append(plans, combine("fapi1-adv", fapi1Advanced, advanced())...)
+	plans = append(plans, combine("fapi-ciba", fapiCIBA, decoupled())...)
 	return slices.DeleteFunc(plans, func(p plan) bool {
 		// These want an ID token where there is no person whom it could be about (OpenID Connect Core §2).
 		return p.clientCredentials() && p.openID()

@@ -55,6 +55,7 @@ type runner struct {
 	server   server
 	ca       *authority
 	register []string // a command, in which {id} and {file} are replaced
+	tokens   []string // a command that prints an initial access token, in which {organisation} and {profile} are replaced
 	// unique makes the aliases differ from those of other runs at the same suite.
 	unique  string
 	out     string
@@ -125,13 +126,19 @@ func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, e
 	if err != nil {
 		return createdPlan{}, err
 	}
-	addresses := redirectURIs(r.suite.base, alias)
-	for _, client := range parties {
-		if err := r.registerClient(ctx, client.id, p.registration(client, addresses)); err != nil {
+	addresses, told := redirectURIs(r.suite.base, alias), r.server
+	if p.registersItself() {
+		if told.initialToken, err = r.initialToken(ctx, alias, p); err != nil {
 			return createdPlan{}, err
 		}
+	} else {
+		for _, client := range parties {
+			if err := r.registerClient(ctx, client.id, p.registration(client, addresses)); err != nil {
+				return createdPlan{}, err
+			}
+		}
 	}
-	configured, err := json.MarshalIndent(p.configure(r.server, alias, parties), "", "  ")
+	configured, err := json.MarshalIndent(p.configure(told, alias, parties), "", "  ")
 	if err != nil {
 		return createdPlan{}, err
 	}

@@ -25,12 +25,16 @@ type server struct {
 	// resource is a protected resource, and mtlsResource the same on the listener that asks for certificates.
 	resource, mtlsResource string
 	username, password     string
+	// approval is the address with which a person allows or denies a backchannel request, acr the least authentication
+	// context class of the server, and initialToken what registers clients; for the plans that want them.
+	approval, acr, initialToken string
 }
 
 // discovered is the part of the discovery document that is needed.
 type discovered struct {
 	Issuer  string            `json:"issuer"`
 	Aliases map[string]string `json:"mtls_endpoint_aliases"`
+	ACRs    []string          `json:"acr_values_supported"`
 }
 
 // findServer reads the server's discovery document, starting the server first if nothing answers and a command was
@@ -75,7 +79,10 @@ func findServer(ctx context.Context, o options, say func(string, ...any)) (serve
 
 // server completes what the document says with the options.
 func (d discovered) server(o options) (server, error) {
-	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource}
+	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource, approval: o.approval}
+	if n := len(d.ACRs); n > 0 {
+		found.acr = d.ACRs[n-1] // the best comes first
+	}
 	if alias := d.Aliases["token_endpoint"]; o.ingress != "" && !strings.HasPrefix(alias, o.ingress+"/") {
 		return server{}, fmt.Errorf("-ingress: clients with certificates are led to %q, not to %s: end the server that runs, so that one behind the ingress is started", alias, o.ingress)
 	}

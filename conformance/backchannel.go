@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// backchannel tells whether clients ask without a browser (CIBA).
+func (p plan) backchannel() bool { return p.suitePlan == fapiCIBA }
+
+// registersItself tells whether the suite registers the plan's clients (RFC 7591).
+func (p plan) registersItself() bool { return p.variant["client_registration"] == "dynamic_client" }
+
+// decoupled lists the eight variants of FAPI-CIBA beside the profiles of single countries. There is none with push, which
+// FAPI does not allow.
+func decoupled() []axis {
+	return []axis{
+		{"fapi_ciba_profile", []string{"plain_fapi"}, map[string]string{"plain_fapi": ""}},
+		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
+		{"ciba_mode", []string{"poll", "ping"}, nil},
+		{"client_registration", []string{"static_client", "dynamic_client"}, map[string]string{"static_client": "static", "dynamic_client": "dynamic"}},
+	}
+}
+
+// askBackchannel completes the metadata of a client (CIBA Core §4). The suite listens for notifications beside the
+// redirect URI.
+func (p plan) askBackchannel(m map[string]any, c party, redirectURI string) {
+	m["grant_types"], m["response_types"] = []string{"urn:openid:params:grant-type:ciba", "refresh_token"}, []string{}
+	m["backchannel_token_delivery_mode"] = p.variant["ciba_mode"]
+	m["backchannel_authentication_request_signing_alg"] = c.key["alg"]
+	if p.variant["ciba_mode"] == "ping" {
+		m["backchannel_client_notification_endpoint"] = strings.TrimSuffix(redirectURI, "callback") + "ciba-notification-endpoint"
+	}
+}
+
+// configureBackchannel tells the suite who is asked and how to have the person answer.
+func (p plan) configureBackchannel(c *configuration, s server) {
+	c.Approval = s.approval
+	for n, client := range []*clientConfiguration{&c.Client, &c.Client2} {
+		if p.registersItself() {
+			*client = clientConfiguration{Scope: client.Scope, Name: fmt.Sprintf("%s, client %d", c.Alias, n+1), InitialToken: s.initialToken, ACR: s.acr}
+		}
+		client.HintType, client.HintValue = "login_hint", s.username
+	}
+	if p.registersItself() { // with keys and certificates of its own
+		c.MTLS, c.MTLS2 = nil, nil
+	}
+}
+
+// initialToken gets a token with which the suite registers clients, from a command that prints it.
+func (r *runner) initialToken(ctx context.Context, organisation string, p plan) (string, error) {
+	arguments := make([]string, len(r.tokens))
+	for i, argument := range r.tokens {
+		arguments[i] = strings.NewReplacer("{organisation}", organisation, "{profile}", p.profile()).Replace(argument)
+	}
+	command := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
+	var problems strings.Builder
+	command.Stderr = &problems
+	output, err := command.Output()
+	token := strings.TrimSpace(string(output))
+	if err == nil && token == "" {
+		err = errors.New("it printed no token")
+	}
+	if err != nil {
+		return "", fmt.Errorf("-initial-token: %s: %w: %s", strings.Join(arguments, " "), err, strings.TrimSpace(problems.String()))
+	}
+	return token, nil
+}

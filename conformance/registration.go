@@ -1,0 +1,63 @@
+package main
+
+// registration is a client's metadata (RFC 7591 §2) with its identifier and profile.
+func (p plan) registration(c party, redirectURIs []string) map[string]any {
+	m := map[string]any{
+		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": p.profile(),
+		"scope": p.scope(),
+	}
+	switch {
+	case p.clientCredentials():
+		m["grant_types"], m["response_types"] = []string{"client_credentials"}, []string{}
+	case p.backchannel():
+		p.askBackchannel(m, c, redirectURIs[0])
+	default:
+		m["grant_types"], m["response_types"] = []string{"authorization_code", "refresh_token"}, []string{"code"}
+		if p.fapi1() && !p.signedResponses() {
+			m["response_types"] = []string{"code id_token"}
+		}
+		m["redirect_uris"] = redirectURIs
+	}
+	if p.suitePlan == fapi2MessageSigning {
+		m["require_signed_request_object"] = p.variant["fapi_request_method"] != "unsigned"
+	}
+	if p.signedResponses() {
+		m["response_modes"] = []string{"jwt"}
+	}
+	if p.rich() {
+		var types []string
+		for _, detail := range authorizationDetails() {
+			types = append(types, detail["type"].(string))
+		}
+		m["authorization_details_types"] = types
+		if p.clientCredentials() { // the suite sends none, and wants some in the answer
+			m["default_authorization_details"] = authorizationDetails()
+		}
+	}
+	if p.variant["client_auth_type"] == "mtls" {
+		m["token_endpoint_auth_method"] = "tls_client_auth"
+		m["tls_client_auth_subject_dn"] = "CN=" + c.id
+	} else {
+		m["token_endpoint_auth_method"] = "private_key_jwt"
+	}
+	if p.variant["client_auth_type"] != "mtls" || p.fapi1() || p.variant["fapi_request_method"] == "signed_non_repudiation" {
+		m["jwks"] = map[string][]jwk{"keys": {c.key.public()}}
+	}
+	if p.bindsToCertificate() {
+		m["tls_client_certificate_bound_access_tokens"] = true
+	} else {
+		m["dpop_bound_access_tokens"] = true
+	}
+	return m
+}
+
+// profile is the server's profile that the plan's clients are held to.
+func (p plan) profile() string {
+	switch p.suitePlan {
+	case fapi1Advanced, fapiCIBA:
+		return "fapi1-advanced"
+	case fapi2MessageSigning:
+		return "fapi2-message-signing"
+	}
+	return "fapi2-security"
+}
