@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/ThalesGroup/crypto11"
+	"golang.org/x/sys/unix"
 
 	"countersign/signer"
 	"countersign/signer/pkcs11"
@@ -47,22 +48,36 @@ func main() {
 	}
 	rounds := flag.Int("rounds", 11, "how often each variant is measured")
 	slice := flag.Duration("slice", 200*time.Millisecond, "how long one measurement takes")
+	only := flag.String("only", "", "one algorithm instead of all")
 	flag.Parse()
-	if err := run(context.Background(), os.Stdout, *rounds, *slice); err != nil {
+	algorithms := everyAlgorithm()
+	if *only != "" {
+		algorithms = []signer.Algorithm{signer.Algorithm(*only)}
+	}
+	if err := run(context.Background(), os.Stdout, algorithms, *rounds, *slice); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/signer:", err)
 		os.Exit(1)
 	}
+}
+
+func everyAlgorithm() []signer.Algorithm {
+	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA}
 }
 
 // variant makes signatures with some number of callers for some time, and tells how many a second.
 type variant struct {
 	name    string
 	measure func(alg signer.Algorithm, callers int, slice time.Duration) (rate float64, err error)
+	// processes are those that the variant uses.
+	processes func() []int
 }
+
+// figures are what one slice of a variant gave: signatures a second, and a second of processor time.
+type figures struct{ rate, perCPU float64 }
 
 const yardstick = "C loop"
 
-func run(ctx context.Context, out io.Writer, rounds int, slice time.Duration) error {
+func run(ctx context.Context, out io.Writer, algorithms []signer.Algorithm, rounds int, slice time.Duration) error {
 	folder, err := os.MkdirTemp("", "countersign-bench-")
 	if err != nil {
 		return err
@@ -79,8 +94,7 @@ func run(ctx context.Context, out io.Writer, rounds int, slice time.Duration) er
 	}
 	defer worker.Close()
 	keys := map[signer.Algorithm]signer.Record{}
-	algorithms := []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA}
-	for _, alg := range algorithms {
+	for _, alg := range everyAlgorithm() {
 		if keys[alg], err = worker.Generate(ctx, alg); err != nil {
 			return err
 		}
@@ -97,14 +111,15 @@ func run(ctx context.Context, out io.Writer, rounds int, slice time.Duration) er
 	if err != nil {
 		return err
 	}
+	own := os.Getpid()
 	variants := []variant{
-		{yardstick, loop.measure},
-		{"in process", signing(func(alg signer.Algorithm) error { return signed(within.Sign(ctx, keys[alg], message)) })},
-		{"worker", signing(func(alg signer.Algorithm) error { return signed(worker.Sign(ctx, keys[alg], message)) })},
-		{"crypto11", signing(baseline)},
+		{yardstick, loop.measure, func() []int { return []int{loop.pid} }},
+		{"in process", signing(func(alg signer.Algorithm) error { return signed(within.Sign(ctx, keys[alg], message)) }), func() []int { return []int{own} }},
+		{"worker", signing(func(alg signer.Algorithm) error { return signed(worker.Sign(ctx, keys[alg], message)) }), func() []int { return []int{own, worker.WorkerPID()} }},
+		{"crypto11", signing(baseline), func() []int { return []int{own} }},
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "alg\tcallers\tvariant\tsignatures/s\tratio to the C loop\tgoal")
+	fmt.Fprintln(table, "alg\tcallers\tvariant\tsignatures/s\tratio to the C loop\tand by processor time\tgoal")
 	for _, alg := range algorithms {
 		for _, callers := range []int{1, 8, 32} {
 			fmt.Fprintf(os.Stderr, "%s with %d callers\n", alg, callers)
@@ -131,13 +146,17 @@ func signed(_ []byte, err error) error { return err }
 
 // compare measures every variant in every round, in turns.
 func compare(out io.Writer, variants []variant, alg signer.Algorithm, callers, rounds int, slice time.Duration) error {
-	rates := map[string][]float64{}
+	taken := map[string][]figures{}
 	for round := range rounds {
 		order := slices.Concat(variants[round%len(variants):], variants[:round%len(variants)])
 		if round%2 == 1 {
 			slices.Reverse(order) // nobody always comes after the same neighbour
 		}
 		for _, v := range order {
+			before, err := processorTime(v.processes())
+			if err != nil {
+				return err
+			}
 			rate, err := v.measure(alg, callers, slice)
 			if errors.Is(err, errNotOffered) {
 				continue
@@ -145,21 +164,40 @@ func compare(out io.Writer, variants []variant, alg signer.Algorithm, callers, r
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", v.name, alg, err)
 			}
-			rates[v.name] = append(rates[v.name], rate)
+			after, err := processorTime(v.processes())
+			if err != nil {
+				return err
+			}
+			// The slice is as long for all, so that signatures by rate will do.
+			taken[v.name] = append(taken[v.name], figures{rate, rate * slice.Seconds() / (after - before).Seconds()})
 		}
 	}
 	for _, v := range variants {
-		if len(rates[v.name]) == 0 {
-			fmt.Fprintf(out, "%s\t%d\t%s\tnot offered\t\t\n", alg, callers, v.name)
+		if len(taken[v.name]) == 0 {
+			fmt.Fprintf(out, "%s\t%d\t%s\tnot offered\t\t\t\n", alg, callers, v.name)
 			continue
 		}
-		ratios := make([]float64, rounds)
-		for i := range rounds {
-			ratios[i] = rates[v.name][i] / rates[yardstick][i]
+		var rates, ratios, ratiosCPU []float64
+		for i, mine := range taken[v.name] {
+			loop := taken[yardstick][i]
+			rates, ratios, ratiosCPU = append(rates, mine.rate), append(ratios, mine.rate/loop.rate), append(ratiosCPU, mine.perCPU/loop.perCPU)
 		}
-		fmt.Fprintf(out, "%s\t%d\t%s\t%.0f\t%.2f\t%s\n", alg, callers, v.name, median(rates[v.name]), median(ratios), goal(v.name, alg, callers, median(ratios)))
+		fmt.Fprintf(out, "%s\t%d\t%s\t%.0f\t%.2f\t%.2f\t%s\n", alg, callers, v.name, median(rates), median(ratios), median(ratiosCPU), goal(v.name, alg, callers, median(ratios)))
 	}
 	return nil
+}
+
+// processorTime is what processes have used so far, by their clocks (clock_getcpuclockid(3)).
+func processorTime(pids []int) (time.Duration, error) {
+	var sum time.Duration
+	for _, pid := range pids {
+		var used unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|2), &used); err != nil {
+			return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
+		}
+		sum += time.Duration(used.Nano())
+	}
+	return sum, nil
 }
 
 // goal tells whether a ratio is what was aimed at.
@@ -231,6 +269,7 @@ func latency(without, with func() error) (time.Duration, error) {
 
 // cLoop is the program in C.
 type cLoop struct {
+	pid int
 	in  io.Writer
 	out *bufio.Reader
 	ids map[signer.Algorithm]string
@@ -264,7 +303,7 @@ func startLoop(ctx context.Context, folder string, token softhsm.Token, keys map
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	l := &cLoop{in: in, out: bufio.NewReader(out), ids: map[signer.Algorithm]string{}}
+	l := &cLoop{pid: command.Process.Pid, in: in, out: bufio.NewReader(out), ids: map[signer.Algorithm]string{}}
 	for alg, key := range keys {
 		id, err := base64.RawURLEncoding.DecodeString(key.ID)
 		if err != nil {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // TestRun has every variant sign, in slices too short to say anything of speed.
 func TestRun(t *testing.T) {
 	var out strings.Builder
-	if err := run(t.Context(), &out, 1, 10*time.Millisecond); err != nil {
+	if err := run(t.Context(), &out, everyAlgorithm(), 1, 10*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"C loop", "in process", "worker", "crypto11", "the worker adds"} {

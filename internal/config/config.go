@@ -87,7 +87,7 @@ type Signer struct {
 	PINEnv      string            `toml:"pin_env" doc:"Name of the environment variable that holds the user PIN, in place of pin_file. Root and the server's user can read it in /proc: prefer a file or a credential."`
 	Environment map[string]string `toml:"environment" doc:"Environment variables for the module, such as SOFTHSM2_CONF. A value that starts with ./ is a file name relative to this file's folder."`
 	Parameters  string            `toml:"module_parameters" doc:"What the module is given when it is initialised. NSS wants it (docs/hsm.md); others do without."`
-	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time; two to four times the cores of the token."`
+	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time, in a session each; two to four times the cores of the token. The worker holds one session more for the login, and up to as many again for keys that decrypt."`
 	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait; requests beyond are asked to try again."`
 	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
 	RotateEvery Duration          `toml:"rotate_every" default:"0s" min:"0s" max:"1095d" doc:"How often a new key takes the place of the one that signs, by itself; 0s leaves it to countersign keys rotate."`

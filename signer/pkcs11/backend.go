@@ -64,8 +64,10 @@ type Backend struct {
 	// started has the times of the last starts.
 	started []time.Time
 	// fatal is what only a person can mend; the HSM is not asked again.
-	fatal  error
-	closed bool
+	fatal error
+	// open ends when the backend is closed, and shut ends it.
+	open context.Context
+	shut context.CancelFunc
 }
 
 var errClosed = fmt.Errorf("%w: it was closed", signer.ErrUnavailable)
@@ -88,7 +90,9 @@ func Prepare(config Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{config: config, slots: make(chan struct{}, config.Queue)}, nil
+	b := &Backend{config: config, slots: make(chan struct{}, config.Queue)}
+	b.open, b.shut = context.WithCancel(context.Background())
+	return b, nil
 }
 
 // Connect starts the worker, if none lives, and logs in. The error says in one line what is wrong with the module, the
@@ -154,7 +158,11 @@ func withDefaults(c Config) (Config, error) {
 // Sign implements [signer.Backend]. It waits no longer than ctx. When a worker dies under it, or its module is in trouble,
 // it asks the next one once: to make a signature twice does no harm.
 func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
-	return b.use(ctx, askSign, record, message)
+	input, err := signingInput(record.Algorithm, message)
+	if err != nil {
+		return nil, err
+	}
+	return b.use(ctx, askSign, record, input)
 }
 
 // use has a key sign or decrypt.
@@ -171,7 +179,11 @@ func (b *Backend) use(ctx context.Context, what kind, record signer.Record, inpu
 
 // SignNow implements [signer.Impatient]. Without a living worker it has one started and returns.
 func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
-	return b.queued(record, message, func(payload []byte) ([]byte, error) {
+	input, err := signingInput(record.Algorithm, message)
+	if err != nil {
+		return nil, err
+	}
+	return b.queued(record, input, func(payload []byte) ([]byte, error) {
 		w, _, err := b.living()
 		switch {
 		case err != nil:
@@ -179,17 +191,17 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 		case w == nil:
 			return nil, fmt.Errorf("%w: a worker is being started", signer.ErrUnavailable)
 		}
-		return w.ask(ctx, askSign, payload)
+		return w.sign(ctx, payload)
 	})
 }
 
 // queued asks for the use of a key if there is room for one more.
-func (b *Backend) queued(record signer.Record, message []byte, ask func(payload []byte) ([]byte, error)) ([]byte, error) {
+func (b *Backend) queued(record signer.Record, input []byte, ask func(payload []byte) ([]byte, error)) ([]byte, error) {
 	if len(record.ID) != kidSize {
 		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
 	}
-	if len(message) > maxMessage {
-		return nil, fmt.Errorf("pkcs11: a message of %d bytes is not signed; the most is %d", len(message), maxMessage)
+	if len(input) > maxMessage {
+		return nil, fmt.Errorf("pkcs11: %d bytes are more than a key is used on; the most is %d", len(input), maxMessage)
 	}
 	select {
 	case b.slots <- struct{}{}:
@@ -197,7 +209,7 @@ func (b *Backend) queued(record signer.Record, message []byte, ask func(payload 
 	default:
 		return nil, signer.ErrOverloaded
 	}
-	return ask(usePayload(record.Algorithm, record.ID, message))
+	return ask(usePayload(record.Algorithm, record.ID, input))
 }
 
 // mayPass tells whether an error is one that a fresh worker may not have.
@@ -277,16 +289,28 @@ func (b *Backend) ask(ctx context.Context, question kind, payload []byte) ([]byt
 	if err != nil {
 		return nil, err
 	}
+	if question == askSign {
+		return w.sign(ctx, payload)
+	}
 	return w.ask(ctx, question, payload)
 }
 
-// Close ends the worker. Signatures under way fail.
+// Close ends the worker, also one that is being started, and waits until it is gone, but not for one that cannot be
+// killed. Signatures under way fail.
 func (b *Backend) Close() error {
+	b.shut()
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed = true
-	if b.worker != nil {
-		b.worker.kill(errClosed)
+	starting := b.starting
+	b.mu.Unlock()
+	if starting != nil {
+		<-starting
+	}
+	b.mu.Lock()
+	w := b.worker
+	b.mu.Unlock()
+	if w != nil {
+		w.kill(errClosed)
+		<-w.gone
 	}
 	return nil
 }
@@ -314,7 +338,10 @@ func InitialiseToken(ctx context.Context, module string, environment map[string]
 	if err != nil {
 		return err
 	}
-	defer w.kill(errClosed)
+	defer func() {
+		w.kill(errClosed)
+		<-w.gone
+	}()
 	go w.watch()
 	question, err := json.Marshal(initialisation{Module: config.Module, Label: label, SOPINFile: soPINFile, PINFile: config.PINFile})
 	if err != nil {

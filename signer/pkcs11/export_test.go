@@ -2,12 +2,16 @@ package pkcs11
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"testing"
 	"time"
+
+	"countersign/signer"
 )
 
 // FaultVariable names the fault of a worker of [RunFaultyWorker], and CountVariable a file to which each start adds a
@@ -17,14 +21,17 @@ const (
 	CountVariable = "TEST_COUNT"
 )
 
-// MaxMessage is the longest message that is signed, in bytes.
-const MaxMessage = maxMessage
+// MaxMessage is the longest message that is signed, and MaxSignature the longest signature, in bytes.
+const (
+	MaxMessage   = maxMessage
+	MaxSignature = maxSignature
+)
 
 // SlowSignature is how long a slow worker takes over a signature.
 const SlowSignature = 150 * time.Millisecond
 
 // RunFaultyWorker is a worker with an invented token, for faults that SoftHSM2 does not have. Its signature of a message
-// is the message.
+// is the message, or its end.
 func RunFaultyWorker(fault, count string) int {
 	if err := note(count); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -39,7 +46,7 @@ func RunFaultyWorker(fault, count string) int {
 		if fault == "refuses the PIN" {
 			return nil, failf(failFatal, "the token refuses the PIN")
 		}
-		return &faulty{fault: fault, conn: conn, session: make(chan struct{}, 1)}, nil
+		return startFaulty(fault, conn)
 	})
 	if err != nil {
 		return 1
@@ -63,7 +70,44 @@ func note(file string) error {
 type faulty struct {
 	fault   string
 	conn    io.Writer
-	session chan struct{}
+	signing net.Conn
+}
+
+// startFaulty answers what comes over the socket for signatures, one after the other.
+func startFaulty(fault string, conn net.Conn) (*faulty, error) {
+	signing, err := net.FileConn(os.NewFile(4, "signing"))
+	if err != nil {
+		return nil, err
+	}
+	f := &faulty{fault: fault, conn: conn, signing: signing}
+	go func() {
+		packet := make([]byte, 2*maxMessage)
+		for {
+			size, err := signing.Read(packet)
+			if err != nil {
+				return
+			}
+			if err := f.answer(packet[:size]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+	}()
+	return f, nil
+}
+
+// answer makes an invented signature.
+func (f *faulty) answer(packet []byte) error {
+	asked, err := parsePacket(packet)
+	if err != nil {
+		return err
+	}
+	answer := frame{kind: answerGood, number: asked.number}
+	if answer.payload, err = f.sign(asked.payload); err != nil {
+		answer.kind, answer.payload = answerFailed, asFailure(err).payload()
+	}
+	_, err = f.signing.Write(appendFrame(nil, answer))
+	return err
 }
 
 func (f *faulty) sign(payload []byte) ([]byte, error) {
@@ -71,32 +115,34 @@ func (f *faulty) sign(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.session <- struct{}{}
-	defer func() { <-f.session }()
 	switch f.fault {
 	case "slow":
 		time.Sleep(SlowSignature)
 	case "crashes":
 		panic("the module crashed")
 	case "writes rubbish":
-		return nil, f.write(bytes.Repeat([]byte{0xff}, 64))
+		return nil, hangAfter(f.conn.Write(bytes.Repeat([]byte{0xff}, 64)))
+	case "signs rubbish":
+		return nil, hangAfter(f.signing.Write(bytes.Repeat([]byte{0xff}, 64)))
+	case "signs at too great length":
+		return nil, hangAfter(f.signing.Write(appendFrame(nil, frame{kind: answerGood, number: 2, payload: make([]byte, maxSignature+1)})))
 	case "answers what nobody asked":
-		return nil, f.write(appendFrame(nil, frame{kind: answerGood, number: 1 << 40}))
+		return nil, hangAfter(f.signing.Write(appendFrame(nil, frame{kind: answerGood, number: 1 << 40})))
 	case "answers in another version":
 		answer := appendFrame(nil, frame{kind: answerGood, number: 2})
 		answer[4]++
-		return nil, f.write(answer)
+		return nil, hangAfter(f.signing.Write(answer))
 	case "refuses":
 		return nil, failf(failRequest, "the mechanism is not for this key")
 	case "is in trouble":
 		return nil, failf(failModule, "the device is gone")
 	}
-	return message, nil
+	return message[max(0, len(message)-maxSignature):], nil
 }
 
-// write puts bytes on the wire and then hangs, so that they are what the parent has to act on.
-func (f *faulty) write(raw []byte) error {
-	if _, err := f.conn.Write(raw); err != nil {
+// hangAfter waits after bytes were put on the wire, so that they are what the parent has to act on.
+func hangAfter(_ int, err error) error {
+	if err != nil {
 		return err
 	}
 	time.Sleep(time.Minute)
@@ -106,7 +152,31 @@ func (f *faulty) write(raw []byte) error {
 func (f *faulty) agree(payload []byte) ([]byte, error)  { return f.sign(payload) }
 func (f *faulty) unwrap(payload []byte) ([]byte, error) { return f.sign(payload) }
 
+func (f *faulty) lookFor(string) error               { return nil }
 func (f *faulty) list() ([]key, error)               { return nil, nil }
 func (f *faulty) generate(byte) (key, error)         { return key{}, nil }
 func (f *faulty) destroy(string) error               { return nil }
 func (f *faulty) attest(string) (Attestation, error) { return Attestation{}, nil }
+
+// SignInput has a key sign what is no digest.
+func SignInput(ctx context.Context, b *Backend, record signer.Record, input []byte) ([]byte, error) {
+	return b.use(ctx, askSign, record, input)
+}
+
+// SendToWorker sends a packet to the worker, waits for its end, and tells the reason.
+func SendToWorker(t testing.TB, b *Backend, packet []byte) string {
+	t.Helper()
+	w, err := b.current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.signing.Write(packet); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-w.gone:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the worker lives on")
+	}
+	return w.died().Error()
+}

@@ -44,7 +44,7 @@ func openFaulty(t *testing.T, fault string, change func(*pkcs11.Config)) (*pkcs1
 	}
 }
 
-var invented = signer.Record{ID: strings.Repeat("k", 43), Algorithm: signer.ES256}
+var invented = signer.Record{ID: strings.Repeat("k", 43), Algorithm: signer.EdDSA}
 
 // TestFaults: what a worker does wrong is an error that tells to try again, and it is asked no more; what it only
 // refuses is an error that does not, and it lives on.
@@ -56,7 +56,9 @@ func TestFaults(t *testing.T) {
 		"crashes":                    {"the module crashed", 2},
 		"writes rubbish":             {"broken frame", 2},
 		"answers what nobody asked":  {"without a question", 2},
-		"answers in another version": {"version 2", 2},
+		"answers in another version": {"version 3", 2},
+		"signs rubbish":              {"broken frame", 2},
+		"signs at too great length":  {"broken frame", 2},
 		"is in trouble":              {"the device is gone", 2},
 		"refuses":                    {"the mechanism is not for this key", 1},
 	} {
@@ -136,7 +138,7 @@ func TestLeaversCostNothing(t *testing.T) {
 func TestLongMessage(t *testing.T) {
 	b, started := openFaulty(t, "none", nil)
 	longest := bytes.Repeat([]byte("m"), pkcs11.MaxMessage)
-	if signature, err := b.Sign(t.Context(), invented, longest); err != nil || !bytes.Equal(signature, longest) {
+	if signature, err := b.Sign(t.Context(), invented, longest); err != nil || !bytes.Equal(signature, longest[:pkcs11.MaxSignature]) {
 		t.Errorf("%d bytes, %v", len(signature), err)
 	}
 	if _, err := b.Sign(t.Context(), invented, append(longest, 'm')); err == nil || errors.Is(err, signer.ErrUnavailable) {

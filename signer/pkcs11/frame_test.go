@@ -32,7 +32,7 @@ func TestBrokenFrames(t *testing.T) {
 	for name, stream := range map[string][]byte{
 		"cut in the header":  good[:9],
 		"cut in the payload": good[:len(good)-1],
-		"another version":    append(append(append([]byte{}, good[:4]...), 2), good[5:]...),
+		"another version":    append(append(append([]byte{}, good[:4]...), frameVersion+1), good[5:]...),
 		"a length too large": append([]byte{0xff, 0xff, 0xff, 0xff}, good[4:]...),
 		"a length too small": append([]byte{0, 0, 0, 1}, good[4:]...),
 	} {

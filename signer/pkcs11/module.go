@@ -8,6 +8,7 @@ import "C"
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"unsafe"
 
@@ -17,15 +18,20 @@ import (
 // Built tells whether this binary can load PKCS#11 modules.
 const Built = true
 
-// serve does what the first frame says: open a token and serve it, or make a token (then there is no service).
-func serve(first frame) (service, error) {
+// serve does what the first frame says: open a token and serve it, or make a token (then there is no service). Requests
+// to sign come over a socket of their own.
+func serve(first frame, signing *os.File) (service, error) {
 	switch first.kind {
 	case askHello:
 		var h hello
 		if err := json.Unmarshal(first.payload, &h); err != nil {
 			return nil, failf(failRequest, "the first question is not JSON: %v", err)
 		}
-		return openToken(h)
+		t, err := openToken(h)
+		if err != nil {
+			return nil, err
+		}
+		return t, t.signFor(signing, h.Sessions)
 	case askInit:
 		var i initialisation
 		if err := json.Unmarshal(first.payload, &i); err != nil {

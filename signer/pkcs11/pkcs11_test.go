@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rsa"
-	"errors"
-	"fmt"
 	"testing"
 
 	"countersign/signer"
@@ -55,34 +53,6 @@ func algorithms() []signer.Algorithm {
 	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA}
 }
 
-// TestSign makes signatures in SoftHSM2 and verifies them with Go's own cryptography. Enough ES256 ones are made that
-// some have a leading zero in r or in s.
-func TestSign(t *testing.T) {
-	b := open(t, config(newToken(t, t.TempDir())))
-	for _, alg := range algorithms() {
-		t.Run(string(alg), func(t *testing.T) {
-			record := generate(t, b, alg)
-			if thumbprint, err := signer.Thumbprint(record.Public); err != nil || thumbprint != record.ID {
-				t.Fatalf("kid %s, thumbprint %s, %v", record.ID, thumbprint, err)
-			}
-			rounds := map[signer.Algorithm]int{signer.PS256: 20, signer.ES256: 1500, signer.EdDSA: 50}[alg]
-			for i := range rounds {
-				message := fmt.Appendf(nil, "message %d", i)
-				signature, err := b.Sign(t.Context(), record, message)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !signer.Verify(record.Public, alg, message, signature) {
-					t.Fatalf("signature %d does not verify", i)
-				}
-				if signer.Verify(record.Public, alg, append(message, '!'), signature) {
-					t.Fatal("the signature verifies another message")
-				}
-			}
-		})
-	}
-}
-
 // TestKeysSurvive finds the same keys in a second worker, with a strict policy on each.
 func TestKeysSurvive(t *testing.T) {
 	token := newToken(t, t.TempDir())
@@ -105,20 +75,6 @@ func TestKeysSurvive(t *testing.T) {
 	}
 	if len(keys) != len(made) {
 		t.Errorf("%d keys, want %d", len(keys), len(made))
-	}
-}
-
-func TestDestroy(t *testing.T) {
-	b := open(t, config(newToken(t, t.TempDir())))
-	record := generate(t, b, signer.ES256)
-	if err := b.Destroy(t.Context(), record.ID); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Sign(t.Context(), record, []byte("m")); !errors.Is(err, signer.ErrNoKey) {
-		t.Errorf("signed with a destroyed key: %v", err)
-	}
-	if err := b.Destroy(t.Context(), record.ID); !errors.Is(err, signer.ErrNoKey) {
-		t.Errorf("destroyed twice: %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"time"
 
 	"countersign/signer"
@@ -31,6 +32,9 @@ type worker struct {
 	config  Config
 	command *exec.Cmd
 	conn    net.Conn
+	// signing is the socket of packets, and packets is what sends on it without waiting.
+	signing net.Conn
+	packets syscall.RawConn
 	stderr  *boundedBuffer
 
 	// window has a place for each question that the worker was given and has not answered. Two for each session keep
@@ -50,8 +54,8 @@ type worker struct {
 	reason error
 }
 
-// startWorker launches a worker and has it log in.
-func startWorker(config Config, h hello) (*worker, error) {
+// startWorker launches a worker and has it log in. A worker that is not ready when ctx ends is killed.
+func startWorker(ctx context.Context, config Config, h hello) (*worker, error) {
 	w, err := launchWorker(config)
 	if err != nil {
 		return nil, err
@@ -60,45 +64,68 @@ func startWorker(config Config, h hello) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), config.StartTimeout)
+	ctx, cancel := context.WithTimeout(ctx, config.StartTimeout)
 	defer cancel()
 	if _, err := w.ask(ctx, askHello, payload); err != nil {
 		w.kill(err)
+		<-w.gone
 		return nil, err
 	}
 	go w.watch()
 	return w, nil
 }
 
-// launchWorker starts the child process with one end of a socket as its file 3.
+// launchWorker starts the child process with one end of a stream as its file 3 and of a socket for packets as its file 4.
 func launchWorker(config Config) (*worker, error) {
-	ours, theirs, err := socketPair()
+	conn, theirs, err := connect(socketPair)
 	if err != nil {
-		return nil, fmt.Errorf("pkcs11: make a socket: %w", err)
+		return nil, err
 	}
-	defer ours.Close()
 	defer theirs.Close()
-	conn, err := net.FileConn(ours)
+	signing, theirSigning, err := connect(packetPair)
 	if err != nil {
-		return nil, fmt.Errorf("pkcs11: make a socket: %w", err)
+		conn.Close()
+		return nil, err
+	}
+	defer theirSigning.Close()
+	packets, err := signing.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("pkcs11: make a socket: %w", err), conn.Close(), signing.Close())
 	}
 	places := 2 * config.Sessions
 	w := &worker{
-		config: config, conn: conn, stderr: &boundedBuffer{most: 4096},
+		config: config, conn: conn, signing: signing, packets: packets, stderr: &boundedBuffer{most: 4096},
 		window: make(chan struct{}, places), outgoing: make(chan frame, places),
 		gone: make(chan struct{}), waiting: map[uint64]question{},
 	}
 	w.command = exec.Command(config.Executable, WorkerCommand)
 	w.command.Env = environment(config.Environment)
-	w.command.ExtraFiles = []*os.File{theirs}
+	w.command.ExtraFiles = []*os.File{theirs, theirSigning}
 	w.command.Stderr = w.stderr
 	if err := w.command.Start(); err != nil {
 		conn.Close()
+		signing.Close()
 		return nil, fmt.Errorf("pkcs11: start the worker: %w", err)
 	}
 	go w.write()
 	go w.read()
+	go w.readSigned()
 	return w, nil
+}
+
+// connect makes a pair of sockets: our end, and the worker's for it to inherit.
+func connect(pair func() (ours, theirs *os.File, err error)) (net.Conn, *os.File, error) {
+	ours, theirs, err := pair()
+	if err != nil {
+		return nil, nil, fmt.Errorf("pkcs11: make a socket: %w", err)
+	}
+	defer ours.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("pkcs11: make a socket: %w", err)
+	}
+	return conn, theirs, nil
 }
 
 func environment(values map[string]string) []string {
@@ -128,6 +155,7 @@ func (w *worker) read() {
 // end reaps the process and says why it is gone.
 func (w *worker) end(err error) {
 	w.conn.Close()
+	w.signing.Close()
 	_ = w.command.Process.Kill() // it may be gone already
 	reaped := make(chan error, 1)
 	go func() { reaped <- w.command.Wait() }()
@@ -160,6 +188,7 @@ func (w *worker) kill(reason error) {
 	w.mu.Unlock()
 	_ = w.command.Process.Kill() // it may be gone already
 	w.conn.Close()               // ends read, and with it the worker, even if the process stays
+	w.signing.Close()
 }
 
 // dead tells whether the worker is gone or about to go.

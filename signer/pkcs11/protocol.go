@@ -1,7 +1,9 @@
 package pkcs11
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,6 +137,29 @@ func parseUse(payload []byte) (alg signer.Algorithm, kid string, message []byte,
 		return "", "", nil, err
 	}
 	return alg, string(payload[1 : 1+kidSize]), payload[1+kidSize:], nil
+}
+
+// signsDigest tells whether the keys of an algorithm sign the SHA-256 digest of a message and not the message.
+func signsDigest(alg signer.Algorithm) bool { return alg == signer.PS256 || alg == signer.ES256 }
+
+// signingInput gives what a key signs for a message.
+func signingInput(alg signer.Algorithm, message []byte) ([]byte, error) {
+	if len(message) > maxMessage {
+		return nil, fmt.Errorf("pkcs11: a message of %d bytes is not signed; the most is %d", len(message), maxMessage)
+	}
+	if !signsDigest(alg) {
+		return message, nil
+	}
+	digest := sha256.Sum256(message)
+	return digest[:], nil
+}
+
+// parseUnsigned reads the payload of an answer that says why there is no signature.
+func parseUnsigned(kid string, payload []byte) *failure {
+	if len(payload) != 9 {
+		return failf(failModule, "the worker failed without saying how")
+	}
+	return unsignedFailure(kid, payload[0], binary.BigEndian.Uint64(payload[1:]))
 }
 
 // idOf is the CKA_ID of a kid: its 32 bytes.

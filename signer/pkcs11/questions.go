@@ -1,9 +1,11 @@
 package pkcs11
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"countersign/signer"
@@ -26,6 +28,19 @@ func patience(what kind, signTimeout time.Duration) time.Duration {
 	return time.Minute // to make an RSA key takes its time
 }
 
+// sign asks for a signature. A key that the worker does not know may just have been made by another process: then it is
+// to look for it first.
+func (w *worker) sign(ctx context.Context, payload []byte) ([]byte, error) {
+	signature, err := w.ask(ctx, askSign, payload)
+	if f, ok := errors.AsType[*failure](err); !ok || f.code != failNoKey {
+		return signature, err
+	}
+	if _, err := w.ask(ctx, askKey, payload[1:1+kidSize]); err != nil {
+		return nil, err
+	}
+	return w.ask(ctx, askSign, payload)
+}
+
 // ask puts a question and waits for the answer, no longer than ctx.
 func (w *worker) ask(ctx context.Context, what kind, payload []byte) ([]byte, error) {
 	select {
@@ -39,14 +54,14 @@ func (w *worker) ask(ctx context.Context, what kind, payload []byte) ([]byte, er
 	number := w.put(what, payload, answer)
 	select {
 	case f := <-answer:
-		return w.result(f)
+		return w.result(payload, f)
 	case <-ctx.Done():
 		w.forget(number)
 		return nil, outOfTime(ctx)
 	case <-w.gone:
 		select {
 		case f := <-answer: // it was the last thing that the worker did
-			return w.result(f)
+			return w.result(payload, f)
 		default:
 			return nil, w.died()
 		}
@@ -57,27 +72,74 @@ func outOfTime(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", signer.ErrUnavailable, context.Cause(ctx))
 }
 
-// result reads an answer. A worker whose module is in trouble ends itself: it is not asked again.
-func (w *worker) result(f frame) ([]byte, error) {
+// result reads the answer to a question. A worker whose module is in trouble is not asked again.
+func (w *worker) result(asked []byte, f frame) ([]byte, error) {
 	if f.kind == answerGood {
 		return f.payload, nil
 	}
-	failed := parseFailure(f.payload)
+	var failed *failure
+	if f.kind == answerUnsigned {
+		failed = parseUnsigned(string(asked[1:1+kidSize]), f.payload)
+	} else {
+		failed = parseFailure(f.payload)
+	}
 	if failed.code == failModule || failed.code == failFatal {
 		w.kill(failed)
 	}
 	return nil, failed
 }
 
-// put notes a question and has it written. It never blocks: whoever comes here has a place in the window.
+// put notes a question and has it sent. It never blocks: whoever comes here has a place in the window.
 func (w *worker) put(what kind, payload []byte, answer chan frame) uint64 {
 	w.mu.Lock()
 	w.number++
 	number := w.number
 	w.waiting[number] = question{answer: answer, due: time.Now().Add(patience(what, w.config.SignTimeout))}
 	w.mu.Unlock()
-	w.outgoing <- frame{kind: what, number: number, payload: payload}
+	f := frame{kind: what, number: number, payload: payload}
+	if what == askSign {
+		w.post(f)
+	} else {
+		w.outgoing <- f
+	}
 	return number
+}
+
+// postAgain is how soon a packet is sent again that found the socket full.
+const postAgain = time.Millisecond
+
+// post sends a request to sign at once, without another goroutine. Only if the socket is full, as it can be of long
+// messages for a worker that hangs, one waits for room.
+func (w *worker) post(f frame) {
+	packet := appendFrame(make([]byte, 0, headerSize+len(f.payload)), f)
+	if w.sent(packet) {
+		return
+	}
+	go func() {
+		for !w.sent(packet) {
+			select {
+			case <-w.gone:
+				return
+			case <-time.After(postAgain):
+			}
+		}
+	}()
+}
+
+// sent sends a packet without waiting, and tells whether there was room for it. A worker that is gone says so to its
+// readers.
+func (w *worker) sent(packet []byte) bool {
+	room := true
+	// It is no waiting write, which would keep others from theirs.
+	_ = w.packets.Write(func(fd uintptr) bool {
+		_, err := syscall.Write(int(fd), packet)
+		for errors.Is(err, syscall.EINTR) {
+			_, err = syscall.Write(int(fd), packet)
+		}
+		room = !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOBUFS)
+		return true
+	})
+	return room
 }
 
 // forget leaves a question to the watch: the answer is no longer wanted, but a worker that never gives it is hung.
@@ -127,6 +189,26 @@ func (w *worker) write() {
 		}
 		if _, err := w.conn.Write(buffer); err != nil {
 			// Its process is gone or going: read says why.
+			return
+		}
+	}
+}
+
+// readSigned hands signatures to those who wait for them, until the worker is gone.
+func (w *worker) readSigned() {
+	packet := make([]byte, headerSize+maxSignature)
+	for {
+		size, err := w.signing.Read(packet)
+		if err != nil {
+			return // its process is gone or going: read says why
+		}
+		f, err := parsePacket(packet[:size])
+		f.payload = bytes.Clone(f.payload)
+		if err == nil {
+			err = w.answered(f)
+		}
+		if err != nil {
+			w.kill(err)
 			return
 		}
 	}

@@ -129,7 +129,7 @@ func TestHang(t *testing.T) {
 	c := config(newToken(t, t.TempDir()))
 	c.SignTimeout = time.Second
 	b := open(t, c)
-	record := generate(t, b, signer.ES256)
+	record := generate(t, b, signer.EdDSA) // which has the whole message sent
 	hung := b.WorkerPID()
 	stopWorker(t, b)
 	message := bytes.Repeat([]byte("m"), 100<<10)
@@ -158,7 +158,7 @@ func TestHang(t *testing.T) {
 	}
 	long, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if signature, err := b.Sign(long, record, []byte("m")); err != nil || !signer.Verify(record.Public, signer.ES256, []byte("m"), signature) {
+	if signature, err := b.Sign(long, record, []byte("m")); err != nil || !signer.Verify(record.Public, signer.EdDSA, []byte("m"), signature) {
 		t.Errorf("after the hang: %v", err)
 	}
 	if pid := b.WorkerPID(); pid == hung || pid == 0 {

@@ -40,7 +40,7 @@ func (b *Backend) living() (w *worker, started <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.closed:
+	case b.open.Err() != nil:
 		return nil, nil, errClosed
 	case b.fatal != nil:
 		return nil, nil, b.fatal
@@ -70,20 +70,20 @@ func (b *Backend) noteStart(now time.Time) error {
 	return nil
 }
 
-// start makes a worker and publishes the outcome. It keeps its own time: the caller's impatience does not end it.
+// start makes a worker and publishes the outcome. It keeps its own time: only Close ends it, not a caller's impatience.
 func (b *Backend) start(done chan struct{}) {
-	w, err := startWorker(b.config, hello{
+	w, err := startWorker(b.open, b.config, hello{
 		Module: b.config.Module, Parameters: b.config.ModuleParameters, Token: b.config.Token, PINFile: b.config.PINFile, PIN: b.config.PIN.text, Sessions: b.config.Sessions,
 	})
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.starting = nil
 	close(done)
-	if b.closed && w != nil {
-		w.kill(errClosed)
-	}
 	if err == nil {
 		b.worker, b.failures, b.startErr = w, 0, nil
+		return
+	}
+	if b.open.Err() != nil {
 		return
 	}
 	if f, ok := errors.AsType[*failure](err); ok && f.code == failFatal {

@@ -3,11 +3,12 @@
 package pkcs11
 
 import (
-	"crypto/sha256"
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/miekg/pkcs11"
 
@@ -27,11 +28,13 @@ const rereadInterval = time.Second
 // token is a logged-in token: it holds the login in one idle session and signs in others.
 type token struct {
 	module *pkcs11.Ctx
-	slot   uint
-	label  string
-	// sessions are the idle ones for signing.
+	// functions are the module's own.
+	functions unsafe.Pointer
+	slot      uint
+	label     string
+	// sessions are those to decrypt in, which are opened when they are first needed, and 0 until then.
 	sessions chan pkcs11.SessionHandle
-	// held are the keys that may sign, by kid. The map is replaced and never changed, so that signing waits for nothing.
+	// held are the keys that may be used, by kid. The map is replaced and never changed, so that nothing waits for it.
 	held atomic.Pointer[map[string]heldKey]
 
 	mu     sync.Mutex // serialises what is not signing
@@ -43,6 +46,7 @@ type token struct {
 type heldKey struct {
 	handle    pkcs11.ObjectHandle
 	algorithm signer.Algorithm
+	forC      forC
 }
 
 func openToken(h hello) (*token, error) {
@@ -63,6 +67,9 @@ func openToken(h hello) (*token, error) {
 		return nil, err
 	}
 	t := &token{module: module, slot: slot, label: uri.Token, sessions: make(chan pkcs11.SessionHandle, h.Sessions)}
+	if t.functions, err = functionList(module); err != nil {
+		return nil, err
+	}
 	if t.keep, err = t.openSession(0); err != nil {
 		return nil, err
 	}
@@ -70,14 +77,37 @@ func openToken(h hello) (*token, error) {
 		return nil, err
 	}
 	for range h.Sessions {
-		session, err := t.openSession(0)
-		if err != nil {
-			return nil, err
-		}
-		t.sessions <- session
+		t.sessions <- 0
 	}
 	_, err = t.list()
 	return t, err
+}
+
+// signFor has the threads sign what a socket asks for, each in a session of its own. Trouble with a session or a handle
+// ends the worker, whose successor begins afresh: there is no state here worth saving, and no recovery inside a process
+// that all modules survive.
+func (t *token) signFor(socket *os.File, count int) error {
+	sessions := make([]pkcs11.SessionHandle, count)
+	for i := range sessions {
+		var err error
+		if sessions[i], err = t.openSession(0); err != nil {
+			return err
+		}
+	}
+	return startThreads(t.functions, socket, sessions)
+}
+
+// session gives a session to decrypt in, and what takes it back.
+func (t *token) session() (pkcs11.SessionHandle, func(), error) {
+	session := <-t.sessions
+	if session == 0 {
+		var err error
+		if session, err = t.openSession(0); err != nil {
+			t.sessions <- 0
+			return 0, nil, err
+		}
+	}
+	return session, func() { t.sessions <- session }, nil
 }
 
 func (t *token) openSession(flags uint) (pkcs11.SessionHandle, error) {
@@ -86,33 +116,6 @@ func (t *token) openSession(flags uint) (pkcs11.SessionHandle, error) {
 		return 0, failf(failModule, "open a session: %v", err)
 	}
 	return session, nil
-}
-
-// sign implements service. Trouble with a session or a handle ends the worker, whose successor begins afresh: there is
-// no state here worth saving, and no recovery inside a process that all modules survive.
-func (t *token) sign(payload []byte) ([]byte, error) {
-	alg, kid, message, err := parseUse(payload)
-	if err != nil {
-		return nil, err
-	}
-	k, err := t.key(kid)
-	if err != nil {
-		return nil, err
-	}
-	if k.algorithm != alg || alg.Decrypts() {
-		return nil, failf(failRequest, "key %s signs with %s and not with %s", kid, k.algorithm, alg)
-	}
-	session := <-t.sessions
-	defer func() { t.sessions <- session }()
-	mechanism, input := prepare(alg, message)
-	if err := t.module.SignInit(session, mechanism, k.handle); err != nil {
-		return nil, failf(classify(err), "begin a signature with key %s: %v", kid, err)
-	}
-	signature, err := t.module.Sign(session, input)
-	if err != nil {
-		return nil, failf(classify(err), "sign with key %s: %v", kid, err)
-	}
-	return signature, nil
 }
 
 // classify tells a request that the module refuses, and will refuse again, from trouble of the module. The first kind
@@ -130,19 +133,10 @@ func classify(err error) code {
 	return failModule
 }
 
-// prepare gives the mechanism and what it signs: a digest, or for Ed25519 the message itself. Module output is in JWS
-// form as it comes: CKM_ECDSA gives r‖s.
-func prepare(alg signer.Algorithm, message []byte) ([]*pkcs11.Mechanism, []byte) {
-	digest := sha256.Sum256(message)
-	switch alg {
-	case signer.PS256:
-		return []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_PSS,
-			pkcs11.NewPSSParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, sha256.Size))}, digest[:]
-	case signer.ES256:
-		return []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}, digest[:]
-	default:
-		return []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanismEdDSA, nil)}, message
-	}
+// lookFor implements service.
+func (t *token) lookFor(kid string) error {
+	_, err := t.key(kid)
+	return err
 }
 
 // key finds a key by kid. An unknown one may just have been made by another process: then the token is read again,
@@ -182,8 +176,11 @@ func (t *token) read() ([]key, error) {
 	for _, p := range pairs {
 		keys = append(keys, key{ID: p.kid, Algorithm: p.algorithm, Public: p.jwk, URI: URI{Token: t.label, ID: p.id}.String(), Refused: p.refused})
 		if p.refused == "" {
-			held[p.kid] = heldKey{handle: p.private, algorithm: p.algorithm}
+			held[p.kid] = heldKey{handle: p.private, algorithm: p.algorithm, forC: keyForC(p)}
 		}
+	}
+	if err := giveThreads(held); err != nil {
+		return nil, err
 	}
 	t.held.Store(&held)
 	t.readAt = time.Now()

@@ -22,8 +22,11 @@ func (t *token) agree(payload []byte) ([]byte, error) {
 	if _, err := parseP256(peer); err != nil {
 		return nil, failf(failCiphertext, "the other key is not a point of P-256")
 	}
-	session := <-t.sessions
-	defer func() { t.sessions <- session }()
+	session, back, err := t.session()
+	if err != nil {
+		return nil, err
+	}
+	defer back()
 	mechanism := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDH1_DERIVE, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, peer))}
 	secret, err := t.module.DeriveKey(session, mechanism, k.handle, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
@@ -52,8 +55,11 @@ func (t *token) unwrap(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	session := <-t.sessions
-	defer func() { t.sessions <- session }()
+	session, back, err := t.session()
+	if err != nil {
+		return nil, err
+	}
+	defer back()
 	mechanism := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_OAEP,
 		pkcs11.NewOAEPParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, pkcs11.CKZ_DATA_SPECIFIED, nil))}
 	if err := t.module.DecryptInit(session, mechanism, k.handle); err != nil {

@@ -13,7 +13,8 @@ import (
 
 // service is a module with its token, as the worker's loop sees it.
 type service interface {
-	sign(payload []byte) ([]byte, error)
+	// lookFor finds a key that other processes may have made.
+	lookFor(kid string) error
 	agree(payload []byte) ([]byte, error)
 	unwrap(payload []byte) ([]byte, error)
 	list() ([]key, error)
@@ -22,8 +23,8 @@ type service interface {
 	attest(kid string) (Attestation, error)
 }
 
-// RunWorker is the child process: it answers the frames of file 3 until the parent is gone, and returns the exit
-// code. A binary calls it when its first argument is [WorkerCommand].
+// RunWorker is the child process: it answers the frames of file 3, and of file 4 those that ask for signatures, until the
+// parent is gone, and returns the exit code. A binary calls it when its first argument is [WorkerCommand].
 func RunWorker() int {
 	harden()
 	file := os.NewFile(3, "parent")
@@ -33,13 +34,14 @@ func RunWorker() int {
 		return 2
 	}
 	file.Close()
-	if err := answerAll(conn, serve); err != nil {
+	signing := os.NewFile(4, "signing")
+	if err := answerAll(conn, func(first frame) (service, error) { return serve(first, signing) }); err != nil {
 		return 1
 	}
 	return 0
 }
 
-// answerAll serves one parent. The first frame opens the module; signatures are made side by side.
+// answerAll serves one parent. The first frame opens the module; what comes after is done side by side.
 func answerAll(conn net.Conn, serve func(first frame) (service, error)) error {
 	replies := &replies{w: conn}
 	r := bufio.NewReader(conn)
@@ -89,8 +91,8 @@ func (r *replies) answer(served service, f frame) error {
 
 func dispatch(served service, f frame) ([]byte, error) {
 	switch f.kind {
-	case askSign:
-		return served.sign(f.payload)
+	case askKey:
+		return nil, served.lookFor(string(f.payload))
 	case askAgree:
 		return served.agree(f.payload)
 	case askUnwrap:

@@ -221,5 +221,8 @@ func contract(t *testing.T, token Token, alg signer.Algorithm, module Module) {
 		if _, err := token.Sign(t.Context(), record, message); !errors.Is(err, signer.ErrNoKey) {
 			t.Errorf("got %v, want ErrNoKey", err)
 		}
+		if err := token.Destroy(t.Context(), record.ID); !errors.Is(err, signer.ErrNoKey) {
+			t.Errorf("destroyed twice: %v, want ErrNoKey", err)
+		}
 	})
 }

@@ -8,6 +8,7 @@
  *   C_Sign empty       the signature has no bytes                 C_Sign segv     the process reads address 8
  *   C_Sign 0xb3        the call returns this code                 C_Sign slow     the call takes half a second longer
  *   C_Sign 0x30 3      every third call fails                     C_Sign slow once   the next call only
+ *   C_Sign note        nothing, but the call is counted           C_SignLength note  so, where only the length is asked
  *
  * Without the file, or with an empty one, nothing goes wrong. Each fault adds a byte to the file that FAULTY_COUNT names. The few types of PKCS #11 that are needed are declared here. */
 #define _GNU_SOURCE
@@ -96,6 +97,7 @@ static ulong_t sign_init(ulong_t session, void *mechanism, ulong_t key) {
 static ulong_t sign(ulong_t session, unsigned char *data, ulong_t length, unsigned char *signature, ulong_t *size) {
     char what[32];
     /* A call without a buffer only asks how long the signature will be. */
+    if (!signature) BEFORE("C_SignLength");
     if (!signature || !fault("C_Sign", what)) return behind->f[SIGN](session, data, length, signature, size);
     ulong_t rv = strcmp(what, "flip") && strcmp(what, "short") && strcmp(what, "empty") ? suffer(what) : OK;
     if (rv) return rv;
