@@ -190,6 +190,7 @@ func (p proxy) try(t *testing.T) {
 		})
 	}
 	spoofed := spoof(p.Source, victim)
+	named := strings.Join(mtls.SourceHeaders(p.Source), ", ")
 	resuming := with(client)
 	resuming.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	for _, test := range []struct {
@@ -219,6 +220,10 @@ func (p proxy) try(t *testing.T) {
 		{"two headers", with(client), twice(spoofed), []string{trusted("client"), refused}},
 		{"two headers without a certificate", &tls.Config{}, twice(spoofed), []string{nobody, refused}},
 		{"XFCC injection by a name", with(issue(t, middle, "injector", injection(t, victim))), nil, []string{trusted("injector"), refused}},
+		// RFC 9110 §7.6.1: a proxy that removes what Connection names may remove what it has set itself. Then there is
+		// nobody, and never somebody else.
+		{"headers that Connection names", with(client), []string{"Connection", named}, []string{trusted("client"), nobody, refused}},
+		{"a spoofed header that Connection names", &tls.Config{}, append([]string{"Connection", named}, spoofed...), []string{nobody, refused}},
 		{"the header of another ingress", &tls.Config{}, []string{"X-Arr-ClientCert", base64.StdEncoding.EncodeToString(victim.certificate.Raw)}, []string{refused}},
 	} {
 		verb := "refuses "
