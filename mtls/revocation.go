@@ -36,6 +36,8 @@ const (
 	revocationRetry = 30 * time.Second
 	// revocationTimeout bounds all that one certificate may cost in fetching.
 	revocationTimeout = 8 * time.Second
+	// tellAgain is how long an operator is not told the same thing again.
+	tellAgain = time.Hour
 	// maxRevocationCache is how many answers are remembered.
 	maxRevocationCache = 10_000
 )
@@ -47,6 +49,10 @@ type Fetch func(ctx context.Context, address, accept string) ([]byte, error)
 // Revocation looks certificates up in revocation lists (RFC 5280 §6.3) and by OCSP (RFC 6960). Lists that the operator
 // keeps come first, then OCSP, then the lists that the certificate names. It may be used by many at once.
 type Revocation struct {
+	// Tell, if not nil, hears what an operator should know: that an answer is used after its time, that a certificate
+	// passes about which nobody could be asked. It hears each thing at most once an hour. Set it before first use.
+	Tell func(ctx context.Context, problem string)
+
 	mode  RevocationMode
 	fetch Fetch
 	now   func() time.Time
@@ -54,6 +60,7 @@ type Revocation struct {
 	mu    sync.Mutex
 	lists []*x509.RevocationList
 	cache map[string]answerAbout
+	told  map[string]time.Time
 }
 
 // answerAbout is what an address said, until when.
@@ -66,7 +73,7 @@ type answerAbout struct {
 
 // NewRevocation makes a checker. fetch may be nil: then only lists that the operator keeps are asked.
 func NewRevocation(mode RevocationMode, fetch Fetch, now func() time.Time) *Revocation {
-	return &Revocation{mode: mode, fetch: fetch, now: now, cache: map[string]answerAbout{}}
+	return &Revocation{mode: mode, fetch: fetch, now: now, cache: map[string]answerAbout{}, told: map[string]time.Time{}}
 }
 
 // ParseLists reads revocation lists: PEM, or one in DER. Errors wrap [ErrMalformed].
@@ -117,6 +124,9 @@ func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate) error
 		if !known && r.mode == RevocationHard {
 			return fmt.Errorf("%w: nobody can tell whether %s is revoked (revocation is hard)", ErrUntrusted, chain[i].Subject)
 		}
+		if !known {
+			r.tell(ctx, fmt.Sprintf("nobody can tell whether %s is revoked; it passes, since revocation is soft", chain[i].Subject))
+		}
 	}
 	return nil
 }
@@ -129,6 +139,7 @@ func (r *Revocation) status(ctx context.Context, certificate, issuer *x509.Certi
 	for _, list := range lists {
 		if r.current(list) && applies(list, issuer) {
 			known = true
+			r.late(ctx, "the revocation list of "+list.Issuer.String(), list.NextUpdate)
 			if listed(list, certificate) {
 				return true, ErrRevoked
 			}
@@ -203,6 +214,9 @@ func (r *Revocation) list(ctx context.Context, address string, issuer *x509.Cert
 		}
 		return answerAbout{list: list, until: list.NextUpdate}, nil
 	})
+	if found.list != nil {
+		r.late(ctx, "the revocation list at "+address, found.until)
+	}
 	return found.list
 }
 
@@ -232,6 +246,9 @@ func (r *Revocation) ocsp(ctx context.Context, address string, certificate, issu
 		}
 		return answerAbout{status: status, until: status.NextUpdate}, nil
 	})
+	if found.status != nil {
+		r.late(ctx, "what "+address+" says of "+certificate.Subject.String(), found.until)
+	}
 	return found.status
 }
 

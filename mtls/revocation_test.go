@@ -166,6 +166,58 @@ func TestRevocationMemory(t *testing.T) {
 	step("after the grace", 121*time.Minute, 4, false)
 }
 
+// TestRevocationTells: an operator hears of what is used late and of what passes unasked, once an hour, and of nothing else.
+func TestRevocationTells(t *testing.T) {
+	root := newAuthority(t, "root", nil, signsLists)
+	leaf := root.issue(t, newP256(t), nil)
+	chain := []*x509.Certificate{leaf, root.certificate}
+	lists := func(end time.Duration) []byte {
+		return root.list(t, func(l *x509.RevocationList) {
+			l.ThisUpdate, l.NextUpdate = testTime.Add(-9*time.Hour), testTime.Add(end)
+		})
+	}
+	for name, test := range map[string]struct {
+		mode RevocationMode
+		list []byte
+		want string // empty for nothing
+	}{
+		"a list of this time":                {RevocationHard, lists(time.Hour), ""},
+		"a list that is late":                {RevocationSoft, lists(-time.Minute), "ended at 2026-"},
+		"nobody to ask, soft":                {RevocationSoft, nil, "it passes, since revocation is soft"},
+		"nobody to ask, hard: refused":       {RevocationHard, nil, ""},
+		"nobody asked":                       {RevocationOff, nil, ""},
+		"a list that is too late to be used": {RevocationSoft, lists(-2 * time.Hour), "it passes, since revocation is soft"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := testTime
+			r := NewRevocation(test.mode, nil, func() time.Time { return clock })
+			if err := r.SetLists(test.list); err != nil {
+				t.Fatal(err)
+			}
+			var told []string
+			r.Tell = func(_ context.Context, problem string) { told = append(told, problem) }
+			check := func() {
+				if err := r.Check(t.Context(), chain); (err != nil) != (test.mode == RevocationHard && test.list == nil) {
+					t.Fatal(err)
+				}
+			}
+			check()
+			clock = clock.Add(tellAgain / 2)
+			check()
+			switch {
+			case test.want == "" && len(told) > 0:
+				t.Errorf("told %q", told)
+			case test.want != "" && (len(told) != 1 || !strings.Contains(told[0], test.want)):
+				t.Errorf("told %q, want %q once", told, test.want)
+			}
+			clock = clock.Add(tellAgain / 2)
+			if _ = r.Check(t.Context(), chain); test.want != "" && len(told) != 2 {
+				t.Errorf("after an hour: told %q", told)
+			}
+		})
+	}
+}
+
 // Covers: MT-01. Authorities and lists are read again while the server runs; a broken file changes nothing.
 func TestStores(t *testing.T) {
 	ours, others := newAuthority(t, "ours", nil, signsLists), newAuthority(t, "others", nil, signsLists)

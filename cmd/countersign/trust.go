@@ -26,7 +26,7 @@ func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, lo
 	l := c.ListenMTLS
 	own, err := newTrust(c, mtls.Store{
 		Name: "listen_mtls.client_ca_file", Roots: l.ClientCAFile.Path(), Intermediates: l.IntermediatesFile.Path(), Lists: l.CRLFile.Path(),
-	}, l.Revocation, now)
+	}, l.Revocation, now, log)
 	if err != nil {
 		return own, nil, fmt.Errorf("listen_mtls: %w", err)
 	}
@@ -35,7 +35,7 @@ func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, lo
 		// A store of its own each, for a certificate that one of several trusts would be good for the clients of all.
 		trust, err := newTrust(c, mtls.Store{
 			Name: t.Name, Roots: t.ClientCAFile.Path(), Intermediates: t.IntermediatesFile.Path(), Lists: t.CRLFile.Path(),
-		}, t.Revocation, now)
+		}, t.Revocation, now, log)
 		if err != nil {
 			return own, nil, fmt.Errorf("trust_stores: %w", err)
 		}
@@ -50,13 +50,13 @@ func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, lo
 }
 
 // newTrust reads one set of authorities. Without authorities nothing is trusted.
-func newTrust(c *config.Config, files mtls.Store, mode string, now func() time.Time) (mtls.Trust, error) {
+func newTrust(c *config.Config, files mtls.Store, mode string, now func() time.Time, log *slog.Logger) (mtls.Trust, error) {
 	trust := mtls.Trust{Now: now}
 	if files.Roots == "" {
 		return trust, nil
 	}
 	var err error
-	if files.Revocation, err = newRevocation(c, mtls.RevocationMode(mode), now); err != nil {
+	if files.Revocation, err = newRevocation(c, mtls.RevocationMode(mode), now, log); err != nil {
 		return trust, err
 	}
 	trust.Stores, err = mtls.NewStores([]mtls.Store{files}, now)
@@ -65,7 +65,7 @@ func newTrust(c *config.Config, files mtls.Store, mode string, now func() time.T
 
 // newRevocation makes the checker. What it fetches comes from the addresses in certificates of known authorities, over
 // plain http too: lists and answers are signed, and authorities publish them in no other way (RFC 5280 §8).
-func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.Time) (*mtls.Revocation, error) {
+func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.Time, log *slog.Logger) (*mtls.Revocation, error) {
 	if mode == mtls.RevocationOff || mode == "" {
 		return nil, nil
 	}
@@ -79,10 +79,12 @@ func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.T
 		policy.Roots.AppendCertsFromPEM(encoded) // the server does not start when there is none in it
 	}
 	client := outbound.New(policy)
-	return mtls.NewRevocation(mode, func(ctx context.Context, address, accept string) ([]byte, error) {
+	made := mtls.NewRevocation(mode, func(ctx context.Context, address, accept string) ([]byte, error) {
 		document, err := client.Get(ctx, address, accept)
 		return document.Body, err
-	}, now), nil
+	}, now)
+	made.Tell = func(ctx context.Context, problem string) { log.WarnContext(ctx, "revocation: "+problem) }
+	return made, nil
 }
 
 // reloadTrust looks at the files now and then.
