@@ -60,6 +60,26 @@ type Use struct {
 	Until time.Time
 }
 
+// Evidence is something for the audit log. Its verb stores it in its own transaction, so that there is no outcome without
+// its evidence; it waits until a node appends it to its chain.
+type Evidence struct {
+	// ID is given by the store.
+	ID int64
+	// Chain names whose chain it will be in; empty leaves it to whoever comes first.
+	Chain string
+	At    time.Time
+	// Body is what is to be logged, as its owner encodes it; the store does not look inside.
+	Body json.RawMessage
+}
+
+// AuditLine is a line of the audit log, as its owner writes it.
+type AuditLine struct {
+	Chain string
+	// Sequence counts the lines of a chain from 1.
+	Sequence uint64
+	Text     string
+}
+
 // Request is a pushed authorization request (RFC 9126).
 type Request struct {
 	// ID is the digest of the request_uri.
@@ -72,6 +92,8 @@ type Request struct {
 	ExpiresAt time.Time
 	// FinishedAt is zero until the request was answered.
 	FinishedAt time.Time
+	// Evidence is stored with the request and not given back with it.
+	Evidence []Evidence
 }
 
 // Session is a signed-in browser.
@@ -204,6 +226,8 @@ type Finish struct {
 	Code  *Code
 	// Consent, if not nil, replaces the one of its person and client.
 	Consent *Consent
+	// Evidence is what the winner will release.
+	Evidence []Evidence
 }
 
 // Bought is what a code is exchanged for.
@@ -291,7 +315,7 @@ type Key struct {
 
 // Requests are the verbs from the pushed request to the decision.
 type Requests interface {
-	// Push stores a request and claims uses, all or nothing.
+	// Push stores a request with its evidence and claims uses, all or nothing.
 	Push(ctx context.Context, request Request, uses ...Use) error
 	// Open reads a request and, when session is not zero and alive, that session and what its person allowed the
 	// client before, changing nothing. With ErrExpired and ErrSpent the request is returned too, so that the error
@@ -311,7 +335,7 @@ type Requests interface {
 	EndSession(ctx context.Context, session Digest) error
 	// Finish answers the request: of all callers one wins and the rest get ErrSpent; ErrExpired when the
 	// interaction's time is over (the request's, where there is no interaction); ErrNotFound for an unknown one.
-	// The winner's grant, code and consent are stored in the same transaction.
+	// The winner's grant, code, consent and evidence are stored in the same transaction.
 	Finish(ctx context.Context, finish Finish) error
 }
 
@@ -380,6 +404,26 @@ type Clients interface {
 	DeleteInitialToken(ctx context.Context, organisation string) error
 }
 
+// Audit are the verbs of the audit log: evidence comes in, waits, and goes into the chain of a node.
+type Audit interface {
+	// Record stores evidence on its own, where no other verb does; all of it or none.
+	Record(ctx context.Context, evidence ...Evidence) error
+	// WaitingEvidence lists at most limit pieces of evidence that wait for a chain, oldest first: those that name it, those
+	// that name none, and those from before orphaned whatever they name, since their own node seems to be gone.
+	WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) ([]Evidence, error)
+	// AppendAudit appends lines to their one chain and takes the evidence in them from what waits, in one transaction. It
+	// answers ErrConflict, and changes nothing, when the first line does not follow the chain's last one or when some of
+	// the evidence does not wait any more: somebody else was first.
+	AppendAudit(ctx context.Context, lines []AuditLine, taken ...int64) error
+	// AuditHeads gives the last line of each chain, in the order of their names.
+	AuditHeads(ctx context.Context) ([]AuditLine, error)
+	// AuditLines lists at most limit lines of a chain after the one with a sequence, in their order.
+	AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]AuditLine, error)
+	// DropAudit removes the lines of a chain that come before a sequence, the last one never, and tells how many they were.
+	// What proves that this was right is the caller's to record: evidence is stored in the same transaction.
+	DropAudit(ctx context.Context, chain string, before uint64, evidence ...Evidence) (int, error)
+}
+
 // Seeds are the verbs of the server's own random values that all nodes share and that sign nothing for others:
 // what nonces and pairwise subjects are derived from.
 type Seeds interface {
@@ -404,6 +448,8 @@ type Users interface {
 type Keys interface {
 	// Keys lists every key that is not destroyed, oldest first.
 	Keys(ctx context.Context) ([]Key, error)
+	// DestroyedKeys lists the others, of which the public half is still known, oldest first.
+	DestroyedKeys(ctx context.Context) ([]Key, error)
 	// AddKey inserts a key; ErrConflict when its ID exists.
 	AddKey(ctx context.Context, key Key) error
 	// MoveKey changes a key's state if it is still from, and stores at as its ActivatedAt (to "active") or
@@ -423,6 +469,7 @@ type Store interface {
 	Clients
 	Users
 	Keys
+	Audit
 	Seeds
 	Authenticators
 	// Ping tells whether the database answers.

@@ -128,6 +128,12 @@ func (s *Store) Keys(ctx context.Context) ([]store.Key, error) {
 		`SELECT `+keyColumns+` FROM keys WHERE state <> 'destroyed' ORDER BY created_at, id`, keyFields)
 }
 
+// DestroyedKeys lists the keys that are.
+func (s *Store) DestroyedKeys(ctx context.Context) ([]store.Key, error) {
+	return readAll(ctx, s, "DestroyedKeys",
+		`SELECT `+keyColumns+` FROM keys WHERE state = 'destroyed' ORDER BY created_at, id`, keyFields)
+}
+
 // AddKey inserts a key.
 func (s *Store) AddKey(ctx context.Context, key store.Key) error {
 	return s.run(ctx, "AddKey", func(ctx context.Context, c *pgx.Conn) error {

@@ -37,13 +37,16 @@ func sessionOrNil(s store.Session) *store.Session {
 // Push stores a request and claims uses.
 func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
 	kinds, keys, untils := useArrays(uses)
+	chains, times, bodies := evidenceArrays(request.Evidence)
 	return s.run(ctx, "Push", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
-				FROM unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2)
+				FROM unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+			), evidence AS (`+insertEvidence+` FROM unnest($11::text[], $12::timestamptz[], $13::text[]) AS e (chain, at, body))
 			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			request.ID[:], request.ClientID, []byte(request.Parameters), at(request.CreatedAt),
-			at(request.ExpiresAt), at(request.FinishedAt), request.ExpiresAt.Add(keepFor), kinds, keys, untils)
+			at(request.ExpiresAt), at(request.FinishedAt), request.ExpiresAt.Add(keepFor), kinds, keys, untils,
+			chains, times, bodies)
 		return err
 	})
 }
@@ -192,6 +195,7 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 	if finish.Consent != nil {
 		consent = *finish.Consent
 	}
+	chains, times, bodies := evidenceArrays(finish.Evidence)
 	return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
@@ -218,7 +222,7 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				FROM answered WHERE $27::boolean
 				ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
 					created_at = excluded.created_at, expires_at = excluded.expires_at
-			)
+			), evidence AS (`+insertEvidence+` FROM answered, unnest($34::text[], $35::timestamptz[], $36::text[]) AS e (chain, at, body))
 			SELECT EXISTS (SELECT FROM answered)`,
 			[]any{now, finish.Request[:], digestOrNull(finish.Interaction),
 				finish.Grant != nil, grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail),
@@ -226,7 +230,7 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				finish.Code != nil, code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
 				at(code.CreatedAt), at(code.ExpiresAt), at(code.SpentAt), code.Failures,
 				finish.Consent != nil, consent.Subject, consent.ClientID, consent.Scopes, consent.Claims,
-				at(consent.CreatedAt), at(consent.ExpiresAt)},
+				at(consent.CreatedAt), at(consent.ExpiresAt), chains, times, bodies},
 			&answered); err != nil || answered {
 			return err
 		}

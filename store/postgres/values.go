@@ -36,6 +36,17 @@ func useArrays(uses []store.Use) (kinds []string, keys [][]byte, untils []*time.
 	return kinds, keys, untils
 }
 
+// insertEvidence has evidence wait for its chain, from three parallel arrays.
+const insertEvidence = `INSERT INTO audit_waiting (chain, at, body) SELECT e.chain, e.at, e.body `
+
+func evidenceArrays(evidence []store.Evidence) (chains []string, times []time.Time, bodies []string) {
+	chains, times, bodies = make([]string, len(evidence)), make([]time.Time, len(evidence)), make([]string, len(evidence))
+	for i, e := range evidence {
+		chains[i], times[i], bodies[i] = e.Chain, e.At, string(e.Body)
+	}
+	return chains, times, bodies
+}
+
 // Fields: where values come out when they may be NULL or need a conversion.
 
 type timeField struct{ t *time.Time }

@@ -38,11 +38,13 @@ func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.U
 		if err := claim(c, uses); err != nil {
 			return err
 		}
-		_, err := c.exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
+		if _, err := c.exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			request.ID[:], request.ClientID, text(request.Parameters), micros(request.CreatedAt),
-			micros(request.ExpiresAt), micros(request.FinishedAt), micros(request.ExpiresAt.Add(keepFor)))
-		return conflict(err, store.ErrConflict)
+			micros(request.ExpiresAt), micros(request.FinishedAt), micros(request.ExpiresAt.Add(keepFor))); err != nil {
+			return conflict(err, store.ErrConflict)
+		}
+		return insertEvidence(c, request.Evidence)
 	})
 }
 
@@ -208,9 +210,11 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 			}
 		}
 		if finish.Consent != nil {
-			return putConsent(c, finish.Consent)
+			if err := putConsent(c, finish.Consent); err != nil {
+				return err
+			}
 		}
-		return nil
+		return insertEvidence(c, finish.Evidence)
 	})
 }
 

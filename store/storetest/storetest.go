@@ -109,6 +109,12 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"RaceClaimPings", testRaceClaimPings},
 		{"RacePutClient", testRacePutClient},
 		{"RaceMoveKey", testRaceMoveKey},
+		{"Evidence", testEvidence},
+		{"WaitingEvidence", testWaitingEvidence},
+		{"AppendAudit", testAppendAudit},
+		{"DropAudit", testDropAudit},
+		{"RaceAppendAudit", testRaceAppendAudit},
+		{"DestroyedKeys", testDestroyedKeys},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
+)
+
+// Record stores evidence on its own.
+func (s *Store) Record(ctx context.Context, evidence ...store.Evidence) error {
+	chains, times, bodies := evidenceArrays(evidence)
+	return s.run(ctx, "Record", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, insertEvidence+`FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS e (chain, at, body)`, chains, times, bodies)
+		return err
+	})
+}
+
+// WaitingEvidence lists evidence that waits for a chain.
+func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) (waiting []store.Evidence, err error) {
+	err = s.run(ctx, "WaitingEvidence", func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, `SELECT id, chain, at, body FROM audit_waiting WHERE chain = $1 OR chain = '' OR at < $2 ORDER BY id LIMIT $3`,
+			chain, orphaned, limit)
+		if err != nil {
+			return err
+		}
+		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Evidence, error) {
+			var e store.Evidence
+			var body string
+			err := row.Scan(&e.ID, &e.Chain, timeField{&e.At}, &body)
+			e.Body = []byte(body)
+			return e, err
+		})
+		return err
+	})
+	return waiting, err
+}
+
+// AppendAudit appends lines to their chain and takes the evidence in them.
+func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken ...int64) error {
+	if len(lines) == 0 {
+		return errors.New("postgresql: AppendAudit: no lines")
+	}
+	sequences, texts := make([]int64, len(lines)), make([]string, len(lines))
+	for i, line := range lines {
+		sequences[i], texts[i] = int64(line.Sequence), line.Text
+	}
+	return s.run(ctx, "AppendAudit", func(ctx context.Context, c *pgx.Conn) error {
+		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+			removed, err := tx.Exec(ctx, `DELETE FROM audit_waiting WHERE id = ANY ($1)`, taken)
+			if err != nil {
+				return err
+			}
+			if int(removed.RowsAffected()) != len(taken) {
+				return store.ErrConflict
+			}
+			// A line that another transaction wrote in the meantime is found by the primary key.
+			appended, err := tx.Exec(ctx, `INSERT INTO audit_log (chain, sequence, line)
+				SELECT $1, l.sequence, l.line FROM unnest($2::bigint[], $3::text[]) AS l (sequence, line)
+				WHERE coalesce((SELECT max(sequence) FROM audit_log WHERE chain = $1), 0) = $4::bigint - 1`, lines[0].Chain, sequences, texts, sequences[0])
+			if err != nil {
+				return err
+			}
+			if int(appended.RowsAffected()) != len(lines) {
+				return store.ErrConflict
+			}
+			return nil
+		})
+	})
+}
+
+// AuditHeads gives the last line of each chain.
+func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
+	return s.auditLines(ctx, "AuditHeads", `SELECT DISTINCT ON (chain) chain, sequence, line FROM audit_log ORDER BY chain, sequence DESC`)
+}
+
+// AuditLines lists lines of a chain.
+func (s *Store) AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]store.AuditLine, error) {
+	return s.auditLines(ctx, "AuditLines", `SELECT chain, sequence, line FROM audit_log WHERE chain = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
+		chain, int64(after), limit)
+}
+
+func (s *Store) auditLines(ctx context.Context, verb, query string, arguments ...any) (lines []store.AuditLine, err error) {
+	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, query, arguments...)
+		if err != nil {
+			return err
+		}
+		lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (line store.AuditLine, err error) {
+			return line, row.Scan(&line.Chain, &line.Sequence, &line.Text)
+		})
+		return err
+	})
+	return lines, err
+}
+
+// DropAudit removes the first lines of a chain.
+func (s *Store) DropAudit(ctx context.Context, chain string, before uint64, evidence ...store.Evidence) (dropped int, err error) {
+	chains, times, bodies := evidenceArrays(evidence)
+	err = s.run(ctx, "DropAudit", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := one(ctx, c, `WITH dropped AS (
+				DELETE FROM audit_log WHERE chain = $1 AND sequence < $2
+				AND sequence < (SELECT max(sequence) FROM audit_log WHERE chain = $1) RETURNING sequence
+			), evidence AS (`+insertEvidence+` FROM unnest($3::text[], $4::timestamptz[], $5::text[]) AS e (chain, at, body))
+			SELECT count(*) FROM dropped`, []any{chain, int64(before), chains, times, bodies}, &dropped)
+		return err
+	})
+	return dropped, err
+}

@@ -1,0 +1,143 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"countersign/store"
+)
+
+func (f *fixture) evidence(chain string) store.Evidence {
+	return store.Evidence{Chain: chain, At: f.clock.Now(), Body: json.RawMessage(fmt.Sprintf(`{"n": %d, "z":"<&> é \\u00e9"}`, f.number()))}
+}
+
+// waiting lists what waits for a chain, without the IDs.
+func (f *fixture) waiting(chain string) []store.Evidence {
+	f.Helper()
+	waiting, err := f.WaitingEvidence(f.Context(), chain, time.Time{}, 1000)
+	f.must(err)
+	for i := range waiting {
+		waiting[i].ID = 0
+	}
+	return waiting
+}
+
+func line(chain string, sequence uint64) store.AuditLine {
+	return store.AuditLine{Chain: chain, Sequence: sequence, Text: fmt.Sprintf(`{"node":%q,"sequence":%d, "é":"\\u00e9"}`, chain, sequence)}
+}
+
+// testEvidence: evidence is there when its verb has won, and only then.
+func testEvidence(f *fixture) {
+	recorded, pushed, finished, lost := f.evidence("a"), f.evidence("a"), f.evidence("a"), f.evidence("a")
+	f.must(f.Record(f.Context(), recorded))
+	request, use := f.request(), f.use()
+	request.Evidence = []store.Evidence{pushed}
+	f.must(f.Push(f.Context(), request, use))
+	read, _, err := f.open(request.ID, store.Digest{})
+	f.must(err)
+	f.equal(len(read.Evidence), 0)
+
+	again := f.request()
+	again.Evidence = []store.Evidence{lost}
+	f.want(f.Push(f.Context(), again, use), store.ErrReplayed)
+	f.must(f.Finish(f.Context(), store.Finish{Request: request.ID, Evidence: []store.Evidence{finished}}))
+	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Evidence: []store.Evidence{lost}}), store.ErrSpent)
+	f.equal(f.waiting("a"), []store.Evidence{recorded, pushed, finished})
+}
+
+// testWaitingEvidence: a chain takes its own evidence, what names none, and what nobody has taken for long.
+func testWaitingEvidence(f *fixture) {
+	own, nobodys, others := f.evidence("a"), f.evidence(""), f.evidence("b")
+	f.must(f.Record(f.Context(), own, nobodys, others))
+	f.equal(f.waiting("a"), []store.Evidence{own, nobodys})
+	f.equal(f.waiting("c"), []store.Evidence{nobodys})
+	at := f.clock.Now()
+	for _, test := range []struct {
+		orphaned time.Time
+		limit    int
+		want     int
+	}{{at, 9, 1}, {at.Add(time.Microsecond), 9, 3}, {at.Add(time.Microsecond), 2, 2}} {
+		waiting, err := f.WaitingEvidence(f.Context(), "c", test.orphaned, test.limit)
+		f.must(err)
+		f.equal(len(waiting), test.want)
+	}
+}
+
+func testAppendAudit(f *fixture) {
+	f.must(f.Record(f.Context(), f.evidence("a"), f.evidence("a")))
+	waiting, err := f.WaitingEvidence(f.Context(), "a", time.Time{}, 9)
+	f.must(err)
+	first, second := waiting[0].ID, waiting[1].ID
+	f.want(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 2)}, first), store.ErrConflict)
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 1), line("a", 2)}, first))
+	f.want(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 2)}, second), store.ErrConflict)
+	f.want(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 4)}, second), store.ErrConflict)
+	f.want(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 3)}, first), store.ErrConflict)
+	f.want(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 3)}, second, first), store.ErrConflict)
+	f.equal(len(f.waiting("a")), 1)
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 3)}, second))
+	f.equal(len(f.waiting("a")), 0)
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("b", 1)}))
+
+	heads, err := f.AuditHeads(f.Context())
+	f.must(err)
+	f.equal(heads, []store.AuditLine{line("a", 3), line("b", 1)})
+	lines, err := f.AuditLines(f.Context(), "a", 1, 9)
+	f.must(err)
+	f.equal(lines, []store.AuditLine{line("a", 2), line("a", 3)})
+	lines, err = f.AuditLines(f.Context(), "a", 0, 1)
+	f.must(err)
+	f.equal(lines, []store.AuditLine{line("a", 1)})
+}
+
+func testDropAudit(f *fixture) {
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 1), line("a", 2), line("a", 3)}))
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("b", 1)}))
+	proof := f.evidence("")
+	dropped, err := f.DropAudit(f.Context(), "a", 2, proof)
+	f.must(err)
+	f.equal(dropped, 1)
+	f.equal(f.waiting("c"), []store.Evidence{proof})
+	dropped, err = f.DropAudit(f.Context(), "a", 99)
+	f.must(err)
+	f.equal(dropped, 1)
+	heads, err := f.AuditHeads(f.Context())
+	f.must(err)
+	f.equal(heads, []store.AuditLine{line("a", 3), line("b", 1)})
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 4)}))
+}
+
+// testRaceAppendAudit: of those who append to one chain, or who take the same evidence, one wins.
+func testRaceAppendAudit(f *fixture) {
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 1)}))
+	f.winner(race(func(int) error { return f.AppendAudit(f.Context(), []store.AuditLine{line("a", 2)}) }), store.ErrConflict)
+
+	f.must(f.Record(f.Context(), f.evidence("")))
+	waiting, err := f.WaitingEvidence(f.Context(), "a", time.Time{}, 9)
+	f.must(err)
+	winner := f.winner(race(func(i int) error {
+		return f.AppendAudit(f.Context(), []store.AuditLine{line(fmt.Sprint("racer ", i), 1)}, waiting[0].ID)
+	}), store.ErrConflict)
+	heads, err := f.AuditHeads(f.Context())
+	f.must(err)
+	won := slices.IndexFunc(heads, func(l store.AuditLine) bool { return l.Chain == fmt.Sprint("racer ", winner) })
+	if len(heads) != 2 || won < 0 {
+		f.Errorf("the chains are %v after racer %d won", heads, winner)
+	}
+}
+
+func testDestroyedKeys(f *fixture) {
+	key := store.Key{ID: "kid", Algorithm: "PS256", Uses: []string{"evidence"}, State: "retiring", Public: json.RawMessage(`{"kty": "RSA"}`), CreatedAt: f.clock.Now()}
+	f.must(f.AddKey(f.Context(), key))
+	keys, err := f.DestroyedKeys(f.Context())
+	f.must(err)
+	f.equal(len(keys), 0)
+	f.must(f.MoveKey(f.Context(), key.ID, "retiring", "destroyed", f.clock.Now()))
+	keys, err = f.DestroyedKeys(f.Context())
+	f.must(err)
+	if len(keys) != 1 || keys[0].ID != key.ID || string(keys[0].Public) != string(key.Public) {
+		f.Errorf("destroyed are %v", keys)
+	}
+}
