@@ -172,7 +172,10 @@ func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, back redi
 		"error":             {refusal.Code},
 		"error_description": {oauth.Printable(refusal.Description) + " (correlation id " + e.correlationID + ")"},
 	})
-	if err != nil { // an answer that has to be signed is not sent without
+	if err == nil {
+		err = s.record(r.Context(), prepared.evidence...)
+	}
+	if err != nil { // an answer that has to be signed is not sent without, nor one without its evidence
 		s.showError(w, r, err)
 		return
 	}

@@ -18,7 +18,7 @@ func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client
 		return
 	}
 	back = refusalTarget(client, object.Unverified, true)
-	inside, err := s.checkObject(ctx, client, object)
+	inside, kept, err := s.checkObject(ctx, client, object)
 	if err != nil {
 		s.redirectError(w, r, back, err)
 		return
@@ -35,6 +35,7 @@ func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client
 	}
 	record, _, err := s.newRequest(client, request)
 	if err == nil {
+		record.Evidence = kept
 		err = s.store.Push(ctx, record)
 	}
 	if err != nil {

@@ -231,11 +231,14 @@ func (s *Server) grant(ctx context.Context, finish *store.Finish, client *Client
 	}
 	parameters := url.Values{"code": {code}}
 	if slices.Contains(strings.Fields(request.ResponseType), "id_token") {
-		idToken, err := s.detachedSignature(ctx, client, *finish.Grant, request, code)
+		idToken, kept, err := s.detachedSignature(ctx, client, *finish.Grant, request, code)
 		if err != nil {
 			return response{}, err
 		}
 		parameters.Set("id_token", idToken)
+		finish.Evidence = append(finish.Evidence, kept)
 	}
-	return s.prepare(ctx, request.target(client), parameters)
+	prepared, err := s.prepare(ctx, request.target(client), parameters)
+	finish.Evidence = append(finish.Evidence, prepared.evidence...)
+	return prepared, err
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 
+	"countersign/internal/audit"
+	"countersign/internal/jose"
 	"countersign/signer"
 )
 
@@ -32,11 +34,16 @@ func (s *Server) introspected(ctx context.Context, c *call, result introspection
 		return answer{status: http.StatusOK, body: result}, nil
 	}
 	alg := s.algorithm(c.client, c.client.Metadata.IntrospectionSignedResponseAlg)
-	signed, err := s.sign(ctx, signer.UseIntrospection, alg, introspectionType, introspectionClaims{
-		Issuer: s.config.Issuer, Audience: c.client.ID, IssuedAt: s.now().Unix(), Answer: result,
+	signed, kept, err := s.signedMessage(ctx, signer.UseIntrospection, audit.Introspection, c.client, alg, func(key jose.SigningKey) (string, error) {
+		return jose.Sign(ctx, key, introspectionType, introspectionClaims{
+			Issuer: s.config.Issuer, Audience: c.client.ID, IssuedAt: s.now().Unix(), Answer: result,
+		})
 	})
 	if err == nil {
 		signed, err = s.encryptFor(ctx, c.client, c.client.Metadata.introspectionEncryption(), signed)
+	}
+	if err == nil {
+		err = s.record(ctx, kept)
 	}
 	return answer{status: http.StatusOK, body: jwt(signed), contentType: introspectionMedia}, err
 }

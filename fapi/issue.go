@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/audit"
 	"countersign/internal/jose"
 	"countersign/signer"
 	"countersign/store"
@@ -142,10 +143,10 @@ func (s *Server) issueIDToken(ctx context.Context, client *Client, grant store.G
 
 // detachedSignature signs the ID token that comes with an authorization response: what it says about the person is who
 // it is, and nothing more, because it passes through the browser (FAPI 1.0 Advanced §5.2.2.1).
-func (s *Server) detachedSignature(ctx context.Context, client *Client, grant store.Grant, request *authorizationRequest, code string) (string, error) {
+func (s *Server) detachedSignature(ctx context.Context, client *Client, grant store.Grant, request *authorizationRequest, code string) (string, store.Evidence, error) {
 	subject, err := s.subjectFor(ctx, client, grant.Subject)
 	if err != nil {
-		return "", err
+		return "", store.Evidence{}, err
 	}
 	alg := s.algorithm(client, client.Metadata.IDTokenSignedResponseAlg)
 	now := s.now()
@@ -157,11 +158,13 @@ func (s *Server) detachedSignature(ctx context.Context, client *Client, grant st
 	if request.State != "" {
 		claims.StateHash = halfHash(alg, request.State)
 	}
-	signed, err := s.sign(ctx, signer.UseIDToken, alg, "JWT", claims)
-	if err != nil {
-		return "", err
+	signed, kept, err := s.signedMessage(ctx, signer.UseIDToken, audit.IDToken, client, alg, func(key jose.SigningKey) (string, error) {
+		return jose.Sign(ctx, key, "JWT", claims)
+	})
+	if err == nil {
+		signed, err = s.encryptFor(ctx, client, client.Metadata.idTokenEncryption(), signed)
 	}
-	return s.encryptFor(ctx, client, client.Metadata.idTokenEncryption(), signed)
+	return signed, kept, err
 }
 
 // algorithm is what something for a client is signed with: what it registered, or the server's own choice where the

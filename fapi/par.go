@@ -19,7 +19,7 @@ func (s *Server) push(ctx context.Context, c *call) (answer, error) {
 	if c.form.Has("request_uri") {
 		return answer{}, oauth.Errorf(oauth.InvalidRequest, "request_uri is what this endpoint answers with; it must not be sent to it (RFC 9126 §2.1)")
 	}
-	form, err := s.requestObject(ctx, c.client, c.form)
+	form, kept, err := s.requestObject(ctx, c.client, c.form)
 	if err != nil {
 		return answer{}, err
 	}
@@ -38,6 +38,7 @@ func (s *Server) push(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	pushed.Evidence = kept
 	if err := s.store.Push(ctx, pushed, c.uses...); err != nil {
 		return answer{}, err
 	}

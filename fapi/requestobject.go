@@ -6,28 +6,31 @@ import (
 	"errors"
 	"fmt"
 
+	"countersign/internal/audit"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/jar"
 	"countersign/signer"
+	"countersign/store"
 )
 
 // requestObject gives the parameters of an authorization request: those inside its request object, and nothing from
 // beside it, or those of the form when there is none and the client's profile allows that (RFC 9101 §6.3, RFC 9126 §3).
-func (s *Server) requestObject(ctx context.Context, client *Client, form oauth.Form) (oauth.Form, error) {
+// An object is evidence.
+func (s *Server) requestObject(ctx context.Context, client *Client, form oauth.Form) (oauth.Form, []store.Evidence, error) {
 	rule := client.Profile.RequestObjects
 	raw := form.Get("request")
 	switch {
 	case raw == "" && rule == RequestObjectsRequired:
-		return form, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; put the parameters into a request object and send it as request (RFC 9101)")
+		return form, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; put the parameters into a request object and send it as request (RFC 9101)")
 	case raw == "":
-		return form, nil
+		return form, nil, nil
 	case rule == RequestObjectsRefused:
-		return form, oauth.Errorf(oauth.RequestNotSupported, "signed request objects are not supported for this client; push plain parameters")
+		return form, nil, oauth.Errorf(oauth.RequestNotSupported, "signed request objects are not supported for this client; push plain parameters")
 	}
 	object, err := s.parseObject(ctx, client, raw)
 	if err != nil {
-		return form, err
+		return form, nil, err
 	}
 	return s.checkObject(ctx, client, object)
 }
@@ -91,8 +94,8 @@ func asDecryption(err error) error {
 	return err
 }
 
-// checkObject verifies a request object and reads the parameters in it.
-func (s *Server) checkObject(ctx context.Context, client *Client, object *jar.Object) (oauth.Form, error) {
+// checkObject verifies a request object, reads the parameters in it and makes the evidence of it.
+func (s *Server) checkObject(ctx context.Context, client *Client, object *jar.Object) (oauth.Form, []store.Evidence, error) {
 	profile := client.Profile
 	rules := jar.Rules{
 		Audience: s.config.Issuer, ClientID: client.ID, Algorithms: profile.Algorithms,
@@ -107,16 +110,18 @@ func (s *Server) checkObject(ctx context.Context, client *Client, object *jar.Ob
 	}
 	values, err := rules.Check(ctx, object)
 	if err != nil {
-		return oauth.Form{}, invalidObject(err)
+		return oauth.Form{}, nil, invalidObject(err)
 	}
 	inside, err := oauth.NewForm(values)
 	if err != nil {
-		return oauth.Form{}, invalidObject(err)
+		return oauth.Form{}, nil, invalidObject(err)
 	}
 	if !inside.Has("scope") && !inside.Has("authorization_details") {
-		return oauth.Form{}, oauth.Errorf(oauth.InvalidRequestObject, "the request object has no scope; what stands beside it does not count (RFC 9101 §6.3)")
+		return oauth.Form{}, nil, oauth.Errorf(oauth.InvalidRequestObject, "the request object has no scope; what stands beside it does not count (RFC 9101 §6.3)")
 	}
-	return inside, nil
+	message, key := object.Message()
+	kept, err := s.evidenceOf(ctx, audit.RequestObject, client.ID, message, key)
+	return inside, []store.Evidence{kept}, err
 }
 
 // invalidObject is the answer to a request object that does not stand (RFC 9101 §7).

@@ -8,10 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/audit"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/jar"
 	"countersign/signer"
+	"countersign/store"
 )
 
 // responseLifetime is how long a signed authorization response may be used (JARM §2.1 advises at most 10 minutes).
@@ -25,6 +27,8 @@ type redirectTarget struct {
 	// mode is one of query, fragment, form_post, query.jwt, fragment.jwt, form_post.jwt.
 	mode   string
 	client *Client
+	// answers tells that the answer is to a request of the client, and not to what anybody may have sent.
+	answers bool
 }
 
 // target is where the answer to a request goes.
@@ -33,7 +37,7 @@ func (r *authorizationRequest) target(client *Client) redirectTarget {
 	if mode == "" {
 		mode = "query"
 	}
-	return redirectTarget{uri: r.RedirectURI, state: r.State, mode: mode, client: client}
+	return redirectTarget{uri: r.RedirectURI, state: r.State, mode: mode, client: client, answers: true}
 }
 
 // responseType puts the words of a response_type in order: the order has no meaning (OAuth 2.0 Multiple Response Type
@@ -107,10 +111,13 @@ type response struct {
 	to redirectTarget
 	// parameters are those that the browser carries.
 	parameters url.Values
+	// evidence is kept before the response is sent: what in it is signed, if it answers a request of the client. Nobody else
+	// can fill the log with what the server says to him.
+	evidence []store.Evidence
 }
 
-// prepare makes an authorization response with state and iss (RFC 9207), and signs it where its mode says so, and encrypts it to a client that registered that: then all of
-// it is in the one parameter "response" (JARM §2.3).
+// prepare makes an authorization response with state and iss (RFC 9207), signs it where its mode says so, and encrypts it to
+// a client that registered that: then all of it is in the one parameter "response" (JARM §2.3).
 func (s *Server) prepare(ctx context.Context, to redirectTarget, parameters url.Values) (response, error) {
 	if to.state != "" {
 		parameters.Set("state", to.state)
@@ -119,19 +126,22 @@ func (s *Server) prepare(ctx context.Context, to redirectTarget, parameters url.
 	to.mode = strings.TrimSuffix(to.mode, ".jwt")
 	if !signed {
 		parameters.Set("iss", s.config.Issuer)
-		return response{to, parameters}, nil
+		return response{to: to, parameters: parameters}, nil
 	}
-	key, err := s.signer.Active(ctx, signer.UseResponse, signer.Algorithm(s.algorithm(to.client, to.client.Metadata.AuthorizationSignedResponseAlg)))
-	if err != nil {
-		return response{}, err
-	}
-	made, err := jar.Response{
-		Issuer: s.config.Issuer, ClientID: to.client.ID, Expires: s.now().Add(responseLifetime), Parameters: parameters,
-	}.Sign(ctx, jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign})
+	alg := s.algorithm(to.client, to.client.Metadata.AuthorizationSignedResponseAlg)
+	made, kept, err := s.signedMessage(ctx, signer.UseResponse, audit.AuthorizationResponse, to.client, alg, func(key jose.SigningKey) (string, error) {
+		return jar.Response{
+			Issuer: s.config.Issuer, ClientID: to.client.ID, Expires: s.now().Add(responseLifetime), Parameters: parameters,
+		}.Sign(ctx, key)
+	})
 	if err == nil {
 		made, err = s.encryptFor(ctx, to.client, to.client.Metadata.responseEncryption(), made)
 	}
-	return response{to, url.Values{"response": {made}}}, err
+	prepared := response{to: to, parameters: url.Values{"response": {made}}}
+	if to.answers {
+		prepared.evidence = []store.Evidence{kept}
+	}
+	return prepared, err
 }
 
 // send sends a response through the browser.

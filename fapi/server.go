@@ -91,6 +91,8 @@ type Config struct {
 	AccessTokenAlgorithm string
 	// Warning is shown by /health/ready, such as that the keys are in no HSM; empty for none.
 	Warning string
+	// AuditChain names the chain of the audit log that this node's evidence goes into.
+	AuditChain string
 	// JWKSMaxAge is how long verifiers may cache the key set; 5 min.
 	JWKSMaxAge time.Duration
 

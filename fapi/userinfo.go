@@ -2,7 +2,11 @@ package fapi
 
 import (
 	"context"
+	"maps"
+	"slices"
 
+	"countersign/internal/audit"
+	"countersign/internal/jose"
 	"countersign/signer"
 )
 
@@ -28,11 +32,17 @@ func (s *Server) userInfo(ctx context.Context, access Access) (any, error) {
 	if alg == "" {
 		return body, nil
 	}
-	body["iss"], body["aud"] = s.config.Issuer, access.ClientID              // §5.3.2
-	signed, err := s.sign(ctx, signer.UseIDToken, alg, "userinfo+jwt", body) // a typ of its own: never an ID token (RFC 8725 §3.11)
+	personal := slices.DeleteFunc(slices.Collect(maps.Keys(body)), func(name string) bool { return name == "sub" })
+	body["iss"], body["aud"] = s.config.Issuer, access.ClientID // §5.3.2
+	signed, kept, err := s.signedMessage(ctx, signer.UseIDToken, audit.UserInfo, access.client, alg, func(key jose.SigningKey) (string, error) {
+		return jose.Sign(ctx, key, "userinfo+jwt", body) // a typ of its own: never an ID token (RFC 8725 §3.11)
+	}, personal...)
 	if err != nil {
 		return nil, err
 	}
 	sealed, err := s.encryptFor(ctx, access.client, access.client.Metadata.userInfoEncryption(), signed)
+	if err == nil {
+		err = s.record(ctx, kept)
+	}
 	return jwt(sealed), err
 }

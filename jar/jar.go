@@ -113,6 +113,11 @@ func parameters(members map[string]json.RawMessage) (url.Values, error) {
 // tell that it was refused, and for nothing else.
 func (o *Object) Unverified(name string) string { return o.parameters.Get(name) }
 
+// Message is the object as it was signed, and the key that [Rules].Check found to have signed it.
+func (o *Object) Message() (jws string, signedBy jose.Key) {
+	return o.token.Compact(), o.token.VerifiedWith()
+}
+
 // Rules say which request objects stand. Zero durations allow nothing.
 type Rules struct {
 	// Audience is the server's issuer identifier, which aud has to be or to contain.

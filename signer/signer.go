@@ -51,6 +51,8 @@ const (
 	// UseResponse is for authorization responses (JARM), and UseIntrospection for what introspection answers (RFC 9701).
 	UseResponse      Use = "authorization_response"
 	UseIntrospection Use = "introspection"
+	// UseEvidence is for the checkpoints of the audit log.
+	UseEvidence Use = "evidence"
 )
 
 // State is a place in a key's life.
@@ -268,6 +270,23 @@ func (s *Signer) Active(ctx context.Context, use Use, alg Algorithm) (Key, error
 		return Key{}, fmt.Errorf("%w for %s with %s", ErrNoKey, use, alg)
 	}
 	return Key{ID: found.ID, Algorithm: alg, Public: found.Public, signer: s, record: *found, use: use}, nil
+}
+
+// ActiveFor returns the active key for a use, whatever its algorithm, the one activated last. The errors are those of
+// [Signer.Active].
+func (s *Signer) ActiveFor(ctx context.Context, use Use) (Key, error) {
+	var found Key
+	err := fmt.Errorf("%w for %s", ErrNoKey, use)
+	for _, alg := range []Algorithm{ES256, PS256, EdDSA} {
+		key, activeErr := s.Active(ctx, use, alg)
+		switch {
+		case activeErr == nil && (found.ID == "" || key.record.ActivatedAt.After(found.record.ActivatedAt)):
+			found, err = key, nil
+		case activeErr != nil && !errors.Is(activeErr, ErrNoKey):
+			return Key{}, activeErr
+		}
+	}
+	return found, err
 }
 
 // Published returns the key set: every key that tokens may be verified with, which are the published, active and

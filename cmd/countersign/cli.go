@@ -10,6 +10,7 @@ type commands struct {
 	Keys    keysCommand    `cmd:"" help:"Make, activate and retire signing keys."`
 	Clients clientsCommand `cmd:"" help:"Register clients."`
 	Users   usersCommand   `cmd:"" help:"Keep the built-in user directory."`
+	Audit   auditCommand   `cmd:"" help:"Verify, export and follow the audit log."`
 	Migrate migrateCommand `cmd:"" help:"Keep the store's schema."`
 	Backup  backupCommand  `cmd:"" help:"Copy the embedded database, while the server runs."`
 	Restore restoreCommand `cmd:"" help:"Put a copy in the place of the embedded database."`

@@ -442,4 +442,7 @@ func (d *diagnosis) activeKeys(ctx context.Context, c *config.Config, keys *sign
 	if c.Profiles != "fapi2-security" && !slices.ContainsFunc(published, signsResponses) {
 		d.warn("keys", "no active key signs authorization responses: clients that want them signed get an error page; run: countersign keys generate --alg PS256 --use %s", signer.UseResponse)
 	}
+	if _, err := keys.ActiveFor(ctx, signer.UseEvidence); err != nil {
+		d.warn("audit", "no active key seals the audit log: who can write to the store can change it unseen; run: countersign keys generate --alg ES256 --use %s, and activate the key", signer.UseEvidence)
+	}
 }

@@ -58,7 +58,8 @@ func allUses(alg string) []string {
 	if signer.Algorithm(alg).Decrypts() {
 		return []string{string(signer.UseRequestObject)}
 	}
-	return []string{string(signer.UseAccessToken), string(signer.UseIDToken), string(signer.UseResponse), string(signer.UseIntrospection)}
+	return []string{string(signer.UseAccessToken), string(signer.UseIDToken), string(signer.UseResponse), string(signer.UseIntrospection),
+		string(signer.UseEvidence)}
 }
 
 type keysList struct{}
@@ -134,8 +135,8 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 
 type keysGenerate struct {
 	Alg      string   `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm of the key: PS256, ES256 or EdDSA to sign, ECDH-ES or RSA-OAEP-256 to decrypt."`
-	Use      []string `enum:"access_token,id_token,authorization_response,introspection,request_object" help:"What the key is for: access_token, id_token, authorization_response, introspection, all of them by default; request_object for one that decrypts."`
-	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm."`
+	Use      []string `enum:"access_token,id_token,authorization_response,introspection,evidence,request_object" help:"What the key is for: access_token, id_token, authorization_response, introspection, evidence (it seals the audit log), all of them by default; request_object for one that decrypts."`
+	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm and use."`
 	ceremonyFlags
 }
 
@@ -162,7 +163,9 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(keys, func(k store.Key) bool { return k.State == string(signer.Active) && k.Algorithm == c.Alg }) {
+			if slices.ContainsFunc(keys, func(k store.Key) bool {
+				return k.State == string(signer.Active) && k.Algorithm == c.Alg && shareUse(k.Uses, c.Use)
+			}) {
 				return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s", c.Alg, signer.JWKSMaxAge)
 			}
 		}
@@ -180,6 +183,11 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 		}
 		return errors.Join(c.generate(ctx, p, s, backend, state), backend.Close())
 	})
+}
+
+// shareUse tells whether two keys are for the same thing.
+func shareUse(a, b []string) bool {
+	return slices.ContainsFunc(a, func(use string) bool { return slices.Contains(b, use) })
 }
 
 func (c keysGenerate) generate(ctx context.Context, p *program, s store.Keys, backend keyHolder, state string) error {

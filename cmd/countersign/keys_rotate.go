@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/signer"
@@ -15,6 +16,7 @@ import (
 
 type keysRotate struct {
 	Alg  string `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm whose key is replaced: PS256, ES256, EdDSA, ECDH-ES or RSA-OAEP-256."`
+	Use  string `help:"Which key of the algorithm: the one that is for this use. Needed when keys of one algorithm are for different uses."`
 	Now  bool   `help:"Sign with the new key at once. Verifiers that keep an old key set refuse its tokens until they fetch it anew. For a key that is no longer to be trusted."`
 	Wait bool   `help:"Wait until the new key may sign, and have it sign then."`
 	ceremonyFlags
@@ -65,10 +67,13 @@ func (c keysRotate) pair(ctx context.Context, s store.Keys) (old, next store.Key
 		return old, next, err
 	}
 	for _, k := range keys {
-		if k.Algorithm != c.Alg {
+		if k.Algorithm != c.Alg || k.State != string(signer.Active) || c.Use != "" && !slices.Contains(k.Uses, c.Use) {
 			continue
 		}
-		if k.State == string(signer.Active) && (old.ID == "" || k.ActivatedAt.After(old.ActivatedAt)) {
+		if old.ID != "" && !shareUse(old.Uses, k.Uses) {
+			return old, next, fmt.Errorf("there are active %s keys for different uses, %s and %s: say which with --use", c.Alg, strings.Join(old.Uses, ","), strings.Join(k.Uses, ","))
+		}
+		if old.ID == "" || k.ActivatedAt.After(old.ActivatedAt) {
 			old = k
 		}
 	}

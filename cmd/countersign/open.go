@@ -69,7 +69,7 @@ func (p *program) database() (database, error) {
 	return newDatabase(c.Store, p.now, nil)
 }
 
-// withStore opens the configured store for one command.
+// withStore opens the configured store for one command. What the command changes is recorded in the audit log.
 func (p *program) withStore(ctx context.Context, work func(store.Store) error) error {
 	d, err := p.database()
 	if err != nil {
@@ -79,7 +79,7 @@ func (p *program) withStore(ctx context.Context, work func(store.Store) error) e
 	if err != nil {
 		return err
 	}
-	err = work(s)
+	err = work(audited{Store: s, now: p.now, by: operator()})
 	if closeErr := s.Close(); err == nil && closeErr != nil {
 		return fmt.Errorf("close the store: %w", closeErr)
 	}

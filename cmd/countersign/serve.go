@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/fapi"
+	"countersign/internal/auditlog"
 	"countersign/internal/config"
 	"countersign/internal/pages"
 	"countersign/internal/telemetry"
@@ -82,8 +83,13 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	}
 	go purge(background, s, log)
 	if plan := schedule(c); plan.Every > 0 {
-		go rotation{schedule: plan, store: s, backend: keys.tokens[0], now: p.now, log: log}.run(background)
+		go rotation{schedule: plan, store: audited{Store: s, now: p.now, by: "schedule"}, backend: keys.tokens[0], now: p.now, log: log}.run(background)
 	}
+	stopSealing, err := seal(ctx, c, s, keys, p.now, log)
+	if err != nil {
+		return err
+	}
+	defer stopSealing() // before the HSM and the store are closed
 	log.InfoContext(ctx, "ready", "version", readBuild().version, "issuer", c.Issuer,
 		"address", c.Listen.Address, "mtls_address", c.ListenMTLS.Address, "store", c.Store.Driver, "took", p.now().Sub(started))
 	return listeners.serve(ctx, log)
@@ -167,6 +173,9 @@ func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, 
 		SessionLifetime:      c.Sessions.Lifetime.Std(),
 		AccessTokenAlgorithm: c.Tokens.AccessTokenAlgorithm,
 		Now:                  now, Logger: log, TracerProvider: traces,
+	}
+	if settings.AuditChain, err = auditChain(c); err != nil {
+		return nil, err
 	}
 	if c.Signer.DevelopmentKeyFile != "" {
 		settings.Warning = developmentWarning
@@ -261,6 +270,37 @@ func purge(ctx context.Context, s store.Store, log *slog.Logger) {
 			}
 		}
 	}
+}
+
+// auditChain names this node's chain.
+func auditChain(c *config.Config) (string, error) {
+	if c.Audit.Node != "" {
+		return c.Audit.Node, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("this host has no name; set audit.node: %w", err)
+	}
+	return name, nil
+}
+
+// seal writes this node's chain of the audit log until stop is called, which waits for the last checkpoint.
+func seal(ctx context.Context, c *config.Config, s store.Store, keys *hsm, now func() time.Time, log *slog.Logger) (stop func(), err error) {
+	chain, err := auditChain(c)
+	if err != nil {
+		return nil, err
+	}
+	sealer := &auditlog.Sealer{
+		Store: s, Signer: keys.signer, Chain: chain,
+		Every: c.Audit.CheckpointEvery.Std(), Entries: uint64(c.Audit.CheckpointEntries), Now: now, Log: log,
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		sealer.Run(running)
+	}()
+	return func() { cancel(); <-ended }, nil
 }
 
 func logError(log *slog.Logger, message string, err error) {

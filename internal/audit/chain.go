@@ -43,10 +43,13 @@ func Resume(last []byte) (*Chain, error) {
 
 // Append makes the line of an event. An error leaves the chain as it was, and wraps [ErrEntry].
 func (c *Chain) Append(now time.Time, event Event) ([]byte, error) {
-	message := event.Message
-	return c.add(now, Entry{
-		Kind: event.Kind, ClientID: event.ClientID, CorrelationID: event.CorrelationID, Key: event.Key, Message: &message,
-	})
+	entry := Entry{
+		Kind: event.Kind, ClientID: event.ClientID, CorrelationID: event.CorrelationID, Key: event.Key, JWK: event.JWK, Detail: event.Detail,
+	}
+	if message := event.Message; message != (Message{}) {
+		entry.Message = &message
+	}
+	return c.add(now, entry)
 }
 
 // Checkpoint makes the line that seals all before it. Errors of the key are wrapped and leave the chain as it was.
@@ -60,6 +63,9 @@ func (c *Chain) Checkpoint(ctx context.Context, now time.Time, key jose.SigningK
 	}
 	return c.add(now, Entry{Kind: CheckpointKind, Key: key.ID, Checkpoint: signed})
 }
+
+// Sequence is that of the last line; zero in a new chain.
+func (c *Chain) Sequence() uint64 { return c.sequence }
 
 func (c *Chain) add(now time.Time, entry Entry) ([]byte, error) {
 	entry.Node, entry.Sequence, entry.Previous, entry.At = c.node, c.sequence+1, c.hash, now.UTC()

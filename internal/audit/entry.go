@@ -12,26 +12,38 @@ import (
 // Kind is what an entry is evidence of.
 type Kind string
 
-// The kinds. All but the last hold a message.
+// The kinds.
 const (
 	RequestObject         Kind = "request_object"         // RFC 9101
-	ClientAssertion       Kind = "client_assertion"       // RFC 7523
+	BackchannelRequest    Kind = "backchannel_request"    // OpenID Connect CIBA Core §7.1.1
 	AuthorizationResponse Kind = "authorization_response" // JARM
 	IDToken               Kind = "id_token"               // beside a code (FAPI 1.0 Advanced §5.2.2)
 	Introspection         Kind = "introspection"          // RFC 9701
+	UserInfo              Kind = "userinfo"               // OpenID Connect Core §5.3.2
+	// SecurityEvent tells what somebody did, without a message.
+	SecurityEvent Kind = "event"
+	// Dropped tells that entries were exported and taken out of the log: its detail names node and through.
+	Dropped Kind = "dropped"
 	// CheckpointKind is an entry that seals those before it.
 	CheckpointKind Kind = "checkpoint"
 )
 
-// Event is what a caller has to say of a message.
+// holdsDetail tells whether entries of a kind hold a detail; the others hold a message, or a checkpoint.
+func (k Kind) holdsDetail() bool { return k == SecurityEvent || k == Dropped }
+
+// Event is what a caller has to say of a message, or of what somebody did.
 type Event struct {
-	Kind     Kind
-	ClientID string
+	Kind     Kind   `json:"kind"`
+	ClientID string `json:"client_id,omitempty"`
 	// CorrelationID is that of the request's line in the log.
-	CorrelationID string
-	// Key is the RFC 7638 thumbprint of the key that verified the message, or signed it.
-	Key     string
-	Message Message
+	CorrelationID string `json:"correlation_id,omitempty"`
+	// Key is the RFC 7638 thumbprint of the key that verified the message, or signed it, and JWK is that key: it may be in no
+	// key set any more when the message is looked at.
+	Key     string          `json:"key,omitempty"`
+	JWK     json.RawMessage `json:"jwk,omitempty"`
+	Message Message         `json:"message,omitzero"`
+	// Detail is what a SecurityEvent or Dropped says. No secret belongs there.
+	Detail map[string]string `json:"detail,omitempty"`
 }
 
 // Entry is one line of the log.
@@ -40,13 +52,15 @@ type Entry struct {
 	// Sequence counts the entries of a node from 1, without gaps.
 	Sequence uint64 `json:"sequence"`
 	// Previous is the [Hash] of the node's line before this one; empty in the first.
-	Previous      string    `json:"previous"`
-	At            time.Time `json:"at"`
-	Kind          Kind      `json:"kind"`
-	ClientID      string    `json:"client_id,omitempty"`
-	CorrelationID string    `json:"correlation_id,omitempty"`
-	Key           string    `json:"key,omitempty"`
-	Message       *Message  `json:"message,omitempty"`
+	Previous      string            `json:"previous"`
+	At            time.Time         `json:"at"`
+	Kind          Kind              `json:"kind"`
+	ClientID      string            `json:"client_id,omitempty"`
+	CorrelationID string            `json:"correlation_id,omitempty"`
+	Key           string            `json:"key,omitempty"`
+	JWK           json.RawMessage   `json:"jwk,omitempty"`
+	Message       *Message          `json:"message,omitempty"`
+	Detail        map[string]string `json:"detail,omitempty"`
 	// Checkpoint is a compact JWS over a [Checkpoint].
 	Checkpoint string `json:"checkpoint,omitempty"`
 }
@@ -67,12 +81,12 @@ func ParseEntry(line []byte) (Entry, error) {
 	if err := jose.DecodeStrict(line, &entry); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrEntry, err)
 	}
-	hasMessage, hasCheckpoint := entry.Message != nil, entry.Checkpoint != ""
+	hasMessage, hasCheckpoint, hasDetail := entry.Message != nil, entry.Checkpoint != "", len(entry.Detail) > 0
 	switch {
 	case entry.Node == "" || entry.Sequence == 0:
 		return Entry{}, fmt.Errorf("%w: it needs a node and a sequence from 1", ErrEntry)
-	case hasCheckpoint != (entry.Kind == CheckpointKind) || hasMessage == hasCheckpoint:
-		return Entry{}, fmt.Errorf("%w: it needs a message, or a checkpoint if that is its kind", ErrEntry)
+	case hasCheckpoint != (entry.Kind == CheckpointKind), hasDetail != entry.Kind.holdsDetail(), hasMessage == (hasCheckpoint || hasDetail):
+		return Entry{}, fmt.Errorf("%w: it needs a message, or a checkpoint or a detail if that is its kind", ErrEntry)
 	case hasMessage && (entry.Message.JWS == "") == (entry.Message.Withheld == nil):
 		return Entry{}, fmt.Errorf("%w: its message is either verbatim or has secrets withheld", ErrEntry)
 	}

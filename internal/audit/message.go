@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -24,7 +25,8 @@ type Message struct {
 type Withheld struct {
 	// Header is the JOSE header as it was sent, in base64url.
 	Header string `json:"header"`
-	// Claims are those of the payload; a secret one is {"sha-256": "…"}, the digest of its value in base64url.
+	// Claims are those of the payload; a secret one is {"sha-256": "…"}, the digest of its value in base64url, and a personal
+	// one {"withheld": true}, since a digest of what can be guessed hides nothing.
 	Claims map[string]json.RawMessage `json:"claims"`
 	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent.
 	SigningInput string `json:"signing_input_sha256"`
@@ -38,9 +40,9 @@ var secretClaims = [...]string{
 	"registration_access_token",
 }
 
-// NewMessage takes a compact JWS (RFC 7515 §7.1), not an encrypted one: that is kept as what was in it. It is not
-// verified here. Errors wrap [ErrMessage].
-func NewMessage(jws string) (Message, error) {
+// NewMessage takes a compact JWS (RFC 7515 §7.1), not an encrypted one: that is kept as what was in it. The claims named as
+// personal are withheld, as secrets are. It is not verified here. Errors wrap [ErrMessage].
+func NewMessage(jws string, personal ...string) (Message, error) {
 	token, err := jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
 	if err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrMessage, err)
@@ -57,6 +59,11 @@ func NewMessage(jws string) (Message, error) {
 		}
 		withheld = true
 		claims[name] = json.RawMessage(`{"sha-256":"` + digest(secretValue(value)) + `"}`)
+	}
+	for _, name := range personal {
+		if _, there := claims[name]; there {
+			withheld, claims[name] = true, json.RawMessage(`{"withheld":true}`)
+		}
 	}
 	if !withheld {
 		return Message{JWS: jws}, nil
@@ -84,6 +91,55 @@ func (m Message) Is(jws string) bool {
 	}
 	end := strings.LastIndexByte(jws, '.')
 	return end >= 0 && m.Withheld.SigningInput == digest([]byte(jws[:end])) && m.Withheld.Signature == jws[end+1:]
+}
+
+// errUnprovable is a message whose signature does not fit its key.
+var errUnprovable = errors.New("the signature is not of the key that is kept with it")
+
+// check verifies the message with the key of its entry. Ed25519 signs no digest, so that a message with secrets withheld
+// can be verified only beside its original.
+func (e Entry) check() error {
+	if e.JWK == nil || e.Message == nil {
+		return nil
+	}
+	key, err := jose.ParsePublicJWK(e.JWK)
+	if err != nil {
+		return err
+	}
+	if key.Thumbprint() != e.Key {
+		return errUnprovable
+	}
+	if e.Message.Withheld == nil {
+		return verifyJWS(e.Message.JWS, key)
+	}
+	return e.Message.Withheld.verify(key)
+}
+
+func verifyJWS(jws string, key jose.Key) error {
+	token, err := jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
+	if err != nil {
+		return err
+	}
+	return token.Verify(key.Public)
+}
+
+func (w *Withheld) verify(key jose.Key) error {
+	var header struct {
+		Algorithm string `json:"alg"`
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(w.Header)
+	if err == nil {
+		err = json.Unmarshal(raw, &header)
+	}
+	digest, errDigest := base64.RawURLEncoding.DecodeString(w.SigningInput)
+	signature, errSignature := base64.RawURLEncoding.DecodeString(w.Signature)
+	if err := errors.Join(err, errDigest, errSignature); err != nil {
+		return err
+	}
+	if header.Algorithm == jose.EdDSA {
+		return nil
+	}
+	return jose.VerifyDigest(header.Algorithm, key.Public, digest, signature)
 }
 
 // digest is SHA-256 in base64url.

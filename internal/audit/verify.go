@@ -3,8 +3,8 @@ package audit
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 
 	"countersign/internal/jose"
 )
@@ -21,6 +21,8 @@ const (
 	Truncated Fault = "truncated"
 	// Unsealed: more entries follow the last checkpoint than should, or a checkpoint is not signed by a known key.
 	Unsealed Fault = "unsealed"
+	// Unproven: the message of an entry is not signed by the key that is kept with it.
+	Unproven Fault = "unproven"
 	// Unreadable: a line is no entry. Line says which.
 	Unreadable Fault = "unreadable"
 )
@@ -55,6 +57,8 @@ type Options struct {
 	// Anchors are checkpoints that were in the log once ([Report].Last) and were kept outside it. Without one, a log that
 	// was cut off just after a checkpoint cannot be told from one that ended there.
 	Anchors []Checkpoint
+	// Dropped says, by node, up to which entry a log was exported and dropped, beside what the log says of it itself.
+	Dropped map[string]uint64
 }
 
 // Report is what was found.
@@ -64,40 +68,19 @@ type Report struct {
 	Last map[string]Checkpoint
 	// Unsealed counts the entries after them.
 	Unsealed uint64
+	// Dropped are, by node, the last entries of what was exported and dropped: they are to be verified in that export.
+	Dropped  map[string]uint64
 	Findings []Finding
 }
 
-// located is an entry with where it was found.
+// located is what the verifier remembers of an entry: its place, and nothing of its message.
 type located struct {
-	Entry
-	line int
-	hash string
-}
-
-// Verify checks the lines of a log, in the order in which they were written; those of several nodes may be mixed. The
-// first line of each node has to be its first entry.
-func Verify(lines [][]byte, options Options) Report {
-	report := Report{Last: map[string]Checkpoint{}}
-	nodes := map[string][]located{}
-	for i, line := range lines {
-		entry, err := ParseEntry(line)
-		if err != nil {
-			report.Findings = append(report.Findings, Finding{Fault: Unreadable, Line: i + 1, Detail: err.Error()})
-			continue
-		}
-		report.Entries++
-		nodes[entry.Node] = append(nodes[entry.Node], located{entry, i + 1, Hash(line)})
-	}
-	for _, anchor := range options.Anchors {
-		if _, there := nodes[anchor.Node]; !there {
-			nodes[anchor.Node] = nil
-		}
-	}
-	for _, node := range slices.Sorted(maps.Keys(nodes)) {
-		chain := verification{node: node, options: options, report: &report, ordered: nodes[node]}
-		chain.run()
-	}
-	return report
+	Sequence   uint64
+	Previous   string
+	Kind       Kind
+	Checkpoint string
+	line       int
+	hash       string
 }
 
 // verification is that of one node.
@@ -145,6 +128,8 @@ func (v *verification) links() {
 	before := located{}
 	for _, entry := range v.ordered {
 		switch {
+		case before.Sequence == 0 && v.begins(entry):
+			v.report.Dropped[v.node] = entry.Sequence - 1
 		case entry.Sequence > before.Sequence+1:
 			v.find(Deleted, before.Sequence+1, entry.Sequence-1, 0, fmt.Sprintf("the log goes on with entry %d", entry.Sequence))
 		case entry.Previous == before.hash:
@@ -157,9 +142,29 @@ func (v *verification) links() {
 	}
 }
 
+// begins tells whether a node's log may begin with an entry after the first: what came before was dropped, and the entry
+// is a checkpoint that signs the last of it.
+func (v *verification) begins(entry located) bool {
+	if entry.Sequence == 1 || v.options.Dropped[v.node]+1 < entry.Sequence {
+		return false
+	}
+	checkpoint, err := ReadCheckpoint(entry.Checkpoint, v.options.Keys)
+	return err == nil && checkpoint.Node == v.node && checkpoint.Sequence == entry.Sequence-1 && checkpoint.Hash == entry.Previous
+}
+
+// DroppedBy reads the detail of a [Dropped] entry: the node, and the last entry that was dropped. It is zero when the
+// detail says something else.
+func DroppedBy(detail map[string]string) (node string, through uint64) {
+	through, err := strconv.ParseUint(detail["through"], 10, 64)
+	if err != nil {
+		return "", 0
+	}
+	return detail["node"], through
+}
+
 // seals verifies the checkpoints.
 func (v *verification) seals() {
-	sealed := uint64(0)
+	sealed := v.report.Dropped[v.node]
 	var before located
 	for _, entry := range v.ordered {
 		if entry.Kind == CheckpointKind {

@@ -21,6 +21,7 @@ type Config struct {
 	Sessions   Sessions   `toml:"sessions" doc:"Signed-in browsers."`
 	Limits     Limits     `toml:"limits" doc:"Bounds on what a connection may cost."`
 	Telemetry  Telemetry  `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
+	Audit      Audit      `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
 	Resources  Resources  `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
 	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
 
@@ -176,6 +177,13 @@ type Telemetry struct {
 	OTLPHeaders  Secret `toml:"otlp_headers_file" doc:"File of headers for the collector, one \"Name: value\" a line."`
 	LogLevel     string `toml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
 	LogFormat    string `toml:"log_format" default:"json" enum:"json,text" doc:"Form of a log line."`
+}
+
+// Audit is the log of evidence.
+type Audit struct {
+	Node              string   `toml:"node" doc:"Name of this node's chain, unlike any other node's; the host's name when it is empty."`
+	CheckpointEvery   Duration `toml:"checkpoint_every" default:"1m" min:"1s" max:"1h" doc:"How long an entry may wait until a key in the HSM seals it."`
+	CheckpointEntries int      `toml:"checkpoint_entries" default:"1000" min:"1" max:"100000" doc:"How many entries may wait for that."`
 }
 
 // Resources are built-in protected resources.

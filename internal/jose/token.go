@@ -49,6 +49,8 @@ type Token struct {
 	signingInput string
 	payload      []byte
 	signature    []byte
+	// verifier is the key that verified it, once one has.
+	verifier Key
 }
 
 // wireHeader has the members that are read or refused.
@@ -136,6 +138,11 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 		return Header{}, fmt.Errorf("%w: the header has enc, which belongs to an encrypted token", ErrMalformed)
 	}
 	return Header{Algorithm: algorithm, KeyID: wire.KeyID, Type: wire.Type, JWK: wire.JWK}, nil
+}
+
+// Compact is the token as it was parsed.
+func (t *Token) Compact() string {
+	return t.signingInput + "." + base64.RawURLEncoding.EncodeToString(t.signature)
 }
 
 // Claims decodes the payload, which must be a JSON object, by the rules of [DecodeStrict]. Claims may be read before

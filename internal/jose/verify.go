@@ -50,20 +50,37 @@ func (t *Token) Verify(public crypto.PublicKey) error {
 	return nil
 }
 
+// VerifyDigest checks a signature in JWS form over what has a SHA-256 digest, for PS256 and ES256: Ed25519 signs no digest.
+// Errors wrap [ErrNoKey] or [ErrSignature].
+func VerifyDigest(algorithm string, public crypto.PublicKey, digest, signature []byte) error {
+	if algorithm == EdDSA || len(digest) != sha256.Size || !known(algorithm) || !fits(algorithm, public) {
+		return fmt.Errorf("%w: the key is not one for %s", ErrNoKey, algorithm)
+	}
+	if !signatureFits(algorithm, len(signature)) || !signedDigest(public, digest, signature) {
+		return ErrSignature
+	}
+	return nil
+}
+
 // signedBy checks the signature with a key that fits alg.
 func (t *Token) signedBy(public crypto.PublicKey) bool {
 	message := []byte(t.signingInput)
+	if public, ok := public.(ed25519.PublicKey); ok {
+		return ed25519.Verify(public, message, t.signature)
+	}
+	digest := sha256.Sum256(message)
+	return signedDigest(public, digest[:], t.signature)
+}
+
+// signedDigest checks a signature of the right length over a SHA-256 digest.
+func signedDigest(public crypto.PublicKey, digest, signature []byte) bool {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		digest := sha256.Sum256(message)
 		exact := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-		return rsa.VerifyPSS(public, crypto.SHA256, digest[:], t.signature, exact) == nil
+		return rsa.VerifyPSS(public, crypto.SHA256, digest, signature, exact) == nil
 	case *ecdsa.PublicKey:
-		digest := sha256.Sum256(message)
-		r, s := new(big.Int).SetBytes(t.signature[:32]), new(big.Int).SetBytes(t.signature[32:])
-		return ecdsa.Verify(public, digest[:], r, s) // refuses r and s outside [1, n-1]
-	case ed25519.PublicKey:
-		return ed25519.Verify(public, message, t.signature)
+		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		return ecdsa.Verify(public, digest, r, s) // refuses r and s outside [1, n-1]
 	}
 	return false
 }
@@ -78,6 +95,7 @@ func (t *Token) VerifyWith(set KeySet) error {
 			continue
 		}
 		if t.signedBy(key.Public) {
+			t.verifier = key
 			return nil
 		}
 		tried = true
@@ -90,6 +108,9 @@ func (t *Token) VerifyWith(set KeySet) error {
 	}
 	return fmt.Errorf("%w: the key set has no %s key", ErrNoKey, t.Header.Algorithm)
 }
+
+// VerifiedWith gives the key with which [Token.VerifyWith] found the signature to be right; the zero value before that.
+func (t *Token) VerifiedWith() Key { return t.verifier }
 
 // VerifyEmbedded checks the signature with the public key in the token's own header and returns that key. It proves
 // possession of the key and nothing about whose it is (RFC 9449 §4.3). Errors wrap [ErrMalformed], [ErrNoKey] or

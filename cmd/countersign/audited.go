@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/internal/audit"
+	"countersign/store"
+)
+
+// audited is a store that records what an operator changes.
+type audited struct {
+	store.Store
+	now func() time.Time
+	// by is who does it.
+	by string
+}
+
+// operator names the user of this process, and who became it by sudo.
+func operator() string {
+	name := strconv.Itoa(os.Getuid())
+	if current, err := user.Current(); err == nil {
+		name = current.Username
+	}
+	if behind := os.Getenv("SUDO_USER"); behind != "" {
+		name += " (sudo: " + behind + ")"
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
+}
+
+// done records what was done, unless it was not.
+func (a audited) done(ctx context.Context, err error, event, clientID string, detail ...string) error {
+	if err != nil {
+		return err
+	}
+	said := map[string]string{"event": event, "by": a.by}
+	for i := 0; i < len(detail); i += 2 {
+		said[detail[i]] = detail[i+1]
+	}
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, ClientID: clientID, Detail: said})
+	if err == nil {
+		err = a.Record(ctx, store.Evidence{At: a.now(), Body: body})
+	}
+	if err != nil {
+		return fmt.Errorf("it is done, but missing in the audit log: %w", err)
+	}
+	return nil
+}
+
+// PutClient implements store.Clients.
+func (a audited) PutClient(ctx context.Context, client store.Client) error {
+	return a.done(ctx, a.Store.PutClient(ctx, client), "client_put", client.ID,
+		"version", strconv.Itoa(client.Version), "profile", client.Profile, "disabled", strconv.FormatBool(client.Disabled))
+}
+
+// DeleteClient implements store.Clients.
+func (a audited) DeleteClient(ctx context.Context, id string) error {
+	return a.done(ctx, a.Store.DeleteClient(ctx, id), "client_deleted", id)
+}
+
+// PutInitialToken implements store.Clients.
+func (a audited) PutInitialToken(ctx context.Context, token store.InitialToken) error {
+	return a.done(ctx, a.Store.PutInitialToken(ctx, token), "initial_token_put", "", "organisation", token.Organisation)
+}
+
+// DeleteInitialToken implements store.Clients.
+func (a audited) DeleteInitialToken(ctx context.Context, organisation string) error {
+	return a.done(ctx, a.Store.DeleteInitialToken(ctx, organisation), "initial_token_deleted", "", "organisation", organisation)
+}
+
+// PutUser implements store.Users. The log names the person by the subject alone.
+func (a audited) PutUser(ctx context.Context, user store.User) error {
+	return a.done(ctx, a.Store.PutUser(ctx, user), "user_put", "", "subject", user.Subject, "disabled", strconv.FormatBool(user.Disabled))
+}
+
+// RevokeGrant implements store.Grants.
+func (a audited) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
+	return a.done(ctx, a.Store.RevokeGrant(ctx, grantID, uses...), "grant_revoked", "", "grant", grantID)
+}
+
+// AddKey implements store.Keys.
+func (a audited) AddKey(ctx context.Context, key store.Key) error {
+	return a.done(ctx, a.Store.AddKey(ctx, key), "key_added", "", "kid", key.ID, "alg", key.Algorithm, "uses", strings.Join(key.Uses, " "), "state", key.State)
+}
+
+// MoveKey implements store.Keys.
+func (a audited) MoveKey(ctx context.Context, id, from, to string, at time.Time) error {
+	return a.done(ctx, a.Store.MoveKey(ctx, id, from, to, at), "key_moved", "", "kid", id, "from", from, "to", to)
+}
+
+// SetKeyURIs implements store.Keys.
+func (a audited) SetKeyURIs(ctx context.Context, id string, from, to []string) error {
+	return a.done(ctx, a.Store.SetKeyURIs(ctx, id, from, to), "key_addresses_set", "", "kid", id)
+}

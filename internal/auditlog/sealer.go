@@ -1,0 +1,241 @@
+// Package auditlog keeps the audit log in the store: it appends the evidence that waits there to the chain of its node, has
+// the chain sealed by a key in the HSM, and reads it back.
+//
+// Evidence comes in with the transaction of its outcome ([store.Evidence]); from then on nothing depends on this process. A
+// node that dies leaves what it did not append to the others.
+package auditlog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"countersign/internal/audit"
+	"countersign/internal/jose"
+	"countersign/signer"
+	"countersign/store"
+)
+
+const (
+	// look is how often a node looks for evidence.
+	look = time.Second
+	// batch is how many entries are appended in one transaction.
+	batch = 64
+	// orphaned is how old evidence of another node is when that node seems to be gone.
+	orphaned = time.Minute
+	// lastSeal is how long the last checkpoint may take when the server ends.
+	lastSeal = 5 * time.Second
+)
+
+// Sealer writes the chain of one node.
+type Sealer struct {
+	Store  store.Audit
+	Signer *signer.Signer
+	// Chain names the node.
+	Chain string
+	// Every is how long an entry may wait for a checkpoint, and Entries how many may.
+	Every   time.Duration
+	Entries uint64
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	// chain is where we are; nil until the store was asked.
+	chain *audit.Chain
+	// unsealed is when the first entry since the last checkpoint was appended; zero when there is none. sealed is the number
+	// of that checkpoint.
+	unsealed time.Time
+	sealed   uint64
+	// mute is set while the same thing goes wrong.
+	mute string
+}
+
+// Run appends and seals until ctx ends, and then once more.
+func (s *Sealer) Run(ctx context.Context) {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		s.tell(ctx, s.Step(ctx))
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSeal)
+			defer cancel()
+			s.tell(last, s.Seal(last))
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// tell logs what went wrong, once.
+func (s *Sealer) tell(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		s.mute = ""
+	case ctx.Err() == nil && err.Error() != s.mute:
+		s.mute = err.Error()
+		s.Log.ErrorContext(ctx, "the audit log is behind; nothing is lost, and it is tried again", "error", err.Error())
+	}
+}
+
+// Step appends what waits, and makes a checkpoint if one is due.
+func (s *Sealer) Step(ctx context.Context) error {
+	for more := true; more; {
+		var err error
+		if more, err = s.append(ctx); err != nil {
+			return err
+		}
+		if s.due() {
+			if err := s.checkpoint(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Seal appends what waits and makes a checkpoint of it at once.
+func (s *Sealer) Seal(ctx context.Context) error {
+	if err := s.Step(ctx); err != nil || s.unsealed.IsZero() {
+		return err
+	}
+	return s.checkpoint(ctx)
+}
+
+func (s *Sealer) due() bool {
+	if s.unsealed.IsZero() {
+		return false
+	}
+	return s.Now().Sub(s.unsealed) >= s.Every || s.chain.Sequence()-s.sealed >= s.Entries
+}
+
+// append appends at most a batch and tells whether there may be more.
+func (s *Sealer) append(ctx context.Context) (more bool, err error) {
+	if err := s.resume(ctx); err != nil {
+		return false, err
+	}
+	waiting, err := s.Store.WaitingEvidence(ctx, s.Chain, s.Now().Add(-orphaned), batch)
+	if err != nil || len(waiting) == 0 {
+		return false, err
+	}
+	next := *s.chain // what cannot be stored did not happen
+	lines, taken := make([]store.AuditLine, len(waiting)), make([]int64, len(waiting))
+	for i, e := range waiting {
+		made, err := line(&next, e)
+		if err != nil {
+			return false, err
+		}
+		lines[i], taken[i] = store.AuditLine{Chain: s.Chain, Sequence: next.Sequence(), Text: string(made)}, e.ID
+	}
+	if err := s.store(ctx, next, lines, taken...); err != nil {
+		return false, err
+	}
+	if s.unsealed.IsZero() {
+		s.unsealed = s.Now()
+	}
+	return len(waiting) == batch, nil
+}
+
+// line makes the line of evidence. What is no event has been tampered with while it waited: that is what the log says then.
+func line(chain *audit.Chain, e store.Evidence) ([]byte, error) {
+	var event audit.Event
+	err := json.Unmarshal(e.Body, &event)
+	if err == nil {
+		var made []byte
+		if made, err = chain.Append(e.At, event); err == nil {
+			return made, nil
+		}
+	}
+	digest := sha256.Sum256(e.Body)
+	return chain.Append(e.At, audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{
+		"event": "evidence_unreadable", "sha-256": base64.RawURLEncoding.EncodeToString(digest[:]), "error": err.Error(),
+	}})
+}
+
+// store stores lines, after which next is where we are. When somebody else was first, we have to look again.
+func (s *Sealer) store(ctx context.Context, next audit.Chain, lines []store.AuditLine, taken ...int64) error {
+	err := s.Store.AppendAudit(ctx, lines, taken...)
+	if errors.Is(err, store.ErrConflict) {
+		before := s.chain.Sequence()
+		s.chain = nil
+		return errors.Join(s.resume(ctx), s.vanished(ctx, before))
+	}
+	if err == nil {
+		s.chain = &next
+	}
+	return err
+}
+
+// vanished records that the log is shorter than what this process wrote, which nobody can see in it any more.
+func (s *Sealer) vanished(ctx context.Context, before uint64) error {
+	if s.chain == nil || s.chain.Sequence() >= before {
+		return nil // another process goes on with the chain
+	}
+	s.Log.ErrorContext(ctx, "audit", "event", "audit_log_cut", "chain", s.Chain, "from", s.chain.Sequence()+1, "to", before)
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{
+		"event": "audit_log_cut", "node": s.Chain, "from": strconv.FormatUint(s.chain.Sequence()+1, 10), "to": strconv.FormatUint(before, 10),
+	}})
+	if err != nil {
+		return err
+	}
+	return s.Store.Record(ctx, store.Evidence{Chain: s.Chain, At: s.Now(), Body: body})
+}
+
+// resume finds out where the chain is.
+func (s *Sealer) resume(ctx context.Context) error {
+	if s.chain != nil {
+		return nil
+	}
+	heads, err := s.Store.AuditHeads(ctx)
+	if err != nil {
+		return err
+	}
+	chain := audit.NewChain(s.Chain)
+	s.unsealed, s.sealed = time.Time{}, 0
+	for _, head := range heads {
+		if head.Chain != s.Chain {
+			continue
+		}
+		if chain, err = audit.Resume([]byte(head.Text)); err != nil {
+			return fmt.Errorf("the last line of the chain %q cannot be gone on with (countersign audit verify): %w", s.Chain, err)
+		}
+		if entry, err := audit.ParseEntry([]byte(head.Text)); err == nil && entry.Kind != audit.CheckpointKind {
+			s.unsealed = s.Now()
+		}
+		s.sealed = chain.Sequence()
+	}
+	s.chain = chain
+	return nil
+}
+
+// checkpoint seals the chain. It goes to the log of the server, too, which is how it leaves the machine.
+func (s *Sealer) checkpoint(ctx context.Context) error {
+	key, err := s.Signer.ActiveFor(ctx, signer.UseEvidence)
+	if errors.Is(err, signer.ErrNoKey) {
+		return fmt.Errorf("no key seals the audit log; make one with: countersign keys generate --alg ES256 --use evidence: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	next := *s.chain
+	line, err := next.Checkpoint(ctx, s.Now(), jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign})
+	if err != nil {
+		return err
+	}
+	if err := s.store(ctx, next, []store.AuditLine{{Chain: s.Chain, Sequence: next.Sequence(), Text: string(line)}}); err != nil {
+		return err
+	}
+	if s.chain.Sequence() != next.Sequence() {
+		return nil // somebody else was first: the next step seals
+	}
+	s.unsealed, s.sealed = time.Time{}, next.Sequence()
+	if entry, err := audit.ParseEntry(line); err == nil {
+		s.Log.InfoContext(ctx, "audit checkpoint", "chain", s.Chain, "sequence", entry.Sequence, "checkpoint", entry.Checkpoint)
+	}
+	return nil
+}
