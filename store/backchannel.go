@@ -38,6 +38,8 @@ type BackchannelRequest struct {
 	Device string
 	// SpentAt is zero until the tokens were fetched.
 	SpentAt time.Time
+	// Evidence is stored with the request and not given back with it.
+	Evidence []Evidence
 }
 
 // BackchannelLimits bound how many requests may wait for the decision of one person at once, greater than zero.
@@ -83,7 +85,7 @@ type Ping struct {
 
 // Backchannel are the verbs of requests that are decided on another device (CIBA Core).
 type Backchannel interface {
-	// StartBackchannel stores a request and claims uses, all or nothing. ErrSpent when as many requests as limits allow
+	// StartBackchannel stores a request with its evidence and claims uses, all or nothing. ErrSpent when as many requests as limits allow
 	// wait for the person already; ErrReplayed.
 	StartBackchannel(ctx context.Context, request BackchannelRequest, limits BackchannelLimits, uses ...Use) error
 	// PendingBackchannel lists what waits for a person's decision, the oldest first; nothing for somebody who is disabled

@@ -21,7 +21,7 @@ func (s *Store) Record(ctx context.Context, evidence ...store.Evidence) error {
 
 // WaitingEvidence lists evidence that waits for a chain.
 func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) (waiting []store.Evidence, err error) {
-	err = s.run(ctx, "WaitingEvidence", func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, "WaitingEvidence", func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, `SELECT id, chain, at, body FROM audit_waiting WHERE chain = $1 OR chain = '' OR at < $2 ORDER BY id LIMIT $3`,
 			chain, orphaned, limit)
 		if err != nil {
@@ -84,7 +84,7 @@ func (s *Store) AuditLines(ctx context.Context, chain string, after uint64, limi
 }
 
 func (s *Store) auditLines(ctx context.Context, verb, query string, arguments ...any) (lines []store.AuditLine, err error) {
-	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, arguments...)
 		if err != nil {
 			return err

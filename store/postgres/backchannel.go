@@ -27,6 +27,7 @@ func backchannelFields(b *store.BackchannelRequest) []any {
 func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, uses ...store.Use) error {
 	now := s.moment()
 	kinds, keys, untils := useArrays(uses)
+	chains, times, bodies := evidenceArrays(b.Evidence)
 	return s.run(ctx, "StartBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var started bool
 		var batch pgx.Batch
@@ -42,11 +43,11 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 				RETURNING id
 			), claimed AS (`+insertUses+`
 				FROM started, unnest($18::text[], $19::bytea[], $20::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
-			)
+			), evidence AS (`+insertEvidence+` FROM started, unnest($21::text[], $22::timestamptz[], $23::text[]) AS e (chain, at, body))
 			SELECT EXISTS (SELECT FROM started)`,
 			b.ID[:], b.ClientID, b.Subject, b.Person[:], []byte(b.Parameters), b.Ping, at(b.CreatedAt), at(b.ExpiresAt),
 			b.Interval.Microseconds(), at(b.NextPollAt), at(b.DecidedAt), b.GrantID, b.Device, at(b.SpentAt),
-			now, limits.Person, limits.Client, kinds, keys, untils).
+			now, limits.Person, limits.Client, kinds, keys, untils, chains, times, bodies).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&started) })
 		err := c.SendBatch(ctx, &batch).Close()
 		if err == nil && !started {

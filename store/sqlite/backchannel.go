@@ -36,10 +36,13 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 			b.ID[:], b.ClientID, b.Subject, b.Person[:], text(b.Parameters), b.Ping, micros(b.CreatedAt), micros(b.ExpiresAt),
 			b.Interval.Microseconds(), micros(b.NextPollAt), micros(b.DecidedAt), b.GrantID, b.Device, micros(b.SpentAt),
 			now, limits.Person, limits.Client)
-		if err == nil && stored == 0 {
+		switch {
+		case err != nil:
+			return conflict(err, store.ErrConflict)
+		case stored == 0:
 			return store.ErrSpent
 		}
-		return conflict(err, store.ErrConflict)
+		return insertEvidence(c, b.Evidence)
 	})
 }
 

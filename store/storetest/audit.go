@@ -44,7 +44,13 @@ func testEvidence(f *fixture) {
 	f.want(f.Push(f.Context(), again, use), store.ErrReplayed)
 	f.must(f.Finish(f.Context(), store.Finish{Request: request.ID, Evidence: []store.Evidence{finished}}))
 	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Evidence: []store.Evidence{lost}}), store.ErrSpent)
-	f.equal(f.waiting("a"), []store.Evidence{recorded, pushed, finished})
+	asked, busy := f.evidence("a"), f.backchannelRequest()
+	busy.Evidence = []store.Evidence{lost}
+	f.want(f.StartBackchannel(f.Context(), busy, store.BackchannelLimits{}), store.ErrSpent)
+	f.want(f.StartBackchannel(f.Context(), busy, backchannelLimits(), use), store.ErrReplayed)
+	busy.Evidence = []store.Evidence{asked}
+	f.must(f.StartBackchannel(f.Context(), busy, backchannelLimits()))
+	f.equal(f.waiting("a"), []store.Evidence{recorded, pushed, finished, asked})
 }
 
 // testWaitingEvidence: a chain takes its own evidence, what names none, and what nobody has taken for long.
