@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -97,6 +98,18 @@ func (f flow) use(verb string) store.Use {
 	return store.Use{Kind: "dpop", Key: f.id("use of " + verb), Until: time.Now().Add(time.Hour)}
 }
 
+// evidence is that of a verb, for a chain of its own.
+func (f flow) evidence(verb string) []store.Evidence {
+	return []store.Evidence{{Chain: fmt.Sprint(verb, f), At: time.Now(), Body: json.RawMessage("{}")}}
+}
+
+func evidenceThere(verb string) func(context.Context, store.Store, flow) error {
+	return func(ctx context.Context, s store.Store, f flow) error {
+		waiting, err := s.WaitingEvidence(ctx, fmt.Sprint(verb, f), time.Time{}, 1)
+		return found(len(waiting) == 1, err)
+	}
+}
+
 // step is one verb of a flow.
 type step struct {
 	name  string
@@ -153,11 +166,11 @@ var flowSteps = []step{
 		write: func(ctx context.Context, s store.Store, f flow) error {
 			now := time.Now()
 			return s.Push(ctx, store.Request{
-				ID: f.id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+				ID: f.id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Hour), Evidence: f.evidence("push"),
 			}, f.use("push"))
 		},
 		claims:  true,
-		records: []func(context.Context, store.Store, flow) error{requestThere},
+		records: []func(context.Context, store.Store, flow) error{requestThere, evidenceThere("push")},
 	},
 	{
 		name: "begin",
@@ -207,10 +220,11 @@ var flowSteps = []step{
 				ID: f.id("code"), GrantID: grant.ID, ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 			}
 			return s.Finish(ctx, store.Finish{
-				Interaction: f.id("interaction"), Request: f.id("request"), Grant: &grant, Code: &code,
+				Interaction: f.id("interaction"), Request: f.id("request"), Grant: &grant, Code: &code, Evidence: f.evidence("finish"),
 			})
 		},
 		records: []func(context.Context, store.Store, flow) error{
+			evidenceThere("finish"),
 			func(ctx context.Context, s store.Store, f flow) error {
 				_, _, err := s.CodeGrant(ctx, f.id("code"))
 				return err
