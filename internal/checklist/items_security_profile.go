@@ -70,7 +70,7 @@ func securityProfile() []Group {
 			{ID: "MS-08", Section: "§5.5.1", Requires: "introspection responses signed as RFC 9701 says"},
 			{ID: "MS-09", Section: "§6.2", Requires: "only resource servers introspect"},
 			{ID: "MS-10", Section: "§6.1", Requires: "authorization responses are encrypted only where a client registered that"},
-			{ID: "MS-11", Section: "§7", Requires: "signed messages can be kept as evidence", Later: Later{messageSigning, "there is no evidence store yet"}},
+			{ID: "MS-11", Section: "§7", Requires: "signed messages are kept as evidence, with the keys that prove them, and tampering shows"},
 		}},
 		{"AM", "FAPI 2.0 Attacker Model, Final", []Item{
 			{ID: "AM-01", Section: "§4", Requires: "nobody else reaches a person's resources, signs in as that person, or makes a person use the attacker's"},
