@@ -8,8 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"strings"
+	"regexp"
 	"time"
 
 	"countersign/internal/audit"
@@ -48,7 +49,7 @@ Examples:
 type auditVerify struct {
 	File       []string `type:"existingfile" placeholder:"FILE" help:"Verify what audit export wrote, instead of the store; give it once for each file, the oldest first."`
 	JWKS       string   `name:"jwks" type:"existingfile" placeholder:"FILE" help:"Keys that may have signed checkpoints, as audit keys wrote them; those of the store by default."`
-	Checkpoint []string `type:"existingfile" placeholder:"FILE" help:"Checkpoints that were kept elsewhere: one a line, alone or as the member checkpoint of JSON, as in the server's log. What is missing in comparison is found."`
+	Checkpoint []string `type:"existingfile" placeholder:"FILE" help:"Checkpoints that were kept elsewhere: alone, in JSON lines or in the server's log. What is missing in comparison is found."`
 }
 
 // Run implements the command.
@@ -156,26 +157,30 @@ func entries(count int) string {
 	return fmt.Sprintf("%d entries", count)
 }
 
-// eachFileLine reads files of lines. A line that ends one file and begins the next counts once: the checkpoint at which the
-// log was parted.
+// eachFileLine reads files of lines. The checkpoints at which the log was parted are in two of them and count once.
 func eachFileLine(names []string, yield func(line []byte)) error {
-	var last []byte
+	earlier := map[string]bool{}
 	for _, name := range names {
 		file, err := os.Open(name)
 		if err != nil {
 			return err
 		}
-		first := true
+		own := map[string]bool{}
 		err = eachLine(file, func(line []byte) error {
-			if !first || !bytes.Equal(line, last) {
-				yield(line)
+			if bytes.Contains(line, []byte(`"checkpoint"`)) {
+				hash := audit.Hash(line)
+				if earlier[hash] {
+					return nil
+				}
+				own[hash] = true
 			}
-			first, last = false, bytes.Clone(line)
+			yield(line)
 			return nil
 		})
 		if err := errors.Join(err, file.Close()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		maps.Copy(earlier, own)
 	}
 	return nil
 }
@@ -196,8 +201,11 @@ func eachLine(r io.Reader, yield func(line []byte) error) error {
 	return lines.Err()
 }
 
-// readAnchors reads checkpoints that were kept elsewhere. Other lines, as of a server's log, are passed over; a checkpoint
-// that no key signed is an error.
+// looksSigned finds what may be a checkpoint in a line: alone, in JSON, or in the text of a server's log.
+var looksSigned = regexp.MustCompile(`[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}`)
+
+// readAnchors reads checkpoints that were kept elsewhere. Everything else is passed over; a checkpoint that no key signed is
+// an error.
 func readAnchors(names []string, keys jose.KeySet) ([]audit.Checkpoint, error) {
 	var anchors []audit.Checkpoint
 	for _, name := range names {
@@ -207,24 +215,17 @@ func readAnchors(names []string, keys jose.KeySet) ([]audit.Checkpoint, error) {
 			return nil, err
 		}
 		err = eachLine(file, func(line []byte) error {
-			signed := string(line)
-			if line[0] == '{' {
-				var entry struct {
-					Checkpoint string `json:"checkpoint"`
+			for _, signed := range looksSigned.FindAllString(string(line), -1) {
+				token, err := jose.Parse(signed, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
+				if err != nil || !token.Header.HasType(audit.CheckpointType) {
+					continue
 				}
-				if err := json.Unmarshal(line, &entry); err != nil || entry.Checkpoint == "" {
-					return nil // another line of the log
+				checkpoint, err := audit.ReadCheckpoint(signed, keys)
+				if err != nil {
+					return fmt.Errorf("a checkpoint in it does not count: %w", err)
 				}
-				signed = entry.Checkpoint
+				anchors = append(anchors, checkpoint)
 			}
-			if strings.Count(signed, ".") != 2 {
-				return nil
-			}
-			checkpoint, err := audit.ReadCheckpoint(signed, keys)
-			if err != nil {
-				return fmt.Errorf("a checkpoint in it does not count: %w", err)
-			}
-			anchors = append(anchors, checkpoint)
 			return nil
 		})
 		if err == nil && len(anchors) == before {

@@ -12,19 +12,7 @@ import (
 // TestPostgres serves the same installation from PostgreSQL, reached by a URL in a file.
 func TestPostgres(t *testing.T) {
 	i := newInstallation(t)
-	text, err := os.ReadFile(i.config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := strings.NewReplacer("# driver = \"sqlite\"\n", "driver = \"postgres\"\nurl_file = \"store-url\"\n",
-		"file = \"countersign.db\"\n", "", "# url_file = \"\"\n", "").Replace(string(text))
-	if err := os.WriteFile(i.config(), []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := cluster.Database(t)
-	if err := os.WriteFile(filepath.Join(i.folder, "store-url"), []byte(address+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	address := i.onPostgres()
 	for _, step := range []struct {
 		arguments string
 		code      int
@@ -56,4 +44,23 @@ func TestPostgres(t *testing.T) {
 	if code := server.wait(); code != 0 {
 		t.Errorf("the server ended with %d:\n%s", code, server.logs)
 	}
+}
+
+// onPostgres has the installation keep its state in a PostgreSQL database, which is empty.
+func (i *installation) onPostgres() (address string) {
+	i.t.Helper()
+	text, err := os.ReadFile(i.config())
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	changed := strings.NewReplacer("# driver = \"sqlite\"\n", "driver = \"postgres\"\nurl_file = \"store-url\"\n",
+		"file = \"countersign.db\"\n", "", "# url_file = \"\"\n", "").Replace(string(text))
+	if err := os.WriteFile(i.config(), []byte(changed), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+	address = cluster.Database(i.t)
+	if err := os.WriteFile(filepath.Join(i.folder, "store-url"), []byte(address+"\n"), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+	return address
 }
