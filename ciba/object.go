@@ -82,6 +82,11 @@ func ParseObject(raw string, algorithms []string) (*Object, error) {
 	return object, nil
 }
 
+// Message is the object as it was signed, and the key that [Rules].Check found to have signed it.
+func (o *Object) Message() (jws string, signedBy jose.Key) {
+	return o.token.Compact(), o.token.VerifiedWith()
+}
+
 // Rules say which signed requests stand. Zero durations allow nothing.
 type Rules struct {
 	// Audience is the server's issuer identifier, which aud has to be or to contain.

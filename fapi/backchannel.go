@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign/ciba"
+	"countersign/internal/audit"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/internal/outbound"
@@ -149,6 +150,9 @@ type backchannelRequest struct {
 	Resources []string        `json:"resources,omitempty"`
 	Message   string          `json:"binding_message,omitempty"`
 	Context   json.RawMessage `json:"request_context,omitempty"`
+
+	// evidence is the request as it was signed.
+	evidence []store.Evidence
 }
 
 // backchannelResponse is the acknowledgement of CIBA Core §7.3.
@@ -192,6 +196,7 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 	record := store.BackchannelRequest{
 		ID: store.DigestOf(authReqID), ClientID: c.client.ID, Subject: who.subject, Person: who.person, Parameters: parameters,
 		CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime), Interval: settings.Interval - pollTolerance, NextPollAt: now,
+		Evidence: request.evidence,
 	}
 	if asked.NotificationToken != "" {
 		record.Ping, err = settings.Seals.Seal(record.ID, ciba.Notification{AuthReqID: authReqID, Token: asked.NotificationToken})
@@ -224,7 +229,7 @@ func (s *Server) announce(ctx context.Context, record store.BackchannelRequest) 
 func (s *Server) readBackchannel(ctx context.Context, c *call) (ciba.Request, *backchannelRequest, error) {
 	_, span := s.span(ctx, "policy")
 	defer span.End()
-	values, err := s.signedBackchannel(ctx, c)
+	values, kept, err := s.signedBackchannel(ctx, c)
 	if err != nil {
 		return ciba.Request{}, nil, err
 	}
@@ -251,7 +256,7 @@ func (s *Server) readBackchannel(ctx context.Context, c *call) (ciba.Request, *b
 	}
 	return asked, &backchannelRequest{
 		Scopes: common.Scopes, ACRs: common.ACRs, Details: common.Details, Resources: common.Resources,
-		Message: asked.BindingMessage, Context: asked.Context,
+		Message: asked.BindingMessage, Context: asked.Context, evidence: kept,
 	}, nil
 }
 
@@ -267,22 +272,22 @@ func (s *Server) needsMessage(form oauth.Form) bool {
 }
 
 // signedBackchannel gives the parameters of a request: those inside the signed one, or those of the form where the
-// client's profile allows that.
-func (s *Server) signedBackchannel(ctx context.Context, c *call) (url.Values, error) {
+// client's profile allows that. A signed one is evidence.
+func (s *Server) signedBackchannel(ctx context.Context, c *call) (url.Values, []store.Evidence, error) {
 	rules := c.client.Profile.Backchannel
 	raw := c.form.Get("request")
 	switch {
 	case raw == "" && rules.Signed == RequestObjectsRequired:
-		return nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
 	case raw == "":
-		return c.form.Values(), nil
+		return c.form.Values(), nil, nil
 	}
 	if err := ciba.CheckBeside(c.form.Values()); err != nil {
-		return nil, backchannelError(err)
+		return nil, nil, backchannelError(err)
 	}
 	object, err := ciba.ParseObject(raw, c.client.Profile.Algorithms)
 	if err != nil {
-		return nil, backchannelError(err)
+		return nil, nil, backchannelError(err)
 	}
 	check := ciba.Rules{
 		Audience: s.config.Issuer, ClientID: c.client.ID, Algorithms: c.client.Profile.Algorithms,
@@ -301,9 +306,11 @@ func (s *Server) signedBackchannel(ctx context.Context, c *call) (url.Values, er
 	}
 	values, err := check.Check(ctx, object)
 	if err != nil {
-		return nil, backchannelError(err)
+		return nil, nil, backchannelError(err)
 	}
-	return values, nil
+	message, key := object.Message()
+	kept, err := s.evidenceOf(ctx, audit.BackchannelRequest, c.client.ID, message, key)
+	return values, []store.Evidence{kept}, err
 }
 
 // backchannelError gives errors of package ciba their code; others pass unchanged.

@@ -240,6 +240,26 @@ func TestMS11EveryKind(t *testing.T) {
 	})
 }
 
+// Covers: MS-11. Signed CIBA requests are kept, without what a person or a client has to keep to itself.
+func TestMS11BackchannelRequests(t *testing.T) {
+	w := newWorld(t, offersBackchannel(), chained)
+	c := w.register("client-1", asksAdvanced)
+	t.Run("accepts one", func(t *testing.T) {
+		events := w.newly(t, func() {
+			if r := c.askSigned(claim("binding_message", "Pay 7")); r.status != http.StatusOK {
+				t.Fatalf("answered %d %s", r.status, r.raw)
+			}
+		})
+		wantKinds(t, events, audit.BackchannelRequest)
+		if events[0].Message.JWS == "" || events[0].Key != c.key.Key().Thumbprint() {
+			t.Errorf("kept %+v", events[0])
+		}
+	})
+	t.Run("refuses to keep what was refused", func(t *testing.T) {
+		wantKinds(t, w.newly(t, func() { wantError(t, c.askSigned(claim("aud", "https://other.example")), 400, "invalid_request") }))
+	})
+}
+
 // forgetful is a store that can keep no evidence on its own.
 type forgetful struct{ store.Store }
 

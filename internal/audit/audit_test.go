@@ -248,7 +248,7 @@ func TestMessageIsKeptVerbatimWithoutItsSecrets(t *testing.T) {
 			if err != nil || message.JWS != plain || message.Withheld != nil {
 				t.Fatalf("not kept verbatim: %+v, %v", message, err)
 			}
-			for _, name := range []string{"code", "access_token", "refresh_token", "token", "client_secret", "client_assertion", "code_verifier", "password", "registration_access_token"} {
+			for _, name := range []string{"code", "access_token", "refresh_token", "token", "client_secret", "client_assertion", "code_verifier", "registration_access_token", "client_notification_token"} {
 				secret := n.sign(t, map[string]any{name: "the-secret-value", "state": "s"})
 				line, err := appended(t, secret)
 				if err != nil {
@@ -273,6 +273,134 @@ func TestMessageIsKeptVerbatimWithoutItsSecrets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestGuessableSecretLeavesNothingToGuessAgainst: a person's code has few digits.
+func TestGuessableSecretLeavesNothingToGuessAgainst(t *testing.T) {
+	n := newNotary(t, jose.ES256)
+	for _, name := range []string{"user_code", "password"} {
+		signed := n.sign(t, map[string]any{name: "1234", "client_notification_token": "the-secret-value", "binding_message": "Pay 7"})
+		line, err := appended(t, signed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(signed, ".")
+		for _, gone := range []string{"1234", "the-secret-value", parts[1], parts[2], audit.Hash([]byte(parts[0] + "." + parts[1]))} {
+			if bytes.Contains(line, []byte(gone)) {
+				t.Errorf("%s is in the log: %s", gone, line)
+			}
+		}
+		entry, err := audit.ParseEntry(line)
+		if err != nil || string(entry.Message.Withheld.Claims["binding_message"]) != `"Pay 7"` || entry.Message.Is(signed) {
+			t.Errorf("kept %s, %v", line, err)
+		}
+	}
+}
+
+// TestMessageProvesItself: what is kept with a key has to be signed by it, whether it is verbatim or has secrets withheld.
+func TestMessageProvesItself(t *testing.T) {
+	for _, algorithm := range []string{jose.PS256, jose.ES256, jose.EdDSA} {
+		n, stranger := newNotary(t, algorithm), newNotary(t, algorithm)
+		for _, claims := range []map[string]any{{"state": "s"}, {"code": "the-secret-value"}, {"user_code": "1234"}} {
+			_, secret := claims["code"]
+			_, guess := claims["user_code"]
+			for _, by := range []notary{n, stranger} {
+				message, err := audit.NewMessage(by.sign(t, claims))
+				if err != nil {
+					t.Fatal(err)
+				}
+				line, err := audit.NewChain("a").Append(noon, audit.Event{
+					Kind: audit.RequestObject, Key: n.key.Key().Thumbprint(), JWK: n.key.PublicJWK(), Message: message,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				report := audit.Verify([][]byte{line}, audit.Options{Keys: n.keys})
+				// Ed25519 signs no digest.
+				unproven := by.key.Key().Thumbprint() != n.key.Key().Thumbprint() && !guess && !(secret && algorithm == jose.EdDSA)
+				if found := len(report.Findings) == 1 && report.Findings[0].Fault == audit.Unproven; found != unproven {
+					t.Errorf("%s, %v: found %v, want a fault: %v", algorithm, claims, report.Findings, unproven)
+				}
+			}
+		}
+		message, err := audit.NewMessage(n.sign(t, map[string]any{"state": "s"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := audit.NewChain("a").Append(noon, audit.Event{
+			Kind: audit.RequestObject, Key: stranger.key.Key().Thumbprint(), JWK: n.key.PublicJWK(), Message: message,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report := audit.Verify([][]byte{line}, audit.Options{Keys: n.keys}); len(report.Findings) != 1 {
+			t.Errorf("a thumbprint of another key passes: %v", report.Findings)
+		}
+	}
+}
+
+// TestDroppedEntries: a log may begin with a checkpoint when it says itself that what came before was dropped.
+func TestDroppedEntries(t *testing.T) {
+	n := newNotary(t, jose.ES256)
+	chain := audit.NewChain("a")
+	lines := append(n.grow(t, chain, 3), n.grow(t, chain, 2)...)
+	note := func(through string) []byte {
+		resumed, err := audit.Resume(lines[len(lines)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := resumed.Append(noon, audit.Event{Kind: audit.Dropped, Detail: map[string]string{"node": "a", "through": through}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return line
+	}
+	for name, test := range map[string]struct {
+		lines   [][]byte
+		dropped map[string]uint64
+		faults  int
+	}{
+		"said in the log":            {append(slices.Clone(lines[3:]), note("3")), nil, 0},
+		"said beside it":             {lines[3:], map[string]uint64{"a": 3}, 0},
+		"not said":                   {lines[3:], nil, 1},
+		"of another node":            {lines[3:], map[string]uint64{"b": 3}, 1},
+		"more than was said":         {lines[6:], map[string]uint64{"a": 3}, 1},
+		"no checkpoint at the start": {lines[4:], map[string]uint64{"a": 4}, 1},
+		"nonsense in the log":        {append(slices.Clone(lines[3:]), note("-1")), nil, 1},
+	} {
+		report := audit.Verify(test.lines, audit.Options{Keys: n.keys, Dropped: test.dropped})
+		if len(report.Findings) != test.faults {
+			t.Errorf("%s: %v", name, report.Findings)
+		}
+		if test.faults == 0 && report.Dropped["a"] != 3 {
+			t.Errorf("%s: dropped %v", name, report.Dropped)
+		}
+	}
+}
+
+// TestEntriesHoldOneThing: a message, a checkpoint, or a detail, as their kind says.
+func TestEntriesHoldOneThing(t *testing.T) {
+	n := newNotary(t, jose.ES256)
+	message, err := audit.NewMessage(n.sign(t, map[string]any{"state": "s"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	detail := map[string]string{"event": "client_put"}
+	for name, test := range map[string]struct {
+		event audit.Event
+		good  bool
+	}{
+		"an event":               {audit.Event{Kind: audit.SecurityEvent, Detail: detail}, true},
+		"an event that is empty": {audit.Event{Kind: audit.SecurityEvent}, false},
+		"an event and a message": {audit.Event{Kind: audit.SecurityEvent, Detail: detail, Message: message}, false},
+		"a message":              {audit.Event{Kind: audit.IDToken, Message: message}, true},
+		"a message and a detail": {audit.Event{Kind: audit.IDToken, Message: message, Detail: detail}, false},
+	} {
+		_, err := audit.NewChain("a").Append(noon, test.event)
+		if (err == nil) != test.good || err != nil && !errors.Is(err, audit.ErrEntry) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -28,17 +28,22 @@ type Withheld struct {
 	// Claims are those of the payload; a secret one is {"sha-256": "…"}, the digest of its value in base64url, and a personal
 	// one {"withheld": true}, since a digest of what can be guessed hides nothing.
 	Claims map[string]json.RawMessage `json:"claims"`
-	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent.
-	SigningInput string `json:"signing_input_sha256"`
-	// Signature is in base64url, as it was sent.
-	Signature string `json:"signature"`
+	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent; empty when it would give away
+	// what can be guessed.
+	SigningInput string `json:"signing_input_sha256,omitempty"`
+	// Signature is in base64url, as it was sent; empty when SigningInput is.
+	Signature string `json:"signature,omitempty"`
 }
 
 // secretClaims are never kept. They are looked for at the top of a payload, where the parameters of OAuth are.
 var secretClaims = [...]string{
-	"code", "access_token", "refresh_token", "token", "client_secret", "client_assertion", "code_verifier", "password",
-	"registration_access_token",
+	"code", "access_token", "refresh_token", "token", "client_secret", "client_assertion", "code_verifier",
+	"registration_access_token", "client_notification_token",
 }
+
+// guessable are secrets that few tries would find if there were anything to try them against. So of a message with one
+// of them neither digest nor signature is kept.
+var guessable = [...]string{"password", "user_code"}
 
 // NewMessage takes a compact JWS (RFC 7515 §7.1), not an encrypted one: that is kept as what was in it. The claims named as
 // personal are withheld, as secrets are. It is not verified here. Errors wrap [ErrMessage].
@@ -65,14 +70,21 @@ func NewMessage(jws string, personal ...string) (Message, error) {
 			withheld, claims[name] = true, json.RawMessage(`{"withheld":true}`)
 		}
 	}
+	guess := false
+	for _, name := range guessable {
+		if _, there := claims[name]; there {
+			withheld, guess, claims[name] = true, true, json.RawMessage(`{"withheld":true}`)
+		}
+	}
 	if !withheld {
 		return Message{JWS: jws}, nil
 	}
-	end := strings.LastIndexByte(jws, '.')
-	return Message{Withheld: &Withheld{
-		Header: jws[:strings.IndexByte(jws, '.')], Claims: claims,
-		SigningInput: digest([]byte(jws[:end])), Signature: jws[end+1:],
-	}}, nil
+	kept := &Withheld{Header: jws[:strings.IndexByte(jws, '.')], Claims: claims}
+	if !guess {
+		end := strings.LastIndexByte(jws, '.')
+		kept.SigningInput, kept.Signature = digest([]byte(jws[:end])), jws[end+1:]
+	}
+	return Message{Withheld: kept}, nil
 }
 
 // secretValue is the text of a JSON string, and otherwise the JSON itself.
@@ -84,13 +96,14 @@ func secretValue(raw json.RawMessage) []byte {
 	return []byte(text)
 }
 
-// Is tells whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld.
+// Is tells whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld. Of a message
+// without its signature nothing can tell.
 func (m Message) Is(jws string) bool {
 	if m.Withheld == nil {
 		return m.JWS == jws
 	}
 	end := strings.LastIndexByte(jws, '.')
-	return end >= 0 && m.Withheld.SigningInput == digest([]byte(jws[:end])) && m.Withheld.Signature == jws[end+1:]
+	return end >= 0 && m.Withheld.Signature != "" && m.Withheld.SigningInput == digest([]byte(jws[:end])) && m.Withheld.Signature == jws[end+1:]
 }
 
 // errUnprovable is a message whose signature does not fit its key.
@@ -124,6 +137,9 @@ func verifyJWS(jws string, key jose.Key) error {
 }
 
 func (w *Withheld) verify(key jose.Key) error {
+	if w.SigningInput == "" && w.Signature == "" {
+		return nil
+	}
 	var header struct {
 		Algorithm string `json:"alg"`
 	}
