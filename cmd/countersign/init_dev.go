@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/ciba"
 	"countersign/internal/config"
 	"countersign/store"
 )
@@ -94,6 +95,9 @@ func (d *development) configuration(keys config.Signer) (*config.Config, error) 
 		if err := d.detailSchemas(); err != nil {
 			return nil, err
 		}
+		if err := d.pingKeys(); err != nil {
+			return nil, err
+		}
 		wanted := d.wanted(keys)
 		if err := writeFile(file, []byte(wanted.Commented()), 0o600); err != nil {
 			return nil, err
@@ -123,6 +127,15 @@ func (d *development) detailSchemas() error {
 	})
 }
 
+// pingKeys makes what closes notifications while they wait.
+func (d *development) pingKeys() error {
+	file := d.path("ping.keys")
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return writeFile(file, []byte(ciba.NewSealKey()+"\n"), 0o600)
+}
+
 func (d *development) wanted(keys config.Signer) *config.Config {
 	return &config.Config{
 		Issuer: fmt.Sprintf("https://localhost:%d", d.flags.Port), Profiles: "fapi2-security fapi2-message-signing fapi1-advanced",
@@ -139,6 +152,10 @@ func (d *development) wanted(keys config.Signer) *config.Config {
 		Resources: config.Resources{SampleAccounts: true},
 		Scopes:    []config.Scope{{Name: "accounts", Description: "See your accounts and their balances"}},
 
+		CIBA: config.CIBA{ // far from the limits of a real one: a conformance suite asks alice again and again
+			Enabled: true, PingKeys: "ping.keys", BindingMessage: "always_ask",
+			PendingPerPerson: 100, PendingPerClient: 100, PersonPerMinute: 60, PersonBurst: 1000,
+		},
 		Registration: config.Registration{Enabled: true, DetailTypes: "account_information payment_initiation"},
 		AuthorizationDetails: []config.AuthorizationDetail{
 			{Type: "account_information", Title: "Look at accounts", SchemaFile: "authorization-details/account_information.json"},

@@ -25,6 +25,7 @@ type keysCommand struct {
 	Destroy       keysDestroy       `cmd:"" help:"Take a retired key out of the key set and out of the HSM, for ever."`
 	Verify        keysVerify        `cmd:"" help:"Sign with every key in every HSM, or verify a transcript."`
 	Attest        keysAttest        `cmd:"" help:"Show what the HSMs say of themselves and of a key, as JSON."`
+	PingKey       keysPingKey       `cmd:"" name:"ping-key" help:"Make a key for ciba.ping_keys_file; it is shown once."`
 	ImportReplica keysImportReplica `cmd:"" name:"import-replica" help:"Use a key from one more HSM."`
 }
 

@@ -82,6 +82,15 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	go purge(background, s, log)
+	pinging := make(chan struct{})
+	go func() {
+		defer close(pinging)
+		server.RunPings(background)
+	}()
+	defer func() {
+		stop()
+		<-pinging // before the store is closed: what came of a try is noted
+	}()
 	if plan := schedule(c); plan.Every > 0 {
 		go rotation{schedule: plan, store: audited{Store: s, now: p.now, by: "schedule"}, backend: keys.tokens[0], now: p.now, log: log}.run(background)
 	}
@@ -223,6 +232,10 @@ func moreSettings(settings *fapi.Config, c *config.Config) error {
 			Scopes: strings.Fields(c.Registration.Scopes), AuthorizationDetailsTypes: strings.Fields(c.Registration.DetailTypes),
 			CertificateQuota: c.Registration.CertificateQuota,
 		}
+	}
+	var err error
+	if settings.Backchannel, err = backchannel(c.CIBA, settings.Now); err != nil {
+		return err
 	}
 	return outboundTrust(settings, c.Outbound.CAFile)
 }

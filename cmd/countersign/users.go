@@ -21,6 +21,7 @@ type usersCommand struct {
 	Add         usersAdd         `cmd:"" help:"Add a user."`
 	List        usersList        `cmd:"" help:"List the users."`
 	SetPassword usersSetPassword `cmd:"" help:"Give a user a new password."`
+	SetUserCode usersSetUserCode `cmd:"" help:"Give a user a code, or take it away, without which nobody asks them over the backchannel."`
 	Disable     usersDisable     `cmd:"" help:"Keep a user from signing in."`
 	Enable      usersEnable      `cmd:"" help:"Take back disable."`
 }
@@ -34,7 +35,8 @@ Examples:
   countersign users add alice --name "Alice Example" --email alice@example.com
   countersign users add bob --claims bob.json --password-file bob.password
   pass show alice | countersign users set-password alice
-  countersign users disable bob`
+  countersign users disable bob
+  countersign users set-user-code alice --code-file alice.code`
 }
 
 type usersAdd struct {
@@ -185,6 +187,42 @@ func (c usersSetPassword) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		p.printf("changed the password of %s\n", c.Username)
+		return nil
+	})
+}
+
+type usersSetUserCode struct {
+	Username string `arg:"" help:"The user's name."`
+	CodeFile string `placeholder:"FILE" xor:"code" required:"" help:"File with the code, 6 characters or more; - reads standard input."`
+	None     bool   `xor:"code" required:"" help:"Take the code away."`
+}
+
+// Run implements the command.
+func (c usersSetUserCode) Run(ctx context.Context, p *program) error {
+	hash := ""
+	if !c.None {
+		code, err := p.readInput(c.CodeFile, maxMetadata)
+		if err != nil {
+			return err
+		}
+		if hash, err = directory.HashUserCode(strings.TrimRight(string(code), "\r\n")); err != nil {
+			return fmt.Errorf("%s: %w", c.CodeFile, err)
+		}
+	}
+	return p.withStore(ctx, func(s store.Store) error {
+		user, err := findUser(ctx, s, c.Username)
+		if err != nil {
+			return err
+		}
+		user.UserCode = hash
+		if err := saveUser(ctx, s, p, user); err != nil {
+			return err
+		}
+		if c.None {
+			p.printf("%s has no user code any more\n", c.Username)
+		} else {
+			p.printf("%s has a new user code; clients without user codes cannot ask for %s any more\n", c.Username, c.Username)
+		}
 		return nil
 	})
 }

@@ -25,8 +25,9 @@ type Config struct {
 	Resources  Resources  `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
 	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
 
+	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask people on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
-	Outbound     Outbound     `toml:"outbound" doc:"What the server itself fetches: jwks_uri and sector_identifier_uri of clients. Only public addresses are reached, never redirects followed."`
+	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed."`
 
 	TrustStores          []TrustStore          `toml:"trust_stores" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
 	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that people read when they decide."`
@@ -143,6 +144,32 @@ type Limits struct {
 // DPoP is about proofs of possession.
 type DPoP struct {
 	RequireNonce bool `toml:"require_nonce" default:"false" doc:"Have every proof carry a nonce of this server (RFC 9449 §8, §9), so that none can be made ahead of its time. Costs each client one more request every few minutes."`
+}
+
+// CIBA is backchannel authentication.
+type CIBA struct {
+	Enabled              bool     `toml:"enabled" default:"false" doc:"Offer /backchannel, where clients ask people, and the grant type that fetches what they allowed."`
+	Lifetime             Duration `toml:"lifetime" default:"2m" min:"10s" max:"10m" doc:"How long a request waits for the person when its client asks for no time."`
+	MaxLifetime          Duration `toml:"max_lifetime" default:"10m" min:"10s" max:"1h" doc:"What a requested_expiry is cut to."`
+	Interval             Duration `toml:"interval" default:"5s" min:"1s" max:"1m" doc:"Least time between two polls of one request. A client that comes sooner is told slow_down, and has to wait 5s longer from then on."`
+	LongPoll             Duration `toml:"long_poll" default:"0s" min:"0s" max:"15s" doc:"How long a poll is held while nobody has decided; 0s answers at once. Clients have to be ready for it (CIBA Core §11), and ingresses too."`
+	PendingPerPerson     int      `toml:"pending_per_person" default:"5" min:"1" max:"100" doc:"Requests of all clients that may wait for one person at once."`
+	PendingPerClient     int      `toml:"pending_per_client" default:"3" min:"1" max:"100" doc:"Requests of one client that may wait for one person at once."`
+	PersonPerMinute      int      `toml:"person_per_minute" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one person, after a burst, on one node."`
+	PersonBurst          int      `toml:"person_burst" default:"5" min:"1" max:"1000" doc:"How often one client may ask one person at once."`
+	BindingMessage       string   `toml:"binding_message" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
+	LoginHint            string   `toml:"login_hint" default:"username" enum:"username,subject" doc:"What a login_hint is."`
+	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that close what is to be said to clients while it waits in the database: the first closes, all open. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`
+	ClientCertificate    File     `toml:"ping_certificate_file" doc:"Certificate, PEM, that is shown to notification endpoints that ask for one."`
+	ClientCertificateKey Secret   `toml:"ping_key_file" doc:"Private key of that certificate, PEM."`
+
+	HintIssuers []HintIssuer `toml:"login_hint_issuers" doc:"Whose login_hint_token is believed. Without any there is no such hint."`
+}
+
+// HintIssuer signs login_hint_tokens.
+type HintIssuer struct {
+	Issuer   string `toml:"issuer" required:"true" doc:"The iss of its tokens."`
+	JWKSFile File   `toml:"jwks_file" required:"true" doc:"Its public keys, a JWK Set."`
 }
 
 // Registration is dynamic client registration.

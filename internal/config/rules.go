@@ -30,6 +30,21 @@ func (c *collector) rules(config *Config) {
 	c.scopes(config)
 	c.resourceServers(config)
 	c.registration(config)
+	c.ciba(&config.CIBA)
+}
+
+// ciba wants times that fit each other, and a certificate with its key.
+func (c *collector) ciba(b *CIBA) {
+	if b.Lifetime > b.MaxLifetime && !c.bad("ciba.lifetime") && !c.bad("ciba.max_lifetime") {
+		c.add("ciba.lifetime", quote(b.Lifetime.String()), "longer than ciba.max_lifetime")
+	}
+	if b.PendingPerClient > b.PendingPerPerson && !c.bad("ciba.pending_per_client") && !c.bad("ciba.pending_per_person") {
+		c.add("ciba.pending_per_client", strconv.Itoa(b.PendingPerClient), "more than ciba.pending_per_person, which counts those of all clients")
+	}
+	c.pair("ciba.ping_certificate_file", string(b.ClientCertificate), "ciba.ping_key_file", string(b.ClientCertificateKey))
+	if b.ClientCertificate != "" && b.PingKeys == "" {
+		c.add("ciba.ping_certificate_file", quote(string(b.ClientCertificate)), "has no meaning without ciba.ping_keys_file: nobody is notified")
+	}
 }
 
 // resourceServers is the rule of RFC 8707 §2.
