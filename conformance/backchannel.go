@@ -11,6 +11,9 @@ import (
 // backchannel tells whether clients ask without a browser (CIBA).
 func (p plan) backchannel() bool { return p.suitePlan == fapiCIBA }
 
+// notified tells whether the server calls the suite when a request is decided.
+func (p plan) notified() bool { return p.variant["ciba_mode"] == "ping" }
+
 // registersItself tells whether the suite registers the plan's clients (RFC 7591).
 func (p plan) registersItself() bool { return p.variant["client_registration"] == "dynamic_client" }
 

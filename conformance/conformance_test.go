@@ -292,7 +292,7 @@ func TestCannotBegin(t *testing.T) {
 		"no password":        {[]string{"-password-file", "/nowhere"}, "-password-file"},
 		"no authority":       {[]string{"-client-ca-key", "/nowhere"}, "-client-ca-key"},
 		"no expectations":    {[]string{"-expected", "/nowhere"}, "-expected"},
-		"nobody to answer":   {[]string{"-plans", "fapi-ciba/*"}, "-ciba-approval: missing"},
+		"no device code":     {[]string{"-plans", "fapi-ciba/*poll*", "-device-code", "false"}, "-device-code: false"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

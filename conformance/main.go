@@ -31,7 +31,8 @@ type options struct {
 	server, ca, resource, mtlsResource   string
 	ingress                              string
 	register, start                      string
-	initialToken, approval               string
+	initialToken, approval, deviceCode   string
+	outboundCA                           string
 	user, passwordFile                   string
 	clientCACertificate, clientCAKey     string
 	out, expected                        string
@@ -58,7 +59,9 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.mtlsResource, "mtls-resource", "", "`URL` of the same where certificates are asked for (default: /accounts beside the mTLS token endpoint)")
 	f.StringVar(&o.register, "register", "bin/countersign clients add {id} --replace --file {file}", "`command` that registers a client from its metadata")
 	f.StringVar(&o.initialToken, "initial-token", "bin/countersign clients tokens add {organisation} --clients 500 --for 6h --profile {profile} --replace", "`command` that prints an initial access token, for plans in which the suite registers the clients")
-	f.StringVar(&o.approval, "ciba-approval", "", "`URL` at which a person's answer to a backchannel request is had; the suite replaces {auth_req_id} and {action}, which is allow or deny")
+	f.StringVar(&o.approval, "ciba-approval", "", "`URL` at which a person's answer to a backchannel request is had; the suite replaces {auth_req_id} and {action}, which is allow or deny (default: a device of the person that is enrolled for the run)")
+	f.StringVar(&o.deviceCode, "device-code", "bin/countersign users device-code {user}", "`command` that prints a one-time code with which a device of the person is enrolled")
+	f.StringVar(&o.outboundCA, "outbound-ca", "local/tls/outbound.crt", "`file` with what the server trusts when it notifies clients; the certificate of a suite on loopback is added to it before the server is started")
 	f.StringVar(&o.start, "start", "", "`command` that starts the server when it does not answer; it is stopped at the end")
 	f.StringVar(&o.user, "user", "alice", "`name` that the suite's browser signs in with")
 	f.StringVar(&o.passwordFile, "password-file", "local/demo/password", "`file` with the password")
@@ -124,10 +127,6 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, "conformance:", err)
 		return 2
 	}
-	if o.approval == "" && slices.ContainsFunc(plans, plan.backchannel) {
-		fmt.Fprintln(stderr, "conformance: -ciba-approval: missing; plans of CIBA need an address at which the person answers")
-		return 2
-	}
 	expectations, err := readExpectations(o.expected)
 	if err != nil {
 		fmt.Fprintln(stderr, "conformance:", err)
@@ -139,12 +138,12 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		defer mu.Unlock()
 		fmt.Fprintf(stdout, format+"\n", arguments...)
 	}
-	r, stopServer, err := prepare(ctx, o, progress)
+	r, stop, err := prepare(ctx, o, plans, progress)
 	if err != nil {
 		fmt.Fprintln(stderr, "conformance:", err)
 		return 2
 	}
-	defer stopServer()
+	defer stop()
 	progress("%d plans at %s", len(plans), o.suite)
 	began := time.Now()
 	written := report{Suite: o.suite, Issuer: o.server, Ingress: o.ingress, Began: began}
@@ -164,14 +163,28 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 }
 
 // prepare checks everything that a run needs, with a clear line for what is missing.
-func prepare(ctx context.Context, o options, progress func(string, ...any)) (*runner, func(), error) {
+func prepare(ctx context.Context, o options, plans []plan, progress func(string, ...any)) (*runner, func(), error) {
 	connected, err := connectSuite(ctx, o, progress)
 	if err != nil {
 		return nil, nil, err
 	}
+	if slices.ContainsFunc(plans, plan.notified) {
+		if err := trustSuite(ctx, o, progress); err != nil {
+			return nil, nil, err
+		}
+	}
 	tested, stopServer, err := findServer(ctx, o, progress)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.approval == "" && slices.ContainsFunc(plans, plan.backchannel) {
+		var stopBridge func()
+		if tested.approval, stopBridge, err = startBridge(ctx, o, tested, progress); err != nil {
+			stopServer()
+			return nil, nil, err
+		}
+		stopOnly := stopServer
+		stopServer = func() { stopBridge(); stopOnly() }
 	}
 	ca, err := readAuthority(o.clientCACertificate, o.clientCAKey)
 	if err != nil {

@@ -28,6 +28,8 @@ type server struct {
 	// approval is the address with which a person allows or denies a backchannel request, acr the least authentication
 	// context class of the server, and initialToken what registers clients; for the plans that want them.
 	approval, acr, initialToken string
+	// bestACR is the best class of the server.
+	bestACR string
 }
 
 // discovered is the part of the discovery document that is needed.
@@ -40,13 +42,9 @@ type discovered struct {
 // findServer reads the server's discovery document, starting the server first if nothing answers and a command was
 // given. The function that is returned stops what was started.
 func findServer(ctx context.Context, o options, say func(string, ...any)) (server, func(), error) {
-	config, how := &tls.Config{}, "the system's authorities"
-	if o.ca != "" {
-		var err error
-		if config.RootCAs, err = readRoots(o.ca); err != nil {
-			return server{}, nil, fmt.Errorf("-ca: %w", err)
-		}
-		how = o.ca
+	config, how, err := serverTrust(o)
+	if err != nil {
+		return server{}, nil, err
 	}
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: config}}
 	stop := func() {}
@@ -77,11 +75,23 @@ func findServer(ctx context.Context, o options, say func(string, ...any)) (serve
 	return found, stop, nil
 }
 
+// serverTrust says which authorities may vouch for the server.
+func serverTrust(o options) (*tls.Config, string, error) {
+	if o.ca == "" {
+		return &tls.Config{}, "the system's authorities", nil
+	}
+	roots, err := readRoots(o.ca)
+	if err != nil {
+		return nil, "", fmt.Errorf("-ca: %w", err)
+	}
+	return &tls.Config{RootCAs: roots}, o.ca, nil
+}
+
 // server completes what the document says with the options.
 func (d discovered) server(o options) (server, error) {
 	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource, approval: o.approval}
 	if n := len(d.ACRs); n > 0 {
-		found.acr = d.ACRs[n-1] // the best comes first
+		found.acr, found.bestACR = d.ACRs[n-1], d.ACRs[0] // the best comes first
 	}
 	if alias := d.Aliases["token_endpoint"]; o.ingress != "" && !strings.HasPrefix(alias, o.ingress+"/") {
 		return server{}, fmt.Errorf("-ingress: clients with certificates are led to %q, not to %s: end the server that runs, so that one behind the ingress is started", alias, o.ingress)

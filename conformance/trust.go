@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -76,12 +78,13 @@ func suiteTrust(ctx context.Context, o options, address *url.URL) (*tls.Config, 
 	if !found {
 		return &tls.Config{}, "certificate by the system's authorities", nil
 	}
-	return pin(shown), fmt.Sprintf("on loopback; certificate pinned to SHA-256 %x", shown), nil
+	pinned := fingerprint(sha256.Sum256(shown.Raw))
+	return pin(pinned), fmt.Sprintf("on loopback; certificate pinned to SHA-256 %x", pinned), nil
 }
 
-// shownOnLoopback fetches the fingerprint of a certificate that no authority vouches for, if the suite is on this
+// shownOnLoopback fetches a certificate that no authority vouches for, if the suite is on this
 // machine: such suites make their own certificate, often without a host name. Nothing is found elsewhere.
-func shownOnLoopback(ctx context.Context, address *url.URL) (shown fingerprint, found bool, err error) {
+func shownOnLoopback(ctx context.Context, address *url.URL) (shown *x509.Certificate, found bool, err error) {
 	port := address.Port()
 	if port == "" {
 		port = "443"
@@ -91,18 +94,49 @@ func shownOnLoopback(ctx context.Context, address *url.URL) (shown fingerprint, 
 	var dialer net.Dialer
 	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(address.Hostname(), port))
 	if err != nil {
-		return shown, false, err
+		return nil, false, err
 	}
 	defer connection.Close()
 	// What was reached counts, and not what a name server says.
 	if peer, ok := connection.RemoteAddr().(*net.TCPAddr); !ok || !peer.IP.IsLoopback() {
-		return shown, false, nil
+		return nil, false, nil
 	}
 	err = tls.Client(connection, &tls.Config{ServerName: address.Hostname()}).HandshakeContext(ctx)
 	if refused, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(refused.UnverifiedCertificates) > 0 {
-		return sha256.Sum256(refused.UnverifiedCertificates[0].Raw), true, nil
+		return refused.UnverifiedCertificates[0], true, nil
 	}
-	return shown, false, err
+	return nil, false, err
+}
+
+// trustSuite adds the certificate of a suite on loopback to what the server trusts when it notifies clients.
+func trustSuite(ctx context.Context, o options, say func(string, ...any)) error {
+	address, err := url.Parse(o.suite)
+	if err != nil {
+		return err
+	}
+	shown, found, err := shownOnLoopback(ctx, address)
+	if err != nil || !found || o.outboundCA == "" {
+		return err
+	}
+	trusted, err := os.ReadFile(o.outboundCA)
+	if err != nil {
+		return fmt.Errorf("-outbound-ca: %w", err)
+	}
+	for rest := trusted; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if bytes.Equal(block.Bytes, shown.Raw) {
+			return nil
+		}
+	}
+	trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: shown.Raw})...)
+	if err := os.WriteFile(o.outboundCA, trusted, 0o600); err != nil {
+		return fmt.Errorf("-outbound-ca: %w", err)
+	}
+	say("suite   added to what the server trusts: %s (a server that runs already has to be started again)", o.outboundCA)
+	return nil
 }
 
 // pin trusts one certificate, whatever name and authority it has.

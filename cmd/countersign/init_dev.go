@@ -79,7 +79,20 @@ func (d *development) certificates() error {
 		return err
 	}
 	d.note(fresh, "certificates")
-	return nil
+	return d.outboundTrust()
+}
+
+// outboundTrust writes what the server trusts when it notifies clients: our own authority, and what is added by hand.
+func (d *development) outboundTrust() error {
+	file := d.path("tls/outbound.crt")
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	own, err := os.ReadFile(d.path("tls/ca.crt"))
+	if err != nil {
+		return err
+	}
+	return writeFile(file, own, 0o600)
 }
 
 func (d *development) note(made bool, what string) {
@@ -152,6 +165,7 @@ func (d *development) wanted(keys config.Signer) *config.Config {
 		Resources: config.Resources{SampleAccounts: true},
 		Scopes:    []config.Scope{{Name: "accounts", Description: "See your accounts and their balances"}},
 
+		Outbound: config.Outbound{CAFile: "tls/outbound.crt"},
 		CIBA: config.CIBA{ // far from the limits of a real one: a conformance suite asks alice again and again
 			Enabled: true, PingKeys: "ping.keys", BindingMessage: "always_ask",
 			PendingPerPerson: 100, PendingPerClient: 100, PersonPerMinute: 60, PersonBurst: 1000,
