@@ -91,7 +91,7 @@ func TestAttack48FaultyHSM(t *testing.T) {
 			return sound.Sign(ctx, key, append(bytes.Clone(message), '.'))
 		}, 500, "server_error"},
 		"that repeats an old signature": {repeating(sound), 500, "server_error"},
-		"that has lost the key":         {failing(signer.ErrNoKey), 500, "server_error"},
+		"that has lost the key":         {failing(signer.ErrNoKey), 503, "temporarily_unavailable"},
 		"that is gone":                  {failing(signer.ErrUnavailable), 503, "temporarily_unavailable"},
 		"that has too much to do":       {failing(signer.ErrOverloaded), 503, "temporarily_unavailable"},
 	}) {

@@ -232,6 +232,10 @@ func translate(err error) error {
 		unavailable := oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot reach its database at the moment, or not soon enough; try again shortly")
 		unavailable.RetryAfter = time.Second
 		return unavailable.Because(err)
+	case errors.Is(err, signer.ErrNoKey): // an operator has to help, who is told by the log
+		unavailable := oauth.Errorf(oauth.TemporarilyUnavailable, "the server has no key at the moment to sign this with the algorithm that the client registered; try again later")
+		unavailable.RetryAfter = time.Minute
+		return unavailable.Because(err)
 	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		unavailable := oauth.Errorf(oauth.TemporarilyUnavailable, "the server cannot sign at the moment; try again shortly")
 		unavailable.RetryAfter = 2 * time.Second

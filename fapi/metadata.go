@@ -3,6 +3,7 @@ package fapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,12 +13,13 @@ import (
 )
 
 // discovery answers both well-known documents with the same body (OpenID Connect Discovery §4, RFC 8414 §3).
-func (s *Server) discovery(context.Context) ([]byte, string, error) {
-	return s.metadata, "public, max-age=300", nil
+func (s *Server) discovery(ctx context.Context) ([]byte, string, error) {
+	document, err := s.discoveryDocument(ctx)
+	return document, "public, max-age=300", err
 }
 
-// discoveryDocument projects the routes and the profiles, and the algorithms of the keys that decrypt: it can name nothing
-// that is not enforced.
+// discoveryDocument projects the routes and the profiles, and the algorithms of the keys that sign and decrypt now: it can
+// name nothing that is not enforced, or not possible.
 func (s *Server) discoveryDocument(ctx context.Context) ([]byte, error) {
 	document := map[string]any{"issuer": s.config.Issuer}
 	aliases := map[string]string{}
@@ -41,19 +43,24 @@ func (s *Server) discoveryDocument(ctx context.Context) ([]byte, error) {
 	document["scopes_supported"] = scopes
 	document["claims_supported"] = append([]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, personClaims()...)
 	document["response_types_supported"] = p.ResponseTypes
+	var err error
 	var modes []string
 	for _, kind := range p.ResponseTypes {
 		modes = join(modes, p.ResponseModes[kind])
 	}
 	document["response_modes_supported"] = modes
 	if slices.ContainsFunc(modes, isSigned) {
-		document["authorization_signing_alg_values_supported"] = p.Algorithms // JARM §4
+		err = errors.Join(err, s.advertise(ctx, document, signer.UseResponse, "authorization_signing_alg_values_supported")) // JARM §4
 	}
-	document["introspection_signing_alg_values_supported"] = p.Algorithms // RFC 9701 §7
+	err = errors.Join(err,
+		s.advertise(ctx, document, signer.UseIntrospection, "introspection_signing_alg_values_supported"), // RFC 9701 §7
+		s.advertise(ctx, document, signer.UseIDToken, "id_token_signing_alg_values_supported"),
+		s.advertise(ctx, document, signer.UseIDToken, "userinfo_signing_alg_values_supported"))
+	if err != nil {
+		return nil, err
+	}
 	document["grant_types_supported"] = p.GrantTypes
 	document["subject_types_supported"] = []string{subjectPublic, subjectPairwise}
-	document["id_token_signing_alg_values_supported"] = p.Algorithms
-	document["userinfo_signing_alg_values_supported"] = p.Algorithms
 	encrypted := []string{"id_token", "userinfo", "introspection"} // OpenID Connect Discovery §3, RFC 9701 §7
 	if slices.ContainsFunc(modes, isSigned) {
 		encrypted = append(encrypted, "authorization") // JARM §4
@@ -106,6 +113,26 @@ func (s *Server) discoveryDocument(ctx context.Context) ([]byte, error) {
 	}
 	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
 	return json.Marshal(document)
+}
+
+// advertise names the algorithms that something can be signed with. Without any the member is left out (RFC 8414 §2).
+func (s *Server) advertise(ctx context.Context, document map[string]any, use signer.Use, member string) error {
+	algorithms, err := s.signs(ctx, use)
+	if len(algorithms) > 0 {
+		document[member] = algorithms
+	}
+	return err
+}
+
+// signs are the algorithms of the profiles that have an active key for a use.
+func (s *Server) signs(ctx context.Context, use signer.Use) ([]string, error) {
+	active, err := s.signer.Algorithms(ctx, use)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(s.union().Algorithms), func(alg string) bool {
+		return !slices.Contains(active, signer.Algorithm(alg))
+	}), nil
 }
 
 // decryptionAlgorithms are those of the keys that request objects can be encrypted to.

@@ -1,6 +1,10 @@
 package fapi
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -8,13 +12,42 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign/internal/oauth"
+	"countersign/signer"
 )
+
+// oneKey is a catalogue of one ES256 key that signs everything.
+type oneKey struct{ record signer.Record }
+
+// Keys implements [signer.Catalogue].
+func (k oneKey) Keys(context.Context) ([]signer.Record, error) { return []signer.Record{k.record}, nil }
+
+func newOneKey(f *testing.F) *signer.Signer {
+	f.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	id, err := signer.Thumbprint(&key.PublicKey)
+	if err != nil {
+		f.Fatal(err)
+	}
+	keys, err := signer.New(f.Context(), signer.Config{Catalogue: oneKey{signer.Record{
+		ID: id, Algorithm: signer.ES256, Public: &key.PublicKey, State: signer.Active,
+		Uses: []signer.Use{signer.UseIDToken, signer.UseResponse, signer.UseIntrospection},
+	}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return keys
+}
 
 // FuzzRegistrationMetadata: whatever a client sends is refused with a code of RFC 7591 §3.2.2, or registered such
 // that it reads back the same and gives no privilege.
 func FuzzRegistrationMetadata(f *testing.F) {
-	s := &Server{config: Config{Registration: &Registration{Scopes: []string{"openid"}}}, scopes: knownScopes(nil)}
 	profile := FAPI2Security().Name
+	s := &Server{
+		config: Config{Profiles: []string{profile}, Registration: &Registration{Scopes: []string{"openid"}}}, scopes: knownScopes(nil), signer: newOneKey(f),
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		members, err := parseMetadata(body)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/signer"
 )
 
 // maxRegistration bounds a registration request, in bytes.
@@ -92,6 +93,11 @@ func (s *Server) checkMetadata(ctx context.Context, id, profile string, members 
 		return Metadata{}, err
 	}
 	mistakes = append(mistakes, s.checkPrivileges(metadata)...)
+	unsigned, err := s.checkSigning(ctx, metadata)
+	if err != nil {
+		return Metadata{}, err
+	}
+	mistakes = append(mistakes, unsigned...)
 	if len(mistakes) > 0 {
 		return Metadata{}, metadataError(mistakes)
 	}
@@ -159,6 +165,32 @@ func (s *Server) checkPrivileges(metadata Metadata) []error {
 		}
 	}
 	return mistakes
+}
+
+// checkSigning refuses algorithms that nothing could be signed with, though a profile has them.
+func (s *Server) checkSigning(ctx context.Context, metadata Metadata) ([]error, error) {
+	var mistakes []error
+	for _, each := range []struct {
+		member, alg string
+		use         signer.Use
+	}{
+		{"id_token_signed_response_alg", metadata.IDTokenSignedResponseAlg, signer.UseIDToken},
+		{"userinfo_signed_response_alg", metadata.UserInfoSignedResponseAlg, signer.UseIDToken},
+		{"authorization_signed_response_alg", metadata.AuthorizationSignedResponseAlg, signer.UseResponse},
+		{"introspection_signed_response_alg", metadata.IntrospectionSignedResponseAlg, signer.UseIntrospection},
+	} {
+		if !slices.Contains(s.union().Algorithms, each.alg) {
+			continue // left out, or refused by the profile
+		}
+		possible, err := s.signs(ctx, each.use)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(possible, each.alg) {
+			mistakes = append(mistakes, &memberMistake{each.member, fmt.Sprintf("this server has no key for %s; possible are %s", each.alg, strings.Join(possible, ", "))})
+		}
+	}
+	return mistakes, nil
 }
 
 // registrableScopes are the scope values that clients may register by themselves.

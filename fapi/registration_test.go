@@ -295,6 +295,10 @@ func TestDR01RegistrationIsAnOffer(t *testing.T) {
 // TestRegistrationSettings: a server that is set up wrongly does not start.
 func TestRegistrationSettings(t *testing.T) {
 	w := newWorld(t)
+	keys, err := signer.New(t.Context(), signer.Config{Catalogue: catalogue{w.store}, Replicas: []signer.Replica{{Backend: w.backend}}, Now: w.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		settings fapi.Registration
 		mtls     string
@@ -311,7 +315,7 @@ func TestRegistrationSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := fapi.New(t.Context(), fapi.Config{
 				Issuer: "https://id.example", MTLSIssuer: test.mtls, Certificates: mtls.Direct(),
-				Store: w.store, Signer: &signer.Signer{}, Interactor: &autoInteractor{}, Registration: &test.settings,
+				Store: w.store, Signer: keys, Interactor: &autoInteractor{}, Registration: &test.settings,
 			})
 			switch {
 			case test.wrong == "" && err != nil:

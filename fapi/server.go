@@ -125,8 +125,6 @@ type Server struct {
 	origins  *http.CrossOriginProtection
 	// scopes are all known scopes in the order of the discovery document.
 	scopes []Scope
-	// documents are the bodies of the discovery documents, made once.
-	metadata []byte
 }
 
 // New checks the configuration and makes a server. It does not listen: see [Server.Handler].
@@ -168,7 +166,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s.newBackchannel()
 	s.routes = s.table()
-	if s.metadata, err = s.discoveryDocument(ctx); err != nil {
+	if _, err := s.discoveryDocument(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -267,7 +267,7 @@ func (s *Signer) Active(ctx context.Context, use Use, alg Algorithm) (Key, error
 		}
 	}
 	if found == nil {
-		return Key{}, fmt.Errorf("%w for %s with %s", ErrNoKey, use, alg)
+		return Key{}, fmt.Errorf("%w for %s with %s is active; make one with: countersign keys generate --alg %[3]s --activate", ErrNoKey, use, alg)
 	}
 	return Key{ID: found.ID, Algorithm: alg, Public: found.Public, signer: s, record: *found, use: use}, nil
 }
@@ -287,6 +287,21 @@ func (s *Signer) ActiveFor(ctx context.Context, use Use) (Key, error) {
 		}
 	}
 	return found, err
+}
+
+// Algorithms are those for which there is an active key for a use, in no order. The error is that of ctx.
+func (s *Signer) Algorithms(ctx context.Context, use Use) ([]Algorithm, error) {
+	records, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []Algorithm
+	for _, record := range records {
+		if record.State == Active && slices.Contains(record.Uses, use) && !slices.Contains(found, record.Algorithm) {
+			found = append(found, record.Algorithm)
+		}
+	}
+	return found, nil
 }
 
 // Published returns the key set: every key that tokens may be verified with, which are the published, active and
