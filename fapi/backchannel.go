@@ -220,7 +220,11 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 
 // announce tells whoever looks after the person's devices that something waits.
 func (s *Server) announce(ctx context.Context, record store.BackchannelRequest) {
-	if s.config.Asked != nil && record.Subject != "" {
+	if record.Subject == "" {
+		return
+	}
+	s.wakeBrowsers(ctx, record)
+	if s.config.Asked != nil {
 		s.config.Asked(ctx, record.Subject)
 	}
 }

@@ -93,9 +93,15 @@ type Turn struct {
 	SignInFailures int
 	// GrantLifetime is how long the client keeps the access that is asked for.
 	GrantLifetime time.Duration
+	// Passkey is what a script gives to navigator.credentials.get to sign in with a passkey, as JSON (WebAuthn Level 3
+	// §5.1.9), or empty when this server has no passkeys. What comes back belongs into the form's "passkey"; see
+	// [Turn.SignInWithPasskey].
+	Passkey string
 
 	server *Server
 	open   openInteraction
+	// browser is the secret of the browser.
+	browser string
 }
 
 // SignIn binds the interaction to a person, gives the browser a new session, and sends it back to the

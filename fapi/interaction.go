@@ -68,6 +68,10 @@ func (s *Server) turn(w http.ResponseWriter, r *http.Request) (*Turn, error) {
 	}
 	eventOf(r.Context()).client = open.client.ID
 	turn := s.newTurn(open, formToken(cookie.Value, handle))
+	turn.browser = cookie.Value
+	if turn.Passkey, err = s.passkeyOptions(signInBinding(cookie.Value, handle), nil); err != nil {
+		return nil, err
+	}
 	if r.Method == http.MethodPost {
 		turn.Form = form.Values()
 	}

@@ -57,6 +57,9 @@ func (h *hsm) open() {
 		var record signer.Record
 		record, h.err = h.backend.Generate(ctx, alg)
 		record.State, record.Uses = signer.Active, []signer.Use{signer.UseAccessToken, signer.UseIDToken, signer.UseResponse, signer.UseIntrospection, signer.UseEvidence}
+		if alg == signer.ES256 {
+			record.Uses = append(record.Uses, signer.UsePush)
+		}
 		h.records = append(h.records, record)
 	}
 }

@@ -70,6 +70,7 @@ func (s *Server) table() []route {
 			route{methods: post, path: registrationPath, kind: direct, direct: s.register, metadata: "registration_endpoint", alias: true},
 			route{methods: []string{"GET", "PUT", "DELETE"}, path: registrationPath + "/{client_id}", kind: direct, direct: s.manageClient, alias: true})
 	}
+	routes = append(routes, s.deviceRoutes()...)
 	for _, r := range s.config.Resources {
 		routes = append(routes, route{
 			methods: get, path: r.Path, kind: resource, resource: r.Answer, scope: r.Scope, alias: true,

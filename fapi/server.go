@@ -25,6 +25,7 @@ import (
 	"countersign/dpop"
 	"countersign/internal/jose"
 	"countersign/internal/outbound"
+	"countersign/internal/passkey"
 	"countersign/mtls"
 	"countersign/signer"
 	"countersign/store"
@@ -63,8 +64,17 @@ type Config struct {
 	ResourceServers []ResourceServer
 	// AuthorizationDetailTypes are the types of authorization_details that exist (RFC 9396).
 	AuthorizationDetailTypes []DetailType
-	// ACRValues are the authentication context classes that the Interactor can reach, best first.
+	// ACRValues are the authentication context classes that the Interactor can reach by itself, best first. With passkeys
+	// [PasskeyACR] is put before them.
 	ACRValues []string
+	// PasskeyName lets people sign in with passkeys, on whose prompts the server bears this name; empty has none. An
+	// issuer whose host is a network address has none either (WebAuthn Level 3 §5.1.2).
+	PasskeyName string
+	// DevicePages are the pages on which people confirm what was asked for over the backchannel, and keep their
+	// passkeys and applications; nil has none.
+	DevicePages DevicePages
+	// Assets are static files that the pages load.
+	Assets []Asset
 	// RequireDPoPNonce has every proof carry a nonce of this server (RFC 9449 §8, §9).
 	RequireDPoPNonce bool
 	// Limits keep one client, or one address, from taking the server for itself.
@@ -113,11 +123,14 @@ type Server struct {
 	proofs  dpop.Policy
 	nonces  *dpop.Nonces
 	brakes  *brakes
-	details *detailTypes
-	seeds   *seeds
-	keySets *jose.RemoteKeySets
-	fetcher *outbound.Client
-	health  health
+	devices *deviceBrakes
+	// passkeys is nil when there are none.
+	passkeys *passkey.Ceremonies
+	details  *detailTypes
+	seeds    *seeds
+	keySets  *jose.RemoteKeySets
+	fetcher  *outbound.Client
+	health   health
 	// notifier is nil when nobody is notified; waits are the polls that are held.
 	notifier *ciba.Notifier
 	waits    waits
@@ -147,10 +160,19 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s.clients = newClientCache(config.Store, config.Profiles, config.Now)
 	s.seeds = newSeeds(config.Store)
+	var err error
+	if s.passkeys, err = newPasskeys(ctx, config, s.seeds); err != nil {
+		return nil, err
+	}
+	if s.passkeys != nil {
+		s.config.ACRValues = append([]string{PasskeyACR}, config.ACRValues...)
+	}
+	if s.devices, err = newDeviceBrakes(config.Now); err != nil {
+		return nil, err
+	}
 	s.scopes = knownScopes(config.Scopes)
 	s.fetcher = outbound.New(outbound.Policy{AllowLoopback: onLoopback(config.Issuer), Roots: config.OutboundRoots, Now: config.Now})
 	s.keySets = jose.NewRemoteKeySets(s.fetchKeys, config.Now)
-	var err error
 	if s.details, err = newDetailTypes(config.AuthorizationDetailTypes); err != nil {
 		return nil, err
 	}

@@ -53,6 +53,8 @@ const (
 	UseIntrospection Use = "introspection"
 	// UseEvidence is for the checkpoints of the audit log.
 	UseEvidence Use = "evidence"
+	// UsePush is for what this server shows to push services (RFC 8292), which take ES256 only.
+	UsePush Use = "web_push"
 )
 
 // State is a place in a key's life.

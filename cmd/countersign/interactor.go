@@ -16,6 +16,6 @@ func newInteractor(issuer string, users store.Users, now func() time.Time, log *
 		return nil, err
 	}
 	return pages.New(pages.Config{
-		Directory: people, Refused: directory.ErrRefused, Throttled: directory.ErrThrottled, Issuer: issuer, Logger: log,
+		Directory: people, Refused: directory.ErrRefused, Throttled: directory.ErrThrottled, Issuer: issuer, Now: now, Logger: log,
 	})
 }

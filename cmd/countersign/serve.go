@@ -170,7 +170,12 @@ func newServer(ctx context.Context, c *config.Config, s store.Store, keys *hsm, 
 	if err != nil {
 		return nil, err
 	}
+	assets, err := interactor.Assets()
+	if err != nil {
+		return nil, err
+	}
 	settings := fapi.Config{
+		PasskeyName: "Countersign", DevicePages: interactor, Assets: assets,
 		Issuer: c.Issuer, Store: s, Signer: keys.signer, Interactor: interactor,
 		Certificates: mtls.Admitted(), ClientTrust: trust, TrustStores: stores,
 		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),

@@ -140,18 +140,22 @@ func (c *Client) Get(ctx context.Context, address, accept string) (document Docu
 	return document, nil
 }
 
-// Post sends a JSON body with an Authorization header, and returns the status of the answer, whatever it is: a redirect
-// is an answer and not followed, and the body of the answer is not read. The address must pass [CheckAddress]. Errors are
-// of type [*Error]: nobody answered.
+// Post sends a JSON body with an Authorization header; see [Client.Send].
 func (c *Client) Post(ctx context.Context, address, authorization string, body []byte) (status int, err error) {
+	return c.Send(ctx, address, http.Header{"Content-Type": {"application/json"}, "Authorization": {authorization}}, body)
+}
+
+// Send posts a body with a header, and returns the status of the answer, whatever it is: a redirect is an answer and not
+// followed, and the body of the answer is not read. The address must pass [CheckAddress]. Errors are of type [*Error]:
+// nobody answered.
+func (c *Client) Send(ctx context.Context, address string, header http.Header, body []byte) (status int, err error) {
 	err = c.inTurn(ctx, address, func(ctx context.Context, target *url.URL) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
+		request.Header = header.Clone()
 		request.Header.Set("User-Agent", "Countersign")
-		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("Authorization", authorization)
 		request.GetBody = nil // net/http must not send it again by itself
 		transport := c.transport()
 		defer transport.CloseIdleConnections()

@@ -146,6 +146,10 @@ func (e siteEnding) SignInFailed(context.Context) (int, error) {
 	return e.state.failures, nil
 }
 
+func (e siteEnding) SignInWithPasskey(http.ResponseWriter, *http.Request) error {
+	return fapi.ErrPasskeyRefused // this site has none
+}
+
 func (e siteEnding) Allow(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, e.site.redirectURI+"?code=the-code", http.StatusSeeOther)
 }

@@ -84,6 +84,19 @@ func viewDetails(details []fapi.DetailView) []detailView {
 	return views
 }
 
+// viewScopes says scopes in words.
+func viewScopes(scopes []fapi.Scope) []scopeView {
+	var views []scopeView
+	for _, scope := range scopes {
+		each := scopeView{Name: plain(scope.Name, idLimit), Sentence: plain(scope.Description, sentenceLimit)}
+		if each.Sentence == "" {
+			each.Sentence = each.Name
+		}
+		views = append(views, each)
+	}
+	return views
+}
+
 // exact is text that looks like what it is: anything that could hide or reorder characters is written as an escape.
 func exact(text string) string {
 	if plain(text, len(text)) == text {
@@ -104,13 +117,7 @@ func (p *Pages) showConsent(w http.ResponseWriter, turn *fapi.Turn, notice strin
 	if turn.GrantLifetime > 0 {
 		view.Lifetime = inWords(turn.GrantLifetime)
 	}
-	for _, scope := range turn.Scopes {
-		each := scopeView{Name: plain(scope.Name, idLimit), Sentence: plain(scope.Description, sentenceLimit)}
-		if each.Sentence == "" {
-			each.Sentence = each.Name
-		}
-		view.Scopes = append(view.Scopes, each)
-	}
+	view.Scopes = viewScopes(turn.Scopes)
 	view.Details = viewDetails(turn.Details)
 	for _, name := range turn.Claims {
 		view.Claims = append(view.Claims, strings.ReplaceAll(plain(name, idLimit), "_", " "))

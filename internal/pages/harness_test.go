@@ -52,6 +52,7 @@ type recorder struct {
 	authenticated fapi.Authentication
 	failures      int
 	err           error
+	passkey       error
 }
 
 func (e *recorder) SignIn(w http.ResponseWriter, _ *http.Request, a fapi.Authentication) {
@@ -63,6 +64,14 @@ func (e *recorder) SignInFailed(context.Context) (int, error) {
 	e.done = append(e.done, "sign-in failed")
 	e.failures++
 	return e.failures, e.err
+}
+
+func (e *recorder) SignInWithPasskey(w http.ResponseWriter, _ *http.Request) error {
+	e.done = append(e.done, "passkey")
+	if e.passkey == nil {
+		w.WriteHeader(http.StatusSeeOther)
+	}
+	return e.passkey
 }
 
 func (e *recorder) Allow(w http.ResponseWriter, _ *http.Request) {

@@ -10,7 +10,7 @@ import (
 )
 
 // contentPolicy is the Content-Security-Policy of the pages: nothing but the one style sheet (by its digest) and the
-// icon inside the page. No frame (RFC 9700 §4.16), no base, no script.
+// icon inside the page. No frame (RFC 9700 §4.16), no base, and no script but those that a page names.
 type contentPolicy string
 
 func newContentPolicy(style template.CSS) contentPolicy {
@@ -43,6 +43,23 @@ func (c contentPolicy) withForm(redirectHost string) string {
 	default:
 		return policy + " http://" + redirectHost
 	}
+}
+
+// withPasskey is withForm for a page that runs the one script for passkeys, where the issuer's address is known.
+func (c contentPolicy) withPasskey(redirectHost, issuer string) string {
+	return c.withForm(redirectHost) + "; script-src " + issuer + passkeyScript + noInjection
+}
+
+// noInjection keeps a script of ours from turning text into markup or code, whatever it is given.
+const noInjection = "; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// withDevice is for the pages of the device: their forms stay here, and they run two scripts and a worker, each by its
+// address.
+func (c contentPolicy) withDevice(issuer string) string {
+	home := issuer + "/device"
+	policy := strings.Replace(string(c), "img-src data:", "img-src data: "+home+"/", 1)
+	return policy + "'self'; script-src " + issuer + passkeyScript + " " + issuer + deviceScript + "; worker-src " + issuer + workerScript +
+		"; connect-src " + home + "/events; manifest-src " + issuer + manifestFile + noInjection
 }
 
 // permissions turns off what a page of ours never needs and injected content might want.

@@ -1,7 +1,8 @@
-// Package pages holds the built-in pages in which a person signs in and decides, and the page that shows an error.
+// Package pages holds the built-in pages in which a person signs in and decides, those of the authentication device, and the
+// page that shows an error.
 //
-// They are plain HTML forms with one inline style sheet: no script, nothing from another host, nothing kept by the
-// browser. What a client says about itself is shown as text that cannot pass for ours.
+// They are plain HTML forms with one inline style sheet: nothing from another host, nothing kept by the browser. Passkeys,
+// which browsers have for scripts only, are one small file of our own (assets); every other thing works without it. What a client says about itself is shown as text that cannot pass for ours.
 package pages
 
 import (
@@ -45,6 +46,8 @@ type Config struct {
 	Name string
 	// Issuer is the server's https address, whose host the pages show, or empty.
 	Issuer string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 	// Logger may be nil.
 	Logger *slog.Logger
 }
@@ -56,7 +59,10 @@ type Pages struct {
 	throttled error
 	name      string
 	host      string
-	log       *slog.Logger
+	// issuer is the server's address, and base its path; both may be empty.
+	issuer, base string
+	now          func() time.Time
+	log          *slog.Logger
 
 	style     template.CSS
 	policy    contentPolicy
@@ -85,7 +91,10 @@ func New(config Config) (*Pages, error) {
 		if err != nil || issuer.Scheme != "https" || issuer.Host == "" {
 			return nil, fmt.Errorf("pages: Issuer %q is not an https address", config.Issuer)
 		}
-		p.host = issuer.Host
+		p.host, p.issuer, p.base = issuer.Host, config.Issuer, issuer.EscapedPath()
+	}
+	if p.now = config.Now; p.now == nil {
+		p.now = time.Now
 	}
 	var err error
 	if p.style, p.templates, err = parseTemplates(); err != nil {
@@ -99,6 +108,7 @@ func New(config Config) (*Pages, error) {
 type ending interface {
 	SignIn(w http.ResponseWriter, r *http.Request, a fapi.Authentication)
 	SignInFailed(ctx context.Context) (failures int, err error)
+	SignInWithPasskey(w http.ResponseWriter, r *http.Request) error
 	Allow(w http.ResponseWriter, r *http.Request)
 	Deny(w http.ResponseWriter, r *http.Request)
 }
@@ -126,6 +136,8 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, end
 	switch turn.Form.Get("action") {
 	case "sign-in":
 		p.signIn(w, r, turn, end)
+	case "passkey":
+		p.signInWithPasskey(w, r, turn, end)
 	case "switch":
 		turn.LoginHint = "" // the guess was not right
 		p.showSignIn(w, turn, problem{})
@@ -148,16 +160,25 @@ type frame struct {
 	// Host is where the person is, or empty.
 	Host  string
 	Style template.CSS
+	// Scripts, Manifest and Icon are addresses, or empty.
+	Scripts        []string
+	Manifest, Icon string
 	// Body is the content's view.
 	Body any
 }
 
-// render writes a page. The whole page is made before anything is sent.
+// render writes a page.
 func (p *Pages) render(w http.ResponseWriter, status int, page, title string, policy string, body any) {
+	p.renderFrame(w, status, page, policy, body, frame{Title: title})
+}
+
+// renderFrame writes a page in a frame that has its title and whatever else is not the same for all. The whole page is
+// made before anything is sent.
+func (p *Pages) renderFrame(w http.ResponseWriter, status int, page, policy string, body any, around frame) {
+	around.Title += " – " + p.name
+	around.Name, around.Host, around.Style, around.Body = p.name, p.host, p.style, body
 	var text bytes.Buffer
-	err := p.templates[page].ExecuteTemplate(&text, "frame", frame{
-		Title: title + " – " + p.name, Name: p.name, Host: p.host, Style: p.style, Body: body,
-	})
+	err := p.templates[page].ExecuteTemplate(&text, "frame", around)
 	if err != nil { // the templates are embedded and tested with every view: only a broken build comes here
 		p.log.Error("page", "page", page, "correlation_id", correlationID(w), "error", err.Error())
 		oauth.Write(w, err, correlationID(w))

@@ -35,6 +35,8 @@ type signInView struct {
 	FormToken string
 	Username  string
 	Problem   problem
+	// Passkey are the options to sign in with a passkey, or empty.
+	Passkey string
 	// FocusPassword: the name is there already.
 	FocusPassword bool
 	// Current is the name of the person who is signed in and wants to be somebody else, or empty.
@@ -45,6 +47,9 @@ func (p *Pages) showSignIn(w http.ResponseWriter, turn *fapi.Turn, problem probl
 	view := signInView{Client: viewClient(turn.Client), FormToken: turn.FormToken, Problem: problem}
 	if turn.SignedIn != nil {
 		view.Current = plain(turn.SignedIn.Username, nameLimit)
+	}
+	if p.issuer != "" { // the script is allowed by its whole address
+		view.Passkey = turn.Passkey
 	}
 	view.Username = turn.LoginHint
 	if turn.Form.Get("action") == "sign-in" {
@@ -62,7 +67,12 @@ func (p *Pages) showSignIn(w http.ResponseWriter, turn *fapi.Turn, problem probl
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(problem.wait)))
 	}
-	p.render(w, status, "signin", title, p.policy.withForm(turn.Client.RedirectHost), view)
+	if view.Passkey == "" {
+		p.render(w, status, "signin", title, p.policy.withForm(turn.Client.RedirectHost), view)
+		return
+	}
+	policy := p.policy.withPasskey(turn.Client.RedirectHost, p.issuer)
+	p.renderFrame(w, status, "signin", policy, view, frame{Title: title, Scripts: []string{p.base + passkeyScript}})
 }
 
 // typedUsername is what the person typed, without the space that phones like to add.
@@ -100,8 +110,28 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, 
 	}
 }
 
-// signInRefused counts a wrong password. The text is the same for a name that does not exist.
+// signInWithPasskey counts what is not accepted as a wrong password is.
+func (p *Pages) signInWithPasskey(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, end ending) {
+	err := end.SignInWithPasskey(w, r)
+	log := p.log.With("correlation_id", correlationID(w), "client_id", turn.Client.ID)
+	switch {
+	case err == nil:
+	case errors.Is(err, fapi.ErrPasskeyRefused):
+		log.InfoContext(r.Context(), "passkey refused", "cause", err.Error())
+		p.tryAgain(w, r, turn, end, problem{Summary: "The passkey was not accepted. Try again, or sign in with your password."})
+	default:
+		log.ErrorContext(r.Context(), "sign-in failed", "error", err.Error())
+		p.failInternally(w, r)
+	}
+}
+
+// signInRefused is for a wrong password. The text is the same for a name that does not exist.
 func (p *Pages) signInRefused(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, end ending) {
+	p.tryAgain(w, r, turn, end, problem{Summary: "The user name and the password do not belong together. Check both, then try again.", Both: true})
+}
+
+// tryAgain counts a sign-in that was refused and shows the page again, if there may be another.
+func (p *Pages) tryAgain(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, end ending, wrong problem) {
 	log := p.log.With("correlation_id", correlationID(w), "client_id", turn.Client.ID)
 	failures, err := end.SignInFailed(r.Context())
 	if err != nil {
@@ -111,7 +141,6 @@ func (p *Pages) signInRefused(w http.ResponseWriter, r *http.Request, turn *fapi
 	}
 	log.InfoContext(r.Context(), "sign-in refused", "failures", failures)
 	left := fapi.MaxSignInFailures - failures
-	wrong := problem{Summary: "The user name and the password do not belong together. Check both, then try again.", Both: true}
 	switch {
 	case left <= 0:
 		end.Deny(w, r)

@@ -5,7 +5,7 @@ import (
 	"html/template"
 )
 
-//go:embed templates
+//go:embed templates assets
 var files embed.FS
 
 // parseTemplates reads the style sheet and, for each page, the frame with that page's content.
@@ -15,8 +15,8 @@ func parseTemplates() (template.CSS, map[string]*template.Template, error) {
 		return "", nil, err
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"signin", "consent", "failure"} {
-		pages[name], err = template.ParseFS(files, "templates/frame.html", "templates/client.html", "templates/"+name+".html")
+	for _, name := range []string{"signin", "consent", "failure", "device_signin", "device_home", "device_request", "device_settings"} {
+		pages[name], err = template.ParseFS(files, "templates/frame.html", "templates/client.html", "templates/device_parts.html", "templates/"+name+".html")
 		if err != nil {
 			return "", nil, err
 		}

@@ -1,0 +1,266 @@
+// Package passkey holds the two ceremonies of WebAuthn (Level 3 §7): making a passkey, and proving that one is there.
+//
+// It keeps no memory. A challenge says, under a key of the server's, what it may be used for and until when; whoever
+// verifies an answer gets a [Claim], which has to be recorded in the same step as what the answer allows, so that each
+// challenge is answered once. User verification is always demanded: a passkey alone is two factors.
+package passkey
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"countersign/internal/jose"
+)
+
+// ErrNoDomain: passkeys belong to a domain name (WebAuthn Level 3 §5.1.2), and the issuer's host is an address.
+var ErrNoDomain = errors.New("passkey: the issuer's host is a network address; passkeys need a domain name")
+
+// ErrRefused: the answer does not prove what it was asked for. What wraps it says why, for the log.
+var ErrRefused = errors.New("passkey: refused")
+
+const (
+	// ceremonyTime is how long a browser lets the person take.
+	ceremonyTime = 5 * time.Minute
+	// maxAnswer bounds the JSON of an answer, in bytes.
+	maxAnswer = 16 << 10
+)
+
+// Config is everything that [Ceremonies] need.
+type Config struct {
+	// Issuer is the server's https address; its host is the relying party's identifier.
+	Issuer string
+	// Name is the server's name, as authenticators show it.
+	Name string
+	// Key authenticates challenges; all nodes share it.
+	Key []byte
+	Now func() time.Time
+}
+
+// Ceremonies makes challenges and verifies answers. Make one with [New].
+type Ceremonies struct {
+	library *webauthn.WebAuthn
+	key     []byte
+	now     func() time.Time
+}
+
+// Person is who a passkey belongs to. Authenticators show the names; they never learn the subject.
+type Person struct {
+	Subject, Username, DisplayName string
+}
+
+// Credential is a passkey that was made.
+type Credential struct {
+	ID        []byte
+	PublicKey []byte // COSE_Key
+	AAGUID    []byte // 16 bytes
+	// Synced tells that it may be copied to other devices (§6.1.3).
+	Synced    bool
+	SignCount uint32
+}
+
+// Stored is what was kept of a [Credential].
+type Stored struct {
+	Subject string
+	Credential
+}
+
+// Claim is the one use of a challenge. It has to be recorded until its time.
+type Claim struct {
+	Key   [32]byte
+	Until time.Time
+}
+
+// Assertion is a proven passkey.
+type Assertion struct {
+	Stored
+	// SignCount is the counter of this use; whether it grew is for the store to tell.
+	SignCount uint32
+}
+
+// New checks the configuration and makes the ceremonies. [ErrNoDomain] when the issuer cannot have passkeys.
+func New(config Config) (*Ceremonies, error) {
+	issuer, err := url.Parse(config.Issuer)
+	if err != nil || issuer.Scheme != "https" || issuer.Host == "" {
+		return nil, fmt.Errorf("passkey: the issuer %q is not an https address", config.Issuer)
+	}
+	if net.ParseIP(issuer.Hostname()) != nil {
+		return nil, ErrNoDomain
+	}
+	if len(config.Key) < sha256.Size || config.Now == nil || config.Name == "" {
+		return nil, errors.New("passkey: Name, a Key of at least 32 bytes and Now are required")
+	}
+	library, err := webauthn.New(&webauthn.Config{
+		RPID: issuer.Hostname(), RPDisplayName: config.Name, RPOrigins: []string{"https://" + issuer.Host},
+		AttestationPreference: protocol.PreferNoAttestation,
+		AuthenticatorSelection: protocol.AuthenticatorSelection{
+			ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: protocol.ResidentKeyRequired(),
+			UserVerification: protocol.VerificationRequired,
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("passkey: %w", err)
+	}
+	return &Ceremonies{library: library, key: config.Key, now: config.Now}, nil
+}
+
+// algorithms are those that a passkey may sign with. RS256 is what the TPM of Windows has; it is no JOSE signature here.
+func algorithms() []protocol.CredentialParameter {
+	var all []protocol.CredentialParameter
+	for _, alg := range []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgRS256} {
+		all = append(all, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: alg})
+	}
+	return all
+}
+
+// BeginRegistration gives the options for navigator.credentials.create, as JSON (§5.1.9). existing are the IDs of the
+// person's passkeys: an authenticator that has one of them makes no second.
+func (c *Ceremonies) BeginRegistration(binding Binding, person Person, existing [][]byte) (string, error) {
+	creation, _, err := c.library.BeginRegistration(account{person: person},
+		webauthn.WithCredentialParameters(algorithms()), webauthn.WithExclusions(descriptors(existing)),
+		func(options *protocol.PublicKeyCredentialCreationOptions) error {
+			options.Challenge, options.Timeout = c.challenge(binding), int(ceremonyTime.Milliseconds())
+			return nil
+		})
+	if err != nil {
+		return "", fmt.Errorf("passkey: %w", err)
+	}
+	return encode(creation.Response)
+}
+
+// Register verifies the answer to [Ceremonies.BeginRegistration]. Errors wrap [ErrRefused].
+func (c *Ceremonies) Register(binding Binding, person Person, answer string) (Credential, Claim, error) {
+	if err := strict(answer); err != nil {
+		return Credential{}, Claim{}, err
+	}
+	parsed, err := protocol.ParseCredentialCreationResponseBytes([]byte(answer))
+	if err != nil {
+		return Credential{}, Claim{}, refused(err)
+	}
+	claim, err := c.check(binding, parsed.Response.CollectedClientData.Challenge)
+	if err != nil {
+		return Credential{}, Claim{}, err
+	}
+	owner := account{person: person}
+	made, err := c.library.CreateCredential(owner, webauthn.SessionData{
+		Challenge: parsed.Response.CollectedClientData.Challenge, RelyingPartyID: c.library.Config.RPID, UserID: owner.WebAuthnID(),
+		UserVerification: protocol.VerificationRequired, CredParams: algorithms(),
+	}, parsed)
+	if err != nil {
+		return Credential{}, Claim{}, refused(err)
+	}
+	if len(made.ID) < 16 || len(made.ID) > 1023 || len(made.Authenticator.AAGUID) != 16 {
+		return Credential{}, Claim{}, refused(errors.New("the credential ID or the AAGUID has a wrong length"))
+	}
+	return Credential{
+		ID: made.ID, PublicKey: made.PublicKey, AAGUID: made.Authenticator.AAGUID,
+		Synced: made.Flags.BackupEligible, SignCount: made.Authenticator.SignCount,
+	}, claim, nil
+}
+
+// BeginAssertion gives the options for navigator.credentials.get, as JSON (§5.1.9). Only the passkeys with the IDs
+// allowed will do; with none, the person chooses among those that the device has for this server.
+func (c *Ceremonies) BeginAssertion(binding Binding, allowed [][]byte) (string, error) {
+	options := protocol.PublicKeyCredentialRequestOptions{
+		Challenge: c.challenge(binding), Timeout: int(ceremonyTime.Milliseconds()), RelyingPartyID: c.library.Config.RPID,
+		AllowedCredentials: descriptors(allowed), UserVerification: protocol.VerificationRequired,
+	}
+	return encode(options)
+}
+
+// Assert verifies the answer to [Ceremonies.BeginAssertion]. find gives what is stored of a credential; its error is
+// passed on. Others wrap [ErrRefused].
+func (c *Ceremonies) Assert(binding Binding, answer string, find func(id []byte) (Stored, error)) (Assertion, Claim, error) {
+	if err := strict(answer); err != nil {
+		return Assertion{}, Claim{}, err
+	}
+	parsed, err := protocol.ParseCredentialRequestResponseBytes([]byte(answer))
+	if err != nil {
+		return Assertion{}, Claim{}, refused(err)
+	}
+	claim, err := c.check(binding, parsed.Response.CollectedClientData.Challenge)
+	if err != nil {
+		return Assertion{}, Claim{}, err
+	}
+	stored, err := find(parsed.RawID)
+	if err != nil {
+		return Assertion{}, Claim{}, err
+	}
+	owner := account{person: Person{Subject: stored.Subject}, credentials: []webauthn.Credential{{
+		ID: stored.ID, PublicKey: stored.PublicKey, Flags: webauthn.CredentialFlags{BackupEligible: stored.Synced},
+		Authenticator: webauthn.Authenticator{AAGUID: stored.AAGUID, SignCount: stored.Credential.SignCount},
+	}}}
+	_, err = c.library.ValidateLogin(owner, webauthn.SessionData{
+		Challenge: parsed.Response.CollectedClientData.Challenge, RelyingPartyID: c.library.Config.RPID, UserID: owner.WebAuthnID(),
+		UserVerification: protocol.VerificationRequired,
+	}, parsed)
+	if err != nil {
+		return Assertion{}, Claim{}, refused(err)
+	}
+	return Assertion{Stored: stored, SignCount: parsed.Response.AuthenticatorData.Counter}, claim, nil
+}
+
+// strict refuses JSON that two parsers could read in two ways.
+func strict(answer string) error {
+	if len(answer) > maxAnswer {
+		return refused(errors.New("the answer is too long"))
+	}
+	var object map[string]any
+	if err := jose.DecodeStrict([]byte(answer), &object); err != nil {
+		return refused(err)
+	}
+	return nil
+}
+
+func refused(cause error) error {
+	reason := cause.Error()
+	if detailed, ok := errors.AsType[*protocol.Error](cause); ok && detailed.DevInfo != "" {
+		reason += ": " + detailed.DevInfo
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, reason)
+}
+
+func encode(options any) (string, error) {
+	encoded, err := json.Marshal(options)
+	if err != nil {
+		return "", fmt.Errorf("passkey: %w", err)
+	}
+	return string(encoded), nil
+}
+
+func descriptors(ids [][]byte) []protocol.CredentialDescriptor {
+	var all []protocol.CredentialDescriptor
+	for _, id := range ids {
+		all = append(all, protocol.CredentialDescriptor{Type: protocol.PublicKeyCredentialType, CredentialID: id})
+	}
+	return all
+}
+
+// account is a person as the library sees one.
+type account struct {
+	person      Person
+	credentials []webauthn.Credential
+}
+
+// WebAuthnID is the user handle: it tells an authenticator nothing about the person (§14.6.1).
+func (a account) WebAuthnID() []byte {
+	digest := sha256.Sum256([]byte("countersign user handle\x00" + a.person.Subject))
+	return digest[:]
+}
+
+// WebAuthnName implements the library's interface.
+func (a account) WebAuthnName() string { return a.person.Username }
+
+// WebAuthnDisplayName implements the library's interface.
+func (a account) WebAuthnDisplayName() string { return a.person.DisplayName }
+
+// WebAuthnCredentials implements the library's interface.
+func (a account) WebAuthnCredentials() []webauthn.Credential { return a.credentials }
