@@ -17,7 +17,9 @@ import (
 	"countersign/fapi"
 	"countersign/internal/directory"
 	"countersign/internal/jose"
+	"countersign/internal/outbound"
 	"countersign/mtls"
+	"countersign/store"
 )
 
 const cibaGrant = "urn:openid:params:grant-type:ciba"
@@ -247,4 +249,38 @@ func (w *world) pendingOf(subject string) []fapi.BackchannelView {
 		w.t.Fatal(err)
 	}
 	return views
+}
+
+// initialTokenFor gives an organisation an initial access token for clients of a profile.
+func (w *world) initialTokenFor(organisation, profile string) string {
+	w.t.Helper()
+	token := w.initialToken(organisation, 1)
+	stored, err := w.store.InitialToken(context.Background(), store.DigestOf(token))
+	if err == nil {
+		stored.Profile = profile
+		err = w.store.PutInitialToken(context.Background(), stored)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token
+}
+
+// notifier is another node's sending of pings.
+func (w *world) notifier() *ciba.Notifier {
+	sender := outbound.New(outbound.Policy{AllowLoopback: true, Roots: w.config.OutboundRoots})
+	return &ciba.Notifier{
+		Store: w.store, Seals: w.config.Backchannel.Seals, Post: sender.Post, Now: w.clock.Now, Log: slog.New(slog.DiscardHandler),
+		Endpoint: func(ctx context.Context, clientID string) (string, error) {
+			record, err := w.store.Client(ctx, clientID)
+			if err != nil {
+				return "", err
+			}
+			client, err := fapi.ParseClient(record.ID, record.Profile, record.Metadata)
+			if err != nil {
+				return "", err
+			}
+			return client.Metadata.BackchannelNotificationEndpoint, nil
+		},
+	}
 }

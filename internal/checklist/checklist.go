@@ -63,7 +63,6 @@ func (i Item) Demanded() bool { return i.Later == Later{} && i.NoTest == "" }
 const (
 	messageSigning    = "signed messages"
 	fapi1             = "FAPI 1.0"
-	backchannel       = "CIBA"
 	grantManagement   = "grant management"
 	logout            = "logout"
 	resourceMetadata  = "resource servers"

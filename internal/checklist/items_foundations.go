@@ -23,7 +23,7 @@ func foundations() []Group {
 			{ID: "F1-17", Section: "§8.9", Requires: "keys with the same kid"},
 			{ID: "F1-18", Section: "Baseline §6.2.1-11", Requires: "x-fapi-interaction-id echoed or made"},
 		}},
-		{"FC", "FAPI: Client Initiated Backchannel Authentication", later(backchannel, "the backchannel flow is not built", []Item{
+		{"FC", "FAPI: Client Initiated Backchannel Authentication", []Item{
 			{ID: "FC-01", Section: "§5.2.2-1", Requires: "confidential clients only"},
 			{ID: "FC-02", Section: "§5.2.2-2", Requires: "a unique context, or a binding_message"},
 			{ID: "FC-03", Section: "§5.2.2-3 to -5", Requires: "poll, perhaps ping, never push"},
@@ -33,8 +33,8 @@ func foundations() []Group {
 			{ID: "FC-07", Section: "§5.2.5", Requires: "request_context is accepted"},
 			{ID: "FC-08", Section: "§5.2.2", Requires: "metadata for kinds of login_hint_token"},
 			{ID: "FC-09", Section: "§5.2.2", Requires: "the algorithms of the profile"},
-		})},
-		{"CI", "OpenID Connect CIBA Core 1.0, Final", later(backchannel, "the backchannel flow is not built", []Item{
+		}},
+		{"CI", "OpenID Connect CIBA Core 1.0, Final", []Item{
 			{ID: "CI-01", Section: "§7.1", Requires: "an authenticated POST with the scope openid"},
 			{ID: "CI-02", Section: "§7.1", Requires: "exactly one hint"},
 			{ID: "CI-03", Section: "§7.1.1", Requires: "all claims of a signed request, and nothing beside it"},
@@ -48,7 +48,7 @@ func foundations() []Group {
 			{ID: "CI-11", Section: "§4", Requires: "a notification endpoint on https and outside of our network"},
 			{ID: "CI-12", Section: "§10.3.1", Requires: "auth_req_id claims in push only"},
 			{ID: "CI-13", Section: "§11", Requires: "disabled persons are refused at the start and at the end"},
-		})},
+		}},
 		{"JA", "JWT Secured Authorization Response Mode (JARM), Final", []Item{
 			{ID: "JA-01", Section: "§2.1", Requires: "iss, aud, exp and the response inside the JWT"},
 			{ID: "JA-02", Section: "§2.1", Requires: "errors too"},
