@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,8 +27,16 @@ const cibaGrant = "urn:openid:params:grant-type:ciba"
 
 // offersBackchannel has a server take backchannel requests, of every profile; change may alter the settings.
 func offersBackchannel(change ...func(*fapi.Backchannel)) option {
+	turnOn := withBackchannel(change...)
 	return func(c *fapiConfig, a *autoInteractor) {
 		offering(c, a)
+		turnOn(c, a)
+	}
+}
+
+// withBackchannel is the same with the profiles that are offered anyway.
+func withBackchannel(change ...func(*fapi.Backchannel)) option {
+	return func(c *fapiConfig, _ *autoInteractor) {
 		seals, err := ciba.NewSealer([]byte(ciba.NewSealKey()))
 		if err != nil {
 			panic(err)
@@ -282,5 +291,47 @@ func (w *world) notifier() *ciba.Notifier {
 			}
 			return client.Metadata.BackchannelNotificationEndpoint, nil
 		},
+	}
+}
+
+// probe shows that a format of subject identifiers is understood.
+func (h hinter) probe(t *testing.T, w probedWorld, value string) {
+	host, _, _ := strings.Cut(strings.TrimPrefix(w.issuer, "https://"), ":")
+	format := map[string]map[string]string{
+		"account": {"format": "account", "uri": "acct:alice@" + host}, "opaque": {"format": "opaque", "id": "sub-alice"},
+	}[value]
+	c := w.register("client-"+random(), asks)
+	id := c.asked(both(unset("login_hint"), set("login_hint_token", h.token(w.world, claim("sub_id", format)))))
+	w.decide(id, true)
+	wantActive(t, c.fetch(id, nil))
+}
+
+// probeDeliveryMode goes the whole way in one mode.
+func probeDeliveryMode(t *testing.T, w probedWorld, value string) {
+	b := w.bell(answering(http.StatusNoContent))
+	c := w.register("client-"+random(), func(c *client, m map[string]any) {
+		if pingedAt(b.URL)(c, m); value == "poll" {
+			asks(c, m)
+		}
+	})
+	id := c.asked(withBellToken)
+	w.decide(id, true)
+	if value == "ping" {
+		if sent, err := w.notifier().Step(t.Context()); err != nil || sent != 1 {
+			t.Errorf("%d pings: %v", sent, err)
+		}
+		b.awaitRings(t, 1)
+	}
+	wantActive(t, c.fetch(id, nil))
+}
+
+func probeBackchannelAlgorithm(t *testing.T, w probedWorld, value string) {
+	c := w.register("client-"+random(), func(c *client, m map[string]any) {
+		asks(c, m)
+		c.key = newKey(t, value)
+		m["jwks"], m["backchannel_authentication_request_signing_alg"] = keySet(c.key.PublicJWK()), value
+	})
+	if r := c.askSigned(nil); r.status != http.StatusOK {
+		t.Errorf("answered %d %s", r.status, r.raw)
 	}
 }

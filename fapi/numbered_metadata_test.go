@@ -23,11 +23,13 @@ const everyClaim = `{"name":"Alice Example","family_name":"Example","given_name"
 // Covers: MD-03, JA-05, IN-04, MS-10, SP-46, DP-13, MT-09, RA-05. Each value of the document of a running server is tried, one by one, and
 // works; a member that nothing here can try fails the test. What is not in the document is refused.
 func TestMD03AdvertisedValuesWork(t *testing.T) {
-	plain, p := wholeWorld(t, offersRegistration, signingMessages)
+	hints := newHinter(t)
+	plain, p := wholeWorld(t, offersRegistration, signingMessages, withBackchannel(func(b *fapi.Backchannel) { b.HintIssuers = []fapi.HintIssuer{hints.issuer} }))
 	w := probedWorld{plain, p}
 	w.addUser("sub-alice", "alice", everyClaim)
 	document := w.document()
 	lists, endpoints, truths := listProbers(), addressProbers(), truthProbers()
+	lists["backchannel_endpoint_login_hint_token_types_supported"] = hints.probe
 	onFront, onBack := w.register("front", wide), w.register("back", all(wide, withCertificate))
 	for name, value := range inOrder(document) {
 		switch value := value.(type) {

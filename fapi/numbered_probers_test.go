@@ -51,6 +51,9 @@ func listProbers() map[string]prober {
 		"introspection_signing_alg_values_supported":  probeIntrospectionAlgorithm,
 		"request_object_signing_alg_values_supported": probeRequestObjectAlgorithm,
 		"authorization_signing_alg_values_supported":  probeResponseAlgorithm,
+
+		"backchannel_token_delivery_modes_supported":                      probeDeliveryMode,
+		"backchannel_authentication_request_signing_alg_values_supported": probeBackchannelAlgorithm,
 	}
 	for _, name := range []string{"token_endpoint", "introspection_endpoint", "revocation_endpoint"} {
 		probers[name+"_auth_methods_supported"] = probeAuthMethod(name)
@@ -104,6 +107,17 @@ func addressProbers() map[string]func(t *testing.T, c *client, path string) {
 				t.Errorf("answered %d %s", r.status, r.raw)
 			}
 			wantError(t, c.get("/userinfo", token, nil), 401, "invalid_token")
+		},
+		"backchannel_authentication_endpoint": func(t *testing.T, c *client, path string) {
+			asking := c.w.register("asks-"+random(), func(other *client, m map[string]any) {
+				if c.certificate != nil {
+					withCertificate(other, m)
+				}
+				asks(other, m)
+			})
+			if r := asking.post(path, asking.backchannel(), nil); r.status != http.StatusOK || r.text("auth_req_id") == "" {
+				t.Errorf("answered %d %s", r.status, r.raw)
+			}
 		},
 		"registration_endpoint": func(t *testing.T, c *client, path string) {
 			body := enrolment(newKey(t, jose.ES256), nil)
@@ -162,6 +176,12 @@ func truthProbers() map[string]func(t *testing.T, w probedWorld, value bool) {
 				t.Errorf("advertised %v, and sent to %v", value, sentTo)
 			}
 		},
+		"backchannel_user_code_parameter_supported": func(t *testing.T, w probedWorld, value bool) {
+			c := w.register("client-"+random(), all(asks, member("backchannel_user_code_parameter", true)))
+			if r := c.ask(nil); value != (r.text("error") == "missing_user_code") {
+				t.Errorf("advertised %v, and answered %s", value, r.raw)
+			}
+		},
 		"authorization_response_iss_parameter_supported": func(t *testing.T, w probedWorld, value bool) {
 			c := w.register("client-"+random(), nil)
 			if q := c.through(w.browser(), nil); value != (q.Get("iss") == w.issuer) {
@@ -183,6 +203,8 @@ func probeGrantType(t *testing.T, w probedWorld, value string) {
 		wantActive(t, c.refresh(c.tokens().text("refresh_token"), nil))
 	case "client_credentials":
 		wantActive(t, w.register("machine-"+random(), machine).clientCredentials(nil))
+	case cibaGrant:
+		probeDeliveryMode(t, w, "poll")
 	default:
 		t.Errorf("there is no test for the grant type %q", value)
 	}

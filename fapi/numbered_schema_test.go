@@ -28,9 +28,11 @@ func metadataMembers() map[string]kindOf {
 		"tls_client_certificate_bound_access_tokens": aBoolean, "require_pushed_authorization_requests": aBoolean,
 		"authorization_response_iss_parameter_supported": aBoolean, "claims_parameter_supported": aBoolean,
 		"request_parameter_supported": aBoolean, "request_uri_parameter_supported": aBoolean, "require_signed_request_object": aBoolean,
+		"backchannel_user_code_parameter_supported": aBoolean,
 	}
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "introspection_endpoint",
-		"revocation_endpoint", "registration_endpoint", "pushed_authorization_request_endpoint"} {
+		"revocation_endpoint", "registration_endpoint", "pushed_authorization_request_endpoint",
+		"backchannel_authentication_endpoint"} {
 		members[name] = anAddress
 	}
 	for _, name := range []string{"scopes_supported", "response_types_supported", "response_modes_supported", "grant_types_supported",
@@ -43,6 +45,8 @@ func metadataMembers() map[string]kindOf {
 		"request_object_signing_alg_values_supported", "authorization_signing_alg_values_supported", "introspection_signing_alg_values_supported",
 		"authorization_details_types_supported", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported",
 		"introspection_endpoint_auth_methods_supported", "introspection_endpoint_auth_signing_alg_values_supported",
+		"backchannel_token_delivery_modes_supported", "backchannel_authentication_request_signing_alg_values_supported",
+		"backchannel_endpoint_login_hint_token_types_supported",
 		"revocation_endpoint_auth_methods_supported", "revocation_endpoint_auth_signing_alg_values_supported"} {
 		members[name] = aList
 	}
