@@ -16,7 +16,7 @@ const (
 	// claimLimit is how many pings a node sends at once.
 	claimLimit = 16
 	// lease is how long a claimed ping is kept from other nodes. It is longer than a try can take.
-	lease = 30 * time.Second
+	lease = 10 * time.Second
 	// look is how often a node looks for pings that others have left, or that are due again.
 	look = time.Second
 	// firstRetry is the time before the second try; each later one takes twice as long, up to lastRetry.

@@ -170,7 +170,7 @@ func TestCI09PingNodes(t *testing.T) {
 		w.decide(c.asked(withBellToken), true)
 	}
 	// A node claims some and dies before it has sent them.
-	dead, err := w.store.ClaimPings(t.Context(), 5, 30*time.Second)
+	dead, err := w.store.ClaimPings(t.Context(), 5, 10*time.Second)
 	if err != nil || len(dead) != 5 {
 		t.Fatalf("%d claimed: %v", len(dead), err)
 	}
