@@ -44,7 +44,7 @@ func (p plan) configureBackchannel(c *configuration, s server) {
 	c.Approval = s.approval
 	for n, client := range []*clientConfiguration{&c.Client, &c.Client2} {
 		if p.registersItself() {
-			*client = clientConfiguration{Scope: client.Scope, Name: fmt.Sprintf("%s, client %d", c.Alias, n+1), InitialToken: s.initialToken, ACR: s.acr}
+			*client = clientConfiguration{Scope: client.Scope, Name: fmt.Sprintf("%s client %d", c.Alias, n+1), InitialToken: s.initialToken, ACR: s.acr}
 		}
 		client.HintType, client.HintValue = "login_hint", s.username
 	}

@@ -71,6 +71,24 @@ func TestBackchannelDenied(t *testing.T) {
 	wantError(t, c.fetch("", nil), 400, "invalid_request")
 }
 
+// TestBackchannelErrorMembers: an authentication error has no members beside those of CIBA Core §13, whoever makes it; the
+// correlation id is in the words.
+func TestBackchannelErrorMembers(t *testing.T) {
+	w := newWorld(t, offersBackchannel())
+	c := w.register("client-1", asks)
+	for name, r := range map[string]reply{
+		"of the request": c.ask(set("login_hint", "")), "of the client": c.ask(set("client_assertion", "x")), "of the form": c.ask(set("scope", "")),
+	} {
+		text := r.text("error_description")
+		if r.status < 400 || len(r.body) != 2 || r.text("error") == "" || !strings.HasSuffix(text, ")") || !strings.Contains(text, "(correlation id ") {
+			t.Errorf("%s: %d %s", name, r.status, r.raw)
+		}
+	}
+	if r := c.fetch("unknown", nil); r.text("correlation_id") == "" || len(r.body) != 3 {
+		t.Errorf("the token endpoint's errors are as ever: %s", r.raw)
+	}
+}
+
 // TestBackchannelView: what a person is shown is what was asked, and what the token then stands for.
 func TestBackchannelView(t *testing.T) {
 	w, _ := wholeWorld(t, offersBackchannel(), func(c *fapiConfig, _ *autoInteractor) { c.AuthorizationDetailTypes = detailTypes() })

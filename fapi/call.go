@@ -50,7 +50,7 @@ type answer struct {
 func (s *Server) adapt(r route, certificates bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		e := eventOf(request.Context())
-		e.route = r.path
+		e.route, e.bareErrors = r.path, r.bareErrors
 		switch r.kind {
 		case document:
 			s.serveDocument(w, request, r)
@@ -217,7 +217,7 @@ func (s *Server) refuse(w http.ResponseWriter, request *http.Request, err error)
 	e := eventOf(request.Context())
 	err = translate(err)
 	e.failed(err)
-	oauth.Write(w, err, e.correlationID)
+	e.refuse(w, err)
 }
 
 // translate gives errors of the store and the signer their OAuth code. Errors that have one pass unchanged.

@@ -28,6 +28,8 @@ type event struct {
 	outcome string
 	// cause is the error behind the outcome.
 	cause error
+	// bareErrors tells that errors have no members beyond those of their specification.
+	bareErrors bool
 }
 
 type eventKey struct{}
@@ -44,6 +46,15 @@ func eventOf(ctx context.Context) *event {
 func (e *event) failed(err error) {
 	e.outcome = oauth.AsError(err).Code
 	e.cause = err
+}
+
+// refuse answers with an error, in the form of the route.
+func (e *event) refuse(w http.ResponseWriter, err error) {
+	if e.bareErrors {
+		oauth.WriteBare(w, err, e.correlationID)
+		return
+	}
+	oauth.Write(w, err, e.correlationID)
 }
 
 // interactionID is the form of x-fapi-interaction-id (FAPI 1.0 Baseline §6.2.1-11): a UUID.
@@ -86,7 +97,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				s.log.ErrorContext(ctx, "panic", "correlation_id", e.correlationID, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 				e.failed(fmt.Errorf("panic: %v", panicked))
 				if counted.status == 0 {
-					oauth.Write(counted, e.cause, e.correlationID)
+					e.refuse(counted, e.cause)
 				}
 			}
 			s.finish(ctx, span, e, r, counted.status, s.now().Sub(started))

@@ -33,6 +33,8 @@ type route struct {
 	metadata string
 	// alias tells that the endpoint is also served by the mTLS listener (RFC 8705 §5).
 	alias bool
+	// bareErrors tells that an error has the members of CIBA Core §13 and no others, not even a correlation id.
+	bareErrors bool
 
 	// Exactly one is set, after the kind.
 	document    func(context.Context) (body []byte, cacheControl string, err error)
@@ -63,7 +65,7 @@ func (s *Server) table() []route {
 	}
 	if s.config.Backchannel != nil {
 		routes = append(routes, route{methods: post, path: "/backchannel", kind: backChannel, backChannel: s.backchannelAuthentication,
-			metadata: "backchannel_authentication_endpoint", alias: true})
+			metadata: "backchannel_authentication_endpoint", alias: true, bareErrors: true})
 	}
 	if s.config.Registration != nil {
 		routes = append(routes,

@@ -123,7 +123,17 @@ func AsError(err error) *Error {
 
 // Write renders err as the JSON of RFC 6749 §5.2, with the correlation id that finds the request in the log.
 func Write(w http.ResponseWriter, err error, correlationID string) {
+	write(w, AsError(err), AsError(err).Description, correlationID)
+}
+
+// WriteBare is Write for an endpoint whose errors have no further members (CIBA Core §13): the correlation id is at the
+// end of the description.
+func WriteBare(w http.ResponseWriter, err error, correlationID string) {
 	e := AsError(err)
+	write(w, e, strings.TrimSpace(e.Description+" (correlation id "+correlationID+")"), "")
+}
+
+func write(w http.ResponseWriter, e *Error, description, correlationID string) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Type", "application/json")
@@ -139,7 +149,7 @@ func Write(w http.ResponseWriter, err error, correlationID string) {
 		Code          string `json:"error"`
 		Description   string `json:"error_description,omitempty"`
 		CorrelationID string `json:"correlation_id,omitempty"`
-	}{e.Code, Printable(e.Description), correlationID})
+	}{e.Code, Printable(description), correlationID})
 }
 
 // Printable replaces what RFC 6749 §5.2 does not allow in error_description (anything outside %x20-21, %x23-5B,

@@ -11,6 +11,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// TestWriteBare: no member but those of CIBA Core §13, and the correlation id where a person reads it.
+func TestWriteBare(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		body string
+	}{
+		"a refusal":              {Errorf(InvalidRequest, "no"), `{"error":"invalid_request","error_description":"no (correlation id c1)"}`},
+		"without a description":  {&Error{Code: InvalidRequest}, `{"error":"invalid_request","error_description":"(correlation id c1)"}`},
+		"a cause that is hidden": {Errorf(InvalidGrant, "no").Because(errors.New("hunter2")), `{"error":"invalid_grant","error_description":"no (correlation id c1)"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			WriteBare(w, test.err, "c1")
+			if got := strings.TrimSpace(w.Body.String()); got != test.body || w.Header().Get("Content-Type") != "application/json" {
+				t.Errorf("%s", got)
+			}
+		})
+	}
+}
+
 func TestWrite(t *testing.T) {
 	tests := map[string]struct {
 		err       error
