@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// slot is the place of a node. When its process is killed, another takes its place.
+type slot struct {
+	node
+	index int
+	// folder is where the histories are.
+	folder string
+
+	mu         sync.Mutex
+	command    *exec.Cmd
+	orders     io.WriteCloser
+	answers    *bufio.Scanner
+	generation int
+	killed     int
+}
+
+// start starts a process and waits until it is ready.
+func (s *slot) start(ctx context.Context) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	next := s.generation + 1
+	s.mu.Unlock()
+	n := s.node
+	n.History = filepath.Join(s.folder, fmt.Sprintf("node%d.%d.history", s.index, next))
+	encoded, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, executable)
+	command.Env = append(os.Environ(), workerVariable+"="+string(encoded))
+	command.Stderr = os.Stderr
+	orders, err := command.StdinPipe()
+	if err != nil {
+		return err
+	}
+	answers, err := command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	scanner := bufio.NewScanner(answers)
+	if !scanner.Scan() {
+		return fmt.Errorf("node %d did not start: %w", s.index, command.Wait())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.command, s.orders, s.answers, s.generation = command, orders, scanner, next
+	return nil
+}
+
+// obey gives an order and waits until it was carried out, or the process killed; then it starts the next one.
+func (s *slot) obey(ctx context.Context, order string) error {
+	if _, err := io.WriteString(s.orders, order+"\n"); err == nil && s.answers.Scan() {
+		return nil
+	}
+	_ = s.command.Wait() // it was killed
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	expected := s.killed == s.generation
+	s.mu.Unlock()
+	if !expected {
+		return fmt.Errorf("node %d ended by itself", s.index)
+	}
+	return s.start(ctx)
+}
+
+// kill ends the process at once, whatever it is doing; false if it was killed already.
+func (s *slot) kill() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.killed == s.generation {
+		return false
+	}
+	s.killed = s.generation
+	return s.command.Process.Kill() == nil
+}
+
+// stop has the process end by itself.
+func (s *slot) stop() error {
+	if err := s.orders.Close(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.command.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(30 * time.Second):
+		return fmt.Errorf("node %d does not end", s.index)
+	}
+}
