@@ -32,7 +32,8 @@ AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki)
 .DEFAULT_GOAL := help
 SERVERS ?=
 FOR     ?= 2m
-.PHONY: help run build test lint bench bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
+TRIES   ?= 1000000
+.PHONY: help run build test lint bench torture packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +81,9 @@ fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 		done; \
 	done
 
+torture: packages-torture toolchain ## Race processes for one-time things in one store, kill them and fail the database over, and judge the history: [TRIES=1000000]
+	$(GO) run ./bench/torture -database patroni -attempts $(TRIES) -kills 60 -failures 6 -write docs
+
 bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
 	$(GO) run ./bench -servers "$(SERVERS)" -write docs
 
@@ -122,6 +126,14 @@ packages-bench: packages-run
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
 	command -v mvn >/dev/null || missing="$$missing maven default-jre-headless"; \
+	$(install-missing)
+
+packages-torture:
+	@missing=""; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v patroni >/dev/null || missing="$$missing patroni"; \
+	command -v etcd >/dev/null || missing="$$missing etcd-server"; \
+	/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || missing="$$missing python3-psycopg2"; \
 	$(install-missing)
 
 packages-hsm: packages-test

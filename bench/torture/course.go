@@ -30,7 +30,7 @@ type course struct {
 	store    store.Store
 	monitor  *monitor
 	began    time.Time
-	// tried is how many tries were ordered, killed how many nodes were killed.
+	// tried is how many tries were made at least, killed how many nodes were killed.
 	tried, killed atomic.Int64
 	outages       []outage
 	kills         []time.Time
@@ -42,6 +42,10 @@ func newCourse(ctx context.Context, s settings, d database, folder string) (*cou
 	c := &course{settings: s, database: d, folder: folder, run: rand.Text(), things: map[string]int{}}
 	var err error
 	if c.store, err = openStore(ctx, d.driver(), d.address(), 8); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if err := c.store.PutUser(ctx, store.User{Subject: person, Username: person, CreatedAt: now, UpdatedAt: now}); err != nil {
 		return nil, err
 	}
 	watched, err := openStore(ctx, d.driver(), d.address(), 2)
@@ -61,17 +65,22 @@ func newCourse(ctx context.Context, s settings, d database, folder string) (*cou
 }
 
 // race goes on until enough was tried, killed and failed.
-func (c *course) race(ctx context.Context) error {
+// A database that does not come back ends everything.
+func (c *course) race(ctx context.Context, abort context.CancelCauseFunc) error {
 	c.began = time.Now()
 	troubled, calm := context.WithCancel(ctx)
 	defer calm()
 	var trouble sync.WaitGroup
-	var failing error
 	var left atomic.Int32
 	left.Store(2)
 	trouble.Go(func() { c.monitor.watch(troubled) })
 	trouble.Go(func() { c.killNodes(troubled); left.Add(-1) })
-	trouble.Go(func() { failing = c.failDatabase(troubled); left.Add(-1) })
+	trouble.Go(func() {
+		if err := c.failDatabase(troubled); err != nil {
+			abort(err)
+		}
+		left.Add(-1)
+	})
 	trouble.Go(func() { c.progress(troubled) })
 	all := kinds()
 	var err error
@@ -80,10 +89,13 @@ func (c *course) race(ctx context.Context) error {
 	}
 	calm()
 	trouble.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	for _, s := range c.slots {
 		err = errors.Join(err, s.stop())
 	}
-	return errors.Join(err, failing)
+	return err
 }
 
 // lap has all nodes race for one batch of one kind.
@@ -95,15 +107,17 @@ func (c *course) lap(ctx context.Context, k kind) error {
 		failures := make([]error, len(c.slots))
 		var running sync.WaitGroup
 		for i, s := range c.slots {
-			running.Go(func() { failures[i] = s.obey(ctx, fmt.Sprintf("%s %s %d %d", what, k.name, from, to)) })
+			running.Go(func() {
+				done, err := s.obey(ctx, fmt.Sprintf("%s %s %d %d", what, k.name, from, to))
+				if failures[i] = err; done && what == "race" && k.name != "grant" { // using a grant is no try of a one-time thing
+					c.tried.Add(int64(batch * c.players))
+				}
+			})
 		}
 		running.Wait()
 		if err := errors.Join(failures...); err != nil {
 			return err
 		}
-	}
-	if k.name != "grant" { // its tries are no tries of a one-time thing
-		c.tried.Add(int64(batch * c.nodes * c.players))
 	}
 	return nil
 }
@@ -155,6 +169,9 @@ func (c *course) failDatabase(ctx context.Context) error {
 		c.outages = append(c.outages, o)
 		fmt.Printf("%6.1fs  %s: writes again after %.2fs, %.2fs of it after the database said so\n",
 			o.at.Sub(c.began).Seconds(), o.what, o.total().Seconds(), o.recovery().Seconds())
+	}
+	if ctx.Err() != nil {
+		return nil
 	}
 	return c.database.ready(ctx)
 }

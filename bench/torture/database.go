@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -111,14 +113,22 @@ func unprivileged(folder string) (*syscall.SysProcAttr, error) {
 	return attributes, nil
 }
 
-// freePort gives a port of this machine that nobody listens at.
+// freePort gives a port of this machine that nobody listens at, below those that outgoing connections are given: a server
+// that is started anew has to find it free.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for range 100 {
+		n, err := rand.Int(rand.Reader, big.NewInt(10_000))
+		if err != nil {
+			return 0, err
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+n.Int64()))
+		if err != nil {
+			continue // somebody has it
+		}
+		defer listener.Close()
+		return listener.Addr().(*net.TCPAddr).Port, nil
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, errors.New("no port is free")
 }
 
 // family is a process with all its descendants, of whatever group.
@@ -205,9 +215,21 @@ func (s *single) run(ctx context.Context, name string, arguments ...string) erro
 	return nil
 }
 
-// start starts the server and waits until it answers; it recovers first, if it was killed.
+// start starts the server and waits until it answers; it recovers first, if it was killed. It refuses to start while a
+// process of its predecessor still dies: then it is started again.
 func (s *single) start(ctx context.Context) error {
-	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	var said error
+	for range 50 {
+		if said = s.tryToStart(ctx); said == nil || !pause(ctx, 200*time.Millisecond) {
+			break
+		}
+	}
+	return said
+}
+
+func (s *single) tryToStart(ctx context.Context) error {
+	file := filepath.Join(s.folder, "log")
+	log, err := os.Create(file)
 	if err != nil {
 		return err
 	}
@@ -223,17 +245,18 @@ func (s *single) start(ctx context.Context) error {
 		_ = command.Wait() // it is killed again and again
 		close(ended)
 	}(s.command, s.ended)
-	for range 1200 {
+	for range 2400 {
 		if s.serving(ctx) {
 			return nil
 		}
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
 		case <-s.ended:
-			said, _ := os.ReadFile(filepath.Join(s.folder, "log"))
-			return fmt.Errorf("PostgreSQL ended: %s", said[max(0, len(said)-1000):])
-		case <-time.After(25 * time.Millisecond):
+			text, err := os.ReadFile(file)
+			return errors.Join(fmt.Errorf("PostgreSQL ended: %s", text), err)
+		default:
+		}
+		if !pause(ctx, 25*time.Millisecond) {
+			return ctx.Err()
 		}
 	}
 	return errors.New("PostgreSQL does not answer")

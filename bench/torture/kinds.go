@@ -43,6 +43,8 @@ func kinds() []kind {
 		{"jti", prepareNothing, raceUse, lookUse("jti"), nil},
 		{"request", prepareRequest, raceRequest, lookRequest, lookOwnCode},
 		{"refresh", prepareRefresh, raceRefresh, lookUse("refresh"), lookToken("refresh")},
+		{"decision", prepareBackchannel, raceDecision, lookDecision, lookOwnGrant},
+		{"auth_req_id", prepareDecided, raceBackchannel, lookBackchannel, lookToken("auth_req_id")},
 		{"grant", prepareGrant, raceGrant, nil, lookFirstToken},
 	}
 }
@@ -132,7 +134,7 @@ func (p *player) request(of string) store.Request {
 
 func (p *player) finish(of, by string) store.Finish {
 	now := time.Now()
-	grant := store.Grant{ID: p.run + " " + by, ClientID: "client", Subject: "person", CreatedAt: now, ExpiresAt: now.Add(lifetime)}
+	grant := store.Grant{ID: p.run + " " + by, ClientID: "client", Subject: person, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
 	return store.Finish{Request: p.id("request", of), Grant: &grant, Code: &store.Code{
 		ID: p.id("code", by), GrantID: grant.ID, ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(lifetime)}}
 }

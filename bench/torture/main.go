@@ -100,11 +100,13 @@ func (s settings) run(ctx context.Context) (_ *report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
+	ctx, abort := context.WithCancelCause(ctx) // ends the nodes, too
+	defer abort(nil)
 	c, err := newCourse(ctx, s, d, folder)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.race(ctx); err != nil {
+	if err := c.race(ctx, abort); err != nil {
 		return nil, err
 	}
 	return c.judge(ctx)

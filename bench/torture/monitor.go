@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +26,8 @@ func (o outage) recovery() time.Duration { return max(0, o.answered.Sub(o.promot
 type monitor struct {
 	store store.Store
 	mu    sync.Mutex
-	// acknowledged are the moments at which a write began that was acknowledged.
-	acknowledged []time.Time
+	// acknowledged are the writes that were, with the moments at which they began and were done.
+	acknowledged [][2]time.Time
 }
 
 const monitorEvery = 10 * time.Millisecond
@@ -36,7 +37,7 @@ func (m *monitor) watch(ctx context.Context) {
 		began := time.Now()
 		if m.store.Use(ctx, store.Use{Kind: "torture", Key: store.DigestOf(rand.Text()), Until: began.Add(lifetime)}) == nil {
 			m.mu.Lock()
-			m.acknowledged = append(m.acknowledged, began)
+			m.acknowledged = append(m.acknowledged, [2]time.Time{began, time.Now()})
 			m.mu.Unlock()
 		}
 		select {
@@ -50,15 +51,14 @@ func (m *monitor) watch(ctx context.Context) {
 func (m *monitor) firstAfter(moment time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := len(m.acknowledged) - 1; i >= 0; i-- {
-		if m.acknowledged[i].Before(moment) {
-			if i+1 < len(m.acknowledged) {
-				return m.acknowledged[i+1]
-			}
-			return time.Time{}
+	var first time.Time
+	for _, write := range slices.Backward(m.acknowledged) {
+		if write[0].Before(moment) {
+			break
 		}
+		first = write[1]
 	}
-	return time.Time{}
+	return first
 }
 
 // observe does a failure and follows it until a write is acknowledged again.

@@ -68,21 +68,21 @@ func (s *slot) start(ctx context.Context) error {
 }
 
 // obey gives an order and waits until it was carried out, or the process killed; then it starts the next one.
-func (s *slot) obey(ctx context.Context, order string) error {
+func (s *slot) obey(ctx context.Context, order string) (done bool, err error) {
 	if _, err := io.WriteString(s.orders, order+"\n"); err == nil && s.answers.Scan() {
-		return nil
+		return true, nil
 	}
 	_ = s.command.Wait() // it was killed
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	s.mu.Lock()
 	expected := s.killed == s.generation
 	s.mu.Unlock()
 	if !expected {
-		return fmt.Errorf("node %d ended by itself", s.index)
+		return false, fmt.Errorf("node %d ended by itself", s.index)
 	}
-	return s.start(ctx)
+	return false, s.start(ctx)
 }
 
 // kill ends the process at once, whatever it is doing; false if it was killed already.

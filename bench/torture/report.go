@@ -154,8 +154,10 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds())
 
 // names are the kinds for a reader.
 var names = map[string]string{
-	"code":    "authorization codes",
-	"jti":     "`jti` of assertions and proofs",
-	"request": "`request_uri`",
-	"refresh": "one refresh request (refresh tokens stay)",
+	"code":        "authorization codes",
+	"jti":         "`jti` of assertions and proofs",
+	"request":     "`request_uri`",
+	"decision":    "decisions of backchannel requests",
+	"auth_req_id": "`auth_req_id`",
+	"refresh":     "one refresh request (refresh tokens stay)",
 }

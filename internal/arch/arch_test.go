@@ -18,6 +18,8 @@ var allowed = map[string][]string{
 	"cmd/countersign":              {"*"},
 	"fapi":                         {"ciba", "dpop", "jar", "mtls", "signer", "store", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/passkey"},
 	"bench":                        {"internal/jose"},
+	"bench/torture":                {"bench/torture/history", "store", "store/postgres", "store/sqlite"},
+	"bench/torture/history":        {},
 	"bench/signer":                 {"signer", "signer/pkcs11", "softhsm"},
 	"ciba":                         {"store", "internal/jose"},
 	"jar":                          {"signer", "internal/jose"},
