@@ -44,10 +44,11 @@ func (p plan) configureBackchannel(c *configuration, s server) {
 	c.Approval = s.approval
 	for n, client := range []*clientConfiguration{&c.Client, &c.Client2} {
 		if p.registersItself() {
-			*client = clientConfiguration{Scope: client.Scope, Name: fmt.Sprintf("%s client %d", c.Alias, n+1), InitialToken: s.initialToken, ACR: s.acr}
+			*client = clientConfiguration{Scope: client.Scope, Name: fmt.Sprintf("%s client %d", c.Alias, n+1), InitialToken: s.initialToken}
 		}
 		client.HintType, client.HintValue = "login_hint", s.username
 	}
+	c.Client2.ACR = s.acr    // the suite asks for a class in the name of the second client only
 	if p.registersItself() { // with keys and certificates of its own
 		c.MTLS, c.MTLS2 = nil, nil
 	}

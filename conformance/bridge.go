@@ -50,7 +50,7 @@ func startBridge(ctx context.Context, o options, s server, progress func(string,
 		return "", nil, err
 	}
 	b := &bridge{
-		issuer: s.issuer, key: key, acr: s.bestACR, amr: "hwk user", progress: progress,
+		issuer: s.issuer, key: key, acr: s.acr, amr: "hwk user", progress: progress,
 		public: jwk{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:])},
 		http:   &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: roots}},
 	}

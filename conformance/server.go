@@ -25,11 +25,9 @@ type server struct {
 	// resource is a protected resource, and mtlsResource the same on the listener that asks for certificates.
 	resource, mtlsResource string
 	username, password     string
-	// approval is the address with which a person allows or denies a backchannel request, acr the least authentication
-	// context class of the server, and initialToken what registers clients; for the plans that want them.
+	// approval is the address with which a person allows or denies a backchannel request, acr the class in which they are
+	// authenticated then, the best of the server, and initialToken what registers clients; for the plans that want them.
 	approval, acr, initialToken string
-	// bestACR is the best class of the server.
-	bestACR string
 }
 
 // discovered is the part of the discovery document that is needed.
@@ -90,8 +88,8 @@ func serverTrust(o options) (*tls.Config, string, error) {
 // server completes what the document says with the options.
 func (d discovered) server(o options) (server, error) {
 	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource, approval: o.approval}
-	if n := len(d.ACRs); n > 0 {
-		found.acr, found.bestACR = d.ACRs[n-1], d.ACRs[0] // the best comes first
+	if len(d.ACRs) > 0 {
+		found.acr = d.ACRs[0] // the best comes first
 	}
 	if alias := d.Aliases["token_endpoint"]; o.ingress != "" && !strings.HasPrefix(alias, o.ingress+"/") {
 		return server{}, fmt.Errorf("-ingress: clients with certificates are led to %q, not to %s: end the server that runs, so that one behind the ingress is started", alias, o.ingress)

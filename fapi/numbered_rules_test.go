@@ -144,6 +144,19 @@ func TestRule47InteractionID(t *testing.T) {
 			})
 		}
 	}
+	t.Run("accepts none, and makes one for a client of FAPI 1.0 alone", func(t *testing.T) {
+		w := newWorld(t, offersBackchannel())
+		one := w.register("client-2", asksAdvanced)
+		id := one.askSigned(nil).text("auth_req_id")
+		w.decide(id, true)
+		r := one.get("/accounts", one.fetch(id, nil).text("access_token"), nil)
+		if id := r.header.Get("x-fapi-interaction-id"); r.status != 200 || !uuid.MatchString(id) || id != r.header.Get("X-Correlation-Id") {
+			t.Errorf("%d %v", r.status, r.header)
+		}
+		if r := c.get("/accounts", token, nil); r.status != 200 || r.header.Get("x-fapi-interaction-id") != "" {
+			t.Errorf("%d %v", r.status, r.header)
+		}
+	})
 	t.Run("accepts it with a success, and logs it", func(t *testing.T) {
 		const other = "11111111-7dec-41d0-a765-00a0c91e6bf6"
 		r := c.get("/accounts", token, func(h http.Header) { h.Set("x-fapi-interaction-id", other) })

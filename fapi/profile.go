@@ -48,6 +48,9 @@ type Profile struct {
 	MaxAhead time.Duration
 	// MaxRequestURILifetime bounds expires_in of a pushed request.
 	MaxRequestURILifetime time.Duration
+	// AnswersInteractionID has resources answer with an x-fapi-interaction-id of their own where the request has none
+	// (FAPI 1.0 Baseline §6.2.1-11); one that a client sends comes back in any profile.
+	AnswersInteractionID bool
 	// MaxCodeLifetime bounds the life of an authorization code.
 	MaxCodeLifetime time.Duration
 	// MaxAccessTokenLifetime bounds the life of an access token.

@@ -57,6 +57,7 @@ func FAPI1Advanced() Profile {
 		AssertionAudience:        IssuerOrEndpoint,
 		Backchannel:              backchannelRules(RequestObjectsRequired), // FAPI-CIBA §5.2.2-6
 		MaxAssertionLifetime:     10 * time.Minute,                         // our bound
+		AnswersInteractionID:     true,                                     // Part 1 §6.2.1-11
 		MaxRequestObjectAge:      time.Hour,                                // §5.2.2-17
 		MaxRequestObjectLifetime: time.Hour,                                // §5.2.2-13
 		MaxAhead:                 30 * time.Second,

@@ -53,7 +53,11 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, endpoint 
 	s.offerNonce(w)
 	access, err := s.access(r, endpoint, certificates)
 	if err == nil {
-		eventOf(ctx).client = access.ClientID
+		e := eventOf(ctx)
+		e.client = access.ClientID
+		if header := w.Header(); access.client.Profile.AnswersInteractionID && header.Get("x-fapi-interaction-id") == "" {
+			header.Set("x-fapi-interaction-id", e.correlationID)
+		}
 		var body any
 		if body, err = endpoint.resource(ctx, access); err == nil {
 			w.Header().Set("Cache-Control", "no-store")
