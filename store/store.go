@@ -475,7 +475,7 @@ type Store interface {
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
 	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many
-	// it removed. Codes and requests, backchannel ones too, stay known for an hour after their end, so that a late use is told apart
+	// it removed. What a backend drops at once in large parts may stay two hours longer, and is not counted. Codes and requests, backchannel ones too, stay known for an hour after their end, so that a late use is told apart
 	// from an invented one.
 	Purge(ctx context.Context, limit int) (int, error)
 	// Close releases the database. Verbs under way end first.

@@ -182,7 +182,7 @@ func outcome(err error) error {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	case state == lockNotAvailable, state == queryCancelled, state == tooManyConnections:
 		return fmt.Errorf("%w: %w", store.ErrOverloaded, err)
-	case answered && state == uniqueViolation && failure.TableName == "uses":
+	case answered && state == uniqueViolation && strings.HasPrefix(failure.TableName, "uses"):
 		return store.ErrReplayed
 	case state == uniqueViolation:
 		return store.ErrConflict

@@ -76,10 +76,10 @@ func (s *Store) StartSession(ctx context.Context, session store.Session, former 
 
 // AddPasskey stores a passkey and claims uses.
 func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.Use) error {
-	kinds, keys, untils := useArrays(uses)
+	kinds, keys, untils := s.useArrays(uses)
 	return s.run(ctx, "AddPasskey", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
-				FROM unnest($11::text[], $12::bytea[], $13::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2)
+				FROM unnest($11::text[], $12::bytea[], $13::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3)
 			INSERT INTO passkeys (`+passkeyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			p.ID, p.Subject, p.PublicKey, p.AAGUID, p.Name, p.Synced, p.SignCount,
 			at(p.CreatedAt), at(p.UsedAt), at(p.ClonedAt), kinds, keys, untils)
@@ -107,7 +107,7 @@ func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, 
 // UsePasskey records the use of a passkey and claims uses. The row is locked first, so that of two uses with one
 // counter the second sees what the first has stored.
 func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ...store.Use) error {
-	kinds, keys, untils := useArrays(uses)
+	kinds, keys, untils := s.useArrays(uses)
 	now := s.moment()
 	return s.run(ctx, "UsePasskey", func(ctx context.Context, c *pgx.Conn) error {
 		var found, clonedBefore, used bool
@@ -122,7 +122,7 @@ func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ..
 					cloned_at = CASE WHEN grown THEN NULL ELSE $3 END
 				FROM passkey k WHERE p.id = k.id AND NOT k.cloned RETURNING p.id
 			), claimed AS (`+insertUses+`
-				FROM moved, unnest($4::text[], $5::bytea[], $6::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+				FROM moved, unnest($4::text[], $5::bytea[], $6::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			) SELECT EXISTS (SELECT FROM passkey), coalesce((SELECT cloned FROM passkey), false), coalesce((SELECT grown FROM passkey), false)`,
 			id, int64(count), now, kinds, keys, untils).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &clonedBefore, &used) })
 		err := c.SendBatch(ctx, &batch).Close()
@@ -157,14 +157,14 @@ func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 
 // Enrol spends a code and stores the device.
 func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, uses ...store.Use) (store.Device, error) {
-	kinds, keys, untils := useArrays(uses)
+	kinds, keys, untils := s.useArrays(uses)
 	now := s.moment()
 	err := s.run(ctx, "Enrol", func(ctx context.Context, c *pgx.Conn) error {
 		device.Subject = ""
 		enrolled, err := one(ctx, c, `WITH spent AS (
 				DELETE FROM enrolments t WHERE id = $6 AND expires_at > $7 AND `+enabled+` RETURNING subject
 			), claimed AS (`+insertUses+`
-				FROM spent, unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+				FROM spent, unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			) INSERT INTO devices (`+deviceColumns+`)
 			SELECT $1::text, subject, $2::text, $3::text, $4::timestamptz, $5::timestamptz FROM spent RETURNING subject`,
 			[]any{device.ID, device.Name, device.JKT, at(device.CreatedAt), at(device.UsedAt), code[:], now, kinds, keys, untils}, &device.Subject)
@@ -204,13 +204,13 @@ func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, er
 
 // UseDevice records the use of a device and claims uses.
 func (s *Store) UseDevice(ctx context.Context, id string, uses ...store.Use) error {
-	kinds, keys, untils := useArrays(uses)
+	kinds, keys, untils := s.useArrays(uses)
 	return s.run(ctx, "UseDevice", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		_, err := one(ctx, c, `WITH used AS (
 				UPDATE devices t SET used_at = $2 WHERE id = $1 AND `+enabled+` RETURNING id
 			), claimed AS (`+insertUses+`
-				FROM used, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+				FROM used, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			) SELECT EXISTS (SELECT FROM used)`, []any{id, s.moment(), kinds, keys, untils}, &found)
 		if err == nil && !found {
 			return store.ErrNotFound

@@ -26,7 +26,7 @@ func backchannelFields(b *store.BackchannelRequest) []any {
 // its own: only a statement that begins after the lock is had sees all of them.
 func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, uses ...store.Use) error {
 	now := s.moment()
-	kinds, keys, untils := useArrays(uses)
+	kinds, keys, untils := s.useArrays(uses)
 	chains, times, bodies := evidenceArrays(b.Evidence)
 	return s.run(ctx, "StartBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var started bool
@@ -42,7 +42,7 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 				WHERE (SELECT count(*) FROM pending) < $16 AND (SELECT count(*) FROM pending WHERE client_id = $2) < $17
 				RETURNING id
 			), claimed AS (`+insertUses+`
-				FROM started, unnest($18::text[], $19::bytea[], $20::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+				FROM started, unnest($18::text[], $19::bytea[], $20::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			), evidence AS (`+insertEvidence+` FROM started, unnest($21::text[], $22::timestamptz[], $23::text[]) AS e (chain, at, body))
 			SELECT EXISTS (SELECT FROM started)`,
 			b.ID[:], b.ClientID, b.Subject, b.Person[:], []byte(b.Parameters), b.Ping, at(b.CreatedAt), at(b.ExpiresAt),
@@ -156,7 +156,7 @@ func polled(ctx context.Context, c *pgx.Conn, id store.Digest, clientID string, 
 	found, err := one(ctx, c, `SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+askable+`,
 		coalesce(g.id, ''), coalesce(g.client_id, ''), coalesce(g.subject, ''), g.scopes, g.detail, g.auth_time, coalesce(g.acr, ''), g.amr,
 		g.created_at, g.expires_at, g.revoked_at
-		FROM backchannel_requests b LEFT JOIN grants g ON g.id = b.grant_id
+		FROM backchannel_requests b LEFT JOIN LATERAL (SELECT * FROM grants WHERE id = b.grant_id LIMIT 1) g ON true
 		WHERE b.id = $1 AND b.client_id = $2`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
 	if err == nil && found && granted {
 		if !there && grant.RevokedAt.IsZero() {
@@ -180,7 +180,7 @@ func polled(ctx context.Context, c *pgx.Conn, id store.Digest, clientID string, 
 // RedeemBackchannel spends an allowed request and records what was bought.
 func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought store.Bought, uses ...store.Use) error {
 	now := s.moment()
-	kinds, keys, untils := useArrays(uses)
+	kinds, keys, untils := s.useArrays(uses)
 	var refresh store.RefreshToken
 	if bought.RefreshToken != nil {
 		refresh = *bought.RefreshToken
@@ -188,9 +188,8 @@ func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought s
 	return s.run(ctx, "RedeemBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var spent bool
 		if _, err := one(ctx, c, `WITH spent AS (
-				UPDATE backchannel_requests b SET spent_at = $2 FROM grants g
-				WHERE b.id = $1 AND b.spent_at IS NULL AND b.expires_at > $2 AND `+askable+`
-				AND g.id = b.grant_id AND g.expires_at > $2 AND g.revoked_at IS NULL
+				UPDATE backchannel_requests b SET spent_at = $2
+				WHERE b.id = $1 AND b.spent_at IS NULL AND b.expires_at > $2 AND `+askable+` AND `+grantStands("b")+`
 				RETURNING b.grant_id, b.client_id
 			), access AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM spent
@@ -199,7 +198,7 @@ func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought s
 				SELECT $6::bytea, grant_id, client_id, $7::timestamptz, $8::timestamptz, $9::timestamptz
 				FROM spent WHERE $5::boolean
 			), claimed AS (`+insertUses+`
-				FROM spent, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+				FROM spent, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			)
 			SELECT EXISTS (SELECT FROM spent)`,
 			[]any{id[:], now, bought.AccessToken.ID[:], at(bought.AccessToken.ExpiresAt),
@@ -218,7 +217,7 @@ func unspent(ctx context.Context, c *pgx.Conn, id store.Digest, now time.Time) e
 	var spent, expired, ended bool
 	found, err := one(ctx, c, `SELECT b.spent_at IS NOT NULL, least(b.expires_at, g.expires_at) <= $2,
 		g.revoked_at IS NOT NULL OR NOT `+askable+`
-		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = $1`, []any{id[:], now}, &spent, &expired, &ended)
+		FROM backchannel_requests b`+grantOf("b")+` WHERE b.id = $1`, []any{id[:], now}, &spent, &expired, &ended)
 	switch {
 	case err != nil:
 		return err

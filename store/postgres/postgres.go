@@ -76,9 +76,16 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	settings.PingTimeout = 2 * time.Second
 	limit(settings.ConnConfig, map[string]string{
-		"application_name":                    "countersign",
-		"timezone":                            "UTC",
-		"statement_timeout":                   "5s",
+		"application_name":  "countersign",
+		"timezone":          "UTC",
+		"statement_timeout": "5s",
+		// Statements look for single rows by their keys: one plan is right for all values, and one that was made while
+		// tables were small stays right when they have grown.
+		"plan_cache_mode":                     "force_generic_plan",
+		"enable_seqscan":                      "off",
+		"enable_hashjoin":                     "off",
+		"enable_mergejoin":                    "off",
+		"jit":                                 "off",
 		"lock_timeout":                        "2s",
 		"idle_in_transaction_session_timeout": "10s",
 	})
@@ -94,7 +101,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, fmt.Errorf("postgresql: connect: %w", err)
 	}
 	s.queue = int64(settings.MaxConns) * queuePerConnection
-	if err := s.check(ctx); err != nil {
+	err = s.check(ctx)
+	if err == nil {
+		err = s.maintain(ctx)
+	}
+	if err != nil {
 		s.pool.Close()
 		return nil, err
 	}

@@ -8,24 +8,25 @@ import (
 )
 
 // Purge removes what nobody can ask for any more, at most limit records of each kind. Nodes that purge at once
-// pass over each other's rows.
+// pass over each other's rows. What is kept in partitions goes with them, whatever the limit, and does not count.
 func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
+	if err := s.maintain(ctx); err != nil {
+		return 0, err
+	}
 	now := s.moment()
 	forgotten := now.Add(-keepFor)
 	err = s.run(ctx, "Purge", func(ctx context.Context, c *pgx.Conn) error {
 		removed = 0
 		var batch pgx.Batch
-		batch.Queue(`WITH old AS MATERIALIZED (SELECT kind, key FROM uses WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-			DELETE FROM uses USING old WHERE uses.kind = old.kind AND uses.key = old.key`, now, limit)
-		batch.Queue(purge("requests", "purge_at"), now, limit)
+		batch.Queue(purge("requests_default", "purge_at"), now, limit)
 		batch.Queue(purge("sessions", "expires_at"), now, limit)
-		batch.Queue(purge("access_tokens", "expires_at"), now, limit)
+		batch.Queue(purge("access_tokens_default", "expires_at"), now, limit)
 		batch.Queue(purge("refresh_tokens", "expires_at"), now, limit)
 		batch.Queue(`WITH old AS MATERIALIZED (SELECT request_id FROM pings WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM pings p USING old WHERE p.request_id = old.request_id`, now, limit)
 		batch.Queue(purge("backchannel_requests", "expires_at"), forgotten, limit)
-		batch.Queue(purge("interactions", "expires_at"), forgotten, limit)
-		batch.Queue(purge("codes", "expires_at"), forgotten, limit)
+		batch.Queue(purge("interactions_default", "expires_at"), forgotten, limit)
+		batch.Queue(purge("codes_default", "expires_at"), forgotten, limit)
 		batch.Queue(purge("grants", "expires_at"), forgotten, limit)
 		batch.Queue(purge("initial_tokens", "expires_at"), forgotten, limit)
 		batch.Queue(purge("enrolments", "expires_at"), forgotten, limit)

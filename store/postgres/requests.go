@@ -36,11 +36,11 @@ func sessionOrNil(s store.Session) *store.Session {
 
 // Push stores a request and claims uses.
 func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
-	kinds, keys, untils := useArrays(uses)
+	kinds, keys, untils := s.useArrays(uses)
 	chains, times, bodies := evidenceArrays(request.Evidence)
 	return s.run(ctx, "Push", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
-				FROM unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2
+				FROM unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			), evidence AS (`+insertEvidence+` FROM unnest($11::text[], $12::timestamptz[], $13::text[]) AS e (chain, at, body))
 			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
@@ -62,9 +62,9 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		fields = append(fields, &consent.Subject, &consent.ClientID, &consent.Scopes, &consent.Claims,
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
 		found, err := one(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
-			LEFT JOIN sessions s ON s.id = $1 AND s.expires_at > $2
-				AND EXISTS (SELECT FROM users u WHERE u.subject = s.subject AND NOT u.disabled)
-			LEFT JOIN consents k ON k.subject = s.subject AND k.client_id = r.client_id AND k.expires_at > $2
+			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
+				AND (SELECT NOT u.disabled FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
+			LEFT JOIN LATERAL (SELECT * FROM consents WHERE subject = s.subject AND client_id = r.client_id AND expires_at > $2 LIMIT 1) k ON true
 			WHERE r.id = $3`, []any{digestOrNull(session), now, request[:]}, fields...)
 		switch {
 		case err != nil:
@@ -115,8 +115,10 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		fields = append(append(fields, sessionFields(&signedIn)...), &p.Username)
 		found, err := one(ctx, c, `SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
-			FROM interactions i JOIN requests r ON r.id = i.request_id
-			LEFT JOIN (sessions s JOIN users u ON u.subject = s.subject AND NOT u.disabled) ON s.id = i.session_id AND s.expires_at > $1
+			FROM interactions i CROSS JOIN LATERAL (SELECT * FROM requests WHERE id = i.request_id LIMIT 1) r
+			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = i.session_id AND s.expires_at > $1
+				AND (SELECT NOT u.disabled FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
+			LEFT JOIN LATERAL (SELECT username FROM users WHERE subject = s.subject LIMIT 1) u ON true
 			WHERE i.id = $2 AND i.browser = $3`,
 			[]any{now, interaction[:], browser[:]}, fields...)
 		p.Session = sessionOrNil(signedIn)
@@ -240,7 +242,7 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 
 // unanswered says why a request could not be finished.
 func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
-	query, arguments := `SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
+	query, arguments := `SELECT r.finished_at IS NOT NULL FROM interactions i CROSS JOIN LATERAL (SELECT * FROM requests WHERE id = i.request_id LIMIT 1) r
 		WHERE i.id = $1 AND r.id = $2`, []any{finish.Interaction[:], finish.Request[:]}
 	if finish.Interaction.Zero() {
 		query, arguments = `SELECT finished_at IS NOT NULL FROM requests WHERE id = $1`, []any{finish.Request[:]}

@@ -24,18 +24,6 @@ func digestOrNull(d store.Digest) []byte {
 	return d[:]
 }
 
-// insertUses claims values from three parallel arrays. Claims come in one order, so that two calls cannot wait for
-// each other; a value that is there already fails the whole statement (see [outcome]).
-const insertUses = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until `
-
-func useArrays(uses []store.Use) (kinds []string, keys [][]byte, untils []*time.Time) {
-	kinds, keys, untils = make([]string, len(uses)), make([][]byte, len(uses)), make([]*time.Time, len(uses))
-	for i := range uses {
-		kinds[i], keys[i], untils[i] = uses[i].Kind, uses[i].Key[:], at(uses[i].Until)
-	}
-	return kinds, keys, untils
-}
-
 // insertEvidence has evidence wait for its chain, from three parallel arrays.
 const insertEvidence = `INSERT INTO audit_waiting (chain, at, body) SELECT e.chain, e.at, e.body `
 

@@ -1,0 +1,314 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
+	"countersign/store/postgres"
+)
+
+// movable is a clock that is moved by hand.
+type movable struct{ micros atomic.Int64 }
+
+func (m *movable) now() time.Time      { return time.UnixMicro(m.micros.Load()).UTC() }
+func (m *movable) set(t time.Time)     { m.micros.Store(t.UnixMicro()) }
+func (m *movable) add(d time.Duration) { m.micros.Add(d.Microseconds()) }
+
+// column reads the only column of a query.
+func column(t *testing.T, url, query string) []string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	rows, err := conn.Query(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+const listPartitions = `SELECT inhrelid::regclass::text FROM pg_inherits ORDER BY 1`
+
+// TestPartitions: hours go by under load, on two nodes. No request fails at a boundary, nothing lands in a default
+// partition, and at any time there are few partitions.
+func TestPartitions(t *testing.T) {
+	database := migrated(t, cluster.Database(t))
+	var clock movable
+	clock.set(time.Date(2026, 3, 1, 11, 50, 0, 0, time.UTC))
+	nodes := []*postgres.Store{
+		opened(t, postgres.Config{URL: database, Now: clock.now, MaxConnections: 4}),
+		opened(t, postgres.Config{URL: database, Now: clock.now, MaxConnections: 4}),
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	var flows atomic.Int64
+	for worker := range 3 {
+		load.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				time.Sleep(2 * time.Millisecond) // the clock is what has to be fast
+				if err := oneFlow(nodes[(worker+i)%2], clock.now(), fmt.Sprint(worker, " ", i), 25*time.Minute); err != nil {
+					t.Errorf("%s: %v", clock.now(), err)
+					return
+				}
+				flows.Add(1)
+			}
+		})
+	}
+	most := 0
+	for minutes := 0; minutes < 5*60; minutes += 5 {
+		clock.add(5 * time.Minute)
+		for _, node := range nodes {
+			if _, err := node.Purge(t.Context(), 1000); err != nil {
+				t.Errorf("%s: %v", clock.now(), err)
+			}
+		}
+		if minutes%30 == 0 {
+			most = max(most, len(column(t, database, listPartitions)))
+		}
+	}
+	stop()
+	load.Wait()
+	t.Logf("%d flows in five hours; at most %d partitions", flows.Load(), most)
+	if most > 30 {
+		t.Errorf("there were %d partitions", most)
+	}
+	for _, table := range []string{"uses", "requests", "interactions", "codes", "access_tokens"} {
+		if n := count(t, database, table+"_default"); n != 0 {
+			t.Errorf("%d rows of %s are in no partition of their own", n, table)
+		}
+	}
+	for _, name := range column(t, database, listPartitions) {
+		if strings.Contains(name, "_2026030112") {
+			t.Errorf("%s is still there at %s", name, clock.now())
+		}
+	}
+}
+
+// oneFlow goes from the pushed request to the token. Its values can be used for a life.
+func oneFlow(s *postgres.Store, now time.Time, name string, life time.Duration) error {
+	ctx := context.Background()
+	id := func(what string) store.Digest { return store.DigestOf(name + what) }
+	use := func(what string) store.Use {
+		return store.Use{Kind: "dpop", Key: id("use" + what), Until: now.Add(life)}
+	}
+	grant := store.Grant{ID: name, ClientID: "client", Subject: "subject", CreatedAt: now, ExpiresAt: now.Add(48 * time.Hour)}
+	code := store.Code{ID: id("code"), GrantID: grant.ID, ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(30 * time.Minute)}
+	soon := now.Add(30 * time.Minute)
+	if err := s.Push(ctx, store.Request{ID: id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: soon}, use("1")); err != nil {
+		return fmt.Errorf("push: %w", err)
+	}
+	if err := s.BeginInteraction(ctx, store.Interaction{ID: id("interaction"), RequestID: id("request"), CreatedAt: now, ExpiresAt: soon}); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := s.Finish(ctx, store.Finish{Interaction: id("interaction"), Request: id("request"), Grant: &grant, Code: &code}); err != nil {
+		return fmt.Errorf("finish: %w", err)
+	}
+	access := store.AccessToken{ID: id("access"), GrantID: grant.ID, ExpiresAt: now.Add(30 * time.Minute)}
+	if err := s.RedeemCode(ctx, code.ID, store.Bought{AccessToken: access}, use("2")); err != nil {
+		return fmt.Errorf("redeem: %w", err)
+	}
+	if err := s.Push(ctx, store.Request{ID: id("again"), ClientID: "client", CreatedAt: now, ExpiresAt: soon}, use("1")); !errors.Is(err, store.ErrReplayed) {
+		return fmt.Errorf("the same value again: %w", err)
+	}
+	return nil
+}
+
+// TestClocksApart: nodes whose clocks differ by a minute (each 30 s from the right time) race for the same values, whose
+// artefacts end on this or on that side of a boundary between partitions, before, while and after the partitions are made:
+// one wins, each time. The same value in another artefact, with another end, is the same value.
+func TestClocksApart(t *testing.T) {
+	for name, maintained := range map[string]bool{"with partitions": true, "in the default partition": false} {
+		t.Run(name, func(t *testing.T) {
+			database := migrated(t, cluster.Database(t))
+			var clock movable
+			boundary := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+			clock.set(boundary.Add(-2 * time.Minute))
+			if !maintained {
+				clock.set(boundary.Add(-10 * time.Hour))
+			}
+			var nodes []*postgres.Store
+			for _, off := range []time.Duration{-30 * time.Second, 30 * time.Second} {
+				nodes = append(nodes, opened(t, postgres.Config{URL: database, MaxConnections: 8, Now: func() time.Time { return clock.now().Add(off) }}))
+			}
+			values := 0
+			for offset := -2 * time.Minute; offset <= 2*time.Minute; offset += 5 * time.Second {
+				now := boundary.Add(offset)
+				clock.set(now)
+				for _, same := range []bool{true, false} {
+					values++
+					key := store.DigestOf(fmt.Sprint("value ", values))
+					var won atomic.Int64
+					var racing sync.WaitGroup
+					for i := range 16 {
+						until := now.Add(3 * time.Minute)
+						if !same { // some end before the boundary, and some far behind it
+							until = now.Add(time.Duration(31+i*25) * time.Second)
+						}
+						racing.Go(func() {
+							err := nodes[i%2].Use(t.Context(), store.Use{Kind: "dpop", Key: key, Until: until})
+							switch {
+							case err == nil:
+								won.Add(1)
+							case !errors.Is(err, store.ErrReplayed):
+								t.Error(err)
+							}
+						})
+					}
+					racing.Wait()
+					if won.Load() != 1 {
+						t.Errorf("at %s from the boundary, same end %v: %d won", offset, same, won.Load())
+					}
+					// Later, on either node, as long as the artefact can be accepted.
+					clock.add(25 * time.Second)
+					for _, node := range nodes {
+						if err := node.Use(t.Context(), store.Use{Kind: "dpop", Key: key, Until: now.Add(3 * time.Minute)}); !errors.Is(err, store.ErrReplayed) {
+							t.Errorf("later: %v", err)
+						}
+					}
+				}
+				if maintained {
+					if _, err := nodes[0].Purge(t.Context(), 100); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestMigratePartitions: what a database of the release before holds is still there, and the nodes of that release go on:
+// their statements meet what the new ones write.
+func TestMigratePartitions(t *testing.T) {
+	database := cluster.Database(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	before(t, database, 7)
+	old, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close(context.Background())
+	const oldUse = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until
+		FROM unnest($1::text[], $2::bytea[], $3::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2`
+	useOld := func(name string) error {
+		key := store.DigestOf(name)
+		_, err := old.Exec(t.Context(), oldUse, []string{"dpop"}, [][]byte{key[:]}, []time.Time{now.Add(2 * time.Minute)})
+		return err
+	}
+	use := func(name string) store.Use {
+		return store.Use{Kind: "dpop", Key: store.DigestOf(name), Until: now.Add(2 * time.Minute)}
+	}
+	request, code := store.DigestOf("request"), store.DigestOf("code")
+	if err := errors.Join(useOld("before"), func() error {
+		_, err := old.Exec(t.Context(), `INSERT INTO requests (id, client_id, created_at, expires_at, purge_at) VALUES ($1, 'client', $2, $3, $4)`,
+			request[:], now, now.Add(time.Minute), now.Add(time.Hour))
+		return err
+	}(), func() error {
+		_, err := old.Exec(t.Context(), `INSERT INTO grants (id, client_id, subject, acr, created_at, expires_at) VALUES ('grant', 'client', '', '', $1, $2)`, now, now.Add(time.Hour))
+		return err
+	}(), func() error {
+		_, err := old.Exec(t.Context(), `INSERT INTO codes (id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, failures)
+			VALUES ($1, 'grant', 'client', '', '', '', $2, $3, 0)`, code[:], now, now.Add(time.Minute))
+		return err
+	}()); err != nil {
+		t.Fatal(err)
+	}
+
+	migrated(t, database)
+	s := opened(t, postgres.Config{URL: database})
+	if err := s.Use(t.Context(), use("before")); !errors.Is(err, store.ErrReplayed) {
+		t.Errorf("what was used before the step: %v", err)
+	}
+	if err := s.Finish(t.Context(), store.Finish{Request: request}); err != nil {
+		t.Errorf("a request from before the step: %v", err)
+	}
+	if err := s.RedeemCode(t.Context(), code, store.Bought{AccessToken: store.AccessToken{ID: store.DigestOf("access"), ExpiresAt: now.Add(time.Minute)}}); err != nil {
+		t.Errorf("a code from before the step: %v", err)
+	}
+
+	if err := s.Use(t.Context(), use("new first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := useOld("new first"); err == nil || !strings.Contains(err.Error(), "23505") {
+		t.Errorf("an old node, after a new one: %v", err)
+	}
+	if err := useOld("old first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Use(t.Context(), use("old first")); !errors.Is(err, store.ErrReplayed) {
+		t.Errorf("a new node, after an old one: %v", err)
+	}
+	// An old node's purge leaves alone what it does not understand.
+	if _, err := old.Exec(t.Context(), `WITH old AS MATERIALIZED (SELECT kind, key FROM uses WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+		DELETE FROM uses USING old WHERE uses.kind = old.kind AND uses.key = old.key`, now.Add(time.Hour), 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Use(t.Context(), use("old first")); !errors.Is(err, store.ErrReplayed) {
+		t.Errorf("after an old node's purge: %v", err)
+	}
+	if names := column(t, database, listPartitions); !slices.Contains(names, "codes_before") {
+		t.Errorf("the partitions are %v", names)
+	}
+}
+
+// before brings a database to an earlier version of the schema, as goose does.
+func before(t *testing.T, database string, version int) {
+	t.Helper()
+	execute(t, database, `CREATE TABLE goose_db_version (id integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, version_id bigint NOT NULL,
+		is_applied boolean NOT NULL, tstamp timestamp NOT NULL DEFAULT now()); INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true)`)
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files[:version] {
+		step, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		execute(t, database, string(step))
+		execute(t, database, fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)", i+1))
+	}
+}
+
+// TestPlansStayRight: a plan that was made while the tables were empty reads a few rows by their keys, however many there
+// are by now.
+func TestPlansStayRight(t *testing.T) {
+	database := migrated(t, cluster.Database(t))
+	s := opened(t, postgres.Config{URL: database, MaxConnections: 1})
+	const flows = 400
+	for i := range flows {
+		if err := oneFlow(s, time.Now(), fmt.Sprint(i), 3*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil { // its counts are passed on
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	read := column(t, database, `SELECT ((SELECT sum(seq_tup_read) FROM pg_stat_user_tables) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes))::bigint::text`)
+	var rows int
+	if _, err := fmt.Sscan(read[0], &rows); err != nil || rows < flows {
+		t.Fatalf("%v rows were read: %v", read, err)
+	}
+	t.Logf("%d rows are read in a flow", rows/flows)
+	if rows/flows > 40 {
+		t.Errorf("%d rows were read in %d flows", rows, flows)
+	}
+}
