@@ -51,7 +51,7 @@ func TestOverloaded(t *testing.T) {
 	})
 	time.Sleep(50 * time.Millisecond) // it has the one connection
 	began := time.Now()
-	if err := s.Use(t.Context(), oneUse("patient")); !errors.Is(err, store.ErrOverloaded) || time.Since(began) > 2*time.Second {
+	if err := s.Use(t.Context(), oneUse("patient")); !errors.Is(err, store.ErrOverloaded) || time.Since(began) > 4*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 	// Of more than can be served soon, the last are refused at once.
@@ -68,7 +68,7 @@ func TestOverloaded(t *testing.T) {
 	}
 	quick := 0
 	for range 100 {
-		if took := <-refused; took < 500*time.Millisecond {
+		if took := <-refused; took < 900*time.Millisecond {
 			quick++
 		}
 	}
@@ -125,7 +125,7 @@ func TestFailover(t *testing.T) {
 	if err := s.Use(t.Context(), oneUse("nowhere")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("where nobody takes writes: %v", err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s to say so", took)
 	}
 }

@@ -101,14 +101,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, fmt.Errorf("postgresql: connect: %w", err)
 	}
 	s.queue = int64(settings.MaxConns) * queuePerConnection
-	err = s.check(ctx)
-	if err == nil {
-		err = s.maintain(ctx)
-	}
-	if err != nil {
+	if err := s.check(ctx); err != nil {
 		s.pool.Close()
 		return nil, err
 	}
+	_ = s.maintain(ctx) // the default partitions are there, and Purge comes back to it and tells
 	return s, nil
 }
 
