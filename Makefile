@@ -33,7 +33,7 @@ AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki)
 SERVERS ?=
 FOR     ?= 2m
 TRIES   ?= 1000000
-.PHONY: help run build test lint bench torture packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
+.PHONY: help run build test lint bench torture reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 
 torture: packages-torture toolchain ## Race processes for one-time things in one store, kill them and fail the database over, and judge the history: [TRIES=1000000]
 	$(GO) run ./bench/torture -database patroni -attempts $(TRIES) -kills 60 -failures 6 -write docs
+
+reliability: packages-bench build ## Use one-time things several times at once, here and on node-oidc-provider, and kill nodes under load
+	$(GO) run ./bench -reliability -write docs
 
 bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
 	$(GO) run ./bench -servers "$(SERVERS)" -write docs

@@ -171,7 +171,7 @@ func TestWriteBetween(t *testing.T) {
 	if err := os.WriteFile(file, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBetween(file, "new"); err != nil {
+	if err := writeBetween(file, begin, end, "new"); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(file)
@@ -184,7 +184,7 @@ func TestWriteBetween(t *testing.T) {
 	if err := os.WriteFile(file, []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if writeBetween(file, "new") == nil {
+	if writeBetween(file, begin, end, "new") == nil {
 		t.Error("a page without marks was overwritten")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -163,33 +164,54 @@ func (a *actor) push(ctx context.Context) (string, error) {
 	return requestURI, nil
 }
 
-// post sends an authenticated request; with a proof where tokens are asked for.
-func (a *actor) post(ctx context.Context, address string, form url.Values) (map[string]any, error) {
+// credentials are what authenticates one request and binds what it is answered.
+type credentials struct {
+	assertion string
+	// proof is empty where no tokens are asked for.
+	proof string
+}
+
+// credentials makes those of a request to an address.
+func (a *actor) credentials(ctx context.Context, address string) (c credentials, err error) {
 	now := time.Now()
-	assertion, err := jose.Sign(ctx, a.server.key.SigningKey(), "", map[string]any{
+	if c.assertion, err = jose.Sign(ctx, a.server.key.SigningKey(), "", map[string]any{
 		"iss": clientID, "sub": clientID, "aud": a.server.issuer, "jti": unguessable(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
-	})
-	if err != nil {
-		return nil, err
+	}); err != nil {
+		return c, err
 	}
-	form.Set("client_id", clientID)
-	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-	form.Set("client_assertion", assertion)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if address == a.server.token {
-		proof, err := a.proof.SignEmbedded(ctx, "dpop+jwt", map[string]any{
+		c.proof, err = a.proof.SignEmbedded(ctx, "dpop+jwt", map[string]any{
 			"jti": unguessable(), "htm": http.MethodPost, "htu": address, "iat": now.Unix(),
 		})
-		if err != nil {
-			return nil, err
-		}
-		request.Header.Set("DPoP", proof)
 	}
-	status, body, _, err := a.send(request)
+	return c, err
+}
+
+// postAs sends a request with credentials, which may have been sent before.
+func (a *actor) postAs(ctx context.Context, address string, form url.Values, c credentials) (status int, body string, err error) {
+	all := maps.Clone(form)
+	all.Set("client_id", clientID)
+	all.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+	all.Set("client_assertion", c.assertion)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(all.Encode()))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if c.proof != "" {
+		request.Header.Set("DPoP", c.proof)
+	}
+	status, body, _, err = a.send(request)
+	return status, body, err
+}
+
+// post sends an authenticated request; with a proof where tokens are asked for.
+func (a *actor) post(ctx context.Context, address string, form url.Values) (map[string]any, error) {
+	c, err := a.credentials(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	status, body, err := a.postAs(ctx, address, form, c)
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,8 @@ type settings struct {
 	write   string
 	samples string
 	kill    time.Duration
+	// reliability has races be run instead of measurements.
+	reliability bool
 }
 
 func run(ctx context.Context) error {
@@ -55,6 +57,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&s.write, "write", "", "write the page and its picture into this folder")
 	flag.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
 	flag.DurationVar(&s.kill, "kill-replicas", 0, "measure nothing; instead run one server with two HSM replicas under load for so long, and kill one of them every second")
+	flag.BoolVar(&s.reliability, "reliability", false, "measure nothing; instead use one-time things several times at once, on Countersign and on node-oidc-provider, and kill nodes under load")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "countersign-bench-")
 	if err != nil {
@@ -70,6 +73,9 @@ func run(ctx context.Context) error {
 		}
 		return err
 	}
+	if s.reliability {
+		return m.tellReliability(ctx)
+	}
 	results, err := m.measureAll(ctx)
 	if err != nil {
 		return err
@@ -84,7 +90,7 @@ func run(ctx context.Context) error {
 		return nil
 	}
 	return errors.Join(
-		writeBetween(filepath.Join(s.write, "performance.md"), results.markdown()),
+		writeBetween(filepath.Join(s.write, "performance.md"), begin, end, results.markdown()),
 		os.WriteFile(filepath.Join(s.write, "performance.svg"), []byte(results.picture()), 0o644))
 }
 
@@ -123,6 +129,8 @@ type machine struct {
 	settings
 	folder string
 	peers  string
+	// peerEnvironment is set for node-oidc-provider, beside what it always gets.
+	peerEnvironment []string
 	// replica has Countersign use two tokens.
 	replica bool
 }

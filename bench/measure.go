@@ -28,6 +28,8 @@ type server struct {
 	answer func(address, page string) (form map[string][]string, target string, err error)
 	// warmLonger is how many measurements longer than others it is warmed with each step.
 	warmLonger int
+	// rotates tells that a refresh token is replaced with each use.
+	rotates bool
 	// processes are the roots of the process trees that serve.
 	processes []int
 	stop      func()

@@ -46,6 +46,7 @@ func startNode(ctx context.Context, m *machine, s *server) error {
 	command := exec.Command("node", "server.mjs")
 	command.Dir = installed
 	command.Env = append(os.Environ(), "NODE_ENV=production", "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.alg)
+	command.Env = append(command.Env, m.peerEnvironment...)
 	return m.launch(ctx, s, "node", command)
 }
 

@@ -230,8 +230,8 @@ func (r *results) markdown() string {
 
 const begin, end = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
-// writeBetween replaces the measured part of a page.
-func writeBetween(file, text string) error {
+// writeBetween replaces a part of a page between two marks.
+func writeBetween(file, begin, end, text string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return err

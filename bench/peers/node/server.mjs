@@ -4,8 +4,9 @@ import { Provider } from 'oidc-provider';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { AsynchronousAdapter } from './adapter.mjs';
 
-const { ISSUER, PORT, FOLDER, ALG } = process.env;
+const { ISSUER, PORT, FOLDER, ALG, ADAPTER, ROTATE } = process.env;
 const read = (name) => readFileSync(`${FOLDER}/${name}`);
 const resource = 'https://api.example';
 const scope = 'openid accounts';
@@ -39,7 +40,8 @@ const provider = new Provider(ISSUER, {
   cookies: { keys: ['only for a measurement on this machine'] },
   pkce: { required: () => true },
   issueRefreshToken: async () => true,
-  rotateRefreshToken: false,
+  rotateRefreshToken: ROTATE === 'yes',
+  ...(ADAPTER === 'asynchronous' && { adapter: AsynchronousAdapter }),
   ttl: { AccessToken: 300, ClientCredentials: 300 },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   features: {
