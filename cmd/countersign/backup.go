@@ -44,8 +44,9 @@ type restoreCommand struct {
 
 // Help implements kong.HelpProvider.
 func (restoreCommand) Help() string {
-	return `Stop the server first. What is in the database's place is kept beside it. Codes, requests and sessions are
-left out, so that nothing which was used after the backup can be used again; people sign in anew. What was
+	return `Stop the server first. What is in the database's place is kept beside it. Codes, requests, sessions
+and initial access tokens are left out, so that nothing which was used after the backup can be used again; people sign
+in anew. What was
 revoked or changed after the backup has to be revoked or changed again. Client assertions and proofs that were
 seen after it are forgotten: wait for ten minutes before you start the server, until the last has expired.
 

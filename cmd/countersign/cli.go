@@ -14,6 +14,7 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Keep the store's schema."`
 	Backup  backupCommand  `cmd:"" help:"Copy the embedded database, while the server runs."`
 	Restore restoreCommand `cmd:"" help:"Put a copy in the place of the embedded database."`
+	Store   storeCommand   `cmd:"" help:"Copy the store from the embedded database to PostgreSQL."`
 	Doctor  doctorCommands `cmd:"" help:"Check the installation and say what to mend."`
 	Conf    configCommand  `cmd:"" name:"config" help:"Show the configuration or its schema."`
 	Version versionCommand `cmd:"" help:"Tell what this program was built from."`

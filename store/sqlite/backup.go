@@ -23,7 +23,7 @@ func Backup(ctx context.Context, config Config, to string) error {
 }
 
 // Restore puts a backup in the place of config.File, which must not be open anywhere; what was there is kept beside it, under
-// the name that is returned, empty if there was nothing. What is short-lived is left out: a code or a request that was
+// the name that is returned, empty if there was nothing. What is used up is left out: a code or a request that was
 // used after the backup was made would be good once more. People sign in again.
 func Restore(ctx context.Context, config Config, from string) (kept string, err error) {
 	if err := built(); err != nil {
@@ -38,7 +38,7 @@ func Restore(ctx context.Context, config Config, from string) (kept string, err 
 	}
 	made := config.File + ".restoring"
 	err = copied(ctx, from, made, func(db *sql.DB) error {
-		for _, table := range []string{"interactions", "requests", "codes", "sessions", "backchannel_requests", "pings"} {
+		for _, table := range leftOut() {
 			if _, err := db.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 				return fmt.Errorf("sqlite: leave out what is short-lived: %w", err)
 			}
@@ -61,6 +61,12 @@ func Restore(ctx context.Context, config Config, from string) (kept string, err 
 		return kept, fmt.Errorf("sqlite: %w", err)
 	}
 	return kept, synced(filepath.Dir(config.File))
+}
+
+// leftOut are the tables whose records a restoration leaves out: what may have been used after the backup, and would be good
+// once more.
+func leftOut() []string {
+	return []string{"interactions", "requests", "codes", "sessions", "backchannel_requests", "pings", "enrolments", "initial_tokens"}
 }
 
 // idle tells whether a database is there, and refuses one that is open elsewhere: the last to close it takes its WAL away.

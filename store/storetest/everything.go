@@ -1,0 +1,208 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"countersign/store"
+)
+
+// Everything is a store with at least one record of each kind. Whoever adds a table to the schema adds to it here: tests
+// that copy, back up or list a whole database fail for a table that nothing is in.
+type Everything struct {
+	clients []store.Client
+	tokens  []store.InitialToken
+	users   []store.User
+	keys    []store.Key
+	seed    []byte
+
+	session             store.Session
+	consent             store.Consent
+	finished, open      store.Request
+	code, spent         store.Code
+	grant, revoked      store.Grant
+	bought, boughtEnded store.Bought
+	use                 store.Use
+
+	allowed, fetched store.BackchannelRequest
+	passkey          store.Passkey
+	device           store.Device
+	enrolment        store.Enrolment
+	subscription     store.Subscription
+	evidence         []store.Evidence
+	line             store.AuditLine
+}
+
+// FillEverything puts a record of each kind into an empty store that works with the machine's clock.
+func FillEverything(t *testing.T, s store.Store) *Everything {
+	t.Helper()
+	f := &fixture{T: t, Store: s, clock: &clock{now: time.Now().UTC().Truncate(time.Microsecond)}}
+	ctx, e := t.Context(), &Everything{}
+	f.must(f.PutClient(ctx, f.client("client")))
+	f.must(f.PutClient(ctx, f.registered()))
+	f.must(f.PutInitialToken(ctx, f.initialToken(3)))
+	f.must(f.AddKey(ctx, f.key("kid")))
+	var err error
+	e.seed, err = f.Seed(ctx, "nonces", []byte{0, 1, 0xff})
+	f.must(err)
+
+	e.session = f.signedIn()
+	e.revoked, e.boughtEnded = f.redeemed()
+	f.must(f.RevokeGrant(ctx, e.revoked.ID))
+	e.consent = f.consent()
+	f.consented(e.consent)
+	request := f.pushed()
+	f.must(f.Finish(ctx, store.Finish{Request: request.ID}))
+	e.finished, e.open = request, f.pushed()
+	_, e.code = f.issued()
+	e.grant, e.spent = f.issued()
+	e.bought, e.use = f.bought(e.grant), f.use()
+	f.must(f.RedeemCode(ctx, e.spent.ID, e.bought, e.use))
+
+	e.allowed, _ = f.allowed()
+	fetched, _ := f.allowed()
+	f.must(f.RedeemBackchannel(ctx, fetched.ID, store.Bought{AccessToken: f.accessToken(e.grant)}))
+	e.allowed, err = f.BackchannelRequest(ctx, e.allowed.ID)
+	f.must(err)
+	e.fetched, err = f.BackchannelRequest(ctx, fetched.ID)
+	f.must(err)
+
+	e.passkey, e.device, e.enrolment = f.passkey("subject"), f.device("subject"), f.enrolment("subject")
+	f.must(f.AddPasskey(ctx, e.passkey))
+	f.must(f.AddDevice(ctx, e.device))
+	f.must(f.PutEnrolment(ctx, e.enrolment))
+	e.subscription = store.Subscription{ID: f.digest(), Subject: "subject", Endpoint: "https://push.example/1?é", KeyID: "kid", CreatedAt: f.clock.Now()}
+	f.must(f.PutSubscription(ctx, e.subscription))
+	f.must(f.Record(ctx, f.evidence("a"), f.evidence("a")))
+	e.evidence, err = f.WaitingEvidence(ctx, "a", time.Time{}, 10)
+	f.must(err)
+	e.line = line("a", 1)
+	f.must(f.AppendAudit(ctx, []store.AuditLine{e.line}))
+	e.clients, err = f.Clients(ctx)
+	f.must(err)
+	e.tokens, err = f.InitialTokens(ctx)
+	f.must(err)
+	e.users, err = f.Users(ctx)
+	f.must(err)
+	e.keys, err = f.Keys(ctx)
+	f.must(err)
+	return e
+}
+
+// Check demands that a store holds all of it, and that nothing which was used can be used again. It uses up the rest.
+func (e *Everything) Check(t *testing.T, s store.Store) {
+	t.Helper()
+	f := &fixture{T: t, Store: s, clock: &clock{now: time.Now().UTC().Truncate(time.Microsecond)}, serial: 1000}
+	e.checkLasting(f)
+	ctx := t.Context()
+	tokens, err := f.InitialTokens(ctx)
+	f.must(err)
+	f.equal(tokens, e.tokens)
+	session, err := f.Session(ctx, e.session.ID)
+	f.must(err)
+	f.equal(session, e.session)
+	opened, err := f.Open(ctx, e.open.ID, e.session.ID)
+	f.must(err)
+	f.equal(opened.Request, e.open)
+	f.equal(opened.Consent, &e.consent)
+	f.want(f.Finish(ctx, store.Finish{Request: e.finished.ID}), store.ErrSpent)
+	f.must(f.Finish(ctx, store.Finish{Request: e.open.ID}))
+
+	f.must(f.RedeemCode(ctx, e.code.ID, store.Bought{AccessToken: f.accessToken(e.grant)}))
+	f.want(f.RedeemCode(ctx, e.code.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrSpent)
+	for _, request := range []store.BackchannelRequest{e.allowed, e.fetched} {
+		got, err := f.BackchannelRequest(ctx, request.ID)
+		f.must(err)
+		f.equal(got, request)
+	}
+	f.want(f.RedeemBackchannel(ctx, e.fetched.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrSpent)
+	f.must(f.RedeemBackchannel(ctx, e.allowed.ID, store.Bought{AccessToken: f.accessToken(e.grant)}))
+	pings, err := f.ClaimPings(ctx, 10, time.Minute)
+	f.must(err)
+	f.equal(len(pings), 2)
+	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
+	f.must(err)
+
+	// At the end, as it revokes what the code has bought.
+	f.want(f.RedeemCode(ctx, e.spent.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrSpent)
+	_, err = f.AccessGrant(ctx, e.bought.AccessToken.ID)
+	f.want(err, store.ErrRevoked)
+}
+
+// CheckRestored demands that a store which was restored from a backup holds what lasts, and that nothing short-lived is in
+// it that may have been used after the backup.
+func (e *Everything) CheckRestored(t *testing.T, s store.Store) {
+	t.Helper()
+	f := &fixture{T: t, Store: s, clock: &clock{now: time.Now().UTC().Truncate(time.Microsecond)}, serial: 1000}
+	e.checkLasting(f)
+	ctx := t.Context()
+	tokens, err := f.InitialTokens(ctx)
+	f.must(err)
+	f.equal(len(tokens), 0)
+	_, err = f.Session(ctx, e.session.ID)
+	f.want(err, store.ErrNotFound)
+	_, err = f.Open(ctx, e.open.ID, store.Digest{})
+	f.want(err, store.ErrNotFound)
+	for _, code := range []store.Code{e.code, e.spent} {
+		f.want(f.RedeemCode(ctx, code.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
+	}
+	f.want(f.RedeemBackchannel(ctx, e.allowed.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
+	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
+	f.want(err, store.ErrNotFound)
+	pings, err := f.ClaimPings(ctx, 10, time.Minute)
+	f.must(err)
+	f.equal(len(pings), 0)
+}
+
+// checkLasting looks at what lives longer than a flow, and changes nothing of it but what is added at the end.
+func (e *Everything) checkLasting(f *fixture) {
+	f.Helper()
+	ctx := f.Context()
+	clients, err := f.Clients(ctx)
+	f.must(err)
+	f.equal(clients, e.clients)
+	users, err := f.Users(ctx)
+	f.must(err)
+	f.equal(users, e.users)
+	keys, err := f.Keys(ctx)
+	f.must(err)
+	f.equal(keys, e.keys)
+	seed, err := f.Seed(ctx, "nonces", []byte("another"))
+	f.must(err)
+	f.equal(seed, e.seed)
+
+	grant, err := f.AccessGrant(ctx, e.bought.AccessToken.ID)
+	f.must(err)
+	f.equal(grant, e.grant)
+	token, grant, err := f.RefreshGrant(ctx, e.bought.RefreshToken.ID)
+	f.must(err)
+	f.equal(token, *e.bought.RefreshToken)
+	f.equal(grant, e.grant)
+	f.must(f.Refresh(ctx, e.bought.RefreshToken.ID, f.accessToken(e.grant)))
+	_, err = f.AccessGrant(ctx, e.boughtEnded.AccessToken.ID)
+	f.want(err, store.ErrRevoked)
+	f.want(f.Use(ctx, e.use), store.ErrReplayed)
+
+	passkeys, err := f.Passkeys(ctx, "subject")
+	f.must(err)
+	f.equal(passkeys, []store.Passkey{e.passkey})
+	devices, err := f.Devices(ctx, "subject")
+	f.must(err)
+	f.equal(devices, []store.Device{e.device})
+	subscriptions, err := f.Subscriptions(ctx, "subject")
+	f.must(err)
+	f.equal(subscriptions, []store.Subscription{e.subscription})
+
+	evidence, err := f.WaitingEvidence(ctx, "a", time.Time{}, 10)
+	f.must(err)
+	f.equal(evidence, e.evidence)
+	lines, err := f.AuditLines(ctx, "a", 0, 10)
+	f.must(err)
+	f.equal(lines, []store.AuditLine{e.line})
+	f.must(f.Record(ctx, f.evidence("b"))) // is numbered after the others
+	after, err := f.WaitingEvidence(ctx, "b", time.Time{}, 10)
+	f.must(err)
+	if len(after) != 1 || after[0].ID <= evidence[len(evidence)-1].ID {
+		f.Errorf("new evidence is %v, after %v", after, evidence)
+	}
+}
