@@ -112,7 +112,7 @@ func shown(view RequestView) deviceRequest {
 	for _, detail := range view.Details {
 		lines := []deviceLine{}
 		for _, line := range detail.Lines {
-			lines = append(lines, deviceLine{line.Label, line.Value})
+			lines = append(lines, deviceLine(line))
 		}
 		request.Details = append(request.Details, deviceDetail{detail.Type, detail.Title, lines})
 	}

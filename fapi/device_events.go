@@ -2,11 +2,13 @@ package fapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"countersign/internal/oauth"
+	"countersign/store"
 )
 
 const (
@@ -38,19 +40,20 @@ func (s *Server) awaitRequests(ctx context.Context, subject, known string, wait 
 }
 
 // deviceEvents tells a page when to load again (server-sent events): each message is the version of what the page would
-// show. It names nothing of it. The stream ends after a while and the browser comes back, so that no connection outlives
-// its sign-in by much.
+// show. It names nothing of it. The stream ends with the sign-in, or after a while, and the browser comes back.
 func (s *Server) deviceEvents(w http.ResponseWriter, r *http.Request, _ bool) error {
 	query, err := oauth.ReadQuery(r)
 	if err != nil {
 		return err
 	}
-	digest := sessionOf(r)
-	session, err := s.store.Session(r.Context(), digest)
-	if digest.Zero() || err != nil {
-		return oauth.Errorf(oauth.LoginRequired, "sign in at %s%s first", s.config.Issuer, devicePath).WithStatus(http.StatusUnauthorized).Because(err)
-	}
 	version := func() (string, error) {
+		session, err := s.store.Session(r.Context(), sessionOf(r)) // each time: a stream ends with its sign-in
+		if errors.Is(err, store.ErrNotFound) {
+			err = oauth.Errorf(oauth.LoginRequired, "sign in at %s%s first", s.config.Issuer, devicePath).WithStatus(http.StatusUnauthorized).Because(err)
+		}
+		if err != nil {
+			return "", err
+		}
 		if id := query.Get("request"); id != "" {
 			view, err := s.requestOf(r.Context(), id, session.Subject)
 			return versionOf([]RequestView{view}), err

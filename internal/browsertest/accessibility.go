@@ -87,7 +87,7 @@ const pageFindings = `(() => {
 	if (!document.documentElement.lang) findings.push("the page has no language");
 	if (document.documentElement.scrollWidth > innerWidth) findings.push("the page scrolls to the side: " + document.documentElement.scrollWidth + " > " + innerWidth);
 	for (const target of document.querySelectorAll("a, button, input:not([type=hidden])")) {
-		if (target.matches("p a")) continue;
+		if (target.matches("p a") || target.closest("[hidden]")) continue;
 		const box = target.getBoundingClientRect();
 		if (box.width < least || box.height < least) findings.push("a target is only " + box.width + " by " + box.height + ": " + target.textContent);
 	}

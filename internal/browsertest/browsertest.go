@@ -69,6 +69,23 @@ func Open(t testing.TB, certificate *x509.Certificate) *Browser {
 	b := &Browser{t: t}
 	ctx, end := chromedp.NewContext(allocator, chromedp.WithListener(b.listen))
 	t.Cleanup(end)
+	b.begin(ctx)
+	return b
+}
+
+// Tab opens another page in the same browser, with the same cookies. It collects complaints of its own.
+func (b *Browser) Tab() *Browser {
+	b.t.Helper()
+	tab := &Browser{t: b.t}
+	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithListener(tab.listen))
+	b.t.Cleanup(end)
+	tab.begin(ctx)
+	return tab
+}
+
+// begin opens the page.
+func (b *Browser) begin(ctx context.Context) {
+	b.t.Helper()
 	b.ctx = ctx
 	enable := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, logs := cdp.Call(ctx, target, log.Enable, cdp.Empty{})
@@ -77,10 +94,9 @@ func Open(t testing.TB, certificate *x509.Certificate) *Browser {
 	})
 	// The first Do starts the browser, whose life hangs on its context: no time-out here.
 	if err := chromedp.Do(ctx, enable); err != nil {
-		t.Fatalf("start Chromium: %v", err)
+		b.t.Fatalf("start Chromium: %v", err)
 	}
 	b.Look(1280, 800, false)
-	return b
 }
 
 // Look sets the size of the page in CSS pixels, and whether the person prefers dark colours.
@@ -200,6 +216,32 @@ func (b *Browser) Title() string {
 func (b *Browser) Text(selector string) string {
 	b.t.Helper()
 	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(selector))))
+}
+
+// AwaitText waits until an element shows a text, on a page that keeps itself up to date: it may be loading while it is
+// looked at.
+func (b *Browser) AwaitText(selector, want string) {
+	b.t.Helper()
+	b.await(selector, "never shows "+want, func(text string) bool { return strings.Contains(text, want) })
+}
+
+// AwaitNoText waits until an element does not show a text any more.
+func (b *Browser) AwaitNoText(selector, gone string) {
+	b.t.Helper()
+	b.await(selector, "always shows "+gone, func(text string) bool { return !strings.Contains(text, gone) })
+}
+
+func (b *Browser) await(selector, failure string, good func(text string) bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepTime)
+	defer cancel()
+	for ctx.Err() == nil {
+		if text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(selector))); err == nil && good(text) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	b.t.Fatalf("browser at %s: %s %s", b.where(), selector, failure)
 }
 
 // Value is what is in an input.

@@ -59,7 +59,8 @@ func (c contentPolicy) withDevice(issuer string) string {
 	home := issuer + "/device"
 	policy := strings.Replace(string(c), "img-src data:", "img-src data: "+home+"/", 1)
 	return policy + "'self'; script-src " + issuer + passkeyScript + " " + issuer + deviceScript + "; worker-src " + issuer + workerScript +
-		"; connect-src " + home + "/events; manifest-src " + issuer + manifestFile + noInjection
+		"; connect-src " + home + "/events; manifest-src " + issuer + manifestFile +
+		strings.Replace(noInjection, "'none'", "countersign-worker", 1) // the address of the worker is the one exception
 }
 
 // permissions turns off what a page of ours never needs and injected content might want.

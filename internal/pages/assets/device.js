@@ -1,6 +1,7 @@
 // Keeps a page of the device up to date, and lets the browser be woken. Without it the person loads the page again.
 'use strict';
 (() => {
+  const script = document.currentScript.src;
   const page = document.querySelector('[data-events]');
   if (page && window.EventSource) {
     for (const element of document.querySelectorAll('[data-without-events]')) element.hidden = true;
@@ -29,7 +30,12 @@
   const key = form.dataset.push;
   const endpoint = form.querySelector('input[name=endpoint]');
   const problem = form.querySelector('[data-problem]');
-  const register = () => navigator.serviceWorker.register(form.dataset.worker, {scope: form.dataset.scope});
+  // The page may name one worker and no other script: the one that lies beside this file.
+  const worker = new URL('worker.js', script).href;
+  const address = window.trustedTypes
+    ? trustedTypes.createPolicy('countersign-worker', {createScriptURL: () => worker}).createScriptURL('')
+    : worker;
+  const register = () => navigator.serviceWorker.register(address);
   register().then(registration => registration.pushManager.getSubscription()).then(subscription => {
     const current = subscription && subscription.options.applicationServerKey &&
       encode(subscription.options.applicationServerKey) === key;

@@ -9,7 +9,7 @@ self.addEventListener('push', event => {
 self.addEventListener('notificationclick', event => {
   event.notification.close();
   event.waitUntil((async () => {
-    const address = self.registration.scope;
+    const address = new URL('../device', self.location).href;
     for (const open of await self.clients.matchAll({type: 'window', includeUncontrolled: true})) {
       if (open.url === address) return open.focus();
     }
