@@ -73,6 +73,8 @@ type deviceRequest struct {
 	Resources []string       `json:"resource,omitempty"`
 	// ACRs are the classes of which one, or a better one, has to be reached to approve.
 	ACRs []string `json:"acr_values,omitempty"`
+	// GrantLifetime is how long the client keeps the access, in seconds.
+	GrantLifetime int64 `json:"grant_lifetime"`
 	// CreatedAt and ExpiresAt are in seconds since 1970.
 	CreatedAt int64 `json:"created_at"`
 	ExpiresAt int64 `json:"expires_at"`
@@ -102,7 +104,7 @@ type deviceLine struct {
 func shown(view RequestView) deviceRequest {
 	request := deviceRequest{
 		ID: view.Reference, Message: view.Message, Scopes: []deviceScope{}, Resources: view.Resources, ACRs: view.ACRs,
-		CreatedAt: view.CreatedAt.Unix(), ExpiresAt: view.ExpiresAt.Unix(),
+		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(), ExpiresAt: view.ExpiresAt.Unix(),
 	}
 	c := &request.Client
 	c.ID, c.Name, c.URI, c.PolicyURI, c.TermsURI = view.Client.ID, view.Client.Name, view.Client.URI, view.Client.PolicyURI, view.Client.TermsURI

@@ -232,7 +232,7 @@ func TestDeviceCopiedPasskey(t *testing.T) {
 	}
 }
 
-// TestDeviceDisabledPerson: who is disabled is signed out, and cannot come back.
+// Covers: CI-13. TestDeviceDisabledPerson: who is disabled is signed out, and cannot come back.
 func TestDeviceDisabledPerson(t *testing.T) {
 	w, c := newDeviceWorld(t)
 	alice := w.owner(t, "alice")

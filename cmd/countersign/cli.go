@@ -10,6 +10,7 @@ type commands struct {
 	Keys    keysCommand    `cmd:"" help:"Make, activate and retire signing keys."`
 	Clients clientsCommand `cmd:"" help:"Register clients."`
 	Users   usersCommand   `cmd:"" help:"Keep the built-in user directory."`
+	Devices devicesCommand `cmd:"" help:"Keep what people confirm with: applications, passkeys, browsers."`
 	Audit   auditCommand   `cmd:"" help:"Verify, export and follow the audit log."`
 	Migrate migrateCommand `cmd:"" help:"Keep the store's schema."`
 	Backup  backupCommand  `cmd:"" help:"Copy the embedded database, while the server runs."`

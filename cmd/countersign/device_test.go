@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -255,5 +256,60 @@ func TestDeviceWithoutScripts(t *testing.T) {
 	}
 	if status, body := shop.fetch(denied); status != http.StatusBadRequest || body["error"] != "access_denied" {
 		t.Errorf("denied: %d %v", status, body)
+	}
+}
+
+// TestBankApp: the example of a bank's own application is enrolled with a code from the command line, and confirms.
+func TestBankApp(t *testing.T) {
+	i := newInstallation(t)
+	i.serve()
+	shop := i.asker("Orchid Payments")
+	folder := t.TempDir()
+	app := filepath.Join(folder, "bankapp")
+	if output, err := exec.Command("go", "build", "-o", app, "../../examples/bankapp").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	run := func(input string, arguments ...string) (string, error) {
+		command := exec.Command(app, append([]string{"-issuer", "https://" + i.address, "-ca", filepath.Join(i.folder, "tls", "ca.crt"),
+			"-key", filepath.Join(folder, "key")}, arguments...)...)
+		command.Stdin = strings.NewReader(input)
+		output, err := command.CombinedOutput()
+		return string(output), err
+	}
+	if output, err := run("", "-once"); err == nil || !strings.Contains(output, "invalid_token") {
+		t.Errorf("before it was enrolled: %v, %s", err, output)
+	}
+	code := strings.TrimSpace(i.run("devices", "add", "alice"))
+	if output, err := run("", "enrol", code); err != nil || !strings.Contains(output, "confirms for alice") {
+		t.Fatalf("enrolling: %v, %s", err, output)
+	}
+	if output, err := run("", "enrol", code); err == nil || !strings.Contains(output, "invalid_grant") {
+		t.Errorf("the same code again: %v, %s", err, output)
+	}
+	asked := shop.ask("alice", "MINT 1207", payment)
+	output, err := run("approve\n", "-once")
+	if err != nil || !strings.Contains(output, "MINT 1207") || !strings.Contains(output, "123.50") || !strings.Contains(output, "is approved") {
+		t.Errorf("approving: %v, %s", err, output)
+	}
+	if status, body := shop.fetch(asked); status != http.StatusOK || body["id_token"] == nil {
+		t.Errorf("after approving: %d %v", status, body)
+	}
+	asked = shop.ask("alice", "FERN 3348", "")
+	if output, err = run("deny\n", "-once"); err != nil || !strings.Contains(output, "is denied") {
+		t.Errorf("denying: %v, %s", err, output)
+	}
+	if _, body := shop.fetch(asked); body["error"] != "access_denied" {
+		t.Errorf("after denying: %v", body)
+	}
+	list := strings.Fields(i.run("devices", "list", "alice"))
+	id := ""
+	for n, word := range list {
+		if word == "application" {
+			id = list[n+1]
+		}
+	}
+	i.run("devices", "remove", "alice", id)
+	if output, err := run("", "-once"); err == nil || !strings.Contains(output, "invalid_token") {
+		t.Errorf("after it was removed: %v, %s", err, output)
 	}
 }

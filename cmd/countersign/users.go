@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,7 +21,6 @@ type usersCommand struct {
 	Add         usersAdd         `cmd:"" help:"Add a user."`
 	List        usersList        `cmd:"" help:"List the users."`
 	SetPassword usersSetPassword `cmd:"" help:"Give a user a new password."`
-	DeviceCode  usersDeviceCode  `cmd:"" help:"Make a one-time code with which an application is enrolled as a user's device."`
 	SetUserCode usersSetUserCode `cmd:"" help:"Give a user a code, or take it away, without which nobody asks them over the backchannel."`
 	Disable     usersDisable     `cmd:"" help:"Keep a user from signing in."`
 	Enable      usersEnable      `cmd:"" help:"Take back disable."`
@@ -189,39 +187,6 @@ func (c usersSetPassword) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		p.printf("changed the password of %s\n", c.Username)
-		return nil
-	})
-}
-
-// deviceCodeLife is how long a code for a device is good.
-const deviceCodeLife = 10 * time.Minute
-
-type usersDeviceCode struct {
-	Username string `arg:"" help:"The user's name."`
-}
-
-// Help implements kong.HelpProvider.
-func (usersDeviceCode) Help() string {
-	return `People make such a code themselves on their settings page. This is for those who do it for them: whoever has
-the code can confirm in the user's name. It is good for ten minutes, once.
-
-Example:
-  countersign users device-code alice`
-}
-
-// Run implements the command.
-func (c usersDeviceCode) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		user, err := findUser(ctx, s, c.Username)
-		if err != nil {
-			return err
-		}
-		code, now := rand.Text(), p.now()
-		enrolment := store.Enrolment{ID: store.DigestOf(code), Subject: user.Subject, CreatedAt: now, ExpiresAt: now.Add(deviceCodeLife)}
-		if err := s.PutEnrolment(ctx, enrolment); err != nil {
-			return err
-		}
-		p.printf("%s\n", code)
 		return nil
 	})
 }

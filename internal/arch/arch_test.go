@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"softhsm":                      {},
 	"conformance":                  {},
 	"conformance/ingress":          {"internal/proxies"},
+	"examples/bankapp":             {},
 	"internal/arch":                {},
 	"internal/audit":               {"internal/jose"},
 	"internal/auditlog":            {"signer", "store", "internal/audit", "internal/jose"},

@@ -68,8 +68,8 @@ type requestView struct {
 	Scopes         []scopeView
 	Details        []detailView
 	Resources      []string
-	// Asked is when it came, and Left how long it can be decided.
-	Asked, Left string
+	// Asked is when it came, Left how long it can be decided, and Lifetime how long the access lasts, or empty.
+	Asked, Left, Lifetime string
 }
 
 func (p *Pages) viewRequest(request fapi.RequestView) requestView {
@@ -80,6 +80,9 @@ func (p *Pages) viewRequest(request fapi.RequestView) requestView {
 	}
 	for _, resource := range request.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
+	}
+	if request.GrantLifetime > 0 {
+		view.Lifetime = inWords(request.GrantLifetime)
 	}
 	if left := request.ExpiresAt.Sub(p.now()); left > 0 {
 		view.Left = inWords(left) + ", until " + clock(request.ExpiresAt)
