@@ -46,7 +46,7 @@ func (p plan) configureBackchannel(c *configuration, s server) {
 		if p.registersItself() {
 			*client = clientConfiguration{Scope: client.Scope, Name: fmt.Sprintf("%s client %d", c.Alias, n+1), InitialToken: s.initialToken}
 		}
-		client.HintType, client.HintValue, client.ACR = "login_hint", s.username, s.acr
+		client.HintType, client.HintValue = "login_hint", s.username
 	}
 	c.Client2.ACR = s.acr    // the suite asks for a class in the name of the second client only
 	if p.registersItself() { // with keys and certificates of its own

@@ -164,12 +164,6 @@ func TestRule47InteractionID(t *testing.T) {
 			t.Errorf("%d %v", r.status, r.header)
 		}
 	})
-	t.Run("accepts none, and makes one for a resource", func(t *testing.T) {
-		r := c.get("/accounts", token, nil)
-		if made := r.header.Get("x-fapi-interaction-id"); r.status != 200 || !uuid.MatchString(made) || made != r.header.Get("X-Correlation-Id") {
-			t.Errorf("%d %v", r.status, r.header)
-		}
-	})
 	t.Run("refuses to let a client write the log", func(t *testing.T) {
 		for _, forged := range []string{"client-1\n{\"level\":\"ERROR\"}", "client-1\r\nforged", "\x1b[31mred"} {
 			c.push(set("client_id", forged))

@@ -60,9 +60,6 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, endpoint 
 		}
 		var body any
 		if body, err = endpoint.resource(ctx, access); err == nil {
-			if w.Header().Get("x-fapi-interaction-id") == "" {
-				w.Header().Set("x-fapi-interaction-id", eventOf(ctx).correlationID) // FAPI 1.0 Baseline §6.2.1-11
-			}
 			w.Header().Set("Cache-Control", "no-store")
 			if signed, ok := body.(jwt); ok {
 				w.Header().Set("Content-Type", "application/jwt")
