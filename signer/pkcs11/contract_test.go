@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -195,5 +197,63 @@ func TestRemoteHangs(t *testing.T) {
 	}
 	if b.WorkerPID() == pid {
 		t.Error("the worker that hung is still there")
+	}
+}
+
+// TestRemoteUnderLoad: the far end dies and stands still while many sign. Nothing wrong comes out, nobody waits beyond his
+// deadline, and signing goes on each time.
+func TestRemoteUnderLoad(t *testing.T) {
+	r := newRemote(t)
+	c := r.config
+	c.SignTimeout = 400 * time.Millisecond
+	b := open(t, c)
+	record := generate(t, b, signer.ES256)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var (
+		all          sync.WaitGroup
+		good, failed atomic.Int64
+	)
+	for range 8 {
+		all.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				message := fmt.Append(nil, i)
+				limited, done := context.WithTimeout(t.Context(), 250*time.Millisecond)
+				unavoidable := make(chan time.Duration, 1)
+				go func() { unavoidable <- lateness([]context.Context{limited}) }()
+				signature, err := b.Sign(limited, record, message)
+				deadline, _ := limited.Deadline()
+				late := time.Since(deadline)
+				done()
+				switch late -= max(<-unavoidable, 0); {
+				case late > 50*time.Millisecond:
+					t.Errorf("%s after the deadline: %v", late, err)
+				case err == nil && !signer.Verify(record.Public, record.Algorithm, message, signature):
+					t.Error("a wrong signature")
+				case err == nil:
+					good.Add(1)
+				case !errors.Is(err, signer.ErrUnavailable):
+					t.Errorf("error %v", err)
+				default:
+					failed.Add(1)
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		})
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGKILL, syscall.SIGSTOP} {
+		before := good.Load()
+		r.signal(signal)
+		for began := time.Now(); good.Load() < before+20; time.Sleep(5 * time.Millisecond) {
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("10 s after %s there are %d signatures more", signal, good.Load()-before)
+			}
+		}
+	}
+	cancel()
+	all.Wait()
+	t.Logf("%d signatures, %d refusals", good.Load(), failed.Load())
+	if failed.Load() == 0 {
+		t.Error("nobody noticed")
 	}
 }

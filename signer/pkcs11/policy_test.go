@@ -3,10 +3,14 @@
 package pkcs11_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -180,4 +184,66 @@ func numbers(mechanisms ...uint64) (list []byte) {
 		list = binary.NativeEndian.AppendUint64(list, m)
 	}
 	return list
+}
+
+// TestPolicyAfterReconnection: a token that comes back with the same key under a weaker policy signs nothing.
+func TestPolicyAfterReconnection(t *testing.T) {
+	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := pair.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := pair.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid, err := signer.Thumbprint(&pair.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := signer.Record{ID: kid, Algorithm: signer.ES256, Public: &pair.PublicKey}
+	put := func(token softhsm.Token, extractable bool) {
+		inModule(t, token, func(module *raw.Ctx, session raw.SessionHandle) {
+			common := []*raw.Attribute{
+				raw.NewAttribute(raw.CKA_TOKEN, true), raw.NewAttribute(raw.CKA_ID, []byte("one")), raw.NewAttribute(raw.CKA_KEY_TYPE, raw.CKK_EC),
+				raw.NewAttribute(raw.CKA_EC_PARAMS, []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}),
+			}
+			for _, template := range [][]*raw.Attribute{
+				{raw.NewAttribute(raw.CKA_CLASS, raw.CKO_PUBLIC_KEY), raw.NewAttribute(raw.CKA_EC_POINT, append([]byte{4, byte(len(point))}, point...))},
+				{
+					raw.NewAttribute(raw.CKA_CLASS, raw.CKO_PRIVATE_KEY), raw.NewAttribute(raw.CKA_VALUE, secret),
+					raw.NewAttribute(raw.CKA_PRIVATE, true), raw.NewAttribute(raw.CKA_SENSITIVE, true), raw.NewAttribute(raw.CKA_EXTRACTABLE, extractable),
+					raw.NewAttribute(raw.CKA_SIGN, true), raw.NewAttribute(raw.CKA_DECRYPT, false), raw.NewAttribute(raw.CKA_UNWRAP, false),
+					raw.NewAttribute(raw.CKA_SIGN_RECOVER, false), raw.NewAttribute(raw.CKA_DERIVE, false), raw.NewAttribute(raw.CKA_MODIFIABLE, false),
+					raw.NewAttribute(raw.CKA_ALLOWED_MECHANISMS, numbers(raw.CKM_ECDSA)),
+				},
+			} {
+				if _, err := module.CreateObject(session, append(template, common...)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+	folder := t.TempDir()
+	token := newToken(t, folder)
+	put(token, false)
+	b := open(t, config(token))
+	if signature, err := b.Sign(t.Context(), record, []byte("m")); err != nil || !signer.Verify(record.Public, record.Algorithm, []byte("m"), signature) {
+		t.Fatalf("under the policy: %v", err)
+	}
+	if err := os.RemoveAll(filepath.Join(folder, "tokens")); err != nil {
+		t.Fatal(err)
+	}
+	put(newToken(t, folder), true)
+	killWorker(t, b)
+	if signature, err := b.Sign(t.Context(), record, []byte("m")); !errors.Is(err, signer.ErrNoKey) || signature != nil {
+		t.Errorf("a key that can leave: %x, %v", signature, err)
+	}
+	keys, err := b.List(t.Context())
+	if err != nil || len(keys) != 1 || keys[0].Record.ID != kid || keys[0].Refused != "CKA_EXTRACTABLE must be false" {
+		t.Errorf("it is listed as %+v, %v", keys, err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -139,5 +140,75 @@ func TestPINLeavesNoTrace(t *testing.T) {
 	}
 	if bytes.Contains(log.Bytes(), pin) {
 		t.Error("the PIN is in the log")
+	}
+}
+
+// TestOneLogin: C_Login is called once for each worker, and once in all when the PIN is wrong.
+func TestOneLogin(t *testing.T) {
+	token := newToken(t, t.TempDir())
+	m := newFaulty(t, buildFaulty(t), token)
+	b := open(t, m.config)
+	record := generate(t, b, signer.ES256)
+	m.fails("C_Login note")
+	killWorker(t, b)
+	for range 20 {
+		if _, err := b.Sign(t.Context(), record, []byte("m")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := m.faults(); got != 1 {
+		t.Errorf("the next worker logged in %d times", got)
+	}
+	if err := os.WriteFile(token.PINFile, []byte("0000000000000000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	killWorker(t, b)
+	for range 20 {
+		if _, err := b.Sign(t.Context(), record, []byte("m")); !errors.Is(err, signer.ErrUnavailable) || !strings.Contains(err.Error(), "refuses the PIN") {
+			t.Errorf("error %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := m.faults() - 1; got != 1 {
+		t.Errorf("the wrong PIN was sent %d times", got)
+	}
+}
+
+// TestNoCore: a worker that crashes leaves no core, though all that starts it allows one; another process leaves one.
+func TestNoCore(t *testing.T) {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("cores go to %s", bytes.TrimSpace(pattern))
+	const allow = "cd '%s' && ulimit -c $(ulimit -Hc) && "
+	folder, script := t.TempDir(), filepath.Join(t.TempDir(), "worker")
+	control := exec.Command("/bin/sh", "-c", fmt.Sprintf(allow, folder)+"kill -SEGV $$")
+	if err := control.Run(); err == nil || !strings.Contains(err.Error(), "core dumped") {
+		t.Fatalf("a process that crashes leaves no core on this machine (%v), so that nothing can be said of the worker; run: ulimit -Hc unlimited, and see core(5)", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, folder := newFaulty(t, buildFaulty(t), newToken(t, t.TempDir())), t.TempDir()
+	if err := os.WriteFile(script, fmt.Appendf(nil, "#!/bin/sh\n"+allow+"exec '%s' \"$@\"\n", folder, self), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.config.Executable = script
+	b := open(t, m.config)
+	record := generate(t, b, signer.ES256)
+	for _, fault := range []string{"segv", "abort"} {
+		m.fails("C_Sign " + fault)
+		_, err = b.Sign(t.Context(), record, []byte("m"))
+		if !errors.Is(err, signer.ErrUnavailable) || strings.Contains(err.Error(), "core dumped") {
+			t.Errorf("%s: error %v", fault, err)
+		}
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("%s: it left %v, %v", fault, left, err)
+		}
+	}
+	if m.faults() == 0 {
+		t.Error("the module did not crash")
 	}
 }
