@@ -34,6 +34,8 @@ const (
 	Activate Change = "activate"
 	// Retire: sign with the key no more.
 	Retire Change = "retire"
+	// Copy: a person has to copy the key to as many HSMs as its predecessor is on. It does not sign before.
+	Copy Change = "copy"
 )
 
 // Step is a change that is due.
@@ -75,7 +77,9 @@ func (s Schedule) Due(records []Record, now time.Time) []Step {
 		switch {
 		case !ok && !now.Before(replaceAt.Add(-s.publishFirst())):
 			steps = append(steps, Step{Generate, current})
-		case ok && !now.Before(replaceAt) && !now.Before(s.ActivatableAt(next)) && len(next.URIs) >= len(current.URIs):
+		case ok && len(next.URIs) < len(current.URIs):
+			steps = append(steps, Step{Copy, next})
+		case ok && !now.Before(replaceAt) && !now.Before(s.ActivatableAt(next)):
 			steps = append(steps, Step{Activate, next})
 		}
 	}

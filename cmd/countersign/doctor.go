@@ -428,7 +428,7 @@ func (d *diagnosis) activeKeys(ctx context.Context, c *config.Config, keys *sign
 		}
 	}
 	if _, err := keys.Active(ctx, signer.UseAccessToken, signer.Algorithm(c.Tokens.AccessTokenAlgorithm)); err != nil {
-		d.fail("keys", "tokens.access_token_algorithm: %v; run: countersign keys generate --alg %s --activate", err, c.Tokens.AccessTokenAlgorithm)
+		d.fail("keys", "tokens.access_token_algorithm: %v", err) // which says what to run
 	}
 	signsIDTokens := func(r signer.Record) bool {
 		return r.State == signer.Active && slices.Contains(r.Uses, signer.UseIDToken)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"countersign/signer"
@@ -155,6 +156,8 @@ const (
 	rotateLook = time.Minute
 	// generateClaim is for how long one node has the making of a key to itself.
 	generateClaim = 10 * time.Minute
+	// askEvery is how often the log asks for a copy of a key that waits for it.
+	askEvery = time.Hour
 )
 
 // rotation changes keys by themselves. Each node runs it; the store lets one of them take each step.
@@ -167,10 +170,14 @@ type rotation struct {
 	backend keyHolder
 	now     func() time.Time
 	log     *slog.Logger
+
+	mu sync.Mutex
+	// asked is when the log last asked for a copy of a key.
+	asked map[string]time.Time
 }
 
 // run looks for what is due until ctx ends.
-func (r rotation) run(ctx context.Context) {
+func (r *rotation) run(ctx context.Context) {
 	ticker := time.NewTicker(rotateLook)
 	defer ticker.Stop()
 	for {
@@ -186,7 +193,7 @@ func (r rotation) run(ctx context.Context) {
 }
 
 // step takes what is due now.
-func (r rotation) step(ctx context.Context) error {
+func (r *rotation) step(ctx context.Context) error {
 	records, err := catalogue{r.store}.Keys(ctx)
 	if err != nil {
 		return err
@@ -200,11 +207,29 @@ func (r rotation) step(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-func (r rotation) take(ctx context.Context, due signer.Step) error {
+// ask tells the operator that a key waits for copies, which nobody else can make.
+func (r *rotation) ask(ctx context.Context, key signer.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last, known := r.asked[key.ID]; known && r.now().Sub(last) < askEvery {
+		return
+	}
+	if r.asked == nil {
+		r.asked = map[string]time.Time{}
+	}
+	r.asked[key.ID] = r.now()
+	r.log.ErrorContext(ctx, "the next key waits until it is on as many HSMs as its predecessor; copy it with the vendor's tool, then run: countersign keys import-replica "+key.ID+" --token ...",
+		"kid", key.ID, "alg", string(key.Algorithm), "on", len(key.URIs))
+}
+
+func (r *rotation) take(ctx context.Context, due signer.Step) error {
 	var err error
 	switch due.Change {
 	case signer.Generate:
 		return r.generate(ctx, due.Key)
+	case signer.Copy:
+		r.ask(ctx, due.Key)
+		return nil
 	case signer.Activate:
 		err = r.store.MoveKey(ctx, due.Key.ID, string(due.Key.State), string(signer.Active), r.now())
 	case signer.Retire:
@@ -220,7 +245,7 @@ func (r rotation) take(ctx context.Context, due signer.Step) error {
 }
 
 // generate makes a successor. Two nodes that look at once would make two, so one of them claims it.
-func (r rotation) generate(ctx context.Context, current signer.Record) error {
+func (r *rotation) generate(ctx context.Context, current signer.Record) error {
 	slot := r.now().Truncate(generateClaim)
 	err := r.store.Use(ctx, store.Use{
 		Kind: "key_rotation", Key: sha256.Sum256([]byte(current.ID + " " + slot.UTC().Format(time.RFC3339))), Until: slot.Add(2 * generateClaim),

@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +43,8 @@ func TestRotationByNodes(t *testing.T) {
 	t.Cleanup(func() { backend.Close() })
 	plan := schedule(c)
 	plan.Every = 24 * time.Hour
-	node := rotation{schedule: plan, store: s, backend: backend, now: clock, log: slog.New(slog.DiscardHandler)}
+	var log strings.Builder
+	node := rotation{schedule: plan, store: s, backend: backend, now: clock, log: slog.New(slog.NewTextHandler(&log, nil))}
 
 	// states counts the keys with PS256 in each state, after both nodes have looked.
 	states := func(after time.Duration) map[string]int {
@@ -98,6 +101,39 @@ func TestRotationByNodes(t *testing.T) {
 	}
 	if err := try(t.Context(), backend, record); err != nil {
 		t.Error(err)
+	}
+
+	// The key that signs is copied to a second HSM; its successor has to be as well, and the log asks for that, once an hour.
+	if err := s.SetKeyURIs(t.Context(), second.ID, second.URIs, append(slices.Clone(second.URIs), "pkcs11:token=other")); err != nil {
+		t.Fatal(err)
+	}
+	const asks = "keys import-replica"
+	if got := states(22*time.Hour + 55*time.Minute); got["published"] != 1 || strings.Contains(log.String(), asks) {
+		t.Errorf("%v, log %s", got, log.String())
+	}
+	for hour := range 3 {
+		for range 3 {
+			if got := states(20 * time.Minute); got["published"] != 1 || got["active"] != 1 {
+				t.Errorf("a key that is not on every HSM is taken: %v", got)
+			}
+		}
+		if got := strings.Count(log.String(), asks); got != hour+1 {
+			t.Errorf("in hour %d the log asked %d times for a copy", hour+1, got)
+		}
+	}
+	keys, err := s.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		if k.Algorithm == "PS256" && k.State == string(signer.Published) {
+			if err := s.SetKeyURIs(t.Context(), k.ID, k.URIs, append(slices.Clone(k.URIs), "pkcs11:token=other")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := states(time.Minute); got["active"] != 2 {
+		t.Errorf("with its copy the successor does not sign: %v", got)
 	}
 }
 

@@ -92,7 +92,7 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 		<-pinging // before the store is closed: what came of a try is noted
 	}()
 	if plan := schedule(c); plan.Every > 0 {
-		go rotation{schedule: plan, store: audited{Store: s, now: p.now, by: "schedule"}, backend: keys.tokens[0], now: p.now, log: log}.run(background)
+		go (&rotation{schedule: plan, store: audited{Store: s, now: p.now, by: "schedule"}, backend: keys.tokens[0], now: p.now, log: log}).run(background)
 	}
 	stopSealing, err := seal(ctx, c, s, keys, p.now, log)
 	if err != nil {

@@ -71,6 +71,8 @@ var onlyImporter = map[string][]string{
 	"github.com/mattn/go-sqlite3":     {"store/sqlite"},
 	"github.com/go-webauthn/webauthn": {"internal/passkey"},
 	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry"},
+	"C":                               {"signer/pkcs11"},
+	"unsafe":                          {"signer/pkcs11"},
 }
 
 // TestImports parses every file in this process. It does not ask the go command, whose answer go test would not
