@@ -6,41 +6,24 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/asn1"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
-	"github.com/ThalesGroup/crypto11"
 	"golang.org/x/sys/unix"
 
 	"countersign/signer"
 	"countersign/signer/pkcs11"
 	"countersign/softhsm"
 )
-
-//go:embed loop/loop.c
-var loopSource []byte
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
@@ -75,7 +58,11 @@ type variant struct {
 // figures are what one slice of a variant gave: signatures a second, and a second of processor time.
 type figures struct{ rate, perCPU float64 }
 
-const yardstick = "C loop"
+const (
+	yardstick = "C loop"
+	// verified is what a token costs: each signature is verified with the published key before it leaves.
+	verified = "worker, verified"
+)
 
 func run(ctx context.Context, out io.Writer, algorithms []signer.Algorithm, rounds int, slice time.Duration) error {
 	folder, err := os.MkdirTemp("", "countersign-bench-")
@@ -116,20 +103,32 @@ func run(ctx context.Context, out io.Writer, algorithms []signer.Algorithm, roun
 		{yardstick, loop.measure, func() []int { return []int{loop.pid} }},
 		{"in process", signing(func(alg signer.Algorithm) error { return signed(within.Sign(ctx, keys[alg], message)) }), func() []int { return []int{own} }},
 		{"worker", signing(func(alg signer.Algorithm) error { return signed(worker.Sign(ctx, keys[alg], message)) }), func() []int { return []int{own, worker.WorkerPID()} }},
+		{verified, signing(func(alg signer.Algorithm) error { return signed(signer.Sign(ctx, worker, keys[alg], message)) }), func() []int { return []int{own, worker.WorkerPID()} }},
 		{"crypto11", signing(baseline), func() []int { return []int{own} }},
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var beside []string
 	fmt.Fprintln(table, "alg\tcallers\tvariant\tsignatures/s\tratio to the C loop\tand by processor time\tgoal")
 	for _, alg := range algorithms {
 		for _, callers := range []int{1, 8, 32} {
 			fmt.Fprintf(os.Stderr, "%s with %d callers\n", alg, callers)
-			if err := compare(table, variants, alg, callers, rounds, slice); err != nil {
+			taken, err := measure(variants, alg, callers, rounds, slice)
+			if err != nil {
 				return err
+			}
+			for _, v := range variants {
+				fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", alg, callers, v.name, row(v.name, alg, callers, taken))
+			}
+			if alg == signer.ES256 && callers > 1 {
+				beside = append(beside, besideBaseline(callers, taken))
 			}
 		}
 	}
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	for _, line := range beside {
+		fmt.Fprintln(out, line)
 	}
 	added, err := latency(func() error { return signed(within.Sign(ctx, keys[signer.ES256], message)) },
 		func() error { return signed(worker.Sign(ctx, keys[signer.ES256], message)) })
@@ -144,8 +143,8 @@ var message = []byte("a message as long as the signing input of a small token wo
 
 func signed(_ []byte, err error) error { return err }
 
-// compare measures every variant in every round, in turns.
-func compare(out io.Writer, variants []variant, alg signer.Algorithm, callers, rounds int, slice time.Duration) error {
+// measure measures every variant in every round, in turns.
+func measure(variants []variant, alg signer.Algorithm, callers, rounds int, slice time.Duration) (map[string][]figures, error) {
 	taken := map[string][]figures{}
 	for round := range rounds {
 		order := slices.Concat(variants[round%len(variants):], variants[:round%len(variants)])
@@ -155,36 +154,54 @@ func compare(out io.Writer, variants []variant, alg signer.Algorithm, callers, r
 		for _, v := range order {
 			before, err := processorTime(v.processes())
 			if err != nil {
-				return err
+				return nil, err
 			}
 			rate, err := v.measure(alg, callers, slice)
 			if errors.Is(err, errNotOffered) {
 				continue
 			}
 			if err != nil {
-				return fmt.Errorf("%s %s: %w", v.name, alg, err)
+				return nil, fmt.Errorf("%s %s: %w", v.name, alg, err)
 			}
 			after, err := processorTime(v.processes())
 			if err != nil {
-				return err
+				return nil, err
 			}
 			// The slice is as long for all, so that signatures by rate will do.
 			taken[v.name] = append(taken[v.name], figures{rate, rate * slice.Seconds() / (after - before).Seconds()})
 		}
 	}
-	for _, v := range variants {
-		if len(taken[v.name]) == 0 {
-			fmt.Fprintf(out, "%s\t%d\t%s\tnot offered\t\t\t\n", alg, callers, v.name)
-			continue
-		}
-		var rates, ratios, ratiosCPU []float64
-		for i, mine := range taken[v.name] {
-			loop := taken[yardstick][i]
-			rates, ratios, ratiosCPU = append(rates, mine.rate), append(ratios, mine.rate/loop.rate), append(ratiosCPU, mine.perCPU/loop.perCPU)
-		}
-		fmt.Fprintf(out, "%s\t%d\t%s\t%.0f\t%.2f\t%.2f\t%s\n", alg, callers, v.name, median(rates), median(ratios), median(ratiosCPU), goal(v.name, alg, callers, median(ratios)))
+	return taken, nil
+}
+
+// row says what was taken of one variant.
+func row(name string, alg signer.Algorithm, callers int, taken map[string][]figures) string {
+	if len(taken[name]) == 0 {
+		return "not offered\t\t\t"
 	}
-	return nil
+	var rates []float64
+	for _, f := range taken[name] {
+		rates = append(rates, f.rate)
+	}
+	ratio, perCPU := ratios(taken[name], taken[yardstick])
+	return fmt.Sprintf("%.0f\t%.2f\t%.2f\t%s", median(rates), ratio, perCPU, goal(name, alg, callers, ratio))
+}
+
+// ratios are the medians, over the rounds, of what one variant makes for each signature of another.
+func ratios(of, to []figures) (rate, perCPU float64) {
+	var rates, perCPUs []float64
+	for i := range of {
+		rates, perCPUs = append(rates, of[i].rate/to[i].rate), append(perCPUs, of[i].perCPU/to[i].perCPU)
+	}
+	return median(rates), median(perCPUs)
+}
+
+// besideBaseline compares with crypto11.
+func besideBaseline(callers int, taken map[string][]figures) string {
+	rate, perCPU := ratios(taken["in process"], taken["crypto11"])
+	workerRate, workerPerCPU := ratios(taken["worker"], taken["crypto11"])
+	return fmt.Sprintf("\nES256, %d callers, beside crypto11: in process %.2f, by processor time %.2f; worker %.2f, by processor time %.2f (goal: 1.15)",
+		callers, rate, perCPU, workerRate, workerPerCPU)
 }
 
 // processorTime is what processes have used so far, by their clocks (clock_getcpuclockid(3)).
@@ -265,121 +282,4 @@ func latency(without, with func() error) (time.Duration, error) {
 		}
 	}
 	return time.Duration(median(more) - median(base)), nil
-}
-
-// cLoop is the program in C.
-type cLoop struct {
-	pid int
-	in  io.Writer
-	out *bufio.Reader
-	ids map[signer.Algorithm]string
-}
-
-func startLoop(ctx context.Context, folder string, token softhsm.Token, keys map[signer.Algorithm]signer.Record) (*cLoop, error) {
-	source, binary := filepath.Join(folder, "loop.c"), filepath.Join(folder, "loop")
-	if err := os.WriteFile(source, loopSource, 0o600); err != nil {
-		return nil, err
-	}
-	if output, err := exec.CommandContext(ctx, "cc", "-O2", "-o", binary, source, "-lpthread", "-ldl").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("cc: %w: %s", err, output)
-	}
-	pin, err := os.ReadFile(token.PINFile)
-	if err != nil {
-		return nil, err
-	}
-	command := exec.CommandContext(ctx, binary)
-	command.Stderr = os.Stderr
-	for name, value := range token.Environment {
-		command.Env = append(command.Env, name+"="+value)
-	}
-	in, err := command.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	l := &cLoop{pid: command.Process.Pid, in: in, out: bufio.NewReader(out), ids: map[signer.Algorithm]string{}}
-	for alg, key := range keys {
-		id, err := base64.RawURLEncoding.DecodeString(key.ID)
-		if err != nil {
-			return nil, err
-		}
-		l.ids[alg] = hex.EncodeToString(id)
-	}
-	if _, err := fmt.Fprintf(in, "%s\n%s\n%s\n", token.Module, token.Label, strings.TrimSpace(string(pin))); err != nil {
-		return nil, err
-	}
-	_, err = l.out.ReadString('\n')
-	return l, err
-}
-
-func (l *cLoop) measure(alg signer.Algorithm, callers int, slice time.Duration) (float64, error) {
-	if _, err := fmt.Fprintf(l.in, "%s %s %d %d\n", alg, l.ids[alg], callers, slice.Milliseconds()); err != nil {
-		return 0, err
-	}
-	var made, micros int64
-	if _, err := fmt.Fscanf(l.out, "%d %d\n", &made, &micros); err != nil {
-		return 0, err
-	}
-	return float64(made) / (float64(micros) / 1e6), nil
-}
-
-var errNotOffered = errors.New("not offered")
-
-// openBaseline signs with crypto11, to the form that a JWS has.
-func openBaseline(folder string, token softhsm.Token, keys map[signer.Algorithm]signer.Record) (func(signer.Algorithm) error, error) {
-	pin, err := os.ReadFile(token.PINFile)
-	if err != nil {
-		return nil, err
-	}
-	// A copy of the module has a state of its own: crypto11 does not accept one that somebody else has initialised.
-	raw, err := os.ReadFile(token.Module)
-	if err != nil {
-		return nil, err
-	}
-	module := filepath.Join(folder, "copy.so")
-	if err := os.WriteFile(module, raw, 0o700); err != nil {
-		return nil, err
-	}
-	library, err := crypto11.Configure(&crypto11.Config{Path: module, TokenLabel: token.Label, Pin: strings.TrimSpace(string(pin)), MaxSessions: 64})
-	if err != nil {
-		return nil, err
-	}
-	found := map[signer.Algorithm]crypto11.Signer{}
-	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256} {
-		id, err := base64.RawURLEncoding.DecodeString(keys[alg].ID)
-		if err != nil {
-			return nil, err
-		}
-		if found[alg], err = library.FindKeyPair(id, nil); err != nil || found[alg] == nil {
-			return nil, fmt.Errorf("crypto11 does not find the %s key: %w", alg, err)
-		}
-	}
-	return func(alg signer.Algorithm) error {
-		digest := sha256.Sum256(message)
-		switch alg {
-		case signer.PS256:
-			_, err := found[alg].Sign(rand.Reader, digest[:], &rsa.PSSOptions{SaltLength: sha256.Size, Hash: crypto.SHA256})
-			return err
-		case signer.ES256:
-			encoded, err := found[alg].Sign(rand.Reader, digest[:], crypto.SHA256)
-			if err != nil {
-				return err
-			}
-			var pair struct{ R, S *big.Int }
-			if _, err := asn1.Unmarshal(encoded, &pair); err != nil {
-				return err
-			}
-			out := make([]byte, 64)
-			pair.R.FillBytes(out[:32])
-			pair.S.FillBytes(out[32:])
-			return nil
-		}
-		return errNotOffered
-	}, nil
 }

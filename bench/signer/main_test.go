@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 	if err := run(t.Context(), &out, everyAlgorithm(), 1, 10*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"C loop", "in process", "worker", "crypto11", "the worker adds"} {
+	for _, want := range []string{"C loop", "in process", "worker", "worker, verified", "crypto11", "beside crypto11: in process", "the worker adds"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing:\n%s", want, out.String())
 		}
