@@ -8,7 +8,6 @@ import "C"
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"strings"
 	"unsafe"
 
@@ -20,7 +19,7 @@ const Built = true
 
 // serve does what the first frame says: open a token and serve it, or make a token (then there is no service). Requests
 // to sign come over a socket of their own.
-func serve(first frame, signing *os.File) (service, error) {
+func serve(first frame) (service, error) {
 	switch first.kind {
 	case askHello:
 		var h hello
@@ -31,7 +30,7 @@ func serve(first frame, signing *os.File) (service, error) {
 		if err != nil {
 			return nil, err
 		}
-		return t, t.signFor(signing, h.Sessions)
+		return t, t.signFor(signingSocket, h.Sessions)
 	case askInit:
 		var i initialisation
 		if err := json.Unmarshal(first.payload, &i); err != nil {

@@ -2,13 +2,11 @@
 
 package pkcs11
 
-import "os"
-
 // Built tells whether this binary can load PKCS#11 modules.
 const Built = false
 
 // serve refuses: a module can only be loaded with cgo.
-func serve(frame, *os.File) (service, error) {
+func serve(frame) (service, error) {
 	return nil, failf(failFatal, "this binary was built without cgo and has no PKCS#11; build it with CGO_ENABLED=1 and a C compiler")
 }
 

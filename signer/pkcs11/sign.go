@@ -10,7 +10,6 @@ import "C"
 
 import (
 	"bytes"
-	"os"
 	"reflect"
 	"syscall"
 	"unsafe"
@@ -72,18 +71,13 @@ func giveThreads(held map[string]heldKey) error {
 	return nil
 }
 
-// startThreads answers the requests of a socket, in a thread for each session. The threads keep the file to the end of
-// the process.
-func startThreads(functions unsafe.Pointer, socket *os.File, sessions []pkcs11.SessionHandle) error {
+// startThreads answers the requests of a socket, in a thread for each session, to the end of the process.
+func startThreads(functions unsafe.Pointer, socket int, sessions []pkcs11.SessionHandle) error {
 	list := make([]C.ulong_t, len(sessions))
 	for i, session := range sessions {
 		list[i] = C.ulong_t(session)
 	}
-	own, err := syscall.Dup(int(socket.Fd()))
-	if err != nil {
-		return failf(failModule, "the signing threads: %v", err)
-	}
-	if problem := C.start_threads(functions, C.int(own), unsafe.SliceData(list), C.int(len(list))); problem != 0 {
+	if problem := C.start_threads(functions, C.int(socket), unsafe.SliceData(list), C.int(len(list))); problem != 0 {
 		return failf(failModule, "the signing threads: %v", syscall.Errno(problem))
 	}
 	return nil

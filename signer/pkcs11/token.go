@@ -4,7 +4,6 @@ package pkcs11
 
 import (
 	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +85,7 @@ func openToken(h hello) (*token, error) {
 // signFor has the threads sign what a socket asks for, each in a session of its own. Trouble with a session or a handle
 // ends the worker, whose successor begins afresh: there is no state here worth saving, and no recovery inside a process
 // that all modules survive.
-func (t *token) signFor(socket *os.File, count int) error {
+func (t *token) signFor(socket, count int) error {
 	sessions := make([]pkcs11.SessionHandle, count)
 	for i := range sessions {
 		var err error

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // service is a module with its token, as the worker's loop sees it.
@@ -23,6 +24,9 @@ type service interface {
 	attest(kid string) (Attestation, error)
 }
 
+// signingSocket is the file of the worker over which requests to sign come.
+const signingSocket = 4
+
 // RunWorker is the child process: it answers the frames of file 3, and of file 4 those that ask for signatures, until the
 // parent is gone, and returns the exit code. A binary calls it when its first argument is [WorkerCommand].
 func RunWorker() int {
@@ -34,8 +38,8 @@ func RunWorker() int {
 		return 2
 	}
 	file.Close()
-	signing := os.NewFile(4, "signing")
-	if err := answerAll(conn, func(first frame) (service, error) { return serve(first, signing) }); err != nil {
+	syscall.CloseOnExec(signingSocket) // a module may start processes
+	if err := answerAll(conn, serve); err != nil {
 		return 1
 	}
 	return 0
