@@ -109,6 +109,39 @@ func (t *Token) VerifyWith(set KeySet) error {
 	return fmt.Errorf("%w: the key set has no %s key", ErrNoKey, t.Header.Algorithm)
 }
 
+// VerifyMessage checks a signature in JWS form over a message that is no JWS, with the keys of a set that can have made it:
+// those with the kid, if one is named, that may sign with the algorithm. An empty algorithm is the one that each key has. It
+// gives the key and its algorithm. Errors wrap [ErrNoKey] or [ErrSignature].
+func (s KeySet) VerifyMessage(keyID, algorithm string, message, signature []byte) (Key, string, error) {
+	tried := false
+	for _, key := range s.keys {
+		own := ownAlgorithm(key.Public)
+		if keyID != "" && key.ID != keyID || algorithm != "" && algorithm != own || !key.allows(own) {
+			continue
+		}
+		tried = true
+		token := Token{signingInput: string(message), signature: signature}
+		if signatureFits(own, len(signature)) && token.signedBy(key.Public) {
+			return key, own, nil
+		}
+	}
+	if tried {
+		return Key{}, "", ErrSignature
+	}
+	return Key{}, "", fmt.Errorf("%w: the key set has none that can have made the signature", ErrNoKey)
+}
+
+// ownAlgorithm is the algorithm of a kind of key.
+func ownAlgorithm(public crypto.PublicKey) string {
+	switch public.(type) {
+	case *rsa.PublicKey:
+		return PS256
+	case *ecdsa.PublicKey:
+		return ES256
+	}
+	return EdDSA
+}
+
 // VerifiedWith gives the key with which [Token.VerifyWith] found the signature to be right; the zero value before that.
 func (t *Token) VerifiedWith() Key { return t.verifier }
 
