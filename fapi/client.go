@@ -84,6 +84,10 @@ type Metadata struct {
 	BackchannelSigningAlg           string `json:"backchannel_authentication_request_signing_alg,omitempty"`
 	BackchannelUserCode             bool   `json:"backchannel_user_code_parameter,omitempty"`
 
+	// HTTPMessageSignatures has the client sign its requests to resources, and the resources their answers to it (FAPI 2.0
+	// HTTP Signatures). The name is ours: the draft has none.
+	HTTPMessageSignatures bool `json:"http_message_signatures,omitempty"`
+
 	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
 	UseMTLSEndpointAliases             bool `json:"use_mtls_endpoint_aliases,omitempty"`             // FAPI 2.0 Security Profile §5.2.2.1
 

@@ -21,6 +21,9 @@ func (c *Client) checkMessages(profile Profile, mistake func(string, string, ...
 	if narrow(profile, *m).RequestObjects == RequestObjectsRequired && slices.Contains(m.GrantTypes, AuthorizationCode) && m.JWKSURI == "" && len(c.keys.Keys()) == 0 {
 		mistake("jwks", "missing; signed request objects need the client's public keys, in jwks or at jwks_uri")
 	}
+	if m.HTTPMessageSignatures && m.JWKSURI == "" && len(c.keys.Keys()) == 0 {
+		mistake("jwks", "missing; signed requests to resources need the client's public keys, in jwks or at jwks_uri")
+	}
 	if m.ResponseModes == nil {
 		return
 	}

@@ -73,7 +73,8 @@ func (s *Server) discoveryDocument(ctx context.Context) ([]byte, error) {
 		document[endpoint+"_auth_methods_supported"] = p.ClientAuthMethods // RFC 8414 §2
 		document[endpoint+"_auth_signing_alg_values_supported"] = p.Algorithms
 	}
-	document["prompt_values_supported"] = prompts() // Initiating User Registration 1.0 §5
+	document["protected_resources"] = []string{s.config.Issuer} // RFC 9728 §4
+	document["prompt_values_supported"] = prompts()             // Initiating User Registration 1.0 §5
 	if len(s.config.ACRValues) > 0 {
 		document["acr_values_supported"] = s.config.ACRValues
 	}

@@ -58,20 +58,32 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request, endpoint 
 		if header := w.Header(); access.client.Profile.AnswersInteractionID && header.Get("x-fapi-interaction-id") == "" {
 			header.Set("x-fapi-interaction-id", e.correlationID)
 		}
-		var body any
-		if body, err = endpoint.resource(ctx, access); err == nil {
-			w.Header().Set("Cache-Control", "no-store")
-			if signed, ok := body.(jwt); ok {
-				w.Header().Set("Content-Type", "application/jwt")
-				_, _ = io.WriteString(w, string(signed)) // nobody is left to be told
-				return
-			}
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_ = json.NewEncoder(w).Encode(body) // nobody is left to be told
+		if access.client.Metadata.HTTPMessageSignatures {
+			s.serveSigned(w, r, endpoint, certificates, access)
 			return
 		}
 	}
-	s.refuse(w, r, err)
+	s.answerResource(w, r, endpoint, access, err)
+}
+
+// answerResource writes what a resource answers to who got through, or why he did not.
+func (s *Server) answerResource(w http.ResponseWriter, r *http.Request, endpoint route, access Access, err error) {
+	var body any
+	if err == nil {
+		body, err = endpoint.resource(r.Context(), access)
+	}
+	if err != nil {
+		s.refuse(w, r, s.showMetadata(err))
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if signed, ok := body.(jwt); ok {
+		w.Header().Set("Content-Type", "application/jwt")
+		_, _ = io.WriteString(w, string(signed)) // nobody is left to be told
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(body) // nobody is left to be told
 }
 
 // jwt is an answer that is a compact JWS.
@@ -147,7 +159,7 @@ func credentials(r *http.Request) (scheme, token string, err error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
 		missing := oauth.Errorf(oauth.InvalidToken, "an access token is needed").WithStatus(http.StatusUnauthorized)
-		missing.Challenge = challengeDPoP + ", Bearer" // RFC 6750 §3.1: no error code without credentials
+		missing.Challenge = challengeBoth // RFC 6750 §3.1: no error code without credentials
 		return "", "", missing
 	}
 	name, token, found := strings.Cut(values[0], " ")
@@ -252,6 +264,9 @@ func (s *Server) checkProof(r *http.Request, endpoint route, scheme, token, jkt 
 
 // challengeDPoP names the algorithms for proofs (RFC 9449 §7.1).
 const challengeDPoP = `DPoP algs="PS256 ES256 EdDSA"`
+
+// challengeBoth is for who has shown nothing.
+const challengeBoth = challengeDPoP + ", Bearer"
 
 func invalidToken(scheme, description string, cause error) error {
 	return challenge(scheme, oauth.Errorf(oauth.InvalidToken, "%s", description).Because(cause))

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strings"
 )
 
 // kind says which shared steps a route goes through before its function runs.
@@ -52,6 +51,7 @@ func (s *Server) table() []route {
 	routes := []route{
 		{methods: get, path: "/.well-known/openid-configuration", kind: document, document: s.discovery},
 		{methods: get, path: "/.well-known/oauth-authorization-server", kind: document, document: s.discovery},
+		{methods: get, path: resourceMetadataPath, kind: document, document: s.resourceMetadata},
 		{methods: get, path: "/jwks", kind: document, document: s.jwks, metadata: "jwks_uri"},
 		{methods: post, path: "/par", kind: backChannel, backChannel: s.push, metadata: "pushed_authorization_request_endpoint", alias: true},
 		{methods: both, path: "/authorize", kind: browser, browser: s.authorize, metadata: "authorization_endpoint"},
@@ -102,8 +102,8 @@ func (s *Server) mux(served func(route) bool, certificates bool) http.Handler {
 			continue
 		}
 		address := prefix + r.path
-		if well, ok := strings.CutPrefix(r.path, "/.well-known/oauth-authorization-server"); ok {
-			address = r.path + prefix + well // RFC 8414 §3.1 puts the issuer's path behind the suffix
+		if r.path == "/.well-known/oauth-authorization-server" || r.path == resourceMetadataPath {
+			address = r.path + prefix // RFC 8414 §3.1 and RFC 9728 §3.1 put the issuer's path behind the suffix
 		}
 		handler := s.adapt(r, certificates)
 		for _, method := range r.methods {

@@ -51,6 +51,8 @@ const (
 	// UseResponse is for authorization responses (JARM), and UseIntrospection for what introspection answers (RFC 9701).
 	UseResponse      Use = "authorization_response"
 	UseIntrospection Use = "introspection"
+	// UseHTTPMessage is for what resources answer, signed as HTTP messages (RFC 9421).
+	UseHTTPMessage Use = "http_message"
 	// UseEvidence is for the checkpoints of the audit log.
 	UseEvidence Use = "evidence"
 	// UsePush is for what this server shows to push services (RFC 8292), which take ES256 only.

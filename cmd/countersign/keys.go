@@ -60,7 +60,7 @@ func allUses(alg string) []string {
 		return []string{string(signer.UseRequestObject)}
 	}
 	uses := []string{string(signer.UseAccessToken), string(signer.UseIDToken), string(signer.UseResponse), string(signer.UseIntrospection),
-		string(signer.UseEvidence)}
+		string(signer.UseHTTPMessage), string(signer.UseEvidence)}
 	if signer.Algorithm(alg) == signer.ES256 {
 		uses = append(uses, string(signer.UsePush))
 	}
@@ -140,7 +140,7 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 
 type keysGenerate struct {
 	Alg      string   `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm of the key: PS256, ES256 or EdDSA to sign, ECDH-ES or RSA-OAEP-256 to decrypt."`
-	Use      []string `enum:"access_token,id_token,authorization_response,introspection,evidence,web_push,request_object" help:"What the key is for: access_token, id_token, authorization_response, introspection, evidence (it seals the audit log), and with ES256 web_push, all of them by default; request_object for one that decrypts."`
+	Use      []string `enum:"access_token,id_token,authorization_response,introspection,http_message,evidence,web_push,request_object" help:"What the key is for: access_token, id_token, authorization_response, introspection, http_message, evidence (it seals the audit log), and with ES256 web_push, all of them by default; request_object for one that decrypts."`
 	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm and use."`
 	ceremonyFlags
 }

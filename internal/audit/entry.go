@@ -20,6 +20,8 @@ const (
 	IDToken               Kind = "id_token"               // beside a code (FAPI 1.0 Advanced §5.2.2)
 	Introspection         Kind = "introspection"          // RFC 9701
 	UserInfo              Kind = "userinfo"               // OpenID Connect Core §5.3.2
+	HTTPRequest           Kind = "http_request"           // RFC 9421, to a resource
+	HTTPResponse          Kind = "http_response"          // RFC 9421, from a resource
 	// SecurityEvent tells what somebody did, without a message.
 	SecurityEvent Kind = "event"
 	// Dropped tells that entries were exported and taken out of the log: its detail names node and through.
@@ -87,8 +89,8 @@ func ParseEntry(line []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: it needs a node and a sequence from 1", ErrEntry)
 	case hasCheckpoint != (entry.Kind == CheckpointKind), hasDetail != entry.Kind.holdsDetail(), hasMessage == (hasCheckpoint || hasDetail):
 		return Entry{}, fmt.Errorf("%w: it needs a message, or a checkpoint or a detail if that is its kind", ErrEntry)
-	case hasMessage && (entry.Message.JWS == "") == (entry.Message.Withheld == nil):
-		return Entry{}, fmt.Errorf("%w: its message is either verbatim or has secrets withheld", ErrEntry)
+	case hasMessage && !entry.Message.single():
+		return Entry{}, fmt.Errorf("%w: its message is one of: verbatim, with secrets withheld, of HTTP", ErrEntry)
 	}
 	return entry, nil
 }

@@ -16,8 +16,21 @@ import (
 type Message struct {
 	// JWS is the message verbatim, in compact form; empty when a secret was withheld.
 	JWS string `json:"jws,omitempty"`
-	// Withheld is there when JWS is not.
+	// Withheld is there when a secret was withheld.
 	Withheld *Withheld `json:"withheld,omitempty"`
+	// HTTP is there when the message is no JWS.
+	HTTP *HTTPMessage `json:"http,omitempty"`
+}
+
+// single tells whether the message is kept in exactly one way.
+func (m Message) single() bool {
+	ways := 0
+	for _, there := range []bool{m.JWS != "", m.Withheld != nil, m.HTTP != nil} {
+		if there {
+			ways++
+		}
+	}
+	return ways == 1
 }
 
 // Withheld is a message with secrets, which are not kept. SigningInput is what PS256 and ES256 sign, so that Signature
@@ -99,6 +112,9 @@ func secretValue(raw json.RawMessage) []byte {
 // Is tells whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld. Of a message
 // without its signature nothing can tell.
 func (m Message) Is(jws string) bool {
+	if m.HTTP != nil {
+		return false
+	}
 	if m.Withheld == nil {
 		return m.JWS == jws
 	}
@@ -122,10 +138,14 @@ func (e Entry) check() error {
 	if key.Thumbprint() != e.Key {
 		return errUnprovable
 	}
-	if e.Message.Withheld == nil {
-		return verifyJWS(e.Message.JWS, key)
+	switch m := e.Message; {
+	case m.HTTP != nil:
+		return m.HTTP.verify(key)
+	case m.Withheld != nil:
+		return m.Withheld.verify(key)
+	default:
+		return verifyJWS(m.JWS, key)
 	}
-	return e.Message.Withheld.verify(key)
 }
 
 func verifyJWS(jws string, key jose.Key) error {

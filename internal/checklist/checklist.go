@@ -61,12 +61,10 @@ func (i Item) Demanded() bool { return i.Later == Later{} && i.NoTest == "" }
 
 // The later parts of the product.
 const (
-	messageSigning    = "signed messages"
 	fapi1             = "FAPI 1.0"
 	grantManagement   = "grant management"
 	logout            = "logout"
 	resourceMetadata  = "resource servers"
-	httpSignatures    = "HTTP signatures"
 	softwareStatement = "software statements"
 	cluster           = "several nodes"
 	ecosystem         = "ecosystems"

@@ -16,16 +16,16 @@ func transport() []Group {
 			{ID: "BC-10", Section: "§4.15", Requires: "no client can pose as a person"},
 			{ID: "BC-11", Section: "§4.17", Requires: "no in-browser flows: no web messages, no tokens in fragments"},
 		}},
-		{"PR", "RFC 9728, Protected Resource Metadata", later(resourceMetadata, "it is not built", []Item{
-			{ID: "PR-01", Section: "§2, §5.1", Requires: "the metadata of our own resources"},
-			{ID: "PR-02", Section: "§4", Requires: "protected_resources in the server's metadata"},
-		})},
-		{"HS", "FAPI 2.0 HTTP Signatures, draft", later(httpSignatures, "they are not built", []Item{
-			{ID: "HS-01", Section: "§5.3.1.2", Requires: "signed requests are verified"},
-			{ID: "HS-02", Section: "§5.3.2.1", Requires: "answers are signed"},
-			{ID: "HS-03", Section: "RFC 9421 §3.3", Requires: "the algorithm follows from the key"},
+		{"PR", "RFC 9728, Protected Resource Metadata", []Item{
+			{ID: "PR-01", Section: "§2, §5.1", Requires: "the metadata of our own resources, named in challenges"},
+			{ID: "PR-02", Section: "§4", Requires: "protected_resources in the server's metadata", NoRefusal: "it is a statement"},
+		}},
+		{"HS", "FAPI 2.0 HTTP Signatures, draft", []Item{
+			{ID: "HS-01", Section: "§5.3.1.2", Requires: "signed requests of clients that registered for them are verified; unsigned ones are refused"},
+			{ID: "HS-02", Section: "§5.3.2.1", Requires: "answers to them are signed, with what they answer"},
+			{ID: "HS-03", Section: "RFC 9421 §3.3", Requires: "the algorithm follows from the key: ecdsa-p256-sha256, ed25519, PS256"},
 			{ID: "HS-04", Section: "RFC 9530", Requires: "content-digest with SHA-256"},
-		})},
+		}},
 		{"TL", "RFC 9325, Recommendations for Secure Use of TLS", []Item{
 			{ID: "TL-01", Section: "§3.1.1", Requires: "TLS 1.3 preferred, 1.2 at least"},
 			{ID: "TL-02", Section: "§3.3, §3.5", Requires: "no compression, no renegotiation"},

@@ -237,8 +237,8 @@ func (s Signature) Covers(wanted Component) bool {
 }
 
 // Sign makes the members of Signature-Input and Signature for a message and puts them into its header, in place of any that
-// were there. The signature has the label, the components, created, keyid and the tag; no alg: the key says it (RFC 9421
-// §3.3.7). The signature base is returned, as evidence. Errors of sign are wrapped.
+// were there. The signature has the label, the components, created, keyid, the tag, and alg if there is one: otherwise the key
+// says it (RFC 9421 §3.3.7). The signature base is returned, as evidence. Errors of sign are wrapped.
 func Sign(ctx context.Context, m Message, s Signature, sign func(ctx context.Context, base []byte) ([]byte, error)) ([]byte, error) {
 	s.list = httpsfv.InnerList{Params: httpsfv.NewParams()}
 	for _, component := range s.Components {
@@ -246,6 +246,9 @@ func Sign(ctx context.Context, m Message, s Signature, sign func(ctx context.Con
 	}
 	s.list.Params.Add("created", s.Created.Unix())
 	s.list.Params.Add("keyid", s.KeyID)
+	if s.Algorithm != "" {
+		s.list.Params.Add("alg", s.Algorithm)
+	}
 	s.list.Params.Add("tag", s.Tag)
 	base, err := s.Base(m)
 	if err != nil {
