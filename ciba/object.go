@@ -49,7 +49,7 @@ func ParseObject(raw string, algorithms []string) (*Object, error) {
 	if err := errors.Join(token.Claims(&object.claims), token.Claims(&members)); err != nil {
 		return nil, refuse(InvalidRequest, "the claims of the signed request cannot be read: %w", err)
 	}
-	for _, name := range []string{"request", "request_uri", "client_assertion", "client_assertion_type", "client_secret"} {
+	for _, name := range []string{"request", "request_uri", "response_type", "client_assertion", "client_assertion_type", "client_secret"} {
 		if _, ok := members[name]; ok {
 			return nil, refuse(InvalidRequest, "the signed request holds %s, which may not stand inside it", name)
 		}

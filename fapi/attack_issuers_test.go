@@ -10,9 +10,9 @@ import (
 // Covers: ATTACK-42, ATTACK-04, SP-42. Another issuer with the same HSM keys, the same clients with the same keys and the
 // same people: nothing that it gives out, and nothing that is made for it, is good here.
 func TestAttack42ForeignIssuer(t *testing.T) {
-	w, _ := wholeWorld(t)
-	foreign, _ := wholeWorld(t)
-	c := w.register("client-1", all(wide, signedUserInfo))
+	w, _ := wholeWorld(t, withBackchannel(), chained)
+	foreign, _ := wholeWorld(t, withBackchannel(), chained)
+	c := w.register("client-1", all(wide, signedUserInfo, asksToo))
 	there := foreign.knowing(c, all(wide, signedUserInfo))
 	self, selfThere := w.resourceServer("self", w.issuer, foreign.issuer), foreign.resourceServer("self", w.issuer, foreign.issuer)
 

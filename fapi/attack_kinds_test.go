@@ -1,14 +1,19 @@
 package fapi_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"countersign/internal/audit"
+	"countersign/internal/auditlog"
 	"countersign/signer"
+	"countersign/store"
 )
 
 // consumer is a place that takes a JWT.
@@ -51,9 +56,22 @@ func consumers(c *client, self *client, jwt string) map[string]consumer {
 				body[name] = c.request().Get(name)
 			}
 		}, func(t *testing.T, token string) bool {
-			return refused(t, c.push(set("request", token)), 400, "invalid_request_object")
+			r := c.push(set("request", token))
+			if r.text("error") == "invalid_request" { // a signed backchannel request, which has no response_type
+				return refused(t, r, 400, "invalid_request")
+			}
+			return refused(t, r, 400, "invalid_request_object")
 		}}
 	}
+	// Whoever signs requests to resources is a client of its own, with the same keys.
+	over := c.w.register("http-"+random(), all(signsHTTP, func(h *client, m map[string]any) {
+		public, err := signer.PublicJWK(sharedKeys(c.w.t)[0])
+		if err != nil {
+			c.w.t.Fatal(err)
+		}
+		h.key, m["jwks"] = c.key, keySet(c.key.PublicJWK(), public)
+	}))
+	overToken := over.tokens().text("access_token")
 	assertions, accessTokens, proofs := []string{"", "JWT", "client-authentication+jwt"}, []string{"at+jwt"}, []string{"dpop+jwt"}
 	return map[string]consumer{
 		"as a client assertion at PAR": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
@@ -96,6 +114,32 @@ func consumers(c *client, self *client, jwt string) map[string]consumer {
 			return refused(t, c.redeem(token, nil), 400, "invalid_grant")
 		}},
 		"as a request object": asRequest,
+		"as a backchannel request": {"backchannel request", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body claims) {
+			delete(body, "sub")
+			fresh(body)
+			body["nbf"], body["iat"], body["exp"] = c.w.clock.Now().Unix(), c.w.clock.Now().Unix(), c.w.clock.Now().Unix()+300
+			body["login_hint"] = "alice"
+		}, func(t *testing.T, token string) bool {
+			return refused(t, c.post("/backchannel", url.Values{"request": {token}}, nil), 400, "invalid_request")
+		}},
+		"as a checkpoint of the audit log": {"checkpoint", []string{audit.CheckpointType}, nil, func(t *testing.T, token string) bool {
+			keys, err := auditlog.Keys(t.Context(), c.w.store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = audit.ReadCheckpoint(token, keys)
+			return err == nil
+		}},
+		"as the signature of an HTTP message": {"signature of an HTTP message", nil, nil, func(t *testing.T, token string) bool {
+			// The signature of a JWS is made over something that no signature base begins with.
+			value := token[strings.LastIndexByte(token, '.')+1:]
+			return refused(t, over.get("/accounts", overToken, func(h http.Header) {
+				h.Set("Signature-Input", `sig=("@method" "@target-uri" "authorization" "dpop");created=`+strconv.FormatInt(c.w.clock.Now().Unix(), 10)+`;tag="fapi-2-request"`)
+				if decoded, err := decode64(value); err == nil {
+					h.Set("Signature", "sig=:"+base64.StdEncoding.EncodeToString(decoded)+":")
+				}
+			}), 401, "invalid_request")
+		}},
 		"as a token to revoke": {"none", nil, nil, func(t *testing.T, token string) bool {
 			// What is no access token is as good as revoked, or an ID token; jwt goes on to stand (RFC 7009 §2.2).
 			if r := c.revoke(token, nil); r.status != http.StatusOK {
@@ -112,8 +156,8 @@ func signedUserInfo(_ *client, m map[string]any) { m["userinfo_signed_response_a
 // Covers: ATTACK-28, SP-45. Every JWT that the server makes or takes, at every place that takes one: each is good where it
 // belongs, and nowhere else.
 func TestAttack28EveryKindEverywhere(t *testing.T) {
-	w, _ := wholeWorld(t, offering)
-	c := w.register("client-1", all(wide, signedUserInfo, signingAtWill))
+	w, _ := wholeWorld(t, offering, withBackchannel(), chained)
+	c := w.register("client-1", all(wide, signedUserInfo, signingAtWill, asksToo))
 	c.proofKey = c.key // so that no signature is a stranger's
 	issued, self := c.tokens(), w.resourceServer("self", w.issuer)
 	token, signedAnswer := issued.text("access_token"), setHeader("Accept", "application/token-introspection+jwt")
@@ -125,10 +169,15 @@ func TestAttack28EveryKindEverywhere(t *testing.T) {
 		"proof for PAR":        func() string { return c.proof("POST", w.issuer+"/par", token, nil) },
 		"proof for a resource": func() string { return c.proof("GET", w.issuer+"/accounts", token, nil) },
 		"request object": func() string {
-			return c.signed(c.key, "oauth-authz-req+jwt", c.requestObject(c.request(), nil))
+			// With all that a backchannel request needs, too.
+			return c.signed(c.key, "oauth-authz-req+jwt", c.requestObject(c.request(), func(body claims) {
+				body["jti"], body["iat"], body["login_hint"] = random(), c.w.clock.Now().Unix(), "alice"
+			}))
 		},
 		"signed response":      func() string { return c.answered(t, "jwt").Get("response") },
 		"signed introspection": func() string { return self.introspect(token, signedAnswer).raw },
+		"backchannel request":  func() string { return c.signed(c.key, "", c.signedRequest(c.backchannel(), nil)) },
+		"checkpoint":           func() string { return w.checkpoint(t) },
 	}
 	places := consumers(c, self, token)
 	for kind, made := range inOrder(kinds) {
@@ -149,17 +198,43 @@ func TestAttack28EveryKindEverywhere(t *testing.T) {
 	}
 }
 
+// asksToo lets a client ask people over the backchannel beside all else.
+func asksToo(_ *client, m map[string]any) {
+	m["grant_types"] = append(slices.Clone(m["grant_types"].([]string)), cibaGrant)
+	m["backchannel_token_delivery_mode"] = "poll"
+}
+
+// checkpoint seals the audit log and gives what was signed.
+func (w *world) checkpoint(t *testing.T) string {
+	t.Helper()
+	if err := w.store.Record(t.Context(), store.Evidence{At: w.clock.Now(), Body: json.RawMessage(`{"kind":"event","detail":{"event":"test"}}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sealer(t).Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	heads, err := w.store.AuditHeads(t.Context())
+	if err != nil || len(heads) != 1 {
+		t.Fatal(heads, err)
+	}
+	entry, err := audit.ParseEntry([]byte(heads[0].Text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry.Checkpoint
+}
+
 // Covers: ATTACK-28, SP-45, RULE-06. The worst case: the client is called like the issuer and has registered the issuer's
 // own key, and the claims are those of every kind at once. Only typ, and for proofs the key in the header, tells them apart.
 func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
-	w, _ := wholeWorld(t, offering)
+	w, _ := wholeWorld(t, offering, withBackchannel(), chained)
 	records := sharedKeys(t)
 	record := records[slices.IndexFunc(records, func(r signer.Record) bool { return r.Algorithm == signer.PS256 })]
 	public, err := signer.PublicJWK(record)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := w.register(w.issuer, all(wide, signingAtWill, func(c *client, m map[string]any) { m["jwks"] = keySet(c.key.PublicJWK(), public) }))
+	c := w.register(w.issuer, all(wide, signingAtWill, asksToo, func(c *client, m map[string]any) { m["jwks"] = keySet(c.key.PublicJWK(), public) }))
 	token := c.tokens().text("access_token")
 	sign := func(typ string, embedded bool, adapt func(claims)) string {
 		header, body := map[string]any{"alg": "PS256", "kid": record.ID}, claimsIn(t, token)
@@ -184,7 +259,7 @@ func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
 	}
 	typs := []string{
 		"", "JWT", "jwt", "application/jwt", "at+jwt", "AT+JWT", "application/at+jwt", "dpop+jwt", "DPoP+JWT", "application/dpop+jwt", "client-authentication+jwt", "userinfo+jwt",
-		"oauth-authz-req+jwt", "oauth-authz-resp+jwt", "token-introspection+jwt", "logout+jwt", "secevent+jwt", "at+jwt ", "at", "JOSE", "JWT+at",
+		"oauth-authz-req+jwt", "oauth-authz-resp+jwt", "token-introspection+jwt", audit.CheckpointType, "logout+jwt", "secevent+jwt", "at+jwt ", "at", "JOSE", "JWT+at",
 	}
 	for place, one := range inOrder(consumers(c, w.resourceServer("self", w.issuer), token)) {
 		for _, typ := range typs {

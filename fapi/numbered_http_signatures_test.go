@@ -419,6 +419,17 @@ func fetched(t *testing.T, w *world, address string) reply {
 	return r
 }
 
+// probeProtectedResource shows that a resource describes itself as the one, and takes the tokens that are for it.
+func probeProtectedResource(t *testing.T, w probedWorld, value string) {
+	if r := fetched(t, w.world, value+"/.well-known/oauth-protected-resource"); r.body["resource"] != value {
+		t.Errorf("described as %s", r.raw)
+	}
+	c := w.register("client-"+random(), wide)
+	if r := c.get("/accounts", c.tokensFor(set("resource", value)).text("access_token"), nil); r.status != http.StatusOK {
+		t.Errorf("a token for it: %d %s", r.status, r.raw)
+	}
+}
+
 // Covers: PR-01, PR-02, MD-03. The metadata of our own resources says what is so, and challenges say where it is.
 func TestPR01ResourceMetadata(t *testing.T) {
 	for name, path := range map[string]string{"at the root": "", "below a path": "/tenant"} {

@@ -35,6 +35,7 @@ func listProbers() map[string]prober {
 		"prompt_values_supported":                  probePrompt,
 		"acr_values_supported":                     probeACR,
 		"authorization_details_types_supported":    probeDetails,
+		"protected_resources":                      probeProtectedResource,
 		"id_token_signing_alg_values_supported":    probeIDTokenAlgorithm,
 		"userinfo_signing_alg_values_supported":    probeUserInfoAlgorithm,
 		"id_token_encryption_alg_values_supported": probeEncryption("id_token", "alg"),

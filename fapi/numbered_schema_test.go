@@ -43,7 +43,7 @@ func metadataMembers() map[string]kindOf {
 		"userinfo_encryption_alg_values_supported", "userinfo_encryption_enc_values_supported",
 		"id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported", "dpop_signing_alg_values_supported",
 		"request_object_signing_alg_values_supported", "authorization_signing_alg_values_supported", "introspection_signing_alg_values_supported",
-		"authorization_details_types_supported", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported",
+		"authorization_details_types_supported", "protected_resources", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported",
 		"introspection_endpoint_auth_methods_supported", "introspection_endpoint_auth_signing_alg_values_supported",
 		"backchannel_token_delivery_modes_supported", "backchannel_authentication_request_signing_alg_values_supported",
 		"backchannel_endpoint_login_hint_token_types_supported",
