@@ -292,6 +292,8 @@ type User struct {
 	Disabled  bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// ErasedAt is when the person was erased (see [People]): only the subject is left. Zero for everybody else.
+	ErasedAt time.Time
 }
 
 // Key is the record of a signing key; the key itself never leaves its HSM.
@@ -440,7 +442,8 @@ type Users interface {
 	UserByName(ctx context.Context, username string) (User, error)
 	// Users lists all in the order of their names.
 	Users(ctx context.Context) ([]User, error)
-	// PutUser inserts or replaces by subject; ErrConflict when the name belongs to another subject.
+	// PutUser inserts or replaces by subject; ErrConflict when the name belongs to another subject, or when the person was
+	// erased. ErasedAt is not stored by it.
 	PutUser(ctx context.Context, user User) error
 }
 
@@ -472,6 +475,7 @@ type Store interface {
 	Audit
 	Seeds
 	Authenticators
+	People
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
 	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many

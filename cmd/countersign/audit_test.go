@@ -85,7 +85,7 @@ func (i *auditedInstallation) record(count int) {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	d, err := newDatabase(c.Store, time.Now, nil)
+	d, err := newDatabase(c, time.Now, nil)
 	if err != nil {
 		i.t.Fatal(err)
 	}

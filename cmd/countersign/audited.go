@@ -82,6 +82,15 @@ func (a audited) PutUser(ctx context.Context, user store.User) error {
 	return a.done(ctx, a.Store.PutUser(ctx, user), "user_put", "", "subject", user.Subject, "disabled", strconv.FormatBool(user.Disabled))
 }
 
+// ErasePerson implements store.People. That it was done is recorded with it.
+func (a audited) ErasePerson(ctx context.Context, subject string, evidence ...store.Evidence) error {
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": "person_erased", "by": a.by, "subject": subject}})
+	if err != nil {
+		return err
+	}
+	return a.Store.ErasePerson(ctx, subject, append(evidence, store.Evidence{At: a.now(), Body: body})...)
+}
+
 // RevokeGrant implements store.Grants.
 func (a audited) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
 	return a.done(ctx, a.Store.RevokeGrant(ctx, grantID, uses...), "grant_revoked", "", "grant", grantID)

@@ -11,6 +11,7 @@ type commands struct {
 	Clients clientsCommand `cmd:"" help:"Register clients."`
 	Users   usersCommand   `cmd:"" help:"Keep the built-in user directory."`
 	Devices devicesCommand `cmd:"" help:"Keep what people confirm with: applications, passkeys, browsers."`
+	People  peopleCommand  `cmd:"" help:"Tell what is stored about a person, and erase it."`
 	Audit   auditCommand   `cmd:"" help:"Verify, export and follow the audit log."`
 	Migrate migrateCommand `cmd:"" help:"Keep the store's schema."`
 	Backup  backupCommand  `cmd:"" help:"Copy the embedded database, while the server runs."`

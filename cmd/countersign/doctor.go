@@ -318,7 +318,7 @@ func (d *diagnosis) connects(ctx context.Context, c *config.Config, address stri
 
 // storeAndKeys opens the store and, with its keys, the HSM.
 func (d *diagnosis) storeAndKeys(ctx context.Context, c *config.Config) {
-	database, err := newDatabase(c.Store, d.p.now, nil)
+	database, err := newDatabase(c, d.p.now, nil)
 	if err != nil {
 		d.fail("store", "%v", err)
 		return

@@ -180,7 +180,7 @@ func (d *development) wanted(keys config.Signer) *config.Config {
 
 // state fills the store: schema, keys, users, clients.
 func (d *development) state(ctx context.Context, c *config.Config) error {
-	database, err := newDatabase(c.Store, d.p.now, nil)
+	database, err := newDatabase(c, d.p.now, nil)
 	if err != nil {
 		return err
 	}

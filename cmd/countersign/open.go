@@ -29,23 +29,24 @@ type database struct {
 }
 
 // newDatabase chooses the backend. traces may be nil.
-func newDatabase(c config.Store, now func() time.Time, traces trace.TracerProvider) (database, error) {
-	if c.Driver == "postgres" {
-		address, err := c.URL.Read()
+func newDatabase(c *config.Config, now func() time.Time, traces trace.TracerProvider) (database, error) {
+	if c.Store.Driver == "postgres" {
+		address, err := c.Store.URL.Read()
 		if err != nil {
 			return database{}, fmt.Errorf("store.url_file: %w", err)
 		}
-		settings := postgres.Config{URL: string(address), Now: now, TracerProvider: traces, MaxConnections: c.MaxConnections}
+		settings := postgres.Config{URL: string(address), Now: now, TracerProvider: traces, MaxConnections: c.Store.MaxConnections, KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std()}
 		return database{
-			name:    "postgres, " + string(c.URL),
+			name:    "postgres, " + string(c.Store.URL),
 			open:    func(ctx context.Context) (store.Store, error) { return opened(postgres.Open(ctx, settings)) },
 			migrate: func(ctx context.Context) ([]migration, error) { return postgres.Migrate(ctx, settings) },
 			status:  func(ctx context.Context) ([]migration, error) { return postgres.MigrationStatus(ctx, settings) },
 		}, nil
 	}
-	settings := sqlite.Config{File: c.File.Path(), Now: now, TracerProvider: traces}
+	settings := sqlite.Config{File: c.Store.File.Path(), Now: now, TracerProvider: traces,
+		KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std()}
 	return database{
-		name:    "sqlite, " + c.File.Path(),
+		name:    "sqlite, " + c.Store.File.Path(),
 		open:    func(ctx context.Context) (store.Store, error) { return opened(sqlite.Open(ctx, settings)) },
 		migrate: func(ctx context.Context) ([]migration, error) { return sqlite.Migrate(ctx, settings) },
 		status:  func(ctx context.Context) ([]migration, error) { return sqlite.MigrationStatus(ctx, settings) },
@@ -66,7 +67,7 @@ func (p *program) database() (database, error) {
 	if err != nil {
 		return database{}, err
 	}
-	return newDatabase(c.Store, p.now, nil)
+	return newDatabase(c, p.now, nil)
 }
 
 // withStore opens the configured store for one command. What the command changes is recorded in the audit log.

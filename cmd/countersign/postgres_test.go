@@ -26,6 +26,8 @@ func TestPostgres(t *testing.T) {
 		{"init --dev --dir " + i.folder, 0, "made PS256 key, ES256 key, EdDSA key, ECDH-ES key, user alice, user bob"},
 		{"users list", 0, "alice"},
 		{"doctor", 0, "postgres, "},
+		{"people export nobody", exitError, "nothing is stored about the subject"},
+		{"people erase nobody --yes", exitError, "nothing is stored about the subject"},
 		{"config print", 0, `url_file = "` + filepath.Join(i.folder, "store-url") + `"`},
 	} {
 		command := exec.Command("countersign", strings.Fields(step.arguments)...)

@@ -27,7 +27,7 @@ func TestRotationByNodes(t *testing.T) {
 		defer mu.Unlock()
 		return now
 	}
-	d, err := newDatabase(c.Store, clock, nil)
+	d, err := newDatabase(c, clock, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

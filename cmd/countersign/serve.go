@@ -57,7 +57,7 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 		defer cancel()
 		logError(log, "the last traces were not sent", flush(last))
 	}()
-	d, err := newDatabase(c.Store, p.now, traces)
+	d, err := newDatabase(c, p.now, traces)
 	if err != nil {
 		return err
 	}

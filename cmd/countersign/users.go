@@ -158,7 +158,10 @@ func (usersList) Run(ctx context.Context, p *program) error {
 		fmt.Fprintln(table, "USER\tSUBJECT\tPASSWORD\tSTATE\tCREATED")
 		for _, u := range users {
 			state := "enabled"
-			if u.Disabled {
+			switch {
+			case !u.ErasedAt.IsZero():
+				state = "erased"
+			case u.Disabled:
 				state = "disabled"
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", oneLine(u.Username), oneLine(u.Subject), yes(u.Password != ""), state, shortTime(u.CreatedAt))
@@ -231,6 +234,9 @@ func findUser(ctx context.Context, s store.Users, username string) (store.User, 
 	user, err := s.UserByName(ctx, username)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.User{}, fmt.Errorf("there is no user %q; countersign users list shows those that exist", username)
+	}
+	if err == nil && !user.ErasedAt.IsZero() {
+		return store.User{}, fmt.Errorf("%s was erased: add a new user instead", user.Subject)
 	}
 	return user, err
 }

@@ -23,6 +23,7 @@ type Config struct {
 	Telemetry  Telemetry  `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
 	Audit      Audit      `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
 	Resources  Resources  `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
+	Retention  Retention  `toml:"retention" doc:"How long ended things stay known. What was used once stays known as long as it could be used again, whatever is set here."`
 	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
 
 	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask people on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
@@ -211,6 +212,12 @@ type Audit struct {
 	Node              string   `toml:"node" doc:"Name of this node's chain, unlike any other node's; the host's name when it is empty."`
 	CheckpointEvery   Duration `toml:"checkpoint_every" default:"1m" min:"1s" max:"1h" doc:"How long an entry may wait until a key in the HSM seals it."`
 	CheckpointEntries int      `toml:"checkpoint_entries" default:"1000" min:"1" max:"100000" doc:"How many entries may wait for that."`
+}
+
+// Retention is how long what has ended is kept.
+type Retention struct {
+	Grants              Duration `toml:"grants" default:"1h" min:"1h" max:"3653d" doc:"How long a grant stays known after its end, so that it can be told and exported. A revoked one is kept until it would have ended, and then as long."`
+	BackchannelRequests Duration `toml:"backchannel_requests" default:"1h" min:"1h" max:"3653d" doc:"How long a backchannel request with its decision stays known after its end."`
 }
 
 // Resources are built-in protected resources.

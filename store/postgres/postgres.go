@@ -39,6 +39,8 @@ type Config struct {
 	// MaxConnections limits the connections of this process; 0 leaves it to pool_max_conns in the URL, or else
 	// to the greater of 4 and the number of processors.
 	MaxConnections int
+	// KeepGrants and KeepBackchannel are how long ended grants and backchannel requests are kept; an hour is the least.
+	KeepGrants, KeepBackchannel time.Duration
 }
 
 // Store is a [store.Store] in a PostgreSQL database.
@@ -50,6 +52,8 @@ type Store struct {
 	queue int64
 	// waiting counts those that do, generation the times that the pool was renewed.
 	waiting, generation atomic.Int64
+	// keepGrants and keepBackchannel are how long those stay known after their end.
+	keepGrants, keepBackchannel time.Duration
 }
 
 var _ store.Store = (*Store)(nil)
@@ -89,7 +93,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		"lock_timeout":                        "2s",
 		"idle_in_transaction_session_timeout": "10s",
 	})
-	s := &Store{now: config.Now, verbs: backend.NewVerbs("postgresql", config.TracerProvider)}
+	s := &Store{now: config.Now, verbs: backend.NewVerbs("postgresql", config.TracerProvider),
+		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel)} // an hour at least, as with codes
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -11,7 +11,7 @@ import (
 
 const (
 	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
-	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code`
+	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at`
 	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
@@ -27,7 +27,7 @@ func clientValues(client store.Client) []any {
 
 func userFields(u *store.User) []any {
 	return []any{&u.Subject, &u.Username, &u.Password, (*[]byte)(&u.Claims), &u.Disabled,
-		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode}
+		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}}
 }
 
 func keyFields(k *store.Key) []any {
@@ -112,12 +112,16 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
 	return s.run(ctx, "PutUser", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		stored, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
-			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code`,
+			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code
+			WHERE users.erased_at IS NULL`,
 			user.Subject, user.Username, user.Password, []byte(user.Claims), user.Disabled,
 			at(user.CreatedAt), at(user.UpdatedAt), user.UserCode)
+		if err == nil && stored.RowsAffected() == 0 {
+			return store.ErrConflict // erased
+		}
 		return err
 	})
 }

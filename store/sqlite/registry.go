@@ -10,7 +10,7 @@ import (
 
 const (
 	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
-	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code`
+	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at`
 	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
@@ -21,7 +21,7 @@ func clientFields(c *store.Client) []any {
 
 func userFields(u *store.User) []any {
 	return []any{&u.Subject, &u.Username, &u.Password, textField(&u.Claims), &u.Disabled,
-		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode}
+		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}}
 }
 
 func keyFields(k *store.Key) []any {
@@ -105,12 +105,16 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
 	return s.write(ctx, "PutUser", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		stored, err := c.exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
-			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code`,
+			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code
+			WHERE users.erased_at IS NULL`,
 			user.Subject, user.Username, user.Password, text(user.Claims), user.Disabled,
 			micros(user.CreatedAt), micros(user.UpdatedAt), user.UserCode)
+		if err == nil && stored == 0 {
+			return store.ErrConflict // erased
+		}
 		return conflict(err, store.ErrConflict)
 	})
 }

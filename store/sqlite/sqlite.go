@@ -34,6 +34,8 @@ type Config struct {
 	Now func() time.Time
 	// TracerProvider receives a span for each verb; nil records nothing.
 	TracerProvider trace.TracerProvider
+	// KeepGrants and KeepBackchannel are how long ended grants and backchannel requests are kept; an hour is the least.
+	KeepGrants, KeepBackchannel time.Duration
 }
 
 // Store is a [store.Store] in a file.
@@ -43,6 +45,8 @@ type Store struct {
 	writer  *writer
 	readers *readers
 	close   func() error
+	// keepGrants and keepBackchannel are how long those stay known after their end.
+	keepGrants, keepBackchannel time.Duration
 }
 
 var _ store.Store = (*Store)(nil)
@@ -71,6 +75,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		verbs:   backend.NewVerbs("sqlite", config.TracerProvider),
 		writer:  writer,
 		readers: readers,
+		// An hour at least, as with codes.
+		keepGrants:      max(keepFor, config.KeepGrants),
+		keepBackchannel: max(keepFor, config.KeepBackchannel),
 		// The writer goes last: its closing takes the WAL back into the file.
 		close: sync.OnceValue(func() error { return errors.Join(readers.close(), writer.close()) }),
 	}

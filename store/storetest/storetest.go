@@ -72,6 +72,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"DeleteClient", testDeleteClient},
 		{"InitialTokens", testInitialTokens},
 		{"Seed", testSeed},
+		{"Person", testPerson},
+		{"ErasePerson", testErasePerson},
 		{"PurgeRegistration", testPurgeRegistration},
 		{"StartSession", testStartSession},
 		{"Passkeys", testPasskeys},
