@@ -20,9 +20,10 @@ import (
 // node is a further server of a world: the same issuer, database and HSM, but listeners, connections to the database
 // and a clock of its own.
 type node struct {
-	w     *world
-	clock *clock
-	store store.Store
+	w      *world
+	clock  *clock
+	store  store.Store
+	server *fapi.Server
 	// listeners are the node's addresses by those of the issuer that they stand for.
 	listeners map[string]string
 }
@@ -46,6 +47,7 @@ func (w *world) node(change func(*fapiConfig)) *node {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	n.server = server
 	certificate, _ := serverCertificate(w.t)
 	listen := func(handler http.Handler, mutual bool, address string) {
 		listener := httptest.NewUnstartedServer(handler)

@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// clientCacheAge is how long a change of a client may stay unnoticed by a node.
-	clientCacheAge = time.Second
+	// clientCacheAge is how long a change of a client may stay unnoticed by a node that nobody tells, and clientCacheTrust
+	// by one that is told of changes: for so long after it last was it may go on without looking.
+	clientCacheAge   = 900 * time.Millisecond
+	clientCacheTrust = 900 * time.Millisecond
 	// clientCacheSize bounds the cache; when it is full, it starts anew.
 	clientCacheSize = 10_000
 )
@@ -26,6 +28,10 @@ type clientCache struct {
 
 	mu      sync.Mutex
 	entries map[string]cachedClient
+	// trusted is until when entries that are watched need not be read anew. news counts what was told: an entry is watched
+	// if nothing was while it was read.
+	trusted time.Time
+	news    int
 }
 
 type cachedClient struct {
@@ -33,6 +39,7 @@ type cachedClient struct {
 	// version tells whether the parsed form still stands after a fresh read.
 	version int
 	readAt  time.Time
+	watched bool
 }
 
 func newClientCache(clients store.Clients, profiles []string, now func() time.Time) *clientCache {
@@ -47,9 +54,12 @@ func (c *clientCache) get(ctx context.Context, id string) (*Client, error) {
 	}
 	c.mu.Lock()
 	cached, ok := c.entries[id]
+	trusted, news := c.trusted, c.news
 	c.mu.Unlock()
 	now := c.now()
-	if !ok || now.Sub(cached.readAt) >= clientCacheAge || now.Before(cached.readAt) {
+	young := now.Sub(cached.readAt) < clientCacheAge && !now.Before(cached.readAt)
+	told := cached.watched && now.Before(trusted) && !now.Before(trusted.Add(-clientCacheTrust))
+	if !ok || !young && !told {
 		record, err := c.store.Client(ctx, id)
 		if err != nil {
 			return nil, err
@@ -63,7 +73,7 @@ func (c *clientCache) get(ctx context.Context, id string) (*Client, error) {
 			cached = cachedClient{client: client, version: record.Version}
 		}
 		cached.readAt = now
-		c.put(id, cached)
+		c.put(id, cached, news)
 	}
 	if cached.client.disabled {
 		return nil, store.ErrNotFound
@@ -78,9 +88,34 @@ func (c *clientCache) forget(id string) {
 	delete(c.entries, id)
 }
 
-func (c *clientCache) put(id string, entry cachedClient) {
+// hear takes news of the store.
+func (c *clientCache) hear(change store.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	switch {
+	case change.Lost:
+		clear(c.entries)
+		c.news++
+		c.trusted = time.Time{}
+	case change.Client != "":
+		delete(c.entries, change.Client)
+		c.news++
+	case change == store.Change{}:
+		c.trusted = c.now().Add(clientCacheTrust)
+	}
+}
+
+// put keeps an entry that was read when so much news had been told.
+func (c *clientCache) put(id string, entry cachedClient, news int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entry.watched = news == c.news
+	if !entry.watched {
+		// What was read may be what was before the news: it must not take the place of what was read after it.
+		if _, ok := c.entries[id]; ok {
+			return
+		}
+	}
 	if len(c.entries) >= clientCacheSize {
 		clear(c.entries)
 	}

@@ -26,17 +26,22 @@ func newWorldOnPostgres(t *testing.T, change func(*postgres.Config), options ...
 		if change != nil {
 			change(&config)
 		}
-		opened, err := postgres.Open(context.Background(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := opened.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return opened
+		return openPostgres(t, config)
 	}, options...), url
+}
+
+func openPostgres(t *testing.T, config postgres.Config) *postgres.Store {
+	t.Helper()
+	opened, err := postgres.Open(context.Background(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := opened.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return opened
 }
 
 // through has a node reach its database by way of a proxy.

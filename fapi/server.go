@@ -255,6 +255,14 @@ func checkConfig(c *Config) error {
 	return errors.Join(mistakes...)
 }
 
+// Heard takes news of what other nodes changed; see [store.Watcher]. Without it the server looks for itself, once a second.
+func (s *Server) Heard(change store.Change) {
+	s.clients.hear(change)
+	if change.Keys || change.Lost {
+		s.signer.Changed()
+	}
+}
+
 // onLoopback tells whether an issuer is for this machine only.
 func onLoopback(issuer string) bool {
 	u, err := url.Parse(issuer)

@@ -144,6 +144,8 @@ type Signer struct {
 	// is too old to go on with until then.
 	refreshing chan struct{}
 	stale      bool
+	// changes counts what was told of changes.
+	changes int
 }
 
 // refreshTimeout is how long the catalogue may take.
@@ -229,14 +231,27 @@ func (s *Signer) current(ctx context.Context) ([]Record, error) {
 	return s.records, nil
 }
 
+// Changed says that a key's state was changed: the keys are read before the next use of one.
+func (s *Signer) Changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	s.readAt = time.Time{}
+}
+
 func (s *Signer) refresh(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
+	s.mu.Lock()
+	changes := s.changes
+	s.mu.Unlock()
 	records, err := s.read(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refreshing = nil
-	s.readAt = s.now()
+	if s.readAt = s.now(); s.changes != changes {
+		s.readAt = time.Time{} // it may have been read before the change
+	}
 	if err == nil {
 		s.records = records
 	} else {

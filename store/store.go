@@ -467,6 +467,7 @@ type Keys interface {
 type Store interface {
 	Requests
 	Grants
+	Records
 	Backchannel
 	Once
 	Clients

@@ -45,6 +45,9 @@ type signerSettings struct {
 	traces trace.TracerProvider
 }
 
+// keysInterval is how often the keys' states are read when nobody tells of changes: a change is noticed within a second.
+const keysInterval = 500 * time.Millisecond
+
 // openSigner connects to the HSMs and to the keys' states.
 func openSigner(ctx context.Context, c config.Signer, keys store.Keys, settings signerSettings) (*hsm, error) {
 	tokens, err := openTokens(ctx, c, settings.log)
@@ -52,7 +55,7 @@ func openSigner(ctx context.Context, c config.Signer, keys store.Keys, settings 
 		return nil, err
 	}
 	s, err := signer.New(ctx, signer.Config{
-		Catalogue: catalogue{keys}, Replicas: replicas(tokens),
+		Catalogue: catalogue{keys}, Replicas: replicas(tokens), RefreshInterval: keysInterval,
 		Now: settings.now, Logger: settings.log, TracerProvider: settings.traces,
 	})
 	if err != nil {

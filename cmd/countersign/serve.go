@@ -82,6 +82,9 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	go purge(background, s, log)
+	if shared, ok := s.(store.Watcher); ok {
+		go shared.Watch(background, server.Heard)
+	}
 	pinging := make(chan struct{})
 	go func() {
 		defer close(pinging)

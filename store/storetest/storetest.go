@@ -63,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"OpenWithoutPerson", testOpenWithoutPerson},
 		{"PersonGone", testPersonGone},
 		{"FinishWithoutInteraction", testFinishWithoutInteraction},
+		{"Records", testRecords},
 		{"IssueToken", testIssueToken},
 		{"RevokeWithUses", testRevokeWithUses},
 		{"RevokeAccessToken", testRevokeAccessToken},
