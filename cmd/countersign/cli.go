@@ -10,6 +10,7 @@ type commands struct {
 	Keys    keysCommand    `cmd:"" help:"Make, activate and retire signing keys."`
 	Clients clientsCommand `cmd:"" help:"Register clients."`
 	Users   usersCommand   `cmd:"" help:"Keep the built-in user directory."`
+	Grants  grantsCommand  `cmd:"" help:"List and end what people and clients were granted."`
 	Devices devicesCommand `cmd:"" help:"Keep what people confirm with: applications, passkeys, browsers."`
 	People  peopleCommand  `cmd:"" help:"Tell what is stored about a person, and erase it."`
 	Audit   auditCommand   `cmd:"" help:"Verify, export and follow the audit log."`
