@@ -33,7 +33,8 @@ AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki)
 SERVERS ?=
 FOR     ?= 2m
 TRIES   ?= 1000000
-.PHONY: help run build test lint bench torture reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
+REQUESTS ?= 12500
+.PHONY: help run build test lint bench torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +97,9 @@ test-hsm: packages-hsm toolchain ## Hold six PKCS#11 modules to one contract and
 
 test-ingress: packages-ingress toolchain ## Try real nginx, HAProxy, Envoy, Apache and Caddy with their configurations in deploy/ingress
 	$(GO) test -count=1 -v -tags ingress ./deploy/ingress
+
+torture-ciba: packages-test toolchain ## Race polls and decisions of backchannel requests on two nodes: [REQUESTS=12500], eight races each
+	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 3h -run '^TestTortureBackchannel$$' ./fapi -tortures $(REQUESTS)
 
 bench-signer: packages-run toolchain ## Measure the signing path against a loop in C, and crypto11 beside it
 	$(GO) run ./bench/signer
