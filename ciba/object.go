@@ -54,6 +54,11 @@ func ParseObject(raw string, algorithms []string) (*Object, error) {
 			return nil, refuse(InvalidRequest, "the signed request holds %s, which may not stand inside it", name)
 		}
 	}
+	for _, name := range []string{"response_type", "redirect_uri", "code_challenge"} {
+		if _, ok := members[name]; ok {
+			return nil, refuse(InvalidRequest, "the signed request holds %s: it is a request for a browser, and not one of CIBA", name)
+		}
+	}
 	for _, name := range []string{"iss", "aud", "jti", "exp", "nbf", "iat"} {
 		delete(members, name)
 	}
@@ -117,6 +122,9 @@ func (r Rules) Check(ctx context.Context, o *Object) (url.Values, error) {
 	}
 	if err := r.checkClaims(o.claims); err != nil {
 		return nil, err
+	}
+	if o.parameters.Get("sub") == r.ClientID {
+		return nil, refuse(InvalidRequest, "sub of the signed request is the client_id, as in a client assertion; leave sub out")
 	}
 	if id := o.parameters.Get("client_id"); id != "" && id != r.ClientID {
 		return nil, refuse(InvalidRequest, "the client_id in the signed request is another client's")
