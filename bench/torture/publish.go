@@ -80,10 +80,10 @@ func (r *report) picture() string {
 	fmt.Fprintf(&out, "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%[3]d\" y2=\"%[3]d\"/>\n", left, width-right, height-bottom)
 	fmt.Fprintf(&out, "<text class=\"muted\" x=\"%d\" y=\"%d\" font-size=\"12\" text-anchor=\"end\">%d s</text>\n", width-right, height-8, len(r.rate))
 	for _, at := range r.kills {
-		fmt.Fprintf(&out, "<line class=\"kill\" x1=\"%.1f\" x2=\"%[1].1f\" y1=\"%d\" y2=\"%d\"/>\n", across(at.Sub(r.began).Seconds()), height-bottom+2, height-bottom+10)
+		fmt.Fprintf(&out, "<line class=\"kill\" x1=\"%.1f\" x2=\"%.1[1]f\" y1=\"%d\" y2=\"%d\"/>\n", across(at.Sub(r.began).Seconds()), height-bottom+2, height-bottom+10)
 	}
 	for _, o := range r.outages {
-		fmt.Fprintf(&out, "<line class=\"failure\" x1=\"%.1f\" x2=\"%[1].1f\" y1=\"%d\" y2=\"%d\"/>\n", across(o.at.Sub(r.began).Seconds()), top-8, height-bottom)
+		fmt.Fprintf(&out, "<line class=\"failure\" x1=\"%.1f\" x2=\"%.1[1]f\" y1=\"%d\" y2=\"%d\"/>\n", across(o.at.Sub(r.began).Seconds()), top-8, height-bottom)
 		fmt.Fprintf(&out, "<text class=\"failed\" x=\"%.1f\" y=\"%d\" font-size=\"11\">%s</text>\n", across(o.at.Sub(r.began).Seconds())+3, top, seconds(o.total()))
 	}
 	out.WriteString("</svg>\n")
