@@ -43,10 +43,14 @@ func (s *Server) record(ctx context.Context, evidence ...store.Evidence) error {
 	return s.store.Record(ctx, evidence...)
 }
 
-// note records what a client did to what is registered or granted. It is done already, so that a failure is logged and
-// changes no answer.
-func (s *Server) note(ctx context.Context, clientID, what string) {
-	e, err := s.evidence(ctx, audit.Event{Kind: audit.SecurityEvent, ClientID: clientID, Detail: map[string]string{"event": what}})
+// note records what a client did to what is registered or granted; detail are names and values beside. It is done already, so
+// that a failure is logged and changes no answer.
+func (s *Server) note(ctx context.Context, clientID, what string, detail ...string) {
+	said := map[string]string{"event": what}
+	for i := 0; i < len(detail); i += 2 {
+		said[detail[i]] = detail[i+1]
+	}
+	e, err := s.evidence(ctx, audit.Event{Kind: audit.SecurityEvent, ClientID: clientID, Detail: said})
 	if err == nil {
 		err = s.store.Record(ctx, e)
 	}

@@ -53,7 +53,9 @@ func (s *Server) checkCode(ctx context.Context, c *call, code store.Code, grant 
 		if err := s.claim(ctx, c); err != nil {
 			return err
 		}
-		return wasted("code", s.store.RedeemCode(ctx, code.ID, store.Bought{}))
+		err := s.store.RedeemCode(ctx, code.ID, store.Bought{})
+		s.note(ctx, c.client.ID, "code_used_twice", "grant", grant.ID)
+		return wasted("code", err)
 	case !now.Before(code.ExpiresAt):
 		return unusable("code", store.ErrExpired)
 	case code.Failures >= maxRedemptionFailures:

@@ -260,6 +260,46 @@ func TestMS11BackchannelRequests(t *testing.T) {
 	})
 }
 
+// TestSecurityEvents: what clients do to registrations and grants is in the audit log.
+func TestSecurityEvents(t *testing.T) {
+	w, _ := wholeWorld(t, offersRegistration, chained)
+	c := w.register("client-1", nil)
+	code := c.authorize()
+	issued := c.redeem(code, nil)
+	for name, test := range map[string]struct {
+		do   func()
+		want string
+	}{
+		"a grant that is revoked":    {func() { c.revoke(c.tokens().text("refresh_token"), nil) }, "grant_revoked"},
+		"a code that is used twice":  {func() { wantError(t, c.redeem(code, nil), 400, "invalid_grant") }, "code_used_twice"},
+		"an access token that ends":  {func() { c.revoke(issued.text("access_token"), nil) }, ""},
+		"a grant that is used again": {func() { c.tokens() }, ""},
+	} {
+		events := w.newly(t, test.do)
+		if test.want == "" && len(events) == 0 {
+			continue
+		}
+		if len(events) != 1 || events[0].Detail["event"] != test.want || events[0].ClientID != c.id {
+			t.Errorf("%s: %+v, want %s", name, events, test.want)
+		}
+	}
+	a := w.applicant(nil)
+	var id string
+	events := w.newly(t, func() {
+		made := a.enrolled(w.initialToken("bank", 1), enrolment(newKey(t, jose.ES256), nil))
+		id = made.text("client_id")
+		r := a.send(http.MethodDelete, made.text("registration_client_uri"), made.text("registration_access_token"), nil, nil)
+		if r.status != http.StatusNoContent {
+			t.Fatalf("answered %d %s", r.status, r.raw)
+		}
+	})
+	wantKinds(t, events, audit.SecurityEvent, audit.SecurityEvent)
+	if events[0].Detail["event"] != "client_registered" || events[0].Detail["organisation"] != "bank" || events[0].ClientID != id ||
+		events[1].Detail["event"] != "client_deleted_its_registration" {
+		t.Errorf("kept %+v", events)
+	}
+}
+
 // forgetful is a store that can keep no evidence on its own.
 type forgetful struct{ store.Store }
 

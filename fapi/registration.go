@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"countersign/internal/oauth"
@@ -224,6 +225,7 @@ func (s *Server) noteRegistration(ctx context.Context, what string, record store
 	e := eventOf(ctx)
 	e.client = record.ID
 	s.log.InfoContext(ctx, what, "correlation_id", e.correlationID, "client_id", record.ID, "organisation", record.Organisation, "version", record.Version)
+	s.note(ctx, record.ID, strings.ReplaceAll(what, " ", "_"), "organisation", record.Organisation, "version", strconv.Itoa(record.Version))
 }
 
 // registered is a client information response (RFC 7591 §3.2.1, RFC 7592 §3).

@@ -47,7 +47,11 @@ func (s *Server) revokeRefreshToken(ctx context.Context, c *call, token string) 
 	case refresh.ClientID != c.client.ID:
 		return errForeignToken()
 	}
-	return s.store.RevokeGrant(ctx, refresh.GrantID, c.uses...)
+	if err := s.store.RevokeGrant(ctx, refresh.GrantID, c.uses...); err != nil {
+		return err
+	}
+	s.note(ctx, c.client.ID, "grant_revoked", "grant", refresh.GrantID)
+	return nil
 }
 
 // errForeignToken refuses to end what belongs to another client (RFC 7009 §2.1).
