@@ -83,20 +83,20 @@ func (s *Sealer) tell(ctx context.Context, err error) {
 	}
 }
 
-// Step appends what waits, and makes a checkpoint if one is due.
+// Step appends what waits, and makes a checkpoint if one is due. That none can be made does not keep anything from being
+// appended.
 func (s *Sealer) Step(ctx context.Context) error {
+	var unsealed error
 	for more := true; more; {
 		var err error
 		if more, err = s.append(ctx); err != nil {
-			return err
+			return errors.Join(err, unsealed)
 		}
-		if s.due() {
-			if err := s.checkpoint(ctx); err != nil {
-				return err
-			}
+		if unsealed == nil && s.due() {
+			unsealed = s.checkpoint(ctx)
 		}
 	}
-	return nil
+	return unsealed
 }
 
 // Seal appends what waits and makes a checkpoint of it at once.
