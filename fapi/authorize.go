@@ -167,6 +167,12 @@ func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, back redi
 		s.showError(w, r, err)
 		return
 	}
+	if isSigned(back.mode) && !back.answers { // the HSM would sign it for anybody
+		if err := s.brakes.unproven("refusal", back.client.ID); err != nil {
+			s.showError(w, r, err)
+			return
+		}
+	}
 	refusal := oauth.AsError(err)
 	prepared, err := s.prepare(r.Context(), back, url.Values{
 		"error":             {refusal.Code},

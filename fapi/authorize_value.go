@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"countersign/internal/jose"
 	"countersign/internal/oauth"
 )
 
@@ -11,6 +12,12 @@ import (
 // as if it had been pushed, but that its client has not proven itself yet.
 func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client *Client, form oauth.Form, back redirectTarget) {
 	ctx := r.Context()
+	if jose.IsEncrypted(form.Get("request")) { // the HSM would open it for anybody
+		if err := s.brakes.unproven("encrypted by value", client.ID); err != nil {
+			s.showError(w, r, err)
+			return
+		}
+	}
 	// Without a registered address inside, none beside it helps: what stands there does not count (RFC 9101 §6.3).
 	object, err := s.parseObject(ctx, client, form.Get("request"))
 	if err != nil {
@@ -24,7 +31,7 @@ func (s *Server) authorizeByValue(w http.ResponseWriter, r *http.Request, client
 		return
 	}
 	// An object that somebody else saw can be brought again: that must not use up what the client itself may send.
-	if err := s.brakes.authenticated("by value " + client.ID); err != nil {
+	if err := s.brakes.unproven("by value", client.ID); err != nil {
 		s.showError(w, r, err)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/fapi"
 	"countersign/internal/audit"
 	"countersign/internal/auditlog"
 	"countersign/internal/jose"
@@ -353,4 +354,35 @@ func TestMS11Race(t *testing.T) {
 			t.Errorf("%d responses with a code are kept, want 1", codes)
 		}
 	})
+}
+
+// TestNobodyFloodsTheHSM: what anybody can have signed or opened in the name of a client is bounded, and takes nothing from
+// what the client itself may send.
+func TestNobodyFloodsTheHSM(t *testing.T) {
+	const burst = 5
+	w := newWorld(t, offering, chained, func(c *fapiConfig, _ *autoInteractor) {
+		c.Limits = fapi.Limits{ClientPerSecond: 0.001, ClientBurst: burst}
+	})
+	c := w.register("client-1", ofProfile("fapi2-message-signing"))
+	first := w.register("first", advanced)
+	const jwe = "x.x.x.x.x"
+	for name, query := range map[string]url.Values{
+		"signed refusals":           {"client_id": {c.id}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}, "redirect_uri": {c.redirectURI}, "response_mode": {"jwt"}},
+		"encrypted request objects": {"client_id": {first.id}, "request": {jwe}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answered := 0
+			for range 2 * burst {
+				if status, _, _ := w.browser().visit(w.issuer + "/authorize?" + query.Encode()); status != http.StatusTooManyRequests {
+					answered++
+				}
+			}
+			if answered != burst {
+				t.Errorf("%d were answered, want %d", answered, burst)
+			}
+		})
+	}
+	if r := c.push(c.signing(nil)); r.status != http.StatusCreated {
+		t.Errorf("the client itself gets %d %s", r.status, r.raw)
+	}
 }
