@@ -98,7 +98,7 @@ func startFaulty(fault string, conn net.Conn) (*faulty, error) {
 
 // answer makes an invented signature.
 func (f *faulty) answer(packet []byte) error {
-	asked, err := parsePacket(packet)
+	asked, _, err := parsePacket(packet)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 
 // The two processes talk in frames: a length of four bytes, then version, kind, an eight-byte number that ties an
 // answer to its question, and the payload. They go over two sockets: requests to sign and their answers over one that
-// keeps packets apart, a frame each, and all else over a stream.
+// keeps packets apart, with a request each or up to maxAnswers answers, and all else over a stream.
 const (
 	frameVersion = 2
 	headerSize   = 14
@@ -19,6 +19,8 @@ const (
 	maxMessage = 128 << 10
 	// maxSignature bounds a signature, in bytes.
 	maxSignature = 1024
+	// maxAnswers bounds the answers in a packet.
+	maxAnswers = 4
 )
 
 // kind says what a frame asks or answers.
@@ -79,20 +81,20 @@ func readFrame(r io.Reader) (frame, error) {
 	return f, nil
 }
 
-// parsePacket reads the one frame of a packet. The payload is the packet's.
-func parsePacket(packet []byte) (frame, error) {
+// parsePacket reads the first frame of a packet, and gives what follows it. The payload is the packet's.
+func parsePacket(packet []byte) (f frame, rest []byte, err error) {
 	if len(packet) < headerSize {
-		return frame{}, fmt.Errorf("%w: a packet of %d bytes", errFrame, len(packet))
+		return frame{}, nil, fmt.Errorf("%w: %d bytes of a packet", errFrame, len(packet))
 	}
 	f, size, err := readHeader([headerSize]byte(packet))
 	if err != nil {
-		return frame{}, err
+		return frame{}, nil, err
 	}
-	if size != len(packet)-headerSize {
-		return frame{}, fmt.Errorf("%w: a payload of %d bytes in a packet of %d", errFrame, size, len(packet))
+	if size > len(packet)-headerSize {
+		return frame{}, nil, fmt.Errorf("%w: a payload of %d bytes in %d bytes of a packet", errFrame, size, len(packet))
 	}
-	f.payload = packet[headerSize:]
-	return f, nil
+	f.payload = packet[headerSize : headerSize+size]
+	return f, packet[headerSize+size:], nil
 }
 
 // readHeader reads all but the payload, and tells how long that is.

@@ -102,3 +102,24 @@ func FuzzParseURI(f *testing.F) {
 		}
 	})
 }
+
+// TestPacketOfAnswers: a packet holds whole frames, one after the other, and nothing else.
+func TestPacketOfAnswers(t *testing.T) {
+	packet := appendFrame(nil, frame{kind: answerGood, number: 7, payload: []byte("signature")})
+	packet = appendFrame(packet, frame{kind: answerUnsigned, number: 8})
+	first, rest, err := parsePacket(packet)
+	if err != nil || first.number != 7 || string(first.payload) != "signature" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, rest, err := parsePacket(rest)
+	if err != nil || second.number != 8 || second.kind != answerUnsigned || len(second.payload) != 0 || len(rest) != 0 {
+		t.Errorf("%+v, %x, %v", second, rest, err)
+	}
+	for name, broken := range map[string][]byte{
+		"nothing": nil, "a part of a header": packet[:9], "a part of a payload": packet[:headerSize+4], "what follows a frame": append([]byte{}, packet[len(packet)-headerSize+1:]...),
+	} {
+		if f, _, err := parsePacket(broken); !errors.Is(err, errFrame) {
+			t.Errorf("%s was read as %+v, %v", name, f, err)
+		}
+	}
+}

@@ -37,9 +37,9 @@ type worker struct {
 	packets syscall.RawConn
 	stderr  *boundedBuffer
 
-	// window has a place for each question that the worker was given and has not answered. Two for each session keep
-	// it busy; what waits for longer waits on this side, where waiting can end. So a worker with much to do is not
-	// taken for one that hangs.
+	// window has a place for each question that the worker was given and has not answered. Four for each session keep
+	// it busy without a pause; what waits for longer waits on this side, where waiting can end. So a worker with much to
+	// do is not taken for one that hangs.
 	window chan struct{}
 	// outgoing holds frames to be written. It has room for all that the window lets through.
 	outgoing chan frame
@@ -92,7 +92,7 @@ func launchWorker(config Config) (*worker, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("pkcs11: make a socket: %w", err), conn.Close(), signing.Close())
 	}
-	places := 2 * config.Sessions
+	places := 4 * config.Sessions
 	w := &worker{
 		config: config, conn: conn, signing: signing, packets: packets, stderr: &boundedBuffer{most: 4096},
 		window: make(chan struct{}, places), outgoing: make(chan frame, places),

@@ -94,7 +94,9 @@ func (w *worker) put(what kind, payload []byte, answer chan frame) uint64 {
 	w.mu.Lock()
 	w.number++
 	number := w.number
-	w.waiting[number] = question{answer: answer, due: time.Now().Add(patience(what, w.config.SignTimeout))}
+	// What comes behind twice as many as are done at once may take as long once more.
+	turns := 1 + len(w.waiting)/(2*w.config.Sessions)
+	w.waiting[number] = question{answer: answer, due: time.Now().Add(time.Duration(turns) * patience(what, w.config.SignTimeout))}
 	w.mu.Unlock()
 	f := frame{kind: what, number: number, payload: payload}
 	if what == askSign {
@@ -196,20 +198,27 @@ func (w *worker) write() {
 
 // readSigned hands signatures to those who wait for them, until the worker is gone.
 func (w *worker) readSigned() {
-	packet := make([]byte, headerSize+maxSignature)
+	packet := make([]byte, maxAnswers*(headerSize+maxSignature))
 	for {
 		size, err := w.signing.Read(packet)
 		if err != nil {
 			return // its process is gone or going: read says why
 		}
-		f, err := parsePacket(packet[:size])
-		f.payload = bytes.Clone(f.payload)
-		if err == nil {
-			err = w.answered(f)
-		}
-		if err != nil {
-			w.kill(err)
-			return
+		for rest := packet[:size]; len(rest) > 0; {
+			var f frame
+			f, rest, err = parsePacket(rest)
+			switch {
+			case err != nil:
+			case len(f.payload) > maxSignature:
+				err = fmt.Errorf("%w: a signature of %d bytes", errFrame, len(f.payload))
+			default:
+				f.payload = bytes.Clone(f.payload)
+				err = w.answered(f)
+			}
+			if err != nil {
+				w.kill(err)
+				return
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MSG_NOSIGNAL
@@ -91,13 +92,19 @@ static int find_key(const char *kid, held_t *found) {
     return there;
 }
 
-/* A thread with its session and its room. */
+/* A thread with its session and its room. answers holds those that were not sent yet. */
 typedef struct {
     void *functions;
     int socket;
     ulong_t session;
-    unsigned char packet[PACKET], answer[HEADER + SIGNATURE];
+    size_t filled;
+    int waiting;
+    unsigned char packet[PACKET], answers[ANSWERS * (HEADER + SIGNATURE)];
 } desk_t;
+
+/* While there is more to sign at once, up to ANSWERS answers of quick signatures go in one packet: to wake the parent
+ * costs both sides as much as a good part of such a signature. No answer waits for a signature that may be slow. */
+enum { QUICK = 500 }; /* microseconds */
 
 static void put(unsigned char *to, unsigned long long value, int bytes) {
     while (bytes--) {
@@ -106,44 +113,63 @@ static void put(unsigned char *to, unsigned long long value, int bytes) {
     }
 }
 
-/* reply makes the answer to a request and gives its size. */
-static size_t reply(desk_t *d, const request_t *r) {
+/* reply adds the answer to a request. */
+static void reply(desk_t *d, const request_t *r) {
     held_t key;
-    unsigned char *payload = d->answer + HEADER;
+    unsigned char *answer = d->answers + d->filled, *payload = answer + HEADER;
     outcome_t o = { UNKNOWN_KEY, 0, 0 };
     if (find_key(r->kid, &key)) {
         o.where = WRONG_ALGORITHM;
         if (key.algorithm == r->algorithm) o = sign_once(d->functions, d->session, &key, r->input, r->length, payload);
     }
-    d->answer[4] = VERSION;
-    d->answer[5] = ANSWER_GOOD;
+    answer[4] = VERSION;
+    answer[5] = ANSWER_GOOD;
     if (o.where != GOOD) { /* payload: where 1, code 8 */
-        d->answer[5] = ANSWER_UNSIGNED;
+        answer[5] = ANSWER_UNSIGNED;
         payload[0] = o.where;
         put(payload + 1, o.code, 8);
         o.length = 9;
     }
-    put(d->answer, HEADER - 4 + o.length, 4);
-    memcpy(d->answer + 6, d->packet + 6, 8); /* the number */
-    return HEADER + o.length;
+    put(answer, HEADER - 4 + o.length, 4);
+    memcpy(answer + 6, d->packet + 6, 8); /* the number */
+    d->filled += HEADER + o.length;
+    d->waiting++;
+}
+
+/* flush sends the answers, of which there are some. It gives 0, or -1 when the parent is gone. */
+static int flush(desk_t *d) {
+    ssize_t sent;
+    do sent = send(d->socket, d->answers, d->filled, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    d->filled = 0;
+    d->waiting = 0;
+    return sent < 0 ? -1 : 0;
+}
+
+static long long microseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
 }
 
 static void *serve(void *argument) {
     desk_t *d = argument;
     for (;;) {
-        ssize_t size = recv(d->socket, d->packet, sizeof d->packet, 0);
+        ssize_t size = recv(d->socket, d->packet, sizeof d->packet, d->waiting ? MSG_DONTWAIT : 0);
         if (size < 0 && errno == EINTR) continue;
+        if (size < 0 && d->waiting) { /* nothing more to sign now */
+            if (flush(d)) break;
+            continue;
+        }
         if (size <= 0) break; /* the parent is gone */
         request_t r;
         if (read_request(d->packet, size, &r)) {
             fprintf(stderr, "pkcs11: broken frame: a request to sign of %zd bytes\n", size);
             _exit(1);
         }
-        size_t length = reply(d, &r);
-        ssize_t sent;
-        do sent = send(d->socket, d->answer, length, MSG_NOSIGNAL);
-        while (sent < 0 && errno == EINTR);
-        if (sent < 0) break;
+        long long began = microseconds();
+        reply(d, &r);
+        if ((d->waiting == ANSWERS || microseconds() - began > QUICK) && flush(d)) break;
     }
     free(d);
     return NULL;
@@ -168,6 +194,8 @@ int start_threads(void *functions, int socket, const ulong_t *sessions, int coun
         d->functions = functions;
         d->socket = socket;
         d->session = sessions[i];
+        d->filled = 0;
+        d->waiting = 0;
         problem = pthread_create(&thread, &detached, serve, d);
         if (problem) free(d);
     }

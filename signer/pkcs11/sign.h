@@ -13,6 +13,7 @@ enum {
     KID = 43,         /* base64url of 32 bytes */
     DIGEST = 32,
     SIGNATURE = 1024, /* more than any: RSA keys have at most 4096 bits */
+    ANSWERS = 4,      /* the most in one packet */
     PACKET = HEADER + 1 + KID + (128 << 10)
 };
 

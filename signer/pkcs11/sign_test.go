@@ -23,8 +23,8 @@ func FuzzRequest(f *testing.F) {
 	f.Add(appendFrame(nil, frame{kind: askUnwrap, number: 1, payload: payload}))
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		number, kid, input, ok := parseRequest(packet)
-		asked, err := parsePacket(packet)
-		if good := err == nil && asked.kind == askSign && len(asked.payload) >= 1+kidSize && len(asked.payload) <= 1+kidSize+maxMessage; good != ok {
+		asked, rest, err := parsePacket(packet)
+		if good := err == nil && len(rest) == 0 && asked.kind == askSign && len(asked.payload) >= 1+kidSize && len(asked.payload) <= 1+kidSize+maxMessage; good != ok {
 			t.Fatalf("C reads it: %v, Go: %v, %v", ok, good, err)
 		}
 		if !ok {
