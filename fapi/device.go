@@ -46,6 +46,8 @@ type DeviceVisit struct {
 	Form url.Values
 	// FormToken has to be sent back by each form as the hidden input "form_token". It is good for this person only.
 	FormToken string
+	// Confirms tells that people are asked over the backchannel. Without it there is [DeviceSettings] only.
+	Confirms bool
 	// SignedIn is nil on [DeviceSignIn].
 	SignedIn *SignedIn
 	// Passkey is what a script gives to navigator.credentials.get on [DeviceSignIn], or to navigator.credentials.create
@@ -128,11 +130,14 @@ func (s *Server) deviceRoutes() []route {
 	if s.config.DevicePages == nil {
 		return routes
 	}
+	routes = append(routes, route{methods: both, path: devicePath + "/settings", kind: browser, browser: s.devicePage(DeviceSettings)})
+	if s.config.Backchannel == nil { // nobody is asked anything
+		return routes
+	}
 	routes = append(routes, s.apiRoutes()...)
 	return append(routes,
 		route{methods: get, path: devicePath + "/events", kind: direct, direct: s.deviceEvents},
 		route{methods: both, path: devicePath, kind: browser, browser: s.devicePage(DeviceHome)},
-		route{methods: both, path: devicePath + "/settings", kind: browser, browser: s.devicePage(DeviceSettings)},
 		route{methods: both, path: devicePath + "/requests/{id}", kind: browser, browser: s.devicePage(DeviceRequest)},
 	)
 }
@@ -172,7 +177,7 @@ func (s *Server) devicePage(page DevicePage) func(http.ResponseWriter, *http.Req
 
 // visit checks the cookies and the form of a visit.
 func (s *Server) visit(w http.ResponseWriter, r *http.Request, page DevicePage) (*DeviceVisit, error) {
-	visit := &DeviceVisit{Page: page, server: s, path: r.URL.Path}
+	visit := &DeviceVisit{Page: page, Confirms: s.config.Backchannel != nil, server: s, path: r.URL.Path}
 	var form oauth.Form
 	if r.Method == http.MethodPost {
 		if err := s.origins.Check(r); err != nil {

@@ -26,7 +26,7 @@ func (s *Server) awaitRequests(ctx context.Context, subject, known string, wait 
 	defer look.Stop()
 	for {
 		requests, err := s.pendingRequests(ctx, subject)
-		if err != nil || versionOf(requests) != known {
+		if err != nil || versionOf(requests) != known || s.health.draining.Load() {
 			return requests, err
 		}
 		select {
@@ -87,8 +87,8 @@ func (s *Server) deviceEvents(w http.ResponseWriter, r *http.Request, _ bool) er
 				return nil
 			case <-look.C:
 			}
-			if now, err = version(); err != nil {
-				return nil //nolint:nilerr // the stream has begun: the browser comes back and is told then
+			if now, err = version(); err != nil || s.health.draining.Load() {
+				return nil // the stream has begun: the browser comes back, and is told then
 			}
 			if now != known {
 				known = now

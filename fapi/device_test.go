@@ -273,3 +273,30 @@ func TestSignInWithPasskey(t *testing.T) {
 		t.Errorf("the metadata: %s", discovery.body)
 	}
 }
+
+// TestStepUp: a request that only a passkey meets sends somebody who signed in with a password back to sign in.
+func TestStepUp(t *testing.T) {
+	w, _ := newDeviceWorld(t)
+	alice := w.owner(t, "alice")
+	alice.send(alice.visit("/device"), "/device", "sign-out")
+	alice.signIn("alice")
+	app := w.register("app", nil)
+	pushed := app.push(func(form url.Values, _ http.Header) {
+		form.Set("claims", `{"id_token":{"acr":{"essential":true,"value":"`+fapi.PasskeyACR+`"}}}`)
+	})
+	on := alice.read(alice.http.Get(w.authorizeURL("app", pushed.text("request_uri"))))
+	on.has(t, http.StatusOK, "with a passkey, and with nothing else")
+	options := on.one(t, `data-passkey="get" data-options="([^"]*)"`)
+	alice.send(on, on.where, "passkey", "passkey", alice.passkey.Get(t, options)).has(t, http.StatusOK, "Allow access?")
+}
+
+// TestDeviceWithoutBackchannel: where nobody is asked anything, people keep their passkeys and there is nothing else.
+func TestDeviceWithoutBackchannel(t *testing.T) {
+	w := newWorld(t, withDevices, func(c *fapiConfig, _ *autoInteractor) { c.Backchannel = nil })
+	alice := w.holder(t)
+	alice.send(alice.visit("/device/settings"), "/device/settings", "sign-in", "username", "alice", "password", "right").has(t, http.StatusOK, "Passkeys")
+	alice.addPasskey().has(t, http.StatusOK, "The passkey is added")
+	for _, path := range []string{"/device", "/device/events", "/device/api/requests"} {
+		alice.visit(path).has(t, http.StatusNotFound)
+	}
+}

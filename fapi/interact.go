@@ -97,6 +97,8 @@ type Turn struct {
 	// §5.1.9), or empty when this server has no passkeys. What comes back belongs into the form's "passkey"; see
 	// [Turn.SignInWithPasskey].
 	Passkey string
+	// PasskeyOnly tells that the request can be met by a passkey and by nothing else.
+	PasskeyOnly bool
 
 	server *Server
 	open   openInteraction

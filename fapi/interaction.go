@@ -69,6 +69,7 @@ func (s *Server) turn(w http.ResponseWriter, r *http.Request) (*Turn, error) {
 	eventOf(r.Context()).client = open.client.ID
 	turn := s.newTurn(open, formToken(cookie.Value, handle))
 	turn.browser = cookie.Value
+	turn.PasskeyOnly = s.passkeys != nil && slices.Equal(open.request.EssentialACRs, []string{PasskeyACR})
 	if turn.Passkey, err = s.passkeyOptions(signInBinding(cookie.Value, handle), nil); err != nil {
 		return nil, err
 	}

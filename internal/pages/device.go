@@ -26,6 +26,10 @@ type devicePart struct {
 	Notice string
 	// Passkey are the options for the page's ceremony, or empty.
 	Passkey string
+	// PasskeyOnly is for the sign-in page of applications.
+	PasskeyOnly bool
+	// Confirms tells that people are asked over the backchannel.
+	Confirms bool
 }
 
 // deviceHomeView is the list of what waits.
@@ -176,7 +180,7 @@ func (p *Pages) deviceDecide(w http.ResponseWriter, r *http.Request, visit *fapi
 // part is what the visit has for every page.
 func (p *Pages) part(visit *fapi.DeviceVisit) devicePart {
 	part := devicePart{
-		FormToken: visit.FormToken, Base: p.base + "/device", Version: visit.Version, Problem: visit.Problem, Notice: visit.Notice, Passkey: visit.Passkey,
+		FormToken: visit.FormToken, Base: p.base + "/device", Version: visit.Version, Problem: visit.Problem, Notice: visit.Notice, Passkey: visit.Passkey, Confirms: visit.Confirms,
 	}
 	if visit.SignedIn != nil {
 		part.Username = plain(visit.SignedIn.Username, nameLimit)
@@ -277,8 +281,9 @@ func (p *Pages) renderDevice(w http.ResponseWriter, visit *fapi.DeviceVisit, pag
 	if visit.Problem != "" {
 		title = "Problem: " + title
 	}
-	p.renderFrame(w, status, page, p.policy.withDevice(p.issuer), body, frame{
-		Title: title, Scripts: []string{p.base + passkeyScript, p.base + deviceScript},
-		Manifest: p.base + manifestFile, Icon: p.base + "/device/icon-192.png",
-	})
+	around := frame{Title: title, Scripts: []string{p.base + passkeyScript, p.base + deviceScript}}
+	if visit.Confirms { // there is something to install
+		around.Manifest, around.Icon = p.base+manifestFile, p.base+"/device/icon-192.png"
+	}
+	p.renderFrame(w, status, page, p.policy.withDevice(p.issuer), body, around)
 }

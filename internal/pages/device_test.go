@@ -18,7 +18,7 @@ func onDevice() *fapi.DeviceVisit {
 	turn := payment()
 	now := time.Now()
 	return &fapi.DeviceVisit{
-		Page: fapi.DeviceRequest, FormToken: "token", SignedIn: &fapi.SignedIn{Subject: "sub-alice", Username: "alice"}, Version: "v1",
+		Page: fapi.DeviceRequest, FormToken: "token", SignedIn: &fapi.SignedIn{Subject: "sub-alice", Username: "alice"}, Version: "v1", Confirms: true,
 		Approve: `{"challenge":"approve"}`, Deny: `{"challenge":"deny"}`,
 		Request: &fapi.RequestView{State: fapi.RequestWaiting, BackchannelView: fapi.BackchannelView{
 			Reference: "reference", Client: turn.Client, Message: "MINT 1207", Scopes: turn.Scopes, Details: turn.Details,
@@ -186,5 +186,25 @@ func TestSignInPasskey(t *testing.T) {
 	end = &recorder{}
 	if w := visit(t, sent(newTurn(), "action", "passkey", "passkey", "{}"), end); w.Code != http.StatusSeeOther || !slices.Equal(end.done, []string{"passkey"}) {
 		t.Errorf("a passkey that is accepted: %v, %d", end.done, w.Code)
+	}
+}
+
+// TestSignInPasskeyOnly: where nothing but a passkey meets the request, nothing else is offered.
+func TestSignInPasskeyOnly(t *testing.T) {
+	turn := newTurn()
+	turn.Passkey, turn.PasskeyOnly = `{"challenge":"AAAA"}`, true
+	body := visit(t, turn, &recorder{}).Body.String()
+	if strings.Contains(body, `type="password"`) || !strings.Contains(body, "with a passkey, and with nothing else") || !strings.Contains(body, `id="cancel"`) {
+		t.Errorf("the page: %s", body)
+	}
+}
+
+// TestSettingsWithoutRequests: where nobody is asked anything, there are passkeys and no applications.
+func TestSettingsWithoutRequests(t *testing.T) {
+	visit := onDevice()
+	visit.Page, visit.Confirms = fapi.DeviceSettings, false
+	body := shownOnDevice(t, visit).Body.String()
+	if strings.Contains(body, "Applications that confirm") || strings.Contains(body, "Requests to confirm") || !strings.Contains(body, `id="passkeys"`) {
+		t.Errorf("the page: %s", body)
 	}
 }

@@ -37,6 +37,9 @@ type signInView struct {
 	Problem   problem
 	// Passkey are the options to sign in with a passkey, or empty.
 	Passkey string
+	// PasskeyOnly leaves the password out; Settings is where passkeys are made.
+	PasskeyOnly bool
+	Settings    string
 	// FocusPassword: the name is there already.
 	FocusPassword bool
 	// Current is the name of the person who is signed in and wants to be somebody else, or empty.
@@ -49,7 +52,8 @@ func (p *Pages) showSignIn(w http.ResponseWriter, turn *fapi.Turn, problem probl
 		view.Current = plain(turn.SignedIn.Username, nameLimit)
 	}
 	if p.issuer != "" { // the script is allowed by its whole address
-		view.Passkey = turn.Passkey
+		view.Settings = p.base + "/device/settings"
+		view.Passkey, view.PasskeyOnly = turn.Passkey, turn.Passkey != "" && turn.PasskeyOnly
 	}
 	view.Username = turn.LoginHint
 	if turn.Form.Get("action") == "sign-in" {
