@@ -29,8 +29,8 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
 		os.Exit(pkcs11.RunWorker())
 	}
-	rounds := flag.Int("rounds", 11, "how often each variant is measured")
-	slice := flag.Duration("slice", 200*time.Millisecond, "how long one measurement takes")
+	rounds := flag.Int("rounds", 9, "how often each variant is measured")
+	slice := flag.Duration("slice", 150*time.Millisecond, "how long one measurement takes")
 	only := flag.String("only", "", "one algorithm instead of all")
 	flag.Parse()
 	algorithms := everyAlgorithm()
