@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,9 +15,12 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/audit"
 	"countersign/internal/config"
+	"countersign/internal/limit"
 	"countersign/internal/oauth"
 	"countersign/mtls"
+	"countersign/store"
 )
 
 // socketPrefix marks the address of a listener that is a unix socket.
@@ -108,7 +112,7 @@ func newIngress(c config.ListenMTLS, now func() time.Time) (mtls.Ingress, error)
 
 // guardCertificates puts a gate in front of a listener. What it refuses never reaches an endpoint; a forgery is an event
 // for whoever watches the log.
-func guardCertificates(next http.Handler, gate mtls.Gate, log *slog.Logger) http.Handler {
+func guardCertificates(next http.Handler, gate mtls.Gate, alarms *alarms) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		admitted, err := gate.Admit(r)
 		if err == nil {
@@ -119,7 +123,49 @@ func guardCertificates(next http.Handler, gate mtls.Gate, log *slog.Logger) http
 		if errors.Is(err, mtls.ErrForged) {
 			event, description = "client_certificate_forged", "a client certificate in a header is believed from the ingress of this listener only; leave the header out"
 		}
-		log.WarnContext(r.Context(), "audit", "event", event, "address", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", err.Error())
+		alarms.raise(r, event, err)
 		oauth.Write(w, oauth.Errorf(oauth.InvalidRequest, "%s", description).Because(err), "")
 	})
+}
+
+const (
+	// alarmBurst is how many alarms of a kind go into the audit log at once, and then one a minute: whoever raises them must
+	// not fill it. All are in the server's log.
+	alarmBurst = 10
+	alarmRate  = 1.0 / 60
+	alarmKinds = 16
+)
+
+// alarms tell of what should not happen in front of the endpoints.
+type alarms struct {
+	store   store.Audit
+	chain   string
+	limiter *limit.Limiter
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+func newAlarms(s store.Audit, c *config.Config, now func() time.Time, log *slog.Logger) (*alarms, error) {
+	chain, err := auditChain(c)
+	if err != nil {
+		return nil, err
+	}
+	limiter, err := limit.New(alarmRate, alarmBurst, alarmKinds, now)
+	return &alarms{store: s, chain: chain, limiter: limiter, now: now, log: log}, err
+}
+
+// raise tells of a request that was refused.
+func (a *alarms) raise(r *http.Request, event string, cause error) {
+	ctx := r.Context()
+	a.log.WarnContext(ctx, "audit", "event", event, "address", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", cause.Error())
+	if ok, _ := a.limiter.Allow(event); !ok {
+		return
+	}
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": event, "address": r.RemoteAddr, "method": r.Method}})
+	if err == nil {
+		err = a.store.Record(ctx, store.Evidence{Chain: a.chain, At: a.now(), Body: body})
+	}
+	if err != nil {
+		a.log.ErrorContext(ctx, "an event is missing in the audit log", "event", event, "error", err.Error())
+	}
 }

@@ -201,6 +201,9 @@ func TestIngressSocket(t *testing.T) {
 			}
 		})
 	}
+	for range 30 { // a flood of forgeries
+		ask(i.client, "https://"+i.address, own...)
+	}
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("the socket: %v, %v", info, err)
 	}
@@ -210,5 +213,15 @@ func TestIngressSocket(t *testing.T) {
 		if !strings.Contains(server.logs.String(), "event="+event) {
 			t.Errorf("no %s in the log:\n%s", event, server.logs)
 		}
+	}
+	output, err := exec.Command("countersign", "audit", "export", "--config", i.config()).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	if got := strings.Count(string(output), `"event":"client_certificate_forged"`); got != alarmBurst {
+		t.Errorf("%d forgeries are in the audit log, want %d: the first ones, and then one a minute", got, alarmBurst)
+	}
+	if !strings.Contains(string(output), `"event":"client_certificate_unreadable"`) {
+		t.Errorf("the audit log: %s", output)
 	}
 }

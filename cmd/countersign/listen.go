@@ -35,7 +35,7 @@ type listener struct {
 
 // listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
 // certificates.
-func listen(ctx context.Context, c *config.Config, s *fapi.Server, now func() time.Time, log *slog.Logger) (*listeners, error) {
+func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarms, now func() time.Time, log *slog.Logger) (*listeners, error) {
 	certificate, err := serverCertificate(c.Listen)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, now func() ti
 			return listenError(key, address, err)
 		}
 		server := &http.Server{
-			Handler:           guardCertificates(handler, gate, log),
+			Handler:           guardCertificates(handler, gate, alarms),
 			TLSConfig:         mtls.ServerConfig([]tls.Certificate{certificate}, source != ""),
 			MaxHeaderBytes:    c.Limits.HeaderBytes,
 			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),

@@ -77,7 +77,11 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, c, server, p.now, log)
+	alarms, err := newAlarms(s, c, p.now, log)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(ctx, c, server, alarms, p.now, log)
 	if err != nil {
 		return err
 	}
