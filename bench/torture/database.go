@@ -275,9 +275,9 @@ func (s *single) ready(context.Context) error { return nil }
 
 // fail kills the server with all its processes and starts it again.
 func (s *single) fail(ctx context.Context) (failure, time.Time, error) {
-	f := failure{"PostgreSQL killed and started again", time.Now()}
 	killFamily(s.command.Process.Pid)
 	<-s.ended
+	f := failure{"PostgreSQL killed and started again", time.Now()}
 	err := s.start(ctx)
 	return f, time.Now(), err
 }

@@ -273,13 +273,14 @@ func (p *patroni) fail(ctx context.Context) (failure, time.Time, error) {
 		return failure{}, time.Time{}, err
 	}
 	p.failures++
-	f := failure{"PostgreSQL of the primary killed", time.Now()}
+	f := failure{what: "PostgreSQL of the primary killed"}
 	gone := p.failures%3 == 0
 	if gone {
 		f.what = "the primary's machine gone"
 		_ = primary.process.command.Process.Kill() // first, so that it cannot give its lease back
 	}
 	killFamily(postmaster)
+	f.at = time.Now() // what was written before was written by the one that is dead now
 	again, err := promotion()
 	if err == nil && gone {
 		<-primary.process.ended

@@ -4,8 +4,11 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/mattn/go-sqlite3"
+
+	"countersign/store"
 )
 
 // built is nil: this binary has SQLite.
@@ -15,4 +18,21 @@ func built() error { return nil }
 func breaksUniqueness(err error) bool {
 	failure, ok := errors.AsType[sqlite3.Error](err)
 	return ok && (failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey || failure.ExtendedCode == sqlite3.ErrConstraintUnique)
+}
+
+// named gives failures that another time may not meet the store's name for them. Of what failed so nothing is done.
+func named(err error) error {
+	failure, ok := errors.AsType[sqlite3.Error](err)
+	if !ok {
+		return err
+	}
+	switch failure.Code {
+	case sqlite3.ErrFull:
+		return fmt.Errorf("%w: the disk is full: %w", store.ErrUnavailable, err)
+	case sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrReadonly:
+		return fmt.Errorf("%w: the disk or the file's folder cannot be written or read: %w", store.ErrUnavailable, err)
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		return fmt.Errorf("%w: another process holds the file: %w", store.ErrOverloaded, err)
+	}
+	return err
 }

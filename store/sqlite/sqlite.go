@@ -131,7 +131,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // read runs a verb that changes nothing.
 func (s *Store) read(ctx context.Context, name string, work func(*connection) error) error {
 	ctx, verb := s.verbs.Begin(ctx, name)
-	return verb.End(s.readers.with(ctx, work))
+	return verb.End(named(s.readers.with(ctx, work)))
 }
 
 // readOften runs a verb that only reads and is part of every flow.
@@ -142,7 +142,7 @@ func (s *Store) readOften(ctx context.Context, name string, work func(*connectio
 // write runs a verb that changes something, all of its statements or none. A verb of a single statement says so.
 func (s *Store) write(ctx context.Context, name string, statements statements, work func(*connection) error) error {
 	ctx, verb := s.verbs.Begin(ctx, name)
-	return verb.End(s.writer.do(ctx, job{statements: statements, work: work}))
+	return verb.End(named(s.writer.do(ctx, job{statements: statements, work: work})))
 }
 
 // moment is the clock's time with the precision that is stored.
