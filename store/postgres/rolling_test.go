@@ -2,7 +2,12 @@ package postgres_test
 
 import (
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"countersign/store/postgres"
 )
@@ -52,4 +57,47 @@ func TestChangedStep(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// TestPreviousRelease has nodes of the release before work beside nodes of this one on the schema of this one, as during a
+// rolling upgrade, and race for the same things. The former release is its store as it was published (testdata), in
+// processes of its own; what of it is beside the store, its endpoints, is not run.
+func TestPreviousRelease(t *testing.T) {
+	rolling := backend
+	rolling.Previous = previousRelease(t)
+	rolling.Rolling(t)
+}
+
+// previousRelease builds the program that is kept in testdata.
+func previousRelease(t *testing.T) string {
+	t.Helper()
+	archive, err := txtar.ParseFile("testdata/release-3.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive.Files = append(archive.Files, txtar.File{Name: name, Data: text})
+	}
+	for _, file := range archive.Files {
+		place := filepath.Join(folder, filepath.FromSlash(file.Name))
+		if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(place, file.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := filepath.Join(folder, "previous")
+	build := exec.Command("go", "build", "-mod=mod", "-o", program, ".")
+	build.Dir = folder
+	build.Env = append(os.Environ(), "GOFLAGS=")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the release before: %v\n%s", err, output)
+	}
+	return program
 }

@@ -22,6 +22,9 @@ type Backend struct {
 	Create func(t *testing.T) (address string)
 	// Open opens the database at address.
 	Open func(ctx context.Context, address string, now func() time.Time) (store.Store, error)
+	// Previous is a program that was built from the release before and takes the same orders as our own children, or
+	// empty; see [Backend.Rolling].
+	Previous string
 }
 
 // New opens a store with a database of its own, as [Run] wants it.
@@ -107,6 +110,11 @@ func start(t *testing.T, o order) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startProgram(t, executable, o)
+}
+
+func startProgram(t *testing.T, executable string, o order) *child {
+	t.Helper()
 	encoded, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +172,16 @@ func (b Backend) Processes(t *testing.T) {
 	t.Run("Close", b.testClose)
 }
 
+// Rolling races processes of the release before against processes of this one, as during a rolling upgrade.
+func (b Backend) Rolling(t *testing.T) {
+	if b.Previous == "" {
+		t.Fatal("there is no program of the release before")
+	}
+	t.Run("RaceRedeemCode", b.testProcessesRedeem)
+	t.Run("RaceUse", b.testProcessesUse)
+	t.Run("RaceAccessGrant", b.testProcessesAccess)
+}
+
 const (
 	processes = 4
 	prizes    = 50
@@ -216,7 +234,12 @@ func (b Backend) contest(t *testing.T, role, address string) (winners map[int]in
 	t.Helper()
 	children := make([]*child, processes)
 	for i := range children {
-		children[i] = start(t, order{Role: role, Address: address, Number: i})
+		o := order{Role: role, Address: address, Number: i}
+		if b.Previous != "" && i%2 == 1 {
+			children[i] = startProgram(t, b.Previous, o)
+		} else {
+			children[i] = start(t, o)
+		}
 	}
 	for _, c := range children {
 		c.release(t)
