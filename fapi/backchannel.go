@@ -212,21 +212,12 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 		return answer{}, err
 	}
 	c.uses = nil
-	s.announce(ctx, record)
+	if record.Subject != "" {
+		s.wakeBrowsers(ctx, record)
+	}
 	return answer{status: http.StatusOK, body: backchannelResponse{
 		AuthReqID: authReqID, ExpiresIn: seconds(asked.Lifetime), Interval: seconds(settings.Interval),
 	}}, nil
-}
-
-// announce tells whoever looks after the person's devices that something waits.
-func (s *Server) announce(ctx context.Context, record store.BackchannelRequest) {
-	if record.Subject == "" {
-		return
-	}
-	s.wakeBrowsers(ctx, record)
-	if s.config.Asked != nil {
-		s.config.Asked(ctx, record.Subject)
-	}
 }
 
 // readBackchannel reads and checks everything of a request but who is asked.

@@ -125,23 +125,39 @@ func hintTokenFormats() []string { return []string{"account", "opaque"} }
 
 // readHintToken verifies a login_hint_token and gives what is to be looked up. It is good once.
 func (s *Server) readHintToken(c *call, raw string) (kind, value string, err error) {
-	refuse := func(format string, arguments ...any) (string, string, error) {
-		return "", "", oauth.Errorf(oauth.InvalidRequest, "login_hint_token "+format, arguments...)
-	}
 	issuers := s.config.Backchannel.HintIssuers
 	if len(issuers) == 0 {
-		return refuse("is not supported here; send login_hint or id_token_hint")
+		return "", "", hintRefused("is not supported here; send login_hint or id_token_hint")
 	}
+	claims, err := verifyHintToken(raw, issuers, s.config.Issuer, s.now(), c.client.Profile.MaxAhead)
+	if err != nil {
+		return "", "", err
+	}
+	if kind, value, err = claims.person(hostOf(s.config.Issuer)); err != nil {
+		return "", "", err
+	}
+	c.uses = append(c.uses, store.Use{
+		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID), Until: claims.Expires.Time().Add(clockDifference),
+	})
+	return kind, value, nil
+}
+
+func hintRefused(format string, arguments ...any) error {
+	return oauth.Errorf(oauth.InvalidRequest, "login_hint_token "+format, arguments...)
+}
+
+// verifyHintToken holds a login_hint_token to its rules, at a time and with a tolerance for clocks that are ahead.
+func verifyHintToken(raw string, issuers []HintIssuer, audience string, now time.Time, ahead time.Duration) (hintTokenClaims, error) {
+	var claims hintTokenClaims
 	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: FAPI2Security().Algorithms})
 	if err != nil {
-		return refuse("cannot be read: %v", err)
+		return claims, hintRefused("cannot be read: %v", err)
 	}
-	var claims hintTokenClaims
 	if header := token.Header; header.Type != "" && !header.HasType("JWT") {
-		return refuse("has the typ of another kind of token; JWT is right")
+		return claims, hintRefused("has the typ of another kind of token; JWT is right")
 	}
 	if err := token.Claims(&claims); err != nil {
-		return refuse("has claims that cannot be read: %v", err)
+		return claims, hintRefused("has claims that cannot be read: %v", err)
 	}
 	err = errors.New("its issuer is not one that is believed here")
 	for _, issuer := range issuers {
@@ -149,39 +165,39 @@ func (s *Server) readHintToken(c *call, raw string) (kind, value string, err err
 			err = token.VerifyWith(issuer.Keys)
 		}
 	}
-	if err != nil {
-		return refuse("is not acceptable: %v", err)
-	}
-	now, ahead := s.now(), c.client.Profile.MaxAhead
 	switch {
-	case !claims.Audience.Contains(s.config.Issuer):
-		return refuse("must have %s as its aud", s.config.Issuer)
+	case err != nil:
+		return claims, hintRefused("is not acceptable: %v", err)
+	case !claims.Audience.Contains(audience):
+		return claims, hintRefused("must have %s as its aud", audience)
 	case claims.ID == "" || len(claims.ID) > maxJTI:
-		return refuse("needs a jti of 1 to %d bytes", maxJTI)
+		return claims, hintRefused("needs a jti of 1 to %d bytes", maxJTI)
 	case claims.Expires == nil || claims.IssuedAt == nil:
-		return refuse("needs iat and exp")
+		return claims, hintRefused("needs iat and exp")
 	case claims.IssuedAt.Time().After(now.Add(ahead)):
-		return refuse("is from the future")
+		return claims, hintRefused("is from the future")
 	case claims.Expires.Time().After(now.Add(maxHintTokenLife + ahead)):
-		return refuse("lives too long; its exp may be at most %s ahead", maxHintTokenLife)
+		return claims, hintRefused("lives too long; its exp may be at most %s ahead", maxHintTokenLife)
 	case !now.Before(claims.Expires.Time()):
-		return "", "", oauth.Errorf(oauth.ExpiredLoginHintToken, "login_hint_token has expired; get a new one")
+		return claims, oauth.Errorf(oauth.ExpiredLoginHintToken, "login_hint_token has expired; get a new one")
 	}
-	c.uses = append(c.uses, store.Use{
-		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID), Until: claims.Expires.Time().Add(clockDifference),
-	})
-	switch claims.Person.Format {
+	return claims, nil
+}
+
+// person gives what is to be looked up, at a server on a host.
+func (c hintTokenClaims) person(host string) (kind, value string, err error) {
+	switch c.Person.Format {
 	case "opaque":
-		return hintSubject, claims.Person.ID, nil
+		return hintSubject, c.Person.ID, nil
 	case "account":
-		account, ok := strings.CutPrefix(claims.Person.URI, "acct:")
-		name, local := strings.CutSuffix(account, "@"+hostOf(s.config.Issuer))
+		account, ok := strings.CutPrefix(c.Person.URI, "acct:")
+		name, local := strings.CutSuffix(account, "@"+host)
 		if !ok || !local {
-			return refuse("names an account of another server")
+			return "", "", hintRefused("names an account of another server")
 		}
 		return hintUsername, name, nil
 	}
-	return refuse("needs a sub_id of the format account or opaque (RFC 9493)")
+	return "", "", hintRefused("needs a sub_id of the format account or opaque (RFC 9493)")
 }
 
 // usesCode tells whether a client sends user codes (CIBA Core §4).

@@ -81,9 +81,6 @@ type Config struct {
 	Limits Limits
 	// Backchannel has clients ask people on their own devices; nil does not.
 	Backchannel *Backchannel
-	// Asked is told of each person for whom something new waits, so that their devices can be woken; nil tells nobody. It
-	// must not wait.
-	Asked func(ctx context.Context, subject string)
 	// Registration lets clients register themselves; nil does not.
 	Registration *Registration
 	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's.
