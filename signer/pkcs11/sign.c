@@ -103,7 +103,8 @@ typedef struct {
 } desk_t;
 
 /* While there is more to sign at once, up to ANSWERS answers of quick signatures go in one packet: to wake the parent
- * costs both sides as much as a good part of such a signature. No answer waits for a signature that may be slow. */
+ * costs both sides as much as a good part of such a signature. An answer waits for quick ones, or for one slow one: then
+ * all are sent. If that one hangs, the worker is killed, and whoever waits asks the next one, as ever. */
 enum { QUICK = 500 }; /* microseconds */
 
 static void put(unsigned char *to, unsigned long long value, int bytes) {

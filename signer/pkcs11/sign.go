@@ -20,8 +20,8 @@ import (
 // Signatures, and nothing else, go around the binding and around Go's scheduler. The binding crosses to C twice for one,
 // has C_Sign called twice, which is one more way to an HSM in the network and back, and allocates memory on both sides.
 // And each call that takes longer than 20 µs costs its goroutine the processor. So threads of C take requests from a
-// socket of their own, each in a packet, and answer there, up to four in a packet. They know the keys that the token's owner in Go
-// gives them; what fails is judged by the parent.
+// socket of their own, each in a packet, and answer there, up to four in a packet. They know the keys that the token's
+// owner in Go gives them; what fails is judged by the parent.
 
 // The sizes must be those of the protocol.
 var _ = [1]struct{}{}[C.HEADER-headerSize]
