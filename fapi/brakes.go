@@ -90,7 +90,9 @@ func (b *brakes) authenticated(clientID string) error {
 
 // unproven counts what anybody can have done in the name of a client, such as a signature of the HSM under a refusal. It is
 // counted apart, so that nobody can use up what the client itself may send.
-func (b *brakes) unproven(what, clientID string) error { return b.authenticated(what + "\x00" + clientID) }
+func (b *brakes) unproven(what, clientID string) error {
+	return b.authenticated(what + "\x00" + clientID)
+}
 
 // asking counts a request to a person, known or not, so that nobody's telephone is flooded until they give in.
 func (b *brakes) asking(clientID string, person store.Digest) error {

@@ -26,7 +26,7 @@ var tortures = flag.Int("tortures", 25, "how many backchannel requests TestTortu
 // signatures: each request ends in one decision, and in exactly one token or exactly one refusal.
 func TestTortureBackchannel(t *testing.T) {
 	const pollers, deciders, side = 6, 2, 4
-	w, address := newWorldOnPostgres(t, nil, offersBackchannel(), func(c *fapiConfig, _ *autoInteractor) {
+	w, address := newWorldOnPostgres(t, nil, offersBackchannel(func(b *fapi.Backchannel) { b.PersonBurst = *tortures }), func(c *fapiConfig, _ *autoInteractor) {
 		c.AccessTokenAlgorithm, c.TracerProvider, c.Logger = "ES256", nil, nil
 	})
 	config := w.config
@@ -63,7 +63,12 @@ func TestTortureBackchannel(t *testing.T) {
 	for range side {
 		running.Go(func() {
 			for number := range numbers {
-				id := c.asked(nil)
+				asked := c.ask(nil)
+				id := asked.text("auth_req_id")
+				if id == "" {
+					t.Errorf("request %d: %d %s", number, asked.status, asked.raw)
+					continue
+				}
 				var won, allowed, fetched atomic.Int64
 				fetch := func(i int) string {
 					polls.Add(1)
