@@ -74,7 +74,14 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 
 // AuditHeads gives the last line of each chain.
 func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
-	return s.auditLines(ctx, "AuditHeads", `SELECT DISTINCT ON (chain) chain, sequence, line FROM audit_log ORDER BY chain, sequence DESC`)
+	// From one chain to the next by the index: the log may be long, and the chains are few.
+	return s.auditLines(ctx, "AuditHeads", `WITH RECURSIVE chains (name) AS (
+			SELECT min(chain) FROM audit_log
+			UNION ALL SELECT (SELECT min(chain) FROM audit_log WHERE chain > name) FROM chains WHERE name IS NOT NULL
+		)
+		SELECT chain, sequence, line FROM chains JOIN audit_log ON chain = name
+			AND sequence = (SELECT max(sequence) FROM audit_log WHERE chain = name)
+		ORDER BY chain`)
 }
 
 // AuditLines lists lines of a chain.
