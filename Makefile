@@ -26,8 +26,9 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
 # The peers' clients drive a process of its own, which the detector would not see.
 RACE = ./store/... ./signer/... ./fapi/... ./dpop/... ./cmd/... $$($(GO) list ./internal/... | grep -v internal/peers)
 
-# opencryptoki's daemon wants root. Whoever is somebody else tests without it.
-AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki)
+# opencryptoki's daemon wants root, and so does a small disk for PostgreSQL. Whoever is somebody else tests without them.
+comma   := ,
+AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki$(comma)root)
 
 .DEFAULT_GOAL := help
 SERVERS ?=
@@ -83,7 +84,7 @@ fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 	done
 
 torture: packages-torture toolchain ## Race processes for one-time things in one store, kill them and fail the database over, and judge the history: [TRIES=1000000]
-	$(GO) run ./bench/torture -database patroni -attempts $(TRIES) -kills 60 -failures 6 -write docs
+	$(GO) run ./bench/torture -database patroni -players 12 -attempts $(TRIES) -kills 60 -failures 6 -write docs
 
 reliability: packages-bench build ## Use one-time things several times at once, here and on node-oidc-provider, and kill nodes under load
 	$(GO) run ./bench -reliability -write docs

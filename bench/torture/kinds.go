@@ -11,8 +11,12 @@ import (
 	"countersign/store"
 )
 
-// lifetime is longer than any run, so that nothing ends by itself.
-const lifetime = 12 * time.Hour
+const (
+	// lifetime is longer than any run, so that nothing ends by itself.
+	lifetime = 12 * time.Hour
+	// memory is how long a used value is remembered, also longer than a run.
+	memory = time.Hour
+)
 
 // player is one who races: one goroutine of one process, with its number among all.
 type player struct {
@@ -150,7 +154,7 @@ func (p *player) bought(of string) store.Bought {
 }
 
 func (p *player) use(of string) store.Use {
-	return store.Use{Kind: "client_assertion", Key: p.id("use", of), Until: time.Now().Add(lifetime)}
+	return store.Use{Kind: "client_assertion", Key: p.id("use", of), Until: time.Now().Add(memory)}
 }
 
 // issue stores a grant with a code.

@@ -103,7 +103,7 @@ func (r *report) faults() error {
 	if r.verdict.Attempts < r.attempts || len(r.kills) < r.settings.kills || len(r.outages) < r.failures {
 		found = append(found, fmt.Errorf("not all was done: %d tries, %d kills, %d failures", r.verdict.Attempts, len(r.kills), len(r.outages)))
 	}
-	if r.verdict.Won == 0 || r.verdict.Contended*4 < r.verdict.Things && r.nodes > 1 {
+	if r.verdict.Won == 0 || r.verdict.Contended*10 < r.verdict.Things && r.nodes > 1 {
 		found = append(found, fmt.Errorf("hardly anything was raced for: %d of %d", r.verdict.Contended, r.verdict.Things))
 	}
 	if slowest := r.longest(outage.recovery); slowest > 5*time.Second {

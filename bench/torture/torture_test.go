@@ -102,7 +102,7 @@ func TestFaults(t *testing.T) {
 		},
 		"and 5 more":       func(r *report) { r.verdict.Violations = make([]history.Violation, 25) },
 		"not all was done": func(r *report) { r.kills = nil },
-		"hardly anything":  func(r *report) { r.verdict.Contended = 1 },
+		"hardly anything":  func(r *report) { r.verdict.Contended = 0 },
 		"it took 6.5s":     func(r *report) { r.outages[0].answered = r.outages[0].promoted.Add(6500 * time.Millisecond) },
 	}
 	for want, change := range tests {
