@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/store"
@@ -15,8 +16,8 @@ import (
 const (
 	// claimLimit is how many pings a node sends at once.
 	claimLimit = 16
-	// lease is how long a claimed ping is kept from other nodes. It is longer than a try can take.
-	lease = 10 * time.Second
+	// Timeout is how long a try may take, and lease how long a claimed ping is kept from other nodes.
+	Timeout, lease = 10 * time.Second, 15 * time.Second
 	// look is how often a node looks for pings that others have left, or that are due again.
 	look = time.Second
 	// firstRetry is the time before the second try; each later one takes twice as long, up to lastRetry.
@@ -35,7 +36,8 @@ type Notifier struct {
 	Seals *Sealer
 	// Endpoint gives the backchannel_client_notification_endpoint of a client; [ErrNoEndpoint] when it has none.
 	Endpoint func(ctx context.Context, clientID string) (string, error)
-	// Post sends a JSON body with an Authorization header and returns the status of the answer. It follows no redirect.
+	// Post sends a JSON body with an Authorization header and returns the status of the answer, within [Timeout]. It follows
+	// no redirect.
 	Post func(ctx context.Context, address, authorization string, body []byte) (status int, err error)
 	Now  func() time.Time
 	Log  *slog.Logger
@@ -57,18 +59,30 @@ func (n *Notifier) Wake() {
 	}
 }
 
-// Run sends what is due until ctx ends, and lets tries under way end.
+// Run sends what is due until ctx ends, and lets tries under way end. An endpoint that hangs holds up its own pings alone.
 func (n *Notifier) Run(ctx context.Context) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	slots := make(chan struct{}, claimLimit)
+	var more atomic.Bool // there may be more that is due than there were slots
 	for {
-		for {
-			sent, err := n.Step(ctx)
+		if free := claimLimit - len(slots); free > 0 {
+			pings, err := n.Store.ClaimPings(ctx, free, lease)
 			if err != nil && ctx.Err() == nil {
 				n.Log.WarnContext(ctx, "pings were not looked for", "error", err.Error())
 			}
-			if sent < claimLimit || ctx.Err() != nil {
-				break
+			more.Store(len(pings) == free)
+			for _, ping := range pings {
+				slots <- struct{}{}
+				sending.Go(func() {
+					n.deliver(context.WithoutCancel(ctx), ping)
+					<-slots
+					if more.Load() {
+						n.Wake()
+					}
+				})
 			}
 		}
 		select {

@@ -108,7 +108,7 @@ func (s *Server) newBackchannel() {
 		return
 	}
 	sender := outbound.New(outbound.Policy{
-		AllowLoopback: onLoopback(s.config.Issuer), Roots: s.config.OutboundRoots, Now: s.now, Certificate: settings.Certificate,
+		AllowLoopback: onLoopback(s.config.Issuer), Roots: s.config.OutboundRoots, Now: s.now, Certificate: settings.Certificate, Timeout: ciba.Timeout,
 	})
 	s.notifier = &ciba.Notifier{
 		Store: s.store, Seals: settings.Seals, Endpoint: s.notificationEndpoint, Post: sender.Post, Now: s.now, Log: s.log,
