@@ -33,9 +33,10 @@ AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki$(comma)root)
 .DEFAULT_GOAL := help
 SERVERS ?=
 FOR     ?= 2m
+GRANTS  ?= 10000,10000000
 TRIES   ?= 1000000
 REQUESTS ?= 12500
-.PHONY: help run build test lint bench torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +102,9 @@ test-ingress: packages-ingress toolchain ## Try real nginx, HAProxy, Envoy, Apac
 
 torture-ciba: packages-test toolchain ## Race polls and decisions of backchannel requests on two nodes: [REQUESTS=12500], eight races each
 	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 3h -run '^TestTortureBackchannel$$' ./fapi -tortures $(REQUESTS)
+
+bench-store: packages-bench build ## Measure a flow with 10^4 and with 10^7 grants in PostgreSQL, and write docs/performance-store.md: [GRANTS=10000,10000000]
+	$(GO) run ./bench -growth $(GRANTS) -workers 8 -write docs
 
 bench-signer: packages-run toolchain ## Measure the signing path against a loop in C, and crypto11 beside it
 	$(GO) run ./bench/signer

@@ -198,3 +198,30 @@ func TestTree(t *testing.T) {
 	}
 	t.Error("the tree of the parent does not hold this process")
 }
+
+// TestGrowthTable: growth is that of the same round, and both goals decide.
+func TestGrowthTable(t *testing.T) {
+	pair := func(few, many, trips float64) [2]grownSample {
+		return [2]grownSample{{sample{CPU: few}, trips}, {sample{CPU: many}, trips}}
+	}
+	r := &growthResults{few: 10_000, many: 10_000_000, rounds: 3, samples: map[string][][2]grownSample{
+		"flow":    {pair(1, 1.05, 5), pair(2, 2.2, 5), pair(4, 4, 5)},
+		"refresh": {pair(1, 1.2, 2)},
+		"PAR":     {pair(1, 1, 10)},
+	}}
+	text := r.markdown()
+	for _, want := range []string{
+		"ms of CPU with 10^4 grants | with 10^7", "| flow | 2.00 (1.00 to 4.00) | 2.20 (1.05 to 4.00) | 1.05 (1.00 to 1.10) | 1.10 | 5.00 | 9 | reached |",
+		"| refresh | 1.00 (1.00 to 1.00) | 1.20 (1.20 to 1.20) | 1.20 (1.20 to 1.20) | 1.10 | 2.00 | 9 | missed |", "10.00 | 9 | missed |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q:\n%s", want, text)
+		}
+	}
+	if picture := r.picture(); !strings.Contains(picture, "2.20 (×1.05)") || !strings.Contains(picture, ">PAR<") {
+		t.Errorf("the picture: %s", picture)
+	}
+	if got := count(25_000); got != "25000" {
+		t.Errorf("25000 is written %s", got)
+	}
+}

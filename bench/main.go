@@ -41,6 +41,10 @@ type settings struct {
 	write   string
 	samples string
 	kill    time.Duration
+	// growth is how many grants two databases have on which the same is measured, and growthData where they are kept.
+	growth     string
+	growthData string
+	growthLoad bool
 	// reliability has races be run instead of measurements.
 	reliability bool
 }
@@ -58,6 +62,9 @@ func run(ctx context.Context) error {
 	flag.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
 	flag.DurationVar(&s.kill, "kill-replicas", 0, "measure nothing; instead run one server with two HSM replicas under load for so long, and kill one of them every second")
 	flag.BoolVar(&s.reliability, "reliability", false, "measure nothing; instead use one-time things several times at once, on Countersign and on node-oidc-provider, and kill nodes under load")
+	flag.StringVar(&s.growth, "growth", "", "measure one server on two PostgreSQL databases with so many grants in them, such as 10000,10000000")
+	flag.StringVar(&s.growthData, "growth-data", filepath.Join(os.TempDir(), "countersign-growth"), "where these databases are kept")
+	flag.BoolVar(&s.growthLoad, "growth-load", false, "make these databases and measure nothing")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "countersign-bench-")
 	if err != nil {
@@ -72,6 +79,9 @@ func run(ctx context.Context) error {
 			err = errors.New("that must not be")
 		}
 		return err
+	}
+	if s.growth != "" {
+		return m.tellGrowth(ctx)
 	}
 	if s.reliability {
 		return m.tellReliability(ctx)

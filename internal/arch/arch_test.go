@@ -17,7 +17,7 @@ import (
 var allowed = map[string][]string{
 	"cmd/countersign":              {"*"},
 	"fapi":                         {"ciba", "dpop", "jar", "mtls", "signer", "store", "internal/audit", "internal/httpsig", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/passkey"},
-	"bench":                        {"internal/jose"},
+	"bench":                        {"internal/jose", "internal/pgproxy"},
 	"bench/torture":                {"bench/torture/history", "store", "store/postgres", "store/sqlite"},
 	"bench/torture/history":        {},
 	"bench/signer":                 {"signer", "signer/pkcs11", "softhsm"},

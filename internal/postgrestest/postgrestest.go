@@ -171,9 +171,14 @@ func (c *Cluster) Crash(t testing.TB) {
 	}
 	_ = c.process.Kill()
 	<-c.exited
-	if err := c.serve(programs, identity); err != nil {
-		t.Fatal(err)
+	// A process that was just killed may hold the shared memory for another moment.
+	for range 100 {
+		if err = c.serve(programs, identity); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
+	t.Fatal(err)
 }
 
 // launch starts the server from a thread that lives as long as the server: Linux takes the end of the thread for

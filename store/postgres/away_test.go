@@ -177,3 +177,32 @@ func demote(t *testing.T, url string) {
 	})
 	time.Sleep(200 * time.Millisecond)
 }
+
+// TestTriedAgain: what the database undid for the sake of another transaction is tried again, five times at most.
+func TestTriedAgain(t *testing.T) {
+	for _, state := range []string{"40001", "40P01"} {
+		database := migrated(t, cluster.Database(t))
+		s := opened(t, postgres.Config{URL: database, MaxConnections: 2})
+		// A sequence counts what was undone, too.
+		execute(t, database, `CREATE SEQUENCE tries; CREATE TABLE bound (undone bigint); INSERT INTO bound VALUES (3);
+			CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF nextval('tries') <= (SELECT undone FROM bound) THEN RAISE EXCEPTION USING ERRCODE = '`+state+`', MESSAGE = 'undone'; END IF;
+				RETURN NEW;
+			END $$;
+			CREATE TRIGGER undone BEFORE INSERT ON clients FOR EACH ROW EXECUTE FUNCTION undo()`)
+		now := time.Now()
+		if err := s.PutClient(t.Context(), store.Client{ID: "one", Version: 1, CreatedAt: now, UpdatedAt: now}); err != nil {
+			t.Errorf("%s: after three tries: %v", state, err)
+		}
+		if _, err := s.Client(t.Context(), "one"); err != nil {
+			t.Errorf("%s: %v", state, err)
+		}
+		execute(t, database, "UPDATE bound SET undone = 1000; ALTER SEQUENCE tries RESTART")
+		if err := s.PutClient(t.Context(), store.Client{ID: "two", Version: 1, CreatedAt: now, UpdatedAt: now}); err == nil || !strings.Contains(err.Error(), state) {
+			t.Errorf("%s: undone for ever: %v", state, err)
+		}
+		if tries := column(t, database, "SELECT last_value::text FROM tries")[0]; tries != "5" {
+			t.Errorf("%s: it was tried %s times, want 5", state, tries)
+		}
+	}
+}
