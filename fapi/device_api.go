@@ -133,6 +133,7 @@ func (s *Server) enrolDevice(w http.ResponseWriter, r *http.Request, _ bool) err
 		return err
 	}
 	s.log.InfoContext(r.Context(), "device enrolled", "subject", device.Subject, "device", device.ID)
+	s.note(r.Context(), "", "device_enrolled", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
 	return writeJSON(w, http.StatusCreated, enrolled{DeviceID: device.ID, Name: device.Name, Username: user.Username})
 }
 
@@ -219,7 +220,7 @@ func (s *Server) decideRequest(w http.ResponseWriter, r *http.Request, device st
 	if digest != r.PathValue("digest") {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the request is not what the decision is about; read it again and ask the person again").WithStatus(http.StatusConflict)
 	}
-	if err := s.decideOnDevice(r.Context(), view.Reference, authentication, decision == "approve", "device "+device.ID); err != nil {
+	if err := s.decideOnDevice(r.Context(), view, authentication, decision == "approve", "device "+device.ID); err != nil {
 		return nil, refusalOf(err)
 	}
 	view.State = map[bool]RequestState{true: RequestApproved, false: RequestDenied}[decision == "approve"]

@@ -425,3 +425,46 @@ func FuzzDeviceName(f *testing.F) {
 		}
 	})
 }
+
+// TestDeviceAudit: what a person confirms with, and what is decided, is in the audit log; the decision with the digest of
+// what was shown, which is in the address that the application signed.
+func TestDeviceAudit(t *testing.T) {
+	w, c := newDeviceWorld(t, chained)
+	alice := w.holder(t)
+	alice.signIn("alice")
+	var code string
+	a := w.app(t)
+	var names []string
+	for _, event := range w.newly(t, func() {
+		alice.addPasskey()
+		alice.signInByPasskeyAgain("/device/settings")
+		on := alice.visit("/device/settings")
+		code = alice.send(on, "/device/settings", "code").one(t, `id="code" dir="ltr">([A-Z2-7 ]+)<`)
+		a.post(w.issuer+"/device/api/enrol", url.Values{"code": {code}, "name": {"Bank app"}})
+		alice.send(on, "/device/settings", "remove-passkey", "id", on.one(t, `name="id" value="([^"]+)"`))
+	}) {
+		names = append(names, event.Detail["event"])
+		if event.Detail["subject"] != "sub-alice" {
+			t.Errorf("kept %+v", event)
+		}
+	}
+	if got, want := strings.Join(names, " "), "passkey_added device_code_made device_enrolled passkey_removed"; got != want {
+		t.Errorf("kept %s, want %s", got, want)
+	}
+	one := a.get("/requests/" + fapi.BackchannelReference(c.asked(nil)))
+	events := w.newly(t, func() {
+		a.post(one.text("approve"), byFinger)
+		a.post(one.text("approve"), byFinger) // refused, and nothing is kept of it
+	})
+	if len(events) != 1 {
+		t.Fatalf("kept %+v", events)
+	}
+	detail := events[0].Detail
+	if events[0].ClientID != c.id || detail["event"] != "backchannel_decided" || detail["allowed"] != "true" || detail["acr"] != fapi.PasskeyACR ||
+		detail["shown"] == "" || !strings.Contains(one.text("approve"), "/"+detail["shown"]+"/") || !strings.HasPrefix(detail["device"], "device ") {
+		t.Errorf("kept %+v", events[0])
+	}
+	if log := w.logs.String(); strings.Contains(log, strings.ReplaceAll(code, " ", "")) {
+		t.Error("the log holds the code")
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"countersign/internal/oauth"
 	"countersign/internal/passkey"
@@ -138,7 +140,7 @@ func (v *DeviceVisit) Decide(w http.ResponseWriter, r *http.Request, a Authentic
 
 // decide records a decision. Of several only the first counts; what became of the request is on its page.
 func (v *DeviceVisit) decide(w http.ResponseWriter, r *http.Request, a Authentication, allow bool) error {
-	err := v.server.decideOnDevice(r.Context(), v.Request.Reference, a, allow, "device page")
+	err := v.server.decideOnDevice(r.Context(), *v.Request, a, allow, "device page")
 	if err != nil && !errors.Is(err, ErrDecided) && !errors.Is(err, ErrTooLate) {
 		return refusalOf(err)
 	}
@@ -146,11 +148,21 @@ func (v *DeviceVisit) decide(w http.ResponseWriter, r *http.Request, a Authentic
 	return nil
 }
 
-// decideOnDevice records a decision of a person who was authenticated for it just now. Errors are those of
-// [Server.DecideBackchannel], and that there were too many decisions.
-func (s *Server) decideOnDevice(ctx context.Context, id string, a Authentication, allow bool, device string) error {
+// decideOnDevice records a decision of a person who was authenticated for it just now, and in the audit log what it was
+// about: the digest of all that was shown. Errors are those of [Server.DecideBackchannel], and that there were too many
+// decisions.
+func (s *Server) decideOnDevice(ctx context.Context, view RequestView, a Authentication, allow bool, device string) error {
 	if err := s.devices.decide(a.Subject); err != nil {
 		return err
 	}
-	return s.DecideBackchannel(ctx, BackchannelAnswer{Reference: id, Allowed: allow, Authentication: a, AuthTime: s.now(), Device: device})
+	digest, err := digestOf(view)
+	if err != nil {
+		return err
+	}
+	err = s.DecideBackchannel(ctx, BackchannelAnswer{Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: s.now(), Device: device})
+	if err == nil {
+		s.note(ctx, view.Client.ID, "backchannel_decided", "request", view.Reference, "shown", digest, "allowed", strconv.FormatBool(allow),
+			"device", device, "acr", a.ACR, "amr", strings.Join(a.AMR, " "))
+	}
+	return err
 }

@@ -119,10 +119,15 @@ func (s *Server) changeSettings(ctx context.Context, visit *DeviceVisit, action 
 		if err != nil {
 			return oauth.Errorf(oauth.InvalidRequest, "the form names no passkey").Because(err)
 		}
-		err = s.store.RemovePasskey(ctx, subject, id)
+		if err = s.store.RemovePasskey(ctx, subject, id); err == nil {
+			s.note(ctx, "", "passkey_removed", "subject", subject)
+		}
 		return visit.done(err, "The passkey is removed. Delete it on your device too.")
 	case "remove-device":
 		err := s.store.RemoveDevice(ctx, subject, form.Get("id"))
+		if err == nil {
+			s.note(ctx, "", "device_removed", "subject", subject, "device", form.Get("id"))
+		}
 		return visit.done(err, "The application is removed: it can confirm nothing any more.")
 	case "code":
 		devices, err := s.store.Devices(ctx, subject)
@@ -135,6 +140,9 @@ func (s *Server) changeSettings(ctx context.Context, visit *DeviceVisit, action 
 		}
 		code, now := enrolmentCode(), s.now()
 		err = s.store.PutEnrolment(ctx, store.Enrolment{ID: store.DigestOf(code), Subject: subject, CreatedAt: now, ExpiresAt: now.Add(codeLifetime)})
+		if err == nil {
+			s.note(ctx, "", "device_code_made", "subject", subject)
+		}
 		visit.Code, visit.CodeLifetime = code, codeLifetime
 		return err
 	}
@@ -178,6 +186,7 @@ func (s *Server) addPasskey(ctx context.Context, visit *DeviceVisit, name, answe
 	switch {
 	case err == nil:
 		s.log.InfoContext(ctx, "passkey added", "subject", visit.session.Subject)
+		s.note(ctx, "", "passkey_added", "subject", visit.session.Subject)
 		visit.Notice = "The passkey is added. From now on you confirm with it."
 		return nil
 	case errors.Is(err, passkey.ErrRefused), errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrReplayed):

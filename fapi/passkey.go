@@ -83,6 +83,7 @@ func (s *Server) provePasskey(ctx context.Context, binding passkey.Binding, answ
 		return Authentication{Subject: proven.Subject, ACR: PasskeyACR, AMR: methodsOf(proven.Synced)}, nil
 	case errors.Is(err, store.ErrConflict):
 		s.log.WarnContext(ctx, "a passkey is refused from now on: its counter did not grow, so there is a copy of it", "subject", proven.Subject)
+		s.note(ctx, "", "passkey_copied", "subject", proven.Subject)
 	case errors.Is(err, passkey.ErrRefused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrReplayed):
 	default:
 		return Authentication{}, err

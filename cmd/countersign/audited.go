@@ -110,3 +110,23 @@ func (a audited) MoveKey(ctx context.Context, id, from, to string, at time.Time)
 func (a audited) SetKeyURIs(ctx context.Context, id string, from, to []string) error {
 	return a.done(ctx, a.Store.SetKeyURIs(ctx, id, from, to), "key_addresses_set", "", "kid", id)
 }
+
+// PutEnrolment implements store.Authenticators.
+func (a audited) PutEnrolment(ctx context.Context, enrolment store.Enrolment) error {
+	return a.done(ctx, a.Store.PutEnrolment(ctx, enrolment), "device_code_made", "", "subject", enrolment.Subject)
+}
+
+// AddDevice implements store.Authenticators.
+func (a audited) AddDevice(ctx context.Context, device store.Device) error {
+	return a.done(ctx, a.Store.AddDevice(ctx, device), "device_added", "", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
+}
+
+// RemoveDevice implements store.Authenticators.
+func (a audited) RemoveDevice(ctx context.Context, subject, id string) error {
+	return a.done(ctx, a.Store.RemoveDevice(ctx, subject, id), "device_removed", "", "subject", subject, "device", id)
+}
+
+// RemovePasskey implements store.Authenticators.
+func (a audited) RemovePasskey(ctx context.Context, subject string, id []byte) error {
+	return a.done(ctx, a.Store.RemovePasskey(ctx, subject, id), "passkey_removed", "", "subject", subject)
+}
