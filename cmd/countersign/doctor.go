@@ -77,6 +77,7 @@ func (doctorCommand) Run(ctx context.Context, p *program) error {
 	d.build(c)
 	d.clock()
 	d.files(c)
+	d.ciba(c)
 	d.certificate(c)
 	d.clientAuthorities(c)
 	d.ports(ctx, c)
@@ -121,6 +122,7 @@ func (d *diagnosis) files(c *config.Config) {
 	for _, s := range []secret{
 		{"listen.key_file", c.Listen.KeyFile}, {"signer.pin_file", c.Signer.PINFile},
 		{"store.url_file", c.Store.URL}, {"telemetry.otlp_headers_file", c.Telemetry.OTLPHeaders},
+		{"ciba.ping_keys_file", c.CIBA.PingKeys}, {"ciba.ping_key_file", c.CIBA.ClientCertificateKey},
 	} {
 		if s.name == "" {
 			continue

@@ -88,3 +88,17 @@ func (keysPingKey) Run(p *program) error {
 	p.printf("%s\n", ciba.NewSealKey())
 	return nil
 }
+
+// ciba reads what backchannel authentication needs.
+func (d *diagnosis) ciba(c *config.Config) {
+	settings, err := backchannel(c.CIBA, d.p.now)
+	switch {
+	case err != nil:
+		d.fail("ciba", "%v", err)
+	case settings == nil:
+	case settings.Seals == nil:
+		d.ok("ciba", "clients ask people over the backchannel and poll; there is no ciba.ping_keys_file for ping")
+	default:
+		d.ok("ciba", "clients ask people over the backchannel, with poll and ping")
+	}
+}
