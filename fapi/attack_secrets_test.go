@@ -129,6 +129,8 @@ func publicValues() map[comparison]string {
 		{"resource.go", "!= of Thumbprint"}:              thumbprint,
 		{"call.go", "switch of UseDPoPNonce"}:            "the name of an error code",
 		{"routes.go", "switch of Path"}:                  "the path of a request",
+		{"routes.go", "== of path"}:                      "the path of a route",
+		{"resource_metadata.go", "== of Challenge"}:      "the WWW-Authenticate header of an answer",
 	}
 }
 
