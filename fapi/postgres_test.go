@@ -150,8 +150,11 @@ func TestPoolExhausted(t *testing.T) {
 	for i := range calls {
 		calls[i] = func() reply { return c.push(nil) }
 	}
-	released := time.AfterFunc(3*time.Second, func() { _, _ = conn.Exec(context.Background(), "ROLLBACK") })
-	defer released.Stop()
+	released := make(chan error, 1)
+	time.AfterFunc(3*time.Second, func() {
+		_, err := conn.Exec(context.Background(), "ROLLBACK")
+		released <- err
+	})
 	served, shed := 0, 0
 	for _, r := range atOnce(calls...) {
 		switch r.status {
@@ -166,6 +169,9 @@ func TestPoolExhausted(t *testing.T) {
 		default:
 			t.Errorf("%d %s", r.status, r.raw)
 		}
+	}
+	if err := <-released; err != nil {
+		t.Fatal(err)
 	}
 	if served != 2 || shed != 10 || time.Since(began) > 8*time.Second {
 		t.Errorf("%d were served and %d shed in %s, want the 2 with a connection served", served, shed, time.Since(began))
