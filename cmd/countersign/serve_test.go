@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -230,9 +231,10 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// No JWT, no request_uri and no password is logged.
+	// No JWT but a checkpoint, which everybody may read, no request_uri and no password is logged.
+	logged := regexp.MustCompile(`(?m)^.*audit checkpoint.*$`).ReplaceAllString(server.logs.String(), "")
 	for _, secret := range []string{"eyJ", "urn:ietf:params:oauth:request_uri:", strings.TrimSpace(string(password))} {
-		if strings.Contains(server.logs.String(), secret) {
+		if strings.Contains(logged, secret) {
 			t.Errorf("the log holds %s:\n%s", secret, server.logs)
 		}
 	}
