@@ -248,8 +248,6 @@ func (w *world) setCode(code string) {
 	}
 }
 
-func without(name string) func(claims) { return func(c claims) { delete(c, name) } }
-
 // pendingOf lists what waits for a person.
 func (w *world) pendingOf(subject string) []fapi.BackchannelView {
 	w.t.Helper()
