@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -125,11 +126,14 @@ func (b *bridge) answer(ctx context.Context, authReqID, action string) error {
 	return err
 }
 
+// maxTries is how often a call is made at most: for a nonce, and for a server that has one person decide only so often.
+const maxTries = 8
+
 // call calls the devices' API with a proof of the device's key (RFC 9449 §4.2), again with the server's nonce if it
-// wants one.
+// wants one, and again after the time that it asks for.
 func (b *bridge) call(ctx context.Context, method, address string, form url.Values) ([]byte, error) {
 	nonce := ""
-	for range 2 {
+	for range maxTries {
 		request, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
 		if err != nil {
 			return nil, err
@@ -156,10 +160,21 @@ func (b *bridge) call(ctx context.Context, method, address string, form url.Valu
 		case nonce == "" && response.Header.Get("DPoP-Nonce") != "" && bytes.Contains(body, []byte("use_dpop_nonce")):
 			nonce = response.Header.Get("DPoP-Nonce")
 			continue
+		case response.StatusCode == http.StatusTooManyRequests: // one person answers for all plans
+			wait, err := strconv.Atoi(response.Header.Get("Retry-After"))
+			if err != nil || wait < 1 || wait > 60 {
+				wait = 1
+			}
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(time.Duration(wait) * time.Second):
+			}
+			continue
 		}
 		return nil, fmt.Errorf("%s %s: %d %s", method, address, response.StatusCode, bytes.TrimSpace(body[:min(len(body), 300)]))
 	}
-	return nil, fmt.Errorf("%s %s: the nonce of the server did not help", method, address)
+	return nil, fmt.Errorf("%s %s: %d tries did not help", method, address, maxTries)
 }
 
 // proof is a DPoP proof.
