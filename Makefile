@@ -24,7 +24,7 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
 
 # Packages whose tests race goroutines against each other.
 # The peers' clients drive a process of its own, which the detector would not see.
-RACE = ./store/... ./signer/... ./fapi/... ./dpop/... ./cmd/... $$($(GO) list ./internal/... | grep -v internal/peers)
+RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./jar/... ./mtls/... ./cmd/... $$($(GO) list ./internal/... | grep -v internal/peers)
 
 # opencryptoki's daemon wants root, and so does a small disk for PostgreSQL. Whoever is somebody else tests without them.
 comma   := ,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // ParseOptions say what the caller accepts.
@@ -49,8 +50,9 @@ type Token struct {
 	signingInput string
 	payload      []byte
 	signature    []byte
-	// verifier is the key that verified it, once one has.
-	verifier Key
+	// verifier is the key that verified it, nil until one has. It is atomic because verifying reads a token otherwise, and
+	// may go on in several goroutines.
+	verifier atomic.Pointer[Key]
 }
 
 // wireHeader has the members that are read or refused.

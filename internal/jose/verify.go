@@ -95,7 +95,7 @@ func (t *Token) VerifyWith(set KeySet) error {
 			continue
 		}
 		if t.signedBy(key.Public) {
-			t.verifier = key
+			t.verifier.Store(&key)
 			return nil
 		}
 		tried = true
@@ -143,7 +143,12 @@ func ownAlgorithm(public crypto.PublicKey) string {
 }
 
 // VerifiedWith gives the key with which [Token.VerifyWith] found the signature to be right; the zero value before that.
-func (t *Token) VerifiedWith() Key { return t.verifier }
+func (t *Token) VerifiedWith() Key {
+	if key := t.verifier.Load(); key != nil {
+		return *key
+	}
+	return Key{}
+}
 
 // VerifyEmbedded checks the signature with the public key in the token's own header and returns that key. It proves
 // possession of the key and nothing about whose it is (RFC 9449 §4.3). Errors wrap [ErrMalformed], [ErrNoKey] or
