@@ -90,6 +90,8 @@ func run(ctx context.Context, out io.Writer, algorithms []signer.Algorithm, roun
 	if err != nil {
 		return err
 	}
+	// As many sessions as callers, as crypto11 takes: threads that wait for a session wake each other for nothing.
+	config.Sessions = 32
 	within, err := pkcs11.OpenInProcess(config)
 	if err != nil {
 		return err
