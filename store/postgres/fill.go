@@ -172,7 +172,7 @@ func (f *filling) table(table string) (Copied, error) {
 	}()
 	_, err = f.tx.CopyFrom(f.ctx, pgx.Identifier{table}, names, pgx.CopyFromFunc(func() ([]any, error) { return <-rows, nil }))
 	stop()
-	for range rows { //nolint:revive // until the other side has ended
+	for range rows { // until the other side has ended
 	}
 	if sourceErr := <-failed; sourceErr != nil && !errors.Is(sourceErr, context.Canceled) {
 		err = errors.Join(sourceErr, err)
