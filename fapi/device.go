@@ -180,11 +180,8 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request, page DevicePage) 
 	visit := &DeviceVisit{Page: page, Confirms: s.config.Backchannel != nil, server: s, path: r.URL.Path}
 	var form oauth.Form
 	if r.Method == http.MethodPost {
-		if err := s.origins.Check(r); err != nil {
-			return nil, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").WithStatus(http.StatusForbidden).Because(err)
-		}
 		var err error
-		if form, err = oauth.ReadForm(w, r); err != nil {
+		if form, err = s.ownForm(w, r); err != nil {
 			return nil, err
 		}
 		cookie, err := r.Cookie(browserCookie)

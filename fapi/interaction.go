@@ -43,14 +43,19 @@ func (s *Server) interact(w http.ResponseWriter, r *http.Request) {
 	s.config.Interactor.Interact(w, r, turn)
 }
 
+// ownForm reads a form that was sent from a page of this server, and from no other site.
+func (s *Server) ownForm(w http.ResponseWriter, r *http.Request) (oauth.Form, error) {
+	if err := s.origins.Check(r); err != nil {
+		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").WithStatus(http.StatusForbidden).Because(err)
+	}
+	return oauth.ReadForm(w, r)
+}
+
 func (s *Server) turn(w http.ResponseWriter, r *http.Request) (*Turn, error) {
 	var form oauth.Form
 	if r.Method == http.MethodPost {
-		if err := s.origins.Check(r); err != nil {
-			return nil, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").WithStatus(http.StatusForbidden).Because(err)
-		}
 		var err error
-		if form, err = oauth.ReadForm(w, r); err != nil {
+		if form, err = s.ownForm(w, r); err != nil {
 			return nil, err
 		}
 	}
