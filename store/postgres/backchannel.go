@@ -181,29 +181,13 @@ func polled(ctx context.Context, c *pgx.Conn, id store.Digest, clientID string, 
 func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought store.Bought, uses ...store.Use) error {
 	now := s.moment()
 	kinds, keys, untils := s.useArrays(uses)
-	var refresh store.RefreshToken
-	if bought.RefreshToken != nil {
-		refresh = *bought.RefreshToken
-	}
 	return s.run(ctx, "RedeemBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var spent bool
 		if _, err := one(ctx, c, `WITH spent AS (
 				UPDATE backchannel_requests b SET spent_at = $2
 				WHERE b.id = $1 AND b.spent_at IS NULL AND b.expires_at > $2 AND `+askable+` AND `+grantStands("b")+`
 				RETURNING b.grant_id, b.client_id
-			), access AS (
-				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM spent
-			), refresh AS (
-				INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
-				SELECT $6::bytea, grant_id, client_id, $7::timestamptz, $8::timestamptz, $9::timestamptz
-				FROM spent WHERE $5::boolean
-			), claimed AS (`+insertUses+`
-				FROM spent, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
-			)
-			SELECT EXISTS (SELECT FROM spent)`,
-			[]any{id[:], now, bought.AccessToken.ID[:], at(bought.AccessToken.ExpiresAt),
-				bought.RefreshToken != nil, refresh.ID[:], at(refresh.CreatedAt), at(refresh.ExpiresAt), at(refresh.RevokedAt),
-				kinds, keys, untils},
+			), `+recordBought, boughtArguments(id, now, bought, kinds, keys, untils),
 			&spent); err != nil || spent {
 			return err
 		}

@@ -57,34 +57,42 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.Bought, uses ...store.Use) error {
 	now := s.moment()
 	kinds, keys, untils := s.useArrays(uses)
-	var refresh store.RefreshToken
-	if bought.RefreshToken != nil {
-		refresh = *bought.RefreshToken
-	}
 	return s.run(ctx, "RedeemCode", func(ctx context.Context, c *pgx.Conn) error {
 		var spent bool
 		if _, err := one(ctx, c, `WITH spent AS (
 				UPDATE codes c SET spent_at = $2
 				WHERE c.id = $1 AND c.spent_at IS NULL AND c.expires_at > $2 AND `+grantStands("c")+`
 				RETURNING c.grant_id, c.client_id
-			), access AS (
-				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM spent
-			), refresh AS (
-				INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
-				SELECT $6::bytea, grant_id, client_id, $7::timestamptz, $8::timestamptz, $9::timestamptz
-				FROM spent WHERE $5::boolean
-			), claimed AS (`+insertUses+`
-				FROM spent, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
-			)
-			SELECT EXISTS (SELECT FROM spent)`,
-			[]any{code[:], now, bought.AccessToken.ID[:], at(bought.AccessToken.ExpiresAt),
-				bought.RefreshToken != nil, refresh.ID[:], at(refresh.CreatedAt), at(refresh.ExpiresAt), at(refresh.RevokedAt),
-				kinds, keys, untils},
+			), `+recordBought, boughtArguments(code, now, bought, kinds, keys, untils),
 			&spent); err != nil || spent {
 			return err
 		}
 		return s.unredeemed(ctx, c, code, now, uses)
 	})
+}
+
+// recordBought goes on after "spent", the row that was spent, with its grant_id and client_id: it records what was bought,
+// claims uses, and tells whether anything was spent. Its arguments are those of boughtArguments.
+const recordBought = `access AS (
+				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM spent
+			), refresh AS (
+				INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
+				SELECT $6::bytea, grant_id, client_id, $7::timestamptz, $8::timestamptz, $9::timestamptz
+				FROM spent WHERE $5::boolean
+			), claimed AS (` + insertUses + `
+				FROM spent, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
+			)
+			SELECT EXISTS (SELECT FROM spent)`
+
+// boughtArguments are what is spent ($1), now ($2), and what recordBought records.
+func boughtArguments(spent store.Digest, now time.Time, bought store.Bought, kinds []string, keys [][]byte, untils []time.Time) []any {
+	var refresh store.RefreshToken
+	if bought.RefreshToken != nil {
+		refresh = *bought.RefreshToken
+	}
+	return []any{spent[:], now, bought.AccessToken.ID[:], at(bought.AccessToken.ExpiresAt),
+		bought.RefreshToken != nil, refresh.ID[:], at(refresh.CreatedAt), at(refresh.ExpiresAt), at(refresh.RevokedAt),
+		kinds, keys, untils}
 }
 
 // unredeemed says why a code could not be spent. One that was spent before takes its grant with it
