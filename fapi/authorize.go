@@ -75,7 +75,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request, client *Cli
 	ctx := r.Context()
 	opened, err := s.store.Open(ctx, id, sessionOf(r))
 	pushed := opened.Request
-	known := err == nil || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrSpent)
+	known := err == nil || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrConsumed)
 	if known && pushed.ClientID != client.ID {
 		err = store.ErrNotFound // nothing of another client's request is used or told
 		known = false
@@ -125,7 +125,7 @@ func unopened(err error) error {
 		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri is not known for this client; push a new request").Because(err)
 	case errors.Is(err, store.ErrExpired):
 		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri has expired; push a new request").Because(err)
-	case errors.Is(err, store.ErrSpent):
+	case errors.Is(err, store.ErrConsumed):
 		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri was used before; push a new request").Because(err)
 	}
 	return err

@@ -206,7 +206,7 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 	}
 	limits := store.BackchannelLimits{Person: settings.PendingPerPerson, Client: settings.PendingPerClient}
 	if err := s.store.StartBackchannel(ctx, record, limits, c.uses...); err != nil {
-		if errors.Is(err, store.ErrSpent) {
+		if errors.Is(err, store.ErrConsumed) {
 			return answer{}, tooMany(settings.Lifetime, "as many requests as may wait for this person do so already")
 		}
 		return answer{}, err
@@ -290,7 +290,7 @@ func (s *Server) signedBackchannel(ctx context.Context, c *call) (url.Values, []
 		Verify: func(ctx context.Context, token *jose.Token) error { return s.verifyWithKeysOf(ctx, c.client, token) },
 		// It is claimed with the rest of the request, or when that is refused.
 		Use: func(_ context.Context, id string, until time.Time) (bool, error) {
-			c.uses = append(c.uses, store.Use{
+			c.uses = append(c.uses, store.OneTime{
 				Kind: "backchannel_request", Key: store.DigestOf(c.client.ID + "\x00" + id), Until: until.Add(clockDifference),
 			})
 			return true, nil

@@ -138,7 +138,7 @@ func (s *Server) DecideBackchannel(ctx context.Context, answer BackchannelAnswer
 	switch err := s.store.DecideBackchannel(ctx, decision); {
 	case errors.Is(err, store.ErrNotFound):
 		return ErrNotAsked
-	case errors.Is(err, store.ErrSpent):
+	case errors.Is(err, store.ErrConsumed):
 		return ErrDecided
 	case errors.Is(err, store.ErrExpired):
 		return ErrTooLate

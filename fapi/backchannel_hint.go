@@ -136,7 +136,7 @@ func (s *Server) readHintToken(c *call, raw string) (kind, value string, err err
 	if kind, value, err = claims.person(hostOf(s.config.Issuer)); err != nil {
 		return "", "", err
 	}
-	c.uses = append(c.uses, store.Use{
+	c.uses = append(c.uses, store.OneTime{
 		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID), Until: claims.Expires.Time().Add(clockDifference),
 	})
 	return kind, value, nil

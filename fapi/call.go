@@ -34,7 +34,7 @@ type call struct {
 	certificate *mtls.Presented
 	// uses are the one-time values that this request brought. The verb that succeeds claims them in its own
 	// transaction; when the request is refused instead, the adapter claims them.
-	uses []store.Use
+	uses []store.OneTime
 }
 
 // answer is a successful back-channel response.
@@ -172,8 +172,8 @@ func proofError(err error) error {
 	return oauth.Errorf(oauth.InvalidDPoPProof, "%s", err.Error()).Because(err)
 }
 
-func proofUse(proof dpop.Proof) store.Use {
-	return store.Use{Kind: "dpop", Key: proof.ReplayKey, Until: proof.Until}
+func proofUse(proof dpop.Proof) store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: proof.ReplayKey, Until: proof.Until}
 }
 
 // addresses are the public addresses of a path: what htu may be. They come from the configuration and never from
@@ -191,7 +191,7 @@ func (s *Server) claim(ctx context.Context, c *call) error {
 	if len(c.uses) == 0 {
 		return nil
 	}
-	if err := s.store.Use(ctx, c.uses...); err != nil {
+	if err := s.store.ConsumeOneTime(ctx, c.uses...); err != nil {
 		return err
 	}
 	c.uses = nil
@@ -207,7 +207,7 @@ func (s *Server) spend(ctx context.Context, c *call) {
 	// A client that has gone away has shown its values all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spendTimeout)
 	defer cancel()
-	if err := s.store.Use(ctx, c.uses...); err != nil && !errors.Is(err, store.ErrReplayed) {
+	if err := s.store.ConsumeOneTime(ctx, c.uses...); err != nil && !errors.Is(err, store.ErrReplayed) {
 		s.log.WarnContext(ctx, "one-time values of a refused request were not recorded", "error", err.Error())
 	}
 }

@@ -117,9 +117,9 @@ func readAssertion(raw, clientID, kind string) (*assertion, error) {
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
 // one-time value. The path is that of the endpoint called.
-func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *assertion, path string) (store.Use, error) {
-	refuse := func(format string, arguments ...any) (store.Use, error) {
-		return store.Use{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
+func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *assertion, path string) (store.OneTime, error) {
+	refuse := func(format string, arguments ...any) (store.OneTime, error) {
+		return store.OneTime{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
 	}
 	if !slices.Contains(client.assertionAlgorithms(), claims.token.Header.Algorithm) {
 		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm, strings.Join(client.assertionAlgorithms(), ", "))
@@ -151,7 +151,7 @@ func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *ass
 	case claims.ID == "" || len(claims.ID) > maxJTI:
 		return refuse("needs a jti of 1 to %d bytes", maxJTI)
 	}
-	return store.Use{
+	return store.OneTime{
 		Kind:  "client_assertion",
 		Key:   store.DigestOf(client.ID + "\x00" + claims.ID),
 		Until: claims.Expires.Time().Add(clockDifference),

@@ -47,13 +47,13 @@ func (s *Server) checkCode(ctx context.Context, c *call, code store.Code, grant 
 	switch {
 	case code.ClientID != c.client.ID:
 		return unusable("code", errors.New("presented by another client"))
-	case !code.SpentAt.IsZero():
+	case !code.ConsumedAt.IsZero():
 		// The second use: the claim refuses it and revokes what the first one bought (RFC 6749 §4.1.2).
 		// A request that is itself a repetition proves nothing and ends nothing.
 		if err := s.claim(ctx, c); err != nil {
 			return err
 		}
-		err := s.store.RedeemCode(ctx, code.ID, store.Bought{})
+		err := s.store.RedeemCode(ctx, code.ID, store.Issued{})
 		s.note(ctx, c.client.ID, "code_used_twice", "grant", grant.ID)
 		return wasted("code", err)
 	case !now.Before(code.ExpiresAt):

@@ -95,7 +95,7 @@ func (s *Server) openInteraction(ctx context.Context, handle string, browser sto
 		return openInteraction{}, oauth.Errorf(oauth.InvalidRequest, "this page belongs to another browser, or it is too old; go back to the application and start again").WithStatus(http.StatusNotFound).Because(err)
 	case errors.Is(err, store.ErrExpired):
 		return openInteraction{}, oauth.Errorf(oauth.InvalidRequest, "this took too long; go back to the application and start again").Because(err)
-	case errors.Is(err, store.ErrSpent):
+	case errors.Is(err, store.ErrConsumed):
 		return openInteraction{}, oauth.Errorf(oauth.InvalidRequest, "this request was answered already; go back to the application").Because(err)
 	case err != nil:
 		return openInteraction{}, err
@@ -175,7 +175,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, t *Turn, allowed
 	}
 	err := s.store.Finish(r.Context(), finish)
 	switch {
-	case errors.Is(err, store.ErrSpent):
+	case errors.Is(err, store.ErrConsumed):
 		err = oauth.Errorf(oauth.InvalidRequest, "this request was answered already; go back to the application").Because(err)
 	case errors.Is(err, store.ErrExpired):
 		err = oauth.Errorf(oauth.InvalidRequest, "this took too long; go back to the application and start again").Because(err)

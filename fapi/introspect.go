@@ -44,7 +44,7 @@ func (s *Server) introspect(ctx context.Context, c *call) (answer, error) {
 	active, err := s.activeToken(ctx, c, token)
 	if errors.Is(err, errInactive) {
 		// The verb that would have claimed them found nothing to go with.
-		if err := s.store.Use(ctx, c.uses...); err != nil {
+		if err := s.store.ConsumeOneTime(ctx, c.uses...); err != nil {
 			return answer{}, err
 		}
 		c.uses = nil

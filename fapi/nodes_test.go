@@ -103,7 +103,7 @@ func nodesFollow(t *testing.T, how watched) {
 		ears := openPostgres(t, listening)
 		told := make(chan struct{}, 1)
 		go ears.Watch(ctx, func(change store.Change) {
-			n.server.Heard(change)
+			n.server.OnChange(change)
 			if (change == store.Change{}) {
 				select {
 				case told <- struct{}{}:

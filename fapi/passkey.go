@@ -91,8 +91,8 @@ func (s *Server) provePasskey(ctx context.Context, binding passkey.Binding, answ
 	return Authentication{}, fmt.Errorf("%w: %w", ErrPasskeyRefused, err)
 }
 
-func passkeyUse(claim passkey.Claim) store.Use {
-	return store.Use{Kind: "passkey", Key: claim.Key, Until: claim.Until}
+func passkeyUse(claim passkey.Claim) store.OneTime {
+	return store.OneTime{Kind: "passkey", Key: claim.Key, Until: claim.Until}
 }
 
 // methodsOf says how a passkey authenticated (RFC 8176 §2): with a key bound to hardware, or with one that may be copied

@@ -146,7 +146,7 @@ func registrarError(organisation string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExpired):
 		return unauthorised("the initial access token is not known here or has expired; ask the operator for another", err)
-	case errors.Is(err, store.ErrSpent):
+	case errors.Is(err, store.ErrConsumed):
 		return oauth.Errorf(oauth.AccessDenied, "%s has as many clients as it may register; ask the operator for more", organisation).
 			WithStatus(http.StatusForbidden).Because(err)
 	}

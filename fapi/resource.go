@@ -218,7 +218,7 @@ func (s *Server) verifyOwn(ctx context.Context, token, typ string, claims any) e
 var errWrongKind = errors.New("the typ is that of another kind of token")
 
 // checkBinding makes the sender prove that it holds the key that the token is bound to.
-func (s *Server) checkBinding(r *http.Request, endpoint route, certificates bool, scheme, token string, bound confirmation) ([]store.Use, error) {
+func (s *Server) checkBinding(r *http.Request, endpoint route, certificates bool, scheme, token string, bound confirmation) ([]store.OneTime, error) {
 	_, span := s.span(r.Context(), "sender constraint")
 	defer span.End()
 	if bound.JKT != "" {
@@ -238,7 +238,7 @@ func (s *Server) checkBinding(r *http.Request, endpoint route, certificates bool
 }
 
 // checkProof verifies the DPoP proof that comes with a token (RFC 9449 §7).
-func (s *Server) checkProof(r *http.Request, endpoint route, scheme, token, jkt string) ([]store.Use, error) {
+func (s *Server) checkProof(r *http.Request, endpoint route, scheme, token, jkt string) ([]store.OneTime, error) {
 	if scheme != "DPoP" {
 		return nil, invalidToken("DPoP", "the access token is bound by DPoP and must not be sent as Bearer", nil) // RFC 9449 §7.2
 	}
@@ -259,7 +259,7 @@ func (s *Server) checkProof(r *http.Request, endpoint route, scheme, token, jkt 
 	if proof.JKT != jkt {
 		return nil, invalidToken(scheme, "the DPoP proof is signed with another key than the one that the access token is bound to", nil)
 	}
-	return []store.Use{proofUse(proof)}, nil
+	return []store.OneTime{proofUse(proof)}, nil
 }
 
 // challengeDPoP names the algorithms for proofs (RFC 9449 §7.1).

@@ -41,7 +41,7 @@ func (s *Server) revokeRefreshToken(ctx context.Context, c *call, token string) 
 		if s.verifyOwn(ctx, token, "JWT", &idToken) == nil {
 			return oauth.Errorf(oauth.UnsupportedTokenType, "an ID token cannot be revoked; it ends by itself")
 		}
-		return s.store.Use(ctx, c.uses...) // unknown is as good as revoked (RFC 7009 §2.2)
+		return s.store.ConsumeOneTime(ctx, c.uses...) // unknown is as good as revoked (RFC 7009 §2.2)
 	case err != nil:
 		return err
 	case refresh.ClientID != c.client.ID:

@@ -253,7 +253,7 @@ func checkConfig(c *Config) error {
 }
 
 // Heard takes news of what other nodes changed; see [store.Watcher]. Without it the server looks for itself, once a second.
-func (s *Server) Heard(change store.Change) {
+func (s *Server) OnChange(change store.Change) {
 	s.clients.hear(change)
 	if change.Keys || change.Lost {
 		s.signer.Changed()

@@ -88,7 +88,7 @@ func respond(issued issuedToken, refreshToken, idToken string) answer {
 
 // purchase is what a code or a backchannel request is exchanged for: signed, and not yet claimed.
 type purchase struct {
-	bought store.Bought
+	bought store.Issued
 	answer answer
 }
 
@@ -106,7 +106,7 @@ func (s *Server) buy(ctx context.Context, c *call, grant store.Grant, binding co
 	if err != nil {
 		return purchase{}, err
 	}
-	made := purchase{bought: store.Bought{AccessToken: issued.record}}
+	made := purchase{bought: store.Issued{AccessToken: issued.record}}
 	var refreshToken, idToken string
 	if slices.Contains(c.client.Profile.GrantTypes, RefreshToken) {
 		refreshToken = newSecret()
@@ -131,7 +131,7 @@ func unusable(what string, cause error) error {
 
 // wasted tells apart, after the claim, what the client did wrong from what went wrong here.
 func wasted(what string, err error) error {
-	for _, known := range []error{store.ErrNotFound, store.ErrExpired, store.ErrSpent, store.ErrRevoked} {
+	for _, known := range []error{store.ErrNotFound, store.ErrExpired, store.ErrConsumed, store.ErrRevoked} {
 		if errors.Is(err, known) {
 			return unusable(what, err)
 		}

@@ -71,36 +71,36 @@ type Authenticators interface {
 	// StartSession stores a sign-in that no interaction asked for, and ends former, if it is not zero.
 	StartSession(ctx context.Context, session Session, former Digest) error
 
-	// AddPasskey stores a passkey and claims uses, all or nothing; ErrConflict when the ID is known, ErrReplayed.
-	AddPasskey(ctx context.Context, passkey Passkey, uses ...Use) error
+	// AddPasskey stores a passkey and consumes the one-time values, all or nothing; ErrConflict when the ID is known, ErrReplayed.
+	AddPasskey(ctx context.Context, passkey Passkey, oneTimes ...OneTime) error
 	// Passkey reads one; ErrNotFound.
 	Passkey(ctx context.Context, id []byte) (Passkey, error)
 	// Passkeys lists a person's, oldest first.
 	Passkeys(ctx context.Context, subject string) ([]Passkey, error)
-	// UsePasskey records that a passkey was used with a signature counter, and claims uses. ErrNotFound when it is
+	// UsePasskey records that a passkey was used with a signature counter, and consumes oneTimes. ErrNotFound when it is
 	// gone, or its person is disabled or gone; ErrRevoked when a copy of it was noticed before; ErrReplayed. These
 	// change nothing. ErrConflict when the counter is not higher than the last (both 0 is fine): a copy is about,
-	// which is recorded and the uses claimed.
-	UsePasskey(ctx context.Context, id []byte, count uint32, uses ...Use) error
+	// which is recorded and the one-time values consumed.
+	UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...OneTime) error
 	// RemovePasskey removes one of a person; ErrNotFound.
 	RemovePasskey(ctx context.Context, subject string, id []byte) error
 
 	// PutEnrolment stores a code, in place of every other of the same person.
 	PutEnrolment(ctx context.Context, enrolment Enrolment) error
-	// Enrol spends a code, stores the device under the code's person and claims uses, in one transaction; the
+	// Enrol consumes a code, stores the device under the code's person and consumes oneTimes, in one transaction; the
 	// device's Subject is ignored and returned. Of all callers one wins. ErrNotFound for a code that is unknown,
-	// spent or replaced, or whose person is disabled; ErrExpired, ErrConflict for a key or an ID that is known, and
+	// consumed or replaced, or whose person is disabled; ErrExpired, ErrConflict for a key or an ID that is known, and
 	// ErrReplayed change nothing.
-	Enrol(ctx context.Context, code Digest, device Device, uses ...Use) (Device, error)
+	Enrol(ctx context.Context, code Digest, device Device, oneTimes ...OneTime) (Device, error)
 	// AddDevice stores a device without a code; ErrConflict for a key or an ID that is known.
 	AddDevice(ctx context.Context, device Device) error
 	// DeviceByKey reads the device that has a key; ErrNotFound.
 	DeviceByKey(ctx context.Context, jkt string) (Device, error)
 	// Devices lists a person's, oldest first.
 	Devices(ctx context.Context, subject string) ([]Device, error)
-	// UseDevice records that a device was used and claims uses; ErrReplayed, and ErrNotFound when it is gone or its
+	// UseDevice records that a device was used and consumes oneTimes; ErrReplayed, and ErrNotFound when it is gone or its
 	// person is disabled or gone, change nothing.
-	UseDevice(ctx context.Context, id string, uses ...Use) error
+	UseDevice(ctx context.Context, id string, oneTimes ...OneTime) error
 	// RemoveDevice removes one of a person; ErrNotFound.
 	RemoveDevice(ctx context.Context, subject, id string) error
 

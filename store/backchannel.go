@@ -36,8 +36,8 @@ type BackchannelRequest struct {
 	GrantID   string
 	// Device names the device that decided, as its owner spells it.
 	Device string
-	// SpentAt is zero until the tokens were fetched.
-	SpentAt time.Time
+	// ConsumedAt is zero until the tokens were fetched.
+	ConsumedAt time.Time
 	// Evidence is stored with the request and not given back with it.
 	Evidence []Evidence
 }
@@ -85,27 +85,27 @@ type Ping struct {
 
 // Backchannel are the verbs of requests that are decided on another device (CIBA Core).
 type Backchannel interface {
-	// StartBackchannel stores a request with its evidence and claims uses, all or nothing. ErrSpent when as many requests as limits allow
+	// StartBackchannel stores a request with its evidence and consumes the one-time values, all or nothing. ErrConsumed when as many requests as limits allow
 	// wait for the person already; ErrReplayed.
-	StartBackchannel(ctx context.Context, request BackchannelRequest, limits BackchannelLimits, uses ...Use) error
+	StartBackchannel(ctx context.Context, request BackchannelRequest, limits BackchannelLimits, oneTimes ...OneTime) error
 	// PendingBackchannel lists what waits for a person's decision, the oldest first; nothing for somebody who is disabled
 	// or gone.
 	PendingBackchannel(ctx context.Context, subject string) ([]BackchannelRequest, error)
 	// BackchannelRequest reads a request as it is, also when its time is over; ErrNotFound.
 	BackchannelRequest(ctx context.Context, id Digest) (BackchannelRequest, error)
 	// DecideBackchannel records a decision with its grant, and enqueues the ping of a request that has one, in one
-	// transaction. Of all callers one wins and the rest get ErrSpent. ErrNotFound for an unknown request, another person's,
+	// transaction. Of all callers one wins and the rest get ErrConsumed. ErrNotFound for an unknown request, another person's,
 	// or when the person is disabled or gone; ErrExpired. A refused decision changes nothing.
 	DecideBackchannel(ctx context.Context, decision BackchannelDecision) error
 	// PollBackchannel reads a request of a client and, while nobody has decided, sets the time of the next poll: of two
 	// polls at once, on whatever nodes, one is early. ErrNotFound for an unknown request or another client's; ErrExpired and
-	// ErrSpent with the request. Neither changes anything.
+	// ErrConsumed with the request. Neither changes anything.
 	PollBackchannel(ctx context.Context, id Digest, clientID string) (BackchannelPoll, error)
-	// RedeemBackchannel spends an allowed request, records what was bought and claims uses, in one transaction. Of all
-	// callers one wins and the rest get ErrSpent. ErrNotFound for one that is unknown or that nobody has allowed; ErrExpired;
+	// RedeemBackchannel consumes an allowed request, records what was issued and consumes oneTimes, in one transaction. Of all
+	// callers one wins and the rest get ErrConsumed. ErrNotFound for one that is unknown or that nobody has allowed; ErrExpired;
 	// ErrRevoked when its grant has ended, or when the person is disabled or gone; ErrReplayed. Each changes nothing: a client
 	// may poll and be notified at once, so a second redemption is no theft.
-	RedeemBackchannel(ctx context.Context, id Digest, bought Bought, uses ...Use) error
+	RedeemBackchannel(ctx context.Context, id Digest, issued Issued, oneTimes ...OneTime) error
 
 	// ClaimPings hands out at most limit pings that are due and keeps them from all others until lease is over. A ping
 	// whose caller dies is due again then.

@@ -3,8 +3,8 @@
 //
 // Its interfaces are verbs, not tables. Each verb is one transaction, and each one-time thing is consumed by
 // exactly one of them, so that a caller never has to read, decide and write in separate steps. Callers follow
-// one rule: validate, sign, claim, release. What is to be released is chosen before the claim (token
-// identifiers, digests), the claim records it, and nothing is released whose claim lost.
+// one rule: validate, sign, consume, release. What is to be released is chosen before it is consumed (token
+// identifiers, digests), the consuming verb records it, and nothing is released whose consumption lost the race.
 //
 // Secrets never enter: codes, refresh tokens, request URIs and cookies arrive as their SHA-256 [Digest].
 // Time is the opener's clock; no statement asks the database what time it is. All times are stored in UTC
@@ -26,9 +26,9 @@ var (
 	ErrNotFound = errors.New("store: not found")
 	// ErrExpired: the record exists and its time is over.
 	ErrExpired = errors.New("store: expired")
-	// ErrSpent: the one-time thing has been used before.
-	ErrSpent = errors.New("store: already used")
-	// ErrReplayed: one of the [Use] values has been seen before. Nothing was changed.
+	// ErrConsumed: the one-time thing has been used before.
+	ErrConsumed = errors.New("store: already used")
+	// ErrReplayed: one of the [OneTime] values has been seen before. Nothing was changed.
 	ErrReplayed = errors.New("store: replayed")
 	// ErrRevoked: the grant behind the record has been revoked.
 	ErrRevoked = errors.New("store: revoked")
@@ -49,8 +49,8 @@ func DigestOf(secret string) Digest { return sha256.Sum256([]byte(secret)) }
 // Zero tells whether d is unset.
 func (d Digest) Zero() bool { return d == Digest{} }
 
-// Use is a value that may be used once: the jti of a client assertion or of a DPoP proof.
-type Use struct {
+// OneTime is a value that may be used once: the jti of a client assertion or of a DPoP proof.
+type OneTime struct {
 	// Kind separates name spaces: "client_assertion", "dpop".
 	Kind string
 	// Key is the digest of everything that makes the value unique, such as issuer and jti.
@@ -189,8 +189,8 @@ type Code struct {
 	JKT       string
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	// SpentAt is zero until the code was redeemed.
-	SpentAt time.Time
+	// ConsumedAt is zero until the code was redeemed.
+	ConsumedAt time.Time
 	// Failures counts refused redemptions by the right client.
 	Failures int
 }
@@ -230,8 +230,8 @@ type Finish struct {
 	Evidence []Evidence
 }
 
-// Bought is what a code is exchanged for.
-type Bought struct {
+// Issued is what a code or an auth_req_id is exchanged for.
+type Issued struct {
 	AccessToken AccessToken
 	// RefreshToken is nil when none is issued.
 	RefreshToken *RefreshToken
@@ -317,16 +317,16 @@ type Key struct {
 
 // Requests are the verbs from the pushed request to the decision.
 type Requests interface {
-	// Push stores a request with its evidence and claims uses, all or nothing.
-	Push(ctx context.Context, request Request, uses ...Use) error
+	// Push stores a request with its evidence and consumes the one-time values, all or nothing.
+	Push(ctx context.Context, request Request, oneTimes ...OneTime) error
 	// Open reads a request and, when session is not zero and alive, that session and what its person allowed the
-	// client before, changing nothing. With ErrExpired and ErrSpent the request is returned too, so that the error
+	// client before, changing nothing. With ErrExpired and ErrConsumed the request is returned too, so that the error
 	// can be sent to its client.
 	Open(ctx context.Context, request, session Digest) (Opened, error)
 	// BeginInteraction stores a new interaction.
 	BeginInteraction(ctx context.Context, interaction Interaction) error
 	// Interaction reads an interaction of this browser. Another browser's is ErrNotFound; one whose time is
-	// over is ErrExpired; one whose request was answered is ErrSpent (the Pending is returned with both).
+	// over is ErrExpired; one whose request was answered is ErrConsumed (the Pending is returned with both).
 	Interaction(ctx context.Context, interaction, browser Digest) (Pending, error)
 	// SignIn stores a session and binds the interaction to it. The session that the interaction was bound to
 	// before, if any, is ended.
@@ -335,7 +335,7 @@ type Requests interface {
 	SignInFailed(ctx context.Context, interaction Digest) (int, error)
 	// EndSession ends a session; one that does not exist is no error.
 	EndSession(ctx context.Context, session Digest) error
-	// Finish answers the request: of all callers one wins and the rest get ErrSpent; ErrExpired when the
+	// Finish answers the request: of all callers one wins and the rest get ErrConsumed; ErrExpired when the
 	// interaction's time is over (the request's, where there is no interaction); ErrNotFound for an unknown one.
 	// The winner's grant, code, consent and evidence are stored in the same transaction.
 	Finish(ctx context.Context, finish Finish) error
@@ -343,40 +343,40 @@ type Requests interface {
 
 // Grants are the verbs of codes and tokens.
 type Grants interface {
-	// CodeGrant reads a code and its grant, changing nothing. A spent, expired or ended code is returned as it
-	// is: the caller looks at SpentAt, ExpiresAt, Failures and the grant's RevokedAt. ErrNotFound otherwise.
+	// CodeGrant reads a code and its grant, changing nothing. A consumed, expired or ended code is returned as it
+	// is: the caller looks at ConsumedAt, ExpiresAt, Failures and the grant's RevokedAt. ErrNotFound otherwise.
 	CodeGrant(ctx context.Context, code Digest) (Code, Grant, error)
-	// RedeemCode spends the code, records what was bought and claims uses, in one transaction. Of all callers
-	// one wins. A later caller gets ErrSpent, and the code's grant is revoked by that same call, whatever
-	// the later caller wanted to buy; its uses are claimed. But a caller whose uses were seen before gets ErrReplayed:
+	// RedeemCode consumes the code, records what was issued and consumes oneTimes, in one transaction. Of all callers
+	// one wins. A later caller gets ErrConsumed, and the code's grant is revoked by that same call, whatever
+	// the later caller wanted issued; its oneTimes are consumed. But a caller whose one-time values were seen before gets ErrReplayed:
 	// one request that arrives twice is no theft. ErrExpired, ErrRevoked and ErrReplayed change nothing.
-	RedeemCode(ctx context.Context, code Digest, bought Bought, uses ...Use) error
+	RedeemCode(ctx context.Context, code Digest, issued Issued, oneTimes ...OneTime) error
 	// RedemptionFailed counts a refused redemption by the right client and returns the new count.
 	RedemptionFailed(ctx context.Context, code Digest) (int, error)
 	// RefreshGrant reads a refresh token and its grant, changing nothing, as CodeGrant does.
 	RefreshGrant(ctx context.Context, token Digest) (RefreshToken, Grant, error)
 	// Refresh checks that the refresh token and its grant still stand, records the access token issued for it
-	// and claims uses, in one transaction. The refresh token stays valid (FAPI 2.0 Security Profile
+	// and consumes oneTimes, in one transaction. The refresh token stays valid (FAPI 2.0 Security Profile
 	// §5.3.2.1-9). ErrNotFound, ErrExpired, ErrRevoked and ErrReplayed change nothing.
-	Refresh(ctx context.Context, token Digest, issued AccessToken, uses ...Use) error
+	Refresh(ctx context.Context, token Digest, issued AccessToken, oneTimes ...OneTime) error
 	// AccessGrant reads the grant behind an access token. ErrNotFound, ErrExpired, ErrRevoked.
-	// uses are claimed by the same call: ErrReplayed when one was seen before.
-	AccessGrant(ctx context.Context, token Digest, uses ...Use) (Grant, error)
+	// oneTimes are consumed by the same call: ErrReplayed when one was seen before.
+	AccessGrant(ctx context.Context, token Digest, oneTimes ...OneTime) (Grant, error)
 	// IssueToken stores a grant that no person decided (RFC 6749 §4.4) with the one access token issued for it,
-	// and claims uses, in one transaction; ErrReplayed changes nothing.
-	IssueToken(ctx context.Context, grant Grant, issued AccessToken, uses ...Use) error
+	// and consumes oneTimes, in one transaction; ErrReplayed changes nothing.
+	IssueToken(ctx context.Context, grant Grant, issued AccessToken, oneTimes ...OneTime) error
 	// RevokeGrant ends a grant with its codes and tokens, and forgets the consent of its person and client;
-	// revoking twice is no error. It claims uses in the same transaction; ErrReplayed changes nothing.
-	RevokeGrant(ctx context.Context, grantID string, uses ...Use) error
+	// revoking twice is no error. It consumes oneTimes in the same transaction; ErrReplayed changes nothing.
+	RevokeGrant(ctx context.Context, grantID string, oneTimes ...OneTime) error
 	// RevokeAccessToken ends one access token, so that AccessGrant answers ErrRevoked or ErrNotFound; an unknown
-	// one is no error. It claims uses in the same transaction; ErrReplayed changes nothing.
-	RevokeAccessToken(ctx context.Context, token Digest, uses ...Use) error
+	// one is no error. It consumes oneTimes in the same transaction; ErrReplayed changes nothing.
+	RevokeAccessToken(ctx context.Context, token Digest, oneTimes ...OneTime) error
 }
 
-// Once claims one-time values on their own, where no other verb does.
-type Once interface {
-	// Use claims all uses, or none and ErrReplayed.
-	Use(ctx context.Context, uses ...Use) error
+// OneTimes consumes one-time values on their own, where no other verb does.
+type OneTimes interface {
+	// ConsumeOneTime consumes all values, or none and returns ErrReplayed.
+	ConsumeOneTime(ctx context.Context, oneTimes ...OneTime) error
 }
 
 // Clients are the verbs of client registration.
@@ -389,8 +389,8 @@ type Clients interface {
 	// ErrConflict otherwise.
 	PutClient(ctx context.Context, client Client) error
 	// RegisterClient inserts a client for a registrar, in one transaction with what allows it: it takes one from
-	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrSpent when none is left), or holds the
-	// organisation to its quota (ErrSpent). ErrConflict when the client's ID exists.
+	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrConsumed when none is left), or holds the
+	// organisation to its quota (ErrConsumed). ErrConflict when the client's ID exists.
 	RegisterClient(ctx context.Context, client Client, by Registrar) error
 	// DeleteClient removes a client with its backchannel requests, ends all its grants with their codes and tokens, and
 	// forgets the consents given to it, in one transaction; ErrNotFound. The identifier is never given out again by the server.
@@ -398,7 +398,7 @@ type Clients interface {
 
 	// PutInitialToken inserts a token, or replaces the one of the same organisation.
 	PutInitialToken(ctx context.Context, token InitialToken) error
-	// InitialToken reads one by its digest; ErrNotFound, and ErrExpired and ErrSpent with the token.
+	// InitialToken reads one by its digest; ErrNotFound, and ErrExpired and ErrConsumed with the token.
 	InitialToken(ctx context.Context, id Digest) (InitialToken, error)
 	// InitialTokens lists all in the order of their organisations.
 	InitialTokens(ctx context.Context) ([]InitialToken, error)
@@ -469,7 +469,7 @@ type Store interface {
 	Grants
 	Records
 	Backchannel
-	Once
+	OneTimes
 	Clients
 	Users
 	Keys

@@ -37,7 +37,7 @@ func raceDecision(ctx context.Context, p *player, n int) {
 func lookDecision(ctx context.Context, p *player, n int) error {
 	request, err := p.store.BackchannelRequest(ctx, p.id("auth_req_id", thing("decision", n)))
 	if err == nil && !request.DecidedAt.IsZero() {
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return err
 }
@@ -69,8 +69,8 @@ func raceBackchannel(ctx context.Context, p *player, n int) {
 
 func lookBackchannel(ctx context.Context, p *player, n int) error {
 	request, err := p.store.BackchannelRequest(ctx, p.id("auth_req_id", thing("auth_req_id", n)))
-	if err == nil && !request.SpentAt.IsZero() {
-		return store.ErrSpent
+	if err == nil && !request.ConsumedAt.IsZero() {
+		return store.ErrConsumed
 	}
 	return err
 }

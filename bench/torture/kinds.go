@@ -115,7 +115,7 @@ func judged(err error) (history.Outcome, string) {
 	switch {
 	case err == nil:
 		return history.OK, ""
-	case errors.Is(err, store.ErrSpent), errors.Is(err, store.ErrReplayed):
+	case errors.Is(err, store.ErrConsumed), errors.Is(err, store.ErrReplayed):
 		return history.Refused, history.Spent
 	case errors.Is(err, store.ErrRevoked):
 		return history.Refused, history.Ended
@@ -147,14 +147,14 @@ func (p *player) token(of string) store.AccessToken {
 	return store.AccessToken{ID: p.id("token", of), ExpiresAt: time.Now().Add(lifetime)}
 }
 
-func (p *player) bought(of string) store.Bought {
+func (p *player) bought(of string) store.Issued {
 	now := time.Now()
-	return store.Bought{AccessToken: p.token(of), RefreshToken: &store.RefreshToken{
+	return store.Issued{AccessToken: p.token(of), RefreshToken: &store.RefreshToken{
 		ID: p.id("refresh", of), CreatedAt: now, ExpiresAt: now.Add(lifetime)}}
 }
 
-func (p *player) use(of string) store.Use {
-	return store.Use{Kind: "client_assertion", Key: p.id("use", of), Until: time.Now().Add(memory)}
+func (p *player) use(of string) store.OneTime {
+	return store.OneTime{Kind: "client_assertion", Key: p.id("use", of), Until: time.Now().Add(memory)}
 }
 
 // issue stores a grant with a code.
@@ -191,8 +191,8 @@ func lookCode(ctx context.Context, p *player, n int) error {
 		return err
 	case !grant.RevokedAt.IsZero():
 		return store.ErrRevoked
-	case !code.SpentAt.IsZero():
-		return store.ErrSpent
+	case !code.ConsumedAt.IsZero():
+		return store.ErrConsumed
 	}
 	return nil
 }
@@ -207,12 +207,14 @@ func prepareNothing(context.Context, *player, int) {}
 
 func raceUse(ctx context.Context, p *player, n int) {
 	of := thing("jti", n)
-	_ = p.tell(ctx, history.Spend, of, made("jti", n, p.number), func() error { return p.store.Use(ctx, p.use(of)) })
+	_ = p.tell(ctx, history.Spend, of, made("jti", n, p.number), func() error { return p.store.ConsumeOneTime(ctx, p.use(of)) })
 }
 
 // lookUse claims what was raced for: it must be too late.
 func lookUse(kind string) func(context.Context, *player, int) error {
-	return func(ctx context.Context, p *player, n int) error { return p.store.Use(ctx, p.use(thing(kind, n))) }
+	return func(ctx context.Context, p *player, n int) error {
+		return p.store.ConsumeOneTime(ctx, p.use(thing(kind, n)))
+	}
 }
 
 // Pushed requests: of all who answer one wins (RFC 9126 §7.3).
@@ -256,7 +258,7 @@ func raceRefresh(ctx context.Context, p *player, n int) {
 	})
 }
 
-// Grants: some use what was bought while others end it.
+// Grants: some use what was issued while others end it.
 
 func prepareGrant(ctx context.Context, p *player, n int) {
 	of := thing("grant", n)

@@ -92,7 +92,7 @@ func (a audited) ErasePerson(ctx context.Context, subject string, evidence ...st
 }
 
 // RevokeGrant implements store.Grants.
-func (a audited) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
+func (a audited) RevokeGrant(ctx context.Context, grantID string, uses ...store.OneTime) error {
 	return a.done(ctx, a.Store.RevokeGrant(ctx, grantID, uses...), "grant_revoked", "", "grant", grantID)
 }
 

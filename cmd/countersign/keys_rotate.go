@@ -165,7 +165,7 @@ type rotation struct {
 	schedule signer.Schedule
 	store    interface {
 		store.Keys
-		store.Once
+		store.OneTimes
 	}
 	backend keyHolder
 	now     func() time.Time
@@ -247,7 +247,7 @@ func (r *rotation) take(ctx context.Context, due signer.Step) error {
 // generate makes a successor. Two nodes that look at once would make two, so one of them claims it.
 func (r *rotation) generate(ctx context.Context, current signer.Record) error {
 	slot := r.now().Truncate(generateClaim)
-	err := r.store.Use(ctx, store.Use{
+	err := r.store.ConsumeOneTime(ctx, store.OneTime{
 		Kind: "key_rotation", Key: sha256.Sum256([]byte(current.ID + " " + slot.UTC().Format(time.RFC3339))), Until: slot.Add(2 * generateClaim),
 	})
 	if errors.Is(err, store.ErrReplayed) {

@@ -87,7 +87,7 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	}
 	go purge(background, s, log)
 	if shared, ok := s.(store.Watcher); ok {
-		go shared.Watch(background, server.Heard)
+		go shared.Watch(background, server.OnChange)
 	}
 	pinging := make(chan struct{})
 	go func() {

@@ -74,11 +74,11 @@ func (s *Store) StartSession(ctx context.Context, session store.Session, former 
 	})
 }
 
-// AddPasskey stores a passkey and claims uses.
-func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+// AddPasskey stores a passkey and consumes oneTimes.
+func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...store.OneTime) error {
+	kinds, keys, untils := s.oneTimeArrays(oneTimes)
 	return s.run(ctx, "AddPasskey", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
+		_, err := c.Exec(ctx, `WITH consumed_values AS (`+insertOneTimes+`
 				FROM unnest($11::text[], $12::bytea[], $13::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3)
 			INSERT INTO passkeys (`+passkeyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			p.ID, p.Subject, p.PublicKey, p.AAGUID, p.Name, p.Synced, p.SignCount,
@@ -104,10 +104,10 @@ func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, 
 	return readOf(ctx, s, "Passkeys", `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = $1 ORDER BY created_at, id`, subject, passkeyFields)
 }
 
-// UsePasskey records the use of a passkey and claims uses. The row is locked first, so that of two uses with one
+// UsePasskey records the use of a passkey and consumes oneTimes. The row is locked first, so that of two uses with one
 // counter the second sees what the first has stored.
-func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error {
+	kinds, keys, untils := s.oneTimeArrays(oneTimes)
 	now := s.moment()
 	return s.run(ctx, "UsePasskey", func(ctx context.Context, c *pgx.Conn) error {
 		var found, clonedBefore, used bool
@@ -121,7 +121,7 @@ func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ..
 					sign_count = CASE WHEN grown THEN $2 ELSE sign_count END,
 					cloned_at = CASE WHEN grown THEN NULL ELSE $3 END
 				FROM passkey k WHERE p.id = k.id AND NOT k.cloned RETURNING p.id
-			), claimed AS (`+insertUses+`
+			), consumed_values AS (`+insertOneTimes+`
 				FROM moved, unnest($4::text[], $5::bytea[], $6::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			) SELECT EXISTS (SELECT FROM passkey), coalesce((SELECT cloned FROM passkey), false), coalesce((SELECT grown FROM passkey), false)`,
 			id, int64(count), now, kinds, keys, untils).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &clonedBefore, &used) })
@@ -155,18 +155,18 @@ func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 	})
 }
 
-// Enrol spends a code and stores the device.
-func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, uses ...store.Use) (store.Device, error) {
-	kinds, keys, untils := s.useArrays(uses)
+// Enrol consumes a code and stores the device.
+func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, oneTimes ...store.OneTime) (store.Device, error) {
+	kinds, keys, untils := s.oneTimeArrays(oneTimes)
 	now := s.moment()
 	err := s.run(ctx, "Enrol", func(ctx context.Context, c *pgx.Conn) error {
 		device.Subject = ""
-		enrolled, err := one(ctx, c, `WITH spent AS (
+		enrolled, err := one(ctx, c, `WITH consumed AS (
 				DELETE FROM enrolments t WHERE id = $6 AND expires_at > $7 AND `+enabled+` RETURNING subject
-			), claimed AS (`+insertUses+`
-				FROM spent, unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
+			), consumed_values AS (`+insertOneTimes+`
+				FROM consumed, unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			) INSERT INTO devices (`+deviceColumns+`)
-			SELECT $1::text, subject, $2::text, $3::text, $4::timestamptz, $5::timestamptz FROM spent RETURNING subject`,
+			SELECT $1::text, subject, $2::text, $3::text, $4::timestamptz, $5::timestamptz FROM consumed RETURNING subject`,
 			[]any{device.ID, device.Name, device.JKT, at(device.CreatedAt), at(device.UsedAt), code[:], now, kinds, keys, untils}, &device.Subject)
 		if err != nil || enrolled {
 			return err
@@ -202,14 +202,14 @@ func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, er
 	return readOf(ctx, s, "Devices", `SELECT `+deviceColumns+` FROM devices WHERE subject = $1 ORDER BY created_at, id`, subject, deviceFields)
 }
 
-// UseDevice records the use of a device and claims uses.
-func (s *Store) UseDevice(ctx context.Context, id string, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+// UseDevice records the use of a device and consumes oneTimes.
+func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneTime) error {
+	kinds, keys, untils := s.oneTimeArrays(oneTimes)
 	return s.run(ctx, "UseDevice", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		_, err := one(ctx, c, `WITH used AS (
 				UPDATE devices t SET used_at = $2 WHERE id = $1 AND `+enabled+` RETURNING id
-			), claimed AS (`+insertUses+`
+			), consumed_values AS (`+insertOneTimes+`
 				FROM used, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			) SELECT EXISTS (SELECT FROM used)`, []any{id, s.moment(), kinds, keys, untils}, &found)
 		if err == nil && !found {

@@ -31,8 +31,8 @@ func opened(t *testing.T, config postgres.Config) *postgres.Store {
 	return s
 }
 
-func oneUse(name string) store.Use {
-	return store.Use{Kind: "dpop", Key: store.DigestOf(name), Until: time.Now().Add(time.Minute)}
+func oneUse(name string) store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: store.DigestOf(name), Until: time.Now().Add(time.Minute)}
 }
 
 // TestOverloaded: whoever cannot have a connection soon is told so, and an endless queue is not made.
@@ -51,7 +51,7 @@ func TestOverloaded(t *testing.T) {
 	})
 	time.Sleep(50 * time.Millisecond) // it has the one connection
 	began := time.Now()
-	if err := s.Use(t.Context(), oneUse("patient")); !errors.Is(err, store.ErrOverloaded) || time.Since(began) > 4*time.Second {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("patient")); !errors.Is(err, store.ErrOverloaded) || time.Since(began) > 4*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 	// Of more than can be served soon, the last are refused at once.
@@ -59,7 +59,7 @@ func TestOverloaded(t *testing.T) {
 	for i := range 400 {
 		waiting.Go(func() {
 			began := time.Now()
-			if err := s.Use(context.Background(), oneUse(fmt.Sprint(i))); errors.Is(err, store.ErrOverloaded) {
+			if err := s.ConsumeOneTime(context.Background(), oneUse(fmt.Sprint(i))); errors.Is(err, store.ErrOverloaded) {
 				refused <- time.Since(began)
 			} else if err != nil {
 				t.Error(err)
@@ -77,7 +77,7 @@ func TestOverloaded(t *testing.T) {
 	}
 	release()
 	waiting.Wait()
-	if err := s.Use(t.Context(), oneUse("afterwards")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("afterwards")); err != nil {
 		t.Errorf("with the lock gone: %v", err)
 	}
 }
@@ -105,12 +105,12 @@ func both(t *testing.T) (url, first, second string) {
 func TestFailover(t *testing.T) {
 	url, first, second := both(t)
 	s := opened(t, postgres.Config{URL: url})
-	if err := s.Use(t.Context(), oneUse("before")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("before")); err != nil {
 		t.Fatal(err)
 	}
 	demote(t, first)
 	for _, name := range []string{"after", "again"} {
-		if err := s.Use(t.Context(), oneUse(name)); err != nil {
+		if err := s.ConsumeOneTime(t.Context(), oneUse(name)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestFailover(t *testing.T) {
 	}
 	demote(t, second)
 	began := time.Now()
-	if err := s.Use(t.Context(), oneUse("nowhere")); !errors.Is(err, store.ErrUnavailable) {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("nowhere")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("where nobody takes writes: %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -151,12 +151,12 @@ func TestServerSaysGoodBye(t *testing.T) {
 	lost := 0
 	for i := range 10 {
 		end()
-		if err := s.Use(t.Context(), oneUse(fmt.Sprint("first ", i))); errors.Is(err, store.ErrUnavailable) {
+		if err := s.ConsumeOneTime(t.Context(), oneUse(fmt.Sprint("first ", i))); errors.Is(err, store.ErrUnavailable) {
 			lost++
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Use(t.Context(), oneUse(fmt.Sprint("second ", i))); err != nil {
+		if err := s.ConsumeOneTime(t.Context(), oneUse(fmt.Sprint("second ", i))); err != nil {
 			t.Fatalf("the write after the one that met the end: %v", err)
 		}
 	}

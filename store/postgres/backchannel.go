@@ -19,14 +19,14 @@ const (
 func backchannelFields(b *store.BackchannelRequest) []any {
 	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.Person}, (*[]byte)(&b.Parameters), &b.Ping,
 		timeField{&b.CreatedAt}, timeField{&b.ExpiresAt}, durationField{&b.Interval}, timeField{&b.NextPollAt},
-		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.SpentAt}}
+		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}}
 }
 
-// StartBackchannel stores a request within its limits and claims uses. A person's requests are counted under a lock of
+// StartBackchannel stores a request within its limits and consumes oneTimes. A person's requests are counted under a lock of
 // its own: only a statement that begins after the lock is had sees all of them.
-func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, uses ...store.Use) error {
+func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	kinds, keys, untils := s.useArrays(uses)
+	kinds, keys, untils := s.oneTimeArrays(oneTimes)
 	chains, times, bodies := evidenceArrays(b.Evidence)
 	return s.run(ctx, "StartBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var started bool
@@ -41,17 +41,17 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 					$10::timestamptz, $11::timestamptz, $12::text, $13::text, $14::timestamptz
 				WHERE (SELECT count(*) FROM pending) < $16 AND (SELECT count(*) FROM pending WHERE client_id = $2) < $17
 				RETURNING id
-			), claimed AS (`+insertUses+`
+			), consumed_values AS (`+insertOneTimes+`
 				FROM started, unnest($18::text[], $19::bytea[], $20::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			), evidence AS (`+insertEvidence+` FROM started, unnest($21::text[], $22::timestamptz[], $23::text[]) AS e (chain, at, body))
 			SELECT EXISTS (SELECT FROM started)`,
 			b.ID[:], b.ClientID, b.Subject, b.Person[:], []byte(b.Parameters), b.Ping, at(b.CreatedAt), at(b.ExpiresAt),
-			b.Interval.Microseconds(), at(b.NextPollAt), at(b.DecidedAt), b.GrantID, b.Device, at(b.SpentAt),
+			b.Interval.Microseconds(), at(b.NextPollAt), at(b.DecidedAt), b.GrantID, b.Device, at(b.ConsumedAt),
 			now, limits.Person, limits.Client, kinds, keys, untils, chains, times, bodies).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&started) })
 		err := c.SendBatch(ctx, &batch).Close()
 		if err == nil && !started {
-			return store.ErrSpent
+			return store.ErrConsumed
 		}
 		return err
 	})
@@ -124,7 +124,7 @@ func undecided(ctx context.Context, c *pgx.Conn, d store.BackchannelDecision) er
 	case !found:
 		return store.ErrNotFound
 	case decided:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }
@@ -169,46 +169,46 @@ func polled(ctx context.Context, c *pgx.Conn, id store.Digest, clientID string, 
 		return err
 	case !found:
 		return store.ErrNotFound
-	case !p.Request.SpentAt.IsZero():
-		return store.ErrSpent
+	case !p.Request.ConsumedAt.IsZero():
+		return store.ErrConsumed
 	case !now.Before(p.Request.ExpiresAt):
 		return store.ErrExpired
 	}
 	return nil
 }
 
-// RedeemBackchannel spends an allowed request and records what was bought.
-func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought store.Bought, uses ...store.Use) error {
+// RedeemBackchannel consumes an allowed request and records what was issued.
+func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	kinds, keys, untils := s.useArrays(uses)
+	kinds, keys, untils := s.oneTimeArrays(oneTimes)
 	return s.run(ctx, "RedeemBackchannel", func(ctx context.Context, c *pgx.Conn) error {
-		var spent bool
-		if _, err := one(ctx, c, `WITH spent AS (
+		var consumed bool
+		if _, err := one(ctx, c, `WITH consumed AS (
 				UPDATE backchannel_requests b SET spent_at = $2
 				WHERE b.id = $1 AND b.spent_at IS NULL AND b.expires_at > $2 AND `+askable+` AND `+grantStands("b")+`
 				RETURNING b.grant_id, b.client_id
-			), `+recordBought, boughtArguments(id, now, bought, kinds, keys, untils),
-			&spent); err != nil || spent {
+			), `+recordIssued, issuedArguments(id, now, issued, kinds, keys, untils),
+			&consumed); err != nil || consumed {
 			return err
 		}
-		return unspent(ctx, c, id, now)
+		return notConsumed(ctx, c, id, now)
 	})
 }
 
-// unspent says why an allowed request could not be spent. It is a statement of its own because it must see what the
+// notConsumed says why an allowed request could not be consumed. It is a statement of its own because it must see what the
 // winner of a race has written.
-func unspent(ctx context.Context, c *pgx.Conn, id store.Digest, now time.Time) error {
-	var spent, expired, ended bool
+func notConsumed(ctx context.Context, c *pgx.Conn, id store.Digest, now time.Time) error {
+	var consumed, expired, ended bool
 	found, err := one(ctx, c, `SELECT b.spent_at IS NOT NULL, least(b.expires_at, g.expires_at) <= $2,
 		g.revoked_at IS NOT NULL OR NOT `+askable+`
-		FROM backchannel_requests b`+grantOf("b")+` WHERE b.id = $1`, []any{id[:], now}, &spent, &expired, &ended)
+		FROM backchannel_requests b`+grantOf("b")+` WHERE b.id = $1`, []any{id[:], now}, &consumed, &expired, &ended)
 	switch {
 	case err != nil:
 		return err
 	case !found:
 		return store.ErrNotFound
-	case spent:
-		return store.ErrSpent
+	case consumed:
+		return store.ErrConsumed
 	case expired:
 		return store.ErrExpired
 	case ended:

@@ -311,14 +311,14 @@ const usesAtOnce = 1000
 // own affair.
 func (f *filling) uses() (Copied, error) {
 	var before, after backend.Digest
-	var batch []store.Use
+	var batch []store.OneTime
 	now := f.store.moment()
 	claim := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
 		f.claimed = true
-		err := f.store.Use(f.ctx, batch...)
+		err := f.store.ConsumeOneTime(f.ctx, batch...)
 		batch = batch[:0]
 		return err
 	}
@@ -329,12 +329,12 @@ func (f *filling) uses() (Copied, error) {
 		if !isText || !isDigest || len(key) != len(store.Digest{}) || !isTime {
 			return errors.New("postgresql: a value that was used is not stored as it should be")
 		}
-		use := store.Use{Kind: kind, Key: store.Digest(key), Until: time.UnixMicro(until).UTC()}
-		if !use.Until.After(now) {
+		oneTime := store.OneTime{Kind: kind, Key: store.Digest(key), Until: time.UnixMicro(until).UTC()}
+		if !oneTime.Until.After(now) {
 			return nil // nobody accepts what carries it
 		}
 		before.Add(usedTexts(kind, key))
-		if batch = append(batch, use); len(batch) == usesAtOnce {
+		if batch = append(batch, oneTime); len(batch) == usesAtOnce {
 			return claim()
 		}
 		return nil

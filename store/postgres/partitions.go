@@ -24,8 +24,8 @@ type partitioned struct {
 
 func partitionedTables() []partitioned {
 	return []partitioned{
-		{"uses", "until", "kind, key", useBucket, 3 * useBucket, 2 * useMargin, ""},
-		{"access_tokens", "expires_at", "id", time.Hour, time.Hour, 2 * useMargin, ""},
+		{"uses", "until", "kind, key", oneTimeBucket, 3 * oneTimeBucket, 2 * oneTimeMargin, ""},
+		{"access_tokens", "expires_at", "id", time.Hour, time.Hour, 2 * oneTimeMargin, ""},
 		{"interactions", "expires_at", "id", time.Hour, time.Hour, keepFor, ""},
 		{"codes", "expires_at", "id", time.Hour, time.Hour, keepFor, ""},
 		{"requests", "expires_at", "id", time.Hour, time.Hour, keepFor, "purge_at > $1"},
@@ -61,7 +61,7 @@ func (s *Store) maintain(ctx context.Context) error {
 			return err
 		}
 		for _, p := range partitionedTables() {
-			for start := now.Add(-useMargin).Truncate(p.width); !start.After(now.Add(p.ahead)); start = start.Add(p.width) {
+			for start := now.Add(-oneTimeMargin).Truncate(p.width); !start.After(now.Add(p.ahead)); start = start.Add(p.width) {
 				if !existing[p.partitionName(start)] {
 					if err := s.alter(ctx, c, p.create(start)); err != nil {
 						return err

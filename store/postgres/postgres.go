@@ -1,6 +1,6 @@
 // Package postgres keeps the store in PostgreSQL: the backend for many nodes.
 //
-// Nearly every verb is one statement and one round trip. A claim is a guarded statement under READ COMMITTED whose
+// Nearly every verb is one statement and one round trip. Consuming is a guarded statement under READ COMMITTED whose
 // other parts hang on the row that it changed; a value used before fails the whole statement by the primary key of
 // its table, so nothing of it remains.
 package postgres

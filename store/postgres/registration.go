@@ -35,7 +35,7 @@ func (s *Store) RegisterClient(ctx context.Context, client store.Client, by stor
 		if _, err := s.initialToken(ctx, c, by.Token); err != nil {
 			return err
 		}
-		return store.ErrSpent // another took the last one, and more were given since
+		return store.ErrConsumed // another took the last one, and more were given since
 	})
 }
 
@@ -58,7 +58,7 @@ func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, qu
 			err = closing
 		}
 		if err == nil && stored == 0 {
-			return store.ErrSpent
+			return store.ErrConsumed
 		}
 		return err
 	})
@@ -116,7 +116,7 @@ func (s *Store) initialToken(ctx context.Context, c *pgx.Conn, id store.Digest) 
 	case !s.moment().Before(token.ExpiresAt):
 		return token, store.ErrExpired
 	case token.Remaining <= 0:
-		return token, store.ErrSpent
+		return token, store.ErrConsumed
 	}
 	return token, nil
 }

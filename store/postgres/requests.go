@@ -34,12 +34,12 @@ func sessionOrNil(s store.Session) *store.Session {
 	return &s
 }
 
-// Push stores a request and claims uses.
-func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+// Push stores a request and consumes oneTimes.
+func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...store.OneTime) error {
+	kinds, keys, untils := s.oneTimeArrays(oneTimes)
 	chains, times, bodies := evidenceArrays(request.Evidence)
 	return s.run(ctx, "Push", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
+		_, err := c.Exec(ctx, `WITH consumed_values AS (`+insertOneTimes+`
 				FROM unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
 			), evidence AS (`+insertEvidence+` FROM unnest($11::text[], $12::timestamptz[], $13::text[]) AS e (chain, at, body))
 			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
@@ -72,7 +72,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		case !found:
 			return store.ErrNotFound
 		case !r.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(r.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -128,7 +128,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		case !found:
 			return store.ErrNotFound
 		case !p.Request.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(i.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -230,7 +230,7 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				finish.Grant != nil, grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail),
 				at(grant.AuthTime), grant.ACR, grant.AMR, at(grant.CreatedAt), at(grant.ExpiresAt), at(grant.RevokedAt),
 				finish.Code != nil, code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
-				at(code.CreatedAt), at(code.ExpiresAt), at(code.SpentAt), code.Failures,
+				at(code.CreatedAt), at(code.ExpiresAt), at(code.ConsumedAt), code.Failures,
 				finish.Consent != nil, consent.Subject, consent.ClientID, consent.Scopes, consent.Claims,
 				at(consent.CreatedAt), at(consent.ExpiresAt), chains, times, bodies},
 			&answered); err != nil || answered {
@@ -255,7 +255,7 @@ func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
 	case !found:
 		return store.ErrNotFound
 	case finished:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }

@@ -68,10 +68,10 @@ func (s *Store) StartSession(ctx context.Context, session store.Session, former 
 	})
 }
 
-// AddPasskey stores a passkey and claims uses.
-func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.Use) error {
+// AddPasskey stores a passkey and consumes oneTimes.
+func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "AddPasskey", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		_, err := c.exec(`INSERT INTO passkeys (`+passkeyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -98,12 +98,12 @@ func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, 
 	return readOf(ctx, s, "Passkeys", `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = ? ORDER BY created_at, id`, subject, passkeyFields)
 }
 
-// UsePasskey records the use of a passkey and claims uses.
-func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ...store.Use) error {
+// UsePasskey records the use of a passkey and consumes oneTimes.
+func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error {
 	now, cloned := micros(s.moment()), false
 	err := s.write(ctx, "UsePasskey", several, func(c *connection) error {
 		cloned = false
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		used, err := c.exec(`UPDATE passkeys AS t SET used_at = ?1, sign_count = ?2 WHERE id = ?3 AND cloned_at IS NULL
@@ -141,8 +141,8 @@ func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 	})
 }
 
-// Enrol spends a code and stores the device.
-func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, uses ...store.Use) (store.Device, error) {
+// Enrol consumes a code and stores the device.
+func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, oneTimes ...store.OneTime) (store.Device, error) {
 	now := s.moment()
 	err := s.write(ctx, "Enrol", several, func(c *connection) error {
 		var e store.Enrolment
@@ -155,7 +155,7 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 		case !now.Before(e.ExpiresAt):
 			return store.ErrExpired
 		}
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		if _, err := c.exec(`DELETE FROM enrolments WHERE id = ?`, code[:]); err != nil {
@@ -188,8 +188,8 @@ func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, er
 	return readOf(ctx, s, "Devices", `SELECT `+deviceColumns+` FROM devices WHERE subject = ? ORDER BY created_at, id`, subject, deviceFields)
 }
 
-// UseDevice records the use of a device and claims uses.
-func (s *Store) UseDevice(ctx context.Context, id string, uses ...store.Use) error {
+// UseDevice records the use of a device and consumes oneTimes.
+func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "UseDevice", several, func(c *connection) error {
 		used, err := c.exec(`UPDATE devices AS t SET used_at = ? WHERE id = ? AND `+enabled, micros(s.moment()), id)
 		if err != nil {
@@ -198,7 +198,7 @@ func (s *Store) UseDevice(ctx context.Context, id string, uses ...store.Use) err
 		if used == 0 {
 			return store.ErrNotFound
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 

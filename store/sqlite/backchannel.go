@@ -18,14 +18,14 @@ const (
 func backchannelFields(b *store.BackchannelRequest) []any {
 	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.Person}, textField(&b.Parameters), &b.Ping,
 		timeField{&b.CreatedAt}, timeField{&b.ExpiresAt}, durationField{&b.Interval}, timeField{&b.NextPollAt},
-		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.SpentAt}}
+		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}}
 }
 
-// StartBackchannel stores a request within its limits and claims uses.
-func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, uses ...store.Use) error {
+// StartBackchannel stores a request within its limits and consumes oneTimes.
+func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, oneTimes ...store.OneTime) error {
 	now := micros(s.moment())
 	return s.write(ctx, "StartBackchannel", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		stored, err := c.exec(`INSERT INTO backchannel_requests
@@ -34,13 +34,13 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15) < ?16 AND
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15 AND client_id = ?2) < ?17`,
 			b.ID[:], b.ClientID, b.Subject, b.Person[:], text(b.Parameters), b.Ping, micros(b.CreatedAt), micros(b.ExpiresAt),
-			b.Interval.Microseconds(), micros(b.NextPollAt), micros(b.DecidedAt), b.GrantID, b.Device, micros(b.SpentAt),
+			b.Interval.Microseconds(), micros(b.NextPollAt), micros(b.DecidedAt), b.GrantID, b.Device, micros(b.ConsumedAt),
 			now, limits.Person, limits.Client)
 		switch {
 		case err != nil:
 			return conflict(err, store.ErrConflict)
 		case stored == 0:
-			return store.ErrSpent
+			return store.ErrConsumed
 		}
 		return insertEvidence(c, b.Evidence)
 	})
@@ -115,7 +115,7 @@ func undecided(c *connection, d store.BackchannelDecision, now time.Time) error 
 	case !found:
 		return store.ErrNotFound
 	case decided:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }
@@ -160,49 +160,49 @@ func polled(c *connection, id store.Digest, clientID string, now time.Time, p *s
 		return err
 	case !found:
 		return store.ErrNotFound
-	case !p.Request.SpentAt.IsZero():
-		return store.ErrSpent
+	case !p.Request.ConsumedAt.IsZero():
+		return store.ErrConsumed
 	case !now.Before(p.Request.ExpiresAt):
 		return store.ErrExpired
 	}
 	return nil
 }
 
-// RedeemBackchannel spends an allowed request and records what was bought.
-func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought store.Bought, uses ...store.Use) error {
+// RedeemBackchannel consumes an allowed request and records what was issued.
+func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
 	return s.write(ctx, "RedeemBackchannel", several, func(c *connection) error {
 		var grantID, clientID string
-		spent, err := c.update(`UPDATE backchannel_requests AS b SET spent_at = ?1
+		consumed, err := c.update(`UPDATE backchannel_requests AS b SET spent_at = ?1
 			WHERE b.id = ?2 AND b.spent_at IS NULL AND b.expires_at > ?1 AND b.grant_id <> '' AND `+askable+` AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = b.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), id[:]}, &grantID, &clientID)
 		if err != nil {
 			return err
 		}
-		if !spent {
-			return unspent(c, id, now)
+		if !consumed {
+			return notConsumed(c, id, now)
 		}
-		if err := insertBought(c, bought, grantID, clientID); err != nil {
+		if err := insertIssued(c, issued, grantID, clientID); err != nil {
 			return err
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 
-// unspent says why an allowed request could not be spent.
-func unspent(c *connection, id store.Digest, now time.Time) error {
-	var spent bool
+// notConsumed says why an allowed request could not be consumed.
+func notConsumed(c *connection, id store.Digest, now time.Time) error {
+	var consumed bool
 	var end time.Time
 	found, err := c.one(`SELECT b.spent_at IS NOT NULL, min(b.expires_at, g.expires_at)
-		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = `+blob, []any{id[:]}, &spent, timeField{&end})
+		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = `+blob, []any{id[:]}, &consumed, timeField{&end})
 	switch {
 	case err != nil:
 		return err
 	case !found:
 		return store.ErrNotFound
-	case spent:
-		return store.ErrSpent
+	case consumed:
+		return store.ErrConsumed
 	case !now.Before(end):
 		return store.ErrExpired
 	}

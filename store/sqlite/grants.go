@@ -36,7 +36,7 @@ func insertCode(c *connection, code *store.Code) error {
 		(id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, spent_at, failures)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
-		micros(code.CreatedAt), micros(code.ExpiresAt), micros(code.SpentAt), code.Failures)
+		micros(code.CreatedAt), micros(code.ExpiresAt), micros(code.ConsumedAt), code.Failures)
 	return conflict(err, store.ErrConflict)
 }
 
@@ -52,7 +52,7 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	var g store.Grant
 	err := s.readOften(ctx, "CodeGrant", func(conn *connection) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures, &g.PersonGone}
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.PersonGone}
 		found, err := conn.one(`SELECT `+codeColumns+`, `+personGone+`, `+grantColumns+`
 			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
@@ -64,33 +64,33 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	return c, g, err
 }
 
-// RedeemCode spends the code and records what was bought, or revokes the grant of a code that was spent.
-func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.Bought, uses ...store.Use) error {
+// RedeemCode consumes the code and records what was issued, or revokes the grant of a code that was consumed.
+func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
 	return s.write(ctx, "RedeemCode", several, func(c *connection) error {
 		var grantID, clientID string
-		spent, err := c.update(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
+		consumed, err := c.update(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), code[:]}, &grantID, &clientID)
 		if err != nil {
 			return err
 		}
-		if !spent {
-			return unredeemed(c, code, now, uses)
+		if !consumed {
+			return unredeemed(c, code, now, oneTimes)
 		}
-		if err := insertBought(c, bought, grantID, clientID); err != nil {
+		if err := insertIssued(c, issued, grantID, clientID); err != nil {
 			return err
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 
-// insertBought stores what was bought with a code or a backchannel request.
-func insertBought(c *connection, bought store.Bought, grantID, clientID string) error {
-	if err := insertAccessToken(c, bought.AccessToken, grantID); err != nil {
+// insertIssued stores what was issued with a code or a backchannel request.
+func insertIssued(c *connection, issued store.Issued, grantID, clientID string) error {
+	if err := insertAccessToken(c, issued.AccessToken, grantID); err != nil {
 		return err
 	}
-	t := bought.RefreshToken
+	t := issued.RefreshToken
 	if t == nil {
 		return nil
 	}
@@ -99,28 +99,28 @@ func insertBought(c *connection, bought store.Bought, grantID, clientID string) 
 	return conflict(err, store.ErrConflict)
 }
 
-// unredeemed says why a code could not be spent. One that was spent before takes its grant with it
+// unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
 // (RFC 6749 §4.1.2), unless it is the same request once more.
-func unredeemed(c *connection, code store.Digest, now time.Time, uses []store.Use) error {
+func unredeemed(c *connection, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
 	var grantID string
-	var spent bool
+	var consumed bool
 	var end time.Time
 	found, err := c.one(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
 		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
-		[]any{code[:]}, &grantID, &spent, timeField{&end})
+		[]any{code[:]}, &grantID, &consumed, timeField{&end})
 	switch {
 	case err != nil:
 		return err
 	case !found:
 		return store.ErrNotFound
-	case spent:
-		if err := claim(c, uses); err != nil {
+	case consumed:
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		if _, err := revoke(c, grantID, now); err != nil {
 			return err
 		}
-		return kept{store.ErrSpent}
+		return kept{store.ErrConsumed}
 	case !now.Before(end):
 		return store.ErrExpired
 	}
@@ -152,7 +152,7 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 }
 
 // Refresh records an access token issued for a refresh token that still stands.
-func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, uses ...store.Use) error {
+func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	now := s.moment()
 	return s.write(ctx, "Refresh", several, func(c *connection) error {
 		var grantID string
@@ -174,12 +174,12 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 		if err := insertAccessToken(c, issued, grantID); err != nil {
 			return err
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 
-// AccessGrant reads the grant behind an access token and claims uses.
-func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...store.Use) (store.Grant, error) {
+// AccessGrant reads the grant behind an access token and consumes oneTimes.
+func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error) {
 	var g store.Grant
 	now := s.moment()
 	work := func(c *connection) error {
@@ -197,10 +197,10 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 		case !g.RevokedAt.IsZero():
 			return store.ErrRevoked
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	}
 	var err error
-	if len(uses) == 0 {
+	if len(oneTimes) == 0 {
 		err = s.read(ctx, "AccessGrant", work)
 	} else {
 		err = s.write(ctx, "AccessGrant", several, work)
@@ -212,9 +212,9 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 }
 
 // IssueToken stores a grant with its one token.
-func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, uses ...store.Use) error {
+func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "IssueToken", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		if err := insertGrant(c, &grant); err != nil {
@@ -225,9 +225,9 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 }
 
 // RevokeAccessToken ends one access token.
-func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, uses ...store.Use) error {
+func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "RevokeAccessToken", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		_, err := c.exec(`DELETE FROM access_tokens WHERE id = ?`, token[:])
@@ -236,9 +236,9 @@ func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, uses 
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "RevokeGrant", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		revoked, err := revoke(c, grantID, s.moment())

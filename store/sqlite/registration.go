@@ -41,7 +41,7 @@ func (s *Store) allowed(c *connection, organisation string, by store.Registrar) 
 		return err
 	}
 	if clients >= by.Quota {
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (s *Store) initialToken(c *connection, id store.Digest) (token store.Initia
 	case !s.moment().Before(token.ExpiresAt):
 		return token, store.ErrExpired
 	case token.Remaining <= 0:
-		return token, store.ErrSpent
+		return token, store.ErrConsumed
 	}
 	return token, nil
 }

@@ -32,10 +32,10 @@ func sessionOrNil(s store.Session) *store.Session {
 	return &s
 }
 
-// Push stores a request and claims uses.
-func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
+// Push stores a request and consumes oneTimes.
+func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "Push", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		if _, err := c.exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
@@ -70,7 +70,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		case !found:
 			return store.ErrNotFound
 		case !r.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(r.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -136,7 +136,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		case !found:
 			return store.ErrNotFound
 		case !p.Request.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(i.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -241,7 +241,7 @@ func unanswered(c *connection, finish store.Finish) error {
 	case !found:
 		return store.ErrNotFound
 	case finished:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }

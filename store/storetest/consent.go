@@ -77,16 +77,16 @@ func testConsent(f *fixture) {
 func testConsentIsForgotten(f *fixture) {
 	session := f.signedIn()
 	f.consented(f.consent())
-	grant, _ := f.issued()
+	grant, _ := f.withCode()
 	f.must(f.RevokeGrant(f.Context(), grant.ID))
 	if opened := f.opened(session, nil); opened.Consent != nil {
 		f.Errorf("after RevokeGrant: %v", opened.Consent)
 	}
 
 	f.consented(f.consent())
-	again, code := f.issued()
-	f.must(f.RedeemCode(f.Context(), code.ID, f.bought(again)))
-	f.want(f.RedeemCode(f.Context(), code.ID, f.bought(again)), store.ErrSpent)
+	again, code := f.withCode()
+	f.must(f.RedeemCode(f.Context(), code.ID, f.issued(again)))
+	f.want(f.RedeemCode(f.Context(), code.ID, f.issued(again)), store.ErrConsumed)
 	if opened := f.opened(session, nil); opened.Consent != nil {
 		f.Errorf("after a code was used twice: %v", opened.Consent)
 	}
@@ -120,9 +120,9 @@ func testOpenWithoutPerson(f *fixture) {
 
 // testPersonGone: who reads a code, a refresh token or an interaction learns whether the person is still there.
 func testPersonGone(f *fixture) {
-	grant, code := f.issued()
-	bought := f.bought(grant)
-	f.must(f.RedeemCode(f.Context(), code.ID, bought))
+	grant, code := f.withCode()
+	issued := f.issued(grant)
+	f.must(f.RedeemCode(f.Context(), code.ID, issued))
 	_, interaction := f.begun()
 	f.must(f.SignIn(f.Context(), interaction.ID, f.session()))
 	person, err := f.User(f.Context(), "subject")
@@ -132,7 +132,7 @@ func testPersonGone(f *fixture) {
 		f.must(f.PutUser(f.Context(), person))
 		_, byCode, err := f.CodeGrant(f.Context(), code.ID)
 		f.must(err)
-		_, byToken, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+		_, byToken, err := f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 		f.must(err)
 		pending, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
 		f.must(err)
@@ -160,17 +160,17 @@ func testFinishWithoutInteraction(f *fixture) {
 	f.equal(gotCode, code)
 	f.equal(gotGrant, grant)
 	_, _, err = f.open(request.ID, store.Digest{})
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 	other := f.grant()
 	otherCode := f.code(other)
-	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Grant: &other, Code: &otherCode}), store.ErrSpent)
+	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Grant: &other, Code: &otherCode}), store.ErrConsumed)
 	_, _, err = f.CodeGrant(f.Context(), otherCode.ID)
 	f.want(err, store.ErrNotFound)
 
 	refused := f.pushed()
 	f.must(f.Finish(f.Context(), store.Finish{Request: refused.ID}))
 	_, _, err = f.open(refused.ID, store.Digest{})
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 
 	f.want(f.Finish(f.Context(), store.Finish{Request: f.digest()}), store.ErrNotFound)
 	late := f.pushed()
@@ -193,7 +193,7 @@ func testRaceFinishWithoutInteraction(f *fixture) {
 			finish.Interaction = interaction.ID
 		}
 		return f.Finish(f.Context(), finish)
-	}), store.ErrSpent)
+	}), store.ErrConsumed)
 	for i, code := range codes {
 		_, _, err := f.CodeGrant(f.Context(), code.ID)
 		if i == winner {
@@ -210,18 +210,18 @@ func testIssueToken(f *fixture) {
 	grant.Subject, grant.AuthTime, grant.ACR, grant.AMR = "", time.Time{}, "", nil
 	token := f.accessToken(grant)
 	grant.ExpiresAt = token.ExpiresAt
-	use := f.use()
-	f.must(f.IssueToken(f.Context(), grant, token, use))
+	oneTime := f.oneTime()
+	f.must(f.IssueToken(f.Context(), grant, token, oneTime))
 	got, err := f.AccessGrant(f.Context(), token.ID)
 	f.must(err)
 	f.equal(got, grant)
-	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
 
 	other := grant
 	other.ID = "another"
 	otherToken := f.accessToken(other)
-	fresh := f.use()
-	f.want(f.IssueToken(f.Context(), other, otherToken, fresh, use), store.ErrReplayed)
+	fresh := f.oneTime()
+	f.want(f.IssueToken(f.Context(), other, otherToken, fresh, oneTime), store.ErrReplayed)
 	_, err = f.AccessGrant(f.Context(), otherToken.ID)
 	f.want(err, store.ErrNotFound)
 	f.must(f.IssueToken(f.Context(), other, otherToken, fresh))
@@ -232,37 +232,37 @@ func testIssueToken(f *fixture) {
 }
 
 func testRevokeWithUses(f *fixture) {
-	grant, bought := f.redeemed()
-	use := f.use()
-	f.must(f.Use(f.Context(), use))
-	f.want(f.RevokeGrant(f.Context(), grant.ID, use), store.ErrReplayed)
-	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	grant, issued := f.redeemed()
+	oneTime := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), oneTime))
+	f.want(f.RevokeGrant(f.Context(), grant.ID, oneTime), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
-	fresh := f.use()
+	fresh := f.oneTime()
 	f.must(f.RevokeGrant(f.Context(), grant.ID, fresh))
-	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
-	f.want(f.Use(f.Context(), fresh), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)
 }
 
 func testRevokeAccessToken(f *fixture) {
-	grant, bought := f.redeemed()
+	grant, issued := f.redeemed()
 	second := f.accessToken(grant)
-	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, second))
-	use := f.use()
-	f.must(f.Use(f.Context(), use))
-	f.want(f.RevokeAccessToken(f.Context(), bought.AccessToken.ID, use), store.ErrReplayed)
-	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, second))
+	oneTime := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), oneTime))
+	f.want(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, oneTime), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 
-	fresh := f.use()
-	f.must(f.RevokeAccessToken(f.Context(), bought.AccessToken.ID, fresh))
-	f.want(f.Use(f.Context(), fresh), store.ErrReplayed)
-	if _, err := f.AccessGrant(f.Context(), bought.AccessToken.ID); err == nil {
+	fresh := f.oneTime()
+	f.must(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, fresh))
+	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)
+	if _, err := f.AccessGrant(f.Context(), issued.AccessToken.ID); err == nil {
 		f.Error("a token that was revoked still stands")
 	}
 	_, err = f.AccessGrant(f.Context(), second.ID)
 	f.must(err)
-	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, f.accessToken(grant)))
+	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, f.accessToken(grant)))
 	f.must(f.RevokeAccessToken(f.Context(), f.digest()))
 }

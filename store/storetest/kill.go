@@ -94,8 +94,8 @@ func (f flow) id(record string) store.Digest {
 	return store.DigestOf(fmt.Sprintf("%s of flow %d in round %d", record, f.number, f.round))
 }
 
-func (f flow) use(verb string) store.Use {
-	return store.Use{Kind: "dpop", Key: f.id("use of " + verb), Until: time.Now().Add(time.Hour)}
+func (f flow) oneTime(verb string) store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: f.id("use of " + verb), Until: time.Now().Add(time.Hour)}
 }
 
 // evidence is that of a verb, for a chain of its own.
@@ -114,21 +114,21 @@ func evidenceThere(verb string) func(context.Context, store.Store, flow) error {
 type step struct {
 	name  string
 	write func(context.Context, store.Store, flow) error
-	// claims tells that the verb claims the flow's use of its name.
+	// claims tells that the verb consumes the flow's one-time value of its name.
 	claims bool
 	// traces are the records that the verb leaves: each returns nil when its record is there and ErrNotFound
 	// when it is not.
 	records []func(context.Context, store.Store, flow) error
 }
 
-// traces counts what the step has left. It claims the step's use first: the database makes that wait for a
+// traces counts what the step has left. It consumes the step's one-time value first: the database makes that wait for a
 // statement of the killed process that it may still be working on.
 func (p step) traces(ctx context.Context, s store.Store, f flow) (left, total int, err error) {
 	total = len(p.records)
 	claimed := 0
 	if p.claims {
 		total++
-		switch err := s.Use(ctx, f.use(p.name)); {
+		switch err := s.ConsumeOneTime(ctx, f.oneTime(p.name)); {
 		case errors.Is(err, store.ErrReplayed):
 			claimed = 1
 		case err != nil:
@@ -167,7 +167,7 @@ var flowSteps = []step{
 			now := time.Now()
 			return s.Push(ctx, store.Request{
 				ID: f.id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Hour), Evidence: f.evidence("push"),
-			}, f.use("push"))
+			}, f.oneTime("push"))
 		},
 		claims:  true,
 		records: []func(context.Context, store.Store, flow) error{requestThere, evidenceThere("push")},
@@ -239,10 +239,10 @@ var flowSteps = []step{
 		name: "redeem",
 		write: func(ctx context.Context, s store.Store, f flow) error {
 			now := time.Now()
-			return s.RedeemCode(ctx, f.id("code"), store.Bought{
+			return s.RedeemCode(ctx, f.id("code"), store.Issued{
 				AccessToken:  store.AccessToken{ID: f.id("first token"), ExpiresAt: now.Add(time.Hour)},
 				RefreshToken: &store.RefreshToken{ID: f.id("refresh token"), CreatedAt: now, ExpiresAt: now.Add(time.Hour)},
-			}, f.use("redeem"))
+			}, f.oneTime("redeem"))
 		},
 		claims: true,
 		records: []func(context.Context, store.Store, flow) error{
@@ -253,7 +253,7 @@ var flowSteps = []step{
 			},
 			func(ctx context.Context, s store.Store, f flow) error {
 				code, _, err := s.CodeGrant(ctx, f.id("code"))
-				return found(!code.SpentAt.IsZero(), err)
+				return found(!code.ConsumedAt.IsZero(), err)
 			},
 		},
 	},
@@ -261,7 +261,7 @@ var flowSteps = []step{
 		name: "refresh",
 		write: func(ctx context.Context, s store.Store, f flow) error {
 			return s.Refresh(ctx, f.id("refresh token"),
-				store.AccessToken{ID: f.id("second token"), ExpiresAt: time.Now().Add(time.Hour)}, f.use("refresh"))
+				store.AccessToken{ID: f.id("second token"), ExpiresAt: time.Now().Add(time.Hour)}, f.oneTime("refresh"))
 		},
 		claims:  true,
 		records: []func(context.Context, store.Store, flow) error{accessTokenThere("second token")},
@@ -282,7 +282,7 @@ func accessTokenThere(name string) func(context.Context, store.Store, flow) erro
 
 // unlessSpent: a record that has been used is there.
 func unlessSpent(err error) error {
-	if errors.Is(err, store.ErrSpent) {
+	if errors.Is(err, store.ErrConsumed) {
 		return nil
 	}
 	return err

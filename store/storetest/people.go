@@ -57,9 +57,9 @@ func testErasePerson(f *fixture) {
 	erasedAt := f.clock.Now()
 	tombstone := store.User{Subject: "subject", Username: "erased subject", Disabled: true, CreatedAt: p.User.CreatedAt, UpdatedAt: erasedAt, ErasedAt: erasedAt}
 	f.equal(p.User, tombstone)
-	_, err = f.AccessGrant(f.Context(), e.bought.AccessToken.ID)
+	_, err = f.AccessGrant(f.Context(), e.issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
-	f.want(f.Refresh(f.Context(), e.bought.RefreshToken.ID, f.accessToken(e.grant)), store.ErrRevoked)
+	f.want(f.Refresh(f.Context(), e.issued.RefreshToken.ID, f.accessToken(e.grant)), store.ErrRevoked)
 	_, err = f.BackchannelRequest(f.Context(), e.allowed.ID)
 	f.want(err, store.ErrNotFound)
 	pings, err := f.ClaimPings(f.Context(), 10, time.Minute)

@@ -193,20 +193,20 @@ func prizeToken(child, i int) store.Digest {
 	return store.DigestOf(fmt.Sprintf("token %d of child %d", i, child))
 }
 
-func prizeUse(i int) store.Use {
-	return store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", i)), Until: time.Now().Add(time.Hour)}
+func prizeUse(i int) store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", i)), Until: time.Now().Add(time.Hour)}
 }
 
 func redeemAll(ctx context.Context, s store.Store, child int) error {
-	return compete(store.ErrSpent, func(i int) error {
-		return s.RedeemCode(ctx, prizeCode(i), store.Bought{AccessToken: store.AccessToken{
+	return compete(store.ErrConsumed, func(i int) error {
+		return s.RedeemCode(ctx, prizeCode(i), store.Issued{AccessToken: store.AccessToken{
 			ID: prizeToken(child, i), ExpiresAt: time.Now().Add(time.Hour),
 		}})
 	})
 }
 
 func useAll(ctx context.Context, s store.Store, _ int) error {
-	return compete(store.ErrReplayed, func(i int) error { return s.Use(ctx, prizeUse(i)) })
+	return compete(store.ErrReplayed, func(i int) error { return s.ConsumeOneTime(ctx, prizeUse(i)) })
 }
 
 func accessAll(ctx context.Context, s store.Store, _ int) error {
@@ -298,8 +298,8 @@ func (b Backend) testProcessesUse(t *testing.T) { b.contest(t, "use", b.Create(t
 func (b Backend) testProcessesAccess(t *testing.T) {
 	address := b.Create(t)
 	f := &fixture{T: t, Store: b.open(t, address, time.Now), clock: &clock{now: time.Now()}}
-	grant, code := f.issued()
-	f.must(f.RedeemCode(t.Context(), code.ID, store.Bought{AccessToken: store.AccessToken{
+	grant, code := f.withCode()
+	f.must(f.RedeemCode(t.Context(), code.ID, store.Issued{AccessToken: store.AccessToken{
 		ID: prizeToken(0, 0), GrantID: grant.ID, ExpiresAt: f.clock.Now().Add(time.Hour),
 	}}))
 	b.contest(t, "access", address)
@@ -313,17 +313,17 @@ func (b Backend) testClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	const writers = 8
-	acknowledged := make([][]store.Use, writers)
+	acknowledged := make([][]store.OneTime, writers)
 	var running sync.WaitGroup
 	begun := make(chan struct{}, 1)
 	for i := range writers {
 		running.Go(func() {
 			for n := 0; ; n++ {
-				use := store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint(i, " ", n)), Until: time.Now().Add(time.Hour)}
-				if err := s.Use(context.Background(), use); err != nil {
+				oneTime := store.OneTime{Kind: "dpop", Key: store.DigestOf(fmt.Sprint(i, " ", n)), Until: time.Now().Add(time.Hour)}
+				if err := s.ConsumeOneTime(context.Background(), oneTime); err != nil {
 					return // the store is closed
 				}
-				acknowledged[i] = append(acknowledged[i], use)
+				acknowledged[i] = append(acknowledged[i], oneTime)
 				select {
 				case begun <- struct{}{}:
 				default:
@@ -338,9 +338,9 @@ func (b Backend) testClose(t *testing.T) {
 	}
 	running.Wait()
 	s = b.open(t, address, time.Now)
-	for _, uses := range acknowledged {
-		for _, use := range uses {
-			if err := s.Use(t.Context(), use); !errors.Is(err, store.ErrReplayed) {
+	for _, oneTimes := range acknowledged {
+		for _, oneTime := range oneTimes {
+			if err := s.ConsumeOneTime(t.Context(), oneTime); !errors.Is(err, store.ErrReplayed) {
 				t.Fatalf("an acknowledged use is gone: %v", err)
 			}
 		}

@@ -162,8 +162,8 @@ func (f *fixture) number() int {
 
 func (f *fixture) digest() store.Digest { return store.DigestOf(fmt.Sprint("secret ", f.number())) }
 
-func (f *fixture) use() store.Use {
-	return store.Use{Kind: "dpop", Key: f.digest(), Until: f.clock.Now().Add(time.Minute)}
+func (f *fixture) oneTime() store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: f.digest(), Until: f.clock.Now().Add(time.Minute)}
 }
 
 func (f *fixture) request() store.Request {
@@ -239,8 +239,8 @@ func (f *fixture) code(grant store.Grant) store.Code {
 	}
 }
 
-func (f *fixture) bought(grant store.Grant) store.Bought {
-	return store.Bought{AccessToken: f.accessToken(grant), RefreshToken: &store.RefreshToken{
+func (f *fixture) issued(grant store.Grant) store.Issued {
+	return store.Issued{AccessToken: f.accessToken(grant), RefreshToken: &store.RefreshToken{
 		ID:        f.digest(),
 		GrantID:   grant.ID,
 		ClientID:  grant.ClientID,
@@ -279,8 +279,8 @@ func (f *fixture) granted(grant store.Grant, code store.Code) {
 	}))
 }
 
-// issued stores a grant with a code.
-func (f *fixture) issued() (store.Grant, store.Code) {
+// withCode stores a grant with a code.
+func (f *fixture) withCode() (store.Grant, store.Code) {
 	f.Helper()
 	grant := f.grant()
 	code := f.code(grant)
@@ -288,13 +288,13 @@ func (f *fixture) issued() (store.Grant, store.Code) {
 	return grant, code
 }
 
-// redeemed stores a grant and what was bought with its code.
-func (f *fixture) redeemed() (store.Grant, store.Bought) {
+// redeemed stores a grant and what was issued with its code.
+func (f *fixture) redeemed() (store.Grant, store.Issued) {
 	f.Helper()
-	grant, code := f.issued()
-	bought := f.bought(grant)
-	f.must(f.RedeemCode(f.Context(), code.ID, bought))
-	return grant, bought
+	grant, code := f.withCode()
+	issued := f.issued(grant)
+	f.must(f.RedeemCode(f.Context(), code.ID, issued))
+	return grant, issued
 }
 
 func (f *fixture) must(err error) {

@@ -68,11 +68,11 @@ func (v *Verdict) judge(name string, operations []Operation) {
 	for _, o := range operations {
 		c.take(o)
 	}
-	v.Attempts += len(c.spends)
-	if len(c.spends) > 0 {
+	v.Attempts += len(c.consumes)
+	if len(c.consumes) > 0 {
 		v.Things++
 	}
-	for _, o := range c.spends {
+	for _, o := range c.consumes {
 		switch o.Outcome {
 		case OK:
 			v.Won++
@@ -98,11 +98,11 @@ func (v *Verdict) judge(name string, operations []Operation) {
 
 // course is what happened to one thing.
 type course struct {
-	name                          string
-	issued                        bool
-	won, spends, looks, uses, end []Operation
-	maybe                         bool // a spend of unknown outcome
-	made                          map[string]Operation
+	name                            string
+	issued                          bool
+	won, consumes, looks, uses, end []Operation
+	maybe                           bool // a consume of unknown outcome
+	made                            map[string]Operation
 	// firstEnd is when the thing's end was first acknowledged: by an End, or by the refusal of a second use of a thing
 	// whose second use ends it.
 	firstEnd int64
@@ -120,7 +120,7 @@ func (c *course) take(o Operation) {
 			c.made[o.Made] = o
 		}
 	case Spend:
-		c.spends = append(c.spends, o)
+		c.consumes = append(c.consumes, o)
 		c.made[o.Made] = o
 		switch {
 		case o.Outcome == OK:
@@ -151,7 +151,7 @@ func (c *course) ended(o Operation) {
 // contended tells whether another try was under way while the winner's was.
 func (c *course) contended() bool {
 	for _, w := range c.won {
-		for _, o := range c.spends {
+		for _, o := range c.consumes {
 			if o != w && o.Begun < w.Done && (o.Done == 0 || o.Done > w.Begun) {
 				return true
 			}
@@ -168,7 +168,7 @@ func (c *course) violations() (found []Violation) {
 		say(DoubleSuccess, "%s and %s both won", c.won[0].Process, c.won[1].Process)
 	}
 	mayBeEnded := c.firstEnd != math.MaxInt64 || slices.ContainsFunc(c.end, func(o Operation) bool { return o.Outcome == Unknown })
-	for _, o := range c.spends {
+	for _, o := range c.consumes {
 		if o.Outcome != Refused {
 			continue
 		}
@@ -202,7 +202,7 @@ func (c *course) violations() (found []Violation) {
 
 // couldHaveWonBefore tells whether anybody who may have won had begun by then.
 func (c *course) couldHaveWonBefore(then int64) bool {
-	return slices.ContainsFunc(c.spends, func(o Operation) bool {
+	return slices.ContainsFunc(c.consumes, func(o Operation) bool {
 		return (o.Outcome == OK || o.Outcome == Unknown) && o.Begun <= then
 	})
 }
@@ -258,7 +258,7 @@ func (c *course) whole(say func(Kind, string, ...any)) {
 			}
 		}
 	}
-	if of == "" || looked < len(c.spends) {
+	if of == "" || looked < len(c.consumes) {
 		return // not all was looked at
 	}
 	switch {

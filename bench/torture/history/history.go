@@ -34,7 +34,7 @@ const (
 	// Issue makes a thing; Made is what comes with it, if anything.
 	Issue = "issue"
 	// Spend uses a thing that can be used once; Made is what the winner gets.
-	Spend = "spend"
+	Spend = "consume"
 	// Access uses what Made names, as often as one likes until it is ended.
 	Access = "access"
 	// End ends a thing with all that was made of it.
@@ -47,7 +47,7 @@ const (
 // The reasons that [Check] knows.
 const (
 	// Spent: the thing was used before.
-	Spent = "spent"
+	Spent = "consumed"
 	// Ended: it was ended before.
 	Ended = "ended"
 	// Absent: there is no such thing.

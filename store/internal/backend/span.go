@@ -76,8 +76,8 @@ func outcomeOf(err error) string {
 		return "not_found"
 	case errors.Is(err, store.ErrExpired):
 		return "expired"
-	case errors.Is(err, store.ErrSpent):
-		return "spent"
+	case errors.Is(err, store.ErrConsumed):
+		return "consumed"
 	case errors.Is(err, store.ErrReplayed):
 		return "replayed"
 	case errors.Is(err, store.ErrRevoked):
