@@ -1,6 +1,26 @@
-package fapi
+package profile
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// BuiltIn returns the built-in profiles by name. The slices and maps are the caller's own.
+func BuiltIn() map[string]Profile {
+	profiles := map[string]Profile{}
+	for _, profile := range []Profile{FAPI2Security(), FAPI2MessageSigning(), FAPI1Advanced()} {
+		profiles[profile.Name] = profile
+	}
+	return profiles
+}
+
+// Names returns the names of the built-in profiles, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(BuiltIn())) }
+
+// Algorithms are the JWS algorithms that some built-in profile accepts: what may be parsed before the client, and with it
+// the profile, is known.
+func Algorithms() []string { return FAPI2Security().Algorithms }
 
 // FAPI2Security is the FAPI 2.0 Security Profile, Final (22 February 2025).
 func FAPI2Security() Profile {

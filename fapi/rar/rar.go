@@ -1,4 +1,9 @@
-package fapi
+// Package rar reads, compares and shows rich authorization requests (RFC 9396).
+//
+// A server knows a number of types, each with a JSON Schema ([Types]). What a client asks for is checked against them and
+// put into one canonical form ([Details]), so that what a user is shown, what is stored and what is in tokens are the same
+// bytes.
+package rar
 
 import (
 	"bytes"
@@ -24,50 +29,50 @@ const (
 	maxDetailsDepth = 8
 )
 
-// DetailType is an authorization_details type that the server knows (RFC 9396 §2).
-type DetailType struct {
+// Type is an authorization_details type that the server knows (RFC 9396 §2).
+type Type struct {
 	// Type is the value of the member "type".
 	Type string
-	// Title is the sentence that people read above what is asked for.
+	// Title is the sentence that users read above what is requested.
 	Title string
 	// Schema is the JSON Schema (draft 2020-12) of one object of the type, "type" included. It must say
 	// "additionalProperties": false, because unknown members are to be refused (§5).
 	Schema json.RawMessage
 }
 
-// detailTypes are the known types with their compiled schemas, in the order of the configuration.
-type detailTypes struct {
-	types   []DetailType
+// Types are the known types with their compiled schemas, in the order of the configuration.
+type Types struct {
+	types   []Type
 	schemas map[string]*jsonschema.Schema
 }
 
-// newDetailTypes compiles the schemas. Nothing is loaded from anywhere: a reference has to stay within its schema.
-func newDetailTypes(types []DetailType) (*detailTypes, error) {
-	known := &detailTypes{types: types, schemas: map[string]*jsonschema.Schema{}}
-	var mistakes []error
+// NewTypes compiles the schemas. Nothing is loaded from anywhere: a reference has to stay within its schema.
+func NewTypes(types []Type) (*Types, error) {
+	known := &Types{types: types, schemas: map[string]*jsonschema.Schema{}}
+	var problems []error
 	for _, t := range types {
-		mistake := func(format string, arguments ...any) {
-			mistakes = append(mistakes, fmt.Errorf("fapi: the authorization_details type %q: %s", t.Type, fmt.Sprintf(format, arguments...)))
+		problem := func(format string, arguments ...any) {
+			problems = append(problems, fmt.Errorf("fapi: the authorization_details type %q: %s", t.Type, fmt.Sprintf(format, arguments...)))
 		}
 		if t.Type == "" || len(t.Type) > 200 || strings.ContainsFunc(t.Type, func(r rune) bool { return r <= 0x20 || r > 0x7e }) {
-			mistake("a type is named by 1 to 200 visible ASCII characters")
+			problem("a type is named by 1 to 200 visible ASCII characters")
 			continue
 		}
 		if known.schemas[t.Type] != nil {
-			mistake("it is there twice")
+			problem("it is there twice")
 			continue
 		}
 		schema, err := compile(t)
 		if err != nil {
-			mistake("%v", err)
+			problem("%v", err)
 			continue
 		}
 		known.schemas[t.Type] = schema
 	}
-	return known, errors.Join(mistakes...)
+	return known, errors.Join(problems...)
 }
 
-func compile(t DetailType) (*jsonschema.Schema, error) {
+func compile(t Type) (*jsonschema.Schema, error) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(t.Schema))
 	if err != nil {
 		return nil, fmt.Errorf("its schema is not JSON: %w", err)
@@ -99,8 +104,8 @@ func (nowhere) Load(address string) (any, error) {
 	return nil, fmt.Errorf("the reference %q leaves the schema, and nothing is loaded", address)
 }
 
-// names are the known types.
-func (t *detailTypes) names() []string {
+// Names returns the known types, in the order of the configuration.
+func (t *Types) Names() []string {
 	var names []string
 	for _, known := range t.types {
 		names = append(names, known.Type)
@@ -109,7 +114,7 @@ func (t *detailTypes) names() []string {
 }
 
 // title is the sentence for a type.
-func (t *detailTypes) title(name string) string {
+func (t *Types) title(name string) string {
 	for _, known := range t.types {
 		if known.Type == name {
 			return known.Title
@@ -118,14 +123,13 @@ func (t *detailTypes) title(name string) string {
 	return ""
 }
 
-// details are checked authorization_details: JSON objects in one canonical form, so that what a person is shown, what is
-// stored and what stands in tokens are the same bytes.
-type details []json.RawMessage
+// Details are checked authorization_details: JSON objects in canonical form.
+type Details []json.RawMessage
 
-// read checks the authorization_details parameter (RFC 9396 §2, §5): known types that are also among those allowed,
+// Read checks the authorization_details parameter (RFC 9396 §2, §5): known types that are also among those allowed,
 // each object valid against its type's schema.
-func (t *detailTypes) read(raw string, allowed []string) (details, error) {
-	refuse := func(format string, arguments ...any) (details, error) {
+func (t *Types) Read(raw string, allowed []string) (Details, error) {
+	refuse := func(format string, arguments ...any) (Details, error) {
 		return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details "+format, arguments...)
 	}
 	if len(raw) > maxDetailsSize {
@@ -138,7 +142,7 @@ func (t *detailTypes) read(raw string, allowed []string) (details, error) {
 	if len(objects) == 0 || len(objects) > maxDetails {
 		return refuse("must hold 1 to %d objects", maxDetails)
 	}
-	var read details
+	var read Details
 	for i, each := range objects {
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(each))
 		object, ok := value.(map[string]any)
@@ -200,9 +204,9 @@ func violation(err error) string {
 	return where + ": " + cause.ErrorKind.LocalizedString(message.NewPrinter(language.English))
 }
 
-// narrow gives the part of what was granted that is asked for. An object is asked for whole: only equal ones are
-// within a grant, and each as often as it was granted (RFC 9396 §6).
-func (d details) narrow(asked details) (details, error) {
+// Subset returns the part of what was granted that is requested, or invalid_authorization_details. An object is requested
+// whole: only equal ones are within a grant, and each as often as it was granted (RFC 9396 §6).
+func (d Details) Subset(asked Details) (Details, error) {
 	left := slices.Clone(d)
 	for _, each := range asked {
 		i := slices.IndexFunc(left, func(granted json.RawMessage) bool { return bytes.Equal(granted, each) })
@@ -214,15 +218,15 @@ func (d details) narrow(asked details) (details, error) {
 	return asked, nil
 }
 
-// forResource leaves out what is meant for other resources: objects with locations go only into tokens for one of these
+// ForResource leaves out what is meant for other resources: objects with locations go only into tokens for one of these
 // (RFC 9396 §9).
-func (d details) forResource(audience []string) details {
-	var kept details
+func (d Details) ForResource(audience []string) Details {
+	var kept Details
 	for _, each := range d {
 		var object struct {
 			Locations []string `json:"locations"`
 		}
-		// A type may use the name for something else; then it says nothing about resources.
+		// A type may use the name for something else, which then does not restrict resources.
 		if json.Unmarshal(each, &object) != nil || len(object.Locations) == 0 ||
 			slices.ContainsFunc(object.Locations, func(location string) bool { return slices.Contains(audience, location) }) {
 			kept = append(kept, each)
@@ -231,27 +235,27 @@ func (d details) forResource(audience []string) details {
 	return kept
 }
 
-// DetailView is one object of authorization_details for a person to read.
-type DetailView struct {
+// View is one object of authorization_details for the user to read.
+type View struct {
 	Type string
 	// Title is the sentence of the type.
 	Title string
-	Lines []DetailLine
+	Lines []Line
 }
 
-// DetailLine is one value of an object with the path to it.
-type DetailLine struct{ Label, Value string }
+// Line is one value of an object with the path to it.
+type Line struct{ Label, Value string }
 
-// view shows every value of every object, in the canonical order.
-func (d details) view(t *detailTypes) []DetailView {
-	var views []DetailView
+// View lists every value of every object for the user to read, in the canonical order.
+func (d Details) View(t *Types) []View {
+	var views []View
 	for _, each := range d {
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(each))
 		object, ok := value.(map[string]any)
 		if err != nil || !ok {
-			continue // read made it
+			continue // Read made it
 		}
-		view := DetailView{}
+		view := View{}
 		view.Type, _ = object["type"].(string)
 		view.Title = t.title(view.Type)
 		delete(object, "type")
@@ -262,7 +266,7 @@ func (d details) view(t *detailTypes) []DetailView {
 }
 
 // add shows a value below a path. Words of a name are set apart: "creditorName" reads "creditor name".
-func (v *DetailView) add(path string, value any) {
+func (v *View) add(path string, value any) {
 	below := func(name string) string {
 		if path == "" {
 			return name
@@ -287,18 +291,18 @@ func (v *DetailView) add(path string, value any) {
 		}
 	case []any:
 		if texts, ok := onlyTexts(value); ok {
-			v.Lines = append(v.Lines, DetailLine{path, strings.Join(texts, ", ")})
+			v.Lines = append(v.Lines, Line{path, strings.Join(texts, ", ")})
 			return
 		}
 		for i, each := range value {
 			v.add(below(strconv.Itoa(i+1)), each)
 		}
 	case nil:
-		v.Lines = append(v.Lines, DetailLine{path, "none"})
+		v.Lines = append(v.Lines, Line{path, "none"})
 	case string:
-		v.Lines = append(v.Lines, DetailLine{path, value})
+		v.Lines = append(v.Lines, Line{path, value})
 	default: // a number as it was written, or a truth value
-		v.Lines = append(v.Lines, DetailLine{path, fmt.Sprint(value)})
+		v.Lines = append(v.Lines, Line{path, fmt.Sprint(value)})
 	}
 }
 
@@ -315,7 +319,7 @@ func onlyTexts(values []any) ([]string, bool) {
 	return texts, len(texts) > 0
 }
 
-// inWords writes a name of JSON as a person would: "instructedAmount" and "instructed_amount" as "instructed amount".
+// inWords writes a name of JSON in words: "instructedAmount" and "instructed_amount" as "instructed amount".
 func inWords(name string) string {
 	var words strings.Builder
 	for i, r := range name {

@@ -1,19 +1,21 @@
-package fapi
+// Package profile describes what a security profile requires and allows, as data.
+//
+// A [Profile] is a value: the authentication methods, algorithms, lifetimes and message rules of one specification. The
+// built-in ones are in builtin.go, each field with its clause. A client's registration restricts the profile
+// ([Profile.Restrict]) and nothing can widen it; the discovery document announces the union of those offered ([Offered]).
+package profile
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Profile says what one security profile requires, allows and how long things live. It is a value: endpoints ask
-// its fields and never which profile it is. A client's registration can narrow it and nothing can widen it.
+// its fields and never which profile it is. A client's registration can restrict it and nothing can widen it.
 type Profile struct {
 	// Name is how registrations refer to the profile.
 	Name string
 
 	// ClientAuthMethods are the allowed values of token_endpoint_auth_method.
 	ClientAuthMethods []string
-	// Algorithms are the JWS algorithms of everything that is made or accepted.
+	// Algorithms are the JWS algorithms of everything that is signed or accepted.
 	Algorithms []string
 	// SenderConstraints are the allowed ways to bind access tokens.
 	SenderConstraints []SenderConstraint
@@ -21,9 +23,9 @@ type Profile struct {
 	GrantTypes []string
 	// ResponseTypes are the allowed response_type values.
 	ResponseTypes []string
-	// ResponseModes are the ways in which an answer may go back through the browser, by response_type. What a request
-	// without response_mode means is not the profile's to say (OAuth 2.0 Multiple Response Type Encoding Practices §2.1):
-	// where that way is not in the list, the request has to name one.
+	// ResponseModes are the ways in which an answer may go back through the browser, by response_type. The default of a request
+	// without response_mode is not the profile's to choose (OAuth 2.0 Multiple Response Type Encoding Practices §2.1):
+	// where that default is not in the list, the request has to name one.
 	ResponseModes map[string][]string
 	// RequirePushed refuses authorization requests that were not pushed (RFC 9126).
 	RequirePushed bool
@@ -36,7 +38,7 @@ type Profile struct {
 	// AssertionAudience says which aud values of a client assertion are accepted.
 	AssertionAudience AssertionAudience
 
-	// Backchannel says what there is of requests that are decided on another device (CIBA).
+	// Backchannel is the profile's part of client-initiated backchannel authentication (CIBA).
 	Backchannel BackchannelRules
 
 	// MaxAssertionLifetime bounds exp of a client assertion, counted from now.
@@ -131,61 +133,6 @@ const (
 	AuthorizationCode = "authorization_code"
 	RefreshToken      = "refresh_token"
 	ClientCredentials = "client_credentials"
-	// CIBA fetches what a person allowed on another device (CIBA Core §10.1).
+	// CIBA redeems an auth_req_id (CIBA Core §10.1).
 	CIBA = "urn:openid:params:grant-type:ciba"
 )
-
-// Profiles returns the built-in profiles by name. The slices and maps are the caller's own.
-func Profiles() map[string]Profile {
-	profiles := map[string]Profile{}
-	for _, profile := range []Profile{FAPI2Security(), FAPI2MessageSigning(), FAPI1Advanced()} {
-		profiles[profile.Name] = profile
-	}
-	return profiles
-}
-
-// narrow gives what the profile still allows to a client with this registration: the intersection, never more.
-func narrow(p Profile, m Metadata) Profile {
-	p.ClientAuthMethods = intersect(p.ClientAuthMethods, []string{m.TokenEndpointAuthMethod})
-	var constraints []SenderConstraint
-	if m.DPoPBoundAccessTokens {
-		constraints = append(constraints, ByDPoP)
-	}
-	if m.TLSClientCertificateBoundAccessTokens {
-		constraints = append(constraints, ByCertificate)
-	}
-	p.SenderConstraints = intersect(p.SenderConstraints, constraints)
-	p.GrantTypes = intersect(p.GrantTypes, m.GrantTypes)
-	p.ResponseTypes = intersect(p.ResponseTypes, m.ResponseTypes)
-	modes := map[string][]string{}
-	for _, kind := range p.ResponseTypes {
-		modes[kind] = p.ResponseModes[kind]
-		if m.ResponseModes != nil { // FAPI 2.0 Message Signing §5.3.3: any by default
-			modes[kind] = intersect(modes[kind], m.ResponseModes)
-		}
-	}
-	p.ResponseModes = modes
-	if p.RequestObjects == RequestObjectsAllowed && (m.RequireSignedRequestObject == nil || *m.RequireSignedRequestObject) {
-		p.RequestObjects = RequestObjectsRequired
-	}
-	// Whoever registers an algorithm signs (CIBA Core §4), and so does whoever signs its other requests.
-	if p.Backchannel.Signed == RequestObjectsAllowed && (m.BackchannelSigningAlg != "" || p.RequestObjects == RequestObjectsRequired) {
-		p.Backchannel.Signed = RequestObjectsRequired
-	}
-	p.Backchannel.DeliveryModes = intersect(p.Backchannel.DeliveryModes, []string{m.BackchannelDeliveryMode})
-	if m.RequirePushedAuthorizationRequests {
-		p.RequirePushed = true
-	}
-	return p
-}
-
-// intersect keeps of allowed what is also wanted, in the order of allowed.
-func intersect[T comparable](allowed, wanted []T) []T {
-	var both []T
-	for _, value := range allowed {
-		if slices.Contains(wanted, value) {
-			both = append(both, value)
-		}
-	}
-	return both
-}

@@ -1,0 +1,67 @@
+package client
+
+import (
+	"cmp"
+	"slices"
+
+	"countersign/internal/jose"
+)
+
+// Encryption is how a client wants one kind of answer encrypted (OpenID Connect Registration §2). Without Alg it is not.
+type Encryption struct{ Alg, Enc string }
+
+// Effective fills in the default enc (OpenID Connect Registration §2).
+func (e Encryption) Effective() Encryption {
+	e.Enc = cmp.Or(e.Enc, jose.A128CBCHS256)
+	return e
+}
+
+// IDTokenEncryption is how the client wants its ID tokens.
+func (m *Metadata) IDTokenEncryption() Encryption {
+	return Encryption{m.IDTokenEncryptedResponseAlg, m.IDTokenEncryptedResponseEnc}
+}
+
+// UserInfoEncryption is how the client wants its UserInfo answers.
+func (m *Metadata) UserInfoEncryption() Encryption {
+	return Encryption{m.UserInfoEncryptedResponseAlg, m.UserInfoEncryptedResponseEnc}
+}
+
+// ResponseEncryption is how the client wants its authorization responses (JARM §3).
+func (m *Metadata) ResponseEncryption() Encryption {
+	return Encryption{m.AuthorizationEncryptedResponseAlg, m.AuthorizationEncryptedResponseEnc}
+}
+
+// IntrospectionEncryption is how a resource server wants what introspection answers (RFC 9701 §6).
+func (m *Metadata) IntrospectionEncryption() Encryption {
+	return Encryption{m.IntrospectionEncryptedResponseAlg, m.IntrospectionEncryptedResponseEnc}
+}
+
+// checkEncryption checks what the client wants encrypted, and that there is a key to encrypt to.
+func (c *Client) checkEncryption(problem func(string, string, ...any)) {
+	m := &c.Metadata
+	for _, each := range []struct {
+		member string
+		wanted Encryption
+	}{
+		{"id_token_encrypted_response", m.IDTokenEncryption()},
+		{"userinfo_encrypted_response", m.UserInfoEncryption()},
+		{"authorization_encrypted_response", m.ResponseEncryption()},
+		{"introspection_encrypted_response", m.IntrospectionEncryption()},
+	} {
+		alg, enc := each.wanted.Alg, each.wanted.Enc
+		switch {
+		case alg == "" && enc != "":
+			problem(each.member+"_enc", "needs %s_alg beside it (OpenID Connect Registration §2)", each.member)
+		case alg == "":
+		case !slices.Contains(jose.EncryptionAlgorithms(), alg):
+			checkAllowed(each.member+"_alg", []string{alg}, jose.EncryptionAlgorithms(), problem)
+		case enc != "" && !slices.Contains(jose.ContentEncryptions(), enc):
+			checkAllowed(each.member+"_enc", []string{enc}, jose.ContentEncryptions(), problem)
+		case m.JWKSURI == "" && !c.Keys.Receive(alg):
+			problem(each.member+"_alg", "the client's jwks has no key to encrypt to with %s: add one with use enc, or give jwks_uri", alg)
+		}
+	}
+	if m.UserInfoEncryptedResponseAlg != "" && m.UserInfoSignedResponseAlg == "" {
+		problem("userinfo_encrypted_response_alg", "needs userinfo_signed_response_alg beside it: what is encrypted here is signed first")
+	}
+}

@@ -1,0 +1,41 @@
+package client
+
+import (
+	"context"
+
+	"countersign/internal/jose"
+)
+
+// KeySets finds the keys of clients: those registered by value, or those at their jwks_uri.
+type KeySets struct {
+	remote *jose.RemoteKeySets
+}
+
+// NewKeySets makes the key sets of clients; remote fetches and caches those behind addresses.
+func NewKeySets(remote *jose.RemoteKeySets) *KeySets { return &KeySets{remote: remote} }
+
+// Verify checks a signature with the client's keys.
+func (k *KeySets) Verify(ctx context.Context, c *Client, token *jose.Token) error {
+	if address := c.Metadata.JWKSURI; address != "" {
+		return k.remote.Verify(ctx, address, token)
+	}
+	return token.VerifyWith(c.Keys)
+}
+
+// Of returns the client's keys.
+func (k *KeySets) Of(ctx context.Context, c *Client) (jose.KeySet, error) {
+	if address := c.Metadata.JWKSURI; address != "" {
+		return k.remote.Keys(ctx, address)
+	}
+	return c.Keys, nil
+}
+
+// Try has judge look at the client's keys. When it answers unknown and the keys are at an address, they may be fetched
+// again and judged once more: the client may have rotated them.
+func (k *KeySets) Try(ctx context.Context, c *Client, judge func(jose.KeySet) (unknown bool, verdict error)) error {
+	if address := c.Metadata.JWKSURI; address != "" {
+		return k.remote.Try(ctx, address, judge)
+	}
+	_, err := judge(c.Keys)
+	return err
+}
