@@ -15,9 +15,9 @@ func (c *Client) checkMessages(full profile.Profile, problem func(string, string
 	asked := m.RequireSignedRequestObject
 	switch {
 	case asked == nil:
-	case *asked && full.RequestObjects == RequestObjectsRefused:
+	case *asked && full.RequestObjects == profile.RequestObjectsRefused:
 		problem("require_signed_request_object", "signed request objects do not belong to the profile %s", full.Name)
-	case !*asked && full.RequestObjects == RequestObjectsRequired:
+	case !*asked && full.RequestObjects == profile.RequestObjectsRequired:
 		problem("require_signed_request_object", "the profile %s always requires them", full.Name)
 	}
 	if full.Restrict(m.restriction()).RequestObjects == profile.RequestObjectsRequired && slices.Contains(m.GrantTypes, profile.AuthorizationCode) && m.JWKSURI == "" && len(c.Keys.Keys()) == 0 {
@@ -36,7 +36,7 @@ func (c *Client) checkMessages(full profile.Profile, problem func(string, string
 	}
 }
 
-// checkBackchannel holds what a client registers for profile.CIBA to its profile (CIBA Core §4, FAPI-profile.CIBA §5.2.2).
+// checkBackchannel holds what a client registers for CIBA to its profile (CIBA Core §4, FAPI-CIBA §5.2.2).
 func (c *Client) checkBackchannel(full profile.Profile, problem func(string, string, ...any)) {
 	m := &c.Metadata
 	asks := slices.Contains(m.GrantTypes, profile.CIBA)
@@ -44,12 +44,12 @@ func (c *Client) checkBackchannel(full profile.Profile, problem func(string, str
 	case mode == "" && asks:
 		problem("backchannel_token_delivery_mode", "missing; possible are %s (CIBA Core §4)", strings.Join(full.Backchannel.DeliveryModes, ", "))
 	case mode == "push":
-		problem("backchannel_token_delivery_mode", "push is not allowed (FAPI-profile.CIBA §5.2.2-3): it would send tokens to whoever answers at an address; possible are %s", strings.Join(full.Backchannel.DeliveryModes, ", "))
+		problem("backchannel_token_delivery_mode", "push is not allowed (FAPI-CIBA §5.2.2-3): it would send tokens to whoever answers at an address; possible are %s", strings.Join(full.Backchannel.DeliveryModes, ", "))
 	case mode != "":
 		checkAllowed("backchannel_token_delivery_mode", []string{mode}, full.Backchannel.DeliveryModes, problem)
 	}
 	switch address := m.BackchannelNotificationEndpoint; {
-	case address == "" && m.BackchannelDeliveryMode == DeliverByPing:
+	case address == "" && m.BackchannelDeliveryMode == profile.DeliverByPing:
 		problem("backchannel_client_notification_endpoint", "missing; it is where a client with ping is notified (CIBA Core §4)")
 	case address != "":
 		if err := outbound.CheckAddress(address); err != nil {

@@ -126,4 +126,3 @@ func (m *Metadata) ApplyDefaults() {
 		m.TokenEndpointAuthMethod = profile.PrivateKeyJWT // RFC 7591 would say client_secret_basic, which no profile allows
 	}
 }
-
