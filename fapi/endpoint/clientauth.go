@@ -1,4 +1,4 @@
-package fapi
+package endpoint
 
 import (
 	"context"
@@ -11,7 +11,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
+	"countersign/fapi/client"
+	"countersign/fapi/event"
+	"countersign/fapi/profile"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/mtls"
@@ -22,27 +26,43 @@ import (
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 const (
-	// maxJTI bounds a jti, in bytes.
-	maxJTI = 256
-	// clockDifference is how far the clocks of two of our nodes may differ. It only lengthens the memory.
-	clockDifference = time.Minute
+	// MaxJTI bounds a jti, in bytes.
+	MaxJTI = 256
+	// ClockDifference is how far the clocks of two nodes may differ. It only lengthens how long one-time values are
+	// remembered.
+	ClockDifference = time.Minute
 )
 
-// authenticate finds out which registered client is calling and makes it prove itself in the one way that it
-// registered; what the request carries never chooses the method. It sets c.client and adds to c.uses.
-func (s *Server) authenticate(request *http.Request, c *call) error {
-	ctx, span := s.span(request.Context(), "client authentication")
+// Authenticator authenticates clients with private_key_jwt (RFC 7523) or their certificate (RFC 8705 §2).
+type Authenticator struct {
+	Addresses Addresses
+	// TokenPath is the path of the token endpoint.
+	TokenPath string
+	Clients   *client.Cache
+	Keys      *client.KeySets
+	// Trust verifies certificates for tls_client_auth.
+	Trust mtls.Trust
+	// TrustStores verify the certificates of the clients that name one of them, and of no others.
+	TrustStores map[string]mtls.Trust
+	Now         func() time.Time
+	Tracer      trace.Tracer
+}
+
+// authenticate identifies the client that is calling and authenticates it by the one method that it registered; what the
+// request carries never chooses the method. It sets c.Client and adds to the call's one-time values.
+func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
+	ctx, span := a.Tracer.Start(request.Context(), "client authentication")
 	defer span.End()
-	if request.Header.Get("Authorization") != "" || c.form.Has("client_secret") {
+	if request.Header.Get("Authorization") != "" || c.Form.Has("client_secret") {
 		refused := oauth.Errorf(oauth.InvalidClient, "client secrets are not accepted; authenticate with private_key_jwt or a client certificate")
 		refused.Challenge = "Basic realm=\"none\"" // RFC 6749 §5.2: the scheme used must be answered
 		return refused
 	}
 	var presented *assertion
-	id := c.form.Get("client_id")
-	if raw := c.form.Get("client_assertion"); raw != "" {
+	id := c.Form.Get("client_id")
+	if raw := c.Form.Get("client_assertion"); raw != "" {
 		var err error
-		if presented, err = readAssertion(raw, id, c.form.Get("client_assertion_type")); err != nil {
+		if presented, err = readAssertion(raw, id, c.Form.Get("client_assertion_type")); err != nil {
 			return err
 		}
 		id = presented.Subject
@@ -50,32 +70,32 @@ func (s *Server) authenticate(request *http.Request, c *call) error {
 	if id == "" {
 		return oauth.Errorf(oauth.InvalidClient, "the client is not named; send client_assertion, or client_id with a client certificate")
 	}
-	client, err := s.clients.get(ctx, id)
+	found, err := a.Clients.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return oauth.Errorf(oauth.InvalidClient, "the client is not registered here or does not authenticate this way")
 	}
 	if err != nil {
 		return err
 	}
-	span.SetAttributes(attribute.String("oauth.client_id", client.ID), attribute.String("oauth.client_auth_method", client.authMethod()))
-	eventOf(ctx).client = client.ID
-	c.client = client
-	switch client.authMethod() {
-	case PrivateKeyJWT:
+	span.SetAttributes(attribute.String("oauth.client_id", found.ID), attribute.String("oauth.client_auth_method", found.AuthMethod()))
+	event.Of(ctx).ClientID = found.ID
+	c.Client = found
+	switch found.AuthMethod() {
+	case profile.PrivateKeyJWT:
 		if presented == nil {
 			return oauth.Errorf(oauth.InvalidClient, "this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
 		}
-		use, err := s.checkAssertion(ctx, client, presented, c.route.path)
+		oneTime, err := a.checkAssertion(ctx, found, presented, c.at.Path)
 		if err != nil {
 			return err
 		}
-		c.uses = append(c.uses, use)
+		c.AddOneTime(oneTime)
 		return nil
-	case TLSClientAuth, SelfSignedTLSClientAuth:
+	case profile.TLSClientAuth, profile.SelfSignedTLSClientAuth:
 		if presented != nil {
 			return oauth.Errorf(oauth.InvalidRequest, "this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
 		}
-		return s.checkCertificate(ctx, client, c.certificate)
+		return a.checkCertificate(ctx, found, c.Certificate)
 	}
 	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 }
@@ -93,12 +113,12 @@ type assertion struct {
 	IssuedAt  *jose.NumericDate `json:"iat"`
 }
 
-// readAssertion parses a client assertion far enough to know whose it claims to be.
+// readAssertion parses a client assertion far enough to know which client it names.
 func readAssertion(raw, clientID, kind string) (*assertion, error) {
 	if kind != assertionType {
 		return nil, oauth.Errorf(oauth.InvalidClient, "client_assertion_type must be %s", assertionType)
 	}
-	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: FAPI2Security().Algorithms})
+	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: profile.Algorithms()})
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidClient, "the client assertion is not acceptable: %v", err).Because(err)
 	}
@@ -117,108 +137,92 @@ func readAssertion(raw, clientID, kind string) (*assertion, error) {
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
 // one-time value. The path is that of the endpoint called.
-func (s *Server) checkAssertion(ctx context.Context, client *Client, claims *assertion, path string) (store.OneTime, error) {
+func (a *Authenticator) checkAssertion(ctx context.Context, caller *client.Client, claims *assertion, path string) (store.OneTime, error) {
 	refuse := func(format string, arguments ...any) (store.OneTime, error) {
 		return store.OneTime{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
 	}
-	if !slices.Contains(client.assertionAlgorithms(), claims.token.Header.Algorithm) {
-		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm, strings.Join(client.assertionAlgorithms(), ", "))
+	if !slices.Contains(caller.AssertionAlgorithms(), claims.token.Header.Algorithm) {
+		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm, strings.Join(caller.AssertionAlgorithms(), ", "))
 	}
-	if err := s.verifyWithKeysOf(ctx, client, claims.token); err != nil {
+	if err := a.Keys.Verify(ctx, caller, claims.token); err != nil {
 		return refuse("is not acceptable: %v", err)
 	}
 	if header := claims.token.Header; header.Type != "" && !header.HasType("JWT") &&
 		!header.HasType("client-authentication+jwt") { // draft-ietf-oauth-rfc7523bis
 		return refuse("has the typ of another kind of token")
 	}
-	now := s.now()
-	profile := client.Profile
+	now := a.Now()
+	rules := caller.Profile
 	switch {
-	case claims.Issuer != client.ID || claims.Subject != client.ID:
+	case claims.Issuer != caller.ID || claims.Subject != caller.ID:
 		return refuse("must have the client_id as iss and as sub")
-	case !s.acceptsAudience(profile.AssertionAudience, claims.Audience, path):
-		return refuse("must have the issuer identifier %s as its aud%s", s.config.Issuer, profile.AssertionAudience.hint())
+	case !a.acceptsAudience(rules.AssertionAudience, claims.Audience, path):
+		return refuse("must have the issuer identifier %s as its aud%s", a.Addresses.Issuer, audienceHint(rules.AssertionAudience))
 	case claims.Expires == nil:
 		return refuse("has no exp")
 	case !now.Before(claims.Expires.Time()):
 		return refuse("has expired")
-	case claims.Expires.Time().After(now.Add(profile.MaxAssertionLifetime + profile.MaxAhead)):
-		return refuse("lives too long; its exp may be at most %s ahead", profile.MaxAssertionLifetime)
-	case ahead(claims.NotBefore, now, profile.MaxAhead):
-		return refuse("is not valid yet: its nbf is more than %s ahead; check the clock", profile.MaxAhead)
-	case ahead(claims.IssuedAt, now, profile.MaxAhead):
-		return refuse("is from the future: its iat is more than %s ahead; check the clock", profile.MaxAhead)
-	case claims.ID == "" || len(claims.ID) > maxJTI:
-		return refuse("needs a jti of 1 to %d bytes", maxJTI)
+	case claims.Expires.Time().After(now.Add(rules.MaxAssertionLifetime + rules.MaxAhead)):
+		return refuse("lives too long; its exp may be at most %s ahead", rules.MaxAssertionLifetime)
+	case ahead(claims.NotBefore, now, rules.MaxAhead):
+		return refuse("is not valid yet: its nbf is more than %s ahead; check the clock", rules.MaxAhead)
+	case ahead(claims.IssuedAt, now, rules.MaxAhead):
+		return refuse("is from the future: its iat is more than %s ahead; check the clock", rules.MaxAhead)
+	case claims.ID == "" || len(claims.ID) > MaxJTI:
+		return refuse("needs a jti of 1 to %d bytes", MaxJTI)
 	}
 	return store.OneTime{
 		Kind:  "client_assertion",
-		Key:   store.DigestOf(client.ID + "\x00" + claims.ID),
-		Until: claims.Expires.Time().Add(clockDifference),
+		Key:   store.DigestOf(caller.ID + "\x00" + claims.ID),
+		Until: claims.Expires.Time().Add(ClockDifference),
 	}, nil
 }
 
-// verifyWithKeysOf checks a signature with the keys that a client registered, by value or by address.
-func (s *Server) verifyWithKeysOf(ctx context.Context, client *Client, token *jose.Token) error {
-	if address := client.Metadata.JWKSURI; address != "" {
-		return s.keySets.Verify(ctx, address, token)
-	}
-	return token.VerifyWith(client.keys)
-}
-
-// keysOf gives the keys that a client registered, by value or by address.
-func (s *Server) keysOf(ctx context.Context, client *Client) (jose.KeySet, error) {
-	if address := client.Metadata.JWKSURI; address != "" {
-		return s.keySets.Keys(ctx, address)
-	}
-	return client.keys, nil
-}
-
 // acceptsAudience applies a profile's rule for the aud of a client assertion that came to an endpoint.
-func (s *Server) acceptsAudience(rule AssertionAudience, audience jose.Audience, path string) bool {
+func (a *Authenticator) acceptsAudience(rule profile.AssertionAudience, audience jose.Audience, path string) bool {
 	switch rule {
-	case IssuerString:
-		return audience.Single && len(audience.Values) == 1 && audience.Values[0] == s.config.Issuer
-	case IssuerOrEndpoint:
-		accepted := append([]string{s.config.Issuer}, s.addresses("/token")...)
-		accepted = append(accepted, s.addresses(path)...)
+	case profile.IssuerString:
+		return audience.Single && len(audience.Values) == 1 && audience.Values[0] == a.Addresses.Issuer
+	case profile.IssuerOrEndpoint:
+		accepted := append([]string{a.Addresses.Issuer}, a.Addresses.Of(a.TokenPath)...)
+		accepted = append(accepted, a.Addresses.Of(path)...)
 		return slices.ContainsFunc(audience.Values, func(value string) bool { return slices.Contains(accepted, value) })
 	}
 	return false
 }
 
-// hint says what else about the aud is wrong or right, after the words "must have the issuer identifier as its aud".
-func (rule AssertionAudience) hint() string {
-	if rule == IssuerOrEndpoint {
+// audienceHint goes on after the words "must have the issuer identifier as its aud".
+func audienceHint(rule profile.AssertionAudience) string {
+	if rule == profile.IssuerOrEndpoint {
 		return ", or the address of the token endpoint or of the endpoint called"
 	}
 	return ": one string, not an array and not the address of an endpoint"
 }
 
-// ahead tells whether a time, if given, is further ahead of now than allowed.
+// ahead reports whether a time, if given, is further ahead of now than allowed.
 func ahead(date *jose.NumericDate, now time.Time, allowed time.Duration) bool {
 	return date != nil && date.Time().After(now.Add(allowed))
 }
 
-// checkCertificate makes a client prove itself with its certificate (RFC 8705 §2).
-func (s *Server) checkCertificate(ctx context.Context, client *Client, presented *mtls.Presented) error {
+// checkCertificate authenticates a client by its certificate (RFC 8705 §2).
+func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
 	if presented == nil {
 		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
 	}
-	if client.authMethod() == SelfSignedTLSClientAuth {
-		return s.checkSelfSigned(ctx, client, presented)
+	if caller.AuthMethod() == profile.SelfSignedTLSClientAuth {
+		return a.checkSelfSigned(ctx, caller, presented)
 	}
-	trust := s.config.ClientTrust
-	if name := client.Metadata.TLSClientAuthTrustStore; name != "" {
+	trust := a.Trust
+	if name := caller.Metadata.TLSClientAuthTrustStore; name != "" {
 		var ok bool
-		if trust, ok = s.config.TrustStores[name]; !ok {
+		if trust, ok = a.TrustStores[name]; !ok {
 			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name))
 		}
 	}
 	if err := trust.VerifyContext(ctx, presented); err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
 	}
-	if err := client.subject.Match(presented.Leaf); err != nil {
+	if err := caller.CertificateSubject.Match(presented.Leaf); err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "the client certificate's subject is not the one that this client registered").Because(err)
 	}
 	return nil
@@ -226,21 +230,16 @@ func (s *Server) checkCertificate(ctx context.Context, client *Client, presented
 
 // checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). A client that
 // publishes them at an address may come with a certificate that is newer than what was fetched.
-func (s *Server) checkSelfSigned(ctx context.Context, client *Client, presented *mtls.Presented) error {
+func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
 	judge := func(set jose.KeySet) (unknown bool, verdict error) {
 		var keys []crypto.PublicKey
 		for _, key := range set.Keys() {
 			keys = append(keys, key.Public)
 		}
-		verdict = mtls.SelfSigned(presented, keys, s.now())
+		verdict = mtls.SelfSigned(presented, keys, a.Now())
 		return errors.Is(verdict, mtls.ErrUnknownKey), verdict
 	}
-	var err error
-	if address := client.Metadata.JWKSURI; address != "" {
-		err = s.keySets.Try(ctx, address, judge)
-	} else {
-		_, err = judge(client.keys)
-	}
+	err := a.Keys.Try(ctx, caller, judge)
 	if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
 		return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", remote).Because(err)
 	}

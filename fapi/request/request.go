@@ -1,0 +1,134 @@
+// Package request reads authorization requests and holds them to the client's profile and registration.
+//
+// All endpoints that take a request go through one table (table.go): a row for each check, a column for each endpoint.
+// [Checker.Check] runs the rows of an endpoint in their order and returns the [Request] that is stored until it is decided.
+package request
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/fapi/claims"
+	"countersign/fapi/client"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
+	"countersign/fapi/tokens"
+	"countersign/internal/oauth"
+)
+
+// Request is a checked authorization request, as it is stored from the push to the decision.
+type Request struct {
+	RedirectURI string `json:"redirect_uri"`
+	// ResponseType has its words in alphabetical order; empty means code. ResponseMode is how the answer goes back, with
+	// jwt already replaced by the mode that it is short for; empty means query.
+	ResponseType string   `json:"response_type,omitempty"`
+	ResponseMode string   `json:"response_mode,omitempty"`
+	Scopes       []string `json:"scopes,omitempty"`
+	State        string   `json:"state,omitempty"`
+	Nonce        string   `json:"nonce,omitempty"`
+	// Challenge is the S256 code_challenge (RFC 7636 §4.3), or empty where the profile allows that.
+	Challenge string `json:"code_challenge,omitempty"`
+	// Pushed is true when the client authenticated to make the request.
+	Pushed bool `json:"pushed,omitempty"`
+	// JKT is the thumbprint of the DPoP key that the code is bound to, or empty (RFC 9449 §10).
+	JKT    string   `json:"dpop_jkt,omitempty"`
+	Prompt []string `json:"prompt,omitempty"`
+	// MaxAge is in seconds; nil when not given.
+	MaxAge    *int64 `json:"max_age,omitempty"`
+	LoginHint string `json:"login_hint,omitempty"`
+	// Subject is the user that the client wants to be signed in, as the client knows the user, or empty.
+	Subject string `json:"subject,omitempty"`
+	// ACRs are the authentication context classes requested, best first; one of EssentialACRs, if there are any, must be
+	// reached.
+	ACRs          []string `json:"acrs,omitempty"`
+	EssentialACRs []string `json:"essential_acrs,omitempty"`
+
+	Claims    *claims.Request `json:"claims,omitempty"`
+	Details   rar.Details     `json:"authorization_details,omitempty"`
+	Resources []string        `json:"resources,omitempty"`
+}
+
+// ExtraClaims are the names of the claims requested that no scope of the request stands for.
+func (r *Request) ExtraClaims() []string {
+	var names []string
+	for _, name := range r.Claims.Names() {
+		byScope := slices.ContainsFunc(r.Scopes, func(scope string) bool { return slices.Contains(claims.OfScope(scope), name) })
+		if !byScope {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Grant is the part of the request that is kept with a grant.
+func (r *Request) Grant() tokens.Detail {
+	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources}
+}
+
+// Endpoint is where a request comes in: a column of the table. Values can be combined.
+type Endpoint uint8
+
+// The endpoints.
+const (
+	// Pushed is the pushed authorization request endpoint (RFC 9126).
+	Pushed Endpoint = 1 << iota
+	// ByValue is the authorization endpoint with a request object (RFC 9101 §5.1).
+	ByValue
+	// Backchannel is the backchannel authentication endpoint (CIBA Core §7).
+	Backchannel
+	// ClientCredentials is the token endpoint with client_credentials (RFC 6749 §4.4).
+	ClientCredentials
+)
+
+// Checker holds requests to profile, registration and configuration.
+type Checker struct {
+	issuer string
+	scopes *scope.Catalog
+	types  *rar.Types
+	acrs   []string
+	tokens *tokens.Issuer
+	tracer trace.Tracer
+	table  []row
+}
+
+// NewChecker makes a checker for the issuer of tokens. acrs are the authentication context classes that can be reached, best
+// first.
+func NewChecker(issuer *tokens.Issuer, acrs []string, tracer trace.Tracer) *Checker {
+	return &Checker{
+		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, tokens: issuer, tracer: tracer, table: table(),
+	}
+}
+
+// ACRValues are the authentication context classes that can be reached, best first.
+func (c *Checker) ACRValues() []string { return c.acrs }
+
+// Check reads the parameters of a request, which are those of its request object where it has one. Errors are *[oauth.Error]
+// but for failures of the server.
+func (c *Checker) Check(ctx context.Context, at Endpoint, caller *client.Client, form oauth.Form) (*Request, error) {
+	ctx, span := c.tracer.Start(ctx, "policy")
+	defer span.End()
+	span.SetAttributes(attribute.String("fapi.profile", caller.Profile.Name))
+	in := input{at: at, client: caller, form: form}
+	read := &Request{Pushed: at == Pushed}
+	for _, row := range c.table {
+		if row.at&at == 0 {
+			continue
+		}
+		if err := row.check(ctx, c, in, read); err != nil {
+			return nil, err
+		}
+	}
+	return read, nil
+}
+
+// maxAge is a number of seconds as a duration.
+func maxAge(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }
+
+// RecentEnough reports whether a sign-in at one time satisfies max_age at another.
+func (r *Request) RecentEnough(signedIn, at time.Time) bool {
+	return r.MaxAge == nil || at.Sub(signedIn) <= maxAge(*r.MaxAge)
+}
