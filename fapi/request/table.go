@@ -94,4 +94,3 @@ func table() []row {
 		}},
 	}
 }
-
