@@ -3,10 +3,14 @@ package fapi
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"countersign/fapi/endpoint"
+	"countersign/signer"
 )
 
 const (
@@ -16,8 +20,17 @@ const (
 	healthTimeout = 3 * time.Second
 )
 
-// health is what is known about the parts that the server needs.
+// health answers whether the parts that the server needs work.
 type health struct {
+	store interface {
+		Ping(ctx context.Context) error
+	}
+	signer *signer.Signer
+	// warning is what the operator has to be reminded of, or empty.
+	warning string
+	now     func() time.Time
+	log     *slog.Logger
+
 	draining atomic.Bool
 
 	mu        sync.Mutex
@@ -34,46 +47,55 @@ type healthReport struct {
 	Warning string `json:"warning,omitempty"`
 }
 
-// Drain makes readiness answer 503, so that a load balancer sends no more requests here. What comes is still answered.
-func (s *Server) Drain() { s.health.draining.Store(true) }
+// drain makes readiness answer 503.
+func (h *health) drain() { h.draining.Store(true) }
 
-// live tells that the process answers.
-func (s *Server) live(w http.ResponseWriter, _ *http.Request, _ bool) error {
+func (h *health) isDraining() bool { return h.draining.Load() }
+
+// routes mounts the endpoints.
+func (h *health) routes() []endpoint.Route {
+	return []endpoint.Route{
+		{Methods: endpoint.Get(), Path: "/health/live", Serve: endpoint.Direct(h.live)},
+		{Methods: endpoint.Get(), Path: "/health/ready", Serve: endpoint.Direct(h.ready)},
+	}
+}
+
+// live answers that the process does.
+func (h *health) live(w http.ResponseWriter, _ *http.Request, _ endpoint.At) error {
 	writeHealth(w, http.StatusOK, healthReport{Status: "ok"})
 	return nil
 }
 
-// ready tells whether requests should be sent here: the store answers, and the HSM has just made a signature that the
+// ready answers whether requests should be sent here: the store answers, and the HSM has just made a signature that the
 // published key verifies.
-func (s *Server) ready(w http.ResponseWriter, r *http.Request, _ bool) error {
-	report, status := healthReport{Status: "ok", Parts: map[string]string{}, Warning: s.config.Warning}, http.StatusOK
-	for part, err := range s.checkHealth(r.Context()) {
+func (h *health) ready(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
+	report, status := healthReport{Status: "ok", Parts: map[string]string{}, Warning: h.warning}, http.StatusOK
+	for part, err := range h.check(r.Context()) {
 		report.Parts[part] = "ok"
 		if err != nil {
 			report.Parts[part], report.Status, status = "unavailable", "unavailable", http.StatusServiceUnavailable
-			s.log.WarnContext(r.Context(), "not ready", "part", part, "error", err.Error())
+			h.log.WarnContext(r.Context(), "server not ready", "part", part, "error", err.Error())
 		}
 	}
-	if s.health.draining.Load() {
+	if h.draining.Load() {
 		report.Status, status = "draining", http.StatusServiceUnavailable
 	}
 	writeHealth(w, status, report)
 	return nil
 }
 
-func (s *Server) checkHealth(ctx context.Context) map[string]error {
-	h := &s.health
+func (h *health) check(ctx context.Context) map[string]error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := s.now()
+	now := h.now()
 	if age := now.Sub(h.checkedAt); h.problems != nil && age >= 0 && age < healthAge {
 		return h.problems
 	}
 	// A probe that gives up must not make the next one believe that the parts are down.
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTimeout)
 	defer cancel()
-	h.problems = map[string]error{"store": s.store.Ping(limited), "signer": s.signer.Ready(limited)}
-	h.checkedAt = s.now() // after the checks: whoever waited for them is answered by them
+	h.problems = map[string]error{"store": h.store.Ping(limited), "signer": h.signer.Ready(limited)}
+	h.checkedAt = h.now() // after the checks: whoever waited for them is answered by them
 	return h.problems
 }
 
@@ -81,5 +103,5 @@ func writeHealth(w http.ResponseWriter, status int, report healthReport) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(report) // nobody is left to be told
+	_ = json.NewEncoder(w).Encode(report) // the response has started: nothing can be answered any more
 }

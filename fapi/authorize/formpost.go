@@ -1,4 +1,4 @@
-package fapi
+package authorize
 
 import (
 	"crypto/sha256"
@@ -8,7 +8,7 @@ import (
 	"net/url"
 )
 
-// postScript sends the form at once; without scripts the person presses the button.
+// postScript sends the form at once; without scripts the user presses the button.
 const postScript = `document.forms[0].submit()`
 
 const postPage = `<!DOCTYPE html>
@@ -28,8 +28,10 @@ func postForm(w http.ResponseWriter, address string, parameters url.Values) {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Frame-Options", "DENY")
-	// Where the form goes is the client's business: its own redirects count too (Content Security Policy Level 3 §6.3).
-	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'sha256-"+base64.StdEncoding.EncodeToString(digest[:])+
-		"'; frame-ancestors 'none'; base-uri 'none'")
-	_ = page.Execute(w, map[string]any{"Address": template.URL(address), "Parameters": parameters}) // nobody is left to be told
+	// No form-action: the client's own redirects would count too (Content Security Policy Level 3 §6.3).
+	script := base64.StdEncoding.EncodeToString(digest[:])
+	header.Set("Content-Security-Policy",
+		"default-src 'none'; script-src 'sha256-"+script+"'; frame-ancestors 'none'; base-uri 'none'")
+	// The response has started: an error in writing it is ignored.
+	_ = page.Execute(w, map[string]any{"Address": template.URL(address), "Parameters": parameters})
 }

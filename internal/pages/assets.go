@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"countersign/fapi"
+	"countersign/fapi/device"
 )
 
 // The addresses of what the pages load, below the issuer.
@@ -16,8 +16,8 @@ const (
 )
 
 // Assets are the files that the pages load.
-func (p *Pages) Assets() ([]fapi.Asset, error) {
-	var assets []fapi.Asset
+func (p *Pages) Assets() ([]device.Asset, error) {
+	var assets []device.Asset
 	for _, each := range []struct{ path, file, contentType string }{
 		{passkeyScript, "passkey.js", "text/javascript; charset=utf-8"},
 		{deviceScript, "device.js", "text/javascript; charset=utf-8"},
@@ -30,13 +30,13 @@ func (p *Pages) Assets() ([]fapi.Asset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pages: %w", err)
 		}
-		assets = append(assets, fapi.Asset{Path: each.path, ContentType: each.contentType, Body: body})
+		assets = append(assets, device.Asset{Path: each.path, ContentType: each.contentType, Body: body})
 	}
 	manifest, err := p.manifest()
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	return append(assets, fapi.Asset{Path: manifestFile, ContentType: "application/manifest+json", Body: manifest}), nil
+	return append(assets, device.Asset{Path: manifestFile, ContentType: "application/manifest+json", Body: manifest}), nil
 }
 
 // manifest lets the device's pages be installed like an application (W3C Web Application Manifest).

@@ -6,7 +6,10 @@ import (
 	"strings"
 	"unicode"
 
-	"countersign/fapi"
+	"countersign/fapi/authorize"
+	"countersign/fapi/browser"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
 )
 
 // clientView is what is shown of a client. Its texts are the client's own words: cleaned, cut, and set apart.
@@ -18,7 +21,7 @@ type clientView struct {
 	URI, PolicyURI, TermsURI string
 }
 
-func viewClient(client fapi.ClientView) clientView {
+func viewClient(client browser.Client) clientView {
 	view := clientView{
 		Name: plain(client.Name, nameLimit), ID: plain(client.ID, idLimit),
 		URI: https(client.URI), PolicyURI: https(client.PolicyURI), TermsURI: https(client.TermsURI),
@@ -44,7 +47,7 @@ type consentView struct {
 	Scopes            []scopeView
 	// Details are what is asked for in particular, such as one payment.
 	Details []detailView
-	// Claims are single facts about the person that the client would learn, in words.
+	// Claims are single facts about the user that the client would learn, in words.
 	Claims []string
 	// Resources are the services that the access is for, when the client names them.
 	Resources []string
@@ -69,7 +72,7 @@ type lineView struct{ Label, Value string }
 
 // viewDetails shows each value whole: a value that is cut or cleaned would not be what is granted, so it is shown in
 // its escaped form instead.
-func viewDetails(details []fapi.DetailView) []detailView {
+func viewDetails(details []rar.View) []detailView {
 	var views []detailView
 	for _, detail := range details {
 		view := detailView{Title: plain(detail.Title, sentenceLimit)}
@@ -85,10 +88,10 @@ func viewDetails(details []fapi.DetailView) []detailView {
 }
 
 // viewScopes says scopes in words.
-func viewScopes(scopes []fapi.Scope) []scopeView {
+func viewScopes(scopes []scope.Scope) []scopeView {
 	var views []scopeView
-	for _, scope := range scopes {
-		each := scopeView{Name: plain(scope.Name, idLimit), Sentence: plain(scope.Description, sentenceLimit)}
+	for _, asked := range scopes {
+		each := scopeView{Name: plain(asked.Name, idLimit), Sentence: plain(asked.Description, sentenceLimit)}
 		if each.Sentence == "" {
 			each.Sentence = each.Name
 		}
@@ -105,42 +108,30 @@ func exact(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-func (p *Pages) showConsent(w http.ResponseWriter, turn *fapi.Turn, notice string) {
+// Consent implements [authorize.Pages].
+func (p *Pages) Consent(w http.ResponseWriter, _ *http.Request, in authorize.Interaction) {
 	view := consentView{
-		Client: viewClient(turn.Client), FormToken: turn.FormToken,
-		Username: plain(turn.SignedIn.Username, nameLimit), Subject: turn.SignedIn.Subject,
-		RedirectHost: plain(turn.Client.RedirectHost, hostLimit), Notice: notice,
+		Client: viewClient(in.Client), FormToken: in.FormToken,
+		Username: plain(in.SignedIn.Username, nameLimit), Subject: in.SignedIn.Subject,
+		Scopes: viewScopes(in.Scopes), Details: viewDetails(in.Details),
+		RedirectHost: plain(in.Client.RedirectHost, hostLimit),
 	}
 	if view.Username == "" {
-		view.Username = plain(turn.SignedIn.Subject, nameLimit)
+		view.Username = plain(in.SignedIn.Subject, nameLimit)
 	}
-	if turn.GrantLifetime > 0 {
-		view.Lifetime = inWords(turn.GrantLifetime)
+	if in.GrantLifetime > 0 {
+		view.Lifetime = inWords(in.GrantLifetime)
 	}
-	view.Scopes = viewScopes(turn.Scopes)
-	view.Details = viewDetails(turn.Details)
-	for _, name := range turn.Claims {
+	for _, name := range in.Claims {
 		view.Claims = append(view.Claims, strings.ReplaceAll(plain(name, idLimit), "_", " "))
 	}
-	for _, resource := range turn.Resources {
+	for _, resource := range in.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	title := "Allow access?"
-	if notice != "" {
+	if in.Problem.Code == browser.AnotherUser {
 		title = "Look again: " + title
+		view.Notice = "Somebody else has signed in since you saw this page. Look at the name below, then decide."
 	}
-	p.render(w, http.StatusOK, "consent", title, p.policy.withForm(turn.Client.RedirectHost), view)
-}
-
-// allow grants, if the person whose name was on the page is still the one who is signed in. Another tab of the
-// browser may have signed in somebody else.
-func (p *Pages) allow(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, end ending) {
-	switch {
-	case turn.SignedIn == nil:
-		p.showSignIn(w, turn, problem{Summary: "Your sign-in has ended. Sign in again to decide."})
-	case turn.Form.Get("signed_in_as") != turn.SignedIn.Subject:
-		p.showConsent(w, turn, "Somebody else has signed in since you saw this page. Look at the name below, then decide.")
-	default:
-		end.Allow(w, r)
-	}
+	p.render(w, http.StatusOK, "consent", title, p.policy.withForm(in.Client.RedirectHost), view)
 }

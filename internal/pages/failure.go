@@ -6,7 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"countersign/fapi"
+	"countersign/fapi/browser"
 )
 
 // failureView is what the error page shows.
@@ -17,8 +17,8 @@ type failureView struct {
 	Code, CorrelationID string
 }
 
-// Fail implements [fapi.Interactor].
-func (p *Pages) Fail(w http.ResponseWriter, _ *http.Request, failure fapi.Failure) {
+// Fail implements [browser.ErrorPage].
+func (p *Pages) Fail(w http.ResponseWriter, _ *http.Request, failure browser.Failure) {
 	if failure.Status < 400 || failure.Status > 599 {
 		failure.Status = http.StatusInternalServerError
 	}

@@ -58,7 +58,7 @@ func plain(text string, limit int) string {
 	return clean.String()
 }
 
-// isBlank tells whether r looks like a space, the letters that look like nothing included.
+// isBlank reports whether r looks like a space, the letters that look like nothing included.
 func isBlank(r rune) bool {
 	switch r {
 	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0':
@@ -100,6 +100,3 @@ func inWords(d time.Duration) string {
 	}
 	return "a moment"
 }
-
-// seconds rounds up.
-func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

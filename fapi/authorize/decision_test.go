@@ -1,0 +1,139 @@
+package authorize_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"countersign/fapi/authorize"
+	"countersign/fapi/browser"
+	"countersign/fapi/fapitest"
+)
+
+// formInteractor is an Interactor that decides as the form says, as a page with two buttons does.
+type formInteractor struct{}
+
+func (formInteractor) Interact(w http.ResponseWriter, r *http.Request, in authorize.Interaction, actions authorize.Actions) {
+	switch decision := in.Form.Get("decision"); {
+	case decision == "" && in.SignedIn == nil:
+		actions.SignIn(w, r, browser.Authentication{Subject: "sub-alice", ACR: fapitest.ByPassword, AMR: []string{"pwd"}})
+	case decision == "allow":
+		actions.Allow(w, r)
+	case decision == "deny":
+		actions.Deny(w, r)
+	default:
+		_, _ = fmt.Fprint(w, in.FormToken)
+	}
+}
+
+func (formInteractor) Fail(w http.ResponseWriter, _ *http.Request, failure browser.Failure) {
+	w.WriteHeader(failure.Status)
+	_, _ = fmt.Fprintf(w, "%s: %s", failure.Code, failure.Description)
+}
+
+// Covers: ATTACK-36, ATTACK-37, RULE-24. A form that is sent many times at once, on two nodes and with both answers, is one
+// decision; and nobody decides in the place of the person who signed in.
+func TestAttack36DoubleSubmit(t *testing.T) {
+	w, _ := fapitest.WholeWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Interactor = formInteractor{} })
+	c := w.Register("client-1", fapitest.Wide)
+	n := w.Node(nil)
+	const rounds = 12
+	allowed, denied, decided := 0, 0, 0
+	for range rounds {
+		b := w.Browser()
+		interaction, token := b.Begin(t, w.AuthorizeURL(c.ID, c.Push(fapitest.Set("prompt", "consent")).Text("request_uri")))
+		press := func(at *fapitest.Browser, decision string) func() fapitest.Reply {
+			return func() fapitest.Reply {
+				status, to, err := at.Press(interaction, token, decision)
+				if err != nil || to == nil {
+					return fapitest.Reply{Status: status, Raw: fmt.Sprint(err)}
+				}
+				return fapitest.Reply{Status: status, Raw: to.Query().Get("code"), Body: map[string]any{"error": to.Query().Get("error")}}
+			}
+		}
+		there := n.Browser(b)
+		var codes []string
+		outcomes := 0
+		for _, r := range fapitest.AtOnce(press(b, "allow"), press(there, "allow"), press(b, "deny"), press(there, "deny"), press(there, "allow"), press(b, "allow")) {
+			switch {
+			case r.Status == http.StatusSeeOther && r.Text("error") == "":
+				codes, outcomes = append(codes, r.Raw), outcomes+1
+				allowed++
+			case r.Status == http.StatusSeeOther && r.Text("error") == "access_denied":
+				outcomes++
+				denied++
+			case r.Status != http.StatusBadRequest:
+				t.Errorf("answered %d %s", r.Status, r.Raw)
+			}
+		}
+		if outcomes == 1 {
+			decided++
+		}
+		for _, code := range codes {
+			fapitest.WantActive(t, c.Redeem(code, nil))
+		}
+	}
+	t.Run("accepts one of the answers", func(t *testing.T) {
+		if decided != rounds {
+			t.Errorf("%d of %d requests were decided once", decided, rounds)
+		}
+	})
+	t.Run("refuses the others", func(t *testing.T) {
+		if allowed+denied != rounds {
+			t.Errorf("%d allowed and %d denied of %d", allowed, denied, rounds)
+		}
+	})
+}
+
+// Covers: ATTACK-36, ATTACK-06. A cookie that the attacker planted before the sign-in is worth nothing after it, and the
+// page of a victim cannot be finished by the attacker who knows its address.
+func TestAttack36PlantedCookies(t *testing.T) {
+	w, _ := fapitest.WholeWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Interactor = formInteractor{} })
+	c := w.Register("client-1", fapitest.Wide)
+	at := fapitest.MustURL(t, w.Issuer)
+	// The attacker begins, and has the victim's browser go on with the attacker's cookies (as a sibling host might, if
+	// there were no __Host- prefix).
+	attacker := w.Browser()
+	pushed := c.Push(fapitest.Set("prompt", "consent")).Text("request_uri")
+	response, err := fapitest.NoRedirects(attacker).Get(w.AuthorizeURL(c.ID, pushed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	interaction := response.Header.Get("Location")
+	victim := w.Browser()
+	victim.HTTP.Jar.SetCookies(at, attacker.HTTP.Jar.Cookies(at))
+	page, token := victim.Begin(t, interaction) // signs in
+	t.Run("accepts the victim's decision in the victim's browser", func(t *testing.T) {
+		other, otherToken := victim.Begin(t, w.AuthorizeURL(c.ID, c.Push(fapitest.Set("prompt", "consent")).Text("request_uri")))
+		if status, to, err := victim.Press(other, otherToken, "allow"); err != nil || to == nil || to.Query().Get("code") == "" {
+			t.Errorf("%d, sent to %v, %v", status, to, err)
+		}
+	})
+	t.Run("refuses the attacker the victim's sign-in", func(t *testing.T) {
+		// The attacker has the address, the browser cookie and with them the form token, but not the session's cookie.
+		if status, to, err := attacker.Press(page, token, "allow"); err != nil || to != nil || status != http.StatusForbidden {
+			t.Errorf("%d, sent to %v, %v", status, to, err)
+		}
+		q := url.Values{}
+		if _, _, to := attacker.Visit(w.AuthorizeURL(c.ID, c.Push(fapitest.Set("prompt", "none")).Text("request_uri"))); to != nil {
+			q = to.Query()
+		}
+		fapitest.WantSent(t, q, "login_required")
+	})
+	t.Run("refuses the attacker a page of the victim", func(t *testing.T) {
+		fresh := w.Browser()
+		own, ownToken := fresh.Begin(t, w.AuthorizeURL(c.ID, c.Push(fapitest.Set("prompt", "consent")).Text("request_uri")))
+		for _, b := range []*fapitest.Browser{attacker, w.Browser()} {
+			for _, form := range []string{ownToken, token, ""} {
+				if status, to, err := b.Press(own, form, "allow"); err != nil || to != nil || status < 400 {
+					t.Errorf("%d, sent to %v, %v", status, to, err)
+				}
+			}
+		}
+		if status, to, err := fresh.Press(own, ownToken, "allow"); err != nil || to == nil || to.Query().Get("code") == "" {
+			t.Errorf("the person itself: %d, sent to %v, %v", status, to, err)
+		}
+	})
+}

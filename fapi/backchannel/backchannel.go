@@ -1,0 +1,318 @@
+// Package backchannel is client-initiated backchannel authentication (CIBA Core, FAPI-CIBA): the endpoint, who is asked, the
+// decision, and the notification of the client.
+//
+// A request is checked as any other authorization request (package request), waits in the store until the user decides on a
+// device (package device), and is redeemed at the token endpoint.
+package backchannel
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/ciba"
+	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+	"countersign/fapi/profile"
+	"countersign/fapi/rar"
+	"countersign/fapi/request"
+	"countersign/fapi/scope"
+	"countersign/fapi/tokens"
+	"countersign/internal/audit"
+	"countersign/internal/jose"
+	"countersign/internal/limit"
+	"countersign/internal/oauth"
+	"countersign/internal/random"
+	"countersign/store"
+)
+
+// path is where the endpoint is, below the issuer.
+const path = "/backchannel"
+
+// Store are the verbs that backchannel requests need.
+type Store interface {
+	store.Backchannel
+	User(ctx context.Context, subject string) (store.User, error)
+	UserByName(ctx context.Context, username string) (store.User, error)
+}
+
+// Config is everything that a [Handler] needs.
+type Config struct {
+	// Settings were checked by [Settings.Check].
+	Settings    Settings
+	Addresses   endpoint.Addresses
+	Store       Store
+	Clients     *client.Cache
+	Keys        *client.KeySets
+	Checker     *request.Checker
+	Scopes      *scope.Catalog
+	Details     *rar.Types
+	Tokens      *tokens.Issuer
+	Evidence    *event.Recorder
+	BackChannel *endpoint.BackChannel
+	// GrantLifetime is how long a grant lasts.
+	GrantLifetime time.Duration
+	// Post sends a notification to a client (CIBA Core §10.2).
+	Post func(ctx context.Context, address, authorization string, body []byte) (status int, err error)
+	// Notify wakes the browsers of the user who is asked; nil does not.
+	Notify func(ctx context.Context, record store.BackchannelRequest)
+	// Draining reports whether the server is shutting down: then no poll is held.
+	Draining func() bool
+	Now      func() time.Time
+	Log      *slog.Logger
+	Tracer   trace.Tracer
+}
+
+// Handler is the backchannel authentication endpoint, and what devices decide by.
+type Handler struct {
+	settings      Settings
+	addresses     endpoint.Addresses
+	store         Store
+	clients       *client.Cache
+	keys          *client.KeySets
+	checker       *request.Checker
+	scopes        *scope.Catalog
+	details       *rar.Types
+	tokens        *tokens.Issuer
+	evidence      *event.Recorder
+	backChannel   *endpoint.BackChannel
+	grantLifetime time.Duration
+	notify        func(ctx context.Context, record store.BackchannelRequest)
+	draining      func() bool
+	now           func() time.Time
+	log           *slog.Logger
+	tracer        trace.Tracer
+
+	// asked counts how often one client asks one user.
+	asked *limit.Limiter
+	// notifier is nil when no client is notified.
+	notifier *ciba.Notifier
+	polls    polls
+}
+
+// New makes the endpoint.
+func New(c Config) (*Handler, error) {
+	h := &Handler{
+		settings: c.Settings, addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker,
+		scopes: c.Scopes, details: c.Details, tokens: c.Tokens, evidence: c.Evidence, backChannel: c.BackChannel,
+		grantLifetime: c.GrantLifetime, notify: c.Notify, draining: c.Draining, now: c.Now, log: c.Log, tracer: c.Tracer,
+	}
+	var err error
+	if h.asked, err = endpoint.NewLimiter(c.Settings.PersonPerMinute/60, c.Settings.PersonBurst, c.Now); err != nil {
+		return nil, err
+	}
+	if c.Settings.Seals != nil {
+		h.notifier = &ciba.Notifier{
+			Store: c.Store, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now, Log: c.Log,
+		}
+	}
+	return h, nil
+}
+
+// Routes mounts the endpoint.
+func (h *Handler) Routes() []endpoint.Route {
+	return []endpoint.Route{{
+		Methods: endpoint.Post(), Path: path, Metadata: "backchannel_authentication_endpoint", Alias: true, BareErrors: true,
+		Serve: h.backChannel.Serve(h.authenticate),
+	}}
+}
+
+// RunPings notifies clients of decisions until ctx ends (CIBA Core §10.2). Every node may run it.
+func (h *Handler) RunPings(ctx context.Context) {
+	if h.notifier != nil {
+		h.notifier.Run(ctx)
+	}
+}
+
+// notificationEndpoint is where a client wants to be notified.
+func (h *Handler) notificationEndpoint(ctx context.Context, clientID string) (string, error) {
+	found, err := h.clients.Get(ctx, clientID)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", ciba.ErrNoEndpoint
+	}
+	if err != nil {
+		return "", err
+	}
+	if !found.Pings() {
+		return "", ciba.ErrNoEndpoint
+	}
+	return found.Metadata.BackchannelNotificationEndpoint, nil
+}
+
+// stored is a checked request, as it is stored until it is decided.
+type stored struct {
+	Scopes    []string        `json:"scopes,omitempty"`
+	ACRs      []string        `json:"acrs,omitempty"`
+	Details   rar.Details     `json:"authorization_details,omitempty"`
+	Resources []string        `json:"resources,omitempty"`
+	Message   string          `json:"binding_message,omitempty"`
+	Context   json.RawMessage `json:"request_context,omitempty"`
+}
+
+// response is the acknowledgement of CIBA Core §7.3.
+type response struct {
+	AuthReqID string `json:"auth_req_id"`
+	ExpiresIn int64  `json:"expires_in"`
+	Interval  int64  `json:"interval"`
+}
+
+// authenticate is the backchannel authentication endpoint (CIBA Core §7). A request for a user who is unknown, disabled, or
+// cannot be asked by this client is acknowledged like any other, and waits until it expires: who is known here is told to
+// nobody (§15).
+func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
+	if !slices.Contains(c.Client.Profile.GrantTypes, profile.CIBA) {
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", profile.CIBA)
+	}
+	if c.Client.Pings() && h.settings.Seals == nil {
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is registered for ping, and this server notifies nobody; register it for poll")
+	}
+	asked, request, evidence, err := h.read(ctx, c)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	user, err := h.identify(ctx, c, asked)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	// Known or not, so that no user's telephone is flooded until he gives in.
+	if err := endpoint.Allow(h.asked, c.Client.ID+"\x00"+string(user.key[:]), "this client asks this person too often"); err != nil {
+		return endpoint.Answer{}, err
+	}
+	if err := h.checkUserCode(ctx, c.Client, &user, asked.UserCode); err != nil {
+		return endpoint.Answer{}, err
+	}
+	return h.start(ctx, c, asked, request, user, evidence)
+}
+
+// start stores a checked request and acknowledges it.
+func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, user askedUser, evidence []store.Evidence) (endpoint.Answer, error) {
+	parameters, err := json.Marshal(request)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	authReqID, now := random.Secret(), h.now()
+	record := store.BackchannelRequest{
+		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, Person: user.key, Parameters: parameters,
+		CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime), Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
+		Evidence: evidence,
+	}
+	if asked.NotificationToken != "" {
+		record.Ping, err = h.settings.Seals.Seal(record.ID, ciba.Notification{AuthReqID: authReqID, Token: asked.NotificationToken})
+		if err != nil {
+			return endpoint.Answer{}, err
+		}
+	}
+	limits := store.BackchannelLimits{Person: h.settings.PendingPerPerson, Client: h.settings.PendingPerClient}
+	err = h.store.StartBackchannel(ctx, record, limits, c.OneTimes()...)
+	if errors.Is(err, store.ErrConsumed) {
+		return endpoint.Answer{}, endpoint.TooMany(h.settings.Lifetime, "as many requests as may wait for this person do so already")
+	}
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	if record.Subject != "" && h.notify != nil {
+		h.notify(ctx, record)
+	}
+	return endpoint.Answer{Status: http.StatusOK, Body: response{
+		AuthReqID: authReqID, ExpiresIn: endpoint.Seconds(asked.Lifetime), Interval: endpoint.Seconds(h.settings.Interval),
+	}}, nil
+}
+
+// read reads and checks everything of a request but who is asked.
+func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, stored, []store.Evidence, error) {
+	values, evidence, err := h.parameters(ctx, c)
+	if err != nil {
+		return ciba.Request{}, stored{}, nil, err
+	}
+	form, err := oauth.NewForm(values)
+	if err != nil {
+		return ciba.Request{}, stored{}, nil, err
+	}
+	policy := ciba.Policy{
+		Ping: c.Client.Pings(), NeedUserCode: h.usesCode(c.Client), NeedBindingMessage: h.needsMessage(form),
+		Lifetime: h.settings.Lifetime, MaxLifetime: h.settings.MaxLifetime,
+	}
+	asked, err := policy.Read(values)
+	if err != nil {
+		return ciba.Request{}, stored{}, nil, oauthError(err)
+	}
+	// What is not CIBA's own is read as in any other authorization request.
+	read, err := h.checker.Check(ctx, request.Backchannel, c.Client, form)
+	if err != nil {
+		return ciba.Request{}, stored{}, nil, err
+	}
+	return asked, stored{
+		Scopes: read.Scopes, ACRs: read.ACRs, Details: read.Details, Resources: read.Resources,
+		Message: asked.BindingMessage, Context: asked.Context,
+	}, evidence, nil
+}
+
+// needsMessage reports whether a request needs a message that the user can compare on both devices: what is to be allowed is
+// unique only when it is in authorization_details (FAPI-CIBA §5.2.2-2).
+func (h *Handler) needsMessage(form oauth.Form) bool {
+	if form.Has("authorization_details") {
+		return false
+	}
+	return h.settings.RequireBindingMessage || slices.ContainsFunc(h.scopes.All(), func(known scope.Scope) bool {
+		return known.AlwaysAsk && slices.Contains(strings.Fields(form.Get("scope")), known.Name)
+	})
+}
+
+// parameters are those inside the signed request, or those of the form where the client's profile allows that. A signed one is
+// evidence.
+func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (url.Values, []store.Evidence, error) {
+	rules := c.Client.Profile.Backchannel
+	raw := c.Form.Get("request")
+	switch {
+	case raw == "" && rules.Signed == profile.RequestObjectsRequired:
+		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
+	case raw == "":
+		return c.Form.Values(), nil, nil
+	}
+	if err := ciba.CheckBeside(c.Form.Values()); err != nil {
+		return nil, nil, oauthError(err)
+	}
+	object, err := ciba.ParseObject(raw, c.Client.Profile.Algorithms)
+	if err != nil {
+		return nil, nil, oauthError(err)
+	}
+	check := ciba.Rules{
+		Audience: h.addresses.Issuer, ClientID: c.Client.ID, Algorithms: c.Client.Profile.Algorithms,
+		MaxAge: rules.MaxAge, MaxLifetime: rules.MaxLifetime, MaxAhead: c.Client.Profile.MaxAhead, Now: h.now(),
+		Verify: func(ctx context.Context, token *jose.Token) error { return h.keys.Verify(ctx, c.Client, token) },
+		// It is consumed with the rest of the request, or when that is refused.
+		Use: func(_ context.Context, id string, until time.Time) (bool, error) {
+			c.AddOneTime(store.OneTime{
+				Kind: "backchannel_request", Key: store.DigestOf(c.Client.ID + "\x00" + id), Until: until.Add(endpoint.ClockDifference),
+			})
+			return true, nil
+		},
+	}
+	if alg := c.Client.Metadata.BackchannelSigningAlg; alg != "" {
+		check.Algorithms = []string{alg}
+	}
+	values, err := check.Check(ctx, object)
+	if err != nil {
+		return nil, nil, oauthError(err)
+	}
+	message, key := object.Message()
+	kept, err := h.evidence.Message(ctx, audit.BackchannelRequest, c.Client.ID, message, key)
+	return values, []store.Evidence{kept}, err
+}
+
+// oauthError gives errors of package ciba their code; others pass unchanged.
+func oauthError(err error) error {
+	if refused, ok := errors.AsType[*ciba.Error](err); ok {
+		return oauth.Errorf(refused.Code, "%s", refused.Description).Because(err)
+	}
+	return err
+}

@@ -1,0 +1,261 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/dpop"
+	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
+	"countersign/internal/oauth"
+	"countersign/internal/random"
+	"countersign/store"
+)
+
+// apiPath is where applications confirm, below the issuer. An application proves itself with each call by a DPoP proof
+// (RFC 9449 §4.2) of the key that was enrolled, and by nothing else: there is no token that could be taken from it. The
+// address of a decision holds the decision and the digest of what it is about, so that the proof signs both.
+const apiPath = path + "/api"
+
+func (h *Handler) apiRoutes() []endpoint.Route {
+	return []endpoint.Route{
+		{Methods: endpoint.Post(), Path: apiPath + "/enrol", Alias: true, Serve: endpoint.Direct(h.enrol)},
+		{Methods: endpoint.Get(), Path: apiPath + "/requests", Alias: true, Serve: h.api(h.listRequests)},
+		{Methods: endpoint.Get(), Path: apiPath + "/requests/{id}", Alias: true, Serve: h.api(h.showRequest)},
+		{Methods: endpoint.Post(), Path: apiPath + "/requests/{id}/{digest}/{decision}", Alias: true, Serve: h.api(h.decideRequest)},
+	}
+}
+
+// proof verifies the DPoP proof of a call.
+func (h *Handler) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, error) {
+	h.proofs.OfferNonce(w)
+	if r.URL.RawPath != "" { // an address that can be written in two ways could be signed in one and read in the other
+		return dpop.Proof{}, oauth.Errorf(oauth.InvalidRequest, "the address has characters that are escaped without need")
+	}
+	// The address signed is the one called, with the request and the decision in it.
+	below := strings.TrimPrefix(r.URL.EscapedPath(), h.addresses.Path())
+	proof, err := h.proofs.Verify(r, h.addresses.Of(below), "")
+	if errors.Is(err, endpoint.ErrNoProof) {
+		return dpop.Proof{}, endpoint.Challenge("DPoP",
+			oauth.Errorf(oauth.InvalidDPoPProof, "a device proves itself by a DPoP proof of its key (RFC 9449 §4.2)").Because(err))
+	}
+	return proof, err
+}
+
+// authenticate returns the device of an enabled user whose key has made the proof of a call, and consumes the proof.
+func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (store.Device, error) {
+	proof, err := h.proof(w, r)
+	if err != nil {
+		return store.Device{}, err
+	}
+	device, err := h.store.DeviceByKey(r.Context(), proof.JKT)
+	if err != nil {
+		return store.Device{}, deviceError(err)
+	}
+	if err := endpoint.Allow(h.limits.calls, device.ID, "this device asks very often"); err != nil {
+		return store.Device{}, err
+	}
+	return device, deviceError(h.store.UseDevice(r.Context(), device.ID, endpoint.OneTimeOf(proof)))
+}
+
+// deviceError gives the errors of the store about a device or its proof their OAuth codes.
+func deviceError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return endpoint.InvalidToken("DPoP", "this key belongs to no device, or its person cannot sign in; enrol it with a new code", err)
+	case errors.Is(err, store.ErrReplayed):
+		return oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP proof was used before").Because(err)
+	}
+	return err
+}
+
+// api serves a call of a device, with an answer in JSON.
+func (h *Handler) api(answer func(http.ResponseWriter, *http.Request, store.Device) (any, error)) endpoint.Serve {
+	return endpoint.Direct(func(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
+		device, err := h.authenticate(w, r)
+		if err != nil {
+			return err
+		}
+		body, err := answer(w, r, device)
+		if err != nil {
+			return err
+		}
+		return endpoint.WriteJSON(w, http.StatusOK, body)
+	})
+}
+
+// enrolled is the answer to a code.
+type enrolled struct {
+	DeviceID string `json:"device_id"`
+	Name     string `json:"name"`
+	Username string `json:"username"`
+}
+
+// enrol makes the key of the proof a device of the user who has shown the code.
+func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
+	ctx := r.Context()
+	form, err := oauth.ReadForm(w, r)
+	if err != nil {
+		return err
+	}
+	proof, err := h.proof(w, r)
+	if err != nil {
+		return err
+	}
+	if err := CheckName(form.Get("name")); err != nil {
+		return oauth.Errorf(oauth.InvalidRequest, "name: %s", err).Because(err)
+	}
+	code := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(form.Get("code")))
+	device := store.Device{ID: random.UUID(), Name: form.Get("name"), JKT: proof.JKT, CreatedAt: h.now()}
+	device, err = h.store.Enrol(ctx, store.DigestOf(code), device, endpoint.OneTimeOf(proof))
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExpired):
+		if limited := endpoint.Allow(h.limits.enrolments, endpoint.AddressOf(r), tooManyRefused); limited != nil {
+			return limited
+		}
+		return oauth.Errorf(oauth.InvalidGrant, "the code is not known, was used before or is too old; have the person make a new one at %s%s/settings",
+			h.addresses.Issuer, path).Because(err)
+	case errors.Is(err, store.ErrConflict):
+		return oauth.Errorf(oauth.InvalidRequest, "this key belongs to a device already; make a new one").Because(err)
+	case err != nil:
+		return deviceError(err)
+	}
+	user, err := h.store.User(ctx, device.Subject)
+	if err != nil {
+		return err
+	}
+	h.log.InfoContext(ctx, "device enrolled", "subject", device.Subject, "device", device.ID)
+	h.evidence.SecurityEvent(ctx, "", "device_enrolled", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
+	return endpoint.WriteJSON(w, http.StatusCreated, enrolled{DeviceID: device.ID, Name: device.Name, Username: user.Username})
+}
+
+// requestList is what waits for a user. Version is given back to wait for a change.
+type requestList struct {
+	Requests []shownRequest `json:"requests"`
+	Version  string         `json:"version"`
+}
+
+// forDevice is a request as a device reads it, with where it is decided while it waits.
+func (h *Handler) forDevice(view backchannel.View) (shownRequest, error) {
+	request := shown(view)
+	request.State = view.State
+	if view.State != backchannel.Waiting {
+		return request, nil
+	}
+	digest, err := digestOf(view)
+	address := fmt.Sprintf("%s%s/requests/%s/%s/", h.addresses.Issuer, apiPath, view.Reference, digest)
+	request.Approve, request.Deny = address+approve, address+deny
+	return request, err
+}
+
+// listRequests answers with what waits for the device's user. With wait (in seconds) and version it answers when there is
+// something else than that version, or when the time is over.
+func (h *Handler) listRequests(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
+	query, err := oauth.ReadQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	wait, err := readWait(query.Get("wait"))
+	if err != nil {
+		return nil, err
+	}
+	views, err := h.awaitRequests(r.Context(), device.Subject, query.Get("version"), wait)
+	if err != nil {
+		return nil, err
+	}
+	list := requestList{Requests: []shownRequest{}, Version: versionOf(views...)}
+	for _, view := range views {
+		request, err := h.forDevice(view)
+		if err != nil {
+			return nil, err
+		}
+		list.Requests = append(list.Requests, request)
+	}
+	return list, nil
+}
+
+// readWait reads a number of seconds; empty is 0.
+func readWait(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds < 0 || seconds > 3600 {
+		return 0, oauth.Errorf(oauth.InvalidRequest, "wait must be a number of seconds from 0 to 3600; the server waits %d at most", int(maxWait/time.Second))
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// showRequest answers with one request of the device's user, in any state.
+func (h *Handler) showRequest(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
+	view, err := h.request(r.Context(), r.PathValue("id"), device.Subject)
+	if err != nil {
+		return nil, err
+	}
+	return h.forDevice(view)
+}
+
+// decideRequest decides a request for the device's user, whom the application has authenticated in the way that it says.
+func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
+	form, err := oauth.ReadForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	decision := r.PathValue("decision")
+	if decision != approve && decision != deny {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "a decision is approve or deny").WithStatus(http.StatusNotFound)
+	}
+	authentication := browser.Authentication{Subject: device.Subject, ACR: form.Get("acr"), AMR: strings.Fields(form.Get("amr"))}
+	if err := h.checkAuthentication(authentication); err != nil {
+		return nil, err
+	}
+	view, err := h.request(r.Context(), r.PathValue("id"), device.Subject)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := digestOf(view)
+	if err != nil {
+		return nil, err
+	}
+	if digest != r.PathValue("digest") {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the request is not what the decision is about; read it again and ask the person again").WithStatus(http.StatusConflict)
+	}
+	if err := h.recordDecision(r.Context(), view, authentication, decision == approve, "device "+device.ID); err != nil {
+		return nil, decisionError(err)
+	}
+	view.State = backchannel.Denied
+	if decision == approve {
+		view.State = backchannel.Approved
+	}
+	return h.forDevice(view)
+}
+
+// methods are the authentication method references that an application may name (RFC 8176 §2).
+func methods() []string {
+	return []string{
+		"face", "fpt", "geo", "hwk", "iris", "kba", "mca", "mfa", "otp", "pin", "pop", "pwd", "rba", "retina", "sc", "sms",
+		"swk", "tel", "user", "vbm", "wia",
+	}
+}
+
+// checkAuthentication checks how an application says that its user was authenticated.
+func (h *Handler) checkAuthentication(a browser.Authentication) error {
+	if a.ACR != "" && !slices.Contains(h.acrValues, a.ACR) {
+		return oauth.Errorf(oauth.InvalidRequest, "acr must be one of acr_values_supported: %s", strings.Join(h.acrValues, ", "))
+	}
+	if len(a.AMR) == 0 {
+		return oauth.Errorf(oauth.InvalidRequest, "amr must say how the person was authenticated for this decision, such as \"hwk fpt\" (RFC 8176 §2)")
+	}
+	for i, method := range a.AMR {
+		if !slices.Contains(methods(), method) || slices.Contains(a.AMR[:i], method) {
+			return oauth.Errorf(oauth.InvalidRequest, "amr must be different values of RFC 8176 §2, separated by spaces")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
+	"countersign/internal/oauth"
+	"countersign/store"
+)
+
+const (
+	// lookEvery is how often the store is asked for changes while an answer waits.
+	lookEvery = time.Second
+	// maxWait is how long one answer may wait; it is shorter than event.RequestTimeout.
+	maxWait = 15 * time.Second
+)
+
+// awaitRequests reads what waits for a user until it is not of the known version any more, or the time is over.
+func (h *Handler) awaitRequests(ctx context.Context, subject, known string, wait time.Duration) ([]backchannel.View, error) {
+	end := time.NewTimer(min(wait, maxWait))
+	defer end.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		requests, err := h.requests.Pending(ctx, subject)
+		if err != nil || versionOf(requests...) != known || h.draining() {
+			return requests, err
+		}
+		select {
+		case <-ctx.Done():
+			return requests, ctx.Err()
+		case <-end.C:
+			return requests, nil
+		case <-look.C:
+		}
+	}
+}
+
+// events tells a page when to load again (server-sent events): each message is the version of what the page would show, and
+// says nothing of its content. The stream ends with the sign-in, or after a while, and the browser comes back.
+func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
+	query, err := oauth.ReadQuery(r)
+	if err != nil {
+		return err
+	}
+	reference := query.Get("request")
+	known, err := h.version(r, reference)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no") // nginx would keep the messages until the end
+	controller := http.NewResponseController(w)
+	end := time.NewTimer(maxWait)
+	defer end.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		if _, err := fmt.Fprintf(w, "retry: 1000\ndata: %s\n\n", known); err != nil || controller.Flush() != nil {
+			return nil // response already started; error ignored
+		}
+		for now := known; now == known; {
+			select {
+			case <-r.Context().Done():
+				return nil
+			case <-end.C:
+				return nil
+			case <-look.C:
+			}
+			if now, err = h.version(r, reference); err != nil || h.draining() {
+				return nil // response already started; the browser comes back and gets the error
+			}
+			if now != known {
+				known = now
+				break
+			}
+		}
+	}
+}
+
+// version is the version of what a browser's page shows: of one request, or without a reference of the home page. It reads
+// the sign-in each time, because a stream ends with it.
+func (h *Handler) version(r *http.Request, reference string) (string, error) {
+	session, err := h.store.Session(r.Context(), browser.Session(r))
+	if errors.Is(err, store.ErrNotFound) {
+		return "", oauth.Errorf(oauth.LoginRequired, "sign in at %s%s first", h.addresses.Issuer, path).WithStatus(http.StatusUnauthorized).Because(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	if reference != "" {
+		view, err := h.request(r.Context(), reference, session.Subject)
+		return versionOf(view), err
+	}
+	requests, err := h.requests.Pending(r.Context(), session.Subject)
+	return versionOf(requests...), err
+}

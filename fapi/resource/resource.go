@@ -1,0 +1,192 @@
+// Package resource serves protected resources to the holders of access tokens: UserInfo and those that the server's
+// owner adds ([Resource]); and the endpoints about tokens, introspection (RFC 7662) and revocation (RFC 7009).
+//
+// A request reaches a resource only if its access token is one of this issuer, unexpired, unrevoked, sufficient, and
+// presented by the key that it is bound to (FAPI 2.0 Security Profile §5.3.4). With a client that registered HTTP
+// message signatures (RFC 9421), requests and answers are signed too, refusals included.
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+	"countersign/fapi/scope"
+	"countersign/fapi/tokens"
+	"countersign/internal/oauth"
+	"countersign/mtls"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Resource is a protected resource that the server hosts beside its own.
+type Resource struct {
+	// Path is below the issuer, such as "/accounts".
+	Path string
+	// Scope is what an access token must have been granted.
+	Scope string
+	// Answer returns the body, which is written as JSON, or as it is when it is an [endpoint.JWT].
+	Answer func(context.Context, Access) (any, error)
+}
+
+// Access is what a verified access token allows, and to whom.
+type Access struct {
+	// Subject is the user, as the server knows them; empty when the client acts for itself.
+	Subject string
+	// ClientSubject is the sub of the token: the user as the client knows them (OpenID Connect Core §8), or the client.
+	ClientSubject string
+	ClientID      string
+	Scopes        []string
+	// Details are the authorization_details of the token (RFC 9396), each a JSON object.
+	Details []json.RawMessage
+
+	token  tokens.AccessClaims
+	grant  store.Grant
+	client *client.Client
+	// known is what is known about the user.
+	known map[string]json.RawMessage
+}
+
+// Store are the verbs that this package uses, of [store.Grants].
+type Store interface {
+	AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error)
+	RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error)
+	RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error
+	RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error
+}
+
+// Config is what a [Handler] needs.
+type Config struct {
+	Addresses endpoint.Addresses
+	// Resources are served beside UserInfo.
+	Resources []Resource
+	// MetadataAddress is where the metadata of the resources is, for challenges (RFC 9728 §5.1).
+	MetadataAddress string
+	// BackChannel has the shared steps in front of introspection and revocation.
+	BackChannel *endpoint.BackChannel
+	Proofs      *endpoint.Proofs
+	// Certificates finds the client certificate of a request on the mTLS listener.
+	Certificates mtls.Source
+	Tokens       *tokens.Issuer
+	// Signer signs answers to clients with HTTP message signatures.
+	Signer   *signer.Signer
+	Scopes   *scope.Catalog
+	Clients  *client.Cache
+	Keys     *client.KeySets
+	Users    store.Users
+	Store    Store
+	Evidence *event.Recorder
+	Now      func() time.Time
+	Tracer   trace.Tracer
+}
+
+// Handler serves the resources and the endpoints about tokens. Make one with [New].
+type Handler struct{ config Config }
+
+// New makes a handler.
+func New(config Config) *Handler { return &Handler{config: config} }
+
+// userInfoResource is UserInfo as a resource (OpenID Connect Core §5.3).
+func (h *Handler) userInfoResource() Resource {
+	return Resource{Path: "/userinfo", Scope: "openid", Answer: h.userInfo}
+}
+
+// Scopes are the scope values that the resources require, each once, for the metadata of the resources (RFC 9728 §2).
+func (h *Handler) Scopes() []string {
+	scopes := []string{h.userInfoResource().Scope}
+	for _, resource := range h.config.Resources {
+		if !slices.Contains(scopes, resource.Scope) {
+			scopes = append(scopes, resource.Scope)
+		}
+	}
+	return scopes
+}
+
+// Routes are the rows of the route table.
+func (h *Handler) Routes() []endpoint.Route {
+	userInfo := h.userInfoResource()
+	routes := []endpoint.Route{
+		{
+			Methods: endpoint.GetAndPost(), Path: userInfo.Path, Metadata: "userinfo_endpoint", Alias: true,
+			Serve: h.serve(userInfo),
+		},
+		{
+			Methods: endpoint.Post(), Path: "/introspect", Metadata: "introspection_endpoint", Alias: true,
+			Serve: h.config.BackChannel.Serve(h.introspect),
+		},
+		{
+			Methods: endpoint.Post(), Path: "/revoke", Metadata: "revocation_endpoint", Alias: true,
+			Serve: h.config.BackChannel.Serve(h.revoke),
+		},
+	}
+	for _, resource := range h.config.Resources {
+		routes = append(routes, endpoint.Route{
+			Methods: endpoint.Get(), Path: resource.Path, Alias: true, Serve: h.serve(resource),
+		})
+	}
+	return routes
+}
+
+// serve lets a request through to a resource whose access token allows it.
+func (h *Handler) serve(resource Resource) endpoint.Serve {
+	return func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
+		h.config.Proofs.OfferNonce(w)
+		access, err := h.access(r, resource.Scope, at)
+		if err != nil {
+			h.refuse(w, r, err)
+			return
+		}
+		e := event.Of(r.Context())
+		e.ClientID = access.ClientID
+		if access.client.Profile.AnswersInteractionID && w.Header().Get("x-fapi-interaction-id") == "" {
+			w.Header().Set("x-fapi-interaction-id", e.CorrelationID)
+		}
+		if access.client.Metadata.HTTPMessageSignatures {
+			h.serveSigned(w, r, resource, at, access)
+			return
+		}
+		h.answer(w, r, resource, access)
+	}
+}
+
+// answer writes what the resource answers.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, resource Resource, access Access) {
+	body, err := resource.Answer(r.Context(), access)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	// When the response has started, nothing can be answered any more: errors are ignored.
+	w.Header().Set("Cache-Control", "no-store")
+	if signed, ok := body.(endpoint.JWT); ok {
+		w.Header().Set("Content-Type", "application/jwt")
+		_, _ = io.WriteString(w, string(signed))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// refuse answers with an error. A challenge says where the metadata of the resource is (RFC 9728 §5.1).
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e := oauth.AsError(endpoint.Translate(err))
+	if e.Challenge == "" {
+		endpoint.Refuse(w, r, err)
+		return
+	}
+	with, where := *e, `resource_metadata="`+h.config.MetadataAddress+`"`
+	if e.Challenge == endpoint.ChallengeBoth {
+		with.Challenge = endpoint.ChallengeDPoP + ", " + where + ", Bearer " + where
+	} else {
+		with.Challenge += ", " + where
+	}
+	endpoint.Refuse(w, r, &with)
+}
