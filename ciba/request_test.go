@@ -122,7 +122,7 @@ func FuzzParseObject(f *testing.F) {
 			return
 		}
 		for _, name := range []string{"iss", "aud", "jti", "exp", "nbf", "iat", "request", "request_uri"} {
-			if object.parameters.Has(name) {
+			if object.object.Parameters.Has(name) {
 				t.Errorf("%s became a parameter", name)
 			}
 		}

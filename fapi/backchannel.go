@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -111,7 +110,7 @@ func (s *Server) newBackchannel() {
 		AllowLoopback: onLoopback(s.config.Issuer), Roots: s.config.OutboundRoots, Now: s.now, Certificate: settings.Certificate, Timeout: ciba.Timeout,
 	})
 	s.notifier = &ciba.Notifier{
-		Store: s.store, Seals: settings.Seals, Endpoint: s.notificationEndpoint, Post: sender.Post, Now: s.now, Log: s.log,
+		Outbox: outbox{s.store}, Seals: settings.Seals, Endpoint: s.notificationEndpoint, Post: sender.Post, Now: s.now, Log: s.log,
 	}
 }
 
@@ -224,11 +223,7 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 func (s *Server) readBackchannel(ctx context.Context, c *call) (ciba.Request, *backchannelRequest, error) {
 	_, span := s.span(ctx, "policy")
 	defer span.End()
-	values, kept, err := s.signedBackchannel(ctx, c)
-	if err != nil {
-		return ciba.Request{}, nil, err
-	}
-	form, err := oauth.NewForm(values)
+	form, kept, err := s.signedBackchannel(ctx, c)
 	if err != nil {
 		return ciba.Request{}, nil, err
 	}
@@ -268,44 +263,45 @@ func (s *Server) needsMessage(form oauth.Form) bool {
 
 // signedBackchannel gives the parameters of a request: those inside the signed one, or those of the form where the
 // client's profile allows that. A signed one is evidence.
-func (s *Server) signedBackchannel(ctx context.Context, c *call) (url.Values, []store.Evidence, error) {
+func (s *Server) signedBackchannel(ctx context.Context, c *call) (oauth.Form, []store.Evidence, error) {
 	rules := c.client.Profile.Backchannel
 	raw := c.form.Get("request")
 	switch {
 	case raw == "" && rules.Signed == RequestObjectsRequired:
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
+		return oauth.Form{}, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
 	case raw == "":
-		return c.form.Values(), nil, nil
+		return c.form, nil, nil
 	}
 	if err := ciba.CheckBeside(c.form.Values()); err != nil {
-		return nil, nil, backchannelError(err)
+		return oauth.Form{}, nil, backchannelError(err)
 	}
 	object, err := ciba.ParseObject(raw, c.client.Profile.Algorithms)
 	if err != nil {
-		return nil, nil, backchannelError(err)
+		return oauth.Form{}, nil, backchannelError(err)
 	}
+	var signedBy jose.Key
 	check := ciba.Rules{
 		Audience: s.config.Issuer, ClientID: c.client.ID, Algorithms: c.client.Profile.Algorithms,
 		MaxAge: rules.MaxAge, MaxLifetime: rules.MaxLifetime, MaxAhead: c.client.Profile.MaxAhead, Now: s.now(),
-		Verify: func(ctx context.Context, token *jose.Token) error { return s.verifyWithKeysOf(ctx, c.client, token) },
-		// It is claimed with the rest of the request, or when that is refused.
-		Use: func(_ context.Context, id string, until time.Time) (bool, error) {
-			c.uses = append(c.uses, store.OneTime{
-				Kind: "backchannel_request", Key: store.DigestOf(c.client.ID + "\x00" + id), Until: until.Add(clockDifference),
-			})
-			return true, nil
-		},
+		Verify: s.verifier(c.client, &signedBy),
 	}
 	if alg := c.client.Metadata.BackchannelSigningAlg; alg != "" {
 		check.Algorithms = []string{alg}
 	}
-	values, err := check.Check(ctx, object)
+	verified, err := check.Check(ctx, object)
 	if err != nil {
-		return nil, nil, backchannelError(err)
+		return oauth.Form{}, nil, backchannelError(err)
 	}
-	message, key := object.Message()
-	kept, err := s.evidenceOf(ctx, audit.BackchannelRequest, c.client.ID, message, key)
-	return values, []store.Evidence{kept}, err
+	// It is consumed with the rest of the request, or when that is refused.
+	c.uses = append(c.uses, store.OneTime{
+		Kind: "backchannel_request", Key: verified.ReplayKey, Until: verified.Until.Add(clockDifference),
+	})
+	form, err := oauth.NewForm(verified.Parameters)
+	if err != nil {
+		return oauth.Form{}, nil, err
+	}
+	kept, err := s.evidenceOf(ctx, audit.BackchannelRequest, c.client.ID, object.Compact(), signedBy)
+	return form, []store.Evidence{kept}, err
 }
 
 // backchannelError gives errors of package ciba their code; others pass unchanged.

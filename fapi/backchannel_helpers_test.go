@@ -273,11 +273,13 @@ func (w *world) initialTokenFor(organisation, profile string) string {
 	return token
 }
 
-// notifier is another node's sending of pings.
-func (w *world) notifier() *ciba.Notifier {
+// sendPings has another node send what is due at once, and says how many it has tried.
+func (w *world) sendPings() (int, error) {
 	sender := outbound.New(outbound.Policy{AllowLoopback: true, Roots: w.config.OutboundRoots})
-	return &ciba.Notifier{
-		Store: w.store, Seals: w.config.Backchannel.Seals, Post: sender.Post, Now: w.clock.Now, Log: slog.New(slog.DiscardHandler),
+	ctx, stop := context.WithCancel(w.t.Context())
+	once := &outboxOnce{Store: w.store, stop: stop}
+	notifier := &ciba.Notifier{
+		Outbox: once, Seals: w.config.Backchannel.Seals, Post: sender.Post, Now: w.clock.Now, Log: slog.New(slog.DiscardHandler),
 		Endpoint: func(ctx context.Context, clientID string) (string, error) {
 			record, err := w.store.Client(ctx, clientID)
 			if err != nil {
@@ -290,6 +292,38 @@ func (w *world) notifier() *ciba.Notifier {
 			return client.Metadata.BackchannelNotificationEndpoint, nil
 		},
 	}
+	notifier.Run(ctx)
+	return once.claimed, once.err
+}
+
+// outboxOnce stops its notifier when pings have been claimed once.
+type outboxOnce struct {
+	store.Store
+	stop    context.CancelFunc
+	claimed int
+	err     error
+}
+
+func (o *outboxOnce) ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]ciba.Ping, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	defer o.stop()
+	claimed, err := o.Store.ClaimPings(ctx, limit, lease)
+	var pings []ciba.Ping
+	for _, p := range claimed {
+		pings = append(pings, ciba.Ping{Request: p.Request, ClientID: p.ClientID, Sealed: p.Sealed, Attempt: p.Attempt, ExpiresAt: p.ExpiresAt})
+	}
+	o.claimed, o.err = len(pings), err
+	return pings, err
+}
+
+func (o *outboxOnce) PingDone(ctx context.Context, request [32]byte) error {
+	return o.Store.PingDone(ctx, request)
+}
+
+func (o *outboxOnce) PingFailed(ctx context.Context, request [32]byte, attempt int, next time.Time) error {
+	return o.Store.PingFailed(ctx, request, attempt, next)
 }
 
 // probe shows that a format of subject identifiers is understood.
@@ -315,7 +349,7 @@ func probeDeliveryMode(t *testing.T, w probedWorld, value string) {
 	id := c.asked(withBellToken)
 	w.decide(id, true)
 	if value == "ping" {
-		if sent, err := w.notifier().Step(t.Context()); err != nil || sent != 1 {
+		if sent, err := w.sendPings(); err != nil || sent != 1 {
 			t.Errorf("%d pings: %v", sent, err)
 		}
 		b.awaitRings(t, 1)

@@ -176,10 +176,9 @@ func TestCI09PingNodes(t *testing.T) {
 	}
 	var nodes sync.WaitGroup
 	for range 4 {
-		node := w.notifier()
 		nodes.Go(func() {
 			for {
-				sent, err := node.Step(t.Context())
+				sent, err := w.sendPings()
 				if err != nil {
 					t.Error(err)
 				}
@@ -193,7 +192,7 @@ func TestCI09PingNodes(t *testing.T) {
 	t.Run("accepts each ping once", func(t *testing.T) { b.awaitRings(t, number-len(dead)) })
 	t.Run("accepts those of a dead node when its lease is over", func(t *testing.T) {
 		w.clock.Advance(30 * time.Second)
-		if sent, err := w.notifier().Step(t.Context()); err != nil || sent != len(dead) {
+		if sent, err := w.sendPings(); err != nil || sent != len(dead) {
 			t.Fatalf("%d sent: %v", sent, err)
 		}
 		seen := map[string]int{}

@@ -97,13 +97,11 @@ func asDecryption(err error) error {
 // checkObject verifies a request object, reads the parameters in it and makes the evidence of it.
 func (s *Server) checkObject(ctx context.Context, client *Client, object *jar.Object) (oauth.Form, []store.Evidence, error) {
 	profile := client.Profile
+	var signedBy jose.Key
 	rules := jar.Rules{
 		Audience: s.config.Issuer, ClientID: client.ID, Algorithms: profile.Algorithms,
 		MaxAge: profile.MaxRequestObjectAge, MaxLifetime: profile.MaxRequestObjectLifetime, MaxAhead: profile.MaxAhead,
-		Now: s.now(),
-		Verify: func(ctx context.Context, token *jose.Token) error {
-			return s.verifyWithKeysOf(ctx, client, token)
-		},
+		Now: s.now(), Verify: s.verifier(client, &signedBy),
 	}
 	if alg := client.Metadata.RequestObjectSigningAlg; alg != "" {
 		rules.Algorithms = []string{alg}
@@ -119,8 +117,7 @@ func (s *Server) checkObject(ctx context.Context, client *Client, object *jar.Ob
 	if !inside.Has("scope") && !inside.Has("authorization_details") {
 		return oauth.Form{}, nil, oauth.Errorf(oauth.InvalidRequestObject, "the request object has no scope; what stands beside it does not count (RFC 9101 §6.3)")
 	}
-	message, key := object.Message()
-	kept, err := s.evidenceOf(ctx, audit.RequestObject, client.ID, message, key)
+	kept, err := s.evidenceOf(ctx, audit.RequestObject, client.ID, object.Compact(), signedBy)
 	return inside, []store.Evidence{kept}, err
 }
 

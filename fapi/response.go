@@ -132,7 +132,7 @@ func (s *Server) prepare(ctx context.Context, to redirectTarget, parameters url.
 	made, kept, err := s.signedMessage(ctx, signer.UseResponse, audit.AuthorizationResponse, to.client, alg, func(key jose.SigningKey) (string, error) {
 		return jar.Response{
 			Issuer: s.config.Issuer, ClientID: to.client.ID, Expires: s.now().Add(responseLifetime), Parameters: parameters,
-		}.Sign(ctx, key)
+		}.Sign(ctx, jar.SigningKey(key))
 	})
 	if err == nil {
 		made, err = s.encryptFor(ctx, to.client, to.client.Metadata.responseEncryption(), made)
