@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"jar":                          {"internal/jose", "internal/requestobject"},
 	"dpop":                         {"internal/jose"},
 	"mtls":                         {},
-	"signer":                       {},
+	"signer":                       {"internal/jose"},
 	"signer/pkcs11":                {"signer"},
 	"signer/crypto11":              {"signer", "signer/pkcs11"},
 	"signer/soft":                  {"signer", "signer/pkcs11"},

@@ -8,6 +8,7 @@ package pkcs11
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -276,9 +277,9 @@ func (b *Backend) Destroy(ctx context.Context, kid string) error {
 }
 
 func (k key) record() (signer.Record, error) {
-	public, err := signer.ParsePublicJWK(k.Public)
+	public, err := x509.ParsePKIXPublicKey(k.Public)
 	if err != nil {
-		return signer.Record{}, err
+		return signer.Record{}, fmt.Errorf("pkcs11: key %s: %w", k.ID, err)
 	}
 	return signer.Record{ID: k.ID, Algorithm: k.Algorithm, Public: public, URIs: []string{k.URI}}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,7 +35,7 @@ type initialisation struct {
 type key struct {
 	ID        string           `json:"kid"`
 	Algorithm signer.Algorithm `json:"alg"`
-	Public    json.RawMessage  `json:"jwk"`
+	Public    []byte           `json:"pkix"`
 	URI       string           `json:"uri"`
 	// Refused says why the key is not used, or is empty.
 	Refused string `json:"refused,omitempty"`

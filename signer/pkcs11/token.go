@@ -173,7 +173,7 @@ func (t *token) read() ([]key, error) {
 	}
 	held, keys := map[string]heldKey{}, []key{}
 	for _, p := range pairs {
-		keys = append(keys, key{ID: p.kid, Algorithm: p.algorithm, Public: p.jwk, URI: URI{Token: t.label, ID: p.id}.String(), Refused: p.refused})
+		keys = append(keys, key{ID: p.kid, Algorithm: p.algorithm, Public: p.pkix, URI: URI{Token: t.label, ID: p.id}.String(), Refused: p.refused})
 		if p.refused == "" {
 			held[p.kid] = heldKey{handle: p.private, algorithm: p.algorithm, forC: keyForC(p)}
 		}
