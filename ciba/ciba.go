@@ -16,7 +16,7 @@ const (
 	InvalidBindingMessage = "invalid_binding_message"
 )
 
-// Error is a request that does not stand. Its description may be shown to the client.
+// Error is a request that is not valid. Its description may be shown to the client.
 type Error struct {
 	// Code is one of the codes of this package.
 	Code string

@@ -92,7 +92,7 @@ func (n *Notifier) Run(ctx context.Context) {
 		if free := claimLimit - len(slots); free > 0 {
 			pings, err := n.Outbox.ClaimPings(ctx, free, lease)
 			if err != nil && ctx.Err() == nil {
-				n.Log.WarnContext(ctx, "pings were not looked for", "error", err.Error())
+				n.Log.WarnContext(ctx, "CIBA pings could not be claimed", "error", err.Error())
 			}
 			more.Store(len(pings) == free)
 			for _, ping := range pings {
@@ -115,30 +115,41 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// deliver sends one ping and notes what came of it.
+// deliver sends one ping and saves how it went.
 func (n *Notifier) deliver(ctx context.Context, ping Ping) {
 	log := n.Log.With("client_id", ping.ClientID, "attempt", ping.Attempt)
-	status, err := n.send(ctx, ping)
-	again := err != nil && !errors.Is(err, ErrNoEndpoint) && !errors.Is(err, ErrSealed) || status >= http.StatusInternalServerError
-	next := n.Now().Add(retryAfter(ping.Attempt))
-	if again && next.Before(ping.ExpiresAt) {
-		log.WarnContext(ctx, "a ping failed and is sent again", "status", status, "error", text(err), "next", next)
-		err = n.Outbox.PingFailed(ctx, ping.Request, ping.Attempt, next)
-	} else {
-		switch {
-		case err != nil:
-			log.WarnContext(ctx, "a ping was given up", "error", err.Error())
-		case status != http.StatusOK && status != http.StatusNoContent:
-			log.WarnContext(ctx, "a ping was not welcome and is not sent again", "status", status)
-		default:
-			log.InfoContext(ctx, "ping", "status", status)
-		}
-		err = n.Outbox.PingDone(ctx, ping.Request)
-	}
-	if err != nil {
+	if err := n.settle(ctx, log, ping); err != nil {
 		// The lease runs out, and the ping is sent once more.
-		log.WarnContext(ctx, "what came of a ping was not noted", "error", err.Error())
+		log.WarnContext(ctx, "CIBA ping result not saved; will be resent", "error", err.Error())
 	}
+}
+
+// settle sends one ping and makes it due again or forgets it. The error is that of the outbox.
+func (n *Notifier) settle(ctx context.Context, log *slog.Logger, ping Ping) error {
+	status, err := n.send(ctx, ping)
+	next := n.Now().Add(retryAfter(ping.Attempt))
+	if mayPass(status, err) && next.Before(ping.ExpiresAt) {
+		log.WarnContext(ctx, "CIBA ping failed; will be retried", "status", status, "error", text(err), "next", next)
+		return n.Outbox.PingFailed(ctx, ping.Request, ping.Attempt, next)
+	}
+	switch {
+	case err != nil:
+		log.WarnContext(ctx, "CIBA ping abandoned", "error", err.Error())
+	case status != http.StatusOK && status != http.StatusNoContent:
+		log.WarnContext(ctx, "CIBA ping rejected by client; not retried", "status", status)
+	default:
+		log.InfoContext(ctx, "CIBA ping sent", "status", status)
+	}
+	return n.Outbox.PingDone(ctx, ping.Request)
+}
+
+// mayPass reports whether a later try may succeed. A server error of the client may pass; a ping that cannot be opened, or
+// whose client is not notified any more, stays as it is.
+func mayPass(status int, err error) bool {
+	if err != nil {
+		return !errors.Is(err, ErrNoEndpoint) && !errors.Is(err, ErrSealed)
+	}
+	return status >= http.StatusInternalServerError
 }
 
 func (n *Notifier) send(ctx context.Context, ping Ping) (int, error) {

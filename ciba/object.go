@@ -38,7 +38,7 @@ func ParseObject(raw string, algorithms []string) (*Object, error) {
 // Compact is the object as it was signed.
 func (o *Object) Compact() string { return o.object.Token.Compact() }
 
-// Rules say which signed requests stand. Zero durations allow nothing.
+// Rules say which signed requests are valid. Zero durations allow nothing.
 type Rules struct {
 	// Audience is the server's issuer identifier, which aud has to be or to contain.
 	Audience string
@@ -135,7 +135,7 @@ func (r Rules) refusal(err error) error {
 	return refuse(InvalidRequest, "%w", problem)
 }
 
-// CheckBeside says whether only the client's authentication stands beside a signed request: no parameter of the
+// CheckBeside reports whether only the client's authentication is beside a signed request: no parameter of the
 // authentication request may (CIBA Core §7.1.1). Errors are of type [*Error].
 func CheckBeside(form url.Values) error {
 	for name := range form {

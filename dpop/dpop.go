@@ -32,7 +32,7 @@ const (
 	proofType = "dpop+jwt"
 )
 
-// Error is a proof that does not stand. Its text may be sent to the client, as the description of
+// Error is a proof that is not valid. Its text may be sent to the client, as the description of
 // invalid_dpop_proof.
 type Error struct {
 	// Description says what is wrong and what would be right.

@@ -20,7 +20,7 @@ import (
 // Type is the typ of a request object (RFC 9101 §10.8).
 const Type = requestobject.Type
 
-// ErrRefused is a request object that does not stand. Errors of this package wrap it; their texts may be shown to
+// ErrRefused is a request object that is not valid. Errors of this package wrap it; their texts may be shown to
 // whoever sent it.
 var ErrRefused = errors.New("the request object is not acceptable")
 
@@ -49,7 +49,7 @@ func (o *Object) Unverified(name string) string { return o.object.Parameters.Get
 // Compact is the object as it was signed.
 func (o *Object) Compact() string { return o.object.Token.Compact() }
 
-// Rules say which request objects stand. Zero durations allow nothing.
+// Rules say which request objects are valid. Zero durations allow nothing.
 type Rules struct {
 	// Audience is the server's issuer identifier, which aud has to be or to contain.
 	Audience string
@@ -67,7 +67,7 @@ type Rules struct {
 }
 
 // Check verifies an object (RFC 9101 §6.2, FAPI 2.0 Message Signing §5.3.1, FAPI 1.0 Advanced §5.2.2) and gives the
-// parameters inside. They are the whole request: what stands beside the object does not count (RFC 9101 §6.3). Errors
+// parameters inside. They are the whole request: parameters beside the object do not count (RFC 9101 §6.3). Errors
 // wrap [ErrRefused].
 func (r Rules) Check(ctx context.Context, o *Object) (url.Values, error) {
 	shared := requestobject.Rules{

@@ -36,7 +36,7 @@ const (
 	RSAOAEP256 Algorithm = "RSA-OAEP-256"
 )
 
-// Decrypts tells whether keys of this algorithm decrypt. The others sign.
+// Decrypts reports whether keys of this algorithm decrypt. The others sign.
 func (a Algorithm) Decrypts() bool { return a == ECDHES || a == RSAOAEP256 }
 
 // Use is what a key signs or decrypts. A key serves only the uses that it was made for.
@@ -205,7 +205,7 @@ func (s *Signer) read(ctx context.Context) ([]Record, error) {
 	return records, nil
 }
 
-// current gives the records, and reads them anew when they are older than the interval: in the background while they
+// current gives the records, and reads them again when they are older than the interval: in the background while they
 // are fresh enough, and before it answers after a time without calls. A catalogue that cannot be read leaves the known
 // keys in use.
 func (s *Signer) current(ctx context.Context) ([]Record, error) {
@@ -252,12 +252,12 @@ func (s *Signer) refresh(done chan struct{}) {
 	if s.readAt = s.now(); s.changes != changes {
 		s.readAt = time.Time{} // it may have been read before the change
 	}
-	if err == nil {
-		s.records = records
-	} else {
-		s.log.Error("the keys' states could not be read; the known ones stay in use", "error", err.Error())
+	defer close(done)
+	if err != nil {
+		s.log.Error("signing key reload failed; keeping previous keys", "error", err.Error())
+		return
 	}
-	close(done)
+	s.records = records
 }
 
 // Key is a pinned key: whatever happens to its state, ID, Algorithm and Sign belong together.
@@ -362,13 +362,19 @@ func (s *Signer) Ready(ctx context.Context) error {
 		if record.State != Active {
 			continue
 		}
-		try, err := trial(record)
-		if err == nil {
-			_, err = s.replicas.do(ctx, try)
-		}
-		if err != nil {
+		if err := s.prove(ctx, record); err != nil {
 			problems = append(problems, fmt.Errorf("key %s (%s): %w", record.ID, record.Algorithm, err))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// prove has one of the HSMs use a key.
+func (s *Signer) prove(ctx context.Context, record Record) error {
+	try, err := trial(record)
+	if err != nil {
+		return err
+	}
+	_, err = s.replicas.do(ctx, try)
+	return err
 }

@@ -137,7 +137,7 @@ func writePIN(file string) error {
 	return os.WriteFile(file, []byte(rand.Text()[:16]+"\n"), 0o600)
 }
 
-// validLabel tells whether a label fits into a token and needs no escaping in an address.
+// validLabel reports whether a label fits into a token and needs no escaping in an address.
 func validLabel(label string) bool {
 	for _, b := range []byte(label) {
 		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '.' || b == '-' || b == '_') {

@@ -36,7 +36,7 @@ type pair struct {
 }
 
 // readPairs reads every private key that has its public key beside it, under the same CKA_ID. The kid is computed from
-// the public key that is there now: a token that was made anew under an old label holds other kids.
+// the public key that is there now: a token that was made again under an old label holds other kids.
 func (t *token) readPairs() ([]pair, error) {
 	privates, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY))
 	if err != nil {
