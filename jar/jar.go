@@ -1,8 +1,27 @@
-// Package jar reads signed authorization requests (RFC 9101) and writes signed authorization responses (JARM).
+// Package jar reads signed authorization requests (JAR, RFC 9101) and signs authorization responses (JARM).
 //
-// A request object is taken apart by [Parse], which believes nothing. [Rules].Check then verifies its signature and its
-// claims, and gives the parameters inside. Nothing outside a request object is looked at here, and nothing is ever
-// fetched from an address.
+// A client that signs its authorization request puts the parameters into a JWT, the request object. [Parse] takes one
+// apart and believes nothing. [Rules.Check] then verifies its signature and claims (RFC 9101 §6, FAPI 2.0 Message Signing
+// §5.3, FAPI 1.0 Advanced §5.2.2) and gives the parameters inside, which are the whole request:
+//
+//	object, err := jar.Parse(form.Get("request"), algorithms)
+//	...
+//	parameters, err := jar.Rules{
+//		Audience: issuer, ClientID: client.ID, Algorithms: algorithms, Now: time.Now(),
+//		MaxAge: time.Hour, MaxLifetime: time.Hour, MaxAhead: 30 * time.Second, Verify: client.Keys.Verify,
+//	}.Check(ctx, object)
+//
+// The caller knows the client already, by the client_id beside the object and, at the pushed authorization request
+// endpoint, by its authentication. It provides a [Verifier]: that of a [KeySet], or a function of its own over header,
+// signing input and signature, which decodes nothing again.
+//
+// [Response.Sign] makes the JWT of a JARM response with a [SigningKey], which may be in an HSM.
+//
+// Errors of reading wrap [ErrRefused]; their texts may be sent to the client as the description of
+// invalid_request_object.
+//
+// The package does not decrypt, does not fetch a request_uri or a jwks_uri or anything else, does not remember a jti, and
+// does not judge the parameters themselves.
 package jar
 
 import (
