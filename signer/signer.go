@@ -1,8 +1,27 @@
 // Package signer chooses the key for each signature and makes sure that nothing leaves that the published key does
-// not verify. It knows keys by their public half only; the private half is used by a [Backend], in production an HSM.
+// not verify. It knows keys by their public half only; the private half is used by a [Backend], in production an HSM
+// (signer/pkcs11).
+//
+// The caller provides a [Catalogue], which lists the keys and is the same on all nodes, and one [Replica] or more that hold
+// the private halves. [New] reads the catalogue and gives a [Signer]:
+//
+//	s, err := signer.New(ctx, signer.Config{Catalogue: catalogue, Replicas: []signer.Replica{{Backend: hsm}}, Now: time.Now})
+//	...
+//	key, err := s.Active(ctx, signer.UseIDToken, signer.PS256) // pinned: ID, Algorithm and Sign belong together
+//	...
+//	signature, err := key.Sign(ctx, signingInput) // in JWS form (RFC 7515 §5.1, RFC 7518 §3)
 //
 // A key's life is published → active → retiring → destroyed. It is published before its first signature, so that
-// verifiers with a cached key set know it, and stays published until its last token has died.
+// verifiers with a cached key set know it, and stays published until its last token has died. [Signer.Published] is what
+// the key set has to list ([PublicJWK], RFC 7517), and [Schedule.Due] says which change is due when.
+//
+// Signatures are asked of the healthy replicas in turn; one that fails is left alone and probed until it signs again. Keys
+// with a JWE algorithm (RFC 7518 §4) decrypt instead of signing: [Signer.Agree], [Signer.Unwrap].
+//
+// Errors wrap [ErrNoKey], [ErrUnavailable], [ErrOverloaded], [ErrWrongSignature] or [ErrCiphertext]. Algorithms are those
+// of FAPI 2.0 Security Profile §5.4.1: PS256, ES256, EdDSA with Ed25519.
+//
+// The package makes no tokens, keeps no private keys, and changes no key's state.
 package signer
 
 import (
