@@ -7,9 +7,9 @@
 //	policy := ciba.Policy{Lifetime: 2 * time.Minute, MaxLifetime: 10 * time.Minute}
 //	request, err := policy.Read(form)
 //
-// The parameters of a signed request (CIBA Core §7.1.1, FAPI-CIBA §5.2.2) are inside a JWT. [CheckBeside] refuses others
-// beside it, [ParseObject] takes it apart and believes nothing, and [Rules.Check] verifies it with the client's keys and
-// gives what [Policy.Read] takes, and the key under which the caller records its one use.
+// The parameters of a signed request (CIBA Core §7.1.1, FAPI-CIBA §5.2.2) are inside a JWT. [ParseObject] takes it
+// apart and believes nothing. [Rules.Check] verifies it with the client's keys and gives what [Policy.Read] takes, and the
+// key under which the caller records its one use.
 //
 // A [Notifier] pings clients when a request has been decided (CIBA Core §10.2). The caller provides an [Outbox] that all
 // nodes share, the client's endpoint, and an HTTP client that keeps within its own network rules. What a ping says are

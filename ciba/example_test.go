@@ -43,11 +43,7 @@ func ExampleRules_Check() {
 			`"iat":1795521600,"nbf":1795521600,"exp":1795521660,"scope":"openid","login_hint":"alice"}`))
 	form := url.Values{"request": {input + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(client, []byte(input)))}}
 
-	if err := ciba.CheckBeside(form); err != nil {
-		fmt.Println(err)
-		return
-	}
-	object, err := ciba.ParseObject(form.Get("request"), []string{"EdDSA"})
+	object, err := ciba.ParseObject(form, []string{"EdDSA"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -66,7 +62,8 @@ func ExampleRules_Check() {
 		fmt.Println(err)
 		return
 	}
-	// What is left to the caller: store verified.ReplayKey with the request until verified.Until, or refuse it if it is there.
+	// What is left to the caller: policy.Read(verified.Parameters), and to store verified.ReplayKey with the request until
+	// verified.Until, or to refuse the request if that key is there already.
 	fmt.Println(verified.Parameters.Encode())
 	fmt.Println("remember until:", verified.Until.UTC().Format(time.TimeOnly))
 	// Output:

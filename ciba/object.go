@@ -25,10 +25,16 @@ func forbidden() []string {
 	}
 }
 
-// ParseObject takes the value of the request parameter apart (CIBA Core §7.1.1). Algorithms are those that may sign it.
+// ParseObject takes the signed request in the parameter request of a form apart (CIBA Core §7.1.1). Only the client's
+// authentication may be beside it: no parameter of the authentication request may. Algorithms are those that may sign it.
 // Errors are of type [*Error].
-func ParseObject(raw string, algorithms []string) (*Object, error) {
-	object, err := requestobject.Parse(raw, algorithms, forbidden())
+func ParseObject(form url.Values, algorithms []string) (*Object, error) {
+	for name := range form {
+		if !slices.Contains([]string{"request", "client_id", "client_assertion", "client_assertion_type"}, name) {
+			return nil, refuse(InvalidRequest, "a parameter stands beside the signed request; all but the client's authentication must be inside it")
+		}
+	}
+	object, err := requestobject.Parse(form.Get("request"), algorithms, forbidden())
 	if err != nil {
 		return nil, Rules{}.refusal(err)
 	}
@@ -57,7 +63,7 @@ type Rules struct {
 
 // Verified is what a valid object holds.
 type Verified struct {
-	// Parameters are the whole request.
+	// Parameters are the whole request, as [Policy.Read] takes it: what has no value is left out.
 	Parameters url.Values
 	// ReplayKey names the one use of the object: SHA-256 over client_id and jti. The caller consumes it, together with what
 	// the request starts, and remembers it until Until; a second use has to be refused (CIBA Core §7.1.1).
@@ -133,15 +139,4 @@ func (r Rules) refusal(err error) error {
 		return refuse(InvalidRequest, "exp of the signed request is more than %s after its nbf", r.MaxLifetime)
 	}
 	return refuse(InvalidRequest, "%w", problem)
-}
-
-// CheckBeside reports whether only the client's authentication is beside a signed request: no parameter of the
-// authentication request may (CIBA Core §7.1.1). Errors are of type [*Error].
-func CheckBeside(form url.Values) error {
-	for name := range form {
-		if !slices.Contains([]string{"request", "client_id", "client_assertion", "client_assertion_type"}, name) {
-			return refuse(InvalidRequest, "a parameter stands beside the signed request; all but the client's authentication must be inside it")
-		}
-	}
-	return nil
 }

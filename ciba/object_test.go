@@ -50,7 +50,7 @@ func check(t *testing.T, key jose.PrivateKey, r Rules, typ string, body map[stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	object, err := ParseObject(raw, []string{jose.ES256, jose.PS256})
+	object, err := ParseObject(url.Values{"request": {raw}}, []string{jose.ES256, jose.PS256})
 	if err != nil {
 		return Verified{}, err
 	}
@@ -142,11 +142,17 @@ func TestObjectRefused(t *testing.T) {
 	wantCode(t, err, InvalidRequest)
 }
 
+// TestBeside: only the client's authentication may be beside a signed request.
 func TestBeside(t *testing.T) {
-	form := url.Values{"request": {"x"}, "client_id": {"client-1"}, "client_assertion": {"y"}, "client_assertion_type": {"z"}}
-	wantCode(t, CheckBeside(form), "")
+	raw, err := jose.Sign(t.Context(), newKey(t).SigningKey(), "", right())
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"request": {raw}, "client_id": {"client-1"}, "client_assertion": {"y"}, "client_assertion_type": {"z"}}
+	_, err = ParseObject(form, []string{jose.ES256})
+	wantCode(t, err, "")
 	for _, name := range []string{"scope", "login_hint", "binding_message", "client_notification_token"} {
-		more := url.Values{"request": {"x"}, name: {"openid"}}
-		wantCode(t, CheckBeside(more), InvalidRequest)
+		_, err := ParseObject(url.Values{"request": {raw}, name: {"openid"}}, []string{jose.ES256})
+		wantText(t, err, "a parameter stands beside the signed request; all but the client's authentication must be inside it")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -223,7 +224,7 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 func (s *Server) readBackchannel(ctx context.Context, c *call) (ciba.Request, *backchannelRequest, error) {
 	_, span := s.span(ctx, "policy")
 	defer span.End()
-	form, kept, err := s.signedBackchannel(ctx, c)
+	form, values, kept, err := s.signedBackchannel(ctx, c)
 	if err != nil {
 		return ciba.Request{}, nil, err
 	}
@@ -233,7 +234,7 @@ func (s *Server) readBackchannel(ctx context.Context, c *call) (ciba.Request, *b
 		NeedBindingMessage: s.needsMessage(form),
 		Lifetime:           settings.Lifetime, MaxLifetime: settings.MaxLifetime,
 	}
-	asked, err := policy.Read(form.Values())
+	asked, err := policy.Read(values)
 	if err != nil {
 		return ciba.Request{}, nil, backchannelError(err)
 	}
@@ -263,21 +264,18 @@ func (s *Server) needsMessage(form oauth.Form) bool {
 
 // signedBackchannel gives the parameters of a request: those inside the signed one, or those of the form where the
 // client's profile allows that. A signed one is evidence.
-func (s *Server) signedBackchannel(ctx context.Context, c *call) (oauth.Form, []store.Evidence, error) {
+func (s *Server) signedBackchannel(ctx context.Context, c *call) (oauth.Form, url.Values, []store.Evidence, error) {
 	rules := c.client.Profile.Backchannel
-	raw := c.form.Get("request")
-	switch {
-	case raw == "" && rules.Signed == RequestObjectsRequired:
-		return oauth.Form{}, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
-	case raw == "":
-		return c.form, nil, nil
+	values := c.form.Values()
+	switch signed := c.form.Has("request"); {
+	case !signed && rules.Signed == RequestObjectsRequired:
+		return oauth.Form{}, nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
+	case !signed:
+		return c.form, values, nil, nil
 	}
-	if err := ciba.CheckBeside(c.form.Values()); err != nil {
-		return oauth.Form{}, nil, backchannelError(err)
-	}
-	object, err := ciba.ParseObject(raw, c.client.Profile.Algorithms)
+	object, err := ciba.ParseObject(values, c.client.Profile.Algorithms)
 	if err != nil {
-		return oauth.Form{}, nil, backchannelError(err)
+		return oauth.Form{}, nil, nil, backchannelError(err)
 	}
 	var signedBy jose.Key
 	check := ciba.Rules{
@@ -290,7 +288,7 @@ func (s *Server) signedBackchannel(ctx context.Context, c *call) (oauth.Form, []
 	}
 	verified, err := check.Check(ctx, object)
 	if err != nil {
-		return oauth.Form{}, nil, backchannelError(err)
+		return oauth.Form{}, nil, nil, backchannelError(err)
 	}
 	// It is consumed with the rest of the request, or when that is refused.
 	c.uses = append(c.uses, store.OneTime{
@@ -298,10 +296,10 @@ func (s *Server) signedBackchannel(ctx context.Context, c *call) (oauth.Form, []
 	})
 	form, err := oauth.NewForm(verified.Parameters)
 	if err != nil {
-		return oauth.Form{}, nil, err
+		return oauth.Form{}, nil, nil, err
 	}
 	kept, err := s.evidenceOf(ctx, audit.BackchannelRequest, c.client.ID, object.Compact(), signedBy)
-	return form, []store.Evidence{kept}, err
+	return form, verified.Parameters, []store.Evidence{kept}, err
 }
 
 // backchannelError gives errors of package ciba their code; others pass unchanged.

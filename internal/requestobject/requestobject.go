@@ -112,7 +112,7 @@ func Parse(raw string, algorithms, forbidden []string) (*Object, error) {
 }
 
 // parameters writes members as the parameters that they represent (RFC 9101 §4): strings as they are, numbers and
-// objects as JSON. Only resource may be an array of strings (RFC 8707 §2).
+// objects as JSON; an empty string counts as omitted (RFC 6749 §3.1). Only resource may be an array of strings (RFC 8707 §2).
 func parameters(members map[string]json.RawMessage) (url.Values, error) {
 	values := make(url.Values, len(members))
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -123,7 +123,9 @@ func parameters(members map[string]json.RawMessage) (url.Values, error) {
 			if err := json.Unmarshal(raw, &text); err != nil {
 				return nil, &Problem{Reason: BadString, Name: name}
 			}
-			values.Set(name, text)
+			if text != "" {
+				values.Set(name, text)
+			}
 		case raw[0] == '[' && name == "resource":
 			var list []string
 			if err := json.Unmarshal(raw, &list); err != nil {
