@@ -83,7 +83,7 @@ func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.T
 		document, err := client.Get(ctx, address, accept)
 		return document.Body, err
 	}, now)
-	made.Tell = func(ctx context.Context, problem string) { log.WarnContext(ctx, "revocation: "+problem) }
+	made.OnProblem = func(ctx context.Context, problem string) { log.WarnContext(ctx, "revocation: "+problem) }
 	return made, nil
 }
 
@@ -100,7 +100,7 @@ func reloadTrust(ctx context.Context, stores *mtls.Stores, log *slog.Logger) {
 		changed, err := stores.Reload()
 		switch {
 		case err != nil:
-			log.ErrorContext(ctx, "the client authorities were not read again; those of before stay", "error", err.Error())
+			log.ErrorContext(ctx, "client CA reload failed; keeping previous CAs", "error", err.Error())
 		case changed:
 			log.InfoContext(ctx, "audit", "event", "client_authorities_changed")
 		}

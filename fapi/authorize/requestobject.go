@@ -105,13 +105,12 @@ func (h *Handler) checkObject(
 	ctx context.Context, caller *client.Client, object *jar.Object,
 ) (oauth.Form, []store.Evidence, error) {
 	allowed := caller.Profile
+	var signedBy jose.Key
 	rules := jar.Rules{
 		Audience: h.addresses.Issuer, ClientID: caller.ID, Algorithms: allowed.Algorithms,
 		MaxAge: allowed.MaxRequestObjectAge, MaxLifetime: allowed.MaxRequestObjectLifetime, MaxAhead: allowed.MaxAhead,
-		Now: h.now(),
-		Verify: func(ctx context.Context, token *jose.Token) error {
-			return h.keys.Verify(ctx, caller, token)
-		},
+		Now:    h.now(),
+		Verify: h.keys.Verifier(caller, &signedBy),
 	}
 	if alg := caller.Metadata.RequestObjectSigningAlg; alg != "" {
 		rules.Algorithms = []string{alg}
@@ -128,8 +127,7 @@ func (h *Handler) checkObject(
 		return oauth.Form{}, nil, oauth.Errorf(oauth.InvalidRequestObject,
 			"the request object has no scope; what stands beside it does not count (RFC 9101 §6.3)")
 	}
-	message, key := object.Message()
-	kept, err := h.evidence.Message(ctx, audit.RequestObject, caller.ID, message, key)
+	kept, err := h.evidence.Message(ctx, audit.RequestObject, caller.ID, object.Compact(), signedBy)
 	return inside, []store.Evidence{kept}, err
 }
 

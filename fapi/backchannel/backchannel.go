@@ -112,7 +112,7 @@ func New(c Config) (*Handler, error) {
 	}
 	if c.Settings.Seals != nil {
 		h.notifier = &ciba.Notifier{
-			Store: c.Store, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now, Log: c.Log,
+			Outbox: outbox{c.Store}, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now, Log: c.Log,
 		}
 	}
 	return h, nil
@@ -229,11 +229,7 @@ func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Reques
 
 // read reads and checks everything of a request but who is asked.
 func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, stored, []store.Evidence, error) {
-	values, evidence, err := h.parameters(ctx, c)
-	if err != nil {
-		return ciba.Request{}, stored{}, nil, err
-	}
-	form, err := oauth.NewForm(values)
+	form, values, evidence, err := h.parameters(ctx, c)
 	if err != nil {
 		return ciba.Request{}, stored{}, nil, err
 	}
@@ -267,46 +263,43 @@ func (h *Handler) needsMessage(form oauth.Form) bool {
 	})
 }
 
-// parameters are those inside the signed request, or those of the form where the client's profile allows that. A signed one is
-// evidence.
-func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (url.Values, []store.Evidence, error) {
-	rules := c.Client.Profile.Backchannel
-	raw := c.Form.Get("request")
-	switch {
-	case raw == "" && rules.Signed == profile.RequestObjectsRequired:
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
-	case raw == "":
-		return c.Form.Values(), nil, nil
+// parameters are those inside the signed request, or those of the form where the client's profile allows that; once to look up
+// and once as values. A signed one is evidence.
+func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form, url.Values, []store.Evidence, error) {
+	rules, values := c.Client.Profile.Backchannel, c.Form.Values()
+	if !c.Form.Has("request") {
+		if rules.Signed == profile.RequestObjectsRequired {
+			return oauth.Form{}, nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
+		}
+		return c.Form, values, nil, nil
 	}
-	if err := ciba.CheckBeside(c.Form.Values()); err != nil {
-		return nil, nil, oauthError(err)
-	}
-	object, err := ciba.ParseObject(raw, c.Client.Profile.Algorithms)
+	object, err := ciba.ParseObject(values, c.Client.Profile.Algorithms)
 	if err != nil {
-		return nil, nil, oauthError(err)
+		return oauth.Form{}, nil, nil, oauthError(err)
 	}
+	var signedBy jose.Key
 	check := ciba.Rules{
 		Audience: h.addresses.Issuer, ClientID: c.Client.ID, Algorithms: c.Client.Profile.Algorithms,
 		MaxAge: rules.MaxAge, MaxLifetime: rules.MaxLifetime, MaxAhead: c.Client.Profile.MaxAhead, Now: h.now(),
-		Verify: func(ctx context.Context, token *jose.Token) error { return h.keys.Verify(ctx, c.Client, token) },
-		// It is consumed with the rest of the request, or when that is refused.
-		Use: func(_ context.Context, id string, until time.Time) (bool, error) {
-			c.AddOneTime(store.OneTime{
-				Kind: "backchannel_request", Key: store.DigestOf(c.Client.ID + "\x00" + id), Until: until.Add(endpoint.ClockDifference),
-			})
-			return true, nil
-		},
+		Verify: h.keys.Verifier(c.Client, &signedBy),
 	}
 	if alg := c.Client.Metadata.BackchannelSigningAlg; alg != "" {
 		check.Algorithms = []string{alg}
 	}
-	values, err := check.Check(ctx, object)
+	verified, err := check.Check(ctx, object)
 	if err != nil {
-		return nil, nil, oauthError(err)
+		return oauth.Form{}, nil, nil, oauthError(err)
 	}
-	message, key := object.Message()
-	kept, err := h.evidence.Message(ctx, audit.BackchannelRequest, c.Client.ID, message, key)
-	return values, []store.Evidence{kept}, err
+	// It is consumed with the rest of the request, or when that is refused.
+	c.AddOneTime(store.OneTime{
+		Kind: "backchannel_request", Key: verified.ReplayKey, Until: verified.Until.Add(endpoint.ClockDifference),
+	})
+	form, err := oauth.NewForm(verified.Parameters)
+	if err != nil {
+		return oauth.Form{}, nil, nil, err
+	}
+	kept, err := h.evidence.Message(ctx, audit.BackchannelRequest, c.Client.ID, object.Compact(), signedBy)
+	return form, verified.Parameters, []store.Evidence{kept}, err
 }
 
 // oauthError gives errors of package ciba their code; others pass unchanged.

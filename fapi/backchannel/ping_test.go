@@ -162,10 +162,9 @@ func TestCI09PingNodes(t *testing.T) {
 	}
 	var nodes sync.WaitGroup
 	for range 4 {
-		node := w.Notifier()
 		nodes.Go(func() {
 			for {
-				sent, err := node.Step(t.Context())
+				sent, err := w.SendPings()
 				if err != nil {
 					t.Error(err)
 				}
@@ -179,7 +178,7 @@ func TestCI09PingNodes(t *testing.T) {
 	t.Run("accepts each ping once", func(t *testing.T) { b.AwaitRings(t, number-len(dead)) })
 	t.Run("accepts those of a dead node when its lease is over", func(t *testing.T) {
 		w.Clock.Advance(30 * time.Second)
-		if sent, err := w.Notifier().Step(t.Context()); err != nil || sent != len(dead) {
+		if sent, err := w.SendPings(); err != nil || sent != len(dead) {
 			t.Fatalf("%d sent: %v", sent, err)
 		}
 		seen := map[string]int{}

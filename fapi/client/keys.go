@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"countersign/internal/jose"
+	"countersign/jar"
 )
 
 // KeySets finds the keys of clients: those registered by value, or those at their jwks_uri.
@@ -20,6 +21,16 @@ func (k *KeySets) Verify(ctx context.Context, c *Client, token *jose.Token) erro
 		return k.remote.Verify(ctx, address, token)
 	}
 	return token.VerifyWith(c.Keys)
+}
+
+// Verifier checks signed requests with the client's keys, and stores in signedBy which key it was, for the evidence.
+func (k *KeySets) Verifier(c *Client, signedBy *jose.Key) jar.Verifier {
+	return func(ctx context.Context, signed jar.Signed) error {
+		token := jose.NewToken(jose.Header{Algorithm: signed.Algorithm, KeyID: signed.KeyID}, signed.Input, signed.Signature)
+		err := k.Verify(ctx, c, token)
+		*signedBy = token.VerifiedWith()
+		return err
+	}
 }
 
 // Of returns the client's keys.

@@ -286,11 +286,13 @@ func (w *World) InitialTokenFor(organisation, profile string) string {
 	return token
 }
 
-// notifier is another node's sending of pings.
-func (w *World) Notifier() *ciba.Notifier {
+// SendPings has another node send what is due at once, and returns how many pings it has tried.
+func (w *World) SendPings() (int, error) {
 	sender := outbound.New(outbound.Policy{AllowLoopback: true, Roots: w.Config.OutboundRoots})
-	return &ciba.Notifier{
-		Store: w.Store, Seals: w.Config.Backchannel.Seals, Post: sender.Post, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler),
+	ctx, stop := context.WithCancel(w.T.Context())
+	once := &outboxOnce{Store: w.Store, stop: stop}
+	notifier := &ciba.Notifier{
+		Outbox: once, Seals: w.Config.Backchannel.Seals, Post: sender.Post, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler),
 		Endpoint: func(ctx context.Context, clientID string) (string, error) {
 			record, err := w.Store.Client(ctx, clientID)
 			if err != nil {
@@ -303,6 +305,38 @@ func (w *World) Notifier() *ciba.Notifier {
 			return client.Metadata.BackchannelNotificationEndpoint, nil
 		},
 	}
+	notifier.Run(ctx)
+	return once.claimed, once.err
+}
+
+// outboxOnce stops its notifier when pings have been claimed once.
+type outboxOnce struct {
+	store.Store
+	stop    context.CancelFunc
+	claimed int
+	err     error
+}
+
+func (o *outboxOnce) ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]ciba.Ping, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	defer o.stop()
+	claimed, err := o.Store.ClaimPings(ctx, limit, lease)
+	var pings []ciba.Ping
+	for _, p := range claimed {
+		pings = append(pings, ciba.Ping{Request: p.Request, ClientID: p.ClientID, Sealed: p.Sealed, Attempt: p.Attempt, ExpiresAt: p.ExpiresAt})
+	}
+	o.claimed, o.err = len(pings), err
+	return pings, err
+}
+
+func (o *outboxOnce) PingDone(ctx context.Context, request [32]byte) error {
+	return o.Store.PingDone(ctx, request)
+}
+
+func (o *outboxOnce) PingFailed(ctx context.Context, request [32]byte, attempt int, next time.Time) error {
+	return o.Store.PingFailed(ctx, request, attempt, next)
 }
 
 // probe shows that a format of subject identifiers is understood.
@@ -328,7 +362,7 @@ func ProbeDeliveryMode(t *testing.T, w ProbedWorld, value string) {
 	id := c.Asked(WithBellToken)
 	w.Decide(id, true)
 	if value == "ping" {
-		if sent, err := w.Notifier().Step(t.Context()); err != nil || sent != 1 {
+		if sent, err := w.SendPings(); err != nil || sent != 1 {
 			t.Errorf("%d pings: %v", sent, err)
 		}
 		b.AwaitRings(t, 1)

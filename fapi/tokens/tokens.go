@@ -156,7 +156,7 @@ func (i *Issuer) AuthorizationResponse(ctx context.Context, c *client.Client, pa
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return jar.Response{
 				Issuer: i.ID, ClientID: c.ID, Expires: i.Now().Add(responseLifetime), Parameters: parameters,
-			}.Sign(ctx, key)
+			}.Sign(ctx, jar.SigningKey(key))
 		},
 	})
 }

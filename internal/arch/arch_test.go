@@ -21,11 +21,11 @@ var allowed = map[string][]string{
 	"bench/torture":                {"bench/torture/history", "store", "store/postgres", "store/sqlite"},
 	"bench/torture/history":        {},
 	"bench/signer":                 {"signer", "signer/pkcs11", "softhsm"},
-	"ciba":                         {"store", "internal/jose"},
-	"jar":                          {"signer", "internal/jose"},
+	"ciba":                         {"jar", "internal/jose", "internal/requestobject"},
+	"jar":                          {"internal/jose", "internal/requestobject"},
 	"dpop":                         {"internal/jose"},
 	"mtls":                         {},
-	"signer":                       {},
+	"signer":                       {"internal/jose"},
 	"signer/pkcs11":                {"signer"},
 	"signer/crypto11":              {"signer", "signer/pkcs11"},
 	"signer/soft":                  {"signer", "signer/pkcs11"},
@@ -60,6 +60,7 @@ var allowed = map[string][]string{
 	"internal/pgproxy":             {},
 	"internal/postgrestest":        {},
 	"internal/proxies":             {},
+	"internal/requestobject":       {"internal/jose"},
 	"internal/telemetry":           {},
 }
 

@@ -62,8 +62,11 @@ func VerifyDigest(algorithm string, public crypto.PublicKey, digest, signature [
 	return nil
 }
 
-// signedBy checks the signature with a key that fits alg.
+// signedBy checks the signature with a key that fits alg. Its length is looked at here too, for a token of [NewToken].
 func (t *Token) signedBy(public crypto.PublicKey) bool {
+	if !signatureFits(ownAlgorithm(public), len(t.signature)) {
+		return false
+	}
 	message := []byte(t.signingInput)
 	if public, ok := public.(ed25519.PublicKey); ok {
 		return ed25519.Verify(public, message, t.signature)
@@ -121,7 +124,7 @@ func (s KeySet) VerifyMessage(keyID, algorithm string, message, signature []byte
 		}
 		tried = true
 		token := Token{signingInput: string(message), signature: signature}
-		if signatureFits(own, len(signature)) && token.signedBy(key.Public) {
+		if token.signedBy(key.Public) {
 			return key, own, nil
 		}
 	}

@@ -8,6 +8,7 @@ package pkcs11
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +47,9 @@ type Config struct {
 	SignTimeout time.Duration
 	// StartTimeout is how long a worker may take to load its module and log in; 15 s by default.
 	StartTimeout time.Duration
-	Logger       *slog.Logger
+	// Now is the clock by which a hanging module and the times between starts are told; time.Now by default.
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Backend signs in an HSM. It implements [signer.Backend] and is safe for concurrent use.
@@ -63,7 +66,7 @@ type Backend struct {
 	retryAt  time.Time
 	// started has the times of the last starts.
 	started []time.Time
-	// fatal is what only a person can mend; the HSM is not asked again.
+	// fatal is what only an operator can mend; the HSM is not asked again.
 	fatal error
 	// open ends when the backend is closed, and shut ends it.
 	open context.Context
@@ -102,7 +105,7 @@ func (b *Backend) Connect(ctx context.Context) error {
 	return err
 }
 
-// Holds tells whether one of a key's addresses is on this token. It does not ask the token.
+// Holds reports whether one of a key's addresses is on this token. It does not ask the token.
 func (b *Backend) Holds(record signer.Record) bool {
 	token, err := ParseURI(b.config.Token)
 	if err != nil {
@@ -149,6 +152,9 @@ func withDefaults(c Config) (Config, error) {
 	if c.StartTimeout <= 0 {
 		c.StartTimeout = 15 * time.Second
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -170,7 +176,7 @@ func (b *Backend) use(ctx context.Context, what kind, record signer.Record, inpu
 	return b.queued(record, input, func(payload []byte) ([]byte, error) {
 		result, err := b.ask(ctx, what, payload)
 		if mayPass(err) && ctx.Err() == nil {
-			b.config.Logger.WarnContext(ctx, "the PKCS#11 worker failed in the use of a key; asking the next one", "kid", record.ID, "error", err.Error())
+			b.config.Logger.WarnContext(ctx, "PKCS#11 worker failed while using a key; trying the next worker", "kid", record.ID, "error", err.Error())
 			result, err = b.ask(ctx, what, payload)
 		}
 		return result, err
@@ -212,7 +218,7 @@ func (b *Backend) queued(record signer.Record, input []byte, ask func(payload []
 	return ask(usePayload(record.Algorithm, record.ID, input))
 }
 
-// mayPass tells whether an error is one that a fresh worker may not have.
+// mayPass reports whether an error is one that a fresh worker may not have.
 func mayPass(err error) bool {
 	f, ok := errors.AsType[*failure](err)
 	return errors.Is(err, errWorkerDied) || ok && f.code == failModule
@@ -276,9 +282,9 @@ func (b *Backend) Destroy(ctx context.Context, kid string) error {
 }
 
 func (k key) record() (signer.Record, error) {
-	public, err := signer.ParsePublicJWK(k.Public)
+	public, err := x509.ParsePKIXPublicKey(k.Public)
 	if err != nil {
-		return signer.Record{}, err
+		return signer.Record{}, fmt.Errorf("pkcs11: key %s: %w", k.ID, err)
 	}
 	return signer.Record{ID: k.ID, Algorithm: k.Algorithm, Public: public, URIs: []string{k.URI}}, nil
 }

@@ -30,7 +30,7 @@ func OpenInProcess(config Config) (*InProcess, error) {
 			return nil, err
 		}
 	}
-	t, err := openToken(hello{Module: config.Module, Parameters: config.ModuleParameters, Token: config.Token, PINFile: config.PINFile, PIN: config.PIN.text, Sessions: config.Sessions})
+	t, err := openToken(hello{Module: config.Module, Parameters: config.ModuleParameters, Token: config.Token, PINFile: config.PINFile, PIN: config.PIN.text, Sessions: config.Sessions}, config.Now)
 	if err != nil {
 		return nil, err
 	}

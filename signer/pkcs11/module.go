@@ -9,12 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/miekg/pkcs11"
 )
 
-// Built tells whether this binary can load PKCS#11 modules.
+// Built reports whether this binary can load PKCS#11 modules.
 const Built = true
 
 // serve does what the first frame says: open a token and serve it, or make a token (then there is no service). Requests
@@ -26,7 +27,7 @@ func serve(first frame) (service, error) {
 		if err := json.Unmarshal(first.payload, &h); err != nil {
 			return nil, failf(failRequest, "the first question is not JSON: %v", err)
 		}
-		t, err := openToken(h)
+		t, err := openToken(h, time.Now) // this process is the worker: its clock is wired here
 		if err != nil {
 			return nil, err
 		}

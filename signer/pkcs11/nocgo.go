@@ -2,7 +2,7 @@
 
 package pkcs11
 
-// Built tells whether this binary can load PKCS#11 modules.
+// Built reports whether this binary can load PKCS#11 modules.
 const Built = false
 
 // serve refuses: a module can only be loaded with cgo.

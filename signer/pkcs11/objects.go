@@ -9,9 +9,9 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -30,13 +30,13 @@ type pair struct {
 	id              []byte
 	kid             string
 	algorithm       signer.Algorithm
-	jwk             json.RawMessage
+	pkix            []byte
 	// refused names what is wrong with the key, or is empty.
 	refused string
 }
 
 // readPairs reads every private key that has its public key beside it, under the same CKA_ID. The kid is computed from
-// the public key that is there now: a token that was made anew under an old label holds other kids.
+// the public key that is there now: a token that was made again under an old label holds other kids.
 func (t *token) readPairs() ([]pair, error) {
 	privates, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY))
 	if err != nil {
@@ -103,11 +103,12 @@ func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
-	jwk, err := signer.PublicJWK(signer.Record{ID: kid, Algorithm: alg, Public: key})
+	// PKIX and not a JWK: a key that is too weak to be used is listed all the same.
+	pkix, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return pair{}, err
 	}
-	return pair{private: private, public: public, kid: kid, algorithm: alg, jwk: jwk, refused: Weakness(t.reader(private), key, alg, t.claimsDecrypt())}, nil
+	return pair{private: private, public: public, kid: kid, algorithm: alg, pkix: pkix, refused: Weakness(t.reader(private), key, alg, t.claimsDecrypt())}, nil
 }
 
 // purpose tells a key that decrypts from one that signs. A key that can do both is taken for one that signs, which the

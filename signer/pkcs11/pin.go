@@ -28,7 +28,7 @@ func NewPIN(text string) (PIN, error) {
 	return PIN{text}, nil
 }
 
-// isPIN tells whether a text can be a PIN, wherever it came from.
+// isPIN reports whether a text can be a PIN, wherever it came from.
 func isPIN(text string) bool {
 	return text != "" && len(text) <= maxPIN && !strings.ContainsAny(text, "\r\n\x00")
 }

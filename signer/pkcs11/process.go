@@ -191,7 +191,7 @@ func (w *worker) kill(reason error) {
 	w.signing.Close()
 }
 
-// dead tells whether the worker is gone or about to go.
+// dead reports whether the worker is gone or about to go.
 func (w *worker) dead() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

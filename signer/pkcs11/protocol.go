@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,7 +35,7 @@ type initialisation struct {
 type key struct {
 	ID        string           `json:"kid"`
 	Algorithm signer.Algorithm `json:"alg"`
-	Public    json.RawMessage  `json:"jwk"`
+	Public    []byte           `json:"pkix"`
 	URI       string           `json:"uri"`
 	// Refused says why the key is not used, or is empty.
 	Refused string `json:"refused,omitempty"`
@@ -53,7 +52,7 @@ const (
 	// failModule: the module, the device or what is around it is in trouble. The worker ends itself; a later one may
 	// find it mended.
 	failModule
-	// failFatal: nothing but a person can help, and to try again may do harm: the PIN is refused.
+	// failFatal: nothing but an operator can help, and to try again may do harm: the PIN is refused.
 	failFatal
 	// failCiphertext: what is to be decrypted does not fit the key.
 	failCiphertext
@@ -139,7 +138,7 @@ func parseUse(payload []byte) (alg signer.Algorithm, kid string, message []byte,
 	return alg, string(payload[1 : 1+kidSize]), payload[1+kidSize:], nil
 }
 
-// signsDigest tells whether the keys of an algorithm sign the SHA-256 digest of a message and not the message.
+// signsDigest reports whether the keys of an algorithm sign the SHA-256 digest of a message and not the message.
 func signsDigest(alg signer.Algorithm) bool { return alg == signer.PS256 || alg == signer.ES256 }
 
 // signingInput gives what a key signs for a message.

@@ -96,7 +96,7 @@ func (w *worker) put(what kind, payload []byte, answer chan frame) uint64 {
 	number := w.number
 	// What comes behind twice as many as are done at once may take as long once more.
 	turns := 1 + len(w.waiting)/(2*w.config.Sessions)
-	w.waiting[number] = question{answer: answer, due: time.Now().Add(time.Duration(turns) * patience(what, w.config.SignTimeout))}
+	w.waiting[number] = question{answer: answer, due: w.config.Now().Add(time.Duration(turns) * patience(what, w.config.SignTimeout))}
 	w.mu.Unlock()
 	f := frame{kind: what, number: number, payload: payload}
 	if what == askSign {
@@ -128,7 +128,7 @@ func (w *worker) post(f frame) {
 	}()
 }
 
-// sent sends a packet without waiting, and tells whether there was room for it. A worker that is gone says so to its
+// sent sends a packet without waiting, and reports whether there was room for it. A worker that is gone says so to its
 // readers.
 func (w *worker) sent(packet []byte) bool {
 	room := true
@@ -231,9 +231,9 @@ func (w *worker) watch() {
 		select {
 		case <-w.gone:
 			return
-		case now := <-ticks.C:
-			if w.overdue(now) {
-				w.config.Logger.Error("the PKCS#11 module hangs; its worker is killed", "pid", w.command.Process.Pid)
+		case <-ticks.C:
+			if w.overdue(w.config.Now()) {
+				w.config.Logger.Error("PKCS#11 module hangs; worker killed", "pid", w.command.Process.Pid)
 				w.kill(errors.New("the module hung"))
 				return
 			}
@@ -241,7 +241,7 @@ func (w *worker) watch() {
 	}
 }
 
-// overdue tells whether a question waits for longer than it may.
+// overdue reports whether a question waits for longer than it may.
 func (w *worker) overdue(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

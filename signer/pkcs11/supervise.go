@@ -46,10 +46,10 @@ func (b *Backend) living() (w *worker, started <-chan struct{}, err error) {
 		return nil, nil, b.fatal
 	case b.worker != nil && !b.worker.dead():
 		return b.worker, nil, nil
-	case b.starting == nil && time.Now().Before(b.retryAt):
+	case b.starting == nil && b.config.Now().Before(b.retryAt):
 		return nil, nil, b.startErr
 	case b.starting == nil:
-		if err := b.noteStart(time.Now()); err != nil {
+		if err := b.noteStart(b.config.Now()); err != nil {
 			return nil, nil, err
 		}
 		b.starting = make(chan struct{})
@@ -88,7 +88,7 @@ func (b *Backend) start(done chan struct{}) {
 	}
 	if f, ok := errors.AsType[*failure](err); ok && f.code == failFatal {
 		b.fatal = err
-		b.config.Logger.Error("the HSM needs a person; it is not asked again until a restart", "error", err.Error())
+		b.config.Logger.Error("HSM needs an operator; not retried until restart", "error", err.Error())
 		return
 	}
 	if !errors.Is(err, signer.ErrUnavailable) {
@@ -96,8 +96,8 @@ func (b *Backend) start(done chan struct{}) {
 	}
 	wait := min(firstWait<<min(b.failures, 7), startsPause)
 	b.failures++
-	b.startErr, b.retryAt = err, time.Now().Add(wait)
+	b.startErr, b.retryAt = err, b.config.Now().Add(wait)
 	if b.failures&(b.failures-1) == 0 { // the 1st, 2nd, 4th, 8th: one that stays away must not fill the log
-		b.config.Logger.Error("the PKCS#11 worker did not start", "error", err.Error(), "in_a_row", b.failures, "next_try_in", wait)
+		b.config.Logger.Error("PKCS#11 worker did not start", "error", err.Error(), "in_a_row", b.failures, "next_try_in", wait)
 	}
 }

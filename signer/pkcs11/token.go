@@ -39,6 +39,7 @@ type token struct {
 	mu     sync.Mutex // serialises what is not signing
 	keep   pkcs11.SessionHandle
 	readAt time.Time
+	now    func() time.Time
 }
 
 // heldKey is a key that may sign.
@@ -48,7 +49,8 @@ type heldKey struct {
 	forC      forC
 }
 
-func openToken(h hello) (*token, error) {
+// openToken loads the module and logs in; now is the clock by which the token is read again.
+func openToken(h hello, now func() time.Time) (*token, error) {
 	uri, err := ParseURI(h.Token)
 	if err != nil {
 		return nil, failf(failFatal, "%v", err)
@@ -65,7 +67,7 @@ func openToken(h hello) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &token{module: module, slot: slot, label: uri.Token, sessions: make(chan pkcs11.SessionHandle, h.Sessions)}
+	t := &token{now: now, module: module, slot: slot, label: uri.Token, sessions: make(chan pkcs11.SessionHandle, h.Sessions)}
 	if t.functions, err = functionList(module); err != nil {
 		return nil, err
 	}
@@ -146,7 +148,7 @@ func (t *token) key(kid string) (heldKey, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.readAt) > rereadInterval {
+	if t.now().Sub(t.readAt) > rereadInterval {
 		if _, err := t.read(); err != nil {
 			return heldKey{}, err
 		}
@@ -173,7 +175,7 @@ func (t *token) read() ([]key, error) {
 	}
 	held, keys := map[string]heldKey{}, []key{}
 	for _, p := range pairs {
-		keys = append(keys, key{ID: p.kid, Algorithm: p.algorithm, Public: p.jwk, URI: URI{Token: t.label, ID: p.id}.String(), Refused: p.refused})
+		keys = append(keys, key{ID: p.kid, Algorithm: p.algorithm, Public: p.pkix, URI: URI{Token: t.label, ID: p.id}.String(), Refused: p.refused})
 		if p.refused == "" {
 			held[p.kid] = heldKey{handle: p.private, algorithm: p.algorithm, forC: keyForC(p)}
 		}
@@ -182,7 +184,7 @@ func (t *token) read() ([]key, error) {
 		return nil, err
 	}
 	t.held.Store(&held)
-	t.readAt = time.Now()
+	t.readAt = t.now()
 	return keys, nil
 }
 
