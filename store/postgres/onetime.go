@@ -18,9 +18,14 @@ const (
 	maxBuckets = int(24 * time.Hour / oneTimeBucket)
 )
 
-// insertOneTimes claims values from three parallel arrays. Claims come in one order, so that two calls cannot wait for
-// each other; a value that is there already fails the whole statement (see [outcome]).
-const insertOneTimes = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until `
+// insertOneTimes consumes values from three parallel arrays; a row that it is joined with is a condition, and
+// inOneOrder ends it, so that two calls cannot wait for each other. A value that is there already fails the whole
+// statement (see [outcome]).
+const (
+	insertOneTimes = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until
+		FROM unnest(@kinds::text[], @keys::bytea[], @untils::timestamptz[]) AS u (kind, key, until)`
+	inOneOrder = ` ORDER BY 1, 2, 3`
+)
 
 // oneTimeArrays gives the rows of uses as insertOneTimes wants them: for each value one for each ten minutes.
 func (s *Store) oneTimeArrays(oneTimes []store.OneTime) (kinds []string, keys [][]byte, untils []time.Time) {

@@ -45,9 +45,10 @@ type Config struct {
 
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
-	now   func() time.Time
-	verbs backend.Verbs
-	pool  *pgxpool.Pool
+	now        func() time.Time
+	verbs      backend.Verbs
+	pool       *pgxpool.Pool
+	statements statements
 	// queue is how many verbs may wait for a connection.
 	queue int64
 	// waiting counts those that do, generation the times that the pool was renewed.

@@ -12,7 +12,7 @@ const (
 	initialTokenColumns = `id, organisation, remaining, created_at, expires_at, profile`
 	// insertClientFrom stores a client for each row of what follows: one, or none.
 	insertClientFrom = `INSERT INTO clients (` + clientColumns + `)
-		SELECT $1::text, $2::text, $3::json, $4::boolean, $5::integer, $6::timestamptz, $7::timestamptz, $8::bytea, $9::text `
+		SELECT ` + clientParameters + ` `
 )
 
 func initialTokenFields(t *store.InitialToken) []any {
@@ -25,10 +25,9 @@ func (s *Store) RegisterClient(ctx context.Context, client store.Client, by stor
 		return s.registerWithinQuota(ctx, client, by.Quota)
 	}
 	return s.run(ctx, "RegisterClient", func(ctx context.Context, c *pgx.Conn) error {
-		now := s.moment()
 		stored, err := c.Exec(ctx, `WITH taken AS (
-				UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = $10 AND remaining > 0 AND expires_at > $11 RETURNING id
-			) `+insertClientFrom+`FROM taken`, append(clientValues(client), by.Token[:], now)...)
+				UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = @token AND remaining > 0 AND expires_at > @now RETURNING id
+			) `+insertClientFrom+`FROM taken`, s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"token": by.Token[:], "now": s.moment()}))
 		if err != nil || stored.RowsAffected() > 0 {
 			return err
 		}
@@ -46,8 +45,8 @@ func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, qu
 		var stored int64
 		var batch pgx.Batch
 		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, client.Organisation)
-		batch.Queue(insertClientFrom+`WHERE (SELECT count(*) FROM clients WHERE organisation = $9) < $10`,
-			append(clientValues(client), quota)...)
+		batch.Queue(insertClientFrom+`WHERE (SELECT count(*) FROM clients WHERE organisation = @organisation) < @quota`,
+			s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"quota": quota}))
 		results := c.SendBatch(ctx, &batch)
 		_, err := results.Exec()
 		if err == nil {
@@ -89,10 +88,11 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 // PutInitialToken inserts a token or replaces its organisation's.
 func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) error {
 	return s.run(ctx, "PutInitialToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
+		_, err := c.Exec(ctx, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (@id, @organisation, @remaining, @created_at, @expires_at, @profile)
 			ON CONFLICT (organisation) DO UPDATE SET id = excluded.id, remaining = excluded.remaining,
 			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile`,
-			token.ID[:], token.Organisation, token.Remaining, at(token.CreatedAt), at(token.ExpiresAt), token.Profile)
+			s.named(pgx.StrictNamedArgs{"id": token.ID[:], "organisation": token.Organisation, "remaining": token.Remaining,
+				"created_at": at(token.CreatedAt), "expires_at": at(token.ExpiresAt), "profile": token.Profile}))
 		return err
 	})
 }
