@@ -194,7 +194,7 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 	}
 	authReqID, now := newSecret(), s.now()
 	record := store.BackchannelRequest{
-		ID: store.DigestOf(authReqID), ClientID: c.client.ID, Subject: who.subject, Person: who.person, Parameters: parameters,
+		ID: store.DigestOf(authReqID), ClientID: c.client.ID, Subject: who.subject, UserKey: who.person, Parameters: parameters,
 		CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime), Interval: settings.Interval - pollTolerance, NextPollAt: now,
 		Evidence: request.evidence,
 	}
@@ -204,7 +204,7 @@ func (s *Server) backchannelAuthentication(ctx context.Context, c *call) (answer
 			return answer{}, err
 		}
 	}
-	limits := store.BackchannelLimits{Person: settings.PendingPerPerson, Client: settings.PendingPerClient}
+	limits := store.BackchannelLimits{User: settings.PendingPerPerson, Client: settings.PendingPerClient}
 	if err := s.store.StartBackchannel(ctx, record, limits, c.uses...); err != nil {
 		if errors.Is(err, store.ErrConsumed) {
 			return answer{}, tooMany(settings.Lifetime, "as many requests as may wait for this person do so already")

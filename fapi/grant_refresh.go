@@ -67,7 +67,7 @@ func (s *Server) checkRefresh(ctx context.Context, c *call, token store.RefreshT
 
 // checkPerson refuses what a person granted who is disabled or no longer there.
 func checkPerson(what string, grant store.Grant) error {
-	if grant.PersonGone {
+	if grant.UserGone {
 		return unusable(what, errGone)
 	}
 	return nil

@@ -276,7 +276,7 @@ func TestMessageIsKeptVerbatimWithoutItsSecrets(t *testing.T) {
 	}
 }
 
-// TestGuessableSecretLeavesNothingToGuessAgainst: a person's code has few digits.
+// TestGuessableSecretLeavesNothingToGuessAgainst: a user's code has few digits.
 func TestGuessableSecretLeavesNothingToGuessAgainst(t *testing.T) {
 	n := newNotary(t, jose.ES256)
 	for _, name := range []string{"user_code", "password"} {

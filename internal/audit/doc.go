@@ -3,7 +3,7 @@
 // knows no store, no HSM and no clock.
 //
 // Each node writes a chain of its own, so that nodes never wait for each other. An entry is one line of JSON; it holds
-// the hash of the line before it, and the hash is that of the line's bytes, so that nothing has to be spelled anew to be
+// the hash of the line before it, and the hash is that of the line's bytes, so that nothing has to be spelled again to be
 // verified.
 //
 //	chain := audit.NewChain("node-1")

@@ -22,7 +22,7 @@ type Message struct {
 	HTTP *HTTPMessage `json:"http,omitempty"`
 }
 
-// single tells whether the message is kept in exactly one way.
+// single reports whether the message is kept in exactly one way.
 func (m Message) single() bool {
 	ways := 0
 	for _, there := range []bool{m.JWS != "", m.Withheld != nil, m.HTTP != nil} {
@@ -109,7 +109,7 @@ func secretValue(raw json.RawMessage) []byte {
 	return []byte(text)
 }
 
-// Is tells whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld. Of a message
+// Is reports whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld. Of a message
 // without its signature nothing can tell.
 func (m Message) Is(jws string) bool {
 	if m.HTTP != nil {

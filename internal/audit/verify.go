@@ -142,7 +142,7 @@ func (v *verification) links() {
 	}
 }
 
-// begins tells whether a node's log may begin with an entry after the first: what came before was dropped, and the entry
+// begins reports whether a node's log may begin with an entry after the first: what came before was dropped, and the entry
 // is a checkpoint that signs the last of it.
 func (v *verification) begins(entry located) bool {
 	if entry.Sequence == 1 || v.options.Dropped[v.node]+1 < entry.Sequence {

@@ -114,7 +114,7 @@ func (s *Sealer) due() bool {
 	return s.Now().Sub(s.unsealed) >= s.Every || s.chain.Sequence()-s.sealed >= s.Entries
 }
 
-// append appends at most a batch and tells whether there may be more.
+// append appends at most a batch and reports whether there may be more.
 func (s *Sealer) append(ctx context.Context) (more bool, err error) {
 	if err := s.resume(ctx); err != nil {
 		return false, err

@@ -68,7 +68,7 @@ func (c *collector) add(key, value, format string, arguments ...any) {
 	})
 }
 
-// bad tells whether a mistake was reported for the key or for a table that holds it.
+// bad reports whether a mistake was reported for the key or for a table that holds it.
 func (c *collector) bad(key string) bool {
 	for {
 		if c.wrong[key] {

@@ -80,7 +80,7 @@ func New(config Config) (*Directory, error) {
 	}, nil
 }
 
-// Authenticate returns the subject of the person with this name and password. Errors are [ErrRefused],
+// Authenticate returns the subject of the user with this name and password. Errors are [ErrRefused],
 // [ErrThrottled], or the failure of the store or of ctx. Only wrong passwords count against a name.
 func (d *Directory) Authenticate(ctx context.Context, username, password string) (subject string, err error) {
 	attempt, wait := d.limiter.take(username)
@@ -130,7 +130,7 @@ func (d *Directory) find(ctx context.Context, username string) (store.User, hash
 	return user, stored, nil
 }
 
-// possible tells whether a name can be in a store at all; PostgreSQL, for one, refuses to look for NUL.
+// possible reports whether a name can be in a store at all; PostgreSQL, for one, refuses to look for NUL.
 func possible(username string) bool {
 	return username != "" && len(username) <= maxUsername && utf8.ValidString(username) && !strings.ContainsFunc(username, unicode.IsControl)
 }

@@ -57,7 +57,7 @@ func HashPassword(password string) (phc string, err error) {
 	return newHash(password).String(), nil
 }
 
-// VerifyPassword tells whether phc was made from password. The error says that phc is not a hash that this package
+// VerifyPassword reports whether phc was made from password. The error says that phc is not a hash that this package
 // reads.
 func VerifyPassword(phc, password string) (bool, error) {
 	stored, err := parseHash(phc)

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// codeBurst is how many wrong user codes in a row a person takes, and codeRefill how long it takes until one more is
+	// codeBurst is how many wrong user codes in a row a user takes, and codeRefill how long it takes until one more is
 	// allowed: codes are shorter than passwords, and whoever guesses is a client that is known.
 	codeBurst  = 5
 	codeRefill = 15 * time.Minute
@@ -16,8 +16,8 @@ const (
 	minCode = 6
 )
 
-// UserCodes compares the codes without which nobody may ask a person over the backchannel (CIBA Core §7.1). It tells a
-// person without a code from one with another by neither its answer nor its time.
+// UserCodes compares the codes without which nobody may ask a user over the backchannel (CIBA Core §7.1). It tells a
+// user without a code from one with another by neither its answer nor its time.
 type UserCodes struct {
 	limiter *limiter
 	slots   chan struct{}
@@ -37,8 +37,8 @@ func HashUserCode(code string) (phc string, err error) {
 	return HashPassword(code)
 }
 
-// Compare tells whether a code is the one that was hashed; no code fits an empty hash. After too many guesses for a
-// person it is not looked at, and retryAfter says how long to wait.
+// Compare reports whether a code is the one that was hashed; no code fits an empty hash. After too many guesses for a
+// user it is not looked at, and retryAfter says how long to wait.
 func (u *UserCodes) Compare(ctx context.Context, person, phc, code string) (fits bool, retryAfter time.Duration, err error) {
 	attempt, wait := u.limiter.take(person)
 	if wait > 0 {

@@ -226,7 +226,7 @@ func readComponent(item httpsfv.Item) (Component, error) {
 	return c, nil
 }
 
-// Covers tells whether a component is among those that are signed.
+// Covers reports whether a component is among those that are signed.
 func (s Signature) Covers(wanted Component) bool {
 	for _, component := range s.Components {
 		if component == wanted {

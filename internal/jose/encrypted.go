@@ -63,7 +63,7 @@ type DecryptionKey struct {
 	Unwrap func(ctx context.Context, wrapped []byte) ([]byte, error)
 }
 
-// serves tells whether the key is one for an algorithm.
+// serves reports whether the key is one for an algorithm.
 func (k DecryptionKey) serves(alg string) bool {
 	switch alg {
 	case ECDHES, ECDHESA256KW:

@@ -116,7 +116,7 @@ func TestDecryptRefusesShortSecrets(t *testing.T) {
 	}
 }
 
-// TestDeriveByHand makes the Concat KDF of NIST SP 800-56A §5.8.1 anew, with more rounds than the vector of RFC 7518 has.
+// TestDeriveByHand makes the Concat KDF of NIST SP 800-56A §5.8.1 again, with more rounds than the vector of RFC 7518 has.
 func TestDeriveByHand(t *testing.T) {
 	secret := make([]byte, 32)
 	rand.Read(secret)

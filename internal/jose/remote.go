@@ -124,7 +124,7 @@ type foundKeySet struct {
 	entry   *remoteKeySet
 	set     KeySet
 	version int
-	// fresh tells that the set was fetched for this call.
+	// fresh reports that the set was fetched for this call.
 	fresh bool
 }
 

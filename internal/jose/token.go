@@ -30,7 +30,7 @@ type Header struct {
 	JWK json.RawMessage
 }
 
-// HasType tells whether typ is a media type. Case does not matter and "application/" may be left out
+// HasType reports whether typ is a media type. Case does not matter and "application/" may be left out
 // (RFC 7515 §4.1.9).
 func (h Header) HasType(name string) bool {
 	const application = "application/"

@@ -11,7 +11,7 @@ import (
 	"math/big"
 )
 
-// known tells whether this package implements an algorithm.
+// known reports whether this package implements an algorithm.
 func known(algorithm string) bool {
 	return algorithm == PS256 || algorithm == ES256 || algorithm == EdDSA
 }
@@ -25,7 +25,7 @@ func signatureFits(algorithm string, length int) bool {
 	return length == 64
 }
 
-// fits tells whether a key may be used with an algorithm at all.
+// fits reports whether a key may be used with an algorithm at all.
 func fits(algorithm string, public crypto.PublicKey) bool {
 	switch public := public.(type) {
 	case *rsa.PublicKey:

@@ -101,7 +101,7 @@ func parse(encoded string) (Form, error) {
 // Get gives a parameter's value, or "" when it is omitted.
 func (f Form) Get(name string) string { return f.values.Get(name) }
 
-// Has tells whether a parameter is given.
+// Has reports whether a parameter is given.
 func (f Form) Has(name string) bool { return f.values.Has(name) }
 
 // All gives every value of a parameter that may repeat.

@@ -100,7 +100,7 @@ func (c *Client) transport() *http.Transport {
 		TLSHandshakeTimeout:    c.policy.Timeout,
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true, // a gzip bomb stays a small file
-		DisableKeepAlives:      true, // each exchange resolves, and is judged, anew
+		DisableKeepAlives:      true, // each exchange resolves, and is judged, again
 	}
 }
 

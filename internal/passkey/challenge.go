@@ -30,7 +30,7 @@ type Binding struct {
 	Browser string
 	// Subject is who was asked, or empty when that is yet to be told.
 	Subject string
-	// Content is what the person is shown and agrees to, such as a decision with everything it is about.
+	// Content is what the user is shown and agrees to, such as a decision with everything it is about.
 	Content string
 }
 
@@ -56,7 +56,7 @@ func (c *Ceremonies) tag(binding Binding, head []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// check tells whether a challenge is one of ours, for this binding, and still good. Errors wrap [ErrRefused].
+// check reports whether a challenge is one of ours, for this binding, and still good. Errors wrap [ErrRefused].
 func (c *Ceremonies) check(binding Binding, encoded string) (Claim, error) {
 	challenge, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil || len(challenge) != challengeSize {

@@ -28,7 +28,7 @@ var ErrNoDomain = errors.New("passkey: the issuer's host is a network address; p
 var ErrRefused = errors.New("passkey: refused")
 
 const (
-	// ceremonyTime is how long a browser lets the person take.
+	// ceremonyTime is how long a browser lets the user take.
 	ceremonyTime = 5 * time.Minute
 	// maxAnswer bounds the JSON of an answer, in bytes.
 	maxAnswer = 16 << 10
@@ -62,7 +62,7 @@ type Credential struct {
 	ID        []byte
 	PublicKey []byte // COSE_Key
 	AAGUID    []byte // 16 bytes
-	// Synced tells that it may be copied to other devices (§6.1.3).
+	// Synced reports that it may be copied to other devices (§6.1.3).
 	Synced    bool
 	SignCount uint32
 }
@@ -122,7 +122,7 @@ func algorithms() []protocol.CredentialParameter {
 }
 
 // BeginRegistration gives the options for navigator.credentials.create, as JSON (§5.1.9). existing are the IDs of the
-// person's passkeys: an authenticator that has one of them makes no second.
+// user's passkeys: an authenticator that has one of them makes no second.
 func (c *Ceremonies) BeginRegistration(binding Binding, person Person, existing [][]byte) (string, error) {
 	creation, _, err := c.library.BeginRegistration(account{person: person},
 		webauthn.WithCredentialParameters(algorithms()), webauthn.WithExclusions(descriptors(existing)),
@@ -167,7 +167,7 @@ func (c *Ceremonies) Register(binding Binding, person Person, answer string) (Cr
 }
 
 // BeginAssertion gives the options for navigator.credentials.get, as JSON (§5.1.9). Only the passkeys with the IDs
-// allowed will do; with none, the person chooses among those that the device has for this server.
+// allowed will do; with none, the user chooses among those that the device has for this server.
 func (c *Ceremonies) BeginAssertion(binding Binding, allowed [][]byte) (string, error) {
 	options := protocol.PublicKeyCredentialRequestOptions{
 		Challenge: c.challenge(binding), Timeout: int(ceremonyTime.Milliseconds()), RelyingPartyID: c.library.Config.RPID,
@@ -244,13 +244,13 @@ func descriptors(ids [][]byte) []protocol.CredentialDescriptor {
 	return all
 }
 
-// account is a person as the library sees one.
+// account is a user as the library sees one.
 type account struct {
 	person      Person
 	credentials []webauthn.Credential
 }
 
-// WebAuthnID is the user handle: it tells an authenticator nothing about the person (§14.6.1).
+// WebAuthnID is the user handle: it tells an authenticator nothing about the user (§14.6.1).
 func (a account) WebAuthnID() []byte {
 	digest := sha256.Sum256([]byte("countersign user handle\x00" + a.person.Subject))
 	return digest[:]

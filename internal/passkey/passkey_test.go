@@ -91,7 +91,7 @@ func TestRegisterAndAssert(t *testing.T) {
 	}
 }
 
-// TestAssertRefuses: an answer is good for its binding, its time, its origin and its key, and only with the person
+// TestAssertRefuses: an answer is good for its binding, its time, its origin and its key, and only with the user
 // verified.
 func TestAssertRefuses(t *testing.T) {
 	c, w := newCeremonies(t)

@@ -130,7 +130,7 @@ func ParseHeaders(text []byte) (map[string]string, error) {
 	return headers, nil
 }
 
-// isHeaderName tells whether name is a token (RFC 9110 §5.6.2).
+// isHeaderName reports whether name is a token (RFC 9110 §5.6.2).
 func isHeaderName(name string) bool {
 	const symbols = "!#$%&'*+-.^_`|~"
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {

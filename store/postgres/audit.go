@@ -39,7 +39,7 @@ func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time
 	return waiting, err
 }
 
-// AppendAudit appends lines to their chain and takes the evidence in them.
+// AppendAudit appends lines to their chain and removes their evidence from what is pending.
 func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken ...int64) error {
 	if len(lines) == 0 {
 		return errors.New("postgresql: AppendAudit: no lines")
@@ -73,7 +73,7 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 	})
 }
 
-// AuditHeads gives the last line of each chain.
+// AuditHeads returns the last line of each chain.
 func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
 	// From one chain to the next by the index: the log may be long, and the chains are few.
 	return s.auditLines(ctx, "AuditHeads", `WITH RECURSIVE chains (name) AS (

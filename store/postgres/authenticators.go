@@ -12,7 +12,7 @@ const (
 	passkeyColumns      = `id, subject, public_key, aaguid, name, synced, sign_count, created_at, used_at, cloned_at`
 	deviceColumns       = `id, subject, name, jkt, created_at, used_at`
 	subscriptionColumns = `id, subject, endpoint, key_id, created_at`
-	// enabled holds for a row whose person can sign in.
+	// enabled holds for a row whose user can sign in.
 	enabled = `EXISTS (SELECT FROM users u WHERE u.subject = t.subject AND NOT u.disabled)`
 )
 
@@ -29,7 +29,7 @@ func subscriptionFields(s *store.Subscription) []any {
 	return []any{digestField{&s.ID}, &s.Subject, &s.Endpoint, &s.KeyID, timeField{&s.CreatedAt}}
 }
 
-// readOf runs a verb that lists what a person has.
+// readOf runs a verb that lists what a user has.
 func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, fields func(*T) []any) (records []T, err error) {
 	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, subject)
@@ -49,13 +49,9 @@ func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, f
 func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn store.Session, err error) {
 	now := s.moment()
 	err = s.read(ctx, "Session", func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
+		return get(ctx, c, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
 			AND EXISTS (SELECT FROM users u WHERE u.subject = s.subject AND NOT u.disabled)`,
 			[]any{session[:], now}, sessionFields(&signedIn)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return signedIn, err
 }
@@ -90,16 +86,12 @@ func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...sto
 // Passkey reads a passkey.
 func (s *Store) Passkey(ctx context.Context, id []byte) (passkey store.Passkey, err error) {
 	err = s.read(ctx, "Passkey", func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, `SELECT `+passkeyColumns+` FROM passkeys WHERE id = $1`, []any{id}, passkeyFields(&passkey)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return get(ctx, c, `SELECT `+passkeyColumns+` FROM passkeys WHERE id = $1`, []any{id}, passkeyFields(&passkey)...)
 	})
 	return passkey, err
 }
 
-// Passkeys lists a person's passkeys.
+// Passkeys lists a user's passkeys.
 func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, error) {
 	return readOf(ctx, s, "Passkeys", `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = $1 ORDER BY created_at, id`, subject, passkeyFields)
 }
@@ -138,12 +130,12 @@ func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTime
 	})
 }
 
-// RemovePasskey removes a passkey of a person.
+// RemovePasskey removes a passkey of a user.
 func (s *Store) RemovePasskey(ctx context.Context, subject string, id []byte) error {
 	return s.removed(ctx, "RemovePasskey", `DELETE FROM passkeys WHERE subject = $1 AND id = $2`, subject, id)
 }
 
-// PutEnrolment stores a code in place of a person's others.
+// PutEnrolment stores a code in place of a user's others.
 func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 	return s.run(ctx, "PutEnrolment", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (@id, @subject, @created_at, @expires_at)
@@ -172,11 +164,11 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 			return err
 		}
 		var expired bool
-		found, err := one(ctx, c, `SELECT expires_at <= $2 FROM enrolments t WHERE id = $1 AND `+enabled, []any{code[:], now}, &expired)
-		switch {
-		case err != nil:
+		err = get(ctx, c, `SELECT expires_at <= $2 FROM enrolments t WHERE id = $1 AND `+enabled, []any{code[:], now}, &expired)
+		if err != nil {
 			return err
-		case found && expired:
+		}
+		if expired {
 			return store.ErrExpired
 		}
 		return store.ErrNotFound
@@ -201,7 +193,7 @@ func (s *Store) DeviceByKey(ctx context.Context, jkt string) (store.Device, erro
 	return readOne(ctx, s, "DeviceByKey", `SELECT `+deviceColumns+` FROM devices WHERE jkt = $1`, jkt, deviceFields)
 }
 
-// Devices lists a person's devices.
+// Devices lists a user's devices.
 func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, error) {
 	return readOf(ctx, s, "Devices", `SELECT `+deviceColumns+` FROM devices WHERE subject = $1 ORDER BY created_at, id`, subject, deviceFields)
 }
@@ -211,18 +203,20 @@ func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneT
 	arguments := s.named(pgx.StrictNamedArgs{"id": id, "now": s.moment()}).oneTimes(oneTimes)
 	return s.run(ctx, "UseDevice", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
-		_, err := one(ctx, c, `WITH used AS (
+		if _, err := one(ctx, c, `WITH used AS (
 				UPDATE devices t SET used_at = @now WHERE id = @id AND `+enabled+` RETURNING id
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN used`+inOneOrder+`
-			) SELECT EXISTS (SELECT FROM used)`, []any{arguments}, &found)
-		if err == nil && !found {
+			) SELECT EXISTS (SELECT FROM used)`, []any{arguments}, &found); err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
-// RemoveDevice removes a device of a person.
+// RemoveDevice removes a device of a user.
 func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 	return s.removed(ctx, "RemoveDevice", `DELETE FROM devices WHERE subject = $1 AND id = $2`, subject, id)
 }
@@ -231,10 +225,13 @@ func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 func (s *Store) removed(ctx context.Context, verb, query string, arguments ...any) error {
 	return s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		removed, err := c.Exec(ctx, query, arguments...)
-		if err == nil && removed.RowsAffected() == 0 {
+		if err != nil {
+			return err
+		}
+		if removed.RowsAffected() == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
@@ -250,7 +247,7 @@ func (s *Store) PutSubscription(ctx context.Context, p store.Subscription) error
 	})
 }
 
-// Subscriptions lists a person's subscriptions.
+// Subscriptions lists a user's subscriptions.
 func (s *Store) Subscriptions(ctx context.Context, subject string) ([]store.Subscription, error) {
 	return readOf(ctx, s, "Subscriptions", `SELECT `+subscriptionColumns+` FROM subscriptions WHERE subject = $1 ORDER BY created_at, id`, subject, subscriptionFields)
 }

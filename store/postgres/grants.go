@@ -19,8 +19,8 @@ const (
 			@grant_created_at::timestamptz, @grant_expires_at::timestamptz, @grant_revoked_at::timestamptz`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
-	// personGone tells of a grant whether its person is disabled or no longer there.
-	personGone          = `(g.subject <> '' AND NOT EXISTS (SELECT FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
+	// userGone is whether the user of a grant is disabled or deleted.
+	userGone            = `(g.subject <> '' AND NOT EXISTS (SELECT FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
 	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
 )
 
@@ -30,8 +30,8 @@ func grantOf(table string) string {
 	return ` CROSS JOIN LATERAL (SELECT * FROM grants WHERE id = ` + table + `.grant_id LIMIT 1) g`
 }
 
-// grantStands is a condition on the grant of a row of a table; @now is the time.
-func grantStands(table string) string {
+// grantActive is a condition on a row of a table: its grant is neither expired nor revoked. @now is the time.
+func grantActive(table string) string {
 	return `(SELECT g.expires_at > @now AND g.revoked_at IS NULL FROM grants g WHERE g.id = ` + table + `.grant_id)`
 }
 
@@ -54,14 +54,10 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	var g store.Grant
 	err := s.read(ctx, "CodeGrant", func(ctx context.Context, conn *pgx.Conn) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.PersonGone}
-		found, err := one(ctx, conn, `SELECT `+codeColumns+`, `+personGone+`, `+grantColumns+`
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
+		return get(ctx, conn, `SELECT `+codeColumns+`, `+userGone+`, `+grantColumns+`
 			FROM codes c`+grantOf("c")+` WHERE c.id = $1`,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return c, g, err
 }
@@ -74,7 +70,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 		var consumed bool
 		if _, err := one(ctx, c, `WITH consumed AS (
 				UPDATE codes c SET spent_at = @now
-				WHERE c.id = @id AND c.spent_at IS NULL AND c.expires_at > @now AND `+grantStands("c")+`
+				WHERE c.id = @id AND c.spent_at IS NULL AND c.expires_at > @now AND `+grantActive("c")+`
 				RETURNING c.grant_id, c.client_id
 			), `+recordIssued, []any{arguments}, &consumed); err != nil || consumed {
 			return err
@@ -84,7 +80,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 }
 
 // recordIssued goes on after "consumed", the row that was consumed, with its grant_id and client_id: it records what was issued,
-// consumes oneTimes, and tells whether anything was consumed. Its arguments are those of issuedArguments.
+// consumes oneTimes, and reports whether the row was there. Its arguments are those of issuedArguments.
 const recordIssued = `access AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM consumed
 			), refresh AS (
@@ -110,17 +106,17 @@ func (s *Store) issuedArguments(consumed store.Digest, now time.Time, issued sto
 }
 
 // unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
-// (RFC 6749 §4.1.2), unless it is the same request once more. It is a statement of its own because it must see what the
+// (RFC 6749 §4.1.2), unless it is the same request again. It is a statement of its own because it must see what the
 // winner of a race has written.
 func (s *Store) unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
 	arguments := s.named(pgx.StrictNamedArgs{"id": code[:], "now": now}).oneTimes(oneTimes)
 	var consumed, expired bool
-	found, err := one(ctx, c, `WITH code AS (
+	err := get(ctx, c, `WITH code AS (
 			SELECT g.id AS grant_id, g.subject, g.client_id, c.spent_at IS NOT NULL AS consumed, least(c.expires_at, g.expires_at) <= @now AS expired
 			FROM codes c`+grantOf("c")+` WHERE c.id = @id
 		), ended AS (
 			UPDATE grants g SET revoked_at = @now FROM code WHERE code.consumed AND g.id = code.grant_id AND g.revoked_at IS NULL
-		), forgotten AS (
+		), consents_deleted AS (
 			DELETE FROM consents k USING code WHERE code.consumed AND k.subject = code.subject AND k.client_id = code.client_id
 		), consumed_values AS (`+insertOneTimes+` CROSS JOIN code WHERE code.consumed`+inOneOrder+`
 		)
@@ -128,8 +124,6 @@ func (s *Store) unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, 
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case consumed:
 		return store.ErrConsumed
 	case expired:
@@ -150,19 +144,15 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 	var g store.Grant
 	err := s.read(ctx, "RefreshGrant", func(ctx context.Context, c *pgx.Conn) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
-			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.PersonGone}
-		found, err := one(ctx, c, `SELECT `+refreshTokenColumns+`, `+personGone+`, `+grantColumns+`
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
+		return get(ctx, c, `SELECT `+refreshTokenColumns+`, `+userGone+`, `+grantColumns+`
 			FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = $1`,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return t, g, err
 }
 
-// Refresh records an access token issued for a refresh token that still stands.
+// Refresh records an access token issued for a refresh token that is still valid.
 func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	arguments := s.named(pgx.StrictNamedArgs{
 		"token": token[:], "now": s.moment(), "access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
@@ -173,14 +163,14 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 				SELECT g.id AS grant_id, least(t.expires_at, g.expires_at) <= @now AS expired,
 					coalesce(t.revoked_at, g.revoked_at) IS NOT NULL AS revoked
 				FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = @token
-			), standing AS (
+			), active AS (
 				SELECT grant_id FROM token WHERE NOT expired AND NOT revoked
 			), access AS (
-				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM standing
-			), consumed_values AS (`+insertOneTimes+` CROSS JOIN standing`+inOneOrder+`
+				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM active
+			), consumed_values AS (`+insertOneTimes+` CROSS JOIN active`+inOneOrder+`
 			)
 			SELECT expired, revoked FROM token`, []any{arguments}, &expired, &revoked)
-		return standing(found, expired, revoked, err)
+		return tokenState(found, expired, revoked, err)
 	})
 }
 
@@ -199,7 +189,7 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ..
 	err := run(ctx, "AccessGrant", func(ctx context.Context, c *pgx.Conn) error {
 		var expired bool
 		found, err := one(ctx, c, query, []any{arguments}, append([]any{&expired}, grantFields(&g)...)...)
-		return standing(found, expired, !g.RevokedAt.IsZero(), err)
+		return tokenState(found, expired, !g.RevokedAt.IsZero(), err)
 	})
 	if err != nil {
 		return store.Grant{}, err
@@ -207,8 +197,8 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ..
 	return g, nil
 }
 
-// standing is the answer about a token that was looked for.
-func standing(found, expired, revoked bool, err error) error {
+// tokenState is the error for the state of a token.
+func tokenState(found, expired, revoked bool, err error) error {
 	switch {
 	case err != nil:
 		return err
@@ -250,23 +240,25 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...sto
 	arguments := s.named(pgx.StrictNamedArgs{"id": grantID, "now": s.moment()}).oneTimes(oneTimes)
 	return s.run(ctx, "RevokeGrant", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
-		_, err := one(ctx, c, `WITH ended AS (
+		if _, err := one(ctx, c, `WITH ended AS (
 				UPDATE grants SET revoked_at = coalesce(revoked_at, @now) WHERE id = @id RETURNING subject, client_id
-			), forgotten AS (
+			), consents_deleted AS (
 				DELETE FROM consents k USING ended WHERE k.subject = ended.subject AND k.client_id = ended.client_id
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN ended`+inOneOrder+`
-			) SELECT EXISTS (SELECT FROM ended)`, []any{arguments}, &found)
-		if err == nil && !found {
+			) SELECT EXISTS (SELECT FROM ended)`, []any{arguments}, &found); err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
 // ConsumeOneTime consumes all one-time values or none.
 func (s *Store) ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) error {
 	arguments := s.named(pgx.StrictNamedArgs{}).oneTimes(oneTimes)
-	return s.run(ctx, "Use", func(ctx context.Context, c *pgx.Conn) error {
+	return s.run(ctx, "ConsumeOneTime", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, insertOneTimes+inOneOrder, arguments)
 		return err
 	})

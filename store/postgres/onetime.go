@@ -27,7 +27,7 @@ const (
 	inOneOrder = ` ORDER BY 1, 2, 3`
 )
 
-// oneTimeArrays gives the rows of uses as insertOneTimes wants them: for each value one for each ten minutes.
+// oneTimeArrays returns the rows of uses as insertOneTimes takes them: for each value one for each ten minutes.
 func (s *Store) oneTimeArrays(oneTimes []store.OneTime) (kinds []string, keys [][]byte, untils []time.Time) {
 	if len(oneTimes) == 0 {
 		return []string{}, [][]byte{}, []time.Time{}
@@ -42,5 +42,5 @@ func (s *Store) oneTimeArrays(oneTimes []store.OneTime) (kinds []string, keys []
 	return kinds, keys, untils
 }
 
-// oneTimeRow is what stands for ten minutes that begin at start: their last microsecond.
+// oneTimeRow is the time stored for the ten minutes that begin at start: their last microsecond.
 func oneTimeRow(start time.Time) time.Time { return start.Add(oneTimeBucket - time.Microsecond) }

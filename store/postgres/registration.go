@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign/store"
 )
@@ -19,7 +20,7 @@ func initialTokenFields(t *store.InitialToken) []any {
 	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, &t.Profile}
 }
 
-// RegisterClient inserts a client and takes what allows it.
+// RegisterClient inserts a client and consumes what allows it.
 func (s *Store) RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error {
 	if by.Token.Zero() {
 		return s.registerWithinQuota(ctx, client, by.Quota)
@@ -34,32 +35,27 @@ func (s *Store) RegisterClient(ctx context.Context, client store.Client, by stor
 		if _, err := s.initialToken(ctx, c, by.Token); err != nil {
 			return err
 		}
-		return store.ErrConsumed // another took the last one, and more were given since
+		return store.ErrConsumed // another caller took the last one, and more were added since
 	})
 }
 
 // registerWithinQuota counts an organisation's clients under a lock of its own: only a statement that begins after the
-// lock is had sees all of them.
+// lock is held sees all of them.
 func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, quota int) error {
 	return s.run(ctx, "RegisterClient", func(ctx context.Context, c *pgx.Conn) error {
 		var stored int64
 		var batch pgx.Batch
 		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, client.Organisation)
 		batch.Queue(insertClientFrom+`WHERE (SELECT count(*) FROM clients WHERE organisation = @organisation) < @quota`,
-			s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"quota": quota}))
-		results := c.SendBatch(ctx, &batch)
-		_, err := results.Exec()
-		if err == nil {
-			tag, failure := results.Exec()
-			stored, err = tag.RowsAffected(), failure
+			s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"quota": quota})).
+			Exec(func(tag pgconn.CommandTag) error { stored = tag.RowsAffected(); return nil })
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
 		}
-		if closing := results.Close(); err == nil {
-			err = closing
-		}
-		if err == nil && stored == 0 {
+		if stored == 0 {
 			return store.ErrConsumed
 		}
-		return err
+		return nil
 	})
 }
 
@@ -67,21 +63,23 @@ func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, qu
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	return s.run(ctx, "DeleteClient", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
-		_, err := one(ctx, c, `WITH gone AS (
+		if _, err := one(ctx, c, `WITH deleted AS (
 				DELETE FROM clients WHERE id = $1 RETURNING id
 			), ended AS (
-				UPDATE grants g SET revoked_at = $2 FROM gone WHERE g.client_id = gone.id AND g.revoked_at IS NULL
-			), forgotten AS (
-				DELETE FROM consents k USING gone WHERE k.client_id = gone.id
-			), unasked AS (
-				DELETE FROM backchannel_requests b USING gone WHERE b.client_id = gone.id
-			), untold AS (
-				DELETE FROM pings p USING gone WHERE p.client_id = gone.id
-			) SELECT EXISTS (SELECT FROM gone)`, []any{id, s.moment()}, &found)
-		if err == nil && !found {
+				UPDATE grants g SET revoked_at = $2 FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
+			), consents_deleted AS (
+				DELETE FROM consents k USING deleted WHERE k.client_id = deleted.id
+			), requests_deleted AS (
+				DELETE FROM backchannel_requests b USING deleted WHERE b.client_id = deleted.id
+			), pings_deleted AS (
+				DELETE FROM pings p USING deleted WHERE p.client_id = deleted.id
+			) SELECT EXISTS (SELECT FROM deleted)`, []any{id, s.moment()}, &found); err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
@@ -130,10 +128,13 @@ func (s *Store) InitialTokens(ctx context.Context) ([]store.InitialToken, error)
 func (s *Store) DeleteInitialToken(ctx context.Context, organisation string) error {
 	return s.run(ctx, "DeleteInitialToken", func(ctx context.Context, c *pgx.Conn) error {
 		removed, err := c.Exec(ctx, `DELETE FROM initial_tokens WHERE organisation = $1`, organisation)
-		if err == nil && removed.RowsAffected() == 0 {
+		if err != nil {
+			return err
+		}
+		if removed.RowsAffected() == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 

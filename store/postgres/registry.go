@@ -43,11 +43,7 @@ func keyFields(k *store.Key) []any {
 // readOne runs a verb that reads one record.
 func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
 	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, query, []any{key}, fields(&record)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return get(ctx, c, query, []any{key}, fields(&record)...)
 	})
 	return record, err
 }
@@ -91,10 +87,13 @@ func (s *Store) PutClient(ctx context.Context, client store.Client) error {
 	}
 	return s.run(ctx, "PutClient", func(ctx context.Context, c *pgx.Conn) error {
 		stored, err := c.Exec(ctx, query, s.named(clientArguments(client)))
-		if err == nil && stored.RowsAffected() == 0 {
+		if err != nil {
+			return err
+		}
+		if stored.RowsAffected() == 0 {
 			return store.ErrConflict
 		}
-		return err
+		return nil
 	})
 }
 
@@ -125,10 +124,13 @@ func (s *Store) PutUser(ctx context.Context, user store.User) error {
 				"subject": user.Subject, "username": user.Username, "password": user.Password, "claims": []byte(user.Claims),
 				"disabled": user.Disabled, "created_at": at(user.CreatedAt), "updated_at": at(user.UpdatedAt), "user_code": user.UserCode,
 			}))
-		if err == nil && stored.RowsAffected() == 0 {
+		if err != nil {
+			return err
+		}
+		if stored.RowsAffected() == 0 {
 			return store.ErrConflict // erased
 		}
-		return err
+		return nil
 	})
 }
 

@@ -26,7 +26,7 @@ func sessionFields(s *store.Session) []any {
 	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, &s.AMR, timeField{&s.ExpiresAt}}
 }
 
-// sessionOrNil tells a session from the NULLs of an outer join.
+// sessionOrNil turns the NULLs of an outer join into nil.
 func sessionOrNil(s store.Session) *store.Session {
 	if s.ID.Zero() {
 		return nil
@@ -50,7 +50,7 @@ func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...sto
 	})
 }
 
-// Open reads a request, a session that is alive, and the consent of its person.
+// Open reads a request, an unexpired session, and the consent of its user.
 func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Opened, error) {
 	var o store.Opened
 	var signedIn store.Session
@@ -60,7 +60,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		fields := append(requestFields(r), sessionFields(&signedIn)...)
 		fields = append(fields, &consent.Subject, &consent.ClientID, &consent.Scopes, &consent.Claims,
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
-		found, err := one(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
+		err := get(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
 			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
 				AND (SELECT NOT u.disabled FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
 			LEFT JOIN LATERAL (SELECT * FROM consents WHERE subject = s.subject AND client_id = r.client_id AND expires_at > $2 LIMIT 1) k ON true
@@ -68,8 +68,6 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !r.FinishedAt.IsZero():
 			return store.ErrConsumed
 		case !now.Before(r.ExpiresAt):
@@ -96,10 +94,13 @@ func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error
 			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
 			SELECT @id::bytea, id, @browser::bytea, @session_id::bytea, @failures::integer, @created_at::timestamptz, @expires_at::timestamptz
 			FROM requests WHERE id = @request_id`, arguments)
-		if err == nil && stored.RowsAffected() == 0 {
+		if err != nil {
+			return err
+		}
+		if stored.RowsAffected() == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
@@ -114,7 +115,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
 		fields = append(fields, requestFields(&p.Request)...)
 		fields = append(append(fields, sessionFields(&signedIn)...), &p.Username)
-		found, err := one(ctx, c, `SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
+		err := get(ctx, c, `SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i CROSS JOIN LATERAL (SELECT * FROM requests WHERE id = i.request_id LIMIT 1) r
 			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = i.session_id AND s.expires_at > $1
@@ -126,8 +127,6 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !p.Request.FinishedAt.IsZero():
 			return store.ErrConsumed
 		case !now.Before(i.ExpiresAt):
@@ -248,12 +247,10 @@ func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
 		query, arguments = `SELECT finished_at IS NOT NULL FROM requests WHERE id = $1`, []any{finish.Request[:]}
 	}
 	var finished bool
-	found, err := one(ctx, c, query, arguments, &finished)
+	err := get(ctx, c, query, arguments, &finished)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case finished:
 		return store.ErrConsumed
 	}
@@ -263,11 +260,7 @@ func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
 // count runs an UPDATE that returns a counter of one record.
 func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
 	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, query, []any{id[:]}, &count)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return get(ctx, c, query, []any{id[:]}, &count)
 	})
 	return count, err
 }

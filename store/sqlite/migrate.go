@@ -23,10 +23,10 @@ var migrations embed.FS
 // Migration is one step of the schema.
 type Migration = backend.Migration
 
-// SchemaError tells that the file's schema is older or newer than the program.
+// SchemaError reports that the file's schema is older or newer than the program.
 type SchemaError = backend.SchemaError
 
-// ChangedError tells that a step of the schema is not the one that was applied.
+// ChangedError reports that a step of the schema is not the one that was applied.
 type ChangedError = backend.ChangedError
 
 func schema() backend.Schema {
