@@ -81,12 +81,12 @@ func (v *DeviceVisit) registerBinding() passkey.Binding {
 }
 
 // passkeyPerson is what an authenticator shows of a person.
-func (s *Server) passkeyPerson(ctx context.Context, subject string) (passkey.Person, error) {
+func (s *Server) passkeyPerson(ctx context.Context, subject string) (passkey.User, error) {
 	user, err := s.store.User(ctx, subject)
 	if err != nil {
-		return passkey.Person{}, err
+		return passkey.User{}, err
 	}
-	person := passkey.Person{Subject: subject, Username: user.Username, DisplayName: user.Username}
+	person := passkey.User{Subject: subject, Username: user.Username, DisplayName: user.Username}
 	var claims struct {
 		Name string `json:"name"`
 	}

@@ -91,7 +91,7 @@ func (s *Server) provePasskey(ctx context.Context, binding passkey.Binding, answ
 	return Authentication{}, fmt.Errorf("%w: %w", ErrPasskeyRefused, err)
 }
 
-func passkeyUse(claim passkey.Claim) store.OneTime {
+func passkeyUse(claim passkey.OneTime) store.OneTime {
 	return store.OneTime{Kind: "passkey", Key: claim.Key, Until: claim.Until}
 }
 

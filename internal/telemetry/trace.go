@@ -27,7 +27,7 @@ type Traces struct {
 	Headers map[string]string
 	// Version is the release of the server, for the resource attributes.
 	Version string
-	// Failed hears of traces that could not be sent. It may be called from any goroutine.
+	// Failed is called when traces could not be exported, from any goroutine.
 	Failed func(error)
 }
 
