@@ -71,14 +71,15 @@ type Authenticators interface {
 	// StartSession stores a sign-in that no interaction asked for, and ends former, if it is not zero.
 	StartSession(ctx context.Context, session Session, former Digest) error
 
-	// AddPasskey stores a passkey and consumes the one-time values, all or nothing; ErrConflict when the ID is known, ErrReplayed.
+	// AddPasskey stores a passkey and consumes the one-time values, all or nothing; ErrConflict when the ID is
+	// known, ErrReplayed.
 	AddPasskey(ctx context.Context, passkey Passkey, oneTimes ...OneTime) error
 	// Passkey reads one; ErrNotFound.
 	Passkey(ctx context.Context, id []byte) (Passkey, error)
 	// Passkeys lists a user's, oldest first.
 	Passkeys(ctx context.Context, subject string) ([]Passkey, error)
 	// UsePasskey records that a passkey was used with a signature counter, and consumes oneTimes. ErrNotFound when it is
-	// gone, or its user is disabled or gone; ErrRevoked when it was found to be cloned before; ErrReplayed. These
+	// unknown, or its user is disabled or deleted; ErrRevoked when it was found to be cloned before; ErrReplayed. These
 	// change nothing. ErrConflict when the counter is not higher than the last (0 and 0 is allowed): the clone
 	// is recorded and the one-time values consumed.
 	UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...OneTime) error
@@ -98,8 +99,8 @@ type Authenticators interface {
 	DeviceByKey(ctx context.Context, jkt string) (Device, error)
 	// Devices lists a user's, oldest first.
 	Devices(ctx context.Context, subject string) ([]Device, error)
-	// UseDevice records that a device was used and consumes oneTimes; ErrReplayed, and ErrNotFound when it is gone or its
-	// user is disabled or gone, change nothing.
+	// UseDevice records that a device was used and consumes oneTimes; ErrReplayed, and ErrNotFound when it is unknown or
+	// its user is disabled or deleted, change nothing.
 	UseDevice(ctx context.Context, id string, oneTimes ...OneTime) error
 	// RemoveDevice removes one of a user; ErrNotFound.
 	RemoveDevice(ctx context.Context, subject, id string) error

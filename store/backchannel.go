@@ -98,7 +98,7 @@ type Backchannel interface {
 	// or when the user is disabled or deleted; ErrExpired. A refused decision changes nothing.
 	DecideBackchannel(ctx context.Context, decision BackchannelDecision) error
 	// PollBackchannel reads a request of a client and, while it is pending, sets the time of the next poll: of two
-	// polls at once, on whatever nodes, one is early. ErrNotFound for an unknown request or another client's; ErrExpired and
+	// polls at once, on any nodes, one is early. ErrNotFound for an unknown request or another client's; ErrExpired and
 	// ErrConsumed with the request. Neither changes anything.
 	PollBackchannel(ctx context.Context, id Digest, clientID string) (BackchannelPoll, error)
 	// RedeemBackchannel consumes an allowed request, records what was issued and consumes oneTimes, in one transaction. Of all

@@ -22,7 +22,7 @@ import (
 // Errors that verbs return, to be matched with errors.Is. Any other error means that the outcome is unknown or
 // that the database could not be reached.
 var (
-	// ErrNotFound: there is no such record, or it is not the caller's to see.
+	// ErrNotFound: there is no such record, or it belongs to another.
 	ErrNotFound = errors.New("store: not found")
 	// ErrExpired: the record exists and its time is over.
 	ErrExpired = errors.New("store: expired")
@@ -34,7 +34,7 @@ var (
 	ErrRevoked = errors.New("store: revoked")
 	// ErrConflict: the record changed since it was read, or exists already.
 	ErrConflict = errors.New("store: conflict")
-	// ErrOverloaded: more was asked of the database than it can do at the moment. Nothing was done; later it may be.
+	// ErrOverloaded: the database is overloaded. Nothing was done; a later attempt may succeed.
 	ErrOverloaded = errors.New("store: overloaded")
 	// ErrUnavailable: the database could not be reached, or went away under the verb, whose outcome is then unknown.
 	ErrUnavailable = errors.New("store: the database is not available")
@@ -277,7 +277,7 @@ type Registrar struct {
 	Quota int
 }
 
-// User is a user who can sign in.
+// User is an end-user who can sign in.
 type User struct {
 	// Subject is the stable identifier; it is never reassigned.
 	Subject  string
@@ -348,8 +348,8 @@ type Grants interface {
 	CodeGrant(ctx context.Context, code Digest) (Code, Grant, error)
 	// RedeemCode consumes the code, records what was issued and consumes oneTimes, in one transaction. Of all callers
 	// one wins. A later caller gets ErrConsumed, and the code's grant is revoked by that same call, whatever
-	// the later caller wanted issued; its oneTimes are consumed. But a caller whose one-time values were seen before gets ErrReplayed:
-	// one request that arrives twice is no theft. ErrExpired, ErrRevoked and ErrReplayed change nothing.
+	// the later caller wanted issued; its oneTimes are consumed. But a caller whose one-time values were seen before
+	// gets ErrReplayed: one request that arrives twice is no theft. ErrExpired, ErrRevoked and ErrReplayed change nothing.
 	RedeemCode(ctx context.Context, code Digest, issued Issued, oneTimes ...OneTime) error
 	// RedemptionFailed counts a refused redemption by the right client and returns the new count.
 	RedemptionFailed(ctx context.Context, code Digest) (int, error)
@@ -411,13 +411,13 @@ type Audit interface {
 	// Record stores evidence on its own, where no other verb does; all of it or none.
 	Record(ctx context.Context, evidence ...Evidence) error
 	// WaitingEvidence lists at most limit pieces of pending evidence, oldest first: those that name it, those
-	// that name none, and those from before orphaned whatever they name, since their own node has probably failed.
+	// that name none, and those from before orphaned regardless, since their own node has probably failed.
 	WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) ([]Evidence, error)
 	// AppendAudit appends lines to their one chain and removes the evidence in them from what is pending, in one transaction. It
 	// answers ErrConflict, and changes nothing, when the first line does not follow the chain's last one or when some of
 	// the evidence is no longer pending: another node was first.
 	AppendAudit(ctx context.Context, lines []AuditLine, taken ...int64) error
-	// AuditHeads gives the last line of each chain, in the order of their names.
+	// AuditHeads returns the last line of each chain, in the order of their names.
 	AuditHeads(ctx context.Context) ([]AuditLine, error)
 	// AuditLines lists at most limit lines of a chain after the one with a sequence, in their order.
 	AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]AuditLine, error)
@@ -479,10 +479,11 @@ type Store interface {
 	DataSubjects
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
-	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many
-	// it removed. What a backend drops at once in large parts may stay two hours longer, and is not counted. Codes and requests, backchannel ones too, stay known for an hour after their end, so that a late use is told apart
-	// from an invented one.
+	// Purge removes at most limit records of each kind that are no longer needed and returns how many it removed.
+	// What a backend drops by whole partitions may stay two hours longer, and is not counted. Codes and requests,
+	// backchannel ones too, stay known for an hour after their end, so that a late use can be distinguished from a
+	// made-up one.
 	Purge(ctx context.Context, limit int) (int, error)
-	// Close releases the database. Verbs under way end first.
+	// Close releases the database. Running verbs end first.
 	Close() error
 }

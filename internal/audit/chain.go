@@ -32,7 +32,7 @@ type Chain struct {
 // NewChain starts a node's chain.
 func NewChain(node string) *Chain { return &Chain{node: node} }
 
-// Resume goes on after a node's last line. Errors wrap [ErrEntry].
+// Resume continues after a node's last line. Errors wrap [ErrEntry].
 func Resume(last []byte) (*Chain, error) {
 	entry, err := ParseEntry(last)
 	if err != nil {

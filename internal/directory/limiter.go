@@ -17,7 +17,7 @@ const (
 
 // limiter is a token bucket per user name, counted as GCRA does: each cell holds the time at which its bucket is
 // full again. Names fall into a fixed number of cells by a hash with a secret seed. So the memory is bounded, nothing
-// has to be evicted (and no flood of names can evict), names that do not exist are treated as those that do, and
+// needs to be evicted (and no flood of names can evict), names that do not exist are treated as those that do, and
 // nobody can choose to share a cell with another name.
 type limiter struct {
 	now    func() time.Time

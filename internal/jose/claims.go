@@ -20,7 +20,7 @@ const maxNumericDate = 253402300799
 // NewNumericDate is t in whole seconds, rounded down.
 func NewNumericDate(t time.Time) NumericDate { return NumericDate{float64(t.Unix())} }
 
-// Time gives the time, to the microsecond.
+// Time returns the time, to the microsecond.
 func (d NumericDate) Time() time.Time {
 	whole, fraction := math.Modf(d.seconds)
 	return time.Unix(int64(whole), int64(math.Round(fraction*1e6))*1000)

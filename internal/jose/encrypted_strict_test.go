@@ -64,8 +64,8 @@ func TestDecryptRefusesOtherSpellings(t *testing.T) {
 // alphabet is that of base64url.
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// TestDecryptTellsNothing: whatever the wrapping is, the answer is ErrDecryption itself, without anything around it.
-func TestDecryptTellsNothing(t *testing.T) {
+// TestDecryptIsNoOracle: for every wrong wrapping the error is ErrDecryption itself, not wrapped.
+func TestDecryptIsNoOracle(t *testing.T) {
 	d := newDecryptionKeys(t)
 	for _, alg := range []string{ECDHESA256KW, RSAOAEP256} {
 		parts := strings.Split(seal(t, d.public(alg), alg, A256CBCHS512, "", "text"), ".")
@@ -163,7 +163,7 @@ func TestDecryptAsksTheNamedKey(t *testing.T) {
 	}
 }
 
-// TestDecryptRefusesNeedlessEphemeral: RSA agrees on nothing, so an epk beside it is a mistake or a trick.
+// TestDecryptRefusesNeedlessEphemeral: RSA agrees on nothing, so an epk beside it is an error or an attack.
 func TestDecryptRefusesNeedlessEphemeral(t *testing.T) {
 	d := newDecryptionKeys(t)
 	token := seal(t, &d.rsa.PublicKey, RSAOAEP256, A256GCM, "", "text")

@@ -111,7 +111,7 @@ func (t *Token) VerifyWith(set KeySet) error {
 
 // VerifyMessage checks a signature in JWS form over a message that is no JWS, with the keys of a set that can have made it:
 // those with the kid, if one is named, that may sign with the algorithm. An empty algorithm is the one that each key has. It
-// gives the key and its algorithm. Errors wrap [ErrNoKey] or [ErrSignature].
+// returns the key and its algorithm. Errors wrap [ErrNoKey] or [ErrSignature].
 func (s KeySet) VerifyMessage(keyID, algorithm string, message, signature []byte) (Key, string, error) {
 	tried := false
 	for _, key := range s.keys {
@@ -142,7 +142,7 @@ func ownAlgorithm(public crypto.PublicKey) string {
 	return EdDSA
 }
 
-// VerifiedWith gives the key with which [Token.VerifyWith] found the signature to be right; the zero value before that.
+// VerifiedWith returns the key with which [Token.VerifyWith] found the signature to be right; the zero value before that.
 func (t *Token) VerifiedWith() Key {
 	if key := t.verifier.Load(); key != nil {
 		return *key

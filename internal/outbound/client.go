@@ -145,7 +145,7 @@ func (c *Client) Post(ctx context.Context, address, authorization string, body [
 	return c.Send(ctx, address, http.Header{"Content-Type": {"application/json"}, "Authorization": {authorization}}, body)
 }
 
-// Send posts a body with a header, and returns the status of the answer, whatever it is: a redirect is an answer and not
+// Send posts a body with a header, and returns the status of the response, also of a refusal: a redirect is an answer and not
 // followed, and the body of the answer is not read. The address must pass [CheckAddress]. Errors are of type [*Error]:
 // there was no response.
 func (c *Client) Send(ctx context.Context, address string, header http.Header, body []byte) (status int, err error) {

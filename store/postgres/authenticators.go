@@ -221,7 +221,7 @@ func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 	return s.removed(ctx, "RemoveDevice", `DELETE FROM devices WHERE subject = $1 AND id = $2`, subject, id)
 }
 
-// removed runs a DELETE of one record that has to be there.
+// removed runs a DELETE of one record that must exist.
 func (s *Store) removed(ctx context.Context, verb, query string, arguments ...any) error {
 	return s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		removed, err := c.Exec(ctx, query, arguments...)

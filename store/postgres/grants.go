@@ -79,7 +79,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 	})
 }
 
-// recordIssued goes on after "consumed", the row that was consumed, with its grant_id and client_id: it records what was issued,
+// recordIssued continues after "consumed", the row that was consumed, with its grant_id and client_id: it records what was issued,
 // consumes oneTimes, and reports whether the row was there. Its arguments are those of issuedArguments.
 const recordIssued = `access AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM consumed

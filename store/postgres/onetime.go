@@ -7,8 +7,8 @@ import (
 )
 
 // A used value is remembered in the partition of each ten minutes from its use to its end: usually one, sometimes two.
-// No index reaches over partitions, and none needs to: whoever brings the value a second time, in whatever artefact and
-// with whatever end, brings it while it is remembered, and so writes into at least one partition that has it; the primary
+// No index spans partitions, and none needs to: a replay of the value, in any artefact and
+// with any end, comes while it is remembered, and so writes into at least one partition that has it; the primary
 // key of that partition lets one of the two through. The same artefact meets itself in the partition of its end, which
 // depends on no clock; the margin below takes in that the clocks of two nodes differ.
 const (

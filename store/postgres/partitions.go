@@ -109,7 +109,7 @@ func (p partitioned) create(start time.Time) string {
 		name, p.table, p.key, start.UTC().Format(form), start.Add(p.width).UTC().Format(form))
 }
 
-// drop drops a partition whose time is over. The default one, where it is uses', is emptied when nothing in it is needed: single
+// drop drops a partition whose time is over. The default one of uses is emptied when nothing in it is needed: single
 // values are never deleted.
 func (s *Store) drop(ctx context.Context, c *pgx.Conn, p partitioned, name string, now time.Time) error {
 	start, dated := p.start(name)

@@ -30,7 +30,7 @@ const keepFor = time.Hour
 // Config says which database is the store and what the store works with.
 type Config struct {
 	// URL is a connection URL or key-value string as libpq knows it. Of several hosts the one that takes writes is used,
-	// whatever target_session_attrs says less. No error text repeats it.
+	// also when target_session_attrs asks for less. No error text repeats it.
 	URL string
 	// Now is the clock; nil is [time.Now].
 	Now func() time.Time

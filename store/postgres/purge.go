@@ -8,7 +8,7 @@ import (
 )
 
 // Purge removes what is no longer needed, at most limit records of each kind. Nodes that purge concurrently
-// skip each other's rows. What is stored in partitions is dropped with them, whatever the limit, and does not count.
+// skip each other's rows. What is stored in partitions is dropped with them, regardless of the limit, and does not count.
 func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 	if err := s.maintain(ctx); err != nil {
 		return 0, err

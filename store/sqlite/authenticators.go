@@ -200,7 +200,7 @@ func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 	return s.removed(ctx, "RemoveDevice", `DELETE FROM devices WHERE subject = ? AND id = ?`, subject, id)
 }
 
-// removed runs a DELETE of one record that has to be there.
+// removed runs a DELETE of one record that must exist.
 func (s *Store) removed(ctx context.Context, verb, query string, arguments ...any) error {
 	return s.write(ctx, verb, single, func(c *connection) error {
 		removed, err := c.exec(query, arguments...)

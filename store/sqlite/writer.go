@@ -31,7 +31,7 @@ type writer struct {
 type statements int
 
 const (
-	// reading is a verb that only reads. It is here for its speed: a connection that does not write itself has to
+	// reading is a verb that only reads. It is here for its speed: a connection that does not write itself must
 	// read every page again after each change.
 	reading statements = iota
 	single

@@ -7,7 +7,7 @@ import (
 	"countersign/store"
 )
 
-// Everything is a store with at least one record of each kind. Whoever adds a table to the schema adds to it here: tests
+// Everything is a store with at least one record of each kind. A new table in the schema needs a record here: tests
 // that copy, back up or list a whole database fail for a table that nothing is in.
 type Everything struct {
 	clients []store.Client

@@ -154,7 +154,7 @@ func (c *child) release(t *testing.T) {
 	}
 }
 
-// lines reads what the child has to say until its end.
+// lines reads the child's output until its end.
 func (c *child) lines() (lines []string) {
 	for c.output.Scan() {
 		lines = append(lines, c.output.Text())
