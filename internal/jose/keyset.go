@@ -32,7 +32,7 @@ func (s KeySet) MarshalJSON() ([]byte, error) {
 	}{keys})
 }
 
-// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most [MaxKeySetSize] bytes and [MaxKeys] keys. Keys that have
+// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most [MaxKeySetSize] bytes and [MaxKeys] keys. Keys that are
 // not usable for our signatures and encryption (another kty or crv, another alg) are left out. A key that no one
 // should have sent refuses the whole set: private members, symmetric keys, RSA keys too small or too large, points
 // off their curve, an x5c for another key. Errors wrap [ErrMalformed].

@@ -44,9 +44,7 @@ func (s *Store) try(ctx context.Context, name string, work work, again func(verd
 	var err error
 	for attempt := range attempts {
 		if attempt > 0 {
-			select {
-			case <-time.After(time.Duration(attempt*attempt) * 5 * time.Millisecond):
-			case <-ctx.Done():
+			if backend.Pause(ctx, time.Duration(attempt*attempt)*5*time.Millisecond) != nil {
 				return verb.End(outcome(err))
 			}
 			verb.Again(attempt + 1)

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign/store"
+	"countersign/store/internal/backend"
 )
 
 const (
@@ -26,10 +27,7 @@ var _ store.Watcher = (*Store)(nil)
 func (s *Store) Watch(ctx context.Context, onChange func(store.Change)) {
 	for ctx.Err() == nil {
 		_ = s.listen(ctx, onChange) // without notifications nodes reload on their own; the verbs report what is wrong
-		select {
-		case <-time.After(relisten):
-		case <-ctx.Done():
-		}
+		_ = backend.Pause(ctx, relisten) // the loop looks at ctx
 	}
 }
 

@@ -114,10 +114,8 @@ func lockDirectory(ctx context.Context, name string) (unlock func(), err error) 
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", err), directory.Close())
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", ctx.Err()), directory.Close())
+		if err := backend.Pause(ctx, 20*time.Millisecond); err != nil {
+			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", err), directory.Close())
 		}
 	}
 }
