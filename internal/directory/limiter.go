@@ -57,7 +57,7 @@ func (l *limiter) take(username string) (attempt, time.Duration) {
 	return a, 0
 }
 
-// giveBack returns the token of an attempt that was no wrong guess.
+// refund returns the token of an attempt that was no wrong guess.
 func (a attempt) refund() {
 	a.limiter.mu.Lock()
 	defer a.limiter.mu.Unlock()

@@ -160,7 +160,7 @@ func (s *Store) alter(ctx context.Context, c *pgx.Conn, statements string) error
 		"23514",                   // the default partition has rows of that time: they are deleted there
 		"42P01",                   // another node has just dropped it
 		"42501",                   // the role may not: everything stays in the default partition
-		lockNotAvailable, "40P01": // somebody works on the table for longer
+		lockNotAvailable, "40P01": // another session holds the lock for longer
 		return nil
 	}
 	return err
