@@ -88,7 +88,7 @@ func (a audited) ErasePerson(ctx context.Context, subject string, evidence ...st
 	if err != nil {
 		return err
 	}
-	return a.Store.ErasePerson(ctx, subject, append(evidence, store.Evidence{At: a.now(), Body: body})...)
+	return a.Store.EraseUser(ctx, subject, append(evidence, store.Evidence{At: a.now(), Body: body})...)
 }
 
 // RevokeGrant implements store.Grants.

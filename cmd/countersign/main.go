@@ -105,7 +105,7 @@ func (p *program) fail(err error) int {
 		return 0
 	}
 	if report, ok := errors.AsType[*config.Report](err); ok {
-		fmt.Fprintf(p.stderr, "countersign: the configuration has %s:\n%s\n", counted(len(report.Mistakes), "mistake"), report)
+		fmt.Fprintf(p.stderr, "countersign: the configuration has %s:\n%s\n", counted(len(report.Problems), "mistake"), report)
 		return exitConfiguration
 	}
 	if silent, ok := errors.AsType[silentError](err); ok {

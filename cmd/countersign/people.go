@@ -102,7 +102,7 @@ func (c peopleErase) Run(ctx context.Context, p *program) error {
 				return fmt.Errorf("that is not %s: nothing was changed", c.Subject)
 			}
 		}
-		if err := s.ErasePerson(ctx, c.Subject); err != nil {
+		if err := s.EraseUser(ctx, c.Subject); err != nil {
 			return err
 		}
 		p.printf("erased %s\n", c.Subject)
@@ -111,8 +111,8 @@ func (c peopleErase) Run(ctx context.Context, p *program) error {
 }
 
 // findPerson gathers what is stored, and helps whoever gives a name instead of a subject.
-func findPerson(ctx context.Context, s store.Store, subject string) (store.Person, error) {
-	person, err := s.Person(ctx, subject)
+func findPerson(ctx context.Context, s store.Store, subject string) (store.UserData, error) {
+	person, err := s.UserData(ctx, subject)
 	if !errors.Is(err, store.ErrNotFound) {
 		return person, err
 	}

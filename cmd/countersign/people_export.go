@@ -99,7 +99,7 @@ type backchannelData struct {
 }
 
 // exported writes a person's records in the form for people.
-func exported(subject string, p store.Person, now time.Time) personData {
+func exported(subject string, p store.UserData, now time.Time) personData {
 	data := personData{
 		Subject: subject, ExportedAt: now.UTC().Truncate(time.Second), Username: p.User.Username, Claims: p.User.Claims, Disabled: p.User.Disabled,
 		CreatedAt: orNone(p.User.CreatedAt), UpdatedAt: orNone(p.User.UpdatedAt), ErasedAt: orNone(p.User.ErasedAt),

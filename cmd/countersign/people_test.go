@@ -11,7 +11,7 @@ import (
 // TestExportedWhole: whatever kind of record the store tells of a person is in the export. A field that is added to
 // store.Person fails here until it is.
 func TestExportedWhole(t *testing.T) {
-	var person store.Person
+	var person store.UserData
 	kinds := 0
 	records := reflect.ValueOf(&person).Elem()
 	for i := range records.NumField() {

@@ -201,7 +201,7 @@ func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Reques
 	}
 	authReqID, now := random.Secret(), h.now()
 	record := store.BackchannelRequest{
-		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, Person: user.key, Parameters: parameters,
+		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, UserKey: user.key, Parameters: parameters,
 		CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime), Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
 		Evidence: evidence,
 	}
@@ -211,7 +211,7 @@ func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Reques
 			return endpoint.Answer{}, err
 		}
 	}
-	limits := store.BackchannelLimits{Person: h.settings.PendingPerPerson, Client: h.settings.PendingPerClient}
+	limits := store.BackchannelLimits{User: h.settings.PendingPerPerson, Client: h.settings.PendingPerClient}
 	err = h.store.StartBackchannel(ctx, record, limits, c.OneTimes()...)
 	if errors.Is(err, store.ErrConsumed) {
 		return endpoint.Answer{}, endpoint.TooMany(h.settings.Lifetime, "as many requests as may wait for this person do so already")

@@ -89,7 +89,7 @@ func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer st
 }
 
 // ChallengeOneTime is the one-time value of a challenge that was answered.
-func ChallengeOneTime(challenge passkey.Claim) store.OneTime {
+func ChallengeOneTime(challenge passkey.OneTime) store.OneTime {
 	return store.OneTime{Kind: "passkey", Key: challenge.Key, Until: challenge.Until}
 }
 

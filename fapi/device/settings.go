@@ -86,12 +86,12 @@ func (in *interaction) registerBinding() passkey.Binding {
 }
 
 // passkeyPerson is what an authenticator shows of a user.
-func (h *Handler) passkeyPerson(ctx context.Context, subject string) (passkey.Person, error) {
+func (h *Handler) passkeyPerson(ctx context.Context, subject string) (passkey.User, error) {
 	user, err := h.store.User(ctx, subject)
 	if err != nil {
-		return passkey.Person{}, err
+		return passkey.User{}, err
 	}
-	person := passkey.Person{Subject: subject, Username: user.Username, DisplayName: user.Username}
+	person := passkey.User{Subject: subject, Username: user.Username, DisplayName: user.Username}
 	var claims struct {
 		Name string `json:"name"`
 	}
@@ -156,7 +156,7 @@ func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.
 }
 
 // registerPasskey verifies what the authenticator made and stores it, which consumes the challenge.
-func (h *Handler) registerPasskey(ctx context.Context, in *interaction, person passkey.Person, name string) error {
+func (h *Handler) registerPasskey(ctx context.Context, in *interaction, person passkey.User, name string) error {
 	made, challenge, err := h.passkeys.Ceremonies.Register(in.registerBinding(), person, in.form.Get("passkey"))
 	if err != nil {
 		return err

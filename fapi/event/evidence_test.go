@@ -69,7 +69,7 @@ func TestMS11Evidence(t *testing.T) {
 		}
 		_, all := w.Audited(t)
 		another := c.Signed(c.Key, "oauth-authz-req+jwt", c.RequestObject(c.Request(), nil))
-		var lines [][]byte
+		verifier := audit.NewVerifier(audit.Options{Keys: keys})
 		for text := range strings.Lines(all) {
 			entry, err := audit.ParseEntry([]byte(strings.TrimSpace(text)))
 			if err != nil {
@@ -78,10 +78,10 @@ func TestMS11Evidence(t *testing.T) {
 			if entry.Kind == audit.RequestObject {
 				text = strings.Replace(text, entry.Message.JWS, another, 1)
 			}
-			lines = append(lines, []byte(strings.TrimSpace(text)))
+			verifier.Add([]byte(strings.TrimSpace(text)))
 		}
 		found := map[audit.Fault]bool{}
-		for _, finding := range audit.Verify(lines, audit.Options{Keys: keys}).Findings {
+		for _, finding := range verifier.Report().Findings {
 			found[finding.Fault] = true
 		}
 		if !found[audit.Unproven] || !found[audit.Changed] {

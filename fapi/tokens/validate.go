@@ -59,7 +59,7 @@ func (i *Issuer) Validate(r Request) (Validated, error) {
 	if r.Grant.ClientID != r.Client.ID {
 		return Validated{}, Unusable(r.Artefact, errors.New("granted to another client"))
 	}
-	if r.Grant.PersonGone {
+	if r.Grant.UserGone {
 		return Validated{}, Unusable(r.Artefact, claims.ErrUserGone)
 	}
 	detail, err := ReadDetail(r.Grant)

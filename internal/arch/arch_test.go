@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -181,6 +182,107 @@ func TestForbiddenCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// systemClock are the functions of package time that read the clock of the system, or wait by it in a way that nothing can
+// stop. Timers and tickers are no clock: they say when to look, not what time it is.
+var systemClock = []string{"Now", "Since", "Until", "After", "Tick"}
+
+// ownClock names the folders and files that may use them, with the reason. Everything else gets its clock from its caller,
+// or defaults a nil one in its constructor: if config.Now == nil { config.Now = time.Now }.
+var ownClock = map[string]string{
+	"bench":                   "measures the time that things take",
+	"cmd/countersign/main.go": "the wiring: the clock of everything else comes from here",
+	"conformance":             "runs beside the suite, by the system's clock",
+	"examples":                "a client of its own",
+	"fapi/fapitest":           "for tests: a world with real servers",
+	"internal/demo":           "a client of its own, run by a user",
+	"internal/postgrestest":   "for tests: waits for a real server",
+	"internal/proxies":        "for tests: waits for a real server",
+	"store/storetest":         "for tests: processes share the system's clock",
+
+	// TEMPORARY, until the work that injects a clock there is merged: remove these lines then.
+	"cmd/countersign": "TEMPORARY: keys_rotate, audit, audit_export, listen, doctor_ingress",
+	"signer/pkcs11":   "TEMPORARY: token, questions, process, supervise",
+}
+
+// TestOneClock: time is injected, so that tests can move it and all parts of one decision see one time.
+func TestOneClock(t *testing.T) {
+	used := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		name := filepath.ToSlash(strings.TrimPrefix(path, "../../"))
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, call := range clockReads(file) {
+			if except := exception(name); except != "" {
+				used[except] = true
+				continue
+			}
+			t.Errorf("%s:%d uses time.%s: take the clock from the caller", name, files.Position(call.Pos()).Line, call.Sel.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, reason := range ownClock {
+		if _, err := os.Stat("../../" + name); err == nil && !used[name] && !strings.HasPrefix(reason, "TEMPORARY") {
+			t.Errorf("%s does not use the system's clock any more: remove the exception", name)
+		}
+	}
+}
+
+// exception finds the most special exception for a file.
+func exception(name string) string {
+	for at := name; at != "."; at = filepath.ToSlash(filepath.Dir(at)) {
+		if _, ok := ownClock[at]; ok {
+			return at
+		}
+	}
+	return ""
+}
+
+// clockReads lists the uses of systemClock in a file, but for defaults of a nil clock.
+func clockReads(file *ast.File) []*ast.SelectorExpr {
+	var reads []*ast.SelectorExpr
+	defaults := map[ast.Expr]bool{}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.IfStmt:
+			if value := defaultOfNil(node); value != nil {
+				defaults[value] = true
+			}
+		case *ast.SelectorExpr:
+			if of, ok := node.X.(*ast.Ident); ok && of.Name == "time" && slices.Contains(systemClock, node.Sel.Name) && !defaults[node] {
+				reads = append(reads, node)
+			}
+		}
+		return true
+	})
+	return reads
+}
+
+// defaultOfNil is the value in: if x == nil { x = value }.
+func defaultOfNil(statement *ast.IfStmt) ast.Expr {
+	condition, ok := statement.Cond.(*ast.BinaryExpr)
+	if !ok || condition.Op != token.EQL || len(statement.Body.List) != 1 {
+		return nil
+	}
+	none, ok := condition.Y.(*ast.Ident)
+	if !ok || none.Name != "nil" {
+		return nil
+	}
+	assignment, ok := statement.Body.List[0].(*ast.AssignStmt)
+	if !ok || len(assignment.Rhs) != 1 {
+		return nil
+	}
+	return assignment.Rhs[0]
 }
 
 // TestDependencies: each direct dependency is defended in docs/dependencies.md.

@@ -221,7 +221,7 @@ func TestRestart(t *testing.T) {
 	w.wantCounts(w.verified(0), "a", 3)
 }
 
-// TestNodes: each takes its own, what is nobody's, and what another has left for a minute.
+// TestNodes: each takes its own, what names no node, and what another has left for a minute.
 func TestNodes(t *testing.T) {
 	w := newWorld(t, signer.UseEvidence)
 	a, b := w.sealer("a"), w.sealer("b")
@@ -285,7 +285,7 @@ func TestWithoutHSM(t *testing.T) {
 	w.wantCounts(w.verified(0), "a", 251)
 }
 
-// TestWithoutKey: entries are chained, and the operator is told what to do.
+// TestWithoutKey: entries are chained, and the error says what to do.
 func TestWithoutKey(t *testing.T) {
 	w := newWorld(t, signer.UseAccessToken)
 	w.record("a", 1)
@@ -296,7 +296,7 @@ func TestWithoutKey(t *testing.T) {
 	w.wantCounts(w.verified(1), "a", 1)
 }
 
-// TestTamperedWhileWaiting: what is no evidence any more does not stop the rest, and is told.
+// TestTamperedWhileWaiting: what is no longer evidence does not stop the rest, and is recorded.
 func TestTamperedWhileWaiting(t *testing.T) {
 	w := newWorld(t, signer.UseEvidence)
 	for _, body := range []string{"{", `"text"`, `{"kind":"id_token"}`, `{"kind":"checkpoint","detail":{"a":"b"}}`} {
@@ -314,7 +314,7 @@ func TestTamperedWhileWaiting(t *testing.T) {
 		return err
 	}))
 	if unreadable != 4 {
-		t.Errorf("%d are told to be unreadable, want 4", unreadable)
+		t.Errorf("%d are recorded as unreadable, want 4", unreadable)
 	}
 }
 
@@ -338,7 +338,7 @@ func TestCutWhileRunning(t *testing.T) {
 		return err
 	}))
 	if !told || !strings.Contains(w.log.String(), "audit_log_cut") {
-		t.Errorf("nothing is told: %s", w.log)
+		t.Errorf("nothing is logged: %s", w.log)
 	}
 	w.verified(0)
 }
@@ -356,7 +356,7 @@ func TestBrokenHead(t *testing.T) {
 	}
 }
 
-// TestRun: it works by itself, tells once what is wrong, and seals when it ends.
+// TestRun: it works by itself, logs once what is wrong, and seals when it ends.
 func TestRun(t *testing.T) {
 	w := newWorld(t, signer.UseEvidence)
 	w.backend.set(true)
@@ -369,7 +369,7 @@ func TestRun(t *testing.T) {
 		s.Run(ctx)
 	}()
 	w.record("a", 2)
-	const problem = "the audit log is behind"
+	const problem = "audit log append failed"
 	for range 100 {
 		if strings.Contains(w.log.String(), problem) {
 			break
@@ -377,8 +377,8 @@ func TestRun(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	time.Sleep(1500 * time.Millisecond) // it tries again, and is silent
-	if told := strings.Count(w.log.String(), problem); told != 1 {
-		t.Errorf("told %d times", told)
+	if logged := strings.Count(w.log.String(), problem); logged != 1 {
+		t.Errorf("logged %d times", logged)
 	}
 	w.backend.set(false)
 	cancel()

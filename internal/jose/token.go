@@ -30,7 +30,7 @@ type Header struct {
 	JWK json.RawMessage
 }
 
-// HasType tells whether typ is a media type. Case does not matter and "application/" may be left out
+// HasType reports whether typ is a media type. Case does not matter and "application/" may be left out
 // (RFC 7515 §4.1.9).
 func (h Header) HasType(name string) bool {
 	const application = "application/"
@@ -41,7 +41,7 @@ func (h Header) HasType(name string) bool {
 	return given == strings.ToLower(strings.TrimPrefix(name, application))
 }
 
-// Token is a compact JWS that was taken apart. Nothing in it is to be believed before one of the Verify methods
+// Token is a compact JWS that was taken apart. Nothing in it may be trusted before one of the Verify methods
 // returned nil.
 type Token struct {
 	Header Header

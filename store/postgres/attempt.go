@@ -44,9 +44,7 @@ func (s *Store) try(ctx context.Context, name string, work work, again func(verd
 	var err error
 	for attempt := range attempts {
 		if attempt > 0 {
-			select {
-			case <-time.After(time.Duration(attempt*attempt) * 5 * time.Millisecond):
-			case <-ctx.Done():
+			if backend.Pause(ctx, time.Duration(attempt*attempt)*5*time.Millisecond) != nil {
 				return verb.End(outcome(err))
 			}
 			verb.Again(attempt + 1)
@@ -80,7 +78,7 @@ func (s *Store) attempt(ctx context.Context, work work) (verdict, error) {
 	return judged, err
 }
 
-// acquire waits for a connection, not for ever and not in an endless queue: whoever cannot be served soon is told so.
+// acquire waits for a connection, for a limited time and in a limited queue: a caller that cannot be served soon gets ErrOverloaded.
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if s.waiting.Add(1) > s.queue {
 		s.waiting.Add(-1)
@@ -96,8 +94,8 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return c, err
 }
 
-// renew makes the pool connect anew: when one connection tells that its server went away or serves no writes any more,
-// those that were made before it are no better. They are closed when they come back.
+// renew makes the pool reconnect: when one connection fails because its server went away or no longer takes writes,
+// those that were made before it are closed when they are released.
 func (s *Store) renew(witness *pgx.Conn) {
 	generation, ok := witness.PgConn().CustomData()[generationKey].(int64)
 	if ok && s.generation.CompareAndSwap(generation, generation+1) {
@@ -118,7 +116,7 @@ func (e lostError) Unwrap() error { return e.error }
 type verdict int
 
 const (
-	// final: trying again would come to the same.
+	// final: trying again would have the same outcome.
 	final verdict = iota
 	// undone: nothing remains of the try, and another may succeed.
 	undone
@@ -138,7 +136,7 @@ const (
 	featureNotSupported  = "0A000"
 )
 
-// judge is the one place that decides what may be tried again. closed tells that the connection has ended.
+// judge is the one place that decides what may be tried again. closed reports that the connection has ended.
 func judge(err error, closed bool) verdict {
 	switch state := code(err); {
 	case err == nil, backend.Answer(err):
@@ -146,7 +144,7 @@ func judge(err error, closed bool) verdict {
 	case state == serializationFailure, state == deadlockDetected, state == readOnly:
 		return undone
 	case state == featureNotSupported && strings.Contains(err.Error(), "cached plan"):
-		return undone // a table was altered under a prepared statement, which pgx now forgets
+		return undone // a table was altered under a prepared statement, which pgx now drops
 	case state == "" && pgconn.SafeToRetry(err):
 		return undone // the connection was dead before anything was sent
 	case closed, away(state):
@@ -155,7 +153,7 @@ func judge(err error, closed bool) verdict {
 	return final
 }
 
-// away tells whether the server said good-bye: it shuts down, crashed, or starts (57P..), or lost the connection
+// away reports whether the server ended the session: it shuts down, crashed, or starts (57P..), or lost the connection
 // (class 08). It may have committed before.
 func away(state string) bool {
 	return strings.HasPrefix(state, "57P") || strings.HasPrefix(state, "08")
@@ -169,7 +167,7 @@ func code(err error) string {
 	return ""
 }
 
-// outcome translates the failures that are answers, and names those that another time may not meet.
+// outcome translates the failures that are answers, and names those that may be temporary.
 func outcome(err error) error {
 	failure, answered := errors.AsType[*pgconn.PgError](err)
 	_, unconnected := errors.AsType[*pgconn.ConnectError](err)

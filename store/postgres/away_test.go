@@ -35,7 +35,7 @@ func oneUse(name string) store.OneTime {
 	return store.OneTime{Kind: "dpop", Key: store.DigestOf(name), Until: time.Now().Add(time.Minute)}
 }
 
-// TestOverloaded: whoever cannot have a connection soon is told so, and an endless queue is not made.
+// TestOverloaded: a caller that cannot have a connection soon gets ErrOverloaded, and the queue is limited.
 func TestOverloaded(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
 	s := opened(t, postgres.Config{URL: database + "&lock_timeout=20s&statement_timeout=20s", MaxConnections: 1})
@@ -130,8 +130,8 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestServerSaysGoodBye: a read goes on with another connection when its own is ended; a write, of which nobody knows
-// whether it was done, is told to be unknown, and the next one works.
+// TestServerSaysGoodBye: a read continues on another connection when its own is ended; a write, of which it is not known
+// whether it was done, is reported as unknown, and the next one works.
 func TestServerSaysGoodBye(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
 	s := opened(t, postgres.Config{URL: database, MaxConnections: 4})
@@ -160,7 +160,7 @@ func TestServerSaysGoodBye(t *testing.T) {
 			t.Fatalf("the write after the one that met the end: %v", err)
 		}
 	}
-	t.Logf("%d of 10 writes were told to be unknown", lost)
+	t.Logf("%d of 10 writes were reported as unknown", lost)
 }
 
 // demote makes a server refuse writes, those of open connections too.

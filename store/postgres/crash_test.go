@@ -18,7 +18,7 @@ import (
 var crashing = postgrestest.Cluster{Fsync: true}
 
 // TestServerIsKilled: PostgreSQL is killed with all its processes while many write, three times. What was acknowledged is
-// there afterwards, each failure in between is one that tells that the database is away, and writing goes on by itself.
+// there afterwards, each failure in between is one that reports that the database is away, and writing goes on by itself.
 func TestServerIsKilled(t *testing.T) {
 	database := migrated(t, crashing.Database(t))
 	s := opened(t, postgres.Config{URL: database, MaxConnections: 8})

@@ -23,12 +23,12 @@ type Source = backend.Source
 // Copied is what was copied of one table.
 type Copied = backend.Copied
 
-// ErrNotEmpty tells that a database which is to be filled holds records.
+// ErrNotEmpty reports that the target of a copy holds records.
 var ErrNotEmpty = errors.New("postgresql: the database is not empty: a copy goes into an empty one")
 
 // Fill copies everything from another database into this one, which [Migrate] prepared and which is empty otherwise. All is
-// compared with the source before anything of it counts: when Fill fails the database is empty as before. progress is told
-// of each table that was copied; it may be nil.
+// compared with the source before it is committed: when Fill fails the database is empty as before. progress is called
+// for each table that was copied; it may be nil.
 func Fill(ctx context.Context, config Config, source Source, progress func(Copied)) (all []Copied, err error) {
 	s, err := Open(ctx, config)
 	if err != nil {
@@ -43,31 +43,31 @@ func Fill(ctx context.Context, config Config, source Source, progress func(Copie
 		return nil, fmt.Errorf("postgresql: connect: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	f := &filling{ctx: ctx, store: s, source: source, progress: progress}
+	f := &copying{ctx: ctx, store: s, source: source, progress: progress}
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		f.tx = tx
 		return f.fill()
 	})
-	if err != nil && f.claimed {
-		// They are not of the transaction; everything else is undone.
+	if err != nil && f.consumed {
+		// They were not consumed in the transaction; everything else is rolled back.
 		_, cleared := conn.Exec(context.WithoutCancel(ctx), "TRUNCATE uses")
 		err = errors.Join(err, cleared)
 	}
 	return f.all, err
 }
 
-// filling is one Fill under way.
-type filling struct {
+// copying is one running Fill.
+type copying struct {
 	ctx      context.Context
 	store    *Store
 	source   Source
 	tx       pgx.Tx
 	progress func(Copied)
-	claimed  bool
+	consumed bool
 	all      []Copied
 }
 
-func (f *filling) fill() error {
+func (f *copying) fill() error {
 	theirs, err := f.source.Tables(f.ctx)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (f *filling) fill() error {
 }
 
 // tables lists the tables that hold the store's records.
-func (f *filling) tables() ([]string, error) {
+func (f *copying) tables() ([]string, error) {
 	rows, err := f.tx.Query(f.ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace
 		AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT IN ('goose_db_version', 'schema_steps') ORDER BY relname COLLATE "C"`)
 	if err != nil {
@@ -117,7 +117,7 @@ type column struct {
 	Identity   bool
 }
 
-func (f *filling) columns(table string) ([]column, error) {
+func (f *copying) columns(table string) ([]column, error) {
 	rows, err := f.tx.Query(f.ctx, `SELECT a.attname::text, t.typname::text, a.attidentity <> '' FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 		WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname COLLATE "C"`, table)
 	if err != nil {
@@ -127,7 +127,7 @@ func (f *filling) columns(table string) ([]column, error) {
 }
 
 // table copies one table and compares it.
-func (f *filling) table(table string) (Copied, error) {
+func (f *copying) table(table string) (Copied, error) {
 	columns, err := f.columns(table)
 	if err != nil {
 		return Copied{}, err
@@ -146,7 +146,7 @@ func (f *filling) table(table string) (Copied, error) {
 	if table == "uses" {
 		return f.uses()
 	}
-	// Rows go through a channel: one side pushes them and the other pulls.
+	// Rows go through a channel: one side reads them and the other writes.
 	var before backend.Digest
 	rows, failed := make(chan []any, 256), make(chan error, 1)
 	ctx, stop := context.WithCancel(f.ctx)
@@ -172,7 +172,7 @@ func (f *filling) table(table string) (Copied, error) {
 	}()
 	_, err = f.tx.CopyFrom(f.ctx, pgx.Identifier{table}, names, pgx.CopyFromFunc(func() ([]any, error) { return <-rows, nil }))
 	stop()
-	for range rows { // until the other side has ended
+	for range rows { // until the reader has ended
 	}
 	if sourceErr := <-failed; sourceErr != nil && !errors.Is(sourceErr, context.Canceled) {
 		err = errors.Join(sourceErr, err)
@@ -199,8 +199,8 @@ func compared(table string, before, after *backend.Digest) (Copied, error) {
 	return Copied{Table: table, Rows: after.Rows, Digest: after.String()}, nil
 }
 
-// numberOn has the numbers that the database gives go on after those that were copied.
-func (f *filling) numberOn(table string, columns []column) error {
+// numberOn sets the sequences of identity columns past the copied values.
+func (f *copying) numberOn(table string, columns []column) error {
 	for _, c := range columns {
 		if !c.Identity {
 			continue
@@ -214,7 +214,7 @@ func (f *filling) numberOn(table string, columns []column) error {
 }
 
 // digest reads a table again.
-func (f *filling) digest(table string, columns []column) (*backend.Digest, error) {
+func (f *copying) digest(table string, columns []column) (*backend.Digest, error) {
 	selected := make([]string, len(columns))
 	for i, c := range columns {
 		name := pgx.Identifier{c.Name}.Sanitize()
@@ -266,7 +266,7 @@ func sameList(encoded string) (*string, error) {
 	return &text, err
 }
 
-// convert makes a value of the embedded store one of a PostgreSQL type, and gives its text for the digest.
+// convert turns a value of SQLite into one of a PostgreSQL type, and returns its text for the digest.
 func convert(kind string, raw any) (value any, text *string, err error) {
 	say := func(s string) *string { return &s }
 	if raw == nil {
@@ -304,20 +304,20 @@ func convert(kind string, raw any) (value any, text *string, err error) {
 	return nil, nil, fmt.Errorf("a %T cannot be a %s", raw, kind)
 }
 
-// usesAtOnce is how many values are claimed with one statement.
+// usesAtOnce is how many values one statement consumes.
 const usesAtOnce = 1000
 
-// uses claims the values of the source that are still remembered, as any node would: how this database keeps them is its
-// own affair.
-func (f *filling) uses() (Copied, error) {
+// uses consumes the values of the source that are still remembered, as any node would: this database stores them in
+// rows of its own.
+func (f *copying) uses() (Copied, error) {
 	var before, after backend.Digest
 	var batch []store.OneTime
 	now := f.store.moment()
-	claim := func() error {
+	consume := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
-		f.claimed = true
+		f.consumed = true
 		err := f.store.ConsumeOneTime(f.ctx, batch...)
 		batch = batch[:0]
 		return err
@@ -331,18 +331,18 @@ func (f *filling) uses() (Copied, error) {
 		}
 		oneTime := store.OneTime{Kind: kind, Key: store.Digest(key), Until: time.UnixMicro(until).UTC()}
 		if !oneTime.Until.After(now) {
-			return nil // nobody accepts what carries it
+			return nil // the artefact that carries it has expired
 		}
 		before.Add(usedTexts(kind, key))
 		if batch = append(batch, oneTime); len(batch) == usesAtOnce {
-			return claim()
+			return consume()
 		}
 		return nil
 	})
-	if err == nil {
-		err = claim()
-	}
 	if err != nil {
+		return Copied{}, fmt.Errorf("postgresql: copy uses: %w", err)
+	}
+	if err := consume(); err != nil {
 		return Copied{}, fmt.Errorf("postgresql: copy uses: %w", err)
 	}
 	rows, err := f.tx.Query(f.ctx, `SELECT DISTINCT kind, key FROM uses`)

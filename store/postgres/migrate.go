@@ -21,10 +21,10 @@ var migrations embed.FS
 // Migration is one step of the schema.
 type Migration = backend.Migration
 
-// SchemaError tells that the database's schema is older or newer than the program.
+// SchemaError reports that the database's schema is older or newer than the program.
 type SchemaError = backend.SchemaError
 
-// ChangedError tells that a step of the schema is not the one that was applied.
+// ChangedError reports that a step of the schema is not the one that was applied.
 type ChangedError = backend.ChangedError
 
 func schema() backend.Schema {
@@ -63,7 +63,7 @@ func withDatabase(address string, work func(*sql.DB) ([]Migration, error)) (_ []
 	if err := protect(settings); err != nil {
 		return nil, err
 	}
-	// A step may take long, but it must not stand in front of a table with everybody else behind it.
+	// A step may take long, but it must not queue for a table's lock with everybody else behind it.
 	limit(settings, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
 	db := stdlib.OpenDB(*settings)
 	defer func() { err = errors.Join(err, db.Close()) }()

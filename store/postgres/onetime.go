@@ -7,8 +7,8 @@ import (
 )
 
 // A used value is remembered in the partition of each ten minutes from its use to its end: usually one, sometimes two.
-// No index reaches over partitions, and none needs to: whoever brings the value a second time, in whatever artefact and
-// with whatever end, brings it while it is remembered, and so writes into at least one partition that has it; the primary
+// No index spans partitions, and none needs to: a replay of the value, in any artefact and
+// with any end, comes while it is remembered, and so writes into at least one partition that has it; the primary
 // key of that partition lets one of the two through. The same artefact meets itself in the partition of its end, which
 // depends on no clock; the margin below takes in that the clocks of two nodes differ.
 const (
@@ -18,11 +18,16 @@ const (
 	maxBuckets = int(24 * time.Hour / oneTimeBucket)
 )
 
-// insertOneTimes claims values from three parallel arrays. Claims come in one order, so that two calls cannot wait for
-// each other; a value that is there already fails the whole statement (see [outcome]).
-const insertOneTimes = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until `
+// insertOneTimes consumes values from three parallel arrays; a row that it is joined with is a condition, and
+// inOneOrder ends it, so that two calls cannot wait for each other. A value that is there already fails the whole
+// statement (see [outcome]).
+const (
+	insertOneTimes = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until
+		FROM unnest(@kinds::text[], @keys::bytea[], @untils::timestamptz[]) AS u (kind, key, until)`
+	inOneOrder = ` ORDER BY 1, 2, 3`
+)
 
-// oneTimeArrays gives the rows of uses as insertOneTimes wants them: for each value one for each ten minutes.
+// oneTimeArrays returns the rows of uses as insertOneTimes takes them: for each value one for each ten minutes.
 func (s *Store) oneTimeArrays(oneTimes []store.OneTime) (kinds []string, keys [][]byte, untils []time.Time) {
 	if len(oneTimes) == 0 {
 		return []string{}, [][]byte{}, []time.Time{}
@@ -37,5 +42,5 @@ func (s *Store) oneTimeArrays(oneTimes []store.OneTime) (kinds []string, keys []
 	return kinds, keys, untils
 }
 
-// oneTimeRow is what stands for ten minutes that begin at start: their last microsecond.
+// oneTimeRow is the time stored for the ten minutes that begin at start: their last microsecond.
 func oneTimeRow(start time.Time) time.Time { return start.Add(oneTimeBucket - time.Microsecond) }

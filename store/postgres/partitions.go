@@ -32,7 +32,7 @@ func partitionedTables() []partitioned {
 	}
 }
 
-// ddlTimeout is how long a change of partitions may stand in front of a table before it gives up until the next time.
+// ddlTimeout is how long a change of partitions may wait for a table's lock before it gives up until the next time.
 const ddlTimeout = "300ms"
 
 // partitionName is the partition that begins at start.
@@ -42,7 +42,7 @@ func (p partitioned) partitionName(start time.Time) string {
 
 const partitionTime = "200601021504"
 
-// start tells when a partition begins whose name partitionName gave; false for the default one and the one from before
+// start returns when a partition begins, from its name; false for the default one and the one from before
 // there were partitions.
 func (p partitioned) start(name string) (time.Time, bool) {
 	suffix, _ := strings.CutPrefix(name, p.table+"_")
@@ -50,7 +50,7 @@ func (p partitioned) start(name string) (time.Time, bool) {
 	return start, err == nil
 }
 
-// maintain makes the partitions of the time to come and drops those that nobody can ask for any more. Of several nodes
+// maintain creates the partitions of the time to come and drops those that are no longer needed. Of several nodes
 // one does it, and no request waits for longer than ddlTimeout. What it could not do it does the next time: until then
 // rows go into the default partition, and stay a while longer.
 func (s *Store) maintain(ctx context.Context) error {
@@ -100,7 +100,7 @@ func partitionsOf(ctx context.Context, c *pgx.Conn) (map[string]bool, error) {
 }
 
 // create makes a partition beside the table and attaches it: that lets statements on the table go on. Its statistics stay
-// those of a table that nobody looked at, for which plans use the key: a plan made while it was empty has to serve when it
+// those of a table that was never analyzed, for which plans use the key: a plan made while it was empty is used when it
 // is full.
 func (p partitioned) create(start time.Time) string {
 	name, form := p.partitionName(start), "2006-01-02 15:04:05-07"
@@ -109,7 +109,7 @@ func (p partitioned) create(start time.Time) string {
 		name, p.table, p.key, start.UTC().Format(form), start.Add(p.width).UTC().Format(form))
 }
 
-// drop drops a partition that is over. The default one, where it is uses', is emptied when nothing in it is needed: single
+// drop drops a partition whose time is over. The default one of uses is emptied when nothing in it is needed: single
 // values are never deleted.
 func (s *Store) drop(ctx context.Context, c *pgx.Conn, p partitioned, name string, now time.Time) error {
 	start, dated := p.start(name)
@@ -137,7 +137,7 @@ func (s *Store) drop(ctx context.Context, c *pgx.Conn, p partitioned, name strin
 	if _, err := one(ctx, c, `SELECT EXISTS (SELECT FROM `+name+`)`, nil, &some); err != nil || !some {
 		return err
 	}
-	// Somebody may have written since: the lock is had before the second look.
+	// A row may have been written since: the second check holds the lock.
 	return s.alter(ctx, c, fmt.Sprintf(`LOCK TABLE %[1]s IN ACCESS EXCLUSIVE MODE;
 		DO $$ BEGIN IF NOT EXISTS (SELECT FROM %[1]s WHERE %[2]s > '%[3]s') THEN TRUNCATE %[1]s; END IF; END $$`,
 		name, p.column, now.Add(-p.keep).Format(time.RFC3339Nano)))
@@ -160,7 +160,7 @@ func (s *Store) alter(ctx context.Context, c *pgx.Conn, statements string) error
 		"23514",                   // the default partition has rows of that time: they are deleted there
 		"42P01",                   // another node has just dropped it
 		"42501",                   // the role may not: everything stays in the default partition
-		lockNotAvailable, "40P01": // somebody works on the table for longer
+		lockNotAvailable, "40P01": // another session holds the lock for longer
 		return nil
 	}
 	return err

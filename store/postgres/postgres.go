@@ -30,7 +30,7 @@ const keepFor = time.Hour
 // Config says which database is the store and what the store works with.
 type Config struct {
 	// URL is a connection URL or key-value string as libpq knows it. Of several hosts the one that takes writes is used,
-	// whatever target_session_attrs says less. No error text repeats it.
+	// also when target_session_attrs asks for less. No error text repeats it.
 	URL string
 	// Now is the clock; nil is [time.Now].
 	Now func() time.Time
@@ -45,9 +45,10 @@ type Config struct {
 
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
-	now   func() time.Time
-	verbs backend.Verbs
-	pool  *pgxpool.Pool
+	now        func() time.Time
+	verbs      backend.Verbs
+	pool       *pgxpool.Pool
+	statements statements
 	// queue is how many verbs may wait for a connection.
 	queue int64
 	// waiting counts those that do, generation the times that the pool was renewed.
@@ -58,7 +59,7 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// errURL stands for every failure to parse the URL: the parser's own texts may quote a password.
+// errURL replaces every failure to parse the URL: the parser's own texts may quote a password.
 var errURL = errors.New("postgresql: the database URL is malformed; it should look like " +
 	"postgres://user@host:5432/database?sslmode=verify-full")
 
@@ -110,7 +111,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		s.pool.Close()
 		return nil, err
 	}
-	_ = s.maintain(ctx) // the default partitions are there, and Purge comes back to it and tells
+	_ = s.maintain(ctx) // the default partitions exist, and Purge does it again and reports failures
 	return s, nil
 }
 
@@ -148,7 +149,7 @@ func (s *Store) check(ctx context.Context) (err error) {
 	return nil
 }
 
-// Close ends the verbs under way and closes the connections.
+// Close ends the running verbs and closes the connections.
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil
@@ -159,13 +160,25 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, "Ping", func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) })
 }
 
-// one reads the only row of a query and tells whether there was one.
+// one reads the only row of a query and reports whether there was one.
 func one(ctx context.Context, c *pgx.Conn, query string, arguments []any, fields ...any) (bool, error) {
 	err := c.QueryRow(ctx, query, arguments...).Scan(fields...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// get reads the only row of a query; [store.ErrNotFound] when there is none.
+func get(ctx context.Context, c *pgx.Conn, query string, arguments []any, fields ...any) error {
+	found, err := one(ctx, c, query, arguments, fields...)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return store.ErrNotFound
+	}
+	return nil
 }
 
 // moment is the clock's time with the precision that is stored.

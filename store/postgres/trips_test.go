@@ -11,7 +11,7 @@ import (
 	"countersign/store/postgres"
 )
 
-// through gives a database URL that leads by way of a proxy.
+// through returns a database URL that leads through a proxy.
 func through(t *testing.T, database string) (string, *pgproxy.Proxy) {
 	t.Helper()
 	address, err := url.Parse(database)

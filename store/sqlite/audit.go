@@ -38,7 +38,7 @@ func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time
 	return waiting, err
 }
 
-// AppendAudit appends lines to their chain and takes the evidence in them.
+// AppendAudit appends lines to their chain and removes their evidence from what is pending.
 func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken ...int64) error {
 	if len(lines) == 0 {
 		return errors.New("sqlite: AppendAudit: no lines")
@@ -47,27 +47,27 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 		for _, line := range lines {
 			appended, err := c.exec(`INSERT INTO audit_log (chain, sequence, line) SELECT ?1, ?2, ?3 WHERE
 				coalesce((SELECT max(sequence) FROM audit_log WHERE chain = ?1), 0) = ?2 - 1`, lines[0].Chain, line.Sequence, line.Text)
-			if err == nil && appended == 0 {
-				err = store.ErrConflict
-			}
 			if err != nil {
 				return err
+			}
+			if appended == 0 {
+				return store.ErrConflict
 			}
 		}
 		for _, id := range taken {
 			removed, err := c.exec(`DELETE FROM audit_waiting WHERE id = ?`, id)
-			if err == nil && removed == 0 {
-				err = store.ErrConflict
-			}
 			if err != nil {
 				return err
+			}
+			if removed == 0 {
+				return store.ErrConflict
 			}
 		}
 		return nil
 	})
 }
 
-// AuditHeads gives the last line of each chain.
+// AuditHeads returns the last line of each chain.
 func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
 	// From one chain to the next by the index: the log may be long, and the chains are few.
 	return readAll(ctx, s, "AuditHeads", `WITH RECURSIVE chains (name) AS (

@@ -11,7 +11,7 @@ const (
 	passkeyColumns      = `id, subject, public_key, aaguid, name, synced, sign_count, created_at, used_at, cloned_at`
 	deviceColumns       = `id, subject, name, jkt, created_at, used_at`
 	subscriptionColumns = `id, subject, endpoint, key_id, created_at`
-	// enabled holds for a row whose person can sign in.
+	// enabled holds for a row whose user can sign in.
 	enabled = `EXISTS (SELECT 1 FROM users u WHERE u.subject = t.subject AND NOT u.disabled)`
 )
 
@@ -28,7 +28,7 @@ func subscriptionFields(s *store.Subscription) []any {
 	return []any{digestField{&s.ID}, &s.Subject, &s.Endpoint, &s.KeyID, timeField{&s.CreatedAt}}
 }
 
-// readOf runs a verb that lists what a person has.
+// readOf runs a verb that lists what a user has.
 func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, fields func(*T) []any) (records []T, err error) {
 	err = s.read(ctx, verb, func(c *connection) error {
 		return c.eachOf(query, []any{subject}, func(rows *sql.Rows) error {
@@ -45,13 +45,9 @@ func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, f
 func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn store.Session, err error) {
 	now := s.moment()
 	err = s.read(ctx, "Session", func(c *connection) error {
-		found, err := c.one(`SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ? AND s.expires_at > ?
+		return c.get(`SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ? AND s.expires_at > ?
 			AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)`,
 			[]any{session[:], micros(now)}, sessionFields(&signedIn)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return signedIn, err
 }
@@ -84,16 +80,12 @@ func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...sto
 // Passkey reads a passkey.
 func (s *Store) Passkey(ctx context.Context, id []byte) (passkey store.Passkey, err error) {
 	err = s.read(ctx, "Passkey", func(c *connection) error {
-		found, err := c.one(`SELECT `+passkeyColumns+` FROM passkeys WHERE id = ?`, []any{id}, passkeyFields(&passkey)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return c.get(`SELECT `+passkeyColumns+` FROM passkeys WHERE id = ?`, []any{id}, passkeyFields(&passkey)...)
 	})
 	return passkey, err
 }
 
-// Passkeys lists a person's passkeys.
+// Passkeys lists a user's passkeys.
 func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, error) {
 	return readOf(ctx, s, "Passkeys", `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = ? ORDER BY created_at, id`, subject, passkeyFields)
 }
@@ -116,22 +108,25 @@ func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTime
 			return err
 		}
 		if cloned = marked > 0; cloned {
-			return nil // the mark has to stay
+			return nil // cloned_at must be committed
 		}
 		return existence(c, `SELECT 1 FROM passkeys AS t WHERE id = ? AND `+enabled, id, store.ErrRevoked)
 	})
-	if err == nil && cloned {
+	if err != nil {
+		return err
+	}
+	if cloned {
 		return store.ErrConflict
 	}
-	return err
+	return nil
 }
 
-// RemovePasskey removes a passkey of a person.
+// RemovePasskey removes a passkey of a user.
 func (s *Store) RemovePasskey(ctx context.Context, subject string, id []byte) error {
 	return s.removed(ctx, "RemovePasskey", `DELETE FROM passkeys WHERE subject = ? AND id = ?`, subject, id)
 }
 
-// PutEnrolment stores a code in place of a person's others.
+// PutEnrolment stores a code in place of a user's others.
 func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 	return s.write(ctx, "PutEnrolment", single, func(c *connection) error {
 		_, err := c.exec(`INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (?, ?, ?, ?)
@@ -146,12 +141,10 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 	now := s.moment()
 	err := s.write(ctx, "Enrol", several, func(c *connection) error {
 		var e store.Enrolment
-		found, err := c.one(`SELECT subject, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]}, &e.Subject, timeField{&e.ExpiresAt})
+		err := c.get(`SELECT subject, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]}, &e.Subject, timeField{&e.ExpiresAt})
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !now.Before(e.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -183,7 +176,7 @@ func (s *Store) DeviceByKey(ctx context.Context, jkt string) (store.Device, erro
 	return readOne(ctx, s, "DeviceByKey", `SELECT `+deviceColumns+` FROM devices WHERE jkt = ?`, jkt, deviceFields)
 }
 
-// Devices lists a person's devices.
+// Devices lists a user's devices.
 func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, error) {
 	return readOf(ctx, s, "Devices", `SELECT `+deviceColumns+` FROM devices WHERE subject = ? ORDER BY created_at, id`, subject, deviceFields)
 }
@@ -202,19 +195,22 @@ func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneT
 	})
 }
 
-// RemoveDevice removes a device of a person.
+// RemoveDevice removes a device of a user.
 func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 	return s.removed(ctx, "RemoveDevice", `DELETE FROM devices WHERE subject = ? AND id = ?`, subject, id)
 }
 
-// removed runs a DELETE of one record that has to be there.
+// removed runs a DELETE of one record that must exist.
 func (s *Store) removed(ctx context.Context, verb, query string, arguments ...any) error {
 	return s.write(ctx, verb, single, func(c *connection) error {
 		removed, err := c.exec(query, arguments...)
-		if err == nil && removed == 0 {
+		if err != nil {
+			return err
+		}
+		if removed == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
@@ -228,7 +224,7 @@ func (s *Store) PutSubscription(ctx context.Context, p store.Subscription) error
 	})
 }
 
-// Subscriptions lists a person's subscriptions.
+// Subscriptions lists a user's subscriptions.
 func (s *Store) Subscriptions(ctx context.Context, subject string) ([]store.Subscription, error) {
 	return readOf(ctx, s, "Subscriptions", `SELECT `+subscriptionColumns+` FROM subscriptions WHERE subject = ? ORDER BY created_at, id`, subject, subscriptionFields)
 }

@@ -11,12 +11,12 @@ import (
 const (
 	backchannelColumns = `b.id, b.client_id, b.subject, b.person, b.parameters, b.ping, b.created_at, b.expires_at, b.interval,
 		b.next_poll_at, b.decided_at, b.grant_id, b.device, b.spent_at`
-	// askable is a person who may be asked; it wants the table as b.
-	askable = `EXISTS (SELECT 1 FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
+	// userEnabled is a condition on a row b: its user exists and is enabled.
+	userEnabled = `EXISTS (SELECT 1 FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
 )
 
 func backchannelFields(b *store.BackchannelRequest) []any {
-	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.Person}, textField(&b.Parameters), &b.Ping,
+	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.UserKey}, textField(&b.Parameters), &b.Ping,
 		timeField{&b.CreatedAt}, timeField{&b.ExpiresAt}, durationField{&b.Interval}, timeField{&b.NextPollAt},
 		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}}
 }
@@ -33,9 +33,9 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 WHERE
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15) < ?16 AND
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15 AND client_id = ?2) < ?17`,
-			b.ID[:], b.ClientID, b.Subject, b.Person[:], text(b.Parameters), b.Ping, micros(b.CreatedAt), micros(b.ExpiresAt),
+			b.ID[:], b.ClientID, b.Subject, b.UserKey[:], text(b.Parameters), b.Ping, micros(b.CreatedAt), micros(b.ExpiresAt),
 			b.Interval.Microseconds(), micros(b.NextPollAt), micros(b.DecidedAt), b.GrantID, b.Device, micros(b.ConsumedAt),
-			now, limits.Person, limits.Client)
+			now, limits.User, limits.Client)
 		switch {
 		case err != nil:
 			return conflict(err, store.ErrConflict)
@@ -46,13 +46,13 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 	})
 }
 
-// PendingBackchannel lists what waits for a person.
+// PendingBackchannel lists the requests that are pending for a user.
 func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending []store.BackchannelRequest, err error) {
 	now := micros(s.moment())
 	err = s.read(ctx, "PendingBackchannel", func(c *connection) error {
 		pending = nil
 		return c.eachOf(`SELECT `+backchannelColumns+` FROM backchannel_requests b
-			WHERE b.subject = ? AND b.decided_at IS NULL AND b.expires_at > ? AND `+askable+` ORDER BY b.created_at, b.id`,
+			WHERE b.subject = ? AND b.decided_at IS NULL AND b.expires_at > ? AND `+userEnabled+` ORDER BY b.created_at, b.id`,
 			[]any{subject, now}, func(rows *sql.Rows) error {
 				var b store.BackchannelRequest
 				err := rows.Scan(backchannelFields(&b)...)
@@ -66,11 +66,7 @@ func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending
 // BackchannelRequest reads a request.
 func (s *Store) BackchannelRequest(ctx context.Context, id store.Digest) (b store.BackchannelRequest, err error) {
 	err = s.read(ctx, "BackchannelRequest", func(c *connection) error {
-		found, err := c.one(`SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = ?`, []any{id[:]}, backchannelFields(&b)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return c.get(`SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = ?`, []any{id[:]}, backchannelFields(&b)...)
 	})
 	return b, err
 }
@@ -84,7 +80,7 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 	}
 	return s.write(ctx, "DecideBackchannel", several, func(c *connection) error {
 		decided, err := c.exec(`UPDATE backchannel_requests AS b SET decided_at = ?1, grant_id = ?2, device = ?3, next_poll_at = ?1
-			WHERE b.id = ?4 AND b.subject = ?5 AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > ?1 AND `+askable,
+			WHERE b.id = ?4 AND b.subject = ?5 AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > ?1 AND `+userEnabled,
 			micros(now), grantID, d.Device, d.Request[:], d.Subject)
 		if err != nil {
 			return err
@@ -107,20 +103,18 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 func undecided(c *connection, d store.BackchannelDecision, now time.Time) error {
 	var decided bool
 	var end time.Time
-	found, err := c.one(`SELECT b.decided_at IS NOT NULL, b.expires_at FROM backchannel_requests b
-		WHERE b.id = `+blob+` AND b.subject = ? AND b.subject <> '' AND `+askable, []any{d.Request[:], d.Subject}, &decided, timeField{&end})
+	err := c.get(`SELECT b.decided_at IS NOT NULL, b.expires_at FROM backchannel_requests b
+		WHERE b.id = `+blob+` AND b.subject = ? AND b.subject <> '' AND `+userEnabled, []any{d.Request[:], d.Subject}, &decided, timeField{&end})
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case decided:
 		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }
 
-// PollBackchannel sets the time of the next poll while nobody has decided.
+// PollBackchannel sets the time of the next poll while the request is pending.
 func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID string) (p store.BackchannelPoll, err error) {
 	now := s.moment()
 	err = s.write(ctx, "PollBackchannel", single, func(c *connection) error {
@@ -139,30 +133,29 @@ func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID s
 	return p, err
 }
 
-// polled reads a request that nobody can decide any more.
+// polled reads a request that can no longer be decided.
 func polled(c *connection, id store.Digest, clientID string, now time.Time, p *store.BackchannelPoll) error {
 	var grant store.Grant
-	var granted, there bool
-	fields := append(backchannelFields(&p.Request), &granted, &there)
-	found, err := c.one(`SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+askable+`,
+	var granted, enabled bool
+	fields := append(backchannelFields(&p.Request), &granted, &enabled)
+	err := c.get(`SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+userEnabled+`,
 		coalesce(g.id, ''), coalesce(g.client_id, ''), coalesce(g.subject, ''), g.scopes, g.detail, g.auth_time, coalesce(g.acr, ''), g.amr,
 		g.created_at, g.expires_at, g.revoked_at
 		FROM backchannel_requests b LEFT JOIN grants g ON g.id = b.grant_id
 		WHERE b.id = `+blob+` AND b.client_id = ?`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
-	if err == nil && found && granted {
-		if !there && grant.RevokedAt.IsZero() {
+	if err != nil {
+		return err
+	}
+	if granted {
+		if !enabled && grant.RevokedAt.IsZero() {
 			grant.RevokedAt = now
 		}
 		p.Grant = &grant
 	}
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return store.ErrNotFound
-	case !p.Request.ConsumedAt.IsZero():
+	if !p.Request.ConsumedAt.IsZero() {
 		return store.ErrConsumed
-	case !now.Before(p.Request.ExpiresAt):
+	}
+	if !now.Before(p.Request.ExpiresAt) {
 		return store.ErrExpired
 	}
 	return nil
@@ -174,7 +167,7 @@ func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued s
 	return s.write(ctx, "RedeemBackchannel", several, func(c *connection) error {
 		var grantID, clientID string
 		consumed, err := c.update(`UPDATE backchannel_requests AS b SET spent_at = ?1
-			WHERE b.id = ?2 AND b.spent_at IS NULL AND b.expires_at > ?1 AND b.grant_id <> '' AND `+askable+` AND EXISTS
+			WHERE b.id = ?2 AND b.spent_at IS NULL AND b.expires_at > ?1 AND b.grant_id <> '' AND `+userEnabled+` AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = b.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), id[:]}, &grantID, &clientID)
 		if err != nil {
@@ -194,13 +187,11 @@ func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued s
 func notConsumed(c *connection, id store.Digest, now time.Time) error {
 	var consumed bool
 	var end time.Time
-	found, err := c.one(`SELECT b.spent_at IS NOT NULL, min(b.expires_at, g.expires_at)
+	err := c.get(`SELECT b.spent_at IS NOT NULL, min(b.expires_at, g.expires_at)
 		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = `+blob, []any{id[:]}, &consumed, timeField{&end})
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case consumed:
 		return store.ErrConsumed
 	case !now.Before(end):
@@ -209,7 +200,7 @@ func notConsumed(c *connection, id store.Digest, now time.Time) error {
 	return store.ErrRevoked
 }
 
-// ClaimPings hands out pings that are due.
+// ClaimPings leases due pings.
 func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) (pings []store.Ping, err error) {
 	now := s.moment()
 	err = s.write(ctx, "ClaimPings", several, func(c *connection) error {
@@ -229,7 +220,7 @@ func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) 
 	return pings, err
 }
 
-// PingDone forgets a ping.
+// PingDone deletes a ping.
 func (s *Store) PingDone(ctx context.Context, request store.Digest) error {
 	return s.write(ctx, "PingDone", single, func(c *connection) error {
 		_, err := c.exec(`DELETE FROM pings WHERE request_id = ?`, request[:])

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 )
 
-// ErrInUse tells that a database is open elsewhere.
+// ErrInUse reports that a database is open elsewhere.
 var ErrInUse = errors.New("sqlite: the database is in use: stop the server first")
 
-// Backup writes a copy of config.File into a new file that only its owner can read. The server may go on meanwhile: the
-// copy is the state of one moment, is checked, and is on the disk when Backup returns.
+// Backup writes a copy of config.File into a new file that only its owner can read. The server may be running: the
+// copy is a consistent snapshot, is checked, and is synced to disk when Backup returns.
 func Backup(ctx context.Context, config Config, to string) error {
 	if err := built(); err != nil {
 		return err
@@ -22,9 +22,9 @@ func Backup(ctx context.Context, config Config, to string) error {
 	return copied(ctx, config.File, to, func(*sql.DB) error { return nil })
 }
 
-// Restore puts a backup in the place of config.File, which must not be open anywhere; what was there is kept beside it, under
-// the name that is returned, empty if there was nothing. What is used up is left out: a code or a request that was
-// used after the backup was made would be good once more. People sign in again.
+// Restore replaces config.File, which must not be open anywhere, with a backup; the former file is kept beside it, under
+// the name that is returned, empty if there was none. One-time records are left out: a code or a request that was
+// used after the backup was made could be used again. Users sign in again.
 func Restore(ctx context.Context, config Config, from string) (kept string, err error) {
 	if err := built(); err != nil {
 		return "", err
@@ -32,7 +32,7 @@ func Restore(ctx context.Context, config Config, from string) (kept string, err 
 	if _, err := withDatabase(from, func(db *sql.DB) ([]Migration, error) { return nil, schema().Check(ctx, db) }); err != nil {
 		return "", fmt.Errorf("%s: %w", from, err)
 	}
-	there, err := idle(config.File)
+	exists, err := idle(config.File)
 	if err != nil {
 		return "", err
 	}
@@ -48,10 +48,10 @@ func Restore(ctx context.Context, config Config, from string) (kept string, err 
 	if err != nil {
 		return "", err
 	}
-	if there {
+	if exists {
 		kept = config.File + ".replaced"
 		if _, err := os.Stat(kept); err == nil {
-			return "", errors.Join(fmt.Errorf("sqlite: %s is there from an earlier restoration: take it away first", kept), os.Remove(made))
+			return "", errors.Join(fmt.Errorf("sqlite: %s is there from an earlier restoration: move it away first", kept), os.Remove(made))
 		}
 		if err := os.Rename(config.File, kept); err != nil {
 			return "", fmt.Errorf("sqlite: %w", err)
@@ -63,14 +63,14 @@ func Restore(ctx context.Context, config Config, from string) (kept string, err 
 	return kept, synced(filepath.Dir(config.File))
 }
 
-// leftOut are the tables whose records a restoration leaves out: what may have been used after the backup, and would be good
-// once more.
+// leftOut are the tables whose records a restoration leaves out: what may have been used after the backup, and could be used
+// again.
 func leftOut() []string {
 	return []string{"interactions", "requests", "codes", "sessions", "backchannel_requests", "pings", "enrolments", "initial_tokens"}
 }
 
-// idle tells whether a database is there, and refuses one that is open elsewhere: the last to close it takes its WAL away.
-func idle(file string) (there bool, err error) {
+// idle reports whether a database is there, and refuses one that is open elsewhere: the last to close it removes its WAL.
+func idle(file string) (exists bool, err error) {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	} else if err != nil {
@@ -89,7 +89,7 @@ func idle(file string) (there bool, err error) {
 	return true, nil
 }
 
-// copied copies a database, changes the copy, checks it, and has it on the disk. A copy that fails is taken away.
+// copied copies a database, changes the copy, checks it, and syncs it to disk. A copy that fails is removed.
 func copied(ctx context.Context, from, to string, change func(*sql.DB) error) (err error) {
 	file, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -127,7 +127,7 @@ func copied(ctx context.Context, from, to string, change func(*sql.DB) error) (e
 	return errors.Join(synced(to), synced(filepath.Dir(to)))
 }
 
-// synced has a file or a folder on the disk.
+// synced syncs a file or a folder to disk.
 func synced(name string) error {
 	file, err := os.Open(name)
 	if err != nil {

@@ -143,7 +143,7 @@ func TestRestoreEverything(t *testing.T) {
 	for table, rows := range was {
 		switch {
 		case rows == 0:
-			t.Errorf("nothing is in %s: storetest.FillEverything has forgotten it", table)
+			t.Errorf("nothing is in %s: storetest.FillEverything lacks it", table)
 		case slices.Contains(lasts, table) && is[table] != rows:
 			t.Errorf("%d of %d records of %s were restored", is[table], rows, table)
 		case !slices.Contains(lasts, table) && is[table] != 0:

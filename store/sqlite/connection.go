@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"countersign/store"
 )
 
 // errClosed is what every verb returns after Close.
@@ -13,7 +15,7 @@ var errClosed = errors.New("the store is closed")
 // connection is one connection with its prepared statements. One verb uses it at a time.
 //
 // Statements run without the caller's context: each takes microseconds, a write that was begun is better ended
-// than left in doubt, and the driver pays a goroutine for each statement that can be cancelled.
+// than left in doubt, and the driver starts a goroutine for each statement that can be cancelled.
 type connection struct {
 	db         *sql.DB
 	conn       *sql.Conn
@@ -23,7 +25,7 @@ type connection struct {
 }
 
 // blob is a parameter that is compared in a query with a join. SQLite takes a bare ? there for a hint to its
-// planner and prepares the statement anew with each value.
+// planner and prepares the statement again for each value.
 const blob = `CAST(? AS BLOB)`
 
 func (c *connection) prepared(query string) (*sql.Stmt, error) {
@@ -31,10 +33,11 @@ func (c *connection) prepared(query string) (*sql.Stmt, error) {
 		return statement, nil
 	}
 	statement, err := c.conn.PrepareContext(context.Background(), query)
-	if err == nil {
-		c.statements[query] = statement
+	if err != nil {
+		return nil, err
 	}
-	return statement, err
+	c.statements[query] = statement
+	return statement, nil
 }
 
 // exec runs a statement and returns how many rows it changed.
@@ -52,14 +55,14 @@ func (c *connection) exec(query string, arguments ...any) (int64, error) {
 	return rows, err
 }
 
-// update runs an UPDATE of at most one row that returns some of it, and tells whether there was one.
+// update runs an UPDATE of at most one row that returns some of it, and reports whether there was one.
 func (c *connection) update(query string, arguments []any, fields ...any) (bool, error) {
 	found, err := c.one(query, arguments, fields...)
 	c.changed = c.changed || found
 	return found, err
 }
 
-// one reads the only row of a query into fields and tells whether there was one.
+// one reads the only row of a query into fields and reports whether there was one.
 func (c *connection) one(query string, arguments []any, fields ...any) (bool, error) {
 	statement, err := c.prepared(query)
 	if err != nil {
@@ -70,6 +73,18 @@ func (c *connection) one(query string, arguments []any, fields ...any) (bool, er
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// get reads the only row of a query into fields; [store.ErrNotFound] when there is none.
+func (c *connection) get(query string, arguments []any, fields ...any) error {
+	found, err := c.one(query, arguments, fields...)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return store.ErrNotFound
+	}
+	return nil
 }
 
 // each calls scan for every row of a query.
@@ -154,7 +169,7 @@ func (r *readers) with(ctx context.Context, work func(*connection) error) error 
 	}
 }
 
-// close waits for the verbs under way and refuses later ones.
+// close waits for the running verbs and refuses later ones.
 func (r *readers) close() error {
 	var failures []error
 	for range cap(r.idle) {

@@ -14,13 +14,13 @@ import (
 // built is nil: this binary has SQLite.
 func built() error { return nil }
 
-// breaksUniqueness tells whether a statement failed because the row exists.
-func breaksUniqueness(err error) bool {
+// breaksUniqueness reports whether a statement failed because the row exists.
+func violatesUniqueness(err error) bool {
 	failure, ok := errors.AsType[sqlite3.Error](err)
 	return ok && (failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey || failure.ExtendedCode == sqlite3.ErrConstraintUnique)
 }
 
-// named gives failures that another time may not meet the store's name for them. Of what failed so nothing is done.
+// named maps failures that may be temporary to the store's errors. A verb that failed with one changed nothing.
 func named(err error) error {
 	failure, ok := errors.AsType[sqlite3.Error](err)
 	if !ok {

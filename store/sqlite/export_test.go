@@ -11,7 +11,7 @@ func (s *Store) WriterSetting(name string) (value string, err error) {
 	return value, err
 }
 
-// Hold keeps the writer busy until release is called, so that what comes meanwhile goes together.
+// Hold keeps the writer busy until release is called, so that the verbs called until then share a transaction.
 func (s *Store) Hold() (release func()) {
 	held, end := make(chan struct{}), make(chan struct{})
 	go func() {

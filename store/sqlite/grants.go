@@ -12,8 +12,8 @@ const (
 		g.created_at, g.expires_at, g.revoked_at`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
-	// personGone tells of a grant whether its person is disabled or no longer there.
-	personGone          = `(g.subject <> '' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
+	// userGone is whether the user of a grant is disabled or deleted.
+	userGone            = `(g.subject <> '' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
 	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
 )
 
@@ -52,14 +52,10 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	var g store.Grant
 	err := s.readOften(ctx, "CodeGrant", func(conn *connection) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.PersonGone}
-		found, err := conn.one(`SELECT `+codeColumns+`, `+personGone+`, `+grantColumns+`
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
+		return conn.get(`SELECT `+codeColumns+`, `+userGone+`, `+grantColumns+`
 			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return c, g, err
 }
@@ -100,19 +96,17 @@ func insertIssued(c *connection, issued store.Issued, grantID, clientID string) 
 }
 
 // unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
-// (RFC 6749 §4.1.2), unless it is the same request once more.
+// (RFC 6749 §4.1.2), unless it is the same request again.
 func unredeemed(c *connection, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
 	var grantID string
 	var consumed bool
 	var end time.Time
-	found, err := c.one(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
+	err := c.get(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
 		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
 		[]any{code[:]}, &grantID, &consumed, timeField{&end})
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case consumed:
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
@@ -139,33 +133,27 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 	var g store.Grant
 	err := s.readOften(ctx, "RefreshGrant", func(c *connection) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
-			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.PersonGone}
-		found, err := c.one(`SELECT `+refreshTokenColumns+`, `+personGone+`, `+grantColumns+`
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
+		return c.get(`SELECT `+refreshTokenColumns+`, `+userGone+`, `+grantColumns+`
 			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return t, g, err
 }
 
-// Refresh records an access token issued for a refresh token that still stands.
+// Refresh records an access token issued for a refresh token that is still valid.
 func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	now := s.moment()
 	return s.write(ctx, "Refresh", several, func(c *connection) error {
 		var grantID string
 		var end time.Time
 		var revoked bool
-		found, err := c.one(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
+		err := c.get(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
 			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
 			[]any{token[:]}, &grantID, timeField{&end}, &revoked)
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !now.Before(end):
 			return store.ErrExpired
 		case revoked:
@@ -184,14 +172,12 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ..
 	now := s.moment()
 	work := func(c *connection) error {
 		var end time.Time
-		found, err := c.one(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
+		err := c.get(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
 			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = `+blob,
 			[]any{token[:]}, append([]any{timeField{&end}}, grantFields(&g)...)...)
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !now.Before(end):
 			return store.ErrExpired
 		case !g.RevokedAt.IsZero():

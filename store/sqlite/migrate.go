@@ -23,10 +23,10 @@ var migrations embed.FS
 // Migration is one step of the schema.
 type Migration = backend.Migration
 
-// SchemaError tells that the file's schema is older or newer than the program.
+// SchemaError reports that the file's schema is older or newer than the program.
 type SchemaError = backend.SchemaError
 
-// ChangedError tells that a step of the schema is not the one that was applied.
+// ChangedError reports that a step of the schema is not the one that was applied.
 type ChangedError = backend.ChangedError
 
 func schema() backend.Schema {
@@ -114,10 +114,8 @@ func lockDirectory(ctx context.Context, name string) (unlock func(), err error) 
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", err), directory.Close())
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", ctx.Err()), directory.Close())
+		if err := backend.Pause(ctx, 20*time.Millisecond); err != nil {
+			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", err), directory.Close())
 		}
 	}
 }

@@ -12,7 +12,7 @@ func (s *Store) ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) e
 	if len(oneTimes) == 1 {
 		statements = single
 	}
-	return s.write(ctx, "Use", statements, func(c *connection) error { return consumeOneTimes(c, oneTimes) })
+	return s.write(ctx, "ConsumeOneTime", statements, func(c *connection) error { return consumeOneTimes(c, oneTimes) })
 }
 
 // consumeOneTimes records one-time values; the caller's transaction is rolled back when it fails.

@@ -8,7 +8,7 @@ import (
 	"countersign/store"
 )
 
-// where writes a filter's conditions on a table's columns and gives their arguments, the limit last.
+// where writes a filter's conditions on a table's columns and returns their arguments, the limit last.
 func where(f store.Filter) (conditions string, arguments []any) {
 	var all []string
 	add := func(condition string, argument any) {

@@ -12,25 +12,28 @@ func initialTokenFields(t *store.InitialToken) []any {
 	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, &t.Profile}
 }
 
-// RegisterClient inserts a client and takes what allows it.
+// RegisterClient inserts a client and consumes what allows it.
 func (s *Store) RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error {
 	return s.write(ctx, "RegisterClient", several, func(c *connection) error {
 		if err := s.allowed(c, client.Organisation, by); err != nil {
 			return err
 		}
 		stored, err := c.exec(insertClient, clientValues(client)...)
-		if err == nil && stored == 0 {
+		if err != nil {
+			return err
+		}
+		if stored == 0 {
 			return store.ErrConflict
 		}
-		if err != nil || by.Token.Zero() {
-			return err
+		if by.Token.Zero() {
+			return nil
 		}
 		_, err = c.exec(`UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = ?`, by.Token[:])
 		return err
 	})
 }
 
-// allowed tells whether a registrar may register one more client.
+// allowed reports whether a registrar may register one more client.
 func (s *Store) allowed(c *connection, organisation string, by store.Registrar) error {
 	if !by.Token.Zero() {
 		_, err := s.initialToken(c, by.Token)
@@ -113,10 +116,13 @@ func (s *Store) InitialTokens(ctx context.Context) ([]store.InitialToken, error)
 func (s *Store) DeleteInitialToken(ctx context.Context, organisation string) error {
 	return s.write(ctx, "DeleteInitialToken", single, func(c *connection) error {
 		removed, err := c.exec(`DELETE FROM initial_tokens WHERE organisation = ?`, organisation)
-		if err == nil && removed == 0 {
+		if err != nil {
+			return err
+		}
+		if removed == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 

@@ -32,11 +32,7 @@ func keyFields(k *store.Key) []any {
 // readOne runs a verb that reads one record.
 func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
 	err = s.read(ctx, verb, func(c *connection) error {
-		found, err := c.one(query, []any{key}, fields(&record)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return c.get(query, []any{key}, fields(&record)...)
 	})
 	return record, err
 }
@@ -80,10 +76,13 @@ func (s *Store) PutClient(ctx context.Context, client store.Client) error {
 	}
 	return s.write(ctx, "PutClient", single, func(c *connection) error {
 		stored, err := c.exec(query, clientValues(client)...)
-		if err == nil && stored == 0 {
+		if err != nil {
+			return err
+		}
+		if stored == 0 {
 			return store.ErrConflict
 		}
-		return err
+		return nil
 	})
 }
 
@@ -112,10 +111,13 @@ func (s *Store) PutUser(ctx context.Context, user store.User) error {
 			WHERE users.erased_at IS NULL`,
 			user.Subject, user.Username, user.Password, text(user.Claims), user.Disabled,
 			micros(user.CreatedAt), micros(user.UpdatedAt), user.UserCode)
-		if err == nil && stored == 0 {
+		if err != nil {
+			return conflict(err, store.ErrConflict)
+		}
+		if stored == 0 {
 			return store.ErrConflict // erased
 		}
-		return conflict(err, store.ErrConflict)
+		return nil
 	})
 }
 

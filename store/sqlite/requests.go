@@ -24,7 +24,7 @@ func sessionFields(s *store.Session) []any {
 	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, listField{&s.AMR}, timeField{&s.ExpiresAt}}
 }
 
-// sessionOrNil tells a session from the NULLs of an outer join.
+// sessionOrNil turns the NULLs of an outer join into nil.
 func sessionOrNil(s store.Session) *store.Session {
 	if s.ID.Zero() {
 		return nil
@@ -48,7 +48,7 @@ func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...sto
 	})
 }
 
-// Open reads a request, a session that is alive, and the consent of its person.
+// Open reads a request, a session that is alive, and the consent of its user.
 func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Opened, error) {
 	var o store.Opened
 	var signedIn store.Session
@@ -58,7 +58,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		fields := append(requestFields(r), sessionFields(&signedIn)...)
 		fields = append(fields, &consent.Subject, &consent.ClientID, listField{&consent.Scopes}, listField{&consent.Claims},
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
-		found, err := c.one(`SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
+		err := c.get(`SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
 			LEFT JOIN sessions s ON s.id = CAST(?1 AS BLOB) AND s.expires_at > ?2
 				AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)
 			LEFT JOIN consents k ON k.subject = s.subject AND k.client_id = r.client_id AND k.expires_at > ?2
@@ -67,8 +67,6 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !r.FinishedAt.IsZero():
 			return store.ErrConsumed
 		case !now.Before(r.ExpiresAt):
@@ -123,7 +121,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
 		fields = append(fields, requestFields(&p.Request)...)
 		fields = append(append(fields, sessionFields(&signedIn)...), &p.Username)
-		found, err := c.one(`SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
+		err := c.get(`SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i JOIN requests r ON r.id = i.request_id
 			LEFT JOIN (sessions s JOIN users u ON u.subject = s.subject AND NOT u.disabled) ON s.id = i.session_id AND s.expires_at > ?
@@ -133,8 +131,6 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !p.Request.FinishedAt.IsZero():
 			return store.ErrConsumed
 		case !now.Before(i.ExpiresAt):
@@ -234,12 +230,10 @@ func unanswered(c *connection, finish store.Finish) error {
 		query, arguments = `SELECT finished_at IS NOT NULL FROM requests WHERE id = ?`, []any{finish.Request[:]}
 	}
 	var finished bool
-	found, err := c.one(query, arguments, &finished)
+	err := c.get(query, arguments, &finished)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case finished:
 		return store.ErrConsumed
 	}
@@ -249,12 +243,10 @@ func unanswered(c *connection, finish store.Finish) error {
 // existence returns otherwise when the query finds a row for key, and ErrNotFound when it does not.
 func existence(c *connection, query string, key any, otherwise error) error {
 	var one int
-	found, err := c.one(query, []any{key}, &one)
+	err := c.get(query, []any{key}, &one)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	}
 	return otherwise
 }
@@ -263,10 +255,13 @@ func existence(c *connection, query string, key any, otherwise error) error {
 func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
 	err = s.write(ctx, verb, several, func(c *connection) error {
 		found, err := c.update(query, []any{id[:]}, &count)
-		if err == nil && !found {
+		if err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 	return count, err
 }

@@ -12,7 +12,7 @@ import (
 // bookkeeping are the tables that keep the schema and none of the store's records.
 func bookkeeping() []string { return []string{"goose_db_version", "schema_steps"} }
 
-// Source is a database that is read as a whole, to be copied elsewhere. While it is open nobody else can open it.
+// Source is a database that is read as a whole, to be copied elsewhere. While it is open no other process can open it.
 type Source struct {
 	db   *sql.DB
 	conn *sql.Conn
@@ -24,12 +24,12 @@ func OpenSource(ctx context.Context, config Config) (_ *Source, err error) {
 	if err := built(); err != nil {
 		return nil, err
 	}
-	there, err := idle(config.File)
-	if err == nil && !there {
-		err = fmt.Errorf("sqlite: there is no database %s", config.File)
-	}
+	exists, err := idle(config.File)
 	if err != nil {
 		return nil, err
+	}
+	if !exists {
+		return nil, fmt.Errorf("sqlite: there is no database %s", config.File)
 	}
 	db, err := sql.Open("sqlite3", dsn(config.File, "_locking_mode", "EXCLUSIVE")) // readers, too
 	if err != nil {
@@ -53,7 +53,7 @@ func OpenSource(ctx context.Context, config Config) (_ *Source, err error) {
 	return s, nil
 }
 
-// Close lets others have the database again. Nothing in it was changed.
+// Close releases the database, which is unchanged.
 func (s *Source) Close() error {
 	var err error
 	if s.conn != nil {
@@ -89,7 +89,7 @@ func (s *Source) names(ctx context.Context, query string, arguments ...any) (nam
 	return names, rows.Err()
 }
 
-// Rows visits each row of a table. The row is only valid during the visit.
+// Rows calls visit for each row of a table. The row is only valid during the call.
 func (s *Source) Rows(ctx context.Context, table string, columns []string, visit func(row []any) error) error {
 	rows, err := s.conn.QueryContext(ctx, `SELECT "`+strings.Join(columns, `", "`)+`" FROM "`+table+`"`)
 	if err != nil {

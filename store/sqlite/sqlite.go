@@ -105,7 +105,7 @@ func dsn(file string, settings ...string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.Clean(file), RawQuery: query.Encode()}).String()
 }
 
-// protect takes the file away from everybody but its owner; SQLite gives its companions the same mode. The file
+// protect makes the file readable by its owner only; SQLite gives its companion files the same mode. The file
 // is not opened for this: closing it would drop the locks that this process holds on it.
 func protect(file string) error {
 	for _, name := range []string{file, file + "-wal", file + "-shm"} {
@@ -116,7 +116,7 @@ func protect(file string) error {
 	return nil
 }
 
-// Close ends the verbs under way and releases the file.
+// Close ends the running verbs and releases the file.
 func (s *Store) Close() error { return s.close() }
 
 // Ping reads from the file.
@@ -150,7 +150,7 @@ func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Microsec
 
 // conflict turns the failure of a uniqueness constraint into outcome.
 func conflict(err, outcome error) error {
-	if breaksUniqueness(err) {
+	if violatesUniqueness(err) {
 		return outcome
 	}
 	return err

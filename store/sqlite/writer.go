@@ -13,13 +13,13 @@ import (
 // batch is how many verbs share a transaction at most.
 const batch = 64
 
-// gather is how long the writer waits for company when the batch before had some: a commit costs much the same for one
-// verb and for ten. A verb that comes alone never waits.
+// gather is how long the writer waits for more verbs when the last batch had several: a commit costs much the same for one
+// verb and for ten. A single verb never waits.
 const gather = time.Millisecond
 
 // writer runs the verbs that change something, on one connection. Verbs that come while it is busy go together in
 // one transaction: what a commit costs is the disk's flush, and one flush makes all of them durable. Each answer
-// is given after the commit, and a verb that fails takes back its own changes only.
+// is given after the commit, and a verb that fails rolls back its own changes only.
 type writer struct {
 	connection *connection
 	jobs       chan job
@@ -27,12 +27,12 @@ type writer struct {
 	stopped    chan struct{}
 }
 
-// statements tells whether a verb needs a transaction around it when it is alone.
+// statements is whether a verb needs a transaction around it when it runs alone.
 type statements int
 
 const (
-	// reading is a verb that only reads. It is here for its speed: a connection that does not write itself has to
-	// read every page anew after each change.
+	// reading is a verb that only reads. It is here for its speed: a connection that does not write itself must
+	// read every page again after each change.
 	reading statements = iota
 	single
 	several
@@ -62,7 +62,7 @@ func openWriter(ctx context.Context, dsn string) (*writer, error) {
 	return w, nil
 }
 
-// do hands a job over and waits for its end. The caller can go away until the job is taken, not after.
+// do hands a job over and waits for its end. The caller can give up until the job is taken, not after.
 func (w *writer) do(ctx context.Context, j job) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (w *writer) run() {
 	}
 }
 
-// onlyReading tells whether there is nothing to commit.
+// onlyReading reports whether there is nothing to commit.
 func onlyReading(jobs []job) bool {
 	return !slices.ContainsFunc(jobs, func(j job) bool { return j.statements != reading })
 }
@@ -169,8 +169,8 @@ func (w *writer) alone(j job) error {
 	return outcome
 }
 
-// errSpoiled tells that a verb failed after it had changed something, so that its transaction cannot go on.
-var errSpoiled = errors.New("a verb has to be taken back")
+// errSpoiled reports that a verb failed after it had changed something, so that its transaction cannot go on.
+var errRolledBack = errors.New("a verb must be rolled back")
 
 // together runs jobs in one transaction. An error means that none of them is done; otherwise each has its outcome.
 // A verb that fails mostly does so with an answer and before it has changed anything. Only if one does not, all are
@@ -181,12 +181,12 @@ func (w *writer) together(jobs []job) (outcomes []error, err error) {
 		for i, j := range jobs {
 			var stays bool
 			if outcomes[i], stays = w.work(j); !stays && (w.connection.changed || !backend.Answer(outcomes[i])) {
-				return errSpoiled
+				return errRolledBack
 			}
 		}
 		return nil
 	})
-	if errors.Is(err, errSpoiled) {
+	if errors.Is(err, errRolledBack) {
 		err = w.transaction(func() error { return w.apart(jobs, outcomes) })
 	}
 	return outcomes, err
@@ -202,7 +202,7 @@ func (w *writer) apart(jobs []job, outcomes []error) error {
 		if outcomes[i], stays = w.work(j); !stays {
 			// This fails when SQLite has rolled back the whole transaction, as for a full disk.
 			if _, err := w.connection.exec("ROLLBACK TO verb"); err != nil {
-				return fmt.Errorf("take back a verb: %w (it failed with: %v)", err, outcomes[i])
+				return fmt.Errorf("roll back a verb: %w (it failed with: %v)", err, outcomes[i])
 			}
 		}
 		if _, err := w.connection.exec("RELEASE verb"); err != nil {

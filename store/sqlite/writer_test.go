@@ -77,7 +77,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestGoneAway: a caller who leaves while waiting for the writer has claimed nothing.
+// TestGoneAway: a caller cancelled while waiting for the writer has consumed nothing.
 func TestGoneAway(t *testing.T) {
 	s := open(t)
 	release := s.Hold()

@@ -53,7 +53,7 @@ func testEvidence(f *fixture) {
 	f.equal(f.waiting("a"), []store.Evidence{recorded, pushed, finished, asked})
 }
 
-// testWaitingEvidence: a chain takes its own evidence, what names none, and what nobody has taken for long.
+// testWaitingEvidence: a chain takes its own evidence, what names none, and what has been pending for long.
 func testWaitingEvidence(f *fixture) {
 	own, nobodys, others := f.evidence("a"), f.evidence(""), f.evidence("b")
 	f.must(f.Record(f.Context(), own, nobodys, others))

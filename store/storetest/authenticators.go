@@ -8,7 +8,7 @@ import (
 	"countersign/store"
 )
 
-func (f *fixture) person(subject string, disabled bool) {
+func (f *fixture) putUser(subject string, disabled bool) {
 	f.Helper()
 	f.must(f.PutUser(f.Context(), store.User{
 		Subject: subject, Username: subject, Disabled: disabled, CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now(),
@@ -30,7 +30,7 @@ func (f *fixture) device(subject string) store.Device {
 	}
 }
 
-// testStartSession: a session without an interaction lives as long as it says and as its person may sign in.
+// testStartSession: a session without an interaction lives as long as it says and as its user may sign in.
 func testStartSession(f *fixture) {
 	session := f.session()
 	_, err := f.Session(f.Context(), session.ID)
@@ -45,10 +45,10 @@ func testStartSession(f *fixture) {
 	f.must(f.StartSession(f.Context(), next, session.ID))
 	_, err = f.Session(f.Context(), session.ID)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", true)
+	f.putUser("subject", true)
 	_, err = f.Session(f.Context(), next.ID)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", false)
+	f.putUser("subject", false)
 	f.clock.set(next.ExpiresAt.Add(-time.Microsecond))
 	_, err = f.Session(f.Context(), next.ID)
 	f.must(err)
@@ -84,9 +84,9 @@ func testPasskeys(f *fixture) {
 	f.want(err, store.ErrNotFound)
 }
 
-// testUsePasskey: a counter that does not grow gives a copy away, and that is not forgotten.
+// testUsePasskey: a counter that does not grow shows a cloned passkey, which is recorded.
 func testUsePasskey(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	passkey := f.passkey("subject")
 	f.must(f.AddPasskey(f.Context(), passkey))
 	f.clock.set(f.clock.Now().Add(time.Second))
@@ -99,11 +99,11 @@ func testUsePasskey(f *fixture) {
 	f.must(err)
 	f.equal(got, passkey)
 
-	f.person("subject", true)
+	f.putUser("subject", true)
 	fresh := f.oneTime()
 	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount, fresh), store.ErrNotFound)
-	f.must(f.ConsumeOneTime(f.Context(), fresh)) // it was not claimed
-	f.person("subject", false)
+	f.must(f.ConsumeOneTime(f.Context(), fresh)) // it was not consumed
+	f.putUser("subject", false)
 
 	f.clock.set(f.clock.Now().Add(time.Second))
 	claimed := f.oneTime()
@@ -126,7 +126,7 @@ func testUsePasskey(f *fixture) {
 }
 
 func testDevices(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	first, second, others := f.device("subject"), f.device("subject"), f.device("other")
 	second.CreatedAt = second.CreatedAt.Add(time.Second)
 	for _, device := range []store.Device{second, first, others} {
@@ -149,11 +149,11 @@ func testDevices(f *fixture) {
 	_, err = f.DeviceByKey(f.Context(), "unknown")
 	f.want(err, store.ErrNotFound)
 
-	f.person("subject", true)
+	f.putUser("subject", true)
 	fresh := f.oneTime()
 	f.want(f.UseDevice(f.Context(), first.ID, fresh), store.ErrNotFound)
-	f.must(f.ConsumeOneTime(f.Context(), fresh)) // it was not claimed
-	f.person("subject", false)
+	f.must(f.ConsumeOneTime(f.Context(), fresh)) // it was not consumed
+	f.putUser("subject", false)
 	f.want(f.RemoveDevice(f.Context(), "other", first.ID), store.ErrNotFound)
 	f.must(f.RemoveDevice(f.Context(), "subject", first.ID))
 	f.want(f.RemoveDevice(f.Context(), "subject", first.ID), store.ErrNotFound)
@@ -165,17 +165,17 @@ func (f *fixture) enrolment(subject string) store.Enrolment {
 }
 
 func testEnrol(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	replaced, enrolment := f.enrolment("subject"), f.enrolment("subject")
 	f.must(f.PutEnrolment(f.Context(), replaced))
 	f.must(f.PutEnrolment(f.Context(), enrolment))
 	device, oneTime := f.device("somebody else"), f.oneTime()
 	_, err := f.Enrol(f.Context(), replaced.ID, device, oneTime)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", true)
+	f.putUser("subject", true)
 	_, err = f.Enrol(f.Context(), enrolment.ID, device, oneTime)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", false)
+	f.putUser("subject", false)
 	f.clock.set(enrolment.ExpiresAt)
 	_, err = f.Enrol(f.Context(), enrolment.ID, device, oneTime)
 	f.want(err, store.ErrExpired)
@@ -218,7 +218,7 @@ func testSubscriptions(f *fixture) {
 	f.must(err)
 	f.equal(all, []store.Subscription{subscription})
 
-	subscription.Subject, subscription.KeyID = "other", "another" // the same browser, another person
+	subscription.Subject, subscription.KeyID = "other", "another" // the same browser, another user
 	f.must(f.PutSubscription(f.Context(), subscription))
 	all, err = f.Subscriptions(f.Context(), "subject")
 	f.must(err)
@@ -234,7 +234,7 @@ func testSubscriptions(f *fixture) {
 }
 
 func testRaceEnrol(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	enrolment := f.enrolment("subject")
 	f.must(f.PutEnrolment(f.Context(), enrolment))
 	devices := make([]store.Device, racers)
@@ -252,7 +252,7 @@ func testRaceEnrol(f *fixture) {
 
 // testRaceUsePasskey: two uses with the same counter cannot both be the passkey's.
 func testRaceUsePasskey(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	passkey := f.passkey("subject")
 	f.must(f.AddPasskey(f.Context(), passkey))
 	won, copies := 0, 0

@@ -11,7 +11,7 @@ import (
 
 // backchannelLimits are far from every test that is not about them.
 func backchannelLimits() store.BackchannelLimits {
-	return store.BackchannelLimits{Person: 100, Client: 100}
+	return store.BackchannelLimits{User: 100, Client: 100}
 }
 
 func (f *fixture) backchannelRequest() store.BackchannelRequest {
@@ -19,7 +19,7 @@ func (f *fixture) backchannelRequest() store.BackchannelRequest {
 		ID:         f.digest(),
 		ClientID:   "client",
 		Subject:    "subject",
-		Person:     store.DigestOf("subject"),
+		UserKey:    store.DigestOf("subject"),
 		Parameters: json.RawMessage(` {"z": "<&> é", "a": [1.0, null] } `),
 		Ping:       []byte{0, 0xff, 1},
 		CreatedAt:  f.clock.Now(),
@@ -29,7 +29,7 @@ func (f *fixture) backchannelRequest() store.BackchannelRequest {
 	}
 }
 
-// asked stores a backchannel request to a person who is there.
+// asked stores a backchannel request to a user who is there.
 func (f *fixture) asked() store.BackchannelRequest {
 	f.Helper()
 	f.whoIsAsked(false)
@@ -45,7 +45,7 @@ func (f *fixture) whoIsAsked(disabled bool) {
 		CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now()}))
 }
 
-// allowed stores a backchannel request that its person has allowed.
+// allowed stores a backchannel request that its user has allowed.
 func (f *fixture) allowed() (store.BackchannelRequest, store.Grant) {
 	f.Helper()
 	request, grant := f.asked(), f.grant()
@@ -91,11 +91,11 @@ func testStartBackchannel(f *fixture) {
 
 func testStartBackchannelLimits(f *fixture) {
 	f.whoIsAsked(false)
-	limits := store.BackchannelLimits{Person: 3, Client: 2}
-	start := func(clientID, person string, want error) store.BackchannelRequest {
+	limits := store.BackchannelLimits{User: 3, Client: 2}
+	start := func(clientID, user string, want error) store.BackchannelRequest {
 		f.Helper()
 		request, oneTime := f.backchannelRequest(), f.oneTime()
-		request.ClientID, request.Person = clientID, store.DigestOf(person)
+		request.ClientID, request.UserKey = clientID, store.DigestOf(user)
 		f.want(f.StartBackchannel(f.Context(), request, limits, oneTime), want)
 		if want != nil {
 			_, err := f.BackchannelRequest(f.Context(), request.ID)
@@ -227,7 +227,7 @@ func testPollBackchannel(f *fixture) {
 
 	f.clock.set(request.ExpiresAt)
 	f.equal(f.poll(request.ID, store.ErrExpired).Request, request)
-	// Nobody who may be asked: it looks the same.
+	// No user who may be asked: it looks the same.
 	nobody := f.backchannelRequest()
 	nobody.Subject = ""
 	f.must(f.StartBackchannel(f.Context(), nobody, backchannelLimits()))
@@ -250,7 +250,7 @@ func testRedeemBackchannel(f *fixture) {
 	request.ConsumedAt = f.clock.Now()
 	f.equal(f.poll(request.ID, store.ErrConsumed).Request, request)
 
-	// Once more buys nothing and ends nothing.
+	// A second redemption issues nothing and revokes nothing.
 	second, fresh := f.issued(grant), f.oneTime()
 	f.want(f.RedeemBackchannel(f.Context(), request.ID, second, fresh), store.ErrConsumed)
 	_, err = f.AccessGrant(f.Context(), second.AccessToken.ID)
@@ -288,7 +288,7 @@ func testRedeemBackchannelRefused(f *fixture) {
 	refused(request, store.ErrRevoked)
 	polled := f.poll(request.ID, nil)
 	if polled.Grant == nil || polled.Grant.RevokedAt.IsZero() {
-		f.Errorf("the person is disabled, and a poll says %+v", polled)
+		f.Errorf("the user is disabled, and a poll says %+v", polled)
 	}
 	f.whoIsAsked(false)
 	seen := f.oneTime()
@@ -330,7 +330,7 @@ func testPings(f *fixture) {
 	f.clock.set(f.clock.Now().Add(time.Second))
 	want.Attempt = 2
 	f.equal(claim(10), []store.Ping{want})
-	// Its caller dies, and another takes it when the lease is over. The first one's news come too late.
+	// Its caller dies, and another takes it when the lease is over. The first one's result comes too late.
 	f.clock.set(f.clock.Now().Add(time.Minute))
 	want.Attempt = 3
 	f.equal(claim(10), []store.Ping{want})
@@ -349,7 +349,7 @@ func testPings(f *fixture) {
 		f.Errorf("the oldest goes first: got %v", first)
 	}
 	f.equal(len(claim(10)), 1)
-	// A request whose time is over is not told of.
+	// An expired request is not notified.
 	f.clock.set(denied.ExpiresAt)
 	f.must(f.PingFailed(f.Context(), denied.ID, 1, denied.ExpiresAt))
 	f.equal(len(claim(10)), 1)
@@ -371,7 +371,7 @@ func testPurgeBackchannel(f *fixture) {
 	f.clock.set(start)
 }
 
-// testDeleteClientBackchannel: what waits for a client that is gone is shown to nobody.
+// testDeleteClientBackchannel: the pending requests of a deleted client are not listed.
 func testDeleteClientBackchannel(f *fixture) {
 	client := f.registered()
 	client.ID = "client"
@@ -398,7 +398,7 @@ func testRaceStartBackchannel(f *fixture) {
 		requests[i] = f.backchannelRequest()
 	}
 	f.winner(race(func(i int) error {
-		return f.StartBackchannel(f.Context(), requests[i], store.BackchannelLimits{Person: 1, Client: 1})
+		return f.StartBackchannel(f.Context(), requests[i], store.BackchannelLimits{User: 1, Client: 1})
 	}), store.ErrConsumed)
 }
 
@@ -429,7 +429,7 @@ func testRaceDecideBackchannel(f *fixture) {
 	f.equal(len(pings), 1)
 }
 
-// testRacePollBackchannel: of polls at one moment one is in time, and each of the others adds its five seconds.
+// testRacePollBackchannel: of concurrent polls one is in time, and each of the others adds its five seconds.
 func testRacePollBackchannel(f *fixture) {
 	request := f.asked()
 	var lock sync.Mutex

@@ -22,14 +22,14 @@ func (f *fixture) signedIn() store.Session {
 	return session
 }
 
-// consented answers a request of the person with a consent.
+// consented answers a request of the user with a consent.
 func (f *fixture) consented(consent store.Consent) {
 	f.Helper()
 	request, interaction := f.begun()
 	f.must(f.Finish(f.Context(), store.Finish{Interaction: interaction.ID, Request: request.ID, Consent: &consent}))
 }
 
-// found gives what Open says about the person who is signed in and a new request of the client.
+// found returns what Open says about the user who is signed in and a new request of the client.
 func (f *fixture) opened(session store.Session, change func(*store.Request)) store.Opened {
 	f.Helper()
 	request := f.request()
@@ -45,7 +45,7 @@ func (f *fixture) opened(session store.Session, change func(*store.Request)) sto
 func testConsent(f *fixture) {
 	session := f.signedIn()
 	if opened := f.opened(session, nil); opened.Consent != nil {
-		f.Fatalf("a consent that nobody gave: %v", opened.Consent)
+		f.Fatalf("a consent that was not given: %v", opened.Consent)
 	}
 	first := f.consent()
 	f.consented(first)
@@ -73,7 +73,7 @@ func testConsent(f *fixture) {
 	}
 }
 
-// testConsentIsForgotten: whatever ends a grant of the person to the client ends the consent.
+// testConsentIsForgotten: whatever ends a grant of the user to the client ends the consent.
 func testConsentIsForgotten(f *fixture) {
 	session := f.signedIn()
 	f.consented(f.consent())
@@ -92,21 +92,21 @@ func testConsentIsForgotten(f *fixture) {
 	}
 }
 
-// testOpenWithoutPerson: the session of a person who is disabled or gone is none.
-func testOpenWithoutPerson(f *fixture) {
+// testOpenWithoutUser: the session of a disabled or deleted user is not returned.
+func testOpenWithoutUser(f *fixture) {
 	session := f.signedIn()
 	f.consented(f.consent())
-	person, err := f.User(f.Context(), "subject")
+	user, err := f.User(f.Context(), "subject")
 	f.must(err)
-	person.Disabled = true
-	f.must(f.PutUser(f.Context(), person))
+	user.Disabled = true
+	f.must(f.PutUser(f.Context(), user))
 	if opened := f.opened(session, nil); opened.Session != nil || opened.Consent != nil {
-		f.Errorf("a disabled person is signed in: %v, %v", opened.Session, opened.Consent)
+		f.Errorf("a disabled user is signed in: %v, %v", opened.Session, opened.Consent)
 	}
-	person.Disabled = false
-	f.must(f.PutUser(f.Context(), person))
+	user.Disabled = false
+	f.must(f.PutUser(f.Context(), user))
 	if opened := f.opened(session, nil); opened.Session == nil {
-		f.Error("a person who is enabled again is not signed in")
+		f.Error("a user who is enabled again is not signed in")
 	}
 
 	_, interaction := f.begun()
@@ -114,38 +114,38 @@ func testOpenWithoutPerson(f *fixture) {
 	nobody.Subject = "nobody"
 	f.must(f.SignIn(f.Context(), interaction.ID, nobody))
 	if opened := f.opened(nobody, nil); opened.Session != nil {
-		f.Errorf("a person who is not there is signed in: %v", opened.Session)
+		f.Errorf("an unknown user is signed in: %v", opened.Session)
 	}
 }
 
-// testPersonGone: who reads a code, a refresh token or an interaction learns whether the person is still there.
-func testPersonGone(f *fixture) {
+// testUserGone: reading a code, a refresh token or an interaction shows whether the user is enabled.
+func testUserGone(f *fixture) {
 	grant, code := f.withCode()
 	issued := f.issued(grant)
 	f.must(f.RedeemCode(f.Context(), code.ID, issued))
 	_, interaction := f.begun()
 	f.must(f.SignIn(f.Context(), interaction.ID, f.session()))
-	person, err := f.User(f.Context(), "subject")
+	user, err := f.User(f.Context(), "subject")
 	f.must(err)
 	for _, disabled := range []bool{false, true, false} {
-		person.Disabled = disabled
-		f.must(f.PutUser(f.Context(), person))
+		user.Disabled = disabled
+		f.must(f.PutUser(f.Context(), user))
 		_, byCode, err := f.CodeGrant(f.Context(), code.ID)
 		f.must(err)
 		_, byToken, err := f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 		f.must(err)
 		pending, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
 		f.must(err)
-		if byCode.PersonGone != disabled || byToken.PersonGone != disabled || (pending.Session == nil) != disabled || (pending.Username == "") != disabled {
-			f.Errorf("disabled %v: code %v, refresh token %v, session %v of %q", disabled, byCode.PersonGone, byToken.PersonGone, pending.Session, pending.Username)
+		if byCode.UserGone != disabled || byToken.UserGone != disabled || (pending.Session == nil) != disabled || (pending.Username == "") != disabled {
+			f.Errorf("disabled %v: code %v, refresh token %v, session %v of %q", disabled, byCode.UserGone, byToken.UserGone, pending.Session, pending.Username)
 		}
 	}
 	nobodys := f.grant()
 	nobodys.Subject = "nobody"
 	lost := f.code(nobodys)
 	f.granted(nobodys, lost)
-	if _, got, err := f.CodeGrant(f.Context(), lost.ID); err != nil || !got.PersonGone {
-		f.Errorf("of a person who is not there: %v, %v", got, err)
+	if _, got, err := f.CodeGrant(f.Context(), lost.ID); err != nil || !got.UserGone {
+		f.Errorf("of an unknown user: %v, %v", got, err)
 	}
 }
 
@@ -204,7 +204,7 @@ func testRaceFinishWithoutInteraction(f *fixture) {
 	}
 }
 
-// testIssueToken: a grant that no person decided, with its one token.
+// testIssueToken: a grant that no user decided, with its one token.
 func testIssueToken(f *fixture) {
 	grant := f.grant()
 	grant.Subject, grant.AuthTime, grant.ACR, grant.AMR = "", time.Time{}, "", nil
@@ -259,7 +259,7 @@ func testRevokeAccessToken(f *fixture) {
 	f.must(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, fresh))
 	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)
 	if _, err := f.AccessGrant(f.Context(), issued.AccessToken.ID); err == nil {
-		f.Error("a token that was revoked still stands")
+		f.Error("a token that was revoked is still valid")
 	}
 	_, err = f.AccessGrant(f.Context(), second.ID)
 	f.must(err)

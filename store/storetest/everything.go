@@ -7,7 +7,7 @@ import (
 	"countersign/store"
 )
 
-// Everything is a store with at least one record of each kind. Whoever adds a table to the schema adds to it here: tests
+// Everything is a store with at least one record of each kind. A new table in the schema needs a record here: tests
 // that copy, back up or list a whole database fail for a table that nothing is in.
 type Everything struct {
 	clients []store.Client
@@ -123,7 +123,7 @@ func (e *Everything) Check(t *testing.T, s store.Store) {
 	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
 	f.must(err)
 
-	// At the end, as it revokes what the code has bought.
+	// At the end, as it revokes what was issued for the code.
 	f.want(f.RedeemCode(ctx, e.consumed.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrConsumed)
 	_, err = f.AccessGrant(ctx, e.issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)

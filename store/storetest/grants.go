@@ -81,7 +81,7 @@ func testRedeemCodeTwice(f *fixture) {
 	f.equal(gotGrant, grant)
 }
 
-// testRedeemCodeRepeated: one request that arrives twice at once buys once, and ends nothing.
+// testRedeemCodeRepeated: one request that arrives twice at once is redeemed once, and revokes nothing.
 func testRedeemCodeRepeated(f *fixture) {
 	for range 20 {
 		grant, code := f.withCode()
@@ -127,7 +127,7 @@ func testRedeemCodeAllOrNothing(f *fixture) {
 	f.must(f.RedeemCode(f.Context(), code.ID, issued, fresh))
 }
 
-// testRedeemCodeOrder: when several reasons speak against a redemption, the first in this order is told.
+// testRedeemCodeOrder: when a redemption fails for several reasons, the first in this order is returned.
 func testRedeemCodeOrder(f *fixture) {
 	type reasons struct{ consumed, expired, revoked, replayed bool }
 	seen := f.oneTime()
@@ -313,7 +313,7 @@ func testAccessGrantUses(f *fixture) {
 	_, err = f.AccessGrant(f.Context(), token, second, third)
 	f.must(err)
 
-	// A token that does not stand claims nothing.
+	// A token that is not valid consumes nothing.
 	fresh := f.oneTime()
 	_, err = f.AccessGrant(f.Context(), f.digest(), fresh)
 	f.want(err, store.ErrNotFound)

@@ -16,7 +16,7 @@ import (
 	"countersign/store"
 )
 
-// Backend tells how a test makes a database and how any process opens it.
+// Backend is how a test makes a database and how any process opens it.
 type Backend struct {
 	// Create makes an empty database for one test and returns its address.
 	Create func(t *testing.T) (address string)
@@ -54,7 +54,7 @@ const childVariable = "STORETEST_CHILD"
 type order struct {
 	Role    string
 	Address string
-	// Number tells the children of one test apart.
+	// Number distinguishes the children of one test.
 	Number int
 }
 
@@ -154,7 +154,7 @@ func (c *child) release(t *testing.T) {
 	}
 }
 
-// lines reads what the child has to say until its end.
+// lines reads the child's output until its end.
 func (c *child) lines() (lines []string) {
 	for c.output.Scan() {
 		lines = append(lines, c.output.Text())
@@ -280,7 +280,7 @@ func (b Backend) testProcessesRedeem(t *testing.T) {
 		_, grant, err := f.CodeGrant(t.Context(), prizeCode(i))
 		f.must(err)
 		if grant.RevokedAt.IsZero() {
-			t.Errorf("code %d was redeemed more than once and its grant still stands", i)
+			t.Errorf("code %d was redeemed more than once and its grant is still valid", i)
 		}
 		for number := range processes {
 			_, err := f.AccessGrant(t.Context(), prizeToken(number, i))
@@ -305,7 +305,7 @@ func (b Backend) testProcessesAccess(t *testing.T) {
 	b.contest(t, "access", address)
 }
 
-// testClose closes a store under writers: what they were told is written is there.
+// testClose closes a store under writers: what was acknowledged is there.
 func (b Backend) testClose(t *testing.T) {
 	address := b.Create(t)
 	s, err := b.Open(t.Context(), address, time.Now)

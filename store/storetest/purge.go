@@ -17,7 +17,7 @@ func (f *fixture) purge(limit, want int) {
 	}
 }
 
-// purgeSlack is how long a backend may keep records beyond the time at which nobody can ask for them any more.
+// purgeSlack is how long a backend may keep records beyond the time at which they are needed.
 const purgeSlack = 2 * time.Hour
 
 // purged purges until there is nothing more to remove.
@@ -91,7 +91,7 @@ func testPurge(f *fixture) {
 func testPurgeLimit(f *fixture) {
 	for i := range 5 {
 		subject := fmt.Sprint("subject ", i)
-		f.person(subject, false)
+		f.putUser(subject, false)
 		f.must(f.PutEnrolment(f.Context(), f.enrolment(subject)))
 		token := f.initialToken(1)
 		token.Organisation = subject
@@ -121,7 +121,7 @@ func testPurgeKeepsRequestInUse(f *fixture) {
 	f.want(err, store.ErrNotFound)
 }
 
-// testCancelled: a caller who has gone away does not claim anything.
+// testCancelled: a cancelled caller consumes nothing.
 func testCancelled(f *fixture) {
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()

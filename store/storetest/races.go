@@ -93,7 +93,7 @@ func testRaceRedeemCode(f *fixture) {
 	_, got, err := f.CodeGrant(f.Context(), code.ID)
 	f.must(err)
 	if got.RevokedAt.IsZero() {
-		f.Error("a code was redeemed twice and its grant still stands")
+		f.Error("a code was redeemed twice and its grant is still valid")
 	}
 	for i, b := range issued {
 		_, err := f.AccessGrant(f.Context(), b.AccessToken.ID)
@@ -145,7 +145,7 @@ func testRaceUse(f *fixture) {
 	}), store.ErrReplayed)
 }
 
-// testRaceMixed: verbs that fail at the same time as others succeed take back their own changes and no others.
+// testRaceMixed: verbs that fail at the same time as others succeed roll back their own changes and no others.
 func testRaceMixed(f *fixture) {
 	seen := f.oneTime()
 	f.must(f.ConsumeOneTime(f.Context(), seen))

@@ -60,8 +60,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"RaceFinish", testRaceFinish},
 		{"Consent", testConsent},
 		{"ConsentIsForgotten", testConsentIsForgotten},
-		{"OpenWithoutPerson", testOpenWithoutPerson},
-		{"PersonGone", testPersonGone},
+		{"OpenWithoutUser", testOpenWithoutUser},
+		{"UserGone", testUserGone},
 		{"FinishWithoutInteraction", testFinishWithoutInteraction},
 		{"Records", testRecords},
 		{"IssueToken", testIssueToken},
@@ -73,8 +73,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"DeleteClient", testDeleteClient},
 		{"InitialTokens", testInitialTokens},
 		{"Seed", testSeed},
-		{"Person", testPerson},
-		{"ErasePerson", testErasePerson},
+		{"UserData", testUserData},
+		{"EraseUser", testEraseUser},
 		{"PurgeRegistration", testPurgeRegistration},
 		{"StartSession", testStartSession},
 		{"Passkeys", testPasskeys},
@@ -128,7 +128,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 	}
 }
 
-// clock is a clock that stands still until it is moved.
+// clock is a clock that stops until it is moved.
 type clock struct {
 	lock sync.Mutex
 	now  time.Time
@@ -192,10 +192,10 @@ func (f *fixture) open(request, session store.Digest) (store.Request, *store.Ses
 	return opened.Request, opened.Session, err
 }
 
-// session makes a session of a person who is there.
+// session makes a session of a user who is there.
 func (f *fixture) session() store.Session {
 	f.Helper()
-	f.person("subject", false)
+	f.putUser("subject", false)
 	return store.Session{
 		ID:        f.digest(),
 		Subject:   "subject",
@@ -206,11 +206,11 @@ func (f *fixture) session() store.Session {
 	}
 }
 
-// grant makes a grant of a person who is there.
+// grant makes a grant of a user who is there.
 func (f *fixture) grant() store.Grant {
 	f.Helper()
 	if _, err := f.User(f.Context(), "subject"); errors.Is(err, store.ErrNotFound) {
-		f.person("subject", false)
+		f.putUser("subject", false)
 	}
 	return store.Grant{
 		ID:        fmt.Sprint("grant ", f.number()),

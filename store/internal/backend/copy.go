@@ -8,13 +8,13 @@ import (
 	"math/bits"
 )
 
-// Source is a database from which all is copied, table by table, into another. Nobody else uses it meanwhile.
+// Source is a database that is copied as a whole, table by table, into another. No other process uses it during the copy.
 type Source interface {
 	// Tables lists the tables that hold the store's records, without those that keep the schema.
 	Tables(ctx context.Context) ([]string, error)
 	// Columns lists those of a table.
 	Columns(ctx context.Context, table string) ([]string, error)
-	// Rows visits each row of a table: for each column nil, an int64, a string or a []byte.
+	// Rows calls visit for each row of a table: for each column nil, an int64, a string or a []byte.
 	Rows(ctx context.Context, table string, columns []string, visit func(row []any) error) error
 }
 
@@ -32,7 +32,7 @@ type Digest struct {
 	sum  [4]uint64
 }
 
-// Add adds one row, which is given by the text of each value; a nil pointer stands for NULL.
+// Add adds one row, which is given by the text of each value; a nil pointer is NULL.
 func (d *Digest) Add(values []*string) {
 	h := sha256.New()
 	var length [9]byte

@@ -30,7 +30,7 @@ type Migration struct {
 	digest, recorded string
 }
 
-// SchemaError tells that a database's schema is not the one that this program was built for.
+// SchemaError reports that a database's schema is not the one that this program was built for.
 type SchemaError struct {
 	// System is the backend's name.
 	System string
@@ -38,7 +38,7 @@ type SchemaError struct {
 	Have, Want int64
 }
 
-// ChangedError tells that a step of the schema is not the one that was applied to the database.
+// ChangedError reports that a step of the schema is not the one that was applied to the database.
 type ChangedError struct {
 	// System is the backend's name.
 	System string
@@ -75,9 +75,9 @@ type Schema struct {
 	Dialect goose.Dialect
 	// Files holds the steps as migrations/<number>_<name>.sql.
 	Files fs.FS
-	// HasVersions is a query that tells whether the table of applied steps exists.
+	// HasVersions is a query that reports whether the table of applied steps exists.
 	HasVersions string
-	// HasSteps is a query that tells whether the table schema_steps exists.
+	// HasSteps is a query that reports whether the table schema_steps exists.
 	HasSteps string
 	Options  []goose.ProviderOption
 }
@@ -148,7 +148,7 @@ func (s Schema) fits(status []Migration) error {
 	return nil
 }
 
-// record notes what was applied. Steps from before there was a place for it are noted as this program has them.
+// record stores which steps were applied. Steps from before schema_steps existed are recorded as this program has them.
 func (s Schema) record(ctx context.Context, db *sql.DB) error {
 	known, err := s.Known()
 	if err != nil {
@@ -159,7 +159,7 @@ func (s Schema) record(ctx context.Context, db *sql.DB) error {
 		statement := fmt.Sprintf("INSERT INTO schema_steps (version, digest, compatible) VALUES (%d, '%s', %d) ON CONFLICT DO NOTHING",
 			m.Version, m.digest, m.Compatible)
 		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("%s: note the steps of the schema: %w", s.System, err)
+			return fmt.Errorf("%s: record the steps of the schema: %w", s.System, err)
 		}
 	}
 	return nil
@@ -198,11 +198,11 @@ func (s Schema) Status(ctx context.Context, db Querier) ([]Migration, error) {
 		return nil, fmt.Errorf("%s: read the schema version: %w", s.System, err)
 	}
 	slices.SortFunc(status, func(a, b Migration) int { return int(a.Version - b.Version) })
-	return status, s.noted(ctx, db, status)
+	return status, s.recorded(ctx, db, status)
 }
 
-// noted reads what record wrote.
-func (s Schema) noted(ctx context.Context, db Querier, status []Migration) error {
+// recorded reads what record wrote.
+func (s Schema) recorded(ctx context.Context, db Querier, status []Migration) error {
 	var exists bool
 	if err := db.QueryRowContext(ctx, s.HasSteps).Scan(&exists); err != nil {
 		return fmt.Errorf("%s: read the steps of the schema: %w", s.System, err)

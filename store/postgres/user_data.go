@@ -8,12 +8,12 @@ import (
 	"countersign/store"
 )
 
-// Person gathers what is stored about a subject, all as of one moment.
-func (s *Store) Person(ctx context.Context, subject string) (p store.Person, err error) {
-	err = s.read(ctx, "Person", func(ctx context.Context, c *pgx.Conn) error {
+// UserData gathers what is stored about a subject, in one snapshot.
+func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData, err error) {
+	err = s.read(ctx, "UserData", func(ctx context.Context, c *pgx.Conn) error {
 		return pgx.BeginTxFunc(ctx, c, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(pgx.Tx) error {
-			p = store.Person{}
-			there, err := one(ctx, c, `SELECT `+userColumns+` FROM users WHERE subject = $1`, []any{subject}, userFields(&p.User)...)
+			p = store.UserData{}
+			exists, err := one(ctx, c, `SELECT `+userColumns+` FROM users WHERE subject = $1`, []any{subject}, userFields(&p.User)...)
 			if err != nil {
 				return err
 			}
@@ -35,11 +35,14 @@ func (s *Store) Person(ctx context.Context, subject string) (p store.Person, err
 			for i := range p.Backchannel {
 				p.Backchannel[i].Ping = nil
 			}
-			if err == nil && !there && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
+			if err != nil {
+				return err
+			}
+			if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
 				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel) == 0 {
 				return store.ErrNotFound
 			}
-			return err
+			return nil
 		})
 	})
 	return p, err
@@ -56,34 +59,33 @@ func collect[T any](ctx context.Context, c *pgx.Conn, failed *error, into *[]T, 
 	}
 }
 
-// ErasePerson ends and forgets a person.
-func (s *Store) ErasePerson(ctx context.Context, subject string, evidence ...store.Evidence) error {
-	now := s.moment()
-	chains, times, bodies := evidenceArrays(evidence)
-	return s.run(ctx, "ErasePerson", func(ctx context.Context, c *pgx.Conn) error {
+// EraseUser erases a user.
+func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
+	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "now": s.moment()}).evidence(evidence)
+	return s.run(ctx, "EraseUser", func(ctx context.Context, c *pgx.Conn) error {
 		var known bool
 		if _, err := one(ctx, c, `WITH ended AS (
-				UPDATE grants SET revoked_at = coalesce(revoked_at, $2), detail = '{}' WHERE subject = $1 RETURNING id
-			), sessions_gone AS (DELETE FROM sessions WHERE subject = $1 RETURNING subject
-			), consents_gone AS (DELETE FROM consents WHERE subject = $1 RETURNING subject
-			), passkeys_gone AS (DELETE FROM passkeys WHERE subject = $1 RETURNING subject
-			), devices_gone AS (DELETE FROM devices WHERE subject = $1 RETURNING subject
-			), enrolments_gone AS (DELETE FROM enrolments WHERE subject = $1 RETURNING subject
-			), subscriptions_gone AS (DELETE FROM subscriptions WHERE subject = $1 RETURNING subject
-			), requests_gone AS (DELETE FROM backchannel_requests WHERE subject = $1 RETURNING id
-			), pings_gone AS (DELETE FROM pings p USING requests_gone r WHERE p.request_id = r.id
+				UPDATE grants SET revoked_at = coalesce(revoked_at, @now), detail = '{}' WHERE subject = @subject RETURNING id
+			), sessions_deleted AS (DELETE FROM sessions WHERE subject = @subject RETURNING subject
+			), consents_deleted AS (DELETE FROM consents WHERE subject = @subject RETURNING subject
+			), passkeys_deleted AS (DELETE FROM passkeys WHERE subject = @subject RETURNING subject
+			), devices_deleted AS (DELETE FROM devices WHERE subject = @subject RETURNING subject
+			), enrolments_deleted AS (DELETE FROM enrolments WHERE subject = @subject RETURNING subject
+			), subscriptions_deleted AS (DELETE FROM subscriptions WHERE subject = @subject RETURNING subject
+			), requests_deleted AS (DELETE FROM backchannel_requests WHERE subject = @subject RETURNING id
+			), pings_deleted AS (DELETE FROM pings p USING requests_deleted r WHERE p.request_id = r.id
 			), known AS (
-				SELECT FROM users WHERE subject = $1 UNION ALL SELECT FROM ended UNION ALL SELECT FROM sessions_gone UNION ALL
-				SELECT FROM consents_gone UNION ALL SELECT FROM passkeys_gone UNION ALL SELECT FROM devices_gone UNION ALL
-				SELECT FROM enrolments_gone UNION ALL SELECT FROM subscriptions_gone UNION ALL SELECT FROM requests_gone
+				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM ended UNION ALL SELECT FROM sessions_deleted UNION ALL
+				SELECT FROM consents_deleted UNION ALL SELECT FROM passkeys_deleted UNION ALL SELECT FROM devices_deleted UNION ALL
+				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted
 			), tombstone AS (
-				INSERT INTO users (`+userColumns+`) SELECT $1::text, 'erased ' || $1::text, '', NULL, TRUE, $2::timestamptz, $2::timestamptz, '', $2::timestamptz
+				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz
 				WHERE EXISTS (SELECT FROM known)
 				ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = '', claims = NULL, disabled = TRUE, user_code = '',
 				updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at)
-			), evidence AS (`+insertEvidence+`FROM unnest($3::text[], $4::timestamptz[], $5::text[]) AS e (chain, at, body) WHERE EXISTS (SELECT FROM known)
+			), evidence AS (`+insertEvidence+` WHERE EXISTS (SELECT FROM known)
 			)
-			SELECT EXISTS (SELECT FROM known)`, []any{subject, now, chains, times, bodies}, &known); err != nil {
+			SELECT EXISTS (SELECT FROM known)`, []any{arguments}, &known); err != nil {
 			return err
 		}
 		if !known {

@@ -7,14 +7,14 @@ import (
 	"countersign/store"
 )
 
-// testPerson: all that is stored about a person is told, without secrets and without anybody else's.
-func testPerson(f *fixture) {
-	_, err := f.Person(f.Context(), "subject")
+// testUserData: all that is stored about a user is returned, without secrets and without other users' records.
+func testUserData(f *fixture) {
+	_, err := f.UserData(f.Context(), "subject")
 	f.want(err, store.ErrNotFound)
 	e := FillEverything(f.T, f.Store)
 	other := f.device("other")
 	f.must(f.AddDevice(f.Context(), other))
-	p, err := f.Person(f.Context(), "subject")
+	p, err := f.UserData(f.Context(), "subject")
 	f.must(err)
 	f.equal(p.User.Subject+p.User.Password+p.User.UserCode, "subject")
 	f.equal(p.Sessions, []store.Session{e.session})
@@ -28,25 +28,25 @@ func testPerson(f *fixture) {
 	f.equal(len(p.Backchannel), 2)
 	f.equal(len(p.Backchannel[0].Ping)+len(p.Backchannel[1].Ping), 0)
 	f.equal(len(p.Grants), 5)
-	p, err = f.Person(f.Context(), "other") // no user of the directory
+	p, err = f.UserData(f.Context(), "other") // no user of the directory
 	f.must(err)
-	f.equal(p, store.Person{Devices: []store.Device{other}})
+	f.equal(p, store.UserData{Devices: []store.Device{other}})
 }
 
-// testErasePerson: nothing is left but the subject, which is never given to somebody else; other people are not touched.
-func testErasePerson(f *fixture) {
-	f.want(f.ErasePerson(f.Context(), "subject"), store.ErrNotFound)
-	f.want(f.ErasePerson(f.Context(), "subject", f.evidence("c")), store.ErrNotFound)
+// testEraseUser: nothing is left but the subject, which is never assigned again; other users are not touched.
+func testEraseUser(f *fixture) {
+	f.want(f.EraseUser(f.Context(), "subject"), store.ErrNotFound)
+	f.want(f.EraseUser(f.Context(), "subject", f.evidence("c")), store.ErrNotFound)
 	f.equal(len(f.waiting("c")), 0)
 	e := FillEverything(f.T, f.Store)
-	f.person("other", false)
+	f.putUser("other", false)
 	other := f.device("other")
 	f.must(f.AddDevice(f.Context(), other))
 	evidence := f.evidence("c")
-	f.must(f.ErasePerson(f.Context(), "subject", evidence))
+	f.must(f.EraseUser(f.Context(), "subject", evidence))
 	f.equal(f.waiting("c"), []store.Evidence{evidence})
 
-	p, err := f.Person(f.Context(), "subject")
+	p, err := f.UserData(f.Context(), "subject")
 	f.must(err)
 	f.equal(len(p.Sessions)+len(p.Consents)+len(p.Passkeys)+len(p.Devices)+len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel), 0)
 	for _, grant := range p.Grants {
@@ -72,7 +72,7 @@ func testErasePerson(f *fixture) {
 	f.want(f.PutUser(f.Context(), store.User{Subject: "subject", Username: "another", Claims: json.RawMessage(`{}`), CreatedAt: erasedAt, UpdatedAt: erasedAt}), store.ErrConflict)
 	f.must(f.PutUser(f.Context(), store.User{Subject: "new", Username: "subject", CreatedAt: erasedAt, UpdatedAt: erasedAt})) // the name is free
 	f.clock.set(erasedAt.Add(time.Hour))
-	f.must(f.ErasePerson(f.Context(), "subject"))
+	f.must(f.EraseUser(f.Context(), "subject"))
 	again, err := f.User(f.Context(), "subject")
 	f.must(err)
 	f.equal(again.ErasedAt, erasedAt)
@@ -82,7 +82,7 @@ func testErasePerson(f *fixture) {
 	f.equal(devices, []store.Device{other})
 	f.must(f.RemoveDevice(f.Context(), "other", other.ID))
 	f.must(f.AddDevice(f.Context(), store.Device{ID: "d", Subject: "elsewhere", JKT: "t", CreatedAt: erasedAt}))
-	f.must(f.ErasePerson(f.Context(), "elsewhere")) // no user of the directory
+	f.must(f.EraseUser(f.Context(), "elsewhere")) // no user of the directory
 	elsewhere, err := f.User(f.Context(), "elsewhere")
 	f.must(err)
 	f.equal(elsewhere.ErasedAt, f.clock.Now())

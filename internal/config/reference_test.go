@@ -2,12 +2,26 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
+	"testing"
 )
 
-// Reference describes every key in Markdown: a section for each table.
-func Reference() string {
+// TestReference keeps the documentation true.
+func TestReference(t *testing.T) {
+	const begin, end = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
+	file := filepath.Join("..", "..", "docs", "configuration.md")
+	head, rest, ok := strings.Cut(read(t, file), begin)
+	_, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has lost the marks of its reference", file)
+	}
+	golden(t, file, head+begin+reference()+end+tail)
+}
+
+// reference describes every key in Markdown: a section for each table.
+func reference() string {
 	var out strings.Builder
 	referenceTable(&out, "", "Top level", "", reflect.TypeFor[Config]())
 	return out.String()

@@ -7,16 +7,16 @@ import (
 	"countersign/store"
 )
 
-// personal are the tables whose records go when a person is erased. They all have a column subject.
-func personal() []string {
+// personalTables are the tables whose records are deleted when a user is erased. They all have a column subject.
+func personalTables() []string {
 	return []string{"sessions", "consents", "passkeys", "devices", "enrolments", "subscriptions", "backchannel_requests"}
 }
 
-// Person gathers what is stored about a subject.
-func (s *Store) Person(ctx context.Context, subject string) (p store.Person, err error) {
-	err = s.read(ctx, "Person", func(c *connection) error {
-		p = store.Person{}
-		there, err := c.one(`SELECT `+userColumns+` FROM users WHERE subject = ?`, []any{subject}, userFields(&p.User)...)
+// UserData gathers what is stored about a subject.
+func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData, err error) {
+	err = s.read(ctx, "UserData", func(c *connection) error {
+		p = store.UserData{}
+		exists, err := c.one(`SELECT `+userColumns+` FROM users WHERE subject = ?`, []any{subject}, userFields(&p.User)...)
 		if err != nil {
 			return err
 		}
@@ -38,11 +38,14 @@ func (s *Store) Person(ctx context.Context, subject string) (p store.Person, err
 		for i := range p.Backchannel {
 			p.Backchannel[i].Ping = nil
 		}
-		if err == nil && !there && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
+		if err != nil {
+			return err
+		}
+		if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
 			len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel) == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 	return p, err
 }
@@ -60,10 +63,10 @@ func collect[T any](c *connection, failed *error, into *[]T, query, subject stri
 	})
 }
 
-// ErasePerson ends and forgets a person.
-func (s *Store) ErasePerson(ctx context.Context, subject string, evidence ...store.Evidence) error {
+// EraseUser erases a user.
+func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	now := micros(s.moment())
-	return s.write(ctx, "ErasePerson", several, func(c *connection) error {
+	return s.write(ctx, "EraseUser", several, func(c *connection) error {
 		changed, err := c.exec(`UPDATE grants SET revoked_at = coalesce(revoked_at, ?), detail = '{}' WHERE subject = ?`, now, subject)
 		if err != nil {
 			return err
@@ -71,7 +74,7 @@ func (s *Store) ErasePerson(ctx context.Context, subject string, evidence ...sto
 		if _, err := c.exec(`DELETE FROM pings WHERE request_id IN (SELECT id FROM backchannel_requests WHERE subject = ?)`, subject); err != nil {
 			return err
 		}
-		for _, table := range personal() {
+		for _, table := range personalTables() {
 			removed, err := c.exec(`DELETE FROM `+table+` WHERE subject = ?`, subject)
 			if err != nil {
 				return err

@@ -10,8 +10,8 @@ import (
 	"countersign/store/storetest"
 )
 
-// TestErasedEverywhere: of an erased person no table keeps anything but the two that have to. A new table with a column
-// subject fails here until Person and ErasePerson know it.
+// TestErasedEverywhere: of an erased user no table keeps anything but the two that have to. A new table with a column
+// subject fails here until UserData and EraseUser know it.
 func TestErasedEverywhere(t *testing.T) {
 	config := migratedFile(t, "store.db")
 	s, err := sqlite.Open(t.Context(), config)
@@ -22,33 +22,33 @@ func TestErasedEverywhere(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := ofPerson(t, config)
+	before := personalRows(t, config)
 	if s, err = sqlite.Open(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ErasePerson(t.Context(), "subject"); err != nil {
+	if err := s.EraseUser(t.Context(), "subject"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	after := ofPerson(t, config)
+	after := personalRows(t, config)
 	stay := []string{"users", "grants"} // without what they held
 	for table, rows := range before {
 		if rows == 0 {
-			t.Errorf("nothing of the person is in %s: storetest.FillEverything has forgotten it", table)
+			t.Errorf("no record of the user is in %s: storetest.FillEverything lacks it", table)
 		}
 		if after[table] != 0 && !slices.Contains(stay, table) {
-			t.Errorf("%d records of an erased person are in %s", after[table], table)
+			t.Errorf("%d records of an erased user are in %s", after[table], table)
 		}
 	}
 	if len(before) < 9 {
-		t.Errorf("only %d tables are about people", len(before))
+		t.Errorf("only %d tables hold personal data", len(before))
 	}
 }
 
-// ofPerson counts the records of the person in each table that has a subject.
-func ofPerson(t *testing.T, config sqlite.Config) map[string]int {
+// personalRows counts the records of the user in each table that has a subject.
+func personalRows(t *testing.T, config sqlite.Config) map[string]int {
 	t.Helper()
 	source, err := sqlite.OpenSource(t.Context(), config)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"countersign/store/storetest"
 )
 
-// TestErasedEverywhere: of an erased person no table keeps anything but the two that have to. A new table with a column
-// subject fails here until Person and ErasePerson know it.
+// TestErasedEverywhere: of an erased user no table keeps anything but the two that have to. A new table with a column
+// subject fails here until UserData and EraseUser know it.
 func TestErasedEverywhere(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
 	s, err := postgres.Open(t.Context(), postgres.Config{URL: database})
@@ -22,27 +22,27 @@ func TestErasedEverywhere(t *testing.T) {
 	}
 	defer s.Close()
 	storetest.FillEverything(t, s)
-	before := ofPerson(t, database)
-	if err := s.ErasePerson(t.Context(), "subject"); err != nil {
+	before := personalRows(t, database)
+	if err := s.EraseUser(t.Context(), "subject"); err != nil {
 		t.Fatal(err)
 	}
-	after := ofPerson(t, database)
+	after := personalRows(t, database)
 	stay := []string{"users", "grants"} // without what they held
 	for table, rows := range before {
 		if rows == 0 {
-			t.Errorf("nothing of the person is in %s: storetest.FillEverything has forgotten it", table)
+			t.Errorf("no record of the user is in %s: storetest.FillEverything lacks it", table)
 		}
 		if after[table] != 0 && !slices.Contains(stay, table) {
-			t.Errorf("%d records of an erased person are in %s", after[table], table)
+			t.Errorf("%d records of an erased user are in %s", after[table], table)
 		}
 	}
 	if len(before) < 9 {
-		t.Errorf("only %d tables are about people", len(before))
+		t.Errorf("only %d tables hold personal data", len(before))
 	}
 }
 
-// ofPerson counts the records of the person in each table that has a subject.
-func ofPerson(t *testing.T, database string) map[string]int {
+// personalRows counts the records of the user in each table that has a subject.
+func personalRows(t *testing.T, database string) map[string]int {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
