@@ -48,6 +48,7 @@ var allowed = map[string][]string{
 	"internal/checklist/generate":  {"internal/checklist"},
 	"internal/config":              {},
 	"internal/console":             {},
+	"internal/database":            {"store", "store/postgres", "store/sqlite", "internal/config"},
 	"internal/demo":                {"internal/jose"},
 	"internal/directory":           {"store"},
 	"internal/httpsig":             {},
