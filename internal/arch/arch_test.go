@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/database":            {"store", "store/postgres", "store/sqlite", "internal/config"},
 	"internal/demo":                {"internal/jose"},
 	"internal/directory":           {"store"},
+	"internal/hsm":                 {"signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store", "internal/config"},
 	"internal/httpsig":             {},
 	"internal/jose":                {},
 	"internal/limit":               {},
