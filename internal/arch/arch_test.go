@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/auditlog":            {"signer", "store", "internal/audit", "internal/jose"},
 	"internal/browsertest":         {},
 	"internal/buildinfo":           {},
+	"internal/ceremony":            {"signer", "signer/pkcs11", "store", "internal/config", "internal/console", "internal/hsm", "internal/jose"},
 	"internal/checklist":           {},
 	"internal/checklist/generate":  {"internal/checklist"},
 	"internal/config":              {},
