@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"conformance":                  {},
 	"conformance/ingress":          {"internal/proxies"},
 	"examples/bankapp":             {},
+	"internal/admin":               {"fapi", "store", "internal/audit", "internal/directory", "internal/jose"},
 	"internal/arch":                {},
 	"internal/audit":               {"internal/jose"},
 	"internal/auditlog":            {"signer", "store", "internal/audit", "internal/jose"},
