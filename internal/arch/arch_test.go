@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"internal/console":             {},
 	"internal/database":            {"store", "store/postgres", "store/sqlite", "internal/config"},
 	"internal/demo":                {"internal/jose"},
+	"internal/devsetup":            {"ciba", "signer", "signer/pkcs11", "softhsm", "store", "internal/admin", "internal/ceremony", "internal/config", "internal/database", "internal/hsm", "internal/jose"},
 	"internal/directory":           {"store"},
 	"internal/hsm":                 {"signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store", "internal/config"},
 	"internal/httpsig":             {},
