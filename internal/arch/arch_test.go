@@ -67,6 +67,7 @@ var allowed = map[string][]string{
 	"internal/pgproxy":             {},
 	"internal/postgrestest":        {},
 	"internal/proxies":             {},
+	"internal/serve":               {"ciba", "fapi", "mtls", "store", "internal/admin", "internal/audit", "internal/auditlog", "internal/ceremony", "internal/config", "internal/database", "internal/directory", "internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/telemetry"},
 	"internal/telemetry":           {},
 }
 
