@@ -54,6 +54,7 @@ var allowed = map[string][]string{
 	"internal/demo":                {"internal/jose"},
 	"internal/devsetup":            {"ciba", "signer", "signer/pkcs11", "softhsm", "store", "internal/admin", "internal/ceremony", "internal/config", "internal/database", "internal/hsm", "internal/jose"},
 	"internal/directory":           {"store"},
+	"internal/doctor":              {"mtls", "signer", "store", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console", "internal/database", "internal/hsm", "internal/serve"},
 	"internal/hsm":                 {"signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store", "internal/config"},
 	"internal/httpsig":             {},
 	"internal/jose":                {},
