@@ -35,7 +35,9 @@ func (a *Admin) Export(ctx context.Context, subject string) ([]byte, error) {
 }
 
 // Erase ends all grants of a subject and deletes the rest. The subject stays, so that nobody else is given it.
-func (a *Admin) Erase(ctx context.Context, subject string) error { return a.Store.ErasePerson(ctx, subject) }
+func (a *Admin) Erase(ctx context.Context, subject string) error {
+	return a.Store.ErasePerson(ctx, subject)
+}
 
 // ActiveGrants counts the grants that are neither revoked nor expired.
 func (a *Admin) ActiveGrants(grants []store.Grant) int {

@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"internal/database":            {"store", "store/postgres", "store/sqlite", "internal/config"},
 	"internal/demo":                {"internal/jose"},
 	"internal/devsetup":            {"ciba", "signer", "signer/pkcs11", "softhsm", "store", "internal/admin", "internal/ceremony", "internal/config", "internal/database", "internal/hsm", "internal/jose"},
+	"internal/devsetup/setuptest":  {"internal/config", "internal/devsetup"},
 	"internal/directory":           {"store"},
 	"internal/doctor":              {"mtls", "signer", "store", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console", "internal/database", "internal/hsm", "internal/serve"},
 	"internal/hsm":                 {"signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store", "internal/config"},
