@@ -22,7 +22,7 @@ import (
 	"countersign/mtls"
 )
 
-// Ingress is what stands in front of the listener for client certificates, examined from outside.
+// Ingress is the proxy in front of the listener for client certificates, examined from outside.
 type Ingress struct {
 	// URL is the public address of the listener.
 	URL string

@@ -51,7 +51,7 @@ func openPort(ctx context.Context, address string) (opened net.Listener, plain b
 	return opened, true, nil
 }
 
-// newGate makes what stands in front of the listener for client certificates.
+// newGate makes the gate in front of the listener for client certificates.
 func newGate(c config.ListenMTLS, now func() time.Time) (mtls.Gate, error) {
 	switch c.Source {
 	case mtls.SourceDirect, "":
