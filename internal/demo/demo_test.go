@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"countersign/internal/flowclient"
 	"countersign/internal/jose"
 )
 
@@ -99,7 +100,7 @@ func TestFaults(t *testing.T) {
 		{"a redirect in circles", 3, "without an end"},
 		{"a page without a form", 3, "must hold a form with a button sign-in or allow"},
 		{"the password is refused", 3, "refused the user name and the password: Wrong password ."},
-		{"the person refuses", 3, "the server answered access_denied: the person refused (correlation id c-20)"},
+		{"the user refuses", 3, "the server answered access_denied: the user refused (correlation id c-20)"},
 		{"another state", 3, "state is not the one that was sent"},
 		{"no state", 3, "state is not the one that was sent"},
 		{"another iss", 3, `iss must be https://example.com, it is "https://elsewhere.example"`},
@@ -157,7 +158,7 @@ func checkHarmless(t *testing.T, f *fakeServer, text string) {
 	}
 }
 
-// TestTranscript holds what a person sees against a golden file.
+// TestTranscript holds what people see against a golden file.
 func TestTranscript(t *testing.T) {
 	for fault, file := range map[string]string{"": "transcript.txt", "a nonce": "transcript-nonce.txt", "the push is refused": "transcript-refused.txt"} {
 		t.Run(file, func(t *testing.T) {
@@ -238,7 +239,7 @@ func TestMetadataAddress(t *testing.T) {
 		"https://localhost:8443":     "https://localhost:8443/.well-known/oauth-authorization-server",
 		"https://bank.example/login": "https://bank.example/.well-known/oauth-authorization-server/login",
 	} {
-		if got, err := metadataAddress(issuer); err != nil || got != want {
+		if got, err := flowclient.MetadataAddress(issuer); err != nil || got != want {
 			t.Errorf("%s: %s, %v", issuer, got, err)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"countersign/internal/flowclient"
 )
 
 // maxDepth is how deep shown JSON may nest.
@@ -69,7 +71,7 @@ func readValue(decoder *json.Decoder, name string, depth int) (value, error) {
 				return value{}, err
 			}
 			if v.kind == '{' {
-				read.name = clipped(clean(member), longest)
+				read.name = clipped(flowclient.Printable(member), longest)
 			}
 			v.members = append(v.members, read)
 		}
