@@ -31,7 +31,7 @@ func prepareBackchannel(ctx context.Context, p *player, n int) {
 
 func raceDecision(ctx context.Context, p *player, n int) {
 	of, mine := thing("decision", n), made("decision", n, p.number)
-	_ = p.tell(ctx, history.Spend, of, mine, func() error { return p.decide(ctx, of, mine) })
+	_ = p.tell(ctx, history.Consume, of, mine, func() error { return p.decide(ctx, of, mine) })
 }
 
 func lookDecision(ctx context.Context, p *player, n int) error {
@@ -62,7 +62,7 @@ func prepareDecided(ctx context.Context, p *player, n int) {
 
 func raceBackchannel(ctx context.Context, p *player, n int) {
 	of, mine := thing("auth_req_id", n), made("auth_req_id", n, p.number)
-	_ = p.tell(ctx, history.Spend, of, mine, func() error {
+	_ = p.tell(ctx, history.Consume, of, mine, func() error {
 		return p.store.RedeemBackchannel(ctx, p.id("auth_req_id", of), p.bought(mine))
 	})
 }

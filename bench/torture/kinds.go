@@ -116,7 +116,7 @@ func judged(err error) (history.Outcome, string) {
 	case err == nil:
 		return history.OK, ""
 	case errors.Is(err, store.ErrConsumed), errors.Is(err, store.ErrReplayed):
-		return history.Refused, history.Spent
+		return history.Refused, history.Consumed
 	case errors.Is(err, store.ErrRevoked):
 		return history.Refused, history.Ended
 	case errors.Is(err, store.ErrNotFound):
@@ -174,7 +174,7 @@ func prepareCode(ctx context.Context, p *player, n int) {
 
 func raceCode(ctx context.Context, p *player, n int) {
 	of, mine := thing("code", n), made("code", n, p.number)
-	if p.tell(ctx, history.Spend, of, mine, func() error { return p.store.RedeemCode(ctx, p.id("code", of), p.bought(mine)) }) == nil {
+	if p.tell(ctx, history.Consume, of, mine, func() error { return p.store.RedeemCode(ctx, p.id("code", of), p.bought(mine)) }) == nil {
 		_ = p.tell(ctx, history.Access, of, mine, func() error { return p.access(ctx, mine) })
 	}
 }
@@ -207,7 +207,7 @@ func prepareNothing(context.Context, *player, int) {}
 
 func raceUse(ctx context.Context, p *player, n int) {
 	of := thing("jti", n)
-	_ = p.tell(ctx, history.Spend, of, made("jti", n, p.number), func() error { return p.store.ConsumeOneTime(ctx, p.use(of)) })
+	_ = p.tell(ctx, history.Consume, of, made("jti", n, p.number), func() error { return p.store.ConsumeOneTime(ctx, p.use(of)) })
 }
 
 // lookUse claims what was raced for: it must be too late.
@@ -226,7 +226,7 @@ func prepareRequest(ctx context.Context, p *player, n int) {
 
 func raceRequest(ctx context.Context, p *player, n int) {
 	of, mine := thing("request", n), made("request", n, p.number)
-	_ = p.tell(ctx, history.Spend, of, mine, func() error { return p.store.Finish(ctx, p.finish(of, mine)) })
+	_ = p.tell(ctx, history.Consume, of, mine, func() error { return p.store.Finish(ctx, p.finish(of, mine)) })
 }
 
 func lookRequest(ctx context.Context, p *player, n int) error {
@@ -253,7 +253,7 @@ func prepareRefresh(ctx context.Context, p *player, n int) {
 
 func raceRefresh(ctx context.Context, p *player, n int) {
 	of, mine := thing("refresh", n), made("refresh", n, p.number)
-	_ = p.tell(ctx, history.Spend, of, mine, func() error {
+	_ = p.tell(ctx, history.Consume, of, mine, func() error {
 		return p.store.Refresh(ctx, p.id("refresh", of), p.token(mine), p.use(of))
 	})
 }

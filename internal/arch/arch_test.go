@@ -17,8 +17,9 @@ import (
 var allowed = map[string][]string{
 	"cmd/countersign":              {"*"},
 	"fapi":                         {"ciba", "dpop", "jar", "mtls", "signer", "store", "internal/audit", "internal/httpsig", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/passkey"},
-	"bench":                        {"internal/jose", "internal/pgproxy"},
-	"bench/torture":                {"bench/torture/history", "store", "store/postgres", "store/sqlite"},
+	"bench":                        {"bench/servers", "internal/flowclient", "internal/pgproxy"},
+	"bench/servers":                {"internal/flowclient", "internal/jose"},
+	"bench/torture":                {"bench/servers", "bench/torture/history", "internal/flowclient", "internal/jose", "store", "store/postgres", "store/sqlite"},
 	"bench/torture/history":        {},
 	"bench/signer":                 {"signer", "signer/pkcs11", "softhsm"},
 	"ciba":                         {"store", "internal/jose"},

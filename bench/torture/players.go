@@ -10,10 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
+
+	"countersign/bench/servers"
 )
 
-// slot is the place of a node. When its process is killed, another takes its place.
+// slot is the place of a process of players. When it is killed, another takes its place.
 type slot struct {
 	node
 	index int
@@ -21,7 +24,7 @@ type slot struct {
 	folder string
 
 	mu         sync.Mutex
-	command    *exec.Cmd
+	process    *servers.Process
 	orders     io.WriteCloser
 	answers    *bufio.Scanner
 	generation int
@@ -50,20 +53,24 @@ func (s *slot) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answers, err := command.StdoutPipe()
+	answers, child, err := os.Pipe() // one of the command's own would be closed before all is read
 	if err != nil {
 		return err
 	}
-	if err := command.Start(); err != nil {
+	command.Stdout = child
+	started, err := servers.Run(command, "")
+	child.Close()
+	if err != nil {
+		answers.Close()
 		return err
 	}
 	scanner := bufio.NewScanner(answers)
 	if !scanner.Scan() {
-		return fmt.Errorf("node %d did not start: %w", s.index, command.Wait())
+		return fmt.Errorf("node %d did not start: %w", s.index, started.Failure())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.command, s.orders, s.answers, s.generation = command, orders, scanner, next
+	s.process, s.orders, s.answers, s.generation = started, orders, scanner, next
 	return nil
 }
 
@@ -72,7 +79,7 @@ func (s *slot) obey(ctx context.Context, order string) (done bool, err error) {
 	if _, err := io.WriteString(s.orders, order+"\n"); err == nil && s.answers.Scan() {
 		return true, nil
 	}
-	_ = s.command.Wait() // it was killed
+	<-s.process.Ended()
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
@@ -93,7 +100,8 @@ func (s *slot) kill() bool {
 		return false
 	}
 	s.killed = s.generation
-	return s.command.Process.Kill() == nil
+	s.process.End(syscall.SIGKILL)
+	return true
 }
 
 // stop has the process end by itself.
@@ -101,11 +109,9 @@ func (s *slot) stop() error {
 	if err := s.orders.Close(); err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.command.Wait() }()
 	select {
-	case err := <-ended:
-		return err
+	case <-s.process.Ended():
+		return s.process.Failure()
 	case <-time.After(30 * time.Second):
 		return fmt.Errorf("node %d does not end", s.index)
 	}

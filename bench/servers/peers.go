@@ -1,4 +1,4 @@
-package main
+package servers
 
 import (
 	"context"
@@ -10,49 +10,50 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"html"
 	"math/big"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
+	"countersign/internal/flowclient"
 	"countersign/internal/jose"
 )
 
-// startNode starts node-oidc-provider with its own in-memory adapter and FAPI 2.0 settings.
-func startNode(ctx context.Context, m *machine, s *server) error {
-	installed := filepath.Join(m.cache, "node")
+// NodeOIDCProvider starts node-oidc-provider with its own in-memory adapter and FAPI 2.0 settings, and with what else is
+// set in its environment.
+func (l *Lab) NodeOIDCProvider(ctx context.Context, s *Server, environment ...string) error {
+	installed := filepath.Join(l.Cache, "node")
 	if err := install(ctx, "npm", "node.js and npm", installed, func() *exec.Cmd {
 		command := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 		command.Dir = installed
 		return command
-	}, filepath.Join(m.peers, "node")); err != nil {
+	}, filepath.Join(l.Peers, "node")); err != nil {
 		return err
 	}
-	folder, err := m.peer(s, "node")
+	folder, err := l.peer(s, "node")
 	if err != nil {
 		return err
 	}
-	port, err := m.port()
+	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	issuer := fmt.Sprintf("https://localhost:%d", port)
-	s.endpoints = endpointsAt(issuer, "/request", "/auth", "/token")
+	s.Issuer, s.Endpoints, s.Password = issuer, endpoints(issuer, "/request", "/auth", "/token", "/jwks"), peerPassword
 	command := exec.Command("node", "server.mjs")
 	command.Dir = installed
-	command.Env = append(os.Environ(), "NODE_ENV=production", "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.alg)
-	command.Env = append(command.Env, m.peerEnvironment...)
-	return m.launch(ctx, s, "node", command)
+	command.Env = append(os.Environ(), "NODE_ENV=production", "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.Alg)
+	command.Env = append(command.Env, environment...)
+	return l.launch(ctx, s, "node", command)
 }
 
-// startKeycloak starts Keycloak in its production mode with its own embedded database, and one realm.
-func startKeycloak(ctx context.Context, m *machine, s *server) error {
-	installed := filepath.Join(m.cache, "keycloak")
+// Keycloak starts Keycloak in its production mode with its own embedded database, and one realm.
+func (l *Lab) Keycloak(ctx context.Context, s *Server) error {
+	installed := filepath.Join(l.Cache, "keycloak")
 	absolute, err := filepath.Abs(installed)
 	if err != nil {
 		return err
@@ -61,18 +62,18 @@ func startKeycloak(ctx context.Context, m *machine, s *server) error {
 		command := exec.CommandContext(ctx, "mvn", "-q", "-B", "package")
 		command.Dir = installed
 		return command
-	}, filepath.Join(m.peers, "keycloak")); err != nil {
+	}, filepath.Join(l.Peers, "keycloak")); err != nil {
 		return err
 	}
 	homes, err := filepath.Glob(filepath.Join(absolute, "target", "keycloak-*", "bin", "kc.sh"))
 	if err != nil || len(homes) != 1 {
 		return errors.Join(err, fmt.Errorf("there should be one Keycloak below %s, not %d", absolute, len(homes)))
 	}
-	folder, err := m.peer(s, "keycloak")
+	folder, err := l.peer(s, "keycloak")
 	if err != nil {
 		return err
 	}
-	if err := m.realm(s, folder, installed); err != nil {
+	if err := l.realm(s, folder, installed); err != nil {
 		return err
 	}
 	home := filepath.Dir(filepath.Dir(homes[0]))
@@ -87,44 +88,51 @@ func startKeycloak(ctx context.Context, m *machine, s *server) error {
 	if err := os.WriteFile(filepath.Join(data, "bench-realm.json"), realm, 0o600); err != nil {
 		return err
 	}
-	port, err := m.port()
+	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	issuer := fmt.Sprintf("https://localhost:%d/realms/bench", port)
-	management, err := m.port()
+	management, err := freePort()
 	if err != nil {
 		return err
 	}
 	connect := "/protocol/openid-connect"
-	s.endpoints = endpointsAt(issuer, connect+"/ext/par/request", connect+"/auth", connect+"/token")
-	s.answer, s.warmLonger = keycloakPages, 3
+	s.Issuer, s.Password = issuer, peerPassword
+	s.Endpoints = endpoints(issuer, connect+"/ext/par/request", connect+"/auth", connect+"/token", connect+"/certs")
+	s.Fill, s.AnyRedirect, s.WarmLonger = keycloakPages, true, 3
 	command := exec.Command(homes[0], "start", "--import-realm", fmt.Sprintf("--hostname=https://localhost:%d", port),
 		fmt.Sprint("--https-port=", port), fmt.Sprint("--http-management-port=", management), "--http-host=127.0.0.1",
 		"--https-certificate-file="+filepath.Join(folder, "tls.crt"), "--https-certificate-key-file="+filepath.Join(folder, "tls.key"),
 		"--db=dev-file", "--features=dpop", "--cache=local")
-	return m.launch(ctx, s, "keycloak", command)
+	return l.launch(ctx, s, "keycloak", command)
 }
 
 // keycloakPages signs in; the realm's client asks for no consent.
-func keycloakPages(address, page string) (map[string][]string, string, error) {
-	action := regexp.MustCompile(`action="([^"]+)"`).FindStringSubmatch(page)
-	if action == nil || !strings.Contains(page, `name="password"`) {
-		return nil, "", fmt.Errorf("no sign-in form on the page %s: %s", address, page)
+func keycloakPages(page flowclient.Page) (flowclient.Form, error) {
+	forms, err := page.Forms()
+	if err != nil {
+		return flowclient.Form{}, err
 	}
-	return url.Values{"username": {person}, "password": {peerPassword}, "credentialId": {""}}, html.UnescapeString(action[1]), nil
+	for _, form := range forms {
+		if form.Inputs["password"] {
+			form.Values = url.Values{"username": {Username}, "password": {peerPassword}, "credentialId": {""}}
+			return form, nil
+		}
+	}
+	return flowclient.Form{}, fmt.Errorf("no sign-in form on the page %s: %s", page.Address, page.Body)
 }
 
-// peerPassword signs the one person of a throw-away server in.
+// peerPassword signs the one user of a throw-away server in.
 const peerPassword = "correct horse battery staple"
 
 // realm writes Keycloak's realm with the client's key in it.
-func (m *machine) realm(s *server, folder, installed string) error {
+func (l *Lab) realm(s *Server, folder, installed string) error {
 	template, err := os.ReadFile(filepath.Join(installed, "realm.json"))
 	if err != nil {
 		return err
 	}
-	keys, err := json.Marshal(fmt.Sprintf(`{"keys":[%s]}`, s.key.PublicJWK()))
+	keys, err := json.Marshal(fmt.Sprintf(`{"keys":[%s]}`, s.Key.PublicJWK()))
 	if err != nil {
 		return err
 	}
@@ -137,17 +145,17 @@ func (m *machine) realm(s *server, folder, installed string) error {
 }
 
 // peer makes what each peer needs: a certificate, and the client's key.
-func (m *machine) peer(s *server, name string) (folder string, err error) {
-	if folder, err = filepath.Abs(filepath.Join(m.folder, name)); err != nil {
+func (l *Lab) peer(s *Server, name string) (folder string, err error) {
+	if folder, err = filepath.Abs(filepath.Join(l.Folder, name)); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
-	if s.key, err = jose.NewPrivateKey(jose.ES256); err != nil {
+	if s.Key, err = jose.NewPrivateKey(jose.ES256); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(folder, "client.jwk"), s.key.PublicJWK(), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "client.jwk"), s.Key.PublicJWK(), 0o600); err != nil {
 		return "", err
 	}
 	if err := certificate(folder); err != nil {
@@ -218,4 +226,19 @@ func install(ctx context.Context, program, what, folder string, command func() *
 		return errors.Join(fmt.Errorf("%s: %w: %s", program, err, output), ctx.Err())
 	}
 	return os.WriteFile(done, nil, 0o644)
+}
+
+// launch starts a peer's program, and waits until discovery answers.
+func (l *Lab) launch(ctx context.Context, s *Server, name string, command *exec.Cmd) error {
+	started, err := Run(command, filepath.Join(l.Folder, name+".log"))
+	if err != nil {
+		return err
+	}
+	s.onClose(func() { started.End(syscall.SIGTERM) })
+	s.serves(started.ID)
+	through := s.Transport()
+	defer through.CloseIdleConnections()
+	return started.Await(ctx, 200*time.Millisecond, 5*time.Minute, func(ctx context.Context) bool {
+		return answers(ctx, through, s.Issuer+"/.well-known/openid-configuration")
+	})
 }

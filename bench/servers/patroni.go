@@ -1,4 +1,4 @@
-package main
+package servers
 
 import (
 	"bufio"
@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// patroni is a primary and a synchronous standby, each under its own Patroni, with one etcd: the set-up of
+// Patroni is a primary and a synchronous standby, each under its own Patroni, with one etcd: the set-up of
 // docs/reliability.md on one machine.
-type patroni struct {
+type Patroni struct {
 	folder, programs string
 	attributes       *syscall.SysProcAttr
-	etcd             *process
+	etcd             *Process
 	members          [2]*member
 	client           *http.Client
 	failures         int
@@ -32,7 +32,7 @@ type patroni struct {
 type member struct {
 	name, folder, settings string
 	port, api              int
-	process                *process
+	process                *Process
 }
 
 // postmaster is the process id of the member's PostgreSQL.
@@ -45,16 +45,10 @@ func (m *member) postmaster() (int, error) {
 	return strconv.Atoi(first)
 }
 
-// process is a program that was started.
-type process struct {
-	command *exec.Cmd
-	ended   chan struct{}
-}
-
-// newPatroni starts all and waits until the standby is synchronous.
-func newPatroni(ctx context.Context) (_ *patroni, err error) {
-	p := &patroni{client: &http.Client{Timeout: 2 * time.Second}}
-	if p.programs, err = programs(); err != nil {
+// NewPatroni starts all and waits until the standby is synchronous.
+func NewPatroni(ctx context.Context) (_ *Patroni, err error) {
+	p := &Patroni{client: &http.Client{Timeout: 2 * time.Second}}
+	if p.programs, err = postgresPrograms(); err != nil {
 		return nil, err
 	}
 	for _, program := range []string{"patroni", "etcd"} {
@@ -67,10 +61,10 @@ func newPatroni(ctx context.Context) (_ *patroni, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.stop())
+			err = errors.Join(err, p.Close())
 		}
 	}()
-	if p.attributes, err = unprivileged(p.folder); err != nil {
+	if p.attributes, err = databaseUser(p.folder); err != nil {
 		return nil, err
 	}
 	var ports [6]int
@@ -100,11 +94,11 @@ func newPatroni(ctx context.Context) (_ *patroni, err error) {
 		}
 		if i == 0 { // the first one makes the database
 			if err := p.wait(ctx, func() bool { return p.serving(ctx) }); err != nil {
-				return nil, fmt.Errorf("the first member: %w: %s", err, p.said(m))
+				return nil, fmt.Errorf("the first member: %w: %s", err, m.process.Said())
 			}
 		}
 	}
-	if err := p.ready(ctx); err != nil {
+	if err := p.Ready(ctx); err != nil {
 		return nil, err
 	}
 	create := exec.CommandContext(ctx, filepath.Join(p.programs, "psql"), p.url("postgres"), "-qc", "CREATE DATABASE countersign")
@@ -147,46 +141,28 @@ postgresql:
     rewind: {username: rewinder}
 `
 
-func (p *patroni) launch(m *member) (err error) {
+func (p *Patroni) launch(m *member) (err error) {
 	m.process, err = p.start(m.name, exec.Command("patroni", m.settings))
 	return err
 }
 
-func (p *patroni) start(name string, command *exec.Cmd) (*process, error) {
-	log, err := os.OpenFile(filepath.Join(p.folder, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	command.SysProcAttr, command.Dir, command.Stdout, command.Stderr = p.attributes, p.folder, log, log
+func (p *Patroni) start(name string, command *exec.Cmd) (*Process, error) {
+	command.SysProcAttr, command.Dir = p.attributes, p.folder
 	command.Env = append(os.Environ(), "ETCD_UNSUPPORTED_ARCH="+runtime.GOARCH, "HOME="+p.folder)
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	started := &process{command, make(chan struct{})}
-	go func() {
-		_ = command.Wait() // members are killed again and again
-		close(started.ended)
-	}()
-	return started, nil
+	return Run(command, filepath.Join(p.folder, name+".log"))
 }
 
-func (p *patroni) said(m *member) string {
-	said, _ := os.ReadFile(filepath.Join(p.folder, m.name+".log"))
-	return string(said[max(0, len(said)-2000):])
-}
-
-func (p *patroni) driver() string  { return "postgres" }
-func (p *patroni) address() string { return p.url("countersign") }
+// URL is where the database is, whichever member is the primary.
+func (p *Patroni) URL() string { return p.url("countersign") }
 
 // url names both members; libpq's own words say that only the one which takes writes is wanted.
-func (p *patroni) url(database string) string {
+func (p *Patroni) url(database string) string {
 	return fmt.Sprintf("postgres://countersign@127.0.0.1:%d,127.0.0.1:%d/%s?target_session_attrs=read-write&sslmode=disable&connect_timeout=2",
 		p.members[0].port, p.members[1].port, database)
 }
 
 // ask gives the status and the body of a member's REST interface; 0 when it does not answer.
-func (p *patroni) ask(ctx context.Context, m *member, path string) (int, string) {
+func (p *Patroni) ask(ctx context.Context, m *member, path string) (int, string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", m.api, path), nil)
 	if err != nil {
 		return 0, ""
@@ -203,7 +179,7 @@ func (p *patroni) ask(ctx context.Context, m *member, path string) (int, string)
 	return response.StatusCode, string(body)
 }
 
-func (p *patroni) primary(ctx context.Context) *member {
+func (p *Patroni) primary(ctx context.Context) *member {
 	for _, m := range p.members {
 		if m == nil {
 			continue
@@ -216,10 +192,10 @@ func (p *patroni) primary(ctx context.Context) *member {
 	return nil
 }
 
-func (p *patroni) serving(ctx context.Context) bool { return p.primary(ctx) != nil }
+func (p *Patroni) serving(ctx context.Context) bool { return p.primary(ctx) != nil }
 
-// ready waits until one member is primary and the other its synchronous standby.
-func (p *patroni) ready(ctx context.Context) error {
+// Ready waits until one member is primary and the other its synchronous standby.
+func (p *Patroni) Ready(ctx context.Context) error {
 	err := p.wait(ctx, func() bool {
 		primary := p.primary(ctx)
 		if primary == nil {
@@ -234,13 +210,13 @@ func (p *patroni) ready(ctx context.Context) error {
 		return false
 	})
 	if err != nil {
-		return fmt.Errorf("there is no synchronous standby: %w: %s: %s", err, p.said(p.members[0]), p.said(p.members[1]))
+		return fmt.Errorf("there is no synchronous standby: %w: %s: %s", err, p.members[0].process.Said(), p.members[1].process.Said())
 	}
 	return nil
 }
 
 // wait waits for a condition, three minutes at most.
-func (p *patroni) wait(ctx context.Context, met func() bool) error {
+func (p *Patroni) wait(ctx context.Context, met func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for !met() {
@@ -253,12 +229,13 @@ func (p *patroni) wait(ctx context.Context, met func() bool) error {
 	return nil
 }
 
-// fail kills the primary: twice PostgreSQL alone, as when it crashes, then PostgreSQL with its Patroni, as when its
-// machine is gone, and so on. The member comes back as a standby.
-func (p *patroni) fail(ctx context.Context) (failure, time.Time, error) {
+// Crash kills the primary: twice PostgreSQL alone, as when it crashes, then PostgreSQL with its Patroni, as when its
+// machine is gone, and so on. The member comes back as a standby. It gives what was done, and the moments of the kill and
+// of the standby's promotion. It must not be called again before [Patroni.Ready].
+func (p *Patroni) Crash(ctx context.Context) (what string, killed, promoted time.Time, err error) {
 	primary := p.primary(ctx)
 	if primary == nil {
-		return failure{}, time.Time{}, errors.New("there is no primary to kill")
+		return "", killed, promoted, errors.New("there is no primary to kill")
 	}
 	standby := p.members[0]
 	if standby == primary {
@@ -266,32 +243,31 @@ func (p *patroni) fail(ctx context.Context) (failure, time.Time, error) {
 	}
 	postmaster, err := primary.postmaster()
 	if err != nil {
-		return failure{}, time.Time{}, err
+		return "", killed, promoted, err
 	}
 	promotion, err := p.promotion(ctx, standby)
 	if err != nil {
-		return failure{}, time.Time{}, err
+		return "", killed, promoted, err
 	}
 	p.failures++
-	f := failure{what: "PostgreSQL of the primary killed"}
+	what = "PostgreSQL of the primary killed"
 	gone := p.failures%3 == 0
 	if gone {
-		f.what = "the primary's machine gone"
-		_ = primary.process.command.Process.Kill() // first, so that it cannot give its lease back
+		what = "the primary's machine gone"
+		primary.process.End(syscall.SIGKILL) // first, so that it cannot give its lease back
 	}
-	killFamily(postmaster)
-	f.at = time.Now() // what was written before was written by the one that is dead now
-	again, err := promotion()
+	KillTree(postmaster)
+	killed = time.Now() // what was written before was written by the one that is dead now
+	promoted, err = promotion()
 	if err == nil && gone {
-		<-primary.process.ended
 		err = p.launch(primary)
 	}
-	return f, again, err
+	return what, killed, promoted, err
 }
 
 // promotion begins to ask a standby every few milliseconds whether it is one still. What it returns waits for the moment
 // at which it is no more.
-func (p *patroni) promotion(ctx context.Context, standby *member) (func() (time.Time, error), error) {
+func (p *Patroni) promotion(ctx context.Context, standby *member) (func() (time.Time, error), error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	ask := exec.CommandContext(ctx, filepath.Join(p.programs, "psql"), "-qAtX",
 		fmt.Sprintf("postgres://countersign@127.0.0.1:%d/postgres?sslmode=disable", standby.port))
@@ -320,22 +296,21 @@ func (p *patroni) promotion(ctx context.Context, standby *member) (func() (time.
 	}, nil
 }
 
-func (p *patroni) stop() error {
+// Close ends all, and removes the files.
+func (p *Patroni) Close() error {
 	for _, m := range p.members {
 		if m == nil {
 			continue
 		}
 		if m.process != nil {
-			_ = m.process.command.Process.Kill() // it may be gone; what it started is not
-			<-m.process.ended
+			m.process.End(syscall.SIGKILL) // what it started goes on
 		}
 		if postmaster, err := m.postmaster(); err == nil {
-			killFamily(postmaster)
+			KillTree(postmaster)
 		}
 	}
 	if p.etcd != nil {
-		killFamily(p.etcd.command.Process.Pid)
-		<-p.etcd.ended
+		p.etcd.Kill()
 	}
 	return os.RemoveAll(p.folder)
 }
