@@ -140,7 +140,7 @@ func TestPublish(t *testing.T) {
 		t.Error("the old figures are there still")
 	}
 	picture, err := os.ReadFile(filepath.Join(folder, "reliability-patroni.svg"))
-	if err != nil || strings.Count(string(picture), `class="rate"`) != 5 || strings.Count(string(picture), `class="failure"`) != 1 {
+	if err != nil || strings.Count(string(picture), `fill="#105748"`) != 5 || !strings.Contains(string(picture), ">1.50 s<") {
 		t.Errorf("the picture: %v\n%s", err, picture)
 	}
 	write("nothing")
