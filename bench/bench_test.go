@@ -17,7 +17,7 @@ import (
 	"countersign/internal/flowclient"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 func measured() *results {
 	r := &results{workers: 2, rounds: 3, processors: 2, servers: []string{"countersign sqlite PS256", reference}}

@@ -8,20 +8,20 @@ import (
 	"countersign/store"
 )
 
-// person is who allows everything.
-const person = "person"
+// alice is the user who allows everything.
+const alice = "alice"
 
 // Backchannel requests (CIBA Core §7): of all who decide one wins, and of all who fetch the tokens.
 
 func (p *player) backchannel(ctx context.Context, of string) error {
 	now := time.Now()
-	return p.store.StartBackchannel(ctx, store.BackchannelRequest{ID: p.id("auth_req_id", of), ClientID: "client", Subject: person,
+	return p.store.StartBackchannel(ctx, store.BackchannelRequest{ID: p.id("auth_req_id", of), ClientID: "client", Subject: alice,
 		Person: p.id("person", of), CreatedAt: now, ExpiresAt: now.Add(lifetime), Interval: 5 * time.Second, NextPollAt: now,
 	}, store.BackchannelLimits{Person: 1, Client: 1})
 }
 
 func (p *player) decide(ctx context.Context, of, by string) error {
-	return p.store.DecideBackchannel(ctx, store.BackchannelDecision{Request: p.id("auth_req_id", of), Subject: person, Grant: p.finish(of, by).Grant})
+	return p.store.DecideBackchannel(ctx, store.BackchannelDecision{Request: p.id("auth_req_id", of), Subject: alice, Grant: p.finish(of, by).Grant})
 }
 
 func prepareBackchannel(ctx context.Context, p *player, n int) {
@@ -63,7 +63,7 @@ func prepareDecided(ctx context.Context, p *player, n int) {
 func raceBackchannel(ctx context.Context, p *player, n int) {
 	of, mine := thing("auth_req_id", n), made("auth_req_id", n, p.number)
 	_ = p.tell(ctx, history.Consume, of, mine, func() error {
-		return p.store.RedeemBackchannel(ctx, p.id("auth_req_id", of), p.bought(mine))
+		return p.store.RedeemBackchannel(ctx, p.id("auth_req_id", of), p.issued(mine))
 	})
 }
 

@@ -44,7 +44,7 @@ func newCourse(ctx context.Context, s settings, d database, folder string) (*cou
 		return nil, err
 	}
 	now := time.Now()
-	if err := c.store.PutUser(ctx, store.User{Subject: person, Username: person, CreatedAt: now, UpdatedAt: now}); err != nil {
+	if err := c.store.PutUser(ctx, store.User{Subject: alice, Username: alice, CreatedAt: now, UpdatedAt: now}); err != nil {
 		return nil, err
 	}
 	watched, err := openStore(ctx, d.driver(), d.URL(), 2)

@@ -26,7 +26,7 @@ import (
 	"countersign/internal/jose"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // newRun makes a run against a server with a fault. Keys, randomness, time and the server's name are always the same,
 // and the server signs with Ed25519, always the same too: so is the transcript.
@@ -107,7 +107,7 @@ func TestFaults(t *testing.T) {
 		{"no iss", 3, "iss must be https://example.com"},
 		{"no code", 3, "must hold a code"},
 		{"two codes", 3, `"code" must come once`},
-		{"the code is refused", 4, "expected status 200; the server answered 400 invalid_grant: the code is spent (correlation id c-17)"},
+		{"the code is refused", 4, "expected status 200; the server answered 400 invalid_grant: the code was used (correlation id c-17)"},
 		{"no refresh token", 4, "must hold a refresh_token"},
 		{"a bearer token", 4, `token_type must be DPoP, it is "Bearer"`},
 		{"an opaque token", 4, "must be a JWT (RFC 9068)"},

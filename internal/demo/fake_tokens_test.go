@@ -69,7 +69,7 @@ func (f *fakeServer) token(w http.ResponseWriter, r *http.Request) {
 	}
 	f.given = append(f.given, r.PostForm.Get("code_verifier"))
 	if f.fault == "the code is refused" {
-		f.refuse(w, http.StatusBadRequest, "invalid_grant", "the code is spent")
+		f.refuse(w, http.StatusBadRequest, "invalid_grant", "the code was used")
 		return
 	}
 	answer.IDToken = f.idToken()

@@ -169,7 +169,7 @@ func (s *screen) long(indent int, name, text string) {
 	}
 }
 
-// hasTime tells whether a member is a time, which needs a line for its explanation.
+// hasTime reports whether a member is a time, which needs a line for its explanation.
 func (v value) hasTime() bool {
 	return v.time != "" || slices.ContainsFunc(v.members, value.hasTime)
 }
