@@ -170,10 +170,12 @@ func (a *ApprovalApp) call(ctx context.Context, method, address string, form url
 
 // pause waits, and reports whether to go on.
 func pause(ctx context.Context, length time.Duration) bool {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(length):
+	case <-timer.C:
 		return true
 	}
 }
