@@ -60,7 +60,7 @@ func TestImports(t *testing.T) {
 				t.Errorf("the import table names %s twice", line.Path)
 			}
 			seen[line.Path] = true
-			if slices.Contains(line.Imports, Everything) && line.Path != binary {
+			if slices.Contains(line.Imports, Everything) && line.Path != Binary {
 				t.Errorf("%s may import everything: only the wiring of the binary may", line.Path)
 			}
 		}

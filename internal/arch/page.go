@@ -69,8 +69,8 @@ func imports(p Package) string {
 	return "`" + strings.Join(p.Imports, "`, `") + "`"
 }
 
-// binary is the program that the product is.
-const binary = "cmd/countersign"
+// Binary is the program that is the product.
+const Binary = "cmd/countersign"
 
 // Importers lists, for each module that go.mod requires, which packages import it.
 func Importers(tree *Tree) string {
@@ -85,7 +85,7 @@ func Importers(tree *Tree) string {
 
 // ImportersOf lists the packages that import a module: those of the binary, others with code, and those whose tests do.
 func (t *Tree) ImportersOf(module string) (product, other, tests []string) {
-	shipped := t.Reachable(binary)
+	shipped := t.Reachable(Binary)
 	for folder, source := range t.Sources {
 		switch {
 		case !slices.Contains(t.Modules(source.Imports), module):

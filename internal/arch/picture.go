@@ -31,7 +31,7 @@ func toneOf(path string) tone {
 	switch {
 	case path == "fapi" || strings.HasPrefix(path, "fapi/"):
 		return tone{accent, accent, paper}
-	case path == binary:
+	case path == Binary:
 		return tone{paper, quiet, ink}
 	case strings.HasPrefix(path, "internal/"), strings.Contains(path, "/internal/"):
 		return tone{grey, border, ink}
@@ -90,7 +90,7 @@ const rowWidth = pictureWidth - 2*margin
 // levels sorts the packages of the binary into rows. A package is one row above the highest of those that it imports; what
 // imports nothing of ours is at the bottom. A row that is too long continues in a further one.
 func levels(tree *Tree) [][]string {
-	shipped := tree.Reachable(binary)
+	shipped := tree.Reachable(Binary)
 	level := map[string]int{}
 	var of func(folder string) int
 	of = func(folder string) int {
@@ -104,7 +104,7 @@ func levels(tree *Tree) [][]string {
 		level[folder] = highest + 1
 		return highest + 1
 	}
-	rows := make([][]string, of(binary)+1)
+	rows := make([][]string, of(Binary)+1)
 	for folder := range shipped {
 		at := len(rows) - 1 - of(folder)
 		rows[at] = append(rows[at], folder)
