@@ -14,7 +14,7 @@ import (
 // built is nil: this binary has SQLite.
 func built() error { return nil }
 
-// breaksUniqueness reports whether a statement failed because the row exists.
+// violatesUniqueness reports whether a statement failed because the row exists.
 func violatesUniqueness(err error) bool {
 	failure, ok := errors.AsType[sqlite3.Error](err)
 	return ok && (failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey || failure.ExtendedCode == sqlite3.ErrConstraintUnique)

@@ -9,8 +9,8 @@ func built() error {
 	return errors.New("sqlite: this binary was built without cgo and has no SQLite; build it with CGO_ENABLED=1 and a C compiler, or use PostgreSQL")
 }
 
-// breaksUniqueness has no error to look at: nothing can be opened.
-func breaksUniqueness(error) bool { return false }
+// violatesUniqueness has no error to look at: nothing can be opened.
+func violatesUniqueness(error) bool { return false }
 
 // named has no error to look at either.
 func named(err error) error { return err }
