@@ -17,7 +17,7 @@ import (
 func public() []string {
 	return []string{
 		"ciba", "dpop", "jar", "mtls", "softhsm", "signer", "signer/crypto11", "signer/pkcs11", "signer/signertest", "signer/soft",
-		"store", "store/storetest",
+		"store", "store/postgres", "store/sqlite", "store/storetest",
 	}
 }
 

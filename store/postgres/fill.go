@@ -18,10 +18,10 @@ import (
 )
 
 // Source is a database from which all is copied.
-type Source = backend.Source
+type Source = store.Source
 
 // Copied is what was copied of one table.
-type Copied = backend.Copied
+type Copied = store.Copied
 
 // ErrNotEmpty reports that the target of a copy holds records.
 var ErrNotEmpty = errors.New("postgresql: the database is not empty: a copy goes into an empty one")

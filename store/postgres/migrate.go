@@ -12,6 +12,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"countersign/store"
 	"countersign/store/internal/backend"
 )
 
@@ -19,13 +20,13 @@ import (
 var migrations embed.FS
 
 // Migration is one step of the schema.
-type Migration = backend.Migration
+type Migration = store.Migration
 
 // SchemaError reports that the database's schema is older or newer than the program.
-type SchemaError = backend.SchemaError
+type SchemaError = store.SchemaError
 
 // ChangedError reports that a step of the schema is not the one that was applied.
-type ChangedError = backend.ChangedError
+type ChangedError = store.ChangedError
 
 func schema() backend.Schema {
 	return backend.Schema{

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"countersign/store"
 	"countersign/store/internal/backend"
 )
 
@@ -21,13 +22,13 @@ import (
 var migrations embed.FS
 
 // Migration is one step of the schema.
-type Migration = backend.Migration
+type Migration = store.Migration
 
 // SchemaError reports that the file's schema is older or newer than the program.
-type SchemaError = backend.SchemaError
+type SchemaError = store.SchemaError
 
 // ChangedError reports that a step of the schema is not the one that was applied.
-type ChangedError = backend.ChangedError
+type ChangedError = store.ChangedError
 
 func schema() backend.Schema {
 	return backend.Schema{
