@@ -7,7 +7,7 @@
 
 typedef unsigned long ulong_t; /* CK_ULONG */
 
-/* The sizes of the protocol; sign.go checks that they are those of frame.go. */
+/* The sizes of the protocol; sign.go checks that they are those of ../wire/frame.go. */
 enum {
     HEADER = 14,      /* length 4, version 1, kind 1, number 8 */
     KID = 43,         /* base64url of 32 bytes */

@@ -1,6 +1,6 @@
 //go:build cgo && !nopkcs11
 
-package pkcs11
+package token
 
 // #cgo noescape sign_once
 // #cgo nocallback sign_once
@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"github.com/miekg/pkcs11"
+
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // Signatures, and nothing else, go around the binding and around Go's scheduler. The binding crosses to C twice for one,
@@ -24,11 +26,11 @@ import (
 // owner in Go gives them; what fails is judged by the parent.
 
 // The sizes must be those of the protocol.
-var _ = [1]struct{}{}[C.HEADER-headerSize]
-var _ = [1]struct{}{}[C.KID-kidSize]
-var _ = [1]struct{}{}[C.SIGNATURE-maxSignature]
-var _ = [1]struct{}{}[C.ANSWERS-maxAnswers]
-var _ = [1]struct{}{}[C.PACKET-headerSize-1-kidSize-maxMessage]
+var _ = [1]struct{}{}[C.HEADER-wire.HeaderSize]
+var _ = [1]struct{}{}[C.KID-wire.KIDSize]
+var _ = [1]struct{}{}[C.SIGNATURE-wire.MaxSignature]
+var _ = [1]struct{}{}[C.ANSWERS-wire.MaxAnswers]
+var _ = [1]struct{}{}[C.PACKET-wire.HeaderSize-1-wire.KIDSize-wire.MaxMessage]
 
 // functionList takes the module's list of functions from the binding. To ask the module once more would not do: p11-kit's
 // client gives another connection with each list.
@@ -40,7 +42,7 @@ func functionList(module *pkcs11.Ctx) (unsafe.Pointer, error) {
 		}
 	}
 	// It can come with another version of the binding only, and then with every module.
-	return nil, failf(failFatal, "this version of github.com/miekg/pkcs11 does not keep the module's functions where they were")
+	return nil, wire.Failf(wire.FailFatal, "this version of github.com/miekg/pkcs11 does not keep the module's functions where they were")
 }
 
 // forC is a key as the threads know it.
@@ -48,9 +50,9 @@ type forC = C.held_t
 
 func keyForC(p pair) forC {
 	k := forC{
-		algorithm: C.uchar(algorithmNumber(p.algorithm)), handle: C.ulong_t(p.private), mechanism: C.ulong_t(mechanismOf(p.algorithm)),
+		algorithm: C.uchar(wire.AlgorithmNumber(p.algorithm)), handle: C.ulong_t(p.private), mechanism: C.ulong_t(mechanismOf(p.algorithm)),
 	}
-	if signsDigest(p.algorithm) {
+	if wire.SignsDigest(p.algorithm) {
 		k.digest = 1
 	}
 	for i := range k.kid {
@@ -68,7 +70,7 @@ func giveThreads(held map[string]heldKey) error {
 		}
 	}
 	if C.hold_keys(unsafe.SliceData(list), C.size_t(len(list))) != 0 {
-		return failf(failModule, "no memory for %d keys", len(list))
+		return wire.Failf(wire.FailModule, "no memory for %d keys", len(list))
 	}
 	return nil
 }
@@ -80,12 +82,12 @@ func startThreads(functions unsafe.Pointer, socket int, sessions []pkcs11.Sessio
 		list[i] = C.ulong_t(session)
 	}
 	if problem := C.start_threads(functions, C.int(socket), unsafe.SliceData(list), C.int(len(list))); problem != 0 {
-		return failf(failModule, "the signing threads: %v", syscall.Errno(problem))
+		return wire.Failf(wire.FailModule, "the signing threads: %v", syscall.Errno(problem))
 	}
 	return nil
 }
 
-// signHere makes a signature of an input, as [signingInput] gives it, in the caller's own thread.
+// signHere makes a signature of an input, as [wire.SigningInput] gives it, in the caller's own thread.
 func signHere(functions unsafe.Pointer, session pkcs11.SessionHandle, kid string, k heldKey, input []byte) ([]byte, error) {
 	var out [C.SIGNATURE]byte
 	o := C.sign_once(functions, C.ulong_t(session), &k.forC, unsafe.Pointer(unsafe.SliceData(input)), C.size_t(len(input)), unsafe.Pointer(&out))
@@ -103,23 +105,23 @@ func parseRequest(packet []byte) (alg byte, kid string, input []byte, ok bool) {
 	if C.read_request((*C.uchar)(raw), C.size_t(len(packet)), &r) != 0 {
 		return 0, "", nil, false
 	}
-	return byte(r.algorithm), C.GoStringN(r.kid, kidSize), C.GoBytes(unsafe.Pointer(r.input), C.int(r.length)), true
+	return byte(r.algorithm), C.GoStringN(r.kid, wire.KIDSize), C.GoBytes(unsafe.Pointer(r.input), C.int(r.length)), true
 }
 
 // unsignedFailure says why no signature was made.
-func unsignedFailure(kid string, where byte, code uint64) *failure {
+func unsignedFailure(kid string, where byte, code uint64) *wire.Failure {
 	err := pkcs11.Error(code)
 	switch where {
 	case C.UNKNOWN_KEY:
-		return failf(failNoKey, "the token holds no usable key %s; see: countersign keys list", kid)
+		return wire.Failf(wire.FailNoKey, "the token holds no usable key %s; see: countersign keys list", kid)
 	case C.WRONG_ALGORITHM:
-		return failf(failRequest, "key %s signs with another algorithm", kid)
+		return wire.Failf(wire.FailRequest, "key %s signs with another algorithm", kid)
 	case C.WRONG_LENGTH:
-		return failf(failRequest, "key %s signs digests of SHA-256 only", kid)
+		return wire.Failf(wire.FailRequest, "key %s signs digests of SHA-256 only", kid)
 	case C.AT_SIGN_INIT:
-		return failf(classify(err), "begin a signature with key %s: %v", kid, err)
+		return wire.Failf(Classify(err), "begin a signature with key %s: %v", kid, err)
 	case C.AT_SIGN:
-		return failf(classify(err), "sign with key %s: %v", kid, err)
+		return wire.Failf(Classify(err), "sign with key %s: %v", kid, err)
 	}
-	return failf(failModule, "no signature with key %s, for a reason %d that is not known", kid, where)
+	return wire.Failf(wire.FailModule, "no signature with key %s, for a reason %d that is not known", kid, where)
 }

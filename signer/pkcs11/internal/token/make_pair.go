@@ -1,6 +1,6 @@
 //go:build cgo && !nopkcs11
 
-package pkcs11
+package token
 
 import (
 	"crypto/rand"
@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // request is what a module is asked to make.
@@ -20,7 +21,7 @@ type request struct {
 
 // makePair makes a key in the strictest way that the module takes, and gives its kid. Each way out below is taken only
 // for the answer of the module that needs it, and none is trusted: the new key is read back and held to the policy.
-func (t *token) makePair(alg signer.Algorithm) (string, error) {
+func (t *Token) makePair(alg signer.Algorithm) (string, error) {
 	session, err := t.openSession(pkcs11.CKF_RW_SESSION)
 	if err != nil {
 		return "", err
@@ -45,14 +46,14 @@ func (t *token) makePair(alg signer.Algorithm) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", failf(failRequest, "the module refuses to make a key for %s: %v", alg, err)
+		return "", wire.Failf(wire.FailRequest, "the module refuses to make a key for %s: %v", alg, err)
 	}
 	return kid, nil
 }
 
 // makeCopied makes the pair for the session first, because its kid is known only then; a copy with the kid as its name,
 // and not modifiable, goes onto the token.
-func (t *token) makeCopied(session pkcs11.SessionHandle, r request) (string, error) {
+func (t *Token) makeCopied(session pkcs11.SessionHandle, r request) (string, error) {
 	public, private, err := t.module.GenerateKeyPair(session, r.mechanism, r.public, r.private)
 	if err != nil {
 		return "", err
@@ -81,7 +82,7 @@ func (t *token) makeCopied(session pkcs11.SessionHandle, r request) (string, err
 
 // makeInPlace makes the pair on the token at once, under a chance name and not modifiable. Where the module lets it have
 // its proper name afterwards, it gets it; where not, the key is found by its public half all the same.
-func (t *token) makeInPlace(session pkcs11.SessionHandle, r request) (string, error) {
+func (t *Token) makeInPlace(session pkcs11.SessionHandle, r request) (string, error) {
 	name := make([]byte, 32)
 	rand.Read(name) // never fails
 	born := func(template []*pkcs11.Attribute) []*pkcs11.Attribute {
@@ -109,7 +110,7 @@ func (t *token) makeInPlace(session pkcs11.SessionHandle, r request) (string, er
 }
 
 // nameOf gives the kid of a public key, and the CKA_ID that goes with it.
-func (t *token) nameOf(public pkcs11.ObjectHandle) (kid string, id []byte, err error) {
+func (t *Token) nameOf(public pkcs11.ObjectHandle) (kid string, id []byte, err error) {
 	made, _, err := t.publicKey(public)
 	if err != nil {
 		return "", nil, fmt.Errorf("read the new key: %w", err)
@@ -117,13 +118,13 @@ func (t *token) nameOf(public pkcs11.ObjectHandle) (kid string, id []byte, err e
 	if kid, err = signer.Thumbprint(made); err != nil {
 		return "", nil, err
 	}
-	id, err = idOf(kid)
+	id, err = wire.IDOf(kid)
 	return kid, id, err
 }
 
 // claimsDecrypt tells a module that says CKA_DECRYPT of every private key, also of one that only signs: tpm2-pkcs11,
 // as TPM keys are made for both. What such a key can do is then for CKA_ALLOWED_MECHANISMS to say.
-func (t *token) claimsDecrypt() bool {
+func (t *Token) claimsDecrypt() bool {
 	info, err := t.module.GetInfo()
 	return err == nil && trim(info.ManufacturerID) == "tpm2-software.github.io"
 }

@@ -1,6 +1,6 @@
 //go:build cgo && !nopkcs11
 
-package pkcs11
+package token
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // maxObjects bounds how many keys of a token are read.
@@ -37,7 +38,7 @@ type pair struct {
 
 // readPairs reads every private key that has its public key beside it, under the same CKA_ID. The kid is computed from
 // the public key that is there now: a token that was made again under an old label holds other kids.
-func (t *token) readPairs() ([]pair, error) {
+func (t *Token) readPairs() ([]pair, error) {
 	privates, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY))
 	if err != nil {
 		return nil, err
@@ -88,10 +89,10 @@ func trouble(err error) error {
 	case pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_SENSITIVE:
 		return nil
 	}
-	return failf(failModule, "read the token's keys: %v", err)
+	return wire.Failf(wire.FailModule, "read the token's keys: %v", err)
 }
 
-func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
+func (t *Token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 	key, alg, err := t.publicKey(public)
 	if err != nil {
 		return pair{}, err
@@ -113,7 +114,7 @@ func (t *token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 
 // purpose tells a key that decrypts from one that signs. A key that can do both is taken for one that signs, which the
 // policy then refuses.
-func (t *token) purpose(private pkcs11.ObjectHandle, alg signer.Algorithm) (signer.Algorithm, error) {
+func (t *Token) purpose(private pkcs11.ObjectHandle, alg signer.Algorithm) (signer.Algorithm, error) {
 	can := map[signer.Algorithm]uint{signer.ES256: pkcs11.CKA_DERIVE, signer.PS256: pkcs11.CKA_DECRYPT}
 	attribute, ok := can[alg]
 	if !ok {
@@ -137,7 +138,7 @@ func (t *token) purpose(private pkcs11.ObjectHandle, alg signer.Algorithm) (sign
 }
 
 // reader reads the attributes of one object.
-func (t *token) reader(object pkcs11.ObjectHandle) func(kind uint) ([]byte, error) {
+func (t *Token) reader(object pkcs11.ObjectHandle) func(kind uint) ([]byte, error) {
 	return func(kind uint) ([]byte, error) { return t.attribute(object, kind) }
 }
 
@@ -202,21 +203,21 @@ func mechanismOf(alg signer.Algorithm) uint {
 	}
 }
 
-func (t *token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+func (t *Token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
 	if err := t.module.FindObjectsInit(t.keep, template); err != nil {
-		return nil, failf(failModule, "search the token: %v", err)
+		return nil, wire.Failf(wire.FailModule, "search the token: %v", err)
 	}
 	found, _, err := t.module.FindObjects(t.keep, maxObjects)
 	if endErr := t.module.FindObjectsFinal(t.keep); err == nil {
 		err = endErr
 	}
 	if err != nil {
-		return nil, failf(failModule, "search the token: %v", err)
+		return nil, wire.Failf(wire.FailModule, "search the token: %v", err)
 	}
 	return found, nil
 }
 
-func (t *token) attribute(object pkcs11.ObjectHandle, kind uint) ([]byte, error) {
+func (t *Token) attribute(object pkcs11.ObjectHandle, kind uint) ([]byte, error) {
 	got, err := t.module.GetAttributeValue(t.keep, object, []*pkcs11.Attribute{pkcs11.NewAttribute(kind, nil)})
 	if err != nil {
 		return nil, err
@@ -225,7 +226,7 @@ func (t *token) attribute(object pkcs11.ObjectHandle, kind uint) ([]byte, error)
 }
 
 // publicKey reads a public key object.
-func (t *token) publicKey(object pkcs11.ObjectHandle) (crypto.PublicKey, signer.Algorithm, error) {
+func (t *Token) publicKey(object pkcs11.ObjectHandle) (crypto.PublicKey, signer.Algorithm, error) {
 	raw, err := t.attribute(object, pkcs11.CKA_KEY_TYPE)
 	if err != nil {
 		return nil, "", err
@@ -258,7 +259,7 @@ func (t *token) publicKey(object pkcs11.ObjectHandle) (crypto.PublicKey, signer.
 	}
 }
 
-func (t *token) point(object pkcs11.ObjectHandle) ([]byte, error) {
+func (t *Token) point(object pkcs11.ObjectHandle) ([]byte, error) {
 	return t.attribute(object, pkcs11.CKA_EC_POINT)
 }
 

@@ -47,7 +47,7 @@ outcome_t sign_once(void *functions, ulong_t session, const held_t *key, const v
     return o;
 }
 
-/* Version and kinds of frames, as in frame.go. */
+/* Version and kinds of frames, as in ../wire/frame.go. */
 enum { VERSION = 2, ASK_SIGN = 2, ANSWER_GOOD = 128, ANSWER_UNSIGNED = 130 };
 
 int read_request(const unsigned char *packet, size_t size, request_t *r) {

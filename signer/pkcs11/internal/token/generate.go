@@ -1,6 +1,6 @@
 //go:build cgo && !nopkcs11
 
-package pkcs11
+package token
 
 import (
 	"encoding/asn1"
@@ -10,39 +10,40 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // rsaBits is the size of new RSA keys.
 const rsaBits = 2048
 
-// generate implements service.
-func (t *token) generate(number byte) (key, error) {
-	alg, err := algorithmOf(number)
+// Generate makes a key for the algorithm with a number ([wire.AlgorithmOf]) and holds it to the policy.
+func (t *Token) Generate(number byte) (wire.Key, error) {
+	alg, err := wire.AlgorithmOf(number)
 	if err != nil {
-		return key{}, err
+		return wire.Key{}, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	kid, err := t.makePair(alg)
 	if err != nil {
-		return key{}, err
+		return wire.Key{}, err
 	}
 	keys, err := t.read()
 	if err != nil {
-		return key{}, err
+		return wire.Key{}, err
 	}
 	for _, k := range keys {
 		if k.ID == kid && k.Refused != "" {
 			if err := t.remove(kid); err != nil {
-				return key{}, failf(failRequest, "the module made a key that breaks the policy (%s), and it stays: %v", k.Refused, err)
+				return wire.Key{}, wire.Failf(wire.FailRequest, "the module made a key that breaks the policy (%s), and it stays: %v", k.Refused, err)
 			}
-			return key{}, failf(failRequest, "the module made a key that breaks the policy: %s", k.Refused)
+			return wire.Key{}, wire.Failf(wire.FailRequest, "the module made a key that breaks the policy: %s", k.Refused)
 		}
 		if k.ID == kid {
 			return k, nil
 		}
 	}
-	return key{}, failf(failModule, "the new key %s is not on the token", kid)
+	return wire.Key{}, wire.Failf(wire.FailModule, "the new key %s is not on the token", kid)
 }
 
 // templates gives the strictest attributes that a key can have.

@@ -1,6 +1,6 @@
 //go:build cgo && !nopkcs11
 
-package pkcs11
+package token
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package pkcs11
+package pin
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ func TestPINFileMode(t *testing.T) {
 		{0o600 | fs.ModeDir, user, "is not a regular file"},
 		{0o600 | fs.ModeNamedPipe, user, "is not a regular file"},
 	} {
-		got := loosePIN("pin", test.mode, test.uid, user)
+		got := loose("pin", test.mode, test.uid, user)
 		if test.want == "" && got != "" || !strings.Contains(got, test.want) {
 			t.Errorf("%v of user %d: %q, want %q", test.mode, test.uid, got, test.want)
 		}
@@ -38,15 +38,15 @@ func TestPINFileMode(t *testing.T) {
 func TestReadPIN(t *testing.T) {
 	for content, want := range map[string]string{
 		"1234": "1234", "1234\n": "1234", "1234\r\n": "1234", " 12 34 ": " 12 34 ",
-		strings.Repeat("9", maxPIN) + "\r\n": strings.Repeat("9", maxPIN),
-		"":                                   "", "\n": "", "1234\n5678\n": "", "12\x0034": "", strings.Repeat("9", maxPIN+1): "",
+		strings.Repeat("9", Max) + "\r\n": strings.Repeat("9", Max),
+		"":                                "", "\n": "", "1234\n5678\n": "", "12\x0034": "", strings.Repeat("9", Max+1): "",
 		strings.Repeat("9", 1000): "",
 	} {
 		file := filepath.Join(t.TempDir(), "pin")
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := readPIN(file)
+		got, err := Read(file)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q was read as %q, %v", content, got, err)
 		}

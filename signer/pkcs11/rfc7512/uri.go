@@ -1,4 +1,5 @@
-package pkcs11
+// Package rfc7512 reads and writes the PKCS #11 URIs that address tokens and their keys (RFC 7512).
+package rfc7512
 
 import (
 	"errors"
@@ -23,8 +24,8 @@ type URI struct {
 // maxURI bounds an address, in bytes.
 const maxURI = 1024
 
-// ParseURI reads an RFC 7512 address. A PIN in it is refused, as is everything that is not used.
-func ParseURI(text string) (URI, error) {
+// Parse reads an RFC 7512 address. A PIN in it is refused, as is everything that is not used.
+func Parse(text string) (URI, error) {
 	rest, ok := strings.CutPrefix(text, "pkcs11:")
 	if !ok || len(text) > maxURI {
 		return URI{}, errors.New("pkcs11: an address begins with pkcs11: and is at most 1024 bytes long (RFC 7512)")

@@ -1,6 +1,6 @@
 //go:build cgo && !nopkcs11
 
-package pkcs11
+package token
 
 import (
 	"fmt"
@@ -9,33 +9,35 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/attest"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
-// attest implements service.
-func (t *token) attest(kid string) (Attestation, error) {
+// Attest reads what the token says of itself and of a key; the failure is wire.FailNoKey for an unknown one.
+func (t *Token) Attest(kid string) (attest.Attestation, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	pairs, err := t.readPairs()
 	if err != nil {
-		return Attestation{}, err
+		return attest.Attestation{}, err
 	}
 	i := slices.IndexFunc(pairs, func(p pair) bool { return p.kid == kid })
 	if i < 0 {
-		return Attestation{}, failf(failNoKey, "the token %q holds no key %s", t.label, kid)
+		return attest.Attestation{}, wire.Failf(wire.FailNoKey, "the token %q holds no key %s", t.label, kid)
 	}
-	a := Attestation{KID: kid, Refused: pairs[i].refused, Attributes: map[string]bool{}}
+	a := attest.Attestation{KID: kid, Refused: pairs[i].refused, Attributes: map[string]bool{}}
 	info, err := t.module.GetInfo()
 	if err != nil {
-		return Attestation{}, failf(failModule, "ask the module about itself: %v", err)
+		return attest.Attestation{}, wire.Failf(wire.FailModule, "ask the module about itself: %v", err)
 	}
-	a.Module = Description{
+	a.Module = attest.Description{
 		Description: trim(info.LibraryDescription), Manufacturer: trim(info.ManufacturerID), Version: version(info.LibraryVersion),
 	}
 	about, err := t.module.GetTokenInfo(t.slot)
 	if err != nil {
-		return Attestation{}, failf(failModule, "ask the token about itself: %v", err)
+		return attest.Attestation{}, wire.Failf(wire.FailModule, "ask the token about itself: %v", err)
 	}
-	a.Token = Description{
+	a.Token = attest.Description{
 		Label: trim(about.Label), Manufacturer: trim(about.ManufacturerID), Model: trim(about.Model), Serial: trim(about.SerialNumber),
 		Version: version(about.HardwareVersion), Firmware: version(about.FirmwareVersion),
 	}
@@ -48,14 +50,14 @@ func (t *token) attest(kid string) (Attestation, error) {
 	} {
 		value, err := t.attribute(pairs[i].private, attribute)
 		if err := trouble(err); err != nil {
-			return Attestation{}, err
+			return attest.Attestation{}, err
 		}
 		if err == nil && len(value) == 1 { // others are not known to the module
 			a.Attributes[name] = value[0] != 0
 		}
 	}
 	if a.Offered, err = t.offered(); err != nil {
-		return Attestation{}, err
+		return attest.Attestation{}, err
 	}
 	a.Mechanisms, err = t.allowedMechanisms(pairs[i].private)
 	return a, err
@@ -63,10 +65,10 @@ func (t *token) attest(kid string) (Attestation, error) {
 
 // offered reads the token's list of mechanisms: an algorithm is on it when its mechanism is, for the use that is made of
 // it (PKCS #11 v3.1 §5.5, C_GetMechanismInfo).
-func (t *token) offered() ([]signer.Algorithm, error) {
+func (t *Token) offered() ([]signer.Algorithm, error) {
 	listed, err := t.module.GetMechanismList(t.slot)
 	if err != nil {
-		return nil, failf(failModule, "ask the token for its mechanisms: %v", err)
+		return nil, wire.Failf(wire.FailModule, "ask the token for its mechanisms: %v", err)
 	}
 	has := func(mechanism, use uint) (bool, error) {
 		i := slices.IndexFunc(listed, func(m *pkcs11.Mechanism) bool { return m.Mechanism == mechanism })
@@ -75,12 +77,12 @@ func (t *token) offered() ([]signer.Algorithm, error) {
 		}
 		about, err := t.module.GetMechanismInfo(t.slot, []*pkcs11.Mechanism{listed[i]})
 		if err != nil {
-			return false, failf(failModule, "ask the token about a mechanism: %v", err)
+			return false, wire.Failf(wire.FailModule, "ask the token about a mechanism: %v", err)
 		}
 		return about.Flags&use != 0, nil
 	}
 	var offered []signer.Algorithm
-	for _, alg := range algorithms() {
+	for _, alg := range wire.Algorithms() {
 		use := map[signer.Algorithm]uint{signer.ECDHES: pkcs11.CKF_DERIVE, signer.RSAOAEP256: pkcs11.CKF_DECRYPT}[alg]
 		if use == 0 {
 			use = pkcs11.CKF_SIGN
@@ -97,7 +99,7 @@ func (t *token) offered() ([]signer.Algorithm, error) {
 }
 
 // allowedMechanisms reads CKA_ALLOWED_MECHANISMS; nil when the module does not know or does not restrict.
-func (t *token) allowedMechanisms(private pkcs11.ObjectHandle) ([]string, error) {
+func (t *Token) allowedMechanisms(private pkcs11.ObjectHandle) ([]string, error) {
 	raw, err := t.attribute(private, pkcs11.CKA_ALLOWED_MECHANISMS)
 	if err != nil {
 		// p11-kit 0.24 cannot pass a list on and says that the device failed. A device that did fails again.
