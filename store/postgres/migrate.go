@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/pool"
 )
 
 //go:embed migrations/*.sql
@@ -57,15 +57,11 @@ func MigrationStatus(ctx context.Context, config Config) ([]Migration, error) {
 }
 
 func withDatabase(address string, work func(*sql.DB) ([]Migration, error)) (_ []Migration, err error) {
-	settings, err := pgx.ParseConfig(address)
+	// A step may take long, but it must not queue for a table's lock with everybody else behind it.
+	settings, err := pool.Settings(address, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
 	if err != nil {
-		return nil, errURL
-	}
-	if err := protect(settings); err != nil {
 		return nil, err
 	}
-	// A step may take long, but it must not queue for a table's lock with everybody else behind it.
-	limit(settings, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
 	db := stdlib.OpenDB(*settings)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return work(db)

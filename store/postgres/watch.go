@@ -32,7 +32,7 @@ func (s *Store) Watch(ctx context.Context, onChange func(store.Change)) {
 }
 
 func (s *Store) listen(ctx context.Context, onChange func(store.Change)) error {
-	config := s.pool.Config().ConnConfig
+	config := s.pool.Settings()
 	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { onChange(change(n.Payload)) }
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {

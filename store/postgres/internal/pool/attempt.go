@@ -1,4 +1,4 @@
-package postgres
+package pool
 
 import (
 	"context"
@@ -26,21 +26,21 @@ const (
 	queuePerConnection = 256
 )
 
-// work is what a verb does on one connection.
-type work func(context.Context, *pgx.Conn) error
+// Work is what a verb does on one connection.
+type Work func(context.Context, *pgx.Conn) error
 
-// run spans a verb that writes and does its work on one connection, again when nothing of the try before remains.
-func (s *Store) run(ctx context.Context, name string, work work) error {
-	return s.try(ctx, name, work, func(v verdict) bool { return v == undone })
+// Write spans a verb that writes and does its work on one connection, again when nothing of the try before remains.
+func (p *Pool) Write(ctx context.Context, name string, work Work) error {
+	return p.try(ctx, name, work, func(v verdict) bool { return v == undone })
 }
 
-// read is run for a verb that changes nothing: it may be done again too when it is not known how it ended.
-func (s *Store) read(ctx context.Context, name string, work work) error {
-	return s.try(ctx, name, work, func(v verdict) bool { return v == undone || v == unknown })
+// Read is Write for a verb that changes nothing: it may be done again too when it is not known how it ended.
+func (p *Pool) Read(ctx context.Context, name string, work Work) error {
+	return p.try(ctx, name, work, func(v verdict) bool { return v == undone || v == unknown })
 }
 
-func (s *Store) try(ctx context.Context, name string, work work, again func(verdict) bool) error {
-	ctx, verb := s.verbs.Begin(ctx, name)
+func (p *Pool) try(ctx context.Context, name string, work Work, again func(verdict) bool) error {
+	ctx, verb := p.verbs.Begin(ctx, name)
 	var err error
 	for attempt := range attempts {
 		if attempt > 0 {
@@ -50,7 +50,7 @@ func (s *Store) try(ctx context.Context, name string, work work, again func(verd
 			verb.Again(attempt + 1)
 		}
 		var judged verdict
-		if judged, err = s.attempt(ctx, work); !again(judged) {
+		if judged, err = p.attempt(ctx, work); !again(judged) {
 			break
 		}
 	}
@@ -59,8 +59,8 @@ func (s *Store) try(ctx context.Context, name string, work work, again func(verd
 
 // attempt waits for a connection, for a time. What is then begun is not broken off with the caller: that would leave
 // the outcome in doubt and cost the connection.
-func (s *Store) attempt(ctx context.Context, work work) (verdict, error) {
-	c, err := s.acquire(ctx)
+func (p *Pool) attempt(ctx context.Context, work Work) (verdict, error) {
+	c, err := p.acquire(ctx)
 	if err != nil {
 		return final, err // every host of the URL was tried
 	}
@@ -70,7 +70,7 @@ func (s *Store) attempt(ctx context.Context, work work) (verdict, error) {
 	err = work(ctx, c.Conn())
 	judged := judge(err, c.Conn().IsClosed())
 	if judged == unknown || code(err) == readOnly {
-		s.renew(c.Conn())
+		p.renew(c.Conn())
 	}
 	if judged == unknown {
 		err = lostError{err}
@@ -79,15 +79,15 @@ func (s *Store) attempt(ctx context.Context, work work) (verdict, error) {
 }
 
 // acquire waits for a connection, for a limited time and in a limited queue: a caller that cannot be served soon gets ErrOverloaded.
-func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	if s.waiting.Add(1) > s.queue {
-		s.waiting.Add(-1)
+func (p *Pool) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	if p.waiting.Add(1) > p.queue {
+		p.waiting.Add(-1)
 		return nil, fmt.Errorf("%w: the queue for a connection is full", store.ErrOverloaded)
 	}
-	defer s.waiting.Add(-1)
+	defer p.waiting.Add(-1)
 	patient, cancel := context.WithTimeoutCause(ctx, queueTime, store.ErrOverloaded)
 	defer cancel()
-	c, err := s.pool.Acquire(patient)
+	c, err := p.connections.Acquire(patient)
 	if err != nil && ctx.Err() == nil && patient.Err() != nil && errors.Is(context.Cause(patient), store.ErrOverloaded) {
 		return nil, fmt.Errorf("%w: no connection was free for %s", store.ErrOverloaded, queueTime)
 	}
@@ -96,10 +96,10 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 
 // renew makes the pool reconnect: when one connection fails because its server went away or no longer takes writes,
 // those that were made before it are closed when they are released.
-func (s *Store) renew(witness *pgx.Conn) {
+func (p *Pool) renew(witness *pgx.Conn) {
 	generation, ok := witness.PgConn().CustomData()[generationKey].(int64)
-	if ok && s.generation.CompareAndSwap(generation, generation+1) {
-		s.pool.Reset()
+	if ok && p.generation.CompareAndSwap(generation, generation+1) {
+		p.connections.Reset()
 	}
 }
 
