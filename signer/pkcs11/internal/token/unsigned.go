@@ -1,10 +1,10 @@
 package token
 
 import (
+	"encoding/binary"
+
 	"countersign/signer/pkcs11/internal/wire"
 )
-
-import "encoding/binary"
 
 // Unsigned reads the payload of an answer that says why there is no signature.
 func Unsigned(kid string, payload []byte) *wire.Failure {

@@ -1,4 +1,6 @@
-package sqlite
+// Package connection is the connections to a SQLite file: one that writes, on which verbs that come at once share a transaction,
+// and a few that read.
+package connection
 
 import (
 	"context"
@@ -12,11 +14,11 @@ import (
 // errClosed is what every verb returns after Close.
 var errClosed = errors.New("the store is closed")
 
-// connection is one connection with its prepared statements. One verb uses it at a time.
+// Conn is one connection with its prepared statements. One verb uses it at a time.
 //
 // Statements run without the caller's context: each takes microseconds, a write that was begun is better ended
 // than left in doubt, and the driver starts a goroutine for each statement that can be cancelled.
-type connection struct {
+type Conn struct {
 	db         *sql.DB
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
@@ -24,11 +26,14 @@ type connection struct {
 	changed bool
 }
 
-// blob is a parameter that is compared in a query with a join. SQLite takes a bare ? there for a hint to its
+// Blob is a parameter that is compared in a query with a join. SQLite takes a bare ? there for a hint to its
 // planner and prepares the statement again for each value.
-const blob = `CAST(? AS BLOB)`
+const Blob = `CAST(? AS BLOB)`
 
-func (c *connection) prepared(query string) (*sql.Stmt, error) {
+// Raw is the connection itself, for what is not a verb.
+func (c *Conn) Raw() *sql.Conn { return c.conn }
+
+func (c *Conn) prepared(query string) (*sql.Stmt, error) {
 	if statement, ok := c.statements[query]; ok {
 		return statement, nil
 	}
@@ -40,8 +45,8 @@ func (c *connection) prepared(query string) (*sql.Stmt, error) {
 	return statement, nil
 }
 
-// exec runs a statement and returns how many rows it changed.
-func (c *connection) exec(query string, arguments ...any) (int64, error) {
+// Exec runs a statement and returns how many rows it changed.
+func (c *Conn) Exec(query string, arguments ...any) (int64, error) {
 	statement, err := c.prepared(query)
 	if err != nil {
 		return 0, err
@@ -55,15 +60,15 @@ func (c *connection) exec(query string, arguments ...any) (int64, error) {
 	return rows, err
 }
 
-// update runs an UPDATE of at most one row that returns some of it, and reports whether there was one.
-func (c *connection) update(query string, arguments []any, fields ...any) (bool, error) {
-	found, err := c.one(query, arguments, fields...)
+// Update runs an UPDATE of at most one row that returns some of it, and reports whether there was one.
+func (c *Conn) Update(query string, arguments []any, fields ...any) (bool, error) {
+	found, err := c.One(query, arguments, fields...)
 	c.changed = c.changed || found
 	return found, err
 }
 
-// one reads the only row of a query into fields and reports whether there was one.
-func (c *connection) one(query string, arguments []any, fields ...any) (bool, error) {
+// One reads the only row of a query into fields and reports whether there was one.
+func (c *Conn) One(query string, arguments []any, fields ...any) (bool, error) {
 	statement, err := c.prepared(query)
 	if err != nil {
 		return false, err
@@ -75,9 +80,9 @@ func (c *connection) one(query string, arguments []any, fields ...any) (bool, er
 	return err == nil, err
 }
 
-// get reads the only row of a query into fields; [store.ErrNotFound] when there is none.
-func (c *connection) get(query string, arguments []any, fields ...any) error {
-	found, err := c.one(query, arguments, fields...)
+// Get reads the only row of a query into fields; [store.ErrNotFound] when there is none.
+func (c *Conn) Get(query string, arguments []any, fields ...any) error {
+	found, err := c.One(query, arguments, fields...)
 	if err != nil {
 		return err
 	}
@@ -87,13 +92,13 @@ func (c *connection) get(query string, arguments []any, fields ...any) error {
 	return nil
 }
 
-// each calls scan for every row of a query.
-func (c *connection) each(query string, scan func(*sql.Rows) error) error {
-	return c.eachOf(query, nil, scan)
+// Each calls scan for every row of a query.
+func (c *Conn) Each(query string, scan func(*sql.Rows) error) error {
+	return c.EachOf(query, nil, scan)
 }
 
-// eachOf is each with arguments.
-func (c *connection) eachOf(query string, arguments []any, scan func(*sql.Rows) error) error {
+// EachOf is Each with arguments.
+func (c *Conn) EachOf(query string, arguments []any, scan func(*sql.Rows) error) error {
 	statement, err := c.prepared(query)
 	if err != nil {
 		return err
@@ -111,8 +116,16 @@ func (c *connection) eachOf(query string, arguments []any, scan func(*sql.Rows) 
 	return rows.Err()
 }
 
+// UpdateEach is EachOf for an UPDATE that returns some of the rows that it changed.
+func (c *Conn) UpdateEach(query string, arguments []any, scan func(*sql.Rows) error) error {
+	return c.EachOf(query, arguments, func(rows *sql.Rows) error {
+		c.changed = true
+		return scan(rows)
+	})
+}
+
 // connect opens the only connection of a database handle.
-func connect(ctx context.Context, dsn string) (*connection, error) {
+func connect(ctx context.Context, dsn string) (*Conn, error) {
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, err
@@ -121,10 +134,10 @@ func connect(ctx context.Context, dsn string) (*connection, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &connection{db: db, conn: conn, statements: map[string]*sql.Stmt{}}, nil
+	return &Conn{db: db, conn: conn, statements: map[string]*sql.Stmt{}}, nil
 }
 
-func (c *connection) close() error {
+func (c *Conn) close() error {
 	var failures []error
 	for _, statement := range c.statements {
 		failures = append(failures, statement.Close())
@@ -132,14 +145,14 @@ func (c *connection) close() error {
 	return errors.Join(append(failures, c.conn.Close(), c.db.Close())...)
 }
 
-// readers hands out connections that read, to one verb each. Waiting ends with the verb's context.
-type readers struct {
-	idle chan *connection
+// Readers hands out connections that read, to one verb each. Waiting ends with the verb's context.
+type Readers struct {
+	idle chan *Conn
 }
 
-// openReaders opens size connections at once, so that nothing can fail later that could have failed at the start.
-func openReaders(ctx context.Context, dsn string, size int) (*readers, error) {
-	r := &readers{idle: make(chan *connection, size)}
+// OpenReaders opens size connections at once, so that nothing can fail later that could have failed at the start.
+func OpenReaders(ctx context.Context, dsn string, size int) (*Readers, error) {
+	r := &Readers{idle: make(chan *Conn, size)}
 	for range size {
 		c, err := connect(ctx, dsn)
 		if err != nil {
@@ -153,7 +166,8 @@ func openReaders(ctx context.Context, dsn string, size int) (*readers, error) {
 	return r, nil
 }
 
-func (r *readers) with(ctx context.Context, work func(*connection) error) error {
+// With does the work of a verb on a connection that is free, or waits for one until ctx ends.
+func (r *Readers) With(ctx context.Context, work func(*Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -169,8 +183,8 @@ func (r *readers) with(ctx context.Context, work func(*connection) error) error 
 	}
 }
 
-// close waits for the running verbs and refuses later ones.
-func (r *readers) close() error {
+// Close waits for the running verbs and refuses later ones.
+func (r *Readers) Close() error {
 	var failures []error
 	for range cap(r.idle) {
 		failures = append(failures, (<-r.idle).close())

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package sqlite
+package connection
 
 import (
 	"errors"
@@ -11,17 +11,17 @@ import (
 	"countersign/store"
 )
 
-// built is nil: this binary has SQLite.
-func built() error { return nil }
+// Built is nil: this binary has SQLite.
+func Built() error { return nil }
 
-// violatesUniqueness reports whether a statement failed because the row exists.
-func violatesUniqueness(err error) bool {
+// ViolatesUniqueness reports whether a statement failed because the row exists.
+func ViolatesUniqueness(err error) bool {
 	failure, ok := errors.AsType[sqlite3.Error](err)
 	return ok && (failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey || failure.ExtendedCode == sqlite3.ErrConstraintUnique)
 }
 
-// named maps failures that may be temporary to the store's errors. A verb that failed with one changed nothing.
-func named(err error) error {
+// StoreError maps failures that may be temporary to the store's errors. A verb that failed with one changed nothing.
+func StoreError(err error) error {
 	failure, ok := errors.AsType[sqlite3.Error](err)
 	if !ok {
 		return err

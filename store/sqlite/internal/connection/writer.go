@@ -1,4 +1,4 @@
-package sqlite
+package connection
 
 import (
 	"context"
@@ -17,57 +17,63 @@ const batch = 64
 // verb and for ten. A single verb never waits.
 const gather = time.Millisecond
 
-// writer runs the verbs that change something, on one connection. Verbs that come while it is busy go together in
+// Writer runs the verbs that change something, on one connection. Verbs that come while it is busy go together in
 // one transaction: what a commit costs is the disk's flush, and one flush makes all of them durable. Each answer
 // is given after the commit, and a verb that fails rolls back its own changes only.
-type writer struct {
-	connection *connection
+type Writer struct {
+	connection *Conn
 	jobs       chan job
 	closing    chan struct{}
 	stopped    chan struct{}
 }
 
-// statements is whether a verb needs a transaction around it when it runs alone.
-type statements int
+// Statements is whether a verb needs a transaction around it when it runs alone.
+type Statements int
 
 const (
-	// reading is a verb that only reads. It is here for its speed: a connection that does not write itself must
+	// Reading is a verb that only reads. It is here for its speed: a connection that does not write itself must
 	// read every page again after each change.
-	reading statements = iota
-	single
-	several
+	Reading Statements = iota
+	// Single is a verb of one statement.
+	Single
+	// Several is a verb of several statements, of which all are done or none.
+	Several
 )
 
 // job is a verb on its way through the writer.
 type job struct {
-	statements statements
-	work       func(*connection) error
+	statements Statements
+	work       func(*Conn) error
 	done       chan error
 }
 
 // kept is an outcome that is an error to the caller although the changes made so far stay.
 type kept struct{ error }
 
-func openWriter(ctx context.Context, dsn string) (*writer, error) {
+// Keep makes an outcome with which the changes made so far stay.
+func Keep(outcome error) error { return kept{outcome} }
+
+// OpenWriter opens the connection. Its verbs are done in a goroutine, which ends with [Writer.Close].
+func OpenWriter(ctx context.Context, dsn string) (*Writer, error) {
 	c, err := connect(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
 	// A longer WAL than the usual 1000 pages takes the pages that are written again and again to the file less often.
-	if _, err := c.exec("PRAGMA wal_autocheckpoint = 4000"); err != nil {
+	if _, err := c.Exec("PRAGMA wal_autocheckpoint = 4000"); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	w := &writer{connection: c, jobs: make(chan job), closing: make(chan struct{}), stopped: make(chan struct{})}
+	w := &Writer{connection: c, jobs: make(chan job), closing: make(chan struct{}), stopped: make(chan struct{})}
 	go w.run()
 	return w, nil
 }
 
-// do hands a job over and waits for its end. The caller can give up until the job is taken, not after.
-func (w *writer) do(ctx context.Context, j job) error {
+// Do has a verb done and waits for its end. The caller can give up until the verb is taken, not after.
+func (w *Writer) Do(ctx context.Context, statements Statements, work func(*Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j.done = make(chan error, 1)
+	j := job{statements: statements, work: work, done: make(chan error, 1)}
 	select {
 	case <-w.closing:
 		return errClosed
@@ -83,13 +89,14 @@ func (w *writer) do(ctx context.Context, j job) error {
 	}
 }
 
-func (w *writer) close() error {
+// Close waits for the running verbs, refuses later ones and closes the connection.
+func (w *Writer) Close() error {
 	close(w.closing)
 	<-w.stopped
 	return w.connection.close()
 }
 
-func (w *writer) run() {
+func (w *Writer) run() {
 	defer close(w.stopped)
 	jobs := make([]job, 0, batch)
 	crowded := false
@@ -123,11 +130,11 @@ func (w *writer) run() {
 
 // onlyReading reports whether there is nothing to commit.
 func onlyReading(jobs []job) bool {
-	return !slices.ContainsFunc(jobs, func(j job) bool { return j.statements != reading })
+	return !slices.ContainsFunc(jobs, func(j job) bool { return j.statements != Reading })
 }
 
 // collect adds the jobs that wait already.
-func (w *writer) collect(jobs []job) []job {
+func (w *Writer) collect(jobs []job) []job {
 	for len(jobs) < batch {
 		select {
 		case j := <-w.jobs:
@@ -140,19 +147,18 @@ func (w *writer) collect(jobs []job) []job {
 }
 
 // work does a job and returns its outcome and whether the changes that it made stay.
-func (w *writer) work(j job) (outcome error, stays bool) {
+func (w *Writer) work(j job) (outcome error, stays bool) {
 	w.connection.changed = false
 	outcome = j.work(w.connection)
-	var keep kept
-	if errors.As(outcome, &keep) {
-		return keep.error, true
+	if k, ok := errors.AsType[kept](outcome); ok {
+		return k.error, true
 	}
 	return outcome, outcome == nil
 }
 
 // alone runs a job in its own transaction and returns its outcome.
-func (w *writer) alone(j job) error {
-	if j.statements != several {
+func (w *Writer) alone(j job) error {
+	if j.statements != Several {
 		return j.work(w.connection)
 	}
 	var outcome error
@@ -169,13 +175,13 @@ func (w *writer) alone(j job) error {
 	return outcome
 }
 
-// errSpoiled reports that a verb failed after it had changed something, so that its transaction cannot go on.
+// errRolledBack reports that a verb failed after it had changed something, so that its transaction cannot go on.
 var errRolledBack = errors.New("a verb must be rolled back")
 
 // together runs jobs in one transaction. An error means that none of them is done; otherwise each has its outcome.
 // A verb that fails mostly does so with an answer and before it has changed anything. Only if one does not, all are
 // run again with a savepoint around each: savepoints cost a fifth more.
-func (w *writer) together(jobs []job) (outcomes []error, err error) {
+func (w *Writer) together(jobs []job) (outcomes []error, err error) {
 	outcomes = make([]error, len(jobs))
 	err = w.transaction(func() error {
 		for i, j := range jobs {
@@ -193,19 +199,19 @@ func (w *writer) together(jobs []job) (outcomes []error, err error) {
 }
 
 // apart runs jobs with a savepoint around each.
-func (w *writer) apart(jobs []job, outcomes []error) error {
+func (w *Writer) apart(jobs []job, outcomes []error) error {
 	for i, j := range jobs {
-		if _, err := w.connection.exec("SAVEPOINT verb"); err != nil {
+		if _, err := w.connection.Exec("SAVEPOINT verb"); err != nil {
 			return err
 		}
 		var stays bool
 		if outcomes[i], stays = w.work(j); !stays {
 			// This fails when SQLite has rolled back the whole transaction, as for a full disk.
-			if _, err := w.connection.exec("ROLLBACK TO verb"); err != nil {
+			if _, err := w.connection.Exec("ROLLBACK TO verb"); err != nil {
 				return fmt.Errorf("roll back a verb: %w (it failed with: %v)", err, outcomes[i])
 			}
 		}
-		if _, err := w.connection.exec("RELEASE verb"); err != nil {
+		if _, err := w.connection.Exec("RELEASE verb"); err != nil {
 			return err
 		}
 	}
@@ -213,19 +219,19 @@ func (w *writer) apart(jobs []job, outcomes []error) error {
 }
 
 // transaction runs work between BEGIN and COMMIT, or ROLLBACK when it fails.
-func (w *writer) transaction(work func() error) (err error) {
-	if _, err := w.connection.exec("BEGIN IMMEDIATE"); err != nil {
+func (w *Writer) transaction(work func() error) (err error) {
+	if _, err := w.connection.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
 			// A failure here means that SQLite has rolled back already.
-			_, _ = w.connection.exec("ROLLBACK")
+			_, _ = w.connection.Exec("ROLLBACK")
 		}
 	}()
 	if err := work(); err != nil {
 		return err
 	}
-	_, err = w.connection.exec("COMMIT")
+	_, err = w.connection.Exec("COMMIT")
 	return err
 }
