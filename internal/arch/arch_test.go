@@ -16,14 +16,14 @@ import (
 // onlyImporter names, for a module, the only packages that may import it.
 var onlyImporter = map[string][]string{
 	"github.com/go-jose/go-jose":      {"internal/jose"},
-	"github.com/miekg/pkcs11":         {"signer/pkcs11"},
+	"github.com/miekg/pkcs11":         {"signer/pkcs11/internal/token"},
 	"github.com/ThalesGroup/crypto11": {"signer/crypto11", "bench/signer"},
-	"github.com/jackc/pgx":            {"store/postgres", "internal/postgrestest"},
-	"github.com/mattn/go-sqlite3":     {"store/sqlite"},
+	"github.com/jackc/pgx":            {"store/postgres", "store/postgres/internal/fill", "store/postgres/internal/partition", "store/postgres/internal/pool", "internal/postgrestest"},
+	"github.com/mattn/go-sqlite3":     {"store/sqlite/internal/connection"},
 	"github.com/go-webauthn/webauthn": {"internal/passkey"},
 	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry", "fapi/fapitest"},
-	"C":                               {"signer/pkcs11"},
-	"unsafe":                          {"signer/pkcs11"},
+	"C":                               {"signer/pkcs11/internal/token"},
+	"unsafe":                          {"signer/pkcs11/internal/token"},
 }
 
 // TestImports holds every package to its line of the table, in both directions.
@@ -135,7 +135,7 @@ var forbidden = []struct {
 	{`"math/rand`, nil, "randomness is crypto/rand's"},
 	{"profile.Name ==", nil, "ask what a profile requires, not which one it is"},
 	{"Profile.Name ==", nil, "ask what a profile requires, not which one it is"},
-	{"InsecureSkipVerify", []string{"conformance", "store/postgres"}, "certificates are always verified; conformance pins the suite's own on loopback, store/postgres refuses a URL that asks for it"},
+	{"InsecureSkipVerify", []string{"conformance", "store/postgres/internal/pool"}, "certificates are always verified; conformance pins the suite's own on loopback, store/postgres/internal/pool refuses a URL that asks for it"},
 	{"StatusTemporaryRedirect", nil, "307 repeats a form with a password; 303 does not"},
 }
 
@@ -168,16 +168,17 @@ var systemClock = []string{"Now", "Since", "Until", "After", "Tick"}
 // ownClock names the folders and files that may use them, with the reason. Everything else gets its clock from its caller,
 // or defaults a nil one in its constructor: if config.Now == nil { config.Now = time.Now }.
 var ownClock = map[string]string{
-	"bench":                       "measures the time that things take",
-	"cmd/countersign/main.go":     "the wiring: the clock of everything else comes from here",
-	"conformance":                 "runs beside the suite, by the system's clock",
-	"examples":                    "a client of its own",
-	"fapi/fapitest":               "for tests: a world with real servers",
-	"internal/demo":               "a client of its own, run by a user",
-	"internal/postgrestest":       "for tests: waits for a real server",
-	"internal/proxies":            "for tests: waits for a real server",
-	"internal/devsetup/setuptest": "for tests: an installation beside real processes",
-	"store/storetest":             "for tests: processes share the system's clock",
+	"bench":                                  "measures the time that things take",
+	"cmd/countersign/main.go":                "the wiring: the clock of everything else comes from here",
+	"conformance":                            "runs beside the suite, by the system's clock",
+	"examples":                               "a client of its own",
+	"fapi/fapitest":                          "for tests: a world with real servers",
+	"internal/demo":                          "a client of its own, run by a user",
+	"internal/postgrestest":                  "for tests: waits for a real server",
+	"internal/proxies":                       "for tests: waits for a real server",
+	"internal/devsetup/setuptest":            "for tests: an installation beside real processes",
+	"store/storetest":                        "for tests: processes share the system's clock",
+	"signer/pkcs11/internal/worker/serve.go": "the wiring of the worker process",
 }
 
 // TestOneClock: time is injected, so that tests can move it and all parts of one decision see one time.

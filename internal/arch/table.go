@@ -160,21 +160,44 @@ func protocols() []Package {
 func keys() []Package {
 	return []Package{
 		{"signer", []string{"internal/jose"}},
-		{"signer/pkcs11", []string{"signer"}},
+		{"signer/pkcs11", []string{
+			"signer", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/token",
+			"signer/pkcs11/internal/wire", "signer/pkcs11/internal/worker", "signer/pkcs11/rfc7512",
+		}},
 		{"signer/crypto11", []string{"signer", "signer/pkcs11"}},
 		{"signer/soft", []string{"signer", "signer/pkcs11"}},
 		{"signer/signertest", []string{"signer", "signer/pkcs11"}},
 		{"softhsm", nil},
+		{"signer/pkcs11/internal/pin", []string{"signer/pkcs11/internal/wire"}},
+		{"signer/pkcs11/internal/wire", []string{"signer"}},
+		{"signer/pkcs11/internal/worker", []string{
+			"signer/pkcs11/attest", "signer/pkcs11/internal/token", "signer/pkcs11/internal/wire",
+		}},
+		{"signer/pkcs11/rfc7512", nil},
+		{"signer/pkcs11/internal/token", []string{
+			"signer", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/wire",
+			"signer/pkcs11/rfc7512",
+		}},
 	}
 }
 
 func state() []Package {
 	return []Package{
 		{"store", nil},
-		{"store/sqlite", []string{"store", "store/internal/backend"}},
-		{"store/postgres", []string{"store", "store/internal/backend"}},
+		{"store/sqlite", []string{
+			"store", "store/internal/backend", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
+		}},
+		{"store/postgres", []string{
+			"store", "store/internal/backend", "store/postgres/internal/fill", "store/postgres/internal/partition",
+			"store/postgres/internal/pool",
+		}},
 		{"store/internal/backend", []string{"store"}},
 		{"store/storetest", []string{"store"}},
+		{"store/postgres/internal/partition", nil},
+		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
+		{"store/postgres/internal/pool", []string{"store", "store/internal/backend"}},
+		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
+		{"store/sqlite/internal/dbfile", []string{"store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}
 }
 
@@ -227,5 +250,6 @@ func around() []Package {
 		{"bench/servers", []string{"internal/flowclient", "internal/jose"}},
 		{"internal/devsetup/setuptest", []string{"internal/config", "internal/devsetup"}},
 		{"internal/flowclient", []string{"internal/jose"}},
+		{"signer/pkcs11/attest", []string{"signer"}},
 	}
 }
