@@ -49,7 +49,7 @@ FOR     ?= 2m
 GRANTS  ?= 10000,10000000
 TRIES   ?= 1000000
 REQUESTS ?= 12500
-.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -140,6 +140,10 @@ bench-signer: packages-run toolchain ## Measure the signing path against a loop 
 
 failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
 	$(GO) run ./bench -kill-replicas $(FOR)
+
+module: toolchain ## Give the module another path in the whole tree: MODULE=host.example/org/countersign
+	@[ -n "$(MODULE)" ] || { echo "say which path: make module MODULE=host.example/org/countersign"; exit 1; }
+	@$(GO) run ./internal/module "$(MODULE)"
 
 vulncheck: toolchain ## Look for known vulnerabilities (needs the network)
 	$(GO) run $(GOVULNCHECK) ./...

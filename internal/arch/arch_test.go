@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/httpsig":             {},
 	"internal/jose":                {},
 	"internal/limit":               {},
+	"internal/module":              {},
 	"internal/oauth":               {},
 	"internal/outbound":            {},
 	"internal/pages":               {"fapi", "internal/oauth"},
