@@ -1,7 +1,7 @@
 #!/bin/sh
 # fetch.sh go1.26.8 FOLDER [DIGESTS] puts that Go into FOLDER: as the module golang.org/toolchain, from where the go command
-# gets all modules (GOPROXY), with any Go from 1.19 on; those before 1.21 cannot fetch their successor by themselves. What
-# comes must have the digest that toolchain.sum has for it, besides that of the checksum database.
+# gets all modules (GOPROXY), with any Go that knows modules; those before 1.21 cannot fetch their successor by themselves.
+# What comes must have the digest that toolchain.sum has for it, besides that of the checksum database.
 set -eu
 go=${GO:-go}
 version=$1 folder=$2 digests=${3:-$(dirname "$0")/toolchain.sum}
