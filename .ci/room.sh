@@ -9,7 +9,7 @@ while [ $# -gt 0 ]; do
 	folder=$1
 	until [ -d "$folder" ]; do folder=$(dirname "$folder"); done
 	places="$places, $2 GB in $1"
-	needs="$needs$(df -Pk "$folder" | awk -v wanted="$2" -v device="$(stat -c %d "$folder")" 'NR == 2 { print device, $4, wanted }') $1
+	needs="$needs$(df -Pk "$folder" | awk -v wanted="$2" 'NR == 2 { print $1 ":" $NF, $4, wanted }') $1
 "
 	shift 2
 done
