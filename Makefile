@@ -62,7 +62,7 @@ build: bin/countersign ## Build bin/countersign
 
 bin/countersign: $(SOURCES) | toolchain
 	@mkdir -p bin
-	CGO_ENABLED=1 $(GO) build -o $@ ./cmd/countersign
+	@CGO_ENABLED=1 $(STAGE) "build $@" $(GO) build -o $@ ./cmd/countersign
 	@touch $@
 
 test: test-room packages-test toolchain test-compile lint test-plain test-race ## Check everything: format, vet, staticcheck, all tests, races
