@@ -13,7 +13,7 @@ import (
 )
 
 // elsewhere is a path as a repository on a forge would have it.
-const elsewhere = "host.example/org/countersign"
+const elsewhere = "elsewhere.example/org/countersign"
 
 // public are the packages that other programs import.
 var public = []string{"ciba", "dpop", "jar", "mtls", "signer", "softhsm"}
@@ -74,21 +74,21 @@ func TestRename(t *testing.T) {
 
 // TestTexts: where the name is the module's path it changes, and where it is the product's or the binary's it stays.
 func TestTexts(t *testing.T) {
-	r := newRenaming("countersign", elsewhere, []string{"fapi/server.go", "cmd/countersign/main.go", "docs/hsm.md"})
+	r := newRenaming("product", elsewhere, []string{"fapi/server.go", "cmd/product/main.go", "docs/hsm.md"})
 	for _, test := range []struct{ file, text, want string }{
-		{"a.go", "import \"countersign/fapi\"", "import \"" + elsewhere + "/fapi\""},
-		{"a.go", "`{\"Package\":\"countersign/fapi\"}`", "`{\"Package\":\"" + elsewhere + "/fapi\"}`"},
-		{"a.go", `strings.CutPrefix(name, "countersign/")`, `strings.CutPrefix(name, "` + elsewhere + `/")`},
-		{"a.go", `filepath.Join(cache, "countersign", "kryoptic")`, ""},
-		{"a.go", `exec.Command("bin/countersign", "serve")`, ""},
-		{"Makefile", "go build -ldflags '-X countersign/fapi.version=1' ./cmd/countersign", "go build -ldflags '-X " + elsewhere + "/fapi.version=1' ./cmd/countersign"},
-		{"Makefile", "go list countersign/... && cat ~/countersign/fapi /etc/countersign/fapi", "go list " + elsewhere + "/... && cat ~/countersign/fapi /etc/countersign/fapi"},
-		{"a.md", "run countersign/docs; countersign serves; see cmd/countersign/main.go", ""},
-		{"a.md", "`countersign/fapi`, (countersign/cmd/countersign)", "`" + elsewhere + "/fapi`, (" + elsewhere + "/cmd/countersign)"},
-		{"a.md", "go get countersign@latest\nrequire countersign v1.0.0\nreplace countersign => ../countersign\n", "go get " + elsewhere + "@latest\nrequire " + elsewhere + " v1.0.0\nreplace " + elsewhere + " => ../countersign\n"},
-		{"a.md", "They require countersign to run the module countersign.", ""},
-		{"go.mod", "module countersign\n\nrequire (\n\tcountersign v1.0.0\n\thost.example/countersign v1.0.0\n)", "module " + elsewhere + "\n\nrequire (\n\t" + elsewhere + " v1.0.0\n\thost.example/countersign v1.0.0\n)"},
-		{"a.bin", "\x00\"countersign/fapi\"", ""},
+		{"a.go", "import \"product/fapi\"", "import \"" + elsewhere + "/fapi\""},
+		{"a.go", "`{\"Package\":\"product/fapi\"}`", "`{\"Package\":\"" + elsewhere + "/fapi\"}`"},
+		{"a.go", `strings.CutPrefix(name, "product/")`, `strings.CutPrefix(name, "` + elsewhere + `/")`},
+		{"a.go", `filepath.Join(cache, "product", "kryoptic")`, ""},
+		{"a.go", `exec.Command("bin/product", "serve")`, ""},
+		{"Makefile", "go build -ldflags '-X product/fapi.version=1' ./cmd/product", "go build -ldflags '-X " + elsewhere + "/fapi.version=1' ./cmd/product"},
+		{"Makefile", "go list product/... && cat ~/product/fapi /etc/product/fapi", "go list " + elsewhere + "/... && cat ~/product/fapi /etc/product/fapi"},
+		{"a.md", "run product/docs; product serves; see cmd/product/main.go", ""},
+		{"a.md", "`product/fapi`, (product/cmd/product)", "`" + elsewhere + "/fapi`, (" + elsewhere + "/cmd/product)"},
+		{"a.md", "go get product@latest\nrequire product v1.0.0\nreplace product => ../product\n", "go get " + elsewhere + "@latest\nrequire " + elsewhere + " v1.0.0\nreplace " + elsewhere + " => ../product\n"},
+		{"a.md", "They require product to run the module product.", ""},
+		{"go.mod", "module product\n\nrequire (\n\tproduct v1.0.0\n\thost.example/product v1.0.0\n)", "module " + elsewhere + "\n\nrequire (\n\t" + elsewhere + " v1.0.0\n\thost.example/product v1.0.0\n)"},
+		{"a.bin", "\x00\"product/fapi\"", ""},
 	} {
 		if test.want == "" {
 			test.want = test.text
