@@ -18,8 +18,8 @@ const elsewhere = "elsewhere.example/org/countersign"
 // public are the packages that other programs import.
 var public = []string{"ciba", "dpop", "jar", "mtls", "signer", "softhsm"}
 
-// TestRename renames a copy of this tree. All of the copy builds and passes vet, tests too, its import table holds, and another
-// module that is pointed to it uses the public packages.
+// TestRename renames a copy of this tree. All of the copy builds, another module that is pointed to it builds with the public
+// packages, and renamed back it is what it was.
 func TestRename(t *testing.T) {
 	folder := copied(t, "../..")
 	before, changed, err := Rename(folder, elsewhere)
@@ -40,9 +40,8 @@ func TestRename(t *testing.T) {
 			}
 		}
 	}
-	run(t, folder, "go", "build", "./...")
-	run(t, folder, "go", "vet", "./...")
-	run(t, folder, "go", "test", "-count=1", "./internal/arch")
+	run(t, folder, "go", "list", "-export", "-deps", "-f", "", "./...") // compiles everything and links nothing
+	run(t, folder, append([]string{"go", "vet", "./internal/arch"}, prefixed("./", public)...)...)
 	if again, changed, err := Rename(folder, elsewhere); err != nil || again != elsewhere || changed != 0 {
 		t.Errorf("renaming %s to the same changed %d files: %v", again, changed, err)
 	}
@@ -52,11 +51,11 @@ func TestRename(t *testing.T) {
 	write(t, filepath.Join(other, "go.mod"), module+"\nrequire "+elsewhere+" v0.0.0\n\nreplace "+elsewhere+" => "+folder+"\n")
 	write(t, filepath.Join(other, "go.sum"), string(read(t, filepath.Join(folder, "go.sum"))))
 	program := "package main\n\nimport (\n"
-	for _, name := range public {
-		program += "\t_ \"" + elsewhere + "/" + name + "\"\n"
+	for _, path := range prefixed(elsewhere+"/", public) {
+		program += "\t_ \"" + path + "\"\n"
 	}
 	write(t, filepath.Join(other, "main.go"), program+")\n\nfunc main() {}\n")
-	run(t, other, "go", "vet", ".")
+	run(t, other, "go", "build", "-o", os.DevNull, ".")
 
 	if back, _, err := Rename(folder, before); err != nil || back != elsewhere {
 		t.Fatalf("renamed %s back: %v", back, err)
@@ -105,6 +104,14 @@ func TestPaths(t *testing.T) {
 			t.Fatalf("%q: %v", path, err)
 		}
 	}
+}
+
+func prefixed(prefix string, names []string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, prefix+name)
+	}
+	return all
 }
 
 // copied is a copy of the tree, without what is made.
