@@ -2,6 +2,8 @@ module countersign
 
 go 1.26.0
 
+toolchain go1.26.8
+
 require (
 	github.com/ThalesGroup/crypto11 v1.6.2
 	github.com/alecthomas/kong v1.17.0

@@ -251,5 +251,6 @@ func around() []Package {
 		{"internal/devsetup/setuptest", []string{"internal/config", "internal/devsetup"}},
 		{"internal/flowclient", []string{"internal/jose"}},
 		{"signer/pkcs11/attest", []string{"signer"}},
+		{"internal/module", nil},
 	}
 }
