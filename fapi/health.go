@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/signer"
 )
 
@@ -74,7 +75,8 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request, _ endpoint.At) er
 		report.Parts[part] = "ok"
 		if err != nil {
 			report.Parts[part], report.Status, status = "unavailable", "unavailable", http.StatusServiceUnavailable
-			h.log.WarnContext(r.Context(), "server not ready", "part", part, "error", err.Error())
+			h.log.WarnContext(r.Context(), "server not ready",
+				"correlation_id", event.Of(r.Context()).CorrelationID, "part", part, "error", err.Error())
 		}
 	}
 	if h.draining.Load() {

@@ -125,7 +125,7 @@ func (h *Handler) password(
 		log.ErrorContext(ctx, "sign-in failed", "error", err.Error())
 		return browser.Authentication{}, browser.Problem{}, oauth.AsError(err)
 	case problem.Code == browser.TooManyAttempts:
-		log.WarnContext(ctx, "sign-in throttled", "wait", problem.Wait)
+		log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait)
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
 	case problem.Code != "":
 		log.InfoContext(ctx, "sign-in refused")

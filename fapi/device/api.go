@@ -13,6 +13,7 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/internal/oauth"
 	"countersign/internal/random"
 	"countersign/store"
@@ -130,7 +131,8 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) e
 	if err != nil {
 		return err
 	}
-	h.log.InfoContext(ctx, "device enrolled", "subject", device.Subject, "device", device.ID)
+	h.log.InfoContext(ctx, "device enrolled", "correlation_id", event.Of(ctx).CorrelationID,
+		"subject", device.Subject, "device_id", device.ID)
 	h.evidence.SecurityEvent(ctx, "", "device_enrolled", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
 	return endpoint.WriteJSON(w, http.StatusCreated, enrolled{DeviceID: device.ID, Name: device.Name, Username: user.Username})
 }

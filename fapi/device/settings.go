@@ -14,6 +14,7 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/internal/oauth"
 	"countersign/internal/passkey"
 	"countersign/store"
@@ -143,7 +144,7 @@ func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.
 	err = h.registerPasskey(ctx, in, person, name)
 	switch {
 	case err == nil:
-		h.log.InfoContext(ctx, "passkey added", "subject", subject)
+		h.log.InfoContext(ctx, "passkey added", "correlation_id", event.Of(ctx).CorrelationID, "subject", subject)
 		h.evidence.SecurityEvent(ctx, "", "passkey_added", "subject", subject)
 		in.page.Notice = PasskeyAdded
 		return nil

@@ -67,7 +67,7 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, record store.C
 		return err
 	}
 	h.config.Clients.Invalidate(record.ID)
-	h.changed(ctx, "client replaced its registration", record)
+	h.changed(ctx, "client_replaced_its_registration", record)
 	return h.respond(w, http.StatusOK, record, metadata, token)
 }
 
@@ -108,7 +108,7 @@ func (h *Handler) delete(ctx context.Context, w http.ResponseWriter, record stor
 	if err != nil {
 		return err
 	}
-	h.changed(ctx, "client deleted its registration", record)
+	h.changed(ctx, "client_deleted_its_registration", record)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -185,17 +185,17 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, at endpoint.A
 	if err := h.config.Store.RegisterClient(ctx, record, registrar.by); err != nil {
 		return registrarError(registrar.organisation, err)
 	}
-	h.changed(ctx, "client registered", record)
+	h.changed(ctx, "client_registered", record)
 	return h.respond(w, http.StatusCreated, record, metadata, token)
 }
 
-// changed logs a change of a registration and records it as a security event, whose name is that of the log line.
-func (h *Handler) changed(ctx context.Context, what string, record store.Client) {
+// changed logs a change of a registration and records it as a security event with the name given.
+func (h *Handler) changed(ctx context.Context, name string, record store.Client) {
 	e := event.Of(ctx)
 	e.ClientID = record.ID
-	h.config.Log.InfoContext(ctx, what, "correlation_id", e.CorrelationID, "client_id", record.ID,
-		"organisation", record.Organisation, "version", record.Version)
-	h.config.Evidence.SecurityEvent(ctx, record.ID, strings.ReplaceAll(what, " ", "_"),
+	h.config.Log.InfoContext(ctx, "client registration changed", "event", name,
+		"correlation_id", e.CorrelationID, "client_id", record.ID, "organisation", record.Organisation, "version", record.Version)
+	h.config.Evidence.SecurityEvent(ctx, record.ID, name,
 		"organisation", record.Organisation, "version", strconv.Itoa(record.Version))
 }
 

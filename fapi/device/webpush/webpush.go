@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign/fapi/event"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/internal/outbound"
@@ -121,7 +122,8 @@ func (s *Sender) Notify(ctx context.Context, subject string, until time.Time) {
 		defer cancel()
 		subscriptions, err := s.Store.Subscriptions(ctx, subject)
 		if err != nil {
-			s.Log.WarnContext(ctx, "web push subscriptions not read", "error", err.Error())
+			s.Log.WarnContext(ctx, "web push subscriptions not read",
+				"correlation_id", event.Of(ctx).CorrelationID, "error", err.Error())
 			return
 		}
 		for _, each := range subscriptions {
@@ -149,20 +151,23 @@ func (s *Sender) notify(ctx context.Context, to store.Subscription, until time.T
 	case err != nil:
 		s.notSent(ctx, status, err)
 	default:
-		s.Log.InfoContext(ctx, "web push sent", "status", status)
+		s.Log.InfoContext(ctx, "web push sent", "correlation_id", event.Of(ctx).CorrelationID, "status", status)
 	}
 }
 
 func (s *Sender) notSent(ctx context.Context, status int, err error) {
-	s.Log.WarnContext(ctx, "web push not sent", "status", status, "error", err.Error())
+	s.Log.WarnContext(ctx, "web push not sent",
+		"correlation_id", event.Of(ctx).CorrelationID, "status", status, "error", err.Error())
 }
 
 func (s *Sender) remove(ctx context.Context, gone store.Subscription, reason string) {
 	if err := s.Store.RemoveSubscription(ctx, gone.ID); err != nil {
-		s.Log.WarnContext(ctx, "web push subscription not removed", "reason", reason, "error", err.Error())
+		s.Log.WarnContext(ctx, "web push subscription not removed",
+			"correlation_id", event.Of(ctx).CorrelationID, "reason", reason, "error", err.Error())
 		return
 	}
-	s.Log.InfoContext(ctx, "web push subscription removed", "reason", reason)
+	s.Log.InfoContext(ctx, "web push subscription removed",
+		"correlation_id", event.Of(ctx).CorrelationID, "reason", reason)
 }
 
 // send sends an empty message to a push resource (RFC 8030 §5), which the push service keeps until then.
