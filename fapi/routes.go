@@ -16,14 +16,14 @@ import (
 	"countersign/store"
 )
 
-// routes makes the rooms and mounts their endpoints: the one route table of the server. The documents of discovery are made
-// from it.
+// routes constructs the endpoint packages and mounts their routes: the one route table of the server. The discovery
+// documents are generated from it.
 func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	var table []endpoint.Route
 	resources := w.newResource()
 	documents := w.newDiscovery(resources.Scopes(), func() []endpoint.Route { return table })
 
-	var devices *device.Handler // which asks backchannel, and is told by it of requests
+	var devices *device.Handler // uses backchannel, and is notified by it of new requests
 	err := w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) { devices.Notify(ctx, request) })
 	if err != nil {
 		return nil, err

@@ -93,7 +93,7 @@ type Handler struct {
 	tracer        trace.Tracer
 
 	// asked counts how often one client asks one user.
-	asked *limit.Limiter
+	perUser *limit.Limiter
 	// notifier is nil when no client is notified.
 	notifier *ciba.Notifier
 	polls    polls
@@ -107,7 +107,7 @@ func New(c Config) (*Handler, error) {
 		grantLifetime: c.GrantLifetime, notify: c.Notify, draining: c.Draining, now: c.Now, log: c.Log, tracer: c.Tracer,
 	}
 	var err error
-	if h.asked, err = endpoint.NewLimiter(c.Settings.PersonPerMinute/60, c.Settings.PersonBurst, c.Now); err != nil {
+	if h.perUser, err = endpoint.NewLimiter(c.Settings.UserPerMinute/60, c.Settings.UserBurst, c.Now); err != nil {
 		return nil, err
 	}
 	if c.Settings.Seals != nil {
@@ -184,7 +184,7 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 		return endpoint.Answer{}, err
 	}
 	// Known or not, so that no user's telephone is flooded until he gives in.
-	if err := endpoint.Allow(h.asked, c.Client.ID+"\x00"+string(user.key[:]), "this client asks this person too often"); err != nil {
+	if err := endpoint.Allow(h.perUser, c.Client.ID+"\x00"+string(user.key[:]), "this client asks this person too often"); err != nil {
 		return endpoint.Answer{}, err
 	}
 	if err := h.checkUserCode(ctx, c.Client, &user, asked.UserCode); err != nil {
@@ -211,7 +211,7 @@ func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Reques
 			return endpoint.Answer{}, err
 		}
 	}
-	limits := store.BackchannelLimits{User: h.settings.PendingPerPerson, Client: h.settings.PendingPerClient}
+	limits := store.BackchannelLimits{User: h.settings.PendingPerUser, Client: h.settings.PendingPerClient}
 	err = h.store.StartBackchannel(ctx, record, limits, c.OneTimes()...)
 	if errors.Is(err, store.ErrConsumed) {
 		return endpoint.Answer{}, endpoint.TooMany(h.settings.Lifetime, "as many requests as may wait for this person do so already")

@@ -22,11 +22,11 @@ import (
 // Errors of [Handler.Request] and [Handler.Decide], to be matched with errors.Is.
 var (
 	// ErrNotAsked: there is no such request, or it is another user's, or the user may not be asked any more.
-	ErrNotAsked = errors.New("fapi: the user is not asked this")
+	ErrNotFound = errors.New("fapi: the user is not asked this")
 	// ErrDecided: somebody has decided before.
 	ErrDecided = errors.New("fapi: this was decided before")
 	// ErrTooLate: the request has expired.
-	ErrTooLate = errors.New("fapi: the time for the decision is over")
+	ErrExpired = errors.New("fapi: the time for the decision is over")
 	// ErrStepUp: the user has to authenticate again, or in a stronger way; see [View].ACRs.
 	ErrStepUp = errors.New("fapi: the user has to authenticate for this, strongly enough")
 )
@@ -116,7 +116,7 @@ func (h *Handler) Request(ctx context.Context, reference, subject string) (View,
 	}
 	view, err := h.view(ctx, record)
 	if errors.Is(err, store.ErrNotFound) {
-		return View{}, fmt.Errorf("%w: %w", ErrNotAsked, err)
+		return View{}, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	return view, err
 }
@@ -125,14 +125,14 @@ func (h *Handler) Request(ctx context.Context, reference, subject string) (View,
 func (h *Handler) request(ctx context.Context, reference, subject string) (store.BackchannelRequest, error) {
 	id, ok := parseReference(reference)
 	if !ok {
-		return store.BackchannelRequest{}, ErrNotAsked
+		return store.BackchannelRequest{}, ErrNotFound
 	}
 	record, err := h.store.BackchannelRequest(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return store.BackchannelRequest{}, fmt.Errorf("%w: %w", ErrNotAsked, err)
+		return store.BackchannelRequest{}, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	if err == nil && (record.Subject == "" || record.Subject != subject) {
-		return store.BackchannelRequest{}, ErrNotAsked
+		return store.BackchannelRequest{}, ErrNotFound
 	}
 	return record, err
 }
@@ -192,11 +192,11 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	}
 	switch err := h.store.DecideBackchannel(ctx, decision); {
 	case errors.Is(err, store.ErrNotFound):
-		return ErrNotAsked
+		return ErrNotFound
 	case errors.Is(err, store.ErrConsumed):
 		return ErrDecided
 	case errors.Is(err, store.ErrExpired):
-		return ErrTooLate
+		return ErrExpired
 	case err != nil:
 		return err
 	}
@@ -213,7 +213,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, error) {
 	found, err := h.clients.Get(ctx, record.ClientID)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNotAsked
+		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, err

@@ -69,9 +69,9 @@ func (h *Handler) identify(ctx context.Context, c *endpoint.Call, asked ciba.Req
 
 // lookUp finds a user by user name or subject.
 func (h *Handler) lookUp(ctx context.Context, kind, value string) (askedUser, error) {
-	nobody := askedUser{key: store.DigestOf("unknown " + kind + "\x00" + value)}
+	unknown := askedUser{key: store.DigestOf("unknown " + kind + "\x00" + value)}
 	if value == "" || len(value) > maxUser || strings.ContainsFunc(value, unicode.IsControl) {
-		return nobody, nil
+		return unknown, nil
 	}
 	find := h.store.UserByName
 	if kind == hintSubject {
@@ -80,7 +80,7 @@ func (h *Handler) lookUp(ctx context.Context, kind, value string) (askedUser, er
 	user, err := find(ctx, value)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nobody, nil
+		return unknown, nil
 	case err != nil:
 		return askedUser{}, err
 	}

@@ -20,10 +20,10 @@ type Settings struct {
 	LongPoll time.Duration
 	// PendingPerPerson and PendingPerClient bound how many requests wait for one user at once: of all clients (5), and
 	// of one client (3).
-	PendingPerPerson, PendingPerClient int
+	PendingPerUser, PendingPerClient int
 	// PersonPerMinute and PersonBurst bound how often one client may ask one user; 3 a minute after a burst of 5.
-	PersonPerMinute float64
-	PersonBurst     int
+	UserPerMinute float64
+	UserBurst     int
 	// RequireBindingMessage wants a binding_message in each request without authorization_details. Without it only those
 	// requests need one that ask for a scope that users are always asked about (FAPI-CIBA §5.2.2-2).
 	RequireBindingMessage bool
@@ -57,10 +57,10 @@ func (s Settings) Check() (Settings, error) {
 	setDefault(&s.Lifetime, 2*time.Minute)
 	setDefault(&s.MaxLifetime, 10*time.Minute)
 	setDefault(&s.Interval, 5*time.Second)
-	setDefault(&s.PendingPerPerson, 5)
+	setDefault(&s.PendingPerUser, 5)
 	setDefault(&s.PendingPerClient, 3)
-	setDefault(&s.PersonPerMinute, 3)
-	setDefault(&s.PersonBurst, 5)
+	setDefault(&s.UserPerMinute, 3)
+	setDefault(&s.UserBurst, 5)
 	setDefault(&s.LoginHint, hintUsername)
 	var problems []error
 	problem := func(format string, arguments ...any) {

@@ -56,11 +56,11 @@ func (h *Handler) request(ctx context.Context, reference, subject string) (backc
 // decisionError gives the errors of decisions their OAuth codes. Others pass unchanged.
 func decisionError(err error) error {
 	switch {
-	case errors.Is(err, backchannel.ErrNotAsked):
+	case errors.Is(err, backchannel.ErrNotFound):
 		return oauth.Errorf(oauth.InvalidRequest, "there is no such request for you; it may be too old").WithStatus(http.StatusNotFound).Because(err)
 	case errors.Is(err, backchannel.ErrDecided):
 		return oauth.Errorf(oauth.InvalidRequest, "this request was decided before").WithStatus(http.StatusConflict).Because(err)
-	case errors.Is(err, backchannel.ErrTooLate):
+	case errors.Is(err, backchannel.ErrExpired):
 		return oauth.Errorf(oauth.InvalidRequest, "the time for this decision is over").WithStatus(http.StatusConflict).Because(err)
 	case errors.Is(err, backchannel.ErrStepUp):
 		return oauth.Errorf(oauth.UnmetAuthentication,
@@ -103,7 +103,7 @@ func (h *Handler) decide(decision string) action {
 			return false, endpoint.Allow(h.limits.refused, in.session.Subject, tooManyRefused)
 		}
 		err = h.recordDecision(ctx, *in.page.Request, authentication, decision == approve, "device page")
-		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrTooLate) {
+		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrExpired) {
 			return false, decisionError(err)
 		}
 		browser.SeeOther(w, in.address)

@@ -66,7 +66,7 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 	if h.passkeys == nil || !in.page.Fresh || len(passkeys) >= most {
 		return nil
 	}
-	person, err := h.passkeyPerson(ctx, subject)
+	person, err := h.passkeyUser(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (in *interaction) registerBinding() passkey.Binding {
 }
 
 // passkeyPerson is what an authenticator shows of a user.
-func (h *Handler) passkeyPerson(ctx context.Context, subject string) (passkey.User, error) {
+func (h *Handler) passkeyUser(ctx context.Context, subject string) (passkey.User, error) {
 	user, err := h.store.User(ctx, subject)
 	if err != nil {
 		return passkey.User{}, err
@@ -137,7 +137,7 @@ func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.
 		return nil
 	}
 	subject := in.session.Subject
-	person, err := h.passkeyPerson(ctx, subject)
+	person, err := h.passkeyUser(ctx, subject)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func compile(t Type) (*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
-	compiler.UseLoader(nowhere{})
+	compiler.UseLoader(noLoader{})
 	if err := compiler.AddResource(address, document); err != nil {
 		return nil, fmt.Errorf("its schema: %w", err)
 	}
@@ -97,10 +97,10 @@ func compile(t Type) (*jsonschema.Schema, error) {
 }
 
 // nowhere refuses references out of a schema.
-type nowhere struct{}
+type noLoader struct{}
 
 // Load implements jsonschema.URLLoader.
-func (nowhere) Load(address string) (any, error) {
+func (noLoader) Load(address string) (any, error) {
 	return nil, fmt.Errorf("the reference %q leaves the schema, and nothing is loaded", address)
 }
 
