@@ -8,7 +8,7 @@ import (
 	"countersign/store"
 )
 
-// outbox keeps pings in the store.
+// outbox is the [ciba.Outbox] in the store.
 type outbox struct{ store store.Backchannel }
 
 // ClaimPings implements [ciba.Outbox].
