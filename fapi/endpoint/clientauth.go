@@ -28,8 +28,7 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const (
 	// MaxJTI bounds a jti, in bytes.
 	MaxJTI = 256
-	// ClockDifference is how far the clocks of two nodes may differ. It only lengthens how long one-time values are
-	// remembered.
+	// ClockDifference is the tolerated clock difference between nodes. It only extends how long one-time values are kept.
 	ClockDifference = time.Minute
 )
 
@@ -42,14 +41,14 @@ type Authenticator struct {
 	Keys      *client.KeySets
 	// Trust verifies certificates for tls_client_auth.
 	Trust mtls.Trust
-	// TrustStores verify the certificates of the clients that name one of them, and of no others.
+	// TrustStores verify the certificates of clients whose registration names one of them.
 	TrustStores map[string]mtls.Trust
 	Now         func() time.Time
 	Tracer      trace.Tracer
 }
 
-// authenticate identifies the client that is calling and authenticates it by the one method that it registered; what the
-// request carries never chooses the method. It sets c.Client and adds to the call's one-time values.
+// authenticate identifies the client and authenticates it by its registered method; the request never chooses the method. It
+// sets c.Client and adds to the call's one-time values.
 func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 	ctx, span := a.Tracer.Start(request.Context(), "client authentication")
 	defer span.End()
@@ -100,7 +99,7 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 }
 
-// assertion is a client assertion whose claims are read and not yet believed (RFC 7523 §3).
+// assertion is a parsed client assertion that is not verified yet (RFC 7523 §3).
 type assertion struct {
 	token *jose.Token
 
@@ -113,7 +112,7 @@ type assertion struct {
 	IssuedAt  *jose.NumericDate `json:"iat"`
 }
 
-// readAssertion parses a client assertion far enough to know which client it names.
+// readAssertion parses a client assertion, to know which client it names.
 func readAssertion(raw, clientID, kind string) (*assertion, error) {
 	if kind != assertionType {
 		return nil, oauth.Errorf(oauth.InvalidClient, "client_assertion_type must be %s", assertionType)
@@ -136,7 +135,7 @@ func readAssertion(raw, clientID, kind string) (*assertion, error) {
 }
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
-// one-time value. The path is that of the endpoint called.
+// one-time value. path is that of the endpoint called.
 func (a *Authenticator) checkAssertion(ctx context.Context, caller *client.Client, claims *assertion, path string) (store.OneTime, error) {
 	refuse := func(format string, arguments ...any) (store.OneTime, error) {
 		return store.OneTime{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
@@ -191,7 +190,7 @@ func (a *Authenticator) acceptsAudience(rule profile.AssertionAudience, audience
 	return false
 }
 
-// audienceHint goes on after the words "must have the issuer identifier as its aud".
+// audienceHint continues the error "must have the issuer identifier as its aud".
 func audienceHint(rule profile.AssertionAudience) string {
 	if rule == profile.IssuerOrEndpoint {
 		return ", or the address of the token endpoint or of the endpoint called"
@@ -228,8 +227,8 @@ func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Cli
 	return nil
 }
 
-// checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). A client that
-// publishes them at an address may come with a certificate that is newer than what was fetched.
+// checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). With
+// jwks_uri the certificate may be newer than the cached keys.
 func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
 	judge := func(set jose.KeySet) (unknown bool, verdict error) {
 		var keys []crypto.PublicKey
