@@ -14,7 +14,7 @@ type input struct {
 	form   oauth.Form
 }
 
-// row is one check: where it applies, which rows it needs the results of, and what it does.
+// row is one check: the endpoints that it applies to, the rows whose results it needs, and the function.
 type row struct {
 	name string
 	at   Endpoint
@@ -23,13 +23,13 @@ type row struct {
 	check func(ctx context.Context, c *Checker, in input, read *Request) error
 }
 
-// table lists every check, in the order in which a request is refused. Functions return values and change nothing; only the
-// rows write, each its own fields.
+// table lists all checks, in their order. The functions return values without side effects; only the rows write, each its own
+// fields.
 func table() []row {
 	const (
-		browser   = Pushed | ByValue
-		user      = browser | Backchannel
-		everybody = user | ClientCredentials
+		browser = Pushed | ByValue
+		user    = browser | Backchannel
+		all     = user | ClientCredentials
 	)
 	return []row{
 		{name: "redirect_uri", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
@@ -48,7 +48,7 @@ func table() []row {
 			read.State, read.Nonce, read.LoginHint, err = opaque(in)
 			return err
 		}},
-		{name: "authorization_details", at: everybody, check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
+		{name: "authorization_details", at: all, check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
 			read.Details, err = c.details(in)
 			return err
 		}},
@@ -76,7 +76,7 @@ func table() []row {
 			read.MaxAge, err = age(in)
 			return err
 		}},
-		{name: "resource", at: everybody, after: []string{"authorization_details", "scope", "scope of the client"}, check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
+		{name: "resource", at: all, after: []string{"authorization_details", "scope", "scope of the client"}, check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
 			read.Resources, err = c.resources(in, read.Scopes, read.Details)
 			return err
 		}},

@@ -21,7 +21,7 @@ import (
 // access verifies a request's access token for a resource with a scope.
 func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access, error) {
 	if r.URL.Query().Has("access_token") {
-		return Access{}, oauth.Errorf(oauth.InvalidRequest, "the access token belongs into the Authorization header and never into the address (FAPI 2.0 Security Profile §5.3.4)")
+		return Access{}, oauth.Errorf(oauth.InvalidRequest, "the access token must be in the Authorization header, never in the URL (FAPI 2.0 Security Profile §5.3.4)")
 	}
 	scheme, raw, err := credentials(r)
 	if err != nil {
@@ -53,7 +53,7 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 	}
 	caller, known, err := h.clientAndUser(r.Context(), token.ClientID, grant.Subject)
 	if errors.Is(err, errGone) {
-		return Access{}, endpoint.InvalidToken(scheme, "the access token's client or person is disabled or gone", err)
+		return Access{}, endpoint.InvalidToken(scheme, "the client or the user of the access token is disabled or deleted", err)
 	}
 	if err != nil {
 		return Access{}, err
@@ -74,11 +74,11 @@ func notValid(err error) bool {
 	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrRevoked)
 }
 
-// errGone is the error for a token whose client or user is disabled or no longer there.
-var errGone = errors.New("fapi: the client or the user is disabled or gone")
+// errGone is the error for a token whose client or user is disabled or deleted.
+var errGone = errors.New("fapi: the client or the user is disabled or deleted")
 
-// clientAndUser returns the client of a token and what is known about its user, if it has one; errGone when either is
-// disabled or no longer there.
+// clientAndUser returns the client of a token and the claims of its user, if it has one; errGone when either is disabled or
+// deleted.
 func (h *Handler) clientAndUser(
 	ctx context.Context, clientID, subject string,
 ) (*client.Client, map[string]json.RawMessage, error) {
@@ -96,7 +96,7 @@ func (h *Handler) clientAndUser(
 	return found, known, err
 }
 
-// credentials reads the Authorization header. The scheme's case does not matter (RFC 9110 §11.1).
+// credentials reads the Authorization header. The scheme is case-insensitive (RFC 9110 §11.1).
 func credentials(r *http.Request) (scheme, token string, err error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
@@ -117,8 +117,8 @@ func credentials(r *http.Request) (scheme, token string, err error) {
 	return "", "", endpoint.InvalidToken("DPoP", "the authentication scheme must be DPoP or Bearer", nil)
 }
 
-// checkBinding makes the sender prove that it holds the key that the token is bound to. It returns the one-time values
-// that the store has to consume.
+// checkBinding checks that the sender holds the key that the token is bound to. It returns the one-time values for the store
+// to consume.
 func (h *Handler) checkBinding(
 	r *http.Request, at endpoint.At, scheme, token string, bound tokens.Confirmation,
 ) ([]store.OneTime, error) {

@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// maxSignatureAge is how old the signature of a request may be (FAPI 2.0 HTTP Signatures §5.3.1.2).
+	// maxSignatureAge bounds the age of the signature of a request (FAPI 2.0 HTTP Signatures §5.3.1.2).
 	maxSignatureAge = time.Minute
 	// maxSignedBody bounds the body of a signed request, in bytes.
 	maxSignedBody = 64 << 10
-	// signatureLabel names our signature in a response.
+	// signatureLabel is the label of the server's signature.
 	signatureLabel = "sig"
 )
 
-// serveSigned serves a client that signs its requests to resources and wants the answers signed (FAPI 2.0 HTTP
-// Signatures §5.3). Both are evidence, which is recorded before the answer is sent. Refusals are signed too.
+// serveSigned serves a client that registered HTTP message signatures (FAPI 2.0 HTTP Signatures §5.3): the request is verified
+// and the response signed, errors included. Both are recorded as evidence before the response is sent.
 func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, resource Resource, at endpoint.At, access Access) {
 	message, err := h.message(r, at)
 	if err != nil {
@@ -58,7 +58,7 @@ func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, resource R
 	_, _ = w.Write(answer.body.Bytes()) // response already started; error ignored
 }
 
-// heldAnswer is an answer that waits for its signature. It shares the header of the one that will be sent.
+// heldAnswer buffers a response until it is signed. It shares the header of the real response.
 type heldAnswer struct {
 	header http.Header
 	status int
@@ -66,18 +66,18 @@ type heldAnswer struct {
 }
 
 // Header implements http.ResponseWriter.
-func (h *heldAnswer) Header() http.Header { return h.header }
+func (a *heldAnswer) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (h *heldAnswer) WriteHeader(status int) { h.status = cmp.Or(h.status, status) }
+func (a *heldAnswer) WriteHeader(status int) { a.status = cmp.Or(a.status, status) }
 
 // Write implements http.ResponseWriter.
-func (h *heldAnswer) Write(body []byte) (int, error) {
-	h.WriteHeader(http.StatusOK)
-	return h.body.Write(body)
+func (a *heldAnswer) Write(body []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(body)
 }
 
-// message describes a request as its sender saw it: the address is that of the configuration, whatever proxy is in front.
+// message describes a request as its sender sees it: with the public URL, whatever proxy is in front.
 func (h *Handler) message(r *http.Request, at endpoint.At) (httpsig.Message, error) {
 	address := h.config.Addresses.Issuer + at.Path
 	if at.MTLS {
@@ -91,7 +91,7 @@ func (h *Handler) message(r *http.Request, at endpoint.At) (httpsig.Message, err
 	return httpsig.Message{Method: r.Method, Target: target, Header: r.Header}, nil
 }
 
-// checkMessage verifies the signature of a request with the client's keys, and makes evidence of it.
+// checkMessage verifies the signature of a request with the client's keys, and returns it with its evidence.
 func (h *Handler) checkMessage(
 	w http.ResponseWriter, r *http.Request, access Access, m httpsig.Message,
 ) (httpsig.Signature, []store.Evidence, error) {
@@ -132,8 +132,8 @@ func (h *Handler) checkMessage(
 	return found, []store.Evidence{kept}, nil
 }
 
-// messageAlgorithm is the JWS algorithm that makes the same signatures as one of RFC 9421. Without alg the key says it,
-// which for RSA is PS256 (§3.3.7).
+// messageAlgorithm returns the JWS algorithm of an RFC 9421 algorithm. Without alg it follows from the key, and is PS256 for RSA
+// (§3.3.7).
 func messageAlgorithm(alg string) (string, error) {
 	switch alg {
 	case "":
@@ -146,7 +146,7 @@ func messageAlgorithm(alg string) (string, error) {
 	return "", fmt.Errorf("%w: alg must be ecdsa-p256-sha256 or ed25519, or left out", httpsig.ErrRefused)
 }
 
-// acceptSignature asks for the signature that is missing (RFC 9421 §5.1).
+// acceptSignature returns the header Accept-Signature, which requests the missing signature (RFC 9421 §5.1).
 func acceptSignature(access Access) string {
 	components := `"@method" "@target-uri" "authorization"`
 	if access.token.Confirmation.JKT != "" {
@@ -155,7 +155,7 @@ func acceptSignature(access Access) string {
 	return signatureLabel + "=(" + components + `);created;keyid;tag="` + httpsig.TagRequest + `"`
 }
 
-// signAndRecord signs an answer and records the evidence of it, after that of the request.
+// signAndRecord signs a response and records the evidence of the request and of the response.
 func (h *Handler) signAndRecord(
 	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer, kept []store.Evidence,
 ) error {
@@ -166,8 +166,8 @@ func (h *Handler) signAndRecord(
 	return h.config.Evidence.Record(ctx, append(kept, evidence)...)
 }
 
-// signAnswer signs an answer (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its body, and everything of the request
-// that it answers.
+// signAnswer signs a response (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its digest, and the signed components of the
+// request.
 func (h *Handler) signAnswer(
 	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
 ) (store.Evidence, error) {

@@ -12,8 +12,8 @@ import (
 	"countersign/store"
 )
 
-// credentialsGrant issues an access token to the client itself (RFC 6749 §4.4). It is for nobody else, so that no scope about
-// a user can be in it, and no refresh token comes with it (§4.4.3).
+// credentialsGrant issues an access token to the client itself (RFC 6749 §4.4). It has no user,
+// so that scopes about users are refused, and no refresh token (§4.4.3).
 type credentialsGrant struct {
 	store   store.Grants
 	tokens  *tokens.Issuer

@@ -78,7 +78,7 @@ func restrictScopes(granted []string, requested string) ([]string, error) {
 	scopes := strings.Fields(requested)
 	for _, name := range scopes {
 		if !slices.Contains(granted, name) {
-			return nil, oauth.Errorf(oauth.InvalidScope, "a refresh can only narrow the scope; it was granted %q", strings.Join(granted, " "))
+			return nil, oauth.Errorf(oauth.InvalidScope, "a refresh can only reduce the scope; it was granted %q", strings.Join(granted, " "))
 		}
 	}
 	return scopes, nil
