@@ -9,8 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Passkeys gives the browser an authenticator that keeps passkeys and always finds its person there and verified. It is
-// Chromium's own, and goes with the page that it was given to.
+// Passkeys adds a virtual authenticator with resident keys, user presence and user verification. It is removed with the page.
 func (b *Browser) Passkeys() {
 	b.t.Helper()
 	b.Run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -27,7 +26,7 @@ func (b *Browser) Passkeys() {
 	}))
 }
 
-// Scripts turns scripts on, as they are at first, or off.
+// Scripts turns scripts on (the default) or off.
 func (b *Browser) Scripts(on bool) {
 	b.t.Helper()
 	b.Run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {

@@ -80,7 +80,7 @@ func writeCounts(page *strings.Builder, title string, count [6]int) {
 	page.WriteString("\n")
 }
 
-// anchor is the address that Markdown renderers give to a group's heading.
+// anchor returns the fragment of a group's heading in rendered Markdown.
 func anchor(group Group) string {
 	heading := strings.ToLower(group.Code + ": " + group.Title)
 	return strings.Map(func(r rune) rune {
@@ -94,7 +94,7 @@ func anchor(group Group) string {
 	}, heading)
 }
 
-// resultOf adds up the results of the tests that name an item, and counts those tests.
+// resultOf sums the results of the tests of an item, and counts the tests.
 func resultOf(item Item, tests []Test, results map[Place]Result) (Result, int) {
 	var sum Result
 	named := 0
@@ -107,7 +107,7 @@ func resultOf(item Item, tests []Test, results map[Place]Result) (Result, int) {
 	return sum, named
 }
 
-// Lacks says which side of an item its tests do not show, or "".
+// Lacks returns what the tests of an item lack, subtests that accept or that refuse, or "".
 func Lacks(item Item, result Result) string {
 	switch {
 	case result.Accepts == 0:
