@@ -83,13 +83,13 @@ func (h *Handler) decryptObject(ctx context.Context, raw string) (string, error)
 		keys = append(keys, key)
 	}
 	decrypted, err := jose.Decrypt(ctx, raw, keys)
-	switch {
-	case err == nil:
-		return string(decrypted), nil
-	case errors.Is(err, jose.ErrMalformed), errors.Is(err, jose.ErrAlgorithm), errors.Is(err, jose.ErrDecryption):
+	if errors.Is(err, jose.ErrMalformed) || errors.Is(err, jose.ErrAlgorithm) || errors.Is(err, jose.ErrDecryption) {
 		return "", oauth.Errorf(oauth.InvalidRequestObject, "the request object is not acceptable: %v", err).Because(err)
 	}
-	return "", err
+	if err != nil {
+		return "", err
+	}
+	return string(decrypted), nil
 }
 
 // decryptionError translates the signer's error for a bad ciphertext to that of package jose.
