@@ -23,7 +23,7 @@ type polls struct {
 	count int
 }
 
-// enter adds a poll, unless there are [maxHeldPolls].
+// enter adds a poll, unless there are maxHeldPolls.
 func (p *polls) enter(id store.Digest) (chan struct{}, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

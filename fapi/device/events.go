@@ -43,7 +43,7 @@ func (h *Handler) awaitRequests(ctx context.Context, subject, known string, wait
 }
 
 // events tells a page when to reload (server-sent events). Each message is the version of the page, without its content. The
-// stream ends with the session, or after [maxWait], and the browser reconnects.
+// stream ends with the session, or after maxWait, and the browser reconnects.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 	query, err := oauth.ReadQuery(r)
 	if err != nil {
