@@ -70,7 +70,7 @@ func IsUUID(text string) bool { return uuid.MatchString(text) }
 
 // RequestTimeout is the deadline of a request, such as for a database that does not answer. It is shorter than the server's
 // write timeout, so that there is a response.
-const RequestTimeout = 20 * time.Second
+const requestTimeout = 20 * time.Second
 
 // Guard is the outermost handler: it sets correlation id and span, writes the event, sets the headers of every response, and
 // recovers from panics.
@@ -101,7 +101,7 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 			header.Set("Connection", "close")
 		}
 
-		limited, cancel := context.WithTimeout(context.WithValue(r.Context(), key{}, e), RequestTimeout)
+		limited, cancel := context.WithTimeout(context.WithValue(r.Context(), key{}, e), requestTimeout)
 		defer cancel()
 		ctx, span := g.Tracer.Start(limited, "request",
 			trace.WithSpanKind(trace.SpanKindServer),

@@ -46,7 +46,7 @@ func FAPI2Security() Profile {
 }
 
 // FAPI2MessageSigning is FAPI 2.0 Message Signing, Final: the Security Profile with signed requests and responses. Clients
-// choose by their registration: require_signed_request_object (RFC 9101 §10.5) and response_modes (§5.3.3).
+// choose by their registration: response_modes (§5.3.3) and require_signed_request_object (RFC 9101 §10.5).
 func FAPI2MessageSigning() Profile {
 	p := FAPI2Security()
 	p.Name = "fapi2-message-signing"

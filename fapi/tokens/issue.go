@@ -85,7 +85,7 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 		}
 		signed.AuthTime, signed.ACR, signed.AMR = v.grant.AuthTime.Unix(), v.grant.ACR, v.grant.AMR
 	}
-	token, err := i.Sign(ctx, signer.UseAccessToken, i.AlgorithmFor(v.client, ""), "at+jwt", signed)
+	token, err := i.sign(ctx, signer.UseAccessToken, i.AlgorithmFor(v.client, ""), "at+jwt", signed)
 	if err != nil {
 		return AccessToken{}, err
 	}
@@ -149,7 +149,7 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 		}
 		signed.user = claims.Release(known, nil, v.detail.Claims.IDToken)
 	}
-	token, err := i.Sign(ctx, signer.UseIDToken, alg, "JWT", signed)
+	token, err := i.sign(ctx, signer.UseIDToken, alg, "JWT", signed)
 	if err != nil {
 		return "", err
 	}

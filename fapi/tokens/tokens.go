@@ -77,7 +77,7 @@ func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
 }
 
 // Sign makes a compact JWS with the active key for a use. Key, kid and algorithm come from one pinned key.
-func (i *Issuer) Sign(ctx context.Context, use signer.Use, alg, typ string, claims any) (string, error) {
+func (i *Issuer) sign(ctx context.Context, use signer.Use, alg, typ string, claims any) (string, error) {
 	key, err := i.Signer.Active(ctx, use, signer.Algorithm(alg))
 	if err != nil {
 		return "", err

@@ -106,7 +106,7 @@ func (b *Browser) Look(width, height int64, dark bool) {
 	if dark {
 		colours = "dark"
 	}
-	b.Run(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	b.run(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}},
 		})
@@ -166,7 +166,7 @@ func (b *Browser) Done() {
 }
 
 // Run runs actions within stepTime.
-func (b *Browser) Run(actions ...chromedp.Action[chromedp.Void]) {
+func (b *Browser) run(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	get(b, chromedp.Steps(actions...))
 }
@@ -197,7 +197,7 @@ func (b *Browser) where() string {
 // Visit opens a URL and waits until it is loaded.
 func (b *Browser) Visit(address string) {
 	b.t.Helper()
-	b.Run(chromedp.Navigate(address))
+	b.run(chromedp.Navigate(address))
 }
 
 // Location returns the URL of the page.
@@ -273,7 +273,7 @@ func (b *Browser) Type(selector, text string) {
 	b.t.Helper()
 	field := chromedp.CSS(selector)
 	all := chromedp.KeyEvent("a", chromedp.KeyModifiers(kb.ModifierCtrl))
-	b.Run(chromedp.Focus(field), all, chromedp.KeyEvent(kb.Delete), chromedp.SendKeys(field, text))
+	b.run(chromedp.Focus(field), all, chromedp.KeyEvent(kb.Delete), chromedp.SendKeys(field, text))
 }
 
 // Click clicks and waits for the page that follows.
@@ -285,7 +285,7 @@ func (b *Browser) Click(selector string) {
 // Press presses keys where the focus is; package kb of chromedp has the names of special keys.
 func (b *Browser) Press(keys string) {
 	b.t.Helper()
-	b.Run(chromedp.KeyEvent(keys))
+	b.run(chromedp.KeyEvent(keys))
 }
 
 // PressAndFollow presses keys and waits for the page that follows.

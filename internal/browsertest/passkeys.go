@@ -12,7 +12,7 @@ import (
 // Passkeys adds a virtual authenticator with resident keys, user presence and user verification. It is removed with the page.
 func (b *Browser) Passkeys() {
 	b.t.Helper()
-	b.Run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	b.run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		if _, err := cdp.Call(ctx, target, webauthn.Enable, webauthn.EnableParams{}); err != nil {
 			return err
 		}
@@ -29,7 +29,7 @@ func (b *Browser) Passkeys() {
 // Scripts turns scripts on (the default) or off.
 func (b *Browser) Scripts(on bool) {
 	b.t.Helper()
-	b.Run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	b.run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 		return err
 	}))

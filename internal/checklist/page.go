@@ -52,7 +52,7 @@ func writeSummary(page *strings.Builder, tests []Test, results map[Place]Result)
 				count[3]++
 			case result.Failed:
 				count[5]++
-			case named == 0 || Lacks(item, result) != "":
+			case named == 0 || lacks(item, result) != "":
 				count[4]++
 			default:
 				count[1]++
@@ -108,7 +108,7 @@ func resultOf(item Item, tests []Test, results map[Place]Result) (Result, int) {
 }
 
 // Lacks returns what the tests of an item lack, subtests that accept or that refuse, or "".
-func Lacks(item Item, result Result) string {
+func lacks(item Item, result Result) string {
 	switch {
 	case result.Accepts == 0:
 		return "no test accepts"
@@ -139,8 +139,8 @@ func writeRow(page *strings.Builder, item Item, tests []Test, results map[Place]
 		verdict = fmt.Sprintf("pass; the rest later, with %s: %s", item.Later.Part, item.Later.Why)
 	case named == 0:
 		verdict = "**no test**"
-	case Lacks(item, result) != "":
-		verdict = "**" + Lacks(item, result) + "**"
+	case lacks(item, result) != "":
+		verdict = "**" + lacks(item, result) + "**"
 	case result.Refuses == 0:
 		verdict = "pass; nothing to refuse: " + item.NoRefusal
 	}

@@ -23,7 +23,7 @@ func Problems(tests []Test, results map[Place]Result) []string {
 			continue
 		}
 		result, _ := resultOf(item, tests, results)
-		if lack := Lacks(item, result); lack != "" && !result.Failed {
+		if lack := lacks(item, result); lack != "" && !result.Failed {
 			problems = append(problems, fmt.Sprintf("%s (%s): %s", item.ID, item.Requires, lack))
 		}
 	}
