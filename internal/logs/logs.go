@@ -36,6 +36,18 @@ type Group struct {
 // Field is a name under which log lines hold a value, at any level.
 type Field struct{ Name, Meaning string }
 
+// durations are the fields that hold a duration: log lines have it in milliseconds, under the name with _ms (package
+// telemetry).
+func durations() []string { return []string{"drain_time", "next_try_in", "retry_after", "took", "timeout"} }
+
+// written returns the name of a field in a log line.
+func written(name string) string {
+	if slices.Contains(durations(), name) {
+		return name + "_ms"
+	}
+	return name
+}
+
 // Entries lists the entries of all groups.
 func Entries() []Entry {
 	var all []Entry
@@ -48,11 +60,12 @@ func Entries() []Entry {
 const introduction = `# Log messages
 
 Each log line is one JSON object (or text, by ` + "`log_format`" + `) with ` + "`time`, `level`, `msg`" + ` and the fields below. The message never
-contains a value, so that it can be searched and counted; the values are in the fields. This page lists every message of
+contains a value, so that it can be searched and counted: the values are in the fields. This page lists every message of
 the levels warn and error. Lines of level info report normal operation and need no action.
 
 To follow one request, search for its ` + "`correlation_id`" + `: clients find it in the response header X-Correlation-Id and in
-` + "`error_description`" + `, users on the error page. No line contains a secret.
+` + "`error_description`" + `, users on the error page. Lines of a traced request have ` + "`trace_id` and `span_id`" + `. Durations are in milliseconds. No line contains a
+secret.
 
 This page is made by ` + "`go run ./internal/logs/generate`" + ` from [internal/logs](../internal/logs); a test compares both with
 the sources.
@@ -74,7 +87,7 @@ func Page() string {
 	known := Fields()
 	slices.SortFunc(known, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
 	for _, field := range known {
-		fmt.Fprintf(&page, "| `%s` | %s |\n", field.Name, field.Meaning)
+		fmt.Fprintf(&page, "| `%s` | %s |\n", written(field.Name), field.Meaning)
 	}
 	return page.String()
 }
@@ -83,5 +96,9 @@ func quoted(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	return "`" + strings.Join(names, "`, `") + "`"
+	var quoted []string
+	for _, name := range names {
+		quoted = append(quoted, "`"+written(name)+"`")
+	}
+	return strings.Join(quoted, ", ")
 }
