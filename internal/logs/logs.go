@@ -38,7 +38,9 @@ type Field struct{ Name, Meaning string }
 
 // durations are the fields that hold a duration: log lines have it in milliseconds, under the name with _ms (package
 // telemetry).
-func durations() []string { return []string{"drain_time", "next_try_in", "retry_after", "took", "timeout"} }
+func durations() []string {
+	return []string{"drain_time", "next_try_in", "retry_after", "took", "timeout"}
+}
 
 // written returns the name of a field in a log line.
 func written(name string) string {
@@ -64,8 +66,8 @@ contains a value, so that it can be searched and counted: the values are in the 
 the levels warn and error. Lines of level info report normal operation and need no action.
 
 To follow one request, search for its ` + "`correlation_id`" + `: clients find it in the response header X-Correlation-Id and in
-` + "`error_description`" + `, users on the error page. Lines of a traced request have ` + "`trace_id` and `span_id`" + `. Durations are in milliseconds. No line contains a
-secret.
+` + "`error_description`" + `, users on the error page. Lines of a traced request have ` + "`trace_id` and `span_id`" + `.
+Durations are in milliseconds. No line contains a secret.
 
 This page is made by ` + "`go run ./internal/logs/generate`" + ` from [internal/logs](../internal/logs); a test compares both with
 the sources.
