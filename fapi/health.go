@@ -66,8 +66,8 @@ func (h *health) live(w http.ResponseWriter, _ *http.Request, _ endpoint.At) err
 	return nil
 }
 
-// ready reports whether a load balancer should send requests here: the store answers, and the HSM has just made a signature
-// that the published key verifies.
+// ready reports whether a load balancer should send requests here: the store answers, and the HSM has just made a
+// signature that the published key verifies.
 func (h *health) ready(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 	report, status := healthReport{Status: "ok", Parts: map[string]string{}, Warning: h.warning}, http.StatusOK
 	for part, err := range h.check(r.Context()) {

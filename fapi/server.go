@@ -1,11 +1,12 @@
 // Package fapi is the authorization server: it wires the packages below it and serves their endpoints on two listeners.
 //
-// A request arrives on one listener, authenticates as one registered client, and is checked against that client's profile. It
-// changes state in one transaction of package store. Everything that is signed is signed by package signer.
+// A request arrives on one listener, authenticates as one registered client, and is checked against that client's
+// profile. It changes state in one transaction of package store. Everything that is signed is signed by package
+// signer.
 //
-// The packages, from the lowest layer: profile, scope, rar, claims and client define what is allowed; event, endpoint and
-// browser are shared by the endpoints; tokens issues; request validates; authorize, token, backchannel, device, resource,
-// registration and discovery are the endpoints, each mounted by its Routes. routes.go has the table.
+// The packages, from the lowest layer: profile, scope, rar, claims and client define what is allowed; event, endpoint
+// and browser are shared by the endpoints; tokens issues; request validates; authorize, token, backchannel, device,
+// resource, registration and discovery are the endpoints, each mounted by its Routes. routes.go has the table.
 package fapi
 
 import (
@@ -88,8 +89,8 @@ func (s *Server) RunPings(ctx context.Context) {
 	}
 }
 
-// OnChange handles a notification of a change by another node; see [store.Watcher]. Without notifications the server polls
-// the store once a second.
+// OnChange handles a notification of a change by another node; see [store.Watcher]. Without notifications the server
+// polls the store once a second.
 func (s *Server) OnChange(change store.Change) {
 	s.clients.OnChange(change)
 	if change.Keys || change.Lost {
@@ -153,17 +154,18 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		return nil, err
 	}
 	w.tokens = &tokens.Issuer{
-		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: c.Store, Keys: w.keys, Scopes: w.scopes, Details: w.details,
-		Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
+		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: c.Store, Keys: w.keys, Scopes: w.scopes,
+		Details: w.details, Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
 		AccessTokenLifetime: c.AccessTokenLifetime, IDTokenLifetime: c.IDTokenLifetime, Now: c.Now,
 	}
 	w.checker = request.NewChecker(w.tokens, w.acrs, w.tracer)
 	w.calls = &endpoint.BackChannel{
 		Authenticator: &endpoint.Authenticator{
-			Addresses: w.addresses, TokenPath: token.Path, Clients: w.clients, Keys: w.keys, Trust: c.ClientTrust, TrustStores: c.TrustStores,
-			Now: c.Now, Tracer: w.tracer,
+			Addresses: w.addresses, TokenPath: token.Path, Clients: w.clients, Keys: w.keys, Trust: c.ClientTrust,
+			TrustStores: c.TrustStores, Now: c.Now, Tracer: w.tracer,
 		},
-		Limits: w.limits, Proofs: w.proofs, Addresses: w.addresses, Certificates: c.Certificates, Store: c.Store, Log: c.Logger, Tracer: w.tracer,
+		Limits: w.limits, Proofs: w.proofs, Addresses: w.addresses, Certificates: c.Certificates, Store: c.Store,
+		Log: c.Logger, Tracer: w.tracer,
 	}
 	return w, nil
 }
@@ -217,13 +219,15 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 		return nil
 	}
 	sender := outbound.New(outbound.Policy{
-		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate, Timeout: ciba.Timeout,
+		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate,
+		Timeout: ciba.Timeout,
 	})
 	var err error
 	w.backchannel, err = backchannel.New(backchannel.Config{
-		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Scopes: w.scopes,
-		Details: w.details, Tokens: w.tokens, Evidence: w.evidence, BackChannel: w.calls, GrantLifetime: c.GrantLifetime,
-		Post: sender.Post, Notify: notify, Draining: w.health.isDraining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
+		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
+		Checker: w.checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
+		BackChannel: w.calls, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
+		Draining: w.health.isDraining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})
 	return err
 }

@@ -25,8 +25,8 @@ type approved struct {
 
 var errNotApproved = errors.New("authorize: the sign-in was not checked against the request")
 
-// satisfied reports whether a sign-in meets the request: recent enough when the browser arrived (max_age), the right user
-// (id_token_hint), a sufficient acr. The time that the user then takes to decide does not count.
+// satisfied reports whether a sign-in meets the request: recent enough when the browser arrived (max_age), the right
+// user (id_token_hint), a sufficient acr. The time that the user then takes to decide does not count.
 func (h *Handler) satisfied(
 	ctx context.Context, caller *client.Client, checked *request.Request, session *store.Session,
 	pushedAt, arrivedAt time.Time,

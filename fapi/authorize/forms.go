@@ -145,8 +145,8 @@ func (f *Forms) switchUser(w http.ResponseWriter, r *http.Request, in Interactio
 	f.pages.SignIn(w, r, in)
 }
 
-// allow grants, if the user whose name was on the page is still signed in. Another user may have signed in in another tab
-// of the browser.
+// allow grants, if the user whose name was on the page is still signed in. Another user may have signed in in another
+// tab of the browser.
 func (f *Forms) allow(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
 	switch {
 	case in.SignedIn == nil:

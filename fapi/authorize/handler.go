@@ -2,9 +2,9 @@
 // authorization endpoint (RFC 6749 §3.1, RFC 9101), the interaction in which the user signs in and decides, and the
 // authorization response (query, fragment, form post; signed by JARM).
 //
-// A request is validated by package request before the user sees a page, and stored until it is answered. An [Interactor]
-// lets users sign in and decide; [Forms] implements it with server-rendered pages. Grants are made from an approved value
-// only, which the check of the sign-in returns.
+// A request is validated by package request before the user sees a page, and stored until it is answered. An
+// [Interactor] lets users sign in and decide; [Forms] implements it with server-rendered pages. Grants are made from
+// an approved value only, which the check of the sign-in returns.
 package authorize
 
 import (

@@ -85,7 +85,8 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 	if posted {
 		if !browser.SameToken(form.Get("form_token"), open.formToken()) {
 			return nil, oauth.Errorf(oauth.InvalidRequest,
-				"this form is not one that the server showed to this browser; go back and load the page again").WithStatus(http.StatusForbidden)
+				"this form is not one that the server showed to this browser; go back and load the page again").
+				WithStatus(http.StatusForbidden)
 		}
 		open.form = form.Values()
 	}
@@ -114,7 +115,8 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 func notOpen(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return oauth.Errorf(oauth.InvalidRequest,
-			"this page belongs to another browser, or it is too old; go back to the application and start again").WithStatus(http.StatusNotFound).Because(err)
+			"this page belongs to another browser, or it is too old; go back to the application and start again").
+			WithStatus(http.StatusNotFound).Because(err)
 	}
 	return over(err)
 }

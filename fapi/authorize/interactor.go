@@ -41,8 +41,8 @@ type Interaction struct {
 	Form url.Values
 	// FormToken is the CSRF token; each form sends it back as the hidden input "form_token".
 	FormToken string
-	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the user
-	// name that was typed.
+	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the
+	// user name that was typed.
 	LoginHint string
 	// SignedIn is nil until the user has signed in.
 	SignedIn *browser.SignedIn

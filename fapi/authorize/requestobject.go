@@ -16,9 +16,9 @@ import (
 	"countersign/store"
 )
 
-// requestObject returns the parameters of an authorization request: those of its request object only, or those of the form
-// when there is none and the client's profile allows that (RFC 9101 §6.3, RFC 9126 §3). A request object is recorded as
-// evidence.
+// requestObject returns the parameters of an authorization request: those of its request object only, or those of the
+// form when there is none and the client's profile allows that (RFC 9101 §6.3, RFC 9126 §3). A request object is
+// recorded as evidence.
 func (h *Handler) requestObject(
 	ctx context.Context, caller *client.Client, form oauth.Form,
 ) (oauth.Form, []store.Evidence, error) {

@@ -16,7 +16,8 @@ import (
 	"countersign/store"
 )
 
-// redirectTarget is where and how a response is sent through the browser. Its uri is registered for the client, or empty.
+// redirectTarget is where and how a response is sent through the browser. Its uri is registered for the client, or
+// empty.
 type redirectTarget struct {
 	uri   string
 	state string
@@ -36,8 +37,8 @@ func targetOf(caller *client.Client, checked *request.Request) redirectTarget {
 	return redirectTarget{uri: checked.RedirectURI, state: checked.State, mode: mode, client: caller, answers: true}
 }
 
-// refusalTarget returns where an error goes while the request is not checked: the redirect_uri that it names, if that is
-// registered for its client, and otherwise none. whole says that parameter reads the complete request.
+// refusalTarget returns where an error goes while the request is not checked: the redirect_uri that it names, if that
+// is registered for its client, and otherwise none. whole says that parameter reads the complete request.
 func refusalTarget(caller *client.Client, parameter func(string) string, whole bool) redirectTarget {
 	back := redirectTarget{
 		state: parameter("state"), client: caller,
@@ -49,10 +50,10 @@ func refusalTarget(caller *client.Client, parameter func(string) string, whole b
 	return back
 }
 
-// refusalMode returns the response mode of an error whose request could not be checked. An error holds no secret, so that it
-// is sent in the mode that the request names; it is signed only for a client whose profile has signed responses. Without
-// response_mode the default of the response_type applies when the request is complete, and the client's first mode when it
-// could not be read.
+// refusalMode returns the response mode of an error whose request could not be checked. An error holds no secret, so
+// that it is sent in the mode that the request names; it is signed only for a client whose profile has signed
+// responses. Without response_mode the default of the response_type applies when the request is complete, and the
+// client's first mode when it could not be read.
 func refusalMode(caller *client.Client, rawKind, rawMode string, whole bool) string {
 	kind := request.ResponseType(rawKind)
 	known := slices.Contains(caller.Profile.ResponseTypes, kind)

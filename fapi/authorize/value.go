@@ -9,8 +9,8 @@ import (
 	"countersign/internal/oauth"
 )
 
-// authorizeByValue serves a request with a request object by value (RFC 9101 §5.1). It is stored like a pushed request, but
-// its client has not authenticated yet.
+// authorizeByValue serves a request with a request object by value (RFC 9101 §5.1). It is stored like a pushed
+// request, but its client has not authenticated yet.
 func (h *Handler) authorizeByValue(
 	w http.ResponseWriter, r *http.Request, caller *client.Client, form oauth.Form, back redirectTarget,
 ) {

@@ -112,7 +112,8 @@ func New(c Config) (*Handler, error) {
 	}
 	if c.Settings.Seals != nil {
 		h.notifier = &ciba.Notifier{
-			Outbox: outbox{c.Store}, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now, Log: c.Log,
+			Outbox: outbox{c.Store}, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now,
+			Log: c.Log,
 		}
 	}
 	return h, nil
@@ -165,15 +166,17 @@ type response struct {
 	Interval  int64  `json:"interval"`
 }
 
-// authenticate is the backchannel authentication endpoint (CIBA Core §7). A request for a user who is unknown, disabled, or
-// protected by a user code that the client does not send, is acknowledged like any other and then expires: the response
-// must not reveal which users exist (§15).
+// authenticate is the backchannel authentication endpoint (CIBA Core §7). A request for a user who is unknown,
+// disabled, or protected by a user code that the client does not send, is acknowledged like any other and then
+// expires: the response must not reveal which users exist (§15).
 func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
 	if !slices.Contains(c.Client.Profile.GrantTypes, profile.CIBA) {
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", profile.CIBA)
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"this client is not registered for grant_type %s", profile.CIBA)
 	}
 	if c.Client.Pings() && h.settings.Seals == nil {
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is registered for ping, which this server does not offer; register it for poll")
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"this client is registered for ping, which this server does not offer; register it for poll")
 	}
 	asked, request, evidence, err := h.read(ctx, c)
 	if err != nil {
@@ -184,7 +187,8 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 		return endpoint.Answer{}, err
 	}
 	// Limited for unknown users too. Too many requests make users approve one to be left alone.
-	if err := endpoint.Allow(h.perUser, c.Client.ID+"\x00"+string(user.key[:]), "this client sends too many requests for this user"); err != nil {
+	pair := c.Client.ID + "\x00" + string(user.key[:])
+	if err := endpoint.Allow(h.perUser, pair, "this client sends too many requests for this user"); err != nil {
 		return endpoint.Answer{}, err
 	}
 	if err := h.checkUserCode(ctx, c.Client, &user, asked.UserCode); err != nil {
@@ -194,19 +198,24 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 }
 
 // start stores a checked request and acknowledges it.
-func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, user askedUser, evidence []store.Evidence) (endpoint.Answer, error) {
+func (h *Handler) start(
+	ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, user askedUser, evidence []store.Evidence,
+) (endpoint.Answer, error) {
 	parameters, err := json.Marshal(request)
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
 	authReqID, now := random.Secret(), h.now()
 	record := store.BackchannelRequest{
-		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, UserKey: user.key, Parameters: parameters,
-		CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime), Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
+		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, UserKey: user.key,
+		Parameters: parameters, CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime),
+		Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
 		Evidence: evidence,
 	}
 	if asked.NotificationToken != "" {
-		record.Ping, err = h.settings.Seals.Seal(record.ID, ciba.Notification{AuthReqID: authReqID, Token: asked.NotificationToken})
+		record.Ping, err = h.settings.Seals.Seal(record.ID, ciba.Notification{
+			AuthReqID: authReqID, Token: asked.NotificationToken,
+		})
 		if err != nil {
 			return endpoint.Answer{}, err
 		}
@@ -263,13 +272,14 @@ func (h *Handler) needsMessage(form oauth.Form) bool {
 	})
 }
 
-// parameters returns those of the signed request, or those of the form where the client's profile allows that, as a form and
-// as values. A signed request is recorded as evidence.
+// parameters returns those of the signed request, or those of the form where the client's profile allows that, as a
+// form and as values. A signed request is recorded as evidence.
 func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form, url.Values, []store.Evidence, error) {
 	rules, values := c.Client.Profile.Backchannel, c.Form.Values()
 	if !c.Form.Has("request") {
 		if rules.Signed == profile.RequestObjectsRequired {
-			return oauth.Form{}, nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
+			return oauth.Form{}, nil, nil, oauth.Errorf(oauth.InvalidRequest,
+				"this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
 		}
 		return c.Form, values, nil, nil
 	}

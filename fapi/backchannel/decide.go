@@ -107,8 +107,8 @@ func (h *Handler) Pending(ctx context.Context, subject string) ([]View, error) {
 	return views, nil
 }
 
-// Request reads a request of a user, in any state. The error is [ErrNotFound] for another user's request and for one whose
-// client is gone, or one of the store.
+// Request reads a request of a user, in any state. The error is [ErrNotFound] for another user's request and for one
+// whose client is gone, or one of the store.
 func (h *Handler) Request(ctx context.Context, reference, subject string) (View, error) {
 	record, err := h.request(ctx, reference, subject)
 	if err != nil {
@@ -152,7 +152,9 @@ func (h *Handler) view(ctx context.Context, record store.BackchannelRequest) (Vi
 	m := found.Metadata
 	return View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
-		Client:  browser.Client{ID: found.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI},
+		Client: browser.Client{
+			ID: found.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
+		},
 		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), Details: request.Details.View(h.details),
 		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: h.grantLifetime,
@@ -180,8 +182,8 @@ func (h *Handler) stateOf(record store.BackchannelRequest) State {
 	return Waiting
 }
 
-// Decide records a user's decision. Only the first decision about a request counts. Errors are [ErrNotFound], [ErrDecided],
-// [ErrExpired] and [ErrStepUp], or those of the store. A refused decision changes nothing.
+// Decide records a user's decision. Only the first decision about a request counts. Errors are [ErrNotFound],
+// [ErrDecided], [ErrExpired] and [ErrStepUp], or those of the store. A refused decision changes nothing.
 func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	record, err := h.request(ctx, d.Reference, d.Authentication.Subject)
 	if err != nil {
@@ -203,7 +205,8 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	case err != nil:
 		return err
 	}
-	h.log.InfoContext(ctx, "backchannel request decided", "correlation_id", event.Of(ctx).CorrelationID, "client_id", record.ClientID,
+	h.log.InfoContext(ctx, "backchannel request decided", "correlation_id", event.Of(ctx).CorrelationID,
+		"client_id", record.ClientID,
 		"allowed", d.Allowed, "device", d.Device, "acr", d.Authentication.ACR)
 	h.polls.wake(record.ID)
 	if h.notifier != nil {

@@ -98,7 +98,8 @@ func (h *Handler) readIDTokenHint(ctx context.Context, c *client.Client, raw str
 		return "", err
 	}
 	if c.Sector != "" {
-		return "", oauth.Errorf(oauth.InvalidRequest, "this client has pairwise subjects, which cannot be resolved to users; send login_hint or login_hint_token")
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"this client has pairwise subjects, which cannot be resolved to users; send login_hint or login_hint_token")
 	}
 	return subject, nil
 }
@@ -122,7 +123,8 @@ type hintTokenClaims struct {
 // HintTokenFormats returns the supported formats of subject identifiers (RFC 9493 §3.2.1, §3.2.4).
 func HintTokenFormats() []string { return []string{"account", "opaque"} }
 
-// readHintToken verifies a login_hint_token and returns the kind and the value to look up. The token is a one-time value.
+// readHintToken verifies a login_hint_token and returns the kind and the value to look up. The token is a one-time
+// value.
 func (h *Handler) readHintToken(c *endpoint.Call, raw string) (kind, value string, err error) {
 	issuers := h.settings.HintIssuers
 	if len(issuers) == 0 {
@@ -136,7 +138,8 @@ func (h *Handler) readHintToken(c *endpoint.Call, raw string) (kind, value strin
 		return "", "", err
 	}
 	c.AddOneTime(store.OneTime{
-		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID), Until: claims.Expires.Time().Add(endpoint.ClockDifference),
+		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID),
+		Until: claims.Expires.Time().Add(endpoint.ClockDifference),
 	})
 	return kind, value, nil
 }
@@ -146,7 +149,9 @@ func hintRefused(format string, arguments ...any) error {
 }
 
 // verifyHintToken verifies a login_hint_token at a time, with a tolerance for clocks that are ahead.
-func verifyHintToken(raw string, issuers []HintIssuer, audience string, now time.Time, ahead time.Duration) (hintTokenClaims, error) {
+func verifyHintToken(
+	raw string, issuers []HintIssuer, audience string, now time.Time, ahead time.Duration,
+) (hintTokenClaims, error) {
 	var claims hintTokenClaims
 	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: profile.Algorithms()})
 	if err != nil {
@@ -204,8 +209,8 @@ func (h *Handler) usesCode(c *client.Client) bool {
 	return c.Metadata.BackchannelUserCode && h.settings.UserCodes != nil
 }
 
-// checkUserCode checks the user code of a client that sends user codes. Requests of other clients for a user who has a user
-// code are ignored: missing_user_code would reveal that the user exists.
+// checkUserCode checks the user code of a client that sends user codes. Requests of other clients for a user who has
+// a user code are ignored: missing_user_code would reveal that the user exists.
 func (h *Handler) checkUserCode(ctx context.Context, c *client.Client, user *askedUser, code string) error {
 	if !h.usesCode(c) {
 		if user.code != "" {

@@ -19,7 +19,9 @@ func (o outbox) ClaimPings(ctx context.Context, limit int, lease time.Duration) 
 	}
 	pings := make([]ciba.Ping, len(claimed))
 	for i, p := range claimed {
-		pings[i] = ciba.Ping{Request: p.Request, ClientID: p.ClientID, Sealed: p.Sealed, Attempt: p.Attempt, ExpiresAt: p.ExpiresAt}
+		pings[i] = ciba.Ping{
+			Request: p.Request, ClientID: p.ClientID, Sealed: p.Sealed, Attempt: p.Attempt, ExpiresAt: p.ExpiresAt,
+		}
 	}
 	return pings, nil
 }

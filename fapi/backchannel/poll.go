@@ -59,8 +59,8 @@ func (p *polls) wake(id store.Digest) {
 	delete(p.held, id) // each poll calls leave
 }
 
-// AwaitDecision holds a poll until the request is decided, on any node, for at most Settings.LongPoll. It reports whether the
-// store should be read again.
+// AwaitDecision holds a poll until the request is decided, on any node, for at most Settings.LongPoll. It reports
+// whether the store should be read again.
 func (h *Handler) AwaitDecision(ctx context.Context, id store.Digest) bool {
 	woken, ok := h.polls.enter(id)
 	if !ok {

@@ -24,8 +24,8 @@ type Settings struct {
 	// UserPerMinute and UserBurst bound the requests of one client for one user: 3 a minute after a burst of 5.
 	UserPerMinute float64
 	UserBurst     int
-	// RequireBindingMessage demands a binding_message in each request without authorization_details. Otherwise only requests
-	// for a scope with [scope.Scope].AlwaysAsk need one (FAPI-CIBA §5.2.2-2).
+	// RequireBindingMessage demands a binding_message in each request without authorization_details. Otherwise only
+	// requests for a scope with [scope.Scope].AlwaysAsk need one (FAPI-CIBA §5.2.2-2).
 	RequireBindingMessage bool
 	// LoginHint is the meaning of login_hint: "username", the default, or "subject".
 	LoginHint string
@@ -41,8 +41,8 @@ type Settings struct {
 
 // UserCodes checks the user codes that protect users from unsolicited requests (CIBA Core §7.1).
 type UserCodes interface {
-	// Compare reports whether a code matches a hash. An empty hash matches no code, in the same time. Guesses are limited by
-	// user: after too many, the code is not checked, and retryAfter is how long to wait.
+	// Compare reports whether a code matches a hash. An empty hash matches no code, in the same time. Guesses are
+	// limited by user: after too many, the code is not checked, and retryAfter is how long to wait.
 	Compare(ctx context.Context, user, hash, code string) (fits bool, retryAfter time.Duration, err error)
 }
 

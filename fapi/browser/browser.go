@@ -1,8 +1,8 @@
-// Package browser has what the server's pages share: cookies and sessions, form tokens, passwords and passkeys, and the error
-// page.
+// Package browser has what the server's pages share: cookies and sessions, form tokens, passwords and passkeys, and
+// the error page.
 //
-// A browser has two cookies: one binds interactions to the browser that began them, the other is its session. Every form has
-// a CSRF token that is bound to the browser, and cross-origin posts are refused.
+// A browser has two cookies: one binds interactions to the browser that began them, the other is its session. Every
+// form has a CSRF token that is bound to the browser, and cross-origin posts are refused.
 package browser
 
 import (
@@ -80,13 +80,14 @@ func NewForms() *Forms { return &Forms{origins: http.NewCrossOriginProtection()}
 // Read reads a form of the same origin. Errors are *[oauth.Error].
 func (f *Forms) Read(w http.ResponseWriter, r *http.Request) (oauth.Form, error) {
 	if err := f.origins.Check(r); err != nil {
-		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").WithStatus(http.StatusForbidden).Because(err)
+		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").
+			WithStatus(http.StatusForbidden).Because(err)
 	}
 	return oauth.ReadForm(w, r)
 }
 
-// SeeOther redirects with 303, the only redirect status of the server: browsers do not repost a form with a password (FAPI 2.0
-// Security Profile §5.3.2.2-10).
+// SeeOther redirects with 303, the only redirect status of the server: browsers do not repost a form with a password
+// (FAPI 2.0 Security Profile §5.3.2.2-10).
 func SeeOther(w http.ResponseWriter, address string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Location", address)

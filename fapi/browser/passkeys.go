@@ -15,8 +15,8 @@ import (
 // verification of the user. It is our own: no registered value has this meaning.
 const PasskeyACR = "urn:countersign:acr:passkey"
 
-// ErrPasskeyRefused: the assertion is not valid for this ceremony. The user may try again; the wrapping error has the reason,
-// for the log.
+// ErrPasskeyRefused: the assertion is not valid for this ceremony. The user may try again; the wrapping error has the
+// reason, for the log.
 var ErrPasskeyRefused = errors.New("fapi: the passkey was not accepted")
 
 // The purposes of passkey challenges. A response to one is not valid for another.
@@ -38,8 +38,8 @@ type Passkeys struct {
 	Log      *slog.Logger
 }
 
-// Options returns the options of navigator.credentials.get, as JSON (WebAuthn Level 3 §5.1.9), or "" when passkeys are off.
-// allowed are the passkeys that are accepted; nil is any.
+// Options returns the options of navigator.credentials.get, as JSON (WebAuthn Level 3 §5.1.9), or "" when passkeys
+// are off. allowed are the passkeys that are accepted; nil is any.
 func (p *Passkeys) Options(binding passkey.Binding, allowed []store.Passkey) (string, error) {
 	if p == nil {
 		return "", nil
@@ -56,8 +56,8 @@ func PasskeyIDs(passkeys []store.Passkey) [][]byte {
 	return ids
 }
 
-// Prove verifies an assertion and records the use, which consumes the challenge. With a subject in the binding, only that
-// user's passkeys are accepted. Errors wrap [ErrPasskeyRefused], or are internal.
+// Prove verifies an assertion and records the use, which consumes the challenge. With a subject in the binding, only
+// that user's passkeys are accepted. Errors wrap [ErrPasskeyRefused], or are internal.
 func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer string) (Authentication, error) {
 	if p == nil {
 		return Authentication{}, fmt.Errorf("%w: this server has no passkeys", ErrPasskeyRefused)
@@ -111,8 +111,8 @@ func ChallengeOneTime(challenge passkey.OneTime) store.OneTime {
 	return store.OneTime{Kind: "passkey", Key: challenge.Key, Until: challenge.Until}
 }
 
-// methods returns the amr of a passkey (RFC 8176 §2): hwk for a key bound to hardware, swk for one that may be synced between
-// devices; user for user presence; mfa because the authenticator verified the user.
+// methods returns the amr of a passkey (RFC 8176 §2): hwk for a key bound to hardware, swk for one that may be synced
+// between devices; user for user presence; mfa because the authenticator verified the user.
 func methods(synced bool) []string {
 	if synced {
 		return []string{"swk", "user", "mfa"}

@@ -67,7 +67,8 @@ func Parse(raw string) (*Request, error) {
 	}
 	wanted := &Request{}
 	if err := jose.DecodeStrict([]byte(raw), wanted); err != nil {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the claims parameter is not correct JSON of OpenID Connect Core §5.5").Because(err)
+		return nil, oauth.Errorf(oauth.InvalidRequest,
+			"the claims parameter is not correct JSON of OpenID Connect Core §5.5").Because(err)
 	}
 	known := append(Names(), "acr", "auth_time", "sub")
 	for _, member := range []map[string]*Claim{wanted.UserInfo, wanted.IDToken} {
@@ -140,8 +141,8 @@ func (r *Claim) accepts(value json.RawMessage) bool {
 	return false
 }
 
-// Release returns those of a user's claims that scopes request or that are requested by name. Claims without a value are left
-// out (§5.3.2).
+// Release returns those of a user's claims that scopes request or that are requested by name. Claims without a value
+// are left out (§5.3.2).
 func Release(known map[string]json.RawMessage, scopes []string, wanted map[string]*Claim) map[string]json.RawMessage {
 	released := map[string]json.RawMessage{}
 	put := func(name string) {

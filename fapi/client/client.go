@@ -56,8 +56,8 @@ func (m *MemberError) Error() string { return m.Member + ": " + m.Text }
 // maxID bounds a client identifier, in bytes.
 const maxID = 255
 
-// Parse parses a registration and checks it against a built-in profile, by name. All problems are reported at once, joined
-// ([errors.Join]), each a *[MemberError] except for malformed JSON.
+// Parse parses a registration and checks it against a built-in profile, by name. All problems are reported at once,
+// joined ([errors.Join]), each a *[MemberError] except for malformed JSON.
 func Parse(id, profileName string, metadata []byte) (*Client, error) {
 	full, ok := profile.BuiltIn()[profileName]
 	if !ok {
@@ -138,7 +138,8 @@ func checkGrants(m *Metadata, full profile.Profile, problem func(string, string,
 		problem("grant_types", "%s needs %s or %s beside it", profile.RefreshToken, profile.AuthorizationCode, profile.CIBA)
 	}
 	if m.DPoPBoundAccessTokens && m.TLSClientCertificateBoundAccessTokens {
-		problem("dpop_bound_access_tokens", "only one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens can be true")
+		problem("dpop_bound_access_tokens",
+			"only one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens can be true")
 	}
 	if len(m.GrantTypes) == 0 {
 		if len(m.ResourceIdentifiers) == 0 {
@@ -147,10 +148,12 @@ func checkGrants(m *Metadata, full profile.Profile, problem func(string, string,
 		return
 	}
 	if !m.DPoPBoundAccessTokens && !m.TLSClientCertificateBoundAccessTokens {
-		problem("dpop_bound_access_tokens", "exactly one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens must be true: access tokens are always bound to one key")
+		problem("dpop_bound_access_tokens",
+			"exactly one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens must be true: access tokens are always bound to one key")
 	}
 	if m.DPoPBoundAccessTokens && !slices.Contains(full.SenderConstraints, profile.ByDPoP) {
-		problem("dpop_bound_access_tokens", "the profile %s binds access tokens to certificates only: tls_client_certificate_bound_access_tokens", full.Name)
+		problem("dpop_bound_access_tokens",
+			"the profile %s binds access tokens to certificates only: tls_client_certificate_bound_access_tokens", full.Name)
 	}
 	if strings.TrimSpace(m.Scope) == "" && len(m.AuthorizationDetailsTypes) == 0 {
 		problem("scope", "missing; list the scope values that the client may request, separated by spaces")
@@ -275,7 +278,8 @@ func (c *Client) checkSubjectType(problem func(string, string, ...any)) {
 		if host := strings.ToLower(u.Hostname()); c.Sector == "" {
 			c.Sector = host
 		} else if c.Sector != host {
-			problem("sector_identifier_uri", "missing; pairwise subjects need it when redirect_uris are on different hosts (OpenID Connect Core §8.1)")
+			problem("sector_identifier_uri",
+				"missing; pairwise subjects need it when redirect_uris are on different hosts (OpenID Connect Core §8.1)")
 			return
 		}
 	}
@@ -290,8 +294,8 @@ const (
 	SubjectPairwise = "pairwise"
 )
 
-// Constraint returns how the client's access tokens are bound, or "" for a client without grants. [Parse] ensures that there is
-// at most one.
+// Constraint returns how the client's access tokens are bound, or "" for a client without grants. [Parse] ensures
+// that there is at most one.
 func (c *Client) Constraint() profile.SenderConstraint {
 	if len(c.Profile.SenderConstraints) == 0 {
 		return ""

@@ -58,10 +58,12 @@ func (c *Client) checkEncryption(problem func(string, string, ...any)) {
 		case enc != "" && !slices.Contains(jose.ContentEncryptions(), enc):
 			checkAllowed(each.member+"_enc", []string{enc}, jose.ContentEncryptions(), problem)
 		case m.JWKSURI == "" && !c.Keys.Receive(alg):
-			problem(each.member+"_alg", "the client's jwks has no key to encrypt to with %s: add one with use enc, or give jwks_uri", alg)
+			problem(each.member+"_alg",
+				"the client's jwks has no key to encrypt to with %s: add one with use enc, or give jwks_uri", alg)
 		}
 	}
 	if m.UserInfoEncryptedResponseAlg != "" && m.UserInfoSignedResponseAlg == "" {
-		problem("userinfo_encrypted_response_alg", "needs userinfo_signed_response_alg beside it: responses are signed, then encrypted")
+		problem("userinfo_encrypted_response_alg",
+			"needs userinfo_signed_response_alg beside it: responses are signed, then encrypted")
 	}
 }

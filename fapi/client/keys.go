@@ -41,8 +41,8 @@ func (k *KeySets) Of(ctx context.Context, c *Client) (jose.KeySet, error) {
 	return c.Keys, nil
 }
 
-// Try calls judge with the client's keys. When judge reports that the key is unknown and the keys are at jwks_uri, they may be
-// fetched again and judge called once more: the client may have rotated them.
+// Try calls judge with the client's keys. When judge reports that the key is unknown and the keys are at jwks_uri,
+// they may be fetched again and judge called once more: the client may have rotated them.
 func (k *KeySets) Try(ctx context.Context, c *Client, judge func(jose.KeySet) (unknown bool, verdict error)) error {
 	if address := c.Metadata.JWKSURI; address != "" {
 		return k.remote.Try(ctx, address, judge)

@@ -48,15 +48,16 @@ type Metadata struct {
 
 	// AuthorizationDetailsTypes are the types that the client may request (RFC 9396 §10).
 	AuthorizationDetailsTypes []string `json:"authorization_details_types,omitempty"`
-	// DefaultAuthorizationDetails are those of a client_credentials request without authorization_details. Only an operator
-	// can register them.
+	// DefaultAuthorizationDetails are those of a client_credentials request without authorization_details. Only an
+	// operator can register them.
 	DefaultAuthorizationDetails json.RawMessage `json:"default_authorization_details,omitempty"`
-	// ResourceIdentifiers make the client a resource server: it may introspect tokens for these resources (RFC 7662 §2.1). Only an operator can register them.
+	// ResourceIdentifiers make the client a resource server: it may introspect tokens for these resources (RFC 7662
+	// §2.1). Only an operator can register them.
 	ResourceIdentifiers []string `json:"resource_identifiers,omitempty"`
 
-	// RequireSignedRequestObject refuses requests without a request object (RFC 9101 §10.5); when absent, it is true if the
-	// profile has request objects. ResponseModes are the allowed response modes, any when absent (FAPI 2.0 Message Signing
-	// §5.3.3).
+	// RequireSignedRequestObject refuses requests without a request object (RFC 9101 §10.5); when absent, it is true if
+	// the profile has request objects. ResponseModes are the allowed response modes, any when absent (FAPI 2.0 Message
+	// Signing §5.3.3).
 	RequireSignedRequestObject     *bool    `json:"require_signed_request_object,omitempty"`
 	RequestObjectSigningAlg        string   `json:"request_object_signing_alg,omitempty"`
 	ResponseModes                  []string `json:"response_modes,omitempty"`
@@ -74,8 +75,8 @@ type Metadata struct {
 	BackchannelSigningAlg           string `json:"backchannel_authentication_request_signing_alg,omitempty"`
 	BackchannelUserCode             bool   `json:"backchannel_user_code_parameter,omitempty"`
 
-	// HTTPMessageSignatures demands signed requests to resources, whose responses are signed too (FAPI 2.0 HTTP Signatures).
-	// The name is our own: the draft has none.
+	// HTTPMessageSignatures demands signed requests to resources, whose responses are signed too (FAPI 2.0 HTTP
+	// Signatures). The name is our own: the draft has none.
 	HTTPMessageSignatures bool `json:"http_message_signatures,omitempty"`
 
 	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
@@ -87,8 +88,8 @@ type Metadata struct {
 	TLSClientAuthSANURI    string `json:"tls_client_auth_san_uri,omitempty"`
 	TLSClientAuthSANIP     string `json:"tls_client_auth_san_ip,omitempty"`
 	TLSClientAuthSANEmail  string `json:"tls_client_auth_san_email,omitempty"`
-	// TLSClientAuthTrustStore names the trust store that verifies the certificate; the default one when empty. The member is
-	// our own: CAs of two ecosystems may issue the same subject to different organisations.
+	// TLSClientAuthTrustStore names the trust store that verifies the certificate; the default one when empty. The
+	// member is our own: CAs of two ecosystems may issue the same subject to different organisations.
 	TLSClientAuthTrustStore string `json:"tls_client_auth_trust_store,omitempty"`
 
 	// Exactly one of these is true for a client that gets access tokens.

@@ -54,7 +54,8 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, in *interaction) (
 	case in.name == signInPage:
 		return false, oauth.Errorf(oauth.InvalidRequest, "sign in first").WithStatus(http.StatusForbidden)
 	}
-	return false, oauth.Errorf(oauth.InvalidRequest, "this form was sent without one of its buttons; go back and try again")
+	return false, oauth.Errorf(oauth.InvalidRequest,
+		"this form was sent without one of its buttons; go back and try again")
 }
 
 // signIn signs in with a user name and a password. Neither is logged.
@@ -86,7 +87,9 @@ func (h *Handler) signInWithPasskey(w http.ResponseWriter, r *http.Request, in *
 }
 
 // begin starts a new session in the browser and redirects to the page (303).
-func (h *Handler) begin(w http.ResponseWriter, r *http.Request, in *interaction, a browser.Authentication) (bool, error) {
+func (h *Handler) begin(
+	w http.ResponseWriter, r *http.Request, in *interaction, a browser.Authentication,
+) (bool, error) {
 	if err := h.sessions.Begin(w, r, a); err != nil {
 		return false, err
 	}
@@ -112,8 +115,8 @@ func (h *Handler) subscribe(_ http.ResponseWriter, r *http.Request, in *interact
 	return false, h.webPush.Subscribe(r.Context(), subject, in.form.Get("endpoint"))
 }
 
-// password checks a password, and sets Retry-After when there were too many attempts. The problem is for the user; an error
-// is internal.
+// password checks a password, and sets Retry-After when there were too many attempts. The problem is for the user; an
+// error is internal.
 func (h *Handler) password(
 	w http.ResponseWriter, r *http.Request, username, password string,
 ) (browser.Authentication, browser.Problem, error) {

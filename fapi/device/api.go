@@ -19,9 +19,9 @@ import (
 	"countersign/store"
 )
 
-// apiPath is the path of the API for approval apps, below the issuer. Each call is authenticated by a DPoP proof (RFC 9449
-// §4.2) of the enrolled key; there is no token that could be stolen. The URL of a decision contains the decision and the
-// digest of the request that was shown, so that the proof signs both.
+// apiPath is the path of the API for approval apps, below the issuer. Each call is authenticated by a DPoP proof (RFC
+// 9449 §4.2) of the enrolled key; there is no token that could be stolen. The URL of a decision contains the decision
+// and the digest of the request that was shown, so that the proof signs both.
 const apiPath = path + "/api"
 
 func (h *Handler) apiRoutes() []endpoint.Route {
@@ -29,7 +29,8 @@ func (h *Handler) apiRoutes() []endpoint.Route {
 		{Methods: endpoint.Post(), Path: apiPath + "/enrol", Alias: true, Serve: endpoint.Direct(h.enrol)},
 		{Methods: endpoint.Get(), Path: apiPath + "/requests", Alias: true, Serve: h.api(h.listRequests)},
 		{Methods: endpoint.Get(), Path: apiPath + "/requests/{id}", Alias: true, Serve: h.api(h.showRequest)},
-		{Methods: endpoint.Post(), Path: apiPath + "/requests/{id}/{digest}/{decision}", Alias: true, Serve: h.api(h.decideRequest)},
+		{Methods: endpoint.Post(), Path: apiPath + "/requests/{id}/{digest}/{decision}", Alias: true,
+			Serve: h.api(h.decideRequest)},
 	}
 }
 
@@ -44,7 +45,8 @@ func (h *Handler) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, err
 	proof, err := h.proofs.Verify(r, h.addresses.Of(below), "")
 	if errors.Is(err, endpoint.ErrNoProof) {
 		return dpop.Proof{}, endpoint.Challenge("DPoP",
-			oauth.Errorf(oauth.InvalidDPoPProof, "a device authenticates with a DPoP proof of its key (RFC 9449 §4.2)").Because(err))
+			oauth.Errorf(oauth.InvalidDPoPProof, "a device authenticates with a DPoP proof of its key (RFC 9449 §4.2)").
+				Because(err))
 	}
 	return proof, err
 }
@@ -120,7 +122,8 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) e
 		if limited := endpoint.Allow(h.limits.enrolments, endpoint.AddressOf(r), tooManyRefused); limited != nil {
 			return limited
 		}
-		return oauth.Errorf(oauth.InvalidGrant, "the code is unknown, was used before or has expired; the user gets a new one at %s%s/settings",
+		return oauth.Errorf(oauth.InvalidGrant,
+			"the code is unknown, was used before or has expired; the user gets a new one at %s%s/settings",
 			h.addresses.Issuer, path).Because(err)
 	case errors.Is(err, store.ErrConflict):
 		return oauth.Errorf(oauth.InvalidRequest, "this key belongs to a device already; make a new one").Because(err)
@@ -134,7 +137,9 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) e
 	h.log.InfoContext(ctx, "device enrolled", "correlation_id", event.Of(ctx).CorrelationID,
 		"subject", device.Subject, "device_id", device.ID)
 	h.evidence.SecurityEvent(ctx, "", "device_enrolled", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
-	return endpoint.WriteJSON(w, http.StatusCreated, enrolled{DeviceID: device.ID, Name: device.Name, Username: user.Username})
+	return endpoint.WriteJSON(w, http.StatusCreated, enrolled{
+		DeviceID: device.ID, Name: device.Name, Username: user.Username,
+	})
 }
 
 // requestList lists the pending requests of a user. Sent back as the parameter version, Version waits for a change.
@@ -156,8 +161,8 @@ func (h *Handler) forDevice(view backchannel.View) (shownRequest, error) {
 	return request, err
 }
 
-// listRequests answers with the pending requests of the device's user. With wait (in seconds) and version it answers when the
-// list has another version, or after that time (long polling).
+// listRequests answers with the pending requests of the device's user. With wait (in seconds) and version it answers
+// when the list has another version, or after that time (long polling).
 func (h *Handler) listRequests(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
 	query, err := oauth.ReadQuery(r)
 	if err != nil {
@@ -189,7 +194,8 @@ func readWait(text string) (time.Duration, error) {
 	}
 	seconds, err := strconv.Atoi(text)
 	if err != nil || seconds < 0 || seconds > 3600 {
-		return 0, oauth.Errorf(oauth.InvalidRequest, "wait must be a number of seconds from 0 to 3600; the server waits %d at most", int(maxWait/time.Second))
+		return 0, oauth.Errorf(oauth.InvalidRequest,
+			"wait must be a number of seconds from 0 to 3600; the server waits %d at most", int(maxWait/time.Second))
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
@@ -203,7 +209,8 @@ func (h *Handler) showRequest(_ http.ResponseWriter, r *http.Request, device sto
 	return h.forDevice(view)
 }
 
-// decideRequest decides a request for the device's user, whom the app has authenticated with the acr and amr of the form.
+// decideRequest decides a request for the device's user, whom the app has authenticated with the acr and amr of the
+// form.
 func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
 	form, err := oauth.ReadForm(w, r)
 	if err != nil {
@@ -213,7 +220,9 @@ func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device s
 	if decision != approve && decision != deny {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "a decision is approve or deny").WithStatus(http.StatusNotFound)
 	}
-	authentication := browser.Authentication{Subject: device.Subject, ACR: form.Get("acr"), AMR: strings.Fields(form.Get("amr"))}
+	authentication := browser.Authentication{
+		Subject: device.Subject, ACR: form.Get("acr"), AMR: strings.Fields(form.Get("amr")),
+	}
 	if err := h.checkAuthentication(authentication); err != nil {
 		return nil, err
 	}
@@ -226,7 +235,9 @@ func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device s
 		return nil, err
 	}
 	if digest != r.PathValue("digest") {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the request has changed since it was shown; read it again and show it to the user again").WithStatus(http.StatusConflict)
+		return nil, oauth.Errorf(oauth.InvalidRequest,
+			"the request has changed since it was shown; read it again and show it to the user again").
+			WithStatus(http.StatusConflict)
 	}
 	if err := h.recordDecision(r.Context(), view, authentication, decision == approve, "device "+device.ID); err != nil {
 		return nil, decisionError(err)
@@ -249,10 +260,12 @@ func methods() []string {
 // checkAuthentication checks the acr and amr that an app sent.
 func (h *Handler) checkAuthentication(a browser.Authentication) error {
 	if a.ACR != "" && !slices.Contains(h.acrValues, a.ACR) {
-		return oauth.Errorf(oauth.InvalidRequest, "acr must be one of acr_values_supported: %s", strings.Join(h.acrValues, ", "))
+		return oauth.Errorf(oauth.InvalidRequest, "acr must be one of acr_values_supported: %s",
+			strings.Join(h.acrValues, ", "))
 	}
 	if len(a.AMR) == 0 {
-		return oauth.Errorf(oauth.InvalidRequest, "amr must name how the user was authenticated for this decision, such as \"hwk fpt\" (RFC 8176 §2)")
+		return oauth.Errorf(oauth.InvalidRequest,
+			"amr must name how the user was authenticated for this decision, such as \"hwk fpt\" (RFC 8176 §2)")
 	}
 	for i, method := range a.AMR {
 		if !slices.Contains(methods(), method) || slices.Contains(a.AMR[:i], method) {

@@ -57,19 +57,24 @@ func (h *Handler) request(ctx context.Context, reference, subject string) (backc
 func decisionError(err error) error {
 	switch {
 	case errors.Is(err, backchannel.ErrNotFound):
-		return oauth.Errorf(oauth.InvalidRequest, "there is no such request for you; it may be too old").WithStatus(http.StatusNotFound).Because(err)
+		return oauth.Errorf(oauth.InvalidRequest, "there is no such request for you; it may be too old").
+			WithStatus(http.StatusNotFound).Because(err)
 	case errors.Is(err, backchannel.ErrDecided):
-		return oauth.Errorf(oauth.InvalidRequest, "this request was decided before").WithStatus(http.StatusConflict).Because(err)
+		return oauth.Errorf(oauth.InvalidRequest, "this request was decided before").
+			WithStatus(http.StatusConflict).Because(err)
 	case errors.Is(err, backchannel.ErrExpired):
-		return oauth.Errorf(oauth.InvalidRequest, "the time for this decision is over").WithStatus(http.StatusConflict).Because(err)
+		return oauth.Errorf(oauth.InvalidRequest, "the time for this decision is over").
+			WithStatus(http.StatusConflict).Because(err)
 	case errors.Is(err, backchannel.ErrStepUp):
 		return oauth.Errorf(oauth.UnmetAuthentication,
-			"approval requires that the user authenticates for it with one of acr_values, or a better one").WithStatus(http.StatusForbidden).Because(err)
+			"approval requires that the user authenticates for it with one of acr_values, or a better one").
+			WithStatus(http.StatusForbidden).Because(err)
 	}
 	return err
 }
 
-// decisionBinding binds a passkey challenge to one decision about one request as it was shown, in this browser and session.
+// decisionBinding binds a passkey challenge to one decision about one request as it was shown, in this browser and
+// session.
 func (in *interaction) decisionBinding(view backchannel.View, decision string) (passkey.Binding, error) {
 	digest, err := digestOf(view)
 	return passkey.Binding{
@@ -78,8 +83,8 @@ func (in *interaction) decisionBinding(view backchannel.View, decision string) (
 	}, err
 }
 
-// decide is the action for a decision: with a passkey, or with the password of a user who has none. Only the first decision
-// counts; the page shows the state of the request.
+// decide is the action for a decision: with a passkey, or with the password of a user who has none. Only the first
+// decision counts; the page shows the state of the request.
 func (h *Handler) decide(decision string) action {
 	return func(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 		ctx := r.Context()
@@ -140,14 +145,17 @@ func (h *Handler) proveByPassword(
 		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPassword}, nil
 	case authentication.Subject != in.session.Subject:
 		return browser.Authentication{}, browser.Problem{},
-			oauth.Errorf(oauth.AccessDenied, "nothing was decided: the password is that of another user").WithStatus(http.StatusForbidden)
+			oauth.Errorf(oauth.AccessDenied, "nothing was decided: the password is that of another user").
+				WithStatus(http.StatusForbidden)
 	}
 	return authentication, browser.Problem{}, nil
 }
 
 // recordDecision records a decision of a user who has just authenticated for it, and in the audit log the digest of the
 // request as shown. Errors are those of [Requests], and *[oauth.Error] for too many decisions.
-func (h *Handler) recordDecision(ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string) error {
+func (h *Handler) recordDecision(
+	ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string,
+) error {
 	if err := endpoint.Allow(h.limits.decisions, a.Subject, "there were too many decisions in a short time"); err != nil {
 		return err
 	}

@@ -48,7 +48,8 @@ type Asset struct {
 // Config is the configuration of a [Handler].
 type Config struct {
 	Store Store
-	// Requests is nil (not a nil pointer in it) when backchannel authentication is off: then only the settings page is served.
+	// Requests is nil (not a nil pointer in it) when backchannel authentication is off: then only the settings page is
+	// served.
 	Requests Requests
 	// Pages render; with nil only the assets are served.
 	Pages     Pages
@@ -103,9 +104,9 @@ func New(c Config) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{
-		store: c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys, sessions: c.Sessions,
-		forms: c.Forms, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence, acrValues: c.ACRValues,
-		draining: c.Draining, assets: c.Assets, now: c.Now, log: c.Log, limits: limits,
+		store: c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys,
+		sessions: c.Sessions, forms: c.Forms, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
+		acrValues: c.ACRValues, draining: c.Draining, assets: c.Assets, now: c.Now, log: c.Log, limits: limits,
 		webPush: &webpush.Sender{
 			Store: c.Store, Signer: c.Signer, Fetcher: c.Fetcher, Issuer: c.Addresses.Issuer, Now: c.Now, Log: c.Log,
 		},
@@ -128,7 +129,9 @@ const path = "/device"
 func (h *Handler) Routes() []endpoint.Route {
 	var routes []endpoint.Route
 	for _, asset := range h.assets {
-		routes = append(routes, endpoint.Route{Methods: endpoint.Get(), Path: asset.Path, Serve: endpoint.Browser(serveAsset(asset))})
+		routes = append(routes, endpoint.Route{
+			Methods: endpoint.Get(), Path: asset.Path, Serve: endpoint.Browser(serveAsset(asset)),
+		})
 	}
 	if h.pages == nil {
 		return routes

@@ -22,7 +22,9 @@ const (
 )
 
 // awaitRequests returns a user's pending requests once their version is not the known one, or after wait.
-func (h *Handler) awaitRequests(ctx context.Context, subject, known string, wait time.Duration) ([]backchannel.View, error) {
+func (h *Handler) awaitRequests(
+	ctx context.Context, subject, known string, wait time.Duration,
+) ([]backchannel.View, error) {
 	end := time.NewTimer(min(wait, maxWait))
 	defer end.Stop()
 	look := time.NewTicker(lookEvery)
@@ -42,8 +44,8 @@ func (h *Handler) awaitRequests(ctx context.Context, subject, known string, wait
 	}
 }
 
-// events tells a page when to reload (server-sent events). Each message is the version of the page, without its content. The
-// stream ends with the session, or after maxWait, and the browser reconnects.
+// events tells a page when to reload (server-sent events). Each message is the version of the page, without its
+// content. The stream ends with the session, or after maxWait, and the browser reconnects.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 	query, err := oauth.ReadQuery(r)
 	if err != nil {
@@ -86,12 +88,13 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) 
 	}
 }
 
-// version returns the version of a page: of one request, or without a reference of the home page. It reads the session each
-// time, because the stream ends with the session.
+// version returns the version of a page: of one request, or without a reference of the home page. It reads the
+// session each time, because the stream ends with the session.
 func (h *Handler) version(r *http.Request, reference string) (string, error) {
 	session, err := h.store.Session(r.Context(), browser.Session(r))
 	if errors.Is(err, store.ErrNotFound) {
-		return "", oauth.Errorf(oauth.LoginRequired, "sign in at %s%s first", h.addresses.Issuer, path).WithStatus(http.StatusUnauthorized).Because(err)
+		return "", oauth.Errorf(oauth.LoginRequired, "sign in at %s%s first", h.addresses.Issuer, path).
+			WithStatus(http.StatusUnauthorized).Because(err)
 	}
 	if err != nil {
 		return "", err

@@ -85,7 +85,8 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, name pageName) (*
 	in.page.FormToken = formToken(in.browser, in.session)
 	if r.Method == http.MethodPost && !browser.SameToken(in.form.Get("form_token"), in.page.FormToken) {
 		return nil, oauth.Errorf(oauth.InvalidRequest,
-			"nothing was done: since this page was loaded, the sign-in in this browser has ended or changed; load the page again").WithStatus(http.StatusForbidden)
+			"nothing was done: since this page was loaded, the sign-in in this browser has ended or changed; load the page again").
+			WithStatus(http.StatusForbidden)
 	}
 	if in.session == nil {
 		in.name = signInPage
@@ -109,7 +110,8 @@ func (h *Handler) readBrowser(w http.ResponseWriter, r *http.Request, in *intera
 		return err
 	}
 	if in.browser, err = browser.Known(r); err != nil {
-		return oauth.Errorf(oauth.InvalidRequest, "cookies are off in this browser; without them nothing can be confirmed").Because(err)
+		return oauth.Errorf(oauth.InvalidRequest, "cookies are off in this browser; without them nothing can be confirmed").
+			Because(err)
 	}
 	return nil
 }

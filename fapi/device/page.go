@@ -31,8 +31,8 @@ type Page struct {
 	SignedIn *browser.SignedIn
 	// Username is the user name of a refused sign-in, as it was sent.
 	Username string
-	// Passkey holds the options of navigator.credentials.get on the sign-in page, or of navigator.credentials.create in the
-	// settings, as JSON; empty when that is not possible.
+	// Passkey holds the options of navigator.credentials.get on the sign-in page, or of navigator.credentials.create in
+	// the settings, as JSON; empty when that is not possible.
 	Passkey string
 	// Problem is why the last form was refused.
 	Problem browser.Problem
@@ -56,8 +56,8 @@ type Page struct {
 	// Fresh reports whether the session is recent and strong enough to change passkeys and approval apps.
 	Fresh bool
 
-	// WebPushKey is the applicationServerKey (RFC 8292 §3.2), on the home page; empty when web push is off. WebPushEndpoints
-	// are the push resources of this user's browsers.
+	// WebPushKey is the applicationServerKey (RFC 8292 §3.2), on the home page; empty when web push is off.
+	// WebPushEndpoints are the push resources of this user's browsers.
 	WebPushKey       string
 	WebPushEndpoints []string
 	// Version changes with the content of the page; /device/events sends it.

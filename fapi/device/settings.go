@@ -59,7 +59,9 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 		return err
 	}
 	for _, d := range devices {
-		in.page.Devices = append(in.page.Devices, DeviceView{ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, UsedAt: d.UsedAt})
+		in.page.Devices = append(in.page.Devices, DeviceView{
+			ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
+		})
 	}
 	in.page.Fresh = h.fresh(in.session, passkeys)
 	if h.passkeys == nil || !in.page.Fresh || len(passkeys) >= most {
@@ -69,12 +71,13 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 	if err != nil {
 		return err
 	}
-	in.page.Passkey, err = h.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), user, browser.PasskeyIDs(passkeys))
+	in.page.Passkey, err = h.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), user,
+		browser.PasskeyIDs(passkeys))
 	return err
 }
 
-// fresh reports whether a session may change passkeys and approval apps: it is recent, and was begun with a passkey if the
-// user has one. A stolen password must not suffice to add a passkey.
+// fresh reports whether a session may change passkeys and approval apps: it is recent, and was begun with a passkey
+// if the user has one. A stolen password must not suffice to add a passkey.
 func (h *Handler) fresh(session *store.Session, passkeys []store.Passkey) bool {
 	return h.now().Sub(session.AuthTime) < freshTime && (len(passkeys) == 0 || session.ACR == browser.PasskeyACR)
 }
@@ -101,8 +104,8 @@ func (h *Handler) passkeyUser(ctx context.Context, subject string) (passkey.User
 	return shown, nil
 }
 
-// change is the action for a form of the settings: do, if the session is fresh. What the user can correct becomes the page's
-// problem.
+// change is the action for a form of the settings: do, if the session is fresh. What the user can correct becomes the
+// page's problem.
 func (h *Handler) change(do func(ctx context.Context, in *interaction, have []store.Passkey) error) action {
 	return func(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 		ctx, subject := r.Context(), in.session.Subject

@@ -57,7 +57,8 @@ type shownLine struct {
 func shown(view backchannel.View) shownRequest {
 	request := shownRequest{
 		ID: view.Reference, Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
-		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(), ExpiresAt: view.ExpiresAt.Unix(),
+		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
+		ExpiresAt: view.ExpiresAt.Unix(),
 	}
 	request.Client.ID, request.Client.Name, request.Client.URI = view.Client.ID, view.Client.Name, view.Client.URI
 	request.Client.PolicyURI, request.Client.TermsURI = view.Client.PolicyURI, view.Client.TermsURI

@@ -2,8 +2,8 @@
 // Connect Discovery §4, RFC 8414 §3), the metadata of its own protected resources (RFC 9728) and its public keys (RFC
 // 7517 §5).
 //
-// The documents are generated from the route table, the offered profiles and the active keys, so that they announce only what
-// is enforced and possible.
+// The documents are generated from the route table, the offered profiles and the active keys, so that they announce
+// only what is enforced and possible.
 package discovery
 
 import (

@@ -40,15 +40,15 @@ type Call struct {
 	store    store.OneTimes
 }
 
-// OneTimes returns the one-time values of the request that are not consumed yet. The store method that changes state consumes
-// them in its transaction; when the request is refused, [BackChannel.Serve] does.
+// OneTimes returns the one-time values of the request that are not consumed yet. The store method that changes state
+// consumes them in its transaction; when the request is refused, [BackChannel.Serve] does.
 func (c *Call) OneTimes() []store.OneTime { return c.oneTimes }
 
 // AddOneTime adds a one-time value that the endpoint found in the request.
 func (c *Call) AddOneTime(value store.OneTime) { c.oneTimes = append(c.oneTimes, value) }
 
-// ConsumeOneTimes consumes the one-time values in a transaction of their own: before a change that a refused request makes too,
-// or when there is no change of state.
+// ConsumeOneTimes consumes the one-time values in a transaction of their own: before a change that a refused request
+// makes too, or when there is no change of state.
 func (c *Call) ConsumeOneTimes(ctx context.Context) error {
 	if len(c.oneTimes) == 0 {
 		return nil
@@ -171,8 +171,8 @@ func (b *BackChannel) prove(r *http.Request, c *Call) error {
 	return nil
 }
 
-// consumeRefused consumes the one-time values of a request that was refused after its client had authenticated, so that they
-// cannot be used again. A failure is logged only.
+// consumeRefused consumes the one-time values of a request that was refused after its client had authenticated, so
+// that they cannot be used again. A failure is logged only.
 func (b *BackChannel) consumeRefused(ctx context.Context, c *Call) {
 	if len(c.oneTimes) == 0 {
 		return

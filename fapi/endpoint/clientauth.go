@@ -47,13 +47,14 @@ type Authenticator struct {
 	Tracer      trace.Tracer
 }
 
-// authenticate identifies the client and authenticates it by its registered method; the request never chooses the method. It
-// sets c.Client and adds to the call's one-time values.
+// authenticate identifies the client and authenticates it by its registered method; the request never chooses the
+// method. It sets c.Client and adds to the call's one-time values.
 func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 	ctx, span := a.Tracer.Start(request.Context(), "client authentication")
 	defer span.End()
 	if request.Header.Get("Authorization") != "" || c.Form.Has("client_secret") {
-		refused := oauth.Errorf(oauth.InvalidClient, "client secrets are not accepted; authenticate with private_key_jwt or a client certificate")
+		refused := oauth.Errorf(oauth.InvalidClient,
+			"client secrets are not accepted; authenticate with private_key_jwt or a client certificate")
 		refused.Challenge = "Basic realm=\"none\"" // RFC 6749 §5.2: the scheme used must be answered
 		return refused
 	}
@@ -67,7 +68,8 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		id = presented.Subject
 	}
 	if id == "" {
-		return oauth.Errorf(oauth.InvalidClient, "the client is not named; send client_assertion, or client_id with a client certificate")
+		return oauth.Errorf(oauth.InvalidClient,
+			"the client is not named; send client_assertion, or client_id with a client certificate")
 	}
 	found, err := a.Clients.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -76,13 +78,15 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 	if err != nil {
 		return err
 	}
-	span.SetAttributes(attribute.String("oauth.client_id", found.ID), attribute.String("oauth.client_auth_method", found.AuthMethod()))
+	span.SetAttributes(attribute.String("oauth.client_id", found.ID),
+		attribute.String("oauth.client_auth_method", found.AuthMethod()))
 	event.Of(ctx).ClientID = found.ID
 	c.Client = found
 	switch found.AuthMethod() {
 	case profile.PrivateKeyJWT:
 		if presented == nil {
-			return oauth.Errorf(oauth.InvalidClient, "this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
+			return oauth.Errorf(oauth.InvalidClient,
+				"this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
 		}
 		oneTime, err := a.checkAssertion(ctx, found, presented, c.at.Path)
 		if err != nil {
@@ -92,7 +96,8 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		return nil
 	case profile.TLSClientAuth, profile.SelfSignedTLSClientAuth:
 		if presented != nil {
-			return oauth.Errorf(oauth.InvalidRequest, "this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
+			return oauth.Errorf(oauth.InvalidRequest,
+				"this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
 		}
 		return a.checkCertificate(ctx, found, c.Certificate)
 	}
@@ -136,12 +141,15 @@ func readAssertion(raw, clientID, kind string) (*assertion, error) {
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
 // one-time value. path is that of the endpoint called.
-func (a *Authenticator) checkAssertion(ctx context.Context, caller *client.Client, claims *assertion, path string) (store.OneTime, error) {
+func (a *Authenticator) checkAssertion(
+	ctx context.Context, caller *client.Client, claims *assertion, path string,
+) (store.OneTime, error) {
 	refuse := func(format string, arguments ...any) (store.OneTime, error) {
 		return store.OneTime{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
 	}
 	if !slices.Contains(caller.AssertionAlgorithms(), claims.token.Header.Algorithm) {
-		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm, strings.Join(caller.AssertionAlgorithms(), ", "))
+		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm,
+			strings.Join(caller.AssertionAlgorithms(), ", "))
 	}
 	if err := a.Keys.Verify(ctx, caller, claims.token); err != nil {
 		return refuse("is not acceptable: %v", err)
@@ -156,7 +164,8 @@ func (a *Authenticator) checkAssertion(ctx context.Context, caller *client.Clien
 	case claims.Issuer != caller.ID || claims.Subject != caller.ID:
 		return refuse("must have the client_id as iss and as sub")
 	case !a.acceptsAudience(rules.AssertionAudience, claims.Audience, path):
-		return refuse("must have the issuer identifier %s as its aud%s", a.Addresses.Issuer, audienceHint(rules.AssertionAudience))
+		return refuse("must have the issuer identifier %s as its aud%s", a.Addresses.Issuer,
+			audienceHint(rules.AssertionAudience))
 	case claims.Expires == nil:
 		return refuse("has no exp")
 	case !now.Before(claims.Expires.Time()):
@@ -206,7 +215,8 @@ func ahead(date *jose.NumericDate, now time.Time, allowed time.Duration) bool {
 // checkCertificate authenticates a client by its certificate (RFC 8705 §2).
 func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
 	if presented == nil {
-		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
+		return oauth.Errorf(oauth.InvalidClient,
+			"this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
 	}
 	if caller.AuthMethod() == profile.SelfSignedTLSClientAuth {
 		return a.checkSelfSigned(ctx, caller, presented)
@@ -215,14 +225,16 @@ func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Cli
 	if name := caller.Metadata.TLSClientAuthTrustStore; name != "" {
 		var ok bool
 		if trust, ok = a.TrustStores[name]; !ok {
-			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name))
+			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").
+				Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name))
 		}
 	}
 	if err := trust.VerifyContext(ctx, presented); err != nil {
 		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
 	}
 	if err := caller.CertificateSubject.Match(presented.Leaf); err != nil {
-		return oauth.Errorf(oauth.InvalidClient, "the client certificate's subject is not the one that this client registered").Because(err)
+		return oauth.Errorf(oauth.InvalidClient,
+			"the client certificate's subject is not the one that this client registered").Because(err)
 	}
 	return nil
 }

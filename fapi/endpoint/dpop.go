@@ -27,8 +27,8 @@ func (p *Proofs) OfferNonce(w http.ResponseWriter) {
 	}
 }
 
-// Verify verifies the one proof of a request to one of the addresses (htu). accessToken is that of ath, or "". The caller
-// consumes the proof's one-time value ([OneTimeOf]). The error is [ErrNoProof], or an *[oauth.Error] with
+// Verify verifies the one proof of a request to one of the addresses (htu). accessToken is that of ath, or "". The
+// caller consumes the proof's one-time value ([OneTimeOf]). The error is [ErrNoProof], or an *[oauth.Error] with
 // invalid_dpop_proof or use_dpop_nonce.
 func (p *Proofs) Verify(r *http.Request, addresses []string, accessToken string) (dpop.Proof, error) {
 	raw, present, err := find(r)
@@ -64,9 +64,11 @@ func (p *Proofs) checkNonce(proof dpop.Proof) error {
 	case p.Nonces == nil || p.Nonces.Valid(proof.Nonce):
 		return nil
 	case proof.Nonce == "":
-		return oauth.Errorf(oauth.UseDPoPNonce, "the DPoP proof needs a nonce: use the one in the DPoP-Nonce header of this answer")
+		return oauth.Errorf(oauth.UseDPoPNonce,
+			"the DPoP proof needs a nonce: use the one in the DPoP-Nonce header of this answer")
 	}
-	return oauth.Errorf(oauth.UseDPoPNonce, "the nonce of the DPoP proof is too old or not of this server: use the one in the DPoP-Nonce header of this answer")
+	return oauth.Errorf(oauth.UseDPoPNonce,
+		"the nonce of the DPoP proof is too old or not of this server: use the one in the DPoP-Nonce header of this answer")
 }
 
 // proofError returns the error for a refused proof. The text of package dpop is safe to send.

@@ -28,12 +28,18 @@ func Translate(err error) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrReplayed):
-		return oauth.Errorf(oauth.InvalidRequest, "a one-time value (the jti of the client assertion or of the DPoP proof) was used before; make a new one for each request").Because(err)
+		return oauth.Errorf(oauth.InvalidRequest,
+			"a one-time value (the jti of the client assertion or of the DPoP proof) was used before; make a new one for each request").
+			Because(err)
 	case errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrUnavailable):
-		return unavailable(time.Second, "the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)
+		return unavailable(time.Second,
+			"the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)
 	case errors.Is(err, signer.ErrNoKey): // the operator has to act; logged as the cause of the request
-		return unavailable(time.Minute, "the server has no key at the moment to sign this with the algorithm that the client registered; try again later").Because(err)
-	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return unavailable(time.Minute,
+			"the server has no key at the moment to sign this with the algorithm that the client registered; try again later").
+			Because(err)
+	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable),
+		errors.Is(err, context.DeadlineExceeded):
 		return unavailable(2*time.Second, "the server cannot sign at the moment; try again shortly").Because(err)
 	}
 	return err
@@ -47,7 +53,8 @@ func unavailable(retryAfter time.Duration, description string) *oauth.Error {
 
 // TooMany returns the error 429 (RFC 6585 §4, RFC 9126 §2.3) with Retry-After.
 func TooMany(wait time.Duration, why string) error {
-	refusal := oauth.Errorf(oauth.TemporarilyUnavailable, "%s; wait as Retry-After says", why).WithStatus(http.StatusTooManyRequests)
+	refusal := oauth.Errorf(oauth.TemporarilyUnavailable, "%s; wait as Retry-After says", why).
+		WithStatus(http.StatusTooManyRequests)
 	refusal.RetryAfter = wait
 	return refusal
 }
@@ -78,7 +85,8 @@ func Challenge(scheme string, e *oauth.Error) error {
 	return &with
 }
 
-// WriteJSON writes a JSON response with Cache-Control: no-store. The error is that of encoding body; nothing is written then.
+// WriteJSON writes a JSON response with Cache-Control: no-store. The error is that of encoding body; nothing is
+// written then.
 func WriteJSON(w http.ResponseWriter, status int, body any) error {
 	encoded, err := json.Marshal(body)
 	if err != nil {

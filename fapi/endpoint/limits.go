@@ -12,8 +12,8 @@ import (
 	"countersign/internal/oauth"
 )
 
-// Limits bound the requests of one client and of one network address. They are applied before anything is signed, on each
-// node by itself. A rate of 0 is no limit.
+// Limits bound the requests of one client and of one network address. They are applied before anything is signed, on
+// each node by itself. A rate of 0 is no limit.
 type Limits struct {
 	// ClientPerSecond and ClientBurst bound the requests of one authenticated client.
 	ClientPerSecond float64
@@ -64,9 +64,10 @@ func NewRateLimits(l Limits, now func() time.Time) (*RateLimits, error) {
 	return made, nil
 }
 
-// AuthenticationFailed counts a failed client authentication by address, and returns the error to answer with: err, or
-// [TooMany] once the address has exceeded the limit, so that guessing reveals nothing. Clients that authenticate are served
-// all the same: behind an ingress or a carrier's NAT all share an address, and a flood must not lock the others out.
+// AuthenticationFailed counts a failed client authentication by address, and returns the error to answer with: err,
+// or [TooMany] once the address has exceeded the limit, so that guessing reveals nothing. Clients that authenticate
+// are served all the same: behind an ingress or a carrier's NAT all share an address, and a flood must not lock the
+// others out.
 func (l *RateLimits) AuthenticationFailed(r *http.Request, err error) error {
 	if l.failures == nil {
 		return err
@@ -77,7 +78,8 @@ func (l *RateLimits) AuthenticationFailed(r *http.Request, err error) error {
 	if _, remote := errors.AsType[*jose.RemoteError](err); remote {
 		return err // the client's key server failed
 	}
-	if limited := Allow(l.failures, AddressOf(r), "too many client authentications from this address have failed"); limited != nil {
+	limited := Allow(l.failures, AddressOf(r), "too many client authentications from this address have failed")
+	if limited != nil {
 		return limited
 	}
 	return err
@@ -91,14 +93,14 @@ func (l *RateLimits) Authenticated(clientID string) error {
 	return Allow(l.clients, clientID, "this client sends too many requests")
 }
 
-// Unauthenticated counts what unauthenticated requests cause in the name of a client, such as signed error responses. It is
-// limited separately, so that others cannot use up the client's own limit.
+// Unauthenticated counts what unauthenticated requests cause in the name of a client, such as signed error responses.
+// It is limited separately, so that others cannot use up the client's own limit.
 func (l *RateLimits) Unauthenticated(what, clientID string) error {
 	return l.Authenticated(what + "\x00" + clientID)
 }
 
-// AddressOf returns the key by which failures are counted: an IPv4 address, or the /64 prefix of an IPv6 address, which is
-// assigned as a whole.
+// AddressOf returns the key by which failures are counted: an IPv4 address, or the /64 prefix of an IPv6 address,
+// which is assigned as a whole.
 func AddressOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -83,7 +83,8 @@ func Document(document func(context.Context) (body []byte, cacheControl string, 
 	}
 }
 
-// Addresses are the public base addresses of the two listeners. They come from the configuration and never from a request.
+// Addresses are the public base addresses of the two listeners. They come from the configuration and never from a
+// request.
 type Addresses struct {
 	// Issuer is the issuer identifier.
 	Issuer string
@@ -180,12 +181,15 @@ func (r Route) methodNotAllowed() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		event.Of(request.Context()).Route = r.Path
 		w.Header().Set("Allow", allow)
-		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest, "this endpoint answers %s only", allow).WithStatus(http.StatusMethodNotAllowed))
+		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest, "this endpoint answers %s only", allow).
+			WithStatus(http.StatusMethodNotAllowed))
 	})
 }
 
 func (t Table) notFound() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest, "there is nothing at this address; the endpoints are listed in %s/.well-known/openid-configuration", t.Addresses.Issuer).WithStatus(http.StatusNotFound))
+		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest,
+			"there is nothing at this address; the endpoints are listed in %s/.well-known/openid-configuration",
+			t.Addresses.Issuer).WithStatus(http.StatusNotFound))
 	})
 }

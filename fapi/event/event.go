@@ -1,7 +1,8 @@
 // Package event records each request: one log line, one span, and evidence for the audit log.
 //
-// [Guard] is the outermost handler. It sets the correlation id of a request and puts an [Event] into its context, which
-// handlers fill ([Of]) and Guard writes at the end. [Recorder] records signed messages and security events in the audit log.
+// [Guard] is the outermost handler. It sets the correlation id of a request and puts an [Event] into its context,
+// which handlers fill ([Of]) and Guard writes at the end. [Recorder] records signed messages and security events in
+// the audit log.
 package event
 
 import (
@@ -68,12 +69,12 @@ var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-
 // IsUUID reports whether text has the syntax of a UUID (RFC 9562 §4).
 func IsUUID(text string) bool { return uuid.MatchString(text) }
 
-// RequestTimeout is the deadline of a request, such as for a database that does not answer. It is shorter than the server's
-// write timeout, so that there is a response.
+// RequestTimeout is the deadline of a request, such as for a database that does not answer. It is shorter than the
+// server's write timeout, so that there is a response.
 const requestTimeout = 20 * time.Second
 
-// Guard is the outermost handler: it sets correlation id and span, writes the event, sets the headers of every response, and
-// recovers from panics.
+// Guard is the outermost handler: it sets correlation id and span, writes the event, sets the headers of every
+// response, and recovers from panics.
 type Guard struct {
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -105,11 +106,13 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 		defer cancel()
 		ctx, span := g.Tracer.Start(limited, "request",
 			trace.WithSpanKind(trace.SpanKindServer),
-			trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("correlation.id", e.CorrelationID)))
+			trace.WithAttributes(attribute.String("http.request.method", r.Method),
+				attribute.String("correlation.id", e.CorrelationID)))
 		recorded := &statusWriter{ResponseWriter: w}
 		defer func() {
 			if panicked := recover(); panicked != nil {
-				g.Log.ErrorContext(ctx, "panic in request handler", "correlation_id", e.CorrelationID, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+				g.Log.ErrorContext(ctx, "panic in request handler", "correlation_id", e.CorrelationID,
+					"panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 				e.Failed(fmt.Errorf("panic: %v", panicked))
 				if recorded.status == 0 {
 					e.Write(recorded, e.cause)

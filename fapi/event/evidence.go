@@ -11,9 +11,10 @@ import (
 	"countersign/store"
 )
 
-// Recorder records evidence: messages signed by a client or by this server (FAPI 2.0 Message Signing §7), and security events,
-// in every profile. Evidence is recorded in the transaction of the change of state, or before the message is sent. Client
-// assertions and DPoP proofs are not recorded: they authenticate the sender and do not sign the message.
+// Recorder records evidence: messages signed by a client or by this server (FAPI 2.0 Message Signing §7), and
+// security events, in every profile. Evidence is recorded in the transaction of the change of state, or before the
+// message is sent. Client assertions and DPoP proofs are not recorded: they authenticate the sender and do not sign
+// the message.
 type Recorder struct {
 	Store interface {
 		Record(ctx context.Context, evidence ...store.Evidence) error
@@ -25,7 +26,9 @@ type Recorder struct {
 }
 
 // Message makes evidence of a compact JWS and the key that signed it. personal names the claims that are withheld.
-func (r *Recorder) Message(ctx context.Context, kind audit.Kind, clientID, jws string, key jose.Key, personal ...string) (store.Evidence, error) {
+func (r *Recorder) Message(
+	ctx context.Context, kind audit.Kind, clientID, jws string, key jose.Key, personal ...string,
+) (store.Evidence, error) {
 	message, err := audit.NewMessage(jws, personal...)
 	if err != nil {
 		return store.Evidence{}, err
@@ -34,7 +37,9 @@ func (r *Recorder) Message(ctx context.Context, kind audit.Kind, clientID, jws s
 }
 
 // SignedBy makes evidence of a message in any form and the key that signed it.
-func (r *Recorder) SignedBy(ctx context.Context, kind audit.Kind, clientID string, key jose.Key, message audit.Message) (store.Evidence, error) {
+func (r *Recorder) SignedBy(
+	ctx context.Context, kind audit.Kind, clientID string, key jose.Key, message audit.Message,
+) (store.Evidence, error) {
 	jwk, err := json.Marshal(key)
 	if err != nil {
 		return store.Evidence{}, err
@@ -56,8 +61,8 @@ func (r *Recorder) Record(ctx context.Context, evidence ...store.Evidence) error
 	return r.Store.Record(ctx, evidence...)
 }
 
-// SecurityEvent records a change of registrations or grants; detail has names and values in turn. The change is already made:
-// a failure to record it is logged only.
+// SecurityEvent records a change of registrations or grants; detail has names and values in turn. The change is
+// already made: a failure to record it is logged only.
 func (r *Recorder) SecurityEvent(ctx context.Context, clientID, name string, detail ...string) {
 	fields := map[string]string{"event": name}
 	for i := 0; i < len(detail); i += 2 {

@@ -1,14 +1,15 @@
 // Package profile describes what a security profile requires and allows, as data.
 //
-// A [Profile] is a value: the authentication methods, algorithms, lifetimes and message rules of one specification. The
-// built-in ones are in builtin.go, each field with its clause. A client's registration restricts the profile
-// ([Profile.Restrict]) and nothing can widen it; the discovery document announces the union of those offered ([Offered]).
+// A [Profile] is a value: the authentication methods, algorithms, lifetimes and message rules of one specification.
+// The built-in ones are in builtin.go, each field with its clause. A client's registration restricts the profile
+// ([Profile.Restrict]) and nothing can widen it; the discovery document announces the union of those offered
+// ([Offered]).
 package profile
 
 import "time"
 
-// Profile is what one security profile requires and allows. It is a value: endpoints read its fields and never its name. A
-// client's registration can restrict it and nothing can widen it.
+// Profile is what one security profile requires and allows. It is a value: endpoints read its fields and never its
+// name. A client's registration can restrict it and nothing can widen it.
 type Profile struct {
 	// Name is the name of the profile in registrations.
 	Name string
@@ -23,8 +24,9 @@ type Profile struct {
 	GrantTypes []string
 	// ResponseTypes are the allowed response_type values.
 	ResponseTypes []string
-	// ResponseModes are the allowed values of response_mode by response_type. The default is fixed by the response_type (OAuth
-	// 2.0 Multiple Response Type Encoding Practices §2.1): if it is not in the list, the request has to name another.
+	// ResponseModes are the allowed values of response_mode by response_type. The default is fixed by the response_type
+	// (OAuth 2.0 Multiple Response Type Encoding Practices §2.1): if it is not in the list, the request has to name
+	// another.
 	ResponseModes map[string][]string
 	// RequirePushed refuses authorization requests that were not pushed (RFC 9126).
 	RequirePushed bool

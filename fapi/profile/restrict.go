@@ -44,7 +44,8 @@ func (p Profile) Restrict(r Registration) Profile {
 		p.RequestObjects = RequestObjectsRequired
 	}
 	// Signing is required if the client registered an algorithm (CIBA Core §4) or signs its other requests.
-	if p.Backchannel.Signed == RequestObjectsAllowed && (r.SignsBackchannel || p.RequestObjects == RequestObjectsRequired) {
+	if p.Backchannel.Signed == RequestObjectsAllowed &&
+		(r.SignsBackchannel || p.RequestObjects == RequestObjectsRequired) {
 		p.Backchannel.Signed = RequestObjectsRequired
 	}
 	p.Backchannel.DeliveryModes = set.Intersect(p.Backchannel.DeliveryModes, []string{r.DeliveryMode})
@@ -58,8 +59,8 @@ type Offer struct {
 	Backchannel, MTLS bool
 }
 
-// Offered returns the union of the named built-in profiles, for the discovery document. What only some of them require is not
-// announced as required. There must be at least one name.
+// Offered returns the union of the named built-in profiles, for the discovery document. What only some of them
+// require is not announced as required. There must be at least one name.
 func Offered(names []string, offer Offer) Profile {
 	known := BuiltIn()
 	p := known[names[0]]

@@ -1,8 +1,8 @@
 // Package rar validates, compares and displays rich authorization requests (RFC 9396).
 //
-// A server has a number of types, each with a JSON Schema ([Types]). Requested authorization_details are validated against
-// them and brought into one canonical form ([Details]): what users are shown, what is stored and what is in tokens are the
-// same bytes.
+// A server has a number of types, each with a JSON Schema ([Types]). Requested authorization_details are validated
+// against them and brought into one canonical form ([Details]): what users are shown, what is stored and what is in
+// tokens are the same bytes.
 package rar
 
 import (
@@ -52,9 +52,11 @@ func NewTypes(types []Type) (*Types, error) {
 	var problems []error
 	for _, t := range types {
 		problem := func(format string, arguments ...any) {
-			problems = append(problems, fmt.Errorf("fapi: the authorization_details type %q: %s", t.Type, fmt.Sprintf(format, arguments...)))
+			problems = append(problems,
+				fmt.Errorf("fapi: the authorization_details type %q: %s", t.Type, fmt.Sprintf(format, arguments...)))
 		}
-		if t.Type == "" || len(t.Type) > 200 || strings.ContainsFunc(t.Type, func(r rune) bool { return r <= 0x20 || r > 0x7e }) {
+		if t.Type == "" || len(t.Type) > 200 ||
+			strings.ContainsFunc(t.Type, func(r rune) bool { return r <= 0x20 || r > 0x7e }) {
 			problem("a type is named by 1 to 200 visible ASCII characters")
 			continue
 		}
@@ -126,8 +128,8 @@ func (t *Types) title(name string) string {
 // Details are checked authorization_details: JSON objects in canonical form.
 type Details []json.RawMessage
 
-// Read validates the authorization_details parameter (RFC 9396 §2, §5): the types must be known and allowed, and each object
-// valid against the schema of its type. Errors are *[oauth.Error] with invalid_authorization_details.
+// Read validates the authorization_details parameter (RFC 9396 §2, §5): the types must be known and allowed, and each
+// object valid against the schema of its type. Errors are *[oauth.Error] with invalid_authorization_details.
 func (t *Types) Read(raw string, allowed []string) (Details, error) {
 	refuse := func(format string, arguments ...any) (Details, error) {
 		return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details "+format, arguments...)
@@ -204,22 +206,23 @@ func violation(err error) string {
 	return where + ": " + cause.ErrorKind.LocalizedString(message.NewPrinter(language.English))
 }
 
-// Subset returns the requested part of what was granted, or invalid_authorization_details. Objects are compared as a whole, and
-// each can be requested as often as it was granted (RFC 9396 §6).
+// Subset returns the requested part of what was granted, or invalid_authorization_details. Objects are compared as a
+// whole, and each can be requested as often as it was granted (RFC 9396 §6).
 func (d Details) Subset(requested Details) (Details, error) {
 	left := slices.Clone(d)
 	for _, each := range requested {
 		i := slices.IndexFunc(left, func(granted json.RawMessage) bool { return bytes.Equal(granted, each) })
 		if i < 0 {
-			return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details can only name objects that were granted, each as it was granted (RFC 9396 §6)")
+			return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails,
+				"authorization_details can only name objects that were granted, each as it was granted (RFC 9396 §6)")
 		}
 		left = slices.Delete(left, i, i+1)
 	}
 	return requested, nil
 }
 
-// ForResource returns the objects that apply to an audience: those with locations only if one of them is in it (RFC 9396
-// §9).
+// ForResource returns the objects that apply to an audience: those with locations only if one of them is in it (RFC
+// 9396 §9).
 func (d Details) ForResource(audience []string) Details {
 	var kept Details
 	for _, each := range d {
@@ -306,7 +309,8 @@ func (v *View) add(path string, value any) {
 	}
 }
 
-// onlyTexts returns the strings of a list, if it holds only strings, without commas that could be confused with separators.
+// onlyTexts returns the strings of a list, if it holds only strings, without commas that could be confused with
+// separators.
 func onlyTexts(values []any) ([]string, bool) {
 	var texts []string
 	for _, value := range values {

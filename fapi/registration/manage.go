@@ -60,7 +60,8 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, record store.C
 	record.UpdatedAt = h.config.Now()
 	err = h.config.Store.PutClient(ctx, record)
 	if errors.Is(err, store.ErrConflict) {
-		return oauth.Errorf(oauth.InvalidRequest, "the registration was changed by another request at the same moment; read it and try again").
+		return oauth.Errorf(oauth.InvalidRequest,
+			"the registration was changed by another request at the same moment; read it and try again").
 			WithStatus(http.StatusConflict).Because(err)
 	}
 	if err != nil {

@@ -39,11 +39,13 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMe
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, hasCharset := parameters["charset"]
 	if err != nil || kind != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/json").WithStatus(http.StatusUnsupportedMediaType)
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/json").
+			WithStatus(http.StatusUnsupportedMediaType)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the body is larger than %d bytes", maxRegistration).WithStatus(http.StatusRequestEntityTooLarge)
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the body is larger than %d bytes", maxRegistration).
+			WithStatus(http.StatusRequestEntityTooLarge)
 	}
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)
@@ -54,7 +56,8 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMe
 func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := jose.DecodeStrict(body, &members); err != nil {
-		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be one correct JSON object: %v", err).Because(err)
+		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be one correct JSON object: %v", err).
+			Because(err)
 	}
 	if members == nil {
 		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be a JSON object")
@@ -63,9 +66,9 @@ func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// checkMetadata checks metadata against the client's profile and against what clients may register by themselves. The result
-// has the defaults filled in and no unknown members (RFC 7591 §2). found are problems that the caller found; all are
-// reported at once.
+// checkMetadata checks metadata against the client's profile and against what clients may register by themselves. The
+// result has the defaults filled in and no unknown members (RFC 7591 §2). found are problems that the caller found;
+// all are reported at once.
 func (h *Handler) checkMetadata(
 	ctx context.Context, id, profileName string, members map[string]json.RawMessage, found ...error,
 ) (client.Metadata, error) {
@@ -106,8 +109,8 @@ func (h *Handler) checkMetadata(
 }
 
 // refuseStatement refuses a software statement (RFC 7591 §2.3). No issuer of statements is approved yet: a
-// well-formed one gets unapproved_software_statement, any other invalid_software_statement (§3.2.2). Registering the client
-// without its statement would not be what its sender expects.
+// well-formed one gets unapproved_software_statement, any other invalid_software_statement (§3.2.2). Registering the
+// client without its statement would not be what its sender expects.
 func refuseStatement(raw json.RawMessage) error {
 	var statement string
 	if err := jose.DecodeStrict(raw, &statement); err != nil {
@@ -115,9 +118,11 @@ func refuseStatement(raw json.RawMessage) error {
 	}
 	algorithms := profile.Algorithms()
 	if _, err := jose.Parse(statement, jose.ParseOptions{Algorithms: algorithms}); err != nil {
-		return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement is no JWT signed with one of %s: %v", strings.Join(algorithms, ", "), err).Because(err)
+		return oauth.Errorf(oauth.InvalidSoftwareStatement,
+			"software_statement is no JWT signed with one of %s: %v", strings.Join(algorithms, ", "), err).Because(err)
 	}
-	return oauth.Errorf(oauth.UnapprovedSoftwareStatement, "no issuer of software statements is approved by this server; register without software_statement")
+	return oauth.Errorf(oauth.UnapprovedSoftwareStatement,
+		"no issuer of software statements is approved by this server; register without software_statement")
 }
 
 // checkTypes finds the members whose JSON type is not that of RFC 7591.
@@ -137,7 +142,8 @@ func checkTypes(members map[string]json.RawMessage) []error {
 func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 	var problems []error
 	if len(metadata.DefaultAuthorizationDetails) > 0 {
-		problems = append(problems, problem("default_authorization_details", "only the operator can register default authorization_details"))
+		problems = append(problems, problem("default_authorization_details",
+			"only the operator can register default authorization_details"))
 	}
 	if len(metadata.ResourceIdentifiers) > 0 {
 		problems = append(problems, problem("resource_identifiers", "only the operator can make a client a resource server"))
@@ -154,7 +160,8 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 	allowed := h.settings.Scopes
 	for _, scope := range strings.Fields(metadata.Scope) {
 		if !slices.Contains(allowed, scope) {
-			problems = append(problems, problem("scope", "%q cannot be registered here; possible are %s", scope, strings.Join(allowed, ", ")))
+			problems = append(problems, problem("scope",
+				"%q cannot be registered here; possible are %s", scope, strings.Join(allowed, ", ")))
 		}
 	}
 	for _, kind := range metadata.AuthorizationDetailsTypes {
@@ -185,7 +192,8 @@ func (h *Handler) checkSigning(ctx context.Context, metadata client.Metadata) ([
 			return nil, err
 		}
 		if !slices.Contains(possible, each.alg) {
-			problems = append(problems, problem(each.member, "this server has no key for %s; possible are %s", each.alg, strings.Join(possible, ", ")))
+			problems = append(problems, problem(each.member,
+				"this server has no key for %s; possible are %s", each.alg, strings.Join(possible, ", ")))
 		}
 	}
 	return problems, nil

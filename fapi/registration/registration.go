@@ -1,8 +1,8 @@
 // Package registration lets clients register themselves (RFC 7591) and manage their registration (RFC 7592).
 //
-// There is no anonymous registration: a request has an initial access token, which operators issue, or comes over the mTLS
-// listener with the certificate of an organisation. [client.Parse] checks the metadata against the client's profile, this
-// package against what clients may register without an operator.
+// There is no anonymous registration: a request has an initial access token, which operators issue, or comes over the
+// mTLS listener with the certificate of an organisation. [client.Parse] checks the metadata against the client's
+// profile, this package against what clients may register without an operator.
 package registration
 
 import (
@@ -37,8 +37,8 @@ type Settings struct {
 	Scopes []string
 	// AuthorizationDetailsTypes are the types of authorization_details that a client may register; empty means none.
 	AuthorizationDetailsTypes []string
-	// CertificateQuota bounds the clients of an organisation that registers with a certificate on the mTLS listener; 0 accepts
-	// no certificates.
+	// CertificateQuota bounds the clients of an organisation that registers with a certificate on the mTLS listener; 0
+	// accepts no certificates.
 	CertificateQuota int
 	// CertificateTrust verifies those certificates; nil means that of tls_client_auth.
 	CertificateTrust *mtls.Trust
@@ -115,7 +115,8 @@ func New(config Config) (*Handler, error) {
 func checkSettings(settings Settings, config Config) error {
 	var problems []error
 	if !slices.Contains(config.Profiles, settings.Profile) {
-		problems = append(problems, fmt.Errorf("fapi: Registration.Profile %q is not offered; offered are %s", settings.Profile, strings.Join(config.Profiles, ", ")))
+		problems = append(problems, fmt.Errorf("fapi: Registration.Profile %q is not offered; offered are %s",
+			settings.Profile, strings.Join(config.Profiles, ", ")))
 	}
 	for _, scope := range settings.Scopes {
 		if !slices.Contains(config.Scopes, scope) {
@@ -131,7 +132,8 @@ func checkSettings(settings Settings, config Config) error {
 		problems = append(problems, errors.New("fapi: Registration.CertificateQuota must not be negative"))
 	}
 	if settings.CertificateQuota > 0 && config.Addresses.MTLSIssuer == "" {
-		problems = append(problems, errors.New("fapi: Registration.CertificateQuota needs MTLSIssuer, where certificates are presented"))
+		problems = append(problems,
+			errors.New("fapi: Registration.CertificateQuota needs MTLSIssuer, where certificates are presented"))
 	}
 	return errors.Join(problems...)
 }
@@ -194,7 +196,8 @@ func (h *Handler) changed(ctx context.Context, name string, record store.Client)
 	e := event.Of(ctx)
 	e.ClientID = record.ID
 	h.config.Log.InfoContext(ctx, "client registration changed", "event", name,
-		"correlation_id", e.CorrelationID, "client_id", record.ID, "organisation", record.Organisation, "version", record.Version)
+		"correlation_id", e.CorrelationID, "client_id", record.ID, "organisation", record.Organisation,
+		"version", record.Version)
 	h.config.Evidence.SecurityEvent(ctx, record.ID, name,
 		"organisation", record.Organisation, "version", strconv.Itoa(record.Version))
 }
@@ -208,7 +211,8 @@ type response struct {
 	client.Metadata
 }
 
-// respond sends the registration of a client. token is its registration access token, of which only the digest is stored.
+// respond sends the registration of a client. token is its registration access token, of which only the digest is
+// stored.
 func (h *Handler) respond(
 	w http.ResponseWriter, status int, record store.Client, metadata client.Metadata, token string,
 ) error {

@@ -56,7 +56,8 @@ type Request struct {
 func (r *Request) ExtraClaims() []string {
 	var names []string
 	for _, name := range r.Claims.Names() {
-		byScope := slices.ContainsFunc(r.Scopes, func(scope string) bool { return slices.Contains(claims.OfScope(scope), name) })
+		byScope := slices.ContainsFunc(r.Scopes,
+			func(scope string) bool { return slices.Contains(claims.OfScope(scope), name) })
 		if !byScope {
 			names = append(names, name)
 		}
@@ -98,14 +99,16 @@ type Checker struct {
 // NewChecker makes a checker. acrs are the supported authentication context classes, best first.
 func NewChecker(issuer *tokens.Issuer, acrs []string, tracer trace.Tracer) *Checker {
 	return &Checker{
-		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, tokens: issuer, tracer: tracer, table: table(),
+		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, tokens: issuer, tracer: tracer,
+		table: table(),
 	}
 }
 
 // ACRValues returns the supported authentication context classes, best first.
 func (c *Checker) ACRValues() []string { return c.acrs }
 
-// Check checks the parameters of a request: those of its request object, if it has one. Errors are *[oauth.Error], or internal.
+// Check checks the parameters of a request: those of its request object, if it has one. Errors are *[oauth.Error], or
+// internal.
 func (c *Checker) Check(ctx context.Context, at Endpoint, caller *client.Client, form oauth.Form) (*Request, error) {
 	ctx, span := c.tracer.Start(ctx, "policy")
 	defer span.End()

@@ -37,7 +37,8 @@ type introspection struct {
 // tokens with one of their identifiers in aud: to others a token is inactive (FAPI 2.0 Message Signing §6.2).
 func (h *Handler) introspect(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
 	if len(c.Client.Metadata.ResourceIdentifiers) == 0 {
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "only resource servers may introspect; an operator registers one with resource_identifiers")
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"only resource servers may introspect; an operator registers one with resource_identifiers")
 	}
 	token := c.Form.Get("token")
 	if token == "" {

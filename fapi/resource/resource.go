@@ -1,9 +1,9 @@
 // Package resource serves protected resources to the holders of access tokens: UserInfo and configured
 // ones ([Resource]); and token introspection (RFC 7662) and revocation (RFC 7009).
 //
-// A request reaches a resource only with an access token of this issuer that is not expired, not revoked, has the scope, and
-// is sent by the holder of the key that it is bound to (FAPI 2.0 Security Profile §5.3.4). For clients that registered HTTP
-// message signatures (RFC 9421), requests and responses are signed, errors included.
+// A request reaches a resource only with an access token of this issuer that is not expired, not revoked, has the
+// scope, and is sent by the holder of the key that it is bound to (FAPI 2.0 Security Profile §5.3.4). For clients
+// that registered HTTP message signatures (RFC 9421), requests and responses are signed, errors included.
 package resource
 
 import (
@@ -41,7 +41,8 @@ type Resource struct {
 type Access struct {
 	// Subject is the user, by the stable identifier; empty for client_credentials.
 	Subject string
-	// ClientSubject is the sub of the token: the user, by the identifier for the client (OpenID Connect Core §8), or the client.
+	// ClientSubject is the sub of the token: the user, by the identifier for the client (OpenID Connect Core §8), or the
+	// client.
 	ClientSubject string
 	ClientID      string
 	Scopes        []string

@@ -31,9 +31,11 @@ const (
 	signatureLabel = "sig"
 )
 
-// serveSigned serves a client that registered HTTP message signatures (FAPI 2.0 HTTP Signatures §5.3): the request is verified
-// and the response signed, errors included. Both are recorded as evidence before the response is sent.
-func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, resource Resource, at endpoint.At, access Access) {
+// serveSigned serves a client that registered HTTP message signatures (FAPI 2.0 HTTP Signatures §5.3): the request is
+// verified and the response signed, errors included. Both are recorded as evidence before the response is sent.
+func (h *Handler) serveSigned(
+	w http.ResponseWriter, r *http.Request, resource Resource, at endpoint.At, access Access,
+) {
 	message, err := h.message(r, at)
 	if err != nil {
 		h.refuse(w, r, err)
@@ -48,7 +50,9 @@ func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, resource R
 		h.answer(answer, r, resource, access)
 	}
 	if err := h.signAndRecord(r.Context(), access.client, message, request, answer, kept); err != nil {
-		for _, name := range []string{"Signature", "Signature-Input", "Content-Digest", "WWW-Authenticate", "Accept-Signature"} {
+		for _, name := range []string{
+			"Signature", "Signature-Input", "Content-Digest", "WWW-Authenticate", "Accept-Signature",
+		} {
 			w.Header().Del(name)
 		}
 		endpoint.Refuse(w, r, err)
@@ -99,11 +103,13 @@ func (h *Handler) checkMessage(
 	defer span.End()
 	refused := func(err error) error {
 		scheme := access.token.Confirmation.Scheme()
-		return endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidRequest, "%v", err).WithStatus(http.StatusUnauthorized).Because(err))
+		return endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidRequest, "%v", err).
+			WithStatus(http.StatusUnauthorized).Because(err))
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSignedBody))
 	if err != nil {
-		return httpsig.Signature{}, nil, refused(fmt.Errorf("the body cannot be read, or has more than %d bytes", maxSignedBody))
+		return httpsig.Signature{}, nil, refused(fmt.Errorf("the body cannot be read, or has more than %d bytes",
+			maxSignedBody))
 	}
 	var key jose.Key
 	var algorithm string
@@ -123,17 +129,19 @@ func (h *Handler) checkMessage(
 		return httpsig.Signature{}, nil, refused(err)
 	}
 	if !slices.Contains(access.client.Profile.Algorithms, algorithm) {
-		return httpsig.Signature{}, nil, refused(fmt.Errorf("%w: a key for %s does not belong to the client's profile", httpsig.ErrRefused, algorithm))
+		return httpsig.Signature{}, nil, refused(fmt.Errorf("%w: a key for %s does not belong to the client's profile",
+			httpsig.ErrRefused, algorithm))
 	}
-	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, key, audit.NewHTTPMessage(base, algorithm, found.Value))
+	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, key,
+		audit.NewHTTPMessage(base, algorithm, found.Value))
 	if err != nil {
 		return httpsig.Signature{}, nil, err
 	}
 	return found, []store.Evidence{kept}, nil
 }
 
-// messageAlgorithm returns the JWS algorithm of an RFC 9421 algorithm. Without alg it follows from the key, and is PS256 for RSA
-// (§3.3.7).
+// messageAlgorithm returns the JWS algorithm of an RFC 9421 algorithm. Without alg it follows from the key, and is
+// PS256 for RSA (§3.3.7).
 func messageAlgorithm(alg string) (string, error) {
 	switch alg {
 	case "":
@@ -157,7 +165,8 @@ func acceptSignature(access Access) string {
 
 // signAndRecord signs a response and records the evidence of the request and of the response.
 func (h *Handler) signAndRecord(
-	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer, kept []store.Evidence,
+	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
+	kept []store.Evidence,
 ) error {
 	evidence, err := h.signAnswer(ctx, caller, m, request, answer)
 	if err != nil {
@@ -166,12 +175,13 @@ func (h *Handler) signAndRecord(
 	return h.config.Evidence.Record(ctx, append(kept, evidence)...)
 }
 
-// signAnswer signs a response (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its digest, and the signed components of the
-// request.
+// signAnswer signs a response (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its digest, and the signed components
+// of the request.
 func (h *Handler) signAnswer(
 	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
 ) (store.Evidence, error) {
-	key, err := h.config.Signer.Active(ctx, signer.UseHTTPMessage, signer.Algorithm(h.config.Tokens.AlgorithmFor(caller, "")))
+	key, err := h.config.Signer.Active(ctx, signer.UseHTTPMessage,
+		signer.Algorithm(h.config.Tokens.AlgorithmFor(caller, "")))
 	if err != nil {
 		return store.Evidence{}, err
 	}
@@ -191,7 +201,8 @@ func (h *Handler) signAnswer(
 			httpsig.Component{Name: "signature-input", OfRequest: true, Key: request.Label})
 	}
 	var value []byte
-	base, err := httpsig.Sign(ctx, httpsig.Message{Status: answer.status, Header: answer.header, Request: &m}, httpsig.Signature{
+	message := httpsig.Message{Status: answer.status, Header: answer.header, Request: &m}
+	base, err := httpsig.Sign(ctx, message, httpsig.Signature{
 		Label: signatureLabel, Components: covered, Created: h.config.Now(), KeyID: key.ID, Tag: httpsig.TagResponse,
 	}, func(ctx context.Context, base []byte) (_ []byte, err error) {
 		value, err = key.Sign(ctx, base)
@@ -204,5 +215,6 @@ func (h *Handler) signAnswer(
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, caller.ID, public, audit.NewHTTPMessage(base, string(key.Algorithm), value))
+	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, caller.ID, public,
+		audit.NewHTTPMessage(base, string(key.Algorithm), value))
 }

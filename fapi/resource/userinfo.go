@@ -17,7 +17,8 @@ import (
 // gets a JWT.
 func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 	if access.Subject == "" {
-		return nil, endpoint.InvalidToken(access.token.Confirmation.Scheme(), "the access token was not issued for a user", nil)
+		return nil, endpoint.InvalidToken(access.token.Confirmation.Scheme(),
+			"the access token was not issued for a user", nil)
 	}
 	detail, err := tokens.ReadDetail(access.grant)
 	if err != nil {

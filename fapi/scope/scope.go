@@ -39,7 +39,9 @@ func New(issuer string, configured []Scope, servers []ResourceServer) (*Catalog,
 	var problems []error
 	for _, server := range servers {
 		if !IsResourceIdentifier(server.Identifier) {
-			problems = append(problems, fmt.Errorf("fapi: the resource server %q must be named by an absolute URI without a fragment (RFC 8707 §2)", server.Identifier))
+			problems = append(problems, fmt.Errorf(
+				"fapi: the resource server %q must be named by an absolute URI without a fragment (RFC 8707 §2)",
+				server.Identifier))
 		}
 	}
 	c := &Catalog{issuer: issuer, servers: servers, scopes: standard()}
@@ -72,7 +74,8 @@ const maxResource = 512
 // IsResourceIdentifier reports whether text is an absolute URI without a fragment of at most 512 bytes (RFC 8707 §2).
 func IsResourceIdentifier(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "") && !strings.Contains(text, "#") && len(text) <= maxResource
+	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "") && !strings.Contains(text, "#") &&
+		len(text) <= maxResource
 }
 
 // All returns the scopes in the order of the discovery document. The caller must not change it.

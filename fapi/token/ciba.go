@@ -59,7 +59,9 @@ func (g *cibaGrant) poll(ctx context.Context, c *endpoint.Call, id store.Digest)
 	case err != nil:
 		return store.Grant{}, consumeError("auth_req_id", err)
 	case polled.Early:
-		return store.Grant{}, oauth.Errorf(oauth.SlowDown, "this poll came too early; wait at least %d seconds before each from now on", endpoint.Seconds(polled.Request.Interval+g.tolerance))
+		return store.Grant{}, oauth.Errorf(oauth.SlowDown,
+			"this poll came too early; wait at least %d seconds before each from now on",
+			endpoint.Seconds(polled.Request.Interval+g.tolerance))
 	case polled.Request.DecidedAt.IsZero():
 		return store.Grant{}, oauth.Errorf(oauth.AuthorizationPending, "the user has not decided yet")
 	case polled.Grant == nil:
@@ -87,5 +89,6 @@ func (g *cibaGrant) longPoll(ctx context.Context, c *endpoint.Call, id store.Dig
 }
 
 func expiredRequest(cause error) error {
-	return oauth.Errorf(oauth.ExpiredToken, "the auth_req_id has expired; make a new authentication request").Because(cause)
+	return oauth.Errorf(oauth.ExpiredToken, "the auth_req_id has expired; make a new authentication request").
+		Because(cause)
 }

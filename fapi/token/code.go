@@ -58,9 +58,11 @@ func (g *codeGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.C
 	return answer, nil
 }
 
-// check makes the checks that need no transaction. A code presented by another client is refused and stays valid; only its own
-// client can consume it, cause its revocation, or use up its failures.
-func (g *codeGrant) check(ctx context.Context, c *endpoint.Call, code store.Code, granted store.Grant, bound tokens.Confirmation) error {
+// check makes the checks that need no transaction. A code presented by another client is refused and stays valid;
+// only its own client can consume it, cause its revocation, or use up its failures.
+func (g *codeGrant) check(
+	ctx context.Context, c *endpoint.Call, code store.Code, granted store.Grant, bound tokens.Confirmation,
+) error {
 	switch {
 	case code.ClientID != c.Client.ID:
 		return tokens.Unusable("code", errors.New("presented by another client"))
@@ -86,8 +88,8 @@ func (g *codeGrant) check(ctx context.Context, c *endpoint.Call, code store.Code
 	return oauth.Errorf(oauth.InvalidGrant, "%s", wrong)
 }
 
-// usedTwice refuses the second use of a code and revokes the tokens that the first one issued (RFC 6749 §4.1.2). A replayed
-// token request revokes nothing.
+// usedTwice refuses the second use of a code and revokes the tokens that the first one issued (RFC 6749 §4.1.2). A
+// replayed token request revokes nothing.
 func (g *codeGrant) usedTwice(ctx context.Context, c *endpoint.Call, code store.Code, granted store.Grant) error {
 	if err := c.ConsumeOneTimes(ctx); err != nil {
 		return err

@@ -22,7 +22,9 @@ type credentialsGrant struct {
 }
 
 // redeem validates, signs, records, releases.
-func (g *credentialsGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.Confirmation) (endpoint.Answer, error) {
+func (g *credentialsGrant) redeem(
+	ctx context.Context, c *endpoint.Call, bound tokens.Confirmation,
+) (endpoint.Answer, error) {
 	read, err := g.checker.Check(ctx, request.ClientCredentials, c.Client, c.Form)
 	if err != nil {
 		return endpoint.Answer{}, err
@@ -31,7 +33,9 @@ func (g *credentialsGrant) redeem(ctx context.Context, c *endpoint.Call, bound t
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	granted := store.Grant{ID: random.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now()}
+	granted := store.Grant{
+		ID: random.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now(),
+	}
 	validated, err := validate(g.tokens, c, "grant", granted, read.Scopes, bound)
 	if err != nil {
 		return endpoint.Answer{}, err

@@ -41,8 +41,8 @@ type Config struct {
 	Evidence    *event.Recorder
 	// GrantTypes are those of the offered profiles.
 	GrantTypes []string
-	// AwaitDecision holds a poll until a backchannel request is decided, and reports whether to read it again; nil answers at
-	// once.
+	// AwaitDecision holds a poll until a backchannel request is decided, and reports whether to read it again; nil
+	// answers at once.
 	AwaitDecision func(ctx context.Context, id store.Digest) bool
 	// PollTolerance is how much earlier than the announced interval a poll may arrive.
 	PollTolerance time.Duration
@@ -70,7 +70,9 @@ func New(c Config) *Handler {
 			profile.AuthorizationCode: &codeGrant{store: c.Store, issuing: issuing, evidence: c.Evidence, now: c.Now},
 			profile.RefreshToken:      &refreshGrant{store: c.Store, tokens: c.Tokens, now: c.Now},
 			profile.ClientCredentials: &credentialsGrant{store: c.Store, tokens: c.Tokens, checker: c.Checker, now: c.Now},
-			profile.CIBA:              &cibaGrant{store: c.Store, issuing: issuing, await: c.AwaitDecision, tolerance: c.PollTolerance, now: c.Now},
+			profile.CIBA: &cibaGrant{
+				store: c.Store, issuing: issuing, await: c.AwaitDecision, tolerance: c.PollTolerance, now: c.Now,
+			},
 		},
 	}
 }
@@ -88,9 +90,11 @@ func (h *Handler) serve(ctx context.Context, c *endpoint.Call) (endpoint.Answer,
 	case kind == "":
 		return endpoint.Answer{}, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
 	case !slices.Contains(h.grantTypes, kind):
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be one of %s", strings.Join(h.grantTypes, ", "))
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be one of %s",
+			strings.Join(h.grantTypes, ", "))
 	case !slices.Contains(c.Client.Profile.GrantTypes, kind):
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", kind)
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"this client is not registered for grant_type %s", kind)
 	}
 	bound, err := binding(c)
 	if err != nil {
@@ -103,12 +107,14 @@ func (h *Handler) serve(ctx context.Context, c *endpoint.Call) (endpoint.Answer,
 func binding(c *endpoint.Call) (tokens.Confirmation, error) {
 	if c.Client.Constraint() == profile.ByDPoP {
 		if c.Proof == nil {
-			return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest, "this client's tokens are bound by DPoP; send a DPoP header (RFC 9449 §5)")
+			return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest,
+				"this client's tokens are bound by DPoP; send a DPoP header (RFC 9449 §5)")
 		}
 		return tokens.Confirmation{JKT: c.Proof.JKT}, nil
 	}
 	if c.Certificate == nil {
-		return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest, "this client's tokens are bound to its certificate and the connection has none; use the token_endpoint in mtls_endpoint_aliases (RFC 8705 §3)")
+		return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest,
+			"this client's tokens are bound to its certificate and the connection has none; use the token_endpoint in mtls_endpoint_aliases (RFC 8705 §3)")
 	}
 	return tokens.Confirmation{Thumbprint: mtls.Thumbprint(c.Certificate.Leaf)}, nil
 }
@@ -127,8 +133,9 @@ type tokenResponse struct {
 
 func respond(issued tokens.AccessToken, refreshToken, idToken string) endpoint.Answer {
 	return endpoint.Answer{Status: http.StatusOK, Body: tokenResponse{
-		AccessToken: issued.Token, TokenType: issued.Claims.Confirmation.Scheme(), ExpiresIn: endpoint.Seconds(issued.Lifetime),
-		Scope: issued.Claims.Scope, RefreshToken: refreshToken, IDToken: idToken, AuthorizationDetails: issued.Claims.Details,
+		AccessToken: issued.Token, TokenType: issued.Claims.Confirmation.Scheme(),
+		ExpiresIn: endpoint.Seconds(issued.Lifetime), Scope: issued.Claims.Scope, RefreshToken: refreshToken,
+		IDToken: idToken, AuthorizationDetails: issued.Claims.Details,
 	}}
 }
 
@@ -138,7 +145,8 @@ type issuing struct {
 	now    func() time.Time
 }
 
-// issue signs the tokens of a grant. The store method that consumes the artefact records them; they are sent after that.
+// issue signs the tokens of a grant. The store method that consumes the artefact records them; they are sent after
+// that.
 func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, endpoint.Answer, error) {
 	access, err := i.tokens.AccessToken(ctx, v)
 	if err != nil {
@@ -163,8 +171,12 @@ func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, e
 }
 
 // validate checks a token request against the grant of an artefact (code, refresh token, auth_req_id) that was checked.
-func validate(t *tokens.Issuer, c *endpoint.Call, artefact string, granted store.Grant, scopes []string, bound tokens.Confirmation) (tokens.Validated, error) {
-	return t.Validate(tokens.Request{Client: c.Client, Grant: granted, Artefact: artefact, Scopes: scopes, Form: c.Form, Binding: bound})
+func validate(
+	t *tokens.Issuer, c *endpoint.Call, artefact string, granted store.Grant, scopes []string, bound tokens.Confirmation,
+) (tokens.Validated, error) {
+	return t.Validate(tokens.Request{
+		Client: c.Client, Grant: granted, Artefact: artefact, Scopes: scopes, Form: c.Form, Binding: bound,
+	})
 }
 
 // consumeError translates the error of consuming an artefact: errors of the client become invalid_grant.

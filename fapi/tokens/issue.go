@@ -73,8 +73,8 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 	jti := random.Secret()
 	signed := AccessClaims{
 		Issuer: i.ID, Audience: jose.Audience{Values: v.audience, Single: len(v.audience) == 1},
-		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(), Scope: strings.Join(v.scopes, " "),
-		Details: v.details, Confirmation: v.binding,
+		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
+		Scope: strings.Join(v.scopes, " "), Details: v.details, Confirmation: v.binding,
 	}
 	if v.grant.Subject == "" {
 		signed.Subject = v.client.ID // RFC 9068 §2.2
@@ -164,9 +164,12 @@ func (i *Issuer) idToken(c *client.Client, grant store.Grant, subject string) id
 	}
 }
 
-// DetachedSignature signs the ID token of an authorization response, as the detached signature of its code and state. It has
-// no claims about the user but the subject, because it passes through the browser (FAPI 1.0 Advanced §5.2.2.1).
-func (i *Issuer) DetachedSignature(ctx context.Context, c *client.Client, grant store.Grant, nonce, state, code string) (string, store.Evidence, error) {
+// DetachedSignature signs the ID token of an authorization response, as the detached signature of its code and state.
+// It has no claims about the user but the subject, because it passes through the browser (FAPI 1.0 Advanced
+// §5.2.2.1).
+func (i *Issuer) DetachedSignature(
+	ctx context.Context, c *client.Client, grant store.Grant, nonce, state, code string,
+) (string, store.Evidence, error) {
 	subject, err := i.Subjects.For(ctx, c, grant.Subject)
 	if err != nil {
 		return "", store.Evidence{}, err

@@ -46,8 +46,8 @@ func (s *Seeds) Get(ctx context.Context, name string) ([]byte, error) {
 // Subjects maps users to the subject identifiers for a client.
 type Subjects struct{ Seeds *Seeds }
 
-// For returns the sub of a user for a client. A pairwise one (OpenID Connect Core §8.1) cannot be linked to the user, or to the
-// sub of another sector, without the server's seed.
+// For returns the sub of a user for a client. A pairwise one (OpenID Connect Core §8.1) cannot be linked to the user,
+// or to the sub of another sector, without the server's seed.
 func (s *Subjects) For(ctx context.Context, c *client.Client, subject string) (string, error) {
 	if c.Sector == "" || subject == "" {
 		return subject, nil

@@ -1,5 +1,5 @@
-// Package tokens signs what the server issues: access tokens (RFC 9068), ID tokens, signed responses and other messages; and
-// verifies the server's own tokens.
+// Package tokens signs what the server issues: access tokens (RFC 9068), ID tokens, signed responses and other
+// messages; and verifies the server's own tokens.
 //
 // Only validated requests get tokens: [Issuer.AccessToken] and [Issuer.IDToken] take a [Validated], which only
 // [Issuer.Validate] makes.
@@ -64,8 +64,8 @@ func ReadDetail(grant store.Grant) (Detail, error) {
 	return detail, json.Unmarshal(grant.Detail, &detail)
 }
 
-// AlgorithmFor returns the signature algorithm for a client: the registered one, or else the issuer's default if the client's
-// profile has it, or else the first of the profile.
+// AlgorithmFor returns the signature algorithm for a client: the registered one, or else the issuer's default if the
+// client's profile has it, or else the first of the profile.
 func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
 	switch {
 	case registered != "":
@@ -103,8 +103,8 @@ type Message struct {
 	Sign func(context.Context, jose.SigningKey) (string, error)
 }
 
-// SignMessage signs a message to a client, encrypts it if the client registered that, and makes its evidence, which has to be
-// recorded before the message is sent.
+// SignMessage signs a message to a client, encrypts it if the client registered that, and makes its evidence, which
+// has to be recorded before the message is sent.
 func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (string, store.Evidence, error) {
 	key, err := i.Signer.Active(ctx, m.Use, signer.Algorithm(m.Algorithm))
 	if err != nil {
@@ -127,7 +127,9 @@ func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (
 }
 
 // encrypt encrypts a signed token if the client registered that (RFC 7519 §11.2: signed, then encrypted).
-func (i *Issuer) encrypt(ctx context.Context, c *client.Client, wanted client.Encryption, signed string) (string, error) {
+func (i *Issuer) encrypt(
+	ctx context.Context, c *client.Client, wanted client.Encryption, signed string,
+) (string, error) {
 	if wanted.Alg == "" {
 		return signed, nil
 	}
@@ -136,7 +138,8 @@ func (i *Issuer) encrypt(ctx context.Context, c *client.Client, wanted client.En
 		return "", oauth.Errorf(oauth.InvalidRequest, "the answer cannot be encrypted to the client: %v", err).Because(err)
 	}
 	if !keys.Receive(wanted.Alg) {
-		return "", oauth.Errorf(oauth.InvalidRequest, "the answer cannot be encrypted to the client: its key set has no key for %s", wanted.Alg)
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"the answer cannot be encrypted to the client: its key set has no key for %s", wanted.Alg)
 	}
 	wanted = wanted.Effective()
 	return keys.Encrypt([]byte(signed), wanted.Alg, wanted.Enc, "JWT")
@@ -147,7 +150,9 @@ const responseLifetime = 5 * time.Minute
 
 // AuthorizationResponse signs the parameters of an authorization response (JARM §2.1), and encrypts them if the client
 // registered that.
-func (i *Issuer) AuthorizationResponse(ctx context.Context, c *client.Client, parameters url.Values) (string, store.Evidence, error) {
+func (i *Issuer) AuthorizationResponse(
+	ctx context.Context, c *client.Client, parameters url.Values,
+) (string, store.Evidence, error) {
 	return i.SignMessage(ctx, c, Message{
 		Use: signer.UseResponse, Kind: audit.AuthorizationResponse,
 		Algorithm:  i.AlgorithmFor(c, c.Metadata.AuthorizationSignedResponseAlg),
@@ -165,8 +170,8 @@ var ErrNotOurs = errors.New("fapi: not a token of this server")
 
 var errWrongType = errors.New("the typ is that of another kind of token")
 
-// VerifyAccessToken checks that an access token is one of this issuer. The caller checks its time and audience. The error is
-// [ErrNotOurs], or one of the signer.
+// VerifyAccessToken checks that an access token is one of this issuer. The caller checks its time and audience. The
+// error is [ErrNotOurs], or one of the signer.
 func (i *Issuer) VerifyAccessToken(ctx context.Context, token string) (AccessClaims, error) {
 	var read AccessClaims
 	if err := i.verify(ctx, token, "at+jwt", &read); err != nil {
@@ -184,9 +189,9 @@ func (i *Issuer) IsIDToken(ctx context.Context, token string) bool {
 	return i.verify(ctx, token, "JWT", &read) == nil
 }
 
-// IDTokenHint returns the sub of an id_token_hint (OpenID Connect Core §3.1.2.1, CIBA Core §7.1): an ID token that this server
-// issued to this client, which may have expired. Errors are *[oauth.Error] with
-// invalid_request, or those of the signer.
+// IDTokenHint returns the sub of an id_token_hint (OpenID Connect Core §3.1.2.1, CIBA Core §7.1): an ID token that
+// this server issued to this client, which may have expired. Errors are *[oauth.Error] with invalid_request, or those
+// of the signer.
 func (i *Issuer) IDTokenHint(ctx context.Context, c *client.Client, raw string) (string, error) {
 	var hint idTokenClaims
 	err := i.verify(ctx, raw, "JWT", &hint)
@@ -194,7 +199,8 @@ func (i *Issuer) IDTokenHint(ctx context.Context, c *client.Client, raw string) 
 		return "", err
 	}
 	if err != nil || hint.Issuer != i.ID || hint.Audience != c.ID || hint.Subject == "" {
-		return "", oauth.Errorf(oauth.InvalidRequest, "id_token_hint is not an ID token that this server issued to this client").
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"id_token_hint is not an ID token that this server issued to this client").
 			Because(cmp.Or(err, ErrNotOurs))
 	}
 	return hint.Subject, nil

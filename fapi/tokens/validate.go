@@ -28,8 +28,8 @@ type Request struct {
 	Binding Confirmation
 }
 
-// Validated is a token request that was checked against its grant and the client's registration. Only [Issuer.Validate] makes
-// one.
+// Validated is a token request that was checked against its grant and the client's registration. Only
+// [Issuer.Validate] makes one.
 type Validated struct {
 	client  *client.Client
 	grant   store.Grant
@@ -54,8 +54,9 @@ func (v Validated) Grant() store.Grant { return v.grant }
 // ClientID returns the client_id.
 func (v Validated) ClientID() string { return v.client.ID }
 
-// Validate checks a token request against its grant: resource (RFC 8707 §2.2) and authorization_details (RFC 9396 §6) can only
-// reduce it, and what does not apply to the resources is left out (RFC 9700 §2.3). Errors are *[oauth.Error].
+// Validate checks a token request against its grant: resource (RFC 8707 §2.2) and authorization_details (RFC 9396 §6)
+// can only reduce it, and what does not apply to the resources is left out (RFC 9700 §2.3). Errors are
+// *[oauth.Error].
 func (i *Issuer) Validate(r Request) (Validated, error) {
 	if r.Grant.ClientID != r.Client.ID {
 		return Validated{}, Unusable(r.Artefact, errors.New("granted to another client"))
@@ -78,7 +79,8 @@ func (i *Issuer) Validate(r Request) (Validated, error) {
 	// Scopes that the client is no longer registered for are not issued.
 	v.scopes = i.Scopes.Filter(set.Intersect(r.Scopes, r.Client.Scopes), v.audience)
 	if len(v.scopes) == 0 && len(v.details) == 0 {
-		return Validated{}, oauth.Errorf(oauth.InvalidTarget, "nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))
+		return Validated{}, oauth.Errorf(oauth.InvalidTarget,
+			"nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))
 	}
 	return v, nil
 }
@@ -110,7 +112,9 @@ func (i *Issuer) details(r Request, granted rar.Details) (rar.Details, error) {
 	return granted.Subset(requested)
 }
 
-// Unusable returns the error invalid_grant for an artefact (code, refresh token, auth_req_id); the cause is logged only.
+// Unusable returns the error invalid_grant for an artefact (code, refresh token, auth_req_id); the cause is logged
+// only.
 func Unusable(artefact string, cause error) error {
-	return oauth.Errorf(oauth.InvalidGrant, "the %s is not valid: unknown, expired, used before, revoked, or not this client's", artefact).Because(cause)
+	return oauth.Errorf(oauth.InvalidGrant,
+		"the %s is not valid: unknown, expired, used before, revoked, or not this client's", artefact).Because(cause)
 }

@@ -27,7 +27,9 @@ func (b *Browser) AccessibilityTree() []Node {
 		if each.Ignored {
 			continue
 		}
-		node := Node{Role: text(each.Role), Name: text(each.Name), Description: text(each.Description), Properties: map[string]string{}}
+		node := Node{
+			Role: text(each.Role), Name: text(each.Name), Description: text(each.Description), Properties: map[string]string{},
+		}
 		for _, property := range each.Properties {
 			node.Properties[string(property.Name)] = text(property.Value)
 		}
@@ -51,9 +53,9 @@ func text(value *accessibility.Value) string {
 // interactive are the roles of elements that users interact with.
 var interactive = []string{"button", "checkbox", "combobox", "link", "radio", "searchbox", "textbox"}
 
-// CheckAccessibility checks a page for what screen readers and touch need: a title, a language, one first-level heading, the
-// landmarks, a name for every interactive element, targets of 24 pixels
-// (WCAG 2.2 SC 2.5.8; links within a sentence are exempt), and no scrolling to the side (SC 1.4.10).
+// CheckAccessibility checks a page for what screen readers and touch need: a title, a language, one first-level
+// heading, the landmarks, a name for every interactive element, targets of 24 pixels (WCAG 2.2 SC 2.5.8; links within
+// a sentence are exempt), and no scrolling to the side (SC 1.4.10).
 func (b *Browser) CheckAccessibility() {
 	b.t.Helper()
 	count := map[string]int{}

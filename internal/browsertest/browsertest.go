@@ -62,7 +62,8 @@ func Open(t testing.TB, certificate *x509.Certificate) *Browser {
 	}
 	if certificate != nil {
 		digest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
-		flags = append(flags, chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(digest[:])))
+		flags = append(flags,
+			chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(digest[:])))
 	}
 	allocator, end := chromedp.NewExecAllocator(context.Background(), flags...)
 	t.Cleanup(end)
@@ -255,7 +256,8 @@ func (b *Browser) Focused() string {
 	return get(b, chromedp.Evaluate[string](`document.activeElement.id || document.activeElement.tagName`))
 }
 
-// AwaitFocus waits until the element with an id has the focus: browsers apply autofocus shortly after the page has loaded.
+// AwaitFocus waits until the element with an id has the focus: browsers apply autofocus shortly after the page has
+// loaded.
 func (b *Browser) AwaitFocus(id string) {
 	b.t.Helper()
 	focused := ""

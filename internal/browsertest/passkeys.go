@@ -9,7 +9,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Passkeys adds a virtual authenticator with resident keys, user presence and user verification. It is removed with the page.
+// Passkeys adds a virtual authenticator with resident keys, user presence and user verification. It is removed with
+// the page.
 func (b *Browser) Passkeys() {
 	b.t.Helper()
 	b.run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -30,7 +31,9 @@ func (b *Browser) Passkeys() {
 func (b *Browser) Scripts(on bool) {
 	b.t.Helper()
 	b.run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{
+			Value: !on,
+		})
 		return err
 	}))
 }

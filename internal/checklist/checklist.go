@@ -1,5 +1,6 @@
 // Package checklist holds the requirements that the server is built against, one numbered item for each, and finds
-// the tests of each. docs/conformance.md is generated from it, and a test of this package checks that the page is current.
+// the tests of each. docs/conformance.md is generated from it, and a test of this package checks that the page is
+// current.
 //
 // A test names its item in its own name, as in TestSP18AssertionAudience, TestRule07ForwardedHeaders or
 // TestAttack09CodeReplay, or lists several in the first line of its comment: "Covers: SP-29, BC-03, ATTACK-47."

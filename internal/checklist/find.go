@@ -31,8 +31,8 @@ var (
 	coversLine = regexp.MustCompile(`^Covers: ([A-Z0-9]+-\d\d(?:, [A-Z0-9]+-\d\d)*)\.`)
 )
 
-// Find parses the test files below root and returns the tests that cover items, sorted by folder, file and position. A test
-// with an unknown item is an error, and so is a malformed line that begins with "Covers:".
+// Find parses the test files below root and returns the tests that cover items, sorted by folder, file and position.
+// A test with an unknown item is an error, and so is a malformed line that begins with "Covers:".
 func Find(root string) ([]Test, error) {
 	var tests []Test
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -40,7 +40,8 @@ func Find(root string) ([]Test, error) {
 			return err
 		}
 		name := entry.Name()
-		if entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || slices.Contains([]string{"local", "testdata", "bin", "reports"}, name)) {
+		if entry.IsDir() && path != root &&
+			(strings.HasPrefix(name, ".") || slices.Contains([]string{"local", "testdata", "bin", "reports"}, name)) {
 			return filepath.SkipDir
 		}
 		if entry.IsDir() || !strings.HasSuffix(name, "_test.go") {
@@ -108,7 +109,8 @@ func itemsOf(name, comment string) ([]string, error) {
 	}
 	match := coversLine.FindStringSubmatch(strings.ReplaceAll(comment, "\n", " "))
 	if match == nil {
-		return nil, fmt.Errorf("the comment of %s begins with Covers: and does not go on like this: Covers: SP-29, BC-03, ATTACK-47", name)
+		return nil, fmt.Errorf(
+			"the comment of %s begins with Covers: and does not go on like this: Covers: SP-29, BC-03, ATTACK-47", name)
 	}
 	return append(ids, strings.Split(match[1], ", ")...), nil
 }

@@ -69,7 +69,8 @@ func writeSummary(page *strings.Builder, tests []Test, results map[Place]Result)
 		functions++
 		cases = cases.plus(results[test.Place()])
 	}
-	fmt.Fprintf(page, "\n%d test functions; %d cases that accept, %d that refuse.\n", functions, cases.Accepts, cases.Refuses)
+	fmt.Fprintf(page, "\n%d test functions; %d cases that accept, %d that refuse.\n", functions, cases.Accepts,
+		cases.Refuses)
 }
 
 func writeCounts(page *strings.Builder, title string, count [6]int) {
@@ -123,7 +124,8 @@ func writeRow(page *strings.Builder, item Item, tests []Test, results map[Place]
 	for _, test := range tests {
 		if slices.Contains(test.Items, item.ID) {
 			one := results[test.Place()]
-			names = append(names, fmt.Sprintf("[%s/%s: %s](../%s/%s) %d/%d", test.Folder, test.File, test.Function, test.Folder, test.File, one.Accepts, one.Refuses))
+			names = append(names, fmt.Sprintf("[%s/%s: %s](../%s/%s) %d/%d", test.Folder, test.File, test.Function, test.Folder,
+				test.File, one.Accepts, one.Refuses))
 		}
 	}
 	result, named := resultOf(item, tests, results)
@@ -148,5 +150,6 @@ func writeRow(page *strings.Builder, item Item, tests []Test, results map[Place]
 	if named > 0 {
 		accepts, refuses = fmt.Sprint(result.Accepts), fmt.Sprint(result.Refuses)
 	}
-	fmt.Fprintf(page, "| %s | %s | %s | %s | %s | %s | %s |\n", item.ID, item.Requires, item.Section, strings.Join(names, "<br>"), accepts, refuses, verdict)
+	fmt.Fprintf(page, "| %s | %s | %s | %s | %s | %s | %s |\n", item.ID, item.Requires, item.Section,
+		strings.Join(names, "<br>"), accepts, refuses, verdict)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Problems lists what keeps the checklist from being fulfilled: failed tests, items without tests, and items whose tests only
-// accept or only refuse.
+// Problems lists what keeps the checklist from being fulfilled: failed tests, items without tests, and items whose
+// tests only accept or only refuse.
 func Problems(tests []Test, results map[Place]Result) []string {
 	var problems []string
 	for _, test := range tests {

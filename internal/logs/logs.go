@@ -61,9 +61,9 @@ func Entries() []Entry {
 
 const introduction = `# Log messages
 
-Each log line is one JSON object (or text, by ` + "`log_format`" + `) with ` + "`time`, `level`, `msg`" + ` and the fields below. The message never
-contains a value, so that it can be searched and counted: the values are in the fields. This page lists every message of
-the levels warn and error. Lines of level info report normal operation and need no action.
+Each log line is one JSON object (or text, by ` + "`log_format`" + `) with ` + "`time`, `level`, `msg`" + ` and the fields below. The message
+never contains a value, so that it can be searched and counted: the values are in the fields. This page lists every
+message of the levels warn and error. Lines of level info report normal operation and need no action.
 
 To follow one request, search for its ` + "`correlation_id`" + `: clients find it in the response header X-Correlation-Id and in
 ` + "`error_description`" + `, users on the error page. Lines of a traced request have ` + "`trace_id` and `span_id`" + `.

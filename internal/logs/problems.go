@@ -13,7 +13,9 @@ var snakeCase = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 // Problems compares log calls with the catalogue and the list of field names. Each problem says what to change. exempt
 // names functions ([Call].Function) whose messages need not be constants; one that is exempt without need is a problem.
 func Problems(calls []Call, entries []Entry, fields []Field, exempt []string) []string {
-	c := &comparison{entries: map[string]Entry{}, fields: map[string]bool{}, used: map[string]bool{}, logged: map[string][]Call{}}
+	c := &comparison{
+		entries: map[string]Entry{}, fields: map[string]bool{}, used: map[string]bool{}, logged: map[string][]Call{},
+	}
 	if len(calls) == 0 {
 		return []string{"there are no log calls: the folders are wrong"}
 	}
@@ -76,7 +78,8 @@ func (c *comparison) checkCall(call Call, exempt []string) {
 		case name == "?":
 			c.problem("%s: the name of a field must be a constant", call.Position)
 		case !c.fields[name]:
-			c.problem("%s: the field %q is not in fields.go; use a name of that list, or add: {%q, \"...\"}", call.Position, name, name)
+			c.problem("%s: the field %q is not in fields.go; use a name of that list, or add: {%q, \"...\"}", call.Position,
+				name, name)
 		}
 	}
 	switch {

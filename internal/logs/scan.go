@@ -69,7 +69,9 @@ func Scan(tree fs.FS, folders ...string) ([]Call, error) {
 			}
 			in := packages[path.Dir(name)]
 			if in == nil {
-				in = &scanner{folder: path.Dir(name), files: token.NewFileSet(), constants: map[string]string{}, helpers: map[string]helper{}}
+				in = &scanner{
+					folder: path.Dir(name), files: token.NewFileSet(), constants: map[string]string{}, helpers: map[string]helper{},
+				}
 				packages[path.Dir(name)] = in
 			}
 			return in.add(name, source)

@@ -70,8 +70,8 @@ type detailView struct {
 
 type lineView struct{ Label, Value string }
 
-// viewDetails shows each value in full: a truncated or sanitised value would not be what is granted, so that unsafe ones are
-// escaped instead.
+// viewDetails shows each value in full: a truncated or sanitised value would not be what is granted, so that unsafe
+// ones are escaped instead.
 func viewDetails(details []rar.View) []detailView {
 	var views []detailView
 	for _, detail := range details {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// contentPolicy is the Content-Security-Policy of the pages: only the inline style sheet (by its digest) and data: images. No
-// framing (RFC 9700 §4.16), no base, and only the scripts that a page names.
+// contentPolicy is the Content-Security-Policy of the pages: only the inline style sheet (by its digest) and data:
+// images. No framing (RFC 9700 §4.16), no base, and only the scripts that a page names.
 type contentPolicy string
 
 func newContentPolicy(style template.CSS) contentPolicy {
@@ -24,10 +24,9 @@ func (c contentPolicy) withoutForm() string { return string(c) + "'none'" }
 
 // withForm is for a page whose form is answered with a redirect to the client.
 //
-// Chromium applies form-action to all redirects after the form, those of the client's own site included, which are not known
-// here: a client may redirect from its redirect URI to another host. So https is allowed, and http only to the loopback
-// address that this client registered (FAPI 2.0
-// Security Profile §5.3.2.2-8).
+// Chromium applies form-action to all redirects after the form, those of the client's own site included, which are
+// not known here: a client may redirect from its redirect URI to another host. So https is allowed, and http only to
+// the loopback address that this client registered (FAPI 2.0 Security Profile §5.3.2.2-8).
 func (c contentPolicy) withForm(redirectHost string) string {
 	policy := string(c) + "'self' https:"
 	host, _, err := net.SplitHostPort(redirectHost)
@@ -53,8 +52,8 @@ func (c contentPolicy) withPasskey(redirectHost, issuer string) string {
 // noInjection keeps scripts from turning text into markup or code (Trusted Types).
 const noInjection = "; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// withDevice is for the pages of the device: forms post to this server only, and two scripts and a worker are allowed by their
-// URLs.
+// withDevice is for the pages of the device: forms post to this server only, and two scripts and a worker are allowed
+// by their URLs.
 func (c contentPolicy) withDevice(issuer string) string {
 	home := issuer + "/device"
 	policy := strings.Replace(string(c), "img-src data:", "img-src data: "+home+"/", 1)

@@ -1,8 +1,8 @@
 // Package pages renders the built-in pages: sign-in, consent, the authentication device, and the error page.
 //
-// They are plain HTML forms with one inline style sheet: nothing is loaded from another host or stored by the browser. Passkeys
-// need a small script (assets); everything else works without scripts. Client metadata is untrusted and shown as text that
-// cannot be confused with the page's own.
+// They are plain HTML forms with one inline style sheet: nothing is loaded from another host or stored by the
+// browser. Passkeys need a small script (assets); everything else works without scripts. Client metadata is untrusted
+// and shown as text that cannot be confused with the page's own.
 //
 // Pages only render. The forms are handled by the packages that use the pages: authorize and device.
 package pages
@@ -94,8 +94,8 @@ func (p *Pages) render(w http.ResponseWriter, status int, page, title string, po
 	p.renderFrame(w, status, page, policy, body, frame{Title: title})
 }
 
-// renderFrame writes a page in a frame with the title, scripts, manifest and icon given. The page is rendered completely before
-// anything is sent.
+// renderFrame writes a page in a frame with the title, scripts, manifest and icon given. The page is rendered
+// completely before anything is sent.
 func (p *Pages) renderFrame(w http.ResponseWriter, status int, page, policy string, body any, around frame) {
 	around.Title += " – " + p.name
 	around.Name, around.Host, around.Style, around.Body = p.name, p.host, p.style, body

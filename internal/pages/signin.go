@@ -40,8 +40,8 @@ func viewProblem(wrong browser.Problem) problem {
 	return view
 }
 
-// summary returns the sentence for a problem with the whole form, or "". It is the same for a wrong password and an unknown
-// user name.
+// summary returns the sentence for a problem with the whole form, or "". It is the same for a wrong password and an
+// unknown user name.
 func summary(wrong browser.Problem) string {
 	switch wrong.Code {
 	case browser.WrongPassword:

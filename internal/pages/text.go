@@ -22,8 +22,9 @@ const (
 // maxMarks is how many combining marks may follow each other; written languages need up to four.
 const maxMarks = 4
 
-// plain makes text safe to display: one line, at most limit characters, without invisible characters and those that move other
-// text: controls, bidirectional overrides, zero-width characters, stacked combining marks. Escaping is done by the template.
+// plain makes text safe to display: one line, at most limit characters, without invisible characters and those that
+// move other text: controls, bidirectional overrides, zero-width characters, stacked combining marks. Escaping is
+// done by the template.
 func plain(text string, limit int) string {
 	var clean strings.Builder
 	count, marks, gap := 0, 0, false

@@ -1,5 +1,5 @@
-// Package pgproxy is a proxy in front of a PostgreSQL server, for tests and benchmarks: it counts round trips, and cuts or
-// stalls connections.
+// Package pgproxy is a proxy in front of a PostgreSQL server, for tests and benchmarks: it counts round trips, and
+// cuts or stalls connections.
 package pgproxy
 
 import (
@@ -26,8 +26,8 @@ type Proxy struct {
 	closed bool
 }
 
-// Start listens on a Unix socket in a new folder, like a server with that folder as unix_socket_directories, and forwards to
-// the server in the folder given.
+// Start listens on a Unix socket in a new folder, like a server with that folder as unix_socket_directories, and
+// forwards to the server in the folder given.
 func Start(server string) (*Proxy, error) {
 	folder, err := os.MkdirTemp("", "pgproxy")
 	if err != nil {
@@ -58,8 +58,8 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Silence stalls all responses of the server, like a network that drops packets, until resume is called. Connections stay
-// open.
+// Silence stalls all responses of the server, like a network that drops packets, until resume is called. Connections
+// stay open.
 func (p *Proxy) Silence() (resume func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

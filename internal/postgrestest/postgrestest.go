@@ -1,5 +1,5 @@
-// Package postgrestest runs a real PostgreSQL server for tests: in a temporary directory, reachable through a Unix socket
-// only, removed after the tests.
+// Package postgrestest runs a real PostgreSQL server for tests: in a temporary directory, reachable through a Unix
+// socket only, removed after the tests.
 //
 // A test package keeps one Cluster for all its tests:
 //
@@ -131,7 +131,8 @@ func (c *Cluster) serve(programs string, identity *syscall.Credential) error {
 	if c.Fsync {
 		durable = "on"
 	}
-	server := exec.Command(filepath.Join(programs, "postgres"), "-D", filepath.Join(c.directory, "data"), "-k", c.directory,
+	server := exec.Command(filepath.Join(programs, "postgres"), "-D", filepath.Join(c.directory, "data"), "-k",
+		c.directory,
 		"-c", "listen_addresses=", "-c", "max_connections=200",
 		"-c", "fsync="+durable, "-c", "full_page_writes="+durable)
 	server.Dir = c.directory
@@ -180,8 +181,8 @@ func (c *Cluster) Crash(t testing.TB) {
 	t.Fatal(err)
 }
 
-// launch starts the server from a thread that lives as long as the server. The server ends with this process, even if that is
-// killed (Pdeathsig), and Linux treats the end of the thread as the end of the parent.
+// launch starts the server from a thread that lives as long as the server. The server ends with this process, even if
+// that is killed (Pdeathsig), and Linux treats the end of the thread as the end of the parent.
 func (c *Cluster) launch(server *exec.Cmd, identity *syscall.Credential) error {
 	server.SysProcAttr = &syscall.SysProcAttr{Credential: identity, Pdeathsig: syscall.SIGQUIT}
 	started, exited := make(chan error), make(chan struct{})

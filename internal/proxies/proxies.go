@@ -34,19 +34,21 @@ type Kind struct {
 	arguments func(config, folder string) []string
 }
 
-// All returns the kinds that can be started. The first three are Debian's packages or a Python wheel; the others take longer
-// to install.
+// All returns the kinds that can be started. The first three are Debian's packages or a Python wheel; the others take
+// longer to install.
 func All() []Kind {
 	return []Kind{
 		{"nginx", "nginx", "nginx.conf", func(config, folder string) []string {
-			return []string{"-c", config, "-p", folder, "-e", "stderr", "-g", "daemon off; pid " + folder + "/pid; error_log stderr;"}
+			return []string{"-c", config, "-p", folder, "-e", "stderr", "-g",
+				"daemon off; pid " + folder + "/pid; error_log stderr;"}
 		}},
 		{"haproxy", "haproxy", "haproxy.cfg", func(config, _ string) []string { return []string{"-db", "-f", config} }},
 		{"envoy", "envoy", "envoy.yaml", func(config, _ string) []string {
 			return []string{"-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"}
 		}},
 		{"apache", "apache2", "apache.conf", func(config, folder string) []string {
-			return []string{"-X", "-f", config, "-d", folder, "-c", "PidFile " + folder + "/pid", "-c", "ErrorLog /dev/stderr", "-c", "Mutex file:" + folder}
+			return []string{"-X", "-f", config, "-d", folder, "-c", "PidFile " + folder + "/pid", "-c", "ErrorLog /dev/stderr",
+				"-c", "Mutex file:" + folder}
 		}},
 		{"caddy", "caddy", "Caddyfile", func(config, _ string) []string {
 			return []string{"run", "--adapter", "caddyfile", "--config", config}
@@ -73,7 +75,8 @@ func (k Kind) path() (string, error) {
 		return "", err
 	}
 	ours := filepath.Join(cache, "countersign-ingress")
-	for _, name := range []string{k.Program, "/usr/sbin/" + k.Program, filepath.Join(ours, "bin", k.Program), filepath.Join(ours, "envoy", "envoy", "_bin", k.Program)} {
+	for _, name := range []string{k.Program, "/usr/sbin/" + k.Program, filepath.Join(ours, "bin", k.Program),
+		filepath.Join(ours, "envoy", "envoy", "_bin", k.Program)} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
 		}
@@ -86,7 +89,8 @@ type Place struct {
 	// Folder is an absolute path. It holds server.crt and server.key, ingress.crt and ingress.key (both also as .pem,
 	// certificate and key together), upstream-ca.crt and clients-ca.crt; the configuration is written there too.
 	Folder string
-	// Port is what the ingress listens on, Backend the port of the server's listener for client certificates, on 127.0.0.1.
+	// Port is what the ingress listens on, Backend the port of the server's listener for client certificates, on
+	// 127.0.0.1.
 	Port, Backend string
 	// Host is the name in server.crt and in the certificate of the server; empty for the one in the configurations.
 	Host string
@@ -115,7 +119,8 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 		place.Host = hostPlace
 	}
 	config := filepath.Join(place.Folder, k.File)
-	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend, hostPlace, place.Host).Replace(string(text))
+	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend,
+		hostPlace, place.Host).Replace(string(text))
 	if err := os.WriteFile(config, []byte(replaced), 0o600); err != nil {
 		return nil, err
 	}

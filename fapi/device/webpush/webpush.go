@@ -1,4 +1,5 @@
-// Package webpush notifies browsers of new requests by Web Push (RFC 8030) with VAPID (RFC 8292). The messages are empty.
+// Package webpush notifies browsers of new requests by Web Push (RFC 8030) with VAPID (RFC 8292). The messages are
+// empty.
 package webpush
 
 import (
@@ -49,7 +50,8 @@ type Sender struct {
 	Log    *slog.Logger
 }
 
-// Key returns the applicationServerKey: an uncompressed point in base64url (RFC 8292 §3.2), or "" without an active key.
+// Key returns the applicationServerKey: an uncompressed point in base64url (RFC 8292 §3.2), or "" without an active
+// key.
 func (s *Sender) Key(ctx context.Context) string {
 	key, err := s.activeKey(ctx)
 	if err != nil {
@@ -87,9 +89,9 @@ func (s *Sender) Endpoints(ctx context.Context, subject string) ([]string, error
 	return endpoints, nil
 }
 
-// Subscribe stores the push resource of a user's browser. The browser chooses the endpoint, which must pass the checks of
-// package outbound: otherwise the error is an *[oauth.Error] with invalid_request. Other errors are those of the store and
-// the signer.
+// Subscribe stores the push resource of a user's browser. The browser chooses the endpoint, which must pass the
+// checks of package outbound: otherwise the error is an *[oauth.Error] with invalid_request. Other errors are those
+// of the store and the signer.
 func (s *Sender) Subscribe(ctx context.Context, subject, endpoint string) error {
 	key, err := s.activeKey(ctx)
 	if err != nil {
@@ -112,8 +114,8 @@ func (s *Sender) Subscribe(ctx context.Context, subject, endpoint string) error 
 	})
 }
 
-// Notify notifies the browsers of a user in the background. Push services keep the message until a time. A failed message is
-// not sent again: an open page shows the request anyway.
+// Notify notifies the browsers of a user in the background. Push services keep the message until a time. A failed
+// message is not sent again: an open page shows the request anyway.
 func (s *Sender) Notify(ctx context.Context, subject string, until time.Time) {
 	ctx = context.WithoutCancel(ctx) // the caller's request ends before
 	go func() {
@@ -131,8 +133,8 @@ func (s *Sender) Notify(ctx context.Context, subject string, until time.Time) {
 	}()
 }
 
-// notify sends one message. A subscription that is unknown to its push service, or was made for a key that has been rotated
-// since, is removed: the page makes a new one when it is opened.
+// notify sends one message. A subscription that is unknown to its push service, or was made for a key that has been
+// rotated since, is removed: the page makes a new one when it is opened.
 func (s *Sender) notify(ctx context.Context, to store.Subscription, until time.Time) {
 	key, err := s.activeKey(ctx)
 	if err != nil {
@@ -183,7 +185,8 @@ func (s *Sender) send(ctx context.Context, key signer.Key, endpoint string, unti
 	}, nil)
 }
 
-// vapidClaims are those of a VAPID token (RFC 8292 §2). Without iss it cannot be confused with other tokens of this server.
+// vapidClaims are those of a VAPID token (RFC 8292 §2). Without iss it cannot be confused with other tokens of this
+// server.
 type vapidClaims struct {
 	Audience string `json:"aud"`
 	Expires  int64  `json:"exp"`
