@@ -15,7 +15,7 @@ func TestBC10ClientIsNoPerson(t *testing.T) {
 	c := w.Register("sub-alice", nil) // a client whose identifier is the subject of a person
 	issued := c.Tokens()
 	t.Run("accepts and keeps client and person apart in the token", func(t *testing.T) {
-		_, access := w.Decode(issued.Text("access_token"))
+		_, access := w.Verify(issued.Text("access_token"))
 		if access["sub"] != "sub-alice" || access["client_id"] != c.ID || access["auth_time"] == nil {
 			t.Errorf("%v", access)
 		}
@@ -37,7 +37,7 @@ func TestBC11NoBrowserFlows(t *testing.T) {
 		fapitest.TryAll(t, c.Push, fapitest.Bad("response_mode "+mode, fapitest.Set("response_mode", mode), 400, "invalid_request"))
 	}
 	t.Run("accepts and leaves the fragment empty", func(t *testing.T) {
-		if sentTo := c.Opened(t, nil); sentTo.Fragment != "" || !sentTo.Query().Has("code") || sentTo.Query().Has("access_token") || sentTo.Query().Has("id_token") {
+		if sentTo := c.Redirected(t, nil); sentTo.Fragment != "" || !sentTo.Query().Has("code") || sentTo.Query().Has("access_token") || sentTo.Query().Has("id_token") {
 			t.Errorf("sent to %s", sentTo)
 		}
 	})

@@ -17,14 +17,14 @@ import (
 // Covers: ATTACK-02. Two nodes that get one assertion at the same moment accept it once between them, wherever it is
 // sent, and its time is over before either has forgotten it.
 func TestAttack02TwoNodes(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c := w.Register("client-1", fapitest.Wide)
-	there := w.Node(nil).Here(c)
+	w, _ := fapitest.NewFullWorld(t)
+	c := w.Register("client-1", fapitest.AllScopes)
+	there := w.Node(nil).Client(c)
 	const rounds = 200
 	accepted := 0
 	for range rounds {
 		same := fapitest.Set("client_assertion", c.ClientAssertion(nil))
-		accepted += len(fapitest.Won(t, fapitest.AtOnce(
+		accepted += len(won(t, fapitest.Concurrently(
 			func() fapitest.Reply { return c.Push(same) },
 			func() fapitest.Reply { return there.Push(same) },
 			func() fapitest.Reply { return c.Revoke("unknown", same) },
@@ -60,7 +60,7 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 				return fapitest.Reply{Status: http.StatusOK}
 			}
 		}
-		for _, r := range fapitest.AtOnce(open(w.Browser()), open(n.Browser(w.Browser())), open(w.Browser())) {
+		for _, r := range fapitest.Concurrently(open(w.Browser()), open(n.Browser(w.Browser())), open(w.Browser())) {
 			if r.Status == http.StatusOK {
 				codes++
 			}
@@ -85,13 +85,13 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 func TestAttack09TwoNodes(t *testing.T) {
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
-	there := w.Node(nil).Here(c)
+	there := w.Node(nil).Client(c)
 	const rounds = 15
 	var winners []fapitest.Reply
 	for range rounds {
 		code := c.Authorize()
 		one, other := func() fapitest.Reply { return c.Redeem(code, nil) }, func() fapitest.Reply { return there.Redeem(code, nil) }
-		got := fapitest.Won(t, fapitest.AtOnce(one, other, one, other), 400, "invalid_grant")
+		got := won(t, fapitest.Concurrently(one, other, one, other), 400, "invalid_grant")
 		if len(got) > 1 {
 			t.Fatalf("%d redemptions of one code won", len(got))
 		}
@@ -117,7 +117,7 @@ func TestAttack09TwoNodes(t *testing.T) {
 func TestAttack10RefreshAndRevoke(t *testing.T) {
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
-	there := w.Node(nil).Here(c)
+	there := w.Node(nil).Client(c)
 	var before, after, odd []string
 	for range 5 {
 		issued := c.Tokens()
@@ -150,7 +150,7 @@ func TestAttack10RefreshAndRevoke(t *testing.T) {
 				return fapitest.Reply{Status: http.StatusOK}
 			})
 		}
-		if r := fapitest.AtOnce(calls...)[0]; r.Status != http.StatusOK {
+		if r := fapitest.Concurrently(calls...)[0]; r.Status != http.StatusOK {
 			t.Fatalf("the revocation answered %d %s", r.Status, r.Raw)
 		}
 		close(outcomes)
@@ -192,7 +192,7 @@ func TestAttack12TwoNodes(t *testing.T) {
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
-	there := n.Here(c)
+	there := n.Client(c)
 	token := c.Tokens().Text("access_token")
 	start := w.Clock.Now()
 	pushing := func(at *fapitest.Client, proof string) fapitest.Reply {
@@ -202,12 +202,12 @@ func TestAttack12TwoNodes(t *testing.T) {
 		return at.Get("/accounts", token, func(h http.Header) { h.Set("DPoP", proof) })
 	}
 	used, usedToRead := c.Proof("POST", w.Issuer+"/par", "", nil), c.Proof("GET", w.Issuer+"/accounts", token, nil)
-	fapitest.WantActive(t, reading(c, usedToRead))
+	fapitest.WantOK(t, reading(c, usedToRead))
 	fapitest.Good("", nil).Check(t, pushing(c, used))
 	for _, path := range []string{"/token", "/revoke", "/introspect"} {
 		t.Run("refuses one for PAR at "+path+" of the other node", func(t *testing.T) {
 			forPAR := fapitest.SetHeader("DPoP", c.Proof("POST", w.Issuer+"/par", "", nil))
-			fapitest.WantError(t, there.Post(path, c.Request(), forPAR), 400, "invalid_dpop_proof")
+			fapitest.WantError(t, there.Post(path, c.AuthorizationForm(), forPAR), 400, "invalid_dpop_proof")
 		})
 	}
 	t.Run("refuses one for a resource at another of the other node", func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestAttack12TwoNodes(t *testing.T) {
 		fapitest.WantError(t, there.Get("/userinfo", token, func(h http.Header) { h.Set("DPoP", forAccounts) }), 401, "invalid_dpop_proof")
 	})
 	late := func(after time.Duration) {
-		n.At(start.Add(after))
+		n.SetTime(start.Add(after))
 		for _, database := range []store.Store{w.Store, n.Store} {
 			if _, err := database.Purge(t.Context(), 1000); err != nil {
 				t.Fatal(err)
@@ -236,15 +236,15 @@ func TestAttack12TwoNodes(t *testing.T) {
 		}
 		t.Run("accepts a new one "+after.String()+" later", func(t *testing.T) {
 			fapitest.Good("", nil).Check(t, pushing(there, there.Proof("POST", w.Issuer+"/par", "", nil)))
-			fapitest.WantActive(t, reading(there, there.Proof("GET", w.Issuer+"/accounts", token, nil)))
+			fapitest.WantOK(t, reading(there, there.Proof("GET", w.Issuer+"/accounts", token, nil)))
 		})
 	}
 	t.Run("accepts an unused one to the end of its window", func(t *testing.T) {
-		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.Claim("iat", w.Clock.Now().Add(-time.Minute).Unix()))
+		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.SetClaim("iat", w.Clock.Now().Add(-time.Minute).Unix()))
 		fapitest.Good("", nil).Check(t, pushing(there, proof))
 	})
 	t.Run("refuses an unused one after it", func(t *testing.T) {
-		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.Claim("iat", w.Clock.Now().Add(-61*time.Second).Unix()))
+		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.SetClaim("iat", w.Clock.Now().Add(-61*time.Second).Unix()))
 		fapitest.WantError(t, pushing(there, proof), 400, "invalid_dpop_proof")
 	})
 }
@@ -252,10 +252,10 @@ func TestAttack12TwoNodes(t *testing.T) {
 // Covers: ATTACK-13. Whoever had the key for a moment and made proofs for the hour to come can use them until the nonce
 // has changed twice, and on no node longer.
 func TestAttack13ProofsMadeInAdvance(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
-	there := n.Here(c)
+	there := n.Client(c)
 	nonce := c.Push(nil).Header.Get("DPoP-Nonce")
 	if nonce == "" {
 		t.Fatal("no nonce is offered")
@@ -275,7 +275,7 @@ func TestAttack13ProofsMadeInAdvance(t *testing.T) {
 	}
 	last, worked, refused := time.Duration(-1), 0, 0
 	for _, one := range hour {
-		n.At(one.at)
+		n.SetTime(one.at)
 		for _, r := range []fapitest.Reply{c.Push(fapitest.SetHeader("DPoP", one.here)), there.Push(fapitest.SetHeader("DPoP", one.there))} {
 			if r.Status == http.StatusCreated {
 				worked++
@@ -301,12 +301,12 @@ func TestAttack13ProofsMadeInAdvance(t *testing.T) {
 	})
 	t.Run("accepts one node's nonce on the other", func(t *testing.T) {
 		fresh := c.Push(nil).Header.Get("DPoP-Nonce")
-		fapitest.Good("", nil).Check(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", fresh))))
+		fapitest.Good("", nil).Check(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", fresh))))
 	})
 	t.Run("refuses a nonce of another issuer's server", func(t *testing.T) {
-		other := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+		other := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
 		foreign := other.Register("client-1", nil).Push(nil).Header.Get("DPoP-Nonce")
-		fapitest.WantError(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", foreign))), 400, "use_dpop_nonce")
+		fapitest.WantError(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", foreign))), 400, "use_dpop_nonce")
 	})
 }
 
@@ -342,8 +342,8 @@ func TestNodesFollow(t *testing.T) {
 }
 
 func nodesFollow(t *testing.T, how watched) {
-	w, url := fapitest.NewWorldOnPostgres(t, nil, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
-	n := w.Node(func(c *fapitest.FapiConfig) {
+	w, url := fapitest.NewPostgresWorld(t, nil, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	n := w.Node(func(c *fapitest.Config) {
 		var err error
 		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: fapitest.Catalogue{Store: c.Store}, Replicas: []signer.Replica{{Backend: w.Backend}},
 			Now: c.Now, RefreshInterval: 500 * time.Millisecond})
@@ -363,15 +363,15 @@ func nodesFollow(t *testing.T, how watched) {
 		}
 	}()
 	c := w.Register("client-1", nil)
-	there := n.Here(c)
+	there := n.Client(c)
 	nonce := func(at *fapitest.Client) string { return at.Push(nil).Header.Get("DPoP-Nonce") }
 	first := nonce(c)
 
 	// Nonces, and what is never kept in memory, hold at once.
-	fapitest.Good("", nil).Check(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", first))))
+	fapitest.Good("", nil).Check(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", first))))
 	b := w.Browser()
 	authorize := func(at *fapitest.Client, b *fapitest.Browser) (string, bool) {
-		pushed := at.Push(c.Proving("/par", fapitest.Claim("nonce", first)))
+		pushed := at.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", first)))
 		_, _, sentTo := b.Visit(w.AuthorizeURL(c.ID, pushed.Text("request_uri")))
 		return sentTo.Query().Get("code"), sentTo.Query().Get("code") != ""
 	}
@@ -379,17 +379,17 @@ func nodesFollow(t *testing.T, how watched) {
 	if !ok {
 		t.Fatal("no code")
 	}
-	tokens := there.Redeem(code, c.Proving("/token", fapitest.Claim("nonce", first)))
+	tokens := there.Redeem(code, c.ReplaceProof("/token", fapitest.SetClaim("nonce", first)))
 	if tokens.Status != http.StatusOK {
 		t.Fatalf("%d %s", tokens.Status, tokens.Raw)
 	}
-	if opened, err := n.Store.Open(t.Context(), w.PushedID(c, first), w.SessionIn(b)); err != nil || opened.Session == nil {
+	if opened, err := n.Store.Open(t.Context(), pushedID(w, c, first), sessionIn(w, b)); err != nil || opened.Session == nil {
 		t.Errorf("the sign-in of the other node: %v, %v", opened.Session, err)
 	}
-	if r := c.Revoke(tokens.Text("refresh_token"), c.Proving("/revoke", fapitest.Claim("nonce", first))); r.Status != http.StatusOK {
+	if r := c.Revoke(tokens.Text("refresh_token"), c.ReplaceProof("/revoke", fapitest.SetClaim("nonce", first))); r.Status != http.StatusOK {
 		t.Fatalf("revoke: %d %s", r.Status, r.Raw)
 	}
-	if r := there.Refresh(tokens.Text("refresh_token"), c.Proving("/token", fapitest.Claim("nonce", first))); r.Text("error") != "invalid_grant" {
+	if r := there.Refresh(tokens.Text("refresh_token"), c.ReplaceProof("/token", fapitest.SetClaim("nonce", first))); r.Text("error") != "invalid_grant" {
 		t.Errorf("after the other node's revocation: %d %s", r.Status, r.Raw)
 	}
 
@@ -412,7 +412,7 @@ func nodesFollow(t *testing.T, how watched) {
 		<-told
 		if how.connection != nil {
 			// The node has what it was told to be fresh when the connection goes.
-			fapitest.Good("", nil).Check(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", first))))
+			fapitest.Good("", nil).Check(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", first))))
 			how.connection(proxy)
 		}
 	}
@@ -439,7 +439,7 @@ func nodesFollow(t *testing.T, how watched) {
 		}
 	}
 	refused := func() bool {
-		return there.Push(c.Proving("/par", fapitest.Claim("nonce", first))).Text("error") == "invalid_client"
+		return there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", first))).Text("error") == "invalid_client"
 	}
 	record, err := w.Store.Client(t.Context(), c.ID)
 	if err != nil {
@@ -455,7 +455,7 @@ func nodesFollow(t *testing.T, how watched) {
 	}
 	follow("a client that is disabled", put(true), refused)
 	follow("a client that is enabled", put(false), func() bool { return !refused() })
-	signing := func() bool { return there.KeyPublished(fapitest.SharedKeys(t)[0].ID) }
+	signing := func() bool { return keyPublished(there, fapitest.SharedKeys(t)[0].ID) }
 	follow("a key that is destroyed", func() {
 		if err := w.Store.MoveKey(t.Context(), fapitest.SharedKeys(t)[0].ID, "active", "retiring", w.Clock.Now()); err != nil {
 			t.Fatal(err)
@@ -464,4 +464,52 @@ func nodesFollow(t *testing.T, how watched) {
 			t.Fatal(err)
 		}
 	}, func() bool { return !signing() })
+}
+
+// won gives the answers that are no refusals, and checks that each of the others is the refusal named.
+func won(t *testing.T, replies []fapitest.Reply, status int, code string) []fapitest.Reply {
+	t.Helper()
+	var winners []fapitest.Reply
+	for _, r := range replies {
+		if r.Status == http.StatusOK || r.Status == http.StatusCreated {
+			winners = append(winners, r)
+			continue
+		}
+		fapitest.WantError(t, r, status, code)
+	}
+	return winners
+}
+
+// keyPublished tells whether a key is in the key set.
+func keyPublished(c *fapitest.Client, id string) bool {
+	c.World.T.Helper()
+	request, err := http.NewRequest(http.MethodGet, c.World.Issuer+"/jwks", nil)
+	if err != nil {
+		c.World.T.Fatal(err)
+	}
+	keys, _ := c.Do(request).Body["keys"].([]any)
+	for _, key := range keys {
+		if fields, ok := key.(map[string]any); ok && fields["kid"] == id {
+			return true
+		}
+	}
+	return false
+}
+
+// pushedID is the digest of the request_uri of a new request.
+func pushedID(w *fapitest.World, c *fapitest.Client, nonce string) store.Digest {
+	w.T.Helper()
+	return store.DigestOf(c.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", nonce))).Text("request_uri"))
+}
+
+// sessionIn is the digest of the sign-in cookie that a browser has.
+func sessionIn(w *fapitest.World, b *fapitest.Browser) store.Digest {
+	w.T.Helper()
+	for _, cookie := range b.HTTP.Jar.Cookies(fapitest.MustURL(w.T, w.Issuer)) {
+		if cookie.Name == "__Host-countersign-session" {
+			return store.DigestOf(cookie.Value)
+		}
+	}
+	w.T.Fatal("the browser has no session")
+	return store.Digest{}
 }

@@ -43,7 +43,7 @@ func through(t *testing.T, proxy **pgproxy.Proxy) func(*postgres.Config) {
 // has allowed the same before, the refresh included.
 func TestRoundTripsOfAFlow(t *testing.T) {
 	var proxy *pgproxy.Proxy
-	w, _ := fapitest.NewWorldOnPostgres(t, func(c *postgres.Config) {
+	w, _ := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.MaxConnections = 1
 		through(t, &proxy)(c)
 	})
@@ -101,7 +101,7 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 // TestPoolExhausted: requests that find no free connection are answered 503 with Retry-After, soon, and the next ones are
 // served as if nothing had been.
 func TestPoolExhausted(t *testing.T) {
-	w, url := fapitest.NewWorldOnPostgres(t, func(c *postgres.Config) {
+	w, url := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.URL += "&lock_timeout=9s&statement_timeout=9s"
 		c.MaxConnections = 2
 	})
@@ -126,7 +126,7 @@ func TestPoolExhausted(t *testing.T) {
 		released <- err
 	})
 	served, shed := 0, 0
-	for _, r := range fapitest.AtOnce(calls...) {
+	for _, r := range fapitest.Concurrently(calls...) {
 		switch r.Status {
 		case http.StatusCreated:
 			served++

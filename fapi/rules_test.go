@@ -25,11 +25,11 @@ func TestRule32Digests(t *testing.T) {
 	issued := c.Redeem(code, nil)
 	unredeemed := c.Authorize()
 	jar := b.HTTP.Jar.Cookies(fapitest.MustURL(t, w.Issuer))
-	_, access := w.Decode(issued.Text("access_token"))
+	_, access := w.Verify(issued.Text("access_token"))
 	secrets := map[string]string{
 		"a spent code": code, "a code": unredeemed, "a spent request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"),
 		"a request_uri": strings.TrimPrefix(waiting, "urn:ietf:params:oauth:request_uri:"), "a refresh token": issued.Text("refresh_token"),
-		"an access token": issued.Text("access_token"), "the jti of an access token": access["jti"].(string), "an ID token": issued.Text("id_token"), "a verifier": fapitest.Verifier,
+		"an access token": issued.Text("access_token"), "the jti of an access token": access["jti"].(string), "an ID token": issued.Text("id_token"), "a verifier": fapitest.CodeVerifier,
 	}
 	for _, cookie := range jar {
 		secrets["the cookie "+cookie.Name] = cookie.Value
@@ -47,7 +47,7 @@ func TestRule32Digests(t *testing.T) {
 		stored = append(stored, content...)
 	}
 	t.Run("accepts what is no secret", func(t *testing.T) {
-		for _, text := range []string{c.ID, c.RedirectURI, fapitest.Challenge(fapitest.Verifier)} {
+		for _, text := range []string{c.ID, c.RedirectURI, fapitest.CodeChallenge(fapitest.CodeVerifier)} {
 			if !bytes.Contains(stored, []byte(text)) {
 				t.Errorf("%s is not in the database", text)
 			}
@@ -72,7 +72,7 @@ func TestRule47InteractionID(t *testing.T) {
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	for _, path := range endpoints() {
 		t.Run("accepts it at "+path, func(t *testing.T) {
-			response, _ := w.Ask(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {id}}, "")
+			response, _ := w.Request(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {id}}, "")
 			if response.Header.Get("x-fapi-interaction-id") != id || response.Header.Get("X-Correlation-Id") != id {
 				t.Errorf("%v", response.Header)
 			}
@@ -82,7 +82,7 @@ func TestRule47InteractionID(t *testing.T) {
 			"64 KiB": strings.Repeat("f", 64<<10),
 		} {
 			t.Run("refuses to echo "+name+" at "+path, func(t *testing.T) {
-				response, _ := w.Ask(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {wrong}}, "")
+				response, _ := w.Request(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {wrong}}, "")
 				if response.Header.Get("x-fapi-interaction-id") != "" || !uuid.MatchString(response.Header.Get("X-Correlation-Id")) {
 					t.Errorf("%v", response.Header)
 				}
@@ -90,11 +90,11 @@ func TestRule47InteractionID(t *testing.T) {
 		}
 	}
 	t.Run("accepts none, and makes one for a client of FAPI 1.0 alone", func(t *testing.T) {
-		w := fapitest.NewWorld(t, fapitest.OffersBackchannel())
-		one := w.Register("client-2", fapitest.AsksAdvanced)
-		id := one.AskSigned(nil).Text("auth_req_id")
+		w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
+		one := w.Register("client-2", fapitest.CIBAAdvanced)
+		id := one.BackchannelSigned(nil).Text("auth_req_id")
 		w.Decide(id, true)
-		r := one.Get("/accounts", one.Fetch(id, nil).Text("access_token"), nil)
+		r := one.Get("/accounts", one.Poll(id, nil).Text("access_token"), nil)
 		if id := r.Header.Get("x-fapi-interaction-id"); r.Status != 200 || !uuid.MatchString(id) || id != r.Header.Get("X-Correlation-Id") {
 			t.Errorf("%d %v", r.Status, r.Header)
 		}

@@ -78,7 +78,7 @@ func TestParametersOutside(t *testing.T) {
 		t.Fatalf("sent to %v", sentTo)
 	}
 	r := c.Redeem(sentTo.Query().Get("code"), nil)
-	if _, id := w.Decode(r.Text("id_token")); id["nonce"] != "nonce-1" {
+	if _, id := w.Verify(r.Text("id_token")); id["nonce"] != "nonce-1" {
 		t.Errorf("nonce %v", id["nonce"])
 	}
 }
@@ -101,7 +101,7 @@ func TestAuthorizeByPost(t *testing.T) {
 // several windows, and is answered once.
 func TestRequestURIBeforeItsEnd(t *testing.T) {
 	var decide func(string)
-	w := fapitest.NewWorld(t, fapitest.Deciding("wait"), func(_ *fapitest.FapiConfig, a *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, fapitest.Deciding("wait"), func(_ *fapitest.Config, a *fapitest.AutoInteractor) {
 		decide = func(decision string) { a.Mu.Lock(); a.Decision = decision; a.Mu.Unlock() }
 	})
 	c := w.Register("client-1", nil)
@@ -209,7 +209,7 @@ func TestSession(t *testing.T) {
 		t.Helper()
 		_, _, sentTo := b.Visit(w.AuthorizeURL(c.ID, c.Push(change).Text("request_uri")))
 		r := c.Redeem(sentTo.Query().Get("code"), nil)
-		_, id := w.Decode(r.Text("id_token"))
+		_, id := w.Verify(r.Text("id_token"))
 		return id["auth_time"]
 	}
 	first := authTime(nil)

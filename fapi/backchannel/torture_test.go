@@ -28,7 +28,7 @@ var tortures = flag.Int("tortures", 25, "how many backchannel requests TestTortu
 // signatures: each request ends in one decision, and in exactly one token or exactly one refusal.
 func TestTortureBackchannel(t *testing.T) {
 	const pollers, deciders, side = 6, 2, 4
-	w, address := fapitest.NewWorldOnPostgres(t, nil, fapitest.OffersBackchannel(func(b *backchannel.Settings) { b.PersonBurst = *tortures }), func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+	w, address := fapitest.NewPostgresWorld(t, nil, fapitest.WithBackchannelOfAllProfiles(func(b *backchannel.Settings) { b.PersonBurst = *tortures }), func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
 		c.AccessTokenAlgorithm, c.TracerProvider, c.Logger = "ES256", nil, nil
 	})
 	config := w.Config
@@ -52,10 +52,10 @@ func TestTortureBackchannel(t *testing.T) {
 	listener.StartTLS()
 	t.Cleanup(listener.Close)
 	nodes := []*fapi.Server{w.Server, node}
-	c := w.Register("client-1", fapitest.All(fapitest.WithCertificate, fapitest.Asks, fapitest.Member("id_token_signed_response_alg", "ES256")))
+	c := w.Register("client-1", fapitest.All(fapitest.TLSClientAuth, fapitest.CIBAPoll, fapitest.SetMember("id_token_signed_response_alg", "ES256")))
 	c.HTTP.Transport.(*http.Transport).MaxIdleConnsPerHost = side * (pollers + deciders)
 	elsewhere, there := *w, *c // the same client at the other node
-	elsewhere.MTLS, there.W = listener.URL, &elsewhere
+	elsewhere.MTLSIssuer, there.World = listener.URL, &elsewhere
 	clients := []*fapitest.Client{c, &there}
 
 	began := time.Now()
@@ -65,7 +65,7 @@ func TestTortureBackchannel(t *testing.T) {
 	for range side {
 		running.Go(func() {
 			for number := range numbers {
-				asked := c.Ask(nil)
+				asked := c.Backchannel(nil)
 				id := asked.Text("auth_req_id")
 				if id == "" {
 					t.Errorf("request %d: %d %s", number, asked.Status, asked.Raw)
@@ -74,7 +74,7 @@ func TestTortureBackchannel(t *testing.T) {
 				var won, allowed, fetched atomic.Int64
 				fetch := func(i int) string {
 					polls.Add(1)
-					r := clients[i%2].Post("/token", url.Values{"grant_type": {fapitest.CibaGrant}, "auth_req_id": {id}}, nil)
+					r := clients[i%2].Post("/token", url.Values{"grant_type": {fapitest.CIBAGrant}, "auth_req_id": {id}}, nil)
 					if r.Status == http.StatusOK {
 						fetched.Add(1)
 					}

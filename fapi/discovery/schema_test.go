@@ -116,20 +116,20 @@ func checkMetadata(document map[string]any) (mistakes []string) {
 // Covers: MD-04. The document has known members only, each of its kind; the check itself is shown to notice mistakes.
 func TestMD04Schema(t *testing.T) {
 	for name, more := range map[string]fapitest.Option{
-		"of everything": func(*fapitest.FapiConfig, *fapitest.AutoInteractor) {},
-		"without mTLS":  func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" },
-		"of little": func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+		"of everything": func(*fapitest.Config, *fapitest.AutoInteractor) {},
+		"without mTLS":  func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" },
+		"of little": func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
 			c.ACRValues, c.AuthorizationDetailTypes = nil, nil
 		},
 	} {
 		t.Run("accepts the document "+name, func(t *testing.T) {
-			w, _ := fapitest.WholeWorld(t, more)
+			w, _ := fapitest.NewFullWorld(t, more)
 			for _, mistake := range checkMetadata(w.Document()) {
 				t.Error(mistake)
 			}
 		})
 	}
-	w, _ := fapitest.WholeWorld(t)
+	w, _ := fapitest.NewFullWorld(t)
 	for name, wrong := range map[string]map[string]any{
 		"an unknown member":    {"colour": "green"},
 		"a plain http address": {"token_endpoint": "http://as.example/token"},
@@ -154,10 +154,10 @@ func TestMD04Schema(t *testing.T) {
 
 // Covers: MD-05. signed_metadata is optional (RFC 8414 §2.1), and not offered: who asks for a JWT gets the same JSON.
 func TestMD05NoSignedMetadata(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
+	w, _ := fapitest.NewFullWorld(t)
 	for _, accept := range []string{"application/json", "application/jwt", "*/*"} {
 		t.Run("accepts a request for "+accept, func(t *testing.T) {
-			response, body := w.Ask(t, http.MethodGet, w.Issuer+"/.well-known/openid-configuration", http.Header{"Accept": {accept}}, "")
+			response, body := w.Request(t, http.MethodGet, w.Issuer+"/.well-known/openid-configuration", http.Header{"Accept": {accept}}, "")
 			var document map[string]any
 			if err := json.Unmarshal([]byte(body), &document); err != nil || response.Header.Get("Content-Type") != "application/json" {
 				t.Fatalf("answered %s: %v", response.Header.Get("Content-Type"), err)

@@ -13,14 +13,14 @@ import (
 // Covers: DP-06, SP-20, ATTACK-13. Where nonces are demanded, a proof without a fresh one is refused everywhere, and each
 // answer brings the next.
 func TestDP06Nonces(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
 	c := w.Register("client-1", nil)
 	carrying := func(path, nonce string) fapitest.Change {
 		value := any(nonce)
 		if nonce == "" {
 			value = nil
 		}
-		return c.Proving(path, fapitest.Claim("nonce", value))
+		return c.ReplaceProof(path, fapitest.SetClaim("nonce", value))
 	}
 	nonceOf := func(t *testing.T, r fapitest.Reply) string {
 		t.Helper()
@@ -65,7 +65,7 @@ func TestDP06Nonces(t *testing.T) {
 			nonceOf(t, r)
 		})
 		for what, wrong := range map[string]string{
-			"no nonce": "", "an invented nonce": fapitest.Random(), "a nonce with a changed character": fapitest.Altered(nonce), "a nonce cut short": nonce[:len(nonce)-1], "a nonce of 600 characters": strings.Repeat("n", 600),
+			"no nonce": "", "an invented nonce": fapitest.RandomString(), "a nonce with a changed character": fapitest.Altered(nonce), "a nonce cut short": nonce[:len(nonce)-1], "a nonce of 600 characters": strings.Repeat("n", 600),
 		} {
 			t.Run("refuses "+what+" at "+name+", and offers one that works", func(t *testing.T) {
 				r := place.send(wrong)

@@ -2,10 +2,6 @@ package fapitest
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -77,18 +73,13 @@ func SetHeader(name, value string) Change {
 	return func(_ url.Values, h http.Header) { h.Set(name, value) }
 }
 
-// both makes one change after the other.
-func Both(first, second Change) Change {
-	return func(form url.Values, header http.Header) { first(form, header); second(form, header) }
-}
-
 // asserting replaces the client assertion by one with changed claims.
-func (c *Client) Asserting(alter func(Claims)) Change {
+func (c *Client) ReplaceAssertion(alter func(Claims)) Change {
 	return func(form url.Values, _ http.Header) { form.Set("client_assertion", c.ClientAssertion(alter)) }
 }
 
 // claim changes one claim; nil takes it away.
-func Claim(name string, value any) func(Claims) {
+func SetClaim(name string, value any) func(Claims) {
 	return func(body Claims) {
 		if value == nil {
 			delete(body, name)
@@ -99,12 +90,12 @@ func Claim(name string, value any) func(Claims) {
 }
 
 // member changes one member of a registration; nil takes it away.
-func Member(name string, value any) func(*Client, map[string]any) {
-	return func(_ *Client, m map[string]any) { Claim(name, value)(m) }
+func SetMember(name string, value any) func(*Client, map[string]any) {
+	return func(_ *Client, m map[string]any) { SetClaim(name, value)(m) }
 }
 
 // registration is the metadata of a client that could be registered.
-func Registration(t *testing.T, alter func(map[string]any)) []byte {
+func ClientMetadata(t *testing.T, alter func(map[string]any)) []byte {
 	t.Helper()
 	metadata := map[string]any{
 		"client_name": "Example", "redirect_uris": []string{"https://client.example/callback"}, "scope": "openid",
@@ -122,14 +113,14 @@ func Registration(t *testing.T, alter func(map[string]any)) []byte {
 }
 
 // registering tries to register a client; wrong is the member that the refusal has to name, or "".
-func Registering(t *testing.T, name string, alter func(map[string]any), wrong string) {
+func TryRegistration(t *testing.T, name string, alter func(map[string]any), wrong string) {
 	t.Helper()
 	title := "accepts " + name
 	if wrong != "" {
 		title = "refuses " + name
 	}
 	t.Run(title, func(t *testing.T) {
-		_, err := client.Parse("client-1", "fapi2-security", Registration(t, alter))
+		_, err := client.Parse("client-1", "fapi2-security", ClientMetadata(t, alter))
 		switch {
 		case wrong == "" && err != nil:
 			t.Errorf("refused: %v", err)
@@ -156,21 +147,9 @@ func HandSigned(t *testing.T, header, body map[string]any, sign func(input []byt
 }
 
 // es256 signs as the algorithm ES256 does.
-func Es256(t *testing.T, key jose.PrivateKey) func([]byte) []byte {
+func ES256(t *testing.T, key jose.PrivateKey) func([]byte) []byte {
 	return func(input []byte) []byte {
 		signature, err := key.SigningKey().Sign(context.Background(), input)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return signature
-	}
-}
-
-// rs256 signs as the algorithm RS256 does.
-func Rs256(t *testing.T, key *rsa.PrivateKey) func([]byte) []byte {
-	return func(input []byte) []byte {
-		digest := sha256.Sum256(input)
-		signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,13 +181,13 @@ func (w *World) Document() map[string]any {
 }
 
 // opened goes from a push, which must succeed, to where the browser is sent.
-func (c *Client) Opened(t *testing.T, alter Change) *url.URL {
+func (c *Client) Redirected(t *testing.T, alter Change) *url.URL {
 	t.Helper()
 	pushed := c.Push(alter)
 	if pushed.Status != http.StatusCreated {
 		t.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
 	}
-	status, body, sentTo := c.W.Browser().Visit(c.W.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+	status, body, sentTo := c.World.Browser().Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
 	if sentTo == nil {
 		t.Fatalf("the browser was not sent back: %d %s", status, body)
 	}
@@ -216,7 +195,7 @@ func (c *Client) Opened(t *testing.T, alter Change) *url.URL {
 }
 
 // jwkWith is a public JWK with changed members.
-func JwkWith(t *testing.T, key jose.PrivateKey, alter func(map[string]any)) []byte {
+func JWKWith(t *testing.T, key jose.PrivateKey, alter func(map[string]any)) []byte {
 	t.Helper()
 	var members map[string]any
 	if err := json.Unmarshal(key.PublicJWK(), &members); err != nil {
@@ -233,7 +212,7 @@ func JwkWith(t *testing.T, key jose.PrivateKey, alter func(map[string]any)) []by
 // revokeGrantOf ends the grant behind an access token, as another node might.
 func (w *World) RevokeGrantOf(t *testing.T, accessToken string) {
 	t.Helper()
-	_, body := w.Decode(accessToken)
+	_, body := w.Verify(accessToken)
 	grant, err := w.Store.AccessGrant(t.Context(), store.DigestOf(body["jti"].(string)))
 	if err != nil {
 		t.Fatal(err)

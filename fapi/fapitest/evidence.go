@@ -21,7 +21,7 @@ import (
 )
 
 // consumer is a place that takes a JWT.
-type consumer struct {
+type JWTConsumer struct {
 	// kind is what it takes; typs are the values of typ that say so, in any case and also with "application/" before.
 	Kind string
 	Typs []string
@@ -32,7 +32,7 @@ type consumer struct {
 }
 
 // consumers lists every place of the server that takes a JWT from outside. jwt is an access token that stands.
-func Consumers(c *Client, self *Client, jwt string) map[string]consumer {
+func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
 	refused := func(t *testing.T, r Reply, status int, code string) bool {
 		t.Helper()
 		if r.Status < 300 {
@@ -41,23 +41,23 @@ func Consumers(c *Client, self *Client, jwt string) map[string]consumer {
 		WantError(t, r, status, code)
 		return false
 	}
-	fresh := func(body Claims) { body["jti"] = Random() }
+	fresh := func(body Claims) { body["jti"] = RandomString() }
 	proving := func(method, path string) func(Claims) {
 		return func(body Claims) {
 			fresh(body)
-			body["htm"], body["htu"] = method, c.W.Issuer+path
-			body["ath"] = Challenge(jwt) // the same hash (RFC 9449 §4.2)
+			body["htm"], body["htu"] = method, c.World.Issuer+path
+			body["ath"] = CodeChallenge(jwt) // the same hash (RFC 9449 §4.2)
 		}
 	}
-	asRequest := consumer{"none", nil, nil, func(t *testing.T, token string) bool {
+	asRequest := JWTConsumer{"none", nil, nil, func(t *testing.T, token string) bool {
 		return refused(t, c.Push(Set("request", token)), 400, "request_not_supported")
 	}}
 	if c.messages {
-		asRequest = consumer{"request object", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body Claims) {
+		asRequest = JWTConsumer{"request object", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body Claims) {
 			delete(body, "sub")
-			body["nbf"] = c.W.Clock.Now().Unix()
-			for name := range c.Request() {
-				body[name] = c.Request().Get(name)
+			body["nbf"] = c.World.Clock.Now().Unix()
+			for name := range c.AuthorizationForm() {
+				body[name] = c.AuthorizationForm().Get(name)
 			}
 		}, func(t *testing.T, token string) bool {
 			r := c.Push(Set("request", token))
@@ -68,16 +68,16 @@ func Consumers(c *Client, self *Client, jwt string) map[string]consumer {
 		}}
 	}
 	// Whoever signs requests to resources is a client of its own, with the same keys.
-	over := c.W.Register("http-"+Random(), All(SignsHTTP, func(h *Client, m map[string]any) {
-		public, err := signer.PublicJWK(SharedKeys(c.W.T)[0])
+	over := c.World.Register("http-"+RandomString(), All(HTTPSigning, func(h *Client, m map[string]any) {
+		public, err := signer.PublicJWK(SharedKeys(c.World.T)[0])
 		if err != nil {
-			c.W.T.Fatal(err)
+			c.World.T.Fatal(err)
 		}
 		h.Key, m["jwks"] = c.Key, KeySet(c.Key.PublicJWK(), public)
 	}))
 	overToken := over.Tokens().Text("access_token")
 	assertions, accessTokens, proofs := []string{"", "JWT", "client-authentication+jwt"}, []string{"at+jwt"}, []string{"dpop+jwt"}
-	return map[string]consumer{
+	return map[string]JWTConsumer{
 		"as a client assertion at PAR": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
 			return refused(t, c.Push(Set("client_assertion", token)), 401, "invalid_client")
 		}},
@@ -121,13 +121,13 @@ func Consumers(c *Client, self *Client, jwt string) map[string]consumer {
 		"as a backchannel request": {"backchannel request", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body Claims) {
 			delete(body, "sub")
 			fresh(body)
-			body["nbf"], body["iat"], body["exp"] = c.W.Clock.Now().Unix(), c.W.Clock.Now().Unix(), c.W.Clock.Now().Unix()+300
+			body["nbf"], body["iat"], body["exp"] = c.World.Clock.Now().Unix(), c.World.Clock.Now().Unix(), c.World.Clock.Now().Unix()+300
 			body["login_hint"] = "alice"
 		}, func(t *testing.T, token string) bool {
 			return refused(t, c.Post("/backchannel", url.Values{"request": {token}}, nil), 400, "invalid_request")
 		}},
 		"as a checkpoint of the audit log": {"checkpoint", []string{audit.CheckpointType}, nil, func(t *testing.T, token string) bool {
-			keys, err := auditlog.Keys(t.Context(), c.W.Store)
+			keys, err := auditlog.Keys(t.Context(), c.World.Store)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func Consumers(c *Client, self *Client, jwt string) map[string]consumer {
 			// The signature of a JWS is made over something that no signature base begins with.
 			value := token[strings.LastIndexByte(token, '.')+1:]
 			return refused(t, over.Get("/accounts", overToken, func(h http.Header) {
-				h.Set("Signature-Input", `sig=("@method" "@target-uri" "authorization" "dpop");created=`+strconv.FormatInt(c.W.Clock.Now().Unix(), 10)+`;tag="fapi-2-request"`)
+				h.Set("Signature-Input", `sig=("@method" "@target-uri" "authorization" "dpop");created=`+strconv.FormatInt(c.World.Clock.Now().Unix(), 10)+`;tag="fapi-2-request"`)
 				if decoded, err := decode64(value); err == nil {
 					h.Set("Signature", "sig=:"+base64.StdEncoding.EncodeToString(decoded)+":")
 				}
@@ -158,33 +158,13 @@ func Consumers(c *Client, self *Client, jwt string) map[string]consumer {
 func SignedUserInfo(_ *Client, m map[string]any) { m["userinfo_signed_response_alg"] = "PS256" }
 
 // asksToo lets a client ask people over the backchannel beside all else.
-func AsksToo(_ *Client, m map[string]any) {
-	m["grant_types"] = append(slices.Clone(m["grant_types"].([]string)), CibaGrant)
+func AlsoCIBA(_ *Client, m map[string]any) {
+	m["grant_types"] = append(slices.Clone(m["grant_types"].([]string)), CIBAGrant)
 	m["backchannel_token_delivery_mode"] = "poll"
 }
 
-// checkpoint seals the audit log and gives what was signed.
-func (w *World) Checkpoint(t *testing.T) string {
-	t.Helper()
-	if err := w.Store.Record(t.Context(), store.Evidence{At: w.Clock.Now(), Body: json.RawMessage(`{"kind":"event","detail":{"event":"test"}}`)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Sealer(t).Seal(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	heads, err := w.Store.AuditHeads(t.Context())
-	if err != nil || len(heads) != 1 {
-		t.Fatal(heads, err)
-	}
-	entry, err := audit.ParseEntry([]byte(heads[0].Text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return entry.Checkpoint
-}
-
 // kept gives the events that wait for their chain, without what operators did, and takes them for seen.
-func (w *World) kept(t *testing.T) []audit.Event {
+func (w *World) evidence(t *testing.T) []audit.Event {
 	t.Helper()
 	waiting, err := w.Store.WaitingEvidence(t.Context(), w.Config.AuditChain, w.Clock.Now().Add(time.Hour), 1000)
 	if err != nil {
@@ -205,11 +185,11 @@ func (w *World) kept(t *testing.T) []audit.Event {
 }
 
 // newly gives the events that do adds, in order.
-func (w *World) Newly(t *testing.T, do func()) []audit.Event {
+func (w *World) NewEvidence(t *testing.T, do func()) []audit.Event {
 	t.Helper()
-	before := len(w.kept(t))
+	before := len(w.evidence(t))
 	do()
-	return w.kept(t)[before:]
+	return w.evidence(t)[before:]
 }
 
 func WantKinds(t *testing.T, events []audit.Event, kinds ...audit.Kind) {
@@ -258,12 +238,12 @@ func (w *World) Audited(t *testing.T) (audit.Report, string) {
 	return verifier.Report(), all
 }
 
-func Chained(c *FapiConfig, _ *AutoInteractor) { c.AuditChain = "node-1" }
+func WithAuditChain(c *Config, _ *AutoInteractor) { c.AuditChain = "node-1" }
 
 // forgetful is a store that can keep no evidence on its own.
-type Forgetful struct{ store.Store }
+type FailingAudit struct{ store.Store }
 
 var errFull = errors.New("the disk is full")
 
 // Record implements store.Audit.
-func (Forgetful) Record(context.Context, ...store.Evidence) error { return errFull }
+func (FailingAudit) Record(context.Context, ...store.Evidence) error { return errFull }

@@ -1,13 +1,11 @@
 package fapitest
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -18,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -54,7 +51,7 @@ type Node struct {
 }
 
 // node starts one; change may alter its configuration.
-func (w *World) Node(change func(*FapiConfig)) *Node {
+func (w *World) Node(change func(*Config)) *Node {
 	w.T.Helper()
 	n := &Node{w: w, Clock: &Clock{Time: w.Clock.Now()}, listeners: map[string]string{}}
 	n.Store = w.open(n.Clock.Now)
@@ -83,7 +80,7 @@ func (w *World) Node(change func(*FapiConfig)) *Node {
 		n.listeners[MustURL(w.T, address).Host] = listener.Listener.Addr().String()
 	}
 	listen(server.Handler(), false, w.Issuer)
-	listen(server.MTLSHandler(), true, w.MTLS)
+	listen(server.MTLSHandler(), true, w.MTLSIssuer)
 	return n
 }
 
@@ -102,7 +99,7 @@ func (n *Node) transport(certificate *tls.Certificate) *http.Transport {
 }
 
 // here is the client, sent to this node by whatever stands in front of the nodes.
-func (n *Node) Here(c *Client) *Client {
+func (n *Node) Client(c *Client) *Client {
 	at, over := *c, *c.HTTP
 	over.Transport = n.transport(c.Certificate)
 	at.HTTP = &over
@@ -117,13 +114,13 @@ func (n *Node) Browser(b *Browser) *Browser {
 }
 
 // at moves the node's clock and the world's to one moment.
-func (n *Node) At(moment time.Time) {
+func (n *Node) SetTime(moment time.Time) {
 	n.Clock.Advance(moment.Sub(n.Clock.Now()))
 	n.w.Clock.Advance(moment.Sub(n.w.Clock.Now()))
 }
 
 // atOnce makes all calls at the same time, as near as goroutines come to it, and gives the answers in their order.
-func AtOnce(calls ...func() Reply) []Reply {
+func Concurrently(calls ...func() Reply) []Reply {
 	replies := make([]Reply, len(calls))
 	start := make(chan struct{})
 	var wait sync.WaitGroup
@@ -138,77 +135,8 @@ func AtOnce(calls ...func() Reply) []Reply {
 	return replies
 }
 
-// won gives the answers that are no refusals, and checks that each of the others is the refusal named.
-func Won(t *testing.T, replies []Reply, status int, code string) []Reply {
-	t.Helper()
-	var winners []Reply
-	for _, r := range replies {
-		if r.Status == http.StatusOK || r.Status == http.StatusCreated {
-			winners = append(winners, r)
-			continue
-		}
-		WantError(t, r, status, code)
-	}
-	return winners
-}
-
-// knowing gives a world another copy of a client that is registered elsewhere with the same keys.
-func (w *World) Knowing(c *Client, change func(*Client, map[string]any)) *Client {
-	w.T.Helper()
-	return w.Register(c.ID, All(change, func(copied *Client, m map[string]any) {
-		copied.Key, copied.ProofKey, copied.Certificate = c.Key, c.ProofKey, c.Certificate
-		if m["jwks"] != nil {
-			m["jwks"] = KeySet(c.Key.PublicJWK())
-		}
-	}))
-}
-
-// published is the key set as somebody would fetch it now.
-func (w *World) Published() []byte {
-	w.T.Helper()
-	_, body, _ := w.Browser().Visit(w.Issuer + "/jwks")
-	return []byte(body)
-}
-
-// said is one answer on a connection.
-type said struct {
-	Status int
-	Last   bool // the server closes the connection after it
-	Body   string
-}
-
-// speak sends bytes to the server as they are and gives what it answered until it closed the connection.
-func (w *World) Speak(t *testing.T, host, sent string) []said {
-	t.Helper()
-	connection, err := tls.Dial("tcp", host, &tls.Config{RootCAs: w.Roots, NextProtos: []string{"http/1.1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	// A server that has read enough closes the connection while the rest is on its way.
-	if _, err := io.WriteString(connection, sent); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
-		t.Fatal(err)
-	}
-	_ = connection.CloseWrite()
-	var answers []said
-	for reader := bufio.NewReader(connection); ; {
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			return answers // the connection is closed
-		}
-		body, err := io.ReadAll(response.Body)
-		if err != nil && !errors.Is(err, syscall.ECONNRESET) {
-			t.Fatal(err)
-		}
-		answers = append(answers, said{response.StatusCode, response.Close, string(body)})
-	}
-}
-
 // decode verifies a token against the published keys and gives its header and claims.
-func (w *World) Decode(token string) (jose.Header, map[string]any) {
+func (w *World) Verify(token string) (jose.Header, map[string]any) {
 	w.T.Helper()
 	response := w.Browser()
 	_, body, _ := response.Visit(w.Issuer + "/jwks")
@@ -231,13 +159,13 @@ func (w *World) Decode(token string) (jose.Header, map[string]any) {
 }
 
 // selfSigned makes the client one of self_signed_tls_client_auth.
-func SelfSigned(c *Client, m map[string]any) {
-	WithCertificate(c, m)
-	certificate := Authority{}.Issue(c.W.T, c.ID, c.W.Clock.Now())
+func SelfSignedTLSClientAuth(c *Client, m map[string]any) {
+	TLSClientAuth(c, m)
+	certificate := Authority{}.Issue(c.World.T, c.ID, c.World.Clock.Now())
 	c.Certificate = &certificate
 	key, err := jose.NewKey("own", jose.ES256, certificate.Leaf.PublicKey)
 	if err != nil {
-		c.W.T.Fatal(err)
+		c.World.T.Fatal(err)
 	}
 	m["jwks"] = jose.NewKeySet(key)
 	m["token_endpoint_auth_method"] = "self_signed_tls_client_auth"
@@ -246,35 +174,8 @@ func SelfSigned(c *Client, m map[string]any) {
 
 func Ptr[T any](value T) *T { return &value }
 
-type health struct {
-	Status string            `json:"status"`
-	Parts  map[string]string `json:"parts"`
-}
-
-func (w *World) Health(path string) (int, health) {
-	w.T.Helper()
-	status, body, _ := w.Browser().Visit(w.Issuer + path)
-	var report health
-	if err := json.Unmarshal([]byte(body), &report); err != nil {
-		w.T.Fatalf("%s answered %s", path, body)
-	}
-	return status, report
-}
-
-// listed are the members of an array of the discovery document.
-func (w *World) Listed(member string) []string {
-	w.T.Helper()
-	values, _ := w.Document()[member].([]any)
-	var texts []string
-	for _, value := range values {
-		text, _ := value.(string)
-		texts = append(texts, text)
-	}
-	return texts
-}
-
 // refusedRegistration demands that metadata is refused for a profile and would be right without the changes.
-func RefusedRegistration(t *testing.T, profile string, changes map[string]any) {
+func WantRegistrationRefused(t *testing.T, profile string, changes map[string]any) {
 	t.Helper()
 	base := map[string]any{
 		"client_name": "Example", "redirect_uris": []string{"https://client.example/callback"}, "scope": "openid",
@@ -299,7 +200,7 @@ func RefusedRegistration(t *testing.T, profile string, changes map[string]any) {
 	}
 }
 
-func Half(value string) string {
+func HalfHash(value string) string {
 	digest := sha256.Sum256([]byte(value))
 	return base64.RawURLEncoding.EncodeToString(digest[:16])
 }
@@ -315,8 +216,8 @@ const (
 	LedgerAPI  = "https://ledger.example/api"
 	PaymentAPI = "urn:example:payments"
 
-	ByPassword = "urn:example:pwd"
-	ByKey      = "urn:example:key"
+	ACRPassword = "urn:example:pwd"
+	ACRKey      = "urn:example:key"
 )
 
 // detailTypes are the authorization_details of the tests.
@@ -351,15 +252,15 @@ func DetailTypes() []rar.Type {
 }
 
 // wholeWorld is a server with everything turned on, and the person who sits before every browser.
-func WholeWorld(t *testing.T, more ...Option) (*World, *Person) {
+func NewFullWorld(t *testing.T, more ...Option) (*World, *User) {
 	t.Helper()
-	p := &Person{subject: "sub-alice", reaches: ByPassword, decision: "allow"}
-	w := NewWorld(t, append([]Option{func(c *FapiConfig, _ *AutoInteractor) {
+	p := &User{subject: "sub-alice", reaches: ACRPassword, decision: "allow"}
+	w := NewWorld(t, append([]Option{func(c *Config, _ *AutoInteractor) {
 		c.Interactor = p
 		c.ResourceServers = []scope.ResourceServer{
 			{Identifier: LedgerAPI, Scopes: []string{"accounts"}}, {Identifier: PaymentAPI, Scopes: []string{"payments"}},
 		}
-		c.ACRValues = []string{ByKey, ByPassword}
+		c.ACRValues = []string{ACRKey, ACRPassword}
 		c.AuthorizationDetailTypes = DetailTypes()
 	}}, more...)...)
 	w.AddUser("sub-bob", "bob", `{"name":"Bob Example","email":"bob@example.com"}`)
@@ -390,7 +291,7 @@ func (w *World) Disable(subject string, disabled bool) {
 }
 
 // wide lets a client ask for every scope and every type of authorization_details.
-func Wide(c *Client, m map[string]any) {
+func AllScopes(c *Client, m map[string]any) {
 	c.Scope = "openid profile email accounts payments offline_access"
 	m["scope"] = c.Scope
 	m["authorization_details_types"] = []string{"payment_initiation", "account_information"}
@@ -408,7 +309,7 @@ func All(changes ...func(*Client, map[string]any)) func(*Client, map[string]any)
 }
 
 // machine is a client that only acts for itself.
-func Machine(c *Client, m map[string]any) {
+func ClientCredentialsOnly(c *Client, m map[string]any) {
 	c.Scope = "accounts payments"
 	m["scope"], m["grant_types"] = c.Scope, []string{"client_credentials"}
 	delete(m, "redirect_uris")
@@ -428,17 +329,17 @@ func (w *World) ResourceServer(id string, identifiers ...string) *Client {
 }
 
 func (c *Client) Introspect(token string, alter Change) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	return c.Post("/introspect", url.Values{"token": {token}}, alter)
 }
 
 func (c *Client) Revoke(token string, alter Change) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	return c.Post("/revoke", url.Values{"token": {token}}, alter)
 }
 
 func (c *Client) ClientCredentials(alter Change) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	return c.Post("/token", url.Values{"grant_type": {"client_credentials"}}, alter)
 }
 
@@ -451,41 +352,41 @@ func WantInactive(t *testing.T, r Reply) {
 }
 
 // through opens a pushed request in a browser and gives what comes back with it, to the client.
-func (c *Client) Through(b *Browser, alter Change) url.Values {
-	c.W.T.Helper()
+func (c *Client) AuthorizeIn(b *Browser, alter Change) url.Values {
+	c.World.T.Helper()
 	pushed := c.Push(alter)
 	if pushed.Status != http.StatusCreated {
-		c.W.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
+		c.World.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
 	}
-	status, body, sentTo := b.Visit(c.W.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+	status, body, sentTo := b.Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
 	if sentTo == nil || !strings.HasPrefix(sentTo.String(), c.RedirectURI) {
-		c.W.T.Fatalf("the browser was not sent back to the client: %d %s, %v", status, body, sentTo)
+		c.World.T.Fatalf("the browser was not sent back to the client: %d %s, %v", status, body, sentTo)
 	}
 	return sentTo.Query()
 }
 
 // tokensFor goes through the whole flow with a changed request.
 func (c *Client) TokensFor(alter Change) Reply {
-	c.W.T.Helper()
-	return c.Granted(c.W.Browser(), alter)
+	c.World.T.Helper()
+	return c.TokensIn(c.World.Browser(), alter)
 }
 
 // granted goes through the whole flow in one browser.
-func (c *Client) Granted(b *Browser, alter Change) Reply {
-	c.W.T.Helper()
-	q := c.Through(b, alter)
+func (c *Client) TokensIn(b *Browser, alter Change) Reply {
+	c.World.T.Helper()
+	q := c.AuthorizeIn(b, alter)
 	if q.Get("code") == "" {
-		c.W.T.Fatalf("no code but %v", q)
+		c.World.T.Fatalf("no code but %v", q)
 	}
 	r := c.Redeem(q.Get("code"), nil)
 	if r.Status != http.StatusOK {
-		c.W.T.Fatalf("token: %d %s", r.Status, r.Raw)
+		c.World.T.Fatalf("token: %d %s", r.Status, r.Raw)
 	}
 	return r
 }
 
 // wantSent checks the error that a browser brings back to the client.
-func WantSent(t *testing.T, q url.Values, code string) {
+func WantRedirectError(t *testing.T, q url.Values, code string) {
 	t.Helper()
 	if q.Get("error") != code || q.Has("code") || q.Get("error_description") == "" {
 		t.Fatalf("the client got %v, want the error %s", q, code)
@@ -493,7 +394,7 @@ func WantSent(t *testing.T, q url.Values, code string) {
 }
 
 // wantActive checks that a resource lets a token through.
-func WantActive(t *testing.T, r Reply) {
+func WantOK(t *testing.T, r Reply) {
 	t.Helper()
 	if r.Status != http.StatusOK {
 		t.Fatalf("answered %d %s", r.Status, r.Raw)
@@ -502,7 +403,7 @@ func WantActive(t *testing.T, r Reply) {
 
 // ownSignature signs claims with a key of the server itself, as nobody outside can. What is refused then is refused
 // for what it says, and not for its signature.
-func (w *World) OwnSignature(alg, typ string, body Claims) string {
+func (w *World) SignAsServer(alg, typ string, body Claims) string {
 	w.T.Helper()
 	records := SharedKeys(w.T)
 	i := slices.IndexFunc(records, func(r signer.Record) bool { return string(r.Algorithm) == alg })
@@ -520,7 +421,7 @@ func (w *World) OwnSignature(alg, typ string, body Claims) string {
 }
 
 // claimsIn reads the claims of a JWT without believing it.
-func ClaimsIn(t *testing.T, token string) Claims {
+func UnverifiedClaims(t *testing.T, token string) Claims {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -538,7 +439,7 @@ func ClaimsIn(t *testing.T, token string) Claims {
 }
 
 // jsonText is a value as JSON.
-func JsonText(value any) string {
+func JSON(value any) string {
 	raw, err := json.Marshal(value)
 	if err != nil {
 		panic(err)
@@ -547,7 +448,7 @@ func JsonText(value any) string {
 }
 
 // inOrder goes through a table in the order of its names.
-func InOrder[V any](table map[string]V) func(func(string, V) bool) {
+func Sorted[V any](table map[string]V) func(func(string, V) bool) {
 	return func(yield func(string, V) bool) {
 		for _, name := range slices.Sorted(maps.Keys(table)) {
 			if !yield(name, table[name]) {
@@ -555,24 +456,6 @@ func InOrder[V any](table map[string]V) func(func(string, V) bool) {
 			}
 		}
 	}
-}
-
-// parsed is a JSON object.
-func Parsed(t *testing.T, text string) map[string]any {
-	t.Helper()
-	var object map[string]any
-	if err := json.Unmarshal([]byte(text), &object); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return object
-}
-
-// short is text that fits into the name of a test.
-func Short(text string) string {
-	if len(text) > 30 {
-		return text[:30] + "..."
-	}
-	return "\"" + text + "\""
 }
 
 // changes makes several changes to a request.
@@ -594,7 +477,7 @@ func MustURL(t *testing.T, address string) *url.URL {
 }
 
 // ask sends any request to the server, without following redirects.
-func (w *World) Ask(t *testing.T, method, address string, header http.Header, body string) (*http.Response, string) {
+func (w *World) Request(t *testing.T, method, address string, header http.Header, body string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequest(method, address, strings.NewReader(body))
 	if err != nil {
@@ -618,8 +501,8 @@ func (w *World) Ask(t *testing.T, method, address string, header http.Header, bo
 }
 
 // byCertificate binds a client's tokens to its certificate, however it authenticates.
-func ByCertificate(c *Client, m map[string]any) {
-	certificate := c.W.ClientCA.Issue(c.W.T, c.ID, c.W.Clock.Now())
+func CertificateBound(c *Client, m map[string]any) {
+	certificate := c.World.ClientCA.Issue(c.World.T, c.ID, c.World.Clock.Now())
 	c.Certificate, c.DPoP = &certificate, false
 	delete(m, "dpop_bound_access_tokens")
 	m["tls_client_certificate_bound_access_tokens"] = true

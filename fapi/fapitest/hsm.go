@@ -23,7 +23,7 @@ func Main(m *testing.M) {
 		os.Exit(pkcs11.RunWorker())
 	}
 	code := database.Run(m)
-	Shared.close()
+	sharedToken.close()
 	os.Exit(code)
 }
 
@@ -39,7 +39,7 @@ type hsm struct {
 	err     error
 }
 
-var Shared hsm
+var sharedToken hsm
 
 func (h *hsm) open() {
 	ctx := context.Background()
@@ -74,17 +74,17 @@ func (h *hsm) close() {
 
 func SharedBackend(t *testing.T) signer.Backend {
 	t.Helper()
-	Shared.once.Do(Shared.open)
-	if Shared.err != nil {
-		t.Fatal(Shared.err)
+	sharedToken.once.Do(sharedToken.open)
+	if sharedToken.err != nil {
+		t.Fatal(sharedToken.err)
 	}
-	return Shared.backend
+	return sharedToken.backend
 }
 
 func SharedKeys(t *testing.T) []signer.Record {
 	t.Helper()
 	SharedBackend(t)
-	return Shared.Records
+	return sharedToken.Records
 }
 
 // addKey records a key in the store.
@@ -128,19 +128,19 @@ func (c Catalogue) Keys(ctx context.Context) ([]signer.Record, error) {
 }
 
 // switchableBackend can be made to fail.
-type switchableBackend struct {
+type Backend struct {
 	signer.Backend
 	mu  sync.Mutex
 	err error
 }
 
-func (b *switchableBackend) Fail(err error) {
+func (b *Backend) Fail(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.err = err
 }
 
-func (b *switchableBackend) Sign(ctx context.Context, key signer.Record, message []byte) ([]byte, error) {
+func (b *Backend) Sign(ctx context.Context, key signer.Record, message []byte) ([]byte, error) {
 	b.mu.Lock()
 	err := b.err
 	b.mu.Unlock()

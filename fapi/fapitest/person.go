@@ -10,7 +10,7 @@ import (
 )
 
 // person is an Interactor that a test directs: who sits before the browser, how that one signs in, and what it decides.
-type Person struct {
+type User struct {
 	mu       sync.Mutex
 	subject  string
 	reaches  string // the acr of the next sign-in
@@ -18,11 +18,11 @@ type Person struct {
 	// signIns and pages count the sign-ins and the pages on which a signed-in person had to decide.
 	signIns, pages int
 	// shown is the last page.
-	shown shownPage
+	shown ShownPage
 }
 
 // shownPage is what a page lets a person see of a request.
-type shownPage struct {
+type ShownPage struct {
 	client, LoginHint         string
 	scopes, Claims, Resources []string
 	Acrs                      []string
@@ -30,10 +30,10 @@ type shownPage struct {
 	signedIn                  bool
 }
 
-func (p *Person) Interact(w http.ResponseWriter, r *http.Request, in authorize.Interaction, actions authorize.Actions) {
+func (p *User) Interact(w http.ResponseWriter, r *http.Request, in authorize.Interaction, actions authorize.Actions) {
 	p.mu.Lock()
 	subject, acr, decision := p.subject, p.reaches, p.decision
-	p.shown = shownPage{
+	p.shown = ShownPage{
 		client: in.Client.Name, LoginHint: in.LoginHint, Claims: in.Claims, Resources: in.Resources, Acrs: in.ACRs,
 		Details: in.Details, signedIn: in.SignedIn != nil,
 	}
@@ -58,27 +58,27 @@ func (p *Person) Interact(w http.ResponseWriter, r *http.Request, in authorize.I
 	}
 }
 
-func (p *Person) Fail(w http.ResponseWriter, _ *http.Request, failure browser.Failure) {
+func (p *User) Fail(w http.ResponseWriter, _ *http.Request, failure browser.Failure) {
 	w.WriteHeader(failure.Status)
 	_, _ = fmt.Fprintf(w, "%s: %s", failure.Code, failure.Description)
 }
 
 // does says what the person does from now on.
-func (p *Person) Does(decision string) {
+func (p *User) Does(decision string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.decision = decision
 }
 
 // is says who sits before the browser from now on, and what the next sign-in reaches.
-func (p *Person) Is(subject, acr string) {
+func (p *User) Is(subject, acr string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.subject, p.reaches = subject, acr
 }
 
 // asked gives how often somebody signed in, and had to decide, since the last call.
-func (p *Person) Asked() (signIns, pages int) {
+func (p *User) Asked() (signIns, pages int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	signIns, pages = p.signIns, p.pages
@@ -86,7 +86,7 @@ func (p *Person) Asked() (signIns, pages int) {
 	return signIns, pages
 }
 
-func (p *Person) Sees() shownPage {
+func (p *User) Sees() ShownPage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.shown

@@ -4,29 +4,8 @@ import (
 	"testing"
 )
 
-// probedWorld is a running server, and the person who sits before every browser.
-type ProbedWorld struct {
-	*World
-	Person *Person
-}
-
-// prober shows that one value of the discovery document works.
-type Prober func(t *testing.T, w ProbedWorld, value string)
-
 // plainOpenID is a client that may ask for nothing but openid.
 func PlainOpenID(c *Client, m map[string]any) { c.Scope, m["scope"] = "openid", "openid" }
-
-// at sends something harmless to an endpoint and tells whether the client was let in.
-func (c *Client) At(endpoint string) Reply {
-	c.W.T.Helper()
-	switch endpoint {
-	case "introspection_endpoint":
-		return c.Introspect("unknown", nil)
-	case "revocation_endpoint":
-		return c.Revoke("unknown", nil)
-	}
-	return c.Redeem(c.Authorize(), nil)
-}
 
 // exampleDetail is an authorization detail of a type.
 func ExampleDetail(t *testing.T, kind string) string {

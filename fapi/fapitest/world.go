@@ -64,20 +64,20 @@ func (c *Clock) Advance(d time.Duration) {
 
 // world is a running server with real keys in SoftHSM2 and a real database.
 type World struct {
-	T        *testing.T
-	Clock    *Clock
-	Store    store.Store
-	Server   *fapi.Server
-	Issuer   string
-	MTLS     string
-	Roots    *x509.CertPool
-	ClientCA Authority
-	Logs     *lockedBuffer
-	Spans    *tracetest.InMemoryExporter
-	Backend  *switchableBackend
-	open     func(now func() time.Time) store.Store
-	file     string      // the database, where it is one
-	Config   fapi.Config // of server
+	T          *testing.T
+	Clock      *Clock
+	Store      store.Store
+	Server     *fapi.Server
+	Issuer     string
+	MTLSIssuer string
+	Roots      *x509.CertPool
+	ClientCA   Authority
+	Logs       *LogBuffer
+	Spans      *tracetest.InMemoryExporter
+	Backend    *Backend
+	open       func(now func() time.Time) store.Store
+	file       string      // the database, where it is one
+	Config     fapi.Config // of server
 }
 
 // autoInteractor plays the person: it signs in and does what decision says.
@@ -111,9 +111,9 @@ func (a *AutoInteractor) Fail(w http.ResponseWriter, _ *http.Request, failure br
 	fmt.Fprintf(w, "%s: %s", failure.Code, failure.Description)
 }
 
-type Option func(*FapiConfig, *AutoInteractor)
+type Option func(*Config, *AutoInteractor)
 
-type FapiConfig = fapi.Config
+type Config = fapi.Config
 
 func NewWorld(t *testing.T, options ...Option) *World {
 	t.Helper()
@@ -126,11 +126,11 @@ func NewWorld(t *testing.T, options ...Option) *World {
 // newWorldOn makes a world on a store of its own; open opens it, once for each node.
 func newWorldOn(t *testing.T, open func(now func() time.Time) store.Store, options ...Option) *World {
 	t.Helper()
-	w := &World{T: t, open: open, Clock: &Clock{Time: time.Now().Truncate(time.Second)}, Logs: &lockedBuffer{}, Spans: tracetest.NewInMemoryExporter()}
+	w := &World{T: t, open: open, Clock: &Clock{Time: time.Now().Truncate(time.Second)}, Logs: &LogBuffer{}, Spans: tracetest.NewInMemoryExporter()}
 	provider := trace.NewTracerProvider(trace.WithSyncer(w.Spans))
 	ctx := context.Background()
 	w.Store = open(w.Clock.Now)
-	w.Backend = &switchableBackend{Backend: SharedBackend(t)}
+	w.Backend = &Backend{Backend: SharedBackend(t)}
 	for _, record := range SharedKeys(t) {
 		AddKey(t, w.Store, record)
 	}
@@ -170,7 +170,7 @@ func newWorldOn(t *testing.T, open func(now func() time.Time) store.Store, optio
 	back.StartTLS()
 	t.Cleanup(front.Close)
 	t.Cleanup(back.Close)
-	w.Issuer, w.MTLS, w.Config = config.Issuer, config.MTLSIssuer, config
+	w.Issuer, w.MTLSIssuer, w.Config = config.Issuer, config.MTLSIssuer, config
 	if err := w.Store.PutUser(ctx, store.User{Subject: "sub-alice", Username: "alice", Claims: json.RawMessage(`{"name":"Alice Example","email":"alice@example.com","email_verified":true}`), CreatedAt: w.Clock.Now(), UpdatedAt: w.Clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func newWorldOn(t *testing.T, open func(now func() time.Time) store.Store, optio
 }
 
 func Deciding(decision string) Option {
-	return func(_ *FapiConfig, a *AutoInteractor) { a.Decision = decision }
+	return func(_ *Config, a *AutoInteractor) { a.Decision = decision }
 }
 
 func openStore(t *testing.T, file string, now func() time.Time) store.Store {
@@ -200,18 +200,18 @@ func openStore(t *testing.T, file string, now func() time.Time) store.Store {
 }
 
 // lockedBuffer is a log that several goroutines write to.
-type lockedBuffer struct {
+type LogBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
+func (b *LogBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buffer.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
+func (b *LogBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buffer.String()
@@ -233,7 +233,7 @@ func NewAuthority(t *testing.T, name string, now time.Time) Authority {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	return Authority{Parse(t, template, template, key.Public(), key), key}
+	return Authority{SignCertificate(t, template, template, key.Public(), key), key}
 }
 
 func (a Authority) Issue(t *testing.T, name string, now time.Time) tls.Certificate {
@@ -250,11 +250,11 @@ func (a Authority) Issue(t *testing.T, name string, now time.Time) tls.Certifica
 	if parent == nil {
 		parent, signer = template, key
 	}
-	leaf := Parse(t, template, parent, key.Public(), signer)
+	leaf := SignCertificate(t, template, parent, key.Public(), signer)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
 
-func Parse(t *testing.T, template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+func SignCertificate(t *testing.T, template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
 	if err != nil {
@@ -297,7 +297,7 @@ func ServerCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 
 // client is a client application of the tests.
 type Client struct {
-	W           *World
+	World       *World
 	ID          string
 	RedirectURI string
 	Scope       string
@@ -315,7 +315,7 @@ type Client struct {
 func (w *World) Register(id string, change func(c *Client, metadata map[string]any)) *Client {
 	w.T.Helper()
 	c := &Client{
-		W: w, ID: id, RedirectURI: "https://client.example/callback", Scope: "openid profile email accounts offline_access",
+		World: w, ID: id, RedirectURI: "https://client.example/callback", Scope: "openid profile email accounts offline_access",
 		Key: NewKey(w.T, jose.ES256), ProofKey: NewKey(w.T, jose.ES256), DPoP: true, Assertion: true,
 	}
 	metadata := map[string]any{
@@ -357,8 +357,8 @@ func (w *World) Transport(c *Client) *http.Client {
 }
 
 // withCertificate makes the client one of mutual TLS, with an issued certificate.
-func WithCertificate(c *Client, metadata map[string]any) {
-	certificate := c.W.ClientCA.Issue(c.W.T, c.ID, c.W.Clock.Now())
+func TLSClientAuth(c *Client, metadata map[string]any) {
+	certificate := c.World.ClientCA.Issue(c.World.T, c.ID, c.World.Clock.Now())
 	c.Certificate, c.DPoP, c.Assertion = &certificate, false, false
 	delete(metadata, "dpop_bound_access_tokens")
 	delete(metadata, "jwks")
@@ -379,34 +379,34 @@ func NewKey(t *testing.T, alg string) jose.PrivateKey {
 // base is the listener that the client uses for its back-channel requests.
 func (c *Client) Base() string {
 	if c.Certificate != nil || c.AtMTLS {
-		return c.W.MTLS
+		return c.World.MTLSIssuer
 	}
-	return c.W.Issuer
+	return c.World.Issuer
 }
 
 // claims changes the claims of a JWT before it is signed.
 type Claims = map[string]any
 
 func (c *Client) ClientAssertion(change func(Claims)) string {
-	now := c.W.Clock.Now()
-	body := Claims{"iss": c.ID, "sub": c.ID, "aud": c.W.Issuer, "jti": Random(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
+	now := c.World.Clock.Now()
+	body := Claims{"iss": c.ID, "sub": c.ID, "aud": c.World.Issuer, "jti": RandomString(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
 	if change != nil {
 		change(body)
 	}
-	return c.Signed(c.Key, "", body)
+	return c.Sign(c.Key, "", body)
 }
 
-func (c *Client) Signed(key jose.PrivateKey, typ string, body Claims) string {
+func (c *Client) Sign(key jose.PrivateKey, typ string, body Claims) string {
 	token, err := jose.Sign(context.Background(), key.SigningKey(), typ, body)
 	if err != nil {
-		c.W.T.Fatal(err)
+		c.World.T.Fatal(err)
 	}
 	return token
 }
 
 // proof makes a DPoP proof; accessToken is "" at the authorization server.
 func (c *Client) Proof(method, address, accessToken string, change func(Claims)) string {
-	body := Claims{"jti": Random(), "htm": method, "htu": address, "iat": c.W.Clock.Now().Unix()}
+	body := Claims{"jti": RandomString(), "htm": method, "htu": address, "iat": c.World.Clock.Now().Unix()}
 	if accessToken != "" {
 		digest := sha256.Sum256([]byte(accessToken))
 		body["ath"] = base64.RawURLEncoding.EncodeToString(digest[:])
@@ -414,7 +414,7 @@ func (c *Client) Proof(method, address, accessToken string, change func(Claims))
 	if change != nil {
 		change(body)
 	}
-	return dpopProof(c.W.T, c.ProofKey, body)
+	return dpopProof(c.World.T, c.ProofKey, body)
 }
 
 // dpopProof signs with the public key in the header.
@@ -427,7 +427,7 @@ func dpopProof(t *testing.T, key jose.PrivateKey, body Claims) string {
 	return proof
 }
 
-func Random() string {
+func RandomString() string {
 	var b [16]byte
 	rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
@@ -448,7 +448,7 @@ func (r Reply) Text(name string) string {
 
 // post sends a back-channel request with the client's proofs; change may alter it before it leaves.
 func (c *Client) Post(path string, form url.Values, change func(form url.Values, header http.Header)) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	if c.Assertion {
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
@@ -464,46 +464,46 @@ func (c *Client) Post(path string, form url.Values, change func(form url.Values,
 	}
 	request, err := http.NewRequest(http.MethodPost, c.Base()+path, strings.NewReader(form.Encode()))
 	if err != nil {
-		c.W.T.Fatal(err)
+		c.World.T.Fatal(err)
 	}
 	request.Header = header
 	return c.Do(request)
 }
 
 func (c *Client) Do(request *http.Request) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	response, err := c.HTTP.Do(request)
 	if err != nil {
-		c.W.T.Fatal(err)
+		c.World.T.Fatal(err)
 	}
 	defer response.Body.Close()
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {
-		c.W.T.Fatal(err)
+		c.World.T.Fatal(err)
 	}
 	r := Reply{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
 	_ = json.Unmarshal(raw, &r.Body) // pages are not JSON
 	return r
 }
 
-const Verifier = "verifier-verifier-verifier-verifier-verifier-123"
+const CodeVerifier = "verifier-verifier-verifier-verifier-verifier-123"
 
-func Challenge(verifier string) string {
+func CodeChallenge(verifier string) string {
 	digest := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(digest[:])
 }
 
 // request gives the parameters of an authorization request.
-func (c *Client) Request() url.Values {
+func (c *Client) AuthorizationForm() url.Values {
 	return url.Values{
 		"response_type": {"code"}, "redirect_uri": {c.RedirectURI}, "scope": {c.Scope}, "state": {"state-1"}, "nonce": {"nonce-1"},
-		"code_challenge": {Challenge(Verifier)}, "code_challenge_method": {"S256"}, "client_id": {c.ID},
+		"code_challenge": {CodeChallenge(CodeVerifier)}, "code_challenge_method": {"S256"}, "client_id": {c.ID},
 	}
 }
 
 func (c *Client) Push(change func(form url.Values, header http.Header)) Reply {
-	c.W.T.Helper()
-	return c.Post("/par", c.Request(), change)
+	c.World.T.Helper()
+	return c.Post("/par", c.AuthorizationForm(), change)
 }
 
 // browser is a person's browser: it keeps cookies and follows redirects within the server.
@@ -553,33 +553,33 @@ func (w *World) AuthorizeURL(clientID, requestURI string) string {
 
 // authorize goes from the push to the code.
 func (c *Client) Authorize() string {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	pushed := c.Push(nil)
 	if pushed.Status != http.StatusCreated {
-		c.W.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
+		c.World.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
 	}
-	status, body, sentTo := c.W.Browser().Visit(c.W.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+	status, body, sentTo := c.World.Browser().Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
 	if sentTo == nil || sentTo.Query().Get("code") == "" {
-		c.W.T.Fatalf("authorize: %d %s %v", status, body, sentTo)
+		c.World.T.Fatalf("authorize: %d %s %v", status, body, sentTo)
 	}
 	return sentTo.Query().Get("code")
 }
 
 func (c *Client) Redeem(code string, change func(form url.Values, header http.Header)) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	return c.Post("/token", url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.RedirectURI}, "code_verifier": {Verifier},
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.RedirectURI}, "code_verifier": {CodeVerifier},
 	}, change)
 }
 
 func (c *Client) Refresh(token string, change func(form url.Values, header http.Header)) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	return c.Post("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}, change)
 }
 
 // get calls a resource with an access token; change may alter the header.
 func (c *Client) Get(path, accessToken string, change func(http.Header)) Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	header := http.Header{}
 	if c.DPoP {
 		header.Set("Authorization", "DPoP "+accessToken)
@@ -592,7 +592,7 @@ func (c *Client) Get(path, accessToken string, change func(http.Header)) Reply {
 	}
 	request, err := http.NewRequest(http.MethodGet, c.Base()+path, nil)
 	if err != nil {
-		c.W.T.Fatal(err)
+		c.World.T.Fatal(err)
 	}
 	request.Header = header
 	return c.Do(request)
@@ -600,10 +600,10 @@ func (c *Client) Get(path, accessToken string, change func(http.Header)) Reply {
 
 // tokens goes through the whole flow.
 func (c *Client) Tokens() Reply {
-	c.W.T.Helper()
+	c.World.T.Helper()
 	r := c.Redeem(c.Authorize(), nil)
 	if r.Status != http.StatusOK {
-		c.W.T.Fatalf("token: %d %s", r.Status, r.Raw)
+		c.World.T.Fatalf("token: %d %s", r.Status, r.Raw)
 	}
 	return r
 }

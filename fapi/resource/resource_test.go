@@ -17,7 +17,7 @@ import (
 // Covers: SP-41. The access token is in the header, once, and nowhere else.
 func TestSP41TokenInHeader(t *testing.T) {
 	w := fapitest.NewWorld(t)
-	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"DPoP": nil, "certificate": fapitest.WithCertificate} {
+	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"DPoP": nil, "certificate": fapitest.TLSClientAuth} {
 		c := w.Register("client by "+name, alter)
 		token := c.Tokens().Text("access_token")
 		noHeader := func(h http.Header) { h.Del("Authorization") }
@@ -109,7 +109,7 @@ func TestSP43Sufficiency(t *testing.T) {
 			fapitest.Good("", nil).Check(t, c.Get("/accounts", token, func(h http.Header) { h.Set("Authorization", scheme+" "+token) }))
 		})
 	}
-	mutual := w.Register("client-2", fapitest.WithCertificate)
+	mutual := w.Register("client-2", fapitest.TLSClientAuth)
 	bound := mutual.Tokens().Text("access_token")
 	for _, scheme := range []string{"Bearer", "bearer", "BEARER"} {
 		t.Run("accepts the scheme "+scheme+" with a certificate", func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestSP44SenderConstraintChecked(t *testing.T) {
 	fapitest.TryAll(t, header(func(h http.Header) { h.Set("DPoP", c.Proof("GET", w.Issuer+"/userinfo", token, nil)) }), fapitest.Bad("a proof for another resource", nil, 401, "invalid_dpop_proof"))
 	fapitest.TryAll(t, header(func(h http.Header) { h.Set("DPoP", c.Proof("GET", address, "another token", nil)) }), fapitest.Bad("a proof for another token", nil, 401, "invalid_dpop_proof"))
 
-	mutual := w.Register("client-2", fapitest.WithCertificate)
+	mutual := w.Register("client-2", fapitest.TLSClientAuth)
 	bound := mutual.Tokens().Text("access_token")
 	other, none := *mutual, *mutual
 	certificate := w.ClientCA.Issue(t, mutual.ID, w.Clock.Now())
@@ -184,7 +184,7 @@ func TestSP44SenderConstraintChecked(t *testing.T) {
 	fapitest.TryAll(t, func(fapitest.Change) fapitest.Reply {
 		return mutual.Get("/accounts", bound, func(h http.Header) {
 			h.Set("Authorization", "DPoP "+bound)
-			h.Set("DPoP", mutual.Proof("GET", w.MTLS+"/accounts", bound, nil))
+			h.Set("DPoP", mutual.Proof("GET", w.MTLSIssuer+"/accounts", bound, nil))
 		})
 	}, fapitest.Bad("a proof in place of the certificate", nil, 401, "invalid_token"))
 }
@@ -225,7 +225,7 @@ func TestResourceWithDPoP(t *testing.T) {
 		"another address":             {set("htu", w.Issuer+"/userinfo"), 401, "invalid_dpop_proof"},
 		"iat an hour ago":             {set("iat", now.Add(-time.Hour).Unix()), 401, "invalid_dpop_proof"},
 		"iat an hour ahead":           {set("iat", now.Add(time.Hour).Unix()), 401, "invalid_dpop_proof"},
-		"ath of another token":        {set("ath", fapitest.Challenge("other")), 401, "invalid_dpop_proof"},
+		"ath of another token":        {set("ath", fapitest.CodeChallenge("other")), 401, "invalid_dpop_proof"},
 		"no ath":                      {unset("ath"), 401, "invalid_dpop_proof"},
 		"no jti":                      {unset("jti"), 401, "invalid_dpop_proof"},
 		"no htm":                      {unset("htm"), 401, "invalid_dpop_proof"},
@@ -312,10 +312,10 @@ func TestForeignTokens(t *testing.T) {
 
 func TestResourceWithCertificate(t *testing.T) {
 	w := fapitest.NewWorld(t)
-	c := w.Register("client-1", fapitest.WithCertificate)
+	c := w.Register("client-1", fapitest.TLSClientAuth)
 	token := c.Tokens().Text("access_token")
 	other := *c
-	fapitest.WithCertificate(&other, map[string]any{})
+	fapitest.TLSClientAuth(&other, map[string]any{})
 	other.HTTP = w.Transport(&other)
 	fapitest.WantError(t, other.Get("/accounts", token, nil), 401, "invalid_token")
 	none := *c

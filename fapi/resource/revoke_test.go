@@ -16,10 +16,10 @@ import (
 // Covers: ATTACK-53, RV-03. While a token is in use on two nodes it is revoked on one: no request that begins after the
 // revocation was answered is let through anywhere. The bound is nought: nothing is cached.
 func TestAttack53RevocationUnderLoad(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c, self := w.Register("client-1", fapitest.Wide), w.ResourceServer("self", w.Issuer)
+	w, _ := fapitest.NewFullWorld(t)
+	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	n := w.Node(nil)
-	there, selfThere := n.Here(c), n.Here(self)
+	there, selfThere := n.Client(c), n.Client(self)
 	for name, revoke := range map[string]func(issued fapitest.Reply) fapitest.Reply{
 		"the access token":  func(issued fapitest.Reply) fapitest.Reply { return c.Revoke(issued.Text("access_token"), nil) },
 		"the refresh token": func(issued fapitest.Reply) fapitest.Reply { return c.Revoke(issued.Text("refresh_token"), nil) },
@@ -61,7 +61,7 @@ func TestAttack53RevocationUnderLoad(t *testing.T) {
 		introspection := func(at *fapitest.Client) func() bool {
 			return func() bool { return at.Introspect(token, nil).Body["active"] == true }
 		}
-		replies := fapitest.AtOnce(func() fapitest.Reply {
+		replies := fapitest.Concurrently(func() fapitest.Reply {
 			for range 4 {
 				c.Get("/accounts", token, nil) // a moment, so that there are requests before
 			}
@@ -95,10 +95,10 @@ func TestAttack53RevocationUnderLoad(t *testing.T) {
 // Covers: ATTACK-53. A client that an operator disables can do nothing at any node a second later, nor can its tokens; a
 // person who is disabled is let in nowhere from that moment on.
 func TestAttack53Disabled(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c, self := w.Register("client-1", fapitest.Wide), w.ResourceServer("self", w.Issuer)
+	w, _ := fapitest.NewFullWorld(t)
+	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	n := w.Node(nil)
-	there, selfThere := n.Here(c), n.Here(self)
+	there, selfThere := n.Client(c), n.Client(self)
 	issued := c.Tokens()
 	token, refreshToken := issued.Text("access_token"), issued.Text("refresh_token")
 	disableClient := func(disabled bool) {
@@ -111,7 +111,7 @@ func TestAttack53Disabled(t *testing.T) {
 		if err := w.Store.PutClient(t.Context(), record); err != nil {
 			t.Fatal(err)
 		}
-		n.At(w.Clock.Now().Add(time.Second))
+		n.SetTime(w.Clock.Now().Add(time.Second))
 	}
 	nodes := map[string]struct{ by, self *fapitest.Client }{"the node": {c, self}, "the other node": {there, selfThere}}
 	all := func(title string, check func(t *testing.T, by, self *fapitest.Client)) {
@@ -121,9 +121,9 @@ func TestAttack53Disabled(t *testing.T) {
 	}
 	works := func(t *testing.T, by, self *fapitest.Client) {
 		fapitest.Good("", nil).Check(t, by.Push(nil))
-		fapitest.WantActive(t, by.Refresh(refreshToken, nil))
-		fapitest.WantActive(t, by.Get("/accounts", token, nil))
-		fapitest.WantActive(t, by.Get("/userinfo", token, nil))
+		fapitest.WantOK(t, by.Refresh(refreshToken, nil))
+		fapitest.WantOK(t, by.Get("/accounts", token, nil))
+		fapitest.WantOK(t, by.Get("/userinfo", token, nil))
 		if r := self.Introspect(token, nil); r.Body["active"] != true {
 			t.Errorf("introspection: %s", r.Raw)
 		}
@@ -152,14 +152,14 @@ func TestAttack53Disabled(t *testing.T) {
 	w.Disable("sub-alice", false)
 	all("accepts the person again at once", func(t *testing.T, by, self *fapitest.Client) {
 		works(t, by, self)
-		fapitest.WantActive(t, by.Redeem(codes[by], nil))
+		fapitest.WantOK(t, by.Redeem(codes[by], nil))
 	})
 }
 
 // Covers: RV-01, RULE-34. A client ends its own tokens by an authenticated POST; it cannot touch another's; one that is not
 // known is as good as revoked.
 func TestRV01Revocation(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
+	w, _ := fapitest.NewFullWorld(t)
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
 	fresh := func(kind string) func(alter fapitest.Change) fapitest.Reply {
 		return func(alter fapitest.Change) fapitest.Reply { return c.Revoke(c.Tokens().Text(kind), alter) }
@@ -174,7 +174,7 @@ func TestRV01Revocation(t *testing.T) {
 			fapitest.Bad("the "+kind+" twice", func(f url.Values, _ http.Header) { f.Add("token", f.Get("token")) }, 400, "invalid_request"),
 		)
 	}
-	fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return c.Revoke(fapitest.Random(), alter) },
+	fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return c.Revoke(fapitest.RandomString(), alter) },
 		fapitest.Good("an unknown token", nil),
 		fapitest.Good("what looks like a JWT", fapitest.Set("token", "a.b.c")),
 		fapitest.Bad("no token", fapitest.Set("token", ""), 400, "invalid_request"),
@@ -195,11 +195,11 @@ func TestRV01Revocation(t *testing.T) {
 		issued := c.Tokens()
 		fapitest.WantError(t, other.Revoke(issued.Text("access_token"), nil), 400, "invalid_grant")
 		fapitest.WantError(t, other.Revoke(issued.Text("refresh_token"), nil), 400, "invalid_grant")
-		fapitest.WantActive(t, c.Get("/accounts", issued.Text("access_token"), nil))
-		fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Get("/accounts", issued.Text("access_token"), nil))
+		fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
 	})
 	t.Run("refuses GET", func(t *testing.T) {
-		if response, _ := w.Ask(t, http.MethodGet, w.Issuer+"/revoke", nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
+		if response, _ := w.Request(t, http.MethodGet, w.Issuer+"/revoke", nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("answered %d", response.StatusCode)
 		}
 	})
@@ -210,14 +210,14 @@ func TestRV01Revocation(t *testing.T) {
 			t.Fatal(r.Raw)
 		}
 		fapitest.WantError(t, c.Revoke(token, again), 400, "invalid_request")
-		fapitest.WantActive(t, c.Get("/accounts", token, nil))
+		fapitest.WantOK(t, c.Get("/accounts", token, nil))
 	})
 }
 
 // Covers: RV-02, ATTACK-53. Revoking a refresh token ends everything of its grant; an access token goes alone; an ID token
 // cannot be revoked.
 func TestRV02WhatEnds(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
+	w, p := fapitest.NewFullWorld(t)
 	c, self := w.Register("client-1", nil), w.ResourceServer("self", w.Issuer)
 	ended := func(t *testing.T, token string) {
 		t.Helper()
@@ -226,14 +226,14 @@ func TestRV02WhatEnds(t *testing.T) {
 	}
 	stands := func(t *testing.T, token string) {
 		t.Helper()
-		fapitest.WantActive(t, c.Get("/userinfo", token, nil))
+		fapitest.WantOK(t, c.Get("/userinfo", token, nil))
 		if r := self.Introspect(token, nil); r.Body["active"] != true {
 			t.Fatalf("introspection: %s", r.Raw)
 		}
 	}
 	t.Run("accepts a refresh token, which takes its grant along", func(t *testing.T) {
 		b := w.Browser()
-		issued, untouched := c.Granted(b, nil), c.Tokens()
+		issued, untouched := c.TokensIn(b, nil), c.Tokens()
 		second := c.Refresh(issued.Text("refresh_token"), nil).Text("access_token")
 		stands(t, issued.Text("access_token"))
 		stands(t, second)
@@ -246,7 +246,7 @@ func TestRV02WhatEnds(t *testing.T) {
 		stands(t, untouched.Text("access_token")) // another grant of the same client and person
 		// What the person had allowed is forgotten with it.
 		p.Asked()
-		c.Granted(b, nil)
+		c.TokensIn(b, nil)
 		if _, pages := p.Asked(); pages != 1 {
 			t.Errorf("the person was asked %d times after the revocation, want once", pages)
 		}
@@ -270,9 +270,9 @@ func TestRV02WhatEnds(t *testing.T) {
 
 // Covers: RV-03, ATTACK-53. Revocation takes effect at once, on every node: the clock does not move in this test.
 func TestRV03AtOnce(t *testing.T) {
-	var config fapitest.FapiConfig
-	w, _ := fapitest.WholeWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { config = *c })
-	config.Interactor = &fapitest.Person{}
+	var config fapitest.Config
+	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { config = *c })
+	config.Interactor = &fapitest.User{}
 	second, err := fapi.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

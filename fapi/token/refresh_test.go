@@ -49,16 +49,16 @@ func TestAttack10RefreshRace(t *testing.T) {
 // Covers: OC-08, SP-19, ATTACK-11. A refresh keeps what the person allowed and when; it makes no new ID token (Core §12.2
 // leaves that open), so that none can differ from the first.
 func TestOC08Refresh(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
-	c := w.Register("client-1", fapitest.Wide)
+	w, p := fapitest.NewFullWorld(t)
+	c := w.Register("client-1", fapitest.AllScopes)
 	issued := c.Tokens()
-	first := fapitest.ClaimsIn(t, issued.Text("access_token"))
-	p.Is("sub-bob", fapitest.ByKey) // whoever sits before a browser now changes nothing
+	first := fapitest.UnverifiedClaims(t, issued.Text("access_token"))
+	p.Is("sub-bob", fapitest.ACRKey) // whoever sits before a browser now changes nothing
 	w.Clock.Advance(24 * time.Hour)
 	t.Run("accepts a refresh with the same person, client and sign-in", func(t *testing.T) {
 		r := c.Refresh(issued.Text("refresh_token"), nil)
-		fapitest.WantActive(t, r)
-		second := fapitest.ClaimsIn(t, r.Text("access_token"))
+		fapitest.WantOK(t, r)
+		second := fapitest.UnverifiedClaims(t, r.Text("access_token"))
 		for _, same := range []string{"iss", "sub", "aud", "client_id", "auth_time", "acr", "amr", "scope", "cnf"} {
 			if diff := cmp.Diff(first[same], second[same]); diff != "" || first[same] == nil {
 				t.Errorf("%s (-first +second): %s", same, diff)
@@ -81,18 +81,18 @@ func TestOC08Refresh(t *testing.T) {
 	})
 	t.Run("accepts it without a browser, when the session is over", func(t *testing.T) {
 		w.Clock.Advance(48 * time.Hour)
-		fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
 	})
 	little := c.TokensFor(fapitest.Set("scope", "openid accounts"))
 	fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return c.Refresh(little.Text("refresh_token"), alter) },
 		fapitest.Bad("more scope than was granted", fapitest.Set("scope", "openid accounts payments"), 400, "invalid_scope"),
 		fapitest.Bad("an unknown scope", fapitest.Set("scope", "colour"), 400, "invalid_scope"),
-		fapitest.Bad("an unknown refresh token", fapitest.Set("refresh_token", fapitest.Random()), 400, "invalid_grant"),
+		fapitest.Bad("an unknown refresh token", fapitest.Set("refresh_token", fapitest.RandomString()), 400, "invalid_grant"),
 		fapitest.Bad("no refresh token", fapitest.Set("refresh_token", ""), 400, "invalid_request"),
 		fapitest.Good("what was granted", fapitest.Set("scope", "accounts openid")),
 	)
 	t.Run("refuses another client", func(t *testing.T) {
-		fapitest.WantError(t, w.Register("client-2", fapitest.Wide).Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
+		fapitest.WantError(t, w.Register("client-2", fapitest.AllScopes).Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
 	})
 	t.Run("refuses a client that is not registered for it", func(t *testing.T) {
 		short := w.Register("client-3", func(_ *fapitest.Client, m map[string]any) { m["grant_types"] = []string{"authorization_code"} })
@@ -109,7 +109,7 @@ func TestOC08Refresh(t *testing.T) {
 	})
 	t.Run("refuses a refresh token at the end of its grant", func(t *testing.T) {
 		w.Clock.Advance(90*24*time.Hour - 72*time.Hour - time.Second)
-		fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
 		w.Clock.Advance(time.Second)
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
 	})
@@ -134,7 +134,7 @@ func TestSP19RefreshTokens(t *testing.T) {
 	fapitest.TryAll(t, send, fapitest.Good("less scope", fapitest.Set("scope", "openid")), fapitest.Good("the same scope", fapitest.Set("scope", c.Scope)),
 		fapitest.Bad("more scope", fapitest.Set("scope", c.Scope+" payments"), 400, "invalid_scope"),
 		fapitest.Bad("other scope", fapitest.Set("scope", "payments"), 400, "invalid_scope"),
-		fapitest.Bad("an invented token", fapitest.Set("refresh_token", fapitest.Random()), 400, "invalid_grant"),
+		fapitest.Bad("an invented token", fapitest.Set("refresh_token", fapitest.RandomString()), 400, "invalid_grant"),
 		fapitest.Bad("a token that is changed at the end", fapitest.Set("refresh_token", fapitest.Altered(token)), 400, "invalid_grant"),
 		fapitest.Bad("no token", fapitest.Set("refresh_token", ""), 400, "invalid_request"),
 		fapitest.Bad("the token without its client", fapitest.Unset("client_assertion"), 401, "invalid_client"))
@@ -151,7 +151,7 @@ func TestRefresh(t *testing.T) {
 	fapitest.WantError(t, c.Refresh(token, func(f url.Values, _ http.Header) { f.Del("client_assertion") }), 401, "invalid_client")
 	fapitest.WantError(t, c.Refresh(token, func(_ url.Values, h http.Header) { h.Del("DPoP") }), 400, "invalid_request")
 	fapitest.WantError(t, c.Refresh(token, func(f url.Values, _ http.Header) { f.Set("scope", "openid payments") }), 400, "invalid_scope")
-	fapitest.WantError(t, c.Refresh(fapitest.Random(), nil), 400, "invalid_grant")
+	fapitest.WantError(t, c.Refresh(fapitest.RandomString(), nil), 400, "invalid_grant")
 	narrowed := c.Refresh(token, func(f url.Values, _ http.Header) { f.Set("scope", "openid") })
 	if narrowed.Status != http.StatusOK || narrowed.Text("scope") != "openid" {
 		t.Fatalf("narrowed: %d %s", narrowed.Status, narrowed.Raw)
@@ -194,5 +194,5 @@ func TestNoRefreshTokenWithoutItsGrantType(t *testing.T) {
 	if issued.Body["refresh_token"] != nil {
 		t.Error("a refresh token for a client that registered none")
 	}
-	fapitest.WantError(t, c.Refresh(fapitest.Random(), nil), 400, "unauthorized_client")
+	fapitest.WantError(t, c.Refresh(fapitest.RandomString(), nil), 400, "unauthorized_client")
 }

@@ -51,7 +51,7 @@ func (b *faultyBackend) asked() int {
 func withFaults(t *testing.T, more ...fapitest.Option) (*fapitest.World, *faultyBackend) {
 	t.Helper()
 	faulty := &faultyBackend{Backend: fapitest.SharedBackend(t)}
-	w := fapitest.NewWorld(t, append([]fapitest.Option{func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, append([]fapitest.Option{func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
 		var err error
 		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: fapitest.Catalogue{Store: c.Store}, Replicas: []signer.Replica{{Backend: faulty}}, Now: c.Now})
 		if err != nil {
@@ -79,7 +79,7 @@ func TestAttack48FaultyHSM(t *testing.T) {
 	failing := func(err error) func(context.Context, signer.Record, []byte) ([]byte, error) {
 		return func(context.Context, signer.Record, []byte) ([]byte, error) { return nil, err }
 	}
-	for name, one := range fapitest.InOrder(map[string]struct {
+	for name, one := range fapitest.Sorted(map[string]struct {
 		fault  func(context.Context, signer.Record, []byte) ([]byte, error)
 		status int
 		code   string
@@ -122,7 +122,7 @@ func TestAttack48FaultyHSM(t *testing.T) {
 		})
 		t.Run("accepts what needs no signature with an HSM "+name, func(t *testing.T) {
 			fapitest.Good("", nil).Check(t, c.Push(nil))
-			fapitest.WantActive(t, c.Get("/accounts", issued.Text("access_token"), nil))
+			fapitest.WantOK(t, c.Get("/accounts", issued.Text("access_token"), nil))
 		})
 		hsm.become(nil)
 		t.Run("accepts the same code and refresh token after an HSM "+name, func(t *testing.T) {
@@ -130,9 +130,9 @@ func TestAttack48FaultyHSM(t *testing.T) {
 			if bought.Status != http.StatusOK {
 				t.Fatalf("%d %s", bought.Status, bought.Raw)
 			}
-			fapitest.WantActive(t, c.Get("/accounts", bought.Text("access_token"), nil))
-			fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
-			fapitest.WantActive(t, c.Get("/userinfo", issued.Text("access_token"), nil))
+			fapitest.WantOK(t, c.Get("/accounts", bought.Text("access_token"), nil))
+			fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
+			fapitest.WantOK(t, c.Get("/userinfo", issued.Text("access_token"), nil))
 		})
 	}
 }
@@ -200,8 +200,8 @@ func TestAttack48SlowHSM(t *testing.T) {
 	<-entered
 	t.Run("accepts other requests meanwhile", func(t *testing.T) {
 		fapitest.Good("", nil).Check(t, c.Push(nil))
-		fapitest.WantActive(t, c.Get("/accounts", issued.Text("access_token"), nil))
-		fapitest.WantActive(t, c.Revoke(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Get("/accounts", issued.Text("access_token"), nil))
+		fapitest.WantOK(t, c.Revoke(issued.Text("refresh_token"), nil))
 	})
 	close(leave)
 	t.Run("refuses the token that it was signing for a grant that has ended", func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestAttack48NoSigningForFree(t *testing.T) {
 		"with another verifier":         c.Redeem(code, fapitest.Set("code_verifier", strings.Repeat("a", 43))),
 		"with another address":          c.Redeem(code, fapitest.Set("redirect_uri", "https://attacker.example/")),
 		"by another client":             other.Redeem(code, nil),
-		"with an invented code":         c.Redeem(fapitest.Random(), nil),
+		"with an invented code":         c.Redeem(fapitest.RandomString(), nil),
 		"of a wider scope":              c.Refresh(issued.Text("refresh_token"), fapitest.Set("scope", "payments")),
 		"of another client":             other.Refresh(issued.Text("refresh_token"), nil),
 		"of an unknown kind":            c.Redeem(code, fapitest.Set("grant_type", "password")),
