@@ -22,7 +22,7 @@ func clocksApart(t *testing.T, by time.Duration, change fapitest.Option) apart {
 	t.Helper()
 	servers := fapitest.NewWorld(t, change)
 	outside := *servers // as clients see it
-	outside.Clock = &fapitest.Clock{Time: servers.Clock.Now()}
+	outside.Clock = fapitest.NewClock(servers.Clock.Now())
 	a := apart{&outside, servers.Clock, servers.Node(nil), nil}
 	a.stores = []store.Store{servers.Store, a.fast.Store}
 	a.slow.Advance(-by)
@@ -58,7 +58,7 @@ func (a apart) lasts(accepted func() bool) time.Duration {
 const halfMinute = 30 * time.Second
 
 // patient gives requests the time that clocks a minute apart need.
-func patient(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+func patient(c *fapitest.Config) {
 	c.RequestURILifetime = 3 * time.Minute
 }
 

@@ -184,14 +184,14 @@ func TestAM05FalseTokenEndpoint(t *testing.T) {
 	t.Run("refuses the code of a client with a certificate without that certificate", func(t *testing.T) {
 		bank := w.Register("bank", fapitest.TLSClientAuth)
 		fapitest.WantError(t, bank.WithCertificate(nil).Redeem(bank.Authorize(), nil), 401, "invalid_client")
-		fapitest.WantError(t, bank.WithCertificate(fapitest.Ptr(fapitest.Authority{}.Issue(t, bank.ID, w.Clock.Now()))).Redeem(bank.Authorize(), nil), 401, "invalid_client")
+		fapitest.WantError(t, bank.WithCertificate(new(fapitest.Authority{}.Issue(t, bank.ID, w.Clock.Now()))).Redeem(bank.Authorize(), nil), 401, "invalid_client")
 	})
 }
 
 // Covers: AM-06, SP-44, ATTACK-12, ATTACK-13, ATTACK-15. The attacker reads whole requests to a resource: token and proof.
 func TestAM06ResourceRequestIsRead(t *testing.T) {
 	for name, nonces := range map[string]bool{"with a nonce": true, "without nonces": false} {
-		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = nonces })
+		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = nonces })
 		shop := w.Register("shop", fapitest.AllScopes)
 		var nonce string
 		if nonces {

@@ -91,7 +91,7 @@ func TestAttack07Canaries(t *testing.T) {
 		"the log": w.Logs.String(), "the traces": fmt.Sprintf("%+v", w.Spans.GetSpans()),
 	}
 	t.Run("accepts the values at the page, where they belong", func(t *testing.T) {
-		if page := p.Sees(); page.LoginHint != planted["login_hint"] || !slices.Contains(page.Acrs, planted["acr_values"]) ||
+		if page := p.Sees(); page.LoginHint != planted["login_hint"] || !slices.Contains(page.ACRs, planted["acr_values"]) ||
 			!strings.Contains(fapitest.JSON(page.Details), planted["authorization_details"]) {
 			t.Errorf("%+v", page)
 		}

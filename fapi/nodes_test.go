@@ -252,7 +252,7 @@ func TestAttack12TwoNodes(t *testing.T) {
 // Covers: ATTACK-13. Whoever had the key for a moment and made proofs for the hour to come can use them until the nonce
 // has changed twice, and on no node longer.
 func TestAttack13ProofsMadeInAdvance(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
 	there := n.Client(c)
@@ -304,7 +304,7 @@ func TestAttack13ProofsMadeInAdvance(t *testing.T) {
 		fapitest.Good("", nil).Check(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", fresh))))
 	})
 	t.Run("refuses a nonce of another issuer's server", func(t *testing.T) {
-		other := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+		other := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 		foreign := other.Register("client-1", nil).Push(nil).Header.Get("DPoP-Nonce")
 		fapitest.WantError(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", foreign))), 400, "use_dpop_nonce")
 	})
@@ -342,7 +342,7 @@ func TestNodesFollow(t *testing.T) {
 }
 
 func nodesFollow(t *testing.T, how watched) {
-	w, url := fapitest.NewPostgresWorld(t, nil, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	w, url := fapitest.NewPostgresWorld(t, nil, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	n := w.Node(func(c *fapitest.Config) {
 		var err error
 		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: fapitest.Catalogue{Store: c.Store}, Replicas: []signer.Replica{{Backend: w.Backend}},

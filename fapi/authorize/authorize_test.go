@@ -100,10 +100,8 @@ func TestAuthorizeByPost(t *testing.T) {
 // TestRequestURIBeforeItsEnd: a request may be opened again until it is answered (FAPI 2.0 §5.3.2.2 note 3), in
 // several windows, and is answered once.
 func TestRequestURIBeforeItsEnd(t *testing.T) {
-	var decide func(string)
-	w := fapitest.NewWorld(t, fapitest.Deciding("wait"), func(_ *fapitest.Config, a *fapitest.AutoInteractor) {
-		decide = func(decision string) { a.Mu.Lock(); a.Decision = decision; a.Mu.Unlock() }
-	})
+	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
+	decide := w.User.Does
 	c := w.Register("client-1", nil)
 	address := w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri"))
 	b := w.Browser()

@@ -16,10 +16,8 @@ import (
 
 // undecided is a world whose person has not decided yet, and a way to decide.
 func undecided(t *testing.T) (*fapitest.World, func(string)) {
-	var decide func(string)
-	w := fapitest.NewWorld(t, fapitest.Deciding("wait"), func(_ *fapitest.Config, a *fapitest.AutoInteractor) {
-		decide = func(decision string) { a.Mu.Lock(); a.Decision = decision; a.Mu.Unlock() }
-	})
+	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
+	decide := w.User.Does
 	return w, decide
 }
 
@@ -194,7 +192,7 @@ func TestAttack07PushedValues(t *testing.T) {
 
 // seer is an Interactor that signs a person in once, and then only looks who is before the browser.
 type seer struct {
-	fapitest.AutoInteractor
+	fapitest.User
 	signedIn []bool
 }
 
@@ -209,7 +207,7 @@ func (s *seer) Interact(w http.ResponseWriter, r *http.Request, in authorize.Int
 // made in.
 func TestAttack37SessionCookie(t *testing.T) {
 	who := &seer{}
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Interactor = who })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Interactor = who })
 	c := w.Register("client-1", nil)
 	b := w.Browser()
 	interaction, _ := begin(t, b, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))

@@ -77,7 +77,7 @@ func TestOC03RequestParameters(t *testing.T) {
 		fapitest.WantRedirectError(t, little.AuthorizeIn(b, fapitest.Changes(fapitest.Set("scope", "openid"), fapitest.Set("claims", `{"userinfo":{"email":null}}`), fapitest.Set("prompt", "none"))), "consent_required")
 	})
 	t.Run("refuses prompt none once the consent is too old", func(t *testing.T) {
-		short, person := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+		short, person := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
 			c.GrantLifetime = time.Minute
 			c.SessionLifetime = time.Hour
 		})
@@ -150,12 +150,12 @@ func TestOC03RequestParameters(t *testing.T) {
 	})
 	t.Run("accepts acr_values, which the page gets, best first", func(t *testing.T) {
 		c.AuthorizeIn(w.Browser(), fapitest.Set("acr_values", "urn:example:none "+fapitest.ACRKey))
-		if diff := cmp.Diff([]string{"urn:example:none", fapitest.ACRKey}, p.Sees().Acrs); diff != "" {
+		if diff := cmp.Diff([]string{"urn:example:none", fapitest.ACRKey}, p.Sees().ACRs); diff != "" {
 			t.Errorf("(-want +got): %s", diff)
 		}
 		preferring := w.Register("client-5", fapitest.SetMember("default_acr_values", []string{fapitest.ACRKey}))
 		preferring.AuthorizeIn(w.Browser(), nil)
-		if diff := cmp.Diff([]string{fapitest.ACRKey}, p.Sees().Acrs); diff != "" {
+		if diff := cmp.Diff([]string{fapitest.ACRKey}, p.Sees().ACRs); diff != "" {
 			t.Errorf("default_acr_values (-want +got): %s", diff)
 		}
 	})

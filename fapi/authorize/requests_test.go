@@ -279,7 +279,7 @@ func TestSP32RedirectSchemes(t *testing.T) {
 
 // Covers: SP-35, RULE-15. A request_uri ends in time, whatever was configured.
 func TestSP35RequestURILifetime(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequestURILifetime = time.Hour })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequestURILifetime = time.Hour })
 	c := w.Register("client-1", nil)
 	early, late := c.Push(nil), c.Push(nil)
 	visit := func(r fapitest.Reply) *url.URL {
@@ -308,10 +308,8 @@ func TestSP35RequestURILifetime(t *testing.T) {
 
 // Covers: SP-36, PA-09. A request can be opened until it is answered, and is answered once.
 func TestSP36RequestURIOnce(t *testing.T) {
-	var decide func(string)
-	w := fapitest.NewWorld(t, fapitest.Deciding("wait"), func(_ *fapitest.Config, a *fapitest.AutoInteractor) {
-		decide = func(decision string) { a.Mu.Lock(); a.Decision = decision; a.Mu.Unlock() }
-	})
+	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
+	decide := w.User.Does
 	c := w.Register("client-1", nil)
 	b := w.Browser()
 	open := func(address string) (int, *url.URL) {

@@ -92,7 +92,7 @@ func TestBackchannelErrorMembers(t *testing.T) {
 
 // TestBackchannelView: what a person is shown is what was asked, and what the token then stands for.
 func TestBackchannelView(t *testing.T) {
-	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannelOfAllProfiles(), func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannelOfAllProfiles(), func(c *fapitest.Config) {
 		c.AuthorizationDetailTypes = fapitest.DetailTypes()
 	})
 	c := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.CIBAPoll))

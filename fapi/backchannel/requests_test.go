@@ -143,7 +143,7 @@ func TestFC02UniqueContext(t *testing.T) {
 	}{
 		"everything": {true, "openid", false}, "signing in": {false, "openid", true}, "paying": {false, "openid payments", false},
 	} {
-		w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannelOfAllProfiles(func(b *backchannel.Settings) { b.RequireBindingMessage = one.always }), func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+		w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannelOfAllProfiles(func(b *backchannel.Settings) { b.RequireBindingMessage = one.always }), func(c *fapitest.Config) {
 			c.AuthorizationDetailTypes = fapitest.DetailTypes()
 			for i := range c.Scopes {
 				c.Scopes[i].AlwaysAsk = c.Scopes[i].Name == "payments"
@@ -195,7 +195,7 @@ func TestFC03Registration(t *testing.T) {
 
 // Covers: FC-03, FC-01. Clients register themselves for it, with the profile of their initial access token.
 func TestFC01DynamicRegistration(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(), func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Registration = &registration.Settings{} })
+	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(), func(c *fapitest.Config) { c.Registration = &registration.Settings{} })
 	key := fapitest.NewKey(t, jose.ES256)
 	enrol := func(profile string, alter func(map[string]any)) fapitest.Reply {
 		token := initialTokenFor(w, "org "+fapitest.RandomString(), profile)

@@ -135,9 +135,9 @@ func TestDeviceAPIRefuses(t *testing.T) {
 	refused(t, a.get("/requests?wait=ages"), http.StatusBadRequest, "invalid_request")
 	undecided()
 
-	w.PutUser("alice", true)
+	w.Disable("sub-alice", true)
 	refused(t, a.post(approve, byFinger), http.StatusUnauthorized, "invalid_token")
-	w.PutUser("alice", false)
+	w.Disable("sub-alice", false)
 	undecided()
 	device, err := w.Store.DeviceByKey(t.Context(), a.key.ID())
 	if err != nil {
@@ -157,7 +157,7 @@ func TestDeviceAPIRefuses(t *testing.T) {
 
 // TestDeviceAPINonce: where nonces are demanded, devices bring them too.
 func TestDeviceAPINonce(t *testing.T) {
-	w, _ := fapitest.NewDeviceWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	w, _ := fapitest.NewDeviceWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	a := enrolledApp(t, w, "alice")
 	address := w.Issuer + "/device/api/requests"
 	r := a.get("/requests")

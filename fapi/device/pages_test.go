@@ -233,7 +233,7 @@ func TestDeviceDisabledPerson(t *testing.T) {
 	id := fapitest.Reference(c.AuthReqID(nil))
 	on := alice.Visit("/device/requests/" + id)
 	answer := alice.Passkey.Get(t, on.Options(t, "approve"))
-	w.PutUser("alice", true)
+	w.Disable("sub-alice", true)
 	alice.Send(on, "/device/requests/"+id, "approve", "passkey", answer).Has(t, http.StatusForbidden)
 	alice.Visit("/device").Has(t, http.StatusOK, "Sign in to see")
 	alice.SignInByPasskey("/device").Has(t, http.StatusOK, "The passkey was not accepted")
@@ -241,13 +241,13 @@ func TestDeviceDisabledPerson(t *testing.T) {
 	if err == nil {
 		t.Errorf("an unknown request is %v", record)
 	}
-	w.PutUser("alice", false)
+	w.Disable("sub-alice", false)
 	alice.Visit("/device/requests/"+id).Has(t, http.StatusOK, "Did you ask for this?")
 }
 
 // TestDeviceWithoutBackchannel: where nobody is asked anything, people keep their passkeys and there is nothing else.
 func TestDeviceWithoutBackchannel(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.WithDevices, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Backchannel = nil })
+	w := fapitest.NewWorld(t, fapitest.WithDevices, func(c *fapitest.Config) { c.Backchannel = nil })
 	alice := w.DeviceBrowser(t)
 	alice.Send(alice.Visit("/device/settings"), "/device/settings", "sign-in", "username", "alice", "password", "right").Has(t, http.StatusOK, "Passkeys")
 	alice.AddPasskey().Has(t, http.StatusOK, "The passkey is added")

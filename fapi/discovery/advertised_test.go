@@ -216,6 +216,6 @@ func probe(t *testing.T, h fapitest.HintSigner, w probedWorld, value string) {
 }
 
 // signingMessages has a server offer Message Signing beside the Security Profile.
-func signingMessages(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+func signingMessages(c *fapitest.Config) {
 	c.Profiles = []string{"fapi2-security", "fapi2-message-signing"}
 }

@@ -56,7 +56,7 @@ func TestDiscovery(t *testing.T) {
 
 // TestWithoutMTLS: nothing that needs client certificates is advertised when no listener asks for them.
 func TestWithoutMTLS(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" })
 	_, body, _ := w.Browser().Visit(w.Issuer + "/.well-known/openid-configuration")
 	var document map[string]any
 	if err := json.Unmarshal([]byte(body), &document); err != nil {
@@ -101,7 +101,7 @@ func TestJWKS(t *testing.T) {
 // with a path, and are the same.
 func TestMD01Documents(t *testing.T) {
 	for name, path := range map[string]string{"without a path": "", "with a path": "/tenants/one"} {
-		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
 			c.Issuer += path
 			c.MTLSIssuer += path
 		})
@@ -148,7 +148,7 @@ func TestMD01Documents(t *testing.T) {
 // byte for byte everywhere.
 func TestMD02Issuer(t *testing.T) {
 	var config fapitest.Config
-	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { config = *c })
+	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
 	try := func(title, issuer string, good bool) {
 		t.Run(title, func(t *testing.T) {
 			changed := config
@@ -209,7 +209,7 @@ func TestSP12Metadata(t *testing.T) {
 		})
 	}
 	t.Run("accepts an issuer with a path, behind which RFC 8414 puts its document and OpenID Connect does not", func(t *testing.T) {
-		w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Issuer += "/tenant" })
+		w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Issuer += "/tenant" })
 		base := strings.TrimSuffix(w.Issuer, "/tenant")
 		for _, address := range []string{base + "/.well-known/oauth-authorization-server/tenant", w.Issuer + "/.well-known/openid-configuration"} {
 			response, body := w.Request(t, "GET", address, nil, "")

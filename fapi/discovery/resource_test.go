@@ -14,7 +14,7 @@ import (
 // Covers: PR-01, PR-02, MD-03. The metadata of our own resources says what is so, and challenges say where it is.
 func TestPR01ResourceMetadata(t *testing.T) {
 	for name, path := range map[string]string{"at the root": "", "below a path": "/tenant"} {
-		w := fapitest.NewWorld(t, fapitest.AllProfiles, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Issuer += path })
+		w := fapitest.NewWorld(t, fapitest.AllProfiles, func(c *fapitest.Config) { c.Issuer += path })
 		root := strings.TrimSuffix(w.Issuer, path)
 		address := root + "/.well-known/oauth-protected-resource" + path
 		t.Run("accepts the document, "+name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestPR01ResourceMetadata(t *testing.T) {
 			})
 		}
 	}
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" })
 	t.Run("accepts that DPoP is required where there is no listener for certificates", func(t *testing.T) {
 		r := fetched(t, w, w.Issuer+"/.well-known/oauth-protected-resource")
 		if r.Body["dpop_bound_access_tokens_required"] != true || r.Body["tls_client_certificate_bound_access_tokens"] != false {

@@ -116,9 +116,9 @@ func checkMetadata(document map[string]any) (mistakes []string) {
 // Covers: MD-04. The document has known members only, each of its kind; the check itself is shown to notice mistakes.
 func TestMD04Schema(t *testing.T) {
 	for name, more := range map[string]fapitest.Option{
-		"of everything": func(*fapitest.Config, *fapitest.AutoInteractor) {},
-		"without mTLS":  func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" },
-		"of little": func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+		"of everything": func(*fapitest.Config) {},
+		"without mTLS":  func(c *fapitest.Config) { c.MTLSIssuer = "" },
+		"of little": func(c *fapitest.Config) {
 			c.ACRValues, c.AuthorizationDetailTypes = nil, nil
 		},
 	} {

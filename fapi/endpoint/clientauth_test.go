@@ -76,11 +76,11 @@ func TestAttack03AuthenticationMatrix(t *testing.T) {
 		c := w.Register("client with "+method, alter)
 		right := c.Certificate
 		if right == nil { // one that is trusted, and names the client
-			right = fapitest.Ptr(w.ClientCA.Issue(t, c.ID, w.Clock.Now()))
+			right = new(w.ClientCA.Issue(t, c.ID, w.Clock.Now()))
 		}
 		c.Assertion, c.AtMTLS = false, true
 		for shown, certificate := range map[string]*tls.Certificate{
-			"no certificate": nil, "its certificate": right, "a certificate of another CA": fapitest.Ptr(stranger.Issue(t, c.ID, w.Clock.Now())),
+			"no certificate": nil, "its certificate": right, "a certificate of another CA": new(stranger.Issue(t, c.ID, w.Clock.Now())),
 		} {
 			at := c.WithCertificate(certificate)
 			at.AtMTLS = true

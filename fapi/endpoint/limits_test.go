@@ -15,7 +15,7 @@ import (
 // Covers: PA-05. Who comes too often is told when to come again (RFC 9126 §2.3), before the HSM has any work of it, and
 // nobody else is.
 func TestPA05TooOften(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) {
 		c.Limits = endpoint.Limits{ClientPerSecond: 1, ClientBurst: 3, AddressFailuresPerSecond: 1, AddressFailureBurst: 5}
 	})
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)

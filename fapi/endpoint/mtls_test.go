@@ -34,10 +34,10 @@ func TestMutualTLS(t *testing.T) {
 	}
 	foreign := fapitest.NewAuthority(t, "Another CA", w.Clock.Now())
 	for name, certificate := range map[string]*tls.Certificate{
-		"another subject":   fapitest.Ptr(w.ClientCA.Issue(t, "client-2", w.Clock.Now())),
-		"another authority": fapitest.Ptr(foreign.Issue(t, "client-1", w.Clock.Now())),
-		"self-signed":       fapitest.Ptr(fapitest.Authority{}.Issue(t, "client-1", w.Clock.Now())),
-		"expired":           fapitest.Ptr(w.ClientCA.Issue(t, "client-1", w.Clock.Now().Add(-3*time.Hour))),
+		"another subject":   new(w.ClientCA.Issue(t, "client-2", w.Clock.Now())),
+		"another authority": new(foreign.Issue(t, "client-1", w.Clock.Now())),
+		"self-signed":       new(fapitest.Authority{}.Issue(t, "client-1", w.Clock.Now())),
+		"expired":           new(w.ClientCA.Issue(t, "client-1", w.Clock.Now().Add(-3*time.Hour))),
 		"none":              nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestMT03SelfSigned(t *testing.T) {
 	}
 	fapitest.TryAll(t, c.WithCertificate(renew(now.Add(time.Hour))).Push, fapitest.Good("another certificate for the same key", nil))
 	for name, certificate := range map[string]*tls.Certificate{
-		"another key": fapitest.Ptr(fapitest.Authority{}.Issue(t, c.ID, now)), "another key by a trusted authority": fapitest.Ptr(w.ClientCA.Issue(t, c.ID, now)),
+		"another key": new(fapitest.Authority{}.Issue(t, c.ID, now)), "another key by a trusted authority": new(w.ClientCA.Issue(t, c.ID, now)),
 		"the registered key after the certificate's time": renew(now.Add(-time.Second)), "no certificate": nil,
 	} {
 		fapitest.TryAll(t, c.WithCertificate(certificate).Push, fapitest.Bad(name, nil, 401, "invalid_client"))
@@ -200,7 +200,7 @@ func TestMT04ClientID(t *testing.T) {
 			form.Set("client_assertion", byKey.ClientAssertion(nil))
 		}, 401, "invalid_client"),
 		fapitest.Bad("a secret beside the certificate", fapitest.SetHeader("Authorization", "Basic YTpi"), 401, "invalid_client"))
-	byKey.Certificate = fapitest.Ptr(w.ClientCA.Issue(t, byKey.ID, w.Clock.Now()))
+	byKey.Certificate = new(w.ClientCA.Issue(t, byKey.ID, w.Clock.Now()))
 	byKey.HTTP = w.Transport(byKey)
 	fapitest.TryAll(t, byKey.Push, fapitest.Good("an assertion on a connection with a certificate", nil),
 		fapitest.Bad("that certificate without the assertion", func(form url.Values, _ http.Header) {
@@ -227,7 +227,7 @@ func TestMT05Thumbprint(t *testing.T) {
 			fapitest.Good("", nil).Check(t, c.Get("/accounts", token, nil))
 		})
 		t.Run("refuses another certificate of a client by "+name, func(t *testing.T) {
-			other := c.WithCertificate(fapitest.Ptr(w.ClientCA.Issue(t, c.ID, w.Clock.Now())))
+			other := c.WithCertificate(new(w.ClientCA.Issue(t, c.ID, w.Clock.Now())))
 			fapitest.WantError(t, other.Get("/accounts", token, nil), 401, "invalid_token")
 		})
 	}
@@ -273,7 +273,7 @@ func TestMT09Aliases(t *testing.T) {
 		})
 	}
 	t.Run("refuses to advertise what is not there", func(t *testing.T) {
-		without := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" }).Document()
+		without := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" }).Document()
 		if without["mtls_endpoint_aliases"] != nil || without["tls_client_certificate_bound_access_tokens"] != false {
 			t.Errorf("%v", without)
 		}
@@ -371,7 +371,7 @@ func TestMT03SelfSignedByAddress(t *testing.T) {
 	host.TLS = mtls.ServerConfig([]tls.Certificate{certificate}, false)
 	host.StartTLS()
 	t.Cleanup(host.Close)
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.OutboundRoots = roots })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.OutboundRoots = roots })
 	own := func(certificate tls.Certificate) jose.Key {
 		key, err := jose.NewKey("own-"+certificate.Leaf.SerialNumber.String(), jose.ES256, certificate.Leaf.PublicKey)
 		if err != nil {
@@ -414,7 +414,7 @@ func TestMT03SelfSignedByAddress(t *testing.T) {
 // other.
 func TestMT01TrustStores(t *testing.T) {
 	other := fapitest.NewAuthority(t, "Other ecosystem", time.Now())
-	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) {
 		trust := c.ClientTrust
 		trust.Roots = x509.NewCertPool()
 		trust.Roots.AddCert(other.Certificate)

@@ -223,7 +223,7 @@ func TestSecurityEvents(t *testing.T) {
 
 // Covers: MS-11. No signed message leaves whose evidence cannot be kept.
 func TestMS11NothingWithoutEvidence(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, fapitest.Deciding("deny"), func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Store = fapitest.FailingAudit{Store: c.Store} })
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, fapitest.Deciding("deny"), func(c *fapitest.Config) { c.Store = fapitest.FailingAudit{Store: c.Store} })
 	c, self := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing")), w.ResourceServer("self", w.Issuer)
 	t.Run("refuses a signed error response", func(t *testing.T) {
 		pushed := c.Push(c.Signing(fapitest.SetClaim("response_mode", "jwt")))
@@ -272,7 +272,7 @@ func TestMS11Race(t *testing.T) {
 // what the client itself may send.
 func TestNobodyFloodsTheHSM(t *testing.T) {
 	const burst = 5
-	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config) {
 		c.Limits = endpoint.Limits{ClientPerSecond: 0.001, ClientBurst: burst}
 	})
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,20 +26,21 @@ import (
 	"countersign/store"
 )
 
+// CIBAGrant is the grant type of CIBA.
 const CIBAGrant = "urn:openid:params:grant-type:ciba"
 
-// offersBackchannel has a server take backchannel requests, of every profile; change may alter the settings.
+// WithBackchannelOfAllProfiles has a server take backchannel requests, of every profile; change may alter the settings.
 func WithBackchannelOfAllProfiles(change ...func(*backchannel.Settings)) Option {
 	turnOn := WithBackchannel(change...)
-	return func(c *Config, a *AutoInteractor) {
-		AllProfiles(c, a)
-		turnOn(c, a)
+	return func(c *Config) {
+		AllProfiles(c)
+		turnOn(c)
 	}
 }
 
-// withBackchannel is the same with the profiles that are offered anyway.
+// WithBackchannel has a server take backchannel requests, of the profiles that it offers anyway.
 func WithBackchannel(change ...func(*backchannel.Settings)) Option {
-	return func(c *Config, _ *AutoInteractor) {
+	return func(c *Config) {
 		seals, err := ciba.NewSealer([]byte(ciba.NewSealKey()))
 		if err != nil {
 			panic(err)
@@ -59,25 +61,40 @@ func WithBackchannel(change ...func(*backchannel.Settings)) Option {
 	}
 }
 
-// asks registers a client that asks people over the backchannel and polls.
+// CIBAPoll registers a client of the CIBA flow in poll mode.
 func CIBAPoll(c *Client, m map[string]any) {
 	m["grant_types"], m["response_types"] = []string{CIBAGrant, "refresh_token"}, []string{}
 	delete(m, "redirect_uris")
 	m["backchannel_token_delivery_mode"] = "poll"
 }
 
-// asksAdvanced registers one of FAPI 1.0 Advanced: it signs its requests, and its tokens are bound to a certificate.
+// CIBAPing registers a client in ping mode with its notification endpoint.
+func CIBAPing(address string) ClientOption {
+	return func(c *Client, m map[string]any) {
+		CIBAPoll(c, m)
+		m["backchannel_token_delivery_mode"], m["backchannel_client_notification_endpoint"] = "ping", address
+	}
+}
+
+// CIBAAdvanced registers a client of FAPI-CIBA: it signs its requests, and its tokens are bound to a certificate.
 func CIBAAdvanced(c *Client, m map[string]any) {
 	FAPI1Advanced(c, m)
 	CIBAPoll(c, m)
 }
 
-// backchannel gives the parameters of a request to ask alice.
+// AlsoCIBA adds CIBA in poll mode to what a client may do.
+func AlsoCIBA(_ *Client, m map[string]any) {
+	m["grant_types"] = append(slices.Clone(m["grant_types"].([]string)), CIBAGrant)
+	m["backchannel_token_delivery_mode"] = "poll"
+}
+
+// BackchannelForm is a good backchannel authentication request about alice.
 func (c *Client) BackchannelForm() url.Values {
 	return url.Values{"scope": {c.Scope}, "login_hint": {"alice"}}
 }
 
-// signedRequest makes the claims of a signed request of a form; alter changes them.
+// BackchannelClaims are the claims of a signed backchannel request with the parameters of a form (CIBA §7.1.1); alter, if it is
+// not nil, changes them.
 func (c *Client) BackchannelClaims(form url.Values, alter func(Claims)) Claims {
 	now := c.World.Clock.Now().Unix()
 	body := Claims{"iss": c.ID, "aud": c.World.Issuer, "jti": RandomString(), "iat": now, "nbf": now, "exp": now + 300}
@@ -90,19 +107,19 @@ func (c *Client) BackchannelClaims(form url.Values, alter func(Claims)) Claims {
 	return body
 }
 
-// ask sends a plain request.
+// Backchannel sends an unsigned backchannel request.
 func (c *Client) Backchannel(alter Change) Reply {
 	c.World.T.Helper()
 	return c.Post("/backchannel", c.BackchannelForm(), alter)
 }
 
-// askSigned sends a signed request.
+// BackchannelSigned sends a signed one.
 func (c *Client) BackchannelSigned(alter func(Claims)) Reply {
 	c.World.T.Helper()
 	return c.Post("/backchannel", url.Values{"request": {c.Sign(c.Key, "", c.BackchannelClaims(c.BackchannelForm(), alter))}}, nil)
 }
 
-// asked sends a request that has to be taken, and gives its auth_req_id.
+// AuthReqID sends a backchannel request, which must be accepted, and returns its auth_req_id.
 func (c *Client) AuthReqID(alter Change) string {
 	c.World.T.Helper()
 	r := c.Backchannel(alter)
@@ -112,13 +129,19 @@ func (c *Client) AuthReqID(alter Change) string {
 	return r.Text("auth_req_id")
 }
 
-// fetch polls.
+// Poll polls the token endpoint.
 func (c *Client) Poll(authReqID string, alter Change) Reply {
 	c.World.T.Helper()
 	return c.Post("/token", url.Values{"grant_type": {CIBAGrant}, "auth_req_id": {authReqID}}, alter)
 }
 
-// byAlice is what alice answers on her telephone.
+// Reference is the reference by which devices name the request with an auth_req_id.
+func Reference(authReqID string) string {
+	id := store.DigestOf(authReqID)
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// ByAlice is alice's decision on her telephone.
 func (w *World) ByAlice(authReqID string, allowed bool) backchannel.Decision {
 	return backchannel.Decision{
 		Reference: Reference(authReqID), Allowed: allowed, AuthTime: w.Clock.Now(), Device: "telephone",
@@ -126,7 +149,7 @@ func (w *World) ByAlice(authReqID string, allowed bool) backchannel.Decision {
 	}
 }
 
-// decide has alice answer.
+// Decide has alice decide.
 func (w *World) Decide(authReqID string, allowed bool) {
 	w.T.Helper()
 	if err := w.Server.Backchannel().Decide(w.T.Context(), w.ByAlice(authReqID, allowed)); err != nil {
@@ -134,7 +157,15 @@ func (w *World) Decide(authReqID string, allowed bool) {
 	}
 }
 
-// bell is where a client is notified: it remembers what came, and answers as it is told.
+// NotificationToken is the client_notification_token of the tests' ping clients.
+const NotificationToken = "notification-token-0123456789"
+
+// WithNotificationToken adds it to a backchannel request.
+func WithNotificationToken(form url.Values, _ http.Header) {
+	form.Set("client_notification_token", NotificationToken)
+}
+
+// NotificationEndpoint is a client notification endpoint (CIBA §10.2), which remembers what it received.
 type NotificationEndpoint struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -143,10 +174,12 @@ type NotificationEndpoint struct {
 	invited  chan struct{}
 }
 
+// Notification is one ping.
 type Notification struct {
 	Authorization, ContentType, Body string
 }
 
+// NotificationEndpoint starts one that responds by a function.
 func (w *World) NotificationEndpoint(answer func(http.ResponseWriter)) *NotificationEndpoint {
 	b := &NotificationEndpoint{answer: answer, invited: make(chan struct{}, 1000)}
 	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -169,64 +202,34 @@ func (w *World) NotificationEndpoint(answer func(http.ResponseWriter)) *Notifica
 	return b
 }
 
+// Received returns the pings so far.
 func (b *NotificationEndpoint) Received() []Notification {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]Notification(nil), b.received...)
 }
 
+// Await waits until the endpoint has received so many pings.
+func (b *NotificationEndpoint) Await(t *testing.T, number int) []Notification {
+	t.Helper()
+	end := time.Now().Add(10 * time.Second)
+	for len(b.Received()) < number && time.Now().Before(end) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
+	if rung := b.Received(); len(rung) == number {
+		return rung
+	}
+	t.Fatalf("rung %d times, want %d", len(b.Received()), number)
+	return nil
+}
+
+// Answer responds with a status.
 func Answer(status int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(status) }
 }
 
-// pingedAt registers a client that is notified at an address.
-func CIBAPing(address string) func(*Client, map[string]any) {
-	return func(c *Client, m map[string]any) {
-		CIBAPoll(c, m)
-		m["backchannel_token_delivery_mode"], m["backchannel_client_notification_endpoint"] = "ping", address
-	}
-}
-
-const NotificationToken = "notification-token-0123456789"
-
-func WithNotificationToken(form url.Values, _ http.Header) {
-	form.Set("client_notification_token", NotificationToken)
-}
-
-// hinter signs login_hint_tokens.
-type HintSigner struct {
-	key     jose.PrivateKey
-	Trusted backchannel.HintIssuer
-}
-
-func NewHintSigner(t *testing.T) HintSigner {
-	t.Helper()
-	key := NewKey(t, jose.ES256)
-	keys, err := jose.ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return HintSigner{key, backchannel.HintIssuer{Issuer: "https://directory.example", Keys: keys}}
-}
-
-func (h HintSigner) Token(w *World, alter func(Claims)) string {
-	w.T.Helper()
-	now := w.Clock.Now()
-	body := Claims{
-		"iss": h.Trusted.Issuer, "aud": w.Issuer, "jti": RandomString(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
-		"sub_id": map[string]string{"format": "opaque", "id": "sub-alice"},
-	}
-	if alter != nil {
-		alter(body)
-	}
-	signed, err := jose.Sign(context.Background(), h.key.SigningKey(), "JWT", body)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	return signed
-}
-
-// SendPings has another node send what is due at once, and returns how many pings it has tried.
+// SendPings has another node send the pings that are due, and returns how many it has tried.
 func (w *World) SendPings() (int, error) {
 	sender := outbound.New(outbound.Policy{AllowLoopback: true, Roots: w.Config.OutboundRoots})
 	ctx, stop := context.WithCancel(w.T.Context())
@@ -279,23 +282,37 @@ func (o *outboxOnce) PingFailed(ctx context.Context, request [32]byte, attempt i
 	return o.Store.PingFailed(ctx, request, attempt, next)
 }
 
-// awaitRings waits until a bell has rung so often, and a moment longer.
-func (b *NotificationEndpoint) Await(t *testing.T, number int) []Notification {
-	t.Helper()
-	end := time.Now().Add(10 * time.Second)
-	for len(b.Received()) < number && time.Now().Before(end) {
-		time.Sleep(10 * time.Millisecond)
-	}
-	time.Sleep(200 * time.Millisecond)
-	if rung := b.Received(); len(rung) == number {
-		return rung
-	}
-	t.Fatalf("rung %d times, want %d", len(b.Received()), number)
-	return nil
+// HintSigner issues login_hint_tokens (CIBA §7.1).
+type HintSigner struct {
+	key     jose.PrivateKey
+	Trusted backchannel.HintIssuer
 }
 
-// Reference is the reference by which devices name the request with an auth_req_id.
-func Reference(authReqID string) string {
-	id := store.DigestOf(authReqID)
-	return base64.RawURLEncoding.EncodeToString(id[:])
+// NewHintSigner makes one with a key of its own.
+func NewHintSigner(t *testing.T) HintSigner {
+	t.Helper()
+	key := NewKey(t, jose.ES256)
+	keys, err := jose.ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return HintSigner{key, backchannel.HintIssuer{Issuer: "https://directory.example", Keys: keys}}
+}
+
+// Token signs a hint at alice; alter, if it is not nil, changes its claims.
+func (h HintSigner) Token(w *World, alter func(Claims)) string {
+	w.T.Helper()
+	now := w.Clock.Now()
+	body := Claims{
+		"iss": h.Trusted.Issuer, "aud": w.Issuer, "jti": RandomString(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+		"sub_id": map[string]string{"format": "opaque", "id": "sub-alice"},
+	}
+	if alter != nil {
+		alter(body)
+	}
+	signed, err := jose.Sign(context.Background(), h.key.SigningKey(), "JWT", body)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return signed
 }

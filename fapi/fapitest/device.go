@@ -3,7 +3,6 @@ package fapitest
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"html"
 	"io"
@@ -20,7 +19,6 @@ import (
 	"countersign/fapi/browser"
 	"countersign/internal/pages"
 	"countersign/internal/passkey/passkeytest"
-	"countersign/store"
 )
 
 var (
@@ -38,9 +36,9 @@ func (passwords) Authenticate(_ context.Context, username, password string) (str
 	return "sub-" + username, nil
 }
 
-// withDevices has a server with the real device pages, and passkeys: its issuer is a domain.
-func WithDevices(c *Config, a *AutoInteractor) {
-	WithBackchannelOfAllProfiles()(c, a)
+// WithDevices has a server with the real device pages and passkeys: its issuer is a domain.
+func WithDevices(c *Config) {
+	WithBackchannelOfAllProfiles()(c)
 	c.Issuer = strings.Replace(c.Issuer, "127.0.0.1", "localhost", 1)
 	shown, err := pages.New(pages.Config{Issuer: c.Issuer, Now: c.Now})
 	if err != nil {
@@ -56,23 +54,15 @@ func WithDevices(c *Config, a *AutoInteractor) {
 	}
 }
 
-// newDeviceWorld is a server with alice, bob, a client that asks, and a key that push services are shown.
+// NewDeviceWorld starts a world WithDevices, with the users alice and bob and a client of the CIBA flow.
 func NewDeviceWorld(t *testing.T, options ...Option) (*World, *Client) {
 	t.Helper()
 	w := NewWorld(t, append([]Option{WithDevices}, options...)...)
-	w.PutUser("bob", false)
+	w.AddUser("sub-bob", "bob", `{}`)
 	return w, w.Register("asker", CIBAPoll)
 }
 
-func (w *World) PutUser(name string, disabled bool) {
-	w.T.Helper()
-	user := store.User{Subject: "sub-" + name, Username: name, Disabled: disabled, Claims: json.RawMessage(`{}`), CreatedAt: w.Clock.Now(), UpdatedAt: w.Clock.Now()}
-	if err := w.Store.PutUser(w.T.Context(), user); err != nil {
-		w.T.Fatal(err)
-	}
-}
-
-// holder is a browser with somebody in front of it.
+// DeviceBrowser is a browser at the device pages, with an authenticator for passkeys.
 type DeviceBrowser struct {
 	w       *World
 	t       *testing.T
@@ -80,13 +70,14 @@ type DeviceBrowser struct {
 	Passkey *passkeytest.Authenticator
 }
 
-// page is what a browser was answered with.
+// Page is a page in a browser.
 type Page struct {
 	Status int
 	Body   string
 	Path   string
 }
 
+// DeviceBrowser makes a browser without cookies.
 func (w *World) DeviceBrowser(t *testing.T) *DeviceBrowser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -98,6 +89,16 @@ func (w *World) DeviceBrowser(t *testing.T) *DeviceBrowser {
 	return &DeviceBrowser{w: w, t: t, HTTP: &http.Client{Jar: jar, Transport: transport, Timeout: 30 * time.Second}}
 }
 
+// PasskeyOwner is a browser in which a user is signed in and has made a passkey.
+func (w *World) PasskeyOwner(t *testing.T, name string) *DeviceBrowser {
+	t.Helper()
+	p := w.DeviceBrowser(t)
+	p.SignIn(name).Has(t, http.StatusOK, "You are signed in as", name)
+	p.AddPasskey().Has(t, http.StatusOK, "The passkey is added")
+	return p
+}
+
+// Read reads the page of a response.
 func (p *DeviceBrowser) Read(response *http.Response, err error) Page {
 	p.t.Helper()
 	if err != nil {
@@ -115,12 +116,13 @@ func (p *DeviceBrowser) Read(response *http.Response, err error) Page {
 	return Page{response.StatusCode, text, response.Request.URL.Path}
 }
 
+// Visit opens a path of the server.
 func (p *DeviceBrowser) Visit(path string) Page {
 	p.t.Helper()
 	return p.Read(p.HTTP.Get(p.w.Issuer + path))
 }
 
-// send presses a button of a page: key, value, key, value. The form token is the page's own.
+// Send presses a button of a page; pairs are further fields of its form: name, value, name, value. The form token is the page's.
 func (p *DeviceBrowser) Send(on Page, path, action string, pairs ...string) Page {
 	p.t.Helper()
 	form := url.Values{"form_token": {on.One(p.t, `name="form_token" value="([^"]*)"`)}, "action": {action}}
@@ -130,7 +132,44 @@ func (p *DeviceBrowser) Send(on Page, path, action string, pairs ...string) Page
 	return p.Read(p.HTTP.PostForm(p.w.Issuer+path, form))
 }
 
-// one finds what a pattern has in parentheses.
+// SignIn signs a user in with a password.
+func (p *DeviceBrowser) SignIn(name string) Page {
+	p.t.Helper()
+	return p.Send(p.Visit("/device"), "/device", "sign-in", "username", name, "password", "right")
+}
+
+// SignInByPasskey signs the user in with the passkey that was made.
+func (p *DeviceBrowser) SignInByPasskey(path string) Page {
+	p.t.Helper()
+	on := p.Visit(path)
+	return p.Send(on, path, "passkey", "passkey", p.Passkey.Get(p.t, on.One(p.t, `data-passkey="get" data-options="([^"]*)"`)))
+}
+
+// SignInByPasskeyAgain signs out first.
+func (p *DeviceBrowser) SignInByPasskeyAgain(path string) Page {
+	p.t.Helper()
+	p.Send(p.Visit(path), path, "sign-out")
+	return p.SignInByPasskey(path)
+}
+
+// AddPasskey makes a passkey for whoever is signed in.
+func (p *DeviceBrowser) AddPasskey() Page {
+	p.t.Helper()
+	p.Passkey = passkeytest.New(p.t, p.w.Issuer)
+	on := p.Visit("/device/settings")
+	answer := p.Passkey.Create(p.t, on.One(p.t, `data-passkey="create" data-options="([^"]*)"`))
+	return p.Send(on, "/device/settings", "add-passkey", "name", "Phone", "passkey", answer)
+}
+
+// Decide presses approve or deny on the page of a request, with the passkey.
+func (p *DeviceBrowser) Decide(id, action string) Page {
+	p.t.Helper()
+	path := "/device/requests/" + id
+	on := p.Visit(path)
+	return p.Send(on, path, action, "passkey", p.Passkey.Get(p.t, on.Options(p.t, action)))
+}
+
+// One returns what a pattern has in parentheses.
 func (p Page) One(t *testing.T, pattern string) string {
 	t.Helper()
 	found := regexp.MustCompile(pattern).FindStringSubmatch(p.Body)
@@ -140,6 +179,13 @@ func (p Page) One(t *testing.T, pattern string) string {
 	return html.UnescapeString(found[1])
 }
 
+// Options are the passkey options of a decision's button.
+func (p Page) Options(t *testing.T, action string) string {
+	t.Helper()
+	return p.One(t, `value="`+action+`" data-options="([^"]*)"`)
+}
+
+// Has checks the status and that the page says some texts.
 func (p Page) Has(t *testing.T, status int, texts ...string) {
 	t.Helper()
 	if p.Status != status {
@@ -150,56 +196,4 @@ func (p Page) Has(t *testing.T, status int, texts ...string) {
 			t.Errorf("%s does not say %q:\n%s", p.Path, text, p.Body)
 		}
 	}
-}
-
-// signIn signs a person in with a password.
-func (p *DeviceBrowser) SignIn(name string) Page {
-	p.t.Helper()
-	return p.Send(p.Visit("/device"), "/device", "sign-in", "username", name, "password", "right")
-}
-
-// signInByPasskey signs a person in with the passkey that was made.
-func (p *DeviceBrowser) SignInByPasskey(path string) Page {
-	p.t.Helper()
-	on := p.Visit(path)
-	return p.Send(on, path, "passkey", "passkey", p.Passkey.Get(p.t, on.One(p.t, `data-passkey="get" data-options="([^"]*)"`)))
-}
-
-// addPasskey makes a passkey for whoever is signed in.
-func (p *DeviceBrowser) AddPasskey() Page {
-	p.t.Helper()
-	p.Passkey = passkeytest.New(p.t, p.w.Issuer)
-	on := p.Visit("/device/settings")
-	answer := p.Passkey.Create(p.t, on.One(p.t, `data-passkey="create" data-options="([^"]*)"`))
-	return p.Send(on, "/device/settings", "add-passkey", "name", "Phone", "passkey", answer)
-}
-
-// owner is somebody who is signed in and has a passkey.
-func (w *World) PasskeyOwner(t *testing.T, name string) *DeviceBrowser {
-	t.Helper()
-	p := w.DeviceBrowser(t)
-	p.SignIn(name).Has(t, http.StatusOK, "You are signed in as", name)
-	p.AddPasskey().Has(t, http.StatusOK, "The passkey is added")
-	return p
-}
-
-// decide presses approve or deny on the page of a request, with the passkey.
-func (p *DeviceBrowser) Decide(id, action string) Page {
-	p.t.Helper()
-	path := "/device/requests/" + id
-	on := p.Visit(path)
-	return p.Send(on, path, action, "passkey", p.Passkey.Get(p.t, on.Options(p.t, action)))
-}
-
-// options are those of a decision's button.
-func (p Page) Options(t *testing.T, action string) string {
-	t.Helper()
-	return p.One(t, `value="`+action+`" data-options="([^"]*)"`)
-}
-
-// signInByPasskeyAgain signs out first.
-func (p *DeviceBrowser) SignInByPasskeyAgain(path string) Page {
-	p.t.Helper()
-	p.Send(p.Visit(path), path, "sign-out")
-	return p.SignInByPasskey(path)
 }

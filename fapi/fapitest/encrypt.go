@@ -21,17 +21,7 @@ import (
 	"countersign/signer"
 )
 
-// Agree implements signer.Decrypter.
-func (b *Backend) Agree(ctx context.Context, key signer.Record, peer []byte) ([]byte, error) {
-	return b.Backend.(signer.Decrypter).Agree(ctx, key, peer)
-}
-
-// Unwrap implements signer.Decrypter.
-func (b *Backend) Unwrap(ctx context.Context, key signer.Record, wrapped []byte) ([]byte, error) {
-	return b.Backend.(signer.Decrypter).Unwrap(ctx, key, wrapped)
-}
-
-// reader is a client's key that it is encrypted to.
+// Recipient is a client's key that JWTs are encrypted to.
 type Recipient struct {
 	Public json.RawMessage
 	keys   []jose.DecryptionKey
@@ -39,6 +29,7 @@ type Recipient struct {
 	rsa *rsa.PrivateKey
 }
 
+// NewRecipient makes one for a key management algorithm.
 func NewRecipient(t *testing.T, alg string) Recipient {
 	t.Helper()
 	if strings.HasPrefix(alg, "RSA") {
@@ -85,7 +76,7 @@ func publicKey(t *testing.T, alg string, public crypto.PublicKey) (id string, ra
 	return id, json.RawMessage(strings.Replace(string(raw), `"use":"sig"`, `"use":"enc"`, 1))
 }
 
-// open decrypts what must be encrypted.
+// Open decrypts a JWT, which must be encrypted.
 func (r Recipient) Open(t *testing.T, token string) string {
 	t.Helper()
 	if !jose.IsEncrypted(token) {

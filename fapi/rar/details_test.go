@@ -275,7 +275,7 @@ func TestRA05Metadata(t *testing.T) {
 		fapitest.WantError(t, w.Register("client-3", nil).Push(withDetails(fapitest.OneAction)), 400, "invalid_authorization_details")
 	})
 	t.Run("refuses to advertise types that are not configured", func(t *testing.T) {
-		bare, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.AuthorizationDetailTypes = nil })
+		bare, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.AuthorizationDetailTypes = nil })
 		if _, there := bare.Document()["authorization_details_types_supported"]; there {
 			t.Error("types are advertised")
 		}

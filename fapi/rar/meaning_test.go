@@ -20,7 +20,7 @@ import (
 
 // anything is a type of authorization_details that lets every JSON through, so that nothing but the server's own care
 // keeps what is shown and what is granted together.
-func anything(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+func anything(c *fapitest.Config) {
 	c.AuthorizationDetailTypes = append(c.AuthorizationDetailTypes, rar.Type{
 		Type: "anything", Title: "Do anything", Schema: json.RawMessage(`{"type":"object","properties":{"type":{"const":"anything"},"data":{}},"required":["type"],"additionalProperties":false}`),
 	})
@@ -30,7 +30,7 @@ func anything(c *fapitest.Config, _ *fapitest.AutoInteractor) {
 // token and what introspection and the resource are told is one and the same.
 func TestAttack43OneMeaning(t *testing.T) {
 	var answered resource.Access
-	w, p := fapitest.NewFullWorld(t, anything, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+	w, p := fapitest.NewFullWorld(t, anything, func(c *fapitest.Config) {
 		c.Resources = []resource.Resource{{Path: "/accounts", Scope: "accounts", Answer: recording(&answered)}}
 	})
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {

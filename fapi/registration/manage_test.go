@@ -238,7 +238,7 @@ func (r *rival) PutClient(ctx context.Context, client store.Client) error {
 
 // TestDR05Conflict: of two replacements at once one is told that it came too late.
 func TestDR05Conflict(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Store = &rival{Store: c.Store} })
+	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) { c.Store = &rival{Store: c.Store} })
 	m := manages(w.Applicant(nil), w.InitialToken("Bank", 1), fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil))
 	t.Run("refuses the later one", func(t *testing.T) {
 		fapitest.WantError(t, m.replace(nil), http.StatusConflict, "invalid_request")

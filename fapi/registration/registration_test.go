@@ -165,14 +165,14 @@ func TestDR01RegistrationIsAnOffer(t *testing.T) {
 		}
 	})
 	t.Run("refuses certificates where only tokens are offered", func(t *testing.T) {
-		w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Registration = &registration.Settings{} })
+		w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Registration = &registration.Settings{} })
 		fapitest.WantUnauthorized(t, organisation(w, "Insurance").RegisterSelf("", fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil)))
 		w.Applicant(nil).RegisteredSelf(w.InitialToken("Bank", 1), fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil))
 	})
 	t.Run("accepts certificates of an authority of their own", func(t *testing.T) {
 		var w *fapitest.World
 		other := fapitest.NewAuthority(t, "Organisations", time.Now())
-		w = fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+		w = fapitest.NewWorld(t, func(c *fapitest.Config) {
 			trust := c.ClientTrust
 			trust.Roots = x509.NewCertPool()
 			trust.Roots.AddCert(other.Certificate)
@@ -207,7 +207,7 @@ func TestRegistrationSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := fapi.New(t.Context(), fapi.Config{
 				Issuer: "https://id.example", MTLSIssuer: test.mtls, Certificates: mtls.Direct(),
-				Store: w.Store, Signer: keys, Interactor: &fapitest.AutoInteractor{}, Registration: &test.settings,
+				Store: w.Store, Signer: keys, Interactor: &fapitest.User{}, Registration: &test.settings,
 			})
 			switch {
 			case test.wrong == "" && err != nil:
@@ -490,7 +490,7 @@ func TestDR08Quotas(t *testing.T) {
 // TestDR08Limits: who guesses tokens, or registers too fast, has to wait.
 func TestDR08Limits(t *testing.T) {
 	limited := func(limits endpoint.Limits) *fapitest.World {
-		return fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Limits = limits })
+		return fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) { c.Limits = limits })
 	}
 	body := fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil)
 	wantWait := func(t *testing.T, r fapitest.Reply) {

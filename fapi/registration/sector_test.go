@@ -37,7 +37,7 @@ func TestDR03SectorIdentifier(t *testing.T) {
 	host.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	host.StartTLS()
 	t.Cleanup(host.Close)
-	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) {
 		c.OutboundRoots = roots
 	})
 	token := w.InitialToken("Bank", 20)

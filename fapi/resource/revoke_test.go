@@ -271,7 +271,7 @@ func TestRV02WhatEnds(t *testing.T) {
 // Covers: RV-03, ATTACK-53. Revocation takes effect at once, on every node: the clock does not move in this test.
 func TestRV03AtOnce(t *testing.T) {
 	var config fapitest.Config
-	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { config = *c })
+	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
 	config.Interactor = &fapitest.User{}
 	second, err := fapi.New(t.Context(), config)
 	if err != nil {

@@ -295,7 +295,7 @@ func TestHS02SignedAnswers(t *testing.T) {
 
 // Covers: HS-02, MS-11. An answer whose evidence cannot be kept is not given.
 func TestHS02NothingWithoutEvidence(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.Store = fapitest.FailingAudit{Store: c.Store} })
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config) { c.Store = fapitest.FailingAudit{Store: c.Store} })
 	c := w.Register("client-1", fapitest.HTTPSigning)
 	t.Run("refuses", func(t *testing.T) {
 		r, _ := call(t, c, c.Tokens().Text("access_token"), resourceRequest{})

@@ -74,7 +74,7 @@ func TestOC04UserInfo(t *testing.T) {
 		bound := byCert.Tokens().Text("access_token")
 		fapitest.WantOK(t, byCert.Get("/userinfo", bound, nil))
 		fapitest.WantError(t, byCert.WithCertificate(nil).Get("/userinfo", bound, nil), 401, "invalid_token")
-		fapitest.WantError(t, byCert.WithCertificate(fapitest.Ptr(w.ClientCA.Issue(t, byCert.ID, w.Clock.Now()))).Get("/userinfo", bound, nil), 401, "invalid_token")
+		fapitest.WantError(t, byCert.WithCertificate(new(w.ClientCA.Issue(t, byCert.ID, w.Clock.Now()))).Get("/userinfo", bound, nil), 401, "invalid_token")
 	})
 	t.Run("refuses a token without openid", func(t *testing.T) {
 		r := c.Get("/userinfo", c.TokensFor(fapitest.Set("scope", "accounts profile")).Text("access_token"), nil)

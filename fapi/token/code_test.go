@@ -52,7 +52,7 @@ func TestAttack09CodeReplayRace(t *testing.T) {
 
 // Covers: SP-21, RULE-29. A code lives 60 seconds, even where more was configured.
 func TestSP21CodeLifetime(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.CodeLifetime = 10 * time.Minute })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.CodeLifetime = 10 * time.Minute })
 	c := w.Register("client-1", nil)
 	early, late := c.Authorize(), c.Authorize()
 	w.Clock.Advance(59 * time.Second)

@@ -167,7 +167,7 @@ func TestAT03Signature(t *testing.T) {
 	w, _ := fapitest.NewFullWorld(t)
 	for _, alg := range []string{"PS256", "ES256", "EdDSA"} {
 		t.Run("accepts "+alg+" of a published key", func(t *testing.T) {
-			w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.AccessTokenAlgorithm = alg })
+			w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.AccessTokenAlgorithm = alg })
 			c := w.Register("client-1", nil)
 			token := c.Tokens().Text("access_token")
 			if header, _ := w.Verify(token); header.Algorithm != alg { // decode verifies with the published set

@@ -18,7 +18,7 @@ import (
 // token endpoint to some of them.
 func TestRI01Resource(t *testing.T) {
 	var config fapitest.Config
-	w, p := fapitest.NewFullWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { config = *c })
+	w, p := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
 	c := w.Register("client-1", fapitest.AllScopes)
 	resources := func(list ...string) fapitest.Change {
 		return func(form url.Values, _ http.Header) { form["resource"] = list }

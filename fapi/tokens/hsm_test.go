@@ -51,7 +51,7 @@ func (b *faultyBackend) asked() int {
 func withFaults(t *testing.T, more ...fapitest.Option) (*fapitest.World, *faultyBackend) {
 	t.Helper()
 	faulty := &faultyBackend{Backend: fapitest.SharedBackend(t)}
-	w := fapitest.NewWorld(t, append([]fapitest.Option{func(c *fapitest.Config, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, append([]fapitest.Option{func(c *fapitest.Config) {
 		var err error
 		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: fapitest.Catalogue{Store: c.Store}, Replicas: []signer.Replica{{Backend: faulty}}, Now: c.Now})
 		if err != nil {

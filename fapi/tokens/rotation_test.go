@@ -115,7 +115,7 @@ func TestAttack49RotationUnderLoad(t *testing.T) {
 
 // Covers: SP-53, RULE-31, DP-11, MT-08. Access tokens are short, and a client changes its keys by refreshing.
 func TestSP53KeysChange(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.Config, _ *fapitest.AutoInteractor) { c.AccessTokenLifetime = 24 * time.Hour })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.AccessTokenLifetime = 24 * time.Hour })
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
 	t.Run("accepts 15 minutes and no more, though a day was configured", func(t *testing.T) {
