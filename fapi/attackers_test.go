@@ -13,6 +13,7 @@ import (
 // Covers: AM-01, ATTACK-06, ATTACK-08, ATTACK-37, BC-04. The goals: nobody else reaches a person's resources, signs in as
 // that person, or makes a person use the attacker's.
 func TestAM01PeopleAndBrowsers(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	shop := newRelyingParty(w, "shop", fapitest.AllScopes)
 	evil := newRelyingParty(w, "evil", fapitest.AllScopes)
@@ -100,6 +101,7 @@ func TestAM01PeopleAndBrowsers(t *testing.T) {
 // Covers: AM-02, SP-18, BC-02, ATTACK-01, ATTACK-04. The attacker runs a client, or an authorization server at which the
 // same client is registered with the same key.
 func TestAM02WebAttacker(t *testing.T) {
+	t.Parallel()
 	honest, _ := fapitest.NewFullWorld(t)
 	attackers, _ := fapitest.NewFullWorld(t) // the attacker's authorization server
 	shop := newRelyingParty(honest, "shop", fapitest.AllScopes)
@@ -170,6 +172,7 @@ func TestAM02WebAttacker(t *testing.T) {
 
 // Covers: AM-01. Nobody else reaches a person's resources, signs in as that person, or makes a person use the attacker's.
 func TestAM01Goals(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c, attacker := w.Register("client-1", nil), w.Register("attacker", nil)
 	issued := c.Tokens()
@@ -198,6 +201,7 @@ func TestAM01Goals(t *testing.T) {
 
 // Covers: AM-02, ATTACK-01. What a client shows to a server of the attacker's opens nothing here.
 func TestAM02AttackersServer(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	const evil = "https://attacker.example"

@@ -11,6 +11,7 @@ import (
 // Covers: BC-10. A client cannot pass for a person: no token has the client's name as its subject, and client names
 // are not taken from people's.
 func TestBC10ClientIsNoPerson(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("sub-alice", nil) // a client whose identifier is the subject of a person
 	issued := c.Tokens()
@@ -30,6 +31,7 @@ func TestBC10ClientIsNoPerson(t *testing.T) {
 
 // Covers: BC-11. Nothing is handed over in fragments, in messages between windows, or in forms.
 func TestBC11NoBrowserFlows(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("the query", fapitest.Set("response_mode", "query")))

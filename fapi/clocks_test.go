@@ -65,6 +65,7 @@ func patient(c *fapitest.Config) {
 // Covers: ATTACK-50. With the clocks of two nodes a minute apart a flow still gets through, and nothing that works once
 // works twice.
 func TestAttack50ClocksApart(t *testing.T) {
+	t.Parallel()
 	a := clocksApart(t, halfMinute, patient)
 	c := a.Register("client-1", nil)
 	there := a.fast.Client(c)
@@ -130,6 +131,7 @@ func TestAttack50ClocksApart(t *testing.T) {
 
 // Covers: ATTACK-50. What has a lifetime outlives it by no more than the clocks differ.
 func TestAttack50Lifetimes(t *testing.T) {
+	t.Parallel()
 	const minute = time.Minute // what lies between the clocks
 	a := clocksApart(t, halfMinute, patient)
 	c := a.Register("client-1", nil)

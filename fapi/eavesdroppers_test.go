@@ -18,6 +18,7 @@ import (
 // Covers: AM-03, SP-01, SP-02. The attacker controls the network: nothing is answered without TLS, nor with an old one, and
 // the server's certificate is what tells it apart.
 func TestAM03NetworkAttacker(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	for name, base := range map[string]string{"the listener for browsers": w.Issuer, "the listener for certificates": w.MTLSIssuer} {
 		host := strings.TrimPrefix(base, "https://")
@@ -83,6 +84,7 @@ func TestAM03NetworkAttacker(t *testing.T) {
 // Covers: AM-04, PA-09, ATTACK-05. The attacker reads the authorization request, client_id and request_uri: it is of no use
 // to anybody but the browser and the client that it is for.
 func TestAM04RequestIsRead(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	shop, evil := newRelyingParty(w, "shop", fapitest.AllScopes), newRelyingParty(w, "evil", fapitest.AllScopes)
 	victims := w.Browser()
@@ -144,6 +146,7 @@ func TestAM04RequestIsRead(t *testing.T) {
 // Covers: AM-05. A client that was made to send its token request to the attacker's token endpoint hands over code, verifier,
 // assertion and proof. They are of no use at the honest one; and the metadata of the honest server leads nowhere else.
 func TestAM05FalseTokenEndpoint(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	shop := w.Register("shop", fapitest.AllScopes)
 	const elsewhere = "https://token.attacker.example/token"
@@ -190,6 +193,7 @@ func TestAM05FalseTokenEndpoint(t *testing.T) {
 
 // Covers: AM-06, SP-44, ATTACK-12, ATTACK-13, ATTACK-15. The attacker reads whole requests to a resource: token and proof.
 func TestAM06ResourceRequestIsRead(t *testing.T) {
+	t.Parallel()
 	for name, nonces := range map[string]bool{"with a nonce": true, "without nonces": false} {
 		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = nonces })
 		shop := w.Register("shop", fapitest.AllScopes)
@@ -258,6 +262,7 @@ func TestAM06ResourceRequestIsRead(t *testing.T) {
 		}
 	}
 	t.Run("refuses a token that is bound to a certificate over another connection", func(t *testing.T) {
+		t.Parallel()
 		w, _ := fapitest.NewFullWorld(t)
 		bank := w.Register("bank", fapitest.TLSClientAuth)
 		token := bank.Tokens().Text("access_token")
@@ -274,6 +279,7 @@ func TestAM06ResourceRequestIsRead(t *testing.T) {
 // Covers: AM-07, SP-21, SP-33, ATTACK-08. Whoever reads an authorization response is outside of the attacker model; a code is
 // short-lived, bound and used once all the same.
 func TestAM07ResponseIsRead(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	shop, evil := newRelyingParty(w, "shop", fapitest.AllScopes), newRelyingParty(w, "evil", fapitest.AllScopes)
 	victims := w.Browser()

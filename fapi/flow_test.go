@@ -11,6 +11,7 @@ import (
 
 // TestFlow goes through the whole flow with each way to authenticate and each way to bind a token.
 func TestFlow(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		change    func(*fapitest.Client, map[string]any)
 		tokenType string
@@ -38,6 +39,7 @@ func TestFlow(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := fapitest.NewWorld(t)
 			c := w.Register("client-1", test.change)
 			issued := c.Tokens()

@@ -11,6 +11,7 @@ import (
 )
 
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	if status, report := health(w, "/health/live"); status != http.StatusOK || report.Status != "ok" {
 		t.Errorf("live: %d %v", status, report)
@@ -23,6 +24,7 @@ func TestHealth(t *testing.T) {
 
 // TestReadyNeedsTheHSM: a signature is really made, and a finding is good for a second only.
 func TestReadyNeedsTheHSM(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	health(w, "/health/ready")
 	w.Backend.Fail(signer.ErrUnavailable)
@@ -46,6 +48,7 @@ func TestReadyNeedsTheHSM(t *testing.T) {
 
 // TestReadyNeedsTheStore: a store that does not answer makes the node not ready.
 func TestReadyNeedsTheStore(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	if err := w.Store.Close(); err != nil {
 		t.Fatal(err)
@@ -57,6 +60,7 @@ func TestReadyNeedsTheStore(t *testing.T) {
 
 // TestDrain: a node that is about to end says so, and answers what still comes.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	w.Server.Drain()

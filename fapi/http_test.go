@@ -20,6 +20,7 @@ func endpoints() []string {
 
 // Covers: SP-08, RULE-02. Every answer tells browsers to stay with TLS, in the form that may be preloaded.
 func TestSP08StrictTransport(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for _, base := range []string{w.Issuer, w.MTLSIssuer} {
 		for _, path := range endpoints() {
@@ -42,6 +43,7 @@ func TestSP08StrictTransport(t *testing.T) {
 
 // Covers: SP-10, RULE-03. Other sites' scripts read public documents and nothing else.
 func TestSP10NoCORS(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	origin := http.Header{"Origin": {"https://elsewhere.example"}, "Access-Control-Request-Method": {"GET"}, "Access-Control-Request-Headers": {"authorization, dpop"}}
 	allowed := func(response *http.Response) string {
@@ -73,6 +75,7 @@ func TestSP10NoCORS(t *testing.T) {
 
 // Covers: SP-34, RULE-04, BC-07, ATTACK-35. Every redirect is a 303, which repeats no form.
 func TestSP34SeeOther(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	jar := w.Browser()
@@ -117,6 +120,7 @@ func TestSP34SeeOther(t *testing.T) {
 
 // Covers: SP-45, RULE-06, ATTACK-28. A JWT of one kind is not taken for one of another, wherever it is sent.
 func TestSP45KindsOfJWT(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -153,6 +157,7 @@ func TestSP45KindsOfJWT(t *testing.T) {
 
 // Covers: SP-49, ATTACK-46, RULE-45. Secrets have at least 128 bits, and a near miss is told nothing.
 func TestSP49Entropy(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	pushed := c.Push(nil).Text("request_uri")

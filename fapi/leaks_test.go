@@ -50,6 +50,7 @@ func leaked(secret string, places map[string]string) []string {
 // Covers: ATTACK-07. Every value of a pushed request is planted with a canary. On its way to the decision none gets into a
 // cookie, an address, a header, the log or a trace; with the answer only state does, to its client.
 func TestAttack07Canaries(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
 		fapitest.AllScopes(c, m)
@@ -125,6 +126,7 @@ func TestAttack07Canaries(t *testing.T) {
 // Covers: ATTACK-52, RULE-45. Every secret of a flow, and of every way to get it wrong, is looked for in the log and in the
 // traces afterwards; and no text from outside makes a line of its own there.
 func TestAttack52Canaries(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	self := w.ResourceServer("self", w.Issuer)
@@ -226,6 +228,7 @@ func proofWithPrivateKey(t *testing.T, c *fapitest.Client, planted canaries) str
 
 // Covers: ATTACK-52. Whatever is sent, the log stays one line of JSON for each request.
 func TestAttack52LogLines(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	forged := "\n" + `{"level":"INFO","msg":"request","outcome":"ok","client_id":"forged"}` + "\r\n\x1b[2J\u202e\u2028"
@@ -261,6 +264,7 @@ func TestAttack52LogLines(t *testing.T) {
 // Covers: ATTACK-52. It goes through the flow and its refusals, and looks for every secret of it in the log and in the
 // traces.
 func TestNothingSecretLeaks(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	pushed := c.Push(nil).Text("request_uri")

@@ -17,6 +17,7 @@ import (
 // Covers: ATTACK-02. Two nodes that get one assertion at the same moment accept it once between them, wherever it is
 // sent, and its time is over before either has forgotten it.
 func TestAttack02TwoNodes(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	there := w.Node(nil).Client(c)
@@ -45,6 +46,7 @@ func TestAttack02TwoNodes(t *testing.T) {
 
 // Covers: ATTACK-05. Of two browsers that answer one request on two nodes at the same moment, one gets a code.
 func TestAttack05TwoBrowsers(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
@@ -83,6 +85,7 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 // Covers: ATTACK-09. Of many redemptions of one code on two nodes at the same moment at most one wins, and its tokens are
 // worth nothing on either.
 func TestAttack09TwoNodes(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	there := w.Node(nil).Client(c)
@@ -115,6 +118,7 @@ func TestAttack09TwoNodes(t *testing.T) {
 // Covers: ATTACK-10, ATTACK-53. While a grant is refreshed on two nodes it is revoked: every refresh that ended before
 // succeeds, every one that began afterwards is refused, and no token that any of them bought outlives the grant.
 func TestAttack10RefreshAndRevoke(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	there := w.Node(nil).Client(c)
@@ -189,6 +193,7 @@ func TestAttack10RefreshAndRevoke(t *testing.T) {
 // Covers: ATTACK-12. A proof that one node took is refused by the other to the last second of its window, however often
 // the nodes tidy up, and is no better at another address.
 func TestAttack12TwoNodes(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
@@ -252,6 +257,7 @@ func TestAttack12TwoNodes(t *testing.T) {
 // Covers: ATTACK-13. Whoever had the key for a moment and made proofs for the hour to come can use them until the nonce
 // has changed twice, and on no node longer.
 func TestAttack13ProofsMadeInAdvance(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
@@ -304,6 +310,7 @@ func TestAttack13ProofsMadeInAdvance(t *testing.T) {
 		fapitest.Good("", nil).Check(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", fresh))))
 	})
 	t.Run("refuses a nonce of another issuer's server", func(t *testing.T) {
+		t.Parallel()
 		other := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 		foreign := other.Register("client-1", nil).Push(nil).Header.Get("DPoP-Nonce")
 		fapitest.WantError(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", foreign))), 400, "use_dpop_nonce")
@@ -324,6 +331,7 @@ type watched struct {
 // nonces, on one PostgreSQL. It does so when the other is told, when it is not, and when the connection by which it was told
 // is cut, or goes silent as one does behind a broken network.
 func TestNodesFollow(t *testing.T) {
+	t.Parallel()
 	for _, how := range []watched{
 		{name: "listening", atOnce: true},
 		{name: "not listening", none: true},

@@ -42,6 +42,7 @@ func through(t *testing.T, proxy **pgproxy.Proxy) func(*postgres.Config) {
 // TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the person is signed in and
 // has allowed the same before, the refresh included.
 func TestRoundTripsOfAFlow(t *testing.T) {
+	t.Parallel()
 	var proxy *pgproxy.Proxy
 	w, _ := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.MaxConnections = 1
@@ -101,6 +102,7 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 // TestPoolExhausted: requests that find no free connection are answered 503 with Retry-After, soon, and the next ones are
 // served as if nothing had been.
 func TestPoolExhausted(t *testing.T) {
+	t.Parallel()
 	w, url := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.URL += "&lock_timeout=9s&statement_timeout=9s"
 		c.MaxConnections = 2

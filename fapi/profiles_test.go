@@ -13,6 +13,7 @@ import (
 
 // Covers: F1-06, F1-08. Clients are held to a profile that the server offers, or to none.
 func TestProfilesOffered(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
 	fapitest.TryAll(t, c.Push, fapitest.Bad("a profile that is not offered", c.Signing(nil), 401, "invalid_client"))
@@ -22,6 +23,7 @@ func TestProfilesOffered(t *testing.T) {
 
 // Covers: SP-54. A registration tightens its profile and never loosens it; times that are configured are cut to it.
 func TestSP54ProfilesOnlyTighten(t *testing.T) {
+	t.Parallel()
 	key := fapitest.KeySet(fapitest.NewKey(t, jose.PS256).PublicJWK())
 	t.Run("accepts a registration that tightens", func(t *testing.T) {
 		client, err := client.Parse("client-1", "fapi2-security", fapitest.ClientMetadata(t, func(m map[string]any) {
@@ -46,6 +48,7 @@ func TestSP54ProfilesOnlyTighten(t *testing.T) {
 		}
 	})
 	t.Run("refuses a registration that asks for unpushed requests", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t)
 		c := w.Register("client-1", fapitest.SetMember("require_pushed_authorization_requests", false))
 		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())

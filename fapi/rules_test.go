@@ -15,6 +15,7 @@ import (
 
 // Covers: RULE-32. No secret is in the database.
 func TestRule32Digests(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	b := w.Browser()
@@ -34,7 +35,7 @@ func TestRule32Digests(t *testing.T) {
 	for _, cookie := range jar {
 		secrets["the cookie "+cookie.Name] = cookie.Value
 	}
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(t.TempDir()), "*", "countersign.db*"))
+	files, err := filepath.Glob(w.File + "*")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%v, %v", files, err)
 	}
@@ -65,6 +66,7 @@ func TestRule32Digests(t *testing.T) {
 // Covers: RULE-47, F1-18, ATTACK-52. The client's interaction id comes back everywhere and is in the log, if it is a UUID and
 // so cannot forge a line of it.
 func TestRule47InteractionID(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -90,6 +92,7 @@ func TestRule47InteractionID(t *testing.T) {
 		}
 	}
 	t.Run("accepts none, and makes one for a client of FAPI 1.0 alone", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 		one := w.Register("client-2", fapitest.CIBAAdvanced)
 		id := one.BackchannelSigned(nil).Text("auth_req_id")

@@ -18,6 +18,7 @@ import (
 // Covers: ATTACK-51. A request of which two servers might disagree where it ends is the last of its connection: it is
 // refused, or answered with nothing after it. What is merely written in an unusual way is read as it is meant.
 func TestAttack51Smuggling(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for listener, base := range map[string]string{"": w.Issuer, " on the mTLS listener": w.MTLSIssuer} {
 		host := fapitest.MustURL(t, base).Host

@@ -15,6 +15,7 @@ import (
 // TestAuthorize lists what the authorization endpoint does with requests that cannot go on: it tells the client where
 // an address of the client is proven, and the person elsewhere.
 func TestAuthorize(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	other := w.Register("client-2", nil)
@@ -67,6 +68,7 @@ func TestAuthorize(t *testing.T) {
 
 // TestParametersOutside: what the browser brings beside the pushed request changes nothing.
 func TestParametersOutside(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
 		c.RedirectURI += "?dummy1=lorem&dummy2=ipsum"
@@ -84,6 +86,7 @@ func TestParametersOutside(t *testing.T) {
 }
 
 func TestAuthorizeByPost(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	form := url.Values{"client_id": {c.ID}, "request_uri": {c.Push(nil).Text("request_uri")}}
@@ -100,6 +103,7 @@ func TestAuthorizeByPost(t *testing.T) {
 // TestRequestURIBeforeItsEnd: a request may be opened again until it is answered (FAPI 2.0 §5.3.2.2 note 3), in
 // several windows, and is answered once.
 func TestRequestURIBeforeItsEnd(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
 	decide := w.User.Does
 	c := w.Register("client-1", nil)
@@ -121,6 +125,7 @@ func TestRequestURIBeforeItsEnd(t *testing.T) {
 
 // TestManyAnswers gives many answers to one request at once: one code comes out.
 func TestManyAnswers(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	address := w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri"))
@@ -148,6 +153,7 @@ func TestManyAnswers(t *testing.T) {
 
 // TestInteractionBelongsToItsBrowser tries to finish another browser's interaction, and to forge its forms.
 func TestInteractionBelongsToItsBrowser(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
 	c := w.Register("client-1", nil)
 	b := w.Browser()
@@ -200,6 +206,7 @@ func TestInteractionBelongsToItsBrowser(t *testing.T) {
 
 // TestSession: a session signs in silently until it is too old for the request.
 func TestSession(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	b := w.Browser()
@@ -233,6 +240,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestPersonRefuses(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.Deciding("deny"))
 	c := w.Register("client-1", nil)
 	pushed := c.Push(nil)

@@ -23,6 +23,7 @@ func undecided(t *testing.T) (*fapitest.World, func(string)) {
 
 // Covers: ATTACK-36, RULE-24. A decision is made by the form that this server showed to this browser, and once.
 func TestAttack36ForgedDecisions(t *testing.T) {
+	t.Parallel()
 	w, decide := undecided(t)
 	c := w.Register("client-1", nil)
 	b := w.Browser()
@@ -88,6 +89,7 @@ func TestAttack36ForgedDecisions(t *testing.T) {
 // Covers: ATTACK-37, ATTACK-06. An interaction belongs to the browser that began it, and its code to the request that
 // it answers.
 func TestAttack37ForeignInteractions(t *testing.T) {
+	t.Parallel()
 	w, decide := undecided(t)
 	c := w.Register("client-1", nil)
 	attacker := w.Browser()
@@ -144,6 +146,7 @@ func TestAttack37ForeignInteractions(t *testing.T) {
 
 // Covers: ATTACK-07. What was pushed stays at the server: no cookie, address or log line has it.
 func TestAttack07PushedValues(t *testing.T) {
+	t.Parallel()
 	w, _ := undecided(t)
 	c := w.Register("client-1", nil)
 	values := map[string]string{"state": "state-" + fapitest.RandomString(), "nonce": "nonce-" + fapitest.RandomString(), "login_hint": "hint-" + fapitest.RandomString()}
@@ -206,6 +209,7 @@ func (s *seer) Interact(w http.ResponseWriter, r *http.Request, in authorize.Int
 // Covers: ATTACK-37. A sign-in counts in the browser that holds its cookie, even within the interaction that it was
 // made in.
 func TestAttack37SessionCookie(t *testing.T) {
+	t.Parallel()
 	who := &seer{}
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Interactor = who })
 	c := w.Register("client-1", nil)

@@ -37,6 +37,7 @@ func (formInteractor) Fail(w http.ResponseWriter, _ *http.Request, failure brows
 // Covers: ATTACK-36, ATTACK-37, RULE-24. A form that is sent many times at once, on two nodes and with both answers, is one
 // decision; and nobody decides in the place of the person who signed in.
 func TestAttack36DoubleSubmit(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.Interactor = formInteractor{} })
 	c := w.Register("client-1", fapitest.AllScopes)
 	n := w.Node(nil)
@@ -91,6 +92,7 @@ func TestAttack36DoubleSubmit(t *testing.T) {
 // Covers: ATTACK-36, ATTACK-06. A cookie that the attacker planted before the sign-in is worth nothing after it, and the
 // page of a victim cannot be finished by the attacker who knows its address.
 func TestAttack36PlantedCookies(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.Interactor = formInteractor{} })
 	c := w.Register("client-1", fapitest.AllScopes)
 	at := fapitest.MustURL(t, w.Issuer)

@@ -17,6 +17,7 @@ import (
 // Covers: F1-10, F1-11, RULE-22, ATTACK-26. Request objects that are encrypted to the server's key in the HSM, pushed and in the
 // browser; and every other ciphertext has one answer.
 func TestEncryptedRequestObjects(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	record, err := fapitest.SharedBackend(t).(interface {
 		Generate(context.Context, signer.Algorithm) (signer.Record, error)

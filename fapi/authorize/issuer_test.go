@@ -13,6 +13,7 @@ import (
 // Covers: IS-01, SP-31, BC-02, ATTACK-04, RULE-25. Every authorization response, good or bad, names this server once, byte for
 // byte as its metadata does.
 func TestIS01IssuerInResponses(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	issuer := w.Document()["issuer"]
@@ -80,6 +81,7 @@ func TestIS01IssuerInResponses(t *testing.T) {
 
 // Covers: IS-02. The parameter is advertised, and no client can do without it.
 func TestIS02IssuerAdvertised(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	t.Run("accepts that the metadata promises iss", func(t *testing.T) {
 		if w.Document()["authorization_response_iss_parameter_supported"] != true {
@@ -97,6 +99,7 @@ func TestIS02IssuerAdvertised(t *testing.T) {
 // Covers: SP-31, IS-01, BC-02, RULE-25, ATTACK-04. iss is in every answer that the browser brings to a client, and is
 // the metadata's issuer to the byte.
 func TestSP31IssuerInResponses(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issuer := w.Document()["issuer"]
@@ -135,6 +138,7 @@ func TestSP31IssuerInResponses(t *testing.T) {
 	})
 	t.Run("refuses prompt=none with iss", func(t *testing.T) { check(t, c.Redirected(t, fapitest.Set("prompt", "none")), "login_required") })
 	t.Run("refuses for the person with iss", func(t *testing.T) {
+		t.Parallel()
 		denying := fapitest.NewWorld(t, fapitest.Deciding("deny"))
 		sentTo := denying.Register("client-1", nil).Redirected(t, nil)
 		issuer = denying.Document()["issuer"]

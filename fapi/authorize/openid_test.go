@@ -8,6 +8,7 @@ import (
 
 // Covers: OC-07. What nobody knows is ignored, at every endpoint.
 func TestOC07UnknownParameters(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", nil)
 	unknown := fapitest.Changes(fapitest.Set("extra", "foobar"), fapitest.Set("vtr", "x"), fapitest.Set("purpose", "<script>"), fapitest.Set("id", "1"))

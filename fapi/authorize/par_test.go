@@ -12,6 +12,7 @@ import (
 
 // TestPush lists what the PAR endpoint refuses (RFC 9126 §2.3, FAPI 2.0 Security Profile §5.3.2.2).
 func TestPush(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	set := func(name, value string) func(url.Values, http.Header) {
@@ -93,6 +94,7 @@ func TestPush(t *testing.T) {
 
 // Covers: PA-01. A push is a form in a POST, by a client that authenticates as at the token endpoint.
 func TestPA01Push(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("a form", nil),
@@ -119,6 +121,7 @@ func TestPA01Push(t *testing.T) {
 
 // Covers: PA-02. What the endpoint answers with cannot be sent to it.
 func TestPA02NoRequestURI(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("a request without request_uri", nil),
@@ -129,6 +132,7 @@ func TestPA02NoRequestURI(t *testing.T) {
 
 // Covers: PA-03, RULE-16. Whatever is wrong with a request is told to the client before a person sees a page.
 func TestPA03Validated(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("a request that is right", nil),
@@ -151,6 +155,7 @@ func TestPA03Validated(t *testing.T) {
 
 // Covers: PA-04, AM-04, ATTACK-05. A request_uri is of no use to anybody but its client, and cannot be guessed.
 func TestPA04BoundToClient(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c, thief := w.Register("client-1", nil), w.Register("client-2", nil)
 	request := c.Push(nil).Text("request_uri")
@@ -205,6 +210,7 @@ func TestPA04BoundToClient(t *testing.T) {
 
 // Covers: PA-08, IS-02, MD-03. What the endpoint is and demands is in the metadata, and is so.
 func TestPA08Metadata(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	document := w.Document()

@@ -13,6 +13,7 @@ import (
 // TestSignInWithPasskey: the sign-in of an application takes a passkey too, once, in its own browser, and a request for
 // that class of authentication is met by it.
 func TestSignInWithPasskey(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
 	alice := w.PasskeyOwner(t, "alice")
 	alice.Send(alice.Visit("/device"), "/device", "sign-out")
@@ -35,6 +36,7 @@ func TestSignInWithPasskey(t *testing.T) {
 
 // TestStepUp: a request that only a passkey meets sends somebody who signed in with a password back to sign in.
 func TestStepUp(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
 	alice := w.PasskeyOwner(t, "alice")
 	alice.Send(alice.Visit("/device"), "/device", "sign-out")

@@ -13,6 +13,7 @@ import (
 
 // Covers: OC-03, RULE-36. prompt, max_age, login_hint, id_token_hint, acr_values, and those without effect here.
 func TestOC03RequestParameters(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	// in gives the answer in a browser, and what the person had to do for it.
@@ -77,6 +78,7 @@ func TestOC03RequestParameters(t *testing.T) {
 		fapitest.WantRedirectError(t, little.AuthorizeIn(b, fapitest.Changes(fapitest.Set("scope", "openid"), fapitest.Set("claims", `{"userinfo":{"email":null}}`), fapitest.Set("prompt", "none"))), "consent_required")
 	})
 	t.Run("refuses prompt none once the consent is too old", func(t *testing.T) {
+		t.Parallel()
 		short, person := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
 			c.GrantLifetime = time.Minute
 			c.SessionLifetime = time.Hour

@@ -13,6 +13,7 @@ import (
 // Covers: MS-01, MS-02, MS-03, MS-04, MS-05, JR-01, JR-02, JR-03, JR-07, F1-04, F1-05, F1-07, F1-13, RULE-20. What a pushed request object may
 // be, for a client of either generation.
 func TestMS01PushedRequestObjects(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	other := w.Register("other", fapitest.OfProfile("fapi2-message-signing"))
 	for profile, kind := range map[string]func(*fapitest.Client, map[string]any){"message signing": fapitest.OfProfile("fapi2-message-signing"), "advanced": fapitest.FAPI1Advanced} {
@@ -80,6 +81,7 @@ func TestMS01PushedRequestObjects(t *testing.T) {
 
 // Covers: JR-04, JR-03, F1-04, PA-06. Only what is inside counts.
 func TestJR04OnlyInsideCounts(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
 	beside := func(form url.Values, _ http.Header) {
@@ -110,6 +112,7 @@ func TestJR04OnlyInsideCounts(t *testing.T) {
 
 // Covers: MS-01, JR-06, JR-07. A registration chooses within its profile.
 func TestJR06Registered(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	unsigned := w.Register("unsigned", fapitest.All(fapitest.OfProfile("fapi2-message-signing"), fapitest.SetMember("require_signed_request_object", false)))
 	fapitest.TryAll(t, unsigned.Push, fapitest.Good("plain", fapitest.Nothing), fapitest.Good("signed", unsigned.Signing(nil)))
@@ -130,6 +133,7 @@ func TestJR06Registered(t *testing.T) {
 
 // Covers: JR-05, F1-01, F1-08, F1-15. A request object in the browser: for clients of FAPI 1.0 only, and nothing is fetched.
 func TestF101ByValue(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	c := w.Register("client-1", fapitest.FAPI1Advanced)
 	whole := fapitest.SetClaim("response_type", "code id_token")

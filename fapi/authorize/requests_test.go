@@ -13,6 +13,7 @@ import (
 
 // Covers: SP-17, ATTACK-34. The browser is sent to registered addresses of the client and to no other.
 func TestSP17NoOpenRedirector(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	visit := func(query string) (int, string, *url.URL) { return w.Browser().Visit(w.Issuer + "/authorize?" + query) }
@@ -47,6 +48,7 @@ func TestSP17NoOpenRedirector(t *testing.T) {
 
 // Covers: SP-22, DP-07, DP-08, RULE-27. A code belongs to the key that the push named, whichever way it did.
 func TestSP22CodeBoundToKey(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	stranger := *c
@@ -80,6 +82,7 @@ func TestSP22CodeBoundToKey(t *testing.T) {
 
 // Covers: SP-25, RULE-19. Codes only, in the query only.
 func TestSP25ResponseType(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("response_type code", nil), fapitest.Good("response_mode query", fapitest.Set("response_mode", "query")),
@@ -94,6 +97,7 @@ func TestSP25ResponseType(t *testing.T) {
 
 // Covers: SP-26, SP-28, RULE-15. A pushed request of an authenticated client is answered with a request_uri.
 func TestSP26AuthenticatedPush(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"a key": nil, "a certificate": fapitest.TLSClientAuth, "a self-signed certificate": fapitest.SelfSignedTLSClientAuth} {
 		c := w.Register("client by "+name, alter)
@@ -124,6 +128,7 @@ func TestSP26AuthenticatedPush(t *testing.T) {
 
 // Covers: SP-27, SP-52, PA-09, RULE-16. Only what was pushed counts.
 func TestSP27OnlyPushedRequests(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	visit := func(query url.Values) (int, *url.URL) {
@@ -182,6 +187,7 @@ func TestSP27OnlyPushedRequests(t *testing.T) {
 
 // Covers: SP-29, RULE-17, ATTACK-47, BC-03. PKCE with S256, always, and with verifiers that have the entropy.
 func TestSP29PKCE(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("S256", nil),
@@ -226,6 +232,7 @@ func TestSP29PKCE(t *testing.T) {
 
 // Covers: SP-30, BC-01, PA-07, RULE-18, ATTACK-33. The address is in the push, and is registered to the byte.
 func TestSP30RedirectURI(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	two := w.Register("client-2", fapitest.SetMember("redirect_uris", []string{"https://client.example/callback", "https://client.example/other?a=b"}))
@@ -259,6 +266,7 @@ func lookalikes() []string {
 
 // Covers: SP-32, ATTACK-33. http is for a native app on its own machine, by number; nothing strange is registered.
 func TestSP32RedirectSchemes(t *testing.T) {
+	t.Parallel()
 	addresses := func(list ...string) func(map[string]any) { return fapitest.SetClaim("redirect_uris", list) }
 	for _, address := range []string{
 		"https://client.example/callback", "https://client.example:8443/callback?a=b", "http://127.0.0.1/callback", "http://127.0.0.1:49152/callback", "http://[::1]:49152/callback",
@@ -279,6 +287,7 @@ func TestSP32RedirectSchemes(t *testing.T) {
 
 // Covers: SP-35, RULE-15. A request_uri ends in time, whatever was configured.
 func TestSP35RequestURILifetime(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequestURILifetime = time.Hour })
 	c := w.Register("client-1", nil)
 	early, late := c.Push(nil), c.Push(nil)
@@ -308,6 +317,7 @@ func TestSP35RequestURILifetime(t *testing.T) {
 
 // Covers: SP-36, PA-09. A request can be opened until it is answered, and is answered once.
 func TestSP36RequestURIOnce(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
 	decide := w.User.Does
 	c := w.Register("client-1", nil)
@@ -344,6 +354,7 @@ func TestSP36RequestURIOnce(t *testing.T) {
 
 // Covers: SP-38, SP-39, RULE-21. nonce and state come back whole, or the request is refused.
 func TestSP38NonceAndState(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	for name, length := range map[string]int{"1 character": 1, "64 characters": 64, "384 characters": 384, "1000 characters": 1000, "2048 characters": 2048} {

@@ -10,6 +10,7 @@ import (
 
 // Covers: MS-06, MS-07, JA-01, JA-02, JA-03, F1-12, RULE-44. Each way in which a signed response can come back, for success and for refusal.
 func TestMS07SignedResponses(t *testing.T) {
+	t.Parallel()
 	for decision, want := range map[string]string{"allow": "code", "deny": "error"} {
 		w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.Deciding(decision))
 		clients := map[string]*fapitest.Client{
@@ -38,6 +39,7 @@ func TestMS07SignedResponses(t *testing.T) {
 
 // Covers: MS-06, MS-07, JA-03, JA-04, F1-02, F1-12. What a client may ask for is its profile's and its registration's.
 func TestMS06ResponseModes(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	signed := func(c *fapitest.Client, mode string) fapitest.Change {
 		if mode == "" {
@@ -79,6 +81,7 @@ func TestMS06ResponseModes(t *testing.T) {
 
 // Covers: OC-06, ATTACK-34. An error goes to the client only where an address of it is proven, and to a page otherwise.
 func TestOC06WhereErrorsGo(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c, other := w.Register("client-1", nil), w.Register("client-2", func(c *fapitest.Client, m map[string]any) {
 		c.RedirectURI = "https://other.example/callback"

@@ -14,6 +14,7 @@ import (
 
 // TestBackchannel goes the whole way, with clients of each profile: asked, pending, allowed, fetched, used, refreshed.
 func TestBackchannel(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 	for name, one := range map[string]struct {
 		register func(*fapitest.Client, map[string]any)
@@ -53,6 +54,7 @@ func TestBackchannel(t *testing.T) {
 
 // TestBackchannelDenied: a refusal is final, and an expired request is told apart from an unknown one.
 func TestBackchannelDenied(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 	c := w.Register("client-1", fapitest.CIBAPoll)
 	denied, late := c.AuthReqID(nil), c.AuthReqID(fapitest.Set("requested_expiry", "10"))
@@ -75,6 +77,7 @@ func TestBackchannelDenied(t *testing.T) {
 // TestBackchannelErrorMembers: an authentication error has no members beside those of CIBA Core §13, whoever makes it; the
 // correlation id is in the words.
 func TestBackchannelErrorMembers(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 	c := w.Register("client-1", fapitest.CIBAPoll)
 	for name, r := range map[string]fapitest.Reply{
@@ -92,6 +95,7 @@ func TestBackchannelErrorMembers(t *testing.T) {
 
 // TestBackchannelView: what a person is shown is what was asked, and what the token then stands for.
 func TestBackchannelView(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannelOfAllProfiles(), func(c *fapitest.Config) {
 		c.AuthorizationDetailTypes = fapitest.DetailTypes()
 	})
@@ -124,6 +128,7 @@ func TestBackchannelView(t *testing.T) {
 
 // TestDecideBackchannelRefused: only who is asked decides, for this request, and strongly enough.
 func TestDecideBackchannelRefused(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 	c := w.Register("client-1", fapitest.CIBAPoll)
 	strong, any := c.AuthReqID(fapitest.Set("acr_values", fapitest.ACRKey)), c.AuthReqID(nil)
@@ -162,6 +167,7 @@ func TestDecideBackchannelRefused(t *testing.T) {
 
 // TestBackchannelIsAnOffer: without it there is no endpoint, no grant and no word of it.
 func TestBackchannelIsAnOffer(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	c := w.Register("client-1", nil)
 	if r := c.Post("/backchannel", url.Values{"scope": {"openid"}, "login_hint": {"alice"}}, nil); r.Status != http.StatusNotFound {

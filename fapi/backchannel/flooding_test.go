@@ -19,7 +19,9 @@ import (
 // Covers: ATTACK-38. Nobody's telephone is flooded, by one client or by many; who is known cannot be told from who is not,
 // by shape, by limits or by the work that is done.
 func TestAttack38Flooding(t *testing.T) {
+	t.Parallel()
 	t.Run("refuses one client more than a few requests to one person", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(func(b *backchannel.Settings) { b.PersonBurst, b.PersonPerMinute = 3, 1 }))
 		w.AddUser("sub-bob", "bob", `{}`)
 		c, other := w.Register("client-1", fapitest.CIBAPoll), w.Register("client-2", fapitest.CIBAPoll)
@@ -42,6 +44,7 @@ func TestAttack38Flooding(t *testing.T) {
 		"one client": {5, 3, 1, 3}, "many clients": {5, 3, 4, 5},
 	} {
 		t.Run("refuses more than a few that wait at once, of "+name, func(t *testing.T) {
+			t.Parallel()
 			w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(func(b *backchannel.Settings) { b.PendingPerPerson, b.PendingPerClient = limits.person, limits.client }))
 			var clients []*fapitest.Client
 			for i := range limits.clients {
@@ -71,6 +74,7 @@ func TestAttack38Flooding(t *testing.T) {
 		})
 	}
 	t.Run("accepts known and unknown people alike", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 		w.AddUser("sub-bob", "bob", `{}`)
 		w.Disable("sub-bob", true)
@@ -108,6 +112,7 @@ func TestAttack38Flooding(t *testing.T) {
 
 // Covers: ATTACK-39. No text deceives whoever compares it; what is accepted is shown as it was sent.
 func TestAttack39BindingMessage(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 	c := w.Register("client-1", fapitest.CIBAPoll)
 	for name, message := range map[string]string{
@@ -138,6 +143,7 @@ func TestAttack39BindingMessage(t *testing.T) {
 // Covers: ATTACK-09, CI-08. Of polls and decisions that race, each request ends in one answer, and in one token when it was
 // allowed. `make torture-ciba` does the same a hundred thousand times, on PostgreSQL.
 func TestAttack09BackchannelRace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 	nodes := []*fapi.Server{w.Server}
 	second, err := fapi.New(t.Context(), w.Config)

@@ -27,6 +27,7 @@ var tortures = flag.Int("tortures", 25, "how many backchannel requests TestTortu
 // TestTortureBackchannel has two nodes on one PostgreSQL race polls and decisions of many requests, over TLS and with real
 // signatures: each request ends in one decision, and in exactly one token or exactly one refusal.
 func TestTortureBackchannel(t *testing.T) {
+	t.Parallel()
 	const pollers, deciders, side = 6, 2, 4
 	w, address := fapitest.NewPostgresWorld(t, nil, fapitest.WithBackchannelOfAllProfiles(func(b *backchannel.Settings) { b.PersonBurst = *tortures }), func(c *fapitest.Config) {
 		c.AccessTokenAlgorithm, c.TracerProvider, c.Logger = "ES256", nil, nil

@@ -14,6 +14,7 @@ import (
 // Covers: OC-02, RULE-36. Single claims are asked for by name, wished for or essential, with values; an essential acr that
 // is not reached is an error.
 func TestOC02ClaimsParameter(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.PlainOpenID)
 	asking := func(text string) fapitest.Change { return fapitest.Set("claims", text) }

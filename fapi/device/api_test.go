@@ -32,6 +32,7 @@ var byFinger = url.Values{"acr": {browser.PasskeyACR}, "amr": {"hwk fpt"}}
 
 // TestDeviceAPI: an application is enrolled with a code, sees what its person is asked, and decides it.
 func TestDeviceAPI(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	alice := w.DeviceBrowser(t)
 	alice.SignIn("alice")
@@ -95,6 +96,7 @@ func TestDeviceAPI(t *testing.T) {
 
 // TestDeviceAPIRefuses: a proof is for one call of one enrolled device, whose person may decide.
 func TestDeviceAPIRefuses(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	a, bobs := enrolledApp(t, w, "alice"), enrolledApp(t, w, "bob")
 	authReqID := c.AuthReqID(nil)
@@ -157,6 +159,7 @@ func TestDeviceAPIRefuses(t *testing.T) {
 
 // TestDeviceAPINonce: where nonces are demanded, devices bring them too.
 func TestDeviceAPINonce(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	a := enrolledApp(t, w, "alice")
 	address := w.Issuer + "/device/api/requests"
@@ -170,6 +173,7 @@ func TestDeviceAPINonce(t *testing.T) {
 
 // TestDeviceAPIRace: of many devices that decide at once, one decision counts.
 func TestDeviceAPIRace(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	var apps []*app
 	for range 8 {
@@ -198,18 +202,16 @@ func TestDeviceAPIRace(t *testing.T) {
 
 // TestDeviceAPIWaits: a list that is waited for comes when something new does.
 func TestDeviceAPIWaits(t *testing.T) {
-	w, c := fapitest.NewDeviceWorld(t)
+	t.Parallel()
+	looked := make(chan struct{}, 100)
+	w, c := fapitest.NewDeviceWorld(t, func(c *fapitest.Config) { c.Store = &lookedAt{c.Store, looked} })
 	a := enrolledApp(t, w, "alice")
 	known := a.get("/requests").Text("version")
+	<-looked
 	answered := make(chan fapitest.Reply, 1)
 	started := time.Now()
 	go func() { answered <- a.get("/requests?wait=12&version=" + known) }()
-	time.Sleep(300 * time.Millisecond)
-	select {
-	case r := <-answered:
-		t.Fatalf("answered at once: %s", r.Raw)
-	default:
-	}
+	<-looked // it has seen that nothing is new
 	id := fapitest.Reference(c.AuthReqID(nil))
 	r := <-answered
 	if list := requests(t, r); len(list) != 1 || list[0]["request_id"] != id {
@@ -223,8 +225,21 @@ func TestDeviceAPIWaits(t *testing.T) {
 	}
 }
 
+// lookedAt is a store that says when somebody has looked for what waits for a user.
+type lookedAt struct {
+	store.Store
+	looked chan<- struct{}
+}
+
+// PendingBackchannel implements [store.Backchannel].
+func (l *lookedAt) PendingBackchannel(ctx context.Context, subject string) ([]store.BackchannelRequest, error) {
+	defer func() { l.looked <- struct{}{} }()
+	return l.Store.PendingBackchannel(ctx, subject)
+}
+
 // TestDeviceEvents: a page is told that there is something new, and nothing of what it is; nobody else is.
 func TestDeviceEvents(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	alice := w.DeviceBrowser(t)
 	alice.Visit("/device/events").Has(t, http.StatusUnauthorized, "login_required")
@@ -266,6 +281,7 @@ func TestDeviceEvents(t *testing.T) {
 
 // TestWebPush: a browser is woken by an empty message that only its push service's key of this server can send (RFC 8292).
 func TestWebPush(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	service := newPushService(w)
 	alice := w.DeviceBrowser(t)
@@ -357,6 +373,7 @@ func FuzzDeviceName(f *testing.F) {
 // TestDeviceAudit: what a person confirms with, and what is decided, is in the audit log; the decision with the digest of
 // what was shown, which is in the address that the application signed.
 func TestDeviceAudit(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t, fapitest.WithAuditChain)
 	alice := w.DeviceBrowser(t)
 	alice.SignIn("alice")

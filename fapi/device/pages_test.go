@@ -15,6 +15,7 @@ import (
 
 // TestDeviceDecides: a person sees who asks for what, and approves with a passkey; the client gets tokens that say so.
 func TestDeviceDecides(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	alice := w.PasskeyOwner(t, "alice")
 	alice.Visit("/device").Has(t, http.StatusOK, "Nothing waits for you")
@@ -57,6 +58,7 @@ func TestDeviceDecides(t *testing.T) {
 // TestDeviceSignsWhatIsSeen: the passkey's answer counts for one decision about one request, by one person in one
 // browser, once.
 func TestDeviceSignsWhatIsSeen(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	alice, bob := w.PasskeyOwner(t, "alice"), w.PasskeyOwner(t, "bob")
 	first, second := fapitest.Reference(c.AuthReqID(nil)), fapitest.Reference(c.AuthReqID(nil))
@@ -74,9 +76,9 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 		alice.Send(on, path, action, "passkey", answer).Has(t, http.StatusOK, "Nothing was decided")
 		waiting(name)
 	}
-	refused("approve", "the answer for denying", alice.Passkey.Get(t, on.Options(t, "deny")))
-	refused("approve", "the answer for another request", alice.Passkey.Get(t, alice.Visit("/device/requests/"+second).Options(t, "approve")))
-	refused("approve", "another person's passkey", bob.Passkey.Get(t, on.Options(t, "approve")))
+	refused("the answer for denying", "approve", alice.Passkey.Get(t, on.Options(t, "deny")))
+	refused("the answer for another request", "approve", alice.Passkey.Get(t, alice.Visit("/device/requests/"+second).Options(t, "approve")))
+	refused("another person's passkey", "approve", bob.Passkey.Get(t, on.Options(t, "approve")))
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "Nothing was decided")
 	waiting("a password, of somebody with a passkey")
 
@@ -88,7 +90,7 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 	another.SignInByPasskey(path)
 	elsewhere := another.Visit(path)
 	on = alice.Visit(path)
-	refused("approve", "the answer of another browser", alice.Passkey.Get(t, elsewhere.Options(t, "approve")))
+	refused("the answer of another browser", "approve", alice.Passkey.Get(t, elsewhere.Options(t, "approve")))
 
 	bob.Visit(path).Has(t, http.StatusNotFound)
 	answer := alice.Passkey.Get(t, on.Options(t, "approve"))
@@ -99,6 +101,7 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 
 // TestDeviceWithoutPasskey: the password stands in, for either decision, and not where a passkey is asked for.
 func TestDeviceWithoutPasskey(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	alice := w.DeviceBrowser(t)
 	alice.SignIn("alice")
@@ -119,6 +122,7 @@ func TestDeviceWithoutPasskey(t *testing.T) {
 
 // TestDeviceRefusesMany: guessing a password for a decision, and deciding without end, are braked.
 func TestDeviceRefusesMany(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	alice := w.DeviceBrowser(t)
 	alice.SignIn("alice")
@@ -141,6 +145,7 @@ func TestDeviceRefusesMany(t *testing.T) {
 
 // TestDeviceTwoPeopleOneBrowser: what was shown to one person cannot be decided by the next.
 func TestDeviceTwoPeopleOneBrowser(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	shared := w.DeviceBrowser(t)
 	shared.SignIn("alice")
@@ -157,6 +162,7 @@ func TestDeviceTwoPeopleOneBrowser(t *testing.T) {
 
 // TestDeviceForms: a form without its token, or from another site, does nothing.
 func TestDeviceForms(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
 	alice := w.DeviceBrowser(t)
 	on := alice.Visit("/device")
@@ -175,6 +181,7 @@ func TestDeviceForms(t *testing.T) {
 
 // TestDeviceSettings: whoever has a passkey changes what he confirms with only after using one.
 func TestDeviceSettings(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
 	alice := w.PasskeyOwner(t, "alice")
 	key := alice.Passkey
@@ -210,6 +217,7 @@ func TestDeviceSettings(t *testing.T) {
 
 // TestDeviceCopiedPasskey: a counter that does not grow gives a copy away; from then on neither is taken.
 func TestDeviceCopiedPasskey(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
 	alice := w.PasskeyOwner(t, "alice")
 	alice.SignInByPasskeyAgain("/device").Has(t, http.StatusOK, "You are signed in as")
@@ -228,6 +236,7 @@ func TestDeviceCopiedPasskey(t *testing.T) {
 
 // Covers: CI-13. TestDeviceDisabledPerson: who is disabled is signed out, and cannot come back.
 func TestDeviceDisabledPerson(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
 	alice := w.PasskeyOwner(t, "alice")
 	id := fapitest.Reference(c.AuthReqID(nil))
@@ -247,6 +256,7 @@ func TestDeviceDisabledPerson(t *testing.T) {
 
 // TestDeviceWithoutBackchannel: where nobody is asked anything, people keep their passkeys and there is nothing else.
 func TestDeviceWithoutBackchannel(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithDevices, func(c *fapitest.Config) { c.Backchannel = nil })
 	alice := w.DeviceBrowser(t)
 	alice.Send(alice.Visit("/device/settings"), "/device/settings", "sign-in", "username", "alice", "password", "right").Has(t, http.StatusOK, "Passkeys")

@@ -25,6 +25,7 @@ const everyClaim = `{"name":"Alice Example","family_name":"Example","given_name"
 // Covers: MD-03, JA-05, IN-04, MS-10, SP-46, DP-13, MT-09, RA-05. Each value of the document of a running server is tried, one by one, and
 // works; a member that nothing here can try fails the test. What is not in the document is refused.
 func TestMD03AdvertisedValuesWork(t *testing.T) {
+	t.Parallel()
 	hints := fapitest.NewHintSigner(t)
 	plain, p := fapitest.NewFullWorld(t, fapitest.WithRegistration, signingMessages, fapitest.WithBackchannel(func(b *backchannel.Settings) { b.HintIssuers = []backchannel.HintIssuer{hints.Trusted} }))
 	w := probedWorld{World: plain, person: p}

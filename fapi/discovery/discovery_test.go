@@ -39,6 +39,7 @@ func golden(t *testing.T, name, got string) {
 
 // TestDiscovery: both documents are the same, and are what the golden file shows.
 func TestDiscovery(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	b := w.Browser()
 	_, openID, _ := b.Visit(w.Issuer + "/.well-known/openid-configuration")
@@ -56,6 +57,7 @@ func TestDiscovery(t *testing.T) {
 
 // TestWithoutMTLS: nothing that needs client certificates is advertised when no listener asks for them.
 func TestWithoutMTLS(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" })
 	_, body, _ := w.Browser().Visit(w.Issuer + "/.well-known/openid-configuration")
 	var document map[string]any
@@ -71,6 +73,7 @@ func TestWithoutMTLS(t *testing.T) {
 }
 
 func TestJWKS(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	_, body, _ := w.Browser().Visit(w.Issuer + "/jwks")
 	var set struct {
@@ -100,6 +103,7 @@ func TestJWKS(t *testing.T) {
 // Covers: MD-01, SP-12. Both documents are at the places of OpenID Connect Discovery §4 and RFC 8414 §3, also for an issuer
 // with a path, and are the same.
 func TestMD01Documents(t *testing.T) {
+	t.Parallel()
 	for name, path := range map[string]string{"without a path": "", "with a path": "/tenants/one"} {
 		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
 			c.Issuer += path
@@ -147,6 +151,7 @@ func TestMD01Documents(t *testing.T) {
 // Covers: MD-02. An issuer is https without query and fragment; the server does not start with another, and uses it
 // byte for byte everywhere.
 func TestMD02Issuer(t *testing.T) {
+	t.Parallel()
 	var config fapitest.Config
 	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
 	try := func(title, issuer string, good bool) {
@@ -188,6 +193,7 @@ func TestMD02Issuer(t *testing.T) {
 
 // Covers: SP-12, MD-01. Both documents are where clients look, say the same, and nothing else is served there.
 func TestSP12Metadata(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	_, openID := w.Request(t, "GET", w.Issuer+"/.well-known/openid-configuration", nil, "")
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
@@ -209,6 +215,7 @@ func TestSP12Metadata(t *testing.T) {
 		})
 	}
 	t.Run("accepts an issuer with a path, behind which RFC 8414 puts its document and OpenID Connect does not", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Issuer += "/tenant" })
 		base := strings.TrimSuffix(w.Issuer, "/tenant")
 		for _, address := range []string{base + "/.well-known/oauth-authorization-server/tenant", w.Issuer + "/.well-known/openid-configuration"} {

@@ -13,6 +13,7 @@ import (
 
 // Covers: PR-01, PR-02, MD-03. The metadata of our own resources says what is so, and challenges say where it is.
 func TestPR01ResourceMetadata(t *testing.T) {
+	t.Parallel()
 	for name, path := range map[string]string{"at the root": "", "below a path": "/tenant"} {
 		w := fapitest.NewWorld(t, fapitest.AllProfiles, func(c *fapitest.Config) { c.Issuer += path })
 		root := strings.TrimSuffix(w.Issuer, path)

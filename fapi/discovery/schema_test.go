@@ -115,6 +115,7 @@ func checkMetadata(document map[string]any) (mistakes []string) {
 
 // Covers: MD-04. The document has known members only, each of its kind; the check itself is shown to notice mistakes.
 func TestMD04Schema(t *testing.T) {
+	t.Parallel()
 	for name, more := range map[string]fapitest.Option{
 		"of everything": func(*fapitest.Config) {},
 		"without mTLS":  func(c *fapitest.Config) { c.MTLSIssuer = "" },
@@ -123,6 +124,7 @@ func TestMD04Schema(t *testing.T) {
 		},
 	} {
 		t.Run("accepts the document "+name, func(t *testing.T) {
+			t.Parallel()
 			w, _ := fapitest.NewFullWorld(t, more)
 			for _, mistake := range checkMetadata(w.Document()) {
 				t.Error(mistake)
@@ -154,6 +156,7 @@ func TestMD04Schema(t *testing.T) {
 
 // Covers: MD-05. signed_metadata is optional (RFC 8414 §2.1), and not offered: who asks for a JWT gets the same JSON.
 func TestMD05NoSignedMetadata(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	for _, accept := range []string{"application/json", "application/jwt", "*/*"} {
 		t.Run("accepts a request for "+accept, func(t *testing.T) {

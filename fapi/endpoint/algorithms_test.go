@@ -41,6 +41,7 @@ func algorithmAttempts(t *testing.T, c *fapitest.Client, secret *rsa.PrivateKey)
 
 // Covers: SP-46, RULE-13. PS256, ES256 and EdDSA are made, accepted and advertised, and nothing else.
 func TestSP46Algorithms(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	secret, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -90,6 +91,7 @@ func TestSP46Algorithms(t *testing.T) {
 
 // Covers: SP-47. Nothing unsigned is believed: no assertion, no proof, no access token.
 func TestSP47AlgNone(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -113,6 +115,7 @@ func TestSP47AlgNone(t *testing.T) {
 
 // Covers: SP-48. Keys are strong: our own, and the clients' at registration.
 func TestSP48KeySizes(t *testing.T) {
+	t.Parallel()
 	rsaJWK := func(bits int) map[string]any {
 		key, err := rsa.GenerateKey(rand.Reader, bits)
 		if err != nil {
@@ -131,6 +134,7 @@ func TestSP48KeySizes(t *testing.T) {
 	fapitest.TryRegistration(t, "P-192", keys(map[string]any{"kty": "EC", "crv": "P-192", "x": "AA", "y": "AA"}), "jwks")
 	fapitest.TryRegistration(t, "a symmetric key", keys(map[string]any{"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAA"}), "jwks")
 	t.Run("accepts no weak key among our own", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t)
 		_, body, _ := w.Browser().Visit(w.Issuer + "/jwks")
 		set, err := jose.ParseKeySet([]byte(body))
@@ -150,6 +154,7 @@ func TestSP48KeySizes(t *testing.T) {
 
 // Covers: SP-50, ATTACK-20. Keys come from the registration: what a JWT's own header names is not used.
 func TestSP50KeysInHeaders(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	attacker := fapitest.NewKey(t, jose.ES256)
@@ -198,6 +203,7 @@ func TestSP50KeysInHeaders(t *testing.T) {
 // Covers: SP-51, F1-17, ATTACK-21. Of keys with the same kid the one of the right kind is found; a kid is never more than a
 // name.
 func TestSP51KeysWithTheSameID(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	own, other, signing := fapitest.NewKey(t, jose.ES256), fapitest.NewKey(t, jose.PS256), fapitest.NewKey(t, jose.ES256)
 	named := func(key jose.PrivateKey, alter func(map[string]any)) []byte {

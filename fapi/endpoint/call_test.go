@@ -10,6 +10,7 @@ import (
 
 // TestOneTimeValues presents the same assertion and the same proof twice.
 func TestOneTimeValues(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	assertion, proof := c.ClientAssertion(nil), c.Proof("POST", w.Issuer+"/par", "", nil)

@@ -17,6 +17,7 @@ import (
 // Covers: ATTACK-01, SP-18, RULE-11. Of everything that an aud can look like, the issuer as one string is accepted, and
 // nothing else, at any endpoint of either listener: an assertion that was made for another server opens nothing here.
 func TestAttack01AudienceMatrix(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	everything := func(c *fapitest.Client, m map[string]any) {
 		fapitest.AllScopes(c, m)
@@ -68,6 +69,7 @@ func TestAttack01AudienceMatrix(t *testing.T) {
 // Covers: ATTACK-03, RULE-10. The registration decides how a client authenticates. Whatever else a request carries, of an
 // assertion, a certificate, and secrets in every combination, opens no weaker way in.
 func TestAttack03AuthenticationMatrix(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	stranger := fapitest.NewAuthority(t, "Another CA", w.Clock.Now())
 	for method, alter := range map[string]func(*fapitest.Client, map[string]any){
@@ -122,6 +124,7 @@ func TestAttack03AuthenticationMatrix(t *testing.T) {
 
 // TestClientAssertion lists what a client assertion may and may not be (RFC 7523 §3, FAPI 2.0 §5.3.2.1).
 func TestClientAssertion(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	other := w.Register("client-2", nil)
@@ -180,6 +183,7 @@ func TestClientAssertion(t *testing.T) {
 
 // Covers: F1-16, F1-06, SP-18. The two generations want opposite things of a client assertion, each of its own clients.
 func TestF116AssertionAudience(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	first, second := w.Register("first", fapitest.FAPI1Advanced), w.Register("second", fapitest.OfProfile("fapi2-message-signing"))
 	hybrid := fapitest.SetClaim("response_type", "code id_token")
@@ -201,6 +205,7 @@ func TestF116AssertionAudience(t *testing.T) {
 
 // Covers: ATTACK-02, RULE-12. An assertion works once, also when it is sent many times at once, at any endpoint.
 func TestAttack02AssertionReplay(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	one := func() fapitest.Change { return fapitest.Set("client_assertion", c.ClientAssertion(nil)) }

@@ -12,6 +12,7 @@ import (
 
 // Covers: SP-13. The password grant exists neither in a registration nor at the token endpoint.
 func TestSP13NoPasswordGrant(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	password := func(form url.Values, _ http.Header) {
@@ -28,6 +29,7 @@ func TestSP13NoPasswordGrant(t *testing.T) {
 
 // Covers: SP-14, RULE-08. A client that does not prove itself gets nowhere.
 func TestSP14ConfidentialClients(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	anonymous := func(form url.Values, _ http.Header) {
@@ -52,6 +54,7 @@ func TestSP14ConfidentialClients(t *testing.T) {
 
 // Covers: SP-16, RULE-09. Secrets are not registered and not accepted.
 func TestSP16ClientAuthentication(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for name, alter := range map[string]func(*fapitest.Client, map[string]any){
 		"private_key_jwt": nil, "tls_client_auth": fapitest.TLSClientAuth, "self_signed_tls_client_auth": fapitest.SelfSignedTLSClientAuth,
@@ -68,6 +71,7 @@ func TestSP16ClientAuthentication(t *testing.T) {
 
 // Covers: SP-18, PA-10, RULE-11, ATTACK-01. Only the issuer, as one string, is an audience of a client assertion.
 func TestSP18AssertionAudience(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	endpoints := map[string]func(fapitest.Change) fapitest.Reply{
@@ -110,6 +114,7 @@ func TestSP18AssertionAudience(t *testing.T) {
 
 // Covers: SP-23. A client's clock may be 10 seconds ahead and must not be more than 60.
 func TestSP23ClocksAhead(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")

@@ -13,6 +13,7 @@ import (
 
 // Covers: DP-01, RULE-28. One proof in one header.
 func TestDP01OneHeader(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	one := func(method, address, token string) string { return c.Proof(method, address, token, nil) }
@@ -35,6 +36,7 @@ func TestDP01OneHeader(t *testing.T) {
 
 // Covers: DP-02, ATTACK-14. The key is in the proof, is public, is of an allowed kind, and made the signature.
 func TestDP02KeyAndSignature(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for _, alg := range []string{"PS256", "ES256", "EdDSA"} {
 		c := w.Register("client "+alg, func(c *fapitest.Client, _ map[string]any) { c.ProofKey = fapitest.NewKey(t, alg) })
@@ -73,6 +75,7 @@ func TestDP02KeyAndSignature(t *testing.T) {
 
 // Covers: DP-03. The proof is for this method at this address, by its normal form.
 func TestDP03Claims(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	with := func(alter func(m, a string, body fapitest.Claims)) func(m, a, token string) []string {
@@ -110,6 +113,7 @@ func TestDP03Claims(t *testing.T) {
 
 // Covers: DP-04, ATTACK-13. A proof is made for now.
 func TestDP04Window(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	aged := func(offset time.Duration) func(m, a, token string) []string {
@@ -130,6 +134,7 @@ func TestDP04Window(t *testing.T) {
 
 // Covers: DP-05, ATTACK-12, RULE-28. A proof works once, to the end of its window, wherever it was used first.
 func TestDP05Replay(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -177,6 +182,7 @@ func TestDP05Replay(t *testing.T) {
 
 // Covers: DP-13. The algorithms are advertised, and a client says that it uses DPoP.
 func TestDP13Metadata(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	advertised, _ := w.Document()["dpop_signing_alg_values_supported"].([]any)
 	if len(advertised) == 0 {

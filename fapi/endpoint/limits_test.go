@@ -15,6 +15,7 @@ import (
 // Covers: PA-05. Who comes too often is told when to come again (RFC 9126 §2.3), before the HSM has any work of it, and
 // nobody else is.
 func TestPA05TooOften(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) {
 		c.Limits = endpoint.Limits{ClientPerSecond: 1, ClientBurst: 3, AddressFailuresPerSecond: 1, AddressFailureBurst: 5}
 	})
@@ -44,6 +45,7 @@ func TestPA05TooOften(t *testing.T) {
 
 // Covers: RULE-05, PA-05. What is too long, too deep or of another kind is refused before anything is done with it.
 func TestRule05Limits(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	many := func(count int) fapitest.Change {

@@ -27,6 +27,7 @@ import (
 
 // TestMutualTLS lists what a client certificate may not be.
 func TestMutualTLS(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", fapitest.TLSClientAuth)
 	if r := c.Push(nil); r.Status != http.StatusCreated {
@@ -71,6 +72,7 @@ func subject(member, value string) func(*fapitest.Client, map[string]any) {
 
 // Covers: MT-01, RULE-14. A chain that is trusted, and the one name that was registered.
 func TestMT01Subject(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	now := w.Clock.Now()
 	address, err := url.Parse("https://client.example/id")
@@ -124,6 +126,7 @@ func TestMT01Subject(t *testing.T) {
 
 // Covers: MT-02, ATTACK-19. Names are compared by what they say, in their order.
 func TestMT02SubjectNames(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	certificate := issueAs(t, w.ClientCA, w.Clock.Now(), func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: "Client One", Organization: []string{"Example Ltd"}, Country: []string{"DE"}}
@@ -163,6 +166,7 @@ func TestMT02SubjectNames(t *testing.T) {
 
 // Covers: MT-03. The certificate is the client's by its key, and its chain means nothing.
 func TestMT03SelfSigned(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", fapitest.SelfSignedTLSClientAuth)
 	now := w.Clock.Now()
@@ -184,6 +188,7 @@ func TestMT03SelfSigned(t *testing.T) {
 
 // Covers: MT-04, RULE-10, ATTACK-03. The client says who it is, and proves it in the one way that it registered.
 func TestMT04ClientID(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c, other := w.Register("client-1", fapitest.TLSClientAuth), w.Register("client-2", fapitest.TLSClientAuth)
 	byKey := w.Register("client-3", nil)
@@ -211,6 +216,7 @@ func TestMT04ClientID(t *testing.T) {
 
 // Covers: MT-05, MT-07. The token names the certificate of the request, however the client authenticated.
 func TestMT05Thumbprint(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for name, alter := range map[string]func(*fapitest.Client, map[string]any){
 		"tls_client_auth": fapitest.TLSClientAuth, "self_signed_tls_client_auth": fapitest.SelfSignedTLSClientAuth, "private_key_jwt": fapitest.CertificateBound,
@@ -248,6 +254,7 @@ func TestMT05Thumbprint(t *testing.T) {
 
 // Covers: MT-09, SP-11. The second listener's endpoints are in the metadata, if there is one, and are served there.
 func TestMT09Aliases(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	document := w.Document()
 	aliases, _ := document["mtls_endpoint_aliases"].(map[string]any)
@@ -273,6 +280,7 @@ func TestMT09Aliases(t *testing.T) {
 		})
 	}
 	t.Run("refuses to advertise what is not there", func(t *testing.T) {
+		t.Parallel()
 		without := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" }).Document()
 		if without["mtls_endpoint_aliases"] != nil || without["tls_client_certificate_bound_access_tokens"] != false {
 			t.Errorf("%v", without)
@@ -287,6 +295,7 @@ func TestMT09Aliases(t *testing.T) {
 
 // Covers: MT-10. Browsers meet a listener that asks for no certificate.
 func TestMT10BrowsersAreNotAsked(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	asks := func(address string) bool {
 		asked := false
@@ -329,6 +338,7 @@ func TestMT10BrowsersAreNotAsked(t *testing.T) {
 
 // Covers: BC-09, RULE-07. A certificate in a header proves nothing, and neither do addresses that a proxy might send.
 func TestRule07ForwardedHeaders(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", fapitest.TLSClientAuth)
 	bare := c.WithCertificate(nil)
@@ -359,6 +369,7 @@ func TestRule07ForwardedHeaders(t *testing.T) {
 // Covers: MT-03, MT-08. A client that publishes its keys at an address changes its certificate on the day that it likes, and keeps
 // what it was granted; a certificate whose key nobody publishes is not let in by asking often.
 func TestMT03SelfSignedByAddress(t *testing.T) {
+	t.Parallel()
 	var published atomic.Pointer[jose.KeySet]
 	var fetched atomic.Int32
 	certificate, roots := fapitest.ServerCertificate(t)
@@ -413,6 +424,7 @@ func TestMT03SelfSignedByAddress(t *testing.T) {
 // Covers: MT-01. Two ecosystems give one subject to two parties: a client is held to the trust store that it names, to no
 // other.
 func TestMT01TrustStores(t *testing.T) {
+	t.Parallel()
 	other := fapitest.NewAuthority(t, "Other ecosystem", time.Now())
 	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) {
 		trust := c.ClientTrust

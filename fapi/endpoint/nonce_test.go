@@ -13,6 +13,7 @@ import (
 // Covers: DP-06, SP-20, ATTACK-13. Where nonces are demanded, a proof without a fresh one is refused everywhere, and each
 // answer brings the next.
 func TestDP06Nonces(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	c := w.Register("client-1", nil)
 	carrying := func(path, nonce string) fapitest.Change {

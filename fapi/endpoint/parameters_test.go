@@ -14,6 +14,7 @@ import (
 // Covers: ATTACK-44, RULE-06. At every endpoint, each parameter of a request that would be good: given twice, before or
 // after another value, or in the address besides, it spoils the request and spends nothing.
 func TestAttack44EveryEndpoint(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	issued, code := c.Tokens(), c.Authorize()
@@ -97,6 +98,7 @@ func TestAttack44EveryEndpoint(t *testing.T) {
 
 // Covers: ATTACK-44, RULE-06. A parameter is given once, whichever it is.
 func TestAttack44ParametersTwice(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	names := []string{

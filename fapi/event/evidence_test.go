@@ -17,6 +17,7 @@ import (
 // Covers: MS-11. Each signed message of a client and to a client is kept with its key, so that it proves itself
 // when the client has changed its keys, and without a secret.
 func TestMS11Evidence(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
 	var code, sent string
@@ -92,6 +93,7 @@ func TestMS11Evidence(t *testing.T) {
 
 // Covers: MS-11, F1-01, F1-10. What is kept of the other kinds of messages.
 func TestMS11EveryKind(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	first := w.Register("first", fapitest.FAPI1Advanced)
 	t.Run("accepts a request by value and its detached signature", func(t *testing.T) {
@@ -161,6 +163,7 @@ func TestMS11EveryKind(t *testing.T) {
 
 // Covers: MS-11. Signed CIBA requests are kept, without what a person or a client has to keep to itself.
 func TestMS11BackchannelRequests(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(), fapitest.WithAuditChain)
 	c := w.Register("client-1", fapitest.CIBAAdvanced)
 	t.Run("accepts one", func(t *testing.T) {
@@ -183,6 +186,7 @@ func TestMS11BackchannelRequests(t *testing.T) {
 
 // TestSecurityEvents: what clients do to registrations and grants is in the audit log.
 func TestSecurityEvents(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.WithRegistration, fapitest.WithAuditChain)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -223,6 +227,7 @@ func TestSecurityEvents(t *testing.T) {
 
 // Covers: MS-11. No signed message leaves whose evidence cannot be kept.
 func TestMS11NothingWithoutEvidence(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, fapitest.Deciding("deny"), func(c *fapitest.Config) { c.Store = fapitest.FailingAudit{Store: c.Store} })
 	c, self := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing")), w.ResourceServer("self", w.Issuer)
 	t.Run("refuses a signed error response", func(t *testing.T) {
@@ -239,6 +244,7 @@ func TestMS11NothingWithoutEvidence(t *testing.T) {
 
 // Covers: MS-11. Of those who answer one request at once one wins, and only the winner's response is evidence.
 func TestMS11Race(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
 	pushed := c.Push(c.Signing(fapitest.SetClaim("response_mode", "jwt")))
@@ -271,6 +277,7 @@ func TestMS11Race(t *testing.T) {
 // TestNobodyFloodsTheHSM: what anybody can have signed or opened in the name of a client is bounded, and takes nothing from
 // what the client itself may send.
 func TestNobodyFloodsTheHSM(t *testing.T) {
+	t.Parallel()
 	const burst = 5
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config) {
 		c.Limits = endpoint.Limits{ClientPerSecond: 0.001, ClientBurst: burst}

@@ -16,12 +16,11 @@ import (
 	"time"
 
 	"countersign/ciba"
+	"countersign/fapi"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
-	"countersign/fapi/client"
 	"countersign/internal/directory"
 	"countersign/internal/jose"
-	"countersign/internal/outbound"
 	"countersign/mtls"
 	"countersign/store"
 )
@@ -171,7 +170,6 @@ type NotificationEndpoint struct {
 	mu       sync.Mutex
 	answer   func(http.ResponseWriter)
 	received []Notification
-	invited  chan struct{}
 }
 
 // Notification is one ping.
@@ -181,7 +179,7 @@ type Notification struct {
 
 // NotificationEndpoint starts one that responds by a function.
 func (w *World) NotificationEndpoint(answer func(http.ResponseWriter)) *NotificationEndpoint {
-	b := &NotificationEndpoint{answer: answer, invited: make(chan struct{}, 1000)}
+	b := &NotificationEndpoint{answer: answer}
 	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -192,7 +190,6 @@ func (w *World) NotificationEndpoint(answer func(http.ResponseWriter)) *Notifica
 		answer := b.answer
 		b.mu.Unlock()
 		answer(rw)
-		b.invited <- struct{}{}
 	}))
 	certificate, _ := ServerCertificate(w.T)
 	b.Server.TLS = mtls.ServerConfig([]tls.Certificate{certificate}, true)
@@ -212,16 +209,15 @@ func (b *NotificationEndpoint) Received() []Notification {
 // Await waits until the endpoint has received so many pings.
 func (b *NotificationEndpoint) Await(t *testing.T, number int) []Notification {
 	t.Helper()
-	end := time.Now().Add(10 * time.Second)
-	for len(b.Received()) < number && time.Now().Before(end) {
+	deadline := time.Now().Add(10 * time.Second)
+	for len(b.Received()) < number && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
-	time.Sleep(200 * time.Millisecond)
-	if rung := b.Received(); len(rung) == number {
-		return rung
+	received := b.Received()
+	if len(received) != number {
+		t.Fatalf("%d notifications, want %d", len(received), number)
 	}
-	t.Fatalf("rung %d times, want %d", len(b.Received()), number)
-	return nil
+	return received
 }
 
 // Answer responds with a status.
@@ -229,30 +225,23 @@ func Answer(status int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(status) }
 }
 
-// SendPings has another node send the pings that are due, and returns how many it has tried.
+// SendPings has another node send the pings that are due, waits until they are sent, and returns how many it has tried.
 func (w *World) SendPings() (int, error) {
-	sender := outbound.New(outbound.Policy{AllowLoopback: true, Roots: w.Config.OutboundRoots})
+	w.T.Helper()
 	ctx, stop := context.WithCancel(w.T.Context())
+	defer stop()
 	once := &outboxOnce{Store: w.Store, stop: stop}
-	notifier := &ciba.Notifier{
-		Outbox: once, Seals: w.Config.Backchannel.Seals, Post: sender.Post, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler),
-		Endpoint: func(ctx context.Context, clientID string) (string, error) {
-			record, err := w.Store.Client(ctx, clientID)
-			if err != nil {
-				return "", err
-			}
-			client, err := client.Parse(record.ID, record.Profile, record.Metadata)
-			if err != nil {
-				return "", err
-			}
-			return client.Metadata.BackchannelNotificationEndpoint, nil
-		},
+	config := w.Config
+	config.Store = once
+	node, err := fapi.New(ctx, config)
+	if err != nil {
+		w.T.Fatal(err)
 	}
-	notifier.Run(ctx)
+	node.RunPings(ctx)
 	return once.claimed, once.err
 }
 
-// outboxOnce stops its notifier when pings have been claimed once.
+// outboxOnce ends the context of its node when pings have been claimed once.
 type outboxOnce struct {
 	store.Store
 	stop    context.CancelFunc
@@ -260,26 +249,15 @@ type outboxOnce struct {
 	err     error
 }
 
-func (o *outboxOnce) ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]ciba.Ping, error) {
+// ClaimPings implements [store.Backchannel].
+func (o *outboxOnce) ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]store.Ping, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	defer o.stop()
 	claimed, err := o.Store.ClaimPings(ctx, limit, lease)
-	var pings []ciba.Ping
-	for _, p := range claimed {
-		pings = append(pings, ciba.Ping{Request: p.Request, ClientID: p.ClientID, Sealed: p.Sealed, Attempt: p.Attempt, ExpiresAt: p.ExpiresAt})
-	}
-	o.claimed, o.err = len(pings), err
-	return pings, err
-}
-
-func (o *outboxOnce) PingDone(ctx context.Context, request [32]byte) error {
-	return o.Store.PingDone(ctx, request)
-}
-
-func (o *outboxOnce) PingFailed(ctx context.Context, request [32]byte, attempt int, next time.Time) error {
-	return o.Store.PingFailed(ctx, request, attempt, next)
+	o.claimed, o.err = len(claimed), err
+	return claimed, err
 }
 
 // HintSigner issues login_hint_tokens (CIBA §7.1).

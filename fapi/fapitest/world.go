@@ -113,14 +113,18 @@ type World struct {
 	Spans *tracetest.InMemoryExporter
 	// Backend signs for the server.
 	Backend *Backend
-	open    func(now func() time.Time) store.Store
+	// File is the SQLite database, or empty.
+	File string
+	open func(now func() time.Time) store.Store
 }
 
 // NewWorld starts a world on SQLite. It ends with the test.
 func NewWorld(t *testing.T, options ...Option) *World {
 	t.Helper()
 	file := newDatabase(t)
-	return newWorldOn(t, func(now func() time.Time) store.Store { return openSQLite(t, file, now) }, options...)
+	w := newWorldOn(t, func(now func() time.Time) store.Store { return openSQLite(t, file, now) }, options...)
+	w.File = file
+	return w
 }
 
 // newWorldOn starts a world on a database; open opens it, once for each node.

@@ -37,6 +37,7 @@ func wantDetails(t *testing.T, place string, got any, want ...string) {
 // Covers: RA-01, RULE-23, ATTACK-43. authorization_details is an array of objects, each of a type that exists, is registered
 // for the client, and with the members that the type has; anything else is refused when it is pushed.
 func TestRA01Form(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c, few := w.Register("client-1", fapitest.AllScopes), w.Register("client-2", fapitest.SetMember("authorization_details_types", []string{"account_information"}))
 	none := w.Register("client-3", nil)
@@ -90,6 +91,7 @@ func TestRA01Form(t *testing.T) {
 // Covers: RA-02, ATTACK-43. What is pushed is what the person sees, what is granted, and what the token stands for; a client
 // that acts for itself asks for details at the token endpoint.
 func TestRA02FromRequestToToken(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	t.Run("accepts the same details from the push to the resource", func(t *testing.T) {
@@ -174,6 +176,7 @@ func TestRA02FromRequestToToken(t *testing.T) {
 
 // Covers: RA-03. A token says of the details what concerns its resources; a resource server is told its own.
 func TestRA03ForEachResource(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	ledger, payments := w.ResourceServer("ledger", fapitest.LedgerAPI), w.ResourceServer("payments", fapitest.PaymentAPI)
@@ -214,6 +217,7 @@ func TestRA03ForEachResource(t *testing.T) {
 
 // Covers: RA-04. At the token endpoint details can become fewer, never more or other ones.
 func TestRA04OnlyNarrower(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	const wrong = "invalid_authorization_details"
@@ -255,6 +259,7 @@ func TestRA04OnlyNarrower(t *testing.T) {
 
 // Covers: RA-05. The types are advertised, and a client registers those that it may ask for.
 func TestRA05Metadata(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	t.Run("accepts the types of the configuration in the metadata", func(t *testing.T) {
 		want := []any{"payment_initiation", "account_information"}
@@ -275,6 +280,7 @@ func TestRA05Metadata(t *testing.T) {
 		fapitest.WantError(t, w.Register("client-3", nil).Push(withDetails(fapitest.OneAction)), 400, "invalid_authorization_details")
 	})
 	t.Run("refuses to advertise types that are not configured", func(t *testing.T) {
+		t.Parallel()
 		bare, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.AuthorizationDetailTypes = nil })
 		if _, there := bare.Document()["authorization_details_types_supported"]; there {
 			t.Error("types are advertised")

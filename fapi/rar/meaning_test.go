@@ -29,6 +29,7 @@ func anything(c *fapitest.Config) {
 // Covers: ATTACK-43, RA-02. However a client writes its JSON: what the person is shown, what is stored, what stands in the
 // token and what introspection and the resource are told is one and the same.
 func TestAttack43OneMeaning(t *testing.T) {
+	t.Parallel()
 	var answered resource.Access
 	w, p := fapitest.NewFullWorld(t, anything, func(c *fapitest.Config) {
 		c.Resources = []resource.Resource{{Path: "/accounts", Scope: "accounts", Answer: recording(&answered)}}

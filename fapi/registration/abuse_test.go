@@ -13,6 +13,7 @@ import (
 
 // TestAttack31RegistrationAbuse: registration gives nobody more than the operator meant to give.
 func TestAttack31RegistrationAbuse(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Mallory", 50)
 	c := w.Applicant(nil)
@@ -83,6 +84,7 @@ func TestAttack31RegistrationAbuse(t *testing.T) {
 // Covers: DR-06. The token of a client that registered with a certificate is worth nothing
 // without the certificate of its organisation.
 func TestAttack32StolenRegistrationToken(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	key, mallorys := fapitest.NewKey(t, jose.ES256), fapitest.NewKey(t, jose.ES256)
 	owner := organisation(w, "Insurance")

@@ -17,6 +17,7 @@ import (
 
 // TestDR05Read: a client reads what is registered of it, defaults included (RFC 7592 §2.1).
 func TestDR05Read(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	key := fapitest.NewKey(t, jose.ES256)
 	c := w.Applicant(nil)
@@ -46,6 +47,7 @@ func TestDR05Read(t *testing.T) {
 
 // TestDR05RefusalsAreTheSame: whoever has no right to a registration learns nothing about it.
 func TestDR05RefusalsAreTheSame(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 10)
 	c := w.Applicant(nil)
@@ -116,6 +118,7 @@ func TestDR05RefusalsAreTheSame(t *testing.T) {
 // TestDR05Replace: an update is a full replacement that names its client and sets nothing that is the server's
 // (RFC 7592 §2.2).
 func TestDR05Replace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 10)
 	key := fapitest.NewKey(t, jose.ES256)
@@ -238,6 +241,7 @@ func (r *rival) PutClient(ctx context.Context, client store.Client) error {
 
 // TestDR05Conflict: of two replacements at once one is told that it came too late.
 func TestDR05Conflict(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) { c.Store = &rival{Store: c.Store} })
 	m := manages(w.Applicant(nil), w.InitialToken("Bank", 1), fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil))
 	t.Run("refuses the later one", func(t *testing.T) {
@@ -252,6 +256,7 @@ func TestDR05Conflict(t *testing.T) {
 
 // Covers: DR-06. With a client goes everything that it was granted (RFC 7592 §2.3, §5).
 func TestDR05Delete(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	key := fapitest.NewKey(t, jose.ES256)
 	m := manages(w.Applicant(nil), w.InitialToken("Bank", 10), fapitest.RegistrationRequest(key, nil))

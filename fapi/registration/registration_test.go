@@ -30,6 +30,7 @@ import (
 // TestDR01RegistrationIsProtected: who registers has to show an initial access token or a trusted certificate
 // (RFC 7591 §3).
 func TestDR01RegistrationIsProtected(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 100)
 	key := fapitest.NewKey(t, jose.ES256)
@@ -146,7 +147,9 @@ func nameless(t *testing.T, w *fapitest.World) tls.Certificate {
 
 // TestDR01RegistrationIsAnOffer: without it the endpoints do not exist; with it they are advertised.
 func TestDR01RegistrationIsAnOffer(t *testing.T) {
+	t.Parallel()
 	t.Run("refuses where it is not offered", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t)
 		c := w.Applicant(nil)
 		for _, path := range []string{"/register", "/register/6ba7b810-9dad-41d1-80b4-00c04fd430c8"} {
@@ -157,6 +160,7 @@ func TestDR01RegistrationIsAnOffer(t *testing.T) {
 		}
 	})
 	t.Run("accepts where it is offered", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t, fapitest.WithRegistration)
 		r := w.Applicant(nil).SendJSON(http.MethodGet, w.Issuer+"/.well-known/openid-configuration", "", nil, nil)
 		aliases, _ := r.Body["mtls_endpoint_aliases"].(map[string]any)
@@ -165,11 +169,13 @@ func TestDR01RegistrationIsAnOffer(t *testing.T) {
 		}
 	})
 	t.Run("refuses certificates where only tokens are offered", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Registration = &registration.Settings{} })
 		fapitest.WantUnauthorized(t, organisation(w, "Insurance").RegisterSelf("", fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil)))
 		w.Applicant(nil).RegisteredSelf(w.InitialToken("Bank", 1), fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil))
 	})
 	t.Run("accepts certificates of an authority of their own", func(t *testing.T) {
+		t.Parallel()
 		var w *fapitest.World
 		other := fapitest.NewAuthority(t, "Organisations", time.Now())
 		w = fapitest.NewWorld(t, func(c *fapitest.Config) {
@@ -186,6 +192,7 @@ func TestDR01RegistrationIsAnOffer(t *testing.T) {
 
 // TestRegistrationSettings: a server that is set up wrongly does not start.
 func TestRegistrationSettings(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	keys, err := signer.New(t.Context(), signer.Config{Catalogue: fapitest.Catalogue{Store: w.Store}, Replicas: []signer.Replica{{Backend: w.Backend}}, Now: w.Clock.Now})
 	if err != nil {
@@ -221,6 +228,7 @@ func TestRegistrationSettings(t *testing.T) {
 
 // TestDR03Mistakes: each wrong request is refused with the code of RFC 7591 §3.2.2 and says what is wrong.
 func TestDR03Mistakes(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 100)
 	c := w.Applicant(nil)
@@ -317,6 +325,7 @@ func TestDR03Mistakes(t *testing.T) {
 
 // TestDR03Form: the request is one JSON document of bounded size.
 func TestDR03Form(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 100)
 	c := w.Applicant(nil)
@@ -360,6 +369,7 @@ func TestDR03Form(t *testing.T) {
 
 // TestDR03SoftwareStatement: none is approved, and none is passed over in silence (RFC 7591 §3.2.2).
 func TestDR03SoftwareStatement(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 100)
 	c := w.Applicant(nil)
@@ -391,6 +401,7 @@ func TestDR03SoftwareStatement(t *testing.T) {
 
 // TestDR04Keys: keys come by value or by address, and are of a kind, size and use that signatures need.
 func TestDR04Keys(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 100)
 	c := w.Applicant(nil)
@@ -442,6 +453,7 @@ func TestDR04Keys(t *testing.T) {
 
 // TestDR08Quotas: each organisation registers as many clients as it may, however it asks.
 func TestDR08Quotas(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	body := fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil)
 	quota := func(t *testing.T, r fapitest.Reply) {
@@ -489,6 +501,7 @@ func TestDR08Quotas(t *testing.T) {
 
 // TestDR08Limits: who guesses tokens, or registers too fast, has to wait.
 func TestDR08Limits(t *testing.T) {
+	t.Parallel()
 	limited := func(limits endpoint.Limits) *fapitest.World {
 		return fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) { c.Limits = limits })
 	}

@@ -16,6 +16,7 @@ import (
 
 // TestDR03SectorIdentifier: a sector is what its host vouches for (OpenID Connect Core §8.1).
 func TestDR03SectorIdentifier(t *testing.T) {
+	t.Parallel()
 	var fetched atomic.Int32
 	certificate, roots := fapitest.ServerCertificate(t)
 	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,6 +73,7 @@ func TestDR03SectorIdentifier(t *testing.T) {
 		}
 	})
 	t.Run("refuses a host whose certificate is not trusted", func(t *testing.T) {
+		t.Parallel()
 		other := fapitest.NewWorld(t, fapitest.WithRegistration)
 		fapitest.WantError(t, other.Applicant(nil).RegisterSelf(other.InitialToken("Bank", 1), at("/good")), http.StatusBadRequest, "invalid_client_metadata")
 	})

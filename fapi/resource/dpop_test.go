@@ -10,6 +10,7 @@ import (
 
 // Covers: DP-09, DP-14. At a resource the proof is for this token, and the challenge says what is wanted.
 func TestDP09Resource(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")

@@ -16,6 +16,7 @@ import (
 // Covers: IN-01, MS-09, ATTACK-41, RULE-33. Only a resource server may introspect, by an authenticated POST; of a token that is
 // not active for it, it is told just that.
 func TestIN01Introspection(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c, ledger, payments := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("ledger", fapitest.LedgerAPI), w.ResourceServer("payments", fapitest.PaymentAPI)
 	bob := w.Register("client-2", fapitest.AllScopes)
@@ -118,6 +119,7 @@ func TestIN01Introspection(t *testing.T) {
 // Covers: IN-02, MT-05, DP-10, RA-03, SP-24. A resource server is told what concerns it: the key that the token is bound
 // to, and of audience, scope and details its own part. Nothing about the person beyond sub.
 func TestIN02WhatIsTold(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	p.Is("sub-alice", fapitest.ACRKey)
 	ledger, payments := w.ResourceServer("ledger", fapitest.LedgerAPI), w.ResourceServer("payments", fapitest.PaymentAPI)
@@ -191,6 +193,7 @@ func TestIN02WhatIsTold(t *testing.T) {
 
 // Covers: MS-08, MS-09, IN-03, RULE-46. An answer of introspection that is signed for the one that asked, when it asks so.
 func TestMS08SignedIntrospection(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	c, self, other := w.Register("client-1", nil), w.ResourceServer("self", w.Issuer), w.ResourceServer("other", "https://other.example")
 	token := c.Tokens().Text("access_token")

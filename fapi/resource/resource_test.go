@@ -16,6 +16,7 @@ import (
 
 // Covers: SP-41. The access token is in the header, once, and nowhere else.
 func TestSP41TokenInHeader(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"DPoP": nil, "certificate": fapitest.TLSClientAuth} {
 		c := w.Register("client by "+name, alter)
@@ -45,6 +46,7 @@ func TestSP41TokenInHeader(t *testing.T) {
 
 // Covers: SP-42, AT-03, ATTACK-53. A resource believes no token that is forged, changed, over, or revoked.
 func TestSP42TokenChecked(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -100,6 +102,7 @@ func TestSP42TokenChecked(t *testing.T) {
 
 // Covers: SP-43. Errors are those of RFC 6750 §3.1, and the scheme may be written in any case.
 func TestSP43Sufficiency(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -148,6 +151,7 @@ func TestSP43Sufficiency(t *testing.T) {
 
 // Covers: SP-44, AM-06, MT-06, DP-09, ATTACK-15. A token is of no use without its key.
 func TestSP44SenderConstraintChecked(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -191,6 +195,7 @@ func TestSP44SenderConstraintChecked(t *testing.T) {
 
 // TestResourceWithDPoP lists what a DPoP-bound token needs at a resource (RFC 9449 §7, FAPI 2.0 §5.3.4).
 func TestResourceWithDPoP(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -274,6 +279,7 @@ func TestResourceWithDPoP(t *testing.T) {
 
 // TestForeignTokens presents what is no access token of this server, or was tampered with.
 func TestForeignTokens(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -311,6 +317,7 @@ func TestForeignTokens(t *testing.T) {
 }
 
 func TestResourceWithCertificate(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", fapitest.TLSClientAuth)
 	token := c.Tokens().Text("access_token")

@@ -16,6 +16,7 @@ import (
 // Covers: ATTACK-53, RV-03. While a token is in use on two nodes it is revoked on one: no request that begins after the
 // revocation was answered is let through anywhere. The bound is nought: nothing is cached.
 func TestAttack53RevocationUnderLoad(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	n := w.Node(nil)
@@ -95,6 +96,7 @@ func TestAttack53RevocationUnderLoad(t *testing.T) {
 // Covers: ATTACK-53. A client that an operator disables can do nothing at any node a second later, nor can its tokens; a
 // person who is disabled is let in nowhere from that moment on.
 func TestAttack53Disabled(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	n := w.Node(nil)
@@ -159,6 +161,7 @@ func TestAttack53Disabled(t *testing.T) {
 // Covers: RV-01, RULE-34. A client ends its own tokens by an authenticated POST; it cannot touch another's; one that is not
 // known is as good as revoked.
 func TestRV01Revocation(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
 	fresh := func(kind string) func(alter fapitest.Change) fapitest.Reply {
@@ -217,6 +220,7 @@ func TestRV01Revocation(t *testing.T) {
 // Covers: RV-02, ATTACK-53. Revoking a refresh token ends everything of its grant; an access token goes alone; an ID token
 // cannot be revoked.
 func TestRV02WhatEnds(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c, self := w.Register("client-1", nil), w.ResourceServer("self", w.Issuer)
 	ended := func(t *testing.T, token string) {
@@ -270,6 +274,7 @@ func TestRV02WhatEnds(t *testing.T) {
 
 // Covers: RV-03, ATTACK-53. Revocation takes effect at once, on every node: the clock does not move in this test.
 func TestRV03AtOnce(t *testing.T) {
+	t.Parallel()
 	var config fapitest.Config
 	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
 	config.Interactor = &fapitest.User{}

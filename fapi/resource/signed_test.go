@@ -22,6 +22,7 @@ import (
 
 // Covers: HS-01, HS-03, HS-04. A client that registered for it has to sign its requests to resources, all of what counts.
 func TestHS01SignedRequests(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	stranger := fapitest.NewKey(t, jose.ES256)
 	for name, change := range map[string]func(*fapitest.Client, map[string]any){
@@ -113,6 +114,7 @@ func TestHS01SignedRequests(t *testing.T) {
 
 // Covers: HS-03. The algorithm is that of the key, and one of the client's profile.
 func TestHS03Algorithms(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	for alg, said := range map[string]string{jose.ES256: "ecdsa-p256-sha256", jose.EdDSA: "ed25519", jose.PS256: ""} {
 		c := w.Register("client-"+alg, fapitest.All(fapitest.HTTPSigning, func(c *fapitest.Client, m map[string]any) {
@@ -157,6 +159,7 @@ func TestHS03Algorithms(t *testing.T) {
 
 // Covers: HS-02, HS-04, MS-11. Answers are signed, refusals too, and tied to the request.
 func TestHS02SignedAnswers(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	c := w.Register("client-1", fapitest.HTTPSigning)
 	token := c.Tokens().Text("access_token")
@@ -295,6 +298,7 @@ func TestHS02SignedAnswers(t *testing.T) {
 
 // Covers: HS-02, MS-11. An answer whose evidence cannot be kept is not given.
 func TestHS02NothingWithoutEvidence(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config) { c.Store = fapitest.FailingAudit{Store: c.Store} })
 	c := w.Register("client-1", fapitest.HTTPSigning)
 	t.Run("refuses", func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 // Covers: OC-04, SP-40, SP-41, ATTACK-15. UserInfo answers GET and POST for a token that has openid and is presented with
 // its key, in the header; signed if the client registered so.
 func TestOC04UserInfo(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	token := c.Tokens().Text("access_token")

@@ -15,6 +15,7 @@ import (
 // Covers: ATTACK-09, RULE-29. Of many redemptions of one code at once one wins, and because the others are reuse, what
 // it bought is revoked.
 func TestAttack09CodeReplayRace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -52,6 +53,7 @@ func TestAttack09CodeReplayRace(t *testing.T) {
 
 // Covers: SP-21, RULE-29. A code lives 60 seconds, even where more was configured.
 func TestSP21CodeLifetime(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.CodeLifetime = 10 * time.Minute })
 	c := w.Register("client-1", nil)
 	early, late := c.Authorize(), c.Authorize()
@@ -66,6 +68,7 @@ func TestSP21CodeLifetime(t *testing.T) {
 // Covers: SP-33, RULE-29, BC-04, AM-07, ATTACK-08. A code works once, for its own client and key; its second use ends what
 // the first one bought.
 func TestSP33CodeOnce(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c, stranger := w.Register("client-1", nil), w.Register("client-2", nil)
 	code := c.Authorize()
@@ -110,6 +113,7 @@ func TestSP33CodeOnce(t *testing.T) {
 // TestRepetitionEndsNothing: a request that is sent twice, byte for byte, is refused and takes nothing along: only a
 // request of its own can show that a code was used twice.
 func TestRepetitionEndsNothing(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -137,6 +141,7 @@ func TestRepetitionEndsNothing(t *testing.T) {
 
 // TestCodeWearsOut shows that a code's own client cannot guess at it for ever.
 func TestCodeWearsOut(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -148,6 +153,7 @@ func TestCodeWearsOut(t *testing.T) {
 
 // TestCodeReuse: the second use is refused and ends what the first one bought.
 func TestCodeReuse(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -167,6 +173,7 @@ func TestCodeReuse(t *testing.T) {
 
 // TestCodeRace redeems one code many times at once: one answer has tokens, and they are revoked.
 func TestCodeRace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -191,6 +198,7 @@ func TestCodeRace(t *testing.T) {
 }
 
 func TestCodeExpires(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	early, late := c.Authorize(), c.Authorize()

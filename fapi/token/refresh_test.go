@@ -17,6 +17,7 @@ import (
 
 // Covers: ATTACK-10, RULE-30. Many refreshes at once all succeed, each with a token of its own, until the grant ends.
 func TestAttack10RefreshRace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -49,6 +50,7 @@ func TestAttack10RefreshRace(t *testing.T) {
 // Covers: OC-08, SP-19, ATTACK-11. A refresh keeps what the person allowed and when; it makes no new ID token (Core §12.2
 // leaves that open), so that none can differ from the first.
 func TestOC08Refresh(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
 	issued := c.Tokens()
@@ -117,6 +119,7 @@ func TestOC08Refresh(t *testing.T) {
 
 // Covers: SP-19, RULE-30, BC-06, ATTACK-11. A refresh token stays the same, and serves its own client only.
 func TestSP19RefreshTokens(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("refresh_token")
@@ -144,6 +147,7 @@ func TestSP19RefreshTokens(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("refresh_token")
@@ -179,6 +183,7 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestRefreshTokenEndsWithItsGrant(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("refresh_token")
@@ -188,6 +193,7 @@ func TestRefreshTokenEndsWithItsGrant(t *testing.T) {
 
 // TestNoRefreshTokenWithoutItsGrantType: least privilege (FAPI 2.0 Security Profile §5.3.2.1-14).
 func TestNoRefreshTokenWithoutItsGrantType(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", func(_ *fapitest.Client, m map[string]any) { m["grant_types"] = []string{"authorization_code"} })
 	issued := c.Tokens()

@@ -12,6 +12,7 @@ import (
 )
 
 func TestPlainOAuthHasNoIDToken(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
 		c.Scope = "accounts"
@@ -27,6 +28,7 @@ func TestPlainOAuthHasNoIDToken(t *testing.T) {
 
 // Covers: DP-10. The token response and the token say that it is bound, and to which key.
 func TestDP10TokenType(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -52,6 +54,7 @@ func TestDP10TokenType(t *testing.T) {
 
 // Covers: DP-12. A token request without a proof is an invalid request; one with a bad proof says so.
 func TestDP12NoProof(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	noProof := func(_ url.Values, h http.Header) { h.Del("DPoP") }
@@ -67,6 +70,7 @@ func TestDP12NoProof(t *testing.T) {
 
 // TestRedeem lists how a code is refused without being harmed: after each refusal its own client still redeems it.
 func TestRedeem(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	other := w.Register("client-2", nil)
@@ -110,6 +114,7 @@ func TestRedeem(t *testing.T) {
 
 // TestDeadHSM: a signer that fails burns no code.
 func TestDeadHSM(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -127,6 +132,7 @@ func TestDeadHSM(t *testing.T) {
 
 // TestCertificateChanges: a refresh with a new valid certificate binds the new token to it (RFC 8705 §4).
 func TestCertificateChanges(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", fapitest.TLSClientAuth)
 	issued := c.Tokens()

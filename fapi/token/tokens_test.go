@@ -12,6 +12,7 @@ import (
 
 // Covers: SP-15, RULE-26, BC-05. No access token leaves that is not bound to a key.
 func TestSP15SenderConstrained(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"jkt": nil, "x5t#S256": fapitest.CertificateBound} {
 		c := w.Register("client "+name, alter)
@@ -50,6 +51,7 @@ func TestSP15SenderConstrained(t *testing.T) {
 
 // Covers: SP-24, BC-05. What was not asked for is not granted, and what was not granted is not in the token.
 func TestSP24LeastPrivilege(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	for _, scope := range []string{"openid", "accounts", "openid email"} {

@@ -19,6 +19,7 @@ import (
 // Covers: AT-01, ATTACK-42. An access token is a JWT of the type at+jwt with the seven claims of RFC 9068 §2.2, and a
 // resource takes nothing else for one.
 func TestAT01AccessToken(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	c, alone := w.Register("client-1", fapitest.AllScopes), w.Register("machine", fapitest.ClientCredentialsOnly)
 	issued := c.Tokens()
@@ -85,6 +86,7 @@ func TestAT01AccessToken(t *testing.T) {
 // Covers: AT-02, BC-05, SP-24. The audience is what was asked for, or this server; auth_time, acr and amr are those of
 // the sign-in, also after a refresh; the scope is what means something there.
 func TestAT02ClaimsFromTheSignIn(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c, alone := w.Register("client-1", fapitest.AllScopes), w.Register("machine", fapitest.ClientCredentialsOnly)
 	p.Is("sub-alice", fapitest.ACRKey)
@@ -164,9 +166,11 @@ func TestAT02ClaimsFromTheSignIn(t *testing.T) {
 // Covers: AT-03, SP-47, ATTACK-20, ATTACK-28. An access token is signed with a key of the published set, never with
 // none, and is good for nothing but a resource.
 func TestAT03Signature(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	for _, alg := range []string{"PS256", "ES256", "EdDSA"} {
 		t.Run("accepts "+alg+" of a published key", func(t *testing.T) {
+			t.Parallel()
 			w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.AccessTokenAlgorithm = alg })
 			c := w.Register("client-1", nil)
 			token := c.Tokens().Text("access_token")

@@ -17,6 +17,7 @@ import (
 // Covers: RI-01, BC-05, SP-24. resource names resource servers that are known; the audience is restricted to them, and at the
 // token endpoint to some of them.
 func TestRI01Resource(t *testing.T) {
+	t.Parallel()
 	var config fapitest.Config
 	w, p := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
 	c := w.Register("client-1", fapitest.AllScopes)

@@ -11,6 +11,7 @@ import (
 
 // Covers: OC-01, OC-04, F1-11. ID tokens and UserInfo answers are signed, then encrypted to a client that registered so.
 func TestEncryptsToClients(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
 	for _, enc := range append(jose.ContentEncryptions(), "") {
 		t.Run("accepts enc "+enc, func(t *testing.T) {

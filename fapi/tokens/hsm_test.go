@@ -64,6 +64,7 @@ func withFaults(t *testing.T, more ...fapitest.Option) (*fapitest.World, *faulty
 // Covers: ATTACK-48, RULE-29. Whatever the HSM does, no token leaves that the published keys do not verify, and what the
 // client wanted to spend on it is not spent.
 func TestAttack48FaultyHSM(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c := w.Register("client-1", func(_ *fapitest.Client, m map[string]any) { m["userinfo_signed_response_alg"] = "PS256" })
 	sound := fapitest.SharedBackend(t)
@@ -156,6 +157,7 @@ func repeating(sound signer.Backend) func(context.Context, signer.Record, []byte
 
 // Covers: ATTACK-48. An HSM that fails half-way, between the access token and the ID token, releases neither.
 func TestAttack48HalfWay(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c := w.Register("client-1", nil)
 	sound := fapitest.SharedBackend(t)
@@ -185,6 +187,7 @@ func TestAttack48HalfWay(t *testing.T) {
 // Covers: ATTACK-48. A slow HSM keeps nobody else waiting, and what changes while it signs still counts: a grant that ends
 // meanwhile gets no token.
 func TestAttack48SlowHSM(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c := w.Register("client-1", nil)
 	sound := fapitest.SharedBackend(t)
@@ -211,6 +214,7 @@ func TestAttack48SlowHSM(t *testing.T) {
 
 // Covers: ATTACK-48. The HSM signs nothing for those who have not proven who they are, or whose request is wrong anyway.
 func TestAttack48NoSigningForFree(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
 	code, issued := c.Authorize(), c.Tokens()

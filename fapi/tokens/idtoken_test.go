@@ -16,6 +16,7 @@ import (
 
 // Covers: OC-01, RULE-35. The claims of an ID token, for each algorithm.
 func TestOC01IDToken(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	p.Is("sub-alice", fapitest.ACRKey)
 	leftHalf := map[string]func(string) []byte{
@@ -65,6 +66,7 @@ func TestOC01IDToken(t *testing.T) {
 
 // Covers: RULE-35, OC-01. An ID token has the registered algorithm and the hash of its access token, and opens nothing.
 func TestRule35IDToken(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for alg, half := range map[string]int{"PS256": 22, "ES256": 22, "EdDSA": 43} { // base64url of 16 and 32 bytes
 		c := w.Register("client-"+alg, fapitest.SetMember("id_token_signed_response_alg", alg))
@@ -91,6 +93,7 @@ func TestRule35IDToken(t *testing.T) {
 
 // Covers: SP-40. Who the person is, the client learns from an ID token, if it asked for openid.
 func TestSP40IdentityByIDToken(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	t.Run("accepts openid with an ID token", func(t *testing.T) {

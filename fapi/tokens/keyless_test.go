@@ -16,6 +16,7 @@ import (
 // TestAlgorithmWithoutKey: an algorithm whose key was retired without a successor is offered to nobody. A client that
 // registered it before is told to come again, spends nothing, and is served when there is a key.
 func TestAlgorithmWithoutKey(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	registered := func(m map[string]any) { m["id_token_signed_response_alg"] = "EdDSA" }
 	c := w.Register("client-1", func(_ *fapitest.Client, m map[string]any) { registered(m) })

@@ -25,6 +25,7 @@ func verifies(t *testing.T, token string, set []byte) bool {
 // Covers: ATTACK-49, SP-53. Keys are rotated while tokens are issued. Whoever fetched the key set at most its max-age ago
 // verifies every token, each token verifies as long as it lives, and a key signs nothing once it is retiring.
 func TestAttack49RotationUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -115,6 +116,7 @@ func TestAttack49RotationUnderLoad(t *testing.T) {
 
 // Covers: SP-53, RULE-31, DP-11, MT-08. Access tokens are short, and a client changes its keys by refreshing.
 func TestSP53KeysChange(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.AccessTokenLifetime = 24 * time.Hour })
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()

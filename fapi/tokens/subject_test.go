@@ -10,6 +10,7 @@ import (
 
 // Covers: OC-05. A client with pairwise subjects knows a person by a sub of its sector, the same everywhere and for ever.
 func TestOC05Pairwise(t *testing.T) {
+	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	at := func(address string) func(*fapitest.Client, map[string]any) {
 		return func(c *fapitest.Client, m map[string]any) {
@@ -82,6 +83,7 @@ func TestOC05Pairwise(t *testing.T) {
 		fapitest.WantRedirectError(t, one.AuthorizeIn(b, fapitest.Changes(fapitest.Set("claims", `{"id_token":{"sub":{"value":"sub-alice"}}}`), fapitest.Set("prompt", "none"))), "login_required")
 	})
 	t.Run("refuses another server's derivation", func(t *testing.T) {
+		t.Parallel()
 		elsewhere, _ := fapitest.NewFullWorld(t)
 		if got := fapitest.UnverifiedClaims(t, elsewhere.Register("one", at("https://one.example/callback")).Tokens().Text("id_token"))["sub"]; got == first {
 			t.Errorf("sub %v on two servers", got)

@@ -16,6 +16,7 @@ import (
 // Covers: ATTACK-28, SP-45. Every JWT that the server makes or takes, at every place that takes one: each is good where it
 // belongs, and nowhere else.
 func TestAttack28EveryKindEverywhere(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.AllProfiles, fapitest.WithBackchannel(), fapitest.WithAuditChain)
 	c := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SignedUserInfo, fapitest.OptionalSigning, fapitest.AlsoCIBA))
 	c.ProofKey = c.Key // so that no signature is a stranger's
@@ -61,6 +62,7 @@ func TestAttack28EveryKindEverywhere(t *testing.T) {
 // Covers: ATTACK-28, SP-45, RULE-06. The worst case: the client is called like the issuer and has registered the issuer's
 // own key, and the claims are those of every kind at once. Only typ, and for proofs the key in the header, tells them apart.
 func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.AllProfiles, fapitest.WithBackchannel(), fapitest.WithAuditChain)
 	records := fapitest.SharedKeys(t)
 	record := records[slices.IndexFunc(records, func(r signer.Record) bool { return r.Algorithm == signer.PS256 })]
