@@ -46,8 +46,8 @@ func FAPI2Security() Profile {
 }
 
 // FAPI2MessageSigning is FAPI 2.0 Message Signing, Final: the Security Profile with signed requests and responses. Which
-// of the two a client is held to is its registration: require_signed_request_object (RFC 9101 §10.5) and response_modes
-// (§5.3.3).
+// of the two a client is held to is its registration: response_modes (§5.3.3) and require_signed_request_object (RFC 9101
+// §10.5).
 func FAPI2MessageSigning() Profile {
 	p := FAPI2Security()
 	p.Name = "fapi2-message-signing"

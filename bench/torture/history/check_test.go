@@ -47,6 +47,15 @@ func TestCheck(t *testing.T) {
 			z look  code/1 -  9 9 ok ended
 			z look  code/1 ta 9 9 ok ended
 			z look  code/1 tb 9 9 ok absent`, nil},
+		{"ended by nobody", `
+			a issue code/1 -  1 2 ok -
+			a consume code/1 ta 3 6 ok -
+			z look  code/1 ta 9 9 ok ended`, []history.Kind{history.LostWrite}},
+		{"ended by somebody who was not answered", `
+			a issue code/1 -  1 2 ok -
+			a consume code/1 ta 3 6 ok -
+			b consume code/1 tb 4 - unknown killed
+			z look  code/1 ta 9 9 ok ended`, nil},
 		{"two winners", `
 			a issue jti/1 -  1 2 ok -
 			a consume jti/1 ta 3 6 ok -
@@ -183,11 +192,11 @@ func TestWriter(t *testing.T) {
 		}
 		return number
 	}
-	first := step(w.Begin(history.Spend, "code/1", "ta"))
+	first := step(w.Begin(history.Consume, "code/1", "ta"))
 	second := step(w.Begin(history.Issue, "code/2", "-"))
-	third := step(w.Begin(history.Spend, "code/3", "tb"))
+	third := step(w.Begin(history.Consume, "code/3", "tb"))
 	step(0, w.End(third, history.Unknown, "the database is away"))
-	step(0, w.End(first, history.Refused, history.Spent))
+	step(0, w.End(first, history.Refused, history.Consumed))
 	_ = second
 	got, err := history.Read("a", strings.NewReader(file.String()+"e 2 9 1"))
 	if err != nil {
@@ -206,5 +215,26 @@ func TestWriter(t *testing.T) {
 		if _, err := history.Read("a", strings.NewReader(wrong)); err == nil {
 			t.Errorf("%q was read", wrong)
 		}
+	}
+}
+
+// TestVerdict counts and tells.
+func TestVerdict(t *testing.T) {
+	v := history.Check(told(t, `
+		a consume jti/1 ta 3 6 ok -
+		b consume jti/1 tb 4 7 ok -
+		a consume jti/2 ta 3 6 unknown killed`))
+	if v.Of(history.DoubleSuccess) != 1 || v.Of(history.LostWrite) != 0 || v.Things != 2 || v.Unwon != 1 {
+		t.Errorf("%+v", v)
+	}
+	if err := v.Err(); err == nil || !strings.Contains(err.Error(), "double success: jti/1") {
+		t.Error(err)
+	}
+	if err := (history.Verdict{}).Err(); err != nil {
+		t.Error(err)
+	}
+	many := history.Verdict{Violations: make([]history.Violation, 25)}
+	if err := many.Err(); err == nil || !strings.HasSuffix(err.Error(), "and 5 more") {
+		t.Error(err)
 	}
 }
