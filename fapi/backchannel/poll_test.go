@@ -2,6 +2,7 @@ package backchannel
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,26 +17,32 @@ func (h *Handler) Held() int {
 	return h.polls.count
 }
 
-// oneRequest is a store with one request in it.
+// oneRequest is a store with one request in it, which another node can decide.
 type oneRequest struct {
 	Store
-	request store.BackchannelRequest
+	expiresAt time.Time
+	decided   atomic.Bool
 }
 
+// BackchannelRequest implements [store.Backchannel].
 func (s *oneRequest) BackchannelRequest(context.Context, store.Digest) (store.BackchannelRequest, error) {
-	return s.request, nil
+	request := store.BackchannelRequest{ExpiresAt: s.expiresAt}
+	if s.decided.Load() {
+		request.DecidedAt = time.Now()
+	}
+	return request, nil
 }
 
 // holding runs a test of a poll that is held for 5 seconds at most. wait returns whether somebody has decided, and after what
 // time.
-func holding(t *testing.T, test func(h *Handler, record *store.BackchannelRequest, wait func() (bool, time.Duration))) {
+func holding(t *testing.T, test func(h *Handler, records *oneRequest, wait func() (bool, time.Duration))) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		records := &oneRequest{request: store.BackchannelRequest{ExpiresAt: time.Now().Add(time.Minute)}}
+		records := &oneRequest{expiresAt: time.Now().Add(time.Minute)}
 		h := &Handler{
 			settings: Settings{LongPoll: 5 * time.Second}, store: records, now: time.Now, draining: func() bool { return false },
 		}
-		test(h, &records.request, func() (bool, time.Duration) {
+		test(h, records, func() (bool, time.Duration) {
 			began := time.Now()
 			decided := h.AwaitDecision(t.Context(), store.Digest{})
 			return decided, time.Since(began)
@@ -50,14 +57,14 @@ func holding(t *testing.T, test func(h *Handler, record *store.BackchannelReques
 func TestCI08HeldPoll(t *testing.T) {
 	t.Parallel()
 	t.Run("refuses to wait for ever", func(t *testing.T) {
-		holding(t, func(_ *Handler, _ *store.BackchannelRequest, wait func() (bool, time.Duration)) {
+		holding(t, func(_ *Handler, _ *oneRequest, wait func() (bool, time.Duration)) {
 			if decided, took := wait(); decided || took != 5*time.Second {
 				t.Errorf("%v after %s, want undecided after 5s", decided, took)
 			}
 		})
 	})
 	t.Run("accepts a decision here at once", func(t *testing.T) {
-		holding(t, func(h *Handler, _ *store.BackchannelRequest, wait func() (bool, time.Duration)) {
+		holding(t, func(h *Handler, _ *oneRequest, wait func() (bool, time.Duration)) {
 			time.AfterFunc(1500*time.Millisecond, func() { h.polls.wake(store.Digest{}) })
 			if decided, took := wait(); !decided || took != 1500*time.Millisecond {
 				t.Errorf("%v after %s, want decided after 1.5s", decided, took)
@@ -65,15 +72,15 @@ func TestCI08HeldPoll(t *testing.T) {
 		})
 	})
 	t.Run("accepts a decision on another node within a second", func(t *testing.T) {
-		holding(t, func(_ *Handler, record *store.BackchannelRequest, wait func() (bool, time.Duration)) {
-			time.AfterFunc(1500*time.Millisecond, func() { record.DecidedAt = time.Now() })
+		holding(t, func(_ *Handler, records *oneRequest, wait func() (bool, time.Duration)) {
+			time.AfterFunc(1500*time.Millisecond, func() { records.decided.Store(true) })
 			if decided, took := wait(); !decided || took != 2*time.Second {
 				t.Errorf("%v after %s, want decided after 2s", decided, took)
 			}
 		})
 	})
 	t.Run("refuses to hold one while the server stops", func(t *testing.T) {
-		holding(t, func(h *Handler, _ *store.BackchannelRequest, wait func() (bool, time.Duration)) {
+		holding(t, func(h *Handler, _ *oneRequest, wait func() (bool, time.Duration)) {
 			h.draining = func() bool { return true }
 			if decided, took := wait(); decided || took != time.Second {
 				t.Errorf("%v after %s, want undecided after 1s", decided, took)
@@ -81,7 +88,7 @@ func TestCI08HeldPoll(t *testing.T) {
 		})
 	})
 	t.Run("refuses to hold more than so many", func(t *testing.T) {
-		holding(t, func(h *Handler, _ *store.BackchannelRequest, wait func() (bool, time.Duration)) {
+		holding(t, func(h *Handler, _ *oneRequest, wait func() (bool, time.Duration)) {
 			h.polls.count = maxHeldPolls
 			if decided, took := wait(); decided || took != 0 {
 				t.Errorf("%v after %s, want undecided at once", decided, took)
