@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -39,11 +40,18 @@ type sourceFile struct {
 	syntax       *ast.File
 }
 
-// sourceFiles parses every Go file of the project.
 func sourceFiles(t *testing.T) []sourceFile {
 	t.Helper()
-	var files []sourceFile
-	err := filepath.WalkDir("../..", func(at string, entry fs.DirEntry, err error) error {
+	files, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// parsed is every Go file of the project.
+var parsed = sync.OnceValues(func() (files []sourceFile, err error) {
+	err = filepath.WalkDir("../..", func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -67,11 +75,8 @@ func sourceFiles(t *testing.T) []sourceFile {
 		})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
+	return files, err
+})
 
 // TestMethods: no type of the product has more than 40 methods, besides those that the interfaces of package store demand of a
 // database.
