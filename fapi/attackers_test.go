@@ -10,15 +10,15 @@ import (
 	"countersign/internal/jose"
 )
 
-// Covers: AM-01, ATTACK-06, ATTACK-08, ATTACK-37, BC-04. The goals: nobody else reaches a person's resources, signs in as
-// that person, or makes a person use the attacker's.
+// Covers: AM-01, ATTACK-06, ATTACK-08, ATTACK-37, BC-04. The goals: nobody else reaches a user's resources, signs in as
+// that user, or makes a user use the attacker's.
 func TestAM01PeopleAndBrowsers(t *testing.T) {
 	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	shop := newRelyingParty(w, "shop", fapitest.AllScopes)
 	evil := newRelyingParty(w, "evil", fapitest.AllScopes)
 	alice, mallory := w.Browser(), w.Browser()
-	t.Run("accepts each person to that person's own resources", func(t *testing.T) {
+	t.Run("accepts each user to that user's own resources", func(t *testing.T) {
 		for subject, b := range map[string]*fapitest.Browser{"sub-alice": alice, "sub-bob": mallory} {
 			p.Is(subject, fapitest.ACRPassword)
 			address, _ := shop.start(b)
@@ -32,7 +32,7 @@ func TestAM01PeopleAndBrowsers(t *testing.T) {
 		}
 	})
 	p.Is("sub-alice", fapitest.ACRPassword)
-	t.Run("refuses the attacker the code of a person: authorization", func(t *testing.T) {
+	t.Run("refuses the attacker the code of a user: authorization", func(t *testing.T) {
 		address, _ := shop.start(alice)
 		stolen := alice.Sent(t, address)
 		// Through the attacker's own client.
@@ -45,14 +45,14 @@ func TestAM01PeopleAndBrowsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		fapitest.WantError(t, r, 400, "invalid_grant")
-		// The person's own session still works.
+		// The user's own session still works.
 		issued, err := shop.receive(alice, stolen)
 		if err != nil {
 			t.Fatal(err)
 		}
 		fapitest.WantOK(t, issued)
 	})
-	t.Run("refuses to finish in the attacker's browser what a person began: authentication", func(t *testing.T) {
+	t.Run("refuses to finish in the attacker's browser what a user began: authentication", func(t *testing.T) {
 		p.Does("read")
 		defer p.Does("allow")
 		b := w.Browser()
@@ -68,12 +68,12 @@ func TestAM01PeopleAndBrowsers(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("refuses to sign a person in as the attacker: session integrity", func(t *testing.T) {
+	t.Run("refuses to sign a user in as the attacker: session integrity", func(t *testing.T) {
 		p.Is("sub-bob", fapitest.ACRPassword)
 		defer p.Is("sub-alice", fapitest.ACRPassword)
 		address, state := shop.start(mallory)
 		attackers := mallory.Sent(t, address)
-		// The attacker's response, opened in the person's browser: another state, another verifier.
+		// The attacker's response, opened in the user's browser: another state, another verifier.
 		if _, err := shop.receive(alice, attackers); err == nil {
 			t.Error("the response of another browser was taken")
 		}
@@ -86,8 +86,8 @@ func TestAM01PeopleAndBrowsers(t *testing.T) {
 		fapitest.WantError(t, r, 400, "invalid_grant")
 		delete(shop.pending, state)
 	})
-	t.Run("refuses a person who finishes the attacker's request to end in a session of the attacker", func(t *testing.T) {
-		// The attacker begins at the honest client and has the person open the address.
+	t.Run("refuses a user who finishes the attacker's request to end in a session of the attacker", func(t *testing.T) {
+		// The attacker begins at the honest client and has the user open the address.
 		address, _ := shop.start(mallory)
 		victims := w.Browser()
 		q := victims.Sent(t, address)
@@ -170,13 +170,13 @@ func TestAM02WebAttacker(t *testing.T) {
 	})
 }
 
-// Covers: AM-01. Nobody else reaches a person's resources, signs in as that person, or makes a person use the attacker's.
+// Covers: AM-01. Nobody else reaches a user's resources, signs in as that user, or makes a user use the attacker's.
 func TestAM01Goals(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c, attacker := w.Register("client-1", nil), w.Register("attacker", nil)
 	issued := c.Tokens()
-	t.Run("accepts a person's own client", func(t *testing.T) {
+	t.Run("accepts a user's own client", func(t *testing.T) {
 		if r := c.Get("/accounts", issued.Text("access_token"), nil); r.Status != 200 || r.Text("owner") != "sub-alice" {
 			t.Errorf("%d %s", r.Status, r.Raw)
 		}

@@ -8,20 +8,20 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// Covers: BC-10. A client cannot pass for a person: no token has the client's name as its subject, and client names
-// are not taken from people's.
+// Covers: BC-10. A client cannot pass for a user: no token has the client's name as its subject, and client names
+// are not taken from users'.
 func TestBC10ClientIsNoPerson(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
-	c := w.Register("sub-alice", nil) // a client whose identifier is the subject of a person
+	c := w.Register("sub-alice", nil) // a client whose identifier is the subject of a user
 	issued := c.Tokens()
-	t.Run("accepts and keeps client and person apart in the token", func(t *testing.T) {
+	t.Run("accepts and keeps client and user apart in the token", func(t *testing.T) {
 		_, access := w.Verify(issued.Text("access_token"))
 		if access["sub"] != "sub-alice" || access["client_id"] != c.ID || access["auth_time"] == nil {
 			t.Errorf("%v", access)
 		}
 	})
-	t.Run("refuses a token without a person where one is needed", func(t *testing.T) {
+	t.Run("refuses a token without a user where one is needed", func(t *testing.T) {
 		r := c.Post("/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"openid"}}, nil)
 		if r.Status == http.StatusOK {
 			t.Errorf("%d %s", r.Status, r.Raw)

@@ -96,7 +96,7 @@ func TestAM04RequestIsRead(t *testing.T) {
 		}
 		return address, u.Query().Get("request_uri")
 	}
-	t.Run("accepts the person's own browser, though the attacker looked first", func(t *testing.T) {
+	t.Run("accepts the user's own browser, though the attacker looked first", func(t *testing.T) {
 		address, _ := begin(t)
 		p.Does("wait")
 		w.Browser().Visit(address)
@@ -287,7 +287,7 @@ func TestAM07ResponseIsRead(t *testing.T) {
 		address, _ := shop.start(victims)
 		return victims.Sent(t, address)
 	}
-	t.Run("accepts the person's own browser, though the response was read", func(t *testing.T) {
+	t.Run("accepts the user's own browser, though the response was read", func(t *testing.T) {
 		q := respond(t)
 		fapitest.WantError(t, evil.Redeem(q.Get("code"), nil), 400, "invalid_grant")
 		issued, err := shop.receive(victims, q)
@@ -296,7 +296,7 @@ func TestAM07ResponseIsRead(t *testing.T) {
 		}
 		fapitest.WantOK(t, issued)
 	})
-	t.Run("refuses the code after its use, and ends what it bought", func(t *testing.T) {
+	t.Run("refuses the code after its use, and ends what it issued", func(t *testing.T) {
 		q := respond(t)
 		verifier := shop.pending[q.Get("state")].verifier
 		issued, err := shop.receive(victims, q)

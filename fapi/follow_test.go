@@ -170,7 +170,7 @@ func nodesFollow(t *testing.T, how watched) {
 	}, func() bool { return !signing() })
 }
 
-// keyPublished tells whether a key is in the key set.
+// keyPublished reports whether a key is in the key set.
 func keyPublished(c *fapitest.Client, id string) bool {
 	c.World.T.Helper()
 	request, err := http.NewRequest(http.MethodGet, c.World.Issuer+"/jwks", nil)

@@ -10,7 +10,7 @@ import (
 )
 
 // Covers: ATTACK-42, ATTACK-04, SP-42. Another issuer with the same HSM keys, the same clients with the same keys and the
-// same people: nothing that it gives out, and nothing that is made for it, is good here.
+// same users: nothing that it gives out, and nothing that is made for it, is good here.
 func TestAttack42ForeignIssuer(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannel(), fapitest.WithAuditChain)

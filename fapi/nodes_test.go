@@ -46,7 +46,7 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
-	codes, spent := 0, true
+	codes, consumed := 0, true
 	for range 20 {
 		address := w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri"))
 		open := func(b *fapitest.Browser) func() fapitest.Reply {
@@ -64,7 +64,7 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 			}
 		}
 		_, _, again := n.Browser(w.Browser()).Visit(address)
-		spent = spent && again != nil && again.Query().Get("error") == "invalid_request_uri"
+		consumed = consumed && again != nil && again.Query().Get("error") == "invalid_request_uri"
 	}
 	t.Run("accepts one answer to each of 20 requests", func(t *testing.T) {
 		if codes < 20 {
@@ -72,8 +72,8 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 		}
 	})
 	t.Run("refuses a second answer", func(t *testing.T) {
-		if codes > 20 || !spent {
-			t.Errorf("%d codes, spent %v", codes, spent)
+		if codes > 20 || !consumed {
+			t.Errorf("%d codes, consumed %v", codes, consumed)
 		}
 	})
 }
@@ -101,7 +101,7 @@ func TestAttack09TwoNodes(t *testing.T) {
 			t.Errorf("%d of %d", len(winners), rounds)
 		}
 	})
-	t.Run("refuses what the one bought, on both nodes", func(t *testing.T) {
+	t.Run("refuses what the one issued, on both nodes", func(t *testing.T) {
 		for _, r := range winners {
 			for _, at := range []*fapitest.Client{c, there} {
 				fapitest.WantError(t, at.Get("/accounts", r.Text("access_token"), nil), 401, "invalid_token")
@@ -112,7 +112,7 @@ func TestAttack09TwoNodes(t *testing.T) {
 }
 
 // Covers: ATTACK-10, ATTACK-53. While a grant is refreshed on two nodes it is revoked: every refresh that ended before
-// succeeds, every one that began afterwards is refused, and no token that any of them bought outlives the grant.
+// succeeds, every one that began afterwards is refused, and no token that any of them issued outlives the grant.
 func TestAttack10RefreshAndRevoke(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
@@ -154,19 +154,19 @@ func TestAttack10RefreshAndRevoke(t *testing.T) {
 			t.Fatalf("the revocation answered %d %s", r.Status, r.Raw)
 		}
 		close(outcomes)
-		bought := []string{issued.Text("access_token")}
+		all := []string{issued.Text("access_token")}
 		for one := range outcomes {
 			switch {
 			case one.Status == http.StatusOK && one.began:
 				after = append(after, one.Raw)
 			case one.Status == http.StatusOK:
 				before = append(before, one.Raw)
-				bought = append(bought, one.Text("access_token"))
+				all = append(all, one.Text("access_token"))
 			case one.Text("error") != "invalid_grant" || !one.ended:
 				odd = append(odd, one.Raw)
 			}
 		}
-		for _, token := range bought {
+		for _, token := range all {
 			for _, at := range []*fapitest.Client{c, there} {
 				fapitest.WantError(t, at.Get("/accounts", token, nil), 401, "invalid_token")
 			}

@@ -39,7 +39,7 @@ func through(t *testing.T, proxy **pgproxy.Proxy) func(*postgres.Config) {
 	}
 }
 
-// TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the person is signed in and
+// TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the user is signed in and
 // has allowed the same before, the refresh included.
 func TestRoundTripsOfAFlow(t *testing.T) {
 	t.Parallel()
@@ -81,7 +81,7 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 	}
 	flow() // statements are prepared
 	flow()
-	b = w.Browser() // a person who has to sign in and to decide
+	b = w.Browser() // a user who has to sign in and to decide
 	push, authorize, token, refresh := flow()
 	t.Logf("with pages: PAR %d, authorize to code %d, token %d, refresh %d: %d", push, authorize, token, refresh, push+authorize+token+refresh)
 	if authorize > 7 {
@@ -95,7 +95,7 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 	w.Clock.Advance(2 * time.Second) // the cached client is too old
 	push, authorize, token, refresh = flow()
 	if all := push + authorize + token + refresh; all > 9 {
-		t.Errorf("with a client that is read anew, %d", all)
+		t.Errorf("with a client that is read again, %d", all)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestRule32Digests(t *testing.T) {
 	jar := b.HTTP.Jar.Cookies(fapitest.MustURL(t, w.Issuer))
 	_, access := w.Verify(issued.Text("access_token"))
 	secrets := map[string]string{
-		"a spent code": code, "a code": unredeemed, "a spent request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"),
+		"a consumed code": code, "a code": unredeemed, "a spent request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"),
 		"a request_uri": strings.TrimPrefix(waiting, "urn:ietf:params:oauth:request_uri:"), "a refresh token": issued.Text("refresh_token"),
 		"an access token": issued.Text("access_token"), "the jti of an access token": access["jti"].(string), "an ID token": issued.Text("id_token"), "a verifier": fapitest.CodeVerifier,
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // TestAuthorize lists what the authorization endpoint does with requests that cannot go on: it tells the client where
-// an address of the client is proven, and the person elsewhere.
+// an address of the client is proven, and the user elsewhere.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
@@ -220,10 +220,10 @@ func TestSession(t *testing.T) {
 	first := authTime(nil)
 	w.Clock.Advance(10 * time.Second)
 	if again := authTime(nil); again != first {
-		t.Errorf("signed in anew without need: %v, %v", first, again)
+		t.Errorf("signed in again without need: %v, %v", first, again)
 	}
 	if again := authTime(func(f url.Values, _ http.Header) { f.Set("max_age", "60") }); again != first {
-		t.Errorf("max_age 60: signed in anew")
+		t.Errorf("max_age 60: signed in again")
 	}
 	if again := authTime(func(f url.Values, _ http.Header) { f.Set("max_age", "5") }); again == first {
 		t.Error("max_age 5: an older sign-in was good enough")

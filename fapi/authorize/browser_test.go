@@ -14,7 +14,7 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// undecided is a world whose person has not decided yet, and a way to decide.
+// undecided is a world whose user has not decided yet, and a way to decide.
 func undecided(t *testing.T) (*fapitest.World, func(string)) {
 	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
 	decide := w.User.Does
@@ -193,7 +193,7 @@ func TestAttack07PushedValues(t *testing.T) {
 	})
 }
 
-// seer is an Interactor that signs a person in once, and then only looks who is before the browser.
+// seer is an Interactor that signs a user in once, and then only looks who is before the browser.
 type seer struct {
 	fapitest.User
 	signedIn []bool
@@ -221,7 +221,7 @@ func TestAttack37SessionCookie(t *testing.T) {
 	}
 	t.Run("accepts the sign-in with its cookie", func(t *testing.T) {
 		if !seen() {
-			t.Error("the person is not signed in")
+			t.Error("the user is not signed in")
 		}
 	})
 	at := fapitest.MustURL(t, w.Issuer)
@@ -233,7 +233,7 @@ func TestAttack37SessionCookie(t *testing.T) {
 			}
 			b.HTTP.Jar.SetCookies(at, []*http.Cookie{{Name: "__Host-countersign-session", Value: value, MaxAge: age, Path: "/", Secure: true}})
 			if seen() {
-				t.Error("the person is signed in")
+				t.Error("the user is signed in")
 			}
 		})
 	}

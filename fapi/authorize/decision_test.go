@@ -35,7 +35,7 @@ func (formInteractor) Fail(w http.ResponseWriter, _ *http.Request, failure brows
 }
 
 // Covers: ATTACK-36, ATTACK-37, RULE-24. A form that is sent many times at once, on two nodes and with both answers, is one
-// decision; and nobody decides in the place of the person who signed in.
+// decision; and nobody decides in the place of the user who signed in.
 func TestAttack36DoubleSubmit(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.Interactor = formInteractor{} })
@@ -137,7 +137,7 @@ func TestAttack36PlantedCookies(t *testing.T) {
 			}
 		}
 		if status, to, err := press(fresh, own, ownToken, "allow"); err != nil || to == nil || to.Query().Get("code") == "" {
-			t.Errorf("the person itself: %d, sent to %v, %v", status, to, err)
+			t.Errorf("the user: %d, sent to %v, %v", status, to, err)
 		}
 	})
 }

@@ -38,7 +38,7 @@ func TestIS01IssuerInResponses(t *testing.T) {
 		}
 	})
 	p.Does("deny")
-	t.Run("refuses with iss when the person refuses", func(t *testing.T) {
+	t.Run("refuses with iss when the user refuses", func(t *testing.T) {
 		q := c.AuthorizeIn(w.Browser(), nil)
 		named(t, q)
 		fapitest.WantRedirectError(t, q, "access_denied")
@@ -137,7 +137,7 @@ func TestSP31IssuerInResponses(t *testing.T) {
 		check(t, sentTo, "invalid_request")
 	})
 	t.Run("refuses prompt=none with iss", func(t *testing.T) { check(t, c.Redirected(t, fapitest.Set("prompt", "none")), "login_required") })
-	t.Run("refuses for the person with iss", func(t *testing.T) {
+	t.Run("refuses for the user with iss", func(t *testing.T) {
 		t.Parallel()
 		denying := fapitest.NewWorld(t, fapitest.Deciding("deny"))
 		sentTo := denying.Register("client-1", nil).Redirected(t, nil)

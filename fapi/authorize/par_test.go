@@ -130,7 +130,7 @@ func TestPA02NoRequestURI(t *testing.T) {
 		fapitest.Bad("an address to fetch", fapitest.Set("request_uri", "https://client.example/request.jwt"), 400, "invalid_request"))
 }
 
-// Covers: PA-03, RULE-16. Whatever is wrong with a request is told to the client before a person sees a page.
+// Covers: PA-03, RULE-16. Whatever is wrong with a request is told to the client before a user sees a page.
 func TestPA03Validated(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)

@@ -16,7 +16,7 @@ func TestOC03RequestParameters(t *testing.T) {
 	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.AllScopes)
-	// in gives the answer in a browser, and what the person had to do for it.
+	// in gives the answer in a browser, and what the user had to do for it.
 	in := func(b *fapitest.Browser, alter fapitest.Change) (q url.Values, signIns, pages int) {
 		t.Helper()
 		p.Asked()
@@ -65,7 +65,7 @@ func TestOC03RequestParameters(t *testing.T) {
 			t.Errorf("a page was shown")
 		}
 	})
-	t.Run("refuses prompt none where the person has to decide", func(t *testing.T) {
+	t.Run("refuses prompt none where the user has to decide", func(t *testing.T) {
 		another := w.Register("client-2", fapitest.AllScopes)
 		b := signedIn()
 		fapitest.WantRedirectError(t, another.AuthorizeIn(b, fapitest.Set("prompt", "none")), "consent_required")
@@ -131,7 +131,7 @@ func TestOC03RequestParameters(t *testing.T) {
 		fapitest.WantRedirectError(t, strict.AuthorizeIn(b, fapitest.Set("prompt", "none")), "login_required")
 		fapitest.WantRedirectError(t, strict.AuthorizeIn(b, fapitest.Changes(fapitest.Set("max_age", "60"), fapitest.Set("prompt", "none"))), "consent_required")
 	})
-	t.Run("accepts a person who takes longer to decide than max_age", func(t *testing.T) {
+	t.Run("accepts a user who takes longer to decide than max_age", func(t *testing.T) {
 		defer p.Does("allow")
 		for _, age := range []string{"0", "5"} {
 			p.Does("read")
@@ -168,7 +168,7 @@ func TestOC03RequestParameters(t *testing.T) {
 func testIDTokenHint(t *testing.T, w *fapitest.World, p *fapitest.User, c *fapitest.Client) {
 	b := w.Browser()
 	hint := c.TokensIn(b, nil).Text("id_token")
-	t.Run("accepts an id_token_hint for the person who is signed in", func(t *testing.T) {
+	t.Run("accepts an id_token_hint for the user who is signed in", func(t *testing.T) {
 		if q := c.AuthorizeIn(b, fapitest.Changes(fapitest.Set("id_token_hint", hint), fapitest.Set("prompt", "none"))); q.Get("code") == "" {
 			t.Errorf("the client got %v", q)
 		}
@@ -182,14 +182,14 @@ func testIDTokenHint(t *testing.T, w *fapitest.World, p *fapitest.User, c *fapit
 	p.Is("sub-bob", fapitest.ACRPassword)
 	ofBob := w.Browser()
 	bobs := c.TokensIn(ofBob, nil).Text("id_token")
-	t.Run("refuses an id_token_hint for another person than the one who is signed in", func(t *testing.T) {
+	t.Run("refuses an id_token_hint for another user than the one who is signed in", func(t *testing.T) {
 		fapitest.WantRedirectError(t, c.AuthorizeIn(ofBob, fapitest.Changes(fapitest.Set("id_token_hint", hint), fapitest.Set("prompt", "none"))), "login_required")
 	})
-	t.Run("refuses another person who signs in", func(t *testing.T) {
+	t.Run("refuses another user who signs in", func(t *testing.T) {
 		fapitest.WantRedirectError(t, c.AuthorizeIn(w.Browser(), fapitest.Set("id_token_hint", hint)), "unmet_authentication_requirements")
 	})
 	p.Is("sub-alice", fapitest.ACRPassword)
-	t.Run("accepts the right person who signs in in place of the wrong one", func(t *testing.T) {
+	t.Run("accepts the right user who signs in in place of the wrong one", func(t *testing.T) {
 		p.Asked()
 		q := c.AuthorizeIn(ofBob, fapitest.Set("id_token_hint", hint))
 		if signIns, _ := p.Asked(); signIns != 1 || q.Get("code") == "" {
@@ -207,7 +207,7 @@ func testIDTokenHint(t *testing.T, w *fapitest.World, p *fapitest.User, c *fapit
 		fapitest.Bad("an id_token_hint that somebody else signed", fapitest.Set("id_token_hint", c.Sign(c.Key, "JWT", body)), 400, "invalid_request"),
 		fapitest.Bad("an id_token_hint of another issuer", fapitest.Set("id_token_hint", w.SignAsServer("PS256", "JWT", fapitest.Claims{"iss": "https://other.example", "aud": c.ID, "sub": "sub-alice"})), 400, "invalid_request"),
 		fapitest.Bad("an id_token_hint that is no JWT", fapitest.Set("id_token_hint", "alice"), 400, "invalid_request"),
-		fapitest.Bad("an id_token_hint and a claims parameter of two persons", fapitest.Changes(fapitest.Set("id_token_hint", bobs), fapitest.Set("claims", `{"id_token":{"sub":{"value":"sub-alice"}}}`)), 400, "invalid_request"),
-		fapitest.Good("an id_token_hint and a claims parameter of one person", fapitest.Changes(fapitest.Set("id_token_hint", hint), fapitest.Set("claims", `{"id_token":{"sub":{"value":"sub-alice"}}}`))),
+		fapitest.Bad("an id_token_hint and a claims parameter of two users", fapitest.Changes(fapitest.Set("id_token_hint", bobs), fapitest.Set("claims", `{"id_token":{"sub":{"value":"sub-alice"}}}`)), 400, "invalid_request"),
+		fapitest.Good("an id_token_hint and a claims parameter of one user", fapitest.Changes(fapitest.Set("id_token_hint", hint), fapitest.Set("claims", `{"id_token":{"sub":{"value":"sub-alice"}}}`))),
 	)
 }

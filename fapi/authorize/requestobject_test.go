@@ -17,7 +17,7 @@ func TestMS01PushedRequestObjects(t *testing.T) {
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	other := w.Register("other", fapitest.OfProfile("fapi2-message-signing"))
 	for profile, kind := range map[string]func(*fapitest.Client, map[string]any){"message signing": fapitest.OfProfile("fapi2-message-signing"), "advanced": fapitest.FAPI1Advanced} {
-		// The cases of both stand side by side, under the names of the one and of the other.
+		// The cases of both are side by side, under the names of the one and of the other.
 		named := func(attempts ...fapitest.Attempt) []fapitest.Attempt {
 			for i := range attempts {
 				attempts[i].Name += ", " + profile
@@ -90,7 +90,7 @@ func TestJR04OnlyInsideCounts(t *testing.T) {
 		form.Set("scope", "payments")
 		form.Set("redirect_uri", "https://attacker.example/")
 	}
-	t.Run("accepts and ignores what stands beside", func(t *testing.T) {
+	t.Run("accepts and ignores what is beside", func(t *testing.T) {
 		q := c.AuthorizeIn(w.Browser(), fapitest.Changes(c.Signing(nil), beside))
 		issued := c.Redeem(q.Get("code"), nil)
 		if _, id := w.Verify(issued.Text("id_token")); id["nonce"] != "nonce-1" || q.Get("state") != "state-1" || issued.Text("scope") != c.Scope {
@@ -104,8 +104,8 @@ func TestJR04OnlyInsideCounts(t *testing.T) {
 		}
 	})
 	fapitest.TryAll(t, c.Push,
-		fapitest.Bad("an address that stands only beside", fapitest.Changes(c.Signing(fapitest.SetClaim("redirect_uri", nil)), fapitest.Set("redirect_uri", c.RedirectURI)), 400, "invalid_request"),
-		fapitest.Bad("a challenge that stands only beside", fapitest.Changes(c.Signing(fapitest.SetClaim("code_challenge", nil)), fapitest.Set("code_challenge", fapitest.CodeChallenge(fapitest.CodeVerifier))), 400, "invalid_request"),
+		fapitest.Bad("an address that is only beside", fapitest.Changes(c.Signing(fapitest.SetClaim("redirect_uri", nil)), fapitest.Set("redirect_uri", c.RedirectURI)), 400, "invalid_request"),
+		fapitest.Bad("a challenge that is only beside", fapitest.Changes(c.Signing(fapitest.SetClaim("code_challenge", nil)), fapitest.Set("code_challenge", fapitest.CodeChallenge(fapitest.CodeVerifier))), 400, "invalid_request"),
 		fapitest.Bad("another client beside", fapitest.Changes(c.Signing(nil), fapitest.Set("client_id", "other")), 401, "invalid_client"),
 	)
 }

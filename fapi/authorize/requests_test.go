@@ -330,7 +330,7 @@ func TestSP36RequestURIOnce(t *testing.T) {
 		decide("wait")
 		asked := c.Push(func(form url.Values, _ http.Header) { form.Set("prompt", "consent") }) // whatever was allowed before
 		address := w.AuthorizeURL(c.ID, asked.Text("request_uri"))
-		t.Run("accepts a second visit before the person decides to "+decision, func(t *testing.T) {
+		t.Run("accepts a second visit before the user decides to "+decision, func(t *testing.T) {
 			for range 3 {
 				if status, sentTo := open(address); status != http.StatusOK || sentTo != nil {
 					t.Errorf("%d, sent to %v", status, sentTo)

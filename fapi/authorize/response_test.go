@@ -90,11 +90,11 @@ func TestOC06WhereErrorsGo(t *testing.T) {
 	visit := func(query url.Values) (int, string, *url.URL) {
 		return w.Browser().Visit(w.Issuer + "/authorize?" + query.Encode())
 	}
-	spent := c.Push(nil).Text("request_uri")
-	w.Browser().Visit(w.AuthorizeURL(c.ID, spent))
+	consumed := c.Push(nil).Text("request_uri")
+	w.Browser().Visit(w.AuthorizeURL(c.ID, consumed))
 	p.Does("deny")
 	t.Run("accepts the address of the pushed request", func(t *testing.T) {
-		for code, requestURI := range map[string]string{"invalid_request_uri": spent, "access_denied": c.Push(nil).Text("request_uri")} {
+		for code, requestURI := range map[string]string{"invalid_request_uri": consumed, "access_denied": c.Push(nil).Text("request_uri")} {
 			_, _, sentTo := visit(url.Values{"client_id": {c.ID}, "request_uri": {requestURI}, "redirect_uri": {"https://evil.example/"}, "state": {"evil"}})
 			if sentTo == nil || !strings.HasPrefix(sentTo.String(), c.RedirectURI+"?") || sentTo.Query().Get("state") != "state-1" {
 				t.Fatalf("%s: sent to %v", code, sentTo)
@@ -119,7 +119,7 @@ func TestOC06WhereErrorsGo(t *testing.T) {
 		"no client":                            {"redirect_uri": {c.RedirectURI}, "request_uri": live()},
 		"a parameter twice":                    {"client_id": {c.ID}, "redirect_uri": {c.RedirectURI, c.RedirectURI}},
 		"another client's request":             {"client_id": {other.ID}, "request_uri": live()},
-		"another client's spent request":       {"client_id": {other.ID}, "request_uri": {spent}},
+		"another client's consumed request":    {"client_id": {other.ID}, "request_uri": {consumed}},
 		"an unknown request and a bad address": {"client_id": {c.ID}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}, "redirect_uri": {"https://evil.example/"}},
 	}) {
 		t.Run("refuses to send the browser anywhere for "+name, func(t *testing.T) {

@@ -93,7 +93,7 @@ func TestBackchannelErrorMembers(t *testing.T) {
 	}
 }
 
-// TestBackchannelView: what a person is shown is what was asked, and what the token then stands for.
+// TestBackchannelView: what a user is shown is what was asked, and what the token then grants.
 func TestBackchannelView(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannelOfAllProfiles(), func(c *fapitest.Config) {
@@ -158,7 +158,7 @@ func TestDecideBackchannelRefused(t *testing.T) {
 	fapitest.WantError(t, c.Poll(any, nil), 400, "authorization_pending")
 	answer := w.ByAlice(strong, false)
 	answer.AuthTime, answer.Authentication.ACR = time.Time{}, ""
-	if err := w.Server.Backchannel().Decide(t.Context(), answer); err != nil { // to deny, it is enough to be the person
+	if err := w.Server.Backchannel().Decide(t.Context(), answer); err != nil { // to deny, it is enough to be the user
 		t.Error(err)
 	}
 	w.Decide(any, true)

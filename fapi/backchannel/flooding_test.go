@@ -20,7 +20,7 @@ import (
 // by shape, by limits or by the work that is done.
 func TestAttack38Flooding(t *testing.T) {
 	t.Parallel()
-	t.Run("refuses one client more than a few requests to one person", func(t *testing.T) {
+	t.Run("refuses one client more than a few requests to one user", func(t *testing.T) {
 		t.Parallel()
 		w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(func(b *backchannel.Settings) { b.PersonBurst, b.PersonPerMinute = 3, 1 }))
 		w.AddUser("sub-bob", "bob", `{}`)
@@ -35,7 +35,7 @@ func TestAttack38Flooding(t *testing.T) {
 				t.Errorf("Retry-After %q", r.Header.Get("Retry-After"))
 			}
 		}
-		c.AuthReqID(fapitest.Set("login_hint", "bob")) // one person's limit is not another's
+		c.AuthReqID(fapitest.Set("login_hint", "bob")) // one user's limit is not another's
 		other.AuthReqID(nil)                           // and one client's not another's
 		w.Clock.Advance(time.Minute)
 		c.AuthReqID(nil)
@@ -73,7 +73,7 @@ func TestAttack38Flooding(t *testing.T) {
 			}
 		})
 	}
-	t.Run("accepts known and unknown people alike", func(t *testing.T) {
+	t.Run("accepts known and unknown users alike", func(t *testing.T) {
 		t.Parallel()
 		w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 		w.AddUser("sub-bob", "bob", `{}`)

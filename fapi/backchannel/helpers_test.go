@@ -5,7 +5,7 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// pendingOf lists what waits for a person.
+// pendingOf lists what waits for a user.
 func pendingOf(w *fapitest.World, subject string) []backchannel.View {
 	w.T.Helper()
 	views, err := w.Server.Backchannel().Pending(w.T.Context(), subject)

@@ -13,7 +13,7 @@ import (
 	"countersign/internal/directory"
 )
 
-// Covers: FC-06, FC-08, CI-02. Hints name a person: an ID token of this server for this client, or a token of an issuer that
+// Covers: FC-06, FC-08, CI-02. Hints name a user: an ID token of this server for this client, or a token of an issuer that
 // is believed, once.
 func TestFC08Hints(t *testing.T) {
 	t.Parallel()

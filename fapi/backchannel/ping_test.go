@@ -16,7 +16,7 @@ import (
 	"countersign/store"
 )
 
-// Covers: CI-09, FC-03. A client with ping sends a token of its own, is called once with it when the person has decided,
+// Covers: CI-09, FC-03. A client with ping sends a token of its own, is called once with it when the user has decided,
 // and then fetches.
 func TestCI09Ping(t *testing.T) {
 	t.Parallel()

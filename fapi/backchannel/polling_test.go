@@ -116,7 +116,7 @@ func awaitHeld(t *testing.T, w *fapitest.World) {
 	}
 }
 
-// Covers: FC-05, CI-12. How the person was authenticated is in the tokens, and is what was asked for or better; what only
+// Covers: FC-05, CI-12. How the user was authenticated is in the tokens, and is what was asked for or better; what only
 // belongs to push is not there.
 func TestFC05Authentication(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,7 @@ func TestCI01Requests(t *testing.T) {
 	})
 }
 
-// Covers: CI-03, FC-04, FC-09, RULE-37. A signed request has every claim, stands alone, is signed by its client with an
+// Covers: CI-03, FC-04, FC-09, RULE-37. A signed request has every claim, is alone, is signed by its client with an
 // algorithm of its profile, and is good once.
 func TestCI03SignedRequests(t *testing.T) {
 	t.Parallel()
@@ -139,7 +139,7 @@ func TestFC02UniqueContext(t *testing.T) {
 	for name, one := range map[string]struct {
 		always bool
 		scope  string
-		alone  bool // whether the scope may stand alone
+		alone  bool // whether the scope may be alone
 	}{
 		"everything": {true, "openid", false}, "signing in": {false, "openid", true}, "paying": {false, "openid payments", false},
 	} {

@@ -57,7 +57,7 @@ func TestOC02ClaimsParameter(t *testing.T) {
 			}
 		})
 	}
-	t.Run("accepts to show the person what is asked for beside the scopes", func(t *testing.T) {
+	t.Run("accepts to show the user what is asked for beside the scopes", func(t *testing.T) {
 		c.TokensFor(asking(`{"userinfo":{"email":null},"id_token":{"name":null}}`))
 		if diff := cmp.Diff([]string{"email", "name"}, p.Sees().Claims); diff != "" {
 			t.Errorf("shown (-want +got): %s", diff)
@@ -67,7 +67,7 @@ func TestOC02ClaimsParameter(t *testing.T) {
 		plain := w.Register("client-2", nil)
 		r := plain.TokensFor(fapitest.Changes(fapitest.Set("scope", "accounts"), asking(`{"userinfo":{"email":null}}`)))
 		if claims := p.Sees().Claims; len(claims) > 0 {
-			t.Errorf("the person was asked for %v", claims)
+			t.Errorf("the user was asked for %v", claims)
 		}
 		fapitest.WantError(t, plain.Get("/userinfo", r.Text("access_token"), nil), 403, "insufficient_scope")
 	})
@@ -112,7 +112,7 @@ func TestOC02ClaimsParameter(t *testing.T) {
 		fapitest.WantRedirectError(t, c.AuthorizeIn(w.Browser(), fapitest.Changes(essential, fapitest.Set("prompt", "none"))), "login_required")
 		p.Is("sub-alice", fapitest.ACRPassword)
 	})
-	t.Run("refuses another person than the one whose sub was asked for", func(t *testing.T) {
+	t.Run("refuses another user than the one whose sub was asked for", func(t *testing.T) {
 		p.Is("sub-bob", fapitest.ACRPassword)
 		defer p.Is("sub-alice", fapitest.ACRPassword)
 		fapitest.WantRedirectError(t, c.AuthorizeIn(w.Browser(), asking(`{"id_token":{"sub":{"value":"sub-alice"}}}`)), "unmet_authentication_requirements")

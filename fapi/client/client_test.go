@@ -41,7 +41,7 @@ func TestParseClient(t *testing.T) {
 	unset := func(name string) func(map[string]any) { return func(m map[string]any) { delete(m, name) } }
 	tests := map[string]struct {
 		change func(map[string]any)
-		wrong  string // part of the mistake, or "" if the registration is good
+		wrong  string // part of the problem, or "" if the registration is good
 	}{
 		"as it is":                    {nil, ""},
 		"unknown members are ignored": {set("nonsense", 1), ""},

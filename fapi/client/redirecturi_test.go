@@ -12,7 +12,7 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// redirectURICorpus are addresses that look like https://client.example/callback to a person or to a careless parser.
+// redirectURICorpus are addresses that look like https://client.example/callback to a user or to a careless parser.
 func redirectURICorpus(t testing.TB) []string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/redirect-uris/refused.txt")

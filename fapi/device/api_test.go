@@ -16,7 +16,7 @@ import (
 
 var byFinger = url.Values{"acr": {browser.PasskeyACR}, "amr": {"hwk fpt"}}
 
-// TestDeviceAPI: an application is enrolled with a code, sees what its person is asked, and decides it.
+// TestDeviceAPI: an application is enrolled with a code, sees what its user is asked, and decides it.
 func TestDeviceAPI(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
@@ -80,7 +80,7 @@ func TestDeviceAPI(t *testing.T) {
 	}
 }
 
-// TestDeviceAPIRefuses: a proof is for one call of one enrolled device, whose person may decide.
+// TestDeviceAPIRefuses: a proof is for one call of one enrolled device, whose user may decide.
 func TestDeviceAPIRefuses(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
@@ -201,7 +201,7 @@ func FuzzDeviceName(f *testing.F) {
 	})
 }
 
-// TestDeviceAudit: what a person confirms with, and what is decided, is in the audit log; the decision with the digest of
+// TestDeviceAudit: what a user confirms with, and what is decided, is in the audit log; the decision with the digest of
 // what was shown, which is in the address that the application signed.
 func TestDeviceAudit(t *testing.T) {
 	t.Parallel()

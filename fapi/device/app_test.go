@@ -33,7 +33,7 @@ func refused(t *testing.T, r fapitest.Reply, status int, code string) {
 	}
 }
 
-// app is an application that confirms for a person.
+// app is an application that confirms for a user.
 type app struct {
 	w    *fapitest.World
 	t    *testing.T
@@ -106,7 +106,7 @@ func (a *app) post(address string, form url.Values) fapitest.Reply {
 	return a.call(address, a.proof(http.MethodPost, address, nil), form)
 }
 
-// enrolledApp is an application of a person.
+// enrolledApp is an application of a user.
 func enrolledApp(t *testing.T, w *fapitest.World, name string) *app {
 	t.Helper()
 	a := newApp(t, w)

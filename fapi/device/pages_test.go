@@ -13,7 +13,7 @@ import (
 	"countersign/store"
 )
 
-// TestDeviceDecides: a person sees who asks for what, and approves with a passkey; the client gets tokens that say so.
+// TestDeviceDecides: a user sees who asks for what, and approves with a passkey; the client gets tokens that say so.
 func TestDeviceDecides(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
@@ -55,7 +55,7 @@ func TestDeviceDecides(t *testing.T) {
 	}
 }
 
-// TestDeviceSignsWhatIsSeen: the passkey's answer counts for one decision about one request, by one person in one
+// TestDeviceSignsWhatIsSeen: the passkey's answer counts for one decision about one request, by one user in one
 // browser, once.
 func TestDeviceSignsWhatIsSeen(t *testing.T) {
 	t.Parallel()
@@ -82,7 +82,7 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "Nothing was decided")
 	waiting("a password, of somebody with a passkey")
 
-	w.Clock.Advance(10 * time.Minute) // the brake on refusals lets go; the requests are over
+	w.Clock.Advance(10 * time.Minute) // the limit of refusals lets go; the requests are over
 	first = fapitest.Reference(c.AuthReqID(nil))
 	path = "/device/requests/" + first
 	another := w.DeviceBrowser(t)
@@ -120,7 +120,7 @@ func TestDeviceWithoutPasskey(t *testing.T) {
 	alice.Send(on, path, "deny", "password", "right").Has(t, http.StatusOK, "This was denied")
 }
 
-// TestDeviceRefusesMany: guessing a password for a decision, and deciding without end, are braked.
+// TestDeviceRefusesMany: guessing a password for a decision, and deciding without end, are limited.
 func TestDeviceRefusesMany(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
@@ -143,7 +143,7 @@ func TestDeviceRefusesMany(t *testing.T) {
 	alice.Visit(path).Has(t, http.StatusOK, "Did you ask for this?")
 }
 
-// TestDeviceTwoPeopleOneBrowser: what was shown to one person cannot be decided by the next.
+// TestDeviceTwoPeopleOneBrowser: what was shown to one user cannot be decided by the next.
 func TestDeviceTwoPeopleOneBrowser(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
@@ -254,7 +254,7 @@ func TestDeviceDisabledPerson(t *testing.T) {
 	alice.Visit("/device/requests/"+id).Has(t, http.StatusOK, "Did you ask for this?")
 }
 
-// TestDeviceWithoutBackchannel: where nobody is asked anything, people keep their passkeys and there is nothing else.
+// TestDeviceWithoutBackchannel: where nobody is asked anything, users keep their passkeys and there is nothing else.
 func TestDeviceWithoutBackchannel(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithDevices, func(c *fapitest.Config) { c.Backchannel = nil })

@@ -14,7 +14,7 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// everyClaim is what is known about a person of whom everything is known.
+// everyClaim is what is known about a user of whom everything is known.
 const everyClaim = `{"name":"Alice Example","family_name":"Example","given_name":"Alice","middle_name":"B","nickname":"al",
 
 	"preferred_username":"alice","profile":"https://alice.example/","picture":"https://alice.example/me.png","website":"https://alice.example/",

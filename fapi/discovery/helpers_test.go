@@ -18,7 +18,7 @@ func fetched(t *testing.T, w *fapitest.World, address string) fapitest.Reply {
 	return r
 }
 
-// probedWorld is a running server, and the person who sits before every browser.
+// probedWorld is a running server, and the user who sits before every browser.
 type probedWorld struct {
 	*fapitest.World
 	person *fapitest.User

@@ -340,7 +340,7 @@ func probeProtectedResource(t *testing.T, w probedWorld, value string) {
 // prober shows that one value of the discovery document works.
 type prober func(t *testing.T, w probedWorld, value string)
 
-// at sends something harmless to an endpoint and tells whether the client was let in.
+// at sends something harmless to an endpoint and reports whether the client was let in.
 func at(c *fapitest.Client, endpoint string) fapitest.Reply {
 	c.World.T.Helper()
 	switch endpoint {

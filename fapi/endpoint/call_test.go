@@ -26,7 +26,7 @@ func TestOneTimeValues(t *testing.T) {
 	}
 	fapitest.WantError(t, c.Push(sameProof), http.StatusBadRequest, "invalid_request")
 
-	// A request that is refused after its client proved itself spends its values too.
+	// A request that is refused after its client proved itself consumes its values too.
 	assertion = c.ClientAssertion(nil)
 	fapitest.WantError(t, c.Push(func(form url.Values, h http.Header) { sameAssertion(form, h); form.Del("redirect_uri") }), http.StatusBadRequest, "invalid_request")
 	fapitest.WantError(t, c.Push(sameAssertion), http.StatusBadRequest, "invalid_request")

@@ -82,7 +82,7 @@ func TestDP06Nonces(t *testing.T) {
 			})
 		}
 	}
-	t.Run("accepts a code that a missing nonce did not spend", func(t *testing.T) {
+	t.Run("accepts a code that a missing nonce did not consume", func(t *testing.T) {
 		_, _, sentTo := w.Browser().Visit(w.AuthorizeURL(c.ID, c.Push(carrying("/par", nonce)).Text("request_uri")))
 		code := sentTo.Query().Get("code")
 		fapitest.WantError(t, c.Redeem(code, carrying("/token", "")), 400, "use_dpop_nonce")

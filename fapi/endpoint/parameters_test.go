@@ -12,7 +12,7 @@ import (
 )
 
 // Covers: ATTACK-44, RULE-06. At every endpoint, each parameter of a request that would be good: given twice, before or
-// after another value, or in the address besides, it spoils the request and spends nothing.
+// after another value, or in the address besides, it spoils the request and consumes nothing.
 func TestAttack44EveryEndpoint(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)

@@ -75,7 +75,7 @@ func TestMT03SelfSignedByAddress(t *testing.T) {
 	}
 }
 
-// Covers: MT-01. Two ecosystems give one subject to two parties: a client is held to the trust store that it names, to no
+// Covers: MT-01. Two ecosystems give one subject to two clients: a client is held to the trust store that it names, to no
 // other.
 func TestMT01TrustStores(t *testing.T) {
 	t.Parallel()

@@ -109,7 +109,7 @@ func TestMS11EveryKind(t *testing.T) {
 	})
 	plain := w.Register("plain", fapitest.SignedUserInfo)
 	token := plain.Tokens().Text("access_token")
-	t.Run("accepts UserInfo, without what it says about the person", func(t *testing.T) {
+	t.Run("accepts UserInfo, without what it says about the user", func(t *testing.T) {
 		var answer string
 		events := w.NewEvidence(t, func() { answer = plain.Get("/userinfo", token, nil).Raw })
 		fapitest.WantKinds(t, events, audit.UserInfo)
@@ -161,7 +161,7 @@ func TestMS11EveryKind(t *testing.T) {
 	})
 }
 
-// Covers: MS-11. Signed CIBA requests are kept, without what a person or a client has to keep to itself.
+// Covers: MS-11. Signed CIBA requests are kept, without what a user or a client has to keep to itself.
 func TestMS11BackchannelRequests(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(), fapitest.WithAuditChain)

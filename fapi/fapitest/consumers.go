@@ -20,7 +20,7 @@ type JWTConsumer struct {
 	Typs []string
 	// adapt changes claims that fit every kind into those that fit here.
 	Adapt func(Claims)
-	// send tells whether it took the JWT, and checks the refusal otherwise.
+	// send reports whether it took the JWT, and checks the refusal otherwise.
 	Send func(t *testing.T, token string) bool
 }
 
@@ -83,7 +83,7 @@ func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
 		}},
 		"as a proof at a resource": {"proof for a resource", proofs, proving("GET", "/accounts"), func(t *testing.T, token string) bool {
 			r := c.Get("/accounts", jwt, func(h http.Header) { h.Set("DPoP", token) })
-			// A proof that stands, of another key than the token's, is refused for that alone.
+			// A proof that is valid, of another key than the token's, is refused for that alone.
 			if strings.Contains(r.Text("error_description"), "another key") {
 				return true
 			}
@@ -139,7 +139,7 @@ func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
 			}), 401, "invalid_request")
 		}},
 		"as a token to revoke": {"none", nil, nil, func(t *testing.T, token string) bool {
-			// What is no access token is as good as revoked, or an ID token; jwt goes on to stand (RFC 7009 §2.2).
+			// What is no access token is as good as revoked, or an ID token; jwt stays valid (RFC 7009 §2.2).
 			if r := c.Revoke(token, nil); r.Status != http.StatusOK {
 				WantError(t, r, 400, "unsupported_token_type")
 			}

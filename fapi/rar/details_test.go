@@ -88,7 +88,7 @@ func TestRA01Form(t *testing.T) {
 	fapitest.TryAll(t, none.Push, fapitest.Bad("any type for a client that registered none", withDetails(fapitest.OneAction), 400, wrong))
 }
 
-// Covers: RA-02, ATTACK-43. What is pushed is what the person sees, what is granted, and what the token stands for; a client
+// Covers: RA-02, ATTACK-43. What is pushed is what the user sees, what is granted, and what the token grants; a client
 // that acts for itself asks for details at the token endpoint.
 func TestRA02FromRequestToToken(t *testing.T) {
 	t.Parallel()
@@ -103,7 +103,7 @@ func TestRA02FromRequestToToken(t *testing.T) {
 		wantDetails(t, "introspection", self.Introspect(token, nil).Body["authorization_details"], fapitest.OnePayment, fapitest.TwoActions)
 		if shown := fapitest.JSON(p.Sees().Details); !strings.Contains(shown, "Make one payment") || !strings.Contains(shown, "See accounts") ||
 			!strings.Contains(shown, "Merchant A") || !strings.Contains(shown, "123.50") || !strings.Contains(shown, "read_balances") {
-			t.Errorf("the person saw %s", shown)
+			t.Errorf("the user saw %s", shown)
 		}
 		again := c.Refresh(issued.Text("refresh_token"), nil)
 		wantDetails(t, "refreshed token", fapitest.UnverifiedClaims(t, again.Text("access_token"))["authorization_details"], fapitest.OnePayment, fapitest.TwoActions)
@@ -133,13 +133,13 @@ func TestRA02FromRequestToToken(t *testing.T) {
 		fapitest.WantOK(t, r)
 		wantDetails(t, "token response", r.Body["authorization_details"], fapitest.OneAction)
 	})
-	t.Run("refuses to remember a decision about details: the person is asked each time", func(t *testing.T) {
+	t.Run("refuses to remember a decision about details: the user is asked each time", func(t *testing.T) {
 		b := w.Browser()
 		for range 2 {
 			p.Asked()
 			c.AuthorizeIn(b, withDetails(fapitest.OnePayment))
 			if _, pages := p.Asked(); pages != 1 {
-				t.Errorf("the person was asked %d times", pages)
+				t.Errorf("the user was asked %d times", pages)
 			}
 		}
 	})
@@ -148,14 +148,14 @@ func TestRA02FromRequestToToken(t *testing.T) {
 		another.AuthorizeIn(b, withDetails(fapitest.OnePayment))
 		fapitest.WantRedirectError(t, another.AuthorizeIn(b, fapitest.Set("prompt", "none")), "consent_required")
 	})
-	t.Run("refuses to hide a member from the person, even an empty one", func(t *testing.T) {
+	t.Run("refuses to hide a member from the user, even an empty one", func(t *testing.T) {
 		c.TokensFor(withDetails(`{"type":"account_information","actions":[],"datatypes":["a,b","c"]}`))
 		var labels []string
 		for _, line := range p.Sees().Details[0].Lines {
 			labels = append(labels, line.Label)
 		}
 		if shown := strings.Join(labels, " "); !strings.Contains(shown, "actions") || !strings.Contains(shown, "datatypes") {
-			t.Errorf("the person saw %q", labels)
+			t.Errorf("the user saw %q", labels)
 		}
 	})
 	t.Run("refuses details outside of the pushed request", func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestRA02FromRequestToToken(t *testing.T) {
 		}
 		wantDetails(t, "token response", c.Redeem(sentTo.Query().Get("code"), nil).Body["authorization_details"], fapitest.OneAction)
 	})
-	t.Run("refuses the person's refusal into a token", func(t *testing.T) {
+	t.Run("refuses the user's refusal into a token", func(t *testing.T) {
 		p.Does("deny")
 		defer p.Does("allow")
 		fapitest.WantRedirectError(t, c.AuthorizeIn(w.Browser(), withDetails(fapitest.OnePayment)), "access_denied")
@@ -227,7 +227,7 @@ func TestRA04OnlyNarrower(t *testing.T) {
 		fapitest.Good("the other of two", withDetails(fapitest.TwoActions)),
 		fapitest.Good("them in another order", withDetails(fapitest.TwoActions, fapitest.OnePayment)),
 		fapitest.Bad("another amount", withDetails(strings.Replace(fapitest.OnePayment, "123.50", "1123.50", 1)), 400, wrong),
-		fapitest.Bad("another person to be paid", withDetails(strings.Replace(fapitest.OnePayment, "Merchant A", "Mallory", 1)), 400, wrong),
+		fapitest.Bad("another user to be paid", withDetails(strings.Replace(fapitest.OnePayment, "Merchant A", "Mallory", 1)), 400, wrong),
 		fapitest.Bad("one action more", withDetails(strings.Replace(fapitest.TwoActions, `"read_balances"`, `"read_balances","read_transactions"`, 1)), 400, wrong),
 		fapitest.Bad("a member more", withDetails(strings.Replace(fapitest.TwoActions, `}`, `,"datatypes":["x"]}`, 1)), 400, wrong),
 		fapitest.Bad("the same payment twice", withDetails(fapitest.OnePayment, fapitest.OnePayment), 400, wrong),
@@ -244,7 +244,7 @@ func TestRA04OnlyNarrower(t *testing.T) {
 	t.Run("accepts no less for a refresh token", func(t *testing.T) {
 		fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return c.Refresh(issued.Text("refresh_token"), alter) }, attempts...)
 	})
-	t.Run("accepts all of it again after it was narrowed once", func(t *testing.T) {
+	t.Run("accepts all of it again after it was restricted once", func(t *testing.T) {
 		less := c.Refresh(issued.Text("refresh_token"), withDetails(fapitest.OnePayment))
 		wantDetails(t, "narrowed", less.Body["authorization_details"], fapitest.OnePayment)
 		wantDetails(t, "its token", fapitest.UnverifiedClaims(t, less.Text("access_token"))["authorization_details"], fapitest.OnePayment)

@@ -26,7 +26,7 @@ func anything(c *fapitest.Config) {
 	})
 }
 
-// Covers: ATTACK-43, RA-02. However a client writes its JSON: what the person is shown, what is stored, what stands in the
+// Covers: ATTACK-43, RA-02. However a client writes its JSON: what the user is shown, what is stored, what is in the
 // token and what introspection and the resource are told is one and the same.
 func TestAttack43OneMeaning(t *testing.T) {
 	t.Parallel()
@@ -140,7 +140,7 @@ func exactly(t *testing.T, raw []byte) map[string]any {
 	return object
 }
 
-// leaves are the values that a person has to be shown of a JSON value, sorted: each number and truth value as it is
+// leaves are the values that a user has to be shown of a JSON value, sorted: each number and truth value as it is
 // written, "none" for what is empty, and a list of nothing but texts in one line if that cannot be misread.
 func leaves(value any) []string {
 	var found []string

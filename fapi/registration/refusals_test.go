@@ -76,7 +76,7 @@ func TestDR03Mistakes(t *testing.T) {
 			}
 		})
 	}
-	t.Run("refuses with all mistakes at once", func(t *testing.T) {
+	t.Run("refuses with all problems at once", func(t *testing.T) {
 		r := c.RegisterSelf(token, fapitest.RegistrationRequest(key, func(m map[string]any) {
 			delete(m, "client_name")
 			m["scope"], m["redirect_uris"] = "openid payments", []string{"http://client.example/"}

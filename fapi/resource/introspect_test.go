@@ -105,9 +105,9 @@ func TestIN01Introspection(t *testing.T) {
 	}
 	inactive("a revoked token", ledger, revoked.Text("access_token"))
 	reused := c.Authorize()
-	bought := c.Redeem(reused, fapitest.Set("resource", w.Issuer))
+	first := c.Redeem(reused, fapitest.Set("resource", w.Issuer))
 	fapitest.WantError(t, c.Redeem(reused, nil), 400, "invalid_grant")
-	inactive("a token whose code was used twice", w.ResourceServer("self", w.Issuer), bought.Text("access_token"))
+	inactive("a token whose code was used twice", w.ResourceServer("self", w.Issuer), first.Text("access_token"))
 	w.Clock.Advance(5*time.Minute - time.Second)
 	if r := ledger.Introspect(token, nil); r.Body["active"] != true {
 		t.Fatalf("a second before its end: %d %s", r.Status, r.Raw)
@@ -117,7 +117,7 @@ func TestIN01Introspection(t *testing.T) {
 }
 
 // Covers: IN-02, MT-05, DP-10, RA-03, SP-24. A resource server is told what concerns it: the key that the token is bound
-// to, and of audience, scope and details its own part. Nothing about the person beyond sub.
+// to, and of audience, scope and details its own part. Nothing about the user beyond sub.
 func TestIN02WhatIsTold(t *testing.T) {
 	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
@@ -184,7 +184,7 @@ func TestIN02WhatIsTold(t *testing.T) {
 			t.Errorf("told %s", r.Raw)
 		}
 	})
-	t.Run("refuses to tell who the person is", func(t *testing.T) {
+	t.Run("refuses to tell who the user is", func(t *testing.T) {
 		if r := everywhere.Introspect(token, nil); strings.Contains(strings.ToLower(r.Raw), "alice@") || strings.Contains(r.Raw, "Alice") || r.Body["username"] != nil {
 			t.Errorf("told %s", r.Raw)
 		}

@@ -94,7 +94,7 @@ func TestAttack53RevocationUnderLoad(t *testing.T) {
 }
 
 // Covers: ATTACK-53. A client that an operator disables can do nothing at any node a second later, nor can its tokens; a
-// person who is disabled is let in nowhere from that moment on.
+// user who is disabled is let in nowhere from that moment on.
 func TestAttack53Disabled(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t)
@@ -135,7 +135,7 @@ func TestAttack53Disabled(t *testing.T) {
 		fapitest.WantError(t, by.Get("/userinfo", token, nil), 401, "invalid_token")
 		fapitest.WantInactive(t, self.Introspect(token, nil))
 	}
-	all("accepts a client and a person", works)
+	all("accepts a client and a user", works)
 	disableClient(true)
 	all("refuses a disabled client after a second", func(t *testing.T, by, _ *fapitest.Client) {
 		fapitest.WantError(t, by.Push(nil), 401, "invalid_client")
@@ -146,13 +146,13 @@ func TestAttack53Disabled(t *testing.T) {
 	all("accepts the client again after another", works)
 	codes := map[*fapitest.Client]string{c: c.Authorize(), there: c.Authorize()}
 	w.Disable("sub-alice", true)
-	all("refuses a disabled person's code and refresh token at once", func(t *testing.T, by, _ *fapitest.Client) {
+	all("refuses a disabled user's code and refresh token at once", func(t *testing.T, by, _ *fapitest.Client) {
 		fapitest.WantError(t, by.Redeem(codes[by], nil), 400, "invalid_grant")
 		fapitest.WantError(t, by.Refresh(refreshToken, nil), 400, "invalid_grant")
 	})
-	all("refuses a disabled person's tokens at once", refusesTokens)
+	all("refuses a disabled user's tokens at once", refusesTokens)
 	w.Disable("sub-alice", false)
-	all("accepts the person again at once", func(t *testing.T, by, self *fapitest.Client) {
+	all("accepts the user again at once", func(t *testing.T, by, self *fapitest.Client) {
 		works(t, by, self)
 		fapitest.WantOK(t, by.Redeem(codes[by], nil))
 	})
@@ -247,12 +247,12 @@ func TestRV02WhatEnds(t *testing.T) {
 		ended(t, issued.Text("access_token"))
 		ended(t, second)
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
-		stands(t, untouched.Text("access_token")) // another grant of the same client and person
-		// What the person had allowed is forgotten with it.
+		stands(t, untouched.Text("access_token")) // another grant of the same client and user
+		// What the user had allowed is forgotten with it.
 		p.Asked()
 		c.TokensIn(b, nil)
 		if _, pages := p.Asked(); pages != 1 {
-			t.Errorf("the person was asked %d times after the revocation, want once", pages)
+			t.Errorf("the user was asked %d times after the revocation, want once", pages)
 		}
 	})
 	t.Run("accepts an access token, which goes alone", func(t *testing.T) {

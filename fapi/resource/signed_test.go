@@ -252,7 +252,7 @@ func TestHS02SignedAnswers(t *testing.T) {
 			r, request := call(t, c, token, one)
 			fapitest.WantError(t, r, http.StatusUnauthorized, "invalid_request")
 			if found := wantSigned(t, w, r, request); found.Covers(httpsig.Component{Name: "signature", OfRequest: true, Key: "mine"}) {
-				t.Error("the answer is tied to a signature that did not stand")
+				t.Error("the answer is tied to a signature that is not valid")
 			}
 		})
 	}

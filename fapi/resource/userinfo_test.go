@@ -100,7 +100,7 @@ func TestOC04UserInfo(t *testing.T) {
 			t.Errorf("answered %d", response.StatusCode)
 		}
 	})
-	t.Run("refuses a person who is disabled", func(t *testing.T) {
+	t.Run("refuses a user who is disabled", func(t *testing.T) {
 		w.Disable("sub-alice", true)
 		defer w.Disable("sub-alice", false)
 		fapitest.WantError(t, c.Get("/userinfo", token, nil), 401, "invalid_token")

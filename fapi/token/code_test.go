@@ -13,7 +13,7 @@ import (
 )
 
 // Covers: ATTACK-09, RULE-29. Of many redemptions of one code at once one wins, and because the others are reuse, what
-// it bought is revoked.
+// it issued is revoked.
 func TestAttack09CodeReplayRace(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
@@ -43,7 +43,7 @@ func TestAttack09CodeReplayRace(t *testing.T) {
 			fapitest.WantError(t, r, 400, "invalid_grant")
 		}
 	})
-	t.Run("refuses what the one bought", func(t *testing.T) {
+	t.Run("refuses what the one issued", func(t *testing.T) {
 		for _, r := range winners {
 			fapitest.WantError(t, c.Get("/accounts", r.Text("access_token"), nil), 401, "invalid_token")
 			fapitest.WantError(t, c.Refresh(r.Text("refresh_token"), nil), 400, "invalid_grant")
@@ -66,7 +66,7 @@ func TestSP21CodeLifetime(t *testing.T) {
 }
 
 // Covers: SP-33, RULE-29, BC-04, AM-07, ATTACK-08. A code works once, for its own client and key; its second use ends what
-// the first one bought.
+// the first one issued.
 func TestSP33CodeOnce(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
@@ -83,7 +83,7 @@ func TestSP33CodeOnce(t *testing.T) {
 		fapitest.WantError(t, stranger.Redeem(code, nil), 400, "invalid_grant")
 		works(t)
 	})
-	t.Run("refuses the second use, and then what was bought", func(t *testing.T) {
+	t.Run("refuses the second use, and then what was issued", func(t *testing.T) {
 		fapitest.WantError(t, c.Redeem(code, nil), 400, "invalid_grant")
 		fapitest.WantError(t, c.Get("/accounts", issued.Text("access_token"), nil), 401, "invalid_token")
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
@@ -151,7 +151,7 @@ func TestCodeWearsOut(t *testing.T) {
 	fapitest.WantError(t, c.Redeem(code, nil), 400, "invalid_grant")
 }
 
-// TestCodeReuse: the second use is refused and ends what the first one bought.
+// TestCodeReuse: the second use is refused and ends what the first one issued.
 func TestCodeReuse(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
@@ -161,7 +161,7 @@ func TestCodeReuse(t *testing.T) {
 	if issued.Status != http.StatusOK {
 		t.Fatal(issued.Raw)
 	}
-	// Another client that got hold of the spent code revokes nothing.
+	// Another client that got hold of the consumed code revokes nothing.
 	fapitest.WantError(t, w.Register("client-2", nil).Redeem(code, nil), 400, "invalid_grant")
 	if r := c.Get("/accounts", issued.Text("access_token"), nil); r.Status != http.StatusOK {
 		t.Fatalf("a stranger revoked the grant: %d %s", r.Status, r.Raw)

@@ -47,7 +47,7 @@ func TestAttack10RefreshRace(t *testing.T) {
 	})
 }
 
-// Covers: OC-08, SP-19, ATTACK-11. A refresh keeps what the person allowed and when; it makes no new ID token (Core §12.2
+// Covers: OC-08, SP-19, ATTACK-11. A refresh keeps what the user allowed and when; it makes no new ID token (Core §12.2
 // leaves that open), so that none can differ from the first.
 func TestOC08Refresh(t *testing.T) {
 	t.Parallel()
@@ -57,7 +57,7 @@ func TestOC08Refresh(t *testing.T) {
 	first := fapitest.UnverifiedClaims(t, issued.Text("access_token"))
 	p.Is("sub-bob", fapitest.ACRKey) // whoever sits before a browser now changes nothing
 	w.Clock.Advance(24 * time.Hour)
-	t.Run("accepts a refresh with the same person, client and sign-in", func(t *testing.T) {
+	t.Run("accepts a refresh with the same user, client and sign-in", func(t *testing.T) {
 		r := c.Refresh(issued.Text("refresh_token"), nil)
 		fapitest.WantOK(t, r)
 		second := fapitest.UnverifiedClaims(t, r.Text("access_token"))
@@ -73,7 +73,7 @@ func TestOC08Refresh(t *testing.T) {
 			t.Errorf("UserInfo %s", info.Raw)
 		}
 	})
-	t.Run("accepts a narrower scope, and all of it the next time", func(t *testing.T) {
+	t.Run("accepts a smaller scope, and all of it the next time", func(t *testing.T) {
 		if r := c.Refresh(issued.Text("refresh_token"), fapitest.Set("scope", "openid accounts")); r.Text("scope") != "openid accounts" {
 			t.Errorf("answered %s", r.Raw)
 		}
@@ -104,7 +104,7 @@ func TestOC08Refresh(t *testing.T) {
 		}
 		fapitest.WantError(t, short.Refresh(issued.Text("refresh_token"), nil), 400, "unauthorized_client")
 	})
-	t.Run("refuses a person who is disabled", func(t *testing.T) {
+	t.Run("refuses a user who is disabled", func(t *testing.T) {
 		w.Disable("sub-alice", true)
 		defer w.Disable("sub-alice", false)
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
@@ -158,7 +158,7 @@ func TestRefresh(t *testing.T) {
 	fapitest.WantError(t, c.Refresh(fapitest.RandomString(), nil), 400, "invalid_grant")
 	narrowed := c.Refresh(token, func(f url.Values, _ http.Header) { f.Set("scope", "openid") })
 	if narrowed.Status != http.StatusOK || narrowed.Text("scope") != "openid" {
-		t.Fatalf("narrowed: %d %s", narrowed.Status, narrowed.Raw)
+		t.Fatalf("restricted: %d %s", narrowed.Status, narrowed.Raw)
 	}
 	fapitest.WantError(t, c.Get("/accounts", narrowed.Text("access_token"), nil), 403, "insufficient_scope")
 

@@ -84,7 +84,7 @@ func TestAT01AccessToken(t *testing.T) {
 }
 
 // Covers: AT-02, BC-05, SP-24. The audience is what was asked for, or this server; auth_time, acr and amr are those of
-// the sign-in, also after a refresh; the scope is what means something there.
+// the sign-in, also after a refresh; the scope is what applies there.
 func TestAT02ClaimsFromTheSignIn(t *testing.T) {
 	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
@@ -127,7 +127,7 @@ func TestAT02ClaimsFromTheSignIn(t *testing.T) {
 				}
 			}
 			if name == "one resource" && slices.Contains(got, "payments") {
-				t.Errorf("scope %q holds what means nothing to %s", r.Text("scope"), fapitest.LedgerAPI)
+				t.Errorf("scope %q holds what does not apply to %s", r.Text("scope"), fapitest.LedgerAPI)
 			}
 			if body["scope"] != r.Text("scope") {
 				t.Errorf("the token says %v and the answer %q", body["scope"], r.Text("scope"))
@@ -145,14 +145,14 @@ func TestAT02ClaimsFromTheSignIn(t *testing.T) {
 		m["scope"] = "openid email offline_access accounts"
 	})
 	fapitest.TryAll(t, personal.ClientCredentials,
-		fapitest.Good("a scope without a person", fapitest.Set("scope", "accounts")),
-		fapitest.Bad("openid without a person", fapitest.Set("scope", "openid accounts"), 400, "invalid_scope"),
-		fapitest.Bad("the scope of a claim without a person", fapitest.Set("scope", "email"), 400, "invalid_scope"),
-		fapitest.Bad("offline_access without a person", fapitest.Set("scope", "offline_access"), 400, "invalid_scope"),
+		fapitest.Good("a scope without a user", fapitest.Set("scope", "accounts")),
+		fapitest.Bad("openid without a user", fapitest.Set("scope", "openid accounts"), 400, "invalid_scope"),
+		fapitest.Bad("the scope of a claim without a user", fapitest.Set("scope", "email"), 400, "invalid_scope"),
+		fapitest.Bad("offline_access without a user", fapitest.Set("scope", "offline_access"), 400, "invalid_scope"),
 		fapitest.Bad("a scope that is not registered for the client", fapitest.Set("scope", "payments"), 400, "invalid_scope"),
 		fapitest.Bad("an unknown scope", fapitest.Set("scope", "colour"), 400, "invalid_scope"),
 	)
-	t.Run("accepts a client that names no scope, and leaves out what is about a person", func(t *testing.T) {
+	t.Run("accepts a client that names no scope, and leaves out what is about a user", func(t *testing.T) {
 		if r := personal.ClientCredentials(nil); r.Text("scope") != "accounts" || r.Body["refresh_token"] != nil || r.Body["id_token"] != nil {
 			t.Errorf("answered %s", r.Raw)
 		}

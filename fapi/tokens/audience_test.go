@@ -39,7 +39,7 @@ func TestRI01Resource(t *testing.T) {
 		fapitest.Bad("a known one beside one that is not", resources(fapitest.LedgerAPI, "https://other.example/api"), 400, "invalid_target"),
 		fapitest.Bad("two in one parameter", resources(fapitest.LedgerAPI+" "+fapitest.PaymentAPI), 400, "invalid_target"),
 	)
-	t.Run("accepts to show the person where the token will be good", func(t *testing.T) {
+	t.Run("accepts to show the user where the token will be good", func(t *testing.T) {
 		c.TokensFor(resources(fapitest.LedgerAPI))
 		if diff := cmp.Diff([]string{fapitest.LedgerAPI}, p.Sees().Resources); diff != "" {
 			t.Errorf("(-want +got): %s", diff)
@@ -75,7 +75,7 @@ func TestRI01Resource(t *testing.T) {
 	fapitest.TryAll(t, alone.ClientCredentials,
 		fapitest.Good("a resource for the client itself", resources(fapitest.LedgerAPI)),
 		fapitest.Bad("an unknown resource for the client itself", resources("https://other.example/api"), 400, "invalid_target"),
-		fapitest.Bad("a resource where none of its scopes means anything", fapitest.Changes(resources(fapitest.LedgerAPI), fapitest.Set("scope", "payments")), 400, "invalid_target"),
+		fapitest.Bad("a resource where none of its scopes applies", fapitest.Changes(resources(fapitest.LedgerAPI), fapitest.Set("scope", "payments")), 400, "invalid_target"),
 	)
 	t.Run("refuses a token for one resource at another", func(t *testing.T) {
 		fapitest.WantError(t, c.Get("/accounts", issued.Text("access_token"), nil), 401, "invalid_token")

@@ -8,7 +8,7 @@ import (
 )
 
 // Covers: F1-02, F1-03, F1-10, F1-11, F1-09. code id_token from end to end: the ID token beside the code is its signature, says
-// nothing about the person but who it is, and fits the one from the token endpoint; the access token is bound.
+// nothing about the user but who it is, and fits the one from the token endpoint; the access token is bound.
 func TestF110DetachedSignature(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)

@@ -62,7 +62,7 @@ func withFaults(t *testing.T, more ...fapitest.Option) (*fapitest.World, *faulty
 }
 
 // Covers: ATTACK-48, RULE-29. Whatever the HSM does, no token leaves that the published keys do not verify, and what the
-// client wanted to spend on it is not spent.
+// client wanted to consume on it is not consumed.
 func TestAttack48FaultyHSM(t *testing.T) {
 	t.Parallel()
 	w, hsm := withFaults(t)
@@ -127,11 +127,11 @@ func TestAttack48FaultyHSM(t *testing.T) {
 		})
 		hsm.become(nil)
 		t.Run("accepts the same code and refresh token after an HSM "+name, func(t *testing.T) {
-			bought := c.Redeem(code, nil)
-			if bought.Status != http.StatusOK {
-				t.Fatalf("%d %s", bought.Status, bought.Raw)
+			redeemed := c.Redeem(code, nil)
+			if redeemed.Status != http.StatusOK {
+				t.Fatalf("%d %s", redeemed.Status, redeemed.Raw)
 			}
-			fapitest.WantOK(t, c.Get("/accounts", bought.Text("access_token"), nil))
+			fapitest.WantOK(t, c.Get("/accounts", redeemed.Text("access_token"), nil))
 			fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
 			fapitest.WantOK(t, c.Get("/userinfo", issued.Text("access_token"), nil))
 		})
@@ -218,7 +218,7 @@ func TestAttack48NoSigningForFree(t *testing.T) {
 	w, hsm := withFaults(t)
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
 	code, issued := c.Authorize(), c.Tokens()
-	hsm.become(nil) // counts anew
+	hsm.become(nil) // counts again
 	for name, r := range map[string]fapitest.Reply{
 		"without client authentication": c.Redeem(code, fapitest.Unset("client_assertion")),
 		"without a proof":               c.Redeem(code, func(_ url.Values, h http.Header) { h.Del("DPoP") }),

@@ -91,7 +91,7 @@ func TestRule35IDToken(t *testing.T) {
 	fapitest.TryRegistration(t, "an ID token signed with RS256", fapitest.SetClaim("id_token_signed_response_alg", "RS256"), "id_token_signed_response_alg")
 }
 
-// Covers: SP-40. Who the person is, the client learns from an ID token, if it asked for openid.
+// Covers: SP-40. Who the user is, the client learns from an ID token, if it asked for openid.
 func TestSP40IdentityByIDToken(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)

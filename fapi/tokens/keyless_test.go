@@ -14,7 +14,7 @@ import (
 )
 
 // TestAlgorithmWithoutKey: an algorithm whose key was retired without a successor is offered to nobody. A client that
-// registered it before is told to come again, spends nothing, and is served when there is a key.
+// registered it before is told to come again, consumes nothing, and is served when there is a key.
 func TestAlgorithmWithoutKey(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithRegistration)

@@ -11,7 +11,7 @@ import (
 	"countersign/signer"
 )
 
-// verifies tells whether a JWT is good by a key set, as a resource server or client checks it.
+// verifies reports whether a JWT is good by a key set, as a resource server or client checks it.
 func verifies(t *testing.T, token string, set []byte) bool {
 	t.Helper()
 	keys, err := jose.ParseKeySet(set)
@@ -129,7 +129,7 @@ func TestSP53KeysChange(t *testing.T) {
 	})
 	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"key": nil, "certificate": fapitest.TLSClientAuth} {
 		before := w.Register("client with a "+name, alter)
-		bought := before.Tokens()
+		issued := before.Tokens()
 		after := *before
 		after.ProofKey = fapitest.NewKey(t, jose.EdDSA)
 		if before.Certificate != nil {
@@ -137,7 +137,7 @@ func TestSP53KeysChange(t *testing.T) {
 			after.Certificate = &certificate
 			after.HTTP = w.Transport(&after)
 		}
-		fresh := after.Refresh(bought.Text("refresh_token"), nil)
+		fresh := after.Refresh(issued.Text("refresh_token"), nil)
 		t.Run("accepts a refresh with a new "+name, func(t *testing.T) {
 			fapitest.Good("", nil).Check(t, fresh)
 			fapitest.Good("", nil).Check(t, after.Get("/accounts", fresh.Text("access_token"), nil))
@@ -146,7 +146,7 @@ func TestSP53KeysChange(t *testing.T) {
 			fapitest.WantError(t, before.Get("/accounts", fresh.Text("access_token"), nil), 401, "invalid_token")
 		})
 		t.Run("refuses the new "+name+" with the old token", func(t *testing.T) {
-			fapitest.WantError(t, after.Get("/accounts", bought.Text("access_token"), nil), 401, "invalid_token")
+			fapitest.WantError(t, after.Get("/accounts", issued.Text("access_token"), nil), 401, "invalid_token")
 		})
 	}
 	w.Clock.Advance(15 * time.Minute)

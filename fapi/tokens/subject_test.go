@@ -8,7 +8,7 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// Covers: OC-05. A client with pairwise subjects knows a person by a sub of its sector, the same everywhere and for ever.
+// Covers: OC-05. A client with pairwise subjects knows a user by a sub of its sector, the same everywhere and for ever.
 func TestOC05Pairwise(t *testing.T) {
 	t.Parallel()
 	w, p := fapitest.NewFullWorld(t)
@@ -59,12 +59,12 @@ func TestOC05Pairwise(t *testing.T) {
 			t.Errorf("sub %q", got)
 		}
 	})
-	t.Run("refuses to let two sectors find out that it is the same person", func(t *testing.T) {
+	t.Run("refuses to let two sectors find out that it is the same user", func(t *testing.T) {
 		if got := sub(t, two); got == first || strings.Contains(got+first, "alice") {
 			t.Errorf("sub %q and %q", got, first)
 		}
 	})
-	t.Run("refuses one sub for two persons", func(t *testing.T) {
+	t.Run("refuses one sub for two users", func(t *testing.T) {
 		p.Is("sub-bob", fapitest.ACRPassword)
 		defer p.Is("sub-alice", fapitest.ACRPassword)
 		if got := sub(t, one); got == first {

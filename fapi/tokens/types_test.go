@@ -100,7 +100,7 @@ func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
 	for place, one := range fapitest.Sorted(fapitest.JWTConsumers(c, w.ResourceServer("self", w.Issuer), token)) {
 		for _, typ := range typs {
 			if place == "as a token to revoke" && slices.Contains([]string{"at+jwt", "AT+JWT", "application/at+jwt"}, typ) {
-				continue // it is the token that is to stand
+				continue // it is the token that is to be valid
 			}
 			for _, embedded := range []bool{false, true} {
 				fits := embedded == strings.HasPrefix(one.Kind, "proof") && slices.ContainsFunc(one.Typs, func(known string) bool {
