@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -79,12 +78,6 @@ func CIBAPing(address string) ClientOption {
 func CIBAAdvanced(c *Client, m map[string]any) {
 	FAPI1Advanced(c, m)
 	CIBAPoll(c, m)
-}
-
-// AlsoCIBA adds CIBA in poll mode to what a client may do.
-func AlsoCIBA(_ *Client, m map[string]any) {
-	m["grant_types"] = append(slices.Clone(m["grant_types"].([]string)), CIBAGrant)
-	m["backchannel_token_delivery_mode"] = "poll"
 }
 
 // BackchannelForm is a good backchannel authentication request about alice.

@@ -18,18 +18,18 @@ type ClientOption = func(c *Client, metadata map[string]any)
 
 // Client is a client application.
 type Client struct {
-	World       *World
-	ID          string
-	RedirectURI string
-	Scope       string
-	Key         jose.PrivateKey // for private_key_jwt
-	ProofKey    jose.PrivateKey // for DPoP
-	Certificate *tls.Certificate
-	DPoP        bool
-	AtMTLS      bool // uses the mTLS listener even without a certificate
-	Assertion   bool
-	messages    bool // may sign its requests
-	HTTP        *http.Client
+	World         *World
+	ID            string
+	RedirectURI   string
+	Scope         string
+	Key           jose.PrivateKey // for private_key_jwt
+	ProofKey      jose.PrivateKey // for DPoP
+	Certificate   *tls.Certificate
+	DPoP          bool
+	AtMTLS        bool // uses the mTLS listener even without a certificate
+	Assertion     bool
+	SignsRequests bool // its profile may have it sign its requests
+	HTTP          *http.Client
 }
 
 // Register registers a client of the code flow with private_key_jwt and DPoP; change, if it is not nil, alters it.
@@ -133,7 +133,7 @@ func SetMember(name string, value any) ClientOption {
 
 // OfProfile registers for a profile.
 func OfProfile(name string) ClientOption {
-	return func(c *Client, m map[string]any) { c.messages, m["profile"] = name != "fapi2-security", name }
+	return func(c *Client, m map[string]any) { c.SignsRequests, m["profile"] = name != "fapi2-security", name }
 }
 
 // AllScopes lets a client ask for every scope and every type of authorization_details.

@@ -18,7 +18,7 @@ import (
 func TestAttack28EveryKindEverywhere(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.AllProfiles, fapitest.WithBackchannel(), fapitest.WithAuditChain)
-	c := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SignedUserInfo, fapitest.OptionalSigning, fapitest.AlsoCIBA))
+	c := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SignedUserInfo, fapitest.OptionalSigning, alsoCIBA))
 	c.ProofKey = c.Key // so that no signature is a stranger's
 	issued, self := c.Tokens(), w.ResourceServer("self", w.Issuer)
 	token, signedAnswer := issued.Text("access_token"), fapitest.SetHeader("Accept", "application/token-introspection+jwt")
@@ -40,18 +40,18 @@ func TestAttack28EveryKindEverywhere(t *testing.T) {
 		"backchannel request":  func() string { return c.Sign(c.Key, "", c.BackchannelClaims(c.BackchannelForm(), nil)) },
 		"checkpoint":           func() string { return checkpoint(t, w) },
 	}
-	places := fapitest.JWTConsumers(c, self, token)
+	places := jwtConsumers(c, self, token)
 	for kind, made := range fapitest.Sorted(kinds) {
 		for place, one := range fapitest.Sorted(places) {
 			if kind == "access token" && place == "as a token to revoke" {
 				continue // it would end the test; see TestRV02WhatEnds
 			}
 			title := "refuses the " + kind + " " + place
-			if one.Kind == kind {
+			if one.kind == kind {
 				title = "accepts the " + kind + " " + place
 			}
 			t.Run(title, func(t *testing.T) {
-				if took := one.Send(t, made()); took != (one.Kind == kind) {
+				if took := one.send(t, made()); took != (one.kind == kind) {
 					t.Errorf("taken: %v", took)
 				}
 			})
@@ -70,7 +70,7 @@ func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := w.Register(w.Issuer, fapitest.All(fapitest.AllScopes, fapitest.OptionalSigning, fapitest.AlsoCIBA, func(c *fapitest.Client, m map[string]any) { m["jwks"] = fapitest.KeySet(c.Key.PublicJWK(), public) }))
+	c := w.Register(w.Issuer, fapitest.All(fapitest.AllScopes, fapitest.OptionalSigning, alsoCIBA, func(c *fapitest.Client, m map[string]any) { m["jwks"] = fapitest.KeySet(c.Key.PublicJWK(), public) }))
 	token := c.Tokens().Text("access_token")
 	sign := func(typ string, embedded bool, adapt func(fapitest.Claims)) string {
 		header, body := map[string]any{"alg": "PS256", "kid": record.ID}, fapitest.UnverifiedClaims(t, token)
@@ -97,13 +97,13 @@ func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
 		"", "JWT", "jwt", "application/jwt", "at+jwt", "AT+JWT", "application/at+jwt", "dpop+jwt", "DPoP+JWT", "application/dpop+jwt", "client-authentication+jwt", "userinfo+jwt",
 		"oauth-authz-req+jwt", "oauth-authz-resp+jwt", "token-introspection+jwt", audit.CheckpointType, "logout+jwt", "secevent+jwt", "at+jwt ", "at", "JOSE", "JWT+at",
 	}
-	for place, one := range fapitest.Sorted(fapitest.JWTConsumers(c, w.ResourceServer("self", w.Issuer), token)) {
+	for place, one := range fapitest.Sorted(jwtConsumers(c, w.ResourceServer("self", w.Issuer), token)) {
 		for _, typ := range typs {
 			if place == "as a token to revoke" && slices.Contains([]string{"at+jwt", "AT+JWT", "application/at+jwt"}, typ) {
 				continue // it is the token that is to be valid
 			}
 			for _, embedded := range []bool{false, true} {
-				fits := embedded == strings.HasPrefix(one.Kind, "proof") && slices.ContainsFunc(one.Typs, func(known string) bool {
+				fits := embedded == strings.HasPrefix(one.kind, "proof") && slices.ContainsFunc(one.typs, func(known string) bool {
 					return strings.EqualFold(known, typ) || known != "" && strings.EqualFold("application/"+known, typ)
 				})
 				title, with := "refuses", ""
@@ -114,7 +114,7 @@ func TestAttack28OnlyTheTypeDiffers(t *testing.T) {
 					with = " and a key"
 				}
 				t.Run(title+" typ "+url.QueryEscape(typ)+with+" "+place, func(t *testing.T) {
-					if took := one.Send(t, sign(typ, embedded, one.Adapt)); took != fits {
+					if took := one.send(t, sign(typ, embedded, one.adapt)); took != fits {
 						t.Errorf("taken: %v", took)
 					}
 				})

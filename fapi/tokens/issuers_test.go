@@ -1,4 +1,4 @@
-package fapi_test
+package tokens_test
 
 import (
 	"net/http"
@@ -15,7 +15,7 @@ func TestAttack42ForeignIssuer(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannel(), fapitest.WithAuditChain)
 	foreign, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannel(), fapitest.WithAuditChain)
-	c := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SignedUserInfo, fapitest.AlsoCIBA))
+	c := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SignedUserInfo, alsoCIBA))
 	there := knowing(foreign, c, fapitest.All(fapitest.AllScopes, fapitest.SignedUserInfo))
 	self, selfThere := w.ResourceServer("self", w.Issuer, foreign.Issuer), foreign.ResourceServer("self", w.Issuer, foreign.Issuer)
 
@@ -31,17 +31,17 @@ func TestAttack42ForeignIssuer(t *testing.T) {
 		"refresh token":        func() string { return issued.Text("refresh_token") },
 		"code":                 func() string { return there.Authorize() },
 	}
-	here, abroad := fapitest.JWTConsumers(c, self, own.Text("access_token")), fapitest.JWTConsumers(there, selfThere, token)
+	here, abroad := jwtConsumers(c, self, own.Text("access_token")), jwtConsumers(there, selfThere, token)
 	for kind, made := range fapitest.Sorted(kinds) {
 		for place := range fapitest.Sorted(here) {
 			t.Run("refuses the foreign "+kind+" "+place, func(t *testing.T) {
-				if here[place].Send(t, made()) {
+				if here[place].send(t, made()) {
 					t.Error("taken")
 				}
 			})
-			if abroad[place].Kind == kind {
+			if abroad[place].kind == kind {
 				t.Run("accepts the "+kind+" "+place+" where it is from", func(t *testing.T) {
-					if !abroad[place].Send(t, made()) {
+					if !abroad[place].send(t, made()) {
 						t.Error("not taken")
 					}
 				})
@@ -52,7 +52,7 @@ func TestAttack42ForeignIssuer(t *testing.T) {
 	for kind, typ := range map[string]string{"access token": "at+jwt", "ID token": "JWT"} {
 		original := own.Text(map[string]string{"access token": "access_token", "ID token": "id_token"}[kind])
 		for place, one := range fapitest.Sorted(here) {
-			if one.Kind != kind {
+			if one.kind != kind {
 				continue
 			}
 			for issuer, fits := range map[string]bool{w.Issuer: true, foreign.Issuer: false, w.Issuer + "/": false, strings.ToUpper(w.Issuer): false, "": false} {
@@ -63,7 +63,7 @@ func TestAttack42ForeignIssuer(t *testing.T) {
 				body := fapitest.UnverifiedClaims(t, original)
 				body["iss"] = issuer
 				t.Run(title+url.QueryEscape(issuer)+" "+place, func(t *testing.T) {
-					if took := one.Send(t, w.SignAsServer("PS256", typ, body)); took != fits {
+					if took := one.send(t, w.SignAsServer("PS256", typ, body)); took != fits {
 						t.Errorf("taken: %v", took)
 					}
 				})

@@ -1,60 +1,68 @@
-package fapitest
+package tokens_test
 
 import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"countersign/fapi/fapitest"
 	"countersign/internal/audit"
 	"countersign/internal/auditlog"
 	"countersign/signer"
 )
 
-// JWTConsumer is a place of the server that takes a JWT.
-type JWTConsumer struct {
-	// kind is what it takes; typs are the values of typ that say so, in any case and also with "application/" before.
-	Kind string
-	Typs []string
-	// adapt changes claims that fit every kind into those that fit here.
-	Adapt func(Claims)
-	// send reports whether it took the JWT, and checks the refusal otherwise.
-	Send func(t *testing.T, token string) bool
+// alsoCIBA adds CIBA in poll mode to what a client may do.
+func alsoCIBA(_ *fapitest.Client, m map[string]any) {
+	m["grant_types"] = append(slices.Clone(m["grant_types"].([]string)), fapitest.CIBAGrant)
+	m["backchannel_token_delivery_mode"] = "poll"
 }
 
-// JWTConsumers lists every place of the server that takes a JWT from outside, by a name for its attempts. self is a resource
+// jwtConsumer is a place of the server that takes a JWT.
+type jwtConsumer struct {
+	// kind is what it takes; typs are the values of typ that say so, in any case and also with "application/" before.
+	kind string
+	typs []string
+	// adapt changes claims that fit every kind into those that fit here.
+	adapt func(fapitest.Claims)
+	// send reports whether it took the JWT, and checks the refusal otherwise.
+	send func(t *testing.T, token string) bool
+}
+
+// jwtConsumers lists every place of the server that takes a JWT from outside, by a name for its attempts. self is a resource
 // server for the server's own resources, and jwt a valid access token of c.
-func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
-	refused := func(t *testing.T, r Reply, status int, code string) bool {
+func jwtConsumers(c *fapitest.Client, self *fapitest.Client, jwt string) map[string]jwtConsumer {
+	refused := func(t *testing.T, r fapitest.Reply, status int, code string) bool {
 		t.Helper()
 		if r.Status < 300 {
 			return true
 		}
-		WantError(t, r, status, code)
+		fapitest.WantError(t, r, status, code)
 		return false
 	}
-	fresh := func(body Claims) { body["jti"] = RandomString() }
-	proving := func(method, path string) func(Claims) {
-		return func(body Claims) {
+	fresh := func(body fapitest.Claims) { body["jti"] = fapitest.RandomString() }
+	proving := func(method, path string) func(fapitest.Claims) {
+		return func(body fapitest.Claims) {
 			fresh(body)
 			body["htm"], body["htu"] = method, c.World.Issuer+path
-			body["ath"] = CodeChallenge(jwt) // the same hash (RFC 9449 §4.2)
+			body["ath"] = fapitest.CodeChallenge(jwt) // the same hash (RFC 9449 §4.2)
 		}
 	}
-	asRequest := JWTConsumer{"none", nil, nil, func(t *testing.T, token string) bool {
-		return refused(t, c.Push(Set("request", token)), 400, "request_not_supported")
+	asRequest := jwtConsumer{"none", nil, nil, func(t *testing.T, token string) bool {
+		return refused(t, c.Push(fapitest.Set("request", token)), 400, "request_not_supported")
 	}}
-	if c.messages {
-		asRequest = JWTConsumer{"request object", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body Claims) {
+	if c.SignsRequests {
+		asRequest = jwtConsumer{"request object", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body fapitest.Claims) {
 			delete(body, "sub")
 			body["nbf"] = c.World.Clock.Now().Unix()
 			for name := range c.AuthorizationForm() {
 				body[name] = c.AuthorizationForm().Get(name)
 			}
 		}, func(t *testing.T, token string) bool {
-			r := c.Push(Set("request", token))
+			r := c.Push(fapitest.Set("request", token))
 			if r.Text("error") == "invalid_request" { // a signed backchannel request, which has no response_type
 				return refused(t, r, 400, "invalid_request")
 			}
@@ -62,24 +70,24 @@ func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
 		}}
 	}
 	// Whoever signs requests to resources is a client of its own, with the same keys.
-	over := c.World.Register("http-"+RandomString(), All(HTTPSigning, func(h *Client, m map[string]any) {
-		public, err := signer.PublicJWK(SharedKeys(c.World.T)[0])
+	over := c.World.Register("http-"+fapitest.RandomString(), fapitest.All(fapitest.HTTPSigning, func(h *fapitest.Client, m map[string]any) {
+		public, err := signer.PublicJWK(fapitest.SharedKeys(c.World.T)[0])
 		if err != nil {
 			c.World.T.Fatal(err)
 		}
-		h.Key, m["jwks"] = c.Key, KeySet(c.Key.PublicJWK(), public)
+		h.Key, m["jwks"] = c.Key, fapitest.KeySet(c.Key.PublicJWK(), public)
 	}))
 	overToken := over.Tokens().Text("access_token")
 	assertions, accessTokens, proofs := []string{"", "JWT", "client-authentication+jwt"}, []string{"at+jwt"}, []string{"dpop+jwt"}
-	return map[string]JWTConsumer{
+	return map[string]jwtConsumer{
 		"as a client assertion at PAR": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
-			return refused(t, c.Push(Set("client_assertion", token)), 401, "invalid_client")
+			return refused(t, c.Push(fapitest.Set("client_assertion", token)), 401, "invalid_client")
 		}},
 		"as a client assertion for revocation": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
-			return refused(t, c.Revoke("unknown", Set("client_assertion", token)), 401, "invalid_client")
+			return refused(t, c.Revoke("unknown", fapitest.Set("client_assertion", token)), 401, "invalid_client")
 		}},
 		"as a proof at PAR": {"proof for PAR", proofs, proving("POST", "/par"), func(t *testing.T, token string) bool {
-			return refused(t, c.Push(SetHeader("DPoP", token)), 400, "invalid_dpop_proof")
+			return refused(t, c.Push(fapitest.SetHeader("DPoP", token)), 400, "invalid_dpop_proof")
 		}},
 		"as a proof at a resource": {"proof for a resource", proofs, proving("GET", "/accounts"), func(t *testing.T, token string) bool {
 			r := c.Get("/accounts", jwt, func(h http.Header) { h.Set("DPoP", token) })
@@ -98,12 +106,12 @@ func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
 		"for introspection": {"access token", accessTokens, nil, func(t *testing.T, token string) bool {
 			r := self.Introspect(token, nil)
 			if r.Body["active"] != true {
-				WantInactive(t, r)
+				fapitest.WantInactive(t, r)
 			}
 			return r.Body["active"] == true
 		}},
 		"as a hint at a person": {"ID token", []string{"JWT"}, nil, func(t *testing.T, token string) bool {
-			return refused(t, c.Push(Set("id_token_hint", token)), 400, "invalid_request")
+			return refused(t, c.Push(fapitest.Set("id_token_hint", token)), 400, "invalid_request")
 		}},
 		"as a refresh token": {"refresh token", nil, nil, func(t *testing.T, token string) bool {
 			return refused(t, c.Refresh(token, nil), 400, "invalid_grant")
@@ -112,7 +120,7 @@ func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
 			return refused(t, c.Redeem(token, nil), 400, "invalid_grant")
 		}},
 		"as a request object": asRequest,
-		"as a backchannel request": {"backchannel request", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body Claims) {
+		"as a backchannel request": {"backchannel request", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body fapitest.Claims) {
 			delete(body, "sub")
 			fresh(body)
 			body["nbf"], body["iat"], body["exp"] = c.World.Clock.Now().Unix(), c.World.Clock.Now().Unix(), c.World.Clock.Now().Unix()+300
@@ -141,7 +149,7 @@ func JWTConsumers(c *Client, self *Client, jwt string) map[string]JWTConsumer {
 		"as a token to revoke": {"none", nil, nil, func(t *testing.T, token string) bool {
 			// What is no access token is as good as revoked, or an ID token; jwt stays valid (RFC 7009 §2.2).
 			if r := c.Revoke(token, nil); r.Status != http.StatusOK {
-				WantError(t, r, 400, "unsupported_token_type")
+				fapitest.WantError(t, r, 400, "unsupported_token_type")
 			}
 			return c.Get("/accounts", jwt, nil).Status != http.StatusOK
 		}},
