@@ -39,13 +39,23 @@ func NewAuthority(t *testing.T, name string, now time.Time) Authority {
 // Issue issues a client certificate that is valid for an hour from now.
 func (a Authority) Issue(t *testing.T, name string, now time.Time) tls.Certificate {
 	t.Helper()
+	return a.IssueAs(t, now, func(c *x509.Certificate) { c.Subject.CommonName = name })
+}
+
+// IssueAs issues a client certificate that alter, if it is not nil, changes.
+func (a Authority) IssueAs(t *testing.T, now time.Time, alter func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "client"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	if alter != nil {
+		alter(template)
 	}
 	parent, signer := a.Certificate, a.Key
 	if parent == nil {
@@ -69,6 +79,7 @@ func SignCertificate(t *testing.T, template, parent *x509.Certificate, public cr
 	return certificate
 }
 
+// serverTLS is the certificate of all servers of the tests.
 var serverTLS = sync.OnceValues(func() (tls.Certificate, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -76,7 +87,8 @@ var serverTLS = sync.OnceValues(func() (tls.Certificate, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(240 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, DNSNames: []string{"localhost"},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -25,9 +25,9 @@ type Client struct {
 	Key           jose.PrivateKey // for private_key_jwt
 	ProofKey      jose.PrivateKey // for DPoP
 	Certificate   *tls.Certificate
-	DPoP          bool
+	DPoP          bool // proves ProofKey with every request
 	AtMTLS        bool // uses the mTLS listener even without a certificate
-	Assertion     bool
+	Assertion     bool // authenticates with private_key_jwt
 	SignsRequests bool // its profile may have it sign its requests
 	HTTP          *http.Client
 }
@@ -42,7 +42,7 @@ func (w *World) Register(id string, change ClientOption) *Client {
 	metadata := map[string]any{
 		"client_name": "Example " + id, "redirect_uris": []string{c.RedirectURI}, "scope": c.Scope,
 		"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"},
-		"token_endpoint_auth_method": "private_key_jwt", "jwks": json.RawMessage(`{"keys":[` + string(c.Key.PublicJWK()) + `]}`),
+		"token_endpoint_auth_method": "private_key_jwt", "jwks": KeySet(c.Key.PublicJWK()),
 		"dpop_bound_access_tokens": true,
 	}
 	if change != nil {
@@ -156,11 +156,9 @@ func ClientCredentialsOnly(c *Client, m map[string]any) {
 
 // TLSClientAuth makes the client one of mutual TLS, with an issued certificate (RFC 8705 §2.1).
 func TLSClientAuth(c *Client, metadata map[string]any) {
-	certificate := c.World.ClientCA.Issue(c.World.T, c.ID, c.World.Clock.Now())
-	c.Certificate, c.DPoP, c.Assertion = &certificate, false, false
-	delete(metadata, "dpop_bound_access_tokens")
+	CertificateBound(c, metadata)
+	c.Assertion = false
 	delete(metadata, "jwks")
-	metadata["tls_client_certificate_bound_access_tokens"] = true
 	metadata["token_endpoint_auth_method"] = "tls_client_auth"
 	metadata["tls_client_auth_subject_dn"] = "CN=" + c.ID
 }
@@ -196,11 +194,8 @@ func OptionalSigning(c *Client, m map[string]any) {
 // FAPI1Advanced registers a client of FAPI 1.0 Advanced for response_type "code id_token", with private_key_jwt and tokens bound
 // to a certificate.
 func FAPI1Advanced(c *Client, m map[string]any) {
+	CertificateBound(c, m)
 	m["profile"], m["response_types"] = "fapi1-advanced", []string{"code id_token"}
-	certificate := c.World.ClientCA.Issue(c.World.T, c.ID, c.World.Clock.Now())
-	c.Certificate, c.DPoP = &certificate, false
-	delete(m, "dpop_bound_access_tokens")
-	m["tls_client_certificate_bound_access_tokens"] = true
 }
 
 // SignedUserInfo registers for JWTs from UserInfo.

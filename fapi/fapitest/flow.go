@@ -125,14 +125,20 @@ func (w *World) AuthorizeURL(clientID, requestURI string) string {
 	return w.Issuer + "/authorize?" + url.Values{"client_id": {clientID}, "request_uri": {requestURI}}.Encode()
 }
 
+// open pushes a request, which must be accepted, and opens it in a browser.
+func (c *Client) open(b *Browser, alter Change) (status int, body string, sentTo *url.URL) {
+	c.World.T.Helper()
+	pushed := c.Push(alter)
+	if pushed.Status != http.StatusCreated {
+		c.World.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
+	}
+	return b.Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+}
+
 // Redirected pushes a request, opens it in a new browser and returns where the browser is sent.
 func (c *Client) Redirected(t *testing.T, alter Change) *url.URL {
 	t.Helper()
-	pushed := c.Push(alter)
-	if pushed.Status != http.StatusCreated {
-		t.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
-	}
-	status, body, sentTo := c.World.Browser().Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+	status, body, sentTo := c.open(c.World.Browser(), alter)
 	if sentTo == nil {
 		t.Fatalf("the browser was not sent back: %d %s", status, body)
 	}
@@ -142,11 +148,7 @@ func (c *Client) Redirected(t *testing.T, alter Change) *url.URL {
 // AuthorizeIn pushes a request, opens it in a browser and returns the parameters that come back to the client.
 func (c *Client) AuthorizeIn(b *Browser, alter Change) url.Values {
 	c.World.T.Helper()
-	pushed := c.Push(alter)
-	if pushed.Status != http.StatusCreated {
-		c.World.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
-	}
-	status, body, sentTo := b.Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+	status, body, sentTo := c.open(b, alter)
 	if sentTo == nil || !strings.HasPrefix(sentTo.String(), c.RedirectURI) {
 		c.World.T.Fatalf("the browser was not sent back to the client: %d %s, %v", status, body, sentTo)
 	}
@@ -156,15 +158,17 @@ func (c *Client) AuthorizeIn(b *Browser, alter Change) url.Values {
 // Authorize goes as far as the authorization code.
 func (c *Client) Authorize() string {
 	c.World.T.Helper()
-	pushed := c.Push(nil)
-	if pushed.Status != http.StatusCreated {
-		c.World.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
+	return c.codeIn(c.World.Browser(), nil)
+}
+
+// codeIn goes as far as the authorization code, which must come.
+func (c *Client) codeIn(b *Browser, alter Change) string {
+	c.World.T.Helper()
+	q := c.AuthorizeIn(b, alter)
+	if q.Get("code") == "" {
+		c.World.T.Fatalf("no code but %v", q)
 	}
-	status, body, sentTo := c.World.Browser().Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
-	if sentTo == nil || sentTo.Query().Get("code") == "" {
-		c.World.T.Fatalf("authorize: %d %s %v", status, body, sentTo)
-	}
-	return sentTo.Query().Get("code")
+	return q.Get("code")
 }
 
 // Redeem exchanges a code.
@@ -178,11 +182,7 @@ func (c *Client) Redeem(code string, change Change) Reply {
 // Tokens goes through the whole flow.
 func (c *Client) Tokens() Reply {
 	c.World.T.Helper()
-	r := c.Redeem(c.Authorize(), nil)
-	if r.Status != http.StatusOK {
-		c.World.T.Fatalf("token: %d %s", r.Status, r.Raw)
-	}
-	return r
+	return c.TokensFor(nil)
 }
 
 // TokensFor goes through the whole flow with a changed request.
@@ -194,11 +194,7 @@ func (c *Client) TokensFor(alter Change) Reply {
 // TokensIn goes through the whole flow in one browser.
 func (c *Client) TokensIn(b *Browser, alter Change) Reply {
 	c.World.T.Helper()
-	q := c.AuthorizeIn(b, alter)
-	if q.Get("code") == "" {
-		c.World.T.Fatalf("no code but %v", q)
-	}
-	r := c.Redeem(q.Get("code"), nil)
+	r := c.Redeem(c.codeIn(b, alter), nil)
 	if r.Status != http.StatusOK {
 		c.World.T.Fatalf("token: %d %s", r.Status, r.Raw)
 	}
@@ -254,11 +250,7 @@ func (c *Client) Revoke(token string, alter Change) Reply {
 // wherever the mode puts them.
 func (c *Client) SignedResponse(t *testing.T, mode string) url.Values {
 	t.Helper()
-	pushed := c.Push(c.Signing(SetClaim("response_mode", mode)))
-	if pushed.Status != http.StatusCreated {
-		t.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
-	}
-	status, body, sentTo := c.World.Browser().Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+	status, body, sentTo := c.open(c.World.Browser(), c.Signing(SetClaim("response_mode", mode)))
 	switch {
 	case mode == "form_post.jwt":
 		if status != http.StatusOK || !strings.Contains(body, `action="`+c.RedirectURI+`"`) {
