@@ -142,6 +142,7 @@ func publicValues() map[comparison]string {
 // Covers: ATTACK-46, RULE-32. Nowhere in the server is a secret compared by ==: secrets are looked up by their SHA-256, and
 // what has to be compared is compared in constant time.
 func TestAttack46Comparisons(t *testing.T) {
+	t.Parallel()
 	used, public := map[comparison]bool{}, publicValues()
 	var files int
 	for _, folder := range []string{".", "../dpop", "../internal/oauth", "../internal/pages", "../internal/directory", "../store"} {

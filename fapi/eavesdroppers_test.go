@@ -18,8 +18,9 @@ import (
 // Covers: AM-03, SP-01, SP-02. The attacker controls the network: nothing is answered without TLS, nor with an old one, and
 // the server's certificate is what tells it apart.
 func TestAM03NetworkAttacker(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	for name, base := range map[string]string{"the listener for browsers": w.Issuer, "the listener for certificates": w.MTLS} {
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	for name, base := range map[string]string{"the listener for browsers": w.Issuer, "the listener for certificates": w.MTLSIssuer} {
 		host := strings.TrimPrefix(base, "https://")
 		dial := func(change func(*tls.Config)) error {
 			config := &tls.Config{RootCAs: w.Roots}
@@ -73,7 +74,7 @@ func TestAM03NetworkAttacker(t *testing.T) {
 		}
 	})
 	t.Run("refuses browsers a way back to plain HTTP", func(t *testing.T) {
-		response, _ := w.Ask(t, http.MethodGet, w.Issuer+"/authorize", nil, "")
+		response, _ := w.Request(t, http.MethodGet, w.Issuer+"/authorize", nil, "")
 		if !strings.Contains(response.Header.Get("Strict-Transport-Security"), "max-age=") {
 			t.Errorf("headers %v", response.Header)
 		}
@@ -83,27 +84,28 @@ func TestAM03NetworkAttacker(t *testing.T) {
 // Covers: AM-04, PA-09, ATTACK-05. The attacker reads the authorization request, client_id and request_uri: it is of no use
 // to anybody but the browser and the client that it is for.
 func TestAM04RequestIsRead(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
-	shop, evil := w.RelyingParty("shop", fapitest.Wide), w.RelyingParty("evil", fapitest.Wide)
+	t.Parallel()
+	w, p := fapitest.NewFullWorld(t)
+	shop, evil := newRelyingParty(w, "shop", fapitest.AllScopes), newRelyingParty(w, "evil", fapitest.AllScopes)
 	victims := w.Browser()
 	begin := func(t *testing.T) (address, requestURI string) {
-		address, _ = shop.Start(victims)
+		address, _ = shop.start(victims)
 		u, err := url.Parse(address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return address, u.Query().Get("request_uri")
 	}
-	t.Run("accepts the person's own browser, though the attacker looked first", func(t *testing.T) {
+	t.Run("accepts the user's own browser, though the attacker looked first", func(t *testing.T) {
 		address, _ := begin(t)
 		p.Does("wait")
 		w.Browser().Visit(address)
 		p.Does("allow")
-		issued, err := shop.Receive(victims, victims.Sent(t, address))
+		issued, err := shop.receive(victims, victims.Sent(t, address))
 		if err != nil {
 			t.Fatal(err)
 		}
-		fapitest.WantActive(t, issued)
+		fapitest.WantOK(t, issued)
 	})
 	t.Run("refuses it for another client", func(t *testing.T) {
 		_, requestURI := begin(t)
@@ -116,20 +118,20 @@ func TestAM04RequestIsRead(t *testing.T) {
 	t.Run("refuses the attacker, who answers it, a session at the client", func(t *testing.T) {
 		address, _ := begin(t)
 		attackers := w.Browser()
-		p.Is("sub-bob", fapitest.ByPassword)
+		p.Is("sub-bob", fapitest.ACRPassword)
 		q := attackers.Sent(t, address)
-		p.Is("sub-alice", fapitest.ByPassword)
-		if _, err := shop.Receive(attackers, q); err == nil {
+		p.Is("sub-alice", fapitest.ACRPassword)
+		if _, err := shop.receive(attackers, q); err == nil {
 			t.Error("the response was taken in the attacker's browser")
 		}
 		// Nor can the attacker redeem it: neither key nor verifier was in the request.
 		fapitest.WantError(t, evil.Redeem(q.Get("code"), nil), 400, "invalid_grant")
-		fapitest.WantSent(t, victims.Sent(t, address), "invalid_request_uri") // once answered, it is over
+		fapitest.WantRedirectError(t, victims.Sent(t, address), "invalid_request_uri") // once answered, it is over
 	})
 	t.Run("refuses it after its time", func(t *testing.T) {
 		address, _ := begin(t)
 		w.Clock.Advance(time.Minute)
-		fapitest.WantSent(t, w.Browser().Sent(t, address), "invalid_request_uri")
+		fapitest.WantRedirectError(t, w.Browser().Sent(t, address), "invalid_request_uri")
 	})
 	t.Run("refuses to tell what was pushed", func(t *testing.T) {
 		address, _ := begin(t)
@@ -144,12 +146,13 @@ func TestAM04RequestIsRead(t *testing.T) {
 // Covers: AM-05. A client that was made to send its token request to the attacker's token endpoint hands over code, verifier,
 // assertion and proof. They are of no use at the honest one; and the metadata of the honest server leads nowhere else.
 func TestAM05FalseTokenEndpoint(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	shop := w.Register("shop", fapitest.Wide)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	shop := w.Register("shop", fapitest.AllScopes)
 	const elsewhere = "https://token.attacker.example/token"
 	collected := func(t *testing.T) (code string, form url.Values, header http.Header) {
 		code = shop.Authorize()
-		form = url.Values{"client_assertion": {shop.ClientAssertion(nil)}, "code_verifier": {fapitest.Verifier}}
+		form = url.Values{"client_assertion": {shop.ClientAssertion(nil)}, "code_verifier": {fapitest.CodeVerifier}}
 		return code, form, http.Header{"Dpop": {shop.Proof("POST", elsewhere, "", nil)}}
 	}
 	replay := func(form url.Values) fapitest.Change {
@@ -163,7 +166,7 @@ func TestAM05FalseTokenEndpoint(t *testing.T) {
 		if got := w.Document()["token_endpoint"]; got != w.Issuer+"/token" {
 			t.Errorf("token_endpoint %v", got)
 		}
-		fapitest.WantActive(t, shop.Redeem(shop.Authorize(), nil))
+		fapitest.WantOK(t, shop.Redeem(shop.Authorize(), nil))
 	})
 	t.Run("refuses the proof that was made for another address", func(t *testing.T) {
 		code, form, header := collected(t)
@@ -182,17 +185,18 @@ func TestAM05FalseTokenEndpoint(t *testing.T) {
 		fapitest.WantError(t, shop.Redeem(code, fapitest.Changes(replay(form), func(_ url.Values, h http.Header) { h.Del("DPoP") })), 400, "invalid_request")
 	})
 	t.Run("refuses the code of a client with a certificate without that certificate", func(t *testing.T) {
-		bank := w.Register("bank", fapitest.WithCertificate)
-		fapitest.WantError(t, bank.Showing(nil).Redeem(bank.Authorize(), nil), 401, "invalid_client")
-		fapitest.WantError(t, bank.Showing(fapitest.Ptr(fapitest.Authority{}.Issue(t, bank.ID, w.Clock.Now()))).Redeem(bank.Authorize(), nil), 401, "invalid_client")
+		bank := w.Register("bank", fapitest.TLSClientAuth)
+		fapitest.WantError(t, bank.WithCertificate(nil).Redeem(bank.Authorize(), nil), 401, "invalid_client")
+		fapitest.WantError(t, bank.WithCertificate(new(fapitest.Authority{}.Issue(t, bank.ID, w.Clock.Now()))).Redeem(bank.Authorize(), nil), 401, "invalid_client")
 	})
 }
 
 // Covers: AM-06, SP-44, ATTACK-12, ATTACK-13, ATTACK-15. The attacker reads whole requests to a resource: token and proof.
 func TestAM06ResourceRequestIsRead(t *testing.T) {
+	t.Parallel()
 	for name, nonces := range map[string]bool{"with a nonce": true, "without nonces": false} {
-		w, _ := fapitest.WholeWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = nonces })
-		shop := w.Register("shop", fapitest.Wide)
+		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = nonces })
+		shop := w.Register("shop", fapitest.AllScopes)
 		var nonce string
 		if nonces {
 			nonce = shop.Push(nil).Header.Get("DPoP-Nonce")
@@ -208,12 +212,12 @@ func TestAM06ResourceRequestIsRead(t *testing.T) {
 		pushed := shop.Push(withNonce("/par")).Text("request_uri")
 		code := w.Browser().Sent(t, w.AuthorizeURL(shop.ID, pushed)).Get("code")
 		issued := shop.Redeem(code, withNonce("/token"))
-		fapitest.WantActive(t, issued)
+		fapitest.WantOK(t, issued)
 		token := issued.Text("access_token")
 		read := shop.Proof("GET", w.Issuer+"/accounts", token, fresh)
 		using := func(proof string) func(http.Header) { return func(h http.Header) { h.Set("DPoP", proof) } }
 		t.Run("accepts the client's request, "+name, func(t *testing.T) {
-			fapitest.WantActive(t, shop.Get("/accounts", token, using(read)))
+			fapitest.WantOK(t, shop.Get("/accounts", token, using(read)))
 		})
 		t.Run("refuses the same request again, "+name, func(t *testing.T) {
 			fapitest.WantError(t, shop.Get("/accounts", token, using(read)), 401, "invalid_dpop_proof")
@@ -249,7 +253,7 @@ func TestAM06ResourceRequestIsRead(t *testing.T) {
 		if nonces {
 			t.Run("refuses a proof that was made in advance", func(t *testing.T) {
 				now := w.Clock.Now().Unix()
-				r := shop.Push(fapitest.SetHeader("DPoP", shop.Proof("POST", w.Issuer+"/par", "", func(b fapitest.Claims) { b["nonce"], b["iat"] = fapitest.Random(), now })))
+				r := shop.Push(fapitest.SetHeader("DPoP", shop.Proof("POST", w.Issuer+"/par", "", func(b fapitest.Claims) { b["nonce"], b["iat"] = fapitest.RandomString(), now })))
 				fapitest.WantError(t, r, 400, "use_dpop_nonce")
 				if r.Header.Get("DPoP-Nonce") == "" {
 					t.Error("no nonce is offered")
@@ -258,42 +262,44 @@ func TestAM06ResourceRequestIsRead(t *testing.T) {
 		}
 	}
 	t.Run("refuses a token that is bound to a certificate over another connection", func(t *testing.T) {
-		w, _ := fapitest.WholeWorld(t)
-		bank := w.Register("bank", fapitest.WithCertificate)
+		t.Parallel()
+		w, _ := fapitest.NewFullWorld(t)
+		bank := w.Register("bank", fapitest.TLSClientAuth)
 		token := bank.Tokens().Text("access_token")
-		fapitest.WantActive(t, bank.Get("/accounts", token, nil))
+		fapitest.WantOK(t, bank.Get("/accounts", token, nil))
 		stolen := w.ClientCA.Issue(t, bank.ID, w.Clock.Now()) // the same name, another key
 		if mtls.Thumbprint(stolen.Leaf) == mtls.Thumbprint(bank.Certificate.Leaf) {
 			t.Fatal("the two certificates are one")
 		}
-		fapitest.WantError(t, bank.Showing(&stolen).Get("/accounts", token, nil), 401, "invalid_token")
-		fapitest.WantError(t, bank.Showing(nil).Get("/accounts", token, nil), 401, "invalid_token")
+		fapitest.WantError(t, bank.WithCertificate(&stolen).Get("/accounts", token, nil), 401, "invalid_token")
+		fapitest.WantError(t, bank.WithCertificate(nil).Get("/accounts", token, nil), 401, "invalid_token")
 	})
 }
 
 // Covers: AM-07, SP-21, SP-33, ATTACK-08. Whoever reads an authorization response is outside of the attacker model; a code is
 // short-lived, bound and used once all the same.
 func TestAM07ResponseIsRead(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	shop, evil := w.RelyingParty("shop", fapitest.Wide), w.RelyingParty("evil", fapitest.Wide)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	shop, evil := newRelyingParty(w, "shop", fapitest.AllScopes), newRelyingParty(w, "evil", fapitest.AllScopes)
 	victims := w.Browser()
 	respond := func(t *testing.T) url.Values {
-		address, _ := shop.Start(victims)
+		address, _ := shop.start(victims)
 		return victims.Sent(t, address)
 	}
-	t.Run("accepts the person's own browser, though the response was read", func(t *testing.T) {
+	t.Run("accepts the user's own browser, though the response was read", func(t *testing.T) {
 		q := respond(t)
 		fapitest.WantError(t, evil.Redeem(q.Get("code"), nil), 400, "invalid_grant")
-		issued, err := shop.Receive(victims, q)
+		issued, err := shop.receive(victims, q)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fapitest.WantActive(t, issued)
+		fapitest.WantOK(t, issued)
 	})
-	t.Run("refuses the code after its use, and ends what it bought", func(t *testing.T) {
+	t.Run("refuses the code after its use, and ends what it issued", func(t *testing.T) {
 		q := respond(t)
-		verifier := shop.Pending[q.Get("state")].Verifier
-		issued, err := shop.Receive(victims, q)
+		verifier := shop.pending[q.Get("state")].verifier
+		issued, err := shop.receive(victims, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +309,7 @@ func TestAM07ResponseIsRead(t *testing.T) {
 	t.Run("refuses the code after its time", func(t *testing.T) {
 		q := respond(t)
 		w.Clock.Advance(time.Minute)
-		r, err := shop.Receive(victims, q)
+		r, err := shop.receive(victims, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,9 +318,9 @@ func TestAM07ResponseIsRead(t *testing.T) {
 	t.Run("refuses the code in another session of the same client", func(t *testing.T) {
 		q := respond(t)
 		attackers := w.Browser()
-		_, state := shop.Start(attackers)
+		_, state := shop.start(attackers)
 		q.Set("state", state)
-		r, err := shop.Receive(attackers, q)
+		r, err := shop.receive(attackers, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,6 +330,6 @@ func TestAM07ResponseIsRead(t *testing.T) {
 		q := respond(t)
 		other := *shop.Client
 		other.ProofKey = fapitest.NewKey(t, "ES256")
-		fapitest.WantError(t, other.Redeem(q.Get("code"), fapitest.Set("code_verifier", shop.Pending[q.Get("state")].Verifier)), 400, "invalid_grant")
+		fapitest.WantError(t, other.Redeem(q.Get("code"), fapitest.Set("code_verifier", shop.pending[q.Get("state")].verifier)), 400, "invalid_grant")
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 // TestHeaders checks what every answer carries, and what only some may.
 func TestHeaders(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	b := w.Browser()
 	for path, status := range map[string]int{"/jwks": 200, "/authorize": 401, "/nothing": 404, "/par": 405, "/userinfo": 401} {

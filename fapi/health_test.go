@@ -1,6 +1,7 @@
 package fapi_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -10,11 +11,12 @@ import (
 )
 
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	if status, report := w.Health("/health/live"); status != http.StatusOK || report.Status != "ok" {
+	if status, report := health(w, "/health/live"); status != http.StatusOK || report.Status != "ok" {
 		t.Errorf("live: %d %v", status, report)
 	}
-	status, report := w.Health("/health/ready")
+	status, report := health(w, "/health/ready")
 	if status != http.StatusOK || report.Status != "ok" || report.Parts["store"] != "ok" || report.Parts["signer"] != "ok" {
 		t.Errorf("ready: %d %v", status, report)
 	}
@@ -22,47 +24,65 @@ func TestHealth(t *testing.T) {
 
 // TestReadyNeedsTheHSM: a signature is really made, and a finding is good for a second only.
 func TestReadyNeedsTheHSM(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	w.Health("/health/ready")
+	health(w, "/health/ready")
 	w.Backend.Fail(signer.ErrUnavailable)
-	if status, _ := w.Health("/health/ready"); status != http.StatusOK {
+	if status, _ := health(w, "/health/ready"); status != http.StatusOK {
 		t.Errorf("a second has not passed: %d", status)
 	}
 	w.Clock.Advance(time.Second)
-	status, report := w.Health("/health/ready")
+	status, report := health(w, "/health/ready")
 	if status != http.StatusServiceUnavailable || report.Parts["signer"] != "unavailable" || report.Parts["store"] != "ok" {
 		t.Errorf("without the HSM: %d %v", status, report)
 	}
-	if status, _ := w.Health("/health/live"); status != http.StatusOK {
+	if status, _ := health(w, "/health/live"); status != http.StatusOK {
 		t.Errorf("the process is alive all the same: %d", status)
 	}
 	w.Backend.Fail(nil)
 	w.Clock.Advance(time.Second)
-	if status, report := w.Health("/health/ready"); status != http.StatusOK {
+	if status, report := health(w, "/health/ready"); status != http.StatusOK {
 		t.Errorf("with the HSM back: %d %v", status, report)
 	}
 }
 
 // TestReadyNeedsTheStore: a store that does not answer makes the node not ready.
 func TestReadyNeedsTheStore(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	if err := w.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if status, report := w.Health("/health/ready"); status != http.StatusServiceUnavailable || report.Parts["store"] != "unavailable" {
+	if status, report := health(w, "/health/ready"); status != http.StatusServiceUnavailable || report.Parts["store"] != "unavailable" {
 		t.Errorf("without the store: %d %v", status, report)
 	}
 }
 
 // TestDrain: a node that is about to end says so, and answers what still comes.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	w.Server.Drain()
-	if status, report := w.Health("/health/ready"); status != http.StatusServiceUnavailable || report.Status != "draining" {
+	if status, report := health(w, "/health/ready"); status != http.StatusServiceUnavailable || report.Status != "draining" {
 		t.Errorf("ready while draining: %d %v", status, report)
 	}
 	if r := c.Push(nil); r.Status != http.StatusCreated {
 		t.Errorf("a request while draining: %d %s", r.Status, r.Raw)
 	}
+}
+
+type healthReport struct {
+	Status string            `json:"status"`
+	Parts  map[string]string `json:"parts"`
+}
+
+func health(w *fapitest.World, path string) (int, healthReport) {
+	w.T.Helper()
+	status, body, _ := w.Browser().Visit(w.Issuer + path)
+	var report healthReport
+	if err := json.Unmarshal([]byte(body), &report); err != nil {
+		w.T.Fatalf("%s answered %s", path, body)
+	}
+	return status, report
 }

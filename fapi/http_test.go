@@ -20,11 +20,12 @@ func endpoints() []string {
 
 // Covers: SP-08, RULE-02. Every answer tells browsers to stay with TLS, in the form that may be preloaded.
 func TestSP08StrictTransport(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	for _, base := range []string{w.Issuer, w.MTLS} {
+	for _, base := range []string{w.Issuer, w.MTLSIssuer} {
 		for _, path := range endpoints() {
 			t.Run("accepts nothing but HSTS at "+strings.TrimPrefix(base+path, "https://127.0.0.1"), func(t *testing.T) {
-				response, _ := w.Ask(t, "GET", base+path, nil, "")
+				response, _ := w.Request(t, "GET", base+path, nil, "")
 				want := []string{"max-age=63072000; includeSubDomains; preload"} // a year or more, and both words (hstspreload.org)
 				if diff := cmp.Diff(want, response.Header.Values("Strict-Transport-Security")); diff != "" {
 					t.Error(diff)
@@ -32,7 +33,7 @@ func TestSP08StrictTransport(t *testing.T) {
 			})
 		}
 		t.Run("refuses http at "+strings.TrimPrefix(base, "https://127.0.0.1"), func(t *testing.T) {
-			response, body := w.Ask(t, "GET", strings.Replace(base, "https:", "http:", 1)+"/jwks", nil, "")
+			response, body := w.Request(t, "GET", strings.Replace(base, "https:", "http:", 1)+"/jwks", nil, "")
 			if response.StatusCode != http.StatusBadRequest || strings.Contains(body, "keys") {
 				t.Errorf("%d %s", response.StatusCode, body)
 			}
@@ -42,6 +43,7 @@ func TestSP08StrictTransport(t *testing.T) {
 
 // Covers: SP-10, RULE-03. Other sites' scripts read public documents and nothing else.
 func TestSP10NoCORS(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	origin := http.Header{"Origin": {"https://elsewhere.example"}, "Access-Control-Request-Method": {"GET"}, "Access-Control-Request-Headers": {"authorization, dpop"}}
 	allowed := func(response *http.Response) string {
@@ -55,7 +57,7 @@ func TestSP10NoCORS(t *testing.T) {
 	}
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks"} {
 		t.Run("accepts scripts of other sites at "+path, func(t *testing.T) {
-			if response, _ := w.Ask(t, "GET", w.Issuer+path, origin, ""); response.StatusCode != 200 || response.Header.Get("Access-Control-Allow-Origin") != "*" {
+			if response, _ := w.Request(t, "GET", w.Issuer+path, origin, ""); response.StatusCode != 200 || response.Header.Get("Access-Control-Allow-Origin") != "*" {
 				t.Errorf("%d %s", response.StatusCode, allowed(response))
 			}
 		})
@@ -63,7 +65,7 @@ func TestSP10NoCORS(t *testing.T) {
 	for _, path := range []string{"/authorize", "/interaction/x", "/par", "/token", "/userinfo", "/accounts"} {
 		for _, method := range []string{"GET", "POST", "OPTIONS"} {
 			t.Run("refuses them at "+method+" "+path, func(t *testing.T) {
-				if response, _ := w.Ask(t, method, w.Issuer+path, origin, ""); allowed(response) != "" || response.StatusCode < 400 {
+				if response, _ := w.Request(t, method, w.Issuer+path, origin, ""); allowed(response) != "" || response.StatusCode < 400 {
 					t.Errorf("%d %s", response.StatusCode, allowed(response))
 				}
 			})
@@ -73,6 +75,7 @@ func TestSP10NoCORS(t *testing.T) {
 
 // Covers: SP-34, RULE-04, BC-07, ATTACK-35. Every redirect is a 303, which repeats no form.
 func TestSP34SeeOther(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	jar := w.Browser()
@@ -98,17 +101,17 @@ func TestSP34SeeOther(t *testing.T) {
 	if !strings.HasPrefix(address, c.RedirectURI+"?") {
 		t.Errorf("ended at %s", address)
 	}
-	t.Run("refuses with 303", func(t *testing.T) { follow(t, w.Issuer+"/authorize?"+c.Request().Encode()) })
+	t.Run("refuses with 303", func(t *testing.T) { follow(t, w.Issuer+"/authorize?"+c.AuthorizationForm().Encode()) })
 	t.Run("refuses to have a form repeated", func(t *testing.T) {
 		form := url.Values{"client_id": {c.ID}, "request_uri": {c.Push(nil).Text("request_uri")}, "password": {"secret"}}
-		response, _ := w.Ask(t, "POST", w.Issuer+"/authorize", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
+		response, _ := w.Request(t, "POST", w.Issuer+"/authorize", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
 		if response.StatusCode != http.StatusSeeOther {
 			t.Errorf("%d", response.StatusCode)
 		}
 	})
 	t.Run("refuses to let state out of its parameter", func(t *testing.T) {
 		state := `"><script>alert(1)</script>&code=forged#fragment`
-		sentTo := c.Opened(t, fapitest.Set("state", state))
+		sentTo := c.Redirected(t, fapitest.Set("state", state))
 		if sentTo.Query().Get("state") != state || len(sentTo.Query()["code"]) != 1 || sentTo.Fragment != "" || strings.ContainsAny(sentTo.String(), `"<>`) {
 			t.Errorf("sent to %s", sentTo)
 		}
@@ -117,6 +120,7 @@ func TestSP34SeeOther(t *testing.T) {
 
 // Covers: SP-45, RULE-06, ATTACK-28. A JWT of one kind is not taken for one of another, wherever it is sent.
 func TestSP45KindsOfJWT(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -124,10 +128,10 @@ func TestSP45KindsOfJWT(t *testing.T) {
 	kinds := map[string]string{
 		"an assertion": c.ClientAssertion(nil), "a proof": c.Proof("GET", w.Issuer+"/accounts", token, nil),
 		"an access token": token, "an ID token": issued.Text("id_token"),
-		"an assertion with the typ of an access token": c.Signed(c.Key, "at+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.Random(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
-		"an assertion with the typ of a proof":         c.Signed(c.Key, "dpop+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.Random(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
-		"an assertion with the typ of a request":       c.Signed(c.Key, "oauth-authz-req+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.Random(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
-		"an assertion with the typ of a logout token":  c.Signed(c.Key, "logout+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.Random(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
+		"an assertion with the typ of an access token": c.Sign(c.Key, "at+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.RandomString(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
+		"an assertion with the typ of a proof":         c.Sign(c.Key, "dpop+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.RandomString(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
+		"an assertion with the typ of a request":       c.Sign(c.Key, "oauth-authz-req+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.RandomString(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
+		"an assertion with the typ of a logout token":  c.Sign(c.Key, "logout+jwt", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.RandomString(), "exp": w.Clock.Now().Add(time.Minute).Unix()}),
 	}
 	for kind, jwt := range kinds {
 		pushing, reading := fapitest.Bad(kind+" as an assertion", fapitest.Set("client_assertion", jwt), 401, "invalid_client"), fapitest.Bad(kind+" as an access token", nil, 401, "invalid_token")
@@ -153,12 +157,13 @@ func TestSP45KindsOfJWT(t *testing.T) {
 
 // Covers: SP-49, ATTACK-46, RULE-45. Secrets have at least 128 bits, and a near miss is told nothing.
 func TestSP49Entropy(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	pushed := c.Push(nil).Text("request_uri")
 	code := c.Authorize()
 	issued := c.Redeem(code, nil)
-	_, access := w.Decode(issued.Text("access_token"))
+	_, access := w.Verify(issued.Text("access_token"))
 	secrets := map[string]string{
 		"request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"), "code": code,
 		"refresh token": issued.Text("refresh_token"), "jti of the access token": access["jti"].(string),
@@ -180,22 +185,22 @@ func TestSP49Entropy(t *testing.T) {
 		}
 	}
 	t.Run("refuses a near miss of a code as any other", func(t *testing.T) {
-		alike(t, c.Redeem(fapitest.Altered(c.Authorize()), nil), c.Redeem(fapitest.Random(), nil))
+		alike(t, c.Redeem(fapitest.Altered(c.Authorize()), nil), c.Redeem(fapitest.RandomString(), nil))
 	})
-	t.Run("refuses a used code as an invented one", func(t *testing.T) { alike(t, c.Redeem(code, nil), c.Redeem(fapitest.Random(), nil)) })
+	t.Run("refuses a used code as an invented one", func(t *testing.T) { alike(t, c.Redeem(code, nil), c.Redeem(fapitest.RandomString(), nil)) })
 	t.Run("refuses another client's code as an invented one", func(t *testing.T) {
 		other := w.Register("client-2", nil)
-		alike(t, other.Redeem(c.Authorize(), nil), other.Redeem(fapitest.Random(), nil))
+		alike(t, other.Redeem(c.Authorize(), nil), other.Redeem(fapitest.RandomString(), nil))
 	})
 	t.Run("refuses a near miss of a refresh token as any other", func(t *testing.T) {
-		alike(t, c.Refresh(fapitest.Altered(issued.Text("refresh_token")), nil), c.Refresh(fapitest.Random(), nil))
+		alike(t, c.Refresh(fapitest.Altered(issued.Text("refresh_token")), nil), c.Refresh(fapitest.RandomString(), nil))
 	})
 	t.Run("refuses a near miss of a request_uri as any other", func(t *testing.T) {
 		page := func(requestURI string) string {
 			_, body, _ := w.Browser().Visit(w.AuthorizeURL(c.ID, requestURI))
 			return body
 		}
-		if diff := cmp.Diff(page("urn:ietf:params:oauth:request_uri:"+fapitest.Random()), page(fapitest.Altered(c.Push(nil).Text("request_uri")))); diff != "" {
+		if diff := cmp.Diff(page("urn:ietf:params:oauth:request_uri:"+fapitest.RandomString()), page(fapitest.Altered(c.Push(nil).Text("request_uri")))); diff != "" {
 			t.Error(diff)
 		}
 	})

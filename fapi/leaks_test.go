@@ -19,7 +19,7 @@ type canaries map[string]string
 
 // plant gives a value that occurs nowhere else.
 func (c canaries) plant(name string) string {
-	c[name] = "canary" + strings.NewReplacer("-", "", "_", "").Replace(fapitest.Random())
+	c[name] = "canary" + strings.NewReplacer("-", "", "_", "").Replace(fapitest.RandomString())
 	return c[name]
 }
 
@@ -50,9 +50,10 @@ func leaked(secret string, places map[string]string) []string {
 // Covers: ATTACK-07. Every value of a pushed request is planted with a canary. On its way to the decision none gets into a
 // cookie, an address, a header, the log or a trace; with the answer only state does, to its client.
 func TestAttack07Canaries(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
+	t.Parallel()
+	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
-		fapitest.Wide(c, m)
+		fapitest.AllScopes(c, m)
 		m["redirect_uris"] = []string{c.RedirectURI}
 	})
 	planted := canaries{}
@@ -63,7 +64,7 @@ func TestAttack07Canaries(t *testing.T) {
 		form.Set("claims", `{"id_token":{"acr":{"values":["`+planted.plant("claims")+`"]},"`+planted.plant("name of a claim")+`":null}}`)
 		form.Set("authorization_details", "["+strings.Replace(fapitest.OnePayment, "Merchant A", planted.plant("authorization_details"), 1)+"]")
 		form.Set("scope", form.Get("scope")+" "+planted.plant("scope"))
-		form.Set("code_challenge", fapitest.Challenge(planted.plant("verifier")+strings.Repeat("v", 43)))
+		form.Set("code_challenge", fapitest.CodeChallenge(planted.plant("verifier")+strings.Repeat("v", 43)))
 		planted.watch("code_challenge", form.Get("code_challenge"))
 	}
 	pushed := c.Push(plant)
@@ -91,12 +92,12 @@ func TestAttack07Canaries(t *testing.T) {
 		"the log": w.Logs.String(), "the traces": fmt.Sprintf("%+v", w.Spans.GetSpans()),
 	}
 	t.Run("accepts the values at the page, where they belong", func(t *testing.T) {
-		if page := p.Sees(); page.LoginHint != planted["login_hint"] || !slices.Contains(page.Acrs, planted["acr_values"]) ||
-			!strings.Contains(fapitest.JsonText(page.Details), planted["authorization_details"]) {
+		if page := p.Sees(); page.LoginHint != planted["login_hint"] || !slices.Contains(page.ACRs, planted["acr_values"]) ||
+			!strings.Contains(fapitest.JSON(page.Details), planted["authorization_details"]) {
 			t.Errorf("%+v", page)
 		}
 	})
-	for name, value := range fapitest.InOrder(planted) {
+	for name, value := range fapitest.Sorted(planted) {
 		t.Run("refuses to leak "+name, func(t *testing.T) {
 			if found := leaked(value, places); len(found) > 0 {
 				t.Errorf("it is in %s", found)
@@ -125,8 +126,9 @@ func TestAttack07Canaries(t *testing.T) {
 // Covers: ATTACK-52, RULE-45. Every secret of a flow, and of every way to get it wrong, is looked for in the log and in the
 // traces afterwards; and no text from outside makes a line of its own there.
 func TestAttack52Canaries(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c := w.Register("client-1", fapitest.Wide)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	c := w.Register("client-1", fapitest.AllScopes)
 	self := w.ResourceServer("self", w.Issuer)
 	planted := canaries{}
 	// Each request's one-time secrets are noted as it is sent.
@@ -149,7 +151,7 @@ func TestAttack52Canaries(t *testing.T) {
 	_, _, sentTo := b.Visit(w.AuthorizeURL(c.ID, pushed))
 	code := sentTo.Query().Get("code")
 	planted.watch("code", code)
-	planted.watch("verifier", fapitest.Verifier)
+	planted.watch("verifier", fapitest.CodeVerifier)
 	for _, cookie := range b.HTTP.Jar.Cookies(fapitest.MustURL(t, w.Issuer)) {
 		planted.watch("cookie "+cookie.Name, cookie.Value)
 	}
@@ -165,7 +167,7 @@ func TestAttack52Canaries(t *testing.T) {
 		"wrong code":            c.Redeem(planted.plant("wrong code"), nil),
 		"wrong verifier":        c.Redeem(c.Authorize(), fapitest.Set("code_verifier", strings.Repeat("x", 43)+planted.plant("wrong verifier"))),
 		"malformed assertion":   c.Push(fapitest.Set("client_assertion", planted.plant("malformed assertion"))),
-		"forged assertion":      c.Push(fapitest.Set("client_assertion", c.Signed(fapitest.NewKey(t, jose.ES256), "", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": planted.plant("jti"), "exp": planted.plant("exp")}))),
+		"forged assertion":      c.Push(fapitest.Set("client_assertion", c.Sign(fapitest.NewKey(t, jose.ES256), "", fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": planted.plant("jti"), "exp": planted.plant("exp")}))),
 		"used assertion":        c.Push(fapitest.Set("client_assertion", planted["assertion of push"])),
 		"malformed proof":       c.Push(fapitest.SetHeader("DPoP", planted.plant("malformed proof"))),
 		"private key in proof":  c.Push(fapitest.SetHeader("DPoP", proofWithPrivateKey(t, c, planted))),
@@ -204,7 +206,7 @@ func TestAttack52Canaries(t *testing.T) {
 			t.Errorf("%s is in %s only", c.ID, found)
 		}
 	})
-	for name, secret := range fapitest.InOrder(planted) {
+	for name, secret := range fapitest.Sorted(planted) {
 		t.Run("refuses to tell "+name, func(t *testing.T) {
 			if found := leaked(secret, places); len(found) > 0 {
 				t.Errorf("it is in %s", found)
@@ -216,23 +218,24 @@ func TestAttack52Canaries(t *testing.T) {
 // proofWithPrivateKey is a proof of a careless client: its private key is in the header.
 func proofWithPrivateKey(t *testing.T, c *fapitest.Client, planted canaries) string {
 	t.Helper()
-	private := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat(fapitest.Random(), 2)[:32]))
+	private := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat(fapitest.RandomString(), 2)[:32]))
 	planted.watch("private key", private)
-	jwk := fapitest.JwkWith(t, c.ProofKey, func(m map[string]any) { m["d"] = private })
+	jwk := fapitest.JWKWith(t, c.ProofKey, func(m map[string]any) { m["d"] = private })
 	header := map[string]any{"alg": "ES256", "typ": "dpop+jwt", "jwk": json.RawMessage(jwk)}
-	body := fapitest.Claims{"jti": fapitest.Random(), "htm": "POST", "htu": c.W.Issuer + "/par", "iat": c.W.Clock.Now().Unix()}
-	return fapitest.HandSigned(t, header, body, fapitest.Es256(t, c.ProofKey))
+	body := fapitest.Claims{"jti": fapitest.RandomString(), "htm": "POST", "htu": c.World.Issuer + "/par", "iat": c.World.Clock.Now().Unix()}
+	return fapitest.HandSigned(t, header, body, fapitest.ES256(t, c.ProofKey))
 }
 
 // Covers: ATTACK-52. Whatever is sent, the log stays one line of JSON for each request.
 func TestAttack52LogLines(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	forged := "\n" + `{"level":"INFO","msg":"request","outcome":"ok","client_id":"forged"}` + "\r\n\x1b[2J\u202e\u2028"
 	before := strings.Count(w.Logs.String(), "\n")
 	c.Push(fapitest.Set("client_id", forged))
 	c.Push(fapitest.Set(forged, "a"))
-	c.Push(fapitest.Set("client_assertion", c.Signed(c.Key, "", fapitest.Claims{"iss": forged, "sub": forged})))
+	c.Push(fapitest.Set("client_assertion", c.Sign(c.Key, "", fapitest.Claims{"iss": forged, "sub": forged})))
 	c.Push(fapitest.Set("redirect_uri", forged))
 	c.Redeem(forged, nil)
 	c.Post("/token", url.Values{"grant_type": {forged}}, nil)
@@ -261,6 +264,7 @@ func TestAttack52LogLines(t *testing.T) {
 // Covers: ATTACK-52. It goes through the flow and its refusals, and looks for every secret of it in the log and in the
 // traces.
 func TestNothingSecretLeaks(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	pushed := c.Push(nil).Text("request_uri")
@@ -280,7 +284,7 @@ func TestNothingSecretLeaks(t *testing.T) {
 	c.Redeem(code, nil)
 
 	secrets := map[string]string{
-		"code": code, "request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"), "verifier": fapitest.Verifier,
+		"code": code, "request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"), "verifier": fapitest.CodeVerifier,
 		"access token": issued.Text("access_token"), "refresh token": issued.Text("refresh_token"), "ID token": issued.Text("id_token"),
 		"client assertion": assertion, "DPoP proof": proof, "state": "state-1", "nonce": "nonce-1",
 	}

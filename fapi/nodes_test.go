@@ -1,30 +1,27 @@
 package fapi_test
 
 import (
-	"context"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"countersign/fapi/fapitest"
-	"countersign/internal/pgproxy"
-	"countersign/signer"
 	"countersign/store"
-	"countersign/store/postgres"
 )
 
 // Covers: ATTACK-02. Two nodes that get one assertion at the same moment accept it once between them, wherever it is
 // sent, and its time is over before either has forgotten it.
 func TestAttack02TwoNodes(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c := w.Register("client-1", fapitest.Wide)
-	there := w.Node(nil).Here(c)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	c := w.Register("client-1", fapitest.AllScopes)
+	there := w.Node(nil).Client(c)
 	const rounds = 200
 	accepted := 0
 	for range rounds {
 		same := fapitest.Set("client_assertion", c.ClientAssertion(nil))
-		accepted += len(fapitest.Won(t, fapitest.AtOnce(
+		accepted += len(won(t, fapitest.Concurrently(
 			func() fapitest.Reply { return c.Push(same) },
 			func() fapitest.Reply { return there.Push(same) },
 			func() fapitest.Reply { return c.Revoke("unknown", same) },
@@ -45,10 +42,11 @@ func TestAttack02TwoNodes(t *testing.T) {
 
 // Covers: ATTACK-05. Of two browsers that answer one request on two nodes at the same moment, one gets a code.
 func TestAttack05TwoBrowsers(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
-	codes, spent := 0, true
+	codes, consumed := 0, true
 	for range 20 {
 		address := w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri"))
 		open := func(b *fapitest.Browser) func() fapitest.Reply {
@@ -60,13 +58,13 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 				return fapitest.Reply{Status: http.StatusOK}
 			}
 		}
-		for _, r := range fapitest.AtOnce(open(w.Browser()), open(n.Browser(w.Browser())), open(w.Browser())) {
+		for _, r := range fapitest.Concurrently(open(w.Browser()), open(n.Browser(w.Browser())), open(w.Browser())) {
 			if r.Status == http.StatusOK {
 				codes++
 			}
 		}
 		_, _, again := n.Browser(w.Browser()).Visit(address)
-		spent = spent && again != nil && again.Query().Get("error") == "invalid_request_uri"
+		consumed = consumed && again != nil && again.Query().Get("error") == "invalid_request_uri"
 	}
 	t.Run("accepts one answer to each of 20 requests", func(t *testing.T) {
 		if codes < 20 {
@@ -74,8 +72,8 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 		}
 	})
 	t.Run("refuses a second answer", func(t *testing.T) {
-		if codes > 20 || !spent {
-			t.Errorf("%d codes, spent %v", codes, spent)
+		if codes > 20 || !consumed {
+			t.Errorf("%d codes, consumed %v", codes, consumed)
 		}
 	})
 }
@@ -83,15 +81,16 @@ func TestAttack05TwoBrowsers(t *testing.T) {
 // Covers: ATTACK-09. Of many redemptions of one code on two nodes at the same moment at most one wins, and its tokens are
 // worth nothing on either.
 func TestAttack09TwoNodes(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
-	there := w.Node(nil).Here(c)
+	there := w.Node(nil).Client(c)
 	const rounds = 15
 	var winners []fapitest.Reply
 	for range rounds {
 		code := c.Authorize()
 		one, other := func() fapitest.Reply { return c.Redeem(code, nil) }, func() fapitest.Reply { return there.Redeem(code, nil) }
-		got := fapitest.Won(t, fapitest.AtOnce(one, other, one, other), 400, "invalid_grant")
+		got := won(t, fapitest.Concurrently(one, other, one, other), 400, "invalid_grant")
 		if len(got) > 1 {
 			t.Fatalf("%d redemptions of one code won", len(got))
 		}
@@ -102,7 +101,7 @@ func TestAttack09TwoNodes(t *testing.T) {
 			t.Errorf("%d of %d", len(winners), rounds)
 		}
 	})
-	t.Run("refuses what the one bought, on both nodes", func(t *testing.T) {
+	t.Run("refuses what the one issued, on both nodes", func(t *testing.T) {
 		for _, r := range winners {
 			for _, at := range []*fapitest.Client{c, there} {
 				fapitest.WantError(t, at.Get("/accounts", r.Text("access_token"), nil), 401, "invalid_token")
@@ -113,11 +112,12 @@ func TestAttack09TwoNodes(t *testing.T) {
 }
 
 // Covers: ATTACK-10, ATTACK-53. While a grant is refreshed on two nodes it is revoked: every refresh that ended before
-// succeeds, every one that began afterwards is refused, and no token that any of them bought outlives the grant.
+// succeeds, every one that began afterwards is refused, and no token that any of them issued outlives the grant.
 func TestAttack10RefreshAndRevoke(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
-	there := w.Node(nil).Here(c)
+	there := w.Node(nil).Client(c)
 	var before, after, odd []string
 	for range 5 {
 		issued := c.Tokens()
@@ -150,23 +150,23 @@ func TestAttack10RefreshAndRevoke(t *testing.T) {
 				return fapitest.Reply{Status: http.StatusOK}
 			})
 		}
-		if r := fapitest.AtOnce(calls...)[0]; r.Status != http.StatusOK {
+		if r := fapitest.Concurrently(calls...)[0]; r.Status != http.StatusOK {
 			t.Fatalf("the revocation answered %d %s", r.Status, r.Raw)
 		}
 		close(outcomes)
-		bought := []string{issued.Text("access_token")}
+		all := []string{issued.Text("access_token")}
 		for one := range outcomes {
 			switch {
 			case one.Status == http.StatusOK && one.began:
 				after = append(after, one.Raw)
 			case one.Status == http.StatusOK:
 				before = append(before, one.Raw)
-				bought = append(bought, one.Text("access_token"))
+				all = append(all, one.Text("access_token"))
 			case one.Text("error") != "invalid_grant" || !one.ended:
 				odd = append(odd, one.Raw)
 			}
 		}
-		for _, token := range bought {
+		for _, token := range all {
 			for _, at := range []*fapitest.Client{c, there} {
 				fapitest.WantError(t, at.Get("/accounts", token, nil), 401, "invalid_token")
 			}
@@ -189,10 +189,11 @@ func TestAttack10RefreshAndRevoke(t *testing.T) {
 // Covers: ATTACK-12. A proof that one node took is refused by the other to the last second of its window, however often
 // the nodes tidy up, and is no better at another address.
 func TestAttack12TwoNodes(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
-	there := n.Here(c)
+	there := n.Client(c)
 	token := c.Tokens().Text("access_token")
 	start := w.Clock.Now()
 	pushing := func(at *fapitest.Client, proof string) fapitest.Reply {
@@ -202,12 +203,12 @@ func TestAttack12TwoNodes(t *testing.T) {
 		return at.Get("/accounts", token, func(h http.Header) { h.Set("DPoP", proof) })
 	}
 	used, usedToRead := c.Proof("POST", w.Issuer+"/par", "", nil), c.Proof("GET", w.Issuer+"/accounts", token, nil)
-	fapitest.WantActive(t, reading(c, usedToRead))
+	fapitest.WantOK(t, reading(c, usedToRead))
 	fapitest.Good("", nil).Check(t, pushing(c, used))
 	for _, path := range []string{"/token", "/revoke", "/introspect"} {
 		t.Run("refuses one for PAR at "+path+" of the other node", func(t *testing.T) {
 			forPAR := fapitest.SetHeader("DPoP", c.Proof("POST", w.Issuer+"/par", "", nil))
-			fapitest.WantError(t, there.Post(path, c.Request(), forPAR), 400, "invalid_dpop_proof")
+			fapitest.WantError(t, there.Post(path, c.AuthorizationForm(), forPAR), 400, "invalid_dpop_proof")
 		})
 	}
 	t.Run("refuses one for a resource at another of the other node", func(t *testing.T) {
@@ -215,7 +216,7 @@ func TestAttack12TwoNodes(t *testing.T) {
 		fapitest.WantError(t, there.Get("/userinfo", token, func(h http.Header) { h.Set("DPoP", forAccounts) }), 401, "invalid_dpop_proof")
 	})
 	late := func(after time.Duration) {
-		n.At(start.Add(after))
+		n.SetTime(start.Add(after))
 		for _, database := range []store.Store{w.Store, n.Store} {
 			if _, err := database.Purge(t.Context(), 1000); err != nil {
 				t.Fatal(err)
@@ -236,15 +237,15 @@ func TestAttack12TwoNodes(t *testing.T) {
 		}
 		t.Run("accepts a new one "+after.String()+" later", func(t *testing.T) {
 			fapitest.Good("", nil).Check(t, pushing(there, there.Proof("POST", w.Issuer+"/par", "", nil)))
-			fapitest.WantActive(t, reading(there, there.Proof("GET", w.Issuer+"/accounts", token, nil)))
+			fapitest.WantOK(t, reading(there, there.Proof("GET", w.Issuer+"/accounts", token, nil)))
 		})
 	}
 	t.Run("accepts an unused one to the end of its window", func(t *testing.T) {
-		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.Claim("iat", w.Clock.Now().Add(-time.Minute).Unix()))
+		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.SetClaim("iat", w.Clock.Now().Add(-time.Minute).Unix()))
 		fapitest.Good("", nil).Check(t, pushing(there, proof))
 	})
 	t.Run("refuses an unused one after it", func(t *testing.T) {
-		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.Claim("iat", w.Clock.Now().Add(-61*time.Second).Unix()))
+		proof := c.Proof("POST", w.Issuer+"/par", "", fapitest.SetClaim("iat", w.Clock.Now().Add(-61*time.Second).Unix()))
 		fapitest.WantError(t, pushing(there, proof), 400, "invalid_dpop_proof")
 	})
 }
@@ -252,10 +253,11 @@ func TestAttack12TwoNodes(t *testing.T) {
 // Covers: ATTACK-13. Whoever had the key for a moment and made proofs for the hour to come can use them until the nonce
 // has changed twice, and on no node longer.
 func TestAttack13ProofsMadeInAdvance(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	t.Parallel()
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	c := w.Register("client-1", nil)
 	n := w.Node(nil)
-	there := n.Here(c)
+	there := n.Client(c)
 	nonce := c.Push(nil).Header.Get("DPoP-Nonce")
 	if nonce == "" {
 		t.Fatal("no nonce is offered")
@@ -275,7 +277,7 @@ func TestAttack13ProofsMadeInAdvance(t *testing.T) {
 	}
 	last, worked, refused := time.Duration(-1), 0, 0
 	for _, one := range hour {
-		n.At(one.at)
+		n.SetTime(one.at)
 		for _, r := range []fapitest.Reply{c.Push(fapitest.SetHeader("DPoP", one.here)), there.Push(fapitest.SetHeader("DPoP", one.there))} {
 			if r.Status == http.StatusCreated {
 				worked++
@@ -301,167 +303,44 @@ func TestAttack13ProofsMadeInAdvance(t *testing.T) {
 	})
 	t.Run("accepts one node's nonce on the other", func(t *testing.T) {
 		fresh := c.Push(nil).Header.Get("DPoP-Nonce")
-		fapitest.Good("", nil).Check(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", fresh))))
+		fapitest.Good("", nil).Check(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", fresh))))
 	})
 	t.Run("refuses a nonce of another issuer's server", func(t *testing.T) {
-		other := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+		t.Parallel()
+		other := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 		foreign := other.Register("client-1", nil).Push(nil).Header.Get("DPoP-Nonce")
-		fapitest.WantError(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", foreign))), 400, "use_dpop_nonce")
+		fapitest.WantError(t, there.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", foreign))), 400, "use_dpop_nonce")
 	})
 }
 
-// watched is how a node of TestNodesFollow hears of changes.
-type watched struct {
-	name string
-	// connection is what becomes of the listening connection once it is there.
-	connection func(*pgproxy.Proxy)
-	none       bool
-	// atOnce tells that changes are to be noticed long before anybody would look for himself.
-	atOnce bool
+// won gives the answers that are no refusals, and checks that each of the others is the refusal named.
+func won(t *testing.T, replies []fapitest.Reply, status int, code string) []fapitest.Reply {
+	t.Helper()
+	var winners []fapitest.Reply
+	for _, r := range replies {
+		if r.Status == http.StatusOK || r.Status == http.StatusCreated {
+			winners = append(winners, r)
+			continue
+		}
+		fapitest.WantError(t, r, status, code)
+	}
+	return winners
 }
 
-// TestNodesFollow: what one node changes holds on another within a second: clients, key states, revocations, sessions and
-// nonces, on one PostgreSQL. It does so when the other is told, when it is not, and when the connection by which it was told
-// is cut, or goes silent as one does behind a broken network.
-func TestNodesFollow(t *testing.T) {
-	for _, how := range []watched{
-		{name: "listening", atOnce: true},
-		{name: "not listening", none: true},
-		{name: "cut", connection: func(p *pgproxy.Proxy) {
-			go func() {
-				for range 200 {
-					p.Cut()
-					time.Sleep(20 * time.Millisecond)
-				}
-			}()
-		}},
-		{name: "silent", connection: func(p *pgproxy.Proxy) { time.AfterFunc(5*time.Second, p.Silence()) }},
-	} {
-		t.Run(how.name, func(t *testing.T) { nodesFollow(t, how) })
-	}
+// pushedID is the digest of the request_uri of a new request.
+func pushedID(w *fapitest.World, c *fapitest.Client, nonce string) store.Digest {
+	w.T.Helper()
+	return store.DigestOf(c.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", nonce))).Text("request_uri"))
 }
 
-func nodesFollow(t *testing.T, how watched) {
-	w, url := fapitest.NewWorldOnPostgres(t, nil, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
-	n := w.Node(func(c *fapitest.FapiConfig) {
-		var err error
-		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: fapitest.Catalogue{Store: c.Store}, Replicas: []signer.Replica{{Backend: w.Backend}},
-			Now: c.Now, RefreshInterval: 500 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	// Time goes by as it does.
-	ctx, stop := context.WithCancel(t.Context())
-	t.Cleanup(stop)
-	go func() {
-		for last := time.Now(); ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
-			now := time.Now()
-			w.Clock.Advance(now.Sub(last))
-			n.Clock.Advance(now.Sub(last))
-			last = now
-		}
-	}()
-	c := w.Register("client-1", nil)
-	there := n.Here(c)
-	nonce := func(at *fapitest.Client) string { return at.Push(nil).Header.Get("DPoP-Nonce") }
-	first := nonce(c)
-
-	// Nonces, and what is never kept in memory, hold at once.
-	fapitest.Good("", nil).Check(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", first))))
-	b := w.Browser()
-	authorize := func(at *fapitest.Client, b *fapitest.Browser) (string, bool) {
-		pushed := at.Push(c.Proving("/par", fapitest.Claim("nonce", first)))
-		_, _, sentTo := b.Visit(w.AuthorizeURL(c.ID, pushed.Text("request_uri")))
-		return sentTo.Query().Get("code"), sentTo.Query().Get("code") != ""
-	}
-	code, ok := authorize(c, b)
-	if !ok {
-		t.Fatal("no code")
-	}
-	tokens := there.Redeem(code, c.Proving("/token", fapitest.Claim("nonce", first)))
-	if tokens.Status != http.StatusOK {
-		t.Fatalf("%d %s", tokens.Status, tokens.Raw)
-	}
-	if opened, err := n.Store.Open(t.Context(), w.PushedID(c, first), w.SessionIn(b)); err != nil || opened.Session == nil {
-		t.Errorf("the sign-in of the other node: %v, %v", opened.Session, err)
-	}
-	if r := c.Revoke(tokens.Text("refresh_token"), c.Proving("/revoke", fapitest.Claim("nonce", first))); r.Status != http.StatusOK {
-		t.Fatalf("revoke: %d %s", r.Status, r.Raw)
-	}
-	if r := there.Refresh(tokens.Text("refresh_token"), c.Proving("/token", fapitest.Claim("nonce", first))); r.Text("error") != "invalid_grant" {
-		t.Errorf("after the other node's revocation: %d %s", r.Status, r.Raw)
-	}
-
-	if !how.none {
-		var proxy *pgproxy.Proxy
-		listening := postgres.Config{URL: url, Now: n.Clock.Now}
-		through(t, &proxy)(&listening)
-		listening.MaxConnections = 1
-		ears := fapitest.OpenPostgres(t, listening)
-		told := make(chan struct{}, 1)
-		go ears.Watch(ctx, func(change store.Change) {
-			n.Server.OnChange(change)
-			if (change == store.Change{}) {
-				select {
-				case told <- struct{}{}:
-				default:
-				}
-			}
-		})
-		<-told
-		if how.connection != nil {
-			// The node has what it was told to be fresh when the connection goes.
-			fapitest.Good("", nil).Check(t, there.Push(c.Proving("/par", fapitest.Claim("nonce", first))))
-			how.connection(proxy)
+// sessionIn is the digest of the sign-in cookie that a browser has.
+func sessionIn(w *fapitest.World, b *fapitest.Browser) store.Digest {
+	w.T.Helper()
+	for _, cookie := range b.HTTP.Jar.Cookies(fapitest.MustURL(w.T, w.Issuer)) {
+		if cookie.Name == "__Host-countersign-session" {
+			return store.DigestOf(cookie.Value)
 		}
 	}
-	follow := func(what string, change func(), noticed func() bool) {
-		t.Helper()
-		if noticed() { // and so it has what there was before in memory
-			t.Fatalf("%s: noticed before the change", what)
-		}
-		change()
-		began := time.Now()
-		for !noticed() {
-			if time.Since(began) > 3*time.Second {
-				t.Fatalf("%s: not noticed", what)
-			}
-			time.Sleep(time.Millisecond)
-		}
-		took := time.Since(began)
-		t.Logf("%s: noticed after %s", what, took.Round(time.Millisecond))
-		if took > time.Second+200*time.Millisecond { // the calls that notice take their time, too
-			t.Errorf("%s: noticed after %s", what, took)
-		}
-		if how.atOnce && took > 400*time.Millisecond {
-			t.Errorf("%s: nobody told; noticed after %s", what, took)
-		}
-	}
-	refused := func() bool {
-		return there.Push(c.Proving("/par", fapitest.Claim("nonce", first))).Text("error") == "invalid_client"
-	}
-	record, err := w.Store.Client(t.Context(), c.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(disabled bool) func() {
-		return func() {
-			record.Version, record.Disabled = record.Version+1, disabled
-			if err := w.Store.PutClient(t.Context(), record); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	follow("a client that is disabled", put(true), refused)
-	follow("a client that is enabled", put(false), func() bool { return !refused() })
-	signing := func() bool { return there.KeyPublished(fapitest.SharedKeys(t)[0].ID) }
-	follow("a key that is destroyed", func() {
-		if err := w.Store.MoveKey(t.Context(), fapitest.SharedKeys(t)[0].ID, "active", "retiring", w.Clock.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Store.MoveKey(t.Context(), fapitest.SharedKeys(t)[0].ID, "retiring", "destroyed", w.Clock.Now()); err != nil {
-			t.Fatal(err)
-		}
-	}, func() bool { return !signing() })
+	w.T.Fatal("the browser has no session")
+	return store.Digest{}
 }

@@ -39,11 +39,12 @@ func through(t *testing.T, proxy **pgproxy.Proxy) func(*postgres.Config) {
 	}
 }
 
-// TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the person is signed in and
+// TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the user is signed in and
 // has allowed the same before, the refresh included.
 func TestRoundTripsOfAFlow(t *testing.T) {
+	t.Parallel()
 	var proxy *pgproxy.Proxy
-	w, _ := fapitest.NewWorldOnPostgres(t, func(c *postgres.Config) {
+	w, _ := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.MaxConnections = 1
 		through(t, &proxy)(c)
 	})
@@ -80,7 +81,7 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 	}
 	flow() // statements are prepared
 	flow()
-	b = w.Browser() // a person who has to sign in and to decide
+	b = w.Browser() // a user who has to sign in and to decide
 	push, authorize, token, refresh := flow()
 	t.Logf("with pages: PAR %d, authorize to code %d, token %d, refresh %d: %d", push, authorize, token, refresh, push+authorize+token+refresh)
 	if authorize > 7 {
@@ -94,14 +95,15 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 	w.Clock.Advance(2 * time.Second) // the cached client is too old
 	push, authorize, token, refresh = flow()
 	if all := push + authorize + token + refresh; all > 9 {
-		t.Errorf("with a client that is read anew, %d", all)
+		t.Errorf("with a client that is read again, %d", all)
 	}
 }
 
 // TestPoolExhausted: requests that find no free connection are answered 503 with Retry-After, soon, and the next ones are
 // served as if nothing had been.
 func TestPoolExhausted(t *testing.T) {
-	w, url := fapitest.NewWorldOnPostgres(t, func(c *postgres.Config) {
+	t.Parallel()
+	w, url := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.URL += "&lock_timeout=9s&statement_timeout=9s"
 		c.MaxConnections = 2
 	})
@@ -126,7 +128,7 @@ func TestPoolExhausted(t *testing.T) {
 		released <- err
 	})
 	served, shed := 0, 0
-	for _, r := range fapitest.AtOnce(calls...) {
+	for _, r := range fapitest.Concurrently(calls...) {
 		switch r.Status {
 		case http.StatusCreated:
 			served++

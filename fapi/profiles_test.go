@@ -13,6 +13,7 @@ import (
 
 // Covers: F1-06, F1-08. Clients are held to a profile that the server offers, or to none.
 func TestProfilesOffered(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
 	fapitest.TryAll(t, c.Push, fapitest.Bad("a profile that is not offered", c.Signing(nil), 401, "invalid_client"))
@@ -22,9 +23,10 @@ func TestProfilesOffered(t *testing.T) {
 
 // Covers: SP-54. A registration tightens its profile and never loosens it; times that are configured are cut to it.
 func TestSP54ProfilesOnlyTighten(t *testing.T) {
+	t.Parallel()
 	key := fapitest.KeySet(fapitest.NewKey(t, jose.PS256).PublicJWK())
 	t.Run("accepts a registration that tightens", func(t *testing.T) {
-		client, err := client.Parse("client-1", "fapi2-security", fapitest.Registration(t, func(m map[string]any) {
+		client, err := client.Parse("client-1", "fapi2-security", fapitest.ClientMetadata(t, func(m map[string]any) {
 			m["jwks"], m["token_endpoint_auth_signing_alg"], m["grant_types"] = key, "PS256", []string{"authorization_code"}
 		}))
 		if err != nil {
@@ -38,17 +40,18 @@ func TestSP54ProfilesOnlyTighten(t *testing.T) {
 		"grant_types": []string{"implicit"}, "response_types": []string{"token"}, "token_endpoint_auth_method": "client_secret_post",
 		"token_endpoint_auth_signing_alg": "RS256", "id_token_signed_response_alg": "none",
 	} {
-		fapitest.Registering(t, fmt.Sprintf("%s %v", name, value), fapitest.Claim(name, value), name)
+		fapitest.TryRegistration(t, fmt.Sprintf("%s %v", name, value), fapitest.SetClaim(name, value), name)
 	}
 	t.Run("refuses a profile that does not exist", func(t *testing.T) {
-		if _, err := client.Parse("client-1", "lax", fapitest.Registration(t, nil)); err == nil {
+		if _, err := client.Parse("client-1", "lax", fapitest.ClientMetadata(t, nil)); err == nil {
 			t.Error("accepted")
 		}
 	})
 	t.Run("refuses a registration that asks for unpushed requests", func(t *testing.T) {
+		t.Parallel()
 		w := fapitest.NewWorld(t)
-		c := w.Register("client-1", fapitest.Member("require_pushed_authorization_requests", false))
-		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.Request().Encode())
+		c := w.Register("client-1", fapitest.SetMember("require_pushed_authorization_requests", false))
+		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
 		if sentTo == nil || sentTo.Query().Get("error") != "invalid_request" {
 			t.Errorf("sent to %v", sentTo)
 		}

@@ -15,6 +15,7 @@ import (
 
 // Covers: RULE-32. No secret is in the database.
 func TestRule32Digests(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	b := w.Browser()
@@ -25,16 +26,16 @@ func TestRule32Digests(t *testing.T) {
 	issued := c.Redeem(code, nil)
 	unredeemed := c.Authorize()
 	jar := b.HTTP.Jar.Cookies(fapitest.MustURL(t, w.Issuer))
-	_, access := w.Decode(issued.Text("access_token"))
+	_, access := w.Verify(issued.Text("access_token"))
 	secrets := map[string]string{
-		"a spent code": code, "a code": unredeemed, "a spent request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"),
+		"a consumed code": code, "a code": unredeemed, "a spent request_uri": strings.TrimPrefix(pushed, "urn:ietf:params:oauth:request_uri:"),
 		"a request_uri": strings.TrimPrefix(waiting, "urn:ietf:params:oauth:request_uri:"), "a refresh token": issued.Text("refresh_token"),
-		"an access token": issued.Text("access_token"), "the jti of an access token": access["jti"].(string), "an ID token": issued.Text("id_token"), "a verifier": fapitest.Verifier,
+		"an access token": issued.Text("access_token"), "the jti of an access token": access["jti"].(string), "an ID token": issued.Text("id_token"), "a verifier": fapitest.CodeVerifier,
 	}
 	for _, cookie := range jar {
 		secrets["the cookie "+cookie.Name] = cookie.Value
 	}
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(t.TempDir()), "*", "countersign.db*"))
+	files, err := filepath.Glob(w.File + "*")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%v, %v", files, err)
 	}
@@ -47,7 +48,7 @@ func TestRule32Digests(t *testing.T) {
 		stored = append(stored, content...)
 	}
 	t.Run("accepts what is no secret", func(t *testing.T) {
-		for _, text := range []string{c.ID, c.RedirectURI, fapitest.Challenge(fapitest.Verifier)} {
+		for _, text := range []string{c.ID, c.RedirectURI, fapitest.CodeChallenge(fapitest.CodeVerifier)} {
 			if !bytes.Contains(stored, []byte(text)) {
 				t.Errorf("%s is not in the database", text)
 			}
@@ -65,6 +66,7 @@ func TestRule32Digests(t *testing.T) {
 // Covers: RULE-47, F1-18, ATTACK-52. The client's interaction id comes back everywhere and is in the log, if it is a UUID and
 // so cannot forge a line of it.
 func TestRule47InteractionID(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -72,7 +74,7 @@ func TestRule47InteractionID(t *testing.T) {
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	for _, path := range endpoints() {
 		t.Run("accepts it at "+path, func(t *testing.T) {
-			response, _ := w.Ask(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {id}}, "")
+			response, _ := w.Request(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {id}}, "")
 			if response.Header.Get("x-fapi-interaction-id") != id || response.Header.Get("X-Correlation-Id") != id {
 				t.Errorf("%v", response.Header)
 			}
@@ -82,7 +84,7 @@ func TestRule47InteractionID(t *testing.T) {
 			"64 KiB": strings.Repeat("f", 64<<10),
 		} {
 			t.Run("refuses to echo "+name+" at "+path, func(t *testing.T) {
-				response, _ := w.Ask(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {wrong}}, "")
+				response, _ := w.Request(t, "GET", w.Issuer+path, http.Header{"X-Fapi-Interaction-Id": {wrong}}, "")
 				if response.Header.Get("x-fapi-interaction-id") != "" || !uuid.MatchString(response.Header.Get("X-Correlation-Id")) {
 					t.Errorf("%v", response.Header)
 				}
@@ -90,11 +92,12 @@ func TestRule47InteractionID(t *testing.T) {
 		}
 	}
 	t.Run("accepts none, and makes one for a client of FAPI 1.0 alone", func(t *testing.T) {
-		w := fapitest.NewWorld(t, fapitest.OffersBackchannel())
-		one := w.Register("client-2", fapitest.AsksAdvanced)
-		id := one.AskSigned(nil).Text("auth_req_id")
+		t.Parallel()
+		w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
+		one := w.Register("client-2", fapitest.CIBAAdvanced)
+		id := one.BackchannelSigned(nil).Text("auth_req_id")
 		w.Decide(id, true)
-		r := one.Get("/accounts", one.Fetch(id, nil).Text("access_token"), nil)
+		r := one.Get("/accounts", one.Poll(id, nil).Text("access_token"), nil)
 		if id := r.Header.Get("x-fapi-interaction-id"); r.Status != 200 || !uuid.MatchString(id) || id != r.Header.Get("X-Correlation-Id") {
 			t.Errorf("%d %v", r.Status, r.Header)
 		}

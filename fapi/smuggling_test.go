@@ -1,11 +1,16 @@
 package fapi_test
 
 import (
+	"bufio"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"countersign/fapi/fapitest"
 )
@@ -13,8 +18,9 @@ import (
 // Covers: ATTACK-51. A request of which two servers might disagree where it ends is the last of its connection: it is
 // refused, or answered with nothing after it. What is merely written in an unusual way is read as it is meant.
 func TestAttack51Smuggling(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	for listener, base := range map[string]string{"": w.Issuer, " on the mTLS listener": w.MTLS} {
+	for listener, base := range map[string]string{"": w.Issuer, " on the mTLS listener": w.MTLSIssuer} {
 		host := fapitest.MustURL(t, base).Host
 		const chunks, path = "0\r\n\r\n", "/par"
 		hidden := "POST /token HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 0\r\n\r\n" // what is to be smuggled
@@ -24,7 +30,7 @@ func TestAttack51Smuggling(t *testing.T) {
 		post := func(headers, body string) string {
 			return start("POST", path) + "Content-Type: application/x-www-form-urlencoded\r\n" + headers + "\r\n" + body
 		}
-		for name, sent := range fapitest.InOrder(map[string]string{
+		for name, sent := range fapitest.Sorted(map[string]string{
 			"Content-Length and chunks":             post(fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n", len(chunks+hidden)), chunks),
 			"chunks and Content-Length":             post("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", chunks),
 			"chunks and Content-Length 0":           post("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", chunks),
@@ -68,13 +74,13 @@ func TestAttack51Smuggling(t *testing.T) {
 			"the preface of HTTP/2":                 "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		}) {
 			t.Run("refuses to go on after "+name+listener, func(t *testing.T) {
-				answers := w.Speak(t, host, sent+hidden)
-				if len(answers) > 1 || len(answers) == 1 && (!answers[0].Last || answers[0].Status < 400) {
+				answers := speak(t, w, host, sent+hidden)
+				if len(answers) > 1 || len(answers) == 1 && (!answers[0].last || answers[0].status < 400) {
 					t.Errorf("answered %+v", answers)
 				}
 			})
 		}
-		for name, sent := range fapitest.InOrder(map[string]string{
+		for name, sent := range fapitest.Sorted(map[string]string{
 			"two requests":                    start("GET", "/jwks") + "\r\n",
 			"an unknown header":               start("GET", "/jwks") + "X-A: b\r\n\r\n",
 			"a folded header":                 start("GET", "/jwks") + "X-A: b\r\n c\r\n\r\n",
@@ -82,21 +88,21 @@ func TestAttack51Smuggling(t *testing.T) {
 			"one Content-Length, given twice": post("Content-Length: 3\r\nContent-Length: 3\r\n", "a=b"),
 		}) {
 			t.Run("accepts another request after "+name+listener, func(t *testing.T) {
-				if answers := w.Speak(t, host, sent+hidden); len(answers) != 2 || answers[1].Status != http.StatusUnsupportedMediaType {
+				if answers := speak(t, w, host, sent+hidden); len(answers) != 2 || answers[1].status != http.StatusUnsupportedMediaType {
 					t.Errorf("answered %+v", answers)
 				}
 			})
 		}
 		t.Run("refuses to take a body for a request"+listener, func(t *testing.T) {
 			sent := start("GET", "/jwks") + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(hidden))
-			if answers := w.Speak(t, host, sent+hidden); len(answers) != 1 {
+			if answers := speak(t, w, host, sent+hidden); len(answers) != 1 {
 				t.Errorf("answered %+v", answers)
 			}
 		})
 	}
 	t.Run("accepts a form in chunks", func(t *testing.T) {
 		c := w.Register("client-1", nil)
-		form := c.Request()
+		form := c.AuthorizationForm()
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		form.Set("client_assertion", c.ClientAssertion(nil))
 		request, err := http.NewRequest(http.MethodPost, w.Issuer+"/par", io.MultiReader(strings.NewReader(form.Encode()))) // of unknown length
@@ -107,9 +113,46 @@ func TestAttack51Smuggling(t *testing.T) {
 		fapitest.Good("", nil).Check(t, c.Do(request))
 	})
 	t.Run("refuses to let the Host header name the server", func(t *testing.T) {
-		answers := w.Speak(t, fapitest.MustURL(t, w.Issuer).Host, "GET /.well-known/openid-configuration HTTP/1.1\r\nHost: attacker.example\r\nConnection: close\r\n\r\n")
-		if len(answers) != 1 || strings.Contains(answers[0].Body, "attacker.example") || !strings.Contains(answers[0].Body, w.Issuer) {
+		answers := speak(t, w, fapitest.MustURL(t, w.Issuer).Host, "GET /.well-known/openid-configuration HTTP/1.1\r\nHost: attacker.example\r\nConnection: close\r\n\r\n")
+		if len(answers) != 1 || strings.Contains(answers[0].body, "attacker.example") || !strings.Contains(answers[0].body, w.Issuer) {
 			t.Errorf("answered %+v", answers)
 		}
 	})
+}
+
+// said is one answer on a connection.
+type said struct {
+	status int
+	last   bool // the server closes the connection after it
+	body   string
+}
+
+// speak sends bytes to the server as they are and gives what it answered until it closed the connection.
+func speak(t *testing.T, w *fapitest.World, host, sent string) []said {
+	t.Helper()
+	connection, err := tls.Dial("tcp", host, &tls.Config{RootCAs: w.Roots, NextProtos: []string{"http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	// A server that has read enough closes the connection while the rest is on its way.
+	if _, err := io.WriteString(connection, sent); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		t.Fatal(err)
+	}
+	_ = connection.CloseWrite()
+	var answers []said
+	for reader := bufio.NewReader(connection); ; {
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			return answers // the connection is closed
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatal(err)
+		}
+		answers = append(answers, said{response.StatusCode, response.Close, string(body)})
+	}
 }

@@ -13,8 +13,9 @@ import (
 )
 
 // TestAuthorize lists what the authorization endpoint does with requests that cannot go on: it tells the client where
-// an address of the client is proven, and the person elsewhere.
+// an address of the client is proven, and the user elsewhere.
 func TestAuthorize(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	other := w.Register("client-2", nil)
@@ -67,6 +68,7 @@ func TestAuthorize(t *testing.T) {
 
 // TestParametersOutside: what the browser brings beside the pushed request changes nothing.
 func TestParametersOutside(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
 		c.RedirectURI += "?dummy1=lorem&dummy2=ipsum"
@@ -78,12 +80,13 @@ func TestParametersOutside(t *testing.T) {
 		t.Fatalf("sent to %v", sentTo)
 	}
 	r := c.Redeem(sentTo.Query().Get("code"), nil)
-	if _, id := w.Decode(r.Text("id_token")); id["nonce"] != "nonce-1" {
+	if _, id := w.Verify(r.Text("id_token")); id["nonce"] != "nonce-1" {
 		t.Errorf("nonce %v", id["nonce"])
 	}
 }
 
 func TestAuthorizeByPost(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	form := url.Values{"client_id": {c.ID}, "request_uri": {c.Push(nil).Text("request_uri")}}
@@ -100,10 +103,9 @@ func TestAuthorizeByPost(t *testing.T) {
 // TestRequestURIBeforeItsEnd: a request may be opened again until it is answered (FAPI 2.0 §5.3.2.2 note 3), in
 // several windows, and is answered once.
 func TestRequestURIBeforeItsEnd(t *testing.T) {
-	var decide func(string)
-	w := fapitest.NewWorld(t, fapitest.Deciding("wait"), func(_ *fapitest.FapiConfig, a *fapitest.AutoInteractor) {
-		decide = func(decision string) { a.Mu.Lock(); a.Decision = decision; a.Mu.Unlock() }
-	})
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
+	decide := w.User.Does
 	c := w.Register("client-1", nil)
 	address := w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri"))
 	b := w.Browser()
@@ -123,6 +125,7 @@ func TestRequestURIBeforeItsEnd(t *testing.T) {
 
 // TestManyAnswers gives many answers to one request at once: one code comes out.
 func TestManyAnswers(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	address := w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri"))
@@ -150,6 +153,7 @@ func TestManyAnswers(t *testing.T) {
 
 // TestInteractionBelongsToItsBrowser tries to finish another browser's interaction, and to forge its forms.
 func TestInteractionBelongsToItsBrowser(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
 	c := w.Register("client-1", nil)
 	b := w.Browser()
@@ -202,6 +206,7 @@ func TestInteractionBelongsToItsBrowser(t *testing.T) {
 
 // TestSession: a session signs in silently until it is too old for the request.
 func TestSession(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	b := w.Browser()
@@ -209,16 +214,16 @@ func TestSession(t *testing.T) {
 		t.Helper()
 		_, _, sentTo := b.Visit(w.AuthorizeURL(c.ID, c.Push(change).Text("request_uri")))
 		r := c.Redeem(sentTo.Query().Get("code"), nil)
-		_, id := w.Decode(r.Text("id_token"))
+		_, id := w.Verify(r.Text("id_token"))
 		return id["auth_time"]
 	}
 	first := authTime(nil)
 	w.Clock.Advance(10 * time.Second)
 	if again := authTime(nil); again != first {
-		t.Errorf("signed in anew without need: %v, %v", first, again)
+		t.Errorf("signed in again without need: %v, %v", first, again)
 	}
 	if again := authTime(func(f url.Values, _ http.Header) { f.Set("max_age", "60") }); again != first {
-		t.Errorf("max_age 60: signed in anew")
+		t.Errorf("max_age 60: signed in again")
 	}
 	if again := authTime(func(f url.Values, _ http.Header) { f.Set("max_age", "5") }); again == first {
 		t.Error("max_age 5: an older sign-in was good enough")
@@ -235,6 +240,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestPersonRefuses(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.Deciding("deny"))
 	c := w.Register("client-1", nil)
 	pushed := c.Push(nil)

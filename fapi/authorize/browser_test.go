@@ -14,46 +14,45 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// undecided is a world whose person has not decided yet, and a way to decide.
+// undecided is a world whose user has not decided yet, and a way to decide.
 func undecided(t *testing.T) (*fapitest.World, func(string)) {
-	var decide func(string)
-	w := fapitest.NewWorld(t, fapitest.Deciding("wait"), func(_ *fapitest.FapiConfig, a *fapitest.AutoInteractor) {
-		decide = func(decision string) { a.Mu.Lock(); a.Decision = decision; a.Mu.Unlock() }
-	})
+	w := fapitest.NewWorld(t, fapitest.Deciding("wait"))
+	decide := w.User.Does
 	return w, decide
 }
 
 // Covers: ATTACK-36, RULE-24. A decision is made by the form that this server showed to this browser, and once.
 func TestAttack36ForgedDecisions(t *testing.T) {
+	t.Parallel()
 	w, decide := undecided(t)
 	c := w.Register("client-1", nil)
 	b := w.Browser()
-	interaction, token := b.Begin(t, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
+	interaction, token := begin(t, b, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
 	t.Run("accepts the form of the page", func(t *testing.T) {
-		if status, _ := b.Send(t, interaction, token, "same-origin"); status != 200 {
+		if status, _ := send(t, b, interaction, token, "same-origin"); status != 200 {
 			t.Errorf("%d", status)
 		}
 	})
 	for name, one := range map[string]struct{ token, site string }{
-		"a form without a token": {"", "same-origin"}, "a form with an invented token": {fapitest.Random(), "same-origin"}, "the form from another site": {token, "cross-site"},
+		"a form without a token": {"", "same-origin"}, "a form with an invented token": {fapitest.RandomString(), "same-origin"}, "the form from another site": {token, "cross-site"},
 		"the form from a sibling site": {token, "same-site"},
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
-			if status, _ := b.Send(t, interaction, one.token, one.site); status != http.StatusForbidden {
+			if status, _ := send(t, b, interaction, one.token, one.site); status != http.StatusForbidden {
 				t.Errorf("%d", status)
 			}
 		})
 	}
 	t.Run("refuses the token of another interaction", func(t *testing.T) {
-		other, _ := b.Begin(t, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
-		if status, _ := b.Send(t, other, token, "same-origin"); status != http.StatusForbidden {
+		other, _ := begin(t, b, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
+		if status, _ := send(t, b, other, token, "same-origin"); status != http.StatusForbidden {
 			t.Errorf("%d", status)
 		}
 	})
 	decide("allow")
 	b.Visit(interaction) // signs in
 	t.Run("refuses a second answer", func(t *testing.T) {
-		if status, sentTo := b.Send(t, interaction, token, "same-origin"); sentTo != nil || status != 400 {
+		if status, sentTo := send(t, b, interaction, token, "same-origin"); sentTo != nil || status != 400 {
 			t.Errorf("%d, sent to %v", status, sentTo)
 		}
 	})
@@ -90,30 +89,31 @@ func TestAttack36ForgedDecisions(t *testing.T) {
 // Covers: ATTACK-37, ATTACK-06. An interaction belongs to the browser that began it, and its code to the request that
 // it answers.
 func TestAttack37ForeignInteractions(t *testing.T) {
+	t.Parallel()
 	w, decide := undecided(t)
 	c := w.Register("client-1", nil)
 	attacker := w.Browser()
-	interaction, token := attacker.Begin(t, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
+	interaction, token := begin(t, attacker, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
 	t.Run("refuses a browser without a cookie", func(t *testing.T) {
 		if status, _, sentTo := w.Browser().Visit(interaction); status != 400 || sentTo != nil {
 			t.Errorf("%d, sent to %v", status, sentTo)
 		}
 	})
 	victim := w.Browser()
-	own, ownToken := victim.Begin(t, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
+	own, ownToken := begin(t, victim, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
 	t.Run("refuses a browser with a cookie of its own", func(t *testing.T) {
 		if status, _, sentTo := victim.Visit(interaction); status != 404 || sentTo != nil {
 			t.Errorf("%d, sent to %v", status, sentTo)
 		}
-		if status, _ := victim.Send(t, interaction, token, "same-origin"); status < 400 {
+		if status, _ := send(t, victim, interaction, token, "same-origin"); status < 400 {
 			t.Errorf("%d", status)
 		}
-		if status, _ := victim.Send(t, interaction, ownToken, "same-origin"); status < 400 {
+		if status, _ := send(t, victim, interaction, ownToken, "same-origin"); status < 400 {
 			t.Errorf("%d", status)
 		}
 	})
 	t.Run("refuses an invented interaction", func(t *testing.T) {
-		if status, _, sentTo := victim.Visit(w.Issuer + "/interaction/" + fapitest.Random()); status != 404 || sentTo != nil {
+		if status, _, sentTo := victim.Visit(w.Issuer + "/interaction/" + fapitest.RandomString()); status != 404 || sentTo != nil {
 			t.Errorf("%d, sent to %v", status, sentTo)
 		}
 	})
@@ -127,7 +127,7 @@ func TestAttack37ForeignInteractions(t *testing.T) {
 	})
 	t.Run("refuses to mix the attacker's request into the victim's session", func(t *testing.T) {
 		// The victim was lured to a request that the attacker pushed through its own session at the same client.
-		pushed := c.Push(fapitest.Set("code_challenge", fapitest.Challenge(strings.Repeat("a", 43)))).Text("request_uri")
+		pushed := c.Push(fapitest.Set("code_challenge", fapitest.CodeChallenge(strings.Repeat("a", 43)))).Text("request_uri")
 		_, _, sentTo := victim.Visit(w.AuthorizeURL(c.ID, pushed))
 		if sentTo == nil || sentTo.Query().Get("code") == "" {
 			t.Fatalf("sent to %v", sentTo)
@@ -136,7 +136,7 @@ func TestAttack37ForeignInteractions(t *testing.T) {
 	})
 	t.Run("refuses it after its time", func(t *testing.T) {
 		decide("wait")
-		late, _ := attacker.Begin(t, w.AuthorizeURL(c.ID, c.Push(fapitest.Set("prompt", "consent")).Text("request_uri")))
+		late, _ := begin(t, attacker, w.AuthorizeURL(c.ID, c.Push(fapitest.Set("prompt", "consent")).Text("request_uri")))
 		w.Clock.Advance(10 * time.Minute)
 		if status, _, sentTo := attacker.Visit(late); status != 400 || sentTo != nil {
 			t.Errorf("%d, sent to %v", status, sentTo)
@@ -146,9 +146,10 @@ func TestAttack37ForeignInteractions(t *testing.T) {
 
 // Covers: ATTACK-07. What was pushed stays at the server: no cookie, address or log line has it.
 func TestAttack07PushedValues(t *testing.T) {
+	t.Parallel()
 	w, _ := undecided(t)
 	c := w.Register("client-1", nil)
-	values := map[string]string{"state": "state-" + fapitest.Random(), "nonce": "nonce-" + fapitest.Random(), "login_hint": "hint-" + fapitest.Random()}
+	values := map[string]string{"state": "state-" + fapitest.RandomString(), "nonce": "nonce-" + fapitest.RandomString(), "login_hint": "hint-" + fapitest.RandomString()}
 	change := func(form url.Values, _ http.Header) {
 		for name, value := range values {
 			form.Set(name, value)
@@ -166,7 +167,7 @@ func TestAttack07PushedValues(t *testing.T) {
 		seen = append(seen, r.URL.String())
 		return nil
 	}
-	interaction, _ := b.Begin(t, w.AuthorizeURL(c.ID, request))
+	interaction, _ := begin(t, b, w.AuthorizeURL(c.ID, request))
 	for _, cookie := range jar.Cookies(fapitest.MustURL(t, w.Issuer)) {
 		seen = append(seen, cookie.Value)
 	}
@@ -192,9 +193,9 @@ func TestAttack07PushedValues(t *testing.T) {
 	})
 }
 
-// seer is an Interactor that signs a person in once, and then only looks who is before the browser.
+// seer is an Interactor that signs a user in once, and then only looks who is before the browser.
 type seer struct {
-	fapitest.AutoInteractor
+	fapitest.User
 	signedIn []bool
 }
 
@@ -208,18 +209,19 @@ func (s *seer) Interact(w http.ResponseWriter, r *http.Request, in authorize.Int
 // Covers: ATTACK-37. A sign-in counts in the browser that holds its cookie, even within the interaction that it was
 // made in.
 func TestAttack37SessionCookie(t *testing.T) {
+	t.Parallel()
 	who := &seer{}
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Interactor = who })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Interactor = who })
 	c := w.Register("client-1", nil)
 	b := w.Browser()
-	interaction, _ := b.Begin(t, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
+	interaction, _ := begin(t, b, w.AuthorizeURL(c.ID, c.Push(nil).Text("request_uri")))
 	seen := func() bool {
 		b.Visit(interaction)
 		return who.signedIn[len(who.signedIn)-1]
 	}
 	t.Run("accepts the sign-in with its cookie", func(t *testing.T) {
 		if !seen() {
-			t.Error("the person is not signed in")
+			t.Error("the user is not signed in")
 		}
 	})
 	at := fapitest.MustURL(t, w.Issuer)
@@ -231,8 +233,31 @@ func TestAttack37SessionCookie(t *testing.T) {
 			}
 			b.HTTP.Jar.SetCookies(at, []*http.Cookie{{Name: "__Host-countersign-session", Value: value, MaxAge: age, Path: "/", Secure: true}})
 			if seen() {
-				t.Error("the person is signed in")
+				t.Error("the user is signed in")
 			}
 		})
 	}
+}
+
+// send posts the form of an interaction's page.
+func send(t *testing.T, b *fapitest.Browser, interaction, token, site string) (int, *url.URL) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPost, interaction, strings.NewReader(url.Values{"form_token": {token}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if site != "" {
+		request.Header.Set("Sec-Fetch-Site", site)
+	}
+	response, err := b.HTTP.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	location, err := response.Location()
+	if err != nil {
+		location = nil
+	}
+	return response.StatusCode, location
 }

@@ -17,7 +17,8 @@ import (
 // Covers: F1-10, F1-11, RULE-22, ATTACK-26. Request objects that are encrypted to the server's key in the HSM, pushed and in the
 // browser; and every other ciphertext has one answer.
 func TestEncryptedRequestObjects(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	record, err := fapitest.SharedBackend(t).(interface {
 		Generate(context.Context, signer.Algorithm) (signer.Record, error)
 	}).Generate(t.Context(), signer.ECDHES)
@@ -39,15 +40,15 @@ func TestEncryptedRequestObjects(t *testing.T) {
 		}
 		return sealed
 	}
-	c := w.Register("client-1", fapitest.Advanced)
-	hybrid := fapitest.Claim("response_type", "code id_token")
+	c := w.Register("client-1", fapitest.FAPI1Advanced)
+	hybrid := fapitest.SetClaim("response_type", "code id_token")
 	encrypting := func(change func(signed string) string) fapitest.Change {
 		return func(form url.Values, header http.Header) {
 			c.Signing(hybrid)(form, header)
 			form.Set("request", change(form.Get("request")))
 		}
 	}
-	stranger := fapitest.NewReader(t, jose.ECDHES)
+	stranger := fapitest.NewRecipient(t, jose.ECDHES)
 	strangers, err := jose.ParseKeySet([]byte(`{"keys":[` + string(stranger.Public) + `]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func TestEncryptedRequestObjects(t *testing.T) {
 		fapitest.Bad("encrypted to another key", encrypting(func(signed string) string { return encrypt(strangers, signed, jose.ECDHES) }), 400, "invalid_request_object"),
 		fapitest.Bad("spoilt", encrypting(spoilt), 400, "invalid_request_object"),
 		fapitest.Bad("encrypted and not signed", encrypting(func(string) string {
-			body, err := json.Marshal(c.RequestObject(c.Request(), hybrid))
+			body, err := json.Marshal(c.RequestObjectClaims(c.AuthorizationForm(), hybrid))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,13 +86,13 @@ func TestEncryptedRequestObjects(t *testing.T) {
 		}
 	})
 	t.Run("accepts an encrypted ID token beside the code", func(t *testing.T) {
-		key := fapitest.NewReader(t, jose.ECDHES)
-		sealed := w.Register("client-2", fapitest.All(fapitest.Advanced, func(c *fapitest.Client, m map[string]any) {
+		key := fapitest.NewRecipient(t, jose.ECDHES)
+		sealed := w.Register("client-2", fapitest.All(fapitest.FAPI1Advanced, func(c *fapitest.Client, m map[string]any) {
 			m["jwks"], m["id_token_encrypted_response_alg"] = fapitest.KeySet(c.Key.PublicJWK(), key.Public), jose.ECDHES
 		}))
 		_, _, sentTo := w.Browser().Visit(sealed.ByValue(hybrid))
 		q := fapitest.Fragment(t, sentTo)
-		if front := w.Verified(t, key.Open(t, q.Get("id_token")), "JWT"); front["c_hash"] != fapitest.Half(q.Get("code")) {
+		if front := w.VerifyType(t, key.Open(t, q.Get("id_token")), "JWT"); front["c_hash"] != fapitest.HalfHash(q.Get("code")) {
 			t.Errorf("says %v", front)
 		}
 	})

@@ -161,6 +161,7 @@ func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // TestFormsActions: what each form does, where it shows no page.
 func TestFormsActions(t *testing.T) {
+	t.Parallel()
 	tooMany := newInteraction()
 	tooMany.SignInFailures = authorize.MaxSignInFailures
 	again := typed("alice", "right")
@@ -209,6 +210,7 @@ func wrongPassword(left int) browser.Problem {
 
 // TestFormsPages: what each form, and the page without one, shows.
 func TestFormsPages(t *testing.T) {
+	t.Parallel()
 	wrong := typed("alice", "wrong")
 	failed := []string{"sign-in failed"}
 	tests := []struct {
@@ -260,6 +262,7 @@ func TestFormsPages(t *testing.T) {
 
 // TestFormsFailures: what is no form of the pages, and what fails on the server's side.
 func TestFormsFailures(t *testing.T) {
+	t.Parallel()
 	internal := browser.Failure{
 		Status: http.StatusInternalServerError, Code: oauth.ServerError, CorrelationID: correlation,
 		Description: oauth.AsError(nil).Description,
@@ -293,6 +296,7 @@ func TestFormsFailures(t *testing.T) {
 // Covers: SP-37. The button of the consent page allows, and nothing else does: whoever is not the user named on the
 // page allows nothing.
 func TestSP37ConsentForm(t *testing.T) {
+	t.Parallel()
 	t.Run("accepts the button of the page", func(t *testing.T) {
 		actions := &recorder{}
 		interact(t, allowing(signedIn(), "sub-alice"), actions, silent())
@@ -320,6 +324,7 @@ func TestSP37ConsentForm(t *testing.T) {
 }
 
 func TestFormsAuthentication(t *testing.T) {
+	t.Parallel()
 	actions := &recorder{}
 	interact(t, typed("alice", "right"), actions, silent())
 	want := browser.Authentication{Subject: "sub-alice", ACR: "urn:countersign:acr:password", AMR: []string{"pwd"}}
@@ -333,6 +338,7 @@ func TestFormsAuthentication(t *testing.T) {
 
 // TestUniformRefusal: the page must not distinguish a name that exists from one that does not.
 func TestUniformRefusal(t *testing.T) {
+	t.Parallel()
 	typedFields := cmpopts.IgnoreFields(authorize.Interaction{}, "Form", "LoginHint")
 	page := func(username string) authorize.Interaction {
 		shown, _ := interact(t, typed(username, "wrong"), &recorder{}, silent())
@@ -344,6 +350,7 @@ func TestUniformRefusal(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	for username, want := range map[string]string{"busy": "90", "busy, who knows how long": "60"} {
 		shown, header := interact(t, typed(username, "right"), &recorder{}, silent())
 		if got := header.Get("Retry-After"); got != want || shown.in.Problem.Code != browser.TooManyAttempts {
@@ -354,6 +361,7 @@ func TestRetryAfter(t *testing.T) {
 
 // TestTypedIsNeverLogged: neither the password nor what was typed as the user name.
 func TestTypedIsNeverLogged(t *testing.T) {
+	t.Parallel()
 	var logs strings.Builder
 	log := slog.New(slog.NewTextHandler(io.Writer(&logs), nil))
 	for _, username := range []string{"alice", "busy", "broken", ""} {
@@ -373,6 +381,7 @@ func TestTypedIsNeverLogged(t *testing.T) {
 }
 
 func TestNewForms(t *testing.T) {
+	t.Parallel()
 	good := browser.Passwords{Directory: users{}, Refused: errRefused, Throttled: errThrottled}
 	for name, change := range map[string]func(*browser.Passwords){
 		"no directory": func(p *browser.Passwords) { p.Directory = nil },

@@ -13,8 +13,9 @@ import (
 // Covers: IS-01, SP-31, BC-02, ATTACK-04, RULE-25. Every authorization response, good or bad, names this server once, byte for
 // byte as its metadata does.
 func TestIS01IssuerInResponses(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
-	c := w.Register("client-1", fapitest.Wide)
+	t.Parallel()
+	w, p := fapitest.NewFullWorld(t)
+	c := w.Register("client-1", fapitest.AllScopes)
 	issuer := w.Document()["issuer"]
 	named := func(t *testing.T, q url.Values) {
 		t.Helper()
@@ -23,35 +24,35 @@ func TestIS01IssuerInResponses(t *testing.T) {
 		}
 	}
 	t.Run("accepts a code", func(t *testing.T) {
-		q := c.Through(w.Browser(), nil)
+		q := c.AuthorizeIn(w.Browser(), nil)
 		if named(t, q); q.Get("code") == "" {
 			t.Errorf("no code in %v", q)
 		}
 	})
 	t.Run("accepts a code that was given without a page", func(t *testing.T) {
 		b := w.Browser()
-		c.Through(b, nil)
-		q := c.Through(b, fapitest.Set("prompt", "none"))
+		c.AuthorizeIn(b, nil)
+		q := c.AuthorizeIn(b, fapitest.Set("prompt", "none"))
 		if named(t, q); q.Get("code") == "" {
 			t.Errorf("no code in %v", q)
 		}
 	})
 	p.Does("deny")
-	t.Run("refuses with iss when the person refuses", func(t *testing.T) {
-		q := c.Through(w.Browser(), nil)
+	t.Run("refuses with iss when the user refuses", func(t *testing.T) {
+		q := c.AuthorizeIn(w.Browser(), nil)
 		named(t, q)
-		fapitest.WantSent(t, q, "access_denied")
+		fapitest.WantRedirectError(t, q, "access_denied")
 	})
 	p.Does("allow")
 	t.Run("refuses with iss when nobody is signed in", func(t *testing.T) {
-		q := c.Through(w.Browser(), fapitest.Set("prompt", "none"))
+		q := c.AuthorizeIn(w.Browser(), fapitest.Set("prompt", "none"))
 		named(t, q)
-		fapitest.WantSent(t, q, "login_required")
+		fapitest.WantRedirectError(t, q, "login_required")
 	})
 	t.Run("refuses with iss when the sign-in is not strong enough", func(t *testing.T) {
-		q := c.Through(w.Browser(), fapitest.Set("claims", `{"id_token":{"acr":{"essential":true,"value":"`+fapitest.ByKey+`"}}}`))
+		q := c.AuthorizeIn(w.Browser(), fapitest.Set("claims", `{"id_token":{"acr":{"essential":true,"value":"`+fapitest.ACRKey+`"}}}`))
 		named(t, q)
-		fapitest.WantSent(t, q, "unmet_authentication_requirements")
+		fapitest.WantRedirectError(t, q, "unmet_authentication_requirements")
 	})
 	t.Run("refuses with iss what was used before, and what has expired", func(t *testing.T) {
 		for _, spoil := range []func(address string){
@@ -65,7 +66,7 @@ func TestIS01IssuerInResponses(t *testing.T) {
 				t.Fatal("the browser was not sent back")
 			}
 			named(t, sentTo.Query())
-			fapitest.WantSent(t, sentTo.Query(), "invalid_request_uri")
+			fapitest.WantRedirectError(t, sentTo.Query(), "invalid_request_uri")
 		}
 	})
 	t.Run("refuses to repeat an iss that comes with the request", func(t *testing.T) {
@@ -80,15 +81,16 @@ func TestIS01IssuerInResponses(t *testing.T) {
 
 // Covers: IS-02. The parameter is advertised, and no client can do without it.
 func TestIS02IssuerAdvertised(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
 	t.Run("accepts that the metadata promises iss", func(t *testing.T) {
 		if w.Document()["authorization_response_iss_parameter_supported"] != true {
 			t.Errorf("metadata %v", w.Document()["authorization_response_iss_parameter_supported"])
 		}
 	})
 	t.Run("refuses to leave it out for a client that registers so", func(t *testing.T) {
-		c := w.Register("client-1", fapitest.Member("authorization_response_iss_parameter_supported", false))
-		if q := c.Through(w.Browser(), nil); q.Get("iss") != w.Issuer {
+		c := w.Register("client-1", fapitest.SetMember("authorization_response_iss_parameter_supported", false))
+		if q := c.AuthorizeIn(w.Browser(), nil); q.Get("iss") != w.Issuer {
 			t.Errorf("the response is %v", q)
 		}
 	})
@@ -97,6 +99,7 @@ func TestIS02IssuerAdvertised(t *testing.T) {
 // Covers: SP-31, IS-01, BC-02, RULE-25, ATTACK-04. iss is in every answer that the browser brings to a client, and is
 // the metadata's issuer to the byte.
 func TestSP31IssuerInResponses(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issuer := w.Document()["issuer"]
@@ -130,13 +133,14 @@ func TestSP31IssuerInResponses(t *testing.T) {
 		check(t, sentTo, "invalid_request_uri")
 	})
 	t.Run("refuses what was not pushed with iss", func(t *testing.T) {
-		_, _, sentTo := b.Visit(w.Issuer + "/authorize?" + c.Request().Encode())
+		_, _, sentTo := b.Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
 		check(t, sentTo, "invalid_request")
 	})
-	t.Run("refuses prompt=none with iss", func(t *testing.T) { check(t, c.Opened(t, fapitest.Set("prompt", "none")), "login_required") })
-	t.Run("refuses for the person with iss", func(t *testing.T) {
+	t.Run("refuses prompt=none with iss", func(t *testing.T) { check(t, c.Redirected(t, fapitest.Set("prompt", "none")), "login_required") })
+	t.Run("refuses for the user with iss", func(t *testing.T) {
+		t.Parallel()
 		denying := fapitest.NewWorld(t, fapitest.Deciding("deny"))
-		sentTo := denying.Register("client-1", nil).Opened(t, nil)
+		sentTo := denying.Register("client-1", nil).Redirected(t, nil)
 		issuer = denying.Document()["issuer"]
 		check(t, sentTo, "access_denied")
 	})
@@ -146,6 +150,6 @@ func TestSP31IssuerInResponses(t *testing.T) {
 			c.RedirectURI += "?tenant=a"
 			m["redirect_uris"] = []string{c.RedirectURI}
 		})
-		check(t, c.Opened(t, nil), "")
+		check(t, c.Redirected(t, nil), "")
 	})
 }

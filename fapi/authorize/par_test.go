@@ -12,6 +12,7 @@ import (
 
 // TestPush lists what the PAR endpoint refuses (RFC 9126 §2.3, FAPI 2.0 Security Profile §5.3.2.2).
 func TestPush(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	set := func(name, value string) func(url.Values, http.Header) {
@@ -55,7 +56,7 @@ func TestPush(t *testing.T) {
 		"an unknown prompt":                {set("prompt", "dance"), 400, "invalid_request"},
 		"prompt none beside another":       {set("prompt", "none login"), 400, "invalid_request"},
 		"max_age that is no number":        {set("max_age", "soon"), 400, "invalid_request"},
-		"dpop_jkt of another key":          {set("dpop_jkt", fapitest.Challenge("other")), 400, "invalid_dpop_proof"},
+		"dpop_jkt of another key":          {set("dpop_jkt", fapitest.CodeChallenge("other")), 400, "invalid_dpop_proof"},
 		"dpop_jkt that is no thumbprint":   {set("dpop_jkt", "abc"), 400, "invalid_request"},
 		"a client secret":                  {set("client_secret", "hush"), 401, "invalid_client"},
 		"a client_id of another":           {set("client_id", "client-2"), 401, "invalid_client"},
@@ -81,7 +82,7 @@ func TestPush(t *testing.T) {
 		})
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPut} {
-		request, err := http.NewRequest(method, w.Issuer+"/par", strings.NewReader(c.Request().Encode()))
+		request, err := http.NewRequest(method, w.Issuer+"/par", strings.NewReader(c.AuthorizationForm().Encode()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,6 +94,7 @@ func TestPush(t *testing.T) {
 
 // Covers: PA-01. A push is a form in a POST, by a client that authenticates as at the token endpoint.
 func TestPA01Push(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("a form", nil),
@@ -103,13 +105,13 @@ func TestPA01Push(t *testing.T) {
 		fapitest.Bad("another charset", fapitest.SetHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-16"), 415, "invalid_request"),
 		fapitest.Bad("no authentication", fapitest.Unset("client_assertion"), 401, "invalid_client"))
 	t.Run("refuses parameters in the address", func(t *testing.T) {
-		fapitest.WantError(t, c.Post("/par?"+c.Request().Encode(), url.Values{}, func(_ url.Values, h http.Header) {
+		fapitest.WantError(t, c.Post("/par?"+c.AuthorizationForm().Encode(), url.Values{}, func(_ url.Values, h http.Header) {
 			h.Set("DPoP", c.Proof("POST", w.Issuer+"/par", "", nil))
 		}), 400, "invalid_request")
 	})
 	for _, method := range []string{"GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"} {
 		t.Run("refuses "+method, func(t *testing.T) {
-			response, _ := w.Ask(t, method, w.Issuer+"/par", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, c.Request().Encode())
+			response, _ := w.Request(t, method, w.Issuer+"/par", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, c.AuthorizationForm().Encode())
 			if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "POST" {
 				t.Errorf("%d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
 			}
@@ -119,6 +121,7 @@ func TestPA01Push(t *testing.T) {
 
 // Covers: PA-02. What the endpoint answers with cannot be sent to it.
 func TestPA02NoRequestURI(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("a request without request_uri", nil),
@@ -127,8 +130,9 @@ func TestPA02NoRequestURI(t *testing.T) {
 		fapitest.Bad("an address to fetch", fapitest.Set("request_uri", "https://client.example/request.jwt"), 400, "invalid_request"))
 }
 
-// Covers: PA-03, RULE-16. Whatever is wrong with a request is told to the client before a person sees a page.
+// Covers: PA-03, RULE-16. Whatever is wrong with a request is told to the client before a user sees a page.
 func TestPA03Validated(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("a request that is right", nil),
@@ -151,6 +155,7 @@ func TestPA03Validated(t *testing.T) {
 
 // Covers: PA-04, AM-04, ATTACK-05. A request_uri is of no use to anybody but its client, and cannot be guessed.
 func TestPA04BoundToClient(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c, thief := w.Register("client-1", nil), w.Register("client-2", nil)
 	request := c.Push(nil).Text("request_uri")
@@ -205,6 +210,7 @@ func TestPA04BoundToClient(t *testing.T) {
 
 // Covers: PA-08, IS-02, MD-03. What the endpoint is and demands is in the metadata, and is so.
 func TestPA08Metadata(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	document := w.Document()
@@ -219,13 +225,13 @@ func TestPA08Metadata(t *testing.T) {
 		})
 	}
 	t.Run("refuses what it says to refuse", func(t *testing.T) {
-		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.Request().Encode())
+		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
 		if sentTo == nil || sentTo.Query().Get("error") != "invalid_request" {
 			t.Errorf("sent to %v", sentTo)
 		}
 		fapitest.WantError(t, c.Push(fapitest.Set("request", "eyJhbGciOiJub25lIn0.e30.")), 400, "request_not_supported")
 	})
-	for _, alter := range []func(map[string]any){fapitest.Claim("require_pushed_authorization_requests", true), fapitest.Claim("require_pushed_authorization_requests", nil)} {
-		fapitest.Registering(t, "a client that says so itself, or does not", alter, "")
+	for _, alter := range []func(map[string]any){fapitest.SetClaim("require_pushed_authorization_requests", true), fapitest.SetClaim("require_pushed_authorization_requests", nil)} {
+		fapitest.TryRegistration(t, "a client that says so itself, or does not", alter, "")
 	}
 }

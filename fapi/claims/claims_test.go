@@ -14,10 +14,11 @@ import (
 // Covers: OC-02, RULE-36. Single claims are asked for by name, wished for or essential, with values; an essential acr that
 // is not reached is an error.
 func TestOC02ClaimsParameter(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
+	t.Parallel()
+	w, p := fapitest.NewFullWorld(t)
 	c := w.Register("client-1", fapitest.PlainOpenID)
 	asking := func(text string) fapitest.Change { return fapitest.Set("claims", text) }
-	for name, test := range fapitest.InOrder(map[string]struct {
+	for name, test := range fapitest.Sorted(map[string]struct {
 		claims           string
 		idToken, allowed map[string]any // what the ID token and UserInfo hold beside the usual
 	}{
@@ -45,7 +46,7 @@ func TestOC02ClaimsParameter(t *testing.T) {
 			if diff := cmp.Diff(want, c.Get("/userinfo", issued.Text("access_token"), nil).Body); diff != "" {
 				t.Errorf("UserInfo (-want +got):\n%s", diff)
 			}
-			id := fapitest.ClaimsIn(t, issued.Text("id_token"))
+			id := fapitest.UnverifiedClaims(t, issued.Text("id_token"))
 			for _, claim := range []string{"name", "email", "email_verified", "http://example.com/x"} {
 				if diff := cmp.Diff(test.idToken[claim], id[claim]); diff != "" {
 					t.Errorf("ID token, %s (-want +got): %s", claim, diff)
@@ -56,7 +57,7 @@ func TestOC02ClaimsParameter(t *testing.T) {
 			}
 		})
 	}
-	t.Run("accepts to show the person what is asked for beside the scopes", func(t *testing.T) {
+	t.Run("accepts to show the user what is asked for beside the scopes", func(t *testing.T) {
 		c.TokensFor(asking(`{"userinfo":{"email":null},"id_token":{"name":null}}`))
 		if diff := cmp.Diff([]string{"email", "name"}, p.Sees().Claims); diff != "" {
 			t.Errorf("shown (-want +got): %s", diff)
@@ -66,7 +67,7 @@ func TestOC02ClaimsParameter(t *testing.T) {
 		plain := w.Register("client-2", nil)
 		r := plain.TokensFor(fapitest.Changes(fapitest.Set("scope", "accounts"), asking(`{"userinfo":{"email":null}}`)))
 		if claims := p.Sees().Claims; len(claims) > 0 {
-			t.Errorf("the person was asked for %v", claims)
+			t.Errorf("the user was asked for %v", claims)
 		}
 		fapitest.WantError(t, plain.Get("/userinfo", r.Text("access_token"), nil), 403, "insufficient_scope")
 	})
@@ -84,36 +85,36 @@ func TestOC02ClaimsParameter(t *testing.T) {
 		fapitest.Bad("the parameter twice", func(f url.Values, _ http.Header) { f["claims"] = []string{"{}", "{}"} }, 400, "invalid_request"),
 		fapitest.Bad("an essential acr that nobody can reach", asking(`{"id_token":{"acr":{"essential":true,"value":"urn:example:none"}}}`), 400, "unmet_authentication_requirements"),
 		fapitest.Good("an acr that nobody can reach, if it is only wished for", asking(`{"id_token":{"acr":{"value":"urn:example:none"}}}`)),
-		fapitest.Good("an essential acr of which one can be reached", asking(`{"id_token":{"acr":{"essential":true,"values":["urn:example:none","`+fapitest.ByKey+`"]}}}`)),
+		fapitest.Good("an essential acr of which one can be reached", asking(`{"id_token":{"acr":{"essential":true,"values":["urn:example:none","`+fapitest.ACRKey+`"]}}}`)),
 	)
-	essential := asking(`{"id_token":{"acr":{"essential":true,"values":["` + fapitest.ByKey + `"]}}}`)
+	essential := asking(`{"id_token":{"acr":{"essential":true,"values":["` + fapitest.ACRKey + `"]}}}`)
 	t.Run("accepts a sign-in that reaches an essential acr", func(t *testing.T) {
-		p.Is("sub-alice", fapitest.ByKey)
-		if body := fapitest.ClaimsIn(t, c.TokensFor(essential).Text("id_token")); body["acr"] != fapitest.ByKey {
+		p.Is("sub-alice", fapitest.ACRKey)
+		if body := fapitest.UnverifiedClaims(t, c.TokensFor(essential).Text("id_token")); body["acr"] != fapitest.ACRKey {
 			t.Errorf("acr %v", body["acr"])
 		}
 	})
-	p.Is("sub-alice", fapitest.ByPassword)
+	p.Is("sub-alice", fapitest.ACRPassword)
 	t.Run("refuses a sign-in that does not reach an essential acr", func(t *testing.T) {
-		fapitest.WantSent(t, c.Through(w.Browser(), essential), "unmet_authentication_requirements")
+		fapitest.WantRedirectError(t, c.AuthorizeIn(w.Browser(), essential), "unmet_authentication_requirements")
 	})
 	t.Run("refuses to take an older, weaker sign-in for an essential acr", func(t *testing.T) {
 		b := w.Browser()
-		c.Through(b, nil)
+		c.AuthorizeIn(b, nil)
 		p.Asked()
-		p.Is("sub-alice", fapitest.ByKey)
-		if body := fapitest.ClaimsIn(t, c.Granted(b, essential).Text("id_token")); body["acr"] != fapitest.ByKey {
+		p.Is("sub-alice", fapitest.ACRKey)
+		if body := fapitest.UnverifiedClaims(t, c.TokensIn(b, essential).Text("id_token")); body["acr"] != fapitest.ACRKey {
 			t.Errorf("acr %v", body["acr"])
 		}
 		if signIns, _ := p.Asked(); signIns != 1 {
 			t.Errorf("%d sign-ins, want one more", signIns)
 		}
-		fapitest.WantSent(t, c.Through(w.Browser(), fapitest.Changes(essential, fapitest.Set("prompt", "none"))), "login_required")
-		p.Is("sub-alice", fapitest.ByPassword)
+		fapitest.WantRedirectError(t, c.AuthorizeIn(w.Browser(), fapitest.Changes(essential, fapitest.Set("prompt", "none"))), "login_required")
+		p.Is("sub-alice", fapitest.ACRPassword)
 	})
-	t.Run("refuses another person than the one whose sub was asked for", func(t *testing.T) {
-		p.Is("sub-bob", fapitest.ByPassword)
-		defer p.Is("sub-alice", fapitest.ByPassword)
-		fapitest.WantSent(t, c.Through(w.Browser(), asking(`{"id_token":{"sub":{"value":"sub-alice"}}}`)), "unmet_authentication_requirements")
+	t.Run("refuses another user than the one whose sub was asked for", func(t *testing.T) {
+		p.Is("sub-bob", fapitest.ACRPassword)
+		defer p.Is("sub-alice", fapitest.ACRPassword)
+		fapitest.WantRedirectError(t, c.AuthorizeIn(w.Browser(), asking(`{"id_token":{"sub":{"value":"sub-alice"}}}`)), "unmet_authentication_requirements")
 	})
 }

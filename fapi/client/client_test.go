@@ -34,13 +34,14 @@ func registration(t *testing.T, change func(map[string]any)) []byte {
 }
 
 func TestParseClient(t *testing.T) {
+	t.Parallel()
 	set := func(name string, value any) func(map[string]any) {
 		return func(m map[string]any) { m[name] = value }
 	}
 	unset := func(name string) func(map[string]any) { return func(m map[string]any) { delete(m, name) } }
 	tests := map[string]struct {
 		change func(map[string]any)
-		wrong  string // part of the mistake, or "" if the registration is good
+		wrong  string // part of the problem, or "" if the registration is good
 	}{
 		"as it is":                    {nil, ""},
 		"unknown members are ignored": {set("nonsense", 1), ""},
@@ -100,6 +101,7 @@ func TestParseClient(t *testing.T) {
 
 // TestProblemsAreReportedTogether: an operator sees all of them at once.
 func TestProblemsAreReportedTogether(t *testing.T) {
+	t.Parallel()
 	_, err := Parse("client-1", "fapi2-security", registration(t, func(m map[string]any) {
 		delete(m, "client_name")
 		delete(m, "scope")
@@ -114,6 +116,7 @@ func TestProblemsAreReportedTogether(t *testing.T) {
 
 // TestRestrict: no registration widens a profile.
 func TestRestrict(t *testing.T) {
+	t.Parallel()
 	words := []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "none", "client_secret_basic",
 		"authorization_code", "refresh_token", "password", "implicit", "code", "token", "code id_token",
 		"query", "fragment", "jwt", "query.jwt", "form_post.jwt"}

@@ -12,7 +12,7 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// redirectURICorpus are addresses that look like https://client.example/callback to a person or to a careless parser.
+// redirectURICorpus are addresses that look like https://client.example/callback to a user or to a careless parser.
 func redirectURICorpus(t testing.TB) []string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/redirect-uris/refused.txt")
@@ -31,6 +31,7 @@ func redirectURICorpus(t testing.TB) []string {
 //
 // Covers: ATTACK-33, ATTACK-34, SP-17, BC-01.
 func TestAttack33RedirectURIs(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	t.Run("accepts the registered address", func(t *testing.T) {

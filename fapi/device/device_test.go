@@ -214,6 +214,7 @@ func (u *user) signIn(path string) {
 
 // TestSignIn: a password that is not accepted is a problem on the page; the directory's failure is the server's own.
 func TestSignIn(t *testing.T) {
+	t.Parallel()
 	u := newUser(t)
 	if name := u.open("/device"); name != "sign-in" {
 		t.Fatalf("the page is %q", name)
@@ -257,6 +258,7 @@ func TestSignIn(t *testing.T) {
 
 // TestDecideByPassword: a user without a passkey decides with the password, and cannot try out many.
 func TestDecideByPassword(t *testing.T) {
+	t.Parallel()
 	const path = "/device/requests/one"
 	u := newUser(t)
 	u.signIn(path)
@@ -291,6 +293,7 @@ func TestDecideByPassword(t *testing.T) {
 
 // TestSettings: changes need a fresh sign-in, and what can be corrected is a problem on the page.
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	const path = "/device/settings"
 	u := newUser(t)
 	u.signIn(path)
@@ -324,6 +327,7 @@ func TestSettings(t *testing.T) {
 
 // TestStaleForm: a form that was shown before the sign-in changed does nothing.
 func TestStaleForm(t *testing.T) {
+	t.Parallel()
 	u := newUser(t)
 	u.open("/device")
 	stale := u.pages.page.FormToken
@@ -335,6 +339,7 @@ func TestStaleForm(t *testing.T) {
 }
 
 func TestCheckName(t *testing.T) {
+	t.Parallel()
 	for name, valid := range map[string]bool{
 		"My phone": true, "": false, " x": false, "x ": false, "a\u202eb": false, "\xff": false,
 		strings.Repeat("é", 60): true, strings.Repeat("é", 61): false,

@@ -13,21 +13,22 @@ import (
 	"countersign/store"
 )
 
-// TestDeviceDecides: a person sees who asks for what, and approves with a passkey; the client gets tokens that say so.
+// TestDeviceDecides: a user sees who asks for what, and approves with a passkey; the client gets tokens that say so.
 func TestDeviceDecides(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
-	alice := w.Owner(t, "alice")
+	alice := w.PasskeyOwner(t, "alice")
 	alice.Visit("/device").Has(t, http.StatusOK, "Nothing waits for you")
-	authReqID := c.Asked(func(form url.Values, _ http.Header) { form.Set("binding_message", "OSLO 4711") })
+	authReqID := c.AuthReqID(func(form url.Values, _ http.Header) { form.Set("binding_message", "OSLO 4711") })
 	id := fapitest.Reference(authReqID)
 	alice.Visit("/device").Has(t, http.StatusOK, "One request waits", "Example asker", "OSLO 4711", "/device/requests/"+id)
 	alice.Visit("/device/requests/"+id).Has(t, http.StatusOK, "OSLO 4711", "asker", "See your accounts", "Did you ask for this?")
-	if r := c.Fetch(authReqID, nil); r.Text("error") != "authorization_pending" {
+	if r := c.Poll(authReqID, nil); r.Text("error") != "authorization_pending" {
 		t.Fatalf("before the decision: %s", r.Raw)
 	}
 	w.Clock.Advance(10 * time.Second)
 	alice.Decide(id, "approve").Has(t, http.StatusOK, "This was approved")
-	r := c.Fetch(authReqID, nil)
+	r := c.Poll(authReqID, nil)
 	if r.Status != http.StatusOK {
 		t.Fatalf("after approving: %d %s", r.Status, r.Raw)
 	}
@@ -42,10 +43,10 @@ func TestDeviceDecides(t *testing.T) {
 		t.Errorf("amr is %s", amr)
 	}
 
-	authReqID = c.Asked(nil)
+	authReqID = c.AuthReqID(nil)
 	id = fapitest.Reference(authReqID)
 	alice.Decide(id, "deny").Has(t, http.StatusOK, "This was denied")
-	if r := c.Fetch(authReqID, nil); r.Text("error") != "access_denied" {
+	if r := c.Poll(authReqID, nil); r.Text("error") != "access_denied" {
 		t.Errorf("after denying: %s", r.Raw)
 	}
 	on := alice.Visit("/device/requests/" + id)
@@ -54,12 +55,13 @@ func TestDeviceDecides(t *testing.T) {
 	}
 }
 
-// TestDeviceSignsWhatIsSeen: the passkey's answer counts for one decision about one request, by one person in one
+// TestDeviceSignsWhatIsSeen: the passkey's answer counts for one decision about one request, by one user in one
 // browser, once.
 func TestDeviceSignsWhatIsSeen(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
-	alice, bob := w.Owner(t, "alice"), w.Owner(t, "bob")
-	first, second := fapitest.Reference(c.Asked(nil)), fapitest.Reference(c.Asked(nil))
+	alice, bob := w.PasskeyOwner(t, "alice"), w.PasskeyOwner(t, "bob")
+	first, second := fapitest.Reference(c.AuthReqID(nil)), fapitest.Reference(c.AuthReqID(nil))
 	path := "/device/requests/" + first
 	waiting := func(name string) {
 		t.Helper()
@@ -80,10 +82,10 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "Nothing was decided")
 	waiting("a password, of somebody with a passkey")
 
-	w.Clock.Advance(10 * time.Minute) // the brake on refusals lets go; the requests are over
-	first = fapitest.Reference(c.Asked(nil))
+	w.Clock.Advance(10 * time.Minute) // the limit of refusals lets go; the requests are over
+	first = fapitest.Reference(c.AuthReqID(nil))
 	path = "/device/requests/" + first
-	another := w.Holder(t)
+	another := w.DeviceBrowser(t)
 	another.Passkey = alice.Passkey
 	another.SignInByPasskey(path)
 	elsewhere := another.Visit(path)
@@ -99,17 +101,18 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 
 // TestDeviceWithoutPasskey: the password stands in, for either decision, and not where a passkey is asked for.
 func TestDeviceWithoutPasskey(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
-	alice := w.Holder(t)
+	alice := w.DeviceBrowser(t)
 	alice.SignIn("alice")
-	authReqID := c.Asked(nil)
+	authReqID := c.AuthReqID(nil)
 	path := "/device/requests/" + fapitest.Reference(authReqID)
 	on := alice.Visit(path)
 	alice.Send(on, path, "approve", "password", "wrong").Has(t, http.StatusOK, "Nothing was decided: the password is not right")
 	alice.Send(on, path, "approve").Has(t, http.StatusOK, "Nothing was decided")
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
 
-	authReqID = c.Asked(func(form url.Values, _ http.Header) { form.Set("acr_values", browser.PasskeyACR) })
+	authReqID = c.AuthReqID(func(form url.Values, _ http.Header) { form.Set("acr_values", browser.PasskeyACR) })
 	path = "/device/requests/" + fapitest.Reference(authReqID)
 	on = alice.Visit(path)
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusForbidden)
@@ -117,12 +120,13 @@ func TestDeviceWithoutPasskey(t *testing.T) {
 	alice.Send(on, path, "deny", "password", "right").Has(t, http.StatusOK, "This was denied")
 }
 
-// TestDeviceRefusesMany: guessing a password for a decision, and deciding without end, are braked.
+// TestDeviceRefusesMany: guessing a password for a decision, and deciding without end, are limited.
 func TestDeviceRefusesMany(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
-	alice := w.Holder(t)
+	alice := w.DeviceBrowser(t)
 	alice.SignIn("alice")
-	path := "/device/requests/" + fapitest.Reference(c.Asked(nil))
+	path := "/device/requests/" + fapitest.Reference(c.AuthReqID(nil))
 	on := alice.Visit(path)
 	for range 5 {
 		alice.Send(on, path, "approve", "password", "wrong").Has(t, http.StatusOK)
@@ -131,34 +135,36 @@ func TestDeviceRefusesMany(t *testing.T) {
 	w.Clock.Advance(time.Minute)
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
 	for range 29 {
-		path = "/device/requests/" + fapitest.Reference(c.Asked(nil))
+		path = "/device/requests/" + fapitest.Reference(c.AuthReqID(nil))
 		alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
 	}
-	path = "/device/requests/" + fapitest.Reference(c.Asked(nil))
+	path = "/device/requests/" + fapitest.Reference(c.AuthReqID(nil))
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusTooManyRequests)
 	alice.Visit(path).Has(t, http.StatusOK, "Did you ask for this?")
 }
 
-// TestDeviceTwoPeopleOneBrowser: what was shown to one person cannot be decided by the next.
+// TestDeviceTwoPeopleOneBrowser: what was shown to one user cannot be decided by the next.
 func TestDeviceTwoPeopleOneBrowser(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
-	shared := w.Holder(t)
+	shared := w.DeviceBrowser(t)
 	shared.SignIn("alice")
-	path := "/device/requests/" + fapitest.Reference(c.Asked(nil))
+	path := "/device/requests/" + fapitest.Reference(c.AuthReqID(nil))
 	old := shared.Visit(path)
 	shared.Send(old, path, "sign-out").Has(t, http.StatusOK, "Sign in")
 	shared.SignIn("bob").Has(t, http.StatusOK, "bob")
 	shared.Send(old, path, "approve", "password", "right").Has(t, http.StatusForbidden, "Nothing was done")
 	shared.Visit(path).Has(t, http.StatusNotFound)
-	alice := w.Holder(t)
+	alice := w.DeviceBrowser(t)
 	alice.SignIn("alice")
 	alice.Visit(path).Has(t, http.StatusOK, "Did you ask for this?")
 }
 
 // TestDeviceForms: a form without its token, or from another site, does nothing.
 func TestDeviceForms(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
-	alice := w.Holder(t)
+	alice := w.DeviceBrowser(t)
 	on := alice.Visit("/device")
 	on.Body = `name="form_token" value="invented"`
 	alice.Send(on, "/device", "sign-in", "username", "alice", "password", "right").Has(t, http.StatusForbidden)
@@ -175,11 +181,12 @@ func TestDeviceForms(t *testing.T) {
 
 // TestDeviceSettings: whoever has a passkey changes what he confirms with only after using one.
 func TestDeviceSettings(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
-	alice := w.Owner(t, "alice")
+	alice := w.PasskeyOwner(t, "alice")
 	key := alice.Passkey
 	// Her password alone, in another browser.
-	thief := w.Holder(t)
+	thief := w.DeviceBrowser(t)
 	thief.SignIn("alice")
 	on := thief.Visit("/device/settings")
 	on.Has(t, http.StatusOK, "sign out and in again with a passkey")
@@ -210,8 +217,9 @@ func TestDeviceSettings(t *testing.T) {
 
 // TestDeviceCopiedPasskey: a counter that does not grow gives a copy away; from then on neither is taken.
 func TestDeviceCopiedPasskey(t *testing.T) {
+	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
-	alice := w.Owner(t, "alice")
+	alice := w.PasskeyOwner(t, "alice")
 	alice.SignInByPasskeyAgain("/device").Has(t, http.StatusOK, "You are signed in as")
 	alice.Passkey.Step = 0
 	alice.SignInByPasskeyAgain("/device").Has(t, http.StatusOK, "The passkey was not accepted")
@@ -228,12 +236,13 @@ func TestDeviceCopiedPasskey(t *testing.T) {
 
 // Covers: CI-13. TestDeviceDisabledPerson: who is disabled is signed out, and cannot come back.
 func TestDeviceDisabledPerson(t *testing.T) {
+	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
-	alice := w.Owner(t, "alice")
-	id := fapitest.Reference(c.Asked(nil))
+	alice := w.PasskeyOwner(t, "alice")
+	id := fapitest.Reference(c.AuthReqID(nil))
 	on := alice.Visit("/device/requests/" + id)
 	answer := alice.Passkey.Get(t, on.Options(t, "approve"))
-	w.PutUser("alice", true)
+	w.Disable("sub-alice", true)
 	alice.Send(on, "/device/requests/"+id, "approve", "passkey", answer).Has(t, http.StatusForbidden)
 	alice.Visit("/device").Has(t, http.StatusOK, "Sign in to see")
 	alice.SignInByPasskey("/device").Has(t, http.StatusOK, "The passkey was not accepted")
@@ -241,14 +250,15 @@ func TestDeviceDisabledPerson(t *testing.T) {
 	if err == nil {
 		t.Errorf("an unknown request is %v", record)
 	}
-	w.PutUser("alice", false)
+	w.Disable("sub-alice", false)
 	alice.Visit("/device/requests/"+id).Has(t, http.StatusOK, "Did you ask for this?")
 }
 
-// TestDeviceWithoutBackchannel: where nobody is asked anything, people keep their passkeys and there is nothing else.
+// TestDeviceWithoutBackchannel: where nobody is asked anything, users keep their passkeys and there is nothing else.
 func TestDeviceWithoutBackchannel(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.WithDevices, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Backchannel = nil })
-	alice := w.Holder(t)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithDevices, func(c *fapitest.Config) { c.Backchannel = nil })
+	alice := w.DeviceBrowser(t)
 	alice.Send(alice.Visit("/device/settings"), "/device/settings", "sign-in", "username", "alice", "password", "right").Has(t, http.StatusOK, "Passkeys")
 	alice.AddPasskey().Has(t, http.StatusOK, "The passkey is added")
 	for _, path := range []string{"/device", "/device/events", "/device/api/requests"} {

@@ -14,7 +14,7 @@ import (
 	"countersign/fapi/fapitest"
 )
 
-// everyClaim is what is known about a person of whom everything is known.
+// everyClaim is what is known about a user of whom everything is known.
 const everyClaim = `{"name":"Alice Example","family_name":"Example","given_name":"Alice","middle_name":"B","nickname":"al",
 
 	"preferred_username":"alice","profile":"https://alice.example/","picture":"https://alice.example/me.png","website":"https://alice.example/",
@@ -25,15 +25,16 @@ const everyClaim = `{"name":"Alice Example","family_name":"Example","given_name"
 // Covers: MD-03, JA-05, IN-04, MS-10, SP-46, DP-13, MT-09, RA-05. Each value of the document of a running server is tried, one by one, and
 // works; a member that nothing here can try fails the test. What is not in the document is refused.
 func TestMD03AdvertisedValuesWork(t *testing.T) {
-	hints := fapitest.NewHinter(t)
-	plain, p := fapitest.WholeWorld(t, fapitest.OffersRegistration, fapitest.SigningMessages, fapitest.WithBackchannel(func(b *backchannel.Settings) { b.HintIssuers = []backchannel.HintIssuer{hints.Issuer} }))
-	w := fapitest.ProbedWorld{World: plain, Person: p}
+	t.Parallel()
+	hints := fapitest.NewHintSigner(t)
+	plain, p := fapitest.NewFullWorld(t, fapitest.WithRegistration, signingMessages, fapitest.WithBackchannel(func(b *backchannel.Settings) { b.HintIssuers = []backchannel.HintIssuer{hints.Trusted} }))
+	w := probedWorld{World: plain, person: p}
 	w.AddUser("sub-alice", "alice", everyClaim)
 	document := w.Document()
 	lists, endpoints, truths := listProbers(), addressProbers(), truthProbers()
-	lists["backchannel_endpoint_login_hint_token_types_supported"] = hints.Probe
-	onFront, onBack := w.Register("front", fapitest.Wide), w.Register("back", fapitest.All(fapitest.Wide, fapitest.WithCertificate))
-	for name, value := range fapitest.InOrder(document) {
+	lists["backchannel_endpoint_login_hint_token_types_supported"] = func(t *testing.T, w probedWorld, value string) { probe(t, hints, w, value) }
+	onFront, onBack := w.Register("front", fapitest.AllScopes), w.Register("back", fapitest.All(fapitest.AllScopes, fapitest.TLSClientAuth))
+	for name, value := range fapitest.Sorted(document) {
 		switch value := value.(type) {
 		case bool:
 			t.Run("accepts "+name, func(t *testing.T) {
@@ -55,19 +56,19 @@ func TestMD03AdvertisedValuesWork(t *testing.T) {
 			if name != "mtls_endpoint_aliases" {
 				t.Errorf("there is no prober for %s", name)
 			}
-			for alias, address := range fapitest.InOrder(value) {
+			for alias, address := range fapitest.Sorted(value) {
 				t.Run("accepts "+name+" "+alias, func(t *testing.T) {
 					if endpoints[alias] == nil {
 						t.Fatal("there is no prober for this member")
 					}
-					endpoints[alias](t, onBack, pathOfAddress(t, address.(string), w.MTLS))
+					endpoints[alias](t, onBack, pathOfAddress(t, address.(string), w.MTLSIssuer))
 				})
 			}
 		case string:
 			t.Run("accepts "+name, func(t *testing.T) {
 				switch {
 				case name == "issuer":
-					if value != w.Issuer || fapitest.ClaimsIn(t, onFront.Tokens().Text("id_token"))["iss"] != value {
+					if value != w.Issuer || fapitest.UnverifiedClaims(t, onFront.Tokens().Text("id_token"))["iss"] != value {
 						t.Errorf("issuer %q", value)
 					}
 				case endpoints[name] == nil:
@@ -100,15 +101,15 @@ func unadvertised(t *testing.T, document map[string]any, list, value string, ref
 }
 
 // refuseUnadvertised tries what is not in the document.
-func refuseUnadvertised(t *testing.T, w fapitest.ProbedWorld, document map[string]any) {
-	c := w.Register("client-1", fapitest.Wide)
+func refuseUnadvertised(t *testing.T, w probedWorld, document map[string]any) {
+	c := w.Register("client-1", fapitest.AllScopes)
 	pushing := func(list, name, value string, status int, code string) {
 		unadvertised(t, document, list, value, func(t *testing.T) { fapitest.WantError(t, c.Push(fapitest.Set(name, value)), status, code) })
 	}
 	registering := func(list, member string, values ...string) {
 		for _, value := range values {
 			unadvertised(t, document, list, value, func(t *testing.T) {
-				metadata := fapitest.Registration(t, func(m map[string]any) {
+				metadata := fapitest.ClientMetadata(t, func(m map[string]any) {
 					m[member] = value
 					if strings.HasSuffix(member, "_types") {
 						m[member] = []string{value}
@@ -126,16 +127,16 @@ func refuseUnadvertised(t *testing.T, w fapitest.ProbedWorld, document map[strin
 		now := w.Clock.Now().Unix()
 		for _, endpoint := range []string{"token_endpoint", "introspection_endpoint", "revocation_endpoint"} {
 			unadvertised(t, document, endpoint+"_auth_signing_alg_values_supported", alg, func(t *testing.T) {
-				body := fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.Random(), "iat": now, "exp": now + 60}
+				body := fapitest.Claims{"iss": c.ID, "sub": c.ID, "aud": w.Issuer, "jti": fapitest.RandomString(), "iat": now, "exp": now + 60}
 				path := map[string]string{"token_endpoint": "/token", "introspection_endpoint": "/introspect", "revocation_endpoint": "/revoke"}[endpoint]
-				r := c.Post(path, url.Values{"token": {"x"}, "grant_type": {"client_credentials"}}, fapitest.Set("client_assertion", fapitest.HandSigned(t, head, body, fapitest.Es256(t, c.Key))))
+				r := c.Post(path, url.Values{"token": {"x"}, "grant_type": {"client_credentials"}}, fapitest.Set("client_assertion", fapitest.HandSigned(t, head, body, fapitest.ES256(t, c.Key))))
 				fapitest.WantError(t, r, http.StatusUnauthorized, "invalid_client")
 			})
 		}
 		unadvertised(t, document, "dpop_signing_alg_values_supported", alg, func(t *testing.T) {
-			head := fapitest.Claims{"alg": alg, "typ": "dpop+jwt", "jwk": json.RawMessage(fapitest.JwkWith(t, c.ProofKey, func(m map[string]any) { delete(m, "alg"); delete(m, "kid"); delete(m, "use") }))}
-			body := fapitest.Claims{"jti": fapitest.Random(), "htm": "POST", "htu": w.Issuer + "/par", "iat": now}
-			fapitest.WantError(t, c.Push(fapitest.SetHeader("DPoP", fapitest.HandSigned(t, head, body, fapitest.Es256(t, c.ProofKey)))), 400, "invalid_dpop_proof")
+			head := fapitest.Claims{"alg": alg, "typ": "dpop+jwt", "jwk": json.RawMessage(fapitest.JWKWith(t, c.ProofKey, func(m map[string]any) { delete(m, "alg"); delete(m, "kid"); delete(m, "use") }))}
+			body := fapitest.Claims{"jti": fapitest.RandomString(), "htm": "POST", "htu": w.Issuer + "/par", "iat": now}
+			fapitest.WantError(t, c.Push(fapitest.SetHeader("DPoP", fapitest.HandSigned(t, head, body, fapitest.ES256(t, c.ProofKey)))), 400, "invalid_dpop_proof")
 		})
 	}
 	real := algorithms[:len(algorithms)-1] // a registration without an algorithm takes the server's
@@ -182,23 +183,40 @@ func refuseUnadvertised(t *testing.T, w fapitest.ProbedWorld, document map[strin
 		w.AddUser("sub-alice", "alice", `{"name":"Alice","shoe_size":38}`)
 		issued := c.TokensFor(fapitest.Set("claims", `{"id_token":{"shoe_size":null},"userinfo":{"shoe_size":{"essential":true}}}`))
 		info := c.Get("/userinfo", issued.Text("access_token"), nil)
-		if fapitest.ClaimsIn(t, issued.Text("id_token"))["shoe_size"] != nil || info.Body["shoe_size"] != nil {
+		if fapitest.UnverifiedClaims(t, issued.Text("id_token"))["shoe_size"] != nil || info.Body["shoe_size"] != nil {
 			t.Errorf("told %s", info.Raw)
 		}
 	})
 	aliases, _ := document["mtls_endpoint_aliases"].(map[string]any)
 	for _, path := range []string{"/authorize", "/jwks", "/.well-known/openid-configuration", "/health/live"} {
 		t.Run("refuses "+path+" on the mTLS listener, which is no alias", func(t *testing.T) {
-			if response, _ := w.Ask(t, http.MethodGet, w.MTLS+path, nil, ""); response.StatusCode != http.StatusNotFound || strings.Contains(fmt.Sprint(aliases), path) {
+			if response, _ := w.Request(t, http.MethodGet, w.MTLSIssuer+path, nil, ""); response.StatusCode != http.StatusNotFound || strings.Contains(fmt.Sprint(aliases), path) {
 				t.Errorf("answered %d, aliases %v", response.StatusCode, aliases)
 			}
 		})
 	}
 	for _, path := range []string{"/bc-authorize", "/device_authorization", "/end_session", "/logout", "/checksession", "/grants/x"} {
 		t.Run("refuses "+path+", which is no endpoint", func(t *testing.T) {
-			if response, _ := w.Ask(t, http.MethodPost, w.Issuer+path, nil, ""); response.StatusCode != http.StatusNotFound {
+			if response, _ := w.Request(t, http.MethodPost, w.Issuer+path, nil, ""); response.StatusCode != http.StatusNotFound {
 				t.Errorf("answered %d", response.StatusCode)
 			}
 		})
 	}
+}
+
+// probe shows that a format of subject identifiers is understood.
+func probe(t *testing.T, h fapitest.HintSigner, w probedWorld, value string) {
+	host, _, _ := strings.Cut(strings.TrimPrefix(w.Issuer, "https://"), ":")
+	format := map[string]map[string]string{
+		"account": {"format": "account", "uri": "acct:alice@" + host}, "opaque": {"format": "opaque", "id": "sub-alice"},
+	}[value]
+	c := w.Register("client-"+fapitest.RandomString(), fapitest.CIBAPoll)
+	id := c.AuthReqID(fapitest.Changes(fapitest.Unset("login_hint"), fapitest.Set("login_hint_token", h.Token(w.World, fapitest.SetClaim("sub_id", format)))))
+	w.Decide(id, true)
+	fapitest.WantOK(t, c.Poll(id, nil))
+}
+
+// signingMessages has a server offer Message Signing beside the Security Profile.
+func signingMessages(c *fapitest.Config) {
+	c.Profiles = []string{"fapi2-security", "fapi2-message-signing"}
 }

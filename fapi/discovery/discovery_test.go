@@ -39,6 +39,7 @@ func golden(t *testing.T, name, got string) {
 
 // TestDiscovery: both documents are the same, and are what the golden file shows.
 func TestDiscovery(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	b := w.Browser()
 	_, openID, _ := b.Visit(w.Issuer + "/.well-known/openid-configuration")
@@ -50,13 +51,14 @@ func TestDiscovery(t *testing.T) {
 	if err := json.Indent(&indented, []byte(openID), "", "  "); err != nil {
 		t.Fatal(err)
 	}
-	got := strings.NewReplacer(w.Issuer, "https://issuer.example", w.MTLS, "https://mtls.issuer.example").Replace(indented.String())
+	got := strings.NewReplacer(w.Issuer, "https://issuer.example", w.MTLSIssuer, "https://mtls.issuer.example").Replace(indented.String())
 	golden(t, "discovery.json", got+"\n")
 }
 
 // TestWithoutMTLS: nothing that needs client certificates is advertised when no listener asks for them.
 func TestWithoutMTLS(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" })
+	t.Parallel()
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" })
 	_, body, _ := w.Browser().Visit(w.Issuer + "/.well-known/openid-configuration")
 	var document map[string]any
 	if err := json.Unmarshal([]byte(body), &document); err != nil {
@@ -71,6 +73,7 @@ func TestWithoutMTLS(t *testing.T) {
 }
 
 func TestJWKS(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	_, body, _ := w.Browser().Visit(w.Issuer + "/jwks")
 	var set struct {
@@ -100,16 +103,17 @@ func TestJWKS(t *testing.T) {
 // Covers: MD-01, SP-12. Both documents are at the places of OpenID Connect Discovery §4 and RFC 8414 §3, also for an issuer
 // with a path, and are the same.
 func TestMD01Documents(t *testing.T) {
+	t.Parallel()
 	for name, path := range map[string]string{"without a path": "", "with a path": "/tenants/one"} {
-		w, _ := fapitest.WholeWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+		w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
 			c.Issuer += path
 			c.MTLSIssuer += path
 		})
 		host := strings.TrimSuffix(w.Issuer, path)
 		openID, oauth := host+path+"/.well-known/openid-configuration", host+"/.well-known/oauth-authorization-server"+path
 		t.Run("accepts both addresses of an issuer "+name, func(t *testing.T) {
-			first, one := w.Ask(t, http.MethodGet, openID, nil, "")
-			second, other := w.Ask(t, http.MethodGet, oauth, nil, "")
+			first, one := w.Request(t, http.MethodGet, openID, nil, "")
+			second, other := w.Request(t, http.MethodGet, oauth, nil, "")
 			if first.StatusCode != 200 || second.StatusCode != 200 || first.Header.Get("Content-Type") != "application/json" {
 				t.Fatalf("answered %d and %d, %s", first.StatusCode, second.StatusCode, first.Header.Get("Content-Type"))
 			}
@@ -123,9 +127,9 @@ func TestMD01Documents(t *testing.T) {
 		})
 		t.Run("accepts the whole flow of an issuer "+name, func(t *testing.T) {
 			c := w.Register("client-1", nil)
-			fapitest.WantActive(t, c.Get("/userinfo", c.Tokens().Text("access_token"), nil))
-			byCert := w.Register("client-2", fapitest.WithCertificate)
-			fapitest.WantActive(t, byCert.Get("/userinfo", byCert.Tokens().Text("access_token"), nil))
+			fapitest.WantOK(t, c.Get("/userinfo", c.Tokens().Text("access_token"), nil))
+			byCert := w.Register("client-2", fapitest.TLSClientAuth)
+			fapitest.WantOK(t, byCert.Get("/userinfo", byCert.Tokens().Text("access_token"), nil))
 		})
 		wrong := []string{host + "/.well-known/openid-configuration/other", host + "/.well-known/oauth-authorization-server/other"}
 		if path != "" {
@@ -133,11 +137,11 @@ func TestMD01Documents(t *testing.T) {
 		}
 		t.Run("refuses other addresses of an issuer "+name, func(t *testing.T) {
 			for _, address := range wrong {
-				if response, _ := w.Ask(t, http.MethodGet, address, nil, ""); response.StatusCode != http.StatusNotFound {
+				if response, _ := w.Request(t, http.MethodGet, address, nil, ""); response.StatusCode != http.StatusNotFound {
 					t.Errorf("%s: %d", address, response.StatusCode)
 				}
 			}
-			if response, _ := w.Ask(t, http.MethodPost, openID, nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
+			if response, _ := w.Request(t, http.MethodPost, openID, nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
 				t.Errorf("POST: %d", response.StatusCode)
 			}
 		})
@@ -147,8 +151,9 @@ func TestMD01Documents(t *testing.T) {
 // Covers: MD-02. An issuer is https without query and fragment; the server does not start with another, and uses it
 // byte for byte everywhere.
 func TestMD02Issuer(t *testing.T) {
-	var config fapitest.FapiConfig
-	w, _ := fapitest.WholeWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { config = *c })
+	t.Parallel()
+	var config fapitest.Config
+	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
 	try := func(title, issuer string, good bool) {
 		t.Run(title, func(t *testing.T) {
 			changed := config
@@ -169,14 +174,14 @@ func TestMD02Issuer(t *testing.T) {
 		try("refuses "+fmt.Sprintf("%q", issuer), issuer, false)
 	}
 	t.Run("accepts the same issuer everywhere", func(t *testing.T) {
-		c := w.Register("client-1", fapitest.Member("userinfo_signed_response_alg", "ES256"))
-		q := c.Through(w.Browser(), nil)
+		c := w.Register("client-1", fapitest.SetMember("userinfo_signed_response_alg", "ES256"))
+		q := c.AuthorizeIn(w.Browser(), nil)
 		issued := c.Redeem(q.Get("code"), nil)
-		info := fapitest.ClaimsIn(t, c.Get("/userinfo", issued.Text("access_token"), nil).Raw)
+		info := fapitest.UnverifiedClaims(t, c.Get("/userinfo", issued.Text("access_token"), nil).Raw)
 		self := w.ResourceServer("self", w.Issuer)
 		for place, got := range map[string]any{
-			"metadata": w.Document()["issuer"], "authorization response": q.Get("iss"), "ID token": fapitest.ClaimsIn(t, issued.Text("id_token"))["iss"],
-			"access token": fapitest.ClaimsIn(t, issued.Text("access_token"))["iss"], "signed UserInfo": info["iss"],
+			"metadata": w.Document()["issuer"], "authorization response": q.Get("iss"), "ID token": fapitest.UnverifiedClaims(t, issued.Text("id_token"))["iss"],
+			"access token": fapitest.UnverifiedClaims(t, issued.Text("access_token"))["iss"], "signed UserInfo": info["iss"],
 			"introspection": self.Introspect(issued.Text("access_token"), nil).Body["iss"],
 		} {
 			if got != w.Issuer {
@@ -188,36 +193,38 @@ func TestMD02Issuer(t *testing.T) {
 
 // Covers: SP-12, MD-01. Both documents are where clients look, say the same, and nothing else is served there.
 func TestSP12Metadata(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	_, openID := w.Ask(t, "GET", w.Issuer+"/.well-known/openid-configuration", nil, "")
+	_, openID := w.Request(t, "GET", w.Issuer+"/.well-known/openid-configuration", nil, "")
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
 		t.Run("accepts GET "+path, func(t *testing.T) {
-			response, body := w.Ask(t, "GET", w.Issuer+path, nil, "")
+			response, body := w.Request(t, "GET", w.Issuer+path, nil, "")
 			if response.StatusCode != 200 || response.Header.Get("Content-Type") != "application/json" || body != openID {
 				t.Errorf("%d %s", response.StatusCode, body)
 			}
 		})
 		t.Run("refuses POST "+path, func(t *testing.T) {
-			if response, _ := w.Ask(t, "POST", w.Issuer+path, nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
+			if response, _ := w.Request(t, "POST", w.Issuer+path, nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
 				t.Errorf("%d", response.StatusCode)
 			}
 		})
 		t.Run("refuses "+path+" of another issuer", func(t *testing.T) {
-			if response, _ := w.Ask(t, "GET", w.Issuer+path+"/other", nil, ""); response.StatusCode != http.StatusNotFound {
+			if response, _ := w.Request(t, "GET", w.Issuer+path+"/other", nil, ""); response.StatusCode != http.StatusNotFound {
 				t.Errorf("%d", response.StatusCode)
 			}
 		})
 	}
 	t.Run("accepts an issuer with a path, behind which RFC 8414 puts its document and OpenID Connect does not", func(t *testing.T) {
-		w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Issuer += "/tenant" })
+		t.Parallel()
+		w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.Issuer += "/tenant" })
 		base := strings.TrimSuffix(w.Issuer, "/tenant")
 		for _, address := range []string{base + "/.well-known/oauth-authorization-server/tenant", w.Issuer + "/.well-known/openid-configuration"} {
-			response, body := w.Ask(t, "GET", address, nil, "")
+			response, body := w.Request(t, "GET", address, nil, "")
 			if response.StatusCode != 200 || !strings.Contains(body, `"issuer":"`+w.Issuer+`"`) {
 				t.Errorf("%s: %d %s", address, response.StatusCode, body)
 			}
 		}
-		if response, _ := w.Ask(t, "GET", base+"/.well-known/oauth-authorization-server", nil, ""); response.StatusCode != 404 {
+		if response, _ := w.Request(t, "GET", base+"/.well-known/oauth-authorization-server", nil, ""); response.StatusCode != 404 {
 			t.Errorf("without its path: %d", response.StatusCode)
 		}
 	})

@@ -13,12 +13,13 @@ import (
 
 // Covers: PR-01, PR-02, MD-03. The metadata of our own resources says what is so, and challenges say where it is.
 func TestPR01ResourceMetadata(t *testing.T) {
+	t.Parallel()
 	for name, path := range map[string]string{"at the root": "", "below a path": "/tenant"} {
-		w := fapitest.NewWorld(t, fapitest.Offering, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Issuer += path })
+		w := fapitest.NewWorld(t, fapitest.AllProfiles, func(c *fapitest.Config) { c.Issuer += path })
 		root := strings.TrimSuffix(w.Issuer, path)
 		address := root + "/.well-known/oauth-protected-resource" + path
 		t.Run("accepts the document, "+name, func(t *testing.T) {
-			r := fapitest.Fetched(t, w, address)
+			r := fetched(t, w, address)
 			want := map[string]any{
 				"resource": w.Issuer, "authorization_servers": []any{w.Issuer}, "jwks_uri": w.Issuer + "/jwks",
 				"bearer_methods_supported": []any{"header"}, "scopes_supported": []any{"openid", "accounts"},
@@ -30,7 +31,7 @@ func TestPR01ResourceMetadata(t *testing.T) {
 			}
 		})
 		t.Run("accepts the server's metadata to name it, "+name, func(t *testing.T) {
-			document := fapitest.Fetched(t, w, w.Issuer+"/.well-known/openid-configuration").Body
+			document := fetched(t, w, w.Issuer+"/.well-known/openid-configuration").Body
 			if got := fmt.Sprint(document["protected_resources"]); got != "["+w.Issuer+"]" {
 				t.Errorf("protected_resources %s", got)
 			}
@@ -54,9 +55,9 @@ func TestPR01ResourceMetadata(t *testing.T) {
 			})
 		}
 	}
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" })
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" })
 	t.Run("accepts that DPoP is required where there is no listener for certificates", func(t *testing.T) {
-		r := fapitest.Fetched(t, w, w.Issuer+"/.well-known/oauth-protected-resource")
+		r := fetched(t, w, w.Issuer+"/.well-known/oauth-protected-resource")
 		if r.Body["dpop_bound_access_tokens_required"] != true || r.Body["tls_client_certificate_bound_access_tokens"] != false {
 			t.Errorf("answered %s", r.Raw)
 		}

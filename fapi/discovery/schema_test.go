@@ -56,24 +56,24 @@ func metadataMembers() map[string]kindOf {
 }
 
 // checkMetadata holds a document to RFC 8414 §2, OpenID Connect Discovery §3 and the specifications that add members.
-func checkMetadata(document map[string]any) (mistakes []string) {
-	mistake := func(format string, arguments ...any) { mistakes = append(mistakes, fmt.Sprintf(format, arguments...)) }
+func checkMetadata(document map[string]any) (problems []string) {
+	problem := func(format string, arguments ...any) { problems = append(problems, fmt.Sprintf(format, arguments...)) }
 	address := func(name string, value any) {
 		text, _ := value.(string)
 		if u, err := url.Parse(text); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Contains(text, "#") {
-			mistake("%s is no https address: %v", name, value)
+			problem("%s is no https address: %v", name, value)
 		}
 	}
 	known := metadataMembers()
 	for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported"} {
 		if document[name] == nil {
-			mistake("%s is missing", name)
+			problem("%s is missing", name)
 		}
 	}
 	for name, value := range document {
 		kind, ok := known[name]
 		if !ok {
-			mistake("%s is no known member", name)
+			problem("%s is no known member", name)
 			continue
 		}
 		switch kind {
@@ -81,55 +81,57 @@ func checkMetadata(document map[string]any) (mistakes []string) {
 			address(name, value)
 		case anIssuer:
 			if address(name, value); strings.Contains(fmt.Sprint(value), "?") {
-				mistake("%s has a query", name)
+				problem("%s has a query", name)
 			}
 		case aBoolean:
 			if _, ok := value.(bool); !ok {
-				mistake("%s is no boolean: %v", name, value)
+				problem("%s is no boolean: %v", name, value)
 			}
 		case addresses:
 			aliases, _ := value.(map[string]any)
 			if len(aliases) == 0 {
-				mistake("%s is no object with members: %v", name, value)
+				problem("%s is no object with members: %v", name, value)
 			}
 			for alias, value := range aliases {
 				if known[alias] != anAddress || document[alias] == nil {
-					mistake("%s has the member %s", name, alias)
+					problem("%s has the member %s", name, alias)
 				}
 				address(alias, value)
 			}
 		case aList:
 			list, _ := value.([]any)
 			if len(list) == 0 {
-				mistake("%s is no list with values: %v", name, value)
+				problem("%s is no list with values: %v", name, value)
 			}
 			for i, entry := range list {
 				if text, ok := entry.(string); !ok || text == "" || slices.Contains(list[:i], entry) {
-					mistake("%s holds %v, which is no text or there twice", name, entry)
+					problem("%s holds %v, which is no text or there twice", name, entry)
 				}
 			}
 		}
 	}
-	return mistakes
+	return problems
 }
 
-// Covers: MD-04. The document has known members only, each of its kind; the check itself is shown to notice mistakes.
+// Covers: MD-04. The document has known members only, each of its kind; the check itself is shown to notice problems.
 func TestMD04Schema(t *testing.T) {
+	t.Parallel()
 	for name, more := range map[string]fapitest.Option{
-		"of everything": func(*fapitest.FapiConfig, *fapitest.AutoInteractor) {},
-		"without mTLS":  func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" },
-		"of little": func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+		"of everything": func(*fapitest.Config) {},
+		"without mTLS":  func(c *fapitest.Config) { c.MTLSIssuer = "" },
+		"of little": func(c *fapitest.Config) {
 			c.ACRValues, c.AuthorizationDetailTypes = nil, nil
 		},
 	} {
 		t.Run("accepts the document "+name, func(t *testing.T) {
-			w, _ := fapitest.WholeWorld(t, more)
-			for _, mistake := range checkMetadata(w.Document()) {
-				t.Error(mistake)
+			t.Parallel()
+			w, _ := fapitest.NewFullWorld(t, more)
+			for _, problem := range checkMetadata(w.Document()) {
+				t.Error(problem)
 			}
 		})
 	}
-	w, _ := fapitest.WholeWorld(t)
+	w, _ := fapitest.NewFullWorld(t)
 	for name, wrong := range map[string]map[string]any{
 		"an unknown member":    {"colour": "green"},
 		"a plain http address": {"token_endpoint": "http://as.example/token"},
@@ -146,7 +148,7 @@ func TestMD04Schema(t *testing.T) {
 				document[member] = value
 			}
 			if len(checkMetadata(document)) == 0 {
-				t.Error("the mistake was not noticed")
+				t.Error("the problem was not noticed")
 			}
 		})
 	}
@@ -154,10 +156,11 @@ func TestMD04Schema(t *testing.T) {
 
 // Covers: MD-05. signed_metadata is optional (RFC 8414 §2.1), and not offered: who asks for a JWT gets the same JSON.
 func TestMD05NoSignedMetadata(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
 	for _, accept := range []string{"application/json", "application/jwt", "*/*"} {
 		t.Run("accepts a request for "+accept, func(t *testing.T) {
-			response, body := w.Ask(t, http.MethodGet, w.Issuer+"/.well-known/openid-configuration", http.Header{"Accept": {accept}}, "")
+			response, body := w.Request(t, http.MethodGet, w.Issuer+"/.well-known/openid-configuration", http.Header{"Accept": {accept}}, "")
 			var document map[string]any
 			if err := json.Unmarshal([]byte(body), &document); err != nil || response.Header.Get("Content-Type") != "application/json" {
 				t.Fatalf("answered %s: %v", response.Header.Get("Content-Type"), err)

@@ -10,6 +10,7 @@ import (
 
 // TestOneTimeValues presents the same assertion and the same proof twice.
 func TestOneTimeValues(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	assertion, proof := c.ClientAssertion(nil), c.Proof("POST", w.Issuer+"/par", "", nil)
@@ -25,7 +26,7 @@ func TestOneTimeValues(t *testing.T) {
 	}
 	fapitest.WantError(t, c.Push(sameProof), http.StatusBadRequest, "invalid_request")
 
-	// A request that is refused after its client proved itself spends its values too.
+	// A request that is refused after its client proved itself consumes its values too.
 	assertion = c.ClientAssertion(nil)
 	fapitest.WantError(t, c.Push(func(form url.Values, h http.Header) { sameAssertion(form, h); form.Del("redirect_uri") }), http.StatusBadRequest, "invalid_request")
 	fapitest.WantError(t, c.Push(sameAssertion), http.StatusBadRequest, "invalid_request")

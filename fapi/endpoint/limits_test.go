@@ -15,7 +15,8 @@ import (
 // Covers: PA-05. Who comes too often is told when to come again (RFC 9126 §2.3), before the HSM has any work of it, and
 // nobody else is.
 func TestPA05TooOften(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+	t.Parallel()
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) {
 		c.Limits = endpoint.Limits{ClientPerSecond: 1, ClientBurst: 3, AddressFailuresPerSecond: 1, AddressFailureBurst: 5}
 	})
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
@@ -34,16 +35,17 @@ func TestPA05TooOften(t *testing.T) {
 	fapitest.TryAll(t, c.Push, fapitest.Good("the first client after a second", nil), fapitest.Bad("it twice in that second", nil, http.StatusTooManyRequests, "temporarily_unavailable"))
 	w.Clock.Advance(time.Minute)
 	for range 5 {
-		fapitest.TryAll(t, c.Push, fapitest.Bad("a guess", c.Asserting(fapitest.Claim("aud", "https://elsewhere.example")), 401, "invalid_client"))
+		fapitest.TryAll(t, c.Push, fapitest.Bad("a guess", c.ReplaceAssertion(fapitest.SetClaim("aud", "https://elsewhere.example")), 401, "invalid_client"))
 	}
-	fapitest.TryAll(t, c.Push, fapitest.Bad("another guess from the same address", c.Asserting(fapitest.Claim("aud", "https://elsewhere.example")), http.StatusTooManyRequests, "temporarily_unavailable"))
+	fapitest.TryAll(t, c.Push, fapitest.Bad("another guess from the same address", c.ReplaceAssertion(fapitest.SetClaim("aud", "https://elsewhere.example")), http.StatusTooManyRequests, "temporarily_unavailable"))
 	fapitest.TryAll(t, c.Push, fapitest.Good("a right request from there at the same time: all may share the address", nil))
 	w.Clock.Advance(time.Minute)
-	fapitest.TryAll(t, c.Push, fapitest.Bad("a guess after a while", c.Asserting(fapitest.Claim("aud", "https://elsewhere.example")), 401, "invalid_client"))
+	fapitest.TryAll(t, c.Push, fapitest.Bad("a guess after a while", c.ReplaceAssertion(fapitest.SetClaim("aud", "https://elsewhere.example")), 401, "invalid_client"))
 }
 
 // Covers: RULE-05, PA-05. What is too long, too deep or of another kind is refused before anything is done with it.
 func TestRule05Limits(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	many := func(count int) fapitest.Change {
@@ -58,7 +60,7 @@ func TestRule05Limits(t *testing.T) {
 		for range depth {
 			value = []any{value}
 		}
-		return fapitest.Claim("nested", value)
+		return fapitest.SetClaim("nested", value)
 	}
 	fapitest.TryAll(t, c.Push,
 		fapitest.Good("a body of 32 KiB", fapitest.Set("unknown", strings.Repeat("x", 32<<10))),
@@ -66,17 +68,17 @@ func TestRule05Limits(t *testing.T) {
 		fapitest.Bad("a body of 1 MiB", fapitest.Set("unknown", strings.Repeat("x", 1<<20)), 413, "invalid_request"),
 		fapitest.Good("100 parameters", many(100)),
 		fapitest.Bad("101 parameters", many(101), 400, "invalid_request"),
-		fapitest.Good("an assertion of 8 KiB", c.Asserting(fapitest.Claim("filler", strings.Repeat("x", 6<<10)))),
-		fapitest.Bad("an assertion of 20 KiB", c.Asserting(fapitest.Claim("filler", strings.Repeat("x", 15<<10))), 401, "invalid_client"),
-		fapitest.Good("claims that are a little nested", c.Asserting(nested(3))),
-		fapitest.Bad("claims that are nested 100 deep", c.Asserting(nested(100)), 401, "invalid_client"),
-		fapitest.Bad("a proof of 20 KiB", c.Proving("/par", fapitest.Claim("filler", strings.Repeat("x", 15<<10))), 400, "invalid_dpop_proof"),
+		fapitest.Good("an assertion of 8 KiB", c.ReplaceAssertion(fapitest.SetClaim("filler", strings.Repeat("x", 6<<10)))),
+		fapitest.Bad("an assertion of 20 KiB", c.ReplaceAssertion(fapitest.SetClaim("filler", strings.Repeat("x", 15<<10))), 401, "invalid_client"),
+		fapitest.Good("claims that are a little nested", c.ReplaceAssertion(nested(3))),
+		fapitest.Bad("claims that are nested 100 deep", c.ReplaceAssertion(nested(100)), 401, "invalid_client"),
+		fapitest.Bad("a proof of 20 KiB", c.ReplaceProof("/par", fapitest.SetClaim("filler", strings.Repeat("x", 15<<10))), 400, "invalid_dpop_proof"),
 		fapitest.Bad("another content type", fapitest.SetHeader("Content-Type", "text/plain"), 415, "invalid_request"),
 		fapitest.Bad("a value that is not UTF-8", fapitest.Set("state", "\xff"), 400, "invalid_request"),
 		fapitest.Bad("a value with a NUL", fapitest.Set("unknown", "a\x00b"), 400, "invalid_request"))
 	t.Run("refuses another method with 405", func(t *testing.T) {
 		for _, path := range []string{"/par", "/token"} {
-			if response, _ := w.Ask(t, "GET", w.Issuer+path, nil, ""); response.StatusCode != 405 || response.Header.Get("Allow") != "POST" {
+			if response, _ := w.Request(t, "GET", w.Issuer+path, nil, ""); response.StatusCode != 405 || response.Header.Get("Allow") != "POST" {
 				t.Errorf("%s: %d", path, response.StatusCode)
 			}
 		}

@@ -7,35 +7,31 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/json"
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"countersign/fapi/fapitest"
-	"countersign/internal/jose"
-	"countersign/mtls"
 )
 
 // TestMutualTLS lists what a client certificate may not be.
 func TestMutualTLS(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	c := w.Register("client-1", fapitest.WithCertificate)
+	c := w.Register("client-1", fapitest.TLSClientAuth)
 	if r := c.Push(nil); r.Status != http.StatusCreated {
 		t.Fatalf("push: %d %s", r.Status, r.Raw)
 	}
 	foreign := fapitest.NewAuthority(t, "Another CA", w.Clock.Now())
 	for name, certificate := range map[string]*tls.Certificate{
-		"another subject":   fapitest.Ptr(w.ClientCA.Issue(t, "client-2", w.Clock.Now())),
-		"another authority": fapitest.Ptr(foreign.Issue(t, "client-1", w.Clock.Now())),
-		"self-signed":       fapitest.Ptr(fapitest.Authority{}.Issue(t, "client-1", w.Clock.Now())),
-		"expired":           fapitest.Ptr(w.ClientCA.Issue(t, "client-1", w.Clock.Now().Add(-3*time.Hour))),
+		"another subject":   new(w.ClientCA.Issue(t, "client-2", w.Clock.Now())),
+		"another authority": new(foreign.Issue(t, "client-1", w.Clock.Now())),
+		"self-signed":       new(fapitest.Authority{}.Issue(t, "client-1", w.Clock.Now())),
+		"expired":           new(w.ClientCA.Issue(t, "client-1", w.Clock.Now().Add(-3*time.Hour))),
 		"none":              nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +57,7 @@ func TestMutualTLS(t *testing.T) {
 // subject makes a client whose certificate has to have a subject or an alternative name.
 func subject(member, value string) func(*fapitest.Client, map[string]any) {
 	return func(c *fapitest.Client, m map[string]any) {
-		fapitest.WithCertificate(c, m)
+		fapitest.TLSClientAuth(c, m)
 		delete(m, "tls_client_auth_subject_dn")
 		m[member] = value
 	}
@@ -69,22 +65,23 @@ func subject(member, value string) func(*fapitest.Client, map[string]any) {
 
 // Covers: MT-01, RULE-14. A chain that is trusted, and the one name that was registered.
 func TestMT01Subject(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	now := w.Clock.Now()
 	address, err := url.Parse("https://client.example/id")
 	if err != nil {
 		t.Fatal(err)
 	}
-	right := w.ClientCA.IssueAs(t, now, func(c *x509.Certificate) {
+	right := issueAs(t, w.ClientCA, now, func(c *x509.Certificate) {
 		c.Subject.Organization = []string{"Example"}
 		c.DNSNames, c.URIs, c.EmailAddresses = []string{"client.example"}, []*url.URL{address}, []string{"ops@client.example"}
 		c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1)}
 	})
-	wrong := w.ClientCA.IssueAs(t, now, func(c *x509.Certificate) {
+	wrong := issueAs(t, w.ClientCA, now, func(c *x509.Certificate) {
 		c.Subject.CommonName = "other"
 		c.DNSNames = []string{"other.client.example", "client.example.attacker.example"}
 	})
-	foreign := fapitest.NewAuthority(t, "Client CA", now).IssueAs(t, now, func(c *x509.Certificate) { // the same name, another key
+	foreign := issueAs(t, fapitest.NewAuthority(t, "Client CA", now), now, func(c *x509.Certificate) { // the same name, another key
 		c.Subject.Organization, c.DNSNames = []string{"Example"}, []string{"client.example"}
 	})
 	for member, value := range map[string]string{
@@ -92,17 +89,17 @@ func TestMT01Subject(t *testing.T) {
 		"tls_client_auth_san_ip": "192.0.2.1", "tls_client_auth_san_email": "ops@client.example",
 	} {
 		c := w.Register("client with "+member, subject(member, value))
-		fapitest.TryAll(t, c.Showing(right).Push, fapitest.Good("the certificate with "+member, nil))
+		fapitest.TryAll(t, c.WithCertificate(right).Push, fapitest.Good("the certificate with "+member, nil))
 		for name, certificate := range map[string]*tls.Certificate{
 			"another subject": wrong, "an authority of the same name": foreign, "no certificate": nil,
-			"a certificate that has expired": w.ClientCA.IssueAs(t, now, func(c *x509.Certificate) {
+			"a certificate that has expired": issueAs(t, w.ClientCA, now, func(c *x509.Certificate) {
 				c.Subject, c.DNSNames, c.NotAfter = right.Leaf.Subject, right.Leaf.DNSNames, now.Add(-time.Second)
 			}),
-			"a certificate for servers": w.ClientCA.IssueAs(t, now, func(c *x509.Certificate) {
+			"a certificate for servers": issueAs(t, w.ClientCA, now, func(c *x509.Certificate) {
 				c.Subject.Organization, c.DNSNames, c.ExtKeyUsage = []string{"Example"}, []string{"client.example"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 			}),
 		} {
-			fapitest.TryAll(t, c.Showing(certificate).Push, fapitest.Bad(name+" for "+member, nil, 401, "invalid_client"))
+			fapitest.TryAll(t, c.WithCertificate(certificate).Push, fapitest.Bad(name+" for "+member, nil, 401, "invalid_client"))
 		}
 	}
 	mutual := func(change func(map[string]any)) func(map[string]any) {
@@ -112,18 +109,19 @@ func TestMT01Subject(t *testing.T) {
 			change(m)
 		}
 	}
-	fapitest.Registering(t, "one subject parameter", mutual(fapitest.Claim("tls_client_auth_san_dns", "client.example")), "")
-	fapitest.Registering(t, "no subject parameter", mutual(func(map[string]any) {}), "tls_client_auth_subject_dn")
-	fapitest.Registering(t, "two subject parameters", mutual(func(m map[string]any) {
+	fapitest.TryRegistration(t, "one subject parameter", mutual(fapitest.SetClaim("tls_client_auth_san_dns", "client.example")), "")
+	fapitest.TryRegistration(t, "no subject parameter", mutual(func(map[string]any) {}), "tls_client_auth_subject_dn")
+	fapitest.TryRegistration(t, "two subject parameters", mutual(func(m map[string]any) {
 		m["tls_client_auth_san_dns"], m["tls_client_auth_subject_dn"] = "client.example", "CN=client"
 	}), "tls_client_auth_subject_dn")
-	fapitest.Registering(t, "a subject for a client with a key", fapitest.Claim("tls_client_auth_subject_dn", "CN=client"), "tls_client_auth_subject_dn")
+	fapitest.TryRegistration(t, "a subject for a client with a key", fapitest.SetClaim("tls_client_auth_subject_dn", "CN=client"), "tls_client_auth_subject_dn")
 }
 
 // Covers: MT-02, ATTACK-19. Names are compared by what they say, in their order.
 func TestMT02SubjectNames(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	certificate := w.ClientCA.IssueAs(t, w.Clock.Now(), func(c *x509.Certificate) {
+	certificate := issueAs(t, w.ClientCA, w.Clock.Now(), func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: "Client One", Organization: []string{"Example Ltd"}, Country: []string{"DE"}}
 	})
 	for name, attempt := range map[string]struct {
@@ -149,10 +147,10 @@ func TestMT02SubjectNames(t *testing.T) {
 		if !attempt.good {
 			one = fapitest.Bad("a subject "+name, nil, 401, "invalid_client")
 		}
-		fapitest.TryAll(t, c.Showing(certificate).Push, one)
+		fapitest.TryAll(t, c.WithCertificate(certificate).Push, one)
 	}
 	for name, dn := range map[string]string{"a NUL": `CN=Client One\00,O=Example Ltd,C=DE`, "no attribute": "Client One", "an unknown attribute": "NOPE=a", "half an escape": `CN=a\`} {
-		fapitest.Registering(t, "to register "+name, func(m map[string]any) {
+		fapitest.TryRegistration(t, "to register "+name, func(m map[string]any) {
 			delete(m, "jwks")
 			m["token_endpoint_auth_method"], m["tls_client_auth_subject_dn"] = "tls_client_auth", dn
 		}, "tls_client_auth_subject_dn")
@@ -161,29 +159,31 @@ func TestMT02SubjectNames(t *testing.T) {
 
 // Covers: MT-03. The certificate is the client's by its key, and its chain means nothing.
 func TestMT03SelfSigned(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	c := w.Register("client-1", fapitest.SelfSigned)
+	c := w.Register("client-1", fapitest.SelfSignedTLSClientAuth)
 	now := w.Clock.Now()
 	fapitest.TryAll(t, c.Push, fapitest.Good("the registered key", nil))
 	again := fapitest.Authority{Certificate: c.Certificate.Leaf, Key: c.Certificate.PrivateKey.(*ecdsa.PrivateKey)}
 	renew := func(notAfter time.Time) *tls.Certificate {
 		template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "renewed"}, NotBefore: now.Add(-time.Hour), NotAfter: notAfter}
-		leaf := fapitest.Parse(t, template, template, again.Key.Public(), again.Key)
+		leaf := fapitest.SignCertificate(t, template, template, again.Key.Public(), again.Key)
 		return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: again.Key, Leaf: leaf}
 	}
-	fapitest.TryAll(t, c.Showing(renew(now.Add(time.Hour))).Push, fapitest.Good("another certificate for the same key", nil))
+	fapitest.TryAll(t, c.WithCertificate(renew(now.Add(time.Hour))).Push, fapitest.Good("another certificate for the same key", nil))
 	for name, certificate := range map[string]*tls.Certificate{
-		"another key": fapitest.Ptr(fapitest.Authority{}.Issue(t, c.ID, now)), "another key by a trusted authority": fapitest.Ptr(w.ClientCA.Issue(t, c.ID, now)),
+		"another key": new(fapitest.Authority{}.Issue(t, c.ID, now)), "another key by a trusted authority": new(w.ClientCA.Issue(t, c.ID, now)),
 		"the registered key after the certificate's time": renew(now.Add(-time.Second)), "no certificate": nil,
 	} {
-		fapitest.TryAll(t, c.Showing(certificate).Push, fapitest.Bad(name, nil, 401, "invalid_client"))
+		fapitest.TryAll(t, c.WithCertificate(certificate).Push, fapitest.Bad(name, nil, 401, "invalid_client"))
 	}
 }
 
 // Covers: MT-04, RULE-10, ATTACK-03. The client says who it is, and proves it in the one way that it registered.
 func TestMT04ClientID(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	c, other := w.Register("client-1", fapitest.WithCertificate), w.Register("client-2", fapitest.WithCertificate)
+	c, other := w.Register("client-1", fapitest.TLSClientAuth), w.Register("client-2", fapitest.TLSClientAuth)
 	byKey := w.Register("client-3", nil)
 	fapitest.TryAll(t, c.Push, fapitest.Good("client_id and its certificate", nil),
 		fapitest.Bad("no client_id", fapitest.Unset("client_id"), 401, "invalid_client"),
@@ -198,7 +198,7 @@ func TestMT04ClientID(t *testing.T) {
 			form.Set("client_assertion", byKey.ClientAssertion(nil))
 		}, 401, "invalid_client"),
 		fapitest.Bad("a secret beside the certificate", fapitest.SetHeader("Authorization", "Basic YTpi"), 401, "invalid_client"))
-	byKey.Certificate = fapitest.Ptr(w.ClientCA.Issue(t, byKey.ID, w.Clock.Now()))
+	byKey.Certificate = new(w.ClientCA.Issue(t, byKey.ID, w.Clock.Now()))
 	byKey.HTTP = w.Transport(byKey)
 	fapitest.TryAll(t, byKey.Push, fapitest.Good("an assertion on a connection with a certificate", nil),
 		fapitest.Bad("that certificate without the assertion", func(form url.Values, _ http.Header) {
@@ -209,15 +209,16 @@ func TestMT04ClientID(t *testing.T) {
 
 // Covers: MT-05, MT-07. The token names the certificate of the request, however the client authenticated.
 func TestMT05Thumbprint(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for name, alter := range map[string]func(*fapitest.Client, map[string]any){
-		"tls_client_auth": fapitest.WithCertificate, "self_signed_tls_client_auth": fapitest.SelfSigned, "private_key_jwt": fapitest.ByCertificate,
+		"tls_client_auth": fapitest.TLSClientAuth, "self_signed_tls_client_auth": fapitest.SelfSignedTLSClientAuth, "private_key_jwt": fapitest.CertificateBound,
 	} {
 		c := w.Register("client by "+name, alter)
 		token := c.Tokens().Text("access_token")
 		t.Run("accepts "+name+" and binds to the certificate", func(t *testing.T) {
 			digest := sha256.Sum256(c.Certificate.Leaf.Raw)
-			_, access := w.Decode(token)
+			_, access := w.Verify(token)
 			bound, _ := access["cnf"].(map[string]any)
 			if got, want := bound["x5t#S256"], base64.RawURLEncoding.EncodeToString(digest[:]); got != want {
 				t.Errorf("x5t#S256 %v, want %s", got, want)
@@ -225,18 +226,18 @@ func TestMT05Thumbprint(t *testing.T) {
 			fapitest.Good("", nil).Check(t, c.Get("/accounts", token, nil))
 		})
 		t.Run("refuses another certificate of a client by "+name, func(t *testing.T) {
-			other := c.Showing(fapitest.Ptr(w.ClientCA.Issue(t, c.ID, w.Clock.Now())))
+			other := c.WithCertificate(new(w.ClientCA.Issue(t, c.ID, w.Clock.Now())))
 			fapitest.WantError(t, other.Get("/accounts", token, nil), 401, "invalid_token")
 		})
 	}
 	proving := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
-		fapitest.WithCertificate(c, m)
+		fapitest.TLSClientAuth(c, m)
 		delete(m, "tls_client_certificate_bound_access_tokens")
 		m["dpop_bound_access_tokens"], c.DPoP = true, true
 	})
 	t.Run("accepts tls_client_auth and binds to a DPoP key", func(t *testing.T) {
 		issued := proving.Tokens()
-		_, access := w.Decode(issued.Text("access_token"))
+		_, access := w.Verify(issued.Text("access_token"))
 		if bound, _ := access["cnf"].(map[string]any); bound["jkt"] != proving.ProofKey.Key().Thumbprint() || issued.Text("token_type") != "DPoP" {
 			t.Errorf("cnf %v", access["cnf"])
 		}
@@ -246,6 +247,7 @@ func TestMT05Thumbprint(t *testing.T) {
 
 // Covers: MT-09, SP-11. The second listener's endpoints are in the metadata, if there is one, and are served there.
 func TestMT09Aliases(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	document := w.Document()
 	aliases, _ := document["mtls_endpoint_aliases"].(map[string]any)
@@ -255,29 +257,30 @@ func TestMT09Aliases(t *testing.T) {
 	for name, address := range aliases {
 		t.Run("accepts "+name+" at its alias", func(t *testing.T) {
 			own, _ := document[name].(string)
-			if text, _ := address.(string); !strings.HasPrefix(text, w.MTLS+"/") || strings.TrimPrefix(text, w.MTLS) != strings.TrimPrefix(own, w.Issuer) {
+			if text, _ := address.(string); !strings.HasPrefix(text, w.MTLSIssuer+"/") || strings.TrimPrefix(text, w.MTLSIssuer) != strings.TrimPrefix(own, w.Issuer) {
 				t.Errorf("%v beside %v", address, own)
 			}
-			if response, _ := w.Ask(t, "PATCH", address.(string), nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
+			if response, _ := w.Request(t, "PATCH", address.(string), nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
 				t.Errorf("%d", response.StatusCode)
 			}
 		})
 	}
 	for _, path := range []string{"/authorize", "/interaction/x", "/jwks", "/.well-known/openid-configuration"} {
 		t.Run("refuses "+path+" there", func(t *testing.T) {
-			if response, _ := w.Ask(t, "GET", w.MTLS+path, nil, ""); response.StatusCode != http.StatusNotFound {
+			if response, _ := w.Request(t, "GET", w.MTLSIssuer+path, nil, ""); response.StatusCode != http.StatusNotFound {
 				t.Errorf("%d", response.StatusCode)
 			}
 		})
 	}
 	t.Run("refuses to advertise what is not there", func(t *testing.T) {
-		without := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.MTLSIssuer = "" }).Document()
+		t.Parallel()
+		without := fapitest.NewWorld(t, func(c *fapitest.Config) { c.MTLSIssuer = "" }).Document()
 		if without["mtls_endpoint_aliases"] != nil || without["tls_client_certificate_bound_access_tokens"] != false {
 			t.Errorf("%v", without)
 		}
 	})
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
-		fapitest.WithCertificate(c, m)
+		fapitest.TLSClientAuth(c, m)
 		m["use_mtls_endpoint_aliases"] = true
 	})
 	t.Run("accepts a client that says that it uses them", func(t *testing.T) { c.Tokens() })
@@ -285,6 +288,7 @@ func TestMT09Aliases(t *testing.T) {
 
 // Covers: MT-10. Browsers meet a listener that asks for no certificate.
 func TestMT10BrowsersAreNotAsked(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	asks := func(address string) bool {
 		asked := false
@@ -304,16 +308,16 @@ func TestMT10BrowsersAreNotAsked(t *testing.T) {
 		}
 	})
 	t.Run("accepts clients and asks", func(t *testing.T) {
-		if !asks(w.MTLS) {
+		if !asks(w.MTLSIssuer) {
 			t.Error("did not ask")
 		}
 	})
 	t.Run("refuses pages where it asks", func(t *testing.T) {
-		if response, _ := w.Ask(t, "GET", w.MTLS+"/authorize?client_id=x", nil, ""); response.StatusCode != http.StatusNotFound {
+		if response, _ := w.Request(t, "GET", w.MTLSIssuer+"/authorize?client_id=x", nil, ""); response.StatusCode != http.StatusNotFound {
 			t.Errorf("%d", response.StatusCode)
 		}
 	})
-	c := w.Register("client-1", fapitest.WithCertificate)
+	c := w.Register("client-1", fapitest.TLSClientAuth)
 	t.Run("refuses a client's certificate where it does not ask", func(t *testing.T) {
 		form := url.Values{"client_id": {c.ID}}
 		request, err := http.NewRequest("POST", w.Issuer+"/par", strings.NewReader(form.Encode()))
@@ -327,13 +331,14 @@ func TestMT10BrowsersAreNotAsked(t *testing.T) {
 
 // Covers: BC-09, RULE-07. A certificate in a header proves nothing, and neither do addresses that a proxy might send.
 func TestRule07ForwardedHeaders(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	c := w.Register("client-1", fapitest.WithCertificate)
-	bare := c.Showing(nil)
+	c := w.Register("client-1", fapitest.TLSClientAuth)
+	bare := c.WithCertificate(nil)
 	der := base64.StdEncoding.EncodeToString(c.Certificate.Leaf.Raw)
 	pem := url.QueryEscape("-----BEGIN CERTIFICATE-----\n" + der + "\n-----END CERTIFICATE-----\n")
 	fapitest.TryAll(t, c.Push, fapitest.Good("the certificate of the connection", nil),
-		fapitest.Good("that one whatever headers say", fapitest.Both(fapitest.SetHeader("Client-Cert", ":AAAA:"), fapitest.SetHeader("X-Forwarded-Host", "attacker.example"))))
+		fapitest.Good("that one whatever headers say", fapitest.Changes(fapitest.SetHeader("Client-Cert", ":AAAA:"), fapitest.SetHeader("X-Forwarded-Host", "attacker.example"))))
 	for name, value := range map[string]string{
 		"Client-Cert": ":" + der + ":", "X-Client-Cert": pem, "X-SSL-Client-Cert": pem, "SSL-Client-Cert": pem, "X-Forwarded-Client-Cert": `Cert="` + pem + `"`,
 		"X-Forwarded-Tls-Client-Cert": der, "X-Amzn-Mtls-Clientcert": pem, "X-ARR-ClientCert": der, "X-SSL-Client-Verify": "SUCCESS",
@@ -344,113 +349,12 @@ func TestRule07ForwardedHeaders(t *testing.T) {
 	for name, value := range map[string]string{"X-Forwarded-Host": "attacker.example", "Forwarded": "host=attacker.example;proto=http", "X-Forwarded-Proto": "http", "X-Original-URL": "/token", "X-Forwarded-Prefix": "/x"} {
 		fapitest.TryAll(t, plain.Push,
 			fapitest.Good("an answer that does not follow "+name, fapitest.SetHeader(name, value)),
-			fapitest.Bad("a proof for what "+name+" says", fapitest.Both(fapitest.SetHeader(name, value), fapitest.SetHeader("DPoP", plain.Proof("POST", "https://attacker.example/par", "", nil))), 400, "invalid_dpop_proof"))
+			fapitest.Bad("a proof for what "+name+" says", fapitest.Changes(fapitest.SetHeader(name, value), fapitest.SetHeader("DPoP", plain.Proof("POST", "https://attacker.example/par", "", nil))), 400, "invalid_dpop_proof"))
 	}
 	t.Run("accepts a request for the metadata and answers with its own issuer", func(t *testing.T) {
-		_, body := w.Ask(t, "GET", w.Issuer+"/.well-known/openid-configuration", http.Header{"X-Forwarded-Host": {"attacker.example"}, "Forwarded": {"host=attacker.example"}}, "")
+		_, body := w.Request(t, "GET", w.Issuer+"/.well-known/openid-configuration", http.Header{"X-Forwarded-Host": {"attacker.example"}, "Forwarded": {"host=attacker.example"}}, "")
 		if strings.Contains(body, "attacker") {
 			t.Error(body)
 		}
 	})
-}
-
-// Covers: MT-03, MT-08. A client that publishes its keys at an address changes its certificate on the day that it likes, and keeps
-// what it was granted; a certificate whose key nobody publishes is not let in by asking often.
-func TestMT03SelfSignedByAddress(t *testing.T) {
-	var published atomic.Pointer[jose.KeySet]
-	var fetched atomic.Int32
-	certificate, roots := fapitest.ServerCertificate(t)
-	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fetched.Add(1)
-		if err := json.NewEncoder(w).Encode(published.Load()); err != nil {
-			t.Error(err)
-		}
-	}))
-	host.TLS = mtls.ServerConfig([]tls.Certificate{certificate}, false)
-	host.StartTLS()
-	t.Cleanup(host.Close)
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.OutboundRoots = roots })
-	own := func(certificate tls.Certificate) jose.Key {
-		key, err := jose.NewKey("own-"+certificate.Leaf.SerialNumber.String(), jose.ES256, certificate.Leaf.PublicKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	}
-	publish := func(keys ...jose.Key) {
-		set := jose.NewKeySet(keys...)
-		published.Store(&set)
-	}
-	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
-		fapitest.SelfSigned(c, m)
-		delete(m, "jwks")
-		m["jwks_uri"] = host.URL + "/jwks"
-	})
-	publish(own(*c.Certificate))
-	issued := c.Tokens()
-	next, foreign := fapitest.Authority{}.Issue(t, c.ID, w.Clock.Now()), fapitest.Authority{}.Issue(t, c.ID, w.Clock.Now())
-	w.Clock.Advance(time.Minute / 2)
-	before := fetched.Load()
-	for range 5 {
-		fapitest.TryAll(t, c.Showing(&foreign).Push, fapitest.Bad("a key that is published nowhere", nil, 401, "invalid_client"))
-	}
-	if more := fetched.Load() - before; more != 1 {
-		t.Errorf("five strangers caused %d fetches, want 1", more)
-	}
-	publish(own(*c.Certificate), own(next))
-	fapitest.TryAll(t, c.Showing(&next).Push, fapitest.Bad("the next certificate within the interval", nil, 401, "invalid_client"))
-	w.Clock.Advance(time.Minute / 2)
-	renewed := c.Showing(&next)
-	fapitest.TryAll(t, renewed.Push, fapitest.Good("the next certificate", nil))
-	fapitest.TryAll(t, c.Push, fapitest.Good("the one before, while both are published", nil))
-	if r := renewed.Refresh(issued.Text("refresh_token"), nil); r.Status != http.StatusOK {
-		t.Errorf("refresh with the next certificate: %d %s", r.Status, r.Raw)
-	}
-}
-
-// Covers: MT-01. Two ecosystems give one subject to two parties: a client is held to the trust store that it names, to no
-// other.
-func TestMT01TrustStores(t *testing.T) {
-	other := fapitest.NewAuthority(t, "Other ecosystem", time.Now())
-	w := fapitest.NewWorld(t, fapitest.OffersRegistration, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
-		trust := c.ClientTrust
-		trust.Roots = x509.NewCertPool()
-		trust.Roots.AddCert(other.Certificate)
-		c.TrustStores = map[string]mtls.Trust{"other": trust}
-	})
-	now := w.Clock.Now()
-	theirs, ours := other.IssueAs(t, now, nil), w.ClientCA.IssueAs(t, now, nil)
-	naming := func(store string) *fapitest.Client {
-		return w.Register("client of "+store, func(c *fapitest.Client, m map[string]any) {
-			fapitest.WithCertificate(c, m)
-			m["tls_client_auth_subject_dn"] = "CN=client"
-			if store != "" {
-				m["tls_client_auth_trust_store"] = store
-			}
-		})
-	}
-	plain, named, gone := naming(""), naming("other"), naming("gone")
-	fapitest.TryAll(t, named.Showing(theirs).Push, fapitest.Good("the store that the client names", nil))
-	fapitest.TryAll(t, plain.Showing(ours).Push, fapitest.Good("the store of those who name none", nil))
-	fapitest.TryAll(t, named.Showing(ours).Push, fapitest.Bad("the store of others, with the same subject", nil, 401, "invalid_client"))
-	fapitest.TryAll(t, plain.Showing(theirs).Push, fapitest.Bad("a store that the client does not name, with the same subject", nil, 401, "invalid_client"))
-	for _, certificate := range []*tls.Certificate{ours, theirs, nil} {
-		fapitest.TryAll(t, gone.Showing(certificate).Push, fapitest.Bad("a store that is not there any more", nil, 401, "invalid_client"))
-	}
-	token, c := w.InitialToken("Bank", 4), w.Applicant(nil)
-	enrolling := func(store string) map[string]any {
-		return fapitest.Enrolment(fapitest.NewKey(t, jose.ES256), func(m map[string]any) {
-			delete(m, "jwks")
-			m["token_endpoint_auth_method"], m["tls_client_auth_subject_dn"], m["tls_client_auth_trust_store"] = "tls_client_auth", "CN=client", store
-		})
-	}
-	t.Run("accepts to register with a store", func(t *testing.T) {
-		if r := c.Enrolled(token, enrolling("other")); r.Text("tls_client_auth_trust_store") != "other" {
-			t.Errorf("%s", r.Raw)
-		}
-	})
-	t.Run("refuses to register with a store that is not there", func(t *testing.T) {
-		fapitest.WantError(t, c.Enrol(token, enrolling("gone")), http.StatusBadRequest, "invalid_client_metadata")
-	})
-	fapitest.Registering(t, "a store without a certificate", fapitest.Claim("tls_client_auth_trust_store", "other"), "tls_client_auth_trust_store")
 }

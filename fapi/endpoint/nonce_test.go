@@ -13,14 +13,15 @@ import (
 // Covers: DP-06, SP-20, ATTACK-13. Where nonces are demanded, a proof without a fresh one is refused everywhere, and each
 // answer brings the next.
 func TestDP06Nonces(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.RequireDPoPNonce = true })
+	t.Parallel()
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.RequireDPoPNonce = true })
 	c := w.Register("client-1", nil)
 	carrying := func(path, nonce string) fapitest.Change {
 		value := any(nonce)
 		if nonce == "" {
 			value = nil
 		}
-		return c.Proving(path, fapitest.Claim("nonce", value))
+		return c.ReplaceProof(path, fapitest.SetClaim("nonce", value))
 	}
 	nonceOf := func(t *testing.T, r fapitest.Reply) string {
 		t.Helper()
@@ -65,7 +66,7 @@ func TestDP06Nonces(t *testing.T) {
 			nonceOf(t, r)
 		})
 		for what, wrong := range map[string]string{
-			"no nonce": "", "an invented nonce": fapitest.Random(), "a nonce with a changed character": fapitest.Altered(nonce), "a nonce cut short": nonce[:len(nonce)-1], "a nonce of 600 characters": strings.Repeat("n", 600),
+			"no nonce": "", "an invented nonce": fapitest.RandomString(), "a nonce with a changed character": fapitest.Altered(nonce), "a nonce cut short": nonce[:len(nonce)-1], "a nonce of 600 characters": strings.Repeat("n", 600),
 		} {
 			t.Run("refuses "+what+" at "+name+", and offers one that works", func(t *testing.T) {
 				r := place.send(wrong)
@@ -81,7 +82,7 @@ func TestDP06Nonces(t *testing.T) {
 			})
 		}
 	}
-	t.Run("accepts a code that a missing nonce did not spend", func(t *testing.T) {
+	t.Run("accepts a code that a missing nonce did not consume", func(t *testing.T) {
 		_, _, sentTo := w.Browser().Visit(w.AuthorizeURL(c.ID, c.Push(carrying("/par", nonce)).Text("request_uri")))
 		code := sentTo.Query().Get("code")
 		fapitest.WantError(t, c.Redeem(code, carrying("/token", "")), 400, "use_dpop_nonce")

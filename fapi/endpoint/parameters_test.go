@@ -12,20 +12,21 @@ import (
 )
 
 // Covers: ATTACK-44, RULE-06. At every endpoint, each parameter of a request that would be good: given twice, before or
-// after another value, or in the address besides, it spoils the request and spends nothing.
+// after another value, or in the address besides, it spoils the request and consumes nothing.
 func TestAttack44EveryEndpoint(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c, self := w.Register("client-1", fapitest.Wide), w.ResourceServer("self", w.Issuer)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	issued, code := c.Tokens(), c.Authorize()
 	refreshToken := issued.Text("refresh_token")
-	alone := w.Register("machine", fapitest.Machine)
+	alone := w.Register("machine", fapitest.ClientCredentialsOnly)
 	requests := map[string]struct {
 		by   *fapitest.Client
 		path string
 		form url.Values
 	}{
-		"a push":             {c, "/par", c.Request()},
-		"a redemption":       {c, "/token", url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.RedirectURI}, "code_verifier": {fapitest.Verifier}}},
+		"a push":             {c, "/par", c.AuthorizationForm()},
+		"a redemption":       {c, "/token", url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.RedirectURI}, "code_verifier": {fapitest.CodeVerifier}}},
 		"a refresh":          {c, "/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}, "scope": {"openid"}}},
 		"client credentials": {alone, "/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"accounts"}}},
 		"introspection":      {self, "/introspect", url.Values{"token": {issued.Text("access_token")}, "token_type_hint": {"access_token"}}},
@@ -51,7 +52,7 @@ func TestAttack44EveryEndpoint(t *testing.T) {
 		return one.by.Do(request)
 	}
 	same := func(encoded string) string { return encoded }
-	for name, one := range fapitest.InOrder(requests) {
+	for name, one := range fapitest.Sorted(requests) {
 		names := []string{"client_assertion", "client_assertion_type", "client_id"}
 		for parameter := range one.form {
 			names = append(names, parameter)
@@ -72,7 +73,7 @@ func TestAttack44EveryEndpoint(t *testing.T) {
 				"besides the address":      {"?" + parameter + "=other", same},
 				"separated by a semicolon": {"", func(encoded string) string { return encoded + ";" + parameter + "=other" }},
 			}
-			for how, pollution := range fapitest.InOrder(pollutions) {
+			for how, pollution := range fapitest.Sorted(pollutions) {
 				t.Run("refuses "+parameter+" of "+name+" "+how, func(t *testing.T) {
 					fapitest.WantError(t, send(name, pollution.query, pollution.pollute), 400, "invalid_request")
 				})
@@ -97,6 +98,7 @@ func TestAttack44EveryEndpoint(t *testing.T) {
 
 // Covers: ATTACK-44, RULE-06. A parameter is given once, whichever it is.
 func TestAttack44ParametersTwice(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	names := []string{
@@ -133,6 +135,6 @@ func TestAttack44ParametersTwice(t *testing.T) {
 		})
 	}
 	t.Run("refuses a parameter in the address beside the body", func(t *testing.T) {
-		fapitest.WantError(t, c.Post("/par?scope=openid", c.Request(), fapitest.SetHeader("DPoP", c.Proof("POST", w.Issuer+"/par", "", nil))), 400, "invalid_request")
+		fapitest.WantError(t, c.Post("/par?scope=openid", c.AuthorizationForm(), fapitest.SetHeader("DPoP", c.Proof("POST", w.Issuer+"/par", "", nil))), 400, "invalid_request")
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 // TestPathsAreNotCleaned: no path leads to a 307, which has a browser repeat its form.
 func TestPathsAreNotCleaned(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	for _, path := range []string{"//token", "/./token", "/x/../token", "/token/", "/interaction//x", "/token/."} {
 		request, err := http.NewRequest(http.MethodPost, w.Issuer+"/", strings.NewReader("a=b"))

@@ -17,15 +17,16 @@ import (
 // Covers: MS-11. Each signed message of a client and to a client is kept with its key, so that it proves itself
 // when the client has changed its keys, and without a secret.
 func TestMS11Evidence(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
 	var code, sent string
 	t.Run("accepts nothing less than the request and the response, each verbatim", func(t *testing.T) {
 		var object string
 		var response string
-		events := w.Newly(t, func() {
+		events := w.NewEvidence(t, func() {
 			pushed := c.Push(func(form url.Values, header http.Header) {
-				c.Signing(fapitest.Claim("response_mode", "jwt"))(form, header)
+				c.Signing(fapitest.SetClaim("response_mode", "jwt"))(form, header)
 				object = form.Get("request")
 			})
 			_, _, sentTo := w.Browser().Visit(w.AuthorizeURL(c.ID, pushed.Text("request_uri")))
@@ -42,13 +43,13 @@ func TestMS11Evidence(t *testing.T) {
 		if state := string(answer.Message.Withheld.Claims["state"]); state != `"state-1"` {
 			t.Errorf("kept the state %s", state)
 		}
-		code, _ = w.Verified(t, response, "oauth-authz-resp+jwt")["code"].(string)
+		code, _ = w.VerifyType(t, response, "oauth-authz-resp+jwt")["code"].(string)
 		sent = response
-		fapitest.WantActive(t, c.Redeem(code, nil))
+		fapitest.WantOK(t, c.Redeem(code, nil))
 	})
 	t.Run("accepts proof with keys that the client has no more", func(t *testing.T) {
 		c.Key = fapitest.NewKey(t, jose.ES256)
-		w.Change(c, "jwks", json.RawMessage(`{"keys":[`+string(c.Key.PublicJWK())+`]}`))
+		w.ChangeMember(c, "jwks", json.RawMessage(`{"keys":[`+string(c.Key.PublicJWK())+`]}`))
 		if err := w.Sealer(t).Seal(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func TestMS11Evidence(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, all := w.Audited(t)
-		another := c.Signed(c.Key, "oauth-authz-req+jwt", c.RequestObject(c.Request(), nil))
+		another := c.Sign(c.Key, "oauth-authz-req+jwt", c.RequestObjectClaims(c.AuthorizationForm(), nil))
 		verifier := audit.NewVerifier(audit.Options{Keys: keys})
 		for text := range strings.Lines(all) {
 			entry, err := audit.ParseEntry([]byte(strings.TrimSpace(text)))
@@ -92,12 +93,13 @@ func TestMS11Evidence(t *testing.T) {
 
 // Covers: MS-11, F1-01, F1-10. What is kept of the other kinds of messages.
 func TestMS11EveryKind(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained)
-	first := w.Register("first", fapitest.Advanced)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
+	first := w.Register("first", fapitest.FAPI1Advanced)
 	t.Run("accepts a request by value and its detached signature", func(t *testing.T) {
 		var idToken string
-		events := w.Newly(t, func() {
-			_, _, sentTo := w.Browser().Visit(first.ByValue(fapitest.Claimed(fapitest.Claim("response_type", "code id_token"))))
+		events := w.NewEvidence(t, func() {
+			_, _, sentTo := w.Browser().Visit(first.ByValue(fapitest.ChangeClaims(fapitest.SetClaim("response_type", "code id_token"))))
 			idToken = fapitest.Fragment(t, sentTo).Get("id_token")
 		})
 		fapitest.WantKinds(t, events, audit.RequestObject, audit.IDToken)
@@ -107,9 +109,9 @@ func TestMS11EveryKind(t *testing.T) {
 	})
 	plain := w.Register("plain", fapitest.SignedUserInfo)
 	token := plain.Tokens().Text("access_token")
-	t.Run("accepts UserInfo, without what it says about the person", func(t *testing.T) {
+	t.Run("accepts UserInfo, without what it says about the user", func(t *testing.T) {
 		var answer string
-		events := w.Newly(t, func() { answer = plain.Get("/userinfo", token, nil).Raw })
+		events := w.NewEvidence(t, func() { answer = plain.Get("/userinfo", token, nil).Raw })
 		fapitest.WantKinds(t, events, audit.UserInfo)
 		body, err := json.Marshal(events[0])
 		if err != nil || strings.Contains(string(body), "alice@example.com") || strings.Contains(string(body), "Alice Example") || !events[0].Message.Is(answer) {
@@ -121,7 +123,7 @@ func TestMS11EveryKind(t *testing.T) {
 	})
 	t.Run("accepts signed introspection", func(t *testing.T) {
 		self, answer := w.ResourceServer("self", w.Issuer), ""
-		events := w.Newly(t, func() {
+		events := w.NewEvidence(t, func() {
 			answer = self.Introspect(token, fapitest.SetHeader("Accept", "application/token-introspection+jwt")).Raw
 		})
 		fapitest.WantKinds(t, events, audit.Introspection)
@@ -131,9 +133,9 @@ func TestMS11EveryKind(t *testing.T) {
 	})
 	signing := w.Register("signing", fapitest.OfProfile("fapi2-message-signing"))
 	t.Run("refuses to keep what was refused, and what nobody signed", func(t *testing.T) {
-		events := w.Newly(t, func() {
-			fapitest.WantError(t, signing.Push(signing.Signing(fapitest.Claim("aud", "https://other.example"))), 400, "invalid_request_object")
-			fapitest.WantError(t, signing.Push(signing.Signing(fapitest.Claim("scope", "unknown"))), 400, "invalid_scope")
+		events := w.NewEvidence(t, func() {
+			fapitest.WantError(t, signing.Push(signing.Signing(fapitest.SetClaim("aud", "https://other.example"))), 400, "invalid_request_object")
+			fapitest.WantError(t, signing.Push(signing.Signing(fapitest.SetClaim("scope", "unknown"))), 400, "invalid_scope")
 			plain.Tokens()
 			// Anybody can ask for this error.
 			query := url.Values{"client_id": {signing.ID}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}, "redirect_uri": {signing.RedirectURI}, "response_mode": {"jwt"}}
@@ -151,7 +153,7 @@ func TestMS11EveryKind(t *testing.T) {
 				form.Set("client_assertion", assertion)
 			})
 		}
-		events := w.Newly(t, func() {
+		events := w.NewEvidence(t, func() {
 			push()
 			fapitest.WantError(t, push(), 400, "invalid_request")
 		})
@@ -159,13 +161,14 @@ func TestMS11EveryKind(t *testing.T) {
 	})
 }
 
-// Covers: MS-11. Signed CIBA requests are kept, without what a person or a client has to keep to itself.
+// Covers: MS-11. Signed CIBA requests are kept, without what a user or a client has to keep to itself.
 func TestMS11BackchannelRequests(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.OffersBackchannel(), fapitest.Chained)
-	c := w.Register("client-1", fapitest.AsksAdvanced)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(), fapitest.WithAuditChain)
+	c := w.Register("client-1", fapitest.CIBAAdvanced)
 	t.Run("accepts one", func(t *testing.T) {
-		events := w.Newly(t, func() {
-			if r := c.AskSigned(fapitest.Claim("binding_message", "Pay 7")); r.Status != http.StatusOK {
+		events := w.NewEvidence(t, func() {
+			if r := c.BackchannelSigned(fapitest.SetClaim("binding_message", "Pay 7")); r.Status != http.StatusOK {
 				t.Fatalf("answered %d %s", r.Status, r.Raw)
 			}
 		})
@@ -175,15 +178,16 @@ func TestMS11BackchannelRequests(t *testing.T) {
 		}
 	})
 	t.Run("refuses to keep what was refused", func(t *testing.T) {
-		fapitest.WantKinds(t, w.Newly(t, func() {
-			fapitest.WantError(t, c.AskSigned(fapitest.Claim("aud", "https://other.example")), 400, "invalid_request")
+		fapitest.WantKinds(t, w.NewEvidence(t, func() {
+			fapitest.WantError(t, c.BackchannelSigned(fapitest.SetClaim("aud", "https://other.example")), 400, "invalid_request")
 		}))
 	})
 }
 
 // TestSecurityEvents: what clients do to registrations and grants is in the audit log.
 func TestSecurityEvents(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t, fapitest.OffersRegistration, fapitest.Chained)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t, fapitest.WithRegistration, fapitest.WithAuditChain)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
 	issued := c.Redeem(code, nil)
@@ -196,7 +200,7 @@ func TestSecurityEvents(t *testing.T) {
 		"an access token that ends":  {func() { c.Revoke(issued.Text("access_token"), nil) }, ""},
 		"a grant that is used again": {func() { c.Tokens() }, ""},
 	} {
-		events := w.Newly(t, test.do)
+		events := w.NewEvidence(t, test.do)
 		if test.want == "" && len(events) == 0 {
 			continue
 		}
@@ -206,10 +210,10 @@ func TestSecurityEvents(t *testing.T) {
 	}
 	a := w.Applicant(nil)
 	var id string
-	events := w.Newly(t, func() {
-		made := a.Enrolled(w.InitialToken("bank", 1), fapitest.Enrolment(fapitest.NewKey(t, jose.ES256), nil))
+	events := w.NewEvidence(t, func() {
+		made := a.RegisteredSelf(w.InitialToken("bank", 1), fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil))
 		id = made.Text("client_id")
-		r := a.Send(http.MethodDelete, made.Text("registration_client_uri"), made.Text("registration_access_token"), nil, nil)
+		r := a.SendJSON(http.MethodDelete, made.Text("registration_client_uri"), made.Text("registration_access_token"), nil, nil)
 		if r.Status != http.StatusNoContent {
 			t.Fatalf("answered %d %s", r.Status, r.Raw)
 		}
@@ -223,10 +227,11 @@ func TestSecurityEvents(t *testing.T) {
 
 // Covers: MS-11. No signed message leaves whose evidence cannot be kept.
 func TestMS11NothingWithoutEvidence(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained, fapitest.Deciding("deny"), func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Store = fapitest.Forgetful{Store: c.Store} })
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, fapitest.Deciding("deny"), func(c *fapitest.Config) { c.Store = fapitest.FailingAudit{Store: c.Store} })
 	c, self := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing")), w.ResourceServer("self", w.Issuer)
 	t.Run("refuses a signed error response", func(t *testing.T) {
-		pushed := c.Push(c.Signing(fapitest.Claim("response_mode", "jwt")))
+		pushed := c.Push(c.Signing(fapitest.SetClaim("response_mode", "jwt")))
 		if status, body, sentTo := w.Browser().Visit(w.AuthorizeURL(c.ID, pushed.Text("request_uri"))); sentTo != nil || status != http.StatusInternalServerError {
 			t.Errorf("answered %d %s, sent to %v", status, body, sentTo)
 		}
@@ -239,12 +244,13 @@ func TestMS11NothingWithoutEvidence(t *testing.T) {
 
 // Covers: MS-11. Of those who answer one request at once one wins, and only the winner's response is evidence.
 func TestMS11Race(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
-	pushed := c.Push(c.Signing(fapitest.Claim("response_mode", "jwt")))
+	pushed := c.Push(c.Signing(fapitest.SetClaim("response_mode", "jwt")))
 	address := w.AuthorizeURL(c.ID, pushed.Text("request_uri"))
 	t.Run("accepts one", func(t *testing.T) {
-		events := w.Newly(t, func() {
+		events := w.NewEvidence(t, func() {
 			done := make(chan struct{})
 			for range 8 {
 				go func() {
@@ -271,12 +277,13 @@ func TestMS11Race(t *testing.T) {
 // TestNobodyFloodsTheHSM: what anybody can have signed or opened in the name of a client is bounded, and takes nothing from
 // what the client itself may send.
 func TestNobodyFloodsTheHSM(t *testing.T) {
+	t.Parallel()
 	const burst = 5
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config) {
 		c.Limits = endpoint.Limits{ClientPerSecond: 0.001, ClientBurst: burst}
 	})
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
-	first := w.Register("first", fapitest.Advanced)
+	first := w.Register("first", fapitest.FAPI1Advanced)
 	const jwe = "x.x.x.x.x"
 	for name, query := range map[string]url.Values{
 		"signed refusals":           {"client_id": {c.ID}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}, "redirect_uri": {c.RedirectURI}, "response_mode": {"jwt"}},

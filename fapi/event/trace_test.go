@@ -9,6 +9,7 @@ import (
 
 // TestTrace finds a span for each stage of a token request, in one trace.
 func TestTrace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()

@@ -1,80 +1,58 @@
 package fapitest
 
 import (
-	"fmt"
+	"crypto/tls"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"testing"
 )
 
-// press sends the form of a page with a decision and gives where the browser is sent.
-func (b *Browser) Press(interaction, token, decision string) (int, *url.URL, error) {
-	form := url.Values{"form_token": {token}, "decision": {decision}}
-	response, err := NoRedirects(b).Post(interaction, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+// Browser is a web browser with cookies.
+type Browser struct {
+	w    *World
+	HTTP *http.Client
+}
+
+// Browser makes a browser without cookies.
+func (w *World) Browser() *Browser {
+	jar, err := cookiejar.New(nil)
 	if err != nil {
-		return 0, nil, err
+		w.T.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.Roots}}
+	w.T.Cleanup(transport.CloseIdleConnections)
+	return &Browser{w, &http.Client{Jar: jar, Transport: transport, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if !strings.HasPrefix(r.URL.String(), w.Issuer) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}}
+}
+
+// Visit opens an address and follows the server's redirects. sentTo is where the browser was sent outside the server, or nil.
+func (b *Browser) Visit(address string) (status int, body string, sentTo *url.URL) {
+	b.w.T.Helper()
+	response, err := b.HTTP.Get(address)
+	if err != nil {
+		b.w.T.Fatal(err)
 	}
 	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		return 0, nil, err
-	}
-	to, err := response.Location()
+	raw, err := io.ReadAll(response.Body)
 	if err != nil {
-		return response.StatusCode, nil, nil // a page
+		b.w.T.Fatal(err)
 	}
-	return response.StatusCode, to, nil
-}
-
-// relyingParty is an honest client application: it remembers, for each browser, what it asked for, and accepts a response
-// only if it belongs to that browser and comes from the server that it asked (RFC 9700 §4.4, RFC 9207 §2.4).
-type RelyingParty struct {
-	*Client
-	// pending are the states that were sent, with the browser and the verifier of each.
-	Pending map[string]startedFlow
-}
-
-type startedFlow struct {
-	browser  *Browser
-	Verifier string
-}
-
-// start pushes a request for a browser, as a click on "sign in" does, and gives the address that the browser is sent to.
-func (rp *RelyingParty) Start(b *Browser) (address, state string) {
-	rp.W.T.Helper()
-	state = Random()
-	flow := startedFlow{b, Random() + Random()}
-	pushed := rp.Push(Changes(Set("state", state), Set("code_challenge", Challenge(flow.Verifier))))
-	if pushed.Status != http.StatusCreated {
-		rp.W.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
+	if location := response.Header.Get("Location"); location != "" {
+		if sentTo, err = url.Parse(location); err != nil {
+			b.w.T.Fatal(err)
+		}
 	}
-	rp.Pending[state] = flow
-	return rp.W.AuthorizeURL(rp.ID, pushed.Text("request_uri")), state
+	return response.StatusCode, string(raw), sentTo
 }
 
-// receive is the redirect URI of the application. It gives the token response, or says why it does not go on.
-func (rp *RelyingParty) Receive(b *Browser, q url.Values) (Reply, error) {
-	rp.W.T.Helper()
-	flow, known := rp.Pending[q.Get("state")]
-	switch {
-	case !known || flow.browser != b:
-		return Reply{}, fmt.Errorf("the state is not one of this browser")
-	case q.Get("iss") != rp.W.Issuer:
-		return Reply{}, fmt.Errorf("the response is from %s and not from the server that was asked", q.Get("iss"))
-	case q.Get("code") == "":
-		return Reply{}, fmt.Errorf("the server answered %s", q.Get("error"))
-	}
-	delete(rp.Pending, q.Get("state"))
-	return rp.Redeem(q.Get("code"), Set("code_verifier", flow.Verifier)), nil
-}
-
-func (w *World) RelyingParty(id string, change func(*Client, map[string]any)) *RelyingParty {
-	w.T.Helper()
-	return &RelyingParty{w.Register(id, change), map[string]startedFlow{}}
-}
-
-// page opens an address and gives that of the page on which the browser ends up.
+// Page opens an address and returns that of the page on which the browser ends up.
 func (b *Browser) Page(t *testing.T, address string) string {
 	t.Helper()
 	response, err := b.HTTP.Get(address)
@@ -88,7 +66,7 @@ func (b *Browser) Page(t *testing.T, address string) string {
 	return response.Request.URL.String()
 }
 
-// sent gives where an address sends a browser, which must be back to a client.
+// Sent opens an address and returns the parameters with which the browser is sent back to a client.
 func (b *Browser) Sent(t *testing.T, address string) url.Values {
 	t.Helper()
 	status, body, sentTo := b.Visit(address)
@@ -98,47 +76,22 @@ func (b *Browser) Sent(t *testing.T, address string) url.Values {
 	return sentTo.Query()
 }
 
-// begin opens a pushed request and gives the interaction's address and the form token of its page.
-func (b *Browser) Begin(t *testing.T, address string) (interaction, token string) {
-	t.Helper()
-	response, err := b.HTTP.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != 200 {
-		t.Fatalf("%d %s, %v", response.StatusCode, body, err)
-	}
-	return response.Request.URL.String(), string(body)
-}
-
-// send posts the form of an interaction's page.
-func (b *Browser) Send(t *testing.T, interaction, token, site string) (int, *url.URL) {
-	t.Helper()
-	request, err := http.NewRequest(http.MethodPost, interaction, strings.NewReader(url.Values{"form_token": {token}}.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if site != "" {
-		request.Header.Set("Sec-Fetch-Site", site)
-	}
-	response, err := b.HTTP.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	location, err := response.Location()
-	if err != nil {
-		location = nil
-	}
-	return response.StatusCode, location
-}
-
-// noRedirects is the browser's client, which stops at the first redirect.
+// NoRedirects is the browser's HTTP client, with its cookies, which follows no redirect.
 func NoRedirects(b *Browser) *http.Client {
 	client := *b.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
+}
+
+// Fragment returns the parameters in the fragment of an address, which has no query.
+func Fragment(t *testing.T, sentTo *url.URL) url.Values {
+	t.Helper()
+	if sentTo == nil || sentTo.RawQuery != "" {
+		t.Fatalf("sent to %v, want a fragment alone", sentTo)
+	}
+	values, err := url.ParseQuery(sentTo.EscapedFragment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
 }

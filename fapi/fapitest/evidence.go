@@ -2,15 +2,9 @@ package fapitest
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,171 +14,27 @@ import (
 	"countersign/store"
 )
 
-// consumer is a place that takes a JWT.
-type consumer struct {
-	// kind is what it takes; typs are the values of typ that say so, in any case and also with "application/" before.
-	Kind string
-	Typs []string
-	// adapt changes claims that fit every kind into those that fit here.
-	Adapt func(Claims)
-	// send tells whether it took the JWT, and checks the refusal otherwise.
-	Send func(t *testing.T, token string) bool
-}
+// WithAuditChain has a server keep an audit chain.
+func WithAuditChain(c *Config) { c.AuditChain = "node-1" }
 
-// consumers lists every place of the server that takes a JWT from outside. jwt is an access token that stands.
-func Consumers(c *Client, self *Client, jwt string) map[string]consumer {
-	refused := func(t *testing.T, r Reply, status int, code string) bool {
-		t.Helper()
-		if r.Status < 300 {
-			return true
-		}
-		WantError(t, r, status, code)
-		return false
-	}
-	fresh := func(body Claims) { body["jti"] = Random() }
-	proving := func(method, path string) func(Claims) {
-		return func(body Claims) {
-			fresh(body)
-			body["htm"], body["htu"] = method, c.W.Issuer+path
-			body["ath"] = Challenge(jwt) // the same hash (RFC 9449 §4.2)
-		}
-	}
-	asRequest := consumer{"none", nil, nil, func(t *testing.T, token string) bool {
-		return refused(t, c.Push(Set("request", token)), 400, "request_not_supported")
-	}}
-	if c.messages {
-		asRequest = consumer{"request object", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body Claims) {
-			delete(body, "sub")
-			body["nbf"] = c.W.Clock.Now().Unix()
-			for name := range c.Request() {
-				body[name] = c.Request().Get(name)
-			}
-		}, func(t *testing.T, token string) bool {
-			r := c.Push(Set("request", token))
-			if r.Text("error") == "invalid_request" { // a signed backchannel request, which has no response_type
-				return refused(t, r, 400, "invalid_request")
-			}
-			return refused(t, r, 400, "invalid_request_object")
-		}}
-	}
-	// Whoever signs requests to resources is a client of its own, with the same keys.
-	over := c.W.Register("http-"+Random(), All(SignsHTTP, func(h *Client, m map[string]any) {
-		public, err := signer.PublicJWK(SharedKeys(c.W.T)[0])
-		if err != nil {
-			c.W.T.Fatal(err)
-		}
-		h.Key, m["jwks"] = c.Key, KeySet(c.Key.PublicJWK(), public)
-	}))
-	overToken := over.Tokens().Text("access_token")
-	assertions, accessTokens, proofs := []string{"", "JWT", "client-authentication+jwt"}, []string{"at+jwt"}, []string{"dpop+jwt"}
-	return map[string]consumer{
-		"as a client assertion at PAR": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
-			return refused(t, c.Push(Set("client_assertion", token)), 401, "invalid_client")
-		}},
-		"as a client assertion for revocation": {"assertion", assertions, fresh, func(t *testing.T, token string) bool {
-			return refused(t, c.Revoke("unknown", Set("client_assertion", token)), 401, "invalid_client")
-		}},
-		"as a proof at PAR": {"proof for PAR", proofs, proving("POST", "/par"), func(t *testing.T, token string) bool {
-			return refused(t, c.Push(SetHeader("DPoP", token)), 400, "invalid_dpop_proof")
-		}},
-		"as a proof at a resource": {"proof for a resource", proofs, proving("GET", "/accounts"), func(t *testing.T, token string) bool {
-			r := c.Get("/accounts", jwt, func(h http.Header) { h.Set("DPoP", token) })
-			// A proof that stands, of another key than the token's, is refused for that alone.
-			if strings.Contains(r.Text("error_description"), "another key") {
-				return true
-			}
-			return refused(t, r, 401, "invalid_dpop_proof")
-		}},
-		"as an access token": {"access token", accessTokens, nil, func(t *testing.T, token string) bool {
-			return refused(t, c.Get("/accounts", token, nil), 401, "invalid_token")
-		}},
-		"as an access token at UserInfo": {"access token", accessTokens, nil, func(t *testing.T, token string) bool {
-			return refused(t, c.Get("/userinfo", token, nil), 401, "invalid_token")
-		}},
-		"for introspection": {"access token", accessTokens, nil, func(t *testing.T, token string) bool {
-			r := self.Introspect(token, nil)
-			if r.Body["active"] != true {
-				WantInactive(t, r)
-			}
-			return r.Body["active"] == true
-		}},
-		"as a hint at a person": {"ID token", []string{"JWT"}, nil, func(t *testing.T, token string) bool {
-			return refused(t, c.Push(Set("id_token_hint", token)), 400, "invalid_request")
-		}},
-		"as a refresh token": {"refresh token", nil, nil, func(t *testing.T, token string) bool {
-			return refused(t, c.Refresh(token, nil), 400, "invalid_grant")
-		}},
-		"as a code": {"code", nil, nil, func(t *testing.T, token string) bool {
-			return refused(t, c.Redeem(token, nil), 400, "invalid_grant")
-		}},
-		"as a request object": asRequest,
-		"as a backchannel request": {"backchannel request", []string{"", "JWT", "oauth-authz-req+jwt"}, func(body Claims) {
-			delete(body, "sub")
-			fresh(body)
-			body["nbf"], body["iat"], body["exp"] = c.W.Clock.Now().Unix(), c.W.Clock.Now().Unix(), c.W.Clock.Now().Unix()+300
-			body["login_hint"] = "alice"
-		}, func(t *testing.T, token string) bool {
-			return refused(t, c.Post("/backchannel", url.Values{"request": {token}}, nil), 400, "invalid_request")
-		}},
-		"as a checkpoint of the audit log": {"checkpoint", []string{audit.CheckpointType}, nil, func(t *testing.T, token string) bool {
-			keys, err := auditlog.Keys(t.Context(), c.W.Store)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = audit.ReadCheckpoint(token, keys)
-			return err == nil
-		}},
-		"as the signature of an HTTP message": {"signature of an HTTP message", nil, nil, func(t *testing.T, token string) bool {
-			// The signature of a JWS is made over something that no signature base begins with.
-			value := token[strings.LastIndexByte(token, '.')+1:]
-			return refused(t, over.Get("/accounts", overToken, func(h http.Header) {
-				h.Set("Signature-Input", `sig=("@method" "@target-uri" "authorization" "dpop");created=`+strconv.FormatInt(c.W.Clock.Now().Unix(), 10)+`;tag="fapi-2-request"`)
-				if decoded, err := decode64(value); err == nil {
-					h.Set("Signature", "sig=:"+base64.StdEncoding.EncodeToString(decoded)+":")
-				}
-			}), 401, "invalid_request")
-		}},
-		"as a token to revoke": {"none", nil, nil, func(t *testing.T, token string) bool {
-			// What is no access token is as good as revoked, or an ID token; jwt goes on to stand (RFC 7009 §2.2).
-			if r := c.Revoke(token, nil); r.Status != http.StatusOK {
-				WantError(t, r, 400, "unsupported_token_type")
-			}
-			return c.Get("/accounts", jwt, nil).Status != http.StatusOK
-		}},
-	}
-}
+// FailingAudit is a store whose Record fails.
+type FailingAudit struct{ store.Store }
 
-// signedUserInfo registers JWTs from UserInfo.
-func SignedUserInfo(_ *Client, m map[string]any) { m["userinfo_signed_response_alg"] = "PS256" }
+// Record implements [store.Audit].
+func (FailingAudit) Record(context.Context, ...store.Evidence) error { return errFull }
 
-// asksToo lets a client ask people over the backchannel beside all else.
-func AsksToo(_ *Client, m map[string]any) {
-	m["grant_types"] = append(slices.Clone(m["grant_types"].([]string)), CibaGrant)
-	m["backchannel_token_delivery_mode"] = "poll"
-}
+var errFull = errors.New("the disk is full")
 
-// checkpoint seals the audit log and gives what was signed.
-func (w *World) Checkpoint(t *testing.T) string {
+// NewEvidence returns the audit events that do adds, in order.
+func (w *World) NewEvidence(t *testing.T, do func()) []audit.Event {
 	t.Helper()
-	if err := w.Store.Record(t.Context(), store.Evidence{At: w.Clock.Now(), Body: json.RawMessage(`{"kind":"event","detail":{"event":"test"}}`)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Sealer(t).Seal(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	heads, err := w.Store.AuditHeads(t.Context())
-	if err != nil || len(heads) != 1 {
-		t.Fatal(heads, err)
-	}
-	entry, err := audit.ParseEntry([]byte(heads[0].Text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return entry.Checkpoint
+	before := len(w.evidence(t))
+	do()
+	return w.evidence(t)[before:]
 }
 
-// kept gives the events that wait for their chain, without what operators did, and takes them for seen.
-func (w *World) kept(t *testing.T) []audit.Event {
+// evidence returns the events that wait for their chain. Each belongs to a request, or is a security event.
+func (w *World) evidence(t *testing.T) []audit.Event {
 	t.Helper()
 	waiting, err := w.Store.WaitingEvidence(t.Context(), w.Config.AuditChain, w.Clock.Now().Add(time.Hour), 1000)
 	if err != nil {
@@ -204,14 +54,7 @@ func (w *World) kept(t *testing.T) []audit.Event {
 	return events
 }
 
-// newly gives the events that do adds, in order.
-func (w *World) Newly(t *testing.T, do func()) []audit.Event {
-	t.Helper()
-	before := len(w.kept(t))
-	do()
-	return w.kept(t)[before:]
-}
-
+// WantKinds checks the kinds of events, in order.
 func WantKinds(t *testing.T, events []audit.Event, kinds ...audit.Kind) {
 	t.Helper()
 	var got []audit.Kind
@@ -228,6 +71,7 @@ func WantKinds(t *testing.T, events []audit.Event, kinds ...audit.Kind) {
 	}
 }
 
+// Sealer is a sealer of the world's audit chain.
 func (w *World) Sealer(t *testing.T) *auditlog.Sealer {
 	t.Helper()
 	keys, err := signer.New(t.Context(), signer.Config{Catalogue: Catalogue{Store: w.Store}, Replicas: []signer.Replica{{Backend: w.Backend}}, Now: w.Clock.Now})
@@ -239,7 +83,7 @@ func (w *World) Sealer(t *testing.T) *auditlog.Sealer {
 	}
 }
 
-// audited verifies the whole log with the server's keys.
+// Audited verifies the whole audit log with the server's keys, and returns the report and the log.
 func (w *World) Audited(t *testing.T) (audit.Report, string) {
 	t.Helper()
 	keys, err := auditlog.Keys(t.Context(), w.Store)
@@ -257,13 +101,3 @@ func (w *World) Audited(t *testing.T) (audit.Report, string) {
 	}
 	return verifier.Report(), all
 }
-
-func Chained(c *FapiConfig, _ *AutoInteractor) { c.AuditChain = "node-1" }
-
-// forgetful is a store that can keep no evidence on its own.
-type Forgetful struct{ store.Store }
-
-var errFull = errors.New("the disk is full")
-
-// Record implements store.Audit.
-func (Forgetful) Record(context.Context, ...store.Evidence) error { return errFull }

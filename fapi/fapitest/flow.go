@@ -1,635 +1,268 @@
 package fapitest
 
 import (
-	"bufio"
-	"context"
+	"bytes"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
-	"log/slog"
-	"maps"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
-
-	"countersign/fapi"
-	"countersign/fapi/client"
-	"countersign/fapi/rar"
-	"countersign/fapi/scope"
-	"countersign/internal/jose"
-	"countersign/mtls"
-	"countersign/signer"
-	"countersign/store"
 )
 
-// payload is the second part of a JWT.
-func Payload(t *testing.T, token string) []byte {
-	t.Helper()
-	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
-	if err != nil {
-		t.Fatal(err)
+// Reply is a response to a client.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   map[string]any
+	Raw    string
+}
+
+// Text is a member of the body that is a string, or "".
+func (r Reply) Text(name string) string {
+	text, _ := r.Body[name].(string)
+	return text
+}
+
+// Post sends a form with the client's authentication and DPoP proof; change, if it is not nil, alters the request.
+func (c *Client) Post(path string, form url.Values, change Change) Reply {
+	c.World.T.Helper()
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	if c.Assertion {
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", c.ClientAssertion(nil))
+	} else {
+		form.Set("client_id", c.ID)
 	}
-	return raw
-}
-
-// node is a further server of a world: the same issuer, database and HSM, but listeners, connections to the database
-// and a clock of its own.
-type Node struct {
-	w      *World
-	Clock  *Clock
-	Store  store.Store
-	Server *fapi.Server
-	// listeners are the node's addresses by those of the issuer that they stand for.
-	listeners map[string]string
-}
-
-// node starts one; change may alter its configuration.
-func (w *World) Node(change func(*FapiConfig)) *Node {
-	w.T.Helper()
-	n := &Node{w: w, Clock: &Clock{Time: w.Clock.Now()}, listeners: map[string]string{}}
-	n.Store = w.open(n.Clock.Now)
-	config := w.Config
-	config.Store, config.Now, config.ClientTrust.Now = n.Store, n.Clock.Now, n.Clock.Now
-	var err error
-	config.Signer, err = signer.New(context.Background(), signer.Config{Catalogue: Catalogue{n.Store}, Replicas: []signer.Replica{{Backend: w.Backend}}, Now: n.Clock.Now})
-	if err != nil {
-		w.T.Fatal(err)
+	if c.DPoP {
+		header.Set("DPoP", c.Proof("POST", c.Base()+path, "", nil))
 	}
 	if change != nil {
-		change(&config)
+		change(form, header)
 	}
-	server, err := fapi.New(context.Background(), config)
+	request, err := http.NewRequest(http.MethodPost, c.Base()+path, strings.NewReader(form.Encode()))
 	if err != nil {
-		w.T.Fatal(err)
+		c.World.T.Fatal(err)
 	}
-	n.Server = server
-	certificate, _ := ServerCertificate(w.T)
-	listen := func(handler http.Handler, mutual bool, address string) {
-		listener := httptest.NewUnstartedServer(handler)
-		listener.TLS = mtls.ServerConfig([]tls.Certificate{certificate}, mutual)
-		listener.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-		listener.StartTLS()
-		w.T.Cleanup(listener.Close)
-		n.listeners[MustURL(w.T, address).Host] = listener.Listener.Addr().String()
-	}
-	listen(server.Handler(), false, w.Issuer)
-	listen(server.MTLSHandler(), true, w.MTLS)
-	return n
+	request.Header = header
+	return c.Do(request)
 }
 
-// transport makes connections to this node, whatever address of the issuer is asked for.
-func (n *Node) transport(certificate *tls.Certificate) *http.Transport {
-	config := &tls.Config{RootCAs: n.w.Roots}
-	if certificate != nil {
-		config.Certificates = []tls.Certificate{*certificate}
-	}
-	transport := &http.Transport{TLSClientConfig: config, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		var dialer net.Dialer
-		return dialer.DialContext(ctx, network, n.listeners[address])
-	}}
-	n.w.T.Cleanup(transport.CloseIdleConnections)
-	return transport
-}
-
-// here is the client, sent to this node by whatever stands in front of the nodes.
-func (n *Node) Here(c *Client) *Client {
-	at, over := *c, *c.HTTP
-	over.Transport = n.transport(c.Certificate)
-	at.HTTP = &over
-	return &at
-}
-
-// browser is the browser with its cookies, sent to this node.
-func (n *Node) Browser(b *Browser) *Browser {
-	over := *b.HTTP
-	over.Transport = n.transport(nil)
-	return &Browser{b.w, &over}
-}
-
-// at moves the node's clock and the world's to one moment.
-func (n *Node) At(moment time.Time) {
-	n.Clock.Advance(moment.Sub(n.Clock.Now()))
-	n.w.Clock.Advance(moment.Sub(n.w.Clock.Now()))
-}
-
-// atOnce makes all calls at the same time, as near as goroutines come to it, and gives the answers in their order.
-func AtOnce(calls ...func() Reply) []Reply {
-	replies := make([]Reply, len(calls))
-	start := make(chan struct{})
-	var wait sync.WaitGroup
-	for i, call := range calls {
-		wait.Go(func() {
-			<-start
-			replies[i] = call()
-		})
-	}
-	close(start)
-	wait.Wait()
-	return replies
-}
-
-// won gives the answers that are no refusals, and checks that each of the others is the refusal named.
-func Won(t *testing.T, replies []Reply, status int, code string) []Reply {
-	t.Helper()
-	var winners []Reply
-	for _, r := range replies {
-		if r.Status == http.StatusOK || r.Status == http.StatusCreated {
-			winners = append(winners, r)
-			continue
-		}
-		WantError(t, r, status, code)
-	}
-	return winners
-}
-
-// knowing gives a world another copy of a client that is registered elsewhere with the same keys.
-func (w *World) Knowing(c *Client, change func(*Client, map[string]any)) *Client {
-	w.T.Helper()
-	return w.Register(c.ID, All(change, func(copied *Client, m map[string]any) {
-		copied.Key, copied.ProofKey, copied.Certificate = c.Key, c.ProofKey, c.Certificate
-		if m["jwks"] != nil {
-			m["jwks"] = KeySet(c.Key.PublicJWK())
-		}
-	}))
-}
-
-// published is the key set as somebody would fetch it now.
-func (w *World) Published() []byte {
-	w.T.Helper()
-	_, body, _ := w.Browser().Visit(w.Issuer + "/jwks")
-	return []byte(body)
-}
-
-// said is one answer on a connection.
-type said struct {
-	Status int
-	Last   bool // the server closes the connection after it
-	Body   string
-}
-
-// speak sends bytes to the server as they are and gives what it answered until it closed the connection.
-func (w *World) Speak(t *testing.T, host, sent string) []said {
-	t.Helper()
-	connection, err := tls.Dial("tcp", host, &tls.Config{RootCAs: w.Roots, NextProtos: []string{"http/1.1"}})
+// Do sends a request.
+func (c *Client) Do(request *http.Request) Reply {
+	c.World.T.Helper()
+	response, err := c.HTTP.Do(request)
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	// A server that has read enough closes the connection while the rest is on its way.
-	if _, err := io.WriteString(connection, sent); err != nil && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
-		t.Fatal(err)
-	}
-	_ = connection.CloseWrite()
-	var answers []said
-	for reader := bufio.NewReader(connection); ; {
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			return answers // the connection is closed
-		}
-		body, err := io.ReadAll(response.Body)
-		if err != nil && !errors.Is(err, syscall.ECONNRESET) {
-			t.Fatal(err)
-		}
-		answers = append(answers, said{response.StatusCode, response.Close, string(body)})
-	}
-}
-
-// decode verifies a token against the published keys and gives its header and claims.
-func (w *World) Decode(token string) (jose.Header, map[string]any) {
-	w.T.Helper()
-	response := w.Browser()
-	_, body, _ := response.Visit(w.Issuer + "/jwks")
-	keys, err := jose.ParseKeySet([]byte(body))
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	parsed, err := jose.Parse(token, jose.ParseOptions{Algorithms: []string{"PS256", "ES256", "EdDSA"}})
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	if err := parsed.VerifyWith(keys); err != nil {
-		w.T.Fatal(err)
-	}
-	var claims map[string]any
-	if err := parsed.Claims(&claims); err != nil {
-		w.T.Fatal(err)
-	}
-	return parsed.Header, claims
-}
-
-// selfSigned makes the client one of self_signed_tls_client_auth.
-func SelfSigned(c *Client, m map[string]any) {
-	WithCertificate(c, m)
-	certificate := Authority{}.Issue(c.W.T, c.ID, c.W.Clock.Now())
-	c.Certificate = &certificate
-	key, err := jose.NewKey("own", jose.ES256, certificate.Leaf.PublicKey)
-	if err != nil {
-		c.W.T.Fatal(err)
-	}
-	m["jwks"] = jose.NewKeySet(key)
-	m["token_endpoint_auth_method"] = "self_signed_tls_client_auth"
-	delete(m, "tls_client_auth_subject_dn")
-}
-
-func Ptr[T any](value T) *T { return &value }
-
-type health struct {
-	Status string            `json:"status"`
-	Parts  map[string]string `json:"parts"`
-}
-
-func (w *World) Health(path string) (int, health) {
-	w.T.Helper()
-	status, body, _ := w.Browser().Visit(w.Issuer + path)
-	var report health
-	if err := json.Unmarshal([]byte(body), &report); err != nil {
-		w.T.Fatalf("%s answered %s", path, body)
-	}
-	return status, report
-}
-
-// listed are the members of an array of the discovery document.
-func (w *World) Listed(member string) []string {
-	w.T.Helper()
-	values, _ := w.Document()[member].([]any)
-	var texts []string
-	for _, value := range values {
-		text, _ := value.(string)
-		texts = append(texts, text)
-	}
-	return texts
-}
-
-// refusedRegistration demands that metadata is refused for a profile and would be right without the changes.
-func RefusedRegistration(t *testing.T, profile string, changes map[string]any) {
-	t.Helper()
-	base := map[string]any{
-		"client_name": "Example", "redirect_uris": []string{"https://client.example/callback"}, "scope": "openid",
-		"jwks": KeySet(NewKey(t, "ES256").PublicJWK()), "tls_client_certificate_bound_access_tokens": true,
-	}
-	for _, with := range []map[string]any{nil, changes} {
-		metadata := maps.Clone(base)
-		maps.Copy(metadata, with)
-		body, err := json.Marshal(metadata)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = client.Parse("client-1", profile, body)
-		if refused := err != nil; refused != (with != nil) {
-			t.Errorf("%s with %v: %v", profile, with, err)
-		}
-		for name := range with {
-			if err != nil && !strings.Contains(err.Error(), name) {
-				t.Errorf("%q does not name %s", err, name)
-			}
-		}
-	}
-}
-
-func Half(value string) string {
-	digest := sha256.Sum256([]byte(value))
-	return base64.RawURLEncoding.EncodeToString(digest[:16])
-}
-
-const (
-	OnePayment = `{"type":"payment_initiation","instructedAmount":{"currency":"EUR","amount":"123.50"},"creditorName":"Merchant A"}`
-	TwoActions = `{"type":"account_information","actions":["list_accounts","read_balances"]}`
-	OneAction  = `{"type":"account_information","actions":["list_accounts"]}`
-)
-
-// Resource servers and classes of authentication of the tests.
-const (
-	LedgerAPI  = "https://ledger.example/api"
-	PaymentAPI = "urn:example:payments"
-
-	ByPassword = "urn:example:pwd"
-	ByKey      = "urn:example:key"
-)
-
-// detailTypes are the authorization_details of the tests.
-func DetailTypes() []rar.Type {
-	return []rar.Type{
-		{Type: "payment_initiation", Title: "Make one payment", Schema: json.RawMessage(`{
-			"type": "object",
-			"properties": {
-				"type": {"const": "payment_initiation"},
-				"locations": {"type": "array", "items": {"type": "string"}},
-				"actions": {"type": "array", "items": {"enum": ["initiate", "status"]}},
-				"instructedAmount": {
-					"type": "object",
-					"properties": {"currency": {"type": "string", "minLength": 3, "maxLength": 3}, "amount": {"type": "string"}},
-					"required": ["currency", "amount"], "additionalProperties": false
-				},
-				"creditorName": {"type": "string", "maxLength": 70}
-			},
-			"required": ["type", "instructedAmount", "creditorName"], "additionalProperties": false
-		}`)},
-		{Type: "account_information", Title: "See accounts", Schema: json.RawMessage(`{
-			"type": "object",
-			"properties": {
-				"type": {"const": "account_information"},
-				"locations": {"type": "array", "items": {"type": "string"}},
-				"actions": {"type": "array", "items": {"enum": ["list_accounts", "read_balances", "read_transactions"]}},
-				"datatypes": {"type": "array", "items": {"type": "string"}}
-			},
-			"required": ["type", "actions"], "additionalProperties": false
-		}`)},
-	}
-}
-
-// wholeWorld is a server with everything turned on, and the person who sits before every browser.
-func WholeWorld(t *testing.T, more ...Option) (*World, *Person) {
-	t.Helper()
-	p := &Person{subject: "sub-alice", reaches: ByPassword, decision: "allow"}
-	w := NewWorld(t, append([]Option{func(c *FapiConfig, _ *AutoInteractor) {
-		c.Interactor = p
-		c.ResourceServers = []scope.ResourceServer{
-			{Identifier: LedgerAPI, Scopes: []string{"accounts"}}, {Identifier: PaymentAPI, Scopes: []string{"payments"}},
-		}
-		c.ACRValues = []string{ByKey, ByPassword}
-		c.AuthorizationDetailTypes = DetailTypes()
-	}}, more...)...)
-	w.AddUser("sub-bob", "bob", `{"name":"Bob Example","email":"bob@example.com"}`)
-	return w, p
-}
-
-// addUser adds or replaces a person.
-func (w *World) AddUser(subject, username, known string) {
-	w.T.Helper()
-	now := w.Clock.Now()
-	user := store.User{Subject: subject, Username: username, Claims: json.RawMessage(known), CreatedAt: now, UpdatedAt: now}
-	if err := w.Store.PutUser(context.Background(), user); err != nil {
-		w.T.Fatal(err)
-	}
-}
-
-// disable ends what a person may do.
-func (w *World) Disable(subject string, disabled bool) {
-	w.T.Helper()
-	user, err := w.Store.User(context.Background(), subject)
-	if err == nil {
-		user.Disabled = disabled
-		err = w.Store.PutUser(context.Background(), user)
-	}
-	if err != nil {
-		w.T.Fatal(err)
-	}
-}
-
-// wide lets a client ask for every scope and every type of authorization_details.
-func Wide(c *Client, m map[string]any) {
-	c.Scope = "openid profile email accounts payments offline_access"
-	m["scope"] = c.Scope
-	m["authorization_details_types"] = []string{"payment_initiation", "account_information"}
-}
-
-// all makes several changes to a registration.
-func All(changes ...func(*Client, map[string]any)) func(*Client, map[string]any) {
-	return func(c *Client, m map[string]any) {
-		for _, change := range changes {
-			if change != nil {
-				change(c, m)
-			}
-		}
-	}
-}
-
-// machine is a client that only acts for itself.
-func Machine(c *Client, m map[string]any) {
-	c.Scope = "accounts payments"
-	m["scope"], m["grant_types"] = c.Scope, []string{"client_credentials"}
-	delete(m, "redirect_uris")
-	delete(m, "response_types")
-}
-
-// resourceServer registers a resource server, which may introspect and nothing else.
-func (w *World) ResourceServer(id string, identifiers ...string) *Client {
-	w.T.Helper()
-	return w.Register(id, func(c *Client, m map[string]any) {
-		c.DPoP = false
-		m["resource_identifiers"], m["grant_types"] = identifiers, []string{}
-		for _, name := range []string{"redirect_uris", "response_types", "dpop_bound_access_tokens", "scope"} {
-			delete(m, name)
-		}
-	})
-}
-
-func (c *Client) Introspect(token string, alter Change) Reply {
-	c.W.T.Helper()
-	return c.Post("/introspect", url.Values{"token": {token}}, alter)
-}
-
-func (c *Client) Revoke(token string, alter Change) Reply {
-	c.W.T.Helper()
-	return c.Post("/revoke", url.Values{"token": {token}}, alter)
-}
-
-func (c *Client) ClientCredentials(alter Change) Reply {
-	c.W.T.Helper()
-	return c.Post("/token", url.Values{"grant_type": {"client_credentials"}}, alter)
-}
-
-// wantInactive checks that nothing is told of a token (RFC 7662 §2.2).
-func WantInactive(t *testing.T, r Reply) {
-	t.Helper()
-	if r.Status != http.StatusOK || strings.TrimSpace(r.Raw) != `{"active":false}` {
-		t.Fatalf("answered %d %s, want 200 and nothing but active false", r.Status, r.Raw)
-	}
-}
-
-// through opens a pushed request in a browser and gives what comes back with it, to the client.
-func (c *Client) Through(b *Browser, alter Change) url.Values {
-	c.W.T.Helper()
-	pushed := c.Push(alter)
-	if pushed.Status != http.StatusCreated {
-		c.W.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
-	}
-	status, body, sentTo := b.Visit(c.W.AuthorizeURL(c.ID, pushed.Text("request_uri")))
-	if sentTo == nil || !strings.HasPrefix(sentTo.String(), c.RedirectURI) {
-		c.W.T.Fatalf("the browser was not sent back to the client: %d %s, %v", status, body, sentTo)
-	}
-	return sentTo.Query()
-}
-
-// tokensFor goes through the whole flow with a changed request.
-func (c *Client) TokensFor(alter Change) Reply {
-	c.W.T.Helper()
-	return c.Granted(c.W.Browser(), alter)
-}
-
-// granted goes through the whole flow in one browser.
-func (c *Client) Granted(b *Browser, alter Change) Reply {
-	c.W.T.Helper()
-	q := c.Through(b, alter)
-	if q.Get("code") == "" {
-		c.W.T.Fatalf("no code but %v", q)
-	}
-	r := c.Redeem(q.Get("code"), nil)
-	if r.Status != http.StatusOK {
-		c.W.T.Fatalf("token: %d %s", r.Status, r.Raw)
-	}
-	return r
-}
-
-// wantSent checks the error that a browser brings back to the client.
-func WantSent(t *testing.T, q url.Values, code string) {
-	t.Helper()
-	if q.Get("error") != code || q.Has("code") || q.Get("error_description") == "" {
-		t.Fatalf("the client got %v, want the error %s", q, code)
-	}
-}
-
-// wantActive checks that a resource lets a token through.
-func WantActive(t *testing.T, r Reply) {
-	t.Helper()
-	if r.Status != http.StatusOK {
-		t.Fatalf("answered %d %s", r.Status, r.Raw)
-	}
-}
-
-// ownSignature signs claims with a key of the server itself, as nobody outside can. What is refused then is refused
-// for what it says, and not for its signature.
-func (w *World) OwnSignature(alg, typ string, body Claims) string {
-	w.T.Helper()
-	records := SharedKeys(w.T)
-	i := slices.IndexFunc(records, func(r signer.Record) bool { return string(r.Algorithm) == alg })
-	if i < 0 {
-		w.T.Fatalf("no key for %s", alg)
-	}
-	key := jose.SigningKey{ID: records[i].ID, Algorithm: alg, Sign: func(ctx context.Context, message []byte) ([]byte, error) {
-		return w.Backend.Sign(ctx, records[i], message)
-	}}
-	token, err := jose.Sign(context.Background(), key, typ, body)
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	return token
-}
-
-// claimsIn reads the claims of a JWT without believing it.
-func ClaimsIn(t *testing.T, token string) Claims {
-	t.Helper()
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		t.Fatalf("%q is no JWT", token)
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	var body Claims
-	if err := json.Unmarshal(raw, &body); err != nil {
-		t.Fatal(err)
-	}
-	return body
-}
-
-// jsonText is a value as JSON.
-func JsonText(value any) string {
-	raw, err := json.Marshal(value)
-	if err != nil {
-		panic(err)
-	}
-	return string(raw)
-}
-
-// inOrder goes through a table in the order of its names.
-func InOrder[V any](table map[string]V) func(func(string, V) bool) {
-	return func(yield func(string, V) bool) {
-		for _, name := range slices.Sorted(maps.Keys(table)) {
-			if !yield(name, table[name]) {
-				return
-			}
-		}
-	}
-}
-
-// parsed is a JSON object.
-func Parsed(t *testing.T, text string) map[string]any {
-	t.Helper()
-	var object map[string]any
-	if err := json.Unmarshal([]byte(text), &object); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return object
-}
-
-// short is text that fits into the name of a test.
-func Short(text string) string {
-	if len(text) > 30 {
-		return text[:30] + "..."
-	}
-	return "\"" + text + "\""
-}
-
-// changes makes several changes to a request.
-func Changes(list ...Change) Change {
-	return func(form url.Values, header http.Header) {
-		for _, one := range list {
-			one(form, header)
-		}
-	}
-}
-
-func MustURL(t *testing.T, address string) *url.URL {
-	t.Helper()
-	parsed, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed
-}
-
-// ask sends any request to the server, without following redirects.
-func (w *World) Ask(t *testing.T, method, address string, header http.Header, body string) (*http.Response, string) {
-	t.Helper()
-	request, err := http.NewRequest(method, address, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
-	b := w.Browser()
-	b.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	response, err := b.HTTP.Do(request)
-	if err != nil {
-		t.Fatal(err)
+		c.World.T.Fatal(err)
 	}
 	defer response.Body.Close()
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {
-		t.Fatal(err)
+		c.World.T.Fatal(err)
 	}
-	return response, string(raw)
+	r := Reply{Status: response.StatusCode, Header: response.Header, Raw: string(raw)}
+	_ = json.Unmarshal(raw, &r.Body) // pages are not JSON
+	return r
 }
 
-// byCertificate binds a client's tokens to its certificate, however it authenticates.
-func ByCertificate(c *Client, m map[string]any) {
-	certificate := c.W.ClientCA.Issue(c.W.T, c.ID, c.W.Clock.Now())
-	c.Certificate, c.DPoP = &certificate, false
-	delete(m, "dpop_bound_access_tokens")
-	m["tls_client_certificate_bound_access_tokens"] = true
+// SendJSON sends JSON with a bearer token, if it is not empty; body is nil, text, or what is to be encoded.
+func (c *Client) SendJSON(method, address, bearer string, body any, change func(*http.Request)) Reply {
+	c.World.T.Helper()
+	var content []byte
+	switch body := body.(type) {
+	case nil:
+	case string:
+		content = []byte(body)
+	default:
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			c.World.T.Fatal(err)
+		}
+	}
+	request, err := http.NewRequest(method, address, bytes.NewReader(content))
+	if err != nil {
+		c.World.T.Fatal(err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if bearer != "" {
+		request.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	if change != nil {
+		change(request)
+	}
+	return c.Do(request)
 }
 
-// altered is a secret with another last but one character.
-func Altered(secret string) string {
-	replacement := byte('A')
-	if secret[len(secret)-2] == replacement {
-		replacement = 'B'
+// CodeVerifier is the PKCE code verifier of every request (RFC 7636).
+const CodeVerifier = "verifier-verifier-verifier-verifier-verifier-123"
+
+// CodeChallenge is the S256 code challenge of a verifier.
+func CodeChallenge(verifier string) string {
+	digest := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(digest[:])
+}
+
+// AuthorizationForm is a good authorization request.
+func (c *Client) AuthorizationForm() url.Values {
+	return url.Values{
+		"response_type": {"code"}, "redirect_uri": {c.RedirectURI}, "scope": {c.Scope}, "state": {"state-1"}, "nonce": {"nonce-1"},
+		"code_challenge": {CodeChallenge(CodeVerifier)}, "code_challenge_method": {"S256"}, "client_id": {c.ID},
 	}
-	return secret[:len(secret)-2] + string(replacement) + secret[len(secret)-1:]
+}
+
+// Push sends one to the PAR endpoint.
+func (c *Client) Push(change Change) Reply {
+	c.World.T.Helper()
+	return c.Post("/par", c.AuthorizationForm(), change)
+}
+
+// AuthorizeURL is where the client sends the browser with a request_uri.
+func (w *World) AuthorizeURL(clientID, requestURI string) string {
+	return w.Issuer + "/authorize?" + url.Values{"client_id": {clientID}, "request_uri": {requestURI}}.Encode()
+}
+
+// open pushes a request, which must be accepted, and opens it in a browser.
+func (c *Client) open(b *Browser, alter Change) (status int, body string, sentTo *url.URL) {
+	c.World.T.Helper()
+	pushed := c.Push(alter)
+	if pushed.Status != http.StatusCreated {
+		c.World.T.Fatalf("push: %d %s", pushed.Status, pushed.Raw)
+	}
+	return b.Visit(c.World.AuthorizeURL(c.ID, pushed.Text("request_uri")))
+}
+
+// Redirected pushes a request, opens it in a new browser and returns where the browser is sent.
+func (c *Client) Redirected(t *testing.T, alter Change) *url.URL {
+	t.Helper()
+	status, body, sentTo := c.open(c.World.Browser(), alter)
+	if sentTo == nil {
+		t.Fatalf("the browser was not sent back: %d %s", status, body)
+	}
+	return sentTo
+}
+
+// AuthorizeIn pushes a request, opens it in a browser and returns the parameters that come back to the client.
+func (c *Client) AuthorizeIn(b *Browser, alter Change) url.Values {
+	c.World.T.Helper()
+	status, body, sentTo := c.open(b, alter)
+	if sentTo == nil || !strings.HasPrefix(sentTo.String(), c.RedirectURI) {
+		c.World.T.Fatalf("the browser was not sent back to the client: %d %s, %v", status, body, sentTo)
+	}
+	return sentTo.Query()
+}
+
+// Authorize goes as far as the authorization code.
+func (c *Client) Authorize() string {
+	c.World.T.Helper()
+	return c.codeIn(c.World.Browser(), nil)
+}
+
+// codeIn goes as far as the authorization code, which must come.
+func (c *Client) codeIn(b *Browser, alter Change) string {
+	c.World.T.Helper()
+	q := c.AuthorizeIn(b, alter)
+	if q.Get("code") == "" {
+		c.World.T.Fatalf("no code but %v", q)
+	}
+	return q.Get("code")
+}
+
+// Redeem exchanges a code.
+func (c *Client) Redeem(code string, change Change) Reply {
+	c.World.T.Helper()
+	return c.Post("/token", url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.RedirectURI}, "code_verifier": {CodeVerifier},
+	}, change)
+}
+
+// Tokens goes through the whole flow.
+func (c *Client) Tokens() Reply {
+	c.World.T.Helper()
+	return c.TokensFor(nil)
+}
+
+// TokensFor goes through the whole flow with a changed request.
+func (c *Client) TokensFor(alter Change) Reply {
+	c.World.T.Helper()
+	return c.TokensIn(c.World.Browser(), alter)
+}
+
+// TokensIn goes through the whole flow in one browser.
+func (c *Client) TokensIn(b *Browser, alter Change) Reply {
+	c.World.T.Helper()
+	r := c.Redeem(c.codeIn(b, alter), nil)
+	if r.Status != http.StatusOK {
+		c.World.T.Fatalf("token: %d %s", r.Status, r.Raw)
+	}
+	return r
+}
+
+// Refresh redeems a refresh token.
+func (c *Client) Refresh(token string, change Change) Reply {
+	c.World.T.Helper()
+	return c.Post("/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}, change)
+}
+
+// ClientCredentials asks for a token for the client itself.
+func (c *Client) ClientCredentials(alter Change) Reply {
+	c.World.T.Helper()
+	return c.Post("/token", url.Values{"grant_type": {"client_credentials"}}, alter)
+}
+
+// Get requests a resource with an access token and a proof; change, if it is not nil, alters the header.
+func (c *Client) Get(path, accessToken string, change func(http.Header)) Reply {
+	c.World.T.Helper()
+	header := http.Header{}
+	if c.DPoP {
+		header.Set("Authorization", "DPoP "+accessToken)
+		header.Set("DPoP", c.Proof("GET", c.Base()+path, accessToken, nil))
+	} else {
+		header.Set("Authorization", "Bearer "+accessToken)
+	}
+	if change != nil {
+		change(header)
+	}
+	request, err := http.NewRequest(http.MethodGet, c.Base()+path, nil)
+	if err != nil {
+		c.World.T.Fatal(err)
+	}
+	request.Header = header
+	return c.Do(request)
+}
+
+// Introspect asks about a token (RFC 7662).
+func (c *Client) Introspect(token string, alter Change) Reply {
+	c.World.T.Helper()
+	return c.Post("/introspect", url.Values{"token": {token}}, alter)
+}
+
+// Revoke revokes a token (RFC 7009).
+func (c *Client) Revoke(token string, alter Change) Reply {
+	c.World.T.Helper()
+	return c.Post("/revoke", url.Values{"token": {token}}, alter)
+}
+
+// SignedResponse goes through a flow with a signed request and a response_mode, and returns the parameters of the response from
+// wherever the mode puts them.
+func (c *Client) SignedResponse(t *testing.T, mode string) url.Values {
+	t.Helper()
+	status, body, sentTo := c.open(c.World.Browser(), c.Signing(SetClaim("response_mode", mode)))
+	switch {
+	case mode == "form_post.jwt":
+		if status != http.StatusOK || !strings.Contains(body, `action="`+c.RedirectURI+`"`) {
+			t.Fatalf("answered %d %s", status, body)
+		}
+		_, rest, _ := strings.Cut(body, `name="response" value="`)
+		token, _, _ := strings.Cut(rest, `"`)
+		return url.Values{"response": {token}}
+	case mode == "fragment.jwt":
+		return Fragment(t, sentTo)
+	case sentTo == nil || sentTo.Fragment != "":
+		t.Fatalf("answered %d %s, sent to %v", status, body, sentTo)
+	}
+	return sentTo.Query()
 }

@@ -3,34 +3,31 @@ package fapitest
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"countersign/internal/postgrestest"
+	"countersign/internal/jose"
 	"countersign/signer"
 	"countersign/signer/pkcs11"
 	"countersign/softhsm"
 	"countersign/store"
 )
 
-// Main is the TestMain of the packages that make a [World]. It is also the PKCS#11 worker of the tests: the backend executes
-// this binary again.
+// Main is the TestMain of a package that makes a [World]. It is also the PKCS#11 worker of the tests: the backend executes
+// the test binary again.
 func Main(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
 		os.Exit(pkcs11.RunWorker())
 	}
 	code := database.Run(m)
-	Shared.close()
+	sharedToken.close()
 	os.Exit(code)
 }
 
-// database is a PostgreSQL server for the tests that need one.
-var database postgrestest.Cluster
-
-// hsm is one SoftHSM2 token with a key for each algorithm, shared by all tests of the package.
+// hsm is one SoftHSM2 token with a key for each algorithm, shared by all tests of a package.
 type hsm struct {
 	once    sync.Once
 	folder  string
@@ -39,7 +36,7 @@ type hsm struct {
 	err     error
 }
 
-var Shared hsm
+var sharedToken hsm
 
 func (h *hsm) open() {
 	ctx := context.Background()
@@ -72,22 +69,24 @@ func (h *hsm) close() {
 	os.RemoveAll(h.folder)
 }
 
+// SharedBackend is the backend of the token that all tests of a package share.
 func SharedBackend(t *testing.T) signer.Backend {
 	t.Helper()
-	Shared.once.Do(Shared.open)
-	if Shared.err != nil {
-		t.Fatal(Shared.err)
+	sharedToken.once.Do(sharedToken.open)
+	if sharedToken.err != nil {
+		t.Fatal(sharedToken.err)
 	}
-	return Shared.backend
+	return sharedToken.backend
 }
 
+// SharedKeys are the keys in that token: one for PS256, ES256 and EdDSA each, active for everything.
 func SharedKeys(t *testing.T) []signer.Record {
 	t.Helper()
 	SharedBackend(t)
-	return Shared.Records
+	return sharedToken.Records
 }
 
-// addKey records a key in the store.
+// AddKey records a key in a store.
 func AddKey(t *testing.T, s store.Store, record signer.Record) {
 	t.Helper()
 	public, err := signer.PublicJWK(record)
@@ -104,9 +103,10 @@ func AddKey(t *testing.T, s store.Store, record signer.Record) {
 	}
 }
 
-// catalogue shows the store's keys to the signer.
+// Catalogue shows a store's keys to a signer.
 type Catalogue struct{ Store store.Keys }
 
+// Keys implements [signer.Catalogue].
 func (c Catalogue) Keys(ctx context.Context) ([]signer.Record, error) {
 	keys, err := c.Store.Keys(ctx)
 	if err != nil {
@@ -127,20 +127,22 @@ func (c Catalogue) Keys(ctx context.Context) ([]signer.Record, error) {
 	return records, nil
 }
 
-// switchableBackend can be made to fail.
-type switchableBackend struct {
+// Backend is a signing backend that can be made to fail.
+type Backend struct {
 	signer.Backend
 	mu  sync.Mutex
 	err error
 }
 
-func (b *switchableBackend) Fail(err error) {
+// Fail makes every signature fail with an error from now on, or succeed again with nil.
+func (b *Backend) Fail(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.err = err
 }
 
-func (b *switchableBackend) Sign(ctx context.Context, key signer.Record, message []byte) ([]byte, error) {
+// Sign implements [signer.Backend].
+func (b *Backend) Sign(ctx context.Context, key signer.Record, message []byte) ([]byte, error) {
 	b.mu.Lock()
 	err := b.err
 	b.mu.Unlock()
@@ -150,4 +152,31 @@ func (b *switchableBackend) Sign(ctx context.Context, key signer.Record, message
 	return b.Backend.Sign(ctx, key, message)
 }
 
-func loopbacks() []net.IP { return []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback} }
+// Agree implements [signer.Decrypter].
+func (b *Backend) Agree(ctx context.Context, key signer.Record, peer []byte) ([]byte, error) {
+	return b.Backend.(signer.Decrypter).Agree(ctx, key, peer)
+}
+
+// Unwrap implements [signer.Decrypter].
+func (b *Backend) Unwrap(ctx context.Context, key signer.Record, wrapped []byte) ([]byte, error) {
+	return b.Backend.(signer.Decrypter).Unwrap(ctx, key, wrapped)
+}
+
+// SignAsServer signs claims with a key of the server itself, as nobody outside can: a refusal is then for what the token says,
+// not for its signature.
+func (w *World) SignAsServer(alg, typ string, body Claims) string {
+	w.T.Helper()
+	records := SharedKeys(w.T)
+	i := slices.IndexFunc(records, func(r signer.Record) bool { return string(r.Algorithm) == alg })
+	if i < 0 {
+		w.T.Fatalf("no key for %s", alg)
+	}
+	key := jose.SigningKey{ID: records[i].ID, Algorithm: alg, Sign: func(ctx context.Context, message []byte) ([]byte, error) {
+		return w.Backend.Sign(ctx, records[i], message)
+	}}
+	token, err := jose.Sign(context.Background(), key, typ, body)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return token
+}

@@ -20,21 +20,22 @@ import (
 
 // anything is a type of authorization_details that lets every JSON through, so that nothing but the server's own care
 // keeps what is shown and what is granted together.
-func anything(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+func anything(c *fapitest.Config) {
 	c.AuthorizationDetailTypes = append(c.AuthorizationDetailTypes, rar.Type{
 		Type: "anything", Title: "Do anything", Schema: json.RawMessage(`{"type":"object","properties":{"type":{"const":"anything"},"data":{}},"required":["type"],"additionalProperties":false}`),
 	})
 }
 
-// Covers: ATTACK-43, RA-02. However a client writes its JSON: what the person is shown, what is stored, what stands in the
+// Covers: ATTACK-43, RA-02. However a client writes its JSON: what the user is shown, what is stored, what is in the
 // token and what introspection and the resource are told is one and the same.
 func TestAttack43OneMeaning(t *testing.T) {
+	t.Parallel()
 	var answered resource.Access
-	w, p := fapitest.WholeWorld(t, anything, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+	w, p := fapitest.NewFullWorld(t, anything, func(c *fapitest.Config) {
 		c.Resources = []resource.Resource{{Path: "/accounts", Scope: "accounts", Answer: recording(&answered)}}
 	})
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
-		fapitest.Wide(c, m)
+		fapitest.AllScopes(c, m)
 		m["authorization_details_types"] = []string{"anything"}
 	})
 	self := w.ResourceServer("self", w.Issuer)
@@ -60,8 +61,8 @@ func TestAttack43OneMeaning(t *testing.T) {
 			}
 			issued := c.Redeem(sentTo.Query().Get("code"), nil)
 			token := issued.Text("access_token")
-			fapitest.WantActive(t, c.Get("/accounts", token, nil))
-			grant, err := w.Store.AccessGrant(t.Context(), store.DigestOf(fapitest.ClaimsIn(t, token)["jti"].(string)))
+			fapitest.WantOK(t, c.Get("/accounts", token, nil))
+			grant, err := w.Store.AccessGrant(t.Context(), store.DigestOf(fapitest.UnverifiedClaims(t, token)["jti"].(string)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +140,7 @@ func exactly(t *testing.T, raw []byte) map[string]any {
 	return object
 }
 
-// leaves are the values that a person has to be shown of a JSON value, sorted: each number and truth value as it is
+// leaves are the values that a user has to be shown of a JSON value, sorted: each number and truth value as it is
 // written, "none" for what is empty, and a list of nothing but texts in one line if that cannot be misread.
 func leaves(value any) []string {
 	var found []string

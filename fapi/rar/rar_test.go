@@ -25,6 +25,7 @@ func freeTypes(t testing.TB) *Types {
 }
 
 func TestNewTypesRefuses(t *testing.T) {
+	t.Parallel()
 	for name, bad := range map[string][]Type{
 		"no name":                {{Type: "", Schema: json.RawMessage(free)}},
 		"a name with a space":    {{Type: "a b", Schema: json.RawMessage(free)}},
@@ -46,6 +47,7 @@ func TestNewTypesRefuses(t *testing.T) {
 // TestDetailsShowEverything: each value of an object is on the page once, whatever its shape: nobody allows what was not
 // shown (ATTACK-43).
 func TestDetailsShowEverything(t *testing.T) {
+	t.Parallel()
 	known := freeTypes(t)
 	rapid.Check(t, func(t *rapid.T) {
 		count := 0
@@ -95,6 +97,7 @@ func TestDetailsShowEverything(t *testing.T) {
 // TestDetailsCanonical: the same object written differently is the same object, numbers are not touched, and reading
 // what was read changes nothing.
 func TestDetailsCanonical(t *testing.T) {
+	t.Parallel()
 	known := freeTypes(t)
 	first, err := known.Read(`[{"type":"free","content":{"b":1.10,"a":123456789012345678901234567890}}]`, []string{"free"})
 	if err != nil {

@@ -17,14 +17,15 @@ import (
 
 // TestDR05Read: a client reads what is registered of it, defaults included (RFC 7592 §2.1).
 func TestDR05Read(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.OffersRegistration)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	key := fapitest.NewKey(t, jose.ES256)
 	c := w.Applicant(nil)
-	created := c.Enrolled(w.InitialToken("Bank", 10), fapitest.Enrolment(key, nil))
+	created := c.RegisteredSelf(w.InitialToken("Bank", 10), fapitest.RegistrationRequest(key, nil))
 	address, token := created.Text("registration_client_uri"), created.Text("registration_access_token")
 
 	t.Run("accepts its token and answers as at registration", func(t *testing.T) {
-		r := c.Send(http.MethodGet, address, token, nil, nil)
+		r := c.SendJSON(http.MethodGet, address, token, nil, nil)
 		if r.Status != http.StatusOK || r.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("%d %s", r.Status, r.Raw)
 		}
@@ -33,7 +34,7 @@ func TestDR05Read(t *testing.T) {
 		}
 	})
 	t.Run("refuses another method", func(t *testing.T) {
-		r := c.Send(http.MethodPost, address, token, fapitest.Enrolment(key, nil), nil)
+		r := c.SendJSON(http.MethodPost, address, token, fapitest.RegistrationRequest(key, nil), nil)
 		fapitest.WantError(t, r, http.StatusMethodNotAllowed, "invalid_request")
 		if r.Header.Get("Allow") != "GET, PUT, DELETE, HEAD" {
 			t.Errorf("Allow: %s", r.Header.Get("Allow"))
@@ -46,15 +47,16 @@ func TestDR05Read(t *testing.T) {
 
 // TestDR05RefusalsAreTheSame: whoever has no right to a registration learns nothing about it.
 func TestDR05RefusalsAreTheSame(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.OffersRegistration)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 10)
 	c := w.Applicant(nil)
-	body := fapitest.Enrolment(fapitest.NewKey(t, jose.ES256), nil)
-	live, other, dead, disabled := c.Manages(token, body), c.Manages(token, body), c.Manages(token, body), c.Manages(token, body)
-	if r := dead.Delete(); r.Status != http.StatusNoContent {
+	body := fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil)
+	live, other, dead, disabled := manages(c, token, body), manages(c, token, body), manages(c, token, body), manages(c, token, body)
+	if r := dead.delete(); r.Status != http.StatusNoContent {
 		t.Fatalf("%d %s", r.Status, r.Raw)
 	}
-	record, err := w.Store.Client(t.Context(), disabled.ID)
+	record, err := w.Store.Client(t.Context(), disabled.id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func TestDR05RefusalsAreTheSame(t *testing.T) {
 	}
 	w.Register("operators", nil)
 	const unknown = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
-	operators := strings.Replace(live.Address, live.ID, "operators", 1)
+	operators := strings.Replace(live.address, live.id, "operators", 1)
 	type shape struct {
 		Status    int
 		Challenge string
@@ -77,20 +79,20 @@ func TestDR05RefusalsAreTheSame(t *testing.T) {
 		return shape{r.Status, r.Header.Get("WWW-Authenticate"), r.Header.Get("Content-Type"), r.Header.Get("Cache-Control"), r.Body}
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-		want := c.Send(method, live.Address, fapitest.Random(), nil, nil)
-		fapitest.WantUnauthorised(t, want)
+		want := c.SendJSON(method, live.address, fapitest.RandomString(), nil, nil)
+		fapitest.WantUnauthorized(t, want)
 		wanted := shapeOf(want)
 		for name, attempt := range map[string]fapitest.Reply{
-			"another client's token":                 c.Send(method, live.Address, other.Token, nil, nil),
-			"the initial access token":               c.Send(method, live.Address, token, nil, nil),
-			"an unknown client":                      c.Send(method, strings.Replace(live.Address, live.ID, unknown, 1), live.Token, nil, nil),
-			"a deleted client":                       c.Send(method, dead.Address, dead.Token, nil, nil),
-			"a disabled client":                      c.Send(method, disabled.Address, disabled.Token, nil, nil),
-			"a client of the operator":               c.Send(method, operators, live.Token, nil, nil),
-			"a client of the operator, empty digest": c.Send(method, operators, strings.Repeat("\u00e0", 4), nil, nil),
-			"an identifier with a NUL":               c.Send(method, strings.Replace(live.Address, live.ID, "%00", 1), live.Token, nil, nil),
-			"an identifier that is not UTF-8":        c.Send(method, strings.Replace(live.Address, live.ID, "%ff", 1), live.Token, nil, nil),
-			"an endless identifier":                  c.Send(method, strings.Replace(live.Address, live.ID, strings.Repeat("a", 5000), 1), live.Token, nil, nil),
+			"another client's token":                 c.SendJSON(method, live.address, other.token, nil, nil),
+			"the initial access token":               c.SendJSON(method, live.address, token, nil, nil),
+			"an unknown client":                      c.SendJSON(method, strings.Replace(live.address, live.id, unknown, 1), live.token, nil, nil),
+			"a deleted client":                       c.SendJSON(method, dead.address, dead.token, nil, nil),
+			"a disabled client":                      c.SendJSON(method, disabled.address, disabled.token, nil, nil),
+			"a client of the operator":               c.SendJSON(method, operators, live.token, nil, nil),
+			"a client of the operator, empty digest": c.SendJSON(method, operators, strings.Repeat("\u00e0", 4), nil, nil),
+			"an identifier with a NUL":               c.SendJSON(method, strings.Replace(live.address, live.id, "%00", 1), live.token, nil, nil),
+			"an identifier that is not UTF-8":        c.SendJSON(method, strings.Replace(live.address, live.id, "%ff", 1), live.token, nil, nil),
+			"an endless identifier":                  c.SendJSON(method, strings.Replace(live.address, live.id, strings.Repeat("a", 5000), 1), live.token, nil, nil),
 		} {
 			t.Run("refuses "+method+" of "+name, func(t *testing.T) {
 				if diff := cmp.Diff(wanted, shapeOf(attempt)); diff != "" {
@@ -99,15 +101,15 @@ func TestDR05RefusalsAreTheSame(t *testing.T) {
 			})
 		}
 		t.Run("refuses "+method+" without a token", func(t *testing.T) {
-			known, not := c.Send(method, live.Address, "", nil, nil), c.Send(method, dead.Address, "", nil, nil)
-			fapitest.WantUnauthorised(t, known)
+			known, not := c.SendJSON(method, live.address, "", nil, nil), c.SendJSON(method, dead.address, "", nil, nil)
+			fapitest.WantUnauthorized(t, known)
 			if diff := cmp.Diff(shapeOf(known), shapeOf(not)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 	t.Run("accepts the right token after all that", func(t *testing.T) {
-		if r := live.Read(); r.Status != http.StatusOK {
+		if r := live.read(); r.Status != http.StatusOK {
 			t.Errorf("%d %s", r.Status, r.Raw)
 		}
 	})
@@ -116,7 +118,8 @@ func TestDR05RefusalsAreTheSame(t *testing.T) {
 // TestDR05Replace: an update is a full replacement that names its client and sets nothing that is the server's
 // (RFC 7592 §2.2).
 func TestDR05Replace(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.OffersRegistration)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	token := w.InitialToken("Bank", 10)
 	key := fapitest.NewKey(t, jose.ES256)
 	c := w.Applicant(nil)
@@ -125,10 +128,10 @@ func TestDR05Replace(t *testing.T) {
 	}
 
 	t.Run("accepts a replacement and forgets what it does not have", func(t *testing.T) {
-		m := c.Manages(token, fapitest.Enrolment(key, func(m map[string]any) { m["client_uri"] = "https://client.example/" }))
-		before := m.Read()
+		m := manages(c, token, fapitest.RegistrationRequest(key, func(m map[string]any) { m["client_uri"] = "https://client.example/" }))
+		before := m.read()
 		w.Clock.Advance(1e9)
-		r := m.Replace(func(m map[string]any) {
+		r := m.replace(func(m map[string]any) {
 			delete(m, "client_uri")
 			delete(m, "grant_types")
 			m["client_name"], m["scope"] = "Renamed", "openid"
@@ -142,22 +145,22 @@ func TestDR05Replace(t *testing.T) {
 		if diff := cmp.Diff(want, r.Body); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(r.Body, m.Read().Body); diff != "" {
+		if diff := cmp.Diff(r.Body, m.read().Body); diff != "" {
 			t.Errorf("the token or the registration is another one afterwards: %s", diff)
 		}
-		record, err := w.Store.Client(t.Context(), m.ID)
+		record, err := w.Store.Client(t.Context(), m.id)
 		if err != nil || record.Version != 2 || record.Organisation != "Bank" || !record.UpdatedAt.Equal(w.Clock.Now()) {
 			t.Errorf("stored %+v, %v", record, err)
 		}
 	})
 	t.Run("accepts new keys, which count at once", func(t *testing.T) {
-		m := c.Manages(token, fapitest.Enrolment(key, nil))
-		played := w.Played(m.Read(), key)
+		m := manages(c, token, fapitest.RegistrationRequest(key, nil))
+		played := played(w, m.read(), key)
 		if r := played.Push(nil); r.Status != http.StatusCreated {
 			t.Fatalf("%d %s", r.Status, r.Raw)
 		}
 		fresh := fapitest.NewKey(t, jose.ES256)
-		if r := m.Replace(with("jwks", json.RawMessage(`{"keys":[`+string(fresh.PublicJWK())+`]}`))); r.Status != http.StatusOK {
+		if r := m.replace(with("jwks", json.RawMessage(`{"keys":[`+string(fresh.PublicJWK())+`]}`))); r.Status != http.StatusOK {
 			t.Fatalf("%d %s", r.Status, r.Raw)
 		}
 		fapitest.WantError(t, played.Push(nil), http.StatusUnauthorized, "invalid_client")
@@ -167,7 +170,7 @@ func TestDR05Replace(t *testing.T) {
 		}
 	})
 
-	m := c.Manages(token, fapitest.Enrolment(key, nil))
+	m := manages(c, token, fapitest.RegistrationRequest(key, nil))
 	for name, test := range map[string]struct {
 		change func(map[string]any)
 		code   string
@@ -176,8 +179,8 @@ func TestDR05Replace(t *testing.T) {
 		"refuses one without client_id":             {func(m map[string]any) { delete(m, "client_id") }, "invalid_client_metadata", "client_id"},
 		"refuses one with another client_id":        {with("client_id", "6ba7b810-9dad-41d1-80b4-00c04fd430c8"), "invalid_client_metadata", "client_id"},
 		"refuses a client_id that is no text":       {with("client_id", 1), "invalid_client_metadata", "client_id"},
-		"refuses registration_access_token":         {with("registration_access_token", m.Token), "invalid_client_metadata", "registration_access_token"},
-		"refuses registration_client_uri":           {with("registration_client_uri", m.Address), "invalid_client_metadata", "registration_client_uri"},
+		"refuses registration_access_token":         {with("registration_access_token", m.token), "invalid_client_metadata", "registration_access_token"},
+		"refuses registration_client_uri":           {with("registration_client_uri", m.address), "invalid_client_metadata", "registration_client_uri"},
 		"refuses client_secret_expires_at":          {with("client_secret_expires_at", 0), "invalid_client_metadata", "client_secret_expires_at"},
 		"refuses client_id_issued_at":               {with("client_id_issued_at", 0), "invalid_client_metadata", "client_id_issued_at"},
 		"refuses client_secret":                     {with("client_secret", "secret"), "invalid_client_metadata", "client_secret"},
@@ -190,23 +193,23 @@ func TestDR05Replace(t *testing.T) {
 		"refuses one change without all the others": {func(m map[string]any) { clear(m); m["client_id"] = "x" }, "invalid_client_metadata", "client_name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := m.Read()
-			r := m.Replace(test.change)
+			before := m.read()
+			r := m.replace(test.change)
 			fapitest.WantError(t, r, http.StatusBadRequest, test.code)
 			if !strings.Contains(r.Text("error_description"), test.says) {
 				t.Errorf("%q does not name %s", r.Text("error_description"), test.says)
 			}
-			if diff := cmp.Diff(before.Body, m.Read().Body); diff != "" {
+			if diff := cmp.Diff(before.Body, m.read().Body); diff != "" {
 				t.Errorf("refused, and changed all the same: %s", diff)
 			}
 		})
 	}
 	t.Run("accepts what it read, without what is the server's", func(t *testing.T) {
-		body := m.Read().Body
+		body := m.read().Body
 		for _, name := range []string{"registration_access_token", "registration_client_uri", "client_id_issued_at"} {
 			delete(body, name)
 		}
-		if r := m.Send(http.MethodPut, m.Address, m.Token, body, nil); r.Status != http.StatusOK {
+		if r := m.SendJSON(http.MethodPut, m.address, m.token, body, nil); r.Status != http.StatusOK {
 			t.Errorf("%d %s", r.Status, r.Raw)
 		}
 	})
@@ -238,13 +241,14 @@ func (r *rival) PutClient(ctx context.Context, client store.Client) error {
 
 // TestDR05Conflict: of two replacements at once one is told that it came too late.
 func TestDR05Conflict(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.OffersRegistration, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Store = &rival{Store: c.Store} })
-	m := w.Applicant(nil).Manages(w.InitialToken("Bank", 1), fapitest.Enrolment(fapitest.NewKey(t, jose.ES256), nil))
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) { c.Store = &rival{Store: c.Store} })
+	m := manages(w.Applicant(nil), w.InitialToken("Bank", 1), fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), nil))
 	t.Run("refuses the later one", func(t *testing.T) {
-		fapitest.WantError(t, m.Replace(nil), http.StatusConflict, "invalid_request")
+		fapitest.WantError(t, m.replace(nil), http.StatusConflict, "invalid_request")
 	})
 	t.Run("accepts it when it is sent again", func(t *testing.T) {
-		if r := m.Replace(nil); r.Status != http.StatusOK {
+		if r := m.replace(nil); r.Status != http.StatusOK {
 			t.Errorf("%d %s", r.Status, r.Raw)
 		}
 	})
@@ -252,16 +256,17 @@ func TestDR05Conflict(t *testing.T) {
 
 // Covers: DR-06. With a client goes everything that it was granted (RFC 7592 §2.3, §5).
 func TestDR05Delete(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.OffersRegistration)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithRegistration)
 	key := fapitest.NewKey(t, jose.ES256)
-	m := w.Applicant(nil).Manages(w.InitialToken("Bank", 10), fapitest.Enrolment(key, nil))
-	c := w.Played(m.Read(), key)
+	m := manages(w.Applicant(nil), w.InitialToken("Bank", 10), fapitest.RegistrationRequest(key, nil))
+	c := played(w, m.read(), key)
 	code, tokens := c.Authorize(), c.Tokens()
 	if r := c.Get("/accounts", tokens.Text("access_token"), nil); r.Status != http.StatusOK {
 		t.Fatalf("%d %s", r.Status, r.Raw)
 	}
 	t.Run("accepts its token", func(t *testing.T) {
-		if r := m.Delete(); r.Status != http.StatusNoContent || r.Raw != "" || r.Header.Get("Cache-Control") != "no-store" {
+		if r := m.delete(); r.Status != http.StatusNoContent || r.Raw != "" || r.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("%d %q %v", r.Status, r.Raw, r.Header)
 		}
 	})
@@ -274,8 +279,8 @@ func TestDR05Delete(t *testing.T) {
 		fapitest.WantError(t, c.Push(nil), http.StatusUnauthorized, "invalid_client")
 	})
 	t.Run("refuses to be managed afterwards", func(t *testing.T) {
-		fapitest.WantUnauthorised(t, m.Read())
-		fapitest.WantUnauthorised(t, m.Replace(nil))
-		fapitest.WantUnauthorised(t, m.Delete())
+		fapitest.WantUnauthorized(t, m.read())
+		fapitest.WantUnauthorized(t, m.replace(nil))
+		fapitest.WantUnauthorized(t, m.delete())
 	})
 }

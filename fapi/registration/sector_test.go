@@ -16,6 +16,7 @@ import (
 
 // TestDR03SectorIdentifier: a sector is what its host vouches for (OpenID Connect Core §8.1).
 func TestDR03SectorIdentifier(t *testing.T) {
+	t.Parallel()
 	var fetched atomic.Int32
 	certificate, roots := fapitest.ServerCertificate(t)
 	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,40 +38,43 @@ func TestDR03SectorIdentifier(t *testing.T) {
 	host.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	host.StartTLS()
 	t.Cleanup(host.Close)
-	w := fapitest.NewWorld(t, fapitest.OffersRegistration, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) {
 		c.OutboundRoots = roots
 	})
 	token := w.InitialToken("Bank", 20)
 	c := w.Applicant(nil)
 	at := func(path string) map[string]any {
-		return fapitest.Enrolment(fapitest.NewKey(t, jose.ES256), func(m map[string]any) { m["sector_identifier_uri"] = host.URL + path })
+		return fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), func(m map[string]any) { m["sector_identifier_uri"] = host.URL + path })
 	}
 	t.Run("accepts a list with every redirect URI", func(t *testing.T) {
-		if r := c.Enrolled(token, at("/good")); r.Text("sector_identifier_uri") != host.URL+"/good" {
+		if r := c.RegisteredSelf(token, at("/good")); r.Text("sector_identifier_uri") != host.URL+"/good" {
 			t.Errorf("%s", r.Raw)
 		}
 	})
 	for path, code := range map[string]string{
 		"/other": "invalid_redirect_uri", "/object": "invalid_client_metadata", "/redirect": "invalid_client_metadata", "/absent": "invalid_client_metadata",
 	} {
-		t.Run("refuses "+path, func(t *testing.T) { fapitest.WantError(t, c.Enrol(token, at(path)), http.StatusBadRequest, code) })
+		t.Run("refuses "+path, func(t *testing.T) {
+			fapitest.WantError(t, c.RegisterSelf(token, at(path)), http.StatusBadRequest, code)
+		})
 	}
 	t.Run("refuses an update to a list without the redirect URI", func(t *testing.T) {
-		m := c.Manages(token, at("/good"))
-		fapitest.WantError(t, m.Replace(func(m map[string]any) { m["redirect_uris"] = []string{"https://client.example/elsewhere"} }), http.StatusBadRequest, "invalid_redirect_uri")
+		m := manages(c, token, at("/good"))
+		fapitest.WantError(t, m.replace(func(m map[string]any) { m["redirect_uris"] = []string{"https://client.example/elsewhere"} }), http.StatusBadRequest, "invalid_redirect_uri")
 	})
 	t.Run("refuses without fetching when nobody may register or something else is wrong", func(t *testing.T) {
 		before := fetched.Load()
-		fapitest.WantUnauthorised(t, c.Enrol(fapitest.Random(), at("/good")))
+		fapitest.WantUnauthorized(t, c.RegisterSelf(fapitest.RandomString(), at("/good")))
 		wrong := at("/good")
 		delete(wrong, "client_name")
-		fapitest.WantError(t, c.Enrol(token, wrong), http.StatusBadRequest, "invalid_client_metadata")
+		fapitest.WantError(t, c.RegisterSelf(token, wrong), http.StatusBadRequest, "invalid_client_metadata")
 		if after := fetched.Load(); after != before {
 			t.Errorf("fetched %d times", after-before)
 		}
 	})
 	t.Run("refuses a host whose certificate is not trusted", func(t *testing.T) {
-		other := fapitest.NewWorld(t, fapitest.OffersRegistration)
-		fapitest.WantError(t, other.Applicant(nil).Enrol(other.InitialToken("Bank", 1), at("/good")), http.StatusBadRequest, "invalid_client_metadata")
+		t.Parallel()
+		other := fapitest.NewWorld(t, fapitest.WithRegistration)
+		fapitest.WantError(t, other.Applicant(nil).RegisterSelf(other.InitialToken("Bank", 1), at("/good")), http.StatusBadRequest, "invalid_client_metadata")
 	})
 }

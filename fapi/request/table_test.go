@@ -11,6 +11,7 @@ import (
 
 // TestTableOrder: a row that needs the results of others names them, and comes after them.
 func TestTableOrder(t *testing.T) {
+	t.Parallel()
 	seen := map[string]Endpoint{}
 	for _, row := range table() {
 		if row.at == 0 || seen[row.name] != 0 {
@@ -32,6 +33,7 @@ func TestTableOrder(t *testing.T) {
 
 // TestTableReads: what a row reads of the request is what the rows that it comes after have written.
 func TestTableReads(t *testing.T) {
+	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "table.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)

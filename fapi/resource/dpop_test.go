@@ -10,6 +10,7 @@ import (
 
 // Covers: DP-09, DP-14. At a resource the proof is for this token, and the challenge says what is wanted.
 func TestDP09Resource(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -25,10 +26,10 @@ func TestDP09Resource(t *testing.T) {
 		alter func(http.Header)
 		code  string
 	}{
-		"no ath":                  {proof(fapitest.Claim("ath", nil)), "invalid_dpop_proof"},
-		"ath of another token":    {proof(fapitest.Claim("ath", fapitest.Challenge("other"))), "invalid_dpop_proof"},
-		"ath with padding":        {proof(fapitest.Claim("ath", fapitest.Challenge(token)+"=")), "invalid_dpop_proof"},
-		"the token itself as ath": {proof(fapitest.Claim("ath", token)), "invalid_dpop_proof"},
+		"no ath":                  {proof(fapitest.SetClaim("ath", nil)), "invalid_dpop_proof"},
+		"ath of another token":    {proof(fapitest.SetClaim("ath", fapitest.CodeChallenge("other"))), "invalid_dpop_proof"},
+		"ath with padding":        {proof(fapitest.SetClaim("ath", fapitest.CodeChallenge(token)+"=")), "invalid_dpop_proof"},
+		"the token itself as ath": {proof(fapitest.SetClaim("ath", token)), "invalid_dpop_proof"},
 		"the scheme Bearer":       {func(h http.Header) { h.Set("Authorization", "Bearer "+token) }, "invalid_token"},
 		"no proof":                {func(h http.Header) { h.Del("DPoP") }, "invalid_dpop_proof"},
 		"no token":                {func(h http.Header) { h.Del("Authorization") }, "invalid_token"},

@@ -16,9 +16,10 @@ import (
 // Covers: IN-01, MS-09, ATTACK-41, RULE-33. Only a resource server may introspect, by an authenticated POST; of a token that is
 // not active for it, it is told just that.
 func TestIN01Introspection(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c, ledger, payments := w.Register("client-1", fapitest.Wide), w.ResourceServer("ledger", fapitest.LedgerAPI), w.ResourceServer("payments", fapitest.PaymentAPI)
-	bob := w.Register("client-2", fapitest.Wide)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	c, ledger, payments := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("ledger", fapitest.LedgerAPI), w.ResourceServer("payments", fapitest.PaymentAPI)
+	bob := w.Register("client-2", fapitest.AllScopes)
 	forLedger := func(form url.Values, _ http.Header) { form.Set("resource", fapitest.LedgerAPI) }
 	issued := c.TokensFor(forLedger)
 	token := issued.Text("access_token")
@@ -37,7 +38,7 @@ func TestIN01Introspection(t *testing.T) {
 	})
 	t.Run("accepts one that proves itself by certificate", func(t *testing.T) {
 		shown := w.Register("ledger-mtls", func(c *fapitest.Client, m map[string]any) {
-			fapitest.WithCertificate(c, m)
+			fapitest.TLSClientAuth(c, m)
 			m["resource_identifiers"], m["grant_types"] = []string{fapitest.LedgerAPI}, []string{}
 			for _, name := range []string{"redirect_uris", "response_types", "tls_client_certificate_bound_access_tokens", "scope"} {
 				delete(m, name)
@@ -46,21 +47,21 @@ func TestIN01Introspection(t *testing.T) {
 		if r := shown.Introspect(token, nil); r.Body["active"] != true {
 			t.Fatalf("answered %d %s", r.Status, r.Raw)
 		}
-		if r := shown.Showing(nil).Introspect(token, nil); r.Status != http.StatusUnauthorized || r.Text("error") != "invalid_client" {
+		if r := shown.WithCertificate(nil).Introspect(token, nil); r.Status != http.StatusUnauthorized || r.Text("error") != "invalid_client" {
 			t.Fatalf("without its certificate: %d %s", r.Status, r.Raw)
 		}
 	})
 	fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return ledger.Introspect(token, alter) },
 		fapitest.Bad("no client authentication", fapitest.Unset("client_assertion"), 401, "invalid_client"),
-		fapitest.Bad("another's assertion", fapitest.Set("client_assertion", c.Signed(c.Key, "", fapitest.Claims{"iss": ledger.ID, "sub": ledger.ID, "aud": w.Issuer, "jti": fapitest.Random(), "exp": w.Clock.Now().Add(time.Minute).Unix()})), 401, "invalid_client"),
-		fapitest.Bad("an assertion for the endpoint", ledger.Asserting(fapitest.Claim("aud", w.Issuer+"/introspect")), 401, "invalid_client"),
+		fapitest.Bad("another's assertion", fapitest.Set("client_assertion", c.Sign(c.Key, "", fapitest.Claims{"iss": ledger.ID, "sub": ledger.ID, "aud": w.Issuer, "jti": fapitest.RandomString(), "exp": w.Clock.Now().Add(time.Minute).Unix()})), 401, "invalid_client"),
+		fapitest.Bad("an assertion for the endpoint", ledger.ReplaceAssertion(fapitest.SetClaim("aud", w.Issuer+"/introspect")), 401, "invalid_client"),
 		fapitest.Bad("a client secret", fapitest.SetHeader("Authorization", "Basic bGVkZ2VyOnNlY3JldA=="), 401, "invalid_client"),
 		fapitest.Bad("no token", fapitest.Set("token", ""), 400, "invalid_request"),
 		fapitest.Bad("two tokens", func(f url.Values, _ http.Header) { f.Add("token", "x") }, 400, "invalid_request"),
 		fapitest.Bad("a DPoP proof, for which it has no use", fapitest.SetHeader("DPoP", ledger.Proof("POST", w.Issuer+"/introspect", "", nil)), 400, "invalid_request"),
 	)
 	t.Run("refuses GET", func(t *testing.T) {
-		response, _ := w.Ask(t, http.MethodGet, w.Issuer+"/introspect?token="+token, nil, "")
+		response, _ := w.Request(t, http.MethodGet, w.Issuer+"/introspect?token="+token, nil, "")
 		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "POST" {
 			t.Errorf("answered %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
 		}
@@ -80,17 +81,17 @@ func TestIN01Introspection(t *testing.T) {
 	inactive := func(name string, by *fapitest.Client, token string) {
 		t.Run("refuses to tell of "+name, func(t *testing.T) { fapitest.WantInactive(t, by.Introspect(token, nil)) })
 	}
-	body := fapitest.ClaimsIn(t, token)
+	body := fapitest.UnverifiedClaims(t, token)
 	inactive("a token for another resource server", payments, token)
 	inactive("a token for the authorization server only", ledger, c.Tokens().Text("access_token"))
-	inactive("an unknown token", ledger, fapitest.Random())
+	inactive("an unknown token", ledger, fapitest.RandomString())
 	inactive("an ID token", ledger, issued.Text("id_token"))
 	inactive("a refresh token", ledger, issued.Text("refresh_token"))
-	inactive("a token that somebody else signed", ledger, c.Signed(c.Key, "at+jwt", body))
+	inactive("a token that somebody else signed", ledger, c.Sign(c.Key, "at+jwt", body))
 	inactive("a token with changed claims", ledger, strings.Replace(token, ".", ".e30", 1))
-	inactive("a token of another issuer", ledger, w.OwnSignature("PS256", "at+jwt", fapitest.Claims{"iss": "https://other.example", "aud": fapitest.LedgerAPI, "jti": body["jti"], "exp": body["exp"]}))
-	inactive("a token that was never given out", ledger, w.OwnSignature("PS256", "at+jwt", fapitest.Claims{"iss": w.Issuer, "aud": fapitest.LedgerAPI, "jti": fapitest.Random(), "exp": body["exp"]}))
-	inactive("a token whose exp is over, whatever its record says", ledger, w.OwnSignature("PS256", "at+jwt", fapitest.Claims{"iss": w.Issuer, "aud": fapitest.LedgerAPI, "jti": body["jti"], "exp": w.Clock.Now().Unix()}))
+	inactive("a token of another issuer", ledger, w.SignAsServer("PS256", "at+jwt", fapitest.Claims{"iss": "https://other.example", "aud": fapitest.LedgerAPI, "jti": body["jti"], "exp": body["exp"]}))
+	inactive("a token that was never given out", ledger, w.SignAsServer("PS256", "at+jwt", fapitest.Claims{"iss": w.Issuer, "aud": fapitest.LedgerAPI, "jti": fapitest.RandomString(), "exp": body["exp"]}))
+	inactive("a token whose exp is over, whatever its record says", ledger, w.SignAsServer("PS256", "at+jwt", fapitest.Claims{"iss": w.Issuer, "aud": fapitest.LedgerAPI, "jti": body["jti"], "exp": w.Clock.Now().Unix()}))
 
 	w.Disable("sub-alice", true)
 	inactive("a disabled person's token", ledger, token)
@@ -104,9 +105,9 @@ func TestIN01Introspection(t *testing.T) {
 	}
 	inactive("a revoked token", ledger, revoked.Text("access_token"))
 	reused := c.Authorize()
-	bought := c.Redeem(reused, fapitest.Set("resource", w.Issuer))
+	first := c.Redeem(reused, fapitest.Set("resource", w.Issuer))
 	fapitest.WantError(t, c.Redeem(reused, nil), 400, "invalid_grant")
-	inactive("a token whose code was used twice", w.ResourceServer("self", w.Issuer), bought.Text("access_token"))
+	inactive("a token whose code was used twice", w.ResourceServer("self", w.Issuer), first.Text("access_token"))
 	w.Clock.Advance(5*time.Minute - time.Second)
 	if r := ledger.Introspect(token, nil); r.Body["active"] != true {
 		t.Fatalf("a second before its end: %d %s", r.Status, r.Raw)
@@ -116,15 +117,16 @@ func TestIN01Introspection(t *testing.T) {
 }
 
 // Covers: IN-02, MT-05, DP-10, RA-03, SP-24. A resource server is told what concerns it: the key that the token is bound
-// to, and of audience, scope and details its own part. Nothing about the person beyond sub.
+// to, and of audience, scope and details its own part. Nothing about the user beyond sub.
 func TestIN02WhatIsTold(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
-	p.Is("sub-alice", fapitest.ByKey)
+	t.Parallel()
+	w, p := fapitest.NewFullWorld(t)
+	p.Is("sub-alice", fapitest.ACRKey)
 	ledger, payments := w.ResourceServer("ledger", fapitest.LedgerAPI), w.ResourceServer("payments", fapitest.PaymentAPI)
 	everywhere := w.ResourceServer("everywhere", fapitest.LedgerAPI, fapitest.PaymentAPI)
-	c := w.Register("client-1", fapitest.Wide)
-	byCert := w.Register("client-2", fapitest.All(fapitest.Wide, fapitest.ByCertificate))
-	alone := w.Register("machine", fapitest.Machine)
+	c := w.Register("client-1", fapitest.AllScopes)
+	byCert := w.Register("client-2", fapitest.All(fapitest.AllScopes, fapitest.CertificateBound))
+	alone := w.Register("machine", fapitest.ClientCredentialsOnly)
 	details := `[{"type":"account_information","actions":["list_accounts"],"locations":["` + fapitest.LedgerAPI + `"]},
 		{"type":"payment_initiation","instructedAmount":{"currency":"EUR","amount":"5.00"},"creditorName":"Baker","locations":["` + fapitest.PaymentAPI + `"]}]`
 	forBoth := func(form url.Values, _ http.Header) {
@@ -132,12 +134,12 @@ func TestIN02WhatIsTold(t *testing.T) {
 		form.Set("authorization_details", details)
 	}
 	token := c.TokensFor(forBoth).Text("access_token")
-	body := fapitest.ClaimsIn(t, token)
+	body := fapitest.UnverifiedClaims(t, token)
 	now := float64(w.Clock.Now().Unix())
 	forOne := func(audience any, scope string, details ...any) map[string]any {
 		told := map[string]any{
 			"active": true, "iss": w.Issuer, "sub": "sub-alice", "aud": audience, "client_id": c.ID, "jti": body["jti"],
-			"iat": now, "exp": now + 300, "scope": scope, "token_type": "DPoP", "auth_time": now, "acr": fapitest.ByKey,
+			"iat": now, "exp": now + 300, "scope": scope, "token_type": "DPoP", "auth_time": now, "acr": fapitest.ACRKey,
 			"amr": []any{"pwd", "hwk"}, "cnf": map[string]any{"jkt": c.ProofKey.Key().Thumbprint()},
 		}
 		if len(details) > 0 {
@@ -150,7 +152,7 @@ func TestIN02WhatIsTold(t *testing.T) {
 		"type": "payment_initiation", "instructedAmount": map[string]any{"currency": "EUR", "amount": "5.00"},
 		"creditorName": "Baker", "locations": []any{fapitest.PaymentAPI},
 	}
-	for name, test := range fapitest.InOrder(map[string]struct {
+	for name, test := range fapitest.Sorted(map[string]struct {
 		by   *fapitest.Client
 		want map[string]any
 	}{
@@ -182,7 +184,7 @@ func TestIN02WhatIsTold(t *testing.T) {
 			t.Errorf("told %s", r.Raw)
 		}
 	})
-	t.Run("refuses to tell who the person is", func(t *testing.T) {
+	t.Run("refuses to tell who the user is", func(t *testing.T) {
 		if r := everywhere.Introspect(token, nil); strings.Contains(strings.ToLower(r.Raw), "alice@") || strings.Contains(r.Raw, "Alice") || r.Body["username"] != nil {
 			t.Errorf("told %s", r.Raw)
 		}
@@ -191,7 +193,8 @@ func TestIN02WhatIsTold(t *testing.T) {
 
 // Covers: MS-08, MS-09, IN-03, RULE-46. An answer of introspection that is signed for the one that asked, when it asks so.
 func TestMS08SignedIntrospection(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	c, self, other := w.Register("client-1", nil), w.ResourceServer("self", w.Issuer), w.ResourceServer("other", "https://other.example")
 	token := c.Tokens().Text("access_token")
 	const media = "application/token-introspection+jwt"
@@ -201,7 +204,7 @@ func TestMS08SignedIntrospection(t *testing.T) {
 			if r.Status != http.StatusOK || r.Header.Get("Content-Type") != media || r.Header.Get("Cache-Control") != "no-store" {
 				t.Fatalf("answered %d %v", r.Status, r.Header)
 			}
-			read := w.Verified(t, r.Raw, "token-introspection+jwt")
+			read := w.VerifyType(t, r.Raw, "token-introspection+jwt")
 			told, _ := read["token_introspection"].(map[string]any)
 			if read["iss"] != w.Issuer || read["aud"] != self.ID || read["iat"] == nil || read["sub"] != nil || read["exp"] != nil {
 				t.Errorf("signed %v", read)
@@ -212,7 +215,7 @@ func TestMS08SignedIntrospection(t *testing.T) {
 		})
 	}
 	t.Run("refuses to tell another resource server, and signs that too", func(t *testing.T) {
-		read := w.Verified(t, other.Introspect(token, fapitest.SetHeader("Accept", media)).Raw, "token-introspection+jwt")
+		read := w.VerifyType(t, other.Introspect(token, fapitest.SetHeader("Accept", media)).Raw, "token-introspection+jwt")
 		told, _ := read["token_introspection"].(map[string]any)
 		if len(told) != 1 || told["active"] != false || read["aud"] != other.ID {
 			t.Errorf("told %v", read)

@@ -16,8 +16,9 @@ import (
 
 // Covers: SP-41. The access token is in the header, once, and nowhere else.
 func TestSP41TokenInHeader(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"DPoP": nil, "certificate": fapitest.WithCertificate} {
+	for name, alter := range map[string]func(*fapitest.Client, map[string]any){"DPoP": nil, "certificate": fapitest.TLSClientAuth} {
 		c := w.Register("client by "+name, alter)
 		token := c.Tokens().Text("access_token")
 		noHeader := func(h http.Header) { h.Del("Authorization") }
@@ -45,6 +46,7 @@ func TestSP41TokenInHeader(t *testing.T) {
 
 // Covers: SP-42, AT-03, ATTACK-53. A resource believes no token that is forged, changed, over, or revoked.
 func TestSP42TokenChecked(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -100,6 +102,7 @@ func TestSP42TokenChecked(t *testing.T) {
 
 // Covers: SP-43. Errors are those of RFC 6750 §3.1, and the scheme may be written in any case.
 func TestSP43Sufficiency(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -109,7 +112,7 @@ func TestSP43Sufficiency(t *testing.T) {
 			fapitest.Good("", nil).Check(t, c.Get("/accounts", token, func(h http.Header) { h.Set("Authorization", scheme+" "+token) }))
 		})
 	}
-	mutual := w.Register("client-2", fapitest.WithCertificate)
+	mutual := w.Register("client-2", fapitest.TLSClientAuth)
 	bound := mutual.Tokens().Text("access_token")
 	for _, scheme := range []string{"Bearer", "bearer", "BEARER"} {
 		t.Run("accepts the scheme "+scheme+" with a certificate", func(t *testing.T) {
@@ -148,6 +151,7 @@ func TestSP43Sufficiency(t *testing.T) {
 
 // Covers: SP-44, AM-06, MT-06, DP-09, ATTACK-15. A token is of no use without its key.
 func TestSP44SenderConstraintChecked(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -167,7 +171,7 @@ func TestSP44SenderConstraintChecked(t *testing.T) {
 	fapitest.TryAll(t, header(func(h http.Header) { h.Set("DPoP", c.Proof("GET", w.Issuer+"/userinfo", token, nil)) }), fapitest.Bad("a proof for another resource", nil, 401, "invalid_dpop_proof"))
 	fapitest.TryAll(t, header(func(h http.Header) { h.Set("DPoP", c.Proof("GET", address, "another token", nil)) }), fapitest.Bad("a proof for another token", nil, 401, "invalid_dpop_proof"))
 
-	mutual := w.Register("client-2", fapitest.WithCertificate)
+	mutual := w.Register("client-2", fapitest.TLSClientAuth)
 	bound := mutual.Tokens().Text("access_token")
 	other, none := *mutual, *mutual
 	certificate := w.ClientCA.Issue(t, mutual.ID, w.Clock.Now())
@@ -184,13 +188,14 @@ func TestSP44SenderConstraintChecked(t *testing.T) {
 	fapitest.TryAll(t, func(fapitest.Change) fapitest.Reply {
 		return mutual.Get("/accounts", bound, func(h http.Header) {
 			h.Set("Authorization", "DPoP "+bound)
-			h.Set("DPoP", mutual.Proof("GET", w.MTLS+"/accounts", bound, nil))
+			h.Set("DPoP", mutual.Proof("GET", w.MTLSIssuer+"/accounts", bound, nil))
 		})
 	}, fapitest.Bad("a proof in place of the certificate", nil, 401, "invalid_token"))
 }
 
 // TestResourceWithDPoP lists what a DPoP-bound token needs at a resource (RFC 9449 §7, FAPI 2.0 §5.3.4).
 func TestResourceWithDPoP(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("access_token")
@@ -225,7 +230,7 @@ func TestResourceWithDPoP(t *testing.T) {
 		"another address":             {set("htu", w.Issuer+"/userinfo"), 401, "invalid_dpop_proof"},
 		"iat an hour ago":             {set("iat", now.Add(-time.Hour).Unix()), 401, "invalid_dpop_proof"},
 		"iat an hour ahead":           {set("iat", now.Add(time.Hour).Unix()), 401, "invalid_dpop_proof"},
-		"ath of another token":        {set("ath", fapitest.Challenge("other")), 401, "invalid_dpop_proof"},
+		"ath of another token":        {set("ath", fapitest.CodeChallenge("other")), 401, "invalid_dpop_proof"},
 		"no ath":                      {unset("ath"), 401, "invalid_dpop_proof"},
 		"no jti":                      {unset("jti"), 401, "invalid_dpop_proof"},
 		"no htm":                      {unset("htm"), 401, "invalid_dpop_proof"},
@@ -274,6 +279,7 @@ func TestResourceWithDPoP(t *testing.T) {
 
 // TestForeignTokens presents what is no access token of this server, or was tampered with.
 func TestForeignTokens(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -311,11 +317,12 @@ func TestForeignTokens(t *testing.T) {
 }
 
 func TestResourceWithCertificate(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	c := w.Register("client-1", fapitest.WithCertificate)
+	c := w.Register("client-1", fapitest.TLSClientAuth)
 	token := c.Tokens().Text("access_token")
 	other := *c
-	fapitest.WithCertificate(&other, map[string]any{})
+	fapitest.TLSClientAuth(&other, map[string]any{})
 	other.HTTP = w.Transport(&other)
 	fapitest.WantError(t, other.Get("/accounts", token, nil), 401, "invalid_token")
 	none := *c

@@ -16,10 +16,11 @@ import (
 // Covers: ATTACK-53, RV-03. While a token is in use on two nodes it is revoked on one: no request that begins after the
 // revocation was answered is let through anywhere. The bound is nought: nothing is cached.
 func TestAttack53RevocationUnderLoad(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c, self := w.Register("client-1", fapitest.Wide), w.ResourceServer("self", w.Issuer)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	n := w.Node(nil)
-	there, selfThere := n.Here(c), n.Here(self)
+	there, selfThere := n.Client(c), n.Client(self)
 	for name, revoke := range map[string]func(issued fapitest.Reply) fapitest.Reply{
 		"the access token":  func(issued fapitest.Reply) fapitest.Reply { return c.Revoke(issued.Text("access_token"), nil) },
 		"the refresh token": func(issued fapitest.Reply) fapitest.Reply { return c.Revoke(issued.Text("refresh_token"), nil) },
@@ -61,7 +62,7 @@ func TestAttack53RevocationUnderLoad(t *testing.T) {
 		introspection := func(at *fapitest.Client) func() bool {
 			return func() bool { return at.Introspect(token, nil).Body["active"] == true }
 		}
-		replies := fapitest.AtOnce(func() fapitest.Reply {
+		replies := fapitest.Concurrently(func() fapitest.Reply {
 			for range 4 {
 				c.Get("/accounts", token, nil) // a moment, so that there are requests before
 			}
@@ -93,12 +94,13 @@ func TestAttack53RevocationUnderLoad(t *testing.T) {
 }
 
 // Covers: ATTACK-53. A client that an operator disables can do nothing at any node a second later, nor can its tokens; a
-// person who is disabled is let in nowhere from that moment on.
+// user who is disabled is let in nowhere from that moment on.
 func TestAttack53Disabled(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c, self := w.Register("client-1", fapitest.Wide), w.ResourceServer("self", w.Issuer)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	c, self := w.Register("client-1", fapitest.AllScopes), w.ResourceServer("self", w.Issuer)
 	n := w.Node(nil)
-	there, selfThere := n.Here(c), n.Here(self)
+	there, selfThere := n.Client(c), n.Client(self)
 	issued := c.Tokens()
 	token, refreshToken := issued.Text("access_token"), issued.Text("refresh_token")
 	disableClient := func(disabled bool) {
@@ -111,7 +113,7 @@ func TestAttack53Disabled(t *testing.T) {
 		if err := w.Store.PutClient(t.Context(), record); err != nil {
 			t.Fatal(err)
 		}
-		n.At(w.Clock.Now().Add(time.Second))
+		n.SetTime(w.Clock.Now().Add(time.Second))
 	}
 	nodes := map[string]struct{ by, self *fapitest.Client }{"the node": {c, self}, "the other node": {there, selfThere}}
 	all := func(title string, check func(t *testing.T, by, self *fapitest.Client)) {
@@ -121,9 +123,9 @@ func TestAttack53Disabled(t *testing.T) {
 	}
 	works := func(t *testing.T, by, self *fapitest.Client) {
 		fapitest.Good("", nil).Check(t, by.Push(nil))
-		fapitest.WantActive(t, by.Refresh(refreshToken, nil))
-		fapitest.WantActive(t, by.Get("/accounts", token, nil))
-		fapitest.WantActive(t, by.Get("/userinfo", token, nil))
+		fapitest.WantOK(t, by.Refresh(refreshToken, nil))
+		fapitest.WantOK(t, by.Get("/accounts", token, nil))
+		fapitest.WantOK(t, by.Get("/userinfo", token, nil))
 		if r := self.Introspect(token, nil); r.Body["active"] != true {
 			t.Errorf("introspection: %s", r.Raw)
 		}
@@ -133,7 +135,7 @@ func TestAttack53Disabled(t *testing.T) {
 		fapitest.WantError(t, by.Get("/userinfo", token, nil), 401, "invalid_token")
 		fapitest.WantInactive(t, self.Introspect(token, nil))
 	}
-	all("accepts a client and a person", works)
+	all("accepts a client and a user", works)
 	disableClient(true)
 	all("refuses a disabled client after a second", func(t *testing.T, by, _ *fapitest.Client) {
 		fapitest.WantError(t, by.Push(nil), 401, "invalid_client")
@@ -144,22 +146,23 @@ func TestAttack53Disabled(t *testing.T) {
 	all("accepts the client again after another", works)
 	codes := map[*fapitest.Client]string{c: c.Authorize(), there: c.Authorize()}
 	w.Disable("sub-alice", true)
-	all("refuses a disabled person's code and refresh token at once", func(t *testing.T, by, _ *fapitest.Client) {
+	all("refuses a disabled user's code and refresh token at once", func(t *testing.T, by, _ *fapitest.Client) {
 		fapitest.WantError(t, by.Redeem(codes[by], nil), 400, "invalid_grant")
 		fapitest.WantError(t, by.Refresh(refreshToken, nil), 400, "invalid_grant")
 	})
-	all("refuses a disabled person's tokens at once", refusesTokens)
+	all("refuses a disabled user's tokens at once", refusesTokens)
 	w.Disable("sub-alice", false)
-	all("accepts the person again at once", func(t *testing.T, by, self *fapitest.Client) {
+	all("accepts the user again at once", func(t *testing.T, by, self *fapitest.Client) {
 		works(t, by, self)
-		fapitest.WantActive(t, by.Redeem(codes[by], nil))
+		fapitest.WantOK(t, by.Redeem(codes[by], nil))
 	})
 }
 
 // Covers: RV-01, RULE-34. A client ends its own tokens by an authenticated POST; it cannot touch another's; one that is not
 // known is as good as revoked.
 func TestRV01Revocation(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
 	fresh := func(kind string) func(alter fapitest.Change) fapitest.Reply {
 		return func(alter fapitest.Change) fapitest.Reply { return c.Revoke(c.Tokens().Text(kind), alter) }
@@ -174,7 +177,7 @@ func TestRV01Revocation(t *testing.T) {
 			fapitest.Bad("the "+kind+" twice", func(f url.Values, _ http.Header) { f.Add("token", f.Get("token")) }, 400, "invalid_request"),
 		)
 	}
-	fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return c.Revoke(fapitest.Random(), alter) },
+	fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return c.Revoke(fapitest.RandomString(), alter) },
 		fapitest.Good("an unknown token", nil),
 		fapitest.Good("what looks like a JWT", fapitest.Set("token", "a.b.c")),
 		fapitest.Bad("no token", fapitest.Set("token", ""), 400, "invalid_request"),
@@ -195,11 +198,11 @@ func TestRV01Revocation(t *testing.T) {
 		issued := c.Tokens()
 		fapitest.WantError(t, other.Revoke(issued.Text("access_token"), nil), 400, "invalid_grant")
 		fapitest.WantError(t, other.Revoke(issued.Text("refresh_token"), nil), 400, "invalid_grant")
-		fapitest.WantActive(t, c.Get("/accounts", issued.Text("access_token"), nil))
-		fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Get("/accounts", issued.Text("access_token"), nil))
+		fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
 	})
 	t.Run("refuses GET", func(t *testing.T) {
-		if response, _ := w.Ask(t, http.MethodGet, w.Issuer+"/revoke", nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
+		if response, _ := w.Request(t, http.MethodGet, w.Issuer+"/revoke", nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("answered %d", response.StatusCode)
 		}
 	})
@@ -210,14 +213,15 @@ func TestRV01Revocation(t *testing.T) {
 			t.Fatal(r.Raw)
 		}
 		fapitest.WantError(t, c.Revoke(token, again), 400, "invalid_request")
-		fapitest.WantActive(t, c.Get("/accounts", token, nil))
+		fapitest.WantOK(t, c.Get("/accounts", token, nil))
 	})
 }
 
 // Covers: RV-02, ATTACK-53. Revoking a refresh token ends everything of its grant; an access token goes alone; an ID token
 // cannot be revoked.
 func TestRV02WhatEnds(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
+	t.Parallel()
+	w, p := fapitest.NewFullWorld(t)
 	c, self := w.Register("client-1", nil), w.ResourceServer("self", w.Issuer)
 	ended := func(t *testing.T, token string) {
 		t.Helper()
@@ -226,14 +230,14 @@ func TestRV02WhatEnds(t *testing.T) {
 	}
 	stands := func(t *testing.T, token string) {
 		t.Helper()
-		fapitest.WantActive(t, c.Get("/userinfo", token, nil))
+		fapitest.WantOK(t, c.Get("/userinfo", token, nil))
 		if r := self.Introspect(token, nil); r.Body["active"] != true {
 			t.Fatalf("introspection: %s", r.Raw)
 		}
 	}
 	t.Run("accepts a refresh token, which takes its grant along", func(t *testing.T) {
 		b := w.Browser()
-		issued, untouched := c.Granted(b, nil), c.Tokens()
+		issued, untouched := c.TokensIn(b, nil), c.Tokens()
 		second := c.Refresh(issued.Text("refresh_token"), nil).Text("access_token")
 		stands(t, issued.Text("access_token"))
 		stands(t, second)
@@ -243,12 +247,12 @@ func TestRV02WhatEnds(t *testing.T) {
 		ended(t, issued.Text("access_token"))
 		ended(t, second)
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
-		stands(t, untouched.Text("access_token")) // another grant of the same client and person
-		// What the person had allowed is forgotten with it.
+		stands(t, untouched.Text("access_token")) // another grant of the same client and user
+		// What the user had allowed is forgotten with it.
 		p.Asked()
-		c.Granted(b, nil)
+		c.TokensIn(b, nil)
 		if _, pages := p.Asked(); pages != 1 {
-			t.Errorf("the person was asked %d times after the revocation, want once", pages)
+			t.Errorf("the user was asked %d times after the revocation, want once", pages)
 		}
 	})
 	t.Run("accepts an access token, which goes alone", func(t *testing.T) {
@@ -270,9 +274,10 @@ func TestRV02WhatEnds(t *testing.T) {
 
 // Covers: RV-03, ATTACK-53. Revocation takes effect at once, on every node: the clock does not move in this test.
 func TestRV03AtOnce(t *testing.T) {
-	var config fapitest.FapiConfig
-	w, _ := fapitest.WholeWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { config = *c })
-	config.Interactor = &fapitest.Person{}
+	t.Parallel()
+	var config fapitest.Config
+	w, _ := fapitest.NewFullWorld(t, func(c *fapitest.Config) { config = *c })
+	config.Interactor = &fapitest.User{}
 	second, err := fapi.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -22,13 +22,14 @@ import (
 
 // Covers: HS-01, HS-03, HS-04. A client that registered for it has to sign its requests to resources, all of what counts.
 func TestHS01SignedRequests(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	stranger := fapitest.NewKey(t, jose.ES256)
 	for name, change := range map[string]func(*fapitest.Client, map[string]any){
-		"bound by DPoP":          fapitest.SignsHTTP,
-		"bound to a certificate": fapitest.All(fapitest.WithCertificate, func(c *fapitest.Client, m map[string]any) { m["jwks"] = fapitest.KeySet(c.Key.PublicJWK()) }, fapitest.SignsHTTP),
+		"bound by DPoP":          fapitest.HTTPSigning,
+		"bound to a certificate": fapitest.All(fapitest.TLSClientAuth, func(c *fapitest.Client, m map[string]any) { m["jwks"] = fapitest.KeySet(c.Key.PublicJWK()) }, fapitest.HTTPSigning),
 	} {
-		c := w.Register("client-"+fapitest.Random(), change)
+		c := w.Register("client-"+fapitest.RandomString(), change)
 		token := c.Tokens().Text("access_token")
 		whole := []string{"@method", "@target-uri", "authorization", "content-digest"}
 		if c.DPoP {
@@ -37,55 +38,55 @@ func TestHS01SignedRequests(t *testing.T) {
 		without := func(name string) []string {
 			return slices.DeleteFunc(slices.Clone(whole), func(n string) bool { return n == name })
 		}
-		for what, one := range map[string]fapitest.ResourceRequest{
+		for what, one := range map[string]resourceRequest{
 			"a request":                       {},
-			"one with a query":                {Path: "/accounts?from=2026-01-01&to="},
-			"one with a body":                 {Method: "POST", Path: "/userinfo", Body: "a=b"},
-			"one that covers more":            {Components: append(without("content-digest"), "@authority", "@path", "@query")},
-			"one a minute old":                {At: -time.Minute},
-			"one that says its algorithm too": {Algorithm: "ecdsa-p256-sha256"},
+			"one with a query":                {path: "/accounts?from=2026-01-01&to="},
+			"one with a body":                 {method: "POST", path: "/userinfo", body: "a=b"},
+			"one that covers more":            {components: append(without("content-digest"), "@authority", "@path", "@query")},
+			"one a minute old":                {at: -time.Minute},
+			"one that says its algorithm too": {algorithm: "ecdsa-p256-sha256"},
 		} {
 			t.Run("accepts "+what+", "+name, func(t *testing.T) {
-				if r, _ := c.Call(t, token, one); r.Status != http.StatusOK {
+				if r, _ := call(t, c, token, one); r.Status != http.StatusOK {
 					t.Errorf("answered %d %s", r.Status, r.Raw)
 				}
 			})
 		}
-		refused := map[string]fapitest.ResourceRequest{
-			"no signature":                       {Alter: func(h http.Header) { h.Del("Signature"); h.Del("Signature-Input") }},
-			"no signature value":                 {Alter: func(h http.Header) { h.Del("Signature") }},
-			"a stranger's key":                   {Key: stranger},
-			"a stranger's key as the client's":   {Key: stranger, KeyID: c.Key.ID()},
-			"another tag":                        {Tag: httpsig.TagResponse},
-			"@method left out":                   {Components: []string{"@target-uri", "authorization", "dpop"}},
-			"the target left out":                {Components: []string{"@method", "authorization", "dpop"}},
-			"the token left out":                 {Components: []string{"@method", "@target-uri", "dpop"}},
-			"a signature of long ago":            {At: -61 * time.Second},
-			"a signature of the future":          {At: 31 * time.Second},
-			"the digest left out":                {Method: "POST", Path: "/userinfo", Body: "a=b", Components: without("content-digest")},
-			"a body that was exchanged":          {Method: "POST", Path: "/userinfo", Body: "a=b", Alter: func(h http.Header) { h.Set("Content-Digest", httpsig.Digest([]byte("c=d"))) }},
-			"a digest that is broken by today":   {Method: "POST", Path: "/userinfo", Body: "a=b", Alter: func(h http.Header) { h.Set("Content-Digest", "md5=:AAAA:") }},
-			"an algorithm that is not the key's": {Alter: func(h http.Header) { h.Set("Signature-Input", h.Get("Signature-Input")+`;alg="ed25519"`) }},
-			"an algorithm of shared secrets":     {Alter: func(h http.Header) { h.Set("Signature-Input", h.Get("Signature-Input")+`;alg="hmac-sha256"`) }},
-			"the signature of another address": {Alter: func(h http.Header) {
+		refused := map[string]resourceRequest{
+			"no signature":                       {alter: func(h http.Header) { h.Del("Signature"); h.Del("Signature-Input") }},
+			"no signature value":                 {alter: func(h http.Header) { h.Del("Signature") }},
+			"a stranger's key":                   {key: stranger},
+			"a stranger's key as the client's":   {key: stranger, keyID: c.Key.ID()},
+			"another tag":                        {tag: httpsig.TagResponse},
+			"@method left out":                   {components: []string{"@target-uri", "authorization", "dpop"}},
+			"the target left out":                {components: []string{"@method", "authorization", "dpop"}},
+			"the token left out":                 {components: []string{"@method", "@target-uri", "dpop"}},
+			"a signature of long ago":            {at: -61 * time.Second},
+			"a signature of the future":          {at: 31 * time.Second},
+			"the digest left out":                {method: "POST", path: "/userinfo", body: "a=b", components: without("content-digest")},
+			"a body that was exchanged":          {method: "POST", path: "/userinfo", body: "a=b", alter: func(h http.Header) { h.Set("Content-Digest", httpsig.Digest([]byte("c=d"))) }},
+			"a digest that is broken by today":   {method: "POST", path: "/userinfo", body: "a=b", alter: func(h http.Header) { h.Set("Content-Digest", "md5=:AAAA:") }},
+			"an algorithm that is not the key's": {alter: func(h http.Header) { h.Set("Signature-Input", h.Get("Signature-Input")+`;alg="ed25519"`) }},
+			"an algorithm of shared secrets":     {alter: func(h http.Header) { h.Set("Signature-Input", h.Get("Signature-Input")+`;alg="hmac-sha256"`) }},
+			"the signature of another address": {alter: func(h http.Header) {
 				h.Set("Signature-Input", strings.Replace(h.Get("Signature-Input"), "@target-uri", "@path", 1))
 			}},
-			"two signatures": {Alter: func(h http.Header) {
+			"two signatures": {alter: func(h http.Header) {
 				h.Set("Signature-Input", h.Get("Signature-Input")+", "+strings.Replace(h.Get("Signature-Input"), "mine", "other", 1))
 				h.Set("Signature", h.Get("Signature")+", "+strings.Replace(h.Get("Signature"), "mine", "other", 1))
 			}},
 		}
 		if c.DPoP {
-			refused["the proof left out"] = fapitest.ResourceRequest{Components: []string{"@method", "@target-uri", "authorization"}}
+			refused["the proof left out"] = resourceRequest{components: []string{"@method", "@target-uri", "authorization"}}
 		} else {
 			delete(refused, "@method left out") // these name dpop, which such a client does not send
-			refused["@method left out"] = fapitest.ResourceRequest{Components: []string{"@target-uri", "authorization"}}
-			refused["the target left out"] = fapitest.ResourceRequest{Components: []string{"@method", "authorization"}}
-			refused["the token left out"] = fapitest.ResourceRequest{Components: []string{"@method", "@target-uri"}}
+			refused["@method left out"] = resourceRequest{components: []string{"@target-uri", "authorization"}}
+			refused["the target left out"] = resourceRequest{components: []string{"@method", "authorization"}}
+			refused["the token left out"] = resourceRequest{components: []string{"@method", "@target-uri"}}
 		}
 		for what, one := range refused {
 			t.Run("refuses "+what+", "+name, func(t *testing.T) {
-				r, _ := c.Call(t, token, one)
+				r, _ := call(t, c, token, one)
 				fapitest.WantError(t, r, http.StatusUnauthorized, "invalid_request")
 				if ask := r.Header.Get("Accept-Signature"); !strings.Contains(ask, `tag="fapi-2-request"`) || !strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_request") {
 					t.Errorf("asked for %q, challenged with %q", ask, r.Header.Get("WWW-Authenticate"))
@@ -101,7 +102,7 @@ func TestHS01SignedRequests(t *testing.T) {
 		}
 	})
 	t.Run("refuses to register for it without a key", func(t *testing.T) {
-		metadata := fapitest.Registration(t, func(m map[string]any) {
+		metadata := fapitest.ClientMetadata(t, func(m map[string]any) {
 			m["http_message_signatures"], m["token_endpoint_auth_method"], m["tls_client_auth_subject_dn"] = true, "tls_client_auth", "CN=x"
 			delete(m, "jwks")
 		})
@@ -113,15 +114,16 @@ func TestHS01SignedRequests(t *testing.T) {
 
 // Covers: HS-03. The algorithm is that of the key, and one of the client's profile.
 func TestHS03Algorithms(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
 	for alg, said := range map[string]string{jose.ES256: "ecdsa-p256-sha256", jose.EdDSA: "ed25519", jose.PS256: ""} {
-		c := w.Register("client-"+alg, fapitest.All(fapitest.SignsHTTP, func(c *fapitest.Client, m map[string]any) {
+		c := w.Register("client-"+alg, fapitest.All(fapitest.HTTPSigning, func(c *fapitest.Client, m map[string]any) {
 			c.Key = fapitest.NewKey(t, alg)
 			m["jwks"] = fapitest.KeySet(c.Key.PublicJWK())
 		}))
 		token := c.Tokens().Text("access_token")
 		t.Run("accepts a key for "+alg, func(t *testing.T) {
-			if r, _ := c.Call(t, token, fapitest.ResourceRequest{}); r.Status != http.StatusOK {
+			if r, _ := call(t, c, token, resourceRequest{}); r.Status != http.StatusOK {
 				t.Errorf("answered %d %s", r.Status, r.Raw)
 			}
 		})
@@ -130,41 +132,42 @@ func TestHS03Algorithms(t *testing.T) {
 				continue
 			}
 			t.Run("refuses a key for "+alg+" that says "+other, func(t *testing.T) {
-				r, _ := c.Call(t, token, fapitest.ResourceRequest{Alter: func(h http.Header) { h.Set("Signature-Input", h.Get("Signature-Input")+`;alg="`+other+`"`) }})
+				r, _ := call(t, c, token, resourceRequest{alter: func(h http.Header) { h.Set("Signature-Input", h.Get("Signature-Input")+`;alg="`+other+`"`) }})
 				fapitest.WantError(t, r, http.StatusUnauthorized, "invalid_request")
 			})
 		}
 	}
-	first := w.Register("first", fapitest.All(fapitest.Advanced, fapitest.SignsHTTP, func(c *fapitest.Client, m map[string]any) {
+	first := w.Register("first", fapitest.All(fapitest.FAPI1Advanced, fapitest.HTTPSigning, func(c *fapitest.Client, m map[string]any) {
 		m["jwks"] = fapitest.KeySet(c.Key.PublicJWK(), c.ProofKey.PublicJWK())
 	}))
 	first.ProofKey = fapitest.NewKey(t, jose.EdDSA)
-	w.Change(first, "jwks", fapitest.KeySet(first.Key.PublicJWK(), first.ProofKey.PublicJWK()))
+	w.ChangeMember(first, "jwks", fapitest.KeySet(first.Key.PublicJWK(), first.ProofKey.PublicJWK()))
 	t.Run("refuses Ed25519 of a client of FAPI 1.0", func(t *testing.T) {
-		_, _, sentTo := w.Browser().Visit(first.ByValue(fapitest.Claimed(fapitest.Claim("response_type", "code id_token"))))
+		_, _, sentTo := w.Browser().Visit(first.ByValue(fapitest.ChangeClaims(fapitest.SetClaim("response_type", "code id_token"))))
 		token := first.Redeem(fapitest.Fragment(t, sentTo).Get("code"), func(form url.Values, _ http.Header) { form.Del("code_verifier") }).Text("access_token")
 		if token == "" {
 			token = first.Redeem(fapitest.Fragment(t, sentTo).Get("code"), nil).Text("access_token")
 		}
-		good, _ := first.Call(t, token, fapitest.ResourceRequest{})
+		good, _ := call(t, first, token, resourceRequest{})
 		if good.Status != http.StatusOK {
 			t.Fatalf("with its own key: %d %s", good.Status, good.Raw)
 		}
-		r, _ := first.Call(t, token, fapitest.ResourceRequest{Key: first.ProofKey})
+		r, _ := call(t, first, token, resourceRequest{key: first.ProofKey})
 		fapitest.WantError(t, r, http.StatusUnauthorized, "invalid_request")
 	})
 }
 
 // Covers: HS-02, HS-04, MS-11. Answers are signed, refusals too, and tied to the request.
 func TestHS02SignedAnswers(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained)
-	c := w.Register("client-1", fapitest.SignsHTTP)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain)
+	c := w.Register("client-1", fapitest.HTTPSigning)
 	token := c.Tokens().Text("access_token")
 	t.Run("accepts an answer, and everything that it answers", func(t *testing.T) {
 		var r fapitest.Reply
 		var request httpsig.Message
-		events := w.Newly(t, func() { r, request = c.Call(t, token, fapitest.ResourceRequest{Path: "/accounts?x=1"}) })
-		found := w.WantSigned(t, r, request)
+		events := w.NewEvidence(t, func() { r, request = call(t, c, token, resourceRequest{path: "/accounts?x=1"}) })
+		found := wantSigned(t, w, r, request)
 		for _, part := range []httpsig.Component{
 			{Name: "@method", OfRequest: true}, {Name: "@target-uri", OfRequest: true}, {Name: "authorization", OfRequest: true}, {Name: "dpop", OfRequest: true},
 			{Name: "signature", OfRequest: true, Key: "mine"}, {Name: "signature-input", OfRequest: true, Key: "mine"}, {Name: "content-type"},
@@ -181,7 +184,7 @@ func TestHS02SignedAnswers(t *testing.T) {
 		}
 	})
 	t.Run("accepts the base that RFC 9421 writes, made by hand", func(t *testing.T) {
-		r, request := c.Call(t, token, fapitest.ResourceRequest{})
+		r, request := call(t, c, token, resourceRequest{})
 		input := regexp.MustCompile(`^sig=(\(.*\);created=\d+;keyid="[^"]+";tag="fapi-2-response")$`).FindStringSubmatch(r.Header.Get("Signature-Input"))
 		mine := regexp.MustCompile(`^mine=(.*)$`)
 		digest := sha256.Sum256([]byte(r.Raw))
@@ -240,21 +243,21 @@ func TestHS02SignedAnswers(t *testing.T) {
 			t.Errorf("%d messages are found to be unproven, want 1", unproven)
 		}
 	})
-	for what, one := range map[string]fapitest.ResourceRequest{
-		"a bad signature":  {At: -time.Hour},
-		"no signature":     {Alter: func(h http.Header) { h.Del("Signature"); h.Del("Signature-Input") }},
-		"an exchanged one": {Alter: func(h http.Header) { h.Set("Signature", "mine=:AAAA:") }},
+	for what, one := range map[string]resourceRequest{
+		"a bad signature":  {at: -time.Hour},
+		"no signature":     {alter: func(h http.Header) { h.Del("Signature"); h.Del("Signature-Input") }},
+		"an exchanged one": {alter: func(h http.Header) { h.Set("Signature", "mine=:AAAA:") }},
 	} {
 		t.Run("refuses "+what+" with a signed answer", func(t *testing.T) {
-			r, request := c.Call(t, token, one)
+			r, request := call(t, c, token, one)
 			fapitest.WantError(t, r, http.StatusUnauthorized, "invalid_request")
-			if found := w.WantSigned(t, r, request); found.Covers(httpsig.Component{Name: "signature", OfRequest: true, Key: "mine"}) {
-				t.Error("the answer is tied to a signature that did not stand")
+			if found := wantSigned(t, w, r, request); found.Covers(httpsig.Component{Name: "signature", OfRequest: true, Key: "mine"}) {
+				t.Error("the answer is tied to a signature that is not valid")
 			}
 		})
 	}
 	t.Run("refuses an answer whose status, body or request was exchanged", func(t *testing.T) {
-		r, request := c.Call(t, token, fapitest.ResourceRequest{})
+		r, request := call(t, c, token, resourceRequest{})
 		found, err := httpsig.Find(r.Header, httpsig.TagResponse)
 		if err != nil {
 			t.Fatal(err)
@@ -285,7 +288,7 @@ func TestHS02SignedAnswers(t *testing.T) {
 	t.Run("refuses to answer when nothing can sign", func(t *testing.T) {
 		w.Backend.Fail(context.DeadlineExceeded)
 		defer w.Backend.Fail(nil)
-		r, _ := c.Call(t, token, fapitest.ResourceRequest{})
+		r, _ := call(t, c, token, resourceRequest{})
 		fapitest.WantError(t, r, http.StatusServiceUnavailable, "temporarily_unavailable")
 		if r.Header.Get("Signature") != "" || strings.Contains(r.Raw, "owner") {
 			t.Errorf("answered %v %s", r.Header, r.Raw)
@@ -295,10 +298,11 @@ func TestHS02SignedAnswers(t *testing.T) {
 
 // Covers: HS-02, MS-11. An answer whose evidence cannot be kept is not given.
 func TestHS02NothingWithoutEvidence(t *testing.T) {
-	w := fapitest.NewWorld(t, fapitest.Offering, fapitest.Chained, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.Store = fapitest.Forgetful{Store: c.Store} })
-	c := w.Register("client-1", fapitest.SignsHTTP)
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config) { c.Store = fapitest.FailingAudit{Store: c.Store} })
+	c := w.Register("client-1", fapitest.HTTPSigning)
 	t.Run("refuses", func(t *testing.T) {
-		r, _ := c.Call(t, c.Tokens().Text("access_token"), fapitest.ResourceRequest{})
+		r, _ := call(t, c, c.Tokens().Text("access_token"), resourceRequest{})
 		fapitest.WantError(t, r, http.StatusInternalServerError, "server_error")
 		if r.Header.Get("Signature") != "" || r.Header.Get("Content-Digest") != "" || strings.Contains(r.Raw, "owner") {
 			t.Errorf("answered %v %s", r.Header, r.Raw)

@@ -13,8 +13,9 @@ import (
 // Covers: OC-04, SP-40, SP-41, ATTACK-15. UserInfo answers GET and POST for a token that has openid and is presented with
 // its key, in the header; signed if the client registered so.
 func TestOC04UserInfo(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
-	c := w.Register("client-1", fapitest.Wide)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	c := w.Register("client-1", fapitest.AllScopes)
 	token := c.Tokens().Text("access_token")
 	all := map[string]any{"sub": "sub-alice", "name": "Alice Example", "email": "alice@example.com", "email_verified": true}
 	posting := func(token string, body string, alter func(http.Header)) fapitest.Reply {
@@ -38,7 +39,7 @@ func TestOC04UserInfo(t *testing.T) {
 	})
 	t.Run("accepts the same sub as in the ID token", func(t *testing.T) {
 		issued := c.Tokens()
-		if r := c.Get("/userinfo", issued.Text("access_token"), nil); r.Body["sub"] != fapitest.ClaimsIn(t, issued.Text("id_token"))["sub"] {
+		if r := c.Get("/userinfo", issued.Text("access_token"), nil); r.Body["sub"] != fapitest.UnverifiedClaims(t, issued.Text("id_token"))["sub"] {
 			t.Errorf("sub %v", r.Body["sub"])
 		}
 	})
@@ -54,12 +55,12 @@ func TestOC04UserInfo(t *testing.T) {
 	})
 	for _, alg := range []string{"PS256", "ES256", "EdDSA"} {
 		t.Run("accepts a client that wants it signed with "+alg, func(t *testing.T) {
-			signed := w.Register("client-"+alg, fapitest.Member("userinfo_signed_response_alg", alg))
+			signed := w.Register("client-"+alg, fapitest.SetMember("userinfo_signed_response_alg", alg))
 			r := signed.Get("/userinfo", signed.Tokens().Text("access_token"), nil)
 			if r.Header.Get("Content-Type") != "application/jwt" {
 				t.Fatalf("answered %v %s", r.Header, r.Raw)
 			}
-			header, body := w.Decode(r.Raw)
+			header, body := w.Verify(r.Raw)
 			want := map[string]any{"iss": w.Issuer, "aud": signed.ID, "sub": "sub-alice", "name": "Alice Example", "email": "alice@example.com", "email_verified": true}
 			if diff := cmp.Diff(want, body); diff != "" || header.Algorithm != alg || header.HasType("JWT") || header.HasType("at+jwt") {
 				t.Errorf("header %+v (-want +got):\n%s", header, diff)
@@ -70,11 +71,11 @@ func TestOC04UserInfo(t *testing.T) {
 		})
 	}
 	t.Run("accepts a token that is bound to a certificate, with it", func(t *testing.T) {
-		byCert := w.Register("client-2", fapitest.ByCertificate)
+		byCert := w.Register("client-2", fapitest.CertificateBound)
 		bound := byCert.Tokens().Text("access_token")
-		fapitest.WantActive(t, byCert.Get("/userinfo", bound, nil))
-		fapitest.WantError(t, byCert.Showing(nil).Get("/userinfo", bound, nil), 401, "invalid_token")
-		fapitest.WantError(t, byCert.Showing(fapitest.Ptr(w.ClientCA.Issue(t, byCert.ID, w.Clock.Now()))).Get("/userinfo", bound, nil), 401, "invalid_token")
+		fapitest.WantOK(t, byCert.Get("/userinfo", bound, nil))
+		fapitest.WantError(t, byCert.WithCertificate(nil).Get("/userinfo", bound, nil), 401, "invalid_token")
+		fapitest.WantError(t, byCert.WithCertificate(new(w.ClientCA.Issue(t, byCert.ID, w.Clock.Now()))).Get("/userinfo", bound, nil), 401, "invalid_token")
 	})
 	t.Run("refuses a token without openid", func(t *testing.T) {
 		r := c.Get("/userinfo", c.TokensFor(fapitest.Set("scope", "accounts profile")).Text("access_token"), nil)
@@ -84,7 +85,7 @@ func TestOC04UserInfo(t *testing.T) {
 		}
 	})
 	t.Run("refuses a token of a client for itself", func(t *testing.T) {
-		alone := w.Register("machine", fapitest.Machine)
+		alone := w.Register("machine", fapitest.ClientCredentialsOnly)
 		fapitest.WantError(t, alone.Get("/userinfo", alone.ClientCredentials(nil).Text("access_token"), nil), 403, "insufficient_scope")
 	})
 	t.Run("refuses the token in the body or in the address", func(t *testing.T) {
@@ -95,11 +96,11 @@ func TestOC04UserInfo(t *testing.T) {
 		fapitest.WantError(t, c.Get("/userinfo", token, func(h http.Header) { h.Set("Authorization", "Bearer "+token); h.Del("DPoP") }), 401, "invalid_token")
 	})
 	t.Run("refuses another method", func(t *testing.T) {
-		if response, _ := w.Ask(t, http.MethodPut, w.Issuer+"/userinfo", nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
+		if response, _ := w.Request(t, http.MethodPut, w.Issuer+"/userinfo", nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("answered %d", response.StatusCode)
 		}
 	})
-	t.Run("refuses a person who is disabled", func(t *testing.T) {
+	t.Run("refuses a user who is disabled", func(t *testing.T) {
 		w.Disable("sub-alice", true)
 		defer w.Disable("sub-alice", false)
 		fapitest.WantError(t, c.Get("/userinfo", token, nil), 401, "invalid_token")

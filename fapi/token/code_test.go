@@ -13,8 +13,9 @@ import (
 )
 
 // Covers: ATTACK-09, RULE-29. Of many redemptions of one code at once one wins, and because the others are reuse, what
-// it bought is revoked.
+// it issued is revoked.
 func TestAttack09CodeReplayRace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -42,7 +43,7 @@ func TestAttack09CodeReplayRace(t *testing.T) {
 			fapitest.WantError(t, r, 400, "invalid_grant")
 		}
 	})
-	t.Run("refuses what the one bought", func(t *testing.T) {
+	t.Run("refuses what the one issued", func(t *testing.T) {
 		for _, r := range winners {
 			fapitest.WantError(t, c.Get("/accounts", r.Text("access_token"), nil), 401, "invalid_token")
 			fapitest.WantError(t, c.Refresh(r.Text("refresh_token"), nil), 400, "invalid_grant")
@@ -52,7 +53,8 @@ func TestAttack09CodeReplayRace(t *testing.T) {
 
 // Covers: SP-21, RULE-29. A code lives 60 seconds, even where more was configured.
 func TestSP21CodeLifetime(t *testing.T) {
-	w := fapitest.NewWorld(t, func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) { c.CodeLifetime = 10 * time.Minute })
+	t.Parallel()
+	w := fapitest.NewWorld(t, func(c *fapitest.Config) { c.CodeLifetime = 10 * time.Minute })
 	c := w.Register("client-1", nil)
 	early, late := c.Authorize(), c.Authorize()
 	w.Clock.Advance(59 * time.Second)
@@ -64,8 +66,9 @@ func TestSP21CodeLifetime(t *testing.T) {
 }
 
 // Covers: SP-33, RULE-29, BC-04, AM-07, ATTACK-08. A code works once, for its own client and key; its second use ends what
-// the first one bought.
+// the first one issued.
 func TestSP33CodeOnce(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c, stranger := w.Register("client-1", nil), w.Register("client-2", nil)
 	code := c.Authorize()
@@ -80,7 +83,7 @@ func TestSP33CodeOnce(t *testing.T) {
 		fapitest.WantError(t, stranger.Redeem(code, nil), 400, "invalid_grant")
 		works(t)
 	})
-	t.Run("refuses the second use, and then what was bought", func(t *testing.T) {
+	t.Run("refuses the second use, and then what was issued", func(t *testing.T) {
 		fapitest.WantError(t, c.Redeem(code, nil), 400, "invalid_grant")
 		fapitest.WantError(t, c.Get("/accounts", issued.Text("access_token"), nil), 401, "invalid_token")
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
@@ -110,6 +113,7 @@ func TestSP33CodeOnce(t *testing.T) {
 // TestRepetitionEndsNothing: a request that is sent twice, byte for byte, is refused and takes nothing along: only a
 // request of its own can show that a code was used twice.
 func TestRepetitionEndsNothing(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -137,6 +141,7 @@ func TestRepetitionEndsNothing(t *testing.T) {
 
 // TestCodeWearsOut shows that a code's own client cannot guess at it for ever.
 func TestCodeWearsOut(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -146,8 +151,9 @@ func TestCodeWearsOut(t *testing.T) {
 	fapitest.WantError(t, c.Redeem(code, nil), 400, "invalid_grant")
 }
 
-// TestCodeReuse: the second use is refused and ends what the first one bought.
+// TestCodeReuse: the second use is refused and ends what the first one issued.
 func TestCodeReuse(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -155,7 +161,7 @@ func TestCodeReuse(t *testing.T) {
 	if issued.Status != http.StatusOK {
 		t.Fatal(issued.Raw)
 	}
-	// Another client that got hold of the spent code revokes nothing.
+	// Another client that got hold of the consumed code revokes nothing.
 	fapitest.WantError(t, w.Register("client-2", nil).Redeem(code, nil), 400, "invalid_grant")
 	if r := c.Get("/accounts", issued.Text("access_token"), nil); r.Status != http.StatusOK {
 		t.Fatalf("a stranger revoked the grant: %d %s", r.Status, r.Raw)
@@ -167,6 +173,7 @@ func TestCodeReuse(t *testing.T) {
 
 // TestCodeRace redeems one code many times at once: one answer has tokens, and they are revoked.
 func TestCodeRace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -191,6 +198,7 @@ func TestCodeRace(t *testing.T) {
 }
 
 func TestCodeExpires(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	early, late := c.Authorize(), c.Authorize()

@@ -17,6 +17,7 @@ import (
 
 // Covers: ATTACK-10, RULE-30. Many refreshes at once all succeed, each with a token of its own, until the grant ends.
 func TestAttack10RefreshRace(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
@@ -46,19 +47,20 @@ func TestAttack10RefreshRace(t *testing.T) {
 	})
 }
 
-// Covers: OC-08, SP-19, ATTACK-11. A refresh keeps what the person allowed and when; it makes no new ID token (Core §12.2
+// Covers: OC-08, SP-19, ATTACK-11. A refresh keeps what the user allowed and when; it makes no new ID token (Core §12.2
 // leaves that open), so that none can differ from the first.
 func TestOC08Refresh(t *testing.T) {
-	w, p := fapitest.WholeWorld(t)
-	c := w.Register("client-1", fapitest.Wide)
+	t.Parallel()
+	w, p := fapitest.NewFullWorld(t)
+	c := w.Register("client-1", fapitest.AllScopes)
 	issued := c.Tokens()
-	first := fapitest.ClaimsIn(t, issued.Text("access_token"))
-	p.Is("sub-bob", fapitest.ByKey) // whoever sits before a browser now changes nothing
+	first := fapitest.UnverifiedClaims(t, issued.Text("access_token"))
+	p.Is("sub-bob", fapitest.ACRKey) // whoever sits before a browser now changes nothing
 	w.Clock.Advance(24 * time.Hour)
-	t.Run("accepts a refresh with the same person, client and sign-in", func(t *testing.T) {
+	t.Run("accepts a refresh with the same user, client and sign-in", func(t *testing.T) {
 		r := c.Refresh(issued.Text("refresh_token"), nil)
-		fapitest.WantActive(t, r)
-		second := fapitest.ClaimsIn(t, r.Text("access_token"))
+		fapitest.WantOK(t, r)
+		second := fapitest.UnverifiedClaims(t, r.Text("access_token"))
 		for _, same := range []string{"iss", "sub", "aud", "client_id", "auth_time", "acr", "amr", "scope", "cnf"} {
 			if diff := cmp.Diff(first[same], second[same]); diff != "" || first[same] == nil {
 				t.Errorf("%s (-first +second): %s", same, diff)
@@ -71,7 +73,7 @@ func TestOC08Refresh(t *testing.T) {
 			t.Errorf("UserInfo %s", info.Raw)
 		}
 	})
-	t.Run("accepts a narrower scope, and all of it the next time", func(t *testing.T) {
+	t.Run("accepts a smaller scope, and all of it the next time", func(t *testing.T) {
 		if r := c.Refresh(issued.Text("refresh_token"), fapitest.Set("scope", "openid accounts")); r.Text("scope") != "openid accounts" {
 			t.Errorf("answered %s", r.Raw)
 		}
@@ -81,18 +83,18 @@ func TestOC08Refresh(t *testing.T) {
 	})
 	t.Run("accepts it without a browser, when the session is over", func(t *testing.T) {
 		w.Clock.Advance(48 * time.Hour)
-		fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
 	})
 	little := c.TokensFor(fapitest.Set("scope", "openid accounts"))
 	fapitest.TryAll(t, func(alter fapitest.Change) fapitest.Reply { return c.Refresh(little.Text("refresh_token"), alter) },
 		fapitest.Bad("more scope than was granted", fapitest.Set("scope", "openid accounts payments"), 400, "invalid_scope"),
 		fapitest.Bad("an unknown scope", fapitest.Set("scope", "colour"), 400, "invalid_scope"),
-		fapitest.Bad("an unknown refresh token", fapitest.Set("refresh_token", fapitest.Random()), 400, "invalid_grant"),
+		fapitest.Bad("an unknown refresh token", fapitest.Set("refresh_token", fapitest.RandomString()), 400, "invalid_grant"),
 		fapitest.Bad("no refresh token", fapitest.Set("refresh_token", ""), 400, "invalid_request"),
 		fapitest.Good("what was granted", fapitest.Set("scope", "accounts openid")),
 	)
 	t.Run("refuses another client", func(t *testing.T) {
-		fapitest.WantError(t, w.Register("client-2", fapitest.Wide).Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
+		fapitest.WantError(t, w.Register("client-2", fapitest.AllScopes).Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
 	})
 	t.Run("refuses a client that is not registered for it", func(t *testing.T) {
 		short := w.Register("client-3", func(_ *fapitest.Client, m map[string]any) { m["grant_types"] = []string{"authorization_code"} })
@@ -102,14 +104,14 @@ func TestOC08Refresh(t *testing.T) {
 		}
 		fapitest.WantError(t, short.Refresh(issued.Text("refresh_token"), nil), 400, "unauthorized_client")
 	})
-	t.Run("refuses a person who is disabled", func(t *testing.T) {
+	t.Run("refuses a user who is disabled", func(t *testing.T) {
 		w.Disable("sub-alice", true)
 		defer w.Disable("sub-alice", false)
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
 	})
 	t.Run("refuses a refresh token at the end of its grant", func(t *testing.T) {
 		w.Clock.Advance(90*24*time.Hour - 72*time.Hour - time.Second)
-		fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
 		w.Clock.Advance(time.Second)
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
 	})
@@ -117,6 +119,7 @@ func TestOC08Refresh(t *testing.T) {
 
 // Covers: SP-19, RULE-30, BC-06, ATTACK-11. A refresh token stays the same, and serves its own client only.
 func TestSP19RefreshTokens(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("refresh_token")
@@ -134,7 +137,7 @@ func TestSP19RefreshTokens(t *testing.T) {
 	fapitest.TryAll(t, send, fapitest.Good("less scope", fapitest.Set("scope", "openid")), fapitest.Good("the same scope", fapitest.Set("scope", c.Scope)),
 		fapitest.Bad("more scope", fapitest.Set("scope", c.Scope+" payments"), 400, "invalid_scope"),
 		fapitest.Bad("other scope", fapitest.Set("scope", "payments"), 400, "invalid_scope"),
-		fapitest.Bad("an invented token", fapitest.Set("refresh_token", fapitest.Random()), 400, "invalid_grant"),
+		fapitest.Bad("an invented token", fapitest.Set("refresh_token", fapitest.RandomString()), 400, "invalid_grant"),
 		fapitest.Bad("a token that is changed at the end", fapitest.Set("refresh_token", fapitest.Altered(token)), 400, "invalid_grant"),
 		fapitest.Bad("no token", fapitest.Set("refresh_token", ""), 400, "invalid_request"),
 		fapitest.Bad("the token without its client", fapitest.Unset("client_assertion"), 401, "invalid_client"))
@@ -144,6 +147,7 @@ func TestSP19RefreshTokens(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("refresh_token")
@@ -151,10 +155,10 @@ func TestRefresh(t *testing.T) {
 	fapitest.WantError(t, c.Refresh(token, func(f url.Values, _ http.Header) { f.Del("client_assertion") }), 401, "invalid_client")
 	fapitest.WantError(t, c.Refresh(token, func(_ url.Values, h http.Header) { h.Del("DPoP") }), 400, "invalid_request")
 	fapitest.WantError(t, c.Refresh(token, func(f url.Values, _ http.Header) { f.Set("scope", "openid payments") }), 400, "invalid_scope")
-	fapitest.WantError(t, c.Refresh(fapitest.Random(), nil), 400, "invalid_grant")
+	fapitest.WantError(t, c.Refresh(fapitest.RandomString(), nil), 400, "invalid_grant")
 	narrowed := c.Refresh(token, func(f url.Values, _ http.Header) { f.Set("scope", "openid") })
 	if narrowed.Status != http.StatusOK || narrowed.Text("scope") != "openid" {
-		t.Fatalf("narrowed: %d %s", narrowed.Status, narrowed.Raw)
+		t.Fatalf("restricted: %d %s", narrowed.Status, narrowed.Raw)
 	}
 	fapitest.WantError(t, c.Get("/accounts", narrowed.Text("access_token"), nil), 403, "insufficient_scope")
 
@@ -179,6 +183,7 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestRefreshTokenEndsWithItsGrant(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	token := c.Tokens().Text("refresh_token")
@@ -188,11 +193,12 @@ func TestRefreshTokenEndsWithItsGrant(t *testing.T) {
 
 // TestNoRefreshTokenWithoutItsGrantType: least privilege (FAPI 2.0 Security Profile §5.3.2.1-14).
 func TestNoRefreshTokenWithoutItsGrantType(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", func(_ *fapitest.Client, m map[string]any) { m["grant_types"] = []string{"authorization_code"} })
 	issued := c.Tokens()
 	if issued.Body["refresh_token"] != nil {
 		t.Error("a refresh token for a client that registered none")
 	}
-	fapitest.WantError(t, c.Refresh(fapitest.Random(), nil), 400, "unauthorized_client")
+	fapitest.WantError(t, c.Refresh(fapitest.RandomString(), nil), 400, "unauthorized_client")
 }

@@ -12,6 +12,7 @@ import (
 )
 
 func TestPlainOAuthHasNoIDToken(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", func(c *fapitest.Client, m map[string]any) {
 		c.Scope = "accounts"
@@ -27,31 +28,33 @@ func TestPlainOAuthHasNoIDToken(t *testing.T) {
 
 // Covers: DP-10. The token response and the token say that it is bound, and to which key.
 func TestDP10TokenType(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	issued := c.Tokens()
 	for name, r := range map[string]fapitest.Reply{"a code": issued, "a refresh token": c.Refresh(issued.Text("refresh_token"), nil)} {
 		t.Run("accepts "+name+" for token_type DPoP and cnf jkt", func(t *testing.T) {
-			_, access := w.Decode(r.Text("access_token"))
+			_, access := w.Verify(r.Text("access_token"))
 			bound, _ := access["cnf"].(map[string]any)
 			if r.Text("token_type") != "DPoP" || bound["jkt"] != c.ProofKey.Key().Thumbprint() {
 				t.Errorf("token_type %s, cnf %v", r.Text("token_type"), access["cnf"])
 			}
 		})
 	}
-	mutual := w.Register("client-2", fapitest.WithCertificate)
+	mutual := w.Register("client-2", fapitest.TLSClientAuth)
 	t.Run("refuses that type to a token that is bound to a certificate", func(t *testing.T) {
 		if issued := mutual.Tokens(); issued.Text("token_type") != "Bearer" {
 			t.Errorf("token_type %s", issued.Text("token_type"))
 		}
 	})
 	fapitest.TryAll(t, mutual.Push, fapitest.Bad("a proof of a client that registered a certificate", func(_ url.Values, h http.Header) {
-		h.Set("DPoP", mutual.Proof("POST", w.MTLS+"/par", "", nil))
+		h.Set("DPoP", mutual.Proof("POST", w.MTLSIssuer+"/par", "", nil))
 	}, 400, "invalid_request"))
 }
 
 // Covers: DP-12. A token request without a proof is an invalid request; one with a bad proof says so.
 func TestDP12NoProof(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	noProof := func(_ url.Values, h http.Header) { h.Del("DPoP") }
@@ -67,6 +70,7 @@ func TestDP12NoProof(t *testing.T) {
 
 // TestRedeem lists how a code is refused without being harmed: after each refusal its own client still redeems it.
 func TestRedeem(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	other := w.Register("client-2", nil)
@@ -86,7 +90,7 @@ func TestRedeem(t *testing.T) {
 		"without a proof":            {c, func(_ url.Values, h http.Header) { h.Del("DPoP") }, 400, "invalid_request"},
 		"without a verifier":         {c, set("code_verifier", ""), 400, "invalid_grant"},
 		"with another verifier":      {c, set("code_verifier", strings.Repeat("x", 43)), 400, "invalid_grant"},
-		"with the challenge itself":  {c, set("code_verifier", fapitest.Challenge(fapitest.Verifier)), 400, "invalid_grant"},
+		"with the challenge itself":  {c, set("code_verifier", fapitest.CodeChallenge(fapitest.CodeVerifier)), 400, "invalid_grant"},
 		"with another redirect_uri":  {c, set("redirect_uri", "https://client.example/other"), 400, "invalid_grant"},
 		"without a redirect_uri":     {c, set("redirect_uri", ""), 400, "invalid_grant"},
 		"without a client assertion": {c, set("client_assertion", ""), 401, "invalid_client"},
@@ -94,7 +98,7 @@ func TestRedeem(t *testing.T) {
 		"as the password grant":      {c, set("grant_type", "password"), 400, "unsupported_grant_type"},
 		"as client_credentials":      {c, set("grant_type", "client_credentials"), 400, "unauthorized_client"},
 		"with no code":               {c, set("code", ""), 400, "invalid_request"},
-		"with an invented code":      {c, set("code", fapitest.Random()), 400, "invalid_grant"},
+		"with an invented code":      {c, set("code", fapitest.RandomString()), 400, "invalid_grant"},
 		"with the code given twice":  {c, func(f url.Values, _ http.Header) { f.Add("code", f.Get("code")) }, 400, "invalid_request"},
 	}
 	for name, test := range tests {
@@ -110,6 +114,7 @@ func TestRedeem(t *testing.T) {
 
 // TestDeadHSM: a signer that fails burns no code.
 func TestDeadHSM(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	code := c.Authorize()
@@ -127,11 +132,12 @@ func TestDeadHSM(t *testing.T) {
 
 // TestCertificateChanges: a refresh with a new valid certificate binds the new token to it (RFC 8705 §4).
 func TestCertificateChanges(t *testing.T) {
+	t.Parallel()
 	w := fapitest.NewWorld(t)
-	c := w.Register("client-1", fapitest.WithCertificate)
+	c := w.Register("client-1", fapitest.TLSClientAuth)
 	issued := c.Tokens()
 	renewed := *c
-	fapitest.WithCertificate(&renewed, map[string]any{})
+	fapitest.TLSClientAuth(&renewed, map[string]any{})
 	renewed.HTTP = w.Transport(&renewed)
 	fresh := renewed.Refresh(issued.Text("refresh_token"), nil)
 	if fresh.Status != http.StatusOK {

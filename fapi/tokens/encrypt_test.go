@@ -11,10 +11,11 @@ import (
 
 // Covers: OC-01, OC-04, F1-11. ID tokens and UserInfo answers are signed, then encrypted to a client that registered so.
 func TestEncryptsToClients(t *testing.T) {
-	w, _ := fapitest.WholeWorld(t)
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
 	for _, enc := range append(jose.ContentEncryptions(), "") {
 		t.Run("accepts enc "+enc, func(t *testing.T) {
-			key := fapitest.NewReader(t, jose.ECDHES)
+			key := fapitest.NewRecipient(t, jose.ECDHES)
 			c := w.Register("client-"+enc, func(c *fapitest.Client, m map[string]any) {
 				m["jwks"] = fapitest.KeySet(c.Key.PublicJWK(), key.Public)
 				m["id_token_encrypted_response_alg"], m["userinfo_encrypted_response_alg"] = "ECDH-ES", "ECDH-ES"
@@ -24,26 +25,26 @@ func TestEncryptsToClients(t *testing.T) {
 				}
 			})
 			issued := c.Tokens()
-			_, claims := w.Decode(key.Open(t, issued.Text("id_token")))
+			_, claims := w.Verify(key.Open(t, issued.Text("id_token")))
 			if claims["sub"] != "sub-alice" || claims["nonce"] != "nonce-1" {
 				t.Errorf("the ID token holds %v", claims)
 			}
 			info := c.Get("/userinfo", issued.Text("access_token"), nil)
-			header, claims := w.Decode(key.Open(t, info.Raw))
+			header, claims := w.Verify(key.Open(t, info.Raw))
 			if claims["sub"] != "sub-alice" || !header.HasType("userinfo+jwt") || info.Header.Get("Content-Type") != "application/jwt" {
 				t.Errorf("UserInfo answered %v with %v", claims, info.Header)
 			}
 		})
 	}
 	t.Run("rejects a client without a key to encrypt to", func(t *testing.T) {
-		fapitest.Registering(t, "no key", fapitest.Claim("id_token_encrypted_response_alg", "RSA-OAEP"), "id_token_encrypted_response_alg")
+		fapitest.TryRegistration(t, "no key", fapitest.SetClaim("id_token_encrypted_response_alg", "RSA-OAEP"), "id_token_encrypted_response_alg")
 	})
 	t.Run("rejects what nobody should use", func(t *testing.T) {
 		for _, alg := range []string{"RSA1_5", "dir", "none", "A256KW", "PBES2-HS256+A128KW"} {
-			fapitest.Registering(t, alg, fapitest.Claim("id_token_encrypted_response_alg", alg), "id_token_encrypted_response_alg")
+			fapitest.TryRegistration(t, alg, fapitest.SetClaim("id_token_encrypted_response_alg", alg), "id_token_encrypted_response_alg")
 		}
-		fapitest.Registering(t, "enc without alg", fapitest.Claim("id_token_encrypted_response_enc", "A256GCM"), "id_token_encrypted_response_enc")
-		fapitest.Registering(t, "an unsigned answer", fapitest.Claim("userinfo_encrypted_response_alg", "ECDH-ES"), "userinfo_encrypted_response_alg")
+		fapitest.TryRegistration(t, "enc without alg", fapitest.SetClaim("id_token_encrypted_response_enc", "A256GCM"), "id_token_encrypted_response_enc")
+		fapitest.TryRegistration(t, "an unsigned answer", fapitest.SetClaim("userinfo_encrypted_response_alg", "ECDH-ES"), "userinfo_encrypted_response_alg")
 	})
 	t.Run("says what it can do", func(t *testing.T) {
 		for _, name := range []string{"id_token_encryption_alg_values_supported", "userinfo_encryption_alg_values_supported"} {

@@ -51,7 +51,7 @@ func (b *faultyBackend) asked() int {
 func withFaults(t *testing.T, more ...fapitest.Option) (*fapitest.World, *faultyBackend) {
 	t.Helper()
 	faulty := &faultyBackend{Backend: fapitest.SharedBackend(t)}
-	w := fapitest.NewWorld(t, append([]fapitest.Option{func(c *fapitest.FapiConfig, _ *fapitest.AutoInteractor) {
+	w := fapitest.NewWorld(t, append([]fapitest.Option{func(c *fapitest.Config) {
 		var err error
 		c.Signer, err = signer.New(t.Context(), signer.Config{Catalogue: fapitest.Catalogue{Store: c.Store}, Replicas: []signer.Replica{{Backend: faulty}}, Now: c.Now})
 		if err != nil {
@@ -62,8 +62,9 @@ func withFaults(t *testing.T, more ...fapitest.Option) (*fapitest.World, *faulty
 }
 
 // Covers: ATTACK-48, RULE-29. Whatever the HSM does, no token leaves that the published keys do not verify, and what the
-// client wanted to spend on it is not spent.
+// client wanted to consume on it is not consumed.
 func TestAttack48FaultyHSM(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c := w.Register("client-1", func(_ *fapitest.Client, m map[string]any) { m["userinfo_signed_response_alg"] = "PS256" })
 	sound := fapitest.SharedBackend(t)
@@ -79,7 +80,7 @@ func TestAttack48FaultyHSM(t *testing.T) {
 	failing := func(err error) func(context.Context, signer.Record, []byte) ([]byte, error) {
 		return func(context.Context, signer.Record, []byte) ([]byte, error) { return nil, err }
 	}
-	for name, one := range fapitest.InOrder(map[string]struct {
+	for name, one := range fapitest.Sorted(map[string]struct {
 		fault  func(context.Context, signer.Record, []byte) ([]byte, error)
 		status int
 		code   string
@@ -122,17 +123,17 @@ func TestAttack48FaultyHSM(t *testing.T) {
 		})
 		t.Run("accepts what needs no signature with an HSM "+name, func(t *testing.T) {
 			fapitest.Good("", nil).Check(t, c.Push(nil))
-			fapitest.WantActive(t, c.Get("/accounts", issued.Text("access_token"), nil))
+			fapitest.WantOK(t, c.Get("/accounts", issued.Text("access_token"), nil))
 		})
 		hsm.become(nil)
 		t.Run("accepts the same code and refresh token after an HSM "+name, func(t *testing.T) {
-			bought := c.Redeem(code, nil)
-			if bought.Status != http.StatusOK {
-				t.Fatalf("%d %s", bought.Status, bought.Raw)
+			redeemed := c.Redeem(code, nil)
+			if redeemed.Status != http.StatusOK {
+				t.Fatalf("%d %s", redeemed.Status, redeemed.Raw)
 			}
-			fapitest.WantActive(t, c.Get("/accounts", bought.Text("access_token"), nil))
-			fapitest.WantActive(t, c.Refresh(issued.Text("refresh_token"), nil))
-			fapitest.WantActive(t, c.Get("/userinfo", issued.Text("access_token"), nil))
+			fapitest.WantOK(t, c.Get("/accounts", redeemed.Text("access_token"), nil))
+			fapitest.WantOK(t, c.Refresh(issued.Text("refresh_token"), nil))
+			fapitest.WantOK(t, c.Get("/userinfo", issued.Text("access_token"), nil))
 		})
 	}
 }
@@ -156,6 +157,7 @@ func repeating(sound signer.Backend) func(context.Context, signer.Record, []byte
 
 // Covers: ATTACK-48. An HSM that fails half-way, between the access token and the ID token, releases neither.
 func TestAttack48HalfWay(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c := w.Register("client-1", nil)
 	sound := fapitest.SharedBackend(t)
@@ -185,6 +187,7 @@ func TestAttack48HalfWay(t *testing.T) {
 // Covers: ATTACK-48. A slow HSM keeps nobody else waiting, and what changes while it signs still counts: a grant that ends
 // meanwhile gets no token.
 func TestAttack48SlowHSM(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c := w.Register("client-1", nil)
 	sound := fapitest.SharedBackend(t)
@@ -200,8 +203,8 @@ func TestAttack48SlowHSM(t *testing.T) {
 	<-entered
 	t.Run("accepts other requests meanwhile", func(t *testing.T) {
 		fapitest.Good("", nil).Check(t, c.Push(nil))
-		fapitest.WantActive(t, c.Get("/accounts", issued.Text("access_token"), nil))
-		fapitest.WantActive(t, c.Revoke(issued.Text("refresh_token"), nil))
+		fapitest.WantOK(t, c.Get("/accounts", issued.Text("access_token"), nil))
+		fapitest.WantOK(t, c.Revoke(issued.Text("refresh_token"), nil))
 	})
 	close(leave)
 	t.Run("refuses the token that it was signing for a grant that has ended", func(t *testing.T) {
@@ -211,17 +214,18 @@ func TestAttack48SlowHSM(t *testing.T) {
 
 // Covers: ATTACK-48. The HSM signs nothing for those who have not proven who they are, or whose request is wrong anyway.
 func TestAttack48NoSigningForFree(t *testing.T) {
+	t.Parallel()
 	w, hsm := withFaults(t)
 	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
 	code, issued := c.Authorize(), c.Tokens()
-	hsm.become(nil) // counts anew
+	hsm.become(nil) // counts again
 	for name, r := range map[string]fapitest.Reply{
 		"without client authentication": c.Redeem(code, fapitest.Unset("client_assertion")),
 		"without a proof":               c.Redeem(code, func(_ url.Values, h http.Header) { h.Del("DPoP") }),
 		"with another verifier":         c.Redeem(code, fapitest.Set("code_verifier", strings.Repeat("a", 43))),
 		"with another address":          c.Redeem(code, fapitest.Set("redirect_uri", "https://attacker.example/")),
 		"by another client":             other.Redeem(code, nil),
-		"with an invented code":         c.Redeem(fapitest.Random(), nil),
+		"with an invented code":         c.Redeem(fapitest.RandomString(), nil),
 		"of a wider scope":              c.Refresh(issued.Text("refresh_token"), fapitest.Set("scope", "payments")),
 		"of another client":             other.Refresh(issued.Text("refresh_token"), nil),
 		"of an unknown kind":            c.Redeem(code, fapitest.Set("grant_type", "password")),

@@ -224,8 +224,8 @@ func around() []Package {
 	return []Package{
 		{"fapi/fapitest", []string{
 			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/rar", "fapi/registration",
-			"fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog", "internal/directory", "internal/httpsig",
-			"internal/jose", "internal/outbound", "internal/pages", "internal/passkey/passkeytest", "internal/postgrestest",
+			"fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog", "internal/directory",
+			"internal/jose", "internal/pages", "internal/passkey/passkeytest", "internal/postgrestest",
 			"mtls", "signer", "signer/pkcs11", "softhsm", "store", "store/postgres", "store/sqlite",
 		}},
 		{"internal/passkey/passkeytest", nil},

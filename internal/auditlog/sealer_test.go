@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // to tamper
@@ -358,32 +359,28 @@ func TestBrokenHead(t *testing.T) {
 
 // TestRun: it works by itself, logs once what is wrong, and seals when it ends.
 func TestRun(t *testing.T) {
-	w := newWorld(t, signer.UseEvidence)
-	w.backend.set(true)
-	s := w.sealer("a")
-	s.Every = 0
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.Run(ctx)
-	}()
-	w.record("a", 2)
-	const problem = "audit log append failed"
-	for range 100 {
-		if strings.Contains(w.log.String(), problem) {
-			break
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, signer.UseEvidence)
+		w.backend.set(true)
+		s := w.sealer("a")
+		s.Every = 0
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.Run(ctx)
+		}()
+		w.record("a", 2)
+		time.Sleep(10 * time.Second) // it tries again and again
+		synctest.Wait()
+		if logged := strings.Count(w.log.String(), "audit log append failed"); logged != 1 {
+			t.Errorf("logged %d times", logged)
 		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	time.Sleep(1500 * time.Millisecond) // it tries again, and is silent
-	if logged := strings.Count(w.log.String(), problem); logged != 1 {
-		t.Errorf("logged %d times", logged)
-	}
-	w.backend.set(false)
-	cancel()
-	<-ended
-	w.wantCounts(w.verified(0), "a", 3)
+		w.backend.set(false)
+		cancel()
+		<-ended
+		w.wantCounts(w.verified(0), "a", 3)
+	})
 }
 
 // TestDroppedWaiting: what was dropped is known before its entry is in a chain.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"countersign/internal/postgrestest"
 	"countersign/store"
 	"countersign/store/postgres"
@@ -173,9 +175,32 @@ func demote(t *testing.T, url string) {
 		ctx := context.Background()
 		executeAs(ctx, t, writable, "ALTER SYSTEM RESET default_transaction_read_only")
 		executeAs(ctx, t, writable, "SELECT pg_reload_conf()")
-		time.Sleep(100 * time.Millisecond)
+		awaitSetting(ctx, t, url, "default_transaction_read_only", "off")
 	})
-	time.Sleep(200 * time.Millisecond)
+	awaitSetting(t.Context(), t, url, "default_transaction_read_only", "on")
+}
+
+// awaitSetting waits until a reloaded configuration is that of new connections. The server has told the open ones by then.
+func awaitSetting(ctx context.Context, t *testing.T, url, name, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		err = conn.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&got)
+		conn.Close(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is still %s", name, got)
+		}
+	}
 }
 
 // TestTriedAgain: what the database undid for the sake of another transaction is tried again, five times at most.

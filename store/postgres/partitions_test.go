@@ -316,10 +316,17 @@ func TestPlansStayRight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Close(); err != nil { // its counts are passed on
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Second)
+	// A connection passes its counts on before it is gone.
+	others := `SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+		AND backend_type = 'client backend'`
+	for deadline := time.Now().Add(10 * time.Second); column(t, database, others)[0] != "0"; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a connection is still open")
+		}
+	}
 	read := column(t, database, `SELECT ((SELECT sum(seq_tup_read) FROM pg_stat_user_tables) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes))::bigint::text`)
 	var rows int
 	if _, err := fmt.Sscan(read[0], &rows); err != nil || rows < flows {

@@ -1,44 +1,41 @@
-package fapitest
+package resource_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"countersign/fapi/fapitest"
 	"countersign/internal/httpsig"
 	"countersign/internal/jose"
 )
 
-// signsHTTP registers a client that signs its requests to resources.
-func SignsHTTP(_ *Client, m map[string]any) { m["http_message_signatures"] = true }
-
 // resourceRequest is a request to a resource, as its client is about to sign it.
-type ResourceRequest struct {
-	Method, Path, Body string
+type resourceRequest struct {
+	method, path, body string
 	// key, label, components and parameters are what the client signs with; at is when, counted from now.
-	Key            jose.PrivateKey
-	KeyID          string
-	Components     []string
-	Tag, Algorithm string
-	At             time.Duration
+	key            jose.PrivateKey
+	keyID          string
+	components     []string
+	tag, algorithm string
+	at             time.Duration
 	// alter changes the header after it was signed.
-	Alter func(http.Header)
+	alter func(http.Header)
 }
 
 // call signs and sends a request with the token of the client.
-func (c *Client) Call(t *testing.T, token string, one ResourceRequest) (Reply, httpsig.Message) {
+func call(t *testing.T, c *fapitest.Client, token string, one resourceRequest) (fapitest.Reply, httpsig.Message) {
 	t.Helper()
-	method := one.Method
+	method := one.method
 	if method == "" {
 		method = http.MethodGet
 	}
-	path := one.Path
+	path := one.path
 	if path == "" {
 		path = "/accounts"
 	}
-	request, err := http.NewRequest(method, c.Base()+path, strings.NewReader(one.Body))
+	request, err := http.NewRequest(method, c.Base()+path, strings.NewReader(one.body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,39 +47,39 @@ func (c *Client) Call(t *testing.T, token string, one ResourceRequest) (Reply, h
 		request.Header.Set("DPoP", c.Proof(method, c.Base()+plain, token, nil))
 		covered = append(covered, "dpop")
 	}
-	if one.Body != "" {
-		request.Header.Set("Content-Digest", httpsig.Digest([]byte(one.Body)))
+	if one.body != "" {
+		request.Header.Set("Content-Digest", httpsig.Digest([]byte(one.body)))
 		covered = append(covered, "content-digest")
 	}
-	if one.Components != nil {
-		covered = one.Components
+	if one.components != nil {
+		covered = one.components
 	}
-	signature := httpsig.Signature{Label: "mine", Created: c.W.Clock.Now().Add(one.At), KeyID: c.Key.ID(), Tag: httpsig.TagRequest, Algorithm: one.Algorithm}
+	signature := httpsig.Signature{Label: "mine", Created: c.World.Clock.Now().Add(one.at), KeyID: c.Key.ID(), Tag: httpsig.TagRequest, Algorithm: one.algorithm}
 	for _, name := range covered {
 		signature.Components = append(signature.Components, httpsig.Component{Name: name})
 	}
 	key := c.Key
-	if one.Key.ID() != "" {
-		key, signature.KeyID = one.Key, one.Key.ID()
+	if one.key.ID() != "" {
+		key, signature.KeyID = one.key, one.key.ID()
 	}
-	if one.KeyID != "" {
-		signature.KeyID = one.KeyID
+	if one.keyID != "" {
+		signature.KeyID = one.keyID
 	}
-	if one.Tag != "" {
-		signature.Tag = one.Tag
+	if one.tag != "" {
+		signature.Tag = one.tag
 	}
 	message := httpsig.Message{Method: method, Target: request.URL, Header: request.Header}
 	if _, err := httpsig.Sign(t.Context(), message, signature, key.SigningKey().Sign); err != nil {
 		t.Fatal(err)
 	}
-	if one.Alter != nil {
-		one.Alter(request.Header)
+	if one.alter != nil {
+		one.alter(request.Header)
 	}
 	return c.Do(request), message
 }
 
 // wantSigned verifies the signature of an answer with the server's published keys, and gives it.
-func (w *World) WantSigned(t *testing.T, r Reply, request httpsig.Message) httpsig.Signature {
+func wantSigned(t *testing.T, w *fapitest.World, r fapitest.Reply, request httpsig.Message) httpsig.Signature {
 	t.Helper()
 	if err := httpsig.CheckDigest(r.Header, []byte(r.Raw)); err != nil {
 		t.Fatalf("%v: %v", err, r.Header)
@@ -108,26 +105,4 @@ func (w *World) WantSigned(t *testing.T, r Reply, request httpsig.Message) https
 		t.Errorf("signed %+v", found)
 	}
 	return found
-}
-
-// fetched gives a public document.
-func Fetched(t *testing.T, w *World, address string) Reply {
-	t.Helper()
-	response, raw := w.Ask(t, http.MethodGet, address, nil, "")
-	r := Reply{Status: response.StatusCode, Header: response.Header, Raw: raw}
-	if err := json.Unmarshal([]byte(raw), &r.Body); err != nil {
-		t.Fatalf("%s answered %d %s: %v", address, r.Status, raw, err)
-	}
-	return r
-}
-
-// probeProtectedResource shows that a resource describes itself as the one, and takes the tokens that are for it.
-func ProbeProtectedResource(t *testing.T, w ProbedWorld, value string) {
-	if r := Fetched(t, w.World, value+"/.well-known/oauth-protected-resource"); r.Body["resource"] != value {
-		t.Errorf("described as %s", r.Raw)
-	}
-	c := w.Register("client-"+Random(), Wide)
-	if r := c.Get("/accounts", c.TokensFor(Set("resource", value)).Text("access_token"), nil); r.Status != http.StatusOK {
-		t.Errorf("a token for it: %d %s", r.Status, r.Raw)
-	}
 }
