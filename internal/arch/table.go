@@ -253,5 +253,6 @@ func around() []Package {
 		{"signer/pkcs11/attest", []string{"signer"}},
 		{"internal/logs", nil},
 		{"internal/logs/generate", []string{"internal/logs"}},
+		{"internal/module", nil},
 	}
 }

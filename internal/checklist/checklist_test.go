@@ -118,22 +118,22 @@ func TestFindInFile(t *testing.T) {
 
 func TestReadResults(t *testing.T) {
 	report := strings.Join([]string{
-		`{"Action":"start","Package":"countersign/fapi"}`,
-		`{"Action":"run","Package":"countersign/fapi","Test":"TestSP01"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/accepts_it"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/refuses/this"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/refuses/that"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/refuses"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/neither"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01"}`,
-		`{"Action":"output","Package":"countersign/dpop","Test":"TestDP01/accepts_it","Output":"wrong\n"}`,
-		`{"Action":"fail","Package":"countersign/dpop","Test":"TestDP01/accepts_it"}`,
-		`{"Action":"fail","Package":"countersign/dpop","Test":"TestDP01"}`,
-		`{"Action":"fail","Package":"countersign/dpop"}`,
-		`{"Action":"skip","Package":"countersign/mtls","Test":"TestMT01"}`,
+		`{"Action":"start","Package":"module.example/fapi"}`,
+		`{"Action":"run","Package":"module.example/fapi","Test":"TestSP01"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/accepts_it"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/refuses/this"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/refuses/that"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/refuses"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/neither"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01"}`,
+		`{"Action":"output","Package":"module.example/dpop","Test":"TestDP01/accepts_it","Output":"wrong\n"}`,
+		`{"Action":"fail","Package":"module.example/dpop","Test":"TestDP01/accepts_it"}`,
+		`{"Action":"fail","Package":"module.example/dpop","Test":"TestDP01"}`,
+		`{"Action":"fail","Package":"module.example/dpop"}`,
+		`{"Action":"skip","Package":"module.example/mtls","Test":"TestMT01"}`,
 	}, "\n")
 	var failures strings.Builder
-	results, err := ReadResults(strings.NewReader(report), "countersign", &failures)
+	results, err := ReadResults(strings.NewReader(report), "module.example", &failures)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestReadResults(t *testing.T) {
 	if failures.String() != "wrong\n" {
 		t.Errorf("failures %q", failures.String())
 	}
-	if _, err := ReadResults(strings.NewReader("no JSON"), "countersign", &failures); err == nil {
+	if _, err := ReadResults(strings.NewReader("no JSON"), "module.example", &failures); err == nil {
 		t.Error("accepted what is no report")
 	}
 }

@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -60,7 +62,11 @@ func runTests(tests []checklist.Test) (map[checklist.Place]checklist.Result, err
 	command := exec.Command("go", append(arguments, slices.Compact(packages)...)...)
 	command.Stderr = os.Stderr
 	report, failure := command.Output()
-	results, err := checklist.ReadResults(bytes.NewReader(report), "countersign", os.Stdout)
+	build, known := debug.ReadBuildInfo()
+	if !known {
+		return nil, errors.New("this program does not know its module")
+	}
+	results, err := checklist.ReadResults(bytes.NewReader(report), build.Main.Path, os.Stdout)
 	if err != nil {
 		return nil, err
 	}
