@@ -81,6 +81,8 @@ func program() []Package {
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
 			"internal/database", "internal/hsm", "internal/serve", "mtls", "signer", "store",
 		}},
+		{"internal/logs", nil},
+		{"internal/logs/generate", []string{"internal/logs"}},
 	}
 }
 
@@ -110,7 +112,9 @@ func server() []Package {
 			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "internal/limit",
 			"internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
 		}},
-		{"fapi/device/webpush", []string{"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store"}},
+		{"fapi/device/webpush", []string{
+			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
+		}},
 		{"fapi/resource", []string{
 			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/audit",
 			"internal/httpsig", "internal/jose", "internal/oauth", "internal/set", "mtls", "signer", "store",
@@ -251,8 +255,6 @@ func around() []Package {
 		{"internal/devsetup/setuptest", []string{"internal/config", "internal/devsetup"}},
 		{"internal/flowclient", []string{"internal/jose"}},
 		{"signer/pkcs11/attest", []string{"signer"}},
-		{"internal/logs", nil},
-		{"internal/logs/generate", []string{"internal/logs"}},
 		{"internal/module", nil},
 	}
 }
