@@ -25,7 +25,7 @@ var (
 	ErrNotFound = errors.New("fapi: no such backchannel request of this user")
 	// ErrDecided: the request was decided before.
 	ErrDecided = errors.New("fapi: the backchannel request was decided before")
-	// ErrTooLate: the request has expired.
+	// ErrExpired: the request has expired.
 	ErrExpired = errors.New("fapi: the backchannel request has expired")
 	// ErrStepUp: the user has to authenticate again, or with a stronger acr; see [View].ACRs.
 	ErrStepUp = errors.New("fapi: the decision needs a stronger or more recent authentication")
