@@ -105,15 +105,17 @@ type wiring struct {
 	clients   *client.Cache
 	keys      *client.KeySets
 	fetcher   *outbound.Client
-	scopes    *scope.Catalog
-	details   *rar.Types
-	offered   profile.Profile
-	evidence  *event.Recorder
-	limits    *endpoint.RateLimits
-	proofs    *endpoint.Proofs
-	tokens    *tokens.Issuer
-	checker   *request.Checker
-	sessions  *browser.Sessions
+	// keyFetcher fetches key sets, which are larger than other documents, and does not wait for those.
+	keyFetcher *outbound.Client
+	scopes     *scope.Catalog
+	details    *rar.Types
+	offered    profile.Profile
+	evidence   *event.Recorder
+	limits     *endpoint.RateLimits
+	proofs     *endpoint.Proofs
+	tokens     *tokens.Issuer
+	checker    *request.Checker
+	sessions   *browser.Sessions
 	// passkeys is nil where there are none.
 	passkeys *browser.Passkeys
 	forms    *browser.Forms
@@ -131,13 +133,16 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		config: c, addresses: endpoint.Addresses{Issuer: c.Issuer, MTLSIssuer: c.MTLSIssuer},
 		tracer:  c.TracerProvider.Tracer("countersign/fapi"),
 		health:  &health{store: c.Store, signer: c.Signer, warning: c.Warning, now: c.Now, log: c.Logger},
-		clients: client.NewCache(c.Store, c.Profiles, c.Now), forms: browser.NewForms(),
+		clients: client.NewCache(c.Store, c.Profiles, c.Now, c.Logger), forms: browser.NewForms(),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
 	w.fetcher = outbound.New(outbound.Policy{AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now})
-	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now))
+	w.keyFetcher = outbound.New(outbound.Policy{
+		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, MaxBody: jose.MaxKeySetSize,
+	})
+	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
 	var err error
 	if w.scopes, err = scope.New(c.Issuer, c.Scopes, c.ResourceServers); err != nil {
 		return nil, err
@@ -205,7 +210,7 @@ func (w *wiring) addSecrets(ctx context.Context) error {
 func (w *wiring) fetchKeys(ctx context.Context, address string) ([]byte, time.Duration, error) {
 	ctx, span := w.tracer.Start(ctx, "jwks_uri")
 	defer span.End()
-	document, err := w.fetcher.Get(ctx, address, "application/jwk-set+json, application/json")
+	document, err := w.keyFetcher.Get(ctx, address, "application/jwk-set+json, application/json")
 	return document.Body, document.MaxAge, err
 }
 
