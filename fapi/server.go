@@ -98,24 +98,23 @@ func (s *Server) OnChange(change store.Change) {
 
 // wiring is what the rooms share, while they are made.
 type wiring struct {
-	config    Config
-	addresses endpoint.Addresses
-	tracer    trace.Tracer
-	health    *health
-	clients   *client.Cache
-	keys      *client.KeySets
-	fetcher   *outbound.Client
-	// keyFetcher fetches key sets, which are larger than other documents, and does not wait for those.
-	keyFetcher *outbound.Client
-	scopes     *scope.Catalog
-	details    *rar.Types
-	offered    profile.Profile
-	evidence   *event.Recorder
-	limits     *endpoint.RateLimits
-	proofs     *endpoint.Proofs
-	tokens     *tokens.Issuer
-	checker    *request.Checker
-	sessions   *browser.Sessions
+	config      Config
+	addresses   endpoint.Addresses
+	tracer      trace.Tracer
+	health      *health
+	clients     *client.Cache
+	keys        *client.KeySets
+	fetcher     *outbound.Client
+	fetchKeySet jose.Fetch
+	scopes      *scope.Catalog
+	details     *rar.Types
+	offered     profile.Profile
+	evidence    *event.Recorder
+	limits      *endpoint.RateLimits
+	proofs      *endpoint.Proofs
+	tokens      *tokens.Issuer
+	checker     *request.Checker
+	sessions    *browser.Sessions
 	// passkeys is nil where there are none.
 	passkeys *browser.Passkeys
 	forms    *browser.Forms
@@ -138,10 +137,8 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
-	w.fetcher = outbound.New(outbound.Policy{AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now})
-	w.keyFetcher = outbound.New(outbound.Policy{
-		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, MaxBody: jose.MaxKeySetSize,
-	})
+	w.fetcher = outbound.New(outbound.Policy{AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now})
+	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, c.Now)
 	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
 	var err error
 	if w.scopes, err = scope.New(c.Issuer, c.Scopes, c.ResourceServers); err != nil {
@@ -210,8 +207,7 @@ func (w *wiring) addSecrets(ctx context.Context) error {
 func (w *wiring) fetchKeys(ctx context.Context, address string) ([]byte, time.Duration, error) {
 	ctx, span := w.tracer.Start(ctx, "jwks_uri")
 	defer span.End()
-	document, err := w.keyFetcher.Get(ctx, address, "application/jwk-set+json, application/json")
-	return document.Body, document.MaxAge, err
+	return w.fetchKeySet(ctx, address)
 }
 
 // newBackchannel makes the backchannel authentication endpoint, where it is offered.
@@ -221,7 +217,7 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 		return nil
 	}
 	sender := outbound.New(outbound.Policy{
-		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate, Timeout: ciba.Timeout,
+		AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate, Timeout: ciba.Timeout,
 	})
 	var err error
 	w.backchannel, err = backchannel.New(backchannel.Config{

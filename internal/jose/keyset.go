@@ -71,7 +71,7 @@ func ParseKeySet(raw []byte) (KeySet, error) {
 	for i, element := range elements {
 		key, err := readSetKey(element)
 		if errors.Is(err, errPrivateKey) {
-			return KeySet{}, fmt.Errorf("%s: %w", LeftOut{Position: i + 1, KeyID: key.ID}.name(), err)
+			return KeySet{}, fmt.Errorf("%s: %w", LeftOut{Position: i + 1, KeyID: key.ID}.Name(), err)
 		}
 		set.add(i+1, key, err, seen)
 	}
@@ -148,6 +148,9 @@ func (s KeySet) candidates(keyID, algorithm string) []int {
 	}
 	return slices.Concat(s.byAlgorithm[PS256], s.byAlgorithm[ES256], s.byAlgorithm[EdDSA])
 }
+
+// Len is the number of keys in the document, of use or not.
+func (s KeySet) Len() int { return s.size }
 
 // CertificateKeys returns the key of the set that is the public key of a certificate, alone in a list, for
 // self_signed_tls_client_auth (RFC 8705 §2.2), or none. Beside the keys that verify signatures it knows those of use

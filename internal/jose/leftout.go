@@ -17,9 +17,10 @@ type LeftOut struct {
 }
 
 // String names the key and the reason.
-func (l LeftOut) String() string { return l.name() + ": " + l.Reason }
+func (l LeftOut) String() string { return l.Name() + ": " + l.Reason }
 
-func (l LeftOut) name() string {
+// Name is the position and the kid.
+func (l LeftOut) Name() string {
 	if l.KeyID == "" {
 		return fmt.Sprintf("key %d", l.Position)
 	}
