@@ -12,20 +12,19 @@ import (
 )
 
 const (
-	// cacheAge is how long a change of a client may go unnoticed by a node that is not notified of changes.
+	// cacheAge is how long a node without notifications serves an entry before it reads it again.
 	cacheAge = 900 * time.Millisecond
-	// cacheTrust is how long after its last notification a node that is notified may serve an entry without reading it
-	// again.
+	// cacheTrust is how long after the last notification a node serves an entry without reading it again.
 	cacheTrust = 900 * time.Millisecond
 	// cacheSize bounds the cache, in clients, and cacheWeight their key sets, in bytes; when it is full, it is cleared.
 	cacheSize   = 10_000
 	cacheWeight = 64 << 20
 )
 
-// Cache keeps parsed clients for a moment, so that one request reads each client at most once.
+// Cache caches parsed clients briefly, so that one request reads each client at most once.
 type Cache struct {
 	store store.Clients
-	// profiles are the names of those that are offered.
+	// profiles are the names of the offered profiles.
 	profiles []string
 	now      func() time.Time
 	log      *slog.Logger
@@ -38,7 +37,7 @@ type Cache struct {
 	weight int
 	// logged are the versions whose keys that are left out were logged.
 	logged map[string]int
-	// changes counts notifications: an entry is notified if none came while it was read.
+	// changes counts notifications: an entry is notified if there was none while it was read.
 	changes int
 }
 
@@ -47,12 +46,12 @@ type cacheEntry struct {
 	// version is that of the stored registration: the parsed form is kept while it is unchanged.
 	version int
 	readAt  time.Time
-	// notified entries are invalidated by notifications.
+	// notified: notifications invalidate the entry.
 	notified bool
 }
 
-// NewCache makes a cache of the clients of a store, of which those are served whose profile is among profiles. Keys that
-// are left out of a client's jwks are logged once for each version of the registration.
+// NewCache makes a cache of a store's clients. Clients of other profiles than these are not found. Keys that are left out
+// of a client's jwks are logged once for each version of the registration.
 func NewCache(clients store.Clients, profiles []string, now func() time.Time, log *slog.Logger) *Cache {
 	return &Cache{
 		store: clients, profiles: profiles, now: now, log: log, entries: map[string]cacheEntry{}, logged: map[string]int{},
@@ -95,7 +94,7 @@ func (c *Cache) Get(ctx context.Context, id string) (*Client, error) {
 	return entry.client, nil
 }
 
-// Invalidate has this node read a client again.
+// Invalidate removes a client from the cache of this node.
 func (c *Cache) Invalidate(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +129,7 @@ func (c *Cache) logKeys(ctx context.Context, entry cacheEntry) {
 	}
 }
 
-// OnChange takes a notification of the store; see [store.Watcher].
+// OnChange handles a notification of the store; see [store.Watcher].
 func (c *Cache) OnChange(change store.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,13 +146,13 @@ func (c *Cache) OnChange(change store.Change) {
 	}
 }
 
-// put keeps an entry that was read when changes was the number of notifications.
+// put stores an entry. changes is the number of notifications before it was read.
 func (c *Cache) put(id string, entry cacheEntry, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry.notified = changes == c.changes
 	if !entry.notified {
-		// What was read may be older than the notification: it must not replace what was read after it.
+		// The entry may be older than the notification: it must not replace one that was read after it.
 		if _, ok := c.entries[id]; ok {
 			return
 		}
