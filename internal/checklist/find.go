@@ -26,7 +26,7 @@ type Test struct {
 
 var (
 	// numberedName is the name of a test that says which item it shows.
-	numberedName = regexp.MustCompile(`^Test(SP|MS|AM|F1|FC|CI|JA|PA|JR|MT|DP|IS|RA|RI|AT|IN|RV|MD|OC|DR|GM|LO|BC|PR|HS|TL|Rule|Attack)(\d\d)`)
+	numberedName = regexp.MustCompile(`^Test(SP|MS|AM|F1|FC|CI|JA|PA|JR|MT|DP|IS|RA|RI|AT|IN|RV|MD|OC|DR|GM|LO|BC|PR|HS|TL|FD|Rule|Attack)(\d\d)`)
 	// coversLine is the first line of the comment of a test that shows several.
 	coversLine = regexp.MustCompile(`^Covers: ([A-Z0-9]+-\d\d(?:, [A-Z0-9]+-\d\d)*)\.`)
 )
