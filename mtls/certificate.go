@@ -213,7 +213,7 @@ func (o outline) cause(err error) string {
 	if strings.Contains(text, "elliptic curve") || strings.Contains(text, "ECDSA parameters") {
 		return "its key is " + keyKind(o.key) + "; " + acceptedKeys
 	}
-	return text
+	return shown(text)
 }
 
 // hiddenNames reports whether a certificate has alternative names that x509 has not read, so that it would apply no

@@ -127,8 +127,11 @@ func (s *Stores) read(store Store) (loaded, error) {
 			continue
 		}
 		pool, unusable := poolOf(encoded)
-		if pool == nil {
-			return loaded{}, fmt.Errorf("%s holds no certificate in PEM form: %w", name, errors.Join(unusable...))
+		switch {
+		case pool == nil && len(unusable) > 0:
+			return loaded{}, fmt.Errorf("%s holds no certificate that can be used: %w", name, errors.Join(unusable...))
+		case pool == nil:
+			return loaded{}, fmt.Errorf("%s holds no certificate in PEM form", name)
 		}
 		for _, err := range unusable {
 			one.problems = append(one.problems, fmt.Errorf("%s: %w", name, err))

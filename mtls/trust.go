@@ -190,10 +190,10 @@ func SelfSigned(p *Presented, keys []crypto.PublicKey, now time.Time) error {
 		return fmt.Errorf("%w: there is none", ErrMismatch)
 	}
 	if now.Before(p.Leaf.NotBefore) || now.After(p.Leaf.NotAfter) {
-		return fmt.Errorf("%w: it is valid from %s to %s", ErrMismatch, p.Leaf.NotBefore.UTC().Format(time.RFC3339), p.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		return &selfSignedError{fmt.Sprintf("it is valid from %s to %s", stamp(p.Leaf.NotBefore), stamp(p.Leaf.NotAfter))}
 	}
 	if !strongKey(p.Leaf.PublicKey) {
-		return fmt.Errorf("%w: its key is %s; %s", ErrMismatch, describeKey(p.Leaf), acceptedKeys)
+		return &selfSignedError{fmt.Sprintf("its key is %s; %s", describeKey(p.Leaf), acceptedKeys)}
 	}
 	presented, ok := p.Leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !slices.ContainsFunc(keys, presented.Equal) {

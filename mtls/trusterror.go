@@ -34,6 +34,36 @@ func (e *TrustError) Unwrap() []error {
 	return []error{ErrUntrusted, e.cause}
 }
 
+// Reason gives the words of an error of this package that the holder of the certificate may read, or "". They name nothing
+// that was registered.
+func Reason(err error) string {
+	if refused, ok := errors.AsType[*TrustError](err); ok {
+		return refused.Reason
+	}
+	if refused, ok := errors.AsType[*CertificateError](err); ok {
+		return refused.Cause
+	}
+	if refused, ok := errors.AsType[*selfSignedError](err); ok {
+		return refused.reason
+	}
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		return "its key is not among those that are registered"
+	case errors.Is(err, ErrReversed):
+		return "it is registered most significant part first; RFC 4514 wants the opposite order"
+	}
+	return ""
+}
+
+// selfSignedError is what is wrong with a certificate for self_signed_tls_client_auth. It wraps [ErrMismatch].
+type selfSignedError struct{ reason string }
+
+// Error implements error.
+func (e *selfSignedError) Error() string { return ErrMismatch.Error() + ": " + e.reason }
+
+// Unwrap gives [ErrMismatch].
+func (e *selfSignedError) Unwrap() error { return ErrMismatch }
+
 func untrusted(format string, arguments ...any) error {
 	return &TrustError{Reason: fmt.Sprintf(format, arguments...)}
 }

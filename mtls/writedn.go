@@ -63,11 +63,22 @@ func escapeValue(value string) string {
 	return out.String()
 }
 
-// SubjectText is the subject of a certificate for logs and messages (RFC 4514), or "" if it cannot be read.
+// maxShown bounds a name, or what is wrong with a certificate, in a message, in bytes.
+const maxShown = 512
+
+// subjectText is the subject of a certificate for logs and messages (RFC 4514), or "" if it cannot be read.
 func subjectText(der []byte) string {
 	name, err := readDN(der)
 	if err != nil {
 		return ""
 	}
-	return name.String()
+	return shown(name.String())
+}
+
+// shown shortens what an attacker may have made long.
+func shown(text string) string {
+	if len(text) <= maxShown {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxShown], "") + "..."
 }

@@ -77,6 +77,7 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return p.inputProblems(c.File, err)
 		}
+		p.printHints(record)
 		if record.Version > 1 {
 			p.printf("replaced the client %s (version %d)\n", c.ID, record.Version)
 			return nil
@@ -122,6 +123,7 @@ func (c clientsShow) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
+		p.printHints(record)
 		return p.printJSON(struct {
 			ID           string          `json:"client_id"`
 			Profile      string          `json:"profile"`
@@ -136,6 +138,13 @@ func (c clientsShow) Run(ctx context.Context, p *program) error {
 			console.Time(record.CreatedAt), console.Time(record.UpdatedAt), record.Metadata,
 		})
 	})
+}
+
+// printHints prints what seems wrong with a client, beside the output.
+func (p *program) printHints(record store.Client) {
+	for _, hint := range admin.Hints(record.ID, record.Profile, record.Metadata) {
+		fmt.Fprintf(p.stderr, "hint: %s\n", hint)
+	}
 }
 
 type clientsDisable struct {

@@ -95,7 +95,7 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		if presented != nil {
 			return oauth.Errorf(oauth.InvalidRequest, "this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
 		}
-		return a.checkCertificate(ctx, found, c.Certificate)
+		return a.checkCertificate(ctx, c)
 	}
 	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 }
@@ -204,10 +204,19 @@ func ahead(date *jose.NumericDate, now time.Time, allowed time.Duration) bool {
 	return date != nil && date.Time().After(now.Add(allowed))
 }
 
+// NoCertificate says after "the connection has none" what the client can do about it.
+func (c *Call) NoCertificate() string {
+	if !c.at.MTLS {
+		return "use the endpoints in mtls_endpoint_aliases"
+	}
+	return "the client sent none; a TLS client sends none whose kind of key is not asked for: use RSA, P-256, P-384, P-521 or Ed25519"
+}
+
 // checkCertificate authenticates a client by its certificate (RFC 8705 §2).
-func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
+func (a *Authenticator) checkCertificate(ctx context.Context, c *Call) error {
+	caller, presented := c.Client, c.Certificate
 	if presented == nil {
-		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
+		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; %s", c.NoCertificate())
 	}
 	if caller.AuthMethod() == profile.SelfSignedTLSClientAuth {
 		return a.checkSelfSigned(ctx, caller, presented)
@@ -220,12 +229,21 @@ func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Cli
 		}
 	}
 	if err := trust.VerifyContext(ctx, presented); err != nil {
-		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
+		return refusedCertificate("the client certificate is not trusted here", err)
 	}
 	if err := caller.CertificateSubject.Match(presented.Leaf); err != nil {
-		return oauth.Errorf(oauth.InvalidClient, "the client certificate's subject is not the one that this client registered").Because(err)
+		return refusedCertificate("the client certificate's subject is not the one that this client registered", err)
 	}
 	return nil
+}
+
+// refusedCertificate is the answer to a client whose certificate is refused. It has the reason: whoever shows the
+// certificate knows what is in it.
+func refusedCertificate(description string, cause error) error {
+	if reason := mtls.Reason(cause); reason != "" {
+		description += ": " + reason
+	}
+	return oauth.Errorf(oauth.InvalidClient, "%s", description).Because(cause)
 }
 
 // checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). A client that
@@ -244,7 +262,7 @@ func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Clie
 		return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", remote).Because(err)
 	}
 	if err != nil {
-		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not one that this client registered").Because(err)
+		return refusedCertificate("the client certificate is not one that this client registered", err)
 	}
 	return nil
 }

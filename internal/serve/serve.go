@@ -100,6 +100,7 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	if err != nil {
 		return err
 	}
+	go alarms.refusals.run(background)
 	waitJobs := s.start(background, endpoints)
 	defer func() {
 		stop()
