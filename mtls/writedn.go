@@ -1,6 +1,7 @@
 package mtls
 
 import (
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -65,6 +66,10 @@ func escapeValue(value string) string {
 
 // maxShown bounds a name, or what is wrong with a certificate, in a message, in bytes.
 const maxShown = 512
+
+// SubjectText is the subject of a certificate for logs and messages (RFC 4514), shortened if it is long, or "" if it cannot
+// be read.
+func SubjectText(certificate *x509.Certificate) string { return subjectText(certificate.RawSubject) }
 
 // subjectText is the subject of a certificate for logs and messages (RFC 4514), or "" if it cannot be read.
 func subjectText(der []byte) string {

@@ -46,6 +46,17 @@ type Authenticator struct {
 	TrustStores map[string]mtls.Trust
 	Now         func() time.Time
 	Tracer      trace.Tracer
+	// CertificateRefused, if not nil, is called when a client is refused for its certificate.
+	CertificateRefused func(*http.Request, RefusedCertificate)
+}
+
+// RefusedCertificate is what an operator should know of a client certificate that was refused.
+type RefusedCertificate struct {
+	ClientID string
+	// Subject is the certificate's (RFC 4514), or "" if it cannot be read.
+	Subject string
+	// Cause says why it was refused.
+	Cause error
 }
 
 // authenticate identifies the client that is calling and authenticates it by the one method that it registered; what the
@@ -95,7 +106,11 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		if presented != nil {
 			return oauth.Errorf(oauth.InvalidRequest, "this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
 		}
-		return a.checkCertificate(ctx, c)
+		err := a.checkCertificate(ctx, c)
+		if a.CertificateRefused != nil && (errors.Is(err, mtls.ErrUntrusted) || errors.Is(err, mtls.ErrMismatch) || errors.Is(err, mtls.ErrMalformed)) {
+			a.CertificateRefused(request, RefusedCertificate{found.ID, mtls.SubjectText(c.Certificate.Leaf), errors.Unwrap(err)})
+		}
+		return err
 	}
 	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 }

@@ -133,7 +133,7 @@ func (a *alarms) refuse(r *http.Request, err error) (description string) {
 	}
 	if unusable, ok := errors.AsType[*mtls.CertificateError](err); ok {
 		// No attack: somebody's certificate is of a kind that is not taken here.
-		a.refusals.report(r.Context(), r.RemoteAddr, unusable.Subject, unusable.Cause)
+		a.refusals.report(r.Context(), refusal{address: r.RemoteAddr, subject: unusable.Subject, cause: unusable.Cause})
 		a.keep(r, unreadable)
 		return "the client certificate cannot be used: " + unusable.Cause
 	}

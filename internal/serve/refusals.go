@@ -38,9 +38,16 @@ func newRefusals(now func() time.Time, log *slog.Logger) (*refusals, error) {
 	return &refusals{same: same, all: all, log: log}, err
 }
 
-// report logs one certificate. The subject is empty when it could not be read.
-func (r *refusals) report(ctx context.Context, address, subject, cause string) {
-	if ok, _ := r.same.Allow(network(address) + " " + subject + " " + cause); !ok {
+// refusal is one certificate. What is not known is empty.
+type refusal struct{ address, clientID, subject, cause string }
+
+// report logs one certificate.
+func (r *refusals) report(ctx context.Context, one refusal) {
+	same := one.cause
+	if one.subject != "" {
+		same = one.clientID + " " + one.subject // causes may hold the time
+	}
+	if ok, _ := r.same.Allow(network(one.address) + " " + same); !ok {
 		r.unlogged.Add(1)
 		return
 	}
@@ -48,9 +55,12 @@ func (r *refusals) report(ctx context.Context, address, subject, cause string) {
 		r.unlogged.Add(1)
 		return
 	}
-	attributes := []any{"address", address, "error", cause}
-	if subject != "" {
-		attributes = append(attributes, "subject", subject)
+	attributes := []any{"address", one.address, "error", one.cause}
+	if one.subject != "" {
+		attributes = append(attributes, "subject", one.subject)
+	}
+	if one.clientID != "" {
+		attributes = append(attributes, "client_id", one.clientID)
 	}
 	r.log.WarnContext(ctx, "client certificate refused", attributes...)
 }
@@ -108,7 +118,7 @@ type connectionLog struct {
 func (c connectionLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if address, cause, ok := refusedCertificate(text); ok {
-		c.refusals.report(context.Background(), address, "", cause)
+		c.refusals.report(context.Background(), refusal{address: address, cause: cause})
 	} else {
 		c.log.Debug(text)
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"log"
 	"log/slog"
 	"math/big"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/fapi/endpoint"
 	"countersign/mtls"
 	"countersign/store/sqlite"
 )
@@ -138,17 +140,17 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 	const line = `msg="client certificate refused"`
 	t.Run("accepts the first of each bank", func(t *testing.T) {
-		refusals.report(t.Context(), "192.0.2.1:1", "CN=a", "bad")
-		refusals.report(t.Context(), "192.0.2.1:2", "CN=b", "bad")
-		refusals.report(t.Context(), "192.0.2.2:1", "CN=a", "bad")
-		refusals.report(t.Context(), "[2001:db8::1]:1", "CN=a", "bad")
+		refusals.report(t.Context(), refusal{address: "192.0.2.1:1", subject: "CN=a", cause: "bad"})
+		refusals.report(t.Context(), refusal{address: "192.0.2.1:2", subject: "CN=b", cause: "bad"})
+		refusals.report(t.Context(), refusal{address: "192.0.2.2:1", subject: "CN=a", cause: "bad"})
+		refusals.report(t.Context(), refusal{address: "[2001:db8::1]:1", subject: "CN=a", cause: "bad"})
 		if got := count(line); got != 4 {
 			t.Errorf("%d lines", got)
 		}
 	})
 	t.Run("refuses to repeat them", func(t *testing.T) {
-		refusals.report(t.Context(), "192.0.2.1:7", "CN=a", "bad")
-		refusals.report(t.Context(), "[2001:db8::2]:1", "CN=a", "bad") // the same /64
+		refusals.report(t.Context(), refusal{address: "192.0.2.1:7", subject: "CN=a", cause: "bad"})
+		refusals.report(t.Context(), refusal{address: "[2001:db8::2]:1", subject: "CN=a", cause: "bad"}) // the same /64
 		if got := count(line); got != 0 {
 			t.Errorf("%d lines", got)
 		}
@@ -160,16 +162,27 @@ func TestRefusalsAreCounted(t *testing.T) {
 	})
 	t.Run("accepts one again after a minute", func(t *testing.T) {
 		now = now.Add(refusalAgain)
-		refusals.report(t.Context(), "192.0.2.1:8", "CN=a", "bad")
+		refusals.report(t.Context(), refusal{address: "192.0.2.1:8", subject: "CN=a", cause: "bad"})
 		if got := count(line); got != 1 {
 			t.Errorf("%d lines", got)
 		}
 	})
 	t.Run("refuses a flood of different ones", func(t *testing.T) {
 		for i := range 1000 {
-			refusals.report(t.Context(), "192.0.2.1:8", big.NewInt(int64(i)).String(), "bad")
+			refusals.report(t.Context(), refusal{address: "192.0.2.1:8", subject: big.NewInt(int64(i)).String(), cause: "bad"})
 		}
 		if got := count(line); got > refusalBurst {
+			t.Errorf("%d lines", got)
+		}
+	})
+	t.Run("accepts what an endpoint refuses", func(t *testing.T) {
+		now = now.Add(refusalAgain)
+		request := httptest.NewRequest(http.MethodPost, "/token", http.NoBody)
+		server := &server{alarms: &alarms{refusals: refusals}}
+		for _, cause := range []string{"expired at one time", "expired at another"} {
+			server.certificateRefused(request, endpoint.RefusedCertificate{ClientID: "c1", Subject: "CN=c", Cause: errors.New(cause)})
+		}
+		if got := count(`address=192.0.2.1:1234 error="expired at one time" subject="CN=c" client_id=c1`); got != 1 {
 			t.Errorf("%d lines", got)
 		}
 	})
