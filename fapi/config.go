@@ -30,17 +30,16 @@ import (
 	"countersign/store"
 )
 
-// Config is everything that a [Server] needs. Durations of 0 take the default named; longer ones than a client's profile
-// allows are cut to the profile's.
+// Config is everything that a [Server] needs. Durations of 0 take the default named; longer ones than a client's
+// profile allows are cut to the profile's.
 type Config struct {
 	// Issuer is the issuer identifier (RFC 8414 §2): https, without query, fragment or trailing slash.
 	Issuer string
-	// MTLSIssuer is the public base address of the listener that asks for client certificates, or empty if there is none
-	// (RFC 8705 §5).
+	// MTLSIssuer is the public base address of the mTLS listener, or empty if there is none (RFC 8705 §5).
 	MTLSIssuer string
 
-	// Profiles are the names of the profiles that are offered, fapi2-security by default. Clients of others are refused, and
-	// the discovery document announces what these allow.
+	// Profiles are the names of the profiles that are offered, fapi2-security by default. Clients of others are refused,
+	// and the discovery document announces what these allow.
 	Profiles []string
 
 	Store      store.Store
@@ -68,11 +67,11 @@ type Config struct {
 	// ACRValues are the authentication context classes that the Interactor can reach by itself, best first. With passkeys
 	// [browser.PasskeyACR] is put before them.
 	ACRValues []string
-	// PasskeyName lets users sign in with passkeys, on whose prompts the server bears this name; empty has none. An issuer
-	// whose host is a network address has none either (WebAuthn Level 3 §5.1.2).
+	// PasskeyName lets users sign in with passkeys, and is the relying party's name in their prompts; empty turns passkeys
+	// off. An issuer whose host is an IP address cannot have passkeys (WebAuthn Level 3 §5.1.2).
 	PasskeyName string
-	// DevicePages are the pages on which users decide backchannel requests, and keep their passkeys and applications; nil has
-	// none.
+	// DevicePages are the pages on which users decide backchannel requests, and manage their passkeys and applications;
+	// nil serves none.
 	DevicePages device.Pages
 	// Passwords authenticate users on the device's pages.
 	Passwords browser.Passwords
@@ -80,14 +79,14 @@ type Config struct {
 	Assets []device.Asset
 	// RequireDPoPNonce demands that every proof carries a nonce of this server (RFC 9449 §8, §9).
 	RequireDPoPNonce bool
-	// Limits keep one client, or one network address, from using up the server.
+	// Limits bound the requests of one client and of one network address.
 	Limits endpoint.Limits
-	// Backchannel has clients ask users on their own devices (CIBA); nil does not.
+	// Backchannel offers backchannel authentication (CIBA); nil does not.
 	Backchannel *backchannel.Settings
 	// Registration lets clients register themselves (RFC 7591); nil does not.
 	Registration *registration.Settings
 	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's. Only
-	// public hosts are reached, or loopback too when the issuer itself is there.
+	// public hosts are reached, and loopback when the issuer is on it.
 	OutboundRoots *x509.CertPool
 
 	RequestURILifetime  time.Duration // 60 s
@@ -101,7 +100,7 @@ type Config struct {
 	AccessTokenAlgorithm string
 	// Warning is shown by /health/ready, such as that the keys are in no HSM; empty for none.
 	Warning string
-	// AuditChain names the chain of the audit log that this node's evidence goes into.
+	// AuditChain names this node's chain of the audit log.
 	AuditChain string
 	// JWKSMaxAge is how long verifiers may cache the key set; 5 min.
 	JWKSMaxAge time.Duration
@@ -139,7 +138,8 @@ func (c *Config) check() error {
 	setDefault(&c.JWKSMaxAge, signer.JWKSMaxAge)
 	setDefault(&c.AccessTokenAlgorithm, "PS256")
 	if !slices.Contains(profile.Algorithms(), c.AccessTokenAlgorithm) {
-		problems = append(problems, fmt.Errorf("fapi: AccessTokenAlgorithm %q is not one of PS256, ES256, EdDSA", c.AccessTokenAlgorithm))
+		problems = append(problems,
+			fmt.Errorf("fapi: AccessTokenAlgorithm %q is not one of PS256, ES256, EdDSA", c.AccessTokenAlgorithm))
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -157,7 +157,8 @@ func checkAddress(name, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.ForceQuery ||
 		strings.Contains(address, "#") || strings.HasSuffix(address, "/") || u.User != nil {
-		return fmt.Errorf("fapi: %s %q must be an https address without query, fragment or trailing slash (RFC 8414 §2)", name, address)
+		return fmt.Errorf("fapi: %s %q must be an https address without query, fragment or trailing slash (RFC 8414 §2)",
+			name, address)
 	}
 	return nil
 }
@@ -171,9 +172,11 @@ func (c *Config) checkProfiles() []error {
 		known, ok := profile.BuiltIn()[name]
 		switch {
 		case ok && c.MTLSIssuer == "" && !slices.Contains(known.SenderConstraints, profile.ByDPoP):
-			problems = append(problems, fmt.Errorf("fapi: the profile %s binds access tokens to certificates only: it needs MTLSIssuer", name))
+			problems = append(problems,
+				fmt.Errorf("fapi: the profile %s binds access tokens to certificates only: it needs MTLSIssuer", name))
 		case !ok:
-			problems = append(problems, fmt.Errorf("fapi: the profile %q is not known; known are %s", name, strings.Join(profile.Names(), ", ")))
+			problems = append(problems,
+				fmt.Errorf("fapi: the profile %q is not known; known are %s", name, strings.Join(profile.Names(), ", ")))
 		}
 	}
 	return problems

@@ -16,14 +16,14 @@ import (
 	"countersign/store"
 )
 
-// routes makes the rooms and mounts their endpoints: the one route table of the server. The documents of discovery are made
-// from it.
+// routes constructs the endpoint packages and mounts their routes: the one route table of the server. The discovery
+// documents are generated from it.
 func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	var table []endpoint.Route
 	resources := w.newResource()
 	documents := w.newDiscovery(resources.Scopes(), func() []endpoint.Route { return table })
 
-	var devices *device.Handler // which asks backchannel, and is told by it of requests
+	var devices *device.Handler // uses backchannel, and is notified by it of new requests
 	err := w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) { devices.Notify(ctx, request) })
 	if err != nil {
 		return nil, err
@@ -32,7 +32,8 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		return nil, err
 	}
 	table = slices.Concat(
-		documents.Routes(), w.newAuthorize().Routes(), w.newToken().Routes(), resources.Routes(), w.health.routes(), devices.Routes())
+		documents.Routes(), w.newAuthorize().Routes(), w.newToken().Routes(), resources.Routes(), w.health.routes(),
+		devices.Routes())
 	if w.backchannel != nil {
 		table = append(table, w.backchannel.Routes()...)
 	}
@@ -49,10 +50,10 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 func (w *wiring) newAuthorize() *authorize.Handler {
 	c := w.config
 	return authorize.New(authorize.Config{
-		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens, Signer: c.Signer,
-		BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions, Passkeys: w.passkeys, Forms: w.forms,
-		Interactor: c.Interactor, RequestURILifetime: c.RequestURILifetime, CodeLifetime: c.CodeLifetime,
-		InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime, Now: c.Now,
+		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens,
+		Signer: c.Signer, BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions,
+		Passkeys: w.passkeys, Forms: w.forms, Interactor: c.Interactor, RequestURILifetime: c.RequestURILifetime,
+		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime, Now: c.Now,
 	})
 }
 
@@ -70,18 +71,19 @@ func (w *wiring) newToken() *token.Handler {
 func (w *wiring) newResource() *resource.Handler {
 	c := w.config
 	return resource.New(resource.Config{
-		Addresses: w.addresses, Resources: c.Resources, MetadataAddress: discovery.MetadataAddress(c.Issuer), BackChannel: w.calls,
-		Proofs: w.proofs, Certificates: c.Certificates, Tokens: w.tokens, Signer: c.Signer, Scopes: w.scopes, Clients: w.clients, Keys: w.keys,
-		Users: c.Store, Store: c.Store, Evidence: w.evidence, Now: c.Now, Tracer: w.tracer,
+		Addresses: w.addresses, Resources: c.Resources, MetadataAddress: discovery.MetadataAddress(c.Issuer),
+		BackChannel: w.calls, Proofs: w.proofs, Certificates: c.Certificates, Tokens: w.tokens, Signer: c.Signer,
+		Scopes: w.scopes, Clients: w.clients, Keys: w.keys, Users: c.Store, Store: c.Store, Evidence: w.evidence, Now: c.Now,
+		Tracer: w.tracer,
 	})
 }
 
 func (w *wiring) newDevice() (*device.Handler, error) {
 	c := w.config
 	settings := device.Config{
-		Store: c.Store, Pages: c.DevicePages, Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions, Forms: w.forms,
-		Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Signer: c.Signer, Fetcher: w.fetcher,
-		Draining: w.health.isDraining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
+		Store: c.Store, Pages: c.DevicePages, Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
+		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Signer: c.Signer,
+		Fetcher: w.fetcher, Draining: w.health.isDraining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
 	}
 	if w.backchannel != nil {
 		settings.Requests = w.backchannel
@@ -95,16 +97,17 @@ func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Ha
 		Settings: *c.Registration, Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes.Names(),
 		AuthorizationDetailsTypes: w.details.Names(), TrustStores: slices.Sorted(maps.Keys(c.TrustStores)),
 		Backchannel: c.Backchannel != nil, Ping: c.Backchannel != nil && c.Backchannel.Seals != nil,
-		Certificates: c.Certificates, Trust: c.ClientTrust, Limits: w.limits, Evidence: w.evidence, Store: c.Store, Clients: w.clients,
-		Fetcher: w.fetcher, Signs: documents.Signs, Now: c.Now, Log: c.Logger,
+		Certificates: c.Certificates, Trust: c.ClientTrust, Limits: w.limits, Evidence: w.evidence, Store: c.Store,
+		Clients: w.clients, Fetcher: w.fetcher, Signs: documents.Signs, Now: c.Now, Log: c.Logger,
 	})
 }
 
 func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.Route) *discovery.Handler {
 	c := w.config
 	settings := discovery.Config{
-		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details, ACRValues: w.acrs, ResourceScopes: resourceScopes,
-		ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer, JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
+		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details, ACRValues: w.acrs,
+		ResourceScopes: resourceScopes, ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer,
+		JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
 	}
 	if b := c.Backchannel; b != nil {
 		settings.Backchannel = &discovery.Backchannel{Ping: b.Seals != nil, UserCodes: b.UserCodes != nil}

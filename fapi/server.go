@@ -1,11 +1,12 @@
-// Package fapi is the authorization server: it wires the rooms below it and serves their endpoints on two listeners.
+// Package fapi is the authorization server: it wires the packages below it and serves their endpoints on two listeners.
 //
-// A request comes in through one listener, is authenticated as one registered client, and is held from then on to that
-// client's profile. It changes state by one verb of package store. Everything that is signed is signed by package signer.
+// A request arrives on one listener, authenticates as one registered client, and is checked against that client's
+// profile. It changes state in one transaction of package store. Everything that is signed is signed by package
+// signer.
 //
-// The rooms, from the ground up: profile, scope, rar, claims and client say what is allowed; event, endpoint and browser are
-// what endpoints share; tokens signs; request checks; authorize, token, backchannel, device, resource, registration and
-// discovery are the endpoints, each mounted by its Routes. routes.go has the table.
+// The packages, from the lowest layer: profile, scope, rar, claims and client define what is allowed; event, endpoint
+// and browser are shared by the endpoints; tokens issues; request validates; authorize, token, backchannel, device,
+// resource, registration and discovery are the endpoints, each mounted by its Routes. routes.go has the table.
 package fapi
 
 import (
@@ -41,7 +42,7 @@ type Server struct {
 	clients *client.Cache
 	signer  *signer.Signer
 	health  *health
-	// backchannel is nil where nobody is asked anything.
+	// backchannel is nil when backchannel authentication is off.
 	backchannel *backchannel.Handler
 	table       endpoint.Table
 }
@@ -68,16 +69,17 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}, nil
 }
 
-// Handler serves the issuer's listener, where browsers come and no client certificate is asked for.
+// Handler serves the issuer's listener, which browsers use and which requests no client certificate.
 func (s *Server) Handler() http.Handler { return s.table.Handler() }
 
-// MTLSHandler serves the listener that asks for client certificates.
+// MTLSHandler serves the mTLS listener, which requests client certificates.
 func (s *Server) MTLSHandler() http.Handler { return s.table.MTLSHandler() }
 
-// Backchannel is what devices of other kinds than the built-in pages decide by; nil where nobody is asked anything.
+// Backchannel lets authentication devices other than the built-in pages list and decide requests; nil when backchannel
+// authentication is off.
 func (s *Server) Backchannel() *backchannel.Handler { return s.backchannel }
 
-// Drain makes readiness answer 503, so that a load balancer sends no more requests here. What comes is still answered.
+// Drain makes readiness answer 503, so that a load balancer sends no more requests here. Requests are still served.
 func (s *Server) Drain() { s.health.drain() }
 
 // RunPings notifies clients of decisions until ctx ends (CIBA Core §10.2). Every node may run it.
@@ -87,8 +89,8 @@ func (s *Server) RunPings(ctx context.Context) {
 	}
 }
 
-// OnChange takes a notification of what other nodes changed; see [store.Watcher]. Without it the server looks for itself,
-// once a second.
+// OnChange handles a notification of a change by another node; see [store.Watcher]. Without notifications the server
+// polls the store once a second.
 func (s *Server) OnChange(change store.Change) {
 	s.clients.OnChange(change)
 	if change.Keys || change.Lost {
@@ -96,7 +98,7 @@ func (s *Server) OnChange(change store.Change) {
 	}
 }
 
-// wiring is what the rooms share, while they are made.
+// wiring holds what the endpoint packages share while they are constructed.
 type wiring struct {
 	config    Config
 	addresses endpoint.Addresses
@@ -114,7 +116,7 @@ type wiring struct {
 	tokens    *tokens.Issuer
 	checker   *request.Checker
 	sessions  *browser.Sessions
-	// passkeys is nil where there are none.
+	// passkeys is nil when passkeys are off.
 	passkeys *browser.Passkeys
 	forms    *browser.Forms
 	// acrs are the authentication context classes that can be reached, best first.
@@ -122,7 +124,7 @@ type wiring struct {
 	calls    *endpoint.BackChannel
 	subjects *tokens.Subjects
 
-	// backchannel is nil where nobody is asked anything.
+	// backchannel is nil when backchannel authentication is off.
 	backchannel *backchannel.Handler
 }
 
@@ -152,22 +154,23 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		return nil, err
 	}
 	w.tokens = &tokens.Issuer{
-		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: c.Store, Keys: w.keys, Scopes: w.scopes, Details: w.details,
-		Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
+		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: c.Store, Keys: w.keys, Scopes: w.scopes,
+		Details: w.details, Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
 		AccessTokenLifetime: c.AccessTokenLifetime, IDTokenLifetime: c.IDTokenLifetime, Now: c.Now,
 	}
 	w.checker = request.NewChecker(w.tokens, w.acrs, w.tracer)
 	w.calls = &endpoint.BackChannel{
 		Authenticator: &endpoint.Authenticator{
-			Addresses: w.addresses, TokenPath: token.Path, Clients: w.clients, Keys: w.keys, Trust: c.ClientTrust, TrustStores: c.TrustStores,
-			Now: c.Now, Tracer: w.tracer, CertificateRefused: c.CertificateRefused,
+			Addresses: w.addresses, TokenPath: token.Path, Clients: w.clients, Keys: w.keys, Trust: c.ClientTrust,
+			TrustStores: c.TrustStores, Now: c.Now, Tracer: w.tracer, CertificateRefused: c.CertificateRefused,
 		},
-		Limits: w.limits, Proofs: w.proofs, Addresses: w.addresses, Certificates: c.Certificates, Store: c.Store, Log: c.Logger, Tracer: w.tracer,
+		Limits: w.limits, Proofs: w.proofs, Addresses: w.addresses, Certificates: c.Certificates, Store: c.Store,
+		Log: c.Logger, Tracer: w.tracer,
 	}
 	return w, nil
 }
 
-// addSecrets adds what is derived from random values that all nodes share.
+// addSecrets adds what is derived from seeds that all nodes share.
 func (w *wiring) addSecrets(ctx context.Context) error {
 	c, seeds := w.config, tokens.NewSeeds(w.config.Store)
 	w.subjects = &tokens.Subjects{Seeds: seeds}
@@ -209,20 +212,22 @@ func (w *wiring) fetchKeys(ctx context.Context, address string) ([]byte, time.Du
 	return document.Body, document.MaxAge, err
 }
 
-// newBackchannel makes the backchannel authentication endpoint, where it is offered.
+// newBackchannel makes the backchannel authentication endpoint, if it is offered.
 func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRequest)) error {
 	c := w.config
 	if c.Backchannel == nil {
 		return nil
 	}
 	sender := outbound.New(outbound.Policy{
-		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate, Timeout: ciba.Timeout,
+		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate,
+		Timeout: ciba.Timeout,
 	})
 	var err error
 	w.backchannel, err = backchannel.New(backchannel.Config{
-		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Scopes: w.scopes,
-		Details: w.details, Tokens: w.tokens, Evidence: w.evidence, BackChannel: w.calls, GrantLifetime: c.GrantLifetime,
-		Post: sender.Post, Notify: notify, Draining: w.health.isDraining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
+		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
+		Checker: w.checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
+		BackChannel: w.calls, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
+		Draining: w.health.isDraining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})
 	return err
 }

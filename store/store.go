@@ -463,7 +463,8 @@ type Keys interface {
 	SetKeyURIs(ctx context.Context, id string, from, to []string) error
 }
 
-// Store is everything; handlers take the group that they need.
+// Store is everything. A handler holds just the verbs that it uses, as one of the groups or as an interface of its own; only
+// the wiring has a whole Store (internal/arch holds the rooms of fapi to that).
 type Store interface {
 	Requests
 	Grants

@@ -236,9 +236,10 @@ func (c auditFollow) Run(ctx context.Context, p *program) error {
 			if err != nil && ctx.Err() == nil {
 				return err
 			}
+			pause := time.NewTimer(followPause)
 			select {
 			case <-ctx.Done():
-			case <-time.After(followPause):
+			case <-pause.C:
 			}
 		}
 		return nil // the operator has seen enough

@@ -15,7 +15,7 @@ import (
 	"countersign/store"
 )
 
-// approved is a checked request with a sign-in that satisfies it. Only [Handler.satisfied] makes one, and nothing is
+// approved is a validated request with a sign-in that satisfies it. Only Handler.satisfied makes one, and nothing is
 // granted without.
 type approved struct {
 	client  *client.Client
@@ -23,15 +23,15 @@ type approved struct {
 	session *store.Session
 }
 
-var errNotApproved = errors.New("authorize: no sign-in was held to the request")
+var errNotApproved = errors.New("authorize: the sign-in was not checked against the request")
 
-// satisfied reports whether a sign-in is what the request demands: recent enough when the browser came, the right user,
-// strong enough. How long the user then takes to decide does not count.
+// satisfied reports whether a sign-in meets the request: recent enough when the browser arrived (max_age), the right
+// user (id_token_hint), a sufficient acr. The time that the user then takes to decide does not count.
 func (h *Handler) satisfied(
 	ctx context.Context, caller *client.Client, checked *request.Request, session *store.Session,
-	pushedAt, cameAt time.Time,
+	pushedAt, arrivedAt time.Time,
 ) (approved, bool, error) {
-	if !checked.RecentEnough(session.AuthTime, cameAt) {
+	if !checked.RecentEnough(session.AuthTime, arrivedAt) {
 		return approved{}, false, nil
 	}
 	// A sign-in made for this very request satisfies prompt=login; an older one does not.
@@ -51,24 +51,24 @@ func (h *Handler) satisfied(
 	return approved{client: caller, request: checked, session: session}, true, nil
 }
 
-// mayBeSilent reports whether the request can be answered without a page, given what the user allowed before.
+// mayBeSilent reports whether the stored consent covers the request, so that no page is needed.
 func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 	if consent == nil || consent.CreatedAt.Before(a.client.ChangedAt) {
-		return false // what the user allowed was shown for the registration of that time
+		return false // the consent was given to an older registration
 	}
-	asked := a.request
-	if len(asked.Resources) > 0 || len(asked.Details) > 0 {
+	requested := a.request
+	if len(requested.Resources) > 0 || len(requested.Details) > 0 {
 		return false // these are never remembered
 	}
-	if slices.ContainsFunc(asked.Prompt, func(prompt string) bool { return prompt != "none" }) {
+	if slices.ContainsFunc(requested.Prompt, func(prompt string) bool { return prompt != "none" }) {
 		return false
 	}
-	for _, name := range asked.Scopes {
+	for _, name := range requested.Scopes {
 		if !slices.Contains(consent.Scopes, name) || h.tokens.Scopes.Lookup(name).AlwaysAsk {
 			return false
 		}
 	}
-	for _, name := range asked.ExtraClaims() {
+	for _, name := range requested.ExtraClaims() {
 		if !slices.Contains(consent.Claims, name) {
 			return false
 		}
@@ -76,7 +76,7 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 	return true
 }
 
-// consent is what the user need not be asked again, or nil: authorization_details and resources are asked each time.
+// consent is the consent to remember, or nil: authorization_details and resources need consent each time.
 func (h *Handler) consent(a approved) *store.Consent {
 	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 {
 		return nil
@@ -88,8 +88,8 @@ func (h *Handler) consent(a approved) *store.Consent {
 	}
 }
 
-// grant adds to finish what the user allowed, and prepares the response with the code for it. Everything in the
-// response is signed before the request is consumed.
+// grant adds the grant and its code to finish, and prepares the authorization response. Everything in the response is
+// signed before the request is consumed.
 func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish) (store.Finish, response, error) {
 	if a.client == nil {
 		return store.Finish{}, response{}, errNotApproved

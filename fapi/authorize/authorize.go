@@ -15,9 +15,8 @@ import (
 	"countersign/store"
 )
 
-// authorize is the authorization endpoint (RFC 6749 §3.1). Of what a browser brings, only client_id counts and either
-// request_uri, which names a request that was pushed, or request, where the client's profile takes a signed request
-// object by value.
+// authorize is the authorization endpoint (RFC 6749 §3.1). Of its parameters only client_id counts and either
+// request_uri, which names a pushed request, or request, where the client's profile allows a request object by value.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		h.authorizeByPost(w, r)
@@ -38,7 +37,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	event.Of(ctx).ClientID = caller.ID
-	// An address in the query is only good for sending an error back, and only if it is registered.
+	// A redirect_uri in the query is used for errors only, and only if it is registered.
 	back := refusalTarget(caller, form.Get, false)
 	requestURI := form.Get("request_uri")
 	switch {
@@ -75,8 +74,8 @@ func (h *Handler) authorizeByPost(w http.ResponseWriter, r *http.Request) {
 	browser.SeeOther(w, h.addresses.Issuer+"/authorize?"+form.Values().Encode())
 }
 
-// openRequest opens a stored request for this browser. It is answered at once when nobody needs to be asked, and
-// otherwise the browser is sent to its interaction.
+// openRequest opens a stored request for this browser. It answers at once when no interaction is needed, and otherwise
+// redirects the browser to a new interaction.
 func (h *Handler) openRequest(
 	w http.ResponseWriter, r *http.Request, caller *client.Client, id store.Digest, back redirectTarget,
 ) {
@@ -84,7 +83,7 @@ func (h *Handler) openRequest(
 	opened, err := h.store.Open(ctx, id, browser.Session(r))
 	known := err == nil || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrConsumed)
 	if known && opened.Request.ClientID != caller.ID {
-		known, err = false, store.ErrNotFound // nothing of another client's request is used or told
+		known, err = false, store.ErrNotFound // another client's request: neither used nor revealed
 	}
 	if !known {
 		h.redirectError(w, r, back, unopened(err))
@@ -124,7 +123,7 @@ func (h *Handler) openRequest(
 	}
 }
 
-// unopened is the answer to a request_uri that cannot be used.
+// unopened returns the error for a request_uri that cannot be used.
 func unopened(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -138,7 +137,7 @@ func unopened(err error) error {
 	return err
 }
 
-// answerSilently grants without a page: the user is signed in and has allowed all of it before.
+// answerSilently grants without a page: the user is signed in and the stored consent covers the request.
 func (h *Handler) answerSilently(w http.ResponseWriter, r *http.Request, id store.Digest, granted approved) {
 	back := targetOf(granted.client, granted.request)
 	finish, prepared, err := h.grant(r.Context(), granted, store.Finish{Request: id})
@@ -153,13 +152,13 @@ func (h *Handler) answerSilently(w http.ResponseWriter, r *http.Request, id stor
 	send(w, prepared)
 }
 
-// refusePrompt answers a prompt=none that needs a page (OpenID Connect Core §3.1.2.6). The answer consumes the request.
+// refusePrompt answers a prompt=none that needs interaction (OpenID Connect Core §3.1.2.6), which consumes the request.
 func (h *Handler) refusePrompt(
 	w http.ResponseWriter, r *http.Request, id store.Digest, signedIn bool, back redirectTarget,
 ) {
-	refusal := oauth.Errorf(oauth.LoginRequired, "the person is not signed in, or not as the request wants it")
+	refusal := oauth.Errorf(oauth.LoginRequired, "the user is not signed in, or not as the request demands")
 	if signedIn {
-		refusal = oauth.Errorf(oauth.ConsentRequired, "the person has to decide")
+		refusal = oauth.Errorf(oauth.ConsentRequired, "the user has to decide")
 	}
 	if err := h.store.Finish(r.Context(), store.Finish{Request: id}); err != nil {
 		h.redirectError(w, r, back, unopened(err))

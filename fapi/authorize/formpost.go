@@ -19,8 +19,8 @@ const postPage = `<!DOCTYPE html>
 <script>` + postScript + `</script></body></html>
 `
 
-// postForm answers with a page whose form takes an authorization response to the client (OAuth 2.0 Form Post Response
-// Mode §2). The address is registered for the client.
+// postForm writes a page whose form posts the authorization response to the client (OAuth 2.0 Form Post Response Mode
+// §2). The address is a registered redirect URI.
 func postForm(w http.ResponseWriter, address string, parameters url.Values) {
 	page := template.Must(template.New("post").Parse(postPage)) // a constant: parsing it cannot fail
 	digest := sha256.Sum256([]byte(postScript))
@@ -32,6 +32,6 @@ func postForm(w http.ResponseWriter, address string, parameters url.Values) {
 	script := base64.StdEncoding.EncodeToString(digest[:])
 	header.Set("Content-Security-Policy",
 		"default-src 'none'; script-src 'sha256-"+script+"'; frame-ancestors 'none'; base-uri 'none'")
-	// The response has started: an error in writing it is ignored.
+	// Response already started; error ignored.
 	_ = page.Execute(w, map[string]any{"Address": template.URL(address), "Parameters": parameters})
 }

@@ -13,12 +13,12 @@ import (
 	"countersign/internal/oauth"
 )
 
-// Pages render what [Forms] decides to show. They look at no form and change nothing.
+// Pages render what [Forms] decides to show. They read no form and change no state.
 type Pages interface {
-	// SignIn shows the sign-in page, with the interaction's problem, if it has one. A user who is signed in already is
-	// offered to go on as before.
+	// SignIn shows the sign-in page, with the interaction's problem, if it has one. A user who is signed in already can
+	// continue with that session.
 	SignIn(w http.ResponseWriter, r *http.Request, in Interaction)
-	// Consent shows what is requested to the user who is signed in, who has to send its subject back as "signed_in_as".
+	// Consent shows the request to the signed-in user. Its form sends the user's subject back as "signed_in_as".
 	Consent(w http.ResponseWriter, r *http.Request, in Interaction)
 	browser.ErrorPage
 }
@@ -26,8 +26,8 @@ type Pages interface {
 // ACRValues are the authentication context classes that [Forms] reaches without passkeys, best first.
 func ACRValues() []string { return []string{browser.PasswordACR} }
 
-// Forms is the [Interactor] of the built-in pages: HTML forms with passwords and passkeys. The value of the input
-// "action" says which button was pressed.
+// Forms is the [Interactor] of the built-in pages: HTML forms with passwords and passkeys. The form's
+// "action" is the button that was pressed.
 type Forms struct {
 	pages     Pages
 	passwords browser.Passwords
@@ -37,7 +37,7 @@ type Forms struct {
 
 var _ Interactor = (*Forms)(nil)
 
-// NewForms makes the interactor of pages. It needs the directory of the passwords and the directory's errors.
+// NewForms makes the interactor of pages. It returns an error unless passwords has a directory and its errors.
 func NewForms(pages Pages, passwords browser.Passwords, log *slog.Logger) (*Forms, error) {
 	if passwords.Directory == nil || passwords.Refused == nil || passwords.Throttled == nil {
 		return nil, errors.New("authorize: Passwords needs Directory and its errors Refused and Throttled")
@@ -73,7 +73,7 @@ func (f *Forms) Interact(w http.ResponseWriter, r *http.Request, in Interaction,
 	}
 }
 
-// press does what the button says that the user pressed.
+// press dispatches on the button that was pressed.
 func (f *Forms) press(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
 	press, known := f.buttons[in.Form.Get("action")]
 	if !known {
@@ -84,9 +84,9 @@ func (f *Forms) press(w http.ResponseWriter, r *http.Request, in Interaction, ac
 	press(w, r, in, actions)
 }
 
-// signIn checks what the user typed. It is never logged: people type passwords into the wrong field.
+// signIn checks the user name and the password. Neither is logged: users type passwords into the wrong field.
 func (f *Forms) signIn(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
-	in.LoginHint = strings.TrimSpace(in.Form.Get("username")) // phones like to add a space
+	in.LoginHint = strings.TrimSpace(in.Form.Get("username")) // phone keyboards add a space
 	proven, problem, err := f.passwords.Authenticate(r.Context(), in.LoginHint, in.Form.Get("password"))
 	log := f.logger(r, in)
 	if err != nil {
@@ -100,7 +100,7 @@ func (f *Forms) signIn(w http.ResponseWriter, r *http.Request, in Interaction, a
 	case browser.WrongPassword:
 		f.tryAgain(w, r, in, actions, problem)
 	case browser.TooManyAttempts:
-		log.WarnContext(r.Context(), "sign-in throttled", "wait", problem.Wait)
+		log.WarnContext(r.Context(), "sign-in throttled", "retry_after", problem.Wait)
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
 		f.showSignIn(w, r, in, problem)
 	default: // a field is empty
@@ -108,7 +108,7 @@ func (f *Forms) signIn(w http.ResponseWriter, r *http.Request, in Interaction, a
 	}
 }
 
-// signInWithPasskey counts what is not accepted as a wrong password is.
+// signInWithPasskey counts a refused passkey as a failed sign-in.
 func (f *Forms) signInWithPasskey(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
 	err := actions.SignInWithPasskey(w, r)
 	if errors.Is(err, browser.ErrPasskeyRefused) {
@@ -121,7 +121,7 @@ func (f *Forms) signInWithPasskey(w http.ResponseWriter, r *http.Request, in Int
 	}
 }
 
-// tryAgain counts a sign-in that was refused and shows the page again, if there may be another.
+// tryAgain counts a failed sign-in and shows the page again, or denies after [MaxSignInFailures].
 func (f *Forms) tryAgain(
 	w http.ResponseWriter, r *http.Request, in Interaction, actions Actions, problem browser.Problem,
 ) {
@@ -139,14 +139,14 @@ func (f *Forms) tryAgain(
 	f.showSignIn(w, r, in, problem)
 }
 
-// switchUser lets somebody else sign in.
+// switchUser shows the sign-in page for another user.
 func (f *Forms) switchUser(w http.ResponseWriter, r *http.Request, in Interaction, _ Actions) {
-	in.LoginHint = "" // the guess was not right
+	in.LoginHint = "" // the hint was wrong
 	f.pages.SignIn(w, r, in)
 }
 
-// allow grants, if the user whose name was on the page is still the one who is signed in. Another tab of the browser
-// may have signed in somebody else.
+// allow grants, if the user whose name was on the page is still signed in. Another user may have signed in in another
+// tab of the browser.
 func (f *Forms) allow(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
 	switch {
 	case in.SignedIn == nil:
@@ -166,7 +166,7 @@ func (f *Forms) showSignIn(w http.ResponseWriter, r *http.Request, in Interactio
 	f.pages.SignIn(w, r, in)
 }
 
-// failInternally shows an error of the server's own, whose cause is for the log.
+// failInternally logs an internal error and shows the error page without its cause.
 func (f *Forms) failInternally(w http.ResponseWriter, r *http.Request, in Interaction, err error) {
 	f.logger(r, in).ErrorContext(r.Context(), "sign-in failed", "error", err.Error())
 	browser.ShowError(f.pages, w, r, oauth.AsError(nil).Because(err))

@@ -1,10 +1,10 @@
-// Package authorize serves the way from an authorization request to its answer: pushed requests (RFC 9126), the
+// Package authorize serves authorization requests, from the request to the response: pushed requests (RFC 9126), the
 // authorization endpoint (RFC 6749 §3.1, RFC 9101), the interaction in which the user signs in and decides, and the
 // authorization response (query, fragment, form post; signed by JARM).
 //
-// A request is checked by package request before the user sees a page, and stored until it is answered. [Interactor]
-// is the one way by which users sign in and decide; [Forms] implements it with server-rendered pages. Granting
-// demands proof that checking came first: grant takes an approved value, which only satisfied makes.
+// A request is validated by package request before the user sees a page, and stored until it is answered. An
+// [Interactor] lets users sign in and decide; [Forms] implements it with server-rendered pages. Grants are made from
+// an approved value only, which the check of the sign-in returns.
 package authorize
 
 import (
@@ -20,7 +20,7 @@ import (
 	"countersign/store"
 )
 
-// Config is what a [Handler] needs. All of it is required, but for Passkeys.
+// Config is the configuration of a [Handler]. All fields but Passkeys are required.
 type Config struct {
 	Addresses endpoint.Addresses
 	Store     store.Requests
@@ -31,20 +31,20 @@ type Config struct {
 	// Signer decrypts request objects; everything that is signed is signed by Tokens.
 	Signer      *signer.Signer
 	BackChannel *endpoint.BackChannel
-	// Limits bound what anybody can have signed or decrypted in the name of a client.
+	// Limits bound the signatures and decryptions of unauthenticated requests that name a client.
 	Limits   *endpoint.RateLimits
 	Evidence *event.Recorder
 	Sessions *browser.Sessions
-	// Passkeys is nil where users have none.
+	// Passkeys is nil when passkeys are off.
 	Passkeys   *browser.Passkeys
 	Forms      *browser.Forms
 	Interactor Interactor
 
-	// RequestURILifetime and CodeLifetime are cut to what the client's profile allows.
+	// RequestURILifetime and CodeLifetime are limited to the maxima of the client's profile.
 	RequestURILifetime, CodeLifetime time.Duration
-	// InteractionLifetime is how long a user may take to sign in and decide.
+	// InteractionLifetime bounds the time from the first page to the decision.
 	InteractionLifetime time.Duration
-	// GrantLifetime is how long a client keeps what was granted, and how long a decision is remembered.
+	// GrantLifetime is the lifetime of grants and of remembered consent.
 	GrantLifetime time.Duration
 	Now           func() time.Time
 }

@@ -18,22 +18,22 @@ import (
 	"countersign/store"
 )
 
-// openInteraction is an interaction that was checked to be this browser's. It implements [Actions].
+// openInteraction is an interaction that is bound to the browser of the request. It implements [Actions].
 type openInteraction struct {
 	handler *Handler
 	handle  string
-	// browser is the browser's secret.
+	// browser is the value of the browser's cookie.
 	browser string
 	// form is the body of a POST; nil on GET.
 	form    url.Values
 	pending store.Pending
 	request request.Request
 	client  *client.Client
-	// session is the sign-in, or nil unless the browser holds its cookie.
+	// session is nil unless the browser holds the session's cookie.
 	session *store.Session
 }
 
-// beginInteraction stores a new interaction for this browser and sends the browser to it.
+// beginInteraction stores a new interaction for this browser and redirects to it.
 func (h *Handler) beginInteraction(w http.ResponseWriter, r *http.Request, interaction store.Interaction) {
 	handle := random.Secret()
 	interaction.ID = store.DigestOf(handle)
@@ -45,12 +45,12 @@ func (h *Handler) beginInteraction(w http.ResponseWriter, r *http.Request, inter
 	browser.SeeOther(w, h.addressOf(handle))
 }
 
-// addressOf is the address of an interaction.
+// addressOf returns the URL of an interaction.
 func (h *Handler) addressOf(handle string) string {
 	return h.addresses.Issuer + "/interaction/" + handle
 }
 
-// interact checks that an interaction is this browser's and hands it to the Interactor.
+// interact checks that an interaction is bound to this browser and passes it to the Interactor.
 func (h *Handler) interact(w http.ResponseWriter, r *http.Request) {
 	open, err := h.openInteraction(w, r)
 	if err != nil {
@@ -85,7 +85,8 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 	if posted {
 		if !browser.SameToken(form.Get("form_token"), open.formToken()) {
 			return nil, oauth.Errorf(oauth.InvalidRequest,
-				"this form is not one that the server showed to this browser; go back and load the page again").WithStatus(http.StatusForbidden)
+				"this form is not one that the server showed to this browser; go back and load the page again").
+				WithStatus(http.StatusForbidden)
 		}
 		open.form = form.Values()
 	}
@@ -103,23 +104,24 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 	if err != nil {
 		return nil, err
 	}
-	// The sign-in counts only in the browser that holds its cookie.
+	// The session is valid only in the browser that holds its cookie.
 	if session := open.pending.Session; session != nil && session.ID == browser.Session(r) {
 		open.session = session
 	}
 	return open, nil
 }
 
-// notOpen is the answer to an interaction that cannot go on.
+// notOpen returns the error for an interaction that cannot be opened.
 func notOpen(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return oauth.Errorf(oauth.InvalidRequest,
-			"this page belongs to another browser, or it is too old; go back to the application and start again").WithStatus(http.StatusNotFound).Because(err)
+			"this page belongs to another browser, or it is too old; go back to the application and start again").
+			WithStatus(http.StatusNotFound).Because(err)
 	}
 	return over(err)
 }
 
-// over is the answer to an interaction that has ended.
+// over returns the error for an interaction that has ended.
 func over(err error) error {
 	switch {
 	case errors.Is(err, store.ErrExpired):
@@ -134,12 +136,12 @@ func over(err error) error {
 
 func (o *openInteraction) formToken() string { return browser.FormToken(o.browser, o.handle) }
 
-// binding is what a passkey on the sign-in page of the interaction is asked for.
+// binding binds the passkey challenge of the sign-in page to the interaction.
 func (o *openInteraction) binding() passkey.Binding {
 	return passkey.Binding{Purpose: browser.PurposeSignIn, Browser: o.browser, Content: o.handle}
 }
 
-// interaction is what the Interactor is given.
+// interaction returns the argument of the Interactor.
 func (o *openInteraction) interaction() (Interaction, error) {
 	h := o.handler
 	options, err := h.passkeys.Options(o.binding(), nil)
@@ -164,7 +166,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 	return in, nil
 }
 
-// viewClient is what the user may be shown about a client.
+// viewClient returns the registered metadata that pages may show.
 func viewClient(c *client.Client, redirectURI string) browser.Client {
 	m := c.Metadata
 	view := browser.Client{
@@ -176,7 +178,7 @@ func viewClient(c *client.Client, redirectURI string) browser.Client {
 	return view
 }
 
-// SignIn implements [Actions]. The session's cookie replaces whatever the browser had before (no fixation).
+// SignIn implements [Actions]. The session's cookie replaces any former one (no session fixation).
 func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication) {
 	h := o.handler
 	session, secret := h.sessions.New(a)
@@ -203,22 +205,22 @@ func (o *openInteraction) SignInFailed(ctx context.Context) (int, error) {
 	return o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID)
 }
 
-// Allow implements [Actions]. Of several answers to one request only the first counts.
+// Allow implements [Actions]. Only the first decision about a request counts.
 func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 	h := o.handler
 	if o.session == nil {
 		h.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
 		return
 	}
-	pushedAt, cameAt := o.pending.Request.CreatedAt, o.pending.Interaction.CreatedAt
-	granted, satisfied, err := h.satisfied(r.Context(), o.client, &o.request, o.session, pushedAt, cameAt)
+	pushedAt, arrivedAt := o.pending.Request.CreatedAt, o.pending.Interaction.CreatedAt
+	granted, satisfied, err := h.satisfied(r.Context(), o.client, &o.request, o.session, pushedAt, arrivedAt)
 	if err != nil {
 		h.showError(w, r, err)
 		return
 	}
 	if !satisfied {
 		o.refuse(w, r, oauth.Errorf(oauth.UnmetAuthentication,
-			"the person signed in, but not in the way or as the one that the request demands"))
+			"the user signed in, but not with the acr, or not as the user, that the request demands"))
 		return
 	}
 	finish, prepared, err := h.grant(r.Context(), granted, o.finish())
@@ -236,10 +238,10 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 
 // Deny implements [Actions].
 func (o *openInteraction) Deny(w http.ResponseWriter, r *http.Request) {
-	o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "the person refused"))
+	o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"))
 }
 
-// refuse ends the interaction with an error for the client.
+// refuse ends the interaction with an error response.
 func (o *openInteraction) refuse(w http.ResponseWriter, r *http.Request, refusal error) {
 	h := o.handler
 	if err := h.store.Finish(r.Context(), o.finish()); err != nil {
@@ -249,7 +251,7 @@ func (o *openInteraction) refuse(w http.ResponseWriter, r *http.Request, refusal
 	h.redirectError(w, r, targetOf(o.client, &o.request), refusal)
 }
 
-// finish names what an answer ends.
+// finish names the interaction and the request that an answer consumes.
 func (o *openInteraction) finish() store.Finish {
 	return store.Finish{Interaction: o.pending.Interaction.ID, Request: o.pending.Request.ID}
 }

@@ -11,11 +11,11 @@ import (
 	"countersign/fapi/scope"
 )
 
-// MaxSignInFailures is how many refused sign-ins one interaction takes before it has to be denied.
+// MaxSignInFailures is the number of failed sign-ins after which an interaction has to be denied.
 const MaxSignInFailures = 5
 
-// Interactor has a user sign in and decide. It authenticates the user; everything else about an interaction (its
-// handle, its browser, its time, its one answer) is the server's. [Forms] is the built-in one.
+// Interactor lets a user sign in and decide. It authenticates the user; the server enforces everything else about an
+// interaction: its handle, its browser, its lifetime and its single answer. [Forms] is the built-in one.
 type Interactor interface {
 	// Interact answers GET and POST of an interaction's address. The server has already checked the handle, the
 	// browser's cookie and the time, and on POST the content type, the origin and the form token. It ends with exactly
@@ -24,7 +24,7 @@ type Interactor interface {
 	browser.ErrorPage
 }
 
-// Interaction is what a browser's interaction is about, and what the browser sent.
+// Interaction is the request that a browser's interaction is about, and the form that the browser sent.
 type Interaction struct {
 	Client browser.Client
 	// Scopes are those requested and known, in the order requested.
@@ -39,22 +39,21 @@ type Interaction struct {
 	ACRs []string
 	// Form is the body of a POST, without duplicates; nil on GET.
 	Form url.Values
-	// FormToken has to be sent back by each form as the hidden input "form_token".
+	// FormToken is the CSRF token; each form sends it back as the hidden input "form_token".
 	FormToken string
-	// LoginHint is the client's guess at the user name (OpenID Connect Core §3.1.2.1); untrusted. [Forms] puts the name
-	// that the user typed in its place.
+	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the
+	// user name that was typed.
 	LoginHint string
-	// SignedIn is nil while the user still has to sign in.
+	// SignedIn is nil until the user has signed in.
 	SignedIn *browser.SignedIn
-	// SignInFailures counts the refused sign-ins of this interaction.
+	// SignInFailures counts the failed sign-ins of this interaction.
 	SignInFailures int
-	// GrantLifetime is how long the client keeps the access that is requested.
+	// GrantLifetime is the lifetime of the grant that is requested.
 	GrantLifetime time.Duration
-	// Passkey is what a script passes to navigator.credentials.get to sign in with a passkey, as JSON (WebAuthn Level 3
-	// §5.1.9), or empty when this server has no passkeys. What comes back is sent as the form's "passkey"; see
-	// [Actions].SignInWithPasskey.
+	// Passkey holds the options of navigator.credentials.get to sign in with a passkey, as JSON (WebAuthn Level 3 §5.1.9);
+	// empty when passkeys are off. The result is sent as the form's "passkey"; see [Actions].SignInWithPasskey.
 	Passkey string
-	// PasskeyOnly is true when the request can be satisfied by a passkey and by nothing else.
+	// PasskeyOnly reports whether only a passkey satisfies the request.
 	PasskeyOnly bool
 	// Problem is why [Forms] shows a page again.
 	Problem browser.Problem
@@ -62,17 +61,17 @@ type Interaction struct {
 
 // Actions are what an [Interactor] can do with an interaction. All but SignInFailed answer the HTTP request.
 type Actions interface {
-	// SignIn binds the interaction to a user, gives the browser a new session, and sends it back to the interaction's
-	// address (303), where [Interaction].SignedIn is then set.
+	// SignIn binds the interaction to a user, starts a new session in the browser, and redirects to the interaction's URL
+	// (303), where [Interaction].SignedIn is then set.
 	SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication)
-	// SignInWithPasskey is SignIn by the passkey in the form's parameter "passkey". When it is not accepted it writes
-	// nothing, and the error wraps [browser.ErrPasskeyRefused]; any other error is the server's own.
+	// SignInWithPasskey is SignIn by the passkey in the form's parameter "passkey". When it is refused, nothing is written
+	// and the error wraps [browser.ErrPasskeyRefused]; any other error is internal.
 	SignInWithPasskey(w http.ResponseWriter, r *http.Request) error
-	// SignInFailed counts a refused sign-in and returns the new count. At [MaxSignInFailures] the interaction has to be
+	// SignInFailed counts a failed sign-in and returns the new count. At [MaxSignInFailures] the interaction has to be
 	// ended with Deny.
 	SignInFailed(ctx context.Context) (failures int, err error)
-	// Allow grants what was requested and sends the browser to the client with a code (303).
+	// Allow grants the request and redirects the browser to the client with a code (303).
 	Allow(w http.ResponseWriter, r *http.Request)
-	// Deny refuses and sends the browser to the client with access_denied (303).
+	// Deny redirects the browser to the client with access_denied (303).
 	Deny(w http.ResponseWriter, r *http.Request)
 }

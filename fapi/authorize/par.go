@@ -13,12 +13,12 @@ import (
 	"countersign/store"
 )
 
-// requestURIPrefix begins every request_uri that this server issues (RFC 9126 §2.2). No other is ever opened,
-// and nothing is ever fetched from one.
+// requestURIPrefix begins every request_uri that this server issues (RFC 9126 §2.2). No other is accepted, and
+// none is fetched.
 const requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
 
-// pushAuthorizationRequest is the pushed authorization request endpoint (RFC 9126 §2). Everything that can be refused
-// is refused here, before a user sees a page.
+// pushAuthorizationRequest is the pushed authorization request endpoint (RFC 9126 §2). All checks are made
+// here, before the user sees a page.
 func (h *Handler) pushAuthorizationRequest(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
 	if c.Form.Has("request_uri") {
 		return endpoint.Answer{}, oauth.Errorf(oauth.InvalidRequest,
@@ -68,7 +68,7 @@ func (h *Handler) newRequest(
 	}, requestURI, nil
 }
 
-// pushedResponse is the answer of RFC 9126 §2.2.
+// pushedResponse is the response of RFC 9126 §2.2.
 type pushedResponse struct {
 	RequestURI string `json:"request_uri"`
 	ExpiresIn  int64  `json:"expires_in"`

@@ -16,9 +16,9 @@ import (
 	"countersign/store"
 )
 
-// requestObject returns the parameters of an authorization request: those inside its request object, and nothing from
-// beside it, or those of the form when there is none and the client's profile allows that (RFC 9101 §6.3, RFC 9126 §3).
-// An object is evidence.
+// requestObject returns the parameters of an authorization request: those of its request object only, or those of the
+// form when there is none and the client's profile allows that (RFC 9101 §6.3, RFC 9126 §3). A request object is
+// recorded as evidence.
 func (h *Handler) requestObject(
 	ctx context.Context, caller *client.Client, form oauth.Form,
 ) (oauth.Form, []store.Evidence, error) {
@@ -56,8 +56,8 @@ func (h *Handler) parseObject(ctx context.Context, caller *client.Client, raw st
 	return object, nil
 }
 
-// decryptObject decrypts an encrypted request object (RFC 9101 §6.1) in the HSM. Whatever is wrong with one that no key
-// decrypts, the answer is the same.
+// decryptObject decrypts an encrypted request object (RFC 9101 §6.1) in the HSM. The error
+// is the same for every decryption failure (no oracle).
 func (h *Handler) decryptObject(ctx context.Context, raw string) (string, error) {
 	records, err := h.signer.Decryption(ctx, signer.UseRequestObject)
 	if err != nil {
@@ -83,16 +83,16 @@ func (h *Handler) decryptObject(ctx context.Context, raw string) (string, error)
 		keys = append(keys, key)
 	}
 	decrypted, err := jose.Decrypt(ctx, raw, keys)
-	switch {
-	case err == nil:
-		return string(decrypted), nil
-	case errors.Is(err, jose.ErrMalformed), errors.Is(err, jose.ErrAlgorithm), errors.Is(err, jose.ErrDecryption):
+	if errors.Is(err, jose.ErrMalformed) || errors.Is(err, jose.ErrAlgorithm) || errors.Is(err, jose.ErrDecryption) {
 		return "", oauth.Errorf(oauth.InvalidRequestObject, "the request object is not acceptable: %v", err).Because(err)
 	}
-	return "", err
+	if err != nil {
+		return "", err
+	}
+	return string(decrypted), nil
 }
 
-// decryptionError gives a ciphertext that does not fit a key the one error that package jose has for that.
+// decryptionError translates the signer's error for a bad ciphertext to that of package jose.
 func decryptionError(err error) error {
 	if errors.Is(err, signer.ErrCiphertext) {
 		return fmt.Errorf("%w: %w", jose.ErrDecryption, err)
@@ -100,7 +100,7 @@ func decryptionError(err error) error {
 	return err
 }
 
-// checkObject verifies a request object, reads the parameters in it and makes the evidence of it.
+// checkObject verifies a request object and returns its parameters and the evidence of it.
 func (h *Handler) checkObject(
 	ctx context.Context, caller *client.Client, object *jar.Object,
 ) (oauth.Form, []store.Evidence, error) {
@@ -125,13 +125,13 @@ func (h *Handler) checkObject(
 	}
 	if !inside.Has("scope") && !inside.Has("authorization_details") {
 		return oauth.Form{}, nil, oauth.Errorf(oauth.InvalidRequestObject,
-			"the request object has no scope; what stands beside it does not count (RFC 9101 §6.3)")
+			"the request object has no scope; parameters outside of it are ignored (RFC 9101 §6.3)")
 	}
 	kept, err := h.evidence.Message(ctx, audit.RequestObject, caller.ID, object.Compact(), signedBy)
 	return inside, []store.Evidence{kept}, err
 }
 
-// invalidObject is the answer to a request object that is not valid (RFC 9101 §7).
+// invalidObject returns the error for an invalid request object (RFC 9101 §7).
 func invalidObject(err error) error {
 	if refused, ok := errors.AsType[*oauth.Error](err); ok {
 		return oauth.Errorf(oauth.InvalidRequestObject, "inside the request object, %s", refused.Description).Because(err)

@@ -16,7 +16,7 @@ import (
 	"countersign/store"
 )
 
-// redirectTarget is where and how an answer may be sent through the browser. Its uri is registered for the client, or
+// redirectTarget is where and how a response is sent through the browser. Its uri is registered for the client, or
 // empty.
 type redirectTarget struct {
 	uri   string
@@ -24,11 +24,11 @@ type redirectTarget struct {
 	// mode is one of query, fragment, form_post, query.jwt, fragment.jwt, form_post.jwt.
 	mode   string
 	client *client.Client
-	// answers is true when the answer is to a request of the client, and not to what anybody may have sent.
+	// answers is true when the request came from the client: pushed, or in a signed request object.
 	answers bool
 }
 
-// targetOf is where the answer to a checked request goes.
+// targetOf returns where the response to a checked request goes.
 func targetOf(caller *client.Client, checked *request.Request) redirectTarget {
 	mode := checked.ResponseMode
 	if mode == "" {
@@ -37,8 +37,8 @@ func targetOf(caller *client.Client, checked *request.Request) redirectTarget {
 	return redirectTarget{uri: checked.RedirectURI, state: checked.State, mode: mode, client: caller, answers: true}
 }
 
-// refusalTarget is where an error goes as long as the request is not checked: an address that the request names, if
-// it is registered for its client, and otherwise none. With whole, these are all the parameters of the request.
+// refusalTarget returns where an error goes while the request is not checked: the redirect_uri that it names, if that
+// is registered for its client, and otherwise none. whole says that parameter reads the complete request.
 func refusalTarget(caller *client.Client, parameter func(string) string, whole bool) redirectTarget {
 	back := redirectTarget{
 		state: parameter("state"), client: caller,
@@ -50,10 +50,10 @@ func refusalTarget(caller *client.Client, parameter func(string) string, whole b
 	return back
 }
 
-// refusalMode is how an error goes back whose request was not understood. It holds no secret, so that it goes where
-// the request wants it and its client looks for it; but it is signed only for a client that may have that. A request
-// that names no mode is answered as its response_type is when it is whole, and as the client's first choice is when
-// it could not be read.
+// refusalMode returns the response mode of an error whose request could not be checked. An error holds no secret, so
+// that it is sent in the mode that the request names; it is signed only for a client whose profile has signed
+// responses. Without response_mode the default of the response_type applies when the request is complete, and the
+// client's first mode when it could not be read.
 func refusalMode(caller *client.Client, rawKind, rawMode string, whole bool) string {
 	kind := request.ResponseType(rawKind)
 	known := slices.Contains(caller.Profile.ResponseTypes, kind)
@@ -75,13 +75,13 @@ func refusalMode(caller *client.Client, rawKind, rawMode string, whole bool) str
 // isSigned reports whether a response_mode is one of JARM's.
 func isSigned(mode string) bool { return mode == "jwt" || strings.HasSuffix(mode, ".jwt") }
 
-// response is an authorization response that is ready to be released.
+// response is an authorization response that is ready to be sent.
 type response struct {
 	to redirectTarget
-	// parameters are those that the browser carries.
+	// parameters are sent through the browser.
 	parameters url.Values
-	// evidence is kept before the response is sent: what in it is signed, if it answers a request of the client. Nobody
-	// else can fill the log with what the server says to them.
+	// evidence is recorded before the response is sent: its signed part, if it answers a request of the client. Responses
+	// to unauthenticated requests are not recorded, so that they cannot fill the log.
 	evidence []store.Evidence
 }
 
@@ -124,7 +124,7 @@ func send(w http.ResponseWriter, r response) {
 	}
 }
 
-// redirectError sends an error to the client through the browser, or shows it when no address is proven.
+// redirectError sends an error to the client through the browser, or shows it when there is no valid redirect URI.
 func (h *Handler) redirectError(w http.ResponseWriter, r *http.Request, back redirectTarget, err error) {
 	e := event.Of(r.Context())
 	err = endpoint.Translate(err)
@@ -133,7 +133,7 @@ func (h *Handler) redirectError(w http.ResponseWriter, r *http.Request, back red
 		h.showError(w, r, err)
 		return
 	}
-	if isSigned(back.mode) && !back.answers { // the HSM would sign it for anybody
+	if isSigned(back.mode) && !back.answers { // signed for unauthenticated requests: limited
 		if err := h.limits.Unauthenticated("refusal", back.client.ID); err != nil {
 			h.showError(w, r, err)
 			return
@@ -144,10 +144,11 @@ func (h *Handler) redirectError(w http.ResponseWriter, r *http.Request, back red
 		"error":             {refusal.Code},
 		"error_description": {oauth.Printable(refusal.Description) + " (correlation id " + e.CorrelationID + ")"},
 	})
-	if err == nil {
-		err = h.evidence.Record(r.Context(), prepared.evidence...)
+	if err != nil { // a response that has to be signed is not sent without
+		h.showError(w, r, err)
+		return
 	}
-	if err != nil { // an answer that has to be signed is not sent without, nor one without its evidence
+	if err := h.evidence.Record(r.Context(), prepared.evidence...); err != nil {
 		h.showError(w, r, err)
 		return
 	}

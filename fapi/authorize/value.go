@@ -9,19 +9,19 @@ import (
 	"countersign/internal/oauth"
 )
 
-// authorizeByValue takes a request whose signed request object the browser brings (RFC 9101 §5.1). From here on it is
-// as if it had been pushed, but that its client has not authenticated yet.
+// authorizeByValue serves a request with a request object by value (RFC 9101 §5.1). It is stored like a pushed
+// request, but its client has not authenticated yet.
 func (h *Handler) authorizeByValue(
 	w http.ResponseWriter, r *http.Request, caller *client.Client, form oauth.Form, back redirectTarget,
 ) {
 	ctx := r.Context()
-	if jose.IsEncrypted(form.Get("request")) { // the HSM would decrypt it for anybody
+	if jose.IsEncrypted(form.Get("request")) { // decrypted for unauthenticated requests: limited
 		if err := h.limits.Unauthenticated("encrypted by value", caller.ID); err != nil {
 			h.showError(w, r, err)
 			return
 		}
 	}
-	// Without a registered address inside, none beside it helps: what is there does not count (RFC 9101 §6.3).
+	// A redirect_uri outside of the request object does not replace a missing one inside (RFC 9101 §6.3).
 	object, err := h.parseObject(ctx, caller, form.Get("request"))
 	if err != nil {
 		h.redirectError(w, r, back, err)
@@ -33,7 +33,7 @@ func (h *Handler) authorizeByValue(
 		h.redirectError(w, r, back, err)
 		return
 	}
-	// An object that somebody else saw can be brought again: that must not use up what the client itself may send.
+	// A request object can be replayed by others: that must not use up the client's own limit.
 	if err := h.limits.Unauthenticated("by value", caller.ID); err != nil {
 		h.showError(w, r, err)
 		return

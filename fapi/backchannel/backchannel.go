@@ -1,8 +1,8 @@
-// Package backchannel is client-initiated backchannel authentication (CIBA Core, FAPI-CIBA): the endpoint, who is asked, the
-// decision, and the notification of the client.
+// Package backchannel is client-initiated backchannel authentication (CIBA Core, FAPI-CIBA): the endpoint, the
+// lookup of the user by the hint, the decision, and the notification of the client.
 //
-// A request is checked as any other authorization request (package request), waits in the store until the user decides on a
-// device (package device), and is redeemed at the token endpoint.
+// A request is validated like any authorization request (package request), stored until the user decides on a device
+// (package device), and redeemed at the token endpoint.
 package backchannel
 
 import (
@@ -35,17 +35,17 @@ import (
 	"countersign/store"
 )
 
-// path is where the endpoint is, below the issuer.
+// path is the path of the endpoint, below the issuer.
 const path = "/backchannel"
 
-// Store are the verbs that backchannel requests need.
+// Store has the methods of package store that backchannel requests need.
 type Store interface {
 	store.Backchannel
 	User(ctx context.Context, subject string) (store.User, error)
 	UserByName(ctx context.Context, username string) (store.User, error)
 }
 
-// Config is everything that a [Handler] needs.
+// Config is the configuration of a [Handler].
 type Config struct {
 	// Settings were checked by [Settings.Check].
 	Settings    Settings
@@ -59,20 +59,20 @@ type Config struct {
 	Tokens      *tokens.Issuer
 	Evidence    *event.Recorder
 	BackChannel *endpoint.BackChannel
-	// GrantLifetime is how long a grant lasts.
+	// GrantLifetime is the lifetime of grants.
 	GrantLifetime time.Duration
 	// Post sends a notification to a client (CIBA Core §10.2).
 	Post func(ctx context.Context, address, authorization string, body []byte) (status int, err error)
-	// Notify wakes the browsers of the user who is asked; nil does not.
+	// Notify notifies the user's browsers of a new request (web push); nil does not.
 	Notify func(ctx context.Context, record store.BackchannelRequest)
-	// Draining reports whether the server is shutting down: then no poll is held.
+	// Draining reports whether the server is shutting down: then long polls are answered at once.
 	Draining func() bool
 	Now      func() time.Time
 	Log      *slog.Logger
 	Tracer   trace.Tracer
 }
 
-// Handler is the backchannel authentication endpoint, and what devices decide by.
+// Handler is the backchannel authentication endpoint, and lists and decides requests for authentication devices.
 type Handler struct {
 	settings      Settings
 	addresses     endpoint.Addresses
@@ -92,9 +92,9 @@ type Handler struct {
 	log           *slog.Logger
 	tracer        trace.Tracer
 
-	// asked counts how often one client asks one user.
-	asked *limit.Limiter
-	// notifier is nil when no client is notified.
+	// perUser limits the requests of one client for one user.
+	perUser *limit.Limiter
+	// notifier is nil without ping.
 	notifier *ciba.Notifier
 	polls    polls
 }
@@ -107,12 +107,13 @@ func New(c Config) (*Handler, error) {
 		grantLifetime: c.GrantLifetime, notify: c.Notify, draining: c.Draining, now: c.Now, log: c.Log, tracer: c.Tracer,
 	}
 	var err error
-	if h.asked, err = endpoint.NewLimiter(c.Settings.PersonPerMinute/60, c.Settings.PersonBurst, c.Now); err != nil {
+	if h.perUser, err = endpoint.NewLimiter(c.Settings.UserPerMinute/60, c.Settings.UserBurst, c.Now); err != nil {
 		return nil, err
 	}
 	if c.Settings.Seals != nil {
 		h.notifier = &ciba.Notifier{
-			Outbox: outbox{c.Store}, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now, Log: c.Log,
+			Outbox: outbox{c.Store}, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now,
+			Log: c.Log,
 		}
 	}
 	return h, nil
@@ -133,7 +134,7 @@ func (h *Handler) RunPings(ctx context.Context) {
 	}
 }
 
-// notificationEndpoint is where a client wants to be notified.
+// notificationEndpoint returns a client's notification endpoint, or [ciba.ErrNoEndpoint].
 func (h *Handler) notificationEndpoint(ctx context.Context, clientID string) (string, error) {
 	found, err := h.clients.Get(ctx, clientID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -148,7 +149,7 @@ func (h *Handler) notificationEndpoint(ctx context.Context, clientID string) (st
 	return found.Metadata.BackchannelNotificationEndpoint, nil
 }
 
-// stored is a checked request, as it is stored until it is decided.
+// stored is the form in which a checked request is stored until it is decided.
 type stored struct {
 	Scopes    []string        `json:"scopes,omitempty"`
 	ACRs      []string        `json:"acrs,omitempty"`
@@ -165,15 +166,17 @@ type response struct {
 	Interval  int64  `json:"interval"`
 }
 
-// authenticate is the backchannel authentication endpoint (CIBA Core §7). A request for a user who is unknown, disabled, or
-// cannot be asked by this client is acknowledged like any other, and waits until it expires: who is known here is told to
-// nobody (§15).
+// authenticate is the backchannel authentication endpoint (CIBA Core §7). A request for a user who is unknown,
+// disabled, or protected by a user code that the client does not send, is acknowledged like any other and then
+// expires: the response must not reveal which users exist (§15).
 func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
 	if !slices.Contains(c.Client.Profile.GrantTypes, profile.CIBA) {
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", profile.CIBA)
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"this client is not registered for grant_type %s", profile.CIBA)
 	}
 	if c.Client.Pings() && h.settings.Seals == nil {
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is registered for ping, and this server notifies nobody; register it for poll")
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"this client is registered for ping, which this server does not offer; register it for poll")
 	}
 	asked, request, evidence, err := h.read(ctx, c)
 	if err != nil {
@@ -183,8 +186,9 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	// Known or not, so that no user's telephone is flooded until he gives in.
-	if err := endpoint.Allow(h.asked, c.Client.ID+"\x00"+string(user.key[:]), "this client asks this person too often"); err != nil {
+	// Limited for unknown users too. Too many requests make users approve one to be left alone.
+	pair := c.Client.ID + "\x00" + string(user.key[:])
+	if err := endpoint.Allow(h.perUser, pair, "this client sends too many requests for this user"); err != nil {
 		return endpoint.Answer{}, err
 	}
 	if err := h.checkUserCode(ctx, c.Client, &user, asked.UserCode); err != nil {
@@ -194,27 +198,32 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 }
 
 // start stores a checked request and acknowledges it.
-func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, user askedUser, evidence []store.Evidence) (endpoint.Answer, error) {
+func (h *Handler) start(
+	ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, user askedUser, evidence []store.Evidence,
+) (endpoint.Answer, error) {
 	parameters, err := json.Marshal(request)
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
 	authReqID, now := random.Secret(), h.now()
 	record := store.BackchannelRequest{
-		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, UserKey: user.key, Parameters: parameters,
-		CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime), Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
+		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, UserKey: user.key,
+		Parameters: parameters, CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime),
+		Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
 		Evidence: evidence,
 	}
 	if asked.NotificationToken != "" {
-		record.Ping, err = h.settings.Seals.Seal(record.ID, ciba.Notification{AuthReqID: authReqID, Token: asked.NotificationToken})
+		record.Ping, err = h.settings.Seals.Seal(record.ID, ciba.Notification{
+			AuthReqID: authReqID, Token: asked.NotificationToken,
+		})
 		if err != nil {
 			return endpoint.Answer{}, err
 		}
 	}
-	limits := store.BackchannelLimits{User: h.settings.PendingPerPerson, Client: h.settings.PendingPerClient}
+	limits := store.BackchannelLimits{User: h.settings.PendingPerUser, Client: h.settings.PendingPerClient}
 	err = h.store.StartBackchannel(ctx, record, limits, c.OneTimes()...)
 	if errors.Is(err, store.ErrConsumed) {
-		return endpoint.Answer{}, endpoint.TooMany(h.settings.Lifetime, "as many requests as may wait for this person do so already")
+		return endpoint.Answer{}, endpoint.TooMany(h.settings.Lifetime, "too many requests are pending for this user")
 	}
 	if err != nil {
 		return endpoint.Answer{}, err
@@ -227,7 +236,7 @@ func (h *Handler) start(ctx context.Context, c *endpoint.Call, asked ciba.Reques
 	}}, nil
 }
 
-// read reads and checks everything of a request but who is asked.
+// read reads and checks a request, except for its user.
 func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, stored, []store.Evidence, error) {
 	form, values, evidence, err := h.parameters(ctx, c)
 	if err != nil {
@@ -241,7 +250,7 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 	if err != nil {
 		return ciba.Request{}, stored{}, nil, oauthError(err)
 	}
-	// What is not CIBA's own is read as in any other authorization request.
+	// Parameters that are not CIBA's own are checked as in any authorization request.
 	read, err := h.checker.Check(ctx, request.Backchannel, c.Client, form)
 	if err != nil {
 		return ciba.Request{}, stored{}, nil, err
@@ -252,8 +261,8 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 	}, evidence, nil
 }
 
-// needsMessage reports whether a request needs a message that the user can compare on both devices: what is to be allowed is
-// unique only when it is in authorization_details (FAPI-CIBA §5.2.2-2).
+// needsMessage reports whether a request needs a binding_message, which users compare on both devices: only
+// authorization_details make the request unique (FAPI-CIBA §5.2.2-2).
 func (h *Handler) needsMessage(form oauth.Form) bool {
 	if form.Has("authorization_details") {
 		return false
@@ -263,13 +272,14 @@ func (h *Handler) needsMessage(form oauth.Form) bool {
 	})
 }
 
-// parameters are those inside the signed request, or those of the form where the client's profile allows that; once to look up
-// and once as values. A signed one is evidence.
+// parameters returns those of the signed request, or those of the form where the client's profile allows that, as a
+// form and as values. A signed request is recorded as evidence.
 func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form, url.Values, []store.Evidence, error) {
 	rules, values := c.Client.Profile.Backchannel, c.Form.Values()
 	if !c.Form.Has("request") {
 		if rules.Signed == profile.RequestObjectsRequired {
-			return oauth.Form{}, nil, nil, oauth.Errorf(oauth.InvalidRequest, "this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
+			return oauth.Form{}, nil, nil, oauth.Errorf(oauth.InvalidRequest,
+				"this client's requests have to be signed; send them as request (CIBA Core §7.1.1)")
 		}
 		return c.Form, values, nil, nil
 	}
@@ -290,7 +300,7 @@ func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form,
 	if err != nil {
 		return oauth.Form{}, nil, nil, oauthError(err)
 	}
-	// It is consumed with the rest of the request, or when that is refused.
+	// Consumed in the transaction of the request, or when the request is refused.
 	c.AddOneTime(store.OneTime{
 		Kind: "backchannel_request", Key: verified.ReplayKey, Until: verified.Until.Add(endpoint.ClockDifference),
 	})
@@ -302,7 +312,7 @@ func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form,
 	return form, verified.Parameters, []store.Evidence{kept}, err
 }
 
-// oauthError gives errors of package ciba their code; others pass unchanged.
+// oauthError translates errors of package ciba to *oauth.Error; others pass unchanged.
 func oauthError(err error) error {
 	if refused, ok := errors.AsType[*ciba.Error](err); ok {
 		return oauth.Errorf(refused.Code, "%s", refused.Description).Because(err)

@@ -62,7 +62,7 @@ func TestBackchannelDenied(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	w.Clock.Advance(10 * time.Second)
-	if err := w.Server.Backchannel().Decide(t.Context(), w.ByAlice(late, true)); !errors.Is(err, backchannel.ErrTooLate) {
+	if err := w.Server.Backchannel().Decide(t.Context(), w.ByAlice(late, true)); !errors.Is(err, backchannel.ErrExpired) {
 		t.Errorf("got %v", err)
 	}
 	fapitest.WantError(t, c.Fetch(late, nil), 400, "expired_token")
@@ -132,11 +132,11 @@ func TestDecideBackchannelRefused(t *testing.T) {
 		alter func(*backchannel.Decision)
 		want  error
 	}{
-		"another person":    {any, func(a *backchannel.Decision) { a.Authentication.Subject = "sub-bob" }, backchannel.ErrNotAsked},
-		"nobody":            {any, func(a *backchannel.Decision) { a.Authentication.Subject = "" }, backchannel.ErrNotAsked},
-		"no reference":      {any, func(a *backchannel.Decision) { a.Reference = "x" }, backchannel.ErrNotAsked},
-		"the auth_req_id":   {any, func(a *backchannel.Decision) { a.Reference = any }, backchannel.ErrNotAsked},
-		"an unknown one":    {"unknown", func(*backchannel.Decision) {}, backchannel.ErrNotAsked},
+		"another person":    {any, func(a *backchannel.Decision) { a.Authentication.Subject = "sub-bob" }, backchannel.ErrNotFound},
+		"nobody":            {any, func(a *backchannel.Decision) { a.Authentication.Subject = "" }, backchannel.ErrNotFound},
+		"no reference":      {any, func(a *backchannel.Decision) { a.Reference = "x" }, backchannel.ErrNotFound},
+		"the auth_req_id":   {any, func(a *backchannel.Decision) { a.Reference = any }, backchannel.ErrNotFound},
+		"an unknown one":    {"unknown", func(*backchannel.Decision) {}, backchannel.ErrNotFound},
 		"proven before":     {any, func(a *backchannel.Decision) { a.AuthTime = a.AuthTime.Add(-time.Minute) }, backchannel.ErrStepUp},
 		"proven hereafter":  {any, func(a *backchannel.Decision) { a.AuthTime = a.AuthTime.Add(time.Minute) }, backchannel.ErrStepUp},
 		"not strongly":      {strong, func(a *backchannel.Decision) { a.Authentication.ACR = fapitest.ByPassword }, backchannel.ErrStepUp},

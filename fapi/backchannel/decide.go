@@ -21,17 +21,17 @@ import (
 
 // Errors of [Handler.Request] and [Handler.Decide], to be matched with errors.Is.
 var (
-	// ErrNotAsked: there is no such request, or it is another user's, or the user may not be asked any more.
-	ErrNotAsked = errors.New("fapi: the user is not asked this")
-	// ErrDecided: somebody has decided before.
-	ErrDecided = errors.New("fapi: this was decided before")
+	// ErrNotFound: there is no such request of this user, or its client is gone.
+	ErrNotFound = errors.New("fapi: no such backchannel request of this user")
+	// ErrDecided: the request was decided before.
+	ErrDecided = errors.New("fapi: the backchannel request was decided before")
 	// ErrTooLate: the request has expired.
-	ErrTooLate = errors.New("fapi: the time for the decision is over")
-	// ErrStepUp: the user has to authenticate again, or in a stronger way; see [View].ACRs.
-	ErrStepUp = errors.New("fapi: the user has to authenticate for this, strongly enough")
+	ErrExpired = errors.New("fapi: the backchannel request has expired")
+	// ErrStepUp: the user has to authenticate again, or with a stronger acr; see [View].ACRs.
+	ErrStepUp = errors.New("fapi: the decision needs a stronger or more recent authentication")
 )
 
-// State is what became of a request.
+// State is the state of a request.
 type State string
 
 // The states of a request.
@@ -42,37 +42,36 @@ const (
 	Expired  State = "expired"
 )
 
-// View is a request as the user is shown it: who asks for what, and what became of it.
+// View is a request as users see it: the client, what it requests, and the state.
 type View struct {
 	// Reference names the request. It is no secret: the SHA-256 of the auth_req_id in base64url.
 	Reference string
 	State     State
 	Client    browser.Client
-	// Message is the binding_message, checked to be plain text; empty for none. It is to be shown as text, and set off
-	// from the words of the page.
+	// Message is the binding_message, checked to be plain text; empty for none. Pages show it as
+	// text, set off from their own.
 	Message string
 	// Scopes, Details and Resources are what the client will get.
 	Scopes    []scope.Scope
 	Details   []rar.View
 	Resources []string
-	// ACRs are the authentication context classes of which one, or a better one, has to be reached to allow it. Empty
-	// means any.
+	// ACRs are the authentication context classes of which one, or a better one, is needed to approve; empty for any.
 	ACRs                 []string
 	CreatedAt, ExpiresAt time.Time
-	// GrantLifetime is how long the client keeps the access that is requested.
+	// GrantLifetime is the lifetime of the grant that is requested.
 	GrantLifetime time.Duration
 }
 
-// Decision is what a user decides on a device that has proven whose it is.
+// Decision is a user's decision on an authenticated device.
 type Decision struct {
 	// Reference names the request.
 	Reference string
 	Allowed   bool
-	// Authentication is who decides and how they authenticated. Its Subject has to be the user who is asked.
+	// Authentication is how the user authenticated. Its Subject has to be that of the request.
 	Authentication browser.Authentication
-	// AuthTime is when they authenticated. To allow something it must have been for this request: after it came.
+	// AuthTime is when the user authenticated; to approve, after the request was made.
 	AuthTime time.Time
-	// Device names the device, for the record.
+	// Device names the device, for the log.
 	Device string
 }
 
@@ -87,7 +86,7 @@ func parseReference(text string) (store.Digest, bool) {
 	return store.Digest(raw), true
 }
 
-// Pending lists what waits for a user's decision, the oldest first.
+// Pending lists the requests that wait for a user's decision, the oldest first.
 func (h *Handler) Pending(ctx context.Context, subject string) ([]View, error) {
 	pending, err := h.store.PendingBackchannel(ctx, subject)
 	if err != nil {
@@ -97,7 +96,7 @@ func (h *Handler) Pending(ctx context.Context, subject string) ([]View, error) {
 	for _, record := range pending {
 		view, err := h.view(ctx, record)
 		if errors.Is(err, store.ErrNotFound) {
-			continue // the client is gone or disabled
+			continue // the client is deleted or disabled
 		}
 		if err != nil {
 			return nil, err
@@ -108,7 +107,8 @@ func (h *Handler) Pending(ctx context.Context, subject string) ([]View, error) {
 	return views, nil
 }
 
-// Request reads a request of a user, whatever became of it. [ErrNotAsked] for another's, and for one whose client is gone.
+// Request reads a request of a user, in any state. The error is [ErrNotFound] for another user's request and for one
+// whose client is gone, or one of the store.
 func (h *Handler) Request(ctx context.Context, reference, subject string) (View, error) {
 	record, err := h.request(ctx, reference, subject)
 	if err != nil {
@@ -116,7 +116,7 @@ func (h *Handler) Request(ctx context.Context, reference, subject string) (View,
 	}
 	view, err := h.view(ctx, record)
 	if errors.Is(err, store.ErrNotFound) {
-		return View{}, fmt.Errorf("%w: %w", ErrNotAsked, err)
+		return View{}, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	return view, err
 }
@@ -125,16 +125,19 @@ func (h *Handler) Request(ctx context.Context, reference, subject string) (View,
 func (h *Handler) request(ctx context.Context, reference, subject string) (store.BackchannelRequest, error) {
 	id, ok := parseReference(reference)
 	if !ok {
-		return store.BackchannelRequest{}, ErrNotAsked
+		return store.BackchannelRequest{}, ErrNotFound
 	}
 	record, err := h.store.BackchannelRequest(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return store.BackchannelRequest{}, fmt.Errorf("%w: %w", ErrNotAsked, err)
+		return store.BackchannelRequest{}, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	if err == nil && (record.Subject == "" || record.Subject != subject) {
-		return store.BackchannelRequest{}, ErrNotAsked
+	if err != nil {
+		return store.BackchannelRequest{}, err
 	}
-	return record, err
+	if record.Subject == "" || record.Subject != subject {
+		return store.BackchannelRequest{}, ErrNotFound
+	}
+	return record, nil
 }
 
 func (h *Handler) view(ctx context.Context, record store.BackchannelRequest) (View, error) {
@@ -149,7 +152,9 @@ func (h *Handler) view(ctx context.Context, record store.BackchannelRequest) (Vi
 	m := found.Metadata
 	return View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
-		Client:  browser.Client{ID: found.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI},
+		Client: browser.Client{
+			ID: found.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
+		},
 		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), Details: request.Details.View(h.details),
 		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: h.grantLifetime,
@@ -164,7 +169,7 @@ func parse(record store.BackchannelRequest) (stored, error) {
 	return request, nil
 }
 
-// stateOf is what became of a request.
+// stateOf returns the state of a request.
 func (h *Handler) stateOf(record store.BackchannelRequest) State {
 	switch {
 	case !record.DecidedAt.IsZero() && record.GrantID != "":
@@ -177,8 +182,8 @@ func (h *Handler) stateOf(record store.BackchannelRequest) State {
 	return Waiting
 }
 
-// Decide records a user's decision. Of several to one request the first counts. Errors are [ErrNotAsked], [ErrDecided],
-// [ErrTooLate] and [ErrStepUp], or the failure of the store. A refused decision changes nothing.
+// Decide records a user's decision. Only the first decision about a request counts. Errors are [ErrNotFound],
+// [ErrDecided], [ErrExpired] and [ErrStepUp], or those of the store. A refused decision changes nothing.
 func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	record, err := h.request(ctx, d.Reference, d.Authentication.Subject)
 	if err != nil {
@@ -192,15 +197,16 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	}
 	switch err := h.store.DecideBackchannel(ctx, decision); {
 	case errors.Is(err, store.ErrNotFound):
-		return ErrNotAsked
+		return ErrNotFound
 	case errors.Is(err, store.ErrConsumed):
 		return ErrDecided
 	case errors.Is(err, store.ErrExpired):
-		return ErrTooLate
+		return ErrExpired
 	case err != nil:
 		return err
 	}
-	h.log.InfoContext(ctx, "backchannel request decided", "correlation_id", event.Of(ctx).CorrelationID, "client_id", record.ClientID,
+	h.log.InfoContext(ctx, "backchannel request decided", "correlation_id", event.Of(ctx).CorrelationID,
+		"client_id", record.ClientID,
 		"allowed", d.Allowed, "device", d.Device, "acr", d.Authentication.ACR)
 	h.polls.wake(record.ID)
 	if h.notifier != nil {
@@ -209,11 +215,11 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	return nil
 }
 
-// grant is what a decision allows, once the authentication is seen to be sufficient for it.
+// grant returns the grant of an approval, if the authentication suffices for it.
 func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, error) {
 	found, err := h.clients.Get(ctx, record.ClientID)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNotAsked
+		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, err
@@ -240,7 +246,7 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	}, nil
 }
 
-// reaches reports whether an authentication context class is one of those requested that can be reached here, or better.
+// reaches reports whether an acr is one of those requested that this server can reach, or a better one.
 func (h *Handler) reaches(acr string, requested []string) bool {
 	known := h.checker.ACRValues()
 	wanted := set.Intersect(known, requested)

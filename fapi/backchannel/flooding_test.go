@@ -20,7 +20,7 @@ import (
 // by shape, by limits or by the work that is done.
 func TestAttack38Flooding(t *testing.T) {
 	t.Run("refuses one client more than a few requests to one person", func(t *testing.T) {
-		w := fapitest.NewWorld(t, fapitest.OffersBackchannel(func(b *backchannel.Settings) { b.PersonBurst, b.PersonPerMinute = 3, 1 }))
+		w := fapitest.NewWorld(t, fapitest.OffersBackchannel(func(b *backchannel.Settings) { b.UserBurst, b.UserPerMinute = 3, 1 }))
 		w.AddUser("sub-bob", "bob", `{}`)
 		c, other := w.Register("client-1", fapitest.Asks), w.Register("client-2", fapitest.Asks)
 		for _, person := range []string{"alice", "nobody"} {
@@ -42,7 +42,7 @@ func TestAttack38Flooding(t *testing.T) {
 		"one client": {5, 3, 1, 3}, "many clients": {5, 3, 4, 5},
 	} {
 		t.Run("refuses more than a few that wait at once, of "+name, func(t *testing.T) {
-			w := fapitest.NewWorld(t, fapitest.OffersBackchannel(func(b *backchannel.Settings) { b.PendingPerPerson, b.PendingPerClient = limits.person, limits.client }))
+			w := fapitest.NewWorld(t, fapitest.OffersBackchannel(func(b *backchannel.Settings) { b.PendingPerUser, b.PendingPerClient = limits.person, limits.client }))
 			var clients []*fapitest.Client
 			for i := range limits.clients {
 				clients = append(clients, w.Register(fmt.Sprint("client-", i), fapitest.Asks))

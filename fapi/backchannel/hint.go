@@ -17,20 +17,20 @@ import (
 	"countersign/store"
 )
 
-// What a login_hint may be.
+// The kinds of login_hint.
 const (
 	hintUsername = "username"
 	hintSubject  = "subject"
 )
 
 const (
-	// maxUser bounds a user name or a subject, in bytes; nothing longer can have been stored.
+	// maxUser bounds a user name or a subject, in bytes; longer ones are not in the store.
 	maxUser = 255
 	// maxHintTokenLife bounds exp of a login_hint_token, counted from now.
 	maxHintTokenLife = 10 * time.Minute
 )
 
-// HintIssuer signs tokens that say who is to be asked (CIBA Core §7.1, login_hint_token).
+// HintIssuer issues login_hint_tokens (CIBA Core §7.1).
 type HintIssuer struct {
 	// Issuer is the iss of its tokens.
 	Issuer string
@@ -38,17 +38,17 @@ type HintIssuer struct {
 	Keys jose.KeySet
 }
 
-// askedUser is the user whom a request identifies.
+// askedUser is the user that a hint identifies.
 type askedUser struct {
-	// subject is empty when nobody may be asked.
+	// subject is empty when the user is unknown or must not be notified.
 	subject string
-	// key identifies the user for counting, known or not.
+	// key identifies the user, known or unknown, for limits.
 	key store.Digest
 	// code is the hash of the user's user code, or empty.
 	code string
 }
 
-// identify finds the user of a hint (CIBA Core §7.1). A hint that identifies nobody is no error: see [Handler.authenticate].
+// identify finds the user of a hint (CIBA Core §7.1). An unknown user is no error: see Handler.authenticate.
 func (h *Handler) identify(ctx context.Context, c *endpoint.Call, asked ciba.Request) (askedUser, error) {
 	switch asked.HintKind {
 	case ciba.IDTokenHint:
@@ -69,9 +69,9 @@ func (h *Handler) identify(ctx context.Context, c *endpoint.Call, asked ciba.Req
 
 // lookUp finds a user by user name or subject.
 func (h *Handler) lookUp(ctx context.Context, kind, value string) (askedUser, error) {
-	nobody := askedUser{key: store.DigestOf("unknown " + kind + "\x00" + value)}
+	unknown := askedUser{key: store.DigestOf("unknown " + kind + "\x00" + value)}
 	if value == "" || len(value) > maxUser || strings.ContainsFunc(value, unicode.IsControl) {
-		return nobody, nil
+		return unknown, nil
 	}
 	find := h.store.UserByName
 	if kind == hintSubject {
@@ -80,7 +80,7 @@ func (h *Handler) lookUp(ctx context.Context, kind, value string) (askedUser, er
 	user, err := find(ctx, value)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nobody, nil
+		return unknown, nil
 	case err != nil:
 		return askedUser{}, err
 	}
@@ -98,7 +98,8 @@ func (h *Handler) readIDTokenHint(ctx context.Context, c *client.Client, raw str
 		return "", err
 	}
 	if c.Sector != "" {
-		return "", oauth.Errorf(oauth.InvalidRequest, "the subjects that this client knows are pairwise and cannot be traced to people, not here either; send login_hint or login_hint_token")
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"this client has pairwise subjects, which cannot be resolved to users; send login_hint or login_hint_token")
 	}
 	return subject, nil
 }
@@ -119,10 +120,11 @@ type hintTokenClaims struct {
 	} `json:"sub_id"`
 }
 
-// HintTokenFormats are the formats of subject identifiers that are understood (RFC 9493 §3.2.1, §3.2.4).
+// HintTokenFormats returns the supported formats of subject identifiers (RFC 9493 §3.2.1, §3.2.4).
 func HintTokenFormats() []string { return []string{"account", "opaque"} }
 
-// readHintToken verifies a login_hint_token and returns what is to be looked up. It can be used once.
+// readHintToken verifies a login_hint_token and returns the kind and the value to look up. The token is a one-time
+// value.
 func (h *Handler) readHintToken(c *endpoint.Call, raw string) (kind, value string, err error) {
 	issuers := h.settings.HintIssuers
 	if len(issuers) == 0 {
@@ -136,7 +138,8 @@ func (h *Handler) readHintToken(c *endpoint.Call, raw string) (kind, value strin
 		return "", "", err
 	}
 	c.AddOneTime(store.OneTime{
-		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID), Until: claims.Expires.Time().Add(endpoint.ClockDifference),
+		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID),
+		Until: claims.Expires.Time().Add(endpoint.ClockDifference),
 	})
 	return kind, value, nil
 }
@@ -145,20 +148,22 @@ func hintRefused(format string, arguments ...any) error {
 	return oauth.Errorf(oauth.InvalidRequest, "login_hint_token "+format, arguments...)
 }
 
-// verifyHintToken holds a login_hint_token to its rules, at a time and with a tolerance for clocks that are ahead.
-func verifyHintToken(raw string, issuers []HintIssuer, audience string, now time.Time, ahead time.Duration) (hintTokenClaims, error) {
+// verifyHintToken verifies a login_hint_token at a time, with a tolerance for clocks that are ahead.
+func verifyHintToken(
+	raw string, issuers []HintIssuer, audience string, now time.Time, ahead time.Duration,
+) (hintTokenClaims, error) {
 	var claims hintTokenClaims
 	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: profile.Algorithms()})
 	if err != nil {
 		return claims, hintRefused("cannot be read: %v", err)
 	}
 	if header := token.Header; header.Type != "" && !header.HasType("JWT") {
-		return claims, hintRefused("has the typ of another kind of token; JWT is right")
+		return claims, hintRefused("has the typ of another kind of token; it must be JWT")
 	}
 	if err := token.Claims(&claims); err != nil {
 		return claims, hintRefused("has claims that cannot be read: %v", err)
 	}
-	err = errors.New("its issuer is not one that is believed here")
+	err = errors.New("its issuer is not trusted here")
 	for _, issuer := range issuers {
 		if issuer.Issuer == claims.Issuer {
 			err = token.VerifyWith(issuer.Keys)
@@ -183,7 +188,7 @@ func verifyHintToken(raw string, issuers []HintIssuer, audience string, now time
 	return claims, nil
 }
 
-// user returns what is to be looked up, at a server on a host.
+// user returns the kind and the value to look up, at the server on a host.
 func (c hintTokenClaims) user(host string) (kind, value string, err error) {
 	switch c.User.Format {
 	case "opaque":
@@ -204,8 +209,8 @@ func (h *Handler) usesCode(c *client.Client) bool {
 	return c.Metadata.BackchannelUserCode && h.settings.UserCodes != nil
 }
 
-// checkUserCode compares the user code of a client that sends one. A user who has one is not asked by clients without:
-// missing_user_code would reveal that the user is known.
+// checkUserCode checks the user code of a client that sends user codes. Requests of other clients for a user who has
+// a user code are ignored: missing_user_code would reveal that the user exists.
 func (h *Handler) checkUserCode(ctx context.Context, c *client.Client, user *askedUser, code string) error {
 	if !h.usesCode(c) {
 		if user.code != "" {
@@ -222,7 +227,7 @@ func (h *Handler) checkUserCode(ctx context.Context, c *client.Client, user *ask
 	case wait > 0:
 		return endpoint.TooMany(wait, "there were too many wrong user codes")
 	case !matches:
-		return oauth.Errorf(oauth.InvalidUserCode, "user_code is not that of the person")
+		return oauth.Errorf(oauth.InvalidUserCode, "user_code is wrong")
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"countersign/store"
 )
 
-// outbox keeps pings in the store.
+// outbox is the [ciba.Outbox] in the store.
 type outbox struct{ store store.Backchannel }
 
 // ClaimPings implements [ciba.Outbox].
@@ -19,7 +19,9 @@ func (o outbox) ClaimPings(ctx context.Context, limit int, lease time.Duration) 
 	}
 	pings := make([]ciba.Ping, len(claimed))
 	for i, p := range claimed {
-		pings[i] = ciba.Ping{Request: p.Request, ClientID: p.ClientID, Sealed: p.Sealed, Attempt: p.Attempt, ExpiresAt: p.ExpiresAt}
+		pings[i] = ciba.Ping{
+			Request: p.Request, ClientID: p.ClientID, Sealed: p.Sealed, Attempt: p.Attempt, ExpiresAt: p.ExpiresAt,
+		}
 	}
 	return pings, nil
 }

@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// maxHeldPolls bounds how many polls a node holds at once; those beyond are answered at once.
+	// maxHeldPolls bounds the long polls that a node holds; more are answered at once.
 	maxHeldPolls = 1000
-	// pollStoreEvery is how often a held poll looks for a decision that was made on another node.
+	// pollStoreEvery is how often a held poll reads the store for a decision on another node.
 	pollStoreEvery = time.Second
 )
 
-// polls are those that are held until somebody decides. They hold no connection to the database.
+// polls are the long polls that wait for a decision. They hold no database connection.
 type polls struct {
 	mu    sync.Mutex
 	held  map[store.Digest][]chan struct{}
 	count int
 }
 
-// enter adds a poll, unless there are too many.
+// enter adds a poll, unless there are maxHeldPolls.
 func (p *polls) enter(id store.Digest) (chan struct{}, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,18 +49,18 @@ func (p *polls) leave(id store.Digest, woken chan struct{}) {
 	}
 }
 
-// wake ends the waiting for a request.
+// wake ends the polls of a request.
 func (p *polls) wake(id store.Digest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, woken := range p.held[id] {
 		close(woken)
 	}
-	delete(p.held, id) // whoever waited leaves by itself
+	delete(p.held, id) // each poll calls leave
 }
 
-// AwaitDecision holds a poll until somebody has decided, here or on another node, and reports whether somebody has. Without
-// long polling it is false at once.
+// AwaitDecision holds a poll until the request is decided, on any node, for at most Settings.LongPoll. It reports
+// whether the store should be read again.
 func (h *Handler) AwaitDecision(ctx context.Context, id store.Digest) bool {
 	woken, ok := h.polls.enter(id)
 	if !ok {

@@ -505,7 +505,7 @@ func TestCI13DisabledPeople(t *testing.T) {
 		if len(w.PendingOf("sub-alice")) != 0 {
 			t.Error("something is shown to them")
 		}
-		if err := w.Server.Backchannel().Decide(t.Context(), w.ByAlice(pending, true)); !errors.Is(err, backchannel.ErrNotAsked) {
+		if err := w.Server.Backchannel().Decide(t.Context(), w.ByAlice(pending, true)); !errors.Is(err, backchannel.ErrNotFound) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -10,45 +10,45 @@ import (
 	"countersign/ciba"
 )
 
-// Settings are an operator's choices. Durations and numbers of 0 take the default named.
+// Settings are configured by the operator. Durations and numbers of 0 take the default named.
 type Settings struct {
-	// Lifetime is how long a request waits that asks for no time (2 min), MaxLifetime the most it can ask for (10 min).
+	// Lifetime is the lifetime of a request without requested_expiry (2 min), MaxLifetime the maximum (10 min).
 	Lifetime, MaxLifetime time.Duration
 	// Interval is the least time between two polls; 5 s.
 	Interval time.Duration
-	// LongPoll is how long a poll is held while nobody has decided; 0 answers at once. At most 15 s.
+	// LongPoll is how long a poll is held while the request is pending; 0 answers at once. At most 15 s.
 	LongPoll time.Duration
-	// PendingPerPerson and PendingPerClient bound how many requests wait for one user at once: of all clients (5), and
-	// of one client (3).
-	PendingPerPerson, PendingPerClient int
-	// PersonPerMinute and PersonBurst bound how often one client may ask one user; 3 a minute after a burst of 5.
-	PersonPerMinute float64
-	PersonBurst     int
-	// RequireBindingMessage wants a binding_message in each request without authorization_details. Without it only those
-	// requests need one that ask for a scope that users are always asked about (FAPI-CIBA §5.2.2-2).
+	// PendingPerUser and PendingPerClient bound the pending requests for one user: of all clients (5), and of one client
+	// (3).
+	PendingPerUser, PendingPerClient int
+	// UserPerMinute and UserBurst bound the requests of one client for one user: 3 a minute after a burst of 5.
+	UserPerMinute float64
+	UserBurst     int
+	// RequireBindingMessage demands a binding_message in each request without authorization_details. Otherwise only
+	// requests for a scope with [scope.Scope].AlwaysAsk need one (FAPI-CIBA §5.2.2-2).
 	RequireBindingMessage bool
-	// LoginHint says what a login_hint is: "username", the default, or "subject".
+	// LoginHint is the meaning of login_hint: "username", the default, or "subject".
 	LoginHint string
-	// HintIssuers are those whose login_hint_token is accepted.
+	// HintIssuers are the trusted issuers of login_hint_token.
 	HintIssuers []HintIssuer
-	// UserCodes compares user codes; nil does not use them.
+	// UserCodes checks user codes; nil does not support them.
 	UserCodes UserCodes
-	// Seals keeps what pings say while they wait; nil offers no ping.
+	// Seals encrypts pending notifications in the store; nil offers no ping.
 	Seals *ciba.Sealer
-	// Certificate is shown to notification endpoints that ask for one; nil shows none.
+	// Certificate is the TLS client certificate for notification endpoints that request one; nil is none.
 	Certificate *tls.Certificate
 }
 
-// UserCodes compares the user codes that protect users from requests they did not start (CIBA Core §7.1).
+// UserCodes checks the user codes that protect users from unsolicited requests (CIBA Core §7.1).
 type UserCodes interface {
-	// Compare reports whether a code is the one that was hashed. An empty hash matches no code, after the same work. Guesses
-	// are counted by user: when there were too many, the code is not looked at, and retryAfter says how long to wait.
+	// Compare reports whether a code matches a hash. An empty hash matches no code, in the same time. Guesses are
+	// limited by user: after too many, the code is not checked, and retryAfter is how long to wait.
 	Compare(ctx context.Context, user, hash, code string) (fits bool, retryAfter time.Duration, err error)
 }
 
 const (
 	maxLongPoll = 15 * time.Second
-	// PollTolerance is how much sooner than announced a poll may come: networks are not even.
+	// PollTolerance is how much earlier than the announced interval a poll may arrive, because of network jitter.
 	PollTolerance = 500 * time.Millisecond
 )
 
@@ -57,10 +57,10 @@ func (s Settings) Check() (Settings, error) {
 	setDefault(&s.Lifetime, 2*time.Minute)
 	setDefault(&s.MaxLifetime, 10*time.Minute)
 	setDefault(&s.Interval, 5*time.Second)
-	setDefault(&s.PendingPerPerson, 5)
+	setDefault(&s.PendingPerUser, 5)
 	setDefault(&s.PendingPerClient, 3)
-	setDefault(&s.PersonPerMinute, 3)
-	setDefault(&s.PersonBurst, 5)
+	setDefault(&s.UserPerMinute, 3)
+	setDefault(&s.UserBurst, 5)
 	setDefault(&s.LoginHint, hintUsername)
 	var problems []error
 	problem := func(format string, arguments ...any) {

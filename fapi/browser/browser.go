@@ -1,8 +1,8 @@
-// Package browser has what the pages of the server share: cookies and sessions, form tokens, passwords and passkeys, and the
-// error page.
+// Package browser has what the server's pages share: cookies and sessions, form tokens, passwords and passkeys, and
+// the error page.
 //
-// A browser has two cookies. One ties interactions to the browser that began them, the other is its sign-in. Every form of
-// the server carries a token that only a page shown to this browser can know, and is refused from any other site.
+// A browser has two cookies: one binds interactions to the browser that began them, the other is its session. Every
+// form has a CSRF token that is bound to the browser, and cross-origin posts are refused.
 package browser
 
 import (
@@ -18,11 +18,11 @@ import (
 	"countersign/store"
 )
 
-// The two cookies. The __Host- prefix keeps them to this host, to TLS and from being planted by a sibling host.
+// The two cookies. The __Host- prefix binds them to this host and to TLS: a sibling host cannot set them.
 const (
-	// cookie ties interactions to the browser that began them.
+	// cookie binds interactions to the browser that began them.
 	cookie = "__Host-countersign-browser"
-	// sessionCookie is the sign-in.
+	// sessionCookie is the session.
 	sessionCookie = "__Host-countersign-session"
 )
 
@@ -35,7 +35,7 @@ func Session(r *http.Request) store.Digest {
 	return store.DigestOf(found.Value)
 }
 
-// Secret returns the browser's cookie, which it sets where there is none.
+// Secret returns the value of the browser's cookie, and sets one if it is missing.
 func Secret(w http.ResponseWriter, r *http.Request) string {
 	if found, err := r.Cookie(cookie); err == nil && len(found.Value) == random.SecretLength {
 		return found.Value
@@ -45,7 +45,7 @@ func Secret(w http.ResponseWriter, r *http.Request) string {
 	return secret
 }
 
-// Known returns the browser's cookie, or an error when it has none.
+// Known returns the value of the browser's cookie, or [http.ErrNoCookie].
 func Known(r *http.Request) (string, error) {
 	found, err := r.Cookie(cookie)
 	if err != nil {
@@ -54,7 +54,7 @@ func Known(r *http.Request) (string, error) {
 	return found.Value, nil
 }
 
-// setCookie sets a cookie that ends with the browser, or after life.
+// setCookie sets a cookie that expires after life; 0 is a cookie of the browser session.
 func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second),
@@ -62,8 +62,7 @@ func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	})
 }
 
-// FormToken is what each form of a page has to send back. Only a page of this server, shown to this browser, can know it.
-// What names the page or the sign-in that the form is for.
+// FormToken returns the CSRF token of a form: a digest of the browser's cookie and of what names the page or session.
 func FormToken(browser, what string) string {
 	digest := sha256.Sum256([]byte("countersign form\x00" + browser + "\x00" + what))
 	return base64.RawURLEncoding.EncodeToString(digest[:])
@@ -72,21 +71,22 @@ func FormToken(browser, what string) string {
 // SameToken compares in constant time.
 func SameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// Forms reads the forms of the server's own pages.
+// Forms reads forms that the server's own pages post.
 type Forms struct{ origins *http.CrossOriginProtection }
 
 // NewForms makes a reader of forms.
 func NewForms() *Forms { return &Forms{origins: http.NewCrossOriginProtection()} }
 
-// Read reads a form that was sent from a page of this server, and from no other site.
+// Read reads a form of the same origin. Errors are *[oauth.Error].
 func (f *Forms) Read(w http.ResponseWriter, r *http.Request) (oauth.Form, error) {
 	if err := f.origins.Check(r); err != nil {
-		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").WithStatus(http.StatusForbidden).Because(err)
+		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").
+			WithStatus(http.StatusForbidden).Because(err)
 	}
 	return oauth.ReadForm(w, r)
 }
 
-// SeeOther is the only redirect that the server sends: 303, so that no browser repeats a form with a password
+// SeeOther redirects with 303, the only redirect status of the server: browsers do not repost a form with a password
 // (FAPI 2.0 Security Profile §5.3.2.2-10).
 func SeeOther(w http.ResponseWriter, address string) {
 	w.Header().Set("Cache-Control", "no-store")
@@ -94,7 +94,7 @@ func SeeOther(w http.ResponseWriter, address string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// Sessions keeps the sign-ins of browsers.
+// Sessions manages the sessions of browsers.
 type Sessions struct {
 	Store interface {
 		StartSession(ctx context.Context, session store.Session, replaced store.Digest) error
@@ -104,7 +104,7 @@ type Sessions struct {
 	Now      func() time.Time
 }
 
-// New makes a session of a user who has authenticated just now, with the secret for the browser's cookie.
+// New makes a session of a user who has just authenticated, and the value of its cookie.
 func (s *Sessions) New(a Authentication) (session store.Session, secret string) {
 	secret, now := random.Secret(), s.Now()
 	return store.Session{
@@ -112,12 +112,12 @@ func (s *Sessions) New(a Authentication) (session store.Session, secret string) 
 	}, secret
 }
 
-// SetCookie gives the browser a session, in place of whatever it had before (no fixation).
+// SetCookie sets the session's cookie, which replaces any former one (no session fixation).
 func (s *Sessions) SetCookie(w http.ResponseWriter, secret string) {
 	setCookie(w, sessionCookie, secret, s.Lifetime)
 }
 
-// Begin stores a sign-in that no interaction asked for and gives the browser its cookie.
+// Begin stores a session outside of an interaction and sets its cookie.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authentication) error {
 	session, secret := s.New(a)
 	if err := s.Store.StartSession(r.Context(), session, Session(r)); err != nil {
@@ -127,7 +127,7 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authenticatio
 	return nil
 }
 
-// End ends a session and takes the browser's cookie.
+// End ends a session and deletes its cookie.
 func (s *Sessions) End(w http.ResponseWriter, r *http.Request, session store.Digest) error {
 	if err := s.Store.EndSession(r.Context(), session); err != nil {
 		return err

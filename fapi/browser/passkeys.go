@@ -12,14 +12,14 @@ import (
 )
 
 // PasskeyACR is the authentication context class that a passkey reaches: possession of a key and, by the authenticator,
-// verification of the user. It is ours, since no registered one says just that.
+// verification of the user. It is our own: no registered value has this meaning.
 const PasskeyACR = "urn:countersign:acr:passkey"
 
-// ErrPasskeyRefused: what the browser sent does not prove a passkey of the user for this step. The user may try again; what
-// wraps it says why, for the log.
+// ErrPasskeyRefused: the assertion is not valid for this ceremony. The user may try again; the wrapping error has the
+// reason, for the log.
 var ErrPasskeyRefused = errors.New("fapi: the passkey was not accepted")
 
-// The purposes of passkey challenges: an answer to one is no answer to another.
+// The purposes of passkey challenges. A response to one is not valid for another.
 const (
 	PurposeSignIn   = "sign-in"
 	PurposeDevice   = "device sign-in"
@@ -27,7 +27,7 @@ const (
 	PurposeDecide   = "decide"
 )
 
-// Passkeys proves passkeys (WebAuthn Level 3 §7.2). A nil *Passkeys has none.
+// Passkeys verifies passkey assertions (WebAuthn Level 3 §7.2). A nil *Passkeys refuses all.
 type Passkeys struct {
 	Ceremonies *passkey.Ceremonies
 	Store      interface {
@@ -38,8 +38,8 @@ type Passkeys struct {
 	Log      *slog.Logger
 }
 
-// Options are the options of a browser to prove a passkey with, as JSON (WebAuthn Level 3 §5.1.9), or "" where there are no
-// passkeys. allowed are the passkeys that are accepted; nil is any.
+// Options returns the options of navigator.credentials.get, as JSON (WebAuthn Level 3 §5.1.9), or "" when passkeys
+// are off. allowed are the passkeys that are accepted; nil is any.
 func (p *Passkeys) Options(binding passkey.Binding, allowed []store.Passkey) (string, error) {
 	if p == nil {
 		return "", nil
@@ -47,7 +47,7 @@ func (p *Passkeys) Options(binding passkey.Binding, allowed []store.Passkey) (st
 	return p.Ceremonies.BeginAssertion(binding, PasskeyIDs(allowed))
 }
 
-// PasskeyIDs are the credential IDs of passkeys.
+// PasskeyIDs returns the credential IDs of passkeys.
 func PasskeyIDs(passkeys []store.Passkey) [][]byte {
 	var ids [][]byte
 	for _, each := range passkeys {
@@ -56,45 +56,63 @@ func PasskeyIDs(passkeys []store.Passkey) [][]byte {
 	return ids
 }
 
-// Prove verifies an answer and records the use, which consumes the challenge. With a subject in the binding, only that user's
-// passkeys count. Errors wrap [ErrPasskeyRefused], or are the server's own.
+// Prove verifies an assertion and records the use, which consumes the challenge. With a subject in the binding, only
+// that user's passkeys are accepted. Errors wrap [ErrPasskeyRefused], or are internal.
 func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer string) (Authentication, error) {
 	if p == nil {
 		return Authentication{}, fmt.Errorf("%w: this server has no passkeys", ErrPasskeyRefused)
 	}
 	proven, challenge, err := p.Ceremonies.Assert(binding, answer, func(id []byte) (passkey.Stored, error) {
-		found, err := p.Store.Passkey(ctx, id)
-		if err == nil && binding.Subject != "" && found.Subject != binding.Subject {
-			err = store.ErrNotFound
-		}
-		return passkey.Stored{Subject: found.Subject, Credential: passkey.Credential{
-			ID: found.ID, PublicKey: found.PublicKey, AAGUID: found.AAGUID, Synced: found.Synced, SignCount: found.SignCount,
-		}}, err
+		return p.stored(ctx, id, binding.Subject)
 	})
-	if err == nil {
-		err = p.Store.UsePasskey(ctx, proven.ID, proven.SignCount, ChallengeOneTime(challenge))
+	if err != nil {
+		return Authentication{}, refused(err)
 	}
-	switch {
-	case err == nil:
-		return Authentication{Subject: proven.Subject, ACR: PasskeyACR, AMR: methods(proven.Synced)}, nil
-	case errors.Is(err, store.ErrConflict):
-		p.Log.WarnContext(ctx, "passkey disabled: signature counter did not increase (copied authenticator)", "subject", proven.Subject,
-			"correlation_id", event.Of(ctx).CorrelationID)
+	err = p.Store.UsePasskey(ctx, proven.ID, proven.SignCount, ChallengeOneTime(challenge))
+	if errors.Is(err, store.ErrConflict) {
+		p.Log.WarnContext(ctx, "passkey disabled: signature counter did not increase (copied authenticator)",
+			"correlation_id", event.Of(ctx).CorrelationID, "subject", proven.Subject)
 		p.Evidence.SecurityEvent(ctx, "", "passkey_copied", "subject", proven.Subject)
-	case errors.Is(err, passkey.ErrRefused), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrReplayed):
-	default:
-		return Authentication{}, err
 	}
-	return Authentication{}, fmt.Errorf("%w: %w", ErrPasskeyRefused, err)
+	if err != nil {
+		return Authentication{}, refused(err)
+	}
+	return Authentication{Subject: proven.Subject, ACR: PasskeyACR, AMR: methods(proven.Synced)}, nil
 }
 
-// ChallengeOneTime is the one-time value of a challenge that was answered.
+// stored finds a passkey, of one user if subject is not empty.
+func (p *Passkeys) stored(ctx context.Context, id []byte, subject string) (passkey.Stored, error) {
+	found, err := p.Store.Passkey(ctx, id)
+	if err != nil {
+		return passkey.Stored{}, err
+	}
+	if subject != "" && found.Subject != subject {
+		return passkey.Stored{}, store.ErrNotFound
+	}
+	return passkey.Stored{Subject: found.Subject, Credential: passkey.Credential{
+		ID: found.ID, PublicKey: found.PublicKey, AAGUID: found.AAGUID, Synced: found.Synced, SignCount: found.SignCount,
+	}}, nil
+}
+
+// refused wraps what the browser or its passkey is to blame for in [ErrPasskeyRefused]. Internal errors pass unchanged.
+func refused(err error) error {
+	for _, known := range []error{
+		passkey.ErrRefused, store.ErrNotFound, store.ErrRevoked, store.ErrReplayed, store.ErrConflict,
+	} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", ErrPasskeyRefused, err)
+		}
+	}
+	return err
+}
+
+// ChallengeOneTime returns the one-time value of a challenge.
 func ChallengeOneTime(challenge passkey.OneTime) store.OneTime {
 	return store.OneTime{Kind: "passkey", Key: challenge.Key, Until: challenge.Until}
 }
 
-// methods says how a passkey authenticated (RFC 8176 §2): with a key bound to hardware, or with one that may be copied between
-// the user's devices; with the user present; and by two factors, since the authenticator verified the user.
+// methods returns the amr of a passkey (RFC 8176 §2): hwk for a key bound to hardware, swk for one that may be synced
+// between devices; user for user presence; mfa because the authenticator verified the user.
 func methods(synced bool) []string {
 	if synced {
 		return []string{"swk", "user", "mfa"}

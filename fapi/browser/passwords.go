@@ -6,27 +6,26 @@ import (
 	"time"
 )
 
-// Directory proves that a user name and a password belong together.
+// Directory checks passwords.
 type Directory interface {
 	// Authenticate returns the subject of the user with this name and password.
 	Authenticate(ctx context.Context, username, password string) (subject string, err error)
 }
 
-// PasswordACR is the authentication context class that a user name and a password reach: ours, since no registered one
-// says just that.
+// PasswordACR is the authentication context class that a password reaches. It is our own: no registered value has this
+// meaning.
 const PasswordACR = "urn:countersign:acr:password"
 
 // Passwords authenticates users by a directory.
 type Passwords struct {
 	Directory Directory
-	// Refused is the directory's error for a name and a password that do not belong together.
+	// Refused is the directory's error for a wrong user name or password.
 	Refused error
-	// Throttled is its error for too many attempts. What wraps it may say how long to wait, by a method
-	// RetryAfter() time.Duration.
+	// Throttled is its error for too many attempts. An error that wraps it may have a method RetryAfter() time.Duration.
 	Throttled error
 }
 
-// Authenticate checks a user name and a password. What is wrong with them is the problem; an error is the server's own.
+// Authenticate checks a user name and a password. The problem is for the user; an error is internal.
 func (p Passwords) Authenticate(ctx context.Context, username, password string) (Authentication, Problem, error) {
 	switch {
 	case username == "" && password == "":
@@ -38,17 +37,17 @@ func (p Passwords) Authenticate(ctx context.Context, username, password string) 
 	}
 	subject, err := p.Directory.Authenticate(ctx, username, password)
 	switch {
-	case err == nil:
-		return Authentication{Subject: subject, ACR: PasswordACR, AMR: []string{"pwd"}}, Problem{}, nil
-	case errors.Is(err, p.Throttled):
+	case err != nil && errors.Is(err, p.Throttled):
 		return Authentication{}, Problem{Code: TooManyAttempts, Wait: retryAfter(err)}, nil
-	case errors.Is(err, p.Refused):
+	case err != nil && errors.Is(err, p.Refused):
 		return Authentication{}, Problem{Code: WrongPassword}, nil
+	case err != nil:
+		return Authentication{}, Problem{}, err
 	}
-	return Authentication{}, Problem{}, err
+	return Authentication{Subject: subject, ACR: PasswordACR, AMR: []string{"pwd"}}, Problem{}, nil
 }
 
-// retryAfter is how long to wait after an error of the kind Throttled.
+// retryAfter returns how long to wait after an error that wraps Throttled; 1 min if the error does not say.
 func retryAfter(err error) time.Duration {
 	throttled, found := errors.AsType[interface {
 		error

@@ -1,25 +1,26 @@
 package browser
 
 import (
+	"net/http"
+	"time"
+
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
-	"net/http"
-	"time"
 )
 
-// ErrorPage shows an error to a user, because it must not or cannot be sent to the client.
+// ErrorPage shows an error to the user when it must not or cannot be sent to the client.
 type ErrorPage interface {
 	Fail(w http.ResponseWriter, r *http.Request, failure Failure)
 }
 
-// Failure is an error for a user to read.
+// Failure is an error for the error page.
 type Failure struct {
 	// Status is the HTTP status to answer with.
 	Status int
 	// Code is the OAuth error code, such as "invalid_request".
 	Code string
-	// Description says what is wrong and what would be right; it holds no secret.
+	// Description is the problem and its remedy; it holds no secret.
 	Description string
 	// CorrelationID finds the request in the server's log.
 	CorrelationID string
@@ -36,24 +37,24 @@ func ShowError(page ErrorPage, w http.ResponseWriter, r *http.Request, err error
 	})
 }
 
-// Client is what a user may be shown about a client: registered metadata only.
+// Client is what pages may show of a client: registered metadata only.
 type Client struct {
 	ID   string
 	Name string
 	// The addresses are https or empty.
 	URI, LogoURI, PolicyURI, TermsURI string
-	// RedirectHost is the host that the browser will be sent to, or empty.
+	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
 }
 
-// SignedIn is a user whose sign-in is alive.
+// SignedIn is a user with a valid session.
 type SignedIn struct {
 	Subject  string
 	Username string
 	AuthTime time.Time
 }
 
-// Authentication is what was proven about a user.
+// Authentication is the result of authenticating a user.
 type Authentication struct {
 	// Subject is the user's stable identifier.
 	Subject string
@@ -63,7 +64,7 @@ type Authentication struct {
 	AMR []string
 }
 
-// ProblemCode says why a form was not accepted, for the pages to put into words.
+// ProblemCode is why a form was refused; pages put it into words.
 type ProblemCode string
 
 // The codes.
@@ -72,9 +73,9 @@ const (
 	NoUsername   ProblemCode = "no user name"
 	NoPassword   ProblemCode = "no password"
 	NeitherGiven ProblemCode = "neither user name nor password"
-	// WrongPassword: the user name and the password do not belong together.
+	// WrongPassword: the user name or the password is wrong.
 	WrongPassword ProblemCode = "wrong password"
-	// TooManyAttempts: the password was not looked at; see [Problem].Wait.
+	// TooManyAttempts: the password was not checked; see [Problem].Wait.
 	TooManyAttempts ProblemCode = "too many attempts"
 	// PasskeyRefused: the passkey was not accepted to sign in.
 	PasskeyRefused ProblemCode = "passkey refused"
@@ -101,6 +102,6 @@ type Problem struct {
 	Code ProblemCode
 	// Wait is how long to wait before another attempt, with TooManyAttempts.
 	Wait time.Duration
-	// TriesLeft is how many sign-ins the interaction still takes, where it counts them; 0 says nothing.
+	// TriesLeft is the number of sign-ins left in the interaction, where it counts them; 0 is unknown.
 	TriesLeft int
 }

@@ -14,7 +14,7 @@ import (
 	"countersign/store"
 )
 
-// OfScope lists the claims that a scope requests (OpenID Connect Core §5.4).
+// OfScope returns the claims that a scope requests (OpenID Connect Core §5.4).
 func OfScope(scope string) []string {
 	switch scope {
 	case "profile":
@@ -30,7 +30,7 @@ func OfScope(scope string) []string {
 	return nil
 }
 
-// Names are all claims about the user that can be requested by name.
+// Names returns the claims about the user that can be requested by name.
 func Names() []string {
 	var names []string
 	for _, scope := range []string{"profile", "email", "phone", "address"} {
@@ -46,14 +46,14 @@ const (
 	maxValues = 20
 )
 
-// Request is the claims parameter (OpenID Connect Core §5.5). Claims that are not known are left out. A nil *Request asks for
+// Request is the claims parameter (OpenID Connect Core §5.5). Unknown claims are left out. A nil *Request requests
 // nothing.
 type Request struct {
 	UserInfo map[string]*Claim `json:"userinfo,omitempty"`
 	IDToken  map[string]*Claim `json:"id_token,omitempty"`
 }
 
-// Claim says how one claim is requested (§5.5.1); nil means voluntarily, with any value.
+// Claim is how one claim is requested (§5.5.1); nil is a voluntary claim with any value.
 type Claim struct {
 	Essential bool              `json:"essential,omitempty"`
 	Value     json.RawMessage   `json:"value,omitempty"`
@@ -67,7 +67,8 @@ func Parse(raw string) (*Request, error) {
 	}
 	wanted := &Request{}
 	if err := jose.DecodeStrict([]byte(raw), wanted); err != nil {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the claims parameter is not correct JSON of OpenID Connect Core §5.5").Because(err)
+		return nil, oauth.Errorf(oauth.InvalidRequest,
+			"the claims parameter is not correct JSON of OpenID Connect Core §5.5").Because(err)
 	}
 	known := append(Names(), "acr", "auth_time", "sub")
 	for _, member := range []map[string]*Claim{wanted.UserInfo, wanted.IDToken} {
@@ -81,7 +82,7 @@ func Parse(raw string) (*Request, error) {
 	return wanted, nil
 }
 
-// Names are the claims about the user that are requested, sorted.
+// Names returns the requested claims about the user, sorted.
 func (r *Request) Names() []string {
 	if r == nil {
 		return nil
@@ -113,7 +114,7 @@ func (r *Request) ACR() (values []string, essential bool) {
 	return values, claim.Essential
 }
 
-// Subject is the sub that is requested by value (§5.5.1), or "".
+// Subject returns the sub that is requested by value (§5.5.1), or "".
 func (r *Request) Subject() string {
 	if r == nil {
 		return ""
@@ -140,8 +141,8 @@ func (r *Claim) accepts(value json.RawMessage) bool {
 	return false
 }
 
-// Release picks from what is known about a user the claims that scopes request and those requested by name. A claim
-// without a value is left out (§5.3.2).
+// Release returns those of a user's claims that scopes request or that are requested by name. Claims without a value
+// are left out (§5.3.2).
 func Release(known map[string]json.RawMessage, scopes []string, wanted map[string]*Claim) map[string]json.RawMessage {
 	released := map[string]json.RawMessage{}
 	put := func(name string) {
@@ -164,17 +165,20 @@ func Release(known map[string]json.RawMessage, scopes []string, wanted map[strin
 	return released
 }
 
-// ErrUserGone is the error for a user who is disabled or no longer there.
-var ErrUserGone = errors.New("fapi: the user is disabled or gone")
+// ErrUserGone is the error for a user who is disabled or deleted.
+var ErrUserGone = errors.New("fapi: the user is disabled or deleted")
 
-// OfUser reads what is known about a user; [ErrUserGone] for one who is disabled or no longer there.
+// OfUser reads a user's claims. The error is [ErrUserGone], or one of the store.
 func OfUser(ctx context.Context, users store.Users, subject string) (map[string]json.RawMessage, error) {
 	user, err := users.User(ctx, subject)
-	if errors.Is(err, store.ErrNotFound) || err == nil && user.Disabled {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, ErrUserGone
 	}
 	if err != nil {
 		return nil, err
+	}
+	if user.Disabled {
+		return nil, ErrUserGone
 	}
 	known := map[string]json.RawMessage{}
 	if len(user.Claims) == 0 {
@@ -183,7 +187,7 @@ func OfUser(ctx context.Context, users store.Users, subject string) (map[string]
 	return known, json.Unmarshal(user.Claims, &known)
 }
 
-// AboutUser reports whether a scope makes sense only for a user (OpenID Connect Core §5.4, §11).
+// AboutUser reports whether a scope applies only to grants of a user (OpenID Connect Core §5.4, §11).
 func AboutUser(scope string) bool {
 	return scope == "openid" || scope == "offline_access" || len(OfScope(scope)) > 0
 }

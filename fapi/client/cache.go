@@ -11,19 +11,18 @@ import (
 )
 
 const (
-	// cacheAge is how long a change of a client may go unnoticed by a node that is not notified of changes.
+	// cacheAge is how long a node without notifications serves an entry before it reads it again.
 	cacheAge = 900 * time.Millisecond
-	// cacheTrust is how long after its last notification a node that is notified may serve an entry without reading it
-	// again.
+	// cacheTrust is how long after the last notification a node serves an entry without reading it again.
 	cacheTrust = 900 * time.Millisecond
 	// cacheSize bounds the cache; when it is full, it is cleared.
 	cacheSize = 10_000
 )
 
-// Cache keeps parsed clients for a moment, so that one request reads each client at most once.
+// Cache caches parsed clients briefly, so that one request reads each client at most once.
 type Cache struct {
 	store store.Clients
-	// profiles are the names of those that are offered.
+	// profiles are the names of the offered profiles.
 	profiles []string
 	now      func() time.Time
 
@@ -31,7 +30,7 @@ type Cache struct {
 	entries map[string]cacheEntry
 	// trustedUntil is until when notified entries need not be read again.
 	trustedUntil time.Time
-	// changes counts notifications: an entry is notified if none came while it was read.
+	// changes counts notifications: an entry is notified if there was none while it was read.
 	changes int
 }
 
@@ -40,11 +39,11 @@ type cacheEntry struct {
 	// version is that of the stored registration: the parsed form is kept while it is unchanged.
 	version int
 	readAt  time.Time
-	// notified entries are invalidated by notifications.
+	// notified: notifications invalidate the entry.
 	notified bool
 }
 
-// NewCache makes a cache of the clients of a store, of which those are served whose profile is among profiles.
+// NewCache makes a cache of a store's clients. Clients of other profiles than these are not found.
 func NewCache(clients store.Clients, profiles []string, now func() time.Time) *Cache {
 	return &Cache{store: clients, profiles: profiles, now: now, entries: map[string]cacheEntry{}}
 }
@@ -84,14 +83,14 @@ func (c *Cache) Get(ctx context.Context, id string) (*Client, error) {
 	return entry.client, nil
 }
 
-// Invalidate has this node read a client again.
+// Invalidate removes a client from the cache of this node.
 func (c *Cache) Invalidate(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.entries, id)
 }
 
-// OnChange takes a notification of the store; see [store.Watcher].
+// OnChange handles a notification of the store; see [store.Watcher].
 func (c *Cache) OnChange(change store.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,13 +107,13 @@ func (c *Cache) OnChange(change store.Change) {
 	}
 }
 
-// put keeps an entry that was read when changes was the number of notifications.
+// put stores an entry. changes is the number of notifications before it was read.
 func (c *Cache) put(id string, entry cacheEntry, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry.notified = changes == c.changes
 	if !entry.notified {
-		// What was read may be older than the notification: it must not replace what was read after it.
+		// The entry may be older than the notification: it must not replace one that was read after it.
 		if _, ok := c.entries[id]; ok {
 			return
 		}

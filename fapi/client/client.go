@@ -1,7 +1,7 @@
-// Package client reads client registrations and holds them to a profile.
+// Package client parses client registrations and checks them against a profile.
 //
 // [Parse] turns the stored metadata of a client (RFC 7591 names) into a [Client] whose profile is restricted to its
-// registration; everything that could be wrong with a registration is found there and nowhere later. [Cache] keeps parsed
+// registration; all problems of a registration are found there and nowhere later. [Cache] keeps parsed
 // clients, [KeySets] finds their keys, by value or by jwks_uri.
 package client
 
@@ -22,16 +22,16 @@ import (
 	"countersign/mtls"
 )
 
-// Client is a registered client, ready to be served: its profile is restricted to its registration. It does not change.
+// Client is a registered client, with its profile restricted to its registration. It is immutable.
 type Client struct {
 	ID       string
 	Metadata Metadata
-	// Profile is what the client may still do.
+	// Profile is the restricted profile.
 	Profile profile.Profile
 
-	// Keys are those given by value; see [KeySets] for all.
+	// Keys are those of jwks; see [KeySets] for those of jwks_uri.
 	Keys jose.KeySet
-	// CertificateSubject is what the certificate has to be issued to with tls_client_auth (RFC 8705 §2.1.2).
+	// CertificateSubject is the subject that the certificate must have with tls_client_auth (RFC 8705 §2.1.2).
 	CertificateSubject mtls.Subject
 	// Scopes are the scope values that the client may request.
 	Scopes []string
@@ -44,9 +44,9 @@ type Client struct {
 	disabled bool
 }
 
-// MemberError is what is wrong with one member of client metadata.
+// MemberError is a problem with one member of client metadata.
 type MemberError struct {
-	// Member is the name of RFC 7591; Text says what would be right.
+	// Member is the name of RFC 7591; Text is the problem and its remedy.
 	Member, Text string
 }
 
@@ -56,8 +56,8 @@ func (m *MemberError) Error() string { return m.Member + ": " + m.Text }
 // maxID bounds a client identifier, in bytes.
 const maxID = 255
 
-// Parse reads a registration and holds it to a built-in profile, by name. All problems are reported at once, joined
-// (errors.Join), each a *[MemberError] but for JSON that cannot be read.
+// Parse parses a registration and checks it against a built-in profile, by name. All problems are reported at once,
+// joined ([errors.Join]), each a *[MemberError] except for malformed JSON.
 func Parse(id, profileName string, metadata []byte) (*Client, error) {
 	full, ok := profile.BuiltIn()[profileName]
 	if !ok {
@@ -126,7 +126,7 @@ func checkIdentity(id string, m *Metadata, problem func(string, string, ...any))
 	}
 }
 
-// checkGrants checks what the client may ask for and how its tokens are bound.
+// checkGrants checks what the client may request and how its tokens are bound.
 func checkGrants(m *Metadata, full profile.Profile, problem func(string, string, ...any)) {
 	checkAllowed("grant_types", m.GrantTypes, full.GrantTypes, problem)
 	checkAllowed("response_types", m.ResponseTypes, full.ResponseTypes, problem)
@@ -138,22 +138,25 @@ func checkGrants(m *Metadata, full profile.Profile, problem func(string, string,
 		problem("grant_types", "%s needs %s or %s beside it", profile.RefreshToken, profile.AuthorizationCode, profile.CIBA)
 	}
 	if m.DPoPBoundAccessTokens && m.TLSClientCertificateBoundAccessTokens {
-		problem("dpop_bound_access_tokens", "only one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens can be true")
+		problem("dpop_bound_access_tokens",
+			"only one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens can be true")
 	}
 	if len(m.GrantTypes) == 0 {
 		if len(m.ResourceIdentifiers) == 0 {
-			problem("grant_types", "a client without grants is good for nothing unless it is a resource server: give resource_identifiers")
+			problem("grant_types", "a client without grant types must be a resource server: register resource_identifiers")
 		}
 		return
 	}
 	if !m.DPoPBoundAccessTokens && !m.TLSClientCertificateBoundAccessTokens {
-		problem("dpop_bound_access_tokens", "exactly one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens must be true: access tokens are always bound to one key")
+		problem("dpop_bound_access_tokens",
+			"exactly one of dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens must be true: access tokens are always bound to one key")
 	}
 	if m.DPoPBoundAccessTokens && !slices.Contains(full.SenderConstraints, profile.ByDPoP) {
-		problem("dpop_bound_access_tokens", "the profile %s binds access tokens to certificates only: tls_client_certificate_bound_access_tokens", full.Name)
+		problem("dpop_bound_access_tokens",
+			"the profile %s binds access tokens to certificates only: tls_client_certificate_bound_access_tokens", full.Name)
 	}
 	if strings.TrimSpace(m.Scope) == "" && len(m.AuthorizationDetailsTypes) == 0 {
-		problem("scope", "missing; list the scope values that the client may ask for, separated by spaces")
+		problem("scope", "missing; list the scope values that the client may request, separated by spaces")
 	}
 }
 
@@ -167,7 +170,7 @@ func checkResourceIdentifiers(identifiers []string, problem func(string, string,
 }
 
 // checkRedirectURIs allows https, and http on a loopback address for native apps (FAPI 2.0 Security Profile
-// §5.3.2.2-8). Matching is exact, so nothing else needs to be known about them.
+// §5.3.2.2-8). Matching is exact.
 func checkRedirectURIs(m *Metadata, problem func(string, string, ...any)) {
 	list := m.RedirectURIs
 	if len(list) == 0 && slices.Contains(m.GrantTypes, profile.AuthorizationCode) {
@@ -190,7 +193,7 @@ func checkRedirectURIs(m *Metadata, problem func(string, string, ...any)) {
 	}
 }
 
-// notOfURI reports whether a character cannot be in a URI (RFC 3986 §2). Browsers take a backslash for a slash.
+// notOfURI reports whether a character is not allowed in a URI (RFC 3986 §2). Browsers treat a backslash as a slash.
 func notOfURI(r rune) bool { return r <= 0x20 || r > 0x7e || strings.ContainsRune("\\\"<>^`{|}", r) }
 
 // IsLoopback reports whether a host is a literal loopback address.
@@ -207,7 +210,7 @@ func checkAllowed(member string, values, allowed []string, problem func(string, 
 	}
 }
 
-// checkKeys reads the keys and the certificate subject that the client's authentication needs.
+// checkKeys parses the keys and the certificate subject that the client's authentication needs.
 func (c *Client) checkKeys(problem func(string, string, ...any)) {
 	m := &c.Metadata
 	switch {
@@ -246,8 +249,8 @@ func (c *Client) checkKeys(problem func(string, string, ...any)) {
 	}
 }
 
-// checkSubjectType finds the sector of a client with pairwise subjects (OpenID Connect Core §8.1). What a
-// sector_identifier_uri holds is checked where the client is registered.
+// checkSubjectType finds the sector of a client with pairwise subjects (OpenID Connect Core §8.1). The
+// document at sector_identifier_uri is checked by package registration.
 func (c *Client) checkSubjectType(problem func(string, string, ...any)) {
 	m := &c.Metadata
 	if m.SectorIdentifierURI != "" {
@@ -275,7 +278,8 @@ func (c *Client) checkSubjectType(problem func(string, string, ...any)) {
 		if host := strings.ToLower(u.Hostname()); c.Sector == "" {
 			c.Sector = host
 		} else if c.Sector != host {
-			problem("sector_identifier_uri", "missing; pairwise subjects need it when redirect_uris are on different hosts (OpenID Connect Core §8.1)")
+			problem("sector_identifier_uri",
+				"missing; pairwise subjects need it when redirect_uris are on different hosts (OpenID Connect Core §8.1)")
 			return
 		}
 	}
@@ -290,8 +294,8 @@ const (
 	SubjectPairwise = "pairwise"
 )
 
-// Constraint is how the client's access tokens are bound. Parse made sure that there is exactly one, or none for a client
-// that gets no tokens.
+// Constraint returns how the client's access tokens are bound, or "" for a client without grants. [Parse] ensures
+// that there is at most one.
 func (c *Client) Constraint() profile.SenderConstraint {
 	if len(c.Profile.SenderConstraints) == 0 {
 		return ""
@@ -299,10 +303,10 @@ func (c *Client) Constraint() profile.SenderConstraint {
 	return c.Profile.SenderConstraints[0]
 }
 
-// AuthMethod is how the client authenticates. Parse made sure that there is exactly one.
+// AuthMethod returns the client's authentication method. [Parse] ensures that there is exactly one.
 func (c *Client) AuthMethod() string { return c.Profile.ClientAuthMethods[0] }
 
-// AssertionAlgorithms are those that the client may sign its assertions with.
+// AssertionAlgorithms returns the algorithms that the client may sign its assertions with.
 func (c *Client) AssertionAlgorithms() []string {
 	if alg := c.Metadata.TokenEndpointAuthSigningAlg; alg != "" {
 		return []string{alg}

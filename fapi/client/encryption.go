@@ -7,7 +7,7 @@ import (
 	"countersign/internal/jose"
 )
 
-// Encryption is how a client wants one kind of answer encrypted (OpenID Connect Registration §2). Without Alg it is not.
+// Encryption is how one kind of response is encrypted (OpenID Connect Registration §2); not without Alg.
 type Encryption struct{ Alg, Enc string }
 
 // Effective fills in the default enc (OpenID Connect Registration §2).
@@ -16,27 +16,27 @@ func (e Encryption) Effective() Encryption {
 	return e
 }
 
-// IDTokenEncryption is how the client wants its ID tokens.
+// IDTokenEncryption returns the client's encryption of ID tokens.
 func (m *Metadata) IDTokenEncryption() Encryption {
 	return Encryption{m.IDTokenEncryptedResponseAlg, m.IDTokenEncryptedResponseEnc}
 }
 
-// UserInfoEncryption is how the client wants its UserInfo answers.
+// UserInfoEncryption returns the client's encryption of UserInfo responses.
 func (m *Metadata) UserInfoEncryption() Encryption {
 	return Encryption{m.UserInfoEncryptedResponseAlg, m.UserInfoEncryptedResponseEnc}
 }
 
-// ResponseEncryption is how the client wants its authorization responses (JARM §3).
+// ResponseEncryption returns the client's encryption of authorization responses (JARM §3).
 func (m *Metadata) ResponseEncryption() Encryption {
 	return Encryption{m.AuthorizationEncryptedResponseAlg, m.AuthorizationEncryptedResponseEnc}
 }
 
-// IntrospectionEncryption is how a resource server wants what introspection answers (RFC 9701 §6).
+// IntrospectionEncryption returns a resource server's encryption of introspection responses (RFC 9701 §6).
 func (m *Metadata) IntrospectionEncryption() Encryption {
 	return Encryption{m.IntrospectionEncryptedResponseAlg, m.IntrospectionEncryptedResponseEnc}
 }
 
-// checkEncryption checks what the client wants encrypted, and that there is a key to encrypt to.
+// checkEncryption checks the registered encryption algorithms, and that there is a key to encrypt to.
 func (c *Client) checkEncryption(problem func(string, string, ...any)) {
 	m := &c.Metadata
 	for _, each := range []struct {
@@ -58,10 +58,12 @@ func (c *Client) checkEncryption(problem func(string, string, ...any)) {
 		case enc != "" && !slices.Contains(jose.ContentEncryptions(), enc):
 			checkAllowed(each.member+"_enc", []string{enc}, jose.ContentEncryptions(), problem)
 		case m.JWKSURI == "" && !c.Keys.Receive(alg):
-			problem(each.member+"_alg", "the client's jwks has no key to encrypt to with %s: add one with use enc, or give jwks_uri", alg)
+			problem(each.member+"_alg",
+				"the client's jwks has no key to encrypt to with %s: add one with use enc, or give jwks_uri", alg)
 		}
 	}
 	if m.UserInfoEncryptedResponseAlg != "" && m.UserInfoSignedResponseAlg == "" {
-		problem("userinfo_encrypted_response_alg", "needs userinfo_signed_response_alg beside it: what is encrypted here is signed first")
+		problem("userinfo_encrypted_response_alg",
+			"needs userinfo_signed_response_alg beside it: responses are signed, then encrypted")
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"countersign/jar"
 )
 
-// KeySets finds the keys of clients: those registered by value, or those at their jwks_uri.
+// KeySets finds the keys of clients: of jwks, or at jwks_uri.
 type KeySets struct {
 	remote *jose.RemoteKeySets
 }
 
-// NewKeySets makes the key sets of clients; remote fetches and caches those behind addresses.
+// NewKeySets makes the key sets of clients; remote fetches and caches those at jwks_uri.
 func NewKeySets(remote *jose.RemoteKeySets) *KeySets { return &KeySets{remote: remote} }
 
 // Verify checks a signature with the client's keys.
@@ -41,8 +41,8 @@ func (k *KeySets) Of(ctx context.Context, c *Client) (jose.KeySet, error) {
 	return c.Keys, nil
 }
 
-// Try has judge look at the client's keys. When it answers unknown and the keys are at an address, they may be fetched
-// again and judged once more: the client may have rotated them.
+// Try calls judge with the client's keys. When judge reports that the key is unknown and the keys are at jwks_uri,
+// they may be fetched again and judge called once more: the client may have rotated them.
 func (k *KeySets) Try(ctx context.Context, c *Client, judge func(jose.KeySet) (unknown bool, verdict error)) error {
 	if address := c.Metadata.JWKSURI; address != "" {
 		return k.remote.Try(ctx, address, judge)

@@ -15,7 +15,7 @@ type Metadata struct {
 	LogoURI    string `json:"logo_uri,omitempty"`
 	PolicyURI  string `json:"policy_uri,omitempty"`
 	TermsURI   string `json:"tos_uri,omitempty"`
-	// Contacts, SoftwareID and SoftwareVersion are for operators to read.
+	// Contacts, SoftwareID and SoftwareVersion are informative.
 	Contacts        []string `json:"contacts,omitempty"`
 	SoftwareID      string   `json:"software_id,omitempty"`
 	SoftwareVersion string   `json:"software_version,omitempty"`
@@ -23,19 +23,19 @@ type Metadata struct {
 	RedirectURIs  []string `json:"redirect_uris,omitempty"`
 	GrantTypes    []string `json:"grant_types,omitempty"`
 	ResponseTypes []string `json:"response_types,omitempty"`
-	// Scope lists the scope values that the client may ask for, separated by spaces.
+	// Scope lists the scope values that the client may request, separated by spaces.
 	Scope string `json:"scope,omitempty"`
 
 	TokenEndpointAuthMethod     string `json:"token_endpoint_auth_method,omitempty"`
 	TokenEndpointAuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 	IDTokenSignedResponseAlg    string `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoSignedResponseAlg   string `json:"userinfo_signed_response_alg,omitempty"`
-	// A response that is to be encrypted is signed first.
+	// Encrypted responses are signed first.
 	IDTokenEncryptedResponseAlg  string `json:"id_token_encrypted_response_alg,omitempty"`
 	IDTokenEncryptedResponseEnc  string `json:"id_token_encrypted_response_enc,omitempty"`
 	UserInfoEncryptedResponseAlg string `json:"userinfo_encrypted_response_alg,omitempty"`
 	UserInfoEncryptedResponseEnc string `json:"userinfo_encrypted_response_enc,omitempty"`
-	// JWKS holds the client's public keys, by value; JWKSURI is where they are. At most one is given.
+	// JWKS holds the client's public keys, JWKSURI is their address. At most one is given.
 	JWKS    json.RawMessage `json:"jwks,omitempty"`
 	JWKSURI string          `json:"jwks_uri,omitempty"`
 
@@ -46,18 +46,18 @@ type Metadata struct {
 	DefaultMaxAge    *int64   `json:"default_max_age,omitempty"`
 	DefaultACRValues []string `json:"default_acr_values,omitempty"`
 
-	// AuthorizationDetailsTypes are the types that the client may ask for (RFC 9396 §10).
+	// AuthorizationDetailsTypes are the types that the client may request (RFC 9396 §10).
 	AuthorizationDetailsTypes []string `json:"authorization_details_types,omitempty"`
-	// DefaultAuthorizationDetails is what a client_credentials request without authorization_details stands for. Only
-	// an operator can register it.
+	// DefaultAuthorizationDetails are those of a client_credentials request without authorization_details. Only an
+	// operator can register them.
 	DefaultAuthorizationDetails json.RawMessage `json:"default_authorization_details,omitempty"`
-	// ResourceIdentifiers make the client a resource server: it may introspect tokens that are for one of these
-	// (RFC 7662 §2.1). Only an operator can register them.
+	// ResourceIdentifiers make the client a resource server: it may introspect tokens for these resources (RFC 7662
+	// §2.1). Only an operator can register them.
 	ResourceIdentifiers []string `json:"resource_identifiers,omitempty"`
 
-	// RequireSignedRequestObject refuses requests without a request object (RFC 9101 §10.5), which is also so when it is
-	// absent and the profile has request objects. ResponseModes are the ways in
-	// which answers may go back, any when absent (FAPI 2.0 Message Signing §5.3.3).
+	// RequireSignedRequestObject refuses requests without a request object (RFC 9101 §10.5); when absent, it is true if
+	// the profile has request objects. ResponseModes are the allowed response modes, any when absent (FAPI 2.0 Message
+	// Signing §5.3.3).
 	RequireSignedRequestObject     *bool    `json:"require_signed_request_object,omitempty"`
 	RequestObjectSigningAlg        string   `json:"request_object_signing_alg,omitempty"`
 	ResponseModes                  []string `json:"response_modes,omitempty"`
@@ -69,14 +69,14 @@ type Metadata struct {
 	IntrospectionEncryptedResponseEnc string `json:"introspection_encrypted_response_enc,omitempty"`
 	IntrospectionSignedResponseAlg    string `json:"introspection_signed_response_alg,omitempty"` // RFC 9701 §6
 
-	// The rest of what CIBA Core §4 registers. Push is no delivery mode here.
+	// The members of CIBA Core §4. The delivery mode push is not supported.
 	BackchannelDeliveryMode         string `json:"backchannel_token_delivery_mode,omitempty"`
 	BackchannelNotificationEndpoint string `json:"backchannel_client_notification_endpoint,omitempty"`
 	BackchannelSigningAlg           string `json:"backchannel_authentication_request_signing_alg,omitempty"`
 	BackchannelUserCode             bool   `json:"backchannel_user_code_parameter,omitempty"`
 
-	// HTTPMessageSignatures has the client sign its requests to resources, and the resources their answers to it (FAPI 2.0
-	// HTTP Signatures). The name is ours: the draft has none.
+	// HTTPMessageSignatures demands signed requests to resources, whose responses are signed too (FAPI 2.0 HTTP
+	// Signatures). The name is our own: the draft has none.
 	HTTPMessageSignatures bool `json:"http_message_signatures,omitempty"`
 
 	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
@@ -88,16 +88,16 @@ type Metadata struct {
 	TLSClientAuthSANURI    string `json:"tls_client_auth_san_uri,omitempty"`
 	TLSClientAuthSANIP     string `json:"tls_client_auth_san_ip,omitempty"`
 	TLSClientAuthSANEmail  string `json:"tls_client_auth_san_email,omitempty"`
-	// TLSClientAuthTrustStore names the one of the server's trust stores that has to trust the certificate; without it the
-	// default one does. The member is ours: two ecosystems may give one subject to two parties.
+	// TLSClientAuthTrustStore names the trust store that verifies the certificate; the default one when empty. The
+	// member is our own: CAs of two ecosystems may issue the same subject to different organisations.
 	TLSClientAuthTrustStore string `json:"tls_client_auth_trust_store,omitempty"`
 
-	// Exactly one of these is true for a client that gets access tokens: how they are bound.
+	// Exactly one of these is true for a client that gets access tokens.
 	DPoPBoundAccessTokens                 bool `json:"dpop_bound_access_tokens,omitempty"`
 	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
 
-// restriction is what of a registration restricts its profile.
+// restriction returns what of a registration restricts its profile.
 func (m *Metadata) restriction() profile.Registration {
 	r := profile.Registration{
 		AuthMethod: m.TokenEndpointAuthMethod, GrantTypes: m.GrantTypes, ResponseTypes: m.ResponseTypes,
@@ -114,7 +114,7 @@ func (m *Metadata) restriction() profile.Registration {
 	return r
 }
 
-// ApplyDefaults fills in what RFC 7591 §2 says of members that are left out.
+// ApplyDefaults fills in the defaults of RFC 7591 §2.
 func (m *Metadata) ApplyDefaults() {
 	if m.GrantTypes == nil {
 		m.GrantTypes = []string{profile.AuthorizationCode} // RFC 7591 §2
@@ -123,6 +123,6 @@ func (m *Metadata) ApplyDefaults() {
 		m.ResponseTypes = []string{"code"} // RFC 7591 §2
 	}
 	if m.TokenEndpointAuthMethod == "" {
-		m.TokenEndpointAuthMethod = profile.PrivateKeyJWT // RFC 7591 would say client_secret_basic, which no profile allows
+		m.TokenEndpointAuthMethod = profile.PrivateKeyJWT // not client_secret_basic (RFC 7591), which no profile allows
 	}
 }

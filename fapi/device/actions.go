@@ -14,16 +14,16 @@ import (
 	"countersign/internal/oauth"
 )
 
-// button is a button of a form: the page it is on, and the value of the form's "action".
+// button is a button of a page's form: the value of the input "action".
 type button struct {
 	page   pageName
 	action string
 }
 
-// action does what a button says. It has answered, or the page is to be shown again, with a problem or a notice.
+// action handles a button. It has answered, or the page is shown again, with a problem or a notice.
 type action func(w http.ResponseWriter, r *http.Request, in *interaction) (answered bool, err error)
 
-// actionTable lists everything that forms can do.
+// actionTable lists the actions of all forms.
 func (h *Handler) actionTable() map[button]action {
 	return map[button]action{
 		{signInPage, "sign-in"}: h.signIn,
@@ -45,7 +45,7 @@ func (h *Handler) actionTable() map[button]action {
 	}
 }
 
-// act does what the form says. answered reports whether the response is written.
+// act dispatches on the form's action. answered reports whether the response is written.
 func (h *Handler) act(w http.ResponseWriter, r *http.Request, in *interaction) (answered bool, err error) {
 	do, known := h.actions[button{in.name, in.form.Get("action")}]
 	switch {
@@ -54,10 +54,11 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, in *interaction) (
 	case in.name == signInPage:
 		return false, oauth.Errorf(oauth.InvalidRequest, "sign in first").WithStatus(http.StatusForbidden)
 	}
-	return false, oauth.Errorf(oauth.InvalidRequest, "this form was sent without one of its buttons; go back and try again")
+	return false, oauth.Errorf(oauth.InvalidRequest,
+		"this form was sent without one of its buttons; go back and try again")
 }
 
-// signIn signs in with a user name and a password. What is typed is never logged.
+// signIn signs in with a user name and a password. Neither is logged.
 func (h *Handler) signIn(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 	typed := in.form.Get("username")
 	authentication, problem, err := h.password(w, r, strings.TrimSpace(typed), in.form.Get("password"))
@@ -71,7 +72,7 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request, in *interaction
 	return h.begin(w, r, in, authentication)
 }
 
-// signInWithPasskey signs in with a passkey, or has the page say that it was refused.
+// signInWithPasskey signs in with a passkey, or shows the page with the problem.
 func (h *Handler) signInWithPasskey(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 	authentication, err := h.passkeys.Prove(r.Context(), in.signInBinding(), in.form.Get("passkey"))
 	if errors.Is(err, browser.ErrPasskeyRefused) {
@@ -85,8 +86,10 @@ func (h *Handler) signInWithPasskey(w http.ResponseWriter, r *http.Request, in *
 	return h.begin(w, r, in, authentication)
 }
 
-// begin gives the browser a new session and sends it back to the page (303).
-func (h *Handler) begin(w http.ResponseWriter, r *http.Request, in *interaction, a browser.Authentication) (bool, error) {
+// begin starts a new session in the browser and redirects to the page (303).
+func (h *Handler) begin(
+	w http.ResponseWriter, r *http.Request, in *interaction, a browser.Authentication,
+) (bool, error) {
 	if err := h.sessions.Begin(w, r, a); err != nil {
 		return false, err
 	}
@@ -102,7 +105,7 @@ func (h *Handler) signOut(w http.ResponseWriter, r *http.Request, in *interactio
 	return true, nil
 }
 
-// subscribe has this browser notified of new requests.
+// subscribe subscribes this browser to notifications of new requests.
 func (h *Handler) subscribe(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 	subject := in.session.Subject
 	if err := endpoint.Allow(h.limits.changes, subject, tooManyChanges); err != nil {
@@ -112,8 +115,8 @@ func (h *Handler) subscribe(_ http.ResponseWriter, r *http.Request, in *interact
 	return false, h.webPush.Subscribe(r.Context(), subject, in.form.Get("endpoint"))
 }
 
-// password checks a password and says in Retry-After how long to wait when there were too many attempts. The problem is for
-// the user; an error is the server's own.
+// password checks a password, and sets Retry-After when there were too many attempts. The problem is for the user; an
+// error is internal.
 func (h *Handler) password(
 	w http.ResponseWriter, r *http.Request, username, password string,
 ) (browser.Authentication, browser.Problem, error) {
@@ -125,7 +128,7 @@ func (h *Handler) password(
 		log.ErrorContext(ctx, "sign-in failed", "error", err.Error())
 		return browser.Authentication{}, browser.Problem{}, oauth.AsError(err)
 	case problem.Code == browser.TooManyAttempts:
-		log.WarnContext(ctx, "sign-in throttled", "wait", problem.Wait)
+		log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait)
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
 	case problem.Code != "":
 		log.InfoContext(ctx, "sign-in refused")

@@ -13,14 +13,15 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/internal/oauth"
 	"countersign/internal/random"
 	"countersign/store"
 )
 
-// apiPath is where applications confirm, below the issuer. An application proves itself with each call by a DPoP proof
-// (RFC 9449 §4.2) of the key that was enrolled, and by nothing else: there is no token that could be taken from it. The
-// address of a decision holds the decision and the digest of what it is about, so that the proof signs both.
+// apiPath is the path of the API for approval apps, below the issuer. Each call is authenticated by a DPoP proof (RFC
+// 9449 §4.2) of the enrolled key; there is no token that could be stolen. The URL of a decision contains the decision
+// and the digest of the request that was shown, so that the proof signs both.
 const apiPath = path + "/api"
 
 func (h *Handler) apiRoutes() []endpoint.Route {
@@ -28,27 +29,29 @@ func (h *Handler) apiRoutes() []endpoint.Route {
 		{Methods: endpoint.Post(), Path: apiPath + "/enrol", Alias: true, Serve: endpoint.Direct(h.enrol)},
 		{Methods: endpoint.Get(), Path: apiPath + "/requests", Alias: true, Serve: h.api(h.listRequests)},
 		{Methods: endpoint.Get(), Path: apiPath + "/requests/{id}", Alias: true, Serve: h.api(h.showRequest)},
-		{Methods: endpoint.Post(), Path: apiPath + "/requests/{id}/{digest}/{decision}", Alias: true, Serve: h.api(h.decideRequest)},
+		{Methods: endpoint.Post(), Path: apiPath + "/requests/{id}/{digest}/{decision}", Alias: true,
+			Serve: h.api(h.decideRequest)},
 	}
 }
 
 // proof verifies the DPoP proof of a call.
 func (h *Handler) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, error) {
 	h.proofs.OfferNonce(w)
-	if r.URL.RawPath != "" { // an address that can be written in two ways could be signed in one and read in the other
+	if r.URL.RawPath != "" { // one URL in two encodings: the signed one could differ from the routed one
 		return dpop.Proof{}, oauth.Errorf(oauth.InvalidRequest, "the address has characters that are escaped without need")
 	}
-	// The address signed is the one called, with the request and the decision in it.
+	// htu is the URL called, which contains the request and the decision.
 	below := strings.TrimPrefix(r.URL.EscapedPath(), h.addresses.Path())
 	proof, err := h.proofs.Verify(r, h.addresses.Of(below), "")
 	if errors.Is(err, endpoint.ErrNoProof) {
 		return dpop.Proof{}, endpoint.Challenge("DPoP",
-			oauth.Errorf(oauth.InvalidDPoPProof, "a device proves itself by a DPoP proof of its key (RFC 9449 §4.2)").Because(err))
+			oauth.Errorf(oauth.InvalidDPoPProof, "a device authenticates with a DPoP proof of its key (RFC 9449 §4.2)").
+				Because(err))
 	}
 	return proof, err
 }
 
-// authenticate returns the device of an enabled user whose key has made the proof of a call, and consumes the proof.
+// authenticate returns the device whose key made the proof of a call, and consumes the proof. The user must be enabled.
 func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (store.Device, error) {
 	proof, err := h.proof(w, r)
 	if err != nil {
@@ -58,24 +61,24 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (store.De
 	if err != nil {
 		return store.Device{}, deviceError(err)
 	}
-	if err := endpoint.Allow(h.limits.calls, device.ID, "this device asks very often"); err != nil {
+	if err := endpoint.Allow(h.limits.calls, device.ID, "this device sends too many requests"); err != nil {
 		return store.Device{}, err
 	}
 	return device, deviceError(h.store.UseDevice(r.Context(), device.ID, endpoint.OneTimeOf(proof)))
 }
 
-// deviceError gives the errors of the store about a device or its proof their OAuth codes.
+// deviceError translates errors of the store about a device or its proof to *oauth.Error.
 func deviceError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return endpoint.InvalidToken("DPoP", "this key belongs to no device, or its person cannot sign in; enrol it with a new code", err)
+		return endpoint.InvalidToken("DPoP", "no device has this key, or its user is disabled; enrol it with a new code", err)
 	case errors.Is(err, store.ErrReplayed):
 		return oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP proof was used before").Because(err)
 	}
 	return err
 }
 
-// api serves a call of a device, with an answer in JSON.
+// api serves a call of an authenticated device, with a response in JSON.
 func (h *Handler) api(answer func(http.ResponseWriter, *http.Request, store.Device) (any, error)) endpoint.Serve {
 	return endpoint.Direct(func(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 		device, err := h.authenticate(w, r)
@@ -90,14 +93,14 @@ func (h *Handler) api(answer func(http.ResponseWriter, *http.Request, store.Devi
 	})
 }
 
-// enrolled is the answer to a code.
+// enrolled is the response to an enrolment.
 type enrolled struct {
 	DeviceID string `json:"device_id"`
 	Name     string `json:"name"`
 	Username string `json:"username"`
 }
 
-// enrol makes the key of the proof a device of the user who has shown the code.
+// enrol enrols the key of the proof as a device of the user who got the code.
 func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 	ctx := r.Context()
 	form, err := oauth.ReadForm(w, r)
@@ -119,7 +122,8 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) e
 		if limited := endpoint.Allow(h.limits.enrolments, endpoint.AddressOf(r), tooManyRefused); limited != nil {
 			return limited
 		}
-		return oauth.Errorf(oauth.InvalidGrant, "the code is not known, was used before or is too old; have the person make a new one at %s%s/settings",
+		return oauth.Errorf(oauth.InvalidGrant,
+			"the code is unknown, was used before or has expired; the user gets a new one at %s%s/settings",
 			h.addresses.Issuer, path).Because(err)
 	case errors.Is(err, store.ErrConflict):
 		return oauth.Errorf(oauth.InvalidRequest, "this key belongs to a device already; make a new one").Because(err)
@@ -130,18 +134,21 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) e
 	if err != nil {
 		return err
 	}
-	h.log.InfoContext(ctx, "device enrolled", "subject", device.Subject, "device", device.ID)
+	h.log.InfoContext(ctx, "device enrolled", "correlation_id", event.Of(ctx).CorrelationID,
+		"subject", device.Subject, "device_id", device.ID)
 	h.evidence.SecurityEvent(ctx, "", "device_enrolled", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
-	return endpoint.WriteJSON(w, http.StatusCreated, enrolled{DeviceID: device.ID, Name: device.Name, Username: user.Username})
+	return endpoint.WriteJSON(w, http.StatusCreated, enrolled{
+		DeviceID: device.ID, Name: device.Name, Username: user.Username,
+	})
 }
 
-// requestList is what waits for a user. Version is given back to wait for a change.
+// requestList lists the pending requests of a user. Sent back as the parameter version, Version waits for a change.
 type requestList struct {
 	Requests []shownRequest `json:"requests"`
 	Version  string         `json:"version"`
 }
 
-// forDevice is a request as a device reads it, with where it is decided while it waits.
+// forDevice returns a request as devices read it, with the URLs of the decisions while it is pending.
 func (h *Handler) forDevice(view backchannel.View) (shownRequest, error) {
 	request := shown(view)
 	request.State = view.State
@@ -154,8 +161,8 @@ func (h *Handler) forDevice(view backchannel.View) (shownRequest, error) {
 	return request, err
 }
 
-// listRequests answers with what waits for the device's user. With wait (in seconds) and version it answers when there is
-// something else than that version, or when the time is over.
+// listRequests answers with the pending requests of the device's user. With wait (in seconds) and version it answers
+// when the list has another version, or after that time (long polling).
 func (h *Handler) listRequests(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
 	query, err := oauth.ReadQuery(r)
 	if err != nil {
@@ -187,7 +194,8 @@ func readWait(text string) (time.Duration, error) {
 	}
 	seconds, err := strconv.Atoi(text)
 	if err != nil || seconds < 0 || seconds > 3600 {
-		return 0, oauth.Errorf(oauth.InvalidRequest, "wait must be a number of seconds from 0 to 3600; the server waits %d at most", int(maxWait/time.Second))
+		return 0, oauth.Errorf(oauth.InvalidRequest,
+			"wait must be a number of seconds from 0 to 3600; the server waits %d at most", int(maxWait/time.Second))
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
@@ -201,7 +209,8 @@ func (h *Handler) showRequest(_ http.ResponseWriter, r *http.Request, device sto
 	return h.forDevice(view)
 }
 
-// decideRequest decides a request for the device's user, whom the application has authenticated in the way that it says.
+// decideRequest decides a request for the device's user, whom the app has authenticated with the acr and amr of the
+// form.
 func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
 	form, err := oauth.ReadForm(w, r)
 	if err != nil {
@@ -211,7 +220,9 @@ func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device s
 	if decision != approve && decision != deny {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "a decision is approve or deny").WithStatus(http.StatusNotFound)
 	}
-	authentication := browser.Authentication{Subject: device.Subject, ACR: form.Get("acr"), AMR: strings.Fields(form.Get("amr"))}
+	authentication := browser.Authentication{
+		Subject: device.Subject, ACR: form.Get("acr"), AMR: strings.Fields(form.Get("amr")),
+	}
 	if err := h.checkAuthentication(authentication); err != nil {
 		return nil, err
 	}
@@ -224,7 +235,9 @@ func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device s
 		return nil, err
 	}
 	if digest != r.PathValue("digest") {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the request is not what the decision is about; read it again and ask the person again").WithStatus(http.StatusConflict)
+		return nil, oauth.Errorf(oauth.InvalidRequest,
+			"the request has changed since it was shown; read it again and show it to the user again").
+			WithStatus(http.StatusConflict)
 	}
 	if err := h.recordDecision(r.Context(), view, authentication, decision == approve, "device "+device.ID); err != nil {
 		return nil, decisionError(err)
@@ -236,7 +249,7 @@ func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device s
 	return h.forDevice(view)
 }
 
-// methods are the authentication method references that an application may name (RFC 8176 §2).
+// methods returns the authentication method references that an app may send (RFC 8176 §2).
 func methods() []string {
 	return []string{
 		"face", "fpt", "geo", "hwk", "iris", "kba", "mca", "mfa", "otp", "pin", "pop", "pwd", "rba", "retina", "sc", "sms",
@@ -244,13 +257,15 @@ func methods() []string {
 	}
 }
 
-// checkAuthentication checks how an application says that its user was authenticated.
+// checkAuthentication checks the acr and amr that an app sent.
 func (h *Handler) checkAuthentication(a browser.Authentication) error {
 	if a.ACR != "" && !slices.Contains(h.acrValues, a.ACR) {
-		return oauth.Errorf(oauth.InvalidRequest, "acr must be one of acr_values_supported: %s", strings.Join(h.acrValues, ", "))
+		return oauth.Errorf(oauth.InvalidRequest, "acr must be one of acr_values_supported: %s",
+			strings.Join(h.acrValues, ", "))
 	}
 	if len(a.AMR) == 0 {
-		return oauth.Errorf(oauth.InvalidRequest, "amr must say how the person was authenticated for this decision, such as \"hwk fpt\" (RFC 8176 §2)")
+		return oauth.Errorf(oauth.InvalidRequest,
+			"amr must name how the user was authenticated for this decision, such as \"hwk fpt\" (RFC 8176 §2)")
 	}
 	for i, method := range a.AMR {
 		if !slices.Contains(methods(), method) || slices.Contains(a.AMR[:i], method) {

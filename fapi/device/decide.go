@@ -14,7 +14,7 @@ import (
 	"countersign/internal/passkey"
 )
 
-// The two decisions, as forms and the API's addresses name them.
+// The two decisions, as named in forms and in URLs of the API.
 const (
 	approve = "approve"
 	deny    = "deny"
@@ -47,30 +47,34 @@ func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
 	return nil
 }
 
-// request reads a request of a user by its reference. Errors are those of [decisionError].
+// request reads a request of a user by its reference. Errors are those of decisionError.
 func (h *Handler) request(ctx context.Context, reference, subject string) (backchannel.View, error) {
 	view, err := h.requests.Request(ctx, reference, subject)
 	return view, decisionError(err)
 }
 
-// decisionError gives the errors of decisions their OAuth codes. Others pass unchanged.
+// decisionError translates errors of decisions to *oauth.Error. Others pass unchanged.
 func decisionError(err error) error {
 	switch {
-	case errors.Is(err, backchannel.ErrNotAsked):
-		return oauth.Errorf(oauth.InvalidRequest, "there is no such request for you; it may be too old").WithStatus(http.StatusNotFound).Because(err)
+	case errors.Is(err, backchannel.ErrNotFound):
+		return oauth.Errorf(oauth.InvalidRequest, "there is no such request for you; it may be too old").
+			WithStatus(http.StatusNotFound).Because(err)
 	case errors.Is(err, backchannel.ErrDecided):
-		return oauth.Errorf(oauth.InvalidRequest, "this request was decided before").WithStatus(http.StatusConflict).Because(err)
-	case errors.Is(err, backchannel.ErrTooLate):
-		return oauth.Errorf(oauth.InvalidRequest, "the time for this decision is over").WithStatus(http.StatusConflict).Because(err)
+		return oauth.Errorf(oauth.InvalidRequest, "this request was decided before").
+			WithStatus(http.StatusConflict).Because(err)
+	case errors.Is(err, backchannel.ErrExpired):
+		return oauth.Errorf(oauth.InvalidRequest, "the time for this decision is over").
+			WithStatus(http.StatusConflict).Because(err)
 	case errors.Is(err, backchannel.ErrStepUp):
 		return oauth.Errorf(oauth.UnmetAuthentication,
-			"to approve this, the person has to be authenticated for it in one of the ways of acr_values, or a better one").WithStatus(http.StatusForbidden).Because(err)
+			"approval requires that the user authenticates for it with one of acr_values, or a better one").
+			WithStatus(http.StatusForbidden).Because(err)
 	}
 	return err
 }
 
-// decisionBinding is what a passkey confirms: one decision about one request, with everything that the user was shown of
-// it, in this browser under this sign-in.
+// decisionBinding binds a passkey challenge to one decision about one request as it was shown, in this browser and
+// session.
 func (in *interaction) decisionBinding(view backchannel.View, decision string) (passkey.Binding, error) {
 	digest, err := digestOf(view)
 	return passkey.Binding{
@@ -79,8 +83,8 @@ func (in *interaction) decisionBinding(view backchannel.View, decision string) (
 	}, err
 }
 
-// decide is the action for a decision: with a passkey, or with the password of a user who has none. Of several decisions
-// only the first counts; the page says what became of the request.
+// decide is the action for a decision: with a passkey, or with the password of a user who has none. Only the first
+// decision counts; the page shows the state of the request.
 func (h *Handler) decide(decision string) action {
 	return func(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 		ctx := r.Context()
@@ -103,7 +107,7 @@ func (h *Handler) decide(decision string) action {
 			return false, endpoint.Allow(h.limits.refused, in.session.Subject, tooManyRefused)
 		}
 		err = h.recordDecision(ctx, *in.page.Request, authentication, decision == approve, "device page")
-		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrTooLate) {
+		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrExpired) {
 			return false, decisionError(err)
 		}
 		browser.SeeOther(w, in.address)
@@ -141,15 +145,18 @@ func (h *Handler) proveByPassword(
 		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPassword}, nil
 	case authentication.Subject != in.session.Subject:
 		return browser.Authentication{}, browser.Problem{},
-			oauth.Errorf(oauth.AccessDenied, "nothing was decided: this is not the way for you to decide this").WithStatus(http.StatusForbidden)
+			oauth.Errorf(oauth.AccessDenied, "nothing was decided: the password is that of another user").
+				WithStatus(http.StatusForbidden)
 	}
 	return authentication, browser.Problem{}, nil
 }
 
-// recordDecision records a decision of a user who was authenticated for it just now, and in the audit log what it was
-// about: the digest of all that was shown. Errors are those of [Requests], and that there were too many decisions.
-func (h *Handler) recordDecision(ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string) error {
-	if err := endpoint.Allow(h.limits.decisions, a.Subject, "you have decided very often in a short time"); err != nil {
+// recordDecision records a decision of a user who has just authenticated for it, and in the audit log the digest of the
+// request as shown. Errors are those of [Requests], and *[oauth.Error] for too many decisions.
+func (h *Handler) recordDecision(
+	ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string,
+) error {
+	if err := endpoint.Allow(h.limits.decisions, a.Subject, "there were too many decisions in a short time"); err != nil {
 		return err
 	}
 	digest, err := digestOf(view)

@@ -1,7 +1,7 @@
-// Package device is the authentication device (CIBA Core §4): the pages and the API by which users see who asks for what
-// over the backchannel, approve or deny it, and manage their passkeys, applications and browser notifications.
+// Package device is the authentication device (CIBA Core §4): the pages and the API by which users see backchannel
+// requests, approve or deny them, and manage their passkeys, approval apps and browser notifications.
 //
-// Every form of the pages has an action, and actions.go lists what each one does; [Pages] only render.
+// actions.go lists the actions of the pages' forms; [Pages] only render.
 package device
 
 import (
@@ -20,19 +20,19 @@ import (
 	"countersign/store"
 )
 
-// Store has the verbs of package store that a device needs.
+// Store has the methods of package store that a device needs.
 type Store interface {
 	store.Authenticators
 	User(ctx context.Context, subject string) (store.User, error)
 }
 
-// Requests are the backchannel authentication requests that users decide. [backchannel.Handler] implements it.
+// Requests are the backchannel authentication requests. [backchannel.Handler] implements it.
 type Requests interface {
-	// Pending lists what waits for a user's decision, the oldest first.
+	// Pending lists the requests that wait for a user's decision, the oldest first.
 	Pending(ctx context.Context, subject string) ([]backchannel.View, error)
-	// Request reads one of a user in any state; [backchannel.ErrNotAsked].
+	// Request reads a request of a user in any state; [backchannel.ErrNotFound].
 	Request(ctx context.Context, reference, subject string) (backchannel.View, error)
-	// Decide records a decision; [backchannel.ErrNotAsked], [backchannel.ErrDecided], [backchannel.ErrTooLate] and
+	// Decide records a decision; [backchannel.ErrNotFound], [backchannel.ErrDecided], [backchannel.ErrExpired] and
 	// [backchannel.ErrStepUp].
 	Decide(ctx context.Context, decision backchannel.Decision) error
 }
@@ -45,27 +45,28 @@ type Asset struct {
 	Body        []byte
 }
 
-// Config is what a [Handler] needs.
+// Config is the configuration of a [Handler].
 type Config struct {
 	Store Store
-	// Requests is nil (not a nil pointer in it) when nobody is asked anything: there are the settings only.
+	// Requests is nil (not a nil pointer in it) when backchannel authentication is off: then only the settings page is
+	// served.
 	Requests Requests
-	// Pages render; nil leaves the assets only.
+	// Pages render; with nil only the assets are served.
 	Pages     Pages
 	Passwords browser.Passwords
-	// Passkeys is nil when there are none.
+	// Passkeys is nil when passkeys are off.
 	Passkeys  *browser.Passkeys
 	Sessions  *browser.Sessions
 	Forms     *browser.Forms
 	Proofs    *endpoint.Proofs
 	Addresses endpoint.Addresses
 	Evidence  *event.Recorder
-	// ACRValues are the authentication context classes that applications may name, best first.
+	// ACRValues are the authentication context classes that apps may send, best first.
 	ACRValues []string
 	// Signer and Fetcher are for web push; see [webpush.Sender].
 	Signer  *signer.Signer
 	Fetcher *outbound.Client
-	// Draining reports whether the server is shutting down: waiting answers are sent at once.
+	// Draining reports whether the server is shutting down: long polls are answered at once.
 	Draining func() bool
 	// Assets are static files that any page loads.
 	Assets []Asset
@@ -73,7 +74,7 @@ type Config struct {
 	Log    *slog.Logger
 }
 
-// Handler serves the device's pages, their assets and the API for applications. Make one with [New].
+// Handler serves the device's pages, their assets and the API for approval apps. Make one with [New].
 type Handler struct {
 	store     Store
 	requests  Requests
@@ -103,9 +104,9 @@ func New(c Config) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{
-		store: c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys, sessions: c.Sessions,
-		forms: c.Forms, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence, acrValues: c.ACRValues,
-		draining: c.Draining, assets: c.Assets, now: c.Now, log: c.Log, limits: limits,
+		store: c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys,
+		sessions: c.Sessions, forms: c.Forms, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
+		acrValues: c.ACRValues, draining: c.Draining, assets: c.Assets, now: c.Now, log: c.Log, limits: limits,
 		webPush: &webpush.Sender{
 			Store: c.Store, Signer: c.Signer, Fetcher: c.Fetcher, Issuer: c.Addresses.Issuer, Now: c.Now, Log: c.Log,
 		},
@@ -114,21 +115,23 @@ func New(c Config) (*Handler, error) {
 	return h, nil
 }
 
-// Notify tells the browsers of a user that a request waits. It does not wait for them.
+// Notify notifies the browsers of a user of a new request, in the background.
 func (h *Handler) Notify(ctx context.Context, request store.BackchannelRequest) {
 	if h.pages != nil {
 		h.webPush.Notify(ctx, request.Subject, request.ExpiresAt)
 	}
 }
 
-// path is where the device is, below the issuer.
+// path is the path of the pages, below the issuer.
 const path = "/device"
 
-// Routes are the rows of the assets, the pages and the API.
+// Routes returns the routes of the assets, the pages and the API.
 func (h *Handler) Routes() []endpoint.Route {
 	var routes []endpoint.Route
 	for _, asset := range h.assets {
-		routes = append(routes, endpoint.Route{Methods: endpoint.Get(), Path: asset.Path, Serve: endpoint.Browser(serveAsset(asset))})
+		routes = append(routes, endpoint.Route{
+			Methods: endpoint.Get(), Path: asset.Path, Serve: endpoint.Browser(serveAsset(asset)),
+		})
 	}
 	if h.pages == nil {
 		return routes

@@ -58,7 +58,7 @@ func (r *requests) Pending(context.Context, string) ([]backchannel.View, error) 
 
 func (r *requests) Request(_ context.Context, reference, subject string) (backchannel.View, error) {
 	if reference != r.view.Reference || subject != "sub-alice" {
-		return backchannel.View{}, backchannel.ErrNotAsked
+		return backchannel.View{}, backchannel.ErrNotFound
 	}
 	return r.view, nil
 }

@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	// lookEvery is how often the store is asked for changes while an answer waits.
+	// lookEvery is how often the store is read for changes during a long poll.
 	lookEvery = time.Second
-	// maxWait is how long one answer may wait; it is shorter than event.RequestTimeout.
+	// maxWait bounds a long poll; it is shorter than the time limit of requests.
 	maxWait = 15 * time.Second
 )
 
-// awaitRequests reads what waits for a user until it is not of the known version any more, or the time is over.
-func (h *Handler) awaitRequests(ctx context.Context, subject, known string, wait time.Duration) ([]backchannel.View, error) {
+// awaitRequests returns a user's pending requests once their version is not the known one, or after wait.
+func (h *Handler) awaitRequests(
+	ctx context.Context, subject, known string, wait time.Duration,
+) ([]backchannel.View, error) {
 	end := time.NewTimer(min(wait, maxWait))
 	defer end.Stop()
 	look := time.NewTicker(lookEvery)
@@ -42,8 +44,8 @@ func (h *Handler) awaitRequests(ctx context.Context, subject, known string, wait
 	}
 }
 
-// events tells a page when to load again (server-sent events): each message is the version of what the page would show, and
-// says nothing of its content. The stream ends with the sign-in, or after a while, and the browser comes back.
+// events tells a page when to reload (server-sent events). Each message is the version of the page, without its
+// content. The stream ends with the session, or after maxWait, and the browser reconnects.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 	query, err := oauth.ReadQuery(r)
 	if err != nil {
@@ -57,7 +59,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) 
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // nginx would keep the messages until the end
+	header.Set("X-Accel-Buffering", "no") // nginx would buffer the messages
 	controller := http.NewResponseController(w)
 	end := time.NewTimer(maxWait)
 	defer end.Stop()
@@ -76,7 +78,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) 
 			case <-look.C:
 			}
 			if now, err = h.version(r, reference); err != nil || h.draining() {
-				return nil // response already started; the browser comes back and gets the error
+				return nil // response already started; the browser reconnects and gets the error
 			}
 			if now != known {
 				known = now
@@ -86,12 +88,13 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ endpoint.At) 
 	}
 }
 
-// version is the version of what a browser's page shows: of one request, or without a reference of the home page. It reads
-// the sign-in each time, because a stream ends with it.
+// version returns the version of a page: of one request, or without a reference of the home page. It reads the
+// session each time, because the stream ends with the session.
 func (h *Handler) version(r *http.Request, reference string) (string, error) {
 	session, err := h.store.Session(r.Context(), browser.Session(r))
 	if errors.Is(err, store.ErrNotFound) {
-		return "", oauth.Errorf(oauth.LoginRequired, "sign in at %s%s first", h.addresses.Issuer, path).WithStatus(http.StatusUnauthorized).Because(err)
+		return "", oauth.Errorf(oauth.LoginRequired, "sign in at %s%s first", h.addresses.Issuer, path).
+			WithStatus(http.StatusUnauthorized).Because(err)
 	}
 	if err != nil {
 		return "", err

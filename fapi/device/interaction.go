@@ -36,11 +36,11 @@ type interaction struct {
 	session *store.Session
 	// browser is the value of the browser's cookie.
 	browser string
-	// address is where the browser is sent when its form was accepted: the page itself.
+	// address is the URL of the page, to which an accepted form redirects.
 	address string
 }
 
-// page serves a page: it checks the browser's cookies, does what its form says, and has the page rendered.
+// page serves a page: it checks the browser's cookies, handles the form and renders the page.
 func (h *Handler) page(name pageName) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h.interact(w, r, name); err != nil {
@@ -81,11 +81,12 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, name pageName) (*
 	if in.session, err = h.session(r); err != nil {
 		return nil, err
 	}
-	// The token is the user's: in a form that was shown to another one, in another tab, it is wrong.
+	// The token is bound to the session: a form that was shown to another user, in another tab, is refused.
 	in.page.FormToken = formToken(in.browser, in.session)
 	if r.Method == http.MethodPost && !browser.SameToken(in.form.Get("form_token"), in.page.FormToken) {
 		return nil, oauth.Errorf(oauth.InvalidRequest,
-			"nothing was done: since this page was loaded, the sign-in in this browser has ended or changed; load the page again").WithStatus(http.StatusForbidden)
+			"nothing was done: since this page was loaded, the sign-in in this browser has ended or changed; load the page again").
+			WithStatus(http.StatusForbidden)
 	}
 	if in.session == nil {
 		in.name = signInPage
@@ -99,7 +100,7 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, name pageName) (*
 	return in, nil
 }
 
-// readBrowser reads the browser's cookie and, of a POST, the form. Only a page, and no form, gives a browser its cookie.
+// readBrowser reads the browser's cookie and, of a POST, the form. The cookie is set on GET only.
 func (h *Handler) readBrowser(w http.ResponseWriter, r *http.Request, in *interaction) (err error) {
 	if r.Method != http.MethodPost {
 		in.browser = browser.Secret(w, r)
@@ -109,12 +110,13 @@ func (h *Handler) readBrowser(w http.ResponseWriter, r *http.Request, in *intera
 		return err
 	}
 	if in.browser, err = browser.Known(r); err != nil {
-		return oauth.Errorf(oauth.InvalidRequest, "cookies are off in this browser; without them nothing can be confirmed").Because(err)
+		return oauth.Errorf(oauth.InvalidRequest, "cookies are off in this browser; without them nothing can be confirmed").
+			Because(err)
 	}
 	return nil
 }
 
-// session reads the sign-in of a browser; nil when there is none.
+// session reads the session of a browser; nil when there is none.
 func (h *Handler) session(r *http.Request) (*store.Session, error) {
 	id := browser.Session(r)
 	if id.Zero() {
@@ -130,7 +132,7 @@ func (h *Handler) session(r *http.Request) (*store.Session, error) {
 	return &session, nil
 }
 
-// formToken is the form token of a sign-in on the device's pages.
+// formToken returns the form token of a session, or of the sign-in page.
 func formToken(secret string, session *store.Session) string {
 	if session == nil {
 		return browser.FormToken(secret, "device")
@@ -142,12 +144,12 @@ func sessionID(session *store.Session) string {
 	return base64.RawURLEncoding.EncodeToString(session.ID[:])
 }
 
-// signInBinding is what a passkey proves on the sign-in page.
+// signInBinding binds the passkey challenge of the sign-in page to the browser.
 func (in *interaction) signInBinding() passkey.Binding {
 	return passkey.Binding{Purpose: browser.PurposeDevice, Browser: in.browser}
 }
 
-// fill reads what the page shows.
+// fill reads the content of the page.
 func (h *Handler) fill(ctx context.Context, in *interaction) (err error) {
 	switch in.name {
 	case signInPage:

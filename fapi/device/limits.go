@@ -7,27 +7,26 @@ import (
 	"countersign/internal/limit"
 )
 
-// limits keep users and their devices from being tried out or flooded, on each node by itself. The numbers are far from
-// what a user does: a device that does more is not in a user's hands.
+// limits bound guessing and flooding, on each node by itself. Users stay far below these numbers.
 type limits struct {
-	// signIns counts refused passkeys on the sign-in page by network address; the directory counts passwords.
+	// signIns limits refused passkeys on the sign-in page by network address; the directory limits passwords.
 	signIns *limit.Limiter
-	// refused counts refused passkeys and passwords of a user who is to confirm something.
+	// refused limits refused passkeys and passwords for decisions, by user.
 	refused *limit.Limiter
-	// decisions counts decisions of a user, whatever they are made with.
+	// decisions limits decisions by user.
 	decisions *limit.Limiter
-	// changes counts passkeys, devices, codes and subscriptions that a user makes.
+	// changes limits new passkeys, devices, codes and subscriptions by user.
 	changes *limit.Limiter
-	// enrolments counts refused codes by network address.
+	// enrolments limits refused codes by network address.
 	enrolments *limit.Limiter
-	// calls counts the API calls of one device.
+	// calls limits the API calls of one device.
 	calls *limit.Limiter
 }
 
-// What there was too much of.
+// The descriptions of exceeded limits.
 const (
-	tooManyRefused = "there were too many attempts that were not accepted"
-	tooManyChanges = "too much was changed in a short time"
+	tooManyRefused = "there were too many failed attempts"
+	tooManyChanges = "there were too many changes in a short time"
 )
 
 func newLimits(now func() time.Time) (*limits, error) {

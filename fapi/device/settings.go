@@ -14,15 +14,16 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/internal/oauth"
 	"countersign/internal/passkey"
 	"countersign/store"
 )
 
 const (
-	// freshTime is how long after signing in a user may change what they confirm with.
+	// freshTime is how long after signing in a user may change passkeys and approval apps.
 	freshTime = 10 * time.Minute
-	// codeLifetime is how long the one-time code for an application is valid.
+	// codeLifetime is the lifetime of the one-time code that enrols an approval app.
 	codeLifetime = 10 * time.Minute
 	// most is how many passkeys, and how many devices, one user may have.
 	most = 20
@@ -30,8 +31,7 @@ const (
 	maxNameLength = 60
 )
 
-// CheckName returns an error unless a name may be that of a passkey or a device: it needs 1 to 60 characters, all of which
-// can be seen.
+// CheckName checks the name of a passkey or a device: 1 to 60 printable characters.
 func CheckName(name string) error {
 	unseen := func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 	if strings.TrimSpace(name) != name || name == "" || utf8.RuneCountInString(name) > maxNameLength ||
@@ -41,7 +41,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// fillSettings reads what the settings page shows.
+// fillSettings reads the content of the settings page.
 func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 	subject := in.session.Subject
 	passkeys, err := h.store.Passkeys(ctx, subject)
@@ -59,22 +59,25 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 		return err
 	}
 	for _, d := range devices {
-		in.page.Devices = append(in.page.Devices, DeviceView{ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, UsedAt: d.UsedAt})
+		in.page.Devices = append(in.page.Devices, DeviceView{
+			ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
+		})
 	}
 	in.page.Fresh = h.fresh(in.session, passkeys)
 	if h.passkeys == nil || !in.page.Fresh || len(passkeys) >= most {
 		return nil
 	}
-	person, err := h.passkeyPerson(ctx, subject)
+	user, err := h.passkeyUser(ctx, subject)
 	if err != nil {
 		return err
 	}
-	in.page.Passkey, err = h.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), person, browser.PasskeyIDs(passkeys))
+	in.page.Passkey, err = h.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), user,
+		browser.PasskeyIDs(passkeys))
 	return err
 }
 
-// fresh reports whether a sign-in is good for a change of what a user confirms with: it is recent, and a user who has a
-// passkey has used one. Whoever knows a password must not become the owner of a passkey.
+// fresh reports whether a session may change passkeys and approval apps: it is recent, and was begun with a passkey
+// if the user has one. A stolen password must not suffice to add a passkey.
 func (h *Handler) fresh(session *store.Session, passkeys []store.Passkey) bool {
 	return h.now().Sub(session.AuthTime) < freshTime && (len(passkeys) == 0 || session.ACR == browser.PasskeyACR)
 }
@@ -85,24 +88,24 @@ func (in *interaction) registerBinding() passkey.Binding {
 	}
 }
 
-// passkeyPerson is what an authenticator shows of a user.
-func (h *Handler) passkeyPerson(ctx context.Context, subject string) (passkey.User, error) {
+// passkeyUser returns the user as authenticators show it.
+func (h *Handler) passkeyUser(ctx context.Context, subject string) (passkey.User, error) {
 	user, err := h.store.User(ctx, subject)
 	if err != nil {
 		return passkey.User{}, err
 	}
-	person := passkey.User{Subject: subject, Username: user.Username, DisplayName: user.Username}
+	shown := passkey.User{Subject: subject, Username: user.Username, DisplayName: user.Username}
 	var claims struct {
 		Name string `json:"name"`
 	}
 	if len(user.Claims) > 0 && json.Unmarshal(user.Claims, &claims) == nil && claims.Name != "" {
-		person.DisplayName = claims.Name
+		shown.DisplayName = claims.Name
 	}
-	return person, nil
+	return shown, nil
 }
 
-// change is the action for a form of the settings: what do does, for a user whose sign-in is fresh. What the user can
-// correct becomes the page's problem.
+// change is the action for a form of the settings: do, if the session is fresh. What the user can correct becomes the
+// page's problem.
 func (h *Handler) change(do func(ctx context.Context, in *interaction, have []store.Passkey) error) action {
 	return func(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 		ctx, subject := r.Context(), in.session.Subject
@@ -121,7 +124,7 @@ func (h *Handler) change(do func(ctx context.Context, in *interaction, have []st
 	}
 }
 
-// addPasskey stores what the authenticator made.
+// addPasskey adds a new passkey.
 func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
 	name := strings.TrimSpace(in.form.Get("name"))
 	if name == "" {
@@ -136,33 +139,33 @@ func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.
 		return nil
 	}
 	subject := in.session.Subject
-	person, err := h.passkeyPerson(ctx, subject)
+	user, err := h.passkeyUser(ctx, subject)
 	if err != nil {
 		return err
 	}
-	err = h.registerPasskey(ctx, in, person, name)
-	switch {
-	case err == nil:
-		h.log.InfoContext(ctx, "passkey added", "subject", subject)
-		h.evidence.SecurityEvent(ctx, "", "passkey_added", "subject", subject)
-		in.page.Notice = PasskeyAdded
-		return nil
-	case errors.Is(err, passkey.ErrRefused), errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrReplayed):
+	err = h.registerPasskey(ctx, in, user, name)
+	if errors.Is(err, passkey.ErrRefused) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrReplayed) {
 		h.logPasskeyRefused(ctx, err)
 		in.page.Problem.Code = browser.NewPasskeyRefused
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	h.log.InfoContext(ctx, "passkey added", "correlation_id", event.Of(ctx).CorrelationID, "subject", subject)
+	h.evidence.SecurityEvent(ctx, "", "passkey_added", "subject", subject)
+	in.page.Notice = PasskeyAdded
+	return nil
 }
 
-// registerPasskey verifies what the authenticator made and stores it, which consumes the challenge.
-func (h *Handler) registerPasskey(ctx context.Context, in *interaction, person passkey.User, name string) error {
-	made, challenge, err := h.passkeys.Ceremonies.Register(in.registerBinding(), person, in.form.Get("passkey"))
+// registerPasskey verifies a new passkey and stores it, which consumes the challenge.
+func (h *Handler) registerPasskey(ctx context.Context, in *interaction, user passkey.User, name string) error {
+	made, challenge, err := h.passkeys.Ceremonies.Register(in.registerBinding(), user, in.form.Get("passkey"))
 	if err != nil {
 		return err
 	}
 	return h.store.AddPasskey(ctx, store.Passkey{
-		ID: made.ID, Subject: person.Subject, PublicKey: made.PublicKey, AAGUID: made.AAGUID, Name: name,
+		ID: made.ID, Subject: user.Subject, PublicKey: made.PublicKey, AAGUID: made.AAGUID, Name: name,
 		Synced: made.Synced, SignCount: made.SignCount, CreatedAt: h.now(),
 	}, browser.ChallengeOneTime(challenge))
 }
@@ -173,7 +176,7 @@ func (h *Handler) removePasskey(ctx context.Context, in *interaction, _ []store.
 	if err != nil {
 		return oauth.Errorf(oauth.InvalidRequest, "the form names no passkey").Because(err)
 	}
-	in.page.Notice = PasskeyRemoved // whenever that was
+	in.page.Notice = PasskeyRemoved // also if it was removed before
 	switch err := h.store.RemovePasskey(ctx, subject, id); {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
@@ -186,7 +189,7 @@ func (h *Handler) removePasskey(ctx context.Context, in *interaction, _ []store.
 
 func (h *Handler) removeDevice(ctx context.Context, in *interaction, _ []store.Passkey) error {
 	subject, id := in.session.Subject, in.form.Get("id")
-	in.page.Notice = DeviceRemoved // whenever that was
+	in.page.Notice = DeviceRemoved // also if it was removed before
 	switch err := h.store.RemoveDevice(ctx, subject, id); {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
@@ -197,7 +200,7 @@ func (h *Handler) removeDevice(ctx context.Context, in *interaction, _ []store.P
 	return nil
 }
 
-// makeCode makes a one-time code by which an application becomes a device of the user.
+// makeCode makes a one-time code that enrols an approval app.
 func (h *Handler) makeCode(ctx context.Context, in *interaction, _ []store.Passkey) error {
 	subject := in.session.Subject
 	devices, err := h.store.Devices(ctx, subject)

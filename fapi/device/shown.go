@@ -8,7 +8,7 @@ import (
 	"countersign/fapi/backchannel"
 )
 
-// shownRequest is a request as devices read it: all that a user is shown is in it, and nothing that a user is not shown.
+// shownRequest is a request as devices read it: exactly what users are shown.
 type shownRequest struct {
 	ID    string            `json:"request_id"`
 	State backchannel.State `json:"state,omitempty"`
@@ -24,14 +24,14 @@ type shownRequest struct {
 	Scopes    []shownScope  `json:"scopes"`
 	Details   []shownDetail `json:"authorization_details,omitempty"`
 	Resources []string      `json:"resource,omitempty"`
-	// ACRs are the classes of which one, or a better one, has to be reached to approve.
+	// ACRs are the authentication context classes of which one, or a better one, is needed to approve.
 	ACRs []string `json:"acr_values,omitempty"`
-	// GrantLifetime is how long the client keeps the access, in seconds.
+	// GrantLifetime is the lifetime of the grant, in seconds.
 	GrantLifetime int64 `json:"grant_lifetime"`
 	// CreatedAt and ExpiresAt are in seconds since 1970.
 	CreatedAt int64 `json:"created_at"`
 	ExpiresAt int64 `json:"expires_at"`
-	// Approve and Deny are where it is decided, while it waits.
+	// Approve and Deny are the URLs of the decisions, while it is pending.
 	Approve string `json:"approve,omitempty"`
 	Deny    string `json:"deny,omitempty"`
 }
@@ -41,7 +41,7 @@ type shownScope struct {
 	Description string `json:"description,omitempty"`
 }
 
-// shownDetail is one object of authorization_details, in lines as users are shown it.
+// shownDetail is one object of authorization_details, as lines of label and value.
 type shownDetail struct {
 	Type  string      `json:"type"`
 	Title string      `json:"title,omitempty"`
@@ -53,11 +53,12 @@ type shownLine struct {
 	Value string `json:"value"`
 }
 
-// shown is what a user is shown of a request, without what became of it.
+// shown returns a request as users are shown it, without its state.
 func shown(view backchannel.View) shownRequest {
 	request := shownRequest{
 		ID: view.Reference, Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
-		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(), ExpiresAt: view.ExpiresAt.Unix(),
+		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
+		ExpiresAt: view.ExpiresAt.Unix(),
 	}
 	request.Client.ID, request.Client.Name, request.Client.URI = view.Client.ID, view.Client.Name, view.Client.URI
 	request.Client.PolicyURI, request.Client.TermsURI = view.Client.PolicyURI, view.Client.TermsURI
@@ -74,7 +75,7 @@ func shown(view backchannel.View) shownRequest {
 	return request
 }
 
-// digestOf names everything that a user is shown of a request: what a decision is bound to.
+// digestOf returns the digest of a request as users are shown it, to which decisions are bound.
 func digestOf(view backchannel.View) (string, error) {
 	encoded, err := json.Marshal(shown(view))
 	if err != nil {
@@ -84,7 +85,7 @@ func digestOf(view backchannel.View) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(digest[:]), nil
 }
 
-// versionOf names what a list shows.
+// versionOf returns a value that changes with a list of requests or their states.
 func versionOf(requests ...backchannel.View) string {
 	hash := sha256.New()
 	for _, request := range requests {

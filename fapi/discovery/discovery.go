@@ -2,8 +2,8 @@
 // Connect Discovery §4, RFC 8414 §3), the metadata of its own protected resources (RFC 9728) and its public keys (RFC
 // 7517 §5).
 //
-// Nothing is written down twice: the documents are made from the route table, from the profiles that are offered, and
-// from the keys that sign and decrypt now. They can name nothing that is not enforced, or not possible.
+// The documents are generated from the route table, the offered profiles and the active keys, so that they announce
+// only what is enforced and possible.
 package discovery
 
 import (
@@ -20,7 +20,7 @@ import (
 	"countersign/signer"
 )
 
-// Config is what the documents are made from.
+// Config is the configuration of a [Handler].
 type Config struct {
 	Addresses endpoint.Addresses
 	// Profiles are the names of the built-in profiles that are offered, at least one.
@@ -28,33 +28,33 @@ type Config struct {
 	// Scopes and Details are the known scope values and types of authorization_details.
 	Scopes  *scope.Catalog
 	Details *rar.Types
-	// ACRValues are the authentication context classes that can be reached, best first.
+	// ACRValues are the supported authentication context classes, best first.
 	ACRValues []string
 	// ResourceScopes are the scope values that the server's own protected resources require.
 	ResourceScopes []string
-	// ProofAlgorithms are accepted in DPoP proofs.
+	// ProofAlgorithms are the algorithms of DPoP proofs.
 	ProofAlgorithms []string
 	// Backchannel is nil without backchannel authentication.
 	Backchannel *Backchannel
 	Signer      *signer.Signer
-	// JWKSMaxAge is how long verifiers may cache the key set, which key rotation counts on.
+	// JWKSMaxAge is how long verifiers may cache the key set. Key rotation relies on it.
 	JWKSMaxAge time.Duration
 	// Routes returns the whole route table of the server. It is called for each document, never by [New].
 	Routes func() []endpoint.Route
 }
 
-// Backchannel is what the document says about backchannel authentication (CIBA Core §4).
+// Backchannel has the metadata of backchannel authentication (CIBA Core §4).
 type Backchannel struct {
-	// Ping is true when clients can be notified of decisions. They can always poll.
+	// Ping reports whether ping is supported. Poll always is.
 	Ping bool
-	// UserCodes is true when users can have a user code.
+	// UserCodes reports whether user codes are supported.
 	UserCodes bool
 	// HintTokenFormats are the formats of subject identifiers in login_hint_token (FAPI-CIBA §5.3); empty when the
 	// parameter is not accepted.
 	HintTokenFormats []string
 }
 
-// Handler answers the documents. Make one with [New].
+// Handler serves the documents. Make one with [New].
 type Handler struct {
 	config Config
 	// offered is the union of the profiles.
@@ -70,13 +70,13 @@ func New(config Config) *Handler {
 
 const (
 	jwksPath = "/jwks"
-	// resourcePath is where the metadata of the server's own resources is (RFC 9728 §3).
+	// resourcePath is the path of the metadata of the server's own resources (RFC 9728 §3).
 	resourcePath = "/.well-known/oauth-protected-resource"
 	// documentCaching is the Cache-Control of the metadata documents.
 	documentCaching = "public, max-age=300"
 )
 
-// Routes are the rows of the route table.
+// Routes returns the routes of the documents.
 func (h *Handler) Routes() []endpoint.Route {
 	return []endpoint.Route{
 		{Methods: endpoint.Get(), Path: "/.well-known/openid-configuration", Serve: endpoint.Document(h.server)},
@@ -106,7 +106,7 @@ func (h *Handler) Signs(ctx context.Context, use signer.Use) ([]string, error) {
 	}), nil
 }
 
-// jwks answers the public keys (RFC 7517 §5).
+// jwks returns the public keys (RFC 7517 §5).
 func (h *Handler) jwks(ctx context.Context) (body []byte, cacheControl string, err error) {
 	published, err := h.config.Signer.Published(ctx)
 	if err != nil {

@@ -36,8 +36,8 @@ func (h *Handler) resource(ctx context.Context) (body []byte, cacheControl strin
 	return body, documentCaching, err
 }
 
-// MetadataAddress is the address of the metadata of an issuer's own resources, for challenges (RFC 9728 §5.1). The path
-// of the issuer comes behind the suffix (§3.1). It is "" for an issuer that is no address.
+// MetadataAddress returns the URL of the metadata of an issuer's own resources, for challenges (RFC 9728 §5.1). The
+// path of the issuer follows the suffix (§3.1). It is "" for a malformed issuer.
 func MetadataAddress(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil {

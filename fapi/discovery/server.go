@@ -15,10 +15,10 @@ import (
 	"countersign/signer"
 )
 
-// metadata is a document in the making: its members by name.
+// metadata is a document: its members by name.
 type metadata map[string]any
 
-// server answers both well-known addresses with the same document (OpenID Connect Discovery §4, RFC 8414 §3).
+// server returns the document of both well-known addresses (OpenID Connect Discovery §4, RFC 8414 §3).
 func (h *Handler) server(ctx context.Context) (body []byte, cacheControl string, err error) {
 	document := metadata{"issuer": h.config.Addresses.Issuer}
 	h.addEndpoints(document)
@@ -75,10 +75,10 @@ func (h *Handler) addRequests(document metadata) {
 	document["code_challenge_methods_supported"] = []string{"S256"}     // RFC 8414 §2
 	document["authorization_response_iss_parameter_supported"] = true   // RFC 9207 §3
 	document["claims_parameter_supported"] = true
-	document["request_uri_parameter_supported"] = false // nothing is fetched from an address that a client names
+	document["request_uri_parameter_supported"] = false // no request_uri is fetched
 }
 
-// responseModes are those of all response types.
+// responseModes returns the union for all response types.
 func (h *Handler) responseModes() []string {
 	var modes []string
 	for _, kind := range h.offered.ResponseTypes {
@@ -106,7 +106,7 @@ func (h *Handler) addClientAuthentication(document metadata) {
 	document["tls_client_certificate_bound_access_tokens"] = slices.Contains(p.SenderConstraints, profile.ByCertificate)
 }
 
-// addSigning adds what the server signs and encrypts its answers with.
+// addSigning adds the algorithms of signed and encrypted responses.
 func (h *Handler) addSigning(ctx context.Context, document metadata) error {
 	type answer struct {
 		use    signer.Use
@@ -138,7 +138,7 @@ func (h *Handler) addSigning(ctx context.Context, document metadata) error {
 	return nil
 }
 
-// addRequestObjects adds how requests can be signed, and encrypted to the server.
+// addRequestObjects adds the algorithms of signed and encrypted request objects.
 func (h *Handler) addRequestObjects(ctx context.Context, document metadata) error {
 	p := h.offered
 	document["request_parameter_supported"] = p.RequestObjects != profile.RequestObjectsRefused
@@ -162,7 +162,7 @@ func (h *Handler) addRequestObjects(ctx context.Context, document metadata) erro
 	return nil
 }
 
-// addBackchannel adds what CIBA Core §4 has.
+// addBackchannel adds the metadata of CIBA Core §4.
 func (h *Handler) addBackchannel(document metadata) {
 	settings := h.config.Backchannel
 	if settings == nil {

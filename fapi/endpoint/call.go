@@ -21,11 +21,10 @@ import (
 	"countersign/store"
 )
 
-// consumeTimeout is how long consuming the one-time values of a refused request may take.
+// consumeTimeout bounds consuming the one-time values of a refused request.
 const consumeTimeout = 2 * time.Second
 
-// Call is one back-channel request of an authenticated client. Only [BackChannel] makes one, and only after the shared
-// steps passed.
+// Call is a back-channel request of an authenticated client. Only [BackChannel.Serve] makes one, after its checks.
 type Call struct {
 	Form   oauth.Form
 	Client *client.Client
@@ -41,15 +40,15 @@ type Call struct {
 	store    store.OneTimes
 }
 
-// OneTimes are the one-time values of the request that are not consumed yet. The verb that succeeds consumes them in its own
-// transaction; when the request is refused, BackChannel does.
+// OneTimes returns the one-time values of the request that are not consumed yet. The store method that changes state
+// consumes them in its transaction; when the request is refused, [BackChannel.Serve] does.
 func (c *Call) OneTimes() []store.OneTime { return c.oneTimes }
 
 // AddOneTime adds a one-time value that the endpoint found in the request.
 func (c *Call) AddOneTime(value store.OneTime) { c.oneTimes = append(c.oneTimes, value) }
 
-// ConsumeOneTimes consumes the one-time values on their own, before something that even a refused request changes, or where
-// no verb does.
+// ConsumeOneTimes consumes the one-time values in a transaction of their own: before a change that a refused request
+// makes too, or when there is no change of state.
 func (c *Call) ConsumeOneTimes(ctx context.Context) error {
 	if len(c.oneTimes) == 0 {
 		return nil
@@ -61,7 +60,7 @@ func (c *Call) ConsumeOneTimes(ctx context.Context) error {
 	return nil
 }
 
-// OneTimesConsumed says that a verb of the store has consumed the one-time values, though an error may follow.
+// OneTimesConsumed records that a store method has consumed the one-time values, though an error may follow.
 func (c *Call) OneTimesConsumed() { c.oneTimes = nil }
 
 // Answer is a successful back-channel response.
@@ -76,7 +75,7 @@ type Answer struct {
 // JWT is an answer that is a compact JWS or JWE.
 type JWT string
 
-// BackChannel is what stands in front of endpoints for authenticated clients.
+// BackChannel has the checks in front of endpoints for authenticated clients.
 type BackChannel struct {
 	Authenticator *Authenticator
 	Limits        *RateLimits
@@ -89,7 +88,7 @@ type BackChannel struct {
 	Tracer       trace.Tracer
 }
 
-// Serve puts the shared steps in front of an endpoint: limits, form, certificate, client authentication, DPoP.
+// Serve returns an endpoint behind the shared checks: limits, form, certificate, client authentication, DPoP.
 func (b *BackChannel) Serve(endpoint func(context.Context, *Call) (Answer, error)) Serve {
 	return func(w http.ResponseWriter, r *http.Request, at At) {
 		b.Proofs.OfferNonce(w)
@@ -114,7 +113,7 @@ func (a Answer) write(w http.ResponseWriter) {
 		w.WriteHeader(a.Status)
 		return
 	}
-	// When the response has started, nothing can be answered any more: errors are ignored.
+	// Response already started; errors ignored.
 	if signed, ok := a.Body.(JWT); ok {
 		w.Header().Set("Content-Type", a.ContentType)
 		w.WriteHeader(a.Status)
@@ -144,7 +143,7 @@ func (b *BackChannel) newCall(w http.ResponseWriter, r *http.Request, at At) (*C
 		return nil, err
 	}
 	if err := b.prove(r, c); err != nil {
-		if oauth.AsError(err).Code != oauth.UseDPoPNonce { // this one invites the client to come again
+		if oauth.AsError(err).Code != oauth.UseDPoPNonce { // the client retries with the nonce
 			b.consumeRefused(r.Context(), c)
 		}
 		return nil, err
@@ -180,13 +179,13 @@ func (b *BackChannel) prove(r *http.Request, c *Call) error {
 	return nil
 }
 
-// consumeRefused consumes the one-time values of a request that was refused after its client had authenticated, so that
-// they cannot be tried again. The refusal remains whatever comes of it.
+// consumeRefused consumes the one-time values of a request that was refused after its client had authenticated, so
+// that they cannot be used again. A failure is logged only.
 func (b *BackChannel) consumeRefused(ctx context.Context, c *Call) {
 	if len(c.oneTimes) == 0 {
 		return
 	}
-	// The values of a client that has gone away were shown all the same.
+	// Also when the client has disconnected.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), consumeTimeout)
 	defer cancel()
 	if err := b.Store.ConsumeOneTime(ctx, c.oneTimes...); err != nil && !errors.Is(err, store.ErrReplayed) {

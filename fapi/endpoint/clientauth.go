@@ -28,8 +28,7 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const (
 	// MaxJTI bounds a jti, in bytes.
 	MaxJTI = 256
-	// ClockDifference is how far the clocks of two nodes may differ. It only lengthens how long one-time values are
-	// remembered.
+	// ClockDifference is the tolerated clock difference between nodes. It only extends how long one-time values are kept.
 	ClockDifference = time.Minute
 )
 
@@ -42,7 +41,7 @@ type Authenticator struct {
 	Keys      *client.KeySets
 	// Trust verifies certificates for tls_client_auth.
 	Trust mtls.Trust
-	// TrustStores verify the certificates of the clients that name one of them, and of no others.
+	// TrustStores verify the certificates of clients whose registration names one of them.
 	TrustStores map[string]mtls.Trust
 	Now         func() time.Time
 	Tracer      trace.Tracer
@@ -59,13 +58,14 @@ type RefusedCertificate struct {
 	Cause error
 }
 
-// authenticate identifies the client that is calling and authenticates it by the one method that it registered; what the
-// request carries never chooses the method. It sets c.Client and adds to the call's one-time values.
+// authenticate identifies the client and authenticates it by its registered method; the request never chooses the
+// method. It sets c.Client and adds to the call's one-time values.
 func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 	ctx, span := a.Tracer.Start(request.Context(), "client authentication")
 	defer span.End()
 	if request.Header.Get("Authorization") != "" || c.Form.Has("client_secret") {
-		refused := oauth.Errorf(oauth.InvalidClient, "client secrets are not accepted; authenticate with private_key_jwt or a client certificate")
+		refused := oauth.Errorf(oauth.InvalidClient,
+			"client secrets are not accepted; authenticate with private_key_jwt or a client certificate")
 		refused.Challenge = "Basic realm=\"none\"" // RFC 6749 §5.2: the scheme used must be answered
 		return refused
 	}
@@ -79,7 +79,8 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		id = presented.Subject
 	}
 	if id == "" {
-		return oauth.Errorf(oauth.InvalidClient, "the client is not named; send client_assertion, or client_id with a client certificate")
+		return oauth.Errorf(oauth.InvalidClient,
+			"the client is not named; send client_assertion, or client_id with a client certificate")
 	}
 	found, err := a.Clients.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -88,13 +89,15 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 	if err != nil {
 		return err
 	}
-	span.SetAttributes(attribute.String("oauth.client_id", found.ID), attribute.String("oauth.client_auth_method", found.AuthMethod()))
+	span.SetAttributes(attribute.String("oauth.client_id", found.ID),
+		attribute.String("oauth.client_auth_method", found.AuthMethod()))
 	event.Of(ctx).ClientID = found.ID
 	c.Client = found
 	switch found.AuthMethod() {
 	case profile.PrivateKeyJWT:
 		if presented == nil {
-			return oauth.Errorf(oauth.InvalidClient, "this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
+			return oauth.Errorf(oauth.InvalidClient,
+				"this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
 		}
 		oneTime, err := a.checkAssertion(ctx, found, presented, c.at.Path)
 		if err != nil {
@@ -104,18 +107,17 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		return nil
 	case profile.TLSClientAuth, profile.SelfSignedTLSClientAuth:
 		if presented != nil {
-			return oauth.Errorf(oauth.InvalidRequest, "this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
+			return oauth.Errorf(oauth.InvalidRequest,
+				"this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
 		}
 		err := a.checkCertificate(ctx, c)
-		if a.CertificateRefused != nil && (errors.Is(err, mtls.ErrUntrusted) || errors.Is(err, mtls.ErrMismatch) || errors.Is(err, mtls.ErrMalformed)) {
-			a.CertificateRefused(request, RefusedCertificate{found.ID, mtls.SubjectText(c.Certificate.Leaf), errors.Unwrap(err)})
-		}
+		a.reportCertificate(request, c, err)
 		return err
 	}
 	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 }
 
-// assertion is a client assertion whose claims are read and not yet believed (RFC 7523 §3).
+// assertion is a parsed client assertion that is not verified yet (RFC 7523 §3).
 type assertion struct {
 	token *jose.Token
 
@@ -128,7 +130,7 @@ type assertion struct {
 	IssuedAt  *jose.NumericDate `json:"iat"`
 }
 
-// readAssertion parses a client assertion far enough to know which client it names.
+// readAssertion parses a client assertion, to know which client it names.
 func readAssertion(raw, clientID, kind string) (*assertion, error) {
 	if kind != assertionType {
 		return nil, oauth.Errorf(oauth.InvalidClient, "client_assertion_type must be %s", assertionType)
@@ -151,13 +153,16 @@ func readAssertion(raw, clientID, kind string) (*assertion, error) {
 }
 
 // checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
-// one-time value. The path is that of the endpoint called.
-func (a *Authenticator) checkAssertion(ctx context.Context, caller *client.Client, claims *assertion, path string) (store.OneTime, error) {
+// one-time value. path is that of the endpoint called.
+func (a *Authenticator) checkAssertion(
+	ctx context.Context, caller *client.Client, claims *assertion, path string,
+) (store.OneTime, error) {
 	refuse := func(format string, arguments ...any) (store.OneTime, error) {
 		return store.OneTime{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
 	}
 	if !slices.Contains(caller.AssertionAlgorithms(), claims.token.Header.Algorithm) {
-		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm, strings.Join(caller.AssertionAlgorithms(), ", "))
+		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm,
+			strings.Join(caller.AssertionAlgorithms(), ", "))
 	}
 	if err := a.Keys.Verify(ctx, caller, claims.token); err != nil {
 		return refuse("is not acceptable: %v", err)
@@ -172,7 +177,8 @@ func (a *Authenticator) checkAssertion(ctx context.Context, caller *client.Clien
 	case claims.Issuer != caller.ID || claims.Subject != caller.ID:
 		return refuse("must have the client_id as iss and as sub")
 	case !a.acceptsAudience(rules.AssertionAudience, claims.Audience, path):
-		return refuse("must have the issuer identifier %s as its aud%s", a.Addresses.Issuer, audienceHint(rules.AssertionAudience))
+		return refuse("must have the issuer identifier %s as its aud%s", a.Addresses.Issuer,
+			audienceHint(rules.AssertionAudience))
 	case claims.Expires == nil:
 		return refuse("has no exp")
 	case !now.Before(claims.Expires.Time()):
@@ -206,7 +212,7 @@ func (a *Authenticator) acceptsAudience(rule profile.AssertionAudience, audience
 	return false
 }
 
-// audienceHint goes on after the words "must have the issuer identifier as its aud".
+// audienceHint continues the error "must have the issuer identifier as its aud".
 func audienceHint(rule profile.AssertionAudience) string {
 	if rule == profile.IssuerOrEndpoint {
 		return ", or the address of the token endpoint or of the endpoint called"
@@ -224,14 +230,16 @@ func (c *Call) NoCertificate() string {
 	if !c.at.MTLS {
 		return "use the endpoints in mtls_endpoint_aliases"
 	}
-	return "the client sent none; a TLS client sends none whose kind of key is not asked for: use RSA, P-256, P-384, P-521 or Ed25519"
+	return "the client sent none; a TLS client sends none whose kind of key is not asked for: " +
+		"use RSA, P-256, P-384, P-521 or Ed25519"
 }
 
 // checkCertificate authenticates a client by its certificate (RFC 8705 §2).
 func (a *Authenticator) checkCertificate(ctx context.Context, c *Call) error {
 	caller, presented := c.Client, c.Certificate
 	if presented == nil {
-		return oauth.Errorf(oauth.InvalidClient, "this client authenticates with a certificate and the connection has none; %s", c.NoCertificate())
+		return oauth.Errorf(oauth.InvalidClient,
+			"this client authenticates with a certificate and the connection has none; %s", c.NoCertificate())
 	}
 	if caller.AuthMethod() == profile.SelfSignedTLSClientAuth {
 		return a.checkSelfSigned(ctx, caller, presented)
@@ -240,7 +248,8 @@ func (a *Authenticator) checkCertificate(ctx context.Context, c *Call) error {
 	if name := caller.Metadata.TLSClientAuthTrustStore; name != "" {
 		var ok bool
 		if trust, ok = a.TrustStores[name]; !ok {
-			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name))
+			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").
+				Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name))
 		}
 	}
 	if err := trust.VerifyContext(ctx, presented); err != nil {
@@ -252,6 +261,18 @@ func (a *Authenticator) checkCertificate(ctx context.Context, c *Call) error {
 	return nil
 }
 
+// reportCertificate calls CertificateRefused if it was the certificate that err refuses, and not, say, the store that
+// failed.
+func (a *Authenticator) reportCertificate(request *http.Request, c *Call, err error) {
+	isCertificate := func(kind error) bool { return errors.Is(err, kind) }
+	kinds := []error{mtls.ErrUntrusted, mtls.ErrMismatch, mtls.ErrMalformed}
+	if a.CertificateRefused == nil || !slices.ContainsFunc(kinds, isCertificate) {
+		return
+	}
+	subject := mtls.SubjectText(c.Certificate.Leaf)
+	a.CertificateRefused(request, RefusedCertificate{c.Client.ID, subject, errors.Unwrap(err)})
+}
+
 // refusedCertificate is the answer to a client whose certificate is refused. It has the reason: whoever shows the
 // certificate knows what is in it.
 func refusedCertificate(description string, cause error) error {
@@ -261,8 +282,8 @@ func refusedCertificate(description string, cause error) error {
 	return oauth.Errorf(oauth.InvalidClient, "%s", description).Because(cause)
 }
 
-// checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). A client that
-// publishes them at an address may come with a certificate that is newer than what was fetched.
+// checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). With
+// jwks_uri the certificate may be newer than the cached keys.
 func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
 	judge := func(set jose.KeySet) (unknown bool, verdict error) {
 		var keys []crypto.PublicKey

@@ -9,27 +9,27 @@ import (
 	"countersign/store"
 )
 
-// Proofs verifies DPoP proofs (RFC 9449): the one place that does.
+// Proofs verifies DPoP proofs (RFC 9449), for all endpoints.
 type Proofs struct {
 	// Policy holds the algorithms and the tolerances.
 	Policy dpop.Policy
-	// Nonces makes the nonces that each proof has to carry (RFC 9449 §8, §9); nil demands none.
+	// Nonces makes the nonces that each proof must have (RFC 9449 §8, §9); nil demands none.
 	Nonces *dpop.Nonces
 }
 
 // ErrNoProof: the request has no DPoP header.
 var ErrNoProof = errors.New("fapi: the DPoP header is missing")
 
-// OfferNonce puts the nonce that the next proof has to carry into an answer (RFC 9449 §8.2), where nonces are demanded.
+// OfferNonce sets the header DPoP-Nonce (RFC 9449 §8.2), if nonces are demanded.
 func (p *Proofs) OfferNonce(w http.ResponseWriter) {
 	if p.Nonces != nil {
 		w.Header().Set("DPoP-Nonce", p.Nonces.Current())
 	}
 }
 
-// Verify verifies the one proof of a request that was sent to one of the addresses, with the access token that it has to be
-// bound to, or "". The proof's one-time value is the caller's to consume ([OneTimeOf]). The error is [ErrNoProof], or an
-// *[oauth.Error] with invalid_dpop_proof or use_dpop_nonce.
+// Verify verifies the one proof of a request to one of the addresses (htu). accessToken is that of ath, or "". The
+// caller consumes the proof's one-time value ([OneTimeOf]). The error is [ErrNoProof], or an *[oauth.Error] with
+// invalid_dpop_proof or use_dpop_nonce.
 func (p *Proofs) Verify(r *http.Request, addresses []string, accessToken string) (dpop.Proof, error) {
 	raw, present, err := find(r)
 	if err != nil {
@@ -41,7 +41,7 @@ func (p *Proofs) Verify(r *http.Request, addresses []string, accessToken string)
 	return p.verify(raw, dpop.Request{Method: r.Method, URLs: addresses, AccessToken: accessToken})
 }
 
-// find finds the one proof of a request.
+// find returns the one proof of a request.
 func find(r *http.Request) (raw string, present bool, err error) {
 	raw, present, err = dpop.FromHeader(r.Header)
 	if err != nil {
@@ -58,23 +58,25 @@ func (p *Proofs) verify(raw string, request dpop.Request) (dpop.Proof, error) {
 	return proof, p.checkNonce(proof)
 }
 
-// checkNonce demands that a proof carries a nonce of this server, made by any of its nodes (RFC 9449 §8, §9).
+// checkNonce demands a nonce of this server, of any node (RFC 9449 §8, §9).
 func (p *Proofs) checkNonce(proof dpop.Proof) error {
 	switch {
 	case p.Nonces == nil || p.Nonces.Valid(proof.Nonce):
 		return nil
 	case proof.Nonce == "":
-		return oauth.Errorf(oauth.UseDPoPNonce, "the DPoP proof needs a nonce: use the one in the DPoP-Nonce header of this answer")
+		return oauth.Errorf(oauth.UseDPoPNonce,
+			"the DPoP proof needs a nonce: use the one in the DPoP-Nonce header of this answer")
 	}
-	return oauth.Errorf(oauth.UseDPoPNonce, "the nonce of the DPoP proof is too old or not of this server: use the one in the DPoP-Nonce header of this answer")
+	return oauth.Errorf(oauth.UseDPoPNonce,
+		"the nonce of the DPoP proof is too old or not of this server: use the one in the DPoP-Nonce header of this answer")
 }
 
-// proofError is the answer to a proof that is refused. The description of package dpop is safe to send.
+// proofError returns the error for a refused proof. The text of package dpop is safe to send.
 func proofError(err error) error {
 	return oauth.Errorf(oauth.InvalidDPoPProof, "%s", err.Error()).Because(err)
 }
 
-// OneTimeOf is the one-time value of a proof: its key, and how long it has to be remembered.
+// OneTimeOf returns the one-time value of a proof.
 func OneTimeOf(proof dpop.Proof) store.OneTime {
 	return store.OneTime{Kind: "dpop", Key: proof.ReplayKey, Until: proof.Until}
 }

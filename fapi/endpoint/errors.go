@@ -21,19 +21,25 @@ func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e.Write(w, err)
 }
 
-// Translate gives errors of the store and the signer their OAuth code. Errors that have one pass unchanged.
+// Translate translates errors of the store and the signer to *[oauth.Error]. Others pass unchanged.
 func Translate(err error) error {
 	if _, ok := errors.AsType[*oauth.Error](err); ok {
 		return err
 	}
 	switch {
 	case errors.Is(err, store.ErrReplayed):
-		return oauth.Errorf(oauth.InvalidRequest, "a one-time value (the jti of the client assertion or of the DPoP proof) was used before; make a new one for each request").Because(err)
+		return oauth.Errorf(oauth.InvalidRequest,
+			"a one-time value (the jti of the client assertion or of the DPoP proof) was used before; make a new one for each request").
+			Because(err)
 	case errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrUnavailable):
-		return unavailable(time.Second, "the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)
-	case errors.Is(err, signer.ErrNoKey): // an operator has to help, who is told by the log
-		return unavailable(time.Minute, "the server has no key at the moment to sign this with the algorithm that the client registered; try again later").Because(err)
-	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return unavailable(time.Second,
+			"the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)
+	case errors.Is(err, signer.ErrNoKey): // the operator has to act; logged as the cause of the request
+		return unavailable(time.Minute,
+			"the server has no key at the moment to sign this with the algorithm that the client registered; try again later").
+			Because(err)
+	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable),
+		errors.Is(err, context.DeadlineExceeded):
 		return unavailable(2*time.Second, "the server cannot sign at the moment; try again shortly").Because(err)
 	}
 	return err
@@ -45,26 +51,27 @@ func unavailable(retryAfter time.Duration, description string) *oauth.Error {
 	return e
 }
 
-// TooMany is the answer of RFC 6585 §4 and RFC 9126 §2.3.
+// TooMany returns the error 429 (RFC 6585 §4, RFC 9126 §2.3) with Retry-After.
 func TooMany(wait time.Duration, why string) error {
-	refusal := oauth.Errorf(oauth.TemporarilyUnavailable, "%s; wait as Retry-After says", why).WithStatus(http.StatusTooManyRequests)
+	refusal := oauth.Errorf(oauth.TemporarilyUnavailable, "%s; wait as Retry-After says", why).
+		WithStatus(http.StatusTooManyRequests)
 	refusal.RetryAfter = wait
 	return refusal
 }
 
 const (
-	// ChallengeDPoP names the algorithms for proofs (RFC 9449 §7.1).
+	// ChallengeDPoP is the challenge with the algorithms of proofs (RFC 9449 §7.1).
 	ChallengeDPoP = `DPoP algs="PS256 ES256 EdDSA"`
-	// ChallengeBoth is for a request without credentials.
+	// ChallengeBoth is the challenge for a request without credentials.
 	ChallengeBoth = ChallengeDPoP + ", Bearer"
 )
 
-// InvalidToken is a refused access token, with its challenge (RFC 6750 §3.1).
+// InvalidToken returns the error invalid_token with its challenge (RFC 6750 §3.1).
 func InvalidToken(scheme, description string, cause error) error {
 	return Challenge(scheme, oauth.Errorf(oauth.InvalidToken, "%s", description).Because(cause))
 }
 
-// Challenge adds the WWW-Authenticate header (RFC 6750 §3, RFC 9449 §7.1), with 401 unless e has a status.
+// Challenge returns e with a WWW-Authenticate header (RFC 6750 §3, RFC 9449 §7.1) and the status 401, unless e has one.
 func Challenge(scheme string, e *oauth.Error) error {
 	with := *e
 	if with.Status == 0 {
@@ -78,7 +85,8 @@ func Challenge(scheme string, e *oauth.Error) error {
 	return &with
 }
 
-// WriteJSON answers in JSON that must not be cached.
+// WriteJSON writes a JSON response with Cache-Control: no-store. The error is that of encoding body; nothing is
+// written then.
 func WriteJSON(w http.ResponseWriter, status int, body any) error {
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -87,9 +95,9 @@ func WriteJSON(w http.ResponseWriter, status int, body any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(encoded) // the response has started: nothing can be answered any more
+	_, _ = w.Write(encoded) // response already started; error ignored
 	return nil
 }
 
-// Seconds is a duration as JSON has it.
+// Seconds returns a duration in whole seconds.
 func Seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -12,7 +12,7 @@ import (
 	"countersign/internal/oauth"
 )
 
-// Limits keep one client, or one network address, from using up the server. They are applied before anything is signed, on
+// Limits bound the requests of one client and of one network address. They are applied before anything is signed, on
 // each node by itself. A rate of 0 is no limit.
 type Limits struct {
 	// ClientPerSecond and ClientBurst bound the requests of one authenticated client.
@@ -24,15 +24,15 @@ type Limits struct {
 	AddressFailureBurst      int
 }
 
-// limitCapacity bounds how many clients, and how many addresses, are remembered.
+// limitCapacity bounds the keys of a limiter.
 const limitCapacity = 100_000
 
-// NewLimiter makes a limiter of events per second after a burst, for as many keys as the server remembers.
+// NewLimiter makes a limiter of events per second after a burst, by key.
 func NewLimiter(perSecond float64, burst int, now func() time.Time) (*limit.Limiter, error) {
 	return limit.New(perSecond, burst, limitCapacity, now)
 }
 
-// Allow counts an event and returns the answer when there were too many.
+// Allow counts an event of a key. The error is [TooMany] when the limit is exceeded.
 func Allow(l *limit.Limiter, key, why string) error {
 	if ok, wait := l.Allow(key); !ok {
 		return TooMany(wait, why)
@@ -40,7 +40,7 @@ func Allow(l *limit.Limiter, key, why string) error {
 	return nil
 }
 
-// RateLimits are the [Limits] at work.
+// RateLimits enforces [Limits].
 type RateLimits struct {
 	// clients and failures are nil without a limit.
 	clients  *limit.Limiter
@@ -64,10 +64,10 @@ func NewRateLimits(l Limits, now func() time.Time) (*RateLimits, error) {
 	return made, nil
 }
 
-// AuthenticationFailed counts a failure, if it is the client's, and returns the error to answer with: that failure, or
-// from an address with too many of them only that there are too many, so that nothing can be found out by trying. A client
-// that does authenticate is served all the same: behind an ingress, or a carrier's network, all have one address, and a
-// flood must not lock the others out.
+// AuthenticationFailed counts a failed client authentication by address, and returns the error to answer with: err,
+// or [TooMany] once the address has exceeded the limit, so that guessing reveals nothing. Clients that authenticate
+// are served all the same: behind an ingress or a carrier's NAT all share an address, and a flood must not lock the
+// others out.
 func (l *RateLimits) AuthenticationFailed(r *http.Request, err error) error {
 	if l.failures == nil {
 		return err
@@ -76,9 +76,10 @@ func (l *RateLimits) AuthenticationFailed(r *http.Request, err error) error {
 		return err
 	}
 	if _, remote := errors.AsType[*jose.RemoteError](err); remote {
-		return err // its own key server is what failed
+		return err // the client's key server failed
 	}
-	if limited := Allow(l.failures, AddressOf(r), "too many client authentications from this address have failed"); limited != nil {
+	limited := Allow(l.failures, AddressOf(r), "too many client authentications from this address have failed")
+	if limited != nil {
 		return limited
 	}
 	return err
@@ -92,14 +93,14 @@ func (l *RateLimits) Authenticated(clientID string) error {
 	return Allow(l.clients, clientID, "this client sends too many requests")
 }
 
-// Unauthenticated counts what anybody can cause in the name of a client, such as a signature of the HSM under a refusal. It
-// is counted apart, so that nobody can use up what the client itself may send.
+// Unauthenticated counts what unauthenticated requests cause in the name of a client, such as signed error responses.
+// It is limited separately, so that others cannot use up the client's own limit.
 func (l *RateLimits) Unauthenticated(what, clientID string) error {
 	return l.Authenticated(what + "\x00" + clientID)
 }
 
-// AddressOf is what failures are counted by: an IPv4 address, or the /64 network of an IPv6 one, whose holder has all
-// of it.
+// AddressOf returns the key by which failures are counted: an IPv4 address, or the /64 prefix of an IPv6 address,
+// which is assigned as a whole.
 func AddressOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package endpoint has what all endpoints share: the route table and its listeners, the steps in front of an authenticated
-// back-channel call, the one DPoP check, limits, and the rendering of errors.
+// Package endpoint has what all endpoints share: the route table and its listeners, the checks in front of back-channel
+// endpoints, DPoP, limits, and the rendering of errors.
 //
-// An endpoint package mounts rows of the table ([Route]). A row for an authenticated client is made by
-// [BackChannel.Route]; only that makes a [Call], and only after limits, form, client authentication and DPoP proof passed.
+// An endpoint package mounts rows of the table ([Route]). The Serve of a row for authenticated clients is made by
+// [BackChannel.Serve]: only that makes a [Call], after limits, form, client authentication and DPoP proof were checked.
 package endpoint
 
 import (
@@ -17,7 +17,7 @@ import (
 	"countersign/internal/oauth"
 )
 
-// Route is one endpoint. Mux, discovery document, mTLS aliases and span names come from the table.
+// Route is one endpoint. Mux, discovery document, mTLS aliases and span names are made from the table.
 type Route struct {
 	Methods []string
 	// Path is below the issuer; behind the suffix where WellKnown is set.
@@ -28,20 +28,20 @@ type Route struct {
 	Metadata string
 	// Alias serves the endpoint on the mTLS listener too (RFC 8705 §5).
 	Alias bool
-	// BareErrors answers errors with the members of CIBA Core §13 and no others, not even a correlation id.
+	// BareErrors sends errors with the members of CIBA Core §13 only, without a correlation id.
 	BareErrors bool
-	// Serve answers a request.
+	// Serve serves a request.
 	Serve Serve
 }
 
-// Serve answers a request that came in at a route.
+// Serve serves a request of a route.
 type Serve func(w http.ResponseWriter, r *http.Request, at At)
 
-// At says where a request came in.
+// At is the route and the listener of a request.
 type At struct {
 	// Path is that of the route.
 	Path string
-	// MTLS is true on the listener that asks for client certificates.
+	// MTLS reports whether the request came over the mTLS listener.
 	MTLS bool
 }
 
@@ -59,7 +59,7 @@ func Browser(serve func(http.ResponseWriter, *http.Request)) Serve {
 	return func(w http.ResponseWriter, r *http.Request, _ At) { serve(w, r) }
 }
 
-// Direct serves what looks after everything itself but the rendering of its errors.
+// Direct serves a handler that makes its own checks; its errors are rendered.
 func Direct(serve func(http.ResponseWriter, *http.Request, At) error) Serve {
 	return func(w http.ResponseWriter, r *http.Request, at At) {
 		if err := serve(w, r, at); err != nil {
@@ -79,19 +79,20 @@ func Document(document func(context.Context) (body []byte, cacheControl string, 
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", cacheControl)
 		w.Header().Set("Access-Control-Allow-Origin", "*") // public documents; no other endpoint answers CORS
-		_, _ = w.Write(body)                               // the response has started: nothing can be answered any more
+		_, _ = w.Write(body)                               // response already started; error ignored
 	}
 }
 
-// Addresses are the public base addresses of the two listeners. They come from the configuration and never from a request.
+// Addresses are the public base addresses of the two listeners. They come from the configuration and never from a
+// request.
 type Addresses struct {
 	// Issuer is the issuer identifier.
 	Issuer string
-	// MTLSIssuer is the base address of the listener that asks for client certificates, or empty.
+	// MTLSIssuer is the base address of the mTLS listener, or empty.
 	MTLSIssuer string
 }
 
-// Of are the public addresses of a path: what htu may be.
+// Of returns the public URLs of a path: the accepted values of htu.
 func (a Addresses) Of(path string) []string {
 	addresses := []string{a.Issuer + path}
 	if a.MTLSIssuer != "" {
@@ -100,10 +101,10 @@ func (a Addresses) Of(path string) []string {
 	return addresses
 }
 
-// Path is the path component of the issuer, "" for most.
+// Path returns the path component of the issuer, often "".
 func (a Addresses) Path() string { return pathOf(a.Issuer) }
 
-// Host is the host of the issuer, without its port.
+// Host returns the host of the issuer, without its port.
 func (a Addresses) Host() string {
 	u, err := url.Parse(a.Issuer)
 	if err != nil {
@@ -127,10 +128,10 @@ type Table struct {
 	Guard     event.Guard
 }
 
-// Handler serves the issuer's listener, where browsers come and no client certificate is asked for.
+// Handler serves the issuer's listener, which requests no client certificate.
 func (t Table) Handler() http.Handler { return t.mux(pathOf(t.Addresses.Issuer), false) }
 
-// MTLSHandler serves the listener that asks for client certificates: the routes with an alias.
+// MTLSHandler serves the mTLS listener: the routes with an alias.
 func (t Table) MTLSHandler() http.Handler { return t.mux(pathOf(t.Addresses.MTLSIssuer), true) }
 
 func (t Table) mux(prefix string, certificates bool) http.Handler {
@@ -152,7 +153,7 @@ func (t Table) mux(prefix string, certificates bool) http.Handler {
 	}
 	notFound := t.notFound()
 	mux.Handle("/", notFound)
-	// ServeMux would redirect such a path to its clean form with a 307, and the browser would repeat its form.
+	// ServeMux would redirect such a path to its clean form with 307, and the browser would repost its form.
 	return t.Guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case path.Clean("/" + r.URL.Path): // no pattern ends in a slash
@@ -180,12 +181,15 @@ func (r Route) methodNotAllowed() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		event.Of(request.Context()).Route = r.Path
 		w.Header().Set("Allow", allow)
-		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest, "this endpoint answers %s only", allow).WithStatus(http.StatusMethodNotAllowed))
+		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest, "this endpoint answers %s only", allow).
+			WithStatus(http.StatusMethodNotAllowed))
 	})
 }
 
 func (t Table) notFound() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest, "there is nothing at this address; the endpoints are listed in %s/.well-known/openid-configuration", t.Addresses.Issuer).WithStatus(http.StatusNotFound))
+		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest,
+			"there is nothing at this address; the endpoints are listed in %s/.well-known/openid-configuration",
+			t.Addresses.Issuer).WithStatus(http.StatusNotFound))
 	})
 }

@@ -1,7 +1,8 @@
-// Package event holds what each request leaves behind: one log line, one span, and evidence for the audit log.
+// Package event records each request: one log line, one span, and evidence for the audit log.
 //
-// [Guard] is the outermost handler. It gives a request its correlation id and an [Event] in the context, which handlers fill
-// ([Of]) and Guard writes at the end. [Recorder] keeps signed messages and security events in the audit log.
+// [Guard] is the outermost handler. It sets the correlation id of a request and puts an [Event] into its context,
+// which handlers fill ([Of]) and Guard writes at the end. [Recorder] records signed messages and security events in
+// the audit log.
 package event
 
 import (
@@ -21,8 +22,7 @@ import (
 	"countersign/internal/random"
 )
 
-// Event is the one log line of a request, filled on the way and written at the end. It holds identifiers and outcomes,
-// never a secret.
+// Event is the log line of a request, written at its end. It holds identifiers and outcomes, no secrets.
 type Event struct {
 	// CorrelationID names the request to the client and in the log.
 	CorrelationID string
@@ -30,7 +30,7 @@ type Event struct {
 	Route string
 	// ClientID is set once the client is known.
 	ClientID string
-	// BareErrors leaves members out of errors that their specification does not name (CIBA Core §13).
+	// BareErrors sends errors with the members of CIBA Core §13 only.
 	BareErrors bool
 
 	// outcome is "ok" or the error code, cause the error behind it.
@@ -40,7 +40,7 @@ type Event struct {
 
 type key struct{}
 
-// Of returns the request's event; there always is one behind [Guard].
+// Of returns the event of a request; outside of [Guard] an empty one.
 func Of(ctx context.Context) *Event {
 	if e, ok := ctx.Value(key{}).(*Event); ok {
 		return e
@@ -54,7 +54,7 @@ func (e *Event) Failed(err error) {
 	e.cause = err
 }
 
-// Write answers with an error, in the form of the route.
+// Write writes an error response, in the form of the route.
 func (e *Event) Write(w http.ResponseWriter, err error) {
 	if e.BareErrors {
 		oauth.WriteBare(w, err, e.CorrelationID)
@@ -63,25 +63,25 @@ func (e *Event) Write(w http.ResponseWriter, err error) {
 	oauth.Write(w, err, e.CorrelationID)
 }
 
-// uuid is the form of x-fapi-interaction-id (FAPI 1.0 Baseline §6.2.1-11).
+// uuid is the syntax of x-fapi-interaction-id (FAPI 1.0 Baseline §6.2.1-11).
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 
-// IsUUID reports whether text has the form of a UUID (RFC 9562 §4).
+// IsUUID reports whether text has the syntax of a UUID (RFC 9562 §4).
 func IsUUID(text string) bool { return uuid.MatchString(text) }
 
-// RequestTimeout is how long a request may wait for its parts, such as a database that does not answer. It is shorter
-// than the server's write timeout, so that there is an answer.
-const RequestTimeout = 20 * time.Second
+// RequestTimeout is the deadline of a request, such as for a database that does not answer. It is shorter than the
+// server's write timeout, so that there is a response.
+const requestTimeout = 20 * time.Second
 
-// Guard is the outermost handler: it names the request (correlation id, span), writes its event, sets the headers that
-// every answer carries, and lets no panic reach a client.
+// Guard is the outermost handler: it sets correlation id and span, writes the event, sets the headers of every
+// response, and recovers from panics.
 type Guard struct {
 	Now    func() time.Time
 	Log    *slog.Logger
 	Tracer trace.Tracer
 }
 
-// Wrap puts the guard around a handler.
+// Wrap wraps a handler.
 func (g Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := g.Now()
@@ -97,20 +97,22 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		if len(r.TransferEncoding) > 0 {
-			// A Content-Length beside it was dropped by net/http. A proxy in front may have believed that one, so nothing
-			// that follows on the connection may be taken for a request (RFC 9112 §6.3).
+			// net/http dropped a Content-Length beside it, which a proxy may have used: what follows on the connection must
+			// not be read as a request (RFC 9112 §6.3).
 			header.Set("Connection", "close")
 		}
 
-		limited, cancel := context.WithTimeout(context.WithValue(r.Context(), key{}, e), RequestTimeout)
+		limited, cancel := context.WithTimeout(context.WithValue(r.Context(), key{}, e), requestTimeout)
 		defer cancel()
 		ctx, span := g.Tracer.Start(limited, "request",
 			trace.WithSpanKind(trace.SpanKindServer),
-			trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("correlation.id", e.CorrelationID)))
+			trace.WithAttributes(attribute.String("http.request.method", r.Method),
+				attribute.String("correlation.id", e.CorrelationID)))
 		recorded := &statusWriter{ResponseWriter: w}
 		defer func() {
 			if panicked := recover(); panicked != nil {
-				g.Log.ErrorContext(ctx, "panic in request handler", "correlation_id", e.CorrelationID, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+				g.Log.ErrorContext(ctx, "panic in request handler", "correlation_id", e.CorrelationID,
+					"panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 				e.Failed(fmt.Errorf("panic: %v", panicked))
 				if recorded.status == 0 {
 					e.Write(recorded, e.cause)
@@ -146,7 +148,7 @@ func (g Guard) finish(ctx context.Context, span trace.Span, e *Event, r *http.Re
 	span.End()
 }
 
-// statusWriter remembers the status of an answer, for the event.
+// statusWriter records the status of the response, for the event.
 type statusWriter struct {
 	http.ResponseWriter
 	status int

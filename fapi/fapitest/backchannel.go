@@ -55,7 +55,7 @@ func WithBackchannel(change ...func(*backchannel.Settings)) Option {
 			panic(err)
 		}
 		c.Backchannel = &backchannel.Settings{
-			Seals: seals, UserCodes: directory.NewUserCodes(c.Now), PersonBurst: 1000, PendingPerPerson: 1000, PendingPerClient: 1000,
+			Seals: seals, UserCodes: directory.NewUserCodes(c.Now), UserBurst: 1000, PendingPerUser: 1000, PendingPerClient: 1000,
 		}
 		c.ACRValues = []string{ByKey, ByPassword}
 		certificate, err := serverTLS()

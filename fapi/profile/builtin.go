@@ -18,8 +18,8 @@ func BuiltIn() map[string]Profile {
 // Names returns the names of the built-in profiles, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(BuiltIn())) }
 
-// Algorithms are the JWS algorithms that some built-in profile accepts: what may be parsed before the client, and with it
-// the profile, is known.
+// Algorithms returns the JWS algorithms of all built-in profiles: those that may be parsed before the client, and
+// with it the profile, is known.
 func Algorithms() []string { return FAPI2Security().Algorithms }
 
 // FAPI2Security is the FAPI 2.0 Security Profile, Final (22 February 2025).
@@ -45,9 +45,8 @@ func FAPI2Security() Profile {
 	}
 }
 
-// FAPI2MessageSigning is FAPI 2.0 Message Signing, Final: the Security Profile with signed requests and responses. Which
-// of the two a client is held to is its registration: require_signed_request_object (RFC 9101 §10.5) and response_modes
-// (§5.3.3).
+// FAPI2MessageSigning is FAPI 2.0 Message Signing, Final: the Security Profile with signed requests and responses.
+// Clients choose by their registration: response_modes (§5.3.3) and require_signed_request_object (RFC 9101 §10.5).
 func FAPI2MessageSigning() Profile {
 	p := FAPI2Security()
 	p.Name = "fapi2-message-signing"
@@ -58,7 +57,8 @@ func FAPI2MessageSigning() Profile {
 	return p
 }
 
-// FAPI1Advanced is the FAPI 1.0 Security Profile, Part 2: Advanced, Final (12 March 2021), and what it keeps of Part 1.
+// FAPI1Advanced is the FAPI 1.0 Security Profile, Part 2: Advanced, Final (12 March 2021), with the clauses of Part 1
+// that it keeps.
 func FAPI1Advanced() Profile {
 	return Profile{
 		Name:              "fapi1-advanced",

@@ -1,16 +1,17 @@
 // Package profile describes what a security profile requires and allows, as data.
 //
-// A [Profile] is a value: the authentication methods, algorithms, lifetimes and message rules of one specification. The
-// built-in ones are in builtin.go, each field with its clause. A client's registration restricts the profile
-// ([Profile.Restrict]) and nothing can widen it; the discovery document announces the union of those offered ([Offered]).
+// A [Profile] is a value: the authentication methods, algorithms, lifetimes and message rules of one specification.
+// The built-in ones are in builtin.go, each field with its clause. A client's registration restricts the profile
+// ([Profile.Restrict]) and nothing can widen it; the discovery document announces the union of those offered
+// ([Offered]).
 package profile
 
 import "time"
 
-// Profile says what one security profile requires, allows and how long things live. It is a value: endpoints ask
-// its fields and never which profile it is. A client's registration can restrict it and nothing can widen it.
+// Profile is what one security profile requires and allows. It is a value: endpoints read its fields and never its
+// name. A client's registration can restrict it and nothing can widen it.
 type Profile struct {
-	// Name is how registrations refer to the profile.
+	// Name is the name of the profile in registrations.
 	Name string
 
 	// ClientAuthMethods are the allowed values of token_endpoint_auth_method.
@@ -23,22 +24,22 @@ type Profile struct {
 	GrantTypes []string
 	// ResponseTypes are the allowed response_type values.
 	ResponseTypes []string
-	// ResponseModes are the ways in which an answer may go back through the browser, by response_type. The default of a request
-	// without response_mode is not the profile's to choose (OAuth 2.0 Multiple Response Type Encoding Practices §2.1):
-	// where that default is not in the list, the request has to name one.
+	// ResponseModes are the allowed values of response_mode by response_type. The default is fixed by the response_type
+	// (OAuth 2.0 Multiple Response Type Encoding Practices §2.1): if it is not in the list, the request has to name
+	// another.
 	ResponseModes map[string][]string
 	// RequirePushed refuses authorization requests that were not pushed (RFC 9126).
 	RequirePushed bool
-	// RequestObjects says whether requests come in a signed request object (RFC 9101).
+	// RequestObjects is the rule for signed request objects (RFC 9101).
 	RequestObjects RequestObjects
-	// PKCE says which requests need a code_challenge.
+	// PKCE is the rule for code_challenge.
 	PKCE PKCE
 	// RequireNonce demands a nonce with the scope openid, and a state without it.
 	RequireNonce bool
-	// AssertionAudience says which aud values of a client assertion are accepted.
+	// AssertionAudience is the rule for the aud of client assertions.
 	AssertionAudience AssertionAudience
 
-	// Backchannel is the profile's part of client-initiated backchannel authentication (CIBA).
+	// Backchannel has the rules for backchannel authentication (CIBA).
 	Backchannel BackchannelRules
 
 	// MaxAssertionLifetime bounds exp of a client assertion, counted from now.
@@ -50,12 +51,12 @@ type Profile struct {
 	MaxAhead time.Duration
 	// MaxRequestURILifetime bounds expires_in of a pushed request.
 	MaxRequestURILifetime time.Duration
-	// AnswersInteractionID has resources answer with an x-fapi-interaction-id of their own where the request has none
-	// (FAPI 1.0 Baseline §6.2.1-11); one that a client sends comes back in any profile.
+	// AnswersInteractionID makes resources send an x-fapi-interaction-id if the request has none (FAPI 1.0 Baseline
+	// §6.2.1-11); that of a request is echoed in any profile.
 	AnswersInteractionID bool
-	// MaxCodeLifetime bounds the life of an authorization code.
+	// MaxCodeLifetime bounds the lifetime of an authorization code.
 	MaxCodeLifetime time.Duration
-	// MaxAccessTokenLifetime bounds the life of an access token.
+	// MaxAccessTokenLifetime bounds the lifetime of an access token.
 	MaxAccessTokenLifetime time.Duration
 }
 
@@ -63,13 +64,13 @@ type Profile struct {
 type BackchannelRules struct {
 	// DeliveryModes are the allowed values of backchannel_token_delivery_mode.
 	DeliveryModes []string
-	// Signed says whether requests come signed (CIBA Core §7.1.1).
+	// Signed is the rule for signed requests (CIBA Core §7.1.1).
 	Signed RequestObjects
 	// MaxAge bounds how long ago nbf of a signed request may be, and MaxLifetime how long after it exp may be.
 	MaxAge, MaxLifetime time.Duration
 }
 
-// Token delivery modes (CIBA Core §5). Push is in no profile: tokens would go to whoever answers at an address.
+// Token delivery modes (CIBA Core §5). Push is in no profile: it sends tokens to an endpoint that is not authenticated.
 const (
 	DeliverByPoll = "poll"
 	DeliverByPing = "ping"
@@ -102,15 +103,15 @@ type RequestObjects string
 
 // The rules, from the loosest to the strictest.
 const (
-	// RequestObjectsRefused knows no request objects.
+	// RequestObjectsRefused refuses request objects.
 	RequestObjectsRefused RequestObjects = "refused"
-	// RequestObjectsAllowed takes a request with or without one.
+	// RequestObjectsAllowed accepts requests with and without one.
 	RequestObjectsAllowed RequestObjects = "allowed"
 	// RequestObjectsRequired refuses requests without one.
 	RequestObjectsRequired RequestObjects = "required"
 )
 
-// PKCE is a rule for code_challenge (RFC 7636). A challenge that is sent counts under each of them.
+// PKCE is a rule for code_challenge (RFC 7636). A challenge that is sent is enforced under each rule.
 type PKCE string
 
 // The rules.

@@ -6,7 +6,7 @@ import (
 	"countersign/internal/set"
 )
 
-// Registration is what a client registered (RFC 7591 §2) of everything that can restrict its profile.
+// Registration is the part of a registration (RFC 7591 §2) that can restrict the profile.
 type Registration struct {
 	// AuthMethod is token_endpoint_auth_method.
 	AuthMethod string
@@ -16,17 +16,17 @@ type Registration struct {
 	ResponseTypes     []string
 	// ResponseModes is nil when the registration has no response_modes: then all remain (FAPI 2.0 Message Signing §5.3.3).
 	ResponseModes []string
-	// UnsignedRequests is true when require_signed_request_object is false (RFC 9101 §10.5).
+	// UnsignedRequests reports whether require_signed_request_object is false (RFC 9101 §10.5).
 	UnsignedRequests bool
 	// RequirePushed is require_pushed_authorization_requests (RFC 9126 §6).
 	RequirePushed bool
 	// DeliveryMode is backchannel_token_delivery_mode (CIBA Core §4).
 	DeliveryMode string
-	// SignsBackchannel is true when backchannel_authentication_request_signing_alg is registered.
+	// SignsBackchannel reports whether backchannel_authentication_request_signing_alg is registered.
 	SignsBackchannel bool
 }
 
-// Restrict returns what the profile still allows to a client with this registration: the intersection, never more.
+// Restrict returns the profile of a client with this registration: the intersection of both.
 func (p Profile) Restrict(r Registration) Profile {
 	p.ClientAuthMethods = set.Intersect(p.ClientAuthMethods, []string{r.AuthMethod})
 	p.SenderConstraints = set.Intersect(p.SenderConstraints, r.SenderConstraints)
@@ -43,8 +43,9 @@ func (p Profile) Restrict(r Registration) Profile {
 	if p.RequestObjects == RequestObjectsAllowed && !r.UnsignedRequests {
 		p.RequestObjects = RequestObjectsRequired
 	}
-	// A client that registers an algorithm signs (CIBA Core §4), and so does one that signs its other requests.
-	if p.Backchannel.Signed == RequestObjectsAllowed && (r.SignsBackchannel || p.RequestObjects == RequestObjectsRequired) {
+	// Signing is required if the client registered an algorithm (CIBA Core §4) or signs its other requests.
+	if p.Backchannel.Signed == RequestObjectsAllowed &&
+		(r.SignsBackchannel || p.RequestObjects == RequestObjectsRequired) {
 		p.Backchannel.Signed = RequestObjectsRequired
 	}
 	p.Backchannel.DeliveryModes = set.Intersect(p.Backchannel.DeliveryModes, []string{r.DeliveryMode})
@@ -52,15 +53,14 @@ func (p Profile) Restrict(r Registration) Profile {
 	return p
 }
 
-// Offer is what a server offers beside its profiles.
+// Offer is what a server offers in addition to its profiles.
 type Offer struct {
-	// Backchannel is true with a backchannel authentication endpoint, MTLS with a listener that asks for client
-	// certificates.
+	// Backchannel is true with a backchannel authentication endpoint, MTLS with an mTLS listener.
 	Backchannel, MTLS bool
 }
 
-// Offered is the union of the named built-in profiles, for the discovery document: each client is held to its own, and
-// what is demanded of only some is not announced as a demand. There must be at least one name.
+// Offered returns the union of the named built-in profiles, for the discovery document. What only some of them
+// require is not announced as required. There must be at least one name.
 func Offered(names []string, offer Offer) Profile {
 	known := BuiltIn()
 	p := known[names[0]]

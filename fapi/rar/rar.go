@@ -1,8 +1,8 @@
-// Package rar reads, compares and shows rich authorization requests (RFC 9396).
+// Package rar validates, compares and displays rich authorization requests (RFC 9396).
 //
-// A server knows a number of types, each with a JSON Schema ([Types]). What a client asks for is checked against them and
-// put into one canonical form ([Details]), so that what a user is shown, what is stored and what is in tokens are the same
-// bytes.
+// A server has a number of types, each with a JSON Schema ([Types]). Requested authorization_details are validated
+// against them and brought into one canonical form ([Details]): what users are shown, what is stored and what is in
+// tokens are the same bytes.
 package rar
 
 import (
@@ -33,10 +33,10 @@ const (
 type Type struct {
 	// Type is the value of the member "type".
 	Type string
-	// Title is the sentence that users read above what is requested.
+	// Title is shown to users above the details.
 	Title string
-	// Schema is the JSON Schema (draft 2020-12) of one object of the type, "type" included. It must say
-	// "additionalProperties": false, because unknown members are to be refused (§5).
+	// Schema is the JSON Schema (draft 2020-12) of one object of the type, "type" included. It must have
+	// "additionalProperties": false, because unknown members are refused (§5).
 	Schema json.RawMessage
 }
 
@@ -46,20 +46,22 @@ type Types struct {
 	schemas map[string]*jsonschema.Schema
 }
 
-// NewTypes compiles the schemas. Nothing is loaded from anywhere: a reference has to stay within its schema.
+// NewTypes compiles the schemas. References out of a schema are refused; nothing is loaded. Errors join all problems.
 func NewTypes(types []Type) (*Types, error) {
 	known := &Types{types: types, schemas: map[string]*jsonschema.Schema{}}
 	var problems []error
 	for _, t := range types {
 		problem := func(format string, arguments ...any) {
-			problems = append(problems, fmt.Errorf("fapi: the authorization_details type %q: %s", t.Type, fmt.Sprintf(format, arguments...)))
+			problems = append(problems,
+				fmt.Errorf("fapi: the authorization_details type %q: %s", t.Type, fmt.Sprintf(format, arguments...)))
 		}
-		if t.Type == "" || len(t.Type) > 200 || strings.ContainsFunc(t.Type, func(r rune) bool { return r <= 0x20 || r > 0x7e }) {
+		if t.Type == "" || len(t.Type) > 200 ||
+			strings.ContainsFunc(t.Type, func(r rune) bool { return r <= 0x20 || r > 0x7e }) {
 			problem("a type is named by 1 to 200 visible ASCII characters")
 			continue
 		}
 		if known.schemas[t.Type] != nil {
-			problem("it is there twice")
+			problem("it is configured twice")
 			continue
 		}
 		schema, err := compile(t)
@@ -79,13 +81,13 @@ func compile(t Type) (*jsonschema.Schema, error) {
 	}
 	object, ok := document.(map[string]any)
 	if !ok || object["additionalProperties"] != false {
-		return nil, errors.New(`its schema must be an object that says "additionalProperties": false, so that unknown members are refused (RFC 9396 §5)`)
+		return nil, errors.New(`its schema must be an object with "additionalProperties": false, so that unknown members are refused (RFC 9396 §5)`)
 	}
 	const address = "urn:countersign:schema"
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
-	compiler.UseLoader(nowhere{})
+	compiler.UseLoader(noLoader{})
 	if err := compiler.AddResource(address, document); err != nil {
 		return nil, fmt.Errorf("its schema: %w", err)
 	}
@@ -96,11 +98,11 @@ func compile(t Type) (*jsonschema.Schema, error) {
 	return schema, nil
 }
 
-// nowhere refuses references out of a schema.
-type nowhere struct{}
+// noLoader refuses references out of a schema.
+type noLoader struct{}
 
 // Load implements jsonschema.URLLoader.
-func (nowhere) Load(address string) (any, error) {
+func (noLoader) Load(address string) (any, error) {
 	return nil, fmt.Errorf("the reference %q leaves the schema, and nothing is loaded", address)
 }
 
@@ -113,7 +115,7 @@ func (t *Types) Names() []string {
 	return names
 }
 
-// title is the sentence for a type.
+// title returns the title of a type.
 func (t *Types) title(name string) string {
 	for _, known := range t.types {
 		if known.Type == name {
@@ -126,8 +128,8 @@ func (t *Types) title(name string) string {
 // Details are checked authorization_details: JSON objects in canonical form.
 type Details []json.RawMessage
 
-// Read checks the authorization_details parameter (RFC 9396 §2, §5): known types that are also among those allowed,
-// each object valid against its type's schema.
+// Read validates the authorization_details parameter (RFC 9396 §2, §5): the types must be known and allowed, and each
+// object valid against the schema of its type. Errors are *[oauth.Error] with invalid_authorization_details.
 func (t *Types) Read(raw string, allowed []string) (Details, error) {
 	refuse := func(format string, arguments ...any) (Details, error) {
 		return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details "+format, arguments...)
@@ -188,7 +190,7 @@ func depth(value any) int {
 	return deepest + 1
 }
 
-// violation says where and how an object breaks its schema: the first cause, in words.
+// violation describes where and how an object violates its schema: the first cause.
 func violation(err error) string {
 	cause, ok := errors.AsType[*jsonschema.ValidationError](err)
 	if !ok {
@@ -204,29 +206,30 @@ func violation(err error) string {
 	return where + ": " + cause.ErrorKind.LocalizedString(message.NewPrinter(language.English))
 }
 
-// Subset returns the part of what was granted that is requested, or invalid_authorization_details. An object is requested
-// whole: only equal ones are within a grant, and each as often as it was granted (RFC 9396 §6).
-func (d Details) Subset(asked Details) (Details, error) {
+// Subset returns the requested part of what was granted, or invalid_authorization_details. Objects are compared as a
+// whole, and each can be requested as often as it was granted (RFC 9396 §6).
+func (d Details) Subset(requested Details) (Details, error) {
 	left := slices.Clone(d)
-	for _, each := range asked {
+	for _, each := range requested {
 		i := slices.IndexFunc(left, func(granted json.RawMessage) bool { return bytes.Equal(granted, each) })
 		if i < 0 {
-			return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details can only name objects that were granted, each as it was granted (RFC 9396 §6)")
+			return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails,
+				"authorization_details can only name objects that were granted, each as it was granted (RFC 9396 §6)")
 		}
 		left = slices.Delete(left, i, i+1)
 	}
-	return asked, nil
+	return requested, nil
 }
 
-// ForResource leaves out what is meant for other resources: objects with locations go only into tokens for one of these
-// (RFC 9396 §9).
+// ForResource returns the objects that apply to an audience: those with locations only if one of them is in it (RFC
+// 9396 §9).
 func (d Details) ForResource(audience []string) Details {
 	var kept Details
 	for _, each := range d {
 		var object struct {
 			Locations []string `json:"locations"`
 		}
-		// A type may use the name for something else, which then does not restrict resources.
+		// A type may use the member locations otherwise; then it does not restrict resources.
 		if json.Unmarshal(each, &object) != nil || len(object.Locations) == 0 ||
 			slices.ContainsFunc(object.Locations, func(location string) bool { return slices.Contains(audience, location) }) {
 			kept = append(kept, each)
@@ -235,10 +238,10 @@ func (d Details) ForResource(audience []string) Details {
 	return kept
 }
 
-// View is one object of authorization_details for the user to read.
+// View is one object of authorization_details for display.
 type View struct {
 	Type string
-	// Title is the sentence of the type.
+	// Title is that of the type.
 	Title string
 	Lines []Line
 }
@@ -246,7 +249,7 @@ type View struct {
 // Line is one value of an object with the path to it.
 type Line struct{ Label, Value string }
 
-// View lists every value of every object for the user to read, in the canonical order.
+// View returns every value of every object for display, in the canonical order.
 func (d Details) View(t *Types) []View {
 	var views []View
 	for _, each := range d {
@@ -265,7 +268,7 @@ func (d Details) View(t *Types) []View {
 	return views
 }
 
-// add shows a value below a path. Words of a name are set apart: "creditorName" reads "creditor name".
+// add adds the lines of a value. Names are split into words: "creditorName" is shown as "creditor name".
 func (v *View) add(path string, value any) {
 	below := func(name string) string {
 		if path == "" {
@@ -273,7 +276,7 @@ func (v *View) add(path string, value any) {
 		}
 		return path + " › " + name
 	}
-	// What is empty is shown too: to the resource server it may mean everything.
+	// Empty values are shown too: a resource server may read them as "all".
 	if list, ok := value.([]any); ok && len(list) == 0 {
 		value = nil
 	} else if object, ok := value.(map[string]any); ok && len(object) == 0 && path != "" {
@@ -306,7 +309,8 @@ func (v *View) add(path string, value any) {
 	}
 }
 
-// onlyTexts gives the strings of a list of nothing else, without commas that could pass for ours.
+// onlyTexts returns the strings of a list, if it holds only strings, without commas that could be confused with
+// separators.
 func onlyTexts(values []any) ([]string, bool) {
 	var texts []string
 	for _, value := range values {

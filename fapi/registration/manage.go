@@ -18,7 +18,7 @@ import (
 )
 
 // manage is the client configuration endpoint (RFC 7592 §2): a client reads, replaces or deletes its own registration
-// with the token that it got when it registered. The token stays the same as long as the client exists.
+// with its registration access token, which stays the same as long as the client exists.
 func (h *Handler) manage(w http.ResponseWriter, r *http.Request, at endpoint.At) error {
 	record, token, err := h.authorized(r, at)
 	if err != nil {
@@ -60,14 +60,15 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, record store.C
 	record.UpdatedAt = h.config.Now()
 	err = h.config.Store.PutClient(ctx, record)
 	if errors.Is(err, store.ErrConflict) {
-		return oauth.Errorf(oauth.InvalidRequest, "the registration was changed by another request at the same moment; read it and try again").
+		return oauth.Errorf(oauth.InvalidRequest,
+			"the registration was changed by another request at the same moment; read it and try again").
 			WithStatus(http.StatusConflict).Because(err)
 	}
 	if err != nil {
 		return err
 	}
 	h.config.Clients.Invalidate(record.ID)
-	h.changed(ctx, "client replaced its registration", record)
+	h.changed(ctx, "client_replaced_its_registration", record)
 	return h.respond(w, http.StatusOK, record, metadata, token)
 }
 
@@ -86,7 +87,7 @@ func checkReplacement(id string, members map[string]json.RawMessage) []error {
 		}
 	}
 	if _, ok := members["client_secret"]; ok {
-		problems = append(problems, problem("client_secret", "must not be sent: this server gives out no secrets"))
+		problems = append(problems, problem("client_secret", "must not be sent: this server issues no client secrets"))
 	}
 	return problems
 }
@@ -98,7 +99,7 @@ func orNull(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// delete is RFC 7592 §2.3. What the client was granted ends with it.
+// delete is RFC 7592 §2.3. The client's grants end with it.
 func (h *Handler) delete(ctx context.Context, w http.ResponseWriter, record store.Client) error {
 	err := h.config.Store.DeleteClient(ctx, record.ID)
 	h.config.Clients.Invalidate(record.ID)
@@ -108,14 +109,14 @@ func (h *Handler) delete(ctx context.Context, w http.ResponseWriter, record stor
 	if err != nil {
 		return err
 	}
-	h.changed(ctx, "client deleted its registration", record)
+	h.changed(ctx, "client_deleted_its_registration", record)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// authorized finds the client of the address and checks that the request may manage it. Every refusal is the same:
-// whoever has no right to a registration does not learn whether there is one, or was.
+// authorized finds the client of the address and checks that the request may manage it. Every refusal is the
+// same, so that it does not reveal whether a client exists or existed.
 func (h *Handler) authorized(r *http.Request, at endpoint.At) (record store.Client, token string, err error) {
 	token, err = bearer(r)
 	if err != nil {
@@ -137,7 +138,7 @@ func (h *Handler) authorized(r *http.Request, at endpoint.At) (record store.Clie
 		return store.Client{}, "", wrongToken(nil)
 	}
 	if err := h.checkOrganisation(r, record, at); err != nil {
-		// The token is right: it seems to be in other hands.
+		// The token is right but used by another party: it may be stolen.
 		h.config.Log.WarnContext(r.Context(), "registration access token used without the certificate of its organisation",
 			"correlation_id", event.Of(r.Context()).CorrelationID, "client_id", id,
 			"organisation", record.Organisation, "error", err.Error())
@@ -147,7 +148,7 @@ func (h *Handler) authorized(r *http.Request, at endpoint.At) (record store.Clie
 }
 
 // checkOrganisation demands the certificate of the organisation that registered the client with one. The token alone
-// is not enough then.
+// does not suffice then.
 func (h *Handler) checkOrganisation(r *http.Request, record store.Client, at endpoint.At) error {
 	subject, bound := strings.CutPrefix(record.Organisation, CertificateOrganisation)
 	if !bound {

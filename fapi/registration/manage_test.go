@@ -39,7 +39,7 @@ func TestDR05Read(t *testing.T) {
 			t.Errorf("Allow: %s", r.Header.Get("Allow"))
 		}
 	})
-	if logs := w.Logs.String(); strings.Contains(logs, token) || !strings.Contains(logs, "client registered") {
+	if logs := w.Logs.String(); strings.Contains(logs, token) || !strings.Contains(logs, "client_registered") {
 		t.Error("the log has the registration access token, or does not tell of the registration")
 	}
 }

@@ -25,7 +25,7 @@ const maxRegistration = 64 << 10
 // maxProblems bounds the list of problems in a refusal, in bytes.
 const maxProblems = 4 << 10
 
-// problem is what is wrong with one member.
+// problem returns a problem with one member.
 func problem(member, format string, arguments ...any) error {
 	return &client.MemberError{Member: member, Text: fmt.Sprintf(format, arguments...)}
 }
@@ -34,16 +34,18 @@ func problem(member, format string, arguments ...any) error {
 // left out: null means none (RFC 7592 §2.2).
 func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, error) {
 	if r.URL.RawQuery != "" {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "client metadata belongs into the body of the request, not into its address")
+		return nil, oauth.Errorf(oauth.InvalidRequest, "client metadata must be in the body of the request, not in its URL")
 	}
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, hasCharset := parameters["charset"]
 	if err != nil || kind != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/json").WithStatus(http.StatusUnsupportedMediaType)
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/json").
+			WithStatus(http.StatusUnsupportedMediaType)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "the body is larger than %d bytes", maxRegistration).WithStatus(http.StatusRequestEntityTooLarge)
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the body is larger than %d bytes", maxRegistration).
+			WithStatus(http.StatusRequestEntityTooLarge)
 	}
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)
@@ -54,7 +56,8 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMe
 func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := jose.DecodeStrict(body, &members); err != nil {
-		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be one correct JSON object: %v", err).Because(err)
+		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be one correct JSON object: %v", err).
+			Because(err)
 	}
 	if members == nil {
 		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be a JSON object")
@@ -63,9 +66,9 @@ func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// checkMetadata holds what a client wants to register to its profile and to what clients may register by themselves.
-// The result has the defaults filled in and no member that the server does not know (RFC 7591 §2). found are problems
-// that the caller knows of; all are reported at once.
+// checkMetadata checks metadata against the client's profile and against what clients may register by themselves. The
+// result has the defaults filled in and no unknown members (RFC 7591 §2). found are problems that the caller found;
+// all are reported at once.
 func (h *Handler) checkMetadata(
 	ctx context.Context, id, profileName string, members map[string]json.RawMessage, found ...error,
 ) (client.Metadata, error) {
@@ -74,10 +77,10 @@ func (h *Handler) checkMetadata(
 	}
 	problems := append(found, checkTypes(members)...)
 	if len(problems) > len(found) {
-		return client.Metadata{}, metadataError(problems) // nothing more can be read
+		return client.Metadata{}, metadataError(problems) // the rest cannot be parsed
 	}
 	if members["scope"] == nil && members["authorization_details_types"] == nil {
-		// RFC 7591 §2: a client that names none gets a default set, here all that it could register.
+		// RFC 7591 §2: without scope the server assigns a default set: all that the client may register.
 		var err error
 		if members["scope"], err = json.Marshal(strings.Join(h.settings.Scopes, " ")); err != nil {
 			return client.Metadata{}, err
@@ -105,10 +108,9 @@ func (h *Handler) checkMetadata(
 	return parsed.Metadata, h.checkSector(ctx, parsed.Metadata)
 }
 
-// refuseStatement refuses a software statement (RFC 7591 §2.3). No issuer of statements is approved here yet: one that
-// is well made is not approved, whoever signed it; one that is no signed JWT would be wrong anywhere (§3.2.2).
-// Registering the rest of the request as if the statement were not there would let its sender believe that the
-// statement's values hold.
+// refuseStatement refuses a software statement (RFC 7591 §2.3). No issuer of statements is approved yet: a
+// well-formed one gets unapproved_software_statement, any other invalid_software_statement (§3.2.2). Registering the
+// client without its statement would not be what its sender expects.
 func refuseStatement(raw json.RawMessage) error {
 	var statement string
 	if err := jose.DecodeStrict(raw, &statement); err != nil {
@@ -116,9 +118,11 @@ func refuseStatement(raw json.RawMessage) error {
 	}
 	algorithms := profile.Algorithms()
 	if _, err := jose.Parse(statement, jose.ParseOptions{Algorithms: algorithms}); err != nil {
-		return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement is no JWT signed with one of %s: %v", strings.Join(algorithms, ", "), err).Because(err)
+		return oauth.Errorf(oauth.InvalidSoftwareStatement,
+			"software_statement is no JWT signed with one of %s: %v", strings.Join(algorithms, ", "), err).Because(err)
 	}
-	return oauth.Errorf(oauth.UnapprovedSoftwareStatement, "no issuer of software statements is approved by this server; register without software_statement")
+	return oauth.Errorf(oauth.UnapprovedSoftwareStatement,
+		"no issuer of software statements is approved by this server; register without software_statement")
 }
 
 // checkTypes finds the members whose JSON type is not that of RFC 7591.
@@ -134,11 +138,12 @@ func checkTypes(members map[string]json.RawMessage) []error {
 	return problems
 }
 
-// checkPrivileges refuses what only an operator can give to a client.
+// checkPrivileges refuses what only an operator can register for a client.
 func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 	var problems []error
 	if len(metadata.DefaultAuthorizationDetails) > 0 {
-		problems = append(problems, problem("default_authorization_details", "only the operator can give a client what it did not ask for"))
+		problems = append(problems, problem("default_authorization_details",
+			"only the operator can register default authorization_details"))
 	}
 	if len(metadata.ResourceIdentifiers) > 0 {
 		problems = append(problems, problem("resource_identifiers", "only the operator can make a client a resource server"))
@@ -155,7 +160,8 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 	allowed := h.settings.Scopes
 	for _, scope := range strings.Fields(metadata.Scope) {
 		if !slices.Contains(allowed, scope) {
-			problems = append(problems, problem("scope", "%q cannot be registered here; possible are %s", scope, strings.Join(allowed, ", ")))
+			problems = append(problems, problem("scope",
+				"%q cannot be registered here; possible are %s", scope, strings.Join(allowed, ", ")))
 		}
 	}
 	for _, kind := range metadata.AuthorizationDetailsTypes {
@@ -166,7 +172,7 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 	return problems
 }
 
-// checkSigning refuses algorithms that nothing could be signed with, though a profile has them.
+// checkSigning refuses algorithms of the profile for which the server has no active key.
 func (h *Handler) checkSigning(ctx context.Context, metadata client.Metadata) ([]error, error) {
 	var problems []error
 	for _, each := range []struct {
@@ -186,13 +192,14 @@ func (h *Handler) checkSigning(ctx context.Context, metadata client.Metadata) ([
 			return nil, err
 		}
 		if !slices.Contains(possible, each.alg) {
-			problems = append(problems, problem(each.member, "this server has no key for %s; possible are %s", each.alg, strings.Join(possible, ", ")))
+			problems = append(problems, problem(each.member,
+				"this server has no key for %s; possible are %s", each.alg, strings.Join(possible, ", ")))
 		}
 	}
 	return problems, nil
 }
 
-// joined takes apart what [errors.Join] put together.
+// joined returns the errors that [errors.Join] joined.
 func joined(err error) []error {
 	if err == nil {
 		return nil
@@ -203,7 +210,7 @@ func joined(err error) []error {
 	return []error{err}
 }
 
-// metadataError is the refusal of RFC 7591 §3.2.2: invalid_redirect_uri when nothing else is wrong than redirect_uris.
+// metadataError returns the error of RFC 7591 §3.2.2: invalid_redirect_uri when all problems are about redirect_uris.
 func metadataError(problems []error) error {
 	code := oauth.InvalidRedirectURI
 	var texts []string

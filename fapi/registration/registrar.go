@@ -21,18 +21,18 @@ import (
 // certificate follows, as an RFC 4514 string. The holder of an initial access token must not have such a name.
 const CertificateOrganisation = "x509:"
 
-// registrar is who registers a client.
+// registrar is an authenticated organisation that registers a client.
 type registrar struct {
-	// organisation is whom the client will belong to.
+	// organisation is the owner of the client.
 	organisation string
 	// profile is that of the client.
 	profile string
-	// by is what the store takes the registration from.
+	// by is the token or the quota that the registration consumes.
 	by store.Registrar
 }
 
-// registrar authenticates who wants to register. A request with an Authorization header is judged by that alone: a
-// certificate does not make up for a wrong token.
+// registrar authenticates a registration request. With an Authorization header only that is checked: a certificate
+// does not replace a wrong token.
 func (h *Handler) registrar(r *http.Request, at endpoint.At) (registrar, error) {
 	if r.Header.Get("Authorization") == "" && at.MTLS && h.settings.CertificateQuota > 0 {
 		return h.certificateRegistrar(r)
@@ -48,18 +48,21 @@ func (h *Handler) registrar(r *http.Request, at endpoint.At) (registrar, error) 
 	}
 	profile := cmp.Or(initial.Profile, h.settings.Profile)
 	if !slices.Contains(h.config.Profiles, profile) {
-		return registrar{}, unauthorized("the initial access token is for a profile that this server does not offer; ask the operator for another", nil)
+		return registrar{}, unauthorized(
+			"the initial access token is for a profile that this server does not offer; ask the operator for another", nil)
 	}
 	return registrar{initial.Organisation, profile, store.Registrar{Token: id}}, nil
 }
 
-// registrarError is the answer when the store refuses a registration. Only the organisation itself learns of its quota.
+// registrarError returns the error when the store refuses a registration. Only the authenticated organisation learns
+// of its quota.
 func registrarError(organisation string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExpired):
 		return unauthorized("the initial access token is not known here or has expired; ask the operator for another", err)
 	case errors.Is(err, store.ErrConsumed):
-		return oauth.Errorf(oauth.AccessDenied, "%s has as many clients as it may register; ask the operator for more", organisation).
+		return oauth.Errorf(oauth.AccessDenied,
+			"%s has as many clients as it may register; ask the operator for more", organisation).
 			WithStatus(http.StatusForbidden).Because(err)
 	}
 	return err
@@ -86,7 +89,7 @@ func (h *Handler) certificateRegistrar(r *http.Request) (registrar, error) {
 	return registrar{CertificateOrganisation + subject, h.settings.Profile, by}, nil
 }
 
-// organisationCertificate is the verified certificate of the connection, or nil if there is none.
+// organisationCertificate returns the verified certificate of the connection, or nil if there is none.
 func (h *Handler) organisationCertificate(r *http.Request) (*mtls.Presented, error) {
 	presented, err := h.config.Certificates.Certificate(r)
 	if err != nil || presented == nil {
@@ -95,8 +98,8 @@ func (h *Handler) organisationCertificate(r *http.Request) (*mtls.Presented, err
 	return presented, h.settings.CertificateTrust.VerifyContext(r.Context(), presented)
 }
 
-// subjectText writes a certificate's subject so that it reads back as the same name (RFC 4514). One that does not,
-// or an empty one, which every certificate without a name shares, is an error.
+// subjectText returns a certificate's subject as an RFC 4514 string that parses to the same name. A subject without
+// such a string is an error, and so is an empty one, which all certificates without a name share.
 func subjectText(leaf *x509.Certificate) (string, error) {
 	name, err := mtls.SubjectDN(leaf)
 	if err != nil {
@@ -126,9 +129,10 @@ func bearer(r *http.Request) (string, error) {
 	return token, nil
 }
 
-// missingToken is the answer to a request without credentials; its challenge names no error (RFC 6750 §3.1).
+// missingToken returns the error for a request without credentials; its challenge has no error code (RFC 6750 §3.1).
 func missingToken() error {
-	missing := oauth.Errorf(oauth.InvalidToken, "this endpoint needs an access token, in the header Authorization: Bearer <token>").
+	missing := oauth.Errorf(oauth.InvalidToken,
+		"this endpoint needs an access token, in the header Authorization: Bearer <token>").
 		WithStatus(http.StatusUnauthorized)
 	missing.Challenge = "Bearer"
 	return missing

@@ -1,8 +1,8 @@
 // Package registration lets clients register themselves (RFC 7591) and manage their registration (RFC 7592).
 //
-// Nobody registers anonymously: a request carries an initial access token, which an operator gives out, or comes over
-// the mTLS listener with the certificate of an organisation. What is registered is held to the client's profile by
-// [client.Parse], and to what clients may register without an operator by this package.
+// There is no anonymous registration: a request has an initial access token, which operators issue, or comes over the
+// mTLS listener with the certificate of an organisation. [client.Parse] checks the metadata against the client's
+// profile, this package against what clients may register without an operator.
 package registration
 
 import (
@@ -29,22 +29,22 @@ import (
 	"countersign/store"
 )
 
-// Settings are what an operator chooses.
+// Settings are configured by the operator.
 type Settings struct {
-	// Profile is the profile of clients whose initial access token names none, by default the first that is offered.
+	// Profile is the profile of clients whose initial access token names none; the first offered one by default.
 	Profile string
 	// Scopes are the scope values that a client may register; empty means all that exist.
 	Scopes []string
 	// AuthorizationDetailsTypes are the types of authorization_details that a client may register; empty means none.
 	AuthorizationDetailsTypes []string
-	// CertificateQuota is how many clients an organisation may have that registers with a certificate on the mTLS
-	// listener. With 0 no certificate is accepted for registration.
+	// CertificateQuota bounds the clients of an organisation that registers with a certificate on the mTLS listener; 0
+	// accepts no certificates.
 	CertificateQuota int
 	// CertificateTrust verifies those certificates; nil means that of tls_client_auth.
 	CertificateTrust *mtls.Trust
 }
 
-// Store are the verbs that registration uses, of [store.Clients].
+// Store has the methods of [store.Clients] that registration uses.
 type Store interface {
 	Client(ctx context.Context, id string) (store.Client, error)
 	PutClient(ctx context.Context, client store.Client) error
@@ -53,7 +53,7 @@ type Store interface {
 	InitialToken(ctx context.Context, id store.Digest) (store.InitialToken, error)
 }
 
-// Config is what a [Handler] needs.
+// Config is the configuration of a [Handler].
 type Config struct {
 	Settings  Settings
 	Addresses endpoint.Addresses
@@ -115,7 +115,8 @@ func New(config Config) (*Handler, error) {
 func checkSettings(settings Settings, config Config) error {
 	var problems []error
 	if !slices.Contains(config.Profiles, settings.Profile) {
-		problems = append(problems, fmt.Errorf("fapi: Registration.Profile %q is not offered; offered are %s", settings.Profile, strings.Join(config.Profiles, ", ")))
+		problems = append(problems, fmt.Errorf("fapi: Registration.Profile %q is not offered; offered are %s",
+			settings.Profile, strings.Join(config.Profiles, ", ")))
 	}
 	for _, scope := range settings.Scopes {
 		if !slices.Contains(config.Scopes, scope) {
@@ -131,7 +132,8 @@ func checkSettings(settings Settings, config Config) error {
 		problems = append(problems, errors.New("fapi: Registration.CertificateQuota must not be negative"))
 	}
 	if settings.CertificateQuota > 0 && config.Addresses.MTLSIssuer == "" {
-		problems = append(problems, errors.New("fapi: Registration.CertificateQuota needs MTLSIssuer, where certificates are presented"))
+		problems = append(problems,
+			errors.New("fapi: Registration.CertificateQuota needs MTLSIssuer, where certificates are presented"))
 	}
 	return errors.Join(problems...)
 }
@@ -139,7 +141,7 @@ func checkSettings(settings Settings, config Config) error {
 // registrationPath is the client registration endpoint; below it is one client configuration endpoint for each client.
 const registrationPath = "/register"
 
-// Routes are the rows of the route table.
+// Routes returns the routes of the endpoints.
 func (h *Handler) Routes() []endpoint.Route {
 	return []endpoint.Route{
 		{
@@ -185,17 +187,18 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, at endpoint.A
 	if err := h.config.Store.RegisterClient(ctx, record, registrar.by); err != nil {
 		return registrarError(registrar.organisation, err)
 	}
-	h.changed(ctx, "client registered", record)
+	h.changed(ctx, "client_registered", record)
 	return h.respond(w, http.StatusCreated, record, metadata, token)
 }
 
-// changed logs a change of a registration and records it as a security event, whose name is that of the log line.
-func (h *Handler) changed(ctx context.Context, what string, record store.Client) {
+// changed logs a change of a registration and records it as a security event with the name given.
+func (h *Handler) changed(ctx context.Context, name string, record store.Client) {
 	e := event.Of(ctx)
 	e.ClientID = record.ID
-	h.config.Log.InfoContext(ctx, what, "correlation_id", e.CorrelationID, "client_id", record.ID,
-		"organisation", record.Organisation, "version", record.Version)
-	h.config.Evidence.SecurityEvent(ctx, record.ID, strings.ReplaceAll(what, " ", "_"),
+	h.config.Log.InfoContext(ctx, "client registration changed", "event", name,
+		"correlation_id", e.CorrelationID, "client_id", record.ID, "organisation", record.Organisation,
+		"version", record.Version)
+	h.config.Evidence.SecurityEvent(ctx, record.ID, name,
 		"organisation", record.Organisation, "version", strconv.Itoa(record.Version))
 }
 
@@ -208,7 +211,7 @@ type response struct {
 	client.Metadata
 }
 
-// respond answers with all that is registered of a client. token is the one that the client holds: only its digest is
+// respond sends the registration of a client. token is its registration access token, of which only the digest is
 // stored.
 func (h *Handler) respond(
 	w http.ResponseWriter, status int, record store.Client, metadata client.Metadata, token string,

@@ -12,8 +12,8 @@ import (
 // maxSectorAddresses bounds the list at a sector_identifier_uri.
 const maxSectorAddresses = 1000
 
-// checkSector fetches the list at a client's sector_identifier_uri, if it registers one, and demands that it holds
-// every redirect URI (OpenID Connect Core §8.1): only so does its host vouch that they belong to one sector.
+// checkSector fetches the list at a client's sector_identifier_uri, if it registers one, and demands that it contains
+// every redirect URI (OpenID Connect Core §8.1): it proves that they belong to one sector.
 func (h *Handler) checkSector(ctx context.Context, metadata client.Metadata) error {
 	if metadata.SectorIdentifierURI == "" {
 		return nil
@@ -31,7 +31,8 @@ func (h *Handler) checkSector(ctx context.Context, metadata client.Metadata) err
 	}
 	for _, address := range metadata.RedirectURIs {
 		if !slices.Contains(addresses, address) {
-			return oauth.Errorf(oauth.InvalidRedirectURI, "redirect_uris: %q is not in the list at sector_identifier_uri (OpenID Connect Core §8.1)", address)
+			return oauth.Errorf(oauth.InvalidRedirectURI,
+				"redirect_uris: %q is not in the list at sector_identifier_uri (OpenID Connect Core §8.1)", address)
 		}
 	}
 	return nil

@@ -1,7 +1,7 @@
-// Package request reads authorization requests and holds them to the client's profile and registration.
+// Package request parses authorization requests and validates them against the client's profile and registration.
 //
-// All endpoints that take a request go through one table (table.go): a row for each check, a column for each endpoint.
-// [Checker.Check] runs the rows of an endpoint in their order and returns the [Request] that is stored until it is decided.
+// All endpoints with authorization requests use one table (table.go): a row for each check, a column for each endpoint.
+// [Checker.Check] runs the rows of an endpoint in order and returns the [Request] that is stored until it is decided.
 package request
 
 import (
@@ -20,11 +20,11 @@ import (
 	"countersign/internal/oauth"
 )
 
-// Request is a checked authorization request, as it is stored from the push to the decision.
+// Request is a checked authorization request, in the form in which it is stored until the decision.
 type Request struct {
 	RedirectURI string `json:"redirect_uri"`
-	// ResponseType has its words in alphabetical order; empty means code. ResponseMode is how the answer goes back, with
-	// jwt already replaced by the mode that it is short for; empty means query.
+	// ResponseType has its values in alphabetical order; empty is code. ResponseMode is the resolved response mode (jwt is
+	// replaced); empty is query.
 	ResponseType string   `json:"response_type,omitempty"`
 	ResponseMode string   `json:"response_mode,omitempty"`
 	Scopes       []string `json:"scopes,omitempty"`
@@ -32,7 +32,7 @@ type Request struct {
 	Nonce        string   `json:"nonce,omitempty"`
 	// Challenge is the S256 code_challenge (RFC 7636 §4.3), or empty where the profile allows that.
 	Challenge string `json:"code_challenge,omitempty"`
-	// Pushed is true when the client authenticated to make the request.
+	// Pushed reports whether the client authenticated to make the request.
 	Pushed bool `json:"pushed,omitempty"`
 	// JKT is the thumbprint of the DPoP key that the code is bound to, or empty (RFC 9449 §10).
 	JKT    string   `json:"dpop_jkt,omitempty"`
@@ -40,7 +40,7 @@ type Request struct {
 	// MaxAge is in seconds; nil when not given.
 	MaxAge    *int64 `json:"max_age,omitempty"`
 	LoginHint string `json:"login_hint,omitempty"`
-	// Subject is the user that the client wants to be signed in, as the client knows the user, or empty.
+	// Subject is the user that the request demands, by the sub for this client, or empty.
 	Subject string `json:"subject,omitempty"`
 	// ACRs are the authentication context classes requested, best first; one of EssentialACRs, if there are any, must be
 	// reached.
@@ -52,11 +52,12 @@ type Request struct {
 	Resources []string        `json:"resources,omitempty"`
 }
 
-// ExtraClaims are the names of the claims requested that no scope of the request stands for.
+// ExtraClaims returns the names of the requested claims that no scope of the request includes.
 func (r *Request) ExtraClaims() []string {
 	var names []string
 	for _, name := range r.Claims.Names() {
-		byScope := slices.ContainsFunc(r.Scopes, func(scope string) bool { return slices.Contains(claims.OfScope(scope), name) })
+		byScope := slices.ContainsFunc(r.Scopes,
+			func(scope string) bool { return slices.Contains(claims.OfScope(scope), name) })
 		if !byScope {
 			names = append(names, name)
 		}
@@ -64,12 +65,12 @@ func (r *Request) ExtraClaims() []string {
 	return names
 }
 
-// Grant is the part of the request that is kept with a grant.
+// Grant returns the part of the request that is stored with the grant.
 func (r *Request) Grant() tokens.Detail {
 	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources}
 }
 
-// Endpoint is where a request comes in: a column of the table. Values can be combined.
+// Endpoint is the endpoint of a request: a column of the table. Values can be combined.
 type Endpoint uint8
 
 // The endpoints.
@@ -84,7 +85,7 @@ const (
 	ClientCredentials
 )
 
-// Checker holds requests to profile, registration and configuration.
+// Checker checks requests against profile, registration and configuration.
 type Checker struct {
 	issuer string
 	scopes *scope.Catalog
@@ -95,19 +96,19 @@ type Checker struct {
 	table  []row
 }
 
-// NewChecker makes a checker for the issuer of tokens. acrs are the authentication context classes that can be reached, best
-// first.
+// NewChecker makes a checker. acrs are the supported authentication context classes, best first.
 func NewChecker(issuer *tokens.Issuer, acrs []string, tracer trace.Tracer) *Checker {
 	return &Checker{
-		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, tokens: issuer, tracer: tracer, table: table(),
+		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, tokens: issuer, tracer: tracer,
+		table: table(),
 	}
 }
 
-// ACRValues are the authentication context classes that can be reached, best first.
+// ACRValues returns the supported authentication context classes, best first.
 func (c *Checker) ACRValues() []string { return c.acrs }
 
-// Check reads the parameters of a request, which are those of its request object where it has one. Errors are *[oauth.Error]
-// but for failures of the server.
+// Check checks the parameters of a request: those of its request object, if it has one. Errors are *[oauth.Error], or
+// internal.
 func (c *Checker) Check(ctx context.Context, at Endpoint, caller *client.Client, form oauth.Form) (*Request, error) {
 	ctx, span := c.tracer.Start(ctx, "policy")
 	defer span.End()
@@ -125,10 +126,10 @@ func (c *Checker) Check(ctx context.Context, at Endpoint, caller *client.Client,
 	return read, nil
 }
 
-// maxAge is a number of seconds as a duration.
+// maxAge returns a number of seconds as a duration.
 func maxAge(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }
 
-// RecentEnough reports whether a sign-in at one time satisfies max_age at another.
+// RecentEnough reports whether a sign-in at one time satisfies max_age at another time.
 func (r *Request) RecentEnough(signedIn, at time.Time) bool {
 	return r.MaxAge == nil || at.Sub(signedIn) <= maxAge(*r.MaxAge)
 }

@@ -21,7 +21,8 @@ import (
 // access verifies a request's access token for a resource with a scope.
 func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access, error) {
 	if r.URL.Query().Has("access_token") {
-		return Access{}, oauth.Errorf(oauth.InvalidRequest, "the access token belongs into the Authorization header and never into the address (FAPI 2.0 Security Profile §5.3.4)")
+		return Access{}, oauth.Errorf(oauth.InvalidRequest,
+			"the access token must be in the Authorization header, never in the URL (FAPI 2.0 Security Profile §5.3.4)")
 	}
 	scheme, raw, err := credentials(r)
 	if err != nil {
@@ -45,7 +46,8 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 	grant, err := h.config.Store.AccessGrant(r.Context(), store.DigestOf(token.ID), oneTimes...)
 	switch {
 	case errors.Is(err, store.ErrReplayed):
-		return Access{}, endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP proof was used before").Because(err))
+		return Access{}, endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP proof was used before").
+			Because(err))
 	case notValid(err):
 		return Access{}, endpoint.InvalidToken(scheme, "the access token has expired or was revoked", err)
 	case err != nil:
@@ -53,14 +55,16 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 	}
 	caller, known, err := h.clientAndUser(r.Context(), token.ClientID, grant.Subject)
 	if errors.Is(err, errGone) {
-		return Access{}, endpoint.InvalidToken(scheme, "the access token's client or person is disabled or gone", err)
+		return Access{}, endpoint.InvalidToken(scheme,
+			"the client or the user of the access token is disabled or deleted", err)
 	}
 	if err != nil {
 		return Access{}, err
 	}
 	scopes := strings.Fields(token.Scope)
 	if !slices.Contains(scopes, scope) {
-		insufficient := oauth.Errorf(oauth.InsufficientScope, "this resource needs the scope %s", scope).WithStatus(http.StatusForbidden)
+		insufficient := oauth.Errorf(oauth.InsufficientScope, "this resource needs the scope %s", scope).
+			WithStatus(http.StatusForbidden)
 		return Access{}, endpoint.Challenge(scheme, insufficient)
 	}
 	return Access{
@@ -74,11 +78,11 @@ func notValid(err error) bool {
 	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrRevoked)
 }
 
-// errGone is the error for a token whose client or user is disabled or no longer there.
-var errGone = errors.New("fapi: the client or the user is disabled or gone")
+// errGone is the error for a token whose client or user is disabled or deleted.
+var errGone = errors.New("fapi: the client or the user is disabled or deleted")
 
-// clientAndUser returns the client of a token and what is known about its user, if it has one; errGone when either is
-// disabled or no longer there.
+// clientAndUser returns the client of a token and the claims of its user, if it has one; errGone when either is
+// disabled or deleted.
 func (h *Handler) clientAndUser(
 	ctx context.Context, clientID, subject string,
 ) (*client.Client, map[string]json.RawMessage, error) {
@@ -96,7 +100,7 @@ func (h *Handler) clientAndUser(
 	return found, known, err
 }
 
-// credentials reads the Authorization header. The scheme's case does not matter (RFC 9110 §11.1).
+// credentials reads the Authorization header. The scheme is case-insensitive (RFC 9110 §11.1).
 func credentials(r *http.Request) (scheme, token string, err error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
@@ -106,7 +110,8 @@ func credentials(r *http.Request) (scheme, token string, err error) {
 	}
 	name, token, found := strings.Cut(values[0], " ")
 	if len(values) > 1 || !found || token == "" || len(token) > jose.MaxTokenSize {
-		return "", "", oauth.Errorf(oauth.InvalidRequest, "there must be one Authorization header, of the form: DPoP <token>, or Bearer <token>")
+		return "", "", oauth.Errorf(oauth.InvalidRequest,
+			"there must be one Authorization header, of the form: DPoP <token>, or Bearer <token>")
 	}
 	switch strings.ToLower(name) {
 	case "dpop":
@@ -117,8 +122,8 @@ func credentials(r *http.Request) (scheme, token string, err error) {
 	return "", "", endpoint.InvalidToken("DPoP", "the authentication scheme must be DPoP or Bearer", nil)
 }
 
-// checkBinding makes the sender prove that it holds the key that the token is bound to. It returns the one-time values
-// that the store has to consume.
+// checkBinding checks that the sender holds the key that the token is bound to. It returns the one-time values for
+// the store to consume.
 func (h *Handler) checkBinding(
 	r *http.Request, at endpoint.At, scheme, token string, bound tokens.Confirmation,
 ) ([]store.OneTime, error) {
@@ -128,14 +133,17 @@ func (h *Handler) checkBinding(
 		return h.checkProof(r, at, scheme, token, bound.JKT)
 	}
 	if scheme != "Bearer" {
-		return nil, endpoint.InvalidToken(scheme, "the access token is bound to a certificate; send it as Bearer on the mTLS listener", nil)
+		return nil, endpoint.InvalidToken(scheme,
+			"the access token is bound to a certificate; send it as Bearer on the mTLS listener", nil)
 	}
 	if !at.MTLS {
-		return nil, endpoint.InvalidToken(scheme, "the access token is bound to a certificate; use the address on the mTLS listener", nil)
+		return nil, endpoint.InvalidToken(scheme,
+			"the access token is bound to a certificate; use the address on the mTLS listener", nil)
 	}
 	presented, err := h.config.Certificates.Certificate(r)
 	if err != nil || presented == nil || mtls.Thumbprint(presented.Leaf) != bound.Thumbprint { // RFC 8705 §3
-		return nil, endpoint.InvalidToken(scheme, "the access token is bound to another certificate than that of the connection", err)
+		return nil, endpoint.InvalidToken(scheme,
+			"the access token is bound to another certificate than that of the connection", err)
 	}
 	return nil, nil
 }
@@ -153,7 +161,8 @@ func (h *Handler) checkProof(r *http.Request, at endpoint.At, scheme, token, jkt
 		return nil, endpoint.Challenge(scheme, oauth.AsError(err))
 	}
 	if proof.JKT != jkt {
-		return nil, endpoint.InvalidToken(scheme, "the DPoP proof is signed with another key than the one that the access token is bound to", nil)
+		return nil, endpoint.InvalidToken(scheme,
+			"the DPoP proof is signed with another key than the one that the access token is bound to", nil)
 	}
 	return []store.OneTime{endpoint.OneTimeOf(proof)}, nil
 }

@@ -14,7 +14,7 @@ import (
 	"countersign/store"
 )
 
-// introspection is the answer of RFC 7662 §2.2. For a token that is not active, active is its only member.
+// introspection is the response of RFC 7662 §2.2. For an inactive token, active is its only member.
 type introspection struct {
 	Active       bool                 `json:"active"`
 	Issuer       string               `json:"iss,omitempty"`
@@ -33,11 +33,12 @@ type introspection struct {
 	Confirmation *tokens.Confirmation `json:"cnf,omitempty"`                   // RFC 8705 §3.2, RFC 9449 §6.2
 }
 
-// introspect is the introspection endpoint (RFC 7662 §2). Only resource servers may ask, and each only about access
-// tokens that are for it: for others a token is the same as unknown (FAPI 2.0 Message Signing §6.2).
+// introspect is the introspection endpoint (RFC 7662 §2). Only resource servers may introspect, and only
+// tokens with one of their identifiers in aud: to others a token is inactive (FAPI 2.0 Message Signing §6.2).
 func (h *Handler) introspect(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
 	if len(c.Client.Metadata.ResourceIdentifiers) == 0 {
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "only resource servers may introspect; an operator registers one with resource_identifiers")
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"only resource servers may introspect; an operator registers one with resource_identifiers")
 	}
 	token := c.Form.Get("token")
 	if token == "" {
@@ -45,7 +46,7 @@ func (h *Handler) introspect(ctx context.Context, c *endpoint.Call) (endpoint.An
 	}
 	result, err := h.activeToken(ctx, c, token)
 	if errors.Is(err, errInactive) {
-		result, err = introspection{}, c.ConsumeOneTimes(ctx) // unless the store's verb did: it consumes none without a grant
+		result, err = introspection{}, c.ConsumeOneTimes(ctx) // AccessGrant consumes none without a grant
 	}
 	if err != nil {
 		return endpoint.Answer{}, err
@@ -53,10 +54,10 @@ func (h *Handler) introspect(ctx context.Context, c *endpoint.Call) (endpoint.An
 	return h.introspected(ctx, c, result)
 }
 
-// errInactive is the error for a token about which nothing may be disclosed.
+// errInactive is the error for a token that is inactive for this resource server.
 var errInactive = errors.New("fapi: not an active token for this resource server")
 
-// activeToken is what the resource server may learn of an access token; errInactive if that is nothing.
+// activeToken returns the response about an active access token; errInactive for others.
 func (h *Handler) activeToken(ctx context.Context, c *endpoint.Call, raw string) (introspection, error) {
 	token, err := h.config.Tokens.VerifyAccessToken(ctx, raw)
 	if errors.Is(err, tokens.ErrNotOurs) {

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// introspectionMedia is the media type of a signed answer (RFC 9701 §4).
+	// introspectionMedia is the media type of a signed response (RFC 9701 §4).
 	introspectionMedia = "application/token-introspection+jwt"
 	// introspectionType is its typ (§5).
 	introspectionType = "token-introspection+jwt"
 )
 
-// introspectionClaims are those of a signed answer (RFC 9701 §5). There is no sub and no exp, so that it cannot pass
-// for an access token (§8.1).
+// introspectionClaims are those of a signed response (RFC 9701 §5). Without sub and exp it cannot be confused with an
+// access token (§8.1).
 type introspectionClaims struct {
 	Issuer   string        `json:"iss"`
 	Audience string        `json:"aud"`
@@ -29,8 +29,8 @@ type introspectionClaims struct {
 	Answer   introspection `json:"token_introspection"`
 }
 
-// introspected answers in JSON, or in a JWT for a resource server that asks for it by its Accept header (RFC 9701 §4,
-// FAPI 2.0 Message Signing §5.5.1).
+// introspected answers in JSON, or with a JWT if the Accept header requests it (RFC 9701 §4, FAPI 2.0 Message Signing
+// §5.5.1).
 func (h *Handler) introspected(ctx context.Context, c *endpoint.Call, result introspection) (endpoint.Answer, error) {
 	if !accepts(c.Accept, introspectionMedia) {
 		return endpoint.Answer{Status: http.StatusOK, Body: result}, nil
@@ -56,7 +56,7 @@ func (h *Handler) introspected(ctx context.Context, c *endpoint.Call, result int
 }
 
 // accepts reports whether an Accept header names a media type (RFC 9110 §12.5.1). A wildcard does not: a JWT has to be
-// asked for by name.
+// requested by name.
 func accepts(header, media string) bool {
 	for item := range strings.SplitSeq(header, ",") {
 		named, parameters, err := mime.ParseMediaType(item)

@@ -1,9 +1,9 @@
-// Package resource serves protected resources to the holders of access tokens: UserInfo and those that the server's
-// owner adds ([Resource]); and the endpoints about tokens, introspection (RFC 7662) and revocation (RFC 7009).
+// Package resource serves protected resources to the holders of access tokens: UserInfo and configured
+// ones ([Resource]); and token introspection (RFC 7662) and revocation (RFC 7009).
 //
-// A request reaches a resource only if its access token is one of this issuer, unexpired, unrevoked, sufficient, and
-// presented by the key that it is bound to (FAPI 2.0 Security Profile §5.3.4). With a client that registered HTTP
-// message signatures (RFC 9421), requests and answers are signed too, refusals included.
+// A request reaches a resource only with an access token of this issuer that is not expired, not revoked, has the
+// scope, and is sent by the holder of the key that it is bound to (FAPI 2.0 Security Profile §5.3.4). For clients
+// that registered HTTP message signatures (RFC 9421), requests and responses are signed, errors included.
 package resource
 
 import (
@@ -27,21 +27,22 @@ import (
 	"countersign/store"
 )
 
-// Resource is a protected resource that the server hosts beside its own.
+// Resource is a protected resource of the server, in addition to UserInfo.
 type Resource struct {
 	// Path is below the issuer, such as "/accounts".
 	Path string
-	// Scope is what an access token must have been granted.
+	// Scope is the scope value that the access token must have.
 	Scope string
 	// Answer returns the body, which is written as JSON, or as it is when it is an [endpoint.JWT].
 	Answer func(context.Context, Access) (any, error)
 }
 
-// Access is what a verified access token allows, and to whom.
+// Access is the authorization of a verified access token.
 type Access struct {
-	// Subject is the user, as the server knows them; empty when the client acts for itself.
+	// Subject is the user, by the stable identifier; empty for client_credentials.
 	Subject string
-	// ClientSubject is the sub of the token: the user as the client knows them (OpenID Connect Core §8), or the client.
+	// ClientSubject is the sub of the token: the user, by the identifier for the client (OpenID Connect Core §8), or the
+	// client.
 	ClientSubject string
 	ClientID      string
 	Scopes        []string
@@ -51,11 +52,11 @@ type Access struct {
 	token  tokens.AccessClaims
 	grant  store.Grant
 	client *client.Client
-	// known is what is known about the user.
+	// known are the claims of the user.
 	known map[string]json.RawMessage
 }
 
-// Store are the verbs that this package uses, of [store.Grants].
+// Store has the methods of [store.Grants] that this package uses.
 type Store interface {
 	AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error)
 	RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error)
@@ -63,20 +64,20 @@ type Store interface {
 	RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error
 }
 
-// Config is what a [Handler] needs.
+// Config is the configuration of a [Handler].
 type Config struct {
 	Addresses endpoint.Addresses
 	// Resources are served beside UserInfo.
 	Resources []Resource
-	// MetadataAddress is where the metadata of the resources is, for challenges (RFC 9728 §5.1).
+	// MetadataAddress is the URL of the metadata of the resources, for challenges (RFC 9728 §5.1).
 	MetadataAddress string
-	// BackChannel has the shared steps in front of introspection and revocation.
+	// BackChannel has the checks in front of introspection and revocation.
 	BackChannel *endpoint.BackChannel
 	Proofs      *endpoint.Proofs
 	// Certificates finds the client certificate of a request on the mTLS listener.
 	Certificates mtls.Source
 	Tokens       *tokens.Issuer
-	// Signer signs answers to clients with HTTP message signatures.
+	// Signer signs responses to clients with HTTP message signatures.
 	Signer   *signer.Signer
 	Scopes   *scope.Catalog
 	Clients  *client.Cache
@@ -88,7 +89,7 @@ type Config struct {
 	Tracer   trace.Tracer
 }
 
-// Handler serves the resources and the endpoints about tokens. Make one with [New].
+// Handler serves the resources, introspection and revocation. Make one with [New].
 type Handler struct{ config Config }
 
 // New makes a handler.
@@ -99,7 +100,7 @@ func (h *Handler) userInfoResource() Resource {
 	return Resource{Path: "/userinfo", Scope: "openid", Answer: h.userInfo}
 }
 
-// Scopes are the scope values that the resources require, each once, for the metadata of the resources (RFC 9728 §2).
+// Scopes returns the scope values that the resources require, for their metadata (RFC 9728 §2).
 func (h *Handler) Scopes() []string {
 	scopes := []string{h.userInfoResource().Scope}
 	for _, resource := range h.config.Resources {
@@ -110,7 +111,7 @@ func (h *Handler) Scopes() []string {
 	return scopes
 }
 
-// Routes are the rows of the route table.
+// Routes returns the routes of the endpoints.
 func (h *Handler) Routes() []endpoint.Route {
 	userInfo := h.userInfoResource()
 	routes := []endpoint.Route{
@@ -135,7 +136,7 @@ func (h *Handler) Routes() []endpoint.Route {
 	return routes
 }
 
-// serve lets a request through to a resource whose access token allows it.
+// serve checks the access token of a request and serves the resource.
 func (h *Handler) serve(resource Resource) endpoint.Serve {
 	return func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
 		h.config.Proofs.OfferNonce(w)
@@ -157,14 +158,14 @@ func (h *Handler) serve(resource Resource) endpoint.Serve {
 	}
 }
 
-// answer writes what the resource answers.
+// answer writes the response of the resource.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, resource Resource, access Access) {
 	body, err := resource.Answer(r.Context(), access)
 	if err != nil {
 		h.refuse(w, r, err)
 		return
 	}
-	// When the response has started, nothing can be answered any more: errors are ignored.
+	// Response already started; errors ignored.
 	w.Header().Set("Cache-Control", "no-store")
 	if signed, ok := body.(endpoint.JWT); ok {
 		w.Header().Set("Content-Type", "application/jwt")
@@ -175,7 +176,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, resource Resour
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// refuse answers with an error. A challenge says where the metadata of the resource is (RFC 9728 §5.1).
+// refuse answers with an error. A challenge has the URL of the metadata of the resource (RFC 9728 §5.1).
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := oauth.AsError(endpoint.Translate(err))
 	if e.Challenge == "" {

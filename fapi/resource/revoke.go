@@ -12,7 +12,7 @@ import (
 )
 
 // revoke is the revocation endpoint (RFC 7009 §2). A refresh token is revoked with its whole grant, access tokens
-// included; an access token alone. token_type_hint is not needed: the two cannot be mistaken for each other.
+// included; an access token alone. token_type_hint is not needed: the types differ in their syntax.
 func (h *Handler) revoke(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
 	token := c.Form.Get("token")
 	if token == "" {
@@ -43,7 +43,7 @@ func (h *Handler) revokeRefreshToken(ctx context.Context, c *endpoint.Call, raw 
 	case errors.Is(err, store.ErrNotFound) && h.config.Tokens.IsIDToken(ctx, raw):
 		return oauth.Errorf(oauth.UnsupportedTokenType, "an ID token cannot be revoked; it ends by itself")
 	case errors.Is(err, store.ErrNotFound):
-		return c.ConsumeOneTimes(ctx) // unknown is as good as revoked (RFC 7009 §2.2)
+		return c.ConsumeOneTimes(ctx) // an unknown token is treated as revoked (RFC 7009 §2.2)
 	case err != nil:
 		return err
 	case refresh.ClientID != c.Client.ID:
@@ -56,7 +56,7 @@ func (h *Handler) revokeRefreshToken(ctx context.Context, c *endpoint.Call, raw 
 	return nil
 }
 
-// errForeignToken refuses to end what belongs to another client (RFC 7009 §2.1).
+// errForeignToken is the error for a token of another client (RFC 7009 §2.1).
 func errForeignToken() error {
 	return oauth.Errorf(oauth.InvalidGrant, "the token was issued to another client")
 }

@@ -23,17 +23,19 @@ import (
 )
 
 const (
-	// maxSignatureAge is how old the signature of a request may be (FAPI 2.0 HTTP Signatures §5.3.1.2).
+	// maxSignatureAge bounds the age of the signature of a request (FAPI 2.0 HTTP Signatures §5.3.1.2).
 	maxSignatureAge = time.Minute
 	// maxSignedBody bounds the body of a signed request, in bytes.
 	maxSignedBody = 64 << 10
-	// signatureLabel names our signature in a response.
+	// signatureLabel is the label of the server's signature.
 	signatureLabel = "sig"
 )
 
-// serveSigned serves a client that signs its requests to resources and wants the answers signed (FAPI 2.0 HTTP
-// Signatures §5.3). Both are evidence, which is recorded before the answer is sent. Refusals are signed too.
-func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, resource Resource, at endpoint.At, access Access) {
+// serveSigned serves a client that registered HTTP message signatures (FAPI 2.0 HTTP Signatures §5.3): the request is
+// verified and the response signed, errors included. Both are recorded as evidence before the response is sent.
+func (h *Handler) serveSigned(
+	w http.ResponseWriter, r *http.Request, resource Resource, at endpoint.At, access Access,
+) {
 	message, err := h.message(r, at)
 	if err != nil {
 		h.refuse(w, r, err)
@@ -48,7 +50,9 @@ func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, resource R
 		h.answer(answer, r, resource, access)
 	}
 	if err := h.signAndRecord(r.Context(), access.client, message, request, answer, kept); err != nil {
-		for _, name := range []string{"Signature", "Signature-Input", "Content-Digest", "WWW-Authenticate", "Accept-Signature"} {
+		for _, name := range []string{
+			"Signature", "Signature-Input", "Content-Digest", "WWW-Authenticate", "Accept-Signature",
+		} {
 			w.Header().Del(name)
 		}
 		endpoint.Refuse(w, r, err)
@@ -58,7 +62,7 @@ func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, resource R
 	_, _ = w.Write(answer.body.Bytes()) // response already started; error ignored
 }
 
-// heldAnswer is an answer that waits for its signature. It shares the header of the one that will be sent.
+// heldAnswer buffers a response until it is signed. It shares the header of the real response.
 type heldAnswer struct {
 	header http.Header
 	status int
@@ -66,18 +70,18 @@ type heldAnswer struct {
 }
 
 // Header implements http.ResponseWriter.
-func (h *heldAnswer) Header() http.Header { return h.header }
+func (a *heldAnswer) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (h *heldAnswer) WriteHeader(status int) { h.status = cmp.Or(h.status, status) }
+func (a *heldAnswer) WriteHeader(status int) { a.status = cmp.Or(a.status, status) }
 
 // Write implements http.ResponseWriter.
-func (h *heldAnswer) Write(body []byte) (int, error) {
-	h.WriteHeader(http.StatusOK)
-	return h.body.Write(body)
+func (a *heldAnswer) Write(body []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(body)
 }
 
-// message describes a request as its sender saw it: the address is that of the configuration, whatever proxy is in front.
+// message describes a request as its sender sees it: with the public URL, whatever proxy is in front.
 func (h *Handler) message(r *http.Request, at endpoint.At) (httpsig.Message, error) {
 	address := h.config.Addresses.Issuer + at.Path
 	if at.MTLS {
@@ -91,7 +95,7 @@ func (h *Handler) message(r *http.Request, at endpoint.At) (httpsig.Message, err
 	return httpsig.Message{Method: r.Method, Target: target, Header: r.Header}, nil
 }
 
-// checkMessage verifies the signature of a request with the client's keys, and makes evidence of it.
+// checkMessage verifies the signature of a request with the client's keys, and returns it with its evidence.
 func (h *Handler) checkMessage(
 	w http.ResponseWriter, r *http.Request, access Access, m httpsig.Message,
 ) (httpsig.Signature, []store.Evidence, error) {
@@ -99,11 +103,13 @@ func (h *Handler) checkMessage(
 	defer span.End()
 	refused := func(err error) error {
 		scheme := access.token.Confirmation.Scheme()
-		return endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidRequest, "%v", err).WithStatus(http.StatusUnauthorized).Because(err))
+		return endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidRequest, "%v", err).
+			WithStatus(http.StatusUnauthorized).Because(err))
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSignedBody))
 	if err != nil {
-		return httpsig.Signature{}, nil, refused(fmt.Errorf("the body cannot be read, or has more than %d bytes", maxSignedBody))
+		return httpsig.Signature{}, nil, refused(fmt.Errorf("the body cannot be read, or has more than %d bytes",
+			maxSignedBody))
 	}
 	var key jose.Key
 	var algorithm string
@@ -123,17 +129,19 @@ func (h *Handler) checkMessage(
 		return httpsig.Signature{}, nil, refused(err)
 	}
 	if !slices.Contains(access.client.Profile.Algorithms, algorithm) {
-		return httpsig.Signature{}, nil, refused(fmt.Errorf("%w: a key for %s does not belong to the client's profile", httpsig.ErrRefused, algorithm))
+		return httpsig.Signature{}, nil, refused(fmt.Errorf("%w: a key for %s does not belong to the client's profile",
+			httpsig.ErrRefused, algorithm))
 	}
-	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, key, audit.NewHTTPMessage(base, algorithm, found.Value))
+	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, key,
+		audit.NewHTTPMessage(base, algorithm, found.Value))
 	if err != nil {
 		return httpsig.Signature{}, nil, err
 	}
 	return found, []store.Evidence{kept}, nil
 }
 
-// messageAlgorithm is the JWS algorithm that makes the same signatures as one of RFC 9421. Without alg the key says it,
-// which for RSA is PS256 (§3.3.7).
+// messageAlgorithm returns the JWS algorithm of an RFC 9421 algorithm. Without alg it follows from the key, and is
+// PS256 for RSA (§3.3.7).
 func messageAlgorithm(alg string) (string, error) {
 	switch alg {
 	case "":
@@ -146,7 +154,7 @@ func messageAlgorithm(alg string) (string, error) {
 	return "", fmt.Errorf("%w: alg must be ecdsa-p256-sha256 or ed25519, or left out", httpsig.ErrRefused)
 }
 
-// acceptSignature asks for the signature that is missing (RFC 9421 §5.1).
+// acceptSignature returns the header Accept-Signature, which requests the missing signature (RFC 9421 §5.1).
 func acceptSignature(access Access) string {
 	components := `"@method" "@target-uri" "authorization"`
 	if access.token.Confirmation.JKT != "" {
@@ -155,9 +163,10 @@ func acceptSignature(access Access) string {
 	return signatureLabel + "=(" + components + `);created;keyid;tag="` + httpsig.TagRequest + `"`
 }
 
-// signAndRecord signs an answer and records the evidence of it, after that of the request.
+// signAndRecord signs a response and records the evidence of the request and of the response.
 func (h *Handler) signAndRecord(
-	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer, kept []store.Evidence,
+	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
+	kept []store.Evidence,
 ) error {
 	evidence, err := h.signAnswer(ctx, caller, m, request, answer)
 	if err != nil {
@@ -166,12 +175,13 @@ func (h *Handler) signAndRecord(
 	return h.config.Evidence.Record(ctx, append(kept, evidence)...)
 }
 
-// signAnswer signs an answer (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its body, and everything of the request
-// that it answers.
+// signAnswer signs a response (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its digest, and the signed components
+// of the request.
 func (h *Handler) signAnswer(
 	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
 ) (store.Evidence, error) {
-	key, err := h.config.Signer.Active(ctx, signer.UseHTTPMessage, signer.Algorithm(h.config.Tokens.AlgorithmFor(caller, "")))
+	key, err := h.config.Signer.Active(ctx, signer.UseHTTPMessage,
+		signer.Algorithm(h.config.Tokens.AlgorithmFor(caller, "")))
 	if err != nil {
 		return store.Evidence{}, err
 	}
@@ -191,7 +201,8 @@ func (h *Handler) signAnswer(
 			httpsig.Component{Name: "signature-input", OfRequest: true, Key: request.Label})
 	}
 	var value []byte
-	base, err := httpsig.Sign(ctx, httpsig.Message{Status: answer.status, Header: answer.header, Request: &m}, httpsig.Signature{
+	message := httpsig.Message{Status: answer.status, Header: answer.header, Request: &m}
+	base, err := httpsig.Sign(ctx, message, httpsig.Signature{
 		Label: signatureLabel, Components: covered, Created: h.config.Now(), KeyID: key.ID, Tag: httpsig.TagResponse,
 	}, func(ctx context.Context, base []byte) (_ []byte, err error) {
 		value, err = key.Sign(ctx, base)
@@ -204,5 +215,6 @@ func (h *Handler) signAnswer(
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, caller.ID, public, audit.NewHTTPMessage(base, string(key.Algorithm), value))
+	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, caller.ID, public,
+		audit.NewHTTPMessage(base, string(key.Algorithm), value))
 }

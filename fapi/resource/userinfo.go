@@ -17,7 +17,8 @@ import (
 // gets a JWT.
 func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 	if access.Subject == "" {
-		return nil, endpoint.InvalidToken(access.token.Confirmation.Scheme(), "the access token is about no person", nil)
+		return nil, endpoint.InvalidToken(access.token.Confirmation.Scheme(),
+			"the access token was not issued for a user", nil)
 	}
 	detail, err := tokens.ReadDetail(access.grant)
 	if err != nil {
@@ -41,7 +42,7 @@ func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 		Use: signer.UseIDToken, Kind: audit.UserInfo, Algorithm: registered.UserInfoSignedResponseAlg,
 		Encryption: registered.UserInfoEncryption(), Personal: personal,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
-			return jose.Sign(ctx, key, "userinfo+jwt", body) // a typ of its own: never an ID token (RFC 8725 §3.11)
+			return jose.Sign(ctx, key, "userinfo+jwt", body) // its own typ: cannot be confused with an ID token (RFC 8725 §3.11)
 		},
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package scope knows the scope values of the server and the resource servers at which they apply.
+// Package scope has the scope values of the server and the resource servers at which they apply.
 package scope
 
 import (
@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// Scope is one scope value (RFC 6749 §3.3) with the sentence that explains it on the consent page.
+// Scope is a scope value (RFC 6749 §3.3) with its description on the consent page.
 type Scope struct {
 	Name        string
 	Description string
-	// AlwaysAsk has the user decide each time, whatever was allowed before.
+	// AlwaysAsk demands the user's consent each time; it is never remembered.
 	AlwaysAsk bool
 }
 
-// ResourceServer is a protected resource that access tokens can be requested for by name (RFC 8707).
+// ResourceServer is a protected resource that can be requested as resource (RFC 8707).
 type ResourceServer struct {
 	// Identifier is an absolute URI without a fragment: the value of the resource parameter and of aud.
 	Identifier string
-	// Scopes are the scope values that apply there; none means all.
+	// Scopes are the scope values that apply there; all when empty.
 	Scopes []string
 }
 
-// Catalog is what a server knows of scopes and resource servers. It does not change.
+// Catalog holds the scopes and resource servers. It is immutable.
 type Catalog struct {
 	issuer  string
 	scopes  []Scope
@@ -33,13 +33,15 @@ type Catalog struct {
 }
 
 // New makes a catalog. The issuer is always a resource server; openid, offline_access and the claim scopes of OpenID
-// Connect Core §5.4 are always scopes, which configured ones can describe in other words. Errors name the resource
-// servers that are no resource identifiers.
+// Connect Core §5.4 are always scopes, whose descriptions can be configured. Errors name the resource servers
+// with an invalid identifier.
 func New(issuer string, configured []Scope, servers []ResourceServer) (*Catalog, error) {
 	var problems []error
 	for _, server := range servers {
 		if !IsResourceIdentifier(server.Identifier) {
-			problems = append(problems, fmt.Errorf("fapi: the resource server %q must be named by an absolute URI without a fragment (RFC 8707 §2)", server.Identifier))
+			problems = append(problems, fmt.Errorf(
+				"fapi: the resource server %q must be named by an absolute URI without a fragment (RFC 8707 §2)",
+				server.Identifier))
 		}
 	}
 	c := &Catalog{issuer: issuer, servers: servers, scopes: standard()}
@@ -54,7 +56,7 @@ func New(issuer string, configured []Scope, servers []ResourceServer) (*Catalog,
 	return c, errors.Join(problems...)
 }
 
-// standard are the scopes known without configuration.
+// standard returns the scopes of OpenID Connect Core.
 func standard() []Scope {
 	return []Scope{
 		{Name: "openid", Description: "Know who you are: a stable identifier of your account"},
@@ -72,7 +74,8 @@ const maxResource = 512
 // IsResourceIdentifier reports whether text is an absolute URI without a fragment of at most 512 bytes (RFC 8707 §2).
 func IsResourceIdentifier(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "") && !strings.Contains(text, "#") && len(text) <= maxResource
+	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "") && !strings.Contains(text, "#") &&
+		len(text) <= maxResource
 }
 
 // All returns the scopes in the order of the discovery document. The caller must not change it.
@@ -92,7 +95,7 @@ func (c *Catalog) Known(name string) bool {
 	return slices.ContainsFunc(c.scopes, func(known Scope) bool { return known.Name == name })
 }
 
-// Lookup finds a scope by its name. One that was removed since it was requested is always asked for.
+// Lookup finds a scope by its name. One that was removed since it was requested always needs consent.
 func (c *Catalog) Lookup(name string) Scope {
 	for _, known := range c.scopes {
 		if known.Name == name {
@@ -139,7 +142,7 @@ func (c *Catalog) applies(scope, resource string) bool {
 	return true
 }
 
-// Audience is what access tokens for these resources are for: the issuer's own resources when none is named (RFC 8707 §2).
+// Audience returns the aud of access tokens for resources: the issuer when there are none (RFC 8707 §2).
 func (c *Catalog) Audience(resources []string) []string {
 	if len(resources) == 0 {
 		return []string{c.issuer}

@@ -16,7 +16,7 @@ import (
 	"countersign/store"
 )
 
-// maxRedemptionFailures ends a code that its own client keeps presenting wrongly.
+// maxRedemptionFailures is the number of failed redemptions after which a code is invalid.
 const maxRedemptionFailures = 5
 
 // codeGrant exchanges an authorization code for tokens (RFC 6749 §4.1.3).
@@ -58,9 +58,11 @@ func (g *codeGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.C
 	return answer, nil
 }
 
-// check makes every check that needs no transaction. A code presented by another client is refused and stays as it is; only
-// its own client can consume it, have it revoked, or use up its failures.
-func (g *codeGrant) check(ctx context.Context, c *endpoint.Call, code store.Code, granted store.Grant, bound tokens.Confirmation) error {
+// check makes the checks that need no transaction. A code presented by another client is refused and stays valid;
+// only its own client can consume it, cause its revocation, or use up its failures.
+func (g *codeGrant) check(
+	ctx context.Context, c *endpoint.Call, code store.Code, granted store.Grant, bound tokens.Confirmation,
+) error {
 	switch {
 	case code.ClientID != c.Client.ID:
 		return tokens.Unusable("code", errors.New("presented by another client"))
@@ -86,8 +88,8 @@ func (g *codeGrant) check(ctx context.Context, c *endpoint.Call, code store.Code
 	return oauth.Errorf(oauth.InvalidGrant, "%s", wrong)
 }
 
-// usedTwice refuses the second use of a code and revokes what the first one was issued (RFC 6749 §4.1.2). A request that is
-// itself a replay proves nothing and revokes nothing.
+// usedTwice refuses the second use of a code and revokes the tokens that the first one issued (RFC 6749 §4.1.2). A
+// replayed token request revokes nothing.
 func (g *codeGrant) usedTwice(ctx context.Context, c *endpoint.Call, code store.Code, granted store.Grant) error {
 	if err := c.ConsumeOneTimes(ctx); err != nil {
 		return err
@@ -97,7 +99,7 @@ func (g *codeGrant) usedTwice(ctx context.Context, c *endpoint.Call, code store.
 	return consumeError("code", err)
 }
 
-// mismatch names what of the request does not match the code, or "".
+// mismatch returns what of the request does not match the code, or "".
 func mismatch(form oauth.Form, code store.Code, bound tokens.Confirmation) string {
 	verifier := form.Get("code_verifier")
 	unchallenged := code.Challenge == "" && verifier == "" // the profile allowed a request without code_challenge
@@ -125,7 +127,7 @@ func isVerifier(verifier string) bool {
 	})
 }
 
-// challengeOf is the S256 transformation (RFC 7636 §4.2).
+// challengeOf returns the S256 challenge of a verifier (RFC 7636 §4.2).
 func challengeOf(verifier string) string {
 	digest := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(digest[:])

@@ -12,8 +12,8 @@ import (
 	"countersign/store"
 )
 
-// credentialsGrant issues an access token to the client itself (RFC 6749 §4.4). It is for nobody else, so that no scope about
-// a user can be in it, and no refresh token comes with it (§4.4.3).
+// credentialsGrant issues an access token to the client itself (RFC 6749 §4.4). It has no user,
+// so that scopes about users are refused, and no refresh token (§4.4.3).
 type credentialsGrant struct {
 	store   store.Grants
 	tokens  *tokens.Issuer
@@ -22,7 +22,9 @@ type credentialsGrant struct {
 }
 
 // redeem validates, signs, records, releases.
-func (g *credentialsGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.Confirmation) (endpoint.Answer, error) {
+func (g *credentialsGrant) redeem(
+	ctx context.Context, c *endpoint.Call, bound tokens.Confirmation,
+) (endpoint.Answer, error) {
 	read, err := g.checker.Check(ctx, request.ClientCredentials, c.Client, c.Form)
 	if err != nil {
 		return endpoint.Answer{}, err
@@ -31,7 +33,9 @@ func (g *credentialsGrant) redeem(ctx context.Context, c *endpoint.Call, bound t
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	granted := store.Grant{ID: random.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now()}
+	granted := store.Grant{
+		ID: random.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now(),
+	}
 	validated, err := validate(g.tokens, c, "grant", granted, read.Scopes, bound)
 	if err != nil {
 		return endpoint.Answer{}, err

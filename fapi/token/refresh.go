@@ -13,9 +13,9 @@ import (
 	"countersign/store"
 )
 
-// refreshGrant issues a new access token for a refresh token (RFC 6749 §6). The refresh token stays the same (FAPI 2.0
-// Security Profile §5.3.2.1-9); it is bound to the client, whose key or certificate may have changed since (RFC 9449 §5,
-// RFC 8705 §4).
+// refreshGrant issues a new access token for a refresh token (RFC 6749 §6). The refresh token stays the same (FAPI
+// 2.0 Security Profile §5.3.2.1-9); it is bound to the client, whose key or certificate may have changed since (RFC
+// 9449 §5, RFC 8705 §4).
 type refreshGrant struct {
 	store  store.Grants
 	tokens *tokens.Issuer
@@ -23,7 +23,9 @@ type refreshGrant struct {
 }
 
 // redeem validates, signs, records, releases.
-func (g *refreshGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.Confirmation) (endpoint.Answer, error) {
+func (g *refreshGrant) redeem(
+	ctx context.Context, c *endpoint.Call, bound tokens.Confirmation,
+) (endpoint.Answer, error) {
 	presented := c.Form.Get("refresh_token")
 	if presented == "" {
 		return endpoint.Answer{}, oauth.Errorf(oauth.InvalidRequest, "refresh_token is missing")
@@ -78,7 +80,8 @@ func restrictScopes(granted []string, requested string) ([]string, error) {
 	scopes := strings.Fields(requested)
 	for _, name := range scopes {
 		if !slices.Contains(granted, name) {
-			return nil, oauth.Errorf(oauth.InvalidScope, "a refresh can only narrow the scope; it was granted %q", strings.Join(granted, " "))
+			return nil, oauth.Errorf(oauth.InvalidScope,
+				"a refresh can only reduce the scope; it was granted %q", strings.Join(granted, " "))
 		}
 	}
 	return scopes, nil

@@ -1,5 +1,5 @@
-// Package token is the token endpoint (RFC 6749 §3.2). One grant is one type: it validates what is presented, signs, has one
-// verb of the store consume it, and only then releases the tokens.
+// Package token is the token endpoint (RFC 6749 §3.2). Each grant type is one Go type: it validates the
+// request, signs the tokens, records them and consumes the code in one transaction, and only then sends them.
 package token
 
 import (
@@ -22,29 +22,29 @@ import (
 	"countersign/store"
 )
 
-// Path is where the token endpoint is, below the issuer.
+// Path is the path of the token endpoint, below the issuer.
 const Path = "/token"
 
-// Store are the verbs that the grants need.
+// Store has the methods of package store that the grants need.
 type Store interface {
 	store.Grants
 	PollBackchannel(ctx context.Context, id store.Digest, clientID string) (store.BackchannelPoll, error)
 	RedeemBackchannel(ctx context.Context, id store.Digest, issued store.Issued, oneTimes ...store.OneTime) error
 }
 
-// Config is everything that a [Handler] needs.
+// Config is the configuration of a [Handler].
 type Config struct {
 	Store       Store
 	Tokens      *tokens.Issuer
 	Checker     *request.Checker
 	BackChannel *endpoint.BackChannel
 	Evidence    *event.Recorder
-	// GrantTypes are those that the offered profiles allow.
+	// GrantTypes are those of the offered profiles.
 	GrantTypes []string
-	// AwaitDecision holds a poll until somebody has decided a backchannel request, and reports whether somebody has; nil
+	// AwaitDecision holds a poll until a backchannel request is decided, and reports whether to read it again; nil
 	// answers at once.
 	AwaitDecision func(ctx context.Context, id store.Digest) bool
-	// PollTolerance is how much sooner than announced a poll may come.
+	// PollTolerance is how much earlier than the announced interval a poll may arrive.
 	PollTolerance time.Duration
 	Now           func() time.Time
 }
@@ -70,7 +70,9 @@ func New(c Config) *Handler {
 			profile.AuthorizationCode: &codeGrant{store: c.Store, issuing: issuing, evidence: c.Evidence, now: c.Now},
 			profile.RefreshToken:      &refreshGrant{store: c.Store, tokens: c.Tokens, now: c.Now},
 			profile.ClientCredentials: &credentialsGrant{store: c.Store, tokens: c.Tokens, checker: c.Checker, now: c.Now},
-			profile.CIBA:              &cibaGrant{store: c.Store, issuing: issuing, await: c.AwaitDecision, tolerance: c.PollTolerance, now: c.Now},
+			profile.CIBA: &cibaGrant{
+				store: c.Store, issuing: issuing, await: c.AwaitDecision, tolerance: c.PollTolerance, now: c.Now,
+			},
 		},
 	}
 }
@@ -88,9 +90,11 @@ func (h *Handler) serve(ctx context.Context, c *endpoint.Call) (endpoint.Answer,
 	case kind == "":
 		return endpoint.Answer{}, oauth.Errorf(oauth.InvalidRequest, "grant_type is missing")
 	case !slices.Contains(h.grantTypes, kind):
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be one of %s", strings.Join(h.grantTypes, ", "))
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnsupportedGrantType, "grant_type must be one of %s",
+			strings.Join(h.grantTypes, ", "))
 	case !slices.Contains(c.Client.Profile.GrantTypes, kind):
-		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient, "this client is not registered for grant_type %s", kind)
+		return endpoint.Answer{}, oauth.Errorf(oauth.UnauthorizedClient,
+			"this client is not registered for grant_type %s", kind)
 	}
 	bound, err := binding(c)
 	if err != nil {
@@ -99,21 +103,23 @@ func (h *Handler) serve(ctx context.Context, c *endpoint.Call) (endpoint.Answer,
 	return h.grants[kind].redeem(ctx, c, bound)
 }
 
-// binding takes from the call the key that the access token will be bound to (the cnf claim).
+// binding returns the key that the access token will be bound to (the cnf claim).
 func binding(c *endpoint.Call) (tokens.Confirmation, error) {
 	if c.Client.Constraint() == profile.ByDPoP {
 		if c.Proof == nil {
-			return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest, "this client's tokens are bound by DPoP; send a DPoP header (RFC 9449 §5)")
+			return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest,
+				"this client's tokens are bound by DPoP; send a DPoP header (RFC 9449 §5)")
 		}
 		return tokens.Confirmation{JKT: c.Proof.JKT}, nil
 	}
 	if c.Certificate == nil {
-		return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest, "this client's tokens are bound to its certificate and the connection has none; %s (RFC 8705 §3)", c.NoCertificate())
+		return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest,
+			"this client's tokens are bound to its certificate and the connection has none; %s (RFC 8705 §3)", c.NoCertificate())
 	}
 	return tokens.Confirmation{Thumbprint: mtls.Thumbprint(c.Certificate.Leaf)}, nil
 }
 
-// tokenResponse is the answer of RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3.
+// tokenResponse is the response of RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3.
 type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
@@ -127,18 +133,20 @@ type tokenResponse struct {
 
 func respond(issued tokens.AccessToken, refreshToken, idToken string) endpoint.Answer {
 	return endpoint.Answer{Status: http.StatusOK, Body: tokenResponse{
-		AccessToken: issued.Token, TokenType: issued.Claims.Confirmation.Scheme(), ExpiresIn: endpoint.Seconds(issued.Lifetime),
-		Scope: issued.Claims.Scope, RefreshToken: refreshToken, IDToken: idToken, AuthorizationDetails: issued.Claims.Details,
+		AccessToken: issued.Token, TokenType: issued.Claims.Confirmation.Scheme(),
+		ExpiresIn: endpoint.Seconds(issued.Lifetime), Scope: issued.Claims.Scope, RefreshToken: refreshToken,
+		IDToken: idToken, AuthorizationDetails: issued.Claims.Details,
 	}}
 }
 
-// issuing signs what a code or an auth_req_id is exchanged for.
+// issuing signs the tokens for a code or an auth_req_id.
 type issuing struct {
 	tokens *tokens.Issuer
 	now    func() time.Time
 }
 
-// issue signs the tokens of a grant. They are recorded by the verb that consumes what was presented, and released after it.
+// issue signs the tokens of a grant. The store method that consumes the artefact records them; they are sent after
+// that.
 func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, endpoint.Answer, error) {
 	access, err := i.tokens.AccessToken(ctx, v)
 	if err != nil {
@@ -162,12 +170,16 @@ func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, e
 	return issued, respond(access, refreshToken, idToken), nil
 }
 
-// validate holds a token request to the grant of an artefact that was checked.
-func validate(t *tokens.Issuer, c *endpoint.Call, artefact string, granted store.Grant, scopes []string, bound tokens.Confirmation) (tokens.Validated, error) {
-	return t.Validate(tokens.Request{Client: c.Client, Grant: granted, Artefact: artefact, Scopes: scopes, Form: c.Form, Binding: bound})
+// validate checks a token request against the grant of an artefact (code, refresh token, auth_req_id) that was checked.
+func validate(
+	t *tokens.Issuer, c *endpoint.Call, artefact string, granted store.Grant, scopes []string, bound tokens.Confirmation,
+) (tokens.Validated, error) {
+	return t.Validate(tokens.Request{
+		Client: c.Client, Grant: granted, Artefact: artefact, Scopes: scopes, Form: c.Form, Binding: bound,
+	})
 }
 
-// consumeError separates, after the consuming verb, what the client did wrong from a failure of the server.
+// consumeError translates the error of consuming an artefact: errors of the client become invalid_grant.
 func consumeError(artefact string, err error) error {
 	for _, known := range []error{store.ErrNotFound, store.ErrExpired, store.ErrConsumed, store.ErrRevoked} {
 		if errors.Is(err, known) {

@@ -51,30 +51,30 @@ func (c Confirmation) Scheme() string {
 	if c.JKT != "" {
 		return "DPoP"
 	}
-	return "Bearer" // RFC 8705 §3 binds without a type of its own
+	return "Bearer" // RFC 8705 §3 defines no token_type
 }
 
-// AccessToken is an access token that was signed and that no verb has recorded yet.
+// AccessToken is a signed access token that is not recorded yet.
 type AccessToken struct {
 	Token    string
 	Lifetime time.Duration
 	Claims   AccessClaims
-	// Record is what the store keeps of it.
+	// Record is the record for the store.
 	Record store.AccessToken
 }
 
-// AccessToken signs an access token, always bound to a key.
+// AccessToken signs a sender-constrained access token.
 func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, error) {
 	if v.client == nil {
 		return AccessToken{}, errNotValidated
 	}
 	now := i.Now()
-	life := min(i.AccessTokenLifetime, v.client.Profile.MaxAccessTokenLifetime)
+	lifetime := min(i.AccessTokenLifetime, v.client.Profile.MaxAccessTokenLifetime)
 	jti := random.Secret()
 	signed := AccessClaims{
 		Issuer: i.ID, Audience: jose.Audience{Values: v.audience, Single: len(v.audience) == 1},
-		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(life).Unix(), Scope: strings.Join(v.scopes, " "),
-		Details: v.details, Confirmation: v.binding,
+		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
+		Scope: strings.Join(v.scopes, " "), Details: v.details, Confirmation: v.binding,
 	}
 	if v.grant.Subject == "" {
 		signed.Subject = v.client.ID // RFC 9068 §2.2
@@ -85,13 +85,13 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 		}
 		signed.AuthTime, signed.ACR, signed.AMR = v.grant.AuthTime.Unix(), v.grant.ACR, v.grant.AMR
 	}
-	token, err := i.Sign(ctx, signer.UseAccessToken, i.AlgorithmFor(v.client, ""), "at+jwt", signed)
+	token, err := i.sign(ctx, signer.UseAccessToken, i.AlgorithmFor(v.client, ""), "at+jwt", signed)
 	if err != nil {
 		return AccessToken{}, err
 	}
 	return AccessToken{
-		Token: token, Lifetime: life, Claims: signed,
-		Record: store.AccessToken{ID: store.DigestOf(jti), GrantID: v.grant.ID, ExpiresAt: now.Add(life)},
+		Token: token, Lifetime: lifetime, Claims: signed,
+		Record: store.AccessToken{ID: store.DigestOf(jti), GrantID: v.grant.ID, ExpiresAt: now.Add(lifetime)},
 	}, nil
 }
 
@@ -107,8 +107,8 @@ type idTokenClaims struct {
 	ACR             string   `json:"acr,omitempty"`
 	AMR             []string `json:"amr,omitempty"`
 	AccessTokenHash string   `json:"at_hash,omitempty"`
-	// CodeHash and StateHash make an ID token the signature of the authorization response that it comes with
-	// (FAPI 1.0 Advanced §5.2.2.1).
+	// CodeHash and StateHash make an ID token the detached signature of its authorization response (FAPI 1.0 Advanced
+	// §5.2.2.1).
 	CodeHash  string `json:"c_hash,omitempty"`
 	StateHash string `json:"s_hash,omitempty"`
 
@@ -127,11 +127,11 @@ func (c idTokenClaims) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// No name of a claim about a user is one of the fields.
+	// The names of claims about the user differ from those of the fields.
 	return append(append(body[:len(body)-1], ','), user[1:]...), nil
 }
 
-// IDToken signs an ID token for the client, to go with an access token.
+// IDToken signs, and encrypts if registered, the ID token that is issued with an access token.
 func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (string, error) {
 	if v.client == nil {
 		return "", errNotValidated
@@ -149,7 +149,7 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 		}
 		signed.user = claims.Release(known, nil, v.detail.Claims.IDToken)
 	}
-	token, err := i.Sign(ctx, signer.UseIDToken, alg, "JWT", signed)
+	token, err := i.sign(ctx, signer.UseIDToken, alg, "JWT", signed)
 	if err != nil {
 		return "", err
 	}
@@ -164,9 +164,12 @@ func (i *Issuer) idToken(c *client.Client, grant store.Grant, subject string) id
 	}
 }
 
-// DetachedSignature signs the ID token that comes with an authorization response and signs its code and state. What it says
-// about the user is the subject, and nothing more, because it passes through the browser (FAPI 1.0 Advanced §5.2.2.1).
-func (i *Issuer) DetachedSignature(ctx context.Context, c *client.Client, grant store.Grant, nonce, state, code string) (string, store.Evidence, error) {
+// DetachedSignature signs the ID token of an authorization response, as the detached signature of its code and state.
+// It has no claims about the user but the subject, because it passes through the browser (FAPI 1.0 Advanced
+// §5.2.2.1).
+func (i *Issuer) DetachedSignature(
+	ctx context.Context, c *client.Client, grant store.Grant, nonce, state, code string,
+) (string, store.Evidence, error) {
 	subject, err := i.Subjects.For(ctx, c, grant.Subject)
 	if err != nil {
 		return "", store.Evidence{}, err
@@ -185,7 +188,7 @@ func (i *Issuer) DetachedSignature(ctx context.Context, c *client.Client, grant 
 	})
 }
 
-// halfHash is the left half of a value's digest (OpenID Connect Core §3.1.3.6). Ed25519 hashes with SHA-512.
+// halfHash returns the left half of a value's digest (OpenID Connect Core §3.1.3.6). Ed25519 hashes with SHA-512.
 func halfHash(alg, value string) string {
 	if alg == jose.EdDSA {
 		digest := sha512.Sum512([]byte(value))

@@ -15,7 +15,7 @@ import (
 // seedSize is the length of a seed, in bytes.
 const seedSize = 32
 
-// Seeds are the random values that all nodes share, read once each.
+// Seeds caches the random values that all nodes share.
 type Seeds struct {
 	store store.Seeds
 
@@ -26,7 +26,7 @@ type Seeds struct {
 // NewSeeds makes the seeds of a store.
 func NewSeeds(s store.Seeds) *Seeds { return &Seeds{store: s, read: map[string][]byte{}} }
 
-// Get returns a seed of 32 bytes, which the first node that asks makes.
+// Get returns a seed of 32 bytes. The first call of any node makes it.
 func (s *Seeds) Get(ctx context.Context, name string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,11 +43,11 @@ func (s *Seeds) Get(ctx context.Context, name string) ([]byte, error) {
 	return seed, nil
 }
 
-// Subjects knows the subject identifiers by which clients know users.
+// Subjects maps users to the subject identifiers for a client.
 type Subjects struct{ Seeds *Seeds }
 
-// For is the sub by which a client knows a user. A pairwise one (OpenID Connect Core §8.1) cannot be traced to the user, nor
-// to the one of another sector, without the server's seed.
+// For returns the sub of a user for a client. A pairwise one (OpenID Connect Core §8.1) cannot be linked to the user,
+// or to the sub of another sector, without the server's seed.
 func (s *Subjects) For(ctx context.Context, c *client.Client, subject string) (string, error) {
 	if c.Sector == "" || subject == "" {
 		return subject, nil

@@ -1,7 +1,7 @@
-// Package tokens signs what the server issues: access tokens (RFC 9068), ID tokens, signed responses and every other signed
-// message; and recognises its own tokens when they come back.
+// Package tokens signs what the server issues: access tokens (RFC 9068), ID tokens, signed responses and other
+// messages; and verifies the server's own tokens.
 //
-// Signing demands proof that checking came first: [Issuer.AccessToken] and [Issuer.IDToken] take a [Validated], which only
+// Only validated requests get tokens: [Issuer.AccessToken] and [Issuer.IDToken] take a [Validated], which only
 // [Issuer.Validate] makes.
 package tokens
 
@@ -40,14 +40,14 @@ type Issuer struct {
 	Scopes   *scope.Catalog
 	Details  *rar.Types
 	Subjects *Subjects
-	// Algorithm signs what has no algorithm of the client's own choice, where the client's profile allows it.
+	// Algorithm is the default signature algorithm, used where the client registered none and its profile allows it.
 	Algorithm string
-	// AccessTokenLifetime is cut to what the client's profile allows.
+	// AccessTokenLifetime is limited to the maximum of the client's profile.
 	AccessTokenLifetime, IDTokenLifetime time.Duration
 	Now                                  func() time.Time
 }
 
-// Detail is the part of a grant that the store does not look into.
+// Detail is the part of a grant that is opaque to the store.
 type Detail struct {
 	Nonce     string          `json:"nonce,omitempty"`
 	Claims    *claims.Request `json:"claims,omitempty"`
@@ -64,8 +64,8 @@ func ReadDetail(grant store.Grant) (Detail, error) {
 	return detail, json.Unmarshal(grant.Detail, &detail)
 }
 
-// AlgorithmFor is what something for a client is signed with: the algorithm that it registered for it, or else the
-// issuer's choice where the client's profile has it.
+// AlgorithmFor returns the signature algorithm for a client: the registered one, or else the issuer's default if the
+// client's profile has it, or else the first of the profile.
 func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
 	switch {
 	case registered != "":
@@ -77,7 +77,7 @@ func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
 }
 
 // Sign makes a compact JWS with the active key for a use. Key, kid and algorithm come from one pinned key.
-func (i *Issuer) Sign(ctx context.Context, use signer.Use, alg, typ string, claims any) (string, error) {
+func (i *Issuer) sign(ctx context.Context, use signer.Use, alg, typ string, claims any) (string, error) {
 	key, err := i.Signer.Active(ctx, use, signer.Algorithm(alg))
 	if err != nil {
 		return "", err
@@ -89,13 +89,13 @@ func signingKey(key signer.Key) jose.SigningKey {
 	return jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign}
 }
 
-// Message is a message to a client that is to be signed.
+// Message is a message to a client, to be signed.
 type Message struct {
 	Use  signer.Use
 	Kind audit.Kind
 	// Algorithm is what [Issuer.AlgorithmFor] returned.
 	Algorithm string
-	// Encryption is how the client wants it encrypted; zero for not.
+	// Encryption is the registered encryption; zero for none.
 	Encryption client.Encryption
 	// Personal names the claims that the evidence withholds.
 	Personal []string
@@ -103,8 +103,8 @@ type Message struct {
 	Sign func(context.Context, jose.SigningKey) (string, error)
 }
 
-// SignMessage signs a message to a client, encrypts it where the client registered that, and makes the evidence of it, which
-// has to be stored before the message is released.
+// SignMessage signs a message to a client, encrypts it if the client registered that, and makes its evidence, which
+// has to be recorded before the message is sent.
 func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (string, store.Evidence, error) {
 	key, err := i.Signer.Active(ctx, m.Use, signer.Algorithm(m.Algorithm))
 	if err != nil {
@@ -126,9 +126,10 @@ func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (
 	return sent, kept, err
 }
 
-// encrypt encrypts a signed token to a client that wants it so; the others get it as it is (RFC 7519 §11.2: signed, then
-// encrypted).
-func (i *Issuer) encrypt(ctx context.Context, c *client.Client, wanted client.Encryption, signed string) (string, error) {
+// encrypt encrypts a signed token if the client registered that (RFC 7519 §11.2: signed, then encrypted).
+func (i *Issuer) encrypt(
+	ctx context.Context, c *client.Client, wanted client.Encryption, signed string,
+) (string, error) {
 	if wanted.Alg == "" {
 		return signed, nil
 	}
@@ -137,18 +138,21 @@ func (i *Issuer) encrypt(ctx context.Context, c *client.Client, wanted client.En
 		return "", oauth.Errorf(oauth.InvalidRequest, "the answer cannot be encrypted to the client: %v", err).Because(err)
 	}
 	if !keys.Receive(wanted.Alg) {
-		return "", oauth.Errorf(oauth.InvalidRequest, "the answer cannot be encrypted to the client: its key set has no key for %s", wanted.Alg)
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"the answer cannot be encrypted to the client: its key set has no key for %s", wanted.Alg)
 	}
 	wanted = wanted.Effective()
 	return keys.Encrypt([]byte(signed), wanted.Alg, wanted.Enc, "JWT")
 }
 
-// responseLifetime is how long a signed authorization response may be used (JARM §2.1 advises at most 10 minutes).
+// responseLifetime is the lifetime of a signed authorization response (JARM §2.1 advises at most 10 minutes).
 const responseLifetime = 5 * time.Minute
 
-// AuthorizationResponse signs the parameters of an authorization response (JARM §2.1), encrypted where the client registered
-// that.
-func (i *Issuer) AuthorizationResponse(ctx context.Context, c *client.Client, parameters url.Values) (string, store.Evidence, error) {
+// AuthorizationResponse signs the parameters of an authorization response (JARM §2.1), and encrypts them if the client
+// registered that.
+func (i *Issuer) AuthorizationResponse(
+	ctx context.Context, c *client.Client, parameters url.Values,
+) (string, store.Evidence, error) {
 	return i.SignMessage(ctx, c, Message{
 		Use: signer.UseResponse, Kind: audit.AuthorizationResponse,
 		Algorithm:  i.AlgorithmFor(c, c.Metadata.AuthorizationSignedResponseAlg),
@@ -161,20 +165,22 @@ func (i *Issuer) AuthorizationResponse(ctx context.Context, c *client.Client, pa
 	})
 }
 
-// ErrNotOurs is the error for a token that this server did not issue, or not as what it is presented as.
+// ErrNotOurs is the error for a token that this server did not issue, or of another type than expected.
 var ErrNotOurs = errors.New("fapi: not a token of this server")
 
 var errWrongType = errors.New("the typ is that of another kind of token")
 
-// VerifyAccessToken checks that an access token is one of this issuer. Its time and audience are the caller's to check. The
+// VerifyAccessToken checks that an access token is one of this issuer. The caller checks its time and audience. The
 // error is [ErrNotOurs], or one of the signer.
 func (i *Issuer) VerifyAccessToken(ctx context.Context, token string) (AccessClaims, error) {
 	var read AccessClaims
-	err := i.verify(ctx, token, "at+jwt", &read)
-	if err == nil && read.Issuer != i.ID {
-		err = ErrNotOurs
+	if err := i.verify(ctx, token, "at+jwt", &read); err != nil {
+		return AccessClaims{}, err
 	}
-	return read, err
+	if read.Issuer != i.ID {
+		return AccessClaims{}, ErrNotOurs
+	}
+	return read, nil
 }
 
 // IsIDToken reports whether a token is an ID token that this server signed.
@@ -183,19 +189,21 @@ func (i *Issuer) IsIDToken(ctx context.Context, token string) bool {
 	return i.verify(ctx, token, "JWT", &read) == nil
 }
 
-// IDTokenHint returns the subject of an id_token_hint (OpenID Connect Core §3.1.2.1, CIBA Core §7.1), as the client knows it:
-// that of an ID token which this server issued to this client and which may have expired. Errors are *[oauth.Error] with
-// invalid_request, or those of the signer.
+// IDTokenHint returns the sub of an id_token_hint (OpenID Connect Core §3.1.2.1, CIBA Core §7.1): an ID token that
+// this server issued to this client, which may have expired. Errors are *[oauth.Error] with invalid_request, or those
+// of the signer.
 func (i *Issuer) IDTokenHint(ctx context.Context, c *client.Client, raw string) (string, error) {
 	var hint idTokenClaims
 	err := i.verify(ctx, raw, "JWT", &hint)
-	if err == nil && (hint.Issuer != i.ID || hint.Audience != c.ID || hint.Subject == "") {
-		err = ErrNotOurs
+	if err != nil && !errors.Is(err, ErrNotOurs) {
+		return "", err
 	}
-	if errors.Is(err, ErrNotOurs) {
-		return "", oauth.Errorf(oauth.InvalidRequest, "id_token_hint is not an ID token that this server issued to this client").Because(err)
+	if err != nil || hint.Issuer != i.ID || hint.Audience != c.ID || hint.Subject == "" {
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"id_token_hint is not an ID token that this server issued to this client").
+			Because(cmp.Or(err, ErrNotOurs))
 	}
-	return hint.Subject, err
+	return hint.Subject, nil
 }
 
 // verify checks type and signature of a token that this server signed and reads its claims.
@@ -208,17 +216,21 @@ func (i *Issuer) verify(ctx context.Context, token, typ string, claims any) erro
 	if err != nil {
 		return err
 	}
-	err = jose.ErrNoKey
-	for _, key := range published {
-		if key.ID == parsed.Header.KeyID && string(key.Algorithm) == parsed.Header.Algorithm {
-			err = parsed.Verify(key.Public)
-		}
+	if err := verifySignature(parsed, published); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
-	if err == nil {
-		err = parsed.Claims(claims)
-	}
-	if err != nil {
+	if err := parsed.Claims(claims); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
 	return nil
+}
+
+// verifySignature verifies a token with the published key of its kid and algorithm.
+func verifySignature(token *jose.Token, published []signer.Record) error {
+	for _, key := range published {
+		if key.ID == token.Header.KeyID && string(key.Algorithm) == token.Header.Algorithm {
+			return token.Verify(key.Public)
+		}
+	}
+	return jose.ErrNoKey
 }

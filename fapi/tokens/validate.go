@@ -14,13 +14,13 @@ import (
 	"countersign/store"
 )
 
-// Request is a token request for a grant whose artefact (code, refresh token, auth_req_id) the caller has checked.
+// Request is a token request for a grant. The caller has checked its artefact (code, refresh token, auth_req_id).
 type Request struct {
 	Client *client.Client
 	Grant  store.Grant
-	// Artefact names what was presented, for errors: "code".
+	// Artefact names the artefact in errors, such as "code".
 	Artefact string
-	// Scopes are those of the grant, or the part of them that is requested.
+	// Scopes are the requested scopes of the grant.
 	Scopes []string
 	// Form has the parameters resource and authorization_details.
 	Form oauth.Form
@@ -28,7 +28,8 @@ type Request struct {
 	Binding Confirmation
 }
 
-// Validated is a token request that was held to its grant and to the client's registration. Only [Issuer.Validate] makes one.
+// Validated is a token request that was checked against its grant and the client's registration. Only
+// [Issuer.Validate] makes one.
 type Validated struct {
 	client  *client.Client
 	grant   store.Grant
@@ -47,14 +48,15 @@ func (v Validated) IssuesRefreshToken() bool {
 	return slices.Contains(v.client.Profile.GrantTypes, profile.RefreshToken)
 }
 
-// Grant is the grant that tokens are issued for.
+// Grant returns the grant of the tokens.
 func (v Validated) Grant() store.Grant { return v.grant }
 
-// ClientID names the client.
+// ClientID returns the client_id.
 func (v Validated) ClientID() string { return v.client.ID }
 
-// Validate holds a token request to what was granted: resource (RFC 8707 §2.2) and authorization_details (RFC 9396 §6) can
-// only reduce it, and what does not apply to the resources named is left out (RFC 9700 §2.3). Errors are *[oauth.Error].
+// Validate checks a token request against its grant: resource (RFC 8707 §2.2) and authorization_details (RFC 9396 §6)
+// can only reduce it, and what does not apply to the resources is left out (RFC 9700 §2.3). Errors are
+// *[oauth.Error].
 func (i *Issuer) Validate(r Request) (Validated, error) {
 	if r.Grant.ClientID != r.Client.ID {
 		return Validated{}, Unusable(r.Artefact, errors.New("granted to another client"))
@@ -74,15 +76,16 @@ func (i *Issuer) Validate(r Request) (Validated, error) {
 		return Validated{}, err
 	}
 	v.details = v.details.ForResource(v.audience)
-	// What the registration no longer holds is not issued any more, whatever was granted.
+	// Scopes that the client is no longer registered for are not issued.
 	v.scopes = i.Scopes.Filter(set.Intersect(r.Scopes, r.Client.Scopes), v.audience)
 	if len(v.scopes) == 0 && len(v.details) == 0 {
-		return Validated{}, oauth.Errorf(oauth.InvalidTarget, "nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))
+		return Validated{}, oauth.Errorf(oauth.InvalidTarget,
+			"nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))
 	}
 	return v, nil
 }
 
-// audience is what the token is for: the resources requested, which must be among those granted.
+// audience returns the aud of the token: the requested resources, which must be among those granted.
 func (i *Issuer) audience(form oauth.Form, granted []string) ([]string, error) {
 	requested := form.All("resource")
 	if len(requested) == 0 {
@@ -96,7 +99,7 @@ func (i *Issuer) audience(form oauth.Form, granted []string) ([]string, error) {
 	return slices.Compact(slices.Sorted(slices.Values(requested))), nil
 }
 
-// details are the authorization_details of the token: those requested, which must be among those granted.
+// details returns the authorization_details of the token: those requested, which must be among those granted.
 func (i *Issuer) details(r Request, granted rar.Details) (rar.Details, error) {
 	raw := r.Form.Get("authorization_details")
 	if raw == "" || r.Form.Get("grant_type") == profile.ClientCredentials { // there they are the grant
@@ -109,7 +112,9 @@ func (i *Issuer) details(r Request, granted rar.Details) (rar.Details, error) {
 	return granted.Subset(requested)
 }
 
-// Unusable is the answer to a code, refresh token or auth_req_id that cannot be used; the cause is logged.
+// Unusable returns the error invalid_grant for an artefact (code, refresh token, auth_req_id); the cause is logged
+// only.
 func Unusable(artefact string, cause error) error {
-	return oauth.Errorf(oauth.InvalidGrant, "the %s is not valid: unknown, expired, used before, revoked, or not this client's", artefact).Because(cause)
+	return oauth.Errorf(oauth.InvalidGrant,
+		"the %s is not valid: unknown, expired, used before, revoked, or not this client's", artefact).Because(cause)
 }

@@ -56,7 +56,7 @@ func Summarise(id, profile string, metadata []byte) (Summary, error) {
 	return summary, nil
 }
 
-// Hints says what of a client's metadata is well formed and yet seems to be a mistake, one line each.
+// Hints says what of a client's metadata is well formed and yet looks wrong, one line each.
 func Hints(id, profile string, metadata []byte) []string {
 	parsed, err := client.Parse(id, profile, metadata)
 	if err != nil {

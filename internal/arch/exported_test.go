@@ -16,8 +16,8 @@ import (
 // public are the packages that others may import: whatever their exported names mention, an importer can name too.
 func public() []string {
 	return []string{
-		"ciba", "dpop", "jar", "mtls", "softhsm", "signer", "signer/crypto11", "signer/pkcs11", "signer/signertest", "signer/soft",
-		"store", "store/storetest",
+		"ciba", "dpop", "jar", "mtls", "softhsm", "signer", "signer/crypto11", "signer/pkcs11", "signer/pkcs11/attest", "signer/pkcs11/rfc7512", "signer/signertest", "signer/soft",
+		"store", "store/postgres", "store/sqlite", "store/storetest",
 	}
 }
 
@@ -176,16 +176,19 @@ func (v *visitor) method(method *types.Func) {
 	}
 }
 
-// sources type-checks this module's packages, without the bodies of functions. It does not ask the go command, whose answer
+// sources type-checks this module's packages. It does not ask the go command, whose answer
 // go test would not know to be stale; packages of others stay unknown, and their types invalid.
 type sources struct {
 	root    string
 	files   *token.FileSet
 	checked map[string]*types.Package
+	parsed  map[string][]*ast.File
+	// info, if set, has the bodies of functions checked too, and what they use noted.
+	info *types.Info
 }
 
 func newSources(root string) *sources {
-	return &sources{root: root, files: token.NewFileSet(), checked: map[string]*types.Package{}}
+	return &sources{root: root, files: token.NewFileSet(), checked: map[string]*types.Package{}, parsed: map[string][]*ast.File{}}
 }
 
 var errNotOurs = errors.New("not a package of this module")
@@ -219,15 +222,16 @@ func (s *sources) Import(path string) (*types.Package, error) {
 		}
 		files = append(files, file)
 	}
+	s.parsed[path] = files
 	s.checked[path] = s.check(path, files)
 	return s.checked[path], nil
 }
 
 func (s *sources) check(path string, files []*ast.File) *types.Package {
 	config := types.Config{
-		Importer: s, FakeImportC: true, IgnoreFuncBodies: true,
+		Importer: s, FakeImportC: true, IgnoreFuncBodies: s.info == nil,
 		Error: func(error) {}, // packages of others are unknown: what is known of the types is enough
 	}
-	checked, _ := config.Check(path, s.files, files, nil)
+	checked, _ := config.Check(path, s.files, files, s.info)
 	return checked
 }

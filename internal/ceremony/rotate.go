@@ -108,10 +108,12 @@ func (c *Ceremony) rotate(ctx context.Context, r Rotation, holder hsm.Holder, ol
 			return c.write(ctx, "keys rotate", holder, next, "", next.State)
 		}
 		c.Report(Event{Step: Waiting, Key: next, Wait: wait})
+		over := time.NewTimer(wait)
+		defer over.Stop()
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(wait):
+		case <-over.C:
 		}
 	}
 	if len(next.URIs) < len(old.URIs) && !r.Now {

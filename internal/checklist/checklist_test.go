@@ -30,8 +30,8 @@ func TestPageIsTrue(t *testing.T) {
 			t.Errorf("%s/%s: %s is not on the page; run: make checklist", test.Folder, test.File, test.Function)
 		}
 	}
-	for _, mistake := range Mistakes(tests, results) {
-		t.Error(mistake)
+	for _, problem := range Problems(tests, results) {
+		t.Error(problem)
 	}
 	if diff := cmp.Diff(Page(tests, results), string(page)); diff != "" {
 		t.Errorf("docs/conformance.md is out of date, or says that something fails; run: make checklist\n%s", diff)
@@ -118,22 +118,22 @@ func TestFindInFile(t *testing.T) {
 
 func TestReadResults(t *testing.T) {
 	report := strings.Join([]string{
-		`{"Action":"start","Package":"countersign/fapi"}`,
-		`{"Action":"run","Package":"countersign/fapi","Test":"TestSP01"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/accepts_it"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/refuses/this"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/refuses/that"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/refuses"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01/neither"}`,
-		`{"Action":"pass","Package":"countersign/fapi","Test":"TestSP01"}`,
-		`{"Action":"output","Package":"countersign/dpop","Test":"TestDP01/accepts_it","Output":"wrong\n"}`,
-		`{"Action":"fail","Package":"countersign/dpop","Test":"TestDP01/accepts_it"}`,
-		`{"Action":"fail","Package":"countersign/dpop","Test":"TestDP01"}`,
-		`{"Action":"fail","Package":"countersign/dpop"}`,
-		`{"Action":"skip","Package":"countersign/mtls","Test":"TestMT01"}`,
+		`{"Action":"start","Package":"module.example/fapi"}`,
+		`{"Action":"run","Package":"module.example/fapi","Test":"TestSP01"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/accepts_it"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/refuses/this"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/refuses/that"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/refuses"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01/neither"}`,
+		`{"Action":"pass","Package":"module.example/fapi","Test":"TestSP01"}`,
+		`{"Action":"output","Package":"module.example/dpop","Test":"TestDP01/accepts_it","Output":"wrong\n"}`,
+		`{"Action":"fail","Package":"module.example/dpop","Test":"TestDP01/accepts_it"}`,
+		`{"Action":"fail","Package":"module.example/dpop","Test":"TestDP01"}`,
+		`{"Action":"fail","Package":"module.example/dpop"}`,
+		`{"Action":"skip","Package":"module.example/mtls","Test":"TestMT01"}`,
 	}, "\n")
 	var failures strings.Builder
-	results, err := ReadResults(strings.NewReader(report), "countersign", &failures)
+	results, err := ReadResults(strings.NewReader(report), "module.example", &failures)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestReadResults(t *testing.T) {
 	if failures.String() != "wrong\n" {
 		t.Errorf("failures %q", failures.String())
 	}
-	if _, err := ReadResults(strings.NewReader("no JSON"), "countersign", &failures); err == nil {
+	if _, err := ReadResults(strings.NewReader("no JSON"), "module.example", &failures); err == nil {
 		t.Error("accepted what is no report")
 	}
 }
@@ -170,8 +170,8 @@ func TestMistakes(t *testing.T) {
 	} {
 		results := map[Place]Result{test.Place(): one.result}
 		said := 0
-		for _, mistake := range Mistakes(one.tests, results) {
-			if strings.Contains(mistake, "SP-18") || strings.Contains(mistake, "TestSP18") {
+		for _, problem := range Problems(one.tests, results) {
+			if strings.Contains(problem, "SP-18") || strings.Contains(problem, "TestSP18") {
 				said++
 			}
 		}

@@ -154,10 +154,10 @@ type CIBA struct {
 	MaxLifetime          Duration `toml:"max_lifetime" default:"10m" min:"10s" max:"1h" doc:"What a requested_expiry is cut to."`
 	Interval             Duration `toml:"interval" default:"5s" min:"1s" max:"1m" doc:"Least time between two polls of one request. A client that polls sooner gets slow_down, and must wait 5s longer from then on."`
 	LongPoll             Duration `toml:"long_poll" default:"0s" min:"0s" max:"15s" doc:"How long a poll is held while the request is pending; 0s answers at once. Clients must be ready for it (CIBA Core §11), and ingresses too."`
-	PendingPerPerson     int      `toml:"pending_per_person" default:"5" min:"1" max:"100" doc:"Requests of all clients that may be pending for one user at once."`
+	PendingPerUser       int      `toml:"pending_per_person" default:"5" min:"1" max:"100" doc:"Requests of all clients that may be pending for one user at once."`
 	PendingPerClient     int      `toml:"pending_per_client" default:"3" min:"1" max:"100" doc:"Requests of one client that may be pending for one user at once."`
-	PersonPerMinute      int      `toml:"person_per_minute" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on one node."`
-	PersonBurst          int      `toml:"person_burst" default:"5" min:"1" max:"1000" doc:"How often one client may ask one user at once."`
+	UserPerMinute        int      `toml:"person_per_minute" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on one node."`
+	UserBurst            int      `toml:"person_burst" default:"5" min:"1" max:"1000" doc:"How often one client may ask one user at once."`
 	BindingMessage       string   `toml:"binding_message" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
 	LoginHint            string   `toml:"login_hint" default:"username" enum:"username,subject" doc:"What a login_hint is."`
 	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that encrypt pending notifications in the database: the first encrypts, all decrypt. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`

@@ -38,7 +38,7 @@ func (c *collector) ciba(b *CIBA) {
 	if b.Lifetime > b.MaxLifetime && !c.bad("ciba.lifetime") && !c.bad("ciba.max_lifetime") {
 		c.add("ciba.lifetime", quote(b.Lifetime.String()), "longer than ciba.max_lifetime")
 	}
-	if b.PendingPerClient > b.PendingPerPerson && !c.bad("ciba.pending_per_client") && !c.bad("ciba.pending_per_person") {
+	if b.PendingPerClient > b.PendingPerUser && !c.bad("ciba.pending_per_client") && !c.bad("ciba.pending_per_person") {
 		c.add("ciba.pending_per_client", strconv.Itoa(b.PendingPerClient), "more than ciba.pending_per_person, which counts those of all clients")
 	}
 	c.pair("ciba.ping_certificate_file", string(b.ClientCertificate), "ciba.ping_key_file", string(b.ClientCertificateKey))

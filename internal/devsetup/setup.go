@@ -196,7 +196,7 @@ func (d *setup) wanted(keys config.Signer) *config.Config {
 		Outbound: config.Outbound{CAFile: "tls/outbound.crt"},
 		CIBA: config.CIBA{ // far from the limits of a real one: a conformance suite asks alice again and again
 			Enabled: true, PingKeys: "ping.keys", BindingMessage: "always_ask",
-			PendingPerPerson: 100, PendingPerClient: 100, PersonPerMinute: 60, PersonBurst: 1000,
+			PendingPerUser: 100, PendingPerClient: 100, UserPerMinute: 60, UserBurst: 1000,
 		},
 		Registration: config.Registration{Enabled: true, DetailTypes: "account_information payment_initiation"},
 		AuthorizationDetails: []config.AuthorizationDetail{

@@ -73,7 +73,7 @@ func (f *Findings) unreadable(err error) {
 	f.fail("read", "the certificate of %q cannot be used: %s", refused.Subject, refused.Cause)
 }
 
-// handshake tells whether a listener that clients reach themselves takes the certificate.
+// handshake reports whether a listener that clients reach themselves takes the certificate.
 func (f *Findings) handshake(leaf *x509.Certificate) {
 	strict, err := x509.ParseCertificate(leaf.Raw)
 	switch {

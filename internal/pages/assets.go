@@ -7,7 +7,7 @@ import (
 	"countersign/fapi/device"
 )
 
-// The addresses of what the pages load, below the issuer.
+// The paths of the assets, below the issuer.
 const (
 	passkeyScript = "/passkey.js"
 	deviceScript  = "/device/device.js"
@@ -15,7 +15,7 @@ const (
 	manifestFile  = "/device/app.webmanifest"
 )
 
-// Assets are the files that the pages load.
+// Assets returns the files that the pages load.
 func (p *Pages) Assets() ([]device.Asset, error) {
 	var assets []device.Asset
 	for _, each := range []struct{ path, file, contentType string }{
@@ -39,7 +39,7 @@ func (p *Pages) Assets() ([]device.Asset, error) {
 	return append(assets, device.Asset{Path: manifestFile, ContentType: "application/manifest+json", Body: manifest}), nil
 }
 
-// manifest lets the device's pages be installed like an application (W3C Web Application Manifest).
+// manifest returns the manifest with which the device's pages can be installed (W3C Web Application Manifest).
 func (p *Pages) manifest() ([]byte, error) {
 	type icon struct {
 		Source  string `json:"src"`

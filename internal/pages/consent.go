@@ -12,10 +12,10 @@ import (
 	"countersign/fapi/scope"
 )
 
-// clientView is what is shown of a client. Its texts are the client's own words: cleaned, cut, and set apart.
+// clientView is what is shown of a client. Its texts are untrusted: sanitised, truncated and set apart.
 type clientView struct {
 	Name, ID string
-	// Letter stands in for a picture: pictures would come from another host.
+	// Letter is shown instead of the logo, which would be loaded from another host.
 	Letter string
 	// URI, PolicyURI and TermsURI are https or empty.
 	URI, PolicyURI, TermsURI string
@@ -38,31 +38,31 @@ func viewClient(client browser.Client) clientView {
 	return view
 }
 
-// consentView is what the consent page shows.
+// consentView is the content of the consent page.
 type consentView struct {
 	Client    clientView
 	FormToken string
-	// Username is who decides, and Subject the same for the form.
+	// Username is the signed-in user, Subject the same for the form.
 	Username, Subject string
 	Scopes            []scopeView
-	// Details are what is asked for in particular, such as one payment.
+	// Details are the authorization_details, such as one payment.
 	Details []detailView
-	// Claims are single facts about the user that the client would learn, in words.
+	// Claims are the names of single requested claims, in words.
 	Claims []string
-	// Resources are the services that the access is for, when the client names them.
+	// Resources are the requested resource servers.
 	Resources []string
-	// Lifetime is how long the access lasts, in words, or empty.
+	// Lifetime is the lifetime of the grant, in words, or empty.
 	Lifetime string
-	// RedirectHost is where the browser goes next, or empty.
+	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
-	// Notice says why the page is shown again, or is empty.
+	// Notice is why the page is shown again, or empty.
 	Notice string
 }
 
-// scopeView is one thing that the client will be able to do.
+// scopeView is one requested scope.
 type scopeView struct{ Name, Sentence string }
 
-// detailView is one object of authorization_details (RFC 9396), shown with everything that it says.
+// detailView is one object of authorization_details (RFC 9396), with all its values.
 type detailView struct {
 	Title string
 	Lines []lineView
@@ -70,8 +70,8 @@ type detailView struct {
 
 type lineView struct{ Label, Value string }
 
-// viewDetails shows each value whole: a value that is cut or cleaned would not be what is granted, so it is shown in
-// its escaped form instead.
+// viewDetails shows each value in full: a truncated or sanitised value would not be what is granted, so that unsafe
+// ones are escaped instead.
 func viewDetails(details []rar.View) []detailView {
 	var views []detailView
 	for _, detail := range details {
@@ -87,11 +87,11 @@ func viewDetails(details []rar.View) []detailView {
 	return views
 }
 
-// viewScopes says scopes in words.
+// viewScopes describes scopes in words.
 func viewScopes(scopes []scope.Scope) []scopeView {
 	var views []scopeView
-	for _, asked := range scopes {
-		each := scopeView{Name: plain(asked.Name, idLimit), Sentence: plain(asked.Description, sentenceLimit)}
+	for _, requested := range scopes {
+		each := scopeView{Name: plain(requested.Name, idLimit), Sentence: plain(requested.Description, sentenceLimit)}
 		if each.Sentence == "" {
 			each.Sentence = each.Name
 		}
@@ -100,7 +100,7 @@ func viewScopes(scopes []scope.Scope) []scopeView {
 	return views
 }
 
-// exact is text that looks like what it is: anything that could hide or reorder characters is written as an escape.
+// exact returns text as it is, or quoted with escapes if it has characters that are invisible or reorder others.
 func exact(text string) string {
 	if plain(text, len(text)) == text {
 		return text

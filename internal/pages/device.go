@@ -11,7 +11,7 @@ import (
 	"countersign/fapi/device"
 )
 
-// DevicePages are the pages of the authentication device. [Pages.Device] makes them.
+// DevicePages renders the pages of the authentication device. [Pages.Device] makes it.
 type DevicePages struct{ pages *Pages }
 
 var _ device.Pages = DevicePages{}
@@ -24,30 +24,30 @@ func (d DevicePages) Fail(w http.ResponseWriter, r *http.Request, failure browse
 	d.pages.Fail(w, r, failure)
 }
 
-// devicePart is what every page of the device shows.
+// devicePart is the content that all pages of the device share.
 type devicePart struct {
 	FormToken string
-	// Username is who is signed in, or what was typed.
+	// Username is the signed-in user, or what was typed to sign in.
 	Username string
 	// Base is the path of the device's pages.
 	Base    string
 	Version string
 	Problem string
-	// Notice is what was done, or empty.
+	// Notice is the result of the last form, or empty.
 	Notice string
-	// Passkey are the options for the page's ceremony, or empty.
+	// Passkey are the options of the page's WebAuthn ceremony, or empty.
 	Passkey string
-	// PasskeyOnly is for the sign-in page of applications.
+	// PasskeyOnly is used by the sign-in page only.
 	PasskeyOnly bool
-	// Confirms reports whether users are asked over the backchannel.
+	// Confirms reports whether backchannel authentication is on.
 	Confirms bool
 }
 
-// deviceHomeView is the list of what waits.
+// deviceHomeView is the list of pending requests.
 type deviceHomeView struct {
 	devicePart
 	Requests []requestView
-	// Now is the time of the list.
+	// Now is when the list was made.
 	Now string
 	// WebPushKey is for the subscription of this browser, or empty; Endpoints are those of the user.
 	WebPushKey, Endpoints string
@@ -64,7 +64,7 @@ type deviceRequestView struct {
 	Approve, Deny string
 }
 
-// deviceSettingsView is what a user confirms with.
+// deviceSettingsView is the settings page.
 type deviceSettingsView struct {
 	devicePart
 	Fresh              bool
@@ -75,7 +75,7 @@ type deviceSettingsView struct {
 // thingView is a passkey or an application.
 type thingView struct{ ID, Name, Facts string }
 
-// requestView is what is shown of a request.
+// requestView is a request as it is shown.
 type requestView struct {
 	ID             string
 	Client         clientView
@@ -83,7 +83,7 @@ type requestView struct {
 	Scopes         []scopeView
 	Details        []detailView
 	Resources      []string
-	// Asked is when it came, Left how long it can be decided, and Lifetime how long the access lasts, or empty.
+	// Asked is when it was made, Left the time left to decide it, and Lifetime the lifetime of the grant, or empty.
 	Asked, Left, Lifetime string
 }
 
@@ -105,13 +105,13 @@ func (p *Pages) viewRequest(request backchannel.View) requestView {
 	return view
 }
 
-// clock writes a time for people to read. The server does not know the user's time zone, and names the one it uses.
+// clock formats a time of day. The user's time zone is unknown, so that it is UTC.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
 
-// day writes a date.
+// day formats a date.
 func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
 
-// part is what every page has of a [device.Page].
+// part returns the content that all pages share.
 func (p *Pages) part(page device.Page) devicePart {
 	part := devicePart{
 		FormToken: page.FormToken, Base: p.base + "/device", Version: page.Version, Problem: deviceProblem(page.Problem),
@@ -123,7 +123,7 @@ func (p *Pages) part(page device.Page) devicePart {
 	return part
 }
 
-// deviceProblem puts a problem into words. Which field of the sign-in form is empty is not said.
+// deviceProblem describes a problem. It does not say which field of the sign-in form is empty.
 func deviceProblem(problem browser.Problem) string {
 	switch problem.Code {
 	case browser.NoUsername, browser.NoPassword, browser.NeitherGiven:
@@ -146,7 +146,7 @@ func deviceProblem(problem browser.Problem) string {
 	return summary(problem)
 }
 
-// deviceNotice says what a form did.
+// deviceNotice describes the result of a form.
 func deviceNotice(notice device.NoticeCode) string {
 	switch notice {
 	case device.PasskeyAdded:
@@ -245,7 +245,7 @@ func facts(added, used time.Time) string {
 	return "Added on " + day(added) + ", last used on " + day(used)
 }
 
-// inGroups writes a code as people read it out.
+// inGroups formats a code in groups of four characters.
 func inGroups(code string) string {
 	var groups []string
 	for ; len(code) > 4; code = code[4:] {

@@ -9,10 +9,10 @@ import (
 	"countersign/fapi/browser"
 )
 
-// failureView is what the error page shows.
+// failureView is the content of the error page.
 type failureView struct {
 	Heading string
-	// Sentence says what is wrong.
+	// Sentence is the description of the error.
 	Sentence            string
 	Code, CorrelationID string
 }
@@ -44,7 +44,7 @@ func heading(status int) string {
 	}
 }
 
-// sentence gives a description of package oauth a capital letter and a full stop.
+// sentence adds a capital letter and a full stop to an error description.
 func sentence(text string) string {
 	if text == "" {
 		return ""

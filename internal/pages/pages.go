@@ -1,11 +1,10 @@
-// Package pages renders the built-in pages: sign-in and consent, those of the authentication device, and the error
-// page.
+// Package pages renders the built-in pages: sign-in, consent, the authentication device, and the error page.
 //
-// They are plain HTML forms with one inline style sheet: nothing from another host, nothing kept by the browser.
-// Passkeys, which browsers have for scripts only, are one small file of our own (assets); everything else works
-// without it. What a client says about itself is shown as text that cannot pass for ours.
+// They are plain HTML forms with one inline style sheet: nothing is loaded from another host or stored by the
+// browser. Passkeys need a small script (assets); everything else works without scripts. Client metadata is untrusted
+// and shown as text that cannot be confused with the page's own.
 //
-// Pages only render. What a form does is decided by the packages that ask for the pages: authorize and device.
+// Pages only render. The forms are handled by the packages that use the pages: authorize and device.
 package pages
 
 import (
@@ -21,11 +20,11 @@ import (
 	"countersign/internal/oauth"
 )
 
-// Config is everything that [Pages] need.
+// Config is the configuration of [Pages].
 type Config struct {
-	// Name is the name that the pages bear; "Countersign" by default.
+	// Name is the name of the service on the pages; "Countersign" by default.
 	Name string
-	// Issuer is the server's https address, whose host the pages show, or empty.
+	// Issuer is the issuer identifier, whose host the pages show, or empty.
 	Issuer string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -76,17 +75,17 @@ func New(config Config) (*Pages, error) {
 	return p, nil
 }
 
-// frame is what every page shows around its content.
+// frame is what all pages show around their content.
 type frame struct {
 	Title string
 	Name  string
-	// Host is where the user is, or empty.
+	// Host is the host of the issuer, or empty.
 	Host  string
 	Style template.CSS
 	// Scripts, Manifest and Icon are addresses, or empty.
 	Scripts        []string
 	Manifest, Icon string
-	// Body is the content's view.
+	// Body is the view of the content.
 	Body any
 }
 
@@ -95,14 +94,14 @@ func (p *Pages) render(w http.ResponseWriter, status int, page, title string, po
 	p.renderFrame(w, status, page, policy, body, frame{Title: title})
 }
 
-// renderFrame writes a page in a frame that has its title and whatever else is not the same for all. The whole page is
-// made before anything is sent.
+// renderFrame writes a page in a frame with the title, scripts, manifest and icon given. The page is rendered
+// completely before anything is sent.
 func (p *Pages) renderFrame(w http.ResponseWriter, status int, page, policy string, body any, around frame) {
 	around.Title += " – " + p.name
 	around.Name, around.Host, around.Style, around.Body = p.name, p.host, p.style, body
 	var text bytes.Buffer
 	err := p.templates[page].ExecuteTemplate(&text, "frame", around)
-	if err != nil { // the templates are embedded and tested with every view: only a broken build comes here
+	if err != nil { // only in a broken build: the templates are embedded and tested with every view
 		p.log.Error("page not rendered", "page", page, "correlation_id", correlationID(w), "error", err.Error())
 		oauth.Write(w, err, correlationID(w))
 		return
@@ -112,5 +111,5 @@ func (p *Pages) renderFrame(w http.ResponseWriter, status int, page, policy stri
 	_, _ = w.Write(text.Bytes()) // response already started; error ignored
 }
 
-// correlationID is what the server named this request.
+// correlationID returns the correlation id of the request.
 func correlationID(w http.ResponseWriter) string { return w.Header().Get("X-Correlation-Id") }

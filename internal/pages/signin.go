@@ -7,22 +7,22 @@ import (
 	"countersign/fapi/browser"
 )
 
-// problem is why a sign-in form is shown again, in words; the zero value is none.
+// problem is why the sign-in form is shown again, in words; the zero value is none.
 type problem struct {
-	// Summary says what is wrong with the whole, or is empty.
+	// Summary is about the form as a whole, or empty.
 	Summary string
-	// Both is true when the summary is about both fields.
+	// Both reports whether the summary is about both fields.
 	Both bool
-	// Username and Password say what is wrong with a field, or are empty.
+	// Username and Password are about one field, or empty.
 	Username, Password string
-	// Hint says what will happen next, or is empty.
+	// Hint is what happens next, or empty.
 	Hint string
 }
 
 // Any reports whether there is a problem.
 func (p problem) Any() bool { return p != problem{} }
 
-// viewProblem puts a problem with signing in into words.
+// viewProblem describes a sign-in problem.
 func viewProblem(wrong browser.Problem) problem {
 	view := problem{Summary: summary(wrong), Both: wrong.Code == browser.WrongPassword}
 	if wrong.Code == browser.NoUsername || wrong.Code == browser.NeitherGiven {
@@ -40,8 +40,8 @@ func viewProblem(wrong browser.Problem) problem {
 	return view
 }
 
-// summary is the sentence for a problem with a whole sign-in form, or empty. That for a wrong password is the same
-// for a name that does not exist.
+// summary returns the sentence for a problem with the whole form, or "". It is the same for a wrong password and an
+// unknown user name.
 func summary(wrong browser.Problem) string {
 	switch wrong.Code {
 	case browser.WrongPassword:
@@ -56,20 +56,20 @@ func summary(wrong browser.Problem) string {
 	return ""
 }
 
-// signInView is what the sign-in page shows.
+// signInView is the content of the sign-in page.
 type signInView struct {
 	Client    clientView
 	FormToken string
 	Username  string
 	Problem   problem
-	// Passkey are the options to sign in with a passkey, or empty.
+	// Passkey are the options of navigator.credentials.get, or empty.
 	Passkey string
-	// PasskeyOnly leaves the password out; Settings is where passkeys are made.
+	// PasskeyOnly hides the password; Settings is the page on which passkeys are added.
 	PasskeyOnly bool
 	Settings    string
-	// FocusPassword: the name is there already.
+	// FocusPassword: the user name is filled in.
 	FocusPassword bool
-	// Current is the name of the user who is signed in and wants to be somebody else, or empty.
+	// Current is the name of the signed-in user who wants to sign in as another, or empty.
 	Current string
 }
 
@@ -81,12 +81,12 @@ func (p *Pages) SignIn(w http.ResponseWriter, _ *http.Request, in authorize.Inte
 	if in.SignedIn != nil {
 		view.Current = plain(in.SignedIn.Username, nameLimit)
 	}
-	if p.issuer != "" { // the script is allowed by its whole address
+	if p.issuer != "" { // the script is allowed by its whole URL
 		view.Settings = p.base + "/device/settings"
 		view.Passkey, view.PasskeyOnly = in.Passkey, in.Passkey != "" && in.PasskeyOnly
 	}
 	if plain(view.Username, maxUsername) != view.Username {
-		view.Username = "" // it would not be seen as what it is
+		view.Username = "" // it would be displayed differently
 	}
 	view.FocusPassword = view.Username != "" && view.Problem.Username == ""
 	title, status := "Sign in", http.StatusOK

@@ -35,8 +35,8 @@ func backchannelSettings(c config.CIBA, now func() time.Time) (*backchannel.Sett
 	}
 	settings := &backchannel.Settings{
 		Lifetime: c.Lifetime.Std(), MaxLifetime: c.MaxLifetime.Std(), Interval: c.Interval.Std(), LongPoll: c.LongPoll.Std(),
-		PendingPerPerson: c.PendingPerPerson, PendingPerClient: c.PendingPerClient,
-		PersonPerMinute: float64(c.PersonPerMinute), PersonBurst: c.PersonBurst,
+		PendingPerUser: c.PendingPerUser, PendingPerClient: c.PendingPerClient,
+		UserPerMinute: float64(c.UserPerMinute), UserBurst: c.UserBurst,
 		RequireBindingMessage: c.BindingMessage == "always", LoginHint: c.LoginHint, UserCodes: directory.NewUserCodes(now),
 	}
 	if c.PingKeys != "" {

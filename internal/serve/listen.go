@@ -113,10 +113,12 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	l.drain()
 	if err == nil && l.drainFor > 0 {
 		log.Info("draining; readiness reports not ready", "drain_time", l.drainFor)
+		over := time.NewTimer(l.drainFor)
 		select {
-		case <-time.After(l.drainFor):
+		case <-over.C:
 		case err = <-failed:
 		}
+		over.Stop()
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.shutdown)
 	defer cancel()

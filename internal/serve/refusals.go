@@ -55,14 +55,8 @@ func (r *refusals) report(ctx context.Context, one refusal) {
 		r.unlogged.Add(1)
 		return
 	}
-	attributes := []any{"address", one.address, "error", one.cause}
-	if one.subject != "" {
-		attributes = append(attributes, "subject", one.subject)
-	}
-	if one.clientID != "" {
-		attributes = append(attributes, "client_id", one.clientID)
-	}
-	r.log.WarnContext(ctx, "client certificate refused", attributes...)
+	r.log.WarnContext(ctx, "client certificate refused",
+		"address", one.address, "certificate_subject", one.subject, "client_id", one.clientID, "error", one.cause)
 }
 
 // summarise logs how many refusals were not logged, if any.
@@ -120,7 +114,7 @@ func (c connectionLog) Write(line []byte) (int, error) {
 	if address, cause, ok := refusedCertificate(text); ok {
 		c.refusals.report(context.Background(), refusal{address: address, cause: cause})
 	} else {
-		c.log.Debug(text)
+		c.log.Debug("connection error", "error", text)
 	}
 	return len(line), nil
 }

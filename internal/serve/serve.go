@@ -128,9 +128,9 @@ func warnOfKeys(ctx context.Context, c config.Signer, log *slog.Logger) {
 	switch warning := hsm.Warning(c); warning {
 	case "":
 	case hsm.DevelopmentWarning:
-		log.ErrorContext(ctx, warning, "file", c.DevelopmentKeyFile.Path())
+		log.ErrorContext(ctx, "signing keys are in a development key file", "warning", warning, "file", c.DevelopmentKeyFile.Path())
 	default:
-		log.WarnContext(ctx, warning)
+		log.WarnContext(ctx, "PKCS#11 module runs in the server process", "warning", warning)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // A module that crashes with each signature must not keep the machine busy with starting workers: after mostStarts within
@@ -21,7 +22,7 @@ const (
 )
 
 // current gives a living worker. Of many callers one starts it and the rest wait, no longer than their contexts.
-func (b *Backend) current(ctx context.Context) (*worker, error) {
+func (b *Backend) current(ctx context.Context) (*process, error) {
 	for {
 		w, started, err := b.living()
 		if w != nil || err != nil {
@@ -36,7 +37,7 @@ func (b *Backend) current(ctx context.Context) (*worker, error) {
 }
 
 // living gives the living worker. Without one it has one started, and gives what is closed when that has ended.
-func (b *Backend) living() (w *worker, started <-chan struct{}, err error) {
+func (b *Backend) living() (w *process, started <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -72,9 +73,7 @@ func (b *Backend) noteStart(now time.Time) error {
 
 // start makes a worker and publishes the outcome. It keeps its own time: only Close ends it, not a caller's impatience.
 func (b *Backend) start(done chan struct{}) {
-	w, err := startWorker(b.open, b.config, hello{
-		Module: b.config.Module, Parameters: b.config.ModuleParameters, Token: b.config.Token, PINFile: b.config.PINFile, PIN: b.config.PIN.text, Sessions: b.config.Sessions,
-	})
+	w, err := startWorker(b.open, b.config, firstQuestion(b.config))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.starting = nil
@@ -86,7 +85,7 @@ func (b *Backend) start(done chan struct{}) {
 	if b.open.Err() != nil {
 		return
 	}
-	if f, ok := errors.AsType[*failure](err); ok && f.code == failFatal {
+	if f, ok := errors.AsType[*wire.Failure](err); ok && f.Code == wire.FailFatal {
 		b.fatal = err
 		b.config.Logger.Error("HSM needs an operator; not retried until restart", "error", err.Error())
 		return

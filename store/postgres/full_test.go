@@ -34,8 +34,21 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// All above it has to let PostgreSQL's user pass, which a test's own folder does not.
+	place, err := os.MkdirTemp("", "full")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(place); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(place, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	command := exec.Command(executable, "-test.run", "^TestDiskFull$", "-test.v")
-	command.Env = append(os.Environ(), fullVariable+"=yes", "TMPDIR="+os.TempDir())
+	command.Env = append(os.Environ(), fullVariable+"=yes", "TMPDIR="+place)
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	output, err := command.CombinedOutput()
 	if err != nil || !strings.Contains(string(output), "the disk was full and has space again") {
@@ -45,14 +58,20 @@ func TestDiskFull(t *testing.T) {
 }
 
 func fillDisk(t *testing.T) {
-	if err := syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, ""); err != nil {
+	place := os.TempDir()
+	// In a root that is no mount point, as chroot makes one, the kernel refuses this with EINVAL. The disk may be seen from
+	// outside then, and goes with the test.
+	if err := syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, ""); err != nil && !errors.Is(err, syscall.EINVAL) {
 		t.Fatalf("keep mounts to this process: %v", err)
 	}
-	// All above it has to let PostgreSQL's user pass, which a test's own folder does not: over the usual place, for us alone.
-	place := os.TempDir()
 	if err := syscall.Mount("tmpfs", place, "tmpfs", 0, "size=160m,mode=1777"); err != nil {
 		t.Fatalf("mount a small disk: %v", err)
 	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(place, syscall.MNT_DETACH); err != nil { // PostgreSQL still runs on it
+			t.Error(err)
+		}
+	})
 	database := migrated(t, cluster.Database(t))
 	s, err := postgres.Open(t.Context(), postgres.Config{URL: database})
 	if err != nil {

@@ -9,19 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/store"
-	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/pool"
 )
 
 // keepFor is how long codes and requests stay known after their end; see [store.Store].
@@ -46,67 +40,44 @@ type Config struct {
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
 	now        func() time.Time
-	verbs      backend.Verbs
-	pool       *pgxpool.Pool
+	pool       *pool.Pool
 	statements statements
-	// queue is how many verbs may wait for a connection.
-	queue int64
-	// waiting counts those that do, generation the times that the pool was renewed.
-	waiting, generation atomic.Int64
 	// keepGrants and keepBackchannel are how long those stay known after their end.
 	keepGrants, keepBackchannel time.Duration
 }
 
 var _ store.Store = (*Store)(nil)
 
-// errURL replaces every failure to parse the URL: the parser's own texts may quote a password.
-var errURL = errors.New("postgresql: the database URL is malformed; it should look like " +
-	"postgres://user@host:5432/database?sslmode=verify-full")
-
 // Open connects to a database that [Migrate] prepared. It refuses a URL that would send plain text to another machine, a
 // database with another schema with a [SchemaError], and one that acknowledges before writing (synchronous_commit = off).
 func Open(ctx context.Context, config Config) (*Store, error) {
-	settings, err := pgxpool.ParseConfig(config.URL)
+	connections, err := pool.Open(ctx, pool.Config{
+		URL: config.URL, MaxConnections: config.MaxConnections, TracerProvider: config.TracerProvider, Parameters: map[string]string{
+			"application_name":  "countersign",
+			"timezone":          "UTC",
+			"statement_timeout": "5s",
+			// Statements look for single rows by their keys: one plan is right for all values, and one that was made while
+			// tables were small stays right when they have grown.
+			"plan_cache_mode":                     "force_generic_plan",
+			"enable_seqscan":                      "off",
+			"enable_hashjoin":                     "off",
+			"enable_mergejoin":                    "off",
+			"jit":                                 "off",
+			"lock_timeout":                        "2s",
+			"idle_in_transaction_session_timeout": "10s",
+		},
+	})
 	if err != nil {
-		return nil, errURL
-	}
-	if err := protect(settings.ConnConfig); err != nil {
 		return nil, err
 	}
-	if config.MaxConnections < 0 || config.MaxConnections > math.MaxInt32 {
-		return nil, fmt.Errorf("postgresql: %d is not a number of connections", config.MaxConnections)
+	s := &Store{
+		now: config.Now, pool: connections,
+		// An hour at least, as with codes.
+		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel),
 	}
-	if config.MaxConnections > 0 {
-		settings.MaxConns = int32(config.MaxConnections)
-	}
-	settings.PingTimeout = 2 * time.Second
-	limit(settings.ConnConfig, map[string]string{
-		"application_name":  "countersign",
-		"timezone":          "UTC",
-		"statement_timeout": "5s",
-		// Statements look for single rows by their keys: one plan is right for all values, and one that was made while
-		// tables were small stays right when they have grown.
-		"plan_cache_mode":                     "force_generic_plan",
-		"enable_seqscan":                      "off",
-		"enable_hashjoin":                     "off",
-		"enable_mergejoin":                    "off",
-		"jit":                                 "off",
-		"lock_timeout":                        "2s",
-		"idle_in_transaction_session_timeout": "10s",
-	})
-	s := &Store{now: config.Now, verbs: backend.NewVerbs("postgresql", config.TracerProvider),
-		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel)} // an hour at least, as with codes
 	if s.now == nil {
 		s.now = time.Now
 	}
-	settings.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
-		c.PgConn().CustomData()[generationKey] = s.generation.Load()
-		return nil
-	}
-	if s.pool, err = pgxpool.NewWithConfig(ctx, settings); err != nil {
-		return nil, fmt.Errorf("postgresql: connect: %w", err)
-	}
-	s.queue = int64(settings.MaxConns) * queuePerConnection
 	if err := s.check(ctx); err != nil {
 		s.pool.Close()
 		return nil, err
@@ -115,25 +86,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	return s, nil
 }
 
-// limit sets session parameters that the URL does not set. Of several hosts only one that takes writes will do.
-func limit(config *pgx.ConnConfig, parameters map[string]string) {
-	several := func(other *pgconn.FallbackConfig) bool { return other.Host != config.Host || other.Port != config.Port }
-	if config.ValidateConnect == nil && slices.ContainsFunc(config.Fallbacks, several) {
-		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
-	}
-	for name, value := range parameters {
-		if _, set := config.RuntimeParams[name]; !set {
-			config.RuntimeParams[name] = value
-		}
-	}
-}
-
 // check refuses a database that cannot be the store.
 func (s *Store) check(ctx context.Context) (err error) {
-	db := stdlib.OpenDBFromPool(s.pool)
+	db := s.pool.DB()
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := schema().Check(ctx, db); err != nil {
 		return err
@@ -153,6 +108,16 @@ func (s *Store) check(ctx context.Context) (err error) {
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil
+}
+
+// run does the work of a verb that writes on one connection, again when nothing of the try before remains.
+func (s *Store) run(ctx context.Context, name string, work pool.Work) error {
+	return s.pool.Write(ctx, name, work)
+}
+
+// read is run for a verb that changes nothing.
+func (s *Store) read(ctx context.Context, name string, work pool.Work) error {
+	return s.pool.Read(ctx, name, work)
 }
 
 // Ping asks the database for an answer.

@@ -26,13 +26,13 @@ var _ store.Watcher = (*Store)(nil)
 // Watch listens to the notifications that triggers send, on a connection of its own.
 func (s *Store) Watch(ctx context.Context, onChange func(store.Change)) {
 	for ctx.Err() == nil {
-		_ = s.listen(ctx, onChange) // without notifications nodes reload on their own; the verbs report what is wrong
+		_ = s.listen(ctx, onChange)      // without notifications nodes reload on their own; the verbs report what is wrong
 		_ = backend.Pause(ctx, relisten) // the loop looks at ctx
 	}
 }
 
 func (s *Store) listen(ctx context.Context, onChange func(store.Change)) error {
-	config := s.pool.Config().ConnConfig
+	config := s.pool.Settings()
 	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { onChange(change(n.Payload)) }
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {

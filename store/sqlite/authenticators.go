@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
@@ -30,8 +31,8 @@ func subscriptionFields(s *store.Subscription) []any {
 
 // readOf runs a verb that lists what a user has.
 func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, fields func(*T) []any) (records []T, err error) {
-	err = s.read(ctx, verb, func(c *connection) error {
-		return c.eachOf(query, []any{subject}, func(rows *sql.Rows) error {
+	err = s.read(ctx, verb, func(c *connection.Conn) error {
+		return c.EachOf(query, []any{subject}, func(rows *sql.Rows) error {
 			var record T
 			err := rows.Scan(fields(&record)...)
 			records = append(records, record)
@@ -44,8 +45,8 @@ func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, f
 // Session reads a sign-in that is alive.
 func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn store.Session, err error) {
 	now := s.moment()
-	err = s.read(ctx, "Session", func(c *connection) error {
-		return c.get(`SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ? AND s.expires_at > ?
+	err = s.read(ctx, "Session", func(c *connection.Conn) error {
+		return c.Get(`SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ? AND s.expires_at > ?
 			AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)`,
 			[]any{session[:], micros(now)}, sessionFields(&signedIn)...)
 	})
@@ -54,11 +55,11 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 
 // StartSession stores a sign-in and ends a former one.
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
-	return s.write(ctx, "StartSession", several, func(c *connection) error {
-		if _, err := c.exec(`DELETE FROM sessions WHERE id = ?`, former[:]); err != nil {
+	return s.write(ctx, "StartSession", connection.Several, func(c *connection.Conn) error {
+		if _, err := c.Exec(`DELETE FROM sessions WHERE id = ?`, former[:]); err != nil {
 			return err
 		}
-		_, err := c.exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		_, err := c.Exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
 			session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
 		return conflict(err, store.ErrConflict)
 	})
@@ -66,11 +67,11 @@ func (s *Store) StartSession(ctx context.Context, session store.Session, former 
 
 // AddPasskey stores a passkey and consumes oneTimes.
 func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...store.OneTime) error {
-	return s.write(ctx, "AddPasskey", several, func(c *connection) error {
+	return s.write(ctx, "AddPasskey", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		_, err := c.exec(`INSERT INTO passkeys (`+passkeyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := c.Exec(`INSERT INTO passkeys (`+passkeyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			p.ID, p.Subject, p.PublicKey, p.AAGUID, p.Name, p.Synced, p.SignCount,
 			micros(p.CreatedAt), micros(p.UsedAt), micros(p.ClonedAt))
 		return conflict(err, store.ErrConflict)
@@ -79,8 +80,8 @@ func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...sto
 
 // Passkey reads a passkey.
 func (s *Store) Passkey(ctx context.Context, id []byte) (passkey store.Passkey, err error) {
-	err = s.read(ctx, "Passkey", func(c *connection) error {
-		return c.get(`SELECT `+passkeyColumns+` FROM passkeys WHERE id = ?`, []any{id}, passkeyFields(&passkey)...)
+	err = s.read(ctx, "Passkey", func(c *connection.Conn) error {
+		return c.Get(`SELECT `+passkeyColumns+` FROM passkeys WHERE id = ?`, []any{id}, passkeyFields(&passkey)...)
 	})
 	return passkey, err
 }
@@ -93,17 +94,17 @@ func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, 
 // UsePasskey records the use of a passkey and consumes oneTimes.
 func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error {
 	now, cloned := micros(s.moment()), false
-	err := s.write(ctx, "UsePasskey", several, func(c *connection) error {
+	err := s.write(ctx, "UsePasskey", connection.Several, func(c *connection.Conn) error {
 		cloned = false
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		used, err := c.exec(`UPDATE passkeys AS t SET used_at = ?1, sign_count = ?2 WHERE id = ?3 AND cloned_at IS NULL
+		used, err := c.Exec(`UPDATE passkeys AS t SET used_at = ?1, sign_count = ?2 WHERE id = ?3 AND cloned_at IS NULL
 			AND (sign_count < ?2 OR sign_count = 0 AND ?2 = 0) AND `+enabled, now, count, id)
 		if err != nil || used > 0 {
 			return err
 		}
-		marked, err := c.exec(`UPDATE passkeys AS t SET cloned_at = ? WHERE id = ? AND cloned_at IS NULL AND `+enabled, now, id)
+		marked, err := c.Exec(`UPDATE passkeys AS t SET cloned_at = ? WHERE id = ? AND cloned_at IS NULL AND `+enabled, now, id)
 		if err != nil {
 			return err
 		}
@@ -128,8 +129,8 @@ func (s *Store) RemovePasskey(ctx context.Context, subject string, id []byte) er
 
 // PutEnrolment stores a code in place of a user's others.
 func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
-	return s.write(ctx, "PutEnrolment", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (?, ?, ?, ?)
+	return s.write(ctx, "PutEnrolment", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (?, ?, ?, ?)
 			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, expires_at = excluded.expires_at`,
 			e.ID[:], e.Subject, micros(e.CreatedAt), micros(e.ExpiresAt))
 		return conflict(err, store.ErrConflict)
@@ -139,9 +140,9 @@ func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 // Enrol consumes a code and stores the device.
 func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, oneTimes ...store.OneTime) (store.Device, error) {
 	now := s.moment()
-	err := s.write(ctx, "Enrol", several, func(c *connection) error {
+	err := s.write(ctx, "Enrol", connection.Several, func(c *connection.Conn) error {
 		var e store.Enrolment
-		err := c.get(`SELECT subject, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]}, &e.Subject, timeField{&e.ExpiresAt})
+		err := c.Get(`SELECT subject, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]}, &e.Subject, timeField{&e.ExpiresAt})
 		switch {
 		case err != nil:
 			return err
@@ -151,7 +152,7 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		if _, err := c.exec(`DELETE FROM enrolments WHERE id = ?`, code[:]); err != nil {
+		if _, err := c.Exec(`DELETE FROM enrolments WHERE id = ?`, code[:]); err != nil {
 			return err
 		}
 		device.Subject = e.Subject
@@ -160,15 +161,15 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 	return device, err
 }
 
-func insertDevice(c *connection, d store.Device) error {
-	_, err := c.exec(`INSERT INTO devices (`+deviceColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
+func insertDevice(c *connection.Conn, d store.Device) error {
+	_, err := c.Exec(`INSERT INTO devices (`+deviceColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
 		d.ID, d.Subject, d.Name, d.JKT, micros(d.CreatedAt), micros(d.UsedAt))
 	return conflict(err, store.ErrConflict)
 }
 
 // AddDevice stores a device.
 func (s *Store) AddDevice(ctx context.Context, device store.Device) error {
-	return s.write(ctx, "AddDevice", single, func(c *connection) error { return insertDevice(c, device) })
+	return s.write(ctx, "AddDevice", connection.Single, func(c *connection.Conn) error { return insertDevice(c, device) })
 }
 
 // DeviceByKey reads the device that has a key.
@@ -183,8 +184,8 @@ func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, er
 
 // UseDevice records the use of a device and consumes oneTimes.
 func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneTime) error {
-	return s.write(ctx, "UseDevice", several, func(c *connection) error {
-		used, err := c.exec(`UPDATE devices AS t SET used_at = ? WHERE id = ? AND `+enabled, micros(s.moment()), id)
+	return s.write(ctx, "UseDevice", connection.Several, func(c *connection.Conn) error {
+		used, err := c.Exec(`UPDATE devices AS t SET used_at = ? WHERE id = ? AND `+enabled, micros(s.moment()), id)
 		if err != nil {
 			return err
 		}
@@ -202,8 +203,8 @@ func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 
 // removed runs a DELETE of one record that must exist.
 func (s *Store) removed(ctx context.Context, verb, query string, arguments ...any) error {
-	return s.write(ctx, verb, single, func(c *connection) error {
-		removed, err := c.exec(query, arguments...)
+	return s.write(ctx, verb, connection.Single, func(c *connection.Conn) error {
+		removed, err := c.Exec(query, arguments...)
 		if err != nil {
 			return err
 		}
@@ -216,8 +217,8 @@ func (s *Store) removed(ctx context.Context, verb, query string, arguments ...an
 
 // PutSubscription stores where a browser takes messages.
 func (s *Store) PutSubscription(ctx context.Context, p store.Subscription) error {
-	return s.write(ctx, "PutSubscription", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO subscriptions (`+subscriptionColumns+`) VALUES (?, ?, ?, ?, ?)
+	return s.write(ctx, "PutSubscription", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`INSERT INTO subscriptions (`+subscriptionColumns+`) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET subject = excluded.subject, key_id = excluded.key_id, created_at = excluded.created_at`,
 			p.ID[:], p.Subject, p.Endpoint, p.KeyID, micros(p.CreatedAt))
 		return err
@@ -231,8 +232,8 @@ func (s *Store) Subscriptions(ctx context.Context, subject string) ([]store.Subs
 
 // RemoveSubscription removes a subscription.
 func (s *Store) RemoveSubscription(ctx context.Context, id store.Digest) error {
-	return s.write(ctx, "RemoveSubscription", single, func(c *connection) error {
-		_, err := c.exec(`DELETE FROM subscriptions WHERE id = ?`, id[:])
+	return s.write(ctx, "RemoveSubscription", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`DELETE FROM subscriptions WHERE id = ?`, id[:])
 		return err
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
@@ -24,11 +25,11 @@ func backchannelFields(b *store.BackchannelRequest) []any {
 // StartBackchannel stores a request within its limits and consumes oneTimes.
 func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, oneTimes ...store.OneTime) error {
 	now := micros(s.moment())
-	return s.write(ctx, "StartBackchannel", several, func(c *connection) error {
+	return s.write(ctx, "StartBackchannel", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		stored, err := c.exec(`INSERT INTO backchannel_requests
+		stored, err := c.Exec(`INSERT INTO backchannel_requests
 			(id, client_id, subject, person, parameters, ping, created_at, expires_at, interval, next_poll_at, decided_at, grant_id, device, spent_at)
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 WHERE
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15) < ?16 AND
@@ -49,9 +50,9 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 // PendingBackchannel lists the requests that are pending for a user.
 func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending []store.BackchannelRequest, err error) {
 	now := micros(s.moment())
-	err = s.read(ctx, "PendingBackchannel", func(c *connection) error {
+	err = s.read(ctx, "PendingBackchannel", func(c *connection.Conn) error {
 		pending = nil
-		return c.eachOf(`SELECT `+backchannelColumns+` FROM backchannel_requests b
+		return c.EachOf(`SELECT `+backchannelColumns+` FROM backchannel_requests b
 			WHERE b.subject = ? AND b.decided_at IS NULL AND b.expires_at > ? AND `+userEnabled+` ORDER BY b.created_at, b.id`,
 			[]any{subject, now}, func(rows *sql.Rows) error {
 				var b store.BackchannelRequest
@@ -65,8 +66,8 @@ func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending
 
 // BackchannelRequest reads a request.
 func (s *Store) BackchannelRequest(ctx context.Context, id store.Digest) (b store.BackchannelRequest, err error) {
-	err = s.read(ctx, "BackchannelRequest", func(c *connection) error {
-		return c.get(`SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = ?`, []any{id[:]}, backchannelFields(&b)...)
+	err = s.read(ctx, "BackchannelRequest", func(c *connection.Conn) error {
+		return c.Get(`SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = ?`, []any{id[:]}, backchannelFields(&b)...)
 	})
 	return b, err
 }
@@ -78,8 +79,8 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 	if d.Grant != nil {
 		grantID = d.Grant.ID
 	}
-	return s.write(ctx, "DecideBackchannel", several, func(c *connection) error {
-		decided, err := c.exec(`UPDATE backchannel_requests AS b SET decided_at = ?1, grant_id = ?2, device = ?3, next_poll_at = ?1
+	return s.write(ctx, "DecideBackchannel", connection.Several, func(c *connection.Conn) error {
+		decided, err := c.Exec(`UPDATE backchannel_requests AS b SET decided_at = ?1, grant_id = ?2, device = ?3, next_poll_at = ?1
 			WHERE b.id = ?4 AND b.subject = ?5 AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > ?1 AND `+userEnabled,
 			micros(now), grantID, d.Device, d.Request[:], d.Subject)
 		if err != nil {
@@ -93,18 +94,18 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 				return err
 			}
 		}
-		_, err = c.exec(`INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
+		_, err = c.Exec(`INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
 			SELECT id, client_id, ping, 0, ?, expires_at FROM backchannel_requests WHERE id = ? AND ping IS NOT NULL`, micros(now), d.Request[:])
 		return err
 	})
 }
 
 // undecided says why a request could not be decided.
-func undecided(c *connection, d store.BackchannelDecision, now time.Time) error {
+func undecided(c *connection.Conn, d store.BackchannelDecision, now time.Time) error {
 	var decided bool
 	var end time.Time
-	err := c.get(`SELECT b.decided_at IS NOT NULL, b.expires_at FROM backchannel_requests b
-		WHERE b.id = `+blob+` AND b.subject = ? AND b.subject <> '' AND `+userEnabled, []any{d.Request[:], d.Subject}, &decided, timeField{&end})
+	err := c.Get(`SELECT b.decided_at IS NOT NULL, b.expires_at FROM backchannel_requests b
+		WHERE b.id = `+connection.Blob+` AND b.subject = ? AND b.subject <> '' AND `+userEnabled, []any{d.Request[:], d.Subject}, &decided, timeField{&end})
 	switch {
 	case err != nil:
 		return err
@@ -117,9 +118,9 @@ func undecided(c *connection, d store.BackchannelDecision, now time.Time) error 
 // PollBackchannel sets the time of the next poll while the request is pending.
 func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID string) (p store.BackchannelPoll, err error) {
 	now := s.moment()
-	err = s.write(ctx, "PollBackchannel", single, func(c *connection) error {
+	err = s.write(ctx, "PollBackchannel", connection.Single, func(c *connection.Conn) error {
 		p = store.BackchannelPoll{}
-		pending, err := c.update(`UPDATE backchannel_requests AS b SET early = (b.next_poll_at > ?1),
+		pending, err := c.Update(`UPDATE backchannel_requests AS b SET early = (b.next_poll_at > ?1),
 			interval = b.interval + iif(b.next_poll_at > ?1, ?2, 0), next_poll_at = ?1 + b.interval + iif(b.next_poll_at > ?1, ?2, 0)
 			WHERE b.id = ?3 AND b.client_id = ?4 AND b.decided_at IS NULL AND b.expires_at > ?1
 			RETURNING early, id, client_id, subject, person, parameters, ping, created_at, expires_at, interval,
@@ -134,15 +135,15 @@ func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID s
 }
 
 // polled reads a request that can no longer be decided.
-func polled(c *connection, id store.Digest, clientID string, now time.Time, p *store.BackchannelPoll) error {
+func polled(c *connection.Conn, id store.Digest, clientID string, now time.Time, p *store.BackchannelPoll) error {
 	var grant store.Grant
 	var granted, enabled bool
 	fields := append(backchannelFields(&p.Request), &granted, &enabled)
-	err := c.get(`SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+userEnabled+`,
+	err := c.Get(`SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+userEnabled+`,
 		coalesce(g.id, ''), coalesce(g.client_id, ''), coalesce(g.subject, ''), g.scopes, g.detail, g.auth_time, coalesce(g.acr, ''), g.amr,
 		g.created_at, g.expires_at, g.revoked_at
 		FROM backchannel_requests b LEFT JOIN grants g ON g.id = b.grant_id
-		WHERE b.id = `+blob+` AND b.client_id = ?`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
+		WHERE b.id = `+connection.Blob+` AND b.client_id = ?`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
 	if err != nil {
 		return err
 	}
@@ -164,9 +165,9 @@ func polled(c *connection, id store.Digest, clientID string, now time.Time, p *s
 // RedeemBackchannel consumes an allowed request and records what was issued.
 func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	return s.write(ctx, "RedeemBackchannel", several, func(c *connection) error {
+	return s.write(ctx, "RedeemBackchannel", connection.Several, func(c *connection.Conn) error {
 		var grantID, clientID string
-		consumed, err := c.update(`UPDATE backchannel_requests AS b SET spent_at = ?1
+		consumed, err := c.Update(`UPDATE backchannel_requests AS b SET spent_at = ?1
 			WHERE b.id = ?2 AND b.spent_at IS NULL AND b.expires_at > ?1 AND b.grant_id <> '' AND `+userEnabled+` AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = b.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), id[:]}, &grantID, &clientID)
@@ -184,11 +185,11 @@ func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued s
 }
 
 // notConsumed says why an allowed request could not be consumed.
-func notConsumed(c *connection, id store.Digest, now time.Time) error {
+func notConsumed(c *connection.Conn, id store.Digest, now time.Time) error {
 	var consumed bool
 	var end time.Time
-	err := c.get(`SELECT b.spent_at IS NOT NULL, min(b.expires_at, g.expires_at)
-		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = `+blob, []any{id[:]}, &consumed, timeField{&end})
+	err := c.Get(`SELECT b.spent_at IS NOT NULL, min(b.expires_at, g.expires_at)
+		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = `+connection.Blob, []any{id[:]}, &consumed, timeField{&end})
 	switch {
 	case err != nil:
 		return err
@@ -203,9 +204,9 @@ func notConsumed(c *connection, id store.Digest, now time.Time) error {
 // ClaimPings leases due pings.
 func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) (pings []store.Ping, err error) {
 	now := s.moment()
-	err = s.write(ctx, "ClaimPings", several, func(c *connection) error {
+	err = s.write(ctx, "ClaimPings", connection.Several, func(c *connection.Conn) error {
 		pings = nil
-		err := c.eachOf(`UPDATE pings SET due_at = ?2, attempts = attempts + 1 WHERE request_id IN
+		return c.UpdateEach(`UPDATE pings SET due_at = ?2, attempts = attempts + 1 WHERE request_id IN
 			(SELECT request_id FROM pings WHERE due_at <= ?1 AND expires_at > ?1 ORDER BY due_at LIMIT ?3)
 			RETURNING request_id, client_id, sealed, attempts, expires_at`,
 			[]any{micros(now), micros(now.Add(lease)), limit}, func(rows *sql.Rows) error {
@@ -214,24 +215,22 @@ func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) 
 				pings = append(pings, p)
 				return err
 			})
-		c.changed = c.changed || len(pings) > 0
-		return err
 	})
 	return pings, err
 }
 
 // PingDone deletes a ping.
 func (s *Store) PingDone(ctx context.Context, request store.Digest) error {
-	return s.write(ctx, "PingDone", single, func(c *connection) error {
-		_, err := c.exec(`DELETE FROM pings WHERE request_id = ?`, request[:])
+	return s.write(ctx, "PingDone", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`DELETE FROM pings WHERE request_id = ?`, request[:])
 		return err
 	})
 }
 
 // PingFailed makes a ping due again.
 func (s *Store) PingFailed(ctx context.Context, request store.Digest, attempt int, next time.Time) error {
-	return s.write(ctx, "PingFailed", single, func(c *connection) error {
-		_, err := c.exec(`UPDATE pings SET due_at = ? WHERE request_id = ? AND attempts = ?`, micros(next), request[:], attempt)
+	return s.write(ctx, "PingFailed", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`UPDATE pings SET due_at = ? WHERE request_id = ? AND attempts = ?`, micros(next), request[:], attempt)
 		return err
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
@@ -22,8 +23,8 @@ func grantFields(g *store.Grant) []any {
 		&g.ACR, listField{&g.AMR}, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}}
 }
 
-func insertGrant(c *connection, g *store.Grant) error {
-	_, err := c.exec(`INSERT INTO grants
+func insertGrant(c *connection.Conn, g *store.Grant) error {
+	_, err := c.Exec(`INSERT INTO grants
 		(id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.ClientID, g.Subject, list(g.Scopes), text(g.Detail), micros(g.AuthTime), g.ACR, list(g.AMR),
@@ -31,8 +32,8 @@ func insertGrant(c *connection, g *store.Grant) error {
 	return conflict(err, store.ErrConflict)
 }
 
-func insertCode(c *connection, code *store.Code) error {
-	_, err := c.exec(`INSERT INTO codes
+func insertCode(c *connection.Conn, code *store.Code) error {
+	_, err := c.Exec(`INSERT INTO codes
 		(id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, spent_at, failures)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
@@ -40,8 +41,8 @@ func insertCode(c *connection, code *store.Code) error {
 	return conflict(err, store.ErrConflict)
 }
 
-func insertAccessToken(c *connection, token store.AccessToken, grantID string) error {
-	_, err := c.exec(`INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (?, ?, ?)`,
+func insertAccessToken(c *connection.Conn, token store.AccessToken, grantID string) error {
+	_, err := c.Exec(`INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (?, ?, ?)`,
 		token.ID[:], grantID, micros(token.ExpiresAt))
 	return conflict(err, store.ErrConflict)
 }
@@ -50,11 +51,11 @@ func insertAccessToken(c *connection, token store.AccessToken, grantID string) e
 func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, store.Grant, error) {
 	var c store.Code
 	var g store.Grant
-	err := s.readOften(ctx, "CodeGrant", func(conn *connection) error {
+	err := s.readOften(ctx, "CodeGrant", func(conn *connection.Conn) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
 			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
-		return conn.get(`SELECT `+codeColumns+`, `+userGone+`, `+grantColumns+`
-			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
+		return conn.Get(`SELECT `+codeColumns+`, `+userGone+`, `+grantColumns+`
+			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+connection.Blob,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
 	})
 	return c, g, err
@@ -63,9 +64,9 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 // RedeemCode consumes the code and records what was issued, or revokes the grant of a code that was consumed.
 func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	return s.write(ctx, "RedeemCode", several, func(c *connection) error {
+	return s.write(ctx, "RedeemCode", connection.Several, func(c *connection.Conn) error {
 		var grantID, clientID string
-		consumed, err := c.update(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
+		consumed, err := c.Update(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), code[:]}, &grantID, &clientID)
 		if err != nil {
@@ -82,7 +83,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 }
 
 // insertIssued stores what was issued with a code or a backchannel request.
-func insertIssued(c *connection, issued store.Issued, grantID, clientID string) error {
+func insertIssued(c *connection.Conn, issued store.Issued, grantID, clientID string) error {
 	if err := insertAccessToken(c, issued.AccessToken, grantID); err != nil {
 		return err
 	}
@@ -90,19 +91,19 @@ func insertIssued(c *connection, issued store.Issued, grantID, clientID string) 
 	if t == nil {
 		return nil
 	}
-	_, err := c.exec(`INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
+	_, err := c.Exec(`INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
 		VALUES (?, ?, ?, ?, ?, ?)`, t.ID[:], grantID, clientID, micros(t.CreatedAt), micros(t.ExpiresAt), micros(t.RevokedAt))
 	return conflict(err, store.ErrConflict)
 }
 
 // unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
 // (RFC 6749 §4.1.2), unless it is the same request again.
-func unredeemed(c *connection, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
+func unredeemed(c *connection.Conn, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
 	var grantID string
 	var consumed bool
 	var end time.Time
-	err := c.get(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
-		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
+	err := c.Get(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
+		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+connection.Blob,
 		[]any{code[:]}, &grantID, &consumed, timeField{&end})
 	switch {
 	case err != nil:
@@ -114,7 +115,7 @@ func unredeemed(c *connection, code store.Digest, now time.Time, oneTimes []stor
 		if _, err := revoke(c, grantID, now); err != nil {
 			return err
 		}
-		return kept{store.ErrConsumed}
+		return connection.Keep(store.ErrConsumed)
 	case !now.Before(end):
 		return store.ErrExpired
 	}
@@ -131,11 +132,11 @@ func (s *Store) RedemptionFailed(ctx context.Context, code store.Digest) (int, e
 func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error) {
 	var t store.RefreshToken
 	var g store.Grant
-	err := s.readOften(ctx, "RefreshGrant", func(c *connection) error {
+	err := s.readOften(ctx, "RefreshGrant", func(c *connection.Conn) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
 			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
-		return c.get(`SELECT `+refreshTokenColumns+`, `+userGone+`, `+grantColumns+`
-			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
+		return c.Get(`SELECT `+refreshTokenColumns+`, `+userGone+`, `+grantColumns+`
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+connection.Blob,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
 	})
 	return t, g, err
@@ -144,12 +145,12 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 // Refresh records an access token issued for a refresh token that is still valid.
 func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	return s.write(ctx, "Refresh", several, func(c *connection) error {
+	return s.write(ctx, "Refresh", connection.Several, func(c *connection.Conn) error {
 		var grantID string
 		var end time.Time
 		var revoked bool
-		err := c.get(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
-			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
+		err := c.Get(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+connection.Blob,
 			[]any{token[:]}, &grantID, timeField{&end}, &revoked)
 		switch {
 		case err != nil:
@@ -170,10 +171,10 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error) {
 	var g store.Grant
 	now := s.moment()
-	work := func(c *connection) error {
+	work := func(c *connection.Conn) error {
 		var end time.Time
-		err := c.get(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
-			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = `+blob,
+		err := c.Get(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
+			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = `+connection.Blob,
 			[]any{token[:]}, append([]any{timeField{&end}}, grantFields(&g)...)...)
 		switch {
 		case err != nil:
@@ -189,7 +190,7 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ..
 	if len(oneTimes) == 0 {
 		err = s.read(ctx, "AccessGrant", work)
 	} else {
-		err = s.write(ctx, "AccessGrant", several, work)
+		err = s.write(ctx, "AccessGrant", connection.Several, work)
 	}
 	if err != nil {
 		return store.Grant{}, err
@@ -199,7 +200,7 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ..
 
 // IssueToken stores a grant with its one token.
 func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, oneTimes ...store.OneTime) error {
-	return s.write(ctx, "IssueToken", several, func(c *connection) error {
+	return s.write(ctx, "IssueToken", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
@@ -212,18 +213,18 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 
 // RevokeAccessToken ends one access token.
 func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error {
-	return s.write(ctx, "RevokeAccessToken", several, func(c *connection) error {
+	return s.write(ctx, "RevokeAccessToken", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		_, err := c.exec(`DELETE FROM access_tokens WHERE id = ?`, token[:])
+		_, err := c.Exec(`DELETE FROM access_tokens WHERE id = ?`, token[:])
 		return err
 	})
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
 func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error {
-	return s.write(ctx, "RevokeGrant", several, func(c *connection) error {
+	return s.write(ctx, "RevokeGrant", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
@@ -235,11 +236,11 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...sto
 	})
 }
 
-func revoke(c *connection, grantID string, now time.Time) (bool, error) {
-	changed, err := c.exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), grantID)
+func revoke(c *connection.Conn, grantID string, now time.Time) (bool, error) {
+	changed, err := c.Exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), grantID)
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	_, err = c.exec(`DELETE FROM consents WHERE (subject, client_id) = (SELECT subject, client_id FROM grants WHERE id = ?)`, grantID)
+	_, err = c.Exec(`DELETE FROM consents WHERE (subject, client_id) = (SELECT subject, client_id FROM grants WHERE id = ?)`, grantID)
 	return true, err
 }

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+
+	"countersign/store/sqlite/internal/connection"
 )
 
 // Purge removes what is no longer needed, at most limit records of each kind.
@@ -26,10 +28,10 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM codes WHERE id IN (SELECT id FROM codes WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at <= ? LIMIT ?)`, micros(now.Add(-s.keepGrants))},
 	}
-	err = s.write(ctx, "Purge", several, func(c *connection) error {
+	err = s.write(ctx, "Purge", connection.Several, func(c *connection.Conn) error {
 		removed = 0
 		for _, step := range steps {
-			n, err := c.exec(step.query, step.before, limit)
+			n, err := c.Exec(step.query, step.before, limit)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 // personalTables are the tables whose records are deleted when a user is erased. They all have a column subject.
@@ -14,9 +15,9 @@ func personalTables() []string {
 
 // UserData gathers what is stored about a subject.
 func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData, err error) {
-	err = s.read(ctx, "UserData", func(c *connection) error {
+	err = s.read(ctx, "UserData", func(c *connection.Conn) error {
 		p = store.UserData{}
-		exists, err := c.one(`SELECT `+userColumns+` FROM users WHERE subject = ?`, []any{subject}, userFields(&p.User)...)
+		exists, err := c.One(`SELECT `+userColumns+` FROM users WHERE subject = ?`, []any{subject}, userFields(&p.User)...)
 		if err != nil {
 			return err
 		}
@@ -51,11 +52,11 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 }
 
 // collect reads the records of one kind, unless something failed before.
-func collect[T any](c *connection, failed *error, into *[]T, query, subject string, fields func(*T) []any) {
+func collect[T any](c *connection.Conn, failed *error, into *[]T, query, subject string, fields func(*T) []any) {
 	if *failed != nil {
 		return
 	}
-	*failed = c.eachOf(query, []any{subject}, func(rows *sql.Rows) error {
+	*failed = c.EachOf(query, []any{subject}, func(rows *sql.Rows) error {
 		var record T
 		err := rows.Scan(fields(&record)...)
 		*into = append(*into, record)
@@ -66,16 +67,16 @@ func collect[T any](c *connection, failed *error, into *[]T, query, subject stri
 // EraseUser erases a user.
 func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	now := micros(s.moment())
-	return s.write(ctx, "EraseUser", several, func(c *connection) error {
-		changed, err := c.exec(`UPDATE grants SET revoked_at = coalesce(revoked_at, ?), detail = '{}' WHERE subject = ?`, now, subject)
+	return s.write(ctx, "EraseUser", connection.Several, func(c *connection.Conn) error {
+		changed, err := c.Exec(`UPDATE grants SET revoked_at = coalesce(revoked_at, ?), detail = '{}' WHERE subject = ?`, now, subject)
 		if err != nil {
 			return err
 		}
-		if _, err := c.exec(`DELETE FROM pings WHERE request_id IN (SELECT id FROM backchannel_requests WHERE subject = ?)`, subject); err != nil {
+		if _, err := c.Exec(`DELETE FROM pings WHERE request_id IN (SELECT id FROM backchannel_requests WHERE subject = ?)`, subject); err != nil {
 			return err
 		}
 		for _, table := range personalTables() {
-			removed, err := c.exec(`DELETE FROM `+table+` WHERE subject = ?`, subject)
+			removed, err := c.Exec(`DELETE FROM `+table+` WHERE subject = ?`, subject)
 			if err != nil {
 				return err
 			}
@@ -84,14 +85,14 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 		tombstone := `INSERT INTO users (` + userColumns + `) SELECT ?1, 'erased ' || ?1, '', NULL, 1, ?2, ?2, '', ?2 WHERE ?3
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = '', claims = NULL, disabled = 1, user_code = '',
 			updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at)`
-		known, err := c.one(`SELECT 1 FROM users WHERE subject = ?`, []any{subject}, new(int))
+		known, err := c.One(`SELECT 1 FROM users WHERE subject = ?`, []any{subject}, new(int))
 		if err != nil {
 			return err
 		}
 		if !known && changed == 0 {
 			return store.ErrNotFound
 		}
-		if _, err := c.exec(tombstone, subject, now, true); err != nil {
+		if _, err := c.Exec(tombstone, subject, now, true); err != nil {
 			return err
 		}
 		return insertEvidence(c, evidence)

@@ -1,4 +1,5 @@
-// Package webpush tells browsers that something waits (RFC 8030, with VAPID, RFC 8292). The messages are empty.
+// Package webpush notifies browsers of new requests by Web Push (RFC 8030) with VAPID (RFC 8292). The messages are
+// empty.
 package webpush
 
 import (
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign/fapi/event"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/internal/outbound"
@@ -21,15 +23,15 @@ import (
 const (
 	// notifyTime bounds notifying all browsers of a user.
 	notifyTime = 15 * time.Second
-	// vapidLifetime is how long the token that a push service is shown is valid (at most 24 h, RFC 8292 §2).
+	// vapidLifetime is the lifetime of a VAPID token (at most 24 h, RFC 8292 §2).
 	vapidLifetime = 10 * time.Minute
 	// maxEndpoint bounds the address of a push resource (RFC 8030 §2), in bytes.
 	maxEndpoint = 2000
-	// maxBrowsers is how many browsers of one user are notified.
+	// maxBrowsers bounds the subscriptions of one user.
 	maxBrowsers = 20
 )
 
-// Store has the verbs of package store for subscriptions.
+// Store has the methods of package store for subscriptions.
 type Store interface {
 	PutSubscription(ctx context.Context, subscription store.Subscription) error
 	Subscriptions(ctx context.Context, subject string) ([]store.Subscription, error)
@@ -39,17 +41,17 @@ type Store interface {
 // Sender subscribes browsers and notifies them.
 type Sender struct {
 	Store Store
-	// Signer has the key that push services are shown ([signer.UsePush], ES256); without one nothing is sent.
+	// Signer has the VAPID key ([signer.UsePush], ES256); without an active one nothing is sent.
 	Signer  *signer.Signer
 	Fetcher *outbound.Client
-	// Issuer tells push services who sends.
+	// Issuer is the sub of VAPID tokens.
 	Issuer string
 	Now    func() time.Time
 	Log    *slog.Logger
 }
 
-// Key is the public key that browsers are to expect messages from: an uncompressed point in base64url (RFC 8292 §3.2).
-// Empty when no active key is for it.
+// Key returns the applicationServerKey: an uncompressed point in base64url (RFC 8292 §3.2), or "" without an active
+// key.
 func (s *Sender) Key(ctx context.Context) string {
 	key, err := s.activeKey(ctx)
 	if err != nil {
@@ -74,7 +76,7 @@ func point(public any) string {
 	return base64.RawURLEncoding.EncodeToString(encoded)
 }
 
-// Endpoints are where the browsers of a user take messages, the oldest first.
+// Endpoints returns the push resources of a user's browsers, the oldest first.
 func (s *Sender) Endpoints(ctx context.Context, subject string) ([]string, error) {
 	subscriptions, err := s.Store.Subscriptions(ctx, subject)
 	if err != nil {
@@ -87,9 +89,9 @@ func (s *Sender) Endpoints(ctx context.Context, subject string) ([]string, error
 	return endpoints, nil
 }
 
-// Subscribe stores where a browser takes messages, for its user. The browser chooses the endpoint, which is reached under
-// the rules for every address that somebody else names: one that cannot be reached is an *[oauth.Error] with
-// invalid_request. Other errors are those of the store and the signer.
+// Subscribe stores the push resource of a user's browser. The browser chooses the endpoint, which must pass the
+// checks of package outbound: otherwise the error is an *[oauth.Error] with invalid_request. Other errors are those
+// of the store and the signer.
 func (s *Sender) Subscribe(ctx context.Context, subject, endpoint string) error {
 	key, err := s.activeKey(ctx)
 	if err != nil {
@@ -102,7 +104,7 @@ func (s *Sender) Subscribe(ctx context.Context, subject, endpoint string) error 
 	if len(endpoint) > maxEndpoint || outbound.CheckAddress(endpoint) != nil {
 		return oauth.Errorf(oauth.InvalidRequest, "this browser takes messages at an address that the server does not reach")
 	}
-	if len(known) >= maxBrowsers { // the oldest browser is long gone
+	if len(known) >= maxBrowsers { // the oldest subscription is replaced
 		if err := s.Store.RemoveSubscription(ctx, known[0].ID); err != nil {
 			return err
 		}
@@ -112,8 +114,8 @@ func (s *Sender) Subscribe(ctx context.Context, subject, endpoint string) error 
 	})
 }
 
-// Notify tells the browsers of a user that something waits until a time, and no more. It does not wait, and what fails is
-// not tried again: a page that is open learns of it anyway.
+// Notify notifies the browsers of a user in the background. Push services keep the message until a time. A failed
+// message is not sent again: an open page shows the request anyway.
 func (s *Sender) Notify(ctx context.Context, subject string, until time.Time) {
 	ctx = context.WithoutCancel(ctx) // the caller's request ends before
 	go func() {
@@ -121,7 +123,8 @@ func (s *Sender) Notify(ctx context.Context, subject string, until time.Time) {
 		defer cancel()
 		subscriptions, err := s.Store.Subscriptions(ctx, subject)
 		if err != nil {
-			s.Log.WarnContext(ctx, "web push subscriptions not read", "error", err.Error())
+			s.Log.WarnContext(ctx, "web push subscriptions not read",
+				"correlation_id", event.Of(ctx).CorrelationID, "error", err.Error())
 			return
 		}
 		for _, each := range subscriptions {
@@ -130,8 +133,8 @@ func (s *Sender) Notify(ctx context.Context, subject string, until time.Time) {
 	}()
 }
 
-// notify sends one message. A subscription that its push service does not know any more, or that was made for a key which
-// has been rotated since, is removed: the page makes a new one when it is opened.
+// notify sends one message. A subscription that is unknown to its push service, or was made for a key that has been
+// rotated since, is removed: the page makes a new one when it is opened.
 func (s *Sender) notify(ctx context.Context, to store.Subscription, until time.Time) {
 	key, err := s.activeKey(ctx)
 	if err != nil {
@@ -149,23 +152,26 @@ func (s *Sender) notify(ctx context.Context, to store.Subscription, until time.T
 	case err != nil:
 		s.notSent(ctx, status, err)
 	default:
-		s.Log.InfoContext(ctx, "web push sent", "status", status)
+		s.Log.InfoContext(ctx, "web push sent", "correlation_id", event.Of(ctx).CorrelationID, "status", status)
 	}
 }
 
 func (s *Sender) notSent(ctx context.Context, status int, err error) {
-	s.Log.WarnContext(ctx, "web push not sent", "status", status, "error", err.Error())
+	s.Log.WarnContext(ctx, "web push not sent",
+		"correlation_id", event.Of(ctx).CorrelationID, "status", status, "error", err.Error())
 }
 
 func (s *Sender) remove(ctx context.Context, gone store.Subscription, reason string) {
 	if err := s.Store.RemoveSubscription(ctx, gone.ID); err != nil {
-		s.Log.WarnContext(ctx, "web push subscription not removed", "reason", reason, "error", err.Error())
+		s.Log.WarnContext(ctx, "web push subscription not removed",
+			"correlation_id", event.Of(ctx).CorrelationID, "reason", reason, "error", err.Error())
 		return
 	}
-	s.Log.InfoContext(ctx, "web push subscription removed", "reason", reason)
+	s.Log.InfoContext(ctx, "web push subscription removed",
+		"correlation_id", event.Of(ctx).CorrelationID, "reason", reason)
 }
 
-// send sends an empty message to a push resource (RFC 8030 §5), which the push service keeps until then.
+// send sends an empty message to a push resource (RFC 8030 §5), which the push service keeps until a time.
 func (s *Sender) send(ctx context.Context, key signer.Key, endpoint string, until time.Time) (status int, err error) {
 	token, err := s.vapid(ctx, key, endpoint)
 	if err != nil {
@@ -179,15 +185,15 @@ func (s *Sender) send(ctx context.Context, key signer.Key, endpoint string, unti
 	}, nil)
 }
 
-// vapidClaims tell a push service who sends (RFC 8292 §2). There is no iss, so that it can be taken for no other token of
-// this server.
+// vapidClaims are those of a VAPID token (RFC 8292 §2). Without iss it cannot be confused with other tokens of this
+// server.
 type vapidClaims struct {
 	Audience string `json:"aud"`
 	Expires  int64  `json:"exp"`
 	Subject  string `json:"sub"`
 }
 
-// vapid signs the token that the push service of an endpoint is shown.
+// vapid signs a VAPID token for the push service of an endpoint.
 func (s *Sender) vapid(ctx context.Context, key signer.Key, endpoint string) (string, error) {
 	resource, err := url.Parse(endpoint)
 	if err != nil {

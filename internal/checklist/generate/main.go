@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -36,13 +38,13 @@ func run(file string) error {
 	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
 		return err
 	}
-	mistakes := checklist.Mistakes(tests, results)
-	for _, mistake := range mistakes {
-		fmt.Println(mistake)
+	problems := checklist.Problems(tests, results)
+	for _, problem := range problems {
+		fmt.Println(problem)
 	}
 	fmt.Printf("%s: %d numbered tests\n", file, len(tests))
-	if len(mistakes) > 0 {
-		return fmt.Errorf("%d requirements are not shown", len(mistakes))
+	if len(problems) > 0 {
+		return fmt.Errorf("%d requirements are not shown", len(problems))
 	}
 	return nil
 }
@@ -60,7 +62,11 @@ func runTests(tests []checklist.Test) (map[checklist.Place]checklist.Result, err
 	command := exec.Command("go", append(arguments, slices.Compact(packages)...)...)
 	command.Stderr = os.Stderr
 	report, failure := command.Output()
-	results, err := checklist.ReadResults(bytes.NewReader(report), "countersign", os.Stdout)
+	build, known := debug.ReadBuildInfo()
+	if !known {
+		return nil, errors.New("this program does not know its module")
+	}
+	results, err := checklist.ReadResults(bytes.NewReader(report), build.Main.Path, os.Stdout)
 	if err != nil {
 		return nil, err
 	}

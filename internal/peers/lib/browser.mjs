@@ -51,7 +51,7 @@ export class Browser {
       headers['content-type'] = 'application/x-www-form-urlencoded';
     }
     const response = await this.#send(address, { method: form ? 'POST' : 'GET', headers, body: form });
-    for (const cookie of response.headers.getSetCookie()) {
+    for (const cookie of response.cookies) {
       const [pair] = cookie.split(';');
       const [name, value] = [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)];
       if (/max-age=0/i.test(cookie)) this.#cookies.delete(name);

@@ -21,11 +21,14 @@ export function transport(credential = {}) {
     });
 }
 
+// What the server wants to be kept is in cookies, a line each: not every Node.js has getSetCookie (Debian 12 has it not).
 function asResponse(response, body) {
   const headers = new Headers();
   for (let i = 0; i < response.rawHeaders.length; i += 2) {
     headers.append(response.rawHeaders[i], response.rawHeaders[i + 1]);
   }
   const without = [204, 205, 304].includes(response.statusCode); // a Response with such a status has no body
-  return new Response(without ? null : body, { status: response.statusCode, headers });
+  return Object.assign(new Response(without ? null : body, { status: response.statusCode, headers }), {
+    cookies: response.headers['set-cookie'] ?? [],
+  });
 }
