@@ -51,7 +51,8 @@ type Config struct {
 	ClientTrust mtls.Trust
 	// TrustStores verify the certificates of the clients that name one of them, and of no others.
 	TrustStores map[string]mtls.Trust
-	// CertificateRefused, if not nil, is called with each client whose certificate is not trusted or not its own.
+	// CertificateRefused, if not nil, is called with each client whose certificate is not trusted, not its own, or
+	// missing on the listener that asks for one.
 	CertificateRefused func(r *http.Request, refused endpoint.RefusedCertificate)
 
 	// Scopes are the scope values that exist, with the sentences that users read. openid, offline_access and the OpenID

@@ -77,7 +77,8 @@ func reasonOf(leaf *x509.Certificate, err error) string {
 		if !strongSignature(leaf.SignatureAlgorithm) {
 			return "it is signed with " + leaf.SignatureAlgorithm.String()
 		}
-		return fmt.Sprintf("its issuer %q is none of the authorities that are trusted here, and the certificates between them were not sent or are not valid",
+		return fmt.Sprintf("its issuer %q is none of the authorities that are trusted here, by name and key, "+
+			"and the certificates between them were not sent or are not valid",
 			subjectText(leaf.RawIssuer))
 	}
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)

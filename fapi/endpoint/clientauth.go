@@ -52,7 +52,7 @@ type Authenticator struct {
 // RefusedCertificate is what an operator should know of a client certificate that was refused.
 type RefusedCertificate struct {
 	ClientID string
-	// Subject is the certificate's (RFC 4514), or "" if it cannot be read.
+	// Subject is the certificate's (RFC 4514), or "" if it cannot be read or there is none.
 	Subject string
 	// Cause says why it was refused.
 	Cause error
@@ -262,15 +262,22 @@ func (a *Authenticator) checkCertificate(ctx context.Context, c *Call) error {
 }
 
 // reportCertificate calls CertificateRefused if it was the certificate that err refuses, and not, say, the store that
-// failed.
+// failed. None on the listener that asks for one is reported too: its key may be of a kind that is not asked for.
 func (a *Authenticator) reportCertificate(request *http.Request, c *Call, err error) {
-	isCertificate := func(kind error) bool { return errors.Is(err, kind) }
-	kinds := []error{mtls.ErrUntrusted, mtls.ErrMismatch, mtls.ErrMalformed}
-	if a.CertificateRefused == nil || !slices.ContainsFunc(kinds, isCertificate) {
+	if a.CertificateRefused == nil || err == nil {
 		return
 	}
-	subject := mtls.SubjectText(c.Certificate.Leaf)
-	a.CertificateRefused(request, RefusedCertificate{c.Client.ID, subject, errors.Unwrap(err)})
+	if c.Certificate == nil {
+		if c.at.MTLS {
+			a.CertificateRefused(request, RefusedCertificate{ClientID: c.Client.ID, Cause: err})
+		}
+		return
+	}
+	isCertificate := func(kind error) bool { return errors.Is(err, kind) }
+	if slices.ContainsFunc([]error{mtls.ErrUntrusted, mtls.ErrMismatch, mtls.ErrMalformed}, isCertificate) {
+		subject := mtls.SubjectText(c.Certificate.Leaf)
+		a.CertificateRefused(request, RefusedCertificate{c.Client.ID, subject, errors.Unwrap(err)})
+	}
 }
 
 // refusedCertificate is the answer to a client whose certificate is refused. It has the reason: whoever shows the

@@ -288,7 +288,7 @@ func operation() []Group {
 				Message: "client certificate refused",
 				Levels:  []string{"warn"},
 				Fields:  []string{"address", "certificate_subject", "client_id", "error"},
-				Cause: "With client_id: the client authenticated with a certificate that is not trusted here or is not the registered " +
+				Cause: "With client_id: the client sent no certificate, or one that is not trusted here or is not the registered " +
 					"one; the answer was `invalid_client` with the reason. Without: the certificate cannot be used at all, since Go's TLS " +
 					"does not parse it or its kind of key is not accepted; the client met a TLS alert, or 400 behind an ingress. In a " +
 					"handshake the subject cannot be read. The same certificate from the same network is logged once a minute.",

@@ -43,9 +43,9 @@ type refusal struct{ address, clientID, subject, cause string }
 
 // report logs one certificate.
 func (r *refusals) report(ctx context.Context, one refusal) {
-	same := one.cause
-	if one.subject != "" {
-		same = one.clientID + " " + one.subject // causes may hold the time
+	same := one.clientID + " " + one.subject // without the cause, which may hold the time
+	if one.clientID == "" && one.subject == "" {
+		same = one.cause
 	}
 	if ok, _ := r.same.Allow(network(one.address) + " " + same); !ok {
 		r.unlogged.Add(1)
