@@ -2,7 +2,7 @@ module countersign
 
 go 1.26.0
 
-toolchain go1.26.11
+toolchain go1.26.8
 
 require (
 	github.com/ThalesGroup/crypto11 v1.6.2
@@ -68,3 +68,5 @@ require (
 	google.golang.org/grpc v1.84.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+godebug x509negativeserial=1

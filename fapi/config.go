@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -49,6 +50,9 @@ type Config struct {
 	ClientTrust mtls.Trust
 	// TrustStores verify the certificates of the clients that name one of them, and of no others.
 	TrustStores map[string]mtls.Trust
+	// CertificateRefused, if not nil, is called with each client whose certificate is not trusted, not its own, or
+	// missing on the listener that asks for one.
+	CertificateRefused func(r *http.Request, refused endpoint.RefusedCertificate)
 
 	// Scopes are the scope values that exist, with the sentences that users read. openid, offline_access and the OpenID
 	// Connect claim scopes need not be listed.

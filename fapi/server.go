@@ -164,7 +164,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	w.calls = &endpoint.BackChannel{
 		Authenticator: &endpoint.Authenticator{
 			Addresses: w.addresses, TokenPath: token.Path, Clients: w.clients, Keys: w.keys, Trust: c.ClientTrust,
-			TrustStores: c.TrustStores, Now: c.Now, Tracer: w.tracer,
+			TrustStores: c.TrustStores, Now: c.Now, Tracer: w.tracer, CertificateRefused: c.CertificateRefused,
 		},
 		Limits: w.limits, Proofs: w.proofs, Addresses: w.addresses, Certificates: c.Certificates, Store: c.Store,
 		Log: c.Logger, Tracer: w.tracer,

@@ -23,9 +23,11 @@ type authority struct {
 	key         crypto.Signer
 }
 
-func newP256(t testing.TB) crypto.Signer {
+func newP256(t testing.TB) crypto.Signer { return newEC(t, elliptic.P256()) }
+
+func newEC(t testing.TB, curve elliptic.Curve) crypto.Signer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +85,7 @@ func (a *authority) sign(t testing.TB, template *x509.Certificate, public crypto
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := x509.ParseCertificate(der)
+	certificate, err := ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,13 +32,15 @@ type attribute struct {
 	// text is the value, prepared for comparison; isText tells it from an empty string.
 	text   string
 	isText bool
-	der    []byte
+	// value is the text as it was given.
+	value string
+	der   []byte
 }
 
 // Equal compares as distinguishedNameMatch does (RFC 4517 §4.2.15): the same relative names in the same order,
-// attributes within one in any order. Strings are compared by caseIgnoreMatch (§4.2.11): without regard to case, to
-// the ASN.1 type of the string, and to the amount of white space. Composed and decomposed characters are not made
-// equal; such names do not match.
+// attributes within one in any order. Strings are compared by caseIgnoreMatch (§4.2.11) after the preparation of
+// RFC 4518: without regard to case, to the ASN.1 type of the string, to the amount of white space, and to how a
+// character is composed.
 func (d DN) Equal(other DN) bool {
 	return slices.EqualFunc(d, other, rdn.equal)
 }
@@ -63,7 +65,7 @@ func (a attribute) equal(other attribute) bool {
 		return false
 	}
 	if a.isText {
-		return strings.EqualFold(a.text, other.text)
+		return a.text == other.text
 	}
 	return bytes.Equal(a.der, other.der)
 }
@@ -80,9 +82,12 @@ type (
 
 // SubjectDN reads the subject of a certificate. Errors wrap [ErrMalformed]: a NUL or a control character in a value,
 // or more than 32 relative names of 8 attributes.
-func SubjectDN(certificate *x509.Certificate) (DN, error) {
+func SubjectDN(certificate *x509.Certificate) (DN, error) { return readDN(certificate.RawSubject) }
+
+// readDN reads a Name (RFC 5280 §4.1.2.4).
+func readDN(der []byte) (DN, error) {
 	var wire []wireRDNSET
-	if rest, err := asn1.Unmarshal(certificate.RawSubject, &wire); err != nil || len(rest) > 0 {
+	if rest, err := asn1.Unmarshal(der, &wire); err != nil || len(rest) > 0 {
 		return nil, fmt.Errorf("%w: the subject cannot be read", ErrMalformed)
 	}
 	if len(wire) > maxRDNs {
@@ -116,10 +121,13 @@ func attributeOf(oid string, value asn1.RawValue) (attribute, error) {
 	if !ok {
 		return made, nil
 	}
-	var err error
-	made.text, err = prepare(text)
-	made.isText = true
-	return made, err
+	return textAttribute(oid, text)
+}
+
+// textAttribute makes an attribute from the text of its value.
+func textAttribute(oid, value string) (attribute, error) {
+	text, err := prepare(value)
+	return attribute{oid: oid, text: text, isText: true, value: value}, err
 }
 
 // decodeText reads the string types of ASN.1. What is not one of them, or not validly encoded, is no text.
@@ -166,15 +174,3 @@ const (
 	tagVisibleString   = 26
 	tagUniversalString = 28
 )
-
-// prepare brings a string into the form in which it is compared (RFC 4518 §2.2, §2.6.1): any white space is one space,
-// none at the ends. NUL and other control characters, which RFC 4518 would drop, are refused: in a name they serve
-// only to deceive.
-func prepare(text string) (string, error) {
-	if strings.ContainsFunc(text, func(r rune) bool {
-		return r == utf8.RuneError || unicode.IsControl(r) && !unicode.IsSpace(r)
-	}) {
-		return "", fmt.Errorf("%w: a name holds a NUL or another control character", ErrMalformed)
-	}
-	return strings.Join(strings.Fields(text), " "), nil
-}

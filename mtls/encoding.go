@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	tags "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 const (
@@ -27,11 +30,7 @@ func parseDER(der []byte) (*x509.Certificate, error) {
 	if len(der) > MaxCertificateSize {
 		return nil, malformed("a certificate is larger than %d bytes", MaxCertificateSize)
 	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: not a certificate: %w", ErrMalformed, err)
-	}
-	return certificate, nil
+	return ParseCertificate(der)
 }
 
 // parseDERs reads certificates that follow each other without a separator.
@@ -39,14 +38,17 @@ func parseDERs(der []byte) ([]*x509.Certificate, error) {
 	if len(der) > maxChainSize {
 		return nil, malformed("the chain is larger than %d bytes", maxChainSize)
 	}
-	certificates, err := x509.ParseCertificates(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: not a chain of certificates: %w", ErrMalformed, err)
-	}
-	for _, certificate := range certificates {
-		if len(certificate.Raw) > MaxCertificateSize {
-			return nil, malformed("a certificate is larger than %d bytes", MaxCertificateSize)
+	var certificates []*x509.Certificate
+	for rest := cryptobyte.String(der); !rest.Empty(); {
+		var one cryptobyte.String
+		if !rest.ReadASN1Element(&one, tags.SEQUENCE) {
+			return nil, malformed("not a chain of certificates")
 		}
+		certificate, err := parseDER(one)
+		if err != nil {
+			return nil, err
+		}
+		certificates = append(certificates, certificate)
 	}
 	return certificates, nil
 }
@@ -140,6 +142,12 @@ func presentedBy(source string, leaf *x509.Certificate, chain []*x509.Certificat
 	}
 	if size > maxChainSize {
 		return nil, malformed("the certificates are larger than %d bytes together", maxChainSize)
+	}
+	if leaf.PublicKey == nil {
+		// The ingress has seen proof of possession; this key is only compared and measured.
+		if key := rsaPSSKey(leaf.RawSubjectPublicKeyInfo); key != nil {
+			leaf.PublicKey = key
+		}
 	}
 	return &Presented{Leaf: leaf, Chain: chain, Source: source}, nil
 }

@@ -11,7 +11,8 @@ const xfcc = "X-Forwarded-Client-Cert"
 //
 // Envoy does not escape the values of URI and DNS, so a certificate can bring whole keys and elements of its own in a
 // name. Therefore those keys are refused, as is more than one element and any key twice; and the certificate has to be
-// the one whose digest Envoy wrote in front of everything else.
+// the one whose digest Envoy wrote in front of everything else of the client's. Only By comes before it: the URI names of
+// Envoy's own certificate, which no client chooses and nothing is concluded from.
 func decodeEnvoy(v values) (*x509.Certificate, []*x509.Certificate, error) {
 	text := v[xfcc]
 	if text == "" {
@@ -55,11 +56,19 @@ func xfccElement(text string) (map[string]string, error) {
 			return nil, malformed("%s is not made of key=value", xfcc)
 		}
 		switch key = strings.ToLower(key); key {
+		case "by":
+			if len(pairs) > 0 {
+				return nil, malformed("%s has By after other keys, where Envoy does not write it", xfcc)
+			}
+			if rest, ok = afterBy(after); !ok {
+				return nil, malformed("%s has nothing but By", xfcc)
+			}
+			continue
 		case "hash", "cert", "chain", "subject":
 		case "uri", "dns":
 			return nil, malformed("%s has URI or DNS, which Envoy does not escape; leave them out of set_current_client_cert_details", xfcc)
 		default:
-			return nil, malformed("%s has the key %q; only Hash, Cert, Chain and Subject may be there", xfcc, brief(key))
+			return nil, malformed("%s has the key %q; only By, Hash, Cert, Chain and Subject may be there", xfcc, brief(key))
 		}
 		if _, twice := pairs[key]; twice {
 			return nil, malformed("%s has %s twice", xfcc, key)
@@ -80,6 +89,16 @@ func xfccElement(text string) (map[string]string, error) {
 		}
 		rest = after[1:]
 	}
+}
+
+// afterBy gives what follows the value of By and its semicolon. Envoy writes a URI there as it is, perhaps with equals
+// signs.
+func afterBy(text string) (rest string, ok bool) {
+	end := strings.IndexAny(text, `;,"`)
+	if end < 0 || text[end] != ';' {
+		return "", false
+	}
+	return text[end+1:], true
 }
 
 // xfccValue reads a value and gives what follows it.

@@ -42,7 +42,9 @@ func (i IngressCertificate) Authenticate(r *http.Request) error {
 	}
 	leaf := r.TLS.PeerCertificates[0]
 	trust := Trust{Roots: i.Roots, Now: i.Now}
-	if err := trust.Verify(&Presented{Leaf: leaf, Chain: r.TLS.PeerCertificates[1:]}); err != nil {
+	err := trust.Verify(&Presented{Leaf: leaf, Chain: r.TLS.PeerCertificates[1:]})
+	// Its authority may well issue certificates for everything in that network: one has to say what it is for.
+	if err != nil || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
 		return errors.New("the sender's certificate is not from the authority of the ingress, or not for clients")
 	}
 	if slices.ContainsFunc(leaf.DNSNames, func(name string) bool { return slices.Contains(i.Names, name) }) {

@@ -50,6 +50,8 @@ var (
 	ErrUntrusted = errors.New("mtls: certificate not trusted")
 	// ErrMismatch is a certificate that is not the registered one.
 	ErrMismatch = errors.New("mtls: certificate does not match")
+	// ErrReversed is a certificate whose subject is the registered name with its parts in the opposite order.
+	ErrReversed = fmt.Errorf("%w: the registered subject is written most significant part first, and RFC 4514 wants the opposite order", ErrMismatch)
 	// ErrUnknownKey is a certificate whose key is none of those that were registered.
 	ErrUnknownKey = fmt.Errorf("%w: its key is not registered", ErrMismatch)
 )

@@ -10,45 +10,59 @@ import (
 	"unicode/utf8"
 )
 
-// attributeTypes are the short and long names of attribute types in lower case (RFC 4519 §2, RFC 4514 §3, and what
-// OpenSSL prints for the types of qualified and EV certificates).
+// attributeTypes are the short and long names of attribute types in lower case: RFC 4519 §2, RFC 4514 §3, and what
+// OpenSSL, Java, .NET and Bouncy Castle write. SN is surname, as in RFC 4519; some old tools mean serialNumber.
 var attributeTypes = map[string]string{
 	"cn": "2.5.4.3", "commonname": "2.5.4.3",
 	"sn": "2.5.4.4", "surname": "2.5.4.4",
 	"serialnumber": "2.5.4.5",
 	"c":            "2.5.4.6", "countryname": "2.5.4.6",
 	"l": "2.5.4.7", "localityname": "2.5.4.7",
-	"st": "2.5.4.8", "stateorprovincename": "2.5.4.8",
+	"st": "2.5.4.8", "s": "2.5.4.8", "sp": "2.5.4.8", "stateorprovincename": "2.5.4.8",
 	"street": "2.5.4.9", "streetaddress": "2.5.4.9",
 	"o": "2.5.4.10", "organizationname": "2.5.4.10",
 	"ou": "2.5.4.11", "organizationalunitname": "2.5.4.11",
-	"title":            "2.5.4.12",
+	"t": "2.5.4.12", "title": "2.5.4.12",
 	"description":      "2.5.4.13",
 	"businesscategory": "2.5.4.15",
+	"postaladdress":    "2.5.4.16",
 	"postalcode":       "2.5.4.17",
-	"name":             "2.5.4.41",
-	"gn":               "2.5.4.42", "givenname": "2.5.4.42",
-	"initials":               "2.5.4.43",
-	"generationqualifier":    "2.5.4.44",
-	"dnqualifier":            "2.5.4.46",
+	"pobox":            "2.5.4.18", "postofficebox": "2.5.4.18",
+	"phone": "2.5.4.20", "telephonenumber": "2.5.4.20",
+	"name": "2.5.4.41",
+	"g":    "2.5.4.42", "gn": "2.5.4.42", "givenname": "2.5.4.42",
+	"i": "2.5.4.43", "initials": "2.5.4.43",
+	"generation": "2.5.4.44", "generationqualifier": "2.5.4.44",
+	"x500uniqueidentifier": "2.5.4.45",
+	"dnq":                  "2.5.4.46", "dnqualifier": "2.5.4.46",
 	"pseudonym":              "2.5.4.65",
+	"role":                   "2.5.4.72",
 	"organizationidentifier": "2.5.4.97",
 	"uid":                    "0.9.2342.19200300.100.1.1", "userid": "0.9.2342.19200300.100.1.1",
+	"mail": "0.9.2342.19200300.100.1.3", "rfc822mailbox": "0.9.2342.19200300.100.1.3",
 	"dc": "0.9.2342.19200300.100.1.25", "domaincomponent": "0.9.2342.19200300.100.1.25",
-	"e": "1.2.840.113549.1.9.1", "emailaddress": "1.2.840.113549.1.9.1",
-	"jurisdictionl": "1.3.6.1.4.1.311.60.2.1.1", "jurisdictionlocalityname": "1.3.6.1.4.1.311.60.2.1.1",
+	"e": "1.2.840.113549.1.9.1", "email": "1.2.840.113549.1.9.1", "emailaddress": "1.2.840.113549.1.9.1",
+	"unstructuredname":    "1.2.840.113549.1.9.2",
+	"unstructuredaddress": "1.2.840.113549.1.9.8",
+	"jurisdictionl":       "1.3.6.1.4.1.311.60.2.1.1", "jurisdictionlocalityname": "1.3.6.1.4.1.311.60.2.1.1",
 	"jurisdictionst": "1.3.6.1.4.1.311.60.2.1.2", "jurisdictionstateorprovincename": "1.3.6.1.4.1.311.60.2.1.2",
 	"jurisdictionc": "1.3.6.1.4.1.311.60.2.1.3", "jurisdictioncountryname": "1.3.6.1.4.1.311.60.2.1.3",
 }
 
 // ParseDN reads the string form of a distinguished name (RFC 4514 §3), which begins with the least significant part.
 // Attribute types are the usual names, in any case, or dotted numbers; values are strings with escapes or # and the
-// hexadecimal DER. Spaces around the separators are ignored, as older forms have them. Errors wrap [ErrMalformed].
+// hexadecimal DER. Older forms are read too (RFC 2253 §4, RFC 1779): spaces around the separators, semicolons for commas,
+// values in quotes, OID. before a dotted number. A name that begins with a slash is in OpenSSL's old form,
+// /C=BR/O=Bank/CN=client, whose order is that of the certificate. No other form is read in that order: see
+// [DN.Reversed]. Errors wrap [ErrMalformed].
 func ParseDN(text string) (DN, error) {
 	if len(text) > maxSubject {
 		return nil, fmt.Errorf("%w: a distinguished name may have %d bytes", ErrMalformed, maxSubject)
 	}
 	parser := dnParser{text: text}
+	if parser.spaces(); parser.peek() == '/' {
+		return parser.slashForm()
+	}
 	var name DN
 	for {
 		relative, err := parser.relativeName()
@@ -58,7 +72,7 @@ func ParseDN(text string) (DN, error) {
 		if name = append(name, relative); len(name) > maxRDNs {
 			return nil, parser.errorf("more than %d relative names", maxRDNs)
 		}
-		if !parser.consume(',') {
+		if !parser.consume(',') && !parser.consume(';') {
 			break
 		}
 	}
@@ -67,6 +81,25 @@ func ParseDN(text string) (DN, error) {
 	}
 	slices.Reverse(name)
 	return name, nil
+}
+
+// Reversed is the name with its parts in the opposite order.
+func (d DN) Reversed() DN {
+	reversed := slices.Clone(d)
+	slices.Reverse(reversed)
+	return reversed
+}
+
+// SeemsReversed reports whether the name looks as if it had been written in the order of the certificate and read in
+// that of RFC 4514: its least significant part is a country or a domain, and its most significant one is not. There
+// are certificates that are made so; it is a reason to look twice and none to refuse.
+func (d DN) SeemsReversed() bool {
+	return len(d) > 1 && d[len(d)-1].isTop() && !d[0].isTop()
+}
+
+// isTop reports whether a relative name is one that names begin with.
+func (r rdn) isTop() bool {
+	return len(r) == 1 && (r[0].oid == attributeTypes["c"] || r[0].oid == attributeTypes["dc"])
 }
 
 type dnParser struct {
@@ -128,29 +161,40 @@ func (p *dnParser) attribute() (attribute, error) {
 	if p.consume('#') {
 		return p.hexValue(oid)
 	}
-	text, err := p.stringValue()
+	read := p.stringValue
+	if p.consume('"') {
+		read = p.quotedValue
+	}
+	text, err := read()
 	if err != nil {
 		return attribute{}, err
 	}
-	prepared, err := prepare(text)
-	return attribute{oid: oid, text: prepared, isText: true}, err
+	return textAttribute(oid, text)
 }
 
 // attributeType reads a name or a dotted number and gives the dotted number.
 func (p *dnParser) attributeType() (string, error) {
 	start := p.offset
-	for b := p.peek(); 'a' <= b|0x20 && b|0x20 <= 'z' || '0' <= b && b <= '9' || b == '.' || b == '-'; b = p.peek() {
+	for isTypeByte(p.peek()) {
 		p.offset++
 	}
-	name := p.text[start:p.offset]
-	if oid, ok := attributeTypes[strings.ToLower(name)]; ok {
+	name := strings.ToLower(p.text[start:p.offset])
+	if oid, ok := attributeTypes[name]; ok {
 		return oid, nil
 	}
-	if isOID(name) {
-		return name, nil
+	if number := strings.TrimPrefix(name, "oid."); isOID(number) { // RFC 2253 §4
+		return number, nil
 	}
 	p.offset = start
+	if name == "subject" || name == "issuer" {
+		return "", p.errorf("leave out %s=, which is no part of the name", name)
+	}
 	return "", p.errorf("an unknown attribute type; use its dotted number")
+}
+
+// isTypeByte reports whether b may be in an attribute type (RFC 4512 §1.4).
+func isTypeByte(b byte) bool {
+	return 'a' <= b|0x20 && b|0x20 <= 'z' || '0' <= b && b <= '9' || b == '.' || b == '-'
 }
 
 // isOID accepts a dotted number of at least two arcs without leading zeros (RFC 4512 §1.4).
@@ -183,14 +227,15 @@ func (p *dnParser) hexValue(oid string) (attribute, error) {
 	return attributeOf(oid, value)
 }
 
-// stringValue reads a value with its escapes (RFC 4514 §2.4, §3).
+// stringValue reads a value with its escapes (RFC 4514 §2.4, §3), without the spaces after it that are not escaped.
 func (p *dnParser) stringValue() (string, error) {
 	var value strings.Builder
+	kept := 0
 	for p.offset < len(p.text) {
 		switch b := p.text[p.offset]; b {
-		case ',', '+':
-			return utf8Value(p, value.String())
-		case '"', ';', '<', '>', 0:
+		case ',', ';', '+':
+			return utf8Value(p, value.String()[:kept])
+		case '"', '<', '>', 0:
 			return "", p.errorf("a character that must be escaped")
 		case '\\':
 			escaped, err := p.escape()
@@ -198,12 +243,117 @@ func (p *dnParser) stringValue() (string, error) {
 				return "", err
 			}
 			value.WriteByte(escaped)
+			kept = value.Len()
+		default:
+			value.WriteByte(b)
+			p.offset++
+			if b != ' ' {
+				kept = value.Len()
+			}
+		}
+	}
+	return utf8Value(p, value.String()[:kept])
+}
+
+// quotedValue reads a value in quotes (RFC 2253 §4). The first quote is consumed. In it only quotes and backslashes
+// are special; .NET doubles a quote instead of escaping it.
+func (p *dnParser) quotedValue() (string, error) {
+	var value strings.Builder
+	for p.offset < len(p.text) {
+		switch b := p.text[p.offset]; b {
+		case 0:
+			return "", p.errorf("a character that must be escaped")
+		case '\\':
+			escaped, err := p.escape()
+			if err != nil {
+				return "", err
+			}
+			value.WriteByte(escaped)
+		case '"':
+			p.offset++
+			if p.consume('"') {
+				value.WriteByte('"')
+				continue
+			}
+			p.spaces()
+			return utf8Value(p, value.String())
 		default:
 			value.WriteByte(b)
 			p.offset++
 		}
 	}
+	return "", p.errorf("a quote that does not end")
+}
+
+// slashForm reads what OpenSSL's X509_NAME_oneline writes: /type=value for each part, most significant first, +type=value
+// for more attributes of the same part. Separators are only those before a type and an equals sign; OpenSSL 3 escapes
+// others with a backslash, and older ones leave them as they are. Bytes that are not printable are \xHH.
+func (p *dnParser) slashForm() (DN, error) {
+	var name DN
+	for p.offset < len(p.text) {
+		separator := p.text[p.offset]
+		p.offset++
+		oid, err := p.attributeType()
+		if err != nil {
+			return nil, err
+		}
+		if !p.consume('=') {
+			return nil, p.errorf("an equals sign is missing")
+		}
+		text, err := p.slashValue()
+		if err != nil {
+			return nil, err
+		}
+		value, err := textAttribute(oid, text)
+		if err != nil {
+			return nil, err
+		}
+		if separator == '+' {
+			name[len(name)-1] = append(name[len(name)-1], value)
+		} else {
+			name = append(name, rdn{value})
+		}
+		if len(name) > maxRDNs || len(name[len(name)-1]) > maxAttributes {
+			return nil, p.errorf("more than %d relative names or %d attributes in one", maxRDNs, maxAttributes)
+		}
+	}
+	return name, nil
+}
+
+// slashValue reads up to the next separator of the slash form.
+func (p *dnParser) slashValue() (string, error) {
+	var value strings.Builder
+	for p.offset < len(p.text) && !p.atSlashSeparator() {
+		rest := p.text[p.offset:]
+		switch {
+		case len(rest) >= 4 && rest[:2] == `\x` && isHex(rest[2]) && isHex(rest[3]):
+			octet, err := hex.DecodeString(rest[2:4])
+			if err != nil {
+				return "", p.errorf("not an escape")
+			}
+			value.Write(octet)
+			p.offset += 4
+		case len(rest) >= 2 && (rest[:2] == `\/` || rest[:2] == `\+`):
+			value.WriteByte(rest[1])
+			p.offset += 2
+		default:
+			value.WriteByte(rest[0])
+			p.offset++
+		}
+	}
 	return utf8Value(p, value.String())
+}
+
+// atSlashSeparator reports whether a slash or a plus is next, with a type and an equals sign after it.
+func (p *dnParser) atSlashSeparator() bool {
+	if b := p.text[p.offset]; b != '/' && b != '+' {
+		return false
+	}
+	end := p.offset + 1
+	for end < len(p.text) && isTypeByte(p.text[end]) {
+		end++
+	}
+	return end > p.offset+1 && end < len(p.text) && p.text[end] == '='
 }
 
 func utf8Value(p *dnParser, value string) (string, error) {

@@ -17,7 +17,7 @@ import (
 )
 
 // ErrRevoked is a certificate that its issuer has revoked. It wraps [ErrUntrusted].
-var ErrRevoked = fmt.Errorf("%w: it is revoked", ErrUntrusted)
+var ErrRevoked = untrusted("it is revoked")
 
 // RevocationMode says what happens when the status of a certificate cannot be found out.
 type RevocationMode string
@@ -124,7 +124,7 @@ func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate) error
 			return err
 		}
 		if !known && r.mode == RevocationHard {
-			return fmt.Errorf("%w: nobody can tell whether %s is revoked (revocation is hard)", ErrUntrusted, chain[i].Subject)
+			return untrusted("nobody can tell whether %s is revoked (revocation is hard)", subjectText(chain[i].RawSubject))
 		}
 		if !known {
 			r.report(ctx, fmt.Sprintf("nobody can tell whether %s is revoked; it passes, since revocation is soft", chain[i].Subject))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -34,6 +35,8 @@ type loaded struct {
 	files      [3][]byte
 	trust      Trust
 	revocation *Revocation
+	// problems are the certificates in the files that cannot be used, and are left out.
+	problems []error
 }
 
 // NewStores reads the files. The error names the one that cannot be used.
@@ -77,6 +80,35 @@ func (s *Stores) Reload() (changed bool, err error) {
 	return true, nil
 }
 
+// Problems are the certificates in the files, as they were last read, that cannot be used and are left out: nothing
+// that only they have issued is trusted. Each error names the file.
+func (s *Stores) Problems() []error {
+	var all []error
+	for _, one := range *s.current.Load() {
+		all = append(all, one.problems...)
+	}
+	return all
+}
+
+// poolOf reads certificates in PEM. The pool is nil if none can be used; what cannot is an error for each.
+func poolOf(encoded []byte) (pool *x509.CertPool, unusable []error) {
+	for block, rest := pem.Decode(encoded); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := ParseCertificate(block.Bytes)
+		if err != nil {
+			unusable = append(unusable, err)
+			continue
+		}
+		if pool == nil {
+			pool = x509.NewCertPool()
+		}
+		pool.AddCert(understood(certificate))
+	}
+	return pool, unusable
+}
+
 func (s *Stores) read(store Store) (loaded, error) {
 	one := loaded{trust: Trust{Now: s.now}, revocation: store.Revocation}
 	for i, name := range []string{store.Roots, store.Intermediates, store.Lists} {
@@ -94,9 +126,15 @@ func (s *Stores) read(store Store) (loaded, error) {
 			}
 			continue
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(encoded) {
+		pool, unusable := poolOf(encoded)
+		switch {
+		case pool == nil && len(unusable) > 0:
+			return loaded{}, fmt.Errorf("%s holds no certificate that can be used: %w", name, errors.Join(unusable...))
+		case pool == nil:
 			return loaded{}, fmt.Errorf("%s holds no certificate in PEM form", name)
+		}
+		for _, err := range unusable {
+			one.problems = append(one.problems, fmt.Errorf("%s: %w", name, err))
 		}
 		if i == 0 {
 			one.trust.Roots = pool

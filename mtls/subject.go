@@ -97,10 +97,23 @@ func (s Subject) matchDN(certificate *x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	if !registered.Equal(presented) {
-		return fmt.Errorf("%w: its subject is another", ErrMismatch)
+	if registered.Equal(presented) {
+		return nil
 	}
-	return nil
+	if registered.Reversed().Equal(presented) {
+		return fmt.Errorf("%w: register it as %s", ErrReversed, presented)
+	}
+	return fmt.Errorf("%w: its subject is %s, and the registered one is %s", ErrMismatch, presented, registered)
+}
+
+// Hint says what seems wrong with a registered subject that is well formed, or "".
+func (s Subject) Hint() string {
+	name, err := ParseDN(s.DN)
+	if s.DN == "" || err != nil || !name.SeemsReversed() {
+		return ""
+	}
+	return fmt.Sprintf("tls_client_auth_subject_dn seems to be written most significant part first; RFC 4514 wants %s. "+
+		"Compare it with: openssl x509 -noout -subject -nameopt RFC2253", name.Reversed())
 }
 
 // alternativeName is one GeneralName (RFC 5280 §4.2.1.6).
@@ -121,7 +134,7 @@ func (s Subject) matchesName(name alternativeName) bool {
 	value := string(name.value)
 	switch {
 	case s.SANDNS != "":
-		return name.tag == tagDNS && strings.EqualFold(value, s.SANDNS)
+		return name.tag == tagDNS && isVisibleASCII(value) && strings.EqualFold(value, s.SANDNS)
 	case s.SANURI != "":
 		return name.tag == tagURI && value == s.SANURI
 	case s.SANIP != "":
@@ -131,7 +144,7 @@ func (s Subject) matchesName(name alternativeName) bool {
 	case s.SANEmail != "":
 		local, host, _ := strings.Cut(s.SANEmail, "@")
 		presentedLocal, presentedHost, found := strings.Cut(value, "@")
-		return name.tag == tagEmail && found && presentedLocal == local && strings.EqualFold(presentedHost, host)
+		return name.tag == tagEmail && isVisibleASCII(value) && found && presentedLocal == local && strings.EqualFold(presentedHost, host)
 	}
 	return false
 }

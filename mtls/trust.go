@@ -38,7 +38,8 @@ func (t Trust) VerifyContext(ctx context.Context, p *Presented) error {
 
 // Verify checks that the certificate leads to a trust anchor by RFC 5280 (validity, path length, name constraints, no
 // unknown critical extension), that it is made for client authentication, and that every key and signature on the way
-// is strong. Nothing is fetched. Errors wrap [ErrUntrusted].
+// is strong. qcStatements (RFC 3739 §3.2.6) may be critical: what they state of the certificate restricts nothing that
+// is done with it here. Nothing is fetched. Errors wrap [ErrUntrusted] and are mostly a [*TrustError].
 func (t Trust) Verify(p *Presented) error {
 	_, err := t.chains(p)
 	return err
@@ -50,33 +51,34 @@ func (t Trust) chains(p *Presented) ([][]*x509.Certificate, error) {
 		return nil, fmt.Errorf("%w: there is none", ErrUntrusted)
 	}
 	if t.Roots == nil {
-		return nil, fmt.Errorf("%w: no trust anchors are configured", ErrUntrusted)
+		return nil, untrusted("no certificate authorities are configured")
 	}
 	if err := checkUsage(p.Leaf); err != nil {
 		return nil, err
 	}
-	chains, err := p.Leaf.Verify(x509.VerifyOptions{
+	leaf := understood(p.Leaf)
+	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots:         t.Roots,
 		Intermediates: t.intermediates(p),
 		CurrentTime:   t.Now(),
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
+		return nil, &TrustError{Reason: reasonOf(leaf, err), cause: err}
 	}
-	var strong [][]*x509.Certificate
-	var weak error
+	var good [][]*x509.Certificate
+	var bad error
 	for _, chain := range chains {
-		if err := checkStrength(chain); err != nil {
-			weak = err
+		if err := checkChain(chain); err != nil {
+			bad = err
 			continue
 		}
-		strong = append(strong, chain)
+		good = append(good, chain)
 	}
-	if len(strong) == 0 {
-		return nil, weak
+	if len(good) == 0 {
+		return nil, bad
 	}
-	return strong, nil
+	return good, nil
 }
 
 // intermediates are the configured ones and those that the client sent.
@@ -89,20 +91,41 @@ func (t Trust) intermediates(p *Presented) *x509.CertPool {
 		pool = t.Intermediates.Clone()
 	}
 	for _, certificate := range p.Chain {
-		pool.AddCert(certificate)
+		pool.AddCert(understood(certificate))
 	}
 	return pool
 }
 
-// checkUsage demands what x509 takes for granted when it is absent: that the certificate says what it is for
-// (RFC 5280 §4.2.1.12).
+// checkUsage applies the extended key usage. A certificate without one may be used for everything (RFC 5280 §4.2.1.12),
+// and so may one that says so: the authorities here are those that the operator named for clients. One that is
+// made for other things only is refused.
 func checkUsage(leaf *x509.Certificate) error {
-	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
-		return fmt.Errorf("%w: it is not made for client authentication (extended key usage)", ErrUntrusted)
+	restricted := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0
+	if restricted && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		return untrusted("it is not made for client authentication (extended key usage)")
 	}
 	// RFC 5280 §4.2.1.3: TLS clients sign
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return fmt.Errorf("%w: it is not made for signatures (key usage)", ErrUntrusted)
+		return untrusted("it is not made for signatures (key usage)")
+	}
+	return nil
+}
+
+// checkChain applies what x509 does not.
+func checkChain(chain []*x509.Certificate) error {
+	if err := checkStrength(chain); err != nil {
+		return err
+	}
+	return checkHiddenNames(chain)
+}
+
+// checkHiddenNames refuses alternative names that cannot be read where an authority constrains the names of what it
+// issues.
+func checkHiddenNames(chain []*x509.Certificate) error {
+	for i, certificate := range chain[:len(chain)-1] {
+		if hiddenNames(certificate) && slices.ContainsFunc(chain[i+1:], constrainsNames) {
+			return untrusted("its subject alternative names cannot be read, and the name constraints of its authority apply to them")
+		}
 	}
 	return nil
 }
@@ -111,12 +134,16 @@ func checkUsage(leaf *x509.Certificate) error {
 // rests.
 func checkStrength(chain []*x509.Certificate) error {
 	for i, certificate := range chain {
-		if err := checkKey(certificate.PublicKey); err != nil {
-			return err
+		whose := "its"
+		if i > 0 {
+			whose = "its authority's"
+		}
+		if !strongKey(certificate.PublicKey) {
+			return untrusted("%s key is %s; %s", whose, describeKey(certificate), acceptedKeys)
 		}
 		anchor := i == len(chain)-1
 		if !anchor && !strongSignature(certificate.SignatureAlgorithm) {
-			return fmt.Errorf("%w: signed with %s", ErrUntrusted, certificate.SignatureAlgorithm)
+			return untrusted("%s certificate is signed with %s", whose, certificate.SignatureAlgorithm)
 		}
 	}
 	return nil
@@ -132,22 +159,28 @@ func strongSignature(algorithm x509.SignatureAlgorithm) bool {
 	return false
 }
 
-// checkKey demands RSA of 2048 bits or more, or a curve of 256 bits or more (FAPI 2.0 Security Profile §5.4.1).
-func checkKey(public crypto.PublicKey) error {
+// strongKey demands RSA of 2048 bits or more, or a curve of 256 bits or more (FAPI 2.0 Security Profile §5.4.1).
+func strongKey(public crypto.PublicKey) bool {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		if public.N.BitLen() >= 2048 {
-			return nil
-		}
+		return public.N.BitLen() >= 2048
 	case *ecdsa.PublicKey:
 		switch public.Curve {
 		case elliptic.P256(), elliptic.P384(), elliptic.P521():
-			return nil
+			return true
 		}
 	case ed25519.PublicKey:
-		return nil
+		return true
 	}
-	return fmt.Errorf("%w: a key in the chain is too weak or of an unknown kind", ErrUntrusted)
+	return false
+}
+
+// describeKey is the kind of a key, and the size of one that has several.
+func describeKey(certificate *x509.Certificate) string {
+	if public, ok := certificate.PublicKey.(*rsa.PublicKey); ok {
+		return fmt.Sprintf("RSA of %d bits", public.N.BitLen())
+	}
+	return keyKind(certificate.RawSubjectPublicKeyInfo)
 }
 
 // SelfSigned checks a certificate for self_signed_tls_client_auth (RFC 8705 §2.2): its public key is one of those that
@@ -157,10 +190,10 @@ func SelfSigned(p *Presented, keys []crypto.PublicKey, now time.Time) error {
 		return fmt.Errorf("%w: there is none", ErrMismatch)
 	}
 	if now.Before(p.Leaf.NotBefore) || now.After(p.Leaf.NotAfter) {
-		return fmt.Errorf("%w: it is valid from %s to %s", ErrMismatch, p.Leaf.NotBefore.UTC().Format(time.RFC3339), p.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		return &selfSignedError{fmt.Sprintf("it is valid from %s to %s", stamp(p.Leaf.NotBefore), stamp(p.Leaf.NotAfter))}
 	}
-	if err := checkKey(p.Leaf.PublicKey); err != nil {
-		return fmt.Errorf("%w: %w", ErrMismatch, err)
+	if !strongKey(p.Leaf.PublicKey) {
+		return &selfSignedError{fmt.Sprintf("its key is %s; %s", describeKey(p.Leaf), acceptedKeys)}
 	}
 	presented, ok := p.Leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !slices.ContainsFunc(keys, presented.Equal) {

@@ -51,6 +51,8 @@ func TestTrustVerify(t *testing.T) {
 		{"among other usages", present(root.issue(t, key, usage(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth))), true},
 		{"no key usage", present(root.issue(t, key, func(c *x509.Certificate) { c.KeyUsage = 0 })), true},
 		{"within name constraints", present(constrained.issue(t, key, dns("tpp.bank.example")), constrained.certificate), true},
+		{"for anything", present(root.issue(t, key, usage(x509.ExtKeyUsageAny))), true},
+		{"for nothing in particular", present(root.issue(t, key, usage())), true},
 
 		{"nil", nil, false},
 		{"no leaf", &Presented{}, false},
@@ -66,8 +68,9 @@ func TestTrustVerify(t *testing.T) {
 		})), false},
 		{"expired intermediate", present(expired.issue(t, key, nil), expired.certificate), false},
 		{"for servers", present(root.issue(t, key, usage(x509.ExtKeyUsageServerAuth))), false},
-		{"for anything", present(root.issue(t, key, usage(x509.ExtKeyUsageAny))), false},
-		{"for nothing in particular", present(root.issue(t, key, usage())), false},
+		{"for a purpose that x509 does not know", present(root.issue(t, key, func(c *x509.Certificate) {
+			c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, []asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 99}}
+		})), false},
 		{"CA for servers", present(serversOnly.issue(t, key, nil), serversOnly.certificate), false},
 		{"key usage without signatures", present(root.issue(t, key, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })), false},
 		{"outside name constraints", present(constrained.issue(t, key, dns("tpp.evil.example")), constrained.certificate), false},

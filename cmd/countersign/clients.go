@@ -83,6 +83,7 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return p.inputProblems(c.File, err)
 		}
+		p.printHints(record)
 		if record.Version > 1 {
 			p.printf("replaced the client %s (version %d)\n", c.ID, record.Version)
 		} else {
@@ -143,6 +144,7 @@ func (c clientsShow) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
+		p.printHints(record)
 		ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 		defer cancel()
 		return p.printJSON(struct {
@@ -182,6 +184,13 @@ func (p *program) noteKeys(ctx context.Context, record store.Client) {
 	}
 	for _, one := range keys.LeftOut {
 		p.printf("note: %s is left out: %s\n", console.OneLine(one.Name()), one.Reason)
+	}
+}
+
+// printHints prints what seems wrong with a client, beside the output.
+func (p *program) printHints(record store.Client) {
+	for _, hint := range admin.Hints(record.ID, record.Profile, record.Metadata) {
+		fmt.Fprintf(p.stderr, "hint: %s\n", hint)
 	}
 }
 

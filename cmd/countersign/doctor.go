@@ -13,10 +13,11 @@ import (
 	"countersign/internal/doctor"
 )
 
-// doctorCommands are the two examinations.
+// doctorCommands are the examinations.
 type doctorCommands struct {
-	Check   doctorCommand        `cmd:"" default:"withargs" help:"Check the installation and report what to fix."`
-	Ingress doctorIngressCommand `cmd:"" help:"Try to deceive a running ingress, and report whether it is safe."`
+	Check       doctorCommand            `cmd:"" default:"withargs" help:"Check the installation and report what to fix."`
+	Certificate doctorCertificateCommand `cmd:"" help:"Say whether a client's certificate is accepted here, and if not, why."`
+	Ingress     doctorIngressCommand     `cmd:"" help:"Try to deceive a running ingress, and report whether it is safe."`
 }
 
 // Help implements kong.HelpProvider.
@@ -25,6 +26,7 @@ func (doctorCommands) Help() string {
 
 Examples:
   countersign doctor
+  countersign doctor certificate c1.crt
   countersign doctor ingress https://mtls.login.example --client-id c1 --certificate c1.crt --key c1.key`
 }
 
@@ -74,6 +76,30 @@ func (p *program) examine(ctx context.Context, checks []doctor.Check, praise str
 	}
 	p.printf("%s", praise)
 	return nil
+}
+
+// doctorCertificateCommand examines a client's certificate.
+type doctorCertificateCommand struct {
+	File string `arg:"" type:"existingfile" help:"The client's certificate, PEM, with the intermediates that it sends, its own first."`
+}
+
+// Help implements kong.HelpProvider.
+func (doctorCertificateCommand) Help() string {
+	return `Prints the subject as it has to be registered, the kind of the key, whether the handshake of this
+server takes the certificate, and which authorities trust it. Nothing is changed and nothing is
+fetched: revocation is not looked up. The exit code is 1 if the certificate cannot be used.
+
+Example:
+  countersign doctor certificate c1.crt`
+}
+
+// Run implements the command.
+func (c doctorCertificateCommand) Run(ctx context.Context, p *program) error {
+	settings, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
+	return p.examine(ctx, doctor.ClientCertificate{File: c.File, Config: settings, Now: p.now}.Checks(), "")
 }
 
 // doctorIngressCommand tries an ingress from outside.

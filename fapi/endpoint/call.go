@@ -133,7 +133,7 @@ func (b *BackChannel) newCall(w http.ResponseWriter, r *http.Request, at At) (*C
 	c := &Call{Form: form, Accept: strings.Join(r.Header.Values("Accept"), ","), at: at, store: b.Store}
 	if at.MTLS {
 		if c.Certificate, err = b.Certificates.Certificate(r); err != nil {
-			return nil, oauth.Errorf(oauth.InvalidRequest, "the client certificate cannot be read").Because(err)
+			return nil, unreadableCertificate(err)
 		}
 	}
 	if err := b.Authenticator.authenticate(r, c); err != nil {
@@ -149,6 +149,14 @@ func (b *BackChannel) newCall(w http.ResponseWriter, r *http.Request, at At) (*C
 		return nil, err
 	}
 	return c, nil
+}
+
+// unreadableCertificate is the answer where the source of certificates has something that cannot be used.
+func unreadableCertificate(cause error) error {
+	if reason := mtls.Reason(cause); reason != "" {
+		return oauth.Errorf(oauth.InvalidRequest, "the client certificate cannot be used: %s", reason).Because(cause)
+	}
+	return oauth.Errorf(oauth.InvalidRequest, "the client certificate cannot be read").Because(cause)
 }
 
 // prove verifies the DPoP proof, if there is one.

@@ -44,6 +44,17 @@ type Authenticator struct {
 	TrustStores map[string]mtls.Trust
 	Now         func() time.Time
 	Tracer      trace.Tracer
+	// CertificateRefused, if not nil, is called when a client is refused for its certificate.
+	CertificateRefused func(*http.Request, RefusedCertificate)
+}
+
+// RefusedCertificate is what an operator should know of a client certificate that was refused.
+type RefusedCertificate struct {
+	ClientID string
+	// Subject is the certificate's (RFC 4514), or "" if it cannot be read or there is none.
+	Subject string
+	// Cause says why it was refused.
+	Cause error
 }
 
 // authenticate identifies the client and authenticates it by its registered method; the request never chooses the
@@ -98,7 +109,9 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 			return oauth.Errorf(oauth.InvalidRequest,
 				"this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
 		}
-		return a.checkCertificate(ctx, found, c.Certificate)
+		err := a.checkCertificate(ctx, c)
+		a.reportCertificate(request, c, err)
+		return err
 	}
 	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 }
@@ -214,11 +227,21 @@ func ahead(date *jose.NumericDate, now time.Time, allowed time.Duration) bool {
 	return date != nil && date.Time().After(now.Add(allowed))
 }
 
+// NoCertificate says after "the connection has none" what the client can do about it.
+func (c *Call) NoCertificate() string {
+	if !c.at.MTLS {
+		return "use the endpoints in mtls_endpoint_aliases"
+	}
+	return "the client sent none; a TLS client sends none whose kind of key is not asked for: " +
+		"use RSA, P-256, P-384, P-521 or Ed25519"
+}
+
 // checkCertificate authenticates a client by its certificate (RFC 8705 §2).
-func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
+func (a *Authenticator) checkCertificate(ctx context.Context, c *Call) error {
+	caller, presented := c.Client, c.Certificate
 	if presented == nil {
 		return oauth.Errorf(oauth.InvalidClient,
-			"this client authenticates with a certificate and the connection has none; use the endpoints in mtls_endpoint_aliases")
+			"this client authenticates with a certificate and the connection has none; %s", c.NoCertificate())
 	}
 	if caller.AuthMethod() == profile.SelfSignedTLSClientAuth {
 		return a.checkSelfSigned(ctx, caller, presented)
@@ -232,13 +255,40 @@ func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Cli
 		}
 	}
 	if err := trust.VerifyContext(ctx, presented); err != nil {
-		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").Because(err)
+		return refusedCertificate("the client certificate is not trusted here", err)
 	}
 	if err := caller.CertificateSubject.Match(presented.Leaf); err != nil {
-		return oauth.Errorf(oauth.InvalidClient,
-			"the client certificate's subject is not the one that this client registered").Because(err)
+		return refusedCertificate("the client certificate's subject is not the one that this client registered", err)
 	}
 	return nil
+}
+
+// reportCertificate calls CertificateRefused if it was the certificate that err refuses, and not, say, the store that
+// failed. None on the listener that asks for one is reported too: its key may be of a kind that is not asked for.
+func (a *Authenticator) reportCertificate(request *http.Request, c *Call, err error) {
+	if a.CertificateRefused == nil || err == nil {
+		return
+	}
+	if c.Certificate == nil {
+		if c.at.MTLS {
+			a.CertificateRefused(request, RefusedCertificate{ClientID: c.Client.ID, Cause: err})
+		}
+		return
+	}
+	isCertificate := func(kind error) bool { return errors.Is(err, kind) }
+	if slices.ContainsFunc([]error{mtls.ErrUntrusted, mtls.ErrMismatch, mtls.ErrMalformed}, isCertificate) {
+		subject := mtls.SubjectText(c.Certificate.Leaf)
+		a.CertificateRefused(request, RefusedCertificate{c.Client.ID, subject, errors.Unwrap(err)})
+	}
+}
+
+// refusedCertificate is the answer to a client whose certificate is refused. It has the reason: whoever shows the
+// certificate knows what is in it.
+func refusedCertificate(description string, cause error) error {
+	if reason := mtls.Reason(cause); reason != "" {
+		description += ": " + reason
+	}
+	return oauth.Errorf(oauth.InvalidClient, "%s", description).Because(cause)
 }
 
 // checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). With
@@ -261,7 +311,7 @@ func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Clie
 		if stale, ok := errors.AsType[*jose.StaleError](err); ok {
 			hint += "; the client's keys cannot be read: " + stale.Failure.Error()
 		}
-		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not one that this client registered%s", hint).Because(err)
+		return refusedCertificate("the client certificate is not one that this client registered"+hint, err)
 	}
 	return nil
 }

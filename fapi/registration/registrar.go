@@ -72,7 +72,11 @@ func registrarError(organisation string, err error) error {
 func (h *Handler) certificateRegistrar(r *http.Request) (registrar, error) {
 	presented, err := h.organisationCertificate(r)
 	if err != nil {
-		return registrar{}, unauthorized("the client certificate is not trusted for registration", err)
+		description := "the client certificate is not trusted for registration"
+		if reason := mtls.Reason(err); reason != "" {
+			description += ": " + reason
+		}
+		return registrar{}, unauthorized(description, err)
 	}
 	if presented == nil {
 		return registrar{}, missingToken()
@@ -97,11 +101,15 @@ func (h *Handler) organisationCertificate(r *http.Request) (*mtls.Presented, err
 // subjectText returns a certificate's subject as an RFC 4514 string that parses to the same name. A subject without
 // such a string is an error, and so is an empty one, which all certificates without a name share.
 func subjectText(leaf *x509.Certificate) (string, error) {
-	var names pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(leaf.RawSubject, &names); err != nil || len(rest) > 0 {
-		return "", errors.New("fapi: the certificate has no readable subject")
+	name, err := mtls.SubjectDN(leaf)
+	if err != nil {
+		return "", fmt.Errorf("fapi: the certificate has no readable subject: %w", err)
 	}
-	text := names.String()
+	text := name.String()
+	var names pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(leaf.RawSubject, &names); err == nil && len(rest) == 0 {
+		text = names.String() // organisations are known by this form since the first release
+	}
 	if err := (mtls.Subject{DN: text}).Match(leaf); err != nil {
 		return "", fmt.Errorf("fapi: the certificate's subject cannot be written as text: %w", err)
 	}

@@ -114,7 +114,7 @@ func binding(c *endpoint.Call) (tokens.Confirmation, error) {
 	}
 	if c.Certificate == nil {
 		return tokens.Confirmation{}, oauth.Errorf(oauth.InvalidRequest,
-			"this client's tokens are bound to its certificate and the connection has none; use the token_endpoint in mtls_endpoint_aliases (RFC 8705 §3)")
+			"this client's tokens are bound to its certificate and the connection has none; %s (RFC 8705 §3)", c.NoCertificate())
 	}
 	return tokens.Confirmation{Thumbprint: mtls.Thumbprint(c.Certificate.Leaf)}, nil
 }

@@ -56,6 +56,18 @@ func Summarise(id, profile string, metadata []byte) (Summary, error) {
 	return summary, nil
 }
 
+// Hints says what of a client's metadata is well formed and yet looks wrong, one line each.
+func Hints(id, profile string, metadata []byte) []string {
+	parsed, err := client.Parse(id, profile, metadata)
+	if err != nil {
+		return nil
+	}
+	if hint := parsed.CertificateSubject.Hint(); hint != "" {
+		return []string{hint}
+	}
+	return nil
+}
+
 func checkOrganisation(name string) error {
 	if name == "" || len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
 		return errors.New("the organisation must have 1 to 200 bytes without control characters")

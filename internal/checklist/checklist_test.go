@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 346 {
+	if len(seen) != 356 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -3,6 +3,7 @@ package doctor
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -84,10 +85,13 @@ func (d *Doctor) clientAuthorities() (f Findings) {
 
 // authorities examines the files of one set of authorities.
 func (f *Findings) authorities(name, file, lists string, now time.Time) {
-	authorities, err := readCertificates(file)
+	authorities, unusable, err := readAuthorities(file)
 	if err != nil {
 		f.fail("mtls", "%s, client_ca_file: %v", name, err)
 		return
+	}
+	for _, problem := range unusable {
+		f.warn("mtls", "%s, client_ca_file: left out: %v", name, problem)
 	}
 	for _, authority := range authorities {
 		if f.validity("mtls", "the client authority "+authority.Subject.String(), authority, now) {
@@ -121,6 +125,32 @@ func (f *Findings) revocationLists(name, file string, now time.Time) {
 			f.ok("mtls", "%s: the revocation list of %s is good until %s", name, list.Issuer, end)
 		}
 	}
+}
+
+// readAuthorities reads the certificates of a PEM file that can be used, and says why the others cannot.
+func readAuthorities(name string) (usable []*x509.Certificate, unusable []error, err error) {
+	encoded, err := os.ReadFile(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for block, rest := pem.Decode(encoded); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := mtls.ParseCertificate(block.Bytes)
+		if err != nil {
+			unusable = append(unusable, err)
+			continue
+		}
+		usable = append(usable, certificate)
+	}
+	switch {
+	case len(usable) == 0 && len(unusable) > 0:
+		return nil, nil, fmt.Errorf("%s holds no certificate that can be used: %w", name, errors.Join(unusable...))
+	case len(usable) == 0:
+		return nil, nil, fmt.Errorf("%s holds no certificate in PEM form", name)
+	}
+	return usable, unusable, nil
 }
 
 // readCertificates reads every certificate of a PEM file.

@@ -305,6 +305,31 @@ func operation() []Group {
 				Remedy:  "Check that part. The load balancer sends requests to other nodes meanwhile.",
 			},
 			{
+				Message: "client certificate refused",
+				Levels:  []string{"warn"},
+				Fields:  []string{"address", "certificate_subject", "client_id", "error"},
+				Cause: "With client_id: the client sent no certificate, or one that is not trusted here or is not the registered " +
+					"one; the answer was `invalid_client` with the reason. Without: the certificate cannot be used at all, since Go's TLS " +
+					"does not parse it or its kind of key is not accepted; the client met a TLS alert, or 400 behind an ingress. In a " +
+					"handshake the subject cannot be read. The same certificate from the same network is logged once a minute.",
+				Remedy: "`countersign doctor certificate FILE` says all about a certificate; docs/certificates.md lists what is accepted. " +
+					"Compare the subject with `countersign clients show`, and the issuer with `client_ca_file`.",
+			},
+			{
+				Message: "client certificates refused again",
+				Levels:  []string{"warn"},
+				Fields:  []string{"count"},
+				Cause:   "So many more client certificates were refused in the last minute than were logged one by one.",
+				Remedy:  "As for the lines before it. Many different ones are a scanner.",
+			},
+			{
+				Message: "client CA certificate left out",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "A certificate in a file of client CAs or intermediates cannot be used. The others in the file are.",
+				Remedy:  "Replace or remove it. Clients that only it vouches for are not trusted.",
+			},
+			{
 				Message: "certificate revocation check failed",
 				Levels:  []string{"warn"},
 				Fields:  []string{"error"},

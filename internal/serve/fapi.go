@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		Issuer: c.Issuer, Store: s.store, Signer: s.keys.Signer, AuditChain: s.chain,
 		Now: s.Now, Logger: s.log, TracerProvider: s.traces,
 		Interactor: interactor, DevicePages: shown.Device(), Passwords: passwords, Assets: assets, PasskeyName: "Countersign", ACRValues: authorize.ACRValues(),
-		Certificates: mtls.Admitted(), ClientTrust: trust, TrustStores: stores,
+		Certificates: mtls.Admitted(), ClientTrust: trust, TrustStores: stores, CertificateRefused: s.certificateRefused,
 		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
 		InteractionLifetime:  c.Sessions.InteractionLifetime.Std(),
 		CodeLifetime:         c.Tokens.CodeLifetime.Std(),
@@ -74,6 +75,13 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		settings.MTLSIssuer = c.ListenMTLS.URL
 	}
 	return settings, offer(&settings, c, s.Now)
+}
+
+// certificateRefused warns of a client that cannot authenticate with its certificate.
+func (s *server) certificateRefused(r *http.Request, refused endpoint.RefusedCertificate) {
+	s.alarms.refusals.report(r.Context(), refusal{
+		address: r.RemoteAddr, clientID: refused.ClientID, subject: refused.Subject, cause: refused.Cause.Error(),
+	})
 }
 
 // offer adds what clients can ask for: scopes, resources, detail types, registration and CIBA.

@@ -119,13 +119,26 @@ func guardCertificates(next http.Handler, gate mtls.Gate, alarms *alarms) http.H
 			next.ServeHTTP(w, admitted)
 			return
 		}
-		event, description := "client_certificate_unreadable", "the client certificate cannot be read"
-		if errors.Is(err, mtls.ErrForged) {
-			event, description = "client_certificate_forged", "a client certificate in a header is believed from the ingress of this listener only; leave the header out"
-		}
-		alarms.raise(r, event, err)
-		oauth.Write(w, oauth.Errorf(oauth.InvalidRequest, "%s", description).Because(err), "")
+		oauth.Write(w, oauth.Errorf(oauth.InvalidRequest, "%s", alarms.refuse(r, err)).Because(err), "")
 	})
+}
+
+// refuse reports a request that the gate refused, and gives the words for its sender. What is wrong with the certificate
+// itself is told; what is wrong with the ingress is the operator's to know.
+func (a *alarms) refuse(r *http.Request, err error) (description string) {
+	const unreadable = "client_certificate_unreadable"
+	if errors.Is(err, mtls.ErrForged) {
+		a.raise(r, "client_certificate_forged", err)
+		return "a client certificate in a header is believed from the ingress of this listener only; leave the header out"
+	}
+	if unusable, ok := errors.AsType[*mtls.CertificateError](err); ok {
+		// No attack: somebody's certificate is of a kind that is not taken here.
+		a.refusals.report(r.Context(), refusal{address: r.RemoteAddr, subject: unusable.Subject, cause: unusable.Cause})
+		a.keep(r, unreadable)
+		return "the client certificate cannot be used: " + unusable.Cause
+	}
+	a.raise(r, unreadable, err)
+	return "the client certificate cannot be read"
 }
 
 const (
@@ -141,24 +154,34 @@ type alarms struct {
 	store   store.Audit
 	chain   string
 	limiter *limit.Limiter
-	now     func() time.Time
-	log     *slog.Logger
+	// refusals are what is a warning and no alarm.
+	refusals *refusals
+	now      func() time.Time
+	log      *slog.Logger
 }
 
 func newAlarms(s store.Audit, chain string, now func() time.Time, log *slog.Logger) (*alarms, error) {
 	limiter, err := limit.New(alarmRate, alarmBurst, alarmKinds, now)
-	return &alarms{store: s, chain: chain, limiter: limiter, now: now, log: log}, err
+	if err != nil {
+		return nil, err
+	}
+	refusals, err := newRefusals(now, log)
+	return &alarms{store: s, chain: chain, limiter: limiter, refusals: refusals, now: now, log: log}, err
 }
 
 // raise reports a request that was refused.
 func (a *alarms) raise(r *http.Request, event string, cause error) {
-	ctx := r.Context()
-	a.log.WarnContext(ctx, "audit", "event", event, "address", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", cause.Error())
+	a.log.WarnContext(r.Context(), "audit", "event", event, "address", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", cause.Error())
+	a.keep(r, event)
+}
+
+// keep puts an event into the audit log, unless there were too many.
+func (a *alarms) keep(r *http.Request, event string) {
 	if ok, _ := a.limiter.Allow(event); !ok {
 		return
 	}
 	if err := a.record(r, event); err != nil {
-		a.log.ErrorContext(ctx, "security event not recorded in the audit log", "event", event, "error", err.Error())
+		a.log.ErrorContext(r.Context(), "security event not recorded in the audit log", "event", event, "error", err.Error())
 	}
 }
 

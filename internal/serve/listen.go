@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,8 +55,7 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 			ReadTimeout:       c.Limits.ReadTimeout.Std(),
 			WriteTimeout:      c.Limits.WriteTimeout.Std(),
 			IdleTimeout:       c.Limits.IdleTimeout.Std(),
-			// Handshakes that failed: of interest when a client cannot connect, noise otherwise.
-			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			ErrorLog:          stdlog.New(connectionLog{alarms.refusals, log}, "", 0),
 		}
 		if source == mtls.SourceProxyProtocol {
 			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext

@@ -80,7 +80,8 @@ type server struct {
 	store  store.Store
 	keys   *hsm.Signer
 	// chain is this node's chain of the audit log.
-	chain string
+	chain  string
+	alarms *alarms
 }
 
 // run serves with everything open.
@@ -88,11 +89,12 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	// What is started here ends with this, and so also when a listener fails.
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	endpoints, err := s.endpoints(background)
+	alarms, err := newAlarms(s.store, s.chain, s.Now, s.log)
 	if err != nil {
 		return err
 	}
-	alarms, err := newAlarms(s.store, s.chain, s.Now, s.log)
+	s.alarms = alarms
+	endpoints, err := s.endpoints(background)
 	if err != nil {
 		return err
 	}
@@ -100,6 +102,7 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	if err != nil {
 		return err
 	}
+	go alarms.refusals.run(background)
 	waitJobs := s.start(background, endpoints)
 	defer func() {
 		stop()

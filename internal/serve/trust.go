@@ -41,6 +41,7 @@ func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, lo
 	}
 	for _, trust := range all {
 		if trust.Stores != nil {
+			warnOfAuthorities(ctx, trust.Stores, log)
 			go reloadTrust(ctx, trust.Stores, log)
 		}
 	}
@@ -99,6 +100,14 @@ func reloadTrust(ctx context.Context, stores *mtls.Stores, log *slog.Logger) {
 			log.ErrorContext(ctx, "client CA reload failed; keeping previous CAs", "error", err.Error())
 		case changed:
 			log.InfoContext(ctx, "audit", "event", "client_authorities_changed")
+			warnOfAuthorities(ctx, stores, log)
 		}
+	}
+}
+
+// warnOfAuthorities logs the certificates in the files that are left out.
+func warnOfAuthorities(ctx context.Context, stores *mtls.Stores, log *slog.Logger) {
+	for _, problem := range stores.Problems() {
+		log.WarnContext(ctx, "client CA certificate left out", "error", problem.Error())
 	}
 }

@@ -43,12 +43,17 @@ func documents() []Document {
 // titles are those of the RFCs that sources name.
 func titles() map[string]string {
 	return map[string]string{
+		"RFC 1779": "Distinguished names as strings, 1995",
 		"RFC 1918": "Private IPv4 addresses",
+		"RFC 2253": "Distinguished names as strings, 1997",
 		"RFC 2544": "Benchmarking of network devices",
 		"RFC 2928": "IPv6 sub-TLA assignments",
 		"RFC 3339": "Timestamps",
+		"RFC 3454": "stringprep",
+		"RFC 3739": "Qualified certificates",
 		"RFC 3849": "IPv6 documentation addresses",
 		"RFC 3986": "URI syntax",
+		"RFC 4055": "RSA keys and signatures in certificates",
 		"RFC 4193": "Unique local IPv6 addresses",
 		"RFC 4512": "LDAP models",
 		"RFC 4514": "Distinguished names as strings",
