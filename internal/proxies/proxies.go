@@ -100,7 +100,7 @@ type Process struct {
 }
 
 // Start starts the ingress with a configuration, the text of its file in deploy/ingress. From the text only what [Place]
-// says is replaced. What the ingress says goes to output.
+// says is replaced; who is not root has nginx write into that folder too. What the ingress says goes to output.
 func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error) {
 	program, err := k.path()
 	if err != nil {
@@ -116,6 +116,14 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 	}
 	config := filepath.Join(place.Folder, k.File)
 	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend, hostPlace, place.Host).Replace(string(text))
+	if k.Program == "nginx" && os.Geteuid() != 0 {
+		// Only root may write where distributions have nginx keep what does not fit into memory.
+		own := "http {\n"
+		for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+			own += "    " + what + "_temp_path " + place.Folder + "/" + what + ";\n"
+		}
+		replaced = strings.Replace(replaced, "http {\n", own, 1)
+	}
 	if err := os.WriteFile(config, []byte(replaced), 0o600); err != nil {
 		return nil, err
 	}
