@@ -117,8 +117,8 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 	config := filepath.Join(place.Folder, k.File)
 	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend, hostPlace, place.Host).Replace(string(text))
 	if k.Program == "nginx" && os.Geteuid() != 0 {
-		// Only root may write where distributions have nginx keep what does not fit into memory.
-		own := "http {\n"
+		// Only root may write where distributions have nginx log and keep what does not fit into memory.
+		own := "http {\n    access_log off;\n"
 		for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 			own += "    " + what + "_temp_path " + place.Folder + "/" + what + ";\n"
 		}
