@@ -116,13 +116,8 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 	}
 	config := filepath.Join(place.Folder, k.File)
 	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend, hostPlace, place.Host).Replace(string(text))
-	if k.Program == "nginx" && os.Geteuid() != 0 {
-		// Only root may write where distributions have nginx log and keep what does not fit into memory.
-		own := "http {\n    access_log off;\n"
-		for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-			own += "    " + what + "_temp_path " + place.Folder + "/" + what + ";\n"
-		}
-		replaced = strings.Replace(replaced, "http {\n", own, 1)
+	if k.Program == "nginx" {
+		replaced = NginxWithoutRoot(replaced, place.Folder)
 	}
 	if err := os.WriteFile(config, []byte(replaced), 0o600); err != nil {
 		return nil, err
@@ -140,6 +135,19 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 		close(p.ended)
 	}()
 	return p, nil
+}
+
+// NginxWithoutRoot changes a configuration of nginx so that it can be run by who is not root, who may not write where
+// distributions have it log and keep what does not fit into memory. For root it stays as it is.
+func NginxWithoutRoot(config, folder string) string {
+	if os.Geteuid() == 0 {
+		return config
+	}
+	own := "http {\n    access_log off;\n"
+	for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		own += "    " + what + "_temp_path " + folder + "/" + what + ";\n"
+	}
+	return strings.Replace(config, "http {\n", own, 1)
 }
 
 // Ended is closed when the ingress has ended; Err tells why then.
