@@ -119,7 +119,7 @@ torture: packages-torture toolchain ## Race processes for one-time things in one
 	$(GO) run ./bench/torture -database patroni -players 12 -attempts $(TRIES) -kills 60 -failures 6 -write docs
 
 reliability: packages-bench build ## Use one-time things several times at once, here and on node-oidc-provider, and kill nodes under load
-	$(GO) run ./bench -reliability -write docs
+	$(GO) run ./bench/torture -mode nodes -kills 20 -every 1500ms -write docs
 
 bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
 	$(GO) run ./bench -servers "$(SERVERS)" -write docs
@@ -131,8 +131,8 @@ test-hsm: packages-hsm toolchain ## Hold six PKCS#11 modules to one contract and
 test-ingress: packages-ingress toolchain ## Try real nginx, HAProxy, Envoy, Apache and Caddy with their configurations in deploy/ingress
 	$(GO) test -count=1 -v -tags ingress ./deploy/ingress
 
-torture-ciba: packages-test toolchain ## Race polls and decisions of backchannel requests on two nodes: [REQUESTS=12500], eight races each
-	CGO_ENABLED=1 $(GO) test -count=1 -v -timeout 3h -run '^TestTortureBackchannel$$' ./fapi -tortures $(REQUESTS)
+torture-ciba: packages-torture packages-run build ## Race polls and decisions of backchannel requests on two nodes: [REQUESTS=12500], eight races each
+	$(GO) run ./bench/torture -mode backchannel -requests $(REQUESTS)
 
 bench-store: packages-bench build ## Measure a flow with 10^4 and with 10^7 grants in PostgreSQL, and write docs/performance-store.md: [GRANTS=10000,10000000]
 	$(GO) run ./bench -growth $(GRANTS) -workers 8 -write docs
@@ -141,7 +141,7 @@ bench-signer: packages-run toolchain ## Measure the signing path against a loop 
 	$(GO) run ./bench/signer
 
 failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
-	$(GO) run ./bench -kill-replicas $(FOR)
+	$(GO) run ./bench/torture -mode replicas -for $(FOR) -every 1s
 
 module: toolchain ## Give the module another path in the whole tree: MODULE=host.example/org/countersign
 	@[ -n "$(MODULE)" ] || { echo "say which path: make module MODULE=host.example/org/countersign"; exit 1; }

@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"countersign/internal/flowclient"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 func measured() *results {
 	r := &results{workers: 2, rounds: 3, processors: 2, servers: []string{"countersign sqlite PS256", reference}}
@@ -128,41 +130,21 @@ func TestCheckToken(t *testing.T) {
 	token := func(alg string) string {
 		return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`"}`)) + ".e30.c2ln"
 	}
-	a := &actor{server: &server{alg: "PS256"}}
+	a := &actor{alg: "PS256"}
 	for _, test := range []struct {
 		name   string
-		answer map[string]any
+		answer flowclient.Tokens
 		good   bool
 	}{
-		{"as the row says", map[string]any{"token_type": "DPoP", "access_token": token("PS256")}, true},
-		{"another algorithm", map[string]any{"token_type": "DPoP", "access_token": token("ES256")}, false},
-		{"opaque", map[string]any{"token_type": "DPoP", "access_token": "opaque"}, false},
-		{"none", map[string]any{"token_type": "DPoP"}, false},
-		{"a bearer", map[string]any{"token_type": "Bearer", "access_token": token("PS256")}, false},
+		{"as the row says", flowclient.Tokens{TokenType: "DPoP", AccessToken: token("PS256")}, true},
+		{"another algorithm", flowclient.Tokens{TokenType: "DPoP", AccessToken: token("ES256")}, false},
+		{"opaque", flowclient.Tokens{TokenType: "DPoP", AccessToken: "opaque"}, false},
+		{"none", flowclient.Tokens{TokenType: "DPoP"}, false},
+		{"a bearer", flowclient.Tokens{TokenType: "Bearer", AccessToken: token("PS256")}, false},
 	} {
 		if err := a.checkToken(test.answer); (err == nil) != test.good {
 			t.Errorf("%s: %v", test.name, err)
 		}
-	}
-}
-
-func TestConfigure(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "countersign.toml")
-	if err := os.WriteFile(file, []byte("driver = \"sqlite\"\nfile = \"x\"\n# client_burst = 20\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := configure(file, map[string]string{"driver": "postgres", "file": "", "client_burst": "9"}); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "driver = \"postgres\"\n\nclient_burst = 9\n"; string(got) != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if configure(file, map[string]string{"unknown": "1"}) == nil {
-		t.Error("a key that the file does not have was set")
 	}
 }
 
@@ -187,16 +169,6 @@ func TestWriteBetween(t *testing.T) {
 	if writeBetween(file, begin, end, "new") == nil {
 		t.Error("a page without marks was overwritten")
 	}
-}
-
-// TestTree finds this very process below its parent.
-func TestTree(t *testing.T) {
-	for _, p := range tree([]int{os.Getppid()}) {
-		if p.id == os.Getpid() {
-			return
-		}
-	}
-	t.Error("the tree of the parent does not hold this process")
 }
 
 // TestGrowthTable: growth is that of the same round, and both goals decide.

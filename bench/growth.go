@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"countersign/bench/servers"
 	"countersign/internal/pgproxy"
 )
 
@@ -33,8 +33,7 @@ func (m *machine) tellGrowth(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%d grants: %w", grants, err)
 			}
-			s.stop()
-			_ = s.proxy.Close() // nobody is left to go through it
+			s.end()
 		}
 		return nil
 	}
@@ -51,11 +50,16 @@ func (m *machine) tellGrowth(ctx context.Context) error {
 
 // grown is a server with its database.
 type grown struct {
-	server
+	target
 	grants int
 	proxy  *pgproxy.Proxy
 	// size is what the database has on the disk.
 	size string
+}
+
+func (s *grown) end() {
+	s.Close()
+	_ = s.proxy.Close() // its server has ended
 }
 
 // maxGrowth is the goal: how much more a flow may cost with many grants; maxTrips how often it may wait for the database.
@@ -84,8 +88,7 @@ func (g growth) measure(ctx context.Context) (*growthResults, error) {
 	defer func() {
 		for _, s := range both {
 			if s != nil {
-				s.stop()
-				_ = s.proxy.Close() // nobody is left to go through it
+				s.end()
 			}
 		}
 	}()
@@ -133,72 +136,40 @@ func (g growth) start(ctx context.Context, grants int) (*grown, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	s := &grown{server: server{name: fmt.Sprint(grants), alg: "ES256"}, grants: grants}
-	database, socket, err := g.m.keptPostgres(ctx, filepath.Join(folder, "postgres"))
+	s := &grown{target: target{Server: &servers.Server{Name: fmt.Sprint(grants), Alg: "ES256"}}, grants: grants}
+	database, err := servers.KeepPostgres(ctx, filepath.Join(folder, "postgres"))
 	if err != nil {
 		return nil, err
 	}
-	s.add(database.process, database.stop)
-	if s.proxy, err = pgproxy.Start(socket); err != nil {
-		s.stop()
+	s.Own(database)
+	if s.proxy, err = pgproxy.Start(database.Folder); err != nil {
+		s.Close()
 		return nil, err
 	}
-	if err := g.install(ctx, s, folder, socket); err != nil {
-		s.stop()
-		return nil, errors.Join(err, s.proxy.Close())
-	}
-	return s, nil
-}
-
-func (g growth) install(ctx context.Context, s *grown, folder, socket string) error {
-	installation := filepath.Join(g.m.folder, "grown-"+s.name)
-	ports := [2]int{}
-	for i := range ports {
-		var err error
-		if ports[i], err = g.m.port(); err != nil {
-			return err
-		}
-	}
-	initialise := []string{"init", "--dev", "--dir", installation, "--port", fmt.Sprint(ports[0]), "--mtls-port", fmt.Sprint(ports[1])}
-	if err := g.m.countersign(ctx, initialise...); err != nil {
-		return err
-	}
-	s.endpoints = endpointsAt(fmt.Sprintf("https://localhost:%d", ports[0]), "/par", "/authorize", "/token")
-	urlFile := filepath.Join(g.m.folder, "grown-url-"+s.name)
-	if err := os.WriteFile(urlFile, []byte("postgres:///countersign?user=countersign&host="+s.proxy.Host()), 0o600); err != nil {
-		return err
-	}
-	file := filepath.Join(installation, "countersign.toml")
-	if err := configure(file, map[string]string{
-		"access_token_algorithm": s.alg, "client_per_second": "100000", "client_burst": "100000", "log_level": "info",
-		"driver": "postgres", "url_file": urlFile, "file": "",
-	}); err != nil {
-		return err
-	}
-	// The keys of this run, and the people, clients and keys of no other.
-	for _, command := range []func() error{
-		func() error { return g.m.countersign(ctx, "migrate", "up", "--config", file) },
-		func() error { return g.sql(ctx, socket, "TRUNCATE users, clients, keys, seeds") },
-		func() error { return g.load(ctx, s, folder, socket) },
-		func() error { return g.m.countersign(ctx, initialise...) },
-		func() error { return g.m.register(ctx, &s.server, file) },
-		func() error { return s.trust(filepath.Join(installation, "tls/ca.crt")) },
-	} {
-		if err := command(); err != nil {
-			return err
-		}
-	}
-	size, err := g.psql(ctx, socket, "-Atc", "SELECT pg_size_pretty(pg_database_size('countersign'))").Output()
+	_, err = g.m.Countersign(ctx, s.Server, servers.Options{
+		Database: servers.PostgresURL(s.proxy.Host()),
+		// The keys of this run, and the users, clients and keys of no other.
+		Prepare: func(ctx context.Context, i *servers.Installation) error {
+			if _, err := i.Run(ctx, "migrate", "up"); err != nil {
+				return err
+			}
+			if err := g.sql(ctx, database.Folder, "TRUNCATE users, clients, keys, seeds"); err != nil {
+				return err
+			}
+			return g.load(ctx, s, folder, database.Folder)
+		},
+	})
 	if err != nil {
-		return err
+		s.end()
+		return nil, err
+	}
+	size, err := g.psql(ctx, database.Folder, "-Atc", "SELECT pg_size_pretty(pg_database_size('countersign'))").Output()
+	if err != nil {
+		s.end()
+		return nil, err
 	}
 	s.size = strings.TrimSpace(string(size))
-	password, err := os.ReadFile(filepath.Join(installation, "demo/password"))
-	if err != nil {
-		return err
-	}
-	s.answer = ourPages(strings.TrimSpace(string(password)))
-	return g.m.launch(ctx, &s.server, installation, exec.Command(g.m.binary, "serve", "--config", file))
+	return s, nil
 }
 
 // load fills the database with grants of the last 90 days and their refresh tokens, as what went on before would have left

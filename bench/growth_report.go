@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"countersign/bench/chart"
 )
 
 // of summarises a figure of a step over the rounds.
@@ -63,41 +65,21 @@ func (r *growthResults) write(folder string) error {
 
 // picture draws each step with few and with many grants, side by side.
 func (r *growthResults) picture() string {
-	const width, left, right, bar, gap, top = 760, 190, 150, 18, 20, 76
-	var drawn []string
-	var longest float64
+	figure := chart.Bars{
+		Title:    "What growth costs a server and its PostgreSQL",
+		Subtitle: fmt.Sprintf("Grey with %s grants in the database, green with %s; (×) is what they differ by. Medians. Less is better.", count(r.few), count(r.many)),
+		Unit:     "ms of CPU",
+	}
 	for _, step := range steps() {
-		if len(r.samples[step.name]) > 0 {
-			drawn = append(drawn, step.name)
-			longest = max(longest, r.of(step.name, func(p [2]grownSample) float64 { return max(p[0].CPU, p[1].CPU) }).median)
+		if len(r.samples[step.name]) == 0 {
+			continue
 		}
+		few := r.of(step.name, func(p [2]grownSample) float64 { return p[0].CPU }).median
+		many := r.of(step.name, func(p [2]grownSample) float64 { return p[1].CPU }).median
+		figure.Groups = append(figure.Groups, chart.Group{Name: step.name, Bars: []chart.Bar{
+			{Value: few, Label: fmt.Sprintf("%.2f", few), Tone: chart.Other},
+			{Value: many, Label: fmt.Sprintf("%.2f (×%.2f)", many, r.growth(step.name).median), Tone: chart.Ours},
+		}})
 	}
-	height := top + len(drawn)*(2*bar+gap) + 8
-	var out strings.Builder
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-labelledby="title" font-family="system-ui, sans-serif">
-<title id="title">Server CPU time of each step, with %[3]s and with %[4]s grants in the database</title>
-<style>
-.surface { fill: #ffffff } .ink { fill: #18212b } .muted { fill: #525d69 } .many { fill: #105748 } .few { fill: #8a93a0 }
-@media (prefers-color-scheme: dark) { .surface { fill: #171d21 } .ink { fill: #e8ecee } .muted { fill: #a6b0b8 } .many { fill: #74d0b7 } .few { fill: #727a84 } }
-</style>
-<rect class="surface" width="%[1]d" height="%[2]d" rx="8"/>
-<text class="ink" x="20" y="30" font-size="17" font-weight="650">What growth costs: ms of CPU, server and PostgreSQL</text>
-<text class="muted" x="20" y="51" font-size="13">Grey with %[3]s grants in the database, green with %[4]s. Less is better.</text>
-`, width, height, count(r.few), count(r.many))
-	for i, step := range drawn {
-		y := top + i*(2*bar+gap)
-		fmt.Fprintf(&out, "<text class=\"ink\" x=\"%d\" y=\"%d\" font-size=\"14\" text-anchor=\"end\">%s</text>\n", left-12, y+bar+5, step)
-		for j, class := range []string{"few", "many"} {
-			cpu := r.of(step, func(p [2]grownSample) float64 { return p[j].CPU }).median
-			length := cpu / longest * (width - left - right)
-			label := fmt.Sprintf("%.2f", cpu)
-			if j == 1 {
-				label += fmt.Sprintf(" (×%.2f)", r.growth(step).median)
-			}
-			fmt.Fprintf(&out, "<rect class=%q x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" rx=\"3\"/>\n", class, left, y+j*bar, length, bar-2)
-			fmt.Fprintf(&out, "<text class=\"ink\" x=\"%.1f\" y=\"%d\" font-size=\"13\">%s</text>\n", float64(left)+length+8, y+j*bar+13, label)
-		}
-	}
-	out.WriteString("</svg>\n")
-	return out.String()
+	return figure.SVG()
 }

@@ -10,14 +10,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"time"
+
+	"countersign/bench/servers"
 )
 
 func main() {
@@ -40,13 +40,10 @@ type settings struct {
 	seconds float64
 	write   string
 	samples string
-	kill    time.Duration
 	// growth is how many grants two databases have on which the same is measured, and growthData where they are kept.
 	growth     string
 	growthData string
 	growthLoad bool
-	// reliability has races be run instead of measurements.
-	reliability bool
 }
 
 func run(ctx context.Context) error {
@@ -60,8 +57,6 @@ func run(ctx context.Context) error {
 	flag.Float64Var(&s.seconds, "seconds", 5, "how long one measurement takes")
 	flag.StringVar(&s.write, "write", "", "write the page and its picture into this folder")
 	flag.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
-	flag.DurationVar(&s.kill, "kill-replicas", 0, "measure nothing; instead run one server with two HSM replicas under load for so long, and kill one of them every second")
-	flag.BoolVar(&s.reliability, "reliability", false, "measure nothing; instead use one-time things several times at once, on Countersign and on node-oidc-provider, and kill nodes under load")
 	flag.StringVar(&s.growth, "growth", "", "measure one server on two PostgreSQL databases with so many grants in them, such as 10000,10000000")
 	flag.StringVar(&s.growthData, "growth-data", filepath.Join(os.TempDir(), "countersign-growth"), "where these databases are kept")
 	flag.BoolVar(&s.growthLoad, "growth-load", false, "make these databases and measure nothing")
@@ -71,20 +66,11 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	m := machine{settings: s, folder: folder, peers: filepath.Join("bench", "peers")}
-	if s.kill > 0 {
-		total, err := m.killReplicas(ctx, s.kill)
-		fmt.Println(total)
-		if err == nil && (total.WrongSignatures > 0 || total.Killed == 0) {
-			err = errors.New("that must not be")
-		}
-		return err
-	}
+	m := machine{settings: s, Lab: &servers.Lab{
+		Binary: s.binary, Cache: s.cache, Peers: filepath.Join("bench", "peers"), Folder: folder,
+	}}
 	if s.growth != "" {
 		return m.tellGrowth(ctx)
-	}
-	if s.reliability {
-		return m.tellReliability(ctx)
 	}
 	results, err := m.measureAll(ctx)
 	if err != nil {
@@ -109,17 +95,17 @@ type variant struct {
 	name string
 	// alg is that of its tokens.
 	alg   string
-	start func(context.Context, *machine, *server) error
+	start func(context.Context, *machine, *servers.Server) error
 }
 
 func variants() []variant {
 	return []variant{
-		{"countersign sqlite PS256", "PS256", countersign("sqlite")},
-		{"countersign sqlite ES256", "ES256", countersign("sqlite")},
-		{"countersign postgres PS256", "PS256", countersign("postgres")},
-		{"countersign postgres ES256", "ES256", countersign("postgres")},
-		{reference, "PS256", startNode},
-		{"keycloak PS256", "PS256", startKeycloak},
+		{"countersign sqlite PS256", "PS256", countersign(servers.Options{})},
+		{"countersign sqlite ES256", "ES256", countersign(servers.Options{})},
+		{"countersign postgres PS256", "PS256", countersign(servers.Options{Postgres: true})},
+		{"countersign postgres ES256", "ES256", countersign(servers.Options{Postgres: true})},
+		{reference, "PS256", func(ctx context.Context, m *machine, s *servers.Server) error { return m.NodeOIDCProvider(ctx, s) }},
+		{"keycloak PS256", "PS256", func(ctx context.Context, m *machine, s *servers.Server) error { return m.Keycloak(ctx, s) }},
 	}
 }
 
@@ -134,25 +120,18 @@ func names() []string {
 	return all
 }
 
+// countersign starts the binary that ships.
+func countersign(o servers.Options) func(context.Context, *machine, *servers.Server) error {
+	return func(ctx context.Context, m *machine, s *servers.Server) error {
+		_, err := m.Countersign(ctx, s, o)
+		return err
+	}
+}
+
 // machine is one run.
 type machine struct {
 	settings
-	folder string
-	peers  string
-	// peerEnvironment is set for node-oidc-provider, beside what it always gets.
-	peerEnvironment []string
-	// replica has Countersign use two tokens.
-	replica bool
-}
-
-// port gives a port that nobody listens at.
-func (m *machine) port() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	*servers.Lab
 }
 
 // chosen are the steps that are measured.
@@ -163,13 +142,11 @@ func (m *machine) chosen() []step {
 
 // measureAll starts the servers and measures them in turns, so that all meet the same machine.
 func (m *machine) measureAll(ctx context.Context) (*results, error) {
-	var up []*server
+	var up []*target
 	all := &results{workers: m.workers, rounds: m.rounds, processors: runtime.NumCPU()}
 	defer func() {
 		for _, s := range up {
-			if s.stop != nil {
-				s.stop()
-			}
+			s.Close()
 		}
 	}()
 	wanted := strings.Fields(m.servers)
@@ -178,10 +155,10 @@ func (m *machine) measureAll(ctx context.Context) (*results, error) {
 			continue
 		}
 		fmt.Printf("starting %s\n", v.name)
-		s := &server{name: v.name, alg: v.alg}
+		s := &target{Server: &servers.Server{Name: v.name, Alg: v.alg}}
 		up = append(up, s)
 		all.servers = append(all.servers, v.name)
-		if err := v.start(ctx, m, s); err != nil {
+		if err := v.start(ctx, m, s.Server); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
 		if err := s.prepare(ctx, m.workers); err != nil {
@@ -189,9 +166,9 @@ func (m *machine) measureAll(ctx context.Context) (*results, error) {
 		}
 	}
 	for _, s := range up {
-		fmt.Printf("warming %s\n", s.name)
+		fmt.Printf("warming %s\n", s.Name)
 		if err := s.warm(ctx, m.chosen(), m.seconds); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
+			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
 	for round := range m.rounds {
@@ -200,10 +177,10 @@ func (m *machine) measureAll(ctx context.Context) (*results, error) {
 			for _, s := range up {
 				sample, err := s.measure(ctx, step, m.seconds)
 				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", s.name, step.name, err)
+					return nil, fmt.Errorf("%s, %s: %w", s.Name, step.name, err)
 				}
-				all.add(s.name, step.name, sample)
-				fmt.Printf("round %d  %-28s %-20s %7.3f ms CPU  %6.0f a second\n", round+1, s.name, step.name, sample.CPU, sample.Rate)
+				all.add(s.Name, step.name, sample)
+				fmt.Printf("round %d  %-28s %-20s %7.3f ms CPU  %6.0f a second\n", round+1, s.Name, step.name, sample.CPU, sample.Rate)
 			}
 		}
 	}

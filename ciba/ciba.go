@@ -1,9 +1,24 @@
-// Package ciba reads backchannel authentication requests (OpenID Connect CIBA Core 1.0, FAPI-CIBA) and tells clients
-// when one has been decided.
+// Package ciba reads backchannel authentication requests (OpenID Connect CIBA Core 1.0, FAPI-CIBA) and notifies clients
+// of decisions.
 //
-// A signed request is taken apart by [ParseObject], which believes nothing, and verified by [Rules].Check, which gives the
-// parameters inside. [Policy].Read then makes a [Request] of them. What a ping has to say is kept closed by a [Sealer]
-// until a [Notifier] sends it. Who is asked, and what becomes of a request, is the business of package fapi.
+// A client asks at the backchannel authentication endpoint that a user be asked on another device. [Policy.Read] checks
+// the parameters of such a request (CIBA Core §7.1, §7.2) and makes a [Request] of them:
+//
+//	policy := ciba.Policy{Lifetime: 2 * time.Minute, MaxLifetime: 10 * time.Minute}
+//	request, err := policy.Read(form)
+//
+// The parameters of a signed request (CIBA Core §7.1.1, FAPI-CIBA §5.2.2) are inside a JWT. [ParseObject] takes it
+// apart and believes nothing. [Rules.Check] verifies it with the client's keys and gives what [Policy.Read] takes, and the
+// key under which the caller records its one use.
+//
+// A [Notifier] pings clients when a request has been decided (CIBA Core §10.2). The caller provides an [Outbox] that all
+// nodes share, the client's endpoint, and an HTTP client that keeps within its own network rules. What a ping says are
+// secrets of the client: a [Sealer] encrypts them while they wait in the outbox.
+//
+// Errors of reading are of type [*Error], with the code and a description that may be sent to the client (CIBA Core §13).
+//
+// The package does not authenticate the client, does not find the user that a hint names, stores no request, and issues no
+// tokens. It does not push tokens: FAPI-CIBA §5.2.2 forbids that mode.
 package ciba
 
 import "fmt"
@@ -16,7 +31,7 @@ const (
 	InvalidBindingMessage = "invalid_binding_message"
 )
 
-// Error is a request that does not stand. Its description may be shown to the client.
+// Error is a request that is not valid. Its description may be shown to the client.
 type Error struct {
 	// Code is one of the codes of this package.
 	Code string

@@ -8,7 +8,7 @@ import (
 // MaxBindingMessage is the length of a binding message, in characters: what a telephone shows without scrolling.
 const MaxBindingMessage = 100
 
-// CheckBindingMessage says whether a person can read a message on two devices and compare it (CIBA Core §7.1): one line
+// CheckBindingMessage reports whether a user can read a message on two devices and compare it (CIBA Core §7.1): one line
 // of printable characters, without invisible ones or marks that change the direction of writing, and without letters
 // of scripts that look alike side by side. Errors are of type [*Error].
 func CheckBindingMessage(message string) error {
@@ -46,7 +46,7 @@ func CheckBindingMessage(message string) error {
 	return nil
 }
 
-// countMark counts how many marks stand in a row.
+// countMark counts how many marks are in a row.
 func countMark(before int, r rune) int {
 	if unicode.IsMark(r) {
 		return before + 1

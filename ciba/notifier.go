@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"countersign/store"
 )
 
 const (
@@ -27,13 +25,36 @@ const (
 // ErrNoEndpoint tells that a client is not to be notified any more: it is gone, disabled, or polls.
 var ErrNoEndpoint = errors.New("ciba: the client is not notified any more")
 
-// Notifier sends the pings that decisions have left in the store (CIBA Core §10.2). Several nodes may run one each.
+// Ping is a notification that is to be sent.
+type Ping struct {
+	// Request is the ID under which [Sealer.Seal] sealed it.
+	Request  [32]byte
+	ClientID string
+	// Sealed is what [Sealer.Seal] gave.
+	Sealed []byte
+	// Attempt is 1 at the first claim and grows by one with each.
+	Attempt int
+	// ExpiresAt is when the request ends: later there is nothing to be told.
+	ExpiresAt time.Time
+}
+
+// Outbox keeps the pings that decisions left until they are sent. It is shared by all nodes.
+type Outbox interface {
+	// ClaimPings hands out at most limit pings that are due and keeps them from other nodes until lease is over.
+	ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]Ping, error)
+	// PingDone forgets a ping; one that is not there is no error.
+	PingDone(ctx context.Context, request [32]byte) error
+	// PingFailed makes a ping due again at next, unless another node has claimed it since the attempt.
+	PingFailed(ctx context.Context, request [32]byte, attempt int, next time.Time) error
+}
+
+// Notifier sends the pings that decisions have left in the outbox (CIBA Core §10.2). Several nodes may run one each.
 //
-// A ping is sent after its decision is committed, and stays in the store until it was sent: a node that dies in between
-// loses nothing, and another sends it. So a client may be told twice, and never not at all while the request lives.
+// A ping is sent after its decision is committed, and stays in the outbox until it was sent: a node that dies in between
+// loses nothing, and another sends it. So a client may be told twice, and never not at all before the request expires.
 type Notifier struct {
-	Store store.Backchannel
-	Seals *Sealer
+	Outbox Outbox
+	Seals  *Sealer
 	// Endpoint gives the backchannel_client_notification_endpoint of a client; [ErrNoEndpoint] when it has none.
 	Endpoint func(ctx context.Context, clientID string) (string, error)
 	// Post sends a JSON body with an Authorization header and returns the status of the answer, within [Timeout]. It follows
@@ -69,9 +90,9 @@ func (n *Notifier) Run(ctx context.Context) {
 	var more atomic.Bool // there may be more that is due than there were slots
 	for {
 		if free := claimLimit - len(slots); free > 0 {
-			pings, err := n.Store.ClaimPings(ctx, free, lease)
+			pings, err := n.Outbox.ClaimPings(ctx, free, lease)
 			if err != nil && ctx.Err() == nil {
-				n.Log.WarnContext(ctx, "pings were not looked for", "error", err.Error())
+				n.Log.WarnContext(ctx, "CIBA pings could not be claimed", "error", err.Error())
 			}
 			more.Store(len(pings) == free)
 			for _, ping := range pings {
@@ -94,49 +115,44 @@ func (n *Notifier) Run(ctx context.Context) {
 	}
 }
 
-// Step sends what is due at once, at most sixteen pings, and tells how many it has tried.
-func (n *Notifier) Step(ctx context.Context) (int, error) {
-	pings, err := n.Store.ClaimPings(ctx, claimLimit, lease)
-	if err != nil {
-		return 0, err
-	}
-	// A try that has begun is not broken off with the server: whether the client was told would be in doubt.
-	ctx = context.WithoutCancel(ctx)
-	var sending sync.WaitGroup
-	for _, ping := range pings {
-		sending.Go(func() { n.deliver(ctx, ping) })
-	}
-	sending.Wait()
-	return len(pings), nil
-}
-
-// deliver sends one ping and notes what came of it.
-func (n *Notifier) deliver(ctx context.Context, ping store.Ping) {
+// deliver sends one ping and saves how it went.
+func (n *Notifier) deliver(ctx context.Context, ping Ping) {
 	log := n.Log.With("client_id", ping.ClientID, "attempt", ping.Attempt)
-	status, err := n.send(ctx, ping)
-	again := err != nil && !errors.Is(err, ErrNoEndpoint) && !errors.Is(err, ErrSealed) || status >= http.StatusInternalServerError
-	next := n.Now().Add(retryAfter(ping.Attempt))
-	if again && next.Before(ping.ExpiresAt) {
-		log.WarnContext(ctx, "a ping failed and is sent again", "status", status, "error", text(err), "next", next)
-		err = n.Store.PingFailed(ctx, ping.Request, ping.Attempt, next)
-	} else {
-		switch {
-		case err != nil:
-			log.WarnContext(ctx, "a ping was given up", "error", err.Error())
-		case status != http.StatusOK && status != http.StatusNoContent:
-			log.WarnContext(ctx, "a ping was not welcome and is not sent again", "status", status)
-		default:
-			log.InfoContext(ctx, "ping", "status", status)
-		}
-		err = n.Store.PingDone(ctx, ping.Request)
-	}
-	if err != nil {
+	if err := n.settle(ctx, log, ping); err != nil {
 		// The lease runs out, and the ping is sent once more.
-		log.WarnContext(ctx, "what came of a ping was not noted", "error", err.Error())
+		log.WarnContext(ctx, "CIBA ping result not saved; will be resent", "error", err.Error())
 	}
 }
 
-func (n *Notifier) send(ctx context.Context, ping store.Ping) (int, error) {
+// settle sends one ping and makes it due again or forgets it. The error is that of the outbox.
+func (n *Notifier) settle(ctx context.Context, log *slog.Logger, ping Ping) error {
+	status, err := n.send(ctx, ping)
+	next := n.Now().Add(retryAfter(ping.Attempt))
+	if mayPass(status, err) && next.Before(ping.ExpiresAt) {
+		log.WarnContext(ctx, "CIBA ping failed; will be retried", "status", status, "error", text(err), "next_attempt_at", next)
+		return n.Outbox.PingFailed(ctx, ping.Request, ping.Attempt, next)
+	}
+	switch {
+	case err != nil:
+		log.WarnContext(ctx, "CIBA ping abandoned", "error", err.Error())
+	case status != http.StatusOK && status != http.StatusNoContent:
+		log.WarnContext(ctx, "CIBA ping rejected by client; not retried", "status", status)
+	default:
+		log.InfoContext(ctx, "CIBA ping sent", "status", status)
+	}
+	return n.Outbox.PingDone(ctx, ping.Request)
+}
+
+// mayPass reports whether a later try may succeed. A server error of the client may pass; a ping that cannot be opened, or
+// whose client is not notified any more, stays as it is.
+func mayPass(status int, err error) bool {
+	if err != nil {
+		return !errors.Is(err, ErrNoEndpoint) && !errors.Is(err, ErrSealed)
+	}
+	return status >= http.StatusInternalServerError
+}
+
+func (n *Notifier) send(ctx context.Context, ping Ping) (int, error) {
 	notification, err := n.Seals.Open(ping.Request, ping.Sealed)
 	if err != nil {
 		return 0, err

@@ -1,7 +1,6 @@
 package ciba
 
 import (
-	"context"
 	"errors"
 	"net/url"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign/internal/jose"
+	"countersign/jar"
 )
 
 func noon() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
@@ -23,23 +23,17 @@ func newKey(t *testing.T) jose.PrivateKey {
 	return key
 }
 
-// rules accept what client-1 signs with a key, each jti once.
+// rules accept what client-1 signs with a key, .
 func rules(t *testing.T, key jose.PrivateKey) Rules {
 	t.Helper()
-	keys, err := jose.ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
+	keys, err := jar.ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := map[string]bool{}
 	return Rules{
 		Audience: "https://issuer.example", ClientID: "client-1", Algorithms: []string{jose.ES256},
 		MaxAge: time.Hour, MaxLifetime: time.Hour, MaxAhead: 30 * time.Second, Now: noon(),
-		Verify: func(_ context.Context, token *jose.Token) error { return token.VerifyWith(keys) },
-		Use: func(_ context.Context, id string, _ time.Time) (bool, error) {
-			first := !used[id]
-			used[id] = true
-			return first, nil
-		},
+		Verify: keys.Verify,
 	}
 }
 
@@ -50,15 +44,15 @@ func right() map[string]any {
 	}
 }
 
-func check(t *testing.T, key jose.PrivateKey, r Rules, typ string, body map[string]any) (url.Values, error) {
+func check(t *testing.T, key jose.PrivateKey, r Rules, typ string, body map[string]any) (Verified, error) {
 	t.Helper()
 	raw, err := jose.Sign(t.Context(), key.SigningKey(), typ, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	object, err := ParseObject(raw, []string{jose.ES256, jose.PS256})
+	object, err := ParseObject(url.Values{"request": {raw}}, []string{jose.ES256, jose.PS256})
 	if err != nil {
-		return nil, err
+		return Verified{}, err
 	}
 	return r.Check(t.Context(), object)
 }
@@ -72,7 +66,7 @@ func wantCode(t *testing.T, err error, code string) {
 	}
 }
 
-// TestObject: an object that stands gives its parameters, once.
+// TestObject: a valid object gives its parameters, and names its one use by client and jti.
 func TestObject(t *testing.T) {
 	key := newKey(t)
 	r := rules(t, key)
@@ -81,14 +75,29 @@ func TestObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := url.Values{"scope": {"openid"}, "login_hint": {"ann"}, "requested_expiry": {"60"}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.Parameters); diff != "" {
 		t.Error(diff)
 	}
-	_, err = check(t, key, r, "JWT", right())
-	wantCode(t, err, InvalidRequest)
+	if !got.Until.Equal(noon().Add(time.Minute)) {
+		t.Errorf("to be remembered until %s", got.Until)
+	}
+	again, err := check(t, key, r, "JWT", right())
+	if err != nil || again.ReplayKey != got.ReplayKey {
+		t.Errorf("sent again: %x and %x, %v", again.ReplayKey, got.ReplayKey, err)
+	}
+	for member, value := range map[string]string{"jti": "2", "iss": "client-2"} {
+		body, other := right(), r
+		if body[member] = value; member == "iss" {
+			other.ClientID = value
+		}
+		another, err := check(t, key, other, "JWT", body)
+		if err != nil || another.ReplayKey == got.ReplayKey {
+			t.Errorf("another %s has the same replay key, %v", member, err)
+		}
+	}
 }
 
-// TestObjectRefused: each rule refuses what breaks it alone, and uses up no jti.
+// TestObjectRefused: each rule refuses what breaks it alone.
 func TestObjectRefused(t *testing.T) {
 	key := newKey(t)
 	cases := map[string]func(map[string]any){
@@ -133,11 +142,17 @@ func TestObjectRefused(t *testing.T) {
 	wantCode(t, err, InvalidRequest)
 }
 
+// TestBeside: only the client's authentication may be beside a signed request.
 func TestBeside(t *testing.T) {
-	form := url.Values{"request": {"x"}, "client_id": {"client-1"}, "client_assertion": {"y"}, "client_assertion_type": {"z"}}
-	wantCode(t, CheckBeside(form), "")
+	raw, err := jose.Sign(t.Context(), newKey(t).SigningKey(), "", right())
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"request": {raw}, "client_id": {"client-1"}, "client_assertion": {"y"}, "client_assertion_type": {"z"}}
+	_, err = ParseObject(form, []string{jose.ES256})
+	wantCode(t, err, "")
 	for _, name := range []string{"scope", "login_hint", "binding_message", "client_notification_token"} {
-		more := url.Values{"request": {"x"}, name: {"openid"}}
-		wantCode(t, CheckBeside(more), InvalidRequest)
+		_, err := ParseObject(url.Values{"request": {raw}, name: {"openid"}}, []string{jose.ES256})
+		wantText(t, err, "a parameter stands beside the signed request; all but the client's authentication must be inside it")
 	}
 }

@@ -18,15 +18,15 @@ const (
 	IDTokenHint    = "id_token_hint"
 )
 
-// Request is a backchannel authentication request whose form is right. Who the hint means, and whether the client may
-// have the scope, is for the caller to find out.
+// Request is a well-formed backchannel authentication request. Which user the hint names, and whether the client may have
+// the scope, is for the caller to find out.
 type Request struct {
 	Scope []string
 	// HintKind is LoginHint, LoginHintToken or IDTokenHint, and Hint its value.
 	HintKind, Hint string
 	ACRValues      []string
 	BindingMessage string
-	// UserCode is a secret of the person: never to be logged.
+	// UserCode is a secret of the user: never to be logged.
 	UserCode string
 	// NotificationToken is the bearer token of the ping, empty for clients that poll: never to be logged.
 	NotificationToken string
@@ -36,7 +36,7 @@ type Request struct {
 	Context json.RawMessage
 }
 
-// Policy says which requests stand.
+// Policy says which requests are accepted.
 type Policy struct {
 	// Ping is whether the client registered the ping mode; a client that polls is told by its polling alone.
 	Ping bool
@@ -55,7 +55,10 @@ const (
 	maxHint, maxText, maxContext               = 8 << 10, 1 << 10, 8 << 10
 )
 
-// Read makes a request of its parameters (CIBA Core §7.1). Each parameter may stand once. Errors are of type [*Error].
+// Read makes a request of its parameters (CIBA Core §7.1). Values are used as they
+// are and not kept; a parameter without a value has to be left out before. Each parameter may be there once, but for
+// resource (RFC 8707 §2), which is left to the caller like every parameter that CIBA shares with other authorization
+// requests. Errors are of type [*Error].
 func (p Policy) Read(values url.Values) (Request, error) {
 	for name, list := range values {
 		if len(list) > 1 && name != "resource" {

@@ -11,8 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"countersign/store"
 )
 
 // SealKeySize is the length of a key of a [Sealer], in bytes.
@@ -47,7 +45,7 @@ func NewSealer(text []byte) (*Sealer, error) {
 }
 
 // Seal closes a notification of the request with an ID.
-func (s *Sealer) Seal(request store.Digest, n Notification) ([]byte, error) {
+func (s *Sealer) Seal(request [32]byte, n Notification) ([]byte, error) {
 	plain, err := json.Marshal(n)
 	if err != nil {
 		return nil, err
@@ -60,7 +58,7 @@ func (s *Sealer) Seal(request store.Digest, n Notification) ([]byte, error) {
 }
 
 // Open opens what Seal closed, for the same request only; [ErrSealed] otherwise.
-func (s *Sealer) Open(request store.Digest, closed []byte) (Notification, error) {
+func (s *Sealer) Open(request [32]byte, closed []byte) (Notification, error) {
 	for _, key := range s.keys {
 		opener, err := cipherFor(key, request)
 		if err != nil {
@@ -80,7 +78,7 @@ func (s *Sealer) Open(request store.Digest, closed []byte) (Notification, error)
 }
 
 // cipherFor is AES-256-GCM with a key of the request's own, so that however many there are, no key meets a nonce twice.
-func cipherFor(key []byte, request store.Digest) (cipher.AEAD, error) {
+func cipherFor(key []byte, request [32]byte) (cipher.AEAD, error) {
 	own, err := hkdf.Key(sha256.New, key, request[:], "countersign ciba ping 1", 32)
 	if err != nil {
 		return nil, err

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"countersign/store"
 )
 
 func sealer(t *testing.T, keys ...string) *Sealer {
@@ -22,7 +20,7 @@ func sealer(t *testing.T, keys ...string) *Sealer {
 func TestSeal(t *testing.T) {
 	first, second := NewSealKey(), NewSealKey()
 	old, rotated, fresh := sealer(t, first), sealer(t, second, first), sealer(t, second)
-	request, other := store.DigestOf("a"), store.DigestOf("b")
+	request, other := [32]byte{1}, [32]byte{2}
 	told := Notification{AuthReqID: "the-auth-req-id", Token: "the-token"}
 	closed, err := old.Seal(request, told)
 	if err != nil {

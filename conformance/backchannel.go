@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// backchannel tells whether clients ask without a browser (CIBA).
+// backchannel reports whether clients ask without a browser (CIBA).
 func (p plan) backchannel() bool { return p.suitePlan == fapiCIBA }
 
-// notified tells whether the server calls the suite when a request is decided.
+// notified reports whether the server calls the suite when a request is decided.
 func (p plan) notified() bool { return p.variant["ciba_mode"] == "ping" }
 
-// registersItself tells whether the suite registers the plan's clients (RFC 7591).
+// registersItself reports whether the suite registers the plan's clients (RFC 7591).
 func (p plan) registersItself() bool { return p.variant["client_registration"] == "dynamic_client" }
 
 // decoupled lists the eight variants of FAPI-CIBA beside the profiles of single countries. There is none with push, which
@@ -30,7 +30,7 @@ func decoupled() []axis {
 
 // askBackchannel completes the metadata of a client (CIBA Core §4). The suite listens for notifications beside the
 // redirect URI.
-func (p plan) askBackchannel(m map[string]any, c party, redirectURI string) {
+func (p plan) askBackchannel(m map[string]any, c testClient, redirectURI string) {
 	m["grant_types"], m["response_types"] = []string{"urn:openid:params:grant-type:ciba", "refresh_token"}, []string{}
 	m["backchannel_token_delivery_mode"] = p.variant["ciba_mode"]
 	m["backchannel_authentication_request_signing_alg"] = c.key["alg"]
@@ -39,7 +39,7 @@ func (p plan) askBackchannel(m map[string]any, c party, redirectURI string) {
 	}
 }
 
-// configureBackchannel tells the suite who is asked and how to have the person answer.
+// configureBackchannel tells the suite who is asked and how to have the user answer.
 func (p plan) configureBackchannel(c *configuration, s server) {
 	c.Approval = s.approval
 	for n, client := range []*clientConfiguration{&c.Client, &c.Client2} {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -39,11 +36,10 @@ func TestBridgeWaits(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			b, err := newBridge(at(server.URL), server.Client(), t.Logf)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := &bridge{issuer: server.URL, key: key, http: server.Client(), progress: t.Logf}
 			answered := httptest.NewRecorder()
 			b.ServeHTTP(answered, httptest.NewRequest(http.MethodPost, "/?auth_req_id=x&action=allow", nil))
 			if answered.Code != test.want || test.busy >= 0 && decided.Load() != test.busy+1 {
@@ -52,3 +48,5 @@ func TestBridgeWaits(t *testing.T) {
 		})
 	}
 }
+
+func at(issuer string) server { return server{issuer: issuer} }

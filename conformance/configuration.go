@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// party is one of the clients of a plan.
-type party struct {
+// testClient is one of the clients of a plan.
+type testClient struct {
 	id          string
 	key         jwk
 	certificate *certificate
@@ -22,7 +22,7 @@ type clientConfiguration struct {
 	JWKS     map[string][]jwk `json:"jwks,omitempty"`
 	// DPoPSigningAlg is the algorithm of the proofs that the suite makes.
 	DPoPSigningAlg string `json:"dpop_signing_alg,omitempty"`
-	// HintType and HintValue name the person who is asked (CIBA Core §7.1).
+	// HintType and HintValue name the user who is asked (CIBA Core §7.1).
 	HintType  string `json:"hint_type,omitempty"`
 	HintValue string `json:"hint_value,omitempty"`
 	// The rest is of a client that the suite registers itself.
@@ -43,7 +43,7 @@ type configuration struct {
 	Resource    protectedResource   `json:"resource"`
 	Options     map[string]bool     `json:"options"`
 	Browser     []script            `json:"browser,omitempty"`
-	// Approval is the address with which the suite has a person allow or deny (CIBA).
+	// Approval is the address with which the suite has a user allow or deny (CIBA).
 	Approval string `json:"automated_ciba_approval_url,omitempty"`
 	// Override replaces members for single modules.
 	Override map[string]override `json:"override,omitempty"`
@@ -64,7 +64,7 @@ type protectedResource struct {
 	Rich []map[string]any `json:"richAuthorizationRequest,omitempty"`
 }
 
-// script plays the person for the addresses that it matches.
+// script plays the user for the addresses that it matches.
 type script struct {
 	Match string `json:"match"`
 	// Limit is how often the script is used before the next one is; 0 is without limit.
@@ -110,14 +110,14 @@ func authorizationDetails() []map[string]any {
 	}
 }
 
-// newParties makes a plan's clients: the two that the suite wants, and where there is a person two more that the person
-// has allowed nothing yet, for the module in which the person refuses: a server need not ask again for what was allowed.
-func newParties(random io.Reader, p plan, alias string, ca *authority, now time.Time) ([]party, error) {
+// newClients makes a plan's clients: the two that the suite wants, and where there is a user two more that the user
+// has allowed nothing yet, for the module in which the user refuses: a server need not ask again for what was allowed.
+func newClients(random io.Reader, p plan, alias string, ca *authority, now time.Time) ([]testClient, error) {
 	number := 4
 	if p.clientCredentials() || p.backchannel() {
 		number = 2
 	}
-	var made []party
+	var made []testClient
 	for i := range number {
 		// The first signs with PS256 (the suite's RS256 tests need an RSA key), the second with ES256, so that both are
 		// tried.
@@ -125,7 +125,7 @@ func newParties(random io.Reader, p plan, alias string, ca *authority, now time.
 		if i%2 == 1 {
 			newKey = newES256
 		}
-		one, err := newParty(random, p, fmt.Sprintf("%s-%d", alias, i+1), newKey, ca, now)
+		one, err := newClient(random, p, fmt.Sprintf("%s-%d", alias, i+1), newKey, ca, now)
 		if err != nil {
 			return nil, err
 		}
@@ -134,16 +134,16 @@ func newParties(random io.Reader, p plan, alias string, ca *authority, now time.
 	return made, nil
 }
 
-func newParty(random io.Reader, p plan, id string, newKey func(io.Reader, string) (jwk, error), ca *authority, now time.Time) (party, error) {
-	made := party{id: id}
+func newClient(random io.Reader, p plan, id string, newKey func(io.Reader, string) (jwk, error), ca *authority, now time.Time) (testClient, error) {
+	made := testClient{id: id}
 	var err error
 	if made.key, err = newKey(random, made.id+"-key"); err != nil {
-		return party{}, err
+		return testClient{}, err
 	}
 	if p.usesCertificate() {
 		issued, err := ca.issue(random, made.id, now)
 		if err != nil {
-			return party{}, err
+			return testClient{}, err
 		}
 		made.certificate = &issued
 	}
@@ -157,7 +157,7 @@ func redirectURIs(suiteURL, alias string) []string {
 }
 
 // configure writes a plan's configuration.
-func (p plan) configure(s server, alias string, parties []party) configuration {
+func (p plan) configure(s server, alias string, clients []testClient) configuration {
 	resource := protectedResource{URL: s.resource}
 	if p.usesCertificate() {
 		resource.URL = s.mtlsResource
@@ -168,8 +168,8 @@ func (p plan) configure(s server, alias string, parties []party) configuration {
 	made := configuration{
 		Alias: alias, Description: "Countersign " + p.name,
 		Server: map[string]string{"discoveryUrl": s.issuer + discoveryPath},
-		Client: p.clientConfiguration(parties[0]), Client2: p.clientConfiguration(parties[1]),
-		MTLS: parties[0].certificate, MTLS2: parties[1].certificate,
+		Client: p.clientConfiguration(clients[0]), Client2: p.clientConfiguration(clients[1]),
+		MTLS: clients[0].certificate, MTLS2: clients[1].certificate,
 		Resource: resource,
 		Options:  map[string]bool{"browsercontrol_css_enable": false},
 	}
@@ -179,12 +179,12 @@ func (p plan) configure(s server, alias string, parties []party) configuration {
 	if p.clientCredentials() || p.backchannel() {
 		return made // no browser
 	}
-	refused, refused2 := p.clientConfiguration(parties[2]), p.clientConfiguration(parties[3])
+	refused, refused2 := p.clientConfiguration(clients[2]), p.clientConfiguration(clients[3])
 	made.Browser = []script{s.script("allow", 0)}
 	made.Override = map[string]override{
 		prefix(p) + "user-rejects-authentication": {
 			Browser: []script{s.script("deny", 0)}, Client: &refused, Client2: &refused2,
-			MTLS: parties[2].certificate, MTLS2: parties[3].certificate,
+			MTLS: clients[2].certificate, MTLS2: clients[3].certificate,
 		},
 		prefix(p) + "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": {
 			Browser: []script{s.look(1), s.script("allow", 0)},
@@ -200,7 +200,7 @@ func (p plan) configure(s server, alias string, parties []party) configuration {
 	return made
 }
 
-func (p plan) clientConfiguration(c party) clientConfiguration {
+func (p plan) clientConfiguration(c testClient) clientConfiguration {
 	made := clientConfiguration{ClientID: c.id, Scope: p.scope(), JWKS: map[string][]jwk{"keys": {c.key}}}
 	if p.variant["sender_constrain"] == "dpop" {
 		made.DPoPSigningAlg = c.key["alg"]
@@ -216,7 +216,7 @@ func prefix(p plan) string {
 	return strings.TrimSuffix(p.suitePlan, "test-plan")
 }
 
-// script signs in, decides, and waits for the suite's own page. Sign-in and decision have the same address; a person
+// script signs in, decides, and waits for the suite's own page. Sign-in and decision have the same address; a user
 // who is signed in already sees only the second. An error that the server shows itself is photographed.
 func (s server) script(decision string, limit int) script {
 	return script{Match: s.issuer + "/authorize*", Limit: limit, Tasks: []task{

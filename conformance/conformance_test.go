@@ -27,7 +27,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -457,11 +457,11 @@ func TestConfiguration(t *testing.T) {
 		approval: "https://localhost:9000/?id={auth_req_id}&action={action}", acr: "urn:acr:least", initialToken: "(token)",
 	}
 	for i, p := range plans {
-		parties, err := newParties(rand.Reader, p, "alias", ca, time.Now())
+		clients, err := newClients(rand.Reader, p, "alias", ca, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, made := range parties {
+		for _, made := range clients {
 			for name := range made.key {
 				if name != "kty" && name != "crv" && name != "alg" && name != "use" && name != "kid" {
 					made.key[name] = "(" + name + ")"
@@ -481,14 +481,14 @@ func TestConfiguration(t *testing.T) {
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
 		for _, value := range []any{
-			p.configure(s, "alias", parties),
-			p.registration(parties[0], redirectURIs("https://suite.example", "alias")),
+			p.configure(s, "alias", clients),
+			p.registration(clients[0], redirectURIs("https://suite.example", "alias")),
 		} {
 			if err := encoder.Encode(value); err != nil {
 				t.Fatal(err)
 			}
 		}
-		registered, err := json.Marshal(p.registration(parties[0], redirectURIs("https://suite.example", "alias")))
+		registered, err := json.Marshal(p.registration(clients[0], redirectURIs("https://suite.example", "alias")))
 		if err != nil || strings.Contains(string(registered), `"d":`) {
 			t.Errorf("the registration holds a private key: %s, %v", registered, err)
 		}

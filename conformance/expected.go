@@ -45,7 +45,7 @@ func readExpectations(file string) ([]expectation, error) {
 	return list, nil
 }
 
-// flat lets a star stand for a slash too.
+// flat lets a star match a slash too.
 func flat(name string) string { return strings.ReplaceAll(name, "/", ":") }
 
 func (e expectation) fits(o outcome) bool {
@@ -107,7 +107,7 @@ func excuse(o outcome, expectations []expectation, used []bool) string {
 	return strings.Join(reasons, "; ")
 }
 
-// ran tells whether a module that an expectation speaks of was run.
+// ran reports whether a module that an expectation speaks of was run.
 func ran(e expectation, outcomes []outcome) bool {
 	for _, o := range outcomes {
 		e.Result = o.Result

@@ -17,29 +17,29 @@ type plan struct {
 	variant   map[string]string
 }
 
-// fapi1 tells whether the plan is of the first generation of FAPI, which knows no other bound than certificates.
+// fapi1 reports whether the plan is of the first generation of FAPI, which knows no other bound than certificates.
 func (p plan) fapi1() bool { return p.suitePlan == fapi1Advanced || p.backchannel() }
 
-// usesCertificate tells whether the plan's clients call through the mTLS listener.
+// usesCertificate reports whether the plan's clients call through the mTLS listener.
 func (p plan) usesCertificate() bool {
 	return p.variant["client_auth_type"] == "mtls" || p.bindsToCertificate()
 }
 
-// bindsToCertificate tells whether access tokens are bound to certificates; otherwise they are bound by DPoP.
+// bindsToCertificate reports whether access tokens are bound to certificates; otherwise they are bound by DPoP.
 func (p plan) bindsToCertificate() bool { return p.fapi1() || p.variant["sender_constrain"] == "mtls" }
 
-// signedResponses tells whether answers come back signed (JARM).
+// signedResponses reports whether answers come back signed (JARM).
 func (p plan) signedResponses() bool { return p.variant["fapi_response_mode"] == "jarm" }
 
-// clientCredentials tells whether the plan's clients act for themselves, without a person.
+// clientCredentials reports whether the plan's clients act for themselves, without a user.
 func (p plan) clientCredentials() bool {
 	return p.variant["fapi_profile"] == "fapi_client_credentials_grant"
 }
 
-// openID tells whether the plan asks for ID tokens.
+// openID reports whether the plan asks for ID tokens.
 func (p plan) openID() bool { return p.variant["openid"] == "openid_connect" || p.fapi1() }
 
-// rich tells whether the plan uses authorization_details (RFC 9396).
+// rich reports whether the plan uses authorization_details (RFC 9396).
 func (p plan) rich() bool { return p.variant["authorization_request_type"] == "rar" }
 
 // axis is a parameter of a plan's variant with the values that are run. A value that is named differently in the plan's
@@ -51,7 +51,7 @@ type axis struct {
 }
 
 // securityProfile lists what the Security Profile's plan accepts beside the profiles of single countries: 16 variants
-// with a person and 16 without, of which allPlans leaves out eight.
+// with a user and 16 without, of which allPlans leaves out eight.
 func securityProfile() []axis {
 	return []axis{
 		{"fapi_profile", []string{"plain_fapi", "fapi_client_credentials_grant"},
@@ -96,7 +96,7 @@ func allPlans() []plan {
 	plans = append(plans, combine("fapi1-adv", fapi1Advanced, advanced())...)
 	plans = append(plans, combine("fapi-ciba", fapiCIBA, decoupled())...)
 	return slices.DeleteFunc(plans, func(p plan) bool {
-		// These want an ID token where there is no person whom it could be about (OpenID Connect Core §2).
+		// These want an ID token where there is no user whom it could be about (OpenID Connect Core §2).
 		return p.clientCredentials() && p.openID()
 	})
 }
@@ -141,7 +141,7 @@ func selectPlans(selectors string) ([]plan, error) {
 	for selector := range strings.SplitSeq(selectors, ",") {
 		matched := false
 		for _, p := range allPlans() {
-			// A star also stands for what follows a slash: fapi2-sp* is all of them.
+			// A star also matches what follows a slash: fapi2-sp* is all of them.
 			fits, err := path.Match(strings.ReplaceAll(selector, "/", ":"), strings.ReplaceAll(p.name, "/", ":"))
 			if err != nil {
 				return nil, fmt.Errorf("-plans: %q is not a pattern: %w", selector, err)

@@ -1,7 +1,7 @@
 package main
 
 // registration is a client's metadata (RFC 7591 §2) with its identifier and profile.
-func (p plan) registration(c party, redirectURIs []string) map[string]any {
+func (p plan) registration(c testClient, redirectURIs []string) map[string]any {
 	m := map[string]any{
 		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": p.profile(),
 		"scope": p.scope(),

@@ -122,7 +122,7 @@ func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
 // prepare registers clients of a plan's own at the server and creates the plan at the suite.
 func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, error) {
 	alias := fmt.Sprintf("countersign-%s-%d", r.unique, index+1)
-	parties, err := newParties(r.random, p, alias, r.ca, r.now())
+	clients, err := newClients(r.random, p, alias, r.ca, r.now())
 	if err != nil {
 		return createdPlan{}, err
 	}
@@ -132,13 +132,13 @@ func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, e
 			return createdPlan{}, err
 		}
 	} else {
-		for _, client := range parties {
+		for _, client := range clients {
 			if err := r.registerClient(ctx, client.id, p.registration(client, addresses)); err != nil {
 				return createdPlan{}, err
 			}
 		}
 	}
-	configured, err := json.MarshalIndent(p.configure(told, alias, parties), "", "  ")
+	configured, err := json.MarshalIndent(p.configure(told, alias, clients), "", "  ")
 	if err != nil {
 		return createdPlan{}, err
 	}
@@ -210,7 +210,7 @@ func (r *runner) runModule(ctx context.Context, planID string, variant map[strin
 	}
 }
 
-// await waits for the end of a module. One that waits with its browser idle may want a screenshot, which a person
+// await waits for the end of a module. One that waits with its browser idle may want a screenshot, which a user
 // would take; it gets a placeholder, and its result is REVIEW at best.
 func (r *runner) await(ctx context.Context, id string) (info, error) {
 	const patience = 10 // polls

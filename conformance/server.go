@@ -25,7 +25,7 @@ type server struct {
 	// resource is a protected resource, and mtlsResource the same on the listener that asks for certificates.
 	resource, mtlsResource string
 	username, password     string
-	// approval is the address with which a person allows or denies a backchannel request, acr the class in which they are
+	// approval is the address with which a user allows or denies a backchannel request, acr the class in which they are
 	// authenticated then, the best of the server, and initialToken what registers clients; for the plans that want them.
 	approval, acr, initialToken string
 }

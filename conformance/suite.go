@@ -65,7 +65,7 @@ func (s *suite) call(ctx context.Context, method, path string, body []byte, resu
 	return fmt.Errorf("%s %s: %w", method, path, err)
 }
 
-// passing tells whether an error may be gone the next time.
+// passing reports whether an error may be gone the next time.
 func passing(err error, method string) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
@@ -210,10 +210,10 @@ func refused(status any, body string) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", code, body[:min(len(body), maxRefusal)]))
 }
 
-// placeholder is a picture of one white pixel: it stands for the screenshot that a person would take.
+// placeholder is a picture of one white pixel: it takes the place of the screenshot that a user would take.
 const placeholder = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII="
 
-// browsing tells whether the suite's browser is at work for a module.
+// browsing reports whether the suite's browser is at work for a module.
 func (s *suite) browsing(ctx context.Context, id string) (bool, error) {
 	var runner struct {
 		Browser struct {

@@ -1,5 +1,27 @@
-// Package dpop verifies proofs of possession (RFC 9449) for a server. It keeps no memory: a verified [Proof] says by
-// which key its one use is to be recorded, and until when.
+// Package dpop verifies proofs of possession (RFC 9449) for authorization servers and resource servers.
+//
+// A client shows by a DPoP proof, a JWT that it signs for each request, that it holds a key. [FromHeader] takes the proof
+// from a request and [Policy.Verify] checks it by RFC 9449 §4.3: its form, method and address, time, signature, and at a
+// resource the hash of the access token.
+//
+//	raw, present, err := dpop.FromHeader(r.Header)
+//	...
+//	proof, err := policy.Verify(raw, dpop.Request{Method: r.Method, URLs: []string{"https://as.example/token"}})
+//	...
+//	cnf := map[string]string{"jkt": proof.JKT}
+//
+// The caller provides the algorithms that it accepts, a clock, and the addresses of the endpoint as its configuration has
+// them. It is left to the caller
+//
+//   - to remember the one use: record [Proof].ReplayKey until [Proof].Until in what all nodes share, and refuse a proof
+//     whose key is there (§11.1);
+//   - to compare [Proof].JKT with the thumbprint that an access token, a refresh token or a code is bound to (§5, §6, §10);
+//   - to ask for nonces, if it wants any (§8, §9): [Nonces] makes and recognises them without memory.
+//
+// Errors are of type [*Error]; their texts may be sent to the client as the description of invalid_dpop_proof. RSA keys of
+// 2048 to 4096 bits with PS256, P-256 with ES256 and Ed25519 with EdDSA are accepted (FAPI 2.0 Security Profile §5.4.1).
+//
+// The package makes no proofs, issues no tokens, and does not look at the Authorization header.
 package dpop
 
 import (
@@ -32,7 +54,7 @@ const (
 	proofType = "dpop+jwt"
 )
 
-// Error is a proof that does not stand. Its text may be sent to the client, as the description of
+// Error is a proof that is not valid. Its text may be sent to the client, as the description of
 // invalid_dpop_proof.
 type Error struct {
 	// Description says what is wrong and what would be right.

@@ -58,7 +58,7 @@ func (n *Nonces) Current() string {
 	return n.current
 }
 
-// Valid tells whether a nonce is one of ours and still to be accepted.
+// Valid reports whether a nonce is one of ours and still to be accepted.
 func (n *Nonces) Valid(nonce string) bool {
 	if len(nonce) != base64.RawURLEncoding.EncodedLen(nonceSize) {
 		return false

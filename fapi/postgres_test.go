@@ -9,40 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"countersign/fapi/fapitest"
 	"countersign/internal/pgproxy"
-	"countersign/store"
 	"countersign/store/postgres"
 )
-
-// newWorldOnPostgres makes a world whose nodes share a PostgreSQL database; change may alter how a node connects.
-func newWorldOnPostgres(t *testing.T, change func(*postgres.Config), options ...option) (w *world, url string) {
-	t.Helper()
-	url = database.Database(t)
-	if _, err := postgres.Migrate(t.Context(), postgres.Config{URL: url}); err != nil {
-		t.Fatal(err)
-	}
-	return newWorldOn(t, func(now func() time.Time) store.Store {
-		config := postgres.Config{URL: url, Now: now, MaxConnections: 8}
-		if change != nil {
-			change(&config)
-		}
-		return openPostgres(t, config)
-	}, options...), url
-}
-
-func openPostgres(t *testing.T, config postgres.Config) *postgres.Store {
-	t.Helper()
-	opened, err := postgres.Open(context.Background(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := opened.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return opened
-}
 
 // through has a node reach its database by way of a proxy.
 func through(t *testing.T, proxy **pgproxy.Proxy) func(*postgres.Config) {
@@ -69,16 +39,17 @@ func through(t *testing.T, proxy **pgproxy.Proxy) func(*postgres.Config) {
 	}
 }
 
-// TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the person is signed in and
+// TestRoundTripsOfAFlow counts how often a flow waits for the database: 9 times at most, when the user is signed in and
 // has allowed the same before, the refresh included.
 func TestRoundTripsOfAFlow(t *testing.T) {
+	t.Parallel()
 	var proxy *pgproxy.Proxy
-	w, _ := newWorldOnPostgres(t, func(c *postgres.Config) {
+	w, _ := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.MaxConnections = 1
 		through(t, &proxy)(c)
 	})
-	c := w.register("client-1", nil)
-	b := w.browser()
+	c := w.Register("client-1", nil)
+	b := w.Browser()
 	counted := func(do func()) int64 {
 		before := proxy.RoundTrips()
 		do()
@@ -86,31 +57,31 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 	}
 	flow := func() (push, authorize, token, refresh int64) {
 		var requestURI, code, refreshToken string
-		push = counted(func() { requestURI = c.push(nil).text("request_uri") })
+		push = counted(func() { requestURI = c.Push(nil).Text("request_uri") })
 		authorize = counted(func() {
-			status, body, sentTo := b.visit(w.authorizeURL(c.id, requestURI))
+			status, body, sentTo := b.Visit(w.AuthorizeURL(c.ID, requestURI))
 			if sentTo == nil || sentTo.Query().Get("code") == "" {
 				t.Fatalf("authorize: %d %s %v", status, body, sentTo)
 			}
 			code = sentTo.Query().Get("code")
 		})
 		token = counted(func() {
-			r := c.redeem(code, nil)
-			if r.status != http.StatusOK {
-				t.Fatalf("token: %d %s", r.status, r.raw)
+			r := c.Redeem(code, nil)
+			if r.Status != http.StatusOK {
+				t.Fatalf("token: %d %s", r.Status, r.Raw)
 			}
-			refreshToken = r.text("refresh_token")
+			refreshToken = r.Text("refresh_token")
 		})
 		refresh = counted(func() {
-			if r := c.refresh(refreshToken, nil); r.status != http.StatusOK {
-				t.Fatalf("refresh: %d %s", r.status, r.raw)
+			if r := c.Refresh(refreshToken, nil); r.Status != http.StatusOK {
+				t.Fatalf("refresh: %d %s", r.Status, r.Raw)
 			}
 		})
 		return push, authorize, token, refresh
 	}
 	flow() // statements are prepared
 	flow()
-	b = w.browser() // a person who has to sign in and to decide
+	b = w.Browser() // a user who has to sign in and to decide
 	push, authorize, token, refresh := flow()
 	t.Logf("with pages: PAR %d, authorize to code %d, token %d, refresh %d: %d", push, authorize, token, refresh, push+authorize+token+refresh)
 	if authorize > 7 {
@@ -121,22 +92,23 @@ func TestRoundTripsOfAFlow(t *testing.T) {
 	if push != 1 || authorize != 2 || token != 2 || refresh != 2 {
 		t.Error("that is more than 1, 2, 2 and 2")
 	}
-	w.clock.Advance(2 * time.Second) // the cached client is too old
+	w.Clock.Advance(2 * time.Second) // the cached client is too old
 	push, authorize, token, refresh = flow()
 	if all := push + authorize + token + refresh; all > 9 {
-		t.Errorf("with a client that is read anew, %d", all)
+		t.Errorf("with a client that is read again, %d", all)
 	}
 }
 
 // TestPoolExhausted: requests that find no free connection are answered 503 with Retry-After, soon, and the next ones are
 // served as if nothing had been.
 func TestPoolExhausted(t *testing.T) {
-	w, url := newWorldOnPostgres(t, func(c *postgres.Config) {
+	t.Parallel()
+	w, url := fapitest.NewPostgresWorld(t, func(c *postgres.Config) {
 		c.URL += "&lock_timeout=9s&statement_timeout=9s"
 		c.MaxConnections = 2
 	})
-	c := w.register("client-1", nil)
-	good("", nil).check(t, c.push(nil))
+	c := w.Register("client-1", nil)
+	fapitest.Good("", nil).Check(t, c.Push(nil))
 
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -146,9 +118,9 @@ func TestPoolExhausted(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE requests IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
-	calls, began := make([]func() reply, 12), time.Now()
+	calls, began := make([]func() fapitest.Reply, 12), time.Now()
 	for i := range calls {
-		calls[i] = func() reply { return c.push(nil) }
+		calls[i] = func() fapitest.Reply { return c.Push(nil) }
 	}
 	released := make(chan error, 1)
 	time.AfterFunc(3*time.Second, func() {
@@ -156,18 +128,18 @@ func TestPoolExhausted(t *testing.T) {
 		released <- err
 	})
 	served, shed := 0, 0
-	for _, r := range atOnce(calls...) {
-		switch r.status {
+	for _, r := range fapitest.Concurrently(calls...) {
+		switch r.Status {
 		case http.StatusCreated:
 			served++
 		case http.StatusServiceUnavailable:
 			shed++
-			wantError(t, r, 503, "temporarily_unavailable")
-			if r.header.Get("Retry-After") != "1" {
-				t.Errorf("Retry-After is %q", r.header.Get("Retry-After"))
+			fapitest.WantError(t, r, 503, "temporarily_unavailable")
+			if r.Header.Get("Retry-After") != "1" {
+				t.Errorf("Retry-After is %q", r.Header.Get("Retry-After"))
 			}
 		default:
-			t.Errorf("%d %s", r.status, r.raw)
+			t.Errorf("%d %s", r.Status, r.Raw)
 		}
 	}
 	if err := <-released; err != nil {
@@ -176,5 +148,5 @@ func TestPoolExhausted(t *testing.T) {
 	if served != 2 || shed != 10 || time.Since(began) > 8*time.Second {
 		t.Errorf("%d were served and %d shed in %s, want the 2 with a connection served", served, shed, time.Since(began))
 	}
-	good("", nil).check(t, c.push(nil))
+	fapitest.Good("", nil).Check(t, c.Push(nil))
 }

@@ -2,133 +2,118 @@ package fapi
 
 import (
 	"context"
-	"net/http"
-	"net/url"
-	"path"
+	"maps"
+	"slices"
+
+	"countersign/fapi/authorize"
+	"countersign/fapi/backchannel"
+	"countersign/fapi/device"
+	"countersign/fapi/discovery"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/registration"
+	"countersign/fapi/resource"
+	"countersign/fapi/token"
+	"countersign/store"
 )
 
-// kind says which shared steps a route goes through before its function runs.
-type kind int
+// routes constructs the endpoint packages and mounts their routes: the one route table of the server. The discovery
+// documents are generated from it.
+func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
+	var table []endpoint.Route
+	resources := w.newResource()
+	documents := w.newDiscovery(resources.Scopes(), func() []endpoint.Route { return table })
 
-const (
-	// document is public JSON, cacheable.
-	document kind = iota
-	// backChannel is a form POST of an authenticated client, answered in JSON.
-	backChannel
-	// browser is a page or a redirect.
-	browser
-	// resource is JSON for the holder of an access token.
-	resource
-	// direct looks after everything itself but the rendering of its errors.
-	direct
-)
-
-// route is one endpoint. Mux, discovery document, mTLS aliases and span names come from the table.
-type route struct {
-	methods []string
-	path    string
-	kind    kind
-	// metadata is the member of the discovery document that names the endpoint, or empty.
-	metadata string
-	// alias tells that the endpoint is also served by the mTLS listener (RFC 8705 §5).
-	alias bool
-	// bareErrors tells that an error has the members of CIBA Core §13 and no others, not even a correlation id.
-	bareErrors bool
-
-	// Exactly one is set, after the kind.
-	document    func(context.Context) (body []byte, cacheControl string, err error)
-	backChannel func(context.Context, *call) (answer, error)
-	browser     func(http.ResponseWriter, *http.Request)
-	resource    func(context.Context, Access) (any, error)
-	direct      func(w http.ResponseWriter, r *http.Request, certificates bool) error
-	// scope is what a resource demands of the token.
-	scope string
-}
-
-// table lists every endpoint of the server.
-func (s *Server) table() []route {
-	get, post, both := []string{"GET"}, []string{"POST"}, []string{"GET", "POST"}
-	routes := []route{
-		{methods: get, path: "/.well-known/openid-configuration", kind: document, document: s.discovery},
-		{methods: get, path: "/.well-known/oauth-authorization-server", kind: document, document: s.discovery},
-		{methods: get, path: resourceMetadataPath, kind: document, document: s.resourceMetadata},
-		{methods: get, path: "/jwks", kind: document, document: s.jwks, metadata: "jwks_uri"},
-		{methods: post, path: "/par", kind: backChannel, backChannel: s.push, metadata: "pushed_authorization_request_endpoint", alias: true},
-		{methods: both, path: "/authorize", kind: browser, browser: s.authorize, metadata: "authorization_endpoint"},
-		{methods: both, path: "/interaction/{handle}", kind: browser, browser: s.interact},
-		{methods: post, path: "/token", kind: backChannel, backChannel: s.token, metadata: "token_endpoint", alias: true},
-		{methods: both, path: "/userinfo", kind: resource, resource: s.userInfo, scope: "openid", metadata: "userinfo_endpoint", alias: true},
-		{methods: post, path: "/introspect", kind: backChannel, backChannel: s.introspect, metadata: "introspection_endpoint", alias: true},
-		{methods: post, path: "/revoke", kind: backChannel, backChannel: s.revoke, metadata: "revocation_endpoint", alias: true},
-		{methods: get, path: "/health/live", kind: direct, direct: s.live},
-		{methods: get, path: "/health/ready", kind: direct, direct: s.ready},
-	}
-	if s.config.Backchannel != nil {
-		routes = append(routes, route{methods: post, path: "/backchannel", kind: backChannel, backChannel: s.backchannelAuthentication,
-			metadata: "backchannel_authentication_endpoint", alias: true, bareErrors: true})
-	}
-	if s.config.Registration != nil {
-		routes = append(routes,
-			route{methods: post, path: registrationPath, kind: direct, direct: s.register, metadata: "registration_endpoint", alias: true},
-			route{methods: []string{"GET", "PUT", "DELETE"}, path: registrationPath + "/{client_id}", kind: direct, direct: s.manageClient, alias: true})
-	}
-	routes = append(routes, s.deviceRoutes()...)
-	for _, r := range s.config.Resources {
-		routes = append(routes, route{
-			methods: get, path: r.Path, kind: resource, resource: r.Answer, scope: r.Scope, alias: true,
-		})
-	}
-	return routes
-}
-
-// Handler serves the issuer's listener, where browsers come and no client certificate is asked for.
-func (s *Server) Handler() http.Handler {
-	return s.mux(func(route) bool { return true }, false)
-}
-
-// MTLSHandler serves the listener that asks for client certificates.
-func (s *Server) MTLSHandler() http.Handler {
-	return s.mux(func(r route) bool { return r.alias }, true)
-}
-
-func (s *Server) mux(served func(route) bool, certificates bool) http.Handler {
-	mux := http.NewServeMux()
-	prefix := pathOf(s.config.Issuer)
-	if certificates {
-		prefix = pathOf(s.config.MTLSIssuer)
-	}
-	for _, r := range s.routes {
-		if !served(r) {
-			continue
-		}
-		address := prefix + r.path
-		if r.path == "/.well-known/oauth-authorization-server" || r.path == resourceMetadataPath {
-			address = r.path + prefix // RFC 8414 §3.1 and RFC 9728 §3.1 put the issuer's path behind the suffix
-		}
-		handler := s.adapt(r, certificates)
-		for _, method := range r.methods {
-			mux.Handle(method+" "+address, handler)
-		}
-		// Any other method: 405 with Allow, from the same door as every other error.
-		mux.Handle(address, s.methodNotAllowed(r))
-	}
-	mux.Handle("/", s.notFound())
-	// ServeMux would send such a path to its clean form with a 307, and the browser its form once more.
-	return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case path.Clean("/" + r.URL.Path): // no pattern ends in a slash
-			mux.ServeHTTP(w, r)
-		default:
-			s.notFound().ServeHTTP(w, r)
-		}
-	}))
-}
-
-// pathOf gives the path component of an issuer, "" for most.
-func pathOf(issuer string) string {
-	u, err := url.Parse(issuer)
+	var devices *device.Handler // uses backchannel, and is notified by it of new requests
+	err := w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) { devices.Notify(ctx, request) })
 	if err != nil {
-		return "" // checked by New
+		return nil, err
 	}
-	return u.EscapedPath()
+	if devices, err = w.newDevice(); err != nil {
+		return nil, err
+	}
+	table = slices.Concat(
+		documents.Routes(), w.newAuthorize().Routes(), w.newToken().Routes(), resources.Routes(), w.health.routes(),
+		devices.Routes())
+	if w.backchannel != nil {
+		table = append(table, w.backchannel.Routes()...)
+	}
+	if w.config.Registration != nil {
+		clients, err := w.newRegistration(documents)
+		if err != nil {
+			return nil, err
+		}
+		table = append(table, clients.Routes()...)
+	}
+	return table, documents.Check(ctx)
+}
+
+func (w *wiring) newAuthorize() *authorize.Handler {
+	c := w.config
+	return authorize.New(authorize.Config{
+		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens,
+		Signer: c.Signer, BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions,
+		Passkeys: w.passkeys, Forms: w.forms, Interactor: c.Interactor, RequestURILifetime: c.RequestURILifetime,
+		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime, Now: c.Now,
+	})
+}
+
+func (w *wiring) newToken() *token.Handler {
+	settings := token.Config{
+		Store: w.config.Store, Tokens: w.tokens, Checker: w.checker, BackChannel: w.calls, Evidence: w.evidence,
+		GrantTypes: w.offered.GrantTypes, PollTolerance: backchannel.PollTolerance, Now: w.config.Now,
+	}
+	if w.backchannel != nil && w.config.Backchannel.LongPoll > 0 {
+		settings.AwaitDecision = w.backchannel.AwaitDecision
+	}
+	return token.New(settings)
+}
+
+func (w *wiring) newResource() *resource.Handler {
+	c := w.config
+	return resource.New(resource.Config{
+		Addresses: w.addresses, Resources: c.Resources, MetadataAddress: discovery.MetadataAddress(c.Issuer),
+		BackChannel: w.calls, Proofs: w.proofs, Certificates: c.Certificates, Tokens: w.tokens, Signer: c.Signer,
+		Scopes: w.scopes, Clients: w.clients, Keys: w.keys, Users: c.Store, Store: c.Store, Evidence: w.evidence, Now: c.Now,
+		Tracer: w.tracer,
+	})
+}
+
+func (w *wiring) newDevice() (*device.Handler, error) {
+	c := w.config
+	settings := device.Config{
+		Store: c.Store, Pages: c.DevicePages, Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
+		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Signer: c.Signer,
+		Fetcher: w.fetcher, Draining: w.health.isDraining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
+	}
+	if w.backchannel != nil {
+		settings.Requests = w.backchannel
+	}
+	return device.New(settings)
+}
+
+func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Handler, error) {
+	c := w.config
+	return registration.New(registration.Config{
+		Settings: *c.Registration, Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes.Names(),
+		AuthorizationDetailsTypes: w.details.Names(), TrustStores: slices.Sorted(maps.Keys(c.TrustStores)),
+		Backchannel: c.Backchannel != nil, Ping: c.Backchannel != nil && c.Backchannel.Seals != nil,
+		Certificates: c.Certificates, Trust: c.ClientTrust, Limits: w.limits, Evidence: w.evidence, Store: c.Store,
+		Clients: w.clients, Fetcher: w.fetcher, Signs: documents.Signs, Now: c.Now, Log: c.Logger,
+	})
+}
+
+func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.Route) *discovery.Handler {
+	c := w.config
+	settings := discovery.Config{
+		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details, ACRValues: w.acrs,
+		ResourceScopes: resourceScopes, ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer,
+		JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
+	}
+	if b := c.Backchannel; b != nil {
+		settings.Backchannel = &discovery.Backchannel{Ping: b.Seals != nil, UserCodes: b.UserCodes != nil}
+		if len(b.HintIssuers) > 0 {
+			settings.Backchannel.HintTokenFormats = backchannel.HintTokenFormats()
+		}
+	}
+	return discovery.New(settings)
 }

@@ -1,7 +1,6 @@
 package jar
 
 import (
-	"context"
 	"errors"
 	"net/url"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign/internal/jose"
+	"countersign/internal/requestobject"
 )
 
 // noon is the time of these tests.
@@ -37,14 +37,14 @@ func signed(t *testing.T, key jose.PrivateKey, typ string, claims map[string]any
 // rules accept what client-1 signs with a key.
 func rules(t *testing.T, key jose.PrivateKey) Rules {
 	t.Helper()
-	keys, err := jose.ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
+	keys, err := ParseKeySet([]byte(`{"keys":[` + string(key.PublicJWK()) + `]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Rules{
 		Audience: "https://issuer.example", ClientID: "client-1", Algorithms: []string{jose.ES256},
 		MaxAge: time.Hour, MaxLifetime: time.Hour, MaxAhead: 30 * time.Second, Now: noon(),
-		Verify: func(_ context.Context, token *jose.Token) error { return token.VerifyWith(keys) },
+		Verify: keys.Verify,
 	}
 }
 
@@ -163,7 +163,7 @@ func TestResponse(t *testing.T) {
 	made, err := Response{
 		Issuer: "https://issuer.example", ClientID: "client-1", Expires: noon(),
 		Parameters: url.Values{"code": {"secret"}, "state": {"\"</script>"}, "iss": {"https://attacker.example"}, "exp": {"9999999999"}},
-	}.Sign(t.Context(), key.SigningKey())
+	}.Sign(t.Context(), SigningKey(key.SigningKey()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,12 +197,12 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		for _, name := range append(aboutItself(), "request", "request_uri") {
-			if object.parameters.Has(name) {
+		for _, name := range append(requestobject.About(), "request", "request_uri") {
+			if object.object.Parameters.Has(name) {
 				t.Fatalf("%s became a parameter", name)
 			}
 		}
-		for name, values := range object.parameters {
+		for name, values := range object.object.Parameters {
 			if len(values) > 1 && name != "resource" {
 				t.Fatalf("%s came more than once", name)
 			}

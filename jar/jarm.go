@@ -22,12 +22,24 @@ type Response struct {
 	Parameters url.Values
 }
 
-// Sign makes the JWT that stands for the response in the parameter "response". Errors of the key are wrapped.
-func (r Response) Sign(ctx context.Context, key jose.SigningKey) (string, error) {
+// SigningKey is a key of the server, for one signature. Its kid, its algorithm and Sign belong to the same key, so that
+// header and signature cannot part when keys rotate.
+type SigningKey struct {
+	// ID becomes kid; empty leaves it out.
+	ID string
+	// Algorithm becomes alg: PS256, ES256 or EdDSA.
+	Algorithm string
+	// Sign signs a message (not a digest) and returns the signature in JWS form: r and s of ES256 side by side
+	// (RFC 7518 §3.4).
+	Sign func(ctx context.Context, message []byte) ([]byte, error)
+}
+
+// Sign makes the JWT that is the value of the parameter "response" (JARM §2.3). Errors of the key are wrapped.
+func (r Response) Sign(ctx context.Context, key SigningKey) (string, error) {
 	claims := map[string]any{}
 	for name := range r.Parameters {
 		claims[name] = r.Parameters.Get(name)
 	}
 	claims["iss"], claims["aud"], claims["exp"] = r.Issuer, r.ClientID, r.Expires.Unix()
-	return jose.Sign(ctx, key, ResponseType, claims)
+	return jose.Sign(ctx, jose.SigningKey(key), ResponseType, claims)
 }

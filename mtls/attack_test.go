@@ -97,7 +97,7 @@ func (v visitor) with(certificates ...tls.Certificate) visitor {
 	return visitor{v.g, config}
 }
 
-// anew asks over a new connection.
+// again asks over a new connection.
 func (v visitor) anew(t *testing.T, address string) string {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: v.config.Clone(), ForceAttemptHTTP2: true}

@@ -91,7 +91,7 @@ func parseEscapedPEM(text string) ([]*x509.Certificate, error) {
 }
 
 // parsePEM reads one certificate or more in PEM (RFC 7468 §5), without text between them. breaks are the characters
-// that may stand between the lines; some ingresses put spaces there, and some nothing at all.
+// that may be between the lines; some ingresses put spaces there, and some nothing at all.
 func parsePEM(text, breaks string) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	rest := strings.Trim(text, breaks)

@@ -11,7 +11,7 @@ import (
 // refuse it and tell the operator.
 var ErrForged = errors.New("mtls: certificate header from an unknown sender")
 
-// Gate stands in front of every handler of a listener. It decides once for each request who the client is: it refuses
+// Gate comes before every handler of a listener. It decides once for each request who the client is: it refuses
 // certificate headers from anybody but the listener's own ingress, and only then has its source read them.
 type Gate struct {
 	// Source finds the certificate; nil is a listener that takes none.

@@ -70,7 +70,7 @@ func Sources() []string {
 }
 
 // CertificateHeaders are the names of all headers that some ingress hands a certificate on with, in Go's spelling. A
-// request that carries one and does not come from the ingress it belongs to is a forgery, or a mistake as bad.
+// request that carries one and does not come from the ingress it belongs to is forged, or the ingress is configured wrongly.
 func CertificateHeaders() []string {
 	var names []string
 	for _, d := range decoders() {
@@ -124,7 +124,7 @@ func (d decoder) Certificate(r *http.Request) (*Presented, error) {
 	return presentedBy(d.name, leaf, chain)
 }
 
-// none tells whether a value is how ingresses write that there is no certificate.
+// none reports whether a value is how ingresses write that there is no certificate.
 func none(value string) bool {
 	switch value {
 	case "", "::", "(null)", "<nil>":

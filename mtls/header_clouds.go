@@ -8,7 +8,7 @@ import (
 )
 
 // decodeALB reads what an AWS Application Load Balancer sends: percent-encoded PEM in which plus, slash and equals sign
-// stand for themselves. In verify mode it is the leaf, in passthrough mode the whole chain, leaf first.
+// are themselves. In verify mode it is the leaf, in passthrough mode the whole chain, leaf first.
 func decodeALB(header string, most int) func(values) (*x509.Certificate, []*x509.Certificate, error) {
 	return func(v values) (*x509.Certificate, []*x509.Certificate, error) {
 		if v[header] == "" {
@@ -89,7 +89,7 @@ func decodeCloudflare(v values) (*x509.Certificate, []*x509.Certificate, error) 
 	return leaf, nil, nil
 }
 
-// digestIs tells whether text is the SHA-256 of a certificate in hexadecimal.
+// digestIs reports whether text is the SHA-256 of a certificate in hexadecimal.
 func digestIs(certificate *x509.Certificate, text string) bool {
 	given, err := hex.DecodeString(text)
 	digest := sha256.Sum256(certificate.Raw)

@@ -1,8 +1,28 @@
 // Package mtls finds the client certificate of a request and answers what RFC 8705 asks about it: is it trusted, does
 // its subject match a registration, is its key a registered one, what is its thumbprint.
 //
-// Nothing but the certificate itself is believed. Go's TLS asks for it and proves possession of its key; whether it is
-// trusted is decided here, for each request, because one certificate may be good for one client and not for another.
+// A listener has one [Source] of certificates: [Direct], for clients that reach it themselves; [Header], for an ingress
+// that terminates TLS and hands the certificate on in a header, each kind in its own way; or [ProxyProtocol]. Headers can
+// be forged, so a [Gate] comes before every handler: it refuses certificate headers from anybody but the [Ingress] of the
+// listener, and puts the certificate into the request's context, where [Admitted] finds it.
+//
+//	admitted, err := gate.Admit(r)                          // 400 if this fails
+//	presented, err := mtls.Admitted().Certificate(admitted) // nil if the client has none
+//	err = trust.VerifyContext(ctx, presented)               // tls_client_auth (RFC 8705 §2.1) ...
+//	err = registered.Match(presented.Leaf)                  // ... with the registered [Subject]
+//	err = mtls.SelfSigned(presented, keys, now)             // or self_signed_tls_client_auth (§2.2)
+//	x5t := mtls.Thumbprint(presented.Leaf)                  // for cnf (§3.1)
+//
+// Nothing but the certificate itself is believed. Go's TLS asks for it and proves possession of its key ([ServerConfig]);
+// whether it is trusted is decided by [Trust] for each request, because one certificate may be good for one client and not
+// for another. [Stores] are authorities in files that may change while the server runs, with [Revocation] by lists and by
+// OCSP (RFC 5280 §6.3, RFC 6960).
+//
+// The caller provides the trust anchors (the system's are never used), what clients registered, a clock, and for
+// revocation a [Fetch] that keeps to its network rules. Errors wrap [ErrMalformed], [ErrUntrusted], [ErrMismatch] or
+// [ErrForged].
+//
+// The package keeps no registrations, opens no listeners and fetches nothing by itself; it does not act as a TLS client.
 package mtls
 
 import (

@@ -11,6 +11,8 @@ import (
 	"sync"
 )
 
+// This is read by hand and not with a library for the reasons in docs/dependencies.md.
+
 // What is read of PROXY protocol version 2 (https://www.haproxy.org/download/3.3/doc/proxy-protocol.txt §2.2).
 const (
 	proxySignature = "\r\n\r\n\x00\r\nQUIT\n"

@@ -16,10 +16,10 @@ import (
 	"golang.org/x/crypto/ocsp"
 )
 
-// ErrRevoked is a certificate that its issuer has taken back. It wraps [ErrUntrusted].
+// ErrRevoked is a certificate that its issuer has revoked. It wraps [ErrUntrusted].
 var ErrRevoked = fmt.Errorf("%w: it is revoked", ErrUntrusted)
 
-// RevocationMode says what happens when nobody can tell whether a certificate is revoked.
+// RevocationMode says what happens when the status of a certificate cannot be found out.
 type RevocationMode string
 
 // The modes. A certificate that is known to be revoked is refused by both soft and hard.
@@ -36,8 +36,8 @@ const (
 	revocationRetry = 30 * time.Second
 	// revocationTimeout bounds all that one certificate may cost in fetching.
 	revocationTimeout = 8 * time.Second
-	// tellAgain is how long an operator is not told the same thing again.
-	tellAgain = time.Hour
+	// reportAgain is how long a problem is not reported again.
+	reportAgain = time.Hour
 	// maxRevocationCache is how many answers are remembered.
 	maxRevocationCache = 10_000
 )
@@ -49,9 +49,10 @@ type Fetch func(ctx context.Context, address, accept string) ([]byte, error)
 // Revocation looks certificates up in revocation lists (RFC 5280 §6.3) and by OCSP (RFC 6960). Lists that the operator
 // keeps come first, then OCSP, then the lists that the certificate names. It may be used by many at once.
 type Revocation struct {
-	// Tell, if not nil, hears what an operator should know: that an answer is used after its time, that a certificate
-	// passes about which nobody could be asked. It hears each thing at most once an hour. Set it before first use.
-	Tell func(ctx context.Context, problem string)
+	// OnProblem, if not nil, is called with what an operator should know: that an answer is used after its end, that a
+	// certificate passes whose status could not be found out. It is called at most once an hour with each problem. Set it
+	// before first use.
+	OnProblem func(ctx context.Context, problem string)
 
 	mode  RevocationMode
 	fetch Fetch
@@ -60,7 +61,8 @@ type Revocation struct {
 	mu    sync.Mutex
 	lists []*x509.RevocationList
 	cache map[string]answerAbout
-	told  map[string]time.Time
+	// reported holds until when a problem is not reported again.
+	reported map[string]time.Time
 }
 
 // answerAbout is what an address said, until when.
@@ -73,7 +75,7 @@ type answerAbout struct {
 
 // NewRevocation makes a checker. fetch may be nil: then only lists that the operator keeps are asked.
 func NewRevocation(mode RevocationMode, fetch Fetch, now func() time.Time) *Revocation {
-	return &Revocation{mode: mode, fetch: fetch, now: now, cache: map[string]answerAbout{}, told: map[string]time.Time{}}
+	return &Revocation{mode: mode, fetch: fetch, now: now, cache: map[string]answerAbout{}, reported: map[string]time.Time{}}
 }
 
 // ParseLists reads revocation lists: PEM, or one in DER. Errors wrap [ErrMalformed].
@@ -109,7 +111,7 @@ func (r *Revocation) SetLists(encoded []byte) error {
 }
 
 // Check looks up every certificate of a verified chain but the trust anchor. The error wraps [ErrRevoked], or, in hard
-// mode only, [ErrUntrusted] when nobody could be asked.
+// mode only, [ErrUntrusted] when its status could not be found out.
 func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate) error {
 	if r == nil || r.mode == RevocationOff {
 		return nil
@@ -125,13 +127,13 @@ func (r *Revocation) Check(ctx context.Context, chain []*x509.Certificate) error
 			return fmt.Errorf("%w: nobody can tell whether %s is revoked (revocation is hard)", ErrUntrusted, chain[i].Subject)
 		}
 		if !known {
-			r.tell(ctx, fmt.Sprintf("nobody can tell whether %s is revoked; it passes, since revocation is soft", chain[i].Subject))
+			r.report(ctx, fmt.Sprintf("nobody can tell whether %s is revoked; it passes, since revocation is soft", chain[i].Subject))
 		}
 	}
 	return nil
 }
 
-// status tells whether it is known that a certificate is good; an error is that it is known to be revoked.
+// status reports whether it is known that a certificate is good; an error means that it is known to be revoked.
 func (r *Revocation) status(ctx context.Context, certificate, issuer *x509.Certificate) (known bool, err error) {
 	r.mu.Lock()
 	lists := r.lists
@@ -171,13 +173,13 @@ func (r *Revocation) status(ctx context.Context, certificate, issuer *x509.Certi
 	return false, nil
 }
 
-// current tells whether a list is of this time, with some grace for who is late.
+// current reports whether a list is current, with some grace for issuers that are late.
 func (r *Revocation) current(list *x509.RevocationList) bool {
 	now := r.now()
 	return !now.Before(list.ThisUpdate) && !list.NextUpdate.IsZero() && now.Before(list.NextUpdate.Add(revocationGrace))
 }
 
-// applies tells whether a list is the issuer's own and whole. A delta, or one that covers a part only, is marked by a
+// applies reports whether a list is the issuer's own and whole. A delta, or one that covers a part only, is marked by a
 // critical extension (RFC 5280 §5.2.4, §5.2.5) and is not used.
 func applies(list *x509.RevocationList, issuer *x509.Certificate) bool {
 	for _, extension := range list.Extensions {
@@ -252,7 +254,7 @@ func (r *Revocation) ocsp(ctx context.Context, address string, certificate, issu
 	return found.status
 }
 
-// remembered gives the last answer while it is of this time, and asks anew otherwise. When that fails, the last answer
+// remembered gives the last answer while it is current, and asks again otherwise. When that fails, the last answer
 // stays good for the grace.
 func (r *Revocation) remembered(ctx context.Context, key string, ask func(context.Context) (answerAbout, error)) answerAbout {
 	now := r.now()

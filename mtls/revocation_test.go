@@ -195,14 +195,14 @@ func TestRevocationTells(t *testing.T) {
 				t.Fatal(err)
 			}
 			var told []string
-			r.Tell = func(_ context.Context, problem string) { told = append(told, problem) }
+			r.OnProblem = func(_ context.Context, problem string) { told = append(told, problem) }
 			check := func() {
 				if err := r.Check(t.Context(), chain); (err != nil) != (test.mode == RevocationHard && test.list == nil) {
 					t.Fatal(err)
 				}
 			}
 			check()
-			clock = clock.Add(tellAgain / 2)
+			clock = clock.Add(reportAgain / 2)
 			check()
 			switch {
 			case test.want == "" && len(told) > 0:
@@ -210,7 +210,7 @@ func TestRevocationTells(t *testing.T) {
 			case test.want != "" && (len(told) != 1 || !strings.Contains(told[0], test.want)):
 				t.Errorf("told %q, want %q once", told, test.want)
 			}
-			clock = clock.Add(tellAgain / 2)
+			clock = clock.Add(reportAgain / 2)
 			if _ = r.Check(t.Context(), chain); test.want != "" && len(told) != 2 {
 				t.Errorf("after an hour: told %q", told)
 			}

@@ -43,7 +43,7 @@ func NewStores(stores []Store, now func() time.Time) (*Stores, error) {
 	return s, err
 }
 
-// Reload reads all files again and tells whether something changed. With an error everything stays as it was: a file
+// Reload reads all files again and reports whether something changed. With an error everything stays as it was: a file
 // that is half written takes nobody's trust away, and gives nobody any.
 func (s *Stores) Reload() (changed bool, err error) {
 	var before []loaded

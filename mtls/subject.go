@@ -136,7 +136,7 @@ func (s Subject) matchesName(name alternativeName) bool {
 	return false
 }
 
-// readAlternativeNames reads the names as they stand in the certificate; x509 keeps URIs only in parsed form.
+// readAlternativeNames reads the names as they are in the certificate; x509 keeps URIs only in parsed form.
 func readAlternativeNames(certificate *x509.Certificate) ([]alternativeName, error) {
 	extension := asn1.ObjectIdentifier{2, 5, 29, 17}
 	var names []alternativeName

@@ -44,7 +44,7 @@ func (t Trust) Verify(p *Presented) error {
 	return err
 }
 
-// chains gives the chains that stand.
+// chains gives the valid chains.
 func (t Trust) chains(p *Presented) ([][]*x509.Certificate, error) {
 	if p == nil || p.Leaf == nil {
 		return nil, fmt.Errorf("%w: there is none", ErrUntrusted)

@@ -16,7 +16,7 @@ type Replica struct {
 	// Name is what logs and errors call it, such as its RFC 7512 address.
 	Name    string
 	Backend Backend
-	// Holds tells whether a key is to be looked for here; nil means every key. That the key is the published one is
+	// Holds reports whether a key is to be looked for here; nil means every key. That the key is the published one is
 	// not taken from this: each signature is verified.
 	Holds func(Record) bool
 }
@@ -25,7 +25,7 @@ type Replica struct {
 type Impatient interface {
 	Backend
 	// SignNow is Sign, but it does not wait for a connection that is lost. The error is ErrUnavailable then, and the
-	// connection is being made anew.
+	// connection is being made again.
 	SignNow(ctx context.Context, key Record, message []byte) ([]byte, error)
 }
 
@@ -160,7 +160,7 @@ func (r *replicas) wait(ctx context.Context, holders []*replica, t task) ([]byte
 	return nil, errors.Join(problems...)
 }
 
-// elsewhere tells whether another replica may succeed where this error came from.
+// elsewhere reports whether another replica may succeed where this error came from.
 func elsewhere(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongSignature)
 }
@@ -187,17 +187,17 @@ func (one *replica) note(ctx context.Context, record Record, err error) {
 	switch {
 	case err == nil:
 		if one.failures >= breakAfter {
-			one.log.InfoContext(ctx, "the HSM signs again")
+			one.log.InfoContext(ctx, "HSM signs again")
 		}
 		one.failures, one.pause = 0, 0
 	case errors.Is(err, ErrWrongSignature):
-		one.log.ErrorContext(ctx, "the HSM made a wrong signature; it was not released", "kid", record.ID)
+		one.log.ErrorContext(ctx, "HSM made a wrong signature; not released", "kid", record.ID)
 		one.failures, one.pause = breakAfter, wrongPause
 		one.probeAt = one.now().Add(wrongPause)
 	case errors.Is(err, ErrNoKey):
 		if now := one.now(); now.Sub(one.complainedAt) >= complainEvery {
 			one.complainedAt = now
-			one.log.ErrorContext(ctx, "the HSM lacks a key that it should hold", "kid", record.ID, "error", err.Error())
+			one.log.ErrorContext(ctx, "HSM lacks a signing key", "kid", record.ID, "error", err.Error())
 		}
 	case errors.Is(err, ErrUnavailable) && !errors.Is(err, context.Canceled):
 		one.failures++
@@ -205,14 +205,14 @@ func (one *replica) note(ctx context.Context, record Record, err error) {
 			return
 		}
 		if one.failures == breakAfter {
-			one.log.ErrorContext(ctx, "the HSM does not sign", "error", err.Error())
+			one.log.ErrorContext(ctx, "HSM signing fails; not asked until a probe succeeds", "error", err.Error())
 		}
 		one.pause = min(max(2*one.pause, firstPause), longestPause)
 		one.probeAt = one.now().Add(one.pause)
 	}
 }
 
-// resting tells whether a replica is to be left alone. When its pause is over, it is probed with a signature that
+// resting reports whether a replica is to be left alone. When its pause is over, it is probed with a signature that
 // nobody waits for.
 func (one *replica) resting(record Record) bool {
 	one.mu.Lock()

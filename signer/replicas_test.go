@@ -161,7 +161,7 @@ func TestReplicaRests(t *testing.T) {
 		if a.signed.Load() == before {
 			t.Error("it works and is not asked")
 		}
-		if text := log.String(); strings.Count(text, "does not sign") != 1 || strings.Count(text, "signs again") != 1 {
+		if text := log.String(); strings.Count(text, "HSM signing fails") != 1 || strings.Count(text, "signs again") != 1 {
 			t.Errorf("the log tells\n%s", text)
 		}
 		_ = b

@@ -110,7 +110,7 @@ func older(a, b Record) bool {
 	return a.ActivatedAt.Before(b.ActivatedAt) || a.ActivatedAt.Equal(b.ActivatedAt) && a.ID < b.ID
 }
 
-// serves tells whether a key signs for every use of another.
+// serves reports whether a key signs for every use of another.
 func serves(key, other Record) bool {
 	return !slices.ContainsFunc(other.Uses, func(use Use) bool { return !slices.Contains(key.Uses, use) })
 }

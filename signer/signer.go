@@ -1,8 +1,27 @@
 // Package signer chooses the key for each signature and makes sure that nothing leaves that the published key does
-// not verify. It knows keys by their public half only; the private half is used by a [Backend], in production an HSM.
+// not verify. It knows keys by their public half only; the private half is used by a [Backend], in production an HSM
+// (signer/pkcs11).
+//
+// The caller provides a [Catalogue], which lists the keys and is the same on all nodes, and one [Replica] or more that hold
+// the private halves. [New] reads the catalogue and gives a [Signer]:
+//
+//	s, err := signer.New(ctx, signer.Config{Catalogue: catalogue, Replicas: []signer.Replica{{Backend: hsm}}, Now: time.Now})
+//	...
+//	key, err := s.Active(ctx, signer.UseIDToken, signer.PS256) // pinned: ID, Algorithm and Sign belong together
+//	...
+//	signature, err := key.Sign(ctx, signingInput) // in JWS form (RFC 7515 §5.1, RFC 7518 §3)
 //
 // A key's life is published → active → retiring → destroyed. It is published before its first signature, so that
-// verifiers with a cached key set know it, and stays published until its last token has died.
+// verifiers with a cached key set know it, and stays published until its last token has died. [Signer.Published] is what
+// the key set has to list ([PublicJWK], RFC 7517), and [Schedule.Due] says which change is due when.
+//
+// Signatures are asked of the healthy replicas in turn; one that fails is left alone and probed until it signs again. Keys
+// with a JWE algorithm (RFC 7518 §4) decrypt instead of signing: [Signer.Agree], [Signer.Unwrap].
+//
+// Errors wrap [ErrNoKey], [ErrUnavailable], [ErrOverloaded], [ErrWrongSignature] or [ErrCiphertext]. Algorithms are those
+// of FAPI 2.0 Security Profile §5.4.1: PS256, ES256, EdDSA with Ed25519.
+//
+// The package makes no tokens, keeps no private keys, and changes no key's state.
 package signer
 
 import (
@@ -36,7 +55,7 @@ const (
 	RSAOAEP256 Algorithm = "RSA-OAEP-256"
 )
 
-// Decrypts tells whether keys of this algorithm decrypt. The others sign.
+// Decrypts reports whether keys of this algorithm decrypt. The others sign.
 func (a Algorithm) Decrypts() bool { return a == ECDHES || a == RSAOAEP256 }
 
 // Use is what a key signs or decrypts. A key serves only the uses that it was made for.
@@ -205,7 +224,7 @@ func (s *Signer) read(ctx context.Context) ([]Record, error) {
 	return records, nil
 }
 
-// current gives the records, and reads them anew when they are older than the interval: in the background while they
+// current gives the records, and reads them again when they are older than the interval: in the background while they
 // are fresh enough, and before it answers after a time without calls. A catalogue that cannot be read leaves the known
 // keys in use.
 func (s *Signer) current(ctx context.Context) ([]Record, error) {
@@ -252,12 +271,12 @@ func (s *Signer) refresh(done chan struct{}) {
 	if s.readAt = s.now(); s.changes != changes {
 		s.readAt = time.Time{} // it may have been read before the change
 	}
-	if err == nil {
-		s.records = records
-	} else {
-		s.log.Error("the keys' states could not be read; the known ones stay in use", "error", err.Error())
+	defer close(done)
+	if err != nil {
+		s.log.Error("signing key reload failed; keeping previous keys", "error", err.Error())
+		return
 	}
-	close(done)
+	s.records = records
 }
 
 // Key is a pinned key: whatever happens to its state, ID, Algorithm and Sign belong together.
@@ -362,13 +381,19 @@ func (s *Signer) Ready(ctx context.Context) error {
 		if record.State != Active {
 			continue
 		}
-		try, err := trial(record)
-		if err == nil {
-			_, err = s.replicas.do(ctx, try)
-		}
-		if err != nil {
+		if err := s.prove(ctx, record); err != nil {
 			problems = append(problems, fmt.Errorf("key %s (%s): %w", record.ID, record.Algorithm, err))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// prove has one of the HSMs use a key.
+func (s *Signer) prove(ctx context.Context, record Record) error {
+	try, err := trial(record)
+	if err != nil {
+		return err
+	}
+	_, err = s.replicas.do(ctx, try)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -420,17 +421,32 @@ func TestJWKRoundTrip(t *testing.T) {
 	}
 }
 
-// TestPublicJWK holds the published form to its bytes (RFC 8037 Appendix A.2, RFC 7517 §4).
+// TestPublicJWK holds the published form to its members (RFC 8037 Appendix A.2, RFC 7517 §4).
 func TestPublicJWK(t *testing.T) {
-	const want = `{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",` +
+	const raw = `{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",` +
 		`"kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","alg":"EdDSA","use":"sig"}`
-	public, err := ParsePublicJWK(json.RawMessage(want))
+	public, err := ParsePublicJWK(json.RawMessage(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := PublicJWK(Record{ID: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", Algorithm: EdDSA, Public: public})
-	if err != nil || string(got) != want {
-		t.Errorf("%s, %v", got, err)
+	published, err := PublicJWK(Record{ID: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", Algorithm: EdDSA, Public: public})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want map[string]string
+	if err := errors.Join(json.Unmarshal(published, &got), json.Unmarshal([]byte(raw), &want)); err != nil || !maps.Equal(got, want) {
+		t.Errorf("%s, %v", published, err)
+	}
+}
+
+// TestPublicJWKOfPrivateKey: a private key that stands where a public one should is not published.
+func TestPublicJWKOfPrivateKey(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := PublicJWK(Record{ID: "kid", Algorithm: EdDSA, Public: private}); err == nil {
+		t.Errorf("published %d bytes", len(got))
 	}
 }
 

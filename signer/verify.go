@@ -9,7 +9,7 @@ import (
 	"math/big"
 )
 
-// Verify tells whether signature is message's in JWS form: for PS256 with a salt of exactly 32 bytes (RFC 7518 §3.5),
+// Verify reports whether signature is message's in JWS form: for PS256 with a salt of exactly 32 bytes (RFC 7518 §3.5),
 // for ES256 as r‖s in exactly 64 bytes (RFC 7518 §3.4).
 func Verify(public crypto.PublicKey, alg Algorithm, message, signature []byte) bool {
 	digest := sha256.Sum256(message)
@@ -29,7 +29,7 @@ func Verify(public crypto.PublicKey, alg Algorithm, message, signature []byte) b
 	return false
 }
 
-// Fits tells whether a public key is one for alg: RSA of 2048 to 4096 bits with the exponent 65537, P-256, or Ed25519.
+// Fits reports whether a public key is one for alg: RSA of 2048 to 4096 bits with the exponent 65537, P-256, or Ed25519.
 func Fits(public crypto.PublicKey, alg Algorithm) bool {
 	switch key := public.(type) {
 	case *rsa.PublicKey:

@@ -1,5 +1,19 @@
-// Package softhsm makes SoftHSM2 tokens: for make run, where they stand in for a real HSM, and for tests. SoftHSM2
-// keeps its keys in files; production wants hardware.
+// Package softhsm makes SoftHSM2 tokens, for development and for tests, where they take the place of a real HSM.
+//
+// [Create] makes a token in a folder of its own, with random PINs in files that only this user can read, or finds the one
+// that it made there before:
+//
+//	token, err := softhsm.Create(ctx, "local/hsm", "countersign", pkcs11.InitialiseToken)
+//	...
+//	backend, err := pkcs11.Open(ctx, pkcs11.Config{
+//		Module: token.Module, Token: token.URI, PINFile: token.PINFile, Environment: token.Environment,
+//	})
+//
+// The caller provides what initialises a token (PKCS #11 v3.1 §5.5.7, C_InitToken): [Initialise], so that PINs go the way
+// of all PINs and never onto a command line. SoftHSM2 has to be installed; [Module] finds it where distributions put it.
+//
+// SoftHSM2 keeps its keys in files that can be copied: production wants hardware. The package makes no keys and signs
+// nothing; signer/pkcs11 does.
 package softhsm
 
 import (
@@ -137,7 +151,7 @@ func writePIN(file string) error {
 	return os.WriteFile(file, []byte(rand.Text()[:16]+"\n"), 0o600)
 }
 
-// validLabel tells whether a label fits into a token and needs no escaping in an address.
+// validLabel reports whether a label fits into a token and needs no escaping in an address.
 func validLabel(label string) bool {
 	for _, b := range []byte(label) {
 		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '.' || b == '-' || b == '_') {

@@ -12,43 +12,43 @@ const SlowDown = 5 * time.Second
 // BackchannelRequest is a backchannel authentication request (CIBA Core §7) and what became of it.
 type BackchannelRequest struct {
 	// ID is the digest of the auth_req_id. It is no secret and redeems nothing, so it also names the request to the
-	// person's devices.
+	// user's devices.
 	ID       Digest
 	ClientID string
-	// Subject is who is asked. It is empty when nobody may be asked: such a request waits until it expires, like one that
-	// nobody answers.
+	// Subject is who is asked. It is empty when no user may be asked: such a request stays pending until it expires, like one that
+	// no user answers.
 	Subject string
-	// Person stands for who is meant, also when nobody is: pending requests are counted by it.
-	Person Digest
+	// UserKey identifies the user that the hint names, also when there is no such user: pending requests are counted by it.
+	UserKey Digest
 	// Parameters is the validated request as its owner encodes it; the store does not look inside.
 	Parameters json.RawMessage
-	// Ping is what the client is told after the decision, sealed by its owner; nil for a client that polls.
+	// Ping is the notification to the client after the decision, sealed by its owner; nil for a client that polls.
 	Ping      []byte
 	CreatedAt time.Time
-	// ExpiresAt ends the time for the decision and for fetching the tokens.
+	// ExpiresAt ends the time for the decision and for redeeming the auth_req_id.
 	ExpiresAt time.Time
 	// Interval is the least time between two polls. It grows by [SlowDown] with each that comes too early.
 	Interval time.Duration
 	// NextPollAt is when the next poll is in time.
 	NextPollAt time.Time
-	// DecidedAt is zero until somebody decided. Then GrantID names what was allowed, and is empty when it was denied.
+	// DecidedAt is zero until the user decided. Then GrantID names what was allowed, and is empty when it was denied.
 	DecidedAt time.Time
 	GrantID   string
 	// Device names the device that decided, as its owner spells it.
 	Device string
-	// SpentAt is zero until the tokens were fetched.
-	SpentAt time.Time
+	// ConsumedAt is zero until the auth_req_id was redeemed.
+	ConsumedAt time.Time
 	// Evidence is stored with the request and not given back with it.
 	Evidence []Evidence
 }
 
-// BackchannelLimits bound how many requests may wait for the decision of one person at once, greater than zero.
+// BackchannelLimits bound how many requests may be pending for one user at the same time; both are greater than zero.
 type BackchannelLimits struct {
-	// Person counts those of all clients, Client those of the request's own.
-	Person, Client int
+	// User counts those of all clients, Client those of the request's own.
+	User, Client int
 }
 
-// BackchannelDecision is a person's answer.
+// BackchannelDecision is a user's answer.
 type BackchannelDecision struct {
 	// Request is the ID of what is answered.
 	Request Digest
@@ -63,10 +63,10 @@ type BackchannelDecision struct {
 // BackchannelPoll is what a client learns by polling.
 type BackchannelPoll struct {
 	Request BackchannelRequest
-	// Early tells that nobody has decided and that the poll came too early: Request.Interval has grown.
+	// Early reports that the request is pending and the poll was too early: Request.Interval has grown.
 	Early bool
-	// Grant is what was allowed; nil while nobody has decided, and when it was denied. A person who has been disabled
-	// since is told by a RevokedAt, as is a grant that was revoked.
+	// Grant is what was allowed; nil while the request is pending, and when it was denied. That the user has been disabled
+	// since shows as a RevokedAt, as does a revoked grant.
 	Grant *Grant
 }
 
@@ -77,41 +77,41 @@ type Ping struct {
 	ClientID string
 	// Sealed is what [BackchannelRequest.Ping] was.
 	Sealed []byte
-	// Attempt is 1 at the first claim and grows by one with each.
+	// Attempt is 1 for the first delivery and grows by one with each.
 	Attempt int
-	// ExpiresAt is the end of the request: there is nothing to fetch any more.
+	// ExpiresAt is the end of the request; after it the client has nothing to redeem.
 	ExpiresAt time.Time
 }
 
 // Backchannel are the verbs of requests that are decided on another device (CIBA Core).
 type Backchannel interface {
-	// StartBackchannel stores a request with its evidence and claims uses, all or nothing. ErrSpent when as many requests as limits allow
-	// wait for the person already; ErrReplayed.
-	StartBackchannel(ctx context.Context, request BackchannelRequest, limits BackchannelLimits, uses ...Use) error
-	// PendingBackchannel lists what waits for a person's decision, the oldest first; nothing for somebody who is disabled
-	// or gone.
+	// StartBackchannel stores a request with its evidence and consumes the one-time values, all or nothing. ErrConsumed
+	// when as many requests as limits allow are pending for the user already; ErrReplayed.
+	StartBackchannel(ctx context.Context, request BackchannelRequest, limits BackchannelLimits, oneTimes ...OneTime) error
+	// PendingBackchannel lists the requests that are pending for a user, the oldest first; none for a user who is disabled
+	// or deleted.
 	PendingBackchannel(ctx context.Context, subject string) ([]BackchannelRequest, error)
 	// BackchannelRequest reads a request as it is, also when its time is over; ErrNotFound.
 	BackchannelRequest(ctx context.Context, id Digest) (BackchannelRequest, error)
 	// DecideBackchannel records a decision with its grant, and enqueues the ping of a request that has one, in one
-	// transaction. Of all callers one wins and the rest get ErrSpent. ErrNotFound for an unknown request, another person's,
-	// or when the person is disabled or gone; ErrExpired. A refused decision changes nothing.
+	// transaction. Of all callers one wins and the rest get ErrConsumed. ErrNotFound for an unknown request, or for another user's,
+	// or when the user is disabled or deleted; ErrExpired. A refused decision changes nothing.
 	DecideBackchannel(ctx context.Context, decision BackchannelDecision) error
-	// PollBackchannel reads a request of a client and, while nobody has decided, sets the time of the next poll: of two
-	// polls at once, on whatever nodes, one is early. ErrNotFound for an unknown request or another client's; ErrExpired and
-	// ErrSpent with the request. Neither changes anything.
+	// PollBackchannel reads a request of a client and, while it is pending, sets the time of the next poll: of two
+	// polls at once, on any nodes, one is early. ErrNotFound for an unknown request or another client's; ErrExpired and
+	// ErrConsumed with the request. Neither changes anything.
 	PollBackchannel(ctx context.Context, id Digest, clientID string) (BackchannelPoll, error)
-	// RedeemBackchannel spends an allowed request, records what was bought and claims uses, in one transaction. Of all
-	// callers one wins and the rest get ErrSpent. ErrNotFound for one that is unknown or that nobody has allowed; ErrExpired;
-	// ErrRevoked when its grant has ended, or when the person is disabled or gone; ErrReplayed. Each changes nothing: a client
+	// RedeemBackchannel consumes an allowed request, records what was issued and consumes oneTimes, in one transaction. Of all
+	// callers one wins and the rest get ErrConsumed. ErrNotFound for one that is unknown or was not allowed; ErrExpired;
+	// ErrRevoked when its grant has ended, or when the user is disabled or deleted; ErrReplayed. Each changes nothing: a client
 	// may poll and be notified at once, so a second redemption is no theft.
-	RedeemBackchannel(ctx context.Context, id Digest, bought Bought, uses ...Use) error
+	RedeemBackchannel(ctx context.Context, id Digest, issued Issued, oneTimes ...OneTime) error
 
-	// ClaimPings hands out at most limit pings that are due and keeps them from all others until lease is over. A ping
+	// ClaimPings leases at most limit due pings: no other caller gets them until the lease ends. A ping
 	// whose caller dies is due again then.
 	ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]Ping, error)
-	// PingDone forgets a ping; one that is not there is no error.
+	// PingDone deletes a ping; an unknown one is no error.
 	PingDone(ctx context.Context, request Digest) error
-	// PingFailed makes a ping due again at next, unless somebody else has claimed it since the attempt.
+	// PingFailed makes a ping due again at next, unless another caller has leased it since the attempt.
 	PingFailed(ctx context.Context, request Digest, attempt int, next time.Time) error
 }

@@ -1,10 +1,10 @@
-// Package store keeps what the server must not forget: pushed requests, sign-ins, grants, codes, tokens,
+// Package store holds the server's persistent state: pushed requests, sign-ins, grants, codes, tokens,
 // clients, users, and the states of the signing keys.
 //
 // Its interfaces are verbs, not tables. Each verb is one transaction, and each one-time thing is consumed by
 // exactly one of them, so that a caller never has to read, decide and write in separate steps. Callers follow
-// one rule: validate, sign, claim, release. What is to be released is chosen before the claim (token
-// identifiers, digests), the claim records it, and nothing is released whose claim lost.
+// one rule: validate, sign, consume, release. What is to be released is chosen before it is consumed (token
+// identifiers, digests), the consuming verb records it, and nothing is released whose consumption lost the race.
 //
 // Secrets never enter: codes, refresh tokens, request URIs and cookies arrive as their SHA-256 [Digest].
 // Time is the opener's clock; no statement asks the database what time it is. All times are stored in UTC
@@ -22,19 +22,19 @@ import (
 // Errors that verbs return, to be matched with errors.Is. Any other error means that the outcome is unknown or
 // that the database could not be reached.
 var (
-	// ErrNotFound: there is no such record, or it is not the caller's to see.
+	// ErrNotFound: there is no such record, or it belongs to another.
 	ErrNotFound = errors.New("store: not found")
 	// ErrExpired: the record exists and its time is over.
 	ErrExpired = errors.New("store: expired")
-	// ErrSpent: the one-time thing has been used before.
-	ErrSpent = errors.New("store: already used")
-	// ErrReplayed: one of the [Use] values has been seen before. Nothing was changed.
+	// ErrConsumed: the one-time thing has been used before.
+	ErrConsumed = errors.New("store: already used")
+	// ErrReplayed: one of the [OneTime] values has been seen before. Nothing was changed.
 	ErrReplayed = errors.New("store: replayed")
 	// ErrRevoked: the grant behind the record has been revoked.
 	ErrRevoked = errors.New("store: revoked")
 	// ErrConflict: the record changed since it was read, or exists already.
 	ErrConflict = errors.New("store: conflict")
-	// ErrOverloaded: more was asked of the database than it can do at the moment. Nothing was done; later it may be.
+	// ErrOverloaded: the database is overloaded. Nothing was done; a later attempt may succeed.
 	ErrOverloaded = errors.New("store: overloaded")
 	// ErrUnavailable: the database could not be reached, or went away under the verb, whose outcome is then unknown.
 	ErrUnavailable = errors.New("store: the database is not available")
@@ -46,11 +46,11 @@ type Digest [sha256.Size]byte
 // DigestOf hashes a secret of at least 128 bits of entropy. It is not for passwords.
 func DigestOf(secret string) Digest { return sha256.Sum256([]byte(secret)) }
 
-// Zero tells whether d is unset.
+// Zero reports whether d is unset.
 func (d Digest) Zero() bool { return d == Digest{} }
 
-// Use is a value that may be used once: the jti of a client assertion or of a DPoP proof.
-type Use struct {
+// OneTime is a value that may be used once: the jti of a client assertion or of a DPoP proof.
+type OneTime struct {
 	// Kind separates name spaces: "client_assertion", "dpop".
 	Kind string
 	// Key is the digest of everything that makes the value unique, such as issuer and jti.
@@ -60,12 +60,12 @@ type Use struct {
 	Until time.Time
 }
 
-// Evidence is something for the audit log. Its verb stores it in its own transaction, so that there is no outcome without
-// its evidence; it waits until a node appends it to its chain.
+// Evidence is an event for the audit log. Its verb stores it in its own transaction, so that no outcome lacks its
+// evidence; it is pending until a node appends it to its chain.
 type Evidence struct {
 	// ID is given by the store.
 	ID int64
-	// Chain names whose chain it will be in; empty leaves it to whoever comes first.
+	// Chain names the chain that it belongs in; when it is empty, the first node to seal it takes it.
 	Chain string
 	At    time.Time
 	// Body is what is to be logged, as its owner encodes it; the store does not look inside.
@@ -128,34 +128,34 @@ type Interaction struct {
 type Pending struct {
 	Interaction Interaction
 	Request     Request
-	// Session is nil until the interaction is bound to a sign-in that is still alive, of a person neither disabled nor gone.
+	// Session is nil until the interaction is bound to an unexpired session of an enabled user.
 	Session *Session
-	// Username is that person's.
+	// Username is that of the session's user.
 	Username string
 }
 
 // Opened is a pushed request with what is known about the browser that opens it.
 type Opened struct {
 	Request Request
-	// Session is nil unless the browser's sign-in is alive and its person neither disabled nor gone.
+	// Session is nil unless the browser has an unexpired session of an enabled user.
 	Session *Session
-	// Consent is what that person allowed the request's client before, if it still stands; nil otherwise.
+	// Consent is what that user allowed the request's client before, if it is still valid; nil otherwise.
 	Consent *Consent
 }
 
-// Consent is what a person allowed a client and need not be asked again. There is one for each pair.
+// Consent is what a user allowed a client and need not be asked again. There is at most one per user and client.
 type Consent struct {
 	Subject  string
 	ClientID string
 	Scopes   []string
-	// Claims are the names of single claims that were allowed beside those of the scopes.
+	// Claims are the names of single claims that were allowed besides those of the scopes.
 	Claims    []string
 	CreatedAt time.Time
 	// ExpiresAt ends it.
 	ExpiresAt time.Time
 }
 
-// Grant is what a user (or, without a Subject, nobody but the client itself) allowed a client.
+// Grant is what a user allowed a client or, without a Subject, what the client was granted for itself.
 type Grant struct {
 	ID       string
 	ClientID string
@@ -166,15 +166,15 @@ type Grant struct {
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
-	// CreatedAt is the moment of the decision.
+	// CreatedAt is the time of the decision.
 	CreatedAt time.Time
 	// ExpiresAt ends the grant and every refresh token of it.
 	ExpiresAt time.Time
-	// RevokedAt is zero while the grant stands.
+	// RevokedAt is zero while the grant is not revoked.
 	RevokedAt time.Time
-	// PersonGone tells, where a code or a refresh token is read, that the person is disabled or no longer there. It is
+	// UserGone reports, where a code or a refresh token is read, that the user is disabled or deleted. It is
 	// not stored.
-	PersonGone bool
+	UserGone bool
 }
 
 // Code is an authorization code (RFC 6749 §4.1.2).
@@ -189,8 +189,8 @@ type Code struct {
 	JKT       string
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	// SpentAt is zero until the code was redeemed.
-	SpentAt time.Time
+	// ConsumedAt is zero until the code was redeemed.
+	ConsumedAt time.Time
 	// Failures counts refused redemptions by the right client.
 	Failures int
 }
@@ -224,14 +224,14 @@ type Finish struct {
 	// Grant and Code are what the user allowed; both nil when the user (or the policy) refused.
 	Grant *Grant
 	Code  *Code
-	// Consent, if not nil, replaces the one of its person and client.
+	// Consent, if not nil, replaces the one of its user and client.
 	Consent *Consent
 	// Evidence is what the winner will release.
 	Evidence []Evidence
 }
 
-// Bought is what a code is exchanged for.
-type Bought struct {
+// Issued is what a code or an auth_req_id is exchanged for.
+type Issued struct {
 	AccessToken AccessToken
 	// RefreshToken is nil when none is issued.
 	RefreshToken *RefreshToken
@@ -277,22 +277,22 @@ type Registrar struct {
 	Quota int
 }
 
-// User is a person who can sign in.
+// User is an end-user who can sign in.
 type User struct {
 	// Subject is the stable identifier; it is never reassigned.
 	Subject  string
 	Username string
 	// Password is an Argon2id hash in PHC form, or empty.
 	Password string
-	// UserCode is the Argon2id hash of the code without which nobody asks this person over the backchannel
+	// UserCode is the Argon2id hash of the code that a client must send to ask this user over the backchannel
 	// (CIBA Core §7.1), or empty.
 	UserCode string
-	// Claims are the OpenID Connect claims about the person, a JSON object.
+	// Claims are the OpenID Connect claims about the user, a JSON object.
 	Claims    json.RawMessage
 	Disabled  bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// ErasedAt is when the person was erased (see [People]): only the subject is left. Zero for everybody else.
+	// ErasedAt is when the user was erased (see [DataSubjects]): only the subject is left. Zero for every other user.
 	ErasedAt time.Time
 }
 
@@ -317,16 +317,16 @@ type Key struct {
 
 // Requests are the verbs from the pushed request to the decision.
 type Requests interface {
-	// Push stores a request with its evidence and claims uses, all or nothing.
-	Push(ctx context.Context, request Request, uses ...Use) error
-	// Open reads a request and, when session is not zero and alive, that session and what its person allowed the
-	// client before, changing nothing. With ErrExpired and ErrSpent the request is returned too, so that the error
+	// Push stores a request with its evidence and consumes the one-time values, all or nothing.
+	Push(ctx context.Context, request Request, oneTimes ...OneTime) error
+	// Open reads a request and, when session is not zero and unexpired, that session and what its user allowed the
+	// client before, changing nothing. With ErrExpired and ErrConsumed the request is returned too, so that the error
 	// can be sent to its client.
 	Open(ctx context.Context, request, session Digest) (Opened, error)
 	// BeginInteraction stores a new interaction.
 	BeginInteraction(ctx context.Context, interaction Interaction) error
 	// Interaction reads an interaction of this browser. Another browser's is ErrNotFound; one whose time is
-	// over is ErrExpired; one whose request was answered is ErrSpent (the Pending is returned with both).
+	// over is ErrExpired; one whose request was answered is ErrConsumed (the Pending is returned with both).
 	Interaction(ctx context.Context, interaction, browser Digest) (Pending, error)
 	// SignIn stores a session and binds the interaction to it. The session that the interaction was bound to
 	// before, if any, is ended.
@@ -335,7 +335,7 @@ type Requests interface {
 	SignInFailed(ctx context.Context, interaction Digest) (int, error)
 	// EndSession ends a session; one that does not exist is no error.
 	EndSession(ctx context.Context, session Digest) error
-	// Finish answers the request: of all callers one wins and the rest get ErrSpent; ErrExpired when the
+	// Finish answers the request: of all callers one wins and the rest get ErrConsumed; ErrExpired when the
 	// interaction's time is over (the request's, where there is no interaction); ErrNotFound for an unknown one.
 	// The winner's grant, code, consent and evidence are stored in the same transaction.
 	Finish(ctx context.Context, finish Finish) error
@@ -343,40 +343,40 @@ type Requests interface {
 
 // Grants are the verbs of codes and tokens.
 type Grants interface {
-	// CodeGrant reads a code and its grant, changing nothing. A spent, expired or ended code is returned as it
-	// is: the caller looks at SpentAt, ExpiresAt, Failures and the grant's RevokedAt. ErrNotFound otherwise.
+	// CodeGrant reads a code and its grant, changing nothing. A consumed, expired or ended code is returned as it
+	// is: the caller looks at ConsumedAt, ExpiresAt, Failures and the grant's RevokedAt. ErrNotFound otherwise.
 	CodeGrant(ctx context.Context, code Digest) (Code, Grant, error)
-	// RedeemCode spends the code, records what was bought and claims uses, in one transaction. Of all callers
-	// one wins. A later caller gets ErrSpent, and the code's grant is revoked by that same call, whatever
-	// the later caller wanted to buy; its uses are claimed. But a caller whose uses were seen before gets ErrReplayed:
-	// one request that arrives twice is no theft. ErrExpired, ErrRevoked and ErrReplayed change nothing.
-	RedeemCode(ctx context.Context, code Digest, bought Bought, uses ...Use) error
+	// RedeemCode consumes the code, records what was issued and consumes oneTimes, in one transaction. Of all callers
+	// one wins. A later caller gets ErrConsumed, and the code's grant is revoked by that same call, whatever
+	// the later caller wanted issued; its oneTimes are consumed. But a caller whose one-time values were seen before
+	// gets ErrReplayed: one request that arrives twice is no theft. ErrExpired, ErrRevoked and ErrReplayed change nothing.
+	RedeemCode(ctx context.Context, code Digest, issued Issued, oneTimes ...OneTime) error
 	// RedemptionFailed counts a refused redemption by the right client and returns the new count.
 	RedemptionFailed(ctx context.Context, code Digest) (int, error)
 	// RefreshGrant reads a refresh token and its grant, changing nothing, as CodeGrant does.
 	RefreshGrant(ctx context.Context, token Digest) (RefreshToken, Grant, error)
-	// Refresh checks that the refresh token and its grant still stand, records the access token issued for it
-	// and claims uses, in one transaction. The refresh token stays valid (FAPI 2.0 Security Profile
+	// Refresh checks that the refresh token and its grant are still valid, records the access token issued for it
+	// and consumes oneTimes, in one transaction. The refresh token stays valid (FAPI 2.0 Security Profile
 	// §5.3.2.1-9). ErrNotFound, ErrExpired, ErrRevoked and ErrReplayed change nothing.
-	Refresh(ctx context.Context, token Digest, issued AccessToken, uses ...Use) error
+	Refresh(ctx context.Context, token Digest, issued AccessToken, oneTimes ...OneTime) error
 	// AccessGrant reads the grant behind an access token. ErrNotFound, ErrExpired, ErrRevoked.
-	// uses are claimed by the same call: ErrReplayed when one was seen before.
-	AccessGrant(ctx context.Context, token Digest, uses ...Use) (Grant, error)
-	// IssueToken stores a grant that no person decided (RFC 6749 §4.4) with the one access token issued for it,
-	// and claims uses, in one transaction; ErrReplayed changes nothing.
-	IssueToken(ctx context.Context, grant Grant, issued AccessToken, uses ...Use) error
-	// RevokeGrant ends a grant with its codes and tokens, and forgets the consent of its person and client;
-	// revoking twice is no error. It claims uses in the same transaction; ErrReplayed changes nothing.
-	RevokeGrant(ctx context.Context, grantID string, uses ...Use) error
+	// oneTimes are consumed by the same call: ErrReplayed when one was seen before.
+	AccessGrant(ctx context.Context, token Digest, oneTimes ...OneTime) (Grant, error)
+	// IssueToken stores a grant without a user (RFC 6749 §4.4) with the one access token issued for it,
+	// and consumes oneTimes, in one transaction; ErrReplayed changes nothing.
+	IssueToken(ctx context.Context, grant Grant, issued AccessToken, oneTimes ...OneTime) error
+	// RevokeGrant ends a grant with its codes and tokens, and deletes the consent of its user and client;
+	// revoking twice is no error. It consumes oneTimes in the same transaction; ErrReplayed changes nothing.
+	RevokeGrant(ctx context.Context, grantID string, oneTimes ...OneTime) error
 	// RevokeAccessToken ends one access token, so that AccessGrant answers ErrRevoked or ErrNotFound; an unknown
-	// one is no error. It claims uses in the same transaction; ErrReplayed changes nothing.
-	RevokeAccessToken(ctx context.Context, token Digest, uses ...Use) error
+	// one is no error. It consumes oneTimes in the same transaction; ErrReplayed changes nothing.
+	RevokeAccessToken(ctx context.Context, token Digest, oneTimes ...OneTime) error
 }
 
-// Once claims one-time values on their own, where no other verb does.
-type Once interface {
-	// Use claims all uses, or none and ErrReplayed.
-	Use(ctx context.Context, uses ...Use) error
+// OneTimes consumes one-time values on their own, where no other verb does.
+type OneTimes interface {
+	// ConsumeOneTime consumes all values, or none and returns ErrReplayed.
+	ConsumeOneTime(ctx context.Context, oneTimes ...OneTime) error
 }
 
 // Clients are the verbs of client registration.
@@ -389,16 +389,16 @@ type Clients interface {
 	// ErrConflict otherwise.
 	PutClient(ctx context.Context, client Client) error
 	// RegisterClient inserts a client for a registrar, in one transaction with what allows it: it takes one from
-	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrSpent when none is left), or holds the
-	// organisation to its quota (ErrSpent). ErrConflict when the client's ID exists.
+	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrConsumed when none is left), or holds the
+	// organisation to its quota (ErrConsumed). ErrConflict when the client's ID exists.
 	RegisterClient(ctx context.Context, client Client, by Registrar) error
 	// DeleteClient removes a client with its backchannel requests, ends all its grants with their codes and tokens, and
-	// forgets the consents given to it, in one transaction; ErrNotFound. The identifier is never given out again by the server.
+	// deletes the consents given to it, in one transaction; ErrNotFound. The server never assigns the identifier again.
 	DeleteClient(ctx context.Context, id string) error
 
 	// PutInitialToken inserts a token, or replaces the one of the same organisation.
 	PutInitialToken(ctx context.Context, token InitialToken) error
-	// InitialToken reads one by its digest; ErrNotFound, and ErrExpired and ErrSpent with the token.
+	// InitialToken reads one by its digest; ErrNotFound, and ErrExpired and ErrConsumed with the token.
 	InitialToken(ctx context.Context, id Digest) (InitialToken, error)
 	// InitialTokens lists all in the order of their organisations.
 	InitialTokens(ctx context.Context) ([]InitialToken, error)
@@ -406,23 +406,23 @@ type Clients interface {
 	DeleteInitialToken(ctx context.Context, organisation string) error
 }
 
-// Audit are the verbs of the audit log: evidence comes in, waits, and goes into the chain of a node.
+// Audit are the verbs of the audit log: evidence is recorded, is pending, and is appended to the chain of a node.
 type Audit interface {
 	// Record stores evidence on its own, where no other verb does; all of it or none.
 	Record(ctx context.Context, evidence ...Evidence) error
-	// WaitingEvidence lists at most limit pieces of evidence that wait for a chain, oldest first: those that name it, those
-	// that name none, and those from before orphaned whatever they name, since their own node seems to be gone.
+	// WaitingEvidence lists at most limit pieces of pending evidence, oldest first: those that name it, those
+	// that name none, and those from before orphaned regardless, since their own node has probably failed.
 	WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) ([]Evidence, error)
-	// AppendAudit appends lines to their one chain and takes the evidence in them from what waits, in one transaction. It
+	// AppendAudit appends lines to their one chain and removes the evidence in them from what is pending, in one transaction. It
 	// answers ErrConflict, and changes nothing, when the first line does not follow the chain's last one or when some of
-	// the evidence does not wait any more: somebody else was first.
+	// the evidence is no longer pending: another node was first.
 	AppendAudit(ctx context.Context, lines []AuditLine, taken ...int64) error
-	// AuditHeads gives the last line of each chain, in the order of their names.
+	// AuditHeads returns the last line of each chain, in the order of their names.
 	AuditHeads(ctx context.Context) ([]AuditLine, error)
 	// AuditLines lists at most limit lines of a chain after the one with a sequence, in their order.
 	AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]AuditLine, error)
-	// DropAudit removes the lines of a chain that come before a sequence, the last one never, and tells how many they were.
-	// What proves that this was right is the caller's to record: evidence is stored in the same transaction.
+	// DropAudit removes the lines of a chain that come before a sequence, the last one never, and returns how many they were.
+	// The caller's evidence of why they may go is stored in the same transaction.
 	DropAudit(ctx context.Context, chain string, before uint64, evidence ...Evidence) (int, error)
 }
 
@@ -442,7 +442,7 @@ type Users interface {
 	UserByName(ctx context.Context, username string) (User, error)
 	// Users lists all in the order of their names.
 	Users(ctx context.Context) ([]User, error)
-	// PutUser inserts or replaces by subject; ErrConflict when the name belongs to another subject, or when the person was
+	// PutUser inserts or replaces by subject; ErrConflict when the name belongs to another subject, or when the user was
 	// erased. ErasedAt is not stored by it.
 	PutUser(ctx context.Context, user User) error
 }
@@ -463,26 +463,28 @@ type Keys interface {
 	SetKeyURIs(ctx context.Context, id string, from, to []string) error
 }
 
-// Store is everything; handlers take the group that they need.
+// Store is everything. A handler holds just the verbs that it uses, as one of the groups or as an interface of its own; only
+// the wiring has a whole Store (internal/arch holds the rooms of fapi to that).
 type Store interface {
 	Requests
 	Grants
 	Records
 	Backchannel
-	Once
+	OneTimes
 	Clients
 	Users
 	Keys
 	Audit
 	Seeds
 	Authenticators
-	People
-	// Ping tells whether the database answers.
+	DataSubjects
+	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
-	// Purge removes at most limit records of each kind that nobody can ask for any more and returns how many
-	// it removed. What a backend drops at once in large parts may stay two hours longer, and is not counted. Codes and requests, backchannel ones too, stay known for an hour after their end, so that a late use is told apart
-	// from an invented one.
+	// Purge removes at most limit records of each kind that are no longer needed and returns how many it removed.
+	// What a backend drops by whole partitions may stay two hours longer, and is not counted. Codes and requests,
+	// backchannel ones too, stay known for an hour after their end, so that a late use can be distinguished from a
+	// made-up one.
 	Purge(ctx context.Context, limit int) (int, error)
-	// Close releases the database. Verbs under way end first.
+	// Close releases the database. Running verbs end first.
 	Close() error
 }

@@ -219,7 +219,7 @@ func processorTime(pids []int) (time.Duration, error) {
 	return sum, nil
 }
 
-// goal tells whether a ratio is what was aimed at.
+// goal reports whether a ratio is what was aimed at.
 func goal(name string, alg signer.Algorithm, callers int, ratio float64) string {
 	goals := map[string]map[signer.Algorithm]float64{
 		"in process": {signer.PS256: 0.95, signer.ES256: 0.88, signer.EdDSA: 0.93},

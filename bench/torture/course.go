@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,20 +40,20 @@ type course struct {
 func newCourse(ctx context.Context, s settings, d database, folder string) (*course, error) {
 	c := &course{settings: s, database: d, folder: folder, run: rand.Text(), things: map[string]int{}}
 	var err error
-	if c.store, err = openStore(ctx, d.driver(), d.address(), 8); err != nil {
+	if c.store, err = openStore(ctx, d.driver(), d.URL(), 8); err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	if err := c.store.PutUser(ctx, store.User{Subject: person, Username: person, CreatedAt: now, UpdatedAt: now}); err != nil {
+	if err := c.store.PutUser(ctx, store.User{Subject: alice, Username: alice, CreatedAt: now, UpdatedAt: now}); err != nil {
 		return nil, err
 	}
-	watched, err := openStore(ctx, d.driver(), d.address(), 2)
+	watched, err := openStore(ctx, d.driver(), d.URL(), 2)
 	if err != nil {
 		return nil, err
 	}
 	c.monitor = &monitor{store: watched}
 	for i := range s.nodes {
-		n := &slot{index: i, folder: folder, node: node{Driver: d.driver(), Address: d.address(), Run: c.run,
+		n := &slot{index: i, folder: folder, node: node{Driver: d.driver(), Address: d.URL(), Run: c.run,
 			First: i * s.players, Players: s.players, All: s.nodes * s.players}}
 		if err := n.start(ctx); err != nil {
 			return nil, err
@@ -74,7 +73,7 @@ func (c *course) race(ctx context.Context, abort context.CancelCauseFunc) error 
 	var left atomic.Int32
 	left.Store(2)
 	trouble.Go(func() { c.monitor.watch(troubled) })
-	trouble.Go(func() { c.killNodes(troubled); left.Add(-1) })
+	trouble.Go(func() { c.killPlayers(troubled); left.Add(-1) })
 	trouble.Go(func() {
 		if err := c.failDatabase(troubled); err != nil {
 			abort(err)
@@ -122,58 +121,37 @@ func (c *course) lap(ctx context.Context, k kind) error {
 	return nil
 }
 
-// chance gives a time between a fifth of the mean and nine fifths of it.
-func chance(mean time.Duration) time.Duration {
-	n, err := rand.Int(rand.Reader, big.NewInt(int64(mean)*8/5+1))
-	if err != nil {
-		panic(err) // the system's randomness is gone
-	}
-	return mean/5 + time.Duration(n.Int64())
-}
-
-// pause waits, and tells whether to go on.
-func pause(ctx context.Context, length time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(length):
-		return true
-	}
-}
-
-func (c *course) killNodes(ctx context.Context) {
-	for int(c.killed.Load()) < c.settings.kills && pause(ctx, chance(c.every)) {
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(c.slots))))
-		if err != nil {
-			panic(err)
-		}
-		if c.slots[n.Int64()].kill() {
+// killPlayers kills processes of players.
+func (c *course) killPlayers(ctx context.Context) {
+	// A miss cannot fail.
+	c.kills, _ = schedule{count: c.settings.kills, every: c.every}.run(ctx, func() (bool, error) {
+		hit := c.slots[randomBelow(int64(len(c.slots)))].kill()
+		if hit {
 			c.killed.Add(1)
-			c.kills = append(c.kills, time.Now())
 		}
-	}
+		return hit, nil
+	})
 }
 
+// failDatabase takes the database down again and again.
 func (c *course) failDatabase(ctx context.Context) error {
-	for len(c.outages) < c.failures {
-		if err := c.database.ready(ctx); err != nil {
-			return err
-		}
-		if !pause(ctx, chance(c.failing)) {
-			return nil
-		}
+	if err := c.database.ready(ctx); err != nil {
+		return err
+	}
+	_, err := schedule{count: c.failures, every: c.failing}.run(ctx, func() (bool, error) {
 		o, err := c.monitor.observe(ctx, c.database)
 		if err != nil {
-			return fmt.Errorf("failure %d: %w", len(c.outages)+1, err)
+			return false, fmt.Errorf("failure %d: %w", len(c.outages)+1, err)
 		}
 		c.outages = append(c.outages, o)
 		fmt.Printf("%6.1fs  %s: writes again after %.2fs, %.2fs of it after the database said so\n",
 			o.at.Sub(c.began).Seconds(), o.what, o.total().Seconds(), o.recovery().Seconds())
-	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	return c.database.ready(ctx)
+		if ctx.Err() != nil {
+			return true, nil
+		}
+		return true, c.database.ready(ctx)
+	})
+	return err
 }
 
 func (c *course) progress(ctx context.Context) {
@@ -227,7 +205,7 @@ func (c *course) look(ctx context.Context, all []history.Operation) error {
 	won, maybe := map[string]int{}, map[string]bool{}
 	for _, o := range all {
 		var number, who int
-		if o.Verb != history.Spend {
+		if o.Verb != history.Consume {
 			continue
 		}
 		if o.Outcome == history.Unknown {

@@ -115,8 +115,8 @@ func judged(err error) (history.Outcome, string) {
 	switch {
 	case err == nil:
 		return history.OK, ""
-	case errors.Is(err, store.ErrSpent), errors.Is(err, store.ErrReplayed):
-		return history.Refused, history.Spent
+	case errors.Is(err, store.ErrConsumed), errors.Is(err, store.ErrReplayed):
+		return history.Refused, history.Consumed
 	case errors.Is(err, store.ErrRevoked):
 		return history.Refused, history.Ended
 	case errors.Is(err, store.ErrNotFound):
@@ -138,7 +138,7 @@ func (p *player) request(of string) store.Request {
 
 func (p *player) finish(of, by string) store.Finish {
 	now := time.Now()
-	grant := store.Grant{ID: p.run + " " + by, ClientID: "client", Subject: person, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
+	grant := store.Grant{ID: p.run + " " + by, ClientID: "client", Subject: alice, CreatedAt: now, ExpiresAt: now.Add(lifetime)}
 	return store.Finish{Request: p.id("request", of), Grant: &grant, Code: &store.Code{
 		ID: p.id("code", by), GrantID: grant.ID, ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(lifetime)}}
 }
@@ -147,14 +147,14 @@ func (p *player) token(of string) store.AccessToken {
 	return store.AccessToken{ID: p.id("token", of), ExpiresAt: time.Now().Add(lifetime)}
 }
 
-func (p *player) bought(of string) store.Bought {
+func (p *player) issued(of string) store.Issued {
 	now := time.Now()
-	return store.Bought{AccessToken: p.token(of), RefreshToken: &store.RefreshToken{
+	return store.Issued{AccessToken: p.token(of), RefreshToken: &store.RefreshToken{
 		ID: p.id("refresh", of), CreatedAt: now, ExpiresAt: now.Add(lifetime)}}
 }
 
-func (p *player) use(of string) store.Use {
-	return store.Use{Kind: "client_assertion", Key: p.id("use", of), Until: time.Now().Add(memory)}
+func (p *player) use(of string) store.OneTime {
+	return store.OneTime{Kind: "client_assertion", Key: p.id("use", of), Until: time.Now().Add(memory)}
 }
 
 // issue stores a grant with a code.
@@ -165,7 +165,7 @@ func (p *player) issue(ctx context.Context, of string) error {
 	return p.store.Finish(ctx, p.finish(of, of))
 }
 
-// Codes: of all who redeem one wins, and the second ends what the first has bought (RFC 6749 §4.1.2).
+// Codes: of all who redeem one wins, and the second ends what was issued for the first (RFC 6749 §4.1.2).
 
 func prepareCode(ctx context.Context, p *player, n int) {
 	of := thing("code", n)
@@ -174,7 +174,7 @@ func prepareCode(ctx context.Context, p *player, n int) {
 
 func raceCode(ctx context.Context, p *player, n int) {
 	of, mine := thing("code", n), made("code", n, p.number)
-	if p.tell(ctx, history.Spend, of, mine, func() error { return p.store.RedeemCode(ctx, p.id("code", of), p.bought(mine)) }) == nil {
+	if p.tell(ctx, history.Consume, of, mine, func() error { return p.store.RedeemCode(ctx, p.id("code", of), p.issued(mine)) }) == nil {
 		_ = p.tell(ctx, history.Access, of, mine, func() error { return p.access(ctx, mine) })
 	}
 }
@@ -191,8 +191,8 @@ func lookCode(ctx context.Context, p *player, n int) error {
 		return err
 	case !grant.RevokedAt.IsZero():
 		return store.ErrRevoked
-	case !code.SpentAt.IsZero():
-		return store.ErrSpent
+	case !code.ConsumedAt.IsZero():
+		return store.ErrConsumed
 	}
 	return nil
 }
@@ -207,12 +207,14 @@ func prepareNothing(context.Context, *player, int) {}
 
 func raceUse(ctx context.Context, p *player, n int) {
 	of := thing("jti", n)
-	_ = p.tell(ctx, history.Spend, of, made("jti", n, p.number), func() error { return p.store.Use(ctx, p.use(of)) })
+	_ = p.tell(ctx, history.Consume, of, made("jti", n, p.number), func() error { return p.store.ConsumeOneTime(ctx, p.use(of)) })
 }
 
 // lookUse claims what was raced for: it must be too late.
 func lookUse(kind string) func(context.Context, *player, int) error {
-	return func(ctx context.Context, p *player, n int) error { return p.store.Use(ctx, p.use(thing(kind, n))) }
+	return func(ctx context.Context, p *player, n int) error {
+		return p.store.ConsumeOneTime(ctx, p.use(thing(kind, n)))
+	}
 }
 
 // Pushed requests: of all who answer one wins (RFC 9126 §7.3).
@@ -224,7 +226,7 @@ func prepareRequest(ctx context.Context, p *player, n int) {
 
 func raceRequest(ctx context.Context, p *player, n int) {
 	of, mine := thing("request", n), made("request", n, p.number)
-	_ = p.tell(ctx, history.Spend, of, mine, func() error { return p.store.Finish(ctx, p.finish(of, mine)) })
+	_ = p.tell(ctx, history.Consume, of, mine, func() error { return p.store.Finish(ctx, p.finish(of, mine)) })
 }
 
 func lookRequest(ctx context.Context, p *player, n int) error {
@@ -245,23 +247,23 @@ func prepareRefresh(ctx context.Context, p *player, n int) {
 		if err := p.issue(ctx, of); err != nil {
 			return err
 		}
-		return p.store.RedeemCode(ctx, p.id("code", of), p.bought(of))
+		return p.store.RedeemCode(ctx, p.id("code", of), p.issued(of))
 	})
 }
 
 func raceRefresh(ctx context.Context, p *player, n int) {
 	of, mine := thing("refresh", n), made("refresh", n, p.number)
-	_ = p.tell(ctx, history.Spend, of, mine, func() error {
+	_ = p.tell(ctx, history.Consume, of, mine, func() error {
 		return p.store.Refresh(ctx, p.id("refresh", of), p.token(mine), p.use(of))
 	})
 }
 
-// Grants: some use what was bought while others end it.
+// Grants: some use what was issued while others end it.
 
 func prepareGrant(ctx context.Context, p *player, n int) {
 	of := thing("grant", n)
 	if p.tell(ctx, history.Issue, of, "-", func() error { return p.issue(ctx, of) }) == nil {
-		_ = p.tell(ctx, history.Issue, of, of, func() error { return p.store.RedeemCode(ctx, p.id("code", of), p.bought(of)) })
+		_ = p.tell(ctx, history.Issue, of, of, func() error { return p.store.RedeemCode(ctx, p.id("code", of), p.issued(of)) })
 	}
 }
 

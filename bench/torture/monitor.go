@@ -35,7 +35,7 @@ const monitorEvery = 10 * time.Millisecond
 func (m *monitor) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
-		if m.store.Use(ctx, store.Use{Kind: "torture", Key: store.DigestOf(rand.Text()), Until: began.Add(memory)}) == nil {
+		if m.store.ConsumeOneTime(ctx, store.OneTime{Kind: "torture", Key: store.DigestOf(rand.Text()), Until: began.Add(memory)}) == nil {
 			m.mu.Lock()
 			m.acknowledged = append(m.acknowledged, [2]time.Time{began, time.Now()})
 			m.mu.Unlock()

@@ -32,7 +32,7 @@ func byKind(all []history.Operation) map[string]count {
 	kinds := map[string]count{}
 	for _, o := range all {
 		name, _, _ := strings.Cut(o.Thing, "/")
-		if o.Verb != history.Spend {
+		if o.Verb != history.Consume {
 			continue
 		}
 		c := kinds[name]
@@ -72,16 +72,6 @@ func rate(all []history.Operation) []int {
 	return seconds
 }
 
-// of counts the violations of one kind.
-func (r *report) of(kind history.Kind) (n int) {
-	for _, v := range r.verdict.Violations {
-		if v.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
-
 // longest gives the longest outage by some measure.
 func (r *report) longest(measure func(outage) time.Duration) time.Duration {
 	if len(r.outages) == 0 {
@@ -92,14 +82,7 @@ func (r *report) longest(measure func(outage) time.Duration) time.Duration {
 
 // faults is an error when the run has shown one, or has not shown what it was to show.
 func (r *report) faults() error {
-	var found []error
-	for i, v := range r.verdict.Violations {
-		if i == 20 {
-			found = append(found, fmt.Errorf("and %d more", len(r.verdict.Violations)-i))
-			break
-		}
-		found = append(found, fmt.Errorf("%s: %s: %s", v.Kind, v.Thing, v.Why))
-	}
+	found := []error{r.verdict.Err()}
 	if r.verdict.Attempts < r.attempts || len(r.kills) < r.settings.kills || len(r.outages) < r.failures {
 		found = append(found, fmt.Errorf("not all was done: %d tries, %d kills, %d failures", r.verdict.Attempts, len(r.kills), len(r.outages)))
 	}
@@ -140,11 +123,11 @@ func (r *report) rows() [][2]string {
 		{"looks at what is left of them", fmt.Sprint(v.Looked)},
 		{"nodes killed (kill -9)", fmt.Sprint(len(r.kills))},
 		{"database failures", fmt.Sprint(len(r.outages))},
-		{"**used twice**", fmt.Sprint(r.of(history.DoubleSuccess))},
-		{"**acknowledged and lost**", fmt.Sprint(r.of(history.LostWrite))},
-		{"**ended and back**", fmt.Sprint(r.of(history.Resurrected))},
-		{"**done by half**", fmt.Sprint(r.of(history.HalfDone))},
-		{"**refused without a cause**", fmt.Sprint(r.of(history.Phantom))},
+		{"**used twice**", fmt.Sprint(v.Of(history.DoubleSuccess))},
+		{"**acknowledged and lost**", fmt.Sprint(v.Of(history.LostWrite))},
+		{"**ended and back**", fmt.Sprint(v.Of(history.Resurrected))},
+		{"**done by half**", fmt.Sprint(v.Of(history.HalfDone))},
+		{"**refused without a cause**", fmt.Sprint(v.Of(history.Phantom))},
 		{"longest from a failure to the next acknowledged write", seconds(r.longest(outage.total))},
 		{"longest from the promotion to the next acknowledged write", seconds(r.longest(outage.recovery))},
 	}...)

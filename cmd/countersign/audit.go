@@ -1,30 +1,26 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
-	"regexp"
 	"time"
 
 	"countersign/internal/audit"
 	"countersign/internal/auditlog"
+	"countersign/internal/console"
 	"countersign/internal/jose"
 	"countersign/store"
 )
 
 // auditCommand reads the audit log.
 type auditCommand struct {
-	Verify auditVerify `cmd:"" help:"Look for what was deleted, changed, reordered or cut off."`
+	Verify auditVerify `cmd:"" help:"Find what was deleted, changed, reordered or cut off."`
 	Export auditExport `cmd:"" help:"Write the log as JSON lines, and drop old parts of it."`
-	Follow auditFollow `cmd:"" help:"Write new entries as they come."`
-	Keys   auditKeys   `cmd:"" help:"Write the public keys that seal the log, as a JWK Set."`
+	Follow auditFollow `cmd:"" help:"Print new entries as they come."`
+	Keys   auditKeys   `cmd:"" help:"Print the public keys that seal the log, as a JWK Set."`
 }
 
 // Help implements kong.HelpProvider.
@@ -47,195 +43,162 @@ Examples:
 }
 
 type auditVerify struct {
-	File       []string `type:"existingfile" placeholder:"FILE" help:"Verify what audit export wrote, instead of the store; give it once for each file, the oldest first."`
+	File       []string `type:"existingfile" placeholder:"FILE" help:"Verify what audit export wrote, instead of the store; repeat it for each file, the oldest first."`
 	JWKS       string   `name:"jwks" type:"existingfile" placeholder:"FILE" help:"Keys that may have signed checkpoints, as audit keys wrote them; those of the store by default."`
 	Checkpoint []string `type:"existingfile" placeholder:"FILE" help:"Checkpoints that were kept elsewhere: alone, in JSON lines or in the server's log. What is missing in comparison is found."`
 }
 
 // Run implements the command.
 func (c auditVerify) Run(ctx context.Context, p *program) error {
-	if len(c.File) > 0 && c.JWKS == "" {
-		return errors.New("--file needs --jwks: keys from the place where the log may have been changed prove nothing")
-	}
-	var options audit.Options
-	var err error
-	if c.JWKS != "" {
-		raw, err := os.ReadFile(c.JWKS)
-		if err != nil {
-			return err
-		}
-		if options.Keys, err = jose.ParseKeySet(raw); err != nil {
-			return fmt.Errorf("--jwks: %s: %w", c.JWKS, err)
-		}
-	}
 	if len(c.File) > 0 {
-		if options.Anchors, err = readAnchors(c.Checkpoint, options.Keys); err != nil {
-			return err
-		}
-		verifier := audit.NewVerifier(options)
-		if err := eachFileLine(c.File, verifier.Add); err != nil {
-			return err
-		}
-		return p.verdict(verifier.Report(), 0)
+		return c.files(p)
 	}
 	return p.withStore(ctx, func(s store.Store) error {
-		if c.JWKS == "" {
-			if options.Keys, err = auditlog.Keys(ctx, s); err != nil {
-				return err
-			}
-		}
-		if options.Anchors, err = readAnchors(c.Checkpoint, options.Keys); err != nil {
-			return err
-		}
-		if options.Dropped, err = auditlog.DroppedWaiting(ctx, s, p.now()); err != nil {
-			return err
-		}
-		verifier := audit.NewVerifier(options)
-		place := newPlaces(verifier)
-		if err := auditlog.Each(ctx, s, auditlog.Position{}, place.add); err != nil {
-			return err
-		}
-		waiting, err := s.WaitingEvidence(ctx, "", p.now().Add(time.Hour), 1000)
+		keys, err := c.keys(ctx, s)
 		if err != nil {
 			return err
 		}
-		return p.verdict(place.report(), len(waiting))
+		options, err := c.options(keys)
+		if err != nil {
+			return err
+		}
+		report, waiting, err := auditlog.Verify(ctx, s, options, p.now())
+		if err != nil {
+			return err
+		}
+		return p.verdict(report, waiting)
 	})
 }
 
-// places holds lines against where the store says that they are.
-type places struct {
-	verifier *audit.Verifier
-	wrong    []audit.Finding
-}
-
-func newPlaces(verifier *audit.Verifier) *places { return &places{verifier: verifier} }
-
-func (l *places) add(line store.AuditLine) error {
-	entry, err := audit.ParseEntry([]byte(line.Text))
-	if err == nil && (entry.Node != line.Chain || entry.Sequence != line.Sequence) {
-		l.wrong = append(l.wrong, audit.Finding{
-			Fault: audit.Reordered, Node: line.Chain, From: line.Sequence, To: line.Sequence,
-			Detail: fmt.Sprintf("the store has there what was written as entry %d of node %q", entry.Sequence, entry.Node),
-		})
+// files verifies files, without the store.
+func (c auditVerify) files(p *program) error {
+	if c.JWKS == "" {
+		return errors.New("--file needs --jwks: keys from the place where the log may have been changed prove nothing")
 	}
+	keys, err := c.keys(context.Background(), nil)
 	if err != nil {
-		l.wrong = append(l.wrong, audit.Finding{
-			Fault: audit.Changed, Node: line.Chain, From: line.Sequence, To: line.Sequence, Detail: "it is not an entry any more",
-		})
+		return err
 	}
-	l.verifier.Add([]byte(line.Text))
-	return nil
+	options, err := c.options(keys)
+	if err != nil {
+		return err
+	}
+	report, err := auditlog.VerifyFiles(c.File, options)
+	if err != nil {
+		return err
+	}
+	return p.verdict(report, 0)
 }
 
-func (l *places) report() audit.Report {
-	report := l.verifier.Report()
-	report.Findings = append(l.wrong, report.Findings...)
-	return report
+// keys are those of the file, or else of the store.
+func (c auditVerify) keys(ctx context.Context, s store.Keys) (jose.KeySet, error) {
+	if c.JWKS == "" {
+		return auditlog.Keys(ctx, s)
+	}
+	raw, err := os.ReadFile(c.JWKS)
+	if err != nil {
+		return jose.KeySet{}, err
+	}
+	keys, err := jose.ParseKeySet(raw)
+	if err != nil {
+		return jose.KeySet{}, fmt.Errorf("--jwks: %s: %w", c.JWKS, err)
+	}
+	return keys, nil
 }
 
-// verdict tells what was found.
+func (c auditVerify) options(keys jose.KeySet) (audit.Options, error) {
+	anchors, err := auditlog.ReadAnchors(c.Checkpoint, keys)
+	if err != nil {
+		return audit.Options{}, fmt.Errorf("--checkpoint: %w", err)
+	}
+	return audit.Options{Keys: keys, Anchors: anchors}, nil
+}
+
+// verdict prints what was found.
 func (p *program) verdict(report audit.Report, waiting int) error {
 	for _, finding := range report.Findings {
-		p.printf("FAIL  %s\n", oneLine(finding.String()))
+		p.printf("FAIL  %s\n", console.OneLine(finding.String()))
 	}
 	for node, through := range report.Dropped {
-		p.printf("note  node %q, entries 1 to %d were exported and dropped: verify that file too\n", oneLine(node), through)
+		p.printf("note  node %q, entries 1 to %d were exported and dropped: verify that file too\n", console.OneLine(node), through)
 	}
 	if len(report.Findings) > 0 {
-		p.printf("%s, %s\n", counted(len(report.Findings), "fault"), entries(report.Entries))
+		p.printf("%s, %s\n", console.Count(len(report.Findings), "fault"), console.Entries(report.Entries))
 		return silentError{}
 	}
-	p.printf("ok    %s, each where it was written; %d not sealed by a checkpoint yet, %d not in a chain yet\n", entries(report.Entries), report.Unsealed, waiting)
+	p.printf("ok    %s, each where it was written; %d not sealed by a checkpoint yet, %d not in a chain yet\n",
+		console.Entries(report.Entries), report.Unsealed, waiting)
 	return nil
 }
 
-func entries(count int) string {
-	if count == 1 {
-		return "1 entry"
-	}
-	return fmt.Sprintf("%d entries", count)
+type auditExport struct {
+	Out        string `type:"path" placeholder:"FILE" help:"The new file; standard output by default. It holds what users and clients have asked for: keep it as safe as the database."`
+	DropBefore string `placeholder:"DATE" help:"Export what is older than a day, such as 2026-10-01, up to a checkpoint, verify it, and remove it from the store."`
 }
 
-// eachFileLine reads files of lines. The checkpoints at which the log was parted are in two of them and count once.
-func eachFileLine(names []string, yield func(line []byte)) error {
-	earlier := map[string]bool{}
-	for _, name := range names {
-		file, err := os.Open(name)
+// Run implements the command.
+func (c auditExport) Run(ctx context.Context, p *program) error {
+	before, err := c.before()
+	if err != nil {
+		return err
+	}
+	return p.withStore(ctx, func(s store.Store) error {
+		ends, err := auditlog.Exportable(ctx, s, before)
 		if err != nil {
 			return err
 		}
-		own := map[string]bool{}
-		err = eachLine(file, func(line []byte) error {
-			if bytes.Contains(line, []byte(`"checkpoint"`)) {
-				hash := audit.Hash(line)
-				if earlier[hash] {
-					return nil
-				}
-				own[hash] = true
-			}
-			yield(line)
-			return nil
-		})
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if !before.IsZero() && len(ends) == 0 {
+			return fmt.Errorf("--drop-before: no checkpoint is older than %s; nothing was exported", c.DropBefore)
 		}
-		maps.Copy(earlier, own)
+		if c.Out == "" {
+			_, err := auditlog.Export(ctx, p.stdout, s, ends)
+			return err
+		}
+		if err := c.write(ctx, p, s, ends); err != nil || before.IsZero() {
+			return err
+		}
+		return c.drop(ctx, p, s, ends)
+	})
+}
+
+// before is the time of --drop-before, or zero.
+func (c auditExport) before() (time.Time, error) {
+	if c.DropBefore == "" {
+		return time.Time{}, nil
 	}
+	before, err := time.Parse(time.DateOnly, c.DropBefore)
+	if err != nil {
+		return before, fmt.Errorf("--drop-before: %q is not a day such as 2026-10-01", c.DropBefore)
+	}
+	if c.Out == "" {
+		return before, errors.New("--drop-before needs --out: what is dropped has to be in a file that is on the disk")
+	}
+	return before, nil
+}
+
+// write exports to the file, which is on the disk then, or not there.
+func (c auditExport) write(ctx context.Context, p *program, s store.Store, ends auditlog.Position) error {
+	file, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	written, err := auditlog.Export(ctx, file, s, ends)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(c.Out))
+	}
+	p.printf("%s: %s\n", c.Out, console.Entries(written))
 	return nil
 }
 
-// maxAuditLine bounds a line, in bytes.
-const maxAuditLine = 1 << 20
-
-func eachLine(r io.Reader, yield func(line []byte) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxAuditLine)
-	for lines.Scan() {
-		if line := bytes.TrimSpace(lines.Bytes()); len(line) > 0 {
-			if err := yield(line); err != nil {
-				return err
-			}
-		}
+func (c auditExport) drop(ctx context.Context, p *program, s store.Store, ends auditlog.Position) error {
+	parts, err := auditlog.Drop(ctx, s, c.Out, ends, operator(), p.now())
+	for _, part := range parts {
+		p.printf("node %q: dropped %s, up to %d\n", part.Node, console.Entries(part.Entries), part.Through)
 	}
-	return lines.Err()
-}
-
-// looksSigned finds what may be a checkpoint in a line: alone, in JSON, or in the text of a server's log.
-var looksSigned = regexp.MustCompile(`[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}`)
-
-// readAnchors reads checkpoints that were kept elsewhere. Everything else is passed over; a checkpoint that no key signed is
-// an error.
-func readAnchors(names []string, keys jose.KeySet) ([]audit.Checkpoint, error) {
-	var anchors []audit.Checkpoint
-	for _, name := range names {
-		before := len(anchors)
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		err = eachLine(file, func(line []byte) error {
-			for _, signed := range looksSigned.FindAllString(string(line), -1) {
-				token, err := jose.Parse(signed, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
-				if err != nil || !token.Header.HasType(audit.CheckpointType) {
-					continue
-				}
-				checkpoint, err := audit.ReadCheckpoint(signed, keys)
-				if err != nil {
-					return fmt.Errorf("a checkpoint in it does not count: %w", err)
-				}
-				anchors = append(anchors, checkpoint)
-			}
-			return nil
-		})
-		if err == nil && len(anchors) == before {
-			err = errors.New("there is no checkpoint in it")
-		}
-		if err := errors.Join(err, file.Close()); err != nil {
-			return nil, fmt.Errorf("--checkpoint: %s: %w", name, err)
-		}
+	if problem, ok := errors.AsType[*auditlog.DropError](err); ok {
+		_ = p.verdict(problem.Report, 0) // err says the rest
 	}
-	return anchors, nil
+	return err
 }
 
 type auditKeys struct{}
@@ -255,28 +218,37 @@ type auditFollow struct {
 	FromStart bool `help:"Begin with the first entry, instead of the next one."`
 }
 
+// followPause is how often new entries are looked for.
+const followPause = time.Second
+
 // Run implements the command.
 func (c auditFollow) Run(ctx context.Context, p *program) error {
-	const pause = time.Second
 	return p.withStore(ctx, func(s store.Store) error {
-		position, err := auditlog.Heads(ctx, s)
-		if c.FromStart {
-			position = auditlog.Position{}
+		position, err := c.start(ctx, s)
+		if err != nil {
+			return err
 		}
-		for err == nil {
-			err = auditlog.Each(ctx, s, position, func(line store.AuditLine) error {
+		for ctx.Err() == nil {
+			err := auditlog.Each(ctx, s, position, func(line store.AuditLine) error {
 				p.printf("%s\n", line.Text)
 				return nil
 			})
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			pause := time.NewTimer(followPause)
 			select {
 			case <-ctx.Done():
-				return nil
-			case <-time.After(pause):
+			case <-pause.C:
 			}
 		}
-		if ctx.Err() != nil {
-			return nil // the operator has seen enough
-		}
-		return err
+		return nil // the operator has seen enough
 	})
+}
+
+func (c auditFollow) start(ctx context.Context, s store.Store) (auditlog.Position, error) {
+	if c.FromStart {
+		return auditlog.Position{}, nil
+	}
+	return auditlog.Heads(ctx, s)
 }

@@ -19,6 +19,7 @@ import (
 
 	"countersign/internal/audit"
 	"countersign/internal/config"
+	"countersign/internal/database"
 	"countersign/internal/jose"
 	"countersign/store"
 )
@@ -85,11 +86,11 @@ func (i *auditedInstallation) record(count int) {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	d, err := newDatabase(c, time.Now, nil)
+	d, err := database.New(c, time.Now, nil)
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	s, err := d.open(i.t.Context())
+	s, err := d.Open(i.t.Context())
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -176,7 +177,7 @@ func TestMS11TamperedDatabase(t *testing.T) {
 			t.Run("refuses checkpoints of another key", func(t *testing.T) {
 				uses := map[string]string{"sqlite": `["id_token"]`, "postgres": `{id_token}`}
 				i.execute("UPDATE keys SET uses = '" + uses[driver] + "'")
-				if output := i.countersign(1, "audit", "verify"); !strings.Contains(output, "unsealed: the checkpoint does not count") {
+				if output := i.countersign(1, "audit", "verify"); !strings.Contains(output, "unsealed: the checkpoint is not valid") {
 					t.Error(output)
 				}
 			})

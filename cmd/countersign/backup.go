@@ -17,7 +17,7 @@ type backupCommand struct {
 
 // Help implements kong.HelpProvider.
 func (backupCommand) Help() string {
-	return `Writes the state of one moment into a new file, while the server runs, and checks it. The keys are in the
+	return `Writes a consistent copy into a new file while the server runs, and checks it. Signing keys are in the
 HSM and not in it.
 
 Examples:
@@ -37,7 +37,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// restoreCommand puts a backup in the database's place.
+// restoreCommand restores a backup.
 type restoreCommand struct {
 	File string `arg:"" type:"existingfile" help:"A file that countersign backup wrote."`
 }
@@ -45,9 +45,7 @@ type restoreCommand struct {
 // Help implements kong.HelpProvider.
 func (restoreCommand) Help() string {
 	return `Stop the server first. What is in the database's place is kept beside it. Codes, requests, sessions
-and initial access tokens are left out, so that nothing which was used after the backup can be used again; people sign
-in anew. What was
-revoked or changed after the backup has to be revoked or changed again. Client assertions and proofs that were
+and initial access tokens are left out, so so X or changed after the backup has to be revoked or changed again. Client assertions and proofs that were
 seen after it are forgotten: wait for ten minutes before you start the server, until the last has expired.
 
 Examples:

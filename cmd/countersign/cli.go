@@ -5,20 +5,20 @@ type commands struct {
 	Config string `placeholder:"FILE" env:"COUNTERSIGN_CONFIG" help:"Configuration file; else ./countersign.toml or ./local/countersign.toml."`
 
 	Serve   serveCommand   `cmd:"" help:"Run the authorization server."`
-	Init    initCommand    `cmd:"" help:"Write a configuration; with --dev, make everything to try it on this machine."`
-	Demo    demoCommand    `cmd:"" help:"Show the whole flow, as a client lives it, each message explained."`
-	Keys    keysCommand    `cmd:"" help:"Make, activate and retire signing keys."`
-	Clients clientsCommand `cmd:"" help:"Register clients."`
-	Users   usersCommand   `cmd:"" help:"Keep the built-in user directory."`
-	Grants  grantsCommand  `cmd:"" help:"List and end what people and clients were granted."`
-	Devices devicesCommand `cmd:"" help:"Keep what people confirm with: applications, passkeys, browsers."`
-	People  peopleCommand  `cmd:"" help:"Tell what is stored about a person, and erase it."`
+	Init    initCommand    `cmd:"" help:"Write a configuration; with --dev, set up everything to try it on this machine."`
+	Demo    demoCommand    `cmd:"" help:"Run through the whole flow as a client, with each message explained."`
+	Keys    keysCommand    `cmd:"" help:"Manage signing keys."`
+	Clients clientsCommand `cmd:"" help:"Manage clients."`
+	Users   usersCommand   `cmd:"" help:"Manage the built-in user directory."`
+	Grants  grantsCommand  `cmd:"" help:"List and revoke what users and clients were granted."`
+	Devices devicesCommand `cmd:"" help:"Manage passkeys, approval apps and browser notifications."`
+	People  peopleCommand  `cmd:"" help:"Export or erase a user's data."`
 	Audit   auditCommand   `cmd:"" help:"Verify, export and follow the audit log."`
-	Migrate migrateCommand `cmd:"" help:"Keep the store's schema."`
-	Backup  backupCommand  `cmd:"" help:"Copy the embedded database, while the server runs."`
-	Restore restoreCommand `cmd:"" help:"Put a copy in the place of the embedded database."`
-	Store   storeCommand   `cmd:"" help:"Copy the store from the embedded database to PostgreSQL."`
-	Doctor  doctorCommands `cmd:"" help:"Check the installation and say what to mend."`
-	Conf    configCommand  `cmd:"" name:"config" help:"Show the configuration or its schema."`
-	Version versionCommand `cmd:"" help:"Tell what this program was built from."`
+	Migrate migrateCommand `cmd:"" help:"Show or apply database migrations."`
+	Backup  backupCommand  `cmd:"" help:"Back up the embedded database while the server runs."`
+	Restore restoreCommand `cmd:"" help:"Restore the embedded database from a backup."`
+	Store   storeCommand   `cmd:"" help:"Copy the embedded database to PostgreSQL."`
+	Doctor  doctorCommands `cmd:"" help:"Check the installation and report what to fix."`
+	Conf    configCommand  `cmd:"" name:"config" help:"Print the configuration or its schema."`
+	Version versionCommand `cmd:"" help:"Print version and build information."`
 }

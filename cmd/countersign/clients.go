@@ -3,28 +3,25 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
-	"text/tabwriter"
+	"strconv"
+	"time"
 
-	"countersign/fapi"
-	"countersign/internal/jose"
+	"countersign/internal/admin"
+	"countersign/internal/console"
 	"countersign/store"
 )
 
-// clientsCommand registers clients.
+// clientsCommand manages clients.
 type clientsCommand struct {
 	Add     clientsAdd     `cmd:"" help:"Register a client from its metadata (RFC 7591), or replace it."`
 	List    clientsList    `cmd:"" help:"List the clients."`
 	Show    clientsShow    `cmd:"" help:"Show one client with its metadata, as JSON."`
-	Disable clientsDisable `cmd:"" help:"Refuse everything to a client, from the next request on."`
-	Enable  clientsEnable  `cmd:"" help:"Take back disable."`
+	Disable clientsDisable `cmd:"" help:"Disable a client, from the next request on."`
+	Enable  clientsEnable  `cmd:"" help:"Re-enable a client."`
 
 	RotateKeys clientsRotateKeys `cmd:"" help:"Replace the public keys of a client."`
-	Tokens     clientsTokens     `cmd:"" help:"Keep the initial access tokens, with which clients register themselves."`
+	Tokens     clientsTokens     `cmd:"" help:"Manage the initial access tokens, with which clients register themselves."`
 }
 
 // Help implements kong.HelpProvider.
@@ -41,7 +38,7 @@ func (clientsCommand) Help() string {
     "dpop_bound_access_tokens": true
   }
 
-It is held against the client's profile; every mistake is told at once.
+It is validated against the client's profile; every problem is reported at once.
 
 Examples:
   countersign clients add app --file app.json
@@ -51,147 +48,42 @@ Examples:
   countersign clients disable app`
 }
 
-const defaultProfile = "fapi2-security"
-
-// maxMetadata bounds a client metadata file, in bytes.
+// maxMetadata bounds a file of metadata, keys or claims, in bytes.
 const maxMetadata = 64 << 10
 
 type clientsAdd struct {
 	ID      string `arg:"" help:"The client_id."`
 	File    string `required:"" placeholder:"FILE" help:"Client metadata, JSON; - reads standard input."`
-	Profile string `help:"Security profile of the client: ${profiles}. Without it, the member profile of the file says, and else it is ${profile}."`
+	Profile string `help:"Security profile of the client: ${profiles}. Without it, the member profile of the file is used, and else ${profile}."`
 	Replace bool   `help:"Replace the metadata of a client that exists."`
 }
 
 // Run implements the command.
-func (a clientsAdd) Run(ctx context.Context, p *program) error {
-	metadata, err := p.readInput(a.File, maxMetadata)
+func (c clientsAdd) Run(ctx context.Context, p *program) error {
+	metadata, err := p.readInput(c.File, maxMetadata)
 	if err != nil {
 		return err
 	}
-	if a.Profile == "" {
-		a.Profile = profileIn(metadata)
+	settings, err := p.loadConfig()
+	if err != nil {
+		return err
 	}
-	if err := checkClient(a.ID, a.Profile, metadata); err != nil {
-		return p.mistakes(a.File, err)
+	wanted := admin.NewClient{ID: c.ID, Profile: c.Profile, Metadata: metadata, Replace: c.Replace}
+	for _, known := range settings.TrustStores {
+		wanted.TrustStores = append(wanted.TrustStores, known.Name)
 	}
-	if err := p.checkTrustStore(metadata); err != nil {
-		return p.mistakes(a.File, err)
-	}
-	return p.withStore(ctx, func(s store.Store) error {
-		record := store.Client{ID: a.ID, Profile: a.Profile, Metadata: metadata, Version: 1}
-		existing, err := s.Client(ctx, a.ID)
-		switch {
-		case err == nil && !a.Replace:
-			return fmt.Errorf("there is a client %q already; give --replace to change it", a.ID)
-		case err == nil:
-			record.Version, record.Disabled, record.CreatedAt = existing.Version+1, existing.Disabled, existing.CreatedAt
-			record.AccessToken, record.Organisation = existing.AccessToken, existing.Organisation
-		case !errors.Is(err, store.ErrNotFound):
-			return err
-		}
-		if err := putClient(ctx, s, record, p); err != nil {
-			return err
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		record, err := a.AddClient(ctx, wanted)
+		if err != nil {
+			return p.inputProblems(c.File, err)
 		}
 		if record.Version > 1 {
-			p.printf("replaced the client %s (version %d)\n", a.ID, record.Version)
-		} else {
-			p.printf("registered the client %s\n", a.ID)
-		}
-		return nil
-	})
-}
-
-// profileIn gives the profile that a metadata file names, or the default. What else is wrong with the file is told later.
-func profileIn(metadata []byte) string {
-	var named struct {
-		Profile string `json:"profile"`
-	}
-	if err := jose.DecodeStrict(metadata, &named); err != nil || named.Profile == "" {
-		return defaultProfile
-	}
-	return named.Profile
-}
-
-// checkClient holds metadata against a profile.
-func checkClient(id, profile string, metadata []byte) error {
-	var named struct {
-		ClientID string `json:"client_id"`
-	}
-	if err := jose.DecodeStrict(metadata, &named); err == nil && named.ClientID != "" && named.ClientID != id {
-		return fmt.Errorf("client_id: %q is not the client that is named (%q)", named.ClientID, id)
-	}
-	_, err := fapi.ParseClient(id, profile, metadata)
-	return err
-}
-
-// checkTrustStore demands that the trust store that metadata names is in the configuration. Otherwise nobody would be
-// let in as this client, and only the log would tell why.
-func (p *program) checkTrustStore(metadata []byte) error {
-	var named struct {
-		Store string `json:"tls_client_auth_trust_store"`
-	}
-	if err := jose.DecodeStrict(metadata, &named); err != nil || named.Store == "" {
-		return err
-	}
-	c, err := p.loadConfig()
-	if err != nil {
-		return err
-	}
-	for _, known := range c.TrustStores {
-		if known.Name == named.Store {
+			p.printf("replaced the client %s (version %d)\n", c.ID, record.Version)
 			return nil
 		}
-	}
-	return fmt.Errorf("tls_client_auth_trust_store: there is no trust store %q; describe it in the configuration under [[trust_stores]]", named.Store)
-}
-
-// putClient stores a new version of a client.
-func putClient(ctx context.Context, s store.Store, record store.Client, p *program) error {
-	now := p.now()
-	if record.CreatedAt.IsZero() {
-		record.CreatedAt = now
-	}
-	record.UpdatedAt = now
-	err := s.PutClient(ctx, record)
-	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("the client %q was changed by somebody else at the same moment; look at it and try again", record.ID)
-	}
-	return err
-}
-
-// mistakes tells every mistake of a file, one a line.
-func (p *program) mistakes(file string, err error) error {
-	lines := strings.Split(err.Error(), "\n")
-	if len(lines) == 1 {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	fmt.Fprintf(p.stderr, "countersign: %s has %s:\n", file, counted(len(lines), "mistake"))
-	for _, line := range lines {
-		fmt.Fprintf(p.stderr, "%s: %s\n", file, line)
-	}
-	return silentError{}
-}
-
-// readInput reads a file, or standard input for "-".
-func (p *program) readInput(name string, most int64) ([]byte, error) {
-	source := p.stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		source = file
-	}
-	content, err := io.ReadAll(io.LimitReader(source, most+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if int64(len(content)) > most {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, most)
-	}
-	return content, nil
+		p.printf("registered the client %s\n", c.ID)
+		return nil
+	})
 }
 
 type clientsList struct{}
@@ -203,30 +95,20 @@ func (clientsList) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "CLIENT\tNAME\tPROFILE\tAUTHENTICATION\tTOKENS BOUND BY\tSTATE")
+		table := p.table("CLIENT", "NAME", "PROFILE", "AUTHENTICATION", "TOKENS BOUND BY", "STATE")
 		for _, c := range clients {
-			fmt.Fprintln(table, strings.Join(clientRow(c), "\t"))
+			state := "enabled"
+			if c.Disabled {
+				state = "disabled"
+			}
+			summary, err := admin.Summarise(c.ID, c.Profile, c.Metadata)
+			if err != nil {
+				state += ", refused: " + err.Error()
+			}
+			table.row(c.ID, summary.Name, c.Profile, summary.Authentication, summary.BoundBy, state)
 		}
 		return table.Flush()
 	})
-}
-
-func clientRow(c store.Client) []string {
-	state := "enabled"
-	if c.Disabled {
-		state = "disabled"
-	}
-	parsed, err := fapi.ParseClient(c.ID, c.Profile, c.Metadata)
-	if err != nil {
-		// An older release may have let through what this one refuses.
-		return []string{c.ID, "", c.Profile, "", "", state + ", refused: " + oneLine(err.Error())}
-	}
-	bound := "dpop"
-	if parsed.Metadata.TLSClientCertificateBoundAccessTokens {
-		bound = "mtls"
-	}
-	return []string{c.ID, oneLine(parsed.Metadata.ClientName), c.Profile, parsed.Metadata.TokenEndpointAuthMethod, bound, state}
 }
 
 type clientsShow struct {
@@ -235,14 +117,12 @@ type clientsShow struct {
 
 // Run implements the command.
 func (c clientsShow) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		record, err := findClient(ctx, s, c.ID)
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		record, err := a.Client(ctx, c.ID)
 		if err != nil {
 			return err
 		}
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(struct {
+		return p.printJSON(struct {
 			ID           string          `json:"client_id"`
 			Profile      string          `json:"profile"`
 			Organisation string          `json:"organisation,omitempty"`
@@ -251,16 +131,11 @@ func (c clientsShow) Run(ctx context.Context, p *program) error {
 			CreatedAt    string          `json:"created_at"`
 			UpdatedAt    string          `json:"updated_at"`
 			Metadata     json.RawMessage `json:"metadata"`
-		}{record.ID, record.Profile, record.Organisation, record.Disabled, record.Version, shortTime(record.CreatedAt), shortTime(record.UpdatedAt), record.Metadata})
+		}{
+			record.ID, record.Profile, record.Organisation, record.Disabled, record.Version,
+			console.Time(record.CreatedAt), console.Time(record.UpdatedAt), record.Metadata,
+		})
 	})
-}
-
-func findClient(ctx context.Context, s store.Store, id string) (store.Client, error) {
-	record, err := s.Client(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return store.Client{}, fmt.Errorf("there is no client %q; countersign clients list shows those that exist", id)
-	}
-	return record, err
 }
 
 type clientsDisable struct {
@@ -269,7 +144,7 @@ type clientsDisable struct {
 
 // Run implements the command.
 func (c clientsDisable) Run(ctx context.Context, p *program) error {
-	return switchClient(ctx, p, c.ID, true)
+	return setClientDisabled(ctx, p, c.ID, true, "disabled")
 }
 
 type clientsEnable struct {
@@ -278,26 +153,123 @@ type clientsEnable struct {
 
 // Run implements the command.
 func (c clientsEnable) Run(ctx context.Context, p *program) error {
-	return switchClient(ctx, p, c.ID, false)
+	return setClientDisabled(ctx, p, c.ID, false, "enabled")
 }
 
-func switchClient(ctx context.Context, p *program, id string, disabled bool) error {
-	state := map[bool]string{true: "disabled", false: "enabled"}[disabled]
-	return p.withStore(ctx, func(s store.Store) error {
-		record, err := findClient(ctx, s, id)
+func setClientDisabled(ctx context.Context, p *program, id string, disabled bool, state string) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		changed, err := a.SetClientDisabled(ctx, id, disabled)
 		if err != nil {
 			return err
 		}
-		if record.Disabled == disabled {
-			p.printf("the client %s is %s already\n", id, state)
-			return nil
-		}
-		record.Disabled = disabled
-		record.Version++
-		if err := putClient(ctx, s, record, p); err != nil {
-			return err
+		if !changed {
+			state += " already"
 		}
 		p.printf("the client %s is %s\n", id, state)
+		return nil
+	})
+}
+
+type clientsRotateKeys struct {
+	ID   string `arg:"" help:"The client_id."`
+	JWKS string `required:"" name:"jwks" placeholder:"FILE" help:"The client's public keys, a JWK Set; - reads standard input."`
+	Add  bool   `help:"Keep the old keys beside the new ones."`
+}
+
+// Run implements the command.
+func (c clientsRotateKeys) Run(ctx context.Context, p *program) error {
+	jwks, err := p.readInput(c.JWKS, maxMetadata)
+	if err != nil {
+		return err
+	}
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		version, err := a.RotateClientKeys(ctx, c.ID, jwks, c.Add)
+		switch {
+		case err != nil:
+			return p.inputProblems(c.JWKS, err)
+		case version == 0:
+			p.printf("the client %s has these keys already\n", c.ID)
+		case c.Add:
+			p.printf("added the keys to those of the client %s (version %d)\n", c.ID, version)
+		default:
+			p.printf("replaced the keys of the client %s (version %d)\n", c.ID, version)
+		}
+		return nil
+	})
+}
+
+// clientsTokens manages the initial access tokens, with which organisations register their clients themselves.
+type clientsTokens struct {
+	Add    tokensAdd    `cmd:"" help:"Issue an initial access token to an organisation; it is shown once."`
+	List   tokensList   `cmd:"" help:"List the initial access tokens."`
+	Delete tokensDelete `cmd:"" help:"Revoke an organisation's initial access token."`
+}
+
+// Help implements kong.HelpProvider.
+func (clientsTokens) Help() string {
+	return `Whoever has an initial access token can register clients (RFC 7591), as many and as
+long as it says. Each organisation has at most one.
+
+Examples:
+  countersign clients tokens add "Example Bank" --clients 5 --for 24h
+  countersign clients tokens list
+  countersign clients tokens delete "Example Bank"`
+}
+
+type tokensAdd struct {
+	Organisation string        `arg:"" help:"Who may register clients."`
+	Clients      int           `required:"" placeholder:"N" help:"How many clients may be registered."`
+	For          time.Duration `required:"" placeholder:"DURATION" help:"How long the token is valid, such as 24h."`
+	Profile      string        `placeholder:"NAME" help:"Profile of the clients that are registered with it, such as fapi1-advanced; the first of those offered if it is not given."`
+	Replace      bool          `help:"Replace the token of an organisation that has one."`
+}
+
+// Run implements the command.
+func (c tokensAdd) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		token, made, err := a.AddInitialToken(ctx, admin.NewInitialToken{
+			Organisation: c.Organisation, Clients: c.Clients, Lifetime: c.For, Profile: c.Profile, Replace: c.Replace,
+		})
+		if err != nil {
+			return err
+		}
+		// The token alone goes to standard output, so that it can be piped to where it is kept.
+		fmt.Fprintf(p.stderr, "%s may register %s until %s with this token, which is not shown again:\n",
+			c.Organisation, console.Count(c.Clients, "client"), console.Time(made.ExpiresAt))
+		p.printf("%s\n", token)
+		return nil
+	})
+}
+
+type tokensList struct{}
+
+// Run implements the command.
+func (tokensList) Run(ctx context.Context, p *program) error {
+	return p.withStore(ctx, func(s store.Store) error {
+		tokens, err := s.InitialTokens(ctx)
+		if err != nil {
+			return err
+		}
+		table := p.table("ORGANISATION", "CLIENTS LEFT", "CREATED", "EXPIRES", "STATE")
+		for _, t := range tokens {
+			table.row(t.Organisation, strconv.Itoa(t.Remaining), console.Time(t.CreatedAt), console.Time(t.ExpiresAt),
+				admin.InitialTokenState(t, p.now()))
+		}
+		return table.Flush()
+	})
+}
+
+type tokensDelete struct {
+	Organisation string `arg:"" help:"Whose token to revoke."`
+}
+
+// Run implements the command.
+func (c tokensDelete) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		if err := a.DeleteInitialToken(ctx, c.Organisation); err != nil {
+			return err
+		}
+		p.printf("%s can register no more clients; those that it registered stay\n", c.Organisation)
 		return nil
 	})
 }

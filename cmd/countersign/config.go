@@ -2,10 +2,10 @@ package main
 
 import "countersign/internal/config"
 
-// configCommand shows the configuration and its rules.
+// configCommand prints the configuration and its schema.
 type configCommand struct {
-	Print  configPrint  `cmd:"" help:"Show the effective configuration, defaults included, secrets left out."`
-	Schema configSchema `cmd:"" help:"Write the JSON Schema of the configuration file."`
+	Print  configPrint  `cmd:"" help:"Print the effective configuration, defaults included, secrets left out."`
+	Schema configSchema `cmd:"" help:"Print the JSON Schema of the configuration file."`
 }
 
 type configPrint struct{}

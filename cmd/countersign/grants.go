@@ -3,38 +3,36 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"countersign/store"
+	"countersign/internal/admin"
+	"countersign/internal/console"
 )
 
-// grantsCommand looks after what people and clients were granted.
+// grantsCommand manages what users and clients were granted.
 type grantsCommand struct {
 	List     grantsList     `cmd:"" help:"List grants, the newest first."`
-	Consents grantsConsents `cmd:"" help:"List what people allowed and are not asked again, the newest first."`
-	Revoke   grantsRevoke   `cmd:"" help:"End grants with their codes and tokens."`
+	Consents grantsConsents `cmd:"" help:"List consents that are not asked for again, the newest first."`
+	Revoke   grantsRevoke   `cmd:"" help:"Revoke grants with their codes and tokens."`
 }
 
 // Help implements kong.HelpProvider.
 func (grantsCommand) Help() string {
-	return `A grant is what a person allowed a client, or what a client has for itself. Revoking one ends
-its codes and tokens at once, on all nodes, and forgets the person's consent to the client.
+	return `A grant is what a user allowed a client, or what a client has for itself. Revoking one ends
+its codes and tokens at once, on all nodes, and deletes the user's consent to the client.
 
 Examples:
-  countersign grants list --person alice --since 30d
+  countersign grants list --user alice --since 30d
   countersign grants list --client payments-app --since 2026-11-01 --json
-  countersign grants consents --person alice
+  countersign grants consents --user alice
   countersign grants revoke 0d4c7a52-6c2b-4e0a-9b1f-2f6f1c1e8a77`
 }
 
-// chosen are the flags that choose grants and consents.
-type chosen struct {
-	Person string `placeholder:"NAME" help:"Only of this person: a user name or a subject."`
+// selection are the flags that choose grants and consents.
+type selection struct {
+	User   string `placeholder:"NAME" aliases:"person" help:"Only of this user: a user name or a subject."`
 	Client string `placeholder:"ID" help:"Only to this client."`
 	Since  string `placeholder:"WHEN" help:"Only those decided since: a date, a time in RFC 3339, or so long ago, such as 30d or 12h."`
 	Until  string `placeholder:"WHEN" help:"Only those decided before."`
@@ -42,61 +40,20 @@ type chosen struct {
 	JSON   bool   `name:"json" help:"Print JSON, one object a line."`
 }
 
-// filter reads the flags. A person is found by user name, and otherwise taken for a subject: that of one who is gone too.
-func (c chosen) filter(ctx context.Context, p *program, s store.Store) (store.Filter, error) {
-	filter := store.Filter{ClientID: c.Client, Subject: c.Person, Limit: c.Limit}
-	if c.Limit < 1 {
-		return filter, errors.New("--limit must be 1 or more")
-	}
-	var err error
-	if filter.Since, err = moment(c.Since, p.now()); err != nil {
-		return filter, fmt.Errorf("--since: %w", err)
-	}
-	if filter.Until, err = moment(c.Until, p.now()); err != nil {
-		return filter, fmt.Errorf("--until: %w", err)
-	}
-	if c.Person == "" {
-		return filter, nil
-	}
-	switch user, err := s.UserByName(ctx, c.Person); {
-	case err == nil:
-		filter.Subject = user.Subject
-	case !errors.Is(err, store.ErrNotFound):
-		return filter, err
-	}
-	return filter, nil
+// chosen is what the flags choose.
+func (s selection) chosen() admin.Selection {
+	return admin.Selection{User: s.User, Client: s.Client, Since: s.Since, Until: s.Until, Limit: s.Limit}
 }
 
-// full tells on standard error that there may be more.
-func (c chosen) full(p *program, listed int) {
-	if listed == c.Limit {
+// full says on standard error that there may be more.
+func (s selection) full(p *program, listed int) {
+	if listed == s.Limit {
 		fmt.Fprintf(p.stderr, "these are the newest %d; there may be more: --until shows earlier ones, --limit more\n", listed)
 	}
 }
 
-// moment reads a date, a time, or how long ago; empty is the zero time.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	for _, form := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(form, text); err == nil {
-			return at, nil
-		}
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return now.AddDate(0, 0, -int(n)), nil
-		}
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	return time.Time{}, fmt.Errorf("%q is no time; give 2026-11-01, 2026-11-01T12:00:00Z, 30d or 12h", text)
-}
-
 type grantsList struct {
-	chosen `embed:""`
+	selection `embed:""`
 }
 
 // listedGrant is a grant as JSON.
@@ -113,52 +70,48 @@ type listedGrant struct {
 }
 
 // Run implements the command.
-func (l grantsList) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		filter, err := l.filter(ctx, p, s)
+func (c grantsList) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		filter, err := a.Filter(ctx, c.chosen())
 		if err != nil {
 			return err
 		}
-		grants, err := s.ListGrants(ctx, filter)
+		grants, err := a.Store.ListGrants(ctx, filter)
 		if err != nil {
 			return err
 		}
-		l.full(p, len(grants))
-		if l.JSON {
-			lines := json.NewEncoder(p.stdout)
-			for _, g := range grants {
-				if err := lines.Encode(listedGrant{g.ID, g.ClientID, g.Subject, g.Scopes, g.ACR, g.CreatedAt, g.ExpiresAt, g.RevokedAt, grantState(g, p.now())}); err != nil {
-					return err
-				}
-			}
-			return nil
+		c.full(p, len(grants))
+		listed := make([]listedGrant, len(grants))
+		for i, g := range grants {
+			listed[i] = listedGrant{g.ID, g.ClientID, g.Subject, g.Scopes, g.ACR, g.CreatedAt, g.ExpiresAt, g.RevokedAt, admin.GrantState(g, p.now())}
 		}
-		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "GRANT\tCLIENT\tSUBJECT\tSCOPES\tDECIDED\tENDS\tSTATE")
-		for _, g := range grants {
-			subject := oneLine(g.Subject)
-			if subject == "" {
-				subject = "-"
+		if c.JSON {
+			return printLines(p, listed)
+		}
+		table := p.table("GRANT", "CLIENT", "SUBJECT", "SCOPES", "DECIDED", "ENDS", "STATE")
+		for _, g := range listed {
+			if g.Subject == "" {
+				g.Subject = "-"
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", oneLine(g.ID), oneLine(g.ClientID), subject,
-				oneLine(strings.Join(g.Scopes, " ")), shortTime(g.CreatedAt), shortTime(g.ExpiresAt), grantState(g, p.now()))
+			table.row(g.ID, g.ClientID, g.Subject, strings.Join(g.Scopes, " "), console.Time(g.CreatedAt), console.Time(g.ExpiresAt), g.State)
 		}
 		return table.Flush()
 	})
 }
 
-func grantState(g store.Grant, now time.Time) string {
-	switch {
-	case !g.RevokedAt.IsZero():
-		return "revoked"
-	case !now.Before(g.ExpiresAt):
-		return "expired"
+// printLines prints JSON, one object a line.
+func printLines[T any](p *program, all []T) error {
+	lines := json.NewEncoder(p.stdout)
+	for _, one := range all {
+		if err := lines.Encode(one); err != nil {
+			return err
+		}
 	}
-	return "stands"
+	return nil
 }
 
 type grantsConsents struct {
-	chosen `embed:""`
+	selection `embed:""`
 }
 
 // listedConsent is a consent as JSON.
@@ -172,31 +125,27 @@ type listedConsent struct {
 }
 
 // Run implements the command.
-func (l grantsConsents) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		filter, err := l.filter(ctx, p, s)
+func (c grantsConsents) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		filter, err := a.Filter(ctx, c.chosen())
 		if err != nil {
 			return err
 		}
-		consents, err := s.ListConsents(ctx, filter)
+		consents, err := a.Store.ListConsents(ctx, filter)
 		if err != nil {
 			return err
 		}
-		l.full(p, len(consents))
-		if l.JSON {
-			lines := json.NewEncoder(p.stdout)
-			for _, k := range consents {
-				if err := lines.Encode(listedConsent{k.Subject, k.ClientID, k.Scopes, k.Claims, k.CreatedAt, k.ExpiresAt}); err != nil {
-					return err
-				}
-			}
-			return nil
+		c.full(p, len(consents))
+		listed := make([]listedConsent, len(consents))
+		for i, k := range consents {
+			listed[i] = listedConsent{k.Subject, k.ClientID, k.Scopes, k.Claims, k.CreatedAt, k.ExpiresAt}
 		}
-		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "SUBJECT\tCLIENT\tSCOPES\tCLAIMS\tDECIDED\tENDS")
-		for _, k := range consents {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", oneLine(k.Subject), oneLine(k.ClientID), oneLine(strings.Join(k.Scopes, " ")),
-				oneLine(strings.Join(k.Claims, " ")), shortTime(k.CreatedAt), shortTime(k.ExpiresAt))
+		if c.JSON {
+			return printLines(p, listed)
+		}
+		table := p.table("SUBJECT", "CLIENT", "SCOPES", "CLAIMS", "DECIDED", "ENDS")
+		for _, k := range listed {
+			table.row(k.Subject, k.ClientID, strings.Join(k.Scopes, " "), strings.Join(k.Claims, " "), console.Time(k.CreatedAt), console.Time(k.ExpiresAt))
 		}
 		return table.Flush()
 	})
@@ -207,14 +156,10 @@ type grantsRevoke struct {
 }
 
 // Run implements the command.
-func (r grantsRevoke) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		for _, id := range r.IDs {
-			err := s.RevokeGrant(ctx, id)
-			if errors.Is(err, store.ErrNotFound) {
-				return fmt.Errorf("there is no grant %q; `countersign grants list` shows those that there are", id)
-			}
-			if err != nil {
+func (c grantsRevoke) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		for _, id := range c.IDs {
+			if err := a.RevokeGrant(ctx, id); err != nil {
 				return err
 			}
 			p.printf("revoked %s\n", id)

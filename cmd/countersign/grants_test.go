@@ -11,7 +11,7 @@ import (
 	"countersign/store/sqlite"
 )
 
-// TestGrants lists and revokes, by person, client and date.
+// TestGrants lists and revokes, by user, client and date. --person is the old name of --user.
 func TestGrants(t *testing.T) {
 	i := newInstallation(t)
 	ctx, now := context.Background(), time.Now().UTC().Truncate(time.Second)
@@ -64,12 +64,12 @@ func TestGrants(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		{nil, "new stands, other expired, own stands, old stands"},
-		{[]string{"--person", "alice"}, "new stands, old stands"},
-		{[]string{"--person", alice.Subject, "--client", "one"}, "old stands"},
-		{[]string{"--person", "alice", "--since", "30d"}, "new stands"},
-		{[]string{"--since", "150m"}, "new stands, other expired"},
-		{[]string{"--until", now.AddDate(0, 0, -30).Format(time.DateOnly)}, "old stands"},
+		{nil, "new active, other expired, own active, old active"},
+		{[]string{"--user", "alice"}, "new active, old active"},
+		{[]string{"--person", alice.Subject, "--client", "one"}, "old active"},
+		{[]string{"--person", "alice", "--since", "30d"}, "new active"},
+		{[]string{"--since", "150m"}, "new active, other expired"},
+		{[]string{"--until", now.AddDate(0, 0, -30).Format(time.DateOnly)}, "old active"},
 		{[]string{"--client", "nobody"}, ""},
 	} {
 		if got := ids(test.arguments...); got != test.want {
@@ -83,7 +83,7 @@ func TestGrants(t *testing.T) {
 	if out := command(0, "grants", "revoke", "new"); out != "revoked new\n" {
 		t.Errorf("revoke: %q", out)
 	}
-	if got := ids("--person", "alice"); got != "new revoked, old stands" {
+	if got := ids("--person", "alice"); got != "new revoked, old active" {
 		t.Errorf("after that: %q", got)
 	}
 	if out := command(exitError, "grants", "revoke", "nothing"); !strings.Contains(out, `there is no grant "nothing"`) {
@@ -101,6 +101,6 @@ func TestGrants(t *testing.T) {
 	}
 	defer s.Close()
 	if _, err := s.AccessGrant(ctx, store.DigestOf("new")); err == nil {
-		t.Error("the token of a revoked grant stands")
+		t.Error("the token of a revoked grant is valid")
 	}
 }

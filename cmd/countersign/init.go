@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"countersign/internal/config"
+	"countersign/internal/devsetup"
+	"countersign/internal/hsm"
 )
 
 // initCommand prepares an installation.
@@ -35,9 +37,9 @@ type initCommand struct {
 // Help implements kong.HelpProvider.
 func (initCommand) Help() string {
 	return `With --dev: may be repeated; it keeps what is there and makes what is missing. Everything
-lies below one folder that is closed to others; remove the folder to begin anew.
+is below one folder that is closed to others; remove the folder to start again.
 
-Without --dev: writes a configuration with comments and says what remains to be done. It
+Without --dev: writes a configuration with comments and prints what remains to be done. It
 makes no keys and no certificates.
 
 Examples:
@@ -48,15 +50,36 @@ Examples:
     --store-url-file credential:store-url`
 }
 
-// configName is the name of the file that init writes.
-const configName = "countersign.toml"
-
 // Run implements the command.
 func (c initCommand) Run(ctx context.Context, p *program) error {
 	if c.Dev {
-		return initDevelopment(ctx, p, c)
+		return c.development(ctx, p)
 	}
 	return c.production(p)
+}
+
+// development makes everything to try it, and prints in five lines what there is and what to try.
+func (c initCommand) development(ctx context.Context, p *program) error {
+	there, err := devsetup.Make(ctx, devsetup.Options{
+		Folder: c.Dir, Port: c.Port, MTLSPort: c.MTLSPort, DemoPort: c.DemoPort, Hosts: c.Host, DevKeys: c.DevKeys, Now: p.now,
+	})
+	if err != nil {
+		return err
+	}
+	made := "everything was there already"
+	if len(there.Made) > 0 {
+		made = "made " + strings.Join(there.Made, ", ")
+	}
+	p.printf("%s: %s\n", c.Dir, made)
+	if warning := hsm.Warning(there.Config.Signer); warning != "" {
+		p.printf("warning: %s\n", warning)
+	}
+	p.printf("issuer %s, for client certificates %s\n", there.Config.Issuer, there.Config.ListenMTLS.URL)
+	p.printf("users alice and bob, password in %s; let your browser trust %s (it vouches for %s only)\n",
+		there.Password, there.Authority, strings.Join(there.Hosts, ", "))
+	p.printf("try, while it serves:  countersign demo        (--auto needs no browser)\n")
+	p.printf("or:  curl --cacert %s %s/.well-known/openid-configuration\n", there.Authority, there.Config.Issuer)
+	return nil
 }
 
 // production writes a configuration from the flags.
@@ -82,11 +105,12 @@ func (c initCommand) production(p *program) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
-	file := filepath.Join(c.Dir, configName)
-	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-		return orExists(err, "there is a configuration %s already; edit it, or remove it first", file)
+	file := filepath.Join(c.Dir, devsetup.ConfigName)
+	err := writeNew(file, []byte(wanted.Commented()), 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("there is a configuration %s already; edit it, or remove it first", file)
 	}
-	if err := writeFile(file, []byte(wanted.Commented()), 0o644); err != nil {
+	if err != nil {
 		return err
 	}
 	// The values may be wrong; the file stays to be edited, and the report says what.

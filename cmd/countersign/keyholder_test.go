@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"countersign/internal/hsm"
 )
 
 // TestCrypto11: the whole server runs with the module in its own process.
@@ -42,7 +44,7 @@ func TestCrypto11(t *testing.T) {
 		t.Fatalf("%v: %s", err, output)
 	}
 	server := i.serve()
-	i.works(server, inProcessWarning)
+	i.works(server, hsm.InProcessWarning)
 	if report := i.ready(); strings.Contains(report, "warning") {
 		t.Errorf("readiness warns: %s", report)
 	}
@@ -56,8 +58,8 @@ func TestDevelopmentKeys(t *testing.T) {
 	}
 	for range 2 { // at every start
 		server := i.serve()
-		i.works(server, developmentWarning)
-		if report := i.ready(); !strings.Contains(report, developmentWarning) {
+		i.works(server, hsm.DevelopmentWarning)
+		if report := i.ready(); !strings.Contains(report, hsm.DevelopmentWarning) {
 			t.Errorf("readiness does not warn: %s", report)
 		}
 		server.signal(syscall.SIGTERM)

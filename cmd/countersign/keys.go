@@ -5,41 +5,45 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"countersign/ciba"
+	"countersign/internal/buildinfo"
+	"countersign/internal/ceremony"
+	"countersign/internal/console"
 	"countersign/signer"
 	"countersign/store"
 )
 
-// keysCommand keeps the keys.
+// keysCommand manages the keys.
 type keysCommand struct {
 	List          keysList          `cmd:"" help:"List the keys and their states."`
 	Show          keysShow          `cmd:"" help:"Show one key with its public half, as JSON."`
-	Generate      keysGenerate      `cmd:"" help:"Make a key in the HSM and publish it."`
+	Generate      keysGenerate      `cmd:"" help:"Generate a key in the HSM and publish it."`
 	Rotate        keysRotate        `cmd:"" help:"Replace the key of an algorithm, step by step."`
 	Activate      keysActivate      `cmd:"" help:"Sign with a published key from now on."`
 	Retire        keysRetire        `cmd:"" help:"Stop signing with an active key; it stays published."`
-	Destroy       keysDestroy       `cmd:"" help:"Take a retired key out of the key set and out of the HSM, for ever."`
+	Destroy       keysDestroy       `cmd:"" help:"Remove a retired key from the key set and from the HSM, for ever."`
 	Verify        keysVerify        `cmd:"" help:"Sign with every key in every HSM, or verify a transcript."`
-	Attest        keysAttest        `cmd:"" help:"Show what the HSMs say of themselves and of a key, as JSON."`
-	PingKey       keysPingKey       `cmd:"" name:"ping-key" help:"Make a key for ciba.ping_keys_file; it is shown once."`
+	Attest        keysAttest        `cmd:"" help:"Show the HSMs' attributes of a key, as JSON."`
+	PingKey       keysPingKey       `cmd:"" name:"ping-key" help:"Generate a key for ciba.ping_keys_file; it is shown once."`
 	ImportReplica keysImportReplica `cmd:"" name:"import-replica" help:"Use a key from one more HSM."`
 }
 
 // Help implements kong.HelpProvider.
 func (keysCommand) Help() string {
-	return `A key is made in the HSM and never leaves it. Its life is published, active, retiring:
+	return `A key is generated in the HSM and never leaves it. Its life is published, active, retiring:
 it is published before its first signature, so that everybody who keeps a copy of the key
-set knows it, and stays published while tokens that it signed may live. Of several active
+set knows it, and stays published while tokens that it signed may be valid. Of several active
 keys of one algorithm the one that was activated last signs.
 
 What changes a key can be tried with --dry-run, and leaves a --transcript that the key has signed.
 
 To rotate:
-  countersign keys rotate --alg PS256       # makes the next key and publishes it
+  countersign keys rotate --alg PS256       # generates the next key and publishes it
   countersign keys rotate --alg PS256       # five minutes later: the next key signs, the old one retires
 
 Others:
@@ -49,22 +53,93 @@ Others:
   countersign keys generate --alg ECDH-ES --activate   # for what clients encrypt to the server`
 }
 
-// unknownFor is for how long verifiers may not know a published key yet; not positive when all do.
-func unknownFor(k store.Key, now time.Time) time.Duration {
-	return signer.Schedule{}.ActivatableAt(signer.Record{CreatedAt: k.CreatedAt}).Sub(now)
+// keyName names a key of a command.
+type keyName struct {
+	Argument string `arg:"" optional:"" name:"kid" help:"The kid, or the beginning of it."`
+	Flag     string `name:"kid" placeholder:"KID" help:"The same as a flag: --kid=KID, for one that begins with a hyphen."`
 }
 
-// allUses is what a key of an algorithm is for unless it is told otherwise.
-func allUses(alg string) []string {
-	if signer.Algorithm(alg).Decrypts() {
-		return []string{string(signer.UseRequestObject)}
+// kid is the one that was given.
+func (k keyName) kid() (string, error) {
+	if (k.Argument == "") == (k.Flag == "") {
+		return "", errors.New("give one kid; countersign keys list shows those that exist")
 	}
-	uses := []string{string(signer.UseAccessToken), string(signer.UseIDToken), string(signer.UseResponse), string(signer.UseIntrospection),
-		string(signer.UseHTTPMessage), string(signer.UseEvidence)}
-	if signer.Algorithm(alg) == signer.ES256 {
-		uses = append(uses, string(signer.UsePush))
+	return k.Argument + k.Flag, nil
+}
+
+// ceremonyFlags are those of every command that changes a key.
+type ceremonyFlags struct {
+	DryRun     bool     `help:"Print what would be done, and change nothing."`
+	Operator   []string `help:"Who does it, for the transcript; repeat it for each person."`
+	Transcript string   `type:"path" placeholder:"FILE" help:"Write what was done into a new file, as JSON that the key itself has signed, or for a key that decrypts another one in the HSM."`
+}
+
+// withCeremony opens what a ceremony needs.
+func (p *program) withCeremony(ctx context.Context, f ceremonyFlags, work func(*ceremony.Ceremony) error) error {
+	loaded, err := p.loadConfig()
+	if err != nil {
+		return err
 	}
-	return uses
+	return p.withStore(ctx, func(s store.Store) error {
+		return work(&ceremony.Ceremony{
+			Keys: s, Signer: loaded.Signer, Schedule: ceremony.ScheduleOf(loaded), Now: p.now, Report: p.printStep,
+			DryRun: f.DryRun, Operators: f.Operator, Transcript: f.Transcript, Program: buildinfo.Read().Version,
+		})
+	})
+}
+
+// changeKey is withCeremony for one key.
+func (p *program) changeKey(ctx context.Context, f ceremonyFlags, name keyName, work func(c *ceremony.Ceremony, kid string) error) error {
+	kid, err := name.kid()
+	if err != nil {
+		return err
+	}
+	return p.withCeremony(ctx, f, func(c *ceremony.Ceremony) error { return work(c, kid) })
+}
+
+// printStep prints a step of a ceremony.
+func (p *program) printStep(e ceremony.Event) {
+	k, wait := e.Key, e.Wait.Round(time.Second)
+	switch e.Step {
+	case ceremony.WouldGenerate:
+		p.printf("would make a %s key for %s, at once %s\n", k.Algorithm, strings.Join(k.Uses, ", "), k.State)
+	case ceremony.WouldActivate:
+		p.printf("would sign with %s from now on\n", k.ID)
+	case ceremony.WouldRetire:
+		p.printf("would sign with %s no more\n", k.ID)
+	case ceremony.WouldDestroy:
+		p.printf("would destroy the %s key %s, which is %s\n", k.Algorithm, k.ID, k.State)
+	case ceremony.WouldAddAddress:
+		p.printf("would add the address %s to the key %s\n", e.Address, k.ID)
+	case ceremony.WouldPublish:
+		p.printf("would make a %s key and publish it; it signs in %s, instead of %s\n", k.Algorithm, wait, e.Other.ID)
+	case ceremony.WouldReplace:
+		p.printf("would make a %s key, sign with it at once, and retire %s\n", k.Algorithm, e.Other.ID)
+	case ceremony.WouldWait:
+		p.printf("would wait %s: until then verifiers may not know %s\n", wait, k.ID)
+	case ceremony.WouldSwitch:
+		p.printf("would sign with %s and retire %s\n", k.ID, e.Other.ID)
+	case ceremony.Generated:
+		p.printf("made the %s key %s, now %s\n", k.Algorithm, k.ID, k.State)
+	case ceremony.Pending:
+		p.printf("it may sign in %s: run this command again then\n", wait)
+	case ceremony.Waiting:
+		p.printf("waiting %s until every verifier knows it\n", wait)
+	case ceremony.Activated:
+		p.printf("the key %s is active\n", k.ID)
+	case ceremony.Retired:
+		p.printf("the key %s is retiring: it signs no more and stays published\n", k.ID)
+	case ceremony.KnownWithin:
+		p.printf("verifiers that keep a copy of the key set learn the new key within %s\n", wait)
+	case ceremony.DestroyedIn:
+		p.printf("the key %s is destroyed in %s\n", k.ID, e.Token)
+	case ceremony.Destroyed:
+		p.printf("the key %s is destroyed\n", k.ID)
+	case ceremony.ReplicaAdded:
+		p.printf("the key %s is used from %s as well\n", k.ID, e.Token)
+	case ceremony.TranscriptWritten:
+		p.printf("the transcript is in %s\n", e.File)
+	}
 }
 
 type keysList struct{}
@@ -76,55 +151,29 @@ func (keysList) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "KID\tALG\tSTATE\tUSES\tCREATED\tACTIVATED\tRETIRED")
+		table := p.table("KID", "ALG", "STATE", "USES", "CREATED", "ACTIVATED", "RETIRED")
 		for _, k := range keys {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, k.State, strings.Join(k.Uses, ","),
-				shortTime(k.CreatedAt), shortTime(k.ActivatedAt), shortTime(k.RetiredAt))
+			table.row(k.ID, k.Algorithm, k.State, strings.Join(k.Uses, ","),
+				console.Time(k.CreatedAt), console.Time(k.ActivatedAt), console.Time(k.RetiredAt))
 		}
 		return table.Flush()
 	})
 }
 
-// findKey reads a key by its kid, or by the beginning of it when no other key begins so.
-func findKey(ctx context.Context, s store.Keys, id string) (store.Key, []store.Key, error) {
-	keys, err := s.Keys(ctx)
-	if err != nil {
-		return store.Key{}, nil, err
-	}
-	var found []store.Key
-	for _, k := range keys {
-		if k.ID == id {
-			return k, keys, nil
-		}
-		if id != "" && strings.HasPrefix(k.ID, id) {
-			found = append(found, k)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], keys, nil
-	case 0:
-		return store.Key{}, nil, fmt.Errorf("there is no key %q; countersign keys list shows those that exist", id)
-	}
-	return store.Key{}, nil, fmt.Errorf("%s begin with %q; write more of the one that you mean", counted(len(found), "key"), id)
-}
-
-type keysShow struct {
-	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
-}
+type keysShow struct{ keyName }
 
 // Run implements the command.
 func (c keysShow) Run(ctx context.Context, p *program) error {
+	kid, err := c.kid()
+	if err != nil {
+		return err
+	}
 	return p.withStore(ctx, func(s store.Store) error {
-		k, _, err := findKey(ctx, s, c.KID)
+		k, _, err := ceremony.Find(ctx, s, kid)
 		if err != nil {
 			return err
 		}
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(struct {
+		return p.printJSON(struct {
 			ID          string          `json:"kid"`
 			Algorithm   string          `json:"alg"`
 			State       string          `json:"state"`
@@ -134,7 +183,7 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 			ActivatedAt string          `json:"activated_at"`
 			RetiredAt   string          `json:"retired_at"`
 			Public      json.RawMessage `json:"public"`
-		}{k.ID, k.Algorithm, k.State, k.Uses, k.URIs, shortTime(k.CreatedAt), shortTime(k.ActivatedAt), shortTime(k.RetiredAt), k.Public})
+		}{k.ID, k.Algorithm, k.State, k.Uses, k.URIs, console.Time(k.CreatedAt), console.Time(k.ActivatedAt), console.Time(k.RetiredAt), k.Public})
 	})
 }
 
@@ -147,160 +196,210 @@ type keysGenerate struct {
 
 // Run implements the command.
 func (c keysGenerate) Run(ctx context.Context, p *program) error {
-	if err := c.check(0); err != nil {
-		return err
-	}
-	if len(c.Use) == 0 {
-		c.Use = allUses(c.Alg)
-	}
-	for _, use := range c.Use {
-		if !slices.Contains(allUses(c.Alg), use) {
-			return fmt.Errorf("--use: a key for %s is not for %s but for %s", c.Alg, use, strings.Join(allUses(c.Alg), ", "))
-		}
-	}
-	loaded, err := p.loadConfig()
-	if err != nil {
-		return err
-	}
-	return p.withStore(ctx, func(s store.Store) error {
-		if c.Activate {
-			keys, err := s.Keys(ctx)
-			if err != nil {
-				return err
-			}
-			if slices.ContainsFunc(keys, func(k store.Key) bool {
-				return k.State == string(signer.Active) && k.Algorithm == c.Alg && shareUse(k.Uses, c.Use)
-			}) {
-				return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s", c.Alg, signer.JWKSMaxAge)
-			}
-		}
-		state := string(signer.Published)
-		if c.Activate {
-			state = string(signer.Active)
-		}
-		if c.DryRun {
-			p.printf("would make a %s key for %s, at once %s\n", c.Alg, strings.Join(c.Use, ", "), state)
-			return nil
-		}
-		backend, err := openBackend(ctx, loaded.Signer, nil)
-		if err != nil {
-			return err
-		}
-		return errors.Join(c.generate(ctx, p, s, backend, state), backend.Close())
+	return p.withCeremony(ctx, c.ceremonyFlags, func(k *ceremony.Ceremony) error { return k.Generate(ctx, c.Alg, c.Use, c.Activate) })
+}
+
+type keysRotate struct {
+	Alg  string `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm whose key is replaced: PS256, ES256, EdDSA, ECDH-ES or RSA-OAEP-256."`
+	Use  string `help:"Which key of the algorithm: the one that is for this use. Needed when keys of one algorithm are for different uses."`
+	Now  bool   `help:"Sign with the new key at once. Verifiers that keep an old key set refuse its tokens until they fetch it again. For a key that is no longer to be trusted."`
+	Wait bool   `help:"Wait until the new key may sign, and sign with it then."`
+	ceremonyFlags
+}
+
+// Help implements kong.HelpProvider.
+func (keysRotate) Help() string {
+	return `Takes the next step: generates a key and publishes it; or, when there is one that every verifier
+knows by now, signs with it and retires the old one. Run it twice, five minutes apart, or with
+--wait. With signer.rotate_every in the configuration the server does it by itself.
+
+Examples:
+  countersign keys rotate --alg PS256 --dry-run
+  countersign keys rotate --alg PS256 --wait
+  countersign keys rotate --alg PS256 --now --operator alice --transcript emergency.json`
+}
+
+// Run implements the command.
+func (c keysRotate) Run(ctx context.Context, p *program) error {
+	return p.withCeremony(ctx, c.ceremonyFlags, func(k *ceremony.Ceremony) error {
+		return k.Rotate(ctx, ceremony.Rotation{Algorithm: c.Alg, Use: c.Use, Now: c.Now, Wait: c.Wait})
 	})
 }
 
-// shareUse tells whether two keys are for the same thing.
-func shareUse(a, b []string) bool {
-	return slices.ContainsFunc(a, func(use string) bool { return slices.Contains(b, use) })
-}
-
-func (c keysGenerate) generate(ctx context.Context, p *program, s store.Keys, backend keyHolder, state string) error {
-	record, err := generateKey(ctx, backend, c.Alg)
-	if err != nil {
-		return err
-	}
-	record.Uses = c.Use
-	if err := addKey(ctx, s, record, c.Activate, p.now()); err != nil {
-		return err
-	}
-	p.printf("made the %s key %s, now %s\n", c.Alg, record.ID, state)
-	return c.write(ctx, p, "keys generate", backend, record, "", state)
-}
-
-// addKey records a key that was just made in the HSM.
-func addKey(ctx context.Context, s store.Keys, record store.Key, active bool, now time.Time) error {
-	record.State, record.CreatedAt = string(signer.Published), now
-	if active {
-		record.State, record.ActivatedAt = string(signer.Active), now
-	}
-	return s.AddKey(ctx, record)
-}
-
 type keysActivate struct {
-	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
-	Now bool   `help:"Do not wait until verifiers know the key. Those that keep an old key set refuse its tokens until they fetch it anew."`
+	keyName
+	Now bool `help:"Do not wait until verifiers know the key. Those that keep an old key set refuse its tokens until they fetch it again."`
 	ceremonyFlags
 }
 
 // Run implements the command.
 func (c keysActivate) Run(ctx context.Context, p *program) error {
-	if err := c.check(0); err != nil {
-		return err
-	}
-	return p.withStore(ctx, func(s store.Store) error {
-		k, _, err := findKey(ctx, s, c.KID)
-		if err != nil {
-			return err
-		}
-		if k.State != string(signer.Published) {
-			return fmt.Errorf("the key %s is %s; only a published key can be activated", k.ID, k.State)
-		}
-		if wait := unknownFor(k, p.now()); wait > 0 && !c.Now {
-			return fmt.Errorf("the key %s is not known to every verifier yet: wait %s, or give --now", k.ID, wait.Round(time.Second))
-		}
-		if c.DryRun {
-			p.printf("would sign with %s from now on\n", k.ID)
-			return nil
-		}
-		if err := moveKey(ctx, s, k, signer.Active, p.now()); err != nil {
-			return err
-		}
-		p.printf("the key %s is active\n", k.ID)
-		return c.record(ctx, p, "keys activate", k, signer.Active)
-	})
-}
-
-func moveKey(ctx context.Context, s store.Keys, k store.Key, to signer.State, now time.Time) error {
-	err := s.MoveKey(ctx, k.ID, k.State, string(to), now)
-	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("the key %s was changed by somebody else at the same moment; look at it and try again", k.ID)
-	}
-	return err
+	return p.changeKey(ctx, c.ceremonyFlags, c.keyName, func(k *ceremony.Ceremony, kid string) error { return k.Activate(ctx, kid, c.Now) })
 }
 
 type keysRetire struct {
-	KID string `arg:"" name:"kid" help:"The kid, or the beginning of it."`
+	keyName
 	ceremonyFlags
 }
 
 // Run implements the command.
 func (c keysRetire) Run(ctx context.Context, p *program) error {
-	if err := c.check(0); err != nil {
-		return err
-	}
-	return p.withStore(ctx, func(s store.Store) error {
-		k, keys, err := findKey(ctx, s, c.KID)
-		if err != nil {
-			return err
-		}
-		if k.State != string(signer.Active) {
-			return fmt.Errorf("the key %s is %s; only an active key can be retired", k.ID, k.State)
-		}
-		if use, ok := leftWithout(k, keys); ok {
-			return fmt.Errorf("the key %s is the last active %s key for %s: activate another first", k.ID, k.Algorithm, use)
-		}
-		if c.DryRun {
-			p.printf("would sign with %s no more\n", k.ID)
-			return nil
-		}
-		if err := moveKey(ctx, s, k, signer.Retiring, p.now()); err != nil {
-			return err
-		}
-		p.printf("the key %s is retiring: it signs no more and stays published\n", k.ID)
-		return c.record(ctx, p, "keys retire", k, signer.Retiring)
+	return p.changeKey(ctx, c.ceremonyFlags, c.keyName, func(k *ceremony.Ceremony, kid string) error { return k.Retire(ctx, kid) })
+}
+
+type keysDestroy struct {
+	keyName
+	Now bool `help:"Do not wait until the last token that the key signed has expired: verifiers refuse those from now on. For a key that is no longer to be trusted."`
+	ceremonyFlags
+}
+
+// Help implements kong.HelpProvider.
+func (keysDestroy) Help() string {
+	return `Removes a retired key from the key set and from every HSM that is configured. It cannot be
+undone, so two people have to be named for it.
+
+Examples:
+  countersign keys destroy KID --operator alice --operator bob --dry-run
+  countersign keys destroy KID --operator alice --operator bob --transcript destroyed.json`
+}
+
+// Run implements the command.
+func (c keysDestroy) Run(ctx context.Context, p *program) error {
+	return p.changeKey(ctx, c.ceremonyFlags, c.keyName, func(k *ceremony.Ceremony, kid string) error { return k.Destroy(ctx, kid, c.Now) })
+}
+
+type keysImportReplica struct {
+	keyName
+	Token string `required:"" help:"Label or RFC 7512 address of the token, as it is in the configuration under [[signer.replicas]]."`
+	ceremonyFlags
+}
+
+// Help implements kong.HelpProvider.
+func (keysImportReplica) Help() string {
+	return `Uses a key from one more HSM, to which the vendor's tool has copied it. The copy has to fit the
+policy and to sign first.
+
+Examples:
+  countersign keys import-replica KID --token "pkcs11:token=countersign;serial=0123"`
+}
+
+// Run implements the command.
+func (c keysImportReplica) Run(ctx context.Context, p *program) error {
+	return p.changeKey(ctx, c.ceremonyFlags, c.keyName, func(k *ceremony.Ceremony, kid string) error {
+		return k.ImportReplica(ctx, kid, c.Token)
 	})
 }
 
-// leftWithout finds a use that no other active key of the algorithm serves.
-func leftWithout(retired store.Key, keys []store.Key) (use string, found bool) {
-	for _, use := range retired.Uses {
-		served := slices.ContainsFunc(keys, func(k store.Key) bool {
-			return k.ID != retired.ID && k.State == string(signer.Active) && k.Algorithm == retired.Algorithm && slices.Contains(k.Uses, use)
-		})
-		if !served {
-			return use, true
-		}
+// errBadKey ends a command whose table has said what is wrong.
+var errBadKey = errors.New("not every key is as it should be")
+
+type keysVerify struct {
+	Transcript string `type:"path" placeholder:"FILE" help:"Verify a transcript instead of the keys."`
+}
+
+// Help implements kong.HelpProvider.
+func (keysVerify) Help() string {
+	return `Signs or decrypts with every key in every HSM where it has an address, checks that with the published
+key, and compares the key with the policy. The exit code is 1 when something is wrong.
+
+Examples:
+  countersign keys verify
+  countersign keys verify --transcript destroyed.json`
+}
+
+// Run implements the command.
+func (c keysVerify) Run(ctx context.Context, p *program) error {
+	if c.Transcript != "" {
+		return c.transcript(ctx, p)
 	}
-	return "", false
+	return p.withCeremony(ctx, ceremonyFlags{}, func(keys *ceremony.Ceremony) error {
+		outcomes, err := keys.Verify(ctx)
+		if err != nil {
+			return err
+		}
+		table, good := p.table("KID", "ALG", "STATE", "HSM", "OUTCOME"), true
+		for _, o := range outcomes {
+			token, outcome := o.Token, ceremony.Does(signer.Algorithm(o.Key.Algorithm))
+			if token == "" {
+				token = "-"
+			}
+			if o.Err != nil {
+				good, outcome = false, o.Err.Error()
+			}
+			table.row(o.Key.ID, o.Key.Algorithm, o.Key.State, token, outcome)
+		}
+		if err := table.Flush(); err != nil || good {
+			return err
+		}
+		return errBadKey
+	})
+}
+
+func (c keysVerify) transcript(ctx context.Context, p *program) error {
+	raw, err := os.ReadFile(c.Transcript)
+	if err != nil {
+		return err
+	}
+	said, err := ceremony.ReadTranscript(raw)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Transcript, err)
+	}
+	signedBy := "that key"
+	if said.SignedBy != "" {
+		signedBy = "the key " + said.SignedBy
+	}
+	p.printf("%s: %s of the %s key %s on %s at %s by %q, signed by %s\n",
+		c.Transcript, said.Command, said.Algorithm, said.KID, said.Host, said.At, said.Operators, signedBy)
+	return p.withStore(ctx, func(s store.Store) error {
+		keys, err := s.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		for _, kid := range []string{said.KID, said.SignedBy} {
+			if kid != "" && !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == kid }) {
+				p.printf("the key %s is not among those of this server now\n", kid)
+			}
+		}
+		return nil
+	})
+}
+
+type keysAttest struct{ keyName }
+
+// Help implements kong.HelpProvider.
+func (keysAttest) Help() string {
+	return `What each HSM says of itself and of the key, as JSON: module, token, serial number, firmware, and
+the attributes that keep the key inside. It is the module's word; hardware that signs its own
+attestation has a tool for it.`
+}
+
+// Run implements the command.
+func (c keysAttest) Run(ctx context.Context, p *program) error {
+	return p.changeKey(ctx, ceremonyFlags{}, c.keyName, func(keys *ceremony.Ceremony, kid string) error {
+		said, err := keys.Attest(ctx, kid)
+		if err != nil {
+			return err
+		}
+		return p.printJSON(said)
+	})
+}
+
+// keysPingKey makes a key that is in a file and not in the HSM.
+type keysPingKey struct{}
+
+// Help implements kong.HelpProvider.
+func (keysPingKey) Help() string {
+	return `Generates a key that encrypts notifications while they wait in the database (docs/ciba.md). It is no
+signing key and is kept in a file, the same on all nodes.
+
+To change it, put the new key above the old one, on every node, and remove the old one an hour later.
+
+Example:
+  (umask 077; countersign keys ping-key > ping.keys)`
+}
+
+// Run implements the command.
+func (keysPingKey) Run(p *program) error {
+	p.printf("%s\n", ciba.NewSealKey())
+	return nil
 }

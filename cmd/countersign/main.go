@@ -1,5 +1,8 @@
 // Command countersign is the authorization server and everything that its operator needs: it makes keys, clients
 // and users, migrates the store, checks an installation and shows the flow. See `countersign --help`.
+//
+// Here are flags, help, printing and exit codes. What the commands do is in the packages of internal: serve, ceremony,
+// admin, auditlog, doctor, devsetup.
 package main
 
 import (
@@ -8,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"os/signal"
 	"regexp"
@@ -19,8 +21,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"countersign/fapi"
+	"countersign/internal/admin"
 	"countersign/internal/config"
+	"countersign/internal/console"
+	"countersign/internal/serve"
 	"countersign/signer/pkcs11"
 )
 
@@ -33,7 +37,7 @@ const (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
 		// This is the child process that holds the PKCS#11 module; see package pkcs11.
-		tuneMemory()
+		serve.TuneMemory()
 		os.Exit(pkcs11.RunWorker())
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -54,14 +58,14 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		kong.Description("A hardened OAuth 2.0 authorization server and OpenID Provider that speaks FAPI and signs in an HSM."),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"profile": defaultProfile, "profiles": strings.Join(slices.Sorted(maps.Keys(fapi.Profiles())), ", ")},
+		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(admin.Profiles(), ", ")},
 		kong.Bind(p),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
 		panic(err) // the commands of this program do not fit together: no input can cause it
 	}
-	parsed, err := parser.Parse(keyIDsLast(arguments))
+	parsed, err := parser.Parse(flagKeyIDs(arguments))
 	if err != nil {
 		fmt.Fprintf(stderr, "countersign: %v; see countersign --help\n", err)
 		return exitError
@@ -70,24 +74,21 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return p.fail(parsed.Run())
 }
 
-// keyID is a kid that looks like a flag: one in 64 begins with a hyphen.
-var keyID = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
+// hyphenKeyID is a kid that looks like a flag: one in 64 begins with a hyphen.
+var hyphenKeyID = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
 
-// keyIDsLast moves key ids that look like flags behind "--".
-func keyIDsLast(arguments []string) []string {
-	isKeyID := func(argument string) bool { return keyID.MatchString(argument) }
-	if len(arguments) == 0 || arguments[0] != "keys" || slices.Contains(arguments, "--") || !slices.ContainsFunc(arguments, isKeyID) {
-		return arguments
-	}
-	rest, ids := []string{}, []string{"--"}
-	for _, argument := range arguments {
-		if isKeyID(argument) {
-			ids = append(ids, argument)
-		} else {
-			rest = append(rest, argument)
+// flagKeyIDs gives a kid that looks like a flag its name, --kid, so that it may be written like any other.
+func flagKeyIDs(arguments []string) []string {
+	named := slices.Clone(arguments)
+	for i, argument := range arguments {
+		if argument == "--" {
+			break
+		}
+		if hyphenKeyID.MatchString(argument) {
+			named[i] = "--kid=" + argument
 		}
 	}
-	return append(rest, ids...)
+	return named
 }
 
 // program is what every command works with.
@@ -99,25 +100,24 @@ type program struct {
 	configFile string
 }
 
-// fail tells the operator what went wrong and gives the exit code; 0 for nil.
+// fail prints what went wrong and returns the exit code; 0 for nil.
 func (p *program) fail(err error) int {
 	if err == nil {
 		return 0
 	}
 	if report, ok := errors.AsType[*config.Report](err); ok {
-		fmt.Fprintf(p.stderr, "countersign: the configuration has %s:\n%s\n", counted(len(report.Mistakes), "mistake"), report)
+		fmt.Fprintf(p.stderr, "countersign: the configuration has %s:\n%s\n", console.Count(len(report.Problems), "problem"), report)
 		return exitConfiguration
 	}
-	if silent, ok := errors.AsType[silentError](err); ok {
-		_ = silent // the command has said everything
-		return exitError
+	if _, ok := errors.AsType[silentError](err); ok {
+		return exitError // the command has said everything
 	}
 	// One line, whatever was joined.
 	fmt.Fprintf(p.stderr, "countersign: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	return exitError
 }
 
-// silentError ends a command that has already told why.
+// silentError ends a command that has already printed why.
 type silentError struct{}
 
 // Error implements error.
@@ -155,11 +155,4 @@ func (p *program) load(load func(string) (*config.Config, error)) (*config.Confi
 		return nil, fmt.Errorf("there is no configuration file %s; `countersign init` makes one", path)
 	}
 	return c, err
-}
-
-func counted(count int, noun string) string {
-	if count == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", count, noun)
 }

@@ -128,24 +128,38 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestKeyIDsLast: a kid that begins with a hyphen is no flag.
-func TestKeyIDsLast(t *testing.T) {
+// TestFlagKeyIDs: a kid that begins with a hyphen is no flag, wherever it is.
+func TestFlagKeyIDs(t *testing.T) {
 	id := "-" + strings.Repeat("a-", 21)
 	for _, test := range []struct{ given, want []string }{
-		{[]string{"keys", "retire", id}, []string{"keys", "retire", "--", id}},
-		{[]string{"keys", "activate", id, "--now"}, []string{"keys", "activate", "--now", "--", id}},
+		{[]string{"keys", "retire", id}, []string{"keys", "retire", "--kid=" + id}},
+		{[]string{"keys", "activate", id, "--now"}, []string{"keys", "activate", "--kid=" + id, "--now"}},
 		{[]string{"keys", "retire", "--", id}, []string{"keys", "retire", "--", id}},
+		{[]string{"keys", "retire", "--kid=" + id}, []string{"keys", "retire", "--kid=" + id}},
 		{[]string{"keys", "list", "-h"}, []string{"keys", "list", "-h"}},
 		{[]string{"serve", "--config=x"}, []string{"serve", "--config=x"}},
 		{nil, nil},
 	} {
-		if got := keyIDsLast(test.given); !slices.Equal(got, test.want) {
+		if got := flagKeyIDs(test.given); !slices.Equal(got, test.want) {
 			t.Errorf("%q became %q, want %q", test.given, got, test.want)
 		}
 	}
-	var out, problems strings.Builder
-	if code := run([]string{"keys", "show", id, "--config", "absent.toml"}, strings.NewReader(""), &out, &problems); code != exitError ||
-		!strings.Contains(problems.String(), "absent.toml") {
-		t.Errorf("the command line with a kid that begins with a hyphen ends with %d: %s", code, &problems)
+	for _, arguments := range [][]string{{id}, {"--", id}, {"--kid=" + id}} {
+		var out, problems strings.Builder
+		code := run(append([]string{"keys", "show", "--config=absent.toml"}, arguments...), strings.NewReader(""), &out, &problems)
+		if code != exitError || !strings.Contains(problems.String(), "absent.toml") {
+			t.Errorf("%q ends with %d: %s", arguments, code, &problems)
+		}
+	}
+}
+
+// TestOneKeyID: a kid is given once, as an argument or as a flag.
+func TestOneKeyID(t *testing.T) {
+	for _, arguments := range [][]string{{}, {"a", "--kid=b"}} {
+		var out, problems strings.Builder
+		code := run(append([]string{"keys", "retire", "--config=absent.toml"}, arguments...), strings.NewReader(""), &out, &problems)
+		if code != exitError || !strings.Contains(problems.String(), "give one kid") {
+			t.Errorf("%q ends with %d: %s", arguments, code, &problems)
+		}
 	}
 }

@@ -2,21 +2,22 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"text/tabwriter"
+	"strconv"
+
+	"countersign/internal/console"
 )
 
-// migrateCommand keeps the store's schema.
+// migrateCommand shows and applies migrations.
 type migrateCommand struct {
-	Plan   migratePlan   `cmd:"" help:"Say which steps would be applied, and which releases can go on meanwhile."`
-	Up     migrateUp     `cmd:"" help:"Bring the store's schema up to this program's. Safe to repeat, and from several nodes at once."`
+	Plan   migratePlan   `cmd:"" help:"Show which steps would be applied, and which releases can run meanwhile."`
+	Up     migrateUp     `cmd:"" help:"Apply all migrations. Safe to repeat, and from several nodes at once."`
 	Status migrateStatus `cmd:"" help:"List the steps of the schema and when each was applied."`
 }
 
 // Help implements kong.HelpProvider.
 func (migrateCommand) Help() string {
 	return `The server refuses to start on a schema that is older than its own, or on a newer one that is not
-compatible with it. Migrate first, with the new release, while the old one goes on; then replace the
+compatible with it. Migrate first, with the new release, while the old one still runs; then replace the
 nodes one by one. Steps go forward only, and one that was changed after it was applied is refused.
 
 Examples:
@@ -32,7 +33,7 @@ func (migratePlan) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	steps, err := d.status(ctx)
+	steps, err := d.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (migrateUp) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	applied, err := d.migrate(ctx)
+	applied, err := d.Migrate(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,14 +87,13 @@ func (migrateStatus) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	steps, err := d.status(ctx)
+	steps, err := d.Status(ctx)
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "VERSION\tNAME\tAPPLIED")
+	table := p.table("VERSION", "NAME", "APPLIED")
 	for _, step := range steps {
-		fmt.Fprintf(table, "%d\t%s\t%s\n", step.Version, step.Name, shortTime(step.AppliedAt))
+		table.row(strconv.FormatInt(step.Version, 10), step.Name, console.Time(step.AppliedAt))
 	}
 	return table.Flush()
 }

@@ -2,72 +2,29 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
 	"strings"
-	"time"
+	"text/tabwriter"
 
-	"go.opentelemetry.io/otel/trace"
-
-	"countersign/internal/config"
+	"countersign/internal/admin"
+	"countersign/internal/console"
+	"countersign/internal/database"
 	"countersign/store"
-	"countersign/store/postgres"
-	"countersign/store/sqlite"
 )
 
-// migration is one step of a schema; it is the same type for both backends.
-type migration = sqlite.Migration
-
-// database is the configured store: what the two backends have in common.
-type database struct {
-	// name tells the operator which store it is, without a secret.
-	name string
-	// open needs an up-to-date schema.
-	open func(context.Context) (store.Store, error)
-	// migrate brings the schema up to date and returns what it did.
-	migrate func(context.Context) ([]migration, error)
-	status  func(context.Context) ([]migration, error)
-}
-
-// newDatabase chooses the backend. traces may be nil.
-func newDatabase(c *config.Config, now func() time.Time, traces trace.TracerProvider) (database, error) {
-	if c.Store.Driver == "postgres" {
-		address, err := c.Store.URL.Read()
-		if err != nil {
-			return database{}, fmt.Errorf("store.url_file: %w", err)
-		}
-		settings := postgres.Config{URL: string(address), Now: now, TracerProvider: traces, MaxConnections: c.Store.MaxConnections, KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std()}
-		return database{
-			name:    "postgres, " + string(c.Store.URL),
-			open:    func(ctx context.Context) (store.Store, error) { return opened(postgres.Open(ctx, settings)) },
-			migrate: func(ctx context.Context) ([]migration, error) { return postgres.Migrate(ctx, settings) },
-			status:  func(ctx context.Context) ([]migration, error) { return postgres.MigrationStatus(ctx, settings) },
-		}, nil
-	}
-	settings := sqlite.Config{File: c.Store.File.Path(), Now: now, TracerProvider: traces,
-		KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std()}
-	return database{
-		name:    "sqlite, " + c.Store.File.Path(),
-		open:    func(ctx context.Context) (store.Store, error) { return opened(sqlite.Open(ctx, settings)) },
-		migrate: func(ctx context.Context) ([]migration, error) { return sqlite.Migrate(ctx, settings) },
-		status:  func(ctx context.Context) ([]migration, error) { return sqlite.MigrationStatus(ctx, settings) },
-	}, nil
-}
-
-// opened keeps a nil pointer from becoming a store.
-func opened[S store.Store](s S, err error) (store.Store, error) {
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
 // database reads the configuration and chooses the backend.
-func (p *program) database() (database, error) {
+func (p *program) database() (database.Database, error) {
 	c, err := p.loadConfig()
 	if err != nil {
-		return database{}, err
+		return database.Database{}, err
 	}
-	return newDatabase(c, p.now, nil)
+	return database.New(c, p.now, nil)
 }
 
 // withStore opens the configured store for one command. What the command changes is recorded in the audit log.
@@ -76,31 +33,113 @@ func (p *program) withStore(ctx context.Context, work func(store.Store) error) e
 	if err != nil {
 		return err
 	}
-	s, err := d.open(ctx)
+	s, err := d.Open(ctx)
 	if err != nil {
 		return err
 	}
-	err = work(audited{Store: s, now: p.now, by: operator()})
-	if closeErr := s.Close(); err == nil && closeErr != nil {
+	err = work(admin.Audited(s, p.now, operator()))
+	closeErr := s.Close()
+	if err != nil {
+		return err
+	}
+	if closeErr != nil {
 		return fmt.Errorf("close the store: %w", closeErr)
 	}
-	return err
+	return nil
 }
 
-// shortTime writes a time for a table.
-func shortTime(t time.Time) string {
-	if t.IsZero() {
-		return "-"
+// withAdmin is withStore for what an operator does.
+func (p *program) withAdmin(ctx context.Context, work func(*admin.Admin) error) error {
+	return p.withStore(ctx, func(s store.Store) error { return work(&admin.Admin{Store: s, Now: p.now}) })
+}
+
+// operator names the user of this process, and who became it by sudo.
+func operator() string {
+	name := strconv.Itoa(os.Getuid())
+	if current, err := user.Current(); err == nil {
+		name = current.Username
 	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
+	if behind := os.Getenv("SUDO_USER"); behind != "" {
+		name += " (sudo: " + behind + ")"
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
 }
 
-// oneLine keeps stored text from writing more than its place in a table.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
+// readInput reads a file of at most so many bytes, or standard input for "-".
+func (p *program) readInput(name string, most int64) ([]byte, error) {
+	source := p.stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
 		}
-		return r
-	}, text)
+		defer file.Close()
+		source = file
+	}
+	content, err := io.ReadAll(io.LimitReader(source, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if int64(len(content)) > most {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, most)
+	}
+	return content, nil
+}
+
+// writeNew writes a file that must not exist.
+func writeNew(name string, content []byte, mode os.FileMode) error {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Close())
+}
+
+// inputProblems prints every problem of a file, one a line. Other errors are returned as they are.
+func (p *program) inputProblems(file string, err error) error {
+	problem, ok := errors.AsType[*admin.InputError](err)
+	if !ok {
+		return err
+	}
+	lines := strings.Split(problem.Error(), "\n")
+	if len(lines) == 1 {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	fmt.Fprintf(p.stderr, "countersign: %s has %s:\n", file, console.Count(len(lines), "problem"))
+	for _, line := range lines {
+		fmt.Fprintf(p.stderr, "%s: %s\n", file, line)
+	}
+	return silentError{}
+}
+
+// table is columns of text.
+type table struct{ *tabwriter.Writer }
+
+// table begins one, with a header if there is one.
+func (p *program) table(header ...string) table {
+	t := table{tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)}
+	if len(header) > 0 {
+		t.row(header...)
+	}
+	return t
+}
+
+// row adds a row. Stored text cannot write outside its cell. Flush returns the error of writing.
+func (t table) row(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = console.OneLine(cell)
+	}
+	fmt.Fprintln(t.Writer, strings.Join(cells, "\t"))
+}
+
+// printJSON prints a value, indented.
+func (p *program) printJSON(value any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
 }

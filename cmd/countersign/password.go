@@ -5,17 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
+	"countersign/internal/admin"
 	"countersign/internal/config"
-)
-
-const (
-	// minPassword is the least length where a password is the only factor (NIST SP 800-63B-4 §3.1.1.2).
-	minPassword = 15
-	maxPassword = 1024
 )
 
 // passwordSource is where a password comes from. It is never a flag's value, which every user of the machine sees.
@@ -23,24 +17,12 @@ type passwordSource struct {
 	PasswordFile string `placeholder:"FILE" help:"File that holds the password, readable by you alone. Without it the password is asked for, or read from standard input."`
 }
 
-// read gets the password.
-func (s passwordSource) read(p *program, username string) ([]byte, error) {
-	password, err := s.obtain(p, username)
-	if err != nil {
-		return nil, err
-	}
-	switch length := utf8.RuneCount(password); {
-	case !utf8.Valid(password) || bytes.ContainsAny(password, "\x00\n\r"):
-		return nil, errors.New("the password holds characters that cannot be typed")
-	case length < minPassword:
-		return nil, fmt.Errorf("the password is shorter than %d characters; a few words do well (NIST SP 800-63B-4 §3.1.1.2)", minPassword)
-	case len(password) > maxPassword:
-		return nil, fmt.Errorf("the password is longer than %d bytes", maxPassword)
-	}
-	return password, nil
+// ask returns how to get the password of a user.
+func (s passwordSource) ask(p *program, username string) func() ([]byte, error) {
+	return func() ([]byte, error) { return s.read(p, username) }
 }
 
-func (s passwordSource) obtain(p *program, username string) ([]byte, error) {
+func (s passwordSource) read(p *program, username string) ([]byte, error) {
 	if s.PasswordFile != "" {
 		password, err := config.Secret(s.PasswordFile).Read()
 		if err != nil {
@@ -50,7 +32,7 @@ func (s passwordSource) obtain(p *program, username string) ([]byte, error) {
 	}
 	terminal, ok := p.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		content, err := p.readInput("-", maxPassword+2)
+		content, err := p.readInput("-", admin.MaxPassword+2) // two for the end of the line
 		line, _, _ := bytes.Cut(content, []byte("\n"))
 		return bytes.TrimSuffix(line, []byte("\r")), err
 	}

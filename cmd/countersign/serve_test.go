@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"countersign/internal/devsetup"
 )
 
 // installation is what `init --dev` makes, in a folder of its own and on free ports.
@@ -72,7 +74,7 @@ func freePorts(count int) ([]string, error) {
 	return ports, nil
 }
 
-func (i *installation) config() string { return filepath.Join(i.folder, configName) }
+func (i *installation) config() string { return filepath.Join(i.folder, devsetup.ConfigName) }
 
 // running is a serving process.
 type running struct {
@@ -371,6 +373,6 @@ func (s *socket) expect(want string) {
 		count, err = s.connection.Read(buffer)
 	}
 	if got := string(buffer[:count]); err != nil || got != want {
-		s.t.Errorf("systemd hears %q, want %q (%v)", got, want, fmt.Sprint(err))
+		s.t.Errorf("systemd is sent %q, want %q (%v)", got, want, fmt.Sprint(err))
 	}
 }

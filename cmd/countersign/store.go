@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"countersign/internal/config"
+	"countersign/internal/console"
 	"countersign/store/postgres"
 	"countersign/store/sqlite"
 )
@@ -24,11 +26,12 @@ type storeCopy struct {
 
 // Help implements kong.HelpProvider.
 func (storeCopy) Help() string {
-	return `For the day on which one node is not enough. Stop the server; then everything is copied: clients, people, grants,
-tokens, consents, sign-ins, keys' states, and all that was used, so that nothing can be used again. The schema is
-made first, if it is not there. All is read again and compared before it counts: a copy that fails leaves an empty
-database. The embedded database is not changed. Afterwards set store.driver and store.url_file and start the server;
-keep the old file from being served again, as it does not learn what is used from then on.
+	return `For an installation that needs more than one node. Stop the server; then everything is copied: clients, users,
+grants, tokens, consents, sessions, keys' states, and all one-time values, so that none can be used again. The
+schema is made first, if it is not there. All rows are read again and compared before the copy is committed: a copy
+that fails leaves an empty database. The embedded database is not changed. Afterwards set store.driver and
+store.url_file and start the server; keep the old file from being served again, as it does not learn what is used
+from then on.
 
 Examples:
   countersign store copy --from sqlite:/var/lib/countersign/countersign.db --to postgres:/etc/countersign/database-url`
@@ -58,7 +61,7 @@ func (c storeCopy) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if len(applied) > 0 {
-		p.printf("made the schema, %s\n", counted(len(applied), "step"))
+		p.printf("made the schema, %s\n", console.Count(len(applied), "step"))
 	}
 	rows := 0
 	all, err := postgres.Fill(ctx, settings, source, func(copied postgres.Copied) {
@@ -68,7 +71,7 @@ func (c storeCopy) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	p.printf("copied and compared %s of %s\n", counted(rows, "record"), counted(len(all), "table"))
+	p.printf("copied and compared %s of %s\n", console.Count(rows, "record"), console.Count(len(all), "table"))
 	p.printf("keep %s from being served again: it does not learn what is used from now on\n", file)
 	return nil
 }
@@ -78,7 +81,7 @@ func (c storeCopy) target(p *program) (string, error) {
 	if c.To != "" {
 		name, isFile := strings.CutPrefix(c.To, "postgres:")
 		if !isFile || name == "" || strings.HasPrefix(name, "//") {
-			return "", fmt.Errorf("--to: write postgres: and the name of a file that holds the database's URL")
+			return "", errors.New("--to: write postgres: and the name of a file that holds the database's URL")
 		}
 		address, err := config.Secret(name).Read()
 		if err != nil {
@@ -91,7 +94,7 @@ func (c storeCopy) target(p *program) (string, error) {
 		return "", err
 	}
 	if settings.Store.Driver != "postgres" {
-		return "", fmt.Errorf("the configured store is not PostgreSQL: give --to postgres:FILE, or set store.driver and store.url_file first")
+		return "", errors.New("the configured store is not PostgreSQL: give --to postgres:FILE, or set store.driver and store.url_file first")
 	}
 	address, err := settings.Store.URL.Read()
 	if err != nil {

@@ -76,7 +76,7 @@ func newClient(authority string) (*http.Client, error) {
 	return &http.Client{Transport: transport, Timeout: 30 * time.Second}, nil
 }
 
-// enrol makes this application a device of the person who has the code.
+// enrol makes this application a device of the user who has the code.
 func (d *device) enrol(ctx context.Context, code string, out io.Writer) error {
 	var made struct {
 		Username string `json:"username"`
@@ -89,7 +89,7 @@ func (d *device) enrol(ctx context.Context, code string, out io.Writer) error {
 	return nil
 }
 
-// request is what a person is shown.
+// request is what a user is shown.
 type request struct {
 	ID     string `json:"request_id"`
 	Client struct {
@@ -143,7 +143,7 @@ func (d *device) watch(ctx context.Context, in *bufio.Scanner, out io.Writer, on
 	return ctx.Err()
 }
 
-// ask shows a request and sends the person's decision.
+// ask shows a request and sends the user's decision.
 func (d *device) ask(ctx context.Context, r request, in *bufio.Scanner, out io.Writer) error {
 	fmt.Fprintf(out, "\n%s (%s) asks, until %s:\n", r.Client.Name, r.Client.ID, time.Unix(r.ExpiresAt, 0).Format(time.TimeOnly))
 	if r.Message != "" {

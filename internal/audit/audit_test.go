@@ -73,7 +73,7 @@ func (n notary) log(t *testing.T, node string) [][]byte {
 	return append(n.grow(t, chain, 3), n.grow(t, chain, 3)...)
 }
 
-// rechain gives the lines previous hashes that fit again, from index on, as one who can write to the store would.
+// rechain recomputes the previous hashes from index on, as an attacker who can write to the store would.
 func rechain(t *testing.T, lines [][]byte, from int) {
 	t.Helper()
 	for i := from; i < len(lines); i++ {
@@ -83,6 +83,15 @@ func rechain(t *testing.T, lines [][]byte, from int) {
 		}
 		lines[i] = bytes.Replace(lines[i], []byte(entry.Previous), []byte(audit.Hash(lines[i-1])), 1)
 	}
+}
+
+// verify checks the lines of a whole log.
+func verify(lines [][]byte, options audit.Options) audit.Report {
+	verifier := audit.NewVerifier(options)
+	for _, line := range lines {
+		verifier.Add(line)
+	}
+	return verifier.Report()
 }
 
 func renumber(line []byte, from, to int) []byte {
@@ -110,21 +119,21 @@ func TestTamperedLogIsFoundAndNamed(t *testing.T) {
 		{"the first changed", func(l [][]byte) [][]byte { l[0] = client(l[0]); return l }, audit.Options{}, []string{"changed 1-1"}},
 		{"the last before a checkpoint changed", func(l [][]byte) [][]byte { l[6] = client(l[6]); return l }, audit.Options{},
 			[]string{"changed 7-7", "changed 4-7"}},
-		{"changed and chained anew", func(l [][]byte) [][]byte { l[5] = client(l[5]); rechain(t, l, 6); return l }, audit.Options{},
+		{"changed and chained again", func(l [][]byte) [][]byte { l[5] = client(l[5]); rechain(t, l, 6); return l }, audit.Options{},
 			[]string{"changed 4-7"}},
-		{"the line of a checkpoint changed and chained anew", func(l [][]byte) [][]byte {
+		{"the line of a checkpoint changed and chained again", func(l [][]byte) [][]byte {
 			l[3] = bytes.Replace(l[3], []byte("12:00"), []byte("13:00"), 1)
 			rechain(t, l, 4)
 			return l
 		}, audit.Options{}, []string{"changed 4-7"}},
-		{"deleted, numbered and chained anew", func(l [][]byte) [][]byte {
+		{"deleted, numbered and chained again", func(l [][]byte) [][]byte {
 			l = slices.Delete(l, 5, 6)
 			l[5], l[6] = renumber(l[5], 7, 6), renumber(l[6], 8, 7)
 			rechain(t, l, 5)
 			return l
 		}, audit.Options{}, []string{"changed 7-7"}},
 		{"two swapped", func(l [][]byte) [][]byte { l[4], l[5] = l[5], l[4]; return l }, audit.Options{}, []string{"reordered 5-5"}},
-		{"two swapped and numbered anew", func(l [][]byte) [][]byte {
+		{"two swapped and numbered again", func(l [][]byte) [][]byte {
 			l[4], l[5] = renumber(l[5], 6, 5), renumber(l[4], 5, 6)
 			return l
 		}, audit.Options{}, []string{"changed 4-4", "changed 5-5", "changed 6-6"}},
@@ -172,11 +181,11 @@ func TestTamperedLogIsFoundAndNamed(t *testing.T) {
 			lines := n.log(t, "a")
 			test.options.Keys = n.keys
 			if len(test.options.Anchors) == 1 {
-				test.options.Anchors[0] = audit.Verify(lines, test.options).Last["a"]
+				test.options.Anchors[0] = verify(lines, test.options).Last["a"]
 			}
 			// A second node shows that faults are laid at the right door.
 			other := n.log(t, "b")
-			report := audit.Verify(append(test.tamper(lines), other...), test.options)
+			report := verify(append(test.tamper(lines), other...), test.options)
 			var got []string
 			for _, finding := range report.Findings {
 				if finding.Node == "b" && test.options.Every != 2 {
@@ -201,11 +210,11 @@ func TestUnsealedTailIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	more := n.grow(t, chain, 2)
-	report := audit.Verify(append(lines, more[:2]...), audit.Options{Keys: n.keys})
+	report := verify(append(lines, more[:2]...), audit.Options{Keys: n.keys})
 	if report.Entries != 10 || report.Unsealed != 2 || report.Last["a"].Sequence != 7 || len(report.Findings) != 0 {
 		t.Errorf("10 entries, 2 of them not sealed: got %+v", report)
 	}
-	report = audit.Verify(append(lines, more...), audit.Options{Keys: n.keys})
+	report = verify(append(lines, more...), audit.Options{Keys: n.keys})
 	if report.Entries != 11 || report.Unsealed != 0 || report.Last["a"].Sequence != 10 || len(report.Findings) != 0 {
 		t.Errorf("11 entries, all sealed: got %+v", report)
 	}
@@ -233,7 +242,7 @@ func TestFailureLeavesTheChainAsItWas(t *testing.T) {
 	if _, err := chain.Checkpoint(t.Context(), noon, dead); err == nil {
 		t.Error("a key that cannot sign made a checkpoint")
 	}
-	report := audit.Verify(append(lines, n.grow(t, chain, 1)...), audit.Options{Keys: n.keys})
+	report := verify(append(lines, n.grow(t, chain, 1)...), audit.Options{Keys: n.keys})
 	if len(report.Findings) != 0 || report.Entries != 4 {
 		t.Errorf("the chain goes on after a failure: %+v", report)
 	}
@@ -276,7 +285,7 @@ func TestMessageIsKeptVerbatimWithoutItsSecrets(t *testing.T) {
 	}
 }
 
-// TestGuessableSecretLeavesNothingToGuessAgainst: a person's code has few digits.
+// TestGuessableSecretLeavesNothingToGuessAgainst: a user's code has few digits.
 func TestGuessableSecretLeavesNothingToGuessAgainst(t *testing.T) {
 	n := newNotary(t, jose.ES256)
 	for _, name := range []string{"user_code", "password"} {
@@ -298,7 +307,7 @@ func TestGuessableSecretLeavesNothingToGuessAgainst(t *testing.T) {
 	}
 }
 
-// TestMessageProvesItself: what is kept with a key has to be signed by it, whether it is verbatim or has secrets withheld.
+// TestMessageProvesItself: what is kept with a key must be signed by it, whether it is verbatim or has secrets withheld.
 func TestMessageProvesItself(t *testing.T) {
 	for _, algorithm := range []string{jose.PS256, jose.ES256, jose.EdDSA} {
 		n, stranger := newNotary(t, algorithm), newNotary(t, algorithm)
@@ -316,7 +325,7 @@ func TestMessageProvesItself(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				report := audit.Verify([][]byte{line}, audit.Options{Keys: n.keys})
+				report := verify([][]byte{line}, audit.Options{Keys: n.keys})
 				// Ed25519 signs no digest.
 				unproven := by.key.Key().Thumbprint() != n.key.Key().Thumbprint() && !guess && !(secret && algorithm == jose.EdDSA)
 				if found := len(report.Findings) == 1 && report.Findings[0].Fault == audit.Unproven; found != unproven {
@@ -334,7 +343,7 @@ func TestMessageProvesItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if report := audit.Verify([][]byte{line}, audit.Options{Keys: n.keys}); len(report.Findings) != 1 {
+		if report := verify([][]byte{line}, audit.Options{Keys: n.keys}); len(report.Findings) != 1 {
 			t.Errorf("a thumbprint of another key passes: %v", report.Findings)
 		}
 	}
@@ -369,7 +378,7 @@ func TestDroppedEntries(t *testing.T) {
 		"no checkpoint at the start": {lines[4:], map[string]uint64{"a": 4}, 1},
 		"nonsense in the log":        {append(slices.Clone(lines[3:]), note("-1")), nil, 1},
 	} {
-		report := audit.Verify(test.lines, audit.Options{Keys: n.keys, Dropped: test.dropped})
+		report := verify(test.lines, audit.Options{Keys: n.keys, Dropped: test.dropped})
 		if len(report.Findings) != test.faults {
 			t.Errorf("%s: %v", name, report.Findings)
 		}

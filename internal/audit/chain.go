@@ -11,7 +11,7 @@ import (
 // CheckpointType is the typ of a checkpoint, so that it passes for no other token (RFC 8725 §3.11).
 const CheckpointType = "countersign-audit-checkpoint+jwt"
 
-// Checkpoint is what is signed: a node's chain up to an entry. Someone who keeps one elsewhere can tell whether the log
+// Checkpoint is what is signed: a node's chain up to an entry. Someone who keeps one elsewhere can report whether the log
 // was cut off since (see [Options]).
 type Checkpoint struct {
 	Node string `json:"node"`
@@ -32,7 +32,7 @@ type Chain struct {
 // NewChain starts a node's chain.
 func NewChain(node string) *Chain { return &Chain{node: node} }
 
-// Resume goes on after a node's last line. Errors wrap [ErrEntry].
+// Resume continues after a node's last line. Errors wrap [ErrEntry].
 func Resume(last []byte) (*Chain, error) {
 	entry, err := ParseEntry(last)
 	if err != nil {

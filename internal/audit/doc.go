@@ -3,16 +3,16 @@
 // knows no store, no HSM and no clock.
 //
 // Each node writes a chain of its own, so that nodes never wait for each other. An entry is one line of JSON; it holds
-// the hash of the line before it, and the hash is that of the line's bytes, so that nothing has to be spelled anew to be
+// the hash of the line before it, and the hash is that of the line's bytes, so that nothing must be re-encoded to be
 // verified.
 //
 //	chain := audit.NewChain("node-1")
 //	line, err := chain.Append(now, audit.Event{Kind: audit.RequestObject, Message: message, …})
 //	line, err = chain.Checkpoint(ctx, now, key)
-//	report := audit.Verify(lines, audit.Options{Keys: keys, Every: 100})
+//	verifier := audit.NewVerifier(audit.Options{Keys: keys, Every: 100})\n//	verifier.Add(line) // each line, in order\n//	report := verifier.Report()
 //
-// Entries after the last checkpoint are not sealed yet: whoever writes to the store could still change them. What lies
-// before a checkpoint, only the holder of the key can.
+// Entries after the last checkpoint are not sealed yet: an attacker who can write to the store could still change them. What comes
+// before a checkpoint, only the holder of the key could change unnoticed.
 package audit
 
 import "errors"

@@ -22,18 +22,18 @@ const (
 	UserInfo              Kind = "userinfo"               // OpenID Connect Core §5.3.2
 	HTTPRequest           Kind = "http_request"           // RFC 9421, to a resource
 	HTTPResponse          Kind = "http_response"          // RFC 9421, from a resource
-	// SecurityEvent tells what somebody did, without a message.
+	// SecurityEvent is an action without a message.
 	SecurityEvent Kind = "event"
-	// Dropped tells that entries were exported and taken out of the log: its detail names node and through.
+	// Dropped reports that entries were exported and taken out of the log: its detail names node and through.
 	Dropped Kind = "dropped"
 	// CheckpointKind is an entry that seals those before it.
 	CheckpointKind Kind = "checkpoint"
 )
 
-// holdsDetail tells whether entries of a kind hold a detail; the others hold a message, or a checkpoint.
+// holdsDetail reports whether entries of a kind hold a detail; the others hold a message, or a checkpoint.
 func (k Kind) holdsDetail() bool { return k == SecurityEvent || k == Dropped }
 
-// Event is what a caller has to say of a message, or of what somebody did.
+// Event is what a caller records of a message or of an action.
 type Event struct {
 	Kind     Kind   `json:"kind"`
 	ClientID string `json:"client_id,omitempty"`

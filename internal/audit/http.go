@@ -51,10 +51,13 @@ func (h *HTTPMessage) verify(key jose.Key) error {
 	}
 	if h.Digest == "" {
 		_, by, err := jose.NewKeySet(key).VerifyMessage("", "", []byte(h.Base), signature)
-		if err == nil && by != h.Algorithm {
-			err = errUnprovable
+		if err != nil {
+			return err
 		}
-		return err
+		if by != h.Algorithm {
+			return errUnprovable
+		}
+		return nil
 	}
 	digest, err := base64.RawURLEncoding.DecodeString(h.Digest)
 	switch {

@@ -11,22 +11,22 @@ import (
 	"countersign/internal/jose"
 )
 
-// Message is a signed message as it is kept: verbatim, or, when a claim of it is a secret, with a digest in the place of
-// that claim and with what proves the rest.
+// Message is a signed message as it is stored: verbatim, or, when a claim of it is a secret, with a digest in place of
+// that claim and with what verifies the rest.
 type Message struct {
 	// JWS is the message verbatim, in compact form; empty when a secret was withheld.
 	JWS string `json:"jws,omitempty"`
-	// Withheld is there when a secret was withheld.
+	// Withheld is set when a secret was withheld.
 	Withheld *Withheld `json:"withheld,omitempty"`
-	// HTTP is there when the message is no JWS.
+	// HTTP is set when the message is no JWS.
 	HTTP *HTTPMessage `json:"http,omitempty"`
 }
 
-// single tells whether the message is kept in exactly one way.
+// single reports whether the message is kept in exactly one way.
 func (m Message) single() bool {
 	ways := 0
-	for _, there := range []bool{m.JWS != "", m.Withheld != nil, m.HTTP != nil} {
-		if there {
+	for _, present := range []bool{m.JWS != "", m.Withheld != nil, m.HTTP != nil} {
+		if present {
 			ways++
 		}
 	}
@@ -34,14 +34,14 @@ func (m Message) single() bool {
 }
 
 // Withheld is a message with secrets, which are not kept. SigningInput is what PS256 and ES256 sign, so that Signature
-// can still be verified; whoever has the original can show that it is this one.
+// can still be verified; a holder of the original can prove that it is this one.
 type Withheld struct {
 	// Header is the JOSE header as it was sent, in base64url.
 	Header string `json:"header"`
 	// Claims are those of the payload; a secret one is {"sha-256": "…"}, the digest of its value in base64url, and a personal
 	// one {"withheld": true}, since a digest of what can be guessed hides nothing.
 	Claims map[string]json.RawMessage `json:"claims"`
-	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent; empty when it would give away
+	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent; empty when it would reveal
 	// what can be guessed.
 	SigningInput string `json:"signing_input_sha256,omitempty"`
 	// Signature is in base64url, as it was sent; empty when SigningInput is.
@@ -71,21 +71,21 @@ func NewMessage(jws string, personal ...string) (Message, error) {
 	}
 	withheld := false
 	for _, name := range secretClaims {
-		value, there := claims[name]
-		if !there {
+		value, present := claims[name]
+		if !present {
 			continue
 		}
 		withheld = true
 		claims[name] = json.RawMessage(`{"sha-256":"` + digest(secretValue(value)) + `"}`)
 	}
 	for _, name := range personal {
-		if _, there := claims[name]; there {
+		if _, present := claims[name]; present {
 			withheld, claims[name] = true, json.RawMessage(`{"withheld":true}`)
 		}
 	}
 	guess := false
 	for _, name := range guessable {
-		if _, there := claims[name]; there {
+		if _, present := claims[name]; present {
 			withheld, guess, claims[name] = true, true, json.RawMessage(`{"withheld":true}`)
 		}
 	}
@@ -109,8 +109,8 @@ func secretValue(raw json.RawMessage) []byte {
 	return []byte(text)
 }
 
-// Is tells whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld. Of a message
-// without its signature nothing can tell.
+// Is reports whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld. Of a message
+// without its signature that cannot be decided: false.
 func (m Message) Is(jws string) bool {
 	if m.HTTP != nil {
 		return false
@@ -160,16 +160,16 @@ func (w *Withheld) verify(key jose.Key) error {
 	if w.SigningInput == "" && w.Signature == "" {
 		return nil
 	}
+	raw, errHeader := base64.RawURLEncoding.DecodeString(w.Header)
+	digest, errDigest := base64.RawURLEncoding.DecodeString(w.SigningInput)
+	signature, errSignature := base64.RawURLEncoding.DecodeString(w.Signature)
+	if err := errors.Join(errHeader, errDigest, errSignature); err != nil {
+		return err
+	}
 	var header struct {
 		Algorithm string `json:"alg"`
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(w.Header)
-	if err == nil {
-		err = json.Unmarshal(raw, &header)
-	}
-	digest, errDigest := base64.RawURLEncoding.DecodeString(w.SigningInput)
-	signature, errSignature := base64.RawURLEncoding.DecodeString(w.Signature)
-	if err := errors.Join(err, errDigest, errSignature); err != nil {
+	if err := json.Unmarshal(raw, &header); err != nil {
 		return err
 	}
 	if header.Algorithm == jose.EdDSA {

@@ -27,7 +27,7 @@ func NewVerifier(options Options) *Verifier {
 }
 
 // Add takes the next line of the log, in the order in which they were written; those of several nodes may be mixed. The
-// first line of each node has to be its first entry, or a checkpoint if those before it were dropped.
+// first line of each node must be its first entry, or a checkpoint if those before it were dropped.
 func (v *Verifier) Add(line []byte) {
 	v.lines++
 	entry, err := ParseEntry(line)
@@ -53,7 +53,7 @@ func (v *Verifier) Add(line []byte) {
 // Report ends it.
 func (v *Verifier) Report() Report {
 	for _, anchor := range v.options.Anchors {
-		if _, there := v.nodes[anchor.Node]; !there {
+		if _, known := v.nodes[anchor.Node]; !known {
 			v.nodes[anchor.Node] = nil
 		}
 	}
@@ -62,13 +62,4 @@ func (v *Verifier) Report() Report {
 		chain.run()
 	}
 	return v.report
-}
-
-// Verify checks the lines of a whole log; see [Verifier.Add].
-func Verify(lines [][]byte, options Options) Report {
-	verifier := NewVerifier(options)
-	for _, line := range lines {
-		verifier.Add(line)
-	}
-	return verifier.Report()
 }

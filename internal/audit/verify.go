@@ -55,7 +55,7 @@ type Options struct {
 	// Every is after how many entries a checkpoint is due. More without one are a finding; zero demands none.
 	Every uint64
 	// Anchors are checkpoints that were in the log once ([Report].Last) and were kept outside it. Without one, a log that
-	// was cut off just after a checkpoint cannot be told from one that ended there.
+	// was cut off just after a checkpoint cannot be distinguished from one that ended there.
 	Anchors []Checkpoint
 	// Dropped says, by node, up to which entry a log was exported and dropped, beside what the log says of it itself.
 	Dropped map[string]uint64
@@ -73,7 +73,7 @@ type Report struct {
 	Findings []Finding
 }
 
-// located is what the verifier remembers of an entry: its place, and nothing of its message.
+// located is what the verifier keeps of an entry: its place, and nothing of its message.
 type located struct {
 	Sequence   uint64
 	Previous   string
@@ -102,7 +102,7 @@ func (v *verification) run() {
 	v.anchors()
 }
 
-// order puts the entries in the order of their numbers, and says which were not, and which are there twice.
+// order puts the entries in the order of their numbers, and says which were not, and which are duplicates.
 func (v *verification) order() {
 	highest := uint64(0)
 	for _, entry := range v.ordered {
@@ -131,7 +131,7 @@ func (v *verification) links() {
 		case before.Sequence == 0 && v.begins(entry):
 			v.report.Dropped[v.node] = entry.Sequence - 1
 		case entry.Sequence > before.Sequence+1:
-			v.find(Deleted, before.Sequence+1, entry.Sequence-1, 0, fmt.Sprintf("the log goes on with entry %d", entry.Sequence))
+			v.find(Deleted, before.Sequence+1, entry.Sequence-1, 0, fmt.Sprintf("the log continues with entry %d", entry.Sequence))
 		case entry.Previous == before.hash:
 		case before.Sequence == 0:
 			v.find(Changed, 1, 1, entry.line, "the first entry names one before it")
@@ -142,7 +142,7 @@ func (v *verification) links() {
 	}
 }
 
-// begins tells whether a node's log may begin with an entry after the first: what came before was dropped, and the entry
+// begins reports whether a node's log may begin with an entry after the first: what came before was dropped, and the entry
 // is a checkpoint that signs the last of it.
 func (v *verification) begins(entry located) bool {
 	if entry.Sequence == 1 || v.options.Dropped[v.node]+1 < entry.Sequence {
@@ -171,7 +171,7 @@ func (v *verification) seals() {
 			checkpoint, err := ReadCheckpoint(entry.Checkpoint, v.options.Keys)
 			switch {
 			case err != nil:
-				v.find(Unsealed, entry.Sequence, entry.Sequence, entry.line, "the checkpoint does not count: "+err.Error())
+				v.find(Unsealed, entry.Sequence, entry.Sequence, entry.line, "the checkpoint is not valid: "+err.Error())
 			case checkpoint.Node != v.node || checkpoint.Sequence+1 != entry.Sequence:
 				v.find(Changed, entry.Sequence, entry.Sequence, entry.line,
 					fmt.Sprintf("its checkpoint was made for entry %d of node %q", checkpoint.Sequence, checkpoint.Node))

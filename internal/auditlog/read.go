@@ -17,7 +17,7 @@ import (
 // page is how many lines are read at once.
 const page = 500
 
-// Position says, by chain, up to which line somebody has read.
+// Position is, by chain, the number of the last line that was read.
 type Position map[string]uint64
 
 // Heads is the position after the last line of each chain.
@@ -59,7 +59,7 @@ func Each(ctx context.Context, s store.Audit, from Position, yield func(store.Au
 	return nil
 }
 
-// DroppedWaiting finds what was dropped and is not in a chain yet, as [audit.Options] want it.
+// DroppedWaiting finds dropped ranges whose evidence is still pending, for [audit.Options].Dropped.
 func DroppedWaiting(ctx context.Context, s store.Audit, now time.Time) (map[string]uint64, error) {
 	const most = 10_000
 	waiting, err := s.WaitingEvidence(ctx, "", now.Add(time.Hour), most)

@@ -1,7 +1,7 @@
-// Package auditlog keeps the audit log in the store: it appends the evidence that waits there to the chain of its node, has
+// Package auditlog keeps the audit log in the store: it appends pending evidence to the chain of its node, has
 // the chain sealed by a key in the HSM, and reads it back.
 //
-// Evidence comes in with the transaction of its outcome ([store.Evidence]); from then on nothing depends on this process. A
+// Evidence comes in with the transaction of its outcome ([store.Evidence]); from then on it does not depend on this process. A
 // node that dies leaves what it did not append to the others.
 package auditlog
 
@@ -27,7 +27,7 @@ const (
 	look = time.Second
 	// batch is how many entries are appended in one transaction.
 	batch = 64
-	// orphaned is how old evidence of another node is when that node seems to be gone.
+	// orphaned is the age from which evidence of another node is taken over, since that node has probably failed.
 	orphaned = time.Minute
 	// lastSeal is how long the last checkpoint may take when the server ends.
 	lastSeal = 5 * time.Second
@@ -45,45 +45,45 @@ type Sealer struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
-	// chain is where we are; nil until the store was asked.
+	// chain is the end of the chain; nil until it was read from the store.
 	chain *audit.Chain
 	// unsealed is when the first entry since the last checkpoint was appended; zero when there is none. sealed is the number
 	// of that checkpoint.
 	unsealed time.Time
 	sealed   uint64
-	// mute is set while the same thing goes wrong.
-	mute string
+	// lastError is the text of the error that was logged last; empty after success.
+	lastError string
 }
 
-// Run appends and seals until ctx ends, and then once more.
+// Run appends and seals until ctx ends, and then a last time.
 func (s *Sealer) Run(ctx context.Context) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	for {
-		s.tell(ctx, s.Step(ctx))
+		s.report(ctx, s.Step(ctx))
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSeal)
 			defer cancel()
-			s.tell(last, s.Seal(last))
+			s.report(last, s.Seal(last))
 			return
 		case <-ticker.C:
 		}
 	}
 }
 
-// tell logs what went wrong, once.
-func (s *Sealer) tell(ctx context.Context, err error) {
+// report logs an error unless it was the last one logged.
+func (s *Sealer) report(ctx context.Context, err error) {
 	switch {
 	case err == nil:
-		s.mute = ""
-	case ctx.Err() == nil && err.Error() != s.mute:
-		s.mute = err.Error()
-		s.Log.ErrorContext(ctx, "the audit log is behind; nothing is lost, and it is tried again", "error", err.Error())
+		s.lastError = ""
+	case ctx.Err() == nil && err.Error() != s.lastError:
+		s.lastError = err.Error()
+		s.Log.ErrorContext(ctx, "audit log append failed; will be retried", "error", err.Error())
 	}
 }
 
-// Step appends what waits, and makes a checkpoint if one is due. That none can be made does not keep anything from being
+// Step appends pending evidence, and makes a checkpoint if one is due. A failed checkpoint does not keep evidence from being
 // appended.
 func (s *Sealer) Step(ctx context.Context) error {
 	var unsealed error
@@ -99,7 +99,7 @@ func (s *Sealer) Step(ctx context.Context) error {
 	return unsealed
 }
 
-// Seal appends what waits and makes a checkpoint of it at once.
+// Seal appends pending evidence and makes a checkpoint of it at once.
 func (s *Sealer) Seal(ctx context.Context) error {
 	if err := s.Step(ctx); err != nil || s.unsealed.IsZero() {
 		return err
@@ -114,7 +114,7 @@ func (s *Sealer) due() bool {
 	return s.Now().Sub(s.unsealed) >= s.Every || s.chain.Sequence()-s.sealed >= s.Entries
 }
 
-// append appends at most a batch and tells whether there may be more.
+// append appends at most a batch and reports whether there may be more.
 func (s *Sealer) append(ctx context.Context) (more bool, err error) {
 	if err := s.resume(ctx); err != nil {
 		return false, err
@@ -123,7 +123,7 @@ func (s *Sealer) append(ctx context.Context) (more bool, err error) {
 	if err != nil || len(waiting) == 0 {
 		return false, err
 	}
-	next := *s.chain // what cannot be stored did not happen
+	next := *s.chain // kept only if it is stored
 	lines, taken := make([]store.AuditLine, len(waiting)), make([]int64, len(waiting))
 	for i, e := range waiting {
 		made, err := line(&next, e)
@@ -141,23 +141,27 @@ func (s *Sealer) append(ctx context.Context) (more bool, err error) {
 	return len(waiting) == batch, nil
 }
 
-// line makes the line of evidence. What is no event has been tampered with while it waited: that is what the log says then.
+// line makes the line of evidence. What is not an event was tampered with while it was pending: then the log records that.
 func line(chain *audit.Chain, e store.Evidence) ([]byte, error) {
 	var event audit.Event
-	err := json.Unmarshal(e.Body, &event)
-	if err == nil {
-		var made []byte
-		if made, err = chain.Append(e.At, event); err == nil {
-			return made, nil
-		}
+	if err := json.Unmarshal(e.Body, &event); err != nil {
+		return unreadable(chain, e, err)
 	}
+	made, err := chain.Append(e.At, event)
+	if err != nil {
+		return unreadable(chain, e, err)
+	}
+	return made, nil
+}
+
+func unreadable(chain *audit.Chain, e store.Evidence, cause error) ([]byte, error) {
 	digest := sha256.Sum256(e.Body)
 	return chain.Append(e.At, audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{
-		"event": "evidence_unreadable", "sha-256": base64.RawURLEncoding.EncodeToString(digest[:]), "error": err.Error(),
+		"event": "evidence_unreadable", "sha-256": base64.RawURLEncoding.EncodeToString(digest[:]), "error": cause.Error(),
 	}})
 }
 
-// store stores lines, after which next is where we are. When somebody else was first, we have to look again.
+// store stores lines, after which next is the end of the chain. When another process was first, the chain is read again.
 func (s *Sealer) store(ctx context.Context, next audit.Chain, lines []store.AuditLine, taken ...int64) error {
 	err := s.Store.AppendAudit(ctx, lines, taken...)
 	if errors.Is(err, store.ErrConflict) {
@@ -165,16 +169,17 @@ func (s *Sealer) store(ctx context.Context, next audit.Chain, lines []store.Audi
 		s.chain = nil
 		return errors.Join(s.resume(ctx), s.vanished(ctx, before))
 	}
-	if err == nil {
-		s.chain = &next
+	if err != nil {
+		return err
 	}
-	return err
+	s.chain = &next
+	return nil
 }
 
-// vanished records that the log is shorter than what this process wrote, which nobody can see in it any more.
+// vanished records that the log is shorter than what this process wrote, which the log itself no longer shows.
 func (s *Sealer) vanished(ctx context.Context, before uint64) error {
 	if s.chain == nil || s.chain.Sequence() >= before {
-		return nil // another process goes on with the chain
+		return nil // another process appends to the chain
 	}
 	s.Log.ErrorContext(ctx, "audit", "event", "audit_log_cut", "chain", s.Chain, "from", s.chain.Sequence()+1, "to", before)
 	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{
@@ -186,7 +191,7 @@ func (s *Sealer) vanished(ctx context.Context, before uint64) error {
 	return s.Store.Record(ctx, store.Evidence{Chain: s.Chain, At: s.Now(), Body: body})
 }
 
-// resume finds out where the chain is.
+// resume reads the end of the chain.
 func (s *Sealer) resume(ctx context.Context) error {
 	if s.chain != nil {
 		return nil
@@ -202,7 +207,7 @@ func (s *Sealer) resume(ctx context.Context) error {
 			continue
 		}
 		if chain, err = audit.Resume([]byte(head.Text)); err != nil {
-			return fmt.Errorf("the last line of the chain %q cannot be gone on with (countersign audit verify): %w", s.Chain, err)
+			return fmt.Errorf("the last line of the chain %q cannot be continued (run countersign audit verify): %w", s.Chain, err)
 		}
 		if entry, err := audit.ParseEntry([]byte(head.Text)); err == nil && entry.Kind != audit.CheckpointKind {
 			s.unsealed = s.Now()
@@ -231,7 +236,7 @@ func (s *Sealer) checkpoint(ctx context.Context) error {
 		return err
 	}
 	if s.chain.Sequence() != next.Sequence() {
-		return nil // somebody else was first: the next step seals
+		return nil // another process was first: the next step seals
 	}
 	s.unsealed, s.sealed = time.Time{}, next.Sequence()
 	if entry, err := audit.ParseEntry(line); err == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Node is an element as a screen reader is told about it.
+// Node is an element of the accessibility tree.
 type Node struct {
 	Role, Name, Description string
 	Properties              map[string]string
@@ -27,7 +27,9 @@ func (b *Browser) AccessibilityTree() []Node {
 		if each.Ignored {
 			continue
 		}
-		node := Node{Role: text(each.Role), Name: text(each.Name), Description: text(each.Description), Properties: map[string]string{}}
+		node := Node{
+			Role: text(each.Role), Name: text(each.Name), Description: text(each.Description), Properties: map[string]string{},
+		}
 		for _, property := range each.Properties {
 			node.Properties[string(property.Name)] = text(property.Value)
 		}
@@ -36,7 +38,7 @@ func (b *Browser) AccessibilityTree() []Node {
 	return nodes
 }
 
-// text gives a string as it is and anything else as JSON.
+// text returns a string as it is and any other value as JSON.
 func text(value *accessibility.Value) string {
 	if value == nil {
 		return ""
@@ -48,12 +50,12 @@ func text(value *accessibility.Value) string {
 	return string(value.Value)
 }
 
-// interactive are the roles of elements that a person acts on.
+// interactive are the roles of elements that users interact with.
 var interactive = []string{"button", "checkbox", "combobox", "link", "radio", "searchbox", "textbox"}
 
-// CheckAccessibility holds a page against what every page owes to a screen reader and to a finger: a title, a
-// language, one first-level heading, the landmarks, a name for everything that can be acted on, targets of 24 pixels
-// (WCAG 2.2 SC 2.5.8; links within a sentence are exempt), and no scrolling to the side (SC 1.4.10).
+// CheckAccessibility checks a page for what screen readers and touch need: a title, a language, one first-level
+// heading, the landmarks, a name for every interactive element, targets of 24 pixels (WCAG 2.2 SC 2.5.8; links within
+// a sentence are exempt), and no scrolling to the side (SC 1.4.10).
 func (b *Browser) CheckAccessibility() {
 	b.t.Helper()
 	count := map[string]int{}
@@ -80,8 +82,8 @@ func (b *Browser) CheckAccessibility() {
 	}
 }
 
-// pageFindings looks at what the accessibility tree does not hold. It is run by the debugger and needs no permission
-// of the page for scripts.
+// pageFindings checks what the accessibility tree does not contain. The debugger runs it, so that the page's
+// Content-Security-Policy does not apply.
 const pageFindings = `(() => {
 	const findings = [], least = 24;
 	if (!document.documentElement.lang) findings.push("the page has no language");

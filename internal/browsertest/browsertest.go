@@ -1,7 +1,7 @@
-// Package browsertest drives a real Chromium in tests: the same one that a distribution ships, without a window.
+// Package browsertest drives a headless Chromium, as packaged by the distribution, in tests.
 //
-// A [Browser] is a fresh profile. It collects everything that a page complains about (console, exceptions, blocked
-// content), and [Browser.Done] fails the test for it.
+// A [Browser] is a fresh profile. It collects console messages, exceptions and blocked content, for which
+// [Browser.Done] fails the test.
 package browsertest
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// stepTime bounds each step, so that a page that never comes fails the test instead of hanging it.
+// stepTime bounds each step, so that a page that does not load fails the test instead of hanging it.
 const stepTime = 30 * time.Second
 
 // Browser is one running Chromium with one page open.
@@ -41,7 +41,7 @@ type Browser struct {
 }
 
 // Open starts a browser that ends with the test; its page has 1280 by 800 CSS pixels and light colours. It trusts
-// certificate for its public key, whoever signed it; nil means only those that the system trusts. Without Chromium
+// certificate by its public key, whatever its issuer; with nil only the system's CAs are trusted. Without Chromium
 // the test fails.
 func Open(t testing.TB, certificate *x509.Certificate) *Browser {
 	t.Helper()
@@ -62,7 +62,8 @@ func Open(t testing.TB, certificate *x509.Certificate) *Browser {
 	}
 	if certificate != nil {
 		digest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
-		flags = append(flags, chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(digest[:])))
+		flags = append(flags,
+			chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(digest[:])))
 	}
 	allocator, end := chromedp.NewExecAllocator(context.Background(), flags...)
 	t.Cleanup(end)
@@ -92,21 +93,21 @@ func (b *Browser) begin(ctx context.Context) {
 		_, issues := cdp.Call(ctx, target, audits.Enable, cdp.Empty{})
 		return errors.Join(logs, issues)
 	})
-	// The first Do starts the browser, whose life hangs on its context: no time-out here.
+	// The first Do starts the browser, which runs until its context ends: no timeout here.
 	if err := chromedp.Do(ctx, enable); err != nil {
 		b.t.Fatalf("start Chromium: %v", err)
 	}
 	b.Look(1280, 800, false)
 }
 
-// Look sets the size of the page in CSS pixels, and whether the person prefers dark colours.
+// Look sets the size of the page in CSS pixels, and the preferred colour scheme.
 func (b *Browser) Look(width, height int64, dark bool) {
 	b.t.Helper()
 	colours := "light"
 	if dark {
 		colours = "dark"
 	}
-	b.Run(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	b.run(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}},
 		})
@@ -148,7 +149,7 @@ func (b *Browser) complain(format string, arguments ...any) {
 	b.complaints = append(b.complaints, fmt.Sprintf(format, arguments...))
 }
 
-// Complaints returns what the pages complained about since the last call.
+// Complaints returns the complaints since the last call.
 func (b *Browser) Complaints() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,7 +158,7 @@ func (b *Browser) Complaints() []string {
 	return complaints
 }
 
-// Done fails the test if the pages complained about anything.
+// Done fails the test if there are complaints.
 func (b *Browser) Done() {
 	b.t.Helper()
 	for _, complaint := range b.Complaints() {
@@ -165,8 +166,8 @@ func (b *Browser) Done() {
 	}
 }
 
-// Run runs actions within the time of one step.
-func (b *Browser) Run(actions ...chromedp.Action[chromedp.Void]) {
+// Run runs actions within stepTime.
+func (b *Browser) run(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	get(b, chromedp.Steps(actions...))
 }
@@ -183,7 +184,7 @@ func get[T any](b *Browser, action chromedp.Action[T]) T {
 	return value
 }
 
-// where is the address for a message; it must not fail.
+// where returns the URL for a failure message; it must not fail.
 func (b *Browser) where() string {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Second)
 	defer cancel()
@@ -194,38 +195,37 @@ func (b *Browser) where() string {
 	return address
 }
 
-// Visit opens an address and waits until it is loaded.
+// Visit opens a URL and waits until it is loaded.
 func (b *Browser) Visit(address string) {
 	b.t.Helper()
-	b.Run(chromedp.Navigate(address))
+	b.run(chromedp.Navigate(address))
 }
 
-// Location is the address of the page.
+// Location returns the URL of the page.
 func (b *Browser) Location() string {
 	b.t.Helper()
 	return get(b, chromedp.Location())
 }
 
-// Title is the page's title.
+// Title returns the page's title.
 func (b *Browser) Title() string {
 	b.t.Helper()
 	return get(b, chromedp.Title())
 }
 
-// Text is the text of the first element that the CSS selector finds, as a reader sees it.
+// Text returns the visible text of the first element that the CSS selector matches.
 func (b *Browser) Text(selector string) string {
 	b.t.Helper()
 	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(selector))))
 }
 
-// AwaitText waits until an element shows a text, on a page that keeps itself up to date: it may be loading while it is
-// looked at.
+// AwaitText waits until an element shows a text, on a page that updates itself and may be loading meanwhile.
 func (b *Browser) AwaitText(selector, want string) {
 	b.t.Helper()
 	b.await(selector, "never shows "+want, func(text string) bool { return strings.Contains(text, want) })
 }
 
-// AwaitNoText waits until an element does not show a text any more.
+// AwaitNoText waits until an element no longer shows a text.
 func (b *Browser) AwaitNoText(selector, gone string) {
 	b.t.Helper()
 	b.await(selector, "always shows "+gone, func(text string) bool { return !strings.Contains(text, gone) })
@@ -244,19 +244,20 @@ func (b *Browser) await(selector, failure string, good func(text string) bool) {
 	b.t.Fatalf("browser at %s: %s %s", b.where(), selector, failure)
 }
 
-// Value is what is in an input.
+// Value returns the value of an input.
 func (b *Browser) Value(selector string) string {
 	b.t.Helper()
 	return get(b, chromedp.Value(chromedp.CSS(selector)))
 }
 
-// Focused is the id of the element that has the focus, or its name in HTML.
+// Focused returns the id of the element that has the focus, or its tag name.
 func (b *Browser) Focused() string {
 	b.t.Helper()
 	return get(b, chromedp.Evaluate[string](`document.activeElement.id || document.activeElement.tagName`))
 }
 
-// AwaitFocus waits until the element with an id has the focus: browsers grant autofocus a moment after the page is there.
+// AwaitFocus waits until the element with an id has the focus: browsers apply autofocus shortly after the page has
+// loaded.
 func (b *Browser) AwaitFocus(id string) {
 	b.t.Helper()
 	focused := ""
@@ -274,7 +275,7 @@ func (b *Browser) Type(selector, text string) {
 	b.t.Helper()
 	field := chromedp.CSS(selector)
 	all := chromedp.KeyEvent("a", chromedp.KeyModifiers(kb.ModifierCtrl))
-	b.Run(chromedp.Focus(field), all, chromedp.KeyEvent(kb.Delete), chromedp.SendKeys(field, text))
+	b.run(chromedp.Focus(field), all, chromedp.KeyEvent(kb.Delete), chromedp.SendKeys(field, text))
 }
 
 // Click clicks and waits for the page that follows.
@@ -283,10 +284,10 @@ func (b *Browser) Click(selector string) {
 	b.follow(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// Press presses keys where the focus is; package kb of chromedp names those that are no letters.
+// Press presses keys where the focus is; package kb of chromedp has the names of special keys.
 func (b *Browser) Press(keys string) {
 	b.t.Helper()
-	b.Run(chromedp.KeyEvent(keys))
+	b.run(chromedp.KeyEvent(keys))
 }
 
 // PressAndFollow presses keys and waits for the page that follows.
@@ -312,7 +313,7 @@ func (b *Browser) follow(action chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Screenshot is the whole page, as PNG.
+// Screenshot returns the whole page, as PNG.
 func (b *Browser) Screenshot() []byte {
 	b.t.Helper()
 	return get(b, chromedp.FullScreenshot(100))

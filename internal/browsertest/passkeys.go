@@ -9,11 +9,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Passkeys gives the browser an authenticator that keeps passkeys and always finds its person there and verified. It is
-// Chromium's own, and goes with the page that it was given to.
+// Passkeys adds a virtual authenticator with resident keys, user presence and user verification. It is removed with
+// the page.
 func (b *Browser) Passkeys() {
 	b.t.Helper()
-	b.Run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	b.run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		if _, err := cdp.Call(ctx, target, webauthn.Enable, webauthn.EnableParams{}); err != nil {
 			return err
 		}
@@ -27,11 +27,13 @@ func (b *Browser) Passkeys() {
 	}))
 }
 
-// Scripts turns scripts on, as they are at first, or off.
+// Scripts turns scripts on (the default) or off.
 func (b *Browser) Scripts(on bool) {
 	b.t.Helper()
-	b.Run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+	b.run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{
+			Value: !on,
+		})
 		return err
 	}))
 }

@@ -1,10 +1,10 @@
 // Package checklist holds the requirements that the server is built against, one numbered item for each, and finds
-// the tests that show each of them. docs/conformance.md is made from it, and a test of this package keeps that page
-// true.
+// the tests of each. docs/conformance.md is generated from it, and a test of this package checks that the page is
+// current.
 //
 // A test names its item in its own name, as in TestSP18AssertionAudience, TestRule07ForwardedHeaders or
 // TestAttack09CodeReplay, or lists several in the first line of its comment: "Covers: SP-29, BC-03, ATTACK-47."
-// Its subtests begin with "accepts" where the server has to go on and with "refuses" where it has to stop.
+// Its subtests begin with "accepts" where the server has to accept and with "refuses" where it has to refuse.
 package checklist
 
 import "slices"
@@ -13,27 +13,27 @@ import "slices"
 type Item struct {
 	// ID is the number by which tests and the page refer to the item, such as "SP-18".
 	ID string
-	// Section is where the group's document, or another that is named, says so.
+	// Section is the section of the group's document, or of another that is named.
 	Section string
-	// Requires says in a line what has to be so.
+	// Requires is the requirement, in a line.
 	Requires string
-	// Later, if set, says with which later part of the product the item comes, and why not now.
+	// Later, if set, names the later part of the product that the item belongs to, and why.
 	Later Later
-	// NoRefusal, if set, says why there is nothing to refuse: then the item needs no subtest that refuses.
+	// NoRefusal, if set, is why there is nothing to refuse: then the item needs no subtest that refuses.
 	NoRefusal string
-	// NoTest, if set, says why no test can show the item, and where it is taken care of.
+	// NoTest, if set, is why no test can cover the item, and what does.
 	NoTest string
 }
 
-// Later is why an item is not demanded yet. The zero value says that it is.
+// Later is why an item is not required yet; the zero value if it is.
 type Later struct {
 	// Part names the later part of the product.
 	Part string
-	// Why says what is missing until then.
+	// Why is what is missing until then.
 	Why string
 }
 
-// Group is a set of items that one document asks for.
+// Group is the items of one document.
 type Group struct {
 	// Code begins the numbers of the group's items.
 	Code string
@@ -56,7 +56,7 @@ func Items() []Item {
 	return all
 }
 
-// Demanded tells whether a test has to show the item now.
+// Demanded reports whether the item needs a test now.
 func (i Item) Demanded() bool { return i.Later == Later{} && i.NoTest == "" }
 
 // The later parts of the product.

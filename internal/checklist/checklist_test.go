@@ -30,8 +30,8 @@ func TestPageIsTrue(t *testing.T) {
 			t.Errorf("%s/%s: %s is not on the page; run: make checklist", test.Folder, test.File, test.Function)
 		}
 	}
-	for _, mistake := range Mistakes(tests, results) {
-		t.Error(mistake)
+	for _, problem := range Problems(tests, results) {
+		t.Error(problem)
 	}
 	if diff := cmp.Diff(Page(tests, results), string(page)); diff != "" {
 		t.Errorf("docs/conformance.md is out of date, or says that something fails; run: make checklist\n%s", diff)
@@ -170,8 +170,8 @@ func TestMistakes(t *testing.T) {
 	} {
 		results := map[Place]Result{test.Place(): one.result}
 		said := 0
-		for _, mistake := range Mistakes(one.tests, results) {
-			if strings.Contains(mistake, "SP-18") || strings.Contains(mistake, "TestSP18") {
+		for _, problem := range Problems(one.tests, results) {
+			if strings.Contains(problem, "SP-18") || strings.Contains(problem, "TestSP18") {
 				said++
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Test is a Go test that shows one item or several.
+// Test is a Go test that covers one item or several.
 type Test struct {
 	// Folder is the package's, from the root of the module, with slashes.
 	Folder string
@@ -20,20 +20,19 @@ type Test struct {
 	File string
 	// Function is the test's name.
 	Function string
-	// Items are the numbers that the test shows, in the order of the checklist.
+	// Items are the IDs of the items, in the order of the checklist.
 	Items []string
 }
 
 var (
-	// numberedName is the name of a test that says which item it shows.
+	// numberedName matches the name of a test with the ID of its item.
 	numberedName = regexp.MustCompile(`^Test(SP|MS|AM|F1|FC|CI|JA|PA|JR|MT|DP|IS|RA|RI|AT|IN|RV|MD|OC|DR|GM|LO|BC|PR|HS|TL|Rule|Attack)(\d\d)`)
-	// coversLine is the first line of the comment of a test that shows several.
+	// coversLine matches the first line of the comment of a test that covers several.
 	coversLine = regexp.MustCompile(`^Covers: ([A-Z0-9]+-\d\d(?:, [A-Z0-9]+-\d\d)*)\.`)
 )
 
-// Find parses the test files below root and returns the tests that show items, sorted by folder, file and place.
-// A test that names an item which is not on the list is an error, as is a line that begins with "Covers:" and cannot
-// be read.
+// Find parses the test files below root and returns the tests that cover items, sorted by folder, file and position.
+// A test with an unknown item is an error, and so is a malformed line that begins with "Covers:".
 func Find(root string) ([]Test, error) {
 	var tests []Test
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -41,7 +40,8 @@ func Find(root string) ([]Test, error) {
 			return err
 		}
 		name := entry.Name()
-		if entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || slices.Contains([]string{"local", "testdata", "bin", "reports"}, name)) {
+		if entry.IsDir() && path != root &&
+			(strings.HasPrefix(name, ".") || slices.Contains([]string{"local", "testdata", "bin", "reports"}, name)) {
 			return filepath.SkipDir
 		}
 		if entry.IsDir() || !strings.HasSuffix(name, "_test.go") {
@@ -98,7 +98,7 @@ func inFile(file *ast.File) ([]Test, error) {
 	return tests, nil
 }
 
-// itemsOf reads the numbers from a test's name and comment.
+// itemsOf reads the IDs from a test's name and comment.
 func itemsOf(name, comment string) ([]string, error) {
 	var ids []string
 	if match := numberedName.FindStringSubmatch(name); match != nil {
@@ -109,7 +109,8 @@ func itemsOf(name, comment string) ([]string, error) {
 	}
 	match := coversLine.FindStringSubmatch(strings.ReplaceAll(comment, "\n", " "))
 	if match == nil {
-		return nil, fmt.Errorf("the comment of %s begins with Covers: and does not go on like this: Covers: SP-29, BC-03, ATTACK-47", name)
+		return nil, fmt.Errorf(
+			"the comment of %s begins with Covers: and does not go on like this: Covers: SP-29, BC-03, ATTACK-47", name)
 	}
 	return append(ids, strings.Split(match[1], ", ")...), nil
 }

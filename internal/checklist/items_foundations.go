@@ -29,7 +29,7 @@ func foundations() []Group {
 			{ID: "FC-03", Section: "§5.2.2-3 to -5", Requires: "poll, perhaps ping, never push"},
 			{ID: "FC-04", Section: "§5.2.2-6, -9", Requires: "signed requests where FAPI 1.0 rules"},
 			{ID: "FC-05", Section: "§5.2.2-7, -8", Requires: "authentication that suits the operation; acr"},
-			{ID: "FC-06", Section: "§5.2.2", Requires: "hints name a person and no intent"},
+			{ID: "FC-06", Section: "§5.2.2", Requires: "hints identify a user and no intent"},
 			{ID: "FC-07", Section: "§5.2.5", Requires: "request_context is accepted"},
 			{ID: "FC-08", Section: "§5.2.2", Requires: "metadata for kinds of login_hint_token"},
 			{ID: "FC-09", Section: "§5.2.2", Requires: "the algorithms of the profile"},
@@ -47,7 +47,7 @@ func foundations() []Group {
 			{ID: "CI-10", Section: "§10.2", Requires: "no redirects and no retries without end when pinging"},
 			{ID: "CI-11", Section: "§4", Requires: "a notification endpoint on https and outside of our network"},
 			{ID: "CI-12", Section: "§10.3.1", Requires: "auth_req_id claims in push only"},
-			{ID: "CI-13", Section: "§11", Requires: "disabled persons are refused at the start and at the end"},
+			{ID: "CI-13", Section: "§11", Requires: "disabled users are refused at the start and at the end"},
 		}},
 		{"JA", "JWT Secured Authorization Response Mode (JARM), Final", []Item{
 			{ID: "JA-01", Section: "§2.1", Requires: "iss, aud, exp and the response inside the JWT"},
@@ -87,7 +87,7 @@ func foundations() []Group {
 			{ID: "MT-07", Section: "§3", Requires: "binding does not depend on how the client authenticates"},
 			{ID: "MT-08", Section: "§4, §7.1", Requires: "a refresh with a renewed certificate binds the new token to it"},
 			{ID: "MT-09", Section: "§3.3, §5", Requires: "metadata and endpoint aliases"},
-			{ID: "MT-10", Section: "§5, §7.2 to §7.5", Requires: "no renegotiation; browsers are never asked for a certificate"},
+			{ID: "MT-10", Section: "§5, §7.2 to §7.5", Requires: "no renegotiation; no certificate is requested from browsers"},
 			{ID: "MT-11", Section: "§7.4", Requires: "limits on certificates: size, name constraints, usage"},
 		}},
 		{"DP", "RFC 9449, Demonstrating Proof of Possession", []Item{

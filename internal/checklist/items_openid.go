@@ -9,7 +9,7 @@ func openID() []Group {
 			{ID: "AT-03", Section: "§2.1, §4", Requires: "signed with a published key, never none, and of no use as an ID token"},
 		}},
 		{"IN", "RFC 7662 and RFC 9701, Token Introspection", []Item{
-			{ID: "IN-01", Section: "RFC 7662 §2", Requires: "an authenticated resource server's POST; of any other token only active false is told"},
+			{ID: "IN-01", Section: "RFC 7662 §2", Requires: "an authenticated resource server's POST; for any other token only active false is returned"},
 			{ID: "IN-02", Section: "RFC 7662 §2.2, §4", Requires: "what that resource server may know: cnf, aud, scope, exp, sub"},
 			{ID: "IN-03", Section: "RFC 9701 §5", Requires: "signed answers"},
 			{ID: "IN-04", Section: "RFC 9701 §6, §7", Requires: "metadata for signed and encrypted answers"},

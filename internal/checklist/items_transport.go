@@ -13,7 +13,7 @@ func transport() []Group {
 			{ID: "BC-07", Section: "§4.2.4, §4.12", Requires: "no 307, no referrer, nothing from elsewhere on pages"},
 			{ID: "BC-08", Section: "§4.16", Requires: "pages cannot be framed"},
 			{ID: "BC-09", Section: "§4.13", Requires: "security headers of a proxy are not taken from the outside"},
-			{ID: "BC-10", Section: "§4.15", Requires: "no client can pose as a person"},
+			{ID: "BC-10", Section: "§4.15", Requires: "no client can impersonate a user"},
 			{ID: "BC-11", Section: "§4.17", Requires: "no in-browser flows: no web messages, no tokens in fragments"},
 		}},
 		{"PR", "RFC 9728, Protected Resource Metadata", []Item{

@@ -52,7 +52,7 @@ func writeSummary(page *strings.Builder, tests []Test, results map[Place]Result)
 				count[3]++
 			case result.Failed:
 				count[5]++
-			case named == 0 || Lacks(item, result) != "":
+			case named == 0 || lacks(item, result) != "":
 				count[4]++
 			default:
 				count[1]++
@@ -69,7 +69,8 @@ func writeSummary(page *strings.Builder, tests []Test, results map[Place]Result)
 		functions++
 		cases = cases.plus(results[test.Place()])
 	}
-	fmt.Fprintf(page, "\n%d test functions; %d cases that accept, %d that refuse.\n", functions, cases.Accepts, cases.Refuses)
+	fmt.Fprintf(page, "\n%d test functions; %d cases that accept, %d that refuse.\n", functions, cases.Accepts,
+		cases.Refuses)
 }
 
 func writeCounts(page *strings.Builder, title string, count [6]int) {
@@ -80,7 +81,7 @@ func writeCounts(page *strings.Builder, title string, count [6]int) {
 	page.WriteString("\n")
 }
 
-// anchor is the address that Markdown renderers give to a group's heading.
+// anchor returns the fragment of a group's heading in rendered Markdown.
 func anchor(group Group) string {
 	heading := strings.ToLower(group.Code + ": " + group.Title)
 	return strings.Map(func(r rune) rune {
@@ -94,7 +95,7 @@ func anchor(group Group) string {
 	}, heading)
 }
 
-// resultOf adds up the results of the tests that name an item, and counts those tests.
+// resultOf sums the results of the tests of an item, and counts the tests.
 func resultOf(item Item, tests []Test, results map[Place]Result) (Result, int) {
 	var sum Result
 	named := 0
@@ -107,8 +108,8 @@ func resultOf(item Item, tests []Test, results map[Place]Result) (Result, int) {
 	return sum, named
 }
 
-// Lacks says which side of an item its tests do not show, or "".
-func Lacks(item Item, result Result) string {
+// Lacks returns what the tests of an item lack, subtests that accept or that refuse, or "".
+func lacks(item Item, result Result) string {
 	switch {
 	case result.Accepts == 0:
 		return "no test accepts"
@@ -123,7 +124,8 @@ func writeRow(page *strings.Builder, item Item, tests []Test, results map[Place]
 	for _, test := range tests {
 		if slices.Contains(test.Items, item.ID) {
 			one := results[test.Place()]
-			names = append(names, fmt.Sprintf("[%s/%s: %s](../%s/%s) %d/%d", test.Folder, test.File, test.Function, test.Folder, test.File, one.Accepts, one.Refuses))
+			names = append(names, fmt.Sprintf("[%s/%s: %s](../%s/%s) %d/%d", test.Folder, test.File, test.Function, test.Folder,
+				test.File, one.Accepts, one.Refuses))
 		}
 	}
 	result, named := resultOf(item, tests, results)
@@ -139,8 +141,8 @@ func writeRow(page *strings.Builder, item Item, tests []Test, results map[Place]
 		verdict = fmt.Sprintf("pass; the rest later, with %s: %s", item.Later.Part, item.Later.Why)
 	case named == 0:
 		verdict = "**no test**"
-	case Lacks(item, result) != "":
-		verdict = "**" + Lacks(item, result) + "**"
+	case lacks(item, result) != "":
+		verdict = "**" + lacks(item, result) + "**"
 	case result.Refuses == 0:
 		verdict = "pass; nothing to refuse: " + item.NoRefusal
 	}
@@ -148,5 +150,6 @@ func writeRow(page *strings.Builder, item Item, tests []Test, results map[Place]
 	if named > 0 {
 		accepts, refuses = fmt.Sprint(result.Accepts), fmt.Sprint(result.Refuses)
 	}
-	fmt.Fprintf(page, "| %s | %s | %s | %s | %s | %s | %s |\n", item.ID, item.Requires, item.Section, strings.Join(names, "<br>"), accepts, refuses, verdict)
+	fmt.Fprintf(page, "| %s | %s | %s | %s | %s | %s | %s |\n", item.ID, item.Requires, item.Section,
+		strings.Join(names, "<br>"), accepts, refuses, verdict)
 }

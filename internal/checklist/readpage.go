@@ -10,7 +10,7 @@ import (
 // recorded is a test with its counts, as a row of the page names it.
 var recorded = regexp.MustCompile(`\[([^]:]+)/[^]/:]+: (Test\w+)\]\([^)]*\) (\d+)/(\d+)`)
 
-// ReadPage gives the results that a page was made with.
+// ReadPage returns the results that a page was made with.
 func ReadPage(page string) (map[Place]Result, error) {
 	results := map[Place]Result{}
 	for line := range strings.Lines(page) {

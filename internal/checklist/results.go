@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Result is what running a test, or all tests of an item, came to.
+// Result is the result of a test, or of all tests of an item.
 type Result struct {
-	// Accepts and Refuses count the subtests in which the server had to go on, and to stop.
+	// Accepts and Refuses count the subtests in which the server had to accept, and to refuse.
 	Accepts, Refuses int
-	// Failed tells that not everything passed.
+	// Failed reports whether not everything passed.
 	Failed bool
 }
 
@@ -33,7 +33,7 @@ type event struct {
 type Place struct{ Folder, Function string }
 
 // ReadResults reads what `go test -json` printed for packages of a module. Of nested subtests only the innermost
-// count, as what the outermost is called. What failed tests printed goes to failures.
+// are counted, by the name of the outermost. What failed tests printed goes to failures.
 func ReadResults(report io.Reader, module string, failures io.Writer) (map[Place]Result, error) {
 	type run struct{ folder, test string }
 	outcomes, output, parents := map[run]string{}, map[run]string{}, map[run]bool{}
@@ -79,5 +79,5 @@ func ReadResults(report io.Reader, module string, failures io.Writer) (map[Place
 	return results, nil
 }
 
-// Place tells where the test is.
+// Place returns where the test is.
 func (t Test) Place() Place { return Place{t.Folder, t.Function} }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Commented writes a configuration file for people to edit: every key with its description. Keys of c that are
-// unset or have their default stand there as comments. File names are written as they are in c.
+// Commented writes a configuration file to be edited: every key with its description. Keys of c that are
+// unset or have their default are comments. File names are written as they are in c.
 func (c *Config) Commented() string {
 	var out strings.Builder
 	out.WriteString("# Countersign configuration. Relative file names start at this file's folder.\n")
@@ -100,7 +100,7 @@ func commentedKey(out *strings.Builder, name string, field reflect.StructField, 
 	fmt.Fprintf(out, "%s = %s\n", name, plainValue(value))
 }
 
-// plainValue is tomlValue without the cover over secrets: here their names are what somebody is to read and edit.
+// plainValue is tomlValue without redaction: the names of secrets are what the operator edits.
 func plainValue(value reflect.Value) string {
 	if secret, ok := value.Interface().(Secret); ok {
 		return quote(string(secret))

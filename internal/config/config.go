@@ -1,4 +1,4 @@
-// Package config is the one configuration file: its keys, how it is read, held against the rules, printed and
+// Package config is the one configuration file: its keys, how it is read, validated, printed and
 // described.
 //
 // [Config] is the single source. Its struct tags give each key's name, default, bounds and description; decoding,
@@ -11,7 +11,7 @@ package config
 type Config struct {
 	Issuer string `toml:"issuer" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
 
-	Profiles string `toml:"profiles" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced. Each client is held to its own; the discovery document tells what these allow."`
+	Profiles string `toml:"profiles" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced. Each client is held to its own; the discovery document describes what these allow."`
 
 	Listen     Listen     `toml:"listen" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
 	ListenMTLS ListenMTLS `toml:"listen_mtls" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`
@@ -23,15 +23,15 @@ type Config struct {
 	Telemetry  Telemetry  `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
 	Audit      Audit      `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
 	Resources  Resources  `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
-	Retention  Retention  `toml:"retention" doc:"How long ended things stay known. What was used once stays known as long as it could be used again, whatever is set here."`
+	Retention  Retention  `toml:"retention" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
 	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
 
-	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask people on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
+	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
 	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed."`
 
 	TrustStores          []TrustStore          `toml:"trust_stores" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
-	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that people read when they decide."`
+	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that users read when they decide."`
 	ResourceServers      []ResourceServer      `toml:"resource_servers" doc:"Other protected resources that access tokens can be asked for (RFC 8707). The issuer is always one."`
 	AuthorizationDetails []AuthorizationDetail `toml:"authorization_details" doc:"Types of authorization_details that clients can ask for (RFC 9396)."`
 
@@ -59,7 +59,7 @@ type ListenMTLS struct {
 	IngressNetworks   string `toml:"ingress_networks" doc:"Networks that the ingress connects from, such as 10.1.2.0/28, separated by spaces; together with ingress_secret_file, in place of a certificate."`
 	IngressSecret     Secret `toml:"ingress_secret_file" doc:"File of the secret, at least 43 characters, that the ingress sends in the header Countersign-Ingress-Secret."`
 	IngressOldSecret  Secret `toml:"ingress_old_secret_file" doc:"File of the secret before, accepted too while ingresses change to the new one."`
-	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether client certificates are looked up in CRLs and by OCSP: soft lets a certificate pass when nobody can be asked, hard does not."`
+	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether client certificates are looked up in CRLs and by OCSP: soft accepts a certificate when no source can be reached, hard does not."`
 	CRLFile           File   `toml:"crl_file" doc:"Certificate revocation lists, PEM, of the client authorities, kept fresh by the operator. Asked before the addresses in the certificates."`
 }
 
@@ -103,7 +103,7 @@ type Signer struct {
 // Replica is a further token.
 type Replica struct {
 	Module      File              `toml:"module" doc:"The PKCS#11 module of this token; signer.module when absent."`
-	Token       string            `toml:"token" required:"true" doc:"Label or RFC 7512 address of the token. Two tokens with one label are told apart by serial=."`
+	Token       string            `toml:"token" required:"true" doc:"Label or RFC 7512 address of the token. Two tokens with one label are distinguished by serial=."`
 	PINFile     Secret            `toml:"pin_file" doc:"File that holds the user PIN of this token; signer.pin_file when both are absent."`
 	PINEnv      string            `toml:"pin_env" doc:"Name of the environment variable that holds the user PIN of this token, in place of pin_file."`
 	Environment map[string]string `toml:"environment" doc:"Environment variables for this module; signer.environment when absent."`
@@ -115,7 +115,7 @@ type Tokens struct {
 	AccessTokenLifetime  Duration `toml:"access_token_lifetime" default:"5m" min:"30s" max:"15m" doc:"Life of an access token. Short, because a resource server may accept it until it ends."`
 	AccessTokenAlgorithm string   `toml:"access_token_algorithm" default:"PS256" enum:"PS256,ES256,EdDSA" doc:"Signature algorithm of access tokens (FAPI 2.0 Security Profile §5.4.1)."`
 	IDTokenLifetime      Duration `toml:"id_token_lifetime" default:"5m" min:"30s" max:"1h" doc:"Life of an ID token."`
-	GrantLifetime        Duration `toml:"grant_lifetime" default:"90d" min:"1m" max:"365d" doc:"How long a person's decision stands, and with it every refresh token."`
+	GrantLifetime        Duration `toml:"grant_lifetime" default:"90d" min:"1m" max:"365d" doc:"How long a user's decision is valid, and with it every refresh token."`
 	CodeLifetime         Duration `toml:"code_lifetime" default:"60s" min:"5s" max:"60s" doc:"Life of an authorization code (FAPI 2.0 Security Profile §5.3.2.1-11)."`
 	RequestURILifetime   Duration `toml:"request_uri_lifetime" default:"60s" min:"5s" max:"599s" doc:"Life of a pushed authorization request (FAPI 2.0 Security Profile §5.3.2.2-12)."`
 }
@@ -123,7 +123,7 @@ type Tokens struct {
 // Sessions are signed-in browsers.
 type Sessions struct {
 	Lifetime            Duration `toml:"lifetime" default:"1h" min:"1m" max:"24h" doc:"How long a browser stays signed in."`
-	InteractionLifetime Duration `toml:"interaction_lifetime" default:"10m" min:"1m" max:"1h" doc:"How long a person may take to sign in and decide."`
+	InteractionLifetime Duration `toml:"interaction_lifetime" default:"10m" min:"1m" max:"1h" doc:"How long a user may take to sign in and decide."`
 }
 
 // Limits bound a connection.
@@ -134,37 +134,37 @@ type Limits struct {
 	WriteTimeout      Duration `toml:"write_timeout" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
 	IdleTimeout       Duration `toml:"idle_timeout" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
 	DrainTime         Duration `toml:"drain_time" default:"0s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no, so that a load balancer can notice."`
-	ShutdownTimeout   Duration `toml:"shutdown_timeout" default:"20s" min:"1s" max:"5m" doc:"How long requests under way may take after SIGTERM."`
+	ShutdownTimeout   Duration `toml:"shutdown_timeout" default:"20s" min:"1s" max:"5m" doc:"How long running requests may take after SIGTERM."`
 
 	ClientPerSecond          int `toml:"client_per_second" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`
 	ClientBurst              int `toml:"client_burst" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
-	AddressFailuresPerSecond int `toml:"address_failures_per_second" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address, after a burst; then the address has to wait."`
+	AddressFailuresPerSecond int `toml:"address_failures_per_second" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address, after a burst; then the address must wait."`
 	AddressFailureBurst      int `toml:"address_failure_burst" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
 }
 
-// DPoP is about proofs of possession.
+// DPoP is for proofs of possession.
 type DPoP struct {
-	RequireNonce bool `toml:"require_nonce" default:"false" doc:"Have every proof carry a nonce of this server (RFC 9449 §8, §9), so that none can be made ahead of its time. Costs each client one more request every few minutes."`
+	RequireNonce bool `toml:"require_nonce" default:"false" doc:"Require a nonce of this server in every proof (RFC 9449 §8, §9), so that none can be made in advance. Costs each client one more request every few minutes."`
 }
 
 // CIBA is backchannel authentication.
 type CIBA struct {
-	Enabled              bool     `toml:"enabled" default:"false" doc:"Offer /backchannel, where clients ask people, and the grant type that fetches what they allowed."`
-	Lifetime             Duration `toml:"lifetime" default:"2m" min:"10s" max:"10m" doc:"How long a request waits for the person when its client asks for no time."`
+	Enabled              bool     `toml:"enabled" default:"false" doc:"Offer /backchannel, where clients ask users, and the grant type that redeems what they allowed."`
+	Lifetime             Duration `toml:"lifetime" default:"2m" min:"10s" max:"10m" doc:"How long a request waits for the user when its client requests no expiry."`
 	MaxLifetime          Duration `toml:"max_lifetime" default:"10m" min:"10s" max:"1h" doc:"What a requested_expiry is cut to."`
-	Interval             Duration `toml:"interval" default:"5s" min:"1s" max:"1m" doc:"Least time between two polls of one request. A client that comes sooner is told slow_down, and has to wait 5s longer from then on."`
-	LongPoll             Duration `toml:"long_poll" default:"0s" min:"0s" max:"15s" doc:"How long a poll is held while nobody has decided; 0s answers at once. Clients have to be ready for it (CIBA Core §11), and ingresses too."`
-	PendingPerPerson     int      `toml:"pending_per_person" default:"5" min:"1" max:"100" doc:"Requests of all clients that may wait for one person at once."`
-	PendingPerClient     int      `toml:"pending_per_client" default:"3" min:"1" max:"100" doc:"Requests of one client that may wait for one person at once."`
-	PersonPerMinute      int      `toml:"person_per_minute" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one person, after a burst, on one node."`
-	PersonBurst          int      `toml:"person_burst" default:"5" min:"1" max:"1000" doc:"How often one client may ask one person at once."`
+	Interval             Duration `toml:"interval" default:"5s" min:"1s" max:"1m" doc:"Least time between two polls of one request. A client that polls sooner gets slow_down, and must wait 5s longer from then on."`
+	LongPoll             Duration `toml:"long_poll" default:"0s" min:"0s" max:"15s" doc:"How long a poll is held while the request is pending; 0s answers at once. Clients must be ready for it (CIBA Core §11), and ingresses too."`
+	PendingPerUser       int      `toml:"pending_per_person" default:"5" min:"1" max:"100" doc:"Requests of all clients that may be pending for one user at once."`
+	PendingPerClient     int      `toml:"pending_per_client" default:"3" min:"1" max:"100" doc:"Requests of one client that may be pending for one user at once."`
+	UserPerMinute        int      `toml:"person_per_minute" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on one node."`
+	UserBurst            int      `toml:"person_burst" default:"5" min:"1" max:"1000" doc:"How often one client may ask one user at once."`
 	BindingMessage       string   `toml:"binding_message" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
 	LoginHint            string   `toml:"login_hint" default:"username" enum:"username,subject" doc:"What a login_hint is."`
-	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that close what is to be said to clients while it waits in the database: the first closes, all open. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`
+	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that encrypt pending notifications in the database: the first encrypts, all decrypt. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`
 	ClientCertificate    File     `toml:"ping_certificate_file" doc:"Certificate, PEM, that is shown to notification endpoints that ask for one."`
 	ClientCertificateKey Secret   `toml:"ping_key_file" doc:"Private key of that certificate, PEM."`
 
-	HintIssuers []HintIssuer `toml:"login_hint_issuers" doc:"Whose login_hint_token is believed. Without any there is no such hint."`
+	HintIssuers []HintIssuer `toml:"login_hint_issuers" doc:"Whose login_hint_token is accepted. Without any there is no such hint."`
 }
 
 // HintIssuer signs login_hint_tokens.
@@ -181,7 +181,7 @@ type Registration struct {
 	CertificateQuota int    `toml:"certificate_quota" default:"0" min:"0" max:"100000" doc:"Clients that an organisation may register which proves itself by a certificate of listen_mtls.client_ca_file instead of a token; 0 allows none."`
 }
 
-// Outbound is about what the server fetches.
+// Outbound is for what the server requests itself.
 type Outbound struct {
 	CAFile File `toml:"ca_file" doc:"Certificate authorities, PEM, to trust instead of the system's."`
 }
@@ -189,13 +189,13 @@ type Outbound struct {
 // ResourceServer is a protected resource elsewhere.
 type ResourceServer struct {
 	Identifier string `toml:"identifier" required:"true" doc:"Absolute URI: the value of the resource parameter and of aud."`
-	Scopes     string `toml:"scopes" doc:"Scope values that mean something there, separated by spaces; empty means all."`
+	Scopes     string `toml:"scopes" doc:"Scope values that apply there, separated by spaces; empty means all."`
 }
 
 // AuthorizationDetail is a type of authorization_details.
 type AuthorizationDetail struct {
 	Type       string `toml:"type" required:"true" doc:"The type's name."`
-	Title      string `toml:"title" required:"true" doc:"What people read above what is asked for, in one sentence."`
+	Title      string `toml:"title" required:"true" doc:"What users read above what is requested, in one sentence."`
 	SchemaFile File   `toml:"schema_file" required:"true" doc:"JSON Schema (2020-12) of one object of the type, with additionalProperties false."`
 }
 
@@ -216,7 +216,7 @@ type Audit struct {
 
 // Retention is how long what has ended is kept.
 type Retention struct {
-	Grants              Duration `toml:"grants" default:"1h" min:"1h" max:"3653d" doc:"How long a grant stays known after its end, so that it can be told and exported. A revoked one is kept until it would have ended, and then as long."`
+	Grants              Duration `toml:"grants" default:"1h" min:"1h" max:"3653d" doc:"How long a grant stays known after its end, so that it can be listed and exported. A revoked one is kept until it would have ended, and then as long."`
 	BackchannelRequests Duration `toml:"backchannel_requests" default:"1h" min:"1h" max:"3653d" doc:"How long a backchannel request with its decision stays known after its end."`
 }
 
@@ -228,6 +228,6 @@ type Resources struct {
 // Scope is a scope value.
 type Scope struct {
 	Name        string `toml:"name" required:"true" doc:"The scope value (RFC 6749 §3.3)."`
-	Description string `toml:"description" required:"true" doc:"What the person allows, in one sentence."`
-	AlwaysAsk   bool   `toml:"always_ask" default:"false" doc:"Ask the person each time, whatever was allowed before."`
+	Description string `toml:"description" required:"true" doc:"What the user allows, in one sentence."`
+	AlwaysAsk   bool   `toml:"always_ask" default:"false" doc:"Ask the user each time, also for what was allowed before."`
 }

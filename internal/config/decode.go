@@ -2,172 +2,79 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 const redacted = `"[redacted]"`
 
-// table fills a struct from a decoded TOML table: known keys by their tags, everything else is a mistake.
-func (c *collector) table(target reflect.Value, prefix string, tree map[string]any) {
-	known := map[string]bool{}
+// fill sets the fields of a struct from a TOML table that was validated by the schema: what is absent gets its default, and
+// what is wrong stays zero.
+func (c *collector) fill(target reflect.Value, prefix string, tree map[string]any) {
 	for i := range target.NumField() {
 		field := target.Type().Field(i)
 		name, ok := field.Tag.Lookup("toml")
 		if !ok {
 			continue
 		}
-		known[name] = true
+		key := join(prefix, name)
 		raw, present := tree[name]
-		c.field(target.Field(i), field, join(prefix, name), raw, present)
-	}
-	for _, name := range slices.Sorted(maps.Keys(tree)) {
-		if !known[name] {
-			key := join(prefix, name)
-			c.add(key, "", "unknown key%s", suggestion(key))
+		switch {
+		case field.Type.Kind() == reflect.Struct:
+			table, _ := raw.(map[string]any)
+			c.fill(target.Field(i), key, table)
+		case !present:
+			if text, ok := field.Tag.Lookup("default"); ok {
+				setDefault(target.Field(i), key, text)
+			}
+		case !c.wrong[key]:
+			c.set(target.Field(i), field, key, raw)
 		}
 	}
 }
 
-func (c *collector) field(target reflect.Value, field reflect.StructField, key string, raw any, present bool) {
-	switch {
-	case field.Type.Kind() == reflect.Struct:
-		table, ok := raw.(map[string]any)
-		if present && !ok {
-			c.add(key, literal(raw), "this is a table; write [%s] on a line of its own and its keys below", key)
-			return // its keys are not known to be missing
+func (c *collector) set(target reflect.Value, field reflect.StructField, key string, raw any) {
+	switch value := raw.(type) {
+	case []any:
+		target.Set(reflect.MakeSlice(target.Type(), len(value), len(value)))
+		for i, element := range value {
+			table, _ := element.(map[string]any)
+			c.fill(target.Index(i), fmt.Sprintf("%s[%d]", key, i), table)
 		}
-		c.table(target, key, table)
-	case field.Type.Kind() == reflect.Slice:
-		if present {
-			c.tables(target, key, raw)
+	case map[string]any:
+		texts := map[string]string{}
+		for name, text := range value {
+			texts[name], _ = text.(string)
 		}
-	case field.Type.Kind() == reflect.Map:
-		if present {
-			c.strings(target, key, raw)
-		}
-	case present:
-		c.scalar(target, field, key, raw)
-	case field.Tag.Get("required") == "true":
-		c.add(key, "", "missing: %s", meaning(field))
-	default:
-		if text, ok := field.Tag.Lookup("default"); ok {
-			setDefault(target, key, text)
-		}
-	}
-}
-
-// tables fills a slice of structs from an array of tables.
-func (c *collector) tables(target reflect.Value, key string, raw any) {
-	list, ok := raw.([]any)
-	if !ok {
-		c.add(key, literal(raw), "this is a list of tables; write [[%s]] above the keys of each", key)
-		return
-	}
-	target.Set(reflect.MakeSlice(target.Type(), len(list), len(list)))
-	for i, element := range list {
-		name := fmt.Sprintf("%s[%d]", key, i)
-		table, ok := element.(map[string]any)
-		if !ok {
-			c.add(name, literal(element), "this is a list of tables; write [[%s]] above the keys of each", key)
-			continue
-		}
-		c.table(target.Index(i), name, table)
-	}
-}
-
-// strings fills a map from a table whose keys the operator chooses.
-func (c *collector) strings(target reflect.Value, key string, raw any) {
-	table, ok := raw.(map[string]any)
-	if !ok {
-		c.add(key, literal(raw), "this is a table; write [%s] on a line of its own and its keys below", key)
-		return
-	}
-	values := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(table)) {
-		value, ok := table[name].(string)
-		if !ok {
-			c.add(join(key, name), "", "not a text; write the value in quotation marks")
-			continue
-		}
-		values[name] = value
-	}
-	target.Set(reflect.ValueOf(values))
-}
-
-func (c *collector) scalar(target reflect.Value, field reflect.StructField, key string, raw any) {
-	shown := literal(raw)
-	if field.Type == reflect.TypeFor[Secret]() {
-		shown = redacted
-	}
-	switch {
-	case field.Type == reflect.TypeFor[Duration]():
-		c.duration(target, field, key, raw, shown)
-	case field.Type.Kind() == reflect.String:
-		text, ok := raw.(string)
-		if !ok {
-			c.add(key, shown, "not a text; write it in quotation marks")
-			return
-		}
-		target.SetString(text)
-		if text == "" && field.Tag.Get("required") == "true" {
-			c.add(key, shown, "empty: %s", meaning(field))
-		}
-		if list, ok := field.Tag.Lookup("enum"); ok && !slices.Contains(strings.Split(list, ","), text) {
-			c.add(key, shown, "not one of %s", quoted(list))
-		}
-	case field.Type.Kind() == reflect.Bool:
-		value, ok := raw.(bool)
-		if !ok {
-			c.add(key, shown, "write true or false, without quotation marks")
-			return
-		}
+		target.Set(reflect.ValueOf(texts))
+	case bool:
 		target.SetBool(value)
-	default: // int
-		c.number(target, field, key, raw, shown)
+	case int64:
+		target.SetInt(value)
+	case string:
+		if field.Type == reflect.TypeFor[Duration]() {
+			c.duration(target, field, key, value)
+			return
+		}
+		target.SetString(value)
 	}
 }
 
-func (c *collector) duration(target reflect.Value, field reflect.StructField, key string, raw any, shown string) {
-	text, ok := raw.(string)
-	if !ok {
-		c.add(key, shown, `not a duration; write it in quotation marks with its unit, such as "5m"`)
-		return
-	}
+// duration checks a duration against the bounds of its key, which a JSON Schema cannot compare.
+func (c *collector) duration(target reflect.Value, field reflect.StructField, key, text string) {
 	value, err := ParseDuration(text)
-	if err != nil {
-		c.add(key, shown, "%v", err)
-		return
-	}
-	least, most := mustDuration(field.Tag.Get("min")), mustDuration(field.Tag.Get("max"))
+	least, most := field.Tag.Get("min"), field.Tag.Get("max")
 	switch {
-	case value > most:
-		c.add(key, shown, "longer than %s; use %[1]s or less", field.Tag.Get("max"))
-	case value < least:
-		c.add(key, shown, "shorter than %s; use %[1]s or more", field.Tag.Get("min"))
+	case err != nil:
+		c.add(key, literal(text), "%v", err)
+		return
+	case value > mustDuration(most):
+		c.add(key, literal(text), "longer than %s; use %[1]s or less", most)
+	case value < mustDuration(least):
+		c.add(key, literal(text), "shorter than %s; use %[1]s or more", least)
 	}
 	target.SetInt(int64(value))
-}
-
-func (c *collector) number(target reflect.Value, field reflect.StructField, key string, raw any, shown string) {
-	value, ok := raw.(int64)
-	if !ok {
-		c.add(key, shown, "not a whole number; write it without quotation marks")
-		return
-	}
-	least, most := mustInt(field.Tag.Get("min")), mustInt(field.Tag.Get("max"))
-	switch {
-	case value > most:
-		c.add(key, shown, "more than %d; use %[1]d or less", most)
-		return
-	case value < least:
-		c.add(key, shown, "less than %d; use %[1]d or more", least)
-		return
-	}
-	target.SetInt(value)
 }
 
 // setDefault sets a default from its tag.
@@ -237,10 +144,6 @@ func quote(text string) string {
 	}
 	out.WriteByte('"')
 	return out.String()
-}
-
-func quoted(list string) string {
-	return `"` + strings.ReplaceAll(list, ",", `", "`) + `"`
 }
 
 // meaning is the first sentence of a key's description, to continue another sentence.

@@ -15,8 +15,8 @@ import (
 // maxFile bounds the size of a configuration file, in bytes.
 const maxFile = 1 << 20
 
-// Load reads the file, holds it against every rule and looks at each file that it names. A wrong configuration is
-// a [*Report] of all its mistakes; any other error means that the file could not be read.
+// Load reads the file, validates it and checks each file that it names. A wrong configuration is
+// a [*Report] of all its problems; any other error means that the file could not be read.
 func Load(file string) (*Config, error) { return load(file, true) }
 
 // LoadValues is [Load] without looking at the files that are named: for showing a configuration where its secrets
@@ -44,12 +44,13 @@ func parse(name string, document []byte, files bool) (*Config, error) {
 	c := &collector{wrong: map[string]bool{}}
 	var tree map[string]any
 	if err := toml.Unmarshal(document, &tree); err != nil {
-		c.mistakes = append(c.mistakes, syntaxMistake(err))
+		c.problems = append(c.problems, syntaxProblem(err))
 		return nil, c.report(name)
 	}
 	c.positions = locate(document)
 	config := &Config{folder: filepath.Dir(name)}
-	c.table(reflect.ValueOf(config).Elem(), "", tree)
+	c.validate(tree)
+	c.fill(reflect.ValueOf(config).Elem(), "", tree)
 	config.resolve()
 	c.rules(config)
 	if files {
@@ -61,13 +62,13 @@ func parse(name string, document []byte, files bool) (*Config, error) {
 	return config, nil
 }
 
-// syntaxMistake is the one mistake reported of a document that is not TOML: what follows it cannot be told.
-func syntaxMistake(err error) Mistake {
-	mistake := Mistake{Problem: "not correct TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+// syntaxProblem is the one problem reported of a document that is not TOML: what follows cannot be read.
+func syntaxProblem(err error) Problem {
+	problem := Problem{Text: "not correct TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
 	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
-		mistake.Line, _ = decode.Position()
+		problem.Line, _ = decode.Position()
 	}
-	return mistake
+	return problem
 }
 
 // resolve lets relative file names start at the configuration file's folder.

@@ -7,7 +7,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// positions gives the line of each key and table by its full name; elements of an array of tables are named
+// positions is the line of each key and table by its full name; elements of an array of tables are named
 // with their index, such as "scopes[0].name".
 type positions map[string]int
 
@@ -36,7 +36,7 @@ type walker struct {
 	tables map[string]int
 }
 
-// keys follows a dotted key from prefix, notes the line of each step, and returns the full name.
+// keys follows a dotted key from prefix, records the line of each step, and returns the full name.
 func (w *walker) keys(prefix string, parts unstable.Iterator, array bool) string {
 	for parts.Next() {
 		part := parts.Node()
@@ -79,7 +79,7 @@ func (w *walker) value(name string, value *unstable.Node) {
 	}
 }
 
-// note keeps the first line of a name.
+// note records the first line of a name.
 func (w *walker) note(name string, node *unstable.Node) {
 	if _, ok := w.found[name]; !ok {
 		w.found[name] = w.parser.Shape(node.Raw).Start.Line

@@ -10,7 +10,7 @@ import (
 
 // Print writes the effective values, defaults included, as TOML that reads back to the same configuration. File
 // names are printed as they will be opened. Secrets are never held; where a value may be one that was put here by
-// mistake, "[redacted]" stands in its place.
+// accident, it is "[redacted]".
 func (c *Config) Print() string {
 	var out strings.Builder
 	printTable(&out, "", reflect.ValueOf(c).Elem())

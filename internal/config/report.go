@@ -6,35 +6,35 @@ import (
 	"strings"
 )
 
-// Mistake is one thing that is wrong in the file.
-type Mistake struct {
-	// Line counts from 1; 0 when the mistake is that something is missing.
+// Problem is one thing that is wrong in the file.
+type Problem struct {
+	// Line counts from 1; 0 when the problem is that something is missing.
 	Line int
-	// Key is the full name, such as "tokens.access_token_lifetime"; empty for a mistake of the file as a whole.
+	// Key is the full name, such as "tokens.access_token_lifetime"; empty for a problem of the file as a whole.
 	Key string
 	// Value is what the file says, in TOML; empty for a missing or unknown key. A secret's is "[redacted]".
 	Value string
-	// Problem says what is wrong and what would be right.
-	Problem string
+	// Text says what is wrong and what would be right.
+	Text string
 }
 
-// Report is the error of a wrong configuration: every mistake of it.
+// Report is the error of a wrong configuration: every problem of it.
 type Report struct {
 	// File is the name of the configuration file.
 	File     string
-	Mistakes []Mistake
+	Problems []Problem
 }
 
-// Error implements error: one mistake a line, in the order of the file, what is missing last.
+// Error implements error: one problem a line, in the order of the file, what is missing last.
 func (r *Report) Error() string {
-	lines := make([]string, len(r.Mistakes))
-	for i, mistake := range r.Mistakes {
-		lines[i] = r.line(mistake)
+	lines := make([]string, len(r.Problems))
+	for i, problem := range r.Problems {
+		lines[i] = r.line(problem)
 	}
 	return strings.Join(lines, "\n")
 }
 
-func (r *Report) line(m Mistake) string {
+func (r *Report) line(m Problem) string {
 	var text strings.Builder
 	text.WriteString(r.File)
 	if m.Line > 0 {
@@ -48,27 +48,27 @@ func (r *Report) line(m Mistake) string {
 		}
 		text.WriteString(": ")
 	}
-	text.WriteString(m.Problem)
+	text.WriteString(m.Text)
 	return text.String()
 }
 
-// collector gathers mistakes while the file is read.
+// collector gathers problems while the file is read.
 type collector struct {
 	positions positions
-	mistakes  []Mistake
-	// wrong are the keys that a mistake was reported for, so that rules over several keys stay silent on them.
+	problems  []Problem
+	// wrong are the keys that a problem was reported for, so that rules over several keys stay silent on them.
 	wrong map[string]bool
 }
 
-// add reports a mistake. value is TOML text, or "" to leave it out.
+// add reports a problem. value is TOML text, or "" to leave it out.
 func (c *collector) add(key, value, format string, arguments ...any) {
 	c.wrong[key] = true
-	c.mistakes = append(c.mistakes, Mistake{
-		Line: c.positions[key], Key: key, Value: value, Problem: fmt.Sprintf(format, arguments...),
+	c.problems = append(c.problems, Problem{
+		Line: c.positions[key], Key: key, Value: value, Text: fmt.Sprintf(format, arguments...),
 	})
 }
 
-// bad tells whether a mistake was reported for the key or for a table that holds it.
+// bad reports whether a problem was reported for the key or for a table that holds it.
 func (c *collector) bad(key string) bool {
 	for {
 		if c.wrong[key] {
@@ -84,10 +84,10 @@ func (c *collector) bad(key string) bool {
 
 // report returns nil when there is nothing to report.
 func (c *collector) report(file string) error {
-	if len(c.mistakes) == 0 {
+	if len(c.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(c.mistakes, func(a, b Mistake) int {
+	slices.SortStableFunc(c.problems, func(a, b Problem) int {
 		switch {
 		case a.Line == b.Line:
 			return strings.Compare(a.Key, b.Key)
@@ -98,5 +98,5 @@ func (c *collector) report(file string) error {
 		}
 		return a.Line - b.Line
 	})
-	return &Report{File: file, Mistakes: c.mistakes}
+	return &Report{File: file, Problems: c.problems}
 }

@@ -16,7 +16,7 @@ import (
 	"unicode"
 )
 
-// rules holds the values against what a single tag cannot say. A rule stays silent on a key that is already known
+// rules checks what neither a tag nor the schema can say. A rule stays silent on a key that is already known
 // to be wrong.
 func (c *collector) rules(config *Config) {
 	c.issuer("issuer", config.Issuer)
@@ -38,12 +38,12 @@ func (c *collector) ciba(b *CIBA) {
 	if b.Lifetime > b.MaxLifetime && !c.bad("ciba.lifetime") && !c.bad("ciba.max_lifetime") {
 		c.add("ciba.lifetime", quote(b.Lifetime.String()), "longer than ciba.max_lifetime")
 	}
-	if b.PendingPerClient > b.PendingPerPerson && !c.bad("ciba.pending_per_client") && !c.bad("ciba.pending_per_person") {
+	if b.PendingPerClient > b.PendingPerUser && !c.bad("ciba.pending_per_client") && !c.bad("ciba.pending_per_person") {
 		c.add("ciba.pending_per_client", strconv.Itoa(b.PendingPerClient), "more than ciba.pending_per_person, which counts those of all clients")
 	}
 	c.pair("ciba.ping_certificate_file", string(b.ClientCertificate), "ciba.ping_key_file", string(b.ClientCertificateKey))
 	if b.ClientCertificate != "" && b.PingKeys == "" {
-		c.add("ciba.ping_certificate_file", quote(string(b.ClientCertificate)), "has no meaning without ciba.ping_keys_file: nobody is notified")
+		c.add("ciba.ping_certificate_file", quote(string(b.ClientCertificate)), "has no meaning without ciba.ping_keys_file: no client is notified")
 	}
 }
 
@@ -239,7 +239,10 @@ func (c *collector) developmentKeys(config *Config) {
 		return
 	}
 	u, err := url.Parse(config.Issuer)
-	if err == nil && !c.bad("issuer") && !isLoopback(u.Hostname()) && !strings.HasSuffix(u.Hostname(), ".localhost") {
+	if err != nil {
+		return // reported as a problem of issuer
+	}
+	if !c.bad("issuer") && !isLoopback(u.Hostname()) && !strings.HasSuffix(u.Hostname(), ".localhost") {
 		c.add(key, quote(string(s.DevelopmentKeyFile)),
 			"development keys are only for an issuer on this machine (localhost, *.localhost, 127.0.0.1, [::1]), and the issuer is %s; set signer.module and signer.token of an HSM instead", quote(config.Issuer))
 		return
@@ -252,7 +255,7 @@ func (c *collector) developmentKeys(config *Config) {
 		{"signer.replicas", len(s.Replicas) > 0}, {"signer.backend", s.Backend == "crypto11"},
 	} {
 		if other.set {
-			c.add(key, quote(string(s.DevelopmentKeyFile)), "there is an HSM too (%s); keep one of them: development keys stand in for no HSM", other.name)
+			c.add(key, quote(string(s.DevelopmentKeyFile)), "there is an HSM too (%s); keep one of them: development keys do not replace an HSM", other.name)
 			return
 		}
 	}
@@ -344,7 +347,7 @@ func (c *collector) scopes(config *Config) {
 		}
 		seen[scope.Name] = true
 		if !c.bad(description) && (len(scope.Description) > 200 || strings.ContainsFunc(scope.Description, unicode.IsControl)) {
-			c.add(description, "", "longer than 200 bytes or with control characters; write one sentence that people understand")
+			c.add(description, "", "longer than 200 bytes or with control characters; write one sentence that users understand")
 		}
 	}
 	accounts := slices.ContainsFunc(config.Scopes, func(s Scope) bool { return s.Name == "accounts" })
@@ -389,7 +392,7 @@ func checkFile(key string, name File) error {
 	return name.check()
 }
 
-// shown is the name in TOML, or a cover when it may be the secret itself, put here by mistake.
+// shown is the name in TOML, or "[redacted]" when it may be the secret itself, put here by accident.
 func (s Secret) shown() string {
 	if strings.HasPrefix(string(s), credentialPrefix) {
 		return quote(string(s))

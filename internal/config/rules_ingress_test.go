@@ -29,7 +29,7 @@ func TestIngressRules(t *testing.T) {
 		{"refuses the whole internet", start + "source = \"nginx\"\ningress_networks = \"0.0.0.0/0\"\ningress_secret_file = \"x\"\n", "larger than"},
 		{"refuses an address that is no network", start + "source = \"nginx\"\ningress_networks = \"10.1.2.3/28\"\ningress_secret_file = \"x\"\n", "not a network"},
 		{"refuses a relative socket", strings.Replace(socket, "/run", "run", 1) + "source = \"nginx\"\n", "whole name"},
-		{"refuses lists that nobody asks", start + "crl_file = \"x\"\n", "revocation is off"},
+		{"refuses lists that are never used", start + "crl_file = \"x\"\n", "revocation is off"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			document := withMTLS(t, test.keys)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Schema describes the file as a JSON Schema (draft 2020-12), for editors and for checks before a roll-out.
-// Bounds of durations and rules over several keys are in the descriptions; [Load] knows them all.
+// Schema describes the file as a JSON Schema (draft 2020-12), for editors, for checks before a roll-out and for [Load].
+// Bounds of durations and rules over several keys are in the descriptions; [Load] checks them all.
 func Schema() []byte {
 	root := tableSchema(reflect.TypeFor[Config]())
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -21,7 +21,7 @@ func Schema() []byte {
 }
 
 func tableSchema(table reflect.Type) map[string]any {
-	properties, required := map[string]any{}, []string{}
+	properties, needed := map[string]any{}, []string{}
 	for i := range table.NumField() {
 		field := table.Field(i)
 		name, ok := field.Tag.Lookup("toml")
@@ -31,20 +31,24 @@ func tableSchema(table reflect.Type) map[string]any {
 		schema := fieldSchema(field)
 		schema["description"] = description(field)
 		properties[name] = schema
-		if field.Tag.Get("required") == "true" || field.Type.Kind() == reflect.Struct && hasRequired(field.Type) {
-			required = append(required, name)
+		if required(field) {
+			needed = append(needed, name)
 		}
 	}
 	schema := map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
-	if len(required) > 0 {
-		schema["required"] = required
+	if len(needed) > 0 {
+		schema["required"] = needed
 	}
 	return schema
 }
 
-func hasRequired(table reflect.Type) bool {
-	for i := range table.NumField() {
-		if table.Field(i).Tag.Get("required") == "true" {
+// required reports whether a key, or a key of a table, must be given.
+func required(field reflect.StructField) bool {
+	if field.Type.Kind() != reflect.Struct {
+		return field.Tag.Get("required") == "true"
+	}
+	for i := range field.Type.NumField() {
+		if required(field.Type.Field(i)) {
 			return true
 		}
 	}

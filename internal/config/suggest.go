@@ -21,7 +21,7 @@ func suggestion(unknown string) string {
 	return "; did you mean " + strings.ReplaceAll(best, "[]", "") + "?"
 }
 
-// keyDistance is small for a slip of the pen, a key in the wrong table and a forgotten ending such as _file.
+// keyDistance is small for a typing error, a key in the wrong table and a missing ending such as _file.
 func keyDistance(unknown, known string) int {
 	unknownTable, unknownLast := cutLast(unknown)
 	knownTable, knownLast := cutLast(known)

@@ -15,7 +15,7 @@ func TestTrustStoreRules(t *testing.T) {
 		{"refuses a name twice", one + one, "described twice"},
 		{"refuses a name with a space", strings.Replace(one, "uk", "u k", 1), "not a name"},
 		{"refuses no authorities", "[[trust_stores]]\nname = \"uk\"\n", "client_ca_file"},
-		{"refuses lists that nobody asks", one + "crl_file = \"l\"\n", "revocation is off"},
+		{"refuses lists that are never used", one + "crl_file = \"l\"\n", "revocation is off"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := parse("c.toml", []byte(read(t, "testdata/good.toml")+"\n"+test.tables), false)

@@ -16,7 +16,7 @@ import (
 // Duration is a length of time, written as whole numbers with units: "90d", "1h30m", "60s", "250ms".
 type Duration time.Duration
 
-// Std gives the duration as the standard library's type.
+// Std returns the duration as the standard library's type.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
 const (
@@ -35,11 +35,13 @@ type unit struct {
 	name   string
 }
 
+var errNotDuration = errors.New(`not a duration; write whole numbers with d, h, m, s or ms, such as "90d" or "1h30m"`)
+
 // ParseDuration reads a duration such as "90d" or "1h30m".
 func ParseDuration(text string) (Duration, error) {
 	groups := regexp.MustCompile(durationPattern).FindStringSubmatch(text)
 	if groups == nil || text == "" {
-		return 0, errors.New(`not a duration; write whole numbers with d, h, m, s or ms, such as "90d" or "1h30m"`)
+		return 0, errNotDuration
 	}
 	var sum time.Duration
 	for i, u := range units() {
@@ -129,7 +131,7 @@ func (s Secret) Read() ([]byte, error) {
 	return text, nil
 }
 
-// check tells what keeps the secret from being read safely.
+// check reports why the secret cannot be read safely.
 func (s Secret) check() error {
 	path, err := s.Path()
 	if err != nil {
@@ -151,7 +153,7 @@ func (f File) check() error {
 	return err
 }
 
-// statFile looks at a file that has to be readable. The error says what is wrong in words, without the name.
+// statFile checks that a file is readable. The error says what is wrong, without the name.
 func statFile(path string) (fs.FileInfo, error) {
 	file, err := os.Open(path)
 	switch {

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// waitForPerson is how long a person may take.
-const waitForPerson = 5 * time.Minute
+// waitForUser is how long a user may take.
+const waitForUser = 5 * time.Minute
 
-// callbackPage is what the person's browser shows at the end.
+// callbackPage is what the user's browser shows at the end.
 const callbackPage = `<!DOCTYPE html><html lang="en"><meta name="color-scheme" content="light dark"><title>Done</title>
 <h1>Done</h1><p>The client has its answer. Go back to the terminal; you can close this page.</p>
 `
 
-// wait opens the person's browser and listens at the redirect URI.
+// wait opens the user's browser and listens at the redirect URI.
 func (d *demo) wait(ctx context.Context, address string) (url.Values, error) {
 	redirect, err := url.Parse(d.config.RedirectURI)
 	if err != nil {
@@ -71,7 +71,7 @@ func (d *demo) wait(ctx context.Context, address string) (url.Values, error) {
 		return nil, fmt.Errorf("cannot listen for the callback: %w", err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(waitForPerson):
-		return nil, fmt.Errorf("nobody came back within %s", waitForPerson)
+	case <-time.After(waitForUser):
+		return nil, fmt.Errorf("nobody came back within %s", waitForUser)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// person is a run that waits for a person's browser, with that browser.
-func person(t *testing.T) (*demo, *fakeServer, *bytes.Buffer, *http.Client) {
+// byHand is a run that waits for the user's browser, with that browser.
+func byHand(t *testing.T) (*demo, *fakeServer, *bytes.Buffer, *http.Client) {
 	t.Helper()
 	d, f, out := newRun(t, "")
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -32,11 +32,11 @@ func person(t *testing.T) (*demo, *fakeServer, *bytes.Buffer, *http.Client) {
 	d.config.Auto = false
 	d.config.Callback = callback.TLS.Certificates[0]
 	d.config.RedirectURI = fmt.Sprintf("https://localhost:%d/callback", free.Addr().(*net.TCPAddr).Port)
-	f.client = d.config
+	f.client, d.client = d.config, d.newClient()
 	return d, f, out, browser
 }
 
-// visit loads a page in the person's browser.
+// visit loads a page in the user's browser.
 func visit(t *testing.T, browser *http.Client, address string) (int, string) {
 	t.Helper()
 	response, err := browser.Get(address)
@@ -54,7 +54,7 @@ func visit(t *testing.T, browser *http.Client, address string) (int, string) {
 
 // TestPerson waits for a browser at the redirect URI.
 func TestPerson(t *testing.T) {
-	d, f, out, browser := person(t)
+	d, f, out, browser := byHand(t)
 	seen := make(chan string, 1)
 	opened := ""
 	d.config.Open = func(address string) error {
@@ -74,7 +74,7 @@ func TestPerson(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if page := <-seen; !strings.Contains(page, "Go back to the terminal") {
-		t.Errorf("the person saw %q", page)
+		t.Errorf("the user saw %q", page)
 	}
 	if !strings.HasPrefix(opened, "https://example.com/authorize?client_id=demo-dpop&request_uri=urn%3A") {
 		t.Errorf("the browser was opened at %q", opened)
@@ -86,7 +86,7 @@ func TestPerson(t *testing.T) {
 
 // TestNobody gives up when it is told to.
 func TestNobody(t *testing.T) {
-	d, _, _, _ := person(t)
+	d, _, _, _ := byHand(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := d.run(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -96,7 +96,7 @@ func TestNobody(t *testing.T) {
 
 // TestPortTaken says why there is no callback.
 func TestPortTaken(t *testing.T) {
-	d, _, _, _ := person(t)
+	d, _, _, _ := byHand(t)
 	address, err := url.Parse(d.config.RedirectURI)
 	if err != nil {
 		t.Fatal(err)

@@ -7,11 +7,13 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
 
+	"countersign/internal/flowclient"
 	"countersign/internal/jose"
 )
 
@@ -32,7 +34,7 @@ type Config struct {
 	// Auto plays the browser too, and signs in with Username and Password.
 	Auto               bool
 	Username, Password string
-	// Open opens the person's browser. An error is no harm: the address is shown too.
+	// Open opens the user's browser. An error is ignored: the address is shown too.
 	Open func(address string) error
 
 	Out   io.Writer
@@ -47,32 +49,7 @@ type demo struct {
 	http   *http.Client
 	// random gives 256 random bits in base64url.
 	random func() string
-	// server is the discovery document.
-	server discovery
-	// serverNonce and resourceNonce are the nonces that the next DPoP proof has to hold; "" is none (RFC 9449 §8, §9).
-	serverNonce, resourceNonce string
-}
-
-// discovery is the part of the discovery document that the client uses (RFC 8414 §2).
-type discovery struct {
-	Issuer                string `json:"issuer"`
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
-	TokenEndpoint         string `json:"token_endpoint"`
-	PushEndpoint          string `json:"pushed_authorization_request_endpoint"`
-	JWKSURI               string `json:"jwks_uri"`
-}
-
-// transaction is what the client remembers between the push and the tokens.
-type transaction struct {
-	state, nonce, verifier string
-}
-
-// tokens is a token response (RFC 6749 §5.1).
-type tokens struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	RefreshToken string `json:"refresh_token"`
-	IDToken      string `json:"id_token"`
+	client *flowclient.Client
 }
 
 // Run goes through the flow. It returns an error at the first message that is not as it should be, saying what was
@@ -85,16 +62,18 @@ func Run(ctx context.Context, config Config) error {
 }
 
 func newDemo(config Config) *demo {
-	return &demo{
+	d := &demo{
 		config: config, screen: screen{out: config.Out, color: config.Color, now: config.Now},
 		http: newHTTPClient(config.Roots), random: randomText,
 	}
+	d.client = d.newClient()
+	return d
 }
 
 func randomText() string {
 	var b [32]byte
 	rand.Read(b[:])
-	return encode(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func (d *demo) run(ctx context.Context) error {
@@ -113,7 +92,7 @@ func (d *demo) run(ctx context.Context) error {
 
 // flow is the seven steps.
 func (d *demo) flow(ctx context.Context) error {
-	t := transaction{state: d.random(), nonce: d.random(), verifier: d.random()}
+	t := d.client.NewTransaction()
 	if err := d.discover(ctx); err != nil {
 		return err
 	}

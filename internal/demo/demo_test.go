@@ -22,10 +22,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"countersign/internal/flowclient"
 	"countersign/internal/jose"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // newRun makes a run against a server with a fault. Keys, randomness, time and the server's name are always the same,
 // and the server signs with Ed25519, always the same too: so is the transcript.
@@ -99,14 +100,14 @@ func TestFaults(t *testing.T) {
 		{"a redirect in circles", 3, "without an end"},
 		{"a page without a form", 3, "must hold a form with a button sign-in or allow"},
 		{"the password is refused", 3, "refused the user name and the password: Wrong password ."},
-		{"the person refuses", 3, "the server answered access_denied: the person refused (correlation id c-20)"},
+		{"the user refuses", 3, "the server answered access_denied: the user refused (correlation id c-20)"},
 		{"another state", 3, "state is not the one that was sent"},
 		{"no state", 3, "state is not the one that was sent"},
 		{"another iss", 3, `iss must be https://example.com, it is "https://elsewhere.example"`},
 		{"no iss", 3, "iss must be https://example.com"},
 		{"no code", 3, "must hold a code"},
 		{"two codes", 3, `"code" must come once`},
-		{"the code is refused", 4, "expected status 200; the server answered 400 invalid_grant: the code is spent (correlation id c-17)"},
+		{"the code is refused", 4, "expected status 200; the server answered 400 invalid_grant: the code was used (correlation id c-17)"},
 		{"no refresh token", 4, "must hold a refresh_token"},
 		{"a bearer token", 4, `token_type must be DPoP, it is "Bearer"`},
 		{"an opaque token", 4, "must be a JWT (RFC 9068)"},
@@ -157,7 +158,7 @@ func checkHarmless(t *testing.T, f *fakeServer, text string) {
 	}
 }
 
-// TestTranscript holds what a person sees against a golden file.
+// TestTranscript holds what people see against a golden file.
 func TestTranscript(t *testing.T) {
 	for fault, file := range map[string]string{"": "transcript.txt", "a nonce": "transcript-nonce.txt", "the push is refused": "transcript-refused.txt"} {
 		t.Run(file, func(t *testing.T) {
@@ -238,7 +239,7 @@ func TestMetadataAddress(t *testing.T) {
 		"https://localhost:8443":     "https://localhost:8443/.well-known/oauth-authorization-server",
 		"https://bank.example/login": "https://bank.example/.well-known/oauth-authorization-server/login",
 	} {
-		if got, err := metadataAddress(issuer); err != nil || got != want {
+		if got, err := flowclient.MetadataAddress(issuer); err != nil || got != want {
 			t.Errorf("%s: %s, %v", issuer, got, err)
 		}
 	}

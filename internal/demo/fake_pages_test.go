@@ -79,10 +79,10 @@ func (f *fakeServer) back(w http.ResponseWriter) {
 		answer.Del("code")
 	case "two codes":
 		answer.Add("code", "other")
-	case "the person refuses":
+	case "the user refuses":
 		answer.Del("code")
 		answer.Set("error", "access_denied")
-		answer.Set("error_description", "the person refused (correlation id c-20)")
+		answer.Set("error_description", "the user refused (correlation id c-20)")
 	}
 	f.redirect(w, http.StatusSeeOther, f.pushed.Get("redirect_uri")+"?"+answer.Encode())
 }

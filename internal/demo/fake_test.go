@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/internal/flowclient"
 	"countersign/internal/jose"
 )
 
@@ -58,7 +59,7 @@ func (f *fakeServer) json(w http.ResponseWriter, status int, value any) {
 
 // refuse answers with an OAuth error.
 func (f *fakeServer) refuse(w http.ResponseWriter, status int, code, description string) {
-	f.json(w, status, oauthError{Code: code, Description: description, CorrelationID: "c-17"})
+	f.json(w, status, flowclient.OAuthError{Code: code, Description: description, CorrelationID: "c-17"})
 }
 
 func (f *fakeServer) redirect(w http.ResponseWriter, status int, address string) {
@@ -108,7 +109,7 @@ func (f *fakeServer) discovery(w http.ResponseWriter) {
 		fmt.Fprint(w, "<!DOCTYPE html>")
 		return
 	case "an endless answer":
-		fmt.Fprint(w, strings.Repeat(" ", maxAnswer+1))
+		fmt.Fprint(w, strings.Repeat(" ", flowclient.MaxAnswer+1))
 		return
 	}
 	f.json(w, http.StatusOK, document)
@@ -130,7 +131,7 @@ func (f *fakeServer) backChannel(w http.ResponseWriter, r *http.Request) bool {
 	if err == nil {
 		err = parsed.Claims(&assertion)
 	}
-	if err != nil || r.PostForm.Get("client_assertion_type") != assertionType {
+	if err != nil || r.PostForm.Get("client_assertion_type") != flowclient.AssertionFormat {
 		f.t.Errorf("client assertion: %v", err)
 	}
 	if assertion.Issuer != f.client.ClientID || assertion.Subject != f.client.ClientID || !assertion.Audience.Single ||
@@ -163,7 +164,7 @@ func (f *fakeServer) proof(w http.ResponseWriter, r *http.Request, accessToken s
 	}
 	ath := ""
 	if accessToken != "" {
-		ath = digest(accessToken)
+		ath = flowclient.Digest(accessToken)
 	}
 	if claims.Method != r.Method || claims.Address != f.issuer+r.URL.Path || claims.Token != ath {
 		f.t.Errorf("DPoP proof for %s %s: %+v", r.Method, r.URL.Path, claims)

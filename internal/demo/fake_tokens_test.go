@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"countersign/internal/flowclient"
 )
 
 // accessToken has the claims of RFC 9068 that the demo looks at.
@@ -61,13 +63,13 @@ func (f *fakeServer) token(w http.ResponseWriter, r *http.Request) {
 		f.refreshed(w, r, answer)
 		return
 	}
-	if digest(r.PostForm.Get("code_verifier")) != f.pushed.Get("code_challenge") || !slices.Contains(f.given, r.PostForm.Get("code")) ||
+	if flowclient.Digest(r.PostForm.Get("code_verifier")) != f.pushed.Get("code_challenge") || !slices.Contains(f.given, r.PostForm.Get("code")) ||
 		r.PostForm.Get("redirect_uri") != f.client.RedirectURI {
 		f.t.Errorf("the code came with %v", r.PostForm)
 	}
 	f.given = append(f.given, r.PostForm.Get("code_verifier"))
 	if f.fault == "the code is refused" {
-		f.refuse(w, http.StatusBadRequest, "invalid_grant", "the code is spent")
+		f.refuse(w, http.StatusBadRequest, "invalid_grant", "the code was used")
 		return
 	}
 	answer.IDToken = f.idToken()

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"countersign/internal/flowclient"
 )
 
 // maxDepth is how deep shown JSON may nest.
@@ -69,7 +71,7 @@ func readValue(decoder *json.Decoder, name string, depth int) (value, error) {
 				return value{}, err
 			}
 			if v.kind == '{' {
-				read.name = clipped(clean(member), longest)
+				read.name = clipped(flowclient.Printable(member), longest)
 			}
 			v.members = append(v.members, read)
 		}
@@ -167,7 +169,7 @@ func (s *screen) long(indent int, name, text string) {
 	}
 }
 
-// hasTime tells whether a member is a time, which needs a line for its explanation.
+// hasTime reports whether a member is a time, which needs a line for its explanation.
 func (v value) hasTime() bool {
 	return v.time != "" || slices.ContainsFunc(v.members, value.hasTime)
 }

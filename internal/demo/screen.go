@@ -8,19 +8,21 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"countersign/internal/flowclient"
 )
 
 // width is what a terminal shows of a line at least, in characters.
 const width = 80
 
-// Where things stand in a line, in characters.
+// The indents of lines, in characters.
 const (
 	messageIndent = 3
 	detailIndent  = 5
 	jsonIndent    = 7
 )
 
-// screen writes the flow for a person.
+// screen writes the flow for people.
 type screen struct {
 	out   io.Writer
 	color bool
@@ -105,10 +107,10 @@ func (s *screen) request(what, explanation string, parameters ...parameter) {
 	s.say(explanation)
 	longest := 0
 	for _, p := range parameters {
-		longest = max(longest, utf8.RuneCountInString(clean(p.name)))
+		longest = max(longest, utf8.RuneCountInString(flowclient.Printable(p.name)))
 	}
 	for _, p := range parameters {
-		name := clean(p.name)
+		name := flowclient.Printable(p.name)
 		gap := strings.Repeat(" ", longest-utf8.RuneCountInString(name)+2)
 		lines := wrap(shown(p.name, p.value), width-jsonIndent-longest-2)
 		for i, line := range lines {
@@ -122,22 +124,22 @@ func (s *screen) request(what, explanation string, parameters ...parameter) {
 }
 
 // answer shows a message that comes in. If only is given, no other members are shown.
-func (s *screen) answer(a answer, explanation string, only ...string) {
+func (s *screen) answer(a flowclient.Reply, explanation string, only ...string) {
 	s.line(0, "")
-	s.line(messageIndent, s.style(bold, strings.TrimSpace(fmt.Sprintf("← %d %s", a.status, http.StatusText(a.status)))))
+	s.line(messageIndent, s.style(bold, strings.TrimSpace(fmt.Sprintf("← %d %s", a.Status, http.StatusText(a.Status)))))
 	s.say(explanation)
 	for _, name := range []string{"WWW-Authenticate", "DPoP-Nonce"} {
-		if text := a.header.Get(name); text != "" {
+		if text := a.Header.Get(name); text != "" {
 			s.wrapped(jsonIndent, "", "", name+": "+shown(name, text))
 		}
 	}
-	s.json(a.body, only...)
+	s.json(a.Body, only...)
 }
 
 // token shows a JWT decoded, under a label.
 func (s *screen) token(label, token string) {
 	s.wrapped(detailIndent, "· ", quiet, label)
-	header, payload, err := decode(token)
+	header, payload, err := flowclient.DecodeJWT(token)
 	if err != nil {
 		s.line(jsonIndent, shown("access_token", token))
 		return
@@ -175,7 +177,7 @@ func (s *screen) done(seen ...string) {
 	s.line(messageIndent, s.style(bold, fmt.Sprintf("   %-30s %6d ms", "in all", end.Sub(s.steps[0].began).Milliseconds())))
 }
 
-// relative says when a time is, as a person counts.
+// relative says when a time is, as people count.
 func (s *screen) relative(seconds json.Number) string {
 	count, err := seconds.Float64()
 	if err != nil || count < 0 || count > 253402300799 { // the end of the year 9999

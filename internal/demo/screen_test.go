@@ -2,9 +2,7 @@ package demo
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -98,45 +96,6 @@ func FuzzJSON(f *testing.F) {
 		}
 		if json.Unmarshal(raw, &object) == nil && len(object.Code) > 43 && strings.Contains(out.String(), object.Code) {
 			t.Fatalf("the code is shown whole: %s", out.String())
-		}
-	})
-}
-
-// FuzzDecode: what is taken apart are two JSON objects.
-func FuzzDecode(f *testing.F) {
-	f.Add("e30.e30.x")
-	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"a":1}`)) + "..")
-	f.Fuzz(func(t *testing.T, token string) {
-		header, payload, err := decode(token)
-		if err != nil {
-			return
-		}
-		for _, part := range []json.RawMessage{header, payload} {
-			if !bytes.HasPrefix(bytes.TrimSpace(part), []byte("{")) || !json.Valid(part) {
-				t.Errorf("%q holds %q", token, part)
-			}
-		}
-	})
-}
-
-// FuzzForms: a form that is found can be sent.
-func FuzzForms(f *testing.F) {
-	f.Add([]byte(signInPage))
-	f.Add([]byte(consentPage))
-	f.Fuzz(func(t *testing.T, page []byte) {
-		forms, err := readForms(page)
-		if err != nil {
-			return
-		}
-		for _, found := range forms {
-			if back, err := url.ParseQuery(found.values.Encode()); err != nil || len(back) != len(found.values) {
-				t.Errorf("%v is sent as %v (%v)", found.values, back, err)
-			}
-		}
-		for _, r := range textOf(page, "main") {
-			if r != '\uFFFD' && !unicode.IsPrint(r) {
-				t.Errorf("the text holds %q", r)
-			}
 		}
 	})
 }

@@ -2,211 +2,131 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"countersign/internal/jose"
+	"countersign/internal/flowclient"
 )
 
 // discover reads the server's metadata (RFC 8414).
 func (d *demo) discover(ctx context.Context) error {
 	d.screen.step("Discovery")
-	address, err := metadataAddress(d.config.Issuer)
+	address, err := flowclient.MetadataAddress(d.config.Issuer)
 	if err != nil {
 		return err
 	}
 	d.screen.request("GET "+address, "The client asks where the endpoints are and what they support.")
-	answer, err := d.get(ctx, address, nil)
+	reply, err := d.client.Metadata(ctx)
 	if err != nil {
 		return fmt.Errorf("the server does not answer; is it running (make run)? %w", err)
 	}
-	err = d.expect(answer, http.StatusOK, "The server advertises only what it enforces. A part of it:", &d.server,
+	err = d.expect(reply, http.StatusOK, "The server advertises only what it enforces. A part of it:", nil,
 		"issuer", "pushed_authorization_request_endpoint", "authorization_endpoint", "token_endpoint", "jwks_uri",
 		"token_endpoint_auth_methods_supported", "dpop_signing_alg_values_supported", "require_pushed_authorization_requests")
 	if err != nil {
 		return err
 	}
-	if d.server.Issuer != d.config.Issuer {
-		return fmt.Errorf("the issuer must be %s, the document says %q (RFC 8414 §3.3)", d.config.Issuer, clean(d.server.Issuer))
-	}
-	for name, endpoint := range map[string]string{
-		"pushed_authorization_request_endpoint": d.server.PushEndpoint, "authorization_endpoint": d.server.AuthorizationEndpoint,
-		"token_endpoint": d.server.TokenEndpoint, "jwks_uri": d.server.JWKSURI,
-	} {
-		if !strings.HasPrefix(endpoint, "https://") {
-			return fmt.Errorf("%s must be an https address, it is %q", name, clean(endpoint))
-		}
-	}
-	return nil
-}
-
-// metadataAddress puts the well-known part between host and path (RFC 8414 §3.1).
-func metadataAddress(issuer string) (string, error) {
-	address, err := url.Parse(issuer)
-	if err != nil {
-		return "", fmt.Errorf("the issuer is not an address: %w", err)
-	}
-	address.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(address.Path, "/")
-	return address.String(), nil
+	return d.client.UseMetadata(reply)
 }
 
 // push sends the authorization request to the server's back door (RFC 9126).
-func (d *demo) push(ctx context.Context, t transaction) (string, error) {
+func (d *demo) push(ctx context.Context, t flowclient.Transaction) (string, error) {
 	d.screen.step("Pushed authorization request")
-	answer, err := d.post(ctx, d.server.PushEndpoint,
-		"The request goes to the server directly: nobody can read or change it.", []parameter{
-			{"response_type", "code"}, {"client_id", d.config.ClientID}, {"redirect_uri", d.config.RedirectURI},
-			{"scope", d.config.Scope}, {"state", t.state}, {"nonce", t.nonce},
-			{"code_challenge", digest(t.verifier)}, {"code_challenge_method", "S256"},
-		})
+	reply, err := d.client.Push(ctx, t, d.showPost(d.client.Endpoints.PAR,
+		"The request goes to the server directly: nobody can read or change it.", "response_type", "client_id", "redirect_uri",
+		"scope", "state", "nonce", "code_challenge", "code_challenge_method"))
 	if err != nil {
 		return "", err
 	}
-	var pushed struct {
-		RequestURI string `json:"request_uri"`
-	}
-	if err := d.expect(answer, http.StatusCreated, "A reference to the request, good for a short time and one sign-in.", &pushed); err != nil {
+	if err := d.expect(reply, http.StatusCreated, "A reference to the request, good for a short time and one sign-in.", nil); err != nil {
 		return "", err
 	}
-	if pushed.RequestURI == "" {
-		return "", errors.New("the answer must hold a request_uri (RFC 9126 §2.2)")
-	}
-	return pushed.RequestURI, nil
+	return reply.RequestURI()
 }
 
-// authorize sends the person to the server and waits for what the browser brings back.
-func (d *demo) authorize(ctx context.Context, t transaction, requestURI string) (code string, err error) {
+// authorize sends the user to the server and waits for what the browser brings back.
+func (d *demo) authorize(ctx context.Context, t flowclient.Transaction, requestURI string) (code string, err error) {
 	d.screen.step("Browser")
-	query := url.Values{"client_id": {d.config.ClientID}, "request_uri": {requestURI}}
-	d.screen.request("GET "+d.server.AuthorizationEndpoint, "The browser carries the reference; the person signs in and decides there.",
+	d.screen.request("GET "+d.client.Endpoints.Authorization, "The browser carries the reference; the user signs in and decides there.",
 		parameter{"client_id", d.config.ClientID}, parameter{"request_uri", requestURI})
-	address := d.server.AuthorizationEndpoint + "?" + query.Encode()
-	var back url.Values
+	address := d.client.AuthorizationURL(requestURI)
+	var response url.Values
 	if d.config.Auto {
-		back, err = d.play(ctx, address)
+		response, err = d.play(ctx, address)
 	} else {
-		back, err = d.wait(ctx, address)
+		response, err = d.wait(ctx, address)
 	}
 	if err != nil {
 		return "", err
 	}
 	var shown []parameter
-	for name, values := range back {
-		if len(values) > 1 {
-			return "", fmt.Errorf("%q must come once, it came %d times (RFC 6749 §3.1)", clean(name), len(values))
-		}
-		shown = append(shown, parameter{name, values[0]})
+	for _, name := range slices.Sorted(maps.Keys(response)) {
+		shown = append(shown, parameter{name, response.Get(name)})
 	}
-	slices.SortFunc(shown, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
 	d.screen.request("GET "+d.config.RedirectURI, "The browser comes back to the client with the authorization response.", shown...)
-	switch {
-	case back.Get("state") != t.state:
-		return "", errors.New("state is not the one that was sent: the answer belongs to another request")
-	case back.Get("iss") != d.config.Issuer:
-		return "", fmt.Errorf("iss must be %s, it is %q: the answer is another server's (RFC 9207)", d.config.Issuer, clean(back.Get("iss")))
-	case back.Has("error"):
-		return "", fmt.Errorf("the server answered %s: %s", clean(back.Get("error")), clean(back.Get("error_description")))
-	case back.Get("code") == "":
-		return "", errors.New("the answer must hold a code")
+	if code, err = d.client.Callback(t, response); err != nil {
+		return "", err
 	}
 	d.screen.check("state is ours: the answer belongs to this request.")
 	d.screen.check("iss is the server that was asked: no mix-up (RFC 9207).")
-	return back.Get("code"), nil
+	return code, nil
 }
 
 // redeem exchanges the code for tokens (RFC 6749 §4.1.3).
-func (d *demo) redeem(ctx context.Context, t transaction, code string) (tokens, error) {
+func (d *demo) redeem(ctx context.Context, t flowclient.Transaction, code string) (flowclient.Tokens, error) {
 	d.screen.step("Token")
-	answer, err := d.post(ctx, d.server.TokenEndpoint,
-		"The code is good once, and only for this client, verifier and DPoP key.", []parameter{
-			{"grant_type", "authorization_code"}, {"code", code}, {"redirect_uri", d.config.RedirectURI}, {"code_verifier", t.verifier},
-		})
+	reply, err := d.client.Redeem(ctx, t, code, d.showPost(d.client.Endpoints.Token,
+		"The code is good once, and only for this client, verifier and DPoP key.",
+		"grant_type", "code", "redirect_uri", "code_verifier"))
 	if err != nil {
-		return tokens{}, err
+		return flowclient.Tokens{}, err
 	}
-	var issued tokens
-	if err := d.expect(answer, http.StatusOK, "The tokens, signed in the HSM.", &issued); err != nil {
-		return tokens{}, err
+	var issued flowclient.Tokens
+	if err := d.expect(reply, http.StatusOK, "The tokens, signed in the HSM.", &issued); err != nil {
+		return flowclient.Tokens{}, err
 	}
 	if issued.RefreshToken == "" || issued.IDToken == "" {
-		return tokens{}, errors.New("the answer must hold a refresh_token and an id_token")
+		return flowclient.Tokens{}, errors.New("the answer must hold a refresh_token and an id_token")
 	}
 	return issued, d.checkAccessToken(issued)
 }
 
 // checkAccessToken shows the access token, which is the resource's to read, and looks for its binding.
-func (d *demo) checkAccessToken(issued tokens) error {
-	if !strings.EqualFold(issued.TokenType, "DPoP") {
-		return fmt.Errorf("token_type must be DPoP, it is %q: the token is bound to no key (RFC 9449 §5)", clean(issued.TokenType))
+func (d *demo) checkAccessToken(issued flowclient.Tokens) error {
+	if _, _, err := flowclient.DecodeJWT(issued.AccessToken); err == nil && strings.EqualFold(issued.TokenType, "DPoP") {
+		d.screen.token("access_token: for the resource to read (RFC 9068)", issued.AccessToken)
 	}
-	_, payload, err := decode(issued.AccessToken)
-	if err != nil {
-		return fmt.Errorf("the access token must be a JWT (RFC 9068): %w", err)
-	}
-	d.screen.token("access_token: for the resource to read (RFC 9068)", issued.AccessToken)
-	var claims struct {
-		Confirmation struct {
-			Thumbprint string `json:"jkt"`
-		} `json:"cnf"`
-	}
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return fmt.Errorf("the access token's claims: %w", err)
-	}
-	if bound := claims.Confirmation.Thumbprint; bound != d.config.ProofKey.Key().Thumbprint() {
-		return fmt.Errorf("the access token's cnf.jkt must be the thumbprint of the DPoP key, it is %q (RFC 9449 §6.1)", clean(bound))
+	if err := d.client.CheckBinding(issued); err != nil {
+		return err
 	}
 	d.screen.check("cnf.jkt is the client's DPoP key: without it a stolen token is of no use.")
 	return nil
 }
 
 // checkIDToken verifies the ID token (OpenID Connect Core §3.1.3.7).
-func (d *demo) checkIDToken(ctx context.Context, t transaction, idToken string) error {
+func (d *demo) checkIDToken(ctx context.Context, t flowclient.Transaction, idToken string) error {
 	d.screen.step("ID token")
-	d.screen.request("GET "+d.server.JWKSURI, "The client fetches the server's public keys to verify who signed in.")
-	answer, err := d.get(ctx, d.server.JWKSURI, nil)
+	d.screen.request("GET "+d.client.Endpoints.JWKS, "The client fetches the server's public keys to verify who signed in.")
+	keys, reply, err := d.client.Keys(ctx)
+	if reply.Status != 0 {
+		if err := d.expect(reply, http.StatusOK, "The keys, in short.", nil, "kty", "alg", "kid"); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
-	}
-	if err := d.expect(answer, http.StatusOK, "The keys, in short.", nil, "kty", "alg", "kid"); err != nil {
-		return err
-	}
-	keys, err := jose.ParseKeySet(answer.body)
-	if err != nil {
-		return fmt.Errorf("the server's key set: %w", err)
 	}
 	d.screen.token("id_token: for the client to read (OpenID Connect Core)", idToken)
-	parsed, err := jose.Parse(idToken, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
+	kid, err := d.client.VerifyIDToken(t, idToken, keys)
 	if err != nil {
-		return fmt.Errorf("the ID token: %w", err)
+		return err
 	}
-	if err := parsed.VerifyWith(keys); err != nil {
-		return fmt.Errorf("the ID token must be signed with one of the server's keys: %w", err)
-	}
-	var claims struct {
-		Issuer   string           `json:"iss"`
-		Audience jose.Audience    `json:"aud"`
-		Nonce    string           `json:"nonce"`
-		Expires  jose.NumericDate `json:"exp"`
-	}
-	if err := parsed.Claims(&claims); err != nil {
-		return fmt.Errorf("the ID token: %w", err)
-	}
-	switch {
-	case claims.Issuer != d.config.Issuer:
-		return fmt.Errorf("the ID token's iss must be %s, it is %q", d.config.Issuer, clean(claims.Issuer))
-	case len(claims.Audience.Values) != 1 || !claims.Audience.Contains(d.config.ClientID):
-		return fmt.Errorf("the ID token's aud must be %s, it is %q", d.config.ClientID, claims.Audience.Values)
-	case claims.Nonce != t.nonce:
-		return errors.New("the ID token's nonce is not the one that was sent: it belongs to another sign-in")
-	case !d.config.Now().Before(claims.Expires.Time()):
-		return errors.New("the ID token has expired")
-	}
-	d.screen.check("The signature is that of the server's key " + shown("kid", parsed.Header.KeyID) + ".")
+	d.screen.check("The signature is that of the server's key " + shown("kid", kid) + ".")
 	d.screen.check("iss, aud, nonce and exp are as they should be.")
 	return nil
 }
@@ -219,13 +139,13 @@ func (d *demo) useResource(ctx context.Context, accessToken string) error {
 	}
 	d.screen.request("GET "+d.resource(), "Now the same token as a thief would send it, without the key.",
 		parameter{"Authorization", "Bearer " + shown("access_token", accessToken)})
-	answer, err := d.get(ctx, d.resource(), http.Header{"Authorization": {"Bearer " + accessToken}})
+	reply, err := d.client.Get(ctx, d.resource(), "", flowclient.SetHeader("Authorization", "Bearer "+accessToken))
 	if err != nil {
 		return err
 	}
-	d.screen.answer(answer, "The resource refuses it.")
-	if answer.status != http.StatusUnauthorized {
-		return fmt.Errorf("a stolen token must be refused with 401, the resource answered %d", answer.status)
+	d.screen.answer(reply, "The resource refuses it.")
+	if reply.Status != http.StatusUnauthorized {
+		return fmt.Errorf("a stolen token must be refused with 401, the resource answered %d", reply.Status)
 	}
 	d.screen.check("The token alone is worth nothing.")
 	return nil
@@ -235,17 +155,15 @@ func (d *demo) useResource(ctx context.Context, accessToken string) error {
 func (d *demo) resource() string { return d.config.Issuer + "/accounts" }
 
 // refresh gets a new access token and uses it.
-func (d *demo) refresh(ctx context.Context, before tokens) error {
+func (d *demo) refresh(ctx context.Context, before flowclient.Tokens) error {
 	d.screen.step("Refresh")
-	answer, err := d.post(ctx, d.server.TokenEndpoint,
-		"The access token is short-lived; the refresh token gets the next one.", []parameter{
-			{"grant_type", "refresh_token"}, {"refresh_token", before.RefreshToken},
-		})
+	reply, err := d.client.Refresh(ctx, before.RefreshToken, d.showPost(d.client.Endpoints.Token,
+		"The access token is short-lived; the refresh token gets the next one.", "grant_type", "refresh_token"))
 	if err != nil {
 		return err
 	}
-	var issued tokens
-	if err := d.expect(answer, http.StatusOK, "A new access token. The refresh token stays the same.", &issued); err != nil {
+	var issued flowclient.Tokens
+	if err := d.expect(reply, http.StatusOK, "A new access token. The refresh token stays the same.", &issued); err != nil {
 		return err
 	}
 	switch {

@@ -3,8 +3,9 @@ package demo
 import (
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"countersign/internal/flowclient"
 )
 
 // longest is how much of a value is shown whole, in characters, and of a text with spaces in bytes.
@@ -19,10 +20,10 @@ var secrets = map[string]bool{
 	"client_assertion": true, "password": true, "state": true, "nonce": true, "dpop-nonce": true,
 }
 
-// shown prepares a value for the screen: nothing that a terminal could obey, no secret whole, and no more than a person
+// shown prepares a value for the screen: nothing that a terminal could obey, no secret whole, and no more than somebody
 // reads.
 func shown(name, text string) string {
-	text = clean(text)
+	text = flowclient.Printable(text)
 	switch {
 	case secrets[strings.ToLower(name)] || strings.HasPrefix(text, "eyJ"):
 		return fmt.Sprintf("%s…(%d bytes)", clip(text, min(8, len(text)/4)), len(text))
@@ -56,17 +57,6 @@ func clipped(text string, most int) string {
 		return shorter + "…"
 	}
 	return text
-}
-
-// clean replaces what is not to be printed: control characters, which a terminal obeys, and marks that turn the
-// direction of writing.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, text)
 }
 
 // wrap breaks a text at its spaces. A word that is longer than a line stays whole.

@@ -1,6 +1,6 @@
 // Package directory is the built-in user directory: it proves that a user name and a password belong together.
 //
-// It tells a caller no more than that. A name that does not exist, a wrong password and a disabled user are the same
+// It reveals no more than that. A name that does not exist, a wrong password and a disabled user are the same
 // error after the same work. Guessing is slowed down per name, and the memory that Argon2id takes is bounded.
 package directory
 
@@ -20,7 +20,7 @@ import (
 // ErrRefused: the name and the password do not belong together, or the user is disabled.
 var ErrRefused = errors.New("directory: name and password do not belong together")
 
-// ErrThrottled: the password was not looked at. Either there were too many wrong ones for this name, or more people
+// ErrThrottled: the password was not looked at. Either there were too many wrong ones for this name, or more users
 // are signing in than the server can serve. The error has a method RetryAfter that says how long to wait.
 var ErrThrottled = errors.New("directory: too many attempts")
 
@@ -30,11 +30,11 @@ const (
 	maxPassword = 1024
 	// maxConcurrent bounds the default of Config.Concurrency, and with it the memory: 8 × 19 MiB.
 	maxConcurrent = 8
-	// queueTime is how long a sign-in waits for its turn to compute.
+	// queueTime is how long a sign-in waits for a slot.
 	queueTime = 5 * time.Second
 )
 
-// Users finds people by name; it is part of [store.Users].
+// Users finds users by name; it is part of [store.Users].
 type Users interface {
 	// UserByName reads by user name, compared as stored; [store.ErrNotFound].
 	UserByName(ctx context.Context, username string) (store.User, error)
@@ -80,7 +80,7 @@ func New(config Config) (*Directory, error) {
 	}, nil
 }
 
-// Authenticate returns the subject of the person with this name and password. Errors are [ErrRefused],
+// Authenticate returns the subject of the user with this name and password. Errors are [ErrRefused],
 // [ErrThrottled], or the failure of the store or of ctx. Only wrong passwords count against a name.
 func (d *Directory) Authenticate(ctx context.Context, username, password string) (subject string, err error) {
 	attempt, wait := d.limiter.take(username)
@@ -89,7 +89,7 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 	}
 	subject, err = d.authenticate(ctx, username, password)
 	if !errors.Is(err, ErrRefused) {
-		attempt.giveBack()
+		attempt.refund()
 	}
 	return subject, err
 }
@@ -111,7 +111,7 @@ func (d *Directory) authenticate(ctx context.Context, username, password string)
 	return user.Subject, nil
 }
 
-// find gives the user and the hash to compare with: the decoy's where there is none.
+// find returns the user and the hash to compare with: the decoy's where there is none.
 func (d *Directory) find(ctx context.Context, username string) (store.User, hash, error) {
 	if !possible(username) {
 		return store.User{}, d.decoy, nil
@@ -130,7 +130,7 @@ func (d *Directory) find(ctx context.Context, username string) (store.User, hash
 	return user, stored, nil
 }
 
-// possible tells whether a name can be in a store at all; PostgreSQL, for one, refuses to look for NUL.
+// possible reports whether a name can be in a store at all; PostgreSQL, for one, refuses to look for NUL.
 func possible(username string) bool {
 	return username != "" && len(username) <= maxUsername && utf8.ValidString(username) && !strings.ContainsFunc(username, unicode.IsControl)
 }
@@ -145,7 +145,7 @@ func (d *Directory) enter(ctx context.Context) error {
 	case <-patience.C:
 		return throttled{d.patience}
 	case <-ctx.Done():
-		return fmt.Errorf("directory: wait for a turn: %w", ctx.Err())
+		return fmt.Errorf("directory: wait for a slot: %w", ctx.Err())
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 
 const rightPassword = "correct horse battery staple"
 
-// people is a user table in memory.
-type people struct {
+// users is a user table in memory.
+type users struct {
 	byName map[string]store.User
 	err    error
 
@@ -22,7 +22,7 @@ type people struct {
 	asked []string
 }
 
-func (p *people) UserByName(_ context.Context, username string) (store.User, error) {
+func (p *users) UserByName(_ context.Context, username string) (store.User, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked = append(p.asked, username)
@@ -31,12 +31,12 @@ func (p *people) UserByName(_ context.Context, username string) (store.User, err
 	}
 	user, ok := p.byName[username]
 	if !ok {
-		return store.User{}, fmt.Errorf("people: %w", store.ErrNotFound)
+		return store.User{}, fmt.Errorf("users: %w", store.ErrNotFound)
 	}
 	return user, nil
 }
 
-// clock is a clock that stands still until it is moved.
+// clock is a clock that stops until it is moved.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -62,16 +62,16 @@ func cheap(password string) hash {
 }
 
 // newDirectory makes a directory whose hashes are cheap, so that many attempts are.
-func newDirectory(t *testing.T) (*Directory, *people, *clock) {
+func newDirectory(t *testing.T) (*Directory, *users, *clock) {
 	t.Helper()
 	d, table, watch := newDirectoryOf(t, cheap(rightPassword).String())
 	d.decoy = cheap("")
 	return d, table, watch
 }
 
-func newDirectoryOf(t *testing.T, phc string) (*Directory, *people, *clock) {
+func newDirectoryOf(t *testing.T, phc string) (*Directory, *users, *clock) {
 	t.Helper()
-	table := &people{byName: map[string]store.User{
+	table := &users{byName: map[string]store.User{
 		"alice":   {Subject: "sub-alice", Username: "alice", Password: phc},
 		"dora":    {Subject: "sub-dora", Username: "dora", Password: phc, Disabled: true},
 		"nobody":  {Subject: "sub-nobody", Username: "nobody"},
@@ -118,7 +118,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreAlike: what comes back must not tell why.
+// TestRefusalsAreAlike: the error must not reveal why.
 func TestRefusalsAreAlike(t *testing.T) {
 	d, _, _ := newDirectory(t)
 	for _, username := range []string{"alice", "mallory", "dora", "nobody", "a\x00"} {
@@ -138,7 +138,7 @@ func TestSameWork(t *testing.T) {
 	}
 	d, _, _ := newDirectoryOf(t, phc)
 	fastest := map[string]time.Duration{}
-	for range 5 { // in turn, so that a busy machine slows down all of them
+	for range 5 { // alternating, so that a busy machine slows down all of them
 		for _, username := range []string{"alice", "mallory", "dora", "nobody", "a\x00"} {
 			started := time.Now()
 			if _, err := d.Authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
@@ -260,7 +260,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.patience = 20 * time.Millisecond
-	d.slots <- struct{}{} // somebody else is computing
+	d.slots <- struct{}{} // another sign-in is computing
 	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
 		t.Errorf("got %v, want ErrThrottled after the queue's time", err)
 	}
@@ -283,10 +283,10 @@ func TestNew(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("made a directory without users")
 	}
-	if _, err := New(Config{Users: &people{}, Concurrency: -1}); err == nil {
+	if _, err := New(Config{Users: &users{}, Concurrency: -1}); err == nil {
 		t.Error("made a directory with a negative concurrency")
 	}
-	d, err := New(Config{Users: &people{}})
+	d, err := New(Config{Users: &users{}})
 	if err != nil {
 		t.Fatal(err)
 	}

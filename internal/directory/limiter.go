@@ -17,8 +17,8 @@ const (
 
 // limiter is a token bucket per user name, counted as GCRA does: each cell holds the time at which its bucket is
 // full again. Names fall into a fixed number of cells by a hash with a secret seed. So the memory is bounded, nothing
-// has to be evicted (and no flood of names can evict), names that do not exist are treated as those that do, and
-// nobody can choose to share a cell with somebody else.
+// needs to be evicted (and no flood of names can evict), names that do not exist are treated as those that do, and
+// nobody can choose to share a cell with another name.
 type limiter struct {
 	now    func() time.Time
 	seed   maphash.Seed
@@ -57,8 +57,8 @@ func (l *limiter) take(username string) (attempt, time.Duration) {
 	return a, 0
 }
 
-// giveBack returns the token of an attempt that was no wrong guess.
-func (a attempt) giveBack() {
+// refund returns the token of an attempt that was no wrong guess.
+func (a attempt) refund() {
 	a.limiter.mu.Lock()
 	defer a.limiter.mu.Unlock()
 	a.limiter.full[a.cell] -= a.limiter.refill

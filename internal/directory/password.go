@@ -57,16 +57,6 @@ func HashPassword(password string) (phc string, err error) {
 	return newHash(password).String(), nil
 }
 
-// VerifyPassword tells whether phc was made from password. The error says that phc is not a hash that this package
-// reads.
-func VerifyPassword(phc, password string) (bool, error) {
-	stored, err := parseHash(phc)
-	if err != nil {
-		return false, err
-	}
-	return stored.matches(password), nil
-}
-
 func newHash(password string) hash {
 	h := hash{memory: memory, passes: passes, lanes: lanes, salt: make([]byte, saltBytes)}
 	rand.Read(h.salt) // never fails

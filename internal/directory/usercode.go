@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// codeBurst is how many wrong user codes in a row a person takes, and codeRefill how long it takes until one more is
-	// allowed: codes are shorter than passwords, and whoever guesses is a client that is known.
+	// codeBurst is how many wrong user codes in a row a user takes, and codeRefill how long it takes until one more is
+	// allowed: codes are shorter than passwords, and the guesser is an authenticated client.
 	codeBurst  = 5
 	codeRefill = 15 * time.Minute
 	// minCode is the length of a user code, in bytes, that [HashUserCode] demands.
 	minCode = 6
 )
 
-// UserCodes compares the codes without which nobody may ask a person over the backchannel (CIBA Core §7.1). It tells a
-// person without a code from one with another by neither its answer nor its time.
+// UserCodes compares the codes that clients must send to ask a user over the backchannel (CIBA Core §7.1). Neither its
+// answer nor its time distinguishes a user without a code from one with another code.
 type UserCodes struct {
 	limiter *limiter
 	slots   chan struct{}
@@ -37,16 +37,16 @@ func HashUserCode(code string) (phc string, err error) {
 	return HashPassword(code)
 }
 
-// Compare tells whether a code is the one that was hashed; no code fits an empty hash. After too many guesses for a
-// person it is not looked at, and retryAfter says how long to wait.
-func (u *UserCodes) Compare(ctx context.Context, person, phc, code string) (fits bool, retryAfter time.Duration, err error) {
-	attempt, wait := u.limiter.take(person)
+// Compare reports whether a code is the one that was hashed; no code fits an empty hash. After too many guesses for a
+// user it is not looked at, and retryAfter says how long to wait.
+func (u *UserCodes) Compare(ctx context.Context, user, phc, code string) (fits bool, retryAfter time.Duration, err error) {
+	attempt, wait := u.limiter.take(user)
 	if wait > 0 {
 		return false, wait, nil
 	}
 	defer func() {
 		if fits || err != nil {
-			attempt.giveBack()
+			attempt.refund()
 		}
 	}()
 	stored := u.decoy
@@ -59,7 +59,7 @@ func (u *UserCodes) Compare(ctx context.Context, person, phc, code string) (fits
 	case u.slots <- struct{}{}:
 		defer func() { <-u.slots }()
 	case <-ctx.Done():
-		return false, 0, fmt.Errorf("directory: wait for a turn: %w", errors.Join(ErrThrottled, ctx.Err()))
+		return false, 0, fmt.Errorf("directory: wait for a slot: %w", errors.Join(ErrThrottled, ctx.Err()))
 	}
 	matches := stored.matches(code)
 	return matches && phc != "" && len(code) <= maxPassword, 0, nil

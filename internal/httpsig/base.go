@@ -30,7 +30,7 @@ func (s Signature) Base(m Message) ([]byte, error) {
 	return base.Bytes(), nil
 }
 
-// value gives the value of a component (RFC 9421 §2.1, §2.2).
+// value returns the value of a component (RFC 9421 §2.1, §2.2).
 func (m Message) value(c Component) (string, error) {
 	if c.OfRequest {
 		if m.Request == nil {
@@ -92,7 +92,7 @@ func authority(scheme, host string) string {
 	return strings.TrimSuffix(host, ":80")
 }
 
-// field gives the value of a header field: its lines, trimmed and joined (RFC 9421 §2.1), or one member of a Dictionary
+// field returns the value of a header field: its lines, trimmed and joined (RFC 9421 §2.1), or one member of a Dictionary
 // (§2.1.2).
 func (m Message) field(c Component) (string, error) {
 	if c.Name != strings.ToLower(c.Name) {

@@ -16,7 +16,7 @@ func Digest(body []byte) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"
 }
 
-// CheckDigest holds a body to its Content-Digest: every digest of a known algorithm has to be right, and there has to be
+// CheckDigest holds a body to its Content-Digest: every digest of a known algorithm must be right, and there must be
 // one. sha-256 and sha-512 are known; the others of the registry are broken. Errors wrap [ErrRefused].
 func CheckDigest(header http.Header, body []byte) error {
 	digests, err := dictionary(header, "Content-Digest")

@@ -2,7 +2,7 @@ package httpsig
 
 import "net/http"
 
-// FindLabel gives the signature with a label, whatever its tag: those of RFC 9421 Appendix B have none.
+// FindLabel returns the signature with a label, whatever its tag: those of RFC 9421 Appendix B have none.
 func FindLabel(header http.Header, label string) (Signature, error) {
 	inputs, err := dictionary(header, "Signature-Input")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"countersign/internal/httpsig"
 )
 
-// FuzzCheck: no header makes the reader panic, and nothing stands that the key has not verified, that does not cover what it
-// has to, or whose body is another.
+// FuzzCheck: no header makes the reader panic, and nothing is accepted that the key has not verified, that does not cover what it
+// must, or whose body is another.
 func FuzzCheck(f *testing.F) {
 	f.Add(`sig=("@method" "@target-uri" "authorization");created=1772366400;keyid="k";tag="fapi-2-request"`, "sig=:AAAA:", "", "")
 	f.Add(`sig=("@method";req "@target-uri" "authorization" "dpop";key="a");created=1;expires=2;tag="fapi-2-request"`, "sig=:AAAA:", "sha-256=:AAAA:", "x")

@@ -1,8 +1,8 @@
 // Package httpsig signs and verifies HTTP messages (RFC 9421) with content digests (RFC 9530), as far as FAPI 2.0 HTTP
-// Signatures needs it. It knows no keys and no HSM: whoever calls it signs and verifies the signature base.
+// Signatures needs it. It knows no keys and no HSM: the caller signs and verifies the signature base.
 //
 // A message is described by [Message], because what clients see of a server behind an ingress is not what the server sees.
-// [Find] takes the signature with a tag out of a header, [Rules].Check holds it to what has to be covered, and [Sign] makes
+// [Find] takes the signature with a tag out of a header, [Rules].Check checks that it covers what it must, and [Sign] makes
 // one.
 package httpsig
 
@@ -24,8 +24,8 @@ const (
 	TagResponse = "fapi-2-response"
 )
 
-// ErrRefused is a signature, or a digest, that does not stand. Errors of this package wrap it; their texts may be shown to
-// whoever sent the message.
+// ErrRefused is a signature, or a digest, that is not valid. Errors of this package wrap it; their texts may be shown to
+// the sender of the message.
 var ErrRefused = errors.New("the message signature is not acceptable")
 
 func refuse(format string, arguments ...any) error {
@@ -89,7 +89,7 @@ type Signature struct {
 	list httpsfv.InnerList
 }
 
-// Find gives the one signature of a message that has a tag (RFC 9421 §4). None and several are refused: who says the same
+// Find returns the one signature of a message that has a tag (RFC 9421 §4). None and several are refused: who says the same
 // thing twice may mean different things.
 func Find(header http.Header, tag string) (Signature, error) {
 	inputs, err := dictionary(header, "Signature-Input")
@@ -226,7 +226,7 @@ func readComponent(item httpsfv.Item) (Component, error) {
 	return c, nil
 }
 
-// Covers tells whether a component is among those that are signed.
+// Covers reports whether a component is among those that are signed.
 func (s Signature) Covers(wanted Component) bool {
 	for _, component := range s.Components {
 		if component == wanted {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Rules say which signed requests stand (FAPI 2.0 HTTP Signatures §5.3.1.2). Zero durations allow nothing.
+// Rules say which signed requests are valid (FAPI 2.0 HTTP Signatures §5.3.1.2). Zero durations allow nothing.
 type Rules struct {
 	// MaxAge is how long ago created may be, and MaxAhead how far ahead.
 	MaxAge, MaxAhead time.Duration
@@ -14,10 +14,10 @@ type Rules struct {
 	Verify func(ctx context.Context, keyID, alg string, base, signature []byte) error
 }
 
-// covered is what a signature of a request has to cover beside what depends on the request.
+// covered is what a signature of a request must cover besides what depends on the request.
 func covered() []string { return []string{"@method", "@target-uri", "authorization"} }
 
-// Check finds the signature of a request and verifies it, and the digest of its body. It gives the signature and the base
+// Check finds the signature of a request and verifies it, and the digest of its body. It returns the signature and the base
 // that it was made over. Errors wrap [ErrRefused], or are those of Verify.
 func (r Rules) Check(ctx context.Context, m Message, body []byte) (Signature, []byte, error) {
 	s, err := Find(m.Header, TagRequest)

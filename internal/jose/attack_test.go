@@ -136,7 +136,7 @@ func TestAttack21(t *testing.T) {
 	}
 }
 
-// Covers: SP-51, ATTACK-21. A client may give one kid to several keys; kty, use, alg and crv tell which is meant
+// Covers: SP-51, ATTACK-21. A client may give one kid to several keys; kty, use, alg and crv select among them
 // (FAPI 2.0 Security Profile §5.4.3, RFC 7517 §4.5).
 func TestKeysWithOneKid(t *testing.T) {
 	type members = map[string]any
@@ -201,7 +201,7 @@ func TestAttack22(t *testing.T) {
 	accepts(t, v, "a claim that holds a token", v.own, goodHeader, `{"iss":"client","inner":"a.b.c"}`)
 }
 
-// TestAttack23: password-based encryption with a count of iterations that takes for ever.
+// TestAttack23: password-based encryption with a count of iterations that never ends.
 func TestAttack23(t *testing.T) {
 	refusesCorpus(t, "attack23.jsonl", 60)
 	v := newVictim(t)

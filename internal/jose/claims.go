@@ -20,7 +20,7 @@ const maxNumericDate = 253402300799
 // NewNumericDate is t in whole seconds, rounded down.
 func NewNumericDate(t time.Time) NumericDate { return NumericDate{float64(t.Unix())} }
 
-// Time gives the time, to the microsecond.
+// Time returns the time, to the microsecond.
 func (d NumericDate) Time() time.Time {
 	whole, fraction := math.Modf(d.seconds)
 	return time.Unix(int64(whole), int64(math.Round(fraction*1e6))*1000)
@@ -48,11 +48,11 @@ func (d *NumericDate) UnmarshalJSON(raw []byte) error {
 // Security Profile §5.3.2.1-8 accepts only the string in a client assertion.
 type Audience struct {
 	Values []string
-	// Single tells that the audience was, or is to be written as, a plain string.
+	// Single reports that the audience was, or is to be written as, a plain string.
 	Single bool
 }
 
-// Contains tells whether the audience names value, byte for byte.
+// Contains reports whether the audience names value, byte for byte.
 func (a Audience) Contains(value string) bool { return slices.Contains(a.Values, value) }
 
 // MarshalJSON writes a string if a is Single, else an array.

@@ -20,7 +20,7 @@ import (
 	"unicode/utf8"
 )
 
-// victim is a party with three published keys, and an attacker who has one of his own.
+// victim is a client with three published keys, and an attacker who has one of his own.
 type victim struct {
 	own, rsa, ed, attacker PrivateKey
 	set                    KeySet
@@ -118,7 +118,7 @@ func (v *victim) accept(raw string, options ParseOptions) error {
 	return token.VerifyWith(v.set)
 }
 
-// checkShown: an error is fit to be shown to whoever sent the token.
+// checkShown: an error may be shown to the sender of the token.
 func checkShown(t testing.TB, err error) {
 	t.Helper()
 	text := err.Error()

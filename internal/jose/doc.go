@@ -10,7 +10,7 @@
 //	err = token.VerifyWith(keys)    // now it is
 //
 // Signatures are checked here with the standard library and not by go-jose, for two reasons: go-jose accepts any
-// length of a PSS salt, and it would parse each token a second time. The tests hold both against each other.
+// length of a PSS salt, and it would parse each token a second time. The tests compare both.
 package jose
 
 import "errors"
@@ -41,7 +41,7 @@ const (
 	MaxKeyID = 256
 )
 
-// The ways in which input can fail. Errors of this package wrap one of them. Their texts may be shown to whoever sent
+// The ways in which input can fail. Errors of this package wrap one of them. Their texts may be shown to the sender of
 // the input: they repeat nothing of it but a kid, quoted and bounded.
 var (
 	// ErrMalformed is input that is not what it should be, or more than is allowed.

@@ -15,7 +15,7 @@ import (
 // EncryptionAlgorithms are the values of alg that [KeySet.Encrypt] takes.
 func EncryptionAlgorithms() []string { return []string{ECDHES, ECDHESA256KW, RSAOAEP256, RSAOAEP} }
 
-// receives tells whether the key may be encrypted to with an algorithm.
+// receives reports whether the key may be encrypted to with an algorithm.
 func (k Key) receives(alg string) bool {
 	if k.Use != "" && k.Use != "enc" || k.Algorithm != "" && k.Algorithm != alg {
 		return false
@@ -30,7 +30,7 @@ func (k Key) receives(alg string) bool {
 	return false
 }
 
-// Receive tells whether one of the keys takes an algorithm.
+// Receive reports whether one of the keys takes an algorithm.
 func (s KeySet) Receive(alg string) bool {
 	return slices.ContainsFunc(s.receiving, func(k Key) bool { return k.receives(alg) })
 }

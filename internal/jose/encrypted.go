@@ -57,13 +57,13 @@ func ContentEncryptions() []string { return []string{A128GCM, A256GCM, A128CBCHS
 type DecryptionKey struct {
 	// ID is the kid.
 	ID string
-	// Agree gives Z of ECDH-ES (RFC 7518 §4.6), 32 bytes, on P-256.
+	// Agree returns Z of ECDH-ES (RFC 7518 §4.6), 32 bytes, on P-256.
 	Agree func(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error)
 	// Unwrap decrypts RSA-OAEP-256 (RFC 7518 §4.3).
 	Unwrap func(ctx context.Context, wrapped []byte) ([]byte, error)
 }
 
-// serves tells whether the key is one for an algorithm.
+// serves reports whether the key is one for an algorithm.
 func (k DecryptionKey) serves(alg string) bool {
 	switch alg {
 	case ECDHES, ECDHESA256KW:
@@ -92,7 +92,7 @@ type encryptedHeader struct {
 	Certificates   json.RawMessage `json:"x5c"`
 }
 
-// IsEncrypted tells a compact JWE from a compact JWS by its five parts (RFC 7516 §9).
+// IsEncrypted distinguishes a compact JWE from a compact JWS by its five parts (RFC 7516 §9).
 func IsEncrypted(token string) bool { return strings.Count(token, ".") == 4 }
 
 // encrypted is a compact JWE that was taken apart.
@@ -207,7 +207,7 @@ func (e *encrypted) open(ctx context.Context, key DecryptionKey) ([]byte, error)
 	return plaintext, nil
 }
 
-// contentKey finds the key of the content. A wrapping that does not open gives a random key: see [orRandom].
+// contentKey finds the key of the content. A wrapped key that does not decrypt yields a random key: see [orRandom].
 func (e *encrypted) contentKey(ctx context.Context, key DecryptionKey) ([]byte, error) {
 	size := contentOf(e.header.Encryption).key
 	if e.header.Algorithm == RSAOAEP256 {
@@ -242,7 +242,7 @@ func orRandom(unwrapped []byte, err error, size int) []byte {
 
 // agree does the key agreement of RFC 7518 §4.6.
 func (e *encrypted) agree(ctx context.Context, key DecryptionKey, size int) ([]byte, error) {
-	// A point beside the curve would give away bits of the key: it is refused here, and by the HSM's worker again.
+	// A point that is not on the curve would reveal bits of the key: it is refused here, and by the HSM's worker again.
 	ephemeral, err := e.header.Ephemeral.key()
 	if err != nil {
 		return nil, ErrDecryption

@@ -64,8 +64,8 @@ func TestDecryptRefusesOtherSpellings(t *testing.T) {
 // alphabet is that of base64url.
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// TestDecryptTellsNothing: whatever the wrapping is, the answer is ErrDecryption itself, without anything around it.
-func TestDecryptTellsNothing(t *testing.T) {
+// TestDecryptIsNoOracle: for every wrong wrapping the error is ErrDecryption itself, not wrapped.
+func TestDecryptIsNoOracle(t *testing.T) {
 	d := newDecryptionKeys(t)
 	for _, alg := range []string{ECDHESA256KW, RSAOAEP256} {
 		parts := strings.Split(seal(t, d.public(alg), alg, A256CBCHS512, "", "text"), ".")
@@ -116,7 +116,7 @@ func TestDecryptRefusesShortSecrets(t *testing.T) {
 	}
 }
 
-// TestDeriveByHand makes the Concat KDF of NIST SP 800-56A §5.8.1 anew, with more rounds than the vector of RFC 7518 has.
+// TestDeriveByHand makes the Concat KDF of NIST SP 800-56A §5.8.1 again, with more rounds than the vector of RFC 7518 has.
 func TestDeriveByHand(t *testing.T) {
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -163,7 +163,7 @@ func TestDecryptAsksTheNamedKey(t *testing.T) {
 	}
 }
 
-// TestDecryptRefusesNeedlessEphemeral: RSA agrees on nothing, so an epk beside it is a mistake or a trick.
+// TestDecryptRefusesNeedlessEphemeral: RSA agrees on nothing, so an epk beside it is an error or an attack.
 func TestDecryptRefusesNeedlessEphemeral(t *testing.T) {
 	d := newDecryptionKeys(t)
 	token := seal(t, &d.rsa.PublicKey, RSAOAEP256, A256GCM, "", "text")

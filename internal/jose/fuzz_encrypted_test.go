@@ -22,7 +22,7 @@ func fuzzKeys(t testing.TB) decryptionKeys {
 	return inMemory(t, ec, private)
 }
 
-// checkDecrypted holds an answer against what may come of a token: an error of three kinds, or the one text that every
+// checkDecrypted checks a result against what may come of a token: an error of three kinds, or the one text that every
 // honest token of the corpus has.
 func checkDecrypted(t *testing.T, plaintext []byte, err error) {
 	t.Helper()

@@ -44,7 +44,7 @@ type Key struct {
 // Thumbprint is the JWK SHA-256 thumbprint of the key (RFC 7638) in base64url.
 func (k Key) Thumbprint() string { return k.thumbprint }
 
-// allows tells whether the key may verify signatures made with an algorithm.
+// allows reports whether the key may verify signatures made with an algorithm.
 func (k Key) allows(algorithm string) bool {
 	return (k.Use == "" || k.Use == "sig") &&
 		(k.Algorithm == "" || canonicalAlgorithm(k.Algorithm) == algorithm) &&
@@ -183,7 +183,7 @@ func (w *wireKey) rsaKey() (crypto.PublicKey, error) {
 	return public, checkRSA(public)
 }
 
-// padded tells whether a number is empty or has leading zeros.
+// padded reports whether a number is empty or has leading zeros.
 func padded(octets []byte) bool { return len(octets) == 0 || octets[0] == 0 }
 
 // checkRSA bounds an RSA key: what is too small is weak, what is too large costs too much.
@@ -233,7 +233,7 @@ func (w *wireKey) ed25519Key() (crypto.PublicKey, error) {
 	return ed25519.PublicKey(x), nil
 }
 
-// onEdwards25519 tells whether octets encode a point (RFC 8032 §5.1.3): y is below p, and (y²-1)/(dy²+1) has a square
+// onEdwards25519 reports whether octets encode a point (RFC 8032 §5.1.3): y is below p, and (y²-1)/(dy²+1) has a square
 // root. The standard library decides that only when it verifies.
 func onEdwards25519(encoded []byte) bool {
 	littleEndian := slices.Clone(encoded)

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// KeySet holds the public keys of one party: those that verify its signatures, and those that it may be encrypted to.
+// KeySet holds the public keys of one client or server: those that verify its signatures, and those that it may be encrypted to.
 // The zero value is empty.
 type KeySet struct {
 	keys []Key
@@ -32,8 +32,8 @@ func (s KeySet) MarshalJSON() ([]byte, error) {
 	}{keys})
 }
 
-// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most [MaxKeySetSize] bytes and [MaxKeys] keys. Keys that have
-// nothing to do with our signatures and encryption (another kty or crv, another alg) are left out. A key that nobody
+// ParseKeySet reads a JWK Set (RFC 7517 §5) of at most [MaxKeySetSize] bytes and [MaxKeys] keys. Keys that are
+// not usable for our signatures and encryption (another kty or crv, another alg) are left out. A key that no one
 // should have sent refuses the whole set: private members, symmetric keys, RSA keys too small or too large, points
 // off their curve, an x5c for another key. Errors wrap [ErrMalformed].
 func ParseKeySet(raw []byte) (KeySet, error) {

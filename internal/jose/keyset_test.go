@@ -353,7 +353,7 @@ func TestVerifyEmbeddedRefuses(t *testing.T) {
 	}
 }
 
-// TestOnEdwards25519 holds the check of the curve against the standard library: every key it makes is a point, and
+// TestOnEdwards25519 compares the check of the curve with the standard library: every key it makes is a point, and
 // among arbitrary octets about one in two is.
 func TestOnEdwards25519(t *testing.T) {
 	for range 200 {

@@ -42,7 +42,7 @@ func TestVerifyMessage(t *testing.T) {
 		} {
 			found, by, err := set.VerifyMessage(asked.keyID, asked.algorithm, asked.message, asked.signature)
 			if !errors.Is(err, asked.want) || err == nil && (found.Thumbprint() != key.Key().Thumbprint() || by != algorithm) {
-				t.Errorf("%s: %+v gives %v, %s, %v", algorithm, asked, found.ID, by, err)
+				t.Errorf("%s: %+v returns %v, %s, %v", algorithm, asked, found.ID, by, err)
 			}
 		}
 		err = jose.VerifyDigest(algorithm, key.Key().Public, digest[:], signature)

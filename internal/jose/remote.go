@@ -20,16 +20,16 @@ const (
 	retryInterval = 10 * time.Second
 	// refetchInterval is how often an unknown kid may cause a fetch, for each address.
 	refetchInterval = 30 * time.Second
-	// fetchTimeout bounds one fetch, whoever waits for it.
+	// fetchTimeout bounds one fetch, which many may wait for.
 	fetchTimeout = 10 * time.Second
-	// maxRemoteKeySets is how many addresses are remembered; the one that was not used for longest gives way.
+	// maxRemoteKeySets is how many addresses are remembered; the least recently used is evicted.
 	maxRemoteKeySets = 1024
 )
 
-// Fetch gets the document at an address, and for how long its server lets it be used; 0 when it does not say.
+// Fetch returns the document at an address, and for how long its server lets it be used; 0 when it does not say.
 type Fetch func(ctx context.Context, address string) (body []byte, maxAge time.Duration, err error)
 
-// RemoteKeySets holds the key sets that parties publish at an address (jwks_uri, RFC 7591 §2) as long as they may be
+// RemoteKeySets caches the key sets that clients publish at an address (jwks_uri, RFC 7591 §2) as long as they may be
 // used. However many tokens come, an address is fetched by one at a time, at most once in 10 s while it fails, and for
 // unknown keys at most once in 30 s. It may be used by many at once.
 type RemoteKeySets struct {
@@ -52,14 +52,14 @@ type remoteKeySet struct {
 	retry   time.Time
 	// refetch is when an unknown kid may cause a fetch again.
 	refetch time.Time
-	// used is when somebody last asked.
+	// used is when it was last asked for.
 	used time.Time
-	// flight is closed when the fetch that is under way has ended; nil when there is none.
+	// flight is closed when the running fetch has ended; nil when there is none.
 	flight chan struct{}
 }
 
-// RemoteError is a key set that cannot be had from its address. Its text may be shown to the party whose set it is: it
-// tells nothing of the network. The error beneath is for the operator.
+// RemoteError is a key set that cannot be fetched from its address. Its text may be shown to the owner of the set: it
+// reveals nothing of the network. The underlying error is for the operator.
 type RemoteError struct {
 	reason string
 	cause  error
@@ -68,16 +68,16 @@ type RemoteError struct {
 // Error says what is wrong.
 func (e *RemoteError) Error() string { return e.reason }
 
-// Unwrap gives the error of [Fetch], of [ParseKeySet] or of the context.
+// Unwrap returns the error of [Fetch], of [ParseKeySet] or of the context.
 func (e *RemoteError) Unwrap() error { return e.cause }
 
-// NewRemoteKeySets makes an empty cache. The fetch function has to bound the size of what it fetches; it gets a
+// NewRemoteKeySets makes an empty cache. The fetch function must bound the size of what it fetches; it gets a
 // context with a time-out of 10 s.
 func NewRemoteKeySets(fetch Fetch, now func() time.Time) *RemoteKeySets {
 	return &RemoteKeySets{fetch: fetch, now: now, sets: map[string]*remoteKeySet{}}
 }
 
-// Keys gives the key set at an address. It is fetched when there is none or when its lifetime is over: max-age, but
+// Keys returns the key set at an address. It is fetched when there is none or when its lifetime is over: max-age, but
 // between 1 minute and 24 hours; 5 minutes by default. When that fails, the old set is used for another 24 hours. A
 // document that is no key set counts as a failure. Errors are of type [*RemoteError].
 func (r *RemoteKeySets) Keys(ctx context.Context, address string) (KeySet, error) {
@@ -86,7 +86,7 @@ func (r *RemoteKeySets) Keys(ctx context.Context, address string) (KeySet, error
 }
 
 // Verify checks the signature of a token with the key set at an address, as [Token.VerifyWith] does. If no key of the
-// set can have made it, the set is fetched once more, for the party may have a new key; the interval between two such
+// set can have made it, the set is fetched again, for its owner may have a new key; the interval between two such
 // fetches keeps unknown keys from becoming a flood. A token without kid cannot say that its key is new, so a wrong
 // signature counts as an unknown key then. Errors are of type [*RemoteError] or wrap [ErrNoKey] or [ErrSignature].
 func (r *RemoteKeySets) Verify(ctx context.Context, address string, token *Token) error {
@@ -96,8 +96,8 @@ func (r *RemoteKeySets) Verify(ctx context.Context, address string, token *Token
 	})
 }
 
-// Try has a set judged. A verdict may say that it is for want of a key, which the party may have published since: then
-// the set is fetched once more, within the same interval as for [RemoteKeySets.Verify], and judged again. Errors are of
+// Try calls a function with a set. Its result may say that a key is lacking, which the owner may have published since: then
+// the set is fetched again, within the same interval as for [RemoteKeySets.Verify], and the function is called again. Errors are of
 // type [*RemoteError], or the last verdict.
 func (r *RemoteKeySets) Try(ctx context.Context, address string, judge func(KeySet) (unknown bool, verdict error)) error {
 	found, err := r.current(ctx, address)
@@ -124,11 +124,11 @@ type foundKeySet struct {
 	entry   *remoteKeySet
 	set     KeySet
 	version int
-	// fresh tells that the set was fetched for this call.
+	// fresh reports that the set was fetched for this call.
 	fresh bool
 }
 
-// current gives the set that is to be used now, fetching it if need be.
+// current returns the set to be used now, fetching it if need be.
 func (r *RemoteKeySets) current(ctx context.Context, address string) (foundKeySet, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -150,8 +150,8 @@ func (r *RemoteKeySets) current(ctx context.Context, address string) (foundKeySe
 	return foundKeySet{entry, entry.set, entry.version, entry.version > before}, nil
 }
 
-// newer gives a set that came after the one that was found: one that has come meanwhile, or is coming, or, if the interval is over,
-// one that is fetched now. If there is none, it tells false.
+// newer returns a set that was fetched after the one that was found: one that another call fetched or is fetching, or, if the interval is over,
+// one that is fetched now. If there is none, it returns false.
 func (r *RemoteKeySets) newer(ctx context.Context, address string, found foundKeySet) (KeySet, bool, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -183,14 +183,14 @@ func (r *RemoteKeySets) entry(address string) *remoteKeySet {
 				oldest = other
 			}
 		}
-		delete(r.sets, oldest) // who waits for its fetch still gets it
+		delete(r.sets, oldest) // callers that wait for its fetch still get it
 	}
 	entry := &remoteKeySet{used: r.now()}
 	r.sets[address] = entry
 	return entry
 }
 
-// fly waits for the fetch that is under way, or begins one. The caller holds the mutex, which is released meanwhile.
+// fly waits for the running fetch, or begins one. The caller holds the mutex, which is released while waiting.
 // The fetch belongs to all who wait for it: it ends with its own time-out and not with the context of one of them.
 func (r *RemoteKeySets) fly(ctx context.Context, address string, entry *remoteKeySet) error {
 	if entry.flight == nil {
@@ -208,7 +208,7 @@ func (r *RemoteKeySets) fly(ctx context.Context, address string, entry *remoteKe
 	}
 }
 
-// land fetches a set and keeps what became of it.
+// land fetches a set and stores the outcome.
 func (r *RemoteKeySets) land(ctx context.Context, address string, entry *remoteKeySet, flight chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()

@@ -57,7 +57,7 @@ func TestStaleIfError(t *testing.T) {
 	server.fail()
 	server.wait(defaultLifetime + maxStale - 1)
 	if err := verify(); err != nil {
-		t.Errorf("in the last moment: %v", err)
+		t.Errorf("just before it expires: %v", err)
 	}
 	server.fetched(t, 2)
 	server.wait(1)
@@ -65,7 +65,7 @@ func TestStaleIfError(t *testing.T) {
 	if _, ok := errors.AsType[*RemoteError](err); !ok {
 		t.Errorf("too late: %v", err)
 	}
-	server.fetched(t, 2) // it failed a moment ago
+	server.fetched(t, 2) // it failed just now
 	server.wait(retryInterval)
 	server.publish(key.Key())
 	if err := verify(); err != nil {
@@ -74,7 +74,7 @@ func TestStaleIfError(t *testing.T) {
 	server.fetched(t, 3)
 }
 
-// TestFailureHoldsOffUnknownKids: neither way to cause a fetch goes around the other's pause.
+// TestFailureHoldsOffUnknownKids: neither way to cause a fetch bypasses the other's pause.
 func TestFailureHoldsOffUnknownKids(t *testing.T) {
 	known := newKey(t, EdDSA)
 	server := newKeyServer(known.Key())
@@ -161,7 +161,7 @@ func TestRefetchOnlyHelps(t *testing.T) {
 			server.fetched(t, test.fetches)
 		})
 	}
-	t.Run("not what was fetched a moment ago", func(t *testing.T) {
+	t.Run("not what was fetched just now", func(t *testing.T) {
 		server := newKeyServer(old.Key())
 		remote := NewRemoteKeySets(server.fetch, server.now)
 		if err := remote.Verify(t.Context(), setAddress, signedBy(t, young, young.ID())); !errors.Is(err, ErrNoKey) {
@@ -171,7 +171,7 @@ func TestRefetchOnlyHelps(t *testing.T) {
 	})
 }
 
-// TestOneFlight: all who come while a fetch is under way wait for that one, each as long as it wants to.
+// TestOneFlight: all callers during a fetch wait for that one, each as long as it wants to.
 func TestOneFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t, EdDSA)

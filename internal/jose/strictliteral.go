@@ -67,7 +67,7 @@ func (c *strictChecker) text() ([]byte, error) {
 	return nil, c.errorf("a string does not end")
 }
 
-// escapedText goes on with a string that began at start and has its first escape at the current offset.
+// escapedText continues a string that began at start and has its first escape at the current offset.
 func (c *strictChecker) escapedText(start int) ([]byte, error) {
 	said := append(make([]byte, 0, 2*(c.offset-start)+32), c.data[start:c.offset]...)
 	for c.offset < len(c.data) {

@@ -30,7 +30,7 @@ type Header struct {
 	JWK json.RawMessage
 }
 
-// HasType tells whether typ is a media type. Case does not matter and "application/" may be left out
+// HasType reports whether typ is a media type. Case does not matter and "application/" may be left out
 // (RFC 7515 §4.1.9).
 func (h Header) HasType(name string) bool {
 	const application = "application/"
@@ -41,7 +41,7 @@ func (h Header) HasType(name string) bool {
 	return given == strings.ToLower(strings.TrimPrefix(name, application))
 }
 
-// Token is a compact JWS that was taken apart. Nothing in it is to be believed before one of the Verify methods
+// Token is a compact JWS that was taken apart. Nothing in it may be trusted before one of the Verify methods
 // returned nil.
 type Token struct {
 	Header Header
@@ -141,6 +141,17 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 	}
 	return Header{Algorithm: algorithm, KeyID: wire.KeyID, Type: wire.Type, JWK: wire.JWK}, nil
 }
+
+// NewToken puts together a token that was taken apart before: nothing is decoded or checked again. It has no claims.
+func NewToken(header Header, signingInput string, signature []byte) *Token {
+	return &Token{Header: header, signingInput: signingInput, signature: signature}
+}
+
+// SigningInput is what the signature covers: header, dot, payload, as they were sent.
+func (t *Token) SigningInput() string { return t.signingInput }
+
+// Signature is the decoded signature.
+func (t *Token) Signature() []byte { return t.signature }
 
 // Compact is the token as it was parsed.
 func (t *Token) Compact() string {

@@ -11,7 +11,7 @@ import (
 	"math/big"
 )
 
-// known tells whether this package implements an algorithm.
+// known reports whether this package implements an algorithm.
 func known(algorithm string) bool {
 	return algorithm == PS256 || algorithm == ES256 || algorithm == EdDSA
 }
@@ -25,7 +25,7 @@ func signatureFits(algorithm string, length int) bool {
 	return length == 64
 }
 
-// fits tells whether a key may be used with an algorithm at all.
+// fits reports whether a key may be used with an algorithm at all.
 func fits(algorithm string, public crypto.PublicKey) bool {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
@@ -62,8 +62,11 @@ func VerifyDigest(algorithm string, public crypto.PublicKey, digest, signature [
 	return nil
 }
 
-// signedBy checks the signature with a key that fits alg.
+// signedBy checks the signature with a key that fits alg. Its length is looked at here too, for a token of [NewToken].
 func (t *Token) signedBy(public crypto.PublicKey) bool {
+	if !signatureFits(ownAlgorithm(public), len(t.signature)) {
+		return false
+	}
 	message := []byte(t.signingInput)
 	if public, ok := public.(ed25519.PublicKey); ok {
 		return ed25519.Verify(public, message, t.signature)
@@ -111,7 +114,7 @@ func (t *Token) VerifyWith(set KeySet) error {
 
 // VerifyMessage checks a signature in JWS form over a message that is no JWS, with the keys of a set that can have made it:
 // those with the kid, if one is named, that may sign with the algorithm. An empty algorithm is the one that each key has. It
-// gives the key and its algorithm. Errors wrap [ErrNoKey] or [ErrSignature].
+// returns the key and its algorithm. Errors wrap [ErrNoKey] or [ErrSignature].
 func (s KeySet) VerifyMessage(keyID, algorithm string, message, signature []byte) (Key, string, error) {
 	tried := false
 	for _, key := range s.keys {
@@ -121,7 +124,7 @@ func (s KeySet) VerifyMessage(keyID, algorithm string, message, signature []byte
 		}
 		tried = true
 		token := Token{signingInput: string(message), signature: signature}
-		if signatureFits(own, len(signature)) && token.signedBy(key.Public) {
+		if token.signedBy(key.Public) {
 			return key, own, nil
 		}
 	}
@@ -142,7 +145,7 @@ func ownAlgorithm(public crypto.PublicKey) string {
 	return EdDSA
 }
 
-// VerifiedWith gives the key with which [Token.VerifyWith] found the signature to be right; the zero value before that.
+// VerifiedWith returns the key with which [Token.VerifyWith] found the signature to be right; the zero value before that.
 func (t *Token) VerifiedWith() Key {
 	if key := t.verifier.Load(); key != nil {
 		return *key

@@ -22,7 +22,7 @@ type Limiter struct {
 }
 
 // New makes a Limiter of perSecond events for each key, after a burst of at least 1. It remembers at most capacity keys:
-// beyond that, those at rest are forgotten, and if there are none, the keys that are nearest to being so.
+// beyond that, those at rest are evicted, and if there are none, the keys that are nearest to rest.
 func New(perSecond float64, burst int, capacity int, now func() time.Time) (*Limiter, error) {
 	if perSecond <= 0 || perSecond > 1e6 || burst < 1 || capacity < 1 {
 		return nil, errors.New("limit: the rate must be between 0 and a million a second, burst and capacity at least 1")
@@ -65,8 +65,8 @@ func (l *Limiter) fullAt(key string, now time.Time) time.Time {
 	return full
 }
 
-// makeRoom forgets the keys at rest or, when there are none, the sooner half of the rest: an attacker with many keys
-// must not free the one that is braked hardest.
+// makeRoom evicts the keys at rest or, when there are none, the sooner half of the rest: an attacker with many keys
+// must not free the one that is limited hardest.
 func (l *Limiter) makeRoom(now time.Time) {
 	var sum time.Duration
 	for key, full := range l.full {

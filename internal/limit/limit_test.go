@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// clock stands still unless moved.
+// clock stops unless moved.
 type clock struct{ now time.Time }
 
 func (c *clock) Now() time.Time { return c.now }
@@ -65,7 +65,7 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestCapacity: memory is bounded, and the key that is braked hardest is not the one that is forgotten.
+// TestCapacity: memory is bounded, and the key that is limited hardest is not the one that is evicted.
 func TestCapacity(t *testing.T) {
 	c := &clock{time.Unix(1000, 0)}
 	l := newLimiter(t, 1, 10, 100, c.Now)
@@ -79,7 +79,7 @@ func TestCapacity(t *testing.T) {
 		}
 	}
 	if ok, _ := l.Allow("hard"); ok {
-		t.Fatal("the key that was braked got free because others came")
+		t.Fatal("the limited key was freed by other keys")
 	}
 	c.now = c.now.Add(time.Minute)
 	l.Allow("other")

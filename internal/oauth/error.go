@@ -56,7 +56,7 @@ const (
 type Error struct {
 	// Code is one of the constants of this package.
 	Code string
-	// Description tells the client's developer what is wrong and what would be right.
+	// Description is for the client's developer: what is wrong and what would be right.
 	Description string
 	// Status is the HTTP status of a back-channel answer; 0 means 400 (401 for invalid_client).
 	Status int
@@ -95,7 +95,7 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Description
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
 // HTTPStatus is the status that [Write] answers with.
@@ -144,7 +144,7 @@ func write(w http.ResponseWriter, e *Error, description, correlationID string) {
 		header.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
 	w.WriteHeader(e.HTTPStatus())
-	// The status line is out: an error in writing the body has nobody left to be told.
+	// Response already started; error ignored.
 	_ = json.NewEncoder(w).Encode(struct {
 		Code          string `json:"error"`
 		Description   string `json:"error_description,omitempty"`

@@ -98,16 +98,16 @@ func parse(encoded string) (Form, error) {
 	return NewForm(values)
 }
 
-// Get gives a parameter's value, or "" when it is omitted.
+// Get returns a parameter's value, or "" when it is omitted.
 func (f Form) Get(name string) string { return f.values.Get(name) }
 
-// Has tells whether a parameter is given.
+// Has reports whether a parameter is given.
 func (f Form) Has(name string) bool { return f.values.Has(name) }
 
-// All gives every value of a parameter that may repeat.
+// All returns every value of a parameter that may repeat.
 func (f Form) All(name string) []string { return f.values[name] }
 
-// Values gives a copy of all parameters.
+// Values returns a copy of all parameters.
 func (f Form) Values() url.Values {
 	values := make(url.Values, len(f.values))
 	for name, list := range f.values {

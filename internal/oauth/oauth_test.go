@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestWriteBare: no member but those of CIBA Core §13, and the correlation id where a person reads it.
+// TestWriteBare: no member but those of CIBA Core §13, and the correlation id where a user reads it.
 func TestWriteBare(t *testing.T) {
 	for name, test := range map[string]struct {
 		err  error

@@ -10,7 +10,7 @@ import (
 // maxAddress is the size of the longest address, in bytes.
 const maxAddress = 2048
 
-// CheckAddress tells whether an address can be fetched at all, without asking anybody; it is for registration. It
+// CheckAddress reports whether an address can be fetched at all, without a DNS lookup; it is for registration. It
 // must be an absolute https URL of at most 2048 bytes of printable ASCII with a host, without user information and
 // fragment. The port is 443 or 1024 and above: those below belong to other protocols, whose servers should get nothing
 // from here, and above them anybody may run a web server. A host that is an IP address must be a public one or, since
@@ -93,8 +93,8 @@ func checkHost(host string, bracketed bool) error {
 	return nil
 }
 
-// looksNumeric tells whether some parsers would read a host as an IPv4 address: its last label is a number, decimal
-// or hexadecimal (0x7f000001, 127.1). All but the usual spelling are refused, so that nobody reads two things.
+// looksNumeric reports whether some parsers would read a host as an IPv4 address: its last label is a number, decimal
+// or hexadecimal (0x7f000001, 127.1). All but the usual spelling are refused, so that no two parsers differ.
 func looksNumeric(host string) bool {
 	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
 	if digits, ok := strings.CutPrefix(last, "0x"); ok {

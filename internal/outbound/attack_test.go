@@ -174,7 +174,7 @@ func refusesAddresses(t *testing.T) {
 	}
 }
 
-// refusesRebinding: the name has a public address when it is looked at and a private one a moment later. It is looked
+// refusesRebinding: the name has a public address when it is looked at and a private one shortly after. It is looked
 // up once for each exchange, and the connection goes to the address that was judged.
 func refusesRebinding(t *testing.T) {
 	server := serve(t, answer("public"))

@@ -1,11 +1,11 @@
 // Package outbound is the one HTTP client through which this server reaches what others name: key sets (jwks_uri),
-// lists of redirect addresses (sector_identifier_uri), where clients are notified (CIBA Core §10.2). Such an address is chosen by whoever registers a client, so
-// the client here assumes that it was chosen to make the server attack somebody, its own network first (SSRF,
+// lists of redirect addresses (sector_identifier_uri), notification endpoints (CIBA Core §10.2). Such an address is chosen by\n// the developer of a client, so
+// the client here assumes that it was chosen to make the server attack a third party, its own network first (SSRF,
 // RFC 9700 §4.11, OpenID Connect Registration 1.0 §9.1).
 //
 //   - https only, and the certificate must be for the name (RFC 9525);
 //   - the name is resolved here, every address it has must be a public one, and the socket is checked again just
-//     before it connects: what DNS says a moment later changes nothing;
+//     before it connects: what DNS says later changes nothing;
 //   - no redirects, proxies, cookies, credentials, compression, kept connections;
 //   - sizes, time and the number of exchanges at once are bounded.
 package outbound
@@ -24,7 +24,7 @@ import (
 	"time"
 )
 
-// What a zero [Policy] means, and limits that are the same for everybody.
+// Defaults of a zero [Policy], and limits that are always the same.
 const (
 	defaultTimeout = 5 * time.Second
 	defaultMaxBody = 256 << 10
@@ -46,7 +46,7 @@ type Policy struct {
 	SignedDocuments bool
 	// Roots are the authorities that may issue certificates; nil means the system's.
 	Roots *x509.CertPool
-	// Timeout bounds a whole exchange, from the wait for its turn to the last byte of the body; 0 means 5 s.
+	// Timeout bounds a whole exchange, from the wait for a slot to the last byte of the body; 0 means 5 s.
 	Timeout time.Duration
 	// MaxBody is the size of the largest body, in bytes; 0 means 256 KiB.
 	MaxBody int64
@@ -69,7 +69,7 @@ type Document struct {
 // Client fetches documents. It may be used by many at once.
 type Client struct {
 	policy Policy
-	turns  chan struct{}
+	slots  chan struct{}
 
 	// lookup and connect are the system's resolver and dialer, except in tests.
 	lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -84,7 +84,7 @@ func New(policy Policy) *Client {
 	if policy.MaxBody <= 0 {
 		policy.MaxBody = defaultMaxBody
 	}
-	c := &Client{policy: policy, turns: make(chan struct{}, maxAtOnce)}
+	c := &Client{policy: policy, slots: make(chan struct{}, maxAtOnce)}
 	c.lookup = systemLookup
 	c.connect = (&net.Dialer{ControlContext: c.checkSocket}).DialContext
 	return c
@@ -100,7 +100,7 @@ func (c *Client) transport() *http.Transport {
 		TLSHandshakeTimeout:    c.policy.Timeout,
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true, // a gzip bomb stays a small file
-		DisableKeepAlives:      true, // each exchange resolves, and is judged, anew
+		DisableKeepAlives:      true, // each exchange resolves, and is judged, again
 	}
 }
 
@@ -130,7 +130,7 @@ func tlsConfig(policy Policy) *tls.Config {
 // Get fetches a document. The address must pass [CheckAddress]; accept is the Accept header, or empty. Only an answer
 // of 200 is a document; a redirect is an error. Errors are of type [*Error], and wrap the error of ctx when it ended.
 func (c *Client) Get(ctx context.Context, address, accept string) (document Document, err error) {
-	err = c.inTurn(ctx, address, func(ctx context.Context, target *url.URL) error {
+	err = c.limited(ctx, address, func(ctx context.Context, target *url.URL) error {
 		document, err = c.exchange(ctx, target, accept)
 		return err
 	})
@@ -145,11 +145,11 @@ func (c *Client) Post(ctx context.Context, address, authorization string, body [
 	return c.Send(ctx, address, http.Header{"Content-Type": {"application/json"}, "Authorization": {authorization}}, body)
 }
 
-// Send posts a body with a header, and returns the status of the answer, whatever it is: a redirect is an answer and not
+// Send posts a body with a header, and returns the status of the response, also of a refusal: a redirect is an answer and not
 // followed, and the body of the answer is not read. The address must pass [CheckAddress]. Errors are of type [*Error]:
-// nobody answered.
+// there was no response.
 func (c *Client) Send(ctx context.Context, address string, header http.Header, body []byte) (status int, err error) {
-	err = c.inTurn(ctx, address, func(ctx context.Context, target *url.URL) error {
+	err = c.limited(ctx, address, func(ctx context.Context, target *url.URL) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 		if err != nil {
 			return err
@@ -169,8 +169,8 @@ func (c *Client) Send(ctx context.Context, address string, header http.Header, b
 	return status, err
 }
 
-// inTurn checks an address and does an exchange with it when there is room for one more.
-func (c *Client) inTurn(ctx context.Context, address string, exchange func(context.Context, *url.URL) error) error {
+// limited checks an address and does an exchange with it once a slot is free.
+func (c *Client) limited(ctx context.Context, address string, exchange func(context.Context, *url.URL) error) error {
 	target, err := c.policy.parseAddress(address)
 	if err != nil {
 		return err
@@ -178,8 +178,8 @@ func (c *Client) inTurn(ctx context.Context, address string, exchange func(conte
 	ctx, cancel := context.WithTimeout(ctx, c.policy.Timeout)
 	defer cancel()
 	select {
-	case c.turns <- struct{}{}:
-		defer func() { <-c.turns }()
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return &Error{Host: target.Host, Reason: "too many fetches at once", cause: ctx.Err()}
 	}
@@ -201,7 +201,7 @@ func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (
 		request.Header.Set("Accept", accept)
 	}
 	transport := c.transport()
-	defer transport.CloseIdleConnections() // ends a dial or handshake that net/http would go on with after ctx ended
+	defer transport.CloseIdleConnections() // ends a dial or handshake that net/http would continue after ctx ended
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return Document{}, err
@@ -211,11 +211,11 @@ func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (
 		return Document{}, err
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, c.policy.MaxBody+1))
-	if err == nil {
-		// A server that sees the connection close may still end a body that it has not finished.
-		err = ctx.Err()
-	}
 	if err != nil {
+		return Document{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		// A server that sees the connection close may still end a body that it has not finished.
 		return Document{}, err
 	}
 	if int64(len(body)) > c.policy.MaxBody {

@@ -89,7 +89,7 @@ func TestGivenUp(t *testing.T) {
 		cancel()
 	}()
 	_, err := server.client(Policy{}).Get(ctx, server.address, "")
-	refused(t, err, "given up")
+	refused(t, err, "cancelled")
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

@@ -44,7 +44,7 @@ func (c *Client) dial(ctx context.Context, network, hostPort string) (net.Conn, 
 	return nil, err
 }
 
-// resolve gives at least one address.
+// resolve returns at least one address.
 func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if literal, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{literal}, nil
@@ -59,7 +59,7 @@ func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return addresses, nil
 }
 
-// checkSocket is the last check: it sees the address that the socket is about to connect to, whoever chose it.
+// checkSocket is the last check: it sees the address that the socket is about to connect to, however it was chosen.
 func (c *Client) checkSocket(_ context.Context, _, hostPort string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(hostPort)
 	if err != nil {

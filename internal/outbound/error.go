@@ -10,7 +10,7 @@ import (
 )
 
 // Error is an address that was refused, or a fetch that failed. Its text is for the operator: it says why, and holds
-// nothing that the other side sent. Do not show it to whoever chose the address, who could learn from it what is
+// nothing that the other side sent. Do not show it to the party that chose the address, who could learn from it what is
 // reachable from here; the errors of [CheckAddress] alone are made from the address only.
 type Error struct {
 	// Host is the host of the address, with its port if it names one; empty if the address has none.
@@ -21,7 +21,7 @@ type Error struct {
 	cause error
 }
 
-// Error gives the host and the reason.
+// Error returns the host and the reason.
 func (e *Error) Error() string {
 	if e.Host == "" {
 		return "outbound: " + e.Reason
@@ -29,7 +29,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("outbound: %s: %s", e.Host, e.Reason)
 }
 
-// Unwrap gives the error beneath, or nil. Its text may repeat what the other side sent.
+// Unwrap returns the underlying error, or nil. Its text may repeat what the other side sent.
 func (e *Error) Unwrap() error { return e.cause }
 
 // refusal is a reason of our own, on its way through net/http.
@@ -39,7 +39,7 @@ func (r refusal) Error() string { return string(r) }
 
 func refusalf(format string, values ...any) error { return refusal(fmt.Sprintf(format, values...)) }
 
-// explain makes an [Error] of whatever went wrong in an exchange.
+// explain makes an [Error] of any failure of an exchange.
 func explain(ctx context.Context, host string, err error) *Error {
 	failure := &Error{Host: host, cause: err}
 	if reason, ok := errors.AsType[refusal](err); ok {
@@ -49,7 +49,7 @@ func explain(ctx context.Context, host string, err error) *Error {
 	if ended := ctx.Err(); ended != nil {
 		failure.Reason, failure.cause = "it took too long", ended
 		if errors.Is(ended, context.Canceled) {
-			failure.Reason = "the fetch was given up"
+			failure.Reason = "the request was cancelled"
 		}
 		return failure
 	}

@@ -3,7 +3,7 @@ package outbound
 import "net/netip"
 
 // forbidden says what kind of address an address is if nothing of ours may connect to it, or "". Public addresses
-// remain: those that the IANA special-purpose registries (RFC 6890) leave for everybody, less those at which clouds
+// remain: those that the IANA special-purpose registries (RFC 6890) leave for public use, less those at which clouds
 // hand out credentials.
 func forbidden(address netip.Addr, allowLoopback bool) string {
 	if address.Zone() != "" {
@@ -52,7 +52,7 @@ func forbiddenIPv4(address netip.Addr) string {
 }
 
 // forbiddenIPv6 accepts global unicast addresses (2000::/3) only, and the translation of public IPv4 addresses that
-// DNS64 makes. What else carries an IPv4 address inside is obsolete, and refused whatever it carries.
+// DNS64 makes. What else carries an IPv4 address inside is obsolete, and always refused.
 func forbiddenIPv6(address netip.Addr) string {
 	octets := address.As16()
 	in := func(text string) bool { return netip.MustParsePrefix(text).Contains(address) }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestPost: what is to be told arrives as it is, once, and every answer is a status and nothing more.
+// TestPost: the body arrives as it is, once, and the result is the status and nothing more.
 func TestPost(t *testing.T) {
 	var last atomic.Pointer[http.Request]
 	var body atomic.Value
@@ -42,7 +42,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// TestPostRefused: an address is judged as that of a fetch is, and nothing is sent to one that does not stand.
+// TestPostRefused: an address is judged as that of a fetch is, and nothing is sent to one that is not valid.
 func TestPostRefused(t *testing.T) {
 	s := serve(t, answer(""))
 	for _, address := range []string{"http://keys.example/", "https://user@keys.example/", "https://10.0.0.1/", "https://169.254.169.254/"} {

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"countersign/fapi"
+	"countersign/fapi/device"
 )
 
-// The addresses of what the pages load, below the issuer.
+// The paths of the assets, below the issuer.
 const (
 	passkeyScript = "/passkey.js"
 	deviceScript  = "/device/device.js"
@@ -15,9 +15,9 @@ const (
 	manifestFile  = "/device/app.webmanifest"
 )
 
-// Assets are the files that the pages load.
-func (p *Pages) Assets() ([]fapi.Asset, error) {
-	var assets []fapi.Asset
+// Assets returns the files that the pages load.
+func (p *Pages) Assets() ([]device.Asset, error) {
+	var assets []device.Asset
 	for _, each := range []struct{ path, file, contentType string }{
 		{passkeyScript, "passkey.js", "text/javascript; charset=utf-8"},
 		{deviceScript, "device.js", "text/javascript; charset=utf-8"},
@@ -30,16 +30,16 @@ func (p *Pages) Assets() ([]fapi.Asset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pages: %w", err)
 		}
-		assets = append(assets, fapi.Asset{Path: each.path, ContentType: each.contentType, Body: body})
+		assets = append(assets, device.Asset{Path: each.path, ContentType: each.contentType, Body: body})
 	}
 	manifest, err := p.manifest()
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	return append(assets, fapi.Asset{Path: manifestFile, ContentType: "application/manifest+json", Body: manifest}), nil
+	return append(assets, device.Asset{Path: manifestFile, ContentType: "application/manifest+json", Body: manifest}), nil
 }
 
-// manifest lets the device's pages be installed like an application (W3C Web Application Manifest).
+// manifest returns the manifest with which the device's pages can be installed (W3C Web Application Manifest).
 func (p *Pages) manifest() ([]byte, error) {
 	type icon struct {
 		Source  string `json:"src"`

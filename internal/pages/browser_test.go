@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,15 +17,18 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 
-	"countersign/fapi"
+	"countersign/fapi/authorize"
+	"countersign/fapi/browser"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
 	"countersign/internal/browsertest"
 )
 
-// site is a small server that plays package fapi: interactions in memory, forms checked as the real one checks them,
-// and a client that the browser is sent back to.
+// site is a small server that plays the handler of package authorize: interactions in memory, forms checked as the real one
+// checks them, and a client that the browser is sent back to.
 type site struct {
 	t     *testing.T
-	pages *Pages
+	forms *authorize.Forms
 	// issuer, client and elsewhere are three origins.
 	issuer, client, elsewhere *httptest.Server
 	// redirectURI is where decisions go.
@@ -36,39 +40,58 @@ type site struct {
 
 // state is one interaction.
 type state struct {
-	signedIn *fapi.SignedIn
+	signedIn *browser.SignedIn
 	failures int
+}
+
+var (
+	errRefused   = errors.New("users: no")
+	errThrottled = errors.New("users: too many")
+)
+
+// users is a directory of two users with one password.
+type users struct{}
+
+func (users) Authenticate(_ context.Context, username, password string) (string, error) {
+	if (username == "alice" || username == "bob") && password == "right" {
+		return "sub-" + username, nil
+	}
+	return "", errRefused
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	p, _ := newPages(t)
-	s := &site{t: t, pages: p, states: map[string]*state{}}
+	p := newPages(t)
+	forms, err := authorize.NewForms(p, browser.Passwords{Directory: users{}, Refused: errRefused, Throttled: errThrottled}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, forms: forms, states: map[string]*state{}}
 
 	mux := http.NewServeMux()
 	mux.Handle("/interaction/{handle}", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.interact)))
 	mux.HandleFunc("GET /failure", func(w http.ResponseWriter, r *http.Request) {
-		p.Fail(w, r, fapi.Failure{
+		p.Fail(w, r, browser.Failure{
 			Status: http.StatusNotFound, Code: "invalid_request", CorrelationID: "6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55",
 			Description: "this page belongs to another browser, or it is too old; go back to the application and start again",
 		})
 	})
 	mux.HandleFunc("GET /payment", func(w http.ResponseWriter, r *http.Request) {
-		turn := payment()
-		turn.Details[0].Lines[1].Value = "Merchant A"
-		p.interact(w, r, turn, &recorder{})
+		in := payment()
+		in.Details[0].Lines[1].Value = "Merchant A"
+		p.Consent(w, r, in)
 	})
 	mux.HandleFunc("GET /hostile", func(w http.ResponseWriter, r *http.Request) {
-		turn := signedIn()
-		turn.Client.Name = "Your Bank \u202egninrael-enihcam ylbissop\u202c " + strings.Repeat("W", 300)
-		turn.Client.ID = strings.Repeat("client.example/", 40)
-		turn.Client.RedirectHost = strings.Repeat("very-long-label.", 14) + "example"
-		turn.SignedIn.Username = strings.Repeat("alice-the-", 18)
-		turn.Details = []fapi.DetailView{{Title: "Make this payment", Lines: []fapi.DetailLine{
+		in := signedIn()
+		in.Client.Name = "Your Bank \u202egninrael-enihcam ylbissop\u202c " + strings.Repeat("W", 300)
+		in.Client.ID = strings.Repeat("client.example/", 40)
+		in.Client.RedirectHost = strings.Repeat("very-long-label.", 14) + "example"
+		in.SignedIn.Username = strings.Repeat("alice-the-", 18)
+		in.Details = []rar.View{{Title: "Make this payment", Lines: []rar.Line{
 			{Label: strings.Repeat("label", 40), Value: strings.Repeat("W", 140)}, {Label: "amount", Value: "1\u202e00.1"},
 		}}}
-		turn.Scopes = append(turn.Scopes, fapi.Scope{Name: strings.Repeat("s", 100), Description: strings.Repeat("Everything", 50)})
-		p.interact(w, r, turn, &recorder{})
+		in.Scopes = append(in.Scopes, scope.Scope{Name: strings.Repeat("s", 100), Description: strings.Repeat("Everything", 50)})
+		p.Consent(w, r, in)
 	})
 	s.issuer = s.start(mux)
 
@@ -115,46 +138,46 @@ func (s *site) interact(w http.ResponseWriter, r *http.Request) {
 		s.states[handle] = &state{}
 	}
 	current := s.states[handle]
-	turn := newTurn()
-	turn.FormToken = "token-of-" + handle
-	turn.SignedIn, turn.SignInFailures = current.signedIn, current.failures
-	_, turn.Client.RedirectHost, _ = strings.Cut(s.redirectURI, "://")
-	turn.Client.RedirectHost, _, _ = strings.Cut(turn.Client.RedirectHost, "/")
+	in := newInteraction()
+	in.FormToken = "token-of-" + handle
+	in.SignedIn, in.SignInFailures = current.signedIn, current.failures
+	_, in.Client.RedirectHost, _ = strings.Cut(s.redirectURI, "://")
+	in.Client.RedirectHost, _, _ = strings.Cut(in.Client.RedirectHost, "/")
 	if r.Method == http.MethodPost {
-		if err := r.ParseForm(); err != nil || r.PostForm.Get("form_token") != turn.FormToken {
+		if err := r.ParseForm(); err != nil || r.PostForm.Get("form_token") != in.FormToken {
 			s.t.Errorf("a form without its token: %v, %v", r.PostForm, err)
 			return
 		}
-		turn.Form = r.PostForm
+		in.Form = r.PostForm
 	}
-	s.pages.interact(w, r, turn, siteEnding{s, current})
+	s.forms.Interact(w, r, in, siteActions{s, current})
 }
 
-// siteEnding answers as package fapi does: 303 to the same page, or to the client.
-type siteEnding struct {
+// siteActions answers as package authorize does: 303 to the same page, or to the client.
+type siteActions struct {
 	site  *site
 	state *state
 }
 
-func (e siteEnding) SignIn(w http.ResponseWriter, r *http.Request, a fapi.Authentication) {
-	e.state.signedIn = &fapi.SignedIn{Subject: a.Subject, Username: strings.TrimPrefix(a.Subject, "sub-")}
+func (e siteActions) SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication) {
+	e.state.signedIn = &browser.SignedIn{Subject: a.Subject, Username: strings.TrimPrefix(a.Subject, "sub-")}
 	http.Redirect(w, r, e.site.issuer.URL+r.URL.Path, http.StatusSeeOther)
 }
 
-func (e siteEnding) SignInFailed(context.Context) (int, error) {
+func (e siteActions) SignInFailed(context.Context) (int, error) {
 	e.state.failures++
 	return e.state.failures, nil
 }
 
-func (e siteEnding) SignInWithPasskey(http.ResponseWriter, *http.Request) error {
-	return fapi.ErrPasskeyRefused // this site has none
+func (e siteActions) SignInWithPasskey(http.ResponseWriter, *http.Request) error {
+	return browser.ErrPasskeyRefused // this site has none
 }
 
-func (e siteEnding) Allow(w http.ResponseWriter, r *http.Request) {
+func (e siteActions) Allow(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, e.site.redirectURI+"?code=the-code", http.StatusSeeOther)
 }
 
-func (e siteEnding) Deny(w http.ResponseWriter, r *http.Request) {
+func (e siteActions) Deny(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, e.site.redirectURI+"?error=access_denied", http.StatusSeeOther)
 }
 
@@ -245,7 +268,7 @@ func TestBrowserRefusals(t *testing.T) {
 	}
 
 	b.Visit(s.address("guess"))
-	for range fapi.MaxSignInFailures {
+	for range authorize.MaxSignInFailures {
 		b.SignIn("alice", "wrong")
 	}
 	if got := b.Location(); got != denied {

@@ -6,19 +6,22 @@ import (
 	"strings"
 	"unicode"
 
-	"countersign/fapi"
+	"countersign/fapi/authorize"
+	"countersign/fapi/browser"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
 )
 
-// clientView is what is shown of a client. Its texts are the client's own words: cleaned, cut, and set apart.
+// clientView is what is shown of a client. Its texts are untrusted: sanitised, truncated and set apart.
 type clientView struct {
 	Name, ID string
-	// Letter stands in for a picture: pictures would come from another host.
+	// Letter is shown instead of the logo, which would be loaded from another host.
 	Letter string
 	// URI, PolicyURI and TermsURI are https or empty.
 	URI, PolicyURI, TermsURI string
 }
 
-func viewClient(client fapi.ClientView) clientView {
+func viewClient(client browser.Client) clientView {
 	view := clientView{
 		Name: plain(client.Name, nameLimit), ID: plain(client.ID, idLimit),
 		URI: https(client.URI), PolicyURI: https(client.PolicyURI), TermsURI: https(client.TermsURI),
@@ -35,31 +38,31 @@ func viewClient(client fapi.ClientView) clientView {
 	return view
 }
 
-// consentView is what the consent page shows.
+// consentView is the content of the consent page.
 type consentView struct {
 	Client    clientView
 	FormToken string
-	// Username is who decides, and Subject the same for the form.
+	// Username is the signed-in user, Subject the same for the form.
 	Username, Subject string
 	Scopes            []scopeView
-	// Details are what is asked for in particular, such as one payment.
+	// Details are the authorization_details, such as one payment.
 	Details []detailView
-	// Claims are single facts about the person that the client would learn, in words.
+	// Claims are the names of single requested claims, in words.
 	Claims []string
-	// Resources are the services that the access is for, when the client names them.
+	// Resources are the requested resource servers.
 	Resources []string
-	// Lifetime is how long the access lasts, in words, or empty.
+	// Lifetime is the lifetime of the grant, in words, or empty.
 	Lifetime string
-	// RedirectHost is where the browser goes next, or empty.
+	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
-	// Notice says why the page is shown again, or is empty.
+	// Notice is why the page is shown again, or empty.
 	Notice string
 }
 
-// scopeView is one thing that the client will be able to do.
+// scopeView is one requested scope.
 type scopeView struct{ Name, Sentence string }
 
-// detailView is one object of authorization_details (RFC 9396), shown with everything that it says.
+// detailView is one object of authorization_details (RFC 9396), with all its values.
 type detailView struct {
 	Title string
 	Lines []lineView
@@ -67,9 +70,9 @@ type detailView struct {
 
 type lineView struct{ Label, Value string }
 
-// viewDetails shows each value whole: a value that is cut or cleaned would not be what is granted, so it is shown in
-// its escaped form instead.
-func viewDetails(details []fapi.DetailView) []detailView {
+// viewDetails shows each value in full: a truncated or sanitised value would not be what is granted, so that unsafe
+// ones are escaped instead.
+func viewDetails(details []rar.View) []detailView {
 	var views []detailView
 	for _, detail := range details {
 		view := detailView{Title: plain(detail.Title, sentenceLimit)}
@@ -84,11 +87,11 @@ func viewDetails(details []fapi.DetailView) []detailView {
 	return views
 }
 
-// viewScopes says scopes in words.
-func viewScopes(scopes []fapi.Scope) []scopeView {
+// viewScopes describes scopes in words.
+func viewScopes(scopes []scope.Scope) []scopeView {
 	var views []scopeView
-	for _, scope := range scopes {
-		each := scopeView{Name: plain(scope.Name, idLimit), Sentence: plain(scope.Description, sentenceLimit)}
+	for _, requested := range scopes {
+		each := scopeView{Name: plain(requested.Name, idLimit), Sentence: plain(requested.Description, sentenceLimit)}
 		if each.Sentence == "" {
 			each.Sentence = each.Name
 		}
@@ -97,7 +100,7 @@ func viewScopes(scopes []fapi.Scope) []scopeView {
 	return views
 }
 
-// exact is text that looks like what it is: anything that could hide or reorder characters is written as an escape.
+// exact returns text as it is, or quoted with escapes if it has characters that are invisible or reorder others.
 func exact(text string) string {
 	if plain(text, len(text)) == text {
 		return text
@@ -105,42 +108,30 @@ func exact(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-func (p *Pages) showConsent(w http.ResponseWriter, turn *fapi.Turn, notice string) {
+// Consent implements [authorize.Pages].
+func (p *Pages) Consent(w http.ResponseWriter, _ *http.Request, in authorize.Interaction) {
 	view := consentView{
-		Client: viewClient(turn.Client), FormToken: turn.FormToken,
-		Username: plain(turn.SignedIn.Username, nameLimit), Subject: turn.SignedIn.Subject,
-		RedirectHost: plain(turn.Client.RedirectHost, hostLimit), Notice: notice,
+		Client: viewClient(in.Client), FormToken: in.FormToken,
+		Username: plain(in.SignedIn.Username, nameLimit), Subject: in.SignedIn.Subject,
+		Scopes: viewScopes(in.Scopes), Details: viewDetails(in.Details),
+		RedirectHost: plain(in.Client.RedirectHost, hostLimit),
 	}
 	if view.Username == "" {
-		view.Username = plain(turn.SignedIn.Subject, nameLimit)
+		view.Username = plain(in.SignedIn.Subject, nameLimit)
 	}
-	if turn.GrantLifetime > 0 {
-		view.Lifetime = inWords(turn.GrantLifetime)
+	if in.GrantLifetime > 0 {
+		view.Lifetime = inWords(in.GrantLifetime)
 	}
-	view.Scopes = viewScopes(turn.Scopes)
-	view.Details = viewDetails(turn.Details)
-	for _, name := range turn.Claims {
+	for _, name := range in.Claims {
 		view.Claims = append(view.Claims, strings.ReplaceAll(plain(name, idLimit), "_", " "))
 	}
-	for _, resource := range turn.Resources {
+	for _, resource := range in.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	title := "Allow access?"
-	if notice != "" {
+	if in.Problem.Code == browser.AnotherUser {
 		title = "Look again: " + title
+		view.Notice = "Somebody else has signed in since you saw this page. Look at the name below, then decide."
 	}
-	p.render(w, http.StatusOK, "consent", title, p.policy.withForm(turn.Client.RedirectHost), view)
-}
-
-// allow grants, if the person whose name was on the page is still the one who is signed in. Another tab of the
-// browser may have signed in somebody else.
-func (p *Pages) allow(w http.ResponseWriter, r *http.Request, turn *fapi.Turn, end ending) {
-	switch {
-	case turn.SignedIn == nil:
-		p.showSignIn(w, turn, problem{Summary: "Your sign-in has ended. Sign in again to decide."})
-	case turn.Form.Get("signed_in_as") != turn.SignedIn.Subject:
-		p.showConsent(w, turn, "Somebody else has signed in since you saw this page. Look at the name below, then decide.")
-	default:
-		end.Allow(w, r)
-	}
+	p.render(w, http.StatusOK, "consent", title, p.policy.withForm(in.Client.RedirectHost), view)
 }

@@ -1,45 +1,56 @@
 package pages
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"countersign/fapi"
-	"countersign/internal/oauth"
+	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
+	"countersign/fapi/device"
 )
 
-var _ fapi.DevicePages = (*Pages)(nil)
+// DevicePages renders the pages of the authentication device. [Pages.Device] makes it.
+type DevicePages struct{ pages *Pages }
 
-// devicePart is what every page of the device shows.
+var _ device.Pages = DevicePages{}
+
+// Device returns the pages of the authentication device.
+func (p *Pages) Device() DevicePages { return DevicePages{p} }
+
+// Fail implements [browser.ErrorPage].
+func (d DevicePages) Fail(w http.ResponseWriter, r *http.Request, failure browser.Failure) {
+	d.pages.Fail(w, r, failure)
+}
+
+// devicePart is the content that all pages of the device share.
 type devicePart struct {
 	FormToken string
-	// Username is who is signed in, or what was typed.
+	// Username is the signed-in user, or what was typed to sign in.
 	Username string
 	// Base is the path of the device's pages.
 	Base    string
 	Version string
 	Problem string
-	// Notice is what was done, or empty.
+	// Notice is the result of the last form, or empty.
 	Notice string
-	// Passkey are the options for the page's ceremony, or empty.
+	// Passkey are the options of the page's WebAuthn ceremony, or empty.
 	Passkey string
-	// PasskeyOnly is for the sign-in page of applications.
+	// PasskeyOnly is used by the sign-in page only.
 	PasskeyOnly bool
-	// Confirms tells that people are asked over the backchannel.
+	// Confirms reports whether backchannel authentication is on.
 	Confirms bool
 }
 
-// deviceHomeView is the list of what waits.
+// deviceHomeView is the list of pending requests.
 type deviceHomeView struct {
 	devicePart
 	Requests []requestView
-	// Now is the time of the list.
+	// Now is when the list was made.
 	Now string
-	// PushKey is for the subscription of this browser, or empty; Endpoints are those of the person.
-	PushKey, Endpoints string
+	// WebPushKey is for the subscription of this browser, or empty; Endpoints are those of the user.
+	WebPushKey, Endpoints string
 }
 
 // deviceRequestView is one request.
@@ -48,12 +59,12 @@ type deviceRequestView struct {
 	Heading, Sentence string
 	Request           requestView
 	Waiting           bool
-	// ByPasskey tells that the decision needs one; Approve and Deny are its options.
+	// ByPasskey reports whether the decision needs one; Approve and Deny are its options.
 	ByPasskey     bool
 	Approve, Deny string
 }
 
-// deviceSettingsView is what a person confirms with.
+// deviceSettingsView is the settings page.
 type deviceSettingsView struct {
 	devicePart
 	Fresh              bool
@@ -64,7 +75,7 @@ type deviceSettingsView struct {
 // thingView is a passkey or an application.
 type thingView struct{ ID, Name, Facts string }
 
-// requestView is what is shown of a request.
+// requestView is a request as it is shown.
 type requestView struct {
 	ID             string
 	Client         clientView
@@ -72,11 +83,11 @@ type requestView struct {
 	Scopes         []scopeView
 	Details        []detailView
 	Resources      []string
-	// Asked is when it came, Left how long it can be decided, and Lifetime how long the access lasts, or empty.
+	// Asked is when it was made, Left the time left to decide it, and Lifetime the lifetime of the grant, or empty.
 	Asked, Left, Lifetime string
 }
 
-func (p *Pages) viewRequest(request fapi.RequestView) requestView {
+func (p *Pages) viewRequest(request backchannel.View) requestView {
 	view := requestView{
 		ID: request.Reference, Client: viewClient(request.Client), BindingMessage: exact(request.Message),
 		Scopes: viewScopes(request.Scopes), Details: viewDetails(request.Details),
@@ -94,154 +105,125 @@ func (p *Pages) viewRequest(request fapi.RequestView) requestView {
 	return view
 }
 
-// clock writes a time for a person. The server does not know the person's zone, and says which one it means.
+// clock formats a time of day. The user's time zone is unknown, so that it is UTC.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
 
-// day writes a date.
+// day formats a date.
 func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
 
-// Device implements [fapi.DevicePages].
-func (p *Pages) Device(w http.ResponseWriter, r *http.Request, visit *fapi.DeviceVisit) {
-	switch {
-	case visit.Page == fapi.DeviceSignIn && visit.Form != nil:
-		p.deviceSignIn(w, r, visit)
-	case visit.Page == fapi.DeviceSignIn:
-		p.showDeviceSignIn(w, visit)
-	case visit.Page == fapi.DeviceRequest && visit.Form != nil && visit.Request.State == fapi.RequestWaiting:
-		p.deviceDecide(w, r, visit)
-	case visit.Page == fapi.DeviceRequest:
-		p.showDeviceRequest(w, visit)
-	case visit.Page == fapi.DeviceSettings:
-		p.showDeviceSettings(w, visit)
-	default:
-		p.showDeviceHome(w, visit)
-	}
-}
-
-// deviceSignIn checks a password. What is typed is never logged.
-func (p *Pages) deviceSignIn(w http.ResponseWriter, r *http.Request, visit *fapi.DeviceVisit) {
-	username, password := strings.TrimSpace(visit.Form.Get("username")), visit.Form.Get("password")
-	subject, problem, err := p.password(w, r, username, password)
-	switch {
-	case err != nil:
-		p.failInternally(w, r)
-	case problem != "":
-		visit.Problem = problem
-		p.showDeviceSignIn(w, visit)
-	default:
-		visit.SignIn(w, r, fapi.Authentication{Subject: subject, ACR: passwordACR, AMR: []string{"pwd"}})
-	}
-}
-
-// password asks the directory. The problem is for the person; an error is the server's own and is logged.
-func (p *Pages) password(w http.ResponseWriter, r *http.Request, username, password string) (subject, problem string, err error) {
-	log := p.log.With("correlation_id", correlationID(w), "page", "device")
-	subject, err = p.directory.Authenticate(r.Context(), username, password)
-	switch {
-	case err == nil:
-		return subject, "", nil
-	case errors.Is(err, p.throttled):
-		wait := retryAfter(err)
-		log.WarnContext(r.Context(), "sign-in throttled", "wait", wait)
-		w.Header().Set("Retry-After", strconv.Itoa(seconds(wait)))
-		return "", "There were too many attempts to sign in. Wait " + inWords(wait) + ", then try again.", nil
-	case errors.Is(err, p.refused):
-		log.InfoContext(r.Context(), "sign-in refused")
-		return "", "The user name and the password do not belong together. Check both, then try again.", nil
-	}
-	log.ErrorContext(r.Context(), "sign-in failed", "error", err.Error())
-	return "", "", err
-}
-
-// deviceDecide is a decision of somebody without a passkey.
-func (p *Pages) deviceDecide(w http.ResponseWriter, r *http.Request, visit *fapi.DeviceVisit) {
-	subject, problem, err := p.password(w, r, visit.SignedIn.Username, visit.Form.Get("password"))
-	if err == nil && problem != "" {
-		err = visit.DecisionRefused()
-		if err == nil {
-			visit.Problem = "Nothing was decided: the password is not right. Type it again, then decide."
-			if strings.Contains(problem, "too many") {
-				visit.Problem = problem
-			}
-			p.showDeviceRequest(w, visit)
-			return
-		}
-	}
-	if err != nil {
-		refusal := oauth.AsError(err)
-		p.Fail(w, r, fapi.Failure{
-			Status: refusal.HTTPStatus(), Code: refusal.Code, Description: refusal.Description, CorrelationID: correlationID(w),
-		})
-		return
-	}
-	visit.Decide(w, r, fapi.Authentication{Subject: subject, ACR: passwordACR, AMR: []string{"pwd"}})
-}
-
-// part is what the visit has for every page.
-func (p *Pages) part(visit *fapi.DeviceVisit) devicePart {
+// part returns the content that all pages share.
+func (p *Pages) part(page device.Page) devicePart {
 	part := devicePart{
-		FormToken: visit.FormToken, Base: p.base + "/device", Version: visit.Version, Problem: visit.Problem, Notice: visit.Notice, Passkey: visit.Passkey, Confirms: visit.Confirms,
+		FormToken: page.FormToken, Base: p.base + "/device", Version: page.Version, Problem: deviceProblem(page.Problem),
+		Notice: deviceNotice(page.Notice), Passkey: page.Passkey, Confirms: page.Confirms,
 	}
-	if visit.SignedIn != nil {
-		part.Username = plain(visit.SignedIn.Username, nameLimit)
+	if page.SignedIn != nil {
+		part.Username = plain(page.SignedIn.Username, nameLimit)
 	}
 	return part
 }
 
-func (p *Pages) showDeviceSignIn(w http.ResponseWriter, visit *fapi.DeviceVisit) {
-	part := p.part(visit)
-	if username := visit.Form.Get("username"); plain(username, maxUsername) == username {
-		part.Username = username
+// deviceProblem describes a problem. It does not say which field of the sign-in form is empty.
+func deviceProblem(problem browser.Problem) string {
+	switch problem.Code {
+	case browser.NoUsername, browser.NoPassword, browser.NeitherGiven:
+		return summary(browser.Problem{Code: browser.WrongPassword})
+	case browser.NotDecidedPassword:
+		return "Nothing was decided: the password is not right. Type it again, then decide."
+	case browser.NotDecidedPasskey:
+		return "Nothing was decided: your passkey was not accepted. Try again."
+	case browser.SignInAgain:
+		return "Sign in again first, with a passkey if you have one: that keeps others from changing what you confirm with."
+	case browser.InvalidName:
+		return "This name cannot be used: it needs 1 to 60 characters, all of which can be seen."
+	case browser.TooManyPasskeys:
+		return "No more passkeys can be added."
+	case browser.TooManyDevices:
+		return "You have as many applications as one person can. Remove one first."
+	case browser.NewPasskeyRefused:
+		return "The passkey was not accepted. Try again."
 	}
-	p.renderDevice(w, visit, "device_signin", "Sign in", part)
+	return summary(problem)
 }
 
-func (p *Pages) showDeviceHome(w http.ResponseWriter, visit *fapi.DeviceVisit) {
-	view := deviceHomeView{devicePart: p.part(visit), Now: clock(p.now()), PushKey: visit.PushKey, Endpoints: strings.Join(visit.PushEndpoints, " ")}
-	for _, request := range visit.Requests {
-		view.Requests = append(view.Requests, p.viewRequest(request))
+// deviceNotice describes the result of a form.
+func deviceNotice(notice device.NoticeCode) string {
+	switch notice {
+	case device.PasskeyAdded:
+		return "The passkey is added. From now on you confirm with it."
+	case device.PasskeyRemoved:
+		return "The passkey is removed. Delete it on your device too."
+	case device.DeviceRemoved:
+		return "The application is removed: it can confirm nothing any more."
+	case device.BrowserSubscribed:
+		return "This browser will tell you of new requests."
+	}
+	return ""
+}
+
+// SignIn implements [device.Pages].
+func (d DevicePages) SignIn(w http.ResponseWriter, _ *http.Request, page device.Page) {
+	part := d.pages.part(page)
+	if plain(page.Username, maxUsername) == page.Username {
+		part.Username = page.Username
+	}
+	d.pages.renderDevice(w, page, "device_signin", "Sign in", part)
+}
+
+// Home implements [device.Pages].
+func (d DevicePages) Home(w http.ResponseWriter, _ *http.Request, page device.Page) {
+	view := deviceHomeView{
+		devicePart: d.pages.part(page), Now: clock(d.pages.now()),
+		WebPushKey: page.WebPushKey, Endpoints: strings.Join(page.WebPushEndpoints, " "),
+	}
+	for _, request := range page.Requests {
+		view.Requests = append(view.Requests, d.pages.viewRequest(request))
 	}
 	title := "Requests to confirm"
 	if count := len(view.Requests); count > 0 {
 		title = "(" + strconv.Itoa(count) + ") " + title
 	}
-	p.renderDevice(w, visit, "device_home", title, view)
+	d.pages.renderDevice(w, page, "device_home", title, view)
 }
 
-func (p *Pages) showDeviceRequest(w http.ResponseWriter, visit *fapi.DeviceVisit) {
+// Request implements [device.Pages].
+func (d DevicePages) Request(w http.ResponseWriter, _ *http.Request, page device.Page) {
 	view := deviceRequestView{
-		devicePart: p.part(visit), Request: p.viewRequest(*visit.Request), Waiting: visit.Request.State == fapi.RequestWaiting,
-		Approve: visit.Approve, Deny: visit.Deny,
+		devicePart: d.pages.part(page), Request: d.pages.viewRequest(*page.Request),
+		Waiting: page.Request.State == backchannel.Waiting, Approve: page.Approve, Deny: page.Deny,
 	}
 	view.ByPasskey = view.Waiting && view.Approve != ""
-	switch visit.Request.State {
-	case fapi.RequestApproved:
+	switch page.Request.State {
+	case backchannel.Approved:
 		view.Heading, view.Sentence = "Approved", "This was approved. You can go back to where you began."
-	case fapi.RequestDenied:
+	case backchannel.Denied:
 		view.Heading, view.Sentence = "Denied", "This was denied. Nothing was allowed."
-	case fapi.RequestExpired:
+	case backchannel.Expired:
 		view.Heading, view.Sentence = "Too late", "The time for this decision is over. Nothing was allowed."
 	default:
 		view.Heading, view.Sentence = "Did you ask for this?", "Somebody asks for this in your name. Approve it only if it was you."
 	}
-	p.renderDevice(w, visit, "device_request", view.Heading, view)
+	d.pages.renderDevice(w, page, "device_request", view.Heading, view)
 }
 
-func (p *Pages) showDeviceSettings(w http.ResponseWriter, visit *fapi.DeviceVisit) {
-	view := deviceSettingsView{devicePart: p.part(visit), Fresh: visit.Fresh}
-	for _, passkey := range visit.Passkeys {
+// Settings implements [device.Pages].
+func (d DevicePages) Settings(w http.ResponseWriter, _ *http.Request, page device.Page) {
+	view := deviceSettingsView{devicePart: d.pages.part(page), Fresh: page.Fresh}
+	for _, passkey := range page.Passkeys {
 		view.Passkeys = append(view.Passkeys, viewPasskey(passkey))
 	}
-	for _, device := range visit.Devices {
-		view.Devices = append(view.Devices, thingView{ID: device.ID, Name: plain(device.Name, nameLimit), Facts: facts(device.CreatedAt, device.UsedAt)})
+	for _, each := range page.Devices {
+		view.Devices = append(view.Devices, thingView{
+			ID: each.ID, Name: plain(each.Name, nameLimit), Facts: facts(each.CreatedAt, each.UsedAt),
+		})
 	}
-	if visit.Code != "" {
-		view.Code, view.CodeLifetime = inGroups(visit.Code), inWords(visit.CodeLifetime)
+	if page.Code != "" {
+		view.Code, view.CodeLifetime = inGroups(page.Code), inWords(page.CodeLifetime)
 	}
-	p.renderDevice(w, visit, "device_settings", "Passkeys and applications", view)
+	d.pages.renderDevice(w, page, "device_settings", "Passkeys and applications", view)
 }
 
-func viewPasskey(passkey fapi.PasskeyView) thingView {
+func viewPasskey(passkey device.PasskeyView) thingView {
 	view := thingView{
 		ID: passkey.ID, Name: plain(passkey.Name, nameLimit), Facts: facts(passkey.CreatedAt, passkey.UsedAt),
 	}
@@ -263,7 +245,7 @@ func facts(added, used time.Time) string {
 	return "Added on " + day(added) + ", last used on " + day(used)
 }
 
-// inGroups writes a code as people read it out.
+// inGroups formats a code in groups of four characters.
 func inGroups(code string) string {
 	var groups []string
 	for ; len(code) > 4; code = code[4:] {
@@ -273,17 +255,13 @@ func inGroups(code string) string {
 }
 
 // renderDevice writes a page of the device.
-func (p *Pages) renderDevice(w http.ResponseWriter, visit *fapi.DeviceVisit, page, title string, body any) {
-	status := visit.Status
-	if status == 0 {
-		status = http.StatusOK
-	}
-	if visit.Problem != "" {
+func (p *Pages) renderDevice(w http.ResponseWriter, page device.Page, template, title string, body any) {
+	if page.Problem.Code != "" {
 		title = "Problem: " + title
 	}
 	around := frame{Title: title, Scripts: []string{p.base + passkeyScript, p.base + deviceScript}}
-	if visit.Confirms { // there is something to install
+	if page.Confirms { // there is something to install
 		around.Manifest, around.Icon = p.base+manifestFile, p.base+"/device/icon-192.png"
 	}
-	p.renderFrame(w, status, page, p.policy.withDevice(p.issuer), body, around)
+	p.renderFrame(w, http.StatusOK, template, p.policy.withDevice(p.issuer), body, around)
 }

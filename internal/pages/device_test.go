@@ -10,38 +10,47 @@ import (
 	"testing"
 	"time"
 
-	"countersign/fapi"
+	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
+	"countersign/fapi/device"
 )
 
 // onDevice is a request that waits.
-func onDevice() *fapi.DeviceVisit {
-	turn := payment()
+func onDevice() device.Page {
+	in := payment()
 	now := time.Now()
-	return &fapi.DeviceVisit{
-		Page: fapi.DeviceRequest, FormToken: "token", SignedIn: &fapi.SignedIn{Subject: "sub-alice", Username: "alice"}, Version: "v1", Confirms: true,
+	return device.Page{
+		FormToken: "token", SignedIn: &browser.SignedIn{Subject: "sub-alice", Username: "alice"}, Version: "v1", Confirms: true,
 		Approve: `{"challenge":"approve"}`, Deny: `{"challenge":"deny"}`,
-		Request: &fapi.RequestView{State: fapi.RequestWaiting, BackchannelView: fapi.BackchannelView{
-			Reference: "reference", Client: turn.Client, Message: "MINT 1207", Scopes: turn.Scopes, Details: turn.Details,
-			CreatedAt: now, ExpiresAt: now.Add(2 * time.Minute), GrantLifetime: 90 * 24 * time.Hour,
-		}},
+		Request: &backchannel.View{
+			State: backchannel.Waiting, Reference: "reference", Client: in.Client, Message: "MINT 1207", Scopes: in.Scopes,
+			Details: in.Details, CreatedAt: now, ExpiresAt: now.Add(2 * time.Minute), GrantLifetime: 90 * 24 * time.Hour,
+		},
 	}
 }
 
-func shownOnDevice(t *testing.T, visit *fapi.DeviceVisit) *httptest.ResponseRecorder {
+// devicePages are the device's pages by name.
+func devicePages(t *testing.T) map[string]func(http.ResponseWriter, *http.Request, device.Page) {
 	t.Helper()
-	p, _ := newPages(t)
+	pages := newPages(t).Device()
+	return map[string]func(http.ResponseWriter, *http.Request, device.Page){
+		"sign-in": pages.SignIn, "home": pages.Home, "request": pages.Request, "settings": pages.Settings,
+	}
+}
+
+// shownOnDevice renders one of the device's pages.
+func shownOnDevice(t *testing.T, name string, page device.Page) *httptest.ResponseRecorder {
+	t.Helper()
 	w := httptest.NewRecorder()
-	p.Device(w, httptest.NewRequest(http.MethodGet, "/device", nil), visit)
+	devicePages(t)[name](w, httptest.NewRequest(http.MethodGet, "/device", nil), page)
 	return w
 }
 
 // TestDevicePolicy: a page of the device runs its own two scripts and its worker, each by its address, and no other;
 // its forms stay at home.
 func TestDevicePolicy(t *testing.T) {
-	for _, page := range []fapi.DevicePage{fapi.DeviceSignIn, fapi.DeviceHome, fapi.DeviceRequest, fapi.DeviceSettings} {
-		visit := onDevice()
-		visit.Page = page
-		w := shownOnDevice(t, visit)
+	for page := range devicePages(t) {
+		w := shownOnDevice(t, page, onDevice())
 		if w.Code != http.StatusOK {
 			t.Errorf("%s: %d", page, w.Code)
 		}
@@ -77,11 +86,11 @@ func TestDevicePolicy(t *testing.T) {
 // Covers: ATTACK-38. TestDeviceDecisionIsFree: nothing is chosen beforehand, and denying is as easy as approving.
 func TestDeviceDecisionIsFree(t *testing.T) {
 	for name, byPasskey := range map[string]bool{"with a passkey": true, "with a password": false} {
-		visit := onDevice()
+		page := onDevice()
 		if !byPasskey {
-			visit.Approve, visit.Deny = "", ""
+			page.Approve, page.Deny = "", ""
 		}
-		body := shownOnDevice(t, visit).Body.String()
+		body := shownOnDevice(t, "request", page).Body.String()
 		buttons := map[string]string{}
 		for _, button := range regexp.MustCompile(`<button id="(approve|deny)"([^>]*)>`).FindAllStringSubmatch(body, -1) {
 			buttons[button[1]] = strings.NewReplacer("approve", "", "deny", "").Replace(button[2])
@@ -95,21 +104,21 @@ func TestDeviceDecisionIsFree(t *testing.T) {
 			}
 		}
 		if message, client := strings.Index(body, "MINT 1207"), strings.Index(body, `id="approve"`); message < 0 || message > client {
-			t.Errorf("%s: the message does not stand before the decision", name)
+			t.Errorf("%s: the message is not before the decision", name)
 		}
 	}
 }
 
 // TestDeviceStates: only what waits can be decided, and each state says what it is.
 func TestDeviceStates(t *testing.T) {
-	for state, want := range map[fapi.RequestState]string{
-		fapi.RequestWaiting: "Did you ask for this?", fapi.RequestApproved: "This was approved", fapi.RequestDenied: "This was denied",
-		fapi.RequestExpired: "The time for this decision is over",
+	for state, want := range map[backchannel.State]string{
+		backchannel.Waiting: "Did you ask for this?", backchannel.Approved: "This was approved", backchannel.Denied: "This was denied",
+		backchannel.Expired: "The time for this decision is over",
 	} {
-		visit := onDevice()
-		visit.Request.State = state
-		body := shownOnDevice(t, visit).Body.String()
-		if !strings.Contains(body, want) || strings.Contains(body, `id="approve"`) != (state == fapi.RequestWaiting) {
+		page := onDevice()
+		page.Request.State = state
+		body := shownOnDevice(t, "request", page).Body.String()
+		if !strings.Contains(body, want) || strings.Contains(body, `id="approve"`) != (state == backchannel.Waiting) {
 			t.Errorf("%s: %s", state, body)
 		}
 	}
@@ -117,23 +126,73 @@ func TestDeviceStates(t *testing.T) {
 
 // Covers: ATTACK-39. TestDeviceHostileTexts: what a client says cannot become markup, nor pass for words of ours.
 func TestDeviceHostileTexts(t *testing.T) {
-	visit := onDevice()
-	visit.Request.Client.Name = "Your Bank \u202egninrael\u202c <script>alert(1)</script>"
-	visit.Request.Message = "a\u202eb<b>"
-	visit.Request.Details[0].Lines[0].Value = "1\u202e00.1"
-	visit.Passkey, visit.Approve = `{"a":"'><script>"}`, `{"a":"'><script>"}`
-	for _, page := range []fapi.DevicePage{fapi.DeviceHome, fapi.DeviceRequest} {
-		visit.Page, visit.Requests = page, []fapi.RequestView{*visit.Request}
-		body := shownOnDevice(t, visit).Body.String()
+	page := onDevice()
+	page.Request.Client.Name = "Your Bank \u202egninrael\u202c <script>alert(1)</script>"
+	page.Request.Message = "a\u202eb<b>"
+	page.Request.Details[0].Lines[0].Value = "1\u202e00.1"
+	page.Passkey, page.Approve = `{"a":"'><script>"}`, `{"a":"'><script>"}`
+	page.Requests = []backchannel.View{*page.Request}
+	for _, name := range []string{"home", "request"} {
+		body := shownOnDevice(t, name, page).Body.String()
 		if strings.Contains(body, "\u202e") || strings.Contains(body, "<script>") || strings.Contains(body, "<b>") {
-			t.Errorf("%s: %s", page, body)
+			t.Errorf("%s: %s", name, body)
+		}
+	}
+}
+
+// TestDeviceProblems: each problem and each notice is said in words of its own; a problem is in the title too.
+func TestDeviceProblems(t *testing.T) {
+	for problem, want := range map[browser.Problem]string{
+		{Code: browser.NoUsername}:                              "do not belong together",
+		{Code: browser.NoPassword}:                              "do not belong together",
+		{Code: browser.NeitherGiven}:                            "do not belong together",
+		{Code: browser.WrongPassword}:                           "do not belong together",
+		{Code: browser.TooManyAttempts, Wait: 90 * time.Second}: "Wait 2 minutes, then try again.",
+		{Code: browser.PasskeyRefused}:                          "The passkey was not accepted. Try again, or sign in with your password.",
+		{Code: browser.NotDecidedPassword}:                      "Nothing was decided: the password is not right.",
+		{Code: browser.NotDecidedPasskey}:                       "Nothing was decided: your passkey was not accepted.",
+		{Code: browser.SignInAgain}:                             "Sign in again first",
+		{Code: browser.InvalidName}:                             "This name cannot be used",
+		{Code: browser.TooManyPasskeys}:                         "No more passkeys can be added.",
+		{Code: browser.TooManyDevices}:                          "You have as many applications as one person can.",
+		{Code: browser.NewPasskeyRefused}:                       "The passkey was not accepted. Try again.",
+	} {
+		for _, name := range []string{"sign-in", "request", "settings"} {
+			page := onDevice()
+			page.Problem = problem
+			body := shownOnDevice(t, name, page).Body.String()
+			if !strings.Contains(body, want) || !strings.Contains(body, "<title>Problem: ") {
+				t.Errorf("%s, %s: %s", name, problem.Code, body)
+			}
+		}
+	}
+	for notice, want := range map[device.NoticeCode]string{
+		device.PasskeyAdded: "The passkey is added.", device.PasskeyRemoved: "The passkey is removed.",
+		device.DeviceRemoved: "The application is removed", device.BrowserSubscribed: "This browser will tell you of new requests.",
+	} {
+		for _, name := range []string{"home", "settings"} {
+			page := onDevice()
+			page.Notice = notice
+			if body := shownOnDevice(t, name, page).Body.String(); !strings.Contains(body, want) {
+				t.Errorf("%s, %s: %s", name, notice, body)
+			}
+		}
+	}
+}
+
+// TestDeviceUsername: what was typed is shown again, unless it would not be seen as what it is.
+func TestDeviceUsername(t *testing.T) {
+	for typed, shown := range map[string]bool{"alice": true, "ali\u202ece": false, " alice": false} {
+		page := device.Page{FormToken: "token", Username: typed, Problem: browser.Problem{Code: browser.WrongPassword}}
+		body := shownOnDevice(t, "sign-in", page).Body.String()
+		if strings.Contains(body, `value="`+typed+`"`) != shown {
+			t.Errorf("%q: %s", typed, body)
 		}
 	}
 }
 
 func TestAssets(t *testing.T) {
-	p, _ := newPages(t)
-	assets, err := p.Assets()
+	assets, err := newPages(t).Assets()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,43 +226,11 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// TestSignInPasskey: the sign-in page runs the one script for passkeys where there are any, and none otherwise.
-func TestSignInPasskey(t *testing.T) {
-	turn := newTurn()
-	turn.Passkey = `{"challenge":"AAAA"}`
-	w := visit(t, turn, &recorder{})
-	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "; script-src https://id.bank.example/passkey.js; ") {
-		t.Errorf("the policy is %q", policy)
-	}
-	if body := w.Body.String(); !strings.Contains(body, `<script src="/passkey.js" defer></script>`) || !strings.Contains(body, "Sign in with a passkey") {
-		t.Errorf("the page: %s", body)
-	}
-	end := &recorder{passkey: fapi.ErrPasskeyRefused}
-	turn = sent(newTurn(), "action", "passkey", "passkey", "{}")
-	if w := visit(t, turn, end); !slices.Equal(end.done, []string{"passkey", "sign-in failed"}) || !strings.Contains(w.Body.String(), "The passkey was not accepted") {
-		t.Errorf("a refused passkey: %v, %s", end.done, w.Body.String())
-	}
-	end = &recorder{}
-	if w := visit(t, sent(newTurn(), "action", "passkey", "passkey", "{}"), end); w.Code != http.StatusSeeOther || !slices.Equal(end.done, []string{"passkey"}) {
-		t.Errorf("a passkey that is accepted: %v, %d", end.done, w.Code)
-	}
-}
-
-// TestSignInPasskeyOnly: where nothing but a passkey meets the request, nothing else is offered.
-func TestSignInPasskeyOnly(t *testing.T) {
-	turn := newTurn()
-	turn.Passkey, turn.PasskeyOnly = `{"challenge":"AAAA"}`, true
-	body := visit(t, turn, &recorder{}).Body.String()
-	if strings.Contains(body, `type="password"`) || !strings.Contains(body, "with a passkey, and with nothing else") || !strings.Contains(body, `id="cancel"`) {
-		t.Errorf("the page: %s", body)
-	}
-}
-
 // TestSettingsWithoutRequests: where nobody is asked anything, there are passkeys and no applications.
 func TestSettingsWithoutRequests(t *testing.T) {
-	visit := onDevice()
-	visit.Page, visit.Confirms = fapi.DeviceSettings, false
-	body := shownOnDevice(t, visit).Body.String()
+	page := onDevice()
+	page.Confirms = false
+	body := shownOnDevice(t, "settings", page).Body.String()
 	if strings.Contains(body, "Applications that confirm") || strings.Contains(body, "Requests to confirm") || !strings.Contains(body, `id="passkeys"`) {
 		t.Errorf("the page: %s", body)
 	}

@@ -2,8 +2,7 @@ package pages
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
-	"countersign/fapi"
+	"countersign/fapi/browser"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
 )
 
 // hostile are texts that try to be more than text.
@@ -40,45 +41,44 @@ var hostile = []string{
 func TestHostileTexts(t *testing.T) {
 	for name, page := range map[string]func(text string) string{
 		"sign in": func(text string) string {
-			turn := newTurn()
-			turn.Client.ID, turn.Client.Name, turn.LoginHint = text, text, text
-			return visit(t, turn, &recorder{}).Body.String()
+			in := newInteraction()
+			in.Client.ID, in.Client.Name, in.LoginHint = text, text, text
+			return signInPage(t, in).Body.String()
 		},
 		"sign in again": func(text string) string {
-			turn := sent(newTurn(), "action", "sign-in", "username", text, "password", text)
-			turn.Client.Name = text
-			return visit(t, turn, &recorder{}).Body.String()
+			in := newInteraction()
+			in.Client.Name, in.LoginHint = text, text
+			in.Form = url.Values{"action": {"sign-in"}, "username": {text}, "password": {text}}
+			in.Problem = browser.Problem{Code: browser.WrongPassword, TriesLeft: 4}
+			return signInPage(t, in).Body.String()
 		},
 		"sign in as somebody else": func(text string) string {
-			turn := sent(signedIn(), "action", "switch")
-			turn.SignedIn.Username = text
-			return visit(t, turn, &recorder{}).Body.String()
+			in := signedIn()
+			in.SignedIn.Username = text
+			return signInPage(t, in).Body.String()
 		},
 		"consent": func(text string) string {
-			turn := signedIn()
-			turn.Client.ID, turn.Client.Name, turn.Client.RedirectHost = text, text, text
-			turn.Client.URI, turn.Client.PolicyURI = "https://orchid.example/"+text, "https://orchid.example/?"+text
-			turn.Scopes = []fapi.Scope{{Name: text, Description: text}, {Name: "payments", Description: text}}
-			turn.SignedIn = &fapi.SignedIn{Subject: text, Username: text}
-			turn.Claims = []string{text}
+			in := signedIn()
+			in.Client.ID, in.Client.Name, in.Client.RedirectHost = text, text, text
+			in.Client.URI, in.Client.PolicyURI = "https://orchid.example/"+text, "https://orchid.example/?"+text
+			in.Scopes = []scope.Scope{{Name: text, Description: text}, {Name: "payments", Description: text}}
+			in.SignedIn = &browser.SignedIn{Subject: text, Username: text}
+			in.Claims = []string{text}
 			shown := text
 			if len(shown) > 200 { // a schema bounds what is shown whole
 				shown = "cut"
 			}
-			turn.Details = []fapi.DetailView{{Type: "payment", Title: text, Lines: []fapi.DetailLine{{Label: shown, Value: shown}}}}
-			turn.Resources = []string{shown}
-			return visit(t, turn, &recorder{}).Body.String()
+			in.Details = []rar.View{{Type: "payment", Title: text, Lines: []rar.Line{{Label: shown, Value: shown}}}}
+			in.Resources = []string{shown}
+			return consentPage(t, in).Body.String()
 		},
 		"consent, form token": func(text string) string {
-			turn := signedIn()
-			turn.FormToken = text
-			return visit(t, turn, &recorder{}).Body.String()
+			in := signedIn()
+			in.FormToken = text
+			return consentPage(t, in).Body.String()
 		},
 		"failure": func(text string) string {
-			p, _ := newPages(t)
-			w := httptest.NewRecorder()
-			p.Fail(w, httptest.NewRequest(http.MethodGet, "/authorize", nil), fapi.Failure{Status: 400, Code: text, Description: text, CorrelationID: text})
-			return w.Body.String()
+			return failurePage(t, browser.Failure{Status: 400, Code: text, Description: text, CorrelationID: text}).Body.String()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func shape(t *testing.T, page string) []string {
 	return elements
 }
 
-// visible is what a person can see of a page.
+// visible is what a user can see of a page.
 func visible(t *testing.T, page string) string {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(page))
@@ -174,9 +174,9 @@ func withoutLinks(elements []string) []string {
 
 // TestNothingFromElsewhere: no page loads anything, and every form goes to the page's own address with its token.
 func TestNothingFromElsewhere(t *testing.T) {
-	for _, test := range pageCases() {
+	for _, test := range pageCases(t) {
 		t.Run(test.name, func(t *testing.T) {
-			root, err := html.Parse(strings.NewReader(visit(t, test.turn, test.end).Body.String()))
+			root, err := html.Parse(strings.NewReader(test.page.Body.String()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +206,7 @@ func TestNothingFromElsewhere(t *testing.T) {
 					if attributes["action"] != "" || attributes["method"] != "post" {
 						t.Errorf("a form goes by %s to %q", attributes["method"], attributes["action"])
 					}
-					if token := hidden(node, "form_token"); token != test.turn.FormToken {
+					if token := hidden(node, "form_token"); token != newInteraction().FormToken {
 						t.Errorf("a form has the token %q", token)
 					}
 				}

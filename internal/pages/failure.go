@@ -6,19 +6,19 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"countersign/fapi"
+	"countersign/fapi/browser"
 )
 
-// failureView is what the error page shows.
+// failureView is the content of the error page.
 type failureView struct {
 	Heading string
-	// Sentence says what is wrong.
+	// Sentence is the description of the error.
 	Sentence            string
 	Code, CorrelationID string
 }
 
-// Fail implements [fapi.Interactor].
-func (p *Pages) Fail(w http.ResponseWriter, _ *http.Request, failure fapi.Failure) {
+// Fail implements [browser.ErrorPage].
+func (p *Pages) Fail(w http.ResponseWriter, _ *http.Request, failure browser.Failure) {
 	if failure.Status < 400 || failure.Status > 599 {
 		failure.Status = http.StatusInternalServerError
 	}
@@ -44,7 +44,7 @@ func heading(status int) string {
 	}
 }
 
-// sentence gives a description of package oauth a capital letter and a full stop.
+// sentence adds a capital letter and a full stop to an error description.
 func sentence(text string) string {
 	if text == "" {
 		return ""

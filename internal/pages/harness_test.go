@@ -1,110 +1,35 @@
 package pages
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"strings"
 	"testing"
 	"time"
 
-	"countersign/fapi"
+	"countersign/fapi/authorize"
+	"countersign/fapi/browser"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
 )
 
-var (
-	errRefused   = errors.New("people: no")
-	errThrottled = errors.New("people: too many")
-)
-
-// people is a directory of one person, with names that stand for trouble.
-type people struct{ asked []string }
-
-func (p *people) Authenticate(_ context.Context, username, password string) (string, error) {
-	p.asked = append(p.asked, username)
-	switch {
-	case username == "busy":
-		return "", waiting{90 * time.Second}
-	case username == "busy, who knows how long":
-		return "", fmt.Errorf("wrapped: %w", errThrottled)
-	case username == "broken":
-		return "", errors.New("the disk is on fire")
-	case username == "alice" && password == "right":
-		return "sub-alice", nil
-	case username == "bob" && password == "right":
-		return "sub-bob", nil
-	}
-	return "", fmt.Errorf("wrapped: %w", errRefused)
-}
-
-// waiting is an errThrottled that knows how long.
-type waiting struct{ time.Duration }
-
-func (w waiting) Error() string             { return "wait " + w.String() }
-func (w waiting) Is(target error) bool      { return target == errThrottled }
-func (w waiting) RetryAfter() time.Duration { return w.Duration }
-
-// recorder is an ending that remembers what was done.
-type recorder struct {
-	done          []string
-	authenticated fapi.Authentication
-	failures      int
-	err           error
-	passkey       error
-}
-
-func (e *recorder) SignIn(w http.ResponseWriter, _ *http.Request, a fapi.Authentication) {
-	e.done, e.authenticated = append(e.done, "sign in"), a
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-func (e *recorder) SignInFailed(context.Context) (int, error) {
-	e.done = append(e.done, "sign-in failed")
-	e.failures++
-	return e.failures, e.err
-}
-
-func (e *recorder) SignInWithPasskey(w http.ResponseWriter, _ *http.Request) error {
-	e.done = append(e.done, "passkey")
-	if e.passkey == nil {
-		w.WriteHeader(http.StatusSeeOther)
-	}
-	return e.passkey
-}
-
-func (e *recorder) Allow(w http.ResponseWriter, _ *http.Request) {
-	e.done = append(e.done, "allow")
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-func (e *recorder) Deny(w http.ResponseWriter, _ *http.Request) {
-	e.done = append(e.done, "deny")
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-func newPages(t testing.TB) (*Pages, *people) {
+func newPages(t testing.TB) *Pages {
 	t.Helper()
-	directory := &people{}
-	p, err := New(Config{
-		Directory: directory, Refused: errRefused, Throttled: errThrottled, Issuer: "https://id.bank.example",
-	})
+	p, err := New(Config{Issuer: "https://id.bank.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p, directory
+	return p
 }
 
-// newTurn is the first visit of a browser.
-func newTurn() *fapi.Turn {
-	return &fapi.Turn{
-		Client: fapi.ClientView{
+// newInteraction is what a browser is shown at first.
+func newInteraction() authorize.Interaction {
+	return authorize.Interaction{
+		Client: browser.Client{
 			ID: "orchid-payments", Name: "Orchid Payments", URI: "https://orchid.example",
 			PolicyURI: "https://orchid.example/privacy", TermsURI: "https://orchid.example/terms",
 			LogoURI: "https://orchid.example/logo.svg", RedirectHost: "app.orchid.example",
 		},
-		Scopes: []fapi.Scope{
+		Scopes: []scope.Scope{
 			{Name: "openid", Description: "Know who you are: a stable identifier of your account"},
 			{Name: "accounts", Description: "See your accounts and their balances"},
 			{Name: "payments", Description: "Prepare payments, each of which you confirm"},
@@ -113,32 +38,45 @@ func newTurn() *fapi.Turn {
 	}
 }
 
-// signedIn is the visit of somebody who has signed in.
-func signedIn() *fapi.Turn {
-	turn := newTurn()
-	turn.SignedIn = &fapi.SignedIn{Subject: "sub-alice", Username: "alice"}
-	return turn
+// signedIn is what a user who has signed in is shown.
+func signedIn() authorize.Interaction {
+	in := newInteraction()
+	in.SignedIn = &browser.SignedIn{Subject: "sub-alice", Username: "alice"}
+	return in
 }
 
-// sent is a visit that sends a form: key, value, key, value.
-func sent(turn *fapi.Turn, pairs ...string) *fapi.Turn {
-	turn.Form = url.Values{"form_token": {turn.FormToken}}
-	for i := 0; i < len(pairs); i += 2 {
-		turn.Form.Set(pairs[i], pairs[i+1])
-	}
-	return turn
+// payment is an interaction in which one payment is requested.
+func payment() authorize.Interaction {
+	in := signedIn()
+	in.Details = []rar.View{{Type: "payment_initiation", Title: "Make this payment", Lines: []rar.Line{
+		{Label: "creditor account › iban", Value: "DE02100100109307118603"}, {Label: "creditor name", Value: "Merchant A \u202e"},
+		{Label: "instructed amount › amount", Value: "123.50"}, {Label: "instructed amount › currency", Value: "EUR"},
+	}}}
+	in.Claims = []string{"birthdate", "phone_number"}
+	in.Resources = []string{"https://api.orchid.example"}
+	return in
 }
 
-// visit runs one turn.
-func visit(t testing.TB, turn *fapi.Turn, end *recorder) *httptest.ResponseRecorder {
+// signInPage renders the sign-in page.
+func signInPage(t testing.TB, in authorize.Interaction) *httptest.ResponseRecorder {
 	t.Helper()
-	p, _ := newPages(t)
-	method := http.MethodGet
-	if turn.Form != nil {
-		method = http.MethodPost
-	}
 	w := httptest.NewRecorder()
-	w.Header().Set("X-Correlation-Id", "6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55")
-	p.interact(w, httptest.NewRequest(method, "/interaction/handle", strings.NewReader("")), turn, end)
+	newPages(t).SignIn(w, httptest.NewRequest(http.MethodGet, "/interaction/handle", nil), in)
+	return w
+}
+
+// consentPage renders the consent page.
+func consentPage(t testing.TB, in authorize.Interaction) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	newPages(t).Consent(w, httptest.NewRequest(http.MethodGet, "/interaction/handle", nil), in)
+	return w
+}
+
+// failurePage renders the error page.
+func failurePage(t testing.TB, failure browser.Failure) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	newPages(t).Fail(w, httptest.NewRequest(http.MethodGet, "/authorize", nil), failure)
 	return w
 }

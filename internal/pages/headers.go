@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// contentPolicy is the Content-Security-Policy of the pages: nothing but the one style sheet (by its digest) and the
-// icon inside the page. No frame (RFC 9700 §4.16), no base, and no script but those that a page names.
+// contentPolicy is the Content-Security-Policy of the pages: only the inline style sheet (by its digest) and data:
+// images. No framing (RFC 9700 §4.16), no base, and only the scripts that a page names.
 type contentPolicy string
 
 func newContentPolicy(style template.CSS) contentPolicy {
@@ -19,15 +19,14 @@ func newContentPolicy(style template.CSS) contentPolicy {
 		"'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action ")
 }
 
-// withoutForm is for a page on which nothing can be sent.
+// withoutForm is for a page without a form.
 func (c contentPolicy) withoutForm() string { return string(c) + "'none'" }
 
 // withForm is for a page whose form is answered with a redirect to the client.
 //
-// Chromium holds form-action against every redirect that follows a form, those of the client's own site included,
-// and those are not known here: a client may well send the browser on from its redirect URI to its home page on
-// another host. So https is allowed, and of http only the loopback address that this client registered (FAPI 2.0
-// Security Profile §5.3.2.2-8).
+// Chromium applies form-action to all redirects after the form, those of the client's own site included, which are
+// not known here: a client may redirect from its redirect URI to another host. So https is allowed, and http only to
+// the loopback address that this client registered (FAPI 2.0 Security Profile §5.3.2.2-8).
 func (c contentPolicy) withForm(redirectHost string) string {
 	policy := string(c) + "'self' https:"
 	host, _, err := net.SplitHostPort(redirectHost)
@@ -45,16 +44,16 @@ func (c contentPolicy) withForm(redirectHost string) string {
 	}
 }
 
-// withPasskey is withForm for a page that runs the one script for passkeys, where the issuer's address is known.
+// withPasskey is withForm for a page with the passkey script; it needs the issuer's address.
 func (c contentPolicy) withPasskey(redirectHost, issuer string) string {
 	return c.withForm(redirectHost) + "; script-src " + issuer + passkeyScript + noInjection
 }
 
-// noInjection keeps a script of ours from turning text into markup or code, whatever it is given.
+// noInjection keeps scripts from turning text into markup or code (Trusted Types).
 const noInjection = "; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// withDevice is for the pages of the device: their forms stay here, and they run two scripts and a worker, each by its
-// address.
+// withDevice is for the pages of the device: forms post to this server only, and two scripts and a worker are allowed
+// by their URLs.
 func (c contentPolicy) withDevice(issuer string) string {
 	home := issuer + "/device"
 	policy := strings.Replace(string(c), "img-src data:", "img-src data: "+home+"/", 1)
@@ -63,10 +62,10 @@ func (c contentPolicy) withDevice(issuer string) string {
 		strings.Replace(noInjection, "'none'", "countersign-worker", 1) // the address of the worker is the one exception
 }
 
-// permissions turns off what a page of ours never needs and injected content might want.
+// permissions turns off browser features that the pages do not need.
 const permissions = "camera=(), display-capture=(), geolocation=(), hid=(), microphone=(), midi=(), payment=(), serial=(), usb=()"
 
-// setHeaders sets the headers of every page. Some repeat what the server sets already: the pages are safe without it.
+// setHeaders sets the headers of every page. Some are set by the server too.
 func setHeaders(header http.Header, policy string) {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", policy)

@@ -3,30 +3,23 @@ package pages
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"io"
-	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"countersign/fapi"
+	"countersign/fapi/browser"
 )
-
-func newTextLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // TestHeaders holds every page against the headers that it owes (RFC 9700 §4.2.4, §4.16; FAPI 2.0 Security Profile
 // §5.2.3).
 func TestHeaders(t *testing.T) {
-	for _, test := range pageCases() {
-		t.Run(test.name, func(t *testing.T) { checkHeaders(t, visit(t, test.turn, test.end)) })
+	for _, test := range pageCases(t) {
+		t.Run(test.name, func(t *testing.T) { checkHeaders(t, test.page) })
 	}
 	t.Run("fail", func(t *testing.T) {
-		p, _ := newPages(t)
-		w := httptest.NewRecorder()
-		p.Fail(w, httptest.NewRequest(http.MethodGet, "/authorize", nil), fapi.Failure{Status: 400})
+		w := failurePage(t, browser.Failure{Status: 400})
 		checkHeaders(t, w)
 		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(policy, "form-action 'none'") {
 			t.Errorf("a page without a form has the policy %q", policy)

@@ -15,8 +15,10 @@ func parseTemplates() (template.CSS, map[string]*template.Template, error) {
 		return "", nil, err
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"signin", "consent", "failure", "device_signin", "device_home", "device_request", "device_settings"} {
-		pages[name], err = template.ParseFS(files, "templates/frame.html", "templates/client.html", "templates/device_parts.html", "templates/"+name+".html")
+	for _, name := range []string{"signin", "consent", "failure", "device_signin", "device_home", "device_request",
+		"device_settings"} {
+		pages[name], err = template.ParseFS(files, "templates/frame.html", "templates/client.html",
+			"templates/device_parts.html", "templates/"+name+".html")
 		if err != nil {
 			return "", nil, err
 		}

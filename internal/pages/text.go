@@ -22,9 +22,9 @@ const (
 // maxMarks is how many combining marks may follow each other; written languages need up to four.
 const maxMarks = 4
 
-// plain makes text safe to look at: one line, at most limit characters, and nothing that a reader cannot see or that
-// moves other text: no controls, no bidirectional overrides, no zero-width characters, no towers of marks. Escaping
-// is the template's work, not done here.
+// plain makes text safe to display: one line, at most limit characters, without invisible characters and those that
+// move other text: controls, bidirectional overrides, zero-width characters, stacked combining marks. Escaping is
+// done by the template.
 func plain(text string, limit int) string {
 	var clean strings.Builder
 	count, marks, gap := 0, 0, false
@@ -58,7 +58,7 @@ func plain(text string, limit int) string {
 	return clean.String()
 }
 
-// isBlank tells whether r looks like a space, the letters that look like nothing included.
+// isBlank reports whether r looks like a space, the letters that look like nothing included.
 func isBlank(r rune) bool {
 	switch r {
 	case '\u115f', '\u1160', '\u2800', '\u3164', '\uffa0':
@@ -67,7 +67,7 @@ func isBlank(r rune) bool {
 	return unicode.IsSpace(r) || unicode.In(r, unicode.Z)
 }
 
-// https gives the address back if it may be a link, otherwise nothing.
+// https returns the address if it may be a link, otherwise "".
 func https(address string) string {
 	if u, err := url.Parse(address); err != nil || len(address) > maxAddress || u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return ""
@@ -75,12 +75,12 @@ func https(address string) string {
 	return address
 }
 
-// inWords says a duration roughly, rounded up: "90 days", "12 hours", "1 minute".
+// inWords formats a duration, rounded up: "90 days", "12 hours", "1 minute".
 func inWords(d time.Duration) string {
 	for _, unit := range []struct {
 		length time.Duration
 		name   string
-		// from is the shortest duration that is said in this unit.
+		// from is the shortest duration in this unit.
 		from time.Duration
 	}{
 		{24 * time.Hour, "day", 48 * time.Hour},
@@ -100,6 +100,3 @@ func inWords(d time.Duration) string {
 	}
 	return "a moment"
 }
-
-// seconds rounds up.
-func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

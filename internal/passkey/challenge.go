@@ -28,9 +28,9 @@ type Binding struct {
 	Purpose string
 	// Browser is the secret of the browser that was asked.
 	Browser string
-	// Subject is who was asked, or empty when that is yet to be told.
+	// Subject is who was asked, or empty when that is not known yet.
 	Subject string
-	// Content is what the person is shown and agrees to, such as a decision with everything it is about.
+	// Content is what the user is shown and agrees to, such as a decision with everything it is about.
 	Content string
 }
 
@@ -56,19 +56,19 @@ func (c *Ceremonies) tag(binding Binding, head []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// check tells whether a challenge is one of ours, for this binding, and still good. Errors wrap [ErrRefused].
-func (c *Ceremonies) check(binding Binding, encoded string) (Claim, error) {
+// check reports whether a challenge is one of ours, for this binding, and still good. Errors wrap [ErrRefused].
+func (c *Ceremonies) check(binding Binding, encoded string) (OneTime, error) {
 	challenge, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil || len(challenge) != challengeSize {
-		return Claim{}, refused(errors.New("the challenge is not one of this server"))
+		return OneTime{}, refused(errors.New("the challenge is not one of this server"))
 	}
 	head := challenge[:challengeSize-sha256.Size]
 	if !hmac.Equal(challenge[len(head):], c.tag(binding, head)) {
-		return Claim{}, refused(errors.New("the challenge was not made for this"))
+		return OneTime{}, refused(errors.New("the challenge was not made for this"))
 	}
 	ends := time.Unix(int64(binary.BigEndian.Uint64(head[randomSize:])), 0)
 	if !c.now().Before(ends) {
-		return Claim{}, refused(errors.New("the challenge is too old"))
+		return OneTime{}, refused(errors.New("the challenge is too old"))
 	}
-	return Claim{Key: sha256.Sum256(challenge), Until: ends.Add(clockSkew)}, nil
+	return OneTime{Key: sha256.Sum256(challenge), Until: ends.Add(clockSkew)}, nil
 }

@@ -1,7 +1,7 @@
-// Package passkey holds the two ceremonies of WebAuthn (Level 3 §7): making a passkey, and proving that one is there.
+// Package passkey holds the two ceremonies of WebAuthn (Level 3 §7): registration and authentication.
 //
-// It keeps no memory. A challenge says, under a key of the server's, what it may be used for and until when; whoever
-// verifies an answer gets a [Claim], which has to be recorded in the same step as what the answer allows, so that each
+// It is stateless. A challenge says, authenticated by a key of the server's, what it may be used for and until when; a caller
+// that verifies an answer gets a [OneTime], which must be consumed in the same step as what the answer allows, so that each
 // challenge is answered once. User verification is always demanded: a passkey alone is two factors.
 package passkey
 
@@ -28,7 +28,7 @@ var ErrNoDomain = errors.New("passkey: the issuer's host is a network address; p
 var ErrRefused = errors.New("passkey: refused")
 
 const (
-	// ceremonyTime is how long a browser lets the person take.
+	// ceremonyTime is how long a browser lets the user take.
 	ceremonyTime = 5 * time.Minute
 	// maxAnswer bounds the JSON of an answer, in bytes.
 	maxAnswer = 16 << 10
@@ -52,8 +52,8 @@ type Ceremonies struct {
 	now     func() time.Time
 }
 
-// Person is who a passkey belongs to. Authenticators show the names; they never learn the subject.
-type Person struct {
+// User is who a passkey belongs to. Authenticators show the names; they never learn the subject.
+type User struct {
 	Subject, Username, DisplayName string
 }
 
@@ -62,19 +62,19 @@ type Credential struct {
 	ID        []byte
 	PublicKey []byte // COSE_Key
 	AAGUID    []byte // 16 bytes
-	// Synced tells that it may be copied to other devices (§6.1.3).
+	// Synced reports that it may be copied to other devices (§6.1.3).
 	Synced    bool
 	SignCount uint32
 }
 
-// Stored is what was kept of a [Credential].
+// Stored is what was stored of a [Credential].
 type Stored struct {
 	Subject string
 	Credential
 }
 
-// Claim is the one use of a challenge. It has to be recorded until its time.
-type Claim struct {
+// OneTime is the one-time value of a challenge. It must be remembered until its time.
+type OneTime struct {
 	Key   [32]byte
 	Until time.Time
 }
@@ -82,7 +82,7 @@ type Claim struct {
 // Assertion is a proven passkey.
 type Assertion struct {
 	Stored
-	// SignCount is the counter of this use; whether it grew is for the store to tell.
+	// SignCount is the counter of this use; whether it grew is the store's to check.
 	SignCount uint32
 }
 
@@ -121,10 +121,10 @@ func algorithms() []protocol.CredentialParameter {
 	return all
 }
 
-// BeginRegistration gives the options for navigator.credentials.create, as JSON (§5.1.9). existing are the IDs of the
-// person's passkeys: an authenticator that has one of them makes no second.
-func (c *Ceremonies) BeginRegistration(binding Binding, person Person, existing [][]byte) (string, error) {
-	creation, _, err := c.library.BeginRegistration(account{person: person},
+// BeginRegistration returns the options for navigator.credentials.create, as JSON (§5.1.9). existing are the IDs of the
+// user's passkeys: an authenticator that has one of them makes no second.
+func (c *Ceremonies) BeginRegistration(binding Binding, user User, existing [][]byte) (string, error) {
+	creation, _, err := c.library.BeginRegistration(account{user: user},
 		webauthn.WithCredentialParameters(algorithms()), webauthn.WithExclusions(descriptors(existing)),
 		func(options *protocol.PublicKeyCredentialCreationOptions) error {
 			options.Challenge, options.Timeout = c.challenge(binding), int(ceremonyTime.Milliseconds())
@@ -137,37 +137,37 @@ func (c *Ceremonies) BeginRegistration(binding Binding, person Person, existing 
 }
 
 // Register verifies the answer to [Ceremonies.BeginRegistration]. Errors wrap [ErrRefused].
-func (c *Ceremonies) Register(binding Binding, person Person, answer string) (Credential, Claim, error) {
+func (c *Ceremonies) Register(binding Binding, user User, answer string) (Credential, OneTime, error) {
 	if err := strict(answer); err != nil {
-		return Credential{}, Claim{}, err
+		return Credential{}, OneTime{}, err
 	}
 	parsed, err := protocol.ParseCredentialCreationResponseBytes([]byte(answer))
 	if err != nil {
-		return Credential{}, Claim{}, refused(err)
+		return Credential{}, OneTime{}, refused(err)
 	}
-	claim, err := c.check(binding, parsed.Response.CollectedClientData.Challenge)
+	once, err := c.check(binding, parsed.Response.CollectedClientData.Challenge)
 	if err != nil {
-		return Credential{}, Claim{}, err
+		return Credential{}, OneTime{}, err
 	}
-	owner := account{person: person}
+	owner := account{user: user}
 	made, err := c.library.CreateCredential(owner, webauthn.SessionData{
 		Challenge: parsed.Response.CollectedClientData.Challenge, RelyingPartyID: c.library.Config.RPID, UserID: owner.WebAuthnID(),
 		UserVerification: protocol.VerificationRequired, CredParams: algorithms(),
 	}, parsed)
 	if err != nil {
-		return Credential{}, Claim{}, refused(err)
+		return Credential{}, OneTime{}, refused(err)
 	}
 	if len(made.ID) < 16 || len(made.ID) > 1023 || len(made.Authenticator.AAGUID) != 16 {
-		return Credential{}, Claim{}, refused(errors.New("the credential ID or the AAGUID has a wrong length"))
+		return Credential{}, OneTime{}, refused(errors.New("the credential ID or the AAGUID has a wrong length"))
 	}
 	return Credential{
 		ID: made.ID, PublicKey: made.PublicKey, AAGUID: made.Authenticator.AAGUID,
 		Synced: made.Flags.BackupEligible, SignCount: made.Authenticator.SignCount,
-	}, claim, nil
+	}, once, nil
 }
 
-// BeginAssertion gives the options for navigator.credentials.get, as JSON (§5.1.9). Only the passkeys with the IDs
-// allowed will do; with none, the person chooses among those that the device has for this server.
+// BeginAssertion returns the options for navigator.credentials.get, as JSON (§5.1.9). Only the passkeys with the IDs
+// allowed will do; with none, the user chooses among those that the device has for this server.
 func (c *Ceremonies) BeginAssertion(binding Binding, allowed [][]byte) (string, error) {
 	options := protocol.PublicKeyCredentialRequestOptions{
 		Challenge: c.challenge(binding), Timeout: int(ceremonyTime.Milliseconds()), RelyingPartyID: c.library.Config.RPID,
@@ -176,25 +176,25 @@ func (c *Ceremonies) BeginAssertion(binding Binding, allowed [][]byte) (string, 
 	return encode(options)
 }
 
-// Assert verifies the answer to [Ceremonies.BeginAssertion]. find gives what is stored of a credential; its error is
+// Assert verifies the answer to [Ceremonies.BeginAssertion]. find returns what is stored of a credential; its error is
 // passed on. Others wrap [ErrRefused].
-func (c *Ceremonies) Assert(binding Binding, answer string, find func(id []byte) (Stored, error)) (Assertion, Claim, error) {
+func (c *Ceremonies) Assert(binding Binding, answer string, find func(id []byte) (Stored, error)) (Assertion, OneTime, error) {
 	if err := strict(answer); err != nil {
-		return Assertion{}, Claim{}, err
+		return Assertion{}, OneTime{}, err
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes([]byte(answer))
 	if err != nil {
-		return Assertion{}, Claim{}, refused(err)
+		return Assertion{}, OneTime{}, refused(err)
 	}
-	claim, err := c.check(binding, parsed.Response.CollectedClientData.Challenge)
+	once, err := c.check(binding, parsed.Response.CollectedClientData.Challenge)
 	if err != nil {
-		return Assertion{}, Claim{}, err
+		return Assertion{}, OneTime{}, err
 	}
 	stored, err := find(parsed.RawID)
 	if err != nil {
-		return Assertion{}, Claim{}, err
+		return Assertion{}, OneTime{}, err
 	}
-	owner := account{person: Person{Subject: stored.Subject}, credentials: []webauthn.Credential{{
+	owner := account{user: User{Subject: stored.Subject}, credentials: []webauthn.Credential{{
 		ID: stored.ID, PublicKey: stored.PublicKey, Flags: webauthn.CredentialFlags{BackupEligible: stored.Synced},
 		Authenticator: webauthn.Authenticator{AAGUID: stored.AAGUID, SignCount: stored.Credential.SignCount},
 	}}}
@@ -203,9 +203,9 @@ func (c *Ceremonies) Assert(binding Binding, answer string, find func(id []byte)
 		UserVerification: protocol.VerificationRequired,
 	}, parsed)
 	if err != nil {
-		return Assertion{}, Claim{}, refused(err)
+		return Assertion{}, OneTime{}, refused(err)
 	}
-	return Assertion{Stored: stored, SignCount: parsed.Response.AuthenticatorData.Counter}, claim, nil
+	return Assertion{Stored: stored, SignCount: parsed.Response.AuthenticatorData.Counter}, once, nil
 }
 
 // strict refuses JSON that two parsers could read in two ways.
@@ -244,23 +244,23 @@ func descriptors(ids [][]byte) []protocol.CredentialDescriptor {
 	return all
 }
 
-// account is a person as the library sees one.
+// account is a user as the library sees one.
 type account struct {
-	person      Person
+	user        User
 	credentials []webauthn.Credential
 }
 
-// WebAuthnID is the user handle: it tells an authenticator nothing about the person (§14.6.1).
+// WebAuthnID is the user handle: it reveals nothing about the user to an authenticator (§14.6.1).
 func (a account) WebAuthnID() []byte {
-	digest := sha256.Sum256([]byte("countersign user handle\x00" + a.person.Subject))
+	digest := sha256.Sum256([]byte("countersign user handle\x00" + a.user.Subject))
 	return digest[:]
 }
 
 // WebAuthnName implements the library's interface.
-func (a account) WebAuthnName() string { return a.person.Username }
+func (a account) WebAuthnName() string { return a.user.Username }
 
 // WebAuthnDisplayName implements the library's interface.
-func (a account) WebAuthnDisplayName() string { return a.person.DisplayName }
+func (a account) WebAuthnDisplayName() string { return a.user.DisplayName }
 
 // WebAuthnCredentials implements the library's interface.
 func (a account) WebAuthnCredentials() []webauthn.Credential { return a.credentials }

@@ -13,11 +13,11 @@ import (
 const origin = "https://login.example:8443"
 
 var (
-	alice = Person{Subject: "sub-alice", Username: "alice", DisplayName: "Alice Example"}
+	alice = User{Subject: "sub-alice", Username: "alice", DisplayName: "Alice Example"}
 	here  = Binding{Purpose: "sign-in", Browser: "a browser's secret", Content: "handle"}
 )
 
-// watch is a clock that stands still until it is moved.
+// watch is a clock that stops until it is moved.
 type watch struct{ now time.Time }
 
 func (w *watch) Now() time.Time { return w.now }
@@ -91,7 +91,7 @@ func TestRegisterAndAssert(t *testing.T) {
 	}
 }
 
-// TestAssertRefuses: an answer is good for its binding, its time, its origin and its key, and only with the person
+// TestAssertRefuses: an answer is good for its binding, its time, its origin and its key, and only with the user
 // verified.
 func TestAssertRefuses(t *testing.T) {
 	c, w := newCeremonies(t)
@@ -101,20 +101,20 @@ func TestAssertRefuses(t *testing.T) {
 	}{
 		"another purpose": {change: func(_ *passkeytest.Authenticator, _, b *Binding) { b.Purpose = "decide" }},
 		"another browser": {change: func(_ *passkeytest.Authenticator, _, b *Binding) { b.Browser = "other" }},
-		"another person":  {change: func(_ *passkeytest.Authenticator, _, b *Binding) { b.Subject = "sub-bob" }},
+		"another user":    {change: func(_ *passkeytest.Authenticator, _, b *Binding) { b.Subject = "sub-bob" }},
 		"another content": {change: func(_ *passkeytest.Authenticator, _, b *Binding) { b.Content = "approve" }},
 		"parts that only read the same": {change: func(_ *passkeytest.Authenticator, a, b *Binding) {
 			a.Subject, a.Content, b.Subject, b.Content = "ab", "c", "a", "bc"
 		}},
-		"too late":            {change: func(*passkeytest.Authenticator, *Binding, *Binding) {}, advance: ChallengeLifetime},
-		"another origin":      {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Origin = "https://login.example.evil" }},
-		"another port":        {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Origin = "https://login.example" }},
-		"another party":       {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.RPID = "evil.example" }},
-		"nobody verified":     {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags = passkeytest.UserPresent }},
-		"nobody present":      {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags = passkeytest.UserVerified }},
-		"suddenly synced":     {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags |= passkeytest.BackupEligible }},
-		"another user handle": {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.UserHandle = []byte("bob") }},
-		"a registration":      {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Type = "webauthn.create" }},
+		"too late":              {change: func(*passkeytest.Authenticator, *Binding, *Binding) {}, advance: ChallengeLifetime},
+		"another origin":        {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Origin = "https://login.example.evil" }},
+		"another port":          {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Origin = "https://login.example" }},
+		"another relying party": {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.RPID = "evil.example" }},
+		"user not verified":     {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags = passkeytest.UserPresent }},
+		"user not present":      {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags = passkeytest.UserVerified }},
+		"suddenly synced":       {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags |= passkeytest.BackupEligible }},
+		"another user handle":   {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.UserHandle = []byte("bob") }},
+		"a registration":        {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Type = "webauthn.create" }},
 		"an invented challenge": {change: func(a *passkeytest.Authenticator, _, _ *Binding) {
 			a.Challenge = strings.Repeat("A", challengeSize*4/3+1)
 		}},
@@ -139,7 +139,7 @@ func TestAssertRefuses(t *testing.T) {
 	t.Run("another key", func(t *testing.T) {
 		_, stored := made(t, c)
 		thief := passkeytest.New(t, origin)
-		thief.ID, thief.UserHandle = stored.ID, account{person: alice}.WebAuthnID()
+		thief.ID, thief.UserHandle = stored.ID, account{user: alice}.WebAuthnID()
 		options, err := c.BeginAssertion(here, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -176,11 +176,11 @@ func TestAssertRefuses(t *testing.T) {
 func TestRegisterRefuses(t *testing.T) {
 	c, w := newCeremonies(t)
 	for name, change := range map[string]func(a *passkeytest.Authenticator){
-		"another origin":  func(a *passkeytest.Authenticator) { a.Origin = "https://evil.example" },
-		"another party":   func(a *passkeytest.Authenticator) { a.RPID = "evil.example" },
-		"nobody verified": func(a *passkeytest.Authenticator) { a.Flags = passkeytest.UserPresent },
-		"an assertion":    func(a *passkeytest.Authenticator) { a.Type = "webauthn.get" },
-		"a short ID":      func(a *passkeytest.Authenticator) { a.ID = a.ID[:15] },
+		"another origin":        func(a *passkeytest.Authenticator) { a.Origin = "https://evil.example" },
+		"another relying party": func(a *passkeytest.Authenticator) { a.RPID = "evil.example" },
+		"user not verified":     func(a *passkeytest.Authenticator) { a.Flags = passkeytest.UserPresent },
+		"an assertion":          func(a *passkeytest.Authenticator) { a.Type = "webauthn.get" },
+		"a short ID":            func(a *passkeytest.Authenticator) { a.ID = a.ID[:15] },
 		"backed up though it cannot be": func(a *passkeytest.Authenticator) {
 			a.Flags |= passkeytest.BackedUp
 		},
@@ -250,7 +250,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// FuzzAnswers: whatever a browser sends, nothing but a right answer is taken.
+// FuzzAnswers: whatever a browser sends, only a right answer is accepted.
 func FuzzAnswers(f *testing.F) {
 	c, _ := newCeremonies(f)
 	a, stored := made(f, c)

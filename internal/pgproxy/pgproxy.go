@@ -1,5 +1,5 @@
-// Package pgproxy stands between a client and a PostgreSQL server, for tests and benchmarks: it counts round trips, and
-// cuts or silences connections.
+// Package pgproxy is a proxy in front of a PostgreSQL server, for tests and benchmarks: it counts round trips, and
+// cuts or stalls connections.
 package pgproxy
 
 import (
@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 )
 
-// Proxy passes connections on to one server. Make one with [Start].
+// Proxy forwards connections to one server. Make one with [Start].
 type Proxy struct {
 	folder   string
 	server   string
@@ -21,13 +21,13 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
-	// silent is closed when what was silenced may go on; nil when nothing is.
+	// silent is closed when stalled connections may go on; nil when none are stalled.
 	silent chan struct{}
 	closed bool
 }
 
-// Start listens in a new folder, as a server does whose unix_socket_directories it is, and passes what comes on to the
-// server in the folder given.
+// Start listens on a Unix socket in a new folder, like a server with that folder as unix_socket_directories, and
+// forwards to the server in the folder given.
 func Start(server string) (*Proxy, error) {
 	folder, err := os.MkdirTemp("", "pgproxy")
 	if err != nil {
@@ -43,13 +43,13 @@ func Start(server string) (*Proxy, error) {
 	return p, nil
 }
 
-// Host is what to put into a URL as host.
+// Host returns the value of host in a connection URL.
 func (p *Proxy) Host() string { return p.folder }
 
-// RoundTrips is how often a client has spoken after the server had: each time, somebody waits for an answer.
+// RoundTrips returns how often a client has sent after the server had: each time a client waits for a response.
 func (p *Proxy) RoundTrips() int64 { return p.trips.Load() }
 
-// Cut ends every connection that there is. New ones are taken.
+// Cut closes all connections. New ones are accepted.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,8 +58,8 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Silence keeps every answer of the server from coming through, as a network does that drops packets, until resume is
-// called. Connections stay open.
+// Silence stalls all responses of the server, like a network that drops packets, until resume is called. Connections
+// stay open.
 func (p *Proxy) Silence() (resume func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *Proxy) Silence() (resume func()) {
 	})
 }
 
-// Close ends the proxy with its connections.
+// Close stops the proxy and closes its connections.
 func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	p.mu.Lock()
@@ -96,7 +96,7 @@ func (p *Proxy) accept() {
 func (p *Proxy) serve(client net.Conn) {
 	server, err := net.Dial("unix", p.server)
 	if err != nil {
-		_ = client.Close() // the client learns that there is nobody
+		_ = client.Close() // the client sees that the server is unreachable
 		return
 	}
 	if !p.keep(client, server) {
@@ -143,15 +143,15 @@ func (p *Proxy) keep(conns ...net.Conn) bool {
 	return !p.closed
 }
 
-// pass copies until either side ends, and then ends both. heard is called before each piece is passed on.
-func pass(to, from net.Conn, heard func()) {
+// pass copies until either side ends, and then closes both. onData is called before each piece is forwarded.
+func pass(to, from net.Conn, onData func()) {
 	defer to.Close()
 	defer from.Close()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			heard()
+			onData()
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}

@@ -1,5 +1,5 @@
-// Package postgrestest gives tests a real PostgreSQL server of their own: made in a temporary directory, reachable
-// through a Unix socket only, gone when the tests are.
+// Package postgrestest runs a real PostgreSQL server for tests: in a temporary directory, reachable through a Unix
+// socket only, removed after the tests.
 //
 // A test package keeps one Cluster for all its tests:
 //
@@ -35,8 +35,7 @@ const startTimeout = time.Minute
 
 // Cluster is a PostgreSQL server that starts with the first [Cluster.Database]. The zero value is ready for use.
 type Cluster struct {
-	// Fsync makes the server write through to the disk as it would in production. It is only needed by tests
-	// that cut the power.
+	// Fsync turns fsync on, as in production. Only tests that crash the server need it.
 	Fsync bool
 
 	once      sync.Once
@@ -61,7 +60,7 @@ func (c *Cluster) Run(m *testing.M, others ...*Cluster) int {
 	return code
 }
 
-// Database makes a new empty database, to be dropped when the test ends, and returns its URL.
+// Database makes a new empty database, which is dropped when the test ends, and returns its URL.
 func (c *Cluster) Database(t testing.TB) string {
 	t.Helper()
 	c.once.Do(func() { c.failure = c.start() })
@@ -132,7 +131,8 @@ func (c *Cluster) serve(programs string, identity *syscall.Credential) error {
 	if c.Fsync {
 		durable = "on"
 	}
-	server := exec.Command(filepath.Join(programs, "postgres"), "-D", filepath.Join(c.directory, "data"), "-k", c.directory,
+	server := exec.Command(filepath.Join(programs, "postgres"), "-D", filepath.Join(c.directory, "data"), "-k",
+		c.directory,
 		"-c", "listen_addresses=", "-c", "max_connections=200",
 		"-c", "fsync="+durable, "-c", "full_page_writes="+durable)
 	server.Dir = c.directory
@@ -181,8 +181,8 @@ func (c *Cluster) Crash(t testing.TB) {
 	t.Fatal(err)
 }
 
-// launch starts the server from a thread that lives as long as the server: Linux takes the end of the thread for
-// the end of the parent, upon which the server is to shut down even if this process was killed.
+// launch starts the server from a thread that lives as long as the server. The server ends with this process, even if
+// that is killed (Pdeathsig), and Linux treats the end of the thread as the end of the parent.
 func (c *Cluster) launch(server *exec.Cmd, identity *syscall.Credential) error {
 	server.SysProcAttr = &syscall.SysProcAttr{Credential: identity, Pdeathsig: syscall.SIGQUIT}
 	started, exited := make(chan error), make(chan struct{})
@@ -191,10 +191,11 @@ func (c *Cluster) launch(server *exec.Cmd, identity *syscall.Credential) error {
 		defer runtime.UnlockOSThread()
 		err := server.Start()
 		started <- err
-		if err == nil {
-			_ = server.Wait() // how a throw-away server ended does not matter; await reports an early end
-			close(exited)
+		if err != nil {
+			return
 		}
+		_ = server.Wait() // the exit status is not needed; await reports an early end
+		close(exited)
 	}()
 	if err := <-started; err != nil {
 		return err
@@ -249,13 +250,13 @@ func find() (string, error) {
 	return filepath.Dir(slices.MaxFunc(servers, func(a, b string) int { return version(a) - version(b) })), nil
 }
 
-// version is the number in a path such as /usr/lib/postgresql/15/bin/postgres.
+// version returns the number in a path such as /usr/lib/postgresql/15/bin/postgres.
 func version(path string) int {
 	number, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
 	return number
 }
 
-// credential is whom to run the server as: PostgreSQL refuses root. Nil is the user who runs the test.
+// credential returns the account of the server: PostgreSQL refuses root. Nil is that of the test.
 func credential() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

@@ -1,5 +1,5 @@
-// Package proxies starts real ingresses with the configurations of deploy/ingress as they stand: for the tests that try
-// them, and for running the conformance suite through them.
+// Package proxies starts real ingresses with the configurations of deploy/ingress, for their tests and for running the
+// conformance suite through them.
 package proxies
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// What the configurations name, and [Kind.Start] replaces.
+// The placeholders in the configurations that [Kind.Start] replaces.
 const (
 	folderPlace  = "/etc/countersign/ingress"
 	portPlace    = "8445"
@@ -24,7 +24,7 @@ const (
 
 // Kind is a kind of ingress.
 type Kind struct {
-	// Source is what listen_mtls.source has to be behind it.
+	// Source is the value of listen_mtls.source behind it.
 	Source string
 	// Program is looked for in the PATH and where `make packages-ingress` puts it.
 	Program string
@@ -34,19 +34,21 @@ type Kind struct {
 	arguments func(config, folder string) []string
 }
 
-// All are the kinds that can be started. The first three are Debian's packages or a Python wheel; the others take longer
-// to install.
+// All returns the kinds that can be started. The first three are Debian's packages or a Python wheel; the others take
+// longer to install.
 func All() []Kind {
 	return []Kind{
 		{"nginx", "nginx", "nginx.conf", func(config, folder string) []string {
-			return []string{"-c", config, "-p", folder, "-e", "stderr", "-g", "daemon off; pid " + folder + "/pid; error_log stderr;"}
+			return []string{"-c", config, "-p", folder, "-e", "stderr", "-g",
+				"daemon off; pid " + folder + "/pid; error_log stderr;"}
 		}},
 		{"haproxy", "haproxy", "haproxy.cfg", func(config, _ string) []string { return []string{"-db", "-f", config} }},
 		{"envoy", "envoy", "envoy.yaml", func(config, _ string) []string {
 			return []string{"-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"}
 		}},
 		{"apache", "apache2", "apache.conf", func(config, folder string) []string {
-			return []string{"-X", "-f", config, "-d", folder, "-c", "PidFile " + folder + "/pid", "-c", "ErrorLog /dev/stderr", "-c", "Mutex file:" + folder}
+			return []string{"-X", "-f", config, "-d", folder, "-c", "PidFile " + folder + "/pid", "-c", "ErrorLog /dev/stderr",
+				"-c", "Mutex file:" + folder}
 		}},
 		{"caddy", "caddy", "Caddyfile", func(config, _ string) []string {
 			return []string{"run", "--adapter", "caddyfile", "--config", config}
@@ -54,7 +56,7 @@ func All() []Kind {
 	}
 }
 
-// Find gives the kind with a name. The error lists those that there are.
+// Find returns the kind with a name. The error lists the names.
 func Find(source string) (Kind, error) {
 	var names []string
 	for _, k := range All() {
@@ -66,14 +68,15 @@ func Find(source string) (Kind, error) {
 	return Kind{}, fmt.Errorf("there is no ingress %q; there are %s", source, strings.Join(names, ", "))
 }
 
-// path tells where the program is.
+// path returns the path of the program.
 func (k Kind) path() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
 	ours := filepath.Join(cache, "countersign-ingress")
-	for _, name := range []string{k.Program, "/usr/sbin/" + k.Program, filepath.Join(ours, "bin", k.Program), filepath.Join(ours, "envoy", "envoy", "_bin", k.Program)} {
+	for _, name := range []string{k.Program, "/usr/sbin/" + k.Program, filepath.Join(ours, "bin", k.Program),
+		filepath.Join(ours, "envoy", "envoy", "_bin", k.Program)} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
 		}
@@ -81,26 +84,28 @@ func (k Kind) path() (string, error) {
 	return "", fmt.Errorf("%s is missing; make packages-ingress installs it", k.Program)
 }
 
-// Place is where an ingress stands.
+// Place has the folder and the addresses of an ingress.
 type Place struct {
 	// Folder is an absolute path. It holds server.crt and server.key, ingress.crt and ingress.key (both also as .pem,
 	// certificate and key together), upstream-ca.crt and clients-ca.crt; the configuration is written there too.
 	Folder string
-	// Port is what the ingress listens on, Backend the port of the server's listener for client certificates, on 127.0.0.1.
+	// Port is what the ingress listens on, Backend the port of the server's listener for client certificates, on
+	// 127.0.0.1.
 	Port, Backend string
 	// Host is the name in server.crt and in the certificate of the server; empty for the one in the configurations.
 	Host string
 }
 
-// Process is an ingress that runs.
+// Process is a running ingress.
 type Process struct {
 	command *exec.Cmd
 	ended   chan struct{}
 	result  error
 }
 
-// Start starts the ingress with a configuration, the text of its file in deploy/ingress. From the text only what [Place]
-// says is replaced; who is not root has nginx write into that folder too. What the ingress says goes to output.
+// Start starts the ingress with a configuration, the text of its file in deploy/ingress. Only the
+// placeholders of [Place] are replaced; for a user who is not root, nginx also writes into the folder. The
+// ingress logs to output.
 func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error) {
 	program, err := k.path()
 	if err != nil {
@@ -115,7 +120,8 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 		place.Host = hostPlace
 	}
 	config := filepath.Join(place.Folder, k.File)
-	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend, hostPlace, place.Host).Replace(string(text))
+	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend,
+		hostPlace, place.Host).Replace(string(text))
 	if k.Program == "nginx" {
 		replaced = NginxWithoutRoot(replaced, place.Folder)
 	}
@@ -150,13 +156,13 @@ func NginxWithoutRoot(config, folder string) string {
 	return strings.Replace(config, "http {\n", own, 1)
 }
 
-// Ended is closed when the ingress has ended; Err tells why then.
+// Ended is closed when the ingress has ended; then [Process.Err] returns why.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
-// Err is how the ingress ended. It may be asked after Ended only.
+// Err returns how the ingress ended. It must be called after [Process.Ended] is closed.
 func (p *Process) Err() error { return p.result }
 
-// Stop ends the ingress: with a request, and by force when that takes too long.
+// Stop ends the ingress with SIGINT, and with SIGKILL after 5 s.
 func (p *Process) Stop() {
 	_ = p.command.Process.Signal(os.Interrupt) // it may have ended by itself
 	select {

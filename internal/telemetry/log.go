@@ -18,7 +18,7 @@ const redacted = "[redacted]"
 // NewLogger writes log lines of at least a level to w, as "json" or "text". Lines that are written in a span carry
 // its trace_id and span_id. Durations are written in milliseconds, under their key with _ms.
 //
-// No caller logs a secret. Should one do so by mistake, attributes with the name of a secret are replaced.
+// No caller logs a secret. Should one do so by accident, attributes with the name of a secret are replaced.
 func NewLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: replace}
 	if format == "text" {

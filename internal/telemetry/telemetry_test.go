@@ -159,7 +159,7 @@ func TestTracesFail(t *testing.T) {
 			t.Error("the failure is nil")
 		}
 	default:
-		t.Error("nobody heard of the failure")
+		t.Error("the failure was not reported")
 	}
 }
 

@@ -27,7 +27,7 @@ type Traces struct {
 	Headers map[string]string
 	// Version is the release of the server, for the resource attributes.
 	Version string
-	// Failed hears of traces that could not be sent. It may be called from any goroutine.
+	// Failed is called when traces could not be exported, from any goroutine.
 	Failed func(error)
 }
 
@@ -130,7 +130,7 @@ func ParseHeaders(text []byte) (map[string]string, error) {
 	return headers, nil
 }
 
-// isHeaderName tells whether name is a token (RFC 9110 §5.6.2).
+// isHeaderName reports whether name is a token (RFC 9110 §5.6.2).
 func isHeaderName(name string) bool {
 	const symbols = "!#$%&'*+-.^_`|~"
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {

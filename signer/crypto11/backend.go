@@ -155,7 +155,7 @@ func (b *Backend) Close() error {
 	return b.Backend.Close()
 }
 
-// Offers tells whether keys of an algorithm can be used: for all but EdDSA. Those that decrypt are used by the worker.
+// Offers reports whether keys of an algorithm can be used: for all but EdDSA. Those that decrypt are used by the worker.
 func Offers(alg signer.Algorithm) bool { return alg.Decrypts() || able(alg) == nil }
 
 // able refuses to sign with an algorithm that crypto11 does not have.

@@ -20,7 +20,7 @@ import (
 	"countersign/signer/pkcs11"
 )
 
-// Built tells whether this binary has crypto11.
+// Built reports whether this binary has crypto11.
 const Built = true
 
 // module is a token that is logged in.
@@ -111,7 +111,7 @@ func (m *module) signOnce(id []byte, record signer.Record, message []byte) ([]by
 	return signature, nil
 }
 
-// failed tells whether trying later may help.
+// failed reports whether trying later may help.
 func failed(err error) error {
 	if pkcs11.Classify(err) == pkcs11.RequestTrouble {
 		return fmt.Errorf("crypto11: %w", err)

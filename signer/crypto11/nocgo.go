@@ -9,7 +9,7 @@ import (
 	"countersign/signer/pkcs11"
 )
 
-// Built tells whether this binary has crypto11.
+// Built reports whether this binary has crypto11.
 const Built = false
 
 var errNotBuilt = errors.New("this binary was built without cgo and has no crypto11; build it with CGO_ENABLED=1 and a C compiler")

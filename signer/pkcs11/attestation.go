@@ -5,55 +5,31 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"countersign/signer"
+	"countersign/signer/pkcs11/attest"
+	"countersign/signer/pkcs11/internal/wire"
+	"countersign/signer/pkcs11/rfc7512"
 )
 
-// Attestation is what a token says of itself and of one private key. It is the token's word: a module that lies can say
-// anything. A vendor's own attestation, signed by the device, is stronger where there is one.
-type Attestation struct {
-	Module     Description     `json:"module"`
-	Token      Description     `json:"token"`
-	KID        string          `json:"kid"`
-	Attributes map[string]bool `json:"attributes"`
-	// Mechanisms are the allowed ones, as PKCS #11 numbers them; nil when the module does not say.
-	Mechanisms []string `json:"allowed_mechanisms,omitempty"`
-	// Offered are the algorithms that the token says it has: it may still refuse their parameters.
-	Offered []signer.Algorithm `json:"token_algorithms"`
-	// Refused says why the key is not used, or is empty.
-	Refused string `json:"refused,omitempty"`
-}
-
-// Description names a module (C_GetInfo) or a token (C_GetTokenInfo).
-type Description struct {
-	Label        string `json:"label,omitempty"`
-	Description  string `json:"description,omitempty"`
-	Manufacturer string `json:"manufacturer,omitempty"`
-	Model        string `json:"model,omitempty"`
-	Serial       string `json:"serial,omitempty"`
-	Version      string `json:"version,omitempty"`
-	Firmware     string `json:"firmware,omitempty"`
-}
-
 // Attest reads the attributes of a key. The error matches signer.ErrNoKey when the token does not hold it.
-func (b *Backend) Attest(ctx context.Context, kid string) (Attestation, error) {
-	answer, err := b.ask(ctx, askAttest, []byte(kid))
+func (b *Backend) Attest(ctx context.Context, kid string) (attest.Attestation, error) {
+	answer, err := b.ask(ctx, wire.AskAttest, []byte(kid))
 	if err != nil {
-		return Attestation{}, err
+		return attest.Attestation{}, err
 	}
-	var a Attestation
+	var a attest.Attestation
 	if err := json.Unmarshal(answer, &a); err != nil {
-		return Attestation{}, fmt.Errorf("pkcs11: the worker's answer: %w", err)
+		return attest.Attestation{}, fmt.Errorf("pkcs11: the worker's answer: %w", err)
 	}
 	return a, nil
 }
 
 // Address is the RFC 7512 address of a key on this token.
 func (b *Backend) Address(kid string) (string, error) {
-	uri, err := ParseURI(b.config.Token)
+	uri, err := rfc7512.Parse(b.config.Token)
 	if err != nil {
 		return "", err
 	}
-	if uri.ID, err = idOf(kid); err != nil {
+	if uri.ID, err = wire.IDOf(kid); err != nil {
 		return "", err
 	}
 	return uri.String(), nil

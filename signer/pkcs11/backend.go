@@ -4,10 +4,14 @@
 // inside the process. So the module is loaded by a child process: the same binary, executed again as
 // "pkcs11-worker", which talks over an inherited socket. A worker that hangs is killed; one that dies is replaced;
 // the serving process stays as it is.
+//
+// This package is the server's side: it starts workers and asks them. internal/worker is the worker's side, internal/token
+// the module and its token, internal/wire what goes over the socket between the two.
 package pkcs11
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +24,8 @@ import (
 	"time"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/wire"
+	"countersign/signer/pkcs11/rfc7512"
 )
 
 // Config is what a [Backend] needs.
@@ -46,7 +52,9 @@ type Config struct {
 	SignTimeout time.Duration
 	// StartTimeout is how long a worker may take to load its module and log in; 15 s by default.
 	StartTimeout time.Duration
-	Logger       *slog.Logger
+	// Now is the clock by which a hanging module and the times between starts are told; time.Now by default.
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Backend signs in an HSM. It implements [signer.Backend] and is safe for concurrent use.
@@ -55,7 +63,7 @@ type Backend struct {
 	slots  chan struct{}
 
 	mu       sync.Mutex
-	worker   *worker
+	worker   *process
 	starting chan struct{} // closed when the start under way has ended
 	startErr error
 	// failures counts the starts that failed in a row, and retryAt is when the next may be tried.
@@ -63,7 +71,7 @@ type Backend struct {
 	retryAt  time.Time
 	// started has the times of the last starts.
 	started []time.Time
-	// fatal is what only a person can mend; the HSM is not asked again.
+	// fatal is what only an operator can mend; the HSM is not asked again.
 	fatal error
 	// open ends when the backend is closed, and shut ends it.
 	open context.Context
@@ -102,20 +110,20 @@ func (b *Backend) Connect(ctx context.Context) error {
 	return err
 }
 
-// Holds tells whether one of a key's addresses is on this token. It does not ask the token.
+// Holds reports whether one of a key's addresses is on this token. It does not ask the token.
 func (b *Backend) Holds(record signer.Record) bool {
-	token, err := ParseURI(b.config.Token)
+	token, err := rfc7512.Parse(b.config.Token)
 	if err != nil {
 		return false
 	}
 	return slices.ContainsFunc(record.URIs, func(address string) bool {
-		uri, err := ParseURI(address)
+		uri, err := rfc7512.Parse(address)
 		return err == nil && uri.Token == token.Token && (uri.Serial == "" || token.Serial == "" || uri.Serial == token.Serial)
 	})
 }
 
 func withDefaults(c Config) (Config, error) {
-	if _, err := ParseURI(c.Token); err != nil {
+	if _, err := rfc7512.Parse(c.Token); err != nil {
 		return c, err
 	}
 	if c.Executable == "" {
@@ -149,28 +157,38 @@ func withDefaults(c Config) (Config, error) {
 	if c.StartTimeout <= 0 {
 		c.StartTimeout = 15 * time.Second
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
 }
 
+// firstQuestion names the token that a worker is to open.
+func firstQuestion(c Config) wire.Hello {
+	return wire.Hello{
+		Module: c.Module, Parameters: c.ModuleParameters, Token: c.Token, PINFile: c.PINFile, PIN: c.PIN.text, Sessions: c.Sessions,
+	}
+}
+
 // Sign implements [signer.Backend]. It waits no longer than ctx. When a worker dies under it, or its module is in trouble,
 // it asks the next one once: to make a signature twice does no harm.
 func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
-	input, err := signingInput(record.Algorithm, message)
+	input, err := wire.SigningInput(record.Algorithm, message)
 	if err != nil {
 		return nil, err
 	}
-	return b.use(ctx, askSign, record, input)
+	return b.use(ctx, wire.AskSign, record, input)
 }
 
 // use has a key sign or decrypt.
-func (b *Backend) use(ctx context.Context, what kind, record signer.Record, input []byte) ([]byte, error) {
+func (b *Backend) use(ctx context.Context, what wire.Kind, record signer.Record, input []byte) ([]byte, error) {
 	return b.queued(record, input, func(payload []byte) ([]byte, error) {
 		result, err := b.ask(ctx, what, payload)
 		if mayPass(err) && ctx.Err() == nil {
-			b.config.Logger.WarnContext(ctx, "the PKCS#11 worker failed in the use of a key; asking the next one", "kid", record.ID, "error", err.Error())
+			b.config.Logger.WarnContext(ctx, "PKCS#11 worker failed while using a key; trying the next worker", "kid", record.ID, "error", err.Error())
 			result, err = b.ask(ctx, what, payload)
 		}
 		return result, err
@@ -179,7 +197,7 @@ func (b *Backend) use(ctx context.Context, what kind, record signer.Record, inpu
 
 // SignNow implements [signer.Impatient]. Without a living worker it has one started and returns.
 func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
-	input, err := signingInput(record.Algorithm, message)
+	input, err := wire.SigningInput(record.Algorithm, message)
 	if err != nil {
 		return nil, err
 	}
@@ -197,11 +215,11 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 
 // queued asks for the use of a key if there is room for one more.
 func (b *Backend) queued(record signer.Record, input []byte, ask func(payload []byte) ([]byte, error)) ([]byte, error) {
-	if len(record.ID) != kidSize {
+	if len(record.ID) != wire.KIDSize {
 		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
 	}
-	if len(input) > maxMessage {
-		return nil, fmt.Errorf("pkcs11: %d bytes are more than a key is used on; the most is %d", len(input), maxMessage)
+	if len(input) > wire.MaxMessage {
+		return nil, fmt.Errorf("pkcs11: %d bytes are more than a key is used on; the most is %d", len(input), wire.MaxMessage)
 	}
 	select {
 	case b.slots <- struct{}{}:
@@ -209,27 +227,27 @@ func (b *Backend) queued(record signer.Record, input []byte, ask func(payload []
 	default:
 		return nil, signer.ErrOverloaded
 	}
-	return ask(usePayload(record.Algorithm, record.ID, input))
+	return ask(wire.UsePayload(record.Algorithm, record.ID, input))
 }
 
-// mayPass tells whether an error is one that a fresh worker may not have.
+// mayPass reports whether an error is one that a fresh worker may not have.
 func mayPass(err error) bool {
-	f, ok := errors.AsType[*failure](err)
-	return errors.Is(err, errWorkerDied) || ok && f.code == failModule
+	f, ok := errors.AsType[*wire.Failure](err)
+	return errors.Is(err, errWorkerDied) || ok && f.Code == wire.FailModule
 }
 
 // Generate makes a key in the HSM under the strictest policy that the module takes: private, sensitive, not
 // extractable, not modifiable, signing or decrypting with one mechanism only. The record's State and Uses are left to the caller.
 func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error) {
-	answer, err := b.ask(ctx, askGenerate, []byte{algorithmNumber(alg)})
+	answer, err := b.ask(ctx, wire.AskGenerate, []byte{wire.AlgorithmNumber(alg)})
 	if err != nil {
 		return signer.Record{}, err
 	}
-	var made key
+	var made wire.Key
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return signer.Record{}, fmt.Errorf("pkcs11: the worker's answer: %w", err)
 	}
-	record, err := made.record()
+	record, err := recordOf(made)
 	if err != nil || !alg.Decrypts() {
 		return record, err
 	}
@@ -250,17 +268,17 @@ type Key struct {
 
 // List reads the keys of the token.
 func (b *Backend) List(ctx context.Context) ([]Key, error) {
-	answer, err := b.ask(ctx, askList, nil)
+	answer, err := b.ask(ctx, wire.AskList, nil)
 	if err != nil {
 		return nil, err
 	}
-	var held []key
+	var held []wire.Key
 	if err := json.Unmarshal(answer, &held); err != nil {
 		return nil, fmt.Errorf("pkcs11: the worker's answer: %w", err)
 	}
 	keys := make([]Key, 0, len(held))
 	for _, k := range held {
-		record, err := k.record()
+		record, err := recordOf(k)
 		if err != nil {
 			return nil, err
 		}
@@ -271,25 +289,26 @@ func (b *Backend) List(ctx context.Context) ([]Key, error) {
 
 // Destroy removes a key from the HSM. There is no way back.
 func (b *Backend) Destroy(ctx context.Context, kid string) error {
-	_, err := b.ask(ctx, askDestroy, []byte(kid))
+	_, err := b.ask(ctx, wire.AskDestroy, []byte(kid))
 	return err
 }
 
-func (k key) record() (signer.Record, error) {
-	public, err := signer.ParsePublicJWK(k.Public)
+// recordOf reads the public key.
+func recordOf(k wire.Key) (signer.Record, error) {
+	public, err := x509.ParsePKIXPublicKey(k.Public)
 	if err != nil {
-		return signer.Record{}, err
+		return signer.Record{}, fmt.Errorf("pkcs11: key %s: %w", k.ID, err)
 	}
 	return signer.Record{ID: k.ID, Algorithm: k.Algorithm, Public: public, URIs: []string{k.URI}}, nil
 }
 
 // ask puts a question to the current worker, starting one if there is none.
-func (b *Backend) ask(ctx context.Context, question kind, payload []byte) ([]byte, error) {
+func (b *Backend) ask(ctx context.Context, question wire.Kind, payload []byte) ([]byte, error) {
 	w, err := b.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if question == askSign {
+	if question == wire.AskSign {
 		return w.sign(ctx, payload)
 	}
 	return w.ask(ctx, question, payload)
@@ -329,7 +348,7 @@ func (b *Backend) WorkerPID() int {
 // by a worker and appear in no argument list.
 func InitialiseToken(ctx context.Context, module string, environment map[string]string, label, soPINFile, pinFile string) error {
 	config, err := withDefaults(Config{
-		Module: module, Token: URI{Token: label}.String(), PINFile: pinFile, Environment: environment,
+		Module: module, Token: rfc7512.URI{Token: label}.String(), PINFile: pinFile, Environment: environment,
 	})
 	if err != nil {
 		return err
@@ -343,10 +362,10 @@ func InitialiseToken(ctx context.Context, module string, environment map[string]
 		<-w.gone
 	}()
 	go w.watch()
-	question, err := json.Marshal(initialisation{Module: config.Module, Label: label, SOPINFile: soPINFile, PINFile: config.PINFile})
+	question, err := json.Marshal(wire.Initialisation{Module: config.Module, Label: label, SOPINFile: soPINFile, PINFile: config.PINFile})
 	if err != nil {
 		return err
 	}
-	_, err = w.ask(ctx, askInit, question)
+	_, err = w.ask(ctx, wire.AskInit, question)
 	return err
 }

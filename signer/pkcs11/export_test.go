@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/attest"
+	"countersign/signer/pkcs11/internal/wire"
+	"countersign/signer/pkcs11/internal/worker"
 )
 
 // FaultVariable names the fault of a worker of [RunFaultyWorker], and CountVariable a file to which each start adds a
@@ -23,8 +26,8 @@ const (
 
 // MaxMessage is the longest message that is signed, and MaxSignature the longest signature, in bytes.
 const (
-	MaxMessage   = maxMessage
-	MaxSignature = maxSignature
+	MaxMessage   = wire.MaxMessage
+	MaxSignature = wire.MaxSignature
 )
 
 // SlowSignature is how long a slow worker takes over a signature.
@@ -42,9 +45,9 @@ func RunFaultyWorker(fault, count string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	err = answerAll(conn, func(frame) (service, error) {
+	err = worker.Answer(conn, func(wire.Frame) (worker.Service, error) {
 		if fault == "refuses the PIN" {
-			return nil, failf(failFatal, "the token refuses the PIN")
+			return nil, wire.Failf(wire.FailFatal, "the token refuses the PIN")
 		}
 		return startFaulty(fault, conn)
 	})
@@ -81,7 +84,7 @@ func startFaulty(fault string, conn net.Conn) (*faulty, error) {
 	}
 	f := &faulty{fault: fault, conn: conn, signing: signing}
 	go func() {
-		packet := make([]byte, 2*maxMessage)
+		packet := make([]byte, 2*wire.MaxMessage)
 		for {
 			size, err := signing.Read(packet)
 			if err != nil {
@@ -98,20 +101,20 @@ func startFaulty(fault string, conn net.Conn) (*faulty, error) {
 
 // answer makes an invented signature.
 func (f *faulty) answer(packet []byte) error {
-	asked, _, err := parsePacket(packet)
+	asked, _, err := wire.ParsePacket(packet)
 	if err != nil {
 		return err
 	}
-	answer := frame{kind: answerGood, number: asked.number}
-	if answer.payload, err = f.sign(asked.payload); err != nil {
-		answer.kind, answer.payload = answerFailed, asFailure(err).payload()
+	answer := wire.Frame{Kind: wire.AnswerGood, Number: asked.Number}
+	if answer.Payload, err = f.sign(asked.Payload); err != nil {
+		answer.Kind, answer.Payload = wire.AnswerFailed, wire.AsFailure(err).Payload()
 	}
-	_, err = f.signing.Write(appendFrame(nil, answer))
+	_, err = f.signing.Write(wire.AppendFrame(nil, answer))
 	return err
 }
 
 func (f *faulty) sign(payload []byte) ([]byte, error) {
-	_, _, message, err := parseUse(payload)
+	_, _, message, err := wire.ParseUse(payload)
 	if err != nil {
 		return nil, err
 	}
@@ -125,19 +128,19 @@ func (f *faulty) sign(payload []byte) ([]byte, error) {
 	case "signs rubbish":
 		return nil, hangAfter(f.signing.Write(bytes.Repeat([]byte{0xff}, 64)))
 	case "signs at too great length":
-		return nil, hangAfter(f.signing.Write(appendFrame(nil, frame{kind: answerGood, number: 2, payload: make([]byte, maxSignature+1)})))
+		return nil, hangAfter(f.signing.Write(wire.AppendFrame(nil, wire.Frame{Kind: wire.AnswerGood, Number: 2, Payload: make([]byte, wire.MaxSignature+1)})))
 	case "answers what nobody asked":
-		return nil, hangAfter(f.signing.Write(appendFrame(nil, frame{kind: answerGood, number: 1 << 40})))
+		return nil, hangAfter(f.signing.Write(wire.AppendFrame(nil, wire.Frame{Kind: wire.AnswerGood, Number: 1 << 40})))
 	case "answers in another version":
-		answer := appendFrame(nil, frame{kind: answerGood, number: 2})
+		answer := wire.AppendFrame(nil, wire.Frame{Kind: wire.AnswerGood, Number: 2})
 		answer[4]++
 		return nil, hangAfter(f.signing.Write(answer))
 	case "refuses":
-		return nil, failf(failRequest, "the mechanism is not for this key")
+		return nil, wire.Failf(wire.FailRequest, "the mechanism is not for this key")
 	case "is in trouble":
-		return nil, failf(failModule, "the device is gone")
+		return nil, wire.Failf(wire.FailModule, "the device is gone")
 	}
-	return message[max(0, len(message)-maxSignature):], nil
+	return message[max(0, len(message)-wire.MaxSignature):], nil
 }
 
 // hangAfter waits after bytes were put on the wire, so that they are what the parent has to act on.
@@ -149,18 +152,18 @@ func hangAfter(_ int, err error) error {
 	return nil
 }
 
-func (f *faulty) agree(payload []byte) ([]byte, error)  { return f.sign(payload) }
-func (f *faulty) unwrap(payload []byte) ([]byte, error) { return f.sign(payload) }
+func (f *faulty) Agree(payload []byte) ([]byte, error)  { return f.sign(payload) }
+func (f *faulty) Unwrap(payload []byte) ([]byte, error) { return f.sign(payload) }
 
-func (f *faulty) lookFor(string) error               { return nil }
-func (f *faulty) list() ([]key, error)               { return nil, nil }
-func (f *faulty) generate(byte) (key, error)         { return key{}, nil }
-func (f *faulty) destroy(string) error               { return nil }
-func (f *faulty) attest(string) (Attestation, error) { return Attestation{}, nil }
+func (f *faulty) LookFor(string) error                      { return nil }
+func (f *faulty) List() ([]wire.Key, error)                 { return nil, nil }
+func (f *faulty) Generate(byte) (wire.Key, error)           { return wire.Key{}, nil }
+func (f *faulty) Destroy(string) error                      { return nil }
+func (f *faulty) Attest(string) (attest.Attestation, error) { return attest.Attestation{}, nil }
 
 // SignInput has a key sign what is no digest.
 func SignInput(ctx context.Context, b *Backend, record signer.Record, input []byte) ([]byte, error) {
-	return b.use(ctx, askSign, record, input)
+	return b.use(ctx, wire.AskSign, record, input)
 }
 
 // SendToWorker sends a packet to the worker, waits for its end, and tells the reason.

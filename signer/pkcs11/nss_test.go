@@ -31,7 +31,7 @@ func newNSS(t *testing.T) (c pkcs11.Config, database string) {
 	return pkcs11.Config{
 		Module: modules[0], Token: pkcs11.URI{Token: "NSS Certificate DB"}.String(), PINFile: pin,
 		ModuleParameters: "configdir='sql:" + folder + "' certPrefix='' keyPrefix='' secmod='' flags=",
-		SignTimeout:      20 * time.Second, // an RSA key is decrypted anew for each use
+		SignTimeout:      20 * time.Second, // an RSA key is decrypted again for each use
 	}, folder
 }
 

@@ -36,7 +36,7 @@ func openCryptoki() candidate {
 
 func TestContractOpenCryptoki(t *testing.T) { openCryptoki().hold(t) }
 
-// newOpenCryptoki makes the software token anew if a test made it before. The token and its daemon belong to the machine:
+// newOpenCryptoki makes the software token again if a test made it before. The token and its daemon belong to the machine:
 // this wants root, and leaves a token alone that is not ours.
 func newOpenCryptoki(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
 	t.Helper()

@@ -16,10 +16,9 @@ import (
 	"time"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/wire"
+	"countersign/signer/pkcs11/internal/worker"
 )
-
-// WorkerCommand is the argument with which a binary has to call [RunWorker].
-const WorkerCommand = "pkcs11-worker"
 
 // reapTimeout is how long a killed process may take to go. One that is stuck in a device's driver never does.
 const reapTimeout = 500 * time.Millisecond
@@ -27,8 +26,8 @@ const reapTimeout = 500 * time.Millisecond
 // errWorkerDied: the process that was to answer is gone.
 var errWorkerDied = fmt.Errorf("%w: its worker process died", signer.ErrUnavailable)
 
-// worker is a living child process and the questions put to it.
-type worker struct {
+// process is a living child process and the questions put to it.
+type process struct {
 	config  Config
 	command *exec.Cmd
 	conn    net.Conn
@@ -42,7 +41,7 @@ type worker struct {
 	// do is not taken for one that hangs.
 	window chan struct{}
 	// outgoing holds frames to be written. It has room for all that the window lets through.
-	outgoing chan frame
+	outgoing chan wire.Frame
 
 	// gone is closed when the worker can answer no more.
 	gone chan struct{}
@@ -55,7 +54,7 @@ type worker struct {
 }
 
 // startWorker launches a worker and has it log in. A worker that is not ready when ctx ends is killed.
-func startWorker(ctx context.Context, config Config, h hello) (*worker, error) {
+func startWorker(ctx context.Context, config Config, h wire.Hello) (*process, error) {
 	w, err := launchWorker(config)
 	if err != nil {
 		return nil, err
@@ -66,7 +65,7 @@ func startWorker(ctx context.Context, config Config, h hello) (*worker, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, config.StartTimeout)
 	defer cancel()
-	if _, err := w.ask(ctx, askHello, payload); err != nil {
+	if _, err := w.ask(ctx, wire.AskHello, payload); err != nil {
 		w.kill(err)
 		<-w.gone
 		return nil, err
@@ -76,7 +75,7 @@ func startWorker(ctx context.Context, config Config, h hello) (*worker, error) {
 }
 
 // launchWorker starts the child process with one end of a stream as its file 3 and of a socket for packets as its file 4.
-func launchWorker(config Config) (*worker, error) {
+func launchWorker(config Config) (*process, error) {
 	conn, theirs, err := connect(socketPair)
 	if err != nil {
 		return nil, err
@@ -93,12 +92,12 @@ func launchWorker(config Config) (*worker, error) {
 		return nil, errors.Join(fmt.Errorf("pkcs11: make a socket: %w", err), conn.Close(), signing.Close())
 	}
 	places := 4 * config.Sessions
-	w := &worker{
+	w := &process{
 		config: config, conn: conn, signing: signing, packets: packets, stderr: &boundedBuffer{most: 4096},
-		window: make(chan struct{}, places), outgoing: make(chan frame, places),
+		window: make(chan struct{}, places), outgoing: make(chan wire.Frame, places),
 		gone: make(chan struct{}), waiting: map[uint64]question{},
 	}
-	w.command = exec.Command(config.Executable, WorkerCommand)
+	w.command = exec.Command(config.Executable, worker.Command)
 	w.command.Env = environment(config.Environment)
 	w.command.ExtraFiles = []*os.File{theirs, theirSigning}
 	w.command.Stderr = w.stderr
@@ -137,12 +136,12 @@ func environment(values map[string]string) []string {
 }
 
 // read hands answers to their questions until the worker is gone.
-func (w *worker) read() {
+func (w *process) read() {
 	r := bufio.NewReader(w.conn)
 	var err error
 	for {
-		var f frame
-		if f, err = readFrame(r); err != nil {
+		var f wire.Frame
+		if f, err = wire.ReadFrame(r); err != nil {
 			break
 		}
 		if err = w.answered(f); err != nil {
@@ -153,16 +152,18 @@ func (w *worker) read() {
 }
 
 // end reaps the process and says why it is gone.
-func (w *worker) end(err error) {
+func (w *process) end(err error) {
 	w.conn.Close()
 	w.signing.Close()
 	_ = w.command.Process.Kill() // it may be gone already
 	reaped := make(chan error, 1)
 	go func() { reaped <- w.command.Wait() }()
+	patient := time.NewTimer(reapTimeout)
+	defer patient.Stop()
 	var waited error
 	select {
 	case waited = <-reaped:
-	case <-time.After(reapTimeout):
+	case <-patient.C:
 	}
 	said := bytes.TrimSpace(w.stderr.Bytes())
 	w.mu.Lock()
@@ -180,7 +181,7 @@ func (w *worker) end(err error) {
 }
 
 // kill ends the worker for a reason. It does not wait.
-func (w *worker) kill(reason error) {
+func (w *process) kill(reason error) {
 	w.mu.Lock()
 	if w.reason == nil {
 		w.reason = reason
@@ -191,18 +192,18 @@ func (w *worker) kill(reason error) {
 	w.signing.Close()
 }
 
-// dead tells whether the worker is gone or about to go.
-func (w *worker) dead() bool {
+// dead reports whether the worker is gone or about to go.
+func (w *process) dead() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.reason != nil
 }
 
 // died is the error of a question that the worker can answer no more. The worker must be gone.
-func (w *worker) died() error {
+func (w *process) died() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if f, ok := errors.AsType[*failure](w.reason); ok && f.code == failFatal {
+	if f, ok := errors.AsType[*wire.Failure](w.reason); ok && f.Code == wire.FailFatal {
 		return f
 	}
 	return fmt.Errorf("%w: %w", errWorkerDied, w.reason)

@@ -9,20 +9,22 @@ import (
 	"time"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/token"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // question is one that waits for its answer.
 type question struct {
 	// answer is nil when nobody waits any more.
-	answer chan frame
+	answer chan wire.Frame
 	// due is when a worker that has not answered counts as hung.
 	due time.Time
 }
 
 // patience is how long a worker may take over a question.
-func patience(what kind, signTimeout time.Duration) time.Duration {
+func patience(what wire.Kind, signTimeout time.Duration) time.Duration {
 	switch what {
-	case askSign, askAgree, askUnwrap:
+	case wire.AskSign, wire.AskAgree, wire.AskUnwrap:
 		return signTimeout
 	}
 	return time.Minute // to make an RSA key takes its time
@@ -30,19 +32,19 @@ func patience(what kind, signTimeout time.Duration) time.Duration {
 
 // sign asks for a signature. A key that the worker does not know may just have been made by another process: then it is
 // to look for it first.
-func (w *worker) sign(ctx context.Context, payload []byte) ([]byte, error) {
-	signature, err := w.ask(ctx, askSign, payload)
-	if f, ok := errors.AsType[*failure](err); !ok || f.code != failNoKey {
+func (w *process) sign(ctx context.Context, payload []byte) ([]byte, error) {
+	signature, err := w.ask(ctx, wire.AskSign, payload)
+	if f, ok := errors.AsType[*wire.Failure](err); !ok || f.Code != wire.FailNoKey {
 		return signature, err
 	}
-	if _, err := w.ask(ctx, askKey, payload[1:1+kidSize]); err != nil {
+	if _, err := w.ask(ctx, wire.AskKey, payload[1:1+wire.KIDSize]); err != nil {
 		return nil, err
 	}
-	return w.ask(ctx, askSign, payload)
+	return w.ask(ctx, wire.AskSign, payload)
 }
 
 // ask puts a question and waits for the answer, no longer than ctx.
-func (w *worker) ask(ctx context.Context, what kind, payload []byte) ([]byte, error) {
+func (w *process) ask(ctx context.Context, what wire.Kind, payload []byte) ([]byte, error) {
 	select {
 	case w.window <- struct{}{}:
 	case <-ctx.Done():
@@ -50,7 +52,7 @@ func (w *worker) ask(ctx context.Context, what kind, payload []byte) ([]byte, er
 	case <-w.gone:
 		return nil, w.died()
 	}
-	answer := make(chan frame, 1)
+	answer := make(chan wire.Frame, 1)
 	number := w.put(what, payload, answer)
 	select {
 	case f := <-answer:
@@ -73,33 +75,33 @@ func outOfTime(ctx context.Context) error {
 }
 
 // result reads the answer to a question. A worker whose module is in trouble is not asked again.
-func (w *worker) result(asked []byte, f frame) ([]byte, error) {
-	if f.kind == answerGood {
-		return f.payload, nil
+func (w *process) result(asked []byte, f wire.Frame) ([]byte, error) {
+	if f.Kind == wire.AnswerGood {
+		return f.Payload, nil
 	}
-	var failed *failure
-	if f.kind == answerUnsigned {
-		failed = parseUnsigned(string(asked[1:1+kidSize]), f.payload)
+	var failed *wire.Failure
+	if f.Kind == wire.AnswerUnsigned {
+		failed = token.Unsigned(string(asked[1:1+wire.KIDSize]), f.Payload)
 	} else {
-		failed = parseFailure(f.payload)
+		failed = wire.ParseFailure(f.Payload)
 	}
-	if failed.code == failModule || failed.code == failFatal {
+	if failed.Code == wire.FailModule || failed.Code == wire.FailFatal {
 		w.kill(failed)
 	}
 	return nil, failed
 }
 
 // put notes a question and has it sent. It never blocks: whoever comes here has a place in the window.
-func (w *worker) put(what kind, payload []byte, answer chan frame) uint64 {
+func (w *process) put(what wire.Kind, payload []byte, answer chan wire.Frame) uint64 {
 	w.mu.Lock()
 	w.number++
 	number := w.number
 	// What comes behind twice as many as are done at once may take as long once more.
 	turns := 1 + len(w.waiting)/(2*w.config.Sessions)
-	w.waiting[number] = question{answer: answer, due: time.Now().Add(time.Duration(turns) * patience(what, w.config.SignTimeout))}
+	w.waiting[number] = question{answer: answer, due: w.config.Now().Add(time.Duration(turns) * patience(what, w.config.SignTimeout))}
 	w.mu.Unlock()
-	f := frame{kind: what, number: number, payload: payload}
-	if what == askSign {
+	f := wire.Frame{Kind: what, Number: number, Payload: payload}
+	if what == wire.AskSign {
 		w.post(f)
 	} else {
 		w.outgoing <- f
@@ -112,25 +114,27 @@ const postAgain = time.Millisecond
 
 // post sends a request to sign at once, without another goroutine. Only if the socket is full, as it can be of long
 // messages for a worker that hangs, one waits for room.
-func (w *worker) post(f frame) {
-	packet := appendFrame(make([]byte, 0, headerSize+len(f.payload)), f)
+func (w *process) post(f wire.Frame) {
+	packet := wire.AppendFrame(make([]byte, 0, wire.HeaderSize+len(f.Payload)), f)
 	if w.sent(packet) {
 		return
 	}
 	go func() {
+		again := time.NewTicker(postAgain)
+		defer again.Stop()
 		for !w.sent(packet) {
 			select {
 			case <-w.gone:
 				return
-			case <-time.After(postAgain):
+			case <-again.C:
 			}
 		}
 	}()
 }
 
-// sent sends a packet without waiting, and tells whether there was room for it. A worker that is gone says so to its
+// sent sends a packet without waiting, and reports whether there was room for it. A worker that is gone says so to its
 // readers.
-func (w *worker) sent(packet []byte) bool {
+func (w *process) sent(packet []byte) bool {
 	room := true
 	// It is no waiting write, which would keep others from theirs.
 	_ = w.packets.Write(func(fd uintptr) bool {
@@ -145,7 +149,7 @@ func (w *worker) sent(packet []byte) bool {
 }
 
 // forget leaves a question to the watch: the answer is no longer wanted, but a worker that never gives it is hung.
-func (w *worker) forget(number uint64) {
+func (w *process) forget(number uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if q, ok := w.waiting[number]; ok {
@@ -156,13 +160,13 @@ func (w *worker) forget(number uint64) {
 
 // answered hands an answer to its question. Its place in the window is free again only now, though the caller may have
 // left long ago: until now the worker had it to do.
-func (w *worker) answered(f frame) error {
+func (w *process) answered(f wire.Frame) error {
 	w.mu.Lock()
-	q, known := w.waiting[f.number]
-	delete(w.waiting, f.number)
+	q, known := w.waiting[f.Number]
+	delete(w.waiting, f.Number)
 	w.mu.Unlock()
 	if !known {
-		return fmt.Errorf("%w: an answer without a question", errFrame)
+		return fmt.Errorf("%w: an answer without a question", wire.ErrFrame)
 	}
 	<-w.window
 	if q.answer != nil {
@@ -172,19 +176,19 @@ func (w *worker) answered(f frame) error {
 }
 
 // write sends questions, as many at once as there are. A worker that does not read is for the watch to find.
-func (w *worker) write() {
+func (w *process) write() {
 	var buffer []byte
 	for {
 		select {
 		case <-w.gone:
 			return
 		case f := <-w.outgoing:
-			buffer = appendFrame(buffer[:0], f)
+			buffer = wire.AppendFrame(buffer[:0], f)
 		}
 		for more := true; more; {
 			select {
 			case f := <-w.outgoing:
-				buffer = appendFrame(buffer, f)
+				buffer = wire.AppendFrame(buffer, f)
 			default:
 				more = false
 			}
@@ -197,22 +201,22 @@ func (w *worker) write() {
 }
 
 // readSigned hands signatures to those who wait for them, until the worker is gone.
-func (w *worker) readSigned() {
-	packet := make([]byte, maxAnswers*(headerSize+maxSignature))
+func (w *process) readSigned() {
+	packet := make([]byte, wire.MaxAnswers*(wire.HeaderSize+wire.MaxSignature))
 	for {
 		size, err := w.signing.Read(packet)
 		if err != nil {
 			return // its process is gone or going: read says why
 		}
 		for rest := packet[:size]; len(rest) > 0; {
-			var f frame
-			f, rest, err = parsePacket(rest)
+			var f wire.Frame
+			f, rest, err = wire.ParsePacket(rest)
 			switch {
 			case err != nil:
-			case len(f.payload) > maxSignature:
-				err = fmt.Errorf("%w: a signature of %d bytes", errFrame, len(f.payload))
+			case len(f.Payload) > wire.MaxSignature:
+				err = fmt.Errorf("%w: a signature of %d bytes", wire.ErrFrame, len(f.Payload))
 			default:
-				f.payload = bytes.Clone(f.payload)
+				f.Payload = bytes.Clone(f.Payload)
 				err = w.answered(f)
 			}
 			if err != nil {
@@ -224,16 +228,16 @@ func (w *worker) readSigned() {
 }
 
 // watch kills a worker that lets a question wait for longer than the time-out.
-func (w *worker) watch() {
+func (w *process) watch() {
 	ticks := time.NewTicker(max(w.config.SignTimeout/20, 5*time.Millisecond))
 	defer ticks.Stop()
 	for {
 		select {
 		case <-w.gone:
 			return
-		case now := <-ticks.C:
-			if w.overdue(now) {
-				w.config.Logger.Error("the PKCS#11 module hangs; its worker is killed", "pid", w.command.Process.Pid)
+		case <-ticks.C:
+			if w.overdue(w.config.Now()) {
+				w.config.Logger.Error("PKCS#11 module hangs; worker killed", "pid", w.command.Process.Pid)
 				w.kill(errors.New("the module hung"))
 				return
 			}
@@ -241,8 +245,8 @@ func (w *worker) watch() {
 	}
 }
 
-// overdue tells whether a question waits for longer than it may.
-func (w *worker) overdue(now time.Time) bool {
+// overdue reports whether a question waits for longer than it may.
+func (w *process) overdue(now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, q := range w.waiting {

@@ -190,7 +190,7 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// TestOtherToken: a token made anew under the same label and PIN holds other keys, and none signs for the old kid.
+// TestOtherToken: a token made again under the same label and PIN holds other keys, and none signs for the old kid.
 func TestOtherToken(t *testing.T) {
 	folder := t.TempDir()
 	token := newToken(t, folder)

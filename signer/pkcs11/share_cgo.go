@@ -3,9 +3,11 @@
 package pkcs11
 
 import (
-	"errors"
+	"crypto"
 
-	"github.com/miekg/pkcs11"
+	"countersign/signer"
+	"countersign/signer/pkcs11/internal/token"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // Trouble is what an error of a module, from whichever binding over miekg/pkcs11, asks for.
@@ -23,12 +25,18 @@ const (
 
 // Classify tells what an error asks for.
 func Classify(err error) Trouble {
-	if found, ok := errors.AsType[pkcs11.Error](err); ok &&
-		(uint(found) == pkcs11.CKR_KEY_HANDLE_INVALID || uint(found) == pkcs11.CKR_OBJECT_HANDLE_INVALID) {
+	switch {
+	case token.NoObject(err):
 		return HandleTrouble
-	}
-	if classify(err) == failRequest {
+	case token.Classify(err) == wire.FailRequest:
 		return RequestTrouble
 	}
 	return ModuleTrouble
+}
+
+// Weakness holds a private key to the policy and names the first attribute that breaks it, or nothing. read gives an
+// attribute of the private key by its number in PKCS #11. An attribute that the module does not know counts as broken
+// only where the key would be exposed. claimsDecrypt is true of a module that says CKA_DECRYPT of keys that only sign.
+func Weakness(read func(kind uint) ([]byte, error), public crypto.PublicKey, alg signer.Algorithm, claimsDecrypt bool) string {
+	return token.Weakness(read, public, alg, claimsDecrypt)
 }

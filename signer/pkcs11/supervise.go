@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/signer"
+	"countersign/signer/pkcs11/internal/wire"
 )
 
 // A module that crashes with each signature must not keep the machine busy with starting workers: after mostStarts within
@@ -21,7 +22,7 @@ const (
 )
 
 // current gives a living worker. Of many callers one starts it and the rest wait, no longer than their contexts.
-func (b *Backend) current(ctx context.Context) (*worker, error) {
+func (b *Backend) current(ctx context.Context) (*process, error) {
 	for {
 		w, started, err := b.living()
 		if w != nil || err != nil {
@@ -36,7 +37,7 @@ func (b *Backend) current(ctx context.Context) (*worker, error) {
 }
 
 // living gives the living worker. Without one it has one started, and gives what is closed when that has ended.
-func (b *Backend) living() (w *worker, started <-chan struct{}, err error) {
+func (b *Backend) living() (w *process, started <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -46,10 +47,10 @@ func (b *Backend) living() (w *worker, started <-chan struct{}, err error) {
 		return nil, nil, b.fatal
 	case b.worker != nil && !b.worker.dead():
 		return b.worker, nil, nil
-	case b.starting == nil && time.Now().Before(b.retryAt):
+	case b.starting == nil && b.config.Now().Before(b.retryAt):
 		return nil, nil, b.startErr
 	case b.starting == nil:
-		if err := b.noteStart(time.Now()); err != nil {
+		if err := b.noteStart(b.config.Now()); err != nil {
 			return nil, nil, err
 		}
 		b.starting = make(chan struct{})
@@ -72,9 +73,7 @@ func (b *Backend) noteStart(now time.Time) error {
 
 // start makes a worker and publishes the outcome. It keeps its own time: only Close ends it, not a caller's impatience.
 func (b *Backend) start(done chan struct{}) {
-	w, err := startWorker(b.open, b.config, hello{
-		Module: b.config.Module, Parameters: b.config.ModuleParameters, Token: b.config.Token, PINFile: b.config.PINFile, PIN: b.config.PIN.text, Sessions: b.config.Sessions,
-	})
+	w, err := startWorker(b.open, b.config, firstQuestion(b.config))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.starting = nil
@@ -86,9 +85,9 @@ func (b *Backend) start(done chan struct{}) {
 	if b.open.Err() != nil {
 		return
 	}
-	if f, ok := errors.AsType[*failure](err); ok && f.code == failFatal {
+	if f, ok := errors.AsType[*wire.Failure](err); ok && f.Code == wire.FailFatal {
 		b.fatal = err
-		b.config.Logger.Error("the HSM needs a person; it is not asked again until a restart", "error", err.Error())
+		b.config.Logger.Error("HSM needs an operator; not retried until restart", "error", err.Error())
 		return
 	}
 	if !errors.Is(err, signer.ErrUnavailable) {
@@ -96,8 +95,8 @@ func (b *Backend) start(done chan struct{}) {
 	}
 	wait := min(firstWait<<min(b.failures, 7), startsPause)
 	b.failures++
-	b.startErr, b.retryAt = err, time.Now().Add(wait)
+	b.startErr, b.retryAt = err, b.config.Now().Add(wait)
 	if b.failures&(b.failures-1) == 0 { // the 1st, 2nd, 4th, 8th: one that stays away must not fill the log
-		b.config.Logger.Error("the PKCS#11 worker did not start", "error", err.Error(), "in_a_row", b.failures, "next_try_in", wait)
+		b.config.Logger.Error("PKCS#11 worker did not start", "error", err.Error(), "in_a_row", b.failures, "next_try_in", wait)
 	}
 }

@@ -111,10 +111,13 @@ func (b *Backend) Unwrap(ctx context.Context, record signer.Record, wrapped []by
 // keyFor finds a key and refuses its use with an algorithm that is not its own.
 func (b *Backend) keyFor(ctx context.Context, record signer.Record) (held, error) {
 	key, err := b.find(ctx, record.ID)
-	if err == nil && key.record.Algorithm != record.Algorithm {
-		err = fmt.Errorf("soft: the key %s is for %s and not for %s", record.ID, key.record.Algorithm, record.Algorithm)
+	if err != nil {
+		return held{}, err
 	}
-	return key, err
+	if key.record.Algorithm != record.Algorithm {
+		return held{}, fmt.Errorf("soft: the key %s is for %s and not for %s", record.ID, key.record.Algorithm, record.Algorithm)
+	}
+	return key, nil
 }
 
 // SignNow implements [signer.Impatient]: there is nothing to wait for.
@@ -218,7 +221,7 @@ func (b *Backend) address(kid string) string {
 // Address is where a key lies, as a file URI (RFC 8089): no HSM takes it for one of its own.
 func (b *Backend) Address(kid string) (string, error) { return b.address(kid), nil }
 
-// Holds tells whether a key's address is in this file. It does not read the file.
+// Holds reports whether a key's address is in this file. It does not read the file.
 func (b *Backend) Holds(record signer.Record) bool {
 	return slices.Contains(record.URIs, b.address(record.ID))
 }

@@ -15,7 +15,7 @@ import (
 	"countersign/signer/pkcs11"
 )
 
-// read reads the file anew. The caller holds mu.
+// read reads the file again. The caller holds mu.
 func (b *Backend) read() error {
 	file, err := pkcs11.OpenSecret(b.config.File)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,14 +95,15 @@ func (b *Backend) change(ctx context.Context, how func() error) error {
 		return err
 	}
 	before := slices.Clone(b.keys)
-	err = how()
-	if err == nil {
-		err = b.write()
-	}
-	if err != nil {
+	if err := how(); err != nil {
 		b.keys = before
+		return err
 	}
-	return err
+	if err := b.write(); err != nil {
+		b.keys = before
+		return err
+	}
+	return nil
 }
 
 // write replaces the file, whole or not at all. The caller holds mu.

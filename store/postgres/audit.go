@@ -12,9 +12,9 @@ import (
 
 // Record stores evidence on its own.
 func (s *Store) Record(ctx context.Context, evidence ...store.Evidence) error {
-	chains, times, bodies := evidenceArrays(evidence)
+	arguments := s.named(pgx.StrictNamedArgs{}).evidence(evidence)
 	return s.run(ctx, "Record", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, insertEvidence+`FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS e (chain, at, body)`, chains, times, bodies)
+		_, err := c.Exec(ctx, insertEvidence, arguments)
 		return err
 	})
 }
@@ -39,7 +39,7 @@ func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time
 	return waiting, err
 }
 
-// AppendAudit appends lines to their chain and takes the evidence in them.
+// AppendAudit appends lines to their chain and removes their evidence from what is pending.
 func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken ...int64) error {
 	if len(lines) == 0 {
 		return errors.New("postgresql: AppendAudit: no lines")
@@ -48,6 +48,7 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 	for i, line := range lines {
 		sequences[i], texts[i] = int64(line.Sequence), line.Text
 	}
+	appending := s.named(pgx.StrictNamedArgs{"chain": lines[0].Chain, "sequences": sequences, "lines": texts, "first": sequences[0]})
 	return s.run(ctx, "AppendAudit", func(ctx context.Context, c *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			removed, err := tx.Exec(ctx, `DELETE FROM audit_waiting WHERE id = ANY ($1)`, taken)
@@ -59,8 +60,8 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 			}
 			// A line that another transaction wrote in the meantime is found by the primary key.
 			appended, err := tx.Exec(ctx, `INSERT INTO audit_log (chain, sequence, line)
-				SELECT $1, l.sequence, l.line FROM unnest($2::bigint[], $3::text[]) AS l (sequence, line)
-				WHERE coalesce((SELECT max(sequence) FROM audit_log WHERE chain = $1), 0) = $4::bigint - 1`, lines[0].Chain, sequences, texts, sequences[0])
+				SELECT @chain, l.sequence, l.line FROM unnest(@sequences::bigint[], @lines::text[]) AS l (sequence, line)
+				WHERE coalesce((SELECT max(sequence) FROM audit_log WHERE chain = @chain), 0) = @first::bigint - 1`, appending)
 			if err != nil {
 				return err
 			}
@@ -72,7 +73,7 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 	})
 }
 
-// AuditHeads gives the last line of each chain.
+// AuditHeads returns the last line of each chain.
 func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
 	// From one chain to the next by the index: the log may be long, and the chains are few.
 	return s.auditLines(ctx, "AuditHeads", `WITH RECURSIVE chains (name) AS (
@@ -106,13 +107,13 @@ func (s *Store) auditLines(ctx context.Context, verb, query string, arguments ..
 
 // DropAudit removes the first lines of a chain.
 func (s *Store) DropAudit(ctx context.Context, chain string, before uint64, evidence ...store.Evidence) (dropped int, err error) {
-	chains, times, bodies := evidenceArrays(evidence)
+	arguments := s.named(pgx.StrictNamedArgs{"chain": chain, "before": int64(before)}).evidence(evidence)
 	err = s.run(ctx, "DropAudit", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := one(ctx, c, `WITH dropped AS (
-				DELETE FROM audit_log WHERE chain = $1 AND sequence < $2
-				AND sequence < (SELECT max(sequence) FROM audit_log WHERE chain = $1) RETURNING sequence
-			), evidence AS (`+insertEvidence+` FROM unnest($3::text[], $4::timestamptz[], $5::text[]) AS e (chain, at, body))
-			SELECT count(*) FROM dropped`, []any{chain, int64(before), chains, times, bodies}, &dropped)
+				DELETE FROM audit_log WHERE chain = @chain AND sequence < @before
+				AND sequence < (SELECT max(sequence) FROM audit_log WHERE chain = @chain) RETURNING sequence
+			), evidence AS (`+insertEvidence+`)
+			SELECT count(*) FROM dropped`, []any{arguments}, &dropped)
 		return err
 	})
 	return dropped, err

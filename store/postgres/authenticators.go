@@ -12,7 +12,7 @@ const (
 	passkeyColumns      = `id, subject, public_key, aaguid, name, synced, sign_count, created_at, used_at, cloned_at`
 	deviceColumns       = `id, subject, name, jkt, created_at, used_at`
 	subscriptionColumns = `id, subject, endpoint, key_id, created_at`
-	// enabled holds for a row whose person can sign in.
+	// enabled holds for a row whose user can sign in.
 	enabled = `EXISTS (SELECT FROM users u WHERE u.subject = t.subject AND NOT u.disabled)`
 )
 
@@ -25,15 +25,11 @@ func deviceFields(d *store.Device) []any {
 	return []any{&d.ID, &d.Subject, &d.Name, &d.JKT, timeField{&d.CreatedAt}, timeField{&d.UsedAt}}
 }
 
-func deviceValues(d store.Device) []any {
-	return []any{d.ID, d.Subject, d.Name, d.JKT, at(d.CreatedAt), at(d.UsedAt)}
-}
-
 func subscriptionFields(s *store.Subscription) []any {
 	return []any{digestField{&s.ID}, &s.Subject, &s.Endpoint, &s.KeyID, timeField{&s.CreatedAt}}
 }
 
-// readOf runs a verb that lists what a person has.
+// readOf runs a verb that lists what a user has.
 func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, fields func(*T) []any) (records []T, err error) {
 	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, subject)
@@ -53,13 +49,9 @@ func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, f
 func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn store.Session, err error) {
 	now := s.moment()
 	err = s.read(ctx, "Session", func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
+		return get(ctx, c, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
 			AND EXISTS (SELECT FROM users u WHERE u.subject = s.subject AND NOT u.disabled)`,
 			[]any{session[:], now}, sessionFields(&signedIn)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return signedIn, err
 }
@@ -67,22 +59,26 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 // StartSession stores a sign-in and ends a former one.
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
 	return s.run(ctx, "StartSession", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM sessions WHERE id = $7)
-			INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-			session.ID[:], session.Subject, at(session.AuthTime), session.ACR, session.AMR, at(session.ExpiresAt), former[:])
+		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM sessions WHERE id = @former)
+			INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (@id, @subject, @auth_time, @acr, @amr, @expires_at)`,
+			s.named(pgx.StrictNamedArgs{
+				"id": session.ID[:], "subject": session.Subject, "auth_time": at(session.AuthTime), "acr": session.ACR,
+				"amr": session.AMR, "expires_at": at(session.ExpiresAt), "former": former[:],
+			}))
 		return err
 	})
 }
 
-// AddPasskey stores a passkey and claims uses.
-func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+// AddPasskey stores a passkey and consumes oneTimes.
+func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{
+		"id": p.ID, "subject": p.Subject, "public_key": p.PublicKey, "aaguid": p.AAGUID, "name": p.Name, "synced": p.Synced,
+		"sign_count": p.SignCount, "created_at": at(p.CreatedAt), "used_at": at(p.UsedAt), "cloned_at": at(p.ClonedAt),
+	}).oneTimes(oneTimes)
 	return s.run(ctx, "AddPasskey", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
-				FROM unnest($11::text[], $12::bytea[], $13::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3)
-			INSERT INTO passkeys (`+passkeyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			p.ID, p.Subject, p.PublicKey, p.AAGUID, p.Name, p.Synced, p.SignCount,
-			at(p.CreatedAt), at(p.UsedAt), at(p.ClonedAt), kinds, keys, untils)
+		_, err := c.Exec(ctx, `WITH consumed_values AS (`+insertOneTimes+inOneOrder+`)
+			INSERT INTO passkeys (`+passkeyColumns+`)
+			VALUES (@id, @subject, @public_key, @aaguid, @name, @synced, @sign_count, @created_at, @used_at, @cloned_at)`, arguments)
 		return err
 	})
 }
@@ -90,41 +86,35 @@ func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.U
 // Passkey reads a passkey.
 func (s *Store) Passkey(ctx context.Context, id []byte) (passkey store.Passkey, err error) {
 	err = s.read(ctx, "Passkey", func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, `SELECT `+passkeyColumns+` FROM passkeys WHERE id = $1`, []any{id}, passkeyFields(&passkey)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return get(ctx, c, `SELECT `+passkeyColumns+` FROM passkeys WHERE id = $1`, []any{id}, passkeyFields(&passkey)...)
 	})
 	return passkey, err
 }
 
-// Passkeys lists a person's passkeys.
+// Passkeys lists a user's passkeys.
 func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, error) {
 	return readOf(ctx, s, "Passkeys", `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = $1 ORDER BY created_at, id`, subject, passkeyFields)
 }
 
-// UsePasskey records the use of a passkey and claims uses. The row is locked first, so that of two uses with one
+// UsePasskey records the use of a passkey and consumes oneTimes. The row is locked first, so that of two uses with one
 // counter the second sees what the first has stored.
-func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
-	now := s.moment()
+func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": id, "count": int64(count), "now": s.moment()}).oneTimes(oneTimes)
 	return s.run(ctx, "UsePasskey", func(ctx context.Context, c *pgx.Conn) error {
 		var found, clonedBefore, used bool
 		var batch pgx.Batch
 		batch.Queue(`SELECT FROM passkeys WHERE id = $1 FOR UPDATE`, id)
 		batch.Queue(`WITH passkey AS (
-				SELECT t.id, t.cloned_at IS NOT NULL AS cloned, t.sign_count < $2::bigint OR t.sign_count = 0 AND $2 = 0 AS grown
-				FROM passkeys t WHERE t.id = $1 AND `+enabled+`
+				SELECT t.id, t.cloned_at IS NOT NULL AS cloned, t.sign_count < @count::bigint OR t.sign_count = 0 AND @count = 0 AS grown
+				FROM passkeys t WHERE t.id = @id AND `+enabled+`
 			), moved AS (
-				UPDATE passkeys p SET used_at = CASE WHEN grown THEN $3::timestamptz ELSE used_at END,
-					sign_count = CASE WHEN grown THEN $2 ELSE sign_count END,
-					cloned_at = CASE WHEN grown THEN NULL ELSE $3 END
+				UPDATE passkeys p SET used_at = CASE WHEN grown THEN @now::timestamptz ELSE used_at END,
+					sign_count = CASE WHEN grown THEN @count ELSE sign_count END,
+					cloned_at = CASE WHEN grown THEN NULL ELSE @now END
 				FROM passkey k WHERE p.id = k.id AND NOT k.cloned RETURNING p.id
-			), claimed AS (`+insertUses+`
-				FROM moved, unnest($4::text[], $5::bytea[], $6::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
+			), consumed_values AS (`+insertOneTimes+` CROSS JOIN moved`+inOneOrder+`
 			) SELECT EXISTS (SELECT FROM passkey), coalesce((SELECT cloned FROM passkey), false), coalesce((SELECT grown FROM passkey), false)`,
-			id, int64(count), now, kinds, keys, untils).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &clonedBefore, &used) })
+			arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&found, &clonedBefore, &used) })
 		err := c.SendBatch(ctx, &batch).Close()
 		switch {
 		case err != nil:
@@ -140,43 +130,45 @@ func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ..
 	})
 }
 
-// RemovePasskey removes a passkey of a person.
+// RemovePasskey removes a passkey of a user.
 func (s *Store) RemovePasskey(ctx context.Context, subject string, id []byte) error {
 	return s.removed(ctx, "RemovePasskey", `DELETE FROM passkeys WHERE subject = $1 AND id = $2`, subject, id)
 }
 
-// PutEnrolment stores a code in place of a person's others.
+// PutEnrolment stores a code in place of a user's others.
 func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 	return s.run(ctx, "PutEnrolment", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES ($1, $2, $3, $4)
+		_, err := c.Exec(ctx, `INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (@id, @subject, @created_at, @expires_at)
 			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, expires_at = excluded.expires_at`,
-			e.ID[:], e.Subject, at(e.CreatedAt), at(e.ExpiresAt))
+			s.named(pgx.StrictNamedArgs{"id": e.ID[:], "subject": e.Subject, "created_at": at(e.CreatedAt), "expires_at": at(e.ExpiresAt)}))
 		return err
 	})
 }
 
-// Enrol spends a code and stores the device.
-func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, uses ...store.Use) (store.Device, error) {
-	kinds, keys, untils := s.useArrays(uses)
+// Enrol consumes a code and stores the device.
+func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, oneTimes ...store.OneTime) (store.Device, error) {
 	now := s.moment()
+	arguments := s.named(pgx.StrictNamedArgs{
+		"id": device.ID, "name": device.Name, "jkt": device.JKT, "created_at": at(device.CreatedAt), "used_at": at(device.UsedAt),
+		"code": code[:], "now": now,
+	}).oneTimes(oneTimes)
 	err := s.run(ctx, "Enrol", func(ctx context.Context, c *pgx.Conn) error {
 		device.Subject = ""
-		enrolled, err := one(ctx, c, `WITH spent AS (
-				DELETE FROM enrolments t WHERE id = $6 AND expires_at > $7 AND `+enabled+` RETURNING subject
-			), claimed AS (`+insertUses+`
-				FROM spent, unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
+		enrolled, err := one(ctx, c, `WITH consumed AS (
+				DELETE FROM enrolments t WHERE id = @code AND expires_at > @now AND `+enabled+` RETURNING subject
+			), consumed_values AS (`+insertOneTimes+` CROSS JOIN consumed`+inOneOrder+`
 			) INSERT INTO devices (`+deviceColumns+`)
-			SELECT $1::text, subject, $2::text, $3::text, $4::timestamptz, $5::timestamptz FROM spent RETURNING subject`,
-			[]any{device.ID, device.Name, device.JKT, at(device.CreatedAt), at(device.UsedAt), code[:], now, kinds, keys, untils}, &device.Subject)
+			SELECT @id::text, subject, @name::text, @jkt::text, @created_at::timestamptz, @used_at::timestamptz FROM consumed RETURNING subject`,
+			[]any{arguments}, &device.Subject)
 		if err != nil || enrolled {
 			return err
 		}
 		var expired bool
-		found, err := one(ctx, c, `SELECT expires_at <= $2 FROM enrolments t WHERE id = $1 AND `+enabled, []any{code[:], now}, &expired)
-		switch {
-		case err != nil:
+		err = get(ctx, c, `SELECT expires_at <= $2 FROM enrolments t WHERE id = $1 AND `+enabled, []any{code[:], now}, &expired)
+		if err != nil {
 			return err
-		case found && expired:
+		}
+		if expired {
 			return store.ErrExpired
 		}
 		return store.ErrNotFound
@@ -187,7 +179,11 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 // AddDevice stores a device.
 func (s *Store) AddDevice(ctx context.Context, device store.Device) error {
 	return s.run(ctx, "AddDevice", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6)`, deviceValues(device)...)
+		_, err := c.Exec(ctx, `INSERT INTO devices (`+deviceColumns+`) VALUES (@id, @subject, @name, @jkt, @created_at, @used_at)`,
+			s.named(pgx.StrictNamedArgs{
+				"id": device.ID, "subject": device.Subject, "name": device.Name, "jkt": device.JKT,
+				"created_at": at(device.CreatedAt), "used_at": at(device.UsedAt),
+			}))
 		return err
 	})
 }
@@ -197,55 +193,61 @@ func (s *Store) DeviceByKey(ctx context.Context, jkt string) (store.Device, erro
 	return readOne(ctx, s, "DeviceByKey", `SELECT `+deviceColumns+` FROM devices WHERE jkt = $1`, jkt, deviceFields)
 }
 
-// Devices lists a person's devices.
+// Devices lists a user's devices.
 func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, error) {
 	return readOf(ctx, s, "Devices", `SELECT `+deviceColumns+` FROM devices WHERE subject = $1 ORDER BY created_at, id`, subject, deviceFields)
 }
 
-// UseDevice records the use of a device and claims uses.
-func (s *Store) UseDevice(ctx context.Context, id string, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+// UseDevice records the use of a device and consumes oneTimes.
+func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": id, "now": s.moment()}).oneTimes(oneTimes)
 	return s.run(ctx, "UseDevice", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
-		_, err := one(ctx, c, `WITH used AS (
-				UPDATE devices t SET used_at = $2 WHERE id = $1 AND `+enabled+` RETURNING id
-			), claimed AS (`+insertUses+`
-				FROM used, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
-			) SELECT EXISTS (SELECT FROM used)`, []any{id, s.moment(), kinds, keys, untils}, &found)
-		if err == nil && !found {
+		if _, err := one(ctx, c, `WITH used AS (
+				UPDATE devices t SET used_at = @now WHERE id = @id AND `+enabled+` RETURNING id
+			), consumed_values AS (`+insertOneTimes+` CROSS JOIN used`+inOneOrder+`
+			) SELECT EXISTS (SELECT FROM used)`, []any{arguments}, &found); err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
-// RemoveDevice removes a device of a person.
+// RemoveDevice removes a device of a user.
 func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 	return s.removed(ctx, "RemoveDevice", `DELETE FROM devices WHERE subject = $1 AND id = $2`, subject, id)
 }
 
-// removed runs a DELETE of one record that has to be there.
+// removed runs a DELETE of one record that must exist.
 func (s *Store) removed(ctx context.Context, verb, query string, arguments ...any) error {
 	return s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		removed, err := c.Exec(ctx, query, arguments...)
-		if err == nil && removed.RowsAffected() == 0 {
+		if err != nil {
+			return err
+		}
+		if removed.RowsAffected() == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
 // PutSubscription stores where a browser takes messages.
 func (s *Store) PutSubscription(ctx context.Context, p store.Subscription) error {
 	return s.run(ctx, "PutSubscription", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO subscriptions (`+subscriptionColumns+`) VALUES ($1, $2, $3, $4, $5)
+		_, err := c.Exec(ctx, `INSERT INTO subscriptions (`+subscriptionColumns+`) VALUES (@id, @subject, @endpoint, @key_id, @created_at)
 			ON CONFLICT (id) DO UPDATE SET subject = excluded.subject, key_id = excluded.key_id, created_at = excluded.created_at`,
-			p.ID[:], p.Subject, p.Endpoint, p.KeyID, at(p.CreatedAt))
+			s.named(pgx.StrictNamedArgs{
+				"id": p.ID[:], "subject": p.Subject, "endpoint": p.Endpoint, "key_id": p.KeyID, "created_at": at(p.CreatedAt),
+			}))
 		return err
 	})
 }
 
-// Subscriptions lists a person's subscriptions.
+// Subscriptions lists a user's subscriptions.
 func (s *Store) Subscriptions(ctx context.Context, subject string) ([]store.Subscription, error) {
 	return readOf(ctx, s, "Subscriptions", `SELECT `+subscriptionColumns+` FROM subscriptions WHERE subject = $1 ORDER BY created_at, id`, subject, subscriptionFields)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"countersign/internal/postgrestest"
 	"countersign/store"
 	"countersign/store/postgres"
@@ -31,11 +33,11 @@ func opened(t *testing.T, config postgres.Config) *postgres.Store {
 	return s
 }
 
-func oneUse(name string) store.Use {
-	return store.Use{Kind: "dpop", Key: store.DigestOf(name), Until: time.Now().Add(time.Minute)}
+func oneUse(name string) store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: store.DigestOf(name), Until: time.Now().Add(time.Minute)}
 }
 
-// TestOverloaded: whoever cannot have a connection soon is told so, and an endless queue is not made.
+// TestOverloaded: a caller that cannot have a connection soon gets ErrOverloaded, and the queue is limited.
 func TestOverloaded(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
 	s := opened(t, postgres.Config{URL: database + "&lock_timeout=20s&statement_timeout=20s", MaxConnections: 1})
@@ -51,7 +53,7 @@ func TestOverloaded(t *testing.T) {
 	})
 	time.Sleep(50 * time.Millisecond) // it has the one connection
 	began := time.Now()
-	if err := s.Use(t.Context(), oneUse("patient")); !errors.Is(err, store.ErrOverloaded) || time.Since(began) > 4*time.Second {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("patient")); !errors.Is(err, store.ErrOverloaded) || time.Since(began) > 4*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
 	// Of more than can be served soon, the last are refused at once.
@@ -59,7 +61,7 @@ func TestOverloaded(t *testing.T) {
 	for i := range 400 {
 		waiting.Go(func() {
 			began := time.Now()
-			if err := s.Use(context.Background(), oneUse(fmt.Sprint(i))); errors.Is(err, store.ErrOverloaded) {
+			if err := s.ConsumeOneTime(context.Background(), oneUse(fmt.Sprint(i))); errors.Is(err, store.ErrOverloaded) {
 				refused <- time.Since(began)
 			} else if err != nil {
 				t.Error(err)
@@ -77,7 +79,7 @@ func TestOverloaded(t *testing.T) {
 	}
 	release()
 	waiting.Wait()
-	if err := s.Use(t.Context(), oneUse("afterwards")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("afterwards")); err != nil {
 		t.Errorf("with the lock gone: %v", err)
 	}
 }
@@ -105,12 +107,12 @@ func both(t *testing.T) (url, first, second string) {
 func TestFailover(t *testing.T) {
 	url, first, second := both(t)
 	s := opened(t, postgres.Config{URL: url})
-	if err := s.Use(t.Context(), oneUse("before")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("before")); err != nil {
 		t.Fatal(err)
 	}
 	demote(t, first)
 	for _, name := range []string{"after", "again"} {
-		if err := s.Use(t.Context(), oneUse(name)); err != nil {
+		if err := s.ConsumeOneTime(t.Context(), oneUse(name)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
@@ -122,7 +124,7 @@ func TestFailover(t *testing.T) {
 	}
 	demote(t, second)
 	began := time.Now()
-	if err := s.Use(t.Context(), oneUse("nowhere")); !errors.Is(err, store.ErrUnavailable) {
+	if err := s.ConsumeOneTime(t.Context(), oneUse("nowhere")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("where nobody takes writes: %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -130,8 +132,8 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestServerSaysGoodBye: a read goes on with another connection when its own is ended; a write, of which nobody knows
-// whether it was done, is told to be unknown, and the next one works.
+// TestServerSaysGoodBye: a read continues on another connection when its own is ended; a write, of which it is not known
+// whether it was done, is reported as unknown, and the next one works.
 func TestServerSaysGoodBye(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
 	s := opened(t, postgres.Config{URL: database, MaxConnections: 4})
@@ -151,16 +153,16 @@ func TestServerSaysGoodBye(t *testing.T) {
 	lost := 0
 	for i := range 10 {
 		end()
-		if err := s.Use(t.Context(), oneUse(fmt.Sprint("first ", i))); errors.Is(err, store.ErrUnavailable) {
+		if err := s.ConsumeOneTime(t.Context(), oneUse(fmt.Sprint("first ", i))); errors.Is(err, store.ErrUnavailable) {
 			lost++
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Use(t.Context(), oneUse(fmt.Sprint("second ", i))); err != nil {
+		if err := s.ConsumeOneTime(t.Context(), oneUse(fmt.Sprint("second ", i))); err != nil {
 			t.Fatalf("the write after the one that met the end: %v", err)
 		}
 	}
-	t.Logf("%d of 10 writes were told to be unknown", lost)
+	t.Logf("%d of 10 writes were reported as unknown", lost)
 }
 
 // demote makes a server refuse writes, those of open connections too.
@@ -173,9 +175,32 @@ func demote(t *testing.T, url string) {
 		ctx := context.Background()
 		executeAs(ctx, t, writable, "ALTER SYSTEM RESET default_transaction_read_only")
 		executeAs(ctx, t, writable, "SELECT pg_reload_conf()")
-		time.Sleep(100 * time.Millisecond)
+		awaitSetting(ctx, t, url, "default_transaction_read_only", "off")
 	})
-	time.Sleep(200 * time.Millisecond)
+	awaitSetting(t.Context(), t, url, "default_transaction_read_only", "on")
+}
+
+// awaitSetting waits until a reloaded configuration is that of new connections. The server has told the open ones by then.
+func awaitSetting(ctx context.Context, t *testing.T, url, name, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		err = conn.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&got)
+		conn.Close(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is still %s", name, got)
+		}
+	}
 }
 
 // TestTriedAgain: what the database undid for the sake of another transaction is tried again, five times at most.

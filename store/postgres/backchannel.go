@@ -12,57 +12,60 @@ import (
 const (
 	backchannelColumns = `b.id, b.client_id, b.subject, b.person, b.parameters, b.ping, b.created_at, b.expires_at, b.interval,
 		b.next_poll_at, b.decided_at, b.grant_id, b.device, b.spent_at`
-	// askable is a person who may be asked; it wants the table as b.
-	askable = `EXISTS (SELECT FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
+	// userEnabled is a condition on a row b: its user exists and is enabled.
+	userEnabled = `EXISTS (SELECT FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
 )
 
 func backchannelFields(b *store.BackchannelRequest) []any {
-	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.Person}, (*[]byte)(&b.Parameters), &b.Ping,
+	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.UserKey}, (*[]byte)(&b.Parameters), &b.Ping,
 		timeField{&b.CreatedAt}, timeField{&b.ExpiresAt}, durationField{&b.Interval}, timeField{&b.NextPollAt},
-		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.SpentAt}}
+		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}}
 }
 
-// StartBackchannel stores a request within its limits and claims uses. A person's requests are counted under a lock of
-// its own: only a statement that begins after the lock is had sees all of them.
-func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, uses ...store.Use) error {
-	now := s.moment()
-	kinds, keys, untils := s.useArrays(uses)
-	chains, times, bodies := evidenceArrays(b.Evidence)
+// StartBackchannel stores a request within its limits and consumes oneTimes. A user's requests are counted under a lock of
+// their own: only a statement that begins after the lock is held sees all of them.
+func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{
+		"id": b.ID[:], "client_id": b.ClientID, "subject": b.Subject, "person": b.UserKey[:], "parameters": []byte(b.Parameters),
+		"ping": b.Ping, "created_at": at(b.CreatedAt), "expires_at": at(b.ExpiresAt), "interval": b.Interval.Microseconds(),
+		"next_poll_at": at(b.NextPollAt), "decided_at": at(b.DecidedAt), "grant_id": b.GrantID, "device": b.Device,
+		"spent_at": at(b.ConsumedAt), "now": s.moment(), "user_limit": limits.User, "client_limit": limits.Client,
+	}).oneTimes(oneTimes).evidence(b.Evidence)
 	return s.run(ctx, "StartBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var started bool
 		var batch pgx.Batch
-		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 1))`, b.Person[:])
+		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 1))`, b.UserKey[:])
 		batch.Queue(`WITH pending AS (
-				SELECT client_id FROM backchannel_requests WHERE person = $4 AND decided_at IS NULL AND expires_at > $15
+				SELECT client_id FROM backchannel_requests WHERE person = @person AND decided_at IS NULL AND expires_at > @now
 			), started AS (
 				INSERT INTO backchannel_requests
 				(id, client_id, subject, person, parameters, ping, created_at, expires_at, interval, next_poll_at, decided_at, grant_id, device, spent_at)
-				SELECT $1::bytea, $2::text, $3::text, $4::bytea, $5::json, $6::bytea, $7::timestamptz, $8::timestamptz, $9::bigint,
-					$10::timestamptz, $11::timestamptz, $12::text, $13::text, $14::timestamptz
-				WHERE (SELECT count(*) FROM pending) < $16 AND (SELECT count(*) FROM pending WHERE client_id = $2) < $17
+				SELECT @id::bytea, @client_id::text, @subject::text, @person::bytea, @parameters::json, @ping::bytea,
+					@created_at::timestamptz, @expires_at::timestamptz, @interval::bigint, @next_poll_at::timestamptz,
+					@decided_at::timestamptz, @grant_id::text, @device::text, @spent_at::timestamptz
+				WHERE (SELECT count(*) FROM pending) < @user_limit
+					AND (SELECT count(*) FROM pending WHERE client_id = @client_id) < @client_limit
 				RETURNING id
-			), claimed AS (`+insertUses+`
-				FROM started, unnest($18::text[], $19::bytea[], $20::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
-			), evidence AS (`+insertEvidence+` FROM started, unnest($21::text[], $22::timestamptz[], $23::text[]) AS e (chain, at, body))
-			SELECT EXISTS (SELECT FROM started)`,
-			b.ID[:], b.ClientID, b.Subject, b.Person[:], []byte(b.Parameters), b.Ping, at(b.CreatedAt), at(b.ExpiresAt),
-			b.Interval.Microseconds(), at(b.NextPollAt), at(b.DecidedAt), b.GrantID, b.Device, at(b.SpentAt),
-			now, limits.Person, limits.Client, kinds, keys, untils, chains, times, bodies).
+			), consumed_values AS (`+insertOneTimes+` CROSS JOIN started`+inOneOrder+`
+			), evidence AS (`+insertEvidence+` CROSS JOIN started)
+			SELECT EXISTS (SELECT FROM started)`, arguments).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&started) })
-		err := c.SendBatch(ctx, &batch).Close()
-		if err == nil && !started {
-			return store.ErrSpent
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
 		}
-		return err
+		if !started {
+			return store.ErrConsumed
+		}
+		return nil
 	})
 }
 
-// PendingBackchannel lists what waits for a person.
+// PendingBackchannel lists the requests that are pending for a user.
 func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending []store.BackchannelRequest, err error) {
 	now := s.moment()
 	err = s.read(ctx, "PendingBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		pending, err = rows(ctx, c, `SELECT `+backchannelColumns+` FROM backchannel_requests b
-			WHERE b.subject = $1 AND b.decided_at IS NULL AND b.expires_at > $2 AND `+askable+` ORDER BY b.created_at, b.id`,
+			WHERE b.subject = $1 AND b.decided_at IS NULL AND b.expires_at > $2 AND `+userEnabled+` ORDER BY b.created_at, b.id`,
 			[]any{subject, now}, backchannelFields)
 		return err
 	})
@@ -72,41 +75,32 @@ func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending
 // BackchannelRequest reads a request.
 func (s *Store) BackchannelRequest(ctx context.Context, id store.Digest) (b store.BackchannelRequest, err error) {
 	err = s.read(ctx, "BackchannelRequest", func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = $1`, []any{id[:]}, backchannelFields(&b)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return get(ctx, c, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = $1`, []any{id[:]}, backchannelFields(&b)...)
 	})
 	return b, err
 }
 
 // DecideBackchannel records a decision with its grant and its ping.
 func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecision) error {
-	now := s.moment()
 	var grant store.Grant
 	if d.Grant != nil {
 		grant = *d.Grant
 	}
+	arguments := s.named(pgx.StrictNamedArgs{
+		"now": s.moment(), "device": d.Device, "request": d.Request[:], "subject": d.Subject, "with_grant": d.Grant != nil,
+	}).with(grantArguments(grant))
 	return s.run(ctx, "DecideBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var decided bool
 		if _, err := one(ctx, c, `WITH decided AS (
-				UPDATE backchannel_requests b SET decided_at = $1, grant_id = $5, device = $2, next_poll_at = $1
-				WHERE b.id = $3 AND b.subject = $4 AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > $1 AND `+askable+`
+				UPDATE backchannel_requests b SET decided_at = @now, grant_id = @grant_id, device = @device, next_poll_at = @now
+				WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+`
 				RETURNING b.id, b.client_id, b.ping, b.expires_at
-			), granted AS (
-				INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
-				SELECT $5::text, $6::text, $7::text, $8::text[], $9::json, $10::timestamptz, $11::text, $12::text[],
-					$13::timestamptz, $14::timestamptz, $15::timestamptz
-				FROM decided WHERE $16::boolean
+			), granted AS (`+insertGrant+` FROM decided WHERE @with_grant::boolean
 			), enqueued AS (
 				INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
-				SELECT id, client_id, ping, 0, $1, expires_at FROM decided WHERE ping IS NOT NULL
+				SELECT id, client_id, ping, 0, @now, expires_at FROM decided WHERE ping IS NOT NULL
 			)
-			SELECT EXISTS (SELECT FROM decided)`,
-			[]any{now, d.Device, d.Request[:], d.Subject, grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail),
-				at(grant.AuthTime), grant.ACR, grant.AMR, at(grant.CreatedAt), at(grant.ExpiresAt), at(grant.RevokedAt), d.Grant != nil},
-			&decided); err != nil || decided {
+			SELECT EXISTS (SELECT FROM decided)`, []any{arguments}, &decided); err != nil || decided {
 			return err
 		}
 		return undecided(ctx, c, d)
@@ -116,30 +110,29 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 // undecided says why a request could not be decided.
 func undecided(ctx context.Context, c *pgx.Conn, d store.BackchannelDecision) error {
 	var decided bool
-	found, err := one(ctx, c, `SELECT b.decided_at IS NOT NULL FROM backchannel_requests b
-		WHERE b.id = $1 AND b.subject = $2 AND b.subject <> '' AND `+askable, []any{d.Request[:], d.Subject}, &decided)
+	err := get(ctx, c, `SELECT b.decided_at IS NOT NULL FROM backchannel_requests b
+		WHERE b.id = $1 AND b.subject = $2 AND b.subject <> '' AND `+userEnabled, []any{d.Request[:], d.Subject}, &decided)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case decided:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }
 
-// PollBackchannel sets the time of the next poll while nobody has decided.
+// PollBackchannel sets the time of the next poll while the request is pending.
 func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID string) (p store.BackchannelPoll, err error) {
 	now := s.moment()
+	arguments := s.named(pgx.StrictNamedArgs{"now": now, "slow_down": store.SlowDown.Microseconds(), "id": id[:], "client_id": clientID})
 	err = s.run(ctx, "PollBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		p = store.BackchannelPoll{}
-		pending, err := one(ctx, c, `UPDATE backchannel_requests b SET early = b.next_poll_at > $1,
-			interval = b.interval + CASE WHEN b.next_poll_at > $1 THEN $2::bigint ELSE 0 END,
-			next_poll_at = $1::timestamptz + (b.interval + CASE WHEN b.next_poll_at > $1 THEN $2::bigint ELSE 0 END) * interval '1 microsecond'
-			WHERE b.id = $3 AND b.client_id = $4 AND b.decided_at IS NULL AND b.expires_at > $1
+		pending, err := one(ctx, c, `UPDATE backchannel_requests b SET early = b.next_poll_at > @now,
+			interval = b.interval + CASE WHEN b.next_poll_at > @now THEN @slow_down::bigint ELSE 0 END,
+			next_poll_at = @now::timestamptz + (b.interval + CASE WHEN b.next_poll_at > @now THEN @slow_down::bigint ELSE 0 END) * interval '1 microsecond'
+			WHERE b.id = @id AND b.client_id = @client_id AND b.decided_at IS NULL AND b.expires_at > @now
 			RETURNING b.early, `+backchannelColumns,
-			[]any{now, store.SlowDown.Microseconds(), id[:], clientID}, append([]any{&p.Early}, backchannelFields(&p.Request)...)...)
+			[]any{arguments}, append([]any{&p.Early}, backchannelFields(&p.Request)...)...)
 		if err != nil || pending {
 			return err
 		}
@@ -148,67 +141,63 @@ func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID s
 	return p, err
 }
 
-// polled reads a request that nobody can decide any more.
+// polled reads a request that can no longer be decided.
 func polled(ctx context.Context, c *pgx.Conn, id store.Digest, clientID string, now time.Time, p *store.BackchannelPoll) error {
 	var grant store.Grant
-	var granted, there bool
-	fields := append(backchannelFields(&p.Request), &granted, &there)
-	found, err := one(ctx, c, `SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+askable+`,
+	var granted, enabled bool
+	fields := append(backchannelFields(&p.Request), &granted, &enabled)
+	err := get(ctx, c, `SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+userEnabled+`,
 		coalesce(g.id, ''), coalesce(g.client_id, ''), coalesce(g.subject, ''), g.scopes, g.detail, g.auth_time, coalesce(g.acr, ''), g.amr,
 		g.created_at, g.expires_at, g.revoked_at
 		FROM backchannel_requests b LEFT JOIN LATERAL (SELECT * FROM grants WHERE id = b.grant_id LIMIT 1) g ON true
 		WHERE b.id = $1 AND b.client_id = $2`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
-	if err == nil && found && granted {
-		if !there && grant.RevokedAt.IsZero() {
+	if err != nil {
+		return err
+	}
+	if granted {
+		if !enabled && grant.RevokedAt.IsZero() {
 			grant.RevokedAt = now
 		}
 		p.Grant = &grant
 	}
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return store.ErrNotFound
-	case !p.Request.SpentAt.IsZero():
-		return store.ErrSpent
-	case !now.Before(p.Request.ExpiresAt):
+	if !p.Request.ConsumedAt.IsZero() {
+		return store.ErrConsumed
+	}
+	if !now.Before(p.Request.ExpiresAt) {
 		return store.ErrExpired
 	}
 	return nil
 }
 
-// RedeemBackchannel spends an allowed request and records what was bought.
-func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought store.Bought, uses ...store.Use) error {
+// RedeemBackchannel consumes an allowed request and records what was issued.
+func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	kinds, keys, untils := s.useArrays(uses)
+	arguments := s.issuedArguments(id, now, issued).oneTimes(oneTimes)
 	return s.run(ctx, "RedeemBackchannel", func(ctx context.Context, c *pgx.Conn) error {
-		var spent bool
-		if _, err := one(ctx, c, `WITH spent AS (
-				UPDATE backchannel_requests b SET spent_at = $2
-				WHERE b.id = $1 AND b.spent_at IS NULL AND b.expires_at > $2 AND `+askable+` AND `+grantStands("b")+`
+		var consumed bool
+		if _, err := one(ctx, c, `WITH consumed AS (
+				UPDATE backchannel_requests b SET spent_at = @now
+				WHERE b.id = @id AND b.spent_at IS NULL AND b.expires_at > @now AND `+userEnabled+` AND `+grantActive("b")+`
 				RETURNING b.grant_id, b.client_id
-			), `+recordBought, boughtArguments(id, now, bought, kinds, keys, untils),
-			&spent); err != nil || spent {
+			), `+recordIssued, []any{arguments}, &consumed); err != nil || consumed {
 			return err
 		}
-		return unspent(ctx, c, id, now)
+		return notConsumed(ctx, c, id, now)
 	})
 }
 
-// unspent says why an allowed request could not be spent. It is a statement of its own because it must see what the
+// notConsumed says why an allowed request could not be consumed. It is a statement of its own because it must see what the
 // winner of a race has written.
-func unspent(ctx context.Context, c *pgx.Conn, id store.Digest, now time.Time) error {
-	var spent, expired, ended bool
-	found, err := one(ctx, c, `SELECT b.spent_at IS NOT NULL, least(b.expires_at, g.expires_at) <= $2,
-		g.revoked_at IS NOT NULL OR NOT `+askable+`
-		FROM backchannel_requests b`+grantOf("b")+` WHERE b.id = $1`, []any{id[:], now}, &spent, &expired, &ended)
+func notConsumed(ctx context.Context, c *pgx.Conn, id store.Digest, now time.Time) error {
+	var consumed, expired, ended bool
+	err := get(ctx, c, `SELECT b.spent_at IS NOT NULL, least(b.expires_at, g.expires_at) <= $2,
+		g.revoked_at IS NOT NULL OR NOT `+userEnabled+`
+		FROM backchannel_requests b`+grantOf("b")+` WHERE b.id = $1`, []any{id[:], now}, &consumed, &expired, &ended)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
-	case spent:
-		return store.ErrSpent
+	case consumed:
+		return store.ErrConsumed
 	case expired:
 		return store.ErrExpired
 	case ended:
@@ -217,7 +206,7 @@ func unspent(ctx context.Context, c *pgx.Conn, id store.Digest, now time.Time) e
 	return store.ErrNotFound // it was allowed after this call had looked
 }
 
-// ClaimPings hands out pings that are due. Nodes that claim at once pass over each other's.
+// ClaimPings leases due pings. Nodes that claim concurrently skip each other's.
 func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) (pings []store.Ping, err error) {
 	now := s.moment()
 	err = s.run(ctx, "ClaimPings", func(ctx context.Context, c *pgx.Conn) error {
@@ -234,7 +223,7 @@ func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) 
 	return pings, err
 }
 
-// PingDone forgets a ping.
+// PingDone deletes a ping.
 func (s *Store) PingDone(ctx context.Context, request store.Digest) error {
 	return s.run(ctx, "PingDone", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `DELETE FROM pings WHERE request_id = $1`, request[:])

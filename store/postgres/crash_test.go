@@ -18,7 +18,7 @@ import (
 var crashing = postgrestest.Cluster{Fsync: true}
 
 // TestServerIsKilled: PostgreSQL is killed with all its processes while many write, three times. What was acknowledged is
-// there afterwards, each failure in between is one that tells that the database is away, and writing goes on by itself.
+// there afterwards, each failure in between is one that reports that the database is away, and writing goes on by itself.
 func TestServerIsKilled(t *testing.T) {
 	database := migrated(t, crashing.Database(t))
 	s := opened(t, postgres.Config{URL: database, MaxConnections: 8})
@@ -68,10 +68,10 @@ func TestServerIsKilled(t *testing.T) {
 		for _, name := range names {
 			total++
 			digest := func(what string) store.Digest { return store.DigestOf(name + what) }
-			again := s.Use(t.Context(), store.Use{Kind: "dpop", Key: digest("use2"), Until: time.Now().Add(10 * time.Minute)})
+			again := s.ConsumeOneTime(t.Context(), store.OneTime{Kind: "dpop", Key: digest("use2"), Until: time.Now().Add(10 * time.Minute)})
 			_, tokenErr := s.AccessGrant(t.Context(), digest("access"))
 			code, _, codeErr := s.CodeGrant(t.Context(), digest("code"))
-			if !errors.Is(again, store.ErrReplayed) || tokenErr != nil || codeErr != nil || code.SpentAt.IsZero() {
+			if !errors.Is(again, store.ErrReplayed) || tokenErr != nil || codeErr != nil || code.ConsumedAt.IsZero() {
 				lost++
 			}
 		}

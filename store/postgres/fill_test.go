@@ -27,8 +27,8 @@ func outgrown(t *testing.T) (sqlite.Config, *storetest.Everything) {
 	}
 	everything := storetest.FillEverything(t, s)
 	for i := range 2500 { // more than fits into one statement
-		use := store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint(i)), Until: time.Now().Add(time.Hour)}
-		if err := s.Use(t.Context(), use); err != nil {
+		oneTime := store.OneTime{Kind: "dpop", Key: store.DigestOf(fmt.Sprint(i)), Until: time.Now().Add(time.Hour)}
+		if err := s.ConsumeOneTime(t.Context(), oneTime); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestFill(t *testing.T) {
 	}
 	defer s.Close()
 	everything.Check(t, s)
-	if err := s.Use(t.Context(), store.Use{Kind: "dpop", Key: store.DigestOf("2499"), Until: time.Now().Add(30 * time.Minute)}); !errors.Is(err, store.ErrReplayed) {
+	if err := s.ConsumeOneTime(t.Context(), store.OneTime{Kind: "dpop", Key: store.DigestOf("2499"), Until: time.Now().Add(30 * time.Minute)}); !errors.Is(err, store.ErrReplayed) {
 		t.Errorf("a value that was used: %v", err)
 	}
 }

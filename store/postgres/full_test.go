@@ -127,7 +127,7 @@ func fillDisk(t *testing.T) {
 		t.Fatalf("when there is space again: %v", err)
 	}
 	for n := range acknowledged + 1 {
-		if err := s.Use(context.Background(), oneUse(fmt.Sprint(n))); !errors.Is(err, store.ErrReplayed) {
+		if err := s.ConsumeOneTime(context.Background(), oneUse(fmt.Sprint(n))); !errors.Is(err, store.ErrReplayed) {
 			t.Fatalf("use %d of %d: %v", n, acknowledged, err)
 		}
 	}

@@ -12,10 +12,15 @@ import (
 const (
 	grantColumns = `g.id, g.client_id, g.subject, g.scopes, g.detail, g.auth_time, g.acr, g.amr,
 		g.created_at, g.expires_at, g.revoked_at`
+	// insertGrant stores the grant of grantArguments; a row that it is selected from is a condition.
+	insertGrant = `INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
+		SELECT @grant_id::text, @grant_client_id::text, @grant_subject::text, @grant_scopes::text[], @grant_detail::json,
+			@grant_auth_time::timestamptz, @grant_acr::text, @grant_amr::text[],
+			@grant_created_at::timestamptz, @grant_expires_at::timestamptz, @grant_revoked_at::timestamptz`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
-	// personGone tells of a grant whether its person is disabled or no longer there.
-	personGone          = `(g.subject <> '' AND NOT EXISTS (SELECT FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
+	// userGone is whether the user of a grant is disabled or deleted.
+	userGone            = `(g.subject <> '' AND NOT EXISTS (SELECT FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
 	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
 )
 
@@ -25,14 +30,22 @@ func grantOf(table string) string {
 	return ` CROSS JOIN LATERAL (SELECT * FROM grants WHERE id = ` + table + `.grant_id LIMIT 1) g`
 }
 
-// grantStands is a condition on the grant of a row of a table; $2 is now.
-func grantStands(table string) string {
-	return `(SELECT g.expires_at > $2 AND g.revoked_at IS NULL FROM grants g WHERE g.id = ` + table + `.grant_id)`
+// grantActive is a condition on a row of a table: its grant is neither expired nor revoked. @now is the time.
+func grantActive(table string) string {
+	return `(SELECT g.expires_at > @now AND g.revoked_at IS NULL FROM grants g WHERE g.id = ` + table + `.grant_id)`
 }
 
 func grantFields(g *store.Grant) []any {
 	return []any{&g.ID, &g.ClientID, &g.Subject, &g.Scopes, (*[]byte)(&g.Detail), timeField{&g.AuthTime},
 		&g.ACR, &g.AMR, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}}
+}
+
+func grantArguments(g store.Grant) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"grant_id": g.ID, "grant_client_id": g.ClientID, "grant_subject": g.Subject, "grant_scopes": g.Scopes, "grant_detail": []byte(g.Detail),
+		"grant_auth_time": at(g.AuthTime), "grant_acr": g.ACR, "grant_amr": g.AMR,
+		"grant_created_at": at(g.CreatedAt), "grant_expires_at": at(g.ExpiresAt), "grant_revoked_at": at(g.RevokedAt),
+	}
 }
 
 // CodeGrant reads a code and its grant.
@@ -41,84 +54,78 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	var g store.Grant
 	err := s.read(ctx, "CodeGrant", func(ctx context.Context, conn *pgx.Conn) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures, &g.PersonGone}
-		found, err := one(ctx, conn, `SELECT `+codeColumns+`, `+personGone+`, `+grantColumns+`
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
+		return get(ctx, conn, `SELECT `+codeColumns+`, `+userGone+`, `+grantColumns+`
 			FROM codes c`+grantOf("c")+` WHERE c.id = $1`,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return c, g, err
 }
 
-// RedeemCode spends the code and records what was bought, or revokes the grant of a code that was spent.
-func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.Bought, uses ...store.Use) error {
+// RedeemCode consumes the code and records what was issued, or revokes the grant of a code that was consumed.
+func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	kinds, keys, untils := s.useArrays(uses)
+	arguments := s.issuedArguments(code, now, issued).oneTimes(oneTimes)
 	return s.run(ctx, "RedeemCode", func(ctx context.Context, c *pgx.Conn) error {
-		var spent bool
-		if _, err := one(ctx, c, `WITH spent AS (
-				UPDATE codes c SET spent_at = $2
-				WHERE c.id = $1 AND c.spent_at IS NULL AND c.expires_at > $2 AND `+grantStands("c")+`
+		var consumed bool
+		if _, err := one(ctx, c, `WITH consumed AS (
+				UPDATE codes c SET spent_at = @now
+				WHERE c.id = @id AND c.spent_at IS NULL AND c.expires_at > @now AND `+grantActive("c")+`
 				RETURNING c.grant_id, c.client_id
-			), `+recordBought, boughtArguments(code, now, bought, kinds, keys, untils),
-			&spent); err != nil || spent {
+			), `+recordIssued, []any{arguments}, &consumed); err != nil || consumed {
 			return err
 		}
-		return s.unredeemed(ctx, c, code, now, uses)
+		return s.unredeemed(ctx, c, code, now, oneTimes)
 	})
 }
 
-// recordBought goes on after "spent", the row that was spent, with its grant_id and client_id: it records what was bought,
-// claims uses, and tells whether anything was spent. Its arguments are those of boughtArguments.
-const recordBought = `access AS (
-				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM spent
+// recordIssued continues after "consumed", the row that was consumed, with its grant_id and client_id: it records what was issued,
+// consumes oneTimes, and reports whether the row was there. Its arguments are those of issuedArguments.
+const recordIssued = `access AS (
+				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM consumed
 			), refresh AS (
 				INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
-				SELECT $6::bytea, grant_id, client_id, $7::timestamptz, $8::timestamptz, $9::timestamptz
-				FROM spent WHERE $5::boolean
-			), claimed AS (` + insertUses + `
-				FROM spent, unnest($10::text[], $11::bytea[], $12::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
+				SELECT @refresh_id::bytea, grant_id, client_id,
+					@refresh_created_at::timestamptz, @refresh_expires_at::timestamptz, @refresh_revoked_at::timestamptz
+				FROM consumed WHERE @with_refresh::boolean
+			), consumed_values AS (` + insertOneTimes + ` CROSS JOIN consumed` + inOneOrder + `
 			)
-			SELECT EXISTS (SELECT FROM spent)`
+			SELECT EXISTS (SELECT FROM consumed)`
 
-// boughtArguments are what is spent ($1), now ($2), and what recordBought records.
-func boughtArguments(spent store.Digest, now time.Time, bought store.Bought, kinds []string, keys [][]byte, untils []time.Time) []any {
+// issuedArguments are what is consumed (@id), the time (@now), and what recordIssued records, but for the one-time values.
+func (s *Store) issuedArguments(consumed store.Digest, now time.Time, issued store.Issued) namedArguments {
 	var refresh store.RefreshToken
-	if bought.RefreshToken != nil {
-		refresh = *bought.RefreshToken
+	if issued.RefreshToken != nil {
+		refresh = *issued.RefreshToken
 	}
-	return []any{spent[:], now, bought.AccessToken.ID[:], at(bought.AccessToken.ExpiresAt),
-		bought.RefreshToken != nil, refresh.ID[:], at(refresh.CreatedAt), at(refresh.ExpiresAt), at(refresh.RevokedAt),
-		kinds, keys, untils}
+	return s.named(pgx.StrictNamedArgs{
+		"id": consumed[:], "now": now, "access_id": issued.AccessToken.ID[:], "access_expires_at": at(issued.AccessToken.ExpiresAt),
+		"with_refresh": issued.RefreshToken != nil, "refresh_id": refresh.ID[:],
+		"refresh_created_at": at(refresh.CreatedAt), "refresh_expires_at": at(refresh.ExpiresAt), "refresh_revoked_at": at(refresh.RevokedAt),
+	})
 }
 
-// unredeemed says why a code could not be spent. One that was spent before takes its grant with it
-// (RFC 6749 §4.1.2), unless it is the same request once more. It is a statement of its own because it must see what the
+// unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
+// (RFC 6749 §4.1.2), unless it is the same request again. It is a statement of its own because it must see what the
 // winner of a race has written.
-func (s *Store) unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time, uses []store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
-	var spent, expired bool
-	found, err := one(ctx, c, `WITH code AS (
-			SELECT g.id AS grant_id, g.subject, g.client_id, c.spent_at IS NOT NULL AS spent, least(c.expires_at, g.expires_at) <= $2 AS expired
-			FROM codes c`+grantOf("c")+` WHERE c.id = $1
+func (s *Store) unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": code[:], "now": now}).oneTimes(oneTimes)
+	var consumed, expired bool
+	err := get(ctx, c, `WITH code AS (
+			SELECT g.id AS grant_id, g.subject, g.client_id, c.spent_at IS NOT NULL AS consumed, least(c.expires_at, g.expires_at) <= @now AS expired
+			FROM codes c`+grantOf("c")+` WHERE c.id = @id
 		), ended AS (
-			UPDATE grants g SET revoked_at = $2 FROM code WHERE code.spent AND g.id = code.grant_id AND g.revoked_at IS NULL
-		), forgotten AS (
-			DELETE FROM consents k USING code WHERE code.spent AND k.subject = code.subject AND k.client_id = code.client_id
-		), claimed AS (`+insertUses+`
-			FROM code, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) WHERE code.spent ORDER BY 1, 2, 3
+			UPDATE grants g SET revoked_at = @now FROM code WHERE code.consumed AND g.id = code.grant_id AND g.revoked_at IS NULL
+		), consents_deleted AS (
+			DELETE FROM consents k USING code WHERE code.consumed AND k.subject = code.subject AND k.client_id = code.client_id
+		), consumed_values AS (`+insertOneTimes+` CROSS JOIN code WHERE code.consumed`+inOneOrder+`
 		)
-		SELECT spent, expired FROM code`, []any{code[:], now, kinds, keys, untils}, &spent, &expired)
+		SELECT consumed, expired FROM code`, []any{arguments}, &consumed, &expired)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
-	case spent:
-		return store.ErrSpent
+	case consumed:
+		return store.ErrConsumed
 	case expired:
 		return store.ErrExpired
 	}
@@ -137,63 +144,52 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 	var g store.Grant
 	err := s.read(ctx, "RefreshGrant", func(ctx context.Context, c *pgx.Conn) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
-			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.PersonGone}
-		found, err := one(ctx, c, `SELECT `+refreshTokenColumns+`, `+personGone+`, `+grantColumns+`
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
+		return get(ctx, c, `SELECT `+refreshTokenColumns+`, `+userGone+`, `+grantColumns+`
 			FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = $1`,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return t, g, err
 }
 
-// Refresh records an access token issued for a refresh token that still stands.
-func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, uses ...store.Use) error {
-	now := s.moment()
-	kinds, keys, untils := s.useArrays(uses)
+// Refresh records an access token issued for a refresh token that is still valid.
+func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{
+		"token": token[:], "now": s.moment(), "access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
+	}).oneTimes(oneTimes)
 	return s.run(ctx, "Refresh", func(ctx context.Context, c *pgx.Conn) error {
 		var expired, revoked bool
 		found, err := one(ctx, c, `WITH token AS (
-				SELECT g.id AS grant_id, least(t.expires_at, g.expires_at) <= $2 AS expired,
+				SELECT g.id AS grant_id, least(t.expires_at, g.expires_at) <= @now AS expired,
 					coalesce(t.revoked_at, g.revoked_at) IS NOT NULL AS revoked
-				FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = $1
-			), standing AS (
+				FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = @token
+			), active AS (
 				SELECT grant_id FROM token WHERE NOT expired AND NOT revoked
 			), access AS (
-				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT $3::bytea, grant_id, $4::timestamptz FROM standing
-			), claimed AS (`+insertUses+`
-				FROM standing, unnest($5::text[], $6::bytea[], $7::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
+				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM active
+			), consumed_values AS (`+insertOneTimes+` CROSS JOIN active`+inOneOrder+`
 			)
-			SELECT expired, revoked FROM token`,
-			[]any{token[:], now, issued.ID[:], at(issued.ExpiresAt), kinds, keys, untils}, &expired, &revoked)
-		return standing(found, expired, revoked, err)
+			SELECT expired, revoked FROM token`, []any{arguments}, &expired, &revoked)
+		return tokenState(found, expired, revoked, err)
 	})
 }
 
-// AccessGrant reads the grant behind an access token and claims uses.
-func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...store.Use) (store.Grant, error) {
-	read := `SELECT least(a.expires_at, g.expires_at) <= $2 AS expired, ` + grantColumns + `
-		FROM access_tokens a` + grantOf("a") + ` WHERE a.id = $1`
-	query, arguments := read, []any{token[:], s.moment()}
-	if len(uses) > 0 {
-		kinds, keys, untils := s.useArrays(uses)
-		query = `WITH token AS (` + read + `), claimed AS (` + insertUses + `
-			FROM token, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until)
-			WHERE NOT expired AND revoked_at IS NULL ORDER BY 1, 2, 3
+// AccessGrant reads the grant behind an access token and consumes oneTimes.
+func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error) {
+	read := `SELECT least(a.expires_at, g.expires_at) <= @now AS expired, ` + grantColumns + `
+		FROM access_tokens a` + grantOf("a") + ` WHERE a.id = @token`
+	query, run, arguments := read, s.read, s.named(pgx.StrictNamedArgs{"token": token[:], "now": s.moment()})
+	if len(oneTimes) > 0 {
+		query = `WITH token AS (` + read + `), consumed_values AS (` + insertOneTimes + ` CROSS JOIN token
+			WHERE NOT expired AND revoked_at IS NULL` + inOneOrder + `
 			) SELECT * FROM token`
-		arguments = append(arguments, kinds, keys, untils)
+		run, arguments = s.run, arguments.oneTimes(oneTimes)
 	}
 	var g store.Grant
-	run := s.read
-	if len(uses) > 0 {
-		run = s.run
-	}
 	err := run(ctx, "AccessGrant", func(ctx context.Context, c *pgx.Conn) error {
 		var expired bool
-		found, err := one(ctx, c, query, arguments, append([]any{&expired}, grantFields(&g)...)...)
-		return standing(found, expired, !g.RevokedAt.IsZero(), err)
+		found, err := one(ctx, c, query, []any{arguments}, append([]any{&expired}, grantFields(&g)...)...)
+		return tokenState(found, expired, !g.RevokedAt.IsZero(), err)
 	})
 	if err != nil {
 		return store.Grant{}, err
@@ -201,8 +197,8 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 	return g, nil
 }
 
-// standing is the answer about a token that was looked for.
-func standing(found, expired, revoked bool, err error) error {
+// tokenState is the error for the state of a token.
+func tokenState(found, expired, revoked bool, err error) error {
 	switch {
 	case err != nil:
 		return err
@@ -217,58 +213,53 @@ func standing(found, expired, revoked bool, err error) error {
 }
 
 // IssueToken stores a grant with its one token.
-func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, oneTimes ...store.OneTime) error {
+	arguments := s.named(grantArguments(grant)).with(pgx.StrictNamedArgs{
+		"access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
+	}).oneTimes(oneTimes)
 	return s.run(ctx, "IssueToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH granted AS (
-				INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		_, err := c.Exec(ctx, `WITH granted AS (`+insertGrant+`
 			), issued AS (
-				INSERT INTO access_tokens (id, grant_id, expires_at) VALUES ($12, $1, $13)
-			) `+insertUses+` FROM unnest($14::text[], $15::bytea[], $16::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3`,
-			grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail), at(grant.AuthTime), grant.ACR, grant.AMR,
-			at(grant.CreatedAt), at(grant.ExpiresAt), at(grant.RevokedAt), issued.ID[:], at(issued.ExpiresAt), kinds, keys, untils)
+				INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (@access_id, @grant_id, @access_expires_at)
+			) `+insertOneTimes+inOneOrder, arguments)
 		return err
 	})
 }
 
 // RevokeAccessToken ends one access token.
-func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
+func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"token": token[:]}).oneTimes(oneTimes)
 	return s.run(ctx, "RevokeAccessToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM access_tokens WHERE id = $1) `+insertUses+`
-			FROM unnest($2::text[], $3::bytea[], $4::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3`,
-			token[:], kinds, keys, untils)
+		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM access_tokens WHERE id = @token) `+insertOneTimes+inOneOrder, arguments)
 		return err
 	})
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
-	now := s.moment()
-	kinds, keys, untils := s.useArrays(uses)
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": grantID, "now": s.moment()}).oneTimes(oneTimes)
 	return s.run(ctx, "RevokeGrant", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
-		_, err := one(ctx, c, `WITH ended AS (
-				UPDATE grants SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING subject, client_id
-			), forgotten AS (
+		if _, err := one(ctx, c, `WITH ended AS (
+				UPDATE grants SET revoked_at = coalesce(revoked_at, @now) WHERE id = @id RETURNING subject, client_id
+			), consents_deleted AS (
 				DELETE FROM consents k USING ended WHERE k.subject = ended.subject AND k.client_id = ended.client_id
-			), claimed AS (`+insertUses+`
-				FROM ended, unnest($3::text[], $4::bytea[], $5::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
-			) SELECT EXISTS (SELECT FROM ended)`, []any{grantID, now, kinds, keys, untils}, &found)
-		if err == nil && !found {
+			), consumed_values AS (`+insertOneTimes+` CROSS JOIN ended`+inOneOrder+`
+			) SELECT EXISTS (SELECT FROM ended)`, []any{arguments}, &found); err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
-// Use claims all uses or none.
-func (s *Store) Use(ctx context.Context, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
-	return s.run(ctx, "Use", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, insertUses+`
-			FROM unnest($1::text[], $2::bytea[], $3::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3`, kinds, keys, untils)
+// ConsumeOneTime consumes all one-time values or none.
+func (s *Store) ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{}).oneTimes(oneTimes)
+	return s.run(ctx, "ConsumeOneTime", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, insertOneTimes+inOneOrder, arguments)
 		return err
 	})
 }

@@ -7,25 +7,26 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/pool"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // Migration is one step of the schema.
-type Migration = backend.Migration
+type Migration = store.Migration
 
-// SchemaError tells that the database's schema is older or newer than the program.
-type SchemaError = backend.SchemaError
+// SchemaError reports that the database's schema is older or newer than the program.
+type SchemaError = store.SchemaError
 
-// ChangedError tells that a step of the schema is not the one that was applied.
-type ChangedError = backend.ChangedError
+// ChangedError reports that a step of the schema is not the one that was applied.
+type ChangedError = store.ChangedError
 
 func schema() backend.Schema {
 	return backend.Schema{
@@ -56,15 +57,11 @@ func MigrationStatus(ctx context.Context, config Config) ([]Migration, error) {
 }
 
 func withDatabase(address string, work func(*sql.DB) ([]Migration, error)) (_ []Migration, err error) {
-	settings, err := pgx.ParseConfig(address)
+	// A step may take long, but it must not queue for a table's lock with everybody else behind it.
+	settings, err := pool.Settings(address, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
 	if err != nil {
-		return nil, errURL
-	}
-	if err := protect(settings); err != nil {
 		return nil, err
 	}
-	// A step may take long, but it must not stand in front of a table with everybody else behind it.
-	limit(settings, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
 	db := stdlib.OpenDB(*settings)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return work(db)

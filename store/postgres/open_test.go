@@ -79,7 +79,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestPasswordStaysSecret: no failure to parse, to connect or to migrate tells the password of the URL.
+// TestPasswordStaysSecret: no failure to parse, to connect or to migrate shows the password of the URL.
 func TestPasswordStaysSecret(t *testing.T) {
 	address, err := url.Parse(cluster.Database(t))
 	if err != nil {
@@ -115,7 +115,7 @@ func TestPasswordStaysSecret(t *testing.T) {
 	}
 }
 
-// TestLocked: a verb that meets a lock gives up after a time instead of waiting for ever.
+// TestLocked: a verb that meets a lock gives up after a time instead of waiting without limit.
 func TestLocked(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
 	s, err := postgres.Open(t.Context(), postgres.Config{URL: database + "&lock_timeout=100ms"})

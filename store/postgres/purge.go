@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Purge removes what nobody can ask for any more, at most limit records of each kind. Nodes that purge at once
-// pass over each other's rows. What is kept in partitions goes with them, whatever the limit, and does not count.
+// Purge removes what is no longer needed, at most limit records of each kind. Nodes that purge concurrently
+// skip each other's rows. What is stored in partitions is dropped with them, regardless of the limit, and does not count.
 func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 	if err := s.maintain(ctx); err != nil {
 		return 0, err

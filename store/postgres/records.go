@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -10,29 +9,25 @@ import (
 	"countersign/store"
 )
 
-// where writes a filter's conditions on a table's columns and gives their arguments, the limit last.
-func where(f store.Filter) (conditions string, arguments []any) {
-	var all []string
-	add := func(condition string, argument any) {
-		arguments = append(arguments, argument)
-		all = append(all, fmt.Sprintf(condition, len(arguments)))
+// where writes a filter's conditions on the columns of g and gives their arguments, with the limit.
+func where(f store.Filter) (string, pgx.StrictNamedArgs) {
+	conditions, arguments := []string{"true"}, pgx.StrictNamedArgs{"limit": f.Limit}
+	add := func(condition, name string, argument any) {
+		conditions, arguments[name] = append(conditions, condition), argument
 	}
 	if f.Subject != "" {
-		add("g.subject = $%d", f.Subject)
+		add("g.subject = @subject", "subject", f.Subject)
 	}
 	if f.ClientID != "" {
-		add("g.client_id = $%d", f.ClientID)
+		add("g.client_id = @client_id", "client_id", f.ClientID)
 	}
 	if !f.Since.IsZero() {
-		add("g.created_at >= $%d", f.Since)
+		add("g.created_at >= @since", "since", f.Since)
 	}
 	if !f.Until.IsZero() {
-		add("g.created_at < $%d", f.Until)
+		add("g.created_at < @until", "until", f.Until)
 	}
-	if len(all) > 0 {
-		conditions = " WHERE " + strings.Join(all, " AND ")
-	}
-	return conditions, append(arguments, f.Limit)
+	return " WHERE " + strings.Join(conditions, " AND "), arguments
 }
 
 // ListGrants lists grants, the newest first.
@@ -40,7 +35,7 @@ func (s *Store) ListGrants(ctx context.Context, filter store.Filter) (grants []s
 	conditions, arguments := where(filter)
 	err = s.read(ctx, "ListGrants", func(ctx context.Context, c *pgx.Conn) error {
 		grants, err = rows(ctx, c, `SELECT `+grantColumns+` FROM grants g`+conditions+
-			fmt.Sprintf(` ORDER BY g.created_at DESC, g.id DESC LIMIT $%d`, len(arguments)), arguments, grantFields)
+			` ORDER BY g.created_at DESC, g.id DESC LIMIT @limit`, []any{s.named(arguments)}, grantFields)
 		return err
 	})
 	return grants, err
@@ -51,7 +46,7 @@ func (s *Store) ListConsents(ctx context.Context, filter store.Filter) (consents
 	conditions, arguments := where(filter)
 	err = s.read(ctx, "ListConsents", func(ctx context.Context, c *pgx.Conn) error {
 		consents, err = rows(ctx, c, `SELECT g.subject, g.client_id, g.scopes, g.claims, g.created_at, g.expires_at FROM consents g`+conditions+
-			fmt.Sprintf(` ORDER BY g.created_at DESC, g.subject, g.client_id LIMIT $%d`, len(arguments)), arguments,
+			` ORDER BY g.created_at DESC, g.subject, g.client_id LIMIT @limit`, []any{s.named(arguments)},
 			func(k *store.Consent) []any {
 				return []any{&k.Subject, &k.ClientID, &k.Scopes, &k.Claims, timeField{&k.CreatedAt}, timeField{&k.ExpiresAt}}
 			})

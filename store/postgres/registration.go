@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign/store"
 )
@@ -12,55 +13,49 @@ const (
 	initialTokenColumns = `id, organisation, remaining, created_at, expires_at, profile`
 	// insertClientFrom stores a client for each row of what follows: one, or none.
 	insertClientFrom = `INSERT INTO clients (` + clientColumns + `)
-		SELECT $1::text, $2::text, $3::json, $4::boolean, $5::integer, $6::timestamptz, $7::timestamptz, $8::bytea, $9::text `
+		SELECT ` + clientParameters + ` `
 )
 
 func initialTokenFields(t *store.InitialToken) []any {
 	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, &t.Profile}
 }
 
-// RegisterClient inserts a client and takes what allows it.
+// RegisterClient inserts a client and consumes what allows it.
 func (s *Store) RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error {
 	if by.Token.Zero() {
 		return s.registerWithinQuota(ctx, client, by.Quota)
 	}
 	return s.run(ctx, "RegisterClient", func(ctx context.Context, c *pgx.Conn) error {
-		now := s.moment()
 		stored, err := c.Exec(ctx, `WITH taken AS (
-				UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = $10 AND remaining > 0 AND expires_at > $11 RETURNING id
-			) `+insertClientFrom+`FROM taken`, append(clientValues(client), by.Token[:], now)...)
+				UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = @token AND remaining > 0 AND expires_at > @now RETURNING id
+			) `+insertClientFrom+`FROM taken`, s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"token": by.Token[:], "now": s.moment()}))
 		if err != nil || stored.RowsAffected() > 0 {
 			return err
 		}
 		if _, err := s.initialToken(ctx, c, by.Token); err != nil {
 			return err
 		}
-		return store.ErrSpent // another took the last one, and more were given since
+		return store.ErrConsumed // another caller took the last one, and more were added since
 	})
 }
 
 // registerWithinQuota counts an organisation's clients under a lock of its own: only a statement that begins after the
-// lock is had sees all of them.
+// lock is held sees all of them.
 func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, quota int) error {
 	return s.run(ctx, "RegisterClient", func(ctx context.Context, c *pgx.Conn) error {
 		var stored int64
 		var batch pgx.Batch
 		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, client.Organisation)
-		batch.Queue(insertClientFrom+`WHERE (SELECT count(*) FROM clients WHERE organisation = $9) < $10`,
-			append(clientValues(client), quota)...)
-		results := c.SendBatch(ctx, &batch)
-		_, err := results.Exec()
-		if err == nil {
-			tag, failure := results.Exec()
-			stored, err = tag.RowsAffected(), failure
+		batch.Queue(insertClientFrom+`WHERE (SELECT count(*) FROM clients WHERE organisation = @organisation) < @quota`,
+			s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"quota": quota})).
+			Exec(func(tag pgconn.CommandTag) error { stored = tag.RowsAffected(); return nil })
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
 		}
-		if closing := results.Close(); err == nil {
-			err = closing
+		if stored == 0 {
+			return store.ErrConsumed
 		}
-		if err == nil && stored == 0 {
-			return store.ErrSpent
-		}
-		return err
+		return nil
 	})
 }
 
@@ -68,31 +63,34 @@ func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, qu
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	return s.run(ctx, "DeleteClient", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
-		_, err := one(ctx, c, `WITH gone AS (
+		if _, err := one(ctx, c, `WITH deleted AS (
 				DELETE FROM clients WHERE id = $1 RETURNING id
 			), ended AS (
-				UPDATE grants g SET revoked_at = $2 FROM gone WHERE g.client_id = gone.id AND g.revoked_at IS NULL
-			), forgotten AS (
-				DELETE FROM consents k USING gone WHERE k.client_id = gone.id
-			), unasked AS (
-				DELETE FROM backchannel_requests b USING gone WHERE b.client_id = gone.id
-			), untold AS (
-				DELETE FROM pings p USING gone WHERE p.client_id = gone.id
-			) SELECT EXISTS (SELECT FROM gone)`, []any{id, s.moment()}, &found)
-		if err == nil && !found {
+				UPDATE grants g SET revoked_at = $2 FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
+			), consents_deleted AS (
+				DELETE FROM consents k USING deleted WHERE k.client_id = deleted.id
+			), requests_deleted AS (
+				DELETE FROM backchannel_requests b USING deleted WHERE b.client_id = deleted.id
+			), pings_deleted AS (
+				DELETE FROM pings p USING deleted WHERE p.client_id = deleted.id
+			) SELECT EXISTS (SELECT FROM deleted)`, []any{id, s.moment()}, &found); err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
 // PutInitialToken inserts a token or replaces its organisation's.
 func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) error {
 	return s.run(ctx, "PutInitialToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
+		_, err := c.Exec(ctx, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (@id, @organisation, @remaining, @created_at, @expires_at, @profile)
 			ON CONFLICT (organisation) DO UPDATE SET id = excluded.id, remaining = excluded.remaining,
 			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile`,
-			token.ID[:], token.Organisation, token.Remaining, at(token.CreatedAt), at(token.ExpiresAt), token.Profile)
+			s.named(pgx.StrictNamedArgs{"id": token.ID[:], "organisation": token.Organisation, "remaining": token.Remaining,
+				"created_at": at(token.CreatedAt), "expires_at": at(token.ExpiresAt), "profile": token.Profile}))
 		return err
 	})
 }
@@ -116,7 +114,7 @@ func (s *Store) initialToken(ctx context.Context, c *pgx.Conn, id store.Digest) 
 	case !s.moment().Before(token.ExpiresAt):
 		return token, store.ErrExpired
 	case token.Remaining <= 0:
-		return token, store.ErrSpent
+		return token, store.ErrConsumed
 	}
 	return token, nil
 }
@@ -130,10 +128,13 @@ func (s *Store) InitialTokens(ctx context.Context) ([]store.InitialToken, error)
 func (s *Store) DeleteInitialToken(ctx context.Context, organisation string) error {
 	return s.run(ctx, "DeleteInitialToken", func(ctx context.Context, c *pgx.Conn) error {
 		removed, err := c.Exec(ctx, `DELETE FROM initial_tokens WHERE organisation = $1`, organisation)
-		if err == nil && removed.RowsAffected() == 0 {
+		if err != nil {
+			return err
+		}
+		if removed.RowsAffected() == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 

@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
-	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at`
-	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
+	clientColumns    = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
+	clientParameters = `@id::text, @profile::text, @metadata::json, @disabled::boolean, @version::integer,
+		@created_at::timestamptz, @updated_at::timestamptz, @access_token::bytea, @organisation::text`
+	userColumns = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at`
+	keyColumns  = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
 func clientFields(c *store.Client) []any {
@@ -20,9 +22,12 @@ func clientFields(c *store.Client) []any {
 		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}, digestField{&c.AccessToken}, &c.Organisation}
 }
 
-func clientValues(client store.Client) []any {
-	return []any{client.ID, client.Profile, []byte(client.Metadata), client.Disabled, client.Version,
-		at(client.CreatedAt), at(client.UpdatedAt), digestOrNull(client.AccessToken), client.Organisation}
+func clientArguments(client store.Client) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"id": client.ID, "profile": client.Profile, "metadata": []byte(client.Metadata), "disabled": client.Disabled, "version": client.Version,
+		"created_at": at(client.CreatedAt), "updated_at": at(client.UpdatedAt),
+		"access_token": digestOrNull(client.AccessToken), "organisation": client.Organisation,
+	}
 }
 
 func userFields(u *store.User) []any {
@@ -38,11 +43,7 @@ func keyFields(k *store.Key) []any {
 // readOne runs a verb that reads one record.
 func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
 	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, query, []any{key}, fields(&record)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return get(ctx, c, query, []any{key}, fields(&record)...)
 	})
 	return record, err
 }
@@ -80,17 +81,19 @@ func (s *Store) Clients(ctx context.Context) ([]store.Client, error) {
 
 // PutClient inserts a client or replaces its former version.
 func (s *Store) PutClient(ctx context.Context, client store.Client) error {
-	query := `UPDATE clients SET profile = $2, metadata = $3, disabled = $4, version = $5, created_at = $6, updated_at = $7,
-		access_token = $8, organisation = $9 WHERE id = $1 AND version = $5 - 1`
+	query := `UPDATE clients SET (` + clientColumns + `) = ROW(` + clientParameters + `) WHERE id = @id AND version = @version - 1`
 	if client.Version == 1 {
-		query = `INSERT INTO clients (` + clientColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
+		query = `INSERT INTO clients (` + clientColumns + `) VALUES (` + clientParameters + `) ON CONFLICT DO NOTHING`
 	}
 	return s.run(ctx, "PutClient", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, query, clientValues(client)...)
-		if err == nil && stored.RowsAffected() == 0 {
+		stored, err := c.Exec(ctx, query, s.named(clientArguments(client)))
+		if err != nil {
+			return err
+		}
+		if stored.RowsAffected() == 0 {
 			return store.ErrConflict
 		}
-		return err
+		return nil
 	})
 }
 
@@ -112,17 +115,22 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
 	return s.run(ctx, "PutUser", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)
+		stored, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES (@subject, @username, @password, @claims, @disabled, @created_at, @updated_at, @user_code, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code
 			WHERE users.erased_at IS NULL`,
-			user.Subject, user.Username, user.Password, []byte(user.Claims), user.Disabled,
-			at(user.CreatedAt), at(user.UpdatedAt), user.UserCode)
-		if err == nil && stored.RowsAffected() == 0 {
+			s.named(pgx.StrictNamedArgs{
+				"subject": user.Subject, "username": user.Username, "password": user.Password, "claims": []byte(user.Claims),
+				"disabled": user.Disabled, "created_at": at(user.CreatedAt), "updated_at": at(user.UpdatedAt), "user_code": user.UserCode,
+			}))
+		if err != nil {
+			return err
+		}
+		if stored.RowsAffected() == 0 {
 			return store.ErrConflict // erased
 		}
-		return err
+		return nil
 	})
 }
 
@@ -141,9 +149,11 @@ func (s *Store) DestroyedKeys(ctx context.Context) ([]store.Key, error) {
 // AddKey inserts a key.
 func (s *Store) AddKey(ctx context.Context, key store.Key) error {
 	return s.run(ctx, "AddKey", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			key.ID, key.Algorithm, key.Uses, key.State, key.URIs, []byte(key.Public),
-			at(key.CreatedAt), at(key.ActivatedAt), at(key.RetiredAt))
+		_, err := c.Exec(ctx, `INSERT INTO keys (`+keyColumns+`) VALUES (@id, @algorithm, @uses, @state, @uris, @public, @created_at, @activated_at, @retired_at)`,
+			s.named(pgx.StrictNamedArgs{
+				"id": key.ID, "algorithm": key.Algorithm, "uses": key.Uses, "state": key.State, "uris": key.URIs, "public": []byte(key.Public),
+				"created_at": at(key.CreatedAt), "activated_at": at(key.ActivatedAt), "retired_at": at(key.RetiredAt),
+			}))
 		return err
 	})
 }
@@ -153,13 +163,13 @@ func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) 
 	return s.run(ctx, "MoveKey", func(ctx context.Context, c *pgx.Conn) error {
 		var exists, moved bool
 		_, err := one(ctx, c, `WITH moved AS (
-				UPDATE keys SET state = $3,
-				activated_at = CASE WHEN $3 = 'active' THEN $4 ELSE activated_at END,
-				retired_at = CASE WHEN $3 IN ('retiring', 'destroyed') THEN $4 ELSE retired_at END
-				WHERE id = $1 AND state = $2 RETURNING id
+				UPDATE keys SET state = @to,
+				activated_at = CASE WHEN @to = 'active' THEN @at ELSE activated_at END,
+				retired_at = CASE WHEN @to IN ('retiring', 'destroyed') THEN @at ELSE retired_at END
+				WHERE id = @id AND state = @from RETURNING id
 			)
-			SELECT EXISTS (SELECT FROM keys WHERE id = $1), EXISTS (SELECT FROM moved)`,
-			[]any{id, from, to, at}, &exists, &moved)
+			SELECT EXISTS (SELECT FROM keys WHERE id = @id), EXISTS (SELECT FROM moved)`,
+			[]any{s.named(pgx.StrictNamedArgs{"id": id, "from": from, "to": to, "at": at})}, &exists, &moved)
 		switch {
 		case err != nil || moved:
 			return err

@@ -26,7 +26,7 @@ func sessionFields(s *store.Session) []any {
 	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, &s.AMR, timeField{&s.ExpiresAt}}
 }
 
-// sessionOrNil tells a session from the NULLs of an outer join.
+// sessionOrNil turns the NULLs of an outer join into nil.
 func sessionOrNil(s store.Session) *store.Session {
 	if s.ID.Zero() {
 		return nil
@@ -34,24 +34,23 @@ func sessionOrNil(s store.Session) *store.Session {
 	return &s
 }
 
-// Push stores a request and claims uses.
-func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
-	kinds, keys, untils := s.useArrays(uses)
-	chains, times, bodies := evidenceArrays(request.Evidence)
+// Push stores a request and consumes oneTimes.
+func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{
+		"id": request.ID[:], "client_id": request.ClientID, "parameters": []byte(request.Parameters),
+		"created_at": at(request.CreatedAt), "expires_at": at(request.ExpiresAt), "finished_at": at(request.FinishedAt),
+		"purge_at": request.ExpiresAt.Add(keepFor),
+	}).oneTimes(oneTimes).evidence(request.Evidence)
 	return s.run(ctx, "Push", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH claimed AS (`+insertUses+`
-				FROM unnest($8::text[], $9::bytea[], $10::timestamptz[]) AS u (kind, key, until) ORDER BY 1, 2, 3
-			), evidence AS (`+insertEvidence+` FROM unnest($11::text[], $12::timestamptz[], $13::text[]) AS e (chain, at, body))
+		_, err := c.Exec(ctx, `WITH consumed_values AS (`+insertOneTimes+inOneOrder+`
+			), evidence AS (`+insertEvidence+`)
 			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			request.ID[:], request.ClientID, []byte(request.Parameters), at(request.CreatedAt),
-			at(request.ExpiresAt), at(request.FinishedAt), request.ExpiresAt.Add(keepFor), kinds, keys, untils,
-			chains, times, bodies)
+			VALUES (@id, @client_id, @parameters, @created_at, @expires_at, @finished_at, @purge_at)`, arguments)
 		return err
 	})
 }
 
-// Open reads a request, a session that is alive, and the consent of its person.
+// Open reads a request, an unexpired session, and the consent of its user.
 func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Opened, error) {
 	var o store.Opened
 	var signedIn store.Session
@@ -61,7 +60,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		fields := append(requestFields(r), sessionFields(&signedIn)...)
 		fields = append(fields, &consent.Subject, &consent.ClientID, &consent.Scopes, &consent.Claims,
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
-		found, err := one(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
+		err := get(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
 			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
 				AND (SELECT NOT u.disabled FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
 			LEFT JOIN LATERAL (SELECT * FROM consents WHERE subject = s.subject AND client_id = r.client_id AND expires_at > $2 LIMIT 1) k ON true
@@ -69,10 +68,8 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !r.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(r.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -87,18 +84,23 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 
 // BeginInteraction stores a new interaction with a request that exists. The request is kept until its end.
 func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
+	arguments := s.named(pgx.StrictNamedArgs{
+		"id": i.ID[:], "request_id": i.RequestID[:], "browser": i.Browser[:], "session_id": digestOrNull(i.Session),
+		"failures": i.SignInFailures, "created_at": at(i.CreatedAt), "expires_at": at(i.ExpiresAt), "purge_at": i.ExpiresAt.Add(keepFor),
+	})
 	return s.run(ctx, "BeginInteraction", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, `WITH kept AS (UPDATE requests SET purge_at = $8 WHERE id = $2 AND purge_at <= $7)
+		stored, err := c.Exec(ctx, `WITH kept AS (UPDATE requests SET purge_at = @purge_at WHERE id = @request_id AND purge_at <= @expires_at)
 			INSERT INTO interactions
 			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
-			SELECT $1::bytea, id, $3::bytea, $4::bytea, $5::integer, $6::timestamptz, $7::timestamptz
-			FROM requests WHERE id = $2`,
-			i.ID[:], i.RequestID[:], i.Browser[:], digestOrNull(i.Session), i.SignInFailures,
-			at(i.CreatedAt), at(i.ExpiresAt), i.ExpiresAt.Add(keepFor))
-		if err == nil && stored.RowsAffected() == 0 {
+			SELECT @id::bytea, id, @browser::bytea, @session_id::bytea, @failures::integer, @created_at::timestamptz, @expires_at::timestamptz
+			FROM requests WHERE id = @request_id`, arguments)
+		if err != nil {
+			return err
+		}
+		if stored.RowsAffected() == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
@@ -113,7 +115,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
 		fields = append(fields, requestFields(&p.Request)...)
 		fields = append(append(fields, sessionFields(&signedIn)...), &p.Username)
-		found, err := one(ctx, c, `SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
+		err := get(ctx, c, `SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i CROSS JOIN LATERAL (SELECT * FROM requests WHERE id = i.request_id LIMIT 1) r
 			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = i.session_id AND s.expires_at > $1
@@ -125,10 +127,8 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !p.Request.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(i.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -140,23 +140,25 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 // SignIn stores a session, binds the interaction to it and ends the former one. It is two statements of one
 // pipelined transaction: only a statement that begins after the row is locked sees the session to be ended.
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
-	now := s.moment()
+	arguments := s.named(pgx.StrictNamedArgs{
+		"interaction": interaction[:], "id": session.ID[:], "subject": session.Subject, "auth_time": at(session.AuthTime),
+		"acr": session.ACR, "amr": session.AMR, "expires_at": at(session.ExpiresAt), "now": s.moment(),
+	})
 	return s.run(ctx, "SignIn", func(ctx context.Context, c *pgx.Conn) error {
 		var exists, bound bool
 		var batch pgx.Batch
 		batch.Queue(`SELECT FROM interactions WHERE id = $1 FOR UPDATE`, interaction[:])
 		batch.Queue(`WITH bound AS (
-				UPDATE interactions i SET session_id = $2 FROM (SELECT session_id AS id FROM interactions WHERE id = $1) former
-				WHERE i.id = $1 AND i.expires_at > $3 RETURNING former.id AS former
+				UPDATE interactions i SET session_id = @id FROM (SELECT session_id AS id FROM interactions WHERE id = @interaction) former
+				WHERE i.id = @interaction AND i.expires_at > @now RETURNING former.id AS former
 			), ended AS (
-				DELETE FROM sessions USING bound WHERE sessions.id = bound.former AND sessions.id <> $2
+				DELETE FROM sessions USING bound WHERE sessions.id = bound.former AND sessions.id <> @id
 			), stored AS (
 				INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at)
-				SELECT $2::bytea, $4::text, $5::timestamptz, $6::text, $7::text[], $8::timestamptz FROM bound
+				SELECT @id::bytea, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz FROM bound
 			)
-			SELECT EXISTS (SELECT FROM interactions WHERE id = $1), EXISTS (SELECT FROM bound)`,
-			interaction[:], session.ID[:], now, session.Subject, at(session.AuthTime), session.ACR, session.AMR,
-			at(session.ExpiresAt)).QueryRow(func(row pgx.Row) error { return row.Scan(&exists, &bound) })
+			SELECT EXISTS (SELECT FROM interactions WHERE id = @interaction), EXISTS (SELECT FROM bound)`, arguments).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&exists, &bound) })
 		err := c.SendBatch(ctx, &batch).Close()
 		switch {
 		case err != nil || bound:
@@ -184,7 +186,6 @@ func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
 
 // Finish answers the request.
 func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
-	now := s.moment()
 	var grant store.Grant
 	var code store.Code
 	if finish.Grant != nil {
@@ -197,43 +198,41 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 	if finish.Consent != nil {
 		consent = *finish.Consent
 	}
-	chains, times, bodies := evidenceArrays(finish.Evidence)
+	arguments := s.named(pgx.StrictNamedArgs{
+		"now": s.moment(), "request": finish.Request[:], "interaction": digestOrNull(finish.Interaction),
+		"with_grant": finish.Grant != nil, "with_code": finish.Code != nil, "with_consent": finish.Consent != nil,
+		"code_id": code.ID[:], "code_grant_id": code.GrantID, "code_client_id": code.ClientID, "code_redirect_uri": code.RedirectURI,
+		"code_challenge": code.Challenge, "code_jkt": code.JKT, "code_created_at": at(code.CreatedAt),
+		"code_expires_at": at(code.ExpiresAt), "code_spent_at": at(code.ConsumedAt), "code_failures": code.Failures,
+		"consent_subject": consent.Subject, "consent_client_id": consent.ClientID, "consent_scopes": consent.Scopes,
+		"consent_claims": consent.Claims, "consent_created_at": at(consent.CreatedAt), "consent_expires_at": at(consent.ExpiresAt),
+	}).with(grantArguments(grant)).evidence(finish.Evidence)
 	return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
 		}
 		var answered bool
 		if _, err := one(ctx, c, `WITH answered AS (
-				UPDATE requests r SET finished_at = $1 WHERE r.id = $2 AND r.finished_at IS NULL
-				AND CASE WHEN $3::bytea IS NULL THEN r.expires_at > $1 ELSE
-					EXISTS (SELECT FROM interactions i WHERE i.id = $3 AND i.request_id = r.id AND i.expires_at > $1) END
+				UPDATE requests r SET finished_at = @now WHERE r.id = @request AND r.finished_at IS NULL
+				AND CASE WHEN @interaction::bytea IS NULL THEN r.expires_at > @now ELSE
+					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END
 				RETURNING r.id
-			), granted AS (
-				INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
-				SELECT $5::text, $6::text, $7::text, $8::text[], $9::json, $10::timestamptz, $11::text, $12::text[],
-					$13::timestamptz, $14::timestamptz, $15::timestamptz
-				FROM answered WHERE $4::boolean
+			), granted AS (`+insertGrant+` FROM answered WHERE @with_grant::boolean
 			), coded AS (
 				INSERT INTO codes (id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, spent_at, failures)
-				SELECT $17::bytea, $18::text, $19::text, $20::text, $21::text, $22::text,
-					$23::timestamptz, $24::timestamptz, $25::timestamptz, $26::integer
-				FROM answered WHERE $16::boolean
+				SELECT @code_id::bytea, @code_grant_id::text, @code_client_id::text, @code_redirect_uri::text,
+					@code_challenge::text, @code_jkt::text, @code_created_at::timestamptz,
+					@code_expires_at::timestamptz, @code_spent_at::timestamptz, @code_failures::integer
+				FROM answered WHERE @with_code::boolean
 			), consented AS (
 				INSERT INTO consents (subject, client_id, scopes, claims, created_at, expires_at)
-				SELECT $28::text, $29::text, $30::text[], $31::text[], $32::timestamptz, $33::timestamptz
-				FROM answered WHERE $27::boolean
+				SELECT @consent_subject::text, @consent_client_id::text, @consent_scopes::text[], @consent_claims::text[],
+					@consent_created_at::timestamptz, @consent_expires_at::timestamptz
+				FROM answered WHERE @with_consent::boolean
 				ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
 					created_at = excluded.created_at, expires_at = excluded.expires_at
-			), evidence AS (`+insertEvidence+` FROM answered, unnest($34::text[], $35::timestamptz[], $36::text[]) AS e (chain, at, body))
-			SELECT EXISTS (SELECT FROM answered)`,
-			[]any{now, finish.Request[:], digestOrNull(finish.Interaction),
-				finish.Grant != nil, grant.ID, grant.ClientID, grant.Subject, grant.Scopes, []byte(grant.Detail),
-				at(grant.AuthTime), grant.ACR, grant.AMR, at(grant.CreatedAt), at(grant.ExpiresAt), at(grant.RevokedAt),
-				finish.Code != nil, code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
-				at(code.CreatedAt), at(code.ExpiresAt), at(code.SpentAt), code.Failures,
-				finish.Consent != nil, consent.Subject, consent.ClientID, consent.Scopes, consent.Claims,
-				at(consent.CreatedAt), at(consent.ExpiresAt), chains, times, bodies},
-			&answered); err != nil || answered {
+			), evidence AS (`+insertEvidence+` CROSS JOIN answered)
+			SELECT EXISTS (SELECT FROM answered)`, []any{arguments}, &answered); err != nil || answered {
 			return err
 		}
 		return unanswered(ctx, c, finish)
@@ -248,14 +247,12 @@ func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
 		query, arguments = `SELECT finished_at IS NOT NULL FROM requests WHERE id = $1`, []any{finish.Request[:]}
 	}
 	var finished bool
-	found, err := one(ctx, c, query, arguments, &finished)
+	err := get(ctx, c, query, arguments, &finished)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case finished:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }
@@ -263,11 +260,7 @@ func unanswered(ctx context.Context, c *pgx.Conn, finish store.Finish) error {
 // count runs an UPDATE that returns a counter of one record.
 func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
 	err = s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
-		found, err := one(ctx, c, query, []any{id[:]}, &count)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+		return get(ctx, c, query, []any{id[:]}, &count)
 	})
 	return count, err
 }

@@ -38,7 +38,7 @@ func TestRefusesPlainText(t *testing.T) {
 				t.Errorf("%s %s: %v; refused for want of protection: want %v", name, url, err, refused)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("%s %s: the error tells the password: %v", name, url, err)
+				t.Errorf("%s %s: the error shows the password: %v", name, url, err)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"countersign/store/postgres"
 )
 
-// through gives a database URL that leads by way of a proxy.
+// through returns a database URL that leads through a proxy.
 func through(t *testing.T, database string) (string, *pgproxy.Proxy) {
 	t.Helper()
 	address, err := url.Parse(database)
@@ -48,8 +48,8 @@ func TestRoundTrips(t *testing.T) {
 	for _, warm := range []bool{false, true} { // the first time, statements are prepared
 		serial++
 		id := func(name string) store.Digest { return store.DigestOf(name + string(rune('0'+serial))) }
-		use := func(name string) store.Use {
-			return store.Use{Kind: "dpop", Key: id(name), Until: now.Add(time.Minute)}
+		oneTime := func(name string) store.OneTime {
+			return store.OneTime{Kind: "dpop", Key: id(name), Until: now.Add(time.Minute)}
 		}
 		soon := now.Add(time.Minute)
 		grant := store.Grant{ID: "grant" + string(rune('0'+serial)), ClientID: "client", Subject: "subject", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
@@ -61,7 +61,7 @@ func TestRoundTrips(t *testing.T) {
 		}{
 			{"Client", func(ctx context.Context) error { _, err := s.Client(ctx, "client"); return err }},
 			{"Push", func(ctx context.Context) error {
-				return s.Push(ctx, store.Request{ID: id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: soon}, use("push a"), use("push b"))
+				return s.Push(ctx, store.Request{ID: id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: soon}, oneTime("push a"), oneTime("push b"))
 			}},
 			{"Open", func(ctx context.Context) error { _, err := s.Open(ctx, id("request"), id("session")); return err }},
 			{"BeginInteraction", func(ctx context.Context) error {
@@ -80,17 +80,20 @@ func TestRoundTrips(t *testing.T) {
 			}},
 			{"CodeGrant", func(ctx context.Context) error { _, _, err := s.CodeGrant(ctx, code.ID); return err }},
 			{"RedeemCode", func(ctx context.Context) error {
-				return s.RedeemCode(ctx, code.ID, store.Bought{
+				return s.RedeemCode(ctx, code.ID, store.Issued{
 					AccessToken:  store.AccessToken{ID: id("access"), GrantID: grant.ID, ExpiresAt: soon},
 					RefreshToken: &store.RefreshToken{ID: id("refresh"), GrantID: grant.ID, ClientID: "client", CreatedAt: now, ExpiresAt: soon},
-				}, use("redeem a"), use("redeem b"))
+				}, oneTime("redeem a"), oneTime("redeem b"))
 			}},
 			{"RefreshGrant", func(ctx context.Context) error { _, _, err := s.RefreshGrant(ctx, id("refresh")); return err }},
 			{"Refresh", func(ctx context.Context) error {
-				return s.Refresh(ctx, id("refresh"), store.AccessToken{ID: id("second"), GrantID: grant.ID, ExpiresAt: soon}, use("refresh"))
+				return s.Refresh(ctx, id("refresh"), store.AccessToken{ID: id("second"), GrantID: grant.ID, ExpiresAt: soon}, oneTime("refresh"))
 			}},
-			{"AccessGrant", func(ctx context.Context) error { _, err := s.AccessGrant(ctx, id("second"), use("access")); return err }},
-			{"RevokeGrant", func(ctx context.Context) error { return s.RevokeGrant(ctx, grant.ID, use("revoke")) }},
+			{"AccessGrant", func(ctx context.Context) error {
+				_, err := s.AccessGrant(ctx, id("second"), oneTime("access"))
+				return err
+			}},
+			{"RevokeGrant", func(ctx context.Context) error { return s.RevokeGrant(ctx, grant.ID, oneTime("revoke")) }},
 		} {
 			before := proxy.RoundTrips()
 			if err := verb.do(t.Context()); err != nil {

@@ -8,7 +8,7 @@ import (
 	"countersign/store"
 )
 
-// Arguments: how values go in. NULL stands for what is unset.
+// Arguments: how values go in. NULL is what is unset.
 
 func at(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -24,8 +24,9 @@ func digestOrNull(d store.Digest) []byte {
 	return d[:]
 }
 
-// insertEvidence has evidence wait for its chain, from three parallel arrays.
-const insertEvidence = `INSERT INTO audit_waiting (chain, at, body) SELECT e.chain, e.at, e.body `
+// insertEvidence stores pending evidence, from three parallel arrays; a row that it is joined with is a condition.
+const insertEvidence = `INSERT INTO audit_waiting (chain, at, body) SELECT e.chain, e.at, e.body
+	FROM unnest(@chains::text[], @times::timestamptz[], @bodies::text[]) AS e (chain, at, body)`
 
 func evidenceArrays(evidence []store.Evidence) (chains []string, times []time.Time, bodies []string) {
 	chains, times, bodies = make([]string, len(evidence)), make([]time.Time, len(evidence)), make([]string, len(evidence))

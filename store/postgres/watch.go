@@ -10,10 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign/store"
+	"countersign/store/internal/backend"
 )
 
 const (
-	// beat is how often the listening connection proves that it is alive, beatTimeout how long that may take, and
+	// beat is how often the listening connection is checked, beatTimeout how long that may take, and
 	// relisten how long to wait before another is made.
 	beat        = 250 * time.Millisecond
 	beatTimeout = 400 * time.Millisecond
@@ -23,19 +24,16 @@ const (
 var _ store.Watcher = (*Store)(nil)
 
 // Watch listens to the notifications that triggers send, on a connection of its own.
-func (s *Store) Watch(ctx context.Context, heard func(store.Change)) {
+func (s *Store) Watch(ctx context.Context, onChange func(store.Change)) {
 	for ctx.Err() == nil {
-		_ = s.listen(ctx, heard) // whoever hears nothing looks for himself; the verbs tell what is wrong
-		select {
-		case <-time.After(relisten):
-		case <-ctx.Done():
-		}
+		_ = s.listen(ctx, onChange)      // without notifications nodes reload on their own; the verbs report what is wrong
+		_ = backend.Pause(ctx, relisten) // the loop looks at ctx
 	}
 }
 
-func (s *Store) listen(ctx context.Context, heard func(store.Change)) error {
-	config := s.pool.Config().ConnConfig
-	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { heard(change(n.Payload)) }
+func (s *Store) listen(ctx context.Context, onChange func(store.Change)) error {
+	config := s.pool.Settings()
+	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { onChange(change(n.Payload)) }
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -43,12 +41,12 @@ func (s *Store) listen(ctx context.Context, heard func(store.Change)) error {
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = conn.Close(closing) // there is nothing in it to lose
+		_ = conn.Close(closing) // it holds nothing unsaved
 	}()
 	if _, err := conn.Exec(ctx, "LISTEN countersign"); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	heard(store.Change{Lost: true})
+	onChange(store.Change{Lost: true})
 	for ctx.Err() == nil {
 		// The answer to a question comes after every notification that was sent before it.
 		asking, cancel := context.WithTimeout(ctx, beatTimeout)
@@ -57,7 +55,7 @@ func (s *Store) listen(ctx context.Context, heard func(store.Change)) error {
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
-		heard(store.Change{})
+		onChange(store.Change{})
 		waiting, cancel := context.WithTimeout(ctx, beat)
 		for err == nil {
 			err = conn.PgConn().WaitForNotification(waiting)

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 // insertEvidence has evidence wait for its chain.
-func insertEvidence(c *connection, evidence []store.Evidence) error {
+func insertEvidence(c *connection.Conn, evidence []store.Evidence) error {
 	for _, e := range evidence {
-		if _, err := c.exec(`INSERT INTO audit_waiting (chain, at, body) VALUES (?, ?, ?)`, e.Chain, micros(e.At), text(e.Body)); err != nil {
+		if _, err := c.Exec(`INSERT INTO audit_waiting (chain, at, body) VALUES (?, ?, ?)`, e.Chain, micros(e.At), text(e.Body)); err != nil {
 			return err
 		}
 	}
@@ -21,13 +22,13 @@ func insertEvidence(c *connection, evidence []store.Evidence) error {
 
 // Record stores evidence on its own.
 func (s *Store) Record(ctx context.Context, evidence ...store.Evidence) error {
-	return s.write(ctx, "Record", several, func(c *connection) error { return insertEvidence(c, evidence) })
+	return s.write(ctx, "Record", connection.Several, func(c *connection.Conn) error { return insertEvidence(c, evidence) })
 }
 
 // WaitingEvidence lists evidence that waits for a chain.
 func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) (waiting []store.Evidence, err error) {
-	err = s.read(ctx, "WaitingEvidence", func(c *connection) error {
-		return c.eachOf(`SELECT id, chain, at, body FROM audit_waiting WHERE chain = ?1 OR chain = '' OR at < ?2 ORDER BY id LIMIT ?3`,
+	err = s.read(ctx, "WaitingEvidence", func(c *connection.Conn) error {
+		return c.EachOf(`SELECT id, chain, at, body FROM audit_waiting WHERE chain = ?1 OR chain = '' OR at < ?2 ORDER BY id LIMIT ?3`,
 			[]any{chain, micros(orphaned), limit}, func(rows *sql.Rows) error {
 				var e store.Evidence
 				err := rows.Scan(&e.ID, &e.Chain, timeField{&e.At}, textField(&e.Body))
@@ -38,36 +39,36 @@ func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time
 	return waiting, err
 }
 
-// AppendAudit appends lines to their chain and takes the evidence in them.
+// AppendAudit appends lines to their chain and removes their evidence from what is pending.
 func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken ...int64) error {
 	if len(lines) == 0 {
 		return errors.New("sqlite: AppendAudit: no lines")
 	}
-	return s.write(ctx, "AppendAudit", several, func(c *connection) error {
+	return s.write(ctx, "AppendAudit", connection.Several, func(c *connection.Conn) error {
 		for _, line := range lines {
-			appended, err := c.exec(`INSERT INTO audit_log (chain, sequence, line) SELECT ?1, ?2, ?3 WHERE
+			appended, err := c.Exec(`INSERT INTO audit_log (chain, sequence, line) SELECT ?1, ?2, ?3 WHERE
 				coalesce((SELECT max(sequence) FROM audit_log WHERE chain = ?1), 0) = ?2 - 1`, lines[0].Chain, line.Sequence, line.Text)
-			if err == nil && appended == 0 {
-				err = store.ErrConflict
-			}
 			if err != nil {
 				return err
+			}
+			if appended == 0 {
+				return store.ErrConflict
 			}
 		}
 		for _, id := range taken {
-			removed, err := c.exec(`DELETE FROM audit_waiting WHERE id = ?`, id)
-			if err == nil && removed == 0 {
-				err = store.ErrConflict
-			}
+			removed, err := c.Exec(`DELETE FROM audit_waiting WHERE id = ?`, id)
 			if err != nil {
 				return err
+			}
+			if removed == 0 {
+				return store.ErrConflict
 			}
 		}
 		return nil
 	})
 }
 
-// AuditHeads gives the last line of each chain.
+// AuditHeads returns the last line of each chain.
 func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
 	// From one chain to the next by the index: the log may be long, and the chains are few.
 	return readAll(ctx, s, "AuditHeads", `WITH RECURSIVE chains (name) AS (
@@ -83,8 +84,8 @@ func auditFields(l *store.AuditLine) []any { return []any{&l.Chain, &l.Sequence,
 
 // AuditLines lists lines of a chain.
 func (s *Store) AuditLines(ctx context.Context, chain string, after uint64, limit int) (lines []store.AuditLine, err error) {
-	err = s.read(ctx, "AuditLines", func(c *connection) error {
-		return c.eachOf(`SELECT chain, sequence, line FROM audit_log WHERE chain = ? AND sequence > ? ORDER BY sequence LIMIT ?`,
+	err = s.read(ctx, "AuditLines", func(c *connection.Conn) error {
+		return c.EachOf(`SELECT chain, sequence, line FROM audit_log WHERE chain = ? AND sequence > ? ORDER BY sequence LIMIT ?`,
 			[]any{chain, after, limit}, func(rows *sql.Rows) error {
 				var line store.AuditLine
 				err := rows.Scan(auditFields(&line)...)
@@ -97,8 +98,8 @@ func (s *Store) AuditLines(ctx context.Context, chain string, after uint64, limi
 
 // DropAudit removes the first lines of a chain.
 func (s *Store) DropAudit(ctx context.Context, chain string, before uint64, evidence ...store.Evidence) (dropped int, err error) {
-	err = s.write(ctx, "DropAudit", several, func(c *connection) error {
-		removed, err := c.exec(`DELETE FROM audit_log WHERE chain = ?1 AND sequence < ?2
+	err = s.write(ctx, "DropAudit", connection.Several, func(c *connection.Conn) error {
+		removed, err := c.Exec(`DELETE FROM audit_log WHERE chain = ?1 AND sequence < ?2
 			AND sequence < (SELECT max(sequence) FROM audit_log WHERE chain = ?1)`, chain, before)
 		if err != nil {
 			return err

@@ -5,13 +5,14 @@ import (
 	"database/sql"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
 	passkeyColumns      = `id, subject, public_key, aaguid, name, synced, sign_count, created_at, used_at, cloned_at`
 	deviceColumns       = `id, subject, name, jkt, created_at, used_at`
 	subscriptionColumns = `id, subject, endpoint, key_id, created_at`
-	// enabled holds for a row whose person can sign in.
+	// enabled holds for a row whose user can sign in.
 	enabled = `EXISTS (SELECT 1 FROM users u WHERE u.subject = t.subject AND NOT u.disabled)`
 )
 
@@ -28,10 +29,10 @@ func subscriptionFields(s *store.Subscription) []any {
 	return []any{digestField{&s.ID}, &s.Subject, &s.Endpoint, &s.KeyID, timeField{&s.CreatedAt}}
 }
 
-// readOf runs a verb that lists what a person has.
+// readOf runs a verb that lists what a user has.
 func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, fields func(*T) []any) (records []T, err error) {
-	err = s.read(ctx, verb, func(c *connection) error {
-		return c.eachOf(query, []any{subject}, func(rows *sql.Rows) error {
+	err = s.read(ctx, verb, func(c *connection.Conn) error {
+		return c.EachOf(query, []any{subject}, func(rows *sql.Rows) error {
 			var record T
 			err := rows.Scan(fields(&record)...)
 			records = append(records, record)
@@ -44,37 +45,33 @@ func readOf[T any](ctx context.Context, s *Store, verb, query, subject string, f
 // Session reads a sign-in that is alive.
 func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn store.Session, err error) {
 	now := s.moment()
-	err = s.read(ctx, "Session", func(c *connection) error {
-		found, err := c.one(`SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ? AND s.expires_at > ?
+	err = s.read(ctx, "Session", func(c *connection.Conn) error {
+		return c.Get(`SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ? AND s.expires_at > ?
 			AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)`,
 			[]any{session[:], micros(now)}, sessionFields(&signedIn)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return signedIn, err
 }
 
 // StartSession stores a sign-in and ends a former one.
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
-	return s.write(ctx, "StartSession", several, func(c *connection) error {
-		if _, err := c.exec(`DELETE FROM sessions WHERE id = ?`, former[:]); err != nil {
+	return s.write(ctx, "StartSession", connection.Several, func(c *connection.Conn) error {
+		if _, err := c.Exec(`DELETE FROM sessions WHERE id = ?`, former[:]); err != nil {
 			return err
 		}
-		_, err := c.exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		_, err := c.Exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
 			session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
 		return conflict(err, store.ErrConflict)
 	})
 }
 
-// AddPasskey stores a passkey and claims uses.
-func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.Use) error {
-	return s.write(ctx, "AddPasskey", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+// AddPasskey stores a passkey and consumes oneTimes.
+func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...store.OneTime) error {
+	return s.write(ctx, "AddPasskey", connection.Several, func(c *connection.Conn) error {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		_, err := c.exec(`INSERT INTO passkeys (`+passkeyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := c.Exec(`INSERT INTO passkeys (`+passkeyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			p.ID, p.Subject, p.PublicKey, p.AAGUID, p.Name, p.Synced, p.SignCount,
 			micros(p.CreatedAt), micros(p.UsedAt), micros(p.ClonedAt))
 		return conflict(err, store.ErrConflict)
@@ -83,82 +80,79 @@ func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, uses ...store.U
 
 // Passkey reads a passkey.
 func (s *Store) Passkey(ctx context.Context, id []byte) (passkey store.Passkey, err error) {
-	err = s.read(ctx, "Passkey", func(c *connection) error {
-		found, err := c.one(`SELECT `+passkeyColumns+` FROM passkeys WHERE id = ?`, []any{id}, passkeyFields(&passkey)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+	err = s.read(ctx, "Passkey", func(c *connection.Conn) error {
+		return c.Get(`SELECT `+passkeyColumns+` FROM passkeys WHERE id = ?`, []any{id}, passkeyFields(&passkey)...)
 	})
 	return passkey, err
 }
 
-// Passkeys lists a person's passkeys.
+// Passkeys lists a user's passkeys.
 func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, error) {
 	return readOf(ctx, s, "Passkeys", `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = ? ORDER BY created_at, id`, subject, passkeyFields)
 }
 
-// UsePasskey records the use of a passkey and claims uses.
-func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, uses ...store.Use) error {
+// UsePasskey records the use of a passkey and consumes oneTimes.
+func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error {
 	now, cloned := micros(s.moment()), false
-	err := s.write(ctx, "UsePasskey", several, func(c *connection) error {
+	err := s.write(ctx, "UsePasskey", connection.Several, func(c *connection.Conn) error {
 		cloned = false
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		used, err := c.exec(`UPDATE passkeys AS t SET used_at = ?1, sign_count = ?2 WHERE id = ?3 AND cloned_at IS NULL
+		used, err := c.Exec(`UPDATE passkeys AS t SET used_at = ?1, sign_count = ?2 WHERE id = ?3 AND cloned_at IS NULL
 			AND (sign_count < ?2 OR sign_count = 0 AND ?2 = 0) AND `+enabled, now, count, id)
 		if err != nil || used > 0 {
 			return err
 		}
-		marked, err := c.exec(`UPDATE passkeys AS t SET cloned_at = ? WHERE id = ? AND cloned_at IS NULL AND `+enabled, now, id)
+		marked, err := c.Exec(`UPDATE passkeys AS t SET cloned_at = ? WHERE id = ? AND cloned_at IS NULL AND `+enabled, now, id)
 		if err != nil {
 			return err
 		}
 		if cloned = marked > 0; cloned {
-			return nil // the mark has to stay
+			return nil // cloned_at must be committed
 		}
 		return existence(c, `SELECT 1 FROM passkeys AS t WHERE id = ? AND `+enabled, id, store.ErrRevoked)
 	})
-	if err == nil && cloned {
+	if err != nil {
+		return err
+	}
+	if cloned {
 		return store.ErrConflict
 	}
-	return err
+	return nil
 }
 
-// RemovePasskey removes a passkey of a person.
+// RemovePasskey removes a passkey of a user.
 func (s *Store) RemovePasskey(ctx context.Context, subject string, id []byte) error {
 	return s.removed(ctx, "RemovePasskey", `DELETE FROM passkeys WHERE subject = ? AND id = ?`, subject, id)
 }
 
-// PutEnrolment stores a code in place of a person's others.
+// PutEnrolment stores a code in place of a user's others.
 func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
-	return s.write(ctx, "PutEnrolment", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (?, ?, ?, ?)
+	return s.write(ctx, "PutEnrolment", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (?, ?, ?, ?)
 			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, expires_at = excluded.expires_at`,
 			e.ID[:], e.Subject, micros(e.CreatedAt), micros(e.ExpiresAt))
 		return conflict(err, store.ErrConflict)
 	})
 }
 
-// Enrol spends a code and stores the device.
-func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, uses ...store.Use) (store.Device, error) {
+// Enrol consumes a code and stores the device.
+func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Device, oneTimes ...store.OneTime) (store.Device, error) {
 	now := s.moment()
-	err := s.write(ctx, "Enrol", several, func(c *connection) error {
+	err := s.write(ctx, "Enrol", connection.Several, func(c *connection.Conn) error {
 		var e store.Enrolment
-		found, err := c.one(`SELECT subject, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]}, &e.Subject, timeField{&e.ExpiresAt})
+		err := c.Get(`SELECT subject, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]}, &e.Subject, timeField{&e.ExpiresAt})
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !now.Before(e.ExpiresAt):
 			return store.ErrExpired
 		}
-		if err := claim(c, uses); err != nil {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		if _, err := c.exec(`DELETE FROM enrolments WHERE id = ?`, code[:]); err != nil {
+		if _, err := c.Exec(`DELETE FROM enrolments WHERE id = ?`, code[:]); err != nil {
 			return err
 		}
 		device.Subject = e.Subject
@@ -167,15 +161,15 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 	return device, err
 }
 
-func insertDevice(c *connection, d store.Device) error {
-	_, err := c.exec(`INSERT INTO devices (`+deviceColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
+func insertDevice(c *connection.Conn, d store.Device) error {
+	_, err := c.Exec(`INSERT INTO devices (`+deviceColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
 		d.ID, d.Subject, d.Name, d.JKT, micros(d.CreatedAt), micros(d.UsedAt))
 	return conflict(err, store.ErrConflict)
 }
 
 // AddDevice stores a device.
 func (s *Store) AddDevice(ctx context.Context, device store.Device) error {
-	return s.write(ctx, "AddDevice", single, func(c *connection) error { return insertDevice(c, device) })
+	return s.write(ctx, "AddDevice", connection.Single, func(c *connection.Conn) error { return insertDevice(c, device) })
 }
 
 // DeviceByKey reads the device that has a key.
@@ -183,60 +177,63 @@ func (s *Store) DeviceByKey(ctx context.Context, jkt string) (store.Device, erro
 	return readOne(ctx, s, "DeviceByKey", `SELECT `+deviceColumns+` FROM devices WHERE jkt = ?`, jkt, deviceFields)
 }
 
-// Devices lists a person's devices.
+// Devices lists a user's devices.
 func (s *Store) Devices(ctx context.Context, subject string) ([]store.Device, error) {
 	return readOf(ctx, s, "Devices", `SELECT `+deviceColumns+` FROM devices WHERE subject = ? ORDER BY created_at, id`, subject, deviceFields)
 }
 
-// UseDevice records the use of a device and claims uses.
-func (s *Store) UseDevice(ctx context.Context, id string, uses ...store.Use) error {
-	return s.write(ctx, "UseDevice", several, func(c *connection) error {
-		used, err := c.exec(`UPDATE devices AS t SET used_at = ? WHERE id = ? AND `+enabled, micros(s.moment()), id)
+// UseDevice records the use of a device and consumes oneTimes.
+func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneTime) error {
+	return s.write(ctx, "UseDevice", connection.Several, func(c *connection.Conn) error {
+		used, err := c.Exec(`UPDATE devices AS t SET used_at = ? WHERE id = ? AND `+enabled, micros(s.moment()), id)
 		if err != nil {
 			return err
 		}
 		if used == 0 {
 			return store.ErrNotFound
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 
-// RemoveDevice removes a device of a person.
+// RemoveDevice removes a device of a user.
 func (s *Store) RemoveDevice(ctx context.Context, subject, id string) error {
 	return s.removed(ctx, "RemoveDevice", `DELETE FROM devices WHERE subject = ? AND id = ?`, subject, id)
 }
 
-// removed runs a DELETE of one record that has to be there.
+// removed runs a DELETE of one record that must exist.
 func (s *Store) removed(ctx context.Context, verb, query string, arguments ...any) error {
-	return s.write(ctx, verb, single, func(c *connection) error {
-		removed, err := c.exec(query, arguments...)
-		if err == nil && removed == 0 {
+	return s.write(ctx, verb, connection.Single, func(c *connection.Conn) error {
+		removed, err := c.Exec(query, arguments...)
+		if err != nil {
+			return err
+		}
+		if removed == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
 // PutSubscription stores where a browser takes messages.
 func (s *Store) PutSubscription(ctx context.Context, p store.Subscription) error {
-	return s.write(ctx, "PutSubscription", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO subscriptions (`+subscriptionColumns+`) VALUES (?, ?, ?, ?, ?)
+	return s.write(ctx, "PutSubscription", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`INSERT INTO subscriptions (`+subscriptionColumns+`) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET subject = excluded.subject, key_id = excluded.key_id, created_at = excluded.created_at`,
 			p.ID[:], p.Subject, p.Endpoint, p.KeyID, micros(p.CreatedAt))
 		return err
 	})
 }
 
-// Subscriptions lists a person's subscriptions.
+// Subscriptions lists a user's subscriptions.
 func (s *Store) Subscriptions(ctx context.Context, subject string) ([]store.Subscription, error) {
 	return readOf(ctx, s, "Subscriptions", `SELECT `+subscriptionColumns+` FROM subscriptions WHERE subject = ? ORDER BY created_at, id`, subject, subscriptionFields)
 }
 
 // RemoveSubscription removes a subscription.
 func (s *Store) RemoveSubscription(ctx context.Context, id store.Digest) error {
-	return s.write(ctx, "RemoveSubscription", single, func(c *connection) error {
-		_, err := c.exec(`DELETE FROM subscriptions WHERE id = ?`, id[:])
+	return s.write(ctx, "RemoveSubscription", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`DELETE FROM subscriptions WHERE id = ?`, id[:])
 		return err
 	})
 }

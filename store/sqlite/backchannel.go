@@ -6,53 +6,54 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
 	backchannelColumns = `b.id, b.client_id, b.subject, b.person, b.parameters, b.ping, b.created_at, b.expires_at, b.interval,
 		b.next_poll_at, b.decided_at, b.grant_id, b.device, b.spent_at`
-	// askable is a person who may be asked; it wants the table as b.
-	askable = `EXISTS (SELECT 1 FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
+	// userEnabled is a condition on a row b: its user exists and is enabled.
+	userEnabled = `EXISTS (SELECT 1 FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
 )
 
 func backchannelFields(b *store.BackchannelRequest) []any {
-	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.Person}, textField(&b.Parameters), &b.Ping,
+	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.UserKey}, textField(&b.Parameters), &b.Ping,
 		timeField{&b.CreatedAt}, timeField{&b.ExpiresAt}, durationField{&b.Interval}, timeField{&b.NextPollAt},
-		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.SpentAt}}
+		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}}
 }
 
-// StartBackchannel stores a request within its limits and claims uses.
-func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, uses ...store.Use) error {
+// StartBackchannel stores a request within its limits and consumes oneTimes.
+func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest, limits store.BackchannelLimits, oneTimes ...store.OneTime) error {
 	now := micros(s.moment())
-	return s.write(ctx, "StartBackchannel", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+	return s.write(ctx, "StartBackchannel", connection.Several, func(c *connection.Conn) error {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		stored, err := c.exec(`INSERT INTO backchannel_requests
+		stored, err := c.Exec(`INSERT INTO backchannel_requests
 			(id, client_id, subject, person, parameters, ping, created_at, expires_at, interval, next_poll_at, decided_at, grant_id, device, spent_at)
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 WHERE
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15) < ?16 AND
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15 AND client_id = ?2) < ?17`,
-			b.ID[:], b.ClientID, b.Subject, b.Person[:], text(b.Parameters), b.Ping, micros(b.CreatedAt), micros(b.ExpiresAt),
-			b.Interval.Microseconds(), micros(b.NextPollAt), micros(b.DecidedAt), b.GrantID, b.Device, micros(b.SpentAt),
-			now, limits.Person, limits.Client)
+			b.ID[:], b.ClientID, b.Subject, b.UserKey[:], text(b.Parameters), b.Ping, micros(b.CreatedAt), micros(b.ExpiresAt),
+			b.Interval.Microseconds(), micros(b.NextPollAt), micros(b.DecidedAt), b.GrantID, b.Device, micros(b.ConsumedAt),
+			now, limits.User, limits.Client)
 		switch {
 		case err != nil:
 			return conflict(err, store.ErrConflict)
 		case stored == 0:
-			return store.ErrSpent
+			return store.ErrConsumed
 		}
 		return insertEvidence(c, b.Evidence)
 	})
 }
 
-// PendingBackchannel lists what waits for a person.
+// PendingBackchannel lists the requests that are pending for a user.
 func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending []store.BackchannelRequest, err error) {
 	now := micros(s.moment())
-	err = s.read(ctx, "PendingBackchannel", func(c *connection) error {
+	err = s.read(ctx, "PendingBackchannel", func(c *connection.Conn) error {
 		pending = nil
-		return c.eachOf(`SELECT `+backchannelColumns+` FROM backchannel_requests b
-			WHERE b.subject = ? AND b.decided_at IS NULL AND b.expires_at > ? AND `+askable+` ORDER BY b.created_at, b.id`,
+		return c.EachOf(`SELECT `+backchannelColumns+` FROM backchannel_requests b
+			WHERE b.subject = ? AND b.decided_at IS NULL AND b.expires_at > ? AND `+userEnabled+` ORDER BY b.created_at, b.id`,
 			[]any{subject, now}, func(rows *sql.Rows) error {
 				var b store.BackchannelRequest
 				err := rows.Scan(backchannelFields(&b)...)
@@ -65,12 +66,8 @@ func (s *Store) PendingBackchannel(ctx context.Context, subject string) (pending
 
 // BackchannelRequest reads a request.
 func (s *Store) BackchannelRequest(ctx context.Context, id store.Digest) (b store.BackchannelRequest, err error) {
-	err = s.read(ctx, "BackchannelRequest", func(c *connection) error {
-		found, err := c.one(`SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = ?`, []any{id[:]}, backchannelFields(&b)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+	err = s.read(ctx, "BackchannelRequest", func(c *connection.Conn) error {
+		return c.Get(`SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.id = ?`, []any{id[:]}, backchannelFields(&b)...)
 	})
 	return b, err
 }
@@ -82,9 +79,9 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 	if d.Grant != nil {
 		grantID = d.Grant.ID
 	}
-	return s.write(ctx, "DecideBackchannel", several, func(c *connection) error {
-		decided, err := c.exec(`UPDATE backchannel_requests AS b SET decided_at = ?1, grant_id = ?2, device = ?3, next_poll_at = ?1
-			WHERE b.id = ?4 AND b.subject = ?5 AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > ?1 AND `+askable,
+	return s.write(ctx, "DecideBackchannel", connection.Several, func(c *connection.Conn) error {
+		decided, err := c.Exec(`UPDATE backchannel_requests AS b SET decided_at = ?1, grant_id = ?2, device = ?3, next_poll_at = ?1
+			WHERE b.id = ?4 AND b.subject = ?5 AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > ?1 AND `+userEnabled,
 			micros(now), grantID, d.Device, d.Request[:], d.Subject)
 		if err != nil {
 			return err
@@ -97,35 +94,33 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 				return err
 			}
 		}
-		_, err = c.exec(`INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
+		_, err = c.Exec(`INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
 			SELECT id, client_id, ping, 0, ?, expires_at FROM backchannel_requests WHERE id = ? AND ping IS NOT NULL`, micros(now), d.Request[:])
 		return err
 	})
 }
 
 // undecided says why a request could not be decided.
-func undecided(c *connection, d store.BackchannelDecision, now time.Time) error {
+func undecided(c *connection.Conn, d store.BackchannelDecision, now time.Time) error {
 	var decided bool
 	var end time.Time
-	found, err := c.one(`SELECT b.decided_at IS NOT NULL, b.expires_at FROM backchannel_requests b
-		WHERE b.id = `+blob+` AND b.subject = ? AND b.subject <> '' AND `+askable, []any{d.Request[:], d.Subject}, &decided, timeField{&end})
+	err := c.Get(`SELECT b.decided_at IS NOT NULL, b.expires_at FROM backchannel_requests b
+		WHERE b.id = `+connection.Blob+` AND b.subject = ? AND b.subject <> '' AND `+userEnabled, []any{d.Request[:], d.Subject}, &decided, timeField{&end})
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case decided:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }
 
-// PollBackchannel sets the time of the next poll while nobody has decided.
+// PollBackchannel sets the time of the next poll while the request is pending.
 func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID string) (p store.BackchannelPoll, err error) {
 	now := s.moment()
-	err = s.write(ctx, "PollBackchannel", single, func(c *connection) error {
+	err = s.write(ctx, "PollBackchannel", connection.Single, func(c *connection.Conn) error {
 		p = store.BackchannelPoll{}
-		pending, err := c.update(`UPDATE backchannel_requests AS b SET early = (b.next_poll_at > ?1),
+		pending, err := c.Update(`UPDATE backchannel_requests AS b SET early = (b.next_poll_at > ?1),
 			interval = b.interval + iif(b.next_poll_at > ?1, ?2, 0), next_poll_at = ?1 + b.interval + iif(b.next_poll_at > ?1, ?2, 0)
 			WHERE b.id = ?3 AND b.client_id = ?4 AND b.decided_at IS NULL AND b.expires_at > ?1
 			RETURNING early, id, client_id, subject, person, parameters, ping, created_at, expires_at, interval,
@@ -139,82 +134,79 @@ func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID s
 	return p, err
 }
 
-// polled reads a request that nobody can decide any more.
-func polled(c *connection, id store.Digest, clientID string, now time.Time, p *store.BackchannelPoll) error {
+// polled reads a request that can no longer be decided.
+func polled(c *connection.Conn, id store.Digest, clientID string, now time.Time, p *store.BackchannelPoll) error {
 	var grant store.Grant
-	var granted, there bool
-	fields := append(backchannelFields(&p.Request), &granted, &there)
-	found, err := c.one(`SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+askable+`,
+	var granted, enabled bool
+	fields := append(backchannelFields(&p.Request), &granted, &enabled)
+	err := c.Get(`SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+userEnabled+`,
 		coalesce(g.id, ''), coalesce(g.client_id, ''), coalesce(g.subject, ''), g.scopes, g.detail, g.auth_time, coalesce(g.acr, ''), g.amr,
 		g.created_at, g.expires_at, g.revoked_at
 		FROM backchannel_requests b LEFT JOIN grants g ON g.id = b.grant_id
-		WHERE b.id = `+blob+` AND b.client_id = ?`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
-	if err == nil && found && granted {
-		if !there && grant.RevokedAt.IsZero() {
+		WHERE b.id = `+connection.Blob+` AND b.client_id = ?`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
+	if err != nil {
+		return err
+	}
+	if granted {
+		if !enabled && grant.RevokedAt.IsZero() {
 			grant.RevokedAt = now
 		}
 		p.Grant = &grant
 	}
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return store.ErrNotFound
-	case !p.Request.SpentAt.IsZero():
-		return store.ErrSpent
-	case !now.Before(p.Request.ExpiresAt):
+	if !p.Request.ConsumedAt.IsZero() {
+		return store.ErrConsumed
+	}
+	if !now.Before(p.Request.ExpiresAt) {
 		return store.ErrExpired
 	}
 	return nil
 }
 
-// RedeemBackchannel spends an allowed request and records what was bought.
-func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, bought store.Bought, uses ...store.Use) error {
+// RedeemBackchannel consumes an allowed request and records what was issued.
+func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	return s.write(ctx, "RedeemBackchannel", several, func(c *connection) error {
+	return s.write(ctx, "RedeemBackchannel", connection.Several, func(c *connection.Conn) error {
 		var grantID, clientID string
-		spent, err := c.update(`UPDATE backchannel_requests AS b SET spent_at = ?1
-			WHERE b.id = ?2 AND b.spent_at IS NULL AND b.expires_at > ?1 AND b.grant_id <> '' AND `+askable+` AND EXISTS
+		consumed, err := c.Update(`UPDATE backchannel_requests AS b SET spent_at = ?1
+			WHERE b.id = ?2 AND b.spent_at IS NULL AND b.expires_at > ?1 AND b.grant_id <> '' AND `+userEnabled+` AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = b.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), id[:]}, &grantID, &clientID)
 		if err != nil {
 			return err
 		}
-		if !spent {
-			return unspent(c, id, now)
+		if !consumed {
+			return notConsumed(c, id, now)
 		}
-		if err := insertBought(c, bought, grantID, clientID); err != nil {
+		if err := insertIssued(c, issued, grantID, clientID); err != nil {
 			return err
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 
-// unspent says why an allowed request could not be spent.
-func unspent(c *connection, id store.Digest, now time.Time) error {
-	var spent bool
+// notConsumed says why an allowed request could not be consumed.
+func notConsumed(c *connection.Conn, id store.Digest, now time.Time) error {
+	var consumed bool
 	var end time.Time
-	found, err := c.one(`SELECT b.spent_at IS NOT NULL, min(b.expires_at, g.expires_at)
-		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = `+blob, []any{id[:]}, &spent, timeField{&end})
+	err := c.Get(`SELECT b.spent_at IS NOT NULL, min(b.expires_at, g.expires_at)
+		FROM backchannel_requests b JOIN grants g ON g.id = b.grant_id WHERE b.id = `+connection.Blob, []any{id[:]}, &consumed, timeField{&end})
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
-	case spent:
-		return store.ErrSpent
+	case consumed:
+		return store.ErrConsumed
 	case !now.Before(end):
 		return store.ErrExpired
 	}
 	return store.ErrRevoked
 }
 
-// ClaimPings hands out pings that are due.
+// ClaimPings leases due pings.
 func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) (pings []store.Ping, err error) {
 	now := s.moment()
-	err = s.write(ctx, "ClaimPings", several, func(c *connection) error {
+	err = s.write(ctx, "ClaimPings", connection.Several, func(c *connection.Conn) error {
 		pings = nil
-		err := c.eachOf(`UPDATE pings SET due_at = ?2, attempts = attempts + 1 WHERE request_id IN
+		return c.UpdateEach(`UPDATE pings SET due_at = ?2, attempts = attempts + 1 WHERE request_id IN
 			(SELECT request_id FROM pings WHERE due_at <= ?1 AND expires_at > ?1 ORDER BY due_at LIMIT ?3)
 			RETURNING request_id, client_id, sealed, attempts, expires_at`,
 			[]any{micros(now), micros(now.Add(lease)), limit}, func(rows *sql.Rows) error {
@@ -223,24 +215,22 @@ func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) 
 				pings = append(pings, p)
 				return err
 			})
-		c.changed = c.changed || len(pings) > 0
-		return err
 	})
 	return pings, err
 }
 
-// PingDone forgets a ping.
+// PingDone deletes a ping.
 func (s *Store) PingDone(ctx context.Context, request store.Digest) error {
-	return s.write(ctx, "PingDone", single, func(c *connection) error {
-		_, err := c.exec(`DELETE FROM pings WHERE request_id = ?`, request[:])
+	return s.write(ctx, "PingDone", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`DELETE FROM pings WHERE request_id = ?`, request[:])
 		return err
 	})
 }
 
 // PingFailed makes a ping due again.
 func (s *Store) PingFailed(ctx context.Context, request store.Digest, attempt int, next time.Time) error {
-	return s.write(ctx, "PingFailed", single, func(c *connection) error {
-		_, err := c.exec(`UPDATE pings SET due_at = ? WHERE request_id = ? AND attempts = ?`, micros(next), request[:], attempt)
+	return s.write(ctx, "PingFailed", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`UPDATE pings SET due_at = ? WHERE request_id = ? AND attempts = ?`, micros(next), request[:], attempt)
 		return err
 	})
 }

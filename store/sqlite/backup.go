@@ -2,139 +2,22 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+
+	"countersign/store/sqlite/internal/dbfile"
 )
 
-// ErrInUse tells that a database is open elsewhere.
-var ErrInUse = errors.New("sqlite: the database is in use: stop the server first")
+// ErrInUse reports that a database is open elsewhere.
+var ErrInUse = dbfile.ErrInUse
 
-// Backup writes a copy of config.File into a new file that only its owner can read. The server may go on meanwhile: the
-// copy is the state of one moment, is checked, and is on the disk when Backup returns.
+// Backup writes a copy of config.File into a new file that only its owner can read. The server may be running: the
+// copy is a consistent snapshot, is checked, and is synced to disk when Backup returns.
 func Backup(ctx context.Context, config Config, to string) error {
-	if err := built(); err != nil {
-		return err
-	}
-	return copied(ctx, config.File, to, func(*sql.DB) error { return nil })
+	return config.file().Backup(ctx, to)
 }
 
-// Restore puts a backup in the place of config.File, which must not be open anywhere; what was there is kept beside it, under
-// the name that is returned, empty if there was nothing. What is used up is left out: a code or a request that was
-// used after the backup was made would be good once more. People sign in again.
+// Restore replaces config.File, which must not be open anywhere, with a backup; the former file is kept beside it, under
+// the name that is returned, empty if there was none. One-time records are left out: a code or a request that was
+// used after the backup was made could be used again. Users sign in again.
 func Restore(ctx context.Context, config Config, from string) (kept string, err error) {
-	if err := built(); err != nil {
-		return "", err
-	}
-	if _, err := withDatabase(from, func(db *sql.DB) ([]Migration, error) { return nil, schema().Check(ctx, db) }); err != nil {
-		return "", fmt.Errorf("%s: %w", from, err)
-	}
-	there, err := idle(config.File)
-	if err != nil {
-		return "", err
-	}
-	made := config.File + ".restoring"
-	err = copied(ctx, from, made, func(db *sql.DB) error {
-		for _, table := range leftOut() {
-			if _, err := db.ExecContext(ctx, "DELETE FROM "+table); err != nil {
-				return fmt.Errorf("sqlite: leave out what is short-lived: %w", err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	if there {
-		kept = config.File + ".replaced"
-		if _, err := os.Stat(kept); err == nil {
-			return "", errors.Join(fmt.Errorf("sqlite: %s is there from an earlier restoration: take it away first", kept), os.Remove(made))
-		}
-		if err := os.Rename(config.File, kept); err != nil {
-			return "", fmt.Errorf("sqlite: %w", err)
-		}
-	}
-	if err := os.Rename(made, config.File); err != nil {
-		return kept, fmt.Errorf("sqlite: %w", err)
-	}
-	return kept, synced(filepath.Dir(config.File))
-}
-
-// leftOut are the tables whose records a restoration leaves out: what may have been used after the backup, and would be good
-// once more.
-func leftOut() []string {
-	return []string{"interactions", "requests", "codes", "sessions", "backchannel_requests", "pings", "enrolments", "initial_tokens"}
-}
-
-// idle tells whether a database is there, and refuses one that is open elsewhere: the last to close it takes its WAL away.
-func idle(file string) (there bool, err error) {
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	} else if err != nil {
-		return false, fmt.Errorf("sqlite: %w", err)
-	}
-	_, err = withDatabase(file, func(db *sql.DB) ([]Migration, error) {
-		_, err := db.Exec("SELECT count(*) FROM sqlite_schema")
-		return nil, err
-	})
-	if err != nil {
-		return true, fmt.Errorf("sqlite: look whether %s is in use: %w", file, err)
-	}
-	if _, err := os.Stat(file + "-wal"); err == nil {
-		return true, ErrInUse
-	}
-	return true, nil
-}
-
-// copied copies a database, changes the copy, checks it, and has it on the disk. A copy that fails is taken away.
-func copied(ctx context.Context, from, to string, change func(*sql.DB) error) (err error) {
-	file, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("sqlite: the copy: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("sqlite: the copy: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(to))
-		}
-	}()
-	source, err := sql.Open("sqlite3", dsn(from))
-	if err != nil {
-		return fmt.Errorf("sqlite: open %s: %w", from, err)
-	}
-	_, err = source.ExecContext(ctx, "VACUUM INTO ?", to) // into the empty file, whose mode stays
-	if err := errors.Join(err, source.Close()); err != nil {
-		return fmt.Errorf("sqlite: copy %s: %w", from, err)
-	}
-	_, err = withDatabase(to, func(db *sql.DB) ([]Migration, error) {
-		if err := change(db); err != nil {
-			return nil, err
-		}
-		var verdict string
-		if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil || verdict != "ok" {
-			return nil, errors.Join(fmt.Errorf("sqlite: the copy is damaged: %s", verdict), err)
-		}
-		return nil, nil
-	})
-	if err != nil {
-		return err
-	}
-	return errors.Join(synced(to), synced(filepath.Dir(to)))
-}
-
-// synced has a file or a folder on the disk.
-func synced(name string) error {
-	file, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	return nil
+	return config.file().Restore(ctx, from)
 }

@@ -24,8 +24,8 @@ func migratedFile(t *testing.T, name string) sqlite.Config {
 	return config
 }
 
-func named(name string) store.Use {
-	return store.Use{Kind: "test", Key: store.DigestOf(name), Until: time.Now().Add(time.Hour)}
+func named(name string) store.OneTime {
+	return store.OneTime{Kind: "test", Key: store.DigestOf(name), Until: time.Now().Add(time.Hour)}
 }
 
 // TestBackup: a copy that is made while others write has all that was acknowledged before, and is whole.
@@ -35,7 +35,7 @@ func TestBackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Use(t.Context(), named("before")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), named("before")); err != nil {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})
@@ -48,7 +48,7 @@ func TestBackup(t *testing.T) {
 					return
 				default:
 				}
-				if err := s.Use(t.Context(), named(string(rune('a'+worker))+time.Now().String())); err != nil {
+				if err := s.ConsumeOneTime(t.Context(), named(string(rune('a'+worker))+time.Now().String())); err != nil {
 					t.Error(err)
 					return
 				}
@@ -82,7 +82,7 @@ func TestBackup(t *testing.T) {
 	if s, err = sqlite.Open(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Use(t.Context(), named("before")); !errors.Is(err, store.ErrReplayed) {
+	if err := s.ConsumeOneTime(t.Context(), named("before")); !errors.Is(err, store.ErrReplayed) {
 		t.Errorf("what was used before the backup: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -93,7 +93,7 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestRestoreLeavesCodesOut: a code that was not spent when the backup was made, and was afterwards, is not good again.
+// TestRestoreLeavesCodesOut: a code that was not consumed when the backup was made, and was afterwards, is not good again.
 func TestRestoreLeavesCodesOut(t *testing.T) {
 	config := migratedFile(t, "store.db")
 	execute(t, config.File, `INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
@@ -143,7 +143,7 @@ func TestRestoreEverything(t *testing.T) {
 	for table, rows := range was {
 		switch {
 		case rows == 0:
-			t.Errorf("nothing is in %s: storetest.FillEverything has forgotten it", table)
+			t.Errorf("nothing is in %s: storetest.FillEverything lacks it", table)
 		case slices.Contains(lasts, table) && is[table] != rows:
 			t.Errorf("%d of %d records of %s were restored", is[table], rows, table)
 		case !slices.Contains(lasts, table) && is[table] != 0:

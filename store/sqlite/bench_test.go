@@ -55,8 +55,8 @@ func benchmarkFlow(b *testing.B, atOnce int) {
 func flow(ctx context.Context, s store.Store, number int64) error {
 	now := time.Now()
 	id := func(what string) store.Digest { return store.DigestOf(fmt.Sprint(what, number)) }
-	use := func(what string) store.Use {
-		return store.Use{Kind: "dpop", Key: id("use of " + what), Until: now.Add(time.Minute)}
+	oneTime := func(what string) store.OneTime {
+		return store.OneTime{Kind: "dpop", Key: id("use of " + what), Until: now.Add(time.Minute)}
 	}
 	request := store.Request{
 		ID: id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Minute),
@@ -80,18 +80,18 @@ func flow(ctx context.Context, s store.Store, number int64) error {
 	access := store.AccessToken{ID: id("access"), ExpiresAt: now.Add(time.Minute)}
 	refresh := store.RefreshToken{ID: id("refresh"), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
 	for _, write := range []func() error{
-		func() error { return s.Push(ctx, request, use("assertion"), use("push")) },
+		func() error { return s.Push(ctx, request, oneTime("assertion"), oneTime("push")) },
 		func() error { return s.BeginInteraction(ctx, interaction) },
 		func() error { return s.SignIn(ctx, interaction.ID, session) },
 		func() error {
 			return s.Finish(ctx, store.Finish{Interaction: interaction.ID, Request: request.ID, Grant: &grant, Code: &code})
 		},
 		func() error {
-			bought := store.Bought{AccessToken: access, RefreshToken: &refresh}
-			return s.RedeemCode(ctx, code.ID, bought, use("assertion again"), use("token"))
+			issued := store.Issued{AccessToken: access, RefreshToken: &refresh}
+			return s.RedeemCode(ctx, code.ID, issued, oneTime("assertion again"), oneTime("token"))
 		},
 		func() error {
-			_, err := s.AccessGrant(ctx, access.ID, use("resource"))
+			_, err := s.AccessGrant(ctx, access.ID, oneTime("resource"))
 			return err
 		},
 	} {

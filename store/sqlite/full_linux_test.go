@@ -92,12 +92,12 @@ func fillDisk(t *testing.T, folder string) {
 		return store.Request{ID: store.DigestOf(fmt.Sprint("request ", n)), ClientID: "client", CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
 			Parameters: json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)}
 	}
-	use := func(n int) store.Use {
-		return store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", n)), Until: time.Now().Add(time.Hour)}
+	oneTime := func(n int) store.OneTime {
+		return store.OneTime{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", n)), Until: time.Now().Add(time.Hour)}
 	}
 	acknowledged, refused := 0, 0
 	for refused < 20 && acknowledged < 10_000 {
-		switch err := s.Push(t.Context(), request(acknowledged), use(acknowledged)); {
+		switch err := s.Push(t.Context(), request(acknowledged), oneTime(acknowledged)); {
 		case err == nil:
 			acknowledged++
 		case errors.Is(err, store.ErrUnavailable) && strings.Contains(err.Error(), "disk is full"):
@@ -120,11 +120,11 @@ func fillDisk(t *testing.T, folder string) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Push(t.Context(), request(acknowledged), use(acknowledged)); err != nil {
+	if err := s.Push(t.Context(), request(acknowledged), oneTime(acknowledged)); err != nil {
 		t.Fatalf("when there is space again: %v", err)
 	}
 	for n := range acknowledged + 1 {
-		if err := s.Use(context.Background(), use(n)); !errors.Is(err, store.ErrReplayed) {
+		if err := s.ConsumeOneTime(context.Background(), oneTime(n)); !errors.Is(err, store.ErrReplayed) {
 			t.Fatalf("use %d of %d: %v", n, acknowledged, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
@@ -12,8 +13,8 @@ const (
 		g.created_at, g.expires_at, g.revoked_at`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
-	// personGone tells of a grant whether its person is disabled or no longer there.
-	personGone          = `(g.subject <> '' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
+	// userGone is whether the user of a grant is disabled or deleted.
+	userGone            = `(g.subject <> '' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.subject = g.subject AND NOT u.disabled))`
 	refreshTokenColumns = `t.id, t.grant_id, t.client_id, t.created_at, t.expires_at, t.revoked_at`
 )
 
@@ -22,8 +23,8 @@ func grantFields(g *store.Grant) []any {
 		&g.ACR, listField{&g.AMR}, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}}
 }
 
-func insertGrant(c *connection, g *store.Grant) error {
-	_, err := c.exec(`INSERT INTO grants
+func insertGrant(c *connection.Conn, g *store.Grant) error {
+	_, err := c.Exec(`INSERT INTO grants
 		(id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.ClientID, g.Subject, list(g.Scopes), text(g.Detail), micros(g.AuthTime), g.ACR, list(g.AMR),
@@ -31,17 +32,17 @@ func insertGrant(c *connection, g *store.Grant) error {
 	return conflict(err, store.ErrConflict)
 }
 
-func insertCode(c *connection, code *store.Code) error {
-	_, err := c.exec(`INSERT INTO codes
+func insertCode(c *connection.Conn, code *store.Code) error {
+	_, err := c.Exec(`INSERT INTO codes
 		(id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, spent_at, failures)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		code.ID[:], code.GrantID, code.ClientID, code.RedirectURI, code.Challenge, code.JKT,
-		micros(code.CreatedAt), micros(code.ExpiresAt), micros(code.SpentAt), code.Failures)
+		micros(code.CreatedAt), micros(code.ExpiresAt), micros(code.ConsumedAt), code.Failures)
 	return conflict(err, store.ErrConflict)
 }
 
-func insertAccessToken(c *connection, token store.AccessToken, grantID string) error {
-	_, err := c.exec(`INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (?, ?, ?)`,
+func insertAccessToken(c *connection.Conn, token store.AccessToken, grantID string) error {
+	_, err := c.Exec(`INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (?, ?, ?)`,
 		token.ID[:], grantID, micros(token.ExpiresAt))
 	return conflict(err, store.ErrConflict)
 }
@@ -50,77 +51,71 @@ func insertAccessToken(c *connection, token store.AccessToken, grantID string) e
 func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, store.Grant, error) {
 	var c store.Code
 	var g store.Grant
-	err := s.readOften(ctx, "CodeGrant", func(conn *connection) error {
+	err := s.readOften(ctx, "CodeGrant", func(conn *connection.Conn) error {
 		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.SpentAt}, &c.Failures, &g.PersonGone}
-		found, err := conn.one(`SELECT `+codeColumns+`, `+personGone+`, `+grantColumns+`
-			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
+			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
+		return conn.Get(`SELECT `+codeColumns+`, `+userGone+`, `+grantColumns+`
+			FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+connection.Blob,
 			[]any{code[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return c, g, err
 }
 
-// RedeemCode spends the code and records what was bought, or revokes the grant of a code that was spent.
-func (s *Store) RedeemCode(ctx context.Context, code store.Digest, bought store.Bought, uses ...store.Use) error {
+// RedeemCode consumes the code and records what was issued, or revokes the grant of a code that was consumed.
+func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	return s.write(ctx, "RedeemCode", several, func(c *connection) error {
+	return s.write(ctx, "RedeemCode", connection.Several, func(c *connection.Conn) error {
 		var grantID, clientID string
-		spent, err := c.update(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
+		consumed, err := c.Update(`UPDATE codes SET spent_at = ?1 WHERE id = ?2 AND spent_at IS NULL AND expires_at > ?1 AND EXISTS
 			(SELECT 1 FROM grants g WHERE g.id = codes.grant_id AND g.expires_at > ?1 AND g.revoked_at IS NULL)
 			RETURNING grant_id, client_id`, []any{micros(now), code[:]}, &grantID, &clientID)
 		if err != nil {
 			return err
 		}
-		if !spent {
-			return unredeemed(c, code, now, uses)
+		if !consumed {
+			return unredeemed(c, code, now, oneTimes)
 		}
-		if err := insertBought(c, bought, grantID, clientID); err != nil {
+		if err := insertIssued(c, issued, grantID, clientID); err != nil {
 			return err
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 
-// insertBought stores what was bought with a code or a backchannel request.
-func insertBought(c *connection, bought store.Bought, grantID, clientID string) error {
-	if err := insertAccessToken(c, bought.AccessToken, grantID); err != nil {
+// insertIssued stores what was issued with a code or a backchannel request.
+func insertIssued(c *connection.Conn, issued store.Issued, grantID, clientID string) error {
+	if err := insertAccessToken(c, issued.AccessToken, grantID); err != nil {
 		return err
 	}
-	t := bought.RefreshToken
+	t := issued.RefreshToken
 	if t == nil {
 		return nil
 	}
-	_, err := c.exec(`INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
+	_, err := c.Exec(`INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
 		VALUES (?, ?, ?, ?, ?, ?)`, t.ID[:], grantID, clientID, micros(t.CreatedAt), micros(t.ExpiresAt), micros(t.RevokedAt))
 	return conflict(err, store.ErrConflict)
 }
 
-// unredeemed says why a code could not be spent. One that was spent before takes its grant with it
-// (RFC 6749 §4.1.2), unless it is the same request once more.
-func unredeemed(c *connection, code store.Digest, now time.Time, uses []store.Use) error {
+// unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
+// (RFC 6749 §4.1.2), unless it is the same request again.
+func unredeemed(c *connection.Conn, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
 	var grantID string
-	var spent bool
+	var consumed bool
 	var end time.Time
-	found, err := c.one(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
-		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+blob,
-		[]any{code[:]}, &grantID, &spent, timeField{&end})
+	err := c.Get(`SELECT g.id, c.spent_at IS NOT NULL, min(c.expires_at, g.expires_at)
+		FROM codes c JOIN grants g ON g.id = c.grant_id WHERE c.id = `+connection.Blob,
+		[]any{code[:]}, &grantID, &consumed, timeField{&end})
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
-	case spent:
-		if err := claim(c, uses); err != nil {
+	case consumed:
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		if _, err := revoke(c, grantID, now); err != nil {
 			return err
 		}
-		return kept{store.ErrSpent}
+		return connection.Keep(store.ErrConsumed)
 	case !now.Before(end):
 		return store.ErrExpired
 	}
@@ -137,35 +132,29 @@ func (s *Store) RedemptionFailed(ctx context.Context, code store.Digest) (int, e
 func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error) {
 	var t store.RefreshToken
 	var g store.Grant
-	err := s.readOften(ctx, "RefreshGrant", func(c *connection) error {
+	err := s.readOften(ctx, "RefreshGrant", func(c *connection.Conn) error {
 		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
-			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.PersonGone}
-		found, err := c.one(`SELECT `+refreshTokenColumns+`, `+personGone+`, `+grantColumns+`
-			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
+			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
+		return c.Get(`SELECT `+refreshTokenColumns+`, `+userGone+`, `+grantColumns+`
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+connection.Blob,
 			[]any{token[:]}, append(fields, grantFields(&g)...)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
 	})
 	return t, g, err
 }
 
-// Refresh records an access token issued for a refresh token that still stands.
-func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, uses ...store.Use) error {
+// Refresh records an access token issued for a refresh token that is still valid.
+func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	now := s.moment()
-	return s.write(ctx, "Refresh", several, func(c *connection) error {
+	return s.write(ctx, "Refresh", connection.Several, func(c *connection.Conn) error {
 		var grantID string
 		var end time.Time
 		var revoked bool
-		found, err := c.one(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
-			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+blob,
+		err := c.Get(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
+			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+connection.Blob,
 			[]any{token[:]}, &grantID, timeField{&end}, &revoked)
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !now.Before(end):
 			return store.ErrExpired
 		case revoked:
@@ -174,36 +163,34 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 		if err := insertAccessToken(c, issued, grantID); err != nil {
 			return err
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	})
 }
 
-// AccessGrant reads the grant behind an access token and claims uses.
-func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...store.Use) (store.Grant, error) {
+// AccessGrant reads the grant behind an access token and consumes oneTimes.
+func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error) {
 	var g store.Grant
 	now := s.moment()
-	work := func(c *connection) error {
+	work := func(c *connection.Conn) error {
 		var end time.Time
-		found, err := c.one(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
-			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = `+blob,
+		err := c.Get(`SELECT min(a.expires_at, g.expires_at), `+grantColumns+`
+			FROM access_tokens a JOIN grants g ON g.id = a.grant_id WHERE a.id = `+connection.Blob,
 			[]any{token[:]}, append([]any{timeField{&end}}, grantFields(&g)...)...)
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !now.Before(end):
 			return store.ErrExpired
 		case !g.RevokedAt.IsZero():
 			return store.ErrRevoked
 		}
-		return claim(c, uses)
+		return consumeOneTimes(c, oneTimes)
 	}
 	var err error
-	if len(uses) == 0 {
+	if len(oneTimes) == 0 {
 		err = s.read(ctx, "AccessGrant", work)
 	} else {
-		err = s.write(ctx, "AccessGrant", several, work)
+		err = s.write(ctx, "AccessGrant", connection.Several, work)
 	}
 	if err != nil {
 		return store.Grant{}, err
@@ -212,9 +199,9 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, uses ...sto
 }
 
 // IssueToken stores a grant with its one token.
-func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, uses ...store.Use) error {
-	return s.write(ctx, "IssueToken", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, oneTimes ...store.OneTime) error {
+	return s.write(ctx, "IssueToken", connection.Several, func(c *connection.Conn) error {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		if err := insertGrant(c, &grant); err != nil {
@@ -225,20 +212,20 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 }
 
 // RevokeAccessToken ends one access token.
-func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, uses ...store.Use) error {
-	return s.write(ctx, "RevokeAccessToken", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error {
+	return s.write(ctx, "RevokeAccessToken", connection.Several, func(c *connection.Conn) error {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		_, err := c.exec(`DELETE FROM access_tokens WHERE id = ?`, token[:])
+		_, err := c.Exec(`DELETE FROM access_tokens WHERE id = ?`, token[:])
 		return err
 	})
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, uses ...store.Use) error {
-	return s.write(ctx, "RevokeGrant", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error {
+	return s.write(ctx, "RevokeGrant", connection.Several, func(c *connection.Conn) error {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
 		revoked, err := revoke(c, grantID, s.moment())
@@ -249,11 +236,11 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID string, uses ...store.U
 	})
 }
 
-func revoke(c *connection, grantID string, now time.Time) (bool, error) {
-	changed, err := c.exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), grantID)
+func revoke(c *connection.Conn, grantID string, now time.Time) (bool, error) {
+	changed, err := c.Exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), grantID)
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	_, err = c.exec(`DELETE FROM consents WHERE (subject, client_id) = (SELECT subject, client_id FROM grants WHERE id = ?)`, grantID)
+	_, err = c.Exec(`DELETE FROM consents WHERE (subject, client_id) = (SELECT subject, client_id FROM grants WHERE id = ?)`, grantID)
 	return true, err
 }

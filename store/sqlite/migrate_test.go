@@ -122,7 +122,7 @@ func TestMode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Use(t.Context(), use("a")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), use("a")); err != nil {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob(file + "*")

@@ -6,9 +6,10 @@ import (
 	"strings"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
-// where writes a filter's conditions on a table's columns and gives their arguments, the limit last.
+// where writes a filter's conditions on a table's columns and returns their arguments, the limit last.
 func where(f store.Filter) (conditions string, arguments []any) {
 	var all []string
 	add := func(condition string, argument any) {
@@ -50,8 +51,8 @@ func (s *Store) ListConsents(ctx context.Context, filter store.Filter) ([]store.
 
 // readWhere runs a verb that lists some records.
 func readWhere[T any](ctx context.Context, s *Store, verb, query string, arguments []any, fields func(*T) []any) (records []T, err error) {
-	err = s.read(ctx, verb, func(c *connection) error {
-		return c.eachOf(query, arguments, func(rows *sql.Rows) error {
+	err = s.read(ctx, verb, func(c *connection.Conn) error {
+		return c.EachOf(query, arguments, func(rows *sql.Rows) error {
 			var record T
 			err := rows.Scan(fields(&record)...)
 			records = append(records, record)

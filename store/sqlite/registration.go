@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const initialTokenColumns = `id, organisation, remaining, created_at, expires_at, profile`
@@ -12,67 +13,70 @@ func initialTokenFields(t *store.InitialToken) []any {
 	return []any{digestField{&t.ID}, &t.Organisation, &t.Remaining, timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, &t.Profile}
 }
 
-// RegisterClient inserts a client and takes what allows it.
+// RegisterClient inserts a client and consumes what allows it.
 func (s *Store) RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error {
-	return s.write(ctx, "RegisterClient", several, func(c *connection) error {
+	return s.write(ctx, "RegisterClient", connection.Several, func(c *connection.Conn) error {
 		if err := s.allowed(c, client.Organisation, by); err != nil {
 			return err
 		}
-		stored, err := c.exec(insertClient, clientValues(client)...)
-		if err == nil && stored == 0 {
-			return store.ErrConflict
-		}
-		if err != nil || by.Token.Zero() {
+		stored, err := c.Exec(insertClient, clientValues(client)...)
+		if err != nil {
 			return err
 		}
-		_, err = c.exec(`UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = ?`, by.Token[:])
+		if stored == 0 {
+			return store.ErrConflict
+		}
+		if by.Token.Zero() {
+			return nil
+		}
+		_, err = c.Exec(`UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = ?`, by.Token[:])
 		return err
 	})
 }
 
-// allowed tells whether a registrar may register one more client.
-func (s *Store) allowed(c *connection, organisation string, by store.Registrar) error {
+// allowed reports whether a registrar may register one more client.
+func (s *Store) allowed(c *connection.Conn, organisation string, by store.Registrar) error {
 	if !by.Token.Zero() {
 		_, err := s.initialToken(c, by.Token)
 		return err
 	}
 	var clients int
-	if _, err := c.one(`SELECT count(*) FROM clients WHERE organisation = ?`, []any{organisation}, &clients); err != nil {
+	if _, err := c.One(`SELECT count(*) FROM clients WHERE organisation = ?`, []any{organisation}, &clients); err != nil {
 		return err
 	}
 	if clients >= by.Quota {
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return nil
 }
 
 // DeleteClient removes a client with all that was granted to it.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
-	return s.write(ctx, "DeleteClient", several, func(c *connection) error {
-		removed, err := c.exec(`DELETE FROM clients WHERE id = ?`, id)
+	return s.write(ctx, "DeleteClient", connection.Several, func(c *connection.Conn) error {
+		removed, err := c.Exec(`DELETE FROM clients WHERE id = ?`, id)
 		if err != nil {
 			return err
 		}
 		if removed == 0 {
 			return store.ErrNotFound
 		}
-		if _, err := c.exec(`UPDATE grants SET revoked_at = ? WHERE client_id = ? AND revoked_at IS NULL`, micros(s.moment()), id); err != nil {
+		if _, err := c.Exec(`UPDATE grants SET revoked_at = ? WHERE client_id = ? AND revoked_at IS NULL`, micros(s.moment()), id); err != nil {
 			return err
 		}
 		for _, table := range []string{"backchannel_requests", "pings"} {
-			if _, err := c.exec(`DELETE FROM `+table+` WHERE client_id = ?`, id); err != nil {
+			if _, err := c.Exec(`DELETE FROM `+table+` WHERE client_id = ?`, id); err != nil {
 				return err
 			}
 		}
-		_, err = c.exec(`DELETE FROM consents WHERE client_id = ?`, id)
+		_, err = c.Exec(`DELETE FROM consents WHERE client_id = ?`, id)
 		return err
 	})
 }
 
 // PutInitialToken inserts a token or replaces its organisation's.
 func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) error {
-	return s.write(ctx, "PutInitialToken", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (?, ?, ?, ?, ?, ?)
+	return s.write(ctx, "PutInitialToken", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (organisation) DO UPDATE SET id = excluded.id, remaining = excluded.remaining,
 			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile`,
 			token.ID[:], token.Organisation, token.Remaining, micros(token.CreatedAt), micros(token.ExpiresAt), token.Profile)
@@ -82,15 +86,15 @@ func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) e
 
 // InitialToken reads a token that may still be used.
 func (s *Store) InitialToken(ctx context.Context, id store.Digest) (token store.InitialToken, err error) {
-	err = s.read(ctx, "InitialToken", func(c *connection) error {
+	err = s.read(ctx, "InitialToken", func(c *connection.Conn) error {
 		token, err = s.initialToken(c, id)
 		return err
 	})
 	return token, err
 }
 
-func (s *Store) initialToken(c *connection, id store.Digest) (token store.InitialToken, err error) {
-	found, err := c.one(`SELECT `+initialTokenColumns+` FROM initial_tokens WHERE id = ?`, []any{id[:]}, initialTokenFields(&token)...)
+func (s *Store) initialToken(c *connection.Conn, id store.Digest) (token store.InitialToken, err error) {
+	found, err := c.One(`SELECT `+initialTokenColumns+` FROM initial_tokens WHERE id = ?`, []any{id[:]}, initialTokenFields(&token)...)
 	switch {
 	case err != nil:
 		return token, err
@@ -99,7 +103,7 @@ func (s *Store) initialToken(c *connection, id store.Digest) (token store.Initia
 	case !s.moment().Before(token.ExpiresAt):
 		return token, store.ErrExpired
 	case token.Remaining <= 0:
-		return token, store.ErrSpent
+		return token, store.ErrConsumed
 	}
 	return token, nil
 }
@@ -111,22 +115,25 @@ func (s *Store) InitialTokens(ctx context.Context) ([]store.InitialToken, error)
 
 // DeleteInitialToken removes an organisation's token.
 func (s *Store) DeleteInitialToken(ctx context.Context, organisation string) error {
-	return s.write(ctx, "DeleteInitialToken", single, func(c *connection) error {
-		removed, err := c.exec(`DELETE FROM initial_tokens WHERE organisation = ?`, organisation)
-		if err == nil && removed == 0 {
+	return s.write(ctx, "DeleteInitialToken", connection.Single, func(c *connection.Conn) error {
+		removed, err := c.Exec(`DELETE FROM initial_tokens WHERE organisation = ?`, organisation)
+		if err != nil {
+			return err
+		}
+		if removed == 0 {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
 // Seed returns the value stored under a name.
 func (s *Store) Seed(ctx context.Context, name string, fresh []byte) (seed []byte, err error) {
-	err = s.write(ctx, "Seed", several, func(c *connection) error {
-		if _, err := c.exec(`INSERT INTO seeds (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, fresh); err != nil {
+	err = s.write(ctx, "Seed", connection.Several, func(c *connection.Conn) error {
+		if _, err := c.Exec(`INSERT INTO seeds (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, fresh); err != nil {
 			return err
 		}
-		_, err := c.one(`SELECT value FROM seeds WHERE name = ?`, []any{name}, &seed)
+		_, err := c.One(`SELECT value FROM seeds WHERE name = ?`, []any{name}, &seed)
 		return err
 	})
 	return seed, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
@@ -31,20 +32,16 @@ func keyFields(k *store.Key) []any {
 
 // readOne runs a verb that reads one record.
 func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
-	err = s.read(ctx, verb, func(c *connection) error {
-		found, err := c.one(query, []any{key}, fields(&record)...)
-		if err == nil && !found {
-			return store.ErrNotFound
-		}
-		return err
+	err = s.read(ctx, verb, func(c *connection.Conn) error {
+		return c.Get(query, []any{key}, fields(&record)...)
 	})
 	return record, err
 }
 
 // readAll runs a verb that lists records.
 func readAll[T any](ctx context.Context, s *Store, verb, query string, fields func(*T) []any) (records []T, err error) {
-	err = s.read(ctx, verb, func(c *connection) error {
-		return c.each(query, func(rows *sql.Rows) error {
+	err = s.read(ctx, verb, func(c *connection.Conn) error {
+		return c.Each(query, func(rows *sql.Rows) error {
 			var record T
 			err := rows.Scan(fields(&record)...)
 			records = append(records, record)
@@ -78,12 +75,15 @@ func (s *Store) PutClient(ctx context.Context, client store.Client) error {
 	if client.Version == 1 {
 		query = insertClient
 	}
-	return s.write(ctx, "PutClient", single, func(c *connection) error {
-		stored, err := c.exec(query, clientValues(client)...)
-		if err == nil && stored == 0 {
+	return s.write(ctx, "PutClient", connection.Single, func(c *connection.Conn) error {
+		stored, err := c.Exec(query, clientValues(client)...)
+		if err != nil {
+			return err
+		}
+		if stored == 0 {
 			return store.ErrConflict
 		}
-		return err
+		return nil
 	})
 }
 
@@ -104,18 +104,21 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
-	return s.write(ctx, "PutUser", single, func(c *connection) error {
-		stored, err := c.exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)
+	return s.write(ctx, "PutUser", connection.Single, func(c *connection.Conn) error {
+		stored, err := c.Exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code
 			WHERE users.erased_at IS NULL`,
 			user.Subject, user.Username, user.Password, text(user.Claims), user.Disabled,
 			micros(user.CreatedAt), micros(user.UpdatedAt), user.UserCode)
-		if err == nil && stored == 0 {
+		if err != nil {
+			return conflict(err, store.ErrConflict)
+		}
+		if stored == 0 {
 			return store.ErrConflict // erased
 		}
-		return conflict(err, store.ErrConflict)
+		return nil
 	})
 }
 
@@ -133,8 +136,8 @@ func (s *Store) DestroyedKeys(ctx context.Context) ([]store.Key, error) {
 
 // AddKey inserts a key.
 func (s *Store) AddKey(ctx context.Context, key store.Key) error {
-	return s.write(ctx, "AddKey", single, func(c *connection) error {
-		_, err := c.exec(`INSERT INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	return s.write(ctx, "AddKey", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`INSERT INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			key.ID, key.Algorithm, list(key.Uses), key.State, list(key.URIs), text(key.Public),
 			micros(key.CreatedAt), micros(key.ActivatedAt), micros(key.RetiredAt))
 		return conflict(err, store.ErrConflict)
@@ -143,8 +146,8 @@ func (s *Store) AddKey(ctx context.Context, key store.Key) error {
 
 // MoveKey changes a key's state if it is still from.
 func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) error {
-	return s.write(ctx, "MoveKey", single, func(c *connection) error {
-		moved, err := c.exec(`UPDATE keys SET state = ?3,
+	return s.write(ctx, "MoveKey", connection.Single, func(c *connection.Conn) error {
+		moved, err := c.Exec(`UPDATE keys SET state = ?3,
 			activated_at = iif(?3 = 'active', ?4, activated_at),
 			retired_at = iif(?3 IN ('retiring', 'destroyed'), ?4, retired_at)
 			WHERE id = ?1 AND state = ?2`, id, from, to, micros(at))
@@ -157,8 +160,8 @@ func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) 
 
 // SetKeyURIs replaces a key's addresses if they are still from.
 func (s *Store) SetKeyURIs(ctx context.Context, id string, from, to []string) error {
-	return s.write(ctx, "SetKeyURIs", single, func(c *connection) error {
-		changed, err := c.exec(`UPDATE keys SET uris = ?3 WHERE id = ?1 AND uris IS ?2 AND state <> 'destroyed'`, id, list(from), list(to))
+	return s.write(ctx, "SetKeyURIs", connection.Single, func(c *connection.Conn) error {
+		changed, err := c.Exec(`UPDATE keys SET uris = ?3 WHERE id = ?1 AND uris IS ?2 AND state <> 'destroyed'`, id, list(from), list(to))
 		if err != nil || changed > 0 {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/sqlite/internal/connection"
 )
 
 const (
@@ -24,7 +25,7 @@ func sessionFields(s *store.Session) []any {
 	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, listField{&s.AMR}, timeField{&s.ExpiresAt}}
 }
 
-// sessionOrNil tells a session from the NULLs of an outer join.
+// sessionOrNil turns the NULLs of an outer join into nil.
 func sessionOrNil(s store.Session) *store.Session {
 	if s.ID.Zero() {
 		return nil
@@ -32,13 +33,13 @@ func sessionOrNil(s store.Session) *store.Session {
 	return &s
 }
 
-// Push stores a request and claims uses.
-func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.Use) error {
-	return s.write(ctx, "Push", several, func(c *connection) error {
-		if err := claim(c, uses); err != nil {
+// Push stores a request and consumes oneTimes.
+func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...store.OneTime) error {
+	return s.write(ctx, "Push", connection.Several, func(c *connection.Conn) error {
+		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		if _, err := c.exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
+		if _, err := c.Exec(`INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			request.ID[:], request.ClientID, text(request.Parameters), micros(request.CreatedAt),
 			micros(request.ExpiresAt), micros(request.FinishedAt), micros(request.ExpiresAt.Add(keepFor))); err != nil {
@@ -48,17 +49,17 @@ func (s *Store) Push(ctx context.Context, request store.Request, uses ...store.U
 	})
 }
 
-// Open reads a request, a session that is alive, and the consent of its person.
+// Open reads a request, a session that is alive, and the consent of its user.
 func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.Opened, error) {
 	var o store.Opened
 	var signedIn store.Session
 	var consent store.Consent
 	r, now := &o.Request, s.moment()
-	err := s.readOften(ctx, "Open", func(c *connection) error {
+	err := s.readOften(ctx, "Open", func(c *connection.Conn) error {
 		fields := append(requestFields(r), sessionFields(&signedIn)...)
 		fields = append(fields, &consent.Subject, &consent.ClientID, listField{&consent.Scopes}, listField{&consent.Claims},
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
-		found, err := c.one(`SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
+		err := c.Get(`SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
 			LEFT JOIN sessions s ON s.id = CAST(?1 AS BLOB) AND s.expires_at > ?2
 				AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)
 			LEFT JOIN consents k ON k.subject = s.subject AND k.client_id = r.client_id AND k.expires_at > ?2
@@ -67,10 +68,8 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !r.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(r.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -85,12 +84,12 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 
 // BeginInteraction stores a new interaction with a request that exists. The request is kept until its end.
 func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
-	return s.write(ctx, "BeginInteraction", several, func(c *connection) error {
+	return s.write(ctx, "BeginInteraction", connection.Several, func(c *connection.Conn) error {
 		stored, err := insertInteraction(c, i)
 		if err != nil || stored > 0 {
 			return err
 		}
-		kept, err := c.exec(`UPDATE requests SET purge_at = ? WHERE id = ?`, micros(i.ExpiresAt.Add(keepFor)), i.RequestID[:])
+		kept, err := c.Exec(`UPDATE requests SET purge_at = ? WHERE id = ?`, micros(i.ExpiresAt.Add(keepFor)), i.RequestID[:])
 		if err != nil {
 			return err
 		}
@@ -103,8 +102,8 @@ func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error
 }
 
 // insertInteraction stores an interaction if its request is there and will be for as long.
-func insertInteraction(c *connection, i store.Interaction) (int64, error) {
-	stored, err := c.exec(`INSERT INTO interactions
+func insertInteraction(c *connection.Conn, i store.Interaction) (int64, error) {
+	stored, err := c.Exec(`INSERT INTO interactions
 		(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
 		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?2 AND purge_at > ?7)`,
 		i.ID[:], i.RequestID[:], i.Browser[:], digestOrNull(i.Session), i.SignInFailures,
@@ -118,25 +117,23 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 	var signedIn store.Session
 	i := &p.Interaction
 	now := s.moment()
-	err := s.readOften(ctx, "Interaction", func(c *connection) error {
+	err := s.readOften(ctx, "Interaction", func(c *connection.Conn) error {
 		fields := []any{digestField{&i.ID}, digestField{&i.RequestID}, digestField{&i.Browser}, digestField{&i.Session},
 			&i.SignInFailures, timeField{&i.CreatedAt}, timeField{&i.ExpiresAt}}
 		fields = append(fields, requestFields(&p.Request)...)
 		fields = append(append(fields, sessionFields(&signedIn)...), &p.Username)
-		found, err := c.one(`SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
+		err := c.Get(`SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i JOIN requests r ON r.id = i.request_id
 			LEFT JOIN (sessions s JOIN users u ON u.subject = s.subject AND NOT u.disabled) ON s.id = i.session_id AND s.expires_at > ?
-			WHERE i.id = `+blob+` AND i.browser = `+blob,
+			WHERE i.id = `+connection.Blob+` AND i.browser = `+connection.Blob,
 			[]any{micros(now), interaction[:], browser[:]}, fields...)
 		p.Session = sessionOrNil(signedIn)
 		switch {
 		case err != nil:
 			return err
-		case !found:
-			return store.ErrNotFound
 		case !p.Request.FinishedAt.IsZero():
-			return store.ErrSpent
+			return store.ErrConsumed
 		case !now.Before(i.ExpiresAt):
 			return store.ErrExpired
 		}
@@ -148,13 +145,13 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 // SignIn stores a session, binds the interaction to it and ends the former one.
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
 	now := micros(s.moment())
-	return s.write(ctx, "SignIn", several, func(c *connection) error {
-		if _, err := c.exec(`DELETE FROM sessions WHERE id <> ?1 AND id =
+	return s.write(ctx, "SignIn", connection.Several, func(c *connection.Conn) error {
+		if _, err := c.Exec(`DELETE FROM sessions WHERE id <> ?1 AND id =
 			(SELECT session_id FROM interactions WHERE id = ?2 AND expires_at > ?3)`,
 			session.ID[:], interaction[:], now); err != nil {
 			return err
 		}
-		bound, err := c.exec(`UPDATE interactions SET session_id = ? WHERE id = ? AND expires_at > ?`,
+		bound, err := c.Exec(`UPDATE interactions SET session_id = ? WHERE id = ? AND expires_at > ?`,
 			session.ID[:], interaction[:], now)
 		if err != nil {
 			return err
@@ -162,7 +159,7 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 		if bound == 0 {
 			return existence(c, `SELECT 1 FROM interactions WHERE id = ?`, interaction[:], store.ErrExpired)
 		}
-		_, err = c.exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		_, err = c.Exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
 			session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
 		return conflict(err, store.ErrConflict)
 	})
@@ -176,8 +173,8 @@ func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest) (int
 
 // EndSession ends a session.
 func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
-	return s.write(ctx, "EndSession", single, func(c *connection) error {
-		_, err := c.exec(`DELETE FROM sessions WHERE id = ?`, session[:])
+	return s.write(ctx, "EndSession", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`DELETE FROM sessions WHERE id = ?`, session[:])
 		return err
 	})
 }
@@ -185,11 +182,11 @@ func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
 // Finish answers the request.
 func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 	now := micros(s.moment())
-	return s.write(ctx, "Finish", several, func(c *connection) error {
+	return s.write(ctx, "Finish", connection.Several, func(c *connection.Conn) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
 		}
-		answered, err := c.exec(`UPDATE requests SET finished_at = ?1 WHERE id = ?2 AND finished_at IS NULL AND
+		answered, err := c.Exec(`UPDATE requests SET finished_at = ?1 WHERE id = ?2 AND finished_at IS NULL AND
 			CASE WHEN ?3 IS NULL THEN expires_at > ?1 ELSE EXISTS
 			(SELECT 1 FROM interactions WHERE id = ?3 AND request_id = ?2 AND expires_at > ?1) END`,
 			now, finish.Request[:], digestOrNull(finish.Interaction))
@@ -218,8 +215,8 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 	})
 }
 
-func putConsent(c *connection, k *store.Consent) error {
-	_, err := c.exec(`INSERT INTO consents (subject, client_id, scopes, claims, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+func putConsent(c *connection.Conn, k *store.Consent) error {
+	_, err := c.Exec(`INSERT INTO consents (subject, client_id, scopes, claims, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
 		created_at = excluded.created_at, expires_at = excluded.expires_at`,
 		k.Subject, k.ClientID, list(k.Scopes), list(k.Claims), micros(k.CreatedAt), micros(k.ExpiresAt))
@@ -227,46 +224,45 @@ func putConsent(c *connection, k *store.Consent) error {
 }
 
 // unanswered says why a request could not be finished.
-func unanswered(c *connection, finish store.Finish) error {
+func unanswered(c *connection.Conn, finish store.Finish) error {
 	query, arguments := `SELECT r.finished_at IS NOT NULL FROM interactions i JOIN requests r ON r.id = i.request_id
-		WHERE i.id = `+blob+` AND r.id = `+blob, []any{finish.Interaction[:], finish.Request[:]}
+		WHERE i.id = `+connection.Blob+` AND r.id = `+connection.Blob, []any{finish.Interaction[:], finish.Request[:]}
 	if finish.Interaction.Zero() {
 		query, arguments = `SELECT finished_at IS NOT NULL FROM requests WHERE id = ?`, []any{finish.Request[:]}
 	}
 	var finished bool
-	found, err := c.one(query, arguments, &finished)
+	err := c.Get(query, arguments, &finished)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	case finished:
-		return store.ErrSpent
+		return store.ErrConsumed
 	}
 	return store.ErrExpired
 }
 
 // existence returns otherwise when the query finds a row for key, and ErrNotFound when it does not.
-func existence(c *connection, query string, key any, otherwise error) error {
+func existence(c *connection.Conn, query string, key any, otherwise error) error {
 	var one int
-	found, err := c.one(query, []any{key}, &one)
+	err := c.Get(query, []any{key}, &one)
 	switch {
 	case err != nil:
 		return err
-	case !found:
-		return store.ErrNotFound
 	}
 	return otherwise
 }
 
 // count runs an UPDATE that returns a counter of one record.
 func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
-	err = s.write(ctx, verb, several, func(c *connection) error {
-		found, err := c.update(query, []any{id[:]}, &count)
-		if err == nil && !found {
+	err = s.write(ctx, verb, connection.Several, func(c *connection.Conn) error {
+		found, err := c.Update(query, []any{id[:]}, &count)
+		if err != nil {
+			return err
+		}
+		if !found {
 			return store.ErrNotFound
 		}
-		return err
+		return nil
 	})
 	return count, err
 }

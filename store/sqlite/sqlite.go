@@ -10,9 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -21,6 +19,8 @@ import (
 
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/dbfile"
 )
 
 // keepFor is how long codes and requests stay known after their end; see [store.Store].
@@ -42,8 +42,8 @@ type Config struct {
 type Store struct {
 	now     func() time.Time
 	verbs   backend.Verbs
-	writer  *writer
-	readers *readers
+	writer  *connection.Writer
+	readers *connection.Readers
 	close   func() error
 	// keepGrants and keepBackchannel are how long those stay known after their end.
 	keepGrants, keepBackchannel time.Duration
@@ -53,22 +53,22 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens a database that [Migrate] made. It refuses one with another schema with a [SchemaError].
 func Open(ctx context.Context, config Config) (*Store, error) {
-	if err := built(); err != nil {
+	if err := connection.Built(); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(config.File); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("sqlite: there is no database %s: run `countersign migrate up`", config.File)
 	}
-	if err := protect(config.File); err != nil {
+	if err := dbfile.Protect(config.File); err != nil {
 		return nil, err
 	}
-	writer, err := openWriter(ctx, dsn(config.File, "_journal_mode", "WAL", "_cache_size", "-16384"))
+	writer, err := connection.OpenWriter(ctx, dbfile.DSN(config.File, "_journal_mode", "WAL", "_cache_size", "-16384"))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", config.File, err)
 	}
-	readers, err := openReaders(ctx, dsn(config.File, "_query_only", "true"), max(2, runtime.GOMAXPROCS(0)))
+	readers, err := connection.OpenReaders(ctx, dbfile.DSN(config.File, "_query_only", "true"), max(2, runtime.GOMAXPROCS(0)))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", config.File, err), writer.close())
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", config.File, err), writer.Close())
 	}
 	s := &Store{
 		now:     config.Now,
@@ -79,70 +79,45 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		keepGrants:      max(keepFor, config.KeepGrants),
 		keepBackchannel: max(keepFor, config.KeepBackchannel),
 		// The writer goes last: its closing takes the WAL back into the file.
-		close: sync.OnceValue(func() error { return errors.Join(readers.close(), writer.close()) }),
+		close: sync.OnceValue(func() error { return errors.Join(readers.Close(), writer.Close()) }),
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	current := func(c *connection) error { return schema().Check(ctx, c.conn) }
-	if err := s.readers.with(ctx, current); err != nil {
+	current := func(c *connection.Conn) error { return schema().Check(ctx, c.Raw()) }
+	if err := s.readers.With(ctx, current); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// dsn is the data source name of file with the settings that every connection needs and some of its own.
-func dsn(file string, settings ...string) string {
-	query := url.Values{
-		"mode":          {"rw"},
-		"_busy_timeout": {"5000"},
-		"_synchronous":  {"FULL"},
-		"_txlock":       {"immediate"},
-	}
-	for i := 0; i < len(settings); i += 2 {
-		query.Set(settings[i], settings[i+1])
-	}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.Clean(file), RawQuery: query.Encode()}).String()
-}
-
-// protect takes the file away from everybody but its owner; SQLite gives its companions the same mode. The file
-// is not opened for this: closing it would drop the locks that this process holds on it.
-func protect(file string) error {
-	for _, name := range []string{file, file + "-wal", file + "-shm"} {
-		if err := os.Chmod(name, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("sqlite: protect the database: %w", err)
-		}
-	}
-	return nil
-}
-
-// Close ends the verbs under way and releases the file.
+// Close ends the running verbs and releases the file.
 func (s *Store) Close() error { return s.close() }
 
 // Ping reads from the file.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, "Ping", func(c *connection) error {
+	return s.read(ctx, "Ping", func(c *connection.Conn) error {
 		var tables int
-		_, err := c.one("SELECT count(*) FROM sqlite_schema", nil, &tables)
+		_, err := c.One("SELECT count(*) FROM sqlite_schema", nil, &tables)
 		return err
 	})
 }
 
 // read runs a verb that changes nothing.
-func (s *Store) read(ctx context.Context, name string, work func(*connection) error) error {
+func (s *Store) read(ctx context.Context, name string, work func(*connection.Conn) error) error {
 	ctx, verb := s.verbs.Begin(ctx, name)
-	return verb.End(named(s.readers.with(ctx, work)))
+	return verb.End(connection.StoreError(s.readers.With(ctx, work)))
 }
 
 // readOften runs a verb that only reads and is part of every flow.
-func (s *Store) readOften(ctx context.Context, name string, work func(*connection) error) error {
-	return s.write(ctx, name, reading, work)
+func (s *Store) readOften(ctx context.Context, name string, work func(*connection.Conn) error) error {
+	return s.write(ctx, name, connection.Reading, work)
 }
 
 // write runs a verb that changes something, all of its statements or none. A verb of a single statement says so.
-func (s *Store) write(ctx context.Context, name string, statements statements, work func(*connection) error) error {
+func (s *Store) write(ctx context.Context, name string, statements connection.Statements, work func(*connection.Conn) error) error {
 	ctx, verb := s.verbs.Begin(ctx, name)
-	return verb.End(named(s.writer.do(ctx, job{statements: statements, work: work})))
+	return verb.End(connection.StoreError(s.writer.Do(ctx, statements, work)))
 }
 
 // moment is the clock's time with the precision that is stored.
@@ -150,7 +125,7 @@ func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Microsec
 
 // conflict turns the failure of a uniqueness constraint into outcome.
 func conflict(err, outcome error) error {
-	if breaksUniqueness(err) {
+	if connection.ViolatesUniqueness(err) {
 		return outcome
 	}
 	return err

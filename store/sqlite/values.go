@@ -8,7 +8,7 @@ import (
 	"countersign/store"
 )
 
-// Arguments: how values go in. NULL stands for what is unset.
+// Arguments: how values go in. NULL represents what is unset.
 
 func micros(t time.Time) any {
 	if t.IsZero() {

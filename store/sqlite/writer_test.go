@@ -12,8 +12,8 @@ import (
 	"countersign/store/sqlite"
 )
 
-func use(name string) store.Use {
-	return store.Use{Kind: "test", Key: store.DigestOf(name), Until: time.Now().Add(time.Hour)}
+func use(name string) store.OneTime {
+	return store.OneTime{Kind: "test", Key: store.DigestOf(name), Until: time.Now().Add(time.Hour)}
 }
 
 func open(t *testing.T) *sqlite.Store {
@@ -33,7 +33,7 @@ func open(t *testing.T) *sqlite.Store {
 // TestTogether: verbs that share a transaction fail each for itself, whatever the reason.
 func TestTogether(t *testing.T) {
 	s := open(t)
-	if err := s.Use(t.Context(), use("seen")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), use("seen")); err != nil {
 		t.Fatal(err)
 	}
 	const verbs = 40
@@ -45,13 +45,13 @@ func TestTogether(t *testing.T) {
 			own := use(fmt.Sprint(i))
 			switch i % 4 {
 			case 0: // fails after a change
-				results[i] = s.Use(t.Context(), own, use("seen"))
+				results[i] = s.ConsumeOneTime(t.Context(), own, use("seen"))
 			case 1: // fails before a change
-				results[i] = s.Use(t.Context(), use("seen"), own)
+				results[i] = s.ConsumeOneTime(t.Context(), use("seen"), own)
 			case 2: // fails for a reason that is no answer: NULL in a column that must not be
 				results[i] = s.Push(t.Context(), store.Request{ID: own.Key}, own)
 			case 3:
-				results[i] = s.Use(t.Context(), own)
+				results[i] = s.ConsumeOneTime(t.Context(), own)
 			}
 		})
 	}
@@ -59,7 +59,7 @@ func TestTogether(t *testing.T) {
 	release()
 	running.Wait()
 	for i, err := range results {
-		again := s.Use(t.Context(), use(fmt.Sprint(i)))
+		again := s.ConsumeOneTime(t.Context(), use(fmt.Sprint(i)))
 		switch i % 4 {
 		case 0, 1:
 			if !errors.Is(err, store.ErrReplayed) || again != nil {
@@ -77,17 +77,17 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestGoneAway: a caller who leaves while waiting for the writer has claimed nothing.
+// TestGoneAway: a caller cancelled while waiting for the writer has consumed nothing.
 func TestGoneAway(t *testing.T) {
 	s := open(t)
 	release := s.Hold()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := s.Use(ctx, use("a")); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.ConsumeOneTime(ctx, use("a")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	release()
-	if err := s.Use(t.Context(), use("a")); err != nil {
+	if err := s.ConsumeOneTime(t.Context(), use("a")); err != nil {
 		t.Error(err)
 	}
 }

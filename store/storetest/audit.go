@@ -32,28 +32,28 @@ func line(chain string, sequence uint64) store.AuditLine {
 func testEvidence(f *fixture) {
 	recorded, pushed, finished, lost := f.evidence("a"), f.evidence("a"), f.evidence("a"), f.evidence("a")
 	f.must(f.Record(f.Context(), recorded))
-	request, use := f.request(), f.use()
+	request, oneTime := f.request(), f.oneTime()
 	request.Evidence = []store.Evidence{pushed}
-	f.must(f.Push(f.Context(), request, use))
+	f.must(f.Push(f.Context(), request, oneTime))
 	read, _, err := f.open(request.ID, store.Digest{})
 	f.must(err)
 	f.equal(len(read.Evidence), 0)
 
 	again := f.request()
 	again.Evidence = []store.Evidence{lost}
-	f.want(f.Push(f.Context(), again, use), store.ErrReplayed)
+	f.want(f.Push(f.Context(), again, oneTime), store.ErrReplayed)
 	f.must(f.Finish(f.Context(), store.Finish{Request: request.ID, Evidence: []store.Evidence{finished}}))
-	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Evidence: []store.Evidence{lost}}), store.ErrSpent)
+	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Evidence: []store.Evidence{lost}}), store.ErrConsumed)
 	asked, busy := f.evidence("a"), f.backchannelRequest()
 	busy.Evidence = []store.Evidence{lost}
-	f.want(f.StartBackchannel(f.Context(), busy, store.BackchannelLimits{}), store.ErrSpent)
-	f.want(f.StartBackchannel(f.Context(), busy, backchannelLimits(), use), store.ErrReplayed)
+	f.want(f.StartBackchannel(f.Context(), busy, store.BackchannelLimits{}), store.ErrConsumed)
+	f.want(f.StartBackchannel(f.Context(), busy, backchannelLimits(), oneTime), store.ErrReplayed)
 	busy.Evidence = []store.Evidence{asked}
 	f.must(f.StartBackchannel(f.Context(), busy, backchannelLimits()))
 	f.equal(f.waiting("a"), []store.Evidence{recorded, pushed, finished, asked})
 }
 
-// testWaitingEvidence: a chain takes its own evidence, what names none, and what nobody has taken for long.
+// testWaitingEvidence: a chain takes its own evidence, what names none, and what has been pending for long.
 func testWaitingEvidence(f *fixture) {
 	own, nobodys, others := f.evidence("a"), f.evidence(""), f.evidence("b")
 	f.must(f.Record(f.Context(), own, nobodys, others))

@@ -8,7 +8,7 @@ import (
 	"countersign/store"
 )
 
-func (f *fixture) person(subject string, disabled bool) {
+func (f *fixture) putUser(subject string, disabled bool) {
 	f.Helper()
 	f.must(f.PutUser(f.Context(), store.User{
 		Subject: subject, Username: subject, Disabled: disabled, CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now(),
@@ -30,7 +30,7 @@ func (f *fixture) device(subject string) store.Device {
 	}
 }
 
-// testStartSession: a session without an interaction lives as long as it says and as its person may sign in.
+// testStartSession: a session without an interaction lives as long as it says and as its user may sign in.
 func testStartSession(f *fixture) {
 	session := f.session()
 	_, err := f.Session(f.Context(), session.ID)
@@ -45,10 +45,10 @@ func testStartSession(f *fixture) {
 	f.must(f.StartSession(f.Context(), next, session.ID))
 	_, err = f.Session(f.Context(), session.ID)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", true)
+	f.putUser("subject", true)
 	_, err = f.Session(f.Context(), next.ID)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", false)
+	f.putUser("subject", false)
 	f.clock.set(next.ExpiresAt.Add(-time.Microsecond))
 	_, err = f.Session(f.Context(), next.ID)
 	f.must(err)
@@ -60,16 +60,16 @@ func testStartSession(f *fixture) {
 func testPasskeys(f *fixture) {
 	first, second, others := f.passkey("subject"), f.passkey("subject"), f.passkey("other")
 	second.CreatedAt = second.CreatedAt.Add(time.Second)
-	use := f.use()
-	f.must(f.AddPasskey(f.Context(), second, use))
-	f.want(f.AddPasskey(f.Context(), first, use), store.ErrReplayed)
+	oneTime := f.oneTime()
+	f.must(f.AddPasskey(f.Context(), second, oneTime))
+	f.want(f.AddPasskey(f.Context(), first, oneTime), store.ErrReplayed)
 	f.must(f.AddPasskey(f.Context(), first))
 	f.must(f.AddPasskey(f.Context(), others))
 	again := first
 	again.Subject = "other"
-	kept := f.use()
+	kept := f.oneTime()
 	f.want(f.AddPasskey(f.Context(), again, kept), store.ErrConflict)
-	f.must(f.Use(f.Context(), kept)) // all or nothing
+	f.must(f.ConsumeOneTime(f.Context(), kept)) // all or nothing
 
 	got, err := f.Passkey(f.Context(), first.ID)
 	f.must(err)
@@ -84,31 +84,31 @@ func testPasskeys(f *fixture) {
 	f.want(err, store.ErrNotFound)
 }
 
-// testUsePasskey: a counter that does not grow gives a copy away, and that is not forgotten.
+// testUsePasskey: a counter that does not grow shows a cloned passkey, which is recorded.
 func testUsePasskey(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	passkey := f.passkey("subject")
 	f.must(f.AddPasskey(f.Context(), passkey))
 	f.clock.set(f.clock.Now().Add(time.Second))
-	use := f.use()
-	f.must(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+1, use))
-	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+2, use), store.ErrReplayed)
+	oneTime := f.oneTime()
+	f.must(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+1, oneTime))
+	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+2, oneTime), store.ErrReplayed)
 	passkey.SignCount++
 	passkey.UsedAt = f.clock.Now()
 	got, err := f.Passkey(f.Context(), passkey.ID)
 	f.must(err)
 	f.equal(got, passkey)
 
-	f.person("subject", true)
-	fresh := f.use()
+	f.putUser("subject", true)
+	fresh := f.oneTime()
 	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount, fresh), store.ErrNotFound)
-	f.must(f.Use(f.Context(), fresh)) // it was not claimed
-	f.person("subject", false)
+	f.must(f.ConsumeOneTime(f.Context(), fresh)) // it was not consumed
+	f.putUser("subject", false)
 
 	f.clock.set(f.clock.Now().Add(time.Second))
-	claimed := f.use()
+	claimed := f.oneTime()
 	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount, claimed), store.ErrConflict)
-	f.want(f.Use(f.Context(), claimed), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), claimed), store.ErrReplayed)
 	passkey.ClonedAt = f.clock.Now()
 	got, err = f.Passkey(f.Context(), passkey.ID)
 	f.must(err)
@@ -126,7 +126,7 @@ func testUsePasskey(f *fixture) {
 }
 
 func testDevices(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	first, second, others := f.device("subject"), f.device("subject"), f.device("other")
 	second.CreatedAt = second.CreatedAt.Add(time.Second)
 	for _, device := range []store.Device{second, first, others} {
@@ -139,9 +139,9 @@ func testDevices(f *fixture) {
 	f.must(err)
 	f.equal(all, []store.Device{first, second})
 
-	use := f.use()
-	f.must(f.UseDevice(f.Context(), first.ID, use))
-	f.want(f.UseDevice(f.Context(), first.ID, use), store.ErrReplayed)
+	oneTime := f.oneTime()
+	f.must(f.UseDevice(f.Context(), first.ID, oneTime))
+	f.want(f.UseDevice(f.Context(), first.ID, oneTime), store.ErrReplayed)
 	first.UsedAt = f.clock.Now()
 	got, err := f.DeviceByKey(f.Context(), first.JKT)
 	f.must(err)
@@ -149,11 +149,11 @@ func testDevices(f *fixture) {
 	_, err = f.DeviceByKey(f.Context(), "unknown")
 	f.want(err, store.ErrNotFound)
 
-	f.person("subject", true)
-	fresh := f.use()
+	f.putUser("subject", true)
+	fresh := f.oneTime()
 	f.want(f.UseDevice(f.Context(), first.ID, fresh), store.ErrNotFound)
-	f.must(f.Use(f.Context(), fresh)) // it was not claimed
-	f.person("subject", false)
+	f.must(f.ConsumeOneTime(f.Context(), fresh)) // it was not consumed
+	f.putUser("subject", false)
 	f.want(f.RemoveDevice(f.Context(), "other", first.ID), store.ErrNotFound)
 	f.must(f.RemoveDevice(f.Context(), "subject", first.ID))
 	f.want(f.RemoveDevice(f.Context(), "subject", first.ID), store.ErrNotFound)
@@ -165,19 +165,19 @@ func (f *fixture) enrolment(subject string) store.Enrolment {
 }
 
 func testEnrol(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	replaced, enrolment := f.enrolment("subject"), f.enrolment("subject")
 	f.must(f.PutEnrolment(f.Context(), replaced))
 	f.must(f.PutEnrolment(f.Context(), enrolment))
-	device, use := f.device("somebody else"), f.use()
-	_, err := f.Enrol(f.Context(), replaced.ID, device, use)
+	device, oneTime := f.device("somebody else"), f.oneTime()
+	_, err := f.Enrol(f.Context(), replaced.ID, device, oneTime)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", true)
-	_, err = f.Enrol(f.Context(), enrolment.ID, device, use)
+	f.putUser("subject", true)
+	_, err = f.Enrol(f.Context(), enrolment.ID, device, oneTime)
 	f.want(err, store.ErrNotFound)
-	f.person("subject", false)
+	f.putUser("subject", false)
 	f.clock.set(enrolment.ExpiresAt)
-	_, err = f.Enrol(f.Context(), enrolment.ID, device, use)
+	_, err = f.Enrol(f.Context(), enrolment.ID, device, oneTime)
 	f.want(err, store.ErrExpired)
 	f.clock.set(enrolment.ExpiresAt.Add(-time.Microsecond))
 
@@ -185,18 +185,18 @@ func testEnrol(f *fixture) {
 	f.must(f.AddDevice(f.Context(), taken))
 	same := f.device("")
 	same.JKT = taken.JKT
-	_, err = f.Enrol(f.Context(), enrolment.ID, same, use)
+	_, err = f.Enrol(f.Context(), enrolment.ID, same, oneTime)
 	f.want(err, store.ErrConflict)
-	spent := f.use()
-	f.must(f.Use(f.Context(), spent))
-	_, err = f.Enrol(f.Context(), enrolment.ID, device, spent)
+	consumed := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), consumed))
+	_, err = f.Enrol(f.Context(), enrolment.ID, device, consumed)
 	f.want(err, store.ErrReplayed)
 
-	got, err := f.Enrol(f.Context(), enrolment.ID, device, use)
+	got, err := f.Enrol(f.Context(), enrolment.ID, device, oneTime)
 	f.must(err)
 	device.Subject = "subject"
 	f.equal(got, device)
-	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
 	_, err = f.Enrol(f.Context(), enrolment.ID, f.device(""))
 	f.want(err, store.ErrNotFound)
 	all, err := f.Devices(f.Context(), "subject")
@@ -206,7 +206,7 @@ func testEnrol(f *fixture) {
 	f.must(f.PutEnrolment(f.Context(), f.enrolment("subject")))
 	f.clock.set(f.clock.Now().Add(3 * time.Hour))
 	f.purged()
-	f.want(f.Use(f.Context(), use), nil)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), nil)
 }
 
 func testSubscriptions(f *fixture) {
@@ -218,7 +218,7 @@ func testSubscriptions(f *fixture) {
 	f.must(err)
 	f.equal(all, []store.Subscription{subscription})
 
-	subscription.Subject, subscription.KeyID = "other", "another" // the same browser, another person
+	subscription.Subject, subscription.KeyID = "other", "another" // the same browser, another user
 	f.must(f.PutSubscription(f.Context(), subscription))
 	all, err = f.Subscriptions(f.Context(), "subject")
 	f.must(err)
@@ -234,7 +234,7 @@ func testSubscriptions(f *fixture) {
 }
 
 func testRaceEnrol(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	enrolment := f.enrolment("subject")
 	f.must(f.PutEnrolment(f.Context(), enrolment))
 	devices := make([]store.Device, racers)
@@ -252,7 +252,7 @@ func testRaceEnrol(f *fixture) {
 
 // testRaceUsePasskey: two uses with the same counter cannot both be the passkey's.
 func testRaceUsePasskey(f *fixture) {
-	f.person("subject", false)
+	f.putUser("subject", false)
 	passkey := f.passkey("subject")
 	f.must(f.AddPasskey(f.Context(), passkey))
 	won, copies := 0, 0
@@ -270,9 +270,9 @@ func testRaceUsePasskey(f *fixture) {
 		f.Errorf("%d uses of one counter were taken and %d noticed as copies, want 1 and 1", won, copies)
 	}
 
-	use := f.use()
+	oneTime := f.oneTime()
 	silent := f.passkey("subject")
 	silent.SignCount = 0
 	f.must(f.AddPasskey(f.Context(), silent))
-	f.winner(race(func(int) error { return f.UsePasskey(f.Context(), silent.ID, 0, use) }), store.ErrReplayed)
+	f.winner(race(func(int) error { return f.UsePasskey(f.Context(), silent.ID, 0, oneTime) }), store.ErrReplayed)
 }

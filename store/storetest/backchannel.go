@@ -11,7 +11,7 @@ import (
 
 // backchannelLimits are far from every test that is not about them.
 func backchannelLimits() store.BackchannelLimits {
-	return store.BackchannelLimits{Person: 100, Client: 100}
+	return store.BackchannelLimits{User: 100, Client: 100}
 }
 
 func (f *fixture) backchannelRequest() store.BackchannelRequest {
@@ -19,7 +19,7 @@ func (f *fixture) backchannelRequest() store.BackchannelRequest {
 		ID:         f.digest(),
 		ClientID:   "client",
 		Subject:    "subject",
-		Person:     store.DigestOf("subject"),
+		UserKey:    store.DigestOf("subject"),
 		Parameters: json.RawMessage(` {"z": "<&> é", "a": [1.0, null] } `),
 		Ping:       []byte{0, 0xff, 1},
 		CreatedAt:  f.clock.Now(),
@@ -29,7 +29,7 @@ func (f *fixture) backchannelRequest() store.BackchannelRequest {
 	}
 }
 
-// asked stores a backchannel request to a person who is there.
+// asked stores a backchannel request to a user who is there.
 func (f *fixture) asked() store.BackchannelRequest {
 	f.Helper()
 	f.whoIsAsked(false)
@@ -45,7 +45,7 @@ func (f *fixture) whoIsAsked(disabled bool) {
 		CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now()}))
 }
 
-// allowed stores a backchannel request that its person has allowed.
+// allowed stores a backchannel request that its user has allowed.
 func (f *fixture) allowed() (store.BackchannelRequest, store.Grant) {
 	f.Helper()
 	request, grant := f.asked(), f.grant()
@@ -72,48 +72,48 @@ func (f *fixture) poll(id store.Digest, want error) store.BackchannelPoll {
 
 func testStartBackchannel(f *fixture) {
 	f.whoIsAsked(false)
-	request, use := f.backchannelRequest(), f.use()
-	f.must(f.StartBackchannel(f.Context(), request, backchannelLimits(), use))
+	request, oneTime := f.backchannelRequest(), f.oneTime()
+	f.must(f.StartBackchannel(f.Context(), request, backchannelLimits(), oneTime))
 	got, err := f.BackchannelRequest(f.Context(), request.ID)
 	f.must(err)
 	f.equal(got, request)
-	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
 	_, err = f.BackchannelRequest(f.Context(), f.digest())
 	f.want(err, store.ErrNotFound)
 
-	again, fresh := f.backchannelRequest(), f.use()
-	f.want(f.StartBackchannel(f.Context(), again, backchannelLimits(), fresh, use), store.ErrReplayed)
+	again, fresh := f.backchannelRequest(), f.oneTime()
+	f.want(f.StartBackchannel(f.Context(), again, backchannelLimits(), fresh, oneTime), store.ErrReplayed)
 	_, err = f.BackchannelRequest(f.Context(), again.ID)
 	f.want(err, store.ErrNotFound)
 	f.want(f.StartBackchannel(f.Context(), request, backchannelLimits(), fresh), store.ErrConflict)
-	f.must(f.Use(f.Context(), fresh))
+	f.must(f.ConsumeOneTime(f.Context(), fresh))
 }
 
 func testStartBackchannelLimits(f *fixture) {
 	f.whoIsAsked(false)
-	limits := store.BackchannelLimits{Person: 3, Client: 2}
-	start := func(clientID, person string, want error) store.BackchannelRequest {
+	limits := store.BackchannelLimits{User: 3, Client: 2}
+	start := func(clientID, user string, want error) store.BackchannelRequest {
 		f.Helper()
-		request, use := f.backchannelRequest(), f.use()
-		request.ClientID, request.Person = clientID, store.DigestOf(person)
-		f.want(f.StartBackchannel(f.Context(), request, limits, use), want)
+		request, oneTime := f.backchannelRequest(), f.oneTime()
+		request.ClientID, request.UserKey = clientID, store.DigestOf(user)
+		f.want(f.StartBackchannel(f.Context(), request, limits, oneTime), want)
 		if want != nil {
 			_, err := f.BackchannelRequest(f.Context(), request.ID)
 			f.want(err, store.ErrNotFound)
-			f.must(f.Use(f.Context(), use))
+			f.must(f.ConsumeOneTime(f.Context(), oneTime))
 		}
 		return request
 	}
 	first := start("one", "ann", nil)
 	start("one", "ann", nil)
-	start("one", "ann", store.ErrSpent)
+	start("one", "ann", store.ErrConsumed)
 	start("one", "bea", nil)
 	start("two", "ann", nil)
-	start("two", "ann", store.ErrSpent)
+	start("two", "ann", store.ErrConsumed)
 	// What was decided does not count, and neither does what is over.
 	f.must(f.DecideBackchannel(f.Context(), deny(first)))
 	start("one", "ann", nil)
-	start("one", "ann", store.ErrSpent)
+	start("one", "ann", store.ErrConsumed)
 	f.clock.set(first.ExpiresAt)
 	start("one", "ann", nil)
 }
@@ -151,13 +151,13 @@ func testDecideBackchannel(f *fixture) {
 	got, err := f.BackchannelRequest(f.Context(), request.ID)
 	f.must(err)
 	f.equal(got, request)
-	f.want(f.DecideBackchannel(f.Context(), deny(request)), store.ErrSpent)
+	f.want(f.DecideBackchannel(f.Context(), deny(request)), store.ErrConsumed)
 	polled := f.poll(request.ID, nil)
 	f.equal(polled, store.BackchannelPoll{Request: request, Grant: &grant})
 
 	denied := f.asked()
 	f.must(f.DecideBackchannel(f.Context(), deny(denied)))
-	f.want(f.DecideBackchannel(f.Context(), allow(denied, f.grant())), store.ErrSpent)
+	f.want(f.DecideBackchannel(f.Context(), allow(denied, f.grant())), store.ErrConsumed)
 	polled = f.poll(denied.ID, nil)
 	if polled.Grant != nil || polled.Early || polled.Request.DecidedAt.IsZero() || polled.Request.GrantID != "" {
 		f.Errorf("a denied request: %+v", polled)
@@ -191,7 +191,7 @@ func testDecideBackchannelRefused(f *fixture) {
 	f.clock.set(request.ExpiresAt)
 	refused(deny(request), store.ErrExpired)
 	f.clock.set(request.ExpiresAt.Add(-time.Microsecond))
-	taken, _ := f.issued()
+	taken, _ := f.withCode()
 	decision := deny(request)
 	decision.Grant = &taken
 	f.want(f.DecideBackchannel(f.Context(), decision), store.ErrConflict)
@@ -227,7 +227,7 @@ func testPollBackchannel(f *fixture) {
 
 	f.clock.set(request.ExpiresAt)
 	f.equal(f.poll(request.ID, store.ErrExpired).Request, request)
-	// Nobody who may be asked: it looks the same.
+	// No user who may be asked: it looks the same.
 	nobody := f.backchannelRequest()
 	nobody.Subject = ""
 	f.must(f.StartBackchannel(f.Context(), nobody, backchannelLimits()))
@@ -237,33 +237,33 @@ func testPollBackchannel(f *fixture) {
 
 func testRedeemBackchannel(f *fixture) {
 	request, grant := f.allowed()
-	bought, use := f.bought(grant), f.use()
+	issued, oneTime := f.issued(grant), f.oneTime()
 	f.clock.set(request.ExpiresAt.Add(-time.Microsecond))
-	f.must(f.RedeemBackchannel(f.Context(), request.ID, bought, use))
-	got, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(f.RedeemBackchannel(f.Context(), request.ID, issued, oneTime))
+	got, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 	f.equal(got, grant)
-	token, _, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+	token, _, err := f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 	f.must(err)
-	f.equal(token, *bought.RefreshToken)
-	f.want(f.Use(f.Context(), use), store.ErrReplayed)
-	request.SpentAt = f.clock.Now()
-	f.equal(f.poll(request.ID, store.ErrSpent).Request, request)
+	f.equal(token, *issued.RefreshToken)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
+	request.ConsumedAt = f.clock.Now()
+	f.equal(f.poll(request.ID, store.ErrConsumed).Request, request)
 
-	// Once more buys nothing and ends nothing.
-	second, fresh := f.bought(grant), f.use()
-	f.want(f.RedeemBackchannel(f.Context(), request.ID, second, fresh), store.ErrSpent)
+	// A second redemption issues nothing and revokes nothing.
+	second, fresh := f.issued(grant), f.oneTime()
+	f.want(f.RedeemBackchannel(f.Context(), request.ID, second, fresh), store.ErrConsumed)
 	_, err = f.AccessGrant(f.Context(), second.AccessToken.ID)
 	f.want(err, store.ErrNotFound)
-	f.must(f.Use(f.Context(), fresh))
-	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(f.ConsumeOneTime(f.Context(), fresh))
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 
 	request, grant = f.allowed()
-	bought = f.bought(grant)
-	refresh := bought.RefreshToken.ID
-	bought.RefreshToken = nil
-	f.must(f.RedeemBackchannel(f.Context(), request.ID, bought))
+	issued = f.issued(grant)
+	refresh := issued.RefreshToken.ID
+	issued.RefreshToken = nil
+	f.must(f.RedeemBackchannel(f.Context(), request.ID, issued))
 	_, _, err = f.RefreshGrant(f.Context(), refresh)
 	f.want(err, store.ErrNotFound)
 }
@@ -271,11 +271,11 @@ func testRedeemBackchannel(f *fixture) {
 func testRedeemBackchannelRefused(f *fixture) {
 	refused := func(request store.BackchannelRequest, want error) {
 		f.Helper()
-		bought, use := f.bought(store.Grant{ID: request.GrantID, ExpiresAt: f.clock.Now().Add(time.Hour)}), f.use()
-		f.want(f.RedeemBackchannel(f.Context(), request.ID, bought, use), want)
-		_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+		issued, oneTime := f.issued(store.Grant{ID: request.GrantID, ExpiresAt: f.clock.Now().Add(time.Hour)}), f.oneTime()
+		f.want(f.RedeemBackchannel(f.Context(), request.ID, issued, oneTime), want)
+		_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 		f.want(err, store.ErrNotFound)
-		f.must(f.Use(f.Context(), use))
+		f.must(f.ConsumeOneTime(f.Context(), oneTime))
 	}
 	pending := f.asked()
 	refused(pending, store.ErrNotFound)
@@ -288,12 +288,12 @@ func testRedeemBackchannelRefused(f *fixture) {
 	refused(request, store.ErrRevoked)
 	polled := f.poll(request.ID, nil)
 	if polled.Grant == nil || polled.Grant.RevokedAt.IsZero() {
-		f.Errorf("the person is disabled, and a poll says %+v", polled)
+		f.Errorf("the user is disabled, and a poll says %+v", polled)
 	}
 	f.whoIsAsked(false)
-	seen := f.use()
-	f.must(f.Use(f.Context(), seen))
-	f.want(f.RedeemBackchannel(f.Context(), request.ID, f.bought(f.grant()), seen), store.ErrReplayed)
+	seen := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), seen))
+	f.want(f.RedeemBackchannel(f.Context(), request.ID, f.issued(f.grant()), seen), store.ErrReplayed)
 	f.clock.set(request.ExpiresAt)
 	refused(request, store.ErrExpired)
 	f.poll(request.ID, store.ErrExpired)
@@ -330,7 +330,7 @@ func testPings(f *fixture) {
 	f.clock.set(f.clock.Now().Add(time.Second))
 	want.Attempt = 2
 	f.equal(claim(10), []store.Ping{want})
-	// Its caller dies, and another takes it when the lease is over. The first one's news come too late.
+	// Its caller dies, and another takes it when the lease is over. The first one's result comes too late.
 	f.clock.set(f.clock.Now().Add(time.Minute))
 	want.Attempt = 3
 	f.equal(claim(10), []store.Ping{want})
@@ -349,7 +349,7 @@ func testPings(f *fixture) {
 		f.Errorf("the oldest goes first: got %v", first)
 	}
 	f.equal(len(claim(10)), 1)
-	// A request whose time is over is not told of.
+	// An expired request is not notified.
 	f.clock.set(denied.ExpiresAt)
 	f.must(f.PingFailed(f.Context(), denied.ID, 1, denied.ExpiresAt))
 	f.equal(len(claim(10)), 1)
@@ -371,7 +371,7 @@ func testPurgeBackchannel(f *fixture) {
 	f.clock.set(start)
 }
 
-// testDeleteClientBackchannel: what waits for a client that is gone is shown to nobody.
+// testDeleteClientBackchannel: the pending requests of a deleted client are not listed.
 func testDeleteClientBackchannel(f *fixture) {
 	client := f.registered()
 	client.ID = "client"
@@ -398,8 +398,8 @@ func testRaceStartBackchannel(f *fixture) {
 		requests[i] = f.backchannelRequest()
 	}
 	f.winner(race(func(i int) error {
-		return f.StartBackchannel(f.Context(), requests[i], store.BackchannelLimits{Person: 1, Client: 1})
-	}), store.ErrSpent)
+		return f.StartBackchannel(f.Context(), requests[i], store.BackchannelLimits{User: 1, Client: 1})
+	}), store.ErrConsumed)
 }
 
 func testRaceDecideBackchannel(f *fixture) {
@@ -413,7 +413,7 @@ func testRaceDecideBackchannel(f *fixture) {
 			return f.DecideBackchannel(f.Context(), deny(request))
 		}
 		return f.DecideBackchannel(f.Context(), allow(request, grants[i]))
-	}), store.ErrSpent)
+	}), store.ErrConsumed)
 	got, err := f.BackchannelRequest(f.Context(), request.ID)
 	f.must(err)
 	if want := map[bool]string{true: grants[winner].ID}[winner%2 == 0]; got.GrantID != want {
@@ -429,7 +429,7 @@ func testRaceDecideBackchannel(f *fixture) {
 	f.equal(len(pings), 1)
 }
 
-// testRacePollBackchannel: of polls at one moment one is in time, and each of the others adds its five seconds.
+// testRacePollBackchannel: of concurrent polls one is in time, and each of the others adds its five seconds.
 func testRacePollBackchannel(f *fixture) {
 	request := f.asked()
 	var lock sync.Mutex
@@ -455,12 +455,12 @@ func testRacePollBackchannel(f *fixture) {
 
 func testRaceRedeemBackchannel(f *fixture) {
 	request, grant := f.allowed()
-	bought := make([]store.Bought, racers)
-	for i := range bought {
-		bought[i] = f.bought(grant)
+	issued := make([]store.Issued, racers)
+	for i := range issued {
+		issued[i] = f.issued(grant)
 	}
-	winner := f.winner(race(func(i int) error { return f.RedeemBackchannel(f.Context(), request.ID, bought[i]) }), store.ErrSpent)
-	for i, b := range bought {
+	winner := f.winner(race(func(i int) error { return f.RedeemBackchannel(f.Context(), request.ID, issued[i]) }), store.ErrConsumed)
+	for i, b := range issued {
 		_, err := f.AccessGrant(f.Context(), b.AccessToken.ID)
 		if i == winner {
 			f.want(err, nil)
@@ -474,9 +474,9 @@ func testRaceRedeemBackchannel(f *fixture) {
 func testRaceBackchannel(f *fixture) {
 	for range 10 {
 		request, grant := f.asked(), f.grant()
-		bought := make([]store.Bought, racers)
-		for i := range bought {
-			bought[i] = f.bought(grant)
+		issued := make([]store.Issued, racers)
+		for i := range issued {
+			issued[i] = f.issued(grant)
 		}
 		results := race(func(i int) error {
 			switch i % 4 {
@@ -486,7 +486,7 @@ func testRaceBackchannel(f *fixture) {
 				_, err := f.PollBackchannel(f.Context(), request.ID, "client")
 				return err
 			default:
-				return f.RedeemBackchannel(f.Context(), request.ID, bought[i])
+				return f.RedeemBackchannel(f.Context(), request.ID, issued[i])
 			}
 		})
 		redeemed := 0
@@ -494,11 +494,11 @@ func testRaceBackchannel(f *fixture) {
 			switch {
 			case err == nil && i%4 > 1:
 				redeemed++
-			case err != nil && !errors.Is(err, store.ErrSpent) && !errors.Is(err, store.ErrNotFound):
+			case err != nil && !errors.Is(err, store.ErrConsumed) && !errors.Is(err, store.ErrNotFound):
 				f.Fatalf("racer %d: %v", i, err)
 			}
 		}
-		if err := f.RedeemBackchannel(f.Context(), request.ID, f.bought(grant)); err == nil {
+		if err := f.RedeemBackchannel(f.Context(), request.ID, f.issued(grant)); err == nil {
 			redeemed++
 		}
 		f.equal(redeemed, 1)

@@ -22,14 +22,14 @@ func (f *fixture) signedIn() store.Session {
 	return session
 }
 
-// consented answers a request of the person with a consent.
+// consented answers a request of the user with a consent.
 func (f *fixture) consented(consent store.Consent) {
 	f.Helper()
 	request, interaction := f.begun()
 	f.must(f.Finish(f.Context(), store.Finish{Interaction: interaction.ID, Request: request.ID, Consent: &consent}))
 }
 
-// found gives what Open says about the person who is signed in and a new request of the client.
+// found returns what Open says about the user who is signed in and a new request of the client.
 func (f *fixture) opened(session store.Session, change func(*store.Request)) store.Opened {
 	f.Helper()
 	request := f.request()
@@ -45,7 +45,7 @@ func (f *fixture) opened(session store.Session, change func(*store.Request)) sto
 func testConsent(f *fixture) {
 	session := f.signedIn()
 	if opened := f.opened(session, nil); opened.Consent != nil {
-		f.Fatalf("a consent that nobody gave: %v", opened.Consent)
+		f.Fatalf("a consent that was not given: %v", opened.Consent)
 	}
 	first := f.consent()
 	f.consented(first)
@@ -73,40 +73,40 @@ func testConsent(f *fixture) {
 	}
 }
 
-// testConsentIsForgotten: whatever ends a grant of the person to the client ends the consent.
+// testConsentIsForgotten: whatever ends a grant of the user to the client ends the consent.
 func testConsentIsForgotten(f *fixture) {
 	session := f.signedIn()
 	f.consented(f.consent())
-	grant, _ := f.issued()
+	grant, _ := f.withCode()
 	f.must(f.RevokeGrant(f.Context(), grant.ID))
 	if opened := f.opened(session, nil); opened.Consent != nil {
 		f.Errorf("after RevokeGrant: %v", opened.Consent)
 	}
 
 	f.consented(f.consent())
-	again, code := f.issued()
-	f.must(f.RedeemCode(f.Context(), code.ID, f.bought(again)))
-	f.want(f.RedeemCode(f.Context(), code.ID, f.bought(again)), store.ErrSpent)
+	again, code := f.withCode()
+	f.must(f.RedeemCode(f.Context(), code.ID, f.issued(again)))
+	f.want(f.RedeemCode(f.Context(), code.ID, f.issued(again)), store.ErrConsumed)
 	if opened := f.opened(session, nil); opened.Consent != nil {
 		f.Errorf("after a code was used twice: %v", opened.Consent)
 	}
 }
 
-// testOpenWithoutPerson: the session of a person who is disabled or gone is none.
-func testOpenWithoutPerson(f *fixture) {
+// testOpenWithoutUser: the session of a disabled or deleted user is not returned.
+func testOpenWithoutUser(f *fixture) {
 	session := f.signedIn()
 	f.consented(f.consent())
-	person, err := f.User(f.Context(), "subject")
+	user, err := f.User(f.Context(), "subject")
 	f.must(err)
-	person.Disabled = true
-	f.must(f.PutUser(f.Context(), person))
+	user.Disabled = true
+	f.must(f.PutUser(f.Context(), user))
 	if opened := f.opened(session, nil); opened.Session != nil || opened.Consent != nil {
-		f.Errorf("a disabled person is signed in: %v, %v", opened.Session, opened.Consent)
+		f.Errorf("a disabled user is signed in: %v, %v", opened.Session, opened.Consent)
 	}
-	person.Disabled = false
-	f.must(f.PutUser(f.Context(), person))
+	user.Disabled = false
+	f.must(f.PutUser(f.Context(), user))
 	if opened := f.opened(session, nil); opened.Session == nil {
-		f.Error("a person who is enabled again is not signed in")
+		f.Error("a user who is enabled again is not signed in")
 	}
 
 	_, interaction := f.begun()
@@ -114,38 +114,38 @@ func testOpenWithoutPerson(f *fixture) {
 	nobody.Subject = "nobody"
 	f.must(f.SignIn(f.Context(), interaction.ID, nobody))
 	if opened := f.opened(nobody, nil); opened.Session != nil {
-		f.Errorf("a person who is not there is signed in: %v", opened.Session)
+		f.Errorf("an unknown user is signed in: %v", opened.Session)
 	}
 }
 
-// testPersonGone: who reads a code, a refresh token or an interaction learns whether the person is still there.
-func testPersonGone(f *fixture) {
-	grant, code := f.issued()
-	bought := f.bought(grant)
-	f.must(f.RedeemCode(f.Context(), code.ID, bought))
+// testUserGone: reading a code, a refresh token or an interaction shows whether the user is enabled.
+func testUserGone(f *fixture) {
+	grant, code := f.withCode()
+	issued := f.issued(grant)
+	f.must(f.RedeemCode(f.Context(), code.ID, issued))
 	_, interaction := f.begun()
 	f.must(f.SignIn(f.Context(), interaction.ID, f.session()))
-	person, err := f.User(f.Context(), "subject")
+	user, err := f.User(f.Context(), "subject")
 	f.must(err)
 	for _, disabled := range []bool{false, true, false} {
-		person.Disabled = disabled
-		f.must(f.PutUser(f.Context(), person))
+		user.Disabled = disabled
+		f.must(f.PutUser(f.Context(), user))
 		_, byCode, err := f.CodeGrant(f.Context(), code.ID)
 		f.must(err)
-		_, byToken, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+		_, byToken, err := f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 		f.must(err)
 		pending, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
 		f.must(err)
-		if byCode.PersonGone != disabled || byToken.PersonGone != disabled || (pending.Session == nil) != disabled || (pending.Username == "") != disabled {
-			f.Errorf("disabled %v: code %v, refresh token %v, session %v of %q", disabled, byCode.PersonGone, byToken.PersonGone, pending.Session, pending.Username)
+		if byCode.UserGone != disabled || byToken.UserGone != disabled || (pending.Session == nil) != disabled || (pending.Username == "") != disabled {
+			f.Errorf("disabled %v: code %v, refresh token %v, session %v of %q", disabled, byCode.UserGone, byToken.UserGone, pending.Session, pending.Username)
 		}
 	}
 	nobodys := f.grant()
 	nobodys.Subject = "nobody"
 	lost := f.code(nobodys)
 	f.granted(nobodys, lost)
-	if _, got, err := f.CodeGrant(f.Context(), lost.ID); err != nil || !got.PersonGone {
-		f.Errorf("of a person who is not there: %v, %v", got, err)
+	if _, got, err := f.CodeGrant(f.Context(), lost.ID); err != nil || !got.UserGone {
+		f.Errorf("of an unknown user: %v, %v", got, err)
 	}
 }
 
@@ -160,17 +160,17 @@ func testFinishWithoutInteraction(f *fixture) {
 	f.equal(gotCode, code)
 	f.equal(gotGrant, grant)
 	_, _, err = f.open(request.ID, store.Digest{})
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 	other := f.grant()
 	otherCode := f.code(other)
-	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Grant: &other, Code: &otherCode}), store.ErrSpent)
+	f.want(f.Finish(f.Context(), store.Finish{Request: request.ID, Grant: &other, Code: &otherCode}), store.ErrConsumed)
 	_, _, err = f.CodeGrant(f.Context(), otherCode.ID)
 	f.want(err, store.ErrNotFound)
 
 	refused := f.pushed()
 	f.must(f.Finish(f.Context(), store.Finish{Request: refused.ID}))
 	_, _, err = f.open(refused.ID, store.Digest{})
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 
 	f.want(f.Finish(f.Context(), store.Finish{Request: f.digest()}), store.ErrNotFound)
 	late := f.pushed()
@@ -193,7 +193,7 @@ func testRaceFinishWithoutInteraction(f *fixture) {
 			finish.Interaction = interaction.ID
 		}
 		return f.Finish(f.Context(), finish)
-	}), store.ErrSpent)
+	}), store.ErrConsumed)
 	for i, code := range codes {
 		_, _, err := f.CodeGrant(f.Context(), code.ID)
 		if i == winner {
@@ -204,24 +204,24 @@ func testRaceFinishWithoutInteraction(f *fixture) {
 	}
 }
 
-// testIssueToken: a grant that no person decided, with its one token.
+// testIssueToken: a grant that no user decided, with its one token.
 func testIssueToken(f *fixture) {
 	grant := f.grant()
 	grant.Subject, grant.AuthTime, grant.ACR, grant.AMR = "", time.Time{}, "", nil
 	token := f.accessToken(grant)
 	grant.ExpiresAt = token.ExpiresAt
-	use := f.use()
-	f.must(f.IssueToken(f.Context(), grant, token, use))
+	oneTime := f.oneTime()
+	f.must(f.IssueToken(f.Context(), grant, token, oneTime))
 	got, err := f.AccessGrant(f.Context(), token.ID)
 	f.must(err)
 	f.equal(got, grant)
-	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
 
 	other := grant
 	other.ID = "another"
 	otherToken := f.accessToken(other)
-	fresh := f.use()
-	f.want(f.IssueToken(f.Context(), other, otherToken, fresh, use), store.ErrReplayed)
+	fresh := f.oneTime()
+	f.want(f.IssueToken(f.Context(), other, otherToken, fresh, oneTime), store.ErrReplayed)
 	_, err = f.AccessGrant(f.Context(), otherToken.ID)
 	f.want(err, store.ErrNotFound)
 	f.must(f.IssueToken(f.Context(), other, otherToken, fresh))
@@ -232,37 +232,37 @@ func testIssueToken(f *fixture) {
 }
 
 func testRevokeWithUses(f *fixture) {
-	grant, bought := f.redeemed()
-	use := f.use()
-	f.must(f.Use(f.Context(), use))
-	f.want(f.RevokeGrant(f.Context(), grant.ID, use), store.ErrReplayed)
-	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	grant, issued := f.redeemed()
+	oneTime := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), oneTime))
+	f.want(f.RevokeGrant(f.Context(), grant.ID, oneTime), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
-	fresh := f.use()
+	fresh := f.oneTime()
 	f.must(f.RevokeGrant(f.Context(), grant.ID, fresh))
-	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
-	f.want(f.Use(f.Context(), fresh), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)
 }
 
 func testRevokeAccessToken(f *fixture) {
-	grant, bought := f.redeemed()
+	grant, issued := f.redeemed()
 	second := f.accessToken(grant)
-	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, second))
-	use := f.use()
-	f.must(f.Use(f.Context(), use))
-	f.want(f.RevokeAccessToken(f.Context(), bought.AccessToken.ID, use), store.ErrReplayed)
-	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, second))
+	oneTime := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), oneTime))
+	f.want(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, oneTime), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 
-	fresh := f.use()
-	f.must(f.RevokeAccessToken(f.Context(), bought.AccessToken.ID, fresh))
-	f.want(f.Use(f.Context(), fresh), store.ErrReplayed)
-	if _, err := f.AccessGrant(f.Context(), bought.AccessToken.ID); err == nil {
-		f.Error("a token that was revoked still stands")
+	fresh := f.oneTime()
+	f.must(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, fresh))
+	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)
+	if _, err := f.AccessGrant(f.Context(), issued.AccessToken.ID); err == nil {
+		f.Error("a token that was revoked is still valid")
 	}
 	_, err = f.AccessGrant(f.Context(), second.ID)
 	f.must(err)
-	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, f.accessToken(grant)))
+	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, f.accessToken(grant)))
 	f.must(f.RevokeAccessToken(f.Context(), f.digest()))
 }

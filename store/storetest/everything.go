@@ -7,7 +7,7 @@ import (
 	"countersign/store"
 )
 
-// Everything is a store with at least one record of each kind. Whoever adds a table to the schema adds to it here: tests
+// Everything is a store with at least one record of each kind. A new table in the schema needs a record here: tests
 // that copy, back up or list a whole database fail for a table that nothing is in.
 type Everything struct {
 	clients []store.Client
@@ -19,10 +19,10 @@ type Everything struct {
 	session             store.Session
 	consent             store.Consent
 	finished, open      store.Request
-	code, spent         store.Code
+	code, consumed      store.Code
 	grant, revoked      store.Grant
-	bought, boughtEnded store.Bought
-	use                 store.Use
+	issued, issuedEnded store.Issued
+	use                 store.OneTime
 
 	allowed, fetched store.BackchannelRequest
 	passkey          store.Passkey
@@ -47,21 +47,21 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.must(err)
 
 	e.session = f.signedIn()
-	e.revoked, e.boughtEnded = f.redeemed()
+	e.revoked, e.issuedEnded = f.redeemed()
 	f.must(f.RevokeGrant(ctx, e.revoked.ID))
 	e.consent = f.consent()
 	f.consented(e.consent)
 	request := f.pushed()
 	f.must(f.Finish(ctx, store.Finish{Request: request.ID}))
 	e.finished, e.open = request, f.pushed()
-	_, e.code = f.issued()
-	e.grant, e.spent = f.issued()
-	e.bought, e.use = f.bought(e.grant), f.use()
-	f.must(f.RedeemCode(ctx, e.spent.ID, e.bought, e.use))
+	_, e.code = f.withCode()
+	e.grant, e.consumed = f.withCode()
+	e.issued, e.use = f.issued(e.grant), f.oneTime()
+	f.must(f.RedeemCode(ctx, e.consumed.ID, e.issued, e.use))
 
 	e.allowed, _ = f.allowed()
 	fetched, _ := f.allowed()
-	f.must(f.RedeemBackchannel(ctx, fetched.ID, store.Bought{AccessToken: f.accessToken(e.grant)}))
+	f.must(f.RedeemBackchannel(ctx, fetched.ID, store.Issued{AccessToken: f.accessToken(e.grant)}))
 	e.allowed, err = f.BackchannelRequest(ctx, e.allowed.ID)
 	f.must(err)
 	e.fetched, err = f.BackchannelRequest(ctx, fetched.ID)
@@ -105,27 +105,27 @@ func (e *Everything) Check(t *testing.T, s store.Store) {
 	f.must(err)
 	f.equal(opened.Request, e.open)
 	f.equal(opened.Consent, &e.consent)
-	f.want(f.Finish(ctx, store.Finish{Request: e.finished.ID}), store.ErrSpent)
+	f.want(f.Finish(ctx, store.Finish{Request: e.finished.ID}), store.ErrConsumed)
 	f.must(f.Finish(ctx, store.Finish{Request: e.open.ID}))
 
-	f.must(f.RedeemCode(ctx, e.code.ID, store.Bought{AccessToken: f.accessToken(e.grant)}))
-	f.want(f.RedeemCode(ctx, e.code.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrSpent)
+	f.must(f.RedeemCode(ctx, e.code.ID, store.Issued{AccessToken: f.accessToken(e.grant)}))
+	f.want(f.RedeemCode(ctx, e.code.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrConsumed)
 	for _, request := range []store.BackchannelRequest{e.allowed, e.fetched} {
 		got, err := f.BackchannelRequest(ctx, request.ID)
 		f.must(err)
 		f.equal(got, request)
 	}
-	f.want(f.RedeemBackchannel(ctx, e.fetched.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrSpent)
-	f.must(f.RedeemBackchannel(ctx, e.allowed.ID, store.Bought{AccessToken: f.accessToken(e.grant)}))
+	f.want(f.RedeemBackchannel(ctx, e.fetched.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrConsumed)
+	f.must(f.RedeemBackchannel(ctx, e.allowed.ID, store.Issued{AccessToken: f.accessToken(e.grant)}))
 	pings, err := f.ClaimPings(ctx, 10, time.Minute)
 	f.must(err)
 	f.equal(len(pings), 2)
 	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
 	f.must(err)
 
-	// At the end, as it revokes what the code has bought.
-	f.want(f.RedeemCode(ctx, e.spent.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrSpent)
-	_, err = f.AccessGrant(ctx, e.bought.AccessToken.ID)
+	// At the end, as it revokes what was issued for the code.
+	f.want(f.RedeemCode(ctx, e.consumed.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrConsumed)
+	_, err = f.AccessGrant(ctx, e.issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
 }
 
@@ -143,10 +143,10 @@ func (e *Everything) CheckRestored(t *testing.T, s store.Store) {
 	f.want(err, store.ErrNotFound)
 	_, err = f.Open(ctx, e.open.ID, store.Digest{})
 	f.want(err, store.ErrNotFound)
-	for _, code := range []store.Code{e.code, e.spent} {
-		f.want(f.RedeemCode(ctx, code.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
+	for _, code := range []store.Code{e.code, e.consumed} {
+		f.want(f.RedeemCode(ctx, code.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
 	}
-	f.want(f.RedeemBackchannel(ctx, e.allowed.ID, store.Bought{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
+	f.want(f.RedeemBackchannel(ctx, e.allowed.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
 	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
 	f.want(err, store.ErrNotFound)
 	pings, err := f.ClaimPings(ctx, 10, time.Minute)
@@ -171,17 +171,17 @@ func (e *Everything) checkLasting(f *fixture) {
 	f.must(err)
 	f.equal(seed, e.seed)
 
-	grant, err := f.AccessGrant(ctx, e.bought.AccessToken.ID)
+	grant, err := f.AccessGrant(ctx, e.issued.AccessToken.ID)
 	f.must(err)
 	f.equal(grant, e.grant)
-	token, grant, err := f.RefreshGrant(ctx, e.bought.RefreshToken.ID)
+	token, grant, err := f.RefreshGrant(ctx, e.issued.RefreshToken.ID)
 	f.must(err)
-	f.equal(token, *e.bought.RefreshToken)
+	f.equal(token, *e.issued.RefreshToken)
 	f.equal(grant, e.grant)
-	f.must(f.Refresh(ctx, e.bought.RefreshToken.ID, f.accessToken(e.grant)))
-	_, err = f.AccessGrant(ctx, e.boughtEnded.AccessToken.ID)
+	f.must(f.Refresh(ctx, e.issued.RefreshToken.ID, f.accessToken(e.grant)))
+	_, err = f.AccessGrant(ctx, e.issuedEnded.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
-	f.want(f.Use(ctx, e.use), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(ctx, e.use), store.ErrReplayed)
 
 	passkeys, err := f.Passkeys(ctx, "subject")
 	f.must(err)

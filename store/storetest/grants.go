@@ -25,40 +25,40 @@ func testCodeGrant(f *fixture) {
 }
 
 func testRedeemCode(f *fixture) {
-	grant, code := f.issued()
-	bought := f.bought(grant)
+	grant, code := f.withCode()
+	issued := f.issued(grant)
 	f.clock.set(code.ExpiresAt.Add(-time.Microsecond))
-	f.must(f.RedeemCode(f.Context(), code.ID, bought, f.use(), f.use()))
-	code.SpentAt = f.clock.Now()
+	f.must(f.RedeemCode(f.Context(), code.ID, issued, f.oneTime(), f.oneTime()))
+	code.ConsumedAt = f.clock.Now()
 	gotCode, gotGrant, err := f.CodeGrant(f.Context(), code.ID)
 	f.must(err)
 	f.equal(gotCode, code)
 	f.equal(gotGrant, grant)
-	gotGrant, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	gotGrant, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 	f.equal(gotGrant, grant)
-	gotToken, gotGrant, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+	gotToken, gotGrant, err := f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 	f.must(err)
-	f.equal(gotToken, *bought.RefreshToken)
+	f.equal(gotToken, *issued.RefreshToken)
 	f.equal(gotGrant, grant)
 
-	grant, code = f.issued()
-	bought = f.bought(grant)
-	refresh := bought.RefreshToken.ID
-	bought.RefreshToken = nil
-	f.must(f.RedeemCode(f.Context(), code.ID, bought))
-	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	grant, code = f.withCode()
+	issued = f.issued(grant)
+	refresh := issued.RefreshToken.ID
+	issued.RefreshToken = nil
+	f.must(f.RedeemCode(f.Context(), code.ID, issued))
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 	_, _, err = f.RefreshGrant(f.Context(), refresh)
 	f.want(err, store.ErrNotFound)
 }
 
 func testRedeemCodeTwice(f *fixture) {
-	grant, code := f.issued()
-	first, second := f.bought(grant), f.bought(grant)
-	use := f.use()
+	grant, code := f.withCode()
+	first, second := f.issued(grant), f.issued(grant)
+	oneTime := f.oneTime()
 	f.must(f.RedeemCode(f.Context(), code.ID, first))
-	f.want(f.RedeemCode(f.Context(), code.ID, second, use), store.ErrSpent)
+	f.want(f.RedeemCode(f.Context(), code.ID, second, oneTime), store.ErrConsumed)
 
 	grant.RevokedAt = f.clock.Now()
 	_, gotGrant, err := f.CodeGrant(f.Context(), code.ID)
@@ -71,26 +71,26 @@ func testRedeemCodeTwice(f *fixture) {
 	f.want(err, store.ErrNotFound)
 	_, _, err = f.RefreshGrant(f.Context(), second.RefreshToken.ID)
 	f.want(err, store.ErrNotFound)
-	f.want(f.Use(f.Context(), use), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
 
 	// A third try, long after, does not move the time of revocation.
 	f.clock.set(code.ExpiresAt.Add(30 * time.Minute))
-	f.want(f.RedeemCode(f.Context(), code.ID, second), store.ErrSpent)
+	f.want(f.RedeemCode(f.Context(), code.ID, second), store.ErrConsumed)
 	_, gotGrant, err = f.CodeGrant(f.Context(), code.ID)
 	f.must(err)
 	f.equal(gotGrant, grant)
 }
 
-// testRedeemCodeRepeated: one request that arrives twice at once buys once, and ends nothing.
+// testRedeemCodeRepeated: one request that arrives twice at once is redeemed once, and revokes nothing.
 func testRedeemCodeRepeated(f *fixture) {
 	for range 20 {
-		grant, code := f.issued()
-		use := f.use()
-		bought := [2]store.Bought{f.bought(grant), f.bought(grant)}
+		grant, code := f.withCode()
+		oneTime := f.oneTime()
+		issued := [2]store.Issued{f.issued(grant), f.issued(grant)}
 		var outcomes [2]error
 		var racing sync.WaitGroup
 		for i := range outcomes {
-			racing.Go(func() { outcomes[i] = f.RedeemCode(f.Context(), code.ID, bought[i], use) })
+			racing.Go(func() { outcomes[i] = f.RedeemCode(f.Context(), code.ID, issued[i], oneTime) })
 		}
 		racing.Wait()
 		won := 0
@@ -99,22 +99,22 @@ func testRedeemCodeRepeated(f *fixture) {
 		}
 		f.must(outcomes[won])
 		f.want(outcomes[1-won], store.ErrReplayed)
-		_, err := f.AccessGrant(f.Context(), bought[won].AccessToken.ID)
+		_, err := f.AccessGrant(f.Context(), issued[won].AccessToken.ID)
 		f.must(err)
 	}
 }
 
 func testRedeemCodeAllOrNothing(f *fixture) {
 	_, earlier := f.redeemed()
-	grant, code := f.issued()
-	bought := f.bought(grant)
-	seen, fresh := f.use(), f.use()
-	f.must(f.Use(f.Context(), seen))
-	f.want(f.RedeemCode(f.Context(), code.ID, bought, fresh, seen), store.ErrReplayed)
-	taken := bought
+	grant, code := f.withCode()
+	issued := f.issued(grant)
+	seen, fresh := f.oneTime(), f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), seen))
+	f.want(f.RedeemCode(f.Context(), code.ID, issued, fresh, seen), store.ErrReplayed)
+	taken := issued
 	taken.AccessToken = earlier.AccessToken
 	f.want(f.RedeemCode(f.Context(), code.ID, taken, fresh), store.ErrConflict)
-	taken = bought
+	taken = issued
 	taken.RefreshToken = earlier.RefreshToken
 	f.want(f.RedeemCode(f.Context(), code.ID, taken, fresh), store.ErrConflict)
 
@@ -122,26 +122,26 @@ func testRedeemCodeAllOrNothing(f *fixture) {
 	f.must(err)
 	f.equal(gotCode, code)
 	f.equal(gotGrant, grant)
-	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrNotFound)
-	f.must(f.RedeemCode(f.Context(), code.ID, bought, fresh))
+	f.must(f.RedeemCode(f.Context(), code.ID, issued, fresh))
 }
 
-// testRedeemCodeOrder: when several reasons speak against a redemption, the first in this order is told.
+// testRedeemCodeOrder: when a redemption fails for several reasons, the first in this order is returned.
 func testRedeemCodeOrder(f *fixture) {
-	type reasons struct{ spent, expired, revoked, replayed bool }
-	seen := f.use()
-	f.must(f.Use(f.Context(), seen))
+	type reasons struct{ consumed, expired, revoked, replayed bool }
+	seen := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), seen))
 	start := f.clock.Now()
 	for _, test := range []struct {
 		reasons
 		want error
 	}{
 		{reasons{}, nil},
-		{reasons{spent: true, expired: true, revoked: true, replayed: true}, store.ErrReplayed},
-		{reasons{spent: true, expired: true}, store.ErrSpent},
-		{reasons{spent: true}, store.ErrSpent},
-		{reasons{spent: true, replayed: true}, store.ErrReplayed},
+		{reasons{consumed: true, expired: true, revoked: true, replayed: true}, store.ErrReplayed},
+		{reasons{consumed: true, expired: true}, store.ErrConsumed},
+		{reasons{consumed: true}, store.ErrConsumed},
+		{reasons{consumed: true, replayed: true}, store.ErrReplayed},
 		{reasons{expired: true, revoked: true, replayed: true}, store.ErrExpired},
 		{reasons{expired: true}, store.ErrExpired},
 		{reasons{revoked: true, replayed: true}, store.ErrRevoked},
@@ -149,9 +149,9 @@ func testRedeemCodeOrder(f *fixture) {
 		{reasons{replayed: true}, store.ErrReplayed},
 	} {
 		f.clock.set(start)
-		grant, code := f.issued()
-		if test.spent {
-			f.must(f.RedeemCode(f.Context(), code.ID, f.bought(grant)))
+		grant, code := f.withCode()
+		if test.consumed {
+			f.must(f.RedeemCode(f.Context(), code.ID, f.issued(grant)))
 		}
 		if test.revoked {
 			f.must(f.RevokeGrant(f.Context(), grant.ID))
@@ -159,14 +159,14 @@ func testRedeemCodeOrder(f *fixture) {
 		if test.expired {
 			f.clock.set(code.ExpiresAt)
 		}
-		var uses []store.Use
+		var oneTimes []store.OneTime
 		if test.replayed {
-			uses = []store.Use{seen}
+			oneTimes = []store.OneTime{seen}
 		}
 		before, _, err := f.CodeGrant(f.Context(), code.ID)
 		f.must(err)
-		bought := f.bought(grant)
-		if err := f.RedeemCode(f.Context(), code.ID, bought, uses...); !errors.Is(err, test.want) {
+		issued := f.issued(grant)
+		if err := f.RedeemCode(f.Context(), code.ID, issued, oneTimes...); !errors.Is(err, test.want) {
 			f.Fatalf("%+v: got %v, want %v", test.reasons, err, test.want)
 		}
 		if test.want == nil {
@@ -175,11 +175,11 @@ func testRedeemCodeOrder(f *fixture) {
 		after, _, err := f.CodeGrant(f.Context(), code.ID)
 		f.must(err)
 		f.equal(after, before)
-		_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+		_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 		f.want(err, store.ErrNotFound)
 	}
 
-	f.want(f.RedeemCode(f.Context(), f.digest(), f.bought(f.grant()), seen), store.ErrNotFound)
+	f.want(f.RedeemCode(f.Context(), f.digest(), f.issued(f.grant()), seen), store.ErrNotFound)
 	// A grant that ends before its code ends the code.
 	f.clock.set(start)
 	grant := f.grant()
@@ -187,11 +187,11 @@ func testRedeemCodeOrder(f *fixture) {
 	code := f.code(grant)
 	f.granted(grant, code)
 	f.clock.set(grant.ExpiresAt)
-	f.want(f.RedeemCode(f.Context(), code.ID, f.bought(grant)), store.ErrExpired)
+	f.want(f.RedeemCode(f.Context(), code.ID, f.issued(grant)), store.ErrExpired)
 }
 
 func testRedemptionFailed(f *fixture) {
-	grant, code := f.issued()
+	grant, code := f.withCode()
 	for want := 1; want <= 3; want++ {
 		got, err := f.RedemptionFailed(f.Context(), code.ID)
 		f.must(err)
@@ -202,27 +202,27 @@ func testRedemptionFailed(f *fixture) {
 	f.equal(got.Failures, 3)
 	_, err = f.RedemptionFailed(f.Context(), f.digest())
 	f.want(err, store.ErrNotFound)
-	f.must(f.RedeemCode(f.Context(), code.ID, f.bought(grant)))
+	f.must(f.RedeemCode(f.Context(), code.ID, f.issued(grant)))
 }
 
 func testRefresh(f *fixture) {
-	grant, bought := f.redeemed()
-	token := bought.RefreshToken.ID
+	grant, issued := f.redeemed()
+	token := issued.RefreshToken.ID
 	f.clock.set(grant.ExpiresAt.Add(-time.Microsecond))
 	for range 2 {
-		issued := f.accessToken(grant)
-		f.must(f.Refresh(f.Context(), token, issued, f.use()))
-		got, err := f.AccessGrant(f.Context(), issued.ID)
+		refreshed := f.accessToken(grant)
+		f.must(f.Refresh(f.Context(), token, refreshed, f.oneTime()))
+		got, err := f.AccessGrant(f.Context(), refreshed.ID)
 		f.must(err)
 		f.equal(got, grant)
 	}
-	seen, fresh := f.use(), f.use()
-	f.must(f.Use(f.Context(), seen))
-	issued := f.accessToken(grant)
-	f.want(f.Refresh(f.Context(), token, issued, fresh, seen), store.ErrReplayed)
-	_, err := f.AccessGrant(f.Context(), issued.ID)
+	seen, fresh := f.oneTime(), f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), seen))
+	refused := f.accessToken(grant)
+	f.want(f.Refresh(f.Context(), token, refused, fresh, seen), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), refused.ID)
 	f.want(err, store.ErrNotFound)
-	f.must(f.Use(f.Context(), fresh))
+	f.must(f.ConsumeOneTime(f.Context(), fresh))
 
 	_, _, err = f.RefreshGrant(f.Context(), f.digest())
 	f.want(err, store.ErrNotFound)
@@ -230,12 +230,12 @@ func testRefresh(f *fixture) {
 	f.clock.set(grant.ExpiresAt)
 	got, _, err := f.RefreshGrant(f.Context(), token)
 	f.must(err)
-	f.equal(got, *bought.RefreshToken)
+	f.equal(got, *issued.RefreshToken)
 }
 
 func testRefreshOrder(f *fixture) {
-	seen := f.use()
-	f.must(f.Use(f.Context(), seen))
+	seen := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), seen))
 	start := f.clock.Now()
 	tests := []struct {
 		name                       string
@@ -250,27 +250,27 @@ func testRefreshOrder(f *fixture) {
 	}
 	for _, test := range tests {
 		f.clock.set(start)
-		grant, code := f.issued()
-		bought := f.bought(grant)
-		bought.RefreshToken.ExpiresAt = start.Add(time.Hour)
-		f.must(f.RedeemCode(f.Context(), code.ID, bought))
+		grant, code := f.withCode()
+		issued := f.issued(grant)
+		issued.RefreshToken.ExpiresAt = start.Add(time.Hour)
+		f.must(f.RedeemCode(f.Context(), code.ID, issued))
 		if test.revoked {
 			f.must(f.RevokeGrant(f.Context(), grant.ID))
 		}
 		if test.expired {
-			f.clock.set(bought.RefreshToken.ExpiresAt)
+			f.clock.set(issued.RefreshToken.ExpiresAt)
 		}
-		uses := []store.Use{f.use()}
+		oneTimes := []store.OneTime{f.oneTime()}
 		if test.replayed {
-			uses = append(uses, seen)
+			oneTimes = append(oneTimes, seen)
 		}
-		issued := f.accessToken(grant)
-		if err := f.Refresh(f.Context(), bought.RefreshToken.ID, issued, uses...); !errors.Is(err, test.want) {
+		refreshed := f.accessToken(grant)
+		if err := f.Refresh(f.Context(), issued.RefreshToken.ID, refreshed, oneTimes...); !errors.Is(err, test.want) {
 			f.Fatalf("%s: got %v, want %v", test.name, err, test.want)
 		}
-		_, err := f.AccessGrant(f.Context(), issued.ID)
+		_, err := f.AccessGrant(f.Context(), refreshed.ID)
 		f.want(err, store.ErrNotFound)
-		f.must(f.Use(f.Context(), uses[0]))
+		f.must(f.ConsumeOneTime(f.Context(), oneTimes[0]))
 	}
 	f.want(f.Refresh(f.Context(), f.digest(), f.accessToken(f.grant()), seen), store.ErrNotFound)
 }
@@ -278,30 +278,30 @@ func testRefreshOrder(f *fixture) {
 func testAccessGrant(f *fixture) {
 	_, err := f.AccessGrant(f.Context(), f.digest())
 	f.want(err, store.ErrNotFound)
-	grant, bought := f.redeemed()
-	f.clock.set(bought.AccessToken.ExpiresAt.Add(-time.Microsecond))
-	got, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	grant, issued := f.redeemed()
+	f.clock.set(issued.AccessToken.ExpiresAt.Add(-time.Microsecond))
+	got, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 	f.equal(got, grant)
-	f.clock.set(bought.AccessToken.ExpiresAt)
-	got, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.clock.set(issued.AccessToken.ExpiresAt)
+	got, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrExpired)
 	f.equal(got, store.Grant{})
 
 	// A grant that ends ends its tokens, whatever their own time.
-	grant, bought = f.redeemed()
+	grant, issued = f.redeemed()
 	f.clock.set(grant.ExpiresAt.Add(-time.Second))
 	late := f.accessToken(grant)
-	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, late))
+	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, late))
 	f.clock.set(grant.ExpiresAt)
 	_, err = f.AccessGrant(f.Context(), late.ID)
 	f.want(err, store.ErrExpired)
 }
 
 func testAccessGrantUses(f *fixture) {
-	grant, bought := f.redeemed()
-	token := bought.AccessToken.ID
-	first, second, third := f.use(), f.use(), f.use()
+	grant, issued := f.redeemed()
+	token := issued.AccessToken.ID
+	first, second, third := f.oneTime(), f.oneTime(), f.oneTime()
 	got, err := f.AccessGrant(f.Context(), token, first)
 	f.must(err)
 	f.equal(got, grant)
@@ -313,31 +313,31 @@ func testAccessGrantUses(f *fixture) {
 	_, err = f.AccessGrant(f.Context(), token, second, third)
 	f.must(err)
 
-	// A token that does not stand claims nothing.
-	fresh := f.use()
+	// A token that is not valid consumes nothing.
+	fresh := f.oneTime()
 	_, err = f.AccessGrant(f.Context(), f.digest(), fresh)
 	f.want(err, store.ErrNotFound)
 	f.must(f.RevokeGrant(f.Context(), grant.ID))
 	_, err = f.AccessGrant(f.Context(), token, fresh)
 	f.want(err, store.ErrRevoked)
-	f.clock.set(bought.AccessToken.ExpiresAt)
+	f.clock.set(issued.AccessToken.ExpiresAt)
 	_, err = f.AccessGrant(f.Context(), token, fresh, first)
 	f.want(err, store.ErrExpired)
-	f.must(f.Use(f.Context(), fresh))
+	f.must(f.ConsumeOneTime(f.Context(), fresh))
 }
 
 func testRevokeGrant(f *fixture) {
-	grant, bought := f.redeemed()
+	grant, issued := f.redeemed()
 	bystander, itsTokens := f.redeemed()
 	grant.RevokedAt = f.clock.Now()
 	for range 2 {
 		f.must(f.RevokeGrant(f.Context(), grant.ID))
-		_, got, err := f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+		_, got, err := f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 		f.must(err)
 		f.equal(got, grant)
 		f.clock.set(f.clock.Now().Add(time.Second))
 	}
-	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
 	got, err := f.AccessGrant(f.Context(), itsTokens.AccessToken.ID)
 	f.must(err)
@@ -346,17 +346,17 @@ func testRevokeGrant(f *fixture) {
 }
 
 func testUse(f *fixture) {
-	first, second, third := f.use(), f.use(), f.use()
-	f.must(f.Use(f.Context()))
-	f.must(f.Use(f.Context(), first))
-	f.want(f.Use(f.Context(), first), store.ErrReplayed)
-	f.want(f.Use(f.Context(), second, first), store.ErrReplayed)
-	f.want(f.Use(f.Context(), third, third), store.ErrReplayed)
-	f.must(f.Use(f.Context(), second, third))
+	first, second, third := f.oneTime(), f.oneTime(), f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context()))
+	f.must(f.ConsumeOneTime(f.Context(), first))
+	f.want(f.ConsumeOneTime(f.Context(), first), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), second, first), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), third, third), store.ErrReplayed)
+	f.must(f.ConsumeOneTime(f.Context(), second, third))
 	otherKind := first
 	otherKind.Kind = "client_assertion"
-	f.must(f.Use(f.Context(), otherKind))
+	f.must(f.ConsumeOneTime(f.Context(), otherKind))
 	// Another time does not make it another value.
 	first.Until = first.Until.Add(time.Hour)
-	f.want(f.Use(f.Context(), first), store.ErrReplayed)
+	f.want(f.ConsumeOneTime(f.Context(), first), store.ErrReplayed)
 }

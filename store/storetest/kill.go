@@ -16,7 +16,7 @@ import (
 // kills is how often a writing child is killed.
 const kills = 10
 
-// testKill kills a process at a random moment while it writes, again and again on the same database. Of each verb
+// testKill kills a process at a random time while it writes, again and again on the same database. Of each verb
 // that it acknowledged everything must be there, and of the verb that was cut off everything or nothing.
 func (b Backend) testKill(t *testing.T) {
 	address := b.Create(t)
@@ -94,8 +94,8 @@ func (f flow) id(record string) store.Digest {
 	return store.DigestOf(fmt.Sprintf("%s of flow %d in round %d", record, f.number, f.round))
 }
 
-func (f flow) use(verb string) store.Use {
-	return store.Use{Kind: "dpop", Key: f.id("use of " + verb), Until: time.Now().Add(time.Hour)}
+func (f flow) oneTime(verb string) store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: f.id("use of " + verb), Until: time.Now().Add(time.Hour)}
 }
 
 // evidence is that of a verb, for a chain of its own.
@@ -114,21 +114,21 @@ func evidenceThere(verb string) func(context.Context, store.Store, flow) error {
 type step struct {
 	name  string
 	write func(context.Context, store.Store, flow) error
-	// claims tells that the verb claims the flow's use of its name.
-	claims bool
+	// consumes reports that the verb consumes the flow's one-time value of its name.
+	consumes bool
 	// traces are the records that the verb leaves: each returns nil when its record is there and ErrNotFound
 	// when it is not.
 	records []func(context.Context, store.Store, flow) error
 }
 
-// traces counts what the step has left. It claims the step's use first: the database makes that wait for a
+// traces counts what the step has left. It consumes the step's one-time value first: the database makes that wait for a
 // statement of the killed process that it may still be working on.
 func (p step) traces(ctx context.Context, s store.Store, f flow) (left, total int, err error) {
 	total = len(p.records)
 	claimed := 0
-	if p.claims {
+	if p.consumes {
 		total++
-		switch err := s.Use(ctx, f.use(p.name)); {
+		switch err := s.ConsumeOneTime(ctx, f.oneTime(p.name)); {
 		case errors.Is(err, store.ErrReplayed):
 			claimed = 1
 		case err != nil:
@@ -153,11 +153,14 @@ func (p step) traces(ctx context.Context, s store.Store, f flow) (left, total in
 	return left, total, nil
 }
 
-func found(there bool, err error) error {
-	if err == nil && !there {
+func found(exists bool, err error) error {
+	if err != nil {
+		return err
+	}
+	if !exists {
 		return store.ErrNotFound
 	}
-	return err
+	return nil
 }
 
 var flowSteps = []step{
@@ -167,10 +170,10 @@ var flowSteps = []step{
 			now := time.Now()
 			return s.Push(ctx, store.Request{
 				ID: f.id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Hour), Evidence: f.evidence("push"),
-			}, f.use("push"))
+			}, f.oneTime("push"))
 		},
-		claims:  true,
-		records: []func(context.Context, store.Store, flow) error{requestThere, evidenceThere("push")},
+		consumes: true,
+		records:  []func(context.Context, store.Store, flow) error{requestThere, evidenceThere("push")},
 	},
 	{
 		name: "begin",
@@ -184,7 +187,7 @@ var flowSteps = []step{
 		records: []func(context.Context, store.Store, flow) error{
 			func(ctx context.Context, s store.Store, f flow) error {
 				_, err := s.Interaction(ctx, f.id("interaction"), f.id("browser"))
-				return unlessSpent(err)
+				return unlessConsumed(err)
 			},
 		},
 	},
@@ -192,8 +195,8 @@ var flowSteps = []step{
 		name: "sign in",
 		write: func(ctx context.Context, s store.Store, f flow) error {
 			now := time.Now()
-			person := store.User{Subject: "subject", Username: "subject", CreatedAt: now, UpdatedAt: now}
-			if err := s.PutUser(ctx, person); err != nil {
+			user := store.User{Subject: "subject", Username: "subject", CreatedAt: now, UpdatedAt: now}
+			if err := s.PutUser(ctx, user); err != nil {
 				return err
 			}
 			return s.SignIn(ctx, f.id("interaction"), store.Session{
@@ -203,11 +206,11 @@ var flowSteps = []step{
 		records: []func(context.Context, store.Store, flow) error{
 			func(ctx context.Context, s store.Store, f flow) error {
 				opened, err := s.Open(ctx, f.id("request"), f.id("session"))
-				return found(opened.Session != nil, unlessSpent(err))
+				return found(opened.Session != nil, unlessConsumed(err))
 			},
 			func(ctx context.Context, s store.Store, f flow) error {
 				pending, err := s.Interaction(ctx, f.id("interaction"), f.id("browser"))
-				return found(pending.Session != nil, unlessSpent(err))
+				return found(pending.Session != nil, unlessConsumed(err))
 			},
 		},
 	},
@@ -231,7 +234,7 @@ var flowSteps = []step{
 			},
 			func(ctx context.Context, s store.Store, f flow) error {
 				opened, err := s.Open(ctx, f.id("request"), store.Digest{})
-				return found(!opened.Request.FinishedAt.IsZero(), unlessSpent(err))
+				return found(!opened.Request.FinishedAt.IsZero(), unlessConsumed(err))
 			},
 		},
 	},
@@ -239,12 +242,12 @@ var flowSteps = []step{
 		name: "redeem",
 		write: func(ctx context.Context, s store.Store, f flow) error {
 			now := time.Now()
-			return s.RedeemCode(ctx, f.id("code"), store.Bought{
+			return s.RedeemCode(ctx, f.id("code"), store.Issued{
 				AccessToken:  store.AccessToken{ID: f.id("first token"), ExpiresAt: now.Add(time.Hour)},
 				RefreshToken: &store.RefreshToken{ID: f.id("refresh token"), CreatedAt: now, ExpiresAt: now.Add(time.Hour)},
-			}, f.use("redeem"))
+			}, f.oneTime("redeem"))
 		},
-		claims: true,
+		consumes: true,
 		records: []func(context.Context, store.Store, flow) error{
 			accessTokenThere("first token"),
 			func(ctx context.Context, s store.Store, f flow) error {
@@ -253,7 +256,7 @@ var flowSteps = []step{
 			},
 			func(ctx context.Context, s store.Store, f flow) error {
 				code, _, err := s.CodeGrant(ctx, f.id("code"))
-				return found(!code.SpentAt.IsZero(), err)
+				return found(!code.ConsumedAt.IsZero(), err)
 			},
 		},
 	},
@@ -261,16 +264,16 @@ var flowSteps = []step{
 		name: "refresh",
 		write: func(ctx context.Context, s store.Store, f flow) error {
 			return s.Refresh(ctx, f.id("refresh token"),
-				store.AccessToken{ID: f.id("second token"), ExpiresAt: time.Now().Add(time.Hour)}, f.use("refresh"))
+				store.AccessToken{ID: f.id("second token"), ExpiresAt: time.Now().Add(time.Hour)}, f.oneTime("refresh"))
 		},
-		claims:  true,
-		records: []func(context.Context, store.Store, flow) error{accessTokenThere("second token")},
+		consumes: true,
+		records:  []func(context.Context, store.Store, flow) error{accessTokenThere("second token")},
 	},
 }
 
 func requestThere(ctx context.Context, s store.Store, f flow) error {
 	_, err := s.Open(ctx, f.id("request"), store.Digest{})
-	return unlessSpent(err)
+	return unlessConsumed(err)
 }
 
 func accessTokenThere(name string) func(context.Context, store.Store, flow) error {
@@ -280,9 +283,9 @@ func accessTokenThere(name string) func(context.Context, store.Store, flow) erro
 	}
 }
 
-// unlessSpent: a record that has been used is there.
-func unlessSpent(err error) error {
-	if errors.Is(err, store.ErrSpent) {
+// unlessConsumed: a record that has been used is there.
+func unlessConsumed(err error) error {
+	if errors.Is(err, store.ErrConsumed) {
 		return nil
 	}
 	return err

@@ -16,7 +16,7 @@ import (
 	"countersign/store"
 )
 
-// Backend tells how a test makes a database and how any process opens it.
+// Backend is how a test makes a database and how any process opens it.
 type Backend struct {
 	// Create makes an empty database for one test and returns its address.
 	Create func(t *testing.T) (address string)
@@ -54,7 +54,7 @@ const childVariable = "STORETEST_CHILD"
 type order struct {
 	Role    string
 	Address string
-	// Number tells the children of one test apart.
+	// Number distinguishes the children of one test.
 	Number int
 }
 
@@ -154,7 +154,7 @@ func (c *child) release(t *testing.T) {
 	}
 }
 
-// lines reads what the child has to say until its end.
+// lines reads the child's output until its end.
 func (c *child) lines() (lines []string) {
 	for c.output.Scan() {
 		lines = append(lines, c.output.Text())
@@ -193,20 +193,20 @@ func prizeToken(child, i int) store.Digest {
 	return store.DigestOf(fmt.Sprintf("token %d of child %d", i, child))
 }
 
-func prizeUse(i int) store.Use {
-	return store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", i)), Until: time.Now().Add(time.Hour)}
+func prizeUse(i int) store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: store.DigestOf(fmt.Sprint("jti ", i)), Until: time.Now().Add(time.Hour)}
 }
 
 func redeemAll(ctx context.Context, s store.Store, child int) error {
-	return compete(store.ErrSpent, func(i int) error {
-		return s.RedeemCode(ctx, prizeCode(i), store.Bought{AccessToken: store.AccessToken{
+	return compete(store.ErrConsumed, func(i int) error {
+		return s.RedeemCode(ctx, prizeCode(i), store.Issued{AccessToken: store.AccessToken{
 			ID: prizeToken(child, i), ExpiresAt: time.Now().Add(time.Hour),
 		}})
 	})
 }
 
 func useAll(ctx context.Context, s store.Store, _ int) error {
-	return compete(store.ErrReplayed, func(i int) error { return s.Use(ctx, prizeUse(i)) })
+	return compete(store.ErrReplayed, func(i int) error { return s.ConsumeOneTime(ctx, prizeUse(i)) })
 }
 
 func accessAll(ctx context.Context, s store.Store, _ int) error {
@@ -280,7 +280,7 @@ func (b Backend) testProcessesRedeem(t *testing.T) {
 		_, grant, err := f.CodeGrant(t.Context(), prizeCode(i))
 		f.must(err)
 		if grant.RevokedAt.IsZero() {
-			t.Errorf("code %d was redeemed more than once and its grant still stands", i)
+			t.Errorf("code %d was redeemed more than once and its grant is still valid", i)
 		}
 		for number := range processes {
 			_, err := f.AccessGrant(t.Context(), prizeToken(number, i))
@@ -298,14 +298,14 @@ func (b Backend) testProcessesUse(t *testing.T) { b.contest(t, "use", b.Create(t
 func (b Backend) testProcessesAccess(t *testing.T) {
 	address := b.Create(t)
 	f := &fixture{T: t, Store: b.open(t, address, time.Now), clock: &clock{now: time.Now()}}
-	grant, code := f.issued()
-	f.must(f.RedeemCode(t.Context(), code.ID, store.Bought{AccessToken: store.AccessToken{
+	grant, code := f.withCode()
+	f.must(f.RedeemCode(t.Context(), code.ID, store.Issued{AccessToken: store.AccessToken{
 		ID: prizeToken(0, 0), GrantID: grant.ID, ExpiresAt: f.clock.Now().Add(time.Hour),
 	}}))
 	b.contest(t, "access", address)
 }
 
-// testClose closes a store under writers: what they were told is written is there.
+// testClose closes a store under writers: what was acknowledged is there.
 func (b Backend) testClose(t *testing.T) {
 	address := b.Create(t)
 	s, err := b.Open(t.Context(), address, time.Now)
@@ -313,17 +313,17 @@ func (b Backend) testClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	const writers = 8
-	acknowledged := make([][]store.Use, writers)
+	acknowledged := make([][]store.OneTime, writers)
 	var running sync.WaitGroup
 	begun := make(chan struct{}, 1)
 	for i := range writers {
 		running.Go(func() {
 			for n := 0; ; n++ {
-				use := store.Use{Kind: "dpop", Key: store.DigestOf(fmt.Sprint(i, " ", n)), Until: time.Now().Add(time.Hour)}
-				if err := s.Use(context.Background(), use); err != nil {
+				oneTime := store.OneTime{Kind: "dpop", Key: store.DigestOf(fmt.Sprint(i, " ", n)), Until: time.Now().Add(time.Hour)}
+				if err := s.ConsumeOneTime(context.Background(), oneTime); err != nil {
 					return // the store is closed
 				}
-				acknowledged[i] = append(acknowledged[i], use)
+				acknowledged[i] = append(acknowledged[i], oneTime)
 				select {
 				case begun <- struct{}{}:
 				default:
@@ -338,9 +338,9 @@ func (b Backend) testClose(t *testing.T) {
 	}
 	running.Wait()
 	s = b.open(t, address, time.Now)
-	for _, uses := range acknowledged {
-		for _, use := range uses {
-			if err := s.Use(t.Context(), use); !errors.Is(err, store.ErrReplayed) {
+	for _, oneTimes := range acknowledged {
+		for _, oneTime := range oneTimes {
+			if err := s.ConsumeOneTime(t.Context(), oneTime); !errors.Is(err, store.ErrReplayed) {
 				t.Fatalf("an acknowledged use is gone: %v", err)
 			}
 		}

@@ -17,7 +17,7 @@ func (f *fixture) purge(limit, want int) {
 	}
 }
 
-// purgeSlack is how long a backend may keep records beyond the time at which nobody can ask for them any more.
+// purgeSlack is how long a backend may keep records beyond the time at which they are needed.
 const purgeSlack = 2 * time.Hour
 
 // purged purges until there is nothing more to remove.
@@ -43,32 +43,32 @@ func testPurge(f *fixture) {
 	grant.ExpiresAt = start.Add(8 * time.Hour)
 	code := f.code(grant)
 	f.must(f.Finish(f.Context(), store.Finish{Interaction: interaction.ID, Request: request.ID, Grant: &grant, Code: &code}))
-	bought, use := f.bought(grant), f.use()
-	use.Until = start.Add(time.Minute)
-	f.must(f.RedeemCode(f.Context(), code.ID, bought, use))
+	issued, oneTime := f.issued(grant), f.oneTime()
+	oneTime.Until = start.Add(time.Minute)
+	f.must(f.RedeemCode(f.Context(), code.ID, issued, oneTime))
 
 	f.clock.set(start.Add(time.Minute - time.Microsecond))
 	f.purged()
-	f.want(f.Use(f.Context(), use), store.ErrReplayed)
-	f.clock.set(bought.AccessToken.ExpiresAt.Add(-time.Microsecond))
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
+	f.clock.set(issued.AccessToken.ExpiresAt.Add(-time.Microsecond))
 	f.purged()
-	_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 
 	// Codes and requests stay known for an hour after their end.
 	f.clock.set(code.ExpiresAt.Add(time.Hour - time.Microsecond))
 	f.purged()
 	_, _, err = f.open(request.ID, store.Digest{})
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 	_, err = f.Interaction(f.Context(), interaction.ID, interaction.Browser)
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 	_, _, err = f.CodeGrant(f.Context(), code.ID)
 	f.must(err)
 
 	f.clock.set(code.ExpiresAt.Add(time.Hour + purgeSlack))
 	f.purged()
-	f.must(f.Use(f.Context(), use))
-	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	f.must(f.ConsumeOneTime(f.Context(), oneTime))
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrNotFound)
 	_, _, err = f.open(request.ID, store.Digest{})
 	f.want(err, store.ErrNotFound)
@@ -76,12 +76,12 @@ func testPurge(f *fixture) {
 	f.want(err, store.ErrNotFound)
 	_, _, err = f.CodeGrant(f.Context(), code.ID)
 	f.want(err, store.ErrNotFound)
-	f.must(f.Refresh(f.Context(), bought.RefreshToken.ID, store.AccessToken{ID: f.digest(), ExpiresAt: grant.ExpiresAt}))
+	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, store.AccessToken{ID: f.digest(), ExpiresAt: grant.ExpiresAt}))
 
 	f.clock.set(grant.ExpiresAt)
 	f.purged()
 	f.must(f.RevokeGrant(f.Context(), grant.ID))
-	_, _, err = f.RefreshGrant(f.Context(), bought.RefreshToken.ID)
+	_, _, err = f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 	f.want(err, store.ErrNotFound)
 	f.clock.set(grant.ExpiresAt.Add(time.Hour))
 	f.purged()
@@ -91,7 +91,7 @@ func testPurge(f *fixture) {
 func testPurgeLimit(f *fixture) {
 	for i := range 5 {
 		subject := fmt.Sprint("subject ", i)
-		f.person(subject, false)
+		f.putUser(subject, false)
 		f.must(f.PutEnrolment(f.Context(), f.enrolment(subject)))
 		token := f.initialToken(1)
 		token.Organisation = subject
@@ -121,16 +121,16 @@ func testPurgeKeepsRequestInUse(f *fixture) {
 	f.want(err, store.ErrNotFound)
 }
 
-// testCancelled: a caller who has gone away does not claim anything.
+// testCancelled: a cancelled caller consumes nothing.
 func testCancelled(f *fixture) {
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
-	use := f.use()
-	f.want(f.Use(ctx, use), context.Canceled)
+	oneTime := f.oneTime()
+	f.want(f.ConsumeOneTime(ctx, oneTime), context.Canceled)
 	_, err := f.Clients(ctx)
 	f.want(err, context.Canceled)
 	f.want(f.Ping(ctx), context.Canceled)
-	f.must(f.Use(f.Context(), use))
+	f.must(f.ConsumeOneTime(f.Context(), oneTime))
 	f.must(f.Ping(f.Context()))
 }
 
@@ -140,7 +140,7 @@ func testClosed(f *fixture) {
 	if err := f.Ping(f.Context()); err == nil {
 		f.Error("a closed store answered a ping")
 	}
-	if err := f.Use(f.Context(), f.use()); err == nil {
+	if err := f.ConsumeOneTime(f.Context(), f.oneTime()); err == nil {
 		f.Error("a closed store took a write")
 	}
 	if _, err := f.Clients(f.Context()); err == nil {

@@ -45,12 +45,12 @@ func (f *fixture) winner(results []error, others error) int {
 }
 
 func testRacePush(f *fixture) {
-	use := f.use()
+	oneTime := f.oneTime()
 	requests := make([]store.Request, racers)
 	for i := range requests {
 		requests[i] = f.request()
 	}
-	winner := f.winner(race(func(i int) error { return f.Push(f.Context(), requests[i], use) }), store.ErrReplayed)
+	winner := f.winner(race(func(i int) error { return f.Push(f.Context(), requests[i], oneTime) }), store.ErrReplayed)
 	for i, request := range requests {
 		_, _, err := f.open(request.ID, store.Digest{})
 		if i == winner {
@@ -72,7 +72,7 @@ func testRaceFinish(f *fixture) {
 		return f.Finish(f.Context(), store.Finish{
 			Interaction: interaction.ID, Request: request.ID, Grant: &grants[i], Code: &codes[i],
 		})
-	}), store.ErrSpent)
+	}), store.ErrConsumed)
 	for i, code := range codes {
 		_, _, err := f.CodeGrant(f.Context(), code.ID)
 		if i == winner {
@@ -84,18 +84,18 @@ func testRaceFinish(f *fixture) {
 }
 
 func testRaceRedeemCode(f *fixture) {
-	grant, code := f.issued()
-	bought := make([]store.Bought, racers)
-	for i := range bought {
-		bought[i] = f.bought(grant)
+	grant, code := f.withCode()
+	issued := make([]store.Issued, racers)
+	for i := range issued {
+		issued[i] = f.issued(grant)
 	}
-	winner := f.winner(race(func(i int) error { return f.RedeemCode(f.Context(), code.ID, bought[i]) }), store.ErrSpent)
+	winner := f.winner(race(func(i int) error { return f.RedeemCode(f.Context(), code.ID, issued[i]) }), store.ErrConsumed)
 	_, got, err := f.CodeGrant(f.Context(), code.ID)
 	f.must(err)
 	if got.RevokedAt.IsZero() {
-		f.Error("a code was redeemed twice and its grant still stands")
+		f.Error("a code was redeemed twice and its grant is still valid")
 	}
-	for i, b := range bought {
+	for i, b := range issued {
 		_, err := f.AccessGrant(f.Context(), b.AccessToken.ID)
 		if i == winner {
 			f.want(err, store.ErrRevoked)
@@ -106,14 +106,14 @@ func testRaceRedeemCode(f *fixture) {
 }
 
 func testRaceRefresh(f *fixture) {
-	grant, bought := f.redeemed()
-	use := f.use()
+	grant, issued := f.redeemed()
+	oneTime := f.oneTime()
 	tokens := make([]store.AccessToken, racers)
 	for i := range tokens {
 		tokens[i] = f.accessToken(grant)
 	}
 	winner := f.winner(race(func(i int) error {
-		return f.Refresh(f.Context(), bought.RefreshToken.ID, tokens[i], use)
+		return f.Refresh(f.Context(), issued.RefreshToken.ID, tokens[i], oneTime)
 	}), store.ErrReplayed)
 	for i, token := range tokens {
 		_, err := f.AccessGrant(f.Context(), token.ID)
@@ -126,55 +126,55 @@ func testRaceRefresh(f *fixture) {
 }
 
 func testRaceAccessGrant(f *fixture) {
-	_, bought := f.redeemed()
-	use := f.use()
+	_, issued := f.redeemed()
+	oneTime := f.oneTime()
 	f.winner(race(func(int) error {
-		_, err := f.AccessGrant(f.Context(), bought.AccessToken.ID, use)
+		_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID, oneTime)
 		return err
 	}), store.ErrReplayed)
 }
 
 // testRaceUse has the values in another order for every second racer.
 func testRaceUse(f *fixture) {
-	a, b := f.use(), f.use()
+	a, b := f.oneTime(), f.oneTime()
 	f.winner(race(func(i int) error {
 		if i%2 == 0 {
-			return f.Use(f.Context(), a, b)
+			return f.ConsumeOneTime(f.Context(), a, b)
 		}
-		return f.Use(f.Context(), b, a)
+		return f.ConsumeOneTime(f.Context(), b, a)
 	}), store.ErrReplayed)
 }
 
-// testRaceMixed: verbs that fail at the same time as others succeed take back their own changes and no others.
+// testRaceMixed: verbs that fail at the same time as others succeed roll back their own changes and no others.
 func testRaceMixed(f *fixture) {
-	seen := f.use()
-	f.must(f.Use(f.Context(), seen))
-	codes, bought, uses := make([]store.Code, racers), make([]store.Bought, racers), make([]store.Use, racers)
+	seen := f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), seen))
+	codes, issued, oneTimes := make([]store.Code, racers), make([]store.Issued, racers), make([]store.OneTime, racers)
 	for i := range racers {
 		var grant store.Grant
-		grant, codes[i] = f.issued()
-		bought[i], uses[i] = f.bought(grant), f.use()
+		grant, codes[i] = f.withCode()
+		issued[i], oneTimes[i] = f.issued(grant), f.oneTime()
 	}
 	results := race(func(i int) error {
 		if i%2 == 1 {
-			return f.RedeemCode(f.Context(), codes[i].ID, bought[i], uses[i], seen)
+			return f.RedeemCode(f.Context(), codes[i].ID, issued[i], oneTimes[i], seen)
 		}
-		return f.RedeemCode(f.Context(), codes[i].ID, bought[i], uses[i])
+		return f.RedeemCode(f.Context(), codes[i].ID, issued[i], oneTimes[i])
 	})
 	for i, err := range results {
 		code, _, readErr := f.CodeGrant(f.Context(), codes[i].ID)
 		f.must(readErr)
-		_, tokenErr := f.AccessGrant(f.Context(), bought[i].AccessToken.ID)
+		_, tokenErr := f.AccessGrant(f.Context(), issued[i].AccessToken.ID)
 		if i%2 == 1 {
 			f.want(err, store.ErrReplayed)
 			f.equal(code, codes[i])
 			f.want(tokenErr, store.ErrNotFound)
-			f.must(f.Use(f.Context(), uses[i]))
+			f.must(f.ConsumeOneTime(f.Context(), oneTimes[i]))
 		} else {
 			f.want(err, nil)
-			f.equal(code.SpentAt, f.clock.Now())
+			f.equal(code.ConsumedAt, f.clock.Now())
 			f.want(tokenErr, nil)
-			f.want(f.Use(f.Context(), uses[i]), store.ErrReplayed)
+			f.want(f.ConsumeOneTime(f.Context(), oneTimes[i]), store.ErrReplayed)
 		}
 	}
 }

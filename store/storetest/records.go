@@ -6,7 +6,7 @@ import (
 	"countersign/store"
 )
 
-// testRecords: grants and consents are found by person, client and date, the newest first.
+// testRecords: grants and consents are found by user, client and date, the newest first.
 func testRecords(f *fixture) {
 	start := f.clock.Now()
 	var grants []store.Grant
@@ -25,7 +25,7 @@ func testRecords(f *fixture) {
 		}
 		consents = append([]store.Consent{consent}, consents...)
 	}
-	f.must(f.RevokeGrant(f.Context(), grants[4].ID)) // is listed, with the moment; its consent is gone
+	f.must(f.RevokeGrant(f.Context(), grants[4].ID)) // is listed, with the time; its consent is gone
 	grants[4].RevokedAt = f.clock.Now()
 	consents = append(consents[:1], consents[2:]...)
 
@@ -35,7 +35,7 @@ func testRecords(f *fixture) {
 		matches func(subject, client string, at time.Time) bool
 	}{
 		"all":    {store.Filter{}, func(string, string, time.Time) bool { return true }},
-		"person": {store.Filter{Subject: "a"}, func(s, _ string, _ time.Time) bool { return s == "a" }},
+		"user":   {store.Filter{Subject: "a"}, func(s, _ string, _ time.Time) bool { return s == "a" }},
 		"client": {store.Filter{ClientID: "1"}, func(_, c string, _ time.Time) bool { return c == "1" }},
 		"both":   {store.Filter{Subject: "b", ClientID: "2"}, func(s, c string, _ time.Time) bool { return s == "b" && c == "2" }},
 		"date":   {store.Filter{Since: hour(1), Until: hour(4)}, func(_, _ string, at time.Time) bool { return !at.Before(hour(1)) && at.Before(hour(4)) }},

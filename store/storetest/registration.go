@@ -51,7 +51,7 @@ func testRegisterClientByToken(f *fixture) {
 	f.want(f.RegisterClient(f.Context(), first, by), store.ErrConflict)
 	f.must(f.RegisterClient(f.Context(), f.registered(), by))
 	last := f.registered()
-	f.want(f.RegisterClient(f.Context(), last, by), store.ErrSpent)
+	f.want(f.RegisterClient(f.Context(), last, by), store.ErrConsumed)
 	_, err = f.Client(f.Context(), last.ID)
 	f.want(err, store.ErrNotFound)
 	f.want(f.RegisterClient(f.Context(), last, store.Registrar{Token: f.digest()}), store.ErrNotFound)
@@ -69,7 +69,7 @@ func testRegisterClientByQuota(f *fixture) {
 	first := f.registered()
 	f.must(f.RegisterClient(f.Context(), first, by))
 	f.must(f.RegisterClient(f.Context(), f.registered(), by))
-	f.want(f.RegisterClient(f.Context(), f.registered(), by), store.ErrSpent)
+	f.want(f.RegisterClient(f.Context(), f.registered(), by), store.ErrConsumed)
 	other := f.registered()
 	other.Organisation = "another"
 	f.must(f.RegisterClient(f.Context(), other, by))
@@ -84,8 +84,8 @@ func testDeleteClient(f *fixture) {
 	f.must(f.PutClient(f.Context(), client))
 	session := f.signedIn()
 	f.consented(f.consent())
-	grant, bought := f.redeemed()
-	unspent, code := f.issued()
+	grant, issued := f.redeemed()
+	notConsumed, code := f.withCode()
 	others := f.grant()
 	others.ClientID = "another"
 	othersCode := f.code(others)
@@ -94,35 +94,35 @@ func testDeleteClient(f *fixture) {
 	f.must(f.DeleteClient(f.Context(), client.ID))
 	_, err := f.Client(f.Context(), client.ID)
 	f.want(err, store.ErrNotFound)
-	_, err = f.AccessGrant(f.Context(), bought.AccessToken.ID)
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
-	f.want(f.Refresh(f.Context(), bought.RefreshToken.ID, f.accessToken(grant)), store.ErrRevoked)
-	f.want(f.RedeemCode(f.Context(), code.ID, f.bought(unspent)), store.ErrRevoked)
+	f.want(f.Refresh(f.Context(), issued.RefreshToken.ID, f.accessToken(grant)), store.ErrRevoked)
+	f.want(f.RedeemCode(f.Context(), code.ID, f.issued(notConsumed)), store.ErrRevoked)
 	if opened := f.opened(session, nil); opened.Consent != nil {
 		f.Errorf("the consent is still there: %v", opened.Consent)
 	}
-	f.must(f.RedeemCode(f.Context(), othersCode.ID, f.bought(others)))
+	f.must(f.RedeemCode(f.Context(), othersCode.ID, f.issued(others)))
 	f.want(f.DeleteClient(f.Context(), client.ID), store.ErrNotFound)
 }
 
 func testInitialTokens(f *fixture) {
-	second, first, spent := f.initialToken(1), f.initialToken(7), f.initialToken(0)
-	first.Organisation, second.Organisation, spent.Organisation = "A", "B", "C"
+	second, first, consumed := f.initialToken(1), f.initialToken(7), f.initialToken(0)
+	first.Organisation, second.Organisation, consumed.Organisation = "A", "B", "C"
 	first.Profile = "profile"
-	for _, token := range []store.InitialToken{second, first, spent} {
+	for _, token := range []store.InitialToken{second, first, consumed} {
 		f.must(f.PutInitialToken(f.Context(), token))
 	}
 	got, err := f.InitialToken(f.Context(), first.ID)
 	f.must(err)
 	f.equal(got, first)
-	got, err = f.InitialToken(f.Context(), spent.ID)
-	f.want(err, store.ErrSpent)
-	f.equal(got, spent)
+	got, err = f.InitialToken(f.Context(), consumed.ID)
+	f.want(err, store.ErrConsumed)
+	f.equal(got, consumed)
 	_, err = f.InitialToken(f.Context(), f.digest())
 	f.want(err, store.ErrNotFound)
 	all, err := f.InitialTokens(f.Context())
 	f.must(err)
-	f.equal(all, []store.InitialToken{first, second, spent})
+	f.equal(all, []store.InitialToken{first, second, consumed})
 
 	replaced := f.initialToken(3)
 	replaced.Organisation = first.Organisation
@@ -181,7 +181,7 @@ func testRaceRegisterClient(f *fixture) {
 	}
 	f.winner(race(func(i int) error {
 		return f.RegisterClient(f.Context(), clients[i], store.Registrar{Token: token.ID})
-	}), store.ErrSpent)
+	}), store.ErrConsumed)
 
 	for i := range clients {
 		clients[i] = f.registered()
@@ -189,7 +189,7 @@ func testRaceRegisterClient(f *fixture) {
 	}
 	f.winner(race(func(i int) error {
 		return f.RegisterClient(f.Context(), clients[i], store.Registrar{Quota: 1})
-	}), store.ErrSpent)
+	}), store.ErrConsumed)
 }
 
 func testRaceSeed(f *fixture) {

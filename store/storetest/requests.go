@@ -8,7 +8,7 @@ import (
 
 func testPush(f *fixture) {
 	request := f.request()
-	f.must(f.Push(f.Context(), request, f.use(), f.use()))
+	f.must(f.Push(f.Context(), request, f.oneTime(), f.oneTime()))
 	got, session, err := f.open(request.ID, store.Digest{})
 	f.must(err)
 	f.equal(got, request)
@@ -27,21 +27,21 @@ func testPush(f *fixture) {
 }
 
 func testPushAllOrNothing(f *fixture) {
-	seen, fresh := f.use(), f.use()
-	f.must(f.Use(f.Context(), seen))
+	seen, fresh := f.oneTime(), f.oneTime()
+	f.must(f.ConsumeOneTime(f.Context(), seen))
 	request := f.request()
 	f.want(f.Push(f.Context(), request, fresh, seen), store.ErrReplayed)
 	_, _, err := f.open(request.ID, store.Digest{})
 	f.want(err, store.ErrNotFound)
-	f.must(f.Use(f.Context(), fresh))
+	f.must(f.ConsumeOneTime(f.Context(), fresh))
 
-	twice := f.use()
+	twice := f.oneTime()
 	f.want(f.Push(f.Context(), request, twice, twice), store.ErrReplayed)
 
 	f.must(f.Push(f.Context(), request))
-	unclaimed := f.use()
+	unclaimed := f.oneTime()
 	f.want(f.Push(f.Context(), request, unclaimed), store.ErrConflict)
-	f.must(f.Use(f.Context(), unclaimed))
+	f.must(f.ConsumeOneTime(f.Context(), unclaimed))
 }
 
 func testOpen(f *fixture) {
@@ -61,7 +61,7 @@ func testOpen(f *fixture) {
 	f.must(f.Finish(f.Context(), store.Finish{Interaction: interaction.ID, Request: request.ID}))
 	request.FinishedAt = f.clock.Now()
 	got, _, err = f.open(request.ID, store.Digest{})
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 	f.equal(got, request)
 }
 
@@ -135,7 +135,7 @@ func testInteraction(f *fixture) {
 	f.must(f.Finish(f.Context(), store.Finish{Interaction: interaction.ID, Request: request.ID}))
 	request.FinishedAt = f.clock.Now()
 	got, err = f.Interaction(f.Context(), interaction.ID, interaction.Browser)
-	f.want(err, store.ErrSpent)
+	f.want(err, store.ErrConsumed)
 	f.equal(got, store.Pending{Interaction: interaction, Request: request})
 }
 
@@ -214,9 +214,9 @@ func testFinish(f *fixture) {
 	other := f.grant()
 	otherCode := f.code(other)
 	finish.Grant, finish.Code = &other, &otherCode
-	f.want(f.Finish(f.Context(), finish), store.ErrSpent)
+	f.want(f.Finish(f.Context(), finish), store.ErrConsumed)
 	f.clock.set(interaction.ExpiresAt)
-	f.want(f.Finish(f.Context(), finish), store.ErrSpent)
+	f.want(f.Finish(f.Context(), finish), store.ErrConsumed)
 	_, _, err = f.CodeGrant(f.Context(), otherCode.ID)
 	f.want(err, store.ErrNotFound)
 }
@@ -245,7 +245,7 @@ func testFinishRefused(f *fixture) {
 }
 
 func testFinishAllOrNothing(f *fixture) {
-	_, taken := f.issued()
+	_, taken := f.withCode()
 	request, interaction := f.begun()
 	grant := f.grant()
 	code := f.code(grant)

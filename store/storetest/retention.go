@@ -7,7 +7,7 @@ import (
 	"countersign/store"
 )
 
-// Retention demands that ended grants and backchannel requests stay known as long as a store is told to keep them: three
+// Retention demands that ended grants and backchannel requests stay known as long as a store is configured to keep them: three
 // hours and two. open makes an empty store that does.
 func Retention(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store) {
 	f := &fixture{T: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
@@ -28,9 +28,9 @@ func Retention(t *testing.T, open func(t *testing.T, now func() time.Time) store
 		if _, err := f.BackchannelRequest(f.Context(), request.ID); err == nil {
 			requests = 1
 		}
-		person, err := f.Person(f.Context(), grant.Subject)
+		user, err := f.UserData(f.Context(), grant.Subject)
 		f.must(err)
-		return len(person.Grants), requests
+		return len(user.Grants), requests
 	}
 	for _, step := range []struct {
 		after            time.Duration

@@ -60,8 +60,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"RaceFinish", testRaceFinish},
 		{"Consent", testConsent},
 		{"ConsentIsForgotten", testConsentIsForgotten},
-		{"OpenWithoutPerson", testOpenWithoutPerson},
-		{"PersonGone", testPersonGone},
+		{"OpenWithoutUser", testOpenWithoutUser},
+		{"UserGone", testUserGone},
 		{"FinishWithoutInteraction", testFinishWithoutInteraction},
 		{"Records", testRecords},
 		{"IssueToken", testIssueToken},
@@ -73,8 +73,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"DeleteClient", testDeleteClient},
 		{"InitialTokens", testInitialTokens},
 		{"Seed", testSeed},
-		{"Person", testPerson},
-		{"ErasePerson", testErasePerson},
+		{"UserData", testUserData},
+		{"EraseUser", testEraseUser},
 		{"PurgeRegistration", testPurgeRegistration},
 		{"StartSession", testStartSession},
 		{"Passkeys", testPasskeys},
@@ -128,7 +128,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 	}
 }
 
-// clock is a clock that stands still until it is moved.
+// clock is a clock that stops until it is moved.
 type clock struct {
 	lock sync.Mutex
 	now  time.Time
@@ -162,8 +162,8 @@ func (f *fixture) number() int {
 
 func (f *fixture) digest() store.Digest { return store.DigestOf(fmt.Sprint("secret ", f.number())) }
 
-func (f *fixture) use() store.Use {
-	return store.Use{Kind: "dpop", Key: f.digest(), Until: f.clock.Now().Add(time.Minute)}
+func (f *fixture) oneTime() store.OneTime {
+	return store.OneTime{Kind: "dpop", Key: f.digest(), Until: f.clock.Now().Add(time.Minute)}
 }
 
 func (f *fixture) request() store.Request {
@@ -192,10 +192,10 @@ func (f *fixture) open(request, session store.Digest) (store.Request, *store.Ses
 	return opened.Request, opened.Session, err
 }
 
-// session makes a session of a person who is there.
+// session makes a session of a user who is there.
 func (f *fixture) session() store.Session {
 	f.Helper()
-	f.person("subject", false)
+	f.putUser("subject", false)
 	return store.Session{
 		ID:        f.digest(),
 		Subject:   "subject",
@@ -206,11 +206,11 @@ func (f *fixture) session() store.Session {
 	}
 }
 
-// grant makes a grant of a person who is there.
+// grant makes a grant of a user who is there.
 func (f *fixture) grant() store.Grant {
 	f.Helper()
 	if _, err := f.User(f.Context(), "subject"); errors.Is(err, store.ErrNotFound) {
-		f.person("subject", false)
+		f.putUser("subject", false)
 	}
 	return store.Grant{
 		ID:        fmt.Sprint("grant ", f.number()),
@@ -239,8 +239,8 @@ func (f *fixture) code(grant store.Grant) store.Code {
 	}
 }
 
-func (f *fixture) bought(grant store.Grant) store.Bought {
-	return store.Bought{AccessToken: f.accessToken(grant), RefreshToken: &store.RefreshToken{
+func (f *fixture) issued(grant store.Grant) store.Issued {
+	return store.Issued{AccessToken: f.accessToken(grant), RefreshToken: &store.RefreshToken{
 		ID:        f.digest(),
 		GrantID:   grant.ID,
 		ClientID:  grant.ClientID,
@@ -279,8 +279,8 @@ func (f *fixture) granted(grant store.Grant, code store.Code) {
 	}))
 }
 
-// issued stores a grant with a code.
-func (f *fixture) issued() (store.Grant, store.Code) {
+// withCode stores a grant with a code.
+func (f *fixture) withCode() (store.Grant, store.Code) {
 	f.Helper()
 	grant := f.grant()
 	code := f.code(grant)
@@ -288,13 +288,13 @@ func (f *fixture) issued() (store.Grant, store.Code) {
 	return grant, code
 }
 
-// redeemed stores a grant and what was bought with its code.
-func (f *fixture) redeemed() (store.Grant, store.Bought) {
+// redeemed stores a grant and what was issued with its code.
+func (f *fixture) redeemed() (store.Grant, store.Issued) {
 	f.Helper()
-	grant, code := f.issued()
-	bought := f.bought(grant)
-	f.must(f.RedeemCode(f.Context(), code.ID, bought))
-	return grant, bought
+	grant, code := f.withCode()
+	issued := f.issued(grant)
+	f.must(f.RedeemCode(f.Context(), code.ID, issued))
+	return grant, issued
 }
 
 func (f *fixture) must(err error) {

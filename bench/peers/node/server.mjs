@@ -57,7 +57,7 @@ const provider = new Provider(ISSUER, {
       getResourceServerInfo: () => ({ scope, audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 300, jwt: { sign: { alg: ALG } } }),
     },
   },
-  // What a person allowed before counts, as on the other servers.
+  // What a user allowed before counts, as on the other servers.
   async loadExistingGrant({ oidc }) {
     const grant = new provider.Grant({ accountId: oidc.session.accountId, clientId: oidc.client.clientId });
     grant.addOIDCScope(scope);

@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -37,15 +38,41 @@ type Violation struct {
 // Verdict is what a history comes to.
 type Verdict struct {
 	Violations []Violation
-	// Things is how many things were raced for, and Contended for how many of them another try was under way while the
-	// winner's was.
-	Things, Contended int
+	// Things is how many things were raced for, Contended for how many of them another try was under way while the
+	// winner's was, and Unwon how many nobody is known to have used.
+	Things, Contended, Unwon int
 	// Attempts are all tries to use a one-time thing; Won, Refused and Unknown how they ended.
 	Attempts, Won, Refused, Unknown int
 	// Acknowledged are the operations that were acknowledged and that change something.
 	Acknowledged int
 	// Looked are the looks at the end.
 	Looked int
+}
+
+// Of counts the violations of one kind.
+func (v Verdict) Of(kind Kind) (n int) {
+	for _, found := range v.Violations {
+		if found.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// mostTold is how many violations an error tells.
+const mostTold = 20
+
+// Err is an error that tells the violations; nil when there is none.
+func (v Verdict) Err() error {
+	var found []error
+	for i, one := range v.Violations {
+		if i == mostTold {
+			found = append(found, fmt.Errorf("and %d more", len(v.Violations)-i))
+			break
+		}
+		found = append(found, fmt.Errorf("%s: %s: %s", one.Kind, one.Thing, one.Why))
+	}
+	return errors.Join(found...)
 }
 
 // Check judges a whole history. The order of the operations does not matter.
@@ -68,11 +95,14 @@ func (v *Verdict) judge(name string, operations []Operation) {
 	for _, o := range operations {
 		c.take(o)
 	}
-	v.Attempts += len(c.spends)
-	if len(c.spends) > 0 {
+	v.Attempts += len(c.consumes)
+	if len(c.consumes) > 0 {
 		v.Things++
+		if len(c.won) == 0 {
+			v.Unwon++
+		}
 	}
-	for _, o := range c.spends {
+	for _, o := range c.consumes {
 		switch o.Outcome {
 		case OK:
 			v.Won++
@@ -83,7 +113,7 @@ func (v *Verdict) judge(name string, operations []Operation) {
 		}
 	}
 	for _, o := range operations {
-		if o.Outcome == OK && (o.Verb == Issue || o.Verb == Spend || o.Verb == End) {
+		if o.Outcome == OK && (o.Verb == Issue || o.Verb == Consume || o.Verb == End) {
 			v.Acknowledged++
 		}
 		if o.Verb == Look {
@@ -98,19 +128,19 @@ func (v *Verdict) judge(name string, operations []Operation) {
 
 // course is what happened to one thing.
 type course struct {
-	name                          string
-	issued                        bool
-	won, spends, looks, uses, end []Operation
-	maybe                         bool // a spend of unknown outcome
-	made                          map[string]Operation
+	name                            string
+	issued                          bool
+	won, consumes, looks, uses, end []Operation
+	maybe                           bool // a consume of unknown outcome
+	made                            map[string]Operation
 	// firstEnd is when the thing's end was first acknowledged: by an End, or by the refusal of a second use of a thing
 	// whose second use ends it.
 	firstEnd int64
 	endedBy  string
 }
 
-// endsWhenSpentTwice tells the things whose second use ends what the first one bought (RFC 6749 §4.1.2).
-func endsWhenSpentTwice(thing string) bool { return strings.HasPrefix(thing, "code/") }
+// endsWhenConsumedTwice reports whether a second use of a thing ends what was issued for the first (RFC 6749 §4.1.2).
+func endsWhenConsumedTwice(thing string) bool { return strings.HasPrefix(thing, "code/") }
 
 func (c *course) take(o Operation) {
 	switch o.Verb {
@@ -119,15 +149,15 @@ func (c *course) take(o Operation) {
 		if o.Made != "-" {
 			c.made[o.Made] = o
 		}
-	case Spend:
-		c.spends = append(c.spends, o)
+	case Consume:
+		c.consumes = append(c.consumes, o)
 		c.made[o.Made] = o
 		switch {
 		case o.Outcome == OK:
 			c.won = append(c.won, o)
 		case o.Outcome == Unknown:
 			c.maybe = true
-		case o.Reason == Spent && endsWhenSpentTwice(c.name):
+		case o.Reason == Consumed && endsWhenConsumedTwice(c.name):
 			c.ended(o)
 		}
 	case Access:
@@ -148,10 +178,10 @@ func (c *course) ended(o Operation) {
 	}
 }
 
-// contended tells whether another try was under way while the winner's was.
+// contended reports whether another try was under way while the winner's was.
 func (c *course) contended() bool {
 	for _, w := range c.won {
-		for _, o := range c.spends {
+		for _, o := range c.consumes {
 			if o != w && o.Begun < w.Done && (o.Done == 0 || o.Done > w.Begun) {
 				return true
 			}
@@ -168,14 +198,14 @@ func (c *course) violations() (found []Violation) {
 		say(DoubleSuccess, "%s and %s both won", c.won[0].Process, c.won[1].Process)
 	}
 	mayBeEnded := c.firstEnd != math.MaxInt64 || slices.ContainsFunc(c.end, func(o Operation) bool { return o.Outcome == Unknown })
-	for _, o := range c.spends {
+	for _, o := range c.consumes {
 		if o.Outcome != Refused {
 			continue
 		}
 		switch {
-		case o.Reason == Spent && len(c.won) == 0 && !c.maybe:
+		case o.Reason == Consumed && len(c.won) == 0 && !c.maybe:
 			say(Phantom, "%s was told that it is used, and nobody used it", o.Process)
-		case o.Reason == Spent && !c.couldHaveWonBefore(o.Done):
+		case o.Reason == Consumed && !c.couldHaveWonBefore(o.Done):
 			say(Phantom, "%s was told that it is used before anybody began to use it", o.Process)
 		case o.Reason == Ended && !mayBeEnded && !c.maybe:
 			say(Phantom, "%s was told that it is ended, and nobody ended it", o.Process)
@@ -194,21 +224,21 @@ func (c *course) violations() (found []Violation) {
 		}
 	}
 	for _, o := range c.looks {
-		c.look(o, say)
+		c.look(o, mayBeEnded || c.maybe, say)
 	}
 	c.whole(say)
 	return found
 }
 
-// couldHaveWonBefore tells whether anybody who may have won had begun by then.
+// couldHaveWonBefore reports whether anybody who may have won had begun by then.
 func (c *course) couldHaveWonBefore(then int64) bool {
-	return slices.ContainsFunc(c.spends, func(o Operation) bool {
+	return slices.ContainsFunc(c.consumes, func(o Operation) bool {
 		return (o.Outcome == OK || o.Outcome == Unknown) && o.Begun <= then
 	})
 }
 
 // look holds one look at the end against what was acknowledged.
-func (c *course) look(o Operation, say func(Kind, string, ...any)) {
+func (c *course) look(o Operation, mayBeEnded bool, say func(Kind, string, ...any)) {
 	if o.Outcome != OK {
 		say(LostWrite, "the last look at it failed: %s", o.Reason)
 		return
@@ -219,9 +249,9 @@ func (c *course) look(o Operation, say func(Kind, string, ...any)) {
 			say(LostWrite, "its issue was acknowledged, and it is not there")
 		case o.Reason == Fresh && len(c.won) > 0:
 			say(LostWrite, "%s was told that it won, and it is not used", c.won[0].Process)
-		case o.Reason == Fresh && c.firstEnd != math.MaxInt64, o.Reason == Spent && c.firstEnd != math.MaxInt64:
-			say(LostWrite, "%s was told of its end, and it stands", c.endedBy)
-		case o.Reason == Spent && len(c.won) == 0 && !c.maybe:
+		case o.Reason == Fresh && c.firstEnd != math.MaxInt64, o.Reason == Consumed && c.firstEnd != math.MaxInt64:
+			say(LostWrite, "%s was told of its end, and it is valid", c.endedBy)
+		case o.Reason == Consumed && len(c.won) == 0 && !c.maybe:
 			say(Phantom, "it is used, and nobody used it")
 		}
 		return
@@ -233,10 +263,12 @@ func (c *course) look(o Operation, say func(Kind, string, ...any)) {
 	switch {
 	case o.Reason == Absent && made.Outcome == OK:
 		say(LostWrite, "what %s was told it got (%s) is not there", made.Process, o.Made)
+	case o.Reason == Ended && made.Outcome == OK && !mayBeEnded:
+		say(LostWrite, "what %s was told it got (%s) is ended, and nobody ended it", made.Process, o.Made)
 	case o.Reason != Absent && made.Outcome == Refused:
 		say(HalfDone, "%s was refused (%s), and what it asked for (%s) is there", made.Process, made.Reason, o.Made)
 	case o.Reason == There && c.firstEnd != math.MaxInt64:
-		say(Resurrected, "%s was told of its end, and %s stands", c.endedBy, o.Made)
+		say(Resurrected, "%s was told of its end, and %s is valid", c.endedBy, o.Made)
 	}
 }
 
@@ -258,7 +290,7 @@ func (c *course) whole(say func(Kind, string, ...any)) {
 			}
 		}
 	}
-	if of == "" || looked < len(c.spends) {
+	if of == "" || looked < len(c.consumes) {
 		return // not all was looked at
 	}
 	switch {
@@ -266,7 +298,7 @@ func (c *course) whole(say func(Kind, string, ...any)) {
 		say(DoubleSuccess, "%d of those who tried have got something for it", present)
 	case present == 1 && of == Fresh:
 		say(HalfDone, "something was got for it, and it is not used")
-	case present == 0 && of == Spent:
+	case present == 0 && of == Consumed:
 		say(HalfDone, "it is used, and nobody has got anything for it")
 	}
 }

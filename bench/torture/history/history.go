@@ -2,7 +2,7 @@
 // acknowledged write lost, did something that was ended come back? It is pure: it knows no store and no clock, so that a
 // test can show it histories that a store must never make.
 //
-// Each operation is told twice: when it begins, and when its outcome is known. One that was cut off, by the end of its
+// Each operation is noted twice: when it begins, and when its outcome is known. One that was cut off, by the end of its
 // process or by an error that is no answer, has an unknown outcome, which is allowed to have happened or not, but nothing
 // in between.
 package history
@@ -33,8 +33,8 @@ const (
 const (
 	// Issue makes a thing; Made is what comes with it, if anything.
 	Issue = "issue"
-	// Spend uses a thing that can be used once; Made is what the winner gets.
-	Spend = "spend"
+	// Consume uses a thing that can be used once; Made is what the winner gets.
+	Consume = "consume"
 	// Access uses what Made names, as often as one likes until it is ended.
 	Access = "access"
 	// End ends a thing with all that was made of it.
@@ -46,15 +46,15 @@ const (
 
 // The reasons that [Check] knows.
 const (
-	// Spent: the thing was used before.
-	Spent = "spent"
+	// Consumed: the thing was used before.
+	Consumed = "consumed"
 	// Ended: it was ended before.
 	Ended = "ended"
 	// Absent: there is no such thing.
 	Absent = "absent"
 	// Fresh is seen by a Look: there, and never used.
 	Fresh = "fresh"
-	// There is seen by a Look: what Made names stands.
+	// There is seen by a Look: what Made names is valid.
 	There = "there"
 )
 
@@ -74,7 +74,7 @@ type Operation struct {
 	Reason string
 }
 
-// Writer writes the operations of one process, each line in one write: what was told stays told when the process is
+// Writer writes the operations of one process, each line in one write: what was written stays written when the process is
 // killed at the next instant. It may be used from several goroutines.
 type Writer struct {
 	mu     sync.Mutex
@@ -86,7 +86,7 @@ type Writer struct {
 // NewWriter writes to a file that is not buffered, with the time in nanoseconds.
 func NewWriter(to io.Writer, now func() int64) *Writer { return &Writer{to: to, now: now} }
 
-// Begin tells that an operation begins, and gives its number.
+// Begin notes that an operation begins, and gives its number.
 func (w *Writer) Begin(verb, thing, made string) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,7 +95,7 @@ func (w *Writer) Begin(verb, thing, made string) (int, error) {
 	return w.serial, err
 }
 
-// End tells how it ended.
+// End notes how it ended.
 func (w *Writer) End(number int, outcome Outcome, reason string) error {
 	if reason == "" {
 		reason = "-"

@@ -38,13 +38,13 @@ func run(file string) error {
 	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
 		return err
 	}
-	mistakes := checklist.Mistakes(tests, results)
-	for _, mistake := range mistakes {
-		fmt.Println(mistake)
+	problems := checklist.Problems(tests, results)
+	for _, problem := range problems {
+		fmt.Println(problem)
 	}
 	fmt.Printf("%s: %d numbered tests\n", file, len(tests))
-	if len(mistakes) > 0 {
-		return fmt.Errorf("%d requirements are not shown", len(mistakes))
+	if len(problems) > 0 {
+		return fmt.Errorf("%d requirements are not shown", len(problems))
 	}
 	return nil
 }

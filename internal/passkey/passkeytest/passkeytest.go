@@ -1,5 +1,5 @@
 // Package passkeytest is an authenticator in software, for tests: it answers the options of package passkey as a
-// browser with a passkey would, and can be told to answer wrongly.
+// browser with a passkey would, and can be made to answer wrongly.
 package passkeytest
 
 import (

@@ -1,30 +1,11 @@
 package backend
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
 )
-
-// Source is a database from which all is copied, table by table, into another. Nobody else uses it meanwhile.
-type Source interface {
-	// Tables lists the tables that hold the store's records, without those that keep the schema.
-	Tables(ctx context.Context) ([]string, error)
-	// Columns lists those of a table.
-	Columns(ctx context.Context, table string) ([]string, error)
-	// Rows visits each row of a table: for each column nil, an int64, a string or a []byte.
-	Rows(ctx context.Context, table string, columns []string, visit func(row []any) error) error
-}
-
-// Copied is what was copied of one table.
-type Copied struct {
-	Table string
-	Rows  int
-	// Digest is that of all rows in whatever order, in hexadecimal. It was the same in both databases.
-	Digest string
-}
 
 // Digest adds up the rows of a table, whatever their order. Two tables with the same rows have the same digest.
 type Digest struct {
@@ -32,7 +13,7 @@ type Digest struct {
 	sum  [4]uint64
 }
 
-// Add adds one row, which is given by the text of each value; a nil pointer stands for NULL.
+// Add adds one row, which is given by the text of each value; a nil pointer is NULL.
 func (d *Digest) Add(values []*string) {
 	h := sha256.New()
 	var length [9]byte

@@ -10,56 +10,17 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"countersign/store"
 )
 
-// Migration is one step of a schema.
-type Migration struct {
-	Version int64
-	// Name is the step's file name without number and ending; empty when this program does not know the step.
-	Name string
-	// AppliedAt is zero while the step is pending.
-	AppliedAt time.Time
-	// Compatible is the version of the oldest program that works with the step: nodes of that release and later ones
-	// can go on while it is applied.
-	Compatible int64
-
+// step is one step of the schema as the program has it and as the database recorded it.
+type step struct {
+	store.Migration
 	// digest is the SHA-256 of the program's step, recorded that of the step when it was applied; empty when unknown.
 	digest, recorded string
-}
-
-// SchemaError tells that a database's schema is not the one that this program was built for.
-type SchemaError struct {
-	// System is the backend's name.
-	System string
-	// Have is the database's schema version and Want the program's.
-	Have, Want int64
-}
-
-// ChangedError tells that a step of the schema is not the one that was applied to the database.
-type ChangedError struct {
-	// System is the backend's name.
-	System string
-	// Version is the step's.
-	Version int64
-}
-
-// Error says in one line what is wrong.
-func (e *ChangedError) Error() string {
-	return fmt.Sprintf("%s: step %d of the schema is not the one that was applied to this database: "+
-		"the program or the database was tampered with; run a release of countersign as it was published", e.System, e.Version)
-}
-
-// Error says in one line what is wrong and what to run.
-func (e *SchemaError) Error() string {
-	if e.Have > e.Want {
-		return fmt.Sprintf("%s: the database has schema version %d, which is newer than this program (%d): "+
-			"run the release of countersign that migrated it, or a later one", e.System, e.Have, e.Want)
-	}
-	return fmt.Sprintf("%s: the database has schema version %d and this program needs %d: run `countersign migrate up`",
-		e.System, e.Have, e.Want)
 }
 
 // Querier is a database or one connection of it.
@@ -75,17 +36,17 @@ type Schema struct {
 	Dialect goose.Dialect
 	// Files holds the steps as migrations/<number>_<name>.sql.
 	Files fs.FS
-	// HasVersions is a query that tells whether the table of applied steps exists.
+	// HasVersions is a query that reports whether the table of applied steps exists.
 	HasVersions string
-	// HasSteps is a query that tells whether the table schema_steps exists.
+	// HasSteps is a query that reports whether the table schema_steps exists.
 	HasSteps string
 	Options  []goose.ProviderOption
 }
 
 // Up applies what is pending and returns it. It takes no lock when nothing is pending. A database that is newer
-// than the program is a [SchemaError].
-func (s Schema) Up(ctx context.Context, db *sql.DB) ([]Migration, error) {
-	before, err := s.Status(ctx, db)
+// than the program is a [store.SchemaError].
+func (s Schema) Up(ctx context.Context, db *sql.DB) ([]store.Migration, error) {
+	before, err := s.status(ctx, db)
 	if err != nil {
 		return nil, err
 	}
@@ -115,42 +76,42 @@ func (s Schema) Up(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(after, func(m Migration) bool {
+	return slices.DeleteFunc(after, func(m store.Migration) bool {
 		return !slices.ContainsFunc(results, func(r *goose.MigrationResult) bool { return r.Source.Version == m.Version })
 	}), nil
 }
 
 // Check returns nil when the database has the program's schema, or a later one that says it is compatible. Another is a
-// [SchemaError], one that was changed a [ChangedError].
+// [store.SchemaError], one that was changed a [store.ChangedError].
 func (s Schema) Check(ctx context.Context, db Querier) error {
-	status, err := s.Status(ctx, db)
+	status, err := s.status(ctx, db)
 	if err != nil {
 		return err
 	}
 	if have, want := versions(status); slices.ContainsFunc(status, pending) {
-		return &SchemaError{System: s.System, Have: have, Want: want}
+		return &store.SchemaError{System: s.System, Have: have, Want: want}
 	}
 	return s.fits(status)
 }
 
 // fits refuses a database with a step that was changed, or with one that this program is too old for.
-func (s Schema) fits(status []Migration) error {
+func (s Schema) fits(status []step) error {
 	have, want := versions(status)
 	for _, m := range status {
 		switch {
 		case pending(m):
 		case m.Name == "" && (m.Compatible == 0 || m.Compatible > want):
-			return &SchemaError{System: s.System, Have: have, Want: want}
+			return &store.SchemaError{System: s.System, Have: have, Want: want}
 		case m.Name != "" && m.recorded != "" && m.recorded != m.digest:
-			return &ChangedError{System: s.System, Version: m.Version}
+			return &store.ChangedError{System: s.System, Version: m.Version}
 		}
 	}
 	return nil
 }
 
-// record notes what was applied. Steps from before there was a place for it are noted as this program has them.
+// record stores which steps were applied. Steps from before schema_steps existed are recorded as this program has them.
 func (s Schema) record(ctx context.Context, db *sql.DB) error {
-	known, err := s.Known()
+	known, err := s.known()
 	if err != nil {
 		return err
 	}
@@ -159,15 +120,20 @@ func (s Schema) record(ctx context.Context, db *sql.DB) error {
 		statement := fmt.Sprintf("INSERT INTO schema_steps (version, digest, compatible) VALUES (%d, '%s', %d) ON CONFLICT DO NOTHING",
 			m.Version, m.digest, m.Compatible)
 		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("%s: note the steps of the schema: %w", s.System, err)
+			return fmt.Errorf("%s: record the steps of the schema: %w", s.System, err)
 		}
 	}
 	return nil
 }
 
 // Status lists the program's steps and any others that the database has, in order, and changes nothing.
-func (s Schema) Status(ctx context.Context, db Querier) ([]Migration, error) {
-	status, err := s.Known()
+func (s Schema) Status(ctx context.Context, db Querier) ([]store.Migration, error) {
+	status, err := s.status(ctx, db)
+	return migrations(status), err
+}
+
+func (s Schema) status(ctx context.Context, db Querier) ([]step, error) {
+	status, err := s.known()
 	if err != nil {
 		return nil, err
 	}
@@ -184,11 +150,11 @@ func (s Schema) Status(ctx context.Context, db Querier) ([]Migration, error) {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var applied Migration
+		var applied step
 		if err := rows.Scan(&applied.Version, &applied.AppliedAt); err != nil {
 			return nil, fmt.Errorf("%s: read the schema version: %w", s.System, err)
 		}
-		if i := slices.IndexFunc(status, func(m Migration) bool { return m.Version == applied.Version }); i >= 0 {
+		if i := slices.IndexFunc(status, func(m step) bool { return m.Version == applied.Version }); i >= 0 {
 			status[i].AppliedAt = applied.AppliedAt
 		} else {
 			status = append(status, applied)
@@ -197,12 +163,12 @@ func (s Schema) Status(ctx context.Context, db Querier) ([]Migration, error) {
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("%s: read the schema version: %w", s.System, err)
 	}
-	slices.SortFunc(status, func(a, b Migration) int { return int(a.Version - b.Version) })
-	return status, s.noted(ctx, db, status)
+	slices.SortFunc(status, func(a, b step) int { return int(a.Version - b.Version) })
+	return status, s.recorded(ctx, db, status)
 }
 
-// noted reads what record wrote.
-func (s Schema) noted(ctx context.Context, db Querier, status []Migration) error {
+// recorded reads what record wrote.
+func (s Schema) recorded(ctx context.Context, db Querier, status []step) error {
 	var exists bool
 	if err := db.QueryRowContext(ctx, s.HasSteps).Scan(&exists); err != nil {
 		return fmt.Errorf("%s: read the steps of the schema: %w", s.System, err)
@@ -221,7 +187,7 @@ func (s Schema) noted(ctx context.Context, db Querier, status []Migration) error
 		if err := rows.Scan(&version, &digest, &compatible); err != nil {
 			return fmt.Errorf("%s: read the steps of the schema: %w", s.System, err)
 		}
-		if i := slices.IndexFunc(status, func(m Migration) bool { return m.Version == version }); i >= 0 {
+		if i := slices.IndexFunc(status, func(m step) bool { return m.Version == version }); i >= 0 {
 			status[i].recorded, status[i].Compatible = digest, compatible
 		}
 	}
@@ -232,12 +198,17 @@ func (s Schema) noted(ctx context.Context, db Querier, status []Migration) error
 }
 
 // Known lists the program's steps, all as pending.
-func (s Schema) Known() ([]Migration, error) {
+func (s Schema) Known() ([]store.Migration, error) {
+	known, err := s.known()
+	return migrations(known), err
+}
+
+func (s Schema) known() ([]step, error) {
 	names, err := fs.Glob(s.Files, "migrations/*.sql")
 	if err != nil {
 		return nil, fmt.Errorf("%s: embedded migrations: %w", s.System, err)
 	}
-	known := make([]Migration, 0, len(names))
+	known := make([]step, 0, len(names))
 	for _, name := range names {
 		version, err := goose.NumericComponent(name)
 		if err != nil {
@@ -253,13 +224,15 @@ func (s Schema) Known() ([]Migration, error) {
 			compatible = version
 		}
 		digest := sha256.Sum256(text)
-		known = append(known, Migration{Version: version, Name: title, Compatible: compatible, digest: hex.EncodeToString(digest[:])})
+		known = append(known, step{
+			Migration: store.Migration{Version: version, Name: title, Compatible: compatible}, digest: hex.EncodeToString(digest[:]),
+		})
 	}
 	return known, nil
 }
 
 // versions returns the newest applied version and the newest that the program knows.
-func versions(status []Migration) (have, want int64) {
+func versions(status []step) (have, want int64) {
 	for _, m := range status {
 		if !pending(m) {
 			have = max(have, m.Version)
@@ -271,4 +244,16 @@ func versions(status []Migration) (have, want int64) {
 	return have, want
 }
 
-func pending(m Migration) bool { return m.AppliedAt.IsZero() }
+func pending(m step) bool { return m.AppliedAt.IsZero() }
+
+// migrations are steps without what is not for others; nil for none.
+func migrations(steps []step) []store.Migration {
+	if steps == nil {
+		return nil
+	}
+	all := make([]store.Migration, len(steps))
+	for i, s := range steps {
+		all[i] = s.Migration
+	}
+	return all
+}

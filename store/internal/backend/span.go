@@ -28,7 +28,7 @@ func NewVerbs(system string, provider trace.TracerProvider) Verbs {
 	return Verbs{system: system, tracer: provider.Tracer("countersign/store")}
 }
 
-// Begin starts the span store.<verb>. The span tells the verb and how it ended, never an argument: not even an
+// Begin starts the span store.<verb>. The span holds the verb and its outcome, never an argument: not even an
 // error's text, since a database may quote values in it.
 func (v Verbs) Begin(ctx context.Context, verb string) (context.Context, Verb) {
 	ctx, span := v.tracer.Start(ctx, "store."+verb, trace.WithSpanKind(trace.SpanKindClient))
@@ -38,13 +38,13 @@ func (v Verbs) Begin(ctx context.Context, verb string) (context.Context, Verb) {
 	return ctx, Verb{name: verb, system: v.system, span: span}
 }
 
-// Verb is one verb under way.
+// Verb is one running verb.
 type Verb struct {
 	name, system string
 	span         trace.Span
 }
 
-// Again notes on the span that the verb is tried for the attempt-th time.
+// Again records on the span that the verb is tried for the attempt-th time.
 func (v Verb) Again(attempt int) { v.span.SetAttributes(attribute.Int("store.attempts", attempt)) }
 
 // End ends the span and returns err as the caller shall see it: the store's own errors as they are, any other
@@ -66,7 +66,7 @@ func (v Verb) End(err error) error {
 	return fmt.Errorf("%s: %s: %w", v.system, v.name, err)
 }
 
-// Answer tells whether err is one of the store's own errors: an answer and not a failure.
+// Answer reports whether err is one of the store's own errors: an answer and not a failure.
 func Answer(err error) bool { return outcomeOf(err) != "" }
 
 // outcomeOf names the errors that are answers and not failures.
@@ -76,8 +76,8 @@ func outcomeOf(err error) string {
 		return "not_found"
 	case errors.Is(err, store.ErrExpired):
 		return "expired"
-	case errors.Is(err, store.ErrSpent):
-		return "spent"
+	case errors.Is(err, store.ErrConsumed):
+		return "consumed"
 	case errors.Is(err, store.ErrReplayed):
 		return "replayed"
 	case errors.Is(err, store.ErrRevoked):

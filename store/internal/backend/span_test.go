@@ -24,7 +24,7 @@ func TestVerbs(t *testing.T) {
 		status        codes.Code
 	}{
 		{name: "success"},
-		{name: "answer", err: store.ErrSpent, want: "store: already used", outcome: "spent"},
+		{name: "answer", err: store.ErrConsumed, want: "store: already used", outcome: "consumed"},
 		{name: "wrapped answer", err: fmt.Errorf("x: %w", store.ErrNotFound), want: "x: store: not found", outcome: "not_found"},
 		{name: "failure", err: secret, want: "sqlite: Push: duplicate key (secret)", status: codes.Error},
 	}

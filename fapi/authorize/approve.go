@@ -1,0 +1,128 @@
+package authorize
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/fapi/client"
+	"countersign/fapi/request"
+	"countersign/internal/random"
+	"countersign/store"
+)
+
+// approved is a validated request with a sign-in that satisfies it. Only Handler.satisfied makes one, and nothing is
+// granted without.
+type approved struct {
+	client  *client.Client
+	request *request.Request
+	session *store.Session
+}
+
+var errNotApproved = errors.New("authorize: the sign-in was not checked against the request")
+
+// satisfied reports whether a sign-in meets the request: recent enough when the browser arrived (max_age), the right
+// user (id_token_hint), a sufficient acr. The time that the user then takes to decide does not count.
+func (h *Handler) satisfied(
+	ctx context.Context, caller *client.Client, checked *request.Request, session *store.Session,
+	pushedAt, arrivedAt time.Time,
+) (approved, bool, error) {
+	if !checked.RecentEnough(session.AuthTime, arrivedAt) {
+		return approved{}, false, nil
+	}
+	// A sign-in made for this very request satisfies prompt=login; an older one does not.
+	again := slices.Contains(checked.Prompt, "login") || slices.Contains(checked.Prompt, "select_account")
+	if again && session.AuthTime.Before(pushedAt) {
+		return approved{}, false, nil
+	}
+	if len(checked.EssentialACRs) > 0 && !slices.Contains(checked.EssentialACRs, session.ACR) {
+		return approved{}, false, nil
+	}
+	if checked.Subject != "" {
+		subject, err := h.tokens.Subjects.For(ctx, caller, session.Subject)
+		if err != nil || subject != checked.Subject {
+			return approved{}, false, err
+		}
+	}
+	return approved{client: caller, request: checked, session: session}, true, nil
+}
+
+// mayBeSilent reports whether the stored consent covers the request, so that no page is needed.
+func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
+	if consent == nil || consent.CreatedAt.Before(a.client.ChangedAt) {
+		return false // the consent was given to an older registration
+	}
+	requested := a.request
+	if len(requested.Resources) > 0 || len(requested.Details) > 0 {
+		return false // these are never remembered
+	}
+	if slices.ContainsFunc(requested.Prompt, func(prompt string) bool { return prompt != "none" }) {
+		return false
+	}
+	for _, name := range requested.Scopes {
+		if !slices.Contains(consent.Scopes, name) || h.tokens.Scopes.Lookup(name).AlwaysAsk {
+			return false
+		}
+	}
+	for _, name := range requested.ExtraClaims() {
+		if !slices.Contains(consent.Claims, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// consent is the consent to remember, or nil: authorization_details and resources need consent each time.
+func (h *Handler) consent(a approved) *store.Consent {
+	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 {
+		return nil
+	}
+	now := h.now()
+	return &store.Consent{
+		Subject: a.session.Subject, ClientID: a.client.ID, Scopes: a.request.Scopes, Claims: a.request.ExtraClaims(),
+		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
+	}
+}
+
+// grant adds the grant and its code to finish, and prepares the authorization response. Everything in the response is
+// signed before the request is consumed.
+func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish) (store.Finish, response, error) {
+	if a.client == nil {
+		return store.Finish{}, response{}, errNotApproved
+	}
+	detail, err := json.Marshal(a.request.Grant())
+	if err != nil {
+		return store.Finish{}, response{}, err
+	}
+	code, now := random.Secret(), h.now()
+	finish.Grant = &store.Grant{
+		ID: random.UUID(), ClientID: a.client.ID, Subject: a.session.Subject, Scopes: a.request.Scopes, Detail: detail,
+		AuthTime: a.session.AuthTime, ACR: a.session.ACR, AMR: a.session.AMR,
+		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
+	}
+	finish.Code = &store.Code{
+		ID: store.DigestOf(code), GrantID: finish.Grant.ID, ClientID: a.client.ID,
+		RedirectURI: a.request.RedirectURI, Challenge: a.request.Challenge, JKT: a.request.JKT,
+		CreatedAt: now, ExpiresAt: now.Add(min(h.codeLifetime, a.client.Profile.MaxCodeLifetime)),
+	}
+	parameters := url.Values{"code": {code}}
+	if slices.Contains(strings.Fields(a.request.ResponseType), "id_token") {
+		nonce, state := a.request.Nonce, a.request.State
+		idToken, kept, err := h.tokens.DetachedSignature(ctx, a.client, *finish.Grant, nonce, state, code)
+		if err != nil {
+			return store.Finish{}, response{}, err
+		}
+		parameters.Set("id_token", idToken)
+		finish.Evidence = append(finish.Evidence, kept)
+	}
+	prepared, err := h.prepare(ctx, targetOf(a.client, a.request), parameters)
+	if err != nil {
+		return store.Finish{}, response{}, err
+	}
+	finish.Evidence = append(finish.Evidence, prepared.evidence...)
+	return finish, prepared, nil
+}

@@ -1,0 +1,168 @@
+package authorize
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/client"
+	"countersign/fapi/event"
+	"countersign/fapi/request"
+	"countersign/internal/oauth"
+	"countersign/store"
+)
+
+// authorize is the authorization endpoint (RFC 6749 §3.1). Of its parameters only client_id counts and either
+// request_uri, which names a pushed request, or request, where the client's profile allows a request object by value.
+func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		h.authorizeByPost(w, r)
+		return
+	}
+	form, err := oauth.ReadQuery(r)
+	if err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	ctx := r.Context()
+	caller, err := h.clients.Get(ctx, form.Get("client_id"))
+	if errors.Is(err, store.ErrNotFound) {
+		err = oauth.Errorf(oauth.InvalidClient, "the application that sent you here is not registered")
+	}
+	if err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	event.Of(ctx).ClientID = caller.ID
+	// A redirect_uri in the query is used for errors only, and only if it is registered.
+	back := refusalTarget(caller, form.Get, false)
+	requestURI := form.Get("request_uri")
+	switch {
+	case requestURI == "" && form.Has("request") && !caller.Profile.RequirePushed:
+		h.authorizeByValue(w, r, caller, form, back)
+		return
+	case requestURI != "" && form.Has("request") && !caller.Profile.RequirePushed:
+		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
+			"request and request_uri exclude each other (RFC 9101 §5)"))
+		return
+	case requestURI == "" && !caller.Profile.RequirePushed:
+		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
+			"the request is not signed; push it (RFC 9126), or send a request object as request (RFC 9101)"))
+		return
+	case requestURI == "":
+		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
+			"request_uri is missing; push the request first (RFC 9126)"))
+		return
+	case !strings.HasPrefix(requestURI, requestURIPrefix):
+		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequestURI, "request_uri was not issued by this server"))
+		return
+	}
+	h.openRequest(w, r, caller, store.DigestOf(requestURI), back)
+}
+
+// authorizeByPost turns a POST (OpenID Connect Core §3.1.2.1) into the same GET, to which the browser adds its
+// SameSite cookies.
+func (h *Handler) authorizeByPost(w http.ResponseWriter, r *http.Request) {
+	form, err := oauth.ReadForm(w, r)
+	if err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	browser.SeeOther(w, h.addresses.Issuer+"/authorize?"+form.Values().Encode())
+}
+
+// openRequest opens a stored request for this browser. It answers at once when no interaction is needed, and otherwise
+// redirects the browser to a new interaction.
+func (h *Handler) openRequest(
+	w http.ResponseWriter, r *http.Request, caller *client.Client, id store.Digest, back redirectTarget,
+) {
+	ctx := r.Context()
+	opened, err := h.store.Open(ctx, id, browser.Session(r))
+	known := err == nil || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrConsumed)
+	if known && opened.Request.ClientID != caller.ID {
+		known, err = false, store.ErrNotFound // another client's request: neither used nor revealed
+	}
+	if !known {
+		h.redirectError(w, r, back, unopened(err))
+		return
+	}
+	var checked request.Request
+	if err := json.Unmarshal(opened.Request.Parameters, &checked); err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	back = targetOf(caller, &checked)
+	if err != nil {
+		h.redirectError(w, r, back, unopened(err))
+		return
+	}
+	now := h.now()
+	var granted approved
+	satisfied := false
+	if opened.Session != nil {
+		granted, satisfied, err = h.satisfied(ctx, caller, &checked, opened.Session, opened.Request.CreatedAt, now)
+		if err != nil {
+			h.redirectError(w, r, back, err)
+			return
+		}
+	}
+	switch {
+	case satisfied && h.mayBeSilent(granted, opened.Consent):
+		h.answerSilently(w, r, id, granted)
+	case slices.Contains(checked.Prompt, "none"):
+		h.refusePrompt(w, r, id, satisfied, back)
+	default:
+		interaction := store.Interaction{RequestID: id, CreatedAt: now, ExpiresAt: now.Add(h.interactionLifetime)}
+		if satisfied {
+			interaction.Session = opened.Session.ID
+		}
+		h.beginInteraction(w, r, interaction)
+	}
+}
+
+// unopened returns the error for a request_uri that cannot be used.
+func unopened(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return oauth.Errorf(oauth.InvalidRequestURI,
+			"request_uri is not known for this client; push a new request").Because(err)
+	case errors.Is(err, store.ErrExpired):
+		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri has expired; push a new request").Because(err)
+	case errors.Is(err, store.ErrConsumed):
+		return oauth.Errorf(oauth.InvalidRequestURI, "request_uri was used before; push a new request").Because(err)
+	}
+	return err
+}
+
+// answerSilently grants without a page: the user is signed in and the stored consent covers the request.
+func (h *Handler) answerSilently(w http.ResponseWriter, r *http.Request, id store.Digest, granted approved) {
+	back := targetOf(granted.client, granted.request)
+	finish, prepared, err := h.grant(r.Context(), granted, store.Finish{Request: id})
+	if err != nil {
+		h.redirectError(w, r, back, unopened(err))
+		return
+	}
+	if err := h.store.Finish(r.Context(), finish); err != nil {
+		h.redirectError(w, r, back, unopened(err))
+		return
+	}
+	send(w, prepared)
+}
+
+// refusePrompt answers a prompt=none that needs interaction (OpenID Connect Core §3.1.2.6), which consumes the request.
+func (h *Handler) refusePrompt(
+	w http.ResponseWriter, r *http.Request, id store.Digest, signedIn bool, back redirectTarget,
+) {
+	refusal := oauth.Errorf(oauth.LoginRequired, "the user is not signed in, or not as the request demands")
+	if signedIn {
+		refusal = oauth.Errorf(oauth.ConsentRequired, "the user has to decide")
+	}
+	if err := h.store.Finish(r.Context(), store.Finish{Request: id}); err != nil {
+		h.redirectError(w, r, back, unopened(err))
+		return
+	}
+	h.redirectError(w, r, back, refusal)
+}

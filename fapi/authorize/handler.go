@@ -1,0 +1,98 @@
+// Package authorize serves authorization requests, from the request to the response: pushed requests (RFC 9126), the
+// authorization endpoint (RFC 6749 §3.1, RFC 9101), the interaction in which the user signs in and decides, and the
+// authorization response (query, fragment, form post; signed by JARM).
+//
+// A request is validated by package request before the user sees a page, and stored until it is answered. An
+// [Interactor] lets users sign in and decide; [Forms] implements it with server-rendered pages. Grants are made from
+// an approved value only, which the check of the sign-in returns.
+package authorize
+
+import (
+	"time"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+	"countersign/fapi/request"
+	"countersign/fapi/tokens"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Config is the configuration of a [Handler]. All fields but Passkeys are required.
+type Config struct {
+	Addresses endpoint.Addresses
+	Store     store.Requests
+	Clients   *client.Cache
+	Keys      *client.KeySets
+	Checker   *request.Checker
+	Tokens    *tokens.Issuer
+	// Signer decrypts request objects; everything that is signed is signed by Tokens.
+	Signer      *signer.Signer
+	BackChannel *endpoint.BackChannel
+	// Limits bound the signatures and decryptions of unauthenticated requests that name a client.
+	Limits   *endpoint.RateLimits
+	Evidence *event.Recorder
+	Sessions *browser.Sessions
+	// Passkeys is nil when passkeys are off.
+	Passkeys   *browser.Passkeys
+	Forms      *browser.Forms
+	Interactor Interactor
+
+	// RequestURILifetime and CodeLifetime are limited to the maxima of the client's profile.
+	RequestURILifetime, CodeLifetime time.Duration
+	// InteractionLifetime bounds the time from the first page to the decision.
+	InteractionLifetime time.Duration
+	// GrantLifetime is the lifetime of grants and of remembered consent.
+	GrantLifetime time.Duration
+	Now           func() time.Time
+}
+
+// Handler serves the endpoints of the package. Make one with [New].
+type Handler struct {
+	addresses   endpoint.Addresses
+	store       store.Requests
+	clients     *client.Cache
+	keys        *client.KeySets
+	checker     *request.Checker
+	tokens      *tokens.Issuer
+	signer      *signer.Signer
+	backChannel *endpoint.BackChannel
+	limits      *endpoint.RateLimits
+	evidence    *event.Recorder
+	sessions    *browser.Sessions
+	passkeys    *browser.Passkeys
+	forms       *browser.Forms
+	interactor  Interactor
+
+	requestURILifetime, codeLifetime   time.Duration
+	interactionLifetime, grantLifetime time.Duration
+	now                                func() time.Time
+}
+
+// New makes a handler.
+func New(c Config) *Handler {
+	return &Handler{
+		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens,
+		signer: c.Signer, backChannel: c.BackChannel, limits: c.Limits, evidence: c.Evidence, sessions: c.Sessions,
+		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor,
+		requestURILifetime: c.RequestURILifetime, codeLifetime: c.CodeLifetime,
+		interactionLifetime: c.InteractionLifetime, grantLifetime: c.GrantLifetime, now: c.Now,
+	}
+}
+
+// Routes are the rows of the route table.
+func (h *Handler) Routes() []endpoint.Route {
+	return []endpoint.Route{
+		{
+			Methods: endpoint.Post(), Path: "/par", Metadata: "pushed_authorization_request_endpoint", Alias: true,
+			Serve: h.backChannel.Serve(h.pushAuthorizationRequest),
+		},
+		{
+			Methods: endpoint.GetAndPost(), Path: "/authorize", Metadata: "authorization_endpoint",
+			Serve: endpoint.Browser(h.authorize),
+		},
+		{Methods: endpoint.GetAndPost(), Path: "/interaction/{handle}", Serve: endpoint.Browser(h.interact)},
+	}
+}

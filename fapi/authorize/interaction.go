@@ -1,0 +1,257 @@
+package authorize
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/client"
+	"countersign/fapi/event"
+	"countersign/fapi/request"
+	"countersign/internal/oauth"
+	"countersign/internal/passkey"
+	"countersign/internal/random"
+	"countersign/store"
+)
+
+// openInteraction is an interaction that is bound to the browser of the request. It implements [Actions].
+type openInteraction struct {
+	handler *Handler
+	handle  string
+	// browser is the value of the browser's cookie.
+	browser string
+	// form is the body of a POST; nil on GET.
+	form    url.Values
+	pending store.Pending
+	request request.Request
+	client  *client.Client
+	// session is nil unless the browser holds the session's cookie.
+	session *store.Session
+}
+
+// beginInteraction stores a new interaction for this browser and redirects to it.
+func (h *Handler) beginInteraction(w http.ResponseWriter, r *http.Request, interaction store.Interaction) {
+	handle := random.Secret()
+	interaction.ID = store.DigestOf(handle)
+	interaction.Browser = store.DigestOf(browser.Secret(w, r))
+	if err := h.store.BeginInteraction(r.Context(), interaction); err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	browser.SeeOther(w, h.addressOf(handle))
+}
+
+// addressOf returns the URL of an interaction.
+func (h *Handler) addressOf(handle string) string {
+	return h.addresses.Issuer + "/interaction/" + handle
+}
+
+// interact checks that an interaction is bound to this browser and passes it to the Interactor.
+func (h *Handler) interact(w http.ResponseWriter, r *http.Request) {
+	open, err := h.openInteraction(w, r)
+	if err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	event.Of(r.Context()).ClientID = open.client.ID
+	in, err := open.interaction()
+	if err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	h.interactor.Interact(w, r, in, open)
+}
+
+// openInteraction reads the form, if there is one, and the interaction.
+func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*openInteraction, error) {
+	posted := r.Method == http.MethodPost
+	var form oauth.Form
+	if posted {
+		var err error
+		if form, err = h.forms.Read(w, r); err != nil {
+			return nil, err
+		}
+	}
+	secret, err := browser.Known(r)
+	if err != nil {
+		return nil, oauth.Errorf(oauth.InvalidRequest,
+			"this page belongs to another browser, or cookies are off; go back to the application and start again").Because(err)
+	}
+	open := &openInteraction{handler: h, handle: r.PathValue("handle"), browser: secret}
+	if posted {
+		if !browser.SameToken(form.Get("form_token"), open.formToken()) {
+			return nil, oauth.Errorf(oauth.InvalidRequest,
+				"this form is not one that the server showed to this browser; go back and load the page again").
+				WithStatus(http.StatusForbidden)
+		}
+		open.form = form.Values()
+	}
+	open.pending, err = h.store.Interaction(r.Context(), store.DigestOf(open.handle), store.DigestOf(secret))
+	if err != nil {
+		return nil, notOpen(err)
+	}
+	if err := json.Unmarshal(open.pending.Request.Parameters, &open.request); err != nil {
+		return nil, err
+	}
+	open.client, err = h.clients.Get(r.Context(), open.pending.Request.ClientID)
+	if errors.Is(err, store.ErrNotFound) {
+		err = oauth.Errorf(oauth.InvalidClient, "the application that sent you here is no longer registered").Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The session is valid only in the browser that holds its cookie.
+	if session := open.pending.Session; session != nil && session.ID == browser.Session(r) {
+		open.session = session
+	}
+	return open, nil
+}
+
+// notOpen returns the error for an interaction that cannot be opened.
+func notOpen(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return oauth.Errorf(oauth.InvalidRequest,
+			"this page belongs to another browser, or it is too old; go back to the application and start again").
+			WithStatus(http.StatusNotFound).Because(err)
+	}
+	return over(err)
+}
+
+// over returns the error for an interaction that has ended.
+func over(err error) error {
+	switch {
+	case errors.Is(err, store.ErrExpired):
+		return oauth.Errorf(oauth.InvalidRequest,
+			"this took too long; go back to the application and start again").Because(err)
+	case errors.Is(err, store.ErrConsumed):
+		return oauth.Errorf(oauth.InvalidRequest,
+			"this request was answered already; go back to the application").Because(err)
+	}
+	return err
+}
+
+func (o *openInteraction) formToken() string { return browser.FormToken(o.browser, o.handle) }
+
+// binding binds the passkey challenge of the sign-in page to the interaction.
+func (o *openInteraction) binding() passkey.Binding {
+	return passkey.Binding{Purpose: browser.PurposeSignIn, Browser: o.browser, Content: o.handle}
+}
+
+// interaction returns the argument of the Interactor.
+func (o *openInteraction) interaction() (Interaction, error) {
+	h := o.handler
+	options, err := h.passkeys.Options(o.binding(), nil)
+	if err != nil {
+		return Interaction{}, err
+	}
+	in := Interaction{
+		Client: viewClient(o.client, o.request.RedirectURI),
+		Scopes: h.tokens.Scopes.LookupAll(o.request.Scopes), Claims: o.request.ExtraClaims(),
+		Details: o.request.Details.View(h.tokens.Details), Resources: o.request.Resources,
+		ACRs: append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
+		Form: o.form, FormToken: o.formToken(), LoginHint: o.request.LoginHint,
+		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: h.grantLifetime,
+		Passkey:     options,
+		PasskeyOnly: h.passkeys != nil && slices.Equal(o.request.EssentialACRs, []string{browser.PasskeyACR}),
+	}
+	if o.session != nil {
+		in.SignedIn = &browser.SignedIn{
+			Subject: o.session.Subject, Username: o.pending.Username, AuthTime: o.session.AuthTime,
+		}
+	}
+	return in, nil
+}
+
+// viewClient returns the registered metadata that pages may show.
+func viewClient(c *client.Client, redirectURI string) browser.Client {
+	m := c.Metadata
+	view := browser.Client{
+		ID: c.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
+	}
+	if u, err := url.Parse(redirectURI); err == nil {
+		view.RedirectHost = u.Host
+	}
+	return view
+}
+
+// SignIn implements [Actions]. The session's cookie replaces any former one (no session fixation).
+func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication) {
+	h := o.handler
+	session, secret := h.sessions.New(a)
+	if err := h.store.SignIn(r.Context(), o.pending.Interaction.ID, session); err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	h.sessions.SetCookie(w, secret)
+	browser.SeeOther(w, h.addressOf(o.handle))
+}
+
+// SignInWithPasskey implements [Actions].
+func (o *openInteraction) SignInWithPasskey(w http.ResponseWriter, r *http.Request) error {
+	proven, err := o.handler.passkeys.Prove(r.Context(), o.binding(), o.form.Get("passkey"))
+	if err != nil {
+		return err
+	}
+	o.SignIn(w, r, proven)
+	return nil
+}
+
+// SignInFailed implements [Actions].
+func (o *openInteraction) SignInFailed(ctx context.Context) (int, error) {
+	return o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID)
+}
+
+// Allow implements [Actions]. Only the first decision about a request counts.
+func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
+	h := o.handler
+	if o.session == nil {
+		h.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
+		return
+	}
+	pushedAt, arrivedAt := o.pending.Request.CreatedAt, o.pending.Interaction.CreatedAt
+	granted, satisfied, err := h.satisfied(r.Context(), o.client, &o.request, o.session, pushedAt, arrivedAt)
+	if err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	if !satisfied {
+		o.refuse(w, r, oauth.Errorf(oauth.UnmetAuthentication,
+			"the user signed in, but not with the acr, or not as the user, that the request demands"))
+		return
+	}
+	finish, prepared, err := h.grant(r.Context(), granted, o.finish())
+	if err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	finish.Consent = h.consent(granted)
+	if err := h.store.Finish(r.Context(), finish); err != nil {
+		h.showError(w, r, over(err))
+		return
+	}
+	send(w, prepared)
+}
+
+// Deny implements [Actions].
+func (o *openInteraction) Deny(w http.ResponseWriter, r *http.Request) {
+	o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"))
+}
+
+// refuse ends the interaction with an error response.
+func (o *openInteraction) refuse(w http.ResponseWriter, r *http.Request, refusal error) {
+	h := o.handler
+	if err := h.store.Finish(r.Context(), o.finish()); err != nil {
+		h.showError(w, r, over(err))
+		return
+	}
+	h.redirectError(w, r, targetOf(o.client, &o.request), refusal)
+}
+
+// finish names the interaction and the request that an answer consumes.
+func (o *openInteraction) finish() store.Finish {
+	return store.Finish{Interaction: o.pending.Interaction.ID, Request: o.pending.Request.ID}
+}

@@ -1,0 +1,77 @@
+package authorize
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
+)
+
+// MaxSignInFailures is the number of failed sign-ins after which an interaction has to be denied.
+const MaxSignInFailures = 5
+
+// Interactor lets a user sign in and decide. It authenticates the user; the server enforces everything else about an
+// interaction: its handle, its browser, its lifetime and its single answer. [Forms] is the built-in one.
+type Interactor interface {
+	// Interact answers GET and POST of an interaction's address. The server has already checked the handle, the
+	// browser's cookie and the time, and on POST the content type, the origin and the form token. It ends with exactly
+	// one of: writing a page, [Actions].SignIn, SignInWithPasskey without an error, Allow, Deny.
+	Interact(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions)
+	browser.ErrorPage
+}
+
+// Interaction is the request that a browser's interaction is about, and the form that the browser sent.
+type Interaction struct {
+	Client browser.Client
+	// Scopes are those requested and known, in the order requested.
+	Scopes []scope.Scope
+	// Claims are the names of claims about the user that are requested beside those of the scopes.
+	Claims []string
+	// Details are the authorization_details requested (RFC 9396), as they will be granted.
+	Details []rar.View
+	// Resources are the resource servers that access tokens will be for, when the client names them (RFC 8707).
+	Resources []string
+	// ACRs are the authentication context classes requested, best first.
+	ACRs []string
+	// Form is the body of a POST, without duplicates; nil on GET.
+	Form url.Values
+	// FormToken is the CSRF token; each form sends it back as the hidden input "form_token".
+	FormToken string
+	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the
+	// user name that was typed.
+	LoginHint string
+	// SignedIn is nil until the user has signed in.
+	SignedIn *browser.SignedIn
+	// SignInFailures counts the failed sign-ins of this interaction.
+	SignInFailures int
+	// GrantLifetime is the lifetime of the grant that is requested.
+	GrantLifetime time.Duration
+	// Passkey holds the options of navigator.credentials.get to sign in with a passkey, as JSON (WebAuthn Level 3 §5.1.9);
+	// empty when passkeys are off. The result is sent as the form's "passkey"; see [Actions].SignInWithPasskey.
+	Passkey string
+	// PasskeyOnly reports whether only a passkey satisfies the request.
+	PasskeyOnly bool
+	// Problem is why [Forms] shows a page again.
+	Problem browser.Problem
+}
+
+// Actions are what an [Interactor] can do with an interaction. All but SignInFailed answer the HTTP request.
+type Actions interface {
+	// SignIn binds the interaction to a user, starts a new session in the browser, and redirects to the interaction's URL
+	// (303), where [Interaction].SignedIn is then set.
+	SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication)
+	// SignInWithPasskey is SignIn by the passkey in the form's parameter "passkey". When it is refused, nothing is written
+	// and the error wraps [browser.ErrPasskeyRefused]; any other error is internal.
+	SignInWithPasskey(w http.ResponseWriter, r *http.Request) error
+	// SignInFailed counts a failed sign-in and returns the new count. At [MaxSignInFailures] the interaction has to be
+	// ended with Deny.
+	SignInFailed(ctx context.Context) (failures int, err error)
+	// Allow grants the request and redirects the browser to the client with a code (303).
+	Allow(w http.ResponseWriter, r *http.Request)
+	// Deny redirects the browser to the client with access_denied (303).
+	Deny(w http.ResponseWriter, r *http.Request)
+}

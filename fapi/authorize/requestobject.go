@@ -1,0 +1,143 @@
+package authorize
+
+import (
+	"context"
+	"crypto/ecdh"
+	"errors"
+	"fmt"
+
+	"countersign/fapi/client"
+	"countersign/fapi/profile"
+	"countersign/internal/audit"
+	"countersign/internal/jose"
+	"countersign/internal/oauth"
+	"countersign/jar"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// requestObject returns the parameters of an authorization request: those of its request object only, or those of the
+// form when there is none and the client's profile allows that (RFC 9101 §6.3, RFC 9126 §3). A request object is
+// recorded as evidence.
+func (h *Handler) requestObject(
+	ctx context.Context, caller *client.Client, form oauth.Form,
+) (oauth.Form, []store.Evidence, error) {
+	rule := caller.Profile.RequestObjects
+	raw := form.Get("request")
+	switch {
+	case raw == "" && rule == profile.RequestObjectsRequired:
+		return form, nil, oauth.Errorf(oauth.InvalidRequest,
+			"this client's requests have to be signed; put the parameters into a request object and send it as request (RFC 9101)")
+	case raw == "":
+		return form, nil, nil
+	case rule == profile.RequestObjectsRefused:
+		return form, nil, oauth.Errorf(oauth.RequestNotSupported,
+			"signed request objects are not supported for this client; push plain parameters")
+	}
+	object, err := h.parseObject(ctx, caller, raw)
+	if err != nil {
+		return form, nil, err
+	}
+	return h.checkObject(ctx, caller, object)
+}
+
+// parseObject parses a request object, decrypting it first where it is encrypted.
+func (h *Handler) parseObject(ctx context.Context, caller *client.Client, raw string) (*jar.Object, error) {
+	if jose.IsEncrypted(raw) {
+		var err error
+		if raw, err = h.decryptObject(ctx, raw); err != nil {
+			return nil, err
+		}
+	}
+	object, err := jar.Parse(raw, caller.Profile.Algorithms)
+	if err != nil {
+		return nil, invalidObject(err)
+	}
+	return object, nil
+}
+
+// decryptObject decrypts an encrypted request object (RFC 9101 §6.1) in the HSM. The error
+// is the same for every decryption failure (no oracle).
+func (h *Handler) decryptObject(ctx context.Context, raw string) (string, error) {
+	records, err := h.signer.Decryption(ctx, signer.UseRequestObject)
+	if err != nil {
+		return "", err
+	}
+	var keys []jose.DecryptionKey
+	for _, record := range records {
+		key := jose.DecryptionKey{ID: record.ID}
+		switch record.Algorithm {
+		case signer.ECDHES:
+			key.Agree = func(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
+				secret, err := h.signer.Agree(ctx, record.ID, peer)
+				return secret, decryptionError(err)
+			}
+		case signer.RSAOAEP256:
+			key.Unwrap = func(ctx context.Context, wrapped []byte) ([]byte, error) {
+				secret, err := h.signer.Unwrap(ctx, record.ID, wrapped)
+				return secret, decryptionError(err)
+			}
+		default:
+			continue
+		}
+		keys = append(keys, key)
+	}
+	decrypted, err := jose.Decrypt(ctx, raw, keys)
+	if errors.Is(err, jose.ErrMalformed) || errors.Is(err, jose.ErrAlgorithm) || errors.Is(err, jose.ErrDecryption) {
+		return "", oauth.Errorf(oauth.InvalidRequestObject, "the request object is not acceptable: %v", err).Because(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(decrypted), nil
+}
+
+// decryptionError translates the signer's error for a bad ciphertext to that of package jose.
+func decryptionError(err error) error {
+	if errors.Is(err, signer.ErrCiphertext) {
+		return fmt.Errorf("%w: %w", jose.ErrDecryption, err)
+	}
+	return err
+}
+
+// checkObject verifies a request object and returns its parameters and the evidence of it.
+func (h *Handler) checkObject(
+	ctx context.Context, caller *client.Client, object *jar.Object,
+) (oauth.Form, []store.Evidence, error) {
+	allowed := caller.Profile
+	var signedBy jose.Key
+	rules := jar.Rules{
+		Audience: h.addresses.Issuer, ClientID: caller.ID, Algorithms: allowed.Algorithms,
+		MaxAge: allowed.MaxRequestObjectAge, MaxLifetime: allowed.MaxRequestObjectLifetime, MaxAhead: allowed.MaxAhead,
+		Now:    h.now(),
+		Verify: h.keys.Verifier(caller, &signedBy),
+	}
+	if alg := caller.Metadata.RequestObjectSigningAlg; alg != "" {
+		rules.Algorithms = []string{alg}
+	}
+	values, err := rules.Check(ctx, object)
+	if err != nil {
+		return oauth.Form{}, nil, invalidObject(err)
+	}
+	inside, err := oauth.NewForm(values)
+	if err != nil {
+		return oauth.Form{}, nil, invalidObject(err)
+	}
+	if !inside.Has("scope") && !inside.Has("authorization_details") {
+		return oauth.Form{}, nil, oauth.Errorf(oauth.InvalidRequestObject,
+			"the request object has no scope; parameters outside of it are ignored (RFC 9101 §6.3)")
+	}
+	kept, err := h.evidence.Message(ctx, audit.RequestObject, caller.ID, object.Compact(), signedBy)
+	return inside, []store.Evidence{kept}, err
+}
+
+// invalidObject returns the error for an invalid request object (RFC 9101 §7).
+func invalidObject(err error) error {
+	if refused, ok := errors.AsType[*oauth.Error](err); ok {
+		return oauth.Errorf(oauth.InvalidRequestObject, "inside the request object, %s", refused.Description).Because(err)
+	}
+	if !errors.Is(err, jar.ErrRefused) {
+		return err
+	}
+	return oauth.Errorf(oauth.InvalidRequestObject, "%v", err).Because(err)
+}

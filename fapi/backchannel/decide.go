@@ -1,0 +1,258 @@
+package backchannel
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/event"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
+	"countersign/fapi/tokens"
+	"countersign/internal/random"
+	"countersign/internal/set"
+	"countersign/store"
+)
+
+// Errors of [Handler.Request] and [Handler.Decide], to be matched with errors.Is.
+var (
+	// ErrNotFound: there is no such request of this user, or its client is gone.
+	ErrNotFound = errors.New("fapi: no such backchannel request of this user")
+	// ErrDecided: the request was decided before.
+	ErrDecided = errors.New("fapi: the backchannel request was decided before")
+	// ErrExpired: the request has expired.
+	ErrExpired = errors.New("fapi: the backchannel request has expired")
+	// ErrStepUp: the user has to authenticate again, or with a stronger acr; see [View].ACRs.
+	ErrStepUp = errors.New("fapi: the decision needs a stronger or more recent authentication")
+)
+
+// State is the state of a request.
+type State string
+
+// The states of a request.
+const (
+	Waiting  State = "waiting"
+	Approved State = "approved"
+	Denied   State = "denied"
+	Expired  State = "expired"
+)
+
+// View is a request as users see it: the client, what it requests, and the state.
+type View struct {
+	// Reference names the request. It is no secret: the SHA-256 of the auth_req_id in base64url.
+	Reference string
+	State     State
+	Client    browser.Client
+	// Message is the binding_message, checked to be plain text; empty for none. Pages show it as
+	// text, set off from their own.
+	Message string
+	// Scopes, Details and Resources are what the client will get.
+	Scopes    []scope.Scope
+	Details   []rar.View
+	Resources []string
+	// ACRs are the authentication context classes of which one, or a better one, is needed to approve; empty for any.
+	ACRs                 []string
+	CreatedAt, ExpiresAt time.Time
+	// GrantLifetime is the lifetime of the grant that is requested.
+	GrantLifetime time.Duration
+}
+
+// Decision is a user's decision on an authenticated device.
+type Decision struct {
+	// Reference names the request.
+	Reference string
+	Allowed   bool
+	// Authentication is how the user authenticated. Its Subject has to be that of the request.
+	Authentication browser.Authentication
+	// AuthTime is when the user authenticated; to approve, after the request was made.
+	AuthTime time.Time
+	// Device names the device, for the log.
+	Device string
+}
+
+func referenceOf(id store.Digest) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+func parseReference(text string) (store.Digest, bool) {
+	var id store.Digest
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) != len(id) || len(text) != 43 {
+		return id, false
+	}
+	return store.Digest(raw), true
+}
+
+// Pending lists the requests that wait for a user's decision, the oldest first.
+func (h *Handler) Pending(ctx context.Context, subject string) ([]View, error) {
+	pending, err := h.store.PendingBackchannel(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	var views []View
+	for _, record := range pending {
+		view, err := h.view(ctx, record)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // the client is deleted or disabled
+		}
+		if err != nil {
+			return nil, err
+		}
+		view.State = Waiting
+		views = append(views, view)
+	}
+	return views, nil
+}
+
+// Request reads a request of a user, in any state. The error is [ErrNotFound] for another user's request and for one
+// whose client is gone, or one of the store.
+func (h *Handler) Request(ctx context.Context, reference, subject string) (View, error) {
+	record, err := h.request(ctx, reference, subject)
+	if err != nil {
+		return View{}, err
+	}
+	view, err := h.view(ctx, record)
+	if errors.Is(err, store.ErrNotFound) {
+		return View{}, fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	return view, err
+}
+
+// request reads the record of a user's request.
+func (h *Handler) request(ctx context.Context, reference, subject string) (store.BackchannelRequest, error) {
+	id, ok := parseReference(reference)
+	if !ok {
+		return store.BackchannelRequest{}, ErrNotFound
+	}
+	record, err := h.store.BackchannelRequest(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.BackchannelRequest{}, fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	if err != nil {
+		return store.BackchannelRequest{}, err
+	}
+	if record.Subject == "" || record.Subject != subject {
+		return store.BackchannelRequest{}, ErrNotFound
+	}
+	return record, nil
+}
+
+func (h *Handler) view(ctx context.Context, record store.BackchannelRequest) (View, error) {
+	found, err := h.clients.Get(ctx, record.ClientID)
+	if err != nil {
+		return View{}, err
+	}
+	request, err := parse(record)
+	if err != nil {
+		return View{}, err
+	}
+	m := found.Metadata
+	return View{
+		Reference: referenceOf(record.ID), State: h.stateOf(record),
+		Client: browser.Client{
+			ID: found.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
+		},
+		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), Details: request.Details.View(h.details),
+		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
+		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: h.grantLifetime,
+	}, nil
+}
+
+func parse(record store.BackchannelRequest) (stored, error) {
+	var request stored
+	if err := json.Unmarshal(record.Parameters, &request); err != nil {
+		return stored{}, fmt.Errorf("fapi: a stored backchannel request: %w", err)
+	}
+	return request, nil
+}
+
+// stateOf returns the state of a request.
+func (h *Handler) stateOf(record store.BackchannelRequest) State {
+	switch {
+	case !record.DecidedAt.IsZero() && record.GrantID != "":
+		return Approved
+	case !record.DecidedAt.IsZero():
+		return Denied
+	case !h.now().Before(record.ExpiresAt):
+		return Expired
+	}
+	return Waiting
+}
+
+// Decide records a user's decision. Only the first decision about a request counts. Errors are [ErrNotFound],
+// [ErrDecided], [ErrExpired] and [ErrStepUp], or those of the store. A refused decision changes nothing.
+func (h *Handler) Decide(ctx context.Context, d Decision) error {
+	record, err := h.request(ctx, d.Reference, d.Authentication.Subject)
+	if err != nil {
+		return err
+	}
+	decision := store.BackchannelDecision{Request: record.ID, Subject: record.Subject, Device: d.Device}
+	if d.Allowed {
+		if decision.Grant, err = h.grant(ctx, record, d); err != nil {
+			return err
+		}
+	}
+	switch err := h.store.DecideBackchannel(ctx, decision); {
+	case errors.Is(err, store.ErrNotFound):
+		return ErrNotFound
+	case errors.Is(err, store.ErrConsumed):
+		return ErrDecided
+	case errors.Is(err, store.ErrExpired):
+		return ErrExpired
+	case err != nil:
+		return err
+	}
+	h.log.InfoContext(ctx, "backchannel request decided", "correlation_id", event.Of(ctx).CorrelationID,
+		"client_id", record.ClientID,
+		"allowed", d.Allowed, "device", d.Device, "acr", d.Authentication.ACR)
+	h.polls.wake(record.ID)
+	if h.notifier != nil {
+		h.notifier.Wake()
+	}
+	return nil
+}
+
+// grant returns the grant of an approval, if the authentication suffices for it.
+func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, error) {
+	found, err := h.clients.Get(ctx, record.ClientID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	request, err := parse(record)
+	if err != nil {
+		return nil, err
+	}
+	now, ahead := h.now(), found.Profile.MaxAhead
+	switch {
+	case d.AuthTime.Before(record.CreatedAt.Add(-ahead)) || d.AuthTime.After(now.Add(ahead)):
+		return nil, ErrStepUp
+	case !h.reaches(d.Authentication.ACR, request.ACRs):
+		return nil, ErrStepUp
+	}
+	detail, err := json.Marshal(tokens.Detail{Details: request.Details, Resources: request.Resources})
+	if err != nil {
+		return nil, err
+	}
+	return &store.Grant{
+		ID: random.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
+		AuthTime: d.AuthTime, ACR: d.Authentication.ACR, AMR: d.Authentication.AMR,
+		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
+	}, nil
+}
+
+// reaches reports whether an acr is one of those requested that this server can reach, or a better one.
+func (h *Handler) reaches(acr string, requested []string) bool {
+	known := h.checker.ACRValues()
+	wanted := set.Intersect(known, requested)
+	if len(wanted) == 0 {
+		return true
+	}
+	rank := slices.Index(known, acr) // best first
+	return rank >= 0 && rank <= slices.Index(known, wanted[len(wanted)-1])
+}

@@ -1,0 +1,137 @@
+// Package browser has what the server's pages share: cookies and sessions, form tokens, passwords and passkeys, and
+// the error page.
+//
+// A browser has two cookies: one binds interactions to the browser that began them, the other is its session. Every
+// form has a CSRF token that is bound to the browser, and cross-origin posts are refused.
+package browser
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"time"
+
+	"countersign/internal/oauth"
+	"countersign/internal/random"
+	"countersign/store"
+)
+
+// The two cookies. The __Host- prefix binds them to this host and to TLS: a sibling host cannot set them.
+const (
+	// cookie binds interactions to the browser that began them.
+	cookie = "__Host-countersign-browser"
+	// sessionCookie is the session.
+	sessionCookie = "__Host-countersign-session"
+)
+
+// Session returns the digest of the browser's session cookie, or zero.
+func Session(r *http.Request) store.Digest {
+	found, err := r.Cookie(sessionCookie)
+	if err != nil || len(found.Value) != random.SecretLength {
+		return store.Digest{}
+	}
+	return store.DigestOf(found.Value)
+}
+
+// Secret returns the value of the browser's cookie, and sets one if it is missing.
+func Secret(w http.ResponseWriter, r *http.Request) string {
+	if found, err := r.Cookie(cookie); err == nil && len(found.Value) == random.SecretLength {
+		return found.Value
+	}
+	secret := random.Secret()
+	setCookie(w, cookie, secret, 0)
+	return secret
+}
+
+// Known returns the value of the browser's cookie, or [http.ErrNoCookie].
+func Known(r *http.Request) (string, error) {
+	found, err := r.Cookie(cookie)
+	if err != nil {
+		return "", err
+	}
+	return found.Value, nil
+}
+
+// setCookie sets a cookie that expires after life; 0 is a cookie of the browser session.
+func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// FormToken returns the CSRF token of a form: a digest of the browser's cookie and of what names the page or session.
+func FormToken(browser, what string) string {
+	digest := sha256.Sum256([]byte("countersign form\x00" + browser + "\x00" + what))
+	return base64.RawURLEncoding.EncodeToString(digest[:])
+}
+
+// SameToken compares in constant time.
+func SameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// Forms reads forms that the server's own pages post.
+type Forms struct{ origins *http.CrossOriginProtection }
+
+// NewForms makes a reader of forms.
+func NewForms() *Forms { return &Forms{origins: http.NewCrossOriginProtection()} }
+
+// Read reads a form of the same origin. Errors are *[oauth.Error].
+func (f *Forms) Read(w http.ResponseWriter, r *http.Request) (oauth.Form, error) {
+	if err := f.origins.Check(r); err != nil {
+		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").
+			WithStatus(http.StatusForbidden).Because(err)
+	}
+	return oauth.ReadForm(w, r)
+}
+
+// SeeOther redirects with 303, the only redirect status of the server: browsers do not repost a form with a password
+// (FAPI 2.0 Security Profile §5.3.2.2-10).
+func SeeOther(w http.ResponseWriter, address string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// Sessions manages the sessions of browsers.
+type Sessions struct {
+	Store interface {
+		StartSession(ctx context.Context, session store.Session, replaced store.Digest) error
+		EndSession(ctx context.Context, session store.Digest) error
+	}
+	Lifetime time.Duration
+	Now      func() time.Time
+}
+
+// New makes a session of a user who has just authenticated, and the value of its cookie.
+func (s *Sessions) New(a Authentication) (session store.Session, secret string) {
+	secret, now := random.Secret(), s.Now()
+	return store.Session{
+		ID: store.DigestOf(secret), Subject: a.Subject, AuthTime: now, ACR: a.ACR, AMR: a.AMR, ExpiresAt: now.Add(s.Lifetime),
+	}, secret
+}
+
+// SetCookie sets the session's cookie, which replaces any former one (no session fixation).
+func (s *Sessions) SetCookie(w http.ResponseWriter, secret string) {
+	setCookie(w, sessionCookie, secret, s.Lifetime)
+}
+
+// Begin stores a session outside of an interaction and sets its cookie.
+func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authentication) error {
+	session, secret := s.New(a)
+	if err := s.Store.StartSession(r.Context(), session, Session(r)); err != nil {
+		return err
+	}
+	s.SetCookie(w, secret)
+	return nil
+}
+
+// End ends a session and deletes its cookie.
+func (s *Sessions) End(w http.ResponseWriter, r *http.Request, session store.Digest) error {
+	if err := s.Store.EndSession(r.Context(), session); err != nil {
+		return err
+	}
+	setCookie(w, sessionCookie, "", -time.Second)
+	return nil
+}

@@ -1,0 +1,121 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"countersign/fapi/event"
+	"countersign/internal/passkey"
+	"countersign/store"
+)
+
+// PasskeyACR is the authentication context class that a passkey reaches: possession of a key and, by the authenticator,
+// verification of the user. It is our own: no registered value has this meaning.
+const PasskeyACR = "urn:countersign:acr:passkey"
+
+// ErrPasskeyRefused: the assertion is not valid for this ceremony. The user may try again; the wrapping error has the
+// reason, for the log.
+var ErrPasskeyRefused = errors.New("fapi: the passkey was not accepted")
+
+// The purposes of passkey challenges. A response to one is not valid for another.
+const (
+	PurposeSignIn   = "sign-in"
+	PurposeDevice   = "device sign-in"
+	PurposeRegister = "register"
+	PurposeDecide   = "decide"
+)
+
+// Passkeys verifies passkey assertions (WebAuthn Level 3 §7.2). A nil *Passkeys refuses all.
+type Passkeys struct {
+	Ceremonies *passkey.Ceremonies
+	Store      interface {
+		Passkey(ctx context.Context, id []byte) (store.Passkey, error)
+		UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error
+	}
+	Evidence *event.Recorder
+	Log      *slog.Logger
+}
+
+// Options returns the options of navigator.credentials.get, as JSON (WebAuthn Level 3 §5.1.9), or "" when passkeys
+// are off. allowed are the passkeys that are accepted; nil is any.
+func (p *Passkeys) Options(binding passkey.Binding, allowed []store.Passkey) (string, error) {
+	if p == nil {
+		return "", nil
+	}
+	return p.Ceremonies.BeginAssertion(binding, PasskeyIDs(allowed))
+}
+
+// PasskeyIDs returns the credential IDs of passkeys.
+func PasskeyIDs(passkeys []store.Passkey) [][]byte {
+	var ids [][]byte
+	for _, each := range passkeys {
+		ids = append(ids, each.ID)
+	}
+	return ids
+}
+
+// Prove verifies an assertion and records the use, which consumes the challenge. With a subject in the binding, only
+// that user's passkeys are accepted. Errors wrap [ErrPasskeyRefused], or are internal.
+func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer string) (Authentication, error) {
+	if p == nil {
+		return Authentication{}, fmt.Errorf("%w: this server has no passkeys", ErrPasskeyRefused)
+	}
+	proven, challenge, err := p.Ceremonies.Assert(binding, answer, func(id []byte) (passkey.Stored, error) {
+		return p.stored(ctx, id, binding.Subject)
+	})
+	if err != nil {
+		return Authentication{}, refused(err)
+	}
+	err = p.Store.UsePasskey(ctx, proven.ID, proven.SignCount, ChallengeOneTime(challenge))
+	if errors.Is(err, store.ErrConflict) {
+		p.Log.WarnContext(ctx, "passkey disabled: signature counter did not increase (copied authenticator)",
+			"correlation_id", event.Of(ctx).CorrelationID, "subject", proven.Subject)
+		p.Evidence.SecurityEvent(ctx, "", "passkey_copied", "subject", proven.Subject)
+	}
+	if err != nil {
+		return Authentication{}, refused(err)
+	}
+	return Authentication{Subject: proven.Subject, ACR: PasskeyACR, AMR: methods(proven.Synced)}, nil
+}
+
+// stored finds a passkey, of one user if subject is not empty.
+func (p *Passkeys) stored(ctx context.Context, id []byte, subject string) (passkey.Stored, error) {
+	found, err := p.Store.Passkey(ctx, id)
+	if err != nil {
+		return passkey.Stored{}, err
+	}
+	if subject != "" && found.Subject != subject {
+		return passkey.Stored{}, store.ErrNotFound
+	}
+	return passkey.Stored{Subject: found.Subject, Credential: passkey.Credential{
+		ID: found.ID, PublicKey: found.PublicKey, AAGUID: found.AAGUID, Synced: found.Synced, SignCount: found.SignCount,
+	}}, nil
+}
+
+// refused wraps what the browser or its passkey is to blame for in [ErrPasskeyRefused]. Internal errors pass unchanged.
+func refused(err error) error {
+	for _, known := range []error{
+		passkey.ErrRefused, store.ErrNotFound, store.ErrRevoked, store.ErrReplayed, store.ErrConflict,
+	} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", ErrPasskeyRefused, err)
+		}
+	}
+	return err
+}
+
+// ChallengeOneTime returns the one-time value of a challenge.
+func ChallengeOneTime(challenge passkey.OneTime) store.OneTime {
+	return store.OneTime{Kind: "passkey", Key: challenge.Key, Until: challenge.Until}
+}
+
+// methods returns the amr of a passkey (RFC 8176 §2): hwk for a key bound to hardware, swk for one that may be synced
+// between devices; user for user presence; mfa because the authenticator verified the user.
+func methods(synced bool) []string {
+	if synced {
+		return []string{"swk", "user", "mfa"}
+	}
+	return []string{"hwk", "user", "mfa"}
+}

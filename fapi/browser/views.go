@@ -1,0 +1,107 @@
+package browser
+
+import (
+	"net/http"
+	"time"
+
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+	"countersign/internal/oauth"
+)
+
+// ErrorPage shows an error to the user when it must not or cannot be sent to the client.
+type ErrorPage interface {
+	Fail(w http.ResponseWriter, r *http.Request, failure Failure)
+}
+
+// Failure is an error for the error page.
+type Failure struct {
+	// Status is the HTTP status to answer with.
+	Status int
+	// Code is the OAuth error code, such as "invalid_request".
+	Code string
+	// Description is the problem and its remedy; it holds no secret.
+	Description string
+	// CorrelationID finds the request in the server's log.
+	CorrelationID string
+}
+
+// ShowError shows an error to the user.
+func ShowError(page ErrorPage, w http.ResponseWriter, r *http.Request, err error) {
+	e := event.Of(r.Context())
+	err = endpoint.Translate(err)
+	e.Failed(err)
+	refusal := oauth.AsError(err)
+	page.Fail(w, r, Failure{
+		Status: refusal.HTTPStatus(), Code: refusal.Code, Description: refusal.Description, CorrelationID: e.CorrelationID,
+	})
+}
+
+// Client is what pages may show of a client: registered metadata only.
+type Client struct {
+	ID   string
+	Name string
+	// The addresses are https or empty.
+	URI, LogoURI, PolicyURI, TermsURI string
+	// RedirectHost is the host of the redirect URI, or empty.
+	RedirectHost string
+}
+
+// SignedIn is a user with a valid session.
+type SignedIn struct {
+	Subject  string
+	Username string
+	AuthTime time.Time
+}
+
+// Authentication is the result of authenticating a user.
+type Authentication struct {
+	// Subject is the user's stable identifier.
+	Subject string
+	// ACR is the authentication context class reached, or empty.
+	ACR string
+	// AMR lists the methods used (RFC 8176), such as "pwd".
+	AMR []string
+}
+
+// ProblemCode is why a form was refused; pages put it into words.
+type ProblemCode string
+
+// The codes.
+const (
+	// NoUsername and NoPassword: a field is empty. NeitherGiven: both are.
+	NoUsername   ProblemCode = "no user name"
+	NoPassword   ProblemCode = "no password"
+	NeitherGiven ProblemCode = "neither user name nor password"
+	// WrongPassword: the user name or the password is wrong.
+	WrongPassword ProblemCode = "wrong password"
+	// TooManyAttempts: the password was not checked; see [Problem].Wait.
+	TooManyAttempts ProblemCode = "too many attempts"
+	// PasskeyRefused: the passkey was not accepted to sign in.
+	PasskeyRefused ProblemCode = "passkey refused"
+	// SignInEnded: the sign-in ended before the decision.
+	SignInEnded ProblemCode = "sign-in ended"
+	// AnotherUser: another user has signed in since the page was shown.
+	AnotherUser ProblemCode = "another user"
+	// NotDecidedPassword and NotDecidedPasskey: nothing was decided, because the proof for it was not accepted.
+	NotDecidedPassword ProblemCode = "not decided: wrong password"
+	NotDecidedPasskey  ProblemCode = "not decided: passkey refused"
+	// SignInAgain: the sign-in is too old or too weak to change what the user confirms with.
+	SignInAgain ProblemCode = "sign in again"
+	// InvalidName: the name of a passkey or device cannot be used.
+	InvalidName ProblemCode = "invalid name"
+	// TooManyPasskeys and TooManyDevices: no more can be added.
+	TooManyPasskeys ProblemCode = "too many passkeys"
+	TooManyDevices  ProblemCode = "too many devices"
+	// NewPasskeyRefused: the passkey was not accepted to be added.
+	NewPasskeyRefused ProblemCode = "new passkey refused"
+)
+
+// Problem is why a form is shown again; the zero value is none.
+type Problem struct {
+	Code ProblemCode
+	// Wait is how long to wait before another attempt, with TooManyAttempts.
+	Wait time.Duration
+	// TriesLeft is the number of sign-ins left in the interaction, where it counts them; 0 is unknown.
+	TriesLeft int
+}

@@ -1,0 +1,125 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"countersign/store"
+)
+
+const (
+	// cacheAge is how long a node without notifications serves an entry before it reads it again.
+	cacheAge = 900 * time.Millisecond
+	// cacheTrust is how long after the last notification a node serves an entry without reading it again.
+	cacheTrust = 900 * time.Millisecond
+	// cacheSize bounds the cache; when it is full, it is cleared.
+	cacheSize = 10_000
+)
+
+// Cache caches parsed clients briefly, so that one request reads each client at most once.
+type Cache struct {
+	store store.Clients
+	// profiles are the names of the offered profiles.
+	profiles []string
+	now      func() time.Time
+
+	mu      sync.Mutex
+	entries map[string]cacheEntry
+	// trustedUntil is until when notified entries need not be read again.
+	trustedUntil time.Time
+	// changes counts notifications: an entry is notified if there was none while it was read.
+	changes int
+}
+
+type cacheEntry struct {
+	client *Client
+	// version is that of the stored registration: the parsed form is kept while it is unchanged.
+	version int
+	readAt  time.Time
+	// notified: notifications invalidate the entry.
+	notified bool
+}
+
+// NewCache makes a cache of a store's clients. Clients of other profiles than these are not found.
+func NewCache(clients store.Clients, profiles []string, now func() time.Time) *Cache {
+	return &Cache{store: clients, profiles: profiles, now: now, entries: map[string]cacheEntry{}}
+}
+
+// Get returns a registered client that is not disabled and whose profile is offered; [store.ErrNotFound] otherwise.
+// Unknown clients are not cached, so that one that was just added works at once.
+func (c *Cache) Get(ctx context.Context, id string) (*Client, error) {
+	if id == "" || len(id) > maxID {
+		return nil, store.ErrNotFound
+	}
+	c.mu.Lock()
+	entry, ok := c.entries[id]
+	trustedUntil, changes := c.trustedUntil, c.changes
+	c.mu.Unlock()
+	now := c.now()
+	recent := now.Sub(entry.readAt) < cacheAge && !now.Before(entry.readAt)
+	trusted := entry.notified && now.Before(trustedUntil) && !now.Before(trustedUntil.Add(-cacheTrust))
+	if !ok || !recent && !trusted {
+		record, err := c.store.Client(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || entry.version != record.Version {
+			parsed, err := Parse(record.ID, record.Profile, record.Metadata)
+			if err != nil {
+				return nil, fmt.Errorf("fapi: the stored client %q: %w", id, err)
+			}
+			parsed.disabled, parsed.ChangedAt = record.Disabled || !slices.Contains(c.profiles, record.Profile), record.UpdatedAt
+			entry = cacheEntry{client: parsed, version: record.Version}
+		}
+		entry.readAt = now
+		c.put(id, entry, changes)
+	}
+	if entry.client.disabled {
+		return nil, store.ErrNotFound
+	}
+	return entry.client, nil
+}
+
+// Invalidate removes a client from the cache of this node.
+func (c *Cache) Invalidate(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.entries, id)
+}
+
+// OnChange handles a notification of the store; see [store.Watcher].
+func (c *Cache) OnChange(change store.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case change.Lost:
+		clear(c.entries)
+		c.changes++
+		c.trustedUntil = time.Time{}
+	case change.Client != "":
+		delete(c.entries, change.Client)
+		c.changes++
+	case change == store.Change{}:
+		c.trustedUntil = c.now().Add(cacheTrust)
+	}
+}
+
+// put stores an entry. changes is the number of notifications before it was read.
+func (c *Cache) put(id string, entry cacheEntry, changes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entry.notified = changes == c.changes
+	if !entry.notified {
+		// The entry may be older than the notification: it must not replace one that was read after it.
+		if _, ok := c.entries[id]; ok {
+			return
+		}
+	}
+	if len(c.entries) >= cacheSize {
+		clear(c.entries)
+	}
+	c.entries[id] = entry
+}

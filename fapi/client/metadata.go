@@ -1,0 +1,128 @@
+package client
+
+import (
+	"encoding/json"
+	"slices"
+
+	"countersign/fapi/profile"
+)
+
+// Metadata is a client's registration in the names of RFC 7591 §2 and its extensions. Members that the server
+// does not know are ignored (RFC 7591 §2).
+type Metadata struct {
+	ClientName string `json:"client_name,omitempty"`
+	ClientURI  string `json:"client_uri,omitempty"`
+	LogoURI    string `json:"logo_uri,omitempty"`
+	PolicyURI  string `json:"policy_uri,omitempty"`
+	TermsURI   string `json:"tos_uri,omitempty"`
+	// Contacts, SoftwareID and SoftwareVersion are informative.
+	Contacts        []string `json:"contacts,omitempty"`
+	SoftwareID      string   `json:"software_id,omitempty"`
+	SoftwareVersion string   `json:"software_version,omitempty"`
+
+	RedirectURIs  []string `json:"redirect_uris,omitempty"`
+	GrantTypes    []string `json:"grant_types,omitempty"`
+	ResponseTypes []string `json:"response_types,omitempty"`
+	// Scope lists the scope values that the client may request, separated by spaces.
+	Scope string `json:"scope,omitempty"`
+
+	TokenEndpointAuthMethod     string `json:"token_endpoint_auth_method,omitempty"`
+	TokenEndpointAuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
+	IDTokenSignedResponseAlg    string `json:"id_token_signed_response_alg,omitempty"`
+	UserInfoSignedResponseAlg   string `json:"userinfo_signed_response_alg,omitempty"`
+	// Encrypted responses are signed first.
+	IDTokenEncryptedResponseAlg  string `json:"id_token_encrypted_response_alg,omitempty"`
+	IDTokenEncryptedResponseEnc  string `json:"id_token_encrypted_response_enc,omitempty"`
+	UserInfoEncryptedResponseAlg string `json:"userinfo_encrypted_response_alg,omitempty"`
+	UserInfoEncryptedResponseEnc string `json:"userinfo_encrypted_response_enc,omitempty"`
+	// JWKS holds the client's public keys, JWKSURI is their address. At most one is given.
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	// SubjectType is "public" or "pairwise" (OpenID Connect Core §8).
+	SubjectType         string `json:"subject_type,omitempty"`
+	SectorIdentifierURI string `json:"sector_identifier_uri,omitempty"`
+
+	DefaultMaxAge    *int64   `json:"default_max_age,omitempty"`
+	DefaultACRValues []string `json:"default_acr_values,omitempty"`
+
+	// AuthorizationDetailsTypes are the types that the client may request (RFC 9396 §10).
+	AuthorizationDetailsTypes []string `json:"authorization_details_types,omitempty"`
+	// DefaultAuthorizationDetails are those of a client_credentials request without authorization_details. Only an
+	// operator can register them.
+	DefaultAuthorizationDetails json.RawMessage `json:"default_authorization_details,omitempty"`
+	// ResourceIdentifiers make the client a resource server: it may introspect tokens for these resources (RFC 7662
+	// §2.1). Only an operator can register them.
+	ResourceIdentifiers []string `json:"resource_identifiers,omitempty"`
+
+	// RequireSignedRequestObject refuses requests without a request object (RFC 9101 §10.5); when absent, it is true if
+	// the profile has request objects. ResponseModes are the allowed response modes, any when absent (FAPI 2.0 Message
+	// Signing §5.3.3).
+	RequireSignedRequestObject     *bool    `json:"require_signed_request_object,omitempty"`
+	RequestObjectSigningAlg        string   `json:"request_object_signing_alg,omitempty"`
+	ResponseModes                  []string `json:"response_modes,omitempty"`
+	AuthorizationSignedResponseAlg string   `json:"authorization_signed_response_alg,omitempty"` // JARM §3
+
+	AuthorizationEncryptedResponseAlg string `json:"authorization_encrypted_response_alg,omitempty"` // JARM §3
+	AuthorizationEncryptedResponseEnc string `json:"authorization_encrypted_response_enc,omitempty"`
+	IntrospectionEncryptedResponseAlg string `json:"introspection_encrypted_response_alg,omitempty"` // RFC 9701 §6
+	IntrospectionEncryptedResponseEnc string `json:"introspection_encrypted_response_enc,omitempty"`
+	IntrospectionSignedResponseAlg    string `json:"introspection_signed_response_alg,omitempty"` // RFC 9701 §6
+
+	// The members of CIBA Core §4. The delivery mode push is not supported.
+	BackchannelDeliveryMode         string `json:"backchannel_token_delivery_mode,omitempty"`
+	BackchannelNotificationEndpoint string `json:"backchannel_client_notification_endpoint,omitempty"`
+	BackchannelSigningAlg           string `json:"backchannel_authentication_request_signing_alg,omitempty"`
+	BackchannelUserCode             bool   `json:"backchannel_user_code_parameter,omitempty"`
+
+	// HTTPMessageSignatures demands signed requests to resources, whose responses are signed too (FAPI 2.0 HTTP
+	// Signatures). The name is our own: the draft has none.
+	HTTPMessageSignatures bool `json:"http_message_signatures,omitempty"`
+
+	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
+	UseMTLSEndpointAliases             bool `json:"use_mtls_endpoint_aliases,omitempty"`             // FAPI 2.0 Security Profile §5.2.2.1
+
+	// Exactly one of these is given with tls_client_auth (RFC 8705 §2.1.2).
+	TLSClientAuthSubjectDN string `json:"tls_client_auth_subject_dn,omitempty"`
+	TLSClientAuthSANDNS    string `json:"tls_client_auth_san_dns,omitempty"`
+	TLSClientAuthSANURI    string `json:"tls_client_auth_san_uri,omitempty"`
+	TLSClientAuthSANIP     string `json:"tls_client_auth_san_ip,omitempty"`
+	TLSClientAuthSANEmail  string `json:"tls_client_auth_san_email,omitempty"`
+	// TLSClientAuthTrustStore names the trust store that verifies the certificate; the default one when empty. The
+	// member is our own: CAs of two ecosystems may issue the same subject to different organisations.
+	TLSClientAuthTrustStore string `json:"tls_client_auth_trust_store,omitempty"`
+
+	// Exactly one of these is true for a client that gets access tokens.
+	DPoPBoundAccessTokens                 bool `json:"dpop_bound_access_tokens,omitempty"`
+	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+}
+
+// restriction returns what of a registration restricts its profile.
+func (m *Metadata) restriction() profile.Registration {
+	r := profile.Registration{
+		AuthMethod: m.TokenEndpointAuthMethod, GrantTypes: m.GrantTypes, ResponseTypes: m.ResponseTypes,
+		ResponseModes: m.ResponseModes, RequirePushed: m.RequirePushedAuthorizationRequests,
+		UnsignedRequests: m.RequireSignedRequestObject != nil && !*m.RequireSignedRequestObject,
+		DeliveryMode:     m.BackchannelDeliveryMode, SignsBackchannel: m.BackchannelSigningAlg != "",
+	}
+	if m.DPoPBoundAccessTokens {
+		r.SenderConstraints = append(r.SenderConstraints, profile.ByDPoP)
+	}
+	if m.TLSClientCertificateBoundAccessTokens {
+		r.SenderConstraints = append(r.SenderConstraints, profile.ByCertificate)
+	}
+	return r
+}
+
+// ApplyDefaults fills in the defaults of RFC 7591 §2.
+func (m *Metadata) ApplyDefaults() {
+	if m.GrantTypes == nil {
+		m.GrantTypes = []string{profile.AuthorizationCode} // RFC 7591 §2
+	}
+	if m.ResponseTypes == nil && slices.Contains(m.GrantTypes, profile.AuthorizationCode) {
+		m.ResponseTypes = []string{"code"} // RFC 7591 §2
+	}
+	if m.TokenEndpointAuthMethod == "" {
+		m.TokenEndpointAuthMethod = profile.PrivateKeyJWT // not client_secret_basic (RFC 7591), which no profile allows
+	}
+}

@@ -1,0 +1,193 @@
+package fapi
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"countersign/fapi/authorize"
+	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
+	"countersign/fapi/client"
+	"countersign/fapi/device"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/profile"
+	"countersign/fapi/rar"
+	"countersign/fapi/registration"
+	"countersign/fapi/resource"
+	"countersign/fapi/scope"
+	"countersign/mtls"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Config is everything that a [Server] needs. Durations of 0 take the default named; longer ones than a client's
+// profile allows are cut to the profile's.
+type Config struct {
+	// Issuer is the issuer identifier (RFC 8414 §2): https, without query, fragment or trailing slash.
+	Issuer string
+	// MTLSIssuer is the public base address of the mTLS listener, or empty if there is none (RFC 8705 §5).
+	MTLSIssuer string
+
+	// Profiles are the names of the profiles that are offered, fapi2-security by default. Clients of others are refused,
+	// and the discovery document announces what these allow.
+	Profiles []string
+
+	Store      store.Store
+	Signer     *signer.Signer
+	Interactor authorize.Interactor
+	// Certificates finds the client certificate of a request on the mTLS listener.
+	Certificates mtls.Source
+	// ClientTrust verifies certificates for tls_client_auth.
+	ClientTrust mtls.Trust
+	// TrustStores verify the certificates of the clients that name one of them, and of no others.
+	TrustStores map[string]mtls.Trust
+
+	// Scopes are the scope values that exist, with the sentences that users read. openid, offline_access and the OpenID
+	// Connect claim scopes need not be listed.
+	Scopes []scope.Scope
+	// Resources are the protected resources served beside the server's own.
+	Resources []resource.Resource
+	// ResourceServers are the other protected resources that access tokens can be requested for (RFC 8707). The issuer is
+	// always one.
+	ResourceServers []scope.ResourceServer
+	// AuthorizationDetailTypes are the types of authorization_details that exist (RFC 9396).
+	AuthorizationDetailTypes []rar.Type
+	// ACRValues are the authentication context classes that the Interactor can reach by itself, best first. With passkeys
+	// [browser.PasskeyACR] is put before them.
+	ACRValues []string
+	// PasskeyName lets users sign in with passkeys, and is the relying party's name in their prompts; empty turns passkeys
+	// off. An issuer whose host is an IP address cannot have passkeys (WebAuthn Level 3 §5.1.2).
+	PasskeyName string
+	// DevicePages are the pages on which users decide backchannel requests, and manage their passkeys and applications;
+	// nil serves none.
+	DevicePages device.Pages
+	// Passwords authenticate users on the device's pages.
+	Passwords browser.Passwords
+	// Assets are static files that the pages load.
+	Assets []device.Asset
+	// RequireDPoPNonce demands that every proof carries a nonce of this server (RFC 9449 §8, §9).
+	RequireDPoPNonce bool
+	// Limits bound the requests of one client and of one network address.
+	Limits endpoint.Limits
+	// Backchannel offers backchannel authentication (CIBA); nil does not.
+	Backchannel *backchannel.Settings
+	// Registration lets clients register themselves (RFC 7591); nil does not.
+	Registration *registration.Settings
+	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's. Only
+	// public hosts are reached, and loopback when the issuer is on it.
+	OutboundRoots *x509.CertPool
+
+	RequestURILifetime  time.Duration // 60 s
+	InteractionLifetime time.Duration // 10 min
+	CodeLifetime        time.Duration // 60 s
+	AccessTokenLifetime time.Duration // 5 min
+	IDTokenLifetime     time.Duration // 5 min
+	GrantLifetime       time.Duration // 90 days
+	SessionLifetime     time.Duration // 1 h
+	// AccessTokenAlgorithm signs access tokens; PS256 by default.
+	AccessTokenAlgorithm string
+	// Warning is shown by /health/ready, such as that the keys are in no HSM; empty for none.
+	Warning string
+	// AuditChain names this node's chain of the audit log.
+	AuditChain string
+	// JWKSMaxAge is how long verifiers may cache the key set; 5 min.
+	JWKSMaxAge time.Duration
+
+	Now            func() time.Time
+	Logger         *slog.Logger
+	TracerProvider trace.TracerProvider
+}
+
+// check fills in the defaults. Problems are joined.
+func (c *Config) check() error {
+	problems := []error{checkAddress("Issuer", c.Issuer)}
+	if c.MTLSIssuer != "" {
+		problems = append(problems, checkAddress("MTLSIssuer", c.MTLSIssuer))
+	}
+	if c.Store == nil || c.Signer == nil || c.Interactor == nil {
+		problems = append(problems, errors.New("fapi: Store, Signer and Interactor are required"))
+	}
+	if c.MTLSIssuer != "" && c.Certificates == nil {
+		problems = append(problems, errors.New("fapi: Certificates is required with MTLSIssuer"))
+	}
+	problems = append(problems, c.checkProfiles()...)
+	if c.Backchannel != nil {
+		settings, err := c.Backchannel.Check()
+		c.Backchannel = &settings
+		problems = append(problems, err)
+	}
+	setDefault(&c.RequestURILifetime, time.Minute)
+	setDefault(&c.InteractionLifetime, 10*time.Minute)
+	setDefault(&c.CodeLifetime, time.Minute)
+	setDefault(&c.AccessTokenLifetime, 5*time.Minute)
+	setDefault(&c.IDTokenLifetime, 5*time.Minute)
+	setDefault(&c.GrantLifetime, 90*24*time.Hour)
+	setDefault(&c.SessionLifetime, time.Hour)
+	setDefault(&c.JWKSMaxAge, signer.JWKSMaxAge)
+	setDefault(&c.AccessTokenAlgorithm, "PS256")
+	if !slices.Contains(profile.Algorithms(), c.AccessTokenAlgorithm) {
+		problems = append(problems,
+			fmt.Errorf("fapi: AccessTokenAlgorithm %q is not one of PS256, ES256, EdDSA", c.AccessTokenAlgorithm))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.TracerProvider == nil {
+		c.TracerProvider = noop.NewTracerProvider()
+	}
+	return errors.Join(problems...)
+}
+
+func checkAddress(name, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.ForceQuery ||
+		strings.Contains(address, "#") || strings.HasSuffix(address, "/") || u.User != nil {
+		return fmt.Errorf("fapi: %s %q must be an https address without query, fragment or trailing slash (RFC 8414 §2)",
+			name, address)
+	}
+	return nil
+}
+
+func (c *Config) checkProfiles() []error {
+	if len(c.Profiles) == 0 {
+		c.Profiles = []string{profile.FAPI2Security().Name}
+	}
+	var problems []error
+	for _, name := range c.Profiles {
+		known, ok := profile.BuiltIn()[name]
+		switch {
+		case ok && c.MTLSIssuer == "" && !slices.Contains(known.SenderConstraints, profile.ByDPoP):
+			problems = append(problems,
+				fmt.Errorf("fapi: the profile %s binds access tokens to certificates only: it needs MTLSIssuer", name))
+		case !ok:
+			problems = append(problems,
+				fmt.Errorf("fapi: the profile %q is not known; known are %s", name, strings.Join(profile.Names(), ", ")))
+		}
+	}
+	return problems
+}
+
+// onLoopback reports whether an issuer is for this machine only.
+func onLoopback(issuer string) bool {
+	u, err := url.Parse(issuer)
+	return err == nil && (client.IsLoopback(u.Hostname()) || u.Hostname() == "localhost")
+}
+
+func setDefault[T comparable](value *T, fallback T) {
+	var zero T
+	if *value == zero {
+		*value = fallback
+	}
+}

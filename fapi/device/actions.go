@@ -1,0 +1,141 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+	"countersign/internal/oauth"
+)
+
+// button is a button of a page's form: the value of the input "action".
+type button struct {
+	page   pageName
+	action string
+}
+
+// action handles a button. It has answered, or the page is shown again, with a problem or a notice.
+type action func(w http.ResponseWriter, r *http.Request, in *interaction) (answered bool, err error)
+
+// actionTable lists the actions of all forms.
+func (h *Handler) actionTable() map[button]action {
+	return map[button]action{
+		{signInPage, "sign-in"}: h.signIn,
+		{signInPage, "passkey"}: h.signInWithPasskey,
+
+		{homePage, "sign-out"}:     h.signOut,
+		{requestPage, "sign-out"}:  h.signOut,
+		{settingsPage, "sign-out"}: h.signOut,
+
+		{homePage, "subscribe"}: h.subscribe,
+
+		{requestPage, approve}: h.decide(approve),
+		{requestPage, deny}:    h.decide(deny),
+
+		{settingsPage, "add-passkey"}:    h.change(h.addPasskey),
+		{settingsPage, "remove-passkey"}: h.change(h.removePasskey),
+		{settingsPage, "remove-device"}:  h.change(h.removeDevice),
+		{settingsPage, "code"}:           h.change(h.makeCode),
+	}
+}
+
+// act dispatches on the form's action. answered reports whether the response is written.
+func (h *Handler) act(w http.ResponseWriter, r *http.Request, in *interaction) (answered bool, err error) {
+	do, known := h.actions[button{in.name, in.form.Get("action")}]
+	switch {
+	case known:
+		return do(w, r, in)
+	case in.name == signInPage:
+		return false, oauth.Errorf(oauth.InvalidRequest, "sign in first").WithStatus(http.StatusForbidden)
+	}
+	return false, oauth.Errorf(oauth.InvalidRequest,
+		"this form was sent without one of its buttons; go back and try again")
+}
+
+// signIn signs in with a user name and a password. Neither is logged.
+func (h *Handler) signIn(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+	typed := in.form.Get("username")
+	authentication, problem, err := h.password(w, r, strings.TrimSpace(typed), in.form.Get("password"))
+	if err != nil {
+		return false, err
+	}
+	if problem.Code != "" {
+		in.page.Username, in.page.Problem = typed, problem
+		return false, nil
+	}
+	return h.begin(w, r, in, authentication)
+}
+
+// signInWithPasskey signs in with a passkey, or shows the page with the problem.
+func (h *Handler) signInWithPasskey(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+	authentication, err := h.passkeys.Prove(r.Context(), in.signInBinding(), in.form.Get("passkey"))
+	if errors.Is(err, browser.ErrPasskeyRefused) {
+		h.logPasskeyRefused(r.Context(), err)
+		in.page.Problem = browser.Problem{Code: browser.PasskeyRefused}
+		return false, endpoint.Allow(h.limits.signIns, endpoint.AddressOf(r), tooManyRefused)
+	}
+	if err != nil {
+		return false, err
+	}
+	return h.begin(w, r, in, authentication)
+}
+
+// begin starts a new session in the browser and redirects to the page (303).
+func (h *Handler) begin(
+	w http.ResponseWriter, r *http.Request, in *interaction, a browser.Authentication,
+) (bool, error) {
+	if err := h.sessions.Begin(w, r, a); err != nil {
+		return false, err
+	}
+	browser.SeeOther(w, in.address)
+	return true, nil
+}
+
+func (h *Handler) signOut(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+	if err := h.sessions.End(w, r, in.session.ID); err != nil {
+		return false, err
+	}
+	browser.SeeOther(w, in.address)
+	return true, nil
+}
+
+// subscribe subscribes this browser to notifications of new requests.
+func (h *Handler) subscribe(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+	subject := in.session.Subject
+	if err := endpoint.Allow(h.limits.changes, subject, tooManyChanges); err != nil {
+		return false, err
+	}
+	in.page.Notice = BrowserSubscribed
+	return false, h.webPush.Subscribe(r.Context(), subject, in.form.Get("endpoint"))
+}
+
+// password checks a password, and sets Retry-After when there were too many attempts. The problem is for the user; an
+// error is internal.
+func (h *Handler) password(
+	w http.ResponseWriter, r *http.Request, username, password string,
+) (browser.Authentication, browser.Problem, error) {
+	ctx := r.Context()
+	log := h.log.With("correlation_id", event.Of(ctx).CorrelationID, "page", "device")
+	authentication, problem, err := h.passwords.Authenticate(ctx, username, password)
+	switch {
+	case err != nil:
+		log.ErrorContext(ctx, "sign-in failed", "error", err.Error())
+		return browser.Authentication{}, browser.Problem{}, oauth.AsError(err)
+	case problem.Code == browser.TooManyAttempts:
+		log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait)
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
+	case problem.Code != "":
+		log.InfoContext(ctx, "sign-in refused")
+	}
+	return authentication, problem, nil
+}
+
+func (h *Handler) logPasskeyRefused(ctx context.Context, err error) {
+	h.log.InfoContext(ctx, "passkey refused", "correlation_id", event.Of(ctx).CorrelationID, "error", err.Error())
+}

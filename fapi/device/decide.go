@@ -1,0 +1,144 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
+	"countersign/internal/oauth"
+	"countersign/internal/passkey"
+)
+
+// The two decisions, as named in forms and in URLs of the API.
+const (
+	approve = "approve"
+	deny    = "deny"
+)
+
+// fillRequest reads what the page of one request shows.
+func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
+	view, err := h.decisions.request(ctx, in.reference, in.session.Subject)
+	if err != nil {
+		return err
+	}
+	in.page.Request, in.page.Version = &view, versionOf(view)
+	in.page.Approve, in.page.Deny = "", ""
+	if view.State != backchannel.Waiting || h.passkeys == nil {
+		return nil
+	}
+	passkeys, err := h.store.Passkeys(ctx, in.session.Subject)
+	if err != nil || len(passkeys) == 0 {
+		return err
+	}
+	for decision, options := range map[string]*string{approve: &in.page.Approve, deny: &in.page.Deny} {
+		binding, err := in.decisionBinding(view, decision)
+		if err != nil {
+			return err
+		}
+		if *options, err = h.passkeys.Options(binding, passkeys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decisionError translates errors of decisions to *oauth.Error. Others pass unchanged.
+func decisionError(err error) error {
+	switch {
+	case errors.Is(err, backchannel.ErrNotFound):
+		return oauth.Errorf(oauth.InvalidRequest, "there is no such request for you; it may be too old").
+			WithStatus(http.StatusNotFound).Because(err)
+	case errors.Is(err, backchannel.ErrDecided):
+		return oauth.Errorf(oauth.InvalidRequest, "this request was decided before").
+			WithStatus(http.StatusConflict).Because(err)
+	case errors.Is(err, backchannel.ErrExpired):
+		return oauth.Errorf(oauth.InvalidRequest, "the time for this decision is over").
+			WithStatus(http.StatusConflict).Because(err)
+	case errors.Is(err, backchannel.ErrStepUp):
+		return oauth.Errorf(oauth.UnmetAuthentication,
+			"approval requires that the user authenticates for it with one of acr_values, or a better one").
+			WithStatus(http.StatusForbidden).Because(err)
+	}
+	return err
+}
+
+// decisionBinding binds a passkey challenge to one decision about one request as it was shown, in this browser and
+// session.
+func (in *interaction) decisionBinding(view backchannel.View, decision string) (passkey.Binding, error) {
+	digest, err := digestOf(view)
+	return passkey.Binding{
+		Purpose: browser.PurposeDecide, Browser: in.browser + " " + sessionID(in.session),
+		Subject: in.session.Subject, Content: decision + " " + digest,
+	}, err
+}
+
+// decide is the action for a decision: with a passkey, or with the password of a user who has none. Only the first
+// decision counts; the page shows the state of the request.
+func (h *Handler) decide(decision string) action {
+	return func(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+		ctx := r.Context()
+		if err := h.fillRequest(ctx, in); err != nil {
+			return false, err
+		}
+		if in.page.Request.State != backchannel.Waiting {
+			return false, nil
+		}
+		prove := h.proveByPassword
+		if in.page.Approve != "" {
+			prove = h.proveByPasskey
+		}
+		authentication, problem, err := prove(w, r, in, decision)
+		if err != nil {
+			return false, err
+		}
+		if problem.Code != "" {
+			in.page.Problem = problem
+			return false, endpoint.Allow(h.limits.refused, in.session.Subject, tooManyRefused)
+		}
+		err = h.decisions.record(ctx, *in.page.Request, authentication, decision == approve, "device page")
+		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrExpired) {
+			return false, decisionError(err)
+		}
+		browser.SeeOther(w, in.address)
+		return true, nil
+	}
+}
+
+// proveByPasskey authenticates a user for a decision with a passkey.
+func (h *Handler) proveByPasskey(
+	_ http.ResponseWriter, r *http.Request, in *interaction, decision string,
+) (browser.Authentication, browser.Problem, error) {
+	binding, err := in.decisionBinding(*in.page.Request, decision)
+	if err != nil {
+		return browser.Authentication{}, browser.Problem{}, err
+	}
+	authentication, err := h.passkeys.Prove(r.Context(), binding, in.form.Get("passkey"))
+	if errors.Is(err, browser.ErrPasskeyRefused) {
+		h.logPasskeyRefused(r.Context(), err)
+		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPasskey}, nil
+	}
+	return authentication, browser.Problem{}, err
+}
+
+// proveByPassword authenticates a user for a decision with the password.
+func (h *Handler) proveByPassword(
+	w http.ResponseWriter, r *http.Request, in *interaction, _ string,
+) (browser.Authentication, browser.Problem, error) {
+	authentication, problem, err := h.password(w, r, in.page.SignedIn.Username, in.form.Get("password"))
+	switch {
+	case err != nil:
+		return browser.Authentication{}, browser.Problem{}, err
+	case problem.Code == browser.TooManyAttempts:
+		return browser.Authentication{}, problem, nil
+	case problem.Code != "":
+		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPassword}, nil
+	case authentication.Subject != in.session.Subject:
+		return browser.Authentication{}, browser.Problem{},
+			oauth.Errorf(oauth.AccessDenied, "nothing was decided: the password is that of another user").
+				WithStatus(http.StatusForbidden)
+	}
+	return authentication, browser.Problem{}, nil
+}

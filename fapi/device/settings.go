@@ -1,0 +1,224 @@
+package device
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+	"countersign/internal/oauth"
+	"countersign/internal/passkey"
+	"countersign/store"
+)
+
+const (
+	// freshTime is how long after signing in a user may change passkeys and approval apps.
+	freshTime = 10 * time.Minute
+	// codeLifetime is the lifetime of the one-time code that enrols an approval app.
+	codeLifetime = 10 * time.Minute
+	// most is how many passkeys, and how many devices, one user may have.
+	most = 20
+	// maxNameLength bounds the names of passkeys and devices, in characters.
+	maxNameLength = 60
+)
+
+// CheckName checks the name of a passkey or a device: 1 to 60 printable characters.
+func CheckName(name string) error {
+	unseen := func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+	if strings.TrimSpace(name) != name || name == "" || utf8.RuneCountInString(name) > maxNameLength ||
+		!utf8.ValidString(name) || strings.ContainsFunc(name, unseen) {
+		return errors.New("a name has 1 to 60 characters, all of which can be seen, and no space around it")
+	}
+	return nil
+}
+
+// fillSettings reads the content of the settings page.
+func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
+	subject := in.session.Subject
+	passkeys, err := h.store.Passkeys(ctx, subject)
+	if err != nil {
+		return err
+	}
+	for _, p := range passkeys {
+		in.page.Passkeys = append(in.page.Passkeys, PasskeyView{
+			ID: base64.RawURLEncoding.EncodeToString(p.ID), Name: p.Name, Synced: p.Synced,
+			CreatedAt: p.CreatedAt, UsedAt: p.UsedAt, ClonedAt: p.ClonedAt,
+		})
+	}
+	devices, err := h.store.Devices(ctx, subject)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		in.page.Devices = append(in.page.Devices, DeviceView{
+			ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
+		})
+	}
+	in.page.Fresh = h.fresh(in.session, passkeys)
+	if h.passkeys == nil || !in.page.Fresh || len(passkeys) >= most {
+		return nil
+	}
+	user, err := h.passkeyUser(ctx, subject)
+	if err != nil {
+		return err
+	}
+	in.page.Passkey, err = h.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), user,
+		browser.PasskeyIDs(passkeys))
+	return err
+}
+
+// fresh reports whether a session may change passkeys and approval apps: it is recent, and was begun with a passkey
+// if the user has one. A stolen password must not suffice to add a passkey.
+func (h *Handler) fresh(session *store.Session, passkeys []store.Passkey) bool {
+	return h.now().Sub(session.AuthTime) < freshTime && (len(passkeys) == 0 || session.ACR == browser.PasskeyACR)
+}
+
+func (in *interaction) registerBinding() passkey.Binding {
+	return passkey.Binding{
+		Purpose: browser.PurposeRegister, Browser: in.browser, Subject: in.session.Subject, Content: sessionID(in.session),
+	}
+}
+
+// passkeyUser returns the user as authenticators show it.
+func (h *Handler) passkeyUser(ctx context.Context, subject string) (passkey.User, error) {
+	user, err := h.store.User(ctx, subject)
+	if err != nil {
+		return passkey.User{}, err
+	}
+	shown := passkey.User{Subject: subject, Username: user.Username, DisplayName: user.Username}
+	var claims struct {
+		Name string `json:"name"`
+	}
+	if len(user.Claims) > 0 && json.Unmarshal(user.Claims, &claims) == nil && claims.Name != "" {
+		shown.DisplayName = claims.Name
+	}
+	return shown, nil
+}
+
+// change is the action for a form of the settings: do, if the session is fresh. What the user can correct becomes the
+// page's problem.
+func (h *Handler) change(do func(ctx context.Context, in *interaction, have []store.Passkey) error) action {
+	return func(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+		ctx, subject := r.Context(), in.session.Subject
+		if err := endpoint.Allow(h.limits.changes, subject, tooManyChanges); err != nil {
+			return false, err
+		}
+		passkeys, err := h.store.Passkeys(ctx, subject)
+		if err != nil {
+			return false, err
+		}
+		if !h.fresh(in.session, passkeys) {
+			in.page.Problem.Code = browser.SignInAgain
+			return false, nil
+		}
+		return false, do(ctx, in, passkeys)
+	}
+}
+
+// addPasskey adds a new passkey.
+func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
+	name := strings.TrimSpace(in.form.Get("name"))
+	if name == "" {
+		name = "Passkey"
+	}
+	if CheckName(name) != nil {
+		in.page.Problem.Code = browser.InvalidName
+		return nil
+	}
+	if h.passkeys == nil || len(have) >= most {
+		in.page.Problem.Code = browser.TooManyPasskeys
+		return nil
+	}
+	subject := in.session.Subject
+	user, err := h.passkeyUser(ctx, subject)
+	if err != nil {
+		return err
+	}
+	err = h.registerPasskey(ctx, in, user, name)
+	if errors.Is(err, passkey.ErrRefused) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrReplayed) {
+		h.logPasskeyRefused(ctx, err)
+		in.page.Problem.Code = browser.NewPasskeyRefused
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.log.InfoContext(ctx, "passkey added", "correlation_id", event.Of(ctx).CorrelationID, "subject", subject)
+	h.evidence.SecurityEvent(ctx, "", "passkey_added", "subject", subject)
+	in.page.Notice = PasskeyAdded
+	return nil
+}
+
+// registerPasskey verifies a new passkey and stores it, which consumes the challenge.
+func (h *Handler) registerPasskey(ctx context.Context, in *interaction, user passkey.User, name string) error {
+	made, challenge, err := h.passkeys.Ceremonies.Register(in.registerBinding(), user, in.form.Get("passkey"))
+	if err != nil {
+		return err
+	}
+	return h.store.AddPasskey(ctx, store.Passkey{
+		ID: made.ID, Subject: user.Subject, PublicKey: made.PublicKey, AAGUID: made.AAGUID, Name: name,
+		Synced: made.Synced, SignCount: made.SignCount, CreatedAt: h.now(),
+	}, browser.ChallengeOneTime(challenge))
+}
+
+func (h *Handler) removePasskey(ctx context.Context, in *interaction, _ []store.Passkey) error {
+	subject := in.session.Subject
+	id, err := base64.RawURLEncoding.DecodeString(in.form.Get("id"))
+	if err != nil {
+		return oauth.Errorf(oauth.InvalidRequest, "the form names no passkey").Because(err)
+	}
+	in.page.Notice = PasskeyRemoved // also if it was removed before
+	switch err := h.store.RemovePasskey(ctx, subject, id); {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	h.evidence.SecurityEvent(ctx, "", "passkey_removed", "subject", subject)
+	return nil
+}
+
+func (h *Handler) removeDevice(ctx context.Context, in *interaction, _ []store.Passkey) error {
+	subject, id := in.session.Subject, in.form.Get("id")
+	in.page.Notice = DeviceRemoved // also if it was removed before
+	switch err := h.store.RemoveDevice(ctx, subject, id); {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	h.evidence.SecurityEvent(ctx, "", "device_removed", "subject", subject, "device", id)
+	return nil
+}
+
+// makeCode makes a one-time code that enrols an approval app.
+func (h *Handler) makeCode(ctx context.Context, in *interaction, _ []store.Passkey) error {
+	subject := in.session.Subject
+	devices, err := h.store.Devices(ctx, subject)
+	if err != nil {
+		return err
+	}
+	if len(devices) >= most {
+		in.page.Problem.Code = browser.TooManyDevices
+		return nil
+	}
+	code, now := rand.Text(), h.now()
+	err = h.store.PutEnrolment(ctx, store.Enrolment{
+		ID: store.DigestOf(code), Subject: subject, CreatedAt: now, ExpiresAt: now.Add(codeLifetime),
+	})
+	if err != nil {
+		return err
+	}
+	h.evidence.SecurityEvent(ctx, "", "device_code_made", "subject", subject)
+	in.page.Code, in.page.CodeLifetime = code, codeLifetime
+	return nil
+}

@@ -1,0 +1,95 @@
+package device
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+
+	"countersign/fapi/backchannel"
+)
+
+// shownRequest is a request as devices read it: exactly what users are shown.
+type shownRequest struct {
+	ID    string            `json:"request_id"`
+	State backchannel.State `json:"state,omitempty"`
+	// Client is named as in its registration (RFC 7591 §2).
+	Client struct {
+		ID        string `json:"client_id"`
+		Name      string `json:"client_name,omitempty"`
+		URI       string `json:"client_uri,omitempty"`
+		PolicyURI string `json:"policy_uri,omitempty"`
+		TermsURI  string `json:"tos_uri,omitempty"`
+	} `json:"client"`
+	Message   string        `json:"binding_message,omitempty"`
+	Scopes    []shownScope  `json:"scopes"`
+	Details   []shownDetail `json:"authorization_details,omitempty"`
+	Resources []string      `json:"resource,omitempty"`
+	// ACRs are the authentication context classes of which one, or a better one, is needed to approve.
+	ACRs []string `json:"acr_values,omitempty"`
+	// GrantLifetime is the lifetime of the grant, in seconds.
+	GrantLifetime int64 `json:"grant_lifetime"`
+	// CreatedAt and ExpiresAt are in seconds since 1970.
+	CreatedAt int64 `json:"created_at"`
+	ExpiresAt int64 `json:"expires_at"`
+	// Approve and Deny are the URLs of the decisions, while it is pending.
+	Approve string `json:"approve,omitempty"`
+	Deny    string `json:"deny,omitempty"`
+}
+
+type shownScope struct {
+	Name        string `json:"scope"`
+	Description string `json:"description,omitempty"`
+}
+
+// shownDetail is one object of authorization_details, as lines of label and value.
+type shownDetail struct {
+	Type  string      `json:"type"`
+	Title string      `json:"title,omitempty"`
+	Lines []shownLine `json:"lines"`
+}
+
+type shownLine struct {
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
+
+// shown returns a request as users are shown it, without its state.
+func shown(view backchannel.View) shownRequest {
+	request := shownRequest{
+		ID: view.Reference, Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
+		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
+		ExpiresAt: view.ExpiresAt.Unix(),
+	}
+	request.Client.ID, request.Client.Name, request.Client.URI = view.Client.ID, view.Client.Name, view.Client.URI
+	request.Client.PolicyURI, request.Client.TermsURI = view.Client.PolicyURI, view.Client.TermsURI
+	for _, scope := range view.Scopes {
+		request.Scopes = append(request.Scopes, shownScope{scope.Name, scope.Description})
+	}
+	for _, detail := range view.Details {
+		lines := []shownLine{}
+		for _, line := range detail.Lines {
+			lines = append(lines, shownLine(line))
+		}
+		request.Details = append(request.Details, shownDetail{detail.Type, detail.Title, lines})
+	}
+	return request
+}
+
+// digestOf returns the digest of a request as users are shown it, to which decisions are bound.
+func digestOf(view backchannel.View) (string, error) {
+	encoded, err := json.Marshal(shown(view))
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256(encoded)
+	return base64.RawURLEncoding.EncodeToString(digest[:]), nil
+}
+
+// versionOf returns a value that changes with a list of requests or their states.
+func versionOf(requests ...backchannel.View) string {
+	hash := sha256.New()
+	for _, request := range requests {
+		hash.Write([]byte(request.Reference + " " + string(request.State) + "\n"))
+	}
+	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:9])
+}

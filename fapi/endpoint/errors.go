@@ -1,0 +1,103 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"countersign/fapi/event"
+	"countersign/internal/oauth"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Refuse answers with an error, rendered by package oauth.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e := event.Of(r.Context())
+	err = Translate(err)
+	e.Failed(err)
+	e.Write(w, err)
+}
+
+// Translate translates errors of the store and the signer to *[oauth.Error]. Others pass unchanged.
+func Translate(err error) error {
+	if _, ok := errors.AsType[*oauth.Error](err); ok {
+		return err
+	}
+	switch {
+	case errors.Is(err, store.ErrReplayed):
+		return oauth.Errorf(oauth.InvalidRequest,
+			"a one-time value (the jti of the client assertion or of the DPoP proof) was used before; make a new one for each request").
+			Because(err)
+	case errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrUnavailable):
+		return unavailable(time.Second,
+			"the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)
+	case errors.Is(err, signer.ErrNoKey): // the operator has to act; logged as the cause of the request
+		return unavailable(time.Minute,
+			"the server has no key at the moment to sign this with the algorithm that the client registered; try again later").
+			Because(err)
+	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable),
+		errors.Is(err, context.DeadlineExceeded):
+		return unavailable(2*time.Second, "the server cannot sign at the moment; try again shortly").Because(err)
+	}
+	return err
+}
+
+func unavailable(retryAfter time.Duration, description string) *oauth.Error {
+	e := oauth.Errorf(oauth.TemporarilyUnavailable, "%s", description)
+	e.RetryAfter = retryAfter
+	return e
+}
+
+// TooMany returns the error 429 (RFC 6585 §4, RFC 9126 §2.3) with Retry-After.
+func TooMany(wait time.Duration, why string) error {
+	refusal := oauth.Errorf(oauth.TemporarilyUnavailable, "%s; wait as Retry-After says", why).
+		WithStatus(http.StatusTooManyRequests)
+	refusal.RetryAfter = wait
+	return refusal
+}
+
+const (
+	// ChallengeDPoP is the challenge with the algorithms of proofs (RFC 9449 §7.1).
+	ChallengeDPoP = `DPoP algs="PS256 ES256 EdDSA"`
+	// ChallengeBoth is the challenge for a request without credentials.
+	ChallengeBoth = ChallengeDPoP + ", Bearer"
+)
+
+// InvalidToken returns the error invalid_token with its challenge (RFC 6750 §3.1).
+func InvalidToken(scheme, description string, cause error) error {
+	return Challenge(scheme, oauth.Errorf(oauth.InvalidToken, "%s", description).Because(cause))
+}
+
+// Challenge returns e with a WWW-Authenticate header (RFC 6750 §3, RFC 9449 §7.1) and the status 401, unless e has one.
+func Challenge(scheme string, e *oauth.Error) error {
+	with := *e
+	if with.Status == 0 {
+		with.Status = http.StatusUnauthorized
+	}
+	with.Challenge = scheme
+	if scheme == "DPoP" {
+		with.Challenge = ChallengeDPoP + ","
+	}
+	with.Challenge += ` error="` + e.Code + `", error_description="` + oauth.Printable(e.Description) + `"`
+	return &with
+}
+
+// WriteJSON writes a JSON response with Cache-Control: no-store. The error is that of encoding body; nothing is
+// written then.
+func WriteJSON(w http.ResponseWriter, status int, body any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(encoded) // response already started; error ignored
+	return nil
+}
+
+// Seconds returns a duration in whole seconds.
+func Seconds(d time.Duration) int64 { return int64(d / time.Second) }

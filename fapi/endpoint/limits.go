@@ -1,0 +1,121 @@
+package endpoint
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"countersign/internal/jose"
+	"countersign/internal/limit"
+	"countersign/internal/oauth"
+)
+
+// Limits bound the requests of one client and of one network address. They are applied before anything is signed, on
+// each node by itself. A rate of 0 is no limit.
+type Limits struct {
+	// ClientPerSecond and ClientBurst bound the requests of one authenticated client.
+	ClientPerSecond float64
+	ClientBurst     int
+	// AddressFailuresPerSecond and AddressFailureBurst bound the client authentications that fail from one network
+	// address. Those that succeed do not count: many clients may share the address of an ingress.
+	AddressFailuresPerSecond float64
+	AddressFailureBurst      int
+}
+
+// limitCapacity bounds the keys of a limiter.
+const limitCapacity = 100_000
+
+// NewLimiter makes a limiter of events per second after a burst, by key.
+func NewLimiter(perSecond float64, burst int, now func() time.Time) (*limit.Limiter, error) {
+	return limit.New(perSecond, burst, limitCapacity, now)
+}
+
+// Allow counts an event of a key. The error is [TooMany] when the limit is exceeded.
+func Allow(l *limit.Limiter, key, why string) error {
+	if ok, wait := l.Allow(key); !ok {
+		return TooMany(wait, why)
+	}
+	return nil
+}
+
+// RateLimits enforces [Limits].
+type RateLimits struct {
+	// clients and failures are nil without a limit.
+	clients  *limit.Limiter
+	failures *limit.Limiter
+}
+
+// NewRateLimits makes the limiters.
+func NewRateLimits(l Limits, now func() time.Time) (*RateLimits, error) {
+	made := &RateLimits{}
+	var err error
+	if l.ClientPerSecond > 0 {
+		if made.clients, err = NewLimiter(l.ClientPerSecond, l.ClientBurst, now); err != nil {
+			return nil, err
+		}
+	}
+	if l.AddressFailuresPerSecond > 0 {
+		if made.failures, err = NewLimiter(l.AddressFailuresPerSecond, l.AddressFailureBurst, now); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+// AuthenticationFailed counts a failed client authentication by address, and returns the error to answer with: err,
+// or [TooMany] once the address has exceeded the limit, so that guessing reveals nothing. Clients that authenticate
+// are served all the same: behind an ingress or a carrier's NAT all share an address, and a flood must not lock the
+// others out.
+func (l *RateLimits) AuthenticationFailed(r *http.Request, err error) error {
+	if l.failures == nil {
+		return err
+	}
+	if code := oauth.AsError(err).Code; code != oauth.InvalidClient && code != oauth.InvalidToken {
+		return err
+	}
+	if _, remote := errors.AsType[*jose.RemoteError](err); remote {
+		return err // the client's key server failed
+	}
+	limited := Allow(l.failures, AddressOf(r), "too many client authentications from this address have failed")
+	if limited != nil {
+		return limited
+	}
+	return err
+}
+
+// Authenticated counts a request of a client.
+func (l *RateLimits) Authenticated(clientID string) error {
+	if l.clients == nil {
+		return nil
+	}
+	return Allow(l.clients, clientID, "this client sends too many requests")
+}
+
+// Unauthenticated counts what unauthenticated requests cause in the name of a client, such as signed error responses.
+// It is limited separately, so that others cannot use up the client's own limit.
+func (l *RateLimits) Unauthenticated(what, clientID string) error {
+	return l.Authenticated(what + "\x00" + clientID)
+}
+
+// AddressOf returns the key by which failures are counted: an IPv4 address, or the /64 prefix of an IPv6 address,
+// which is assigned as a whole.
+func AddressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if address = address.Unmap(); address.Is4() {
+		return address.String()
+	}
+	network, err := address.WithZone("").Prefix(64)
+	if err != nil {
+		return host
+	}
+	return network.String()
+}

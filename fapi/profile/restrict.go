@@ -1,0 +1,92 @@
+package profile
+
+import (
+	"slices"
+
+	"countersign/internal/set"
+)
+
+// Registration is the part of a registration (RFC 7591 §2) that can restrict the profile.
+type Registration struct {
+	// AuthMethod is token_endpoint_auth_method.
+	AuthMethod string
+	// SenderConstraints are the ways in which the client's access tokens are bound.
+	SenderConstraints []SenderConstraint
+	GrantTypes        []string
+	ResponseTypes     []string
+	// ResponseModes is nil when the registration has no response_modes: then all remain (FAPI 2.0 Message Signing §5.3.3).
+	ResponseModes []string
+	// UnsignedRequests reports whether require_signed_request_object is false (RFC 9101 §10.5).
+	UnsignedRequests bool
+	// RequirePushed is require_pushed_authorization_requests (RFC 9126 §6).
+	RequirePushed bool
+	// DeliveryMode is backchannel_token_delivery_mode (CIBA Core §4).
+	DeliveryMode string
+	// SignsBackchannel reports whether backchannel_authentication_request_signing_alg is registered.
+	SignsBackchannel bool
+}
+
+// Restrict returns the profile of a client with this registration: the intersection of both.
+func (p Profile) Restrict(r Registration) Profile {
+	p.ClientAuthMethods = set.Intersect(p.ClientAuthMethods, []string{r.AuthMethod})
+	p.SenderConstraints = set.Intersect(p.SenderConstraints, r.SenderConstraints)
+	p.GrantTypes = set.Intersect(p.GrantTypes, r.GrantTypes)
+	p.ResponseTypes = set.Intersect(p.ResponseTypes, r.ResponseTypes)
+	modes := map[string][]string{}
+	for _, kind := range p.ResponseTypes {
+		modes[kind] = p.ResponseModes[kind]
+		if r.ResponseModes != nil {
+			modes[kind] = set.Intersect(modes[kind], r.ResponseModes)
+		}
+	}
+	p.ResponseModes = modes
+	if p.RequestObjects == RequestObjectsAllowed && !r.UnsignedRequests {
+		p.RequestObjects = RequestObjectsRequired
+	}
+	// Signing is required if the client registered an algorithm (CIBA Core §4) or signs its other requests.
+	if p.Backchannel.Signed == RequestObjectsAllowed &&
+		(r.SignsBackchannel || p.RequestObjects == RequestObjectsRequired) {
+		p.Backchannel.Signed = RequestObjectsRequired
+	}
+	p.Backchannel.DeliveryModes = set.Intersect(p.Backchannel.DeliveryModes, []string{r.DeliveryMode})
+	p.RequirePushed = p.RequirePushed || r.RequirePushed
+	return p
+}
+
+// Offer is what a server offers in addition to its profiles.
+type Offer struct {
+	// Backchannel is true with a backchannel authentication endpoint, MTLS with an mTLS listener.
+	Backchannel, MTLS bool
+}
+
+// Offered returns the union of the named built-in profiles, for the discovery document. What only some of them
+// require is not announced as required. There must be at least one name.
+func Offered(names []string, offer Offer) Profile {
+	known := BuiltIn()
+	p := known[names[0]]
+	for _, name := range names[1:] {
+		other := known[name]
+		p.ClientAuthMethods = set.Union(p.ClientAuthMethods, other.ClientAuthMethods)
+		p.Algorithms = set.Union(p.Algorithms, other.Algorithms)
+		p.SenderConstraints = set.Union(p.SenderConstraints, other.SenderConstraints)
+		p.GrantTypes = set.Union(p.GrantTypes, other.GrantTypes)
+		p.ResponseTypes = set.Union(p.ResponseTypes, other.ResponseTypes)
+		modes := map[string][]string{}
+		for _, kind := range p.ResponseTypes {
+			modes[kind] = set.Union(p.ResponseModes[kind], other.ResponseModes[kind])
+		}
+		p.ResponseModes = modes
+		p.RequirePushed = p.RequirePushed && other.RequirePushed
+		if p.RequestObjects != other.RequestObjects {
+			p.RequestObjects = RequestObjectsAllowed
+		}
+	}
+	if !offer.Backchannel {
+		p.GrantTypes = slices.DeleteFunc(p.GrantTypes, func(grant string) bool { return grant == CIBA })
+	}
+	if !offer.MTLS {
+		p.ClientAuthMethods = []string{PrivateKeyJWT}
+		p.SenderConstraints = []SenderConstraint{ByDPoP}
+	}
+	return p
+}

@@ -1,0 +1,228 @@
+package registration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"countersign/fapi/client"
+	"countersign/fapi/profile"
+	"countersign/internal/jose"
+	"countersign/internal/oauth"
+	"countersign/signer"
+)
+
+// maxRegistration bounds a registration request, in bytes.
+const maxRegistration = 64 << 10
+
+// maxProblems bounds the list of problems in a refusal, in bytes.
+const maxProblems = 4 << 10
+
+// problem returns a problem with one member.
+func problem(member, format string, arguments ...any) error {
+	return &client.MemberError{Member: member, Text: fmt.Sprintf(format, arguments...)}
+}
+
+// readMetadata reads the body of a registration request: one JSON object (RFC 7591 §3.1). Members that are null are
+// left out: null means none (RFC 7592 §2.2).
+func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, error) {
+	if r.URL.RawQuery != "" {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "client metadata must be in the body of the request, not in its URL")
+	}
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset, hasCharset := parameters["charset"]
+	if err != nil || kind != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/json").
+			WithStatus(http.StatusUnsupportedMediaType)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the body is larger than %d bytes", maxRegistration).
+			WithStatus(http.StatusRequestEntityTooLarge)
+	}
+	if err != nil {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)
+	}
+	return parseMetadata(body)
+}
+
+func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
+	var members map[string]json.RawMessage
+	if err := jose.DecodeStrict(body, &members); err != nil {
+		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be one correct JSON object: %v", err).
+			Because(err)
+	}
+	if members == nil {
+		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be a JSON object")
+	}
+	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	return members, nil
+}
+
+// checkMetadata checks metadata against the client's profile and against what clients may register by themselves. The
+// result has the defaults filled in and no unknown members (RFC 7591 §2). found are problems that the caller found;
+// all are reported at once.
+func (h *Handler) checkMetadata(
+	ctx context.Context, id, profileName string, members map[string]json.RawMessage, found ...error,
+) (client.Metadata, error) {
+	if statement, ok := members["software_statement"]; ok {
+		return client.Metadata{}, refuseStatement(statement)
+	}
+	problems := append(found, checkTypes(members)...)
+	if len(problems) > len(found) {
+		return client.Metadata{}, metadataError(problems) // the rest cannot be parsed
+	}
+	if members["scope"] == nil && members["authorization_details_types"] == nil {
+		// RFC 7591 §2: without scope the server assigns a default set: all that the client may register.
+		var err error
+		if members["scope"], err = json.Marshal(strings.Join(h.settings.Scopes, " ")); err != nil {
+			return client.Metadata{}, err
+		}
+	}
+	body, err := json.Marshal(members)
+	if err != nil {
+		return client.Metadata{}, err
+	}
+	parsed, err := client.Parse(id, profileName, body)
+	problems = append(problems, joined(err)...)
+	var metadata client.Metadata
+	if err := jose.DecodeStrict(body, &metadata); err != nil {
+		return client.Metadata{}, err
+	}
+	problems = append(problems, h.checkPrivileges(metadata)...)
+	unsigned, err := h.checkSigning(ctx, metadata)
+	if err != nil {
+		return client.Metadata{}, err
+	}
+	problems = append(problems, unsigned...)
+	if len(problems) > 0 {
+		return client.Metadata{}, metadataError(problems)
+	}
+	return parsed.Metadata, h.checkSector(ctx, parsed.Metadata)
+}
+
+// refuseStatement refuses a software statement (RFC 7591 §2.3). No issuer of statements is approved yet: a
+// well-formed one gets unapproved_software_statement, any other invalid_software_statement (§3.2.2). Registering the
+// client without its statement would not be what its sender expects.
+func refuseStatement(raw json.RawMessage) error {
+	var statement string
+	if err := jose.DecodeStrict(raw, &statement); err != nil {
+		return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement must be a string").Because(err)
+	}
+	algorithms := profile.Algorithms()
+	if _, err := jose.Parse(statement, jose.ParseOptions{Algorithms: algorithms}); err != nil {
+		return oauth.Errorf(oauth.InvalidSoftwareStatement,
+			"software_statement is no JWT signed with one of %s: %v", strings.Join(algorithms, ", "), err).Because(err)
+	}
+	return oauth.Errorf(oauth.UnapprovedSoftwareStatement,
+		"no issuer of software statements is approved by this server; register without software_statement")
+}
+
+// checkTypes finds the members whose JSON type is not that of RFC 7591.
+func checkTypes(members map[string]json.RawMessage) []error {
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		single, err := json.Marshal(map[string]json.RawMessage{name: members[name]})
+		var metadata client.Metadata
+		if err != nil || jose.DecodeStrict(single, &metadata) != nil {
+			problems = append(problems, problem(name, "has the wrong JSON type"))
+		}
+	}
+	return problems
+}
+
+// checkPrivileges refuses what only an operator can register for a client.
+func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
+	var problems []error
+	if len(metadata.DefaultAuthorizationDetails) > 0 {
+		problems = append(problems, problem("default_authorization_details",
+			"only the operator can register default authorization_details"))
+	}
+	if len(metadata.ResourceIdentifiers) > 0 {
+		problems = append(problems, problem("resource_identifiers", "only the operator can make a client a resource server"))
+	}
+	if name := metadata.TLSClientAuthTrustStore; name != "" && !slices.Contains(h.config.TrustStores, name) {
+		problems = append(problems, problem("tls_client_auth_trust_store", "there is no trust store %q here", name))
+	}
+	if slices.Contains(metadata.GrantTypes, profile.CIBA) && !h.config.Backchannel {
+		problems = append(problems, problem("grant_types", "%s is not offered here", profile.CIBA))
+	}
+	if metadata.BackchannelDeliveryMode == profile.DeliverByPing && h.config.Backchannel && !h.config.Ping {
+		problems = append(problems, problem("backchannel_token_delivery_mode", "ping is not offered here; poll is"))
+	}
+	allowed := h.settings.Scopes
+	for _, scope := range strings.Fields(metadata.Scope) {
+		if !slices.Contains(allowed, scope) {
+			problems = append(problems, problem("scope",
+				"%q cannot be registered here; possible are %s", scope, strings.Join(allowed, ", ")))
+		}
+	}
+	for _, kind := range metadata.AuthorizationDetailsTypes {
+		if !slices.Contains(h.settings.AuthorizationDetailsTypes, kind) {
+			problems = append(problems, problem("authorization_details_types", "%q cannot be registered here", kind))
+		}
+	}
+	return problems
+}
+
+// checkSigning refuses algorithms of the profile for which the server has no active key.
+func (h *Handler) checkSigning(ctx context.Context, metadata client.Metadata) ([]error, error) {
+	var problems []error
+	for _, each := range []struct {
+		member, alg string
+		use         signer.Use
+	}{
+		{"id_token_signed_response_alg", metadata.IDTokenSignedResponseAlg, signer.UseIDToken},
+		{"userinfo_signed_response_alg", metadata.UserInfoSignedResponseAlg, signer.UseIDToken},
+		{"authorization_signed_response_alg", metadata.AuthorizationSignedResponseAlg, signer.UseResponse},
+		{"introspection_signed_response_alg", metadata.IntrospectionSignedResponseAlg, signer.UseIntrospection},
+	} {
+		if !slices.Contains(h.algorithms, each.alg) {
+			continue // left out, or refused by the profile
+		}
+		possible, err := h.config.Signs(ctx, each.use)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(possible, each.alg) {
+			problems = append(problems, problem(each.member,
+				"this server has no key for %s; possible are %s", each.alg, strings.Join(possible, ", ")))
+		}
+	}
+	return problems, nil
+}
+
+// joined returns the errors that [errors.Join] joined.
+func joined(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return list.Unwrap()
+	}
+	return []error{err}
+}
+
+// metadataError returns the error of RFC 7591 §3.2.2: invalid_redirect_uri when all problems are about redirect_uris.
+func metadataError(problems []error) error {
+	code := oauth.InvalidRedirectURI
+	var texts []string
+	for _, err := range problems {
+		if found, ok := errors.AsType[*client.MemberError](err); !ok || found.Member != "redirect_uris" {
+			code = oauth.InvalidClientMetadata
+		}
+		texts = append(texts, err.Error())
+	}
+	description := strings.Join(texts, "; ")
+	if len(description) > maxProblems {
+		description = description[:maxProblems] + "..."
+	}
+	return oauth.Errorf(code, "%s", description)
+}

@@ -1,0 +1,39 @@
+package registration
+
+import (
+	"context"
+	"slices"
+
+	"countersign/fapi/client"
+	"countersign/internal/jose"
+	"countersign/internal/oauth"
+)
+
+// maxSectorAddresses bounds the list at a sector_identifier_uri.
+const maxSectorAddresses = 1000
+
+// checkSector fetches the list at a client's sector_identifier_uri, if it registers one, and demands that it contains
+// every redirect URI (OpenID Connect Core §8.1): it proves that they belong to one sector.
+func (h *Handler) checkSector(ctx context.Context, metadata client.Metadata) error {
+	if metadata.SectorIdentifierURI == "" {
+		return nil
+	}
+	refuse := func(cause error, text string) error {
+		return oauth.Errorf(oauth.InvalidClientMetadata, "sector_identifier_uri: %s", text).Because(cause)
+	}
+	document, err := h.config.Fetcher.Get(ctx, metadata.SectorIdentifierURI, "application/json")
+	if err != nil {
+		return refuse(err, "the document at this address could not be fetched")
+	}
+	var addresses []string
+	if err := jose.DecodeStrict(document.Body, &addresses); err != nil || len(addresses) > maxSectorAddresses {
+		return refuse(err, "the document at this address must be a JSON array of redirect URIs")
+	}
+	for _, address := range metadata.RedirectURIs {
+		if !slices.Contains(addresses, address) {
+			return oauth.Errorf(oauth.InvalidRedirectURI,
+				"redirect_uris: %q is not in the list at sector_identifier_uri (OpenID Connect Core §8.1)", address)
+		}
+	}
+	return nil
+}

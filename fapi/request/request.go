@@ -1,0 +1,135 @@
+// Package request parses authorization requests and validates them against the client's profile and registration.
+//
+// All endpoints with authorization requests use one table (table.go): a row for each check, a column for each endpoint.
+// [Checker.Check] runs the rows of an endpoint in order and returns the [Request] that is stored until it is decided.
+package request
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/fapi/claims"
+	"countersign/fapi/client"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
+	"countersign/fapi/tokens"
+	"countersign/internal/oauth"
+)
+
+// Request is a checked authorization request, in the form in which it is stored until the decision.
+type Request struct {
+	RedirectURI string `json:"redirect_uri"`
+	// ResponseType has its values in alphabetical order; empty is code. ResponseMode is the resolved response mode (jwt is
+	// replaced); empty is query.
+	ResponseType string   `json:"response_type,omitempty"`
+	ResponseMode string   `json:"response_mode,omitempty"`
+	Scopes       []string `json:"scopes,omitempty"`
+	State        string   `json:"state,omitempty"`
+	Nonce        string   `json:"nonce,omitempty"`
+	// Challenge is the S256 code_challenge (RFC 7636 §4.3), or empty where the profile allows that.
+	Challenge string `json:"code_challenge,omitempty"`
+	// Pushed reports whether the client authenticated to make the request.
+	Pushed bool `json:"pushed,omitempty"`
+	// JKT is the thumbprint of the DPoP key that the code is bound to, or empty (RFC 9449 §10).
+	JKT    string   `json:"dpop_jkt,omitempty"`
+	Prompt []string `json:"prompt,omitempty"`
+	// MaxAge is in seconds; nil when not given.
+	MaxAge    *int64 `json:"max_age,omitempty"`
+	LoginHint string `json:"login_hint,omitempty"`
+	// Subject is the user that the request demands, by the sub for this client, or empty.
+	Subject string `json:"subject,omitempty"`
+	// ACRs are the authentication context classes requested, best first; one of EssentialACRs, if there are any, must be
+	// reached.
+	ACRs          []string `json:"acrs,omitempty"`
+	EssentialACRs []string `json:"essential_acrs,omitempty"`
+
+	Claims    *claims.Request `json:"claims,omitempty"`
+	Details   rar.Details     `json:"authorization_details,omitempty"`
+	Resources []string        `json:"resources,omitempty"`
+}
+
+// ExtraClaims returns the names of the requested claims that no scope of the request includes.
+func (r *Request) ExtraClaims() []string {
+	var names []string
+	for _, name := range r.Claims.Names() {
+		byScope := slices.ContainsFunc(r.Scopes,
+			func(scope string) bool { return slices.Contains(claims.OfScope(scope), name) })
+		if !byScope {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Grant returns the part of the request that is stored with the grant.
+func (r *Request) Grant() tokens.Detail {
+	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources}
+}
+
+// Endpoint is the endpoint of a request: a column of the table. Values can be combined.
+type Endpoint uint8
+
+// The endpoints.
+const (
+	// Pushed is the pushed authorization request endpoint (RFC 9126).
+	Pushed Endpoint = 1 << iota
+	// ByValue is the authorization endpoint with a request object (RFC 9101 §5.1).
+	ByValue
+	// Backchannel is the backchannel authentication endpoint (CIBA Core §7).
+	Backchannel
+	// ClientCredentials is the token endpoint with client_credentials (RFC 6749 §4.4).
+	ClientCredentials
+)
+
+// Checker checks requests against profile, registration and configuration.
+type Checker struct {
+	issuer string
+	scopes *scope.Catalog
+	types  *rar.Types
+	acrs   []string
+	tokens *tokens.Issuer
+	tracer trace.Tracer
+	table  []row
+}
+
+// NewChecker makes a checker. acrs are the supported authentication context classes, best first.
+func NewChecker(issuer *tokens.Issuer, acrs []string, tracer trace.Tracer) *Checker {
+	return &Checker{
+		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, tokens: issuer, tracer: tracer,
+		table: table(),
+	}
+}
+
+// ACRValues returns the supported authentication context classes, best first.
+func (c *Checker) ACRValues() []string { return c.acrs }
+
+// Check checks the parameters of a request: those of its request object, if it has one. Errors are *[oauth.Error], or
+// internal.
+func (c *Checker) Check(ctx context.Context, at Endpoint, caller *client.Client, form oauth.Form) (*Request, error) {
+	ctx, span := c.tracer.Start(ctx, "policy")
+	defer span.End()
+	span.SetAttributes(attribute.String("fapi.profile", caller.Profile.Name))
+	in := input{at: at, client: caller, form: form}
+	read := &Request{Pushed: at == Pushed}
+	for _, row := range c.table {
+		if row.at&at == 0 {
+			continue
+		}
+		if err := row.check(ctx, c, in, read); err != nil {
+			return nil, err
+		}
+	}
+	return read, nil
+}
+
+// maxAge returns a number of seconds as a duration.
+func maxAge(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }
+
+// RecentEnough reports whether a sign-in at one time satisfies max_age at another time.
+func (r *Request) RecentEnough(signedIn, at time.Time) bool {
+	return r.MaxAge == nil || at.Sub(signedIn) <= maxAge(*r.MaxAge)
+}

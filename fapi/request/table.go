@@ -1,0 +1,108 @@
+package request
+
+import (
+	"context"
+
+	"countersign/fapi/client"
+	"countersign/internal/oauth"
+)
+
+// input is a request before it is checked.
+type input struct {
+	at     Endpoint
+	client *client.Client
+	form   oauth.Form
+}
+
+// row is one check: the endpoints that it applies to, the rows whose results it needs, and the function.
+type row struct {
+	name string
+	at   Endpoint
+	// after names the rows whose results the check reads. They come before it (table_test.go).
+	after []string
+	check func(ctx context.Context, c *Checker, in input, read *Request) error
+}
+
+// table lists all checks, in their order. The functions return values without side effects; only the rows write, each
+// its own fields.
+func table() []row {
+	const (
+		browser = Pushed | ByValue
+		user    = browser | Backchannel
+		all     = user | ClientCredentials
+	)
+	return []row{
+		{name: "redirect_uri", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+			read.RedirectURI, err = redirectURI(in)
+			return err
+		}},
+		{name: "response_type, response_mode", at: browser,
+			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+				read.ResponseType, read.ResponseMode, err = response(in)
+				return err
+			}},
+		{name: "code_challenge", at: browser,
+			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+				read.Challenge, err = challenge(in)
+				return err
+			}},
+		{name: "state, nonce, login_hint", at: browser,
+			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+				read.State, read.Nonce, read.LoginHint, err = opaque(in)
+				return err
+			}},
+		{name: "authorization_details", at: all,
+			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
+				read.Details, err = c.details(in)
+				return err
+			}},
+		{name: "scope", at: user, after: []string{"authorization_details"},
+			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
+				read.Scopes, err = c.userScopes(in, len(read.Details) > 0)
+				return err
+			}},
+		{name: "scope of the client", at: ClientCredentials, after: []string{"authorization_details"},
+			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
+				read.Scopes, err = c.clientScopes(in, len(read.Details) > 0)
+				return err
+			}},
+		{name: "binding of the answer", at: browser,
+			after: []string{"response_type, response_mode", "state, nonce, login_hint", "scope"},
+			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+				read.Nonce, err = boundAnswer(in, *read)
+				return err
+			}},
+		{name: "dpop_jkt", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+			read.JKT, err = dpopKey(in)
+			return err
+		}},
+		{name: "prompt", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+			read.Prompt, err = prompt(in)
+			return err
+		}},
+		{name: "max_age", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+			read.MaxAge, err = age(in)
+			return err
+		}},
+		{name: "resource", at: all, after: []string{"authorization_details", "scope", "scope of the client"},
+			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
+				read.Resources, err = c.resources(in, read.Scopes, read.Details)
+				return err
+			}},
+		{name: "claims", at: browser, after: []string{"scope"},
+			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+				read.Claims, err = requestedClaims(in, read.Scopes)
+				return err
+			}},
+		{name: "acr_values", at: user, after: []string{"claims"},
+			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
+				read.ACRs, read.EssentialACRs, err = c.authenticationContext(in, read.Claims)
+				return err
+			}},
+		{name: "id_token_hint", at: browser, after: []string{"claims"},
+			check: func(ctx context.Context, c *Checker, in input, read *Request) (err error) {
+				read.Subject, err = c.subject(ctx, in, read.Claims)
+				return err
+			}},
+	}
+}

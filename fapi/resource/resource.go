@@ -1,0 +1,193 @@
+// Package resource serves protected resources to the holders of access tokens: UserInfo and configured
+// ones ([Resource]); and token introspection (RFC 7662) and revocation (RFC 7009).
+//
+// A request reaches a resource only with an access token of this issuer that is not expired, not revoked, has the
+// scope, and is sent by the holder of the key that it is bound to (FAPI 2.0 Security Profile §5.3.4). For clients
+// that registered HTTP message signatures (RFC 9421), requests and responses are signed, errors included.
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+	"countersign/fapi/scope"
+	"countersign/fapi/tokens"
+	"countersign/internal/oauth"
+	"countersign/mtls"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Resource is a protected resource of the server, in addition to UserInfo.
+type Resource struct {
+	// Path is below the issuer, such as "/accounts".
+	Path string
+	// Scope is the scope value that the access token must have.
+	Scope string
+	// Answer returns the body, which is written as JSON, or as it is when it is an [endpoint.JWT].
+	Answer func(context.Context, Access) (any, error)
+}
+
+// Access is the authorization of a verified access token.
+type Access struct {
+	// Subject is the user, by the stable identifier; empty for client_credentials.
+	Subject string
+	// ClientSubject is the sub of the token: the user, by the identifier for the client (OpenID Connect Core §8), or the
+	// client.
+	ClientSubject string
+	ClientID      string
+	Scopes        []string
+	// Details are the authorization_details of the token (RFC 9396), each a JSON object.
+	Details []json.RawMessage
+
+	token  tokens.AccessClaims
+	grant  store.Grant
+	client *client.Client
+	// known are the claims of the user.
+	known map[string]json.RawMessage
+}
+
+// Store has the methods of [store.Grants] that this package uses.
+type Store interface {
+	AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error)
+	RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error)
+	RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error
+	RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error
+}
+
+// Config is the configuration of a [Handler].
+type Config struct {
+	Addresses endpoint.Addresses
+	// Resources are served beside UserInfo.
+	Resources []Resource
+	// MetadataAddress is the URL of the metadata of the resources, for challenges (RFC 9728 §5.1).
+	MetadataAddress string
+	// BackChannel has the checks in front of introspection and revocation.
+	BackChannel *endpoint.BackChannel
+	Proofs      *endpoint.Proofs
+	// Certificates finds the client certificate of a request on the mTLS listener.
+	Certificates mtls.Source
+	Tokens       *tokens.Issuer
+	// Signer signs responses to clients with HTTP message signatures.
+	Signer   *signer.Signer
+	Scopes   *scope.Catalog
+	Clients  *client.Cache
+	Keys     *client.KeySets
+	Users    store.Users
+	Store    Store
+	Evidence *event.Recorder
+	Now      func() time.Time
+	Tracer   trace.Tracer
+}
+
+// Handler serves the resources, introspection and revocation. Make one with [New].
+type Handler struct{ config Config }
+
+// New makes a handler.
+func New(config Config) *Handler { return &Handler{config: config} }
+
+// userInfoResource is UserInfo as a resource (OpenID Connect Core §5.3).
+func (h *Handler) userInfoResource() Resource {
+	return Resource{Path: "/userinfo", Scope: "openid", Answer: h.userInfo}
+}
+
+// Scopes returns the scope values that the resources require, for their metadata (RFC 9728 §2).
+func (h *Handler) Scopes() []string {
+	scopes := []string{h.userInfoResource().Scope}
+	for _, resource := range h.config.Resources {
+		if !slices.Contains(scopes, resource.Scope) {
+			scopes = append(scopes, resource.Scope)
+		}
+	}
+	return scopes
+}
+
+// Routes returns the routes of the endpoints.
+func (h *Handler) Routes() []endpoint.Route {
+	userInfo := h.userInfoResource()
+	routes := []endpoint.Route{
+		{
+			Methods: endpoint.GetAndPost(), Path: userInfo.Path, Metadata: "userinfo_endpoint", Alias: true,
+			Serve: h.serve(userInfo),
+		},
+		{
+			Methods: endpoint.Post(), Path: "/introspect", Metadata: "introspection_endpoint", Alias: true,
+			Serve: h.config.BackChannel.Serve(h.introspect),
+		},
+		{
+			Methods: endpoint.Post(), Path: "/revoke", Metadata: "revocation_endpoint", Alias: true,
+			Serve: h.config.BackChannel.Serve(h.revoke),
+		},
+	}
+	for _, resource := range h.config.Resources {
+		routes = append(routes, endpoint.Route{
+			Methods: endpoint.Get(), Path: resource.Path, Alias: true, Serve: h.serve(resource),
+		})
+	}
+	return routes
+}
+
+// serve checks the access token of a request and serves the resource.
+func (h *Handler) serve(resource Resource) endpoint.Serve {
+	return func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
+		h.config.Proofs.OfferNonce(w)
+		access, err := h.access(r, resource.Scope, at)
+		if err != nil {
+			h.refuse(w, r, err)
+			return
+		}
+		e := event.Of(r.Context())
+		e.ClientID = access.ClientID
+		if access.client.Profile.AnswersInteractionID && w.Header().Get("x-fapi-interaction-id") == "" {
+			w.Header().Set("x-fapi-interaction-id", e.CorrelationID)
+		}
+		if access.client.Metadata.HTTPMessageSignatures {
+			h.serveSigned(w, r, resource, at, access)
+			return
+		}
+		h.answer(w, r, resource, access)
+	}
+}
+
+// answer writes the response of the resource.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, resource Resource, access Access) {
+	body, err := resource.Answer(r.Context(), access)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	// Response already started; errors ignored.
+	w.Header().Set("Cache-Control", "no-store")
+	if signed, ok := body.(endpoint.JWT); ok {
+		w.Header().Set("Content-Type", "application/jwt")
+		_, _ = io.WriteString(w, string(signed))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// refuse answers with an error. A challenge has the URL of the metadata of the resource (RFC 9728 §5.1).
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e := oauth.AsError(endpoint.Translate(err))
+	if e.Challenge == "" {
+		endpoint.Refuse(w, r, err)
+		return
+	}
+	with, where := *e, `resource_metadata="`+h.config.MetadataAddress+`"`
+	if e.Challenge == endpoint.ChallengeBoth {
+		with.Challenge = endpoint.ChallengeDPoP + ", " + where + ", Bearer " + where
+	} else {
+		with.Challenge += ", " + where
+	}
+	endpoint.Refuse(w, r, &with)
+}

@@ -1,0 +1,220 @@
+package resource
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
+	"countersign/internal/audit"
+	"countersign/internal/httpsig"
+	"countersign/internal/jose"
+	"countersign/internal/oauth"
+	"countersign/signer"
+	"countersign/store"
+)
+
+const (
+	// maxSignatureAge bounds the age of the signature of a request (FAPI 2.0 HTTP Signatures §5.3.1.2).
+	maxSignatureAge = time.Minute
+	// maxSignedBody bounds the body of a signed request, in bytes.
+	maxSignedBody = 64 << 10
+	// signatureLabel is the label of the server's signature.
+	signatureLabel = "sig"
+)
+
+// serveSigned serves a client that registered HTTP message signatures (FAPI 2.0 HTTP Signatures §5.3): the request is
+// verified and the response signed, errors included. Both are recorded as evidence before the response is sent.
+func (h *Handler) serveSigned(
+	w http.ResponseWriter, r *http.Request, resource Resource, at endpoint.At, access Access,
+) {
+	message, err := h.message(r, at)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	answer := &heldAnswer{header: w.Header()}
+	request, kept, err := h.checkMessage(w, r, access, message)
+	if err != nil {
+		w.Header().Set("Accept-Signature", acceptSignature(access))
+		h.refuse(answer, r, err)
+	} else {
+		h.answer(answer, r, resource, access)
+	}
+	if err := h.signAndRecord(r.Context(), access.client, message, request, answer, kept); err != nil {
+		for _, name := range []string{
+			"Signature", "Signature-Input", "Content-Digest", "WWW-Authenticate", "Accept-Signature",
+		} {
+			w.Header().Del(name)
+		}
+		endpoint.Refuse(w, r, err)
+		return
+	}
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(answer.body.Bytes()) // response already started; error ignored
+}
+
+// heldAnswer buffers a response until it is signed. It shares the header of the real response.
+type heldAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (a *heldAnswer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *heldAnswer) WriteHeader(status int) { a.status = cmp.Or(a.status, status) }
+
+// Write implements http.ResponseWriter.
+func (a *heldAnswer) Write(body []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(body)
+}
+
+// message describes a request as its sender sees it: with the public URL, whatever proxy is in front.
+func (h *Handler) message(r *http.Request, at endpoint.At) (httpsig.Message, error) {
+	address := h.config.Addresses.Issuer + at.Path
+	if at.MTLS {
+		address = h.config.Addresses.MTLSIssuer + at.Path
+	}
+	target, err := url.Parse(address)
+	if err != nil {
+		return httpsig.Message{}, err
+	}
+	target.RawQuery, target.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
+	return httpsig.Message{Method: r.Method, Target: target, Header: r.Header}, nil
+}
+
+// checkMessage verifies the signature of a request with the client's keys, and returns it with its evidence.
+func (h *Handler) checkMessage(
+	w http.ResponseWriter, r *http.Request, access Access, m httpsig.Message,
+) (httpsig.Signature, []store.Evidence, error) {
+	ctx, span := h.config.Tracer.Start(r.Context(), "message signature")
+	defer span.End()
+	refused := func(err error) error {
+		scheme := access.token.Confirmation.Scheme()
+		return endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidRequest, "%v", err).
+			WithStatus(http.StatusUnauthorized).Because(err))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSignedBody))
+	if err != nil {
+		return httpsig.Signature{}, nil, refused(fmt.Errorf("the body cannot be read, or has more than %d bytes",
+			maxSignedBody))
+	}
+	var key jose.Key
+	var algorithm string
+	rules := httpsig.Rules{MaxAge: maxSignatureAge, MaxAhead: access.client.Profile.MaxAhead, Now: h.config.Now()}
+	rules.Verify = func(ctx context.Context, keyID, alg string, base, signature []byte) error {
+		wanted, err := messageAlgorithm(alg)
+		if err != nil {
+			return err
+		}
+		return h.config.Keys.Try(ctx, access.client, func(keys jose.KeySet) (unknown bool, verdict error) {
+			key, algorithm, verdict = keys.VerifyMessage(keyID, wanted, base, signature)
+			return errors.Is(verdict, jose.ErrNoKey), verdict
+		})
+	}
+	found, base, err := rules.Check(ctx, m, body)
+	if err != nil {
+		return httpsig.Signature{}, nil, refused(err)
+	}
+	if !slices.Contains(access.client.Profile.Algorithms, algorithm) {
+		return httpsig.Signature{}, nil, refused(fmt.Errorf("%w: a key for %s does not belong to the client's profile",
+			httpsig.ErrRefused, algorithm))
+	}
+	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, key,
+		audit.NewHTTPMessage(base, algorithm, found.Value))
+	if err != nil {
+		return httpsig.Signature{}, nil, err
+	}
+	return found, []store.Evidence{kept}, nil
+}
+
+// messageAlgorithm returns the JWS algorithm of an RFC 9421 algorithm. Without alg it follows from the key, and is
+// PS256 for RSA (§3.3.7).
+func messageAlgorithm(alg string) (string, error) {
+	switch alg {
+	case "":
+		return "", nil
+	case "ecdsa-p256-sha256":
+		return jose.ES256, nil
+	case "ed25519":
+		return jose.EdDSA, nil
+	}
+	return "", fmt.Errorf("%w: alg must be ecdsa-p256-sha256 or ed25519, or left out", httpsig.ErrRefused)
+}
+
+// acceptSignature returns the header Accept-Signature, which requests the missing signature (RFC 9421 §5.1).
+func acceptSignature(access Access) string {
+	components := `"@method" "@target-uri" "authorization"`
+	if access.token.Confirmation.JKT != "" {
+		components += ` "dpop"`
+	}
+	return signatureLabel + "=(" + components + `);created;keyid;tag="` + httpsig.TagRequest + `"`
+}
+
+// signAndRecord signs a response and records the evidence of the request and of the response.
+func (h *Handler) signAndRecord(
+	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
+	kept []store.Evidence,
+) error {
+	evidence, err := h.signAnswer(ctx, caller, m, request, answer)
+	if err != nil {
+		return err
+	}
+	return h.config.Evidence.Record(ctx, append(kept, evidence)...)
+}
+
+// signAnswer signs a response (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its digest, and the signed components
+// of the request.
+func (h *Handler) signAnswer(
+	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
+) (store.Evidence, error) {
+	key, err := h.config.Signer.Active(ctx, signer.UseHTTPMessage,
+		signer.Algorithm(h.config.Tokens.AlgorithmFor(caller, "")))
+	if err != nil {
+		return store.Evidence{}, err
+	}
+	answer.header.Set("Content-Digest", httpsig.Digest(answer.body.Bytes()))
+	covered := []httpsig.Component{
+		{Name: "@status"}, {Name: "content-digest"}, {Name: "content-type"},
+		{Name: "@method", OfRequest: true}, {Name: "@target-uri", OfRequest: true},
+	}
+	for _, component := range request.Components {
+		component.OfRequest = true
+		if !slices.Contains(covered, component) {
+			covered = append(covered, component)
+		}
+	}
+	if request.Label != "" {
+		covered = append(covered, httpsig.Component{Name: "signature", OfRequest: true, Key: request.Label},
+			httpsig.Component{Name: "signature-input", OfRequest: true, Key: request.Label})
+	}
+	var value []byte
+	message := httpsig.Message{Status: answer.status, Header: answer.header, Request: &m}
+	base, err := httpsig.Sign(ctx, message, httpsig.Signature{
+		Label: signatureLabel, Components: covered, Created: h.config.Now(), KeyID: key.ID, Tag: httpsig.TagResponse,
+	}, func(ctx context.Context, base []byte) (_ []byte, err error) {
+		value, err = key.Sign(ctx, base)
+		return value, err
+	})
+	if err != nil {
+		return store.Evidence{}, err
+	}
+	public, err := jose.NewKey(key.ID, string(key.Algorithm), key.Public)
+	if err != nil {
+		return store.Evidence{}, err
+	}
+	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, caller.ID, public,
+		audit.NewHTTPMessage(base, string(key.Algorithm), value))
+}

@@ -1,0 +1,52 @@
+package resource
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"countersign/fapi/claims"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/tokens"
+	"countersign/internal/audit"
+	"countersign/internal/jose"
+	"countersign/signer"
+)
+
+// userInfo is the UserInfo endpoint (OpenID Connect Core §5.3). A client that registered userinfo_signed_response_alg
+// gets a JWT.
+func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
+	if access.Subject == "" {
+		return nil, endpoint.InvalidToken(access.token.Confirmation.Scheme(),
+			"the access token was not issued for a user", nil)
+	}
+	detail, err := tokens.ReadDetail(access.grant)
+	if err != nil {
+		return nil, err
+	}
+	var requested map[string]*claims.Claim
+	if detail.Claims != nil {
+		requested = detail.Claims.UserInfo
+	}
+	body := map[string]any{"sub": access.ClientSubject}
+	for name, value := range claims.Release(access.known, access.Scopes, requested) {
+		body[name] = value
+	}
+	registered := access.client.Metadata
+	if registered.UserInfoSignedResponseAlg == "" {
+		return body, nil
+	}
+	personal := slices.DeleteFunc(slices.Collect(maps.Keys(body)), func(name string) bool { return name == "sub" })
+	body["iss"], body["aud"] = h.config.Addresses.Issuer, access.ClientID // §5.3.2
+	sent, kept, err := h.config.Tokens.SignMessage(ctx, access.client, tokens.Message{
+		Use: signer.UseIDToken, Kind: audit.UserInfo, Algorithm: registered.UserInfoSignedResponseAlg,
+		Encryption: registered.UserInfoEncryption(), Personal: personal,
+		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
+			return jose.Sign(ctx, key, "userinfo+jwt", body) // its own typ: cannot be confused with an ID token (RFC 8725 §3.11)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return endpoint.JWT(sent), h.config.Evidence.Record(ctx, kept)
+}

@@ -1,0 +1,151 @@
+// Package scope has the scope values of the server and the resource servers at which they apply.
+package scope
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Scope is a scope value (RFC 6749 §3.3) with its description on the consent page.
+type Scope struct {
+	Name        string
+	Description string
+	// AlwaysAsk demands the user's consent each time; it is never remembered.
+	AlwaysAsk bool
+}
+
+// ResourceServer is a protected resource that can be requested as resource (RFC 8707).
+type ResourceServer struct {
+	// Identifier is an absolute URI without a fragment: the value of the resource parameter and of aud.
+	Identifier string
+	// Scopes are the scope values that apply there; all when empty.
+	Scopes []string
+}
+
+// Catalog holds the scopes and resource servers. It is immutable.
+type Catalog struct {
+	issuer  string
+	scopes  []Scope
+	servers []ResourceServer
+}
+
+// New makes a catalog. The issuer is always a resource server; openid, offline_access and the claim scopes of OpenID
+// Connect Core §5.4 are always scopes, whose descriptions can be configured. Errors name the resource servers
+// with an invalid identifier.
+func New(issuer string, configured []Scope, servers []ResourceServer) (*Catalog, error) {
+	var problems []error
+	for _, server := range servers {
+		if !IsResourceIdentifier(server.Identifier) {
+			problems = append(problems, fmt.Errorf(
+				"fapi: the resource server %q must be named by an absolute URI without a fragment (RFC 8707 §2)",
+				server.Identifier))
+		}
+	}
+	c := &Catalog{issuer: issuer, servers: servers, scopes: standard()}
+	for _, scope := range configured {
+		i := slices.IndexFunc(c.scopes, func(known Scope) bool { return known.Name == scope.Name })
+		if i >= 0 {
+			c.scopes[i] = scope
+			continue
+		}
+		c.scopes = append(c.scopes, scope)
+	}
+	return c, errors.Join(problems...)
+}
+
+// standard returns the scopes of OpenID Connect Core.
+func standard() []Scope {
+	return []Scope{
+		{Name: "openid", Description: "Know who you are: a stable identifier of your account"},
+		{Name: "offline_access", Description: "Keep this access while you are away, until you end it"},
+		{Name: "profile", Description: "See your name and basic profile"},
+		{Name: "email", Description: "See your e-mail address"},
+		{Name: "phone", Description: "See your phone number"},
+		{Name: "address", Description: "See your postal address"},
+	}
+}
+
+// maxResource bounds a resource identifier, in bytes.
+const maxResource = 512
+
+// IsResourceIdentifier reports whether text is an absolute URI without a fragment of at most 512 bytes (RFC 8707 §2).
+func IsResourceIdentifier(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "") && !strings.Contains(text, "#") &&
+		len(text) <= maxResource
+}
+
+// All returns the scopes in the order of the discovery document. The caller must not change it.
+func (c *Catalog) All() []Scope { return c.scopes }
+
+// Names returns the names of all scopes, in the order of the discovery document.
+func (c *Catalog) Names() []string {
+	var names []string
+	for _, scope := range c.scopes {
+		names = append(names, scope.Name)
+	}
+	return names
+}
+
+// Known reports whether a scope value exists.
+func (c *Catalog) Known(name string) bool {
+	return slices.ContainsFunc(c.scopes, func(known Scope) bool { return known.Name == name })
+}
+
+// Lookup finds a scope by its name. One that was removed since it was requested always needs consent.
+func (c *Catalog) Lookup(name string) Scope {
+	for _, known := range c.scopes {
+		if known.Name == name {
+			return known
+		}
+	}
+	return Scope{Name: name, AlwaysAsk: true}
+}
+
+// LookupAll finds scopes by their names.
+func (c *Catalog) LookupAll(names []string) []Scope {
+	var found []Scope
+	for _, name := range names {
+		found = append(found, c.Lookup(name))
+	}
+	return found
+}
+
+// KnownResource reports whether access tokens can be issued for a resource: the issuer itself or a resource server.
+func (c *Catalog) KnownResource(identifier string) bool {
+	return identifier == c.issuer || slices.ContainsFunc(c.servers, func(known ResourceServer) bool {
+		return known.Identifier == identifier
+	})
+}
+
+// Filter keeps the scopes that apply to at least one of the resources.
+func (c *Catalog) Filter(scopes, resources []string) []string {
+	var kept []string
+	for _, name := range scopes {
+		if slices.ContainsFunc(resources, func(resource string) bool { return c.applies(name, resource) }) {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// applies reports whether a scope applies to a resource.
+func (c *Catalog) applies(scope, resource string) bool {
+	for _, known := range c.servers {
+		if known.Identifier == resource && len(known.Scopes) > 0 {
+			return slices.Contains(known.Scopes, scope)
+		}
+	}
+	return true
+}
+
+// Audience returns the aud of access tokens for resources: the issuer when there are none (RFC 8707 §2).
+func (c *Catalog) Audience(resources []string) []string {
+	if len(resources) == 0 {
+		return []string{c.issuer}
+	}
+	return resources
+}

@@ -1,0 +1,52 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"countersign/fapi/endpoint"
+	"countersign/fapi/request"
+	"countersign/fapi/tokens"
+	"countersign/internal/random"
+	"countersign/store"
+)
+
+// credentialsGrant issues an access token to the client itself (RFC 6749 §4.4). It has no user,
+// so that scopes about users are refused, and no refresh token (§4.4.3).
+type credentialsGrant struct {
+	store   store.Grants
+	tokens  *tokens.Issuer
+	checker *request.Checker
+	now     func() time.Time
+}
+
+// redeem validates, signs, records, releases.
+func (g *credentialsGrant) redeem(
+	ctx context.Context, c *endpoint.Call, bound tokens.Confirmation,
+) (endpoint.Answer, error) {
+	read, err := g.checker.Check(ctx, request.ClientCredentials, c.Client, c.Form)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	detail, err := json.Marshal(read.Grant())
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	granted := store.Grant{
+		ID: random.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now(),
+	}
+	validated, err := validate(g.tokens, c, "grant", granted, read.Scopes, bound)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	issued, err := g.tokens.AccessToken(ctx, validated)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	granted.ExpiresAt = issued.Record.ExpiresAt
+	if err := g.store.IssueToken(ctx, granted, issued.Record, c.OneTimes()...); err != nil {
+		return endpoint.Answer{}, err
+	}
+	return respond(issued, "", ""), nil
+}

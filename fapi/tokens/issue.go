@@ -1,0 +1,199 @@
+package tokens
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"countersign/fapi/claims"
+	"countersign/fapi/client"
+	"countersign/fapi/rar"
+	"countersign/internal/audit"
+	"countersign/internal/jose"
+	"countersign/internal/random"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Confirmation is the cnf claim (RFC 7800): the key that an access token is bound to.
+type Confirmation struct {
+	// JKT is the thumbprint of a DPoP key (RFC 9449 §6.1).
+	JKT string `json:"jkt,omitempty"`
+	// Thumbprint is the SHA-256 of a certificate (RFC 8705 §3.1).
+	Thumbprint string `json:"x5t#S256,omitempty"`
+}
+
+// AccessClaims are those of a JWT access token (RFC 9068 §2.2).
+type AccessClaims struct {
+	Issuer       string        `json:"iss"`
+	Subject      string        `json:"sub"`
+	Audience     jose.Audience `json:"aud"`
+	ClientID     string        `json:"client_id"`
+	ID           string        `json:"jti"`
+	IssuedAt     int64         `json:"iat"`
+	Expires      int64         `json:"exp"`
+	Scope        string        `json:"scope,omitempty"`
+	AuthTime     int64         `json:"auth_time,omitempty"`
+	ACR          string        `json:"acr,omitempty"`
+	AMR          []string      `json:"amr,omitempty"`
+	Details      rar.Details   `json:"authorization_details,omitempty"` // RFC 9396 §9.1
+	Confirmation Confirmation  `json:"cnf"`
+}
+
+// Scheme is the authentication scheme by which a client has to present the token (RFC 9449 §5, RFC 6750), and its
+// token_type.
+func (c Confirmation) Scheme() string {
+	if c.JKT != "" {
+		return "DPoP"
+	}
+	return "Bearer" // RFC 8705 §3 defines no token_type
+}
+
+// AccessToken is a signed access token that is not recorded yet.
+type AccessToken struct {
+	Token    string
+	Lifetime time.Duration
+	Claims   AccessClaims
+	// Record is the record for the store.
+	Record store.AccessToken
+}
+
+// AccessToken signs a sender-constrained access token.
+func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, error) {
+	if v.client == nil {
+		return AccessToken{}, errNotValidated
+	}
+	now := i.Now()
+	lifetime := min(i.AccessTokenLifetime, v.client.Profile.MaxAccessTokenLifetime)
+	jti := random.Secret()
+	signed := AccessClaims{
+		Issuer: i.ID, Audience: jose.Audience{Values: v.audience, Single: len(v.audience) == 1},
+		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
+		Scope: strings.Join(v.scopes, " "), Details: v.details, Confirmation: v.binding,
+	}
+	if v.grant.Subject == "" {
+		signed.Subject = v.client.ID // RFC 9068 §2.2
+	} else {
+		var err error
+		if signed.Subject, err = i.Subjects.For(ctx, v.client, v.grant.Subject); err != nil {
+			return AccessToken{}, err
+		}
+		signed.AuthTime, signed.ACR, signed.AMR = v.grant.AuthTime.Unix(), v.grant.ACR, v.grant.AMR
+	}
+	token, err := i.sign(ctx, signer.UseAccessToken, i.AlgorithmFor(v.client, ""), "at+jwt", signed)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	return AccessToken{
+		Token: token, Lifetime: lifetime, Claims: signed,
+		Record: store.AccessToken{ID: store.DigestOf(jti), GrantID: v.grant.ID, ExpiresAt: now.Add(lifetime)},
+	}, nil
+}
+
+// idTokenClaims are those of an ID token (OpenID Connect Core §2).
+type idTokenClaims struct {
+	Issuer          string   `json:"iss"`
+	Subject         string   `json:"sub"`
+	Audience        string   `json:"aud"`
+	IssuedAt        int64    `json:"iat"`
+	Expires         int64    `json:"exp"`
+	AuthTime        int64    `json:"auth_time"`
+	Nonce           string   `json:"nonce,omitempty"`
+	ACR             string   `json:"acr,omitempty"`
+	AMR             []string `json:"amr,omitempty"`
+	AccessTokenHash string   `json:"at_hash,omitempty"`
+	// CodeHash and StateHash make an ID token the detached signature of its authorization response (FAPI 1.0 Advanced
+	// §5.2.2.1).
+	CodeHash  string `json:"c_hash,omitempty"`
+	StateHash string `json:"s_hash,omitempty"`
+
+	// user holds the claims about the user that were requested by name (§5.5).
+	user map[string]json.RawMessage
+}
+
+// MarshalJSON writes the claims about the user beside the others.
+func (c idTokenClaims) MarshalJSON() ([]byte, error) {
+	type plain idTokenClaims
+	body, err := json.Marshal(plain(c))
+	if err != nil || len(c.user) == 0 {
+		return body, err
+	}
+	user, err := json.Marshal(c.user)
+	if err != nil {
+		return nil, err
+	}
+	// The names of claims about the user differ from those of the fields.
+	return append(append(body[:len(body)-1], ','), user[1:]...), nil
+}
+
+// IDToken signs, and encrypts if registered, the ID token that is issued with an access token.
+func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (string, error) {
+	if v.client == nil {
+		return "", errNotValidated
+	}
+	alg := i.AlgorithmFor(v.client, v.client.Metadata.IDTokenSignedResponseAlg)
+	signed := i.idToken(v.client, v.grant, issued.Claims.Subject)
+	signed.Nonce, signed.AccessTokenHash = v.detail.Nonce, halfHash(alg, issued.Token)
+	if v.detail.Claims != nil && len(v.detail.Claims.IDToken) > 0 {
+		known, err := claims.OfUser(ctx, i.Users, v.grant.Subject)
+		if errors.Is(err, claims.ErrUserGone) {
+			return "", Unusable("code", err)
+		}
+		if err != nil {
+			return "", err
+		}
+		signed.user = claims.Release(known, nil, v.detail.Claims.IDToken)
+	}
+	token, err := i.sign(ctx, signer.UseIDToken, alg, "JWT", signed)
+	if err != nil {
+		return "", err
+	}
+	return i.encrypt(ctx, v.client, v.client.Metadata.IDTokenEncryption(), token)
+}
+
+func (i *Issuer) idToken(c *client.Client, grant store.Grant, subject string) idTokenClaims {
+	now := i.Now()
+	return idTokenClaims{
+		Issuer: i.ID, Subject: subject, Audience: c.ID, IssuedAt: now.Unix(), Expires: now.Add(i.IDTokenLifetime).Unix(),
+		AuthTime: grant.AuthTime.Unix(), ACR: grant.ACR, AMR: grant.AMR,
+	}
+}
+
+// DetachedSignature signs the ID token of an authorization response, as the detached signature of its code and state.
+// It has no claims about the user but the subject, because it passes through the browser (FAPI 1.0 Advanced
+// §5.2.2.1).
+func (i *Issuer) DetachedSignature(
+	ctx context.Context, c *client.Client, grant store.Grant, nonce, state, code string,
+) (string, store.Evidence, error) {
+	subject, err := i.Subjects.For(ctx, c, grant.Subject)
+	if err != nil {
+		return "", store.Evidence{}, err
+	}
+	alg := i.AlgorithmFor(c, c.Metadata.IDTokenSignedResponseAlg)
+	signed := i.idToken(c, grant, subject)
+	signed.Nonce, signed.CodeHash = nonce, halfHash(alg, code)
+	if state != "" {
+		signed.StateHash = halfHash(alg, state)
+	}
+	return i.SignMessage(ctx, c, Message{
+		Use: signer.UseIDToken, Kind: audit.IDToken, Algorithm: alg, Encryption: c.Metadata.IDTokenEncryption(),
+		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
+			return jose.Sign(ctx, key, "JWT", signed)
+		},
+	})
+}
+
+// halfHash returns the left half of a value's digest (OpenID Connect Core §3.1.3.6). Ed25519 hashes with SHA-512.
+func halfHash(alg, value string) string {
+	if alg == jose.EdDSA {
+		digest := sha512.Sum512([]byte(value))
+		return base64.RawURLEncoding.EncodeToString(digest[:32])
+	}
+	digest := sha256.Sum256([]byte(value))
+	return base64.RawURLEncoding.EncodeToString(digest[:16])
+}

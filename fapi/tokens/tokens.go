@@ -1,0 +1,236 @@
+// Package tokens signs what the server issues: access tokens (RFC 9068), ID tokens, signed responses and other
+// messages; and verifies the server's own tokens.
+//
+// Only validated requests get tokens: [Issuer.AccessToken] and [Issuer.IDToken] take a [Validated], which only
+// [Issuer.Validate] makes.
+package tokens
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"countersign/fapi/claims"
+	"countersign/fapi/client"
+	"countersign/fapi/event"
+	"countersign/fapi/profile"
+	"countersign/fapi/rar"
+	"countersign/fapi/scope"
+	"countersign/internal/audit"
+	"countersign/internal/jose"
+	"countersign/internal/oauth"
+	"countersign/jar"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Issuer issues tokens and signed messages in the name of one issuer.
+type Issuer struct {
+	// ID is the issuer identifier (RFC 8414 §2).
+	ID       string
+	Signer   *signer.Signer
+	Evidence *event.Recorder
+	Users    store.Users
+	Keys     *client.KeySets
+	Scopes   *scope.Catalog
+	Details  *rar.Types
+	Subjects *Subjects
+	// Algorithm is the default signature algorithm, used where the client registered none and its profile allows it.
+	Algorithm string
+	// AccessTokenLifetime is limited to the maximum of the client's profile.
+	AccessTokenLifetime, IDTokenLifetime time.Duration
+	Now                                  func() time.Time
+}
+
+// Detail is the part of a grant that is opaque to the store.
+type Detail struct {
+	Nonce     string          `json:"nonce,omitempty"`
+	Claims    *claims.Request `json:"claims,omitempty"`
+	Details   rar.Details     `json:"authorization_details,omitempty"`
+	Resources []string        `json:"resources,omitempty"`
+}
+
+// ReadDetail reads the detail of a grant.
+func ReadDetail(grant store.Grant) (Detail, error) {
+	var detail Detail
+	if len(grant.Detail) == 0 {
+		return detail, nil
+	}
+	return detail, json.Unmarshal(grant.Detail, &detail)
+}
+
+// AlgorithmFor returns the signature algorithm for a client: the registered one, or else the issuer's default if the
+// client's profile has it, or else the first of the profile.
+func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
+	switch {
+	case registered != "":
+		return registered
+	case slices.Contains(c.Profile.Algorithms, i.Algorithm):
+		return i.Algorithm
+	}
+	return c.Profile.Algorithms[0]
+}
+
+// Sign makes a compact JWS with the active key for a use. Key, kid and algorithm come from one pinned key.
+func (i *Issuer) sign(ctx context.Context, use signer.Use, alg, typ string, claims any) (string, error) {
+	key, err := i.Signer.Active(ctx, use, signer.Algorithm(alg))
+	if err != nil {
+		return "", err
+	}
+	return jose.Sign(ctx, signingKey(key), typ, claims)
+}
+
+func signingKey(key signer.Key) jose.SigningKey {
+	return jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign}
+}
+
+// Message is a message to a client, to be signed.
+type Message struct {
+	Use  signer.Use
+	Kind audit.Kind
+	// Algorithm is what [Issuer.AlgorithmFor] returned.
+	Algorithm string
+	// Encryption is the registered encryption; zero for none.
+	Encryption client.Encryption
+	// Personal names the claims that the evidence withholds.
+	Personal []string
+	// Sign makes the compact JWS.
+	Sign func(context.Context, jose.SigningKey) (string, error)
+}
+
+// SignMessage signs a message to a client, encrypts it if the client registered that, and makes its evidence, which
+// has to be recorded before the message is sent.
+func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (string, store.Evidence, error) {
+	key, err := i.Signer.Active(ctx, m.Use, signer.Algorithm(m.Algorithm))
+	if err != nil {
+		return "", store.Evidence{}, err
+	}
+	signed, err := m.Sign(ctx, signingKey(key))
+	if err != nil {
+		return "", store.Evidence{}, err
+	}
+	public, err := jose.NewKey(key.ID, m.Algorithm, key.Public)
+	if err != nil {
+		return "", store.Evidence{}, err
+	}
+	kept, err := i.Evidence.Message(ctx, m.Kind, c.ID, signed, public, m.Personal...)
+	if err != nil {
+		return "", store.Evidence{}, err
+	}
+	sent, err := i.encrypt(ctx, c, m.Encryption, signed)
+	return sent, kept, err
+}
+
+// encrypt encrypts a signed token if the client registered that (RFC 7519 §11.2: signed, then encrypted).
+func (i *Issuer) encrypt(
+	ctx context.Context, c *client.Client, wanted client.Encryption, signed string,
+) (string, error) {
+	if wanted.Alg == "" {
+		return signed, nil
+	}
+	keys, err := i.Keys.Of(ctx, c)
+	if err != nil {
+		return "", oauth.Errorf(oauth.InvalidRequest, "the answer cannot be encrypted to the client: %v", err).Because(err)
+	}
+	if !keys.Receive(wanted.Alg) {
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"the answer cannot be encrypted to the client: its key set has no key for %s", wanted.Alg)
+	}
+	wanted = wanted.Effective()
+	return keys.Encrypt([]byte(signed), wanted.Alg, wanted.Enc, "JWT")
+}
+
+// responseLifetime is the lifetime of a signed authorization response (JARM §2.1 advises at most 10 minutes).
+const responseLifetime = 5 * time.Minute
+
+// AuthorizationResponse signs the parameters of an authorization response (JARM §2.1), and encrypts them if the client
+// registered that.
+func (i *Issuer) AuthorizationResponse(
+	ctx context.Context, c *client.Client, parameters url.Values,
+) (string, store.Evidence, error) {
+	return i.SignMessage(ctx, c, Message{
+		Use: signer.UseResponse, Kind: audit.AuthorizationResponse,
+		Algorithm:  i.AlgorithmFor(c, c.Metadata.AuthorizationSignedResponseAlg),
+		Encryption: c.Metadata.ResponseEncryption(),
+		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
+			return jar.Response{
+				Issuer: i.ID, ClientID: c.ID, Expires: i.Now().Add(responseLifetime), Parameters: parameters,
+			}.Sign(ctx, jar.SigningKey(key))
+		},
+	})
+}
+
+// ErrNotOurs is the error for a token that this server did not issue, or of another type than expected.
+var ErrNotOurs = errors.New("fapi: not a token of this server")
+
+var errWrongType = errors.New("the typ is that of another kind of token")
+
+// VerifyAccessToken checks that an access token is one of this issuer. The caller checks its time and audience. The
+// error is [ErrNotOurs], or one of the signer.
+func (i *Issuer) VerifyAccessToken(ctx context.Context, token string) (AccessClaims, error) {
+	var read AccessClaims
+	if err := i.verify(ctx, token, "at+jwt", &read); err != nil {
+		return AccessClaims{}, err
+	}
+	if read.Issuer != i.ID {
+		return AccessClaims{}, ErrNotOurs
+	}
+	return read, nil
+}
+
+// IsIDToken reports whether a token is an ID token that this server signed.
+func (i *Issuer) IsIDToken(ctx context.Context, token string) bool {
+	var read idTokenClaims
+	return i.verify(ctx, token, "JWT", &read) == nil
+}
+
+// IDTokenHint returns the sub of an id_token_hint (OpenID Connect Core §3.1.2.1, CIBA Core §7.1): an ID token that
+// this server issued to this client, which may have expired. Errors are *[oauth.Error] with invalid_request, or those
+// of the signer.
+func (i *Issuer) IDTokenHint(ctx context.Context, c *client.Client, raw string) (string, error) {
+	var hint idTokenClaims
+	err := i.verify(ctx, raw, "JWT", &hint)
+	if err != nil && !errors.Is(err, ErrNotOurs) {
+		return "", err
+	}
+	if err != nil || hint.Issuer != i.ID || hint.Audience != c.ID || hint.Subject == "" {
+		return "", oauth.Errorf(oauth.InvalidRequest,
+			"id_token_hint is not an ID token that this server issued to this client").
+			Because(cmp.Or(err, ErrNotOurs))
+	}
+	return hint.Subject, nil
+}
+
+// verify checks type and signature of a token that this server signed and reads its claims.
+func (i *Issuer) verify(ctx context.Context, token, typ string, claims any) error {
+	parsed, err := jose.Parse(token, jose.ParseOptions{Algorithms: profile.Algorithms()})
+	if err != nil || !parsed.Header.HasType(typ) {
+		return fmt.Errorf("%w: %w", ErrNotOurs, cmp.Or(err, errWrongType))
+	}
+	published, err := i.Signer.Published(ctx)
+	if err != nil {
+		return err
+	}
+	if err := verifySignature(parsed, published); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotOurs, err)
+	}
+	if err := parsed.Claims(claims); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotOurs, err)
+	}
+	return nil
+}
+
+// verifySignature verifies a token with the published key of its kid and algorithm.
+func verifySignature(token *jose.Token, published []signer.Record) error {
+	for _, key := range published {
+		if key.ID == token.Header.KeyID && string(key.Algorithm) == token.Header.Algorithm {
+			return token.Verify(key.Public)
+		}
+	}
+	return jose.ErrNoKey
+}

@@ -1,0 +1,120 @@
+package tokens
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"countersign/fapi/claims"
+	"countersign/fapi/client"
+	"countersign/fapi/profile"
+	"countersign/fapi/rar"
+	"countersign/internal/oauth"
+	"countersign/internal/set"
+	"countersign/store"
+)
+
+// Request is a token request for a grant. The caller has checked its artefact (code, refresh token, auth_req_id).
+type Request struct {
+	Client *client.Client
+	Grant  store.Grant
+	// Artefact names the artefact in errors, such as "code".
+	Artefact string
+	// Scopes are the requested scopes of the grant.
+	Scopes []string
+	// Form has the parameters resource and authorization_details.
+	Form oauth.Form
+	// Binding is the key that the client has proven to hold.
+	Binding Confirmation
+}
+
+// Validated is a token request that was checked against its grant and the client's registration. Only
+// [Issuer.Validate] makes one.
+type Validated struct {
+	client  *client.Client
+	grant   store.Grant
+	detail  Detail
+	binding Confirmation
+
+	audience []string
+	scopes   []string
+	details  rar.Details
+}
+
+var errNotValidated = errors.New("tokens: the request was not validated")
+
+// IssuesRefreshToken reports whether the client gets refresh tokens.
+func (v Validated) IssuesRefreshToken() bool {
+	return slices.Contains(v.client.Profile.GrantTypes, profile.RefreshToken)
+}
+
+// Grant returns the grant of the tokens.
+func (v Validated) Grant() store.Grant { return v.grant }
+
+// ClientID returns the client_id.
+func (v Validated) ClientID() string { return v.client.ID }
+
+// Validate checks a token request against its grant: resource (RFC 8707 §2.2) and authorization_details (RFC 9396 §6)
+// can only reduce it, and what does not apply to the resources is left out (RFC 9700 §2.3). Errors are
+// *[oauth.Error].
+func (i *Issuer) Validate(r Request) (Validated, error) {
+	if r.Grant.ClientID != r.Client.ID {
+		return Validated{}, Unusable(r.Artefact, errors.New("granted to another client"))
+	}
+	if r.Grant.UserGone {
+		return Validated{}, Unusable(r.Artefact, claims.ErrUserGone)
+	}
+	detail, err := ReadDetail(r.Grant)
+	if err != nil {
+		return Validated{}, err
+	}
+	v := Validated{client: r.Client, grant: r.Grant, detail: detail, binding: r.Binding}
+	if v.audience, err = i.audience(r.Form, detail.Resources); err != nil {
+		return Validated{}, err
+	}
+	if v.details, err = i.details(r, detail.Details); err != nil {
+		return Validated{}, err
+	}
+	v.details = v.details.ForResource(v.audience)
+	// Scopes that the client is no longer registered for are not issued.
+	v.scopes = i.Scopes.Filter(set.Intersect(r.Scopes, r.Client.Scopes), v.audience)
+	if len(v.scopes) == 0 && len(v.details) == 0 {
+		return Validated{}, oauth.Errorf(oauth.InvalidTarget,
+			"nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))
+	}
+	return v, nil
+}
+
+// audience returns the aud of the token: the requested resources, which must be among those granted.
+func (i *Issuer) audience(form oauth.Form, granted []string) ([]string, error) {
+	requested := form.All("resource")
+	if len(requested) == 0 {
+		return i.Scopes.Audience(granted), nil
+	}
+	for _, resource := range requested {
+		if !slices.Contains(granted, resource) && (len(granted) > 0 || resource != i.ID) {
+			return nil, oauth.Errorf(oauth.InvalidTarget, "resource was not part of the authorization request (RFC 8707 §2.2)")
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(requested))), nil
+}
+
+// details returns the authorization_details of the token: those requested, which must be among those granted.
+func (i *Issuer) details(r Request, granted rar.Details) (rar.Details, error) {
+	raw := r.Form.Get("authorization_details")
+	if raw == "" || r.Form.Get("grant_type") == profile.ClientCredentials { // there they are the grant
+		return granted, nil
+	}
+	requested, err := i.Details.Read(raw, r.Client.Metadata.AuthorizationDetailsTypes)
+	if err != nil {
+		return nil, err
+	}
+	return granted.Subset(requested)
+}
+
+// Unusable returns the error invalid_grant for an artefact (code, refresh token, auth_req_id); the cause is logged
+// only.
+func Unusable(artefact string, cause error) error {
+	return oauth.Errorf(oauth.InvalidGrant,
+		"the %s is not valid: unknown, expired, used before, revoked, or not this client's", artefact).Because(cause)
+}

@@ -1,0 +1,32 @@
+// Package admin is what an operator does with clients, users, their devices and grants: it checks, changes the store and,
+// over [Audited], leaves a record of each change. It prints nothing. Errors are for the operator, and name the command or
+// flag that helps.
+package admin
+
+import (
+	"time"
+
+	"countersign/store"
+)
+
+// Admin changes a store.
+type Admin struct {
+	Store store.Store
+	Now   func() time.Time
+}
+
+// InputError is a problem in a file that the operator gave, of one or several lines.
+type InputError struct{ Err error }
+
+// Error implements error.
+func (e *InputError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the problem.
+func (e *InputError) Unwrap() error { return e.Err }
+
+func inInput(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &InputError{err}
+}

@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/store"
+)
+
+// Selection chooses grants and consents.
+type Selection struct {
+	// User is a user name or a subject; Client is a client_id. Empty chooses all.
+	User, Client string
+	// Since and Until are a date, a time of RFC 3339, or how long ago, such as 30d or 12h; empty is no bound.
+	Since, Until string
+	// Limit is how many are listed at most; 1 or more.
+	Limit int
+}
+
+// Filter reads a selection. A user is found by name, and otherwise taken for a subject: that of an erased user too.
+func (a *Admin) Filter(ctx context.Context, chosen Selection) (store.Filter, error) {
+	filter := store.Filter{ClientID: chosen.Client, Subject: chosen.User, Limit: chosen.Limit}
+	if chosen.Limit < 1 {
+		return filter, errors.New("--limit must be 1 or more")
+	}
+	var err error
+	if filter.Since, err = moment(chosen.Since, a.Now()); err != nil {
+		return filter, fmt.Errorf("--since: %w", err)
+	}
+	if filter.Until, err = moment(chosen.Until, a.Now()); err != nil {
+		return filter, fmt.Errorf("--until: %w", err)
+	}
+	if chosen.User == "" {
+		return filter, nil
+	}
+	user, err := a.Store.UserByName(ctx, chosen.User)
+	if errors.Is(err, store.ErrNotFound) {
+		return filter, nil
+	}
+	if err != nil {
+		return filter, err
+	}
+	filter.Subject = user.Subject
+	return filter, nil
+}
+
+// moment reads a date, a time, or how long ago; empty is the zero time.
+func moment(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(form, text); err == nil {
+			return at, nil
+		}
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no time; give 2026-11-01, 2026-11-01T12:00:00Z, 30d or 12h", text)
+}
+
+// GrantState is "active", "expired" or "revoked".
+func GrantState(g store.Grant, now time.Time) string {
+	switch {
+	case !g.RevokedAt.IsZero():
+		return "revoked"
+	case !now.Before(g.ExpiresAt):
+		return "expired"
+	}
+	return "active"
+}
+
+// RevokeGrant ends a grant with its codes and tokens, on all nodes.
+func (a *Admin) RevokeGrant(ctx context.Context, id string) error {
+	err := a.Store.RevokeGrant(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("there is no grant %q; `countersign grants list` shows those that there are", id)
+	}
+	return err
+}

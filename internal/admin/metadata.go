@@ -1,0 +1,69 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+
+	"countersign/fapi/client"
+	"countersign/fapi/device"
+	"countersign/fapi/profile"
+	"countersign/fapi/registration"
+	"countersign/internal/jose"
+)
+
+// What this package needs of the server is in this file.
+
+// DefaultProfile is that of a client whose metadata name none.
+const DefaultProfile = "fapi2-security"
+
+// Profiles are the names of the known security profiles, sorted.
+func Profiles() []string { return slices.Sorted(maps.Keys(profile.BuiltIn())) }
+
+// CheckMetadata compares a client's metadata with its profile. The error has one line for each problem.
+func CheckMetadata(id, profile string, metadata []byte) error {
+	var named struct {
+		ClientID string `json:"client_id"`
+	}
+	if err := jose.DecodeStrict(metadata, &named); err == nil && named.ClientID != "" && named.ClientID != id {
+		return fmt.Errorf("client_id: %q is not the client that is named (%q)", named.ClientID, id)
+	}
+	_, err := client.Parse(id, profile, metadata)
+	return err
+}
+
+// Summary is what a list shows of a client.
+type Summary struct {
+	Name           string
+	Authentication string
+	// BoundBy is how access tokens are sender-constrained: "dpop" or "mtls".
+	BoundBy string
+}
+
+// Summarise reads a client's metadata. An older release may have accepted what this one refuses.
+func Summarise(id, profile string, metadata []byte) (Summary, error) {
+	parsed, err := client.Parse(id, profile, metadata)
+	if err != nil {
+		return Summary{}, err
+	}
+	summary := Summary{Name: parsed.Metadata.ClientName, Authentication: parsed.Metadata.TokenEndpointAuthMethod, BoundBy: "dpop"}
+	if parsed.Metadata.TLSClientCertificateBoundAccessTokens {
+		summary.BoundBy = "mtls"
+	}
+	return summary, nil
+}
+
+func checkOrganisation(name string) error {
+	if name == "" || len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
+		return errors.New("the organisation must have 1 to 200 bytes without control characters")
+	}
+	if strings.HasPrefix(name, registration.CertificateOrganisation) {
+		return fmt.Errorf("names that begin with %s belong to organisations that register with a certificate", registration.CertificateOrganisation)
+	}
+	return nil
+}
+
+func checkDeviceName(name string) error { return device.CheckName(name) }

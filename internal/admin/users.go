@@ -1,0 +1,208 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"countersign/internal/directory"
+	"countersign/internal/jose"
+	"countersign/store"
+)
+
+const (
+	// minPassword is the least length, in characters, where a password is the only factor (NIST SP 800-63B-4 §3.1.1.2).
+	minPassword = 15
+	// MaxPassword is the greatest length of a password, in bytes.
+	MaxPassword = 1024
+)
+
+// NewUser is a user to be added to the built-in directory.
+type NewUser struct {
+	Username string
+	// Subject is the sub that clients see; a random one when it is empty.
+	Subject string
+	// Claims is a JSON object (see [Claims]).
+	Claims json.RawMessage
+}
+
+// Claims puts a name and an e-mail address over a file of claims, which may be empty. What is wrong with the file is an
+// [InputError].
+func Claims(file []byte, name, email string) (json.RawMessage, error) {
+	claims := map[string]any{}
+	if len(file) > 0 {
+		if err := jose.DecodeStrict(file, &claims); err != nil {
+			return nil, inInput(fmt.Errorf("not a JSON object of claims: %w", err))
+		}
+	}
+	if _, ok := claims["sub"]; ok {
+		return nil, inInput(errors.New("sub is not a claim of the file; give it with --subject"))
+	}
+	if name != "" {
+		claims["name"] = name
+	}
+	if email != "" {
+		claims["email"] = email
+	}
+	return json.Marshal(claims)
+}
+
+// AddUser adds a user. The password is asked for only when nothing else is wrong.
+func (a *Admin) AddUser(ctx context.Context, wanted NewUser, password func() ([]byte, error)) (store.User, error) {
+	if err := checkUser(wanted.Username, wanted.Subject); err != nil {
+		return store.User{}, err
+	}
+	_, err := a.Store.UserByName(ctx, wanted.Username)
+	if err == nil {
+		return store.User{}, fmt.Errorf("there is a user %q already; countersign users set-password changes the password", wanted.Username)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return store.User{}, err
+	}
+	if wanted.Subject, err = a.newSubject(ctx, wanted.Subject); err != nil {
+		return store.User{}, err
+	}
+	user := store.User{Subject: wanted.Subject, Username: wanted.Username, Claims: wanted.Claims}
+	return user, a.savePassword(ctx, user, password)
+}
+
+// newSubject is the wanted subject, which must be new, or a random one.
+func (a *Admin) newSubject(ctx context.Context, wanted string) (string, error) {
+	if wanted == "" {
+		return rand.Text(), nil
+	}
+	_, err := a.Store.User(ctx, wanted)
+	if err == nil {
+		return "", fmt.Errorf("the subject %q belongs to another user; subjects are never given twice", wanted)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return "", err
+	}
+	return wanted, nil
+}
+
+// SetPassword changes a user's password, which is asked for when the user was found.
+func (a *Admin) SetPassword(ctx context.Context, username string, password func() ([]byte, error)) error {
+	user, err := a.User(ctx, username)
+	if err != nil {
+		return err
+	}
+	return a.savePassword(ctx, user, password)
+}
+
+func (a *Admin) savePassword(ctx context.Context, user store.User, password func() ([]byte, error)) error {
+	given, err := password()
+	if err != nil {
+		return err
+	}
+	if err := checkPassword(given); err != nil {
+		return err
+	}
+	if user.Password, err = directory.HashPassword(string(given)); err != nil {
+		return err
+	}
+	return a.saveUser(ctx, user)
+}
+
+func checkPassword(password []byte) error {
+	switch length := utf8.RuneCount(password); {
+	case !utf8.Valid(password) || bytes.ContainsAny(password, "\x00\n\r"):
+		return errors.New("the password holds characters that cannot be typed")
+	case length < minPassword:
+		return fmt.Errorf("the password is shorter than %d characters; a few words do well (NIST SP 800-63B-4 §3.1.1.2)", minPassword)
+	case len(password) > MaxPassword:
+		return fmt.Errorf("the password is longer than %d bytes", MaxPassword)
+	}
+	return nil
+}
+
+// SetUserCode sets the code without which clients cannot ask for a user (CIBA Core §7.1). What is wrong with the code is an
+// [InputError].
+func (a *Admin) SetUserCode(ctx context.Context, username, code string) error {
+	hash, err := directory.HashUserCode(code)
+	if err != nil {
+		return inInput(err)
+	}
+	return a.saveUserCode(ctx, username, hash)
+}
+
+// RemoveUserCode removes a user's code.
+func (a *Admin) RemoveUserCode(ctx context.Context, username string) error {
+	return a.saveUserCode(ctx, username, "")
+}
+
+func (a *Admin) saveUserCode(ctx context.Context, username, hash string) error {
+	user, err := a.User(ctx, username)
+	if err != nil {
+		return err
+	}
+	user.UserCode = hash
+	return a.saveUser(ctx, user)
+}
+
+// SetUserDisabled keeps a user from signing in, or lets the user again.
+func (a *Admin) SetUserDisabled(ctx context.Context, username string, disabled bool) error {
+	user, err := a.User(ctx, username)
+	if err != nil {
+		return err
+	}
+	user.Disabled = disabled
+	return a.saveUser(ctx, user)
+}
+
+// User finds a user by name. One that was erased is an error.
+func (a *Admin) User(ctx context.Context, username string) (store.User, error) {
+	user, err := a.Store.UserByName(ctx, username)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.User{}, fmt.Errorf("there is no user %q; countersign users list shows those that exist", username)
+	}
+	if err != nil {
+		return store.User{}, err
+	}
+	if !user.ErasedAt.IsZero() {
+		return store.User{}, fmt.Errorf("%s was erased: add a new user instead", user.Subject)
+	}
+	return user, nil
+}
+
+// UserState is "enabled", "disabled" or "erased".
+func UserState(user store.User) string {
+	switch {
+	case !user.ErasedAt.IsZero():
+		return "erased"
+	case user.Disabled:
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func (a *Admin) saveUser(ctx context.Context, user store.User) error {
+	user.UpdatedAt = a.Now()
+	if user.CreatedAt.IsZero() {
+		user.CreatedAt = user.UpdatedAt
+	}
+	err := a.Store.PutUser(ctx, user)
+	if errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("the name %q belongs to another user", user.Username)
+	}
+	return err
+}
+
+func checkUser(username, subject string) error {
+	unfit := func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }
+	if username == "" || len(username) > 200 || !utf8.ValidString(username) || strings.ContainsFunc(username, unfit) {
+		return errors.New("the user name must be 1 to 200 bytes without spaces and control characters")
+	}
+	// OpenID Connect Core §2: sub is at most 255 ASCII characters.
+	notASCII := func(r rune) bool { return r <= 0x20 || r > 0x7e }
+	if len(subject) > 255 || strings.ContainsFunc(subject, notASCII) {
+		return errors.New("the subject must be at most 255 printable ASCII characters (OpenID Connect Core §2)")
+	}
+	return nil
+}

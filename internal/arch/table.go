@@ -1,0 +1,260 @@
+package arch
+
+import "slices"
+
+// Package is a line of the import table.
+type Package struct {
+	// Path is the folder, from the root of the module.
+	Path string
+	// Imports are the packages of ours that it imports, tests aside; Everything stands alone.
+	Imports []string
+}
+
+// Everything lets a package import all of ours.
+const Everything = "*"
+
+// Group is a part of the table that belongs together, from the top down.
+type Group struct {
+	Title    string
+	Packages []Package
+}
+
+// Table is the import table. A package that is missing here fails the test: a new package needs a line, and with it a
+// thought.
+func Table() []Group {
+	return []Group{
+		{"The program", program()},
+		{"The authorization server", server()},
+		{"Protocols, for others to import", protocols()},
+		{"Keys", keys()},
+		{"State", state()},
+		{"Shared, each for one thing", shared()},
+		{"Tests, measurements, examples", around()},
+	}
+}
+
+// Lookup finds the line of a package.
+func Lookup(path string) (Package, bool) {
+	for _, group := range Table() {
+		if at := slices.IndexFunc(group.Packages, func(p Package) bool { return p.Path == path }); at >= 0 {
+			return group.Packages[at], true
+		}
+	}
+	return Package{}, false
+}
+
+func program() []Package {
+	return []Package{
+		{"cmd/countersign", []string{Everything}},
+		{"internal/config", nil},
+		{"internal/pages", []string{
+			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/oauth",
+		}},
+		{"internal/directory", []string{"store"}},
+		{"internal/auditlog", []string{"internal/audit", "internal/jose", "signer", "store"}},
+		{"internal/telemetry", nil},
+		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
+		{"internal/console", nil},
+		{"internal/devsetup", []string{
+			"ciba", "internal/admin", "internal/ceremony", "internal/config", "internal/database", "internal/hsm",
+			"internal/jose", "signer", "signer/pkcs11", "softhsm", "store",
+		}},
+		{"internal/hsm", []string{"internal/config", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
+		{"internal/buildinfo", nil},
+		{"internal/serve", []string{
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar",
+			"fapi/registration", "fapi/resource", "fapi/scope", "internal/admin", "internal/audit",
+			"internal/auditlog", "internal/ceremony", "internal/config", "internal/database", "internal/directory",
+			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound",
+			"internal/pages", "internal/telemetry", "mtls", "store",
+		}},
+		{"internal/ceremony", []string{
+			"internal/config", "internal/console", "internal/hsm", "internal/jose", "signer", "signer/pkcs11",
+			"store",
+		}},
+		{"internal/database", []string{"internal/config", "store", "store/postgres", "store/sqlite"}},
+		{"internal/admin", []string{
+			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/audit",
+			"internal/directory", "internal/jose", "store",
+		}},
+		{"internal/doctor", []string{
+			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
+			"internal/database", "internal/hsm", "internal/serve", "mtls", "signer", "store",
+		}},
+		{"internal/logs", nil},
+		{"internal/logs/generate", []string{"internal/logs"}},
+	}
+}
+
+func server() []Package {
+	return []Package{
+		{"fapi", []string{
+			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/discovery",
+			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource",
+			"fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/outbound", "internal/passkey", "mtls", "signer",
+			"store",
+		}},
+		{"fapi/authorize", []string{
+			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
+			"fapi/tokens", "internal/audit", "internal/jose", "internal/oauth", "internal/passkey", "internal/random", "jar",
+			"signer", "store",
+		}},
+		{"fapi/token", []string{
+			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
+			"internal/random", "mtls", "store",
+		}},
+		{"fapi/backchannel", []string{
+			"ciba", "fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request",
+			"fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/random",
+			"internal/set", "store",
+		}},
+		{"fapi/device", []string{
+			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "internal/limit",
+			"internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
+		}},
+		{"fapi/device/webpush", []string{
+			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
+		}},
+		{"fapi/resource", []string{
+			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/audit",
+			"internal/httpsig", "internal/jose", "internal/oauth", "internal/set", "mtls", "signer", "store",
+		}},
+		{"fapi/registration", []string{
+			"fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "internal/jose", "internal/oauth", "internal/outbound",
+			"internal/random", "mtls", "signer", "store",
+		}},
+		{"fapi/discovery", []string{
+			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
+			"internal/jose", "internal/set", "signer",
+		}},
+		{"fapi/request", []string{
+			"fapi/claims", "fapi/client", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/oauth", "internal/set",
+		}},
+		{"fapi/tokens", []string{
+			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "internal/audit",
+			"internal/jose", "internal/oauth", "internal/random", "internal/set", "jar", "signer", "store",
+		}},
+		{"fapi/browser", []string{
+			"fapi/endpoint", "fapi/event", "internal/oauth", "internal/passkey", "internal/random", "store",
+		}},
+		{"fapi/endpoint", []string{
+			"dpop", "fapi/client", "fapi/event", "fapi/profile", "internal/jose", "internal/limit", "internal/oauth", "mtls",
+			"signer", "store",
+		}},
+		{"fapi/event", []string{"internal/audit", "internal/jose", "internal/oauth", "internal/random", "store"}},
+		{"fapi/client", []string{
+			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set", "jar", "mtls", "store",
+		}},
+		{"fapi/claims", []string{"internal/jose", "internal/oauth", "store"}},
+		{"fapi/rar", []string{"internal/jose", "internal/oauth"}},
+		{"fapi/profile", []string{"internal/set"}},
+		{"fapi/scope", nil},
+	}
+}
+
+func protocols() []Package {
+	return []Package{
+		{"ciba", []string{"internal/jose", "internal/requestobject", "jar"}},
+		{"jar", []string{"internal/jose", "internal/requestobject"}},
+		{"dpop", []string{"internal/jose"}},
+		{"mtls", nil},
+	}
+}
+
+func keys() []Package {
+	return []Package{
+		{"signer", []string{"internal/jose"}},
+		{"signer/pkcs11", []string{
+			"signer", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/token",
+			"signer/pkcs11/internal/wire", "signer/pkcs11/internal/worker", "signer/pkcs11/rfc7512",
+		}},
+		{"signer/crypto11", []string{"signer", "signer/pkcs11"}},
+		{"signer/soft", []string{"signer", "signer/pkcs11"}},
+		{"signer/signertest", []string{"signer", "signer/pkcs11"}},
+		{"softhsm", nil},
+		{"signer/pkcs11/internal/pin", []string{"signer/pkcs11/internal/wire"}},
+		{"signer/pkcs11/internal/wire", []string{"signer"}},
+		{"signer/pkcs11/internal/worker", []string{
+			"signer/pkcs11/attest", "signer/pkcs11/internal/token", "signer/pkcs11/internal/wire",
+		}},
+		{"signer/pkcs11/rfc7512", nil},
+		{"signer/pkcs11/internal/token", []string{
+			"signer", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/wire",
+			"signer/pkcs11/rfc7512",
+		}},
+	}
+}
+
+func state() []Package {
+	return []Package{
+		{"store", nil},
+		{"store/sqlite", []string{
+			"store", "store/internal/backend", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
+		}},
+		{"store/postgres", []string{
+			"store", "store/internal/backend", "store/postgres/internal/fill", "store/postgres/internal/partition",
+			"store/postgres/internal/pool",
+		}},
+		{"store/internal/backend", []string{"store"}},
+		{"store/storetest", []string{"store"}},
+		{"store/postgres/internal/partition", nil},
+		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
+		{"store/postgres/internal/pool", []string{"store", "store/internal/backend"}},
+		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
+		{"store/sqlite/internal/dbfile", []string{"store", "store/internal/backend", "store/sqlite/internal/connection"}},
+	}
+}
+
+func shared() []Package {
+	return []Package{
+		{"internal/jose", nil},
+		{"internal/requestobject", []string{"internal/jose"}},
+		{"internal/oauth", nil},
+		{"internal/audit", []string{"internal/jose"}},
+		{"internal/passkey", []string{"internal/jose"}},
+		{"internal/httpsig", nil},
+		{"internal/outbound", nil},
+		{"internal/limit", nil},
+		{"internal/random", nil},
+		{"internal/set", nil},
+	}
+}
+
+func around() []Package {
+	return []Package{
+		{"fapi/fapitest", []string{
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/rar", "fapi/registration",
+			"fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog", "internal/directory",
+			"internal/jose", "internal/pages", "internal/passkey/passkeytest", "internal/postgrestest",
+			"mtls", "signer", "signer/pkcs11", "softhsm", "store", "store/postgres", "store/sqlite",
+		}},
+		{"internal/passkey/passkeytest", nil},
+		{"internal/browsertest", nil},
+		{"internal/postgrestest", nil},
+		{"internal/pgproxy", nil},
+		{"internal/proxies", nil},
+		{"internal/peers", nil},
+		{"internal/arch", nil},
+		{"internal/arch/generate", []string{"internal/arch"}},
+		{"internal/specifications", []string{"internal/arch"}},
+		{"internal/specifications/generate", []string{"internal/arch", "internal/specifications"}},
+		{"internal/checklist", nil},
+		{"internal/checklist/generate", []string{"internal/checklist"}},
+		{"conformance", []string{"internal/flowclient", "internal/jose"}},
+		{"conformance/ingress", []string{"internal/proxies"}},
+		{"bench", []string{"bench/chart", "bench/servers", "internal/flowclient", "internal/pgproxy"}},
+		{"bench/signer", []string{"signer", "signer/pkcs11", "softhsm"}},
+		{"bench/torture", []string{
+			"bench/chart", "bench/servers", "bench/torture/history", "internal/flowclient", "internal/jose",
+			"store", "store/postgres", "store/sqlite",
+		}},
+		{"bench/torture/history", nil},
+		{"examples/bankapp", nil},
+		{"bench/chart", nil},
+		{"bench/servers", []string{"internal/flowclient", "internal/jose"}},
+		{"internal/devsetup/setuptest", []string{"internal/config", "internal/devsetup"}},
+		{"internal/flowclient", []string{"internal/jose"}},
+		{"signer/pkcs11/attest", []string{"signer"}},
+		{"internal/module", nil},
+	}
+}

@@ -1,0 +1,312 @@
+// Package ceremony changes signing keys the way that operators answer for: each change can be tried first, names who
+// makes it, and leaves a transcript that a key in the HSM has signed.
+//
+// The life of a key is published, active, retiring, destroyed. It is published before its first signature, so that every
+// verifier that keeps a copy of the key set knows it, and stays published while tokens that it signed may be valid.
+// [Scheduler] takes the same steps by itself.
+package ceremony
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/internal/config"
+	"countersign/internal/console"
+	"countersign/internal/hsm"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Ceremony is what every change of a key needs. Errors are for the operator, and name the flag that mends them.
+type Ceremony struct {
+	Keys store.Keys
+	// Signer is where the keys are.
+	Signer   config.Signer
+	Schedule signer.Schedule
+	Now      func() time.Time
+	// Report is called with each step as soon as it is done.
+	Report func(Event)
+
+	// DryRun reports what would be done and changes nothing.
+	DryRun bool
+	// Operators are the people who make the change.
+	Operators []string
+	// Transcript names a new file, or is empty.
+	Transcript string
+	// Program is the version that the transcript names.
+	Program string
+}
+
+// Step says what an [Event] is about.
+type Step int
+
+// The steps. Those that begin with Would are reported by a dry run.
+const (
+	WouldGenerate   Step = iota // a key with Key's algorithm, uses and state
+	WouldActivate               // Key
+	WouldRetire                 // Key
+	WouldDestroy                // Key
+	WouldAddAddress             // Address to Key
+	WouldPublish                // a key that follows Other, Wait before it signs
+	WouldReplace                // Other by a new key, at once
+	WouldWait                   // Wait, until verifiers know Key
+	WouldSwitch                 // from Other to Key
+
+	Generated         // Key
+	Pending           // Key may be activated after Wait
+	Waiting           // for Wait, until verifiers know Key
+	Activated         // Key
+	Retired           // Key
+	KnownWithin       // Wait, in which verifiers learn Key
+	DestroyedIn       // Key, in Token
+	Destroyed         // Key
+	ReplicaAdded      // Key is used from Token too
+	TranscriptWritten // into File
+)
+
+// Event is a step that was taken, or that a dry run would take.
+type Event struct {
+	Step       Step
+	Key, Other store.Key
+	Token      string
+	Address    string
+	File       string
+	Wait       time.Duration
+}
+
+// ScheduleOf is the configured schedule.
+func ScheduleOf(c *config.Config) signer.Schedule {
+	return signer.Schedule{
+		TokenLifetime: max(c.Tokens.AccessTokenLifetime.Std(), c.Tokens.IDTokenLifetime.Std()),
+		Every:         c.Signer.RotateEvery.Std(),
+	}
+}
+
+// Uses are what a key of an algorithm may be for, and is for by default.
+func Uses(alg string) []string {
+	if signer.Algorithm(alg).Decrypts() {
+		return []string{string(signer.UseRequestObject)}
+	}
+	uses := []string{
+		string(signer.UseAccessToken), string(signer.UseIDToken), string(signer.UseResponse), string(signer.UseIntrospection),
+		string(signer.UseHTTPMessage), string(signer.UseEvidence),
+	}
+	if signer.Algorithm(alg) == signer.ES256 {
+		uses = append(uses, string(signer.UsePush))
+	}
+	return uses
+}
+
+// Find returns the key with a kid, or with the only kid that begins with id, and all keys beside it.
+func Find(ctx context.Context, s store.Keys, id string) (store.Key, []store.Key, error) {
+	keys, err := s.Keys(ctx)
+	if err != nil {
+		return store.Key{}, nil, err
+	}
+	var found []store.Key
+	for _, k := range keys {
+		if k.ID == id {
+			return k, keys, nil
+		}
+		if id != "" && strings.HasPrefix(k.ID, id) {
+			found = append(found, k)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], keys, nil
+	case 0:
+		return store.Key{}, nil, fmt.Errorf("there is no key %q; countersign keys list shows those that exist", id)
+	}
+	return store.Key{}, nil, fmt.Errorf("%s begin with %q; write more of the kid", console.Count(len(found), "key"), id)
+}
+
+// Generate makes a key for some uses, all of the algorithm's when none is given. Only the first key of an algorithm and use
+// can be activated at once: verifiers have to learn any other first.
+func (c *Ceremony) Generate(ctx context.Context, alg string, uses []string, activate bool) error {
+	if err := c.check(0); err != nil {
+		return err
+	}
+	if len(uses) == 0 {
+		uses = Uses(alg)
+	}
+	for _, use := range uses {
+		if !slices.Contains(Uses(alg), use) {
+			return fmt.Errorf("--use: a key for %s is not for %s but for %s", alg, use, strings.Join(Uses(alg), ", "))
+		}
+	}
+	planned := store.Key{Algorithm: alg, Uses: uses, State: string(signer.Published)}
+	if activate {
+		planned.State = string(signer.Active)
+		if err := c.first(ctx, planned); err != nil {
+			return err
+		}
+	}
+	if c.DryRun {
+		c.Report(Event{Step: WouldGenerate, Key: planned})
+		return nil
+	}
+	holder, err := hsm.OpenFirst(ctx, c.Signer, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.generate(ctx, holder, planned), holder.Close())
+}
+
+// first refuses to activate a key beside an active one.
+func (c *Ceremony) first(ctx context.Context, planned store.Key) error {
+	keys, err := c.Keys.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.State == string(signer.Active) && k.Algorithm == planned.Algorithm && shareUse(k.Uses, planned.Uses) {
+			return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s",
+				k.Algorithm, signer.JWKSMaxAge)
+		}
+	}
+	return nil
+}
+
+func (c *Ceremony) generate(ctx context.Context, holder hsm.Holder, planned store.Key) error {
+	made, err := Generate(ctx, c.Keys, holder, planned, c.Now)
+	if err != nil {
+		return err
+	}
+	c.Report(Event{Step: Generated, Key: made})
+	return c.write(ctx, "keys generate", holder, made, "", made.State)
+}
+
+// Generate makes a key in the HSM and records it. planned holds its algorithm, uses and state, which is published or
+// active.
+func Generate(ctx context.Context, s store.Keys, holder hsm.Holder, planned store.Key, now func() time.Time) (store.Key, error) {
+	made, err := hsm.Generate(ctx, holder, planned.Algorithm)
+	if err != nil {
+		return store.Key{}, err
+	}
+	made.Uses, made.State, made.CreatedAt = planned.Uses, planned.State, now() // making it took time
+	if made.State == string(signer.Active) {
+		made.ActivatedAt = made.CreatedAt
+	}
+	return made, s.AddKey(ctx, made)
+}
+
+// Activate signs with a published key from now on; with now, even when verifiers may not know it yet.
+func (c *Ceremony) Activate(ctx context.Context, id string, now bool) error {
+	if err := c.check(0); err != nil {
+		return err
+	}
+	k, _, err := Find(ctx, c.Keys, id)
+	if err != nil {
+		return err
+	}
+	if k.State != string(signer.Published) {
+		return fmt.Errorf("the key %s is %s; only a published key can be activated", k.ID, k.State)
+	}
+	if wait := c.unknownFor(k); wait > 0 && !now {
+		return fmt.Errorf("the key %s is not known to every verifier yet: wait %s, or give --now", k.ID, wait.Round(time.Second))
+	}
+	if c.DryRun {
+		c.Report(Event{Step: WouldActivate, Key: k})
+		return nil
+	}
+	if err := c.move(ctx, k, signer.Active); err != nil {
+		return err
+	}
+	c.Report(Event{Step: Activated, Key: k})
+	return c.record(ctx, "keys activate", k, signer.Active)
+}
+
+// Retire stops signing with an active key, unless it is the last for one of its uses. It stays published.
+func (c *Ceremony) Retire(ctx context.Context, id string) error {
+	if err := c.check(0); err != nil {
+		return err
+	}
+	k, keys, err := Find(ctx, c.Keys, id)
+	if err != nil {
+		return err
+	}
+	if k.State != string(signer.Active) {
+		return fmt.Errorf("the key %s is %s; only an active key can be retired", k.ID, k.State)
+	}
+	if use, ok := leftWithout(k, keys); ok {
+		return lastActive(k, use)
+	}
+	if c.DryRun {
+		c.Report(Event{Step: WouldRetire, Key: k})
+		return nil
+	}
+	if err := c.move(ctx, k, signer.Retiring); err != nil {
+		return err
+	}
+	c.Report(Event{Step: Retired, Key: k})
+	return c.record(ctx, "keys retire", k, signer.Retiring)
+}
+
+// check refuses fewer operators than least, operators without a name, and a transcript that exists.
+func (c *Ceremony) check(least int) error {
+	var names []string
+	for _, name := range c.Operators {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name == "" {
+			return errors.New("--operator: a name is empty")
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) < least {
+		return fmt.Errorf("this needs two people: give --operator twice, with different names (found %s)", console.Count(len(names), "name"))
+	}
+	if c.Transcript == "" {
+		return nil
+	}
+	if _, err := os.Lstat(c.Transcript); err == nil {
+		return fmt.Errorf("--transcript: %s exists; a transcript is never written over", c.Transcript)
+	}
+	return nil
+}
+
+// unknownFor is for how long verifiers may not know a published key yet; not positive when all do.
+func (c *Ceremony) unknownFor(k store.Key) time.Duration {
+	return signer.Schedule{}.ActivatableAt(signer.Record{CreatedAt: k.CreatedAt}).Sub(c.Now())
+}
+
+func (c *Ceremony) move(ctx context.Context, k store.Key, to signer.State) error {
+	err := c.Keys.MoveKey(ctx, k.ID, k.State, string(to), c.Now())
+	if errors.Is(err, store.ErrConflict) {
+		return changedMeanwhile(k)
+	}
+	return err
+}
+
+func changedMeanwhile(k store.Key) error {
+	return fmt.Errorf("the key %s was changed by somebody else at the same moment; look at it and try again", k.ID)
+}
+
+func lastActive(k store.Key, use string) error {
+	return fmt.Errorf("the key %s is the last active %s key for %s: activate another first", k.ID, k.Algorithm, use)
+}
+
+// shareUse reports whether two keys are for the same thing.
+func shareUse(a, b []string) bool {
+	return slices.ContainsFunc(a, func(use string) bool { return slices.Contains(b, use) })
+}
+
+// leftWithout finds a use that no other active key of the algorithm serves.
+func leftWithout(retired store.Key, keys []store.Key) (use string, found bool) {
+	for _, use := range retired.Uses {
+		served := slices.ContainsFunc(keys, func(k store.Key) bool {
+			return k.ID != retired.ID && k.State == string(signer.Active) && k.Algorithm == retired.Algorithm && slices.Contains(k.Uses, use)
+		})
+		if !served {
+			return use, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,159 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/internal/admin"
+	"countersign/internal/ceremony"
+	"countersign/internal/console"
+	"countersign/internal/database"
+	"countersign/internal/hsm"
+	"countersign/signer"
+)
+
+// openStore opens the store. Without it the checks of clients and keys find nothing.
+func (d *Doctor) openStore(ctx context.Context) (f Findings) {
+	chosen, err := database.New(d.Config, d.Now, nil)
+	if err != nil {
+		f.fail("store", "%v", err)
+		return f
+	}
+	s, err := chosen.Open(ctx)
+	if err != nil {
+		f.fail("store", "%v", err)
+		return f
+	}
+	if err := s.Ping(ctx); err != nil {
+		f.fail("store", "%v", err)
+		_ = s.Close() // nothing was written
+		return f
+	}
+	d.store = s
+	f.ok("store", "%s: reached, its schema is up to date", chosen.Name)
+	return f
+}
+
+// clients looks for clients that this release would refuse.
+func (d *Doctor) clients(ctx context.Context) (f Findings) {
+	if d.store == nil {
+		return nil
+	}
+	clients, err := d.store.Clients(ctx)
+	if err != nil {
+		f.fail("clients", "%v", err)
+		return f
+	}
+	good := 0
+	for _, client := range clients {
+		if err := admin.CheckMetadata(client.ID, client.Profile, client.Metadata); err != nil {
+			f.fail("clients", "%s is refused: %v", client.ID, err)
+			continue
+		}
+		if !slices.Contains(strings.Fields(d.Config.Profiles), client.Profile) {
+			f.warn("clients", "%s is refused: its profile %s is not offered; add it to profiles in the configuration", client.ID, client.Profile)
+			continue
+		}
+		good++
+	}
+	f.ok("clients", "%s registered and correct", console.Count(good, "client"))
+	return f
+}
+
+// openTokens reaches every token.
+func (d *Doctor) openTokens(ctx context.Context) (f Findings) {
+	if warning := hsm.Warning(d.Config.Signer); warning != "" {
+		f.warn("hsm", "%s", warning)
+	} else {
+		f.ok("hsm", "the module runs in a worker process of its own")
+	}
+	tokens, problems, err := hsm.Connect(ctx, d.Config.Signer, nil)
+	if err != nil {
+		f.fail("hsm", "%v", err)
+		return f
+	}
+	d.tokens = tokens
+	for i, token := range tokens {
+		if problems[i] != nil {
+			f.fail("hsm", "%s: %v", token.Token(), problems[i])
+			continue
+		}
+		d.reached = f.token(ctx, token) || d.reached
+	}
+	return f
+}
+
+// token lists what a token holds, and reports whether it could.
+func (f *Findings) token(ctx context.Context, token hsm.Holder) bool {
+	held, err := token.List(ctx)
+	if err != nil {
+		f.fail("hsm", "%s: %v", token.Token(), err)
+		return false
+	}
+	f.ok("hsm", "%s is reached and holds %s", token.Token(), console.Count(len(held), "key"))
+	for _, key := range held {
+		if key.Refused != "" {
+			f.warn("hsm", "the key %s is not used: %s", key.Record.ID, key.Refused)
+		}
+	}
+	return true
+}
+
+// keys signs with every active key, when there are a token and a store.
+func (d *Doctor) keys(ctx context.Context) (f Findings) {
+	if !d.reached || d.store == nil {
+		return nil
+	}
+	keys, err := signer.New(ctx, signer.Config{Catalogue: hsm.Catalogue(d.store), Replicas: d.tokens.Replicas(), Now: d.Now})
+	if err != nil {
+		f.fail("keys", "%v", err)
+		return f
+	}
+	published, err := keys.Published(ctx)
+	if err != nil {
+		f.fail("keys", "%v", err)
+		return f
+	}
+	for _, record := range published {
+		if record.CreatedAt.After(d.Now().Add(time.Minute)) {
+			f.fail("clock", "the key %s was made later than now: the clock is behind", record.ID)
+		}
+	}
+	f.active(ctx, keys, published)
+	d.uses(ctx, &f, keys, published)
+	return f
+}
+
+// active has every active key sign or decrypt.
+func (f *Findings) active(ctx context.Context, keys *signer.Signer, published []signer.Record) {
+	if err := keys.Ready(ctx); err != nil {
+		f.fail("keys", "%v", err)
+		return
+	}
+	for _, record := range published {
+		if record.State == signer.Active {
+			f.ok("keys", "%s %s %s", record.Algorithm, record.ID, ceremony.Does(record.Algorithm))
+		}
+	}
+}
+
+// uses looks for a use that no active key serves.
+func (d *Doctor) uses(ctx context.Context, f *Findings, keys *signer.Signer, published []signer.Record) {
+	if _, err := keys.Active(ctx, signer.UseAccessToken, signer.Algorithm(d.Config.Tokens.AccessTokenAlgorithm)); err != nil {
+		f.fail("keys", "tokens.access_token_algorithm: %v", err) // which says what to run
+	}
+	serves := func(use signer.Use) bool {
+		return slices.ContainsFunc(published, func(r signer.Record) bool { return r.State == signer.Active && slices.Contains(r.Uses, use) })
+	}
+	if !serves(signer.UseIDToken) {
+		f.warn("keys", "no active key signs ID tokens: OpenID Connect clients get none")
+	}
+	if d.Config.Profiles != admin.DefaultProfile && !serves(signer.UseResponse) {
+		f.warn("keys", "no active key signs authorization responses: clients that want them signed get an error page; run: countersign keys generate --alg PS256 --use %s", signer.UseResponse)
+	}
+	if _, err := keys.ActiveFor(ctx, signer.UseEvidence); err != nil {
+		f.warn("audit", "no active key seals the audit log: who can write to the store can change it unseen; run: countersign keys generate --alg ES256 --use %s, and activate the key", signer.UseEvidence)
+	}
+}

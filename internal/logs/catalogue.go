@@ -1,0 +1,352 @@
+package logs
+
+import "slices"
+
+// Groups lists the messages of the levels warn and error, in the order of the page.
+func Groups() []Group {
+	return slices.Concat(requests(), keys(), operation())
+}
+
+// requests lists what requests of clients and users cause.
+func requests() []Group {
+	return []Group{
+		{"Requests", []Entry{
+			{
+				Message: "request",
+				Levels:  []string{"error"},
+				Fields: []string{
+					"correlation_id", "method", "route", "client_id", "status", "outcome", "took", "cause",
+				},
+				Cause: "The line of each request; it is an error when the answer was 5xx. The field cause says why: usually the " +
+					"store (`store: the database is not available`, `store: overloaded`), the HSM (`signer: the HSM is not available`, " +
+					"`signer: too many signatures are waiting`), a missing key (`signer: no key`), a deadline " +
+					"(`context deadline exceeded`), or a panic.",
+				Remedy: "Search for other lines with the same correlation_id and time. Check that readiness (`/health/ready`) " +
+					"is ok, that the database answers and that the HSM signs (`countersign doctor`). With `no key`, generate and " +
+					"activate a key for the algorithm that the client registered. A single line at a failover needs no action.",
+			},
+			{
+				Message: "panic in request handler",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "panic", "stack"},
+				Cause:   "A bug. The client got a 500 and the server goes on.",
+				Remedy:  "Report the line with its stack.",
+			},
+			{
+				Message: "page not rendered",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "page", "error"},
+				Cause:   "A template failed: a bug or a broken build. The user got a 500.",
+				Remedy:  "Check that the binary is the released one; report the line.",
+			},
+			{
+				Message: "one-time values of a refused request not recorded",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "client_id", "error"},
+				Cause: "The store did not record the jti of the client assertion or DPoP proof of a request that was refused. " +
+					"The client could send the same values once more while they are valid.",
+				Remedy: "Check the store as for 5xx answers. The values end by themselves within minutes.",
+			},
+			{
+				Message: "registration access token used without the certificate of its organisation",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "client_id", "organisation", "error"},
+				Cause: "Somebody presented the right registration access token of a client, without the certificate that it is " +
+					"bound to. The request was refused. The token may be stolen, or the organisation calls the wrong listener.",
+				Remedy: "Ask the organisation. If it was not the caller, disable the client and have it register again.",
+			},
+		}},
+		{"Sign-in and devices", []Entry{
+			{
+				Message: "sign-in failed",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "client_id", "page", "error"},
+				Cause:   "The directory or the store failed while a user signed in. The user saw an error page.",
+				Remedy:  "Check the store, and the source of passwords if it is not the built-in one.",
+			},
+			{
+				Message: "sign-in throttled",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "client_id", "page", "retry_after"},
+				Cause:   "There were too many wrong passwords for one user name, or in all. Passwords are being guessed, or a user forgot theirs.",
+				Remedy:  "Nothing for single lines. Many are an attack: block its addresses at the ingress.",
+			},
+			{
+				Message: "passkey disabled: signature counter did not increase (copied authenticator)",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "subject"},
+				Cause: "The counter of a passkey went back: two copies of its key exist (WebAuthn Level 3 §6.1.1). The passkey is " +
+					"refused from now on; the audit log has the event passkey_copied.",
+				Remedy: "Tell the user to remove the passkey and to add a new one; treat the account's recent activity as suspect.",
+			},
+			{
+				Message: "web push not sent",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "status", "error"},
+				Cause: "A push service did not take a notification, or there is no active key for web push. The user still sees the " +
+					"request on the device page.",
+				Remedy: "Check that the server can reach push services on the internet, and that a key for web push is active " +
+					"(`countersign keys list`).",
+			},
+			{
+				Message: "web push subscriptions not read",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "error"},
+				Cause:   "The store failed; the user's browsers were not notified of a request.",
+				Remedy:  "Check the store.",
+			},
+			{
+				Message: "web push subscription not removed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "reason", "error"},
+				Cause:   "The store failed; a browser that is gone is tried again at the next request.",
+				Remedy:  "Check the store.",
+			},
+		}},
+		{"CIBA pings", []Entry{
+			{
+				Message: "CIBA pings could not be claimed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The store failed; notifications wait.",
+				Remedy:  "Check the store. They are sent when it answers again.",
+			},
+			{
+				Message: "CIBA ping failed; will be retried",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "attempt", "status", "error", "next_attempt_at"},
+				Cause:   "A client's notification endpoint did not answer, or answered 5xx.",
+				Remedy:  "If it goes on, tell the client's operator. The client can poll all the same.",
+			},
+			{
+				Message: "CIBA ping abandoned",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "attempt", "error"},
+				Cause: "A notification cannot be sent any more: its request expires before the next try, the client is gone or not " +
+					"registered for ping, or the stored notification was sealed with a key that is no longer in ciba.ping_keys_file.",
+				Remedy: "Check the client's registration (`countersign clients show`) and ciba.ping_keys_file. The client can poll.",
+			},
+			{
+				Message: "CIBA ping rejected by client; not retried",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "attempt", "status"},
+				Cause:   "A client's notification endpoint answered 3xx or 4xx (CIBA Core §10.2 demands 200 or 204).",
+				Remedy:  "Tell the client's operator: the endpoint or its check of the notification token is wrong.",
+			},
+			{
+				Message: "CIBA ping result not saved; will be resent",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "attempt", "error"},
+				Cause:   "The store failed after a notification was sent; the client gets it a second time.",
+				Remedy:  "Check the store. Clients have to accept a second notification.",
+			},
+		}},
+	}
+}
+
+// keys lists what is about signing keys and HSMs.
+func keys() []Group {
+	return []Group{
+		{"HSMs", []Entry{
+			{
+				Message: "HSM signing fails; not asked until a probe succeeds",
+				Levels:  []string{"error"},
+				Fields:  []string{"hsm", "error"},
+				Cause:   "An HSM failed several times in a row. The others sign; this one is probed with growing pauses.",
+				Remedy:  "Check the HSM, its network and its session limit. The info line \"HSM signs again\" ends the incident.",
+			},
+			{
+				Message: "HSM made a wrong signature; not released",
+				Levels:  []string{"error"},
+				Fields:  []string{"hsm", "kid"},
+				Cause: "A signature did not verify with the published public key: the HSM is faulty, or a different key has the key's " +
+					"address in it.",
+				Remedy: "Take the HSM out of the configuration and compare the key (`countersign keys verify`) before it comes back.",
+			},
+			{
+				Message: "HSM lacks a signing key",
+				Levels:  []string{"error"},
+				Fields:  []string{"hsm", "kid", "error"},
+				Cause:   "An HSM that should hold a key does not find it: it was deleted, not replicated, or the login lacks rights.",
+				Remedy:  "Copy the key with the vendor's tool, then run `countersign keys import-replica`.",
+			},
+			{
+				Message: "HSM needs an operator; not retried until restart",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause:   "The PKCS#11 module refuses for good: a wrong or locked PIN, or a missing token. Retrying could lock the PIN.",
+				Remedy:  "Correct the PIN or the token, then restart the server.",
+			},
+			{
+				Message: "HSM unreachable; signing continues on the others",
+				Levels:  []string{"error"},
+				Fields:  []string{"hsm", "error"},
+				Cause:   "One of several HSMs could not be opened at the start.",
+				Remedy:  "Check the HSM and restart the server when it is back.",
+			},
+			{
+				Message: "PKCS#11 worker did not start",
+				Levels:  []string{"error"},
+				Fields:  []string{"error", "in_a_row", "next_try_in"},
+				Cause:   "The process that loads the PKCS#11 module ended early: the module cannot be loaded, or the HSM is unreachable.",
+				Remedy:  "Check signer.module and the vendor's configuration; `countersign doctor` tries the module.",
+			},
+			{
+				Message: "PKCS#11 worker failed while using a key; trying the next worker",
+				Levels:  []string{"warn"},
+				Fields:  []string{"kid", "error"},
+				Cause:   "A worker died or lost its session during a signature. A new one took over.",
+				Remedy:  "Nothing for single lines. If it goes on, check the HSM and the vendor's log.",
+			},
+			{
+				Message: "PKCS#11 module hangs; worker killed",
+				Levels:  []string{"error"},
+				Fields:  []string{"pid"},
+				Cause:   "The module did not return within signer.timeout.",
+				Remedy:  "Check the HSM, its network and its load; raise signer.timeout only if the HSM is that slow.",
+			},
+		}},
+		{"Signing keys", []Entry{
+			{
+				Message: "signing key reload failed; keeping previous keys",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause:   "The store failed while the list of keys was read.",
+				Remedy:  "Check the store. Key changes do not reach this node until it answers.",
+			},
+			{
+				Message: "signing keys are in a development key file",
+				Levels:  []string{"error"},
+				Fields:  []string{"warning", "file"},
+				Cause:   "signer.development_key_file is set: the keys are in a file, not in an HSM. Logged at every start, whatever the log level.",
+				Remedy:  "In production, generate keys in an HSM and remove signer.development_key_file.",
+			},
+			{
+				Message: "PKCS#11 module runs in the server process",
+				Levels:  []string{"warn"},
+				Fields:  []string{"warning"},
+				Cause:   "signer.backend is crypto11: there is no worker process. A module that hangs or crashes takes the server with it.",
+				Remedy:  "Use the default backend, unless the vendor's module needs this one.",
+			},
+			{
+				Message: "key rotation is waiting for the next key on every HSM; copy it with the vendor's tool, then run countersign keys import-replica",
+				Levels:  []string{"error"},
+				Fields:  []string{"kid", "alg", "hsm_count"},
+				Cause:   "The next key is on fewer HSMs than the active one (hsm_count), so that the schedule does not activate it.",
+				Remedy:  "Copy the key with the vendor's tool, then run `countersign keys import-replica` for each HSM that lacks it.",
+			},
+			{
+				Message: "key rotation failed; will be retried",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause:   "The schedule could not generate or activate a key: the store or the HSM failed.",
+				Remedy:  "Check both. The keys in use stay valid; act before the next key is due.",
+			},
+		}},
+	}
+}
+
+// operation lists what is about the process, its files and the audit log.
+func operation() []Group {
+	return []Group{
+		{"Audit log", []Entry{
+			{
+				Message: "audit",
+				Levels:  []string{"warn", "error"},
+				Fields:  []string{"event", "address", "method", "path", "chain", "from", "to", "error"},
+				Cause: "A security event, also in the audit log. At warn, a request was refused: `client_certificate_forged` (a forwarded " +
+					"certificate from elsewhere than the ingress), `client_certificate_unreadable`. At error: `audit_log_cut` (the log is " +
+					"shorter than what this process wrote).",
+				Remedy: "For refused requests, check that the address is not your own ingress; if it is, its configuration does not fit " +
+					"listen_mtls. For audit_log_cut, treat the database as tampered with, or restored from an older backup: compare " +
+					"with kept checkpoints (`countersign audit verify --checkpoint`).",
+			},
+			{
+				Message: "audit log append failed; will be retried",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause:   "Pending evidence was not written to this node's chain, or no checkpoint could be signed. Evidence stays pending and is not lost.",
+				Remedy:  "Check the store, and that a key for evidence is active.",
+			},
+			{
+				Message: "security event not recorded in the audit log",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "client_id", "event", "error"},
+				Cause:   "The store failed after a change was made; the audit log lacks the event.",
+				Remedy:  "Keep this line as its record. Check the store.",
+			},
+		}},
+		{"Operation", []Entry{
+			{
+				Message: "server not ready",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "part", "error"},
+				Cause:   "A readiness probe found that the store or the signer does not work; `/health/ready` answers 503.",
+				Remedy:  "Check that part. The load balancer sends requests to other nodes meanwhile.",
+			},
+			{
+				Message: "certificate revocation check failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "A CRL or OCSP responder of a client CA could not be read, or its answer is not valid.",
+				Remedy:  "Check that the server reaches the address in the error. With revocation `soft` certificates are accepted meanwhile, with `hard` they are refused.",
+			},
+			{
+				Message: "client CA reload failed; keeping previous CAs",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause:   "A file with client CAs was changed and cannot be read or parsed.",
+				Remedy:  "Correct the file. It is read again within seconds.",
+			},
+			{
+				Message: "purge of expired records failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "Expired records were not deleted.",
+				Remedy:  "Check the store, and its free space if it goes on for hours.",
+			},
+			{
+				Message: "requests aborted at shutdown timeout",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "Requests were still running when the shutdown timeout ended.",
+				Remedy:  "Raise shutdown_timeout if it happens at every stop.",
+			},
+			{
+				Message: "trace export failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The OTLP endpoint did not take the traces. Requests are not affected.",
+				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
+			},
+			{
+				Message: "final trace export failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The OTLP endpoint did not take the traces that were left when the server stopped.",
+				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
+			},
+			{
+				Message: "systemd notification failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The socket in NOTIFY_SOCKET did not take the state of the service.",
+				Remedy:  "Check NotifyAccess of the unit, and that the socket is visible in the server's mount namespace.",
+			},
+			{
+				Message: "store close failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "Closing the database failed when the server stopped. Committed data is safe.",
+				Remedy:  "Check the store before the next start.",
+			},
+			{
+				Message: "HSM close failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "A PKCS#11 worker did not end by itself when the server stopped, and was killed.",
+				Remedy:  "Nothing for single lines. If it happens at every stop, check for open sessions in the HSM.",
+			},
+		}},
+	}
+}

@@ -1,0 +1,85 @@
+package serve
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"time"
+
+	"countersign/ciba"
+	"countersign/fapi/backchannel"
+	"countersign/internal/config"
+	"countersign/internal/directory"
+	"countersign/internal/jose"
+)
+
+// Backchannel says what of CIBA a server with this configuration offers.
+type Backchannel struct {
+	// Enabled reports whether clients may use backchannel authentication at all, and Ping whether they may be notified.
+	Enabled, Ping bool
+}
+
+// CheckBackchannel reads the files that CIBA needs, as Run does.
+func CheckBackchannel(c config.CIBA, now func() time.Time) (Backchannel, error) {
+	settings, err := backchannelSettings(c, now)
+	if err != nil || settings == nil {
+		return Backchannel{}, err
+	}
+	return Backchannel{Enabled: true, Ping: settings.Seals != nil}, nil
+}
+
+// backchannelSettings makes the settings of CIBA; nil when it is not offered.
+func backchannelSettings(c config.CIBA, now func() time.Time) (*backchannel.Settings, error) {
+	if !c.Enabled {
+		return nil, nil
+	}
+	settings := &backchannel.Settings{
+		Lifetime: c.Lifetime.Std(), MaxLifetime: c.MaxLifetime.Std(), Interval: c.Interval.Std(), LongPoll: c.LongPoll.Std(),
+		PendingPerUser: c.PendingPerUser, PendingPerClient: c.PendingPerClient,
+		UserPerMinute: float64(c.UserPerMinute), UserBurst: c.UserBurst,
+		RequireBindingMessage: c.BindingMessage == "always", LoginHint: c.LoginHint, UserCodes: directory.NewUserCodes(now),
+	}
+	if c.PingKeys != "" {
+		text, err := c.PingKeys.Read()
+		if err != nil {
+			return nil, fmt.Errorf("ciba.ping_keys_file: %w", err)
+		}
+		if settings.Seals, err = ciba.NewSealer(text); err != nil {
+			return nil, fmt.Errorf("ciba.ping_keys_file: %w", err)
+		}
+	}
+	for i, known := range c.HintIssuers {
+		text, err := os.ReadFile(known.JWKSFile.Path())
+		if err != nil {
+			return nil, fmt.Errorf("ciba.login_hint_issuers[%d].jwks_file: %w", i, err)
+		}
+		keys, err := jose.ParseKeySet(text)
+		if err != nil {
+			return nil, fmt.Errorf("ciba.login_hint_issuers[%d].jwks_file: %w", i, err)
+		}
+		settings.HintIssuers = append(settings.HintIssuers, backchannel.HintIssuer{Issuer: known.Issuer, Keys: keys})
+	}
+	var err error
+	settings.Certificate, err = pingCertificate(c)
+	return settings, err
+}
+
+// pingCertificate is what notification endpoints are shown that ask for a certificate.
+func pingCertificate(c config.CIBA) (*tls.Certificate, error) {
+	if c.ClientCertificate == "" {
+		return nil, nil
+	}
+	chain, err := os.ReadFile(c.ClientCertificate.Path())
+	if err != nil {
+		return nil, fmt.Errorf("ciba.ping_certificate_file: %w", err)
+	}
+	key, err := c.ClientCertificateKey.Read()
+	if err != nil {
+		return nil, fmt.Errorf("ciba.ping_key_file: %w", err)
+	}
+	certificate, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return nil, fmt.Errorf("ciba.ping_certificate_file and ciba.ping_key_file: %w", err)
+	}
+	return &certificate, nil
+}

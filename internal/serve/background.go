@@ -1,0 +1,90 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"countersign/fapi"
+	"countersign/internal/admin"
+	"countersign/internal/auditlog"
+	"countersign/internal/ceremony"
+	"countersign/store"
+)
+
+// start starts what runs beside the requests until ctx ends, and returns how to wait for the end of it: what came of a ping
+// is recorded and the audit log is sealed before that.
+func (s *server) start(ctx context.Context, endpoints *fapi.Server) (wait func()) {
+	go purge(ctx, s.store, s.log)
+	if shared, ok := s.store.(store.Watcher); ok {
+		go shared.Watch(ctx, endpoints.OnChange)
+	}
+	if plan := ceremony.ScheduleOf(s.Config); plan.Every > 0 {
+		scheduler := &ceremony.Scheduler{
+			Schedule: plan, Store: admin.Audited(s.store, s.Now, "schedule"), Holder: s.keys.Tokens[0], Now: s.Now, Logger: s.log,
+		}
+		go scheduler.Run(ctx)
+	}
+	stopSealing := s.seal(ctx)
+	var pings sync.WaitGroup
+	pings.Go(func() { endpoints.RunPings(ctx) })
+	return func() {
+		pings.Wait()
+		stopSealing() // after the last entry
+	}
+}
+
+// seal writes this node's chain of the audit log until stop is called, which waits for the last checkpoint.
+func (s *server) seal(ctx context.Context) (stop func()) {
+	sealer := &auditlog.Sealer{
+		Store: s.store, Signer: s.keys.Signer, Chain: s.chain,
+		Every: s.Config.Audit.CheckpointEvery.Std(), Entries: uint64(s.Config.Audit.CheckpointEntries), Now: s.Now, Log: s.log,
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var sealing sync.WaitGroup
+	sealing.Go(func() { sealer.Run(running) })
+	return func() {
+		cancel()
+		sealing.Wait()
+	}
+}
+
+const (
+	// purgeEvery is how often records are removed that nobody can ask for any more.
+	purgeEvery = 30 * time.Second
+	// purgeLimit bounds one step, in records, so that purging never holds up a request for long.
+	purgeLimit = 1000
+)
+
+// purge removes expired records until ctx ends. Several nodes may do it at once.
+func purge(ctx context.Context, s store.Store, log *slog.Logger) {
+	ticker := time.NewTicker(purgeEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			purgeAll(ctx, s, log)
+		}
+	}
+}
+
+// purgeAll removes what is expired now, step by step.
+func purgeAll(ctx context.Context, s store.Store, log *slog.Logger) {
+	for ctx.Err() == nil {
+		removed, err := s.Purge(ctx, purgeLimit)
+		if errors.Is(err, context.Canceled) {
+			return
+		}
+		if err != nil {
+			log.WarnContext(ctx, "purge of expired records failed", "error", err.Error())
+			return
+		}
+		if removed < purgeLimit {
+			return
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package serve
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"countersign/fapi"
+	"countersign/fapi/authorize"
+	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/rar"
+	"countersign/fapi/registration"
+	"countersign/fapi/scope"
+	"countersign/internal/config"
+	"countersign/internal/directory"
+	"countersign/internal/hsm"
+	"countersign/internal/pages"
+	"countersign/mtls"
+)
+
+// This file and backchannel.go turn the configuration into the settings of package fapi.
+
+// settings are those of the authorization server.
+func (s *server) settings(ctx context.Context) (fapi.Config, error) {
+	c := s.Config
+	trust, stores, err := clientTrust(ctx, c, s.Now, s.log)
+	if err != nil {
+		return fapi.Config{}, err
+	}
+	shown, err := pages.New(pages.Config{Issuer: c.Issuer, Now: s.Now, Logger: s.log})
+	if err != nil {
+		return fapi.Config{}, err
+	}
+	assets, err := shown.Assets()
+	if err != nil {
+		return fapi.Config{}, err
+	}
+	passwords, err := s.passwords()
+	if err != nil {
+		return fapi.Config{}, err
+	}
+	interactor, err := authorize.NewForms(shown, passwords, s.log)
+	if err != nil {
+		return fapi.Config{}, err
+	}
+	settings := fapi.Config{
+		Issuer: c.Issuer, Store: s.store, Signer: s.keys.Signer, AuditChain: s.chain,
+		Now: s.Now, Logger: s.log, TracerProvider: s.traces,
+		Interactor: interactor, DevicePages: shown.Device(), Passwords: passwords, Assets: assets, PasskeyName: "Countersign", ACRValues: authorize.ACRValues(),
+		Certificates: mtls.Admitted(), ClientTrust: trust, TrustStores: stores,
+		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
+		InteractionLifetime:  c.Sessions.InteractionLifetime.Std(),
+		CodeLifetime:         c.Tokens.CodeLifetime.Std(),
+		AccessTokenLifetime:  c.Tokens.AccessTokenLifetime.Std(),
+		IDTokenLifetime:      c.Tokens.IDTokenLifetime.Std(),
+		GrantLifetime:        c.Tokens.GrantLifetime.Std(),
+		SessionLifetime:      c.Sessions.Lifetime.Std(),
+		AccessTokenAlgorithm: c.Tokens.AccessTokenAlgorithm,
+		Profiles:             strings.Fields(c.Profiles),
+		RequireDPoPNonce:     c.DPoP.RequireNonce,
+		Limits: endpoint.Limits{
+			ClientPerSecond: float64(c.Limits.ClientPerSecond), ClientBurst: c.Limits.ClientBurst,
+			AddressFailuresPerSecond: float64(c.Limits.AddressFailuresPerSecond), AddressFailureBurst: c.Limits.AddressFailureBurst,
+		},
+	}
+	if c.Signer.DevelopmentKeyFile != "" {
+		settings.Warning = hsm.DevelopmentWarning
+	}
+	if c.ListenMTLS.Address != "" {
+		settings.MTLSIssuer = c.ListenMTLS.URL
+	}
+	return settings, offer(&settings, c, s.Now)
+}
+
+// offer adds what clients can ask for: scopes, resources, detail types, registration and CIBA.
+func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error {
+	for _, known := range c.Scopes {
+		settings.Scopes = append(settings.Scopes, scope.Scope{Name: known.Name, Description: known.Description, AlwaysAsk: known.AlwaysAsk})
+	}
+	if c.Resources.SampleAccounts {
+		settings.Resources = append(settings.Resources, sampleAccounts())
+	}
+	for _, known := range c.ResourceServers {
+		settings.ResourceServers = append(settings.ResourceServers, scope.ResourceServer{
+			Identifier: known.Identifier, Scopes: strings.Fields(known.Scopes),
+		})
+	}
+	for i, known := range c.AuthorizationDetails {
+		schema, err := os.ReadFile(known.SchemaFile.Path())
+		if err != nil {
+			return fmt.Errorf("authorization_details[%d].schema_file: %w", i, err)
+		}
+		settings.AuthorizationDetailTypes = append(settings.AuthorizationDetailTypes, rar.Type{
+			Type: known.Type, Title: known.Title, Schema: schema,
+		})
+	}
+	if c.Registration.Enabled {
+		settings.Registration = &registration.Settings{
+			Scopes: strings.Fields(c.Registration.Scopes), AuthorizationDetailsTypes: strings.Fields(c.Registration.DetailTypes),
+			CertificateQuota: c.Registration.CertificateQuota,
+		}
+	}
+	var err error
+	if settings.Backchannel, err = backchannelSettings(c.CIBA, now); err != nil {
+		return err
+	}
+	settings.OutboundRoots, err = outboundRoots(c.Outbound.CAFile)
+	return err
+}
+
+// passwords authenticate users by the built-in directory.
+func (s *server) passwords() (browser.Passwords, error) {
+	users, err := directory.New(directory.Config{Users: s.store, Now: s.Now})
+	if err != nil {
+		return browser.Passwords{}, err
+	}
+	return browser.Passwords{Directory: users, Refused: directory.ErrRefused, Throttled: directory.ErrThrottled}, nil
+}
+
+// outboundRoots are the authorities for what the server fetches; nil is the system's.
+func outboundRoots(file config.File) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	encoded, err := os.ReadFile(file.Path())
+	if err != nil {
+		return nil, fmt.Errorf("outbound.ca_file: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(encoded) {
+		return nil, fmt.Errorf("outbound.ca_file: %s holds no certificate in PEM form", file)
+	}
+	return roots, nil
+}

@@ -1,0 +1,171 @@
+package serve
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"countersign/internal/audit"
+	"countersign/internal/config"
+	"countersign/internal/limit"
+	"countersign/internal/oauth"
+	"countersign/mtls"
+	"countersign/store"
+)
+
+// SocketPrefix is how the address of a listener begins that is a unix socket.
+const SocketPrefix = "unix:"
+
+// openPort opens a TCP port, or a unix socket that its owner and group may use.
+func openPort(ctx context.Context, address string) (opened net.Listener, plain bool, err error) {
+	name, plain := strings.CutPrefix(address, SocketPrefix)
+	if !plain {
+		opened, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
+		return opened, false, err
+	}
+	// A server that was killed leaves its socket behind. One that answers is another server's.
+	if info, err := os.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if other, err := new(net.Dialer).DialContext(ctx, "unix", name); err == nil {
+			return nil, true, errors.Join(errors.New("another program uses this socket"), other.Close())
+		}
+		if err := os.Remove(name); err != nil {
+			return nil, true, err
+		}
+	}
+	if opened, err = new(net.ListenConfig).Listen(ctx, "unix", name); err != nil {
+		return nil, true, err
+	}
+	if err := os.Chmod(name, 0o660); err != nil {
+		return nil, true, errors.Join(err, opened.Close())
+	}
+	return opened, true, nil
+}
+
+// newGate makes the gate in front of the listener for client certificates.
+func newGate(c config.ListenMTLS, now func() time.Time) (mtls.Gate, error) {
+	switch c.Source {
+	case mtls.SourceDirect, "":
+		return mtls.Gate{Source: mtls.Direct()}, nil
+	case mtls.SourceProxyProtocol:
+		ingress, err := newIngress(c, now)
+		return mtls.Gate{Source: mtls.ProxyProtocol(), Ingress: ingress}, err
+	}
+	source, err := mtls.Header(c.Source)
+	if err != nil {
+		return mtls.Gate{}, fmt.Errorf("listen_mtls.source: %w", err)
+	}
+	ingress, err := newIngress(c, now)
+	return mtls.Gate{Source: source, Headers: mtls.SourceHeaders(c.Source), Ingress: ingress}, err
+}
+
+// newIngress recognises the ingress, in the one way that is configured.
+func newIngress(c config.ListenMTLS, now func() time.Time) (mtls.Ingress, error) {
+	if strings.HasPrefix(c.Address, SocketPrefix) {
+		return mtls.IngressSocket{}, nil
+	}
+	if c.IngressCAFile != "" {
+		encoded, err := os.ReadFile(c.IngressCAFile.Path())
+		if err != nil {
+			return nil, fmt.Errorf("listen_mtls.ingress_ca_file: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(encoded) {
+			return nil, fmt.Errorf("listen_mtls.ingress_ca_file: %s holds no certificate in PEM form", c.IngressCAFile)
+		}
+		return mtls.IngressCertificate{Roots: roots, Names: strings.Fields(c.IngressName), Now: now}, nil
+	}
+	var networks []netip.Prefix
+	for name := range strings.FieldsSeq(c.IngressNetworks) {
+		network, err := netip.ParsePrefix(name)
+		if err != nil {
+			return nil, fmt.Errorf("listen_mtls.ingress_networks: %w", err)
+		}
+		networks = append(networks, network)
+	}
+	var secrets [][]byte
+	for _, file := range []config.Secret{c.IngressSecret, c.IngressOldSecret} {
+		if file == "" {
+			continue
+		}
+		secret, err := file.Read()
+		if err != nil {
+			return nil, fmt.Errorf("listen_mtls.ingress_secret_file: %w", err)
+		}
+		secrets = append(secrets, secret)
+	}
+	ingress, err := mtls.NewIngressSecret(networks, secrets...)
+	if err != nil {
+		return nil, fmt.Errorf("listen_mtls.ingress_secret_file: %w", err)
+	}
+	return ingress, nil
+}
+
+// guardCertificates puts a gate in front of a listener. What it refuses never reaches an endpoint; a forgery is an event in
+// the log.
+func guardCertificates(next http.Handler, gate mtls.Gate, alarms *alarms) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		admitted, err := gate.Admit(r)
+		if err == nil {
+			next.ServeHTTP(w, admitted)
+			return
+		}
+		event, description := "client_certificate_unreadable", "the client certificate cannot be read"
+		if errors.Is(err, mtls.ErrForged) {
+			event, description = "client_certificate_forged", "a client certificate in a header is believed from the ingress of this listener only; leave the header out"
+		}
+		alarms.raise(r, event, err)
+		oauth.Write(w, oauth.Errorf(oauth.InvalidRequest, "%s", description).Because(err), "")
+	})
+}
+
+const (
+	// alarmBurst is how many alarms of a kind go into the audit log at once, and then one a minute: whoever raises them must
+	// not fill it. All are in the server's log.
+	alarmBurst = 10
+	alarmRate  = 1.0 / 60
+	alarmKinds = 16
+)
+
+// alarms report what should not happen in front of the endpoints.
+type alarms struct {
+	store   store.Audit
+	chain   string
+	limiter *limit.Limiter
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+func newAlarms(s store.Audit, chain string, now func() time.Time, log *slog.Logger) (*alarms, error) {
+	limiter, err := limit.New(alarmRate, alarmBurst, alarmKinds, now)
+	return &alarms{store: s, chain: chain, limiter: limiter, now: now, log: log}, err
+}
+
+// raise reports a request that was refused.
+func (a *alarms) raise(r *http.Request, event string, cause error) {
+	ctx := r.Context()
+	a.log.WarnContext(ctx, "audit", "event", event, "address", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", cause.Error())
+	if ok, _ := a.limiter.Allow(event); !ok {
+		return
+	}
+	if err := a.record(r, event); err != nil {
+		a.log.ErrorContext(ctx, "security event not recorded in the audit log", "event", event, "error", err.Error())
+	}
+}
+
+func (a *alarms) record(r *http.Request, event string) error {
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": event, "address": r.RemoteAddr, "method": r.Method}})
+	if err != nil {
+		return err
+	}
+	return a.store.Record(r.Context(), store.Evidence{Chain: a.chain, At: a.now(), Body: body})
+}

@@ -1,0 +1,158 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"countersign/fapi"
+	"countersign/internal/config"
+	"countersign/mtls"
+)
+
+// listeners are the ports that are open, with what answers on them.
+type listeners struct {
+	open     []listener
+	shutdown time.Duration
+	// drain has readiness report not ready, and drainFor is how long a load balancer gets to notice.
+	drain    func()
+	drainFor time.Duration
+}
+
+type listener struct {
+	net.Listener
+	server *http.Server
+	// plain is a unix socket, on which nothing has to be encrypted.
+	plain bool
+}
+
+// listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
+// certificates.
+func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarms, now func() time.Time, log *slog.Logger) (*listeners, error) {
+	certificate, err := Certificate(c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std()}
+	add := func(key, address string, handler http.Handler, gate mtls.Gate, source string) error {
+		opened, plain, err := openPort(ctx, address)
+		if err != nil {
+			return ListenError(key, address, err)
+		}
+		server := &http.Server{
+			Handler:           guardCertificates(handler, gate, alarms),
+			TLSConfig:         mtls.ServerConfig([]tls.Certificate{certificate}, source != ""),
+			MaxHeaderBytes:    c.Limits.HeaderBytes,
+			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
+			ReadTimeout:       c.Limits.ReadTimeout.Std(),
+			WriteTimeout:      c.Limits.WriteTimeout.Std(),
+			IdleTimeout:       c.Limits.IdleTimeout.Std(),
+			// Handshakes that failed: of interest when a client cannot connect, noise otherwise.
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		}
+		if source == mtls.SourceProxyProtocol {
+			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext
+		}
+		all.open = append(all.open, listener{opened, server, plain})
+		return nil
+	}
+	gate, err := newGate(c.ListenMTLS, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := add("listen.address", c.Listen.Address, s.Handler(), mtls.Gate{}, ""); err != nil {
+		return nil, err
+	}
+	if c.ListenMTLS.Address != "" {
+		if err := add("listen_mtls.address", c.ListenMTLS.Address, s.MTLSHandler(), gate, c.ListenMTLS.Source); err != nil {
+			return nil, errors.Join(err, all.open[0].Close())
+		}
+	}
+	return all, nil
+}
+
+// ListenError says in the operator's words why an address of a listener cannot be opened. key is that of the configuration.
+func ListenError(key, address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: another program uses %s; end it, or choose another port in the configuration", key, address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: this user may not open %s; ports below 1024 need CAP_NET_BIND_SERVICE", key, address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: this machine does not have the address %s", key, address)
+	}
+	return fmt.Errorf("%s: %w", key, err)
+}
+
+// serve answers until ctx ends or a listener fails, then lets requests in flight end. A second signal ends the
+// program at once.
+func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
+	failed := make(chan error, len(l.open))
+	for _, each := range l.open {
+		go func() {
+			if err := each.serve(); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("listener %s: %w", each.Addr(), err)
+			}
+		}()
+	}
+	warn(log, "systemd notification failed", notify("READY=1"))
+	var err error
+	select {
+	case <-ctx.Done():
+		log.Info("stopping; finishing requests in flight", "timeout", l.shutdown)
+	case err = <-failed:
+	}
+	warn(log, "systemd notification failed", notify("STOPPING=1"))
+	l.drain()
+	if err == nil && l.drainFor > 0 {
+		log.Info("draining; readiness reports not ready", "drain_time", l.drainFor)
+		over := time.NewTimer(l.drainFor)
+		select {
+		case <-over.C:
+		case err = <-failed:
+		}
+		over.Stop()
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.shutdown)
+	defer cancel()
+	ends := make(chan error, len(l.open))
+	for _, each := range l.open {
+		go func() { ends <- each.server.Shutdown(limited) }()
+	}
+	for range l.open {
+		if end := <-ends; end != nil {
+			log.Warn("requests aborted at shutdown timeout", "error", end.Error())
+		}
+	}
+	log.Info("stopped")
+	return err
+}
+
+// serve answers on one port until it is closed.
+func (l listener) serve() error {
+	if l.plain {
+		return l.server.Serve(l.Listener)
+	}
+	return l.server.ServeTLS(l.Listener, "", "")
+}
+
+// notify reports to systemd the state of the service (sd_notify(3)). Without systemd it does nothing.
+func notify(state string) error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	connection, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	_, err = connection.Write([]byte(state))
+	return errors.Join(err, connection.Close())
+}

@@ -1,0 +1,212 @@
+// Package serve runs the authorization server: it opens the store, the HSM and the listeners that the configuration names,
+// does the work that no request asks for (purging, pings, rotation, sealing the audit log), and drains when it is to end.
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"countersign/fapi"
+	"countersign/internal/config"
+	"countersign/internal/database"
+	"countersign/internal/hsm"
+	"countersign/internal/telemetry"
+	"countersign/store"
+)
+
+// Options are what the configuration does not hold.
+type Options struct {
+	Config *config.Config
+	Now    func() time.Time
+	// Log is where log lines go, in the format and from the level of the configuration.
+	Log io.Writer
+	// Version is that of the program, for the log and for traces.
+	Version string
+}
+
+// flushTimeout is for how long the last traces may keep the program from ending.
+const flushTimeout = 5 * time.Second
+
+// Run serves until ctx ends or a listener fails; requests in flight are answered first. It returns an error, and does not
+// serve, unless the configuration is correct, the HSM reachable and the schema of the store up to date.
+func Run(ctx context.Context, o Options) error {
+	started := o.Now()
+	s := &server{Options: o, log: newLogger(o.Log, o.Config.Telemetry)}
+	var err error
+	if s.chain, err = auditChain(o.Config); err != nil {
+		return err
+	}
+	traces, flush, err := newTraces(ctx, o.Config.Telemetry, o.Version, s.log)
+	if err != nil {
+		return err
+	}
+	s.traces = traces
+	defer func() {
+		// The signal that ended ctx must not keep the last traces from leaving.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		warn(s.log, "final trace export failed", flush(last))
+	}()
+	chosen, err := database.New(o.Config, o.Now, traces)
+	if err != nil {
+		return err
+	}
+	if s.store, err = chosen.Open(ctx); err != nil {
+		return err
+	}
+	defer func() { warn(s.log, "store close failed", s.store.Close()) }()
+	s.keys, err = hsm.OpenSigner(ctx, o.Config.Signer, s.store, hsm.Options{Now: o.Now, Logger: s.log, TracerProvider: traces})
+	if err != nil {
+		return err
+	}
+	defer func() { warn(s.log, "HSM close failed", s.keys.Tokens.Close()) }()
+	warnOfKeys(ctx, o.Config.Signer, s.log)
+	return s.run(ctx, started)
+}
+
+// server is what is open while it serves.
+type server struct {
+	Options
+	log    *slog.Logger
+	traces trace.TracerProvider
+	store  store.Store
+	keys   *hsm.Signer
+	// chain is this node's chain of the audit log.
+	chain string
+}
+
+// run serves with everything open.
+func (s *server) run(ctx context.Context, started time.Time) error {
+	// What is started here ends with this, and so also when a listener fails.
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	endpoints, err := s.endpoints(background)
+	if err != nil {
+		return err
+	}
+	alarms, err := newAlarms(s.store, s.chain, s.Now, s.log)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(ctx, s.Config, endpoints, alarms, s.Now, s.log)
+	if err != nil {
+		return err
+	}
+	waitJobs := s.start(background, endpoints)
+	defer func() {
+		stop()
+		waitJobs() // before the HSM and the store are closed
+	}()
+	s.log.InfoContext(ctx, "ready", "version", s.Version, "issuer", s.Config.Issuer, "address", s.Config.Listen.Address,
+		"mtls_address", s.Config.ListenMTLS.Address, "store", s.Config.Store.Driver, "took", s.Now().Sub(started))
+	return listeners.serve(ctx, s.log)
+}
+
+// endpoints makes the authorization server. Its client authorities are reloaded until ctx ends.
+func (s *server) endpoints(ctx context.Context) (*fapi.Server, error) {
+	settings, err := s.settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return fapi.New(ctx, settings)
+}
+
+// warnOfKeys says at every start what an operator has to know of the keys. No level of the log hides that they are
+// software.
+func warnOfKeys(ctx context.Context, c config.Signer, log *slog.Logger) {
+	switch warning := hsm.Warning(c); warning {
+	case "":
+	case hsm.DevelopmentWarning:
+		log.ErrorContext(ctx, "signing keys are in a development key file", "warning", warning, "file", c.DevelopmentKeyFile.Path())
+	default:
+		log.WarnContext(ctx, "PKCS#11 module runs in the server process", "warning", warning)
+	}
+}
+
+const (
+	// garbagePercent trades memory for time: little is alive at any moment, and collecting it often costs a tenth of
+	// all CPU time.
+	garbagePercent = 400
+	// memoryGoal is when the collector works harder all the same, in bytes: beyond what many sign-ins at once need for
+	// their passwords. Nothing fails beyond it.
+	memoryGoal = 256 << 20
+)
+
+// TuneMemory sets the garbage collector of this process, unless the operator has (GOGC, GOMEMLIMIT).
+func TuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryGoal)
+	}
+}
+
+func newLogger(to io.Writer, t config.Telemetry) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(t.LogLevel)); err != nil {
+		level = slog.LevelInfo // the configuration lets no other text through
+	}
+	return telemetry.NewLogger(to, t.LogFormat, level)
+}
+
+func newTraces(ctx context.Context, t config.Telemetry, version string, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {
+	headers := map[string]string{}
+	if t.OTLPHeaders != "" {
+		text, err := t.OTLPHeaders.Read()
+		if err != nil {
+			return nil, nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
+		}
+		if headers, err = telemetry.ParseHeaders(text); err != nil {
+			return nil, nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
+		}
+	}
+	return telemetry.NewTracerProvider(ctx, telemetry.Traces{
+		Endpoint: t.OTLPEndpoint, Headers: headers, Version: version,
+		Failed: func(err error) { log.Warn("trace export failed", "error", err) },
+	})
+}
+
+// auditChain names this node's chain of the audit log.
+func auditChain(c *config.Config) (string, error) {
+	if c.Audit.Node != "" {
+		return c.Audit.Node, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("this host has no name; set audit.node: %w", err)
+	}
+	return name, nil
+}
+
+// Certificate reads the TLS certificate of the listeners and its key.
+func Certificate(c config.Listen) (tls.Certificate, error) {
+	chain, err := os.ReadFile(c.CertificateFile.Path())
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("listen.certificate_file: %w", err)
+	}
+	key, err := c.KeyFile.Read()
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("listen.key_file: %w", err)
+	}
+	certificate, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("listen.certificate_file and listen.key_file: %w", err)
+	}
+	return certificate, nil
+}
+
+// warn logs an error that does not keep the server from ending.
+func warn(log *slog.Logger, message string, err error) {
+	if err != nil {
+		log.Warn(message, "error", err.Error())
+	}
+}

@@ -1,0 +1,104 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"countersign/internal/config"
+	"countersign/internal/outbound"
+	"countersign/mtls"
+)
+
+const (
+	// reloadEvery is how often the files of client authorities are checked for changes.
+	reloadEvery = 10 * time.Second
+	// maxRevocationList is the size of the largest list that is fetched, in bytes.
+	maxRevocationList = 8 << 20
+)
+
+// clientTrust reads the authorities for tls_client_auth, those of the listener and the named ones, and reads them again
+// when they change, until ctx ends. Without a file no certificate is trusted.
+func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
+	l := c.ListenMTLS
+	own, err := newTrust(c, mtls.Store{
+		Name: "listen_mtls.client_ca_file", Roots: l.ClientCAFile.Path(), Intermediates: l.IntermediatesFile.Path(), Lists: l.CRLFile.Path(),
+	}, l.Revocation, now, log)
+	if err != nil {
+		return own, nil, fmt.Errorf("listen_mtls: %w", err)
+	}
+	all, named := []mtls.Trust{own}, map[string]mtls.Trust{}
+	for _, t := range c.TrustStores {
+		// Each is a store of its own: in one store a certificate of any authority would be valid for the clients of all.
+		trust, err := newTrust(c, mtls.Store{
+			Name: t.Name, Roots: t.ClientCAFile.Path(), Intermediates: t.IntermediatesFile.Path(), Lists: t.CRLFile.Path(),
+		}, t.Revocation, now, log)
+		if err != nil {
+			return own, nil, fmt.Errorf("trust_stores: %w", err)
+		}
+		named[t.Name], all = trust, append(all, trust)
+	}
+	for _, trust := range all {
+		if trust.Stores != nil {
+			go reloadTrust(ctx, trust.Stores, log)
+		}
+	}
+	return own, named, nil
+}
+
+// newTrust reads one set of authorities. Without authorities nothing is trusted.
+func newTrust(c *config.Config, files mtls.Store, mode string, now func() time.Time, log *slog.Logger) (mtls.Trust, error) {
+	trust := mtls.Trust{Now: now}
+	if files.Roots == "" {
+		return trust, nil
+	}
+	var err error
+	if files.Revocation, err = newRevocation(c, mtls.RevocationMode(mode), now, log); err != nil {
+		return trust, err
+	}
+	trust.Stores, err = mtls.NewStores([]mtls.Store{files}, now)
+	return trust, err
+}
+
+// newRevocation makes the checker. What it fetches comes from the addresses in certificates of known authorities, over
+// plain http too: lists and answers are signed, and authorities publish them in no other way (RFC 5280 §8).
+func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.Time, log *slog.Logger) (*mtls.Revocation, error) {
+	if mode == mtls.RevocationOff || mode == "" {
+		return nil, nil
+	}
+	policy := outbound.Policy{Now: now, MaxBody: maxRevocationList, SignedDocuments: true}
+	var err error
+	if policy.Roots, err = outboundRoots(c.Outbound.CAFile); err != nil {
+		return nil, err
+	}
+	client := outbound.New(policy)
+	made := mtls.NewRevocation(mode, func(ctx context.Context, address, accept string) ([]byte, error) {
+		document, err := client.Get(ctx, address, accept)
+		return document.Body, err
+	}, now)
+	made.OnProblem = func(ctx context.Context, problem string) {
+		log.WarnContext(ctx, "certificate revocation check failed", "error", problem)
+	}
+	return made, nil
+}
+
+// reloadTrust reads the files again when they have changed, until ctx ends.
+func reloadTrust(ctx context.Context, stores *mtls.Stores, log *slog.Logger) {
+	ticker := time.NewTicker(reloadEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		changed, err := stores.Reload()
+		switch {
+		case err != nil:
+			log.ErrorContext(ctx, "client CA reload failed; keeping previous CAs", "error", err.Error())
+		case changed:
+			log.InfoContext(ctx, "audit", "event", "client_authorities_changed")
+		}
+	}
+}

@@ -1,0 +1,159 @@
+//go:build cgo && !nopkcs11
+
+package token
+
+// #include <stdlib.h>
+import "C"
+
+import (
+	"errors"
+	"strings"
+	"unsafe"
+
+	"github.com/miekg/pkcs11"
+
+	"countersign/signer/pkcs11/internal/pin"
+	"countersign/signer/pkcs11/internal/wire"
+	"countersign/signer/pkcs11/rfc7512"
+)
+
+// Built reports whether this binary can load PKCS#11 modules.
+const Built = true
+
+// loadModule loads and initialises a vendor's module. The process keeps it to its end: to finalize a module with calls
+// under way crashes some of them. The parameters, mostly none, are a string of the vendor's.
+func loadModule(file, parameters string) (*pkcs11.Ctx, error) {
+	module := pkcs11.New(file)
+	if module == nil {
+		return nil, wire.Failf(wire.FailModule, "the module %s cannot be loaded; check that the file exists and is a PKCS#11 module for this machine (for SoftHSM2: apt-get install softhsm2)", file)
+	}
+	var options []pkcs11.InitializeOption
+	if parameters != "" {
+		options = append(options, pkcs11.InitializeWithReserved(unsafe.Pointer(C.CString(parameters)))) // the module may keep it
+	}
+	if err := module.Initialize(options...); err != nil {
+		return nil, wire.Failf(wire.FailModule, "the module %s does not initialise: %v%s", file, err, parametersAdvice(err, parameters))
+	}
+	return module, nil
+}
+
+func parametersAdvice(err error, parameters string) string {
+	switch {
+	case !hasCode(err, pkcs11.CKR_ARGUMENTS_BAD):
+		return ""
+	case parameters == "":
+		return "; it may want parameters (signer.module_parameters), as NSS does"
+	}
+	return "; check its parameters (signer.module_parameters)"
+}
+
+// findSlot finds the one slot whose token has this label (and serial number, if given).
+func findSlot(module *pkcs11.Ctx, uri rfc7512.URI) (uint, pkcs11.TokenInfo, error) {
+	slots, err := module.GetSlotList(true)
+	if err != nil {
+		return 0, pkcs11.TokenInfo{}, wire.Failf(wire.FailModule, "list the slots: %v", err)
+	}
+	var (
+		found []uint
+		token pkcs11.TokenInfo
+		seen  []string
+	)
+	for _, slot := range slots {
+		info, err := module.GetTokenInfo(slot)
+		if err != nil {
+			continue // an empty or broken reader is not ours
+		}
+		label, serial := trim(info.Label), trim(info.SerialNumber)
+		seen = append(seen, label)
+		if label == uri.Token && (uri.Serial == "" || uri.Serial == serial) {
+			found, token = append(found, slot), info
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], token, nil
+	case 0:
+		return 0, token, wire.Failf(wire.FailModule, "the module has no token labelled %q; it has %q", uri.Token, seen)
+	}
+	return 0, token, wire.Failf(wire.FailModule, "the module has %d tokens labelled %q; add serial= to the address", len(found), uri.Token)
+}
+
+// trim removes the padding of fixed-width fields.
+func trim(field string) string { return strings.TrimRight(field, " \x00") }
+
+// login logs a session in. A wrong PIN is sent once and never again: real HSMs lock after a few.
+func login(module *pkcs11.Ctx, session pkcs11.SessionHandle, info pkcs11.TokenInfo, pin string) error {
+	if info.Flags&pkcs11.CKF_USER_PIN_LOCKED != 0 {
+		return wire.Failf(wire.FailFatal, "the token's user PIN is locked; the security officer has to set a new one")
+	}
+	if info.Flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0 {
+		return wire.Failf(wire.FailFatal, "the token has one try of its PIN left, which is not risked; check the PIN and log in once with the vendor's tool")
+	}
+	err := module.Login(session, pkcs11.CKU_USER, pin)
+	switch {
+	case err == nil || hasCode(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN):
+		return nil
+	case hasCode(err, pkcs11.CKR_PIN_INCORRECT), hasCode(err, pkcs11.CKR_PIN_LEN_RANGE), hasCode(err, pkcs11.CKR_PIN_INVALID):
+		return wire.Failf(wire.FailFatal, "the token refuses the PIN; it was sent once and is not sent again")
+	case hasCode(err, pkcs11.CKR_PIN_LOCKED), hasCode(err, pkcs11.CKR_PIN_EXPIRED), hasCode(err, pkcs11.CKR_USER_PIN_NOT_INITIALIZED):
+		return wire.Failf(wire.FailFatal, "the token's PIN is locked, expired or not set: %v", err)
+	}
+	return wire.Failf(wire.FailModule, "log in: %v", err)
+}
+
+func hasCode(err error, code uint) bool {
+	found, ok := errors.AsType[pkcs11.Error](err)
+	return ok && uint(found) == code
+}
+
+// Initialise makes a token in a free slot.
+func Initialise(i wire.Initialisation) error {
+	officer, err := pin.Read(i.SOPINFile)
+	if err != nil {
+		return err
+	}
+	user, err := pin.Read(i.PINFile)
+	if err != nil {
+		return err
+	}
+	module, err := loadModule(i.Module, "")
+	if err != nil {
+		return err
+	}
+	slots, err := module.GetSlotList(true)
+	if err != nil {
+		return wire.Failf(wire.FailModule, "list the slots: %v", err)
+	}
+	free, found := uint(0), false
+	for _, slot := range slots {
+		info, err := module.GetTokenInfo(slot)
+		switch {
+		case err != nil:
+		case info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0:
+			free, found = slot, true
+		case trim(info.Label) == i.Label:
+			return wire.Failf(wire.FailModule, "a token labelled %q exists already", i.Label)
+		}
+	}
+	if !found {
+		return wire.Failf(wire.FailModule, "the module has no free slot for a new token")
+	}
+	if err := module.InitToken(free, officer, i.Label); err != nil {
+		return wire.Failf(wire.FailModule, "initialise the token: %v", err)
+	}
+	slot, _, err := findSlot(module, rfc7512.URI{Token: i.Label}) // it may have moved
+	if err != nil {
+		return err
+	}
+	session, err := module.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	if err != nil {
+		return wire.Failf(wire.FailModule, "open a session: %v", err)
+	}
+	if err := module.Login(session, pkcs11.CKU_SO, officer); err != nil {
+		return wire.Failf(wire.FailModule, "log in as security officer: %v", err)
+	}
+	if err := module.InitPIN(session, user); err != nil {
+		return wire.Failf(wire.FailModule, "set the user PIN: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
+)
+
+// UserData gathers what is stored about a subject, in one snapshot.
+func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData, err error) {
+	err = s.read(ctx, "UserData", func(ctx context.Context, c *pgx.Conn) error {
+		return pgx.BeginTxFunc(ctx, c, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(pgx.Tx) error {
+			p = store.UserData{}
+			exists, err := one(ctx, c, `SELECT `+userColumns+` FROM users WHERE subject = $1`, []any{subject}, userFields(&p.User)...)
+			if err != nil {
+				return err
+			}
+			p.User.Password, p.User.UserCode = "", ""
+			collect(ctx, c, &err, &p.Sessions, `SELECT `+sessionColumns+` FROM sessions s WHERE s.subject = $1 ORDER BY s.auth_time, s.id`, subject, sessionFields)
+			collect(ctx, c, &err, &p.Consents, `SELECT subject, client_id, scopes, claims, created_at, expires_at FROM consents WHERE subject = $1 ORDER BY client_id`,
+				subject, func(k *store.Consent) []any {
+					return []any{&k.Subject, &k.ClientID, &k.Scopes, &k.Claims, timeField{&k.CreatedAt}, timeField{&k.ExpiresAt}}
+				})
+			collect(ctx, c, &err, &p.Grants, `SELECT `+grantColumns+` FROM grants g WHERE g.subject = $1 ORDER BY g.created_at, g.id`, subject, grantFields)
+			collect(ctx, c, &err, &p.Passkeys, `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = $1 ORDER BY created_at, id`, subject, passkeyFields)
+			collect(ctx, c, &err, &p.Devices, `SELECT `+deviceColumns+` FROM devices WHERE subject = $1 ORDER BY created_at, id`, subject, deviceFields)
+			collect(ctx, c, &err, &p.Subscriptions, `SELECT `+subscriptionColumns+` FROM subscriptions WHERE subject = $1 ORDER BY created_at, id`, subject, subscriptionFields)
+			collect(ctx, c, &err, &p.Enrolments, `SELECT subject, created_at, expires_at FROM enrolments WHERE subject = $1`, subject,
+				func(e *store.Enrolment) []any {
+					return []any{&e.Subject, timeField{&e.CreatedAt}, timeField{&e.ExpiresAt}}
+				})
+			collect(ctx, c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = $1 ORDER BY b.created_at, b.id`, subject, backchannelFields)
+			for i := range p.Backchannel {
+				p.Backchannel[i].Ping = nil
+			}
+			if err != nil {
+				return err
+			}
+			if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
+				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel) == 0 {
+				return store.ErrNotFound
+			}
+			return nil
+		})
+	})
+	return p, err
+}
+
+// collect reads the records of one kind, unless something failed before.
+func collect[T any](ctx context.Context, c *pgx.Conn, failed *error, into *[]T, query, subject string, fields func(*T) []any) {
+	if *failed != nil {
+		return
+	}
+	found, err := rows(ctx, c, query, []any{subject}, fields)
+	if *failed = err; len(found) > 0 {
+		*into = found
+	}
+}
+
+// EraseUser erases a user.
+func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
+	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "now": s.moment()}).evidence(evidence)
+	return s.run(ctx, "EraseUser", func(ctx context.Context, c *pgx.Conn) error {
+		var known bool
+		if _, err := one(ctx, c, `WITH ended AS (
+				UPDATE grants SET revoked_at = coalesce(revoked_at, @now), detail = '{}' WHERE subject = @subject RETURNING id
+			), sessions_deleted AS (DELETE FROM sessions WHERE subject = @subject RETURNING subject
+			), consents_deleted AS (DELETE FROM consents WHERE subject = @subject RETURNING subject
+			), passkeys_deleted AS (DELETE FROM passkeys WHERE subject = @subject RETURNING subject
+			), devices_deleted AS (DELETE FROM devices WHERE subject = @subject RETURNING subject
+			), enrolments_deleted AS (DELETE FROM enrolments WHERE subject = @subject RETURNING subject
+			), subscriptions_deleted AS (DELETE FROM subscriptions WHERE subject = @subject RETURNING subject
+			), requests_deleted AS (DELETE FROM backchannel_requests WHERE subject = @subject RETURNING id
+			), pings_deleted AS (DELETE FROM pings p USING requests_deleted r WHERE p.request_id = r.id
+			), known AS (
+				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM ended UNION ALL SELECT FROM sessions_deleted UNION ALL
+				SELECT FROM consents_deleted UNION ALL SELECT FROM passkeys_deleted UNION ALL SELECT FROM devices_deleted UNION ALL
+				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted
+			), tombstone AS (
+				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz
+				WHERE EXISTS (SELECT FROM known)
+				ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = '', claims = NULL, disabled = TRUE, user_code = '',
+				updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at)
+			), evidence AS (`+insertEvidence+` WHERE EXISTS (SELECT FROM known)
+			)
+			SELECT EXISTS (SELECT FROM known)`, []any{arguments}, &known); err != nil {
+			return err
+		}
+		if !known {
+			return store.ErrNotFound
+		}
+		return nil
+	})
+}
