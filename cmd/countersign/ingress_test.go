@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/internal/proxies"
 	"countersign/mtls"
 )
 
@@ -40,7 +41,7 @@ func (i *installation) nginx(t *testing.T, spoil ...string) string {
 		"/etc/countersign/ingress/ingress", filepath.Join(i.folder, "demo", "demo-mtls"), "8445", ports[0], "8444", port, "mtls.login.example", "localhost",
 	)...).Replace(string(text))
 	file := filepath.Join(folder, "nginx.conf")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(proxies.NginxWithoutRoot(config, folder)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	output := new(logBuffer)

@@ -104,7 +104,8 @@ type Process struct {
 }
 
 // Start starts the ingress with a configuration, the text of its file in deploy/ingress. Only the
-// placeholders of [Place] are replaced. The ingress logs to output.
+// placeholders of [Place] are replaced; for a user who is not root, nginx also writes into the folder. The
+// ingress logs to output.
 func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error) {
 	program, err := k.path()
 	if err != nil {
@@ -121,6 +122,9 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 	config := filepath.Join(place.Folder, k.File)
 	replaced := strings.NewReplacer(folderPlace, place.Folder, portPlace, place.Port, backendPlace, place.Backend,
 		hostPlace, place.Host).Replace(string(text))
+	if k.Program == "nginx" {
+		replaced = NginxWithoutRoot(replaced, place.Folder)
+	}
 	if err := os.WriteFile(config, []byte(replaced), 0o600); err != nil {
 		return nil, err
 	}
@@ -137,6 +141,19 @@ func (k Kind) Start(text []byte, place Place, output io.Writer) (*Process, error
 		close(p.ended)
 	}()
 	return p, nil
+}
+
+// NginxWithoutRoot changes a configuration of nginx so that it can be run by who is not root, who may not write where
+// distributions have it log and keep what does not fit into memory. For root it stays as it is.
+func NginxWithoutRoot(config, folder string) string {
+	if os.Geteuid() == 0 {
+		return config
+	}
+	own := "http {\n    access_log off;\n"
+	for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		own += "    " + what + "_temp_path " + folder + "/" + what + ";\n"
+	}
+	return strings.Replace(config, "http {\n", own, 1)
 }
 
 // Ended is closed when the ingress has ended; then [Process.Err] returns why.

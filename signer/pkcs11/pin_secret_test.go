@@ -4,7 +4,9 @@ package pkcs11_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -64,6 +66,9 @@ func TestPINFromElsewhere(t *testing.T) {
 	generate(t, b, signer.ES256)
 	for _, file := range []string{"environ", "cmdline"} {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", b.WorkerPID(), file))
+		if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+			continue // the worker lets nobody look, not even its own user
+		}
 		if err != nil || strings.Contains(string(text), secret) {
 			t.Errorf("%s of the worker: %v, %q", file, err, text)
 		}
