@@ -177,7 +177,7 @@ func TestMS11TamperedDatabase(t *testing.T) {
 			t.Run("refuses checkpoints of another key", func(t *testing.T) {
 				uses := map[string]string{"sqlite": `["id_token"]`, "postgres": `{id_token}`}
 				i.execute("UPDATE keys SET uses = '" + uses[driver] + "'")
-				if output := i.countersign(1, "audit", "verify"); !strings.Contains(output, "unsealed: the checkpoint does not count") {
+				if output := i.countersign(1, "audit", "verify"); !strings.Contains(output, "unsealed: the checkpoint is not valid") {
 					t.Error(output)
 				}
 			})
