@@ -16,7 +16,6 @@ import (
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
-	"countersign/fapi/client"
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/profile"
@@ -177,12 +176,6 @@ func (c *Config) checkProfiles() []error {
 		}
 	}
 	return problems
-}
-
-// onLoopback reports whether an issuer is for this machine only.
-func onLoopback(issuer string) bool {
-	u, err := url.Parse(issuer)
-	return err == nil && (client.IsLoopback(u.Hostname()) || u.Hostname() == "localhost")
 }
 
 func setDefault[T comparable](value *T, fallback T) {

@@ -100,22 +100,23 @@ func (s *Server) OnChange(change store.Change) {
 
 // wiring holds what the endpoint packages share while they are constructed.
 type wiring struct {
-	config    Config
-	addresses endpoint.Addresses
-	tracer    trace.Tracer
-	health    *health
-	clients   *client.Cache
-	keys      *client.KeySets
-	fetcher   *outbound.Client
-	scopes    *scope.Catalog
-	details   *rar.Types
-	offered   profile.Profile
-	evidence  *event.Recorder
-	limits    *endpoint.RateLimits
-	proofs    *endpoint.Proofs
-	tokens    *tokens.Issuer
-	checker   *request.Checker
-	sessions  *browser.Sessions
+	config      Config
+	addresses   endpoint.Addresses
+	tracer      trace.Tracer
+	health      *health
+	clients     *client.Cache
+	keys        *client.KeySets
+	fetcher     *outbound.Client
+	fetchKeySet jose.Fetch
+	scopes      *scope.Catalog
+	details     *rar.Types
+	offered     profile.Profile
+	evidence    *event.Recorder
+	limits      *endpoint.RateLimits
+	proofs      *endpoint.Proofs
+	tokens      *tokens.Issuer
+	checker     *request.Checker
+	sessions    *browser.Sessions
 	// passkeys is nil when passkeys are off.
 	passkeys *browser.Passkeys
 	forms    *browser.Forms
@@ -133,13 +134,14 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		config: c, addresses: endpoint.Addresses{Issuer: c.Issuer, MTLSIssuer: c.MTLSIssuer},
 		tracer:  c.TracerProvider.Tracer("countersign/fapi"),
 		health:  &health{store: c.Store, signer: c.Signer, warning: c.Warning, now: c.Now, log: c.Logger},
-		clients: client.NewCache(c.Store, c.Profiles, c.Now), forms: browser.NewForms(),
+		clients: client.NewCache(c.Store, c.Profiles, c.Now, c.Logger), forms: browser.NewForms(),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
-	w.fetcher = outbound.New(outbound.Policy{AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now})
-	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now))
+	w.fetcher = outbound.New(outbound.Policy{AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now})
+	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, c.Now)
+	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
 	var err error
 	if w.scopes, err = scope.New(c.Issuer, c.Scopes, c.ResourceServers); err != nil {
 		return nil, err
@@ -208,8 +210,7 @@ func (w *wiring) addSecrets(ctx context.Context) error {
 func (w *wiring) fetchKeys(ctx context.Context, address string) ([]byte, time.Duration, error) {
 	ctx, span := w.tracer.Start(ctx, "jwks_uri")
 	defer span.End()
-	document, err := w.fetcher.Get(ctx, address, "application/jwk-set+json, application/json")
-	return document.Body, document.MaxAge, err
+	return w.fetchKeySet(ctx, address)
 }
 
 // newBackchannel makes the backchannel authentication endpoint, if it is offered.
@@ -219,8 +220,7 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 		return nil
 	}
 	sender := outbound.New(outbound.Policy{
-		AllowLoopback: onLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate,
-		Timeout: ciba.Timeout,
+		AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate, Timeout: ciba.Timeout,
 	})
 	var err error
 	w.backchannel, err = backchannel.New(backchannel.Config{

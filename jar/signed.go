@@ -25,9 +25,9 @@ type Verifier func(ctx context.Context, signed Signed) error
 // KeySet is the JWK Set of a client (RFC 7517 §5). The zero value has no keys.
 type KeySet struct{ keys jose.KeySet }
 
-// ParseKeySet reads a JWK Set of at most 64 KiB and 32 keys. Private and symmetric keys, RSA keys of less than 2048 or more
-// than 4096 bits and points off their curve refuse the set; keys for other algorithms than PS256, ES256 and EdDSA are left
-// out.
+// ParseKeySet reads a JWK Set of at most 2 MiB and 2000 keys. Keys that cannot be used are left out (RFC 7517 §5):
+// symmetric ones, RSA keys of less than 2048 or more than 4096 bits, points off their curve, and keys for other algorithms
+// than PS256, ES256 and EdDSA. A private key refuses the set.
 func ParseKeySet(jwks []byte) (KeySet, error) {
 	keys, err := jose.ParseKeySet(jwks)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"countersign/internal/admin"
 	"countersign/internal/console"
+	"countersign/internal/jose"
+	"countersign/internal/serve"
 	"countersign/store"
 )
 
@@ -48,8 +50,12 @@ Examples:
   countersign clients disable app`
 }
 
-// maxMetadata bounds a file of metadata, keys or claims, in bytes.
-const maxMetadata = 64 << 10
+const (
+	// maxMetadata bounds a file of claims, in bytes.
+	maxMetadata = 64 << 10
+	// maxClient bounds a file of client metadata or keys, in bytes.
+	maxClient = maxMetadata + jose.MaxKeySetSize
+)
 
 type clientsAdd struct {
 	ID      string `arg:"" help:"The client_id."`
@@ -60,7 +66,7 @@ type clientsAdd struct {
 
 // Run implements the command.
 func (c clientsAdd) Run(ctx context.Context, p *program) error {
-	metadata, err := p.readInput(c.File, maxMetadata)
+	metadata, err := p.readInput(c.File, maxClient)
 	if err != nil {
 		return err
 	}
@@ -79,9 +85,10 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 		}
 		if record.Version > 1 {
 			p.printf("replaced the client %s (version %d)\n", c.ID, record.Version)
-			return nil
+		} else {
+			p.printf("registered the client %s\n", c.ID)
 		}
-		p.printf("registered the client %s\n", c.ID)
+		p.noteKeys(ctx, record)
 		return nil
 	})
 }
@@ -112,30 +119,70 @@ func (clientsList) Run(ctx context.Context, p *program) error {
 }
 
 type clientsShow struct {
-	ID string `arg:"" help:"The client_id."`
+	ID      string `arg:"" help:"The client_id."`
+	Offline bool   `help:"Do not fetch the keys from the client's jwks_uri."`
 }
+
+// Help implements kong.HelpProvider.
+func (clientsShow) Help() string {
+	return `The member keys tells how many of the client's keys can be used, and names each that is
+left out with the reason. Keys at a jwks_uri are fetched for it, as the server does.`
+}
+
+// keysTimeout bounds how long the keys at a jwks_uri are waited for.
+const keysTimeout = 4 * time.Second
 
 // Run implements the command.
 func (c clientsShow) Run(ctx context.Context, p *program) error {
+	fetch, err := c.fetcher(p)
+	if err != nil {
+		return err
+	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		record, err := a.Client(ctx, c.ID)
 		if err != nil {
 			return err
 		}
+		ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+		defer cancel()
 		return p.printJSON(struct {
-			ID           string          `json:"client_id"`
-			Profile      string          `json:"profile"`
-			Organisation string          `json:"organisation,omitempty"`
-			Disabled     bool            `json:"disabled"`
-			Version      int             `json:"version"`
-			CreatedAt    string          `json:"created_at"`
-			UpdatedAt    string          `json:"updated_at"`
-			Metadata     json.RawMessage `json:"metadata"`
+			ID           string            `json:"client_id"`
+			Profile      string            `json:"profile"`
+			Organisation string            `json:"organisation,omitempty"`
+			Disabled     bool              `json:"disabled"`
+			Version      int               `json:"version"`
+			CreatedAt    string            `json:"created_at"`
+			UpdatedAt    string            `json:"updated_at"`
+			Keys         *admin.ClientKeys `json:"keys,omitempty"`
+			Metadata     json.RawMessage   `json:"metadata"`
 		}{
 			record.ID, record.Profile, record.Organisation, record.Disabled, record.Version,
-			console.Time(record.CreatedAt), console.Time(record.UpdatedAt), record.Metadata,
+			console.Time(record.CreatedAt), console.Time(record.UpdatedAt), admin.KeysOf(ctx, record, fetch), record.Metadata,
 		})
 	})
+}
+
+// fetcher fetches keys, or is nil.
+func (c clientsShow) fetcher(p *program) (jose.Fetch, error) {
+	if c.Offline {
+		return nil, nil
+	}
+	settings, err := p.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	return serve.KeyFetcher(settings, p.now)
+}
+
+// noteKeys names the registered keys that are left out, so that their owner can be asked for others.
+func (p *program) noteKeys(ctx context.Context, record store.Client) {
+	keys := admin.KeysOf(ctx, record, nil)
+	if keys == nil {
+		return
+	}
+	for _, one := range keys.LeftOut {
+		p.printf("note: %s is left out: %s\n", console.OneLine(one.Name()), one.Reason)
+	}
 }
 
 type clientsDisable struct {
@@ -178,15 +225,16 @@ type clientsRotateKeys struct {
 
 // Run implements the command.
 func (c clientsRotateKeys) Run(ctx context.Context, p *program) error {
-	jwks, err := p.readInput(c.JWKS, maxMetadata)
+	jwks, err := p.readInput(c.JWKS, maxClient)
 	if err != nil {
 		return err
 	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		version, err := a.RotateClientKeys(ctx, c.ID, jwks, c.Add)
-		switch {
-		case err != nil:
+		if err != nil {
 			return p.inputProblems(c.JWKS, err)
+		}
+		switch {
 		case version == 0:
 			p.printf("the client %s has these keys already\n", c.ID)
 		case c.Add:
@@ -194,6 +242,11 @@ func (c clientsRotateKeys) Run(ctx context.Context, p *program) error {
 		default:
 			p.printf("replaced the keys of the client %s (version %d)\n", c.ID, version)
 		}
+		record, err := a.Client(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		p.noteKeys(ctx, record)
 		return nil
 	})
 }

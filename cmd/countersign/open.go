@@ -15,6 +15,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/console"
 	"countersign/internal/database"
+	"countersign/internal/jose"
 	"countersign/store"
 )
 
@@ -68,7 +69,8 @@ func operator() string {
 	return name
 }
 
-// readInput reads a file of at most so many bytes, or standard input for "-".
+// readInput reads a text file of at most so many bytes, or standard input for "-", without the byte order mark that some
+// editors write.
 func (p *program) readInput(name string, most int64) ([]byte, error) {
 	source := p.stdin
 	if name != "-" {
@@ -86,7 +88,7 @@ func (p *program) readInput(name string, most int64) ([]byte, error) {
 	if int64(len(content)) > most {
 		return nil, fmt.Errorf("%s is larger than %d bytes", name, most)
 	}
-	return content, nil
+	return jose.TrimByteOrderMark(content), nil
 }
 
 // writeNew writes a file that must not exist.

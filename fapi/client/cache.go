@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +16,9 @@ const (
 	cacheAge = 900 * time.Millisecond
 	// cacheTrust is how long after the last notification a node serves an entry without reading it again.
 	cacheTrust = 900 * time.Millisecond
-	// cacheSize bounds the cache; when it is full, it is cleared.
-	cacheSize = 10_000
+	// cacheSize bounds the cache, in clients, and cacheWeight their key sets, in bytes; when it is full, it is cleared.
+	cacheSize   = 10_000
+	cacheWeight = 64 << 20
 )
 
 // Cache caches parsed clients briefly, so that one request reads each client at most once.
@@ -25,11 +27,16 @@ type Cache struct {
 	// profiles are the names of the offered profiles.
 	profiles []string
 	now      func() time.Time
+	log      *slog.Logger
 
 	mu      sync.Mutex
 	entries map[string]cacheEntry
 	// trustedUntil is until when notified entries need not be read again.
 	trustedUntil time.Time
+	// weight is the size of the key sets of all entries, in bytes.
+	weight int
+	// logged are the versions whose keys that are left out were logged.
+	logged map[string]int
 	// changes counts notifications: an entry is notified if there was none while it was read.
 	changes int
 }
@@ -43,9 +50,12 @@ type cacheEntry struct {
 	notified bool
 }
 
-// NewCache makes a cache of a store's clients. Clients of other profiles than these are not found.
-func NewCache(clients store.Clients, profiles []string, now func() time.Time) *Cache {
-	return &Cache{store: clients, profiles: profiles, now: now, entries: map[string]cacheEntry{}}
+// NewCache makes a cache of a store's clients. Clients of other profiles than these are not found. Keys that are left out
+// of a client's jwks are logged once for each version of the registration.
+func NewCache(clients store.Clients, profiles []string, now func() time.Time, log *slog.Logger) *Cache {
+	return &Cache{
+		store: clients, profiles: profiles, now: now, log: log, entries: map[string]cacheEntry{}, logged: map[string]int{},
+	}
 }
 
 // Get returns a registered client that is not disabled and whose profile is offered; [store.ErrNotFound] otherwise.
@@ -73,6 +83,7 @@ func (c *Cache) Get(ctx context.Context, id string) (*Client, error) {
 			}
 			parsed.disabled, parsed.ChangedAt = record.Disabled || !slices.Contains(c.profiles, record.Profile), record.UpdatedAt
 			entry = cacheEntry{client: parsed, version: record.Version}
+			c.logKeys(ctx, entry)
 		}
 		entry.readAt = now
 		c.put(id, entry, changes)
@@ -87,7 +98,35 @@ func (c *Cache) Get(ctx context.Context, id string) (*Client, error) {
 func (c *Cache) Invalidate(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.entries, id)
+	c.remove(id)
+}
+
+// remove forgets a client. The caller holds the mutex.
+func (c *Cache) remove(id string) {
+	if entry, ok := c.entries[id]; ok {
+		c.weight -= len(entry.client.Metadata.JWKS)
+		delete(c.entries, id)
+	}
+}
+
+func (c *Cache) clear() {
+	clear(c.entries)
+	c.weight = 0
+}
+
+// logKeys names the keys by value that are left out of a new version of a registration.
+func (c *Cache) logKeys(ctx context.Context, entry cacheEntry) {
+	id := entry.client.ID
+	c.mu.Lock()
+	known := c.logged[id] == entry.version
+	if len(c.logged) >= cacheSize {
+		clear(c.logged)
+	}
+	c.logged[id] = entry.version
+	c.mu.Unlock()
+	if !known {
+		logLeftOut(ctx, c.log, entry.client, entry.client.Keys)
+	}
 }
 
 // OnChange handles a notification of the store; see [store.Watcher].
@@ -96,11 +135,11 @@ func (c *Cache) OnChange(change store.Change) {
 	defer c.mu.Unlock()
 	switch {
 	case change.Lost:
-		clear(c.entries)
+		c.clear()
 		c.changes++
 		c.trustedUntil = time.Time{}
 	case change.Client != "":
-		delete(c.entries, change.Client)
+		c.remove(change.Client)
 		c.changes++
 	case change == store.Change{}:
 		c.trustedUntil = c.now().Add(cacheTrust)
@@ -118,8 +157,11 @@ func (c *Cache) put(id string, entry cacheEntry, changes int) {
 			return
 		}
 	}
-	if len(c.entries) >= cacheSize {
-		clear(c.entries)
+	c.remove(id)
+	weight := len(entry.client.Metadata.JWKS)
+	if len(c.entries) >= cacheSize || c.weight+weight > cacheWeight {
+		c.clear()
 	}
 	c.entries[id] = entry
+	c.weight += weight
 }

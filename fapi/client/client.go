@@ -237,15 +237,25 @@ func (c *Client) checkKeys(problem func(string, string, ...any)) {
 			problem("tls_client_auth_subject_dn", "%v", err)
 		}
 	case profile.PrivateKeyJWT, profile.SelfSignedTLSClientAuth:
-		if m.JWKSURI == "" && len(c.Keys.Keys()) == 0 {
-			problem("jwks", "missing; %s needs the client's public keys, in jwks or at jwks_uri", m.TokenEndpointAuthMethod)
+		found := c.Keys.Verifies()
+		if m.TokenEndpointAuthMethod == profile.SelfSignedTLSClientAuth {
+			found = c.Keys.Certifies()
 		}
+		c.needKeys(found, m.TokenEndpointAuthMethod+" needs", problem)
 		if c.CertificateSubject != (mtls.Subject{}) {
 			problem("tls_client_auth_subject_dn", "subject parameters belong to %s only", profile.TLSClientAuth)
 		}
 		if m.TLSClientAuthTrustStore != "" {
 			problem("tls_client_auth_trust_store", "belongs to %s only", profile.TLSClientAuth)
 		}
+	}
+}
+
+// needKeys demands keys for what the client does with them: found reports whether its jwks has some. A set all of whose
+// keys were left out has none, and the problem says why.
+func (c *Client) needKeys(found bool, what string, problem func(string, string, ...any)) {
+	if c.Metadata.JWKSURI == "" && !found {
+		problem("jwks", "missing; %s the client's public keys, in jwks or at jwks_uri%s", what, jose.Hint(c.LeftOut(c.Keys)))
 	}
 }
 

@@ -58,8 +58,7 @@ func (c *Client) checkEncryption(problem func(string, string, ...any)) {
 		case enc != "" && !slices.Contains(jose.ContentEncryptions(), enc):
 			checkAllowed(each.member+"_enc", []string{enc}, jose.ContentEncryptions(), problem)
 		case m.JWKSURI == "" && !c.Keys.Receive(alg):
-			problem(each.member+"_alg",
-				"the client's jwks has no key to encrypt to with %s: add one with use enc, or give jwks_uri", alg)
+			problem(each.member+"_alg", "the client's jwks has no key to encrypt to with %s: add one with use enc, or give jwks_uri%s", alg, jose.Hint(c.LeftOut(c.Keys)))
 		}
 	}
 	if m.UserInfoEncryptedResponseAlg != "" && m.UserInfoSignedResponseAlg == "" {

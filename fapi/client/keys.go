@@ -1,8 +1,12 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"log/slog"
 
+	"countersign/fapi/profile"
 	"countersign/internal/jose"
 	"countersign/jar"
 )
@@ -10,15 +14,59 @@ import (
 // KeySets finds the keys of clients: of jwks, or at jwks_uri.
 type KeySets struct {
 	remote *jose.RemoteKeySets
+	log    *slog.Logger
 }
 
-// NewKeySets makes the key sets of clients; remote fetches and caches those at jwks_uri.
-func NewKeySets(remote *jose.RemoteKeySets) *KeySets { return &KeySets{remote: remote} }
+// NewKeySets makes the key sets of clients; remote fetches and caches those behind addresses. What changes there is logged.
+func NewKeySets(remote *jose.RemoteKeySets, log *slog.Logger) *KeySets {
+	k := &KeySets{remote: remote, log: log}
+	remote.Report = k.report
+	return k
+}
+
+// caller is the key under which a context has the client whose keys are looked for.
+type caller struct{}
+
+func asked(ctx context.Context, c *Client) context.Context {
+	return context.WithValue(ctx, caller{}, c)
+}
+
+// report logs what came from a jwks_uri: once for each change, with the client that asked first. Several may have one
+// address in common.
+func (k *KeySets) report(ctx context.Context, report jose.Report) {
+	c, ok := ctx.Value(caller{}).(*Client)
+	if !ok {
+		return
+	}
+	if failure := report.Failure; failure != nil {
+		k.log.WarnContext(ctx, "client keys not read from jwks_uri; previous ones are kept", "client_id", c.ID,
+			"jwks_uri", report.Address, "error", cmp.Or(errors.Unwrap(failure), error(failure)).Error())
+		return
+	}
+	logLeftOut(ctx, k.log, c, report.Keys)
+}
+
+// maxLoggedKeys bounds the lines of one key set; each says how many keys are left out of it.
+const maxLoggedKeys = 16
+
+// logLeftOut names the keys of a client that cannot be used.
+func logLeftOut(ctx context.Context, log *slog.Logger, c *Client, keys jose.KeySet) {
+	left := c.LeftOut(keys)
+	for _, one := range left[:min(len(left), maxLoggedKeys)] {
+		log.WarnContext(ctx, "client key left out", "client_id", c.ID, "jwks_uri", c.Metadata.JWKSURI, "kid", one.KeyID,
+			"position", one.Position, "reason", one.Reason, "count", len(left))
+	}
+}
+
+// LeftOut are the keys of a set that are of no use to the client.
+func (c *Client) LeftOut(keys jose.KeySet) []jose.LeftOut {
+	return keys.LeftOut(c.Metadata.TokenEndpointAuthMethod == profile.SelfSignedTLSClientAuth)
+}
 
 // Verify checks a signature with the client's keys.
 func (k *KeySets) Verify(ctx context.Context, c *Client, token *jose.Token) error {
 	if address := c.Metadata.JWKSURI; address != "" {
-		return k.remote.Verify(ctx, address, token)
+		return k.remote.Verify(asked(ctx, c), address, token)
 	}
 	return token.VerifyWith(c.Keys)
 }
@@ -36,7 +84,7 @@ func (k *KeySets) Verifier(c *Client, signedBy *jose.Key) jar.Verifier {
 // Of returns the client's keys.
 func (k *KeySets) Of(ctx context.Context, c *Client) (jose.KeySet, error) {
 	if address := c.Metadata.JWKSURI; address != "" {
-		return k.remote.Keys(ctx, address)
+		return k.remote.Keys(asked(ctx, c), address)
 	}
 	return c.Keys, nil
 }
@@ -45,7 +93,7 @@ func (k *KeySets) Of(ctx context.Context, c *Client) (jose.KeySet, error) {
 // they may be fetched again and judge called once more: the client may have rotated them.
 func (k *KeySets) Try(ctx context.Context, c *Client, judge func(jose.KeySet) (unknown bool, verdict error)) error {
 	if address := c.Metadata.JWKSURI; address != "" {
-		return k.remote.Try(ctx, address, judge)
+		return k.remote.Try(asked(ctx, c), address, judge)
 	}
 	_, err := judge(c.Keys)
 	return err

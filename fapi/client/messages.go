@@ -20,12 +20,11 @@ func (c *Client) checkMessages(full profile.Profile, problem func(string, string
 	case !*required && full.RequestObjects == profile.RequestObjectsRequired:
 		problem("require_signed_request_object", "the profile %s always requires them", full.Name)
 	}
-	if full.Restrict(m.restriction()).RequestObjects == profile.RequestObjectsRequired &&
-		slices.Contains(m.GrantTypes, profile.AuthorizationCode) && m.JWKSURI == "" && len(c.Keys.Keys()) == 0 {
-		problem("jwks", "missing; signed request objects need the client's public keys, in jwks or at jwks_uri")
+	if full.Restrict(m.restriction()).RequestObjects == profile.RequestObjectsRequired && slices.Contains(m.GrantTypes, profile.AuthorizationCode) {
+		c.needKeys(c.Keys.Verifies(), "signed request objects need", problem)
 	}
-	if m.HTTPMessageSignatures && m.JWKSURI == "" && len(c.Keys.Keys()) == 0 {
-		problem("jwks", "missing; signed requests to resources need the client's public keys, in jwks or at jwks_uri")
+	if m.HTTPMessageSignatures {
+		c.needKeys(c.Keys.Verifies(), "signed requests to resources need", problem)
 	}
 	if m.ResponseModes == nil {
 		return
@@ -62,9 +61,8 @@ func (c *Client) checkBackchannel(full profile.Profile, problem func(string, str
 			problem("backchannel_client_notification_endpoint", "%v", err)
 		}
 	}
-	if usesCIBA && full.Restrict(m.restriction()).Backchannel.Signed == profile.RequestObjectsRequired &&
-		m.JWKSURI == "" && len(c.Keys.Keys()) == 0 {
-		problem("jwks", "missing; signed backchannel requests need the client's public keys, in jwks or at jwks_uri")
+	if usesCIBA && full.Restrict(m.restriction()).Backchannel.Signed == profile.RequestObjectsRequired {
+		c.needKeys(c.Keys.Verifies(), "signed backchannel requests need", problem)
 	}
 	if usesCIBA && !slices.Contains(c.Scopes, "openid") {
 		problem("scope",

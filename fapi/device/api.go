@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,18 +25,32 @@ import (
 // and the digest of the request that was shown, so that the proof signs both.
 const apiPath = path + "/api"
 
-func (h *Handler) apiRoutes() []endpoint.Route {
+// api serves the API for approval apps.
+type api struct {
+	decisions *decisions
+	store     Store
+	proofs    *endpoint.Proofs
+	addresses endpoint.Addresses
+	evidence  *event.Recorder
+	// acrValues are the authentication context classes that applications may name.
+	acrValues []string
+	limits    *limits
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+func (h *api) routes() []endpoint.Route {
 	return []endpoint.Route{
 		{Methods: endpoint.Post(), Path: apiPath + "/enrol", Alias: true, Serve: endpoint.Direct(h.enrol)},
-		{Methods: endpoint.Get(), Path: apiPath + "/requests", Alias: true, Serve: h.api(h.listRequests)},
-		{Methods: endpoint.Get(), Path: apiPath + "/requests/{id}", Alias: true, Serve: h.api(h.showRequest)},
+		{Methods: endpoint.Get(), Path: apiPath + "/requests", Alias: true, Serve: h.call(h.listRequests)},
+		{Methods: endpoint.Get(), Path: apiPath + "/requests/{id}", Alias: true, Serve: h.call(h.showRequest)},
 		{Methods: endpoint.Post(), Path: apiPath + "/requests/{id}/{digest}/{decision}", Alias: true,
-			Serve: h.api(h.decideRequest)},
+			Serve: h.call(h.decideRequest)},
 	}
 }
 
 // proof verifies the DPoP proof of a call.
-func (h *Handler) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, error) {
+func (h *api) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, error) {
 	h.proofs.OfferNonce(w)
 	if r.URL.RawPath != "" { // one URL in two encodings: the signed one could differ from the routed one
 		return dpop.Proof{}, oauth.Errorf(oauth.InvalidRequest, "the address has characters that are escaped without need")
@@ -52,7 +67,7 @@ func (h *Handler) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, err
 }
 
 // authenticate returns the device whose key made the proof of a call, and consumes the proof. The user must be enabled.
-func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (store.Device, error) {
+func (h *api) authenticate(w http.ResponseWriter, r *http.Request) (store.Device, error) {
 	proof, err := h.proof(w, r)
 	if err != nil {
 		return store.Device{}, err
@@ -78,8 +93,8 @@ func deviceError(err error) error {
 	return err
 }
 
-// api serves a call of an authenticated device, with a response in JSON.
-func (h *Handler) api(answer func(http.ResponseWriter, *http.Request, store.Device) (any, error)) endpoint.Serve {
+// call serves a call of an authenticated device, with a response in JSON.
+func (h *api) call(answer func(http.ResponseWriter, *http.Request, store.Device) (any, error)) endpoint.Serve {
 	return endpoint.Direct(func(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 		device, err := h.authenticate(w, r)
 		if err != nil {
@@ -101,7 +116,7 @@ type enrolled struct {
 }
 
 // enrol enrols the key of the proof as a device of the user who got the code.
-func (h *Handler) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
+func (h *api) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
 	ctx := r.Context()
 	form, err := oauth.ReadForm(w, r)
 	if err != nil {
@@ -149,7 +164,7 @@ type requestList struct {
 }
 
 // forDevice returns a request as devices read it, with the URLs of the decisions while it is pending.
-func (h *Handler) forDevice(view backchannel.View) (shownRequest, error) {
+func (h *api) forDevice(view backchannel.View) (shownRequest, error) {
 	request := shown(view)
 	request.State = view.State
 	if view.State != backchannel.Waiting {
@@ -163,7 +178,7 @@ func (h *Handler) forDevice(view backchannel.View) (shownRequest, error) {
 
 // listRequests answers with the pending requests of the device's user. With wait (in seconds) and version it answers
 // when the list has another version, or after that time (long polling).
-func (h *Handler) listRequests(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
+func (h *api) listRequests(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
 	query, err := oauth.ReadQuery(r)
 	if err != nil {
 		return nil, err
@@ -172,7 +187,7 @@ func (h *Handler) listRequests(_ http.ResponseWriter, r *http.Request, device st
 	if err != nil {
 		return nil, err
 	}
-	views, err := h.awaitRequests(r.Context(), device.Subject, query.Get("version"), wait)
+	views, err := h.decisions.await(r.Context(), device.Subject, query.Get("version"), wait)
 	if err != nil {
 		return nil, err
 	}
@@ -201,8 +216,8 @@ func readWait(text string) (time.Duration, error) {
 }
 
 // showRequest answers with one request of the device's user, in any state.
-func (h *Handler) showRequest(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
-	view, err := h.request(r.Context(), r.PathValue("id"), device.Subject)
+func (h *api) showRequest(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
+	view, err := h.decisions.request(r.Context(), r.PathValue("id"), device.Subject)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +226,7 @@ func (h *Handler) showRequest(_ http.ResponseWriter, r *http.Request, device sto
 
 // decideRequest decides a request for the device's user, whom the app has authenticated with the acr and amr of the
 // form.
-func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
+func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
 	form, err := oauth.ReadForm(w, r)
 	if err != nil {
 		return nil, err
@@ -226,7 +241,7 @@ func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device s
 	if err := h.checkAuthentication(authentication); err != nil {
 		return nil, err
 	}
-	view, err := h.request(r.Context(), r.PathValue("id"), device.Subject)
+	view, err := h.decisions.request(r.Context(), r.PathValue("id"), device.Subject)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +254,7 @@ func (h *Handler) decideRequest(w http.ResponseWriter, r *http.Request, device s
 			"the request has changed since it was shown; read it again and show it to the user again").
 			WithStatus(http.StatusConflict)
 	}
-	if err := h.recordDecision(r.Context(), view, authentication, decision == approve, "device "+device.ID); err != nil {
+	if err := h.decisions.record(r.Context(), view, authentication, decision == approve, "device "+device.ID); err != nil {
 		return nil, decisionError(err)
 	}
 	view.State = backchannel.Denied
@@ -258,7 +273,7 @@ func methods() []string {
 }
 
 // checkAuthentication checks the acr and amr that an app sent.
-func (h *Handler) checkAuthentication(a browser.Authentication) error {
+func (h *api) checkAuthentication(a browser.Authentication) error {
 	if a.ACR != "" && !slices.Contains(h.acrValues, a.ACR) {
 		return oauth.Errorf(oauth.InvalidRequest, "acr must be one of acr_values_supported: %s",
 			strings.Join(h.acrValues, ", "))

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
@@ -22,7 +20,7 @@ const (
 
 // fillRequest reads what the page of one request shows.
 func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
-	view, err := h.request(ctx, in.reference, in.session.Subject)
+	view, err := h.decisions.request(ctx, in.reference, in.session.Subject)
 	if err != nil {
 		return err
 	}
@@ -45,12 +43,6 @@ func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
 		}
 	}
 	return nil
-}
-
-// request reads a request of a user by its reference. Errors are those of decisionError.
-func (h *Handler) request(ctx context.Context, reference, subject string) (backchannel.View, error) {
-	view, err := h.requests.Request(ctx, reference, subject)
-	return view, decisionError(err)
 }
 
 // decisionError translates errors of decisions to *oauth.Error. Others pass unchanged.
@@ -106,7 +98,7 @@ func (h *Handler) decide(decision string) action {
 			in.page.Problem = problem
 			return false, endpoint.Allow(h.limits.refused, in.session.Subject, tooManyRefused)
 		}
-		err = h.recordDecision(ctx, *in.page.Request, authentication, decision == approve, "device page")
+		err = h.decisions.record(ctx, *in.page.Request, authentication, decision == approve, "device page")
 		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrExpired) {
 			return false, decisionError(err)
 		}
@@ -149,27 +141,4 @@ func (h *Handler) proveByPassword(
 				WithStatus(http.StatusForbidden)
 	}
 	return authentication, browser.Problem{}, nil
-}
-
-// recordDecision records a decision of a user who has just authenticated for it, and in the audit log the digest of the
-// request as shown. Errors are those of [Requests], and *[oauth.Error] for too many decisions.
-func (h *Handler) recordDecision(
-	ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string,
-) error {
-	if err := endpoint.Allow(h.limits.decisions, a.Subject, "there were too many decisions in a short time"); err != nil {
-		return err
-	}
-	digest, err := digestOf(view)
-	if err != nil {
-		return err
-	}
-	err = h.requests.Decide(ctx, backchannel.Decision{
-		Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: h.now(), Device: device,
-	})
-	if err != nil {
-		return err
-	}
-	h.evidence.SecurityEvent(ctx, view.Client.ID, "backchannel_decided", "request", view.Reference, "shown", digest,
-		"allowed", strconv.FormatBool(allow), "device", device, "acr", a.ACR, "amr", strings.Join(a.AMR, " "))
-	return nil
 }

@@ -83,18 +83,18 @@ type Handler struct {
 	passkeys  *browser.Passkeys
 	sessions  *browser.Sessions
 	forms     *browser.Forms
-	proofs    *endpoint.Proofs
 	addresses endpoint.Addresses
 	evidence  *event.Recorder
-	acrValues []string
 	draining  func() bool
 	assets    []Asset
 	now       func() time.Time
 	log       *slog.Logger
 
-	webPush *webpush.Sender
-	limits  *limits
-	actions map[button]action
+	webPush   *webpush.Sender
+	limits    *limits
+	decisions *decisions
+	api       *api
+	actions   map[button]action
 }
 
 // New makes a handler.
@@ -105,11 +105,16 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{
 		store: c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys,
-		sessions: c.Sessions, forms: c.Forms, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
-		acrValues: c.ACRValues, draining: c.Draining, assets: c.Assets, now: c.Now, log: c.Log, limits: limits,
+		sessions: c.Sessions, forms: c.Forms, addresses: c.Addresses, evidence: c.Evidence,
+		draining: c.Draining, assets: c.Assets, now: c.Now, log: c.Log, limits: limits,
 		webPush: &webpush.Sender{
 			Store: c.Store, Signer: c.Signer, Fetcher: c.Fetcher, Issuer: c.Addresses.Issuer, Now: c.Now, Log: c.Log,
 		},
+	}
+	h.decisions = &decisions{requests: c.Requests, limits: limits, evidence: c.Evidence, draining: c.Draining, now: c.Now}
+	h.api = &api{
+		decisions: h.decisions, store: c.Store, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
+		acrValues: c.ACRValues, limits: limits, now: c.Now, log: c.Log,
 	}
 	h.actions = h.actionTable()
 	return h, nil
@@ -140,7 +145,7 @@ func (h *Handler) Routes() []endpoint.Route {
 	if h.requests == nil {
 		return routes
 	}
-	routes = append(routes, h.apiRoutes()...)
+	routes = append(routes, h.api.routes()...)
 	return append(routes,
 		endpoint.Route{Methods: endpoint.Get(), Path: path + "/events", Serve: endpoint.Direct(h.events)},
 		h.pageRoute(homePage, path),

@@ -1,13 +1,11 @@
 package device
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
-	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
 	"countersign/internal/oauth"
@@ -20,29 +18,6 @@ const (
 	// maxWait bounds a long poll; it is shorter than the time limit of requests.
 	maxWait = 15 * time.Second
 )
-
-// awaitRequests returns a user's pending requests once their version is not the known one, or after wait.
-func (h *Handler) awaitRequests(
-	ctx context.Context, subject, known string, wait time.Duration,
-) ([]backchannel.View, error) {
-	end := time.NewTimer(min(wait, maxWait))
-	defer end.Stop()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for {
-		requests, err := h.requests.Pending(ctx, subject)
-		if err != nil || versionOf(requests...) != known || h.draining() {
-			return requests, err
-		}
-		select {
-		case <-ctx.Done():
-			return requests, ctx.Err()
-		case <-end.C:
-			return requests, nil
-		case <-look.C:
-		}
-	}
-}
 
 // events tells a page when to reload (server-sent events). Each message is the version of the page, without its
 // content. The stream ends with the session, or after maxWait, and the browser reconnects.
@@ -100,7 +75,7 @@ func (h *Handler) version(r *http.Request, reference string) (string, error) {
 		return "", err
 	}
 	if reference != "" {
-		view, err := h.request(r.Context(), reference, session.Subject)
+		view, err := h.decisions.request(r.Context(), reference, session.Subject)
 		return versionOf(view), err
 	}
 	requests, err := h.requests.Pending(r.Context(), session.Subject)

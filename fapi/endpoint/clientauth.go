@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
@@ -152,6 +151,9 @@ func (a *Authenticator) checkAssertion(
 			strings.Join(caller.AssertionAlgorithms(), ", "))
 	}
 	if err := a.Keys.Verify(ctx, caller, claims.token); err != nil {
+		if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
+			return store.OneTime{}, unreadableKeys(remote)
+		}
 		return refuse("is not acceptable: %v", err)
 	}
 	if header := claims.token.Header; header.Type != "" && !header.HasType("JWT") &&
@@ -242,20 +244,29 @@ func (a *Authenticator) checkCertificate(ctx context.Context, caller *client.Cli
 // checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). With
 // jwks_uri the certificate may be newer than the cached keys.
 func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
-	judge := func(set jose.KeySet) (unknown bool, verdict error) {
-		var keys []crypto.PublicKey
-		for _, key := range set.Keys() {
-			keys = append(keys, key.Public)
-		}
-		verdict = mtls.SelfSigned(presented, keys, a.Now())
+	var left []jose.LeftOut
+	err := a.Keys.Try(ctx, caller, func(set jose.KeySet) (unknown bool, verdict error) {
+		left = caller.LeftOut(set)
+		verdict = mtls.SelfSigned(presented, set.CertificateKeys(presented.Leaf.PublicKey), a.Now())
 		return errors.Is(verdict, mtls.ErrUnknownKey), verdict
-	}
-	err := a.Keys.Try(ctx, caller, judge)
+	})
 	if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
-		return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", remote).Because(err)
+		return unreadableKeys(remote)
 	}
 	if err != nil {
-		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not one that this client registered").Because(err)
+		hint := ""
+		if errors.Is(err, mtls.ErrUnknownKey) {
+			hint = jose.Hint(left)
+		}
+		if stale, ok := errors.AsType[*jose.StaleError](err); ok {
+			hint += "; the client's keys cannot be read: " + stale.Failure.Error()
+		}
+		return oauth.Errorf(oauth.InvalidClient, "the client certificate is not one that this client registered%s", hint).Because(err)
 	}
 	return nil
+}
+
+// unreadableKeys is the answer when there are no keys of the client: what is wrong is at its own address.
+func unreadableKeys(remote *jose.RemoteError) error {
+	return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", remote).Because(remote)
 }

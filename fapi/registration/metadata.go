@@ -19,8 +19,12 @@ import (
 	"countersign/signer"
 )
 
-// maxRegistration bounds a registration request, in bytes.
-const maxRegistration = 64 << 10
+const (
+	// maxMetadata bounds the metadata of a client without its jwks, in bytes.
+	maxMetadata = 64 << 10
+	// maxRegistration bounds a registration request, in bytes.
+	maxRegistration = maxMetadata + jose.MaxKeySetSize
+)
 
 // maxProblems bounds the list of problems in a refusal, in bytes.
 const maxProblems = 4 << 10
@@ -50,7 +54,11 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMe
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)
 	}
-	return parseMetadata(body)
+	members, err := parseMetadata(body)
+	if err == nil && len(body)-len(members["jwks"]) > maxMetadata {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the metadata without jwks are larger than %d bytes", maxMetadata).WithStatus(http.StatusRequestEntityTooLarge)
+	}
+	return members, err
 }
 
 func parseMetadata(body []byte) (map[string]json.RawMessage, error) {

@@ -135,7 +135,8 @@ func TestDR03Form(t *testing.T) {
 	}{
 		"accepts UTF-8 by name":         {"/register", body, typed("application/json; charset=UTF-8"), http.StatusCreated},
 		"accepts 64 KiB":                {"/register", padded(64 << 10), nil, http.StatusCreated},
-		"refuses more than 64 KiB":      {"/register", padded(64<<10 + 1), nil, http.StatusRequestEntityTooLarge},
+		"refuses more than 64 KiB":      {"/register", padded(65 << 10), nil, http.StatusRequestEntityTooLarge},
+		"refuses more than keys need":   {"/register", padded(3 << 20), nil, http.StatusRequestEntityTooLarge},
 		"refuses a form":                {"/register", body, typed("application/x-www-form-urlencoded"), http.StatusUnsupportedMediaType},
 		"refuses text":                  {"/register", body, typed("text/plain"), http.StatusUnsupportedMediaType},
 		"refuses no type":               {"/register", body, func(r *http.Request) { r.Header.Del("Content-Type") }, http.StatusUnsupportedMediaType},
@@ -220,7 +221,10 @@ func TestDR04Keys(t *testing.T) {
 		"refuses a member that repeats":           {keys(with(`"kty":"EC"`)), "jwks"},
 		"refuses what is no set":                  {func(m map[string]any) { m["jwks"] = []string{} }, "jwks"},
 		"refuses a set as text":                   {func(m map[string]any) { m["jwks"] = `{"keys":[]}` }, "jwks"},
-		"refuses a flood of keys":                 {keys(slices.Repeat([]string{public}, 200)...), "jwks"},
+		"refuses a flood of keys":                 {keys(slices.Repeat([]string{public}, jose.MaxKeys+1)...), "jwks"},
+		"accepts keys of another use or kind":     {keys(public, `{"kty":"oct","k":"AAAA"}`, `{"kty":"AKP"}`, `{}`, small+`AA"}`), ""},
+		"accepts a thousand keys, of 1 MiB":       {keys(slices.Repeat([]string{with(`"z":"` + strings.Repeat("z", 900) + `"`)}, 1000)...), ""},
+		"refuses a private key beside a good one": {keys(public, string(key.PrivateJWK())), "jwks"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.RegisterSelf(token, fapitest.RegistrationRequest(key, test.change))

@@ -138,8 +138,7 @@ func (i *Issuer) encrypt(
 		return "", oauth.Errorf(oauth.InvalidRequest, "the answer cannot be encrypted to the client: %v", err).Because(err)
 	}
 	if !keys.Receive(wanted.Alg) {
-		return "", oauth.Errorf(oauth.InvalidRequest,
-			"the answer cannot be encrypted to the client: its key set has no key for %s", wanted.Alg)
+		return "", oauth.Errorf(oauth.InvalidRequest, "the answer cannot be encrypted to the client: its key set has no key for %s%s", wanted.Alg, jose.Hint(c.LeftOut(keys)))
 	}
 	wanted = wanted.Effective()
 	return keys.Encrypt([]byte(signed), wanted.Alg, wanted.Enc, "JWT")

@@ -146,12 +146,9 @@ type publicKey struct {
 
 // readKeys reads a JWK Set that client metadata may hold and that has a key to verify signatures with.
 func readKeys(jwks []byte) ([]publicKey, error) {
-	set, err := jose.ParseKeySet(jwks)
-	if err != nil {
+	jwks = jose.TrimByteOrderMark(jwks)
+	if err := readableKeys(jwks); err != nil {
 		return nil, err
-	}
-	if len(set.Keys()) == 0 {
-		return nil, errors.New("there is no key in it that signatures of PS256, ES256 or EdDSA can be verified with")
 	}
 	var wire struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -162,8 +159,8 @@ func readKeys(jwks []byte) ([]publicKey, error) {
 	keys := make([]publicKey, len(wire.Keys))
 	for i, raw := range wire.Keys {
 		keys[i].raw = raw
-		// What is no key for signatures (use "enc", another curve) is kept as it is.
-		if key, err := jose.ParsePublicJWK(raw); err == nil {
+		// What is left out is kept as it is.
+		if key, err := jose.ParseSetKey(raw); err == nil {
 			keys[i].id, keys[i].thumbprint = key.ID, key.Thumbprint()
 		}
 	}

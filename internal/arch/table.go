@@ -62,8 +62,8 @@ func program() []Package {
 		{"internal/hsm", []string{"internal/config", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar",
-			"fapi/registration", "fapi/resource", "fapi/scope", "internal/admin", "internal/audit",
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/endpoint",
+			"fapi/rar", "fapi/registration", "fapi/resource", "fapi/scope", "internal/admin", "internal/audit",
 			"internal/auditlog", "internal/ceremony", "internal/config", "internal/database", "internal/directory",
 			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound",
 			"internal/pages", "internal/telemetry", "mtls", "store",

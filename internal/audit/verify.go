@@ -171,7 +171,7 @@ func (v *verification) seals() {
 			checkpoint, err := ReadCheckpoint(entry.Checkpoint, v.options.Keys)
 			switch {
 			case err != nil:
-				v.find(Unsealed, entry.Sequence, entry.Sequence, entry.line, "the checkpoint is not valid:  "+err.Error())
+				v.find(Unsealed, entry.Sequence, entry.Sequence, entry.line, "the checkpoint is not valid: "+err.Error())
 			case checkpoint.Node != v.node || checkpoint.Sequence+1 != entry.Sequence:
 				v.find(Changed, entry.Sequence, entry.Sequence, entry.line,
 					fmt.Sprintf("its checkpoint was made for entry %d of node %q", checkpoint.Sequence, checkpoint.Node))

@@ -32,9 +32,9 @@ func TestAttack14(t *testing.T) {
 	}
 	replace := strings.NewReplacer("$x", member(ec, "x"), "$y", member(ec, "y"), "$n", member(v.rsa.PublicJWK(), "n"),
 		"$ed", member(ed, "x"), "$certificate", certificate(t, v.attacker))
-	for _, line := range readLines[struct{ Name, Want, JWK string }](t, "testdata/malformed-jwk/attack14.jsonl", 250) {
+	for _, line := range readLines[struct{ Name, Want, Set, JWK string }](t, "testdata/malformed-jwk/attack14.jsonl", 250) {
 		t.Run("refuses "+line.Name, func(t *testing.T) {
-			refusesKey(t, v, replace.Replace(line.JWK), refusals[line.Want])
+			refusesKey(t, v, replace.Replace(line.JWK), refusals[line.Want], line.Set == "read")
 		})
 	}
 	for _, private := range []PrivateKey{v.own, v.rsa, v.ed} {
@@ -60,8 +60,8 @@ func TestAttack14(t *testing.T) {
 }
 
 // refusesKey: a key is refused in the header of a token that its owner signed, on its own, and in a set, where it may
-// be left out instead.
-func refusesKey(t *testing.T, v *victim, jwk string, want error) {
+// be left out instead, or read if it is only written in another way.
+func refusesKey(t *testing.T, v *victim, jwk string, want error, read bool) {
 	t.Helper()
 	for _, private := range []PrivateKey{v.own, v.rsa, v.ed} {
 		if _, err := v.acceptEmbedded(t, private, jwk); err == nil {
@@ -78,8 +78,31 @@ func refusesKey(t *testing.T, v *victim, jwk string, want error) {
 	if err != nil && !errors.Is(err, ErrMalformed) {
 		t.Errorf("ParseKeySet: %v", err)
 	}
+	if read {
+		isRewritten(t, set)
+		return
+	}
 	if len(set.Keys()) != 0 {
 		t.Errorf("the set has %+v", set.Keys())
+	}
+	if len(set.others) != set.size {
+		t.Errorf("nothing names the key: %+v", set)
+	}
+}
+
+// isRewritten: the one key of a set is the same when it is written by the letter of RFC 7518.
+func isRewritten(t *testing.T, set KeySet) {
+	t.Helper()
+	if len(set.keys) != 1 {
+		t.Fatalf("%+v", set)
+	}
+	published, err := set.keys[0].MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict, err := ParsePublicJWK(published)
+	if err != nil || strict.Thumbprint() != set.keys[0].Thumbprint() {
+		t.Errorf("%s: %v", published, err)
 	}
 }
 
@@ -103,6 +126,9 @@ func TestAttack20(t *testing.T) {
 	accepts(t, v, "EdDSA", v.ed, `{"alg":"EdDSA","kid":"ed"}`, goodClaims)
 	accepts(t, v, "Ed25519, its other name", v.ed, `{"alg":"Ed25519","kid":"ed"}`, goodClaims)
 	accepts(t, v, "members that mean nothing", v.own, `{"alg":"ES256","kid":"k1","x":[1,{"a":"\u00e9"}],"x5t#S256":"AAAA"}`, goodClaims)
+	for _, x5c := range []string{`[]`, `["` + certificate(t, v.own) + `"]`, `["` + certificate(t, v.attacker) + `"]`, `["MIIB..."]`, `"AAAA"`, `null`, `1`} {
+		accepts(t, v, "an x5c beside the kid, which chooses no key: "+x5c[:min(len(x5c), 12)], v.own, `{"alg":"ES256","kid":"k1","x5c":`+x5c+`,"x5t":"AAAA"}`, goodClaims)
+	}
 	accepts(t, v, "space around values", v.own, " {\t\"alg\" : \"ES256\",\r\n\"kid\":\"k1\" } ", " { } ")
 	accepts(t, v, "nesting 32 deep", v.own, `{"alg":"ES256","kid":"k1","x":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)+`}`, goodClaims)
 }

@@ -3,7 +3,8 @@
 //
 // It knows three algorithms (FAPI 2.0 Security Profile §5.4.1) and one serialization, compact JWS (RFC 7515 §7.1).
 // Reading is strict: sizes and depths are limited before anything is decoded, JSON members may not repeat, base64url
-// has one spelling, and nothing in a header chooses a key or an algorithm that the caller did not allow.
+// has one spelling, and nothing in a header chooses a key or an algorithm that the caller did not allow. Key sets alone
+// are read as the world serves them: see [ParseKeySet].
 //
 //	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: []string{jose.PS256}})
 //	err = token.Claims(&claims)     // readable, and not yet to be believed
@@ -32,9 +33,9 @@ const (
 	// MaxTokenSize is the size of the largest token that is looked at, in bytes.
 	MaxTokenSize = 16 << 10
 	// MaxKeySetSize is the size of the largest key set that is looked at, in bytes.
-	MaxKeySetSize = 64 << 10
+	MaxKeySetSize = 2 << 20
 	// MaxKeys is the number of keys that a key set may hold.
-	MaxKeys = 32
+	MaxKeys = 2000
 	// MaxDepth is how deep JSON may nest.
 	MaxDepth = 32
 	// MaxKeyID is the size of the longest kid, in bytes.

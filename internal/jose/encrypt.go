@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -21,11 +22,11 @@ func (k Key) receives(alg string) bool {
 		return false
 	}
 	allowed := func(operation string) bool { return k.operations == nil || slices.Contains(k.operations, operation) }
-	switch k.Public.(type) {
+	switch public := k.Public.(type) {
 	case *rsa.PublicKey:
 		return (alg == RSAOAEP || alg == RSAOAEP256) && (allowed("wrapKey") || allowed("encrypt"))
 	case *ecdsa.PublicKey:
-		return (alg == ECDHES || alg == ECDHESA256KW) && (allowed("deriveKey") || allowed("deriveBits"))
+		return public.Curve == elliptic.P256() && (alg == ECDHES || alg == ECDHESA256KW) && (allowed("deriveKey") || allowed("deriveBits"))
 	}
 	return false
 }

@@ -89,7 +89,6 @@ type encryptedHeader struct {
 	KeySetURL      json.RawMessage `json:"jku"`
 	JWK            json.RawMessage `json:"jwk"`
 	CertificateURL json.RawMessage `json:"x5u"`
-	Certificates   json.RawMessage `json:"x5c"`
 }
 
 // IsEncrypted distinguishes a compact JWE from a compact JWS by its five parts (RFC 7516 §9).
@@ -169,7 +168,7 @@ func readEncryptedHeader(raw []byte) (encryptedHeader, error) {
 		value json.RawMessage
 	}{
 		{"crit", h.Critical}, {"b64", h.Unencoded}, {"zip", h.Compression},
-		{"jku", h.KeySetURL}, {"jwk", h.JWK}, {"x5u", h.CertificateURL}, {"x5c", h.Certificates},
+		{"jku", h.KeySetURL}, {"jwk", h.JWK}, {"x5u", h.CertificateURL},
 	} {
 		if refused.value != nil {
 			return h, fmt.Errorf("%w: the header has %s, which is not accepted", ErrMalformed, refused.name)

@@ -34,8 +34,6 @@ type Key struct {
 	Use string
 	// Public is an *rsa.PublicKey, an *ecdsa.PublicKey on P-256 or an ed25519.PublicKey.
 	Public crypto.PublicKey
-	// Certificate is the first certificate of x5c, or nil. It holds the same public key and is otherwise unchecked.
-	Certificate *x509.Certificate
 
 	operations []string
 	thumbprint string
@@ -161,7 +159,7 @@ func (w *wireKey) key() (Key, error) {
 		return Key{}, err
 	}
 	if len(w.Certificates) > 0 {
-		key.Certificate, err = readCertificate(w.Certificates[0], key.Public)
+		err = checkCertificate(w.Certificates[0], key.Public)
 	}
 	return key, err
 }
@@ -175,12 +173,20 @@ func (w *wireKey) rsaKey() (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	return rsaPublic(modulus, exponent)
+}
+
+// rsaPublic makes an RSA key of two numbers without leading zeros.
+func rsaPublic(modulus, exponent []byte) (crypto.PublicKey, error) {
 	if len(modulus) > maxRSABits/8 || len(exponent) > 4 || padded(modulus) || padded(exponent) {
 		// RFC 7518 §6.3.1, §2: the shortest octets that hold the number
 		return nil, fmt.Errorf("%w: an RSA key needs %d to %d bits and an exponent below 2^32", ErrMalformed, minRSABits, maxRSABits)
 	}
 	public := &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: int(new(big.Int).SetBytes(exponent).Int64())}
-	return public, checkRSA(public)
+	if err := checkRSA(public); err != nil {
+		return nil, err
+	}
+	return public, nil
 }
 
 // padded reports whether a number is empty or has leading zeros.
@@ -209,21 +215,34 @@ func (w *wireKey) p256Key() (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(x) != 32 || len(y) != 32 { // RFC 7518 §6.2.1.2: full size
-		return nil, fmt.Errorf("%w: x and y of a P-256 key have 32 bytes", ErrMalformed)
+	return ecPublic(elliptic.P256(), x, y)
+}
+
+// ecPublic makes a key of a curve and two coordinates of full size.
+func ecPublic(curve elliptic.Curve, x, y []byte) (crypto.PublicKey, error) {
+	name, size := curve.Params().Name, coordinateSize(curve)
+	if len(x) != size || len(y) != size { // RFC 7518 §6.2.1.2: full size
+		return nil, fmt.Errorf("%w: x and y of a %s key have %d bytes", ErrMalformed, name, size)
 	}
-	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
 	if err != nil {
-		return nil, fmt.Errorf("%w: the point is not on P-256", ErrMalformed)
+		return nil, fmt.Errorf("%w: the point is not on %s", ErrMalformed, name)
 	}
 	return public, nil
 }
+
+// coordinateSize is the size of a coordinate, in bytes.
+func coordinateSize(curve elliptic.Curve) int { return (curve.Params().BitSize + 7) / 8 }
 
 func (w *wireKey) ed25519Key() (crypto.PublicKey, error) {
 	x, err := decodeBase64("member x", w.X)
 	if err != nil {
 		return nil, err
 	}
+	return ed25519Public(x)
+}
+
+func ed25519Public(x []byte) (crypto.PublicKey, error) {
 	if len(x) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("%w: x of an Ed25519 key has 32 bytes", ErrMalformed)
 	}
@@ -252,20 +271,23 @@ func onEdwards25519(encoded []byte) bool {
 	return big.Jacobi(u.Mul(u, v).Mod(u, p), p) >= 0
 }
 
-// readCertificate reads the first certificate of x5c, which must hold the key itself (RFC 7517 §4.7). It is plain
+// checkCertificate reads the first certificate of x5c, which must hold the key itself (RFC 7517 §4.7). It is plain
 // base64 there, not base64url.
-func readCertificate(encoded string, public crypto.PublicKey) (*x509.Certificate, error) {
+func checkCertificate(encoded string, public crypto.PublicKey) error {
 	der, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
-		return nil, fmt.Errorf("%w: x5c is not base64", ErrMalformed)
+		return fmt.Errorf("%w: x5c is not base64", ErrMalformed)
 	}
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("%w: x5c does not begin with a certificate", ErrMalformed)
+		return fmt.Errorf("%w: x5c does not begin with a certificate", ErrMalformed)
 	}
 	same, ok := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !same.Equal(public) {
-		return nil, fmt.Errorf("%w: the certificate in x5c is for another key", ErrMalformed)
+		return errOtherCertificate
 	}
-	return certificate, nil
+	return nil
 }
+
+// errOtherCertificate is an x5c that does not belong to its key.
+var errOtherCertificate = fmt.Errorf("%w: the certificate in x5c is for another key", ErrMalformed)

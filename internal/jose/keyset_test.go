@@ -188,14 +188,29 @@ func TestRefusedKeys(t *testing.T) {
 		"duplicate member":      `{"kty":"EC","kty":"RSA"}`,
 		"not an object":         `[]`,
 	}
+	// In a set, a private key refuses the others; a key that is only written in another way is read; the rest is left out.
+	private := map[string]bool{"private RSA": true, "private EC": true, "private Ed25519": true, "empty d": true, "private of other kind": true}
+	own := rsaKey.Key().Thumbprint()
+	sameKey := map[string]string{"e with padding": own, "e with leading zero": own, "n with leading zero": own, "n with line break": own}
 	for name, key := range tests {
 		t.Run("refuses "+name, func(t *testing.T) {
 			if _, err := ParsePublicJWK([]byte(key)); !errors.Is(err, ErrMalformed) {
 				t.Errorf("ParsePublicJWK: %v", err)
 			}
-			set := `{"keys":[` + string(p256.PublicJWK()) + `,` + key + `]}`
-			if _, err := ParseKeySet([]byte(set)); !errors.Is(err, ErrMalformed) {
-				t.Errorf("ParseKeySet: %v", err)
+			set, err := ParseKeySet([]byte(`{"keys":[` + string(p256.PublicJWK()) + `,` + key + `]}`))
+			switch {
+			case private[name]:
+				if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "private") {
+					t.Errorf("ParseKeySet: %v", err)
+				}
+			case err != nil:
+				t.Errorf("the set is refused: %v", err)
+			case sameKey[name] != "":
+				if len(set.LeftOut(false)) != 0 || set.Keys()[len(set.Keys())-1].Thumbprint() != sameKey[name] {
+					t.Errorf("%+v, %v", set.Keys(), set.LeftOut(false))
+				}
+			case len(set.Keys()) != 1 || len(set.LeftOut(true)) != 1 || set.LeftOut(true)[0].Position != 2 || set.LeftOut(true)[0].Reason == "":
+				t.Errorf("%+v, left out %v", set.Keys(), set.LeftOut(true))
 			}
 		})
 	}
@@ -215,17 +230,26 @@ func TestParseKeySetLimits(t *testing.T) {
 		name, set string
 		ok        bool
 	}{
-		{"32 keys", many(MaxKeys), true},
-		{"33 keys", many(MaxKeys + 1), false},
+		{"all keys", many(MaxKeys), true},
+		{"a key too many", many(MaxKeys + 1), false},
 		{"no keys", `{"keys":[]}`, true},
 		{"other members", `{"keys":[],"iss":"x"}`, true},
 		{"no member keys", `{}`, false},
+		{"keys an object", `{"keys":{}}`, false},
+		{"keys escaped", `{"k\u0065ys":[]}`, true},
+		{"keys twice, once escaped", `{"k\u0065ys":[],"keys":[]}`, false},
+		{"a byte order mark", "\xef\xbb\xbf" + `{"keys":[]}`, true},
+		{"two byte order marks", "\xef\xbb\xbf\xef\xbb\xbf" + `{"keys":[]}`, false},
+		{"another member twice", `{"keys":[],"a":1,"a":1}`, false},
+		{"another member not UTF-8", "{\"keys\":[],\"a\":\"\xff\"}", false},
+		{"a comma too many", `{"keys":[],}`, false},
+		{"a key that does not end", `{"keys":[{"kty":"EC"]}`, false},
 		{"keys null", `{"keys":null}`, false},
 		{"Keys", `{"Keys":[]}`, false},
 		{"array", `[]`, false},
 		{"duplicate keys", `{"keys":[],"keys":[]}`, false},
-		{"64 KiB", `{"keys":[],"x":"` + strings.Repeat("a", MaxKeySetSize-18) + `"}`, true},
-		{"64 KiB and a byte", `{"keys":[],"x":"` + strings.Repeat("a", MaxKeySetSize-17) + `"}`, false},
+		{"all bytes", `{"keys":[],"x":"` + strings.Repeat("a", MaxKeySetSize-18) + `"}`, true},
+		{"a byte too many", `{"keys":[],"x":"` + strings.Repeat("a", MaxKeySetSize-17) + `"}`, false},
 	} {
 		if _, err := ParseKeySet([]byte(test.set)); (err == nil) != test.ok {
 			t.Errorf("%s (%d bytes): %v", test.name, len(test.set), err)
@@ -249,10 +273,13 @@ func certificate(t testing.TB, private PrivateKey) string {
 func TestCertificateOfKey(t *testing.T) {
 	for _, algorithm := range allAlgorithms {
 		private := newKey(t, algorithm)
-		set := keySet(t, with(t, private.PublicJWK(), map[string]any{"x5c": []string{certificate(t, private), "ignored"}}))
-		keys := set.Keys()
-		if len(keys) != 1 || keys[0].Certificate == nil || keys[0].Certificate.Subject.CommonName != "client" {
-			t.Errorf("%s: %+v", algorithm, keys)
+		jwk := with(t, private.PublicJWK(), map[string]any{"x5c": []string{certificate(t, private), "ignored"}})
+		if _, err := ParsePublicJWK([]byte(jwk)); err != nil {
+			t.Errorf("%s: %v", algorithm, err)
+		}
+		set := keySet(t, jwk)
+		if len(set.Keys()) != 1 || len(set.CertificateKeys(private.Key().Public)) != 1 {
+			t.Errorf("%s: %+v", algorithm, set.Keys())
 		}
 	}
 }

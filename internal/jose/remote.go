@@ -2,6 +2,7 @@ package jose
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"sync"
 	"time"
@@ -22,31 +23,57 @@ const (
 	refetchInterval = 30 * time.Second
 	// fetchTimeout bounds one fetch, which many may wait for.
 	fetchTimeout = 10 * time.Second
-	// maxRemoteKeySets is how many addresses are remembered; the least recently used is evicted.
+	// maxRemoteKeySets is how many addresses are remembered, and maxRemoteKeys how many keys of all of them together; the
+	// least recently used is evicted.
 	maxRemoteKeySets = 1024
+	maxRemoteKeys    = 100_000
+	// refreshAhead is the last part of a lifetime in which a set is fetched again while it is still used: one in so many.
+	refreshAhead = 5
 )
 
-// Fetch returns the document at an address, and for how long its server lets it be used; 0 when it does not say.
+// Fetch returns the document at an address, and for how long its server lets it be used; 0 when it does not say. An error
+// with a method Told() string has in it what the owner of the address may be told.
 type Fetch func(ctx context.Context, address string) (body []byte, maxAge time.Duration, err error)
 
 // RemoteKeySets caches the key sets that clients publish at an address (jwks_uri, RFC 7591 §2) as long as they may be
 // used. However many tokens come, an address is fetched by one at a time, at most once in 10 s while it fails, and for
-// unknown keys at most once in 30 s. It may be used by many at once.
+// unknown keys at most once in 30 s. A document is fetched and read beside the requests: before its lifetime ends, and
+// under no lock. It may be used by many at once.
 type RemoteKeySets struct {
+	// Report, if set, is called once for each change of what comes from an address, also from good to bad and back. The
+	// context has the values of the one of the call that caused the fetch. Set it before the first use.
+	Report func(ctx context.Context, report Report)
+
 	fetch Fetch
 	now   func() time.Time
 
 	mutex sync.Mutex
 	sets  map[string]*remoteKeySet
+	// keys is how many keys all sets have.
+	keys int
+}
+
+// Report is what came from an address.
+type Report struct {
+	Address string
+	// Keys is the set that is used from now on, with those of its keys that were left out; the one from before, or none,
+	// with a Failure.
+	Keys KeySet
+	// Failure is why there is no new set, or nil.
+	Failure *RemoteError
 }
 
 // remoteKeySet is what is known of one address. The mutex of RemoteKeySets guards it.
 type remoteKeySet struct {
 	set KeySet
+	// digest is that of the document that set was read from.
+	digest [sha256.Size]byte
 	// version counts the sets that were fetched; 0 means none yet.
 	version int
-	// expires is the end of the lifetime of set.
-	expires time.Time
+	// expires is the end of the lifetime of set, renew when it is fetched again ahead of that.
+	expires, renew time.Time
+	// reported is the outcome that was reported last.
+	reported string
 	// failure is how the last fetch failed, or nil; until retry there is no other.
 	failure *RemoteError
 	retry   time.Time
@@ -70,6 +97,22 @@ func (e *RemoteError) Error() string { return e.reason }
 
 // Unwrap returns the error of [Fetch], of [ParseKeySet] or of the context.
 func (e *RemoteError) Unwrap() error { return e.cause }
+
+// StaleError is an answer by the keys that were fetched before, given because newer ones cannot be read.
+type StaleError struct {
+	// Verdict is the answer.
+	Verdict error
+	// Failure is why there are no newer keys.
+	Failure *RemoteError
+}
+
+// Error has both texts.
+func (e *StaleError) Error() string {
+	return e.Verdict.Error() + "; the client's keys cannot be read: " + e.Failure.Error()
+}
+
+// Unwrap returns the answer alone: whoever asked is answered by it.
+func (e *StaleError) Unwrap() error { return e.Verdict }
 
 // NewRemoteKeySets makes an empty cache. The fetch function must bound the size of what it fetches; it gets a
 // context with a time-out of 10 s.
@@ -98,7 +141,7 @@ func (r *RemoteKeySets) Verify(ctx context.Context, address string, token *Token
 
 // Try calls a function with a set. Its result may say that a key is lacking, which the owner may have published since: then
 // the set is fetched again, within the same interval as for [RemoteKeySets.Verify], and the function is called again. Errors are of
-// type [*RemoteError], or the last verdict.
+// type [*RemoteError], or the last verdict, which is wrapped in a [*StaleError] when a key is lacking and newer keys cannot be read.
 func (r *RemoteKeySets) Try(ctx context.Context, address string, judge func(KeySet) (unknown bool, verdict error)) error {
 	found, err := r.current(ctx, address)
 	if err != nil {
@@ -108,14 +151,16 @@ func (r *RemoteKeySets) Try(ctx context.Context, address string, judge func(KeyS
 	if !unknown || found.fresh {
 		return verdict
 	}
-	newer, ok, err := r.newer(ctx, address, found)
+	newer, err := r.newer(ctx, address, found)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return verdict
+	if newer.version > found.version {
+		unknown, verdict = judge(newer.set)
 	}
-	_, verdict = judge(newer)
+	if unknown && verdict != nil && newer.failure != nil {
+		return &StaleError{verdict, newer.failure}
+	}
 	return verdict
 }
 
@@ -126,6 +171,8 @@ type foundKeySet struct {
 	version int
 	// fresh reports that the set was fetched for this call.
 	fresh bool
+	// failure is how the last fetch failed, or nil.
+	failure *RemoteError
 }
 
 // current returns the set to be used now, fetching it if need be.
@@ -135,11 +182,15 @@ func (r *RemoteKeySets) current(ctx context.Context, address string) (foundKeySe
 	entry := r.entry(address)
 	now := r.now()
 	entry.used = now
+	mayFetch := entry.failure == nil || !now.Before(entry.retry)
 	if entry.version > 0 && now.Before(entry.expires) {
-		return foundKeySet{entry, entry.set, entry.version, false}, nil
+		if mayFetch && !now.Before(entry.renew) && entry.flight == nil {
+			r.begin(ctx, address, entry)
+		}
+		return foundKeySet{entry, entry.set, entry.version, false, entry.failure}, nil
 	}
 	before := entry.version
-	if entry.failure == nil || !now.Before(entry.retry) || entry.flight != nil {
+	if mayFetch || entry.flight != nil {
 		if err := r.fly(ctx, address, entry); err != nil {
 			return foundKeySet{}, err
 		}
@@ -147,12 +198,12 @@ func (r *RemoteKeySets) current(ctx context.Context, address string) (foundKeySe
 	if entry.failure != nil && (entry.version == 0 || !r.now().Before(entry.expires.Add(maxStale))) {
 		return foundKeySet{}, entry.failure
 	}
-	return foundKeySet{entry, entry.set, entry.version, entry.version > before}, nil
+	return foundKeySet{entry, entry.set, entry.version, entry.version > before, entry.failure}, nil
 }
 
 // newer returns a set that was fetched after the one that was found: one that another call fetched or is fetching, or, if the interval is over,
-// one that is fetched now. If there is none, it returns false.
-func (r *RemoteKeySets) newer(ctx context.Context, address string, found foundKeySet) (KeySet, bool, error) {
+// one that is fetched now. If there is none, the one that was found is returned again.
+func (r *RemoteKeySets) newer(ctx context.Context, address string, found foundKeySet) (foundKeySet, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	entry := found.entry
@@ -160,15 +211,16 @@ func (r *RemoteKeySets) newer(ctx context.Context, address string, found foundKe
 		now := r.now()
 		if entry.flight == nil {
 			if now.Before(entry.refetch) || entry.failure != nil && now.Before(entry.retry) {
-				return KeySet{}, false, nil
+				found.failure = entry.failure
+				return found, nil
 			}
 			entry.refetch = now.Add(refetchInterval)
 		}
 		if err := r.fly(ctx, address, entry); err != nil {
-			return KeySet{}, false, err
+			return foundKeySet{}, err
 		}
 	}
-	return entry.set, entry.version > found.version, nil
+	return foundKeySet{entry, entry.set, entry.version, true, entry.failure}, nil
 }
 
 // entry finds or makes what is known of an address. The caller holds the mutex.
@@ -177,25 +229,33 @@ func (r *RemoteKeySets) entry(address string) *remoteKeySet {
 		return entry
 	}
 	if len(r.sets) >= maxRemoteKeySets {
-		oldest := ""
-		for other, entry := range r.sets {
-			if oldest == "" || entry.used.Before(r.sets[oldest].used) {
-				oldest = other
-			}
-		}
-		delete(r.sets, oldest) // callers that wait for its fetch still get it
+		r.evict("")
 	}
 	entry := &remoteKeySet{used: r.now()}
 	r.sets[address] = entry
 	return entry
 }
 
+// evict forgets the set that was not used for longest, other than one; callers that wait for its fetch still get it. The
+// caller holds the mutex.
+func (r *RemoteKeySets) evict(except string) {
+	oldest := ""
+	for address, entry := range r.sets {
+		if address != except && (oldest == "" || entry.used.Before(r.sets[oldest].used)) {
+			oldest = address
+		}
+	}
+	if entry, ok := r.sets[oldest]; ok {
+		r.keys -= entry.set.size
+		delete(r.sets, oldest)
+	}
+}
+
 // fly waits for the running fetch, or begins one. The caller holds the mutex, which is released while waiting.
 // The fetch belongs to all who wait for it: it ends with its own time-out and not with the context of one of them.
 func (r *RemoteKeySets) fly(ctx context.Context, address string, entry *remoteKeySet) error {
 	if entry.flight == nil {
-		entry.flight = make(chan struct{})
-		go r.land(context.WithoutCancel(ctx), address, entry, entry.flight)
+		r.begin(ctx, address, entry)
 	}
 	flight := entry.flight
 	r.mutex.Unlock()
@@ -208,36 +268,85 @@ func (r *RemoteKeySets) fly(ctx context.Context, address string, entry *remoteKe
 	}
 }
 
-// land fetches a set and stores the outcome.
-func (r *RemoteKeySets) land(ctx context.Context, address string, entry *remoteKeySet, flight chan struct{}) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	set, lifetime, failure := r.load(ctx, address)
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	defer close(flight)
-	entry.flight = nil
-	entry.failure = failure
-	if failure != nil {
-		entry.retry = r.now().Add(retryInterval)
-		return
-	}
-	entry.set, entry.expires = set, r.now().Add(lifetime)
-	entry.version++
+// begin begins a fetch. The caller holds the mutex.
+func (r *RemoteKeySets) begin(ctx context.Context, address string, entry *remoteKeySet) {
+	entry.flight = make(chan struct{})
+	go r.land(context.WithoutCancel(ctx), address, entry, entry.document())
 }
 
-// load fetches and parses.
-func (r *RemoteKeySets) load(ctx context.Context, address string) (KeySet, time.Duration, *RemoteError) {
+// remoteDocument is a document that was fetched, and what was read from it.
+type remoteDocument struct {
+	digest [sha256.Size]byte
+	set    KeySet
+}
+
+func (e *remoteKeySet) document() remoteDocument { return remoteDocument{e.digest, e.set} }
+
+// land fetches a set and stores the outcome.
+func (r *RemoteKeySets) land(ctx context.Context, address string, entry *remoteKeySet, before remoteDocument) {
+	fetching, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	document, lifetime, failure := r.load(fetching, address, before)
+	if r.settle(address, entry, document, lifetime, failure) && r.Report != nil {
+		r.Report(ctx, Report{Address: address, Keys: document.set, Failure: failure})
+	}
+}
+
+// settle stores the outcome of a fetch, wakes those who wait for it and reports whether it is another than the last time.
+func (r *RemoteKeySets) settle(
+	address string, entry *remoteKeySet, document remoteDocument, lifetime time.Duration, failure *RemoteError,
+) (changed bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	defer close(entry.flight)
+	defer func() { entry.flight = nil }()
+	outcome := string(document.digest[:])
+	if failure != nil {
+		outcome = failure.Error()
+	}
+	changed, entry.reported = outcome != entry.reported, outcome
+	now := r.now()
+	entry.failure = failure
+	if failure != nil {
+		entry.retry = now.Add(retryInterval)
+		return changed
+	}
+	if r.sets[address] == entry {
+		r.keys += document.set.size - entry.set.size
+	}
+	entry.set, entry.digest = document.set, document.digest
+	entry.expires, entry.renew = now.Add(lifetime), now.Add(lifetime-lifetime/refreshAhead)
+	entry.version++
+	for r.keys > maxRemoteKeys && len(r.sets) > 1 {
+		r.evict(address)
+	}
+	return changed
+}
+
+// load fetches and parses. A document that is the same as before is not parsed again; with an error the one from before is
+// returned.
+func (r *RemoteKeySets) load(
+	ctx context.Context, address string, before remoteDocument,
+) (remoteDocument, time.Duration, *RemoteError) {
 	body, maxAge, err := r.fetch(ctx, address)
 	if err != nil {
-		return KeySet{}, 0, &RemoteError{"the key set could not be fetched from jwks_uri", err}
+		reason := "the key set could not be fetched from jwks_uri"
+		if told, ok := errors.AsType[interface {
+			error
+			Told() string
+		}](err); ok && told.Told() != "" {
+			reason += ": " + told.Told()
+		}
+		return before, 0, &RemoteError{reason, err}
 	}
-	set, err := ParseKeySet(body)
-	if err != nil {
-		return KeySet{}, 0, &RemoteError{"the document at jwks_uri is no acceptable key set: " + err.Error(), err}
+	document := remoteDocument{sha256.Sum256(body), before.set}
+	if document.digest != before.digest {
+		if document.set, err = ParseKeySet(body); err != nil {
+			return before, 0, &RemoteError{"the document at jwks_uri is no acceptable key set: " + err.Error(), err}
+		}
 	}
 	if maxAge == 0 {
 		maxAge = defaultLifetime
 	}
-	return set, min(max(maxAge, minLifetime), maxLifetime), nil
+	return document, min(max(maxAge, minLifetime), maxLifetime), nil
 }

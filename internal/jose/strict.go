@@ -50,6 +50,9 @@ type strictChecker struct {
 	depth  int
 	// names are the member names of all open objects, innermost last.
 	names [][]byte
+	// tolerant goes on after what is JSON (RFC 8259) and is refused all the same; fault is the first such thing.
+	tolerant bool
+	fault    error
 }
 
 func (c *strictChecker) check() error {
@@ -67,6 +70,18 @@ func (c *strictChecker) check() error {
 
 func (c *strictChecker) errorf(what string) error {
 	return fmt.Errorf("%w: bad JSON at byte %d: %s", ErrMalformed, c.offset, what)
+}
+
+// doubtful refuses what is JSON and yet read in different ways, or notes it.
+func (c *strictChecker) doubtful(what string) error {
+	err := c.errorf(what)
+	if !c.tolerant {
+		return err
+	}
+	if c.fault == nil {
+		c.fault = err
+	}
+	return nil
 }
 
 // peek is the next byte, or 0 at the end.
@@ -115,12 +130,13 @@ func (c *strictChecker) nested(opening byte) error {
 	defer func() { c.depth-- }()
 	c.offset++
 	if opening == '{' {
-		return c.object()
+		return c.object(nil)
 	}
-	return c.array()
+	return c.array(nil)
 }
 
-func (c *strictChecker) object() error {
+// object consumes the rest of an object. Each value is consumed by visit, or is any value if that is nil.
+func (c *strictChecker) object(visit func(name []byte) error) error {
 	first := len(c.names)
 	var seen map[string]bool
 	c.space()
@@ -145,7 +161,12 @@ func (c *strictChecker) object() error {
 			return c.errorf("a colon is missing")
 		}
 		c.offset++
-		if err := c.value(); err != nil {
+		if visit != nil {
+			err = visit(name)
+		} else {
+			err = c.value()
+		}
+		if err != nil {
 			return err
 		}
 		more, err := c.more('}')
@@ -166,7 +187,7 @@ func (c *strictChecker) unseen(name []byte, first int, seen map[string]bool) (ma
 	if len(open) < few {
 		for _, other := range open {
 			if bytes.Equal(other, name) {
-				return nil, c.errorf("a member name repeats")
+				return nil, c.doubtful("a member name repeats")
 			}
 		}
 		c.names = append(c.names, name)
@@ -179,20 +200,27 @@ func (c *strictChecker) unseen(name []byte, first int, seen map[string]bool) (ma
 		}
 	}
 	if seen[string(name)] {
-		return nil, c.errorf("a member name repeats")
+		return seen, c.doubtful("a member name repeats")
 	}
 	seen[string(name)] = true
 	return seen, nil
 }
 
-func (c *strictChecker) array() error {
+// array consumes the rest of an array, as object does.
+func (c *strictChecker) array(visit func() error) error {
 	c.space()
 	if c.peek() == ']' {
 		c.offset++
 		return nil
 	}
 	for {
-		if err := c.value(); err != nil {
+		var err error
+		if visit != nil {
+			err = visit()
+		} else {
+			err = c.value()
+		}
+		if err != nil {
 			return err
 		}
 		if more, err := c.more(']'); err != nil || !more {

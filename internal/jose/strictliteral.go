@@ -59,7 +59,9 @@ func (c *strictChecker) text() ([]byte, error) {
 		default:
 			_, size := utf8.DecodeRune(c.data[c.offset:])
 			if size == 1 {
-				return nil, c.errorf("a string is not UTF-8")
+				if err := c.doubtful("a string is not UTF-8"); err != nil {
+					return nil, err
+				}
 			}
 			c.offset += size
 		}
@@ -86,7 +88,9 @@ func (c *strictChecker) escapedText(start int) ([]byte, error) {
 		default:
 			r, size := utf8.DecodeRune(c.data[c.offset:])
 			if r == utf8.RuneError && size == 1 {
-				return nil, c.errorf("a string is not UTF-8")
+				if err := c.doubtful("a string is not UTF-8"); err != nil {
+					return nil, err
+				}
 			}
 			said = append(said, c.data[c.offset:c.offset+size]...)
 			c.offset += size
@@ -125,12 +129,12 @@ func (c *strictChecker) unicodeEscape() (rune, error) {
 	case err != nil:
 		return 0, err
 	case r == 0:
-		return 0, c.errorf("U+0000 in a string")
+		return 0, c.doubtful("U+0000 in a string")
 	case r < 0xd800 || r > 0xdfff:
 		return r, nil
 	}
 	if r >= 0xdc00 || len(c.data)-c.offset < 6 || c.data[c.offset] != '\\' || c.data[c.offset+1] != 'u' {
-		return 0, c.errorf("half a surrogate pair")
+		return utf8.RuneError, c.doubtful("half a surrogate pair")
 	}
 	c.offset += 2
 	low, err := c.fourHex()
@@ -138,7 +142,7 @@ func (c *strictChecker) unicodeEscape() (rune, error) {
 		return 0, err
 	}
 	if low < 0xdc00 || low > 0xdfff {
-		return 0, c.errorf("half a surrogate pair")
+		return utf8.RuneError, c.doubtful("half a surrogate pair")
 	}
 	return 0x10000 + (r-0xd800)<<10 + (low - 0xdc00), nil
 }

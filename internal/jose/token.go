@@ -68,7 +68,6 @@ type wireHeader struct {
 	Encryption     json.RawMessage `json:"enc"`
 	KeySetURL      json.RawMessage `json:"jku"`
 	CertificateURL json.RawMessage `json:"x5u"`
-	Certificates   json.RawMessage `json:"x5c"`
 }
 
 // strictBase64 is base64url without padding and without stray bits at the end. It still skips line breaks: use
@@ -76,9 +75,10 @@ type wireHeader struct {
 var strictBase64 = base64.RawURLEncoding.Strict()
 
 // Parse takes a compact JWS apart (RFC 7515 §7.1) without verifying it. Sizes are checked first: [MaxTokenSize],
-// exactly two dots. The alg must be one of the caller's. Headers that name keys or change the format are refused:
-// crit, b64, zip, jku, x5u, x5c, and jwk unless allowed (RFC 8725 §3, FAPI 2.0 Security Profile §5.4.2); so is enc, by
-// which a JWE is known (RFC 7516 §9). Errors wrap [ErrMalformed] or [ErrAlgorithm].
+// exactly two dots. The alg must be one of the caller's. Headers that would have a key fetched or change the format are
+// refused: crit, b64, zip, jku, x5u, and jwk unless allowed (RFC 8725 §3, FAPI 2.0 Security Profile §5.4.2); so is enc, by
+// which a JWE is known (RFC 7516 §9). Certificates and thumbprints (x5c, x5t, x5t#S256) are ignored like what is unknown:
+// they choose no key. Errors wrap [ErrMalformed] or [ErrAlgorithm].
 func Parse(token string, options ParseOptions) (*Token, error) {
 	if len(token) > MaxTokenSize {
 		return nil, fmt.Errorf("%w: the token is larger than %d bytes", ErrMalformed, MaxTokenSize)
@@ -117,7 +117,7 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 		value json.RawMessage
 	}{
 		{"crit", wire.Critical}, {"b64", wire.Unencoded}, {"zip", wire.Compression},
-		{"jku", wire.KeySetURL}, {"x5u", wire.CertificateURL}, {"x5c", wire.Certificates},
+		{"jku", wire.KeySetURL}, {"x5u", wire.CertificateURL},
 	} {
 		if refused.value != nil {
 			return Header{}, fmt.Errorf("%w: the header has %s, which is not accepted", ErrMalformed, refused.name)

@@ -90,48 +90,64 @@ func signedDigest(public crypto.PublicKey, digest, signature []byte) bool {
 
 // VerifyWith checks the signature with the keys of a set that can have made it: those whose kid is the token's, if it
 // names one, and whose kty, crv, alg, use and key_ops allow it. A kid may occur more than once; each such key is tried
-// (FAPI 2.0 Security Profile §5.4.3). Errors wrap [ErrNoKey] or [ErrSignature].
+// (FAPI 2.0 Security Profile §5.4.3), up to 32. Errors wrap [ErrNoKey] or [ErrSignature], and say why a key that was left
+// out of the set is of no use.
 func (t *Token) VerifyWith(set KeySet) error {
-	tried := false
-	for _, key := range set.keys {
-		if t.Header.KeyID != "" && key.ID != t.Header.KeyID || !key.allows(t.Header.Algorithm) {
+	keyID, algorithm := t.Header.KeyID, t.Header.Algorithm
+	tried := 0
+	for _, at := range set.candidates(keyID, algorithm) {
+		key := &set.keys[at]
+		if !key.allows(algorithm) {
 			continue
 		}
+		if tried++; tried > maxTried {
+			return tooMany(keyID)
+		}
 		if t.signedBy(key.Public) {
-			t.verifier.Store(&key)
+			t.verifier.Store(key)
 			return nil
 		}
-		tried = true
 	}
 	switch {
-	case tried:
+	case tried > 0:
 		return ErrSignature
-	case t.Header.KeyID != "":
-		return fmt.Errorf("%w: the key set has no %s key with kid %s", ErrNoKey, t.Header.Algorithm, quoted(t.Header.KeyID))
+	case keyID != "":
+		return fmt.Errorf("%w: the key set has no %s key with kid %s%s", ErrNoKey, algorithm, quoted(keyID), set.whyNone(keyID, algorithm))
 	}
-	return fmt.Errorf("%w: the key set has no %s key", ErrNoKey, t.Header.Algorithm)
+	return fmt.Errorf("%w: the key set has no %s key%s", ErrNoKey, algorithm, set.whyNone("", algorithm))
+}
+
+// tooMany is the answer when more keys can have made a signature than are tried, and none of those that were has.
+func tooMany(keyID string) error {
+	if keyID != "" {
+		return fmt.Errorf("%w: more than %d keys of the set have the kid %s", ErrSignature, maxTried, quoted(keyID))
+	}
+	return fmt.Errorf("%w: more than %d keys of the set can have made the signature; name the right one by its kid", ErrNoKey, maxTried)
 }
 
 // VerifyMessage checks a signature in JWS form over a message that is no JWS, with the keys of a set that can have made it:
 // those with the kid, if one is named, that may sign with the algorithm. An empty algorithm is the one that each key has. It
 // returns the key and its algorithm. Errors wrap [ErrNoKey] or [ErrSignature].
 func (s KeySet) VerifyMessage(keyID, algorithm string, message, signature []byte) (Key, string, error) {
-	tried := false
-	for _, key := range s.keys {
+	tried := 0
+	token := Token{signingInput: string(message), signature: signature}
+	for _, at := range s.candidates(keyID, algorithm) {
+		key := &s.keys[at]
 		own := ownAlgorithm(key.Public)
-		if keyID != "" && key.ID != keyID || algorithm != "" && algorithm != own || !key.allows(own) {
+		if algorithm != "" && algorithm != own || !key.allows(own) {
 			continue
 		}
-		tried = true
-		token := Token{signingInput: string(message), signature: signature}
+		if tried++; tried > maxTried {
+			return Key{}, "", tooMany(keyID)
+		}
 		if token.signedBy(key.Public) {
-			return key, own, nil
+			return *key, own, nil
 		}
 	}
-	if tried {
+	if tried > 0 {
 		return Key{}, "", ErrSignature
 	}
-	return Key{}, "", fmt.Errorf("%w: the key set has none that can have made the signature", ErrNoKey)
+	return Key{}, "", fmt.Errorf("%w: the key set has none that can have made the signature%s", ErrNoKey, s.whyNone(keyID, algorithm))
 }
 
 // ownAlgorithm is the algorithm of a kind of key.

@@ -55,6 +55,26 @@ func requests() []Group {
 					"bound to. The request was refused. The token may be stolen, or the organisation calls the wrong listener.",
 				Remedy: "Ask the organisation. If it was not the caller, disable the client and have it register again.",
 			},
+			{
+				Message: "client key left out",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "jwks_uri", "kid", "position", "reason", "count"},
+				Cause: "A key of a client's key set cannot be used; the others can. Logged once for each change of the set, for " +
+					"up to 16 keys. Clients with the same jwks_uri are not named again.",
+				Remedy: "Send the line to the client's developer: the reason says what is wrong with the key. Nothing needs to be " +
+					"done if the client does not use it. `countersign clients show ID` names all such keys of now.",
+			},
+			{
+				Message: "client keys not read from jwks_uri; previous ones are kept",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "jwks_uri", "error"},
+				Cause: "The address could not be fetched (error begins with `outbound:`), or its document is no acceptable key " +
+					"set: it has a private key, is no JSON, or is too large. The keys from before, if there are any, are used for " +
+					"up to 24 hours after their lifetime. Logged once for each change of the cause.",
+				Remedy: "If many clients fail at once, check DNS, the firewall and `outbound.ca_file`. For one client, ask its " +
+					"developer to serve the key set with status 200 and without a redirect, and to replace a key whose private " +
+					"half was published.",
+			},
 		}},
 		{"Sign-in and devices", []Entry{
 			{

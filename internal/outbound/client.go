@@ -1,20 +1,23 @@
 // Package outbound is the one HTTP client through which this server reaches what others name: key sets (jwks_uri),
-// lists of redirect addresses (sector_identifier_uri), notification endpoints (CIBA Core §10.2). Such an address is chosen by\n// the developer of a client, so
-// the client here assumes that it was chosen to make the server attack a third party, its own network first (SSRF,
+// lists of redirect addresses (sector_identifier_uri), notification endpoints (CIBA Core §10.2). Such an address is chosen by
+// the developer of a client, so the client here assumes that it was chosen to make the server attack a third party, its own network first (SSRF,
 // RFC 9700 §4.11, OpenID Connect Registration 1.0 §9.1).
 //
 //   - https only, and the certificate must be for the name (RFC 9525);
 //   - the name is resolved here, every address it has must be a public one, and the socket is checked again just
 //     before it connects: what DNS says later changes nothing;
-//   - no redirects, proxies, cookies, credentials, compression, kept connections;
+//   - no redirects, proxies, cookies, credentials, kept connections; compression is not asked for, and gzip that comes all
+//     the same is unpacked up to the size of a body;
 //   - sizes, time and the number of exchanges at once are bounded.
 package outbound
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -48,7 +51,7 @@ type Policy struct {
 	Roots *x509.CertPool
 	// Timeout bounds a whole exchange, from the wait for a slot to the last byte of the body; 0 means 5 s.
 	Timeout time.Duration
-	// MaxBody is the size of the largest body, in bytes; 0 means 256 KiB.
+	// MaxBody is the size of the largest body, in bytes, as sent and when it is unpacked; 0 means 256 KiB.
 	MaxBody int64
 	// Now is the clock by which certificates are judged.
 	Now func() time.Time
@@ -58,7 +61,7 @@ type Policy struct {
 
 // Document is what was fetched.
 type Document struct {
-	// Body is the body as it was sent: at most [Policy].MaxBody bytes, never decompressed.
+	// Body is the body, at most [Policy].MaxBody bytes, without the gzip that was its Content-Encoding.
 	Body []byte
 	// MaxAge is max-age of Cache-Control (RFC 9111 §5.2.2.1); 0 when it is absent, or with no-store.
 	MaxAge time.Duration
@@ -99,7 +102,7 @@ func (c *Client) transport() *http.Transport {
 		TLSClientConfig:        tlsConfig(c.policy),
 		TLSHandshakeTimeout:    c.policy.Timeout,
 		MaxResponseHeaderBytes: maxHeader,
-		DisableCompression:     true, // a gzip bomb stays a small file
+		DisableCompression:     true, // else net/http would ask for it, and unpack without a limit
 		DisableKeepAlives:      true, // each exchange resolves, and is judged, again
 	}
 }
@@ -210,7 +213,7 @@ func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (
 	if err := checkResponse(response); err != nil {
 		return Document{}, err
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, c.policy.MaxBody+1))
+	body, err := c.readAll(response.Body)
 	if err != nil {
 		return Document{}, err
 	}
@@ -218,8 +221,10 @@ func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (
 		// A server that sees the connection close may still end a body that it has not finished.
 		return Document{}, err
 	}
-	if int64(len(body)) > c.policy.MaxBody {
-		return Document{}, refusalf("the body is larger than %d bytes", c.policy.MaxBody)
+	if isGzip(response) {
+		if body, err = c.unpack(body); err != nil {
+			return Document{}, err
+		}
 	}
 	return Document{
 		Body:        body,
@@ -228,17 +233,49 @@ func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (
 	}, nil
 }
 
+// readAll reads a body to its end, up to the limit.
+func (c *Client) readAll(from io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, c.policy.MaxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > c.policy.MaxBody {
+		return nil, unusablef("the body is larger than %d bytes", c.policy.MaxBody)
+	}
+	return body, nil
+}
+
+// unpack decodes gzip. Packed and unpacked, a body is bounded in the same way, so that a small one costs no more than a
+// large one.
+func (c *Client) unpack(packed []byte) ([]byte, error) {
+	unpacker, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, unusablef("the body is not the gzip that it is said to be")
+	}
+	body, err := c.readAll(unpacker)
+	if _, known := errors.AsType[unusable](err); err != nil && !known {
+		return nil, unusablef("the body is damaged gzip")
+	}
+	return body, err
+}
+
+func isGzip(response *http.Response) bool {
+	coding := response.Header.Get("Content-Encoding")
+	return strings.EqualFold(coding, "gzip") || strings.EqualFold(coding, "x-gzip") // RFC 9110 §8.4.1.3
+}
+
 // checkResponse refuses by the header what need not be read.
 func checkResponse(response *http.Response) error {
 	status := response.StatusCode
 	switch {
 	case status >= 300 && status < 400:
-		return refusalf("it answered with a redirect (%d), which is not followed", status)
+		return unusablef("it answered with a redirect (%d), which is not followed", status)
 	case status != http.StatusOK:
-		return refusalf("it answered with status %d, not 200", status)
+		return unusablef("it answered with status %d, not 200", status)
 	}
-	if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return refusalf("it sent a compressed body, which was not asked for")
+	coding := strings.Join(response.Header.Values("Content-Encoding"), ",")
+	if coding != "" && !strings.EqualFold(coding, "identity") && !isGzip(response) || strings.Contains(coding, ",") {
+		return unusablef("it sent a compressed body, which was not asked for; gzip alone is read")
 	}
 	return nil
 }

@@ -10,15 +10,26 @@ import (
 )
 
 // Error is an address that was refused, or a fetch that failed. Its text is for the operator: it says why, and holds
-// nothing that the other side sent. Do not show it to the party that chose the address, who could learn from it what is
-// reachable from here; the errors of [CheckAddress] alone are made from the address only.
+// nothing that the other side sent. Do not show it to the client that chose the address, who could learn from it what is
+// reachable from here, but what [Error.Told] has; the errors of [CheckAddress] alone are made from the address only.
 type Error struct {
 	// Host is the host of the address, with its port if it names one; empty if the address has none.
 	Host string
 	// Reason says what is wrong.
 	Reason string
+	// Answered reports that the host answered, having proved its name where the address is https: the reason is in its
+	// answer, which whoever chose the address may be told. It reveals nothing that the host has not sent.
+	Answered bool
 
 	cause error
+}
+
+// Told is the reason if it may be told to whoever chose the address, or empty.
+func (e *Error) Told() string {
+	if e.Answered {
+		return e.Reason
+	}
+	return ""
 }
 
 // Error returns the host and the reason.
@@ -39,11 +50,22 @@ func (r refusal) Error() string { return string(r) }
 
 func refusalf(format string, values ...any) error { return refusal(fmt.Sprintf(format, values...)) }
 
+// unusable is a reason that lies in the answer of a host.
+type unusable string
+
+func (u unusable) Error() string { return string(u) }
+
+func unusablef(format string, values ...any) error { return unusable(fmt.Sprintf(format, values...)) }
+
 // explain makes an [Error] of any failure of an exchange.
 func explain(ctx context.Context, host string, err error) *Error {
 	failure := &Error{Host: host, cause: err}
 	if reason, ok := errors.AsType[refusal](err); ok {
 		failure.Reason = string(reason)
+		return failure
+	}
+	if reason, ok := errors.AsType[unusable](err); ok {
+		failure.Reason, failure.Answered = string(reason), true
 		return failure
 	}
 	if ended := ctx.Err(); ended != nil {

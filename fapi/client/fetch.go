@@ -1,0 +1,30 @@
+package client
+
+import (
+	"context"
+	"crypto/x509"
+	"net/url"
+	"time"
+
+	"countersign/internal/jose"
+	"countersign/internal/outbound"
+)
+
+// KeyFetcher fetches the key sets of clients from their jwks_uri for a server with an issuer. Roots are the authorities that
+// are trusted, nil the system's.
+func KeyFetcher(issuer string, roots *x509.CertPool, now func() time.Time) jose.Fetch {
+	// Beside the other fetcher: key sets may be larger than what that one fetches, and do not wait for it.
+	fetcher := outbound.New(outbound.Policy{
+		AllowLoopback: OnLoopback(issuer), Roots: roots, Now: now, MaxBody: jose.MaxKeySetSize,
+	})
+	return func(ctx context.Context, address string) ([]byte, time.Duration, error) {
+		document, err := fetcher.Get(ctx, address, "application/jwk-set+json, application/json")
+		return document.Body, document.MaxAge, err
+	}
+}
+
+// OnLoopback reports whether an issuer is for this machine only.
+func OnLoopback(issuer string) bool {
+	u, err := url.Parse(issuer)
+	return err == nil && (IsLoopback(u.Hostname()) || u.Hostname() == "localhost")
+}

@@ -1,0 +1,74 @@
+package device
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
+)
+
+// decisions are what pages and applications share: reading the requests of a user and recording a decision.
+type decisions struct {
+	requests Requests
+	limits   *limits
+	evidence *event.Recorder
+	draining func() bool
+	now      func() time.Time
+}
+
+// request reads a request of a user by its reference. Errors are those of decisionError.
+func (d *decisions) request(ctx context.Context, reference, subject string) (backchannel.View, error) {
+	view, err := d.requests.Request(ctx, reference, subject)
+	return view, decisionError(err)
+}
+
+// record records a decision of a user who has just authenticated for it, and in the audit log the digest of the
+// request as shown. Errors are those of [Requests], and *[oautd.Error] for too many decisions.
+func (d *decisions) record(
+	ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string,
+) error {
+	if err := endpoint.Allow(d.limits.decisions, a.Subject, "there were too many decisions in a short time"); err != nil {
+		return err
+	}
+	digest, err := digestOf(view)
+	if err != nil {
+		return err
+	}
+	err = d.requests.Decide(ctx, backchannel.Decision{
+		Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: d.now(), Device: device,
+	})
+	if err != nil {
+		return err
+	}
+	d.evidence.SecurityEvent(ctx, view.Client.ID, "backchannel_decided", "request", view.Reference, "shown", digest,
+		"allowed", strconv.FormatBool(allow), "device", device, "acr", a.ACR, "amr", strings.Join(a.AMR, " "))
+	return nil
+}
+
+// await returns a user's pending requests once their version is not the known one, or after wait.
+func (d *decisions) await(
+	ctx context.Context, subject, known string, wait time.Duration,
+) ([]backchannel.View, error) {
+	end := time.NewTimer(min(wait, maxWait))
+	defer end.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		requests, err := d.requests.Pending(ctx, subject)
+		if err != nil || versionOf(requests...) != known || d.draining() {
+			return requests, err
+		}
+		select {
+		case <-ctx.Done():
+			return requests, ctx.Err()
+		case <-end.C:
+			return requests, nil
+		case <-look.C:
+		}
+	}
+}
