@@ -76,15 +76,15 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 	return true
 }
 
-// consent is the consent to remember, or nil: authorization_details and resources need consent each time.
-func (h *Handler) consent(a approved) *store.Consent {
+// consent is the consent to remember, or nil: authorization_details and resources need consent each time. It is as old
+// as the page that the user decided on: a client that has changed since then is asked about again.
+func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
 	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 {
 		return nil
 	}
-	now := h.now()
 	return &store.Consent{
 		Subject: a.session.Subject, ClientID: a.client.ID, Scopes: a.request.Scopes, Claims: a.request.ExtraClaims(),
-		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
+		CreatedAt: shownAt, ExpiresAt: h.now().Add(h.grantLifetime),
 	}
 }
 

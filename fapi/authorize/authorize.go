@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -95,6 +96,9 @@ func (h *Handler) openRequest(
 		return
 	}
 	back = targetOf(caller, &checked)
+	if err == nil {
+		err = h.recheck(ctx, caller, &checked)
+	}
 	if err != nil {
 		h.redirectError(w, r, back, unopened(err))
 		return
@@ -121,6 +125,15 @@ func (h *Handler) openRequest(
 		}
 		h.beginInteraction(w, r, interaction)
 	}
+}
+
+// recheck checks a stored request again: its client's registration and the configuration may have changed since.
+func (h *Handler) recheck(ctx context.Context, caller *client.Client, stored *request.Request) error {
+	at := request.ByValue
+	if stored.Pushed {
+		at = request.Pushed
+	}
+	return h.checker.Recheck(ctx, at, caller, stored)
 }
 
 // unopened returns the error for a request_uri that cannot be used.

@@ -40,6 +40,8 @@ type Client struct {
 	Sector string
 	// ChangedAt is when the registration last changed; zero before it is stored.
 	ChangedAt time.Time
+	// Version is that of the stored registration, which grows with each change; zero before it is stored.
+	Version int
 
 	disabled bool
 }
@@ -301,6 +303,11 @@ func (c *Client) Constraint() profile.SenderConstraint {
 		return ""
 	}
 	return c.Profile.SenderConstraints[0]
+}
+
+// HasRedirectURI reports whether a redirect URI is registered, by exact comparison (RFC 9700 §2.1).
+func (c *Client) HasRedirectURI(address string) bool {
+	return slices.Contains(c.Metadata.RedirectURIs, address)
 }
 
 // AuthMethod returns the client's authentication method. [Parse] ensures that there is exactly one.
