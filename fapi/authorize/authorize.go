@@ -19,8 +19,12 @@ import (
 // authorize is the authorization endpoint (RFC 6749 §3.1). Of its parameters only client_id counts and either
 // request_uri, which names a pushed request, or request, where the client's profile allows a request object by value.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
 		h.authorizeByPost(w, r)
+		return
+	case http.MethodHead: // safe and without a body (RFC 9110 §9.3.2): previews of links must not consume the request
+		w.Header().Set("Cache-Control", "no-store")
 		return
 	}
 	form, err := oauth.ReadQuery(r)
@@ -38,30 +42,28 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	event.Of(ctx).ClientID = caller.ID
-	// A redirect_uri in the query is used for errors only, and only if it is registered.
-	back := refusalTarget(caller, form.Get, false)
 	requestURI := form.Get("request_uri")
+	// A redirect_uri in the query counts only beside a request object. Otherwise nothing comes from the client, and
+	// anybody could have the server send browsers on, to whoever has registered (RFC 9700 §4.11.2): a page is shown.
 	switch {
 	case requestURI == "" && form.Has("request") && !caller.Profile.RequirePushed:
-		h.authorizeByValue(w, r, caller, form, back)
+		h.authorizeByValue(w, r, caller, form, refusalTarget(caller, form.Get, false))
 		return
 	case requestURI != "" && form.Has("request") && !caller.Profile.RequirePushed:
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
-			"request and request_uri exclude each other (RFC 9101 §5)"))
-		return
+		err = oauth.Errorf(oauth.InvalidRequest, "request and request_uri exclude each other (RFC 9101 §5)")
 	case requestURI == "" && !caller.Profile.RequirePushed:
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
-			"the request is not signed; push it (RFC 9126), or send a request object as request (RFC 9101)"))
-		return
+		err = oauth.Errorf(oauth.InvalidRequest,
+			"the request is not signed; push it (RFC 9126), or send a request object as request (RFC 9101)")
 	case requestURI == "":
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
-			"request_uri is missing; push the request first (RFC 9126)"))
-		return
+		err = oauth.Errorf(oauth.InvalidRequest, "request_uri is missing; push the request first (RFC 9126)")
 	case !strings.HasPrefix(requestURI, requestURIPrefix):
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequestURI, "request_uri was not issued by this server"))
+		err = oauth.Errorf(oauth.InvalidRequestURI, "request_uri was not issued by this server")
+	}
+	if err != nil {
+		h.showError(w, r, err)
 		return
 	}
-	h.openRequest(w, r, caller, store.DigestOf(requestURI), back)
+	h.openRequest(w, r, caller, store.DigestOf(requestURI), redirectTarget{})
 }
 
 // authorizeByPost turns a POST (OpenID Connect Core §3.1.2.1) into the same GET, to which the browser adds its
@@ -76,7 +78,7 @@ func (h *Handler) authorizeByPost(w http.ResponseWriter, r *http.Request) {
 }
 
 // openRequest opens a stored request for this browser. It answers at once when no interaction is needed, and otherwise
-// redirects the browser to a new interaction.
+// redirects the browser to a new interaction. Errors of a request that is not this client's go to back.
 func (h *Handler) openRequest(
 	w http.ResponseWriter, r *http.Request, caller *client.Client, id store.Digest, back redirectTarget,
 ) {

@@ -56,6 +56,10 @@ func (h *Handler) addressOf(handle string) string {
 
 // interact checks that an interaction is bound to this browser and passes it to the Interactor.
 func (h *Handler) interact(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead { // safe: an Interactor could decide (RFC 9110 §9.3.2)
+		w.Header().Set("Cache-Control", "no-store")
+		return
+	}
 	open, err := h.openInteraction(w, r)
 	if err != nil {
 		h.showError(w, r, err)
