@@ -109,7 +109,7 @@ func (h *Handler) openRequest(
 	var granted approved
 	satisfied := false
 	if opened.Session != nil {
-		granted, satisfied, err = h.satisfied(ctx, caller, &checked, opened.Session, opened.Request.CreatedAt, now)
+		granted, satisfied, err = h.satisfied(ctx, caller, &checked, opened.Session, now, false)
 		if err != nil {
 			h.redirectError(w, r, back, err)
 			return
@@ -119,7 +119,9 @@ func (h *Handler) openRequest(
 	case satisfied && h.mayBeSilent(granted, opened.Consent):
 		h.answerSilently(w, r, id, granted)
 	case slices.Contains(checked.Prompt, "none"):
-		h.refusePrompt(w, r, id, satisfied, back)
+		// A client that the user never allowed must not find out who is signed in by naming them.
+		names := checked.Claims.Subject() != "" && opened.Consent == nil
+		h.refusePrompt(w, r, id, satisfied && !names, back)
 	default:
 		interaction := store.Interaction{RequestID: id, CreatedAt: now, ExpiresAt: now.Add(h.interactionLifetime)}
 		if satisfied {

@@ -235,8 +235,9 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 		browser.SeeOther(w, h.addressOf(o.handle)) // shows the request as it is now
 		return
 	}
-	pushedAt, arrivedAt := o.pending.Request.CreatedAt, o.pending.Interaction.CreatedAt
-	granted, satisfied, err := h.satisfied(r.Context(), o.client, &o.request, o.session, pushedAt, arrivedAt)
+	// With prompt=login an interaction begins without a session, so that this one was made in it.
+	granted, satisfied, err := h.satisfied(
+		r.Context(), o.client, &o.request, o.session, o.pending.Interaction.CreatedAt, true)
 	if err != nil {
 		h.showError(w, r, err)
 		return

@@ -291,13 +291,15 @@ func (c *Checker) allowedResources(requested, scopes []string, details rar.Detai
 }
 
 // requestedClaims reads the claims parameter. It needs the scope openid: without it there is no ID token and no
-// UserInfo response.
+// UserInfo response. Claims of scopes that are not registered for the client are left out, like any that cannot be
+// returned (OpenID Connect Core §5.5.1).
 func requestedClaims(in input, scopes []string) (*claims.Request, error) {
 	raw := in.form.Get("claims")
 	if raw == "" || !slices.Contains(scopes, "openid") {
 		return nil, nil
 	}
-	return claims.Parse(raw)
+	wanted, err := claims.Parse(raw)
+	return wanted.Within(in.client.Scopes), err
 }
 
 // authenticationContext reads acr_values and the acr of the claims parameter (OpenID Connect Core §3.1.2.1,

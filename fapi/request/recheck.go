@@ -114,6 +114,14 @@ func resourcesAgain(c *Checker, _ input, read Request) error {
 	return err
 }
 
+// claimsAgain refuses claims whose scope is no longer registered: the user may have been shown them.
+func claimsAgain(_ *Checker, in input, read Request) error {
+	if !slices.Equal(read.Claims.Within(in.client.Scopes).Names(), read.Claims.Names()) {
+		return oauth.Errorf(oauth.InvalidRequest, "claims names some whose scope is no longer registered for this client")
+	}
+	return nil
+}
+
 // contextAgain demands that an essential acr can still be reached.
 func contextAgain(c *Checker, _ input, read Request) error {
 	if len(read.EssentialACRs) > 0 && len(set.Intersect(c.acrs, read.EssentialACRs)) == 0 {

@@ -91,7 +91,7 @@ func table() []row {
 				read.Resources, err = c.resources(in, read.Scopes, read.Details)
 				return err
 			}},
-		{name: "claims", at: browser, after: []string{"scope"},
+		{name: "claims", at: browser, again: claimsAgain, after: []string{"scope"},
 			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 				read.Claims, err = requestedClaims(in, read.Scopes)
 				return err
