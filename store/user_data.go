@@ -29,4 +29,6 @@ type DataSubjects interface {
 	// the subject is never assigned to another user. Erasing twice is no error; ErrNotFound when nothing is stored. The
 	// audit log is left as it is: it names users by their subject.
 	EraseUser(ctx context.Context, subject string, evidence ...Evidence) error
+	// EndSessions removes the sessions of a subject and the enrolment codes that wait for a device. None is no error.
+	EndSessions(ctx context.Context, subject string) error
 }

@@ -18,6 +18,7 @@ type usersCommand struct {
 	SetUserCode usersSetUserCode `cmd:"" help:"Set or remove the user code that clients must send for a user over the backchannel."`
 	Disable     usersDisable     `cmd:"" help:"Disable a user: no more sign-ins."`
 	Enable      usersEnable      `cmd:"" help:"Re-enable a user."`
+	SignOut     usersSignOut     `cmd:"" help:"End a user's sessions, and on request grants and devices."`
 }
 
 // Help implements kong.HelpProvider.
@@ -30,6 +31,7 @@ Examples:
   countersign users add bob --claims bob.json --password-file bob.password
   pass show alice | countersign users set-password alice
   countersign users disable bob
+  countersign users sign-out bob --grants --devices
   countersign users set-user-code alice --code-file alice.code`
 }
 
@@ -104,7 +106,7 @@ func (c usersSetPassword) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		p.printf("changed the password of %s\n", c.Username)
-		return nil
+		return showRemaining(ctx, p, a, c.Username)
 	})
 }
 
@@ -166,6 +168,56 @@ func setUserDisabled(ctx context.Context, p *program, username string, disabled 
 			return err
 		}
 		p.printf("the user %s is %s\n", username, state)
-		return nil
+		return showRemaining(ctx, p, a, username)
 	})
+}
+
+type usersSignOut struct {
+	Username string `arg:"" help:"The user's name."`
+	Grants   bool   `help:"Revoke the user's grants with their tokens too."`
+	Devices  bool   `help:"Remove the user's approval apps, passkeys and browser notifications too."`
+}
+
+// Run implements the command.
+func (c usersSignOut) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		if err := a.SignOut(ctx, c.Username); err != nil {
+			return err
+		}
+		if c.Grants {
+			ended, err := a.EndGrants(ctx, c.Username)
+			if err != nil {
+				return err
+			}
+			p.printf("revoked %d grants of %s\n", ended, c.Username)
+		}
+		if c.Devices {
+			removed, err := a.EndAuthenticators(ctx, c.Username)
+			if err != nil {
+				return err
+			}
+			p.printf("removed %d devices of %s\n", removed, c.Username)
+		}
+		return showRemaining(ctx, p, a, c.Username)
+	})
+}
+
+// showRemaining says that the sessions of a user have ended, and lists what goes on with the commands that end it.
+func showRemaining(ctx context.Context, p *program, a *admin.Admin, username string) error {
+	left, err := a.Remaining(ctx, username)
+	if err != nil {
+		return err
+	}
+	p.printf("the sessions and pending device codes of %s have ended\n", username)
+	if len(left.Grants)+len(left.Authenticators) == 0 {
+		return nil
+	}
+	p.printf("still valid; end all with: countersign users sign-out %s --grants --devices\n", username)
+	for _, grant := range left.Grants {
+		p.printf("  grant to %s; countersign grants revoke %s\n", grant.ClientID, grant.ID)
+	}
+	for _, one := range left.Authenticators {
+		p.printf("  %s %s; countersign devices remove %s %s\n", one.Kind, one.Name, username, one.ID)
+	}
+	return nil
 }

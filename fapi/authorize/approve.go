@@ -26,17 +26,17 @@ type approved struct {
 var errNotApproved = errors.New("authorize: the sign-in was not checked against the request")
 
 // satisfied reports whether a sign-in meets the request: recent enough when the browser arrived (max_age), the right
-// user (id_token_hint), a sufficient acr. The time that the user then takes to decide does not count.
+// user (id_token_hint), a sufficient acr. here says that the sign-in was made in an interaction of the request. The time that the user then takes to decide does not count.
 func (h *Handler) satisfied(
 	ctx context.Context, caller *client.Client, checked *request.Request, session *store.Session,
-	pushedAt, arrivedAt time.Time,
+	arrivedAt time.Time, here bool,
 ) (approved, bool, error) {
 	if !checked.RecentEnough(session.AuthTime, arrivedAt) {
 		return approved{}, false, nil
 	}
-	// A sign-in made for this very request satisfies prompt=login; an older one does not.
+	// A sign-in made for this very request satisfies prompt=login; one for another request does not, whenever it was.
 	again := slices.Contains(checked.Prompt, "login") || slices.Contains(checked.Prompt, "select_account")
-	if again && session.AuthTime.Before(pushedAt) {
+	if again && !here {
 		return approved{}, false, nil
 	}
 	if len(checked.EssentialACRs) > 0 && !slices.Contains(checked.EssentialACRs, session.ACR) {
@@ -76,15 +76,15 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 	return true
 }
 
-// consent is the consent to remember, or nil: authorization_details and resources need consent each time.
-func (h *Handler) consent(a approved) *store.Consent {
+// consent is the consent to remember, or nil: authorization_details and resources need consent each time. It is as old
+// as the page that the user decided on: a client that has changed since then is asked about again.
+func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
 	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 {
 		return nil
 	}
-	now := h.now()
 	return &store.Consent{
 		Subject: a.session.Subject, ClientID: a.client.ID, Scopes: a.request.Scopes, Claims: a.request.ExtraClaims(),
-		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
+		CreatedAt: shownAt, ExpiresAt: h.now().Add(h.grantLifetime),
 	}
 }
 

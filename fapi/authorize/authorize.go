@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -18,8 +19,12 @@ import (
 // authorize is the authorization endpoint (RFC 6749 §3.1). Of its parameters only client_id counts and either
 // request_uri, which names a pushed request, or request, where the client's profile allows a request object by value.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
 		h.authorizeByPost(w, r)
+		return
+	case http.MethodHead: // safe and without a body (RFC 9110 §9.3.2): previews of links must not consume the request
+		w.Header().Set("Cache-Control", "no-store")
 		return
 	}
 	form, err := oauth.ReadQuery(r)
@@ -37,30 +42,28 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	event.Of(ctx).ClientID = caller.ID
-	// A redirect_uri in the query is used for errors only, and only if it is registered.
-	back := refusalTarget(caller, form.Get, false)
 	requestURI := form.Get("request_uri")
+	// A redirect_uri in the query counts only beside a request object. Otherwise nothing comes from the client, and
+	// anybody could have the server send browsers on, to whoever has registered (RFC 9700 §4.11.2): a page is shown.
 	switch {
 	case requestURI == "" && form.Has("request") && !caller.Profile.RequirePushed:
-		h.authorizeByValue(w, r, caller, form, back)
+		h.authorizeByValue(w, r, caller, form, refusalTarget(caller, form.Get, false))
 		return
 	case requestURI != "" && form.Has("request") && !caller.Profile.RequirePushed:
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
-			"request and request_uri exclude each other (RFC 9101 §5)"))
-		return
+		err = oauth.Errorf(oauth.InvalidRequest, "request and request_uri exclude each other (RFC 9101 §5)")
 	case requestURI == "" && !caller.Profile.RequirePushed:
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
-			"the request is not signed; push it (RFC 9126), or send a request object as request (RFC 9101)"))
-		return
+		err = oauth.Errorf(oauth.InvalidRequest,
+			"the request is not signed; push it (RFC 9126), or send a request object as request (RFC 9101)")
 	case requestURI == "":
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequest,
-			"request_uri is missing; push the request first (RFC 9126)"))
-		return
+		err = oauth.Errorf(oauth.InvalidRequest, "request_uri is missing; push the request first (RFC 9126)")
 	case !strings.HasPrefix(requestURI, requestURIPrefix):
-		h.redirectError(w, r, back, oauth.Errorf(oauth.InvalidRequestURI, "request_uri was not issued by this server"))
+		err = oauth.Errorf(oauth.InvalidRequestURI, "request_uri was not issued by this server")
+	}
+	if err != nil {
+		h.showError(w, r, err)
 		return
 	}
-	h.openRequest(w, r, caller, store.DigestOf(requestURI), back)
+	h.openRequest(w, r, caller, store.DigestOf(requestURI), redirectTarget{})
 }
 
 // authorizeByPost turns a POST (OpenID Connect Core §3.1.2.1) into the same GET, to which the browser adds its
@@ -75,7 +78,7 @@ func (h *Handler) authorizeByPost(w http.ResponseWriter, r *http.Request) {
 }
 
 // openRequest opens a stored request for this browser. It answers at once when no interaction is needed, and otherwise
-// redirects the browser to a new interaction.
+// redirects the browser to a new interaction. Errors of a request that is not this client's go to back.
 func (h *Handler) openRequest(
 	w http.ResponseWriter, r *http.Request, caller *client.Client, id store.Digest, back redirectTarget,
 ) {
@@ -95,6 +98,9 @@ func (h *Handler) openRequest(
 		return
 	}
 	back = targetOf(caller, &checked)
+	if err == nil {
+		err = h.recheck(ctx, caller, &checked)
+	}
 	if err != nil {
 		h.redirectError(w, r, back, unopened(err))
 		return
@@ -103,7 +109,7 @@ func (h *Handler) openRequest(
 	var granted approved
 	satisfied := false
 	if opened.Session != nil {
-		granted, satisfied, err = h.satisfied(ctx, caller, &checked, opened.Session, opened.Request.CreatedAt, now)
+		granted, satisfied, err = h.satisfied(ctx, caller, &checked, opened.Session, now, false)
 		if err != nil {
 			h.redirectError(w, r, back, err)
 			return
@@ -113,7 +119,9 @@ func (h *Handler) openRequest(
 	case satisfied && h.mayBeSilent(granted, opened.Consent):
 		h.answerSilently(w, r, id, granted)
 	case slices.Contains(checked.Prompt, "none"):
-		h.refusePrompt(w, r, id, satisfied, back)
+		// A client that the user never allowed must not find out who is signed in by naming them.
+		names := checked.Claims.Subject() != "" && opened.Consent == nil
+		h.refusePrompt(w, r, id, satisfied && !names, back)
 	default:
 		interaction := store.Interaction{RequestID: id, CreatedAt: now, ExpiresAt: now.Add(h.interactionLifetime)}
 		if satisfied {
@@ -121,6 +129,15 @@ func (h *Handler) openRequest(
 		}
 		h.beginInteraction(w, r, interaction)
 	}
+}
+
+// recheck checks a stored request again: its client's registration and the configuration may have changed since.
+func (h *Handler) recheck(ctx context.Context, caller *client.Client, stored *request.Request) error {
+	at := request.ByValue
+	if stored.Pushed {
+		at = request.Pushed
+	}
+	return h.checker.Recheck(ctx, at, caller, stored)
 }
 
 // unopened returns the error for a request_uri that cannot be used.

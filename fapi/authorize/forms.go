@@ -145,14 +145,17 @@ func (f *Forms) switchUser(w http.ResponseWriter, r *http.Request, in Interactio
 	f.pages.SignIn(w, r, in)
 }
 
-// allow grants, if the user whose name was on the page is still signed in. Another user may have signed in in another
-// tab of the browser.
+// allow grants, if the user whose name was on the page is still signed in and the page showed what is granted. Another
+// user may have signed in in another tab of the browser, and the client may have changed its registration.
 func (f *Forms) allow(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
 	switch {
 	case in.SignedIn == nil:
 		f.showSignIn(w, r, in, browser.Problem{Code: browser.SignInEnded})
 	case in.Form.Get("signed_in_as") != in.SignedIn.Subject:
 		in.Problem = browser.Problem{Code: browser.AnotherUser}
+		f.pages.Consent(w, r, in)
+	case in.Changed:
+		in.Problem = browser.Problem{Code: browser.RequestChanged}
 		f.pages.Consent(w, r, in)
 	default:
 		actions.Allow(w, r)

@@ -31,6 +31,10 @@ type openInteraction struct {
 	client  *client.Client
 	// session is nil unless the browser holds the session's cookie.
 	session *store.Session
+	// shown is the page that the form was on; on GET, the one that is being made.
+	shown shown
+	// changed reports that the page showed something else than what the form would grant now.
+	changed bool
 }
 
 // beginInteraction stores a new interaction for this browser and redirects to it.
@@ -52,12 +56,20 @@ func (h *Handler) addressOf(handle string) string {
 
 // interact checks that an interaction is bound to this browser and passes it to the Interactor.
 func (h *Handler) interact(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead { // safe: an Interactor could decide (RFC 9110 §9.3.2)
+		w.Header().Set("Cache-Control", "no-store")
+		return
+	}
 	open, err := h.openInteraction(w, r)
 	if err != nil {
 		h.showError(w, r, err)
 		return
 	}
 	event.Of(r.Context()).ClientID = open.client.ID
+	if err := h.recheck(r.Context(), open.client, &open.request); err != nil {
+		open.refuse(w, r, err)
+		return
+	}
 	in, err := open.interaction()
 	if err != nil {
 		h.showError(w, r, err)
@@ -82,8 +94,10 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 			"this page belongs to another browser, or cookies are off; go back to the application and start again").Because(err)
 	}
 	open := &openInteraction{handler: h, handle: r.PathValue("handle"), browser: secret}
+	open.shown = shown{at: h.now()}
 	if posted {
-		if !browser.SameToken(form.Get("form_token"), open.formToken()) {
+		var valid bool
+		if open.shown, valid = readShown(open.browser, open.handle, form.Get("form_token")); !valid {
 			return nil, oauth.Errorf(oauth.InvalidRequest,
 				"this form is not one that the server showed to this browser; go back and load the page again").
 				WithStatus(http.StatusForbidden)
@@ -97,7 +111,8 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 	if err := json.Unmarshal(open.pending.Request.Parameters, &open.request); err != nil {
 		return nil, err
 	}
-	open.client, err = h.clients.Get(r.Context(), open.pending.Request.ClientID)
+	// Pages and decisions are about the client as it is now.
+	open.client, err = h.clients.Fresh(r.Context(), open.pending.Request.ClientID)
 	if errors.Is(err, store.ErrNotFound) {
 		err = oauth.Errorf(oauth.InvalidClient, "the application that sent you here is no longer registered").Because(err)
 	}
@@ -134,8 +149,6 @@ func over(err error) error {
 	return err
 }
 
-func (o *openInteraction) formToken() string { return browser.FormToken(o.browser, o.handle) }
-
 // binding binds the passkey challenge of the sign-in page to the interaction.
 func (o *openInteraction) binding() passkey.Binding {
 	return passkey.Binding{Purpose: browser.PurposeSignIn, Browser: o.browser, Content: o.handle}
@@ -153,7 +166,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		Scopes: h.tokens.Scopes.LookupAll(o.request.Scopes), Claims: o.request.ExtraClaims(),
 		Details: o.request.Details.View(h.tokens.Details), Resources: o.request.Resources,
 		ACRs: append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
-		Form: o.form, FormToken: o.formToken(), LoginHint: o.request.LoginHint,
+		Form: o.form, LoginHint: o.request.LoginHint,
 		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: h.grantLifetime,
 		Passkey:     options,
 		PasskeyOnly: h.passkeys != nil && slices.Equal(o.request.EssentialACRs, []string{browser.PasskeyACR}),
@@ -163,6 +176,12 @@ func (o *openInteraction) interaction() (Interaction, error) {
 			Subject: o.session.Subject, Username: o.pending.Username, AuthTime: o.session.AuthTime,
 		}
 	}
+	content, err := contentOf(o.client, in)
+	if err != nil {
+		return Interaction{}, err
+	}
+	o.changed = o.form != nil && content != o.shown.content
+	in.Changed, in.FormToken = o.changed, formToken(o.browser, o.handle, shown{at: h.now(), content: content})
 	return in, nil
 }
 
@@ -212,8 +231,13 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 		h.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
 		return
 	}
-	pushedAt, arrivedAt := o.pending.Request.CreatedAt, o.pending.Interaction.CreatedAt
-	granted, satisfied, err := h.satisfied(r.Context(), o.client, &o.request, o.session, pushedAt, arrivedAt)
+	if o.changed {
+		browser.SeeOther(w, h.addressOf(o.handle)) // shows the request as it is now
+		return
+	}
+	// With prompt=login an interaction begins without a session, so that this one was made in it.
+	granted, satisfied, err := h.satisfied(
+		r.Context(), o.client, &o.request, o.session, o.pending.Interaction.CreatedAt, true)
 	if err != nil {
 		h.showError(w, r, err)
 		return
@@ -228,7 +252,7 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 		h.showError(w, r, err)
 		return
 	}
-	finish.Consent = h.consent(granted)
+	finish.Consent = h.consent(granted, o.shown.at)
 	if err := h.store.Finish(r.Context(), finish); err != nil {
 		h.showError(w, r, over(err))
 		return

@@ -39,8 +39,12 @@ type Interaction struct {
 	ACRs []string
 	// Form is the body of a POST, without duplicates; nil on GET.
 	Form url.Values
-	// FormToken is the CSRF token; each form sends it back as the hidden input "form_token".
+	// FormToken is the CSRF token; each form sends it back as the hidden input "form_token". It also names the content of
+	// the page and when it was shown.
 	FormToken string
+	// Changed reports that Form was on a page that showed another content: the client, a scope or a type has changed since.
+	// Allow then grants nothing and redirects to the interaction, and pages show the request again.
+	Changed bool
 	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the
 	// user name that was typed.
 	LoginHint string

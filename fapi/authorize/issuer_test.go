@@ -132,10 +132,6 @@ func TestSP31IssuerInResponses(t *testing.T) {
 		_, _, sentTo := b.Visit(w.AuthorizeURL(c.ID, old))
 		check(t, sentTo, "invalid_request_uri")
 	})
-	t.Run("refuses what was not pushed with iss", func(t *testing.T) {
-		_, _, sentTo := b.Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
-		check(t, sentTo, "invalid_request")
-	})
 	t.Run("refuses prompt=none with iss", func(t *testing.T) { check(t, c.Redirected(t, fapitest.Set("prompt", "none")), "login_required") })
 	t.Run("refuses for the user with iss", func(t *testing.T) {
 		t.Parallel()

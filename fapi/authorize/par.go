@@ -56,6 +56,7 @@ func (h *Handler) pushAuthorizationRequest(ctx context.Context, c *endpoint.Call
 func (h *Handler) newRequest(
 	caller *client.Client, checked *request.Request, evidence []store.Evidence,
 ) (made store.Request, requestURI string, err error) {
+	checked.Unsigned = len(evidence) == 0
 	parameters, err := json.Marshal(checked)
 	if err != nil {
 		return store.Request{}, "", err

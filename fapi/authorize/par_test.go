@@ -225,9 +225,9 @@ func TestPA08Metadata(t *testing.T) {
 		})
 	}
 	t.Run("refuses what it says to refuse", func(t *testing.T) {
-		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
-		if sentTo == nil || sentTo.Query().Get("error") != "invalid_request" {
-			t.Errorf("sent to %v", sentTo)
+		status, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
+		if sentTo != nil || status != http.StatusBadRequest {
+			t.Errorf("%d, sent to %v", status, sentTo)
 		}
 		fapitest.WantError(t, c.Push(fapitest.Set("request", "eyJhbGciOiJub25lIn0.e30.")), 400, "request_not_supported")
 	})

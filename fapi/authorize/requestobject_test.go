@@ -182,12 +182,7 @@ func TestF101ByValue(t *testing.T) {
 	shown("an address of an object", w.Issuer+"/authorize?client_id=client-1&request_uri=https://client.example/object")
 	pushing := w.Register("client-2", fapitest.OfProfile("fapi2-message-signing"))
 	shown("of a client that has to push", pushing.ByValue(nil))
-	t.Run("refuses a plain request", func(t *testing.T) {
-		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
-		if q := refusal(t, sentTo); q.Get("error") != "invalid_request" {
-			t.Errorf("answered %v", q)
-		}
-	})
+	shown("a plain request", w.Issuer+"/authorize?"+c.AuthorizationForm().Encode())
 }
 
 // refusal reads the parameters of an error from wherever the request wanted it.

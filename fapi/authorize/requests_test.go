@@ -11,19 +11,25 @@ import (
 	"countersign/internal/jose"
 )
 
-// Covers: SP-17, ATTACK-34. The browser is sent to registered addresses of the client and to no other.
+// Covers: SP-17, ATTACK-34, FD-07. The browser is sent to registered addresses of the client and to no other, and only
+// by a request of the client (RFC 9700 §4.11.2).
 func TestSP17NoOpenRedirector(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	visit := func(query string) (int, string, *url.URL) { return w.Browser().Visit(w.Issuer + "/authorize?" + query) }
-	t.Run("accepts an error for a registered address", func(t *testing.T) {
-		_, _, sentTo := visit("client_id=client-1&redirect_uri=" + url.QueryEscape(c.RedirectURI))
-		if sentTo == nil || !strings.HasPrefix(sentTo.String(), c.RedirectURI+"?error=invalid_request&") {
+	t.Run("accepts an error of a request that the client pushed", func(t *testing.T) {
+		expired := c.Push(nil).Text("request_uri")
+		w.Clock.Advance(time.Hour)
+		_, _, sentTo := visit("client_id=client-1&request_uri=" + url.QueryEscape(expired))
+		if sentTo == nil || !strings.HasPrefix(sentTo.String(), c.RedirectURI+"?error=invalid_request_uri&") {
 			t.Errorf("sent to %v", sentTo)
 		}
 	})
 	for name, query := range map[string]string{
+		"a registered address":                  "client_id=client-1&redirect_uri=" + url.QueryEscape(c.RedirectURI),
+		"a registered address, unknown request": "client_id=client-1&request_uri=urn:ietf:params:oauth:request_uri:x&redirect_uri=" + url.QueryEscape(c.RedirectURI),
+		"a registered address, foreign request": "client_id=client-1&request_uri=https://x.example/&redirect_uri=" + url.QueryEscape(c.RedirectURI),
 		"an address that is not registered":     "client_id=client-1&redirect_uri=https://attacker.example/",
 		"an address of an unknown client":       "client_id=nobody&redirect_uri=https://attacker.example/",
 		"an address without a client":           "redirect_uri=" + url.QueryEscape(c.RedirectURI),
@@ -161,9 +167,8 @@ func TestSP27OnlyPushedRequests(t *testing.T) {
 		}
 	})
 	t.Run("refuses a request that was not pushed", func(t *testing.T) {
-		_, sentTo := visit(c.AuthorizationForm())
-		if sentTo == nil || sentTo.Query().Get("error") != "invalid_request" || sentTo.Query().Has("code") {
-			t.Errorf("sent to %v", sentTo)
+		if status, sentTo := visit(c.AuthorizationForm()); sentTo != nil || status != http.StatusBadRequest {
+			t.Errorf("%d, sent to %v", status, sentTo)
 		}
 	})
 	for name, alter := range map[string]func(url.Values){

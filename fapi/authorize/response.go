@@ -28,13 +28,17 @@ type redirectTarget struct {
 	answers bool
 }
 
-// targetOf returns where the response to a checked request goes.
+// targetOf returns where the response to a checked request goes: nowhere if its redirect URI is no longer registered.
 func targetOf(caller *client.Client, checked *request.Request) redirectTarget {
 	mode := checked.ResponseMode
 	if mode == "" {
 		mode = "query"
 	}
-	return redirectTarget{uri: checked.RedirectURI, state: checked.State, mode: mode, client: caller, answers: true}
+	target := redirectTarget{state: checked.State, mode: mode, client: caller, answers: true}
+	if caller.HasRedirectURI(checked.RedirectURI) {
+		target.uri = checked.RedirectURI
+	}
+	return target
 }
 
 // refusalTarget returns where an error goes while the request is not checked: the redirect_uri that it names, if that
@@ -44,7 +48,7 @@ func refusalTarget(caller *client.Client, parameter func(string) string, whole b
 		state: parameter("state"), client: caller,
 		mode: refusalMode(caller, parameter("response_type"), parameter("response_mode"), whole),
 	}
-	if address := parameter("redirect_uri"); slices.Contains(caller.Metadata.RedirectURIs, address) {
+	if address := parameter("redirect_uri"); caller.HasRedirectURI(address) {
 		back.uri = address
 	}
 	return back

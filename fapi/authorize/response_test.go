@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/fapi/fapitest"
 )
@@ -68,8 +69,9 @@ func TestMS06ResponseModes(t *testing.T) {
 		}
 	})
 	t.Run("accepts an error in the mode of a client that gets nothing else", func(t *testing.T) {
-		query := url.Values{"client_id": {only.ID}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}, "redirect_uri": {only.RedirectURI}}
-		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + query.Encode())
+		expired := only.Push(signed(only, "query.jwt")).Text("request_uri")
+		w.Clock.Advance(time.Hour)
+		_, _, sentTo := w.Browser().Visit(w.AuthorizeURL(only.ID, expired))
 		if sentTo == nil {
 			t.Fatal("shown on a page")
 		}
@@ -102,17 +104,11 @@ func TestOC06WhereErrorsGo(t *testing.T) {
 			fapitest.WantRedirectError(t, sentTo.Query(), code)
 		}
 	})
-	t.Run("accepts a registered address in the query, for an error", func(t *testing.T) {
-		_, _, sentTo := visit(url.Values{"client_id": {c.ID}, "redirect_uri": {c.RedirectURI}, "response_type": {"code"}})
-		if sentTo == nil {
-			t.Fatal("the browser was not sent back")
-		}
-		fapitest.WantRedirectError(t, sentTo.Query(), "invalid_request")
-	})
 	live := func() []string { return []string{c.Push(nil).Text("request_uri")} }
 	for name, query := range fapitest.Sorted(map[string]url.Values{
 		"an address that is not registered":    {"client_id": {c.ID}, "redirect_uri": {"https://evil.example/"}},
 		"an address that only begins so":       {"client_id": {c.ID}, "redirect_uri": {c.RedirectURI + "/x"}},
+		"a registered address, nothing pushed": {"client_id": {c.ID}, "redirect_uri": {c.RedirectURI}, "response_type": {"code"}},
 		"an address of another client":         {"client_id": {c.ID}, "redirect_uri": {other.RedirectURI}},
 		"no address at all":                    {"client_id": {c.ID}},
 		"an unknown client with an address":    {"client_id": {"nobody"}, "redirect_uri": {c.RedirectURI}},

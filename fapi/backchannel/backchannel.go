@@ -151,6 +151,7 @@ func (h *Handler) notificationEndpoint(ctx context.Context, clientID string) (st
 
 // stored is the form in which a checked request is stored until it is decided.
 type stored struct {
+	Profile   string          `json:"profile,omitempty"`
 	Scopes    []string        `json:"scopes,omitempty"`
 	ACRs      []string        `json:"acrs,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
@@ -256,7 +257,7 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 		return ciba.Request{}, stored{}, nil, err
 	}
 	return asked, stored{
-		Scopes: read.Scopes, ACRs: read.ACRs, Details: read.Details, Resources: read.Resources,
+		Profile: read.Profile, Scopes: read.Scopes, ACRs: read.ACRs, Details: read.Details, Resources: read.Resources,
 		Message: asked.BindingMessage, Context: asked.Context,
 	}, evidence, nil
 }

@@ -10,10 +10,14 @@ import (
 	"time"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/client"
 	"countersign/fapi/event"
+	"countersign/fapi/profile"
 	"countersign/fapi/rar"
+	"countersign/fapi/request"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
+	"countersign/internal/oauth"
 	"countersign/internal/random"
 	"countersign/internal/set"
 	"countersign/store"
@@ -21,7 +25,7 @@ import (
 
 // Errors of [Handler.Request] and [Handler.Decide], to be matched with errors.Is.
 var (
-	// ErrNotFound: there is no such request of this user, or its client is gone.
+	// ErrNotFound: there is no such request of this user, or its client is gone or may not make it any more.
 	ErrNotFound = errors.New("fapi: no such backchannel request of this user")
 	// ErrDecided: the request was decided before.
 	ErrDecided = errors.New("fapi: the backchannel request was decided before")
@@ -94,7 +98,7 @@ func (h *Handler) Pending(ctx context.Context, subject string) ([]View, error) {
 	}
 	var views []View
 	for _, record := range pending {
-		view, err := h.view(ctx, record)
+		view, err := h.view(ctx, record, h.clients.Get)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // the client is deleted or disabled
 		}
@@ -114,11 +118,32 @@ func (h *Handler) Request(ctx context.Context, reference, subject string) (View,
 	if err != nil {
 		return View{}, err
 	}
-	view, err := h.view(ctx, record)
-	if errors.Is(err, store.ErrNotFound) {
-		return View{}, fmt.Errorf("%w: %w", ErrNotFound, err)
+	view, err := h.view(ctx, record, h.clients.Fresh)
+	return view, notFound(err)
+}
+
+// recheck checks a waiting request again: its client's registration and the configuration may have changed since it
+// was made. The error wraps [store.ErrNotFound] when the client may not make it any more.
+func (h *Handler) recheck(ctx context.Context, caller *client.Client, waiting stored) error {
+	if !slices.Contains(caller.Profile.GrantTypes, profile.CIBA) {
+		return fmt.Errorf("%w: the client is no longer registered for %s", store.ErrNotFound, profile.CIBA)
 	}
-	return view, err
+	err := h.checker.Recheck(ctx, request.Backchannel, caller, &request.Request{
+		Profile: waiting.Profile, Scopes: waiting.Scopes, ACRs: waiting.ACRs, Details: waiting.Details,
+		Resources: waiting.Resources,
+	})
+	if refused, ok := errors.AsType[*oauth.Error](err); ok {
+		return fmt.Errorf("%w: %w", store.ErrNotFound, refused)
+	}
+	return err
+}
+
+// notFound translates the store's error of the same name.
+func notFound(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	return err
 }
 
 // request reads the record of a user's request.
@@ -140,14 +165,23 @@ func (h *Handler) request(ctx context.Context, reference, subject string) (store
 	return record, nil
 }
 
-func (h *Handler) view(ctx context.Context, record store.BackchannelRequest) (View, error) {
-	found, err := h.clients.Get(ctx, record.ClientID)
+// view makes the view of a request. get reads its client.
+func (h *Handler) view(
+	ctx context.Context, record store.BackchannelRequest,
+	get func(ctx context.Context, id string) (*client.Client, error),
+) (View, error) {
+	found, err := get(ctx, record.ClientID)
 	if err != nil {
 		return View{}, err
 	}
 	request, err := parse(record)
 	if err != nil {
 		return View{}, err
+	}
+	if h.stateOf(record) == Waiting {
+		if err := h.recheck(ctx, found, request); err != nil {
+			return View{}, err
+		}
 	}
 	m := found.Metadata
 	return View{
@@ -217,7 +251,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 
 // grant returns the grant of an approval, if the authentication suffices for it.
 func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, error) {
-	found, err := h.clients.Get(ctx, record.ClientID)
+	found, err := h.clients.Fresh(ctx, record.ClientID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, ErrNotFound
 	}
@@ -227,6 +261,9 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	request, err := parse(record)
 	if err != nil {
 		return nil, err
+	}
+	if err := h.recheck(ctx, found, request); err != nil {
+		return nil, notFound(err)
 	}
 	now, ahead := h.now(), found.Profile.MaxAhead
 	switch {

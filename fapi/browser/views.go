@@ -83,6 +83,8 @@ const (
 	SignInEnded ProblemCode = "sign-in ended"
 	// AnotherUser: another user has signed in since the page was shown.
 	AnotherUser ProblemCode = "another user"
+	// RequestChanged: the client or what it requests is not what the page showed.
+	RequestChanged ProblemCode = "request changed"
 	// NotDecidedPassword and NotDecidedPasskey: nothing was decided, because the proof for it was not accepted.
 	NotDecidedPassword ProblemCode = "not decided: wrong password"
 	NotDecidedPasskey  ProblemCode = "not decided: passkey refused"

@@ -99,6 +99,27 @@ func (r *Request) Names() []string {
 	return names
 }
 
+// Within returns the request without the claims about the user that no scope of a client includes: what the client may
+// not request by scope it may not request by name either. Others, such as acr, remain.
+func (r *Request) Within(scopes []string) *Request {
+	if r == nil {
+		return nil
+	}
+	return &Request{UserInfo: within(r.UserInfo, scopes), IDToken: within(r.IDToken, scopes)}
+}
+
+func within(wanted map[string]*Claim, scopes []string) map[string]*Claim {
+	var allowed []string
+	for _, scope := range scopes {
+		allowed = append(allowed, OfScope(scope)...)
+	}
+	kept, known := maps.Clone(wanted), Names()
+	maps.DeleteFunc(kept, func(name string, _ *Claim) bool {
+		return slices.Contains(known, name) && !slices.Contains(allowed, name)
+	})
+	return kept
+}
+
 // ACR returns the acr values requested for the ID token, and whether reaching one of them is essential (§5.5.1.1).
 func (r *Request) ACR() (values []string, essential bool) {
 	if r == nil || r.IDToken["acr"] == nil {

@@ -60,7 +60,12 @@ func NewCache(clients store.Clients, profiles []string, now func() time.Time, lo
 
 // Get returns a registered client that is not disabled and whose profile is offered; [store.ErrNotFound] otherwise.
 // Unknown clients are not cached, so that one that was just added works at once.
-func (c *Cache) Get(ctx context.Context, id string) (*Client, error) {
+func (c *Cache) Get(ctx context.Context, id string) (*Client, error) { return c.get(ctx, id, false) }
+
+// Fresh is [Cache.Get] of what is stored now: decisions use it.
+func (c *Cache) Fresh(ctx context.Context, id string) (*Client, error) { return c.get(ctx, id, true) }
+
+func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error) {
 	if id == "" || len(id) > maxID {
 		return nil, store.ErrNotFound
 	}
@@ -71,17 +76,18 @@ func (c *Cache) Get(ctx context.Context, id string) (*Client, error) {
 	now := c.now()
 	recent := now.Sub(entry.readAt) < cacheAge && !now.Before(entry.readAt)
 	trusted := entry.notified && now.Before(trustedUntil) && !now.Before(trustedUntil.Add(-cacheTrust))
-	if !ok || !recent && !trusted {
+	if fresh || !ok || !recent && !trusted {
 		record, err := c.store.Client(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if !ok || entry.version != record.Version {
+		if !ok || entry.version != record.Version || !entry.client.ChangedAt.Equal(record.UpdatedAt) {
 			parsed, err := Parse(record.ID, record.Profile, record.Metadata)
 			if err != nil {
 				return nil, fmt.Errorf("fapi: the stored client %q: %w", id, err)
 			}
-			parsed.disabled, parsed.ChangedAt = record.Disabled || !slices.Contains(c.profiles, record.Profile), record.UpdatedAt
+			parsed.disabled = record.Disabled || !slices.Contains(c.profiles, record.Profile)
+			parsed.ChangedAt, parsed.Version = record.UpdatedAt, record.Version
 			entry = cacheEntry{client: parsed, version: record.Version}
 			c.logKeys(ctx, entry)
 		}

@@ -40,6 +40,8 @@ type Client struct {
 	Sector string
 	// ChangedAt is when the registration last changed; zero before it is stored.
 	ChangedAt time.Time
+	// Version is that of the stored registration, which grows with each change; zero before it is stored.
+	Version int
 
 	disabled bool
 }
@@ -277,8 +279,26 @@ func (c *Client) checkSubjectType(problem func(string, string, ...any)) {
 		return
 	}
 	addresses := m.RedirectURIs
-	if m.SectorIdentifierURI != "" {
+	switch {
+	case m.SectorIdentifierURI != "":
 		addresses = []string{m.SectorIdentifierURI}
+	case slices.Contains(m.GrantTypes, profile.CIBA):
+		// CIBA Core §4: nothing of a backchannel request goes to the redirect URIs, so that they prove nothing.
+		if m.JWKSURI == "" {
+			problem("sector_identifier_uri",
+				"missing; pairwise subjects with %s need it, or a jwks_uri (CIBA Core §4)", profile.CIBA)
+			return
+		}
+		if !m.ProvesJWKSURI() {
+			problem("sector_identifier_uri", "missing; with %s nothing proves that the jwks_uri is the client's (CIBA Core §4)",
+				m.TokenEndpointAuthMethod)
+			return
+		}
+		addresses = []string{m.JWKSURI}
+	case slices.ContainsFunc(addresses, isLoopbackAddress):
+		problem("sector_identifier_uri",
+			"missing; pairwise subjects need it with redirect_uris on a loopback address, which is every application's")
+		return
 	}
 	for _, address := range addresses {
 		u, err := url.Parse(address)
@@ -298,6 +318,18 @@ func (c *Client) checkSubjectType(problem func(string, string, ...any)) {
 	}
 }
 
+// isLoopbackAddress reports whether the host of an address is a loopback address.
+func isLoopbackAddress(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && IsLoopback(u.Hostname())
+}
+
+// ProvesJWKSURI reports whether the client authenticates with keys of its jwks_uri, which proves that it is its own.
+func (m *Metadata) ProvesJWKSURI() bool {
+	return m.JWKSURI != "" &&
+		(m.TokenEndpointAuthMethod == profile.PrivateKeyJWT || m.TokenEndpointAuthMethod == profile.SelfSignedTLSClientAuth)
+}
+
 // Subject types (OpenID Connect Core §8).
 const (
 	SubjectPublic   = "public"
@@ -311,6 +343,11 @@ func (c *Client) Constraint() profile.SenderConstraint {
 		return ""
 	}
 	return c.Profile.SenderConstraints[0]
+}
+
+// HasRedirectURI reports whether a redirect URI is registered, by exact comparison (RFC 9700 §2.1).
+func (c *Client) HasRedirectURI(address string) bool {
+	return slices.Contains(c.Metadata.RedirectURIs, address)
 }
 
 // AuthMethod returns the client's authentication method. [Parse] ensures that there is exactly one.

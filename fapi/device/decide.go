@@ -26,7 +26,15 @@ func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
 	}
 	in.page.Request, in.page.Version = &view, versionOf(view)
 	in.page.Approve, in.page.Deny = "", ""
-	if view.State != backchannel.Waiting || h.passkeys == nil {
+	if view.State != backchannel.Waiting {
+		return nil
+	}
+	if in.digest, err = digestOf(view); err != nil {
+		return err
+	}
+	// The form decides about what its page showed.
+	in.page.FormToken = formToken(in.browser, in.session) + "." + in.digest
+	if h.passkeys == nil {
 		return nil
 	}
 	passkeys, err := h.store.Passkeys(ctx, in.session.Subject)
@@ -84,6 +92,10 @@ func (h *Handler) decide(decision string) action {
 			return false, err
 		}
 		if in.page.Request.State != backchannel.Waiting {
+			return false, nil
+		}
+		if in.shown != in.digest {
+			in.page.Problem = browser.Problem{Code: browser.RequestChanged}
 			return false, nil
 		}
 		prove := h.proveByPassword

@@ -36,6 +36,10 @@ type interaction struct {
 	session *store.Session
 	// browser is the value of the browser's cookie.
 	browser string
+	// shown is the digest of the request that the page of the form showed, or empty.
+	shown string
+	// digest is that of the waiting request as it is now.
+	digest string
 	// address is the URL of the page, to which an accepted form redirects.
 	address string
 }
@@ -83,7 +87,9 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, name pageName) (*
 	}
 	// The token is bound to the session: a form that was shown to another user, in another tab, is refused.
 	in.page.FormToken = formToken(in.browser, in.session)
-	if r.Method == http.MethodPost && !browser.SameToken(in.form.Get("form_token"), in.page.FormToken) {
+	var token string
+	token, in.shown, _ = strings.Cut(in.form.Get("form_token"), ".")
+	if r.Method == http.MethodPost && !browser.SameToken(token, in.page.FormToken) {
 		return nil, oauth.Errorf(oauth.InvalidRequest,
 			"nothing was done: since this page was loaded, the sign-in in this browser has ended or changed; load the page again").
 			WithStatus(http.StatusForbidden)

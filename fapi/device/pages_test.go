@@ -136,10 +136,10 @@ func TestDeviceRefusesMany(t *testing.T) {
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
 	for range 29 {
 		path = "/device/requests/" + fapitest.Reference(c.AuthReqID(nil))
-		alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
+		alice.Send(alice.Visit(path), path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
 	}
 	path = "/device/requests/" + fapitest.Reference(c.AuthReqID(nil))
-	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusTooManyRequests)
+	alice.Send(alice.Visit(path), path, "approve", "password", "right").Has(t, http.StatusTooManyRequests)
 	alice.Visit(path).Has(t, http.StatusOK, "Did you ask for this?")
 }
 
@@ -264,4 +264,22 @@ func TestDeviceWithoutBackchannel(t *testing.T) {
 	for _, path := range []string{"/device", "/device/events", "/device/api/requests"} {
 		alice.Visit(path).Has(t, http.StatusNotFound)
 	}
+}
+
+// Covers: FD-04. A form decides about what its page showed, also with a password.
+func TestFD04DevicePage(t *testing.T) {
+	t.Parallel()
+	w, c := fapitest.NewDeviceWorld(t)
+	alice := w.DeviceBrowser(t)
+	alice.SignIn("alice")
+	path := "/device/requests/" + fapitest.Reference(c.AuthReqID(nil))
+	on := alice.Visit(path)
+	w.ChangeMember(c, "client_name", "Evil Corp")
+	t.Run("refuses a page that showed another client", func(t *testing.T) {
+		on = alice.Send(on, path, "approve", "password", "right")
+		on.Has(t, http.StatusOK, "Nothing was decided: the request has changed", "Evil Corp")
+	})
+	t.Run("accepts the page that shows it as it is", func(t *testing.T) {
+		alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
+	})
 }

@@ -163,9 +163,9 @@ func truthProbers() map[string]func(t *testing.T, w probedWorld, value bool) {
 		},
 		"require_pushed_authorization_requests": func(t *testing.T, w probedWorld, value bool) {
 			c := w.Register("client-"+fapitest.RandomString(), nil)
-			_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
-			if sentTo == nil || value != (sentTo.Query().Get("error") == "invalid_request") {
-				t.Errorf("advertised %v, and sent to %v", value, sentTo)
+			status, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
+			if value != (sentTo == nil && status == http.StatusBadRequest) {
+				t.Errorf("advertised %v, and answered %d, sent to %v", value, status, sentTo)
 			}
 		},
 		"backchannel_user_code_parameter_supported": func(t *testing.T, w probedWorld, value bool) {

@@ -143,8 +143,10 @@ func AllScopes(c *Client, m map[string]any) {
 	m["authorization_details_types"] = []string{"payment_initiation", "account_information"}
 }
 
-// PlainOpenID is a client that may ask for nothing but openid.
-func PlainOpenID(c *Client, m map[string]any) { c.Scope, m["scope"] = "openid", "openid" }
+// PlainOpenID is a client that asks for the scope openid only, and may ask for every claim by name.
+func PlainOpenID(c *Client, m map[string]any) {
+	c.Scope, m["scope"] = "openid", "openid profile email phone address"
+}
 
 // ClientCredentialsOnly is a client that only acts for itself.
 func ClientCredentialsOnly(c *Client, m map[string]any) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"countersign/fapi/client"
+	"countersign/fapi/profile"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 )
@@ -13,13 +14,19 @@ import (
 const maxSectorAddresses = 1000
 
 // checkSector fetches the list at a client's sector_identifier_uri, if it registers one, and demands that it contains
-// every redirect URI (OpenID Connect Core §8.1): it proves that they belong to one sector.
+// every redirect URI (OpenID Connect Core §8.1): it proves that they belong to one sector. For a client with pairwise
+// subjects and the CIBA grant it has to contain the jwks_uri (CIBA Core §4), whose keys the client authenticates with.
 func (h *Handler) checkSector(ctx context.Context, metadata client.Metadata) error {
 	if metadata.SectorIdentifierURI == "" {
 		return nil
 	}
 	refuse := func(cause error, text string) error {
 		return oauth.Errorf(oauth.InvalidClientMetadata, "sector_identifier_uri: %s", text).Because(cause)
+	}
+	byKeys := metadata.SubjectType == client.SubjectPairwise && slices.Contains(metadata.GrantTypes, profile.CIBA)
+	if byKeys && !metadata.ProvesJWKSURI() {
+		return refuse(nil, "pairwise subjects with CIBA need a jwks_uri in the list at this address, and a client that authenticates"+
+			" with its keys (CIBA Core §4)")
 	}
 	document, err := h.config.Fetcher.Get(ctx, metadata.SectorIdentifierURI, "application/json")
 	if err != nil {
@@ -34,6 +41,9 @@ func (h *Handler) checkSector(ctx context.Context, metadata client.Metadata) err
 			return oauth.Errorf(oauth.InvalidRedirectURI,
 				"redirect_uris: %q is not in the list at sector_identifier_uri (OpenID Connect Core §8.1)", address)
 		}
+	}
+	if byKeys && !slices.Contains(addresses, metadata.JWKSURI) {
+		return refuse(nil, "the list at this address does not contain the jwks_uri (CIBA Core §4)")
 	}
 	return nil
 }

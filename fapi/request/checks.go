@@ -32,7 +32,7 @@ func redirectURI(in input) (string, error) {
 	if address == "" {
 		return "", oauth.Errorf(oauth.InvalidRequest, "redirect_uri is missing")
 	}
-	if !slices.Contains(in.client.Metadata.RedirectURIs, address) {
+	if !in.client.HasRedirectURI(address) {
 		return "", oauth.Errorf(oauth.InvalidRequest,
 			"redirect_uri is not registered for this client; it must match to the byte")
 	}
@@ -263,8 +263,13 @@ func age(in input) (*int64, error) {
 
 // resources reads the resources that access tokens will be for (RFC 8707 §2).
 func (c *Checker) resources(in input, scopes []string, details rar.Details) ([]string, error) {
+	return c.allowedResources(in.form.All("resource"), scopes, details)
+}
+
+// allowedResources checks requested resources against the resource servers, the scopes and the details.
+func (c *Checker) allowedResources(requested, scopes []string, details rar.Details) ([]string, error) {
 	var resources []string
-	for _, resource := range in.form.All("resource") {
+	for _, resource := range requested {
 		if !c.scopes.KnownResource(resource) {
 			return nil, oauth.Errorf(oauth.InvalidTarget, "resource names no resource server that is known here (RFC 8707 §2)")
 		}
@@ -286,13 +291,15 @@ func (c *Checker) resources(in input, scopes []string, details rar.Details) ([]s
 }
 
 // requestedClaims reads the claims parameter. It needs the scope openid: without it there is no ID token and no
-// UserInfo response.
+// UserInfo response. Claims of scopes that are not registered for the client are left out, like any that cannot be
+// returned (OpenID Connect Core §5.5.1).
 func requestedClaims(in input, scopes []string) (*claims.Request, error) {
 	raw := in.form.Get("claims")
 	if raw == "" || !slices.Contains(scopes, "openid") {
 		return nil, nil
 	}
-	return claims.Parse(raw)
+	wanted, err := claims.Parse(raw)
+	return wanted.Within(in.client.Scopes), err
 }
 
 // authenticationContext reads acr_values and the acr of the claims parameter (OpenID Connect Core §3.1.2.1,

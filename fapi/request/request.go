@@ -32,6 +32,10 @@ type Request struct {
 	Nonce        string   `json:"nonce,omitempty"`
 	// Challenge is the S256 code_challenge (RFC 7636 §4.3), or empty where the profile allows that.
 	Challenge string `json:"code_challenge,omitempty"`
+	// Profile is the name of the client's profile when the request was checked.
+	Profile string `json:"profile,omitempty"`
+	// Unsigned reports whether the request did not come in a request object.
+	Unsigned bool `json:"unsigned,omitempty"`
 	// Pushed reports whether the client authenticated to make the request.
 	Pushed bool `json:"pushed,omitempty"`
 	// JKT is the thumbprint of the DPoP key that the code is bound to, or empty (RFC 9449 §10).
@@ -114,7 +118,7 @@ func (c *Checker) Check(ctx context.Context, at Endpoint, caller *client.Client,
 	defer span.End()
 	span.SetAttributes(attribute.String("fapi.profile", caller.Profile.Name))
 	in := input{at: at, client: caller, form: form}
-	read := &Request{Pushed: at == Pushed}
+	read := &Request{Pushed: at == Pushed, Profile: caller.Profile.Name}
 	for _, row := range c.table {
 		if row.at&at == 0 {
 			continue

@@ -14,13 +14,15 @@ type input struct {
 	form   oauth.Form
 }
 
-// row is one check: the endpoints that it applies to, the rows whose results it needs, and the function.
+// row is one check: the endpoints that it applies to, the rows whose results it needs, and the function. again checks
+// a stored request against the client and the configuration of now; it is nil where the result depends on neither.
 type row struct {
 	name string
 	at   Endpoint
 	// after names the rows whose results the check reads. They come before it (table_test.go).
 	after []string
 	check func(ctx context.Context, c *Checker, in input, read *Request) error
+	again func(c *Checker, in input, read Request) error
 }
 
 // table lists all checks, in their order. The functions return values without side effects; only the rows write, each
@@ -32,16 +34,16 @@ func table() []row {
 		all     = user | ClientCredentials
 	)
 	return []row{
-		{name: "redirect_uri", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+		{name: "redirect_uri", at: browser, again: redirectAgain, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 			read.RedirectURI, err = redirectURI(in)
 			return err
 		}},
-		{name: "response_type, response_mode", at: browser,
+		{name: "response_type, response_mode", at: browser, again: responseAgain,
 			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 				read.ResponseType, read.ResponseMode, err = response(in)
 				return err
 			}},
-		{name: "code_challenge", at: browser,
+		{name: "code_challenge", at: browser, again: challengeAgain,
 			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 				read.Challenge, err = challenge(in)
 				return err
@@ -51,12 +53,12 @@ func table() []row {
 				read.State, read.Nonce, read.LoginHint, err = opaque(in)
 				return err
 			}},
-		{name: "authorization_details", at: all,
+		{name: "authorization_details", at: all, again: detailsAgain,
 			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
 				read.Details, err = c.details(in)
 				return err
 			}},
-		{name: "scope", at: user, after: []string{"authorization_details"},
+		{name: "scope", at: user, again: scopesAgain, after: []string{"authorization_details"},
 			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
 				read.Scopes, err = c.userScopes(in, len(read.Details) > 0)
 				return err
@@ -66,13 +68,13 @@ func table() []row {
 				read.Scopes, err = c.clientScopes(in, len(read.Details) > 0)
 				return err
 			}},
-		{name: "binding of the answer", at: browser,
+		{name: "binding of the answer", at: browser, again: bindingAgain,
 			after: []string{"response_type, response_mode", "state, nonce, login_hint", "scope"},
 			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 				read.Nonce, err = boundAnswer(in, *read)
 				return err
 			}},
-		{name: "dpop_jkt", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+		{name: "dpop_jkt", at: browser, again: keyAgain, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 			read.JKT, err = dpopKey(in)
 			return err
 		}},
@@ -84,17 +86,17 @@ func table() []row {
 			read.MaxAge, err = age(in)
 			return err
 		}},
-		{name: "resource", at: all, after: []string{"authorization_details", "scope", "scope of the client"},
+		{name: "resource", at: all, again: resourcesAgain, after: []string{"authorization_details", "scope", "scope of the client"},
 			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
 				read.Resources, err = c.resources(in, read.Scopes, read.Details)
 				return err
 			}},
-		{name: "claims", at: browser, after: []string{"scope"},
+		{name: "claims", at: browser, again: claimsAgain, after: []string{"scope"},
 			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 				read.Claims, err = requestedClaims(in, read.Scopes)
 				return err
 			}},
-		{name: "acr_values", at: user, after: []string{"claims"},
+		{name: "acr_values", at: user, again: contextAgain, after: []string{"claims"},
 			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
 				read.ACRs, read.EssentialACRs, err = c.authenticationContext(in, read.Claims)
 				return err

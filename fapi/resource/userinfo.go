@@ -25,8 +25,8 @@ func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 		return nil, err
 	}
 	var requested map[string]*claims.Claim
-	if detail.Claims != nil {
-		requested = detail.Claims.UserInfo
+	if wanted := detail.Claims.Within(access.client.Scopes); wanted != nil {
+		requested = wanted.UserInfo
 	}
 	body := map[string]any{"sub": access.ClientSubject}
 	for name, value := range claims.Release(access.known, access.Scopes, requested) {

@@ -147,7 +147,7 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 		if err != nil {
 			return "", err
 		}
-		signed.user = claims.Release(known, nil, v.detail.Claims.IDToken)
+		signed.user = claims.Release(known, nil, v.detail.Claims.Within(v.client.Scopes).IDToken)
 	}
 	token, err := i.sign(ctx, signer.UseIDToken, alg, "JWT", signed)
 	if err != nil {

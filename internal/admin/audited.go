@@ -73,6 +73,11 @@ func (a audited) PutUser(ctx context.Context, user store.User) error {
 	return a.done(ctx, a.Store.PutUser(ctx, user), "user_put", "", "subject", user.Subject, "disabled", strconv.FormatBool(user.Disabled))
 }
 
+// EndSessions implements store.DataSubjects.
+func (a audited) EndSessions(ctx context.Context, subject string) error {
+	return a.done(ctx, a.Store.EndSessions(ctx, subject), "sessions_ended", "", "subject", subject)
+}
+
 // EraseUser implements store.DataSubjects. The record and the erasure are one change.
 func (a audited) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": "person_erased", "by": a.by, "subject": subject}})

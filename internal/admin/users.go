@@ -87,13 +87,89 @@ func (a *Admin) newSubject(ctx context.Context, wanted string) (string, error) {
 	return wanted, nil
 }
 
-// SetPassword changes a user's password, which is asked for when the user was found.
+// SetPassword changes a user's password, which is asked for when the user was found. Whoever knew the old one is signed
+// out: sessions and pending enrolment codes end.
 func (a *Admin) SetPassword(ctx context.Context, username string, password func() ([]byte, error)) error {
 	user, err := a.User(ctx, username)
 	if err != nil {
 		return err
 	}
-	return a.savePassword(ctx, user, password)
+	if err := a.savePassword(ctx, user, password); err != nil {
+		return err
+	}
+	return a.endSessions(ctx, user)
+}
+
+// SignOut ends a user's sessions and pending enrolment codes.
+func (a *Admin) SignOut(ctx context.Context, username string) error {
+	user, err := a.User(ctx, username)
+	if err != nil {
+		return err
+	}
+	return a.endSessions(ctx, user)
+}
+
+func (a *Admin) endSessions(ctx context.Context, user store.User) error {
+	if err := a.Store.EndSessions(ctx, user.Subject); err != nil {
+		return fmt.Errorf("the sessions of %s may go on; countersign users sign-out ends them: %w", user.Username, err)
+	}
+	return nil
+}
+
+// Remaining is what a user has approved and approves with. It outlives passwords and sessions.
+type Remaining struct {
+	// Grants are the active ones, the newest first.
+	Grants []store.Grant
+	// Authenticators are applications, passkeys and browsers.
+	Authenticators []Authenticator
+}
+
+// Remaining lists what goes on when a user's sessions have ended.
+func (a *Admin) Remaining(ctx context.Context, username string) (Remaining, error) {
+	user, err := a.User(ctx, username)
+	if err != nil {
+		return Remaining{}, err
+	}
+	stored, err := a.Store.UserData(ctx, user.Subject)
+	if err != nil {
+		return Remaining{}, err
+	}
+	var left Remaining
+	for _, grant := range stored.Grants {
+		if GrantState(grant, a.Now()) == "active" {
+			left.Grants = append(left.Grants, grant)
+		}
+	}
+	left.Authenticators, err = a.Authenticators(ctx, username)
+	return left, err
+}
+
+// EndGrants revokes all active grants of a user.
+func (a *Admin) EndGrants(ctx context.Context, username string) (int, error) {
+	left, err := a.Remaining(ctx, username)
+	if err != nil {
+		return 0, err
+	}
+	for _, grant := range left.Grants {
+		if err := a.RevokeGrant(ctx, grant.ID); err != nil {
+			return 0, err
+		}
+	}
+	return len(left.Grants), nil
+}
+
+// EndAuthenticators removes all applications, passkeys and browsers of a user.
+func (a *Admin) EndAuthenticators(ctx context.Context, username string) (int, error) {
+	left, err := a.Remaining(ctx, username)
+	if err != nil {
+		return 0, err
+	}
+	for _, one := range left.Authenticators {
+		if err := one.remove(ctx); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return 0, err
+		}
+	}
+	return len(left.Authenticators), nil
 }
 
 func (a *Admin) savePassword(ctx context.Context, user store.User, password func() ([]byte, error)) error {
@@ -146,14 +222,24 @@ func (a *Admin) saveUserCode(ctx context.Context, username, hash string) error {
 	return a.saveUser(ctx, user)
 }
 
-// SetUserDisabled keeps a user from signing in, or lets the user again.
+// SetUserDisabled keeps a user from signing in, or lets the user again. Sessions and pending enrolment codes end with
+// both: before a user is enabled, so that no session of before comes back.
 func (a *Admin) SetUserDisabled(ctx context.Context, username string, disabled bool) error {
 	user, err := a.User(ctx, username)
 	if err != nil {
 		return err
 	}
 	user.Disabled = disabled
-	return a.saveUser(ctx, user)
+	if !disabled {
+		if err := a.endSessions(ctx, user); err != nil {
+			return err
+		}
+		return a.saveUser(ctx, user)
+	}
+	if err := a.saveUser(ctx, user); err != nil {
+		return err
+	}
+	return a.endSessions(ctx, user)
 }
 
 // User finds a user by name. One that was erased is an error.

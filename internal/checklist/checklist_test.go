@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 356 {
+	if len(seen) != 372 {
 		t.Errorf("%d items", len(seen))
 	}
 }

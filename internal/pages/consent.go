@@ -129,9 +129,13 @@ func (p *Pages) Consent(w http.ResponseWriter, _ *http.Request, in authorize.Int
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	title := "Allow access?"
-	if in.Problem.Code == browser.AnotherUser {
+	switch in.Problem.Code {
+	case browser.AnotherUser:
 		title = "Look again: " + title
 		view.Notice = "Somebody else has signed in since you saw this page. Look at the name below, then decide."
+	case browser.RequestChanged:
+		title = "Look again: " + title
+		view.Notice = "The application has changed since you saw this page. Nothing was allowed. Look at it again, then decide."
 	}
 	p.render(w, http.StatusOK, "consent", title, p.policy.withForm(in.Client.RedirectHost), view)
 }

@@ -132,6 +132,8 @@ func deviceProblem(problem browser.Problem) string {
 		return "Nothing was decided: the password is not right. Type it again, then decide."
 	case browser.NotDecidedPasskey:
 		return "Nothing was decided: your passkey was not accepted. Try again."
+	case browser.RequestChanged:
+		return "Nothing was decided: the request has changed since you saw this page. Look at it again, then decide."
 	case browser.SignInAgain:
 		return "Sign in again first, with a passkey if you have one: that keeps others from changing what you confirm with."
 	case browser.InvalidName:

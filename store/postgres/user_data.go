@@ -59,6 +59,15 @@ func collect[T any](ctx context.Context, c *pgx.Conn, failed *error, into *[]T, 
 	}
 }
 
+// EndSessions removes the sessions and enrolment codes of a subject.
+func (s *Store) EndSessions(ctx context.Context, subject string) error {
+	return s.run(ctx, "EndSessions", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `WITH sessions_deleted AS (DELETE FROM sessions WHERE subject = $1)
+			DELETE FROM enrolments WHERE subject = $1`, subject)
+		return err
+	})
+}
+
 // EraseUser erases a user.
 func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "now": s.moment()}).evidence(evidence)

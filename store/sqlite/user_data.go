@@ -64,6 +64,17 @@ func collect[T any](c *connection.Conn, failed *error, into *[]T, query, subject
 	})
 }
 
+// EndSessions removes the sessions and enrolment codes of a subject.
+func (s *Store) EndSessions(ctx context.Context, subject string) error {
+	return s.write(ctx, "EndSessions", connection.Several, func(c *connection.Conn) error {
+		if _, err := c.Exec(`DELETE FROM sessions WHERE subject = ?`, subject); err != nil {
+			return err
+		}
+		_, err := c.Exec(`DELETE FROM enrolments WHERE subject = ?`, subject)
+		return err
+	})
+}
+
 // EraseUser erases a user.
 func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	now := micros(s.moment())

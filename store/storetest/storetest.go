@@ -75,6 +75,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Seed", testSeed},
 		{"UserData", testUserData},
 		{"EraseUser", testEraseUser},
+		{"EndSessions", testEndSessions},
 		{"PurgeRegistration", testPurgeRegistration},
 		{"StartSession", testStartSession},
 		{"Passkeys", testPasskeys},

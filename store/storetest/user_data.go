@@ -33,6 +33,24 @@ func testUserData(f *fixture) {
 	f.equal(p, store.UserData{Devices: []store.Device{other}})
 }
 
+// testEndSessions: the sessions and enrolment codes of a user end; the rest, and other users, are not touched.
+func testEndSessions(f *fixture) {
+	f.must(f.EndSessions(f.Context(), "subject"))
+	e := FillEverything(f.T, f.Store)
+	f.must(f.EndSessions(f.Context(), "other"))
+	p, err := f.UserData(f.Context(), "subject")
+	f.must(err)
+	f.equal(len(p.Sessions)+len(p.Enrolments), 2)
+	f.must(f.EndSessions(f.Context(), "subject"))
+	p, err = f.UserData(f.Context(), "subject")
+	f.must(err)
+	f.equal(len(p.Sessions)+len(p.Enrolments), 0)
+	f.equal(p.Devices, []store.Device{e.device})
+	f.equal(p.Passkeys, []store.Passkey{e.passkey})
+	f.equal(p.Consents, []store.Consent{e.consent})
+	f.equal(len(p.Grants), 5)
+}
+
 // testEraseUser: nothing is left but the subject, which is never assigned again; other users are not touched.
 func testEraseUser(f *fixture) {
 	f.want(f.EraseUser(f.Context(), "subject"), store.ErrNotFound)

@@ -1,0 +1,58 @@
+package authorize
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/client"
+	"countersign/fapi/profile"
+)
+
+// shown is a page of an interaction: when it was made, and a digest of what it showed.
+type shown struct {
+	at      time.Time
+	content string
+}
+
+// formToken returns the CSRF token of a page: when it was made, the digest of its content, and a digest of both with
+// the browser's cookie, so that only a browser that was shown the page has it.
+func formToken(secret, handle string, page shown) string {
+	head := strconv.FormatInt(page.at.UnixMicro(), 36) + "." + page.content
+	return head + "." + browser.FormToken(secret, handle+"\x00"+head)
+}
+
+// readShown reads a form token of this browser and interaction, and reports whether it is one.
+func readShown(secret, handle, token string) (shown, bool) {
+	head := token[:max(0, strings.LastIndexByte(token, '.'))]
+	moment, content, _ := strings.Cut(head, ".")
+	micros, err := strconv.ParseInt(moment, 36, 64)
+	if err != nil {
+		return shown{}, false
+	}
+	page := shown{at: time.UnixMicro(micros), content: content}
+	return page, browser.SameToken(token, formToken(secret, handle, page))
+}
+
+// contentOf returns a digest of what an interaction asks the user to allow: the client with its version and profile,
+// the scopes, claims, details and resources as pages show them. Who is signed in does not count.
+func contentOf(caller *client.Client, in Interaction) (string, error) {
+	in.Form, in.FormToken, in.LoginHint, in.Passkey = url.Values(nil), "", "", ""
+	in.SignedIn, in.SignInFailures, in.Problem, in.Changed = nil, 0, browser.Problem{}, false
+	raw, err := json.Marshal(struct {
+		Version   int
+		ChangedAt int64
+		Profile   profile.Profile
+		Shown     Interaction
+	}{caller.Version, caller.ChangedAt.UnixMicro(), caller.Profile, in})
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256(raw)
+	return base64.RawURLEncoding.EncodeToString(digest[:16]), nil
+}

@@ -1,0 +1,138 @@
+package admin_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"countersign/internal/admin"
+	"countersign/store"
+	"countersign/store/storetest"
+)
+
+// Covers: FD-12, FD-13, FD-14. Resetting a password, disabling, enabling and signing out end the sessions and pending
+// enrolment codes of the user, and of nobody else.
+func TestFD12Ending(t *testing.T) {
+	t.Parallel()
+	password := func() ([]byte, error) { return []byte("correct horse battery staple"), nil }
+	prepare := func(t *testing.T) *admin.Admin {
+		t.Helper()
+		a := newAdmin(t)
+		for _, name := range []string{"alice", "bob"} {
+			if _, err := a.AddUser(t.Context(), admin.NewUser{Username: name, Subject: "sub-" + name}, password); err != nil {
+				t.Fatal(err)
+			}
+			session := store.Session{
+				ID: store.DigestOf("session of " + name), Subject: "sub-" + name, AuthTime: now, ExpiresAt: now.Add(time.Hour),
+			}
+			if err := a.Store.StartSession(t.Context(), session, store.Digest{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.AddDeviceCode(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return a
+	}
+	counts := func(t *testing.T, a *admin.Admin, subject string) int {
+		t.Helper()
+		stored, err := a.Store.UserData(t.Context(), subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(stored.Sessions) + len(stored.Enrolments)
+	}
+	for name, end := range map[string]func(ctx context.Context, a *admin.Admin) error{
+		"a reset password": func(ctx context.Context, a *admin.Admin) error { return a.SetPassword(ctx, "alice", password) },
+		"disabling":        func(ctx context.Context, a *admin.Admin) error { return a.SetUserDisabled(ctx, "alice", true) },
+		"enabling":         func(ctx context.Context, a *admin.Admin) error { return a.SetUserDisabled(ctx, "alice", false) },
+		"sign-out":         func(ctx context.Context, a *admin.Admin) error { return a.SignOut(ctx, "alice") },
+	} {
+		t.Run("refuses a session after "+name, func(t *testing.T) {
+			t.Parallel()
+			a := prepare(t)
+			if err := end(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			if left := counts(t, a, "sub-alice"); left != 0 {
+				t.Errorf("%d sessions and codes are left", left)
+			}
+			if left := counts(t, a, "sub-bob"); left != 2 {
+				t.Errorf("bob has %d sessions and codes", left)
+			}
+			if !slices.ContainsFunc(events(t, a), func(e map[string]string) bool {
+				return e["event"] == "sessions_ended" && e["subject"] == "sub-alice"
+			}) {
+				t.Error("not in the audit log")
+			}
+		})
+	}
+	t.Run("accepts sessions after another change", func(t *testing.T) {
+		t.Parallel()
+		a := prepare(t)
+		if err := a.SetUserCode(t.Context(), "alice", "123456789"); err != nil {
+			t.Fatal(err)
+		}
+		if left := counts(t, a, "sub-alice"); left != 2 {
+			t.Errorf("%d sessions and codes are left", left)
+		}
+	})
+	t.Run("refuses to sign out nobody", func(t *testing.T) {
+		t.Parallel()
+		if err := prepare(t).SignOut(t.Context(), "nobody"); err == nil {
+			t.Error("signed out")
+		}
+	})
+}
+
+// Covers: FD-15. What goes on when sessions have ended is listed, and can be ended.
+func TestFD15Remaining(t *testing.T) {
+	t.Parallel()
+	a := newAdmin(t)
+	ctx := t.Context()
+	a.Now = time.Now                     // the clock of FillEverything
+	storetest.FillEverything(t, a.Store) // of the user "subject"
+	left, err := a.Remaining(ctx, "subject")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("accepts to list what goes on", func(t *testing.T) {
+		if len(left.Grants) == 0 || len(left.Authenticators) != 3 {
+			t.Errorf("%+v", left)
+		}
+	})
+	t.Run("refuses all of it after its end", func(t *testing.T) {
+		if revoked, err := a.EndGrants(ctx, "subject"); err != nil || revoked != len(left.Grants) {
+			t.Errorf("%d revoked, %v", revoked, err)
+		}
+		if removed, err := a.EndAuthenticators(ctx, "subject"); err != nil || removed != 3 {
+			t.Errorf("%d removed, %v", removed, err)
+		}
+		if left, err := a.Remaining(ctx, "subject"); err != nil || len(left.Authenticators)+len(left.Grants) != 0 {
+			t.Errorf("%+v, %v", left, err)
+		}
+	})
+}
+
+// Covers: FD-16. The erasure of a user is in the audit log.
+func TestFD16ErasureIsAudited(t *testing.T) {
+	t.Parallel()
+	a := newAdmin(t)
+	if err := a.Store.AddDevice(t.Context(), store.Device{ID: "d", Subject: "sub-x", Name: "Phone", JKT: "t", CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	erased := func() bool {
+		return slices.ContainsFunc(events(t, a), func(e map[string]string) bool { return e["event"] == "person_erased" })
+	}
+	t.Run("refuses to record what was not done", func(t *testing.T) {
+		if err := a.Erase(t.Context(), "nobody"); err == nil || erased() {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("accepts an erasure with its record", func(t *testing.T) {
+		if err := a.Erase(t.Context(), "sub-x"); err != nil || !erased() {
+			t.Errorf("%v", err)
+		}
+	})
+}

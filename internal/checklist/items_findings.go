@@ -1,0 +1,23 @@
+package checklist
+
+// findings lists what attacking the server found, each with what a test has to show.
+func findings() []Item {
+	return []Item{
+		{ID: "FD-01", Section: "RFC 9126 §4", Requires: "what was checked at push is checked again when the request_uri is opened"},
+		{ID: "FD-02", Section: "RFC 9126 §4", Requires: "it is checked again when the user decides, and a form allows what its page showed"},
+		{ID: "FD-03", Section: "OpenID Connect Core §3.1.2.4", Requires: "a consent is as old as the page that it was given on"},
+		{ID: "FD-04", Section: "CIBA Core §7", Requires: "backchannel requests are checked again when they are read and decided; forms decide about what their page showed"},
+		{ID: "FD-05", Section: "CIBA Core §4, OpenID Connect Core §8.1", Requires: "neither redirect_uris of a CIBA client nor loopback addresses decide the sector"},
+		{ID: "FD-06", Section: "CIBA Core §4", Requires: "a sector_identifier_uri of a CIBA client lists its jwks_uri"},
+		{ID: "FD-07", Section: "RFC 9700 §4.11.2", Requires: "without a request of the client the browser is sent nowhere"},
+		{ID: "FD-08", Section: "OpenID Connect Core §5.5", Requires: "the claims parameter gets nothing whose scope is not registered"},
+		{ID: "FD-09", Section: "OpenID Connect Core §3.1.2.6", Requires: "prompt=none tells strangers nothing about who is signed in"},
+		{ID: "FD-10", Section: "OpenID Connect Core §3.1.2.1", Requires: "prompt=login is satisfied by a sign-in for this request only"},
+		{ID: "FD-11", Section: "RFC 9110 §9.3.2", Requires: "HEAD opens no request"},
+		{ID: "FD-12", Section: "NIST SP 800-63B-4 §5", Requires: "a reset password ends sessions and pending enrolment codes"},
+		{ID: "FD-13", Section: "NIST SP 800-63B-4 §5", Requires: "disabling and enabling end them too: none comes back"},
+		{ID: "FD-14", Section: "NIST SP 800-63B-4 §5", Requires: "an operator can end the sessions of a user"},
+		{ID: "FD-15", Section: "NIST SP 800-63B-4 §5", Requires: "grants and devices that go on are listed, and can be ended"},
+		{ID: "FD-16", Section: "GDPR Article 5(2)", Requires: "the erasure of a user is in the audit log"},
+	}
+}
