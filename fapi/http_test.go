@@ -101,7 +101,9 @@ func TestSP34SeeOther(t *testing.T) {
 	if !strings.HasPrefix(address, c.RedirectURI+"?") {
 		t.Errorf("ended at %s", address)
 	}
-	t.Run("refuses with 303", func(t *testing.T) { follow(t, w.Issuer+"/authorize?"+c.AuthorizationForm().Encode()) })
+	t.Run("refuses with 303", func(t *testing.T) {
+		follow(t, w.AuthorizeURL(c.ID, c.Push(fapitest.Set("prompt", "none")).Text("request_uri")))
+	})
 	t.Run("refuses to have a form repeated", func(t *testing.T) {
 		form := url.Values{"client_id": {c.ID}, "request_uri": {c.Push(nil).Text("request_uri")}, "password": {"secret"}}
 		response, _ := w.Request(t, "POST", w.Issuer+"/authorize", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())

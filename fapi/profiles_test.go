@@ -2,6 +2,7 @@ package fapi_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,9 +52,9 @@ func TestSP54ProfilesOnlyTighten(t *testing.T) {
 		t.Parallel()
 		w := fapitest.NewWorld(t)
 		c := w.Register("client-1", fapitest.SetMember("require_pushed_authorization_requests", false))
-		_, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
-		if sentTo == nil || sentTo.Query().Get("error") != "invalid_request" {
-			t.Errorf("sent to %v", sentTo)
+		status, _, sentTo := w.Browser().Visit(w.Issuer + "/authorize?" + c.AuthorizationForm().Encode())
+		if sentTo != nil || status != http.StatusBadRequest {
+			t.Errorf("%d, sent to %v", status, sentTo)
 		}
 	})
 }

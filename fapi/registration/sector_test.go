@@ -14,7 +14,7 @@ import (
 	"countersign/mtls"
 )
 
-// TestDR03SectorIdentifier: a sector is what its host vouches for (OpenID Connect Core §8.1).
+// Covers: FD-06. TestDR03SectorIdentifier: a sector is what its host vouches for (OpenID Connect Core §8.1).
 func TestDR03SectorIdentifier(t *testing.T) {
 	t.Parallel()
 	var fetched atomic.Int32
@@ -24,6 +24,8 @@ func TestDR03SectorIdentifier(t *testing.T) {
 		switch r.URL.Path {
 		case "/good":
 			fmt.Fprint(w, `["https://other.example/","https://client.example/callback"]`)
+		case "/keys":
+			fmt.Fprint(w, `["https://keys.example/jwks"]`)
 		case "/other":
 			fmt.Fprint(w, `["https://other.example/","https://client.example/callback/"]`)
 		case "/object":
@@ -38,7 +40,7 @@ func TestDR03SectorIdentifier(t *testing.T) {
 	host.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	host.StartTLS()
 	t.Cleanup(host.Close)
-	w := fapitest.NewWorld(t, fapitest.WithRegistration, func(c *fapitest.Config) {
+	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles(), fapitest.WithRegistration, func(c *fapitest.Config) {
 		c.OutboundRoots = roots
 	})
 	token := w.InitialToken("Bank", 20)
@@ -71,6 +73,27 @@ func TestDR03SectorIdentifier(t *testing.T) {
 		if after := fetched.Load(); after != before {
 			t.Errorf("fetched %d times", after-before)
 		}
+	})
+	byKeys := func(path, jwksURI string) fapitest.Reply {
+		return c.RegisterSelf(token, fapitest.RegistrationRequest(fapitest.NewKey(t, jose.ES256), func(m map[string]any) {
+			fapitest.CIBAPoll(c, m)
+			m["subject_type"], m["sector_identifier_uri"] = "pairwise", host.URL+path
+			if jwksURI != "" {
+				delete(m, "jwks")
+				m["jwks_uri"] = jwksURI
+			}
+		}))
+	}
+	t.Run("accepts a CIBA client whose jwks_uri is in the list", func(t *testing.T) {
+		if r := byKeys("/keys", "https://keys.example/jwks"); r.Status != http.StatusCreated {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
+	t.Run("refuses a CIBA client whose jwks_uri is not in the list", func(t *testing.T) {
+		fapitest.WantError(t, byKeys("/keys", "https://other.example/jwks"), http.StatusBadRequest, "invalid_client_metadata")
+	})
+	t.Run("refuses a CIBA client with keys by value", func(t *testing.T) {
+		fapitest.WantError(t, byKeys("/keys", ""), http.StatusBadRequest, "invalid_client_metadata")
 	})
 	t.Run("refuses a host whose certificate is not trusted", func(t *testing.T) {
 		t.Parallel()
