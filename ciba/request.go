@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 )
 
 // The kinds of hint that say who is to be asked (CIBA Core §7.1).
@@ -149,7 +149,7 @@ func readContext(request *Request, values url.Values) error {
 		return nil
 	}
 	var members map[string]json.RawMessage
-	if len(raw) > maxContext || jose.DecodeStrict([]byte(raw), &members) != nil || members == nil {
+	if len(raw) > maxContext || strictjson.Decode([]byte(raw), &members) != nil || members == nil {
 		return refuse(InvalidRequest, "request_context must be a JSON object of at most %d bytes", maxContext)
 	}
 	request.Context = json.RawMessage(raw)

@@ -122,12 +122,6 @@ func tlsCertificate(key crypto.Signer, chain ...*x509.Certificate) tls.Certifica
 	return made
 }
 
-// subjectOf is a certificate that has nothing but a subject, given as DER.
-func subjectOf(t testing.TB, der []byte) *x509.Certificate {
-	t.Helper()
-	return &x509.Certificate{RawSubject: der}
-}
-
 func marshal(t testing.TB, value any) []byte {
 	t.Helper()
 	der, err := asn1.Marshal(value)

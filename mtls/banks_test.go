@@ -349,7 +349,7 @@ func TestEnvoyBy(t *testing.T) {
 		"By=spiffe://a;" + element + ",By=b;Hash=" + other.digest() + `;Cert="` + other.escaped() + `"`: false,
 	} {
 		t.Run(title(accepted, header[:min(len(header), 40)]), func(t *testing.T) {
-			presented, err := source.Certificate(request(xfcc, header))
+			presented, err := source.Certificate(request(xfccHeader, header))
 			if (err == nil && presented != nil) != accepted || err != nil && !errors.Is(err, ErrMalformed) {
 				t.Errorf("%v, %v", presented, err)
 			}

@@ -49,7 +49,7 @@ func TestAttack16Gate(t *testing.T) {
 		{"a neighbour with another secret", with, "10.1.2.3:4", []string{"Client-Cert", leaf.sequence(), SecretHeader, secret + "s"}, ErrForged, false},
 		{"a secret twice", with, "10.1.2.3:4", []string{"Client-Cert", leaf.sequence(), SecretHeader, secret, SecretHeader, secret}, ErrForged, false},
 		{"an empty header of a stranger", with, "192.0.2.1:4", []string{"Client-Cert", ""}, ErrForged, false},
-		{"the header of another ingress", with, "10.1.2.3:4", []string{xfcc, "Hash=00", SecretHeader, secret}, ErrForged, false},
+		{"the header of another ingress", with, "10.1.2.3:4", []string{xfccHeader, "Hash=00", SecretHeader, secret}, ErrForged, false},
 		{"an unreadable certificate", with, "10.1.2.3:4", []string{"Client-Cert", ":AAAA:", SecretHeader, secret}, ErrMalformed, false},
 		{"nothing on a direct listener", direct, "192.0.2.1:4", nil, nil, false},
 		{"a header on a direct listener", direct, "127.0.0.1:4", []string{"Client-Cert", leaf.sequence()}, ErrForged, false},

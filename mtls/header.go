@@ -47,7 +47,7 @@ func decoders() []decoder {
 		{SourceNginx, []string{"X-Ssl-Client-Cert", "X-Ssl-Client-Verify"}, decodeNginx("X-Ssl-Client-Cert", "X-Ssl-Client-Verify")},
 		{SourceIngressNginx, []string{"Ssl-Client-Cert", "Ssl-Client-Verify"}, decodeNginx("Ssl-Client-Cert", "Ssl-Client-Verify")},
 		{SourceHAProxy, []string{"X-Ssl-Client-Der", "X-Ssl-Client-Chain-Der", "X-Ssl-Client-Used"}, decodeHAProxy},
-		{SourceEnvoy, []string{xfcc}, decodeEnvoy},
+		{SourceEnvoy, []string{xfccHeader}, decodeEnvoy},
 		{SourceApache, append([]string{"X-Ssl-Client-Cert"}, apacheChain()...), decodeApache},
 		{SourceCaddy, []string{"Client-Cert"}, decodeCaddy},
 		{SourceTraefik, []string{"X-Forwarded-Tls-Client-Cert"}, decodeTraefik},

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"testing"
+
+	"countersign/mtls/internal/proxyheader"
 )
 
 // golden is a leaf and an intermediate that do not change from run to run.
@@ -144,11 +146,11 @@ func FuzzProxyProtocol(f *testing.F) {
 	f.Add(proxyHeader(0x21, 0x11, sslTLV(0x07, 0, leaf.certificate.Raw)))
 	f.Add(proxyHeader(0x20, 0x00, nil))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		block, err := readProxyHeader(bytes.NewReader(raw))
+		block, err := proxyheader.Read(bytes.NewReader(raw))
 		if err != nil {
 			return
 		}
-		got, err := parseProxyBlock(block)
+		got, err := presentedIn(block)
 		if err != nil && (got != nil || !errors.Is(err, ErrMalformed)) || got != nil && len(got.Leaf.Raw) > MaxCertificateSize {
 			t.Fatalf("%v, %v", got, err)
 		}

@@ -32,6 +32,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"countersign/mtls/dn"
 )
 
 // Limits on what a client presents.
@@ -45,7 +47,7 @@ const (
 // The ways in which a certificate can fail. Errors of this package wrap one of them.
 var (
 	// ErrMalformed is a certificate, or a registered value, that is not well formed or exceeds a limit.
-	ErrMalformed = errors.New("mtls: malformed")
+	ErrMalformed = dn.ErrMalformed
 	// ErrUntrusted is a certificate that does not lead to a trust anchor or is not fit for client authentication.
 	ErrUntrusted = errors.New("mtls: certificate not trusted")
 	// ErrMismatch is a certificate that is not the registered one.

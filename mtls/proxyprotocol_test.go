@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"countersign/mtls/internal/proxyheader"
 )
 
 func tlv(kind byte, value []byte) []byte {
@@ -24,9 +26,9 @@ func sslTLV(client byte, verify uint32, certificate []byte) []byte {
 	value := binary.BigEndian.AppendUint32([]byte{client}, verify)
 	value = append(value, tlv(0x21, []byte("TLSv1.3"))...)
 	if certificate != nil {
-		value = append(value, tlv(tlvClientCertificate, certificate)...)
+		value = append(value, tlv(proxyheader.TypeClientCertificate, certificate)...)
 	}
-	return tlv(tlvSSL, value)
+	return tlv(proxyheader.TypeSSL, value)
 }
 
 // proxyHeader is a header with IPv4 addresses, or none for family 0.
@@ -35,7 +37,7 @@ func proxyHeader(command, family byte, rest []byte) []byte {
 	if family != 0 {
 		body = append(make([]byte, 12), rest...)
 	}
-	header := append([]byte(proxySignature), command, family)
+	header := append([]byte(proxyheader.Signature), command, family)
 	return append(binary.BigEndian.AppendUint16(header, uint16(len(body))), body...)
 }
 

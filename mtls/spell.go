@@ -27,7 +27,7 @@ func Spell(source string, certificate *x509.Certificate) []HeaderLine {
 		SourceNginx:          {{"X-SSL-Client-Cert", escaped}, {"X-SSL-Client-Verify", "SUCCESS"}},
 		SourceIngressNginx:   {{"ssl-client-cert", escaped}, {"ssl-client-verify", "SUCCESS"}},
 		SourceHAProxy:        {{"X-SSL-Client-DER", plain}, {"X-SSL-Client-Used", "1"}},
-		SourceEnvoy:          {{xfcc, "Hash=" + hash + `;Cert="` + escaped + `"`}},
+		SourceEnvoy:          {{xfccHeader, "Hash=" + hash + `;Cert="` + escaped + `"`}},
 		SourceApache:         {{"X-SSL-Client-Cert", strings.ReplaceAll(strings.TrimSpace(text), "\n", " ")}},
 		SourceCaddy:          {{"Client-Cert", sequence}},
 		SourceTraefik:        {{"X-Forwarded-Tls-Client-Cert", plain}},

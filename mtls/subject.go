@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"countersign/mtls/dn"
 )
 
 // Subject is how a client registered the subject of its certificate for tls_client_auth (RFC 8705 §2.1.2). Exactly one
@@ -26,7 +28,7 @@ type Subject struct {
 }
 
 // maxSubject bounds a registered value, in bytes.
-const maxSubject = 4096
+const maxSubject = dn.MaxSize
 
 // Validate checks that exactly one field is set and well formed. Errors wrap [ErrMalformed].
 func (s Subject) Validate() error {
@@ -44,7 +46,7 @@ func (s Subject) Validate() error {
 	}
 	switch {
 	case s.DN != "":
-		_, err := ParseDN(s.DN)
+		_, err := dn.Parse(s.DN)
 		return err
 	case s.SANDNS != "" && !isHostName(s.SANDNS):
 		return fmt.Errorf("%w: tls_client_auth_san_dns is not a host name (wildcards are not accepted)", ErrMalformed)
@@ -66,7 +68,7 @@ func (s Subject) Validate() error {
 }
 
 // Match checks that the certificate has the registered subject. Distinguished names are compared as such
-// ([DN.Equal]); DNS names without regard to case; URIs byte for byte; IP addresses as numbers; mail addresses byte
+// ([dn.Name.Equal]); DNS names without regard to case; URIs byte for byte; IP addresses as numbers; mail addresses byte
 // for byte before the @ and without regard to case after it. A certificate whose names hold a NUL is refused. Errors
 // wrap [ErrMismatch] or [ErrMalformed].
 func (s Subject) Match(certificate *x509.Certificate) error {
@@ -89,11 +91,11 @@ func (s Subject) Match(certificate *x509.Certificate) error {
 }
 
 func (s Subject) matchDN(certificate *x509.Certificate) error {
-	registered, err := ParseDN(s.DN)
+	registered, err := dn.Parse(s.DN)
 	if err != nil {
 		return err
 	}
-	presented, err := SubjectDN(certificate)
+	presented, err := dn.OfSubject(certificate)
 	if err != nil {
 		return err
 	}
@@ -108,7 +110,7 @@ func (s Subject) matchDN(certificate *x509.Certificate) error {
 
 // Hint says what seems wrong with a registered subject that is well formed, or "".
 func (s Subject) Hint() string {
-	name, err := ParseDN(s.DN)
+	name, err := dn.Parse(s.DN)
 	if s.DN == "" || err != nil || !name.SeemsReversed() {
 		return ""
 	}

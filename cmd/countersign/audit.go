@@ -176,22 +176,18 @@ func (c auditExport) before() (time.Time, error) {
 	return before, nil
 }
 
-// write exports to the file, which is on the disk then, or not there.
+// write exports to the file.
 func (c auditExport) write(ctx context.Context, p *program, s store.Store, ends auditlog.Position) error {
-	file, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	written, err := auditlog.ExportFile(ctx, c.Out, s, ends)
 	if err != nil {
 		return err
-	}
-	written, err := auditlog.Export(ctx, file, s, ends)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(c.Out))
 	}
 	p.printf("%s: %s\n", c.Out, console.Entries(written))
 	return nil
 }
 
 func (c auditExport) drop(ctx context.Context, p *program, s store.Store, ends auditlog.Position) error {
-	parts, err := auditlog.Drop(ctx, s, c.Out, ends, operator(), p.now())
+	parts, err := auditlog.Drop(ctx, s, c.Out, ends, console.Operator(), p.now())
 	for _, part := range parts {
 		p.printf("node %q: dropped %s, up to %d\n", part.Node, console.Entries(part.Entries), part.Through)
 	}
@@ -218,37 +214,12 @@ type auditFollow struct {
 	FromStart bool `help:"Begin with the first entry, instead of the next one."`
 }
 
-// followPause is how often new entries are looked for.
-const followPause = time.Second
-
 // Run implements the command.
 func (c auditFollow) Run(ctx context.Context, p *program) error {
 	return p.withStore(ctx, func(s store.Store) error {
-		position, err := c.start(ctx, s)
-		if err != nil {
-			return err
-		}
-		for ctx.Err() == nil {
-			err := auditlog.Each(ctx, s, position, func(line store.AuditLine) error {
-				p.printf("%s\n", line.Text)
-				return nil
-			})
-			if err != nil && ctx.Err() == nil {
-				return err
-			}
-			pause := time.NewTimer(followPause)
-			select {
-			case <-ctx.Done():
-			case <-pause.C:
-			}
-		}
-		return nil // the operator has seen enough
+		return auditlog.Follow(ctx, s, c.FromStart, func(line store.AuditLine) error {
+			p.printf("%s\n", line.Text)
+			return nil
+		})
 	})
-}
-
-func (c auditFollow) start(ctx context.Context, s store.Store) (auditlog.Position, error) {
-	if c.FromStart {
-		return auditlog.Position{}, nil
-	}
-	return auditlog.Heads(ctx, s)
 }

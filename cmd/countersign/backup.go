@@ -45,7 +45,8 @@ type restoreCommand struct {
 // Help implements kong.HelpProvider.
 func (restoreCommand) Help() string {
 	return `Stop the server first. What is in the database's place is kept beside it. Codes, requests, sessions
-and initial access tokens are left out, so so X or changed after the backup has to be revoked or changed again. Client assertions and proofs that were
+and initial access tokens are left out, so that nothing used after the backup can be used again; users sign in again.
+What was revoked or changed after the backup has to be revoked or changed again. Client assertions and proofs that were
 seen after it are forgotten: wait for ten minutes before you start the server, until the last has expired.
 
 Examples:

@@ -113,7 +113,7 @@ func (clientsList) Run(ctx context.Context, p *program) error {
 			if err != nil {
 				state += ", refused: " + err.Error()
 			}
-			table.row(c.ID, summary.Name, c.Profile, summary.Authentication, summary.BoundBy, state)
+			table.Row(c.ID, summary.Name, c.Profile, summary.Authentication, summary.BoundBy, state)
 		}
 		return table.Flush()
 	})
@@ -314,7 +314,7 @@ func (tokensList) Run(ctx context.Context, p *program) error {
 		}
 		table := p.table("ORGANISATION", "CLIENTS LEFT", "CREATED", "EXPIRES", "STATE")
 		for _, t := range tokens {
-			table.row(t.Organisation, strconv.Itoa(t.Remaining), console.Time(t.CreatedAt), console.Time(t.ExpiresAt),
+			table.Row(t.Organisation, strconv.Itoa(t.Remaining), console.Time(t.CreatedAt), console.Time(t.ExpiresAt),
 				admin.InitialTokenState(t, p.now()))
 		}
 		return table.Flush()

@@ -82,7 +82,7 @@ func (c devicesList) Run(ctx context.Context, p *program) error {
 		}
 		table := p.table("KIND", "ID", "NAME", "STATE", "CREATED", "USED")
 		for _, one := range all {
-			table.row(one.Kind, one.ID, one.Name, one.State, console.Time(one.CreatedAt), console.Time(one.UsedAt))
+			table.Row(one.Kind, one.ID, one.Name, one.State, console.Time(one.CreatedAt), console.Time(one.UsedAt))
 		}
 		return table.Flush()
 	})

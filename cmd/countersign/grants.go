@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"countersign/internal/admin"
 	"countersign/internal/console"
@@ -56,96 +54,46 @@ type grantsList struct {
 	selection `embed:""`
 }
 
-// listedGrant is a grant as JSON.
-type listedGrant struct {
-	ID        string    `json:"id"`
-	ClientID  string    `json:"client_id"`
-	Subject   string    `json:"sub,omitempty"`
-	Scopes    []string  `json:"scopes"`
-	ACR       string    `json:"acr,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-	RevokedAt time.Time `json:"revoked_at,omitzero"`
-	State     string    `json:"state"`
-}
-
 // Run implements the command.
 func (c grantsList) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		filter, err := a.Filter(ctx, c.chosen())
+		listed, err := a.Grants(ctx, c.chosen())
 		if err != nil {
 			return err
 		}
-		grants, err := a.Store.ListGrants(ctx, filter)
-		if err != nil {
-			return err
-		}
-		c.full(p, len(grants))
-		listed := make([]listedGrant, len(grants))
-		for i, g := range grants {
-			listed[i] = listedGrant{g.ID, g.ClientID, g.Subject, g.Scopes, g.ACR, g.CreatedAt, g.ExpiresAt, g.RevokedAt, admin.GrantState(g, p.now())}
-		}
+		c.full(p, len(listed))
 		if c.JSON {
-			return printLines(p, listed)
+			return console.WriteJSONLines(p.stdout, listed)
 		}
 		table := p.table("GRANT", "CLIENT", "SUBJECT", "SCOPES", "DECIDED", "ENDS", "STATE")
 		for _, g := range listed {
 			if g.Subject == "" {
 				g.Subject = "-"
 			}
-			table.row(g.ID, g.ClientID, g.Subject, strings.Join(g.Scopes, " "), console.Time(g.CreatedAt), console.Time(g.ExpiresAt), g.State)
+			table.Row(g.ID, g.ClientID, g.Subject, strings.Join(g.Scopes, " "), console.Time(g.CreatedAt), console.Time(g.ExpiresAt), g.State)
 		}
 		return table.Flush()
 	})
-}
-
-// printLines prints JSON, one object a line.
-func printLines[T any](p *program, all []T) error {
-	lines := json.NewEncoder(p.stdout)
-	for _, one := range all {
-		if err := lines.Encode(one); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 type grantsConsents struct {
 	selection `embed:""`
 }
 
-// listedConsent is a consent as JSON.
-type listedConsent struct {
-	Subject   string    `json:"sub"`
-	ClientID  string    `json:"client_id"`
-	Scopes    []string  `json:"scopes"`
-	Claims    []string  `json:"claims,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-}
-
 // Run implements the command.
 func (c grantsConsents) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		filter, err := a.Filter(ctx, c.chosen())
+		listed, err := a.Consents(ctx, c.chosen())
 		if err != nil {
 			return err
 		}
-		consents, err := a.Store.ListConsents(ctx, filter)
-		if err != nil {
-			return err
-		}
-		c.full(p, len(consents))
-		listed := make([]listedConsent, len(consents))
-		for i, k := range consents {
-			listed[i] = listedConsent{k.Subject, k.ClientID, k.Scopes, k.Claims, k.CreatedAt, k.ExpiresAt}
-		}
+		c.full(p, len(listed))
 		if c.JSON {
-			return printLines(p, listed)
+			return console.WriteJSONLines(p.stdout, listed)
 		}
 		table := p.table("SUBJECT", "CLIENT", "SCOPES", "CLAIMS", "DECIDED", "ENDS")
 		for _, k := range listed {
-			table.row(k.Subject, k.ClientID, strings.Join(k.Scopes, " "), strings.Join(k.Claims, " "), console.Time(k.CreatedAt), console.Time(k.ExpiresAt))
+			table.Row(k.Subject, k.ClientID, strings.Join(k.Scopes, " "), strings.Join(k.Claims, " "), console.Time(k.CreatedAt), console.Time(k.ExpiresAt))
 		}
 		return table.Flush()
 	})

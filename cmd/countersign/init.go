@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"countersign/internal/config"
+	"countersign/internal/console"
 	"countersign/internal/devsetup"
 	"countersign/internal/hsm"
 )
@@ -106,7 +107,7 @@ func (c initCommand) production(p *program) error {
 		return err
 	}
 	file := filepath.Join(c.Dir, devsetup.ConfigName)
-	err := writeNew(file, []byte(wanted.Commented()), 0o644)
+	err := console.WriteNew(file, []byte(wanted.Commented()), 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("there is a configuration %s already; edit it, or remove it first", file)
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"countersign/ciba"
 	"countersign/internal/buildinfo"
@@ -82,7 +81,7 @@ func (p *program) withCeremony(ctx context.Context, f ceremonyFlags, work func(*
 	}
 	return p.withStore(ctx, func(s store.Store) error {
 		return work(&ceremony.Ceremony{
-			Keys: s, Signer: loaded.Signer, Schedule: ceremony.ScheduleOf(loaded), Now: p.now, Report: p.printStep,
+			Keys: s, Signer: loaded.Signer, Schedule: ceremony.ScheduleOf(loaded), Now: p.now, Report: func(e ceremony.Event) { p.printf("%s\n", e) },
 			DryRun: f.DryRun, Operators: f.Operator, Transcript: f.Transcript, Program: buildinfo.Read().Version,
 		})
 	})
@@ -97,51 +96,6 @@ func (p *program) changeKey(ctx context.Context, f ceremonyFlags, name keyName, 
 	return p.withCeremony(ctx, f, func(c *ceremony.Ceremony) error { return work(c, kid) })
 }
 
-// printStep prints a step of a ceremony.
-func (p *program) printStep(e ceremony.Event) {
-	k, wait := e.Key, e.Wait.Round(time.Second)
-	switch e.Step {
-	case ceremony.WouldGenerate:
-		p.printf("would make a %s key for %s, at once %s\n", k.Algorithm, strings.Join(k.Uses, ", "), k.State)
-	case ceremony.WouldActivate:
-		p.printf("would sign with %s from now on\n", k.ID)
-	case ceremony.WouldRetire:
-		p.printf("would sign with %s no more\n", k.ID)
-	case ceremony.WouldDestroy:
-		p.printf("would destroy the %s key %s, which is %s\n", k.Algorithm, k.ID, k.State)
-	case ceremony.WouldAddAddress:
-		p.printf("would add the address %s to the key %s\n", e.Address, k.ID)
-	case ceremony.WouldPublish:
-		p.printf("would make a %s key and publish it; it signs in %s, instead of %s\n", k.Algorithm, wait, e.Other.ID)
-	case ceremony.WouldReplace:
-		p.printf("would make a %s key, sign with it at once, and retire %s\n", k.Algorithm, e.Other.ID)
-	case ceremony.WouldWait:
-		p.printf("would wait %s: until then verifiers may not know %s\n", wait, k.ID)
-	case ceremony.WouldSwitch:
-		p.printf("would sign with %s and retire %s\n", k.ID, e.Other.ID)
-	case ceremony.Generated:
-		p.printf("made the %s key %s, now %s\n", k.Algorithm, k.ID, k.State)
-	case ceremony.Pending:
-		p.printf("it may sign in %s: run this command again then\n", wait)
-	case ceremony.Waiting:
-		p.printf("waiting %s until every verifier knows it\n", wait)
-	case ceremony.Activated:
-		p.printf("the key %s is active\n", k.ID)
-	case ceremony.Retired:
-		p.printf("the key %s is retiring: it signs no more and stays published\n", k.ID)
-	case ceremony.KnownWithin:
-		p.printf("verifiers that keep a copy of the key set learn the new key within %s\n", wait)
-	case ceremony.DestroyedIn:
-		p.printf("the key %s is destroyed in %s\n", k.ID, e.Token)
-	case ceremony.Destroyed:
-		p.printf("the key %s is destroyed\n", k.ID)
-	case ceremony.ReplicaAdded:
-		p.printf("the key %s is used from %s as well\n", k.ID, e.Token)
-	case ceremony.TranscriptWritten:
-		p.printf("the transcript is in %s\n", e.File)
-	}
-}
-
 type keysList struct{}
 
 // Run implements the command.
@@ -153,7 +107,7 @@ func (keysList) Run(ctx context.Context, p *program) error {
 		}
 		table := p.table("KID", "ALG", "STATE", "USES", "CREATED", "ACTIVATED", "RETIRED")
 		for _, k := range keys {
-			table.row(k.ID, k.Algorithm, k.State, strings.Join(k.Uses, ","),
+			table.Row(k.ID, k.Algorithm, k.State, strings.Join(k.Uses, ","),
 				console.Time(k.CreatedAt), console.Time(k.ActivatedAt), console.Time(k.RetiredAt))
 		}
 		return table.Flush()
@@ -326,7 +280,7 @@ func (c keysVerify) Run(ctx context.Context, p *program) error {
 			if o.Err != nil {
 				good, outcome = false, o.Err.Error()
 			}
-			table.row(o.Key.ID, o.Key.Algorithm, o.Key.State, token, outcome)
+			table.Row(o.Key.ID, o.Key.Algorithm, o.Key.State, token, outcome)
 		}
 		if err := table.Flush(); err != nil || good {
 			return err

@@ -93,7 +93,7 @@ func (migrateStatus) Run(ctx context.Context, p *program) error {
 	}
 	table := p.table("VERSION", "NAME", "APPLIED")
 	for _, step := range steps {
-		table.row(strconv.FormatInt(step.Version, 10), step.Name, console.Time(step.AppliedAt))
+		table.Row(strconv.FormatInt(step.Version, 10), step.Name, console.Time(step.AppliedAt))
 	}
 	return table.Flush()
 }

@@ -45,7 +45,7 @@ func (c peopleExport) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		if c.Out != "" {
-			return writeNew(c.Out, exported, 0o600)
+			return console.WriteNew(c.Out, exported, 0o600)
 		}
 		_, err = p.stdout.Write(exported)
 		return err

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"strings"
 
-	"countersign/internal/config"
 	"countersign/internal/console"
+	"countersign/internal/database"
 	"countersign/store/postgres"
-	"countersign/store/sqlite"
 )
 
 // storeCommand is about the store as a whole.
@@ -39,66 +35,44 @@ Examples:
 
 // Run implements the command.
 func (c storeCopy) Run(ctx context.Context, p *program) error {
-	file, isFile := strings.CutPrefix(c.From, "sqlite:")
-	if !isFile || file == "" {
-		return fmt.Errorf("--from %s: write sqlite: and the name of the database's file", c.From)
-	}
-	if _, err := os.Stat(file); err != nil {
+	source, err := database.SourceFile(c.From)
+	if err != nil {
 		return fmt.Errorf("--from: %w", err)
 	}
 	address, err := c.target(p)
 	if err != nil {
 		return err
 	}
-	source, err := sqlite.OpenSource(ctx, sqlite.Config{File: file, Now: p.now})
-	if err != nil {
-		return err
-	}
-	defer source.Close() // it was only read
-	settings := postgres.Config{URL: address, Now: p.now}
-	applied, err := postgres.Migrate(ctx, settings)
-	if err != nil {
-		return err
-	}
-	if len(applied) > 0 {
-		p.printf("made the schema, %s\n", console.Count(len(applied), "step"))
-	}
 	rows := 0
-	all, err := postgres.Fill(ctx, settings, source, func(copied postgres.Copied) {
-		rows += copied.Rows
-		p.printf("%-24s %9d  %s\n", copied.Table, copied.Rows, copied.Digest[:16])
+	copied, err := database.Copy(ctx, source, address, p.now, database.Progress{
+		Migrated: func(applied int) {
+			p.printf("made the schema, %s\n", console.Count(applied, "step"))
+		},
+		Copied: func(one postgres.Copied) {
+			rows += one.Rows
+			p.printf("%-24s %9d  %s\n", one.Table, one.Rows, one.Digest[:16])
+		},
 	})
 	if err != nil {
 		return err
 	}
-	p.printf("copied and compared %s of %s\n", console.Count(rows, "record"), console.Count(len(all), "table"))
-	p.printf("keep %s from being served again: it does not learn what is used from now on\n", file)
+	p.printf("copied and compared %s of %s\n", console.Count(rows, "record"), console.Count(len(copied), "table"))
+	p.printf("keep %s from being served again: it does not learn what is used from now on\n", source)
 	return nil
 }
 
-// target is the URL of the database to fill.
+// target is the URL of the database to fill: of the flag, or of the configuration.
 func (c storeCopy) target(p *program) (string, error) {
 	if c.To != "" {
-		name, isFile := strings.CutPrefix(c.To, "postgres:")
-		if !isFile || name == "" || strings.HasPrefix(name, "//") {
-			return "", errors.New("--to: write postgres: and the name of a file that holds the database's URL")
-		}
-		address, err := config.Secret(name).Read()
+		address, err := database.TargetURL(c.To)
 		if err != nil {
 			return "", fmt.Errorf("--to: %w", err)
 		}
-		return string(address), nil
+		return address, nil
 	}
 	settings, err := p.loadConfig()
 	if err != nil {
 		return "", err
 	}
-	if settings.Store.Driver != "postgres" {
-		return "", errors.New("the configured store is not PostgreSQL: give --to postgres:FILE, or set store.driver and store.url_file first")
-	}
-	address, err := settings.Store.URL.Read()
-	if err != nil {
-		return "", fmt.Errorf("store.url_file: %w", err)
-	}
-	return string(address), nil
+	return database.ConfiguredURL(settings)
 }

@@ -88,7 +88,7 @@ func (usersList) Run(ctx context.Context, p *program) error {
 		}
 		table := p.table("USER", "SUBJECT", "PASSWORD", "STATE", "CREATED")
 		for _, u := range users {
-			table.row(u.Username, u.Subject, console.YesNo(u.Password != ""), admin.UserState(u), console.Time(u.CreatedAt))
+			table.Row(u.Username, u.Subject, console.YesNo(u.Password != ""), admin.UserState(u), console.Time(u.CreatedAt))
 		}
 		return table.Flush()
 	})

@@ -29,13 +29,13 @@ func (v versionCommand) Run(p *program) error {
 		return nil
 	}
 	table := p.table()
-	table.row("countersign", build.Version)
-	table.row("go", runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
+	table.Row("countersign", build.Version)
+	table.Row("go", runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
 	for _, needsCgo := range []string{"cgo", "pkcs11", "crypto11"} {
-		table.row(needsCgo, console.YesNo(build.Cgo))
+		table.Row(needsCgo, console.YesNo(build.Cgo))
 	}
 	for _, module := range build.Modules {
-		table.row(module.Path, module.Version)
+		table.Row(module.Path, module.Version)
 	}
 	return table.Flush()
 }

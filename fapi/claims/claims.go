@@ -9,8 +9,8 @@ import (
 	"maps"
 	"slices"
 
-	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/internal/strictjson"
 	"countersign/store"
 )
 
@@ -66,7 +66,7 @@ func Parse(raw string) (*Request, error) {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the claims parameter is longer than %d bytes", maxRequest)
 	}
 	wanted := &Request{}
-	if err := jose.DecodeStrict([]byte(raw), wanted); err != nil {
+	if err := strictjson.Decode([]byte(raw), wanted); err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest,
 			"the claims parameter is not correct JSON of OpenID Connect Core §5.5").Because(err)
 	}

@@ -1,8 +1,8 @@
 package claims
 
 import (
-	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/internal/strictjson"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -38,7 +38,7 @@ func FuzzClaimsParameter(f *testing.F) {
 			t.Fatal(err)
 		}
 		var back Request
-		if err := jose.DecodeStrict(stored, &back); err != nil {
+		if err := strictjson.Decode(stored, &back); err != nil {
 			t.Errorf("%q: what is stored cannot be read: %v", raw, err)
 		}
 	})

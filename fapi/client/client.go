@@ -19,6 +19,7 @@ import (
 	"countersign/fapi/scope"
 	"countersign/internal/jose"
 	"countersign/internal/outbound"
+	"countersign/internal/strictjson"
 	"countersign/mtls"
 )
 
@@ -66,7 +67,7 @@ func Parse(id, profileName string, metadata []byte) (*Client, error) {
 		return nil, fmt.Errorf("profile: %q is not known; known are %s", profileName, strings.Join(profile.Names(), ", "))
 	}
 	client := &Client{ID: id}
-	if err := jose.DecodeStrict(metadata, &client.Metadata); err != nil {
+	if err := strictjson.Decode(metadata, &client.Metadata); err != nil {
 		return nil, fmt.Errorf("the client metadata is not correct JSON: %w", err)
 	}
 	m := &client.Metadata

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
-	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/internal/strictjson"
 )
 
 // Bounds on authorization_details.
@@ -138,7 +138,7 @@ func (t *Types) Read(raw string, allowed []string) (Details, error) {
 		return refuse("is longer than %d bytes", maxDetailsSize)
 	}
 	var objects []json.RawMessage
-	if err := jose.DecodeStrict([]byte(raw), &objects); err != nil {
+	if err := strictjson.Decode([]byte(raw), &objects); err != nil {
 		return refuse("is not a correct JSON array of objects (RFC 9396 §2)")
 	}
 	if len(objects) == 0 || len(objects) > maxDetails {

@@ -11,8 +11,8 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
-	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/internal/strictjson"
 	"countersign/mtls"
 	"countersign/store"
 )
@@ -35,7 +35,7 @@ func (h *Handler) manage(w http.ResponseWriter, r *http.Request, at endpoint.At)
 		return h.delete(r.Context(), w, record)
 	}
 	var metadata client.Metadata
-	if err := jose.DecodeStrict(record.Metadata, &metadata); err != nil {
+	if err := strictjson.Decode(record.Metadata, &metadata); err != nil {
 		return err
 	}
 	metadata.ApplyDefaults()
@@ -76,7 +76,7 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, record store.C
 func checkReplacement(id string, members map[string]json.RawMessage) []error {
 	var problems []error
 	var named string
-	if err := jose.DecodeStrict(orNull(members["client_id"]), &named); err != nil || named != id {
+	if err := strictjson.Decode(orNull(members["client_id"]), &named); err != nil || named != id {
 		problems = append(problems, problem("client_id", "must be given and be that of the address"))
 	}
 	for _, name := range []string{

@@ -16,6 +16,7 @@ import (
 	"countersign/fapi/profile"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/internal/strictjson"
 	"countersign/signer"
 )
 
@@ -63,7 +64,7 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMe
 
 func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
-	if err := jose.DecodeStrict(body, &members); err != nil {
+	if err := strictjson.Decode(body, &members); err != nil {
 		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be one correct JSON object: %v", err).
 			Because(err)
 	}
@@ -101,7 +102,7 @@ func (h *Handler) checkMetadata(
 	parsed, err := client.Parse(id, profileName, body)
 	problems = append(problems, joined(err)...)
 	var metadata client.Metadata
-	if err := jose.DecodeStrict(body, &metadata); err != nil {
+	if err := strictjson.Decode(body, &metadata); err != nil {
 		return client.Metadata{}, err
 	}
 	problems = append(problems, h.checkPrivileges(metadata)...)
@@ -121,7 +122,7 @@ func (h *Handler) checkMetadata(
 // client without its statement would not be what its sender expects.
 func refuseStatement(raw json.RawMessage) error {
 	var statement string
-	if err := jose.DecodeStrict(raw, &statement); err != nil {
+	if err := strictjson.Decode(raw, &statement); err != nil {
 		return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement must be a string").Because(err)
 	}
 	algorithms := profile.Algorithms()
@@ -139,7 +140,7 @@ func checkTypes(members map[string]json.RawMessage) []error {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		single, err := json.Marshal(map[string]json.RawMessage{name: members[name]})
 		var metadata client.Metadata
-		if err != nil || jose.DecodeStrict(single, &metadata) != nil {
+		if err != nil || strictjson.Decode(single, &metadata) != nil {
 			problems = append(problems, problem(name, "has the wrong JSON type"))
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"countersign/fapi/endpoint"
 	"countersign/internal/oauth"
 	"countersign/mtls"
+	"countersign/mtls/dn"
 	"countersign/store"
 )
 
@@ -101,7 +102,7 @@ func (h *Handler) organisationCertificate(r *http.Request) (*mtls.Presented, err
 // subjectText returns a certificate's subject as an RFC 4514 string that parses to the same name. A subject without
 // such a string is an error, and so is an empty one, which all certificates without a name share.
 func subjectText(leaf *x509.Certificate) (string, error) {
-	name, err := mtls.SubjectDN(leaf)
+	name, err := dn.OfSubject(leaf)
 	if err != nil {
 		return "", fmt.Errorf("fapi: the certificate has no readable subject: %w", err)
 	}

@@ -6,8 +6,8 @@ import (
 
 	"countersign/fapi/client"
 	"countersign/fapi/profile"
-	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/internal/strictjson"
 )
 
 // maxSectorAddresses bounds the list at a sector_identifier_uri.
@@ -33,7 +33,7 @@ func (h *Handler) checkSector(ctx context.Context, metadata client.Metadata) err
 		return refuse(err, "the document at this address could not be fetched")
 	}
 	var addresses []string
-	if err := jose.DecodeStrict(document.Body, &addresses); err != nil || len(addresses) > maxSectorAddresses {
+	if err := strictjson.Decode(document.Body, &addresses); err != nil || len(addresses) > maxSectorAddresses {
 		return refuse(err, "the document at this address must be a JSON array of redirect URIs")
 	}
 	for _, address := range metadata.RedirectURIs {

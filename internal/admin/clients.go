@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 	"countersign/store"
 )
 
@@ -116,7 +117,7 @@ func profileIn(metadata []byte) string {
 	var named struct {
 		Profile string `json:"profile"`
 	}
-	if err := jose.DecodeStrict(metadata, &named); err != nil || named.Profile == "" {
+	if err := strictjson.Decode(metadata, &named); err != nil || named.Profile == "" {
 		return DefaultProfile
 	}
 	return named.Profile
@@ -128,7 +129,7 @@ func checkTrustStore(metadata []byte, known []string) error {
 	var named struct {
 		Store string `json:"tls_client_auth_trust_store"`
 	}
-	if err := jose.DecodeStrict(metadata, &named); err != nil {
+	if err := strictjson.Decode(metadata, &named); err != nil {
 		return err
 	}
 	if named.Store == "" || slices.Contains(known, named.Store) {
@@ -153,7 +154,7 @@ func readKeys(jwks []byte) ([]publicKey, error) {
 	var wire struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := jose.DecodeStrict(jwks, &wire); err != nil {
+	if err := strictjson.Decode(jwks, &wire); err != nil {
 		return nil, err
 	}
 	keys := make([]publicKey, len(wire.Keys))
@@ -171,7 +172,7 @@ func readKeys(jwks []byte) ([]publicKey, error) {
 // already.
 func changeKeys(record store.Client, fresh []publicKey, add bool) (json.RawMessage, error) {
 	var metadata map[string]json.RawMessage
-	if err := jose.DecodeStrict(record.Metadata, &metadata); err != nil {
+	if err := strictjson.Decode(record.Metadata, &metadata); err != nil {
 		return nil, fmt.Errorf("the stored client %q: %w", record.ID, err)
 	}
 	if _, ok := metadata["jwks_uri"]; ok {

@@ -48,6 +48,64 @@ func (a *Admin) Filter(ctx context.Context, chosen Selection) (store.Filter, err
 	return filter, nil
 }
 
+// ListedGrant is a grant as it is listed, as JSON too.
+type ListedGrant struct {
+	ID        string    `json:"id"`
+	ClientID  string    `json:"client_id"`
+	Subject   string    `json:"sub,omitempty"`
+	Scopes    []string  `json:"scopes"`
+	ACR       string    `json:"acr,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	RevokedAt time.Time `json:"revoked_at,omitzero"`
+	// State is that of [GrantState].
+	State string `json:"state"`
+}
+
+// Grants are those that were chosen, the newest first.
+func (a *Admin) Grants(ctx context.Context, chosen Selection) ([]ListedGrant, error) {
+	filter, err := a.Filter(ctx, chosen)
+	if err != nil {
+		return nil, err
+	}
+	grants, err := a.Store.ListGrants(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	listed := make([]ListedGrant, len(grants))
+	for i, g := range grants {
+		listed[i] = ListedGrant{g.ID, g.ClientID, g.Subject, g.Scopes, g.ACR, g.CreatedAt, g.ExpiresAt, g.RevokedAt, GrantState(g, a.Now())}
+	}
+	return listed, nil
+}
+
+// ListedConsent is a consent as it is listed, as JSON too.
+type ListedConsent struct {
+	Subject   string    `json:"sub"`
+	ClientID  string    `json:"client_id"`
+	Scopes    []string  `json:"scopes"`
+	Claims    []string  `json:"claims,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Consents are those that were chosen, the newest first.
+func (a *Admin) Consents(ctx context.Context, chosen Selection) ([]ListedConsent, error) {
+	filter, err := a.Filter(ctx, chosen)
+	if err != nil {
+		return nil, err
+	}
+	consents, err := a.Store.ListConsents(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	listed := make([]ListedConsent, len(consents))
+	for i, c := range consents {
+		listed[i] = ListedConsent{c.Subject, c.ClientID, c.Scopes, c.Claims, c.CreatedAt, c.ExpiresAt}
+	}
+	return listed, nil
+}
+
 // moment reads a date, a time, or how long ago; empty is the zero time.
 func moment(text string, now time.Time) (time.Time, error) {
 	if text == "" {

@@ -12,7 +12,7 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/profile"
 	"countersign/fapi/registration"
-	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 )
 
 // What this package needs of the server is in this file.
@@ -28,7 +28,7 @@ func CheckMetadata(id, profile string, metadata []byte) error {
 	var named struct {
 		ClientID string `json:"client_id"`
 	}
-	if err := jose.DecodeStrict(metadata, &named); err == nil && named.ClientID != "" && named.ClientID != id {
+	if err := strictjson.Decode(metadata, &named); err == nil && named.ClientID != "" && named.ClientID != id {
 		return fmt.Errorf("client_id: %q is not the client that is named (%q)", named.ClientID, id)
 	}
 	_, err := client.Parse(id, profile, metadata)

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 
 	"countersign/internal/directory"
-	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 	"countersign/store"
 )
 
@@ -37,7 +37,7 @@ type NewUser struct {
 func Claims(file []byte, name, email string) (json.RawMessage, error) {
 	claims := map[string]any{}
 	if len(file) > 0 {
-		if err := jose.DecodeStrict(file, &claims); err != nil {
+		if err := strictjson.Decode(file, &claims); err != nil {
 			return nil, inInput(fmt.Errorf("not a JSON object of claims: %w", err))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 )
 
 // Kind is what an entry is evidence of.
@@ -80,7 +81,7 @@ func ParseEntry(line []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: it is longer than %d bytes", ErrEntry, maxLine)
 	}
 	var entry Entry
-	if err := jose.DecodeStrict(line, &entry); err != nil {
+	if err := strictjson.Decode(line, &entry); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrEntry, err)
 	}
 	hasMessage, hasCheckpoint, hasDetail := entry.Message != nil, entry.Checkpoint != "", len(entry.Detail) > 0

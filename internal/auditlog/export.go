@@ -53,6 +53,44 @@ func Export(ctx context.Context, to io.Writer, s store.Audit, ends Position) (in
 	return written, errors.Join(err, buffered.Flush())
 }
 
+// ExportFile is [Export] into a new file, which only its owner can read. It is on the disk then, or not there.
+func ExportFile(ctx context.Context, name string, s store.Audit, ends Position) (int, error) {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	written, err := Export(ctx, file, s, ends)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return 0, errors.Join(err, os.Remove(name))
+	}
+	return written, nil
+}
+
+// followPause is how often new entries are looked for.
+const followPause = time.Second
+
+// Follow yields new entries as they come, or all entries first, until ctx ends, which is no error.
+func Follow(ctx context.Context, s store.Audit, fromStart bool, yield func(store.AuditLine) error) error {
+	position := Position{}
+	if !fromStart {
+		var err error
+		if position, err = Heads(ctx, s); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		if err := Each(ctx, s, position, yield); err != nil && ctx.Err() == nil {
+			return err
+		}
+		pause := time.NewTimer(followPause)
+		select {
+		case <-ctx.Done():
+		case <-pause.C:
+		}
+	}
+	return nil
+}
+
 // DropError is a log that was not dropped because it is not in order.
 type DropError struct{ Report audit.Report }
 

@@ -79,6 +79,52 @@ type Event struct {
 	Wait       time.Duration
 }
 
+// String tells the operator of the step, in one line.
+func (e Event) String() string {
+	k, wait := e.Key, e.Wait.Round(time.Second)
+	switch e.Step {
+	case WouldGenerate:
+		return fmt.Sprintf("would make a %s key for %s, at once %s", k.Algorithm, strings.Join(k.Uses, ", "), k.State)
+	case WouldActivate:
+		return fmt.Sprintf("would sign with %s from now on", k.ID)
+	case WouldRetire:
+		return fmt.Sprintf("would sign with %s no more", k.ID)
+	case WouldDestroy:
+		return fmt.Sprintf("would destroy the %s key %s, which is %s", k.Algorithm, k.ID, k.State)
+	case WouldAddAddress:
+		return fmt.Sprintf("would add the address %s to the key %s", e.Address, k.ID)
+	case WouldPublish:
+		return fmt.Sprintf("would make a %s key and publish it; it signs in %s, instead of %s", k.Algorithm, wait, e.Other.ID)
+	case WouldReplace:
+		return fmt.Sprintf("would make a %s key, sign with it at once, and retire %s", k.Algorithm, e.Other.ID)
+	case WouldWait:
+		return fmt.Sprintf("would wait %s: until then verifiers may not know %s", wait, k.ID)
+	case WouldSwitch:
+		return fmt.Sprintf("would sign with %s and retire %s", k.ID, e.Other.ID)
+	case Generated:
+		return fmt.Sprintf("made the %s key %s, now %s", k.Algorithm, k.ID, k.State)
+	case Pending:
+		return fmt.Sprintf("it may sign in %s: run this command again then", wait)
+	case Waiting:
+		return fmt.Sprintf("waiting %s until every verifier knows it", wait)
+	case Activated:
+		return fmt.Sprintf("the key %s is active", k.ID)
+	case Retired:
+		return fmt.Sprintf("the key %s is retiring: it signs no more and stays published", k.ID)
+	case KnownWithin:
+		return fmt.Sprintf("verifiers that keep a copy of the key set learn the new key within %s", wait)
+	case DestroyedIn:
+		return fmt.Sprintf("the key %s is destroyed in %s", k.ID, e.Token)
+	case Destroyed:
+		return fmt.Sprintf("the key %s is destroyed", k.ID)
+	case ReplicaAdded:
+		return fmt.Sprintf("the key %s is used from %s as well", k.ID, e.Token)
+	case TranscriptWritten:
+		return fmt.Sprintf("the transcript is in %s", e.File)
+	}
+	return ""
+}
+
 // ScheduleOf is the configured schedule.
 func ScheduleOf(c *config.Config) signer.Schedule {
 	return signer.Schedule{

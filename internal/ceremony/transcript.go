@@ -12,6 +12,7 @@ import (
 
 	"countersign/internal/hsm"
 	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 	"countersign/signer"
 	"countersign/signer/pkcs11"
 	"countersign/store"
@@ -144,7 +145,7 @@ func witness(ctx context.Context, holder hsm.Holder) (signer.Record, error) {
 // to compare.
 func ReadTranscript(raw []byte) (Statement, error) {
 	var t transcript
-	if err := jose.DecodeStrict(raw, &t); err != nil {
+	if err := strictjson.Decode(raw, &t); err != nil {
 		return Statement{}, fmt.Errorf("not a transcript: %w", err)
 	}
 	token, err := jose.Parse(t.Signature, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})

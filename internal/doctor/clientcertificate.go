@@ -11,6 +11,7 @@ import (
 
 	"countersign/internal/config"
 	"countersign/mtls"
+	"countersign/mtls/dn"
 )
 
 // ClientCertificate examines a client's certificate as this installation would take it, without a connection.
@@ -50,7 +51,7 @@ func (c ClientCertificate) run(context.Context) (f Findings, _ error) {
 	if presented.Leaf == nil {
 		return nil, fmt.Errorf("%s holds no certificate in PEM form", c.File)
 	}
-	name, err := mtls.SubjectDN(presented.Leaf)
+	name, err := dn.OfSubject(presented.Leaf)
 	if err != nil {
 		f.fail("subject", "%v", err)
 		return f, nil

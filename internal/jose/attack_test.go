@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"countersign/internal/strictjson"
 )
 
 // accepts checks that a token is accepted where the malformed ones of an attack are refused.
@@ -25,7 +27,7 @@ func TestAttack14(t *testing.T) {
 	ec, ed := v.own.PublicJWK(), v.ed.PublicJWK()
 	member := func(jwk []byte, name string) string {
 		var key map[string]string
-		if err := DecodeStrict(jwk, &key); err != nil {
+		if err := strictjson.Decode(jwk, &key); err != nil {
 			t.Fatal(err)
 		}
 		return key[name]

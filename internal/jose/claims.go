@@ -33,7 +33,7 @@ func (d NumericDate) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads a JSON number between the years 1970 and 9999. Strings are refused.
 func (d *NumericDate) UnmarshalJSON(raw []byte) error {
-	if len(raw) == 0 || !isDigit(raw[0]) {
+	if len(raw) == 0 || raw[0] < '0' || raw[0] > '9' {
 		return fmt.Errorf("%w: a time is not a number of seconds", ErrMalformed)
 	}
 	seconds, err := strconv.ParseFloat(string(raw), 64)

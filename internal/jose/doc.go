@@ -1,5 +1,5 @@
-// Package jose reads and writes the signed tokens and the key sets of this server. It is the only importer of
-// go-jose.
+// Package jose reads and writes the signed tokens and the key sets of this server. It and internal/strictjson are the
+// only importers of go-jose.
 //
 // It knows three algorithms (FAPI 2.0 Security Profile §5.4.1) and one serialization, compact JWS (RFC 7515 §7.1).
 // Reading is strict: sizes and depths are limited before anything is decoded, JSON members may not repeat, base64url
@@ -14,7 +14,11 @@
 // length of a PSS salt, and it would parse each token a second time. The tests compare both.
 package jose
 
-import "errors"
+import (
+	"errors"
+
+	"countersign/internal/strictjson"
+)
 
 // Algorithms (RFC 7518 §3.1, RFC 8037 §3.1). Each is bound to one kind of key: RSA of 2048 to 4096 bits, P-256,
 // Ed25519.
@@ -36,8 +40,6 @@ const (
 	MaxKeySetSize = 2 << 20
 	// MaxKeys is the number of keys that a key set may hold.
 	MaxKeys = 2000
-	// MaxDepth is how deep JSON may nest.
-	MaxDepth = 32
 	// MaxKeyID is the size of the longest kid, in bytes.
 	MaxKeyID = 256
 )
@@ -46,7 +48,7 @@ const (
 // the input: they repeat nothing of it but a kid, quoted and bounded.
 var (
 	// ErrMalformed is input that is not what it should be, or more than is allowed.
-	ErrMalformed = errors.New("malformed")
+	ErrMalformed = strictjson.ErrMalformed
 	// ErrAlgorithm is a token with an algorithm that the caller does not accept.
 	ErrAlgorithm = errors.New("algorithm not accepted")
 	// ErrNoKey is a token that no key of the set can verify.

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	josecipher "github.com/go-jose/go-jose/v4/cipher"
+
+	"countersign/internal/strictjson"
 )
 
 // Key management algorithms of JWE (RFC 7518 §4.1).
@@ -160,7 +162,7 @@ func parseEncrypted(token string) (*encrypted, error) {
 
 func readEncryptedHeader(raw []byte) (encryptedHeader, error) {
 	var h encryptedHeader
-	if err := decodeObject(raw, &h); err != nil {
+	if err := strictjson.DecodeObject(raw, &h); err != nil {
 		return h, fmt.Errorf("header: %w", err)
 	}
 	for _, refused := range []struct {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"countersign/internal/strictjson"
 )
 
 // FuzzParsePublicJWK: a key that is accepted is public, has the thumbprint that RFC 7638 §3 describes, made here by
@@ -82,7 +84,7 @@ func FuzzNumericDate(f *testing.F) {
 	f.Add([]byte("1300819380"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var date NumericDate
-		if DecodeStrict(raw, &date) != nil {
+		if strictjson.Decode(raw, &date) != nil {
 			return
 		}
 		at := date.Time()
@@ -95,7 +97,7 @@ func FuzzNumericDate(f *testing.F) {
 			t.Fatal(err)
 		}
 		var again NumericDate
-		if err := DecodeStrict(written, &again); err != nil || !again.Time().Equal(at) {
+		if err := strictjson.Decode(written, &again); err != nil || !again.Time().Equal(at) {
 			t.Fatalf("%s is written as %s: %v, %v", raw, written, again.Time(), err)
 		}
 	})

@@ -15,6 +15,8 @@ import (
 	"slices"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"countersign/internal/strictjson"
 )
 
 // Sizes of RSA keys, in bits: FAPI 2.0 Security Profile §5.4.1-2 sets the lower bound, the cost of verification the
@@ -115,7 +117,7 @@ func ParsePublicJWK(raw []byte) (Key, error) {
 		return Key{}, fmt.Errorf("%w: the key is larger than %d bytes", ErrMalformed, MaxTokenSize)
 	}
 	var wire wireKey
-	if err := decodeObject(raw, &wire); err != nil {
+	if err := strictjson.DecodeObject(raw, &wire); err != nil {
 		return Key{}, err
 	}
 	key, err := wire.key()

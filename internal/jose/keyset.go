@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"countersign/internal/strictjson"
 )
 
 // KeySet holds the public keys of one client or server: those that verify its signatures, those that it may be
@@ -83,11 +85,10 @@ func ParseSetKey(raw []byte) (Key, error) {
 	if len(raw) > MaxKeySetSize {
 		return Key{}, fmt.Errorf("%w: the key is larger than %d bytes", ErrMalformed, MaxKeySetSize)
 	}
-	checker := strictChecker{data: raw}
-	if err := checker.check(); err != nil {
+	if err := strictjson.Check(raw); err != nil {
 		return Key{}, err
 	}
-	return readSetKey(setElement{raw: raw})
+	return readSetKey(strictjson.Element{Raw: raw})
 }
 
 // TrimByteOrderMark takes the mark of UTF-8 from the beginning of a text, where RFC 8259 §8.1 lets it be ignored.
@@ -172,68 +173,28 @@ func (s KeySet) Certifies() bool { return len(s.certified) > 0 }
 // Verifies reports whether the set has keys that verify signatures.
 func (s KeySet) Verifies() bool { return len(s.keys) > 0 }
 
-// setElement is one value of a set's keys as it was written. fault is what is doubtful about its JSON: a member that
-// repeats, text that is not UTF-8.
-type setElement struct {
-	raw   []byte
-	fault error
-}
-
 // splitKeySet finds the keys of a set. What is doubtful within a key is that key's fault; what is doubtful outside of
 // them, and what is no JSON, refuses the set.
-func splitKeySet(raw []byte) ([]setElement, error) {
+func splitKeySet(raw []byte) ([]strictjson.Element, error) {
 	if len(raw) > MaxKeySetSize {
 		return nil, fmt.Errorf("%w: the key set is larger than %d bytes", ErrMalformed, MaxKeySetSize)
 	}
-	checker := strictChecker{data: raw}
-	checker.space()
-	if checker.peek() != '{' {
-		return nil, fmt.Errorf("%w: not a JSON object", ErrMalformed)
-	}
-	checker.offset++
-	checker.depth++
-	var elements []setElement
-	found := false
-	err := checker.object(func(name []byte) error {
-		checker.space()
-		if string(name) != "keys" {
-			return checker.value()
+	var elements []strictjson.Element
+	found, err := strictjson.Elements(raw, "keys", func(element strictjson.Element) error {
+		if len(elements) == MaxKeys {
+			return fmt.Errorf("%w: the key set has more than %d keys", ErrMalformed, MaxKeys)
 		}
-		if checker.peek() != '[' {
-			return fmt.Errorf("%w: keys of the key set is not an array", ErrMalformed)
-		}
-		found = true
-		checker.offset++
-		checker.depth++
-		defer func() { checker.depth-- }()
-		return checker.array(func() error {
-			if len(elements) == MaxKeys {
-				return fmt.Errorf("%w: the key set has more than %d keys", ErrMalformed, MaxKeys)
-			}
-			element, err := checker.element()
-			elements = append(elements, element)
-			return err
-		})
+		elements = append(elements, element)
+		return nil
 	})
+	if errors.Is(err, strictjson.ErrNotArray) {
+		return nil, fmt.Errorf("%w: keys of the key set is not an array", ErrMalformed)
+	}
 	if err != nil {
 		return nil, err
-	}
-	checker.space()
-	if checker.offset != len(raw) {
-		return nil, checker.errorf("something follows the value")
 	}
 	if !found {
 		return nil, fmt.Errorf("%w: the key set has no keys member", ErrMalformed)
 	}
 	return elements, nil
-}
-
-// element consumes a value and collects what is doubtful about it.
-func (c *strictChecker) element() (setElement, error) {
-	c.space()
-	start := c.offset
-	c.tolerant, c.fault = true, nil
-	err := c.value()
-	c.tolerant = false
-	return setElement{c.data[start:c.offset], c.fault}, err
 }

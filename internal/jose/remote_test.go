@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"countersign/internal/strictjson"
 )
 
 const (
@@ -247,7 +249,7 @@ func refusesPoisonedSets(t *testing.T) {
 		"a single key":       good,
 		"something after it": `{"keys":[` + good + `]}{}`,
 		"not UTF-8":          "{\"keys\":[],\"x\":\"\xff\"}",
-		"nested too deeply":  `{"keys":[],"x":` + strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1) + `}`,
+		"nested too deeply":  `{"keys":[],"x":` + strings.Repeat("[", strictjson.MaxDepth+1) + strings.Repeat("]", strictjson.MaxDepth+1) + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newKeyServer(known.Key())

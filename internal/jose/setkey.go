@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"countersign/internal/strictjson"
 )
 
 // useTLS is the use that directories give to the keys of certificates.
@@ -21,9 +23,9 @@ var errPrivateKey = fmt.Errorf("%w: the key has private members; send the public
 
 // readSetKey reads one key of a set. The key that comes with an error has the kid, where that can be read. The error is
 // errPrivateKey if the set is to be refused.
-func readSetKey(element setElement) (Key, error) {
+func readSetKey(element strictjson.Element) (Key, error) {
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(element.raw, &members); err != nil || members == nil {
+	if err := json.Unmarshal(element.Raw, &members); err != nil || members == nil {
 		return Key{}, fmt.Errorf("%w: not a JSON object", ErrMalformed)
 	}
 	var wire wireKey
@@ -35,8 +37,8 @@ func readSetKey(element setElement) (Key, error) {
 	switch {
 	case hasPrivate(members, wire.Type == "oct"):
 		return named, errPrivateKey
-	case element.fault != nil:
-		return named, element.fault
+	case element.Fault != nil:
+		return named, element.Fault
 	case err != nil:
 		return named, err
 	case wire.Type == "oct":

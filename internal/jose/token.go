@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"countersign/internal/strictjson"
 )
 
 // ParseOptions say what the caller accepts.
@@ -109,7 +111,7 @@ func Parse(token string, options ParseOptions) (*Token, error) {
 
 func readHeader(raw []byte, options ParseOptions) (Header, error) {
 	var wire wireHeader
-	if err := decodeObject(raw, &wire); err != nil {
+	if err := strictjson.DecodeObject(raw, &wire); err != nil {
 		return Header{}, fmt.Errorf("header: %w", err)
 	}
 	for _, refused := range []struct {
@@ -158,10 +160,10 @@ func (t *Token) Compact() string {
 	return t.signingInput + "." + base64.RawURLEncoding.EncodeToString(t.signature)
 }
 
-// Claims decodes the payload, which must be a JSON object, by the rules of [DecodeStrict]. Claims may be read before
+// Claims decodes the payload, which must be a JSON object, by the rules of [strictjson.Decode]. Claims may be read before
 // verification, to find out whose key to use. Errors wrap [ErrMalformed].
 func (t *Token) Claims(into any) error {
-	if err := decodeObject(t.payload, into); err != nil {
+	if err := strictjson.DecodeObject(t.payload, into); err != nil {
 		return fmt.Errorf("payload: %w", err)
 	}
 	return nil

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	gojose "github.com/go-jose/go-jose/v4"
+
+	"countersign/internal/strictjson"
 )
 
 var allAlgorithms = []string{PS256, ES256, EdDSA}
@@ -175,7 +177,7 @@ func TestRefusedHeaders(t *testing.T) {
 		{`{"alg":"ES256","kid":"` + strings.Repeat("k", MaxKeyID+1) + `"}`, ErrMalformed},
 		{`{"alg":"ES256","typ":"` + strings.Repeat("t", MaxKeyID+1) + `"}`, ErrMalformed},
 		{`{"alg":"ES256","typ":{}}`, ErrMalformed},
-		{`{"alg":"ES256","x":` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`, ErrMalformed},
+		{`{"alg":"ES256","x":` + strings.Repeat("[", strictjson.MaxDepth) + strings.Repeat("]", strictjson.MaxDepth) + `}`, ErrMalformed},
 		{`{"alg":"ES256"`, ErrMalformed},
 		{`{"alg":"ES256"}{}`, ErrMalformed},
 		{`{"alg":"ES256",}`, ErrMalformed},

@@ -18,7 +18,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 
-	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 )
 
 // ErrNoDomain: passkeys belong to a domain name (WebAuthn Level 3 §5.1.2), and the issuer's host is an address.
@@ -214,7 +214,7 @@ func strict(answer string) error {
 		return refused(errors.New("the answer is too long"))
 	}
 	var object map[string]any
-	if err := jose.DecodeStrict([]byte(answer), &object); err != nil {
+	if err := strictjson.Decode([]byte(answer), &object); err != nil {
 		return refused(err)
 	}
 	return nil

@@ -24,6 +24,7 @@ import (
 
 	"countersign/fapi/endpoint"
 	"countersign/mtls"
+	"countersign/mtls/dn"
 	"countersign/store/sqlite"
 )
 
@@ -51,7 +52,7 @@ func TestHandshakeRefusals(t *testing.T) {
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if presented, err := mtls.Direct().Certificate(r); err == nil && presented != nil {
-			if name, err := mtls.SubjectDN(presented.Leaf); err == nil {
+			if name, err := dn.OfSubject(presented.Leaf); err == nil {
 				_, _ = w.Write([]byte(name.String()))
 			}
 		}

@@ -75,6 +75,7 @@ func titles() map[string]string {
 		"RFC 7009": "Token revocation",
 		"RFC 7468": "PEM",
 		"RFC 7512": "PKCS #11 URIs",
+		"RFC 7493": "The I-JSON Message Format",
 		"RFC 7515": "JSON Web Signature (JWS)",
 		"RFC 7516": "JSON Web Encryption (JWE)",
 		"RFC 7517": "JSON Web Key (JWK)",

@@ -1,10 +1,27 @@
-package mtls
+// Package dn reads, writes and compares distinguished names, the names in certificates (RFC 5280 §4.1.2.4).
+//
+// A name is a sequence of relative names, most significant first: country, organisation, common name. Two spellings of one
+// name differ in many ways: in the ASN.1 types of its strings, in case and white space, in how a character is composed; and
+// as text (RFC 4514) in the order, the escapes, and the names of its types, which every tool writes as it likes. So names
+// are never compared as bytes or as text. [Parse] reads the forms that tools write, [OfSubject] reads a certificate, and
+// [Name.Equal] compares the two as X.500 does:
+//
+//	registered, err := dn.Parse("CN=client-1, O=Example Bank, C=DE")
+//	presented, err := dn.OfSubject(certificate)
+//	same := registered.Equal(presented)
+//
+// Reading is strict, as names come from strangers: control characters, which serve only to deceive, are refused, and so are
+// names of more than 32 relative names of 8 attributes. [Name.String] escapes what cannot be seen, for logs.
+//
+// The package knows names only. Whether a certificate with a name is to be trusted is for package mtls.
+package dn
 
 import (
 	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,15 +30,22 @@ import (
 	"unicode/utf8"
 )
 
+// MaxSize bounds the text of a name, in bytes.
+const MaxSize = 4096
+
 // Limits on distinguished names.
 const (
 	maxRDNs       = 32
 	maxAttributes = 8
 )
 
-// DN is a distinguished name in the order of the certificate, most significant first. Make one with [ParseDN] or
-// [SubjectDN].
-type DN []rdn
+// ErrMalformed is a name that is not well formed or exceeds a limit. Errors of this package wrap it. Package mtls has it
+// under the same name.
+var ErrMalformed = errors.New("mtls: malformed")
+
+// Name is a distinguished name in the order of the certificate, most significant first. Make one with [Parse] or
+// [OfSubject].
+type Name []rdn
 
 // rdn is a relative distinguished name: a set of attributes, mostly of one.
 type rdn []attribute
@@ -41,8 +65,8 @@ type attribute struct {
 // attributes within one in any order. Strings are compared by caseIgnoreMatch (§4.2.11) after the preparation of
 // RFC 4518: without regard to case, to the ASN.1 type of the string, to the amount of white space, and to how a
 // character is composed.
-func (d DN) Equal(other DN) bool {
-	return slices.EqualFunc(d, other, rdn.equal)
+func (n Name) Equal(other Name) bool {
+	return slices.EqualFunc(n, other, rdn.equal)
 }
 
 func (r rdn) equal(other rdn) bool {
@@ -80,12 +104,12 @@ type (
 	wireRDNSET []wireAttribute
 )
 
-// SubjectDN reads the subject of a certificate. Errors wrap [ErrMalformed]: a NUL or a control character in a value,
+// OfSubject reads the subject of a certificate. Errors wrap [ErrMalformed]: a NUL or a control character in a value,
 // or more than 32 relative names of 8 attributes.
-func SubjectDN(certificate *x509.Certificate) (DN, error) { return readDN(certificate.RawSubject) }
+func OfSubject(certificate *x509.Certificate) (Name, error) { return Read(certificate.RawSubject) }
 
-// readDN reads a Name (RFC 5280 §4.1.2.4).
-func readDN(der []byte) (DN, error) {
+// Read reads the DER of a Name (RFC 5280 §4.1.2.4). Errors are those of [OfSubject].
+func Read(der []byte) (Name, error) {
 	var wire []wireRDNSET
 	if rest, err := asn1.Unmarshal(der, &wire); err != nil || len(rest) > 0 {
 		return nil, fmt.Errorf("%w: the subject cannot be read", ErrMalformed)
@@ -93,7 +117,7 @@ func readDN(der []byte) (DN, error) {
 	if len(wire) > maxRDNs {
 		return nil, fmt.Errorf("%w: the subject has more than %d relative names", ErrMalformed, maxRDNs)
 	}
-	name := make(DN, 0, len(wire))
+	name := make(Name, 0, len(wire))
 	for _, set := range wire {
 		if len(set) > maxAttributes {
 			return nil, fmt.Errorf("%w: a relative name has more than %d attributes", ErrMalformed, maxAttributes)

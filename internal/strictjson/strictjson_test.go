@@ -1,4 +1,4 @@
-package jose
+package strictjson
 
 import (
 	"encoding/json"
@@ -7,12 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-func TestDecodeStrictAccepts(t *testing.T) {
+func TestDecodeAccepts(t *testing.T) {
 	wide := make([]string, 200)
 	for i := range wide {
 		wide[i] = fmt.Sprintf(`"m%d":{"a":%d,"b":[{"a":1},{"a":2}]}`, i, i)
@@ -26,7 +23,7 @@ func TestDecodeStrictAccepts(t *testing.T) {
 		`{` + strings.Join(wide, ",") + `}`,
 	} {
 		var strict, standard any
-		if err := DecodeStrict([]byte(raw), &strict); err != nil {
+		if err := Decode([]byte(raw), &strict); err != nil {
 			t.Errorf("%.60s: %v", raw, err)
 			continue
 		}
@@ -39,7 +36,7 @@ func TestDecodeStrictAccepts(t *testing.T) {
 	}
 }
 
-func TestDecodeStrictRefuses(t *testing.T) {
+func TestDecodeRefuses(t *testing.T) {
 	wide := make([]string, 100)
 	for i := range wide {
 		wide[i] = fmt.Sprintf(`"m%d":1`, i)
@@ -59,7 +56,7 @@ func TestDecodeStrictRefuses(t *testing.T) {
 		strings.Repeat("[", 1<<20),
 	} {
 		var into any
-		if err := DecodeStrict([]byte(raw), &into); !errors.Is(err, ErrMalformed) {
+		if err := Decode([]byte(raw), &into); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%.60q: %v", raw, err)
 		}
 		if into != nil {
@@ -68,18 +65,18 @@ func TestDecodeStrictRefuses(t *testing.T) {
 	}
 }
 
-func TestDecodeStrictChecksWhatItSkips(t *testing.T) {
+func TestDecodeChecksWhatItSkips(t *testing.T) {
 	var into struct {
 		Kept json.RawMessage `json:"kept"`
 	}
 	for _, raw := range []string{`{"kept":{"a":1,"a":2}}`, `{"unknown":{"a":1,"a":2}}`, `{"kept":["\ud800"]}`} {
-		if err := DecodeStrict([]byte(raw), &into); !errors.Is(err, ErrMalformed) {
+		if err := Decode([]byte(raw), &into); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", raw, err)
 		}
 	}
 }
 
-func TestDecodeStrictTypes(t *testing.T) {
+func TestDecodeTypes(t *testing.T) {
 	var into struct {
 		Name string `json:"name"`
 	}
@@ -87,7 +84,7 @@ func TestDecodeStrictTypes(t *testing.T) {
 		`{"name":"x"}`: true, `{"Name":"y"}`: true, `{}`: true, `{"name":1}`: false, `{"name":["x"]}`: false, `[]`: false,
 	} {
 		into.Name = ""
-		err := DecodeStrict([]byte(raw), &into)
+		err := Decode([]byte(raw), &into)
 		if (err == nil) != ok || err != nil && !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", raw, err)
 		}
@@ -97,70 +94,60 @@ func TestDecodeStrictTypes(t *testing.T) {
 	}
 }
 
-func TestNumericDate(t *testing.T) {
+// TestElements: a doubtful element is that element's fault, everything else refuses the whole.
+func TestElements(t *testing.T) {
 	for raw, want := range map[string]string{
-		`0`: "1970-01-01T00:00:00Z", `1700000000`: "2023-11-14T22:13:20Z", `1700000000.25`: "2023-11-14T22:13:20.25Z",
-		`1.7e9`: "2023-11-14T22:13:20Z", `253402300799`: "9999-12-31T23:59:59Z",
+		`{"keys":[]}`:                             "",
+		`{"a":1,"keys":[1, {"b":2} ],"z":[3]}`:    `1 {"b":2} `,
+		`{"keys":[{"b":1,"b":2},3]}`:              `{"b":1,"b":2}! 3 `,
+		"{\"keys\":[\"\xff\",\"\\ud800\",\"c\"]}": "\"\xff\"! \"\\ud800\"! \"c\" ",
 	} {
-		var date NumericDate
-		if err := DecodeStrict([]byte(raw), &date); err != nil {
+		var got strings.Builder
+		found, err := Elements([]byte(raw), "keys", func(e Element) error {
+			got.Write(e.Raw)
+			if e.Fault != nil {
+				got.WriteByte('!')
+			}
+			got.WriteByte(' ')
+			return nil
+		})
+		if err != nil || !found || got.String() != want {
+			t.Errorf("%s: %q, %v, %v", raw, got.String(), found, err)
+		}
+	}
+	ignore := func(Element) error { return nil }
+	for _, raw := range []string{
+		``, `[]`, `null`, `{"keys":[1`, `{"keys":[1]`, `{"keys":[1]}x`, `{"keys":[nul]}`, `{"keys":[],"keys":[]}`, `{"a":{"b":1,"b":2},"keys":[]}`,
+	} {
+		if _, err := Elements([]byte(raw), "keys", ignore); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", raw, err)
-			continue
-		}
-		if got := date.Time().UTC().Format(time.RFC3339Nano); got != want {
-			t.Errorf("%s is %s, want %s", raw, got, want)
 		}
 	}
-	for _, raw := range []string{`"1700000000"`, `-1`, `253402300800`, `1e999`, `1e300`, `true`, `{}`, `[1]`} {
-		var date NumericDate
-		if err := DecodeStrict([]byte(raw), &date); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %v", raw, err)
-		}
+	if _, err := Elements([]byte(`{"keys":{}}`), "keys", ignore); !errors.Is(err, ErrNotArray) {
+		t.Errorf("an object for the array: %v", err)
 	}
-	var claims struct {
-		Expires *NumericDate `json:"exp"`
+	if found, err := Elements([]byte(`{"a":[]}`), "keys", ignore); found || err != nil {
+		t.Errorf("no such member: %v, %v", found, err)
 	}
-	for _, raw := range []string{`{}`, `{"exp":null}`} {
-		if err := DecodeStrict([]byte(raw), &claims); err != nil || claims.Expires != nil {
-			t.Errorf("%s: %v, %v", raw, claims.Expires, err)
-		}
-	}
-	raw, err := json.Marshal(NewNumericDate(time.Unix(1700000000, 999)))
-	if err != nil || string(raw) != "1700000000" {
-		t.Errorf("%s, %v", raw, err)
+	stop := errors.New("stop")
+	if _, err := Elements([]byte(`{"keys":[1,2]}`), "keys", func(Element) error { return stop }); err != stop {
+		t.Errorf("the error of visit: %v", err)
 	}
 }
 
-func TestAudience(t *testing.T) {
-	for raw, want := range map[string]Audience{
-		`"a"`:       {Values: []string{"a"}, Single: true},
-		`["a"]`:     {Values: []string{"a"}},
-		`["a","b"]`: {Values: []string{"a", "b"}},
-		`[]`:        {},
-		`""`:        {Values: []string{""}, Single: true},
-	} {
-		var got Audience
-		if err := DecodeStrict([]byte(raw), &got); err != nil {
-			t.Errorf("%s: %v", raw, err)
+// FuzzDecode: what is accepted is JSON to the standard library too, and means the same.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"a":[1,2.5,"\u00e9",null,true],"b":{"a":{}}}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var strict, standard any
+		if err := Decode(raw, &strict); err != nil {
+			return
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: %s", raw, diff)
+		if err := json.Unmarshal(raw, &standard); err != nil {
+			t.Fatalf("%q: %v", raw, err)
 		}
-	}
-	for _, raw := range []string{`1`, `true`, `null`, `{}`, `[1]`, `[["a"]]`, `[null]`, `["a",null]`} {
-		var claims struct {
-			Audience Audience `json:"aud"`
+		if !reflect.DeepEqual(standard, strict) {
+			t.Fatalf("%q is decoded as %v, not %v", raw, strict, standard)
 		}
-		if err := DecodeStrict([]byte(`{"aud":`+raw+`}`), &claims); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %v", raw, err)
-		}
-	}
-	for want, audience := range map[string]Audience{`"a"`: {Values: []string{"a"}, Single: true}, `["a"]`: {Values: []string{"a"}}, `["a","b"]`: {Values: []string{"a", "b"}, Single: true}} {
-		if raw, err := json.Marshal(audience); err != nil || string(raw) != want {
-			t.Errorf("%s, %v, want %s", raw, err, want)
-		}
-	}
-	if a := (Audience{Values: []string{"x", "y"}}); !a.Contains("y") || a.Contains("Y") {
-		t.Error("Contains")
-	}
+	})
 }

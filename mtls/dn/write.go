@@ -1,7 +1,6 @@
-package mtls
+package dn
 
 import (
-	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -19,10 +18,10 @@ var shortNames = map[string]string{
 	"1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL", "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST", "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
 
-// String writes the name as RFC 4514 §2 has it, least significant first. [ParseDN] reads it as the same name.
-func (d DN) String() string {
-	relatives := make([]string, 0, len(d))
-	for _, relative := range slices.Backward(d) {
+// String writes the name as RFC 4514 §2 has it, least significant first. [Parse] reads it as the same name.
+func (n Name) String() string {
+	relatives := make([]string, 0, len(n))
+	for _, relative := range slices.Backward(n) {
 		attributes := make([]string, 0, len(relative))
 		for _, each := range relative {
 			attributes = append(attributes, each.String())
@@ -62,28 +61,4 @@ func escapeValue(value string) string {
 		}
 	}
 	return out.String()
-}
-
-// maxShown bounds a name, or what is wrong with a certificate, in a message, in bytes.
-const maxShown = 512
-
-// SubjectText is the subject of a certificate for logs and messages (RFC 4514), shortened if it is long, or "" if it cannot
-// be read.
-func SubjectText(certificate *x509.Certificate) string { return subjectText(certificate.RawSubject) }
-
-// subjectText is the subject of a certificate for logs and messages (RFC 4514), or "" if it cannot be read.
-func subjectText(der []byte) string {
-	name, err := readDN(der)
-	if err != nil {
-		return ""
-	}
-	return shown(name.String())
-}
-
-// shown shortens what an attacker may have made long.
-func shown(text string) string {
-	if len(text) <= maxShown {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxShown], "") + "..."
 }

@@ -1,4 +1,4 @@
-package mtls
+package dn
 
 import (
 	"encoding/asn1"
@@ -49,43 +49,43 @@ var attributeTypes = map[string]string{
 	"jurisdictionc": "1.3.6.1.4.1.311.60.2.1.3", "jurisdictioncountryname": "1.3.6.1.4.1.311.60.2.1.3",
 }
 
-// ParseDN reads the string form of a distinguished name (RFC 4514 §3), which begins with the least significant part.
+// Parse reads the string form of a distinguished name (RFC 4514 §3), which begins with the least significant part.
 // Attribute types are the usual names, in any case, or dotted numbers; values are strings with escapes or # and the
 // hexadecimal DER. Older forms are read too (RFC 2253 §4, RFC 1779): spaces around the separators, semicolons for commas,
 // values in quotes, OID. before a dotted number. A name that begins with a slash is in OpenSSL's old form,
 // /C=BR/O=Bank/CN=client, whose order is that of the certificate. No other form is read in that order: see
-// [DN.Reversed]. Errors wrap [ErrMalformed].
-func ParseDN(text string) (DN, error) {
-	if len(text) > maxSubject {
-		return nil, fmt.Errorf("%w: a distinguished name may have %d bytes", ErrMalformed, maxSubject)
+// [Name.Reversed]. Errors wrap [ErrMalformed].
+func Parse(text string) (Name, error) {
+	if len(text) > MaxSize {
+		return nil, fmt.Errorf("%w: a distinguished name may have %d bytes", ErrMalformed, MaxSize)
 	}
-	parser := dnParser{text: text}
-	if parser.spaces(); parser.peek() == '/' {
-		return parser.slashForm()
+	p := parser{text: text}
+	if p.spaces(); p.peek() == '/' {
+		return p.slashForm()
 	}
-	var name DN
+	var name Name
 	for {
-		relative, err := parser.relativeName()
+		relative, err := p.relativeName()
 		if err != nil {
 			return nil, err
 		}
 		if name = append(name, relative); len(name) > maxRDNs {
-			return nil, parser.errorf("more than %d relative names", maxRDNs)
+			return nil, p.errorf("more than %d relative names", maxRDNs)
 		}
-		if !parser.consume(',') && !parser.consume(';') {
+		if !p.consume(',') && !p.consume(';') {
 			break
 		}
 	}
-	if parser.offset != len(text) {
-		return nil, parser.errorf("a character that must be escaped")
+	if p.offset != len(text) {
+		return nil, p.errorf("a character that must be escaped")
 	}
 	slices.Reverse(name)
 	return name, nil
 }
 
 // Reversed is the name with its parts in the opposite order.
-func (d DN) Reversed() DN {
-	reversed := slices.Clone(d)
+func (n Name) Reversed() Name {
+	reversed := slices.Clone(n)
 	slices.Reverse(reversed)
 	return reversed
 }
@@ -93,8 +93,8 @@ func (d DN) Reversed() DN {
 // SeemsReversed reports whether the name looks as if it had been written in the order of the certificate and read in
 // that of RFC 4514: its least significant part is a country or a domain, and its most significant one is not. There
 // are certificates that are made so; it is a reason to look twice and none to refuse.
-func (d DN) SeemsReversed() bool {
-	return len(d) > 1 && d[len(d)-1].isTop() && !d[0].isTop()
+func (n Name) SeemsReversed() bool {
+	return len(n) > 1 && n[len(n)-1].isTop() && !n[0].isTop()
 }
 
 // isTop reports whether a relative name is one that names begin with.
@@ -102,23 +102,23 @@ func (r rdn) isTop() bool {
 	return len(r) == 1 && (r[0].oid == attributeTypes["c"] || r[0].oid == attributeTypes["dc"])
 }
 
-type dnParser struct {
+type parser struct {
 	text   string
 	offset int
 }
 
-func (p *dnParser) errorf(format string, arguments ...any) error {
+func (p *parser) errorf(format string, arguments ...any) error {
 	return fmt.Errorf("%w: distinguished name, byte %d: %s", ErrMalformed, p.offset, fmt.Sprintf(format, arguments...))
 }
 
-func (p *dnParser) peek() byte {
+func (p *parser) peek() byte {
 	if p.offset < len(p.text) {
 		return p.text[p.offset]
 	}
 	return 0
 }
 
-func (p *dnParser) consume(b byte) bool {
+func (p *parser) consume(b byte) bool {
 	if p.peek() != b || p.offset == len(p.text) {
 		return false
 	}
@@ -126,12 +126,12 @@ func (p *dnParser) consume(b byte) bool {
 	return true
 }
 
-func (p *dnParser) spaces() {
+func (p *parser) spaces() {
 	for p.consume(' ') {
 	}
 }
 
-func (p *dnParser) relativeName() (rdn, error) {
+func (p *parser) relativeName() (rdn, error) {
 	var relative rdn
 	for {
 		pair, err := p.attribute()
@@ -147,7 +147,7 @@ func (p *dnParser) relativeName() (rdn, error) {
 	}
 }
 
-func (p *dnParser) attribute() (attribute, error) {
+func (p *parser) attribute() (attribute, error) {
 	p.spaces()
 	oid, err := p.attributeType()
 	if err != nil {
@@ -173,7 +173,7 @@ func (p *dnParser) attribute() (attribute, error) {
 }
 
 // attributeType reads a name or a dotted number and gives the dotted number.
-func (p *dnParser) attributeType() (string, error) {
+func (p *parser) attributeType() (string, error) {
 	start := p.offset
 	for isTypeByte(p.peek()) {
 		p.offset++
@@ -210,7 +210,7 @@ func isOID(name string) bool {
 }
 
 // hexValue reads the DER of a value (RFC 4514 §2.4). The # is consumed.
-func (p *dnParser) hexValue(oid string) (attribute, error) {
+func (p *parser) hexValue(oid string) (attribute, error) {
 	start := p.offset
 	for isHex(p.peek()) {
 		p.offset++
@@ -228,7 +228,7 @@ func (p *dnParser) hexValue(oid string) (attribute, error) {
 }
 
 // stringValue reads a value with its escapes (RFC 4514 §2.4, §3), without the spaces after it that are not escaped.
-func (p *dnParser) stringValue() (string, error) {
+func (p *parser) stringValue() (string, error) {
 	var value strings.Builder
 	kept := 0
 	for p.offset < len(p.text) {
@@ -257,7 +257,7 @@ func (p *dnParser) stringValue() (string, error) {
 
 // quotedValue reads a value in quotes (RFC 2253 §4). The first quote is consumed. In it only quotes and backslashes
 // are special; .NET doubles a quote instead of escaping it.
-func (p *dnParser) quotedValue() (string, error) {
+func (p *parser) quotedValue() (string, error) {
 	var value strings.Builder
 	for p.offset < len(p.text) {
 		switch b := p.text[p.offset]; b {
@@ -288,8 +288,8 @@ func (p *dnParser) quotedValue() (string, error) {
 // slashForm reads what OpenSSL's X509_NAME_oneline writes: /type=value for each part, most significant first, +type=value
 // for more attributes of the same part. Separators are only those before a type and an equals sign; OpenSSL 3 escapes
 // others with a backslash, and older ones leave them as they are. Bytes that are not printable are \xHH.
-func (p *dnParser) slashForm() (DN, error) {
-	var name DN
+func (p *parser) slashForm() (Name, error) {
+	var name Name
 	for p.offset < len(p.text) {
 		separator := p.text[p.offset]
 		p.offset++
@@ -321,7 +321,7 @@ func (p *dnParser) slashForm() (DN, error) {
 }
 
 // slashValue reads up to the next separator of the slash form.
-func (p *dnParser) slashValue() (string, error) {
+func (p *parser) slashValue() (string, error) {
 	var value strings.Builder
 	for p.offset < len(p.text) && !p.atSlashSeparator() {
 		rest := p.text[p.offset:]
@@ -345,7 +345,7 @@ func (p *dnParser) slashValue() (string, error) {
 }
 
 // atSlashSeparator reports whether a slash or a plus is next, with a type and an equals sign after it.
-func (p *dnParser) atSlashSeparator() bool {
+func (p *parser) atSlashSeparator() bool {
 	if b := p.text[p.offset]; b != '/' && b != '+' {
 		return false
 	}
@@ -356,7 +356,7 @@ func (p *dnParser) atSlashSeparator() bool {
 	return end > p.offset+1 && end < len(p.text) && p.text[end] == '='
 }
 
-func utf8Value(p *dnParser, value string) (string, error) {
+func utf8Value(p *parser, value string) (string, error) {
 	if !utf8.ValidString(value) {
 		return "", p.errorf("the value is not UTF-8")
 	}
@@ -364,7 +364,7 @@ func utf8Value(p *dnParser, value string) (string, error) {
 }
 
 // escape reads a backslash with a special character or two hexadecimal digits.
-func (p *dnParser) escape() (byte, error) {
+func (p *parser) escape() (byte, error) {
 	p.offset++
 	next := p.peek()
 	if isHex(next) && p.offset+1 < len(p.text) && isHex(p.text[p.offset+1]) {

@@ -1,50 +1,15 @@
-package jose
+package strictjson
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-
-	"github.com/go-jose/go-jose/v4/json"
 )
-
-// DecodeStrict decodes one JSON value. It refuses what different parsers read differently: members that repeat, at
-// any depth; text that is not UTF-8; lone surrogates; U+0000, which no honest value has and not every store can keep;
-// anything after the value; nesting deeper than [MaxDepth]. Member names match case-sensitively. Unknown members are
-// ignored. The caller limits the size. Errors wrap [ErrMalformed].
-func DecodeStrict(raw []byte, into any) error {
-	checker := strictChecker{data: raw}
-	if err := checker.check(); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		// go-jose/json is a copy of encoding/json with its own types.
-		if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return fmt.Errorf("%w: the JSON value that ends at byte %d has the wrong type", ErrMalformed, mismatch.Offset)
-		}
-		if errors.Is(err, ErrMalformed) {
-			return err // from a type of this package
-		}
-		return fmt.Errorf("%w: the JSON has a value of the wrong type", ErrMalformed)
-	}
-	return nil
-}
-
-// decodeObject is [DecodeStrict] for input that must be an object.
-func decodeObject(raw []byte, into any) error {
-	checker := strictChecker{data: raw}
-	checker.space()
-	if checker.peek() != '{' {
-		return fmt.Errorf("%w: not a JSON object", ErrMalformed)
-	}
-	return DecodeStrict(raw, into)
-}
 
 // few is how many member names of an object are compared one by one.
 const few = 24
 
-// strictChecker walks JSON once (RFC 8259) and keeps nothing but the names of the objects that are open.
-type strictChecker struct {
+// checker walks JSON once (RFC 8259) and keeps nothing but the names of the objects that are open.
+type checker struct {
 	data   []byte
 	offset int
 	depth  int
@@ -55,12 +20,17 @@ type strictChecker struct {
 	fault    error
 }
 
-func (c *strictChecker) check() error {
+func (c *checker) check() error {
 	var room [few][]byte
 	c.names = room[:0]
 	if err := c.value(); err != nil {
 		return err
 	}
+	return c.end()
+}
+
+// end checks that only white space is left.
+func (c *checker) end() error {
 	c.space()
 	if c.offset != len(c.data) {
 		return c.errorf("something follows the value")
@@ -68,12 +38,12 @@ func (c *strictChecker) check() error {
 	return nil
 }
 
-func (c *strictChecker) errorf(what string) error {
+func (c *checker) errorf(what string) error {
 	return fmt.Errorf("%w: bad JSON at byte %d: %s", ErrMalformed, c.offset, what)
 }
 
 // doubtful refuses what is JSON and yet read in different ways, or notes it.
-func (c *strictChecker) doubtful(what string) error {
+func (c *checker) doubtful(what string) error {
 	err := c.errorf(what)
 	if !c.tolerant {
 		return err
@@ -85,14 +55,14 @@ func (c *strictChecker) doubtful(what string) error {
 }
 
 // peek is the next byte, or 0 at the end.
-func (c *strictChecker) peek() byte {
+func (c *checker) peek() byte {
 	if c.offset < len(c.data) {
 		return c.data[c.offset]
 	}
 	return 0
 }
 
-func (c *strictChecker) space() {
+func (c *checker) space() {
 	for c.offset < len(c.data) {
 		switch c.data[c.offset] {
 		case ' ', '\t', '\n', '\r':
@@ -103,7 +73,7 @@ func (c *strictChecker) space() {
 	}
 }
 
-func (c *strictChecker) value() error {
+func (c *checker) value() error {
 	c.space()
 	switch next := c.peek(); {
 	case next == '{' || next == '[':
@@ -123,7 +93,7 @@ func (c *strictChecker) value() error {
 	return c.errorf("a value is missing")
 }
 
-func (c *strictChecker) nested(opening byte) error {
+func (c *checker) nested(opening byte) error {
 	if c.depth++; c.depth > MaxDepth {
 		return c.errorf("nested too deeply")
 	}
@@ -136,7 +106,7 @@ func (c *strictChecker) nested(opening byte) error {
 }
 
 // object consumes the rest of an object. Each value is consumed by visit, or is any value if that is nil.
-func (c *strictChecker) object(visit func(name []byte) error) error {
+func (c *checker) object(visit func(name []byte) error) error {
 	first := len(c.names)
 	var seen map[string]bool
 	c.space()
@@ -182,7 +152,7 @@ func (c *strictChecker) object(visit func(name []byte) error) error {
 
 // unseen adds a name to those of the innermost object, which begin at first. From a few names on, seen keeps the cost
 // of a large object linear.
-func (c *strictChecker) unseen(name []byte, first int, seen map[string]bool) (map[string]bool, error) {
+func (c *checker) unseen(name []byte, first int, seen map[string]bool) (map[string]bool, error) {
 	open := c.names[first:]
 	if len(open) < few {
 		for _, other := range open {
@@ -207,7 +177,7 @@ func (c *strictChecker) unseen(name []byte, first int, seen map[string]bool) (ma
 }
 
 // array consumes the rest of an array, as object does.
-func (c *strictChecker) array(visit func() error) error {
+func (c *checker) array(visit func() error) error {
 	c.space()
 	if c.peek() == ']' {
 		c.offset++
@@ -230,7 +200,7 @@ func (c *strictChecker) array(visit func() error) error {
 }
 
 // more consumes what follows an element: a comma, or the end.
-func (c *strictChecker) more(end byte) (bool, error) {
+func (c *checker) more(end byte) (bool, error) {
 	c.space()
 	switch c.peek() {
 	case ',':
@@ -243,7 +213,7 @@ func (c *strictChecker) more(end byte) (bool, error) {
 	return false, c.errorf("a comma or the end is missing")
 }
 
-func (c *strictChecker) literal(word string) error {
+func (c *checker) literal(word string) error {
 	if len(c.data)-c.offset < len(word) || string(c.data[c.offset:c.offset+len(word)]) != word {
 		return c.errorf("not a value")
 	}

@@ -1,11 +1,11 @@
-package jose
+package strictjson
 
 import "unicode/utf8"
 
 func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 // number consumes a number (RFC 8259 §6).
-func (c *strictChecker) number() error {
+func (c *checker) number() error {
 	if c.peek() == '-' {
 		c.offset++
 	}
@@ -30,7 +30,7 @@ func (c *strictChecker) number() error {
 	return nil
 }
 
-func (c *strictChecker) digits() error {
+func (c *checker) digits() error {
 	if !isDigit(c.peek()) {
 		return c.errorf("a digit is missing")
 	}
@@ -41,7 +41,7 @@ func (c *strictChecker) digits() error {
 }
 
 // text consumes a string (RFC 8259 §7) and returns what it says.
-func (c *strictChecker) text() ([]byte, error) {
+func (c *checker) text() ([]byte, error) {
 	c.offset++
 	start := c.offset
 	for c.offset < len(c.data) {
@@ -70,7 +70,7 @@ func (c *strictChecker) text() ([]byte, error) {
 }
 
 // escapedText continues a string that began at start and has its first escape at the current offset.
-func (c *strictChecker) escapedText(start int) ([]byte, error) {
+func (c *checker) escapedText(start int) ([]byte, error) {
 	said := append(make([]byte, 0, 2*(c.offset-start)+32), c.data[start:c.offset]...)
 	for c.offset < len(c.data) {
 		switch b := c.data[c.offset]; {
@@ -100,7 +100,7 @@ func (c *strictChecker) escapedText(start int) ([]byte, error) {
 }
 
 // escape consumes one escape sequence, or two that are the halves of one character.
-func (c *strictChecker) escape() (rune, error) {
+func (c *checker) escape() (rune, error) {
 	c.offset++
 	b := c.peek()
 	c.offset++
@@ -123,7 +123,7 @@ func (c *strictChecker) escape() (rune, error) {
 	return 0, c.errorf("not an escape sequence")
 }
 
-func (c *strictChecker) unicodeEscape() (rune, error) {
+func (c *checker) unicodeEscape() (rune, error) {
 	r, err := c.fourHex()
 	switch {
 	case err != nil:
@@ -147,7 +147,7 @@ func (c *strictChecker) unicodeEscape() (rune, error) {
 	return 0x10000 + (r-0xd800)<<10 + (low - 0xdc00), nil
 }
 
-func (c *strictChecker) fourHex() (rune, error) {
+func (c *checker) fourHex() (rune, error) {
 	if len(c.data)-c.offset < 4 {
 		return 0, c.errorf("not an escape sequence")
 	}
