@@ -15,7 +15,7 @@ import (
 
 // onlyImporter names, for a module, the only packages that may import it.
 var onlyImporter = map[string][]string{
-	"github.com/go-jose/go-jose":      {"internal/jose"},
+	"github.com/go-jose/go-jose":      {"internal/jose", "internal/strictjson"},
 	"github.com/miekg/pkcs11":         {"signer/pkcs11/internal/token"},
 	"github.com/ThalesGroup/crypto11": {"signer/crypto11", "bench/signer"},
 	"github.com/jackc/pgx":            {"store/postgres", "store/postgres/internal/fill", "store/postgres/internal/partition", "store/postgres/internal/pool", "internal/postgrestest"},

@@ -69,17 +69,17 @@ func program() []Package {
 			"internal/pages", "internal/telemetry", "mtls", "store",
 		}},
 		{"internal/ceremony", []string{
-			"internal/config", "internal/console", "internal/hsm", "internal/jose", "signer", "signer/pkcs11",
-			"store",
+			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/strictjson", "signer",
+			"signer/pkcs11", "store",
 		}},
 		{"internal/database", []string{"internal/config", "store", "store/postgres", "store/sqlite"}},
 		{"internal/admin", []string{
-			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/audit",
-			"internal/directory", "internal/jose", "store",
+			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/audit", "internal/directory",
+			"internal/jose", "internal/strictjson", "store",
 		}},
 		{"internal/doctor", []string{
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
-			"internal/database", "internal/hsm", "internal/serve", "mtls", "signer", "store",
+			"internal/database", "internal/hsm", "internal/serve", "mtls", "mtls/dn", "signer", "store",
 		}},
 		{"internal/logs", nil},
 		{"internal/logs/generate", []string{"internal/logs"}},
@@ -120,8 +120,8 @@ func server() []Package {
 			"internal/httpsig", "internal/jose", "internal/oauth", "internal/set", "mtls", "signer", "store",
 		}},
 		{"fapi/registration", []string{
-			"fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "internal/jose", "internal/oauth", "internal/outbound",
-			"internal/random", "mtls", "signer", "store",
+			"fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "internal/jose", "internal/oauth",
+			"internal/outbound", "internal/random", "internal/strictjson", "mtls", "mtls/dn", "signer", "store",
 		}},
 		{"fapi/discovery", []string{
 			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
@@ -143,10 +143,11 @@ func server() []Package {
 		}},
 		{"fapi/event", []string{"internal/audit", "internal/jose", "internal/oauth", "internal/random", "store"}},
 		{"fapi/client", []string{
-			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set", "jar", "mtls", "store",
+			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set", "internal/strictjson",
+			"jar", "mtls", "store",
 		}},
-		{"fapi/claims", []string{"internal/jose", "internal/oauth", "store"}},
-		{"fapi/rar", []string{"internal/jose", "internal/oauth"}},
+		{"fapi/claims", []string{"internal/oauth", "internal/strictjson", "store"}},
+		{"fapi/rar", []string{"internal/oauth", "internal/strictjson"}},
 		{"fapi/profile", []string{"internal/set"}},
 		{"fapi/scope", nil},
 	}
@@ -154,10 +155,13 @@ func server() []Package {
 
 func protocols() []Package {
 	return []Package{
-		{"ciba", []string{"internal/jose", "internal/requestobject", "jar"}},
+		{"ciba", []string{"internal/requestobject", "internal/strictjson", "jar"}},
 		{"jar", []string{"internal/jose", "internal/requestobject"}},
 		{"dpop", []string{"internal/jose"}},
-		{"mtls", nil},
+		{"mtls", []string{"mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
+		{"mtls/dn", nil},
+		{"mtls/internal/proxyheader", nil},
+		{"mtls/internal/xfcc", nil},
 	}
 }
 
@@ -207,11 +211,12 @@ func state() []Package {
 
 func shared() []Package {
 	return []Package{
-		{"internal/jose", nil},
+		{"internal/jose", []string{"internal/strictjson"}},
+		{"internal/strictjson", nil},
 		{"internal/requestobject", []string{"internal/jose"}},
 		{"internal/oauth", nil},
-		{"internal/audit", []string{"internal/jose"}},
-		{"internal/passkey", []string{"internal/jose"}},
+		{"internal/audit", []string{"internal/jose", "internal/strictjson"}},
+		{"internal/passkey", []string{"internal/strictjson"}},
 		{"internal/httpsig", nil},
 		{"internal/outbound", nil},
 		{"internal/limit", nil},
