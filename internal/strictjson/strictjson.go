@@ -1,7 +1,7 @@
 // Package strictjson decodes JSON from strangers (RFC 8259) and refuses what different parsers read differently: members
 // that repeat, at any depth; text that is not UTF-8; lone surrogates; U+0000, which no honest value has and not every store
 // can keep; anything after the value; nesting deeper than [MaxDepth]. Whoever checks a signed text and whoever uses it then
-// read the same (RFC 8725 §2.4, RFC 7493).
+// read the same.
 //
 //	var metadata struct {
 //		ClientName string `json:"client_name"`

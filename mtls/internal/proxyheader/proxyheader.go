@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// This is read by hand and not with a library for the reasons in docs/dependencies.md.
+// It is read by hand and not with a library for the reasons in docs/dependencies.md.
 
 // What is read of PROXY protocol version 2 (https://www.haproxy.org/download/3.3/doc/proxy-protocol.txt, section 2.2).
 const (
