@@ -101,12 +101,8 @@ type usersSetPassword struct {
 
 // Run implements the command.
 func (c usersSetPassword) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		if err := a.SetPassword(ctx, c.Username, c.Password.ask(p, c.Username)); err != nil {
-			return err
-		}
-		p.printf("changed the password of %s\n", c.Username)
-		return showRemaining(ctx, p, a, c.Username)
+	return changeUser(ctx, p, c.Username, "changed the password of "+c.Username, func(a *admin.Admin) error {
+		return a.SetPassword(ctx, c.Username, c.Password.ask(p, c.Username))
 	})
 }
 
@@ -163,12 +159,8 @@ func (c usersEnable) Run(ctx context.Context, p *program) error {
 }
 
 func setUserDisabled(ctx context.Context, p *program, username string, disabled bool, state string) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		if err := a.SetUserDisabled(ctx, username, disabled); err != nil {
-			return err
-		}
-		p.printf("the user %s is %s\n", username, state)
-		return showRemaining(ctx, p, a, username)
+	return changeUser(ctx, p, username, "the user "+username+" is "+state, func(a *admin.Admin) error {
+		return a.SetUserDisabled(ctx, username, disabled)
 	})
 }
 
@@ -180,44 +172,24 @@ type usersSignOut struct {
 
 // Run implements the command.
 func (c usersSignOut) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return changeUser(ctx, p, c.Username, "signed out "+c.Username, func(a *admin.Admin) error {
 		if err := a.SignOut(ctx, c.Username); err != nil {
 			return err
 		}
-		if c.Grants {
-			ended, err := a.EndGrants(ctx, c.Username)
-			if err != nil {
-				return err
-			}
-			p.printf("revoked %d grants of %s\n", ended, c.Username)
-		}
-		if c.Devices {
-			removed, err := a.EndAuthenticators(ctx, c.Username)
-			if err != nil {
-				return err
-			}
-			p.printf("removed %d devices of %s\n", removed, c.Username)
-		}
-		return showRemaining(ctx, p, a, c.Username)
+		revoked, removed, err := a.EndRemaining(ctx, c.Username, c.Grants, c.Devices)
+		p.printf("revoked %d grants and removed %d devices of %s\n", revoked, removed, c.Username)
+		return err
 	})
 }
 
-// showRemaining says that the sessions of a user have ended, and lists what goes on with the commands that end it.
-func showRemaining(ctx context.Context, p *program, a *admin.Admin, username string) error {
-	left, err := a.Remaining(ctx, username)
-	if err != nil {
+// changeUser makes a change that ends a user's sessions, and prints that it is done and what goes on.
+func changeUser(ctx context.Context, p *program, username, done string, change func(a *admin.Admin) error) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		if err := change(a); err != nil {
+			return err
+		}
+		left, err := a.Remaining(ctx, username)
+		p.printf("%s\nthe sessions and pending device codes of %s have ended\n%s", done, username, left.Commands(username))
 		return err
-	}
-	p.printf("the sessions and pending device codes of %s have ended\n", username)
-	if len(left.Grants)+len(left.Authenticators) == 0 {
-		return nil
-	}
-	p.printf("still valid; end all with: countersign users sign-out %s --grants --devices\n", username)
-	for _, grant := range left.Grants {
-		p.printf("  grant to %s; countersign grants revoke %s\n", grant.ClientID, grant.ID)
-	}
-	for _, one := range left.Authenticators {
-		p.printf("  %s %s; countersign devices remove %s %s\n", one.Kind, one.Name, username, one.ID)
-	}
-	return nil
+	})
 }

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,16 +99,17 @@ func TestFD15Remaining(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("accepts to list what goes on", func(t *testing.T) {
-		if len(left.Grants) == 0 || len(left.Authenticators) != 3 {
+		text := left.Commands("subject")
+		if len(left.Grants) == 0 || len(left.Authenticators) != 3 || strings.Count(text, "\n") != 1+len(left.Grants)+3 {
 			t.Errorf("%+v", left)
 		}
 	})
 	t.Run("refuses all of it after its end", func(t *testing.T) {
-		if revoked, err := a.EndGrants(ctx, "subject"); err != nil || revoked != len(left.Grants) {
-			t.Errorf("%d revoked, %v", revoked, err)
+		if revoked, removed, err := a.EndRemaining(ctx, "subject", false, false); err != nil || revoked+removed != 0 {
+			t.Errorf("nothing asked for: %d revoked, %d removed, %v", revoked, removed, err)
 		}
-		if removed, err := a.EndAuthenticators(ctx, "subject"); err != nil || removed != 3 {
-			t.Errorf("%d removed, %v", removed, err)
+		if revoked, removed, err := a.EndRemaining(ctx, "subject", true, true); err != nil || revoked != len(left.Grants) || removed != 3 {
+			t.Errorf("%d revoked, %d removed, %v", revoked, removed, err)
 		}
 		if left, err := a.Remaining(ctx, "subject"); err != nil || len(left.Authenticators)+len(left.Grants) != 0 {
 			t.Errorf("%+v, %v", left, err)

@@ -144,32 +144,47 @@ func (a *Admin) Remaining(ctx context.Context, username string) (Remaining, erro
 	return left, err
 }
 
-// EndGrants revokes all active grants of a user.
-func (a *Admin) EndGrants(ctx context.Context, username string) (int, error) {
-	left, err := a.Remaining(ctx, username)
-	if err != nil {
-		return 0, err
+// Commands is a line for each, with the command that ends it; empty when there is none.
+func (r Remaining) Commands(username string) string {
+	if len(r.Grants)+len(r.Authenticators) == 0 {
+		return ""
 	}
-	for _, grant := range left.Grants {
-		if err := a.RevokeGrant(ctx, grant.ID); err != nil {
-			return 0, err
-		}
+	var lines strings.Builder
+	fmt.Fprintf(&lines, "still valid; end all with: countersign users sign-out %s --grants --devices\n", username)
+	for _, grant := range r.Grants {
+		fmt.Fprintf(&lines, "  grant to %s; countersign grants revoke %s\n", grant.ClientID, grant.ID)
 	}
-	return len(left.Grants), nil
+	for _, one := range r.Authenticators {
+		fmt.Fprintf(&lines, "  %s %q; countersign devices remove %s %s\n", one.Kind, one.Name, username, one.ID)
+	}
+	return lines.String()
 }
 
-// EndAuthenticators removes all applications, passkeys and browsers of a user.
-func (a *Admin) EndAuthenticators(ctx context.Context, username string) (int, error) {
+// EndRemaining revokes the active grants of a user, or removes all that the user approves with, or both.
+func (a *Admin) EndRemaining(ctx context.Context, username string, grants, devices bool) (revoked, removed int, err error) {
 	left, err := a.Remaining(ctx, username)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
+	}
+	for _, grant := range left.Grants {
+		if !grants {
+			break
+		}
+		if err := a.RevokeGrant(ctx, grant.ID); err != nil {
+			return revoked, 0, err
+		}
+		revoked++
 	}
 	for _, one := range left.Authenticators {
-		if err := one.remove(ctx); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return 0, err
+		if !devices {
+			break
 		}
+		if err := one.remove(ctx); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return revoked, removed, err
+		}
+		removed++
 	}
-	return len(left.Authenticators), nil
+	return revoked, removed, nil
 }
 
 func (a *Admin) savePassword(ctx context.Context, user store.User, password func() ([]byte, error)) error {
