@@ -132,7 +132,7 @@ func TestDP04Window(t *testing.T) {
 	})
 }
 
-// Covers: DP-05, ATTACK-12, RULE-28. A proof works once, to the end of its window, wherever it was used first.
+// Covers: FD-20, DP-05, ATTACK-12, RULE-28. A proof works once, to the end of its window, wherever it was used first.
 func TestDP05Replay(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
@@ -147,7 +147,7 @@ func TestDP05Replay(t *testing.T) {
 		send func(string) fapitest.Reply
 		want fapitest.Attempt
 	}{
-		"at PAR":        {func(alter func(fapitest.Claims)) string { return c.Proof("POST", w.Issuer+"/par", "", alter) }, atPAR, fapitest.Bad("", nil, 400, "invalid_request")},
+		"at PAR":        {func(alter func(fapitest.Claims)) string { return c.Proof("POST", w.Issuer+"/par", "", alter) }, atPAR, fapitest.Bad("", nil, 400, "invalid_dpop_proof")},
 		"at a resource": {func(alter func(fapitest.Claims)) string { return c.Proof("GET", w.Issuer+"/accounts", token, alter) }, atResource, fapitest.Bad("", nil, 401, "invalid_dpop_proof")},
 	} {
 		jti := fapitest.RandomString()
@@ -176,7 +176,7 @@ func TestDP05Replay(t *testing.T) {
 	t.Run("refuses a proof that a refused request used up", func(t *testing.T) {
 		proof := c.Proof("POST", w.Issuer+"/par", "", nil)
 		fapitest.WantError(t, c.Push(fapitest.Changes(fapitest.SetHeader("DPoP", proof), fapitest.Unset("redirect_uri"))), 400, "invalid_request")
-		fapitest.WantError(t, atPAR(proof), 400, "invalid_request")
+		fapitest.WantError(t, atPAR(proof), 400, "invalid_dpop_proof")
 	})
 }
 

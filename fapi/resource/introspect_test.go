@@ -70,7 +70,7 @@ func TestIN01Introspection(t *testing.T) {
 		assertion := ledger.ClientAssertion(nil)
 		again := fapitest.Set("client_assertion", assertion)
 		fapitest.WantInactive(t, ledger.Introspect("unknown", again))
-		fapitest.WantError(t, ledger.Introspect(token, again), 400, "invalid_request")
+		fapitest.WantError(t, ledger.Introspect(token, again), 401, "invalid_client")
 	})
 	t.Run("refuses a client that is no resource server, whoever's token it asks about", func(t *testing.T) {
 		own := c.Tokens().Text("access_token")

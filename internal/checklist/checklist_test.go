@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 336 {
+	if len(seen) != 337 {
 		t.Errorf("%d items", len(seen))
 	}
 }

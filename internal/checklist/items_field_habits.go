@@ -1,0 +1,8 @@
+package checklist
+
+// fieldHabits lists what clients and authenticators do by habit, and what a replay is answered with.
+func fieldHabits() []Item {
+	return []Item{
+		{ID: "FD-20", Section: "RFC 7523 §3.2, RFC 9449 §5", Requires: "a replay is answered by its kind: invalid_client (401), invalid_dpop_proof, else invalid_request"},
+	}
+}
