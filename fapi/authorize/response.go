@@ -44,7 +44,7 @@ func refusalTarget(caller *client.Client, parameter func(string) string, whole b
 		state: parameter("state"), client: caller,
 		mode: refusalMode(caller, parameter("response_type"), parameter("response_mode"), whole),
 	}
-	if address := parameter("redirect_uri"); slices.Contains(caller.Metadata.RedirectURIs, address) {
+	if address := parameter("redirect_uri"); caller.Redirects(address) {
 		back.uri = address
 	}
 	return back

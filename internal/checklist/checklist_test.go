@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 337 {
+	if len(seen) != 338 {
 		t.Errorf("%d items", len(seen))
 	}
 }

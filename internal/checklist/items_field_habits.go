@@ -4,5 +4,6 @@ package checklist
 func fieldHabits() []Item {
 	return []Item{
 		{ID: "FD-20", Section: "RFC 7523 §3.2, RFC 9449 §5", Requires: "a replay is answered by its kind: invalid_client (401), invalid_dpop_proof, else invalid_request"},
+		{ID: "FD-21", Section: "RFC 8252 §7.3", Requires: "a native app's loopback address matches at any port, and in nothing else otherwise"},
 	}
 }
