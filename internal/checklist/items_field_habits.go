@@ -5,5 +5,6 @@ func fieldHabits() []Item {
 	return []Item{
 		{ID: "FD-20", Section: "RFC 7523 §3.2, RFC 9449 §5", Requires: "a replay is answered by its kind: invalid_client (401), invalid_dpop_proof, else invalid_request"},
 		{ID: "FD-21", Section: "RFC 8252 §7.3", Requires: "a native app's loopback address matches at any port, and in nothing else otherwise"},
+		{ID: "FD-22", Section: "FAPI 2.0 Message Signing §7", Requires: "no accepted signed message whose JWS or signature is not kept; once per object that is replayed"},
 	}
 }
