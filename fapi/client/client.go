@@ -6,6 +6,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -70,6 +71,7 @@ func Parse(id, profileName string, metadata []byte) (*Client, error) {
 	}
 	m := &client.Metadata
 	m.ApplyDefaults()
+	m.leaveOut()
 	var problems []error
 	problem := func(member, format string, arguments ...any) {
 		problems = append(problems, &MemberError{Member: member, Text: fmt.Sprintf(format, arguments...)})
@@ -231,6 +233,21 @@ func withoutPort(address string) (host, rest string, loopback bool) {
 // notOfURI reports whether a character is not allowed in a URI (RFC 3986 §2). Browsers treat a backslash as a slash.
 func notOfURI(r rune) bool { return r <= 0x20 || r > 0x7e || strings.ContainsRune("\\\"<>^`{|}", r) }
 
+// SameOrigin reports whether two absolute addresses have one origin (RFC 6454 §4): scheme, host in any case of letters, and
+// port, which may be the scheme's usual one. It is false when one of them is none.
+func SameOrigin(one, other string) bool {
+	a, errA := url.Parse(one)
+	b, errB := url.Parse(other)
+	if errA != nil || errB != nil || a.Host == "" || b.Host == "" {
+		return false
+	}
+	host := func(u *url.URL) string { return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") }
+	port := func(u *url.URL) string {
+		return cmp.Or(strings.TrimLeft(u.Port(), "0"), map[string]string{"https": "443", "http": "80"}[u.Scheme])
+	}
+	return a.Scheme == b.Scheme && host(a) == host(b) && port(a) == port(b)
+}
+
 // IsLoopback reports whether a host is a literal loopback address.
 func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
@@ -274,9 +291,6 @@ func (c *Client) checkKeys(problem func(string, string, ...any)) {
 	case profile.PrivateKeyJWT, profile.SelfSignedTLSClientAuth:
 		if m.JWKSURI == "" && len(c.Keys.Keys()) == 0 {
 			problem("jwks", "missing; %s needs the client's public keys, in jwks or at jwks_uri", m.TokenEndpointAuthMethod)
-		}
-		if c.CertificateSubject != (mtls.Subject{}) {
-			problem("tls_client_auth_subject_dn", "subject parameters belong to %s only", profile.TLSClientAuth)
 		}
 		if m.TLSClientAuthTrustStore != "" {
 			problem("tls_client_auth_trust_store", "belongs to %s only", profile.TLSClientAuth)

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 339 {
+	if len(seen) != 341 {
 		t.Errorf("%d items", len(seen))
 	}
 }

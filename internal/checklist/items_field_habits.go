@@ -6,5 +6,7 @@ func fieldHabits() []Item {
 		{ID: "FD-20", Section: "RFC 7523 §3.2, RFC 9449 §5", Requires: "a replay is answered by its kind: invalid_client (401), invalid_dpop_proof, else invalid_request"},
 		{ID: "FD-21", Section: "RFC 8252 §7.3", Requires: "a native app's loopback address matches at any port, and in nothing else otherwise"},
 		{ID: "FD-22", Section: "FAPI 2.0 Message Signing §7", Requires: "no accepted signed message whose JWS or signature is not kept; once per object that is replayed"},
+		{ID: "FD-23", Section: "RFC 7591 §2, §3.2.1", Requires: "registration leaves out what nobody uses, and tells it: implicit, unknown scopes, idle subjects, order, charset"},
+		{ID: "FD-24", Section: "operation", Requires: "clients add refuses scopes that do not exist, misspelt members and redirect URIs of the server; clients remove"},
 	}
 }
