@@ -8,5 +8,6 @@ func fieldHabits() []Item {
 		{ID: "FD-22", Section: "FAPI 2.0 Message Signing §7", Requires: "no accepted signed message whose JWS or signature is not kept; once per object that is replayed"},
 		{ID: "FD-23", Section: "RFC 7591 §2, §3.2.1", Requires: "registration leaves out what nobody uses, and tells it: implicit, unknown scopes, idle subjects, order, charset"},
 		{ID: "FD-24", Section: "operation", Requires: "clients add refuses scopes that do not exist, misspelt members and redirect URIs of the server; clients remove"},
+		{ID: "FD-25", Section: "CIBA §7.1", Requires: "binding messages with the spaces of amounts and the joiners of spelling; nothing else that is invisible"},
 	}
 }
