@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 342 {
+	if len(seen) != 343 {
 		t.Errorf("%d items", len(seen))
 	}
 }

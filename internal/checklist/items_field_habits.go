@@ -9,5 +9,6 @@ func fieldHabits() []Item {
 		{ID: "FD-23", Section: "RFC 7591 §2, §3.2.1", Requires: "registration leaves out what nobody uses, and tells it: implicit, unknown scopes, idle subjects, order, charset"},
 		{ID: "FD-24", Section: "operation", Requires: "clients add refuses scopes that do not exist, misspelt members and redirect URIs of the server; clients remove"},
 		{ID: "FD-25", Section: "CIBA §7.1", Requires: "binding messages with the spaces of amounts and the joiners of spelling; nothing else that is invisible"},
+		{ID: "FD-26", Section: "RFC 9110 §12.4.2, §12.5.1", Requires: "a signed answer of introspection by the weights of Accept; zero in any spelling is none"},
 	}
 }
