@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 343 {
+	if len(seen) != 345 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -10,5 +10,7 @@ func fieldHabits() []Item {
 		{ID: "FD-24", Section: "operation", Requires: "clients add refuses scopes that do not exist, misspelt members and redirect URIs of the server; clients remove"},
 		{ID: "FD-25", Section: "CIBA §7.1", Requires: "binding messages with the spaces of amounts and the joiners of spelling; nothing else that is invisible"},
 		{ID: "FD-26", Section: "RFC 9110 §12.4.2, §12.5.1", Requires: "a signed answer of introspection by the weights of Accept; zero in any spelling is none"},
+		{ID: "FD-27", Section: "WebAuthn Level 3 §6.1.1, §7.2", Requires: "passkeys whose backup flag or counter moves: the user is told and not locked out; counters count for device-bound ones"},
+		{ID: "FD-28", Section: "WebAuthn Level 3 §5.8.5, §7.2-6", Requires: "a passkey sign-in names its user, and the type of a key is that of its algorithm"},
 	}
 }
