@@ -43,6 +43,12 @@ func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, 
 		return store.Client{}, inInput(err)
 	}
 	record := store.Client{ID: wanted.ID, Profile: wanted.Profile, Metadata: wanted.Metadata, Version: 1}
+	if _, err := a.Store.User(ctx, wanted.ID); !errors.Is(err, store.ErrNotFound) {
+		if err == nil {
+			err = fmt.Errorf("the client_id %q is the subject of a user: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted.ID)
+		}
+		return store.Client{}, err
+	}
 	existing, err := a.Store.Client(ctx, wanted.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -49,4 +50,25 @@ func TestFD24ClientsAdd(t *testing.T) {
 	t.Run("refuses to remove what is not there", func(t *testing.T) {
 		refused(t, a.RemoveClient(ctx, "app"), "there is no client", false)
 	})
+}
+
+// Covers: FD-30. A client and a user never share an identifier: sub of a token without a user is the client_id.
+func TestFD30NoSharedSubject(t *testing.T) {
+	a, ctx := newAdmin(t), t.Context()
+	password := func() ([]byte, error) { return []byte("correct horse battery staple"), nil }
+	user := func(name, subject string) error {
+		_, err := a.AddUser(ctx, admin.NewUser{Username: name, Subject: subject}, password)
+		return err
+	}
+	client := func(id string) error {
+		_, err := a.AddClient(ctx, admin.NewClient{ID: id, Metadata: []byte(bank)})
+		return err
+	}
+	t.Run("accepts different ones", func(t *testing.T) {
+		if err := errors.Join(user("alice", "alice-1"), client("app"), user("bob", "app-1"), client("alice")); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("refuses a client with the subject of a user", func(t *testing.T) { refused(t, client("alice-1"), "RFC 9068 §5", false) })
+	t.Run("refuses a user with the client_id of a client", func(t *testing.T) { refused(t, user("carol", "app"), "RFC 9068 §5", false) })
 }

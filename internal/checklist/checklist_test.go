@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 345 {
+	if len(seen) != 347 {
 		t.Errorf("%d items", len(seen))
 	}
 }

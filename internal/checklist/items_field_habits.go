@@ -12,5 +12,7 @@ func fieldHabits() []Item {
 		{ID: "FD-26", Section: "RFC 9110 §12.4.2, §12.5.1", Requires: "a signed answer of introspection by the weights of Accept; zero in any spelling is none"},
 		{ID: "FD-27", Section: "WebAuthn Level 3 §6.1.1, §7.2", Requires: "passkeys whose backup flag or counter moves: the user is told and not locked out; counters count for device-bound ones"},
 		{ID: "FD-28", Section: "WebAuthn Level 3 §5.8.5, §7.2-6", Requires: "a passkey sign-in names its user, and the type of a key is that of its algorithm"},
+		{ID: "FD-29", Section: "RFC 9449 §4.3-9", Requires: "a proof is for the listener that it is sent to"},
+		{ID: "FD-30", Section: "RFC 9068 §5", Requires: "no client_id is the subject of a user"},
 	}
 }

@@ -92,8 +92,8 @@ func testUsePasskey(f *fixture) {
 	f.must(f.AddPasskey(f.Context(), passkey))
 	f.clock.set(f.clock.Now().Add(time.Second))
 	oneTime := f.oneTime()
-	f.must(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount+1}, oneTime))
-	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount+2}, oneTime), store.ErrReplayed)
+	f.must(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 1}, oneTime))
+	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 2}, oneTime), store.ErrReplayed)
 	passkey.SignCount++
 	passkey.UsedAt = f.clock.Now()
 	got, err := f.Passkey(f.Context(), passkey.ID)
@@ -114,7 +114,7 @@ func testUsePasskey(f *fixture) {
 	got, err = f.Passkey(f.Context(), passkey.ID)
 	f.must(err)
 	f.equal(got, passkey)
-	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount+5}), store.ErrRevoked)
+	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 5}), store.ErrRevoked)
 	f.want(f.UsePasskey(f.Context(), []byte("unknown passkey"), store.PasskeyUse{SignCount: 1}), store.ErrNotFound)
 
 	moved := f.passkey("subject") // begins to be synced: from then on its copies count each for itself
@@ -269,7 +269,9 @@ func testRaceUsePasskey(f *fixture) {
 	passkey.Synced = false
 	f.must(f.AddPasskey(f.Context(), passkey))
 	won, copies := 0, 0
-	for _, err := range race(func(int) error { return f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount+1}) }) {
+	for _, err := range race(func(int) error {
+		return f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 1})
+	}) {
 		switch {
 		case err == nil:
 			won++

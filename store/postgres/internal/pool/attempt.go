@@ -170,7 +170,9 @@ func code(err error) string {
 // replayedKind reads the kind of a one-time value from the detail of a violated key, which holds the columns and the values
 // in every language; empty when there is no detail, as from the trigger that nodes of an older release run into.
 func replayedKind(detail string) string {
-	_, values, _ := strings.Cut(detail, "(kind, key, until)=(")
+	// The key of most partitions is (kind, key), that of the default one (kind, key, until).
+	_, columns, _ := strings.Cut(detail, "(kind, key")
+	_, values, _ := strings.Cut(columns, ")=(")
 	kind, _, _ := strings.Cut(values, ", ")
 	return kind
 }
