@@ -150,7 +150,10 @@ module: toolchain ## Give the module another path in the whole tree: MODULE=host
 vulncheck: toolchain ## Look for known vulnerabilities (needs the network)
 	$(GO) run $(GOVULNCHECK) ./...
 
-clean: ## Take away everything that make made: keys, database, users, binary, reports
+clean: ## Take away everything that make made: keys, database, users, binary, reports; asks first (not with YES=1)
+	@if [ -e "$(STATE)" ] && [ "$(YES)" != 1 ]; then \
+		printf 'This deletes the keys, the database and the users in %s. To go on, write yes: ' "$(STATE)"; \
+		read -r answer && [ "$$answer" = yes ] || { echo 'Nothing was deleted.'; exit 1; }; fi
 	rm -rf $(STATE) bin reports
 
 # A Go that is too old fetches its successor here, if it cannot by itself.

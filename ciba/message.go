@@ -1,6 +1,8 @@
 package ciba
 
 import (
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -10,7 +12,9 @@ const MaxBindingMessage = 100
 
 // CheckBindingMessage reports whether a user can read a message on two devices and compare it (CIBA Core §7.1): one line
 // of printable characters, without invisible ones or marks that change the direction of writing, and without letters
-// of scripts that look alike side by side. Errors are of type [*Error].
+// of scripts that look alike side by side. A space may be any separator of Unicode's category Zs, as amounts of money are
+// written with (see [PlainSpaces]), and joiners are right where the spelling of a script has them. Errors are of type
+// [*Error].
 func CheckBindingMessage(message string) error {
 	if !utf8.ValidString(message) {
 		return refuse(InvalidBindingMessage, "binding_message is no correct UTF-8")
@@ -20,17 +24,22 @@ func CheckBindingMessage(message string) error {
 	}
 	alike := map[*unicode.RangeTable]bool{}
 	marks, visible := 0, false
-	for _, r := range message {
+	runes := []rune(message)
+	for i, r := range runes {
+		if isJoiner(r) && joins(runes, i) {
+			continue
+		}
 		marks = countMark(marks, r)
+		space := unicode.Is(unicode.Zs, r)
 		switch {
-		case r != ' ' && !unicode.IsPrint(r):
+		case !space && !unicode.IsPrint(r):
 			return refuse(InvalidBindingMessage, "binding_message holds U+%04X, which cannot be seen; printable characters and plain spaces are right", r)
 		case marks > 2:
 			return refuse(InvalidBindingMessage, "binding_message heaps marks upon a letter")
 		case r >= 0xFF00 && r <= 0xFFEF, r >= 0x1D400 && r <= 0x1D7FF, r == 0x2800, unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
 			return refuse(InvalidBindingMessage, "binding_message holds U+%04X, which looks like another character or like none", r)
 		}
-		visible = visible || r != ' '
+		visible = visible || !space
 		for _, script := range []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian, unicode.Cherokee, unicode.Coptic} {
 			if unicode.Is(script, r) {
 				alike[script] = true
@@ -44,6 +53,60 @@ func CheckBindingMessage(message string) error {
 		return refuse(InvalidBindingMessage, "binding_message is empty")
 	}
 	return nil
+}
+
+// PlainSpaces returns a message with a plain space for each separator of Unicode's category Zs, as it is shown: those of
+// other widths and those that do not break look like one.
+func PlainSpaces(message string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Zs, r) {
+			return ' '
+		}
+		return r
+	}, message)
+}
+
+// The zero-width non-joiner and joiner.
+const (
+	nonJoiner = 0x200C
+	joiner    = 0x200D
+)
+
+func isJoiner(r rune) bool { return r == nonJoiner || r == joiner }
+
+// joins reports whether the joiner at i belongs to the spelling of its word, much as RFC 5892 Appendix A.1 and A.2 has it:
+// between two letters of a cursive script, or after a virama. At the ends, doubled, and in other scripts it is invisible.
+func joins(runes []rune, i int) bool {
+	if i == 0 || i == len(runes)-1 || isJoiner(runes[i-1]) || isJoiner(runes[i+1]) || unicode.IsMark(runes[i+1]) {
+		return false
+	}
+	base := i - 1
+	for base >= 0 && unicode.IsMark(runes[base]) {
+		base--
+	}
+	if base < 0 || !unicode.IsLetter(runes[base]) {
+		return false
+	}
+	if slices.Contains(viramas[:], runes[i-1]) {
+		return true
+	}
+	for _, script := range cursive() {
+		if unicode.Is(script, runes[base]) {
+			return unicode.IsLetter(runes[i+1]) && unicode.Is(script, runes[i+1])
+		}
+	}
+	return false
+}
+
+// cursive are the scripts whose letters join, and in which a joiner changes what is seen.
+func cursive() []*unicode.RangeTable {
+	return []*unicode.RangeTable{unicode.Arabic, unicode.Syriac, unicode.Mandaic, unicode.Nko, unicode.Mongolian, unicode.Phags_Pa, unicode.Adlam}
+}
+
+// viramas are the signs that take the vowel from a letter (canonical combining class 9) in living scripts of India and
+// South East Asia.
+var viramas = [...]rune{
+	0x094D, 0x09CD, 0x0A4D, 0x0ACD, 0x0B4D, 0x0BCD, 0x0C4D, 0x0CCD, 0x0D4D, 0x0DCA, 0x0F84, 0x1039, 0x103A, 0x17D2, 0x1B44, 0xA9C0,
 }
 
 // countMark counts how many marks are in a row.

@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,9 @@ func Parse(raw string, algorithms []string) (*Object, error) {
 // Unverified gives a parameter of an object that may not have been signed by its client: good for finding out where to
 // tell that it was refused, and for nothing else.
 func (o *Object) Unverified(name string) string { return o.object.Parameters.Get(name) }
+
+// Members are the names of all members of the object, with or without a value, sorted.
+func (o *Object) Members() []string { return slices.Clone(o.object.Members) }
 
 // Compact is the object as it was signed.
 func (o *Object) Compact() string { return o.object.Token.Compact() }

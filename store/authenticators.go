@@ -17,7 +17,7 @@ type Passkey struct {
 	// Name is what its user calls it.
 	Name string
 	// Synced reports that the credential may be copied to other devices of its user (backup eligibility, §6.1.3), and
-	// is therefore not bound to one piece of hardware.
+	// is therefore not bound to one piece of hardware. It stays set: a copy may exist.
 	Synced bool
 	// SignCount is the highest signature counter seen (§6.1.1); 0 for authenticators that do not count.
 	SignCount uint32
@@ -27,6 +27,14 @@ type Passkey struct {
 	// ClonedAt is when a signature counter was received that was not higher than the stored one, which indicates a cloned
 	// authenticator (§6.1.1). From then on the passkey is refused. Zero otherwise.
 	ClonedAt time.Time
+}
+
+// PasskeyUse is what a passkey says of one use of it.
+type PasskeyUse struct {
+	// SignCount is the signature counter. Copies of a synced passkey count each for itself, so that it says nothing there.
+	SignCount uint32
+	// Synced is the backup eligibility.
+	Synced bool
 }
 
 // Device is an application, such as a bank's own, that confirms requests for one user.
@@ -78,11 +86,11 @@ type Authenticators interface {
 	Passkey(ctx context.Context, id []byte) (Passkey, error)
 	// Passkeys lists a user's, oldest first.
 	Passkeys(ctx context.Context, subject string) ([]Passkey, error)
-	// UsePasskey records that a passkey was used with a signature counter, and consumes oneTimes. ErrNotFound when it is
+	// UsePasskey records that a passkey was used, and consumes oneTimes. A passkey that is synced, or was ever, stays so. ErrNotFound when it is
 	// unknown, or its user is disabled or deleted; ErrRevoked when it was found to be cloned before; ErrReplayed. These
-	// change nothing. ErrConflict when the counter is not higher than the last (0 and 0 is allowed): the clone
-	// is recorded and the one-time values consumed.
-	UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...OneTime) error
+	// change nothing. ErrConflict when the counter of one that is not synced is not higher than the last (0 and 0 is
+	// allowed): the clone is recorded and the one-time values consumed.
+	UsePasskey(ctx context.Context, id []byte, use PasskeyUse, oneTimes ...OneTime) error
 	// RemovePasskey removes one of a user; ErrNotFound.
 	RemovePasskey(ctx context.Context, subject string, id []byte) error
 

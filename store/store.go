@@ -28,7 +28,7 @@ var (
 	ErrExpired = errors.New("store: expired")
 	// ErrConsumed: the one-time thing has been used before.
 	ErrConsumed = errors.New("store: already used")
-	// ErrReplayed: one of the [OneTime] values has been seen before. Nothing was changed.
+	// ErrReplayed: one of the [OneTime] values has been seen before. Nothing was changed. A [*ReplayedError] says which.
 	ErrReplayed = errors.New("store: replayed")
 	// ErrRevoked: the grant behind the record has been revoked.
 	ErrRevoked = errors.New("store: revoked")
@@ -38,6 +38,27 @@ var (
 	ErrOverloaded = errors.New("store: overloaded")
 	// ErrUnavailable: the database could not be reached, or went away under the verb, whose outcome is then unknown.
 	ErrUnavailable = errors.New("store: the database is not available")
+)
+
+// ReplayedError is the [ErrReplayed] of one value, and matches it by [errors.Is].
+type ReplayedError struct {
+	// Kind is that of a [OneTime] that was seen before, the first when there are several; empty where the database did
+	// not say it.
+	Kind string
+}
+
+// Error implements error.
+func (e *ReplayedError) Error() string { return ErrReplayed.Error() + ": " + e.Kind }
+
+// Is reports whether target is [ErrReplayed].
+func (e *ReplayedError) Is(target error) bool { return target == ErrReplayed }
+
+// Kinds of [OneTime] values that answers to clients depend on.
+const (
+	// KindAssertion is the jti of a client assertion (RFC 7523 §3).
+	KindAssertion = "client_assertion"
+	// KindDPoP is the jti of a DPoP proof (RFC 9449 §11.1).
+	KindDPoP = "dpop"
 )
 
 // Digest is the SHA-256 of a secret: the only form in which a secret is stored.
@@ -51,7 +72,7 @@ func (d Digest) Zero() bool { return d == Digest{} }
 
 // OneTime is a value that may be used once: the jti of a client assertion or of a DPoP proof.
 type OneTime struct {
-	// Kind separates name spaces: "client_assertion", "dpop".
+	// Kind separates name spaces: [KindAssertion], [KindDPoP] and others.
 	Kind string
 	// Key is the digest of everything that makes the value unique, such as issuer and jti.
 	Key Digest

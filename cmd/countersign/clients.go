@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"countersign/internal/admin"
@@ -21,6 +25,7 @@ type clientsCommand struct {
 	Show    clientsShow    `cmd:"" help:"Show one client with its metadata, as JSON."`
 	Disable clientsDisable `cmd:"" help:"Disable a client, from the next request on."`
 	Enable  clientsEnable  `cmd:"" help:"Re-enable a client."`
+	Remove  clientsRemove  `cmd:"" help:"Remove a client and end its grants."`
 
 	RotateKeys clientsRotateKeys `cmd:"" help:"Replace the public keys of a client."`
 	Tokens     clientsTokens     `cmd:"" help:"Manage the initial access tokens, with which clients register themselves."`
@@ -47,7 +52,8 @@ Examples:
   countersign clients add app --file app.json --replace
   countersign clients rotate-keys app --jwks keys.json --add
   countersign clients list
-  countersign clients disable app`
+  countersign clients disable app
+  countersign clients remove app --yes`
 }
 
 const (
@@ -75,6 +81,7 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	wanted := admin.NewClient{ID: c.ID, Profile: c.Profile, Metadata: metadata, Replace: c.Replace}
+	wanted.Scopes, wanted.Origins = settings.ScopeNames(), []string{settings.Issuer, settings.ListenMTLS.URL}
 	for _, known := range settings.TrustStores {
 		wanted.TrustStores = append(wanted.TrustStores, known.Name)
 	}
@@ -210,6 +217,43 @@ type clientsEnable struct {
 // Run implements the command.
 func (c clientsEnable) Run(ctx context.Context, p *program) error {
 	return setClientDisabled(ctx, p, c.ID, false, "enabled")
+}
+
+type clientsRemove struct {
+	ID  string `arg:"" help:"The client_id."`
+	Yes bool   `help:"Do not ask for confirmation."`
+}
+
+// Run implements the command.
+func (c clientsRemove) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		if _, err := a.Client(ctx, c.ID); err != nil {
+			return err
+		}
+		if !c.Yes {
+			if err := p.confirm("the client_id", c.ID); err != nil {
+				return err
+			}
+		}
+		if err := a.RemoveClient(ctx, c.ID); err != nil {
+			return err
+		}
+		p.printf("removed the client %s\n", c.ID)
+		return nil
+	})
+}
+
+// confirm asks for a name once more before what cannot be undone.
+func (p *program) confirm(kind, name string) error {
+	fmt.Fprintf(p.stderr, "this cannot be undone; to go on, write %s once more: ", kind)
+	answer, err := bufio.NewReader(io.LimitReader(p.stdin, 1024)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(answer) != name {
+		return fmt.Errorf("that is not %s: nothing was changed", name)
+	}
+	return nil
 }
 
 func setClientDisabled(ctx context.Context, p *program, id string, disabled bool, state string) error {

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"strings"
 
 	"countersign/internal/admin"
 	"countersign/internal/console"
@@ -70,8 +65,10 @@ func (c peopleErase) Run(ctx context.Context, p *program) error {
 			p.printf("nothing was changed\n")
 			return nil
 		}
-		if err := c.confirm(p); err != nil {
-			return err
+		if !c.Yes {
+			if err := p.confirm("the subject", c.Subject); err != nil {
+				return err
+			}
 		}
 		if err := a.Erase(ctx, c.Subject); err != nil {
 			return err
@@ -90,20 +87,4 @@ func (c peopleErase) summarise(p *program, person store.UserData, activeGrants i
 		console.Count(len(person.Consents), "consent"), console.Count(len(person.Passkeys), "passkey"),
 		console.Count(len(person.Devices)+len(person.Enrolments), "device"), console.Count(len(person.Subscriptions), "subscription"),
 		console.Count(len(person.Backchannel), "backchannel request"))
-}
-
-// confirm has the operator write the subject once more.
-func (c peopleErase) confirm(p *program) error {
-	if c.Yes {
-		return nil
-	}
-	fmt.Fprintf(p.stderr, "this cannot be undone; to go on, write the subject once more: ")
-	answer, err := bufio.NewReader(io.LimitReader(p.stdin, 1024)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if strings.TrimSpace(answer) != c.Subject {
-		return fmt.Errorf("that is not %s: nothing was changed", c.Subject)
-	}
-	return nil
 }

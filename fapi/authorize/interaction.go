@@ -206,6 +206,7 @@ func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a brows
 		return
 	}
 	h.sessions.SetCookie(w, secret)
+	browser.NotePasskeyChange(w, a)
 	browser.SeeOther(w, h.addressOf(o.handle))
 }
 

@@ -119,6 +119,9 @@ func (h *Handler) checkObject(
 	if err != nil {
 		return oauth.Form{}, nil, invalidObject(err)
 	}
+	if err := evident(object); err != nil {
+		return oauth.Form{}, nil, err
+	}
 	inside, err := oauth.NewForm(values)
 	if err != nil {
 		return oauth.Form{}, nil, invalidObject(err)
@@ -129,6 +132,18 @@ func (h *Handler) checkObject(
 	}
 	kept, err := h.evidence.Message(ctx, audit.RequestObject, caller.ID, object.Compact(), signedBy)
 	return inside, []store.Evidence{kept}, err
+}
+
+// evident refuses members that no authorization request has and that evidence would not hold as they were signed: what is
+// kept of the object is all of it (FAPI 2.0 Message Signing §7).
+func evident(object *jar.Object) error {
+	for _, name := range object.Members() {
+		if audit.Withholds(name) {
+			return oauth.Errorf(oauth.InvalidRequestObject,
+				"the request object holds %s, which is a secret and no parameter of an authorization request; leave it out", name)
+		}
+	}
+	return nil
 }
 
 // invalidObject returns the error for an invalid request object (RFC 9101 §7).

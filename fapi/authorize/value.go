@@ -1,12 +1,18 @@
 package authorize
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"strings"
 
 	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
 	"countersign/fapi/request"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/jar"
+	"countersign/store"
 )
 
 // authorizeByValue serves a request with a request object by value (RFC 9101 §5.1). It is stored like a pushed
@@ -48,9 +54,28 @@ func (h *Handler) authorizeByValue(
 		h.redirectError(w, r, back, err)
 		return
 	}
-	if err := h.store.Push(ctx, record); err != nil {
+	if err := h.pushOnce(ctx, caller, record, object); err != nil {
 		h.redirectError(w, r, back, err)
 		return
 	}
 	h.openRequest(w, r, caller, record.ID, back)
+}
+
+// kindEvidence is of the one-time values by which evidence of an object is recorded once, however often it is replayed.
+const kindEvidence = "request_object_evidence"
+
+// pushOnce stores a request, with the evidence of its object unless that was recorded before: in the same transaction,
+// so that no request is without. What is signed decides, since anybody can write some signatures in two ways.
+func (h *Handler) pushOnce(ctx context.Context, caller *client.Client, record store.Request, object *jar.Object) error {
+	signed := object.Compact()
+	lasts := caller.Profile.MaxAhead + caller.Profile.MaxRequestObjectLifetime + endpoint.ClockDifference
+	err := h.store.Push(ctx, record, store.OneTime{
+		Kind: kindEvidence, Key: store.DigestOf(caller.ID + "\x00" + signed[:strings.LastIndexByte(signed, '.')]),
+		Until: h.now().Add(lasts),
+	})
+	if errors.Is(err, store.ErrReplayed) {
+		record.Evidence = nil
+		return h.store.Push(ctx, record)
+	}
+	return err
 }

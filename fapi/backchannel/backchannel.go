@@ -310,6 +310,10 @@ func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form,
 		return oauth.Form{}, nil, nil, err
 	}
 	kept, err := h.evidence.Message(ctx, audit.BackchannelRequest, c.Client.ID, object.Compact(), signedBy)
+	if errors.Is(err, audit.ErrMessage) {
+		return oauth.Form{}, nil, nil, oauth.Errorf(oauth.InvalidRequest,
+			"evidence of the signed request cannot be kept without revealing its user_code: make its jti of 16 random characters or more").Because(err)
+	}
 	return form, verified.Parameters, []store.Evidence{kept}, err
 }
 

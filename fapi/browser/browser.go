@@ -18,13 +18,36 @@ import (
 	"countersign/store"
 )
 
-// The two cookies. The __Host- prefix binds them to this host and to TLS: a sibling host cannot set them.
+// The cookies. The __Host- prefix binds them to this host and to TLS: a sibling host cannot set them.
 const (
 	// cookie binds interactions to the browser that began them.
 	cookie = "__Host-countersign-browser"
 	// sessionCookie is the session.
 	sessionCookie = "__Host-countersign-session"
+	// noticeCookie says that the backup flag of a passkey changed, until the user was told on the device page.
+	noticeCookie = "__Host-countersign-passkey-changed"
 )
+
+// noticeLifetime is how long the notice is kept for the user's next visit of the device page.
+const noticeLifetime = 30 * 24 * time.Hour
+
+// NotePasskeyChange has the user told on the device page, the next time in this browser, when the passkey of an
+// authentication is not what it was. No other user is told.
+func NotePasskeyChange(w http.ResponseWriter, a Authentication) {
+	if a.PasskeyChanged {
+		setCookie(w, noticeCookie, FormToken("passkey changed", a.Subject), noticeLifetime)
+	}
+}
+
+// TakePasskeyChange reports whether a user is to be told, and forgets it.
+func TakePasskeyChange(w http.ResponseWriter, r *http.Request, subject string) bool {
+	found, err := r.Cookie(noticeCookie)
+	if err != nil || !SameToken(found.Value, FormToken("passkey changed", subject)) {
+		return false
+	}
+	setCookie(w, noticeCookie, "", -time.Second)
+	return true
+}
 
 // Session returns the digest of the browser's session cookie, or zero.
 func Session(r *http.Request) store.Digest {
@@ -124,6 +147,7 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authenticatio
 		return err
 	}
 	s.SetCookie(w, secret)
+	NotePasskeyChange(w, a)
 	return nil
 }
 

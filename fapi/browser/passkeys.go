@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"countersign/fapi/event"
 	"countersign/internal/passkey"
@@ -32,7 +33,7 @@ type Passkeys struct {
 	Ceremonies *passkey.Ceremonies
 	Store      interface {
 		Passkey(ctx context.Context, id []byte) (store.Passkey, error)
-		UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error
+		UsePasskey(ctx context.Context, id []byte, use store.PasskeyUse, oneTimes ...store.OneTime) error
 	}
 	Evidence *event.Recorder
 	Log      *slog.Logger
@@ -68,7 +69,7 @@ func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer st
 	if err != nil {
 		return Authentication{}, refused(err)
 	}
-	err = p.Store.UsePasskey(ctx, proven.ID, proven.SignCount, ChallengeOneTime(challenge))
+	err = p.Store.UsePasskey(ctx, proven.ID, store.PasskeyUse{SignCount: proven.SignCount, Synced: proven.SyncedNow}, ChallengeOneTime(challenge))
 	if errors.Is(err, store.ErrConflict) {
 		p.Log.WarnContext(ctx, "passkey disabled: signature counter did not increase (copied authenticator)",
 			"correlation_id", event.Of(ctx).CorrelationID, "subject", proven.Subject)
@@ -77,7 +78,15 @@ func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer st
 	if err != nil {
 		return Authentication{}, refused(err)
 	}
-	return Authentication{Subject: proven.Subject, ACR: PasskeyACR, AMR: methods(proven.Synced)}, nil
+	changed := proven.SyncedNow != proven.Synced
+	if changed {
+		p.Log.WarnContext(ctx, "backup flag of a passkey changed",
+			"correlation_id", event.Of(ctx).CorrelationID, "subject", proven.Subject)
+		p.Evidence.SecurityEvent(ctx, "", "passkey_backup_changed", "subject", proven.Subject, "synced", strconv.FormatBool(proven.SyncedNow))
+	}
+	return Authentication{
+		Subject: proven.Subject, ACR: PasskeyACR, AMR: methods(proven.Synced || proven.SyncedNow), PasskeyChanged: changed,
+	}, nil
 }
 
 // stored finds a passkey, of one user if subject is not empty.

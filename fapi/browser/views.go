@@ -62,6 +62,8 @@ type Authentication struct {
 	ACR string
 	// AMR lists the methods used (RFC 8176), such as "pwd".
 	AMR []string
+	// PasskeyChanged reports that the passkey's backup flag is not what it was: the user is told.
+	PasskeyChanged bool
 }
 
 // ProblemCode is why a form was refused; pages put it into words.

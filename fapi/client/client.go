@@ -6,6 +6,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -72,6 +73,7 @@ func Parse(id, profileName string, metadata []byte) (*Client, error) {
 	}
 	m := &client.Metadata
 	m.ApplyDefaults()
+	m.leaveOut()
 	var problems []error
 	problem := func(member, format string, arguments ...any) {
 		problems = append(problems, &MemberError{Member: member, Text: fmt.Sprintf(format, arguments...)})
@@ -173,7 +175,7 @@ func checkResourceIdentifiers(identifiers []string, problem func(string, string,
 }
 
 // checkRedirectURIs allows https, and http on a loopback address for native apps (FAPI 2.0 Security Profile
-// §5.3.2.2-8). Matching is exact.
+// §5.3.2.2-8). [Client.Redirects] compares them.
 func checkRedirectURIs(m *Metadata, problem func(string, string, ...any)) {
 	list := m.RedirectURIs
 	if len(list) == 0 && slices.Contains(m.GrantTypes, profile.AuthorizationCode) {
@@ -198,6 +200,21 @@ func checkRedirectURIs(m *Metadata, problem func(string, string, ...any)) {
 
 // notOfURI reports whether a character is not allowed in a URI (RFC 3986 §2). Browsers treat a backslash as a slash.
 func notOfURI(r rune) bool { return r <= 0x20 || r > 0x7e || strings.ContainsRune("\\\"<>^`{|}", r) }
+
+// SameOrigin reports whether two absolute addresses have one origin (RFC 6454 §4): scheme, host in any case of letters, and
+// port, which may be the scheme's usual one. It is false when one of them is none.
+func SameOrigin(one, other string) bool {
+	a, errA := url.Parse(one)
+	b, errB := url.Parse(other)
+	if errA != nil || errB != nil || a.Host == "" || b.Host == "" {
+		return false
+	}
+	host := func(u *url.URL) string { return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") }
+	port := func(u *url.URL) string {
+		return cmp.Or(strings.TrimLeft(u.Port(), "0"), map[string]string{"https": "443", "http": "80"}[u.Scheme])
+	}
+	return a.Scheme == b.Scheme && host(a) == host(b) && port(a) == port(b)
+}
 
 // IsLoopback reports whether a host is a literal loopback address.
 func IsLoopback(host string) bool {
@@ -245,9 +262,6 @@ func (c *Client) checkKeys(problem func(string, string, ...any)) {
 			found = c.Keys.Certifies()
 		}
 		c.needKeys(found, m.TokenEndpointAuthMethod+" needs", problem)
-		if c.CertificateSubject != (mtls.Subject{}) {
-			problem("tls_client_auth_subject_dn", "subject parameters belong to %s only", profile.TLSClientAuth)
-		}
 		if m.TLSClientAuthTrustStore != "" {
 			problem("tls_client_auth_trust_store", "belongs to %s only", profile.TLSClientAuth)
 		}
@@ -344,11 +358,6 @@ func (c *Client) Constraint() profile.SenderConstraint {
 		return ""
 	}
 	return c.Profile.SenderConstraints[0]
-}
-
-// HasRedirectURI reports whether a redirect URI is registered, by exact comparison (RFC 9700 §2.1).
-func (c *Client) HasRedirectURI(address string) bool {
-	return slices.Contains(c.Metadata.RedirectURIs, address)
 }
 
 // AuthMethod returns the client's authentication method. [Parse] ensures that there is exactly one.

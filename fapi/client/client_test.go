@@ -68,7 +68,7 @@ func TestParseClient(t *testing.T) {
 		"keys by address":             {set("jwks_uri", "https://client.example/jwks"), "jwks_uri"},
 		"a secret key":                {set("jwks", json.RawMessage(`{"keys":[{"kty":"oct","k":"AAAA"}]}`)), "jwks"},
 		"no certificate subject":      {set("token_endpoint_auth_method", "tls_client_auth"), "tls_client_auth_subject_dn"},
-		"a subject without use":       {set("tls_client_auth_subject_dn", "CN=a"), "tls_client_auth_subject_dn"},
+		"a subject without use":       {set("tls_client_auth_subject_dn", "CN=a"), ""},
 		"a logo over http":            {set("logo_uri", "http://client.example/logo.png"), "logo_uri"},
 	}
 	for name, test := range tests {

@@ -2,7 +2,9 @@ package client
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
+	"strings"
 
 	"countersign/fapi/profile"
 )
@@ -97,6 +99,16 @@ type Metadata struct {
 	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
 
+// Members returns the names of the members of [Metadata].
+func Members() []string {
+	var names []string
+	for field := range reflect.TypeFor[Metadata]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
 // restriction returns what of a registration restricts its profile.
 func (m *Metadata) restriction() profile.Registration {
 	r := profile.Registration{
@@ -112,6 +124,34 @@ func (m *Metadata) restriction() profile.Registration {
 		r.SenderConstraints = append(r.SenderConstraints, profile.ByCertificate)
 	}
 	return r
+}
+
+// leaveOut takes out what clients register by habit and nothing here uses (RFC 7591 §2, §3.2.1), and sorts the words of
+// response types, whose order is irrelevant (OAuth 2.0 Multiple Response Type Encoding Practices §5):
+//   - the grant type implicit beside authorization_code, which OpenID Connect Registration §2 wants for an ID token
+//     through the browser, and which is no grant of its own here;
+//   - the certificate subject of a client that does not authenticate with one.
+func (m *Metadata) leaveOut() {
+	var types []string
+	withIDToken := false
+	for _, registered := range m.ResponseTypes {
+		words := strings.Split(registered, " ")
+		slices.Sort(words)
+		withIDToken = withIDToken || slices.Contains(words, "id_token")
+		if kind := strings.Join(words, " "); !slices.Contains(types, kind) {
+			types = append(types, kind)
+		}
+	}
+	if len(types) > 0 {
+		m.ResponseTypes = types
+	}
+	if withIDToken && slices.Contains(m.GrantTypes, profile.AuthorizationCode) {
+		m.GrantTypes = slices.DeleteFunc(slices.Clone(m.GrantTypes), func(name string) bool { return name == "implicit" })
+	}
+	if m.TokenEndpointAuthMethod == profile.PrivateKeyJWT || m.TokenEndpointAuthMethod == profile.SelfSignedTLSClientAuth {
+		m.TLSClientAuthSubjectDN, m.TLSClientAuthSANDNS, m.TLSClientAuthSANURI = "", "", ""
+		m.TLSClientAuthSANIP, m.TLSClientAuthSANEmail = "", ""
+	}
 }
 
 // ApplyDefaults fills in the defaults of RFC 7591 §2.

@@ -50,14 +50,14 @@ func (h *api) routes() []endpoint.Route {
 }
 
 // proof verifies the DPoP proof of a call.
-func (h *api) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, error) {
+func (h *api) proof(w http.ResponseWriter, r *http.Request, at endpoint.At) (dpop.Proof, error) {
 	h.proofs.OfferNonce(w)
 	if r.URL.RawPath != "" { // one URL in two encodings: the signed one could differ from the routed one
 		return dpop.Proof{}, oauth.Errorf(oauth.InvalidRequest, "the address has characters that are escaped without need")
 	}
 	// htu is the URL called, which contains the request and the decision.
 	below := strings.TrimPrefix(r.URL.EscapedPath(), h.addresses.Path())
-	proof, err := h.proofs.Verify(r, h.addresses.Of(below), "")
+	proof, err := h.proofs.Verify(r, []string{h.addresses.At(at, below)}, "")
 	if errors.Is(err, endpoint.ErrNoProof) {
 		return dpop.Proof{}, endpoint.Challenge("DPoP",
 			oauth.Errorf(oauth.InvalidDPoPProof, "a device authenticates with a DPoP proof of its key (RFC 9449 §4.2)").
@@ -67,8 +67,8 @@ func (h *api) proof(w http.ResponseWriter, r *http.Request) (dpop.Proof, error) 
 }
 
 // authenticate returns the device whose key made the proof of a call, and consumes the proof. The user must be enabled.
-func (h *api) authenticate(w http.ResponseWriter, r *http.Request) (store.Device, error) {
-	proof, err := h.proof(w, r)
+func (h *api) authenticate(w http.ResponseWriter, r *http.Request, at endpoint.At) (store.Device, error) {
+	proof, err := h.proof(w, r, at)
 	if err != nil {
 		return store.Device{}, err
 	}
@@ -95,8 +95,8 @@ func deviceError(err error) error {
 
 // call serves a call of an authenticated device, with a response in JSON.
 func (h *api) call(answer func(http.ResponseWriter, *http.Request, store.Device) (any, error)) endpoint.Serve {
-	return endpoint.Direct(func(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
-		device, err := h.authenticate(w, r)
+	return endpoint.Direct(func(w http.ResponseWriter, r *http.Request, at endpoint.At) error {
+		device, err := h.authenticate(w, r, at)
 		if err != nil {
 			return err
 		}
@@ -116,13 +116,13 @@ type enrolled struct {
 }
 
 // enrol enrols the key of the proof as a device of the user who got the code.
-func (h *api) enrol(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
+func (h *api) enrol(w http.ResponseWriter, r *http.Request, at endpoint.At) error {
 	ctx := r.Context()
 	form, err := oauth.ReadForm(w, r)
 	if err != nil {
 		return err
 	}
-	proof, err := h.proof(w, r)
+	proof, err := h.proof(w, r, at)
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func (h *Handler) decide(decision string) action {
 
 // proveByPasskey authenticates a user for a decision with a passkey.
 func (h *Handler) proveByPasskey(
-	_ http.ResponseWriter, r *http.Request, in *interaction, decision string,
+	w http.ResponseWriter, r *http.Request, in *interaction, decision string,
 ) (browser.Authentication, browser.Problem, error) {
 	binding, err := in.decisionBinding(*in.page.Request, decision)
 	if err != nil {
@@ -131,6 +131,9 @@ func (h *Handler) proveByPasskey(
 	if errors.Is(err, browser.ErrPasskeyRefused) {
 		h.logPasskeyRefused(r.Context(), err)
 		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPasskey}, nil
+	}
+	if err == nil {
+		browser.NotePasskeyChange(w, authentication)
 	}
 	return authentication, browser.Problem{}, err
 }

@@ -103,6 +103,9 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, name pageName) (*
 		return nil, err
 	}
 	in.page.SignedIn = &browser.SignedIn{Subject: user.Subject, Username: user.Username, AuthTime: in.session.AuthTime}
+	if r.Method == http.MethodGet && browser.TakePasskeyChange(w, r, user.Subject) {
+		in.page.Notice = PasskeyChanged
+	}
 	return in, nil
 }
 

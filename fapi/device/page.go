@@ -71,6 +71,7 @@ type NoticeCode string
 const (
 	PasskeyAdded      NoticeCode = "passkey added"
 	PasskeyRemoved    NoticeCode = "passkey removed"
+	PasskeyChanged    NoticeCode = "passkey changed"
 	DeviceRemoved     NoticeCode = "device removed"
 	BrowserSubscribed NoticeCode = "browser subscribed"
 )

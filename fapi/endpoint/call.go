@@ -170,7 +170,7 @@ func (b *BackChannel) prove(r *http.Request, c *Call) error {
 	if c.Client.Constraint() != profile.ByDPoP {
 		return oauth.Errorf(oauth.InvalidRequest, "this client's tokens are not bound by DPoP; send no DPoP header")
 	}
-	proof, err := b.Proofs.verify(raw, dpop.Request{Method: r.Method, URLs: b.Addresses.Of(c.at.Path)})
+	proof, err := b.Proofs.verify(raw, dpop.Request{Method: r.Method, URLs: []string{b.Addresses.At(c.at, c.at.Path)}})
 	if err != nil {
 		return err
 	}

@@ -18,16 +18,16 @@ func TestOneTimeValues(t *testing.T) {
 	if r := c.Push(sameAssertion); r.Status != http.StatusCreated {
 		t.Fatalf("first: %d %s", r.Status, r.Raw)
 	}
-	fapitest.WantError(t, c.Push(sameAssertion), http.StatusBadRequest, "invalid_request")
+	fapitest.WantError(t, c.Push(sameAssertion), http.StatusUnauthorized, "invalid_client")
 
 	sameProof := func(_ url.Values, h http.Header) { h.Set("DPoP", proof) }
 	if r := c.Push(sameProof); r.Status != http.StatusCreated {
 		t.Fatalf("first: %d %s", r.Status, r.Raw)
 	}
-	fapitest.WantError(t, c.Push(sameProof), http.StatusBadRequest, "invalid_request")
+	fapitest.WantError(t, c.Push(sameProof), http.StatusBadRequest, "invalid_dpop_proof")
 
 	// A request that is refused after its client proved itself consumes its values too.
 	assertion = c.ClientAssertion(nil)
 	fapitest.WantError(t, c.Push(func(form url.Values, h http.Header) { sameAssertion(form, h); form.Del("redirect_uri") }), http.StatusBadRequest, "invalid_request")
-	fapitest.WantError(t, c.Push(sameAssertion), http.StatusBadRequest, "invalid_request")
+	fapitest.WantError(t, c.Push(sameAssertion), http.StatusUnauthorized, "invalid_client")
 }

@@ -195,7 +195,7 @@ func (a *Authenticator) checkAssertion(
 		return refuse("needs a jti of 1 to %d bytes", MaxJTI)
 	}
 	return store.OneTime{
-		Kind:  "client_assertion",
+		Kind:  store.KindAssertion,
 		Key:   store.DigestOf(caller.ID + "\x00" + claims.ID),
 		Until: claims.Expires.Time().Add(ClockDifference),
 	}, nil

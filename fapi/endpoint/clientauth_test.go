@@ -203,15 +203,15 @@ func TestF116AssertionAudience(t *testing.T) {
 	fapitest.TryAll(t, second.Push, fapitest.Good("the issuer, of FAPI 2", second.Signing(nil)))
 }
 
-// Covers: ATTACK-02, RULE-12. An assertion works once, also when it is sent many times at once, at any endpoint.
+// Covers: FD-20, ATTACK-02, RULE-12. An assertion works once, also when it is sent many times at once, at any endpoint.
 func TestAttack02AssertionReplay(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
 	c := w.Register("client-1", nil)
 	one := func() fapitest.Change { return fapitest.Set("client_assertion", c.ClientAssertion(nil)) }
 	used := one()
-	fapitest.TryAll(t, c.Push, fapitest.Good("an assertion", used), fapitest.Bad("the same again", used, 400, "invalid_request"))
-	fapitest.TryAll(t, func(change fapitest.Change) fapitest.Reply { return c.Redeem(c.Authorize(), change) }, fapitest.Bad("it at another endpoint", used, 400, "invalid_request"))
+	fapitest.TryAll(t, c.Push, fapitest.Good("an assertion", used), fapitest.Bad("the same again", used, 401, "invalid_client"))
+	fapitest.TryAll(t, func(change fapitest.Change) fapitest.Reply { return c.Redeem(c.Authorize(), change) }, fapitest.Bad("it at another endpoint", used, 401, "invalid_client"))
 	t.Run("accepts one of 16 at once", func(t *testing.T) {
 		same := one()
 		replies := make([]fapitest.Reply, 16)
@@ -224,7 +224,7 @@ func TestAttack02AssertionReplay(t *testing.T) {
 		for _, r := range replies {
 			if r.Status == http.StatusCreated {
 				won++
-			} else if r.Status != 400 || r.Text("error") != "invalid_request" {
+			} else if r.Status != 401 || r.Text("error") != "invalid_client" {
 				t.Errorf("%d %s", r.Status, r.Raw)
 			}
 		}

@@ -78,5 +78,5 @@ func proofError(err error) error {
 
 // OneTimeOf returns the one-time value of a proof.
 func OneTimeOf(proof dpop.Proof) store.OneTime {
-	return store.OneTime{Kind: "dpop", Key: proof.ReplayKey, Until: proof.Until}
+	return store.OneTime{Kind: store.KindDPoP, Key: proof.ReplayKey, Until: proof.Until}
 }

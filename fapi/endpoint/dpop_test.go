@@ -88,24 +88,24 @@ func TestDP03Claims(t *testing.T) {
 		"htu with the scheme in capitals": func(_, a string, body fapitest.Claims) {
 			body["htu"] = strings.Replace(a, "https:", "HTTPS:", 1)
 		},
-		"htu of the listener with certificates": func(_, a string, body fapitest.Claims) { body["htu"] = strings.Replace(a, w.Issuer, w.MTLSIssuer, 1) },
-		"claims that are not known":             func(_, _ string, body fapitest.Claims) { body["nonsense"] = []int{1} },
+		"claims that are not known": func(_, _ string, body fapitest.Claims) { body["nonsense"] = []int{1} },
 	} {
 		proofEverywhere(t, c, name, true, with(alter))
 	}
 	for name, alter := range map[string]func(m, a string, body fapitest.Claims){
-		"no jti":               func(_, _ string, body fapitest.Claims) { delete(body, "jti") },
-		"no htm":               func(_, _ string, body fapitest.Claims) { delete(body, "htm") },
-		"no htu":               func(_, _ string, body fapitest.Claims) { delete(body, "htu") },
-		"no iat":               func(_, _ string, body fapitest.Claims) { delete(body, "iat") },
-		"another htm":          func(_, _ string, body fapitest.Claims) { body["htm"] = "DELETE" },
-		"htm in small letters": func(m, _ string, body fapitest.Claims) { body["htm"] = strings.ToLower(m) },
-		"another endpoint":     func(_, a string, body fapitest.Claims) { body["htu"] = a + "x" },
-		"a slash more":         func(_, a string, body fapitest.Claims) { body["htu"] = a + "/" },
-		"another host":         func(_, a string, body fapitest.Claims) { body["htu"] = strings.Replace(a, "127.0.0.1", "127.0.0.2", 1) },
-		"http":                 func(_, a string, body fapitest.Claims) { body["htu"] = strings.Replace(a, "https:", "http:", 1) },
-		"no host":              func(_, a string, body fapitest.Claims) { body["htu"] = strings.TrimPrefix(a, w.Issuer) },
-		"a jti of 300 bytes":   func(_, _ string, body fapitest.Claims) { body["jti"] = strings.Repeat("j", 300) },
+		"htu of the listener with certificates": func(_, a string, body fapitest.Claims) { body["htu"] = strings.Replace(a, w.Issuer, w.MTLSIssuer, 1) },
+		"no jti":                                func(_, _ string, body fapitest.Claims) { delete(body, "jti") },
+		"no htm":                                func(_, _ string, body fapitest.Claims) { delete(body, "htm") },
+		"no htu":                                func(_, _ string, body fapitest.Claims) { delete(body, "htu") },
+		"no iat":                                func(_, _ string, body fapitest.Claims) { delete(body, "iat") },
+		"another htm":                           func(_, _ string, body fapitest.Claims) { body["htm"] = "DELETE" },
+		"htm in small letters":                  func(m, _ string, body fapitest.Claims) { body["htm"] = strings.ToLower(m) },
+		"another endpoint":                      func(_, a string, body fapitest.Claims) { body["htu"] = a + "x" },
+		"a slash more":                          func(_, a string, body fapitest.Claims) { body["htu"] = a + "/" },
+		"another host":                          func(_, a string, body fapitest.Claims) { body["htu"] = strings.Replace(a, "127.0.0.1", "127.0.0.2", 1) },
+		"http":                                  func(_, a string, body fapitest.Claims) { body["htu"] = strings.Replace(a, "https:", "http:", 1) },
+		"no host":                               func(_, a string, body fapitest.Claims) { body["htu"] = strings.TrimPrefix(a, w.Issuer) },
+		"a jti of 300 bytes":                    func(_, _ string, body fapitest.Claims) { body["jti"] = strings.Repeat("j", 300) },
 	} {
 		proofEverywhere(t, c, name, false, with(alter))
 	}
@@ -132,7 +132,7 @@ func TestDP04Window(t *testing.T) {
 	})
 }
 
-// Covers: DP-05, ATTACK-12, RULE-28. A proof works once, to the end of its window, wherever it was used first.
+// Covers: FD-20, DP-05, ATTACK-12, RULE-28. A proof works once, to the end of its window, wherever it was used first.
 func TestDP05Replay(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t)
@@ -147,7 +147,7 @@ func TestDP05Replay(t *testing.T) {
 		send func(string) fapitest.Reply
 		want fapitest.Attempt
 	}{
-		"at PAR":        {func(alter func(fapitest.Claims)) string { return c.Proof("POST", w.Issuer+"/par", "", alter) }, atPAR, fapitest.Bad("", nil, 400, "invalid_request")},
+		"at PAR":        {func(alter func(fapitest.Claims)) string { return c.Proof("POST", w.Issuer+"/par", "", alter) }, atPAR, fapitest.Bad("", nil, 400, "invalid_dpop_proof")},
 		"at a resource": {func(alter func(fapitest.Claims)) string { return c.Proof("GET", w.Issuer+"/accounts", token, alter) }, atResource, fapitest.Bad("", nil, 401, "invalid_dpop_proof")},
 	} {
 		jti := fapitest.RandomString()
@@ -176,7 +176,7 @@ func TestDP05Replay(t *testing.T) {
 	t.Run("refuses a proof that a refused request used up", func(t *testing.T) {
 		proof := c.Proof("POST", w.Issuer+"/par", "", nil)
 		fapitest.WantError(t, c.Push(fapitest.Changes(fapitest.SetHeader("DPoP", proof), fapitest.Unset("redirect_uri"))), 400, "invalid_request")
-		fapitest.WantError(t, atPAR(proof), 400, "invalid_request")
+		fapitest.WantError(t, atPAR(proof), 400, "invalid_dpop_proof")
 	})
 }
 

@@ -28,9 +28,7 @@ func Translate(err error) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrReplayed):
-		return oauth.Errorf(oauth.InvalidRequest,
-			"a one-time value (the jti of the client assertion or of the DPoP proof) was used before; make a new one for each request").
-			Because(err)
+		return replayed(err)
 	case errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrUnavailable):
 		return unavailable(time.Second,
 			"the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)
@@ -43,6 +41,25 @@ func Translate(err error) error {
 		return unavailable(2*time.Second, "the server cannot sign at the moment; try again shortly").Because(err)
 	}
 	return err
+}
+
+// replayed answers a one-time value that was seen before, by its kind: RFC 7523 §3.2 for client assertions, RFC 9449 §5
+// for proofs.
+func replayed(err error) error {
+	var kind string
+	if seen, ok := errors.AsType[*store.ReplayedError](err); ok {
+		kind = seen.Kind
+	}
+	switch kind {
+	case store.KindAssertion:
+		return oauth.Errorf(oauth.InvalidClient,
+			"the client assertion was used before (its jti); make a new one for each request").Because(err)
+	case store.KindDPoP:
+		return oauth.Errorf(oauth.InvalidDPoPProof,
+			"the DPoP proof was used before (its jti); make a new one for each request").Because(err)
+	}
+	return oauth.Errorf(oauth.InvalidRequest,
+		"a one-time value of the request was used before; make a new one for each request").Because(err)
 }
 
 func unavailable(retryAfter time.Duration, description string) *oauth.Error {

@@ -92,7 +92,16 @@ type Addresses struct {
 	MTLSIssuer string
 }
 
-// Of returns the public URLs of a path: the accepted values of htu.
+// At returns the public URL of a path on the listener that a request came in on: the accepted value of htu (RFC 9449
+// §4.3-9).
+func (a Addresses) At(at At, path string) string {
+	if at.MTLS {
+		return a.MTLSIssuer + path
+	}
+	return a.Issuer + path
+}
+
+// Of returns the public URLs of a path on both listeners.
 func (a Addresses) Of(path string) []string {
 	addresses := []string{a.Issuer + path}
 	if a.MTLSIssuer != "" {

@@ -106,7 +106,7 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 		defer cancel()
 		ctx, span := g.Tracer.Start(limited, "request",
 			trace.WithSpanKind(trace.SpanKindServer),
-			trace.WithAttributes(attribute.String("http.request.method", r.Method),
+			trace.WithAttributes(attribute.String("http.request.method", knownMethod(r.Method, "_OTHER")),
 				attribute.String("correlation.id", e.CorrelationID)))
 		recorded := &statusWriter{ResponseWriter: w}
 		defer func() {
@@ -124,9 +124,20 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
+// knownMethod returns a method of RFC 9110 §9 or RFC 5789, and instead of any other one text: methods are whatever clients
+// send, and names of spans are few (OpenTelemetry's semantic conventions for HTTP).
+func knownMethod(method, other string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return other
+}
+
 func (g Guard) finish(ctx context.Context, span trace.Span, e *Event, r *http.Request, status int, took time.Duration) {
 	if e.Route != "" {
-		span.SetName(r.Method + " " + e.Route)
+		span.SetName(knownMethod(r.Method, "HTTP") + " " + e.Route)
 	}
 	span.SetAttributes(
 		attribute.String("http.route", e.Route), attribute.Int("http.response.status_code", status),

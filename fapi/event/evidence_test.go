@@ -155,7 +155,7 @@ func TestMS11EveryKind(t *testing.T) {
 		}
 		events := w.NewEvidence(t, func() {
 			push()
-			fapitest.WantError(t, push(), 400, "invalid_request")
+			fapitest.WantError(t, push(), 401, "invalid_client")
 		})
 		fapitest.WantKinds(t, events, audit.RequestObject)
 	})

@@ -20,7 +20,7 @@ func TestAttack31RegistrationAbuse(t *testing.T) {
 	key := fapitest.NewKey(t, jose.ES256)
 	for name, change := range map[string]func(map[string]any){
 		"a scope beyond its role":                 func(m map[string]any) { m["scope"] = "openid payments" },
-		"a scope that does not exist":             func(m map[string]any) { m["scope"] = "openid everything" },
+		"scopes of which none exists":             func(m map[string]any) { m["scope"] = "everything" },
 		"a type of authorization beyond its role": func(m map[string]any) { m["authorization_details_types"] = []string{"payment_initiation"} },
 		"the tokens of a resource server":         func(m map[string]any) { m["resource_identifiers"], m["grant_types"] = []string{w.Issuer}, []string{} },
 		"a redirect to a script":                  func(m map[string]any) { m["redirect_uris"] = []string{"javascript:alert(1)"} },

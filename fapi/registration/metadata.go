@@ -41,9 +41,9 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMe
 	if r.URL.RawQuery != "" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "client metadata must be in the body of the request, not in its URL")
 	}
-	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset, hasCharset := parameters["charset"]
-	if err != nil || kind != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
+	// No charset or other parameter is defined for JSON, and adding one has no effect (RFC 8259 §11).
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/json").
 			WithStatus(http.StatusUnsupportedMediaType)
 	}
@@ -95,6 +95,11 @@ func (h *Handler) checkMetadata(
 			return client.Metadata{}, err
 		}
 	}
+	ignored, err := h.leaveOutUnknownScopes(members)
+	problems = append(problems, ignored...)
+	if err != nil {
+		return client.Metadata{}, err
+	}
 	body, err := json.Marshal(members)
 	if err != nil {
 		return client.Metadata{}, err
@@ -115,6 +120,24 @@ func (h *Handler) checkMetadata(
 		return client.Metadata{}, metadataError(problems)
 	}
 	return parsed.Metadata, h.checkSector(ctx, parsed.Metadata)
+}
+
+// leaveOutUnknownScopes replaces the scope by those of its values that exist here; the answer tells them (RFC 7591 §2,
+// §3.2.1). It is a problem when none of them exists.
+func (h *Handler) leaveOutUnknownScopes(members map[string]json.RawMessage) (problems []error, err error) {
+	var text string
+	if raw := members["scope"]; raw == nil || strictjson.Decode(raw, &text) != nil {
+		return nil, nil // reported already
+	}
+	asked := strings.Fields(text)
+	known := slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return !slices.Contains(h.config.Scopes, name) })
+	if len(asked) > 0 && len(known) == 0 {
+		problems = append(problems, problem("scope", "no value of it can be registered here; possible are %s",
+			strings.Join(h.settings.Scopes, ", ")))
+		known = asked // so that it is not called missing as well
+	}
+	members["scope"], err = json.Marshal(strings.Join(known, " "))
+	return problems, err
 }
 
 // refuseStatement refuses a software statement (RFC 7591 §2.3). No issuer of statements is approved yet: a
@@ -154,6 +177,11 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 		problems = append(problems, problem("default_authorization_details",
 			"only the operator can register default authorization_details"))
 	}
+	for _, address := range metadata.RedirectURIs {
+		if client.SameOrigin(address, h.config.Addresses.Issuer) || client.SameOrigin(address, h.config.Addresses.MTLSIssuer) {
+			problems = append(problems, problem("redirect_uris", "%q is on this server's own origin", address))
+		}
+	}
 	if len(metadata.ResourceIdentifiers) > 0 {
 		problems = append(problems, problem("resource_identifiers", "only the operator can make a client a resource server"))
 	}
@@ -168,7 +196,7 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 	}
 	allowed := h.settings.Scopes
 	for _, scope := range strings.Fields(metadata.Scope) {
-		if !slices.Contains(allowed, scope) {
+		if !slices.Contains(allowed, scope) && slices.Contains(h.config.Scopes, scope) {
 			problems = append(problems, problem("scope",
 				"%q cannot be registered here; possible are %s", scope, strings.Join(allowed, ", ")))
 		}

@@ -79,7 +79,7 @@ func TestDR03Mistakes(t *testing.T) {
 	t.Run("refuses with all problems at once", func(t *testing.T) {
 		r := c.RegisterSelf(token, fapitest.RegistrationRequest(key, func(m map[string]any) {
 			delete(m, "client_name")
-			m["scope"], m["redirect_uris"] = "openid payments", []string{"http://client.example/"}
+			m["scope"], m["redirect_uris"] = "payments", []string{"http://client.example/"}
 			m["resource_identifiers"] = []string{"https://api.example"}
 		}))
 		fapitest.WantError(t, r, http.StatusBadRequest, "invalid_client_metadata")
@@ -133,18 +133,18 @@ func TestDR03Form(t *testing.T) {
 		change func(*http.Request)
 		status int
 	}{
-		"accepts UTF-8 by name":         {"/register", body, typed("application/json; charset=UTF-8"), http.StatusCreated},
-		"accepts 64 KiB":                {"/register", padded(64 << 10), nil, http.StatusCreated},
-		"refuses more than 64 KiB":      {"/register", padded(65 << 10), nil, http.StatusRequestEntityTooLarge},
-		"refuses more than keys need":   {"/register", padded(3 << 20), nil, http.StatusRequestEntityTooLarge},
-		"refuses a form":                {"/register", body, typed("application/x-www-form-urlencoded"), http.StatusUnsupportedMediaType},
-		"refuses text":                  {"/register", body, typed("text/plain"), http.StatusUnsupportedMediaType},
-		"refuses no type":               {"/register", body, func(r *http.Request) { r.Header.Del("Content-Type") }, http.StatusUnsupportedMediaType},
-		"refuses another charset":       {"/register", body, typed("application/json; charset=latin1"), http.StatusUnsupportedMediaType},
-		"refuses metadata in a query":   {"/register?client_name=a", body, nil, http.StatusBadRequest},
-		"refuses another method":        {"/register", body, func(r *http.Request) { r.Method = http.MethodPut }, http.StatusMethodNotAllowed},
-		"refuses what is not UTF-8":     {"/register", "{\"client_name\":\"\xff\"}", nil, http.StatusBadRequest},
-		"refuses nesting without limit": {"/register", `{"x":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`, nil, http.StatusBadRequest},
+		"accepts UTF-8 by name":                 {"/register", body, typed("application/json; charset=UTF-8"), http.StatusCreated},
+		"accepts 64 KiB":                        {"/register", padded(64 << 10), nil, http.StatusCreated},
+		"refuses more than 64 KiB":              {"/register", padded(65 << 10), nil, http.StatusRequestEntityTooLarge},
+		"refuses more than keys need":           {"/register", padded(3 << 20), nil, http.StatusRequestEntityTooLarge},
+		"refuses a form":                        {"/register", body, typed("application/x-www-form-urlencoded"), http.StatusUnsupportedMediaType},
+		"refuses text":                          {"/register", body, typed("text/plain"), http.StatusUnsupportedMediaType},
+		"refuses no type":                       {"/register", body, func(r *http.Request) { r.Header.Del("Content-Type") }, http.StatusUnsupportedMediaType},
+		"accepts a charset, which JSON has not": {"/register", body, typed("application/json; charset=latin1"), http.StatusCreated},
+		"refuses metadata in a query":           {"/register?client_name=a", body, nil, http.StatusBadRequest},
+		"refuses another method":                {"/register", body, func(r *http.Request) { r.Method = http.MethodPut }, http.StatusMethodNotAllowed},
+		"refuses what is not UTF-8":             {"/register", "{\"client_name\":\"\xff\"}", nil, http.StatusBadRequest},
+		"refuses nesting without limit":         {"/register", `{"x":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`, nil, http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.SendJSON(http.MethodPost, w.Issuer+test.path, token, test.body, test.change)

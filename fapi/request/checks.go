@@ -25,8 +25,7 @@ const (
 	maxACRs = 20
 )
 
-// redirectURI demands a registered redirect URI, by exact comparison (RFC 9700 §2.1, FAPI 2.0 Security Profile
-// §5.3.2.2-6). Unregistered ones of confidential clients, which RFC 9126 §2.4 permits, are refused.
+// redirectURI demands a registered redirect URI, as [client.Client.Redirects] compares them. Unregistered ones of confidential clients, which RFC 9126 §2.4 permits, are refused.
 func redirectURI(in input) (string, error) {
 	address := in.form.Get("redirect_uri")
 	if address == "" {
@@ -34,7 +33,7 @@ func redirectURI(in input) (string, error) {
 	}
 	if !in.client.HasRedirectURI(address) {
 		return "", oauth.Errorf(oauth.InvalidRequest,
-			"redirect_uri is not registered for this client; it must match to the byte")
+			"redirect_uri is not registered for this client; it must match to the byte (but the port of http://127.0.0.1 and http://[::1])")
 	}
 	return address, nil
 }

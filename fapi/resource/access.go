@@ -153,7 +153,7 @@ func (h *Handler) checkProof(r *http.Request, at endpoint.At, scheme, token, jkt
 	if scheme != "DPoP" { // RFC 9449 §7.2
 		return nil, endpoint.InvalidToken("DPoP", "the access token is bound by DPoP and must not be sent as Bearer", nil)
 	}
-	proof, err := h.config.Proofs.Verify(r, h.config.Addresses.Of(at.Path), token)
+	proof, err := h.config.Proofs.Verify(r, []string{h.config.Addresses.At(at, at.Path)}, token)
 	if errors.Is(err, endpoint.ErrNoProof) {
 		err = oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP header is missing").Because(err)
 	}

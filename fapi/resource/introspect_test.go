@@ -70,7 +70,7 @@ func TestIN01Introspection(t *testing.T) {
 		assertion := ledger.ClientAssertion(nil)
 		again := fapitest.Set("client_assertion", assertion)
 		fapitest.WantInactive(t, ledger.Introspect("unknown", again))
-		fapitest.WantError(t, ledger.Introspect(token, again), 400, "invalid_request")
+		fapitest.WantError(t, ledger.Introspect(token, again), 401, "invalid_client")
 	})
 	t.Run("refuses a client that is no resource server, whoever's token it asks about", func(t *testing.T) {
 		own := c.Tokens().Text("access_token")
@@ -191,14 +191,20 @@ func TestIN02WhatIsTold(t *testing.T) {
 	})
 }
 
-// Covers: MS-08, MS-09, IN-03, RULE-46. An answer of introspection that is signed for the one that asked, when it asks so.
+// Covers: FD-26, MS-08, MS-09, IN-03, RULE-46. An answer of introspection that is signed for the one that asked, when it asks so.
 func TestMS08SignedIntrospection(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles)
 	c, self, other := w.Register("client-1", nil), w.ResourceServer("self", w.Issuer), w.ResourceServer("other", "https://other.example")
 	token := c.Tokens().Text("access_token")
 	const media = "application/token-introspection+jwt"
-	for name, accept := range map[string]string{"alone": media, "among others": "application/json;q=0.5, " + media + ";q=1.0"} {
+	for name, accept := range map[string]string{
+		"alone": media, "among others": "application/json;q=0.5, " + media + ";q=1.0", "beside JSON": "application/json, " + media,
+		"in capitals": strings.ToUpper(media), "with a low weight": media + "; q=0.001", "with a weight in capitals": media + ";Q=0.5",
+		"before a wildcard": media + ", */*;q=0.8", "beside JSON that is excluded": media + ";q=0.1, application/json;q=0, */*",
+		"beside JSON of less weight than its wildcard": media + ";q=0.5, application/json;q=0.4, application/*;q=0.9, */*",
+		"twice": media + ";q=0, " + media,
+	} {
 		t.Run("accepts the media type "+name, func(t *testing.T) {
 			r := self.Introspect(token, fapitest.SetHeader("Accept", accept))
 			if r.Status != http.StatusOK || r.Header.Get("Content-Type") != media || r.Header.Get("Cache-Control") != "no-store" {
@@ -224,7 +230,10 @@ func TestMS08SignedIntrospection(t *testing.T) {
 	t.Run("refuses a client that is no resource server", func(t *testing.T) {
 		fapitest.WantError(t, c.Introspect(token, fapitest.SetHeader("Accept", media)), 400, "unauthorized_client")
 	})
-	for _, accept := range []string{"application/json", "*/*", media + ";q=0", ""} {
+	for _, accept := range []string{"application/json", "*/*", media + ";q=0", media + ";q=0.0", media + "; q=0.000", media + ";q=0.", media + ";q=00.00",
+		media + `;q="0"`, media + ";q=x", media + ";q=-1", media + ";q=1e-1", media + ";q=2", media + ";q=NaN", media + ";q=",
+		media + ";q=0.5, application/json", "application/json;q=0.9, " + media + ";q=0.899", media + ";q=0.5, */*", media + ";q=0.5, application/*;q=0.6",
+		"application/jwt", media + "x", ""} {
 		t.Run("refuses to sign for "+accept, func(t *testing.T) {
 			if r := self.Introspect(token, fapitest.SetHeader("Accept", accept)); r.Header.Get("Content-Type") != "application/json" || r.Body["active"] != true {
 				t.Errorf("answered %v %s", r.Header, r.Raw)

@@ -212,7 +212,7 @@ func TestRV01Revocation(t *testing.T) {
 		if r := c.Revoke("unknown", again); r.Status != http.StatusOK {
 			t.Fatal(r.Raw)
 		}
-		fapitest.WantError(t, c.Revoke(token, again), 400, "invalid_request")
+		fapitest.WantError(t, c.Revoke(token, again), 401, "invalid_client")
 		fapitest.WantOK(t, c.Get("/accounts", token, nil))
 	})
 }

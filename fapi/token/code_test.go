@@ -131,7 +131,7 @@ func TestRepetitionEndsNothing(t *testing.T) {
 			h[name] = header[name]
 		}
 	})
-	fapitest.WantError(t, again, http.StatusBadRequest, "invalid_request")
+	fapitest.WantError(t, again, http.StatusUnauthorized, "invalid_client")
 	if r := c.Refresh(first.Text("refresh_token"), nil); r.Status != http.StatusOK {
 		t.Fatalf("the grant ended: %d %s", r.Status, r.Raw)
 	}

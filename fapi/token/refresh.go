@@ -77,11 +77,14 @@ func restrictScopes(granted []string, requested string) ([]string, error) {
 	if requested == "" {
 		return granted, nil
 	}
-	scopes := strings.Fields(requested)
-	for _, name := range scopes {
+	var scopes []string
+	for _, name := range strings.Fields(requested) {
 		if !slices.Contains(granted, name) {
 			return nil, oauth.Errorf(oauth.InvalidScope,
 				"a refresh can only reduce the scope; it was granted %q", strings.Join(granted, " "))
+		}
+		if !slices.Contains(scopes, name) {
+			scopes = append(scopes, name)
 		}
 	}
 	return scopes, nil

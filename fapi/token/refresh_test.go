@@ -73,6 +73,11 @@ func TestOC08Refresh(t *testing.T) {
 			t.Errorf("UserInfo %s", info.Raw)
 		}
 	})
+	t.Run("accepts a scope named twice, and answers it once", func(t *testing.T) {
+		if r := c.Refresh(issued.Text("refresh_token"), fapitest.Set("scope", "openid openid accounts openid")); r.Text("scope") != "openid accounts" {
+			t.Errorf("answered %s", r.Raw)
+		}
+	})
 	t.Run("accepts a smaller scope, and all of it the next time", func(t *testing.T) {
 		if r := c.Refresh(issued.Text("refresh_token"), fapitest.Set("scope", "openid accounts")); r.Text("scope") != "openid accounts" {
 			t.Errorf("answered %s", r.Raw)

@@ -21,6 +21,10 @@ type NewClient struct {
 	Metadata []byte
 	// TrustStores are the names that tls_client_auth_trust_store may have.
 	TrustStores []string
+	// Scopes are those that exist; nil does not check them.
+	Scopes []string
+	// Origins are the addresses of the server, on which no redirect_uri may be.
+	Origins []string
 	// Replace allows a client that exists, and keeps what is not metadata.
 	Replace bool
 }
@@ -36,7 +40,16 @@ func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, 
 	if err := checkTrustStore(wanted.Metadata, wanted.TrustStores); err != nil {
 		return store.Client{}, inInput(err)
 	}
+	if err := checkHabits(wanted); err != nil {
+		return store.Client{}, inInput(err)
+	}
 	record := store.Client{ID: wanted.ID, Profile: wanted.Profile, Metadata: wanted.Metadata, Version: 1}
+	if _, err := a.Store.User(ctx, wanted.ID); !errors.Is(err, store.ErrNotFound) {
+		if err == nil {
+			err = fmt.Errorf("the client_id %q is the subject of a user: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted.ID)
+		}
+		return store.Client{}, err
+	}
 	existing, err := a.Store.Client(ctx, wanted.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -49,6 +62,14 @@ func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, 
 		record.AccessToken, record.Organisation = existing.AccessToken, existing.Organisation
 	}
 	return record, a.putClient(ctx, record)
+}
+
+// RemoveClient removes a client and ends all its grants.
+func (a *Admin) RemoveClient(ctx context.Context, id string) error {
+	if _, err := a.Client(ctx, id); err != nil {
+		return err
+	}
+	return a.Store.DeleteClient(ctx, id)
 }
 
 // Client finds a client by its client_id.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"countersign/fapi/profile"
 	"countersign/fapi/registration"
 	"countersign/internal/strictjson"
+	"countersign/internal/suggest"
 )
 
 // What this package needs of the server is in this file.
@@ -33,6 +35,42 @@ func CheckMetadata(id, profile string, metadata []byte) error {
 	}
 	_, err := client.Parse(id, profile, metadata)
 	return err
+}
+
+// checkHabits finds what a client may register itself but an operator writes by mistake: members that are misspelt, and
+// scopes that do not exist. It also refuses redirect_uris of the server's own.
+func checkHabits(wanted NewClient) error {
+	var members map[string]json.RawMessage
+	var metadata client.Metadata
+	if err := errors.Join(strictjson.Decode(wanted.Metadata, &members), strictjson.Decode(wanted.Metadata, &metadata)); err != nil {
+		return err
+	}
+	var problems []error
+	known := append(client.Members(), "profile", "client_id")
+	for _, member := range slices.Sorted(maps.Keys(members)) {
+		if slices.Contains(known, member) {
+			continue
+		}
+		if nearest := suggest.Nearest(member, known); nearest != "" {
+			problems = append(problems, fmt.Errorf("%s: there is no such member; did you mean %s?", member, nearest))
+		}
+	}
+	for name := range strings.FieldsSeq(metadata.Scope) {
+		if wanted.Scopes == nil || slices.Contains(wanted.Scopes, name) {
+			continue
+		}
+		hint := "describe it in the configuration under [[scopes]]"
+		if nearest := suggest.Nearest(name, wanted.Scopes); nearest != "" {
+			hint = "did you mean " + nearest + "?"
+		}
+		problems = append(problems, fmt.Errorf("scope: there is no scope %q; %s", name, hint))
+	}
+	for _, address := range metadata.RedirectURIs {
+		if slices.ContainsFunc(wanted.Origins, func(origin string) bool { return client.SameOrigin(address, origin) }) {
+			problems = append(problems, fmt.Errorf("redirect_uris: %q is on this server's own origin", address))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // Summary is what a list shows of a client.

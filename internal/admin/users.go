@@ -84,6 +84,13 @@ func (a *Admin) newSubject(ctx context.Context, wanted string) (string, error) {
 	if !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
+	_, err = a.Store.Client(ctx, wanted)
+	if err == nil {
+		return "", fmt.Errorf("the subject %q is the client_id of a client: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return "", err
+	}
 	return wanted, nil
 }
 

@@ -46,7 +46,7 @@ func Lookup(path string) (Package, bool) {
 func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
-		{"internal/config", nil},
+		{"internal/config", []string{"internal/suggest"}},
 		{"internal/pages", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/oauth",
 		}},
@@ -55,6 +55,7 @@ func program() []Package {
 		{"internal/telemetry", nil},
 		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
 		{"internal/console", nil},
+		{"internal/suggest", nil},
 		{"internal/devsetup", []string{
 			"ciba", "internal/admin", "internal/ceremony", "internal/config", "internal/database", "internal/hsm",
 			"internal/jose", "signer", "signer/pkcs11", "softhsm", "store",
@@ -75,7 +76,7 @@ func program() []Package {
 		{"internal/database", []string{"internal/config", "store", "store/postgres", "store/sqlite"}},
 		{"internal/admin", []string{
 			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/audit",
-			"internal/directory", "internal/jose", "internal/strictjson", "store",
+			"internal/directory", "internal/jose", "internal/strictjson", "internal/suggest", "store",
 		}},
 		{"internal/doctor", []string{
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",

@@ -285,25 +285,70 @@ func TestMessageIsKeptVerbatimWithoutItsSecrets(t *testing.T) {
 	}
 }
 
-// TestGuessableSecretLeavesNothingToGuessAgainst: a user's code has few digits.
-func TestGuessableSecretLeavesNothingToGuessAgainst(t *testing.T) {
+// Covers: FD-22. A user's code has few digits: the signature and the digest that are kept are salted by the jti, which is not.
+func TestFD22GuessableSecretIsSalted(t *testing.T) {
 	n := newNotary(t, jose.ES256)
 	for _, name := range []string{"user_code", "password"} {
-		signed := n.sign(t, map[string]any{name: "1234", "client_notification_token": "the-secret-value", "binding_message": "Pay 7"})
+		signed := n.sign(t, map[string]any{name: "1234", "jti": "0123456789abcdef", "client_notification_token": "the-secret-value", "binding_message": "Pay 7"})
 		line, err := appended(t, signed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		parts := strings.Split(signed, ".")
-		for _, gone := range []string{"1234", "the-secret-value", parts[1], parts[2], audit.Hash([]byte(parts[0] + "." + parts[1]))} {
+		for _, gone := range []string{`"1234"`, "0123456789abcdef", "the-secret-value", parts[1]} {
 			if bytes.Contains(line, []byte(gone)) {
 				t.Errorf("%s is in the log: %s", gone, line)
 			}
 		}
 		entry, err := audit.ParseEntry(line)
-		if err != nil || string(entry.Message.Withheld.Claims["binding_message"]) != `"Pay 7"` || entry.Message.Is(signed) {
+		if err != nil || string(entry.Message.Withheld.Claims["binding_message"]) != `"Pay 7"` || !entry.Message.Is(signed) {
 			t.Errorf("kept %s, %v", line, err)
 		}
+		for _, salt := range []any{nil, "", "0123456789abcde", 1234567890123456, []string{"0123456789abcdef"}} {
+			t.Run(fmt.Sprintf("refuses the %s with the jti %v", name, salt), func(t *testing.T) {
+				if _, err := audit.NewMessage(n.sign(t, map[string]any{name: "1234", "jti": salt})); !errors.Is(err, audit.ErrMessage) {
+					t.Errorf("made: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// Covers: FD-22. An entry whose message is kept without its signature proves nothing, whether its key is known or not.
+func TestFD22EntryWithoutSignature(t *testing.T) {
+	n := newNotary(t, jose.ES256)
+	message, err := audit.NewMessage(n.sign(t, map[string]any{"code": "the-secret-value"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		alter    func(*audit.Withheld)
+		unproven bool
+	}{
+		"accepts what is signed":      {func(*audit.Withheld) {}, false},
+		"refuses it without either":   {func(w *audit.Withheld) { w.SigningInput, w.Signature = "", "" }, true},
+		"refuses a digest alone":      {func(w *audit.Withheld) { w.Signature = "" }, true},
+		"refuses a signature alone":   {func(w *audit.Withheld) { w.SigningInput = "" }, true},
+		"refuses a signature not its": {func(w *audit.Withheld) { w.Signature = audit.Hash(nil) + audit.Hash(nil) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, event := range []audit.Event{{}, {Key: n.key.Key().Thumbprint(), JWK: n.key.PublicJWK()}} {
+				withheld := *message.Withheld
+				test.alter(&withheld)
+				if event.JWK == nil && test.unproven && withheld.Signature != "" && withheld.SigningInput != "" {
+					continue // nothing to verify it with
+				}
+				event.Kind, event.Message = audit.RequestObject, audit.Message{Withheld: &withheld}
+				line, err := audit.NewChain("a").Append(noon, event)
+				if err != nil {
+					t.Fatal(err)
+				}
+				report := verify([][]byte{line}, audit.Options{Keys: n.keys})
+				if found := len(report.Findings) == 1 && report.Findings[0].Fault == audit.Unproven; found != test.unproven {
+					t.Errorf("found %v", report.Findings)
+				}
+			}
+		})
 	}
 }
 
@@ -311,9 +356,8 @@ func TestGuessableSecretLeavesNothingToGuessAgainst(t *testing.T) {
 func TestMessageProvesItself(t *testing.T) {
 	for _, algorithm := range []string{jose.PS256, jose.ES256, jose.EdDSA} {
 		n, stranger := newNotary(t, algorithm), newNotary(t, algorithm)
-		for _, claims := range []map[string]any{{"state": "s"}, {"code": "the-secret-value"}, {"user_code": "1234"}} {
-			_, secret := claims["code"]
-			_, guess := claims["user_code"]
+		for _, claims := range []map[string]any{{"state": "s"}, {"code": "the-secret-value"}, {"user_code": "1234", "jti": "0123456789abcdef"}} {
+			_, plain := claims["state"]
 			for _, by := range []notary{n, stranger} {
 				message, err := audit.NewMessage(by.sign(t, claims))
 				if err != nil {
@@ -327,7 +371,7 @@ func TestMessageProvesItself(t *testing.T) {
 				}
 				report := verify([][]byte{line}, audit.Options{Keys: n.keys})
 				// Ed25519 signs no digest.
-				unproven := by.key.Key().Thumbprint() != n.key.Key().Thumbprint() && !guess && !(secret && algorithm == jose.EdDSA)
+				unproven := by.key.Key().Thumbprint() != n.key.Key().Thumbprint() && !(!plain && algorithm == jose.EdDSA)
 				if found := len(report.Findings) == 1 && report.Findings[0].Fault == audit.Unproven; found != unproven {
 					t.Errorf("%s, %v: found %v, want a fault: %v", algorithm, claims, report.Findings, unproven)
 				}

@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"countersign/internal/jose"
 )
 
 // Message is a signed message as it is stored: verbatim, or, when a claim of it is a secret, with a digest in place of
-// that claim and with what verifies the rest.
+// that claim and with what verifies the rest. A signature is always kept.
 type Message struct {
 	// JWS is the message verbatim, in compact form; empty when a secret was withheld.
 	JWS string `json:"jws,omitempty"`
@@ -41,10 +42,10 @@ type Withheld struct {
 	// Claims are those of the payload; a secret one is {"sha-256": "…"}, the digest of its value in base64url, and a personal
 	// one {"withheld": true}, since a digest of what can be guessed hides nothing.
 	Claims map[string]json.RawMessage `json:"claims"`
-	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent; empty when it would reveal
-	// what can be guessed.
+	// SigningInput is the SHA-256, in base64url, of header, dot and payload as they were sent. Logs of older releases do
+	// not have it where a claim could be guessed, nor Signature.
 	SigningInput string `json:"signing_input_sha256,omitempty"`
-	// Signature is in base64url, as it was sent; empty when SigningInput is.
+	// Signature is in base64url, as it was sent.
 	Signature string `json:"signature,omitempty"`
 }
 
@@ -54,12 +55,22 @@ var secretClaims = [...]string{
 	"registration_access_token", "client_notification_token",
 }
 
-// guessable are secrets that few tries would find if there were anything to try them against. So of a message with one
-// of them neither digest nor signature is kept.
+// guessable are secrets that few tries would find if there were anything to try them against: a signature, or the digest of
+// what was signed. So of a message with one of them the jti is withheld too: it salts both, since its sender chose it at
+// random and it is kept nowhere (the store has a digest of it).
 var guessable = [...]string{"password", "user_code"}
 
+// minSalt is the least length of a jti that can be a salt, in bytes.
+const minSalt = 16
+
+// Withholds reports whether a claim of a signed message would not be kept as it was sent.
+func Withholds(claim string) bool {
+	return slices.Contains(secretClaims[:], claim) || slices.Contains(guessable[:], claim)
+}
+
 // NewMessage takes a compact JWS (RFC 7515 §7.1), not an encrypted one: that is kept as what was in it. The claims named as
-// personal are withheld, as secrets are. It is not verified here. Errors wrap [ErrMessage].
+// personal are withheld, as secrets are. It is not verified here. A message
+// with a secret that can be guessed needs a jti of 16 bytes or more. Errors wrap [ErrMessage].
 func NewMessage(jws string, personal ...string) (Message, error) {
 	token, err := jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
 	if err != nil {
@@ -89,15 +100,20 @@ func NewMessage(jws string, personal ...string) (Message, error) {
 			withheld, guess, claims[name] = true, true, json.RawMessage(`{"withheld":true}`)
 		}
 	}
+	if guess {
+		var salt string
+		if err := json.Unmarshal(claims["jti"], &salt); err != nil || len(salt) < minSalt {
+			return Message{}, fmt.Errorf("%w: beside a user_code or password it needs a jti of at least %d random characters", ErrMessage, minSalt)
+		}
+		claims["jti"] = json.RawMessage(`{"withheld":true}`)
+	}
 	if !withheld {
 		return Message{JWS: jws}, nil
 	}
-	kept := &Withheld{Header: jws[:strings.IndexByte(jws, '.')], Claims: claims}
-	if !guess {
-		end := strings.LastIndexByte(jws, '.')
-		kept.SigningInput, kept.Signature = digest([]byte(jws[:end])), jws[end+1:]
-	}
-	return Message{Withheld: kept}, nil
+	end := strings.LastIndexByte(jws, '.')
+	return Message{Withheld: &Withheld{
+		Header: jws[:strings.IndexByte(jws, '.')], Claims: claims, SigningInput: digest([]byte(jws[:end])), Signature: jws[end+1:],
+	}}, nil
 }
 
 // secretValue is the text of a JSON string, and otherwise the JSON itself.
@@ -110,7 +126,7 @@ func secretValue(raw json.RawMessage) []byte {
 }
 
 // Is reports whether this is the evidence of a message: the same one byte for byte, up to the secrets withheld. Of a message
-// without its signature that cannot be decided: false.
+// of an older release without its signature that cannot be decided: false.
 func (m Message) Is(jws string) bool {
 	if m.HTTP != nil {
 		return false
@@ -122,13 +138,22 @@ func (m Message) Is(jws string) bool {
 	return end >= 0 && m.Withheld.Signature != "" && m.Withheld.SigningInput == digest([]byte(jws[:end])) && m.Withheld.Signature == jws[end+1:]
 }
 
+// errUnsigned is a message of which no signature was kept.
+var errUnsigned = errors.New("neither the message nor its signature is kept")
+
 // errUnprovable is a message whose signature does not fit its key.
 var errUnprovable = errors.New("the signature is not of the key that is kept with it")
 
 // check verifies the message with the key of its entry. Ed25519 signs no digest, so that a message with secrets withheld
 // can be verified only beside its original.
 func (e Entry) check() error {
-	if e.JWK == nil || e.Message == nil {
+	if e.Message == nil {
+		return nil
+	}
+	if w := e.Message.Withheld; w != nil && (w.SigningInput == "" || w.Signature == "") {
+		return errUnsigned
+	}
+	if e.JWK == nil {
 		return nil
 	}
 	key, err := jose.ParsePublicJWK(e.JWK)
@@ -157,9 +182,6 @@ func verifyJWS(jws string, key jose.Key) error {
 }
 
 func (w *Withheld) verify(key jose.Key) error {
-	if w.SigningInput == "" && w.Signature == "" {
-		return nil
-	}
 	raw, errHeader := base64.RawURLEncoding.DecodeString(w.Header)
 	digest, errDigest := base64.RawURLEncoding.DecodeString(w.SigningInput)
 	signature, errSignature := base64.RawURLEncoding.DecodeString(w.Signature)

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 372 {
+	if len(seen) != 383 {
 		t.Errorf("%d items", len(seen))
 	}
 }

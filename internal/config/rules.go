@@ -72,11 +72,20 @@ func (c *collector) registration(config *Config) {
 	}
 }
 
+// ScopeNames are the scope values that exist: the built-in ones, and those of the configuration.
+func (config *Config) ScopeNames() []string {
+	names := []string{"openid", "offline_access", "profile", "email", "phone", "address"}
+	for _, scope := range config.Scopes {
+		names = append(names, scope.Name)
+	}
+	return names
+}
+
 // knownScopes demands that scope values exist.
 func (c *collector) knownScopes(key, scopes string, config *Config) {
-	builtIn := []string{"openid", "offline_access", "profile", "email", "phone", "address"}
+	known := config.ScopeNames()
 	for name := range strings.FieldsSeq(scopes) {
-		if !c.bad(key) && !slices.Contains(builtIn, name) && !slices.ContainsFunc(config.Scopes, func(s Scope) bool { return s.Name == name }) {
+		if !c.bad(key) && !slices.Contains(known, name) {
 			c.add(key, quote(name), "there is no such scope; describe it under [[scopes]]")
 		}
 	}

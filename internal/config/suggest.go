@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"countersign/internal/suggest"
 )
 
 // suggestion names the known key nearest to an unknown one, or is empty when none is near.
@@ -25,14 +27,14 @@ func suggestion(unknown string) string {
 func keyDistance(unknown, known string) int {
 	unknownTable, unknownLast := cutLast(unknown)
 	knownTable, knownLast := cutLast(known)
-	distance := editDistance(unknownLast, knownLast)
+	distance := suggest.Distance(unknownLast, knownLast)
 	if strings.HasPrefix(knownLast, unknownLast+"_") || strings.HasSuffix(knownLast, "_"+unknownLast) {
 		distance = min(distance, 1)
 	}
 	if unknownTable == knownTable {
 		return distance
 	}
-	return distance + min(2, editDistance(unknownTable, knownTable))
+	return distance + min(2, suggest.Distance(unknownTable, knownTable))
 }
 
 func cutLast(key string) (table, last string) {
@@ -61,27 +63,4 @@ func knownKeys(prefix string, table reflect.Type) []string {
 		}
 	}
 	return keys
-}
-
-// editDistance is Levenshtein's: insertions, deletions and replacements of bytes. Long names are cut, so that a
-// hostile file costs no time.
-func editDistance(a, b string) int {
-	const most = 64
-	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

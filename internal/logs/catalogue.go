@@ -100,6 +100,15 @@ func requests() []Group {
 				Remedy: "Tell the user to remove the passkey and to add a new one; treat the account's recent activity as suspect.",
 			},
 			{
+				Message: "backup flag of a passkey changed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "subject"},
+				Cause: "A passkey said at its registration that it is bound to one device, and now that it may be synced, or the other " +
+					"way round (WebAuthn Level 3 §7.2). Some password managers do that. It is accepted, and counts as synced; the audit " +
+					"log has the event passkey_backup_changed.",
+				Remedy: "Nothing, unless the user does not know of it: then remove the passkey and add a new one.",
+			},
+			{
 				Message: "web push not sent",
 				Levels:  []string{"warn"},
 				Fields:  []string{"correlation_id", "status", "error"},

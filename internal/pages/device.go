@@ -155,6 +155,9 @@ func deviceNotice(notice device.NoticeCode) string {
 		return "The passkey is added. From now on you confirm with it."
 	case device.PasskeyRemoved:
 		return "The passkey is removed. Delete it on your device too."
+	case device.PasskeyChanged:
+		return "Your passkey may now be copied to your other devices, or an application changed how it keeps it. " +
+			"If you did not expect that, remove it in the settings and add a new one."
 	case device.DeviceRemoved:
 		return "The application is removed: it can confirm nothing any more."
 	case device.BrowserSubscribed:

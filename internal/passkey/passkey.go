@@ -84,6 +84,9 @@ type Assertion struct {
 	Stored
 	// SignCount is the counter of this use; whether it grew is the store's to check.
 	SignCount uint32
+	// SyncedNow is the backup eligibility of this use, which should never differ from [Credential].Synced (§7.2 step 19) and
+	// does where an authenticator begins to sync its keys, or another application uses the same ones.
+	SyncedNow bool
 }
 
 // New checks the configuration and makes the ceremonies. [ErrNoDomain] when the issuer cannot have passkeys.
@@ -160,6 +163,9 @@ func (c *Ceremonies) Register(binding Binding, user User, answer string) (Creden
 	if len(made.ID) < 16 || len(made.ID) > 1023 || len(made.Authenticator.AAGUID) != 16 {
 		return Credential{}, OneTime{}, refused(errors.New("the credential ID or the AAGUID has a wrong length"))
 	}
+	if err := checkKey(made.PublicKey); err != nil {
+		return Credential{}, OneTime{}, refused(err)
+	}
 	return Credential{
 		ID: made.ID, PublicKey: made.PublicKey, AAGUID: made.Authenticator.AAGUID,
 		Synced: made.Flags.BackupEligible, SignCount: made.Authenticator.SignCount,
@@ -190,12 +196,16 @@ func (c *Ceremonies) Assert(binding Binding, answer string, find func(id []byte)
 	if err != nil {
 		return Assertion{}, OneTime{}, err
 	}
+	if binding.Subject == "" && len(parsed.Response.UserHandle) == 0 { // §7.2 step 6
+		return Assertion{}, OneTime{}, refused(errors.New("the answer has no userHandle, and nobody was asked by name"))
+	}
 	stored, err := find(parsed.RawID)
 	if err != nil {
 		return Assertion{}, OneTime{}, err
 	}
+	syncedNow := parsed.Response.AuthenticatorData.Flags.HasBackupEligible()
 	owner := account{user: User{Subject: stored.Subject}, credentials: []webauthn.Credential{{
-		ID: stored.ID, PublicKey: stored.PublicKey, Flags: webauthn.CredentialFlags{BackupEligible: stored.Synced},
+		ID: stored.ID, PublicKey: stored.PublicKey, Flags: webauthn.CredentialFlags{BackupEligible: syncedNow},
 		Authenticator: webauthn.Authenticator{AAGUID: stored.AAGUID, SignCount: stored.Credential.SignCount},
 	}}}
 	_, err = c.library.ValidateLogin(owner, webauthn.SessionData{
@@ -205,7 +215,28 @@ func (c *Ceremonies) Assert(binding Binding, answer string, find func(id []byte)
 	if err != nil {
 		return Assertion{}, OneTime{}, refused(err)
 	}
-	return Assertion{Stored: stored, SignCount: parsed.Response.AuthenticatorData.Counter}, once, nil
+	return Assertion{Stored: stored, SignCount: parsed.Response.AuthenticatorData.Counter, SyncedNow: syncedNow}, once, nil
+}
+
+// checkKey refuses a key whose type and curve are not those of its algorithm (§5.8.5): the library verifies by the type.
+func checkKey(key []byte) error {
+	parsed, err := webauthncose.ParsePublicKey(key)
+	if err != nil {
+		return err
+	}
+	fits := false
+	switch key := parsed.(type) {
+	case webauthncose.EC2PublicKeyData:
+		fits = key.Algorithm == int64(webauthncose.AlgES256) && key.Curve == int64(webauthncose.P256)
+	case webauthncose.OKPPublicKeyData:
+		fits = key.Algorithm == int64(webauthncose.AlgEdDSA) && key.Curve == int64(webauthncose.Ed25519)
+	case webauthncose.RSAPublicKeyData:
+		fits = key.Algorithm == int64(webauthncose.AlgRS256)
+	}
+	if !fits {
+		return errors.New("the type or the curve of the key is not that of its algorithm")
+	}
+	return nil
 }
 
 // strict refuses JSON that two parsers could read in two ways.

@@ -112,7 +112,6 @@ func TestAssertRefuses(t *testing.T) {
 		"another relying party": {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.RPID = "evil.example" }},
 		"user not verified":     {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags = passkeytest.UserPresent }},
 		"user not present":      {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags = passkeytest.UserVerified }},
-		"suddenly synced":       {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Flags |= passkeytest.BackupEligible }},
 		"another user handle":   {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.UserHandle = []byte("bob") }},
 		"a registration":        {change: func(a *passkeytest.Authenticator, _, _ *Binding) { a.Type = "webauthn.create" }},
 		"an invented challenge": {change: func(a *passkeytest.Authenticator, _, _ *Binding) {

@@ -66,6 +66,8 @@ type Object struct {
 	// Parameters are the members that are authorization request parameters.
 	Parameters url.Values
 	Claims     Claims
+	// Members are the names of all members of the payload, with or without a value, sorted.
+	Members []string
 }
 
 // Claims are about the object itself (RFC 7519 §4.1).
@@ -102,6 +104,7 @@ func Parse(raw string, algorithms, forbidden []string) (*Object, error) {
 			return nil, &Problem{Reason: Forbidden, Name: name}
 		}
 	}
+	object.Members = slices.Sorted(maps.Keys(members))
 	for _, name := range About() {
 		delete(members, name)
 	}

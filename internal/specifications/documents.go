@@ -65,6 +65,7 @@ func titles() map[string]string {
 		"RFC 5280": "X.509 certificates and CRLs",
 		"RFC 5737": "IPv4 documentation addresses",
 		"RFC 5952": "IPv6 addresses as text",
+		"RFC 5892": "Unicode Code Points and IDNA",
 		"RFC 6052": "IPv6 addresses of IPv4 translators",
 		"RFC 6585": "Additional HTTP status codes",
 		"RFC 6598": "Shared IPv4 addresses",

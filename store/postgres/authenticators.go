@@ -98,18 +98,18 @@ func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, 
 
 // UsePasskey records the use of a passkey and consumes oneTimes. The row is locked first, so that of two uses with one
 // counter the second sees what the first has stored.
-func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error {
-	arguments := s.named(pgx.StrictNamedArgs{"id": id, "count": int64(count), "now": s.moment()}).oneTimes(oneTimes)
+func (s *Store) UsePasskey(ctx context.Context, id []byte, use store.PasskeyUse, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": id, "count": int64(use.SignCount), "synced": use.Synced, "now": s.moment()}).oneTimes(oneTimes)
 	return s.run(ctx, "UsePasskey", func(ctx context.Context, c *pgx.Conn) error {
 		var found, clonedBefore, used bool
 		var batch pgx.Batch
 		batch.Queue(`SELECT FROM passkeys WHERE id = $1 FOR UPDATE`, id)
 		batch.Queue(`WITH passkey AS (
-				SELECT t.id, t.cloned_at IS NOT NULL AS cloned, t.sign_count < @count::bigint OR t.sign_count = 0 AND @count = 0 AS grown
+				SELECT t.id, t.cloned_at IS NOT NULL AS cloned, t.synced OR @synced::boolean OR t.sign_count < @count::bigint OR t.sign_count = 0 AND @count = 0 AS grown
 				FROM passkeys t WHERE t.id = @id AND `+enabled+`
 			), moved AS (
 				UPDATE passkeys p SET used_at = CASE WHEN grown THEN @now::timestamptz ELSE used_at END,
-					sign_count = CASE WHEN grown THEN @count ELSE sign_count END,
+					sign_count = CASE WHEN grown THEN @count ELSE sign_count END, synced = p.synced OR @synced,
 					cloned_at = CASE WHEN grown THEN NULL ELSE @now END
 				FROM passkey k WHERE p.id = k.id AND NOT k.cloned RETURNING p.id
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN moved`+inOneOrder+`

@@ -92,15 +92,16 @@ func (s *Store) Passkeys(ctx context.Context, subject string) ([]store.Passkey, 
 }
 
 // UsePasskey records the use of a passkey and consumes oneTimes.
-func (s *Store) UsePasskey(ctx context.Context, id []byte, count uint32, oneTimes ...store.OneTime) error {
+func (s *Store) UsePasskey(ctx context.Context, id []byte, use store.PasskeyUse, oneTimes ...store.OneTime) error {
 	now, cloned := micros(s.moment()), false
 	err := s.write(ctx, "UsePasskey", connection.Several, func(c *connection.Conn) error {
 		cloned = false
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		used, err := c.Exec(`UPDATE passkeys AS t SET used_at = ?1, sign_count = ?2 WHERE id = ?3 AND cloned_at IS NULL
-			AND (sign_count < ?2 OR sign_count = 0 AND ?2 = 0) AND `+enabled, now, count, id)
+		used, err := c.Exec(`UPDATE passkeys AS t SET used_at = ?1, sign_count = ?2, synced = synced OR ?4
+			WHERE id = ?3 AND cloned_at IS NULL AND (synced OR ?4 OR sign_count < ?2 OR sign_count = 0 AND ?2 = 0) AND `+enabled,
+			now, use.SignCount, id, use.Synced)
 		if err != nil || used > 0 {
 			return err
 		}

@@ -21,7 +21,7 @@ func consumeOneTimes(c *connection.Conn, oneTimes []store.OneTime) error {
 	for _, oneTime := range oneTimes {
 		if _, err := c.Exec(`INSERT INTO uses (kind, key, until) VALUES (?, ?, ?)`,
 			oneTime.Kind, oneTime.Key[:], micros(oneTime.Until)); err != nil {
-			return conflict(err, store.ErrReplayed)
+			return conflict(err, &store.ReplayedError{Kind: oneTime.Kind})
 		}
 	}
 	return nil

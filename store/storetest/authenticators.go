@@ -88,11 +88,12 @@ func testPasskeys(f *fixture) {
 func testUsePasskey(f *fixture) {
 	f.putUser("subject", false)
 	passkey := f.passkey("subject")
+	passkey.Synced = false
 	f.must(f.AddPasskey(f.Context(), passkey))
 	f.clock.set(f.clock.Now().Add(time.Second))
 	oneTime := f.oneTime()
-	f.must(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+1, oneTime))
-	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+2, oneTime), store.ErrReplayed)
+	f.must(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 1}, oneTime))
+	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 2}, oneTime), store.ErrReplayed)
 	passkey.SignCount++
 	passkey.UsedAt = f.clock.Now()
 	got, err := f.Passkey(f.Context(), passkey.ID)
@@ -101,28 +102,39 @@ func testUsePasskey(f *fixture) {
 
 	f.putUser("subject", true)
 	fresh := f.oneTime()
-	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount, fresh), store.ErrNotFound)
+	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount}, fresh), store.ErrNotFound)
 	f.must(f.ConsumeOneTime(f.Context(), fresh)) // it was not consumed
 	f.putUser("subject", false)
 
 	f.clock.set(f.clock.Now().Add(time.Second))
 	claimed := f.oneTime()
-	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount, claimed), store.ErrConflict)
+	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount}, claimed), store.ErrConflict)
 	f.want(f.ConsumeOneTime(f.Context(), claimed), store.ErrReplayed)
 	passkey.ClonedAt = f.clock.Now()
 	got, err = f.Passkey(f.Context(), passkey.ID)
 	f.must(err)
 	f.equal(got, passkey)
-	f.want(f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+5), store.ErrRevoked)
-	f.want(f.UsePasskey(f.Context(), []byte("unknown passkey"), 1), store.ErrNotFound)
+	f.want(f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 5}), store.ErrRevoked)
+	f.want(f.UsePasskey(f.Context(), []byte("unknown passkey"), store.PasskeyUse{SignCount: 1}), store.ErrNotFound)
+
+	moved := f.passkey("subject") // begins to be synced: from then on its copies count each for itself
+	moved.Synced = false
+	f.must(f.AddPasskey(f.Context(), moved))
+	f.must(f.UsePasskey(f.Context(), moved.ID, store.PasskeyUse{SignCount: moved.SignCount, Synced: true}))
+	f.must(f.UsePasskey(f.Context(), moved.ID, store.PasskeyUse{SignCount: 0, Synced: true}))
+	f.must(f.UsePasskey(f.Context(), moved.ID, store.PasskeyUse{SignCount: 0}))
+	got, err = f.Passkey(f.Context(), moved.ID)
+	f.must(err)
+	moved.Synced, moved.SignCount, moved.UsedAt = true, 0, f.clock.Now()
+	f.equal(got, moved)
 
 	silent := f.passkey("subject") // one that does not count
-	silent.SignCount = 0
+	silent.SignCount, silent.Synced = 0, false
 	f.must(f.AddPasskey(f.Context(), silent))
-	f.must(f.UsePasskey(f.Context(), silent.ID, 0))
-	f.must(f.UsePasskey(f.Context(), silent.ID, 0))
-	f.must(f.UsePasskey(f.Context(), silent.ID, 7))
-	f.want(f.UsePasskey(f.Context(), silent.ID, 0), store.ErrConflict)
+	f.must(f.UsePasskey(f.Context(), silent.ID, store.PasskeyUse{SignCount: 0}))
+	f.must(f.UsePasskey(f.Context(), silent.ID, store.PasskeyUse{SignCount: 0}))
+	f.must(f.UsePasskey(f.Context(), silent.ID, store.PasskeyUse{SignCount: 7}))
+	f.want(f.UsePasskey(f.Context(), silent.ID, store.PasskeyUse{SignCount: 0}), store.ErrConflict)
 }
 
 func testDevices(f *fixture) {
@@ -254,9 +266,12 @@ func testRaceEnrol(f *fixture) {
 func testRaceUsePasskey(f *fixture) {
 	f.putUser("subject", false)
 	passkey := f.passkey("subject")
+	passkey.Synced = false
 	f.must(f.AddPasskey(f.Context(), passkey))
 	won, copies := 0, 0
-	for _, err := range race(func(int) error { return f.UsePasskey(f.Context(), passkey.ID, passkey.SignCount+1) }) {
+	for _, err := range race(func(int) error {
+		return f.UsePasskey(f.Context(), passkey.ID, store.PasskeyUse{SignCount: passkey.SignCount + 1})
+	}) {
 		switch {
 		case err == nil:
 			won++
@@ -272,7 +287,7 @@ func testRaceUsePasskey(f *fixture) {
 
 	oneTime := f.oneTime()
 	silent := f.passkey("subject")
-	silent.SignCount = 0
+	silent.SignCount, silent.Synced = 0, false
 	f.must(f.AddPasskey(f.Context(), silent))
-	f.winner(race(func(int) error { return f.UsePasskey(f.Context(), silent.ID, 0, oneTime) }), store.ErrReplayed)
+	f.winner(race(func(int) error { return f.UsePasskey(f.Context(), silent.ID, store.PasskeyUse{SignCount: 0}, oneTime) }), store.ErrReplayed)
 }

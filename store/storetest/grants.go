@@ -354,8 +354,17 @@ func testUse(f *fixture) {
 	f.want(f.ConsumeOneTime(f.Context(), third, third), store.ErrReplayed)
 	f.must(f.ConsumeOneTime(f.Context(), second, third))
 	otherKind := first
-	otherKind.Kind = "client_assertion"
+	otherKind.Kind = store.KindAssertion
 	f.must(f.ConsumeOneTime(f.Context(), otherKind))
+	fresh := f.oneTime()
+	for _, seen := range []store.OneTime{first, otherKind} { // the refusal names the kind of what was seen, in any order
+		for _, both := range [][]store.OneTime{{seen}, {fresh, seen}, {seen, fresh}} {
+			replayed, ok := errors.AsType[*store.ReplayedError](f.ConsumeOneTime(f.Context(), both...))
+			if !ok || replayed.Kind != seen.Kind {
+				f.Fatalf("got %v of a replay of the kind %q", replayed, seen.Kind)
+			}
+		}
+	}
 	// Another time does not make it another value.
 	first.Until = first.Until.Add(time.Hour)
 	f.want(f.ConsumeOneTime(f.Context(), first), store.ErrReplayed)

@@ -39,6 +39,8 @@ type Authenticator struct {
 	Challenge string
 	// Type replaces the type of the client data, if it is not empty.
 	Type string
+	// Algorithm replaces the alg of the key, encoded in CBOR, if it is not empty.
+	Algorithm []byte
 
 	key *ecdsa.PrivateKey
 }
@@ -82,7 +84,12 @@ func (a *Authenticator) Create(t testing.TB, options string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data = append(data, 0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32)
+	algorithm := []byte{0x26} // ES256
+	if len(a.Algorithm) > 0 {
+		algorithm = a.Algorithm
+	}
+	data = append(append(data, 0xa5, 1, 2, 3), algorithm...)
+	data = append(data, 0x20, 1, 0x21, 0x58, 32)
 	data = append(data, point[1:33]...)
 	data = append(data, 0x22, 0x58, 32)
 	data = append(data, point[33:]...)

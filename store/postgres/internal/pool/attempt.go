@@ -167,6 +167,16 @@ func code(err error) string {
 	return ""
 }
 
+// replayedKind reads the kind of a one-time value from the detail of a violated key, which holds the columns and the values
+// in every language; empty when there is no detail, as from the trigger that nodes of an older release run into.
+func replayedKind(detail string) string {
+	// The key of most partitions is (kind, key), that of the default one (kind, key, until).
+	_, columns, _ := strings.Cut(detail, "(kind, key")
+	_, values, _ := strings.Cut(columns, ")=(")
+	kind, _, _ := strings.Cut(values, ", ")
+	return kind
+}
+
 // outcome translates the failures that are answers, and names those that may be temporary.
 func outcome(err error) error {
 	failure, answered := errors.AsType[*pgconn.PgError](err)
@@ -181,7 +191,7 @@ func outcome(err error) error {
 	case state == lockNotAvailable, state == queryCancelled, state == tooManyConnections:
 		return fmt.Errorf("%w: %w", store.ErrOverloaded, err)
 	case answered && state == uniqueViolation && strings.HasPrefix(failure.TableName, "uses"):
-		return store.ErrReplayed
+		return &store.ReplayedError{Kind: replayedKind(failure.Detail)}
 	case state == uniqueViolation:
 		return store.ErrConflict
 	}

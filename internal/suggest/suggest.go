@@ -1,0 +1,37 @@
+// Package suggest finds the name that somebody meant who made a typing error.
+package suggest
+
+// Distance is Levenshtein's: insertions, deletions and replacements of bytes. Long names are cut, so that a
+// hostile file costs no time.
+func Distance(a, b string) int {
+	const most = 64
+	a, b = a[:min(len(a), most)], b[:min(len(b), most)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// Nearest returns the known name from which an unknown one differs by a typing error, or "" when there is none: by two
+// bytes at most, and less in short names.
+func Nearest(unknown string, known []string) string {
+	best, least := "", min(2, len(unknown)/3)+1
+	for _, name := range known {
+		if distance := Distance(unknown, name); distance < least {
+			best, least = name, distance
+		}
+	}
+	return best
+}
