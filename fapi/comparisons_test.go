@@ -129,6 +129,7 @@ func publicValues() map[comparison]string {
 		{"resource/access.go", "!= of Thumbprint"}:                      thumbprint,
 		{"resource/resource.go", "== of Challenge"}:                     "the WWW-Authenticate header of an answer",
 		{"endpoint/call.go", "!= of UseDPoPNonce"}:                      "the name of an error code",
+		{"endpoint/errors.go", "switch of KindAssertion"}:               "the kind of a one-time value",
 		{"endpoint/route.go", "switch of Path"}:                         "the path of a request",
 		{"authorize/forms.go", "switch of WrongPassword"}:               code,
 		{"../internal/pages/device.go", "switch of NoPassword"}:         code,
