@@ -273,7 +273,7 @@ await refuses(
     await ask({ change: (_, claims) => Object.assign(claims, once) });
     return ask({ change: (_, claims) => Object.assign(claims, once) });
   },
-  { status: 400, error: 'invalid_request' },
+  { status: 401, error: 'invalid_client' },
 );
 await refuses(
   'an assertion that was used before in a request that was refused',
@@ -287,7 +287,7 @@ await refuses(
     await assert.rejects(bad);
     return ask({ change: (_, claims) => Object.assign(claims, once) });
   },
-  { status: 400, error: 'invalid_request' },
+  { status: 401, error: 'invalid_client' },
 );
 
 // A change of a client by the command line is seen by a running server within a second.

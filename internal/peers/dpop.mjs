@@ -204,7 +204,7 @@ await refuses(
     await oidc.refreshTokenGrant(config, issued.refresh_token, undefined, { DPoP: again });
     return oidc.refreshTokenGrant(config, issued.refresh_token, undefined, { DPoP: again });
   },
-  { error: 'invalid_request', status: 400 },
+  { error: 'invalid_dpop_proof', status: 400 },
 );
 await refuses(
   'two proofs in one request',

@@ -64,6 +64,11 @@ await accepts('types of authorization_details that may be registered', async () 
   assert.deepEqual(client.authorization_details_types, ['payment_initiation']);
 });
 
+await accepts('a scope that is not known: it is left out, and the answer says so', async () => {
+  const client = information(await enrol(metadata({ scope: 'openid everything' })));
+  assert.equal(client.scope, 'openid');
+});
+
 const gone = await enrol();
 const before = await works(gone);
 await accepts('a client that deletes its registration', () => manage(information(gone), { method: 'DELETE' }));
@@ -120,7 +125,6 @@ for (const [what, more, error = 'invalid_client_metadata'] of [
   ['a client without keys', { jwks: { keys: [] } }],
   ['a private key', { jwks: { keys: [{ ...key.jwk, d: 'A'.repeat(43) }] } }],
   ['a client that makes itself a resource server', { resource_identifiers: [settings.issuer] }],
-  ['a scope that is not known', { scope: 'openid everything' }],
   ['a type of authorization_details that is not known', { authorization_details_types: ['unknown'] }],
   ['a member of the wrong type', { client_name: 7 }],
   ['keys in a private network', { jwks: undefined, jwks_uri: 'https://192.168.0.1/jwks' }],
