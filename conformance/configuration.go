@@ -190,12 +190,17 @@ func (p plan) configure(s server, alias string, clients []testClient) configurat
 			Browser: []script{s.look(1), s.script("allow", 0)},
 		},
 	}
+	// Where nothing came from the client, the server shows its error page, which the suite wants a picture of.
+	shown := []string{
+		"ensure-unsigned-authorization-request-without-using-par-fails", "ensure-authorization-request-without-request-object-fails",
+		"par-attempt-to-use-request_uri-for-different-client",
+	}
 	if p.variant["fapi_auth_request_method"] == "by_value" {
-		for _, module := range []string{
-			"ensure-registered-redirect-uri", "ensure-redirect-uri-in-authorization-request", "ensure-request-object-without-redirect-uri-fails",
-		} {
-			made.Override[prefix(p)+module] = override{Browser: []script{s.photograph()}}
-		}
+		shown = append(shown,
+			"ensure-registered-redirect-uri", "ensure-redirect-uri-in-authorization-request", "ensure-request-object-without-redirect-uri-fails")
+	}
+	for _, module := range shown {
+		made.Override[prefix(p)+module] = override{Browser: []script{s.photograph()}}
 	}
 	return made
 }

@@ -6,6 +6,9 @@ func (p plan) registration(c testClient, redirectURIs []string) map[string]any {
 		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": p.profile(),
 		"scope": p.scope(),
 	}
+	if p.openID() && !p.clientCredentials() && !p.backchannel() { // the suite asks for single claims of these (OpenID Connect Core §5.4, §5.5)
+		m["scope"] = p.scope() + " profile email phone address"
+	}
 	switch {
 	case p.clientCredentials():
 		m["grant_types"], m["response_types"] = []string{"client_credentials"}, []string{}
