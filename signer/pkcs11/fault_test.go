@@ -96,9 +96,9 @@ func TestCrashLoop(t *testing.T) {
 // TestBusyIsNotHung: a slow module with much to do is not killed, though the last caller waits for longer than a hung
 // one would be given.
 func TestBusyIsNotHung(t *testing.T) {
-	b, started := openFaulty(t, "slow", func(c *pkcs11.Config) { c.SignTimeout = 4 * pkcs11.SlowSignature })
+	b, started := openFaulty(t, "slow", func(c *pkcs11.Config) { c.SignTimeout = 12 * pkcs11.SlowSignature })
 	var wait sync.WaitGroup
-	for range 12 {
+	for range 20 { // more turns than the time-out has, which leaves a busy machine room
 		wait.Go(func() {
 			if signature, err := b.Sign(t.Context(), invented, []byte("m")); err != nil || string(signature) != "m" {
 				t.Errorf("%q, %v", signature, err)
