@@ -1,7 +1,6 @@
 package resource_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -52,24 +51,7 @@ func TestSP42TokenChecked(t *testing.T) {
 	code := c.Authorize()
 	issued := c.Redeem(code, nil)
 	token := issued.Text("access_token")
-	parts := strings.Split(token, ".")
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	var body fapitest.Claims
-	if err := json.Unmarshal(payload, &body); err != nil {
-		t.Fatal(err)
-	}
-	body["scope"] = "openid accounts payments"
-	changed, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged, err := jose.Sign(context.Background(), fapitest.NewKey(t, jose.ES256).SigningKey(), "at+jwt", body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parts, changed, forged := forgeries(t, token)
 	try := func(title, token, code string) {
 		t.Run(title, func(t *testing.T) {
 			r := c.Get("/accounts", token, nil)
@@ -83,7 +65,7 @@ func TestSP42TokenChecked(t *testing.T) {
 	try("accepts a token of this server", token, "")
 	try("refuses an ID token", issued.Text("id_token"), "invalid_token")
 	try("refuses a refresh token", issued.Text("refresh_token"), "invalid_token")
-	try("refuses changed claims", parts[0]+"."+base64.RawURLEncoding.EncodeToString(changed)+"."+parts[2], "invalid_token")
+	try("refuses changed claims", changed, "invalid_token")
 	try("refuses a stranger's signature", forged, "invalid_token")
 	try("refuses half a signature", token[:len(token)-20], "invalid_token")
 	try("refuses no signature", parts[0]+"."+parts[1]+".", "invalid_token")
@@ -277,14 +259,10 @@ func TestResourceWithDPoP(t *testing.T) {
 	})
 }
 
-// TestForeignTokens presents what is no access token of this server, or was tampered with.
-func TestForeignTokens(t *testing.T) {
-	t.Parallel()
-	w := fapitest.NewWorld(t)
-	c := w.Register("client-1", nil)
-	issued := c.Tokens()
-	token := issued.Text("access_token")
-	parts := strings.Split(token, ".")
+// forgeries gives the parts of an access token, it with a scope more under the same signature, and that signed by another key.
+func forgeries(t *testing.T, token string) (parts []string, changed, forged string) {
+	t.Helper()
+	parts = strings.Split(token, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
 		t.Fatal(err)
@@ -294,19 +272,30 @@ func TestForeignTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	body["scope"] = "openid accounts payments"
-	changed, err := json.Marshal(body)
+	claims, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged, err := jose.Sign(context.Background(), fapitest.NewKey(t, jose.ES256).SigningKey(), "at+jwt", body)
+	forged, err = jose.Sign(t.Context(), fapitest.NewKey(t, jose.ES256).SigningKey(), "at+jwt", body)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parts, parts[0] + "." + base64.RawURLEncoding.EncodeToString(claims) + "." + parts[2], forged
+}
+
+// TestForeignTokens presents what is no access token of this server, or was tampered with.
+func TestForeignTokens(t *testing.T) {
+	t.Parallel()
+	w := fapitest.NewWorld(t)
+	c := w.Register("client-1", nil)
+	issued := c.Tokens()
+	token := issued.Text("access_token")
+	parts, changed, forged := forgeries(t, token)
 	for name, foreign := range map[string]string{
 		"the ID token":            issued.Text("id_token"),
 		"the refresh token":       issued.Text("refresh_token"),
 		"a client assertion":      c.ClientAssertion(nil),
-		"claims changed":          parts[0] + "." + base64.RawURLEncoding.EncodeToString(changed) + "." + parts[2],
+		"claims changed":          changed,
 		"signed by somebody else": forged,
 		"no signature":            parts[0] + "." + parts[1] + ".",
 		"alg none":                "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + parts[1] + ".",
