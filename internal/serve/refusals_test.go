@@ -60,9 +60,11 @@ func TestHandshakeRefusals(t *testing.T) {
 	server.TLS = mtls.ServerConfig([]tls.Certificate{selfSigned(t, pkix.Name{CommonName: "server"})}, true)
 	server.Config.ErrorLog = log.New(connectionLog{refusals, logger}, "", 0)
 	server.StartTLS()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
 	ask := func(certificate tls.Certificate, version uint16) (string, error) {
 		transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-			InsecureSkipVerify: true, MaxVersion: version,
+			RootCAs: roots, ServerName: "server", MaxVersion: version,
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificate, nil },
 		}}
 		response, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Get(server.URL)
@@ -259,7 +261,8 @@ func selfSigned(t *testing.T, name pkix.Name) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(0x1234), Subject: name, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(0x1234), Subject: name, DNSNames: []string{"server"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
