@@ -7,8 +7,8 @@
 // identifiers, digests), the consuming verb records it, and nothing is released whose consumption lost the race.
 //
 // Secrets never enter: codes, refresh tokens, request URIs and cookies arrive as their SHA-256 [Digest].
-// Time is the opener's clock; no statement asks the database what time it is. All times are stored in UTC
-// with microsecond precision.
+// Time is the opener's clock; no statement but those of [Limits] asks the database what time it is. All times are
+// stored in UTC with microsecond precision.
 package store
 
 import (
@@ -492,6 +492,7 @@ type Store interface {
 	Records
 	Backchannel
 	OneTimes
+	Limits
 	Clients
 	Users
 	Keys

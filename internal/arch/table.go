@@ -220,7 +220,7 @@ func shared() []Package {
 		{"internal/passkey", []string{"internal/strictjson"}},
 		{"internal/httpsig", nil},
 		{"internal/outbound", nil},
-		{"internal/limit", nil},
+		{"internal/limit", []string{"store"}},
 		{"internal/random", nil},
 		{"internal/set", nil},
 	}

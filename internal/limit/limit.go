@@ -45,7 +45,7 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) {
 		return false, ahead - l.tolerance
 	}
 	if _, known := l.full[key]; !known && len(l.full) >= l.capacity {
-		l.makeRoom(now)
+		makeRoom(l.full, now, l.capacity)
 	}
 	l.full[key] = full.Add(l.interval)
 	return true, 0
@@ -65,24 +65,24 @@ func (l *Limiter) fullAt(key string, now time.Time) time.Time {
 	return full
 }
 
-// makeRoom evicts the keys at rest or, when there are none, the sooner half of the rest: an attacker with many keys
-// must not free the one that is limited hardest.
-func (l *Limiter) makeRoom(now time.Time) {
-	var sum time.Duration
-	for key, full := range l.full {
-		if !full.After(now) {
-			delete(l.full, key)
-		} else {
-			sum += full.Sub(now)
+// makeRoom evicts from full the keys at rest or, when there are fewer than capacity then, the sooner half of the rest: an
+// attacker with many keys must not free the one that is limited hardest.
+func makeRoom[K comparable](full map[K]time.Time, now time.Time, capacity int) {
+	for key, at := range full {
+		if !at.After(now) {
+			delete(full, key)
 		}
 	}
-	if len(l.full) < l.capacity {
+	if len(full) < capacity {
 		return
 	}
-	mean := sum / time.Duration(len(l.full))
-	for key, full := range l.full {
-		if full.Sub(now) <= mean {
-			delete(l.full, key)
+	var mean time.Duration
+	for _, at := range full {
+		mean += at.Sub(now) / time.Duration(len(full)) // a sum of times could overflow
+	}
+	for key, at := range full {
+		if at.Sub(now) <= mean {
+			delete(full, key)
 		}
 	}
 }

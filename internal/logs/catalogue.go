@@ -353,6 +353,14 @@ func operation() []Group {
 				Remedy:  "Correct the file. It is read again within seconds.",
 			},
 			{
+				Message: "limits not counted in the database; counted on this node",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause: "The store did not answer. Until it does, each node counts failed sign-ins and other limited events by itself, " +
+					"from what it has seen: limits are at most as many times as wide as there are nodes.",
+				Remedy: "Restore the store. Nobody is refused because of it.",
+			},
+			{
 				Message: "purge of expired records failed",
 				Levels:  []string{"warn"},
 				Fields:  []string{"error"},

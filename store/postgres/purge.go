@@ -32,6 +32,8 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		batch.Queue(purge("enrolments", "expires_at"), forgotten, limit)
 		batch.Queue(`WITH old AS MATERIALIZED (SELECT subject, client_id FROM consents WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM consents k USING old WHERE k.subject = old.subject AND k.client_id = old.client_id`, now, limit)
+		batch.Queue(`WITH whole AS MATERIALIZED (SELECT key FROM allowances WHERE full_at <= now() LIMIT $1 FOR UPDATE SKIP LOCKED)
+			DELETE FROM allowances a USING whole WHERE a.key = whole.key`, limit)
 		results := c.SendBatch(ctx, &batch)
 		for range batch.Len() {
 			deleted, err := results.Exec()

@@ -93,6 +93,13 @@ func TestRoundTrips(t *testing.T) {
 				_, err := s.AccessGrant(ctx, id("second"), oneTime("access"))
 				return err
 			}},
+			{"Allow", func(ctx context.Context) error {
+				_, err := s.Allow(ctx, store.Rate{Key: id("a"), Interval: time.Minute, Burst: 2}, store.Rate{Key: id("b"), Interval: time.Minute, Burst: 2})
+				return err
+			}},
+			{"Refund", func(ctx context.Context) error {
+				return s.Refund(ctx, []store.Rate{{Key: id("a"), Interval: time.Minute, Burst: 2}}, id("b"))
+			}},
 			{"RevokeGrant", func(ctx context.Context) error { return s.RevokeGrant(ctx, grant.ID, oneTime("revoke")) }},
 		} {
 			before := proxy.RoundTrips()

@@ -15,6 +15,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		before any
 	}{
 		{`DELETE FROM uses WHERE (kind, key) IN (SELECT kind, key FROM uses WHERE until <= ? LIMIT ?)`, ended},
+		{`DELETE FROM allowances WHERE key IN (SELECT key FROM allowances WHERE full_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE purge_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM access_tokens WHERE id IN (SELECT id FROM access_tokens WHERE expires_at <= ? LIMIT ?)`, ended},

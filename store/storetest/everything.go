@@ -31,6 +31,7 @@ type Everything struct {
 	subscription     store.Subscription
 	evidence         []store.Evidence
 	line             store.AuditLine
+	rate             store.Rate
 }
 
 // FillEverything puts a record of each kind into an empty store that works with the machine's clock.
@@ -78,6 +79,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.must(err)
 	e.line = line("a", 1)
 	f.must(f.AppendAudit(ctx, []store.AuditLine{e.line}))
+	e.rate = f.hourly(3)
+	f.allow(true, e.rate)
 	e.clients, err = f.Clients(ctx)
 	f.must(err)
 	e.tokens, err = f.InitialTokens(ctx)
@@ -193,6 +196,7 @@ func (e *Everything) checkLasting(f *fixture) {
 	f.must(err)
 	f.equal(subscriptions, []store.Subscription{e.subscription})
 
+	f.taken(1, e.rate)
 	evidence, err := f.WaitingEvidence(ctx, "a", time.Time{}, 10)
 	f.must(err)
 	f.equal(evidence, e.evidence)

@@ -119,6 +119,16 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"DropAudit", testDropAudit},
 		{"RaceAppendAudit", testRaceAppendAudit},
 		{"DestroyedKeys", testDestroyedKeys},
+		{"Allow", testAllow},
+		{"AllowAllOrNothing", testAllowAllOrNothing},
+		{"AllowAgain", testAllowAgain},
+		{"AllowTightened", testAllowTightened},
+		{"AllowRefuses", testAllowRefuses},
+		{"Refund", testRefund},
+		{"PurgeAllowances", testPurgeAllowances},
+		{"RaceAllow", testRaceAllow},
+		{"RaceAllowSeveral", testRaceAllowSeveral},
+		{"RaceRefund", testRaceRefund},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

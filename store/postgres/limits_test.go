@@ -1,0 +1,63 @@
+package postgres_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"countersign/store"
+	"countersign/store/postgres"
+)
+
+// TestLimitsOfNodes: nodes share an allowance whatever their clocks say: one that is wrong neither widens it nor locks out.
+func TestLimitsOfNodes(t *testing.T) {
+	address := migrated(t, cluster.Database(t))
+	var nodes []*postgres.Store
+	for _, wrong := range []time.Duration{0, 5 * time.Minute, 2 * time.Hour, -2 * time.Hour} {
+		nodes = append(nodes, opened(t, postgres.Config{URL: address, Now: func() time.Time { return time.Now().Add(wrong) }, MaxConnections: 4}))
+	}
+	rate := store.Rate{Key: store.DigestOf("shared"), Interval: time.Minute, Burst: 10}
+	var all sync.WaitGroup
+	var winners, longest atomic.Int64
+	for i := range 100 {
+		all.Go(func() {
+			waits, err := nodes[i%len(nodes)].Allow(t.Context(), rate)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case waits[0] == 0:
+				winners.Add(1)
+			case waits[0] > time.Duration(longest.Load()):
+				longest.Store(int64(waits[0]))
+			}
+		})
+	}
+	all.Wait()
+	if winners.Load() != 10 {
+		t.Errorf("%d of 100 events were allowed, want 10", winners.Load())
+	}
+	if wait := time.Duration(longest.Load()); wait < 30*time.Second || wait > time.Minute {
+		t.Errorf("the longest wait is %s, want a minute or a little less", wait)
+	}
+	for i, node := range nodes { // nor is a limit forgotten by a purge of a node whose clock is fast
+		if _, err := node.Purge(t.Context(), 100); err != nil {
+			t.Fatal(err)
+		}
+		if taken, err := node.Taken(t.Context(), rate); err != nil || taken[0] != 10 {
+			t.Errorf("node %d says that %v are taken: %v", i, taken, err)
+		}
+	}
+}
+
+// TestLimitsAreIntact: what a crash may forget are events of limits, never what a verb after them writes.
+func TestLimitsAreIntact(t *testing.T) {
+	s := opened(t, postgres.Config{URL: migrated(t, cluster.Database(t)), MaxConnections: 1})
+	if _, err := s.Allow(t.Context(), store.Rate{Key: store.DigestOf("a"), Interval: time.Minute, Burst: 1}); err != nil {
+		t.Fatal(err)
+	}
+	setting, err := s.Setting(t.Context(), "synchronous_commit")
+	if err != nil || setting != "on" {
+		t.Errorf("synchronous_commit is %q after a verb of limits: %v", setting, err)
+	}
+}
