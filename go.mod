@@ -2,7 +2,7 @@ module countersign
 
 go 1.26.0
 
-toolchain go1.26.8
+toolchain go1.27.3
 
 require (
 	github.com/ThalesGroup/crypto11 v1.6.2

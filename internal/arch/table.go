@@ -262,5 +262,6 @@ func around() []Package {
 		{"internal/flowclient", []string{"internal/jose"}},
 		{"signer/pkcs11/attest", []string{"signer"}},
 		{"internal/module", nil},
+		{"internal/vulncheck", nil},
 	}
 }

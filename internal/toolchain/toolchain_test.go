@@ -1,4 +1,4 @@
-// Package toolchain_test is about fetch.sh and toolchain.sum, with which machines get the Go that go.mod names.
+// Package toolchain_test is about use.sh, fetch.sh and toolchain.sum, with which machines get the Go that go.mod names.
 package toolchain_test
 
 import (
@@ -83,6 +83,38 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// Covers: FD-121. The go command becomes the Go that is pinned by itself, and only one with the digest is used; which one a
+// go.mod asks for in the folder where it is called makes no difference.
+func TestUse(t *testing.T) {
+	system := runtime.GOOS + "-" + runtime.GOARCH
+	proxy, digest := served(t, "go1.99.1", system)
+	for name, test := range map[string]struct {
+		version, digests string
+		says             string
+		code             int
+	}{
+		"accepts the digest":                 {"go1.99.1", "go1.99.1." + system + " " + digest, "fetch go1.99.1", 0},
+		"refuses another digest":             {"go1.99.1", "go1.99.1." + system + " h1:" + strings.Repeat("A", 43) + "=", "not taken", 2},
+		"refuses without a digest":           {"go1.99.1", "go1.99.2." + system + " " + digest, "not taken", 2},
+		"refuses a Go that nobody serves":    {"go1.99.3", "go1.99.3." + system + " " + digest, "go1.99.3", 1},
+		"accepts the Go that is there as is": {runtime.Version(), "", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			digests := filepath.Join(t.TempDir(), "toolchain.sum")
+			if err := os.WriteFile(digests, []byte(test.digests+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			command := exec.Command("sh", "use.sh", test.version, digests)
+			command.Env = append(os.Environ(), "GO="+filepath.Join(runtime.GOROOT(), "bin", "go"), "GOPROXY=file://"+filepath.ToSlash(proxy),
+				"GONOSUMDB=*", "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw")
+			output, err := command.CombinedOutput()
+			if code := command.ProcessState.ExitCode(); code != test.code || !strings.Contains(string(output), test.says) {
+				t.Errorf("%d %v: %s", code, err, output)
+			}
+		})
+	}
+}
+
 func fetch(proxy, folder, digests string) (string, error) {
 	command := exec.Command("sh", "fetch.sh", "go1.99.1", folder, digests)
 	command.Env = append(os.Environ(), "GO=go", "GOPROXY=file://"+filepath.ToSlash(proxy), "GONOSUMDB=*", "GOSUMDB=off")
@@ -102,8 +134,8 @@ func served(t *testing.T, version, system string) (proxy, digest string) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
 	for name, text := range map[string]string{
-		"bin/go": "#!/bin/sh\necho it runs\n", "pkg/tool/" + strings.ReplaceAll(system, "-", "_") + "/compile": "#!/bin/sh\necho it runs\n",
-		"src/_go.mod": "module std\n",
+		"bin/go": "#!/bin/sh\n[ \"$*\" = \"env GOVERSION\" ] && echo " + version + " || echo it runs\n", "pkg/tool/" + strings.ReplaceAll(system, "-", "_") + "/compile": "#!/bin/sh\necho it runs\n",
+		"src/_go.mod": "module std\n", "lib/time/README": "nothing\n", "bin/gofmt": "#!/bin/sh\n",
 	} {
 		file, err := w.Create("golang.org/toolchain@" + release + "/" + name)
 		if err != nil {
