@@ -177,6 +177,7 @@ var ownClock = map[string]string{
 	"internal/postgrestest":                  "for tests: waits for a real server",
 	"internal/proxies":                       "for tests: waits for a real server",
 	"internal/devsetup/setuptest":            "for tests: an installation beside real processes",
+	"internal/vulncheck/main.go":             "the wiring of the check of vulnerabilities",
 	"store/storetest":                        "for tests: processes share the system's clock",
 	"signer/pkcs11/internal/worker/serve.go": "the wiring of the worker process",
 }
