@@ -24,6 +24,7 @@ import (
 	"countersign/fapi/registration"
 	"countersign/fapi/resource"
 	"countersign/fapi/scope"
+	"countersign/internal/repeat"
 	"countersign/mtls"
 	"countersign/signer"
 	"countersign/store"
@@ -105,8 +106,10 @@ type Config struct {
 	// JWKSMaxAge is how long verifiers may cache the key set; 5 min.
 	JWKSMaxAge time.Duration
 
-	Now            func() time.Time
-	Logger         *slog.Logger
+	Now    func() time.Time
+	Logger *slog.Logger
+	// Lines counts refusals that repeat, in place of a line for each; whoever makes it runs it. nil logs each.
+	Lines          *repeat.Lines
 	TracerProvider trace.TracerProvider
 }
 

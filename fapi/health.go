@@ -55,8 +55,8 @@ func (h *health) isDraining() bool { return h.draining.Load() }
 // routes mounts the endpoints.
 func (h *health) routes() []endpoint.Route {
 	return []endpoint.Route{
-		{Methods: endpoint.Get(), Path: "/health/live", Serve: endpoint.Direct(h.live)},
-		{Methods: endpoint.Get(), Path: "/health/ready", Serve: endpoint.Direct(h.ready)},
+		{Methods: endpoint.Get(), Path: "/health/live", Probe: true, Serve: endpoint.Direct(h.live)},
+		{Methods: endpoint.Get(), Path: "/health/ready", Probe: true, Serve: endpoint.Direct(h.ready)},
 	}
 }
 

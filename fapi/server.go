@@ -64,7 +64,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel,
 		table: endpoint.Table{
 			Addresses: w.addresses, Routes: routes,
-			Guard: event.Guard{Now: config.Now, Log: config.Logger, Tracer: w.tracer},
+			Guard: event.Guard{Now: config.Now, Log: config.Logger, Tracer: w.tracer, Lines: config.Lines},
 		},
 	}, nil
 }

@@ -171,7 +171,9 @@ func (f *Forms) showSignIn(w http.ResponseWriter, r *http.Request, in Interactio
 
 // failInternally logs an internal error and shows the error page without its cause.
 func (f *Forms) failInternally(w http.ResponseWriter, r *http.Request, in Interaction, err error) {
-	f.logger(r, in).ErrorContext(r.Context(), "sign-in failed", "error", err.Error())
+	if !event.HungUp(r.Context(), err) {
+		f.logger(r, in).ErrorContext(r.Context(), "sign-in failed", "error", err.Error())
+	}
 	browser.ShowError(f.pages, w, r, oauth.AsError(nil).Because(err))
 }
 

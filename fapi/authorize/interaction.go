@@ -222,7 +222,11 @@ func (o *openInteraction) SignInWithPasskey(w http.ResponseWriter, r *http.Reque
 
 // SignInFailed implements [Actions].
 func (o *openInteraction) SignInFailed(ctx context.Context) (int, error) {
-	return o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID)
+	failures, err := o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID)
+	if err == nil {
+		o.pending.Interaction.SignInFailures = failures
+	}
+	return failures, err
 }
 
 // Allow implements [Actions]. Only the first decision about a request counts.
@@ -261,8 +265,13 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 	send(w, prepared)
 }
 
-// Deny implements [Actions].
+// Deny implements [Actions]. Where too many sign-ins were refused nobody has denied anything, and the client is told
+// so.
 func (o *openInteraction) Deny(w http.ResponseWriter, r *http.Request) {
+	if o.pending.Interaction.SignInFailures >= MaxSignInFailures {
+		o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "nobody signed in: %d sign-ins in a row were refused", MaxSignInFailures))
+		return
+	}
 	o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"))
 }
 

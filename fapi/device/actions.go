@@ -125,7 +125,9 @@ func (h *Handler) password(
 	authentication, problem, err := h.passwords.Authenticate(ctx, username, password)
 	switch {
 	case err != nil:
-		log.ErrorContext(ctx, "sign-in failed", "error", err.Error())
+		if !event.HungUp(ctx, err) {
+			log.ErrorContext(ctx, "sign-in failed", "error", err.Error())
+		}
 		return browser.Authentication{}, browser.Problem{}, oauth.AsError(err)
 	case problem.Code == browser.TooManyAttempts:
 		log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait)

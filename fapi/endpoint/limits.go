@@ -2,11 +2,10 @@ package endpoint
 
 import (
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
+	"countersign/internal/address"
 	"countersign/internal/jose"
 	"countersign/internal/limit"
 	"countersign/internal/oauth"
@@ -102,20 +101,5 @@ func (l *RateLimits) Unauthenticated(what, clientID string) error {
 // AddressOf returns the key by which failures are counted: an IPv4 address, or the /64 prefix of an IPv6 address,
 // which is assigned as a whole.
 func AddressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if address = address.Unmap(); address.Is4() {
-		return address.String()
-	}
-	network, err := address.WithZone("").Prefix(64)
-	if err != nil {
-		return host
-	}
-	return network.String()
+	return address.Network(r.RemoteAddr)
 }

@@ -26,6 +26,8 @@ type Route struct {
 	WellKnown bool
 	// Metadata is the member of the discovery document that names the endpoint, or empty.
 	Metadata string
+	// Probe marks what asks for the server's health, again and again: it is not traced, and only its failures are logged.
+	Probe bool
 	// Alias serves the endpoint on the mTLS listener too (RFC 8705 §5).
 	Alias bool
 	// BareErrors sends errors with the members of CIBA Core §13 only, without a correlation id.
@@ -145,6 +147,7 @@ func (t Table) MTLSHandler() http.Handler { return t.mux(pathOf(t.Addresses.MTLS
 
 func (t Table) mux(prefix string, certificates bool) http.Handler {
 	mux := http.NewServeMux()
+	var probes []string
 	for _, r := range t.Routes {
 		if certificates && !r.Alias {
 			continue
@@ -152,6 +155,9 @@ func (t Table) mux(prefix string, certificates bool) http.Handler {
 		address := prefix + r.Path
 		if r.WellKnown {
 			address = r.Path + prefix
+		}
+		if r.Probe {
+			probes = append(probes, address)
 		}
 		handler := r.handler(certificates)
 		for _, method := range r.Methods {
@@ -162,8 +168,10 @@ func (t Table) mux(prefix string, certificates bool) http.Handler {
 	}
 	notFound := t.notFound()
 	mux.Handle("/", notFound)
+	guard := t.Guard
+	guard.Probes = probes
 	// ServeMux would redirect such a path to its clean form with 307, and the browser would repost its form.
-	return t.Guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case path.Clean("/" + r.URL.Path): // no pattern ends in a slash
 			mux.ServeHTTP(w, r)

@@ -7,19 +7,27 @@ package event
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
+	"countersign/internal/address"
+	"countersign/internal/correlation"
 	"countersign/internal/oauth"
 	"countersign/internal/random"
+	"countersign/internal/repeat"
 )
 
 // Event is the log line of a request, written at its end. It holds identifiers and outcomes, no secrets.
@@ -79,6 +87,11 @@ type Guard struct {
 	Now    func() time.Time
 	Log    *slog.Logger
 	Tracer trace.Tracer
+	// Lines counts refusals that repeat; nil writes each.
+	Lines *repeat.Lines
+	// Probes are the paths at which others ask for the server's health: what is asked there is not traced, and logged at level
+	// debug when all is well.
+	Probes []string
 }
 
 // Wrap wraps a handler.
@@ -102,9 +115,10 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 			header.Set("Connection", "close")
 		}
 
-		limited, cancel := context.WithTimeout(context.WithValue(r.Context(), key{}, e), requestTimeout)
+		known := correlation.With(context.WithValue(r.Context(), key{}, e), e.CorrelationID)
+		limited, cancel := context.WithTimeout(known, requestTimeout)
 		defer cancel()
-		ctx, span := g.Tracer.Start(limited, "request",
+		ctx, span := g.tracer(r).Start(limited, "request",
 			trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(attribute.String("http.request.method", knownMethod(r.Method, "_OTHER")),
 				attribute.String("correlation.id", e.CorrelationID)))
@@ -135,28 +149,96 @@ func knownMethod(method, other string) string {
 	return other
 }
 
+// isProbe reports whether a request asks for the server's health.
+func (g Guard) isProbe(r *http.Request) bool { return slices.Contains(g.Probes, r.URL.Path) }
+
+// tracer traces a request, unless it is a probe.
+func (g Guard) tracer(r *http.Request) trace.Tracer {
+	if g.isProbe(r) {
+		return noop.NewTracerProvider().Tracer("")
+	}
+	return g.Tracer
+}
+
+const (
+	// clientClosed is the outcome of a request whose client did not wait for the answer, and statusClientClosed its status in
+	// the log: nothing was answered, and nothing failed. (499 is nginx's number for it.)
+	clientClosed       = "client_closed"
+	statusClientClosed = 499
+)
+
+// HungUp reports whether an error is that the client of the request did not wait for the answer: there is nobody to tell, and
+// nothing to mend.
+func HungUp(ctx context.Context, err error) bool {
+	return errors.Is(ctx.Err(), context.Canceled) && errors.Is(err, context.Canceled)
+}
+
+// hungUp reports whether the client was gone before the answer, and nothing else failed.
+func (e *Event) hungUp(r *http.Request, status int) bool {
+	if status == 0 {
+		return errors.Is(r.Context().Err(), context.Canceled)
+	}
+	return status >= http.StatusInternalServerError && HungUp(r.Context(), e.cause)
+}
+
 func (g Guard) finish(ctx context.Context, span trace.Span, e *Event, r *http.Request, status int, took time.Duration) {
+	if e.hungUp(r, status) {
+		e.outcome, status = clientClosed, statusClientClosed
+	}
 	if e.Route != "" {
 		span.SetName(knownMethod(r.Method, "HTTP") + " " + e.Route)
 	}
 	span.SetAttributes(
 		attribute.String("http.route", e.Route), attribute.Int("http.response.status_code", status),
 		attribute.String("oauth.client_id", e.ClientID), attribute.String("oauth.outcome", e.outcome))
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, e.outcome)
+	}
+	span.End()
+	g.write(ctx, e, r, status, took)
+}
+
+// write writes the line of a request. Refusals that repeat, of one network, client, endpoint and reason, are counted; at level debug
+// each has its line.
+func (g Guard) write(ctx context.Context, e *Event, r *http.Request, status int, took time.Duration) {
+	if g.Lines == nil || status < http.StatusBadRequest || g.Log.Enabled(ctx, slog.LevelDebug) {
+		g.line(ctx, e, r, status, took, 0)
+		return
+	}
+	first := firstLines
+	if status == http.StatusTooManyRequests {
+		first = 1
+	}
+	kind := strings.Join([]string{address.Network(r.RemoteAddr), e.ClientID, e.Route, strconv.Itoa(status), e.outcome}, "\x00")
+	g.Lines.Write(kind, first, func(repeated int) { g.line(ctx, e, r, status, took, repeated) })
+}
+
+// firstLines is how many refusals of a kind are written before they are counted: a developer who tries finds the line of each try.
+// Of those that are refused because there were too many (429) it is one.
+const firstLines = 5
+
+// line writes the line of a request, which stands for so many more that repeated it.
+func (g Guard) line(ctx context.Context, e *Event, r *http.Request, status int, took time.Duration, repeated int) {
 	level := slog.LevelInfo
+	switch {
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	case status < http.StatusBadRequest && g.isProbe(r):
+		level = slog.LevelDebug
+	}
 	attributes := []slog.Attr{
-		slog.String("correlation_id", e.CorrelationID), slog.String("method", r.Method), slog.String("route", e.Route),
+		slog.String("correlation_id", e.CorrelationID), slog.String("client_address", address.Host(r.RemoteAddr)),
+		slog.String("method", r.Method), slog.String("route", e.Route),
 		slog.String("client_id", e.ClientID), slog.Int("status", status), slog.String("outcome", e.outcome),
 		slog.Duration("took", took),
 	}
 	if e.cause != nil {
 		attributes = append(attributes, slog.String("cause", e.cause.Error()))
 	}
-	if status >= http.StatusInternalServerError {
-		level = slog.LevelError
-		span.SetStatus(codes.Error, e.outcome)
+	if repeated > 0 {
+		attributes = append(attributes, slog.Int("repeated", repeated))
 	}
 	g.Log.LogAttrs(ctx, level, "request", attributes...)
-	span.End()
 }
 
 // statusWriter records the status of the response, for the event.

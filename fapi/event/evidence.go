@@ -61,6 +61,9 @@ func (r *Recorder) Record(ctx context.Context, evidence ...store.Evidence) error
 	return r.Store.Record(ctx, evidence...)
 }
 
+// recordTimeout bounds the recording of a security event.
+const recordTimeout = 5 * time.Second
+
 // SecurityEvent records a change of registrations or grants; detail has names and values in turn. The change is
 // already made: a failure to record it is logged only.
 func (r *Recorder) SecurityEvent(ctx context.Context, clientID, name string, detail ...string) {
@@ -68,6 +71,9 @@ func (r *Recorder) SecurityEvent(ctx context.Context, clientID, name string, det
 	for i := 0; i < len(detail); i += 2 {
 		fields[detail[i]] = detail[i+1]
 	}
+	// Also when the client has disconnected.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
 	if err := r.recordEvent(ctx, audit.Event{Kind: audit.SecurityEvent, ClientID: clientID, Detail: fields}); err != nil {
 		r.Log.ErrorContext(ctx, "security event not recorded in the audit log",
 			"event", name, "client_id", clientID, "correlation_id", Of(ctx).CorrelationID, "error", err.Error())

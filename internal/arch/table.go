@@ -52,7 +52,7 @@ func program() []Package {
 		}},
 		{"internal/directory", []string{"store"}},
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "signer", "store"}},
-		{"internal/telemetry", nil},
+		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
 		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
 		{"internal/console", nil},
 		{"internal/suggest", nil},
@@ -64,10 +64,10 @@ func program() []Package {
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/endpoint",
-			"fapi/rar", "fapi/registration", "fapi/resource", "fapi/scope", "internal/admin", "internal/audit",
+			"fapi/rar", "fapi/registration", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit",
 			"internal/auditlog", "internal/ceremony", "internal/config", "internal/database", "internal/directory",
 			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound",
-			"internal/pages", "internal/telemetry", "mtls", "store",
+			"internal/pages", "internal/repeat", "internal/telemetry", "mtls", "mtls/dn", "store",
 		}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/strictjson",
@@ -96,8 +96,8 @@ func server() []Package {
 		{"fapi", []string{
 			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/discovery",
 			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource",
-			"fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/outbound", "internal/passkey", "mtls", "signer",
-			"store",
+			"fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/outbound", "internal/passkey", "internal/repeat",
+			"mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
@@ -143,10 +143,13 @@ func server() []Package {
 			"fapi/endpoint", "fapi/event", "internal/oauth", "internal/passkey", "internal/random", "store",
 		}},
 		{"fapi/endpoint", []string{
-			"dpop", "fapi/client", "fapi/event", "fapi/profile", "internal/jose", "internal/limit", "internal/oauth", "mtls",
-			"signer", "store",
+			"dpop", "fapi/client", "fapi/event", "fapi/profile", "internal/address", "internal/jose", "internal/limit",
+			"internal/oauth", "mtls", "signer", "store",
 		}},
-		{"fapi/event", []string{"internal/audit", "internal/jose", "internal/oauth", "internal/random", "store"}},
+		{"fapi/event", []string{
+			"internal/address", "internal/audit", "internal/correlation", "internal/jose", "internal/oauth", "internal/random",
+			"internal/repeat", "store",
+		}},
 		{"fapi/client", []string{
 			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set",
 			"internal/strictjson", "jar", "mtls", "store",
@@ -221,6 +224,9 @@ func shared() []Package {
 		{"internal/httpsig", nil},
 		{"internal/outbound", nil},
 		{"internal/limit", []string{"store"}},
+		{"internal/repeat", nil},
+		{"internal/address", nil},
+		{"internal/correlation", nil},
 		{"internal/random", nil},
 		{"internal/set", nil},
 	}

@@ -28,10 +28,12 @@ func (s *server) start(ctx context.Context, endpoints *fapi.Server) (wait func()
 		go scheduler.Run(ctx)
 	}
 	stopSealing := s.seal(ctx)
-	var pings sync.WaitGroup
-	pings.Go(func() { endpoints.RunPings(ctx) })
+	var jobs sync.WaitGroup
+	jobs.Go(func() { endpoints.RunPings(ctx) })
+	jobs.Go(func() { s.lines.Run(ctx) })
+	jobs.Go(func() { s.alarms.refusals.lines.Run(ctx) })
 	return func() {
-		pings.Wait()
+		jobs.Wait()
 		stopSealing() // after the last entry
 	}
 }

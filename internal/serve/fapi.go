@@ -50,7 +50,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	}
 	settings := fapi.Config{
 		Issuer: c.Issuer, Store: s.store, Signer: s.keys.Signer, AuditChain: s.chain,
-		Now: s.Now, Logger: s.log, TracerProvider: s.traces,
+		Now: s.Now, Logger: s.log, Lines: s.lines, TracerProvider: s.traces,
 		Interactor: interactor, DevicePages: shown.Device(), Passwords: passwords, Assets: assets, PasskeyName: "Countersign", ACRValues: authorize.ACRValues(),
 		Certificates: mtls.Admitted(), ClientTrust: trust, TrustStores: stores, CertificateRefused: s.certificateRefused,
 		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
@@ -80,7 +80,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 // certificateRefused warns of a client that cannot authenticate with its certificate.
 func (s *server) certificateRefused(r *http.Request, refused endpoint.RefusedCertificate) {
 	s.alarms.refusals.report(r.Context(), refusal{
-		address: r.RemoteAddr, clientID: refused.ClientID, subject: refused.Subject, cause: refused.Cause.Error(),
+		remote: r.RemoteAddr, clientID: refused.ClientID, subject: refused.Subject, cause: refused.Cause.Error(),
 	})
 }
 

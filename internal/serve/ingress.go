@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/address"
 	"countersign/internal/audit"
 	"countersign/internal/config"
 	"countersign/internal/limit"
@@ -133,7 +134,7 @@ func (a *alarms) refuse(r *http.Request, err error) (description string) {
 	}
 	if unusable, ok := errors.AsType[*mtls.CertificateError](err); ok {
 		// No attack: somebody's certificate is of a kind that is not taken here.
-		a.refusals.report(r.Context(), refusal{address: r.RemoteAddr, subject: unusable.Subject, cause: unusable.Cause})
+		a.refusals.report(r.Context(), refusal{remote: r.RemoteAddr, subject: unusable.Subject, cause: unusable.Cause})
 		a.keep(r, unreadable)
 		return "the client certificate cannot be used: " + unusable.Cause
 	}
@@ -165,13 +166,12 @@ func newAlarms(s store.Audit, chain string, now func() time.Time, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	refusals, err := newRefusals(now, log)
-	return &alarms{store: s, chain: chain, limiter: limiter, refusals: refusals, now: now, log: log}, err
+	return &alarms{store: s, chain: chain, limiter: limiter, refusals: newRefusals(now, log), now: now, log: log}, nil
 }
 
 // raise reports a request that was refused.
 func (a *alarms) raise(r *http.Request, event string, cause error) {
-	a.log.WarnContext(r.Context(), "audit", "event", event, "address", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", cause.Error())
+	a.log.WarnContext(r.Context(), "audit", "event", event, "client_address", address.Host(r.RemoteAddr), "method", r.Method, "path", r.URL.Path, "error", cause.Error())
 	a.keep(r, event)
 }
 

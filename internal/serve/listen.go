@@ -55,7 +55,11 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 			ReadTimeout:       c.Limits.ReadTimeout.Std(),
 			WriteTimeout:      c.Limits.WriteTimeout.Std(),
 			IdleTimeout:       c.Limits.IdleTimeout.Std(),
-			ErrorLog:          stdlog.New(connectionLog{alarms.refusals, log}, "", 0),
+		}
+		seen := &handshakes{}
+		server.ErrorLog = stdlog.New(connectionLog{alarms.refusals, seen, log}, "", 0)
+		if source != "" {
+			seen.watch(server)
 		}
 		if source == mtls.SourceProxyProtocol {
 			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext

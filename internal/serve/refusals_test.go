@@ -46,10 +46,7 @@ func TestHandshakeRefusals(t *testing.T) {
 	var logged bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&logged, nil)) // level info
 	now := time.Now()
-	refusals, err := newRefusals(func() time.Time { return now }, logger)
-	if err != nil {
-		t.Fatal(err)
-	}
+	refusals := newRefusals(func() time.Time { return now }, logger)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if presented, err := mtls.Direct().Certificate(r); err == nil && presented != nil {
 			if name, err := dn.OfSubject(presented.Leaf); err == nil {
@@ -58,7 +55,10 @@ func TestHandshakeRefusals(t *testing.T) {
 		}
 	}))
 	server.TLS = mtls.ServerConfig([]tls.Certificate{selfSigned(t, pkix.Name{CommonName: "server"})}, true)
-	server.Config.ErrorLog = log.New(connectionLog{refusals, logger}, "", 0)
+	seen := &handshakes{}
+	server.Config.ErrorLog = log.New(connectionLog{refusals, seen, logger}, "", 0)
+	server.Config.TLSConfig = server.TLS
+	seen.watch(server.Config)
 	server.StartTLS()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
@@ -91,10 +91,10 @@ func TestHandshakeRefusals(t *testing.T) {
 		})
 	}
 	server.Close() // and all that it writes has been written
-	refusals.summarise(t.Context())
+	refusals.lines.Flush(true)
 	lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], `level=WARN msg="client certificate refused" address=127.0.0.1:`) ||
-		!strings.Contains(lines[0], "invalid PrintableString") || !strings.Contains(lines[1], `msg="client certificates refused again" count=5`) {
+	if len(lines) != 2 || !strings.Contains(lines[0], `level=WARN msg="client certificate refused" client_address=127.0.0.1 `) ||
+		!strings.Contains(lines[0], "invalid PrintableString") || !strings.Contains(lines[1], "repeated=5") {
 		t.Errorf("the log:\n%s", logged.String())
 	}
 }
@@ -133,65 +133,62 @@ func TestRefusedCertificate(t *testing.T) {
 func TestRefusalsAreCounted(t *testing.T) {
 	var logged strings.Builder
 	now := time.Now()
-	refusals, err := newRefusals(func() time.Time { return now }, slog.New(slog.NewTextHandler(&logged, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	refusals := newRefusals(func() time.Time { return now }, slog.New(slog.NewTextHandler(&logged, nil)))
 	count := func(text string) int {
 		defer logged.Reset()
 		return strings.Count(logged.String(), text)
 	}
 	const line = `msg="client certificate refused"`
 	t.Run("accepts the first of each bank", func(t *testing.T) {
-		refusals.report(t.Context(), refusal{address: "192.0.2.1:1", subject: "CN=a", cause: "bad"})
-		refusals.report(t.Context(), refusal{address: "192.0.2.1:2", subject: "CN=b", cause: "bad"})
-		refusals.report(t.Context(), refusal{address: "192.0.2.2:1", subject: "CN=a", cause: "bad"})
-		refusals.report(t.Context(), refusal{address: "[2001:db8::1]:1", subject: "CN=a", cause: "bad"})
+		refusals.report(t.Context(), refusal{remote: "192.0.2.1:1", subject: "CN=a", cause: "bad"})
+		refusals.report(t.Context(), refusal{remote: "192.0.2.1:2", subject: "CN=b", cause: "bad"})
+		refusals.report(t.Context(), refusal{remote: "192.0.2.2:1", subject: "CN=a", cause: "bad"})
+		refusals.report(t.Context(), refusal{remote: "[2001:db8::1]:1", subject: "CN=a", cause: "bad"})
 		if got := count(line); got != 4 {
 			t.Errorf("%d lines", got)
 		}
 	})
 	t.Run("refuses to repeat them", func(t *testing.T) {
-		refusals.report(t.Context(), refusal{address: "192.0.2.1:7", subject: "CN=a", cause: "bad"})
-		refusals.report(t.Context(), refusal{address: "[2001:db8::2]:1", subject: "CN=a", cause: "bad"}) // the same /64
+		refusals.report(t.Context(), refusal{remote: "192.0.2.1:7", subject: "CN=a", cause: "bad"})
+		refusals.report(t.Context(), refusal{remote: "[2001:db8::2]:1", subject: "CN=a", cause: "bad"}) // the same /64
 		if got := count(line); got != 0 {
 			t.Errorf("%d lines", got)
 		}
-		refusals.summarise(t.Context())
-		refusals.summarise(t.Context())
-		if got := count(`msg="client certificates refused again" count=2`); got != 1 {
+		now = now.Add(refusalAgain)
+		refusals.lines.Flush(false)
+		refusals.lines.Flush(false)
+		if got := count("repeated=1"); got != 2 {
 			t.Errorf("%d summaries", got)
 		}
 	})
 	t.Run("accepts one again after a minute", func(t *testing.T) {
 		now = now.Add(refusalAgain)
-		refusals.report(t.Context(), refusal{address: "192.0.2.1:8", subject: "CN=a", cause: "bad"})
+		refusals.lines.Flush(false)
+		refusals.report(t.Context(), refusal{remote: "192.0.2.1:8", subject: "CN=a", cause: "bad"})
 		if got := count(line); got != 1 {
 			t.Errorf("%d lines", got)
 		}
 	})
 	t.Run("refuses a flood of different ones", func(t *testing.T) {
 		for i := range 1000 {
-			refusals.report(t.Context(), refusal{address: "192.0.2.1:8", subject: big.NewInt(int64(i)).String(), cause: "bad"})
+			refusals.report(t.Context(), refusal{remote: "192.0.2.1:8", subject: big.NewInt(int64(i)).String(), cause: "bad"})
 		}
-		if got := count(line); got > refusalBurst {
+		if got := count(line); got > refusalKinds {
 			t.Errorf("%d lines", got)
 		}
 	})
 	t.Run("accepts what an endpoint refuses", func(t *testing.T) {
 		now = now.Add(refusalAgain)
+		refusals.lines.Flush(false)
 		request := httptest.NewRequest(http.MethodPost, "/token", http.NoBody)
 		server := &server{alarms: &alarms{refusals: refusals}}
 		for _, cause := range []string{"expired at one time", "expired at another"} {
 			server.certificateRefused(request, endpoint.RefusedCertificate{ClientID: "c1", Subject: "CN=c", Cause: errors.New(cause)})
 		}
-		if got := count(`address=192.0.2.1:1234 certificate_subject="CN=c" client_id=c1 error="expired at one time"`); got != 1 {
+		if got := count(`client_address=192.0.2.1 certificate_subject="CN=c" client_id=c1 error="expired at one time"`); got != 1 {
 			t.Errorf("%d lines", got)
 		}
 	})
-	if got := network("a socket"); got != "a socket" {
-		t.Error(got)
-	}
 }
 
 // Covers: FD-50, FD-51, FD-52. Behind an ingress the certificate is at hand: the log and the answer say what is wrong with it.
@@ -248,7 +245,7 @@ func TestCertificateOfIngressRefused(t *testing.T) {
 				t.Errorf("%d %s", answer.Code, answer.Body)
 			}
 		}
-		if got := strings.Count(logged.String(), `msg="client certificate refused" address=192.0.2.1:1 certificate_subject="CN=brainpool,O=Bank,C=BR" client_id="" error="its key is brainpoolP256r1`); got != 1 {
+		if got := strings.Count(logged.String(), `msg="client certificate refused" client_address=192.0.2.1 certificate_subject="CN=brainpool,O=Bank,C=BR" client_id="" error="its key is brainpoolP256r1`); got != 1 {
 			t.Errorf("the log:\n%s", logged.String())
 		}
 	})

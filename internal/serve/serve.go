@@ -18,6 +18,7 @@ import (
 	"countersign/internal/config"
 	"countersign/internal/database"
 	"countersign/internal/hsm"
+	"countersign/internal/repeat"
 	"countersign/internal/telemetry"
 	"countersign/store"
 )
@@ -82,7 +83,16 @@ type server struct {
 	// chain is this node's chain of the audit log.
 	chain  string
 	alarms *alarms
+	// lines count refusals that repeat.
+	lines *repeat.Lines
 }
+
+const (
+	// repeatPeriod is how long refusals of one client and reason are counted until their number is logged.
+	repeatPeriod = 10 * time.Second
+	// repeatKinds is how many are told apart in that time.
+	repeatKinds = 2000
+)
 
 // run serves with everything open.
 func (s *server) run(ctx context.Context, started time.Time) error {
@@ -94,6 +104,9 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 		return err
 	}
 	s.alarms = alarms
+	s.lines = repeat.New(repeat.Options{Now: s.Now, Period: repeatPeriod, Kinds: repeatKinds, More: func(count int) {
+		s.log.Warn("refused requests not logged one by one", "count", count)
+	}})
 	endpoints, err := s.endpoints(background)
 	if err != nil {
 		return err
@@ -102,7 +115,6 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	if err != nil {
 		return err
 	}
-	go alarms.refusals.run(background)
 	waitJobs := s.start(background, endpoints)
 	defer func() {
 		stop()

@@ -105,7 +105,7 @@ func TestUse(t *testing.T) {
 				t.Fatal(err)
 			}
 			command := exec.Command("sh", "use.sh", test.version, digests)
-			command.Env = append(os.Environ(), "GO="+filepath.Join(runtime.GOROOT(), "bin", "go"), "GOPROXY=file://"+filepath.ToSlash(proxy),
+			command.Env = append(os.Environ(), "GOPROXY=file://"+filepath.ToSlash(proxy),
 				"GONOSUMDB=*", "GOSUMDB=off", "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw")
 			output, err := command.CombinedOutput()
 			if code := command.ProcessState.ExitCode(); code != test.code || !strings.Contains(string(output), test.says) {
