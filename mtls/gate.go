@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 )
 
 // ErrForged is a certificate header from somebody who is not the ingress. Nothing in the request can be believed then;
@@ -12,7 +13,8 @@ import (
 var ErrForged = errors.New("mtls: certificate header from an unknown sender")
 
 // Gate comes before every handler of a listener. It decides once for each request who the client is: it refuses
-// certificate headers from anybody but the listener's own ingress, and only then has its source read them.
+// certificate headers from anybody but the listener's own ingress, and only then has its source read them. Of what its ingress
+// sends, [http.Request.RemoteAddr] is the client's, where the ingress tells it.
 type Gate struct {
 	// Source finds the certificate; nil is a listener that takes none.
 	Source Source
@@ -21,6 +23,11 @@ type Gate struct {
 	// Ingress tells the ingress from others. It is needed with Headers and for PROXY protocol; nil is a listener that
 	// clients reach themselves.
 	Ingress Ingress
+	// ForwardedFor has the address of the client taken from X-Forwarded-For, which the ingress sets or extends. The ingress is
+	// the one of this listener; on a listener that takes no certificates, whoever sends from Proxies.
+	ForwardedFor bool
+	// Proxies are networks of ingresses: their own addresses in X-Forwarded-For are passed over.
+	Proxies []netip.Prefix
 }
 
 // Admit judges a request. The request that it returns carries the certificate, which [Admitted] finds. Errors wrap
@@ -36,6 +43,9 @@ func (g Gate) Admit(r *http.Request) (*http.Request, error) {
 		}
 	}
 	if g.Source == nil {
+		if sender, ok := parseAddress(r.RemoteAddr); ok && g.isProxy(sender) {
+			return g.from(r, r), nil
+		}
 		return r, nil
 	}
 	if g.Ingress != nil {
@@ -55,7 +65,11 @@ func (g Gate) Admit(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.WithContext(context.WithValue(r.Context(), admittedKey{}, presented)), nil
+	admittedRequest := r.WithContext(context.WithValue(r.Context(), admittedKey{}, presented))
+	if g.Ingress == nil {
+		return admittedRequest, nil
+	}
+	return g.from(admittedRequest, r), nil
 }
 
 type admittedKey struct{}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 
 	"countersign/mtls/internal/proxyheader"
@@ -34,6 +35,8 @@ type proxyConn struct {
 	reader    *bufio.Reader
 	once      sync.Once
 	presented *Presented
+	// client is the address that the header tells; it is not valid where there is none.
+	client netip.AddrPort
 	// unreadable is why the certificate in a well-formed header cannot be used: the request is refused, with an answer.
 	unreadable error
 	err        error
@@ -47,6 +50,7 @@ func (c *proxyConn) Read(p []byte) (int, error) {
 			c.err = headerError(err)
 			return
 		}
+		c.client = proxyheader.Client(block)
 		c.presented, c.unreadable = presentedIn(block)
 	})
 	if c.err != nil {

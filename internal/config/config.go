@@ -44,6 +44,7 @@ type Listen struct {
 	Address         string `toml:"address" default:"127.0.0.1:8443" doc:"Host and port to listen on."`
 	CertificateFile File   `toml:"certificate_file" required:"true" doc:"TLS certificate chain, PEM, leaf first. Used by both listeners."`
 	KeyFile         Secret `toml:"key_file" required:"true" doc:"Private key of the TLS certificate, PEM."`
+	IngressNetworks string `toml:"ingress_networks" doc:"Networks of the ingresses in front of this listener, such as 10.1.2.0/28, separated by spaces. From there X-Forwarded-For is believed: its last address that is in none of them is the client's, in the log and for limits by address."`
 }
 
 // ListenMTLS is the listener for client certificates.
@@ -59,6 +60,7 @@ type ListenMTLS struct {
 	IngressNetworks   string `toml:"ingress_networks" doc:"Networks that the ingress connects from, such as 10.1.2.0/28, separated by spaces; together with ingress_secret_file, in place of a certificate."`
 	IngressSecret     Secret `toml:"ingress_secret_file" doc:"File of the secret, at least 43 characters, that the ingress sends in the header Countersign-Ingress-Secret."`
 	IngressOldSecret  Secret `toml:"ingress_old_secret_file" doc:"File of the secret before, accepted too while ingresses change to the new one."`
+	ForwardedFor      bool   `toml:"forwarded_for" default:"false" doc:"The ingress sets or extends X-Forwarded-For: its last address that is not in ingress_networks is the client's, in the log and for limits by address. With proxy-v2 the PROXY header tells it anyway."`
 	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether client certificates are looked up in CRLs and by OCSP: soft accepts a certificate when no source can be reached, hard does not."`
 	CRLFile           File   `toml:"crl_file" doc:"Certificate revocation lists, PEM, of the client authorities, kept fresh by the operator. Asked before the addresses in the certificates."`
 }
@@ -204,6 +206,7 @@ type Telemetry struct {
 	OTLPEndpoint string `toml:"otlp_endpoint" doc:"Address of an OpenTelemetry collector that takes OTLP over HTTP, such as https://collector.example:4318. Empty turns traces off."`
 	OTLPHeaders  Secret `toml:"otlp_headers_file" doc:"File of headers for the collector, one \"Name: value\" a line."`
 	LogLevel     string `toml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
+	LogAddress   string `toml:"log_client_address" default:"full" enum:"full,truncated,off" doc:"What log lines hold of a client's address: all of it, its network (/24 of IPv4, /48 of IPv6), or nothing."`
 	LogFormat    string `toml:"log_format" default:"json" enum:"json,text" doc:"Form of a log line."`
 }
 

@@ -23,6 +23,7 @@ func (c *collector) rules(config *Config) {
 	c.address("listen.address", config.Listen.Address)
 	c.listenMTLS(config)
 	c.trustStores(config)
+	c.networks("listen.ingress_networks", config.Listen.IngressNetworks)
 	c.store(&config.Store)
 	c.signer(config)
 	c.lifetimes(config)

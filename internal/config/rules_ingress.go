@@ -27,6 +27,9 @@ func (c *collector) ingress(l *ListenMTLS) {
 	case ways > 1:
 		c.add("listen_mtls.source", quote(l.Source), "there are two ways for the ingress to prove itself; keep one of ingress_ca_file, ingress_networks with ingress_secret_file, or a unix socket")
 	}
+	if l.ForwardedFor && l.Source == "direct" && !c.bad("listen_mtls.source") {
+		c.add("listen_mtls.forwarded_for", "true", "has no meaning while clients connect themselves (source is direct): anybody can send the header")
+	}
 	c.pair(certificate, string(l.IngressCAFile), name, l.IngressName)
 	c.pair(networks, l.IngressNetworks, secret, string(l.IngressSecret))
 	if l.IngressOldSecret != "" && l.IngressSecret == "" {

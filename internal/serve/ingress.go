@@ -52,8 +52,27 @@ func openPort(ctx context.Context, address string) (opened net.Listener, plain b
 	return opened, true, nil
 }
 
+// browserGate makes the gate in front of the listener for browsers, which takes no certificates.
+func browserGate(c config.Listen) (mtls.Gate, error) {
+	proxies, err := networks(c.IngressNetworks)
+	if err != nil {
+		return mtls.Gate{}, fmt.Errorf("listen.ingress_networks: %w", err)
+	}
+	return mtls.Gate{ForwardedFor: len(proxies) > 0, Proxies: proxies}, nil
+}
+
 // newGate makes the gate in front of the listener for client certificates.
 func newGate(c config.ListenMTLS, now func() time.Time) (mtls.Gate, error) {
+	gate, err := certificateGate(c, now)
+	if err != nil {
+		return mtls.Gate{}, err
+	}
+	gate.ForwardedFor = c.ForwardedFor
+	gate.Proxies, err = networks(c.IngressNetworks)
+	return gate, err
+}
+
+func certificateGate(c config.ListenMTLS, now func() time.Time) (mtls.Gate, error) {
 	switch c.Source {
 	case mtls.SourceDirect, "":
 		return mtls.Gate{Source: mtls.Direct()}, nil
@@ -85,13 +104,9 @@ func newIngress(c config.ListenMTLS, now func() time.Time) (mtls.Ingress, error)
 		}
 		return mtls.IngressCertificate{Roots: roots, Names: strings.Fields(c.IngressName), Now: now}, nil
 	}
-	var networks []netip.Prefix
-	for name := range strings.FieldsSeq(c.IngressNetworks) {
-		network, err := netip.ParsePrefix(name)
-		if err != nil {
-			return nil, fmt.Errorf("listen_mtls.ingress_networks: %w", err)
-		}
-		networks = append(networks, network)
+	senders, err := networks(c.IngressNetworks)
+	if err != nil {
+		return nil, fmt.Errorf("listen_mtls.ingress_networks: %w", err)
 	}
 	var secrets [][]byte
 	for _, file := range []config.Secret{c.IngressSecret, c.IngressOldSecret} {
@@ -104,11 +119,24 @@ func newIngress(c config.ListenMTLS, now func() time.Time) (mtls.Ingress, error)
 		}
 		secrets = append(secrets, secret)
 	}
-	ingress, err := mtls.NewIngressSecret(networks, secrets...)
+	ingress, err := mtls.NewIngressSecret(senders, secrets...)
 	if err != nil {
 		return nil, fmt.Errorf("listen_mtls.ingress_secret_file: %w", err)
 	}
 	return ingress, nil
+}
+
+// networks reads a list of networks.
+func networks(text string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for name := range strings.FieldsSeq(text) {
+		network, err := netip.ParsePrefix(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, network)
+	}
+	return all, nil
 }
 
 // guardCertificates puts a gate in front of a listener. What it refuses never reaches an endpoint; a forgery is an event in

@@ -71,7 +71,11 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 	if err != nil {
 		return nil, err
 	}
-	if err := add("listen.address", c.Listen.Address, s.Handler(), mtls.Gate{}, ""); err != nil {
+	forBrowsers, err := browserGate(c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if err := add("listen.address", c.Listen.Address, s.Handler(), forBrowsers, ""); err != nil {
 		return nil, err
 	}
 	if c.ListenMTLS.Address != "" {

@@ -170,7 +170,7 @@ func newLogger(to io.Writer, t config.Telemetry) *slog.Logger {
 	if err := level.UnmarshalText([]byte(t.LogLevel)); err != nil {
 		level = slog.LevelInfo // the configuration lets no other text through
 	}
-	return telemetry.NewLogger(to, t.LogFormat, level)
+	return telemetry.NewLogger(to, telemetry.Logs{Format: t.LogFormat, Level: level, Address: t.LogAddress})
 }
 
 func newTraces(ctx context.Context, t config.Telemetry, version string, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {

@@ -11,24 +11,54 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"countersign/internal/address"
+	"countersign/internal/correlation"
 )
 
 const redacted = "[redacted]"
 
-// NewLogger writes log lines of at least a level to w, as "json" or "text". Lines that are written in a span carry
-// its trace_id and span_id. Durations are written in milliseconds, under their key with _ms.
-//
-// No caller logs a secret. Should one do so by accident, attributes with the name of a secret are replaced.
-func NewLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: replace}
-	if format == "text" {
-		return slog.New(handler{slog.NewTextHandler(w, options)})
-	}
-	return slog.New(handler{slog.NewJSONHandler(w, options)})
+// What log lines hold of the address of a client.
+const (
+	// FullAddress is all of it.
+	FullAddress = "full"
+	// TruncatedAddress is its network: the /24 of an IPv4 address, the /48 of an IPv6 one.
+	TruncatedAddress = "truncated"
+	// NoAddress is nothing.
+	NoAddress = "off"
+)
+
+// Logs says how log lines are written.
+type Logs struct {
+	// Format is "json" or "text".
+	Format string
+	// Level is the least that is written.
+	Level slog.Level
+	// Address is [FullAddress], which "" is too, [TruncatedAddress] or [NoAddress].
+	Address string
 }
 
-// handler adds the ids of the span.
-type handler struct{ slog.Handler }
+// NewLogger writes log lines to w. Lines that are written in a span carry its trace_id and span_id, and those that a request
+// causes its correlation_id. Durations are written in milliseconds, under their key with _ms.
+//
+// No caller logs a secret. Should one do so by accident, attributes with the name of a secret are replaced.
+func NewLogger(w io.Writer, l Logs) *slog.Logger {
+	options := &slog.HandlerOptions{Level: l.Level, ReplaceAttr: l.replace}
+	if l.Format == "text" {
+		return slog.New(handler{Handler: slog.NewTextHandler(w, options)})
+	}
+	return slog.New(handler{Handler: slog.NewJSONHandler(w, options)})
+}
+
+// correlationKey is the field of the correlation id.
+const correlationKey = "correlation_id"
+
+// handler adds the ids of the span and of the request.
+type handler struct {
+	slog.Handler
+	// correlated are loggers that have the id of their request already.
+	correlated bool
+}
 
 // Handle implements slog.Handler.
 func (h handler) Handle(ctx context.Context, record slog.Record) error {
@@ -36,20 +66,43 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 		record = record.Clone()
 		record.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
+	if id := correlation.ID(ctx); id != "" && !h.correlated && !hasCorrelation(record) {
+		record = record.Clone()
+		record.AddAttrs(slog.String(correlationKey, id))
+	}
 	return h.Handler.Handle(ctx, record)
 }
 
 // WithAttrs implements slog.Handler.
 func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {
-	return handler{h.Handler.WithAttrs(attributes)}
+	known := slices.ContainsFunc(attributes, func(a slog.Attr) bool { return a.Key == correlationKey })
+	return handler{h.Handler.WithAttrs(attributes), h.correlated || known}
 }
 
 // WithGroup implements slog.Handler.
-func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }
+func (h handler) WithGroup(name string) slog.Handler {
+	return handler{h.Handler.WithGroup(name), h.correlated}
+}
 
-func replace(groups []string, attribute slog.Attr) slog.Attr {
+func hasCorrelation(record slog.Record) (known bool) {
+	record.Attrs(func(a slog.Attr) bool {
+		known = a.Key == correlationKey
+		return !known
+	})
+	return known
+}
+
+func (l Logs) replace(groups []string, attribute slog.Attr) slog.Attr {
 	if isSecret(attribute.Key) || slices.ContainsFunc(groups, isSecret) {
 		return slog.String(attribute.Key, redacted)
+	}
+	if attribute.Key == "client_address" {
+		switch l.Address {
+		case TruncatedAddress:
+			return slog.String(attribute.Key, address.Truncated(attribute.Value.String()))
+		case NoAddress:
+			return slog.Attr{}
+		}
 	}
 	if attribute.Value.Kind() == slog.KindDuration {
 		milliseconds := float64(attribute.Value.Duration()) / float64(time.Millisecond)

@@ -22,7 +22,7 @@ import (
 func logLine(t *testing.T, write func(*slog.Logger)) map[string]any {
 	t.Helper()
 	var out bytes.Buffer
-	write(NewLogger(&out, "json", slog.LevelInfo))
+	write(NewLogger(&out, Logs{Format: "json"}))
 	line := map[string]any{}
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("%v: %s", err, out.String())
@@ -68,7 +68,7 @@ func TestLogLineOfSpan(t *testing.T) {
 
 func TestLevelAndFormat(t *testing.T) {
 	var out bytes.Buffer
-	log := NewLogger(&out, "text", slog.LevelWarn)
+	log := NewLogger(&out, Logs{Format: "text", Level: slog.LevelWarn})
 	log.Info("quiet")
 	log.Warn("loud", "password", "s3cr3t")
 	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, "msg=loud password=[redacted]") {

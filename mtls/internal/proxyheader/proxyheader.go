@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/netip"
 )
 
 // It is read by hand and not with a library for the reasons in docs/dependencies.md.
@@ -52,6 +53,21 @@ func Read(r io.Reader) ([]byte, error) {
 	block = append(block, make([]byte, length)...)
 	_, err := io.ReadFull(r, block[fixedSize:])
 	return block, err
+}
+
+// Client is the address of the client in a header that [Read] has given. It is not valid when there is none, as in that of a
+// health check, or when it is no IP address.
+func Client(block []byte) netip.AddrPort {
+	if len(block) < fixedSize || block[12]&0x0f != 1 {
+		return netip.AddrPort{}
+	}
+	// The addresses of both sides, then their ports.
+	size := map[byte]int{0x11: 4, 0x21: 16}[block[13]]
+	if size == 0 || len(block) < fixedSize+2*size+4 {
+		return netip.AddrPort{}
+	}
+	source, _ := netip.AddrFromSlice(block[fixedSize : fixedSize+size])
+	return netip.AddrPortFrom(source.Unmap(), binary.BigEndian.Uint16(block[fixedSize+2*size:]))
 }
 
 // Certificate is the DER of the client certificate in a header that [Read] has given, or nil if the client has shown none.
