@@ -9,6 +9,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/postgres/internal/fill"
+	"countersign/store/postgres/internal/pool"
 )
 
 // Source is a database from which all is copied.
@@ -30,8 +31,16 @@ func Fill(ctx context.Context, config Config, source Source, progress func(Copie
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	// Not from the pool: a big table takes longer than its connections may.
-	settings := s.pool.Settings()
-	settings.RuntimeParams["statement_timeout"], settings.RuntimeParams["idle_in_transaction_session_timeout"] = "0", "0"
+	target, err := pool.Find(ctx, config.direct, map[string]string{
+		"application_name": "countersign", "timezone": "UTC", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+	})
+	if err != nil {
+		return nil, err
+	}
+	settings, err := target.Settings()
+	if err != nil {
+		return nil, err
+	}
 	conn, err := pgx.ConnectConfig(ctx, settings)
 	if err != nil {
 		return nil, fmt.Errorf("postgresql: connect: %w", err)

@@ -6,7 +6,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -41,28 +43,77 @@ func schema() backend.Schema {
 // Migrate brings the schema of the database up to the program's and returns the steps that it applied, none when
 // there was nothing to do. Nodes that migrate at once wait for each other (an advisory lock).
 func Migrate(ctx context.Context, config Config) ([]Migration, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10))
-	if err != nil {
-		return nil, fmt.Errorf("postgresql: migrate: %w", err)
-	}
-	schema := schema()
-	schema.Options = []goose.ProviderOption{goose.WithSessionLocker(locker)}
-	return withDatabase(config.URL, func(db *sql.DB) ([]Migration, error) { return schema.Up(ctx, db) })
+	return withDatabase(ctx, config, func(db *sql.DB, target *pool.Target) ([]Migration, error) {
+		var locker lock.SessionLocker = &poolerLock{target: target}
+		if !target.Pooled() {
+			var err error
+			if locker, err = lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10)); err != nil {
+				return nil, fmt.Errorf("postgresql: migrate: %w", err)
+			}
+		}
+		schema := schema()
+		schema.Options = []goose.ProviderOption{goose.WithSessionLocker(locker)}
+		return schema.Up(ctx, db)
+	})
 }
 
 // MigrationStatus lists the program's steps, and any others that the database has, with the time they were applied.
 // It changes nothing.
 func MigrationStatus(ctx context.Context, config Config) ([]Migration, error) {
-	return withDatabase(config.URL, func(db *sql.DB) ([]Migration, error) { return schema().Status(ctx, db) })
+	return withDatabase(ctx, config, func(db *sql.DB, _ *pool.Target) ([]Migration, error) { return schema().Status(ctx, db) })
 }
 
-func withDatabase(address string, work func(*sql.DB) ([]Migration, error)) (_ []Migration, err error) {
+func withDatabase(ctx context.Context, config Config, work func(*sql.DB, *pool.Target) ([]Migration, error)) (_ []Migration, err error) {
 	// A step may take long, but it must not queue for a table's lock with everybody else behind it.
-	settings, err := pool.Settings(address, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
+	target, err := pool.Find(ctx, config.direct, map[string]string{"application_name": "countersign migrate", "timezone": "UTC", "lock_timeout": "10s"})
+	if err != nil {
+		return nil, err
+	}
+	settings, err := target.Settings()
 	if err != nil {
 		return nil, err
 	}
 	db := stdlib.OpenDB(*settings)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return work(db)
+	return work(db, target)
 }
+
+// poolerLock is the lock of those who migrate where no session is kept: a transaction that is open meanwhile, on a connection
+// of its own, holds it.
+type poolerLock struct {
+	target *pool.Target
+	conn   *pgx.Conn
+}
+
+var _ lock.SessionLocker = (*poolerLock)(nil)
+
+// SessionLock waits for the lock, for five minutes at most.
+func (l *poolerLock) SessionLock(ctx context.Context, _ *sql.Conn) error {
+	settings, err := l.target.Settings()
+	if err != nil {
+		return err
+	}
+	if l.conn, err = pgx.ConnectConfig(ctx, settings); err != nil {
+		return fmt.Errorf("postgresql: connect: %w", err)
+	}
+	if _, err := l.conn.Exec(ctx, "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", pgx.QueryExecModeSimpleProtocol); err != nil {
+		return errors.Join(err, l.conn.Close(ctx))
+	}
+	for range 300 {
+		var ours bool
+		// The same lock that a session takes which reaches the database directly.
+		if err := l.conn.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1)", lock.DefaultLockID).Scan(&ours); err != nil {
+			return errors.Join(err, l.conn.Close(ctx))
+		}
+		if ours {
+			return nil
+		}
+		if err := backend.Pause(ctx, time.Second); err != nil {
+			return errors.Join(err, l.conn.Close(context.WithoutCancel(ctx)))
+		}
+	}
+	return errors.Join(errors.New("another program migrates this database, for five minutes"), l.conn.Close(ctx))
+}
+
+// SessionUnlock ends the transaction.
+func (l *poolerLock) SessionUnlock(ctx context.Context, _ *sql.Conn) error { return l.conn.Close(ctx) }

@@ -77,7 +77,9 @@ func (a namedArguments) RewriteQuery(ctx context.Context, conn *pgx.Conn, text s
 
 // oneTimes adds the arguments of [insertOneTimes].
 func (a namedArguments) oneTimes(oneTimes []store.OneTime) namedArguments {
-	a.values["kinds"], a.values["keys"], a.values["untils"] = a.store.oneTimeArrays(oneTimes)
+	now := a.store.moment()
+	a.values["kinds"], a.values["keys"], a.values["untils"] = oneTimeArrays(now, oneTimes)
+	a.values["database_now"] = a.store.clock.test(now)
 	return a
 }
 

@@ -14,25 +14,29 @@ import (
 const (
 	oneTimeBucket = 10 * time.Minute
 	oneTimeMargin = time.Minute
+	// oneTimeKeep is how long a partition stays after its end, by the database's clock; insertOneTimes says it again.
+	oneTimeKeep = 2 * oneTimeMargin
 	// maxBuckets bounds how long a value can be remembered: a day.
 	maxBuckets = int(24 * time.Hour / oneTimeBucket)
 )
 
 // insertOneTimes consumes values from three parallel arrays; a row that it is joined with is a condition, and
 // inOneOrder ends it, so that two calls cannot wait for each other. A value that is there already fails the whole
-// statement (see [outcome]).
+// statement (see [outcome]). So does one whose partition may have been dropped, by the database's clock: it may have been used.
+// That is a check, in the statement that holds the lock which dropping has to wait for, and so no node can be wrong about it.
 const (
-	insertOneTimes = `INSERT INTO uses (kind, key, until) SELECT u.kind, u.key, u.until
+	insertOneTimes = `INSERT INTO uses (kind, key, until)
+		SELECT u.kind, u.key, CASE WHEN u.until > coalesce(@database_now::timestamptz, clock_timestamp()) - interval '2 minutes' THEN u.until END
 		FROM unnest(@kinds::text[], @keys::bytea[], @untils::timestamptz[]) AS u (kind, key, until)`
 	inOneOrder = ` ORDER BY 1, 2, 3`
 )
 
-// oneTimeArrays returns the rows of uses as insertOneTimes takes them: for each value one for each ten minutes.
-func (s *Store) oneTimeArrays(oneTimes []store.OneTime) (kinds []string, keys [][]byte, untils []time.Time) {
+// oneTimeArrays returns the rows of uses as insertOneTimes takes them at a time: for each value one for each ten minutes.
+func oneTimeArrays(now time.Time, oneTimes []store.OneTime) (kinds []string, keys [][]byte, untils []time.Time) {
 	if len(oneTimes) == 0 {
 		return []string{}, [][]byte{}, []time.Time{}
 	}
-	begin := s.moment().Add(-oneTimeMargin).Truncate(oneTimeBucket)
+	begin := now.Add(-oneTimeMargin).Truncate(oneTimeBucket)
 	for i := range oneTimes {
 		last := oneTimes[i].Until.UTC().Truncate(oneTimeBucket)
 		for start, n := last, 0; n == 0 || !start.Before(begin) && n < maxBuckets; start, n = start.Add(-oneTimeBucket), n+1 {

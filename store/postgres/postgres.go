@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,8 +27,16 @@ type Config struct {
 	// URL is a connection URL or key-value string as libpq knows it. Of several hosts the one that takes writes is used,
 	// also when target_session_attrs asks for less. No error text repeats it.
 	URL string
-	// Now is the clock; nil is [time.Now].
+	// ReadURL, if it is not nil, reads the URL in place of URL, again for each connection: a password in it may change.
+	ReadURL func() (string, error)
+	// ReadNotifyURL reads the URL of the same database for what cannot go through a pooler: LISTEN, and migrations. Nil is
+	// the URL of everything else.
+	ReadNotifyURL func() (string, error)
+	// Now is the clock of this node; nil is [time.Now]. It decides nothing: what has expired, and what is removed, is decided by
+	// the database's.
 	Now func() time.Time
+	// DatabaseNow is the database's clock in tests that move it; nil asks the database.
+	DatabaseNow func() time.Time
 	// TracerProvider receives a span for each verb; nil records nothing.
 	TracerProvider trace.TracerProvider
 	// MaxConnections limits the connections of this process; 0 leaves it to pool_max_conns in the URL, or else
@@ -37,10 +46,27 @@ type Config struct {
 	KeepGrants, KeepBackchannel time.Duration
 }
 
+// address reads the URL.
+func (c Config) address() (string, error) {
+	if c.ReadURL != nil {
+		return c.ReadURL()
+	}
+	return c.URL, nil
+}
+
+// direct reads the URL for what cannot go through a pooler.
+func (c Config) direct() (string, error) {
+	if c.ReadNotifyURL != nil {
+		return c.ReadNotifyURL()
+	}
+	return c.address()
+}
+
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
-	now        func() time.Time
+	clock      *clock
 	pool       *pool.Pool
+	notifier   notifier
 	statements statements
 	// keepGrants and keepBackchannel are how long those stay known after their end.
 	keepGrants, keepBackchannel time.Duration
@@ -52,7 +78,7 @@ var _ store.Store = (*Store)(nil)
 // database with another schema with a [SchemaError], and one that acknowledges before writing (synchronous_commit = off).
 func Open(ctx context.Context, config Config) (*Store, error) {
 	connections, err := pool.Open(ctx, pool.Config{
-		URL: config.URL, MaxConnections: config.MaxConnections, TracerProvider: config.TracerProvider, Parameters: map[string]string{
+		URL: config.address, MaxConnections: config.MaxConnections, TracerProvider: config.TracerProvider, Parameters: map[string]string{
 			"application_name":  "countersign",
 			"timezone":          "UTC",
 			"statement_timeout": "5s",
@@ -71,16 +97,20 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		now: config.Now, pool: connections,
+		clock: &clock{own: config.Now, database: config.DatabaseNow}, pool: connections, notifier: notifier{address: config.direct},
 		// An hour at least, as with codes.
 		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel),
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if s.clock.own == nil {
+		s.clock.own = time.Now
 	}
 	if err := s.check(ctx); err != nil {
 		s.pool.Close()
 		return nil, err
+	}
+	if err := s.pool.Once(ctx, s.askTime); err != nil {
+		s.pool.Close()
+		return nil, fmt.Errorf("postgresql: ask for the time: %w", err)
 	}
 	_ = s.maintain(ctx) // the default partitions exist, and Purge does it again and reports failures
 	return s, nil
@@ -94,12 +124,19 @@ func (s *Store) check(ctx context.Context) (err error) {
 		return err
 	}
 	var commit string
-	if err := db.QueryRowContext(ctx, "SHOW synchronous_commit").Scan(&commit); err != nil {
-		return fmt.Errorf("postgresql: read synchronous_commit: %w", err)
+	limits := make([]string, 3)
+	if err := db.QueryRowContext(ctx, `SELECT current_setting('synchronous_commit'), current_setting('statement_timeout'),
+		current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')`).Scan(&commit, &limits[0], &limits[1], &limits[2]); err != nil {
+		return fmt.Errorf("postgresql: read the session's parameters: %w", err)
 	}
 	if commit == "off" {
 		return errors.New("postgresql: synchronous_commit is off, so an acknowledged write could be lost: " +
 			"set it to on for this database or role")
+	}
+	if s.pool.Target().Pooled() && slices.Contains(limits, "0") {
+		s.notifier.advice = "behind a pooler this server cannot limit how long the database works and waits; run as its role: " +
+			"ALTER ROLE CURRENT_USER SET statement_timeout = '5s'; ALTER ROLE CURRENT_USER SET lock_timeout = '2s'; " +
+			"ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '10s'"
 	}
 	return nil
 }
@@ -112,17 +149,37 @@ func (s *Store) Close() error {
 
 // run does the work of a verb that writes on one connection, again when nothing of the try before remains.
 func (s *Store) run(ctx context.Context, name string, work pool.Work) error {
+	if err := s.timely(name); err != nil {
+		return err
+	}
 	return s.pool.Write(ctx, name, work)
 }
 
 // read is run for a verb that changes nothing.
 func (s *Store) read(ctx context.Context, name string, work pool.Work) error {
+	if err := s.timely(name); err != nil {
+		return err
+	}
 	return s.pool.Read(ctx, name, work)
 }
 
-// Ping asks the database for an answer.
+// timely refuses a verb that depends on time while this node's clock is wrong.
+func (s *Store) timely(verb string) error {
+	if timeless(verb) {
+		return nil
+	}
+	if err := s.clock.err(); err != nil {
+		return fmt.Errorf("postgresql: %s: %w", verb, err)
+	}
+	return nil
+}
+
+// Ping asks the database for its time, and reports whether this node's clock shows the same.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, "Ping", func(ctx context.Context, c *pgx.Conn) error { return c.Ping(ctx) })
+	if err := s.read(ctx, "Ping", s.askTime); err != nil {
+		return err
+	}
+	return s.clock.err()
 }
 
 // one reads the only row of a query and reports whether there was one.
@@ -146,5 +203,5 @@ func get(ctx context.Context, c *pgx.Conn, query string, arguments []any, fields
 	return nil
 }
 
-// moment is the clock's time with the precision that is stored.
-func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+// moment is the database's time with the precision that is stored.
+func (s *Store) moment() time.Time { return s.clock.now().UTC().Truncate(time.Microsecond) }

@@ -23,7 +23,7 @@ var backend = storetest.Backend{
 		return migrated(t, cluster.Database(t))
 	},
 	Open: func(ctx context.Context, url string, now func() time.Time) (store.Store, error) {
-		return postgres.Open(ctx, postgres.Config{URL: url, Now: now, MaxConnections: 16})
+		return postgres.Open(ctx, postgres.Config{URL: url, Now: now, DatabaseNow: now, MaxConnections: 16})
 	},
 }
 

@@ -8,14 +8,17 @@ import (
 )
 
 // Purge removes what is no longer needed, at most limit records of each kind. Nodes that purge concurrently
-// skip each other's rows. What is stored in partitions is dropped with them, regardless of the limit, and does not count.
+// skip each other's rows. What is stored in partitions is dropped with them, regardless of the limit, and does not count. The database's clock decides.
 func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 	if err := s.maintain(ctx); err != nil {
 		return 0, err
 	}
-	now := s.moment()
-	forgotten := now.Add(-keepFor)
 	err = s.run(ctx, "Purge", func(ctx context.Context, c *pgx.Conn) error {
+		now, err := s.databaseTime(ctx, c)
+		if err != nil {
+			return err
+		}
+		forgotten := now.Add(-keepFor)
 		removed = 0
 		var batch pgx.Batch
 		batch.Queue(purge("requests_default", "purge_at"), now, limit)

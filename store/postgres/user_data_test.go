@@ -72,7 +72,7 @@ func personalRows(t *testing.T, database string) map[string]int {
 func TestRetention(t *testing.T) {
 	storetest.Retention(t, func(t *testing.T, now func() time.Time) store.Store {
 		t.Helper()
-		s, err := postgres.Open(t.Context(), postgres.Config{URL: migrated(t, cluster.Database(t)), Now: now, KeepGrants: 3 * time.Hour, KeepBackchannel: 2 * time.Hour})
+		s, err := postgres.Open(t.Context(), postgres.Config{URL: migrated(t, cluster.Database(t)), Now: now, DatabaseNow: now, KeepGrants: 3 * time.Hour, KeepBackchannel: 2 * time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

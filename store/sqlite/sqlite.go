@@ -45,6 +45,7 @@ type Store struct {
 	writer  *connection.Writer
 	readers *connection.Readers
 	close   func() error
+	clock   clock
 	// keepGrants and keepBackchannel are how long those stay known after their end.
 	keepGrants, keepBackchannel time.Duration
 }
@@ -84,7 +85,12 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	current := func(c *connection.Conn) error { return schema().Check(ctx, c.Raw()) }
+	current := func(c *connection.Conn) error {
+		if err := schema().Check(ctx, c.Raw()); err != nil {
+			return err
+		}
+		return s.clock.read(c)
+	}
 	if err := s.readers.With(ctx, current); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -94,13 +100,12 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 // Close ends the running verbs and releases the file.
 func (s *Store) Close() error { return s.close() }
 
-// Ping reads from the file.
+// Ping reads from the file, and reports whether the clock was set back.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, "Ping", func(c *connection.Conn) error {
-		var tables int
-		_, err := c.One("SELECT count(*) FROM sqlite_schema", nil, &tables)
+	if err := s.read(ctx, "Ping", s.clock.read); err != nil {
 		return err
-	})
+	}
+	return s.clock.err(s.moment())
 }
 
 // read runs a verb that changes nothing.

@@ -218,7 +218,7 @@ func testEnrol(f *fixture) {
 	f.must(f.PutEnrolment(f.Context(), f.enrolment("subject")))
 	f.clock.set(f.clock.Now().Add(3 * time.Hour))
 	f.purged()
-	f.want(f.ConsumeOneTime(f.Context(), oneTime), nil)
+	f.forgotten(oneTime)
 }
 
 func testSubscriptions(f *fixture) {

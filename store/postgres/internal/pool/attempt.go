@@ -39,6 +39,12 @@ func (p *Pool) Read(ctx context.Context, name string, work Work) error {
 	return p.try(ctx, name, work, func(v verdict) bool { return v == undone || v == unknown })
 }
 
+// Once does work that is no verb on one connection: without a span, and not again.
+func (p *Pool) Once(ctx context.Context, work Work) error {
+	_, err := p.attempt(ctx, work)
+	return outcome(err)
+}
+
 func (p *Pool) try(ctx context.Context, name string, work Work, again func(verdict) bool) error {
 	ctx, verb := p.verbs.Begin(ctx, name)
 	var err error
@@ -130,6 +136,7 @@ const (
 	deadlockDetected     = "40P01"
 	readOnly             = "25006"
 	uniqueViolation      = "23505"
+	notNullViolation     = "23502"
 	lockNotAvailable     = "55P03"
 	queryCancelled       = "57014"
 	tooManyConnections   = "53300"
@@ -194,6 +201,8 @@ func outcome(err error) error {
 		return &store.ReplayedError{Kind: replayedKind(failure.Detail)}
 	case state == uniqueViolation:
 		return store.ErrConflict
+	case answered && state == notNullViolation && strings.HasPrefix(failure.TableName, "uses"):
+		return fmt.Errorf("%w: %w: what carries a one-time value has expired by the database's clock, and would be taken here", store.ErrUnavailable, store.ErrClock)
 	}
 	return err
 }

@@ -20,6 +20,12 @@ func ViolatesUniqueness(err error) bool {
 	return ok && (failure.ExtendedCode == sqlite3.ErrConstraintPrimaryKey || failure.ExtendedCode == sqlite3.ErrConstraintUnique)
 }
 
+// ViolatesNotNull reports whether a statement failed because a value is missing.
+func ViolatesNotNull(err error) bool {
+	failure, ok := errors.AsType[sqlite3.Error](err)
+	return ok && failure.ExtendedCode == sqlite3.ErrConstraintNotNull
+}
+
 // StoreError maps failures that may be temporary to the store's errors. A verb that failed with one changed nothing.
 func StoreError(err error) error {
 	failure, ok := errors.AsType[sqlite3.Error](err)

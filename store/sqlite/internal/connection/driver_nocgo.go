@@ -12,5 +12,8 @@ func Built() error {
 // ViolatesUniqueness has no error to look at: nothing can be opened.
 func ViolatesUniqueness(error) bool { return false }
 
+// ViolatesNotNull has no error to look at either.
+func ViolatesNotNull(error) bool { return false }
+
 // StoreError has no error to look at either.
 func StoreError(err error) error { return err }

@@ -11,8 +11,8 @@ import (
 	"countersign/store/sqlite/internal/connection"
 )
 
-// bookkeeping are the tables that keep the schema and none of the store's records.
-func bookkeeping() []string { return []string{"goose_db_version", "schema_steps"} }
+// bookkeeping are the tables that keep the schema, or belong to this machine, and hold none of the store's records.
+func bookkeeping() []string { return []string{"goose_db_version", "schema_steps", "clock"} }
 
 // Source is a database that is read as a whole, to be copied elsewhere. While it is open no other process can open it.
 type Source struct {
