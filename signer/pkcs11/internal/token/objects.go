@@ -22,8 +22,12 @@ import (
 	"countersign/signer/pkcs11/internal/wire"
 )
 
-// maxObjects bounds how many keys of a token are read.
-const maxObjects = 1000
+// atOnce is how many objects are asked for in one call, and maxObjects how many a search may find: a module that never
+// comes to its end is in trouble.
+const (
+	atOnce     = 256
+	maxObjects = 100_000
+)
 
 // pair is a private key with its public half.
 type pair struct {
@@ -150,7 +154,8 @@ func Weakness(read func(kind uint) ([]byte, error), public crypto.PublicKey, alg
 		return "the key is smaller or larger than allowed, or has another exponent than 65537"
 	}
 	allowed, err := read(pkcs11.CKA_ALLOWED_MECHANISMS)
-	reported := err == nil
+	// A list that is empty says as little as none at all: modules answer so for keys that were made without one.
+	reported := err == nil && len(allowed) > 0
 	pinned := reported && bytes.Equal(allowed, mechanismList(mechanismOf(alg)))
 	for _, rule := range []struct {
 		attribute uint
@@ -207,7 +212,7 @@ func (t *Token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, erro
 	if err := t.module.FindObjectsInit(t.keep, template); err != nil {
 		return nil, wire.Failf(wire.FailModule, "search the token: %v", err)
 	}
-	found, _, err := t.module.FindObjects(t.keep, maxObjects)
+	found, err := t.findAll()
 	if endErr := t.module.FindObjectsFinal(t.keep); err == nil {
 		err = endErr
 	}
@@ -215,6 +220,19 @@ func (t *Token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, erro
 		return nil, wire.Failf(wire.FailModule, "search the token: %v", err)
 	}
 	return found, nil
+}
+
+// findAll asks for objects until there are none: a module may give fewer at a time than there is room for
+// (PKCS #11 v3.1 §5.7.8).
+func (t *Token) findAll() (found []pkcs11.ObjectHandle, err error) {
+	for len(found) <= maxObjects {
+		some, _, err := t.module.FindObjects(t.keep, atOnce)
+		if err != nil || len(some) == 0 {
+			return found, err
+		}
+		found = append(found, some...)
+	}
+	return nil, fmt.Errorf("it finds more than %d objects", maxObjects)
 }
 
 func (t *Token) attribute(object pkcs11.ObjectHandle, kind uint) ([]byte, error) {
