@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -42,7 +41,7 @@ type Config struct {
 	Environment map[string]string
 	// ModuleParameters is handed to the module at C_Initialize (PKCS #11 v3.1 §5.4, pReserved); NSS wants one.
 	ModuleParameters string
-	// Executable is the binary to run as worker; this one by default.
+	// Executable is the binary to run as worker; by default this very one, also when its file was replaced since.
 	Executable string
 	// Sessions is how many signatures the module makes at once; twice the number of CPUs by default.
 	Sessions int
@@ -128,7 +127,7 @@ func withDefaults(c Config) (Config, error) {
 	}
 	if c.Executable == "" {
 		var err error
-		if c.Executable, err = os.Executable(); err != nil {
+		if c.Executable, err = ownProgram(); err != nil {
 			return c, fmt.Errorf("pkcs11: find this binary: %w", err)
 		}
 	}

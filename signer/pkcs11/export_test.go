@@ -166,6 +166,22 @@ func SignInput(ctx context.Context, b *Backend, record signer.Record, input []by
 	return b.use(ctx, wire.AskSign, record, input)
 }
 
+// StartWorker starts a worker from the goroutine that calls it. ask has it list the keys, and end ends it.
+func StartWorker(ctx context.Context, c Config) (ask func() error, end func(), err error) {
+	if c, err = withDefaults(c); err != nil {
+		return nil, nil, err
+	}
+	w, err := startWorker(ctx, c, firstQuestion(c))
+	if err != nil {
+		return nil, nil, err
+	}
+	ask = func() error {
+		_, err := w.ask(ctx, wire.AskList, nil)
+		return err
+	}
+	return ask, func() { w.kill(errClosed) }, nil
+}
+
 // SendToWorker sends a packet to the worker, waits for its end, and tells the reason.
 func SendToWorker(t testing.TB, b *Backend, packet []byte) string {
 	t.Helper()

@@ -49,7 +49,7 @@ func TestListsOfMechanisms(t *testing.T) {
 		"accepts an empty one":                  "Mechanisms empty",
 		"accepts one that is not known":         "Mechanisms 0x12",
 		"accepts one that cannot be read":       "Mechanisms 0x6",
-		"accepts one with a code of the vendor":"Mechanisms 0x80000069",
+		"accepts one with a code of the vendor": "Mechanisms 0x80000069",
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newFaulty(t, buildFaulty(t), newToken(t, t.TempDir()))

@@ -2,6 +2,7 @@ package pkcs11_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"testing"
@@ -10,8 +11,14 @@ import (
 	"countersign/signer/pkcs11"
 )
 
-// parentCommand has the test binary open a token and wait to be killed. Its arguments are a Config's.
+// parentCommand has the test binary open a token and wait to be killed. Its argument is a [parentConfig] in JSON.
 const parentCommand = "test-parent"
+
+// parentConfig are the parts of a Config that another process is given.
+type parentConfig struct {
+	Module, Token, PINFile string
+	Environment            map[string]string
+}
 
 // TestMain lets the test binary be a worker, as the server's own binary is.
 func TestMain(m *testing.M) {
@@ -21,22 +28,33 @@ func TestMain(m *testing.M) {
 			os.Exit(pkcs11.RunFaultyWorker(fault, os.Getenv(pkcs11.CountVariable)))
 		}
 		os.Exit(pkcs11.RunWorker())
-	case len(os.Args) == 6 && os.Args[1] == parentCommand:
-		os.Exit(runParent(pkcs11.Config{
-			Module: os.Args[2], Token: os.Args[3], PINFile: os.Args[4], Environment: map[string]string{"SOFTHSM2_CONF": os.Args[5]},
-		}))
+	case len(os.Args) == 3 && os.Args[1] == parentCommand:
+		os.Exit(runParent(os.Args[2]))
 	}
 	os.Exit(m.Run())
 }
 
-// runParent opens a token, says which process holds it, and waits to be killed.
-func runParent(c pkcs11.Config) int {
-	b, err := pkcs11.Open(context.Background(), c)
+// runParent opens a token, says which process holds it, and says so again when it is another one, until it is killed.
+func runParent(encoded string) int {
+	var given parentConfig
+	if err := json.Unmarshal([]byte(encoded), &given); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	b, err := pkcs11.Prepare(pkcs11.Config{Module: given.Module, Token: given.Token, PINFile: given.PINFile, Environment: given.Environment})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Println(b.WorkerPID())
-	time.Sleep(time.Minute)
+	said := 0
+	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(20 * time.Millisecond) {
+		if err := b.Connect(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		if pid := b.WorkerPID(); pid != 0 && pid != said {
+			said = pid
+			fmt.Println(pid)
+		}
+	}
 	return 0
 }

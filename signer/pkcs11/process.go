@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -98,10 +99,12 @@ func launchWorker(config Config) (*process, error) {
 		gone: make(chan struct{}), waiting: map[uint64]question{},
 	}
 	w.command = exec.Command(config.Executable, worker.Command)
+	w.command.Args[0] = "countersign" // what a list of processes shows, also of /proc/self/exe
+	w.command.SysProcAttr = dieWithParent()
 	w.command.Env = environment(config.Environment)
 	w.command.ExtraFiles = []*os.File{theirs, theirSigning}
 	w.command.Stderr = w.stderr
-	if err := w.command.Start(); err != nil {
+	if err := w.launch(); err != nil {
 		conn.Close()
 		signing.Close()
 		return nil, fmt.Errorf("pkcs11: start the worker: %w", err)
@@ -110,6 +113,22 @@ func launchWorker(config Config) (*process, error) {
 	go w.read()
 	go w.readSigned()
 	return w, nil
+}
+
+// launch starts the process from a thread that stays until the process is gone: the system ends it with its parent, and
+// takes the thread that started it for that (prctl(2), PR_SET_PDEATHSIG).
+func (w *process) launch() error {
+	launched := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := w.command.Start()
+		launched <- err
+		if err == nil {
+			<-w.gone
+		}
+	}()
+	return <-launched
 }
 
 // connect makes a pair of sockets: our end, and the worker's for it to inherit.

@@ -7,9 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -255,42 +253,6 @@ func TestTokenAwayAndBack(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-// TestParentKilled: no worker outlives its parent and keeps the HSM's sessions.
-func TestParentKilled(t *testing.T) {
-	token := newToken(t, t.TempDir())
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent := exec.Command(self, parentCommand, token.Module, token.URI, token.PINFile, token.Environment["SOFTHSM2_CONF"])
-	parent.Stderr = os.Stderr
-	output, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var pid int
-	if _, err := fmt.Fscan(output, &pid); err != nil || pid == 0 {
-		t.Fatalf("worker %d, %v", pid, err)
-	}
-	if err := parent.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Wait(); err == nil {
-		t.Fatal("the parent ended by itself")
-	}
-	for range 200 {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || bytes.Contains(status, []byte(") Z ")) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("worker %d is still there, 2 s after its parent was killed", pid)
 }
 
 // TestWorkerEndsWithItsParent: no orphan keeps the HSM's session.

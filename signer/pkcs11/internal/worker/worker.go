@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"countersign/signer/pkcs11/attest"
@@ -53,7 +54,8 @@ func Run() int {
 	return 0
 }
 
-// Answer serves one parent. The first frame opens the module; what comes after is done side by side.
+// Answer serves one parent. The first frame opens the module; what comes after is done side by side. A worker whose parent
+// is gone while the module opens ends this process: the module may never return, and the worker has a login.
 func Answer(conn net.Conn, serve func(first wire.Frame) (Service, error)) error {
 	replies := &replies{w: conn}
 	r := bufio.NewReader(conn)
@@ -61,7 +63,23 @@ func Answer(conn net.Conn, serve func(first wire.Frame) (Service, error)) error 
 	if err != nil {
 		return err
 	}
+	var opened atomic.Bool
+	frames, ended := make(chan wire.Frame), make(chan error, 1)
+	go func() {
+		for {
+			f, err := wire.ReadFrame(r)
+			if err != nil && !opened.Load() {
+				os.Exit(1) // the parent is gone
+			}
+			if err != nil {
+				ended <- err
+				return
+			}
+			frames <- f
+		}
+	}()
 	served, err := serve(first)
+	opened.Store(true)
 	if err != nil {
 		return replies.failed(first.Number, err)
 	}
@@ -69,19 +87,20 @@ func Answer(conn net.Conn, serve func(first wire.Frame) (Service, error)) error 
 		return err
 	}
 	for {
-		f, err := wire.ReadFrame(r)
-		if errors.Is(err, io.EOF) {
-			return nil // the parent is gone
-		}
-		if err != nil {
-			return err
-		}
-		go func() {
-			if err := replies.answer(served, f); err != nil {
-				// The module is in trouble, or nobody listens: the parent starts another worker.
-				os.Exit(1)
+		select {
+		case err := <-ended:
+			if errors.Is(err, io.EOF) {
+				return nil // the parent is gone
 			}
-		}()
+			return err
+		case f := <-frames:
+			go func() {
+				if err := replies.answer(served, f); err != nil {
+					// The module is in trouble, or nobody listens: the parent starts another worker.
+					os.Exit(1)
+				}
+			}()
+		}
 	}
 }
 
