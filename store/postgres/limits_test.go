@@ -14,7 +14,7 @@ import (
 func TestLimitsOfNodes(t *testing.T) {
 	address := migrated(t, cluster.Database(t))
 	var nodes []*postgres.Store
-	for _, wrong := range []time.Duration{0, 5 * time.Minute, 2 * time.Hour, -2 * time.Hour} {
+	for _, wrong := range []time.Duration{0, 20 * time.Second, 25 * time.Second, -25 * time.Second} {
 		nodes = append(nodes, opened(t, postgres.Config{URL: address, Now: func() time.Time { return time.Now().Add(wrong) }, MaxConnections: 4}))
 	}
 	rate := store.Rate{Key: store.DigestOf("shared"), Interval: time.Minute, Burst: 10}
