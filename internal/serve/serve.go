@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options) error {
 	if s.chain, err = auditChain(o.Config); err != nil {
 		return err
 	}
-	traces, flush, err := newTraces(ctx, o.Config.Telemetry, o.Version, s.log)
+	traces, flush, err := newTraces(ctx, o, s.log)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,8 @@ func newLogger(to io.Writer, t config.Telemetry) *slog.Logger {
 	return telemetry.NewLogger(to, telemetry.Logs{Format: t.LogFormat, Level: level, Address: t.LogAddress})
 }
 
-func newTraces(ctx context.Context, t config.Telemetry, version string, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {
+func newTraces(ctx context.Context, o Options, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {
+	t := o.Config.Telemetry
 	headers := map[string]string{}
 	if t.OTLPHeaders != "" {
 		text, err := t.OTLPHeaders.Read()
@@ -185,8 +186,11 @@ func newTraces(ctx context.Context, t config.Telemetry, version string, log *slo
 		}
 	}
 	return telemetry.NewTracerProvider(ctx, telemetry.Traces{
-		Endpoint: t.OTLPEndpoint, Headers: headers, Version: version,
-		Failed: func(err error) { log.Warn("trace export failed", "error", err) },
+		Endpoint: t.OTLPEndpoint, Headers: headers, Version: o.Version, Now: o.Now,
+		Failed: func(err error, dropped int, next time.Duration) {
+			log.Warn("trace export failed", "error", err, "dropped_spans", dropped, "next_try_in", next)
+		},
+		Recovered: func(dropped int) { log.Info("traces are exported again", "dropped_spans", dropped) },
 	})
 }
 

@@ -16,6 +16,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+
+	"countersign/internal/correlation"
 )
 
 // logLine writes one line and decodes it.
@@ -113,12 +115,12 @@ func TestTracesAreSent(t *testing.T) {
 	server := httptest.NewServer(received)
 	defer server.Close()
 	provider, shutdown, err := NewTracerProvider(t.Context(), Traces{
-		Endpoint: server.URL, Headers: map[string]string{"X-Key": "k"}, Version: "v1", Failed: func(err error) { t.Error(err) },
+		Endpoint: server.URL, Headers: map[string]string{"X-Key": "k"}, Version: "v1", Failed: func(err error, _ int, _ time.Duration) { t.Error(err) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, span := provider.Tracer("t").Start(context.Background(), "the stage")
+	_, span := provider.Tracer("t").Start(context.Background(), "the stage", trace.WithSpanKind(trace.SpanKindServer))
 	span.SetAttributes(attribute.String("oauth.client_id", "a client"), attribute.String("password", "s3cr3t"))
 	span.AddEvent("e", trace.WithAttributes(attribute.String("code", "s3cr3t")))
 	span.End()
@@ -144,11 +146,11 @@ func TestTracesFail(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	failures := make(chan error, 1)
-	provider, shutdown, err := NewTracerProvider(t.Context(), Traces{Endpoint: server.URL, Failed: func(err error) { failures <- err }})
+	provider, shutdown, err := NewTracerProvider(t.Context(), Traces{Endpoint: server.URL, Failed: func(err error, _ int, _ time.Duration) { failures <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, span := provider.Tracer("t").Start(context.Background(), "s")
+	_, span := provider.Tracer("t").Start(context.Background(), "s", trace.WithSpanKind(trace.SpanKindServer))
 	span.End()
 	if err := shutdown(t.Context()); err != nil {
 		t.Error(err)
@@ -172,5 +174,56 @@ func TestParseHeaders(t *testing.T) {
 		if got, err := ParseHeaders([]byte(text)); err == nil || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%.20q: got %v, %v", text, got, err)
 		}
+	}
+}
+
+// Covers: FD-123. What a line holds of the client's address is configured; nothing else changes.
+func TestClientAddress(t *testing.T) {
+	for mode, want := range map[string][2]any{
+		"":               {"192.0.2.77", "2001:db8:1:2::7"},
+		FullAddress:      {"192.0.2.77", "2001:db8:1:2::7"},
+		TruncatedAddress: {"192.0.2.0/24", "2001:db8:1::/48"},
+		NoAddress:        {nil, nil},
+	} {
+		t.Run("accepts "+mode, func(t *testing.T) {
+			for i, address := range []string{"192.0.2.77", "2001:db8:1:2::7"} {
+				var out bytes.Buffer
+				NewLogger(&out, Logs{Format: "json", Address: mode}).Info("m", "client_address", address, "address", "192.0.2.77")
+				line := map[string]any{}
+				if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+					t.Fatal(err)
+				}
+				if line["client_address"] != want[i] || line["address"] != "192.0.2.77" {
+					t.Errorf("logged %v", line)
+				}
+			}
+		})
+	}
+}
+
+// Covers: FD-127. Each line that a request causes has its correlation id, once.
+func TestCorrelation(t *testing.T) {
+	ctx := correlation.With(t.Context(), "id-1")
+	for name, test := range map[string]struct {
+		write func(*slog.Logger)
+		want  any
+	}{
+		"accepts the id of the request":            {func(log *slog.Logger) { log.WarnContext(ctx, "m") }, "id-1"},
+		"accepts the id of the request in a group": {func(log *slog.Logger) { log.With("a", 1).WarnContext(ctx, "m") }, "id-1"},
+		"accepts an id of its own":                 {func(log *slog.Logger) { log.WarnContext(ctx, "m", "correlation_id", "id-2") }, "id-2"},
+		"accepts the id of the logger":             {func(log *slog.Logger) { log.With("correlation_id", "id-3").WarnContext(ctx, "m") }, "id-3"},
+		"refuses an id where no request is":        {func(log *slog.Logger) { log.Warn("m") }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			test.write(NewLogger(&out, Logs{Format: "json"}))
+			line := map[string]any{}
+			if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+				t.Fatal(err)
+			}
+			if line["correlation_id"] != test.want || strings.Count(out.String(), "correlation_id") > 1 {
+				t.Errorf("logged %s", out.String())
+			}
+		})
 	}
 }

@@ -27,12 +27,19 @@ type Traces struct {
 	Headers map[string]string
 	// Version is the release of the server, for the resource attributes.
 	Version string
-	// Failed is called when traces could not be exported, from any goroutine.
-	Failed func(error)
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+	// Failed is called when traces could not be exported, from any goroutine: with the spans that were dropped since the call
+	// before, and the time until the next try.
+	Failed func(err error, dropped int, next time.Duration)
+	// Recovered is called when traces are exported again, with the spans that were dropped since the last failure; nil for none.
+	Recovered func(dropped int)
 }
 
 // NewTracerProvider starts sending traces. Traces are sent in batches behind the requests and dropped when the
-// collector does not take them: a request never waits for it. The returned function sends what is left and stops.
+// collector does not take them: a request never waits for it. A collector that is away is asked again after a while, which doubles
+// up to five minutes. Traced are requests with all that they cause; not what the server does by itself, and again and again, such as
+// looking for work. The returned function sends what is left and stops.
 func NewTracerProvider(ctx context.Context, config Traces) (api.TracerProvider, func(context.Context) error, error) {
 	if config.Endpoint == "" {
 		return noop.NewTracerProvider(), func(context.Context) error { return nil }, nil
@@ -43,17 +50,21 @@ func NewTracerProvider(ctx context.Context, config Traces) (api.TracerProvider, 
 		otlptracehttp.WithHeaders(config.Headers),
 		otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
 		otlptracehttp.WithTimeout(10 * time.Second),
+		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: false}), // patient does
 	}
 	if strings.HasPrefix(config.Endpoint, "https:") {
 		options = append(options, otlptracehttp.WithTLSClientConfig(&tls.Config{MinVersion: tls.VersionTLS12}))
+	}
+	if config.Now == nil {
+		config.Now = time.Now
 	}
 	exporter, err := otlptracehttp.New(ctx, options...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("telemetry: %w", err)
 	}
 	provider := trace.NewTracerProvider(
-		trace.WithBatcher(redactor{exporter, config.Failed}),
-		trace.WithSampler(trace.AlwaysSample()),
+		trace.WithBatcher(&patient{SpanExporter: redactor{exporter}, config: config}),
+		trace.WithSampler(trace.ParentBased(ofRequests{})),
 		trace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "countersign"), attribute.String("service.version", config.Version),
 		)),
@@ -62,10 +73,7 @@ func NewTracerProvider(ctx context.Context, config Traces) (api.TracerProvider, 
 }
 
 // redactor is the safety net of spans, as replace is of log lines.
-type redactor struct {
-	trace.SpanExporter
-	failed func(error)
-}
+type redactor struct{ trace.SpanExporter }
 
 // ExportSpans implements trace.SpanExporter.
 func (r redactor) ExportSpans(ctx context.Context, spans []trace.ReadOnlySpan) error {
@@ -73,12 +81,7 @@ func (r redactor) ExportSpans(ctx context.Context, spans []trace.ReadOnlySpan) e
 	for i, span := range spans {
 		covered[i] = coveredSpan{span}
 	}
-	err := r.SpanExporter.ExportSpans(ctx, covered)
-	if err != nil && r.failed != nil {
-		r.failed(err)
-		return nil // reported; the SDK would print it to standard error a second time
-	}
-	return err
+	return r.SpanExporter.ExportSpans(ctx, covered)
 }
 
 type coveredSpan struct{ trace.ReadOnlySpan }
