@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"countersign/internal/correlation"
 )
 
 const (
@@ -126,6 +128,7 @@ func (n *Notifier) deliver(ctx context.Context, ping Ping) {
 
 // settle sends one ping and makes it due again or forgets it. The error is that of the outbox.
 func (n *Notifier) settle(ctx context.Context, log *slog.Logger, ping Ping) error {
+	ctx = n.correlated(ctx, ping)
 	status, err := n.send(ctx, ping)
 	next := n.Now().Add(retryAfter(ping.Attempt))
 	if mayPass(status, err) && next.Before(ping.ExpiresAt) {
@@ -141,6 +144,16 @@ func (n *Notifier) settle(ctx context.Context, log *slog.Logger, ping Ping) erro
 		log.InfoContext(ctx, "CIBA ping sent", "status", status)
 	}
 	return n.Outbox.PingDone(ctx, ping.Request)
+}
+
+// correlated returns a context with the correlation id of the request that asked for a ping, so that the lines about the ping are
+// found with it.
+func (n *Notifier) correlated(ctx context.Context, ping Ping) context.Context {
+	notification, err := n.Seals.Open(ping.Request, ping.Sealed)
+	if err != nil || notification.CorrelationID == "" {
+		return ctx // what cannot be opened is told by send
+	}
+	return correlation.With(ctx, notification.CorrelationID)
 }
 
 // mayPass reports whether a later try may succeed. A server error of the client may pass; a ping that cannot be opened, or

@@ -19,11 +19,13 @@ const SealKeySize = 32
 // ErrSealed is a notification that none of the keys opens.
 var ErrSealed = errors.New("ciba: the notification was sealed with a key that is not known here, or was changed")
 
-// Notification is what a ping says and shows (CIBA Core §10.2). Both are secrets of the client.
+// Notification is what a ping says and shows (CIBA Core §10.2), both secrets of the client, and what it is known by in the log.
 type Notification struct {
 	AuthReqID string `json:"auth_req_id"`
 	// Token is the client_notification_token.
 	Token string `json:"client_notification_token"`
+	// CorrelationID is that of the request that asked for the ping, for the log.
+	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
 // Sealer keeps notifications closed while they lie in the database. They cannot be kept as digests like all other

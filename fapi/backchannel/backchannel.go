@@ -215,7 +215,7 @@ func (h *Handler) start(
 	}
 	if asked.NotificationToken != "" {
 		record.Ping, err = h.settings.Seals.Seal(record.ID, ciba.Notification{
-			AuthReqID: authReqID, Token: asked.NotificationToken,
+			AuthReqID: authReqID, Token: asked.NotificationToken, CorrelationID: event.Of(ctx).CorrelationID,
 		})
 		if err != nil {
 			return endpoint.Answer{}, err

@@ -163,7 +163,7 @@ func server() []Package {
 
 func protocols() []Package {
 	return []Package{
-		{"ciba", []string{"internal/requestobject", "internal/strictjson", "jar"}},
+		{"ciba", []string{"internal/correlation", "internal/requestobject", "internal/strictjson", "jar"}},
 		{"jar", []string{"internal/jose", "internal/requestobject"}},
 		{"dpop", []string{"internal/jose"}},
 		{"mtls", []string{"mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},

@@ -24,6 +24,8 @@ func TestIngressRules(t *testing.T) {
 		{"refuses a socket without a source", socket, "no kind of ingress"},
 		{"refuses two proofs", socket + "source = \"nginx\"\ningress_ca_file = \"x\"\ningress_name = \"a\"\n", "two ways"},
 		{"refuses a certificate without a name", start + "source = \"nginx\"\ningress_ca_file = \"x\"\n", "ingress_name"},
+		{"accepts X-Forwarded-For of an ingress", start + "source = \"haproxy\"\nforwarded_for = true\ningress_networks = \"10.1.2.0/28 fd00::/64\"\ningress_secret_file = \"x\"\n", ""},
+		{"refuses X-Forwarded-For of anybody", start + "forwarded_for = true\n", "anybody can send the header"},
 		{"refuses networks alone", start + "source = \"nginx\"\ningress_networks = \"10.1.2.0/28\"\n", "ingress_secret_file"},
 		{"refuses a secret alone", start + "source = \"nginx\"\ningress_secret_file = \"x\"\n", "ingress_networks"},
 		{"refuses the whole internet", start + "source = \"nginx\"\ningress_networks = \"0.0.0.0/0\"\ningress_secret_file = \"x\"\n", "larger than"},
