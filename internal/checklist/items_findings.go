@@ -27,5 +27,12 @@ func fieldOperation() []Item {
 	return []Item{
 		{ID: "FD-120", Section: "OWASP ASVS 5.0 §15.2.1", Requires: "a known vulnerability that the code reaches fails the tests, but for dated exceptions with a reason"},
 		{ID: "FD-121", Section: "OWASP ASVS 5.0 §15.2.1", Requires: "the Go that builds the server is the pinned one, with the pinned digest"},
+		{ID: "FD-122", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "refusals that repeat are counted in the log, which a flood does not fill"},
+		{ID: "FD-123", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "the client's address is in each line, as the ingress tells it and not as the client does"},
+		{ID: "FD-124", Section: "RFC 9110 §15", Requires: "a client that hangs up is no error of the server, and hides none"},
+		{ID: "FD-125", Section: "RFC 8446 §4.4.3", Requires: "a handshake that is refused after its certificate was read is logged with the subject"},
+		{ID: "FD-126", Section: "OpenTelemetry SDK", Requires: "probes and idle nodes are not traced, and a collector that is away costs few lines"},
+		{ID: "FD-127", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "each line that a request causes has its correlation id, the ones of its pings too"},
+		{ID: "FD-128", Section: "RFC 6749 §4.1.2.1", Requires: "the reason of a denial is true: nobody signed in, or the user denied"},
 	}
 }

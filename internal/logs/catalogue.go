@@ -15,7 +15,8 @@ func requests() []Group {
 				Message: "request",
 				Levels:  []string{"error"},
 				Fields: []string{
-					"correlation_id", "method", "route", "client_id", "status", "outcome", "took", "cause",
+					"correlation_id", "client_address", "method", "route", "client_id", "status", "outcome", "took", "cause",
+					"repeated",
 				},
 				Cause: "The line of each request; it is an error when the answer was 5xx. The field cause says why: usually the " +
 					"store (`store: the database is not available`, `store: overloaded`), the HSM (`signer: the HSM is not available`, " +
@@ -24,6 +25,14 @@ func requests() []Group {
 				Remedy: "Search for other lines with the same correlation_id and time. Check that readiness (`/health/ready`) " +
 					"is ok, that the database answers and that the HSM signs (`countersign doctor`). With `no key`, generate and " +
 					"activate a key for the algorithm that the client registered. A single line at a failover needs no action.",
+			},
+			{
+				Message: "refused requests not logged one by one",
+				Levels:  []string{"warn"},
+				Fields:  []string{"count"},
+				Cause: "More than 2,000 different refusals (by network, client, endpoint and reason) came within ten seconds: so many " +
+					"refused requests have no line.",
+				Remedy: "Somebody floods the server from many addresses: limit them in front of it. At log_level debug each request has its line.",
 			},
 			{
 				Message: "panic in request handler",
@@ -282,11 +291,11 @@ func operation() []Group {
 			{
 				Message: "audit",
 				Levels:  []string{"warn", "error"},
-				Fields:  []string{"event", "address", "method", "path", "chain", "from", "to", "error"},
+				Fields:  []string{"event", "client_address", "method", "path", "chain", "from", "to", "error"},
 				Cause: "A security event, also in the audit log. At warn, a request was refused: `client_certificate_forged` (a forwarded " +
 					"certificate from elsewhere than the ingress), `client_certificate_unreadable`. At error: `audit_log_cut` (the log is " +
 					"shorter than what this process wrote).",
-				Remedy: "For refused requests, check that the address is not your own ingress; if it is, its configuration does not fit " +
+				Remedy: "For refused requests, check that client_address is not your own ingress; if it is, its configuration does not fit " +
 					"listen_mtls. For audit_log_cut, treat the database as tampered with, or restored from an older backup: compare " +
 					"with kept checkpoints (`countersign audit verify --checkpoint`).",
 			},
@@ -316,19 +325,20 @@ func operation() []Group {
 			{
 				Message: "client certificate refused",
 				Levels:  []string{"warn"},
-				Fields:  []string{"address", "certificate_subject", "client_id", "error"},
+				Fields:  []string{"client_address", "certificate_subject", "client_id", "error", "repeated"},
 				Cause: "With client_id: the client sent no certificate, or one that is not trusted here or is not the registered " +
 					"one; the answer was `invalid_client` with the reason. Without: the certificate cannot be used at all, since Go's TLS " +
-					"does not parse it or its kind of key is not accepted; the client met a TLS alert, or 400 behind an ingress. In a " +
-					"handshake the subject cannot be read. The same certificate from the same network is logged once a minute.",
+					"does not parse it or its kind of key is not accepted; the client met a TLS alert, or 400 behind an ingress. Of a " +
+					"certificate that a handshake does not parse the subject cannot be read. The same certificate from the same network " +
+					"is logged once; after a minute one line has the number of times since (repeated).",
 				Remedy: "`countersign doctor certificate FILE` says all about a certificate; docs/certificates.md lists what is accepted. " +
 					"Compare the subject with `countersign clients show`, and the issuer with `client_ca_file`.",
 			},
 			{
-				Message: "client certificates refused again",
+				Message: "more client certificates refused",
 				Levels:  []string{"warn"},
 				Fields:  []string{"count"},
-				Cause:   "So many more client certificates were refused in the last minute than were logged one by one.",
+				Cause:   "More than 100 different client certificates were refused in a minute; so many refusals are not logged one by one.",
 				Remedy:  "As for the lines before it. Many different ones are a scanner.",
 			},
 			{
@@ -377,8 +387,9 @@ func operation() []Group {
 			{
 				Message: "trace export failed",
 				Levels:  []string{"warn"},
-				Fields:  []string{"error"},
-				Cause:   "The OTLP endpoint did not take the traces. Requests are not affected.",
+				Fields:  []string{"error", "dropped_spans", "next_try_in"},
+				Cause: "The OTLP endpoint did not take the traces. Requests are not affected. It is asked again after a while, which " +
+					"doubles up to five minutes; spans are dropped until then, and counted.",
 				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
 			},
 			{

@@ -66,8 +66,12 @@ never contains a value, so that it can be searched and counted: the values are i
 message of the levels warn and error. Lines of level info report normal operation and need no action.
 
 To follow one request, search for its ` + "`correlation_id`" + `: clients find it in the response header X-Correlation-Id and in
-` + "`error_description`" + `, users on the error page. Lines of a traced request have ` + "`trace_id` and `span_id`" + `.
+` + "`error_description`" + `, users on the error page. Every line
+that a request causes has it, also those of the signer and the store. Lines of a traced request have ` + "`trace_id` and `span_id`" + `.
 Durations are in milliseconds. No line contains a secret.
+
+Refusals that repeat are counted: of one network, client, endpoint and reason the first five have their lines (of 429 the first), and
+then one line for each ten seconds says how many more there were (` + "`repeated`" + `). At level debug each has its line.
 
 This page is made by ` + "`go run ./internal/logs/generate`" + ` from [internal/logs](../internal/logs); a test compares both with
 the sources.

@@ -40,13 +40,8 @@ func (r *refusals) report(ctx context.Context, one refusal) {
 		same = one.cause
 	}
 	r.lines.Write(address.Network(one.remote)+"\x00"+same, 1, func(repeated int) {
-		attributes := []any{
-			"client_address", address.Host(one.remote), "certificate_subject", one.subject, "client_id", one.clientID, "error", one.cause,
-		}
-		if repeated > 0 {
-			attributes = append(attributes, "repeated", repeated)
-		}
-		r.log.WarnContext(ctx, "client certificate refused", attributes...)
+		r.log.WarnContext(ctx, "client certificate refused", "client_address", address.Host(one.remote),
+			"certificate_subject", one.subject, "client_id", one.clientID, "error", one.cause, "repeated", repeated)
 	})
 }
 
