@@ -37,6 +37,9 @@ const (
 	refused = "refused" // with 400, by the ingress, or without an answer
 )
 
+// wantAddress has the backend answer with the address of the client that it finds.
+const wantAddress = "Want-Address"
+
 // unreached is an answer by the ingress that the backend gave none.
 func unreached(status int) string {
 	return fmt.Sprintf("status %d: the backend is not reached", status)
@@ -52,12 +55,17 @@ func backend(t *testing.T, source string, certificate tls.Certificate, trust mtl
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := mtls.Gate{Source: read, Headers: mtls.SourceHeaders(source), Ingress: ingress}
+	gate := mtls.Gate{Source: read, Headers: mtls.SourceHeaders(source), Ingress: ingress, ForwardedFor: true}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		admitted, err := gate.Admit(r)
 		if err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, err.Error())
+			return
+		}
+		if r.Header.Get(wantAddress) != "" {
+			host, _, _ := net.SplitHostPort(admitted.RemoteAddr)
+			_, _ = io.WriteString(w, host)
 			return
 		}
 		presented, err := mtls.Admitted().Certificate(admitted)
@@ -133,7 +141,7 @@ func spoof(source string, victim *identity) []string {
 // twice are the lines of a spoof, each sent two times.
 func twice(lines []string) []string { return append(append([]string{}, lines...), lines...) }
 
-// Covers: ATTACK-16, ATTACK-17, ATTACK-18, BC-09. The same twelve scenarios before each real ingress.
+// Covers: ATTACK-16, ATTACK-17, ATTACK-18, BC-09, FD-123. The same twelve scenarios before each real ingress.
 func TestIngress(t *testing.T) {
 	for _, p := range started() {
 		p.try(t)
@@ -239,6 +247,14 @@ func (p proxy) try(t *testing.T) {
 			t.Errorf("%q, want one of %q", got, test.want)
 		})
 	}
+	t.Run("refuses the address that a client says it has, "+p.Source, func(t *testing.T) {
+		for _, claimed := range [][]string{nil, {"X-Forwarded-For", "203.0.113.9"}, {"X-Forwarded-For", "203.0.113.9, 203.0.113.10"}, twice([]string{"X-Forwarded-For", "203.0.113.9"})} {
+			// Envoy tells of a client on its own machine with another address of the machine.
+			if got, _ := s.ask(with(client), append([]string{wantAddress, "1"}, claimed...)...); !isOurs(t, got) {
+				t.Errorf("%q: %q", claimed, got)
+			}
+		}
+	})
 	t.Run("refuses a neighbour who goes around the ingress, "+p.Source, func(t *testing.T) {
 		around := scene{s.backend, s.roots}
 		if got, _ := around.ask(with(client), spoofed...); got != refused {
@@ -273,5 +289,18 @@ func TestSpoiltEnvoy(t *testing.T) {
 		if got, _ := s.ask(with(s.client)); got != trusted("client") {
 			t.Errorf("one element: %q", got)
 		}
+	})
+}
+
+// isOurs reports whether an address is one of this machine.
+func isOurs(t *testing.T, address string) bool {
+	t.Helper()
+	ours, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(ours, func(a net.Addr) bool {
+		network, ok := a.(*net.IPNet)
+		return ok && network.IP.String() == address
 	})
 }
