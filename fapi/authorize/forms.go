@@ -100,7 +100,9 @@ func (f *Forms) signIn(w http.ResponseWriter, r *http.Request, in Interaction, a
 	case browser.WrongPassword:
 		f.tryAgain(w, r, in, actions, problem)
 	case browser.TooManyAttempts:
-		log.WarnContext(r.Context(), "sign-in throttled", "retry_after", problem.Wait)
+		event.Of(r.Context()).Repeating("sign-in throttled", func(repeated int) {
+			log.WarnContext(r.Context(), "sign-in throttled", "retry_after", problem.Wait, "repeated", repeated)
+		})
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
 		f.showSignIn(w, r, in, problem)
 	default: // a field is empty

@@ -130,7 +130,9 @@ func (h *Handler) password(
 		}
 		return browser.Authentication{}, browser.Problem{}, oauth.AsError(err)
 	case problem.Code == browser.TooManyAttempts:
-		log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait)
+		event.Of(ctx).Repeating("sign-in throttled", func(repeated int) {
+			log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait, "repeated", repeated)
+		})
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
 	case problem.Code != "":
 		log.InfoContext(ctx, "sign-in refused")

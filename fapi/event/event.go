@@ -41,6 +41,10 @@ type Event struct {
 	// BareErrors sends errors with the members of CIBA Core §13 only.
 	BareErrors bool
 
+	// remote is the address of the client, and lines count what repeats; nil writes each.
+	remote string
+	lines  *repeat.Lines
+
 	// outcome is "ok" or the error code, cause the error behind it.
 	outcome string
 	cause   error
@@ -54,6 +58,16 @@ func Of(ctx context.Context) *Event {
 		return e
 	}
 	return &Event{}
+}
+
+// Repeating writes a line about the request, or counts it when its client has caused the same before: such as a warning that whoever
+// guesses passwords could repeat at will. write gets the number that the line stands for; 0 is itself.
+func (e *Event) Repeating(what string, write func(repeated int)) {
+	if e.lines == nil {
+		write(0)
+		return
+	}
+	e.lines.Write(address.Network(e.remote)+"\x00"+what, firstLines, write)
 }
 
 // Failed records an error as the outcome.
@@ -98,7 +112,7 @@ type Guard struct {
 func (g Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := g.Now()
-		e := &Event{CorrelationID: r.Header.Get("x-fapi-interaction-id"), outcome: "ok"}
+		e := &Event{CorrelationID: r.Header.Get("x-fapi-interaction-id"), outcome: "ok", remote: r.RemoteAddr, lines: g.Lines}
 		header := w.Header()
 		if IsUUID(e.CorrelationID) {
 			header.Set("x-fapi-interaction-id", e.CorrelationID)

@@ -96,7 +96,7 @@ func requests() []Group {
 			{
 				Message: "sign-in throttled",
 				Levels:  []string{"warn"},
-				Fields:  []string{"correlation_id", "client_id", "page", "retry_after"},
+				Fields:  []string{"correlation_id", "client_id", "page", "retry_after", "repeated"},
 				Cause:   "There were too many wrong passwords for one user name, or in all. Passwords are being guessed, or a user forgot theirs.",
 				Remedy:  "Nothing for single lines. Many are an attack: block its addresses at the ingress.",
 			},
@@ -291,7 +291,7 @@ func operation() []Group {
 			{
 				Message: "audit",
 				Levels:  []string{"warn", "error"},
-				Fields:  []string{"event", "client_address", "method", "path", "chain", "from", "to", "error"},
+				Fields:  []string{"event", "client_address", "method", "path", "repeated", "chain", "from", "to", "error"},
 				Cause: "A security event, also in the audit log. At warn, a request was refused: `client_certificate_forged` (a forwarded " +
 					"certificate from elsewhere than the ingress), `client_certificate_unreadable`. At error: `audit_log_cut` (the log is " +
 					"shorter than what this process wrote).",
@@ -390,7 +390,7 @@ func operation() []Group {
 				Fields:  []string{"error", "dropped_spans", "next_try_in"},
 				Cause: "The OTLP endpoint did not take the traces. Requests are not affected. It is asked again after a while, which " +
 					"doubles up to five minutes; spans are dropped until then, and counted.",
-				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
+				Remedy: "Check telemetry.otlp_endpoint and the collector.",
 			},
 			{
 				Message: "final trace export failed",

@@ -172,10 +172,15 @@ func (a *alarms) refuse(r *http.Request, err error) (description string) {
 
 const (
 	// alarmBurst is how many alarms of a kind go into the audit log at once, and then one a minute: whoever raises them must
-	// not fill it. All are in the server's log.
+	// not fill it.
 	alarmBurst = 10
 	alarmRate  = 1.0 / 60
 	alarmKinds = 16
+	// alarmTimeout is how long recording one may take.
+	alarmTimeout = 5 * time.Second
+	// firstAlarms is how many of a kind and network have a line of their own in the server's log, each minute; the others are
+	// counted.
+	firstAlarms = 5
 )
 
 // alarms report what should not happen in front of the endpoints.
@@ -199,7 +204,10 @@ func newAlarms(s store.Audit, chain string, now func() time.Time, log *slog.Logg
 
 // raise reports a request that was refused.
 func (a *alarms) raise(r *http.Request, event string, cause error) {
-	a.log.WarnContext(r.Context(), "audit", "event", event, "client_address", address.Host(r.RemoteAddr), "method", r.Method, "path", r.URL.Path, "error", cause.Error())
+	a.refusals.lines.Write(event+"\x00"+address.Network(r.RemoteAddr), firstAlarms, func(repeated int) {
+		a.log.WarnContext(r.Context(), "audit", "event", event, "client_address", address.Host(r.RemoteAddr), "method", r.Method, "path", r.URL.Path,
+			"error", cause.Error(), "repeated", repeated)
+	})
 	a.keep(r, event)
 }
 
@@ -218,5 +226,8 @@ func (a *alarms) record(r *http.Request, event string) error {
 	if err != nil {
 		return err
 	}
-	return a.store.Record(r.Context(), store.Evidence{Chain: a.chain, At: a.now(), Body: body})
+	// Also when the sender has disconnected.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), alarmTimeout)
+	defer cancel()
+	return a.store.Record(ctx, store.Evidence{Chain: a.chain, At: a.now(), Body: body})
 }

@@ -15,6 +15,8 @@ import (
 
 // question is one that waits for its answer.
 type question struct {
+	// cause is the context of what asks, for the log; it does not end.
+	cause context.Context
 	// answer is nil when nobody waits any more.
 	answer chan wire.Frame
 	// due is when a worker that has not answered counts as hung.
@@ -53,7 +55,7 @@ func (w *process) ask(ctx context.Context, what wire.Kind, payload []byte) ([]by
 		return nil, w.died()
 	}
 	answer := make(chan wire.Frame, 1)
-	number := w.put(what, payload, answer)
+	number := w.put(ctx, what, payload, answer)
 	select {
 	case f := <-answer:
 		return w.result(payload, f)
@@ -92,13 +94,16 @@ func (w *process) result(asked []byte, f wire.Frame) ([]byte, error) {
 }
 
 // put notes a question and has it sent. It never blocks: whoever comes here has a place in the window.
-func (w *process) put(what wire.Kind, payload []byte, answer chan wire.Frame) uint64 {
+func (w *process) put(ctx context.Context, what wire.Kind, payload []byte, answer chan wire.Frame) uint64 {
 	w.mu.Lock()
 	w.number++
 	number := w.number
 	// What comes behind twice as many as are done at once may take as long once more.
 	turns := 1 + len(w.waiting)/(2*w.config.Sessions)
-	w.waiting[number] = question{answer: answer, due: w.config.Now().Add(time.Duration(turns) * patience(what, w.config.SignTimeout))}
+	w.waiting[number] = question{
+		cause: context.WithoutCancel(ctx), answer: answer,
+		due: w.config.Now().Add(time.Duration(turns) * patience(what, w.config.SignTimeout)),
+	}
 	w.mu.Unlock()
 	f := wire.Frame{Kind: what, Number: number, Payload: payload}
 	if what == wire.AskSign {
@@ -236,8 +241,8 @@ func (w *process) watch() {
 		case <-w.gone:
 			return
 		case <-ticks.C:
-			if w.overdue(w.config.Now()) {
-				w.config.Logger.Error("PKCS#11 module hangs; worker killed", "pid", w.command.Process.Pid)
+			if cause, hung := w.overdue(w.config.Now()); hung {
+				w.config.Logger.ErrorContext(cause, "PKCS#11 module hangs; worker killed", "pid", w.command.Process.Pid)
 				w.kill(errors.New("the module hung"))
 				return
 			}
@@ -245,14 +250,14 @@ func (w *process) watch() {
 	}
 }
 
-// overdue reports whether a question waits for longer than it may.
-func (w *process) overdue(now time.Time) bool {
+// overdue reports whether a question waits for longer than it may, and which request has asked it.
+func (w *process) overdue(now time.Time) (cause context.Context, hung bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, q := range w.waiting {
 		if now.After(q.due) {
-			return true
+			return q.cause, true
 		}
 	}
-	return false
+	return nil, false
 }
