@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"countersign/internal/queue"
 )
 
 // Replica is one of several HSMs that hold the same keys.
@@ -27,6 +29,12 @@ type Impatient interface {
 	// SignNow is Sign, but it does not wait for a connection that is lost. The error is ErrUnavailable then, and the
 	// connection is being made again.
 	SignNow(ctx context.Context, key Record, message []byte) ([]byte, error)
+}
+
+// Expecter is a [Backend] that knows how long a signature that is asked for now would take.
+type Expecter interface {
+	Backend
+	Expected() time.Duration
 }
 
 const (
@@ -92,14 +100,24 @@ func (r *replicas) do(ctx context.Context, t task) ([]byte, error) {
 	case 1:
 		return holders[0].do(ctx, t, t.ask)
 	}
+	var busy error
+	away := false
 	for i, one := range holders {
 		if one.resting(record) {
 			continue
 		}
 		result, err := r.try(ctx, one, t, i == len(holders)-1)
-		if err == nil || !elsewhere(err) || ctx.Err() != nil {
+		switch {
+		case err == nil || !elsewhere(err) || ctx.Err() != nil:
 			return result, err
+		case errors.Is(err, ErrOverloaded):
+			busy = err
+		default:
+			away = true
 		}
+	}
+	if busy != nil && !away {
+		return nil, busy // to have all of them try would only add to what they have to do
 	}
 	return r.wait(ctx, holders, t)
 }
@@ -129,7 +147,11 @@ func (r *replicas) try(ctx context.Context, one *replica, t task, last bool) ([]
 	if last {
 		return one.do(ctx, t, t.askNow)
 	}
-	limited, cancel := context.WithTimeout(ctx, r.patience)
+	patience := r.patience
+	if busy, ok := one.Backend.(Expecter); ok {
+		patience += busy.Expected() // one with much to do is not one that hangs
+	}
+	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return one.do(limited, t, t.askNow)
 }
@@ -232,6 +254,7 @@ func (one *replica) probe(record Record) {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
 	if try, err := trial(record); err == nil {
+		ctx = queue.Urgent(ctx)
 		// Its outcome is noted like every other.
 		_, _ = one.do(ctx, try, try.ask)
 	}

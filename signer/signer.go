@@ -38,6 +38,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"countersign/internal/queue"
 )
 
 // Algorithm is what a key is for: a JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1) or a JWE key management algorithm
@@ -362,6 +364,9 @@ func (k Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	ctx, span := k.signer.tracer.Start(ctx, "signer.Sign", trace.WithAttributes(
 		attribute.String("signer.kid", k.ID), attribute.String("signer.alg", string(k.Algorithm)), attribute.String("signer.use", string(k.use))))
 	defer span.End()
+	if k.use == UseEvidence {
+		ctx = queue.Urgent(ctx) // clients, however many, must not keep the log from being sealed
+	}
 	signature, err := k.signer.replicas.do(ctx, signing(k.record, message))
 	if err != nil {
 		span.SetStatus(codes.Error, "")
@@ -394,6 +399,6 @@ func (s *Signer) prove(ctx context.Context, record Record) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.replicas.do(ctx, try)
+	_, err = s.replicas.do(queue.Urgent(ctx), try)
 	return err
 }

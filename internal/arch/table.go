@@ -50,7 +50,7 @@ func program() []Package {
 		{"internal/pages", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/oauth",
 		}},
-		{"internal/directory", []string{"store"}},
+		{"internal/directory", []string{"internal/queue", "store"}},
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
 		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
@@ -172,12 +172,12 @@ func protocols() []Package {
 
 func keys() []Package {
 	return []Package{
-		{"signer", []string{"internal/jose"}},
+		{"signer", []string{"internal/jose", "internal/queue"}},
 		{"signer/pkcs11", []string{
-			"signer", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/token",
+			"internal/queue", "signer", "signer/internal/inturn", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/token",
 			"signer/pkcs11/internal/wire", "signer/pkcs11/internal/worker", "signer/pkcs11/rfc7512",
 		}},
-		{"signer/crypto11", []string{"signer", "signer/pkcs11"}},
+		{"signer/crypto11", []string{"internal/queue", "signer", "signer/internal/inturn", "signer/pkcs11"}},
 		{"signer/soft", []string{"signer", "signer/pkcs11"}},
 		{"signer/signertest", []string{"signer", "signer/pkcs11"}},
 		{"softhsm", nil},
@@ -208,7 +208,7 @@ func state() []Package {
 		{"store/storetest", []string{"store"}},
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
-		{"store/postgres/internal/pool", []string{"store", "store/internal/backend"}},
+		{"store/postgres/internal/pool", []string{"internal/queue", "store", "store/internal/backend"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
 		{"store/sqlite/internal/dbfile", []string{"store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}
@@ -227,6 +227,7 @@ func shared() []Package {
 		{"internal/repeat", nil},
 		{"internal/address", nil},
 		{"internal/correlation", nil},
+		{"internal/queue", nil},
 		{"internal/random", nil},
 		{"internal/set", nil},
 	}

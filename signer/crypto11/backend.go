@@ -14,8 +14,11 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"countersign/internal/queue"
 	"countersign/signer"
+	"countersign/signer/internal/inturn"
 	"countersign/signer/pkcs11"
 )
 
@@ -34,8 +37,8 @@ type Backend struct {
 	module  *module
 	openErr error
 	closed  atomic.Bool
-	// queue has room for those who wait and those who sign, slots for calls into the module, also those that hang.
-	queue, slots chan struct{}
+	// queue has a place for each call into the module, also those that hang.
+	queue *queue.Queue
 }
 
 // Prepare makes a Backend that loads its module when it is first needed. config is as for the worker; Executable and
@@ -48,7 +51,7 @@ func Prepare(config pkcs11.Config) (*Backend, error) {
 	config = keys.Settings()
 	return &Backend{
 		Backend: keys, config: config, opened: make(chan struct{}),
-		queue: make(chan struct{}, config.Queue), slots: make(chan struct{}, config.Sessions),
+		queue: queue.New(queue.Config{Places: config.Sessions, Waiting: config.Queue, Patience: config.QueueTime, Now: config.Now}),
 	}, nil
 }
 
@@ -86,21 +89,15 @@ func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte
 	if b.closed.Load() {
 		return nil, fmt.Errorf("%w: it was closed", signer.ErrUnavailable)
 	}
-	select {
-	case b.queue <- struct{}{}:
-		defer func() { <-b.queue }()
-	default:
-		return nil, signer.ErrOverloaded
+	place, err := inturn.Enter(ctx, b.queue)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.config.SignTimeout)
 	defer cancel()
 	if err := b.Connect(ctx); err != nil {
+		place.Leave(ctx, false)
 		return nil, err
-	}
-	select {
-	case b.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, late(ctx)
 	}
 	type outcome struct {
 		signature []byte
@@ -108,8 +105,10 @@ func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		defer func() { <-b.slots }()
+		_, end := inturn.Span(ctx)
 		signature, err := b.module.sign(id, record, message)
+		end(err)
+		place.Leave(ctx, err == nil)
 		done <- outcome{signature, err}
 	}()
 	select {
@@ -129,6 +128,9 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 		return nil, fmt.Errorf("%w: its module is not loaded yet", signer.ErrUnavailable)
 	}
 }
+
+// Expected implements [signer.Expecter].
+func (b *Backend) Expected() time.Duration { return b.queue.Expected() }
 
 // Generate makes a key in the HSM, if it is of a kind that can be used.
 func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error) {

@@ -94,7 +94,8 @@ func TestHang(t *testing.T) {
 		began := time.Now()
 		_, err := b.Sign(ctx, record, []byte("m"))
 		cancel()
-		if !errors.Is(err, signer.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		// The first calls are in the module; who comes when nothing moves any more does not wait.
+		if !errors.Is(err, signer.ErrUnavailable) || i < c.Sessions && !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("caller %d: %v, want ErrUnavailable", i, err)
 		}
 		if took := time.Since(began); took > 2*time.Second {

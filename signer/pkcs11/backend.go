@@ -22,7 +22,9 @@ import (
 	"sync"
 	"time"
 
+	"countersign/internal/queue"
 	"countersign/signer"
+	"countersign/signer/internal/inturn"
 	"countersign/signer/pkcs11/internal/wire"
 	"countersign/signer/pkcs11/rfc7512"
 )
@@ -45,8 +47,11 @@ type Config struct {
 	Executable string
 	// Sessions is how many signatures the module makes at once; twice the number of CPUs by default.
 	Sessions int
-	// Queue is how many signatures may wait; 256 by default.
+	// Queue is how many signatures may wait or be made; 256 by default.
 	Queue int
+	// QueueTime bounds the time from asking for a signature to having it, 5 s by default: one that is expected to take longer,
+	// or longer than its caller waits, is refused at once with ErrOverloaded.
+	QueueTime time.Duration
 	// SignTimeout is how long a worker may take over a signature before its module counts as hung; 2 s by default.
 	SignTimeout time.Duration
 	// StartTimeout is how long a worker may take to load its module and log in; 15 s by default.
@@ -59,7 +64,7 @@ type Config struct {
 // Backend signs in an HSM. It implements [signer.Backend] and is safe for concurrent use.
 type Backend struct {
 	config Config
-	slots  chan struct{}
+	queue  *queue.Queue
 
 	mu       sync.Mutex
 	worker   *process
@@ -97,10 +102,20 @@ func Prepare(config Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{config: config, slots: make(chan struct{}, config.Queue)}
+	begun := min(places*config.Sessions, config.Queue)
+	b := &Backend{config: config, queue: queue.New(queue.Config{
+		Places: begun, Least: min(config.Sessions, begun), Waiting: config.Queue - begun, Patience: config.QueueTime, Now: config.Now,
+	})}
 	b.open, b.shut = context.WithCancel(context.Background())
 	return b, nil
 }
+
+// places is how many signatures a worker is given at once for each of its sessions: four keep it busy without a pause. What
+// waits for longer waits on this side, where waiting can end.
+const places = 4
+
+// Expected implements [signer.Expecter].
+func (b *Backend) Expected() time.Duration { return b.queue.Expected() }
 
 // Connect starts the worker, if none lives, and logs in. The error says in one line what is wrong with the module, the
 // token or the PIN.
@@ -150,6 +165,9 @@ func withDefaults(c Config) (Config, error) {
 	if c.Queue <= 0 {
 		c.Queue = 256
 	}
+	if c.QueueTime <= 0 {
+		c.QueueTime = 5 * time.Second
+	}
 	if c.SignTimeout <= 0 {
 		c.SignTimeout = 2 * time.Second
 	}
@@ -184,7 +202,7 @@ func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte
 
 // use has a key sign or decrypt.
 func (b *Backend) use(ctx context.Context, what wire.Kind, record signer.Record, input []byte) ([]byte, error) {
-	return b.queued(record, input, func(payload []byte) ([]byte, error) {
+	return b.queued(ctx, record, input, func(ctx context.Context, payload []byte) ([]byte, error) {
 		result, err := b.ask(ctx, what, payload)
 		if mayPass(err) && ctx.Err() == nil {
 			b.config.Logger.WarnContext(ctx, "PKCS#11 worker failed while using a key; trying the next worker", "kid", record.ID, "error", err.Error())
@@ -200,7 +218,7 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 	if err != nil {
 		return nil, err
 	}
-	return b.queued(record, input, func(payload []byte) ([]byte, error) {
+	return b.queued(ctx, record, input, func(ctx context.Context, payload []byte) ([]byte, error) {
 		w, _, err := b.living()
 		switch {
 		case err != nil:
@@ -212,21 +230,19 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 	})
 }
 
-// queued asks for the use of a key if there is room for one more.
-func (b *Backend) queued(record signer.Record, input []byte, ask func(payload []byte) ([]byte, error)) ([]byte, error) {
+// queued asks for the use of a key when it is this request's turn, or refuses it.
+func (b *Backend) queued(
+	ctx context.Context, record signer.Record, input []byte, ask func(ctx context.Context, payload []byte) ([]byte, error),
+) ([]byte, error) {
 	if len(record.ID) != wire.KIDSize {
 		return nil, fmt.Errorf("%w %q in the HSM", signer.ErrNoKey, record.ID)
 	}
 	if len(input) > wire.MaxMessage {
 		return nil, fmt.Errorf("pkcs11: %d bytes are more than a key is used on; the most is %d", len(input), wire.MaxMessage)
 	}
-	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	default:
-		return nil, signer.ErrOverloaded
-	}
-	return ask(wire.UsePayload(record.Algorithm, record.ID, input))
+	return inturn.Use(ctx, b.queue, func(ctx context.Context) ([]byte, error) {
+		return ask(ctx, wire.UsePayload(record.Algorithm, record.ID, input))
+	})
 }
 
 // mayPass reports whether an error is one that a fresh worker may not have.

@@ -92,7 +92,7 @@ func launchWorker(config Config) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("pkcs11: make a socket: %w", err), conn.Close(), signing.Close())
 	}
-	places := 4 * config.Sessions
+	places := places * config.Sessions
 	w := &process{
 		config: config, conn: conn, signing: signing, packets: packets, stderr: &boundedBuffer{most: 4096},
 		window: make(chan struct{}, places), outgoing: make(chan wire.Frame, places),

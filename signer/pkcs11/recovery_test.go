@@ -121,7 +121,7 @@ func lateness(contexts []context.Context) time.Duration {
 	return worst
 }
 
-// TestHang stops the worker under load: callers go at their deadline, though the worker reads nothing any more and its
+// TestHang stops the worker under load: callers go at their deadline or before, though the worker reads nothing any more and its
 // socket is full; and the next worker serves.
 func TestHang(t *testing.T) {
 	c := config(newToken(t, t.TempDir()))
@@ -143,7 +143,8 @@ func TestHang(t *testing.T) {
 	late := make([]time.Duration, len(contexts))
 	for i, ctx := range contexts {
 		wait.Go(func() {
-			if _, err := b.Sign(ctx, record, message); !errors.Is(err, signer.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			// Those who come when the queue is seen to stand still do not wait at all.
+			if _, err := b.Sign(ctx, record, message); !errors.Is(err, signer.ErrUnavailable) {
 				t.Errorf("error %v", err)
 			}
 			deadline, _ := ctx.Deadline()
