@@ -45,17 +45,24 @@ type Device struct {
 	// Name is what the user, or the operator, calls it.
 	Name string
 	// JKT is the RFC 7638 thumbprint of the key with which the device proves itself; no two devices share one.
-	JKT       string
+	JKT string
+	// ACR is the authentication context class of the sign-in under which it was enrolled, or what an operator gave it;
+	// empty for one that was enrolled before this was recorded.
+	ACR       string
 	CreatedAt time.Time
 	// UsedAt is zero until the first use.
 	UsedAt time.Time
+	// KeptAt is when its user decided to keep it, after having added the first passkey; zero otherwise.
+	KeptAt time.Time
 }
 
 // Enrolment is a one-time code with which an application becomes a [Device] of a user.
 type Enrolment struct {
 	// ID is the digest of the code.
-	ID        Digest
-	Subject   string
+	ID      Digest
+	Subject string
+	// ACR becomes that of the [Device].
+	ACR       string
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
@@ -79,8 +86,8 @@ type Authenticators interface {
 	// StartSession stores a sign-in that no interaction asked for, and ends former, if it is not zero.
 	StartSession(ctx context.Context, session Session, former Digest) error
 
-	// AddPasskey stores a passkey and consumes the one-time values, all or nothing; ErrConflict when the ID is
-	// known, ErrReplayed.
+	// AddPasskey stores a passkey, consumes the one-time values and ends the user's pending enrolment code, all or
+	// nothing; ErrConflict when the ID is known, ErrReplayed. With a user's first passkey no device counts as kept.
 	AddPasskey(ctx context.Context, passkey Passkey, oneTimes ...OneTime) error
 	// Passkey reads one; ErrNotFound.
 	Passkey(ctx context.Context, id []byte) (Passkey, error)
@@ -97,7 +104,7 @@ type Authenticators interface {
 	// PutEnrolment stores a code, in place of every other of the same user.
 	PutEnrolment(ctx context.Context, enrolment Enrolment) error
 	// Enrol consumes a code, stores the device under the code's user and consumes oneTimes, in one transaction; the
-	// device's Subject is ignored and returned. Of all callers one wins. ErrNotFound for a code that is unknown,
+	// device's Subject and ACR are ignored and returned. Of all callers one wins. ErrNotFound for a code that is unknown,
 	// consumed or replaced, or whose user is disabled; ErrExpired, ErrConflict for a key or an ID that is known, and
 	// ErrReplayed change nothing.
 	Enrol(ctx context.Context, code Digest, device Device, oneTimes ...OneTime) (Device, error)
@@ -110,6 +117,8 @@ type Authenticators interface {
 	// UseDevice records that a device was used and consumes oneTimes; ErrReplayed, and ErrNotFound when it is unknown or
 	// its user is disabled or deleted, change nothing.
 	UseDevice(ctx context.Context, id string, oneTimes ...OneTime) error
+	// KeepDevices records that a user keeps those devices that are there.
+	KeepDevices(ctx context.Context, subject string) error
 	// RemoveDevice removes one of a user; ErrNotFound.
 	RemoveDevice(ctx context.Context, subject, id string) error
 

@@ -10,8 +10,10 @@ import (
 
 const (
 	passkeyColumns      = `id, subject, public_key, aaguid, name, synced, sign_count, created_at, used_at, cloned_at`
-	deviceColumns       = `id, subject, name, jkt, created_at, used_at`
+	deviceColumns       = `id, subject, name, jkt, acr, created_at, used_at, kept_at`
 	subscriptionColumns = `id, subject, endpoint, key_id, created_at`
+	// enrolledACR is what a code says of the sign-in under which it was made.
+	enrolledACR = `CASE WHEN acr_id = id THEN acr ELSE '' END`
 	// enabled holds for a row whose user can sign in.
 	enabled = `EXISTS (SELECT FROM users u WHERE u.subject = t.subject AND NOT u.disabled)`
 )
@@ -22,7 +24,7 @@ func passkeyFields(p *store.Passkey) []any {
 }
 
 func deviceFields(d *store.Device) []any {
-	return []any{&d.ID, &d.Subject, &d.Name, &d.JKT, timeField{&d.CreatedAt}, timeField{&d.UsedAt}}
+	return []any{&d.ID, &d.Subject, &d.Name, &d.JKT, &d.ACR, timeField{&d.CreatedAt}, timeField{&d.UsedAt}, timeField{&d.KeptAt}}
 }
 
 func subscriptionFields(s *store.Subscription) []any {
@@ -76,8 +78,12 @@ func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...sto
 		"sign_count": p.SignCount, "created_at": at(p.CreatedAt), "used_at": at(p.UsedAt), "cloned_at": at(p.ClonedAt),
 	}).oneTimes(oneTimes)
 	return s.run(ctx, "AddPasskey", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH consumed_values AS (`+insertOneTimes+inOneOrder+`)
-			INSERT INTO passkeys (`+passkeyColumns+`)
+		_, err := c.Exec(ctx, `WITH consumed_values AS (`+insertOneTimes+inOneOrder+`
+			), ended AS (DELETE FROM enrolments WHERE subject = @subject
+			), asked AS (
+				UPDATE devices SET kept_at = NULL WHERE subject = @subject AND kept_at IS NOT NULL
+					AND NOT EXISTS (SELECT FROM passkeys WHERE subject = @subject)
+			) INSERT INTO passkeys (`+passkeyColumns+`)
 			VALUES (@id, @subject, @public_key, @aaguid, @name, @synced, @sign_count, @created_at, @used_at, @cloned_at)`, arguments)
 		return err
 	})
@@ -138,9 +144,13 @@ func (s *Store) RemovePasskey(ctx context.Context, subject string, id []byte) er
 // PutEnrolment stores a code in place of a user's others.
 func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 	return s.run(ctx, "PutEnrolment", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (@id, @subject, @created_at, @expires_at)
-			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, expires_at = excluded.expires_at`,
-			s.named(pgx.StrictNamedArgs{"id": e.ID[:], "subject": e.Subject, "created_at": at(e.CreatedAt), "expires_at": at(e.ExpiresAt)}))
+		_, err := c.Exec(ctx, `INSERT INTO enrolments (id, subject, acr, acr_id, created_at, expires_at)
+			VALUES (@id, @subject, @acr, @id, @created_at, @expires_at)
+			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, acr = excluded.acr, acr_id = excluded.acr_id,
+				created_at = excluded.created_at, expires_at = excluded.expires_at`,
+			s.named(pgx.StrictNamedArgs{
+				"id": e.ID[:], "subject": e.Subject, "acr": e.ACR, "created_at": at(e.CreatedAt), "expires_at": at(e.ExpiresAt),
+			}))
 		return err
 	})
 }
@@ -150,16 +160,17 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 	now := s.moment()
 	arguments := s.named(pgx.StrictNamedArgs{
 		"id": device.ID, "name": device.Name, "jkt": device.JKT, "created_at": at(device.CreatedAt), "used_at": at(device.UsedAt),
-		"code": code[:], "now": now,
+		"kept_at": at(device.KeptAt), "code": code[:], "now": now,
 	}).oneTimes(oneTimes)
 	err := s.run(ctx, "Enrol", func(ctx context.Context, c *pgx.Conn) error {
-		device.Subject = ""
+		device.Subject, device.ACR = "", ""
 		enrolled, err := one(ctx, c, `WITH consumed AS (
-				DELETE FROM enrolments t WHERE id = @code AND expires_at > @now AND `+enabled+` RETURNING subject
+				DELETE FROM enrolments t WHERE id = @code AND expires_at > @now AND `+enabled+` RETURNING subject, `+enrolledACR+` AS acr
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN consumed`+inOneOrder+`
 			) INSERT INTO devices (`+deviceColumns+`)
-			SELECT @id::text, subject, @name::text, @jkt::text, @created_at::timestamptz, @used_at::timestamptz FROM consumed RETURNING subject`,
-			[]any{arguments}, &device.Subject)
+			SELECT @id::text, subject, @name::text, @jkt::text, acr, @created_at::timestamptz, @used_at::timestamptz, @kept_at::timestamptz
+			FROM consumed RETURNING subject, acr`,
+			[]any{arguments}, &device.Subject, &device.ACR)
 		if err != nil || enrolled {
 			return err
 		}
@@ -179,10 +190,10 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 // AddDevice stores a device.
 func (s *Store) AddDevice(ctx context.Context, device store.Device) error {
 	return s.run(ctx, "AddDevice", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO devices (`+deviceColumns+`) VALUES (@id, @subject, @name, @jkt, @created_at, @used_at)`,
+		_, err := c.Exec(ctx, `INSERT INTO devices (`+deviceColumns+`) VALUES (@id, @subject, @name, @jkt, @acr, @created_at, @used_at, @kept_at)`,
 			s.named(pgx.StrictNamedArgs{
-				"id": device.ID, "subject": device.Subject, "name": device.Name, "jkt": device.JKT,
-				"created_at": at(device.CreatedAt), "used_at": at(device.UsedAt),
+				"id": device.ID, "subject": device.Subject, "name": device.Name, "jkt": device.JKT, "acr": device.ACR,
+				"created_at": at(device.CreatedAt), "used_at": at(device.UsedAt), "kept_at": at(device.KeptAt),
 			}))
 		return err
 	})
@@ -213,6 +224,15 @@ func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneT
 			return store.ErrNotFound
 		}
 		return nil
+	})
+}
+
+// KeepDevices records that a user keeps the devices that are there.
+func (s *Store) KeepDevices(ctx context.Context, subject string) error {
+	now := s.moment()
+	return s.run(ctx, "KeepDevices", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `UPDATE devices SET kept_at = $2 WHERE subject = $1 AND kept_at IS NULL`, subject, now)
+		return err
 	})
 }
 

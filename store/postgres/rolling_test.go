@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"countersign/store/postgres"
+	"countersign/store/storetest"
 )
 
 // TestRollingUpgrade: nodes of this release go on with a database that a later one has migrated, when that says that they can,
@@ -101,4 +102,23 @@ func previousRelease(t *testing.T) string {
 		t.Fatalf("build the release before: %v\n%s", err, output)
 	}
 	return program
+}
+
+// Covers: FD-83. What a node of the release before enrols is not taken for more than a password.
+func TestFD83EnrolledBefore(t *testing.T) {
+	database := cluster.Database(t)
+	config := postgres.Config{URL: database}
+	if _, err := postgres.Migrate(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	s, err := postgres.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	storetest.EnrolledBefore(t, s, func(statement string) { execute(t, database, statement) },
+		`INSERT INTO enrolments (id, subject, created_at, expires_at)
+			VALUES (decode(repeat('01', 32), 'hex'), 'subject', now(), now() + interval '1 hour')
+			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, expires_at = excluded.expires_at`,
+		`INSERT INTO devices (id, subject, name, jkt, created_at, used_at) VALUES ('old', 'subject', 'old', 'old', now(), NULL)`)
 }

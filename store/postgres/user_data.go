@@ -27,9 +27,9 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 			collect(ctx, c, &err, &p.Passkeys, `SELECT `+passkeyColumns+` FROM passkeys WHERE subject = $1 ORDER BY created_at, id`, subject, passkeyFields)
 			collect(ctx, c, &err, &p.Devices, `SELECT `+deviceColumns+` FROM devices WHERE subject = $1 ORDER BY created_at, id`, subject, deviceFields)
 			collect(ctx, c, &err, &p.Subscriptions, `SELECT `+subscriptionColumns+` FROM subscriptions WHERE subject = $1 ORDER BY created_at, id`, subject, subscriptionFields)
-			collect(ctx, c, &err, &p.Enrolments, `SELECT subject, created_at, expires_at FROM enrolments WHERE subject = $1`, subject,
+			collect(ctx, c, &err, &p.Enrolments, `SELECT subject, `+enrolledACR+`, created_at, expires_at FROM enrolments WHERE subject = $1`, subject,
 				func(e *store.Enrolment) []any {
-					return []any{&e.Subject, timeField{&e.CreatedAt}, timeField{&e.ExpiresAt}}
+					return []any{&e.Subject, &e.ACR, timeField{&e.CreatedAt}, timeField{&e.ExpiresAt}}
 				})
 			collect(ctx, c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = $1 ORDER BY b.created_at, b.id`, subject, backchannelFields)
 			for i := range p.Backchannel {

@@ -10,8 +10,10 @@ import (
 
 const (
 	passkeyColumns      = `id, subject, public_key, aaguid, name, synced, sign_count, created_at, used_at, cloned_at`
-	deviceColumns       = `id, subject, name, jkt, created_at, used_at`
+	deviceColumns       = `id, subject, name, jkt, acr, created_at, used_at, kept_at`
 	subscriptionColumns = `id, subject, endpoint, key_id, created_at`
+	// enrolledACR is what a code says of the sign-in under which it was made.
+	enrolledACR = `CASE WHEN acr_id = id THEN acr ELSE '' END`
 	// enabled holds for a row whose user can sign in.
 	enabled = `EXISTS (SELECT 1 FROM users u WHERE u.subject = t.subject AND NOT u.disabled)`
 )
@@ -22,7 +24,7 @@ func passkeyFields(p *store.Passkey) []any {
 }
 
 func deviceFields(d *store.Device) []any {
-	return []any{&d.ID, &d.Subject, &d.Name, &d.JKT, timeField{&d.CreatedAt}, timeField{&d.UsedAt}}
+	return []any{&d.ID, &d.Subject, &d.Name, &d.JKT, &d.ACR, timeField{&d.CreatedAt}, timeField{&d.UsedAt}, timeField{&d.KeptAt}}
 }
 
 func subscriptionFields(s *store.Subscription) []any {
@@ -69,6 +71,13 @@ func (s *Store) StartSession(ctx context.Context, session store.Session, former 
 func (s *Store) AddPasskey(ctx context.Context, p store.Passkey, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "AddPasskey", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
+			return err
+		}
+		if _, err := c.Exec(`DELETE FROM enrolments WHERE subject = ?`, p.Subject); err != nil {
+			return err
+		}
+		if _, err := c.Exec(`UPDATE devices SET kept_at = NULL WHERE subject = ?1 AND kept_at IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM passkeys WHERE subject = ?1)`, p.Subject); err != nil {
 			return err
 		}
 		_, err := c.Exec(`INSERT INTO passkeys (`+passkeyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -131,9 +140,10 @@ func (s *Store) RemovePasskey(ctx context.Context, subject string, id []byte) er
 // PutEnrolment stores a code in place of a user's others.
 func (s *Store) PutEnrolment(ctx context.Context, e store.Enrolment) error {
 	return s.write(ctx, "PutEnrolment", connection.Single, func(c *connection.Conn) error {
-		_, err := c.Exec(`INSERT INTO enrolments (id, subject, created_at, expires_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, expires_at = excluded.expires_at`,
-			e.ID[:], e.Subject, micros(e.CreatedAt), micros(e.ExpiresAt))
+		_, err := c.Exec(`INSERT INTO enrolments (id, subject, acr, acr_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?1, ?4, ?5)
+			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, acr = excluded.acr, acr_id = excluded.acr_id,
+				created_at = excluded.created_at, expires_at = excluded.expires_at`,
+			e.ID[:], e.Subject, e.ACR, micros(e.CreatedAt), micros(e.ExpiresAt))
 		return conflict(err, store.ErrConflict)
 	})
 }
@@ -143,7 +153,8 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 	now := s.moment()
 	err := s.write(ctx, "Enrol", connection.Several, func(c *connection.Conn) error {
 		var e store.Enrolment
-		err := c.Get(`SELECT subject, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]}, &e.Subject, timeField{&e.ExpiresAt})
+		err := c.Get(`SELECT subject, `+enrolledACR+`, expires_at FROM enrolments AS t WHERE id = ? AND `+enabled, []any{code[:]},
+			&e.Subject, &e.ACR, timeField{&e.ExpiresAt})
 		switch {
 		case err != nil:
 			return err
@@ -156,15 +167,15 @@ func (s *Store) Enrol(ctx context.Context, code store.Digest, device store.Devic
 		if _, err := c.Exec(`DELETE FROM enrolments WHERE id = ?`, code[:]); err != nil {
 			return err
 		}
-		device.Subject = e.Subject
+		device.Subject, device.ACR = e.Subject, e.ACR
 		return insertDevice(c, device)
 	})
 	return device, err
 }
 
 func insertDevice(c *connection.Conn, d store.Device) error {
-	_, err := c.Exec(`INSERT INTO devices (`+deviceColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
-		d.ID, d.Subject, d.Name, d.JKT, micros(d.CreatedAt), micros(d.UsedAt))
+	_, err := c.Exec(`INSERT INTO devices (`+deviceColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		d.ID, d.Subject, d.Name, d.JKT, d.ACR, micros(d.CreatedAt), micros(d.UsedAt), micros(d.KeptAt))
 	return conflict(err, store.ErrConflict)
 }
 
@@ -194,6 +205,15 @@ func (s *Store) UseDevice(ctx context.Context, id string, oneTimes ...store.OneT
 			return store.ErrNotFound
 		}
 		return consumeOneTimes(c, oneTimes)
+	})
+}
+
+// KeepDevices records that a user keeps the devices that are there.
+func (s *Store) KeepDevices(ctx context.Context, subject string) error {
+	now := micros(s.moment())
+	return s.write(ctx, "KeepDevices", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`UPDATE devices SET kept_at = ? WHERE subject = ? AND kept_at IS NULL`, now, subject)
+		return err
 	})
 }
 

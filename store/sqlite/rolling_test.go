@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"countersign/store/sqlite"
+	"countersign/store/storetest"
 )
 
 // TestRollingUpgrade: nodes of this release go on with a database that a later one has migrated, when that says that they can,
@@ -55,4 +56,24 @@ func TestChangedStep(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// Covers: FD-83. What a node of the release before enrols is not taken for more than a password.
+func TestFD83EnrolledBefore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store.db")
+	config := sqlite.Config{File: file}
+	if _, err := sqlite.Migrate(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	storetest.EnrolledBefore(t, s, func(statement string) { execute(t, file, statement) },
+		`INSERT INTO enrolments (id, subject, created_at, expires_at)
+			VALUES (x'0101010101010101010101010101010101010101010101010101010101010101', 'subject',
+				unixepoch() * 1000000, unixepoch() * 1000000 + 3600000000)
+			ON CONFLICT (subject) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, expires_at = excluded.expires_at`,
+		`INSERT INTO devices (id, subject, name, jkt, created_at, used_at) VALUES ('old', 'subject', 'old', 'old', unixepoch() * 1000000, NULL)`)
 }

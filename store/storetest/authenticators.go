@@ -26,7 +26,7 @@ func (f *fixture) passkey(subject string) store.Passkey {
 func (f *fixture) device(subject string) store.Device {
 	return store.Device{
 		ID: fmt.Sprint("device ", f.number()), Subject: subject, Name: "é phone", JKT: fmt.Sprint("thumbprint ", f.number()),
-		CreatedAt: f.clock.Now(),
+		ACR: "urn:example:class", CreatedAt: f.clock.Now(),
 	}
 }
 
@@ -172,8 +172,59 @@ func testDevices(f *fixture) {
 	f.want(f.UseDevice(f.Context(), first.ID), store.ErrNotFound)
 }
 
+// testKeepDevices: what a user keeps counts as kept until a first passkey is added, which also ends a pending code.
+func testKeepDevices(f *fixture) {
+	f.putUser("subject", false)
+	device, others := f.device("subject"), f.device("other")
+	f.must(f.AddDevice(f.Context(), device))
+	f.must(f.AddDevice(f.Context(), others))
+	all := func(want ...store.Device) {
+		f.Helper()
+		got, err := f.Devices(f.Context(), "subject")
+		f.must(err)
+		f.equal(got, want)
+	}
+	f.must(f.KeepDevices(f.Context(), "subject"))
+	device.KeptAt = f.clock.Now()
+	all(device)
+	f.clock.set(f.clock.Now().Add(time.Second))
+	f.must(f.KeepDevices(f.Context(), "subject")) // it stays the first time
+	all(device)
+	untouched, err := f.Devices(f.Context(), "other")
+	f.must(err)
+	f.equal(untouched, []store.Device{others})
+
+	f.putUser("other", false)
+	known := f.passkey("other")
+	f.must(f.AddPasskey(f.Context(), known))
+	enrolment, elsewhere := f.enrolment("subject"), f.enrolment("other")
+	f.must(f.PutEnrolment(f.Context(), enrolment))
+	f.must(f.PutEnrolment(f.Context(), elsewhere))
+	again := known
+	again.Subject = "subject"
+	f.want(f.AddPasskey(f.Context(), again), store.ErrConflict) // all or nothing: the device stays kept, the code valid
+	all(device)
+	data, err := f.UserData(f.Context(), "subject")
+	f.must(err)
+	f.equal(len(data.Enrolments), 1)
+	f.must(f.AddPasskey(f.Context(), f.passkey("subject")))
+	device.KeptAt = time.Time{}
+	all(device)
+	_, err = f.Enrol(f.Context(), enrolment.ID, f.device(""))
+	f.want(err, store.ErrNotFound)
+	_, err = f.Enrol(f.Context(), elsewhere.ID, f.device(""))
+	f.must(err)
+	f.must(f.KeepDevices(f.Context(), "subject"))
+	device.KeptAt = f.clock.Now()
+	f.must(f.AddPasskey(f.Context(), f.passkey("subject")))
+	all(device) // a second passkey asks nothing
+}
+
 func (f *fixture) enrolment(subject string) store.Enrolment {
-	return store.Enrolment{ID: f.digest(), Subject: subject, CreatedAt: f.clock.Now(), ExpiresAt: f.clock.Now().Add(10 * time.Minute)}
+	return store.Enrolment{
+		ID: f.digest(), Subject: subject, ACR: "urn:example:sign-in", CreatedAt: f.clock.Now(),
+		ExpiresAt: f.clock.Now().Add(10 * time.Minute),
+	}
 }
 
 func testEnrol(f *fixture) {
@@ -206,7 +257,7 @@ func testEnrol(f *fixture) {
 
 	got, err := f.Enrol(f.Context(), enrolment.ID, device, oneTime)
 	f.must(err)
-	device.Subject = "subject"
+	device.Subject, device.ACR = "subject", enrolment.ACR
 	f.equal(got, device)
 	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
 	_, err = f.Enrol(f.Context(), enrolment.ID, f.device(""))

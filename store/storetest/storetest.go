@@ -81,6 +81,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Passkeys", testPasskeys},
 		{"UsePasskey", testUsePasskey},
 		{"Devices", testDevices},
+		{"KeepDevices", testKeepDevices},
 		{"Enrol", testEnrol},
 		{"Subscriptions", testSubscriptions},
 		{"RaceEnrol", testRaceEnrol},

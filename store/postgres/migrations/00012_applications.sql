@@ -1,0 +1,6 @@
+-- compatible: 3
+-- +goose Up
+-- What a user had signed in with when an application was enrolled. acr counts for the code acr_id alone: a node of the
+-- release before, which replaces a code, says nothing of it.
+ALTER TABLE devices ADD COLUMN acr text COLLATE "C" NOT NULL DEFAULT '', ADD COLUMN kept_at timestamptz;
+ALTER TABLE enrolments ADD COLUMN acr text COLLATE "C" NOT NULL DEFAULT '', ADD COLUMN acr_id bytea;
