@@ -128,6 +128,20 @@ type Proof struct {
 	IssuedAt time.Time
 	// Nonce is the server's nonce that the proof carries, or empty (RFC 9449 §8).
 	Nonce string
+
+	token *jose.Token
+}
+
+// Claims decodes the claims of a verified proof into a value, for those that a deployment adds (RFC 9449 §4.2): they are
+// signed together with the method and the address. Members that repeat are refused. Errors are [*Error].
+func (p Proof) Claims(into any) error {
+	if p.token == nil {
+		return refuse("there is no DPoP proof")
+	}
+	if err := p.token.Claims(into); err != nil {
+		return refuseBecause("the DPoP proof cannot be read", err)
+	}
+	return nil
 }
 
 // wireClaims are the claims of a proof (RFC 9449 §4.2). Others are ignored, nbf and exp among them: the lifetime is
@@ -175,6 +189,7 @@ func (p Policy) Verify(proof string, r Request) (Proof, error) {
 		Until:     issuedAt.Add(p.maxAge() + p.maxAhead() + clockSkew),
 		IssuedAt:  issuedAt,
 		Nonce:     claims.Nonce,
+		token:     token,
 	}, nil
 }
 

@@ -129,6 +129,34 @@ func TestVerifyAccepts(t *testing.T) {
 	}
 }
 
+// Covers: FD-80. Claims that a deployment adds are read from what was signed.
+func TestFurtherClaims(t *testing.T) {
+	key := newKey(t, jose.ES256)
+	var further struct {
+		Digest string `json:"content_digest"`
+	}
+	t.Run("accepts a claim of a verified proof", func(t *testing.T) {
+		proof, err := policy().Verify(proofOf(t, key, claims{"content_digest": "sha-256=:x:"}), tokenRequest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := proof.Claims(&further); err != nil || further.Digest != "sha-256=:x:" {
+			t.Errorf("%q, %v", further.Digest, err)
+		}
+	})
+	t.Run("refuses a claim of another type, and what is no proof", func(t *testing.T) {
+		proof, err := policy().Verify(proofOf(t, key, claims{"content_digest": 1}), tokenRequest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, each := range []Proof{proof, {}} {
+			if _, ok := errors.AsType[*Error](each.Claims(&further)); !ok {
+				t.Error("claims were read")
+			}
+		}
+	})
+}
+
 // Covers: DP-03, DP-04.
 func TestVerifyRefusesClaims(t *testing.T) {
 	key := newKey(t, jose.ES256)

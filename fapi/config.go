@@ -68,6 +68,8 @@ type Config struct {
 	// ACRValues are the authentication context classes that the Interactor can reach by itself, best first. With passkeys
 	// [browser.PasskeyACR] is put before them.
 	ACRValues []string
+	// AppPolicy bounds what approval apps may claim; the zero value is [device.DefaultAppPolicy].
+	AppPolicy device.AppPolicy
 	// PasskeyName lets users sign in with passkeys, and is the relying party's name in their prompts; empty turns passkeys
 	// off. An issuer whose host is an IP address cannot have passkeys (WebAuthn Level 3 §5.1.2).
 	PasskeyName string

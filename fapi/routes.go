@@ -82,7 +82,7 @@ func (w *wiring) newDevice() (*device.Handler, error) {
 	c := w.config
 	settings := device.Config{
 		Store: c.Store, Pages: c.DevicePages, Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
-		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Signer: c.Signer,
+		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Apps: c.AppPolicy, Signer: c.Signer,
 		Fetcher: w.fetcher, Draining: w.health.isDraining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
 	}
 	if w.backchannel != nil {

@@ -133,7 +133,7 @@ func enrollApp(ctx context.Context, i *servers.Installation, config flowclient.C
 		config.HTTP = node
 		apps = append(apps, &flowclient.ApprovalApp{Client: flowclient.New(config), AMR: "hwk user"})
 	}
-	code, err := i.Run(ctx, "devices", "add", username)
+	code, err := i.Run(ctx, "devices", "add", username, "--level", "passkey")
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"countersign/fapi/browser"
 	"countersign/internal/admin"
 	"countersign/internal/console"
 )
@@ -19,6 +20,8 @@ type devicesCommand struct {
 func (devicesCommand) Help() string {
 	return `Users manage these themselves at /device/settings. This is for administrators, and for a telephone
 that was lost. Whoever has a code can approve in the user's name; it is valid for ten minutes, once.
+An app approves as if the user had typed a password, unless --level passkey says that you know who
+the user is and trust the app to ask for more ([approval_apps] in the configuration).
 
 Examples:
   countersign devices add alice
@@ -34,6 +37,15 @@ type devicesAdd struct {
 	Username  string `arg:"" help:"The user's name."`
 	PublicKey string `placeholder:"FILE" help:"The app's public key as a JWK, in place of a code; - reads standard input."`
 	Name      string `help:"What the app is called; with --public-key."`
+	Level     string `enum:"password,passkey" default:"password" help:"What the app may claim: what one may that is enrolled under a password, or under a passkey."`
+}
+
+// acr is the authentication context class of the level.
+func (c devicesAdd) acr() string {
+	if c.Level == "passkey" {
+		return browser.PasskeyACR
+	}
+	return browser.PasswordACR
 }
 
 // Run implements the command.
@@ -45,7 +57,7 @@ func (c devicesAdd) Run(ctx context.Context, p *program) error {
 		return errors.New("--name belongs to --public-key: an application that comes with a code names itself")
 	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		code, err := a.AddDeviceCode(ctx, c.Username)
+		code, err := a.AddDeviceCode(ctx, c.Username, c.acr())
 		if err != nil {
 			return err
 		}
@@ -60,7 +72,7 @@ func (c devicesAdd) addKey(ctx context.Context, p *program) error {
 		return err
 	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		device, err := a.AddDevice(ctx, c.Username, c.Name, jwk)
+		device, err := a.AddDevice(ctx, c.Username, c.Name, jwk, c.acr())
 		if err != nil {
 			return p.inputProblems(c.PublicKey, err)
 		}
@@ -80,12 +92,23 @@ func (c devicesList) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		table := p.table("KIND", "ID", "NAME", "STATE", "CREATED", "USED")
+		table := p.table("KIND", "ID", "NAME", "LEVEL", "STATE", "CREATED", "USED")
 		for _, one := range all {
-			table.Row(one.Kind, one.ID, one.Name, one.State, console.Time(one.CreatedAt), console.Time(one.UsedAt))
+			table.Row(one.Kind, one.ID, one.Name, level(one), one.State, console.Time(one.CreatedAt), console.Time(one.UsedAt))
 		}
 		return table.Flush()
 	})
+}
+
+// level is that of an application.
+func level(one admin.Authenticator) string {
+	switch {
+	case one.Kind != "application":
+		return "-"
+	case one.ACR == browser.PasskeyACR:
+		return "passkey"
+	}
+	return "password"
 }
 
 type devicesRemove struct {

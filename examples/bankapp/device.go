@@ -73,14 +73,15 @@ func (d *device) call(ctx context.Context, method, address string, form url.Valu
 }
 
 func (d *device) try(ctx context.Context, method, address string, form url.Values, into any) (again bool, err error) {
-	r, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+	body := form.Encode()
+	r, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
 	if err != nil {
 		return false, err
 	}
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	proof, err := d.proof(method, address)
+	proof, err := d.proof(method, address, body)
 	if err != nil {
 		return false, err
 	}
@@ -93,25 +94,26 @@ func (d *device) try(ctx context.Context, method, address string, form url.Value
 	if nonce := response.Header.Get("DPoP-Nonce"); nonce != "" {
 		d.nonce = nonce
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return false, err
 	}
 	if response.StatusCode/100 == 2 {
-		return false, json.Unmarshal(body, into)
+		return false, json.Unmarshal(answer, into)
 	}
 	var refusal struct {
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	if err := json.Unmarshal(body, &refusal); err != nil {
-		return false, fmt.Errorf("the server answers %s: %q", response.Status, bytes.TrimSpace(body[:min(len(body), 200)]))
+	if err := json.Unmarshal(answer, &refusal); err != nil {
+		return false, fmt.Errorf("the server answers %s: %q", response.Status, bytes.TrimSpace(answer[:min(len(answer), 200)]))
 	}
 	return refusal.Code == "use_dpop_nonce", fmt.Errorf("the server refuses: %s: %s", refusal.Code, refusal.Description)
 }
 
-// proof is a DPoP proof (RFC 9449 §4.2): a JWT about this one call, with the public key in its header.
-func (d *device) proof(method, address string) (string, error) {
+// proof is a DPoP proof (RFC 9449 §4.2): a JWT about this one call, with the public key in its header. content_digest is the
+// Content-Digest of the body (RFC 9530), so that the key signs what is claimed in it.
+func (d *device) proof(method, address, sent string) (string, error) {
 	point, err := d.key.PublicKey.Bytes() // 4, x, y
 	if err != nil {
 		return "", err
@@ -125,6 +127,10 @@ func (d *device) proof(method, address string) (string, error) {
 	}
 	address, _, _ = strings.Cut(address, "?") // htu is without the query
 	claims := map[string]any{"jti": rand.Text(), "htm": method, "htu": address, "iat": time.Now().Unix()}
+	if method == http.MethodPost {
+		digest := sha256.Sum256([]byte(sent))
+		claims["content_digest"] = "sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"
+	}
 	if d.nonce != "" {
 		claims["nonce"] = d.nonce
 	}

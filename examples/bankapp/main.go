@@ -109,7 +109,7 @@ type request struct {
 	} `json:"authorization_details"`
 	ExpiresAt int64 `json:"expires_at"`
 	// Approve and Deny are where the decision is sent. They hold the digest of all of the above, so that the proof
-	// signs what was shown.
+	// signs what was shown, beside what is claimed in the body.
 	Approve string `json:"approve"`
 	Deny    string `json:"deny"`
 }
@@ -168,11 +168,12 @@ func (d *device) ask(ctx context.Context, r request, in *bufio.Scanner, out io.W
 		fmt.Fprintln(out, "Neither: nothing was decided.")
 		return nil
 	}
-	// A real application asks for the finger here, and says so. This one has only the key in its file: "swk" (RFC 8176).
+	// A real application asks for the finger here, and says so, if it was enrolled by somebody who signed in with a passkey
+	// (amr_values of the enrolment). This one has only somebody at a terminal: "user" (RFC 8176).
 	var decided struct {
 		State string `json:"state"`
 	}
-	if err := d.call(ctx, http.MethodPost, address, url.Values{"amr": {"swk user"}}, &decided); err != nil {
+	if err := d.call(ctx, http.MethodPost, address, url.Values{"amr": {"user"}}, &decided); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "The request is %s.\n", decided.State)

@@ -41,6 +41,8 @@ func (h *Handler) actionTable() map[button]action {
 		{settingsPage, "add-passkey"}:    h.change(h.addPasskey),
 		{settingsPage, "remove-passkey"}: h.change(h.removePasskey),
 		{settingsPage, "remove-device"}:  h.change(h.removeDevice),
+		{settingsPage, "keep-devices"}:   h.change(h.keepDevices),
+		{settingsPage, "remove-devices"}: h.change(h.removeAsked),
 		{settingsPage, "code"}:           h.change(h.makeCode),
 	}
 }

@@ -1,11 +1,11 @@
 package device
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +15,7 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/internal/httpsig"
 	"countersign/internal/oauth"
 	"countersign/internal/random"
 	"countersign/store"
@@ -22,7 +23,7 @@ import (
 
 // apiPath is the path of the API for approval apps, below the issuer. Each call is authenticated by a DPoP proof (RFC
 // 9449 §4.2) of the enrolled key; there is no token that could be stolen. The URL of a decision contains the decision
-// and the digest of the request that was shown, so that the proof signs both.
+// and the digest of the request that was shown, and the proof contains the digest of the body, so that it signs all three.
 const apiPath = path + "/api"
 
 // api serves the API for approval apps.
@@ -32,8 +33,9 @@ type api struct {
 	proofs    *endpoint.Proofs
 	addresses endpoint.Addresses
 	evidence  *event.Recorder
-	// acrValues are the authentication context classes that applications may name.
+	// acrValues are the authentication context classes that there are, and policy is who may claim which.
 	acrValues []string
+	policy    AppPolicy
 	limits    *limits
 	now       func() time.Time
 	log       *slog.Logger
@@ -49,7 +51,7 @@ func (h *api) routes() []endpoint.Route {
 	}
 }
 
-// proof verifies the DPoP proof of a call.
+// proof verifies the DPoP proof of a call, and that it signs the body.
 func (h *api) proof(w http.ResponseWriter, r *http.Request, at endpoint.At) (dpop.Proof, error) {
 	h.proofs.OfferNonce(w)
 	if r.URL.RawPath != "" { // one URL in two encodings: the signed one could differ from the routed one
@@ -63,7 +65,36 @@ func (h *api) proof(w http.ResponseWriter, r *http.Request, at endpoint.At) (dpo
 			oauth.Errorf(oauth.InvalidDPoPProof, "a device authenticates with a DPoP proof of its key (RFC 9449 §4.2)").
 				Because(err))
 	}
-	return proof, err
+	if err != nil || r.Method != http.MethodPost {
+		return proof, err
+	}
+	return proof, signsBody(w, r, proof)
+}
+
+// signsBody demands that a proof signs the body of its call, by the claim content_digest: a Content-Digest as in RFC 9530
+// §2. A proof is refused before it is consumed: who changes a body on its way does
+// not use up the proof.
+func signsBody(w http.ResponseWriter, r *http.Request, proof dpop.Proof) error {
+	body, err := oauth.ReadBody(w, r)
+	if err != nil {
+		return err
+	}
+	var claims struct {
+		Digest string `json:"content_digest"`
+	}
+	if err := proof.Claims(&claims); err != nil {
+		return oauth.Errorf(oauth.InvalidDPoPProof, "%s", err).Because(err)
+	}
+	if claims.Digest == "" {
+		return oauth.Errorf(oauth.InvalidDPoPProof,
+			"the DPoP proof must sign the body: its claim content_digest is missing, such as %s (RFC 9530 §2)",
+			httpsig.Digest([]byte("body")))
+	}
+	if err := httpsig.CheckDigest(http.Header{"Content-Digest": {claims.Digest}}, body); err != nil {
+		return oauth.Errorf(oauth.InvalidDPoPProof,
+			"the content_digest of the DPoP proof is not that of the body of this request (RFC 9530 §2)").Because(err)
+	}
+	return nil
 }
 
 // authenticate returns the device whose key made the proof of a call, and consumes the proof. The user must be enabled.
@@ -113,16 +144,19 @@ type enrolled struct {
 	DeviceID string `json:"device_id"`
 	Name     string `json:"name"`
 	Username string `json:"username"`
+	// ACR and AMR are what the app may claim of an authentication.
+	ACR []string `json:"acr_values"`
+	AMR []string `json:"amr_values"`
 }
 
 // enrol enrols the key of the proof as a device of the user who got the code.
 func (h *api) enrol(w http.ResponseWriter, r *http.Request, at endpoint.At) error {
 	ctx := r.Context()
-	form, err := oauth.ReadForm(w, r)
+	proof, err := h.proof(w, r, at)
 	if err != nil {
 		return err
 	}
-	proof, err := h.proof(w, r, at)
+	form, err := oauth.ReadForm(w, r)
 	if err != nil {
 		return err
 	}
@@ -151,9 +185,11 @@ func (h *api) enrol(w http.ResponseWriter, r *http.Request, at endpoint.At) erro
 	}
 	h.log.InfoContext(ctx, "device enrolled", "correlation_id", event.Of(ctx).CorrelationID,
 		"subject", device.Subject, "device_id", device.ID)
-	h.evidence.SecurityEvent(ctx, "", "device_enrolled", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
+	h.evidence.SecurityEvent(ctx, "", "device_enrolled", "subject", device.Subject, "device", device.ID, "jkt", device.JKT,
+		"acr", device.ACR)
+	claimable := h.policy.of(device)
 	return endpoint.WriteJSON(w, http.StatusCreated, enrolled{
-		DeviceID: device.ID, Name: device.Name, Username: user.Username,
+		DeviceID: device.ID, Name: device.Name, Username: user.Username, ACR: claimable.ACR, AMR: claimable.AMR,
 	})
 }
 
@@ -227,6 +263,10 @@ func (h *api) showRequest(_ http.ResponseWriter, r *http.Request, device store.D
 // decideRequest decides a request for the device's user, whom the app has authenticated with the acr and amr of the
 // form.
 func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
+	body, err := oauth.ReadBody(w, r)
+	if err != nil {
+		return nil, err
+	}
 	form, err := oauth.ReadForm(w, r)
 	if err != nil {
 		return nil, err
@@ -238,7 +278,7 @@ func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store
 	authentication := browser.Authentication{
 		Subject: device.Subject, ACR: form.Get("acr"), AMR: strings.Fields(form.Get("amr")),
 	}
-	if err := h.checkAuthentication(authentication); err != nil {
+	if err := h.checkAuthentication(r.Context(), device, authentication); err != nil {
 		return nil, err
 	}
 	view, err := h.decisions.request(r.Context(), r.PathValue("id"), device.Subject)
@@ -254,7 +294,8 @@ func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store
 			"the request has changed since it was shown; read it again and show it to the user again").
 			WithStatus(http.StatusConflict)
 	}
-	if err := h.decisions.record(r.Context(), view, authentication, decision == approve, "device "+device.ID); err != nil {
+	if err := h.decisions.record(r.Context(), view, authentication, decision == approve, "device "+device.ID,
+		"proof", r.Header.Get("DPoP"), "body", string(body)); err != nil {
 		return nil, decisionError(err)
 	}
 	view.State = backchannel.Denied
@@ -264,28 +305,29 @@ func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store
 	return h.forDevice(view)
 }
 
-// methods returns the authentication method references that an app may send (RFC 8176 §2).
-func methods() []string {
-	return []string{
-		"face", "fpt", "geo", "hwk", "iris", "kba", "mca", "mfa", "otp", "pin", "pop", "pwd", "rba", "retina", "sc", "sms",
-		"swk", "tel", "user", "vbm", "wia",
+// checkAuthentication holds the acr and amr that an app sent to what the app may claim. What exceeds it is refused and not
+// lowered: an app that says more than it may is wrong about its user, or is not what it seems.
+func (h *api) checkAuthentication(ctx context.Context, device store.Device, a browser.Authentication) error {
+	if err := checkForm(a, h.acrValues); err != nil {
+		return err
 	}
+	allowed := h.policy.of(device)
+	excess := allowed.beyond(a)
+	if excess == "" {
+		return nil
+	}
+	h.log.WarnContext(ctx, "approval app claimed more than it may", "correlation_id", event.Of(ctx).CorrelationID,
+		"subject", device.Subject, "device_id", device.ID, "enrolled_acr", device.ACR, "reason", excess)
+	return oauth.Errorf(oauth.AccessDenied,
+		"this application may not claim %s: by the sign-in under which it was enrolled it may claim acr %s and amr %s; "+
+			"enrolled again by a user who has signed in with a passkey it may claim more",
+		excess, orNone(allowed.ACR), orNone(allowed.AMR)).WithStatus(http.StatusForbidden)
 }
 
-// checkAuthentication checks the acr and amr that an app sent.
-func (h *api) checkAuthentication(a browser.Authentication) error {
-	if a.ACR != "" && !slices.Contains(h.acrValues, a.ACR) {
-		return oauth.Errorf(oauth.InvalidRequest, "acr must be one of acr_values_supported: %s",
-			strings.Join(h.acrValues, ", "))
+// orNone lists values in an error.
+func orNone(values []string) string {
+	if len(values) == 0 {
+		return "none"
 	}
-	if len(a.AMR) == 0 {
-		return oauth.Errorf(oauth.InvalidRequest,
-			"amr must name how the user was authenticated for this decision, such as \"hwk fpt\" (RFC 8176 §2)")
-	}
-	for i, method := range a.AMR {
-		if !slices.Contains(methods(), method) || slices.Contains(a.AMR[:i], method) {
-			return oauth.Errorf(oauth.InvalidRequest, "amr must be different values of RFC 8176 §2, separated by spaces")
-		}
-	}
-	return nil
+	return strings.Join(values, " ")
 }

@@ -20,8 +20,8 @@ var byFinger = url.Values{"acr": {browser.PasskeyACR}, "amr": {"hwk fpt"}}
 func TestDeviceAPI(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
-	alice := w.DeviceBrowser(t)
-	alice.SignIn("alice")
+	alice := w.PasskeyOwner(t, "alice")
+	alice.SignInByPasskeyAgain("/device/settings")
 	code := alice.Send(alice.Visit("/device/settings"), "/device/settings", "code").One(t, `id="code" dir="ltr">([A-Z2-7 ]+)<`)
 	a := newApp(t, w)
 	refused(t, a.get("/requests"), http.StatusUnauthorized, "invalid_token")
@@ -98,7 +98,7 @@ func TestDeviceAPIRefuses(t *testing.T) {
 
 	refused(t, a.call(address, "", nil), http.StatusUnauthorized, "invalid_dpop_proof")
 	refused(t, a.call(address, "nonsense", nil), http.StatusBadRequest, "invalid_dpop_proof")
-	proof := a.proof(http.MethodGet, address, nil)
+	proof := a.proof(http.MethodGet, address, nil, nil)
 	if r := a.call(address, proof, nil); r.Status != http.StatusOK {
 		t.Errorf("the first time: %d %s", r.Status, r.Raw)
 	}
@@ -110,7 +110,7 @@ func TestDeviceAPIRefuses(t *testing.T) {
 		"no jti":          func(b fapitest.Claims) { delete(b, "jti") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused(t, a.call(approve, a.proof(http.MethodPost, approve, change), byFinger), http.StatusBadRequest, "invalid_dpop_proof")
+			refused(t, a.call(approve, a.proof(http.MethodPost, approve, byFinger, change), byFinger), http.StatusBadRequest, "invalid_dpop_proof")
 			undecided()
 		})
 	}
@@ -152,7 +152,7 @@ func TestDeviceAPINonce(t *testing.T) {
 	r := a.get("/requests")
 	refused(t, r, http.StatusBadRequest, "use_dpop_nonce")
 	nonce := r.Header.Get("DPoP-Nonce")
-	if r := a.call(address, a.proof(http.MethodGet, address, func(b fapitest.Claims) { b["nonce"] = nonce }), nil); nonce == "" || r.Status != http.StatusOK {
+	if r := a.call(address, a.proof(http.MethodGet, address, nil, func(b fapitest.Claims) { b["nonce"] = nonce }), nil); nonce == "" || r.Status != http.StatusOK {
 		t.Errorf("with the nonce %q: %d %s", nonce, r.Status, r.Raw)
 	}
 }

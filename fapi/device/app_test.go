@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"countersign/fapi/browser"
 	"countersign/fapi/fapitest"
+	"countersign/internal/httpsig"
 	"countersign/internal/jose"
 	"countersign/store"
 )
@@ -46,11 +48,14 @@ func newApp(t *testing.T, w *fapitest.World) *app {
 	return &app{w: w, t: t, http: w.DeviceBrowser(t).HTTP, key: fapitest.NewKey(t, jose.ES256)}
 }
 
-// proof makes a DPoP proof; change alters its claims.
-func (a *app) proof(method, address string, change func(fapitest.Claims)) string {
+// proof makes a DPoP proof for a request with a form, or none; change alters its claims.
+func (a *app) proof(method, address string, form url.Values, change func(fapitest.Claims)) string {
 	a.t.Helper()
 	address, _, _ = strings.Cut(address, "?")
 	body := fapitest.Claims{"jti": fapitest.RandomString(), "htm": method, "htu": address, "iat": a.w.Clock.Now().Unix()}
+	if form != nil {
+		body["content_digest"] = httpsig.Digest([]byte(form.Encode()))
+	}
 	if change != nil {
 		change(body)
 	}
@@ -98,19 +103,28 @@ func (a *app) call(address, proof string, form url.Values) fapitest.Reply {
 func (a *app) get(path string) fapitest.Reply {
 	a.t.Helper()
 	address := a.w.Issuer + "/device/api" + path
-	return a.call(address, a.proof(http.MethodGet, address, nil), nil)
+	return a.call(address, a.proof(http.MethodGet, address, nil, nil), nil)
 }
 
 func (a *app) post(address string, form url.Values) fapitest.Reply {
 	a.t.Helper()
-	return a.call(address, a.proof(http.MethodPost, address, nil), form)
+	return a.call(address, a.proof(http.MethodPost, address, form, nil), form)
 }
 
-// enrolledApp is an application of a user.
+// enrolledApp is an application of a user, enrolled under a passkey.
 func enrolledApp(t *testing.T, w *fapitest.World, name string) *app {
 	t.Helper()
+	return enrolledUnder(t, w, name, browser.PasskeyACR)
+}
+
+// enrolledUnder is an application of a user, enrolled under a sign-in of a class; empty is one from before classes were kept.
+func enrolledUnder(t *testing.T, w *fapitest.World, name, acr string) *app {
+	t.Helper()
 	a := newApp(t, w)
-	device := store.Device{ID: "device of " + name + fapitest.RandomString(), Subject: "sub-" + name, Name: "Bank app", JKT: a.key.ID(), CreatedAt: w.Clock.Now()}
+	device := store.Device{
+		ID: "device of " + name + fapitest.RandomString(), Subject: "sub-" + name, Name: "Bank app", JKT: a.key.ID(),
+		ACR: acr, CreatedAt: w.Clock.Now(),
+	}
 	if err := w.Store.AddDevice(t.Context(), device); err != nil {
 		t.Fatal(err)
 	}

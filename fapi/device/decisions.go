@@ -28,9 +28,10 @@ func (d *decisions) request(ctx context.Context, reference, subject string) (bac
 }
 
 // record records a decision of a user who has just authenticated for it, and in the audit log the digest of the
-// request as shown. Errors are those of [Requests], and *[oautd.Error] for too many decisions.
+// request as shown, and proof: names and values in turn of what else proves it. Errors are those of [Requests], and
+// *[oauth.Error] for too many decisions.
 func (d *decisions) record(
-	ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string,
+	ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string, proof ...string,
 ) error {
 	if err := endpoint.Allow(d.limits.decisions, a.Subject, "there were too many decisions in a short time"); err != nil {
 		return err
@@ -45,8 +46,11 @@ func (d *decisions) record(
 	if err != nil {
 		return err
 	}
-	d.evidence.SecurityEvent(ctx, view.Client.ID, "backchannel_decided", "request", view.Reference, "shown", digest,
-		"allowed", strconv.FormatBool(allow), "device", device, "acr", a.ACR, "amr", strings.Join(a.AMR, " "))
+	detail := []string{
+		"request", view.Reference, "shown", digest, "allowed", strconv.FormatBool(allow), "device", device,
+		"acr", a.ACR, "amr", strings.Join(a.AMR, " "),
+	}
+	d.evidence.SecurityEvent(ctx, view.Client.ID, "backchannel_decided", append(detail, proof...)...)
 	return nil
 }
 

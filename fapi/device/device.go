@@ -61,8 +61,10 @@ type Config struct {
 	Proofs    *endpoint.Proofs
 	Addresses endpoint.Addresses
 	Evidence  *event.Recorder
-	// ACRValues are the authentication context classes that apps may send, best first.
+	// ACRValues are the authentication context classes that there are, best first.
 	ACRValues []string
+	// Apps bounds what approval apps may claim; the zero value is [DefaultAppPolicy].
+	Apps AppPolicy
 	// Signer and Fetcher are for web push; see [webpush.Sender].
 	Signer  *signer.Signer
 	Fetcher *outbound.Client
@@ -103,6 +105,9 @@ func New(c Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Apps.zero() {
+		c.Apps = DefaultAppPolicy()
+	}
 	h := &Handler{
 		store: c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys,
 		sessions: c.Sessions, forms: c.Forms, addresses: c.Addresses, evidence: c.Evidence,
@@ -114,7 +119,7 @@ func New(c Config) (*Handler, error) {
 	h.decisions = &decisions{requests: c.Requests, limits: limits, evidence: c.Evidence, draining: c.Draining, now: c.Now}
 	h.api = &api{
 		decisions: h.decisions, store: c.Store, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
-		acrValues: c.ACRValues, limits: limits, now: c.Now, log: c.Log,
+		acrValues: c.ACRValues, policy: c.Apps, limits: limits, now: c.Now, log: c.Log,
 	}
 	h.actions = h.actionTable()
 	return h, nil

@@ -73,6 +73,8 @@ const (
 	PasskeyRemoved    NoticeCode = "passkey removed"
 	PasskeyChanged    NoticeCode = "passkey changed"
 	DeviceRemoved     NoticeCode = "device removed"
+	DevicesRemoved    NoticeCode = "devices removed"
+	DevicesKept       NoticeCode = "devices kept"
 	BrowserSubscribed NoticeCode = "browser subscribed"
 )
 
@@ -89,6 +91,10 @@ type PasskeyView struct {
 // DeviceView is an approval app in the settings.
 type DeviceView struct {
 	ID, Name string
+	// ByPasskey reports whether it was enrolled under a passkey, and may say more than one enrolled under a password.
+	ByPasskey bool
+	// Asked reports whether the user has to decide what becomes of it: it was enrolled before the first passkey was added.
+	Asked bool
 	// UsedAt is zero until the first use.
 	CreatedAt, UsedAt time.Time
 }

@@ -60,7 +60,8 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 	}
 	for _, d := range devices {
 		in.page.Devices = append(in.page.Devices, DeviceView{
-			ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
+			ID: d.ID, Name: d.Name, ByPasskey: d.ACR == browser.PasskeyACR, Asked: asksAbout(d, passkeys),
+			CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
 		})
 	}
 	in.page.Fresh = h.fresh(in.session, passkeys)
@@ -74,6 +75,12 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 	in.page.Passkey, err = h.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), user,
 		browser.PasskeyIDs(passkeys))
 	return err
+}
+
+// asksAbout reports whether a user is to decide about an approval app, because it was enrolled before the oldest passkey
+// that the user has: it was the password that it came by, or a passkey that is no longer there.
+func asksAbout(d store.Device, passkeys []store.Passkey) bool {
+	return len(passkeys) > 0 && d.KeptAt.IsZero() && d.CreatedAt.Before(passkeys[0].CreatedAt)
 }
 
 // fresh reports whether a session may change passkeys and approval apps: it is recent, and was begun with a passkey
@@ -200,6 +207,37 @@ func (h *Handler) removeDevice(ctx context.Context, in *interaction, _ []store.P
 	return nil
 }
 
+// keepDevices is the answer that the user keeps the approval apps that were enrolled before the first passkey.
+func (h *Handler) keepDevices(ctx context.Context, in *interaction, _ []store.Passkey) error {
+	subject := in.session.Subject
+	if err := h.store.KeepDevices(ctx, subject); err != nil {
+		return err
+	}
+	h.evidence.SecurityEvent(ctx, "", "devices_kept", "subject", subject)
+	in.page.Notice = DevicesKept
+	return nil
+}
+
+// removeAsked removes the approval apps that the user is asked about.
+func (h *Handler) removeAsked(ctx context.Context, in *interaction, passkeys []store.Passkey) error {
+	subject := in.session.Subject
+	devices, err := h.store.Devices(ctx, subject)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		if !asksAbout(d, passkeys) {
+			continue
+		}
+		if err := h.store.RemoveDevice(ctx, subject, d.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		h.evidence.SecurityEvent(ctx, "", "device_removed", "subject", subject, "device", d.ID)
+	}
+	in.page.Notice = DevicesRemoved
+	return nil
+}
+
 // makeCode makes a one-time code that enrols an approval app.
 func (h *Handler) makeCode(ctx context.Context, in *interaction, _ []store.Passkey) error {
 	subject := in.session.Subject
@@ -213,12 +251,12 @@ func (h *Handler) makeCode(ctx context.Context, in *interaction, _ []store.Passk
 	}
 	code, now := rand.Text(), h.now()
 	err = h.store.PutEnrolment(ctx, store.Enrolment{
-		ID: store.DigestOf(code), Subject: subject, CreatedAt: now, ExpiresAt: now.Add(codeLifetime),
+		ID: store.DigestOf(code), Subject: subject, ACR: in.session.ACR, CreatedAt: now, ExpiresAt: now.Add(codeLifetime),
 	})
 	if err != nil {
 		return err
 	}
-	h.evidence.SecurityEvent(ctx, "", "device_code_made", "subject", subject)
+	h.evidence.SecurityEvent(ctx, "", "device_code_made", "subject", subject, "acr", in.session.ACR)
 	in.page.Code, in.page.CodeLifetime = code, codeLifetime
 	return nil
 }

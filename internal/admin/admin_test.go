@@ -272,23 +272,26 @@ func TestAuthenticators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, err := a.AddDeviceCode(ctx, "alice"); err != nil || len(code) != 26 {
+	if code, err := a.AddDeviceCode(ctx, "alice", "urn:x:class"); err != nil || len(code) != 26 {
 		t.Errorf("%q, %v", code, err)
 	}
 	key, err := jose.NewPrivateKey(jose.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	device, err := a.AddDevice(ctx, "alice", "Bank app", key.PublicJWK())
+	device, err := a.AddDevice(ctx, "alice", "Bank app", key.PublicJWK(), "urn:x:class")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = a.AddDevice(ctx, "alice", "Bank app", key.PublicJWK())
+	_, err = a.AddDevice(ctx, "alice", "Bank app", key.PublicJWK(), "urn:x:class")
 	refused(t, err, "belongs to a device already", true)
-	_, err = a.AddDevice(ctx, "alice", "", key.PublicJWK())
+	_, err = a.AddDevice(ctx, "alice", "", key.PublicJWK(), "urn:x:class")
 	refused(t, err, "--name: ", false)
-	_, err = a.AddDevice(ctx, "alice", "Bank app", []byte("{}"))
+	_, err = a.AddDevice(ctx, "alice", "Bank app", []byte("{}"), "")
 	refused(t, err, "", true)
+	if device.ACR != "urn:x:class" {
+		t.Errorf("added at %q", device.ACR)
+	}
 	passkey := store.Passkey{ID: []byte{0xfb, 0xff}, Subject: user.Subject, Name: "Key", PublicKey: []byte{1}, AAGUID: make([]byte, 16), CreatedAt: now}
 	if err := a.Store.AddPasskey(ctx, passkey); err != nil {
 		t.Fatal(err)

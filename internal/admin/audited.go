@@ -109,12 +109,12 @@ func (a audited) SetKeyURIs(ctx context.Context, id string, from, to []string) e
 
 // PutEnrolment implements store.Authenticators.
 func (a audited) PutEnrolment(ctx context.Context, enrolment store.Enrolment) error {
-	return a.done(ctx, a.Store.PutEnrolment(ctx, enrolment), "device_code_made", "", "subject", enrolment.Subject)
+	return a.done(ctx, a.Store.PutEnrolment(ctx, enrolment), "device_code_made", "", "subject", enrolment.Subject, "acr", enrolment.ACR)
 }
 
 // AddDevice implements store.Authenticators.
 func (a audited) AddDevice(ctx context.Context, device store.Device) error {
-	return a.done(ctx, a.Store.AddDevice(ctx, device), "device_added", "", "subject", device.Subject, "device", device.ID, "jkt", device.JKT)
+	return a.done(ctx, a.Store.AddDevice(ctx, device), "device_added", "", "subject", device.Subject, "device", device.ID, "jkt", device.JKT, "acr", device.ACR)
 }
 
 // RemoveDevice implements store.Authenticators.

@@ -16,8 +16,9 @@ import (
 // deviceCodeLife is how long a one-time code for an approval app is valid.
 const deviceCodeLife = 10 * time.Minute
 
-// AddDeviceCode issues a one-time code, with which an approval app registers its key for a user.
-func (a *Admin) AddDeviceCode(ctx context.Context, username string) (code string, err error) {
+// AddDeviceCode issues a one-time code, with which an approval app registers its key for a user. What it may claim is what
+// an app may that is enrolled under a sign-in of the authentication context class acr.
+func (a *Admin) AddDeviceCode(ctx context.Context, username, acr string) (code string, err error) {
 	user, err := a.User(ctx, username)
 	if err != nil {
 		return "", err
@@ -25,13 +26,13 @@ func (a *Admin) AddDeviceCode(ctx context.Context, username string) (code string
 	code = rand.Text()
 	now := a.Now()
 	return code, a.Store.PutEnrolment(ctx, store.Enrolment{
-		ID: store.DigestOf(code), Subject: user.Subject, CreatedAt: now, ExpiresAt: now.Add(deviceCodeLife),
+		ID: store.DigestOf(code), Subject: user.Subject, ACR: acr, CreatedAt: now, ExpiresAt: now.Add(deviceCodeLife),
 	})
 }
 
-// AddDevice registers the public key of a user's approval app, a JWK, without a code. What is wrong with the key is an
-// [InputError].
-func (a *Admin) AddDevice(ctx context.Context, username, name string, jwk []byte) (store.Device, error) {
+// AddDevice registers the public key of a user's approval app, a JWK, without a code; acr is that of AddDeviceCode. What is
+// wrong with the key is an [InputError].
+func (a *Admin) AddDevice(ctx context.Context, username, name string, jwk []byte, acr string) (store.Device, error) {
 	user, err := a.User(ctx, username)
 	if err != nil {
 		return store.Device{}, err
@@ -43,7 +44,9 @@ func (a *Admin) AddDevice(ctx context.Context, username, name string, jwk []byte
 	if err != nil {
 		return store.Device{}, inInput(err)
 	}
-	device := store.Device{ID: rand.Text(), Subject: user.Subject, Name: name, JKT: key.Thumbprint(), CreatedAt: a.Now()}
+	device := store.Device{
+		ID: rand.Text(), Subject: user.Subject, Name: name, JKT: key.Thumbprint(), ACR: acr, CreatedAt: a.Now(),
+	}
 	err = a.Store.AddDevice(ctx, device)
 	if errors.Is(err, store.ErrConflict) {
 		return store.Device{}, inInput(errors.New("this key belongs to a device already; make a new one"))
@@ -57,8 +60,10 @@ type Authenticator struct {
 	Kind string
 	// ID names it among those of the user. Those of passkeys and browsers have their kind before them, so that none begins
 	// with a hyphen.
-	ID        string
-	Name      string
+	ID   string
+	Name string
+	// ACR is, of an application, the authentication context class under which it was enrolled, or empty.
+	ACR       string
 	State     string
 	CreatedAt time.Time
 	UsedAt    time.Time
@@ -87,7 +92,7 @@ func (a *Admin) Authenticators(ctx context.Context, username string) ([]Authenti
 	var all []Authenticator
 	for _, d := range devices {
 		all = append(all, Authenticator{
-			Kind: "application", ID: d.ID, Name: d.Name, State: "enabled", CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
+			Kind: "application", ID: d.ID, Name: d.Name, ACR: d.ACR, State: "enabled", CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
 			remove: func(ctx context.Context) error { return a.Store.RemoveDevice(ctx, user.Subject, d.ID) },
 		})
 	}

@@ -30,7 +30,7 @@ func TestFD12Ending(t *testing.T) {
 			if err := a.Store.StartSession(t.Context(), session, store.Digest{}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := a.AddDeviceCode(t.Context(), name); err != nil {
+			if _, err := a.AddDeviceCode(t.Context(), name, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

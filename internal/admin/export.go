@@ -74,11 +74,14 @@ type deviceData struct {
 	ID        string     `json:"id"`
 	Name      string     `json:"name"`
 	JKT       string     `json:"jkt"`
+	ACR       string     `json:"enrolled_acr,omitempty"`
 	CreatedAt time.Time  `json:"created_at"`
 	UsedAt    *time.Time `json:"used_at,omitempty"`
+	KeptAt    *time.Time `json:"kept_at,omitempty"`
 }
 
 type enrolmentData struct {
+	ACR       string    `json:"enrolled_acr,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
@@ -122,10 +125,10 @@ func exported(subject string, p store.UserData, now time.Time) userData {
 			k.CreatedAt, orNone(k.UsedAt), orNone(k.ClonedAt)})
 	}
 	for _, d := range p.Devices {
-		data.Devices = append(data.Devices, deviceData{d.ID, d.Name, d.JKT, d.CreatedAt, orNone(d.UsedAt)})
+		data.Devices = append(data.Devices, deviceData{d.ID, d.Name, d.JKT, d.ACR, d.CreatedAt, orNone(d.UsedAt), orNone(d.KeptAt)})
 	}
 	for _, e := range p.Enrolments {
-		data.Enrolments = append(data.Enrolments, enrolmentData{e.CreatedAt, e.ExpiresAt})
+		data.Enrolments = append(data.Enrolments, enrolmentData{e.ACR, e.CreatedAt, e.ExpiresAt})
 	}
 	for _, s := range p.Subscriptions {
 		data.Subscriptions = append(data.Subscriptions, subscriptionData{s.Endpoint, s.CreatedAt})

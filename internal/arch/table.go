@@ -63,8 +63,7 @@ func program() []Package {
 		{"internal/hsm", []string{"internal/config", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/endpoint",
-			"fapi/rar", "fapi/registration", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit",
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/endpoint", "fapi/rar", "fapi/registration", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit",
 			"internal/auditlog", "internal/ceremony", "internal/config", "internal/database", "internal/directory",
 			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound",
 			"internal/pages", "internal/repeat", "internal/telemetry", "mtls", "mtls/dn", "store",
@@ -114,8 +113,8 @@ func server() []Package {
 			"internal/set", "store",
 		}},
 		{"fapi/device", []string{
-			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "internal/limit",
-			"internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
+			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "internal/httpsig",
+			"internal/limit", "internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
 		}},
 		{"fapi/device/webpush", []string{
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",

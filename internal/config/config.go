@@ -27,6 +27,7 @@ type Config struct {
 	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
 
 	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
+	ApprovalApps ApprovalApps `toml:"approval_apps" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
 	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed."`
 
@@ -167,6 +168,14 @@ type CIBA struct {
 	ClientCertificateKey Secret   `toml:"ping_key_file" doc:"Private key of that certificate, PEM."`
 
 	HintIssuers []HintIssuer `toml:"login_hint_issuers" doc:"Whose login_hint_token is accepted. Without any there is no such hint."`
+}
+
+// ApprovalApps bounds what approval apps may claim.
+type ApprovalApps struct {
+	PasswordACR string `toml:"password_acr" default:"urn:countersign:acr:password" doc:"Authentication context classes that an application may claim which was enrolled under a password, or before that was recorded, separated by spaces; empty means none. No class above a password."`
+	PasswordAMR string `toml:"password_amr" default:"pin pwd user" doc:"Authentication methods (RFC 8176) that it may claim. None that say more than a password does, such as hwk, fpt or mfa."`
+	PasskeyACR  string `toml:"passkey_acr" default:"urn:countersign:acr:passkey urn:countersign:acr:password" doc:"The same for one that was enrolled under a passkey, or by an operator with --level passkey."`
+	PasskeyAMR  string `toml:"passkey_amr" default:"face fpt geo hwk iris kba mca mfa otp pin pop pwd rba retina sc sms swk tel user vbm wia" doc:"The same for one that was enrolled under a passkey, or by an operator with --level passkey."`
 }
 
 // HintIssuer signs login_hint_tokens.

@@ -32,6 +32,39 @@ func (c *collector) rules(config *Config) {
 	c.resourceServers(config)
 	c.registration(config)
 	c.ciba(&config.CIBA)
+	c.approvalApps(&config.ApprovalApps)
+}
+
+// The authentication context classes that the server itself reaches, and the methods of RFC 8176 §2; beyondPassword are those
+// that say more than a password does.
+const (
+	passwordACR    = "urn:countersign:acr:password"
+	passkeyACR     = "urn:countersign:acr:passkey"
+	methods        = "face fpt geo hwk iris kba mca mfa otp pin pop pwd rba retina sc sms swk tel user vbm wia"
+	beyondPassword = "face fpt hwk iris mca mfa retina sc vbm"
+)
+
+// approvalApps keeps what is enrolled under a password below a passkey.
+func (c *collector) approvalApps(a *ApprovalApps) {
+	c.listed("approval_apps.password_acr", a.PasswordACR, passwordACR, "an application that was enrolled under a password may claim "+passwordACR+" at most")
+	c.listed("approval_apps.passkey_acr", a.PasskeyACR, passkeyACR+" "+passwordACR, "must be of "+passkeyACR+" and "+passwordACR)
+	c.listed("approval_apps.passkey_amr", a.PasskeyAMR, methods, "not a value of RFC 8176 §2")
+	for method := range strings.FieldsSeq(a.PasswordAMR) {
+		if slices.Contains(strings.Fields(beyondPassword), method) {
+			c.add("approval_apps.password_amr", quote(method), "says more than a password does, under which such applications were enrolled")
+		} else {
+			c.listed("approval_apps.password_amr", method, methods, "not a value of RFC 8176 §2")
+		}
+	}
+}
+
+// listed wants each of the values separated by spaces to be one of those known.
+func (c *collector) listed(key, values, known, problem string) {
+	for value := range strings.FieldsSeq(values) {
+		if !slices.Contains(strings.Fields(known), value) {
+			c.add(key, quote(value), "%s", problem)
+		}
+	}
 }
 
 // ciba wants times that fit each other, and a certificate with its key.

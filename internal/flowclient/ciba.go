@@ -2,6 +2,8 @@ package flowclient
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -148,7 +150,11 @@ func (a *ApprovalApp) Decide(ctx context.Context, request ApprovalRequest, appro
 func (a *ApprovalApp) call(ctx context.Context, method, address string, form url.Values) (Reply, error) {
 	for range tries {
 		reply, err := a.withNonce(false, func() (Reply, error) {
-			proof, err := a.Proof(ctx, method, address, "", nil)
+			proof, err := a.Proof(ctx, method, address, "", func(claims Claims) {
+				if form != nil {
+					claims["content_digest"] = contentDigest(form.Encode())
+				}
+			})
 			if err != nil {
 				return Reply{}, err
 			}
@@ -166,6 +172,12 @@ func (a *ApprovalApp) call(ctx context.Context, method, address string, form url
 		}
 	}
 	return Reply{}, fmt.Errorf("%s %s: %d tries did not help", method, address, tries)
+}
+
+// contentDigest is the Content-Digest of a body (RFC 9530 §2).
+func contentDigest(body string) string {
+	digest := sha256.Sum256([]byte(body))
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"
 }
 
 // pause waits, and reports whether to go on.

@@ -3,6 +3,7 @@ package flowclient_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -243,7 +244,7 @@ func TestApprovalApp(t *testing.T) {
 	c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		switch {
-		case r.Header.Get("DPoP") == "":
+		case r.Header.Get("DPoP") == "" || r.Method == http.MethodPost && !signs(t, r):
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == "/device/api/enrol":
 			w.WriteHeader(http.StatusCreated)
@@ -271,6 +272,18 @@ func TestApprovalApp(t *testing.T) {
 	if _, err := app.Decide(t.Context(), flowclient.ApprovalRequest{State: "approved"}, true); err == nil {
 		t.Error("a request that does not wait was decided")
 	}
+}
+
+// signs reports whether the proof of a request signs its body, which was read as a form.
+func signs(t *testing.T, r *http.Request) bool {
+	t.Helper()
+	_, claims, err := flowclient.DecodeJWT(r.Header.Get("DPoP"))
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	digest := sha256.Sum256([]byte(r.PostForm.Encode()))
+	return strings.Contains(string(claims), `"sha-256=:`+base64.StdEncoding.EncodeToString(digest[:])+`:"`)
 }
 
 const page = `<!DOCTYPE html><main>Hello <b>you</b></main><form method="post" action="?x=1"><input type="hidden" name="form_token" value="t&amp;1">

@@ -65,6 +65,16 @@ func requests() []Group {
 				Remedy: "Ask the organisation. If it was not the caller, disable the client and have it register again.",
 			},
 			{
+				Message: "approval app claimed more than it may",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "subject", "device_id", "enrolled_acr", "reason"},
+				Cause: "An approval app said that it had authenticated its user more strongly than it may claim by the sign-in " +
+					"under which it was enrolled (`[approval_apps]`). The decision was refused. Either the app does not know its " +
+					"level, which the answer to the enrolment tells, or somebody enrolled it with a stolen password.",
+				Remedy: "Ask the user about the app (`countersign devices list`), and remove it if it is unknown. Otherwise the " +
+					"user signs in with a passkey and enrols it again, or its developer has it claim what `amr_values` lists.",
+			},
+			{
 				Message: "client key left out",
 				Levels:  []string{"warn"},
 				Fields:  []string{"client_id", "jwks_uri", "kid", "position", "reason", "count"},

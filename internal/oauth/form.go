@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -67,15 +68,25 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
 		return Form{}, Errorf(InvalidRequest, "the charset must be UTF-8").WithStatus(http.StatusUnsupportedMediaType)
 	}
+	body, err := ReadBody(w, r)
+	if err != nil {
+		return Form{}, err
+	}
+	return parse(string(body))
+}
+
+// ReadBody reads the body of a request, which must be at most [MaxBody] long. It can be read again afterwards.
+func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return Form{}, Errorf(InvalidRequest, "the body is larger than %d bytes", MaxBody).
+		return nil, Errorf(InvalidRequest, "the body is larger than %d bytes", MaxBody).
 			WithStatus(http.StatusRequestEntityTooLarge)
 	}
 	if err != nil {
-		return Form{}, Errorf(InvalidRequest, "the body could not be read").Because(err)
+		return nil, Errorf(InvalidRequest, "the body could not be read").Because(err)
 	}
-	return parse(string(body))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, nil
 }
 
 // ReadQuery reads the parameters in the address of a GET.

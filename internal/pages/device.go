@@ -67,8 +67,10 @@ type deviceRequestView struct {
 // deviceSettingsView is the settings page.
 type deviceSettingsView struct {
 	devicePart
-	Fresh              bool
-	Passkeys, Devices  []thingView
+	Fresh             bool
+	Passkeys, Devices []thingView
+	// Asked are those of Devices about which the user has to decide.
+	Asked              []thingView
 	Code, CodeLifetime string
 }
 
@@ -160,6 +162,10 @@ func deviceNotice(notice device.NoticeCode) string {
 			"If you did not expect that, remove it in the settings and add a new one."
 	case device.DeviceRemoved:
 		return "The application is removed: it can confirm nothing any more."
+	case device.DevicesRemoved:
+		return "The applications are removed: they can confirm nothing any more."
+	case device.DevicesKept:
+		return "The applications are kept."
 	case device.BrowserSubscribed:
 		return "This browser will tell you of new requests."
 	}
@@ -218,14 +224,26 @@ func (d DevicePages) Settings(w http.ResponseWriter, _ *http.Request, page devic
 		view.Passkeys = append(view.Passkeys, viewPasskey(passkey))
 	}
 	for _, each := range page.Devices {
-		view.Devices = append(view.Devices, thingView{
-			ID: each.ID, Name: plain(each.Name, nameLimit), Facts: facts(each.CreatedAt, each.UsedAt),
-		})
+		shown := viewDevice(each)
+		view.Devices = append(view.Devices, shown)
+		if each.Asked {
+			view.Asked = append(view.Asked, shown)
+		}
 	}
 	if page.Code != "" {
 		view.Code, view.CodeLifetime = inGroups(page.Code), inWords(page.CodeLifetime)
 	}
 	d.pages.renderDevice(w, page, "device_settings", "Passkeys and applications", view)
+}
+
+func viewDevice(each device.DeviceView) thingView {
+	view := thingView{ID: each.ID, Name: plain(each.Name, nameLimit), Facts: facts(each.CreatedAt, each.UsedAt)}
+	if each.ByPasskey {
+		view.Facts += "; added under a passkey"
+	} else {
+		view.Facts += "; added under a password, and counts for no more"
+	}
+	return view
 }
 
 func viewPasskey(passkey device.PasskeyView) thingView {

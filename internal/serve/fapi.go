@@ -12,6 +12,7 @@ import (
 	"countersign/fapi"
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
+	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/rar"
 	"countersign/fapi/registration"
@@ -63,6 +64,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		AccessTokenAlgorithm: c.Tokens.AccessTokenAlgorithm,
 		Profiles:             strings.Fields(c.Profiles),
 		RequireDPoPNonce:     c.DPoP.RequireNonce,
+		AppPolicy:            appPolicy(c.ApprovalApps),
 		Limits: endpoint.Limits{
 			ClientPerSecond: float64(c.Limits.ClientPerSecond), ClientBurst: c.Limits.ClientBurst,
 			AddressFailuresPerSecond: float64(c.Limits.AddressFailuresPerSecond), AddressFailureBurst: c.Limits.AddressFailureBurst,
@@ -75,6 +77,14 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		settings.MTLSIssuer = c.ListenMTLS.URL
 	}
 	return settings, offer(&settings, c, s.Now)
+}
+
+// appPolicy is what approval apps may claim.
+func appPolicy(c config.ApprovalApps) device.AppPolicy {
+	return device.AppPolicy{
+		ByPassword: device.Claimable{ACR: strings.Fields(c.PasswordACR), AMR: strings.Fields(c.PasswordAMR)},
+		ByPasskey:  device.Claimable{ACR: strings.Fields(c.PasskeyACR), AMR: strings.Fields(c.PasskeyAMR)},
+	}
 }
 
 // certificateRefused warns of a client that cannot authenticate with its certificate.
