@@ -22,6 +22,7 @@ import (
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/fapi/registration"
+	"countersign/fapi/request"
 	"countersign/fapi/resource"
 	"countersign/fapi/scope"
 	"countersign/internal/repeat"
@@ -68,6 +69,8 @@ type Config struct {
 	// ACRValues are the authentication context classes that the Interactor can reach by itself, best first. With passkeys
 	// [browser.PasskeyACR] is put before them.
 	ACRValues []string
+	// ACRNames are further names of these classes, by which clients may ask for them.
+	ACRNames request.ACRNames
 	// AppPolicy bounds what approval apps may claim; the zero value is [device.DefaultAppPolicy].
 	AppPolicy device.AppPolicy
 	// PasskeyName lets users sign in with passkeys, and is the relying party's name in their prompts; empty turns passkeys

@@ -105,7 +105,8 @@ func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Ha
 func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.Route) *discovery.Handler {
 	c := w.config
 	settings := discovery.Config{
-		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details, ACRValues: w.acrs,
+		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details,
+		ACRValues:      c.ACRNames.Supported(w.acrs),
 		ResourceScopes: resourceScopes, ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer,
 		JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
 	}

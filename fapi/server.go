@@ -160,7 +160,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		Details: w.details, Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
 		AccessTokenLifetime: c.AccessTokenLifetime, IDTokenLifetime: c.IDTokenLifetime, Now: c.Now,
 	}
-	w.checker = request.NewChecker(w.tokens, w.acrs, w.tracer)
+	w.checker = request.NewChecker(w.tokens, w.acrs, c.ACRNames, w.tracer)
 	w.calls = &endpoint.BackChannel{
 		Authenticator: &endpoint.Authenticator{
 			Addresses: w.addresses, TokenPath: token.Path, Clients: w.clients, Keys: w.keys, Trust: c.ClientTrust,

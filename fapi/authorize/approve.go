@@ -101,7 +101,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish) (s
 	code, now := random.Secret(), h.now()
 	finish.Grant = &store.Grant{
 		ID: random.UUID(), ClientID: a.client.ID, Subject: a.session.Subject, Scopes: a.request.Scopes, Detail: detail,
-		AuthTime: a.session.AuthTime, ACR: a.session.ACR, AMR: a.session.AMR,
+		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
 		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
 	}
 	finish.Code = &store.Code{

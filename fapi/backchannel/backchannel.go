@@ -154,6 +154,7 @@ type stored struct {
 	Profile   string          `json:"profile,omitempty"`
 	Scopes    []string        `json:"scopes,omitempty"`
 	ACRs      []string        `json:"acrs,omitempty"`
+	ACRNames  []string        `json:"acr_names,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
 	Resources []string        `json:"resources,omitempty"`
 	Message   string          `json:"binding_message,omitempty"`
@@ -257,8 +258,8 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 		return ciba.Request{}, stored{}, nil, err
 	}
 	return asked, stored{
-		Profile: read.Profile, Scopes: read.Scopes, ACRs: read.ACRs, Details: read.Details, Resources: read.Resources,
-		Message: asked.BindingMessage, Context: asked.Context,
+		Profile: read.Profile, Scopes: read.Scopes, ACRs: read.ACRs, ACRNames: read.ACRNames, Details: read.Details,
+		Resources: read.Resources, Message: asked.BindingMessage, Context: asked.Context,
 	}, evidence, nil
 }
 

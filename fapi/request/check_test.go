@@ -96,7 +96,7 @@ func newChecker(t *testing.T) (*Checker, jose.PrivateKey) {
 		t.Fatal(err)
 	}
 	made := &tokens.Issuer{ID: issuer, Signer: keys, Scopes: scopes, Details: types, Now: time.Now}
-	return NewChecker(made, []string{"urn:strong", "urn:weak"}, noop.NewTracerProvider().Tracer("")), key
+	return NewChecker(made, []string{"urn:strong", "urn:weak"}, nil, noop.NewTracerProvider().Tracer("")), key
 }
 
 const redirect = "https://client.example/callback"

@@ -303,30 +303,34 @@ func requestedClaims(in input, scopes []string) (*claims.Request, error) {
 
 // authenticationContext reads acr_values and the acr of the claims parameter (OpenID Connect Core §3.1.2.1,
 // §5.5.1.1). An essential value that cannot be reached is refused here, before the user interacts.
-func (c *Checker) authenticationContext(in input, wanted *claims.Request) (voluntary, essential []string, err error) {
-	voluntary = strings.Fields(in.form.Get("acr_values"))
+func (c *Checker) authenticationContext(in input, read *Request) error {
+	voluntary := strings.Fields(in.form.Get("acr_values"))
 	if len(voluntary) == 0 {
 		voluntary = in.client.Metadata.DefaultACRValues
 	}
 	if len(voluntary) > maxACRs {
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "acr_values holds more than %d values", maxACRs)
+		return oauth.Errorf(oauth.InvalidRequest, "acr_values holds more than %d values", maxACRs)
 	}
-	byClaim, isEssential := wanted.ACR()
+	byClaim, isEssential := read.Claims.ACR()
 	if len(byClaim) > maxACRs {
-		return nil, nil, oauth.Errorf(oauth.InvalidRequest, "the claims parameter names more than %d acr values", maxACRs)
+		return oauth.Errorf(oauth.InvalidRequest, "the claims parameter names more than %d acr values", maxACRs)
 	}
+	classes, named := c.classes(byClaim)
+	voluntary, others := c.classes(voluntary)
+	read.ACRNames = append(named, others...)
 	if !isEssential {
-		return append(byClaim, voluntary...), nil, nil
+		read.ACRs = append(classes, voluntary...)
+		return nil
 	}
 	if len(byClaim) == 0 {
-		byClaim = c.acrs // essential with any value
+		classes = c.acrs // essential with any value
 	}
-	essential = set.Intersect(c.acrs, byClaim)
-	if len(essential) == 0 {
-		return nil, nil, oauth.Errorf(oauth.UnmetAuthentication,
+	read.ACRs, read.EssentialACRs = voluntary, set.Intersect(c.acrs, classes)
+	if len(read.EssentialACRs) == 0 {
+		return oauth.Errorf(oauth.UnmetAuthentication,
 			"none of the acr values that are essential can be reached here; acr_values_supported lists those that can")
 	}
-	return voluntary, essential, nil
+	return nil
 }
 
 // subject returns the subject that the request demands: that of id_token_hint (OpenID Connect Core §3.1.2.1), or the

@@ -50,6 +50,8 @@ type Request struct {
 	// reached.
 	ACRs          []string `json:"acrs,omitempty"`
 	EssentialACRs []string `json:"essential_acrs,omitempty"`
+	// ACRNames are the further names of classes ([ACRNames]) by which the client asked for them.
+	ACRNames []string `json:"acr_names,omitempty"`
 
 	Claims    *claims.Request `json:"claims,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
@@ -95,15 +97,17 @@ type Checker struct {
 	scopes *scope.Catalog
 	types  *rar.Types
 	acrs   []string
+	names  ACRNames
 	tokens *tokens.Issuer
 	tracer trace.Tracer
 	table  []row
 }
 
-// NewChecker makes a checker. acrs are the supported authentication context classes, best first.
-func NewChecker(issuer *tokens.Issuer, acrs []string, tracer trace.Tracer) *Checker {
+// NewChecker makes a checker. acrs are the supported authentication context classes, best first, names further names of
+// them.
+func NewChecker(issuer *tokens.Issuer, acrs []string, names ACRNames, tracer trace.Tracer) *Checker {
 	return &Checker{
-		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, tokens: issuer, tracer: tracer,
+		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, names: names, tokens: issuer, tracer: tracer,
 		table: table(),
 	}
 }

@@ -97,9 +97,8 @@ func table() []row {
 				return err
 			}},
 		{name: "acr_values", at: user, again: contextAgain, after: []string{"claims"},
-			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
-				read.ACRs, read.EssentialACRs, err = c.authenticationContext(in, read.Claims)
-				return err
+			check: func(_ context.Context, c *Checker, in input, read *Request) error {
+				return c.authenticationContext(in, read)
 			}},
 		{name: "id_token_hint", at: browser, after: []string{"claims"},
 			check: func(ctx context.Context, c *Checker, in input, read *Request) (err error) {

@@ -9,5 +9,6 @@ func applications() []Item {
 		{ID: "FD-83", Section: "NIST SP 800-63B-4 §4", Requires: "an app has the level under which its code was made, or that of a password; a first passkey ends pending codes"},
 		{ID: "FD-84", Section: "NIST SP 800-63B-4 §4", Requires: "with a first passkey the user is asked about apps enrolled before, until it is answered"},
 		{ID: "FD-85", Section: "OpenID Connect Core §2 (acr, amr)", Requires: "tokens say what was proven or claimed within bounds; a page's form and notifications claim nothing"},
+		{ID: "FD-86", Section: "OpenID Connect Core §5.5.1.1", Requires: "an acr by the name of an ecosystem, also essential: satisfied by its class, never by less, and answered by that name"},
 	}
 }

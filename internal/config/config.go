@@ -26,6 +26,8 @@ type Config struct {
 	Retention  Retention  `toml:"retention" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
 	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
 
+	ACRNames ACRNames `toml:"acr_names" doc:"Further names of the authentication context classes, such as those of an ecosystem, separated by spaces. Clients ask by them in acr_values and claims, also as essential, and the acr of their tokens is the name that they asked by. The classes' own names stay."`
+
 	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
 	ApprovalApps ApprovalApps `toml:"approval_apps" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
@@ -148,6 +150,12 @@ type Limits struct {
 // DPoP is for proofs of possession.
 type DPoP struct {
 	RequireNonce bool `toml:"require_nonce" default:"false" doc:"Require a nonce of this server in every proof (RFC 9449 §8, §9), so that none can be made in advance. Costs each client one more request every few minutes."`
+}
+
+// ACRNames are further names of authentication context classes.
+type ACRNames struct {
+	Passkey  string `toml:"passkey" doc:"Names of urn:countersign:acr:passkey, such as urn:openbanking:psd2:sca or urn:brasil:openbanking:loa3."`
+	Password string `toml:"password" doc:"Names of urn:countersign:acr:password, such as urn:brasil:openbanking:loa2. A password alone is no strong customer authentication."`
 }
 
 // CIBA is backchannel authentication.

@@ -33,6 +33,25 @@ func (c *collector) rules(config *Config) {
 	c.registration(config)
 	c.ciba(&config.CIBA)
 	c.approvalApps(&config.ApprovalApps)
+	c.acrNames(&config.ACRNames)
+}
+
+// acrNames wants names that name one class, and no other thing.
+func (c *collector) acrNames(names *ACRNames) {
+	seen := []string{passwordACR, passkeyACR, "0"} // "0" is no class (OpenID Connect Core §2)
+	check := func(key, values string) {
+		for name := range strings.FieldsSeq(values) {
+			switch {
+			case slices.Contains(seen, name):
+				c.add(key, quote(name), "names a class already, or cannot name one")
+			case len(name) > 256 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }):
+				c.add(key, quote(name), "must be up to 256 printable ASCII characters, without quotes and backslashes")
+			}
+			seen = append(seen, name)
+		}
+	}
+	check("acr_names.passkey", names.Passkey)
+	check("acr_names.password", names.Password)
 }
 
 // The authentication context classes that the server itself reaches, and the methods of RFC 8176 §2; beyondPassword are those

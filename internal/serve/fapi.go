@@ -16,6 +16,7 @@ import (
 	"countersign/fapi/endpoint"
 	"countersign/fapi/rar"
 	"countersign/fapi/registration"
+	"countersign/fapi/request"
 	"countersign/fapi/scope"
 	"countersign/internal/config"
 	"countersign/internal/directory"
@@ -65,6 +66,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		Profiles:             strings.Fields(c.Profiles),
 		RequireDPoPNonce:     c.DPoP.RequireNonce,
 		AppPolicy:            appPolicy(c.ApprovalApps),
+		ACRNames:             acrNames(c.ACRNames),
 		Limits: endpoint.Limits{
 			ClientPerSecond: float64(c.Limits.ClientPerSecond), ClientBurst: c.Limits.ClientBurst,
 			AddressFailuresPerSecond: float64(c.Limits.AddressFailuresPerSecond), AddressFailureBurst: c.Limits.AddressFailureBurst,
@@ -85,6 +87,11 @@ func appPolicy(c config.ApprovalApps) device.AppPolicy {
 		ByPassword: device.Claimable{ACR: strings.Fields(c.PasswordACR), AMR: strings.Fields(c.PasswordAMR)},
 		ByPasskey:  device.Claimable{ACR: strings.Fields(c.PasskeyACR), AMR: strings.Fields(c.PasskeyAMR)},
 	}
+}
+
+// acrNames are what classes are called beside their own names.
+func acrNames(c config.ACRNames) request.ACRNames {
+	return request.ACRNames{browser.PasskeyACR: strings.Fields(c.Passkey), browser.PasswordACR: strings.Fields(c.Password)}
 }
 
 // certificateRefused warns of a client that cannot authenticate with its certificate.
