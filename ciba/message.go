@@ -12,8 +12,8 @@ const MaxBindingMessage = 100
 
 // CheckBindingMessage reports whether a user can read a message on two devices and compare it (CIBA Core §7.1): one line
 // of printable characters, without invisible ones or marks that change the direction of writing, and without letters
-// of scripts that look alike side by side. A space may be any separator of Unicode's category Zs, as amounts of money are
-// written with (see [PlainSpaces]), and joiners are right where the spelling of a script has them. Errors are of type
+// of scripts that look alike in one word. A space may be any separator of Unicode's category Zs, as amounts of money are
+// written with (see [Plain]), and joiners are right where the spelling of a script has them. Errors are of type
 // [*Error].
 func CheckBindingMessage(message string) error {
 	if !utf8.ValidString(message) {
@@ -22,32 +22,35 @@ func CheckBindingMessage(message string) error {
 	if utf8.RuneCountInString(message) > MaxBindingMessage {
 		return refuse(InvalidBindingMessage, "binding_message has more than %d characters", MaxBindingMessage)
 	}
-	alike := map[*unicode.RangeTable]bool{}
-	marks, visible := 0, false
+	var marks heap
+	var inWord *unicode.RangeTable
+	visible := false
 	runes := []rune(message)
 	for i, r := range runes {
 		if isJoiner(r) && joins(runes, i) {
 			continue
 		}
-		marks = countMark(marks, r)
+		marks.add(r)
 		space := unicode.Is(unicode.Zs, r)
 		switch {
 		case !space && !unicode.IsPrint(r):
 			return refuse(InvalidBindingMessage, "binding_message holds U+%04X, which cannot be seen; printable characters and plain spaces are right", r)
-		case marks > 2:
+		case marks.tooHigh():
 			return refuse(InvalidBindingMessage, "binding_message heaps marks upon a letter")
-		case r >= 0xFF00 && r <= 0xFFEF, r >= 0x1D400 && r <= 0x1D7FF, r == 0x2800, unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
+		case unusualForm(r), r >= 0x1D400 && r <= 0x1D7FF, r == 0x2800, unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
 			return refuse(InvalidBindingMessage, "binding_message holds U+%04X, which looks like another character or like none", r)
 		}
 		visible = visible || !space
-		for _, script := range []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian, unicode.Cherokee, unicode.Coptic} {
-			if unicode.Is(script, r) {
-				alike[script] = true
-			}
+		if !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) {
+			inWord = nil
 		}
-	}
-	if len(alike) > 1 {
-		return refuse(InvalidBindingMessage, "binding_message mixes scripts whose letters look alike; one of them is right")
+		script := lookalike(r)
+		if script != nil && inWord != nil && script != inWord {
+			return refuse(InvalidBindingMessage, "binding_message mixes scripts whose letters look alike in one word; one of them is right")
+		}
+		if script != nil {
+			inWord = script
+		}
 	}
 	if !visible {
 		return refuse(InvalidBindingMessage, "binding_message is empty")
@@ -55,15 +58,43 @@ func CheckBindingMessage(message string) error {
 	return nil
 }
 
-// PlainSpaces returns a message with a plain space for each separator of Unicode's category Zs, as it is shown: those of
-// other widths and those that do not break look like one.
-func PlainSpaces(message string) string {
+// Plain returns a message as it is shown: with a plain space for each separator of Unicode's category Zs, since those of other
+// widths and those that do not break look like one, and without the marks of direction that amounts of money have in Arabic,
+// Hebrew and Persian, so that they direct nothing.
+func Plain(message string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Zs, r) {
+		switch {
+		case unicode.Is(unicode.Zs, r):
 			return ' '
+		case r == '\u200e' || r == '\u200f' || r == '\u061c': // left-to-right, right-to-left and Arabic letter mark
+			return -1
 		}
 		return r
 	}, message)
+}
+
+// lookalike returns the script of a letter, if it is one of those whose letters look alike.
+func lookalike(r rune) *unicode.RangeTable {
+	for _, script := range [...]*unicode.RangeTable{
+		unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian, unicode.Cherokee, unicode.Coptic,
+	} {
+		if unicode.Is(script, r) {
+			return script
+		}
+	}
+	return nil
+}
+
+// unusualForm reports whether a character is one of the halfwidth and fullwidth forms that look like others. Punctuation,
+// digits and currency signs of full width are how Chinese and Japanese are written, katakana of half width how Japanese banks
+// write names.
+func unusualForm(r rune) bool {
+	if r < 0xFF00 || r > 0xFFEF {
+		return false
+	}
+	letter := r >= 0xFF21 && r <= 0xFF3A || r >= 0xFF41 && r <= 0xFF5A
+	usual := r >= 0xFF01 && r <= 0xFF9F && !letter || slices.Contains([]rune{0xFFE0, 0xFFE1, 0xFFE5, 0xFFE6}, r)
+	return !usual
 }
 
 // The zero-width non-joiner and joiner.
@@ -109,10 +140,20 @@ var viramas = [...]rune{
 	0x094D, 0x09CD, 0x0A4D, 0x0ACD, 0x0B4D, 0x0BCD, 0x0C4D, 0x0CCD, 0x0D4D, 0x0DCA, 0x0F84, 0x1039, 0x103A, 0x17D2, 0x1B44, 0xA9C0,
 }
 
-// countMark counts how many marks are in a row.
-func countMark(before int, r rune) int {
-	if unicode.IsMark(r) {
-		return before + 1
+// heap counts the marks in a row: all, and those that any letter may have.
+type heap struct{ all, general int }
+
+func (h *heap) add(r rune) {
+	switch {
+	case !unicode.IsMark(r):
+		*h = heap{}
+	case unicode.Is(unicode.Inherited, r):
+		h.all, h.general = h.all+1, h.general+1
+	default:
+		h.all++
 	}
-	return 0
 }
+
+// tooHigh reports whether there are more than a script needs: two that go with any letter, and five in all, as syllables of
+// Burmese and letters of Hebrew have.
+func (h *heap) tooHigh() bool { return h.general > 2 || h.all > 5 }

@@ -1,9 +1,11 @@
 package ciba_test
 
 import (
+	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign/ciba"
 )
@@ -45,7 +47,45 @@ func TestFD25BindingMessage(t *testing.T) {
 			}
 		})
 	}
-	if got := ciba.PlainSpaces("R$\u00a01\u202f234\u3000x\u200cy"); got != "R$ 1 234 x\u200cy" {
+	if got := ciba.Plain("R$\u00a01\u202f234\u3000x\u200cy\u200e \u200fz\u061c"); got != "R$ 1 234 x\u200cy z" {
 		t.Errorf("shown as %q", got)
+	}
+}
+
+// Covers: FD-25. Amounts and sentences as the world's languages write them; what deceives in them is refused as before.
+func TestFD25Languages(t *testing.T) {
+	policy := ciba.Policy{Lifetime: time.Minute, MaxLifetime: time.Minute}
+	read := func(message string) (ciba.Request, error) {
+		return policy.Read(url.Values{"scope": {"openid"}, "login_hint": {"alice"}, "binding_message": {message}})
+	}
+	for name, message := range map[string]string{
+		"Japanese yen": "\uffe51,234", "Korean won, wide": "\uffe6 5", "Chinese with its punctuation": "支付：１００元（订单），好！",
+		"katakana of half width": "ﾌﾘｺﾐ ｶ)ﾔﾏﾀﾞ", "Hebrew shekel": "\u200f1,234.50\u00a0\u200f₪", "Arabic pound": "\u200f١٬٢٣٤٫٥٠\u00a0ج.م.\u200f",
+		"Persian rial": "\u200eریال\u00a0۱٬۲۳۵", "Swiss franc": "CHF\u00a01’234.50", "Indian rupee": "₹12,34,567.00",
+		"Burmese": "ကြိုးများ ၅", "Hebrew with points": "שׁ\u05bcָלוֹם", "Thai": "น้ำ 5 บาท", "Tamil": "பணம் 5", "Khmer": "ស្ត្រី",
+		"Vietnamese, decomposed": "Việt 5 \u20ab", "Russian with a code": "Оплата 100 EUR", "Greek with a code": "Πληρωμή 10 EUR, IBAN GR16",
+		"Ukrainian with a code": "1\u00a0234,56\u00a0UAH до сплати", "Serbian in both": "Уплата (uplata) 5", "Korean": "이체 5,000원",
+	} {
+		t.Run("accepts "+name, func(t *testing.T) {
+			asked, err := read(message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.ContainsAny(asked.BindingMessage, "\u00a0\u202f\u200e\u200f\u061c") {
+				t.Errorf("shown as %q", asked.BindingMessage)
+			}
+		})
+	}
+	for name, message := range map[string]string{
+		"a Cyrillic letter in a Latin word": "P\u0430yPal 5", "a Latin letter in a Cyrillic word": "Опл\u0061та", "both with a digit between": "P1\u0430y",
+		"a Greek letter in a Latin word": "P\u03b1y", "a Latin word of full width": "\uff30\uff41\uff59", "a filler of half width": "Pay\uffa0",
+		"marks of direction alone": "\u200e\u200f", "an override beside a mark": "\u200f\u202e05", "an isolate": "\u20665\u2069",
+		"heaped general marks": "Z\u0300\u0301\u0302", "marks of a script, heaped": "\u0e01" + strings.Repeat("\u0e49", 6),
+	} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			if asked, err := read(message); err == nil {
+				t.Errorf("%q was accepted as %q", message, asked.BindingMessage)
+			}
+		})
 	}
 }

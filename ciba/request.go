@@ -67,7 +67,7 @@ func (p Policy) Read(values url.Values) (Request, error) {
 	}
 	request := Request{
 		Scope: strings.Fields(values.Get("scope")), ACRValues: strings.Fields(values.Get("acr_values")),
-		BindingMessage: PlainSpaces(values.Get("binding_message")), UserCode: values.Get("user_code"), Lifetime: p.Lifetime,
+		BindingMessage: Plain(values.Get("binding_message")), UserCode: values.Get("user_code"), Lifetime: p.Lifetime,
 	}
 	if len(values.Get("scope")) > maxText || len(values.Get("acr_values")) > maxText || len(request.UserCode) > maxText {
 		return Request{}, refuse(InvalidRequest, "scope, acr_values and user_code may have at most %d bytes", maxText)
