@@ -78,8 +78,9 @@ const (
 
 // Routes returns the routes of the documents.
 func (h *Handler) Routes() []endpoint.Route {
-	return []endpoint.Route{
-		{Methods: endpoint.Get(), Path: "/.well-known/openid-configuration", Serve: endpoint.Document(h.server)},
+	const openID = "/.well-known/openid-configuration"
+	routes := []endpoint.Route{
+		{Methods: endpoint.Get(), Path: openID, Serve: endpoint.Document(h.server)},
 		{
 			Methods: endpoint.Get(), Path: "/.well-known/oauth-authorization-server", WellKnown: true,
 			Serve: endpoint.Document(h.server),
@@ -87,6 +88,13 @@ func (h *Handler) Routes() []endpoint.Route {
 		{Methods: endpoint.Get(), Path: resourcePath, WellKnown: true, Serve: endpoint.Document(h.resource)},
 		{Methods: endpoint.Get(), Path: jwksPath, Metadata: "jwks_uri", Serve: endpoint.Document(h.jwks)},
 	}
+	if h.config.Addresses.Path() != "" {
+		// RFC 8414 §5: clients also look for it where the other document is, before the issuer's path.
+		routes = append(routes, endpoint.Route{
+			Methods: endpoint.Get(), Path: openID, WellKnown: true, Serve: endpoint.Document(h.server),
+		})
+	}
+	return routes
 }
 
 // Check makes the discovery document once. The error is one of the signer, when the keys cannot be read.

@@ -100,7 +100,7 @@ func TestJWKS(t *testing.T) {
 	}
 }
 
-// Covers: MD-01, SP-12. Both documents are at the places of OpenID Connect Discovery §4 and RFC 8414 §3, also for an issuer
+// Covers: MD-01, SP-12, FD-87. Both documents are at the places of OpenID Connect Discovery §4 and RFC 8414 §3, also for an issuer
 // with a path, and are the same.
 func TestMD01Documents(t *testing.T) {
 	t.Parallel()
@@ -131,9 +131,18 @@ func TestMD01Documents(t *testing.T) {
 			byCert := w.Register("client-2", fapitest.TLSClientAuth)
 			fapitest.WantOK(t, byCert.Get("/userinfo", byCert.Tokens().Text("access_token"), nil))
 		})
+		if path != "" {
+			t.Run("accepts the address before the path of an issuer "+name, func(t *testing.T) {
+				inserted, document := w.Request(t, http.MethodGet, host+"/.well-known/openid-configuration"+path, nil, "")
+				if _, one := w.Request(t, http.MethodGet, openID, nil, ""); inserted.StatusCode != 200 || document != one {
+					t.Errorf("%d %s", inserted.StatusCode, document)
+				}
+			})
+		}
 		wrong := []string{host + "/.well-known/openid-configuration/other", host + "/.well-known/oauth-authorization-server/other"}
 		if path != "" {
-			wrong = append(wrong, host+"/.well-known/openid-configuration", host+"/.well-known/oauth-authorization-server", w.Issuer+"/.well-known/oauth-authorization-server", host+"/token")
+			wrong = append(wrong, host+"/.well-known/openid-configuration"+path+"/", host+"/.well-known/openid-configuration/tenants",
+				host+"/.well-known/openid-configuration", host+"/.well-known/oauth-authorization-server", w.Issuer+"/.well-known/oauth-authorization-server", host+"/token")
 		}
 		t.Run("refuses other addresses of an issuer "+name, func(t *testing.T) {
 			for _, address := range wrong {

@@ -10,5 +10,6 @@ func applications() []Item {
 		{ID: "FD-84", Section: "NIST SP 800-63B-4 §4", Requires: "with a first passkey the user is asked about apps enrolled before, until it is answered"},
 		{ID: "FD-85", Section: "OpenID Connect Core §2 (acr, amr)", Requires: "tokens say what was proven or claimed within bounds; a page's form and notifications claim nothing"},
 		{ID: "FD-86", Section: "OpenID Connect Core §5.5.1.1", Requires: "an acr by the name of an ecosystem, also essential: satisfied by its class, never by less, and answered by that name"},
+		{ID: "FD-87", Section: "RFC 8414 §5", Requires: "the OpenID document of an issuer with a path is also before the path"},
 	}
 }
