@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -209,7 +210,12 @@ func SameOrigin(one, other string) bool {
 	if errA != nil || errB != nil || a.Host == "" || b.Host == "" {
 		return false
 	}
-	host := func(u *url.URL) string { return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") }
+	host := func(u *url.URL) string {
+		if address, err := netip.ParseAddr(u.Hostname()); err == nil {
+			return address.String() // one spelling for those of IPv6
+		}
+		return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	}
 	port := func(u *url.URL) string {
 		return cmp.Or(strings.TrimLeft(u.Port(), "0"), map[string]string{"https": "443", "http": "80"}[u.Scheme])
 	}

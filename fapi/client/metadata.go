@@ -135,7 +135,7 @@ func (m *Metadata) leaveOut() {
 	var types []string
 	withIDToken := false
 	for _, registered := range m.ResponseTypes {
-		words := strings.Split(registered, " ")
+		words := strings.Fields(registered)
 		slices.Sort(words)
 		withIDToken = withIDToken || slices.Contains(words, "id_token")
 		if kind := strings.Join(words, " "); !slices.Contains(types, kind) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 	"countersign/store"
 )
 
-// Covers: FD-23. Clients register by habit what they do not need: it is left out, and the answer says what is registered.
+// Covers: FD-23, FD-88. Clients register by habit what they do not need: it is left out, and the answer says what is registered.
 func TestFD23Habits(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithRegistration)
@@ -57,6 +58,7 @@ func TestFD23Habits(t *testing.T) {
 		"an unknown scope, twice":     {reported("dcr-unknown-scope", set("scope", " consents  openid consents")), "scope", "openid"},
 		"a subject":                   {reported("dcr-subject-dn-beside-private-key-jwt", nil), "tls_client_auth_subject_dn", nil},
 		"a subject that is none":      {reported("dcr-subject-dn-beside-private-key-jwt", set("tls_client_auth_subject_dn", "?")), "tls_client_auth_subject_dn", nil},
+		"words far apart":             {reported("dcr-implicit", set("response_types", []any{" id_token  code"})), "response_types", hybrid},
 		"another subject":             {reported("dcr-implicit", set("tls_client_auth_san_dns", "tpp.example")), "tls_client_auth_san_dns", nil},
 		"the other order":             {reported("dcr-implicit", set("response_types", []any{"id_token code"})), "response_types", hybrid},
 		"both orders":                 {reported("dcr-implicit", set("response_types", []any{"id_token code", "code id_token"})), "response_types", hybrid},
@@ -96,12 +98,31 @@ func TestFD23Habits(t *testing.T) {
 		"two subjects where one is needed": {reported("dcr-subject-dn-beside-private-key-jwt", func(m map[string]any) {
 			m["token_endpoint_auth_method"], m["tls_client_auth_san_dns"] = "tls_client_auth", "tpp.example"
 		}), "invalid_client_metadata"},
+		"the server's own origin for certificates": {reported("dcr-implicit", set("redirect_uris", []any{w.MTLSIssuer + "/cb"})), "invalid_redirect_uri"},
+		"the server's own origin in capitals, beside another": {reported("dcr-implicit", set("redirect_uris", []any{
+			"https://client.example/cb", strings.Replace(w.Issuer, "localhost", "LOCALHOST", 1) + "/x",
+		})), "invalid_redirect_uri"},
 		"the server's own origin": {reported("dcr-implicit", set("redirect_uris", []any{w.Issuer + "/cb"})), "invalid_redirect_uri"},
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
 			fapitest.WantError(t, c.RegisterSelf(token, test.body), http.StatusBadRequest, test.code)
 		})
 	}
+	t.Run("refuses by a change what it refuses at registration, and accepts what it accepts", func(t *testing.T) {
+		registered := c.RegisteredSelf(token, reported("dcr-implicit", nil))
+		address, access := registered.Text("registration_client_uri"), registered.Text("registration_access_token")
+		changed := func(change func(map[string]any)) fapitest.Reply {
+			body := reported("dcr-implicit", change)
+			body["client_id"] = registered.Text("client_id")
+			return c.SendJSON(http.MethodPut, address, access, body, nil)
+		}
+		fapitest.WantError(t, changed(set("redirect_uris", []any{w.Issuer + "/cb"})), http.StatusBadRequest, "invalid_redirect_uri")
+		fapitest.WantError(t, changed(set("grant_types", []any{"authorization_code", "implicit", "password"})), http.StatusBadRequest, "invalid_client_metadata")
+		r := changed(set("scope", "openid accounts nonsense"))
+		if r.Status != http.StatusOK || r.Text("scope") != "openid accounts" || cmp.Diff(registered.Body["grant_types"], r.Body["grant_types"]) != "" {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
 	for _, kind := range []string{"application/json;charset=utf8", `application/json; charset="UTF-8"`, "application/json; charset=iso-8859-1", "application/json; profile=x", "Application/JSON"} {
 		t.Run("accepts "+kind, func(t *testing.T) {
 			r := c.SendJSON(http.MethodPost, w.Issuer+"/register", token, reported("dcr-implicit", nil), func(r *http.Request) { r.Header.Set("Content-Type", kind) })

@@ -47,7 +47,7 @@ func TestAttack10RefreshRace(t *testing.T) {
 	})
 }
 
-// Covers: OC-08, SP-19, ATTACK-11. A refresh keeps what the user allowed and when; it makes no new ID token (Core §12.2
+// Covers: OC-08, SP-19, ATTACK-11, FD-89. A refresh keeps what the user allowed and when; it makes no new ID token (Core §12.2
 // leaves that open), so that none can differ from the first.
 func TestOC08Refresh(t *testing.T) {
 	t.Parallel()

@@ -11,5 +11,7 @@ func applications() []Item {
 		{ID: "FD-85", Section: "OpenID Connect Core §2 (acr, amr)", Requires: "tokens say what was proven or claimed within bounds; a page's form and notifications claim nothing"},
 		{ID: "FD-86", Section: "OpenID Connect Core §5.5.1.1", Requires: "an acr by the name of an ecosystem, also essential: satisfied by its class, never by less, and answered by that name"},
 		{ID: "FD-87", Section: "RFC 8414 §5", Requires: "the OpenID document of an issuer with a path is also before the path"},
+		{ID: "FD-88", Section: "RFC 9700 §4.11", Requires: "no redirect URI on the server's own origin, in any spelling, at registration and by a change"},
+		{ID: "FD-89", Section: "RFC 6749 §6, operation", Requires: "a scope that is named twice is answered once; spans have the names of known methods"},
 	}
 }
