@@ -159,8 +159,9 @@ func decodeText(tag int, value []byte) (string, bool) {
 	switch tag {
 	case asn1.TagUTF8String:
 		return string(value), utf8.Valid(value)
-	case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString, asn1.TagT61String, tagVisibleString:
-		// T61String has no agreed meaning beyond ASCII
+	case asn1.TagT61String:
+		return latin1(value)
+	case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString, tagVisibleString:
 		isASCII := !slices.ContainsFunc(value, func(b byte) bool { return b >= utf8.RuneSelf })
 		return string(value), isASCII
 	case asn1.TagBMPString:
@@ -191,6 +192,19 @@ func decodeText(tag int, value []byte) (string, bool) {
 		return text.String(), true
 	}
 	return "", false
+}
+
+// latin1 reads a T61String as ISO 8859-1, as OpenSSL, Java, .NET and Go do, and with them whoever makes one: T.61 itself is
+// in no use. Where that has control characters it is no text.
+func latin1(value []byte) (string, bool) {
+	runes := make([]rune, len(value))
+	for i, b := range value {
+		if b >= 0x80 && b <= 0x9f {
+			return "", false
+		}
+		runes[i] = rune(b)
+	}
+	return string(runes), true
 }
 
 // Tags that encoding/asn1 has no name for.
