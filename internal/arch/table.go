@@ -63,9 +63,12 @@ func program() []Package {
 		{"internal/hsm", []string{"internal/config", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/endpoint", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/ceremony", "internal/config", "internal/database", "internal/directory",
-			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound",
-			"internal/pages", "internal/repeat", "internal/telemetry", "mtls", "mtls/dn", "store",
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device",
+			"fapi/endpoint", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
+			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/ceremony",
+			"internal/config", "internal/database", "internal/directory", "internal/hsm", "internal/jose",
+			"internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/repeat",
+			"internal/telemetry", "mtls", "mtls/dn", "store",
 		}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/strictjson",
