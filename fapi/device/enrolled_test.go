@@ -120,11 +120,15 @@ func TestFD84FirstPasskeyAsks(t *testing.T) {
 		hasNot(t, alice.Visit(settings))
 		on := alice.AddPasskey()
 		on.Has(t, http.StatusOK, asked, "Old app", "counts for no more", "Sign out, and in again with your passkey")
+		alice.Visit("/device").Has(t, http.StatusOK, "Keep or remove them")
 		alice.Send(on, settings, "keep-devices").Has(t, http.StatusOK, "Sign in again first", asked)
 		on = alice.SignInByPasskeyAgain(settings)
 		on.Has(t, http.StatusOK, asked, `id="keep-devices"`, `id="remove-devices"`)
 		alice.Send(on, settings, "keep-devices").Has(t, http.StatusOK, "The applications are kept", "Old app")
 		hasNot(t, alice.Visit(settings))
+		if home := alice.Visit("/device"); strings.Contains(home.Body, "Keep or remove them") {
+			t.Error("the first page asks again")
+		}
 		named(t, w, "New app")
 		hasNot(t, alice.Visit(settings))
 

@@ -179,6 +179,9 @@ func (h *Handler) fillHome(ctx context.Context, in *interaction) (err error) {
 			return err
 		}
 	}
+	if in.page.Asked, err = h.asks(ctx, in.session.Subject); err != nil {
+		return err
+	}
 	in.page.Requests, err = h.requests.Pending(ctx, in.session.Subject)
 	in.page.Version = versionOf(in.page.Requests...)
 	return err

@@ -53,6 +53,8 @@ type Page struct {
 	// Code is a new one-time code to enrol an approval app, and CodeLifetime how long it is valid.
 	Code         string
 	CodeLifetime time.Duration
+	// Asked reports, on the home page, whether some of them were enrolled before the first passkey and are to be decided about.
+	Asked bool
 	// Fresh reports whether the session is recent and strong enough to change passkeys and approval apps.
 	Fresh bool
 

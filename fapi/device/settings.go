@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -81,6 +82,16 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 // that the user has: it was the password that it came by, or a passkey that is no longer there.
 func asksAbout(d store.Device, passkeys []store.Passkey) bool {
 	return len(passkeys) > 0 && d.KeptAt.IsZero() && d.CreatedAt.Before(passkeys[0].CreatedAt)
+}
+
+// asks reports whether a user is to decide about an approval app.
+func (h *Handler) asks(ctx context.Context, subject string) (bool, error) {
+	passkeys, err := h.store.Passkeys(ctx, subject)
+	if err != nil || len(passkeys) == 0 {
+		return false, err
+	}
+	devices, err := h.store.Devices(ctx, subject)
+	return slices.ContainsFunc(devices, func(d store.Device) bool { return asksAbout(d, passkeys) }), err
 }
 
 // fresh reports whether a session may change passkeys and approval apps: it is recent, and was begun with a passkey

@@ -47,6 +47,8 @@ type devicePart struct {
 type deviceHomeView struct {
 	devicePart
 	Requests []requestView
+	// Asked reports whether the user has to decide about applications, in the settings.
+	Asked bool
 	// Now is when the list was made.
 	Now string
 	// WebPushKey is for the subscription of this browser, or empty; Endpoints are those of the user.
@@ -184,7 +186,7 @@ func (d DevicePages) SignIn(w http.ResponseWriter, _ *http.Request, page device.
 // Home implements [device.Pages].
 func (d DevicePages) Home(w http.ResponseWriter, _ *http.Request, page device.Page) {
 	view := deviceHomeView{
-		devicePart: d.pages.part(page), Now: clock(d.pages.now()),
+		devicePart: d.pages.part(page), Asked: page.Asked, Now: clock(d.pages.now()),
 		WebPushKey: page.WebPushKey, Endpoints: strings.Join(page.WebPushEndpoints, " "),
 	}
 	for _, request := range page.Requests {
