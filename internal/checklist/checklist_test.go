@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 392 {
+	if len(seen) != 402 {
 		t.Errorf("%d items", len(seen))
 	}
 }
