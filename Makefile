@@ -6,8 +6,13 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 60s
 
-# Where `make run` keeps everything that it makes.
-STATE := local
+# Where `make run` keeps everything that it makes, and its ports; without them those of the first time stay, which are 8443,
+# 8444 and 8445.
+STATE     := local
+PORT      ?=
+MTLS_PORT ?=
+DEMO_PORT ?=
+PORTS = $(if $(PORT),--port $(PORT)) $(if $(MTLS_PORT),--mtls-port $(MTLS_PORT)) $(if $(DEMO_PORT),--demo-port $(DEMO_PORT))
 
 # Where is kept what takes long to fetch or to build, for the next time.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
@@ -53,13 +58,13 @@ FOR     ?= 2m
 GRANTS  ?= 10000,10000000
 TRIES   ?= 1000000
 REQUESTS ?= 12500
-.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: packages-run build ## Make keys, certificates, database, users and clients where missing, and serve on https://localhost:8443
-	@bin/countersign init --dir $(STATE) --dev
+run: packages-run build ## Make keys, certificates, database, users and clients where missing, and serve on https://localhost:8443: [PORT=8443] [MTLS_PORT=8444] [DEMO_PORT=8445]
+	@bin/countersign init --dir $(STATE) --dev $(PORTS)
 	@exec bin/countersign serve --config $(STATE)/countersign.toml
 
 build: bin/countersign ## Build bin/countersign
@@ -103,7 +108,8 @@ conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the Ope
 	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
 	@[ -e $(STATE)/countersign.toml ] || bin/countersign init --dir $(STATE) --dev
 	$(if $(INGRESS),$(GO) build -o bin/behind-ingress ./conformance/ingress)
-	$(GO) run ./conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" $(if $(INGRESS),-ingress https://localhost:$(INGRESS_PORT)) \
+	$(GO) build -o bin/conformance ./conformance
+	exec bin/conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" $(if $(INGRESS),-ingress https://localhost:$(INGRESS_PORT)) \
 		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),bin/countersign serve --config $(STATE)/countersign.toml)"
 
 checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
@@ -117,14 +123,18 @@ fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 		done; \
 	done
 
+# What has to end what it started is built first and run by itself: `go run` would end by a signal and leave it.
 torture: packages-torture toolchain ## Race processes for one-time things in one store, kill them and fail the database over, and judge the history: [TRIES=1000000]
-	$(GO) run ./bench/torture -database patroni -players 12 -attempts $(TRIES) -kills 60 -failures 6 -write docs
+	$(GO) build -o bin/torture ./bench/torture
+	exec bin/torture -database patroni -players 12 -attempts $(TRIES) -kills 60 -failures 6 -write docs
 
 reliability: packages-bench build ## Use one-time things several times at once, here and on node-oidc-provider, and kill nodes under load
-	$(GO) run ./bench/torture -mode nodes -kills 20 -every 1500ms -write docs
+	$(GO) build -o bin/torture ./bench/torture
+	exec bin/torture -mode nodes -kills 20 -every 1500ms -write docs
 
 bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
-	$(GO) run ./bench -servers "$(SERVERS)" -write docs
+	$(GO) build -o bin/bench ./bench
+	exec bin/bench -servers "$(SERVERS)" -write docs
 
 test-hsm: packages-hsm toolchain ## Hold six PKCS#11 modules to one contract and print the table (as root: opencryptoki wants it)
 	$(GO) test -count=1 -tags hsm -run 'Remote|TPM|NSS' -skip Contract ./signer/pkcs11
@@ -134,16 +144,20 @@ test-ingress: packages-ingress toolchain ## Try real nginx, HAProxy, Envoy, Apac
 	$(GO) test -count=1 -v -tags ingress ./deploy/ingress
 
 torture-ciba: packages-torture packages-run build ## Race polls and decisions of backchannel requests on two nodes: [REQUESTS=12500], eight races each
-	$(GO) run ./bench/torture -mode backchannel -requests $(REQUESTS)
+	$(GO) build -o bin/torture ./bench/torture
+	exec bin/torture -mode backchannel -requests $(REQUESTS)
 
-bench-store: packages-bench build ## Measure a flow with 10^4 and with 10^7 grants in PostgreSQL, and write docs/performance-store.md: [GRANTS=10000,10000000]
-	$(GO) run ./bench -growth $(GRANTS) -workers 8 -write docs
+bench-store: packages-bench build ## Measure a flow with 10^4 and with 10^7 grants in PostgreSQL, and write docs/performance-store.md: [GRANTS=10000,10000000] [DATA=folder to keep the databases in]
+	$(GO) build -o bin/bench ./bench
+	exec bin/bench -growth $(GRANTS) $(if $(DATA),-growth-data "$(DATA)") -workers 8 -write docs
 
 bench-signer: packages-run toolchain ## Measure the signing path against a loop in C, and crypto11 beside it
-	$(GO) run ./bench/signer
+	$(GO) build -o bin/bench-signer ./bench/signer
+	exec bin/bench-signer
 
 failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
-	$(GO) run ./bench/torture -mode replicas -for $(FOR) -every 1s
+	$(GO) build -o bin/torture ./bench/torture
+	exec bin/torture -mode replicas -for $(FOR) -every 1s
 
 module: toolchain ## Give the module another path in the whole tree: MODULE=host.example/org/countersign
 	@[ -n "$(MODULE)" ] || { echo "say which path: make module MODULE=host.example/org/countersign"; exit 1; }
@@ -152,7 +166,10 @@ module: toolchain ## Give the module another path in the whole tree: MODULE=host
 vulncheck: toolchain ## Look for known vulnerabilities that the code reaches, in the newest database that the module proxy has
 	@$(STAGE) "look for known vulnerabilities" $(GO) run ./internal/vulncheck -govulncheck $(GOVULNCHECK) -cache $(CACHE)/countersign/vulndb
 
-clean: ## Take away everything that make made: keys, database, users, binary, reports; asks first (not with YES=1)
+clean: ## Take away what make built: binaries and reports; keys, database and users stay (make reset)
+	rm -rf bin reports
+
+reset: ## Take away the keys, the database and the users too; asks first (not with YES=1)
 	@if [ -e "$(STATE)" ] && [ "$(YES)" != 1 ]; then \
 		printf 'This deletes the keys, the database and the users in %s. To go on, write yes: ' "$(STATE)"; \
 		read -r answer && [ "$$answer" = yes ] || { echo 'Nothing was deleted.'; exit 1; }; fi

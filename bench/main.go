@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,7 +20,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := servers.Interruptible()
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -46,7 +45,7 @@ type settings struct {
 	growthLoad bool
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context) (err error) {
 	var s settings
 	flag.StringVar(&s.binary, "binary", "bin/countersign", "the countersign binary")
 	flag.StringVar(&s.cache, "cache", "bench/.cache", "where peers are installed")
@@ -58,18 +57,27 @@ func run(ctx context.Context) error {
 	flag.StringVar(&s.write, "write", "", "write the page and its picture into this folder")
 	flag.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
 	flag.StringVar(&s.growth, "growth", "", "measure one server on two PostgreSQL databases with so many grants in them, such as 10000,10000000")
-	flag.StringVar(&s.growthData, "growth-data", filepath.Join(os.TempDir(), "countersign-growth"), "where these databases are kept")
+	flag.StringVar(&s.growthData, "growth-data", "", "where these databases are kept for the next time; without it they are made anew and removed")
 	flag.BoolVar(&s.growthLoad, "growth-load", false, "make these databases and measure nothing")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "countersign-bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	m := machine{settings: s, Lab: &servers.Lab{
 		Binary: s.binary, Cache: s.cache, Peers: filepath.Join("bench", "peers"), Folder: folder,
 	}}
 	if s.growth != "" {
+		if m.growthData == "" {
+			if s.growthLoad {
+				return errors.New("-growth-load makes databases to be kept: say where, with -growth-data")
+			}
+			m.growthData = filepath.Join(folder, "growth")
+			if err := os.Chmod(folder, 0o711); err != nil { // PostgreSQL may run as a user of its own
+				return err
+			}
+		}
 		return m.tellGrowth(ctx)
 	}
 	results, err := m.measureAll(ctx)

@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -37,7 +39,9 @@ func main() {
 	if *only != "" {
 		algorithms = []signer.Algorithm{signer.Algorithm(*only)}
 	}
-	if err := run(context.Background(), os.Stdout, algorithms, *rounds, *slice); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := run(ctx, os.Stdout, algorithms, *rounds, *slice); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/signer:", err)
 		os.Exit(1)
 	}

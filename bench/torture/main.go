@@ -20,7 +20,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"time"
 
@@ -46,7 +45,7 @@ type settings struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := servers.Interruptible()
 	defer stop()
 	if encoded, isNode := os.LookupEnv(workerVariable); isNode {
 		var n node

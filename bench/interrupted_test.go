@@ -1,0 +1,33 @@
+package main
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"countersign/bench/servers/serverstest"
+)
+
+// Covers: FD-138. TestInterrupted: whoever ends a measurement, and how, finds nothing left of it.
+func TestInterrupted(t *testing.T) {
+	folder := serverstest.Folder(t)
+	program, binary := serverstest.Build(t, folder, "."), serverstest.Build(t, folder, "../cmd/countersign")
+	for name, test := range map[string]struct {
+		signal    syscall.Signal
+		word      string
+		later     time.Duration
+		arguments []string
+	}{
+		"accepts SIGINT while a server starts":           {syscall.SIGINT, "starting", 500 * time.Millisecond, []string{"-servers", "sqlite"}},
+		"accepts SIGTERM while a server starts":          {syscall.SIGTERM, "starting countersign postgres", time.Second, []string{"-servers", "postgres"}},
+		"accepts SIGTERM while it measures":              {syscall.SIGTERM, "warming", 2 * time.Second, []string{"-servers", "postgres"}},
+		"accepts SIGHUP while it measures":               {syscall.SIGHUP, "warming", time.Second, []string{"-servers", "sqlite"}},
+		"accepts SIGTERM while databases are filled":     {syscall.SIGTERM, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
+		"accepts SIGINT while databases are filled":      {syscall.SIGINT, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
+		"accepts SIGINT while grown databases are tried": {syscall.SIGINT, "starting PostgreSQL with 20 grants", 3 * time.Second, []string{"-growth", "10,20"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serverstest.Interrupt(t, test.signal, test.word, test.later, program, append([]string{"-binary", binary}, test.arguments...)...)
+		})
+	}
+}
