@@ -79,6 +79,11 @@ type Config struct {
 	// DevicePages are the pages on which users decide backchannel requests, and manage their passkeys and applications;
 	// nil serves none.
 	DevicePages device.Pages
+	// StrayPages are for browsers at addresses without a page; with nil they get the errors of other clients.
+	StrayPages browser.StrayPages
+	// StrictTransport is the header Strict-Transport-Security of every response (RFC 6797 §6.1); two years for this host
+	// alone by default.
+	StrictTransport string
 	// Passwords authenticate users on the device's pages.
 	Passwords browser.Passwords
 	// Assets are static files that the pages load.
@@ -118,17 +123,32 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 }
 
+// Check reports what [New] would refuse of the values, without a store, keys and pages. Problems are joined.
+func (c Config) Check() error {
+	problems := []error{c.checkValues()}
+	_, err := scope.New(c.Issuer, c.Scopes, c.ResourceServers)
+	problems = append(problems, err)
+	_, err = endpoint.NewRateLimits(c.Limits, c.Now)
+	return errors.Join(append(problems, err)...)
+}
+
 // check fills in the defaults. Problems are joined.
 func (c *Config) check() error {
-	problems := []error{checkAddress("Issuer", c.Issuer)}
-	if c.MTLSIssuer != "" {
-		problems = append(problems, checkAddress("MTLSIssuer", c.MTLSIssuer))
-	}
+	problems := []error{c.checkValues()}
 	if c.Store == nil || c.Signer == nil || c.Interactor == nil {
 		problems = append(problems, errors.New("fapi: Store, Signer and Interactor are required"))
 	}
 	if c.MTLSIssuer != "" && c.Certificates == nil {
 		problems = append(problems, errors.New("fapi: Certificates is required with MTLSIssuer"))
+	}
+	return errors.Join(problems...)
+}
+
+// checkValues is check for what is not a part of the program.
+func (c *Config) checkValues() error {
+	problems := []error{checkAddress("Issuer", c.Issuer)}
+	if c.MTLSIssuer != "" {
+		problems = append(problems, checkAddress("MTLSIssuer", c.MTLSIssuer))
 	}
 	problems = append(problems, c.checkProfiles()...)
 	if c.Backchannel != nil {
@@ -145,6 +165,7 @@ func (c *Config) check() error {
 	setDefault(&c.SessionLifetime, time.Hour)
 	setDefault(&c.JWKSMaxAge, signer.JWKSMaxAge)
 	setDefault(&c.AccessTokenAlgorithm, "PS256")
+	setDefault(&c.StrictTransport, "max-age=63072000")
 	if !slices.Contains(profile.Algorithms(), c.AccessTokenAlgorithm) {
 		problems = append(problems,
 			fmt.Errorf("fapi: AccessTokenAlgorithm %q is not one of PS256, ES256, EdDSA", c.AccessTokenAlgorithm))

@@ -60,11 +60,20 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var stray func(w http.ResponseWriter, r *http.Request, root bool, err error)
+	if config.StrayPages != nil {
+		stray = func(w http.ResponseWriter, r *http.Request, root bool, err error) {
+			browser.ShowStray(config.StrayPages, w, r, root, err)
+		}
+	}
 	return &Server{
 		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel,
 		table: endpoint.Table{
 			Addresses: w.addresses, Routes: routes,
-			Guard: event.Guard{Now: config.Now, Log: config.Logger, Tracer: w.tracer, Lines: config.Lines},
+			Stray: stray,
+			Guard: event.Guard{
+				StrictTransport: config.StrictTransport, Now: config.Now, Log: config.Logger, Tracer: w.tracer, Lines: config.Lines,
+			},
 		},
 	}, nil
 }
@@ -132,9 +141,9 @@ type wiring struct {
 func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	w := &wiring{
 		config: c, addresses: endpoint.Addresses{Issuer: c.Issuer, MTLSIssuer: c.MTLSIssuer},
-		tracer:  c.TracerProvider.Tracer("countersign/fapi"),
-		health:  &health{store: c.Store, signer: c.Signer, warning: c.Warning, now: c.Now, log: c.Logger},
-		clients: client.NewCache(c.Store, c.Profiles, c.Now, c.Logger), forms: browser.NewForms(),
+		tracer:   c.TracerProvider.Tracer("countersign/fapi"),
+		health:   &health{store: c.Store, signer: c.Signer, warning: c.Warning, now: c.Now, log: c.Logger},
+		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Lifetime: c.SessionLifetime, Now: c.Now},
@@ -143,6 +152,9 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, c.Now)
 	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
 	var err error
+	if w.forms, err = browser.NewForms(c.Issuer); err != nil {
+		return nil, err
+	}
 	if w.scopes, err = scope.New(c.Issuer, c.Scopes, c.ResourceServers); err != nil {
 		return nil, err
 	}

@@ -91,7 +91,8 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 	secret, err := browser.Known(r)
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest,
-			"this page belongs to another browser, or cookies are off; go back to the application and start again").Because(err)
+			"this page belongs to another browser, or cookies are off; go back to the application and start again%s", h.forms.Elsewhere(r)).
+			Because(err)
 	}
 	open := &openInteraction{handler: h, handle: r.PathValue("handle"), browser: secret}
 	open.shown = shown{at: h.now()}

@@ -10,7 +10,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"countersign/internal/oauth"
@@ -95,18 +99,46 @@ func FormToken(browser, what string) string {
 func SameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // Forms reads forms that the server's own pages post.
-type Forms struct{ origins *http.CrossOriginProtection }
+type Forms struct {
+	origins *http.CrossOriginProtection
+	issuer  *url.URL
+}
 
-// NewForms makes a reader of forms.
-func NewForms() *Forms { return &Forms{origins: http.NewCrossOriginProtection()} }
+// NewForms makes a reader of forms of the pages of an issuer. A form that names the issuer as its origin is the server's own
+// also where an ingress has put another Host into the request.
+func NewForms(issuer string) (*Forms, error) {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil, err
+	}
+	f := &Forms{origins: http.NewCrossOriginProtection(), issuer: u}
+	return f, f.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host)
+}
 
 // Read reads a form of the same origin. Errors are *[oauth.Error].
 func (f *Forms) Read(w http.ResponseWriter, r *http.Request) (oauth.Form, error) {
-	if err := f.origins.Check(r); err != nil {
-		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site").
+	err := f.origins.Check(r)
+	if err == nil && strings.HasPrefix(r.Header.Get("Origin"), "http:") {
+		err = errors.New("the origin has no TLS") // Check compares hosts alone
+	}
+	if err != nil {
+		return oauth.Form{}, oauth.Errorf(oauth.AccessDenied, "this form was sent from another site%s", f.Elsewhere(r)).
 			WithStatus(http.StatusForbidden).Because(err)
 	}
 	return oauth.ReadForm(w, r)
+}
+
+// Elsewhere is for the end of a description: it says that a request is not for the issuer's host, or has another origin, and
+// what would be right; otherwise it is empty. A browser keeps cookies for the host that it sees.
+func (f *Forms) Elsewhere(r *http.Request) string {
+	right := f.issuer.Scheme + "://" + f.issuer.Host
+	switch origin := r.Header.Get("Origin"); {
+	case origin != "" && origin != right:
+		return fmt.Sprintf(": its origin is %s, and the address of this server is %s", origin, right)
+	case !strings.EqualFold(r.Host, f.issuer.Host) && !strings.EqualFold(strings.TrimSuffix(r.Host, ":443"), f.issuer.Host):
+		return fmt.Sprintf(": the request names the host %s, and the address of this server is %s", r.Host, right)
+	}
+	return ""
 }
 
 // SeeOther redirects with 303, the only redirect status of the server: browsers do not repost a form with a password

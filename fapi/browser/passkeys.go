@@ -26,6 +26,7 @@ const (
 	PurposeDevice   = "device sign-in"
 	PurposeRegister = "register"
 	PurposeDecide   = "decide"
+	PurposeRemove   = "remove"
 )
 
 // Passkeys verifies passkey assertions (WebAuthn Level 3 §7.2). A nil *Passkeys refuses all.

@@ -14,6 +14,23 @@ type ErrorPage interface {
 	Fail(w http.ResponseWriter, r *http.Request, failure Failure)
 }
 
+// StrayPages are for a browser at an address of the server that has no page.
+type StrayPages interface {
+	// Welcome shows what the server is, at the issuer's own address.
+	Welcome(w http.ResponseWriter, r *http.Request)
+	// Stray shows that there is no page, at any other.
+	Stray(w http.ResponseWriter, r *http.Request, failure Failure)
+}
+
+// ShowStray shows one of these pages.
+func ShowStray(pages StrayPages, w http.ResponseWriter, r *http.Request, root bool, err error) {
+	if root {
+		pages.Welcome(w, r)
+		return
+	}
+	pages.Stray(w, r, failureOf(r, err))
+}
+
 // Failure is an error for the error page.
 type Failure struct {
 	// Status is the HTTP status to answer with.
@@ -28,13 +45,18 @@ type Failure struct {
 
 // ShowError shows an error to the user.
 func ShowError(page ErrorPage, w http.ResponseWriter, r *http.Request, err error) {
+	page.Fail(w, r, failureOf(r, err))
+}
+
+// failureOf notes the error of a request, and says it for a page.
+func failureOf(r *http.Request, err error) Failure {
 	e := event.Of(r.Context())
 	err = endpoint.Translate(err)
 	e.Failed(err)
 	refusal := oauth.AsError(err)
-	page.Fail(w, r, Failure{
+	return Failure{
 		Status: refusal.HTTPStatus(), Code: refusal.Code, Description: refusal.Description, CorrelationID: e.CorrelationID,
-	})
+	}
 }
 
 // Client is what pages may show of a client: registered metadata only.
@@ -90,6 +112,8 @@ const (
 	// NotDecidedPassword and NotDecidedPasskey: nothing was decided, because the proof for it was not accepted.
 	NotDecidedPassword ProblemCode = "not decided: wrong password"
 	NotDecidedPasskey  ProblemCode = "not decided: passkey refused"
+	// NotRemoved: the last passkey was not removed, because the proof for it was not accepted.
+	NotRemoved ProblemCode = "not removed: passkey refused"
 	// SignInAgain: the sign-in is too old or too weak to change what the user confirms with.
 	SignInAgain ProblemCode = "sign in again"
 	// InvalidName: the name of a passkey or device cannot be used.

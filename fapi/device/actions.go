@@ -40,6 +40,7 @@ func (h *Handler) actionTable() map[button]action {
 
 		{settingsPage, "add-passkey"}:    h.change(h.addPasskey),
 		{settingsPage, "remove-passkey"}: h.change(h.removePasskey),
+		{settingsPage, "remove-last"}:    h.change(h.removeLastPasskey),
 		{settingsPage, "remove-device"}:  h.change(h.removeDevice),
 		{settingsPage, "keep-devices"}:   h.change(h.keepDevices),
 		{settingsPage, "remove-devices"}: h.change(h.removeAsked),

@@ -25,7 +25,7 @@ func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
 		return err
 	}
 	in.page.Request, in.page.Version = &view, versionOf(view)
-	in.page.Approve, in.page.Deny = "", ""
+	in.page.Approve = ""
 	if view.State != backchannel.Waiting {
 		return nil
 	}
@@ -41,16 +41,12 @@ func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
 	if err != nil || len(passkeys) == 0 {
 		return err
 	}
-	for decision, options := range map[string]*string{approve: &in.page.Approve, deny: &in.page.Deny} {
-		binding, err := in.decisionBinding(view, decision)
-		if err != nil {
-			return err
-		}
-		if *options, err = h.passkeys.Options(binding, passkeys); err != nil {
-			return err
-		}
+	binding, err := in.approvalBinding(view)
+	if err != nil {
+		return err
 	}
-	return nil
+	in.page.Approve, err = h.passkeys.Options(binding, passkeys)
+	return err
 }
 
 // decisionError translates errors of decisions to *oauth.Error. Others pass unchanged.
@@ -73,18 +69,18 @@ func decisionError(err error) error {
 	return err
 }
 
-// decisionBinding binds a passkey challenge to one decision about one request as it was shown, in this browser and
-// session.
-func (in *interaction) decisionBinding(view backchannel.View, decision string) (passkey.Binding, error) {
+// approvalBinding binds a passkey challenge to the approval of one request as it was shown, in this browser and session.
+func (in *interaction) approvalBinding(view backchannel.View) (passkey.Binding, error) {
 	digest, err := digestOf(view)
 	return passkey.Binding{
 		Purpose: browser.PurposeDecide, Browser: in.browser + " " + sessionID(in.session),
-		Subject: in.session.Subject, Content: decision + " " + digest,
+		Subject: in.session.Subject, Content: approve + " " + digest,
 	}, err
 }
 
-// decide is the action for a decision: with a passkey, or with the password of a user who has none. Only the first
-// decision counts; the page shows the state of the request.
+// decide is the action for a decision. Approving takes a passkey, or the password of a user who has none. Denying takes
+// the sign-in alone: nobody gains by it, and who sees a request that they did not begin shall not be kept from ending it.
+// Only the first decision counts; the page shows the state of the request.
 func (h *Handler) decide(decision string) action {
 	return func(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 		ctx := r.Context()
@@ -99,10 +95,13 @@ func (h *Handler) decide(decision string) action {
 			return false, nil
 		}
 		prove := h.proveByPassword
-		if in.page.Approve != "" {
+		switch {
+		case decision == deny:
+			prove = h.signedIn
+		case in.page.Approve != "":
 			prove = h.proveByPasskey
 		}
-		authentication, problem, err := prove(w, r, in, decision)
+		authentication, problem, err := prove(w, r, in)
 		if err != nil {
 			return false, err
 		}
@@ -119,11 +118,17 @@ func (h *Handler) decide(decision string) action {
 	}
 }
 
-// proveByPasskey authenticates a user for a decision with a passkey.
+// signedIn is the authentication of the session.
+func (h *Handler) signedIn(_ http.ResponseWriter, _ *http.Request, in *interaction) (browser.Authentication, browser.Problem, error) {
+	s := in.session
+	return browser.Authentication{Subject: s.Subject, ACR: s.ACR, AMR: s.AMR}, browser.Problem{}, nil
+}
+
+// proveByPasskey authenticates a user for an approval with a passkey.
 func (h *Handler) proveByPasskey(
-	w http.ResponseWriter, r *http.Request, in *interaction, decision string,
+	w http.ResponseWriter, r *http.Request, in *interaction,
 ) (browser.Authentication, browser.Problem, error) {
-	binding, err := in.decisionBinding(*in.page.Request, decision)
+	binding, err := in.approvalBinding(*in.page.Request)
 	if err != nil {
 		return browser.Authentication{}, browser.Problem{}, err
 	}
@@ -138,9 +143,9 @@ func (h *Handler) proveByPasskey(
 	return authentication, browser.Problem{}, err
 }
 
-// proveByPassword authenticates a user for a decision with the password.
+// proveByPassword authenticates a user for an approval with the password.
 func (h *Handler) proveByPassword(
-	w http.ResponseWriter, r *http.Request, in *interaction, _ string,
+	w http.ResponseWriter, r *http.Request, in *interaction,
 ) (browser.Authentication, browser.Problem, error) {
 	authentication, problem, err := h.password(w, r, in.page.SignedIn.Username, in.form.Get("password"))
 	switch {

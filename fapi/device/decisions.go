@@ -27,7 +27,7 @@ func (d *decisions) request(ctx context.Context, reference, subject string) (bac
 	return view, decisionError(err)
 }
 
-// record records a decision of a user who has just authenticated for it, and in the audit log the digest of the
+// record records a decision of a user, who has just authenticated for an approval, and in the audit log the digest of the
 // request as shown, and proof: names and values in turn of what else proves it. Errors are those of [Requests], and
 // *[oauth.Error] for too many decisions.
 func (d *decisions) record(

@@ -154,11 +154,15 @@ func newUser(t *testing.T) *user {
 		t.Fatal(err)
 	}
 	addresses := endpoint.Addresses{Issuer: server.URL}
+	forms, err := browser.NewForms(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
 	h, err := New(Config{
 		Store: opened, Requests: u.asked, Pages: u.pages,
 		Passwords: browser.Passwords{Directory: directory{}, Refused: errRefused, Throttled: errThrottled},
 		Sessions:  &browser.Sessions{Store: opened, Lifetime: time.Hour, Now: time.Now},
-		Forms:     browser.NewForms(), Proofs: &endpoint.Proofs{}, Addresses: addresses, Signer: keys,
+		Forms:     forms, Proofs: &endpoint.Proofs{}, Addresses: addresses, Signer: keys,
 		Evidence: &event.Recorder{Store: opened, Now: time.Now, Log: log}, Draining: func() bool { return false }, Now: time.Now, Log: log,
 	})
 	if err != nil {

@@ -119,7 +119,7 @@ func (h *Handler) readBrowser(w http.ResponseWriter, r *http.Request, in *intera
 		return err
 	}
 	if in.browser, err = browser.Known(r); err != nil {
-		return oauth.Errorf(oauth.InvalidRequest, "cookies are off in this browser; without them nothing can be confirmed").
+		return oauth.Errorf(oauth.InvalidRequest, "cookies are off in this browser; without them nothing can be confirmed%s", h.forms.Elsewhere(r)).
 			Because(err)
 	}
 	return nil

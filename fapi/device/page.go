@@ -43,13 +43,18 @@ type Page struct {
 	Requests []backchannel.View
 	// Request is the request on its own page.
 	Request *backchannel.View
-	// Approve and Deny hold the options of navigator.credentials.get for either decision, as JSON. They are bound to the
-	// request as shown, to the user and to the browser. Empty for a user without a passkey, who enters the password.
-	Approve, Deny string
+	// Approve holds the options of navigator.credentials.get for the approval, as JSON. They are bound to the request as
+	// shown, to the user and to the browser. Empty for a user without a passkey, who enters the password. To deny, it is
+	// enough to be signed in.
+	Approve string
 
 	// Passkeys and Devices are shown in the settings.
 	Passkeys []PasskeyView
 	Devices  []DeviceView
+	// Removing is the last passkey, which the user is about to remove: the page asks again, and says what then. Remove
+	// holds the options of navigator.credentials.get for it, as JSON.
+	Removing *PasskeyView
+	Remove   string
 	// Code is a new one-time code to enrol an approval app, and CodeLifetime how long it is valid.
 	Code         string
 	CodeLifetime time.Duration

@@ -76,7 +76,6 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 		alice.Send(on, path, action, "passkey", answer).Has(t, http.StatusOK, "Nothing was decided")
 		waiting(name)
 	}
-	refused("the answer for denying", "approve", alice.Passkey.Get(t, on.Options(t, "deny")))
 	refused("the answer for another request", "approve", alice.Passkey.Get(t, alice.Visit("/device/requests/"+second).Options(t, "approve")))
 	refused("another person's passkey", "approve", bob.Passkey.Get(t, on.Options(t, "approve")))
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "Nothing was decided")
@@ -96,10 +95,10 @@ func TestDeviceSignsWhatIsSeen(t *testing.T) {
 	answer := alice.Passkey.Get(t, on.Options(t, "approve"))
 	alice.Send(on, path, "approve", "passkey", answer).Has(t, http.StatusOK, "This was approved")
 	alice.Send(on, path, "approve", "passkey", answer).Has(t, http.StatusOK, "This was approved") // a page loaded again
-	alice.Send(on, path, "deny", "passkey", alice.Passkey.Get(t, on.Options(t, "deny"))).Has(t, http.StatusOK, "This was approved")
+	alice.Send(on, path, "deny").Has(t, http.StatusOK, "This was approved")
 }
 
-// TestDeviceWithoutPasskey: the password stands in, for either decision, and not where a passkey is asked for.
+// Covers: FD-134. TestDeviceWithoutPasskey: the password stands in to approve, denying needs nothing, and a password not where a passkey is asked for.
 func TestDeviceWithoutPasskey(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t)
@@ -117,7 +116,7 @@ func TestDeviceWithoutPasskey(t *testing.T) {
 	on = alice.Visit(path)
 	alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusForbidden)
 	alice.Visit(path).Has(t, http.StatusOK, "Did you ask for this?")
-	alice.Send(on, path, "deny", "password", "right").Has(t, http.StatusOK, "This was denied")
+	alice.Send(on, path, "deny").Has(t, http.StatusOK, "This was denied")
 }
 
 // TestDeviceRefusesMany: guessing a password for a decision, and deciding without end, are limited.
@@ -281,5 +280,65 @@ func TestFD04DevicePage(t *testing.T) {
 	})
 	t.Run("accepts the page that shows it as it is", func(t *testing.T) {
 		alice.Send(on, path, "approve", "password", "right").Has(t, http.StatusOK, "This was approved")
+	})
+}
+
+// Covers: FD-134. TestDeviceLastPasskey: the last passkey goes only after a page that says what then, and once it was used
+// for that in this browser.
+func TestDeviceLastPasskey(t *testing.T) {
+	t.Parallel()
+	w, _ := fapitest.NewDeviceWorld(t)
+	const path = "/device/settings"
+	alice := w.PasskeyOwner(t, "alice")
+	first := alice.Passkey
+	left := func(want int) {
+		t.Helper()
+		if have, err := w.Store.Passkeys(t.Context(), "sub-alice"); err != nil || len(have) != want {
+			t.Errorf("%d passkeys are left (%v), want %d", len(have), err, want)
+		}
+	}
+	alice.SignInByPasskeyAgain(path)
+	on := alice.Visit(path)
+	id := on.One(t, `name="id" value="([^"]+)"`)
+	asked := alice.Send(on, path, "remove-passkey", "id", id)
+	asked.Has(t, http.StatusOK, "Remove your last passkey?", "Whoever knows your password can then sign in as you", "Phone")
+	left(1)
+	options := asked.One(t, `data-passkey="get" data-options="([^"]*)"`)
+
+	for name, answer := range map[string]string{
+		"refuses no answer":                   "",
+		"refuses the answer to other options": alice.Passkey.Get(t, w.DeviceBrowser(t).Visit("/device").One(t, `data-passkey="get" data-options="([^"]*)"`)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			alice.Send(asked, path, "remove-last", "id", id, "passkey", answer).Has(t, http.StatusOK, "Nothing was removed", "Remove your last passkey?")
+			left(1)
+		})
+	}
+	t.Run("refuses a thief with the password", func(t *testing.T) {
+		thief := w.DeviceBrowser(t)
+		thief.SignIn("alice")
+		stolen := thief.Visit(path)
+		thief.Send(stolen, path, "remove-passkey", "id", id).Has(t, http.StatusOK, "Sign in again first")
+		thief.Send(stolen, path, "remove-last", "id", id, "passkey", first.Get(t, options)).Has(t, http.StatusOK, "Sign in again first")
+		left(1)
+	})
+	w.Clock.Advance(2 * time.Minute) // the limit of changes lets go a little
+	t.Run("accepts that another was added meanwhile", func(t *testing.T) {
+		alice.AddPasskey().Has(t, http.StatusOK, "The passkey is added")
+		second := alice.Passkey
+		alice.Passkey = first
+		alice.RemoveLast(asked).Has(t, http.StatusOK, "Passkeys and applications")
+		left(2)
+		on := alice.Visit(path)
+		alice.Send(on, path, "remove-passkey", "id", id).Has(t, http.StatusOK, "The passkey is removed")
+		left(1)
+		alice.Passkey = second
+	})
+	w.Clock.Advance(2 * time.Minute)
+	t.Run("accepts the last one, used for it", func(t *testing.T) {
+		on := alice.Visit(path)
+		asked := alice.Send(on, path, "remove-passkey", "id", on.One(t, `name="id" value="([^"]+)"`))
+		alice.RemoveLast(asked).Has(t, http.StatusOK, "The passkey is removed", "You have none yet")
+		left(0)
 	})
 }

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -188,12 +189,81 @@ func (h *Handler) registerPasskey(ctx context.Context, in *interaction, user pas
 	}, browser.ChallengeOneTime(challenge))
 }
 
-func (h *Handler) removePasskey(ctx context.Context, in *interaction, _ []store.Passkey) error {
-	subject := in.session.Subject
+// removePasskey removes a passkey; the last one that can be used is asked about first.
+func (h *Handler) removePasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
+	id, err := passkeyOf(in)
+	if err != nil {
+		return err
+	}
+	if last := lastPasskey(have, id); last != nil {
+		return h.askToRemove(in, *last)
+	}
+	return h.removed(ctx, in, id)
+}
+
+// removeLastPasskey removes the last passkey, once it has been used for that.
+func (h *Handler) removeLastPasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
+	id, err := passkeyOf(in)
+	if err != nil {
+		return err
+	}
+	last := lastPasskey(have, id)
+	if last == nil { // removed before, or another was added meanwhile: the settings show it
+		return nil
+	}
+	_, err = h.passkeys.Prove(ctx, in.removalBinding(*last), in.form.Get("passkey"))
+	if errors.Is(err, browser.ErrPasskeyRefused) {
+		h.logPasskeyRefused(ctx, err)
+		in.page.Problem.Code = browser.NotRemoved
+		return h.askToRemove(in, *last)
+	}
+	if err != nil {
+		return err
+	}
+	return h.removed(ctx, in, id)
+}
+
+// passkeyOf returns the passkey that a form names.
+func passkeyOf(in *interaction) ([]byte, error) {
 	id, err := base64.RawURLEncoding.DecodeString(in.form.Get("id"))
 	if err != nil {
-		return oauth.Errorf(oauth.InvalidRequest, "the form names no passkey").Because(err)
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the form names no passkey").Because(err)
 	}
+	return id, nil
+}
+
+// lastPasskey returns the passkey with an id, if it is the only one that is not refused as copied; else nil.
+func lastPasskey(have []store.Passkey, id []byte) *store.Passkey {
+	var last *store.Passkey
+	for i, one := range have {
+		switch {
+		case !one.ClonedAt.IsZero():
+		case last != nil || !bytes.Equal(one.ID, id):
+			return nil
+		default:
+			last = &have[i]
+		}
+	}
+	return last
+}
+
+// askToRemove shows the page that says what is without a passkey.
+func (h *Handler) askToRemove(in *interaction, last store.Passkey) (err error) {
+	in.page.Removing = &PasskeyView{ID: base64.RawURLEncoding.EncodeToString(last.ID), Name: last.Name}
+	in.page.Remove, err = h.passkeys.Options(in.removalBinding(last), []store.Passkey{last})
+	return err
+}
+
+// removalBinding binds a passkey challenge to the removal of that passkey, in this browser and session.
+func (in *interaction) removalBinding(p store.Passkey) passkey.Binding {
+	return passkey.Binding{
+		Purpose: browser.PurposeRemove, Browser: in.browser, Subject: in.session.Subject,
+		Content: sessionID(in.session) + " " + base64.RawURLEncoding.EncodeToString(p.ID),
+	}
+}
+
+func (h *Handler) removed(ctx context.Context, in *interaction, id []byte) error {
+	subject := in.session.Subject
 	in.page.Notice = PasskeyRemoved // also if it was removed before
 	switch err := h.store.RemovePasskey(ctx, subject, id); {
 	case errors.Is(err, store.ErrNotFound):

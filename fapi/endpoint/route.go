@@ -137,6 +137,9 @@ type Table struct {
 	Addresses Addresses
 	Routes    []Route
 	Guard     event.Guard
+	// Stray shows a page to somebody whose browser is at an address that has none; nil shows nobody one. root reports
+	// that it is the issuer itself. Whoever does not ask for a page gets the error in JSON.
+	Stray func(w http.ResponseWriter, r *http.Request, root bool, err error)
 }
 
 // Handler serves the issuer's listener, which requests no client certificate.
@@ -164,7 +167,7 @@ func (t Table) mux(prefix string, certificates bool) http.Handler {
 			mux.Handle(method+" "+address, handler)
 		}
 		// Any other method: 405 with Allow, rendered as every other error.
-		mux.Handle(address, r.methodNotAllowed())
+		mux.Handle(address, t.methodNotAllowed(r))
 	}
 	notFound := t.notFound()
 	mux.Handle("/", notFound)
@@ -190,7 +193,7 @@ func (r Route) handler(certificates bool) http.Handler {
 	})
 }
 
-func (r Route) methodNotAllowed() http.Handler {
+func (t Table) methodNotAllowed(r Route) http.Handler {
 	allow := strings.Join(r.Methods, ", ")
 	if slices.Contains(r.Methods, http.MethodGet) {
 		allow += ", HEAD"
@@ -198,15 +201,26 @@ func (r Route) methodNotAllowed() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		event.Of(request.Context()).Route = r.Path
 		w.Header().Set("Allow", allow)
-		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest, "this endpoint answers %s only", allow).
+		t.stray(w, request, oauth.Errorf(oauth.InvalidRequest, "this endpoint answers %s only", allow).
 			WithStatus(http.StatusMethodNotAllowed))
 	})
 }
 
 func (t Table) notFound() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		Refuse(w, request, oauth.Errorf(oauth.InvalidRequest,
+		t.stray(w, request, oauth.Errorf(oauth.InvalidRequest,
 			"there is nothing at this address; the endpoints are listed in %s/.well-known/openid-configuration",
 			t.Addresses.Issuer).WithStatus(http.StatusNotFound))
 	})
+}
+
+// stray answers a request that no endpoint serves: with a page where one is asked for, else with the error.
+func (t Table) stray(w http.ResponseWriter, r *http.Request, err error) {
+	w.Header().Add("Vary", "Accept")
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if t.Stray == nil || !read || !Prefers(r.Header.Get("Accept"), "text/html") {
+		Refuse(w, r, err)
+		return
+	}
+	t.Stray(w, r, strings.TrimSuffix(r.URL.Path, "/") == t.Addresses.Path(), err)
 }

@@ -98,6 +98,9 @@ const requestTimeout = 20 * time.Second
 // Guard is the outermost handler: it sets correlation id and span, writes the event, sets the headers of every
 // response, and recovers from panics.
 type Guard struct {
+	// StrictTransport is the header of that name (RFC 6797 §6.1) in every response.
+	StrictTransport string
+
 	Now    func() time.Time
 	Log    *slog.Logger
 	Tracer trace.Tracer
@@ -120,7 +123,7 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 			e.CorrelationID = random.UUID()
 		}
 		header.Set("X-Correlation-Id", e.CorrelationID)
-		header.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload")
+		header.Set("Strict-Transport-Security", g.StrictTransport)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		if len(r.TransferEncoding) > 0 {

@@ -161,12 +161,22 @@ func (p *DeviceBrowser) AddPasskey() Page {
 	return p.Send(on, "/device/settings", "add-passkey", "name", "Phone", "passkey", answer)
 }
 
-// Decide presses approve or deny on the page of a request, with the passkey.
+// Decide presses approve, with the passkey, or deny on the page of a request.
 func (p *DeviceBrowser) Decide(id, action string) Page {
 	p.t.Helper()
 	path := "/device/requests/" + id
 	on := p.Visit(path)
+	if action == "deny" {
+		return p.Send(on, path, action)
+	}
 	return p.Send(on, path, action, "passkey", p.Passkey.Get(p.t, on.Options(p.t, action)))
+}
+
+// RemoveLast presses the button of the page that asks about the last passkey, with that passkey.
+func (p *DeviceBrowser) RemoveLast(on Page) Page {
+	p.t.Helper()
+	answer := p.Passkey.Get(p.t, on.One(p.t, `data-passkey="get" data-options="([^"]*)"`))
+	return p.Send(on, "/device/settings", "remove-last", "id", on.One(p.t, `name="id" value="([^"]+)"`), "passkey", answer)
 }
 
 // One returns what a pattern has in parentheses.

@@ -244,6 +244,22 @@ func (b *Browser) await(selector, failure string, good func(text string) bool) {
 	b.t.Fatalf("browser at %s: %s %s", b.where(), selector, failure)
 }
 
+// Primary returns the texts of the buttons that stand out: visible, and filled with the accent colour of the pages.
+func (b *Browser) Primary() []string {
+	b.t.Helper()
+	return get(b, chromedp.Evaluate[[]string](`(() => {
+		const probe = document.body.appendChild(document.createElement('i'));
+		const filled = ['--accent', '--accent-strong'].map(name => {
+			probe.style.backgroundColor = 'var(' + name + ')';
+			return getComputedStyle(probe).backgroundColor;
+		});
+		probe.remove();
+		return [...document.querySelectorAll('button')]
+			.filter(each => each.offsetParent && filled.includes(getComputedStyle(each).backgroundColor))
+			.map(each => each.textContent.trim());
+	})()`))
+}
+
 // Value returns the value of an input.
 func (b *Browser) Value(selector string) string {
 	b.t.Helper()

@@ -25,6 +25,7 @@ func (p *Pages) Assets() ([]device.Asset, error) {
 		{"/device/icon-192.png", "icon-192.png", "image/png"},
 		{"/device/icon-512.png", "icon-512.png", "image/png"},
 		{"/device/icon.svg", "icon.svg", "image/svg+xml"},
+		{"/favicon.ico", "icon-192.png", "image/png"}, // for what has no page that names one
 	} {
 		body, err := files.ReadFile("assets/" + each.file)
 		if err != nil {

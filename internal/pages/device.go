@@ -61,9 +61,9 @@ type deviceRequestView struct {
 	Heading, Sentence string
 	Request           requestView
 	Waiting           bool
-	// ByPasskey reports whether the decision needs one; Approve and Deny are its options.
-	ByPasskey     bool
-	Approve, Deny string
+	// ByPasskey reports whether approving needs one; Approve are its options.
+	ByPasskey bool
+	Approve   string
 }
 
 // deviceSettingsView is the settings page.
@@ -74,6 +74,13 @@ type deviceSettingsView struct {
 	// Asked are those of Devices about which the user has to decide.
 	Asked              []thingView
 	Code, CodeLifetime string
+}
+
+// deviceRemoveView asks about the last passkey.
+type deviceRemoveView struct {
+	devicePart
+	Removing thingView
+	Remove   string
 }
 
 // thingView is a passkey or an application.
@@ -142,6 +149,8 @@ func deviceProblem(problem browser.Problem) string {
 		return "Sign in again first, with a passkey if you have one: that keeps others from changing what you confirm with."
 	case browser.InvalidName:
 		return "This name cannot be used: it needs 1 to 60 characters, all of which can be seen."
+	case browser.NotRemoved:
+		return "Nothing was removed: your passkey was not accepted. Try again."
 	case browser.TooManyPasskeys:
 		return "No more passkeys can be added."
 	case browser.TooManyDevices:
@@ -203,7 +212,7 @@ func (d DevicePages) Home(w http.ResponseWriter, _ *http.Request, page device.Pa
 func (d DevicePages) Request(w http.ResponseWriter, _ *http.Request, page device.Page) {
 	view := deviceRequestView{
 		devicePart: d.pages.part(page), Request: d.pages.viewRequest(*page.Request),
-		Waiting: page.Request.State == backchannel.Waiting, Approve: page.Approve, Deny: page.Deny,
+		Waiting: page.Request.State == backchannel.Waiting, Approve: page.Approve,
 	}
 	view.ByPasskey = view.Waiting && view.Approve != ""
 	switch page.Request.State {
@@ -221,6 +230,11 @@ func (d DevicePages) Request(w http.ResponseWriter, _ *http.Request, page device
 
 // Settings implements [device.Pages].
 func (d DevicePages) Settings(w http.ResponseWriter, _ *http.Request, page device.Page) {
+	if page.Removing != nil {
+		view := deviceRemoveView{devicePart: d.pages.part(page), Removing: viewPasskey(*page.Removing), Remove: page.Remove}
+		d.pages.renderDevice(w, page, "device_remove", "Remove your last passkey?", view)
+		return
+	}
 	view := deviceSettingsView{devicePart: d.pages.part(page), Fresh: page.Fresh}
 	for _, passkey := range page.Passkeys {
 		view.Passkeys = append(view.Passkeys, viewPasskey(passkey))

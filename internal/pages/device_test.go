@@ -21,7 +21,7 @@ func onDevice() device.Page {
 	now := time.Now()
 	return device.Page{
 		FormToken: "token", SignedIn: &browser.SignedIn{Subject: "sub-alice", Username: "alice"}, Version: "v1", Confirms: true,
-		Approve: `{"challenge":"approve"}`, Deny: `{"challenge":"deny"}`,
+		Approve: `{"challenge":"approve"}`,
 		Request: &backchannel.View{
 			State: backchannel.Waiting, Reference: "reference", Client: in.Client, Message: "MINT 1207", Scopes: in.Scopes,
 			Details: in.Details, CreatedAt: now, ExpiresAt: now.Add(2 * time.Minute), GrantLifetime: 90 * 24 * time.Hour,
@@ -83,20 +83,29 @@ func TestDevicePolicy(t *testing.T) {
 	}
 }
 
-// Covers: ATTACK-38. TestDeviceDecisionIsFree: nothing is chosen beforehand, and denying is as easy as approving.
+// Covers: ATTACK-38, FD-134. TestDeviceDecisionIsFree: nothing is chosen beforehand, the buttons look alike, and denying
+// takes less than approving.
 func TestDeviceDecisionIsFree(t *testing.T) {
 	for name, byPasskey := range map[string]bool{"with a passkey": true, "with a password": false} {
 		page := onDevice()
 		if !byPasskey {
-			page.Approve, page.Deny = "", ""
+			page.Approve = ""
 		}
 		body := shownOnDevice(t, "request", page).Body.String()
 		buttons := map[string]string{}
 		for _, button := range regexp.MustCompile(`<button id="(approve|deny)"([^>]*)>`).FindAllStringSubmatch(body, -1) {
-			buttons[button[1]] = strings.NewReplacer("approve", "", "deny", "").Replace(button[2])
+			buttons[button[1]] = button[2]
 		}
-		if len(buttons) != 2 || buttons["approve"] != buttons["deny"] {
+		for _, looks := range []string{"class=", "style="} {
+			if len(buttons) != 2 || strings.Contains(buttons["approve"], looks) || strings.Contains(buttons["deny"], looks) {
+				t.Errorf("%s: the buttons are %q", name, buttons)
+			}
+		}
+		if asks := strings.Contains(buttons["approve"], "data-options="); asks != byPasskey || strings.Contains(buttons["deny"], "data-options=") {
 			t.Errorf("%s: the buttons are %q", name, buttons)
+		}
+		if !byPasskey && !strings.Contains(buttons["deny"], "formnovalidate") {
+			t.Errorf("%s: denying asks for the password: %q", name, buttons["deny"])
 		}
 		for _, unwanted := range []string{"autofocus", "checked", "selected", `class="primary"`} {
 			if strings.Contains(body, unwanted) {

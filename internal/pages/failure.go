@@ -29,6 +29,31 @@ func (p *Pages) Fail(w http.ResponseWriter, _ *http.Request, failure browser.Fai
 	p.render(w, failure.Status, "failure", view.Heading, p.policy.withoutForm(), view)
 }
 
+// welcomeView is the content of the page at the issuer's own address.
+type welcomeView struct {
+	Base, Discovery string
+	// Known reports whether the issuer's address is known, and with it the others.
+	Known bool
+}
+
+// Welcome implements [browser.StrayPages].
+func (p *Pages) Welcome(w http.ResponseWriter, _ *http.Request) {
+	view := welcomeView{Base: p.base + "/device", Discovery: p.issuer + "/.well-known/openid-configuration", Known: p.issuer != ""}
+	p.render(w, http.StatusOK, "welcome", "Sign-in", p.policy.withoutForm(), view)
+}
+
+// Stray implements [browser.StrayPages].
+func (p *Pages) Stray(w http.ResponseWriter, _ *http.Request, failure browser.Failure) {
+	view := failureView{Code: plain(failure.Code, idLimit), CorrelationID: plain(failure.CorrelationID, idLimit)}
+	switch failure.Status {
+	case http.StatusMethodNotAllowed:
+		view.Heading, view.Sentence = "This address is for applications", "Applications call it by themselves. There is nothing to see here."
+	default:
+		view.Heading, view.Sentence = "There is no such page", "Check the address, or begin again in the application that you came from."
+	}
+	p.render(w, failure.Status, "failure", view.Heading, p.policy.withoutForm(), view)
+}
+
 func heading(status int) string {
 	switch {
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:

@@ -73,7 +73,9 @@ func setHeaders(header http.Header, policy string) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
-	header.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload")
+	if header.Get("Strict-Transport-Security") == "" { // set by the server as it is configured
+		header.Set("Strict-Transport-Security", "max-age=63072000")
+	}
 	header.Set("Permissions-Policy", permissions)
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")

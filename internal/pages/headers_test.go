@@ -36,7 +36,7 @@ func checkHeaders(t *testing.T, w *httptest.ResponseRecorder) {
 		"X-Content-Type-Options":       "nosniff",
 		"Referrer-Policy":              "no-referrer",
 		"Cache-Control":                "no-store",
-		"Strict-Transport-Security":    "max-age=63072000; includeSubDomains; preload",
+		"Strict-Transport-Security":    "max-age=63072000",
 		"Cross-Origin-Opener-Policy":   "same-origin",
 		"Cross-Origin-Resource-Policy": "same-origin",
 		"Permissions-Policy":           permissions,

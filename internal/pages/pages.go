@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"countersign/fapi/authorize"
+	"countersign/fapi/browser"
 	"countersign/internal/oauth"
 )
 
@@ -46,7 +47,10 @@ type Pages struct {
 	templates map[string]*template.Template
 }
 
-var _ authorize.Pages = (*Pages)(nil)
+var (
+	_ authorize.Pages    = (*Pages)(nil)
+	_ browser.StrayPages = (*Pages)(nil)
+)
 
 // New checks the configuration and makes the pages.
 func New(config Config) (*Pages, error) {

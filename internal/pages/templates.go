@@ -16,7 +16,7 @@ func parseTemplates() (template.CSS, map[string]*template.Template, error) {
 	}
 	pages := map[string]*template.Template{}
 	for _, name := range []string{"signin", "consent", "failure", "device_signin", "device_home", "device_request",
-		"device_settings"} {
+		"device_settings", "device_remove", "welcome"} {
 		pages[name], err = template.ParseFS(files, "templates/frame.html", "templates/client.html",
 			"templates/device_parts.html", "templates/"+name+".html")
 		if err != nil {
