@@ -12,6 +12,10 @@ func (c *Config) Commented() string {
 	var out strings.Builder
 	out.WriteString("# Countersign configuration. Relative file names start at this file's folder.\n")
 	out.WriteString("# A key behind # has the value shown. `countersign config print` shows what is in effect.\n\n")
+	if lax := c.Laxer(); len(lax) > 0 {
+		comment(&out, "Not for production as it is. Laxer than the defaults, and marked below: "+strings.Join(lax, ", ")+".")
+		out.WriteString("\n")
+	}
 	commentedTable(&out, "", reflect.ValueOf(c).Elem())
 	return out.String()
 }
@@ -96,6 +100,9 @@ func commentedKey(out *strings.Builder, name string, field reflect.StructField, 
 	if value.IsZero() && field.Tag.Get("required") != "true" || value.Equal(byDefault) && !value.IsZero() {
 		fmt.Fprintf(out, "# %s = %s\n", name, plainValue(byDefault))
 		return
+	}
+	if standard, ok := laxer(field, value); ok {
+		comment(out, "This is laxer than the default, which is "+standard+".")
 	}
 	fmt.Fprintf(out, "%s = %s\n", name, plainValue(value))
 }

@@ -7,7 +7,7 @@
 package config
 
 // Config is the whole file. Tags: toml names the key, doc describes it, default is the value of an absent key,
-// required demands it, enum lists the only values, min and max bound it.
+// required demands it, enum lists the only values, min and max bound it, lax says how it protects less than its default.
 type Config struct {
 	Issuer string `toml:"issuer" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
 
@@ -40,6 +40,9 @@ type Config struct {
 
 	// folder is where the file lies; relative file names start there.
 	folder string
+	// name is that of the file, and positions are where its keys are.
+	name      string
+	positions positions
 }
 
 // Listen is the main listener.
@@ -48,6 +51,7 @@ type Listen struct {
 	CertificateFile File   `toml:"certificate_file" required:"true" doc:"TLS certificate chain, PEM, leaf first. Used by both listeners."`
 	KeyFile         Secret `toml:"key_file" required:"true" doc:"Private key of the TLS certificate, PEM."`
 	IngressNetworks string `toml:"ingress_networks" doc:"Networks of the ingresses in front of this listener, such as 10.1.2.0/28, separated by spaces. From there X-Forwarded-For is believed: its last address that is in none of them is the client's, in the log and for limits by address."`
+	StrictTransport string `toml:"strict_transport_security" default:"host" enum:"host,subdomains,preload" doc:"For which hosts browsers are told to use https only (RFC 6797), for two years: the host of the issuer, its subdomains too, or so that it may be put on the browsers' preload lists, which is hard to undo."`
 }
 
 // ListenMTLS is the listener for client certificates.
@@ -100,7 +104,7 @@ type Signer struct {
 	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
 	RotateEvery Duration          `toml:"rotate_every" default:"0s" min:"0s" max:"1095d" doc:"How often a new key takes the place of the one that signs, by itself; 0s leaves it to countersign keys rotate."`
 
-	DevelopmentKeyFile File `toml:"development_key_file" doc:"In place of an HSM, for developing on one machine: an encrypted file of keys, made by countersign keys generate. Only for an issuer on localhost, *.localhost, 127.0.0.1 or [::1], and never beside an HSM."`
+	DevelopmentKeyFile File `toml:"development_key_file" lax:"other" doc:"In place of an HSM, for developing on one machine: an encrypted file of keys, made by countersign keys generate. Only for an issuer on localhost, *.localhost, 127.0.0.1 or [::1], and never beside an HSM."`
 
 	Replicas []Replica `toml:"replicas" doc:"Further tokens that hold copies of the keys. Each key is used from every token that it has an address on; while one is away the others sign."`
 }
@@ -117,7 +121,7 @@ type Replica struct {
 
 // Tokens are lifetimes and algorithms.
 type Tokens struct {
-	AccessTokenLifetime  Duration `toml:"access_token_lifetime" default:"5m" min:"30s" max:"15m" doc:"Life of an access token. Short, because a resource server may accept it until it ends."`
+	AccessTokenLifetime  Duration `toml:"access_token_lifetime" lax:"more" default:"5m" min:"30s" max:"15m" doc:"Life of an access token. Short, because a resource server may accept it until it ends."`
 	AccessTokenAlgorithm string   `toml:"access_token_algorithm" default:"PS256" enum:"PS256,ES256,EdDSA" doc:"Signature algorithm of access tokens (FAPI 2.0 Security Profile §5.4.1)."`
 	IDTokenLifetime      Duration `toml:"id_token_lifetime" default:"5m" min:"30s" max:"1h" doc:"Life of an ID token."`
 	GrantLifetime        Duration `toml:"grant_lifetime" default:"90d" min:"1m" max:"365d" doc:"How long a user's decision is valid, and with it every refresh token."`
@@ -141,10 +145,10 @@ type Limits struct {
 	DrainTime         Duration `toml:"drain_time" default:"0s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no, so that a load balancer can notice."`
 	ShutdownTimeout   Duration `toml:"shutdown_timeout" default:"20s" min:"1s" max:"5m" doc:"How long running requests may take after SIGTERM."`
 
-	ClientPerSecond          int `toml:"client_per_second" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`
-	ClientBurst              int `toml:"client_burst" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
-	AddressFailuresPerSecond int `toml:"address_failures_per_second" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address, after a burst; then the address must wait."`
-	AddressFailureBurst      int `toml:"address_failure_burst" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
+	ClientPerSecond          int `toml:"client_per_second" lax:"more" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`
+	ClientBurst              int `toml:"client_burst" lax:"more" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
+	AddressFailuresPerSecond int `toml:"address_failures_per_second" lax:"more" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address, after a burst; then the address must wait."`
+	AddressFailureBurst      int `toml:"address_failure_burst" lax:"more" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
 }
 
 // DPoP is for proofs of possession.
@@ -165,11 +169,11 @@ type CIBA struct {
 	MaxLifetime          Duration `toml:"max_lifetime" default:"10m" min:"10s" max:"1h" doc:"What a requested_expiry is cut to."`
 	Interval             Duration `toml:"interval" default:"5s" min:"1s" max:"1m" doc:"Least time between two polls of one request. A client that polls sooner gets slow_down, and must wait 5s longer from then on."`
 	LongPoll             Duration `toml:"long_poll" default:"0s" min:"0s" max:"15s" doc:"How long a poll is held while the request is pending; 0s answers at once. Clients must be ready for it (CIBA Core §11), and ingresses too."`
-	PendingPerUser       int      `toml:"pending_per_person" default:"5" min:"1" max:"100" doc:"Requests of all clients that may be pending for one user at once."`
-	PendingPerClient     int      `toml:"pending_per_client" default:"3" min:"1" max:"100" doc:"Requests of one client that may be pending for one user at once."`
-	UserPerMinute        int      `toml:"person_per_minute" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on one node."`
-	UserBurst            int      `toml:"person_burst" default:"5" min:"1" max:"1000" doc:"How often one client may ask one user at once."`
-	BindingMessage       string   `toml:"binding_message" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
+	PendingPerUser       int      `toml:"pending_per_person" lax:"more" default:"5" min:"1" max:"100" doc:"Requests of all clients that may be pending for one user at once."`
+	PendingPerClient     int      `toml:"pending_per_client" lax:"more" default:"3" min:"1" max:"100" doc:"Requests of one client that may be pending for one user at once."`
+	UserPerMinute        int      `toml:"person_per_minute" lax:"more" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on one node."`
+	UserBurst            int      `toml:"person_burst" lax:"more" default:"5" min:"1" max:"1000" doc:"How often one client may ask one user at once."`
+	BindingMessage       string   `toml:"binding_message" lax:"other" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
 	LoginHint            string   `toml:"login_hint" default:"username" enum:"username,subject" doc:"What a login_hint is."`
 	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that encrypt pending notifications in the database: the first encrypts, all decrypt. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`
 	ClientCertificate    File     `toml:"ping_certificate_file" doc:"Certificate, PEM, that is shown to notification endpoints that ask for one."`
@@ -242,7 +246,7 @@ type Retention struct {
 
 // Resources are built-in protected resources.
 type Resources struct {
-	SampleAccounts bool `toml:"sample_accounts" default:"false" doc:"Answer /accounts with invented accounts, to try the flow. It needs the scope accounts."`
+	SampleAccounts bool `toml:"sample_accounts" lax:"other" default:"false" doc:"Answer /accounts with invented accounts, to try the flow. It needs the scope accounts."`
 }
 
 // Scope is a scope value.

@@ -48,7 +48,7 @@ func parse(name string, document []byte, files bool) (*Config, error) {
 		return nil, c.report(name)
 	}
 	c.positions = locate(document)
-	config := &Config{folder: filepath.Dir(name)}
+	config := &Config{folder: filepath.Dir(name), name: name, positions: c.positions}
 	c.validate(tree)
 	c.fill(reflect.ValueOf(config).Elem(), "", tree)
 	config.resolve()

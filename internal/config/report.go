@@ -12,7 +12,7 @@ type Problem struct {
 	Line int
 	// Key is the full name, such as "tokens.access_token_lifetime"; empty for a problem of the file as a whole.
 	Key string
-	// Value is what the file says, in TOML; empty for a missing or unknown key. A secret's is "[redacted]".
+	// Value is what the file says, in TOML; empty for a missing or unknown key. What may be a secret is "[redacted]".
 	Value string
 	// Text says what is wrong and what would be right.
 	Text string
@@ -50,6 +50,28 @@ func (r *Report) line(m Problem) string {
 	}
 	text.WriteString(m.Text)
 	return text.String()
+}
+
+// Refuse makes a report of what is wrong with a configuration that keeps to all rules: one problem for each line of err. A
+// line that begins with a key and a colon is told at that key. It returns nil for nil.
+func (config *Config) Refuse(err error) error {
+	if err == nil {
+		return nil
+	}
+	c := &collector{positions: config.positions, wrong: map[string]bool{}}
+	said := map[string]bool{}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if said[line] {
+			continue
+		}
+		said[line] = true
+		key, text, ok := strings.Cut(line, ": ")
+		if _, known := config.positions[key]; !ok || !known {
+			key, text = "", line
+		}
+		c.add(key, "", "%s", text)
+	}
+	return c.report(config.name)
 }
 
 // collector gathers problems while the file is read.

@@ -20,6 +20,8 @@ import (
 // to be wrong.
 func (c *collector) rules(config *Config) {
 	c.issuer("issuer", config.Issuer)
+	c.profiles(config)
+	c.strictTransport(config)
 	c.address("listen.address", config.Listen.Address)
 	c.listenMTLS(config)
 	c.trustStores(config)
@@ -30,6 +32,7 @@ func (c *collector) rules(config *Config) {
 	c.telemetry(&config.Telemetry)
 	c.scopes(config)
 	c.resourceServers(config)
+	c.detailTypes(config)
 	c.registration(config)
 	c.ciba(&config.CIBA)
 	c.approvalApps(&config.ApprovalApps)
@@ -97,50 +100,6 @@ func (c *collector) ciba(b *CIBA) {
 	c.pair("ciba.ping_certificate_file", string(b.ClientCertificate), "ciba.ping_key_file", string(b.ClientCertificateKey))
 	if b.ClientCertificate != "" && b.PingKeys == "" {
 		c.add("ciba.ping_certificate_file", quote(string(b.ClientCertificate)), "has no meaning without ciba.ping_keys_file: no client is notified")
-	}
-}
-
-// resourceServers is the rule of RFC 8707 §2.
-func (c *collector) resourceServers(config *Config) {
-	for i, server := range config.ResourceServers {
-		key := fmt.Sprintf("resource_servers[%d].", i)
-		u, err := url.Parse(server.Identifier)
-		if !c.bad(key+"identifier") && (err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "" || strings.Contains(server.Identifier, "#")) {
-			c.add(key+"identifier", quote(server.Identifier), `not an absolute URI without a fragment, such as "https://api.example" (RFC 8707 §2)`)
-		}
-		c.knownScopes(key+"scopes", server.Scopes, config)
-	}
-}
-
-func (c *collector) registration(config *Config) {
-	r := &config.Registration
-	c.knownScopes("registration.scopes", r.Scopes, config)
-	for name := range strings.FieldsSeq(r.DetailTypes) {
-		if !slices.ContainsFunc(config.AuthorizationDetails, func(d AuthorizationDetail) bool { return d.Type == name }) {
-			c.add("registration.authorization_details_types", quote(name), "there is no such type; describe it under [[authorization_details]]")
-		}
-	}
-	if r.CertificateQuota > 0 && (config.ListenMTLS.Address == "" || config.ListenMTLS.ClientCAFile == "") {
-		c.add("registration.certificate_quota", strconv.Itoa(r.CertificateQuota), "needs listen_mtls.address and listen_mtls.client_ca_file, where certificates are shown and trusted")
-	}
-}
-
-// ScopeNames are the scope values that exist: the built-in ones, and those of the configuration.
-func (config *Config) ScopeNames() []string {
-	names := []string{"openid", "offline_access", "profile", "email", "phone", "address"}
-	for _, scope := range config.Scopes {
-		names = append(names, scope.Name)
-	}
-	return names
-}
-
-// knownScopes demands that scope values exist.
-func (c *collector) knownScopes(key, scopes string, config *Config) {
-	known := config.ScopeNames()
-	for name := range strings.FieldsSeq(scopes) {
-		if !c.bad(key) && !slices.Contains(known, name) {
-			c.add(key, quote(name), "there is no such scope; describe it under [[scopes]]")
-		}
 	}
 }
 
@@ -235,7 +194,7 @@ func (c *collector) store(s *Store) {
 	switch s.Driver {
 	case "sqlite":
 		c.needed("store.file", file, `missing: the sqlite driver needs the name of its database file, such as "countersign.db"`)
-		c.unneeded("store.url_file", address, redacted, "belongs to the driver postgres; leave it out or set store.driver")
+		c.unneeded("store.url_file", address, s.URL.shown(), "belongs to the driver postgres; leave it out or set store.driver")
 	case "postgres":
 		c.needed("store.url_file", address, "missing: the postgres driver needs the name of a file that holds its connection URL")
 		c.unneeded("store.file", file, quote(file), "belongs to the driver sqlite; leave it out or set store.driver")
@@ -374,7 +333,7 @@ func (c *collector) telemetry(t *Telemetry) {
 		return
 	}
 	if t.OTLPEndpoint == "" {
-		c.unneeded("telemetry.otlp_headers_file", string(t.OTLPHeaders), redacted, "has no meaning without telemetry.otlp_endpoint; set both or none")
+		c.unneeded("telemetry.otlp_headers_file", string(t.OTLPHeaders), t.OTLPHeaders.shown(), "has no meaning without telemetry.otlp_endpoint; set both or none")
 		return
 	}
 	u, err := url.Parse(t.OTLPEndpoint)
@@ -459,8 +418,41 @@ func (s Secret) shown() string {
 	if strings.HasPrefix(string(s), credentialPrefix) {
 		return quote(string(s))
 	}
-	if _, err := os.Stat(string(s)); err != nil {
+	if _, err := os.Stat(string(s)); err != nil && !isFileName(string(s)) {
 		return redacted
 	}
 	return quote(string(s))
+}
+
+// namePart is a part of a file's name as people give it; whatever is longer may be a secret.
+var namePart = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,40}$`)
+
+// isFileName reports whether a text can only be the name of a file, and not a secret that was put in its place: it ends as
+// such files do, or is called as they are. A PIN, a password, a database's address and base64 are none. The folder proves
+// nothing: it is that of the configuration where the text has none.
+func isFileName(text string) bool {
+	unknown := text
+	for folder := path.Dir(text); folder != "."; folder = path.Dir(folder) {
+		if _, err := os.Stat(folder); err == nil {
+			unknown = strings.TrimPrefix(text, folder) // a folder that exists is no secret
+			break
+		}
+	}
+	for part := range strings.SplitSeq(strings.TrimPrefix(unknown, "/"), "/") {
+		if !namePart.MatchString(part) || len(part) >= 16 && random(part) {
+			return false
+		}
+	}
+	base := path.Base(text)
+	if slices.Contains([]string{"pin", "hsm-pin", "token-pin", "user-pin", "passphrase", "database-url", "store-url", "otlp-headers"}, base) {
+		return true
+	}
+	ending := strings.ToLower(path.Ext(base))
+	endings := []string{".key", ".keys", ".pem", ".crt", ".pin", ".txt", ".url", ".secret", ".pass", ".conf", ".jwk", ".json", ".headers"}
+	return slices.Contains(endings, ending) && strings.ContainsFunc(strings.TrimSuffix(base, path.Ext(base)), unicode.IsLetter)
+}
+
+// random reports whether a text has capital letters, small ones and digits, as generated secrets do.
+func random(text string) bool {
+	return strings.ContainsFunc(text, unicode.IsUpper) && strings.ContainsFunc(text, unicode.IsLower) && strings.ContainsFunc(text, unicode.IsDigit)
 }

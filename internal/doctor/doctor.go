@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign/internal/buildinfo"
 	"countersign/internal/config"
 	"countersign/internal/hsm"
+	"countersign/internal/serve"
 	"countersign/store"
 )
 
@@ -25,9 +27,10 @@ const (
 
 // Finding is one thing that a check has found.
 type Finding struct {
-	Outcome Outcome
+	Outcome Outcome `json:"outcome"`
 	// Topic is a word to search for, and Text one line for the operator.
-	Topic, Text string
+	Topic string `json:"topic"`
+	Text  string `json:"text"`
 }
 
 // Findings are what a check has found, in its order.
@@ -39,7 +42,7 @@ func (f Findings) Failed() bool {
 }
 
 func (f *Findings) add(outcome Outcome, topic, format string, arguments ...any) {
-	*f = append(*f, Finding{outcome, topic, fmt.Sprintf(format, arguments...)})
+	*f = append(*f, Finding{Outcome: outcome, Topic: topic, Text: fmt.Sprintf(format, arguments...)})
 }
 
 func (f *Findings) ok(topic, format string, arguments ...any) { f.add(OK, topic, format, arguments...) }
@@ -115,10 +118,7 @@ func (d *Doctor) Checks() []Check {
 		return Check{Name: name, Run: func(ctx context.Context) (Findings, error) { return run(ctx), nil }}
 	}
 	return []Check{
-		plain("config", func() (f Findings) {
-			f.ok("config", "%s is correct", d.File)
-			return f
-		}),
+		open("config", d.configuration),
 		plain("build", d.build),
 		plain("clock", d.clock),
 		plain("files", d.files),
@@ -131,6 +131,25 @@ func (d *Doctor) Checks() []Check {
 		open("hsm", d.openTokens),
 		open("keys", d.keys),
 	}
+}
+
+// configuration asks what the server asks when it starts.
+func (d *Doctor) configuration(ctx context.Context) (f Findings) {
+	err := serve.Check(ctx, d.Config, d.Now)
+	if lax := d.Config.Laxer(); len(lax) > 0 {
+		f.warn("config", "laxer than the defaults: %s", strings.Join(lax, ", "))
+	}
+	if issuer, listener, differ := d.Config.PortsDiffer(); differ {
+		f.warn("config", "listen.address has the port %s and the issuer %s: right only when something on this machine forwards the one to the other", listener, issuer)
+	}
+	if err == nil {
+		f.ok("config", "%s is correct", d.File)
+		return f
+	}
+	for problem := range strings.SplitSeq(err.Error(), "\n") {
+		f.fail("config", "%s", problem)
+	}
+	return f
 }
 
 func (d *Doctor) build() (f Findings) {

@@ -55,7 +55,7 @@ func (f *Findings) validity(topic, name string, certificate *x509.Certificate, n
 	end := certificate.NotAfter.UTC().Format(time.DateOnly)
 	switch left := certificate.NotAfter.Sub(now); {
 	case now.Before(certificate.NotBefore):
-		f.fail(topic, "%s is valid only from %s on; is the clock right?", name, certificate.NotBefore.UTC().Format(time.DateTime))
+		f.fail(topic, "%s is valid only from %s on; is the clock right?", name, certificate.NotBefore.UTC().Format(time.RFC3339))
 		return false
 	case left <= 0:
 		f.fail(topic, "%s ended on %s; get a new one", name, end)
@@ -115,7 +115,7 @@ func (f *Findings) revocationLists(name, file string, now time.Time) {
 		return
 	}
 	for _, list := range lists {
-		end := list.NextUpdate.UTC().Format(time.DateTime)
+		end := list.NextUpdate.UTC().Format(time.RFC3339)
 		switch {
 		case list.NextUpdate.IsZero():
 			f.fail("mtls", "%s: the revocation list of %s does not say when the next one comes, and is not used", name, list.Issuer)

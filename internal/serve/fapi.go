@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -29,11 +30,11 @@ import (
 
 // settings are those of the authorization server.
 func (s *server) settings(ctx context.Context) (fapi.Config, error) {
-	c := s.Config
-	trust, stores, err := clientTrust(ctx, c, s.Now, s.log)
+	settings, err := s.offered(ctx)
 	if err != nil {
 		return fapi.Config{}, err
 	}
+	c := s.Config
 	shown, err := pages.New(pages.Config{Issuer: c.Issuer, Now: s.Now, Logger: s.log})
 	if err != nil {
 		return fapi.Config{}, err
@@ -50,11 +51,19 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	if err != nil {
 		return fapi.Config{}, err
 	}
+	settings.Store, settings.Signer, settings.AuditChain = s.store, s.keys.Signer, s.chain
+	settings.Interactor, settings.DevicePages, settings.Passwords = interactor, shown.Device(), passwords
+	settings.Assets, settings.StrayPages, settings.CertificateRefused = assets, shown, s.certificateRefused
+	return settings, nil
+}
+
+// offered are the settings as far as the configuration says them, with the files that it names.
+func (s *server) offered(ctx context.Context) (fapi.Config, error) {
+	c := s.Config
 	settings := fapi.Config{
-		Issuer: c.Issuer, Store: s.store, Signer: s.keys.Signer, AuditChain: s.chain,
-		Now: s.Now, Logger: s.log, Lines: s.lines, TracerProvider: s.traces,
-		Interactor: interactor, DevicePages: shown.Device(), Passwords: passwords, Assets: assets, PasskeyName: "Countersign", ACRValues: authorize.ACRValues(),
-		Certificates: mtls.Admitted(), ClientTrust: trust, TrustStores: stores, CertificateRefused: s.certificateRefused,
+		Issuer: c.Issuer, Now: s.Now, Logger: s.log, Lines: s.lines, TracerProvider: s.traces,
+		StrictTransport: strictTransport(c.Listen.StrictTransport),
+		PasskeyName:     "Countersign", ACRValues: authorize.ACRValues(), Certificates: mtls.Admitted(),
 		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
 		InteractionLifetime:  c.Sessions.InteractionLifetime.Std(),
 		CodeLifetime:         c.Tokens.CodeLifetime.Std(),
@@ -78,7 +87,9 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	if c.ListenMTLS.Address != "" {
 		settings.MTLSIssuer = c.ListenMTLS.URL
 	}
-	return settings, offer(&settings, c, s.Now)
+	trust, stores, trustErr := clientTrust(ctx, c, s.Now, s.log)
+	settings.ClientTrust, settings.TrustStores = trust, stores
+	return settings, errors.Join(trustErr, offer(&settings, c, s.Now))
 }
 
 // appPolicy is what approval apps may claim.
@@ -101,6 +112,18 @@ func (s *server) certificateRefused(r *http.Request, refused endpoint.RefusedCer
 	})
 }
 
+// strictTransport is the header of RFC 6797 for the hosts that it is to hold for.
+func strictTransport(scope string) string {
+	const twoYears = "max-age=63072000"
+	switch scope {
+	case "subdomains":
+		return twoYears + "; includeSubDomains"
+	case "preload":
+		return twoYears + "; includeSubDomains; preload"
+	}
+	return twoYears
+}
+
 // offer adds what clients can ask for: scopes, resources, detail types, registration and CIBA.
 func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error {
 	for _, known := range c.Scopes {
@@ -114,14 +137,17 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 			Identifier: known.Identifier, Scopes: strings.Fields(known.Scopes),
 		})
 	}
+	var problems []error
 	for i, known := range c.AuthorizationDetails {
-		schema, err := os.ReadFile(known.SchemaFile.Path())
-		if err != nil {
-			return fmt.Errorf("authorization_details[%d].schema_file: %w", i, err)
+		one := rar.Type{Type: known.Type, Title: known.Title}
+		var err error
+		if one.Schema, err = os.ReadFile(known.SchemaFile.Path()); err == nil {
+			_, err = rar.NewTypes([]rar.Type{one})
 		}
-		settings.AuthorizationDetailTypes = append(settings.AuthorizationDetailTypes, rar.Type{
-			Type: known.Type, Title: known.Title, Schema: schema,
-		})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("authorization_details[%d].schema_file: %s", i, strings.TrimPrefix(err.Error(), "fapi: ")))
+		}
+		settings.AuthorizationDetailTypes = append(settings.AuthorizationDetailTypes, one)
 	}
 	if c.Registration.Enabled {
 		settings.Registration = &registration.Settings{
@@ -129,12 +155,10 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 			CertificateQuota: c.Registration.CertificateQuota,
 		}
 	}
-	var err error
-	if settings.Backchannel, err = backchannelSettings(c.CIBA, now); err != nil {
-		return err
-	}
-	settings.OutboundRoots, err = outboundRoots(c.Outbound.CAFile)
-	return err
+	var backchannel, outbound error
+	settings.Backchannel, backchannel = backchannelSettings(c.CIBA, now)
+	settings.OutboundRoots, outbound = outboundRoots(c.Outbound.CAFile)
+	return errors.Join(append(problems, backchannel, outbound)...)
 }
 
 // passwords authenticate users by the built-in directory.

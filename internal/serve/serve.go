@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -40,6 +41,9 @@ const flushTimeout = 5 * time.Second
 // serve, unless the configuration is correct, the HSM reachable and the schema of the store up to date.
 func Run(ctx context.Context, o Options) error {
 	started := o.Now()
+	if err := Check(ctx, o.Config, o.Now); err != nil {
+		return err
+	}
 	s := &server{Options: o, log: newLogger(o.Log, o.Config.Telemetry)}
 	var err error
 	if s.chain, err = auditChain(o.Config); err != nil {
@@ -56,6 +60,9 @@ func Run(ctx context.Context, o Options) error {
 		defer cancel()
 		warn(s.log, "final trace export failed", flush(last))
 	}()
+	if err := database.Rested(o.Config, o.Now()); err != nil {
+		return err
+	}
 	chosen, err := database.New(o.Config, o.Now, traces)
 	if err != nil {
 		return err
@@ -70,6 +77,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer func() { warn(s.log, "HSM close failed", s.keys.Tokens.Close()) }()
 	warnOfKeys(ctx, o.Config.Signer, s.log)
+	warnOfValues(ctx, o.Config, s.log)
 	return s.run(ctx, started)
 }
 
@@ -146,6 +154,16 @@ func warnOfKeys(ctx context.Context, c config.Signer, log *slog.Logger) {
 	}
 }
 
+// warnOfValues says at every start what of the configuration is for trying, or looks like an oversight.
+func warnOfValues(ctx context.Context, c *config.Config, log *slog.Logger) {
+	if lax := c.Laxer(); len(lax) > 0 {
+		log.WarnContext(ctx, "configuration laxer than the defaults", "keys", strings.Join(lax, ", "))
+	}
+	if _, _, differ := c.PortsDiffer(); differ {
+		log.WarnContext(ctx, "issuer and listener have different ports", "issuer", c.Issuer, "address", c.Listen.Address)
+	}
+}
+
 const (
 	// garbagePercent trades memory for time: little is alive at any moment, and collecting it often costs a tenth of
 	// all CPU time.
@@ -175,15 +193,9 @@ func newLogger(to io.Writer, t config.Telemetry) *slog.Logger {
 
 func newTraces(ctx context.Context, o Options, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {
 	t := o.Config.Telemetry
-	headers := map[string]string{}
-	if t.OTLPHeaders != "" {
-		text, err := t.OTLPHeaders.Read()
-		if err != nil {
-			return nil, nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
-		}
-		if headers, err = telemetry.ParseHeaders(text); err != nil {
-			return nil, nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
-		}
+	headers, err := traceHeaders(t)
+	if err != nil {
+		return nil, nil, err
 	}
 	return telemetry.NewTracerProvider(ctx, telemetry.Traces{
 		Endpoint: t.OTLPEndpoint, Headers: headers, Version: o.Version, Now: o.Now,
@@ -192,6 +204,22 @@ func newTraces(ctx context.Context, o Options, log *slog.Logger) (trace.TracerPr
 		},
 		Recovered: func(dropped int) { log.Info("traces are exported again", "dropped_spans", dropped) },
 	})
+}
+
+// traceHeaders are those for the collector.
+func traceHeaders(t config.Telemetry) (map[string]string, error) {
+	if t.OTLPHeaders == "" {
+		return nil, nil
+	}
+	text, err := t.OTLPHeaders.Read()
+	if err != nil {
+		return nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
+	}
+	headers, err := telemetry.ParseHeaders(text)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry.otlp_headers_file: %w", err)
+	}
+	return headers, nil
 }
 
 // auditChain names this node's chain of the audit log.
