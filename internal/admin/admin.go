@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"fmt"
 	"time"
 
 	"countersign/store"
@@ -23,6 +24,20 @@ func (e *InputError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the problem.
 func (e *InputError) Unwrap() error { return e.Err }
+
+// UsageError is a flag or an argument that is wrong: nothing was tried.
+type UsageError struct{ Err error }
+
+// Error implements error.
+func (e *UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the problem.
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Usagef makes a [UsageError].
+func Usagef(format string, arguments ...any) error {
+	return &UsageError{fmt.Errorf(format, arguments...)}
+}
 
 func inInput(err error) error {
 	if err == nil {

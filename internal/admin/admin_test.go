@@ -254,8 +254,11 @@ func TestUsers(t *testing.T) {
 	if err != nil || !strings.Contains(string(exported), `"birthdate": "1980-01-01"`) || strings.Contains(string(exported), "argon2") {
 		t.Errorf("%s, %v", exported, err)
 	}
-	_, err = a.Person(ctx, "alice")
-	refused(t, err, "the subject is alice-1", false)
+	if subject, err := a.Who(ctx, "alice"); err != nil || subject != "alice-1" {
+		t.Errorf("alice is %q, %v", subject, err)
+	}
+	_, err = a.Person(ctx, "nobody")
+	refused(t, err, "neither as a user name nor as a subject", false)
 	if err := a.Erase(ctx, "alice-1"); err != nil {
 		t.Fatal(err)
 	}

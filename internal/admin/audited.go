@@ -55,7 +55,12 @@ func (a audited) PutClient(ctx context.Context, client store.Client) error {
 
 // DeleteClient implements store.Clients.
 func (a audited) DeleteClient(ctx context.Context, id string) error {
-	return a.done(ctx, a.Store.DeleteClient(ctx, id), "client_deleted", id)
+	ends, err := (&Admin{Store: a.Store, Now: a.now}).Holdings(ctx, id)
+	if err != nil {
+		return err
+	}
+	return a.done(ctx, a.Store.DeleteClient(ctx, id), "client_deleted", id,
+		"grants", strconv.Itoa(ends.Grants), "consents", strconv.Itoa(ends.Consents))
 }
 
 // PutInitialToken implements store.Clients.

@@ -21,8 +21,8 @@ type NewClient struct {
 	Metadata []byte
 	// TrustStores are the names that tls_client_auth_trust_store may have.
 	TrustStores []string
-	// Scopes are those that exist; nil does not check them.
-	Scopes []string
+	// Scopes, DetailTypes and Resources are those that exist; nil does not check them.
+	Scopes, DetailTypes, Resources []string
 	// Origins are the addresses of the server, on which no redirect_uri may be.
 	Origins []string
 	// Replace allows a client that exists, and keeps what is not metadata.
@@ -32,16 +32,10 @@ type NewClient struct {
 // AddClient registers a client or replaces it. What is wrong with the metadata is an [InputError].
 func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, error) {
 	if wanted.Profile == "" {
-		wanted.Profile = profileIn(wanted.Metadata)
+		wanted.Profile = profileNamed(wanted.Metadata, DefaultProfile)
 	}
-	if err := CheckMetadata(wanted.ID, wanted.Profile, wanted.Metadata); err != nil {
-		return store.Client{}, inInput(err)
-	}
-	if err := checkTrustStore(wanted.Metadata, wanted.TrustStores); err != nil {
-		return store.Client{}, inInput(err)
-	}
-	if err := checkHabits(wanted); err != nil {
-		return store.Client{}, inInput(err)
+	if err := wanted.check(); err != nil {
+		return store.Client{}, err
 	}
 	record := store.Client{ID: wanted.ID, Profile: wanted.Profile, Metadata: wanted.Metadata, Version: 1}
 	if _, err := a.Store.User(ctx, wanted.ID); !errors.Is(err, store.ErrNotFound) {
@@ -64,7 +58,18 @@ func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, 
 	return record, a.putClient(ctx, record)
 }
 
-// RemoveClient removes a client and ends all its grants.
+// check compares the metadata with the profile and with what the server has.
+func (n NewClient) check() error {
+	if err := CheckMetadata(n.ID, n.Profile, n.Metadata); err != nil {
+		return inInput(err)
+	}
+	if err := checkTrustStore(n.Metadata, n.TrustStores); err != nil {
+		return inInput(err)
+	}
+	return inInput(checkHabits(n))
+}
+
+// RemoveClient removes a client and ends all its grants. [Admin.Holdings] says what that is.
 func (a *Admin) RemoveClient(ctx context.Context, id string) error {
 	if _, err := a.Client(ctx, id); err != nil {
 		return err
@@ -133,13 +138,13 @@ func (a *Admin) putClient(ctx context.Context, record store.Client) error {
 	return err
 }
 
-// profileIn returns the profile that metadata name, or the default. What else is wrong with them is reported later.
-func profileIn(metadata []byte) string {
+// profileNamed returns the profile that metadata name, or another. What else is wrong with them is reported later.
+func profileNamed(metadata []byte, otherwise string) string {
 	var named struct {
 		Profile string `json:"profile"`
 	}
 	if err := strictjson.Decode(metadata, &named); err != nil || named.Profile == "" {
-		return DefaultProfile
+		return otherwise
 	}
 	return named.Profile
 }
@@ -156,7 +161,7 @@ func checkTrustStore(metadata []byte, known []string) error {
 	if named.Store == "" || slices.Contains(known, named.Store) {
 		return nil
 	}
-	return fmt.Errorf("tls_client_auth_trust_store: there is no trust store %q; describe it in the configuration under [[trust_stores]]", named.Store)
+	return fmt.Errorf("tls_client_auth_trust_store: there is no trust store %q; %s", named.Store, meant(named.Store, known, "trust_stores"))
 }
 
 // publicKey is one key as it was written, with what it is.

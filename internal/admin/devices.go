@@ -38,7 +38,7 @@ func (a *Admin) AddDevice(ctx context.Context, username, name string, jwk []byte
 		return store.Device{}, err
 	}
 	if err := checkDeviceName(name); err != nil {
-		return store.Device{}, fmt.Errorf("--name: %w", err)
+		return store.Device{}, Usagef("--name: %w", err)
 	}
 	key, err := jose.ParsePublicJWK(jwk)
 	if err != nil {
@@ -57,16 +57,16 @@ func (a *Admin) AddDevice(ctx context.Context, username, name string, jwk []byte
 // Authenticator is what a user approves with: an approval app, a passkey, or a browser that gets notifications.
 type Authenticator struct {
 	// Kind is "application", "passkey" or "browser".
-	Kind string
+	Kind string `json:"kind"`
 	// ID names it among those of the user. Those of passkeys and browsers have their kind before them, so that none begins
 	// with a hyphen.
-	ID   string
-	Name string
+	ID   string `json:"id"`
+	Name string `json:"name"`
 	// ACR is, of an application, the authentication context class under which it was enrolled, or empty.
-	ACR       string
-	State     string
-	CreatedAt time.Time
-	UsedAt    time.Time
+	ACR       string    `json:"acr,omitempty"`
+	State     string    `json:"state"`
+	CreatedAt time.Time `json:"created_at"`
+	UsedAt    time.Time `json:"used_at,omitzero"`
 	// remove removes it.
 	remove func(context.Context) error
 }

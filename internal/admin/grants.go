@@ -25,14 +25,14 @@ type Selection struct {
 func (a *Admin) Filter(ctx context.Context, chosen Selection) (store.Filter, error) {
 	filter := store.Filter{ClientID: chosen.Client, Subject: chosen.User, Limit: chosen.Limit}
 	if chosen.Limit < 1 {
-		return filter, errors.New("--limit must be 1 or more")
+		return filter, Usagef("--limit must be 1 or more")
 	}
 	var err error
 	if filter.Since, err = moment(chosen.Since, a.Now()); err != nil {
-		return filter, fmt.Errorf("--since: %w", err)
+		return filter, Usagef("--since: %w", err)
 	}
 	if filter.Until, err = moment(chosen.Until, a.Now()); err != nil {
-		return filter, fmt.Errorf("--until: %w", err)
+		return filter, Usagef("--until: %w", err)
 	}
 	if chosen.User == "" {
 		return filter, nil

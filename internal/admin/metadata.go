@@ -51,19 +51,24 @@ func checkHabits(wanted NewClient) error {
 		if slices.Contains(known, member) {
 			continue
 		}
-		if nearest := suggest.Nearest(member, known); nearest != "" {
+		if nearest := nearestMember(member, known); nearest != "" {
 			problems = append(problems, fmt.Errorf("%s: there is no such member; did you mean %s?", member, nearest))
 		}
 	}
-	for name := range strings.FieldsSeq(metadata.Scope) {
-		if wanted.Scopes == nil || slices.Contains(wanted.Scopes, name) {
-			continue
+	for _, named := range []struct {
+		member, kind, table string
+		values, known       []string
+	}{
+		{"scope", "scope", "scopes", strings.Fields(metadata.Scope), wanted.Scopes},
+		{"authorization_details_types", "type", "authorization_details", metadata.AuthorizationDetailsTypes, wanted.DetailTypes},
+		{"default_authorization_details", "type", "authorization_details", typesIn(metadata.DefaultAuthorizationDetails), wanted.DetailTypes},
+		{"resource_identifiers", "resource server", "resource_servers", metadata.ResourceIdentifiers, wanted.Resources},
+	} {
+		for _, name := range named.values {
+			if named.known != nil && !slices.Contains(named.known, name) {
+				problems = append(problems, fmt.Errorf("%s: there is no %s %q; %s", named.member, named.kind, name, meant(name, named.known, named.table)))
+			}
 		}
-		hint := "describe it in the configuration under [[scopes]]"
-		if nearest := suggest.Nearest(name, wanted.Scopes); nearest != "" {
-			hint = "did you mean " + nearest + "?"
-		}
-		problems = append(problems, fmt.Errorf("scope: there is no scope %q; %s", name, hint))
 	}
 	for _, address := range metadata.RedirectURIs {
 		if slices.ContainsFunc(wanted.Origins, func(origin string) bool { return client.SameOrigin(address, origin) }) {
@@ -71,6 +76,60 @@ func checkHabits(wanted NewClient) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// nearestMember is the known member that was meant: written in another way, such as redirectUris, or misspelt.
+func nearestMember(member string, known []string) string {
+	letters := func(name string) string {
+		return strings.ToLower(strings.Map(func(r rune) rune {
+			if r == '_' || r == '-' || r == ' ' || r == '.' {
+				return -1
+			}
+			return r
+		}, name))
+	}
+	for _, name := range known {
+		if letters(name) == letters(member) {
+			return name
+		}
+	}
+	return suggest.Nearest(member, known)
+}
+
+// UnknownMembers are the members of a client's metadata that mean nothing to this server.
+func UnknownMembers(metadata []byte) []string {
+	var members map[string]json.RawMessage
+	if err := strictjson.Decode(metadata, &members); err != nil {
+		return nil
+	}
+	known := append(client.Members(), "profile", "client_id")
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(members)), func(name string) bool {
+		plain, _, _ := strings.Cut(name, "#") // a member in a language (RFC 7591 §2.2)
+		return slices.Contains(known, plain)
+	})
+}
+
+// typesIn are the types of authorization details. What else is wrong with them is reported elsewhere.
+func typesIn(details json.RawMessage) []string {
+	var each []struct {
+		Type string `json:"type"`
+	}
+	if len(details) == 0 || json.Unmarshal(details, &each) != nil {
+		return nil
+	}
+	names := make([]string, len(each))
+	for i, one := range each {
+		names[i] = one.Type
+	}
+	return names
+}
+
+// meant is the nearest of the known names, or the table of the configuration in which a new one is described.
+func meant(unknown string, known []string, table string) string {
+	if nearest := suggest.Nearest(unknown, known); nearest != "" {
+		return "did you mean " + nearest + "?"
+	}
+	return "describe it in the configuration under [[" + table + "]]"
 }
 
 // Summary is what a list shows of a client.

@@ -9,16 +9,33 @@ import (
 	"countersign/store"
 )
 
-// Person returns all that is stored about a subject. A user name in its place is an error that names the subject.
+// Who finds the subject of a user by the user name or the subject itself. What is the name of one user and the subject of
+// another is an error that names both.
+func (a *Admin) Who(ctx context.Context, nameOrSubject string) (subject string, err error) {
+	user, err := a.Store.UserByName(ctx, nameOrSubject)
+	if errors.Is(err, store.ErrNotFound) {
+		return nameOrSubject, nil
+	}
+	if err != nil || user.Subject == nameOrSubject {
+		return nameOrSubject, err
+	}
+	_, err = a.Store.UserData(ctx, nameOrSubject)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return user.Subject, nil
+	case err != nil:
+		return "", err
+	}
+	return "", Usagef("%q is the name of the user with the subject %s, and the subject of another: give --by name or --by subject", nameOrSubject, user.Subject)
+}
+
+// Person returns all that is stored about a subject.
 func (a *Admin) Person(ctx context.Context, subject string) (store.UserData, error) {
 	person, err := a.Store.UserData(ctx, subject)
-	if !errors.Is(err, store.ErrNotFound) {
-		return person, err
+	if errors.Is(err, store.ErrNotFound) {
+		return person, fmt.Errorf("nothing is stored about %q, neither as a user name nor as a subject", subject)
 	}
-	if user, err := a.Store.UserByName(ctx, subject); err == nil {
-		return person, fmt.Errorf("%q is a user name: the subject is %s", subject, user.Subject)
-	}
-	return person, fmt.Errorf("nothing is stored about the subject %q", subject)
+	return person, err
 }
 
 // Export returns all that is stored about a subject as JSON. It holds no secret.

@@ -61,11 +61,11 @@ func (n NewInitialToken) check() error {
 	}
 	switch {
 	case n.Profile != "" && !slices.Contains(Profiles(), n.Profile):
-		return fmt.Errorf("--profile %q is not known; known are %s", n.Profile, strings.Join(Profiles(), ", "))
+		return Usagef("--profile %q is not known; known are %s", n.Profile, strings.Join(Profiles(), ", "))
 	case n.Clients < 1 || n.Clients > maxTokenClients:
-		return fmt.Errorf("--clients must be 1 to %d", maxTokenClients)
+		return Usagef("--clients must be 1 to %d", maxTokenClients)
 	case n.Lifetime < time.Minute || n.Lifetime > maxTokenLife:
-		return fmt.Errorf("--for must be 1m to %dh", maxTokenLife/time.Hour)
+		return Usagef("--for must be 1m to %dh", maxTokenLife/time.Hour)
 	}
 	return nil
 }

@@ -9,11 +9,11 @@ import (
 // Info describes a build.
 type Info struct {
 	// Version is the module's version or, without one, the commit.
-	Version string
+	Version string `json:"version"`
 	// Cgo reports whether cgo was used: PKCS#11, crypto11 and SQLite need it.
-	Cgo bool
+	Cgo bool `json:"cgo"`
 	// Modules are the dependencies that were linked in.
-	Modules []*debug.Module
+	Modules []*debug.Module `json:"modules"`
 }
 
 // Read returns what the Go toolchain recorded in the running program.

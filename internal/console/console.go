@@ -33,12 +33,12 @@ func OneLine(text string) string {
 	}, text)
 }
 
-// Time is a time in UTC for a table, or "-" for none.
+// Time is a time in UTC for a table, as RFC 3339 writes it, or "-" for none.
 func Time(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
+	return t.UTC().Format(time.RFC3339)
 }
 
 // YesNo is "yes" or "no".

@@ -17,7 +17,7 @@ func TestFormats(t *testing.T) {
 		{console.Entries(2), "2 entries"},
 		{console.OneLine("a\nb\x1b[31m\u009bc ü"), "a?b?[31m?c ü"},
 		{console.Time(time.Time{}), "-"},
-		{console.Time(time.Date(2026, 11, 29, 1, 2, 3, 4, berlin)), "2026-11-29 00:02:03Z"},
+		{console.Time(time.Date(2026, 11, 29, 1, 2, 3, 4, berlin)), "2026-11-29T00:02:03Z"},
 		{console.YesNo(true) + console.YesNo(false), "yesno"},
 	} {
 		if test.got != test.want {

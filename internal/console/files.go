@@ -42,6 +42,28 @@ func WriteNew(name string, content []byte, mode os.FileMode) error {
 	return errors.Join(err, file.Close())
 }
 
+// Give makes a user, by name, the owner of files and folders, together with the user's group.
+func Give(name string, files ...string) error {
+	owner, err := user.Lookup(name)
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(owner.Uid)
+	if err != nil {
+		return fmt.Errorf("the user %s has no numeric id: %w", name, err)
+	}
+	gid, err := strconv.Atoi(owner.Gid)
+	if err != nil {
+		return fmt.Errorf("the group of %s has no numeric id: %w", name, err)
+	}
+	for _, file := range files {
+		if err := os.Chown(file, uid, gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Operator names the user of this process, and who became it by sudo.
 func Operator() string {
 	name := strconv.Itoa(os.Getuid())

@@ -39,10 +39,23 @@ func WriteJSON(to io.Writer, value any) error {
 // WriteJSONLines writes JSON, one object a line.
 func WriteJSONLines[T any](to io.Writer, all []T) error {
 	lines := json.NewEncoder(to)
+	lines.SetEscapeHTML(false)
 	for _, one := range all {
 		if err := lines.Encode(one); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// List writes what was listed: as a table with a header, a row for each, or as JSON, one object a line.
+func List[T any](to io.Writer, asJSON bool, all []T, header []string, row func(T) []string) error {
+	if asJSON {
+		return WriteJSONLines(to, all)
+	}
+	table := NewTable(to, header...)
+	for _, one := range all {
+		table.Row(row(one)...)
+	}
+	return table.Flush()
 }

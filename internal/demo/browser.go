@@ -3,6 +3,8 @@ package demo
 import (
 	"context"
 	"net/url"
+	"os/exec"
+	"runtime"
 
 	"countersign/internal/flowclient"
 )
@@ -22,4 +24,13 @@ func (d *demo) play(ctx context.Context, address string) (url.Values, error) {
 		d.screen.say("The consent page: " + d.config.Username + " allows what the client asks for.")
 	}
 	return browser.Authorize(ctx, address, d.config.RedirectURI)
+}
+
+// OpenBrowser asks the desktop to open an address.
+func OpenBrowser(address string) error {
+	command := "xdg-open"
+	if runtime.GOOS == "darwin" {
+		command = "open"
+	}
+	return exec.Command(command, address).Start()
 }

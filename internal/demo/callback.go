@@ -58,7 +58,11 @@ func (d *demo) wait(ctx context.Context, address string) (url.Values, error) {
 		defer cancel()
 		_ = server.Shutdown(last) // the page is out by then, or not wanted
 	}()
-	d.screen.say("Open this address in your browser, and sign in as " + d.config.Username + ":")
+	within := ""
+	if d.lives > 0 {
+		within = fmt.Sprintf(" within %d seconds", d.lives)
+	}
+	d.screen.say("Open this address in your browser" + within + ", and sign in as " + d.config.Username + "; when it is too late, run the demo again:")
 	d.screen.address(address)
 	if d.config.Open != nil {
 		_ = d.config.Open(address) // the address is on the screen

@@ -50,6 +50,8 @@ type demo struct {
 	// random gives 256 random bits in base64url.
 	random func() string
 	client *flowclient.Client
+	// lives is for how many seconds the address for the browser can be opened; 0 when the server does not say.
+	lives int
 }
 
 // Run goes through the flow. It returns an error at the first message that is not as it should be, saying what was

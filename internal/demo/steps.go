@@ -46,6 +46,9 @@ func (d *demo) push(ctx context.Context, t flowclient.Transaction) (string, erro
 	if err := d.expect(reply, http.StatusCreated, "A reference to the request, good for a short time and one sign-in.", nil); err != nil {
 		return "", err
 	}
+	if seconds, ok := reply.Members()["expires_in"].(float64); ok {
+		d.lives = int(seconds)
+	}
 	return reply.RequestURI()
 }
 

@@ -22,7 +22,10 @@ const (
 
 // demoClients registers the demo's clients and writes what the demo needs to be them.
 func (d *setup) demoClients(ctx context.Context, a *admin.Admin) error {
-	callback := fmt.Sprintf("https://localhost:%d/callback", d.DemoPort)
+	callback, err := d.callback(ctx, a)
+	if err != nil {
+		return err
+	}
 	grants := []string{"authorization_code", "refresh_token"}
 	key, err := d.privateKey(demoDPoP + ".jwk")
 	if err != nil {
@@ -43,6 +46,9 @@ func (d *setup) demoClients(ctx context.Context, a *admin.Admin) error {
 	if err != nil {
 		return err
 	}
+	if err := writeFile(d.path(callbackFile), []byte(callback+"\n"), 0o600); err != nil {
+		return err
+	}
 	if err := d.clientCertificate(demoMTLS); err != nil {
 		return err
 	}
@@ -56,6 +62,30 @@ func (d *setup) demoClients(ctx context.Context, a *admin.Admin) error {
 		"tls_client_certificate_bound_access_tokens": true,
 	})
 }
+
+// callback is where the demo's client takes its redirect: at the port that is given, else where it did before.
+func (d *setup) callback(ctx context.Context, a *admin.Admin) (string, error) {
+	if d.DemoPort != 0 {
+		return Callback(d.DemoPort), nil
+	}
+	existing, err := a.Store.Client(ctx, demoDPoP)
+	if errors.Is(err, store.ErrNotFound) {
+		return Callback(demoPort), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var registered struct {
+		RedirectURIs []string `json:"redirect_uris"`
+	}
+	if err := json.Unmarshal(existing.Metadata, &registered); err != nil || len(registered.RedirectURIs) == 0 {
+		return Callback(demoPort), nil
+	}
+	return registered.RedirectURIs[0], nil
+}
+
+// Callback is where a demo at a port takes its redirect.
+func Callback(port int) string { return fmt.Sprintf("https://localhost:%d/callback", port) }
 
 // demoClient registers a client, or changes it when what it is registered for has changed.
 func (d *setup) demoClient(ctx context.Context, a *admin.Admin, id string, members map[string]any) error {

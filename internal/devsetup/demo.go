@@ -23,6 +23,8 @@ type Demo struct {
 	Callback tls.Certificate
 	// ClientKey authenticates the client, and ProofKey signs DPoP proofs.
 	ClientKey, ProofKey jose.PrivateKey
+	// RedirectURI is where the demo takes its redirect.
+	RedirectURI string
 	// Password is that of alice and bob.
 	Password string
 }
@@ -52,6 +54,15 @@ func LoadDemo(c *config.Config) (Demo, error) {
 	}
 	if demo.ProofKey, err = readKey(filepath.Join(folder, demoDPoP+"-proof.jwk")); err != nil {
 		return demo, fmt.Errorf("the demo's key (countersign init --dev makes it): %w", err)
+	}
+	redirect, err := os.ReadFile(filepath.Join(folder, filepath.Base(callbackFile)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // made by an earlier release
+		demo.RedirectURI = Callback(demoPort)
+	case err != nil:
+		return demo, err
+	default:
+		demo.RedirectURI = strings.TrimSpace(string(redirect))
 	}
 	password, err := os.ReadFile(filepath.Join(folder, filepath.Base(passwordFile)))
 	demo.Password = strings.TrimSpace(string(password))

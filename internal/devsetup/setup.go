@@ -4,6 +4,7 @@
 package devsetup
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
@@ -26,10 +27,18 @@ import (
 // ConfigName is the name of the configuration file in the folder.
 const ConfigName = "countersign.toml"
 
+// The ports of a new installation.
+const (
+	issuerPort = 8443
+	mtlsPort   = 8444
+	demoPort   = 8445
+)
+
 // The other files that others use, in the folder.
 const (
 	authorityFile = "tls/ca.crt"
 	passwordFile  = "demo/password"
+	callbackFile  = "demo/callback"
 )
 
 // Options are what can be chosen.
@@ -37,7 +46,7 @@ type Options struct {
 	// Folder is where everything goes; it is made, closed to others.
 	Folder string
 	// Port is that of the issuer, MTLSPort that of the listener for client certificates, and DemoPort is where the demo's
-	// client takes its redirect.
+	// client takes its redirect. Those that are 0 stay as they are, and are 8443, 8444 and 8445 in a new installation.
 	Port, MTLSPort, DemoPort int
 	// Hosts are names and addresses for the TLS certificate beside those of this machine.
 	Hosts []string
@@ -142,8 +151,13 @@ func writeMissing(file string, content []byte) error {
 func (d *setup) configuration(keys config.Signer) (*config.Config, error) {
 	file := d.path(ConfigName)
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-		return config.Load(file) // which says what Stat did
+		c, err := config.Load(file) // which says what Stat did
+		if err != nil {
+			return nil, err
+		}
+		return c, d.samePorts(c)
 	}
+	d.Port, d.MTLSPort = cmp.Or(d.Port, issuerPort), cmp.Or(d.MTLSPort, mtlsPort)
 	if err := d.detailSchemas(); err != nil {
 		return nil, err
 	}
@@ -155,6 +169,26 @@ func (d *setup) configuration(keys config.Signer) (*config.Config, error) {
 	}
 	d.note(true, "configuration")
 	return config.Load(file)
+}
+
+// samePorts refuses ports that are not those of the configuration, which is kept: nothing would listen there.
+func (d *setup) samePorts(c *config.Config) error {
+	for _, one := range []struct {
+		flag            string
+		wanted          int
+		public, address string
+		keys            string
+	}{
+		{"--port", d.Port, c.Issuer, c.Listen.Address, "issuer and listen.address"},
+		{"--mtls-port", d.MTLSPort, c.ListenMTLS.URL, c.ListenMTLS.Address, "listen_mtls.url and listen_mtls.address"},
+	} {
+		suffix := fmt.Sprintf(":%d", one.wanted)
+		if one.wanted != 0 && (!strings.HasSuffix(one.public, suffix) || !strings.HasSuffix(one.address, suffix)) {
+			return fmt.Errorf("%s %d: %s is there already, with %s at %s; change %s there, or take another folder",
+				one.flag, one.wanted, d.path(ConfigName), one.public, one.address, one.keys)
+		}
+	}
+	return nil
 }
 
 //go:embed authorization-details/*.json
