@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"countersign/internal/admin"
 	"countersign/internal/audit"
 	"countersign/internal/auditlog"
 	"countersign/internal/console"
@@ -73,7 +74,7 @@ func (c auditVerify) Run(ctx context.Context, p *program) error {
 // files verifies files, without the store.
 func (c auditVerify) files(p *program) error {
 	if c.JWKS == "" {
-		return errors.New("--file needs --jwks: keys from the place where the log may have been changed prove nothing")
+		return admin.Usagef("--file needs --jwks: keys from the place where the log may have been changed prove nothing")
 	}
 	keys, err := c.keys(context.Background(), nil)
 	if err != nil {
@@ -168,10 +169,10 @@ func (c auditExport) before() (time.Time, error) {
 	}
 	before, err := time.Parse(time.DateOnly, c.DropBefore)
 	if err != nil {
-		return before, fmt.Errorf("--drop-before: %q is not a day such as 2026-10-01", c.DropBefore)
+		return before, admin.Usagef("--drop-before: %q is not a day such as 2026-10-01", c.DropBefore)
 	}
 	if c.Out == "" {
-		return before, errors.New("--drop-before needs --out: what is dropped has to be in a file that is on the disk")
+		return before, admin.Usagef("--drop-before needs --out: what is dropped has to be in a file that is on the disk")
 	}
 	return before, nil
 }

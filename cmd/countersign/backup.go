@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"countersign/internal/console"
+	"countersign/internal/database"
 	"countersign/store/sqlite"
 )
 
@@ -47,7 +49,8 @@ func (restoreCommand) Help() string {
 	return `Stop the server first. What is in the database's place is kept beside it. Codes, requests, sessions
 and initial access tokens are left out, so that nothing used after the backup can be used again; users sign in again.
 What was revoked or changed after the backup has to be revoked or changed again. Client assertions and proofs that were
-seen after it are forgotten: wait for ten minutes before you start the server, until the last has expired.
+seen after it are forgotten: the server does not start until the last of them has expired, ten minutes after the database
+that is replaced was last written to, or an hour with CIBA. The time is printed.
 
 Examples:
   countersign restore /backup/countersign-2026-11-24.db`
@@ -59,13 +62,24 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	kept, err := sqlite.Restore(ctx, settings, c.File)
+	all, err := p.loadConfig()
 	if err != nil {
 		return err
+	}
+	until, undo, err := database.BeginRestore(all, p.now())
+	if err != nil {
+		return err
+	}
+	kept, err := sqlite.Restore(ctx, settings, c.File)
+	if err != nil {
+		return errors.Join(err, undo())
 	}
 	p.printf("%s: restored from %s\n", settings.File, c.File)
 	if kept != "" {
 		p.printf("what was there is in %s\n", kept)
+	}
+	if !until.IsZero() {
+		p.printf("the server starts from %s on: what was used since the backup could be used again before\n", console.Time(until))
 	}
 	return nil
 }

@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"countersign/internal/admin"
@@ -21,6 +16,7 @@ import (
 // clientsCommand manages clients.
 type clientsCommand struct {
 	Add     clientsAdd     `cmd:"" help:"Register a client from its metadata (RFC 7591), or replace it."`
+	Update  clientsUpdate  `cmd:"" aliases:"edit" help:"Change a client's metadata, and show the differences."`
 	List    clientsList    `cmd:"" help:"List the clients."`
 	Show    clientsShow    `cmd:"" help:"Show one client with its metadata, as JSON."`
 	Disable clientsDisable `cmd:"" help:"Disable a client, from the next request on."`
@@ -49,11 +45,12 @@ It is validated against the client's profile; every problem is reported at once.
 
 Examples:
   countersign clients add app --file app.json
-  countersign clients add app --file app.json --replace
+  countersign clients show app --metadata > app.json
+  countersign clients update app --file app.json --dry-run
   countersign clients rotate-keys app --jwks keys.json --add
   countersign clients list
   countersign clients disable app
-  countersign clients remove app --yes`
+  countersign clients remove app`
 }
 
 const (
@@ -76,14 +73,9 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	settings, err := p.loadConfig()
+	wanted, err := p.wantedClient(admin.NewClient{ID: c.ID, Profile: c.Profile, Metadata: metadata, Replace: c.Replace})
 	if err != nil {
 		return err
-	}
-	wanted := admin.NewClient{ID: c.ID, Profile: c.Profile, Metadata: metadata, Replace: c.Replace}
-	wanted.Scopes, wanted.Origins = settings.ScopeNames(), []string{settings.Issuer, settings.ListenMTLS.URL}
-	for _, known := range settings.TrustStores {
-		wanted.TrustStores = append(wanted.TrustStores, known.Name)
 	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		record, err := a.AddClient(ctx, wanted)
@@ -91,6 +83,7 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 			return p.inputProblems(c.File, err)
 		}
 		p.printHints(record)
+		p.noteMembers(record)
 		if record.Version > 1 {
 			p.printf("replaced the client %s (version %d)\n", c.ID, record.Version)
 		} else {
@@ -101,34 +94,86 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 	})
 }
 
-type clientsList struct{}
+// wantedClient adds what the configuration has that a client can name.
+func (p *program) wantedClient(wanted admin.NewClient) (admin.NewClient, error) {
+	c, err := p.loadConfig()
+	if err != nil {
+		return wanted, err
+	}
+	wanted.Scopes, wanted.DetailTypes, wanted.Resources = c.ScopeNames(), c.DetailTypes(), c.ResourceNames()
+	wanted.TrustStores, wanted.Origins = c.TrustStoreNames(), []string{c.Issuer, c.ListenMTLS.URL}
+	return wanted, nil
+}
+
+type clientsUpdate struct {
+	ID      string `arg:"" help:"The client_id."`
+	File    string `required:"" placeholder:"FILE" help:"All metadata that the client shall have, JSON, as clients show --metadata prints them; - reads standard input."`
+	Profile string `help:"Another security profile: ${profiles}. Without it, the member profile of the file is used, and else the client keeps its own."`
+	DryRun  bool   `help:"Show the differences, and change nothing."`
+}
 
 // Run implements the command.
-func (clientsList) Run(ctx context.Context, p *program) error {
+func (c clientsUpdate) Run(ctx context.Context, p *program) error {
+	metadata, err := p.readInput(c.File, maxClient)
+	if err != nil {
+		return err
+	}
+	wanted, err := p.wantedClient(admin.NewClient{ID: c.ID, Profile: c.Profile, Metadata: metadata})
+	if err != nil {
+		return err
+	}
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		planned, err := a.PlanUpdate(ctx, wanted)
+		if err != nil {
+			return p.inputProblems(c.File, err)
+		}
+		for _, line := range planned.Changes {
+			p.printf("%s\n", console.OneLine(line))
+		}
+		switch {
+		case len(planned.Changes) == 0:
+			p.printf("the client %s is like that already\n", c.ID)
+			return nil
+		case c.DryRun:
+			p.printf("nothing was changed\n")
+			return nil
+		}
+		if err := a.Update(ctx, planned); err != nil {
+			return err
+		}
+		p.printf("changed the client %s (version %d)\n", c.ID, planned.Version())
+		p.printHints(planned.Client())
+		p.noteMembers(planned.Client())
+		p.noteKeys(ctx, planned.Client())
+		return nil
+	})
+}
+
+type clientsList struct{ jsonLines }
+
+// Run implements the command.
+func (c clientsList) Run(ctx context.Context, p *program) error {
 	return p.withStore(ctx, func(s store.Store) error {
-		clients, err := s.Clients(ctx)
+		clients, err := admin.ListClients(ctx, s)
 		if err != nil {
 			return err
 		}
-		table := p.table("CLIENT", "NAME", "PROFILE", "AUTHENTICATION", "TOKENS BOUND BY", "STATE")
-		for _, c := range clients {
-			state := "enabled"
-			if c.Disabled {
-				state = "disabled"
+		header := []string{"CLIENT", "NAME", "PROFILE", "AUTHENTICATION", "TOKENS BOUND BY", "STATE"}
+		return console.List(p.stdout, c.JSON, clients, header, func(l admin.ListedClient) []string {
+			state := l.State
+			if l.Refused != "" {
+				state += ", refused: " + l.Refused
 			}
-			summary, err := admin.Summarise(c.ID, c.Profile, c.Metadata)
-			if err != nil {
-				state += ", refused: " + err.Error()
-			}
-			table.Row(c.ID, summary.Name, c.Profile, summary.Authentication, summary.BoundBy, state)
-		}
-		return table.Flush()
+			return []string{l.ID, l.Name, l.Profile, l.Method, l.BoundBy, state}
+		})
 	})
 }
 
 type clientsShow struct {
-	ID      string `arg:"" help:"The client_id."`
-	Offline bool   `help:"Do not fetch the keys from the client's jwks_uri."`
+	ID       string `arg:"" help:"The client_id."`
+	Offline  bool   `help:"Do not fetch the keys from the client's jwks_uri."`
+	Metadata bool   `help:"Print the metadata alone, to be edited and given to clients update."`
+	jsonAlways
 }
 
 // Help implements kong.HelpProvider.
@@ -152,22 +197,12 @@ func (c clientsShow) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		p.printHints(record)
+		if c.Metadata {
+			return p.printJSON(record.Metadata)
+		}
 		ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 		defer cancel()
-		return p.printJSON(struct {
-			ID           string            `json:"client_id"`
-			Profile      string            `json:"profile"`
-			Organisation string            `json:"organisation,omitempty"`
-			Disabled     bool              `json:"disabled"`
-			Version      int               `json:"version"`
-			CreatedAt    string            `json:"created_at"`
-			UpdatedAt    string            `json:"updated_at"`
-			Keys         *admin.ClientKeys `json:"keys,omitempty"`
-			Metadata     json.RawMessage   `json:"metadata"`
-		}{
-			record.ID, record.Profile, record.Organisation, record.Disabled, record.Version,
-			console.Time(record.CreatedAt), console.Time(record.UpdatedAt), admin.KeysOf(ctx, record, fetch), record.Metadata,
-		})
+		return p.printJSON(admin.Show(ctx, record, fetch))
 	})
 }
 
@@ -181,6 +216,13 @@ func (c clientsShow) fetcher(p *program) (jose.Fetch, error) {
 		return nil, err
 	}
 	return serve.KeyFetcher(settings, p.now)
+}
+
+// noteMembers names the members that mean nothing here.
+func (p *program) noteMembers(record store.Client) {
+	for _, name := range admin.UnknownMembers(record.Metadata) {
+		p.printf("note: the member %s means nothing to this server\n", console.OneLine(name))
+	}
 }
 
 // noteKeys names the registered keys that are left out, so that their owner can be asked for others.
@@ -230,8 +272,13 @@ func (c clientsRemove) Run(ctx context.Context, p *program) error {
 		if _, err := a.Client(ctx, c.ID); err != nil {
 			return err
 		}
+		ends, err := a.Holdings(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		p.printf("with the client %s end, on all nodes: %s\n", c.ID, ends)
 		if !c.Yes {
-			if err := p.confirm("the client_id", c.ID); err != nil {
+			if err := console.Confirm(p.stdin, p.stderr, "the client_id", c.ID); err != nil {
 				return err
 			}
 		}
@@ -241,19 +288,6 @@ func (c clientsRemove) Run(ctx context.Context, p *program) error {
 		p.printf("removed the client %s\n", c.ID)
 		return nil
 	})
-}
-
-// confirm asks for a name once more before what cannot be undone.
-func (p *program) confirm(kind, name string) error {
-	fmt.Fprintf(p.stderr, "this cannot be undone; to go on, write %s once more: ", kind)
-	answer, err := bufio.NewReader(io.LimitReader(p.stdin, 1024)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if strings.TrimSpace(answer) != name {
-		return fmt.Errorf("that is not %s: nothing was changed", name)
-	}
-	return nil
 }
 
 func setClientDisabled(ctx context.Context, p *program, id string, disabled bool, state string) error {
@@ -347,21 +381,19 @@ func (c tokensAdd) Run(ctx context.Context, p *program) error {
 	})
 }
 
-type tokensList struct{}
+type tokensList struct{ jsonLines }
 
 // Run implements the command.
-func (tokensList) Run(ctx context.Context, p *program) error {
+func (c tokensList) Run(ctx context.Context, p *program) error {
 	return p.withStore(ctx, func(s store.Store) error {
-		tokens, err := s.InitialTokens(ctx)
+		tokens, err := admin.ListInitialTokens(ctx, s, p.now())
 		if err != nil {
 			return err
 		}
-		table := p.table("ORGANISATION", "CLIENTS LEFT", "CREATED", "EXPIRES", "STATE")
-		for _, t := range tokens {
-			table.Row(t.Organisation, strconv.Itoa(t.Remaining), console.Time(t.CreatedAt), console.Time(t.ExpiresAt),
-				admin.InitialTokenState(t, p.now()))
-		}
-		return table.Flush()
+		header := []string{"ORGANISATION", "CLIENTS LEFT", "CREATED", "EXPIRES", "STATE"}
+		return console.List(p.stdout, c.JSON, tokens, header, func(t admin.ListedToken) []string {
+			return []string{t.Organisation, strconv.Itoa(t.Remaining), console.Time(t.CreatedAt), console.Time(t.ExpiresAt), t.State}
+		})
 	})
 }
 

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
 
 	"golang.org/x/term"
 
@@ -17,7 +14,7 @@ import (
 type demoCommand struct {
 	Auto bool   `help:"Play the browser too: nobody has to sign in."`
 	User string `default:"alice" help:"Who signs in with --auto."`
-	Port int    `default:"8445" help:"Where the demo waits for the browser; as given to init."`
+	Port int    `placeholder:"PORT" help:"Where the demo waits for the browser, in place of where init --dev has registered it."`
 }
 
 // Help implements kong.HelpProvider.
@@ -40,21 +37,15 @@ func (c demoCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if c.Port != 0 {
+		made.RedirectURI = devsetup.Callback(c.Port)
+	}
 	terminal, _ := p.stdout.(*os.File)
 	return demo.Run(ctx, demo.Config{
 		Issuer: settings.Issuer, Roots: made.Roots, ClientID: made.ClientID, Scope: made.Scope,
-		RedirectURI: fmt.Sprintf("https://localhost:%d/callback", c.Port), Callback: made.Callback,
+		RedirectURI: made.RedirectURI, Callback: made.Callback,
 		ClientKey: made.ClientKey, ProofKey: made.ProofKey,
-		Auto: c.Auto, Username: c.User, Password: made.Password, Open: openBrowser,
+		Auto: c.Auto, Username: c.User, Password: made.Password, Open: demo.OpenBrowser,
 		Out: p.stdout, Color: terminal != nil && term.IsTerminal(int(terminal.Fd())) && os.Getenv("NO_COLOR") == "", Now: p.now,
 	})
-}
-
-// openBrowser asks the desktop to open an address.
-func openBrowser(address string) error {
-	command := "xdg-open"
-	if runtime.GOOS == "darwin" {
-		command = "open"
-	}
-	return exec.Command(command, address).Start()
 }

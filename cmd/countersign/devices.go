@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"countersign/fapi/browser"
 	"countersign/internal/admin"
@@ -54,7 +53,7 @@ func (c devicesAdd) Run(ctx context.Context, p *program) error {
 		return c.addKey(ctx, p)
 	}
 	if c.Name != "" {
-		return errors.New("--name belongs to --public-key: an application that comes with a code names itself")
+		return admin.Usagef("--name belongs to --public-key: an application that comes with a code names itself")
 	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		code, err := a.AddDeviceCode(ctx, c.Username, c.acr())
@@ -83,6 +82,7 @@ func (c devicesAdd) addKey(ctx context.Context, p *program) error {
 
 type devicesList struct {
 	Username string `arg:"" help:"The user's name."`
+	jsonLines
 }
 
 // Run implements the command.
@@ -92,11 +92,10 @@ func (c devicesList) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		table := p.table("KIND", "ID", "NAME", "LEVEL", "STATE", "CREATED", "USED")
-		for _, one := range all {
-			table.Row(one.Kind, one.ID, one.Name, level(one), one.State, console.Time(one.CreatedAt), console.Time(one.UsedAt))
-		}
-		return table.Flush()
+		header := []string{"KIND", "ID", "NAME", "LEVEL", "STATE", "CREATED", "USED"}
+		return console.List(p.stdout, c.JSON, all, header, func(one admin.Authenticator) []string {
+			return []string{one.Kind, one.ID, one.Name, level(one), one.State, console.Time(one.CreatedAt), console.Time(one.UsedAt)}
+		})
 	})
 }
 

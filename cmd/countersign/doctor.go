@@ -31,7 +31,7 @@ Examples:
 }
 
 // doctorCommand checks an installation.
-type doctorCommand struct{}
+type doctorCommand struct{ jsonLines }
 
 // Help implements kong.HelpProvider.
 func (doctorCommand) Help() string {
@@ -47,10 +47,10 @@ Examples:
 const doctorTimeout = time.Minute
 
 // Run implements the command.
-func (doctorCommand) Run(ctx context.Context, p *program) error {
+func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
-	c, err := p.loadConfig()
+	settings, err := p.loadConfig()
 	if err != nil {
 		return err
 	}
@@ -58,14 +58,18 @@ func (doctorCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	d := doctor.New(doctor.Options{Config: c, File: path, Build: buildinfo.Read(), Now: p.now})
+	d := doctor.New(doctor.Options{Config: settings, File: path, Build: buildinfo.Read(), Now: p.now})
 	defer d.Close()
-	return p.examine(ctx, d.Checks(), "")
+	return p.examine(ctx, d.Checks(), c.JSON, "")
 }
 
 // examine prints what the checks find, and praise when none fails.
-func (p *program) examine(ctx context.Context, checks []doctor.Check, praise string) error {
+func (p *program) examine(ctx context.Context, checks []doctor.Check, asJSON bool, praise string) error {
 	failed, err := doctor.Run(ctx, checks, func(f doctor.Finding) {
+		if asJSON {
+			_ = console.WriteJSONLines(p.stdout, []doctor.Finding{f})
+			return
+		}
 		p.printf("%-5s %-8s %s\n", f.Outcome, f.Topic, console.OneLine(f.Text))
 	})
 	if err != nil {
@@ -74,13 +78,16 @@ func (p *program) examine(ctx context.Context, checks []doctor.Check, praise str
 	if failed {
 		return silentError{}
 	}
-	p.printf("%s", praise)
+	if !asJSON {
+		p.printf("%s", praise)
+	}
 	return nil
 }
 
 // doctorCertificateCommand examines a client's certificate.
 type doctorCertificateCommand struct {
 	File string `arg:"" type:"existingfile" help:"The client's certificate, PEM, with the intermediates that it sends, its own first."`
+	jsonLines
 }
 
 // Help implements kong.HelpProvider.
@@ -99,7 +106,7 @@ func (c doctorCertificateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.examine(ctx, doctor.ClientCertificate{File: c.File, Config: settings, Now: p.now}.Checks(), "")
+	return p.examine(ctx, doctor.ClientCertificate{File: c.File, Config: settings, Now: p.now}.Checks(), c.JSON, "")
 }
 
 // doctorIngressCommand tries an ingress from outside.
@@ -109,6 +116,7 @@ type doctorIngressCommand struct {
 	Certificate string `required:"" type:"existingfile" help:"Its certificate, PEM, with the intermediates if it has any."`
 	Key         string `required:"" type:"existingfile" help:"The key of that certificate, PEM."`
 	CA          string `name:"ca" type:"existingfile" help:"Authorities, PEM, of the ingress's own certificate; else the system's."`
+	jsonLines
 }
 
 // Help implements kong.HelpProvider.
@@ -142,5 +150,5 @@ func (c doctorIngressCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.examine(ctx, checks, fmt.Sprintf("%-5s %-8s %s\n", doctor.OK, "ingress", "nothing that was tried deceived it"))
+	return p.examine(ctx, checks, c.JSON, fmt.Sprintf("%-5s %-8s %s\n", doctor.OK, "ingress", "nothing that was tried deceived it"))
 }

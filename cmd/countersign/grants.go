@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -35,7 +36,7 @@ type selection struct {
 	Since  string `placeholder:"WHEN" help:"Only those decided since: a date, a time in RFC 3339, or so long ago, such as 30d or 12h."`
 	Until  string `placeholder:"WHEN" help:"Only those decided before."`
 	Limit  int    `default:"100" help:"How many to list at most."`
-	JSON   bool   `name:"json" help:"Print JSON, one object a line."`
+	jsonLines
 }
 
 // chosen is what the flags choose.
@@ -62,17 +63,10 @@ func (c grantsList) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		c.full(p, len(listed))
-		if c.JSON {
-			return console.WriteJSONLines(p.stdout, listed)
-		}
-		table := p.table("GRANT", "CLIENT", "SUBJECT", "SCOPES", "DECIDED", "ENDS", "STATE")
-		for _, g := range listed {
-			if g.Subject == "" {
-				g.Subject = "-"
-			}
-			table.Row(g.ID, g.ClientID, g.Subject, strings.Join(g.Scopes, " "), console.Time(g.CreatedAt), console.Time(g.ExpiresAt), g.State)
-		}
-		return table.Flush()
+		header := []string{"GRANT", "CLIENT", "SUBJECT", "SCOPES", "DECIDED", "ENDS", "STATE"}
+		return console.List(p.stdout, c.JSON, listed, header, func(g admin.ListedGrant) []string {
+			return []string{g.ID, g.ClientID, cmp.Or(g.Subject, "-"), strings.Join(g.Scopes, " "), console.Time(g.CreatedAt), console.Time(g.ExpiresAt), g.State}
+		})
 	})
 }
 
@@ -88,14 +82,10 @@ func (c grantsConsents) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		c.full(p, len(listed))
-		if c.JSON {
-			return console.WriteJSONLines(p.stdout, listed)
-		}
-		table := p.table("SUBJECT", "CLIENT", "SCOPES", "CLAIMS", "DECIDED", "ENDS")
-		for _, k := range listed {
-			table.Row(k.Subject, k.ClientID, strings.Join(k.Scopes, " "), strings.Join(k.Claims, " "), console.Time(k.CreatedAt), console.Time(k.ExpiresAt))
-		}
-		return table.Flush()
+		header := []string{"SUBJECT", "CLIENT", "SCOPES", "CLAIMS", "DECIDED", "ENDS"}
+		return console.List(p.stdout, c.JSON, listed, header, func(k admin.ListedConsent) []string {
+			return []string{k.Subject, k.ClientID, strings.Join(k.Scopes, " "), strings.Join(k.Claims, " "), console.Time(k.CreatedAt), console.Time(k.ExpiresAt)}
+		})
 	})
 }
 

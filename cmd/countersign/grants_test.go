@@ -89,7 +89,7 @@ func TestGrants(t *testing.T) {
 	if out := command(exitError, "grants", "revoke", "nothing"); !strings.Contains(out, `there is no grant "nothing"`) {
 		t.Errorf("revoke what is not there: %q", out)
 	}
-	if out := command(exitError, "grants", "list", "--since", "yesterday"); !strings.Contains(out, "is no time; give") {
+	if out := command(exitUsage, "grants", "list", "--since", "yesterday"); !strings.Contains(out, "is no time; give") {
 		t.Errorf("a time that is none: %q", out)
 	}
 	if out := command(0, "grants", "consents", "--person", "alice"); !strings.Contains(out, "CLAIMS") {

@@ -40,6 +40,12 @@ func (i *installation) nginx(t *testing.T, spoil ...string) string {
 		"/etc/countersign/ingress/server", filepath.Join(tls, "server"), "/etc/countersign/ingress/upstream-ca.crt", filepath.Join(tls, "ca.crt"),
 		"/etc/countersign/ingress/ingress", filepath.Join(i.folder, "demo", "demo-mtls"), "8445", ports[0], "8444", port, "mtls.login.example", "localhost",
 	)...).Replace(string(text))
+	return startNginx(t, folder, ports[0], config)
+}
+
+// startNginx starts nginx with a configuration that listens at a port, and returns the address for clients.
+func startNginx(t *testing.T, folder, port, config string) string {
+	t.Helper()
 	file := filepath.Join(folder, "nginx.conf")
 	if err := os.WriteFile(file, []byte(proxies.NginxWithoutRoot(config, folder)), 0o600); err != nil {
 		t.Fatal(err)
@@ -57,7 +63,7 @@ func (i *installation) nginx(t *testing.T, spoil ...string) string {
 			t.Logf("nginx said:\n%s", output)
 		}
 	})
-	address := "localhost:" + ports[0]
+	address := "localhost:" + port
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		connection, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {

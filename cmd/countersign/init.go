@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"countersign/internal/admin"
 	"countersign/internal/config"
 	"countersign/internal/console"
 	"countersign/internal/devsetup"
@@ -25,12 +26,14 @@ type initCommand struct {
 	Token           string `placeholder:"LABEL" group:"For production:" help:"Label of the token that holds the keys."`
 	PINFile         string `name:"pin-file" placeholder:"FILE" group:"For production:" help:"File that holds the token's user PIN; or credential:NAME."`
 	StoreURLFile    string `name:"store-url-file" placeholder:"FILE" group:"For production:" help:"File that holds the PostgreSQL URL; or credential:NAME. Without it the store is an SQLite file."`
+	StoreFile       string `placeholder:"FILE" default:"countersign.db" group:"For production:" help:"The SQLite file, where there is no PostgreSQL: best outside of the configuration's folder, such as /var/lib/countersign/countersign.db."`
+	Owner           string `placeholder:"USER" group:"For production:" help:"The user that the server runs as: gets the folder and the configuration. For root."`
 	CertificateFile string `placeholder:"FILE" default:"tls/server.crt" group:"For production:" help:"TLS certificate chain."`
 	KeyFile         string `placeholder:"FILE" default:"tls/server.key" group:"For production:" help:"Private key of the TLS certificate; or credential:NAME."`
 
-	Port     int      `default:"8443" group:"With --dev:" help:"Port of the issuer."`
-	MTLSPort int      `name:"mtls-port" default:"8444" group:"With --dev:" help:"Port of the listener for client certificates."`
-	DemoPort int      `default:"8445" group:"With --dev:" help:"Port where the demo client takes its redirect."`
+	Port     int      `placeholder:"PORT" group:"With --dev:" help:"Port of the issuer; 8443, or what it was."`
+	MTLSPort int      `name:"mtls-port" placeholder:"PORT" group:"With --dev:" help:"Port of the listener for client certificates; 8444, or what it was."`
+	DemoPort int      `placeholder:"PORT" group:"With --dev:" help:"Port where the demo client takes its redirect; 8445, or what it was."`
 	DevKeys  bool     `group:"With --dev:" help:"Keep the keys in an encrypted file instead of SoftHSM2; never for production."`
 	Host     []string `placeholder:"NAME" group:"With --dev:" help:"More names or addresses for the TLS certificate."`
 }
@@ -47,7 +50,7 @@ Examples:
   countersign init --dev
   countersign init --dev --dev-keys     # without SoftHSM2
   countersign init --dir /etc/countersign --issuer https://login.example \
-    --module /usr/lib/vendor/pkcs11.so --token countersign --pin-file credential:hsm-pin \
+    --owner countersign --module /usr/lib/vendor/pkcs11.so --token countersign --pin-file credential:hsm-pin \
     --store-url-file credential:store-url`
 }
 
@@ -92,12 +95,12 @@ func (c initCommand) production(p *program) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("a configuration for production needs %s too; to try Countersign on this machine: countersign init --dev", strings.Join(missing, ", "))
+		return admin.Usagef("a configuration for production needs %s too; to try Countersign on this machine: countersign init --dev", strings.Join(missing, ", "))
 	}
 	wanted := &config.Config{
 		Issuer: c.Issuer,
 		Listen: config.Listen{Address: "0.0.0.0:8443", CertificateFile: config.File(c.CertificateFile), KeyFile: config.Secret(c.KeyFile)},
-		Store:  config.Store{Driver: "sqlite", File: "countersign.db"},
+		Store:  config.Store{Driver: "sqlite", File: config.File(c.StoreFile)},
 		Signer: config.Signer{Module: config.File(c.Module), Token: c.Token, PINFile: config.Secret(c.PINFile)},
 	}
 	if c.StoreURLFile != "" {
@@ -114,6 +117,9 @@ func (c initCommand) production(p *program) error {
 	if err != nil {
 		return err
 	}
+	if err := c.own(p, file); err != nil {
+		return err
+	}
 	// The values may be wrong; the file stays to be edited, and the report says what.
 	if _, err := config.LoadValues(file); err != nil {
 		return err
@@ -124,5 +130,16 @@ func (c initCommand) production(p *program) error {
   countersign keys generate --config %[1]s --alg PS256 --activate   # and ES256, EdDSA for clients that want them
   countersign serve --config %[1]s
 `, file)
+	return nil
+}
+
+// own gives what was written to the user of the server, or says who cannot read it.
+func (c initCommand) own(p *program, file string) error {
+	if c.Owner != "" {
+		return console.Give(c.Owner, c.Dir, file)
+	}
+	if os.Geteuid() == 0 {
+		p.printf("only root can enter %s now; where the server runs as another user: chown -R USER %[1]s (or init with --owner USER)\n", c.Dir)
+	}
 	return nil
 }

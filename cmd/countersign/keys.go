@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"countersign/ciba"
+	"countersign/internal/admin"
 	"countersign/internal/buildinfo"
 	"countersign/internal/ceremony"
 	"countersign/internal/console"
@@ -61,7 +63,7 @@ type keyName struct {
 // kid is the one that was given.
 func (k keyName) kid() (string, error) {
 	if (k.Argument == "") == (k.Flag == "") {
-		return "", errors.New("give one kid; countersign keys list shows those that exist")
+		return "", admin.Usagef("give one kid; countersign keys list shows those that exist")
 	}
 	return k.Argument + k.Flag, nil
 }
@@ -96,25 +98,26 @@ func (p *program) changeKey(ctx context.Context, f ceremonyFlags, name keyName, 
 	return p.withCeremony(ctx, f, func(c *ceremony.Ceremony) error { return work(c, kid) })
 }
 
-type keysList struct{}
+type keysList struct{ jsonLines }
 
 // Run implements the command.
-func (keysList) Run(ctx context.Context, p *program) error {
+func (c keysList) Run(ctx context.Context, p *program) error {
 	return p.withStore(ctx, func(s store.Store) error {
-		keys, err := s.Keys(ctx)
+		keys, err := admin.ListKeys(ctx, s)
 		if err != nil {
 			return err
 		}
-		table := p.table("KID", "ALG", "STATE", "USES", "CREATED", "ACTIVATED", "RETIRED")
-		for _, k := range keys {
-			table.Row(k.ID, k.Algorithm, k.State, strings.Join(k.Uses, ","),
-				console.Time(k.CreatedAt), console.Time(k.ActivatedAt), console.Time(k.RetiredAt))
-		}
-		return table.Flush()
+		header := []string{"KID", "ALG", "STATE", "USES", "CREATED", "ACTIVATED", "RETIRED"}
+		return console.List(p.stdout, c.JSON, keys, header, func(k admin.ListedKey) []string {
+			return []string{k.ID, k.Algorithm, k.State, strings.Join(k.Uses, ","), console.Time(k.CreatedAt), console.Time(k.ActivatedAt), console.Time(k.RetiredAt)}
+		})
 	})
 }
 
-type keysShow struct{ keyName }
+type keysShow struct {
+	keyName
+	jsonAlways
+}
 
 // Run implements the command.
 func (c keysShow) Run(ctx context.Context, p *program) error {
@@ -128,16 +131,10 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		return p.printJSON(struct {
-			ID          string          `json:"kid"`
-			Algorithm   string          `json:"alg"`
-			State       string          `json:"state"`
-			Uses        []string        `json:"uses"`
-			URIs        []string        `json:"uris"`
-			CreatedAt   string          `json:"created_at"`
-			ActivatedAt string          `json:"activated_at"`
-			RetiredAt   string          `json:"retired_at"`
-			Public      json.RawMessage `json:"public"`
-		}{k.ID, k.Algorithm, k.State, k.Uses, k.URIs, console.Time(k.CreatedAt), console.Time(k.ActivatedAt), console.Time(k.RetiredAt), k.Public})
+			admin.ListedKey
+			URIs   []string        `json:"uris"`
+			Public json.RawMessage `json:"public"`
+		}{admin.ListKey(k), k.URIs, k.Public})
 	})
 }
 
@@ -247,8 +244,19 @@ func (c keysImportReplica) Run(ctx context.Context, p *program) error {
 // errBadKey ends a command whose table has said what is wrong.
 var errBadKey = errors.New("not every key is as it should be")
 
+// verifiedKey is what a key did in an HSM, as JSON too.
+type verifiedKey struct {
+	KID       string `json:"kid"`
+	Algorithm string `json:"alg"`
+	State     string `json:"state"`
+	HSM       string `json:"hsm,omitempty"`
+	OK        bool   `json:"ok"`
+	Outcome   string `json:"outcome"`
+}
+
 type keysVerify struct {
 	Transcript string `type:"path" placeholder:"FILE" help:"Verify a transcript instead of the keys."`
+	jsonLines
 }
 
 // Help implements kong.HelpProvider.
@@ -271,18 +279,18 @@ func (c keysVerify) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		table, good := p.table("KID", "ALG", "STATE", "HSM", "OUTCOME"), true
-		for _, o := range outcomes {
-			token, outcome := o.Token, ceremony.Does(signer.Algorithm(o.Key.Algorithm))
-			if token == "" {
-				token = "-"
-			}
+		good, verified := true, make([]verifiedKey, len(outcomes))
+		for i, o := range outcomes {
+			one := verifiedKey{o.Key.ID, o.Key.Algorithm, o.Key.State, o.Token, o.Err == nil, ceremony.Does(signer.Algorithm(o.Key.Algorithm))}
 			if o.Err != nil {
-				good, outcome = false, o.Err.Error()
+				good, one.Outcome = false, o.Err.Error()
 			}
-			table.Row(o.Key.ID, o.Key.Algorithm, o.Key.State, token, outcome)
+			verified[i] = one
 		}
-		if err := table.Flush(); err != nil || good {
+		err = console.List(p.stdout, c.JSON, verified, []string{"KID", "ALG", "STATE", "HSM", "OUTCOME"}, func(v verifiedKey) []string {
+			return []string{v.KID, v.Algorithm, v.State, cmp.Or(v.HSM, "-"), v.Outcome}
+		})
+		if err != nil || good {
 			return err
 		}
 		return errBadKey
@@ -318,7 +326,10 @@ func (c keysVerify) transcript(ctx context.Context, p *program) error {
 	})
 }
 
-type keysAttest struct{ keyName }
+type keysAttest struct {
+	keyName
+	jsonAlways
+}
 
 // Help implements kong.HelpProvider.
 func (keysAttest) Help() string {

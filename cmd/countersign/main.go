@@ -28,10 +28,10 @@ import (
 	"countersign/signer/pkcs11"
 )
 
-// Exit codes.
+// Exit codes, the same for all commands; 0 is success. docs/operation.md has them.
 const (
-	exitError         = 1 // the operator has something to change, as the one line says
-	exitConfiguration = 2 // the configuration is wrong, as the report says
+	exitError = 1 // it was tried and failed, or a check found a fault
+	exitUsage = 2 // the command line or the configuration is wrong: nothing was tried
 )
 
 func main() {
@@ -53,10 +53,21 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	var cli commands
 	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
-	parser, err := kong.New(&cli,
+	parsed, err := newParser(ctx, &cli, p).Parse(flagKeyIDs(arguments))
+	if err != nil {
+		fmt.Fprintf(stderr, "countersign: %v; see countersign --help\n", err)
+		return exitUsage
+	}
+	p.configFile = cli.Config
+	return p.fail(parsed.Run())
+}
+
+// newParser reads command lines into cli.
+func newParser(ctx context.Context, cli *commands, p *program) *kong.Kong {
+	parser, err := kong.New(cli,
 		kong.Name("countersign"),
 		kong.Description("A hardened OAuth 2.0 authorization server and OpenID Provider that speaks FAPI and signs in an HSM."),
-		kong.Writers(stdout, stderr),
+		kong.Writers(p.stdout, p.stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(admin.Profiles(), ", ")},
 		kong.Bind(p),
@@ -65,13 +76,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		panic(err) // the commands of this program do not fit together: no input can cause it
 	}
-	parsed, err := parser.Parse(flagKeyIDs(arguments))
-	if err != nil {
-		fmt.Fprintf(stderr, "countersign: %v; see countersign --help\n", err)
-		return exitError
-	}
-	p.configFile = cli.Config
-	return p.fail(parsed.Run())
+	return parser
 }
 
 // hyphenKeyID is a kid that looks like a flag: one in 64 begins with a hyphen.
@@ -107,13 +112,16 @@ func (p *program) fail(err error) int {
 	}
 	if report, ok := errors.AsType[*config.Report](err); ok {
 		fmt.Fprintf(p.stderr, "countersign: the configuration has %s:\n%s\n", console.Count(len(report.Problems), "problem"), report)
-		return exitConfiguration
+		return exitUsage
 	}
 	if _, ok := errors.AsType[silentError](err); ok {
 		return exitError // the command has said everything
 	}
 	// One line, whatever was joined.
 	fmt.Fprintf(p.stderr, "countersign: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	if _, ok := errors.AsType[*admin.UsageError](err); ok {
+		return exitUsage
+	}
 	return exitError
 }
 
@@ -139,7 +147,7 @@ func (p *program) configPath() (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("there is no configuration: neither --config nor COUNTERSIGN_CONFIG is given, and %s do not exist; `countersign init --dev` makes one to try", strings.Join(usual, " and "))
+	return "", admin.Usagef("there is no configuration: neither --config nor COUNTERSIGN_CONFIG is given, and %s do not exist; `countersign init --dev` makes one to try", strings.Join(usual, " and "))
 }
 
 // loadConfig reads the configuration with everything that it names.
@@ -152,7 +160,7 @@ func (p *program) load(load func(string) (*config.Config, error)) (*config.Confi
 	}
 	c, err := load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no configuration file %s; `countersign init` makes one", path)
+		return nil, admin.Usagef("there is no configuration file %s; `countersign init` makes one", path)
 	}
 	return c, err
 }

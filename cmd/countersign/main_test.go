@@ -147,7 +147,7 @@ func TestFlagKeyIDs(t *testing.T) {
 	for _, arguments := range [][]string{{id}, {"--", id}, {"--kid=" + id}} {
 		var out, problems strings.Builder
 		code := run(append([]string{"keys", "show", "--config=absent.toml"}, arguments...), strings.NewReader(""), &out, &problems)
-		if code != exitError || !strings.Contains(problems.String(), "absent.toml") {
+		if code != exitUsage || !strings.Contains(problems.String(), "absent.toml") {
 			t.Errorf("%q ends with %d: %s", arguments, code, &problems)
 		}
 	}
@@ -158,7 +158,7 @@ func TestOneKeyID(t *testing.T) {
 	for _, arguments := range [][]string{{}, {"a", "--kid=b"}} {
 		var out, problems strings.Builder
 		code := run(append([]string{"keys", "retire", "--config=absent.toml"}, arguments...), strings.NewReader(""), &out, &problems)
-		if code != exitError || !strings.Contains(problems.String(), "give one kid") {
+		if code != exitUsage || !strings.Contains(problems.String(), "give one kid") {
 			t.Errorf("%q ends with %d: %s", arguments, code, &problems)
 		}
 	}

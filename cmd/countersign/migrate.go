@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"countersign/internal/console"
+	"countersign/internal/database"
 )
 
 // migrateCommand shows and applies migrations.
@@ -37,23 +38,8 @@ func (migratePlan) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	var newest, oldest int64
-	for _, step := range steps {
-		if !step.AppliedAt.IsZero() {
-			newest = step.Version
-			continue
-		}
-		p.printf("would apply %d %s\n", step.Version, step.Name)
-		oldest = max(oldest, step.Compatible)
-	}
-	switch {
-	case oldest == 0:
-		p.printf("the schema is up to date\n")
-	case newest == 0:
-	case oldest <= newest:
-		p.printf("nodes that run now can go on: their schema, %d, is compatible\n", newest)
-	default:
-		p.printf("stop the nodes that run now first: the new schema needs release schema %d, theirs is %d\n", oldest, newest)
+	for _, line := range database.Plan(steps) {
+		p.printf("%s\n", line)
 	}
 	return nil
 }
@@ -79,10 +65,10 @@ func (migrateUp) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-type migrateStatus struct{}
+type migrateStatus struct{ jsonLines }
 
 // Run implements the command.
-func (migrateStatus) Run(ctx context.Context, p *program) error {
+func (c migrateStatus) Run(ctx context.Context, p *program) error {
 	d, err := p.database()
 	if err != nil {
 		return err
@@ -91,9 +77,7 @@ func (migrateStatus) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	table := p.table("VERSION", "NAME", "APPLIED")
-	for _, step := range steps {
-		table.Row(strconv.FormatInt(step.Version, 10), step.Name, console.Time(step.AppliedAt))
-	}
-	return table.Flush()
+	return console.List(p.stdout, c.JSON, database.List(steps), []string{"VERSION", "NAME", "APPLIED"}, func(s database.ListedStep) []string {
+		return []string{strconv.FormatInt(s.Version, 10), s.Name, console.Time(s.AppliedAt)}
+	})
 }

@@ -72,5 +72,15 @@ func (p *program) readInput(name string, most int64) ([]byte, error) {
 // table begins a table, with a header if there is one.
 func (p *program) table(header ...string) console.Table { return console.NewTable(p.stdout, header...) }
 
+// jsonLines is the flag of every command that lists.
+type jsonLines struct {
+	JSON bool `name:"json" help:"Print JSON, one object a line."`
+}
+
+// jsonAlways is the same flag of a command that knows no other form.
+type jsonAlways struct {
+	JSON bool `name:"json" help:"Print JSON; this command always does."`
+}
+
 // printJSON prints a value, indented.
 func (p *program) printJSON(value any) error { return console.WriteJSON(p.stdout, value) }

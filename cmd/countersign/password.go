@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"os"
-
-	"golang.org/x/term"
 
 	"countersign/internal/admin"
 	"countersign/internal/config"
+	"countersign/internal/console"
 )
 
 // passwordSource is where a password comes from. It is never a flag's value, which every user of the machine sees.
@@ -30,27 +26,5 @@ func (s passwordSource) read(p *program, username string) ([]byte, error) {
 		}
 		return password, nil
 	}
-	terminal, ok := p.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		content, err := p.readInput("-", admin.MaxPassword+2) // two for the end of the line
-		line, _, _ := bytes.Cut(content, []byte("\n"))
-		return bytes.TrimSuffix(line, []byte("\r")), err
-	}
-	ask := func(prompt string) ([]byte, error) {
-		fmt.Fprint(p.stderr, prompt)
-		defer fmt.Fprintln(p.stderr)
-		return term.ReadPassword(int(terminal.Fd()))
-	}
-	password, err := ask(fmt.Sprintf("Password of %s: ", username))
-	if err != nil {
-		return nil, fmt.Errorf("read the password: %w", err)
-	}
-	again, err := ask("The same again: ")
-	if err != nil {
-		return nil, fmt.Errorf("read the password: %w", err)
-	}
-	if !bytes.Equal(password, again) {
-		return nil, errors.New("the two passwords differ; nothing was changed")
-	}
-	return password, nil
+	return console.AskPassword(p.stdin, p.stderr, username, admin.MaxPassword)
 }

@@ -16,26 +16,48 @@ type peopleCommand struct {
 
 // Help implements kong.HelpProvider.
 func (peopleCommand) Help() string {
-	return `A user is named by the subject, the identifier that clients see; countersign users list shows it. The export
-holds no secret. Erasing cannot be undone: grants end, and sessions, consents, passkeys, devices, name, password
+	return `A user is named by the user name, or by the subject, the identifier that clients see; countersign users list shows
+both. The export holds no secret. Erasing cannot be undone: grants end, and sessions, consents, passkeys, devices, name, password
 and claims are deleted. The subject stays, so that nobody else is ever given it, and so does the audit log, which
 names users by their subject alone.
 
 Examples:
-  countersign people export 7KQ2… > alice.json
+  countersign people export alice > alice.json
   countersign people erase 7KQ2… --dry-run
   countersign people erase 7KQ2…`
 }
 
+// whom names a user.
+type whom struct {
+	User string `arg:"" help:"The user's name or subject."`
+	By   string `enum:"any,name,subject" default:"any" help:"What that is: any, name or subject."`
+}
+
+// subject finds the user's subject.
+func (w whom) subject(ctx context.Context, a *admin.Admin) (string, error) {
+	switch w.By {
+	case "name":
+		user, err := a.User(ctx, w.User)
+		return user.Subject, err
+	case "subject":
+		return w.User, nil
+	}
+	return a.Who(ctx, w.User)
+}
+
 type peopleExport struct {
-	Subject string `arg:"" help:"The user's subject."`
-	Out     string `type:"path" placeholder:"FILE" help:"A new file, which only its owner can read; else standard output."`
+	whom
+	Out string `type:"path" placeholder:"FILE" help:"A new file, which only its owner can read; else standard output."`
 }
 
 // Run implements the command.
 func (c peopleExport) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		exported, err := a.Export(ctx, c.Subject)
+		subject, err := c.subject(ctx, a)
+		if err != nil {
+			return err
+		}
+		exported, err := a.Export(ctx, subject)
 		if err != nil {
 			return err
 		}
@@ -48,41 +70,45 @@ func (c peopleExport) Run(ctx context.Context, p *program) error {
 }
 
 type peopleErase struct {
-	Subject string `arg:"" help:"The user's subject."`
-	DryRun  bool   `help:"Print what would be erased, and change nothing."`
-	Yes     bool   `help:"Do not ask for confirmation."`
+	whom
+	DryRun bool `help:"Print what would be erased, and change nothing."`
+	Yes    bool `help:"Do not ask for confirmation."`
 }
 
 // Run implements the command.
 func (c peopleErase) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		person, err := a.Person(ctx, c.Subject)
+		subject, err := c.subject(ctx, a)
 		if err != nil {
 			return err
 		}
-		c.summarise(p, person, a.ActiveGrants(person.Grants))
+		person, err := a.Person(ctx, subject)
+		if err != nil {
+			return err
+		}
+		c.summarise(p, subject, person, a.ActiveGrants(person.Grants))
 		if c.DryRun {
 			p.printf("nothing was changed\n")
 			return nil
 		}
 		if !c.Yes {
-			if err := p.confirm("the subject", c.Subject); err != nil {
+			if err := console.Confirm(p.stdin, p.stderr, "the subject", subject); err != nil {
 				return err
 			}
 		}
-		if err := a.Erase(ctx, c.Subject); err != nil {
+		if err := a.Erase(ctx, subject); err != nil {
 			return err
 		}
-		p.printf("erased %s\n", c.Subject)
+		p.printf("erased %s\n", subject)
 		return nil
 	})
 }
 
-func (c peopleErase) summarise(p *program, person store.UserData, activeGrants int) {
+func (c peopleErase) summarise(p *program, subject string, person store.UserData, activeGrants int) {
 	if !person.User.ErasedAt.IsZero() {
-		p.printf("%s was erased at %s\n", c.Subject, console.Time(person.User.ErasedAt))
+		p.printf("%s was erased at %s\n", subject, console.Time(person.User.ErasedAt))
 	}
-	p.printf("%s: %s, %s, %s, %s, %s, %s, %s\n", c.Subject,
+	p.printf("%s: %s, %s, %s, %s, %s, %s, %s\n", subject,
 		console.Count(activeGrants, "active grant"), console.Count(len(person.Sessions), "session"),
 		console.Count(len(person.Consents), "consent"), console.Count(len(person.Passkeys), "passkey"),
 		console.Count(len(person.Devices)+len(person.Enrolments), "device"), console.Count(len(person.Subscriptions), "subscription"),

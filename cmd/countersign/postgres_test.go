@@ -26,8 +26,8 @@ func TestPostgres(t *testing.T) {
 		{"init --dev --dir " + i.folder, 0, "made PS256 key, ES256 key, EdDSA key, ECDH-ES key, user alice, user bob"},
 		{"users list", 0, "alice"},
 		{"doctor", 0, "postgres, "},
-		{"people export nobody", exitError, "nothing is stored about the subject"},
-		{"people erase nobody --yes", exitError, "nothing is stored about the subject"},
+		{"people export nobody", exitError, "nothing is stored about"},
+		{"people erase nobody --yes", exitError, "nothing is stored about"},
 		{"config print", 0, `url_file = "` + filepath.Join(i.folder, "store-url") + `"`},
 	} {
 		command := exec.Command("countersign", strings.Fields(step.arguments)...)
@@ -86,8 +86,8 @@ func TestStoreCopy(t *testing.T) {
 		}
 	}
 	run(exitError, "the configured store is not PostgreSQL", "store", "copy", "--from", "sqlite:"+file)
-	run(exitError, "write sqlite: and the name", "store", "copy", "--from", file, "--to", "postgres:"+urlFile)
-	run(exitError, "write postgres: and the name", "store", "copy", "--from", "sqlite:"+file, "--to", urlFile)
+	run(exitUsage, "write sqlite: and the name", "store", "copy", "--from", file, "--to", "postgres:"+urlFile)
+	run(exitUsage, "write postgres: and the name", "store", "copy", "--from", "sqlite:"+file, "--to", urlFile)
 	run(exitError, "no such file", "store", "copy", "--from", "sqlite:"+file+"x", "--to", "postgres:"+urlFile)
 	server := i.serve()
 	i.issuer()

@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-
+	"countersign/internal/admin"
 	"countersign/internal/console"
 	"countersign/internal/database"
 	"countersign/store/postgres"
@@ -37,7 +36,7 @@ Examples:
 func (c storeCopy) Run(ctx context.Context, p *program) error {
 	source, err := database.SourceFile(c.From)
 	if err != nil {
-		return fmt.Errorf("--from: %w", err)
+		return admin.Usagef("--from: %w", err)
 	}
 	address, err := c.target(p)
 	if err != nil {
@@ -66,7 +65,7 @@ func (c storeCopy) target(p *program) (string, error) {
 	if c.To != "" {
 		address, err := database.TargetURL(c.To)
 		if err != nil {
-			return "", fmt.Errorf("--to: %w", err)
+			return "", admin.Usagef("--to: %w", err)
 		}
 		return address, nil
 	}

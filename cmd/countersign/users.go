@@ -77,20 +77,19 @@ func (c usersAdd) claims(p *program) (json.RawMessage, error) {
 	return claims, nil
 }
 
-type usersList struct{}
+type usersList struct{ jsonLines }
 
 // Run implements the command.
-func (usersList) Run(ctx context.Context, p *program) error {
+func (c usersList) Run(ctx context.Context, p *program) error {
 	return p.withStore(ctx, func(s store.Store) error {
-		users, err := s.Users(ctx)
+		users, err := admin.ListUsers(ctx, s)
 		if err != nil {
 			return err
 		}
-		table := p.table("USER", "SUBJECT", "PASSWORD", "STATE", "CREATED")
-		for _, u := range users {
-			table.Row(u.Username, u.Subject, console.YesNo(u.Password != ""), admin.UserState(u), console.Time(u.CreatedAt))
-		}
-		return table.Flush()
+		header := []string{"USER", "SUBJECT", "PASSWORD", "STATE", "CREATED"}
+		return console.List(p.stdout, c.JSON, users, header, func(u admin.ListedUser) []string {
+			return []string{u.Username, u.Subject, console.YesNo(u.Password), u.State, console.Time(u.CreatedAt)}
+		})
 	})
 }
 

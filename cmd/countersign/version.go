@@ -10,6 +10,7 @@ import (
 // versionCommand prints what this program was built from.
 type versionCommand struct {
 	Short bool `help:"Print only the version of Countersign."`
+	JSON  bool `name:"json" help:"Print JSON."`
 }
 
 // Help implements kong.HelpProvider.
@@ -27,6 +28,9 @@ func (v versionCommand) Run(p *program) error {
 	if v.Short {
 		p.printf("%s\n", build.Version)
 		return nil
+	}
+	if v.JSON {
+		return p.printJSON(build)
 	}
 	table := p.table()
 	table.Row("countersign", build.Version)

@@ -46,7 +46,7 @@ func Lookup(path string) (Package, bool) {
 func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
-		{"internal/config", []string{"internal/suggest"}},
+		{"internal/config", []string{"fapi/profile", "internal/suggest"}},
 		{"internal/pages", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/oauth",
 		}},
@@ -266,6 +266,7 @@ func around() []Package {
 		{"examples/bankapp", nil},
 		{"bench/chart", nil},
 		{"bench/servers", []string{"internal/flowclient", "internal/jose"}},
+		{"bench/servers/serverstest", nil},
 		{"internal/devsetup/setuptest", []string{"internal/config", "internal/devsetup"}},
 		{"internal/flowclient", []string{"internal/jose"}},
 		{"signer/pkcs11/attest", []string{"signer"}},

@@ -352,6 +352,21 @@ func operation() []Group {
 				Remedy:  "As for the lines before it. Many different ones are a scanner.",
 			},
 			{
+				Message: "configuration laxer than the defaults",
+				Levels:  []string{"warn"},
+				Fields:  []string{"keys"},
+				Cause: "The configuration, such as that of `countersign init --dev`, has values that protect less than the defaults; keys lists " +
+					"them. Logged once at every start.",
+				Remedy: "In production, take them out of the file, unless you know why they are there.",
+			},
+			{
+				Message: "issuer and listener have different ports",
+				Levels:  []string{"warn"},
+				Fields:  []string{"issuer", "address"},
+				Cause:   "The issuer is on this machine at another port than `listen.address`: usually one of them was changed and the other forgotten. Logged once at every start.",
+				Remedy:  "Change the other too. Ignore it where something on this machine forwards the one port to the other.",
+			},
+			{
 				Message: "client CA certificate left out",
 				Levels:  []string{"warn"},
 				Fields:  []string{"error"},

@@ -32,6 +32,7 @@ func Fields() []Field {
 		{"in_a_row", "Number of failures without a success between."},
 		{"issuer", "The issuer identifier."},
 		{"jwks_uri", "Address of a client's key set; empty if the registration has the keys."},
+		{"keys", "Keys of the configuration, with their values and the defaults."},
 		{"kid", "Key ID."},
 		{"method", "HTTP method."},
 		{"mtls_address", "Address of the listener for client certificates."},

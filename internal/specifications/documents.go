@@ -74,6 +74,7 @@ func titles() map[string]string {
 		"RFC 6598": "Shared IPv4 addresses",
 		"RFC 6749": "The OAuth 2.0 authorization framework",
 		"RFC 6750": "Bearer tokens",
+		"RFC 6797": "HTTP Strict Transport Security",
 		"RFC 6890": "Special-purpose address registries",
 		"RFC 6960": "OCSP",
 		"RFC 7009": "Token revocation",
