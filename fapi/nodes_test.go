@@ -340,3 +340,50 @@ func sessionIn(w *fapitest.World, b *fapitest.Browser) store.Digest {
 	w.T.Fatal("the browser has no session")
 	return store.Digest{}
 }
+
+// Covers: FD-131. What a removed client was granted ends on every node, and a second later no node knows the client.
+func TestFD131RemovedOnAllNodes(t *testing.T) {
+	t.Parallel()
+	w := fapitest.NewWorld(t)
+	c, other := w.Register("client-1", nil), w.Register("client-2", nil)
+	n := w.Node(nil)
+	there := n.Client(c)
+	issued, kept := c.Tokens(), other.Tokens()
+	pushed := c.Push(nil).Text("request_uri")
+	code := c.Authorize()
+	for _, at := range []*fapitest.Client{c, there} { // both nodes know it
+		if r := at.Get("/accounts", issued.Text("access_token"), nil); r.Status != http.StatusOK {
+			t.Fatalf("%d %s", r.Status, r.Raw)
+		}
+	}
+	if err := w.Store.DeleteClient(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	for name, at := range map[string]*fapitest.Client{"the node": c, "the other node": there} {
+		t.Run("refuses its access token at once at "+name, func(t *testing.T) {
+			fapitest.WantError(t, at.Get("/accounts", issued.Text("access_token"), nil), 401, "invalid_token")
+		})
+	}
+	w.Clock.Advance(2 * time.Second) // what a node has kept is looked at again
+	n.Clock.Advance(2 * time.Second)
+	for name, at := range map[string]*fapitest.Client{"the node": c, "the other node": there} {
+		t.Run("refuses the client at "+name, func(t *testing.T) {
+			fapitest.WantError(t, at.Refresh(issued.Text("refresh_token"), nil), 401, "invalid_client")
+			fapitest.WantError(t, at.Redeem(code, nil), 401, "invalid_client")
+			fapitest.WantError(t, at.Push(nil), 401, "invalid_client")
+		})
+	}
+	t.Run("refuses to open its request", func(t *testing.T) {
+		if status, _, sentTo := w.Browser().Visit(w.AuthorizeURL(c.ID, pushed)); sentTo != nil || status < 400 {
+			t.Errorf("%d, %v", status, sentTo)
+		}
+	})
+	t.Run("accepts what another client has", func(t *testing.T) {
+		if r := other.Get("/accounts", kept.Text("access_token"), nil); r.Status != http.StatusOK {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+		if r := n.Client(other).Refresh(kept.Text("refresh_token"), nil); r.Status != http.StatusOK {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
+}
