@@ -228,7 +228,7 @@ func TestMS11ExportAndDrop(t *testing.T) {
 				if output := i.countersign(1, "audit", "verify", "--file", changed, "--jwks", keys); !strings.Contains(output, "entry 2: deleted") {
 					t.Error(output)
 				}
-				i.countersign(1, "audit", "verify", "--file", whole)
+				i.countersign(2, "audit", "verify", "--file", whole)
 				i.countersign(1, "audit", "export", "--out", whole)
 			})
 			t.Run("accepts what is left when old entries were dropped", func(t *testing.T) {

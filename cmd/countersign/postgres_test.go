@@ -88,7 +88,7 @@ func TestStoreCopy(t *testing.T) {
 	run(exitError, "the configured store is not PostgreSQL", "store", "copy", "--from", "sqlite:"+file)
 	run(exitUsage, "write sqlite: and the name", "store", "copy", "--from", file, "--to", "postgres:"+urlFile)
 	run(exitUsage, "write postgres: and the name", "store", "copy", "--from", "sqlite:"+file, "--to", urlFile)
-	run(exitError, "no such file", "store", "copy", "--from", "sqlite:"+file+"x", "--to", "postgres:"+urlFile)
+	run(exitUsage, "no such file", "store", "copy", "--from", "sqlite:"+file+"x", "--to", "postgres:"+urlFile)
 	server := i.serve()
 	i.issuer()
 	run(exitError, "the database is in use", "store", "copy", "--from", "sqlite:"+file, "--to", "postgres:"+urlFile)
