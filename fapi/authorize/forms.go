@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
 )
@@ -171,12 +172,13 @@ func (f *Forms) showSignIn(w http.ResponseWriter, r *http.Request, in Interactio
 	f.pages.SignIn(w, r, in)
 }
 
-// failInternally logs an internal error and shows the error page without its cause.
+// failInternally shows the error page for an error that is not the user's, and logs it; that there was too much to do is in
+// the line of the request only.
 func (f *Forms) failInternally(w http.ResponseWriter, r *http.Request, in Interaction, err error) {
-	if !event.HungUp(r.Context(), err) {
+	if !event.HungUp(r.Context(), err) && !endpoint.NothingDone(err) {
 		f.logger(r, in).ErrorContext(r.Context(), "sign-in failed", "error", err.Error())
 	}
-	browser.ShowError(f.pages, w, r, oauth.AsError(nil).Because(err))
+	browser.ShowError(f.pages, w, r, err)
 }
 
 func (f *Forms) logger(r *http.Request, in Interaction) *slog.Logger {

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"countersign/fapi/endpoint"
@@ -28,7 +29,7 @@ func ShowStray(pages StrayPages, w http.ResponseWriter, r *http.Request, root bo
 		pages.Welcome(w, r)
 		return
 	}
-	pages.Stray(w, r, failureOf(r, err))
+	pages.Stray(w, r, failureOf(w, r, err))
 }
 
 // Failure is an error for the error page.
@@ -45,15 +46,18 @@ type Failure struct {
 
 // ShowError shows an error to the user.
 func ShowError(page ErrorPage, w http.ResponseWriter, r *http.Request, err error) {
-	page.Fail(w, r, failureOf(r, err))
+	page.Fail(w, r, failureOf(w, r, err))
 }
 
-// failureOf notes the error of a request, and says it for a page.
-func failureOf(r *http.Request, err error) Failure {
+// failureOf notes the error of a request, and says it for a page; when to try again is in a header.
+func failureOf(w http.ResponseWriter, r *http.Request, err error) Failure {
 	e := event.Of(r.Context())
 	err = endpoint.Translate(err)
 	e.Failed(err)
 	refusal := oauth.AsError(err)
+	if refusal.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((refusal.RetryAfter+time.Second-1)/time.Second), 10))
+	}
 	return Failure{
 		Status: refusal.HTTPStatus(), Code: refusal.Code, Description: refusal.Description, CorrelationID: e.CorrelationID,
 	}

@@ -128,10 +128,10 @@ func (h *Handler) password(
 	authentication, problem, err := h.passwords.Authenticate(ctx, username, password)
 	switch {
 	case err != nil:
-		if !event.HungUp(ctx, err) {
+		if !event.HungUp(ctx, err) && !endpoint.NothingDone(err) {
 			log.ErrorContext(ctx, "sign-in failed", "error", err.Error())
 		}
-		return browser.Authentication{}, browser.Problem{}, oauth.AsError(err)
+		return browser.Authentication{}, browser.Problem{}, err
 	case problem.Code == browser.TooManyAttempts:
 		event.Of(ctx).Repeating("sign-in throttled", func(repeated int) {
 			log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait, "repeated", repeated)

@@ -99,7 +99,9 @@ func (b *BackChannel) Serve(endpoint func(context.Context, *Call) (Answer, error
 		}
 		answer, err := endpoint(r.Context(), c)
 		if err != nil {
-			b.consumeRefused(r.Context(), c)
+			if !NothingDone(err) {
+				b.consumeRefused(r.Context(), c)
+			}
 			Refuse(w, r, err)
 			return
 		}

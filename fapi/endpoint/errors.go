@@ -9,6 +9,7 @@ import (
 
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
+	"countersign/internal/queue"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -30,17 +31,44 @@ func Translate(err error) error {
 	case errors.Is(err, store.ErrReplayed):
 		return replayed(err)
 	case errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrUnavailable):
-		return unavailable(time.Second,
+		return unavailable(retryAfter(err, time.Second),
 			"the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)
 	case errors.Is(err, signer.ErrNoKey): // the operator has to act; logged as the cause of the request
 		return unavailable(time.Minute,
 			"the server has no key at the moment to sign this with the algorithm that the client registered; try again later").
 			Because(err)
-	case errors.Is(err, signer.ErrOverloaded), errors.Is(err, signer.ErrUnavailable),
-		errors.Is(err, context.DeadlineExceeded):
-		return unavailable(2*time.Second, "the server cannot sign at the moment; try again shortly").Because(err)
+	case errors.Is(err, signer.ErrOverloaded):
+		return unavailable(retryAfter(err, 2*time.Second),
+			"more is to be signed at the moment than the server can sign in time; try again as Retry-After says").Because(err)
+	case errors.Is(err, signer.ErrUnavailable):
+		return unavailable(retryAfter(err, 2*time.Second), "the server cannot sign at the moment; try again shortly").Because(err)
+	case refused(err):
+		return unavailable(retryAfter(err, 2*time.Second),
+			"the server has more to do at the moment than it can do in time; try again as Retry-After says").Because(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return unavailable(2*time.Second, "the server could not answer in time; try again shortly").Because(err)
 	}
 	return err
+}
+
+// NothingDone reports whether a request ended with an error because there was too much to do: before anything was done
+// for it, so that it can be sent again as it is.
+func NothingDone(err error) bool {
+	return errors.Is(err, signer.ErrOverloaded) || errors.Is(err, store.ErrOverloaded) || refused(err)
+}
+
+// refused reports whether a queue refused the request.
+func refused(err error) bool {
+	_, ok := errors.AsType[*queue.RefusedError](err)
+	return ok
+}
+
+// retryAfter is how long an error says to wait, or otherwise the given time.
+func retryAfter(err error, otherwise time.Duration) time.Duration {
+	if known, ok := errors.AsType[*queue.RefusedError](err); ok {
+		return known.RetryAfter()
+	}
+	return otherwise
 }
 
 // replayed answers a one-time value that was seen before, by its kind: RFC 7523 §3.2 for client assertions, RFC 9449 §5

@@ -26,6 +26,7 @@ import (
 	"countersign/internal/address"
 	"countersign/internal/correlation"
 	"countersign/internal/oauth"
+	"countersign/internal/queue"
 	"countersign/internal/random"
 	"countersign/internal/repeat"
 )
@@ -132,7 +133,7 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 			header.Set("Connection", "close")
 		}
 
-		known := correlation.With(context.WithValue(r.Context(), key{}, e), e.CorrelationID)
+		known := queue.OneRequest(correlation.With(context.WithValue(r.Context(), key{}, e), e.CorrelationID))
 		limited, cancel := context.WithTimeout(known, requestTimeout)
 		defer cancel()
 		ctx, span := g.tracer(r).Start(limited, "request",

@@ -145,11 +145,11 @@ func server() []Package {
 		}},
 		{"fapi/endpoint", []string{
 			"dpop", "fapi/client", "fapi/event", "fapi/profile", "internal/address", "internal/jose", "internal/limit",
-			"internal/oauth", "mtls", "signer", "store",
+			"internal/oauth", "internal/queue", "mtls", "signer", "store",
 		}},
 		{"fapi/event", []string{
-			"internal/address", "internal/audit", "internal/correlation", "internal/jose", "internal/oauth", "internal/random",
-			"internal/repeat", "store",
+			"internal/address", "internal/audit", "internal/correlation", "internal/jose", "internal/oauth", "internal/queue",
+			"internal/random", "internal/repeat", "store",
 		}},
 		{"fapi/client", []string{
 			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set",

@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"countersign/internal/queue"
 	"countersign/store"
 )
 
@@ -30,8 +31,9 @@ const (
 	maxPassword = 1024
 	// maxConcurrent bounds the default of Config.Concurrency, and with it the memory: 8 × 19 MiB.
 	maxConcurrent = 8
-	// queueTime is how long a sign-in waits for a slot.
-	queueTime = 5 * time.Second
+	// queueTime is how long a password may wait and be verified, and queueLength how many may wait.
+	queueTime   = 5 * time.Second
+	queueLength = 1024
 )
 
 // Users finds users by name; it is part of [store.Users].
@@ -51,10 +53,9 @@ type Config struct {
 
 // Directory verifies passwords. Make one with [New].
 type Directory struct {
-	users    Users
-	limiter  *limiter
-	slots    chan struct{}
-	patience time.Duration
+	users   Users
+	limiter *limiter
+	queue   *queue.Queue
 	// decoy is verified in place of a password that does not exist.
 	decoy hash
 }
@@ -67,17 +68,22 @@ func New(config Config) (*Directory, error) {
 	if config.Concurrency < 0 {
 		return nil, fmt.Errorf("directory: Concurrency %d is negative", config.Concurrency)
 	}
-	if config.Concurrency == 0 {
-		config.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrent)
-	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
 	return &Directory{
 		users: config.Users, limiter: newLimiter(config.Now, burst, refill),
-		slots: make(chan struct{}, config.Concurrency), patience: queueTime,
+		queue: queue.New(queue.Config{Places: concurrency(config.Concurrency), Waiting: queueLength, Patience: queueTime}),
 		decoy: newHash(""),
 	}, nil
+}
+
+// concurrency is how many passwords are verified at once where so many are configured.
+func concurrency(configured int) int {
+	if configured == 0 {
+		return min(runtime.GOMAXPROCS(0), maxConcurrent)
+	}
+	return configured
 }
 
 // Authenticate returns the subject of the user with this name and password. Errors are [ErrRefused],
@@ -99,11 +105,13 @@ func (d *Directory) authenticate(ctx context.Context, username, password string)
 	if err != nil {
 		return "", err
 	}
-	if err := d.enter(ctx); err != nil {
-		return "", err
+	place, err := d.queue.Enter(ctx)
+	if err != nil {
+		return "", fmt.Errorf("directory: verify the password: %w", err)
 	}
+	place.Trace(ctx, "password.queue")
 	matches := stored.matches(password)
-	<-d.slots
+	place.Leave(ctx, true)
 	// The decoy's password is empty, so the state of the user decides too, and only now.
 	if !matches || user.Password == "" || user.Disabled || len(password) > maxPassword {
 		return "", ErrRefused
@@ -133,20 +141,6 @@ func (d *Directory) find(ctx context.Context, username string) (store.User, hash
 // possible reports whether a name can be in a store at all; PostgreSQL, for one, refuses to look for NUL.
 func possible(username string) bool {
 	return username != "" && len(username) <= maxUsername && utf8.ValidString(username) && !strings.ContainsFunc(username, unicode.IsControl)
-}
-
-// enter waits for a slot; leave it by receiving from d.slots.
-func (d *Directory) enter(ctx context.Context) error {
-	patience := time.NewTimer(d.patience)
-	defer patience.Stop()
-	select {
-	case d.slots <- struct{}{}:
-		return nil
-	case <-patience.C:
-		return throttled{d.patience}
-	case <-ctx.Done():
-		return fmt.Errorf("directory: wait for a slot: %w", ctx.Err())
-	}
 }
 
 // throttled is an ErrThrottled with its time.

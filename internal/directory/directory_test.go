@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/internal/queue"
 	"countersign/store"
 )
 
@@ -259,23 +260,27 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.patience = 20 * time.Millisecond
-	d.slots <- struct{}{} // another sign-in is computing
-	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
-		t.Errorf("got %v, want ErrThrottled after the queue's time", err)
+	d.queue = queue.New(queue.Config{Places: 1, Waiting: 1, Patience: 20 * time.Millisecond})
+	other, err := d.queue.Enter(t.Context()) // another sign-in is computing
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range burst + 5 { // nor does it use up the attempts
+		_, err := d.Authenticate(t.Context(), "alice", rightPassword)
+		if _, refused := errors.AsType[*queue.RefusedError](err); !refused || errors.Is(err, ErrThrottled) || errors.Is(err, ErrRefused) {
+			t.Fatalf("attempt %d: got %v, want a refusal of the queue: it is not the user who tries too often", i, err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d.patience = time.Hour
-	if _, err := d.Authenticate(ctx, "alice", rightPassword); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the context's error", err)
+	if _, err := d.Authenticate(ctx, "alice", rightPassword); err == nil {
+		t.Error("a sign-in whose caller has left was verified beside another")
 	}
-	<-d.slots
-	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
-		t.Errorf("with a free slot: %v", err)
-	}
-	if len(d.slots) != 0 {
-		t.Error("a slot was not left")
+	other.Leave(t.Context(), false)
+	for range 3 { // each gives its place back
+		if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
+			t.Errorf("with a free place: %v", err)
+		}
 	}
 }
 
@@ -290,7 +295,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := cap(d.slots); c < 1 || c > maxConcurrent {
+	if c := concurrency(0); c < 1 || c > maxConcurrent || d == nil {
 		t.Errorf("default concurrency is %d", c)
 	}
 }

@@ -2,9 +2,10 @@ package directory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
+
+	"countersign/internal/queue"
 )
 
 const (
@@ -20,13 +21,13 @@ const (
 // answer nor its time distinguishes a user without a code from one with another code.
 type UserCodes struct {
 	limiter *limiter
-	slots   chan struct{}
+	queue   *queue.Queue
 	decoy   hash
 }
 
 // NewUserCodes makes a comparer. now is the clock; at most two codes are compared at once, each in 19 MiB.
 func NewUserCodes(now func() time.Time) *UserCodes {
-	return &UserCodes{limiter: newLimiter(now, codeBurst, codeRefill), slots: make(chan struct{}, 2), decoy: newHash("")}
+	return &UserCodes{limiter: newLimiter(now, codeBurst, codeRefill), queue: queue.New(queue.Config{Places: 2, Waiting: queueLength, Patience: queueTime}), decoy: newHash("")}
 }
 
 // HashUserCode makes the hash of a code of at least 6 bytes, in PHC string form.
@@ -55,12 +56,11 @@ func (u *UserCodes) Compare(ctx context.Context, user, phc, code string) (fits b
 			return false, 0, fmt.Errorf("directory: a stored user code: %w", err)
 		}
 	}
-	select {
-	case u.slots <- struct{}{}:
-		defer func() { <-u.slots }()
-	case <-ctx.Done():
-		return false, 0, fmt.Errorf("directory: wait for a slot: %w", errors.Join(ErrThrottled, ctx.Err()))
+	place, err := u.queue.Enter(ctx)
+	if err != nil {
+		return false, 0, fmt.Errorf("directory: compare the user code: %w", err)
 	}
+	defer place.Leave(ctx, true)
 	matches := stored.matches(code)
 	return matches && phc != "" && len(code) <= maxPassword, 0, nil
 }

@@ -21,7 +21,8 @@ const (
 	patience = 10 * time.Second
 	// attempts is how often a verb is tried when the database asks for it.
 	attempts = 5
-	// queueTime is how long a verb may wait for a connection, and queuePerConnection how many may wait for each.
+	// queueTime is how long a verb may wait for a connection and use it when there is a queue, and queuePerConnection how many
+	// may wait for each.
 	queueTime          = time.Second
 	queuePerConnection = 256
 )
@@ -66,6 +67,13 @@ func (p *Pool) try(ctx context.Context, name string, work Work, again func(verdi
 // attempt waits for a connection, for a time. What is then begun is not broken off with the caller: that would leave
 // the outcome in doubt and cost the connection.
 func (p *Pool) attempt(ctx context.Context, work Work) (verdict, error) {
+	place, err := p.queue.Enter(ctx)
+	if err != nil {
+		return final, fmt.Errorf("%w: wait for a connection: %w", store.ErrOverloaded, err)
+	}
+	served := false
+	defer func() { place.Leave(ctx, served) }()
+	place.Trace(ctx, "store.queue")
 	c, err := p.acquire(ctx)
 	if err != nil {
 		return final, err // every host of the URL was tried
@@ -75,6 +83,7 @@ func (p *Pool) attempt(ctx context.Context, work Work) (verdict, error) {
 	defer cancel()
 	err = work(ctx, c.Conn())
 	judged := judge(err, c.Conn().IsClosed())
+	served = err == nil || backend.Answer(err)
 	if judged == unknown || code(err) == readOnly {
 		p.renew(c.Conn())
 	}
@@ -84,13 +93,9 @@ func (p *Pool) attempt(ctx context.Context, work Work) (verdict, error) {
 	return judged, err
 }
 
-// acquire waits for a connection, for a limited time and in a limited queue: a caller that cannot be served soon gets ErrOverloaded.
+// acquire takes a connection, or makes one, for a limited time: others than verbs may have some of those that there are
+// places for.
 func (p *Pool) acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	if p.waiting.Add(1) > p.queue {
-		p.waiting.Add(-1)
-		return nil, fmt.Errorf("%w: the queue for a connection is full", store.ErrOverloaded)
-	}
-	defer p.waiting.Add(-1)
 	patient, cancel := context.WithTimeoutCause(ctx, queueTime, store.ErrOverloaded)
 	defer cancel()
 	c, err := p.connections.Acquire(patient)

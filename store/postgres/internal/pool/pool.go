@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"go.opentelemetry.io/otel/trace"
 
+	"countersign/internal/queue"
 	"countersign/store/internal/backend"
 )
 
@@ -36,10 +37,10 @@ type Pool struct {
 	target      *Target
 	verbs       backend.Verbs
 	connections *pgxpool.Pool
-	// queue is how many verbs may wait for a connection.
-	queue int64
-	// waiting counts those that do, generation the times that the pool was renewed.
-	waiting, generation atomic.Int64
+	// queue is where verbs wait for a connection.
+	queue *queue.Queue
+	// generation counts the times that the pool was renewed.
+	generation atomic.Int64
 }
 
 // Open makes a pool, whose connections are made when they are needed, and looks who answers. It refuses a URL that would send
@@ -60,7 +61,11 @@ func Open(ctx context.Context, config Config) (*Pool, error) {
 		settings.MaxConns = int32(config.MaxConnections)
 	}
 	settings.PingTimeout = 2 * time.Second
-	p := &Pool{target: target, verbs: backend.NewVerbs("postgresql", config.TracerProvider), queue: int64(settings.MaxConns) * queuePerConnection}
+	p := &Pool{
+		target: target, verbs: backend.NewVerbs("postgresql", config.TracerProvider), queue: queue.New(queue.Config{
+			Places: int(settings.MaxConns), Waiting: int(settings.MaxConns) * queuePerConnection, Patience: queueTime,
+		}),
+	}
 	settings.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		current, err := target.Settings()
 		if err != nil {
