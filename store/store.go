@@ -500,7 +500,8 @@ type Store interface {
 	Seeds
 	Authenticators
 	DataSubjects
-	// Ping reports whether the database answers.
+	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The
+	// error is what keeps it from writing.
 	Ping(ctx context.Context) error
 	// Purge removes at most limit records of each kind that are no longer needed and returns how many it removed.
 	// What a backend drops by whole partitions may stay two hours longer, and is not counted. Codes and requests,

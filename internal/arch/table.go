@@ -202,7 +202,7 @@ func state() []Package {
 			"store", "store/internal/backend", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
 		}},
 		{"store/postgres", []string{
-			"store", "store/internal/backend", "store/postgres/internal/fill", "store/postgres/internal/partition",
+			"internal/queue", "store", "store/internal/backend", "store/postgres/internal/fill", "store/postgres/internal/partition",
 			"store/postgres/internal/pool",
 		}},
 		{"store/internal/backend", []string{"store"}},

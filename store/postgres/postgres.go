@@ -7,6 +7,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +16,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/trace"
 
+	"countersign/internal/queue"
 	"countersign/store"
+	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/pool"
 )
 
@@ -68,6 +71,7 @@ type Store struct {
 	pool       *pool.Pool
 	notifier   notifier
 	statements statements
+	pulse      backend.Pulse
 	// keepGrants and keepBackchannel are how long those stay known after their end.
 	keepGrants, keepBackchannel time.Duration
 }
@@ -152,7 +156,9 @@ func (s *Store) run(ctx context.Context, name string, work pool.Work) error {
 	if err := s.timely(name); err != nil {
 		return err
 	}
-	return s.pool.Write(ctx, name, work)
+	err := s.pool.Write(ctx, name, work)
+	s.pulse.Note(name, s.clock.now(), err)
+	return err
 }
 
 // read is run for a verb that changes nothing.
@@ -174,12 +180,33 @@ func (s *Store) timely(verb string) error {
 	return nil
 }
 
-// Ping asks the database for its time, and reports whether this node's clock shows the same.
+// probeSize is how much Ping writes, in bytes: more than what a page of a full disk may have left.
+const probeSize = 4 << 10
+
+// Ping asks the database for its time, and reports whether this node's clock shows the same and whether the database takes
+// writes, into each table that requests write to. What was written lately shows that; otherwise it writes a row of its own,
+// which stays one.
 func (s *Store) Ping(ctx context.Context) error {
+	ctx = queue.Urgent(ctx) // it must learn about the database, not about the queue for it
 	if err := s.read(ctx, "Ping", s.askTime); err != nil {
 		return err
 	}
-	return s.clock.err()
+	if err := s.clock.err(); err != nil || s.pulse.Beats(s.clock.now()) {
+		return err
+	}
+	probe := make([]byte, probeSize)
+	rand.Read(probe) // never fails
+	return s.run(ctx, "Ping", func(ctx context.Context, c *pgx.Conn) error {
+		batch := &pgx.Batch{}
+		for _, table := range []string{
+			"uses", "requests", "interactions", "codes", "access_tokens", "grants", "refresh_tokens", "sessions", "audit_waiting",
+		} {
+			// It changes nothing, and waits for the lock that a change would need.
+			batch.Queue("DELETE FROM " + table + " WHERE false")
+		}
+		batch.Queue("INSERT INTO seeds (name, value) VALUES ('readiness', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", probe)
+		return c.SendBatch(ctx, batch).Close()
+	})
 }
 
 // one reads the only row of a query and reports whether there was one.

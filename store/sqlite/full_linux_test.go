@@ -22,7 +22,9 @@ import (
 const fullVariable = "SQLITE_FULL_DISK"
 
 // TestDiskFull: on a disk that is really full, writes are refused as unavailable and change nothing, reads go on, nothing
-// that was acknowledged is lost, and when there is space again all goes on, without a restart.
+// that was acknowledged is lost, and when there is space again all goes on, without a restart. Readiness sees both.
+//
+// Covers: FD-102.
 func TestDiskFull(t *testing.T) {
 	if folder, isChild := os.LookupEnv(fullVariable); isChild {
 		fillDisk(t, folder)
@@ -109,6 +111,9 @@ func fillDisk(t *testing.T, folder string) {
 	if refused < 20 || acknowledged < 10 {
 		t.Fatalf("%d writes were acknowledged and %d refused: the disk was not full", acknowledged, refused)
 	}
+	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a full disk is taken for one that is well: %v", err)
+	}
 	for n := range acknowledged { // reads go on
 		if _, err := s.Open(t.Context(), request(n).ID, store.Digest{}); err != nil {
 			t.Fatalf("request %d of %d on a full disk: %v", n, acknowledged, err)
@@ -122,6 +127,9 @@ func fillDisk(t *testing.T, folder string) {
 	}
 	if err := s.Push(t.Context(), request(acknowledged), oneTime(acknowledged)); err != nil {
 		t.Fatalf("when there is space again: %v", err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("a disk with space again is not taken for one that is well: %v", err)
 	}
 	for n := range acknowledged + 1 {
 		if err := s.ConsumeOneTime(context.Background(), oneTime(n)); !errors.Is(err, store.ErrReplayed) {

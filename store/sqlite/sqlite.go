@@ -7,6 +7,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,6 +45,7 @@ type Store struct {
 	verbs   backend.Verbs
 	writer  *connection.Writer
 	readers *connection.Readers
+	pulse   backend.Pulse
 	close   func() error
 	clock   clock
 	// keepGrants and keepBackchannel are how long those stay known after their end.
@@ -100,12 +102,24 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 // Close ends the running verbs and releases the file.
 func (s *Store) Close() error { return s.close() }
 
-// Ping reads from the file, and reports whether the clock was set back.
+// probeSize is how much Ping writes, in bytes: about what a request writes.
+const probeSize = 16 << 10
+
+// Ping reports whether the clock was set back, and whether the file takes writes. What was written lately shows that;
+// otherwise it writes a row of its own, which stays one.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.read(ctx, "Ping", s.clock.read); err != nil {
 		return err
 	}
-	return s.clock.err(s.moment())
+	if err := s.clock.err(s.moment()); err != nil || s.pulse.Beats(s.now()) {
+		return err
+	}
+	probe := make([]byte, probeSize)
+	rand.Read(probe) // never fails
+	return s.write(ctx, "Ping", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`INSERT INTO seeds (name, value) VALUES ('readiness', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, probe)
+		return err
+	})
 }
 
 // read runs a verb that changes nothing.
@@ -122,7 +136,11 @@ func (s *Store) readOften(ctx context.Context, name string, work func(*connectio
 // write runs a verb that changes something, all of its statements or none. A verb of a single statement says so.
 func (s *Store) write(ctx context.Context, name string, statements connection.Statements, work func(*connection.Conn) error) error {
 	ctx, verb := s.verbs.Begin(ctx, name)
-	return verb.End(connection.StoreError(s.writer.Do(ctx, statements, work)))
+	err := verb.End(connection.StoreError(s.writer.Do(ctx, statements, work)))
+	if statements != connection.Reading {
+		s.pulse.Note(name, s.now(), err)
+	}
+	return err
 }
 
 // moment is the clock's time with the precision that is stored.

@@ -102,6 +102,9 @@ func (p *Pool) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err != nil && ctx.Err() == nil && patient.Err() != nil && errors.Is(context.Cause(patient), store.ErrOverloaded) {
 		return nil, fmt.Errorf("%w: no connection was free for %s", store.ErrOverloaded, queueTime)
 	}
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", store.ErrOverloaded, err)
+	}
 	return c, err
 }
 

@@ -179,7 +179,7 @@ func (r *Readers) With(ctx context.Context, work func(*Conn) error) error {
 		defer func() { r.idle <- c }()
 		return work(c)
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for a connection: %w", ctx.Err())
+		return fmt.Errorf("%w: waiting for a connection: %w", store.ErrOverloaded, ctx.Err())
 	}
 }
 

@@ -7,11 +7,15 @@ import (
 	"slices"
 	"time"
 
+	"countersign/store"
 	"countersign/store/internal/backend"
 )
 
 // batch is how many verbs share a transaction at most.
 const batch = 64
+
+// patience is how long a verb waits to be taken. Others are written in milliseconds; a disk that takes longer hangs.
+const patience = 3 * time.Second
 
 // gather is how long the writer waits for more verbs when the last batch had several: a commit costs much the same for one
 // verb and for ten. A single verb never waits.
@@ -79,13 +83,17 @@ func (w *Writer) Do(ctx context.Context, statements Statements, work func(*Conn)
 		return errClosed
 	default:
 	}
+	impatient := time.NewTimer(patience)
+	defer impatient.Stop()
 	select {
 	case w.jobs <- j:
 		return <-j.done
 	case <-w.closing:
 		return errClosed
 	case <-ctx.Done():
-		return fmt.Errorf("waiting to write: %w", ctx.Err())
+		return fmt.Errorf("%w: waiting to write: %w", store.ErrOverloaded, ctx.Err())
+	case <-impatient.C:
+		return fmt.Errorf("%w: the disk did not take what others write for %s", store.ErrOverloaded, patience)
 	}
 }
 
