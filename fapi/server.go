@@ -142,7 +142,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	w := &wiring{
 		config: c, addresses: endpoint.Addresses{Issuer: c.Issuer, MTLSIssuer: c.MTLSIssuer},
 		tracer:   c.TracerProvider.Tracer("countersign/fapi"),
-		health:   &health{store: c.Store, signer: c.Signer, warning: c.Warning, now: c.Now, log: c.Logger},
+		health:   newHealth(c),
 		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},

@@ -57,7 +57,8 @@ type replica struct {
 	log *slog.Logger
 	now func() time.Time
 	// busy counts the signatures under way.
-	busy atomic.Int64
+	busy   atomic.Int64
+	proofs proofs
 
 	mu sync.Mutex
 	// failures counts what failed in a row. From breakAfter on the replica is resting.
@@ -196,6 +197,7 @@ func (one *replica) do(ctx context.Context, t task, ask func(context.Context, Ba
 		err = t.check(result)
 	}
 	one.note(ctx, t.record, err)
+	one.proofs.note(t.record.ID, one.now(), err)
 	if err != nil {
 		return nil, err
 	}
@@ -253,12 +255,18 @@ func (one *replica) resting(record Record) bool {
 func (one *replica) probe(record Record) {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
-	if try, err := trial(record); err == nil {
-		ctx = queue.Urgent(ctx)
-		// Its outcome is noted like every other.
-		_, _ = one.do(ctx, try, try.ask)
-	}
+	_ = one.prove(ctx, record) // its outcome is noted like every other
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	one.probing = false
+}
+
+// prove has this HSM use a key, before the requests that wait for it.
+func (one *replica) prove(ctx context.Context, record Record) error {
+	try, err := trial(record)
+	if err != nil {
+		return err
+	}
+	_, err = one.do(queue.Urgent(ctx), try, try.ask)
+	return err
 }
