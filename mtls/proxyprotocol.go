@@ -59,6 +59,9 @@ func (c *proxyConn) Read(p []byte) (int, error) {
 	return c.reader.Read(p)
 }
 
+// NetConn is the connection below, as that of [tls.Conn] is.
+func (c *proxyConn) NetConn() net.Conn { return c.Conn }
+
 // presentedIn is the certificate in a whole header.
 func presentedIn(block []byte) (*Presented, error) {
 	der, err := proxyheader.Certificate(block)

@@ -100,7 +100,8 @@ type Signer struct {
 	Environment map[string]string `toml:"environment" doc:"Environment variables for the module, such as SOFTHSM2_CONF. A value that starts with ./ is a file name relative to this file's folder."`
 	Parameters  string            `toml:"module_parameters" doc:"What the module is given when it is initialised. NSS wants it (docs/hsm.md); others do without."`
 	Sessions    int               `toml:"sessions" default:"4" min:"1" max:"64" doc:"Signatures made at the same time, in a session each; two to four times the cores of the token. The worker holds one session more for the login, and up to as many again for keys that decrypt."`
-	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait; requests beyond are asked to try again."`
+	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait or be made; requests beyond are refused with 503 and Retry-After."`
+	QueueTime   Duration          `toml:"queue_time" default:"5s" min:"100ms" max:"20s" doc:"How long a request may wait for a signature, from asking to having it. One that is expected to wait longer is refused at once with 503 and Retry-After, before anything is consumed."`
 	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
 	RotateEvery Duration          `toml:"rotate_every" default:"0s" min:"0s" max:"1095d" doc:"How often a new key takes the place of the one that signs, by itself; 0s leaves it to countersign keys rotate."`
 
@@ -142,7 +143,8 @@ type Limits struct {
 	ReadTimeout       Duration `toml:"read_timeout" default:"15s" min:"1s" max:"5m" doc:"How long a client may take to send a whole request."`
 	WriteTimeout      Duration `toml:"write_timeout" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
 	IdleTimeout       Duration `toml:"idle_timeout" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
-	DrainTime         Duration `toml:"drain_time" default:"0s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no, so that a load balancer can notice."`
+	Connections       int      `toml:"connections" default:"0" min:"0" max:"1048576" doc:"Connections of clients that may be open at once; 0 is as many as the limit of open files (RLIMIT_NOFILE) leaves beside what the server itself needs. At the limit, the network with the most gives up one that rests."`
+	DrainTime         Duration `toml:"drain_time" default:"5s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no and each answer ends its connection, so that a load balancer can notice: longer than it takes to find a node away."`
 	ShutdownTimeout   Duration `toml:"shutdown_timeout" default:"20s" min:"1s" max:"5m" doc:"How long running requests may take after SIGTERM."`
 
 	ClientPerSecond          int `toml:"client_per_second" lax:"more" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`

@@ -224,6 +224,7 @@ func (d *setup) wanted(keys config.Signer) *config.Config {
 		Store:     config.Store{Driver: "sqlite", File: "countersign.db"},
 		Signer:    keys,
 		Telemetry: config.Telemetry{LogFormat: "text"},
+		Limits:    config.Limits{DrainTime: config.Duration(100 * time.Millisecond)}, // no load balancer waits for it
 		Resources: config.Resources{SampleAccounts: true},
 		Scopes:    []config.Scope{{Name: "accounts", Description: "See your accounts and their balances"}},
 

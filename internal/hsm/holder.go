@@ -111,7 +111,7 @@ func pkcs11Config(c config.Signer, token config.Replica, log *slog.Logger) (pkcs
 	return pkcs11.Config{
 		Module: token.Module.Path(), Token: Address(token.Token), PINFile: pinFile, PIN: pin,
 		Environment: maps.Clone(token.Environment), ModuleParameters: token.Parameters,
-		Sessions: c.Sessions, Queue: c.Queue, SignTimeout: c.Timeout.Std(), Logger: log,
+		Sessions: c.Sessions, Queue: c.Queue, QueueTime: c.QueueTime.Std(), SignTimeout: c.Timeout.Std(), Logger: log,
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,8 @@ type listeners struct {
 	// drain has readiness report not ready, and drainFor is how long a load balancer gets to notice.
 	drain    func()
 	drainFor time.Duration
+	// closing has each answer end its connection.
+	closing *atomic.Bool
 }
 
 type listener struct {
@@ -41,14 +44,19 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 	if err != nil {
 		return nil, err
 	}
-	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std()}
+	most, err := mostConnections(c)
+	if err != nil {
+		return nil, fmt.Errorf("read the limit of open files; set limits.connections: %w", err)
+	}
+	bound, closing := newConnections(most, now, log), &atomic.Bool{}
+	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std(), closing: closing}
 	add := func(key, address string, handler http.Handler, gate mtls.Gate, source string) error {
 		opened, plain, err := openPort(ctx, address)
 		if err != nil {
 			return ListenError(key, address, err)
 		}
 		server := &http.Server{
-			Handler:           guardCertificates(handler, gate, alarms),
+			Handler:           closeWhen(closing, guardCertificates(handler, gate, alarms)),
 			TLSConfig:         mtls.ServerConfig([]tls.Certificate{certificate}, source != ""),
 			MaxHeaderBytes:    c.Limits.HeaderBytes,
 			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
@@ -61,6 +69,8 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 		if source != "" {
 			seen.watch(server)
 		}
+		server.ConnState = bound.watch(server.ConnState)
+		opened = boundedListener{opened, bound}
 		if source == mtls.SourceProxyProtocol {
 			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext
 		}
@@ -119,6 +129,7 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	}
 	warn(log, "systemd notification failed", notify("STOPPING=1"))
 	l.drain()
+	l.closing.Store(true)
 	if err == nil && l.drainFor > 0 {
 		log.Info("draining; readiness reports not ready", "drain_time", l.drainFor)
 		over := time.NewTimer(l.drainFor)
@@ -141,6 +152,17 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	}
 	log.Info("stopped")
 	return err
+}
+
+// closeWhen has answers end their connections: HTTP/1.1 by Connection: close, and HTTP/2 by GOAWAY, which net/http sends
+// for that header. So connections end by an answer, and none is cut off under a request that is on its way.
+func closeWhen(closing *atomic.Bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if closing.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // serve answers on one port until it is closed.

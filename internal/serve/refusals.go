@@ -61,6 +61,10 @@ func (c connectionLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if remote, cause, ok := refusedCertificate(text); ok {
 		c.refusals.report(context.Background(), refusal{remote: remote, subject: c.handshakes.subject(remote), cause: cause})
+	} else if cause, ok := strings.CutPrefix(text, "http: Accept error: "); ok {
+		c.refusals.lines.Write("accept", 1, func(repeated int) { // net/http says it up to 200 times a second
+			c.log.Error("connections are not accepted", "error", cause, "repeated", repeated)
+		})
 	} else {
 		c.log.Debug("connection error", "error", text)
 	}

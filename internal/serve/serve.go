@@ -104,8 +104,9 @@ const (
 
 // run serves with everything open.
 func (s *server) run(ctx context.Context, started time.Time) error {
-	// What is started here ends with this, and so also when a listener fails.
-	background, stop := context.WithCancel(ctx)
+	// What is started here ends with this, and so also when a listener fails. It goes on while the node drains: until then
+	// clients and keys change.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	alarms, err := newAlarms(s.store, s.chain, s.Now, s.log)
 	if err != nil {
