@@ -70,7 +70,9 @@ func oneAddress(address net.IP) *net.IPNet {
 	return &net.IPNet{IP: address, Mask: net.CIDRMask(len(address)*8, len(address)*8)}
 }
 
-// serverCredential is the TLS server certificate for the given hosts.
+// serverCredential is the TLS server certificate for the given hosts. The addresses of this machine have a name, localhost,
+// and are left out: BoringSSL, and so Envoy, does not know constraints of addresses and refuses a certificate with an
+// address from an authority that has any.
 func serverCredential(hosts []string) credential {
 	template := x509.Certificate{
 		Subject:     pkix.Name{CommonName: hosts[0]},
@@ -78,6 +80,9 @@ func serverCredential(hosts []string) credential {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	template.DNSNames, template.IPAddresses = splitHosts(hosts)
+	if len(template.DNSNames) > 0 {
+		template.IPAddresses = slices.DeleteFunc(template.IPAddresses, net.IP.IsLoopback)
+	}
 	return credential{"server", template, generateRSA}
 }
 
@@ -136,6 +141,9 @@ func stillGood(certificate, wanted *x509.Certificate, by *authority, now time.Ti
 		if !slices.Contains(certificate.DNSNames, host) {
 			return false
 		}
+	}
+	if len(certificate.IPAddresses) > len(wanted.IPAddresses) {
+		return false // one of an earlier release
 	}
 	for _, address := range wanted.IPAddresses {
 		if !slices.ContainsFunc(certificate.IPAddresses, address.Equal) {

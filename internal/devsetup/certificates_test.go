@@ -2,6 +2,7 @@ package devsetup
 
 import (
 	"crypto/x509"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,16 +16,19 @@ func TestDevelopmentAuthority(t *testing.T) {
 	if err != nil || !fresh {
 		t.Fatalf("fresh is %v, %v", fresh, err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(servers.certificate)
+	roots := rootsOf(servers)
 	server, err := issue(serverCredential(hosts), &servers, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"localhost", "127.0.0.1", "[::1]"} {
-		if _, err := server.certificate.Verify(x509.VerifyOptions{Roots: roots, DNSName: host}); err != nil {
-			t.Errorf("%s: %v", host, err)
-		}
+	if _, err := server.certificate.Verify(x509.VerifyOptions{Roots: roots, DNSName: "localhost"}); err != nil || len(server.certificate.IPAddresses) > 0 {
+		t.Errorf("%v, %v; want a certificate for localhost alone", server.certificate.IPAddresses, err)
+	}
+	if with := serverCredential(append(hosts, "192.0.2.7")).template.IPAddresses; len(with) != 1 {
+		t.Errorf("%v, want the address that was asked for", with)
+	}
+	if before := (credential{"server", serverCredential(hosts).template, generateRSA}); !keepsOnlyWanted(t, folder, before, servers, now) {
+		t.Error("a certificate of an earlier release, with addresses, is kept")
 	}
 	// Whoever trusts the authority trusts it for this machine only.
 	for _, host := range []string{"bank.example", "192.0.2.1"} {
@@ -39,6 +43,27 @@ func TestDevelopmentAuthority(t *testing.T) {
 	if kept, fresh, err := developmentAuthority(folder, "ca", "Test CA", hosts, now); err != nil || fresh || !kept.certificate.Equal(servers.certificate) {
 		t.Errorf("the authority was not kept: fresh is %v, %v", fresh, err)
 	}
+}
+
+func rootsOf(by authority) *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(by.certificate)
+	return roots
+}
+
+// keepsOnlyWanted reports whether a certificate with an address that is not wanted any more is replaced.
+func keepsOnlyWanted(t *testing.T, folder string, wanted credential, by authority, now time.Time) bool {
+	t.Helper()
+	old := wanted
+	old.template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	if _, _, err := ensure(folder, old, &by, now); err != nil {
+		t.Fatal(err)
+	}
+	_, fresh, err := ensure(folder, wanted, &by, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fresh
 }
 
 func TestEnsure(t *testing.T) {
