@@ -212,24 +212,28 @@ func (h *health) check(ctx context.Context) *finding {
 // one of several HSMs, without which the server goes on, or empty.
 func (h *health) tell(ctx context.Context, name, hsm string, err error) {
 	now, before := h.now(), h.logged[name+" "+hsm]
-	attributes := []any{"correlation_id", event.Of(ctx).CorrelationID, "part", name}
-	bad, good := "server not ready", "server ready again"
-	if hsm != "" {
-		attributes = append(attributes, "hsm", hsm)
-		bad, good = "HSM does not sign; the others do", "HSM signs again"
-	}
+	log := h.log.With("correlation_id", event.Of(ctx).CorrelationID)
 	if err == nil {
-		if before.problem != "" {
-			h.log.InfoContext(ctx, good, attributes...)
-			delete(h.logged, name+" "+hsm)
+		switch {
+		case before.problem == "":
+			return
+		case hsm == "":
+			log.InfoContext(ctx, "server ready again", "part", name)
+		default:
+			log.InfoContext(ctx, "HSM signs again", "hsm", hsm)
 		}
+		delete(h.logged, name+" "+hsm)
 		return
 	}
 	if age := now.Sub(before.at); before.problem == kindOf(err) && age >= 0 && age < repeatAfter {
 		return
 	}
 	h.logged[name+" "+hsm] = logged{kindOf(err), now}
-	h.log.WarnContext(ctx, bad, append(attributes, "error", err.Error())...)
+	if hsm == "" {
+		log.WarnContext(ctx, "server not ready", "part", name, "error", err.Error())
+		return
+	}
+	log.WarnContext(ctx, "HSM does not sign; the others do", "hsm", hsm, "error", err.Error())
 }
 
 // kindOf is what problems are told apart by: their texts may hold times.

@@ -178,6 +178,7 @@ func keys() []Package {
 			"internal/queue", "signer", "signer/internal/inturn", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/token",
 			"signer/pkcs11/internal/wire", "signer/pkcs11/internal/worker", "signer/pkcs11/rfc7512",
 		}},
+		{"signer/internal/inturn", []string{"internal/queue", "signer"}},
 		{"signer/crypto11", []string{"internal/queue", "signer", "signer/internal/inturn", "signer/pkcs11"}},
 		{"signer/soft", []string{"signer", "signer/pkcs11"}},
 		{"signer/signertest", []string{"signer", "signer/pkcs11"}},

@@ -329,8 +329,36 @@ func operation() []Group {
 				Message: "server not ready",
 				Levels:  []string{"warn"},
 				Fields:  []string{"correlation_id", "part", "error"},
-				Cause:   "A readiness probe found that the store or the signer does not work; `/health/ready` answers 503.",
-				Remedy:  "Check that part. The load balancer sends requests to other nodes meanwhile.",
+				Cause: "A readiness probe found that nothing can be written to the store (disk full or frozen, tables locked, no " +
+					"connection), or that an active key cannot be used; `/health/ready` answers 503. Logged when it begins or its kind " +
+					"changes, then once a minute; the info line \"server ready again\" ends it.",
+				Remedy: "Check that part. The load balancer sends requests to other nodes meanwhile.",
+			},
+			{
+				Message: "HSM does not sign; the others do",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "hsm", "error"},
+				Cause: "A readiness probe found that one of several HSMs does not sign; `/health/ready` says `degraded`. Logged once, then " +
+					"once a minute; the info line \"HSM signs again\" ends it.",
+				Remedy: "Bring the HSM back before another fails: its error says what keeps it.",
+			},
+			{
+				Message: "connections are not accepted",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause: "The system gives the process no further connection; mostly `too many open files`. It is tried again at once, " +
+					"and logged once a minute.",
+				Remedy: "Raise the limit of open files (LimitNOFILE= in the unit), or lower `limits.connections`, so that room is left for " +
+					"files and workers.",
+			},
+			{
+				Message: "connection limit reached; resting connections are closed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"count"},
+				Cause: "As many connections are open as `limits.connections` allows, or the limit of open files leaves. The network with the " +
+					"most gives up those that rest. Logged once a minute.",
+				Remedy: "If there really are so many clients, raise the limit of open files. One network with most of them floods: block it at " +
+					"the ingress.",
 			},
 			{
 				Message: "client certificate refused",

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -32,7 +31,7 @@ type Config struct {
 	Waiting int
 	// Patience bounds the time from the arrival of a caller to the end of its service, beside the caller's own deadline.
 	Patience time.Duration
-	// Now is the clock by which waits are estimated; nil means time.Now.
+	// Now is the clock by which waits are estimated, the one of contexts' deadlines; nil means time.Now.
 	Now func() time.Time
 }
 
@@ -48,6 +47,8 @@ const (
 	// leastRetry and mostRetry bound what a refused caller is told to wait.
 	leastRetry = time.Second
 	mostRetry  = 30 * time.Second
+	// spread is over how many times, up to one and a half of the wait, refused callers are spread.
+	spread = 8
 )
 
 // RefusedError says that a caller is not served, and that nothing was done.
@@ -97,8 +98,8 @@ type Queue struct {
 	fullSince time.Time
 	// standing is since when there have always been waiters; zero without any.
 	standing time.Time
-	// served counts ends of service.
-	served uint64
+	// served counts ends of service, refused those who were refused.
+	served, refused uint64
 }
 
 // waiter is one caller who waits.
@@ -147,11 +148,8 @@ func (q *Queue) Enter(ctx context.Context) (*Place, error) {
 	if before {
 		deadline = now.Add(q.config.Patience)
 	}
-	if limit, ok := ctx.Deadline(); ok {
-		// The context's own clock is that of the process.
-		if own := now.Add(time.Until(limit)); own.Before(deadline) {
-			deadline = own
-		}
+	if limit, ok := ctx.Deadline(); ok && limit.Before(deadline) {
+		deadline = limit
 	}
 	line := &q.others
 	if before {
@@ -179,13 +177,13 @@ func (q *Queue) refuse(now, deadline time.Time, line *list.List) *RefusedError {
 		most = max(most, q.config.Places) // as many as may have been served once
 	}
 	if line.Len() >= most {
-		return &RefusedError{Wait: retry(expected), Stalled: q.stalled(now, q.config.Patience), cause: errFull}
+		return &RefusedError{Wait: q.retry(expected), Stalled: q.stalled(now, q.config.Patience), cause: errFull}
 	}
 	if line == &q.first {
 		return nil
 	}
 	if left := deadline.Sub(now); expected > left-left/reserve {
-		return &RefusedError{Wait: retry(expected - left), Stalled: q.overdue(now)}
+		return &RefusedError{Wait: q.retry(expected - left), Stalled: q.overdue(now)}
 	}
 	return nil
 }
@@ -229,7 +227,7 @@ func (q *Queue) wait(ctx context.Context, w *waiter, since time.Time, served uin
 	default:
 	}
 	q.remove(w)
-	return nil, &RefusedError{Wait: retry(q.expected(now, q.waiting())), Stalled: q.served == served, cause: cause}
+	return nil, &RefusedError{Wait: q.retry(q.expected(now, q.waiting())), Stalled: q.served == served, cause: cause}
 }
 
 // Trace records a span for the time that the caller waited, if it did, below the span of ctx: so that what takes long can be
@@ -363,7 +361,7 @@ func (q *Queue) admit(now time.Time) {
 // turnAway refuses a waiter.
 func (q *Queue) turnAway(now time.Time, w *waiter, wait time.Duration) {
 	q.remove(w)
-	w.refused = &RefusedError{Wait: retry(wait), Stalled: q.overdue(now)}
+	w.refused = &RefusedError{Wait: q.retry(wait), Stalled: q.overdue(now)}
 	close(w.turn)
 }
 
@@ -374,9 +372,10 @@ func (q *Queue) remove(w *waiter) {
 	}
 }
 
-// retry is what a refused caller is told: with some chance in it, so that those who are refused at once do not come again
-// at once.
-func retry(wait time.Duration) time.Duration {
+// retry is what a refused caller is told: not the same to all, so that those who are refused together do not come again
+// together.
+func (q *Queue) retry(wait time.Duration) time.Duration {
 	wait = min(max(wait, leastRetry), mostRetry)
-	return wait + rand.N(wait/2)
+	q.refused++
+	return wait + time.Duration(q.refused%spread)*wait/(2*spread)
 }

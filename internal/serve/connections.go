@@ -156,7 +156,7 @@ func (a *connections) victim(newcomer string) *bounded {
 func (a *connections) complain() {
 	if now := a.now(); a.complainedAt.IsZero() || now.Sub(a.complainedAt) >= time.Minute {
 		a.complainedAt = now
-		a.log.Warn("connection limit reached; resting connections are closed", "limit", a.most, "networks", len(a.networks))
+		a.log.Warn("connection limit reached; resting connections are closed", "count", a.most)
 	}
 }
 
