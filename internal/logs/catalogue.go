@@ -345,7 +345,7 @@ func operation() []Group {
 			{
 				Message: "connections are not accepted",
 				Levels:  []string{"error"},
-				Fields:  []string{"error"},
+				Fields:  []string{"error", "repeated"},
 				Cause: "The system gives the process no further connection; mostly `too many open files`. It is tried again at once, " +
 					"and logged once a minute.",
 				Remedy: "Raise the limit of open files (LimitNOFILE= in the unit), or lower `limits.connections`, so that room is left for " +
