@@ -37,7 +37,7 @@ type part struct {
 }
 
 // begin begins a check, unless one is under way.
-func (p *part) begin() {
+func (p *part) begin(ctx context.Context) {
 	if p.running != nil {
 		return
 	}
@@ -45,7 +45,7 @@ func (p *part) begin() {
 	p.running = done
 	go func() {
 		// A probe that is cancelled must not cache an error for the next one.
-		limited, cancel := context.WithTimeout(context.Background(), healthTimeout)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTimeout)
 		defer cancel()
 		p.err = p.check(limited)
 		close(done)
@@ -187,7 +187,7 @@ func (h *health) check(ctx context.Context) *finding {
 		return h.found
 	}
 	for _, p := range h.parts {
-		p.begin()
+		p.begin(ctx)
 	}
 	over := make(chan time.Time)
 	timer := time.AfterFunc(healthTimeout, func() { close(over) })

@@ -22,6 +22,8 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
+	"countersign/internal/queue"
+	"countersign/store"
 )
 
 var (
@@ -41,6 +43,10 @@ func (users) Authenticate(_ context.Context, username, password string) (string,
 		return "", fmt.Errorf("wrapped: %w", errThrottled)
 	case username == "broken":
 		return "", errDirectory
+	case username == "unlucky":
+		return "", fmt.Errorf("directory: find the user: %w", store.ErrUnavailable)
+	case username == "crowded":
+		return "", fmt.Errorf("directory: verify the password: %w", &queue.RefusedError{Wait: 3 * time.Second})
 	case (username == "alice" || username == "bob") && password == "right":
 		return "sub-" + username, nil
 	}
@@ -288,6 +294,35 @@ func TestFormsFailures(t *testing.T) {
 			shown, _ := interact(t, test.in, &test.actions, silent())
 			if diff := cmp.Diff(test.want, shown.failure); shown.shown != "failure" || diff != "" {
 				t.Errorf("page %q (-want +got):\n%s", shown.shown, diff)
+			}
+		})
+	}
+}
+
+// Covers: FD-109. A store that is away, or too much to do, while somebody signs in is a page with 503 and Retry-After, which
+// says whose fault it is and not what the cause is; what is broken stays 500.
+func TestSignInWhileOverloaded(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		in         authorize.Interaction
+		actions    recorder
+		status     int
+		retryAfter string
+		says       string
+	}{
+		"accepts to come again when the store is away": {typed("unlucky", "right"), recorder{}, 503, "1", "database"},
+		"accepts to come again when passwords wait":    {typed("crowded", "right"), recorder{}, 503, "3", "more to do"},
+		"accepts to come again when a failure cannot be counted": {
+			typed("alice", "wrong"), recorder{countErr: fmt.Errorf("%w: locked", store.ErrOverloaded)}, 503, "1", "database",
+		},
+		"accepts to come again when a passkey cannot be read": {byPasskey(), recorder{passkeyErr: store.ErrUnavailable}, 503, "1", "database"},
+		"refuses what is broken":                              {typed("broken", "right"), recorder{}, 500, "", "operator"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shown, header := interact(t, test.in, &test.actions, silent())
+			if shown.failure.Status != test.status || header.Get("Retry-After") != test.retryAfter ||
+				!strings.Contains(shown.failure.Description, test.says) {
+				t.Errorf("%+v, Retry-After %q", shown.failure, header.Get("Retry-After"))
 			}
 		})
 	}

@@ -3,13 +3,17 @@ package tokens_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"countersign/fapi/fapitest"
+	"countersign/internal/queue"
 	"countersign/signer"
 )
 
@@ -59,6 +63,48 @@ func withFaults(t *testing.T, more ...fapitest.Option) (*fapitest.World, *faulty
 		}
 	}}, more...)...)
 	return w, faulty
+}
+
+// Covers: FD-101. A request that is refused because there is too much to sign has consumed nothing: sent again as it is, with
+// the same assertion, proof and code, it is answered. One whose HSM failed may have been signed, and its jti stays used.
+func TestOverloadConsumesNothing(t *testing.T) {
+	t.Parallel()
+	w, hsm := withFaults(t)
+	c := w.Register("client-1", nil)
+	failing := func(err error) func(context.Context, signer.Record, []byte) ([]byte, error) {
+		return func(context.Context, signer.Record, []byte) ([]byte, error) { return nil, err }
+	}
+	overloaded := fmt.Errorf("%w: %w", signer.ErrOverloaded, &queue.RefusedError{Wait: 7 * time.Second})
+	for name, test := range map[string]struct {
+		fault      error
+		retryAfter string
+		says       string
+		again      int
+	}{
+		"accepts the same request after too much to do": {overloaded, "7", "more is to be signed", http.StatusOK},
+		"refuses the same request after an HSM failed":  {signer.ErrUnavailable, "2", "cannot sign", http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hsm.become(nil)
+			code := c.Authorize()
+			var sentForm url.Values
+			var sentHeader http.Header
+			hsm.become(failing(test.fault))
+			first := c.Redeem(code, func(form url.Values, header http.Header) { sentForm, sentHeader = maps.Clone(form), header.Clone() })
+			fapitest.WantError(t, first, http.StatusServiceUnavailable, "temporarily_unavailable")
+			if first.Header.Get("Retry-After") != test.retryAfter || !strings.Contains(first.Raw, test.says) {
+				t.Errorf("%s, Retry-After %q", first.Raw, first.Header.Get("Retry-After"))
+			}
+			hsm.become(nil)
+			again := c.Redeem(code, func(form url.Values, header http.Header) {
+				maps.Copy(form, sentForm)
+				maps.Copy(header, sentHeader)
+			})
+			if again.Status != test.again {
+				t.Errorf("sent again: %d %s, want %d", again.Status, again.Raw, test.again)
+			}
+		})
+	}
 }
 
 // Covers: ATTACK-48, RULE-29. Whatever the HSM does, no token leaves that the published keys do not verify, and what the

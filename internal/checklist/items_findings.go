@@ -35,6 +35,16 @@ func findings() []Item {
 // fieldOperation lists what running the server in the field found: what it is built of, and what its log says.
 func fieldOperation() []Item {
 	return []Item{
+		{ID: "FD-100", Section: "RFC 9110 §15.6.4", Requires: "what would be signed too late is refused at once; goodput stays, and no answer takes longer than the deadline"},
+		{ID: "FD-101", Section: "RFC 9110 §15.6.4", Requires: "a refused request has consumed nothing; one that was signed once goes before others"},
+		{ID: "FD-102", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "ready is a store that takes writes, told within 3 s"},
+		{ID: "FD-103", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "ready is every key that signs lately; an HSM of several that is away is named"},
+		{ID: "FD-104", Section: "OpenTelemetry SDK", Requires: "spans tell the time in a queue from the HSM's"},
+		{ID: "FD-105", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "a connection that cannot be accepted is logged, once a minute"},
+		{ID: "FD-106", Section: "RFC 9112 §9.6, RFC 9113 §6.8", Requires: "rolling restarts behind a load balancer lose no request"},
+		{ID: "FD-107", Section: "OWASP ASVS 5.0 §15.2.2", Requires: "connections are bounded, and shared between networks"},
+		{ID: "FD-108", Section: "RFC 5280 §4.2.1.10", Requires: "the development certificate is accepted by Envoy, below its constraints"},
+		{ID: "FD-109", Section: "RFC 9110 §15.6.4", Requires: "what is away is told as what it is, to users too, with 503 and Retry-After"},
 		{ID: "FD-120", Section: "OWASP ASVS 5.0 §15.2.1", Requires: "a known vulnerability that the code reaches fails the tests, but for dated exceptions with a reason"},
 		{ID: "FD-121", Section: "OWASP ASVS 5.0 §15.2.1", Requires: "the Go that builds the server is the pinned one, with the pinned digest"},
 		{ID: "FD-122", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "refusals that repeat are counted in the log, which a flood does not fill"},
