@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -86,7 +87,7 @@ func TestCI09PingsOutliveTheServer(t *testing.T) {
 	}
 	metadata := fmt.Sprintf(`{"client_name":"Bell","grant_types":["urn:openid:params:grant-type:ciba"],"response_types":[],"scope":"openid",
 		"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_subject_dn":"CN=bell","tls_client_certificate_bound_access_tokens":true,
-		"backchannel_token_delivery_mode":"ping","backchannel_client_notification_endpoint":"%s/ping"}`, bell.URL)
+		"backchannel_token_delivery_mode":"ping","backchannel_client_notification_endpoint":"%s/ping"}`, strings.Replace(bell.URL, "127.0.0.1", "localhost", 1))
 	now := time.Now()
 	if err := s.PutClient(t.Context(), store.Client{ID: "bell", Profile: "fapi2-security", Metadata: json.RawMessage(metadata), Version: 1, CreatedAt: now, UpdatedAt: now}); err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func TestHangUpAtSignIn(t *testing.T) {
 		want   []string
 	}{
 		"accepts a user who leaves":                    {true, []string{`level=INFO msg=request`, "status=499", "outcome=client_closed"}},
-		"refuses to hide that it took too long for us": {false, []string{`level=ERROR msg="sign-in failed"`, "outcome=server_error"}},
+		"refuses to hide that it took too long for us": {false, []string{`level=ERROR msg="sign-in failed"`, "outcome=temporarily_unavailable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
