@@ -44,6 +44,8 @@ const (
 	memory = 16
 	// shortened is the part of the patience that remains while a queue does not become empty.
 	shortened = 4
+	// stopped is the least time without anybody served after which what serves is said to have stopped.
+	stopped = 500 * time.Millisecond
 	// leastRetry and mostRetry bound what a refused caller is told to wait.
 	leastRetry = time.Second
 	mostRetry  = 30 * time.Second
@@ -193,9 +195,10 @@ func (q *Queue) stalled(now time.Time, long time.Duration) bool {
 	return !q.fullSince.IsZero() && now.Sub(q.fullSince) >= long
 }
 
-// overdue reports whether twice the time has passed in which all who are being served should have been.
+// overdue reports whether twice the time has passed in which all who are being served should have been, and time enough to
+// tell what is slow from what has stopped.
 func (q *Queue) overdue(now time.Time) bool {
-	return q.stalled(now, min(q.config.Patience, 2*time.Duration(q.config.Places)*q.spacing))
+	return q.stalled(now, min(q.config.Patience, max(stopped, 2*time.Duration(q.config.Places)*q.spacing)))
 }
 
 // wait waits for the turn of a waiter.
