@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/internal/queue"
@@ -52,7 +53,11 @@ type Config struct {
 	// QueueTime bounds the time from asking for a signature to having it, 5 s by default: one that is expected to take longer,
 	// or longer than its caller waits, is refused at once with ErrOverloaded.
 	QueueTime time.Duration
+	// StateDir is a folder in which it is remembered that the token refused a PIN, so that no later process sends it again;
+	// empty: only this one does not.
+	StateDir string
 	// SignTimeout is how long a worker may take over a signature before its module counts as hung; 2 s by default.
+	// Nobody waits longer than that for a worker that starts.
 	SignTimeout time.Duration
 	// StartTimeout is how long a worker may take to load its module and log in; 15 s by default.
 	StartTimeout time.Duration
@@ -68,15 +73,24 @@ type Backend struct {
 
 	mu       sync.Mutex
 	worker   *process
-	starting chan struct{} // closed when the start under way has ended
+	starting *startup // nil when none is under way
 	startErr error
+	// late tells that the last start was overdue.
+	late bool
 	// failures counts the starts that failed in a row, and retryAt is when the next may be tried.
 	failures int
 	retryAt  time.Time
 	// started has the times of the last starts.
 	started []time.Time
-	// fatal is what only an operator can mend; the HSM is not asked again.
-	fatal error
+	// held is what only an operator can mend; nil when nothing is.
+	held *held
+	// missed are the active keys that the worker lacks, with when they were last asked for, and usedAt is when a key was
+	// last used while some were missed.
+	missed map[string]time.Time
+	usedAt time.Time
+	// missesAny tells that a search for them runs, which is beside.
+	missesAny atomic.Bool
+	beside    sync.WaitGroup
 	// open ends when the backend is closed, and shut ends it.
 	open context.Context
 	shut context.CancelFunc
@@ -120,7 +134,7 @@ func (b *Backend) Expected() time.Duration { return b.queue.Expected() }
 // Connect starts the worker, if none lives, and logs in. The error says in one line what is wrong with the module, the
 // token or the PIN.
 func (b *Backend) Connect(ctx context.Context) error {
-	_, err := b.current(ctx)
+	_, err := b.current(ctx, true)
 	return err
 }
 
@@ -149,7 +163,7 @@ func withDefaults(c Config) (Config, error) {
 	if (c.PINFile == "") == (c.PIN.text == "") {
 		return c, errors.New("pkcs11: exactly one of a PIN file and a PIN is needed")
 	}
-	for _, file := range []*string{&c.Module, &c.PINFile} {
+	for _, file := range []*string{&c.Module, &c.PINFile, &c.StateDir} {
 		if *file == "" {
 			continue
 		}
@@ -186,7 +200,8 @@ func withDefaults(c Config) (Config, error) {
 // firstQuestion names the token that a worker is to open.
 func firstQuestion(c Config) wire.Hello {
 	return wire.Hello{
-		Module: c.Module, Parameters: c.ModuleParameters, Token: c.Token, PINFile: c.PINFile, PIN: c.PIN.text, Sessions: c.Sessions,
+		Module: c.Module, Parameters: c.ModuleParameters, Token: c.Token, PINFile: c.PINFile, PIN: c.PIN.text,
+		StateDir: c.StateDir, Sessions: c.Sessions,
 	}
 }
 
@@ -208,6 +223,7 @@ func (b *Backend) use(ctx context.Context, what wire.Kind, record signer.Record,
 			b.config.Logger.WarnContext(ctx, "PKCS#11 worker failed while using a key; trying the next worker", "kid", record.ID, "error", err.Error())
 			result, err = b.ask(ctx, what, payload)
 		}
+		b.noteUse(record, err)
 		return result, err
 	})
 }
@@ -226,7 +242,9 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 		case w == nil:
 			return nil, fmt.Errorf("%w: a worker is being started", signer.ErrUnavailable)
 		}
-		return w.sign(ctx, payload)
+		signature, err := w.sign(ctx, payload)
+		b.noteUse(record, err)
+		return signature, err
 	})
 }
 
@@ -319,7 +337,7 @@ func recordOf(k wire.Key) (signer.Record, error) {
 
 // ask puts a question to the current worker, starting one if there is none.
 func (b *Backend) ask(ctx context.Context, question wire.Kind, payload []byte) ([]byte, error) {
-	w, err := b.current(ctx)
+	w, err := b.current(ctx, patience(question, 0) > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -337,8 +355,9 @@ func (b *Backend) Close() error {
 	starting := b.starting
 	b.mu.Unlock()
 	if starting != nil {
-		<-starting
+		<-starting.done
 	}
+	b.beside.Wait()
 	b.mu.Lock()
 	w := b.worker
 	b.mu.Unlock()

@@ -185,7 +185,7 @@ func StartWorker(ctx context.Context, c Config) (ask func() error, end func(), e
 // SendToWorker sends a packet to the worker, waits for its end, and tells the reason.
 func SendToWorker(t testing.TB, b *Backend, packet []byte) string {
 	t.Helper()
-	w, err := b.current(t.Context())
+	w, err := b.current(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}

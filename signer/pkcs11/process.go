@@ -64,7 +64,7 @@ func startWorker(ctx context.Context, config Config, h wire.Hello) (*process, er
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, config.StartTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, config.StartTimeout, fmt.Errorf("the module took longer than %s to open the token", config.StartTimeout))
 	defer cancel()
 	if _, err := w.ask(ctx, wire.AskHello, payload); err != nil {
 		w.kill(err)
@@ -222,8 +222,8 @@ func (w *process) dead() bool {
 func (w *process) died() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if f, ok := errors.AsType[*wire.Failure](w.reason); ok && f.Code == wire.FailFatal {
-		return f
+	if errors.Is(w.reason, wire.ErrOperator) {
+		return w.reason
 	}
 	return fmt.Errorf("%w: %w", errWorkerDied, w.reason)
 }

@@ -87,7 +87,7 @@ func (w *process) result(asked []byte, f wire.Frame) ([]byte, error) {
 	} else {
 		failed = wire.ParseFailure(f.Payload)
 	}
-	if failed.Code == wire.FailModule || failed.Code == wire.FailFatal {
+	if failed.Code == wire.FailModule || errors.Is(failed, wire.ErrOperator) {
 		w.kill(failed)
 	}
 	return nil, failed

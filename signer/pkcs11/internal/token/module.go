@@ -8,6 +8,7 @@ import "C"
 import (
 	"errors"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/miekg/pkcs11"
@@ -81,24 +82,51 @@ func findSlot(module *pkcs11.Ctx, uri rfc7512.URI) (uint, pkcs11.TokenInfo, erro
 // trim removes the padding of fixed-width fields.
 func trim(field string) string { return strings.TrimRight(field, " \x00") }
 
-// login logs a session in. A wrong PIN is sent once and never again: real HSMs lock after a few.
-func login(module *pkcs11.Ctx, session pkcs11.SessionHandle, info pkcs11.TokenInfo, pin string) error {
+// login logs a session in. A wrong PIN is sent once and never again, not even by another worker: real HSMs lock after a few.
+func login(module *pkcs11.Ctx, session pkcs11.SessionHandle, info pkcs11.TokenInfo, secret string, memory pin.Memory) error {
 	if info.Flags&pkcs11.CKF_USER_PIN_LOCKED != 0 {
-		return wire.Failf(wire.FailFatal, "the token's user PIN is locked; the security officer has to set a new one")
+		return wire.Failf(wire.FailHeld, "the token's user PIN is locked (CKF_USER_PIN_LOCKED); the security officer has to set a new one; none is sent")
 	}
 	if info.Flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0 {
-		return wire.Failf(wire.FailFatal, "the token has one try of its PIN left, which is not risked; check the PIN and log in once with the vendor's tool")
+		return wire.Failf(wire.FailHeld, "the token has one try of its PIN left, which is not risked; check the PIN and log in once with the vendor's tool")
 	}
-	err := module.Login(session, pkcs11.CKU_USER, pin)
+	defer memory.Lock()()
+	refused, err := memory.Refused(secret)
+	switch {
+	case err != nil:
+		return wire.Failf(wire.FailHeld, "whether the token refused this PIN before cannot be told, so it is not sent: %v", err)
+	case refused != nil:
+		return wire.Failf(wire.FailHeld, "the token refuses the PIN since %s (%s), so it is not sent again until it changes; if it is right now, remove %s",
+			refused.RefusedAt.Format(time.RFC3339), refused.Reason, memory.File())
+	}
+	err = module.Login(session, pkcs11.CKU_USER, secret)
 	switch {
 	case err == nil || hasCode(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN):
+		_ = memory.Forget() // what stays speaks of another PIN
 		return nil
 	case hasCode(err, pkcs11.CKR_PIN_INCORRECT), hasCode(err, pkcs11.CKR_PIN_LEN_RANGE), hasCode(err, pkcs11.CKR_PIN_INVALID):
-		return wire.Failf(wire.FailFatal, "the token refuses the PIN; it was sent once and is not sent again")
-	case hasCode(err, pkcs11.CKR_PIN_LOCKED), hasCode(err, pkcs11.CKR_PIN_EXPIRED), hasCode(err, pkcs11.CKR_USER_PIN_NOT_INITIALIZED):
-		return wire.Failf(wire.FailFatal, "the token's PIN is locked, expired or not set: %v", err)
+		return refusal(memory, secret, err, "the token refuses the PIN")
+	case hasCode(err, pkcs11.CKR_PIN_LOCKED):
+		return refusal(memory, secret, err, "the token's user PIN is locked; the security officer has to set a new one")
+	case hasCode(err, pkcs11.CKR_PIN_EXPIRED):
+		return refusal(memory, secret, err, "the token's user PIN has expired and has to be changed")
+	case hasCode(err, pkcs11.CKR_USER_PIN_NOT_INITIALIZED):
+		return wire.Failf(wire.FailFatal, "the token's user PIN is not set; the security officer has to set one, and then the server to be restarted: %v", err)
 	}
 	return wire.Failf(wire.FailModule, "log in: %v", err)
+}
+
+// refusal remembers that the token refused a PIN. What cannot be remembered here, the parent remembers while it lives.
+func refusal(memory pin.Memory, secret string, cause error, what string) error {
+	reason := cause.Error()
+	if _, name, found := strings.Cut(reason, "CKR_"); found {
+		reason = "CKR_" + name
+	}
+	if err := memory.Remember(secret, reason); err != nil {
+		return wire.Failf(wire.FailFatal, "%s (%s); it was sent once and is not sent again until its file changes or the server is restarted; a restart would send it, because it cannot be remembered: %v",
+			what, reason, err)
+	}
+	return wire.Failf(wire.FailHeld, "%s (%s); it was sent once and is not sent again until it changes; if it is right now, remove %s", what, reason, memory.File())
 }
 
 func hasCode(err error, code uint) bool {

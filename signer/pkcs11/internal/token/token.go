@@ -79,7 +79,8 @@ func Open(h wire.Hello, now func() time.Time) (*Token, error) {
 	if t.keep, err = t.openSession(0); err != nil {
 		return nil, err
 	}
-	if err := login(module, t.keep, info, secret); err != nil {
+	memory := pin.Memory{Folder: h.StateDir, Token: trim(info.Label) + " " + trim(info.SerialNumber), Now: now}
+	if err := login(module, t.keep, info, secret, memory); err != nil {
 		return nil, err
 	}
 	for range h.Sessions {

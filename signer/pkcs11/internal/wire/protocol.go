@@ -19,7 +19,9 @@ type Hello struct {
 	Token      string `json:"token"`
 	PINFile    string `json:"pin_file,omitempty"`
 	PIN        string `json:"pin,omitempty"`
-	Sessions   int    `json:"sessions"`
+	// StateDir is where it is remembered that the token refused a PIN, or empty.
+	StateDir string `json:"state_dir,omitempty"`
+	Sessions int    `json:"sessions"`
 }
 
 // Initialisation asks for a new token in a free slot.
@@ -51,11 +53,17 @@ const (
 	// FailModule: the module, the device or what is around it is in trouble. The worker ends itself; a later one may
 	// find it mended.
 	FailModule
-	// FailFatal: nothing but an operator can help, and to try again may do harm: the PIN is refused.
+	// FailFatal: nothing but an operator can help, and to try again may do harm: the PIN is refused, and nothing but the
+	// parent remembers it.
 	FailFatal
 	// FailCiphertext: what is to be decrypted does not fit the key.
 	FailCiphertext
+	// FailHeld: nothing but an operator can help, and to look again does no harm: no PIN is sent before something has changed.
+	FailHeld
 )
+
+// ErrOperator matches the failures that only an operator can mend: the token's PIN is refused, locked, or at its last try.
+var ErrOperator = errors.New("pkcs11: the token's PIN needs an operator")
 
 // Failure is a worker's answer that something went wrong.
 type Failure struct {
@@ -71,8 +79,10 @@ func (f *Failure) Is(target error) bool {
 	switch f.Code {
 	case FailNoKey:
 		return target == signer.ErrNoKey
-	case FailModule, FailFatal:
+	case FailModule:
 		return target == signer.ErrUnavailable
+	case FailFatal, FailHeld:
+		return target == signer.ErrUnavailable || target == ErrOperator
 	case FailCiphertext:
 		return target == signer.ErrCiphertext
 	}
@@ -89,7 +99,7 @@ func (f *Failure) Payload() []byte { return append([]byte{byte(f.Code)}, f.Text.
 
 // ParseFailure reads what [Failure.Payload] wrote; anything else is trouble of the module.
 func ParseFailure(payload []byte) *Failure {
-	if len(payload) == 0 || Code(payload[0]) < FailRequest || Code(payload[0]) > FailCiphertext {
+	if len(payload) == 0 || Code(payload[0]) < FailRequest || Code(payload[0]) > FailHeld {
 		return Failf(FailModule, "the worker failed without saying how")
 	}
 	return &Failure{Code: Code(payload[0]), Text: string(payload[1:])}

@@ -160,7 +160,7 @@ func (r *replies) failed(number uint64, err error) error {
 	if err := r.write(wire.Frame{Kind: wire.AnswerFailed, Number: number, Payload: f.Payload()}); err != nil {
 		return err
 	}
-	if f.Code == wire.FailModule || f.Code == wire.FailFatal {
+	if f.Code == wire.FailModule || f.Code == wire.FailFatal || f.Code == wire.FailHeld {
 		return f
 	}
 	return nil

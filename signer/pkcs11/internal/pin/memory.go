@@ -1,0 +1,163 @@
+package pin
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// Memory keeps, in a folder, the PIN that a token refused last, so that no later worker sends it again: not after a restart,
+// not from another process. The zero value remembers nothing.
+//
+// It does not give the PIN away: of an Argon2id tag with a salt of its own one byte is kept, so that of all PINs one in 256
+// fits, however many are tried. As many of the PINs that come after it are taken for it; the operator then removes the
+// file, which every error names.
+type Memory struct {
+	// Folder is where the files are. Empty: nothing is remembered.
+	Folder string
+	// Token distinguishes tokens: label and serial number.
+	Token string
+	Now   func() time.Time
+}
+
+// Argon2id's cost (RFC 9106 §4, second recommendation). It is paid only while a refusal is remembered.
+const (
+	passes, memory, lanes = 3, 64 << 10, 1
+	saltSize, tagSize     = 16, 1
+)
+
+const (
+	// lockTimeout is how long a login waits for that of another process. A module that hangs there must not keep all out.
+	lockTimeout, lockAgain = 2 * time.Second, 20 * time.Millisecond
+	maxMemory              = 4 << 10
+)
+
+// Refusal is what is remembered.
+type Refusal struct {
+	Token     string    `json:"token"`
+	RefusedAt time.Time `json:"refused_at"`
+	// Reason is what the token said.
+	Reason string `json:"reason"`
+	Salt   []byte `json:"salt"`
+	Tag    []byte `json:"tag"`
+}
+
+// File is where the token's refusal is remembered, or empty.
+func (m Memory) File() string {
+	if m.Folder == "" {
+		return ""
+	}
+	name := sha256.Sum256([]byte(m.Token))
+	return filepath.Join(m.Folder, "pin-refused-"+hex.EncodeToString(name[:8])+".json")
+}
+
+// Refused returns the refusal of this very PIN, or nil. What cannot be read counts as a refusal of every PIN: a PIN is not
+// sent because a file is damaged.
+func (m Memory) Refused(pin string) (*Refusal, error) {
+	if m.Folder == "" {
+		return nil, nil
+	}
+	file, err := os.Open(m.File())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxMemory))
+	if err != nil {
+		return nil, err
+	}
+	var known Refusal
+	if err := json.Unmarshal(text, &known); err != nil || len(known.Tag) != tagSize || len(known.Salt) != saltSize {
+		return nil, fmt.Errorf("%s is damaged", m.File())
+	}
+	if subtle.ConstantTimeCompare(tag(pin, known.Salt), known.Tag) != 1 {
+		return nil, nil
+	}
+	return &known, nil
+}
+
+func tag(pin string, salt []byte) []byte {
+	return argon2.IDKey([]byte(pin), salt, passes, memory, lanes, 32)[:tagSize]
+}
+
+// Remember keeps a refusal in place of the one before it, and returns when it is on the disk.
+func (m Memory) Remember(pin, reason string) error {
+	if m.Folder == "" {
+		return errors.New("no folder is set for it (signer.state_dir)")
+	}
+	known := Refusal{Token: m.Token, RefusedAt: m.Now().UTC().Truncate(time.Second), Reason: reason, Salt: make([]byte, saltSize)}
+	if _, err := rand.Read(known.Salt); err != nil {
+		return err
+	}
+	known.Tag = tag(pin, known.Salt)
+	text, err := json.Marshal(known)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(m.Folder, ".pin-refused-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(text, '\n'))
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	if err := os.Rename(file.Name(), m.File()); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return m.sync()
+}
+
+// Forget removes what is remembered, after the token took a PIN.
+func (m Memory) Forget() error {
+	if m.Folder == "" {
+		return nil
+	}
+	err := os.Remove(m.File())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, m.sync())
+}
+
+func (m Memory) sync() error {
+	folder, err := os.Open(m.Folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// Lock lets one process of this machine log in at a time, so that a PIN that is refused now is remembered before another
+// process sends it. It is released by what it returns, and by the end of the process. Where it cannot be had in time, the
+// login goes on without: another's module may hang.
+func (m Memory) Lock() (release func()) {
+	if m.Folder == "" {
+		return func() {}
+	}
+	file, err := os.OpenFile(m.File()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return func() {} // Remember will say what is wrong with the folder
+	}
+	for began := m.Now(); m.Now().Sub(began) < lockTimeout; time.Sleep(lockAgain) {
+		if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			break
+		}
+	}
+	return func() { file.Close() }
+}
