@@ -103,9 +103,14 @@ type Signer struct {
 	Queue       int               `toml:"queue" default:"256" min:"1" max:"65536" doc:"Signatures that may wait or be made; requests beyond are refused with 503 and Retry-After."`
 	QueueTime   Duration          `toml:"queue_time" default:"5s" min:"100ms" max:"20s" doc:"How long a request may wait for a signature, from asking to having it. One that is expected to wait longer is refused at once with 503 and Retry-After, before anything is consumed."`
 	Timeout     Duration          `toml:"timeout" default:"2s" min:"100ms" max:"1m" doc:"How long one signature may take before the module counts as hung and its process is replaced."`
+	Start       Duration          `toml:"start_timeout" default:"15s" min:"1s" max:"5m" doc:"How long the module may take to open the token and log in before its process is killed and started again. Requests wait no longer for it than timeout; after a start that was overdue they are refused at once until one succeeds."`
+	StateDir    File              `toml:"state_dir" doc:"Folder in which it is remembered that a token refused its PIN, so that no restart and no other process on this machine sends it again. When absent: the folder of store.file, else systemd's state directory (STATE_DIRECTORY), else the folder of pin_file."`
 	RotateEvery Duration          `toml:"rotate_every" default:"0s" min:"0s" max:"1095d" doc:"How often a new key takes the place of the one that signs, by itself; 0s leaves it to countersign keys rotate."`
 
 	DevelopmentKeyFile File `toml:"development_key_file" lax:"other" doc:"In place of an HSM, for developing on one machine: an encrypted file of keys, made by countersign keys generate. Only for an issuer on localhost, *.localhost, 127.0.0.1 or [::1], and never beside an HSM."`
+
+	// StateFolder is StateDir, or what takes its place; [Load] sets it. Empty where there is none.
+	StateFolder File
 
 	Replicas []Replica `toml:"replicas" doc:"Further tokens that hold copies of the keys. Each key is used from every token that it has an address on; while one is away the others sign."`
 }

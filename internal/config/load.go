@@ -52,6 +52,7 @@ func parse(name string, document []byte, files bool) (*Config, error) {
 	c.validate(tree)
 	c.fill(reflect.ValueOf(config).Elem(), "", tree)
 	config.resolve()
+	config.Signer.StateFolder = File(config.stateFolder())
 	c.rules(config)
 	if files {
 		c.files(config)
@@ -69,6 +70,24 @@ func syntaxProblem(err error) Problem {
 		problem.Line, _ = decode.Position()
 	}
 	return problem
+}
+
+// stateFolder chooses a folder for what the signer remembers. The server and the commands come to the same.
+func (c *Config) stateFolder() string {
+	s := &c.Signer
+	systemd, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	switch {
+	case s.StateDir != "":
+		return s.StateDir.Path()
+	case c.Store.File != "" && c.Store.Driver != "postgres":
+		return filepath.Dir(c.Store.File.Path())
+	case systemd != "":
+		return systemd
+	}
+	if file, err := s.PINFile.Path(); err == nil && file != "" {
+		return filepath.Dir(file)
+	}
+	return ""
 }
 
 // resolve lets relative file names start at the configuration file's folder.

@@ -399,16 +399,25 @@ func (c *collector) files(config *Config) {
 	})
 }
 
+func checkFolder(folder string) error {
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return fmt.Errorf("the folder %s does not exist; make it, open to this user only (mkdir -m 700)", folder)
+	}
+	return nil
+}
+
 func checkFile(key string, name File) error {
 	if key == "store.file" || key == "signer.development_key_file" { // it may have to be made; its folder must be there
 		if name == "" {
 			return nil
 		}
-		folder := filepath.Dir(string(name))
-		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-			return fmt.Errorf("the folder %s does not exist; make it, open to this user only (mkdir -m 700)", folder)
+		return checkFolder(filepath.Dir(string(name)))
+	}
+	if key == "signer.state_dir" {
+		if name == "" {
+			return nil
 		}
-		return nil
+		return checkFolder(string(name))
 	}
 	return name.check()
 }

@@ -111,7 +111,8 @@ func pkcs11Config(c config.Signer, token config.Replica, log *slog.Logger) (pkcs
 	return pkcs11.Config{
 		Module: token.Module.Path(), Token: Address(token.Token), PINFile: pinFile, PIN: pin,
 		Environment: maps.Clone(token.Environment), ModuleParameters: token.Parameters,
-		Sessions: c.Sessions, Queue: c.Queue, QueueTime: c.QueueTime.Std(), SignTimeout: c.Timeout.Std(), Logger: log,
+		Sessions: c.Sessions, Queue: c.Queue, QueueTime: c.QueueTime.Std(), SignTimeout: c.Timeout.Std(),
+		StartTimeout: c.Start.Std(), StateDir: c.StateFolder.Path(), Logger: log,
 	}, nil
 }
 
