@@ -1,9 +1,9 @@
 // Package crypto11 signs in an HSM from within this process, through github.com/ThalesGroup/crypto11. It is for small
 // set-ups where a child process is not wanted; signer/pkcs11 is the one to prefer.
 //
-// What it cannot do: a module that hangs keeps the goroutines that called it for ever (their number is bounded), one
-// that crashes ends the server, and a connection, session or login that is lost comes back only with a restart. It has
-// no EdDSA. It holds each key to the same policy as signer/pkcs11 before it signs with it; keys are made, listed,
+// What it cannot do: a module that hangs keeps the goroutines that called it for ever (their number is bounded, and
+// [Backend.Hung] tells of it), one that crashes ends the server, and a connection, session or login that is lost comes back
+// only with a restart. It has no EdDSA. It holds each key to the same policy as signer/pkcs11 before it signs with it; keys are made, listed,
 // attested and destroyed, and those for decryption used, by that package's worker, which starts when it is first asked.
 package crypto11
 
@@ -31,12 +31,20 @@ type Backend struct {
 	*pkcs11.Backend
 
 	config pkcs11.Config
-	start  sync.Once
-	// opened is closed when the module is open, or did not open because of openErr.
-	opened  chan struct{}
-	module  *module
+	mu     sync.Mutex
+	// module is nil until it is open. opening is closed when the attempt under way has ended, and nil when there is none;
+	// openedFrom is when it began.
+	module     *module
+	opening    chan struct{}
+	openedFrom time.Time
+	// openErr is what kept it from opening, and retryAt when it is tried again.
 	openErr error
-	closed  atomic.Bool
+	retryAt time.Time
+	// calls are those into the module that are under way, with their beginning.
+	calls  map[uint64]time.Time
+	number uint64
+
+	closed atomic.Bool
 	// queue has a place for each call into the module, also those that hang.
 	queue *queue.Queue
 }
@@ -50,24 +58,91 @@ func Prepare(config pkcs11.Config) (*Backend, error) {
 	}
 	config = keys.Settings()
 	return &Backend{
-		Backend: keys, config: config, opened: make(chan struct{}),
+		Backend: keys, config: config, calls: map[uint64]time.Time{},
 		queue: queue.New(queue.Config{Places: config.Sessions, Waiting: config.Queue, Patience: config.QueueTime, Now: config.Now}),
 	}, nil
 }
 
-// Connect loads the module and logs in, once: a wrong PIN is sent once. What is wrong stays wrong until a restart.
+// retryEvery is how long after an attempt that failed the next one begins.
+const retryEvery = time.Second
+
+// Connect loads the module and logs in. A worker does so first: it knows which PIN the token refused, does not risk a last
+// try, and can be killed when the module hangs.
 func (b *Backend) Connect(ctx context.Context) error {
-	b.start.Do(func() {
-		go func() {
-			defer close(b.opened)
-			b.module, b.openErr = openModule(b.config)
-		}()
-	})
+	b.mu.Lock()
+	if b.module != nil || b.opening == nil && b.config.Now().Before(b.retryAt) {
+		defer b.mu.Unlock()
+		return b.openErr
+	}
+	if b.opening == nil {
+		b.opening, b.openedFrom = make(chan struct{}), b.config.Now()
+		go b.open(b.opening)
+	}
+	opening := b.opening
+	b.mu.Unlock()
 	select {
-	case <-b.opened:
+	case <-opening:
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		return b.openErr
 	case <-ctx.Done():
 		return late(ctx)
+	}
+}
+
+// open tries once to open the module.
+func (b *Backend) open(done chan struct{}) {
+	defer close(done)
+	err := b.Backend.Connect(context.Background()) // which has its own time
+	var opened *module
+	if err == nil {
+		opened, err = openModule(b.config)
+		b.Rest()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.module, b.openErr, b.opening = opened, err, nil
+	b.retryAt = b.config.Now().Add(retryEvery)
+}
+
+// Hung reports that the module hangs in this process, which nothing but a restart cures: every session is in a call that
+// does not return, or opening it does not.
+func (b *Backend) Hung() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, patience := b.config.Now(), max(hungAfter, hungTimes*b.config.SignTimeout)
+	if b.opening != nil && now.Sub(b.openedFrom) > 2*b.config.StartTimeout+patience {
+		return fmt.Errorf("crypto11: the module has not opened its token for %s", now.Sub(b.openedFrom).Round(time.Second))
+	}
+	stuck := 0
+	for _, began := range b.calls {
+		if now.Sub(began) > patience {
+			stuck++
+		}
+	}
+	if stuck < b.config.Sessions {
+		return nil
+	}
+	return fmt.Errorf("crypto11: the module hangs in all %d sessions", stuck)
+}
+
+// A call that takes hungTimes as long as a signature may, and hungAfter at least, does not return.
+const (
+	hungTimes = 5
+	hungAfter = 10 * time.Second
+)
+
+// enter notes a call into the module, until leave.
+func (b *Backend) enter() (m *module, leave func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.number++
+	number := b.number
+	b.calls[number] = b.config.Now()
+	return b.module, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.calls, number)
 	}
 }
 
@@ -106,7 +181,9 @@ func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte
 	done := make(chan outcome, 1)
 	go func() {
 		_, end := inturn.Span(ctx)
-		signature, err := b.module.sign(id, record, message)
+		opened, leave := b.enter()
+		signature, err := opened.sign(id, record, message)
+		leave()
 		end(err)
 		place.Leave(ctx, err == nil)
 		done <- outcome{signature, err}
@@ -121,12 +198,13 @@ func (b *Backend) Sign(ctx context.Context, record signer.Record, message []byte
 
 // SignNow implements [signer.Impatient]: it does not wait for the module to be loaded.
 func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []byte) ([]byte, error) {
-	select {
-	case <-b.opened:
-		return b.Sign(ctx, record, message)
-	default:
+	b.mu.Lock()
+	ready := b.module != nil
+	b.mu.Unlock()
+	if !ready {
 		return nil, fmt.Errorf("%w: its module is not loaded yet", signer.ErrUnavailable)
 	}
+	return b.Sign(ctx, record, message)
 }
 
 // Expected implements [signer.Expecter].

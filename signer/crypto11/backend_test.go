@@ -135,10 +135,10 @@ func TestOpen(t *testing.T) {
 		change func(*pkcs11.Config)
 		want   string
 	}{
-		"module is missing":  {func(c *pkcs11.Config) { c.Module = "/none.so" }, "no such file"},
-		"not a module":       {func(c *pkcs11.Config) { c.Module = write("text", 0o700) }, "failed to open module"},
-		"another token":      {func(c *pkcs11.Config) { c.Token = "pkcs11:token=other" }, "could not find PKCS#11 token"},
-		"another serial":     {func(c *pkcs11.Config) { c.Token = "pkcs11:token=test;serial=0" }, "could not find PKCS#11 token"},
+		"module is missing":  {func(c *pkcs11.Config) { c.Module = "/none.so" }, "cannot be loaded"},
+		"not a module":       {func(c *pkcs11.Config) { c.Module = write("text", 0o700) }, "cannot be loaded"},
+		"another token":      {func(c *pkcs11.Config) { c.Token = "pkcs11:token=other" }, "no token labelled"},
+		"another serial":     {func(c *pkcs11.Config) { c.Token = "pkcs11:token=test;serial=0" }, "no token labelled"},
 		"wrong PIN":          {func(c *pkcs11.Config) { c.PINFile = write("47114711", 0o600) }, "CKR_PIN_INCORRECT"},
 		"PIN open to others": {func(c *pkcs11.Config) { c.PINFile = write("47114711", 0o644) }, "others can read it"},
 	} {

@@ -368,6 +368,16 @@ func (b *Backend) Close() error {
 	return nil
 }
 
+// Rest ends the living worker. The next one starts when it is needed.
+func (b *Backend) Rest() {
+	b.mu.Lock()
+	w := b.worker
+	b.mu.Unlock()
+	if w != nil {
+		w.retire()
+	}
+}
+
 // WorkerPID is the process id of the living worker, or 0. It is for tests and for an operator's log.
 func (b *Backend) WorkerPID() int {
 	b.mu.Lock()
