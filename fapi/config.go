@@ -111,6 +111,9 @@ type Config struct {
 	AccessTokenAlgorithm string
 	// Warning is shown by /health/ready, such as that the keys are in no HSM; empty for none.
 	Warning string
+	// Hung reports what only a restart of the process cures, such as a module that hangs in it: /health/live then answers 503;
+	// nil when there is nothing of the kind.
+	Hung func() error
 	// AuditChain names this node's chain of the audit log.
 	AuditChain string
 	// JWKSMaxAge is how long verifiers may cache the key set; 5 min.

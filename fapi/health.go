@@ -74,6 +74,8 @@ type finding struct {
 
 // health is the liveness and the readiness endpoint.
 type health struct {
+	// hung is [Config].Hung.
+	hung func() error
 	// warning is shown to the operator, or empty.
 	warning string
 	now     func() time.Time
@@ -121,8 +123,16 @@ func (h *health) routes() []endpoint.Route {
 	}
 }
 
-// live answers 200 while the process serves requests.
-func (h *health) live(w http.ResponseWriter, _ *http.Request, _ endpoint.At) error {
+// live answers 200 while the process serves requests, and 503 when only its restart helps.
+func (h *health) live(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
+	if h.hung != nil {
+		if err := h.hung(); err != nil {
+			h.log.ErrorContext(r.Context(), "server hangs; only a restart helps",
+				"correlation_id", event.Of(r.Context()).CorrelationID, "error", err.Error())
+			writeHealth(w, http.StatusServiceUnavailable, healthReport{Status: "hung", Parts: map[string]string{"signer": "hung"}})
+			return nil
+		}
+	}
 	writeHealth(w, http.StatusOK, healthReport{Status: "ok"})
 	return nil
 }
@@ -166,7 +176,7 @@ const (
 )
 
 func newHealth(c Config) *health {
-	h := &health{warning: c.Warning, now: c.Now, log: c.Logger, logged: map[string]logged{}}
+	h := &health{hung: c.Hung, warning: c.Warning, now: c.Now, log: c.Logger, logged: map[string]logged{}}
 	h.parts = []*part{
 		{name: storePart, check: c.Store.Ping},
 		{name: signerPart, check: func(ctx context.Context) error {

@@ -25,13 +25,18 @@ import (
 	"countersign/internal/config"
 	"countersign/internal/console"
 	"countersign/internal/serve"
+	"countersign/signer"
 	"countersign/signer/pkcs11"
+	"countersign/store"
 )
 
-// Exit codes, the same for all commands; 0 is success. docs/operation.md has them.
+// Exit codes, the same for all commands; 0 is success. From 64 on they are those of sysexits(3), so that what starts the
+// program again can tell what a new start mends. docs/operation.md has them.
 const (
-	exitError = 1 // it was tried and failed, or a check found a fault
-	exitUsage = 2 // the command line or the configuration is wrong: nothing was tried
+	exitError       = 1  // it was tried and failed, or a check found a fault
+	exitUsage       = 2  // the command line or the configuration is wrong: nothing was tried
+	exitUnavailable = 69 // EX_UNAVAILABLE: the database or the HSM cannot be reached; a later start may
+	exitPIN         = 77 // EX_NOPERM: the HSM refuses the PIN; it is not sent again before it changes
 )
 
 func main() {
@@ -119,8 +124,14 @@ func (p *program) fail(err error) int {
 	}
 	// One line, whatever was joined.
 	fmt.Fprintf(p.stderr, "countersign: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
-	if _, ok := errors.AsType[*admin.UsageError](err); ok {
+	_, wrongUse := errors.AsType[*admin.UsageError](err)
+	switch {
+	case wrongUse:
 		return exitUsage
+	case errors.Is(err, pkcs11.ErrOperator):
+		return exitPIN
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, signer.ErrUnavailable):
+		return exitUnavailable
 	}
 	return exitError
 }

@@ -12,9 +12,13 @@ type serveCommand struct{}
 
 // Help implements kong.HelpProvider.
 func (serveCommand) Help() string {
-	return `Starts only with a correct configuration, a reachable HSM and an up-to-date store, and reports
-what is wrong otherwise. Log lines go to standard error. SIGTERM and SIGINT end it: requests
-in flight are answered first. Notifies systemd when it is ready (Type=notify).
+	return `Starts only with a correct configuration and an up-to-date store, and reports what is wrong
+otherwise. It waits for its HSM: while that is away or refuses the PIN, /health/ready answers 503.
+Log lines go to standard error. SIGTERM and SIGINT end it: requests in flight are answered first.
+Notifies systemd when it listens (Type=notify).
+
+Exit codes: 0 after SIGTERM, 2 for a wrong configuration, 69 for a database that cannot be
+reached, 77 for a PIN that the HSM refuses (commands only), 1 for anything else.
 
 Examples:
   countersign serve

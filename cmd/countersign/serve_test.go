@@ -104,6 +104,12 @@ func (b *logBuffer) String() string {
 // serve starts the server and waits until it is ready.
 func (i *installation) serve(environment ...string) *running {
 	i.t.Helper()
+	return i.serveUntil("msg=ready", environment...)
+}
+
+// serveUntil starts the server and waits for a text in its log.
+func (i *installation) serveUntil(text string, environment ...string) *running {
+	i.t.Helper()
 	r := &running{t: i.t, logs: new(logBuffer), end: make(chan error, 1)}
 	r.cmd = exec.Command("countersign", "serve", "--config", i.config())
 	r.cmd.Env = append(os.Environ(), environment...)
@@ -114,7 +120,7 @@ func (i *installation) serve(environment ...string) *running {
 	go func() { r.end <- r.cmd.Wait() }()
 	i.t.Cleanup(func() { _ = r.cmd.Process.Kill() }) // it may have ended as it should
 	for range 200 {
-		if strings.Contains(r.logs.String(), "msg=ready") {
+		if strings.Contains(r.logs.String(), text) {
 			return r
 		}
 		select {
@@ -123,7 +129,7 @@ func (i *installation) serve(environment ...string) *running {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	i.t.Fatalf("the server is not ready:\n%s", r.logs)
+	i.t.Fatalf("the server does not log %q:\n%s", text, r.logs)
 	return nil
 }
 

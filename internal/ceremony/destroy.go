@@ -29,7 +29,7 @@ func (c *Ceremony) Destroy(ctx context.Context, id string, now bool) error {
 		c.Report(Event{Step: WouldDestroy, Key: k})
 		return nil
 	}
-	tokens, err := hsm.OpenAll(ctx, c.Signer, nil)
+	tokens, err := hsm.OpenAll(ctx, c.Signer)
 	if err != nil {
 		return err
 	}

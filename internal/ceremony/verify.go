@@ -32,7 +32,7 @@ func (c *Ceremony) Verify(ctx context.Context) ([]Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := hsm.OpenAll(ctx, c.Signer, nil)
+	tokens, err := hsm.OpenAll(ctx, c.Signer)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (c *Ceremony) Attest(ctx context.Context, id string) (map[string]pkcs11.Att
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := hsm.OpenAll(ctx, c.Signer, nil)
+	tokens, err := hsm.OpenAll(ctx, c.Signer)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func Open(ctx context.Context, c config.Signer, token config.Replica, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	if err := holder.Connect(ctx); err != nil {
+	if err := connect(ctx, holder); err != nil {
 		return nil, errors.Join(err, holder.Close())
 	}
 	return holder, nil

@@ -30,11 +30,17 @@ type Options struct {
 // keysInterval is how often the keys' states are read when no notification comes: a change is noticed within a second.
 const keysInterval = 500 * time.Millisecond
 
-// OpenSigner connects to the tokens and to the keys' states. [Signer.Tokens] has to be closed.
+// OpenSigner reads the keys' states and prepares the tokens, which have to be started ([Tokens.Start]) and closed. Only a
+// development key file has to be there and to open.
 func OpenSigner(ctx context.Context, c config.Signer, keys store.Keys, options Options) (*Signer, error) {
-	tokens, err := OpenAll(ctx, c, options.Logger)
+	tokens, err := prepareAll(c, options.Logger)
 	if err != nil {
 		return nil, err
+	}
+	if c.DevelopmentKeyFile != "" {
+		if err := tokens[0].Connect(ctx); err != nil {
+			return nil, errors.Join(err, tokens.Close())
+		}
 	}
 	s, err := signer.New(ctx, signer.Config{
 		Catalogue: Catalogue(keys), Replicas: tokens.Replicas(), RefreshInterval: keysInterval,

@@ -52,6 +52,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		return fapi.Config{}, err
 	}
 	settings.Store, settings.Signer, settings.AuditChain = s.store, s.keys.Signer, s.chain
+	settings.Hung = s.keys.Tokens.Hung
 	settings.Interactor, settings.DevicePages, settings.Passwords = interactor, shown.Device(), passwords
 	settings.Assets, settings.StrayPages, settings.CertificateRefused = assets, shown, s.certificateRefused
 	return settings, nil

@@ -37,8 +37,12 @@ type Options struct {
 // flushTimeout is for how long the last traces may keep the program from ending.
 const flushTimeout = 5 * time.Second
 
+// hsmFirst is how long the server waits for its HSM before it listens without it.
+const hsmFirst = 3 * time.Second
+
 // Run serves until ctx ends or a listener fails; requests in flight are answered first. It returns an error, and does not
-// serve, unless the configuration is correct, the HSM reachable and the schema of the store up to date.
+// serve, unless the configuration is correct and the schema of the store up to date. An HSM that is away, or refuses the
+// PIN, keeps the server from being ready, and not from running: it is ready when the HSM is there.
 func Run(ctx context.Context, o Options) error {
 	started := o.Now()
 	if err := Check(ctx, o.Config, o.Now); err != nil {
@@ -124,11 +128,17 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	if err != nil {
 		return err
 	}
+	reached := s.keys.Tokens.Start(background, hsmFirst, s.log)
 	waitJobs := s.start(background, endpoints)
 	defer func() {
 		stop()
 		waitJobs() // before the HSM and the store are closed
 	}()
+	if !reached {
+		s.log.WarnContext(ctx, "serving without the HSM; not ready until it is reached", "version", s.Version, "issuer", s.Config.Issuer,
+			"address", s.Config.Listen.Address)
+		return listeners.serve(ctx, s.log)
+	}
 	s.log.InfoContext(ctx, "ready", "version", s.Version, "issuer", s.Config.Issuer, "address", s.Config.Listen.Address,
 		"mtls_address", s.Config.ListenMTLS.Address, "store", s.Config.Store.Driver, "took", s.Now().Sub(started))
 	return listeners.serve(ctx, s.log)

@@ -43,7 +43,7 @@ func Find(ctx context.Context, address Address, parameters map[string]string) (*
 		return nil, err
 	}
 	if t.pooled, err = pooled(ctx, settings); err != nil {
-		return nil, fmt.Errorf("postgresql: connect: %w", err)
+		return nil, fmt.Errorf("postgresql: connect: %w", outcome(err))
 	}
 	return t, nil
 }
