@@ -2,10 +2,14 @@ package fapi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"countersign/fapi"
 	"countersign/fapi/fapitest"
 	"countersign/signer"
 )
@@ -55,6 +59,38 @@ func TestReadyNeedsTheStore(t *testing.T) {
 	}
 	if status, report := health(w, "/health/ready"); status != http.StatusServiceUnavailable || report.Parts["store"] != "unavailable" {
 		t.Errorf("without the store: %d %v", status, report)
+	}
+}
+
+// TestLiveUnlessHung: a node is alive until something hangs in it that only a restart cures. An HSM that is away is no such
+// thing.
+//
+// Covers: FD-98.
+func TestLiveUnlessHung(t *testing.T) {
+	t.Parallel()
+	var hung atomic.Bool
+	w := fapitest.NewWorld(t, func(c *fapi.Config) {
+		c.Hung = func() error {
+			if hung.Load() {
+				return errors.New("the module hangs in all 4 sessions")
+			}
+			return nil
+		}
+	})
+	w.Backend.Fail(signer.ErrUnavailable)
+	if status, report := health(w, "/health/live"); status != http.StatusOK || report.Status != "ok" {
+		t.Errorf("accepts an HSM that is away: %d %v", status, report)
+	}
+	hung.Store(true)
+	if status, report := health(w, "/health/live"); status != http.StatusServiceUnavailable || report.Status != "hung" {
+		t.Errorf("refuses when it hangs: %d %v", status, report)
+	}
+	if !strings.Contains(w.Logs.String(), "the module hangs in all 4 sessions") {
+		t.Error("the log does not say why")
+	}
+	hung.Store(false)
+	if status, _ := health(w, "/health/live"); status != http.StatusOK {
+		t.Errorf("accepts when it goes on: %d", status)
 	}
 }
 

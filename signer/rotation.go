@@ -9,13 +9,16 @@ import (
 const (
 	// JWKSMaxAge is how long verifiers may keep a copy of the key set: what the server tells them.
 	JWKSMaxAge = 5 * time.Minute
+	// KnownAfter is how long after its making every verifier knows a key: the last key set without it may have been given out
+	// by a node that learnt of it late, or whose clock is behind.
+	KnownAfter = JWKSMaxAge + skew
 	// skew is by how much clocks of nodes and verifiers may differ, and how long nodes may take to notice a change.
 	skew = time.Minute
 )
 
 // Schedule says when keys change.
 type Schedule struct {
-	// PublishFirst is how long a key is published before it signs; JWKSMaxAge by default.
+	// PublishFirst is how long a key is published before it signs; KnownAfter by default.
 	PublishFirst time.Duration
 	// TokenLifetime is the longest life of what a key signs.
 	TokenLifetime time.Duration
@@ -45,7 +48,7 @@ type Step struct {
 	Key Record
 }
 
-func (s Schedule) publishFirst() time.Duration { return cmp.Or(s.PublishFirst, JWKSMaxAge) }
+func (s Schedule) publishFirst() time.Duration { return cmp.Or(s.PublishFirst, KnownAfter) }
 
 // ActivatableAt is when a published key may sign first: when nobody can have a copy of the key set without it.
 func (s Schedule) ActivatableAt(key Record) time.Time { return key.CreatedAt.Add(s.publishFirst()) }

@@ -113,6 +113,29 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// TestKnownBeforeItSigns: a key does not sign when the copies of the key set that were given out at its making end, but when
+// those end that a node gave out which learnt of it late, or by a clock that is behind.
+//
+// Covers: FD-97.
+func TestKnownBeforeItSigns(t *testing.T) {
+	made := time.Unix(1_800_000_000, 0)
+	uses := []Use{UseAccessToken}
+	current := Record{ID: "a", Algorithm: PS256, Uses: uses, State: Active, ActivatedAt: made.Add(-48 * time.Hour)}
+	next := Record{ID: "b", Algorithm: PS256, Uses: uses, State: Published, CreatedAt: made}
+	for after, want := range map[time.Duration]bool{
+		JWKSMaxAge: false, JWKSMaxAge + 263*time.Millisecond: false, JWKSMaxAge + 30*time.Second: false,
+		KnownAfter - time.Nanosecond: false, KnownAfter: true,
+	} {
+		due := Schedule{Every: 24 * time.Hour}.Due([]Record{current, next}, made.Add(after))
+		if got := len(due) == 1 && due[0].Change == Activate; got != want || len(due) > 1 {
+			t.Errorf("after %s: %v, to be activated: %v", after, due, want)
+		}
+	}
+	if KnownAfter < JWKSMaxAge+30*time.Second {
+		t.Errorf("the margin is %s", KnownAfter-JWKSMaxAge)
+	}
+}
+
 // TestScheduleWaits: what must not be activated is not.
 func TestScheduleWaits(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
@@ -132,7 +155,7 @@ func TestScheduleWaits(t *testing.T) {
 		want     []Change
 	}{
 		"nothing before its time":          {day, []Record{current, next}, 23 * time.Hour, nil},
-		"a successor when its time comes":  {day, []Record{current}, 24*time.Hour - JWKSMaxAge, []Change{Generate}},
+		"a successor when its time comes":  {day, []Record{current}, 24*time.Hour - KnownAfter, []Change{Generate}},
 		"activation":                       {day, []Record{current, next}, 24 * time.Hour, []Change{Activate}},
 		"not while copies may lack it":     {day, []Record{current, change(func(r *Record) { r.CreatedAt = start.Add(24*time.Hour - time.Minute) })}, 24 * time.Hour, nil},
 		"not while a replica lacks it":     {day, []Record{current, change(func(r *Record) { r.URIs = r.URIs[:1] })}, 24 * time.Hour, []Change{Copy}},

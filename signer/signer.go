@@ -312,21 +312,33 @@ func (s *Signer) Active(ctx context.Context, use Use, alg Algorithm) (Key, error
 	return Key{ID: found.ID, Algorithm: alg, Public: found.Public, signer: s, record: *found, use: use}, nil
 }
 
+// ActiveKeys returns the active key of each algorithm for a use, the one activated last first. The errors are those of
+// [Signer.Active].
+func (s *Signer) ActiveKeys(ctx context.Context, use Use) ([]Key, error) {
+	var found []Key
+	for _, alg := range []Algorithm{ES256, PS256, EdDSA} {
+		switch key, err := s.Active(ctx, use, alg); {
+		case err == nil:
+			found = append(found, key)
+		case !errors.Is(err, ErrNoKey):
+			return nil, err
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w for %s", ErrNoKey, use)
+	}
+	slices.SortStableFunc(found, func(a, b Key) int { return b.record.ActivatedAt.Compare(a.record.ActivatedAt) })
+	return found, nil
+}
+
 // ActiveFor returns the active key for a use, whatever its algorithm, the one activated last. The errors are those of
 // [Signer.Active].
 func (s *Signer) ActiveFor(ctx context.Context, use Use) (Key, error) {
-	var found Key
-	err := fmt.Errorf("%w for %s", ErrNoKey, use)
-	for _, alg := range []Algorithm{ES256, PS256, EdDSA} {
-		key, activeErr := s.Active(ctx, use, alg)
-		switch {
-		case activeErr == nil && (found.ID == "" || key.record.ActivatedAt.After(found.record.ActivatedAt)):
-			found, err = key, nil
-		case activeErr != nil && !errors.Is(activeErr, ErrNoKey):
-			return Key{}, activeErr
-		}
+	found, err := s.ActiveKeys(ctx, use)
+	if err != nil {
+		return Key{}, err
 	}
-	return found, err
+	return found[0], nil
 }
 
 // Algorithms are those for which there is an active key for a use, in no order. The error is that of ctx.

@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // modules are the places where distributions put SoftHSM2.
@@ -159,4 +160,35 @@ func validLabel(label string) bool {
 		}
 	}
 	return len(label) > 0 && len(label) <= 32
+}
+
+// Damaged lists the files of SoftHSM2's tokens that are empty. SoftHSM2 writes its files in place, so that one may be empty
+// after a power cut, a full disk or a kill; an empty token.object hides the whole token. environment is that of the module;
+// without a configuration in it there is nothing to look at.
+func Damaged(environment map[string]string) ([]string, error) {
+	configuration := environment[variable]
+	if configuration == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(configuration)
+	if err != nil {
+		return nil, fmt.Errorf("softhsm: %w", err)
+	}
+	var damaged []string
+	for line := range strings.Lines(string(text)) {
+		name, folder, found := strings.Cut(line, "=")
+		if !found || strings.TrimSpace(name) != "directories.tokendir" {
+			continue
+		}
+		objects, err := filepath.Glob(filepath.Join(strings.TrimSpace(folder), "*", "*.object"))
+		if err != nil {
+			return nil, fmt.Errorf("softhsm: %w", err)
+		}
+		for _, object := range objects {
+			if info, err := os.Stat(object); err == nil && info.Size() == 0 {
+				damaged = append(damaged, object)
+			}
+		}
+	}
+	return damaged, nil
 }

@@ -124,3 +124,40 @@ func TestLabels(t *testing.T) {
 		}
 	}
 }
+
+// TestDamaged: an object of no bytes is found, whichever it is; whole ones and other modules are none.
+//
+// Covers: FD-99.
+func TestDamaged(t *testing.T) {
+	folder := t.TempDir()
+	token := filepath.Join(folder, "tokens", "0001")
+	configuration := filepath.Join(folder, "softhsm2.conf")
+	environment := map[string]string{"SOFTHSM2_CONF": configuration}
+	if err := errors.Join(os.MkdirAll(token, 0o700),
+		os.WriteFile(configuration, []byte("objectstore.backend = file\ndirectories.tokendir = "+filepath.Join(folder, "tokens")+"\n"), 0o600),
+		os.WriteFile(filepath.Join(token, "token.object"), []byte("x"), 0o600), os.WriteFile(filepath.Join(token, "token.lock"), nil, 0o600),
+		os.WriteFile(filepath.Join(token, "generation"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Damaged(environment); err != nil || len(found) > 0 {
+		t.Errorf("accepts a whole token: %v, %v", found, err)
+	}
+	key := filepath.Join(token, "11b0.object")
+	for _, file := range []string{key, filepath.Join(token, "token.object")} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := Damaged(environment); err != nil || !cmp.Equal(found, []string{file}) {
+			t.Errorf("refuses: %v, %v", found, err)
+		}
+		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := Damaged(map[string]string{"OTHER": "x"}); err != nil || len(found) > 0 {
+		t.Errorf("accepts another module: %v, %v", found, err)
+	}
+	if _, err := Damaged(map[string]string{"SOFTHSM2_CONF": "/nowhere"}); err == nil {
+		t.Error("refuses: a configuration that is not there is no problem")
+	}
+}

@@ -9,11 +9,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"countersign/internal/config"
+	"countersign/internal/hsm"
+	"countersign/signer"
+	"countersign/signer/pkcs11"
 )
 
 const withoutHSM = "serving without the HSM"
@@ -183,4 +189,44 @@ func TestServersAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestMoveWithoutAnAlgorithm: a server whose HSM has lost the last key of an algorithm, as after a move to one that does not
+// have it, is not ready, and goes on sealing its audit log with another; when the key retires it is ready again, without a
+// restart.
+//
+// Covers: FD-96.
+func TestMoveWithoutAnAlgorithm(t *testing.T) {
+	i := newInstallation(t)
+	c, err := config.Load(i.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := hsm.OpenFirst(t.Context(), c.Signer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := token.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(held, func(k pkcs11.Key) bool { return k.Record.Algorithm == signer.EdDSA })
+	lost := held[at].Record.ID
+	if err := errors.Join(token.Destroy(t.Context(), lost), token.Close()); err != nil {
+		t.Fatal(err)
+	}
+	server := i.serve()
+	i.waits(server)
+	command := exec.Command("countersign", "demo", "--auto", "--config", i.config(), "--port", i.demoPort)
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("the flow with another algorithm: %v\n%s", err, output)
+	}
+	if output, err := exec.Command("countersign", "keys", "retire", "--kid="+lost, "--last", "--config", i.config()).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	i.becomesReady(server)
+	server.ends() // which seals what is left
+	if logs := server.logs.String(); !strings.Contains(logs, "audit checkpoint") || strings.Contains(logs, "audit log append failed") {
+		t.Errorf("the audit log was not sealed:\n%s", logs)
+	}
 }

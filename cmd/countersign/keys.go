@@ -45,7 +45,7 @@ What changes a key can be tried with --dry-run, and leaves a --transcript that t
 
 To rotate:
   countersign keys rotate --alg PS256       # generates the next key and publishes it
-  countersign keys rotate --alg PS256       # five minutes later: the next key signs, the old one retires
+  countersign keys rotate --alg PS256       # six minutes later: the next key signs, the old one retires
 
 Others:
   countersign keys list
@@ -83,7 +83,7 @@ func (p *program) withCeremony(ctx context.Context, f ceremonyFlags, work func(*
 	}
 	return p.withStore(ctx, func(s store.Store) error {
 		return work(&ceremony.Ceremony{
-			Keys: s, Signer: loaded.Signer, Schedule: ceremony.ScheduleOf(loaded), Now: p.now, Report: func(e ceremony.Event) { p.printf("%s\n", e) },
+			Keys: s, Clients: s, AccessTokens: signer.Algorithm(loaded.Tokens.AccessTokenAlgorithm), Signer: loaded.Signer, Schedule: ceremony.ScheduleOf(loaded), Now: p.now, Report: func(e ceremony.Event) { p.printf("%s\n", e) },
 			DryRun: f.DryRun, Operators: f.Operator, Transcript: f.Transcript, Program: buildinfo.Read().Version,
 		})
 	})
@@ -161,7 +161,7 @@ type keysRotate struct {
 // Help implements kong.HelpProvider.
 func (keysRotate) Help() string {
 	return `Takes the next step: generates a key and publishes it; or, when there is one that every verifier
-knows by now, signs with it and retires the old one. Run it twice, five minutes apart, or with
+knows by now, signs with it and retires the old one. Run it twice, six minutes apart, or with
 --wait. With signer.rotate_every in the configuration the server does it by itself.
 
 Examples:
@@ -190,12 +190,26 @@ func (c keysActivate) Run(ctx context.Context, p *program) error {
 
 type keysRetire struct {
 	keyName
+	Last bool `help:"Also when it is the last of its algorithm. What ends with it, and which clients need it, is printed; --dry-run prints it and changes nothing."`
 	ceremonyFlags
+}
+
+// Help implements kong.HelpProvider.
+func (keysRetire) Help() string {
+	return `A retired key signs no more and stays published while tokens that it signed may be valid.
+
+The last key of an algorithm is retired with --last, for example before a move to an HSM that does not
+have the algorithm, or after it: a server with an active key that no HSM holds is not ready.
+Access tokens have to be signed with another one before (tokens.access_token_algorithm).
+
+Examples:
+  countersign keys retire KID
+  countersign keys retire KID --last --dry-run`
 }
 
 // Run implements the command.
 func (c keysRetire) Run(ctx context.Context, p *program) error {
-	return p.changeKey(ctx, c.ceremonyFlags, c.keyName, func(k *ceremony.Ceremony, kid string) error { return k.Retire(ctx, kid) })
+	return p.changeKey(ctx, c.ceremonyFlags, c.keyName, func(k *ceremony.Ceremony, kid string) error { return k.Retire(ctx, kid, c.Last) })
 }
 
 type keysDestroy struct {

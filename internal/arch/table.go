@@ -81,7 +81,7 @@ func program() []Package {
 		}},
 		{"internal/doctor", []string{
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
-			"internal/database", "internal/hsm", "internal/serve", "mtls", "mtls/dn", "signer", "store",
+			"internal/database", "internal/hsm", "internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
 		}},
 		{"internal/logs", nil},
 		{"internal/logs/generate", []string{"internal/logs"}},

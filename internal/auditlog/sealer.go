@@ -220,15 +220,14 @@ func (s *Sealer) resume(ctx context.Context) error {
 
 // checkpoint seals the chain. It goes to the log of the server, too, which is how it leaves the machine.
 func (s *Sealer) checkpoint(ctx context.Context) error {
-	key, err := s.Signer.ActiveFor(ctx, signer.UseEvidence)
+	keys, err := s.Signer.ActiveKeys(ctx, signer.UseEvidence)
 	if errors.Is(err, signer.ErrNoKey) {
 		return fmt.Errorf("no key seals the audit log; make one with: countersign keys generate --alg ES256 --use evidence: %w", err)
 	}
 	if err != nil {
 		return err
 	}
-	next := *s.chain
-	line, err := next.Checkpoint(ctx, s.Now(), jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign})
+	next, line, err := s.seal(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -243,4 +242,17 @@ func (s *Sealer) checkpoint(ctx context.Context) error {
 		s.Log.InfoContext(ctx, "audit checkpoint", "chain", s.Chain, "sequence", entry.Sequence, "checkpoint", entry.Checkpoint)
 	}
 	return nil
+}
+
+// seal makes a checkpoint with the first of some keys that an HSM holds: one that is missing, as after a move to an HSM that does
+// not have its algorithm, does not keep the others from sealing.
+func (s *Sealer) seal(ctx context.Context, keys []signer.Key) (next audit.Chain, line []byte, err error) {
+	for _, key := range keys {
+		next = *s.chain
+		line, err = next.Checkpoint(ctx, s.Now(), jose.SigningKey{ID: key.ID, Algorithm: string(key.Algorithm), Sign: key.Sign})
+		if !errors.Is(err, signer.ErrNoKey) {
+			break
+		}
+	}
+	return next, line, err
 }

@@ -181,6 +181,43 @@ func (w *world) wantCounts(got map[string]int, want ...any) {
 	}
 }
 
+// TestSealsWithAnotherAlgorithm: a key that no HSM holds any more, as after a move to one that does not have its algorithm,
+// does not keep the log from being sealed by another one; an HSM that is away does.
+//
+// Covers: FD-96.
+func TestSealsWithAnotherAlgorithm(t *testing.T) {
+	w := newWorld(t, signer.UseEvidence)
+	held, err := w.backend.List(t.Context())
+	w.must(err)
+	gone, err := w.backend.Generate(t.Context(), signer.EdDSA)
+	w.must(err)
+	w.must(w.backend.Destroy(t.Context(), gone.ID))
+	here := held[0].Record
+	for i, record := range []*signer.Record{&here, &gone} { // the one that is gone was activated last
+		record.State, record.Uses, record.ActivatedAt = signer.Active, []signer.Use{signer.UseEvidence}, w.now.Add(time.Duration(i)*time.Hour)
+	}
+	w.signer, err = signer.New(t.Context(), signer.Config{Catalogue: catalogue{here, gone}, Replicas: []signer.Replica{{Backend: w.backend}}, Now: w.Now})
+	w.must(err)
+	s := w.sealer("a")
+	w.record("a", 3)
+	w.must(s.Seal(t.Context()))
+	w.wantCounts(w.verified(0), "a", 4)
+
+	w.backend.set(true)
+	w.record("a", 1)
+	if err := s.Seal(t.Context()); !errors.Is(err, signer.ErrUnavailable) {
+		t.Errorf("refuses while the HSM is away: %v", err)
+	}
+	w.wantCounts(w.verified(1), "a", 5)
+
+	w.signer, err = signer.New(t.Context(), signer.Config{Catalogue: catalogue{gone}, Replicas: []signer.Replica{{Backend: w.backend}}, Now: w.Now})
+	w.must(err)
+	w.backend.set(false)
+	if err := w.sealer("a").Seal(t.Context()); !errors.Is(err, signer.ErrNoKey) {
+		t.Errorf("refuses without another key: %v", err)
+	}
+}
+
 // TestCheckpointsWhenDue: after a time, after a number of entries, at the end, and never for nothing.
 func TestCheckpointsWhenDue(t *testing.T) {
 	w := newWorld(t, signer.UseEvidence)

@@ -25,6 +25,12 @@ import (
 // Ceremony is what every change of a key needs. Errors are for the operator, and name the flag that mends them.
 type Ceremony struct {
 	Keys store.Keys
+	// Clients are asked which of them need an algorithm whose last key retires.
+	Clients interface {
+		Clients(ctx context.Context) ([]store.Client, error)
+	}
+	// AccessTokens is the algorithm that signs access tokens.
+	AccessTokens signer.Algorithm
 	// Signer is where the keys are.
 	Signer   config.Signer
 	Schedule signer.Schedule
@@ -67,6 +73,12 @@ const (
 	Destroyed         // Key
 	ReplicaAdded      // Key is used from Token too
 	TranscriptWritten // into File
+
+	// What ends when the last key of an algorithm retires, also reported by a dry run.
+	Loses    // what Key's algorithm is for no more: Uses
+	Unsealed // the audit log, by any key
+	Unpushed // browsers
+	Needed   // Key's algorithm, by the client of Need
 )
 
 // Event is a step that was taken, or that a dry run would take.
@@ -77,6 +89,8 @@ type Event struct {
 	Address    string
 	File       string
 	Wait       time.Duration
+	Uses       []string
+	Need       Need
 }
 
 // String tells the operator of the step, in one line.
@@ -121,6 +135,14 @@ func (e Event) String() string {
 		return fmt.Sprintf("the key %s is used from %s as well", k.ID, e.Token)
 	case TranscriptWritten:
 		return fmt.Sprintf("the transcript is in %s", e.File)
+	case Loses:
+		return fmt.Sprintf("without the key %s none is left for %s: %s", k.ID, k.Algorithm, strings.Join(e.Uses, ", "))
+	case Unsealed:
+		return "no key of any algorithm is left to seal the audit log: run countersign keys generate --alg ES256 --use evidence --activate"
+	case Unpushed:
+		return "browsers are notified of nothing (web push) until there is another ES256 key for it"
+	case Needed:
+		return fmt.Sprintf("the client %s needs it (%s): what it asks for is answered 503 until it registers another algorithm", e.Need.ClientID, e.Need.Member)
 	}
 	return ""
 }
@@ -213,7 +235,7 @@ func (c *Ceremony) first(ctx context.Context, planned store.Key) error {
 	for _, k := range keys {
 		if k.State == string(signer.Active) && k.Algorithm == planned.Algorithm && shareUse(k.Uses, planned.Uses) {
 			return fmt.Errorf("there is an active %s key, and verifiers have to learn the new one first: leave out --activate, and run countersign keys activate in %s",
-				k.Algorithm, signer.JWKSMaxAge)
+				k.Algorithm, signer.KnownAfter)
 		}
 	}
 	return nil
@@ -268,8 +290,9 @@ func (c *Ceremony) Activate(ctx context.Context, id string, now bool) error {
 	return c.record(ctx, "keys activate", k, signer.Active)
 }
 
-// Retire stops signing with an active key, unless it is the last for one of its uses. It stays published.
-func (c *Ceremony) Retire(ctx context.Context, id string) error {
+// Retire stops signing with an active key. It stays published. The last of its algorithm for one of its uses retires only with
+// last, after what ends with it was reported: so a server moves to an HSM that does not have the algorithm.
+func (c *Ceremony) Retire(ctx context.Context, id string, last bool) error {
 	if err := c.check(0); err != nil {
 		return err
 	}
@@ -280,8 +303,13 @@ func (c *Ceremony) Retire(ctx context.Context, id string) error {
 	if k.State != string(signer.Active) {
 		return fmt.Errorf("the key %s is %s; only an active key can be retired", k.ID, k.State)
 	}
-	if use, ok := leftWithout(k, keys); ok {
-		return lastActive(k, use)
+	if lost := lostWith(k, keys); len(lost) > 0 {
+		if !last {
+			return fmt.Errorf("%w, or give --last to do without (--dry-run shows what ends with it)", lastActive(k, lost[0]))
+		}
+		if err := c.parting(ctx, k, keys, lost); err != nil {
+			return err
+		}
 	}
 	if c.DryRun {
 		c.Report(Event{Step: WouldRetire, Key: k})
@@ -342,17 +370,4 @@ func lastActive(k store.Key, use string) error {
 // shareUse reports whether two keys are for the same thing.
 func shareUse(a, b []string) bool {
 	return slices.ContainsFunc(a, func(use string) bool { return slices.Contains(b, use) })
-}
-
-// leftWithout finds a use that no other active key of the algorithm serves.
-func leftWithout(retired store.Key, keys []store.Key) (use string, found bool) {
-	for _, use := range retired.Uses {
-		served := slices.ContainsFunc(keys, func(k store.Key) bool {
-			return k.ID != retired.ID && k.State == string(signer.Active) && k.Algorithm == retired.Algorithm && slices.Contains(k.Uses, use)
-		})
-		if !served {
-			return use, true
-		}
-	}
-	return "", false
 }

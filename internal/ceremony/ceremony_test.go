@@ -31,16 +31,16 @@ func TestLife(t *testing.T) {
 	}
 	refused(t, w.ceremony().Generate(ctx, "ES256", []string{"id_token"}, true), "leave out --activate")
 	refused(t, w.ceremony().Generate(ctx, "ES256", []string{"request_object"}, false), "--use: a key for ES256 is not for request_object")
-	refused(t, w.ceremony().Retire(ctx, first.ID), "is the last active ES256 key for access_token")
+	refused(t, w.ceremony().Retire(ctx, first.ID, false), "is the last active ES256 key for access_token")
 
 	w.must(w.ceremony().Generate(ctx, "ES256", nil, false))
 	second := w.key("ES256", signer.Published)
 	refused(t, w.ceremony().Activate(ctx, second.ID, false), "not known to every verifier yet: wait")
-	w.advance(signer.JWKSMaxAge)
+	w.advance(signer.KnownAfter)
 	w.must(w.ceremony().Activate(ctx, second.ID[:20], false))
 	refused(t, w.ceremony().Activate(ctx, second.ID, false), "only a published key can be activated")
-	w.must(w.ceremony().Retire(ctx, first.ID))
-	refused(t, w.ceremony().Retire(ctx, first.ID), "only an active key can be retired")
+	w.must(w.ceremony().Retire(ctx, first.ID, false))
+	refused(t, w.ceremony().Retire(ctx, first.ID, false), "only an active key can be retired")
 
 	refused(t, w.ceremony("alice", " ALICE ").Destroy(ctx, first.ID, true), "this needs two people: give --operator twice, with different names (found 1 name)")
 	refused(t, w.ceremony("alice", " ").Destroy(ctx, first.ID, true), "--operator: a name is empty")
@@ -121,7 +121,7 @@ func TestRotate(t *testing.T) {
 	}{
 		{"makes the next key", 0, []ceremony.Step{ceremony.Generated, ceremony.Pending}},
 		{"waits", time.Minute, []ceremony.Step{ceremony.Pending}},
-		{"switches", signer.JWKSMaxAge, []ceremony.Step{ceremony.Activated, ceremony.Retired}},
+		{"switches", signer.KnownAfter, []ceremony.Step{ceremony.Activated, ceremony.Retired}},
 	} {
 		w.advance(step.after)
 		w.must(w.ceremony().Rotate(ctx, rotation))

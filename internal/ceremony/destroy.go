@@ -44,8 +44,8 @@ func (c *Ceremony) destructible(k store.Key, keys []store.Key, now bool) error {
 	}
 	switch record.State {
 	case signer.Active:
-		if use, ok := leftWithout(k, keys); ok {
-			return lastActive(k, use)
+		if lost := lostWith(k, keys); len(lost) > 0 {
+			return fmt.Errorf("%w, or retire it with --last", lastActive(k, lost[0]))
 		}
 		return fmt.Errorf("the key %s is active: retire it first", k.ID)
 	case signer.Retiring:

@@ -82,7 +82,7 @@ func (c *Ceremony) planned(r Rotation, old, next store.Key) Event {
 		if r.Now {
 			return Event{Step: WouldReplace, Key: next, Other: old}
 		}
-		return Event{Step: WouldPublish, Key: next, Other: old, Wait: signer.JWKSMaxAge}
+		return Event{Step: WouldPublish, Key: next, Other: old, Wait: signer.KnownAfter}
 	}
 	if wait := c.unknownFor(next); wait > 0 && !r.Now {
 		return Event{Step: WouldWait, Key: next, Other: old, Wait: wait}
@@ -134,7 +134,7 @@ func (c *Ceremony) replace(ctx context.Context, r Rotation, holder hsm.Holder, o
 	}
 	c.Report(Event{Step: Retired, Key: old})
 	if r.Now {
-		c.Report(Event{Step: KnownWithin, Key: next, Wait: signer.JWKSMaxAge})
+		c.Report(Event{Step: KnownWithin, Key: next, Wait: signer.KnownAfter})
 	}
 	return c.write(ctx, "keys rotate", holder, next, string(signer.Published), string(signer.Active))
 }

@@ -62,13 +62,17 @@ func (c *Ceremony) record(ctx context.Context, command string, k store.Key, afte
 	return errors.Join(c.write(ctx, command, holder, k, k.State, string(after)), holder.Close())
 }
 
-// write writes the transcript of a change, if one is wanted. The key has to be in the HSM still.
+// write writes the transcript of a change, if one is wanted. The key has to be in the HSM still, unless it retires: another
+// key of the HSM signs for one that is gone.
 func (c *Ceremony) write(ctx context.Context, command string, holder hsm.Holder, k store.Key, before, after string) error {
 	if c.Transcript == "" {
 		return nil
 	}
-	attested, err := holder.Attest(ctx, k.ID)
-	if err != nil {
+	var attested *pkcs11.Attestation
+	switch said, err := holder.Attest(ctx, k.ID); {
+	case err == nil:
+		attested = &said
+	case !errors.Is(err, signer.ErrNoKey) || after != string(signer.Retiring):
 		return err
 	}
 	host, err := os.Hostname()
@@ -78,7 +82,7 @@ func (c *Ceremony) write(ctx context.Context, command string, holder hsm.Holder,
 	text, err := sign(ctx, holder, k, Statement{
 		Command: command, At: c.Now().UTC().Format(time.RFC3339), Host: host, Program: c.Program, Operators: c.Operators,
 		Token: holder.Token(), KID: k.ID, Algorithm: k.Algorithm, Uses: k.Uses, Addresses: k.URIs, Public: k.Public,
-		Before: before, After: after, Attested: &attested,
+		Before: before, After: after, Attested: attested,
 	})
 	if err != nil {
 		return err
@@ -95,16 +99,18 @@ func (c *Ceremony) write(ctx context.Context, command string, holder hsm.Holder,
 	return nil
 }
 
-// sign signs a statement with the key that it is about, or with another of the HSM when that key decrypts.
+// sign signs a statement with the key that it is about, or with another of the HSM when that key decrypts or is gone.
 func sign(ctx context.Context, holder hsm.Holder, k store.Key, said Statement) ([]byte, error) {
 	record, err := hsm.Record(k)
 	if err != nil {
 		return nil, err
 	}
-	if record.Algorithm.Decrypts() {
+	if record.Algorithm.Decrypts() && said.Attested != nil {
 		if err := signer.Prove(ctx, holder, record); err != nil {
 			return nil, err
 		}
+	}
+	if record.Algorithm.Decrypts() || said.Attested == nil {
 		if record, err = witness(ctx, holder); err != nil {
 			return nil, err
 		}

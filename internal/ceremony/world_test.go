@@ -65,7 +65,7 @@ func (w *world) advance(d time.Duration) {
 func (w *world) ceremony(operators ...string) *ceremony.Ceremony {
 	w.events = nil
 	return &ceremony.Ceremony{
-		Keys: w.store, Signer: w.signer, Schedule: signer.Schedule{TokenLifetime: 10 * time.Minute}, Now: w.clock,
+		Keys: w.store, Clients: w.store, AccessTokens: signer.PS256, Signer: w.signer, Schedule: signer.Schedule{TokenLifetime: 10 * time.Minute}, Now: w.clock,
 		Report: func(e ceremony.Event) { w.events = append(w.events, e) }, Operators: operators, Program: "test",
 	}
 }

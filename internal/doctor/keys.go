@@ -12,6 +12,7 @@ import (
 	"countersign/internal/database"
 	"countersign/internal/hsm"
 	"countersign/signer"
+	"countersign/softhsm"
 )
 
 // openStore opens the store. Without it the checks of clients and keys find nothing.
@@ -69,6 +70,7 @@ func (d *Doctor) openTokens(ctx context.Context) (f Findings) {
 	} else {
 		f.ok("hsm", "the module runs in a worker process of its own")
 	}
+	d.damaged(&f)
 	tokens, problems, err := hsm.Connect(ctx, d.Config.Signer, nil)
 	if err != nil {
 		f.fail("hsm", "%v", err)
@@ -83,6 +85,22 @@ func (d *Doctor) openTokens(ctx context.Context) (f Findings) {
 		d.reached = f.token(ctx, token) || d.reached
 	}
 	return f
+}
+
+// damaged looks for files of SoftHSM2 that an interruption left empty.
+func (d *Doctor) damaged(f *Findings) {
+	if d.Config.Signer.DevelopmentKeyFile != "" {
+		return
+	}
+	for _, token := range hsm.Settings(d.Config.Signer) {
+		empty, err := softhsm.Damaged(token.Environment)
+		if err != nil {
+			f.warn("hsm", "%v", err)
+		}
+		for _, file := range empty {
+			f.fail("hsm", "%s is empty: SoftHSM2 was interrupted while it wrote; put this file back from a backup of the token's folder (docs/hsm.md)", file)
+		}
+	}
 }
 
 // token lists what a token holds, and reports whether it could.
@@ -123,7 +141,32 @@ func (d *Doctor) keys(ctx context.Context) (f Findings) {
 	}
 	f.active(ctx, keys, published)
 	d.uses(ctx, &f, keys, published)
+	d.needs(ctx, &f, published)
 	return f
+}
+
+// needs looks for clients that registered an algorithm for which no key is active.
+func (d *Doctor) needs(ctx context.Context, f *Findings, published []signer.Record) {
+	clients, err := d.store.Clients(ctx)
+	if err != nil {
+		f.fail("clients", "%v", err)
+		return
+	}
+	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256} {
+		unserved := slices.DeleteFunc(ceremony.Uses(string(alg)), func(use string) bool {
+			return slices.ContainsFunc(published, func(r signer.Record) bool {
+				return r.State == signer.Active && r.Algorithm == alg && slices.Contains(r.Uses, signer.Use(use))
+			})
+		})
+		needs, err := ceremony.Needing(clients, string(alg), unserved)
+		if err != nil {
+			f.fail("clients", "%v", err)
+			return
+		}
+		for _, need := range needs {
+			f.warn("clients", "%s registered %s %s, for which no key is active: what it asks for is answered 503", need.ClientID, need.Member, alg)
+		}
+	}
 }
 
 // active has every active key sign or decrypt.
