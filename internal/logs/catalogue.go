@@ -219,18 +219,37 @@ func keys() []Group {
 				Remedy:  "Copy the key with the vendor's tool, then run `countersign keys import-replica`.",
 			},
 			{
-				Message: "HSM needs an operator; not retried until restart",
+				Message: "HSM login needs an operator; the PIN is not sent again until it changes",
 				Levels:  []string{"error"},
 				Fields:  []string{"error"},
-				Cause:   "The PKCS#11 module refuses for good: a wrong or locked PIN, or a missing token. Retrying could lock the PIN.",
-				Remedy:  "Correct the PIN or the token, then restart the server.",
+				Cause: "The token refused the PIN, or says that it is locked, expired, or at its last try. The server stays up, is not " +
+					"ready, and looks at the token every 10 seconds without sending a PIN that was refused. Logged once for each change of " +
+					"the PIN's file.",
+				Remedy: "Correct the PIN in its file; the server takes it within a second. For a locked token the security officer sets a new " +
+					"PIN. If the PIN was right after all, remove the file that the error names. The info line \"token accepts the PIN again\" " +
+					"ends the incident.",
 			},
 			{
-				Message: "HSM unreachable; signing continues on the others",
+				Message: "HSM unreachable; tried again until it is reached",
 				Levels:  []string{"error"},
 				Fields:  []string{"hsm", "error"},
-				Cause:   "One of several HSMs could not be opened at the start.",
-				Remedy:  "Check the HSM and restart the server when it is back.",
+				Cause:   "An HSM was not reached when the server started. The others sign; without another the server is not ready.",
+				Remedy:  "Check the HSM and its network. The info line \"HSM reached\" ends the incident; nothing has to be restarted.",
+			},
+			{
+				Message: "serving without the HSM; not ready until it is reached",
+				Levels:  []string{"warn"},
+				Fields:  []string{"version", "issuer", "address"},
+				Cause:   "No HSM was reached within 3 seconds of the start: it is away, hangs, or refuses the PIN, as another line says.",
+				Remedy:  "As for that line. `/health/ready` answers 200 when an HSM signs.",
+			},
+			{
+				Message: "PKCS#11 worker lacked an active key that the token holds; replaced",
+				Levels:  []string{"warn"},
+				Fields:  []string{"pid"},
+				Cause: "A worker had opened another token with the same label, or the token as it was before: a swap, a failover, a restored " +
+					"backup. A new worker found the key that it lacked.",
+				Remedy: "Nothing for single lines. If it goes on, make sure that one token only has the label, or add serial= to signer.token.",
 			},
 			{
 				Message: "PKCS#11 worker did not start",
@@ -252,6 +271,14 @@ func keys() []Group {
 				Fields:  []string{"pid"},
 				Cause:   "The module did not return within signer.timeout.",
 				Remedy:  "Check the HSM, its network and its load; raise signer.timeout only if the HSM is that slow.",
+			},
+			{
+				Message: "server hangs; only a restart helps",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "error"},
+				Cause: "The PKCS#11 module hangs in the server's own process (signer.backend = \"crypto11\"), in every session. " +
+					"`/health/live` answers 503. Logged for each probe.",
+				Remedy: "Restart the server, or have its supervisor do so by the liveness probe. The default backend needs no restart.",
 			},
 		}},
 		{"Signing keys", []Entry{
