@@ -88,6 +88,8 @@ const (
 func connect(ctx context.Context, token Holder) error {
 	quick, cancel := context.WithTimeout(ctx, connectQuick)
 	defer cancel()
+	again := time.NewTicker(connectAgain)
+	defer again.Stop()
 	err := token.Connect(ctx)
 	for range connectTries - 1 {
 		if err == nil || errors.Is(err, pkcs11.ErrOperator) || !errors.Is(err, signer.ErrUnavailable) || quick.Err() != nil {
@@ -96,7 +98,7 @@ func connect(ctx context.Context, token Holder) error {
 		select {
 		case <-quick.Done():
 			return err
-		case <-time.After(connectAgain):
+		case <-again.C:
 		}
 		err = token.Connect(ctx)
 	}
