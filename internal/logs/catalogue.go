@@ -244,6 +244,14 @@ func keys() []Group {
 				Remedy:  "As for that line. `/health/ready` answers 200 when an HSM signs.",
 			},
 			{
+				Message: "token has fewer sessions than signer.sessions",
+				Levels:  []string{"warn"},
+				Fields:  []string{"count"},
+				Cause: "The token opened only count sessions to sign in (CKR_SESSION_COUNT): it has no more, or others hold them. Signing " +
+					"goes on in these, at most as many at once.",
+				Remedy: "Lower signer.sessions to what the token has, or find what else holds sessions. Keys that decrypt need sessions of their own.",
+			},
+			{
 				Message: "PKCS#11 worker lacked an active key that the token holds; replaced",
 				Levels:  []string{"warn"},
 				Fields:  []string{"pid"},

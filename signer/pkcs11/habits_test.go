@@ -4,6 +4,8 @@ package pkcs11_test
 
 import (
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 
 	"countersign/signer"
@@ -65,5 +67,39 @@ func TestListsOfMechanisms(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestTokenOfFewSessions: a token with fewer sessions than are asked for signs in those that it has, which is told; one with
+// none to sign in does not.
+//
+// Covers: FD-90.
+func TestTokenOfFewSessions(t *testing.T) {
+	m := newTried(t, buildFaulty(t), newToken(t, t.TempDir()))
+	m.pin(m.right)
+	m.config.Sessions = 4
+	b := m.prepared()
+	m.fails("C_OpenSession three")
+	var wait sync.WaitGroup
+	if err := b.Connect(t.Context()); err != nil {
+		t.Fatalf("accepts: %v", err)
+	}
+	m.fails("")
+	key := pinned(t, generate(t, b, signer.ES256), b)
+	for range 20 {
+		wait.Go(func() {
+			if err := signOnce(t, key, "m"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if !strings.Contains(m.log.String(), `msg="token has fewer sessions than signer.sessions" count=2`) {
+		t.Errorf("the log says\n%s", &m.log)
+	}
+	m.fails("C_OpenSession 0xb1")
+	killWorker(t, b)
+	if err := signOnce(t, key, "m"); !errors.Is(err, signer.ErrUnavailable) || !strings.Contains(err.Error(), "CKR_SESSION_COUNT") {
+		t.Errorf("refuses: %v", err)
 	}
 }

@@ -66,10 +66,15 @@ func startWorker(ctx context.Context, config Config, h wire.Hello) (*process, er
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, config.StartTimeout, fmt.Errorf("the module took longer than %s to open the token", config.StartTimeout))
 	defer cancel()
-	if _, err := w.ask(ctx, wire.AskHello, payload); err != nil {
+	answer, err := w.ask(ctx, wire.AskHello, payload)
+	if err != nil {
 		w.kill(err)
 		<-w.gone
 		return nil, err
+	}
+	var opened wire.Opened
+	if json.Unmarshal(answer, &opened) == nil && opened.Sessions > 0 && opened.Sessions < config.Sessions {
+		config.Logger.Warn("token has fewer sessions than signer.sessions", "count", opened.Sessions)
 	}
 	go w.watch()
 	return w, nil

@@ -41,6 +41,9 @@ type Token struct {
 	// held are the keys that may be used, by kid. The map is replaced and never changed, so that nothing waits for it.
 	held atomic.Pointer[map[string]heldKey]
 
+	// signing is how many sessions sign.
+	signing int
+
 	mu     sync.Mutex // serialises what is not signing
 	keep   pkcs11.SessionHandle
 	readAt time.Time
@@ -92,17 +95,25 @@ func Open(h wire.Hello, now func() time.Time) (*Token, error) {
 
 // SignFor has the threads sign what a socket asks for, each in a session of its own. Trouble with a session or a handle
 // ends the worker, whose successor begins afresh: there is no state here worth saving, and no recovery inside a process
-// that all modules survive.
+// that all modules survive. A token with fewer sessions signs in those that it has.
 func (t *Token) SignFor(socket, count int) error {
-	sessions := make([]pkcs11.SessionHandle, count)
-	for i := range sessions {
-		var err error
-		if sessions[i], err = t.openSession(0); err != nil {
-			return err
+	var sessions []pkcs11.SessionHandle
+	for range count {
+		session, err := t.module.OpenSession(t.slot, pkcs11.CKF_SERIAL_SESSION)
+		if hasCode(err, pkcs11.CKR_SESSION_COUNT) && len(sessions) > 0 {
+			break
 		}
+		if err != nil {
+			return wire.Failf(wire.FailModule, "open a session: %v", err)
+		}
+		sessions = append(sessions, session)
 	}
+	t.signing = len(sessions)
 	return startThreads(t.functions, socket, sessions)
 }
+
+// Signing is in how many sessions [Token.SignFor] signs.
+func (t *Token) Signing() int { return t.signing }
 
 // session gives a session to decrypt in, and what takes it back.
 func (t *Token) session() (pkcs11.SessionHandle, func(), error) {

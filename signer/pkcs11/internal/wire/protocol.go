@@ -24,6 +24,12 @@ type Hello struct {
 	Sessions int    `json:"sessions"`
 }
 
+// Opened is the answer to [Hello].
+type Opened struct {
+	// Sessions is in how many sessions the token signs, which may be fewer than were asked for.
+	Sessions int `json:"sessions"`
+}
+
 // Initialisation asks for a new token in a free slot.
 type Initialisation struct {
 	Module    string `json:"module"`

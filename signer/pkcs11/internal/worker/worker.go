@@ -83,7 +83,13 @@ func Answer(conn net.Conn, serve func(first wire.Frame) (Service, error)) error 
 	if err != nil {
 		return replies.failed(first.Number, err)
 	}
-	if err := replies.good(first.Number, nil); err != nil || served == nil {
+	var hello []byte
+	if told, ok := served.(interface{ Signing() int }); ok {
+		if hello, err = json.Marshal(wire.Opened{Sessions: told.Signing()}); err != nil {
+			return err
+		}
+	}
+	if err := replies.good(first.Number, hello); err != nil || served == nil {
 		return err
 	}
 	for {

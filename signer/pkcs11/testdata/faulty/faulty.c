@@ -11,6 +11,7 @@
  *   C_Sign note        nothing, but the call is counted           C_SignLength note  so, where only the length is asked
  *   C_FindObjects few  at most two handles at a time              C_FindObjects endless  the same handles for ever
  *   Mechanisms empty   CKA_ALLOWED_MECHANISMS has no bytes        Mechanisms 0x6     reading it returns this code
+ *   C_OpenSession three  no more than three sessions
  *   C_GetTokenInfo final-try, locked   the token says so of its PIN
  *
  * Without the file, or with an empty one, nothing goes wrong. Each fault adds a byte to the file that FAULTY_COUNT names. The few types of PKCS #11 that are needed are declared here. */
@@ -31,7 +32,7 @@ typedef struct { unsigned char version[2]; function_t f[68]; } functions_t;
 /* The places of the functions in CK_FUNCTION_LIST (PKCS #11 v2.40, pkcs11f.h). */
 enum { INITIALIZE = 0, GET_FUNCTION_LIST = 3, TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26,
        FIND = 27, SIGN_INIT = 42, SIGN = 43 };
-enum { OK = 0, GENERAL_ERROR = 5, ALLOWED_MECHANISMS = 0x40000600, FINAL_TRY = 0x20000, LOCKED = 0x40000 };
+enum { OK = 0, GENERAL_ERROR = 5, SESSION_COUNT = 0xb1, ALLOWED_MECHANISMS = 0x40000600, FINAL_TRY = 0x20000, LOCKED = 0x40000 };
 
 typedef struct { ulong_t type; void *value; ulong_t length; } attribute_t;
 typedef struct { unsigned char label[32], manufacturer[32], model[16], serial[16]; ulong_t flags; } token_info_t; /* its beginning */
@@ -82,8 +83,15 @@ static ulong_t initialize(void *arguments) {
 }
 
 static ulong_t open_session(ulong_t slot, ulong_t flags, void *application, void *notify, ulong_t *session) {
-    BEFORE("C_OpenSession");
-    return behind->f[OPEN_SESSION](slot, flags, application, notify, session);
+    static atomic_ulong opened;
+    char what[32];
+    if (fault("C_OpenSession", what)) {
+        ulong_t rv = strcmp(what, "three") ? suffer(what) : atomic_load(&opened) < 3 ? OK : SESSION_COUNT;
+        if (rv) return rv;
+    }
+    ulong_t rv = behind->f[OPEN_SESSION](slot, flags, application, notify, session);
+    if (!rv) atomic_fetch_add(&opened, 1);
+    return rv;
 }
 
 static ulong_t login(ulong_t session, ulong_t user, unsigned char *pin, ulong_t length) {
