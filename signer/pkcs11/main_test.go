@@ -16,8 +16,8 @@ const parentCommand = "test-parent"
 
 // parentConfig are the parts of a Config that another process is given.
 type parentConfig struct {
-	Module, Token, PINFile string
-	Environment            map[string]string
+	Module, Token, PINFile, Executable string
+	Environment                        map[string]string
 }
 
 // TestMain lets the test binary be a worker, as the server's own binary is.
@@ -41,7 +41,7 @@ func runParent(encoded string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	b, err := pkcs11.Prepare(pkcs11.Config{Module: given.Module, Token: given.Token, PINFile: given.PINFile, Environment: given.Environment})
+	b, err := pkcs11.Prepare(pkcs11.Config{Module: given.Module, Token: given.Token, PINFile: given.PINFile, Executable: given.Executable, Environment: given.Environment})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

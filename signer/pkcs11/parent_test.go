@@ -32,7 +32,7 @@ type parent struct {
 // newParent starts a program, which is a copy of this test, as a parent of workers.
 func newParent(t *testing.T, program string, c pkcs11.Config) *parent {
 	t.Helper()
-	given, err := json.Marshal(parentConfig{Module: c.Module, Token: c.Token, PINFile: c.PINFile, Environment: c.Environment})
+	given, err := json.Marshal(parentConfig{Module: c.Module, Token: c.Token, PINFile: c.PINFile, Executable: c.Executable, Environment: c.Environment})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,9 +130,22 @@ func TestParentKilled(t *testing.T) {
 		}
 		p.kill(worker)
 	})
-	for _, call := range []string{"C_Initialize", "C_OpenSession", "C_Login"} {
-		t.Run("hanging in "+call, func(t *testing.T) {
+	// The system's help can be lost on the way, as where the file of the program has capabilities.
+	helpless := filepath.Join(t.TempDir(), "worker")
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Fatalf("%v; run: apt-get install util-linux", err)
+	}
+	if err := os.WriteFile(helpless, fmt.Appendf(nil, "#!/bin/sh\nexec /usr/bin/setpriv --pdeathsig clear '%s' \"$@\"\n", executable(t)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ call, program, name string }{
+		{"C_Initialize", "", "C_Initialize"}, {"C_OpenSession", "", "C_OpenSession"}, {"C_Login", "", "C_Login"},
+		{"C_Login", helpless, "C_Login without the system's help"},
+	} {
+		t.Run("hanging in "+test.name, func(t *testing.T) {
+			call := test.call
 			m := newFaulty(t, library, newToken(t, t.TempDir()))
+			m.config.Executable = test.program
 			m.fails(call + " hang")
 			p := newParent(t, executable(t), m.config)
 			worker := p.child()
