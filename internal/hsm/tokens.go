@@ -81,7 +81,7 @@ const (
 	// moment, such as another process that opens it at the same time, is no reason to fail.
 	connectAgain, connectTries = 200 * time.Millisecond, 3
 	// connectQuick is how soon an attempt must have failed to be made again: one that took its time has waited enough.
-	connectQuick = 2 * time.Second
+	connectQuick = 5 * time.Second
 )
 
 // connect connects to a token for a command.

@@ -57,7 +57,7 @@ type Config struct {
 	// empty: only this one does not.
 	StateDir string
 	// SignTimeout is how long a worker may take over a signature before its module counts as hung; 2 s by default.
-	// Nobody waits longer than that for a worker that starts.
+	// No request waits longer than that for a worker that starts, or than twice as long as its last start took.
 	SignTimeout time.Duration
 	// StartTimeout is how long a worker may take to load its module and log in; 15 s by default.
 	StartTimeout time.Duration
@@ -75,8 +75,9 @@ type Backend struct {
 	worker   *process
 	starting *startup // nil when none is under way
 	startErr error
-	// late tells that the last start was overdue.
-	late bool
+	// late tells that the last start was overdue, and usual how long the last one took that succeeded.
+	late  bool
+	usual time.Duration
 	// failures counts the starts that failed in a row, and retryAt is when the next may be tried.
 	failures int
 	retryAt  time.Time

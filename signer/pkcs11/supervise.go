@@ -34,7 +34,7 @@ const (
 // again before it has changed.
 var ErrOperator = wire.ErrOperator
 
-// errOverdue: somebody would have to wait for longer than a signature may take.
+// errOverdue: somebody would have to wait for longer than is reasonable.
 var errOverdue = fmt.Errorf("%w: its worker is starting and is overdue", signer.ErrUnavailable)
 
 // startup is the start of a worker that is under way.
@@ -83,7 +83,7 @@ func (h *held) over(c Config) bool {
 }
 
 // current gives a living worker. Of many callers one starts it and the rest wait, no longer than their contexts, and
-// unless they are patient no longer than a signature may take.
+// unless they are patient not beyond the time when it is overdue.
 func (b *Backend) current(ctx context.Context, patient bool) (*process, error) {
 	for {
 		w, starting, err := b.living()
@@ -158,11 +158,18 @@ func (b *Backend) startNow() {
 	go b.start(s, b.late)
 }
 
+// overdueAfter is how long requests wait for a worker: as long as for a signature, or twice as long as the last start took.
+func (b *Backend) overdueAfter() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return min(max(b.config.SignTimeout, 2*b.usual), b.config.StartTimeout)
+}
+
 // start makes a worker and publishes the outcome. It keeps its own time: only Close ends it, not a caller's impatience.
 func (b *Backend) start(s *startup, late bool) {
-	source := b.config.source()
+	source, began := b.config.source(), b.config.Now()
 	if !late {
-		overdue := time.AfterFunc(b.config.SignTimeout, func() {
+		overdue := time.AfterFunc(b.overdueAfter(), func() {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if b.starting == s {
@@ -178,6 +185,7 @@ func (b *Backend) start(s *startup, late bool) {
 	b.starting = nil
 	close(s.done)
 	if err == nil {
+		b.usual = b.config.Now().Sub(began)
 		b.accepted(w)
 		return
 	}

@@ -32,15 +32,15 @@ type Memory struct {
 	Now   func() time.Time
 }
 
-// Argon2id's cost (RFC 9106 §4, second recommendation). It is paid only while a refusal is remembered.
+// Argon2id's cost: 19 MiB, two passes. It is paid only while a refusal is remembered.
 const (
-	passes, memory, lanes = 3, 64 << 10, 1
+	passes, memory, lanes = 2, 19 << 10, 1
 	saltSize, tagSize     = 16, 1
 )
 
 const (
-	// lockTimeout is how long a login waits for that of another process. A module that hangs there must not keep all out.
-	lockTimeout, lockAgain = 2 * time.Second, 20 * time.Millisecond
+	// lockTimeout is how long a login waits for that of another process.
+	lockTimeout, lockAgain = 5 * time.Second, 20 * time.Millisecond
 	maxMemory              = 4 << 10
 )
 
@@ -144,20 +144,20 @@ func (m Memory) sync() error {
 }
 
 // Lock lets one process of this machine log in at a time, so that a PIN that is refused now is remembered before another
-// process sends it. It is released by what it returns, and by the end of the process. Where it cannot be had in time, the
-// login goes on without: another's module may hang.
-func (m Memory) Lock() (release func()) {
+// process sends it. It is released by what it returns, and by the end of the process. An error means that another process
+// has been logging in for longer than is waited for: it ends when that one hangs.
+func (m Memory) Lock() (release func(), err error) {
 	if m.Folder == "" {
-		return func() {}
+		return func() {}, nil
 	}
 	file, err := os.OpenFile(m.File()+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return func() {} // Remember will say what is wrong with the folder
+		return func() {}, nil // Remember will say what is wrong with the folder
 	}
 	for began := m.Now(); m.Now().Sub(began) < lockTimeout; time.Sleep(lockAgain) {
 		if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			break
+			return func() { file.Close() }, nil
 		}
 	}
-	return func() { file.Close() }
+	return nil, errors.Join(fmt.Errorf("another process of this machine has been logging in for %s", lockTimeout), file.Close())
 }

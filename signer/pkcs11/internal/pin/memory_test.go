@@ -112,25 +112,42 @@ func TestMemoryFails(t *testing.T) {
 	}
 }
 
-// TestMemoryLock: one login at a time, but not for ever.
+// TestMemoryLock: one login at a time, and none beside one that does not end.
 //
 // Covers: FD-91.
 func TestMemoryLock(t *testing.T) {
 	m := newMemory(t, "one 0001")
-	release := m.Lock()
-	entered := make(chan func())
-	go func() { entered <- m.Lock() }()
+	release, err := m.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered := make(chan error)
+	go func() {
+		release, err := m.Lock()
+		if err == nil {
+			release()
+		}
+		entered <- err
+	}()
 	select {
 	case <-entered:
-		t.Fatal("two at once")
+		t.Fatal("refuses: two at once")
 	case <-time.After(5 * lockAgain):
 	}
 	release()
-	(<-entered)()
-	defer m.Lock()()
-	began := time.Now()
-	m.Lock()()
-	if took := time.Since(began); took < lockTimeout/2 {
-		t.Errorf("beside one that hangs another waited %s", took)
+	if err := <-entered; err != nil {
+		t.Errorf("accepts the next: %v", err)
+	}
+	var ahead time.Duration
+	m.Now = func() time.Time { // each look takes a second
+		ahead += time.Second
+		return time.Unix(0, 0).Add(ahead)
+	}
+	if release, err = m.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if _, err := m.Lock(); err == nil || ahead > 2*lockTimeout {
+		t.Errorf("refuses beside one that hangs: %v", err)
 	}
 }

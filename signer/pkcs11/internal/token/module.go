@@ -90,7 +90,11 @@ func login(module *pkcs11.Ctx, session pkcs11.SessionHandle, info pkcs11.TokenIn
 	if info.Flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0 {
 		return wire.Failf(wire.FailHeld, "the token has one try of its PIN left, which is not risked; check the PIN and log in once with the vendor's tool")
 	}
-	defer memory.Lock()()
+	release, err := memory.Lock()
+	if err != nil {
+		return wire.Failf(wire.FailModule, "log in: %v", err)
+	}
+	defer release()
 	refused, err := memory.Refused(secret)
 	switch {
 	case err != nil:
