@@ -140,6 +140,9 @@ func TestRefusedPINIsNotSentAgain(t *testing.T) {
 			}
 			m.ahead.Add(int64(time.Minute)) // it looks again
 			m.refused(b, "refuses the PIN")
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 		m.pin(wrongPIN)
 		m.refused(m.prepared(), "refuses the PIN")
