@@ -78,20 +78,26 @@ func TestLiveUnlessHung(t *testing.T) {
 		}
 	})
 	w.Backend.Fail(signer.ErrUnavailable)
-	if status, report := health(w, "/health/live"); status != http.StatusOK || report.Status != "ok" {
-		t.Errorf("accepts an HSM that is away: %d %v", status, report)
-	}
+	t.Run("accepts an HSM that is away", func(t *testing.T) {
+		if status, report := health(w, "/health/live"); status != http.StatusOK || report.Status != "ok" {
+			t.Errorf("%d %v", status, report)
+		}
+	})
 	hung.Store(true)
-	if status, report := health(w, "/health/live"); status != http.StatusServiceUnavailable || report.Status != "hung" {
-		t.Errorf("refuses when it hangs: %d %v", status, report)
-	}
-	if !strings.Contains(w.Logs.String(), "the module hangs in all 4 sessions") {
-		t.Error("the log does not say why")
-	}
+	t.Run("refuses when it hangs", func(t *testing.T) {
+		if status, report := health(w, "/health/live"); status != http.StatusServiceUnavailable || report.Status != "hung" {
+			t.Errorf("%d %v", status, report)
+		}
+		if !strings.Contains(w.Logs.String(), "the module hangs in all 4 sessions") {
+			t.Error("the log does not say why")
+		}
+	})
 	hung.Store(false)
-	if status, _ := health(w, "/health/live"); status != http.StatusOK {
-		t.Errorf("accepts when it goes on: %d", status)
-	}
+	t.Run("accepts when it goes on", func(t *testing.T) {
+		if status, _ := health(w, "/health/live"); status != http.StatusOK {
+			t.Errorf("%d", status)
+		}
+	})
 }
 
 // TestDrain: a node that is about to end says so, and answers what still comes.

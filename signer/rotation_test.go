@@ -126,10 +126,16 @@ func TestKnownBeforeItSigns(t *testing.T) {
 		JWKSMaxAge: false, JWKSMaxAge + 263*time.Millisecond: false, JWKSMaxAge + 30*time.Second: false,
 		KnownAfter - time.Nanosecond: false, KnownAfter: true,
 	} {
-		due := Schedule{Every: 24 * time.Hour}.Due([]Record{current, next}, made.Add(after))
-		if got := len(due) == 1 && due[0].Change == Activate; got != want || len(due) > 1 {
-			t.Errorf("after %s: %v, to be activated: %v", after, due, want)
+		name := "refuses after "
+		if want {
+			name = "accepts after "
 		}
+		t.Run(name+after.String(), func(t *testing.T) {
+			due := Schedule{Every: 24 * time.Hour}.Due([]Record{current, next}, made.Add(after))
+			if got := len(due) == 1 && due[0].Change == Activate; got != want || len(due) > 1 {
+				t.Errorf("due is %v, to be activated: %v", due, want)
+			}
+		})
 	}
 	if KnownAfter < JWKSMaxAge+30*time.Second {
 		t.Errorf("the margin is %s", KnownAfter-JWKSMaxAge)

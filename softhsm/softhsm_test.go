@@ -139,17 +139,21 @@ func TestDamaged(t *testing.T) {
 		os.WriteFile(filepath.Join(token, "generation"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := Damaged(environment); err != nil || len(found) > 0 {
-		t.Errorf("accepts a whole token: %v, %v", found, err)
-	}
+	t.Run("accepts a whole token", func(t *testing.T) {
+		if found, err := Damaged(environment); err != nil || len(found) > 0 {
+			t.Errorf("%v, %v", found, err)
+		}
+	})
 	key := filepath.Join(token, "11b0.object")
 	for _, file := range []string{key, filepath.Join(token, "token.object")} {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if found, err := Damaged(environment); err != nil || !cmp.Equal(found, []string{file}) {
-			t.Errorf("refuses: %v, %v", found, err)
-		}
+		t.Run("refuses an empty "+filepath.Base(file), func(t *testing.T) {
+			if found, err := Damaged(environment); err != nil || !cmp.Equal(found, []string{file}) {
+				t.Errorf("%v, %v", found, err)
+			}
+		})
 		if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}

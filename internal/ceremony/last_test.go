@@ -35,8 +35,10 @@ func TestRetireTheLast(t *testing.T) {
 	w.client("other", map[string]string{"id_token_signed_response_alg": "PS256"}, false)
 	w.client("disabled", map[string]string{"id_token_signed_response_alg": "EdDSA"}, true)
 
-	refused(t, w.ceremony().Retire(ctx, ed.ID, false), "or give --last to do without")
-	refused(t, w.ceremony().Retire(ctx, ps.ID, true), "which tokens.access_token_algorithm names")
+	t.Run("refuses without --last, and what signs access tokens", func(t *testing.T) {
+		refused(t, w.ceremony().Retire(ctx, ed.ID, false), "or give --last to do without")
+		refused(t, w.ceremony().Retire(ctx, ps.ID, true), "which tokens.access_token_algorithm names")
+	})
 	tell := func(dryRun bool) {
 		t.Helper()
 		c := w.ceremony()
@@ -56,17 +58,20 @@ func TestRetireTheLast(t *testing.T) {
 			t.Errorf("told of %v, %v", needed, w.steps())
 		}
 	}
-	tell(true)
-	if w.key("EdDSA", signer.Active).ID != ed.ID {
-		t.Error("a dry run retired it")
-	}
-	tell(false)
-	w.key("EdDSA", signer.Retiring)
-
-	c := w.ceremony()
-	c.AccessTokens = signer.ES256
-	refused(t, c.Retire(ctx, ps.ID, true), "is the last that signs anything")
-	refused(t, w.ceremony("alice", "bob").Destroy(ctx, ps.ID, true), "or retire it with --last")
+	t.Run("accepts, and tells what ends", func(t *testing.T) {
+		tell(true)
+		if w.key("EdDSA", signer.Active).ID != ed.ID {
+			t.Error("a dry run retired it")
+		}
+		tell(false)
+		w.key("EdDSA", signer.Retiring)
+	})
+	t.Run("refuses the last key of all", func(t *testing.T) {
+		c := w.ceremony()
+		c.AccessTokens = signer.ES256
+		refused(t, c.Retire(ctx, ps.ID, true), "is the last that signs anything")
+		refused(t, w.ceremony("alice", "bob").Destroy(ctx, ps.ID, true), "or retire it with --last")
+	})
 }
 
 // TestRetireWhatIsGone: a key that its HSM has lost retires too; the transcript is signed by another key, and bears no word

@@ -51,7 +51,7 @@ func missing(t *testing.T, key signer.Key) {
 //
 // Covers: FD-94.
 func TestWorkerOfAnotherToken(t *testing.T) {
-	for name, away := range map[string]time.Duration{"for a moment": 0, "for seconds": 7 * time.Second} {
+	for name, away := range map[string]time.Duration{"accepts the right one after a moment": 0, "accepts the right one after seconds": 7 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
@@ -103,19 +103,21 @@ func TestWorkerOfAnotherTokenWithFewSessions(t *testing.T) {
 // Covers: FD-94.
 func TestMissingKeyDisturbsNoOther(t *testing.T) {
 	t.Parallel()
-	b := open(t, config(newToken(t, t.TempDir())))
-	gone, there := generate(t, b, signer.ES256), generate(t, b, signer.ES256)
-	if err := b.Destroy(t.Context(), gone.ID); err != nil {
-		t.Fatal(err)
-	}
-	lost, key, worker := pinned(t, gone, b), pinned(t, there, b), b.WorkerPID()
-	for began := time.Now(); time.Since(began) < 8*time.Second; time.Sleep(20 * time.Millisecond) {
-		missing(t, lost)
-		if err := signOnce(t, key, "m"); err != nil {
+	t.Run("refuses the key that is gone", func(t *testing.T) {
+		b := open(t, config(newToken(t, t.TempDir())))
+		gone, there := generate(t, b, signer.ES256), generate(t, b, signer.ES256)
+		if err := b.Destroy(t.Context(), gone.ID); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if b.WorkerPID() != worker {
-		t.Errorf("worker %d, before %d", b.WorkerPID(), worker)
-	}
+		lost, key, worker := pinned(t, gone, b), pinned(t, there, b), b.WorkerPID()
+		for began := time.Now(); time.Since(began) < 8*time.Second; time.Sleep(20 * time.Millisecond) {
+			missing(t, lost)
+			if err := signOnce(t, key, "m"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b.WorkerPID() != worker {
+			t.Errorf("worker %d, before %d", b.WorkerPID(), worker)
+		}
+	})
 }

@@ -118,11 +118,11 @@ func executable(t *testing.T) string {
 // Covers: FD-93.
 func TestParentKilled(t *testing.T) {
 	library := buildFaulty(t)
-	t.Run("serving", func(t *testing.T) {
+	t.Run("refuses to stay when it serves", func(t *testing.T) {
 		p := newParent(t, executable(t), config(newToken(t, t.TempDir())))
 		p.kill(p.worker())
 	})
-	t.Run("stopped", func(t *testing.T) {
+	t.Run("refuses to stay when it is stopped", func(t *testing.T) {
 		p := newParent(t, executable(t), config(newToken(t, t.TempDir())))
 		worker := p.worker()
 		if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
@@ -142,7 +142,7 @@ func TestParentKilled(t *testing.T) {
 		{"C_Initialize", "", "C_Initialize"}, {"C_OpenSession", "", "C_OpenSession"}, {"C_Login", "", "C_Login"},
 		{"C_Login", helpless, "C_Login without the system's help"},
 	} {
-		t.Run("hanging in "+test.name, func(t *testing.T) {
+		t.Run("refuses to stay when it hangs in "+test.name, func(t *testing.T) {
 			call := test.call
 			m := newFaulty(t, library, newToken(t, t.TempDir()))
 			m.config.Executable = test.program
@@ -204,8 +204,8 @@ func TestWorkerOutlivesTheThread(t *testing.T) {
 // Covers: FD-93.
 func TestWorkerIsThisProgram(t *testing.T) {
 	for name, change := range map[string]func(file string) error{
-		"removed": os.Remove,
-		"replaced": func(file string) error {
+		"accepts itself when its file was removed": os.Remove,
+		"accepts itself when its file was replaced": func(file string) error {
 			if err := os.WriteFile(file+".new", []byte("#!/bin/sh\nexit 7\n"), 0o700); err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ import (
 func TestOverdueStart(t *testing.T) {
 	library := buildFaulty(t)
 	for _, call := range []string{"C_Initialize", "C_OpenSession", "C_Login"} {
-		t.Run(call, func(t *testing.T) {
+		t.Run("refuses while "+call+" hangs", func(t *testing.T) {
 			m := newFaulty(t, library, newToken(t, t.TempDir()))
 			m.config.SignTimeout, m.config.StartTimeout = 300*time.Millisecond, 3*time.Second
 			b := open(t, m.config)
@@ -59,12 +59,14 @@ func TestOverdueStart(t *testing.T) {
 //
 // Covers: FD-92.
 func TestSlowStart(t *testing.T) {
-	m := newFaulty(t, buildFaulty(t), newToken(t, t.TempDir()))
-	m.config.SignTimeout, m.config.StartTimeout = 200*time.Millisecond, 10*time.Second
-	m.fails("C_Login slow") // half a second
-	b := open(t, m.config)
-	m.fails("")
-	if err := signOnce(t, pinned(t, generate(t, b, signer.ES256), b), "m"); err != nil {
-		t.Error(err)
-	}
+	t.Run("accepts", func(t *testing.T) {
+		m := newFaulty(t, buildFaulty(t), newToken(t, t.TempDir()))
+		m.config.SignTimeout, m.config.StartTimeout = 200*time.Millisecond, 10*time.Second
+		m.fails("C_Login slow") // half a second
+		b := open(t, m.config)
+		m.fails("")
+		if err := signOnce(t, pinned(t, generate(t, b, signer.ES256), b), "m"); err != nil {
+			t.Error(err)
+		}
+	})
 }
