@@ -255,6 +255,7 @@ packages-test: envoy
 	ls /usr/lib/llvm-*/lib/libclang[.-]*so* 2>/dev/null | grep -qv libclang-cpp || missing="$$missing libclang-dev"; \
 	command -v pkg-config >/dev/null || missing="$$missing pkg-config"; \
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing="$$missing pgbouncer"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	[ "$$(id -u)" = 0 ] || [ -e /usr/lib/chromium/chrome-sandbox ] || unshare -U true 2>/dev/null || missing="$$missing chromium-sandbox"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \

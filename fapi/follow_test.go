@@ -99,7 +99,7 @@ func nodesFollow(t *testing.T, how watched) {
 
 	if !how.none {
 		var proxy *pgproxy.Proxy
-		listening := postgres.Config{URL: url, Now: n.Clock.Now}
+		listening := postgres.Config{URL: url, Now: n.Clock.Now, DatabaseNow: w.Clock.Now}
 		through(t, &proxy)(&listening)
 		listening.MaxConnections = 1
 		ears := fapitest.OpenPostgres(t, listening)

@@ -76,6 +76,8 @@ type finding struct {
 type health struct {
 	// hung is [Config].Hung.
 	hung func() error
+	// store may know the condition of this node's connection; see [condition].
+	store any
 	// warning is shown to the operator, or empty.
 	warning string
 	now     func() time.Time
@@ -118,8 +120,8 @@ func (h *health) isDraining() bool { return h.draining.Load() }
 // routes mounts the endpoints.
 func (h *health) routes() []endpoint.Route {
 	return []endpoint.Route{
-		{Methods: endpoint.Get(), Path: "/health/live", Probe: true, Serve: endpoint.Direct(h.live)},
-		{Methods: endpoint.Get(), Path: "/health/ready", Probe: true, Serve: endpoint.Direct(h.ready)},
+		{Methods: endpoint.Get(), Path: "/health/live", Probe: true, Timeless: true, Serve: endpoint.Direct(h.live)},
+		{Methods: endpoint.Get(), Path: "/health/ready", Probe: true, Timeless: true, Serve: endpoint.Direct(h.ready)},
 	}
 }
 
@@ -162,6 +164,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request, _ endpoint.At) er
 	if status != http.StatusOK {
 		report.Status = "unavailable"
 	}
+	report.noticed(condition(h.store))
 	if h.draining.Load() {
 		report.Status, status = "draining", http.StatusServiceUnavailable
 	}
@@ -173,10 +176,11 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request, _ endpoint.At) er
 const (
 	storePart  = "store"
 	signerPart = "signer"
+	clockPart  = "clock"
 )
 
 func newHealth(c Config) *health {
-	h := &health{hung: c.Hung, warning: c.Warning, now: c.Now, log: c.Logger, logged: map[string]logged{}}
+	h := &health{hung: c.Hung, store: c.Store, warning: c.Warning, now: c.Now, log: c.Logger, logged: map[string]logged{}}
 	h.parts = []*part{
 		{name: storePart, check: c.Store.Ping},
 		{name: signerPart, check: func(ctx context.Context) error {
@@ -205,6 +209,9 @@ func (h *health) check(ctx context.Context) *finding {
 	found := &finding{problems: map[string]error{}}
 	for _, p := range h.parts {
 		err := p.end(over)
+		if p.name == storePart && condition(h.store).Clock != nil {
+			err = nil // the store answers all the same
+		}
 		found.problems[p.name] = err
 		h.tell(ctx, p.name, "", err)
 		if p.name == signerPart && !errors.Is(err, errHealthTimeout) && len(h.hsms) > 1 {
@@ -214,6 +221,11 @@ func (h *health) check(ctx context.Context) *finding {
 	for _, one := range found.replicas {
 		h.tell(ctx, signerPart, one.Name, one.Err)
 	}
+	wrong := condition(h.store).Clock
+	if wrong != nil {
+		found.problems[clockPart] = wrong
+	}
+	h.tell(ctx, clockPart, "", wrong)
 	h.found, h.checkedAt = found, h.now() // after the checks, so that probes that waited share the result
 	return found
 }

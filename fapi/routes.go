@@ -44,6 +44,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		}
 		table = append(table, clients.Routes()...)
 	}
+	table = w.timely(table)
 	return table, documents.Check(ctx)
 }
 

@@ -140,7 +140,7 @@ func (h *Handler) Routes() []endpoint.Route {
 	var routes []endpoint.Route
 	for _, asset := range h.assets {
 		routes = append(routes, endpoint.Route{
-			Methods: endpoint.Get(), Path: asset.Path, Serve: endpoint.Browser(serveAsset(asset)),
+			Methods: endpoint.Get(), Path: asset.Path, Timeless: true, Serve: endpoint.Browser(serveAsset(asset)),
 		})
 	}
 	if h.pages == nil {

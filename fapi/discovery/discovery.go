@@ -80,18 +80,18 @@ const (
 func (h *Handler) Routes() []endpoint.Route {
 	const openID = "/.well-known/openid-configuration"
 	routes := []endpoint.Route{
-		{Methods: endpoint.Get(), Path: openID, Serve: endpoint.Document(h.server)},
+		{Methods: endpoint.Get(), Path: openID, Timeless: true, Serve: endpoint.Document(h.server)},
 		{
 			Methods: endpoint.Get(), Path: "/.well-known/oauth-authorization-server", WellKnown: true,
-			Serve: endpoint.Document(h.server),
+			Timeless: true, Serve: endpoint.Document(h.server),
 		},
-		{Methods: endpoint.Get(), Path: resourcePath, WellKnown: true, Serve: endpoint.Document(h.resource)},
-		{Methods: endpoint.Get(), Path: jwksPath, Metadata: "jwks_uri", Serve: endpoint.Document(h.jwks)},
+		{Methods: endpoint.Get(), Path: resourcePath, WellKnown: true, Timeless: true, Serve: endpoint.Document(h.resource)},
+		{Methods: endpoint.Get(), Path: jwksPath, Metadata: "jwks_uri", Timeless: true, Serve: endpoint.Document(h.jwks)},
 	}
 	if h.config.Addresses.Path() != "" {
 		// RFC 8414 §5: clients also look for it where the other document is, before the issuer's path.
 		routes = append(routes, endpoint.Route{
-			Methods: endpoint.Get(), Path: openID, WellKnown: true, Serve: endpoint.Document(h.server),
+			Methods: endpoint.Get(), Path: openID, WellKnown: true, Timeless: true, Serve: endpoint.Document(h.server),
 		})
 	}
 	return routes

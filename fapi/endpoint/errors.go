@@ -30,6 +30,8 @@ func Translate(err error) error {
 	switch {
 	case errors.Is(err, store.ErrReplayed):
 		return replayed(err)
+	case errors.Is(err, store.ErrClock):
+		return unavailable(10*time.Second, "the clock of this server is wrong at the moment; try again shortly").Because(err)
 	case errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrUnavailable):
 		return unavailable(retryAfter(err, time.Second),
 			"the server cannot reach its database at the moment, or not soon enough; try again shortly").Because(err)

@@ -32,6 +32,8 @@ type Route struct {
 	Alias bool
 	// BareErrors sends errors with the members of CIBA Core §13 only, without a correlation id.
 	BareErrors bool
+	// Timeless serves the endpoint also while the node's clock is wrong: nothing of it depends on time.
+	Timeless bool
 	// Serve serves a request.
 	Serve Serve
 }

@@ -70,8 +70,12 @@ func NewPostgresWorld(t *testing.T, change func(*postgres.Config), options ...Op
 	if _, err := postgres.Migrate(t.Context(), postgres.Config{URL: url}); err != nil {
 		t.Fatal(err)
 	}
+	var database func() time.Time
 	return newWorldOn(t, func(now func() time.Time) store.Store {
-		config := postgres.Config{URL: url, Now: now, MaxConnections: 8}
+		if database == nil {
+			database = now // the world's clock, which comes first, is the database's
+		}
+		config := postgres.Config{URL: url, Now: now, DatabaseNow: database, MaxConnections: 8}
 		if change != nil {
 			change(&config)
 		}

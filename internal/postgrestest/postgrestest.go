@@ -181,9 +181,14 @@ func (c *Cluster) Crash(t testing.TB) {
 	t.Fatal(err)
 }
 
-// launch starts the server from a thread that lives as long as the server. The server ends with this process, even if
+func (c *Cluster) launch(server *exec.Cmd, identity *syscall.Credential) (err error) {
+	c.process, c.exited, err = launch(server, identity)
+	return err
+}
+
+// launch starts a server from a thread that lives as long as the server. The server ends with this process, even if
 // that is killed (Pdeathsig), and Linux treats the end of the thread as the end of the parent.
-func (c *Cluster) launch(server *exec.Cmd, identity *syscall.Credential) error {
+func launch(server *exec.Cmd, identity *syscall.Credential) (*os.Process, chan struct{}, error) {
 	server.SysProcAttr = &syscall.SysProcAttr{Credential: identity, Pdeathsig: syscall.SIGQUIT}
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
@@ -194,14 +199,13 @@ func (c *Cluster) launch(server *exec.Cmd, identity *syscall.Credential) error {
 		if err != nil {
 			return
 		}
-		_ = server.Wait() // the exit status is not needed; await reports an early end
+		_ = server.Wait() // the exit status is not needed; who waits for the server reports an early end
 		close(exited)
 	}()
 	if err := <-started; err != nil {
-		return err
+		return nil, nil, err
 	}
-	c.process, c.exited = server.Process, exited
-	return nil
+	return server.Process, exited, nil
 }
 
 func (c *Cluster) await() error {

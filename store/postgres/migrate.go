@@ -96,23 +96,34 @@ func (l *poolerLock) SessionLock(ctx context.Context, _ *sql.Conn) error {
 	if l.conn, err = pgx.ConnectConfig(ctx, settings); err != nil {
 		return fmt.Errorf("postgresql: connect: %w", err)
 	}
-	if _, err := l.conn.Exec(ctx, "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", pgx.QueryExecModeSimpleProtocol); err != nil {
-		return errors.Join(err, l.conn.Close(ctx))
-	}
 	for range 300 {
-		var ours bool
-		// The same lock that a session takes which reaches the database directly.
-		if err := l.conn.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1)", lock.DefaultLockID).Scan(&ours); err != nil {
-			return errors.Join(err, l.conn.Close(ctx))
-		}
-		if ours {
+		ours, err := l.try(ctx)
+		if err == nil && ours {
 			return nil
 		}
-		if err := backend.Pause(ctx, time.Second); err != nil {
-			return errors.Join(err, l.conn.Close(context.WithoutCancel(ctx)))
+		if err == nil {
+			err = backend.Pause(ctx, time.Second)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("postgresql: lock the schema: %w", err), l.conn.Close(context.WithoutCancel(ctx)))
 		}
 	}
 	return errors.Join(errors.New("another program migrates this database, for five minutes"), l.conn.Close(ctx))
+}
+
+// try begins the transaction and ends it unless it got the lock. All of it goes by the simple protocol: the other one would leave
+// a portal open, for whose snapshot CREATE INDEX CONCURRENTLY waits.
+func (l *poolerLock) try(ctx context.Context) (ours bool, err error) {
+	if _, err := l.conn.Exec(ctx, "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", pgx.QueryExecModeSimpleProtocol); err != nil {
+		return false, err
+	}
+	// The same lock that a session takes which reaches the database directly.
+	err = l.conn.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1)", pgx.QueryExecModeSimpleProtocol, lock.DefaultLockID).Scan(&ours)
+	if err != nil || ours {
+		return ours, err
+	}
+	_, err = l.conn.Exec(ctx, "ROLLBACK", pgx.QueryExecModeSimpleProtocol)
+	return false, err
 }
 
 // SessionUnlock ends the transaction.
