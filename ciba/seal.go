@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // SealKeySize is the length of a key of a [Sealer], in bytes.
@@ -30,21 +31,26 @@ type Notification struct {
 
 // Sealer keeps notifications closed while they lie in the database. They cannot be kept as digests like all other
 // secrets, since both parts of one have to be sent; so the key is somewhere else, and the database alone tells nothing.
-type Sealer struct{ keys [][]byte }
+type Sealer struct{ keys atomic.Pointer[[][]byte] }
 
 // NewSealer reads keys of 32 bytes in base64url, one a line. The first seals and all open, so that keys can be changed
 // while notifications wait. The error repeats no key.
 func NewSealer(text []byte) (*Sealer, error) {
-	s := &Sealer{}
+	var keys [][]byte
 	for i, line := range bytes.Split(bytes.TrimSpace(text), []byte("\n")) {
 		key, err := base64.RawURLEncoding.Strict().DecodeString(string(bytes.TrimSpace(line)))
 		if err != nil || len(key) != SealKeySize {
 			return nil, fmt.Errorf("ciba: line %d of the keys is not %d bytes in base64url without padding", i+1, SealKeySize)
 		}
-		s.keys = append(s.keys, key)
+		keys = append(keys, key)
 	}
+	s := &Sealer{}
+	s.keys.Store(&keys)
 	return s, nil
 }
+
+// Replace has s seal and open with the keys of another, from now on.
+func (s *Sealer) Replace(by *Sealer) { s.keys.Store(by.keys.Load()) }
 
 // Seal closes a notification of the request with an ID.
 func (s *Sealer) Seal(request [32]byte, n Notification) ([]byte, error) {
@@ -52,7 +58,7 @@ func (s *Sealer) Seal(request [32]byte, n Notification) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := cipherFor(s.keys[0], request)
+	sealed, err := cipherFor((*s.keys.Load())[0], request)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +67,7 @@ func (s *Sealer) Seal(request [32]byte, n Notification) ([]byte, error) {
 
 // Open opens what Seal closed, for the same request only; [ErrSealed] otherwise.
 func (s *Sealer) Open(request [32]byte, closed []byte) (Notification, error) {
-	for _, key := range s.keys {
+	for _, key := range *s.keys.Load() {
 		opener, err := cipherFor(key, request)
 		if err != nil {
 			return Notification{}, err

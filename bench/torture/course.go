@@ -40,14 +40,14 @@ type course struct {
 func newCourse(ctx context.Context, s settings, d database, folder string) (*course, error) {
 	c := &course{settings: s, database: d, folder: folder, run: rand.Text(), things: map[string]int{}}
 	var err error
-	if c.store, err = openStore(ctx, d.driver(), d.URL(), 8); err != nil {
+	if c.store, err = openStore(ctx, d.driver(), d.URL(), 8, 0); err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	if err := c.store.PutUser(ctx, store.User{Subject: alice, Username: alice, CreatedAt: now, UpdatedAt: now}); err != nil {
 		return nil, err
 	}
-	watched, err := openStore(ctx, d.driver(), d.URL(), 2)
+	watched, err := openStore(ctx, d.driver(), d.URL(), 2, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,12 @@ func newCourse(ctx context.Context, s settings, d database, folder string) (*cou
 	for i := range s.nodes {
 		n := &slot{index: i, folder: folder, node: node{Driver: d.driver(), Address: d.URL(), Run: c.run,
 			First: i * s.players, Players: s.players, All: s.nodes * s.players}}
+		if s.clock != 0 {
+			n.node.Purges = i == 0
+			if i == s.nodes-1 {
+				n.node.Purges, n.node.Ahead = true, s.clock
+			}
+		}
 		if err := n.start(ctx); err != nil {
 			return nil, err
 		}

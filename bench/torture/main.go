@@ -42,6 +42,7 @@ type settings struct {
 	requests        int
 	write           string
 	keep            string
+	clock           time.Duration
 }
 
 func main() {
@@ -81,6 +82,7 @@ func flags() settings {
 	flag.IntVar(&s.failures, "failures", 5, "store: how often the database is killed")
 	flag.DurationVar(&s.failing, "failing", 30*time.Second, "store: the time between a database that is whole and its next failure, on average")
 	flag.StringVar(&s.keep, "keep", "", "store: keep the history in this folder")
+	flag.DurationVar(&s.clock, "clock", 0, "store: how far the clock of the last process is ahead of the others'; it and the first one purge twice a second")
 	flag.StringVar(&s.binary, "binary", "bin/countersign", "nodes, replicas, backchannel: the countersign binary")
 	flag.StringVar(&s.cache, "cache", "bench/.cache", "nodes: where node-oidc-provider is installed")
 	flag.BoolVar(&s.peer, "peer", true, "nodes: run the races on node-oidc-provider, too")

@@ -27,6 +27,9 @@ type node struct {
 	Driver, Address, Run, History string
 	// First is the number of its first player, Players how many it has, and All how many there are in all nodes.
 	First, Players, All int
+	// Ahead is how far its clock is ahead. Purges has it purge.
+	Ahead  time.Duration
+	Purges bool
 }
 
 // monotonic is a clock that all processes of the machine share and nobody sets.
@@ -38,12 +41,21 @@ func monotonic() int64 {
 	return now.Nano()
 }
 
-// openStore opens the database as `countersign serve` does.
-func openStore(ctx context.Context, driver, address string, connections int) (store.Store, error) {
+// openStore opens the database as `countersign serve` does, with a clock that is ahead by so much.
+func openStore(ctx context.Context, driver, address string, connections int, ahead time.Duration) (store.Store, error) {
+	now := func() time.Time { return time.Now().Add(ahead) }
 	if driver == "sqlite" {
-		return sqlite.Open(ctx, sqlite.Config{File: address})
+		return sqlite.Open(ctx, sqlite.Config{File: address, Now: now})
 	}
-	return postgres.Open(ctx, postgres.Config{URL: address, MaxConnections: connections})
+	return postgres.Open(ctx, postgres.Config{URL: address, Now: now, MaxConnections: connections})
+}
+
+// purge purges until ctx ends.
+func purge(ctx context.Context, s store.Store) {
+	for ctx.Err() == nil {
+		_, _ = s.Purge(ctx, 1000) // a node whose clock is wrong may not
+		time.Sleep(500 * time.Millisecond)
+	}
 }
 
 // obey is the life of a node: orders come in by lines, and "done" goes out when one was carried out.
@@ -55,6 +67,11 @@ func (n node) obey(ctx context.Context) error {
 	s, err := n.open(ctx)
 	if err != nil {
 		return errors.Join(err, file.Close())
+	}
+	purging, stop := context.WithCancel(ctx)
+	defer stop()
+	if n.Purges {
+		go purge(purging, s)
 	}
 	writer := history.NewWriter(file, monotonic)
 	players := make([]*player, n.Players)
@@ -96,7 +113,7 @@ func (n node) obey(ctx context.Context) error {
 func (n node) open(ctx context.Context) (store.Store, error) {
 	var last error
 	for range 600 {
-		s, err := openStore(ctx, n.Driver, n.Address, n.Players)
+		s, err := openStore(ctx, n.Driver, n.Address, n.Players, n.Ahead)
 		if err == nil {
 			return s, nil
 		}

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"countersign/internal/buildinfo"
 	"countersign/internal/serve"
@@ -15,7 +18,8 @@ func (serveCommand) Help() string {
 	return `Starts only with a correct configuration and an up-to-date store, and reports what is wrong
 otherwise. It waits for its HSM: while that is away or refuses the PIN, /health/ready answers 503.
 Log lines go to standard error. SIGTERM and SIGINT end it: requests in flight are answered first.
-Notifies systemd when it listens (Type=notify).
+SIGHUP has changed certificates and secrets read again at once. Notifies systemd when it listens
+(Type=notify).
 
 Exit codes: 0 after SIGTERM, 2 for a wrong configuration, 69 for a database that cannot be
 reached, 77 for a PIN that the HSM refuses (commands only), 1 for anything else.
@@ -28,9 +32,12 @@ Examples:
 // Run implements the command.
 func (serveCommand) Run(ctx context.Context, p *program) error {
 	serve.TuneMemory()
+	reload := make(chan os.Signal, 1) // before anything else: it must never end the program
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	c, err := p.loadConfig()
 	if err != nil {
 		return err
 	}
-	return serve.Run(ctx, serve.Options{Config: c, Now: p.now, Log: p.stderr, Version: buildinfo.Read().Version})
+	return serve.Run(ctx, serve.Options{Config: c, Now: p.now, Log: p.stderr, Reload: reload, Version: buildinfo.Read().Version})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"countersign/ciba"
@@ -35,8 +36,8 @@ type Settings struct {
 	UserCodes UserCodes
 	// Seals encrypts pending notifications in the store; nil offers no ping.
 	Seals *ciba.Sealer
-	// Certificate is the TLS client certificate for notification endpoints that request one; nil is none.
-	Certificate *tls.Certificate
+	// Certificate is the TLS client certificate for notification endpoints that request one, which may change; nil is none.
+	Certificate *atomic.Pointer[tls.Certificate]
 }
 
 // UserCodes checks the user codes that protect users from unsolicited requests (CIBA Core §7.1).

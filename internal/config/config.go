@@ -85,7 +85,9 @@ type TrustStore struct {
 type Store struct {
 	Driver string `toml:"driver" default:"sqlite" enum:"sqlite,postgres" doc:"sqlite for one node, postgres for several."`
 	File   File   `toml:"file" doc:"Database file of the sqlite driver."`
-	URL    Secret `toml:"url_file" doc:"File that holds the connection URL of the postgres driver: postgres://user:password@host/database?sslmode=verify-full."`
+	URL    Secret `toml:"url_file" doc:"File that holds the connection URL of the postgres driver: postgres://user:password@host/database?sslmode=verify-full. It is read again for each connection, so that a password in it can change."`
+	// NotifyURL is for what needs a session.
+	NotifyURL Secret `toml:"notify_url_file" doc:"File that holds a URL of the same database that leads past a pooler such as PgBouncer: for notifications of changes and for migrations. Needed where url_file leads to a pooler that hands each transaction to another session; without it changes are polled for, once a second."`
 	// MaxConnections bounds the pool of the postgres driver.
 	MaxConnections int `toml:"max_connections" default:"16" min:"2" max:"1000" doc:"Largest number of connections of the postgres driver."`
 }

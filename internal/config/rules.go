@@ -195,6 +195,7 @@ func (c *collector) store(s *Store) {
 	case "sqlite":
 		c.needed("store.file", file, `missing: the sqlite driver needs the name of its database file, such as "countersign.db"`)
 		c.unneeded("store.url_file", address, s.URL.shown(), "belongs to the driver postgres; leave it out or set store.driver")
+		c.unneeded("store.notify_url_file", string(s.NotifyURL), s.NotifyURL.shown(), "belongs to the driver postgres; leave it out or set store.driver")
 	case "postgres":
 		c.needed("store.url_file", address, "missing: the postgres driver needs the name of a file that holds its connection URL")
 		c.unneeded("store.file", file, quote(file), "belongs to the driver sqlite; leave it out or set store.driver")

@@ -47,13 +47,9 @@ func New(c *config.Config, now func() time.Time, traces trace.TracerProvider) (D
 }
 
 func newPostgres(c *config.Config, now func() time.Time, traces trace.TracerProvider) (Database, error) {
-	address, err := c.Store.URL.Read()
+	settings, err := Postgres(c, now, traces)
 	if err != nil {
-		return Database{}, fmt.Errorf("store.url_file: %w", err)
-	}
-	settings := postgres.Config{
-		URL: string(address), Now: now, TracerProvider: traces, MaxConnections: c.Store.MaxConnections,
-		KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std(),
+		return Database{}, err
 	}
 	return Database{
 		Name:    "postgres, " + string(c.Store.URL),
@@ -61,6 +57,34 @@ func newPostgres(c *config.Config, now func() time.Time, traces trace.TracerProv
 		Migrate: func(ctx context.Context) ([]Migration, error) { return postgres.Migrate(ctx, settings) },
 		Status:  func(ctx context.Context) ([]Migration, error) { return postgres.MigrationStatus(ctx, settings) },
 	}, nil
+}
+
+// reading reads a URL from a file, again and again.
+func reading(key string, file config.Secret) func() (string, error) {
+	return func() (string, error) {
+		address, err := file.Read()
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", key, err)
+		}
+		return string(address), nil
+	}
+}
+
+// Postgres is how the PostgreSQL of a configuration is reached. Its URLs are read again for each connection; now they must be
+// readable.
+func Postgres(c *config.Config, now func() time.Time, traces trace.TracerProvider) (postgres.Config, error) {
+	settings := postgres.Config{
+		ReadURL: reading("store.url_file", c.Store.URL), Now: now, TracerProvider: traces, MaxConnections: c.Store.MaxConnections,
+		KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std(),
+	}
+	if c.Store.NotifyURL != "" {
+		settings.ReadNotifyURL = reading("store.notify_url_file", c.Store.NotifyURL)
+		if _, err := settings.ReadNotifyURL(); err != nil {
+			return settings, err
+		}
+	}
+	_, err := settings.ReadURL()
+	return settings, err
 }
 
 // opened keeps a nil pointer from becoming a non-nil store.Store.

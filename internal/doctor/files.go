@@ -24,7 +24,7 @@ func (d *Doctor) files() (f Findings) {
 		name config.Secret
 	}{
 		{"listen.key_file", c.Listen.KeyFile}, {"signer.pin_file", c.Signer.PINFile},
-		{"store.url_file", c.Store.URL}, {"telemetry.otlp_headers_file", c.Telemetry.OTLPHeaders},
+		{"store.url_file", c.Store.URL}, {"store.notify_url_file", c.Store.NotifyURL}, {"telemetry.otlp_headers_file", c.Telemetry.OTLPHeaders},
 		{"ciba.ping_keys_file", c.CIBA.PingKeys}, {"ciba.ping_key_file", c.CIBA.ClientCertificateKey},
 	} {
 		if secret.name != "" {

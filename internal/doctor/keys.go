@@ -13,6 +13,7 @@ import (
 	"countersign/internal/hsm"
 	"countersign/signer"
 	"countersign/softhsm"
+	"countersign/store"
 )
 
 // openStore opens the store. Without it the checks of clients and keys find nothing.
@@ -34,6 +35,19 @@ func (d *Doctor) openStore(ctx context.Context) (f Findings) {
 	}
 	d.store = s
 	f.ok("store", "%s: reached, its schema is up to date", chosen.Name)
+	if known, ok := s.(store.Conditioned); ok && known.Condition().Advice != "" {
+		f.warn("store", "%s", known.Condition().Advice)
+	}
+	shared, ok := s.(interface{ CheckNotifications(context.Context) error })
+	if !ok {
+		return f
+	}
+	f.ok("clock", "it agrees with the database's")
+	if err := shared.CheckNotifications(ctx); err != nil {
+		f.warn("store", "%v", err)
+		return f
+	}
+	f.ok("store", "notifications of changes arrive")
 	return f
 }
 

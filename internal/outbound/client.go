@@ -24,6 +24,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,8 +56,8 @@ type Policy struct {
 	MaxBody int64
 	// Now is the clock by which certificates are judged.
 	Now func() time.Time
-	// Certificate is shown to servers that ask for one; nil shows none.
-	Certificate *tls.Certificate
+	// Certificate is shown to servers that ask for one, and may change; nil shows none.
+	Certificate *atomic.Pointer[tls.Certificate]
 }
 
 // Document is what was fetched.
@@ -111,13 +112,13 @@ func (c *Client) transport() *http.Transport {
 // §4.2). Go compares the certificate with the host name by RFC 9525. HTTP/1.1 does for one small document, and has
 // far fewer ways to keep a client busy than HTTP/2.
 func tlsConfig(policy Policy) *tls.Config {
-	var own []tls.Certificate
+	var own func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 	if policy.Certificate != nil {
-		own = []tls.Certificate{*policy.Certificate}
+		own = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return policy.Certificate.Load(), nil }
 	}
 	return &tls.Config{
-		Certificates: own,
-		MinVersion:   tls.VersionTLS12,
+		GetClientCertificate: own,
+		MinVersion:           tls.VersionTLS12,
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,

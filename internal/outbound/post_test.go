@@ -80,9 +80,11 @@ func TestPostCertificate(t *testing.T) {
 	handler := func(_ http.ResponseWriter, r *http.Request) { shown.Store(int64(len(r.TLS.PeerCertificates))) }
 	asking := serveTLS(t, &tls.Config{ClientAuth: tls.RequestClientCert}, name, time.Now(), handler)
 	silent := serveTLS(t, &tls.Config{}, name, time.Now(), handler)
-	own := asking.certificate(t, "server.example", time.Now())
+	certificate := asking.certificate(t, "server.example", time.Now())
+	own := new(atomic.Pointer[tls.Certificate])
+	own.Store(&certificate)
 	for site, want := range map[*site]int64{asking: 1, silent: 0} {
-		if _, err := site.client(Policy{Certificate: &own}).Post(t.Context(), site.address, "Bearer x", nil); err != nil || shown.Load() != want {
+		if _, err := site.client(Policy{Certificate: own}).Post(t.Context(), site.address, "Bearer x", nil); err != nil || shown.Load() != want {
 			t.Errorf("shown %d certificates, want %d, %v", shown.Load(), want, err)
 		}
 	}

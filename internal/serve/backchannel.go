@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"countersign/ciba"
@@ -59,8 +60,11 @@ func backchannelSettings(c config.CIBA, now func() time.Time) (*backchannel.Sett
 		}
 		settings.HintIssuers = append(settings.HintIssuers, backchannel.HintIssuer{Issuer: known.Issuer, Keys: keys})
 	}
-	var err error
-	settings.Certificate, err = pingCertificate(c)
+	certificate, err := pingCertificate(c)
+	if certificate != nil {
+		settings.Certificate = new(atomic.Pointer[tls.Certificate])
+		settings.Certificate.Store(certificate)
+	}
 	return settings, err
 }
 
@@ -82,4 +86,27 @@ func pingCertificate(c config.CIBA) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("ciba.ping_certificate_file and ciba.ping_key_file: %w", err)
 	}
 	return &certificate, nil
+}
+
+// pings has the keys that seal pings, and the certificate that is shown with them, read again.
+func (r *reloader) pings(c config.CIBA, settings *backchannel.Settings) {
+	if settings == nil {
+		return
+	}
+	if settings.Seals != nil {
+		r.add("ciba.ping_keys_file", []config.Secret{c.PingKeys}, func() (func(), error) {
+			text, err := c.PingKeys.Read()
+			if err != nil {
+				return nil, err
+			}
+			changed, err := ciba.NewSealer(text)
+			return func() { settings.Seals.Replace(changed) }, err
+		})
+	}
+	if settings.Certificate != nil {
+		r.add("ciba.ping_certificate_file, ciba.ping_key_file", []config.Secret{config.Secret(c.ClientCertificate), c.ClientCertificateKey}, func() (func(), error) {
+			changed, err := pingCertificate(c)
+			return func() { settings.Certificate.Store(changed) }, err
+		})
+	}
 }

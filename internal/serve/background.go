@@ -18,6 +18,7 @@ import (
 // is recorded and the audit log is sealed before that.
 func (s *server) start(ctx context.Context, endpoints *fapi.Server) (wait func()) {
 	go purge(ctx, s.store, s.log)
+	go s.watchCondition(ctx)
 	if shared, ok := s.store.(store.Watcher); ok {
 		go shared.Watch(ctx, endpoints.OnChange)
 	}

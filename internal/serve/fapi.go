@@ -88,9 +88,13 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	if c.ListenMTLS.Address != "" {
 		settings.MTLSIssuer = c.ListenMTLS.URL
 	}
-	trust, stores, trustErr := clientTrust(ctx, c, s.Now, s.log)
+	trust, stores, trustErr := clientTrust(ctx, c, s.reload, s.Now, s.log)
 	settings.ClientTrust, settings.TrustStores = trust, stores
-	return settings, errors.Join(trustErr, offer(&settings, c, s.Now))
+	err := errors.Join(trustErr, offer(&settings, c, s.Now))
+	if err == nil {
+		s.reload.pings(c.CIBA, settings.Backchannel)
+	}
+	return settings, err
 }
 
 // appPolicy is what approval apps may claim.

@@ -141,9 +141,9 @@ func networks(text string) ([]netip.Prefix, error) {
 
 // guardCertificates puts a gate in front of a listener. What it refuses never reaches an endpoint; a forgery is an event in
 // the log.
-func guardCertificates(next http.Handler, gate mtls.Gate, alarms *alarms) http.Handler {
+func guardCertificates(next http.Handler, gate *gates, alarms *alarms) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		admitted, err := gate.Admit(r)
+		admitted, err := gate.current.Load().Admit(r)
 		if err == nil {
 			next.ServeHTTP(w, admitted)
 			return

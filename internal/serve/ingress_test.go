@@ -124,7 +124,7 @@ func TestAlarms(t *testing.T) {
 	}
 	reached := 0
 	guarded := guardCertificates(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }),
-		mtls.Gate{Source: source, Headers: mtls.SourceHeaders(mtls.SourceRFC9440), Ingress: mtls.IngressSocket{}}, alarms)
+		fixedGate(mtls.Gate{Source: source, Headers: mtls.SourceHeaders(mtls.SourceRFC9440), Ingress: mtls.IngressSocket{}}), alarms)
 	forge := func(count int) {
 		for range count {
 			request := httptest.NewRequest(http.MethodPost, "https://login.example/token", http.NoBody)

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -39,8 +38,8 @@ type listener struct {
 
 // listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
 // certificates.
-func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarms, now func() time.Time, log *slog.Logger) (*listeners, error) {
-	certificate, err := Certificate(c.Listen)
+func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarms, reload *reloader, now func() time.Time, log *slog.Logger) (*listeners, error) {
+	certificate, err := newServed(c.Listen, now, reload)
 	if err != nil {
 		return nil, err
 	}
@@ -50,14 +49,14 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 	}
 	bound, closing := newConnections(most, now, log), &atomic.Bool{}
 	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std(), closing: closing}
-	add := func(key, address string, handler http.Handler, gate mtls.Gate, source string) error {
+	add := func(key, address string, handler http.Handler, gate *gates, source string) error {
 		opened, plain, err := openPort(ctx, address)
 		if err != nil {
 			return ListenError(key, address, err)
 		}
 		server := &http.Server{
 			Handler:           closeWhen(closing, guardCertificates(handler, gate, alarms)),
-			TLSConfig:         mtls.ServerConfig([]tls.Certificate{certificate}, source != ""),
+			TLSConfig:         certificate.config(source != ""),
 			MaxHeaderBytes:    c.Limits.HeaderBytes,
 			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
 			ReadTimeout:       c.Limits.ReadTimeout.Std(),
@@ -77,7 +76,7 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 		all.open = append(all.open, listener{opened, server, plain})
 		return nil
 	}
-	gate, err := newGate(c.ListenMTLS, now)
+	gate, err := newGates(c.ListenMTLS, now, reload)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +84,7 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 	if err != nil {
 		return nil, err
 	}
-	if err := add("listen.address", c.Listen.Address, s.Handler(), forBrowsers, ""); err != nil {
+	if err := add("listen.address", c.Listen.Address, s.Handler(), fixedGate(forBrowsers), ""); err != nil {
 		return nil, err
 	}
 	if c.ListenMTLS.Address != "" {

@@ -216,7 +216,7 @@ func TestCertificateOfIngressRefused(t *testing.T) {
 		if presented, err := mtls.Admitted().Certificate(r); err == nil && presented != nil {
 			reached = presented.Leaf.Subject.CommonName
 		}
-	}), mtls.Gate{Source: source, Headers: mtls.SourceHeaders(mtls.SourceRFC9440)}, alarms)
+	}), fixedGate(mtls.Gate{Source: source, Headers: mtls.SourceHeaders(mtls.SourceRFC9440)}), alarms)
 	ask := func(name string) *httptest.ResponseRecorder {
 		text, err := os.ReadFile(filepath.Join("..", "..", "mtls", "testdata", "banks", name+".crt"))
 		if err != nil {

@@ -30,6 +30,8 @@ type Options struct {
 	Now    func() time.Time
 	// Log is where log lines go, in the format and from the level of the configuration.
 	Log io.Writer
+	// Reload has changed files read again at once, as SIGHUP does; nil waits for nothing.
+	Reload <-chan os.Signal
 	// Version is that of the program, for the log and for traces.
 	Version string
 }
@@ -96,7 +98,8 @@ type server struct {
 	chain  string
 	alarms *alarms
 	// lines count refusals that repeat.
-	lines *repeat.Lines
+	lines  *repeat.Lines
+	reload *reloader
 }
 
 const (
@@ -120,14 +123,16 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	s.lines = repeat.New(repeat.Options{Now: s.Now, Period: repeatPeriod, Kinds: repeatKinds, More: func(count int) {
 		s.log.Warn("refused requests not logged one by one", "count", count)
 	}})
+	s.reload = &reloader{log: s.log}
 	endpoints, err := s.endpoints(background)
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, s.Config, endpoints, alarms, s.Now, s.log)
+	listeners, err := listen(ctx, s.Config, endpoints, alarms, s.reload, s.Now, s.log)
 	if err != nil {
 		return err
 	}
+	go s.reload.run(background, s.Reload)
 	reached := s.keys.Tokens.Start(background, hsmFirst, s.log)
 	waitJobs := s.start(background, endpoints)
 	defer func() {
@@ -144,7 +149,7 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	return listeners.serve(ctx, s.log)
 }
 
-// endpoints makes the authorization server. Its client authorities are reloaded until ctx ends.
+// endpoints makes the authorization server.
 func (s *server) endpoints(ctx context.Context) (*fapi.Server, error) {
 	settings, err := s.settings(ctx)
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// reloadEvery is how often the files of client authorities are checked for changes.
+	// reloadEvery is how often files are checked for changes.
 	reloadEvery = 10 * time.Second
 	// maxRevocationList is the size of the largest list that is fetched, in bytes.
 	maxRevocationList = 8 << 20
 )
 
-// clientTrust reads the authorities for tls_client_auth, those of the listener and the named ones, and reads them again
-// when they change, until ctx ends. Without a file no certificate is trusted.
-func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
+// clientTrust reads the authorities for tls_client_auth, those of the listener and the named ones, and has them read again
+// when they change. Without a file no certificate is trusted.
+func clientTrust(ctx context.Context, c *config.Config, reload *reloader, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
 	l := c.ListenMTLS
 	own, err := newTrust(c, mtls.Store{
 		Name: "listen_mtls.client_ca_file", Roots: l.ClientCAFile.Path(), Intermediates: l.IntermediatesFile.Path(), Lists: l.CRLFile.Path(),
@@ -42,7 +42,7 @@ func clientTrust(ctx context.Context, c *config.Config, now func() time.Time, lo
 	for _, trust := range all {
 		if trust.Stores != nil {
 			warnOfAuthorities(ctx, trust.Stores, log)
-			go reloadTrust(ctx, trust.Stores, log)
+			reload.also(func(ctx context.Context) { reloadTrust(ctx, trust.Stores, log) })
 		}
 	}
 	return own, named, nil
@@ -84,24 +84,15 @@ func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.T
 	return made, nil
 }
 
-// reloadTrust reads the files again when they have changed, until ctx ends.
+// reloadTrust reads the files again when they have changed.
 func reloadTrust(ctx context.Context, stores *mtls.Stores, log *slog.Logger) {
-	ticker := time.NewTicker(reloadEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		changed, err := stores.Reload()
-		switch {
-		case err != nil:
-			log.ErrorContext(ctx, "client CA reload failed; keeping previous CAs", "error", err.Error())
-		case changed:
-			log.InfoContext(ctx, "audit", "event", "client_authorities_changed")
-			warnOfAuthorities(ctx, stores, log)
-		}
+	changed, err := stores.Reload()
+	switch {
+	case err != nil:
+		log.ErrorContext(ctx, "client CA reload failed; keeping previous CAs", "error", err.Error())
+	case changed:
+		log.InfoContext(ctx, "audit", "event", "client_authorities_changed")
+		warnOfAuthorities(ctx, stores, log)
 	}
 }
 
