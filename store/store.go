@@ -7,8 +7,8 @@
 // identifiers, digests), the consuming verb records it, and nothing is released whose consumption lost the race.
 //
 // Secrets never enter: codes, refresh tokens, request URIs and cookies arrive as their SHA-256 [Digest].
-// Time is the opener's clock; no statement but those of [Limits] asks the database what time it is. All times are
-// stored in UTC with microsecond precision.
+// Time is that of the database, which is the machine's where it is a file: what has expired, and what is removed, is decided by it and not
+// by the clock of a node, which has to agree with it (see [ErrClock]). All times are stored in UTC with microsecond precision.
 package store
 
 import (

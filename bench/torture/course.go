@@ -57,6 +57,9 @@ func newCourse(ctx context.Context, s settings, d database, folder string) (*cou
 			First: i * s.players, Players: s.players, All: s.nodes * s.players}}
 		if s.clock != 0 {
 			n.node.Purges = i == 0
+			if s.clock.Abs() >= store.MaxClockDifference && s.nodes > 1 {
+				n.node.All = (s.nodes - 1) * s.players // the last one cannot make things
+			}
 			if i == s.nodes-1 {
 				n.node.Purges, n.node.Ahead = true, s.clock
 			}

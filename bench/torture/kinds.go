@@ -125,6 +125,8 @@ func judged(err error) (history.Outcome, string) {
 		return history.Refused, "expired"
 	case errors.Is(err, store.ErrConflict):
 		return history.Refused, "conflict"
+	case errors.Is(err, store.ErrClock):
+		return history.Refused, "clock" // nothing was done
 	}
 	return history.Unknown, err.Error()
 }

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 412 {
+	if len(seen) != 432 {
 		t.Errorf("%d items", len(seen))
 	}
 }

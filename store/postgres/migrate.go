@@ -6,9 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -44,7 +42,7 @@ func schema() backend.Schema {
 // there was nothing to do. Nodes that migrate at once wait for each other (an advisory lock).
 func Migrate(ctx context.Context, config Config) ([]Migration, error) {
 	return withDatabase(ctx, config, func(db *sql.DB, target *pool.Target) ([]Migration, error) {
-		var locker lock.SessionLocker = &poolerLock{target: target}
+		var locker lock.SessionLocker = pool.NewLock(target, lock.DefaultLockID)
 		if !target.Pooled() {
 			var err error
 			if locker, err = lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10)); err != nil {
@@ -77,54 +75,3 @@ func withDatabase(ctx context.Context, config Config, work func(*sql.DB, *pool.T
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return work(db, target)
 }
-
-// poolerLock is the lock of those who migrate where no session is kept: a transaction that is open meanwhile, on a connection
-// of its own, holds it.
-type poolerLock struct {
-	target *pool.Target
-	conn   *pgx.Conn
-}
-
-var _ lock.SessionLocker = (*poolerLock)(nil)
-
-// SessionLock waits for the lock, for five minutes at most.
-func (l *poolerLock) SessionLock(ctx context.Context, _ *sql.Conn) error {
-	settings, err := l.target.Settings()
-	if err != nil {
-		return err
-	}
-	if l.conn, err = pgx.ConnectConfig(ctx, settings); err != nil {
-		return fmt.Errorf("postgresql: connect: %w", err)
-	}
-	for range 300 {
-		ours, err := l.try(ctx)
-		if err == nil && ours {
-			return nil
-		}
-		if err == nil {
-			err = backend.Pause(ctx, time.Second)
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("postgresql: lock the schema: %w", err), l.conn.Close(context.WithoutCancel(ctx)))
-		}
-	}
-	return errors.Join(errors.New("another program migrates this database, for five minutes"), l.conn.Close(ctx))
-}
-
-// try begins the transaction and ends it unless it got the lock. All of it goes by the simple protocol: the other one would leave
-// a portal open, for whose snapshot CREATE INDEX CONCURRENTLY waits.
-func (l *poolerLock) try(ctx context.Context) (ours bool, err error) {
-	if _, err := l.conn.Exec(ctx, "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0", pgx.QueryExecModeSimpleProtocol); err != nil {
-		return false, err
-	}
-	// The same lock that a session takes which reaches the database directly.
-	err = l.conn.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1)", pgx.QueryExecModeSimpleProtocol, lock.DefaultLockID).Scan(&ours)
-	if err != nil || ours {
-		return ours, err
-	}
-	_, err = l.conn.Exec(ctx, "ROLLBACK", pgx.QueryExecModeSimpleProtocol)
-	return false, err
-}
-
-// SessionUnlock ends the transaction.
-func (l *poolerLock) SessionUnlock(ctx context.Context, _ *sql.Conn) error { return l.conn.Close(ctx) }

@@ -79,7 +79,7 @@ func (a namedArguments) RewriteQuery(ctx context.Context, conn *pgx.Conn, text s
 func (a namedArguments) oneTimes(oneTimes []store.OneTime) namedArguments {
 	now := a.store.moment()
 	a.values["kinds"], a.values["keys"], a.values["untils"] = oneTimeArrays(now, oneTimes)
-	a.values["database_now"] = a.store.clock.test(now)
+	a.values["database_now"] = a.store.clock.Test(now)
 	return a
 }
 

@@ -19,6 +19,7 @@ import (
 	"countersign/internal/queue"
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/clock"
 	"countersign/store/postgres/internal/pool"
 )
 
@@ -67,7 +68,7 @@ func (c Config) direct() (string, error) {
 
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
-	clock      *clock
+	clock      *clock.Clock
 	pool       *pool.Pool
 	notifier   notifier
 	statements statements
@@ -101,12 +102,12 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		clock: &clock{own: config.Now, database: config.DatabaseNow}, pool: connections, notifier: notifier{address: config.direct},
+		clock: &clock.Clock{Own: config.Now, Database: config.DatabaseNow}, pool: connections, notifier: notifier{address: config.direct},
 		// An hour at least, as with codes.
 		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel),
 	}
-	if s.clock.own == nil {
-		s.clock.own = time.Now
+	if s.clock.Own == nil {
+		s.clock.Own = time.Now
 	}
 	if err := s.check(ctx); err != nil {
 		s.pool.Close()
@@ -157,7 +158,7 @@ func (s *Store) run(ctx context.Context, name string, work pool.Work) error {
 		return err
 	}
 	err := s.pool.Write(ctx, name, work)
-	s.pulse.Note(name, s.clock.now(), err)
+	s.pulse.Note(name, s.clock.Now(), err)
 	return err
 }
 
@@ -174,7 +175,7 @@ func (s *Store) timely(verb string) error {
 	if timeless(verb) {
 		return nil
 	}
-	if err := s.clock.err(); err != nil {
+	if err := s.clock.Err(); err != nil {
 		return fmt.Errorf("postgresql: %s: %w", verb, err)
 	}
 	return nil
@@ -191,7 +192,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := s.read(ctx, "Ping", s.askTime); err != nil {
 		return err
 	}
-	if err := s.clock.err(); err != nil || s.pulse.Beats(s.clock.now()) {
+	if err := s.clock.Err(); err != nil || s.pulse.Beats(s.clock.Now()) {
 		return err
 	}
 	probe := make([]byte, probeSize)
@@ -231,4 +232,4 @@ func get(ctx context.Context, c *pgx.Conn, query string, arguments []any, fields
 }
 
 // moment is the database's time with the precision that is stored.
-func (s *Store) moment() time.Time { return s.clock.now().UTC().Truncate(time.Microsecond) }
+func (s *Store) moment() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
