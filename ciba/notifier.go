@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// claimLimit is how many pings a node sends at once.
-	claimLimit = 16
+	// claimLimit is how many pings a node sends at once, and perOwner how many of them for one owner.
+	claimLimit, perOwner = 32, 8
 	// Timeout is how long a try may take, and lease how long a claimed ping is kept from other nodes.
 	Timeout, lease = 10 * time.Second, 15 * time.Second
 	// look is how often a node looks for pings that others have left, or that are due again.
@@ -59,6 +59,9 @@ type Notifier struct {
 	Seals  *Sealer
 	// Endpoint gives the backchannel_client_notification_endpoint of a client; [ErrNoEndpoint] when it has none.
 	Endpoint func(ctx context.Context, clientID string) (string, error)
+	// Owner, if not nil, says who answers for a client: those of one owner share what may be sent at once, so that slow
+	// endpoints of one do not hold up others. Without it each client is its own.
+	Owner func(ctx context.Context, clientID string) string
 	// Post sends a JSON body with an Authorization header and returns the status of the answer, within [Timeout]. It follows
 	// no redirect.
 	Post func(ctx context.Context, address, authorization string, body []byte) (status int, err error)
@@ -67,6 +70,32 @@ type Notifier struct {
 
 	once sync.Once
 	wake chan struct{}
+
+	mu sync.Mutex
+	// sending counts what is being sent, by owner.
+	sending map[string]int
+}
+
+// begin reports whether one more ping may be sent for an owner, and counts it.
+func (n *Notifier) begin(owner string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.sending[owner] >= perOwner {
+		return false
+	}
+	if n.sending == nil {
+		n.sending = map[string]int{}
+	}
+	n.sending[owner]++
+	return true
+}
+
+func (n *Notifier) end(owner string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.sending[owner]--; n.sending[owner] == 0 {
+		delete(n.sending, owner)
+	}
 }
 
 func (n *Notifier) woken() chan struct{} {
@@ -120,6 +149,17 @@ func (n *Notifier) Run(ctx context.Context) {
 // deliver sends one ping and saves how it went.
 func (n *Notifier) deliver(ctx context.Context, ping Ping) {
 	log := n.Log.With("client_id", ping.ClientID, "attempt", ping.Attempt)
+	owner := ping.ClientID
+	if n.Owner != nil {
+		owner = n.Owner(ctx, ping.ClientID)
+	}
+	if !n.begin(owner) {
+		if err := n.Outbox.PingFailed(ctx, ping.Request, ping.Attempt, n.Now().Add(firstRetry)); err != nil {
+			log.WarnContext(ctx, "CIBA ping result not saved; will be resent", "error", err.Error())
+		}
+		return
+	}
+	defer n.end(owner)
 	if err := n.settle(ctx, log, ping); err != nil {
 		// The lease runs out, and the ping is sent once more.
 		log.WarnContext(ctx, "CIBA ping result not saved; will be resent", "error", err.Error())

@@ -84,7 +84,7 @@ func (w *wiring) newDevice() (*device.Handler, error) {
 	settings := device.Config{
 		Store: c.Store, Pages: c.DevicePages, Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
 		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Apps: c.AppPolicy, Signer: c.Signer,
-		Fetcher: w.fetcher, Draining: w.health.isDraining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
+		Fetcher: w.newFetcher(), Draining: w.health.isDraining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
 	}
 	if w.backchannel != nil {
 		settings.Requests = w.backchannel
@@ -99,7 +99,7 @@ func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Ha
 		AuthorizationDetailsTypes: w.details.Names(), TrustStores: slices.Sorted(maps.Keys(c.TrustStores)),
 		Backchannel: c.Backchannel != nil, Ping: c.Backchannel != nil && c.Backchannel.Seals != nil,
 		Certificates: c.Certificates, Trust: c.ClientTrust, Limits: w.limits, Evidence: w.evidence, Store: c.Store,
-		Clients: w.clients, Fetcher: w.fetcher, Signs: documents.Signs, Now: c.Now, Log: c.Logger,
+		Clients: w.clients, Fetcher: w.newFetcher(), Signs: documents.Signs, Now: c.Now, Log: c.Logger,
 	})
 }
 

@@ -115,7 +115,6 @@ type wiring struct {
 	health      *health
 	clients     *client.Cache
 	keys        *client.KeySets
-	fetcher     *outbound.Client
 	fetchKeySet jose.Fetch
 	scopes      *scope.Catalog
 	details     *rar.Types
@@ -148,7 +147,6 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
-	w.fetcher = outbound.New(outbound.Policy{AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now})
 	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, c.Now)
 	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
 	var err error
@@ -216,6 +214,12 @@ func (w *wiring) addSecrets(ctx context.Context) error {
 	w.passkeys = &browser.Passkeys{Ceremonies: ceremonies, Store: c.Store, Evidence: w.evidence, Log: c.Logger}
 	w.acrs = append([]string{browser.PasskeyACR}, c.ACRValues...)
 	return nil
+}
+
+// newFetcher makes a client for what others name. Each purpose has one of its own, so that none holds up another.
+func (w *wiring) newFetcher() *outbound.Client {
+	c := w.config
+	return outbound.New(outbound.Policy{AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now})
 }
 
 // fetchKeys fetches a client's key set.

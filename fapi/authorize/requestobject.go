@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
 	"countersign/fapi/profile"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
@@ -148,6 +149,9 @@ func evident(object *jar.Object) error {
 
 // invalidObject returns the error for an invalid request object (RFC 9101 §7).
 func invalidObject(err error) error {
+	if busy := endpoint.KeysBusy(err); busy != nil {
+		return busy
+	}
 	if refused, ok := errors.AsType[*oauth.Error](err); ok {
 		return oauth.Errorf(oauth.InvalidRequestObject, "inside the request object, %s", refused.Description).Because(err)
 	}

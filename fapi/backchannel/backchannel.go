@@ -112,8 +112,8 @@ func New(c Config) (*Handler, error) {
 	}
 	if c.Settings.Seals != nil {
 		h.notifier = &ciba.Notifier{
-			Outbox: outbox{c.Store}, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Post: c.Post, Now: c.Now,
-			Log: c.Log,
+			Outbox: outbox{c.Store}, Seals: c.Settings.Seals, Endpoint: h.notificationEndpoint, Owner: h.organisationOf,
+			Post: c.Post, Now: c.Now, Log: c.Log,
 		}
 	}
 	return h, nil
@@ -147,6 +147,15 @@ func (h *Handler) notificationEndpoint(ctx context.Context, clientID string) (st
 		return "", ciba.ErrNoEndpoint
 	}
 	return found.Metadata.BackchannelNotificationEndpoint, nil
+}
+
+// organisationOf returns who answers for a client; the client itself if it cannot be read.
+func (h *Handler) organisationOf(ctx context.Context, clientID string) string {
+	found, err := h.clients.Get(ctx, clientID)
+	if err != nil {
+		return clientID
+	}
+	return found.Organisation
 }
 
 // stored is the form in which a checked request is stored until it is decided.
@@ -320,6 +329,9 @@ func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form,
 
 // oauthError translates errors of package ciba to *oauth.Error; others pass unchanged.
 func oauthError(err error) error {
+	if busy := endpoint.KeysBusy(err); busy != nil {
+		return busy
+	}
 	if refused, ok := errors.AsType[*ciba.Error](err); ok {
 		return oauth.Errorf(refused.Code, "%s", refused.Description).Because(err)
 	}

@@ -88,6 +88,7 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 			}
 			parsed.disabled = record.Disabled || !slices.Contains(c.profiles, record.Profile)
 			parsed.ChangedAt, parsed.Version = record.UpdatedAt, record.Version
+			parsed.Organisation = OrganisationOf(record.ID, record.Organisation)
 			entry = cacheEntry{client: parsed, version: record.Version}
 			c.logKeys(ctx, entry)
 		}

@@ -45,6 +45,9 @@ type Client struct {
 	ChangedAt time.Time
 	// Version is that of the stored registration, which grows with each change; zero before it is stored.
 	Version int
+	// Organisation is who answers for the client; see [OrganisationOf]. Limits that one party must not escape with many
+	// clients count by it.
+	Organisation string
 
 	disabled bool
 }
@@ -68,7 +71,7 @@ func Parse(id, profileName string, metadata []byte) (*Client, error) {
 	if !ok {
 		return nil, fmt.Errorf("profile: %q is not known; known are %s", profileName, strings.Join(profile.Names(), ", "))
 	}
-	client := &Client{ID: id}
+	client := &Client{ID: id, Organisation: OrganisationOf(id, "")}
 	if err := strictjson.Decode(metadata, &client.Metadata); err != nil {
 		return nil, fmt.Errorf("the client metadata is not correct JSON: %w", err)
 	}

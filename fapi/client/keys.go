@@ -8,6 +8,7 @@ import (
 
 	"countersign/fapi/profile"
 	"countersign/internal/jose"
+	"countersign/internal/outbound"
 	"countersign/jar"
 )
 
@@ -28,7 +29,7 @@ func NewKeySets(remote *jose.RemoteKeySets, log *slog.Logger) *KeySets {
 type caller struct{}
 
 func asked(ctx context.Context, c *Client) context.Context {
-	return context.WithValue(ctx, caller{}, c)
+	return outbound.For(context.WithValue(ctx, caller{}, c), c.Organisation)
 }
 
 // report logs what came from a jwks_uri: once for each change, with the client that asked first. Several may have one

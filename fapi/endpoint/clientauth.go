@@ -316,7 +316,11 @@ func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Clie
 	return nil
 }
 
-// unreadableKeys is the answer when there are no keys of the client: what is wrong is at its own address.
+// unreadableKeys is the answer when there are no keys of the client: what is wrong is at its own address, unless this
+// server had no time to fetch them.
 func unreadableKeys(remote *jose.RemoteError) error {
+	if remote.Busy() {
+		return Busy("the client's keys", remote)
+	}
 	return oauth.Errorf(oauth.InvalidClient, "the client's keys cannot be read: %v", remote).Because(remote)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/fapi/event"
+	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/internal/queue"
 	"countersign/signer"
@@ -26,6 +27,9 @@ func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 func Translate(err error) error {
 	if _, ok := errors.AsType[*oauth.Error](err); ok {
 		return err
+	}
+	if busy := KeysBusy(err); busy != nil {
+		return busy
 	}
 	switch {
 	case errors.Is(err, store.ErrReplayed):
@@ -97,6 +101,24 @@ func unavailable(retryAfter time.Duration, description string) *oauth.Error {
 	e.RetryAfter = retryAfter
 	return e
 }
+
+// Busy is the error 503 with Retry-After for something at an address of a client that was not fetched, because the server
+// was fetching too much else.
+func Busy(what string, cause error) error {
+	return unavailable(busyRetry, what+" could not be fetched: the server is fetching too much else; try again shortly").Because(cause)
+}
+
+// KeysBusy returns [Busy] for an error that wraps the one of keys of a client that the server had no time to fetch, and nil
+// for any other.
+func KeysBusy(err error) error {
+	if remote, ok := errors.AsType[*jose.RemoteError](err); ok && remote.Busy() {
+		return Busy("the client's keys", err)
+	}
+	return nil
+}
+
+// busyRetry is the Retry-After of [Busy].
+const busyRetry = 2 * time.Second
 
 // TooMany returns the error 429 (RFC 6585 §4, RFC 9126 §2.3) with Retry-After.
 func TooMany(wait time.Duration, why string) error {

@@ -12,6 +12,7 @@ import (
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
+	"countersign/internal/outbound"
 	"countersign/internal/strictjson"
 	"countersign/mtls"
 	"countersign/store"
@@ -49,7 +50,8 @@ func (h *Handler) replace(w http.ResponseWriter, r *http.Request, record store.C
 	if err != nil {
 		return err
 	}
-	metadata, err := h.checkMetadata(ctx, record.ID, record.Profile, members, checkReplacement(record.ID, members)...)
+	owner := outbound.For(ctx, client.OrganisationOf(record.ID, record.Organisation))
+	metadata, err := h.checkMetadata(owner, record.ID, record.Profile, members, checkReplacement(record.ID, members)...)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/internal/oauth"
 	"countersign/mtls"
@@ -18,9 +19,8 @@ import (
 	"countersign/store"
 )
 
-// CertificateOrganisation begins the name of an organisation that registered with a certificate; the subject of the
-// certificate follows, as an RFC 4514 string. The holder of an initial access token must not have such a name.
-const CertificateOrganisation = "x509:"
+// CertificateOrganisation begins the name of an organisation that registered with a certificate.
+const CertificateOrganisation = client.CertificateOrganisation
 
 // registrar is an authenticated organisation that registers a client.
 type registrar struct {

@@ -170,7 +170,8 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, at endpoint.A
 		return err
 	}
 	id := random.UUID() // random, so that it can equal no subject (RFC 9068 §5)
-	metadata, err := h.checkMetadata(ctx, id, registrar.profile, members)
+	owner := outbound.For(ctx, client.OrganisationOf(id, registrar.organisation))
+	metadata, err := h.checkMetadata(owner, id, registrar.profile, members)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,14 @@ package registration
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
 	"countersign/fapi/profile"
 	"countersign/internal/oauth"
+	"countersign/internal/outbound"
 	"countersign/internal/strictjson"
 )
 
@@ -29,6 +32,9 @@ func (h *Handler) checkSector(ctx context.Context, metadata client.Metadata) err
 			" with its keys (CIBA Core §4)")
 	}
 	document, err := h.config.Fetcher.Get(ctx, metadata.SectorIdentifierURI, "application/json")
+	if failed, ok := errors.AsType[*outbound.Error](err); ok && failed.Busy() {
+		return endpoint.Busy("sector_identifier_uri", err)
+	}
 	if err != nil {
 		return refuse(err, "the document at this address could not be fetched")
 	}

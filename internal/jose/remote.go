@@ -19,6 +19,8 @@ const (
 	maxStale = 24 * time.Hour
 	// retryInterval is how long a server that failed is left alone.
 	retryInterval = 10 * time.Second
+	// busyInterval is that after a fetch that this server had no time for.
+	busyInterval = time.Second
 	// refetchInterval is how often an unknown kid may cause a fetch, for each address.
 	refetchInterval = 30 * time.Second
 	// fetchTimeout bounds one fetch, which many may wait for.
@@ -32,7 +34,8 @@ const (
 )
 
 // Fetch returns the document at an address, and for how long its server lets it be used; 0 when it does not say. An error
-// with a method Told() string has in it what the owner of the address may be told.
+// with a method Told() string has in it what the owner of the address may be told; one with a method Busy() bool that
+// reports true was not tried, because of this server.
 type Fetch func(ctx context.Context, address string) (body []byte, maxAge time.Duration, err error)
 
 // RemoteKeySets caches the key sets that clients publish at an address (jwks_uri, RFC 7591 §2) as long as they may be
@@ -90,7 +93,13 @@ type remoteKeySet struct {
 type RemoteError struct {
 	reason string
 	cause  error
+	busy   bool
 }
+
+// Busy reports that the fault is this server's: it was fetching too much else. It may succeed shortly.
+func (e *RemoteError) Busy() bool { return e.busy }
+
+func (e *RemoteError) isBusy() bool { return e != nil && e.busy }
 
 // Error says what is wrong.
 func (e *RemoteError) Error() string { return e.reason }
@@ -304,9 +313,13 @@ func (r *RemoteKeySets) settle(
 	if failure != nil {
 		outcome = failure.Error()
 	}
-	changed, entry.reported = outcome != entry.reported, outcome
 	now := r.now()
 	entry.failure = failure
+	if failure.isBusy() {
+		entry.retry = now.Add(busyInterval)
+		return false
+	}
+	changed, entry.reported = outcome != entry.reported, outcome
 	if failure != nil {
 		entry.retry = now.Add(retryInterval)
 		return changed
@@ -337,12 +350,16 @@ func (r *RemoteKeySets) load(
 		}](err); ok && told.Told() != "" {
 			reason += ": " + told.Told()
 		}
-		return before, 0, &RemoteError{reason, err}
+		busy, ok := errors.AsType[interface {
+			error
+			Busy() bool
+		}](err)
+		return before, 0, &RemoteError{reason, err, ok && busy.Busy()}
 	}
 	document := remoteDocument{sha256.Sum256(body), before.set}
 	if document.digest != before.digest {
 		if document.set, err = ParseKeySet(body); err != nil {
-			return before, 0, &RemoteError{"the document at jwks_uri is no acceptable key set: " + err.Error(), err}
+			return before, 0, &RemoteError{reason: "the document at jwks_uri is no acceptable key set: " + err.Error(), cause: err}
 		}
 	}
 	if maxAge == 0 {

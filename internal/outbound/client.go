@@ -8,7 +8,7 @@
 //     before it connects: what DNS says later changes nothing;
 //   - no redirects, proxies, cookies, credentials, kept connections; compression is not asked for, and gzip that comes all
 //     the same is unpacked up to the size of a body;
-//   - sizes, time and the number of exchanges at once are bounded.
+//   - sizes, time and the number of exchanges at once are bounded, the latter by owner and by host too (see [For]).
 package outbound
 
 import (
@@ -34,8 +34,6 @@ const (
 	defaultMaxBody = 256 << 10
 	// maxHeader is the size of the largest response header, in bytes.
 	maxHeader = 16 << 10
-	// maxAtOnce is how many exchanges run at the same time; more of them wait.
-	maxAtOnce = 32
 	// maxAttempts is how many addresses of one name are tried.
 	maxAttempts = 4
 )
@@ -73,7 +71,7 @@ type Document struct {
 // Client fetches documents. It may be used by many at once.
 type Client struct {
 	policy Policy
-	slots  chan struct{}
+	slots  *slots
 
 	// lookup and connect are the system's resolver and dialer, except in tests.
 	lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -88,7 +86,7 @@ func New(policy Policy) *Client {
 	if policy.MaxBody <= 0 {
 		policy.MaxBody = defaultMaxBody
 	}
-	c := &Client{policy: policy, slots: make(chan struct{}, maxAtOnce)}
+	c := &Client{policy: policy, slots: newSlots()}
 	c.lookup = systemLookup
 	c.connect = (&net.Dialer{ControlContext: c.checkSocket}).DialContext
 	return c
@@ -181,12 +179,11 @@ func (c *Client) limited(ctx context.Context, address string, exchange func(cont
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.policy.Timeout)
 	defer cancel()
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return &Error{Host: target.Host, Reason: "too many fetches at once", cause: ctx.Err()}
+	of := shareOf(ctx, target.Hostname())
+	if !c.slots.take(ctx, of) {
+		return &Error{Host: target.Host, Reason: "too many fetches at once", NoSlot: true, cause: ctx.Err()}
 	}
+	defer c.slots.release(of)
 	if err := exchange(ctx, target); err != nil {
 		return explain(ctx, target.Host, err)
 	}

@@ -20,6 +20,8 @@ type Error struct {
 	// Answered reports that the host answered, having proved its name where the address is https: the reason is in its
 	// answer, which whoever chose the address may be told. It reveals nothing that the host has not sent.
 	Answered bool
+	// NoSlot reports that nothing was sent: too many exchanges were running here. The other side is not at fault.
+	NoSlot bool
 
 	cause error
 }
@@ -31,6 +33,9 @@ func (e *Error) Told() string {
 	}
 	return ""
 }
+
+// Busy reports that the exchange was not tried, because too many others were running here; it may succeed shortly.
+func (e *Error) Busy() bool { return e.NoSlot }
 
 // Error returns the host and the reason.
 func (e *Error) Error() string {

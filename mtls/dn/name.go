@@ -69,6 +69,19 @@ func (n Name) Equal(other Name) bool {
 	return slices.EqualFunc(n, other, rdn.equal)
 }
 
+// Value returns the first value of an attribute type, given as an OID in dotted form, as it is prepared for comparison; empty
+// if there is none, or none that is text.
+func (n Name) Value(oid string) string {
+	for _, relative := range n {
+		for _, attribute := range relative {
+			if attribute.oid == oid && attribute.isText {
+				return attribute.text
+			}
+		}
+	}
+	return ""
+}
+
 func (r rdn) equal(other rdn) bool {
 	if len(r) != len(other) {
 		return false

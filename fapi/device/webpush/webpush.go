@@ -117,7 +117,7 @@ func (s *Sender) Subscribe(ctx context.Context, subject, endpoint string) error 
 // Notify notifies the browsers of a user in the background. Push services keep the message until a time. A failed
 // message is not sent again: an open page shows the request anyway.
 func (s *Sender) Notify(ctx context.Context, subject string, until time.Time) {
-	ctx = context.WithoutCancel(ctx) // the caller's request ends before
+	ctx = outbound.For(context.WithoutCancel(ctx), "user "+subject) // the caller's request ends before
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, notifyTime)
 		defer cancel()

@@ -1,0 +1,62 @@
+package fapitest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Beside calls flood again and again on a number of goroutines, each with its own number, and meanwhile honest several times,
+// one after the other. It fails the test when of the honest calls one in a hundred, and so any of fewer than a hundred, takes
+// a second or more. It returns how often flood was called.
+func Beside(t *testing.T, goroutines int, flood func(goroutine int), times int, honest func(i int)) (floods int) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	counts := make([]int, goroutines)
+	var flooding, begun sync.WaitGroup
+	begun.Add(goroutines)
+	for n := range goroutines {
+		flooding.Go(func() {
+			begun.Done()
+			for ctx.Err() == nil {
+				flood(n)
+				counts[n]++
+			}
+		})
+	}
+	begun.Wait()
+	time.Sleep(200 * time.Millisecond) // the flood is under way
+	var took []time.Duration
+	for i := range times {
+		before := time.Now()
+		honest(i)
+		took = append(took, time.Since(before))
+		time.Sleep(20 * time.Millisecond)
+	}
+	stop()
+	flooding.Wait()
+	slices.Sort(took)
+	p99 := took[len(took)-1-len(took)/100]
+	for _, n := range counts {
+		floods += n
+	}
+	t.Logf("%d honest calls beside %d of the flood: median %s, p99 %s", times, floods, took[len(took)/2], p99)
+	if p99 >= time.Second {
+		t.Errorf("p99 of the honest calls is %s", p99)
+	}
+	return floods
+}
+
+// BrowserAt is a browser without cookies whose connections come from a loopback address, such as "127.0.0.2".
+func (w *World) BrowserAt(address string) *Browser {
+	b := w.Browser()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	if transport, ok := b.HTTP.Transport.(*http.Transport); ok {
+		transport.DialContext = dialer.DialContext
+	}
+	return b
+}
