@@ -31,8 +31,12 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	if devices, err = w.newDevice(); err != nil {
 		return nil, err
 	}
+	authorizations, err := w.newAuthorize()
+	if err != nil {
+		return nil, err
+	}
 	table = slices.Concat(
-		documents.Routes(), w.newAuthorize().Routes(), w.newToken().Routes(), resources.Routes(), w.health.routes(),
+		documents.Routes(), authorizations.Routes(), w.newToken().Routes(), resources.Routes(), w.health.routes(),
 		devices.Routes())
 	if w.backchannel != nil {
 		table = append(table, w.backchannel.Routes()...)
@@ -48,7 +52,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	return table, documents.Check(ctx)
 }
 
-func (w *wiring) newAuthorize() *authorize.Handler {
+func (w *wiring) newAuthorize() (*authorize.Handler, error) {
 	c := w.config
 	return authorize.New(authorize.Config{
 		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens,

@@ -63,7 +63,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 		h.showError(w, r, err)
 		return
 	}
-	h.openRequest(w, r, caller, store.DigestOf(requestURI), redirectTarget{})
+	h.openRequest(w, r, caller, opening{id: store.DigestOf(requestURI)}, redirectTarget{})
 }
 
 // authorizeByPost turns a POST (OpenID Connect Core §3.1.2.1) into the same GET, to which the browser adds its
@@ -77,19 +77,26 @@ func (h *Handler) authorizeByPost(w http.ResponseWriter, r *http.Request) {
 	browser.SeeOther(w, h.addresses.Issuer+"/authorize?"+form.Values().Encode())
 }
 
+// opening names a stored request that a browser opens.
+type opening struct {
+	id store.Digest
+	// browser is the value of the browser's cookie, for a request object by value; empty for a request_uri.
+	browser string
+}
+
 // openRequest opens a stored request for this browser. It answers at once when no interaction is needed, and otherwise
-// redirects the browser to a new interaction. Errors of a request that is not this client's go to back.
+// redirects the browser to its interaction. Errors of a request that is not this client's go to back.
 func (h *Handler) openRequest(
-	w http.ResponseWriter, r *http.Request, caller *client.Client, id store.Digest, back redirectTarget,
+	w http.ResponseWriter, r *http.Request, caller *client.Client, of opening, back redirectTarget,
 ) {
-	ctx := r.Context()
+	ctx, id := r.Context(), of.id
 	opened, err := h.store.Open(ctx, id, browser.Session(r))
 	known := err == nil || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrConsumed)
 	if known && opened.Request.ClientID != caller.ID {
 		known, err = false, store.ErrNotFound // another client's request: neither used nor revealed
 	}
 	if !known {
-		h.redirectError(w, r, back, unopened(err))
+		h.redirectError(w, r, back, of.failed(err))
 		return
 	}
 	var checked request.Request
@@ -97,12 +104,14 @@ func (h *Handler) openRequest(
 		h.showError(w, r, err)
 		return
 	}
+	// Until the request is answered, whoever has seen it can have it refused again and again: such an answer is no evidence.
 	back = targetOf(caller, &checked)
+	back.answers = false
 	if err == nil {
 		err = h.recheck(ctx, caller, &checked)
 	}
 	if err != nil {
-		h.redirectError(w, r, back, unopened(err))
+		h.redirectError(w, r, back, of.failed(err))
 		return
 	}
 	now := h.now()
@@ -117,17 +126,17 @@ func (h *Handler) openRequest(
 	}
 	switch {
 	case satisfied && h.mayBeSilent(granted, opened.Consent):
-		h.answerSilently(w, r, id, granted)
+		h.answerSilently(w, r, of, granted, back)
 	case slices.Contains(checked.Prompt, "none"):
 		// A client that the user never allowed must not find out who is signed in by naming them.
 		names := checked.Claims.Subject() != "" && opened.Consent == nil
-		h.refusePrompt(w, r, id, satisfied && !names, back)
+		h.refusePrompt(w, r, of, satisfied && !names, back)
 	default:
 		interaction := store.Interaction{RequestID: id, CreatedAt: now, ExpiresAt: now.Add(h.interactionLifetime)}
 		if satisfied {
 			interaction.Session = opened.Session.ID
 		}
-		h.beginInteraction(w, r, interaction)
+		h.beginInteraction(w, r, interaction, of.browser)
 	}
 }
 
@@ -140,9 +149,13 @@ func (h *Handler) recheck(ctx context.Context, caller *client.Client, stored *re
 	return h.checker.Recheck(ctx, at, caller, stored)
 }
 
-// unopened returns the error for a request_uri that cannot be used.
-func unopened(err error) error {
+// failed returns the error for a request that cannot be opened.
+func (o opening) failed(err error) error {
+	byValue := o.browser != ""
 	switch {
+	case byValue && (errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrConsumed)):
+		return oauth.Errorf(oauth.InvalidRequestObject,
+			"the request object was used in this browser before; start again, with a new one").Because(err)
 	case errors.Is(err, store.ErrNotFound):
 		return oauth.Errorf(oauth.InvalidRequestURI,
 			"request_uri is not known for this client; push a new request").Because(err)
@@ -154,16 +167,17 @@ func unopened(err error) error {
 	return err
 }
 
-// answerSilently grants without a page: the user is signed in and the stored consent covers the request.
-func (h *Handler) answerSilently(w http.ResponseWriter, r *http.Request, id store.Digest, granted approved) {
-	back := targetOf(granted.client, granted.request)
-	finish, prepared, err := h.grant(r.Context(), granted, store.Finish{Request: id})
+// answerSilently grants without a page: the user is signed in and the stored consent covers the request. Errors go to back.
+func (h *Handler) answerSilently(
+	w http.ResponseWriter, r *http.Request, of opening, granted approved, back redirectTarget,
+) {
+	finish, prepared, err := h.grant(r.Context(), granted, store.Finish{Request: of.id})
 	if err != nil {
-		h.redirectError(w, r, back, unopened(err))
+		h.redirectError(w, r, back, of.failed(err))
 		return
 	}
 	if err := h.store.Finish(r.Context(), finish); err != nil {
-		h.redirectError(w, r, back, unopened(err))
+		h.redirectError(w, r, back, of.failed(err))
 		return
 	}
 	send(w, prepared)
@@ -171,15 +185,16 @@ func (h *Handler) answerSilently(w http.ResponseWriter, r *http.Request, id stor
 
 // refusePrompt answers a prompt=none that needs interaction (OpenID Connect Core §3.1.2.6), which consumes the request.
 func (h *Handler) refusePrompt(
-	w http.ResponseWriter, r *http.Request, id store.Digest, signedIn bool, back redirectTarget,
+	w http.ResponseWriter, r *http.Request, of opening, signedIn bool, back redirectTarget,
 ) {
 	refusal := oauth.Errorf(oauth.LoginRequired, "the user is not signed in, or not as the request demands")
 	if signedIn {
 		refusal = oauth.Errorf(oauth.ConsentRequired, "the user has to decide")
 	}
-	if err := h.store.Finish(r.Context(), store.Finish{Request: id}); err != nil {
-		h.redirectError(w, r, back, unopened(err))
+	if err := h.store.Finish(r.Context(), store.Finish{Request: of.id}); err != nil {
+		h.redirectError(w, r, back, of.failed(err))
 		return
 	}
+	back.answers = true
 	h.redirectError(w, r, back, refusal)
 }

@@ -16,6 +16,7 @@ import (
 	"countersign/fapi/event"
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
+	"countersign/internal/limit"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -66,20 +67,39 @@ type Handler struct {
 	forms       *browser.Forms
 	interactor  Interactor
 
+	// openings counts how often each request is opened from each address, objects which request objects were counted.
+	openings, objects *limit.Limiter
+
 	requestURILifetime, codeLifetime   time.Duration
 	interactionLifetime, grantLifetime time.Duration
 	now                                func() time.Time
 }
 
+const (
+	// openingsBurst is how many browsers at one address may open one request, and openingEach after what time one more may.
+	openingsBurst, openingEach = 20, 3 * time.Second
+	// objectEach is how long a node remembers, at most, that an object was counted against its client.
+	objectEach = time.Hour
+)
+
 // New makes a handler.
-func New(c Config) *Handler {
+func New(c Config) (*Handler, error) {
+	openings, err := endpoint.NewLimiter(1/openingEach.Seconds(), openingsBurst, c.Now)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := endpoint.NewLimiter(1/objectEach.Seconds(), 1, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	return &Handler{
+		openings: openings, objects: objects,
 		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens,
 		signer: c.Signer, backChannel: c.BackChannel, limits: c.Limits, evidence: c.Evidence, sessions: c.Sessions,
 		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor,
 		requestURILifetime: c.RequestURILifetime, codeLifetime: c.CodeLifetime,
 		interactionLifetime: c.InteractionLifetime, grantLifetime: c.GrantLifetime, now: c.Now,
-	}
+	}, nil
 }
 
 // Routes are the rows of the route table.

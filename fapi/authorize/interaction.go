@@ -14,7 +14,6 @@ import (
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
 	"countersign/internal/passkey"
-	"countersign/internal/random"
 	"countersign/store"
 )
 
@@ -37,12 +36,23 @@ type openInteraction struct {
 	changed bool
 }
 
-// beginInteraction stores a new interaction for this browser and redirects to it.
-func (h *Handler) beginInteraction(w http.ResponseWriter, r *http.Request, interaction store.Interaction) {
-	handle := random.Secret()
+// beginInteraction redirects to the interaction of this browser with a request, and stores it if it is new: who loads the
+// address again goes on with the same one, unless the sign-in that it begins with is another. secret is the value of the
+// browser's cookie, or empty if it was not looked at.
+func (h *Handler) beginInteraction(
+	w http.ResponseWriter, r *http.Request, interaction store.Interaction, secret string,
+) {
+	if err := h.mayOpen(r, digestText(interaction.RequestID)); err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	if secret == "" {
+		secret = browser.Secret(w, r)
+	}
+	handle := browser.FormToken(secret, "interaction\x00"+digestText(interaction.RequestID)+"\x00"+digestText(interaction.Session))
 	interaction.ID = store.DigestOf(handle)
-	interaction.Browser = store.DigestOf(browser.Secret(w, r))
-	if err := h.store.BeginInteraction(r.Context(), interaction); err != nil {
+	interaction.Browser = store.DigestOf(secret)
+	if err := h.store.BeginInteraction(r.Context(), interaction); err != nil && !errors.Is(err, store.ErrConflict) {
 		h.showError(w, r, err)
 		return
 	}

@@ -45,11 +45,19 @@ func (h *Handler) requestObject(
 // parseObject parses a request object, decrypting it first where it is encrypted.
 func (h *Handler) parseObject(ctx context.Context, caller *client.Client, raw string) (*jar.Object, error) {
 	if jose.IsEncrypted(raw) {
-		var err error
-		if raw, err = h.decryptObject(ctx, raw); err != nil {
+		keys, err := h.decryptionKeys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if raw, err = decryptObject(ctx, raw, keys); err != nil {
 			return nil, err
 		}
 	}
+	return parseSigned(caller, raw)
+}
+
+// parseSigned parses a request object that is not encrypted.
+func parseSigned(caller *client.Client, raw string) (*jar.Object, error) {
 	object, err := jar.Parse(raw, caller.Profile.Algorithms)
 	if err != nil {
 		return nil, invalidObject(err)
@@ -57,12 +65,11 @@ func (h *Handler) parseObject(ctx context.Context, caller *client.Client, raw st
 	return object, nil
 }
 
-// decryptObject decrypts an encrypted request object (RFC 9101 §6.1) in the HSM. The error
-// is the same for every decryption failure (no oracle).
-func (h *Handler) decryptObject(ctx context.Context, raw string) (string, error) {
+// decryptionKeys are the keys in the HSM that open encrypted request objects (RFC 9101 §6.1).
+func (h *Handler) decryptionKeys(ctx context.Context) ([]jose.DecryptionKey, error) {
 	records, err := h.signer.Decryption(ctx, signer.UseRequestObject)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var keys []jose.DecryptionKey
 	for _, record := range records {
@@ -83,14 +90,22 @@ func (h *Handler) decryptObject(ctx context.Context, raw string) (string, error)
 		}
 		keys = append(keys, key)
 	}
+	return keys, nil
+}
+
+// decryptObject decrypts an encrypted request object in the HSM. The error is the same for every decryption failure (no
+// oracle).
+func decryptObject(ctx context.Context, raw string, keys []jose.DecryptionKey) (string, error) {
 	decrypted, err := jose.Decrypt(ctx, raw, keys)
+	return string(decrypted), undecrypted(err)
+}
+
+// undecrypted translates errors about an encrypted request object; others pass unchanged.
+func undecrypted(err error) error {
 	if errors.Is(err, jose.ErrMalformed) || errors.Is(err, jose.ErrAlgorithm) || errors.Is(err, jose.ErrDecryption) {
-		return "", oauth.Errorf(oauth.InvalidRequestObject, "the request object is not acceptable: %v", err).Because(err)
+		return oauth.Errorf(oauth.InvalidRequestObject, "the request object is not acceptable: %v", err).Because(err)
 	}
-	if err != nil {
-		return "", err
-	}
-	return string(decrypted), nil
+	return err
 }
 
 // decryptionError translates the signer's error for a bad ciphertext to that of package jose.

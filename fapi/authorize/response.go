@@ -138,7 +138,7 @@ func (h *Handler) redirectError(w http.ResponseWriter, r *http.Request, back red
 		return
 	}
 	if isSigned(back.mode) && !back.answers { // signed for unauthenticated requests: limited
-		if err := h.limits.Unauthenticated("refusal", back.client.ID); err != nil {
+		if err := h.mayBeRefused(r, back.client, err); err != nil {
 			h.showError(w, r, err)
 			return
 		}
@@ -157,6 +157,17 @@ func (h *Handler) redirectError(w http.ResponseWriter, r *http.Request, back red
 		return
 	}
 	send(w, prepared)
+}
+
+// mayBeRefused counts a signed error response to an unauthenticated request, by address first.
+func (h *Handler) mayBeRefused(r *http.Request, caller *client.Client, refusal error) error {
+	if refused := oauth.AsError(refusal); refused.Status == http.StatusTooManyRequests {
+		return refusal // a limit is no reason to sign
+	}
+	if err := h.limits.Stranger(r); err != nil {
+		return err
+	}
+	return h.limits.Unauthenticated("refusal", caller.ID)
 }
 
 // showError shows an error to the user.

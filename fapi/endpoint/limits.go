@@ -18,7 +18,8 @@ type Limits struct {
 	ClientPerSecond float64
 	ClientBurst     int
 	// AddressFailuresPerSecond and AddressFailureBurst bound the client authentications that fail from one network
-	// address. Those that succeed do not count: many clients may share the address of an ingress.
+	// address, and by themselves what else costs something and fails: see [RateLimits.Stranger]. Those that succeed do not
+	// count: many clients may share the address of an ingress.
 	AddressFailuresPerSecond float64
 	AddressFailureBurst      int
 }
@@ -63,6 +64,13 @@ func NewRateLimits(l Limits, now func() time.Time) (*RateLimits, error) {
 	return made, nil
 }
 
+// ForgiveClient gives back what [RateLimits.Unauthenticated] counted.
+func (l *RateLimits) ForgiveClient(what, clientID string) {
+	if l.clients != nil {
+		l.clients.Refund(what + "\x00" + clientID)
+	}
+}
+
 // AuthenticationFailed counts a failed client authentication by address, and returns the error to answer with: err,
 // or [TooMany] once the address has exceeded the limit, so that guessing reveals nothing. Clients that authenticate
 // are served all the same: behind an ingress or a carrier's NAT all share an address, and a flood must not lock the
@@ -97,6 +105,27 @@ func (l *RateLimits) Authenticated(clientID string) error {
 func (l *RateLimits) Unauthenticated(what, clientID string) error {
 	return l.Authenticated(what + "\x00" + clientID)
 }
+
+// Stranger counts, by network address, a request that no client has authenticated, before something is done for it that
+// costs: a decryption, the check of a signature, a signed error response. What proves good is given back with
+// [RateLimits.Forgive], so that only what fails counts. It comes before the limits of a client, so that one address cannot
+// use those up.
+func (l *RateLimits) Stranger(r *http.Request) error {
+	if l.failures == nil {
+		return nil
+	}
+	return Allow(l.failures, strangers+AddressOf(r), "too many requests from this address have failed")
+}
+
+// Forgive gives back what [RateLimits.Stranger] counted.
+func (l *RateLimits) Forgive(r *http.Request) {
+	if l.failures != nil {
+		l.failures.Refund(strangers + AddressOf(r))
+	}
+}
+
+// strangers separates their keys from those of failed client authentications.
+const strangers = "stranger\x00"
 
 // AddressOf returns the key by which failures are counted: an IPv4 address, or the /64 prefix of an IPv6 address,
 // which is assigned as a whole.

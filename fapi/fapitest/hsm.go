@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,7 +133,12 @@ type Backend struct {
 	signer.Backend
 	mu  sync.Mutex
 	err error
+	// agreements counts the calls of Agree.
+	agreements atomic.Int64
 }
+
+// Agreements returns how often a key agreement was asked for.
+func (b *Backend) Agreements() int { return int(b.agreements.Load()) }
 
 // Fail makes every signature fail with an error from now on, or succeed again with nil.
 func (b *Backend) Fail(err error) {
@@ -154,6 +160,7 @@ func (b *Backend) Sign(ctx context.Context, key signer.Record, message []byte) (
 
 // Agree implements [signer.Decrypter].
 func (b *Backend) Agree(ctx context.Context, key signer.Record, peer []byte) ([]byte, error) {
+	b.agreements.Add(1)
 	return b.Backend.(signer.Decrypter).Agree(ctx, key, peer)
 }
 

@@ -102,8 +102,8 @@ func server() []Package {
 		}},
 		{"fapi/authorize", []string{
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
-			"fapi/tokens", "internal/audit", "internal/jose", "internal/oauth", "internal/passkey", "internal/random", "jar",
-			"signer", "store",
+			"fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/passkey",
+			"internal/random", "jar", "signer", "store",
 		}},
 		{"fapi/token", []string{
 			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
@@ -153,7 +153,7 @@ func server() []Package {
 		}},
 		{"fapi/client", []string{
 			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set",
-			"internal/strictjson", "jar", "mtls", "store",
+			"internal/strictjson", "jar", "mtls", "mtls/dn", "store",
 		}},
 		{"fapi/claims", []string{"internal/oauth", "internal/strictjson", "store"}},
 		{"fapi/rar", []string{"internal/oauth", "internal/strictjson"}},

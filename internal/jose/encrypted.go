@@ -104,6 +104,9 @@ type encrypted struct {
 	key, iv, ciphertext, tag []byte
 }
 
+// maxFitting is how many keys are tried on a token without a kid.
+const maxFitting = 4
+
 // Decrypt opens a compact JWE (RFC 7516 §7.1) with one of the keys: the one that kid names, or without a kid each that
 // fits, up to four. An error wraps [ErrMalformed] or [ErrAlgorithm] for what is wrong before a key is used, and is
 // [ErrDecryption] for anything after; errors of the keys' functions are passed on.
@@ -112,19 +115,41 @@ func Decrypt(ctx context.Context, token string, keys []DecryptionKey) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	const most = 4
-	tried := 0
-	for _, key := range keys {
-		if !key.serves(e.header.Algorithm) || e.header.KeyID != "" && e.header.KeyID != key.ID || tried == most {
-			continue
-		}
-		tried++
+	for _, key := range e.fitting(keys) {
 		plaintext, err := e.open(ctx, key)
 		if err == nil || !errors.Is(err, ErrDecryption) {
 			return plaintext, err
 		}
 	}
 	return nil, ErrDecryption
+}
+
+// CheckEncrypted does what [Decrypt] does before a key is used, and returns the error that it would: nil for a token that
+// only a key can judge. It costs no operation of a key.
+func CheckEncrypted(token string, keys []DecryptionKey) error {
+	e, err := parseEncrypted(token)
+	if err != nil {
+		return err
+	}
+	if len(e.fitting(keys)) == 0 {
+		return ErrDecryption
+	}
+	if e.header.Ephemeral == nil {
+		return nil
+	}
+	_, _, _, err = e.peer()
+	return err
+}
+
+// fitting are the keys that may open the token.
+func (e *encrypted) fitting(keys []DecryptionKey) []DecryptionKey {
+	var fit []DecryptionKey
+	for _, key := range keys {
+		if key.serves(e.header.Algorithm) && (e.header.KeyID == "" || e.header.KeyID == key.ID) && len(fit) < maxFitting {
+			fit = append(fit, key)
+		}
+	}
+	return fit
 }
 
 func parseEncrypted(token string) (*encrypted, error) {
@@ -241,21 +266,29 @@ func orRandom(unwrapped []byte, err error, size int) []byte {
 	return unwrapped
 }
 
-// agree does the key agreement of RFC 7518 §4.6.
-func (e *encrypted) agree(ctx context.Context, key DecryptionKey, size int) ([]byte, error) {
+// peer returns the ephemeral key, and apu and apv.
+func (e *encrypted) peer() (peer *ecdh.PublicKey, partyU, partyV []byte, err error) {
 	// A point that is not on the curve would reveal bits of the key: it is refused here, and by the HSM's worker again.
 	ephemeral, err := e.header.Ephemeral.key()
 	if err != nil {
-		return nil, ErrDecryption
+		return nil, nil, nil, ErrDecryption
 	}
-	peer, err := ecdhKey(ephemeral.Public)
-	if err != nil {
-		return nil, ErrDecryption
+	if peer, err = ecdhKey(ephemeral.Public); err != nil {
+		return nil, nil, nil, ErrDecryption
 	}
 	partyU, errU := decodeBase64("apu", e.header.PartyU)
 	partyV, errV := decodeBase64("apv", e.header.PartyV)
 	if errU != nil || errV != nil {
-		return nil, ErrDecryption
+		return nil, nil, nil, ErrDecryption
+	}
+	return peer, partyU, partyV, nil
+}
+
+// agree does the key agreement of RFC 7518 §4.6.
+func (e *encrypted) agree(ctx context.Context, key DecryptionKey, size int) ([]byte, error) {
+	peer, partyU, partyV, err := e.peer()
+	if err != nil {
+		return nil, err
 	}
 	secret, err := key.Agree(ctx, peer)
 	if err != nil {

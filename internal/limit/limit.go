@@ -51,6 +51,15 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) {
 	return true, 0
 }
 
+// Refund gives one event back that was taken of key's allowance.
+func (l *Limiter) Refund(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if full, known := l.full[key]; known {
+		l.full[key] = full.Add(-l.interval)
+	}
+}
+
 // fullAt is when key's allowance will be whole again: now, for one at rest. A clock that was set back must not lock a
 // key out for longer than its burst would have.
 func (l *Limiter) fullAt(key string, now time.Time) time.Time {
