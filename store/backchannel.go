@@ -15,6 +15,8 @@ type BackchannelRequest struct {
 	// user's devices.
 	ID       Digest
 	ClientID string
+	// Organisation is who answers for the client, as its owner spells it; pending requests and denials are counted by it.
+	Organisation string
 	// Subject is who is asked. It is empty when no user may be asked: such a request stays pending until it expires, like one that
 	// no user answers.
 	Subject string
@@ -42,10 +44,29 @@ type BackchannelRequest struct {
 	Evidence []Evidence
 }
 
-// BackchannelLimits bound how many requests may be pending for one user at the same time; both are greater than zero.
+// BackchannelLimits bound how many requests may be pending for one user at the same time; all are greater than zero.
 type BackchannelLimits struct {
-	// User counts those of all clients, Client those of the request's own.
-	User, Client int
+	// User counts those of all clients, Organisation those of the clients of the request's organisation, and Client those of
+	// the request's own client.
+	User, Organisation, Client int
+}
+
+// DenialsLast is how long after the last denial of a user an organisation's denials are remembered.
+const DenialsLast = 48 * time.Hour
+
+// BackchannelStanding is what a user decided about an organisation that asks over the backchannel.
+type BackchannelStanding struct {
+	Subject      string
+	Organisation string
+	// ClientID is a client of the organisation, by which it is shown: the one that was denied last, or with which it was
+	// blocked.
+	ClientID string
+	// Denials counts the denials since the last approval, and DeniedAt is the last of them. After [DenialsLast] they are
+	// forgotten.
+	Denials  int
+	DeniedAt time.Time
+	// BlockedAt is zero unless the user wants no requests of the organisation.
+	BlockedAt time.Time
 }
 
 // BackchannelDecision is a user's answer.
@@ -94,8 +115,9 @@ type Backchannel interface {
 	// BackchannelRequest reads a request as it is, also when its time is over; ErrNotFound.
 	BackchannelRequest(ctx context.Context, id Digest) (BackchannelRequest, error)
 	// DecideBackchannel records a decision with its grant, and enqueues the ping of a request that has one, in one
-	// transaction. Of all callers one wins and the rest get ErrConsumed. ErrNotFound for an unknown request, or for another user's,
-	// or when the user is disabled or deleted; ErrExpired. A refused decision changes nothing.
+	// transaction, in which a denial counts against the organisation of the request, and an approval ends what was counted.
+	// Of all callers one wins and the rest get ErrConsumed. ErrNotFound for an unknown request, or for another user's, or when
+	// the user is disabled or deleted; ErrExpired. A refused decision changes nothing.
 	DecideBackchannel(ctx context.Context, decision BackchannelDecision) error
 	// PollBackchannel reads a request of a client and, while it is pending, sets the time of the next poll: of two
 	// polls at once, on any nodes, one is early. ErrNotFound for an unknown request or another client's; ErrExpired and
@@ -106,6 +128,14 @@ type Backchannel interface {
 	// ErrRevoked when its grant has ended, or when the user is disabled or deleted; ErrReplayed. Each changes nothing: a client
 	// may poll and be notified at once, so a second redemption is no theft.
 	RedeemBackchannel(ctx context.Context, id Digest, issued Issued, oneTimes ...OneTime) error
+
+	// BackchannelStanding reads what a user decided about an organisation; the zero value is nothing.
+	BackchannelStanding(ctx context.Context, subject, organisation string) (BackchannelStanding, error)
+	// BlockedBackchannel lists the organisations of which a user wants no requests, the oldest block first.
+	BlockedBackchannel(ctx context.Context, subject string) ([]BackchannelStanding, error)
+	// BlockBackchannel stores the BlockedAt of a standing, with its ClientID; a zero one unblocks. Denials are not stored by
+	// it. Blocking again keeps the first time; unblocking what is not blocked is no error.
+	BlockBackchannel(ctx context.Context, standing BackchannelStanding) error
 
 	// ClaimPings leases at most limit due pings: no other caller gets them until the lease ends. A ping
 	// whose caller dies is due again then.

@@ -17,6 +17,8 @@ type UserData struct {
 	Enrolments []Enrolment
 	// Backchannel are without Ping.
 	Backchannel []BackchannelRequest
+	// Standings are what the user decided about organisations that ask over the backchannel.
+	Standings []BackchannelStanding
 }
 
 // DataSubjects are the verbs for the rights of data subjects: access and erasure (GDPR Articles 15 and 17).

@@ -17,7 +17,7 @@ func (p *player) backchannel(ctx context.Context, of string) error {
 	now := time.Now()
 	return p.store.StartBackchannel(ctx, store.BackchannelRequest{ID: p.id("auth_req_id", of), ClientID: "client", Subject: alice,
 		UserKey: p.id("person", of), CreatedAt: now, ExpiresAt: now.Add(lifetime), Interval: 5 * time.Second, NextPollAt: now,
-	}, store.BackchannelLimits{User: 1, Client: 1})
+	}, store.BackchannelLimits{User: 1, Organisation: 1, Client: 1})
 }
 
 func (p *player) decide(ctx context.Context, of, by string) error {

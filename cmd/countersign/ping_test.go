@@ -165,7 +165,7 @@ func asked(t *testing.T, s store.Store, seals *ciba.Sealer, subject, authReqID s
 	err = s.StartBackchannel(t.Context(), store.BackchannelRequest{
 		ID: id, ClientID: "bell", Subject: subject, UserKey: store.DigestOf(subject), Parameters: json.RawMessage(`{}`), Ping: sealed,
 		CreatedAt: now, ExpiresAt: now.Add(10 * time.Minute), Interval: 5 * time.Second, NextPollAt: now,
-	}, store.BackchannelLimits{User: 1000, Client: 1000})
+	}, store.BackchannelLimits{User: 1000, Organisation: 1000, Client: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type userData struct {
 	Enrolments    []enrolmentData    `json:"enrolments"`
 	Subscriptions []subscriptionData `json:"push_subscriptions"`
 	Backchannel   []backchannelData  `json:"backchannel_requests"`
+	Standings     []standingData     `json:"backchannel_standings"`
 }
 
 type sessionData struct {
@@ -101,13 +102,21 @@ type backchannelData struct {
 	Device     string          `json:"device,omitempty"`
 }
 
+type standingData struct {
+	Organisation string     `json:"organisation"`
+	ClientID     string     `json:"client_id"`
+	Denials      int        `json:"denials"`
+	DeniedAt     *time.Time `json:"denied_at,omitempty"`
+	BlockedAt    *time.Time `json:"blocked_at,omitempty"`
+}
+
 // exported gives a user's records their names in the export.
 func exported(subject string, p store.UserData, now time.Time) userData {
 	data := userData{
 		Subject: subject, ExportedAt: now.UTC().Truncate(time.Second), Username: p.User.Username, Claims: p.User.Claims, Disabled: p.User.Disabled,
 		CreatedAt: orNone(p.User.CreatedAt), UpdatedAt: orNone(p.User.UpdatedAt), ErasedAt: orNone(p.User.ErasedAt),
 		Sessions: []sessionData{}, Consents: []consentData{}, Grants: []grantData{}, Passkeys: []passkeyData{}, Devices: []deviceData{},
-		Enrolments: []enrolmentData{}, Subscriptions: []subscriptionData{}, Backchannel: []backchannelData{},
+		Enrolments: []enrolmentData{}, Subscriptions: []subscriptionData{}, Backchannel: []backchannelData{}, Standings: []standingData{},
 	}
 	for _, s := range p.Sessions {
 		data.Sessions = append(data.Sessions, sessionData{s.AuthTime, s.ACR, s.AMR, s.ExpiresAt})
@@ -135,6 +144,9 @@ func exported(subject string, p store.UserData, now time.Time) userData {
 	}
 	for _, b := range p.Backchannel {
 		data.Backchannel = append(data.Backchannel, backchannelData{b.ClientID, b.Parameters, b.CreatedAt, b.ExpiresAt, orNone(b.DecidedAt), b.GrantID, b.Device})
+	}
+	for _, s := range p.Standings {
+		data.Standings = append(data.Standings, standingData{s.Organisation, s.ClientID, s.Denials, orNone(s.DeniedAt), orNone(s.BlockedAt)})
 	}
 	return data
 }

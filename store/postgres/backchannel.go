@@ -11,7 +11,7 @@ import (
 
 const (
 	backchannelColumns = `b.id, b.client_id, b.subject, b.person, b.parameters, b.ping, b.created_at, b.expires_at, b.interval,
-		b.next_poll_at, b.decided_at, b.grant_id, b.device, b.spent_at`
+		b.next_poll_at, b.decided_at, b.grant_id, b.device, b.spent_at, b.organisation`
 	// userEnabled is a condition on a row b: its user exists and is enabled.
 	userEnabled = `EXISTS (SELECT FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
 )
@@ -19,7 +19,7 @@ const (
 func backchannelFields(b *store.BackchannelRequest) []any {
 	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.UserKey}, (*[]byte)(&b.Parameters), &b.Ping,
 		timeField{&b.CreatedAt}, timeField{&b.ExpiresAt}, durationField{&b.Interval}, timeField{&b.NextPollAt},
-		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}}
+		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}, &b.Organisation}
 }
 
 // StartBackchannel stores a request within its limits and consumes oneTimes. A user's requests are counted under a lock of
@@ -29,21 +29,23 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 		"id": b.ID[:], "client_id": b.ClientID, "subject": b.Subject, "person": b.UserKey[:], "parameters": []byte(b.Parameters),
 		"ping": b.Ping, "created_at": at(b.CreatedAt), "expires_at": at(b.ExpiresAt), "interval": b.Interval.Microseconds(),
 		"next_poll_at": at(b.NextPollAt), "decided_at": at(b.DecidedAt), "grant_id": b.GrantID, "device": b.Device,
-		"spent_at": at(b.ConsumedAt), "now": s.moment(), "user_limit": limits.User, "client_limit": limits.Client,
+		"spent_at": at(b.ConsumedAt), "organisation": b.Organisation, "now": s.moment(),
+		"user_limit": limits.User, "organisation_limit": limits.Organisation, "client_limit": limits.Client,
 	}).oneTimes(oneTimes).evidence(b.Evidence)
 	return s.run(ctx, "StartBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var started bool
 		var batch pgx.Batch
 		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 1))`, b.UserKey[:])
 		batch.Queue(`WITH pending AS (
-				SELECT client_id FROM backchannel_requests WHERE person = @person AND decided_at IS NULL AND expires_at > @now
+				SELECT client_id, organisation FROM backchannel_requests WHERE person = @person AND decided_at IS NULL AND expires_at > @now
 			), started AS (
 				INSERT INTO backchannel_requests
-				(id, client_id, subject, person, parameters, ping, created_at, expires_at, interval, next_poll_at, decided_at, grant_id, device, spent_at)
+				(id, client_id, subject, person, parameters, ping, created_at, expires_at, interval, next_poll_at, decided_at, grant_id, device, spent_at, organisation)
 				SELECT @id::bytea, @client_id::text, @subject::text, @person::bytea, @parameters::json, @ping::bytea,
 					@created_at::timestamptz, @expires_at::timestamptz, @interval::bigint, @next_poll_at::timestamptz,
-					@decided_at::timestamptz, @grant_id::text, @device::text, @spent_at::timestamptz
+					@decided_at::timestamptz, @grant_id::text, @device::text, @spent_at::timestamptz, @organisation::text
 				WHERE (SELECT count(*) FROM pending) < @user_limit
+					AND (SELECT count(*) FROM pending WHERE organisation = @organisation) < @organisation_limit
 					AND (SELECT count(*) FROM pending WHERE client_id = @client_id) < @client_limit
 				RETURNING id
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN started`+inOneOrder+`
@@ -86,19 +88,29 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 	if d.Grant != nil {
 		grant = *d.Grant
 	}
+	now := s.moment()
 	arguments := s.named(pgx.StrictNamedArgs{
-		"now": s.moment(), "device": d.Device, "request": d.Request[:], "subject": d.Subject, "with_grant": d.Grant != nil,
+		"now": now, "device": d.Device, "request": d.Request[:], "subject": d.Subject, "with_grant": d.Grant != nil,
+		"remembered": now.Add(-store.DenialsLast),
 	}).with(grantArguments(grant))
 	return s.run(ctx, "DecideBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var decided bool
 		if _, err := one(ctx, c, `WITH decided AS (
 				UPDATE backchannel_requests b SET decided_at = @now, grant_id = @grant_id, device = @device, next_poll_at = @now
 				WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+`
-				RETURNING b.id, b.client_id, b.ping, b.expires_at
+				RETURNING b.id, b.client_id, b.ping, b.expires_at, b.organisation
 			), granted AS (`+insertGrant+` FROM decided WHERE @with_grant::boolean
 			), enqueued AS (
 				INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
 				SELECT id, client_id, ping, 0, @now, expires_at FROM decided WHERE ping IS NOT NULL
+			), denied AS (
+				INSERT INTO backchannel_standings AS s (subject, organisation, client_id, denials, denied_at)
+				SELECT @subject::text, organisation, client_id, 1, @now::timestamptz FROM decided WHERE NOT @with_grant::boolean AND organisation <> ''
+				ON CONFLICT (subject, organisation) DO UPDATE SET client_id = excluded.client_id, denied_at = excluded.denied_at,
+					denials = CASE WHEN s.denied_at > @remembered::timestamptz THEN s.denials + 1 ELSE 1 END
+			), approved AS (
+				UPDATE backchannel_standings s SET denials = 0, denied_at = NULL FROM decided d
+				WHERE @with_grant::boolean AND s.subject = @subject AND s.organisation = d.organisation
 			)
 			SELECT EXISTS (SELECT FROM decided)`, []any{arguments}, &decided); err != nil || decided {
 			return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
 )
 
 // Purge removes what is no longer needed, at most limit records of each kind. Nodes that purge concurrently
@@ -35,6 +37,10 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		batch.Queue(purge("enrolments", "expires_at"), forgotten, limit)
 		batch.Queue(`WITH old AS MATERIALIZED (SELECT subject, client_id FROM consents WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM consents k USING old WHERE k.subject = old.subject AND k.client_id = old.client_id`, now, limit)
+		batch.Queue(`WITH old AS MATERIALIZED (SELECT subject, organisation FROM backchannel_standings
+				WHERE blocked_at IS NULL AND (denied_at IS NULL OR denied_at <= $1) LIMIT $2 FOR UPDATE SKIP LOCKED)
+			DELETE FROM backchannel_standings s USING old WHERE s.subject = old.subject AND s.organisation = old.organisation`,
+			now.Add(-store.DenialsLast), limit)
 		batch.Queue(`WITH whole AS MATERIALIZED (SELECT key FROM allowances WHERE full_at <= now() LIMIT $1 FOR UPDATE SKIP LOCKED)
 			DELETE FROM allowances a USING whole WHERE a.key = whole.key`, limit)
 		results := c.SendBatch(ctx, &batch)

@@ -32,6 +32,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 					return []any{&e.Subject, &e.ACR, timeField{&e.CreatedAt}, timeField{&e.ExpiresAt}}
 				})
 			collect(ctx, c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = $1 ORDER BY b.created_at, b.id`, subject, backchannelFields)
+			collect(ctx, c, &err, &p.Standings, `SELECT `+standingColumns+` FROM backchannel_standings WHERE subject = $1 ORDER BY organisation`, subject, standingFields)
 			for i := range p.Backchannel {
 				p.Backchannel[i].Ping = nil
 			}
@@ -39,7 +40,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 				return err
 			}
 			if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
-				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel) == 0 {
+				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings) == 0 {
 				return store.ErrNotFound
 			}
 			return nil
@@ -81,12 +82,14 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 			), devices_deleted AS (DELETE FROM devices WHERE subject = @subject RETURNING subject
 			), enrolments_deleted AS (DELETE FROM enrolments WHERE subject = @subject RETURNING subject
 			), subscriptions_deleted AS (DELETE FROM subscriptions WHERE subject = @subject RETURNING subject
+			), standings_deleted AS (DELETE FROM backchannel_standings WHERE subject = @subject RETURNING subject
 			), requests_deleted AS (DELETE FROM backchannel_requests WHERE subject = @subject RETURNING id
 			), pings_deleted AS (DELETE FROM pings p USING requests_deleted r WHERE p.request_id = r.id
 			), known AS (
 				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM ended UNION ALL SELECT FROM sessions_deleted UNION ALL
 				SELECT FROM consents_deleted UNION ALL SELECT FROM passkeys_deleted UNION ALL SELECT FROM devices_deleted UNION ALL
-				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted
+				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted UNION ALL
+				SELECT FROM standings_deleted
 			), tombstone AS (
 				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz
 				WHERE EXISTS (SELECT FROM known)

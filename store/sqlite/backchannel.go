@@ -11,7 +11,7 @@ import (
 
 const (
 	backchannelColumns = `b.id, b.client_id, b.subject, b.person, b.parameters, b.ping, b.created_at, b.expires_at, b.interval,
-		b.next_poll_at, b.decided_at, b.grant_id, b.device, b.spent_at`
+		b.next_poll_at, b.decided_at, b.grant_id, b.device, b.spent_at, b.organisation`
 	// userEnabled is a condition on a row b: its user exists and is enabled.
 	userEnabled = `EXISTS (SELECT 1 FROM users u WHERE u.subject = b.subject AND NOT u.disabled)`
 )
@@ -19,7 +19,7 @@ const (
 func backchannelFields(b *store.BackchannelRequest) []any {
 	return []any{digestField{&b.ID}, &b.ClientID, &b.Subject, digestField{&b.UserKey}, textField(&b.Parameters), &b.Ping,
 		timeField{&b.CreatedAt}, timeField{&b.ExpiresAt}, durationField{&b.Interval}, timeField{&b.NextPollAt},
-		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}}
+		timeField{&b.DecidedAt}, &b.GrantID, &b.Device, timeField{&b.ConsumedAt}, &b.Organisation}
 }
 
 // StartBackchannel stores a request within its limits and consumes oneTimes.
@@ -30,13 +30,14 @@ func (s *Store) StartBackchannel(ctx context.Context, b store.BackchannelRequest
 			return err
 		}
 		stored, err := c.Exec(`INSERT INTO backchannel_requests
-			(id, client_id, subject, person, parameters, ping, created_at, expires_at, interval, next_poll_at, decided_at, grant_id, device, spent_at)
-			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 WHERE
+			(id, client_id, subject, person, parameters, ping, created_at, expires_at, interval, next_poll_at, decided_at, grant_id, device, spent_at, organisation)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?18 WHERE
 			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15) < ?16 AND
-			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15 AND client_id = ?2) < ?17`,
+			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15 AND client_id = ?2) < ?17 AND
+			(SELECT count(*) FROM backchannel_requests WHERE person = ?4 AND decided_at IS NULL AND expires_at > ?15 AND organisation = ?18) < ?19`,
 			b.ID[:], b.ClientID, b.Subject, b.UserKey[:], text(b.Parameters), b.Ping, micros(b.CreatedAt), micros(b.ExpiresAt),
 			b.Interval.Microseconds(), micros(b.NextPollAt), micros(b.DecidedAt), b.GrantID, b.Device, micros(b.ConsumedAt),
-			now, limits.User, limits.Client)
+			now, limits.User, limits.Client, b.Organisation, limits.Organisation)
 		switch {
 		case err != nil:
 			return conflict(err, store.ErrConflict)
@@ -96,7 +97,10 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		}
 		_, err = c.Exec(`INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
 			SELECT id, client_id, ping, 0, ?, expires_at FROM backchannel_requests WHERE id = ? AND ping IS NOT NULL`, micros(now), d.Request[:])
-		return err
+		if err != nil {
+			return err
+		}
+		return countDecision(c, d, now)
 	})
 }
 
@@ -124,7 +128,7 @@ func (s *Store) PollBackchannel(ctx context.Context, id store.Digest, clientID s
 			interval = b.interval + iif(b.next_poll_at > ?1, ?2, 0), next_poll_at = ?1 + b.interval + iif(b.next_poll_at > ?1, ?2, 0)
 			WHERE b.id = ?3 AND b.client_id = ?4 AND b.decided_at IS NULL AND b.expires_at > ?1
 			RETURNING early, id, client_id, subject, person, parameters, ping, created_at, expires_at, interval,
-			next_poll_at, decided_at, grant_id, device, spent_at`,
+			next_poll_at, decided_at, grant_id, device, spent_at, organisation`,
 			[]any{micros(now), store.SlowDown.Microseconds(), id[:], clientID}, append([]any{&p.Early}, backchannelFields(&p.Request)...)...)
 		if err != nil || pending {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
 )
 
@@ -36,6 +37,8 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM consents WHERE (subject, client_id) IN (SELECT subject, client_id FROM consents WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM pings WHERE request_id IN (SELECT request_id FROM pings WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, micros(now.Add(-s.keepBackchannel))},
+		{`DELETE FROM backchannel_standings WHERE (subject, organisation) IN (SELECT subject, organisation FROM backchannel_standings
+			WHERE blocked_at IS NULL AND coalesce(denied_at, 0) <= ? LIMIT ?)`, micros(now.Add(-store.DenialsLast))},
 		{`DELETE FROM initial_tokens WHERE id IN (SELECT id FROM initial_tokens WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM enrolments WHERE id IN (SELECT id FROM enrolments WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM interactions WHERE id IN (SELECT id FROM interactions WHERE expires_at <= ? LIMIT ?)`, expired},

@@ -10,7 +10,8 @@ import (
 
 // personalTables are the tables whose records are deleted when a user is erased. They all have a column subject.
 func personalTables() []string {
-	return []string{"sessions", "consents", "passkeys", "devices", "enrolments", "subscriptions", "backchannel_requests"}
+	return []string{"sessions", "consents", "passkeys", "devices", "enrolments", "subscriptions", "backchannel_requests",
+		"backchannel_standings"}
 }
 
 // UserData gathers what is stored about a subject.
@@ -36,6 +37,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 				return []any{&e.Subject, &e.ACR, timeField{&e.CreatedAt}, timeField{&e.ExpiresAt}}
 			})
 		collect(c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = ? ORDER BY b.created_at, b.id`, subject, backchannelFields)
+		collect(c, &err, &p.Standings, `SELECT `+standingColumns+` FROM backchannel_standings WHERE subject = ? ORDER BY organisation`, subject, standingFields)
 		for i := range p.Backchannel {
 			p.Backchannel[i].Ping = nil
 		}
@@ -43,7 +45,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 			return err
 		}
 		if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
-			len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel) == 0 {
+			len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings) == 0 {
 			return store.ErrNotFound
 		}
 		return nil

@@ -11,21 +11,22 @@ import (
 
 // backchannelLimits are far from every test that is not about them.
 func backchannelLimits() store.BackchannelLimits {
-	return store.BackchannelLimits{User: 100, Client: 100}
+	return store.BackchannelLimits{User: 100, Organisation: 100, Client: 100}
 }
 
 func (f *fixture) backchannelRequest() store.BackchannelRequest {
 	return store.BackchannelRequest{
-		ID:         f.digest(),
-		ClientID:   "client",
-		Subject:    "subject",
-		UserKey:    store.DigestOf("subject"),
-		Parameters: json.RawMessage(` {"z": "<&> é", "a": [1.0, null] } `),
-		Ping:       []byte{0, 0xff, 1},
-		CreatedAt:  f.clock.Now(),
-		ExpiresAt:  f.clock.Now().Add(2 * time.Minute),
-		Interval:   5 * time.Second,
-		NextPollAt: f.clock.Now(),
+		ID:           f.digest(),
+		ClientID:     "client",
+		Organisation: "bank",
+		Subject:      "subject",
+		UserKey:      store.DigestOf("subject"),
+		Parameters:   json.RawMessage(` {"z": "<&> é", "a": [1.0, null] } `),
+		Ping:         []byte{0, 0xff, 1},
+		CreatedAt:    f.clock.Now(),
+		ExpiresAt:    f.clock.Now().Add(2 * time.Minute),
+		Interval:     5 * time.Second,
+		NextPollAt:   f.clock.Now(),
 	}
 }
 
@@ -91,7 +92,7 @@ func testStartBackchannel(f *fixture) {
 
 func testStartBackchannelLimits(f *fixture) {
 	f.whoIsAsked(false)
-	limits := store.BackchannelLimits{User: 3, Client: 2}
+	limits := store.BackchannelLimits{User: 3, Organisation: 3, Client: 2}
 	start := func(clientID, user string, want error) store.BackchannelRequest {
 		f.Helper()
 		request, oneTime := f.backchannelRequest(), f.oneTime()
@@ -116,6 +117,21 @@ func testStartBackchannelLimits(f *fixture) {
 	start("one", "ann", store.ErrConsumed)
 	f.clock.set(first.ExpiresAt)
 	start("one", "ann", nil)
+
+	// Those of one organisation count together, so that others keep places.
+	limits = store.BackchannelLimits{User: 4, Organisation: 2, Client: 2}
+	of := func(clientID, organisation string, want error) {
+		f.Helper()
+		request := f.backchannelRequest()
+		request.ClientID, request.Organisation, request.UserKey = clientID, organisation, store.DigestOf("cleo")
+		f.want(f.StartBackchannel(f.Context(), request, limits), want)
+	}
+	of("one", "acme", nil)
+	of("two", "acme", nil)
+	of("three", "acme", store.ErrConsumed)
+	of("four", "bank", nil)
+	of("five", "shop", nil)
+	of("six", "club", store.ErrConsumed)
 }
 
 func testPendingBackchannel(f *fixture) {
@@ -398,7 +414,7 @@ func testRaceStartBackchannel(f *fixture) {
 		requests[i] = f.backchannelRequest()
 	}
 	f.winner(race(func(i int) error {
-		return f.StartBackchannel(f.Context(), requests[i], store.BackchannelLimits{User: 1, Client: 1})
+		return f.StartBackchannel(f.Context(), requests[i], store.BackchannelLimits{User: 1, Organisation: 1, Client: 1})
 	}), store.ErrConsumed)
 }
 

@@ -32,6 +32,7 @@ type Everything struct {
 	evidence         []store.Evidence
 	line             store.AuditLine
 	rate             store.Rate
+	standing         store.BackchannelStanding
 }
 
 // FillEverything puts a record of each kind into an empty store that works with the machine's clock.
@@ -81,6 +82,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.must(f.AppendAudit(ctx, []store.AuditLine{e.line}))
 	e.rate = f.hourly(3)
 	f.allow(true, e.rate)
+	e.standing = store.BackchannelStanding{Subject: "subject", Organisation: "a shop", ClientID: "client", BlockedAt: f.clock.Now()}
+	f.must(f.BlockBackchannel(ctx, e.standing))
 	e.clients, err = f.Clients(ctx)
 	f.must(err)
 	e.tokens, err = f.InitialTokens(ctx)
@@ -197,6 +200,7 @@ func (e *Everything) checkLasting(f *fixture) {
 	f.equal(subscriptions, []store.Subscription{e.subscription})
 
 	f.taken(1, e.rate)
+	f.standing("a shop", e.standing)
 	evidence, err := f.WaitingEvidence(ctx, "a", time.Time{}, 10)
 	f.must(err)
 	f.equal(evidence, e.evidence)
