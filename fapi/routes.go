@@ -24,10 +24,8 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	documents := w.newDiscovery(resources.Scopes(), func() []endpoint.Route { return table })
 
 	var devices *device.Handler // uses backchannel, and is notified by it of new requests
-	err := w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) { devices.Notify(ctx, request) })
-	if err != nil {
-		return nil, err
-	}
+	w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) { devices.Notify(ctx, request) })
+	var err error
 	if devices, err = w.newDevice(); err != nil {
 		return nil, err
 	}

@@ -230,20 +230,18 @@ func (w *wiring) fetchKeys(ctx context.Context, address string) ([]byte, time.Du
 }
 
 // newBackchannel makes the backchannel authentication endpoint, if it is offered.
-func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRequest)) error {
+func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRequest)) {
 	c := w.config
 	if c.Backchannel == nil {
-		return nil
+		return
 	}
 	sender := outbound.New(outbound.Policy{
 		AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate, Timeout: ciba.Timeout,
 	})
-	var err error
-	w.backchannel, err = backchannel.New(backchannel.Config{
+	w.backchannel = backchannel.New(backchannel.Config{
 		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
 		Checker: w.checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
 		BackChannel: w.calls, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
 		Draining: w.health.isDraining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})
-	return err
 }

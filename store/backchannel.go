@@ -58,8 +58,8 @@ const DenialsLast = 48 * time.Hour
 type BackchannelStanding struct {
 	Subject      string
 	Organisation string
-	// ClientID is a client of the organisation, by which it is shown: the one that was denied last, or with which it was
-	// blocked.
+	// ClientID is a client of the organisation, by which it is shown: the one with which it was blocked, or that was denied
+	// last.
 	ClientID string
 	// Denials counts the denials since the last approval, and DeniedAt is the last of them. After [DenialsLast] they are
 	// forgotten.

@@ -41,6 +41,7 @@ const path = "/backchannel"
 // Store has the methods of package store that backchannel requests need.
 type Store interface {
 	store.Backchannel
+	limit.Store
 	User(ctx context.Context, subject string) (store.User, error)
 	UserByName(ctx context.Context, username string) (store.User, error)
 }
@@ -92,23 +93,20 @@ type Handler struct {
 	log           *slog.Logger
 	tracer        trace.Tracer
 
-	// perUser limits the requests of one client for one user.
-	perUser *limit.Limiter
+	// prompts limits how often users are asked, and wrong user codes, on all nodes together.
+	prompts *limit.Shared
 	// notifier is nil without ping.
 	notifier *ciba.Notifier
 	polls    polls
 }
 
 // New makes the endpoint.
-func New(c Config) (*Handler, error) {
+func New(c Config) *Handler {
 	h := &Handler{
 		settings: c.Settings, addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker,
 		scopes: c.Scopes, details: c.Details, tokens: c.Tokens, evidence: c.Evidence, backChannel: c.BackChannel,
 		grantLifetime: c.GrantLifetime, notify: c.Notify, draining: c.Draining, now: c.Now, log: c.Log, tracer: c.Tracer,
-	}
-	var err error
-	if h.perUser, err = endpoint.NewLimiter(c.Settings.UserPerMinute/60, c.Settings.UserBurst, c.Now); err != nil {
-		return nil, err
+		prompts: limit.NewShared(c.Store, c.Now, c.Log),
 	}
 	if c.Settings.Seals != nil {
 		h.notifier = &ciba.Notifier{
@@ -116,7 +114,7 @@ func New(c Config) (*Handler, error) {
 			Post: c.Post, Now: c.Now, Log: c.Log,
 		}
 	}
-	return h, nil
+	return h
 }
 
 // Routes mounts the endpoint.
@@ -197,9 +195,10 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	// Limited for unknown users too. Too many requests make users approve one to be left alone.
-	pair := c.Client.ID + "\x00" + string(user.key[:])
-	if err := endpoint.Allow(h.perUser, pair, "this client sends too many requests for this user"); err != nil {
+	if err := h.heed(ctx, c.Client, &user); err != nil {
+		return endpoint.Answer{}, err
+	}
+	if err := h.mayAsk(ctx, c.Client, user); err != nil {
 		return endpoint.Answer{}, err
 	}
 	if err := h.checkUserCode(ctx, c.Client, &user, asked.UserCode); err != nil {
@@ -218,8 +217,8 @@ func (h *Handler) start(
 	}
 	authReqID, now := random.Secret(), h.now()
 	record := store.BackchannelRequest{
-		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Subject: user.subject, UserKey: user.key,
-		Parameters: parameters, CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime),
+		ID: store.DigestOf(authReqID), ClientID: c.Client.ID, Organisation: c.Client.Organisation,
+		Subject: user.subject, UserKey: user.key, Parameters: parameters, CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime),
 		Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
 		Evidence: evidence,
 	}
@@ -231,7 +230,9 @@ func (h *Handler) start(
 			return endpoint.Answer{}, err
 		}
 	}
-	limits := store.BackchannelLimits{User: h.settings.PendingPerUser, Client: h.settings.PendingPerClient}
+	limits := store.BackchannelLimits{
+		User: h.settings.PendingPerUser, Organisation: h.settings.pendingPerOrganisation(), Client: h.settings.PendingPerClient,
+	}
 	err = h.store.StartBackchannel(ctx, record, limits, c.OneTimes()...)
 	if errors.Is(err, store.ErrConsumed) {
 		return endpoint.Answer{}, endpoint.TooMany(h.settings.Lifetime, "too many requests are pending for this user")

@@ -183,12 +183,9 @@ func (h *Handler) view(
 			return View{}, err
 		}
 	}
-	m := found.Metadata
 	return View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
-		Client: browser.Client{
-			ID: found.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
-		},
+		Client:  viewClient(found),
 		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), Details: request.Details.View(h.details),
 		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: h.grantLifetime,

@@ -220,14 +220,21 @@ func (h *Handler) checkUserCode(ctx context.Context, c *client.Client, user *ask
 		}
 		return nil
 	}
-	matches, wait, err := h.settings.UserCodes.Compare(ctx, string(user.key[:]), user.code, code)
+	const tooMany = "there were too many wrong user codes"
+	rates := codeRates(c, *user)
+	if wait := h.prompts.Allow(ctx, rates...); wait > 0 {
+		return endpoint.TooMany(wait, tooMany)
+	}
+	matches, wait, err := h.settings.UserCodes.Compare(ctx, c.Organisation+"\x00"+string(user.key[:]), user.code, code)
 	switch {
 	case err != nil:
+		h.prompts.Refund(ctx, rates)
 		return err
 	case wait > 0:
-		return endpoint.TooMany(wait, "there were too many wrong user codes")
+		return endpoint.TooMany(wait, tooMany)
 	case !matches:
 		return oauth.Errorf(oauth.InvalidUserCode, "user_code is wrong")
 	}
+	h.prompts.Refund(ctx, rates)
 	return nil
 }

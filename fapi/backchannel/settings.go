@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,9 +23,21 @@ type Settings struct {
 	// PendingPerUser and PendingPerClient bound the pending requests for one user: of all clients (5), and of one client
 	// (3).
 	PendingPerUser, PendingPerClient int
+	// PendingPerOrganisation bounds those of all clients of one organisation (3). It is less than PendingPerUser, unless that
+	// is 1: others keep a place.
+	PendingPerOrganisation int
 	// UserPerMinute and UserBurst bound the requests of one client for one user: 3 a minute after a burst of 5.
 	UserPerMinute float64
 	UserBurst     int
+	// OrganisationPerMinute and OrganisationBurst bound those of all clients of one organisation for one user (5 and 8),
+	// AllPerMinute and AllBurst those of all clients (20 and 30).
+	OrganisationPerMinute float64
+	OrganisationBurst     int
+	AllPerMinute          float64
+	AllBurst              int
+	// DenialPause is how long an organisation waits after a user has denied a request of one of its clients (15 s). It
+	// doubles with each denial in a row, up to a day.
+	DenialPause time.Duration
 	// RequireBindingMessage demands a binding_message in each request without authorization_details. Otherwise only
 	// requests for a scope with [scope.Scope].AlwaysAsk need one (FAPI-CIBA §5.2.2-2).
 	RequireBindingMessage bool
@@ -43,7 +56,7 @@ type Settings struct {
 // UserCodes checks the user codes that protect users from unsolicited requests (CIBA Core §7.1).
 type UserCodes interface {
 	// Compare reports whether a code matches a hash. An empty hash matches no code, in the same time. Guesses are
-	// limited by user: after too many, the code is not checked, and retryAfter is how long to wait.
+	// limited by user, who may be another for each organisation that asks: after too many, the code is not checked, and retryAfter is how long to wait.
 	Compare(ctx context.Context, user, hash, code string) (fits bool, retryAfter time.Duration, err error)
 }
 
@@ -60,8 +73,14 @@ func (s Settings) Check() (Settings, error) {
 	setDefault(&s.Interval, 5*time.Second)
 	setDefault(&s.PendingPerUser, 5)
 	setDefault(&s.PendingPerClient, 3)
+	setDefault(&s.PendingPerOrganisation, 3)
 	setDefault(&s.UserPerMinute, 3)
 	setDefault(&s.UserBurst, 5)
+	setDefault(&s.OrganisationPerMinute, 5)
+	setDefault(&s.OrganisationBurst, 8)
+	setDefault(&s.AllPerMinute, 20)
+	setDefault(&s.AllBurst, 30)
+	setDefault(&s.DenialPause, 15*time.Second)
 	setDefault(&s.LoginHint, hintUsername)
 	var problems []error
 	problem := func(format string, arguments ...any) {
@@ -79,12 +98,28 @@ func (s Settings) Check() (Settings, error) {
 	if s.LoginHint != hintUsername && s.LoginHint != hintSubject {
 		problem("LoginHint must be %s or %s", hintUsername, hintSubject)
 	}
+	rates := []float64{s.UserPerMinute, s.OrganisationPerMinute, s.AllPerMinute}
+	if slices.ContainsFunc(rates, func(rate float64) bool { return rate < 0.001 || rate > 1e6 }) ||
+		min(s.UserBurst, s.OrganisationBurst, s.AllBurst) < 1 {
+		problem("UserPerMinute, OrganisationPerMinute and AllPerMinute must be between 0.001 and a million, their bursts at least 1")
+	}
+	if min(s.PendingPerUser, s.PendingPerOrganisation, s.PendingPerClient) < 1 {
+		problem("PendingPerUser, PendingPerOrganisation and PendingPerClient must be at least 1")
+	}
+	if s.DenialPause < 0 || s.DenialPause > maxPause {
+		problem("DenialPause must be at most %s", maxPause)
+	}
 	for i, issuer := range s.HintIssuers {
 		if issuer.Issuer == "" || len(issuer.Keys.Keys()) == 0 {
 			problem("HintIssuers[%d] needs an issuer and its keys", i)
 		}
 	}
 	return s, errors.Join(problems...)
+}
+
+// pendingPerOrganisation is how many requests of one organisation may be pending for one user.
+func (s Settings) pendingPerOrganisation() int {
+	return min(s.PendingPerOrganisation, max(s.PendingPerUser-1, 1))
 }
 
 func setDefault[T comparable](value *T, fallback T) {

@@ -35,6 +35,12 @@ type Requests interface {
 	// Decide records a decision; [backchannel.ErrNotFound], [backchannel.ErrDecided], [backchannel.ErrExpired] and
 	// [backchannel.ErrStepUp].
 	Decide(ctx context.Context, decision backchannel.Decision) error
+	// Block has nobody of the organisation of a request's client ask its user any more, and denies what is pending of it;
+	// [backchannel.ErrNotFound].
+	Block(ctx context.Context, reference string, by browser.Authentication) (blocked browser.Client, denied []string, err error)
+	// Unblock lets it ask again, and Blocked lists what a user has blocked, the oldest first.
+	Unblock(ctx context.Context, subject, organisation string) error
+	Blocked(ctx context.Context, subject string) ([]backchannel.Blocked, error)
 }
 
 // Asset is a static file that pages load from the server.

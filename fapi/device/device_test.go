@@ -71,6 +71,14 @@ func (r *requests) Decide(_ context.Context, d backchannel.Decision) error {
 	return nil
 }
 
+func (r *requests) Block(context.Context, string, browser.Authentication) (browser.Client, []string, error) {
+	return r.view.Client, nil, nil
+}
+
+func (r *requests) Unblock(context.Context, string, string) error { return nil }
+
+func (r *requests) Blocked(context.Context, string) ([]backchannel.Blocked, error) { return nil, nil }
+
 // shownPages writes the name of the page, and remembers it.
 type shownPages struct{ page Page }
 

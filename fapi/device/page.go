@@ -55,6 +55,8 @@ type Page struct {
 	// holds the options of navigator.credentials.get for it, as JSON.
 	Removing *PasskeyView
 	Remove   string
+	// Blocked are the organisations of which the user wants no requests, in the settings.
+	Blocked []backchannel.Blocked
 	// Code is a new one-time code to enrol an approval app, and CodeLifetime how long it is valid.
 	Code         string
 	CodeLifetime time.Duration
@@ -82,6 +84,8 @@ const (
 	DeviceRemoved     NoticeCode = "device removed"
 	DevicesRemoved    NoticeCode = "devices removed"
 	DevicesKept       NoticeCode = "devices kept"
+	ClientBlocked     NoticeCode = "client blocked"
+	ClientUnblocked   NoticeCode = "client unblocked"
 	BrowserSubscribed NoticeCode = "browser subscribed"
 )
 

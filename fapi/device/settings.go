@@ -66,6 +66,11 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 			CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
 		})
 	}
+	if h.requests != nil {
+		if in.page.Blocked, err = h.requests.Blocked(ctx, subject); err != nil {
+			return err
+		}
+	}
 	in.page.Fresh = h.fresh(in.session, passkeys)
 	if h.passkeys == nil || !in.page.Fresh || len(passkeys) >= most {
 		return nil

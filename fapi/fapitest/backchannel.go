@@ -45,6 +45,7 @@ func WithBackchannel(change ...func(*backchannel.Settings)) Option {
 		}
 		c.Backchannel = &backchannel.Settings{
 			Seals: seals, UserCodes: directory.NewUserCodes(c.Now), UserBurst: 1000, PendingPerUser: 1000, PendingPerClient: 1000,
+			PendingPerOrganisation: 1000, OrganisationBurst: 1000, AllBurst: 1000, DenialPause: time.Nanosecond,
 		}
 		c.ACRValues = []string{ACRKey, ACRPassword}
 		certificate, err := serverTLS()

@@ -66,6 +66,21 @@ func (w *World) Register(id string, change ClientOption) *Client {
 	return c
 }
 
+// RegisterFor registers a client as the holder of an initial access token would.
+func (w *World) RegisterFor(organisation, id string, change ClientOption) *Client {
+	w.T.Helper()
+	c := w.Register(id, change)
+	record, err := w.Store.Client(context.Background(), id)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	record.Organisation, record.Version = organisation, record.Version+1
+	if err := w.Store.PutClient(context.Background(), record); err != nil {
+		w.T.Fatal(err)
+	}
+	return c
+}
+
 // ResourceServer registers a resource server, which may introspect and nothing else.
 func (w *World) ResourceServer(id string, identifiers ...string) *Client {
 	w.T.Helper()

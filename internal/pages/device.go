@@ -73,6 +73,7 @@ type deviceSettingsView struct {
 	Passkeys, Devices []thingView
 	// Asked are those of Devices about which the user has to decide.
 	Asked              []thingView
+	Blocked            []thingView
 	Code, CodeLifetime string
 }
 
@@ -177,6 +178,10 @@ func deviceNotice(notice device.NoticeCode) string {
 		return "The applications are removed: they can confirm nothing any more."
 	case device.DevicesKept:
 		return "The applications are kept."
+	case device.ClientBlocked:
+		return "It is blocked, with whatever else the same organisation has registered. What waited of it is denied. You can undo this in the settings."
+	case device.ClientUnblocked:
+		return "It can ask you again."
 	case device.BrowserSubscribed:
 		return "This browser will tell you of new requests."
 	}
@@ -245,6 +250,11 @@ func (d DevicePages) Settings(w http.ResponseWriter, _ *http.Request, page devic
 		if each.Asked {
 			view.Asked = append(view.Asked, shown)
 		}
+	}
+	for _, each := range page.Blocked {
+		view.Blocked = append(view.Blocked, thingView{
+			ID: each.Organisation, Name: viewClient(each.Client).Name, Facts: "Blocked on " + day(each.BlockedAt),
+		})
 	}
 	if page.Code != "" {
 		view.Code, view.CodeLifetime = inGroups(page.Code), inWords(page.CodeLifetime)

@@ -106,7 +106,8 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 			), denied AS (
 				INSERT INTO backchannel_standings AS s (subject, organisation, client_id, denials, denied_at)
 				SELECT @subject::text, organisation, client_id, 1, @now::timestamptz FROM decided WHERE NOT @with_grant::boolean AND organisation <> ''
-				ON CONFLICT (subject, organisation) DO UPDATE SET client_id = excluded.client_id, denied_at = excluded.denied_at,
+				ON CONFLICT (subject, organisation) DO UPDATE SET denied_at = excluded.denied_at,
+					client_id = CASE WHEN s.blocked_at IS NULL THEN excluded.client_id ELSE s.client_id END,
 					denials = CASE WHEN s.denied_at > @remembered::timestamptz THEN s.denials + 1 ELSE 1 END
 			), approved AS (
 				UPDATE backchannel_standings s SET denials = 0, denied_at = NULL FROM decided d

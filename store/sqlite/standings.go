@@ -24,8 +24,8 @@ func countDecision(c *connection.Conn, d store.BackchannelDecision, now time.Tim
 	}
 	_, err := c.Exec(`INSERT INTO backchannel_standings (subject, organisation, client_id, denials, denied_at)
 		SELECT ?1, organisation, client_id, 1, ?2 FROM backchannel_requests WHERE id = ?3 AND organisation <> ''
-		ON CONFLICT (subject, organisation) DO UPDATE SET client_id = excluded.client_id, denied_at = excluded.denied_at,
-		denials = iif(coalesce(denied_at, 0) > ?4, denials + 1, 1)`,
+		ON CONFLICT (subject, organisation) DO UPDATE SET denied_at = excluded.denied_at,
+		client_id = iif(blocked_at IS NULL, excluded.client_id, client_id), denials = iif(coalesce(denied_at, 0) > ?4, denials + 1, 1)`,
 		d.Subject, micros(now), d.Request[:], micros(now.Add(-store.DenialsLast)))
 	return err
 }

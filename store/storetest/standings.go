@@ -69,9 +69,9 @@ func testBlockBackchannel(f *fixture) {
 	other := store.BackchannelStanding{Subject: "subject", Organisation: "a shop", ClientID: "two", BlockedAt: f.clock.Now()}
 	f.must(f.BlockBackchannel(f.Context(), other))
 	again := bank
-	again.ClientID, again.BlockedAt = "client", f.clock.Now()
+	again.ClientID, again.BlockedAt = "three", f.clock.Now()
 	f.must(f.BlockBackchannel(f.Context(), again))
-	bank.ClientID = "client"
+	bank.ClientID = "three" // and not the one that is denied
 	blocked(bank, other)
 	f.must(f.DecideBackchannel(f.Context(), deny(f.asked())))
 	bank.Denials, bank.DeniedAt = 1, f.clock.Now()
