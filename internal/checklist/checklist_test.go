@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 432 {
+	if len(seen) != 442 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -31,7 +31,7 @@ type Config struct {
 	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
 	ApprovalApps ApprovalApps `toml:"approval_apps" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
-	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed."`
+	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed. Of each of the three, and of web push, 64 are reached at once, 4 of them (8 for notifications) for one organisation; what waits longer than 2 seconds for its turn is answered 503 with Retry-After."`
 
 	TrustStores          []TrustStore          `toml:"trust_stores" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
 	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that users read when they decide."`
@@ -156,7 +156,7 @@ type Limits struct {
 
 	ClientPerSecond          int `toml:"client_per_second" lax:"more" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`
 	ClientBurst              int `toml:"client_burst" lax:"more" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
-	AddressFailuresPerSecond int `toml:"address_failures_per_second" lax:"more" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address, after a burst; then the address must wait."`
+	AddressFailuresPerSecond int `toml:"address_failures_per_second" lax:"more" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address (a /64 of IPv6), after a burst; then the address must wait. As many others may fail that cost something: request objects by value, and signed error responses."`
 	AddressFailureBurst      int `toml:"address_failure_burst" lax:"more" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
 }
 
@@ -180,8 +180,14 @@ type CIBA struct {
 	LongPoll             Duration `toml:"long_poll" default:"0s" min:"0s" max:"15s" doc:"How long a poll is held while the request is pending; 0s answers at once. Clients must be ready for it (CIBA Core §11), and ingresses too."`
 	PendingPerUser       int      `toml:"pending_per_person" lax:"more" default:"5" min:"1" max:"100" doc:"Requests of all clients that may be pending for one user at once."`
 	PendingPerClient     int      `toml:"pending_per_client" lax:"more" default:"3" min:"1" max:"100" doc:"Requests of one client that may be pending for one user at once."`
-	UserPerMinute        int      `toml:"person_per_minute" lax:"more" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on one node."`
+	PendingPerOrg        int      `toml:"pending_per_organisation" lax:"more" default:"3" min:"1" max:"100" doc:"Requests of all clients of one organisation that may be pending for one user at once. One less than pending_per_person at most, so that others keep a place."`
+	UserPerMinute        int      `toml:"person_per_minute" lax:"more" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on all nodes together."`
 	UserBurst            int      `toml:"person_burst" lax:"more" default:"5" min:"1" max:"1000" doc:"How often one client may ask one user at once."`
+	OrgPerMinute         int      `toml:"organisation_per_minute" lax:"more" default:"5" min:"1" max:"60" doc:"How often a minute all clients of one organisation together may ask one user, after a burst."`
+	OrgBurst             int      `toml:"organisation_burst" lax:"more" default:"8" min:"1" max:"1000" doc:"How often they may ask one user at once."`
+	TotalPerMinute       int      `toml:"total_per_minute" lax:"more" default:"20" min:"1" max:"60" doc:"How often a minute all clients together may ask one user, after a burst."`
+	TotalBurst           int      `toml:"total_burst" lax:"more" default:"30" min:"1" max:"1000" doc:"How often they may ask one user at once."`
+	DenialPause          Duration `toml:"denial_pause" lax:"less" default:"15s" min:"1s" max:"1h" doc:"How long an organisation waits before it may ask a user again who has denied. It doubles with each denial in a row, up to a day."`
 	BindingMessage       string   `toml:"binding_message" lax:"other" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
 	LoginHint            string   `toml:"login_hint" default:"username" enum:"username,subject" doc:"What a login_hint is."`
 	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that encrypt pending notifications in the database: the first encrypts, all decrypt. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`

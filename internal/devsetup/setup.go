@@ -231,7 +231,8 @@ func (d *setup) wanted(keys config.Signer) *config.Config {
 		Outbound: config.Outbound{CAFile: "tls/outbound.crt"},
 		CIBA: config.CIBA{ // far from the limits of a real one: a conformance suite asks alice again and again
 			Enabled: true, PingKeys: "ping.keys", BindingMessage: "always_ask",
-			PendingPerUser: 100, PendingPerClient: 100, UserPerMinute: 60, UserBurst: 1000,
+			PendingPerUser: 100, PendingPerOrg: 99, PendingPerClient: 100, UserPerMinute: 60, UserBurst: 1000,
+			OrgPerMinute: 60, OrgBurst: 1000, TotalPerMinute: 60, TotalBurst: 1000, DenialPause: config.Duration(time.Second),
 		},
 		Registration: config.Registration{Enabled: true, DetailTypes: "account_information payment_initiation"},
 		AuthorizationDetails: []config.AuthorizationDetail{

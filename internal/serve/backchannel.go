@@ -37,7 +37,10 @@ func backchannelSettings(c config.CIBA, now func() time.Time) (*backchannel.Sett
 	settings := &backchannel.Settings{
 		Lifetime: c.Lifetime.Std(), MaxLifetime: c.MaxLifetime.Std(), Interval: c.Interval.Std(), LongPoll: c.LongPoll.Std(),
 		PendingPerUser: c.PendingPerUser, PendingPerClient: c.PendingPerClient,
-		UserPerMinute: float64(c.UserPerMinute), UserBurst: c.UserBurst,
+		PendingPerOrganisation: c.PendingPerOrg,
+		UserPerMinute:          float64(c.UserPerMinute), UserBurst: c.UserBurst,
+		OrganisationPerMinute: float64(c.OrgPerMinute), OrganisationBurst: c.OrgBurst,
+		AllPerMinute: float64(c.TotalPerMinute), AllBurst: c.TotalBurst, DenialPause: c.DenialPause.Std(),
 		RequireBindingMessage: c.BindingMessage == "always", LoginHint: c.LoginHint, UserCodes: directory.NewUserCodes(now),
 	}
 	if c.PingKeys != "" {
