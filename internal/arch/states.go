@@ -62,6 +62,10 @@ func Lanes() []Lane {
 			{Verbs: []string{"DecideBackchannel"}, State: "allowed", Or: "denied", Once: true},
 			{Verbs: []string{"RedeemBackchannel"}, State: "consumed", Once: true},
 		}, Notes: "PollBackchannel sets the time of the next poll. BackchannelRequest and PendingBackchannel read."},
+		{Record: "organisation that asks", Steps: []Step{
+			{Verbs: []string{"DecideBackchannel"}, State: "denied"},
+			{Verbs: []string{"BlockBackchannel"}, State: "blocked"},
+		}, Notes: "For each user. An approval ends the row of denials. BackchannelStanding and BlockedBackchannel read."},
 		{Record: "ping", Steps: []Step{
 			{Verbs: []string{"DecideBackchannel"}, State: "due", Once: true},
 			{Verbs: []string{"ClaimPings"}, State: "leased", Once: true},
