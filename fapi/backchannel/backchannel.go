@@ -235,6 +235,7 @@ func (h *Handler) start(
 	}
 	err = h.store.StartBackchannel(ctx, record, limits, c.OneTimes()...)
 	if errors.Is(err, store.ErrConsumed) {
+		h.notShown(ctx, c.Client, user)
 		return endpoint.Answer{}, endpoint.TooMany(h.settings.Lifetime, "too many requests are pending for this user")
 	}
 	if err != nil {

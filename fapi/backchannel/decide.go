@@ -236,6 +236,9 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	case err != nil:
 		return err
 	}
+	if d.Allowed {
+		h.welcome(ctx, record)
+	}
 	h.log.InfoContext(ctx, "backchannel request decided", "correlation_id", event.Of(ctx).CorrelationID,
 		"client_id", record.ClientID,
 		"allowed", d.Allowed, "device", d.Device, "acr", d.Authentication.ACR)

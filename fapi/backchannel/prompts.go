@@ -31,18 +31,36 @@ func perMinute(kind, of string, number float64, burst int) store.Rate {
 	return store.Rate{Key: limit.Key(kind, of), Interval: interval, Burst: burst}
 }
 
-// mayAsk counts a request for a user. The three allowances are taken together or not at all, so that one who is refused uses
-// up nothing of what others have.
+// promptRates are the allowances of requests for a user: of one client, of its organisation, and of all.
+func (h *Handler) promptRates(clientID, organisation string, user store.Digest) (own []store.Rate, all store.Rate) {
+	s, key := h.settings, string(user[:])
+	return []store.Rate{
+		perMinute("ciba client", clientID+"\x00"+key, s.UserPerMinute, s.UserBurst),
+		perMinute("ciba organisation", organisation+"\x00"+key, s.OrganisationPerMinute, s.OrganisationBurst),
+	}, perMinute("ciba user", key, s.AllPerMinute, s.AllBurst)
+}
+
+// mayAsk counts a request for a user. The allowances are taken together or not at all, so that one who is refused uses up
+// nothing of what others have.
 func (h *Handler) mayAsk(ctx context.Context, c *client.Client, user askedUser) error {
-	s, key := h.settings, string(user.key[:])
-	wait := h.prompts.Allow(ctx,
-		perMinute("ciba client", c.ID+"\x00"+key, s.UserPerMinute, s.UserBurst),
-		perMinute("ciba organisation", c.Organisation+"\x00"+key, s.OrganisationPerMinute, s.OrganisationBurst),
-		perMinute("ciba user", key, s.AllPerMinute, s.AllBurst))
-	if wait > 0 {
+	own, all := h.promptRates(c.ID, c.Organisation, user.key)
+	if wait := h.prompts.Allow(ctx, append(own, all)...); wait > 0 {
 		return endpoint.TooMany(wait, "this client sends too many requests for this user")
 	}
 	return nil
+}
+
+// notShown gives back what others may ask, for a request that the user was not shown. Its client loses what it took: it has
+// too many that wait.
+func (h *Handler) notShown(ctx context.Context, c *client.Client, user askedUser) {
+	_, all := h.promptRates(c.ID, c.Organisation, user.key)
+	h.prompts.Refund(ctx, []store.Rate{all})
+}
+
+// welcome gives back what a request took that the user approved: what users want is not limited.
+func (h *Handler) welcome(ctx context.Context, record store.BackchannelRequest) {
+	own, all := h.promptRates(record.ClientID, record.Organisation, record.UserKey)
+	h.prompts.Refund(ctx, append(own, all))
 }
 
 // heed does what the user decided about the organisation of a client: after denials it waits, longer each time, and when it

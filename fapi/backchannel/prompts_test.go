@@ -115,6 +115,33 @@ func TestFD74Prompts(t *testing.T) {
 			}
 		})
 	}
+	t.Run("accepts whatever the user approves, and refuses as before what is not", func(t *testing.T) {
+		t.Parallel()
+		w := fapitest.NewWorld(t, byDefault(manyPending))
+		bank, shop := register(w, "Bank", 1)[0], register(w, "Shop", 1)[0]
+		for range 40 {
+			w.Decide(bank.AuthReqID(nil), true)
+		}
+		for _, c := range []*fapitest.Client{bank, shop} {
+			for range 5 {
+				c.AuthReqID(nil)
+			}
+			if ok, _ := asks(t, c, "alice"); ok {
+				t.Error("a sixth request was accepted")
+			}
+		}
+	})
+	t.Run("accepts others when what is refused for its places was not shown", func(t *testing.T) {
+		t.Parallel()
+		w := fapitest.NewWorld(t, byDefault(func(b *backchannel.Settings) {
+			b.UserBurst, b.OrganisationBurst = 1000, 1000
+		}))
+		mallory, bank := register(w, "Mallory", 1)[0], register(w, "Bank", 1)[0]
+		for range 60 { // twice what all together may ask
+			asks(t, mallory, "alice")
+		}
+		bank.AuthReqID(nil)
+	})
 	t.Run("accepts the bank's user beside the flood of an organisation", func(t *testing.T) {
 		t.Parallel()
 		w := fapitest.NewWorld(t, byDefault())

@@ -43,6 +43,10 @@ func (h *Handler) registrar(r *http.Request, at endpoint.At) (registrar, error) 
 		return registrar{}, err
 	}
 	id := store.DigestOf(token)
+	// Before the token is looked for: what is sent too often costs no look into the store.
+	if err := h.config.Limits.Authenticated("initial token\x00" + string(id[:])); err != nil {
+		return registrar{}, err
+	}
 	initial, err := h.config.Store.InitialToken(r.Context(), id)
 	if err != nil {
 		return registrar{}, registrarError(initial.Organisation, err)
