@@ -11,9 +11,25 @@ import (
 )
 
 // Beside calls flood again and again on a number of goroutines, each with its own number, and meanwhile honest several times,
-// one after the other. It fails the test when of the honest calls one in a hundred, and so any of fewer than a hundred, takes
-// a second or more. It returns how often flood was called.
-func Beside(t *testing.T, goroutines int, flood func(goroutine int), times int, honest func(i int)) (floods int) {
+// one after the other. Of the honest calls one in a hundred, and so any of fewer than a hundred, may not take a second: if one
+// does, all are made again, and the test fails at the third time; what else the machine does must not count. It returns how
+// often honest was called.
+func Beside(t *testing.T, goroutines int, flood func(goroutine int), times int, honest func(i int)) (called int) {
+	t.Helper()
+	for range 3 {
+		called += times
+		p99 := besideOnce(t, goroutines, flood, times, honest)
+		if p99 < time.Second {
+			return called
+		}
+		if called == 3*times {
+			t.Errorf("p99 of the honest calls is %s, three times in a row a second or more", p99)
+		}
+	}
+	return called
+}
+
+func besideOnce(t *testing.T, goroutines int, flood func(int), times int, honest func(int)) time.Duration {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	counts := make([]int, goroutines)
@@ -40,15 +56,12 @@ func Beside(t *testing.T, goroutines int, flood func(goroutine int), times int, 
 	stop()
 	flooding.Wait()
 	slices.Sort(took)
-	p99 := took[len(took)-1-len(took)/100]
+	p99, floods := took[len(took)-1-len(took)/100], 0
 	for _, n := range counts {
 		floods += n
 	}
 	t.Logf("%d honest calls beside %d of the flood: median %s, p99 %s", times, floods, took[len(took)/2], p99)
-	if p99 >= time.Second {
-		t.Errorf("p99 of the honest calls is %s", p99)
-	}
-	return floods
+	return p99
 }
 
 // BrowserAt is a browser without cookies whose connections come from a loopback address, such as "127.0.0.2".
