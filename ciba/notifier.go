@@ -15,9 +15,9 @@ import (
 
 const (
 	// claimLimit is how many pings a node sends at once, and perOwner how many of them for one owner.
-	claimLimit, perOwner = 32, 8
+	claimLimit, perOwner = 64, 16
 	// turn is how long a ping waits for others of its owner until it is put off.
-	turn = 500 * time.Millisecond
+	turn = 2 * time.Second
 	// Timeout is how long a try may take, and lease how long a claimed ping is kept from other nodes.
 	Timeout, lease = 10 * time.Second, 15 * time.Second
 	// look is how often a node looks for pings that others have left, or that are due again.
@@ -99,7 +99,7 @@ func (n *Notifier) beginSoon(owner string) bool {
 	}
 	enough := time.NewTimer(turn)
 	defer enough.Stop()
-	again := time.NewTicker(turn / 50)
+	again := time.NewTicker(turn / 200)
 	defer again.Stop()
 	for {
 		select {
