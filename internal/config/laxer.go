@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// The tag lax says how a value can protect less than its default: "more" by being larger, "other" by being any other.
+// The tag lax says how a value can protect less than its default: "more" by being larger, "less" by being
+// smaller, "other" by being any other.
 
 // Laxer lists the keys whose values protect less than the defaults do, each with its value and the default.
 func (config *Config) Laxer() []string {
@@ -31,7 +32,7 @@ func laxer(field reflect.StructField, value reflect.Value) (standard string, ok 
 	if text, ok := field.Tag.Lookup("default"); ok {
 		setDefault(byDefault, field.Tag.Get("toml"), text)
 	}
-	if lax == "more" && value.Int() <= byDefault.Int() || value.Equal(byDefault) {
+	if lax == "more" && value.Int() <= byDefault.Int() || lax == "less" && value.Int() >= byDefault.Int() || value.Equal(byDefault) {
 		return "", false
 	}
 	return tomlValue(byDefault), true
