@@ -37,7 +37,7 @@ func (h *Handler) actionTable() map[button]action {
 
 		{requestPage, approve}: h.decide(approve),
 		{requestPage, deny}:    h.decide(deny),
-		{requestPage, "block"}: h.block,
+		{requestPage, "block"}: blocks{h}.block,
 
 		{settingsPage, "add-passkey"}:    h.change(h.addPasskey),
 		{settingsPage, "remove-passkey"}: h.change(h.removePasskey),
@@ -46,7 +46,7 @@ func (h *Handler) actionTable() map[button]action {
 		{settingsPage, "keep-devices"}:   h.change(h.keepDevices),
 		{settingsPage, "remove-devices"}: h.change(h.removeAsked),
 		{settingsPage, "code"}:           h.change(h.makeCode),
-		{settingsPage, "unblock"}:        h.unblock,
+		{settingsPage, "unblock"}:        blocks{h}.unblock,
 	}
 }
 

@@ -10,9 +10,13 @@ import (
 	"countersign/internal/oauth"
 )
 
+// blocks are the actions by which users end what an organisation sends.
+type blocks struct{ h *Handler }
+
 // block blocks the organisation that made the request on the page, and denies what is pending of it. The session suffices: it
 // allows nobody anything, and the user can undo it.
-func (h *Handler) block(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+func (b blocks) block(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+	h := b.h
 	ctx, session := r.Context(), in.session
 	if err := endpoint.Allow(h.limits.changes, session.Subject, tooManyChanges); err != nil {
 		return false, err
@@ -32,7 +36,8 @@ func (h *Handler) block(_ http.ResponseWriter, r *http.Request, in *interaction)
 }
 
 // unblock lets an organisation ask again.
-func (h *Handler) unblock(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+func (b blocks) unblock(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+	h := b.h
 	ctx, subject, organisation := r.Context(), in.session.Subject, in.form.Get("organisation")
 	if err := endpoint.Allow(h.limits.changes, subject, tooManyChanges); err != nil {
 		return false, err
