@@ -25,6 +25,7 @@ import (
 	"countersign/fapi/request"
 	"countersign/fapi/resource"
 	"countersign/fapi/scope"
+	"countersign/internal/limit"
 	"countersign/internal/repeat"
 	"countersign/mtls"
 	"countersign/signer"
@@ -90,6 +91,8 @@ type Config struct {
 	Assets []device.Asset
 	// RequireDPoPNonce demands that every proof carries a nonce of this server (RFC 9449 §8, §9).
 	RequireDPoPNonce bool
+	// Shared counts what all nodes count together; by default one over Store.
+	Shared *limit.Shared
 	// Limits bound the requests of one client and of one network address.
 	Limits endpoint.Limits
 	// Backchannel offers backchannel authentication (CIBA); nil does not.
@@ -178,6 +181,9 @@ func (c *Config) checkValues() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Shared == nil && c.Store != nil {
+		c.Shared = limit.NewShared(c.Store, c.Now, c.Logger)
 	}
 	if c.TracerProvider == nil {
 		c.TracerProvider = noop.NewTracerProvider()

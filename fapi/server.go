@@ -145,7 +145,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
-		sessions: &browser.Sessions{Store: c.Store, Lifetime: c.SessionLifetime, Now: c.Now},
+		sessions: &browser.Sessions{Store: c.Store, Remember: c.Passwords.Remember, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
 	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, c.Now)
 	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)

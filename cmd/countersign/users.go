@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"countersign/internal/admin"
 	"countersign/internal/console"
+	"countersign/internal/serve"
 	"countersign/store"
 )
 
@@ -18,6 +20,7 @@ type usersCommand struct {
 	SetUserCode usersSetUserCode `cmd:"" help:"Set or remove the user code that clients must send for a user over the backchannel."`
 	Disable     usersDisable     `cmd:"" help:"Disable a user: no more sign-ins."`
 	Enable      usersEnable      `cmd:"" help:"Re-enable a user."`
+	Unlock      usersUnlock      `cmd:"" help:"Forget the wrong passwords that were tried for a user."`
 	SignOut     usersSignOut     `cmd:"" help:"End a user's sessions, and on request grants and devices."`
 }
 
@@ -31,6 +34,7 @@ Examples:
   countersign users add bob --claims bob.json --password-file bob.password
   pass show alice | countersign users set-password alice
   countersign users disable bob
+  countersign users unlock alice
   countersign users sign-out bob --grants --devices
   countersign users set-user-code alice --code-file alice.code`
 }
@@ -79,17 +83,43 @@ func (c usersAdd) claims(p *program) (json.RawMessage, error) {
 
 type usersList struct{ jsonLines }
 
+// Help implements kong.HelpProvider.
+func (usersList) Help() string {
+	return `WRONG is how many wrong passwords there were in a row. A user whose state is locked signs in
+with a passkey, or in a browser in which that user has signed in before, which ends the row;
+users unlock and users set-password end it too.`
+}
+
 // Run implements the command.
 func (c usersList) Run(ctx context.Context, p *program) error {
+	configured, err := p.loadConfig()
+	if err != nil {
+		return err
+	}
 	return p.withStore(ctx, func(s store.Store) error {
-		users, err := admin.ListUsers(ctx, s)
+		users, err := admin.ListUsers(ctx, s, serve.PasswordRates(configured.Limits))
 		if err != nil {
 			return err
 		}
-		header := []string{"USER", "SUBJECT", "PASSWORD", "STATE", "CREATED"}
+		header := []string{"USER", "SUBJECT", "PASSWORD", "STATE", "WRONG", "CREATED"}
 		return console.List(p.stdout, c.JSON, users, header, func(u admin.ListedUser) []string {
-			return []string{u.Username, u.Subject, console.YesNo(u.Password), u.State, console.Time(u.CreatedAt)}
+			return []string{u.Username, u.Subject, console.YesNo(u.Password), u.State, strconv.Itoa(u.WrongPasswords), console.Time(u.CreatedAt)}
 		})
+	})
+}
+
+type usersUnlock struct {
+	Username string `arg:"" help:"The user's name."`
+}
+
+// Run implements the command.
+func (c usersUnlock) Run(ctx context.Context, p *program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		if err := a.Unlock(ctx, c.Username); err != nil {
+			return err
+		}
+		p.printf("the wrong passwords for %s are forgotten\n", c.Username)
+		return nil
 	})
 }
 

@@ -3,9 +3,7 @@ package authorize
 import (
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"countersign/fapi/browser"
@@ -88,7 +86,9 @@ func (f *Forms) press(w http.ResponseWriter, r *http.Request, in Interaction, ac
 // signIn checks the user name and the password. Neither is logged: users type passwords into the wrong field.
 func (f *Forms) signIn(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
 	in.LoginHint = strings.TrimSpace(in.Form.Get("username")) // phone keyboards add a space
-	proven, problem, err := f.passwords.Authenticate(r.Context(), in.LoginHint, in.Form.Get("password"))
+	proven, problem, err := f.passwords.Authenticate(r, browser.Attempt{
+		Username: in.LoginHint, Password: in.Form.Get("password"), Interaction: in.ID, Tries: MaxSignInFailures,
+	})
 	log := f.logger(r, in)
 	if err != nil {
 		f.failInternally(w, r, in, err)
@@ -100,11 +100,11 @@ func (f *Forms) signIn(w http.ResponseWriter, r *http.Request, in Interaction, a
 		actions.SignIn(w, r, proven)
 	case browser.WrongPassword:
 		f.tryAgain(w, r, in, actions, problem)
-	case browser.TooManyAttempts:
+	case browser.TooManyAttempts, browser.Locked:
 		event.Of(r.Context()).Repeating("sign-in throttled", func(repeated int) {
-			log.WarnContext(r.Context(), "sign-in throttled", "retry_after", problem.Wait, "repeated", repeated)
+			log.WarnContext(r.Context(), "sign-in throttled", "retry_after", problem.Wait, "reason", string(problem.Code), "repeated", repeated)
 		})
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
+		problem.SetRetryAfter(w)
 		f.showSignIn(w, r, in, problem)
 	default: // a field is empty
 		f.showSignIn(w, r, in, problem)

@@ -35,22 +35,22 @@ var (
 // users is a directory of two users, with names that cause trouble.
 type users struct{}
 
-func (users) Authenticate(_ context.Context, username, password string) (string, error) {
+func (users) Authenticate(_ context.Context, attempt browser.Attempt) (browser.Proven, error) {
 	switch {
-	case username == "busy":
-		return "", waiting{90 * time.Second}
-	case username == "busy, who knows how long":
-		return "", fmt.Errorf("wrapped: %w", errThrottled)
-	case username == "broken":
-		return "", errDirectory
-	case username == "unlucky":
-		return "", fmt.Errorf("directory: find the user: %w", store.ErrUnavailable)
-	case username == "crowded":
-		return "", fmt.Errorf("directory: verify the password: %w", &queue.RefusedError{Wait: 3 * time.Second})
-	case (username == "alice" || username == "bob") && password == "right":
-		return "sub-" + username, nil
+	case attempt.Username == "busy":
+		return browser.Proven{}, waiting{90 * time.Second}
+	case attempt.Username == "busy, who knows how long":
+		return browser.Proven{}, fmt.Errorf("wrapped: %w", errThrottled)
+	case attempt.Username == "broken":
+		return browser.Proven{}, errDirectory
+	case attempt.Username == "unlucky":
+		return browser.Proven{}, fmt.Errorf("directory: find the user: %w", store.ErrUnavailable)
+	case attempt.Username == "crowded":
+		return browser.Proven{}, fmt.Errorf("directory: verify the password: %w", &queue.RefusedError{Wait: 3 * time.Second})
+	case (attempt.Username == "alice" || attempt.Username == "bob") && attempt.Password == "right":
+		return browser.Proven{Subject: "sub-" + attempt.Username}, nil
 	}
-	return "", fmt.Errorf("wrapped: %w", errRefused)
+	return browser.Proven{}, fmt.Errorf("wrapped: %w", errRefused)
 }
 
 // waiting is an errThrottled that knows how long.

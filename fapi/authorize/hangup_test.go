@@ -21,10 +21,10 @@ import (
 // slots is a directory all of whose slots are taken.
 type slots struct{ began chan struct{} }
 
-func (s slots) Authenticate(ctx context.Context, _, _ string) (string, error) {
+func (s slots) Authenticate(ctx context.Context, _ browser.Attempt) (browser.Proven, error) {
 	close(s.began)
 	<-ctx.Done()
-	return "", fmt.Errorf("directory: wait for a slot: %w", ctx.Err())
+	return browser.Proven{}, fmt.Errorf("directory: wait for a slot: %w", ctx.Err())
 }
 
 // Covers: FD-124. Whoever leaves while the password waits for its turn has not met an error of the server.

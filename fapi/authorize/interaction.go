@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -173,6 +174,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		return Interaction{}, err
 	}
 	in := Interaction{
+		ID:     hex.EncodeToString(o.pending.Interaction.ID[:]),
 		Client: viewClient(o.client, o.request.RedirectURI),
 		Scopes: h.tokens.Scopes.LookupAll(o.request.Scopes), Claims: o.request.ExtraClaims(),
 		Details: o.request.Details.View(h.tokens.Details), Resources: o.request.Resources,
@@ -216,8 +218,7 @@ func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a brows
 		h.showError(w, r, err)
 		return
 	}
-	h.sessions.SetCookie(w, secret)
-	browser.NotePasskeyChange(w, a)
+	h.sessions.SetCookies(w, r, secret, a)
 	browser.SeeOther(w, h.addressOf(o.handle))
 }
 

@@ -26,6 +26,8 @@ type Interactor interface {
 
 // Interaction is the request that a browser's interaction is about, and the form that the browser sent.
 type Interaction struct {
+	// ID names the interaction, the same on all nodes. It is no secret, and opens nothing.
+	ID     string
 	Client browser.Client
 	// Scopes are those requested and known, in the order requested.
 	Scopes []scope.Scope

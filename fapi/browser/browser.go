@@ -1,7 +1,8 @@
 // Package browser has what the server's pages share: cookies and sessions, form tokens, passwords and passkeys, and
 // the error page.
 //
-// A browser has two cookies: one binds interactions to the browser that began them, the other is its session. Every
+// A browser has three cookies: one binds interactions to the browser that began them, one is its session, and one, which is
+// kept longer, says which users have signed in with it, so that strangers' wrong passwords do not lock it out. Every
 // form has a CSRF token that is bound to the browser, and cross-origin posts are refused.
 package browser
 
@@ -30,7 +31,24 @@ const (
 	sessionCookie = "__Host-countersign-session"
 	// noticeCookie says that the backup flag of a passkey changed, until the user was told on the device page.
 	noticeCookie = "__Host-countersign-passkey-changed"
+	// knownCookie is what the directory of passwords knows the browser by.
+	knownCookie = "__Host-countersign-known"
 )
+
+// maxKnownCookie bounds what is read of that cookie, in bytes.
+const maxKnownCookie = 2048
+
+// knownBefore returns what the directory knows the browser by, or "".
+func knownBefore(r *http.Request) string {
+	found, err := r.Cookie(knownCookie)
+	if err != nil || len(found.Value) > maxKnownCookie {
+		return ""
+	}
+	return found.Value
+}
+
+// knownLifetime is how long the cookie is kept after a sign-in; the directory says how long it is of use.
+const knownLifetime = 400 * 24 * time.Hour
 
 // noticeLifetime is how long the notice is kept for the user's next visit of the device page.
 const noticeLifetime = 30 * 24 * time.Hour
@@ -155,6 +173,8 @@ type Sessions struct {
 		StartSession(ctx context.Context, session store.Session, replaced store.Digest) error
 		EndSession(ctx context.Context, session store.Digest) error
 	}
+	// Remember makes a browser known to the directory of passwords; see [Passwords]. It may be nil.
+	Remember func(ctx context.Context, subject, known string) (string, error)
 	Lifetime time.Duration
 	Now      func() time.Time
 }
@@ -167,9 +187,20 @@ func (s *Sessions) New(a Authentication) (session store.Session, secret string) 
 	}, secret
 }
 
-// SetCookie sets the session's cookie, which replaces any former one (no session fixation).
-func (s *Sessions) SetCookie(w http.ResponseWriter, secret string) {
+// SetCookies sets the cookie of a new session, which replaces any former one (no session fixation), and the cookies of what
+// the browser is to be told and known by.
+func (s *Sessions) SetCookies(w http.ResponseWriter, r *http.Request, secret string, a Authentication) {
 	setCookie(w, sessionCookie, secret, s.Lifetime)
+	NotePasskeyChange(w, a)
+	if a.known == "" && s.Remember != nil {
+		var err error
+		if a.known, err = s.Remember(r.Context(), a.Subject, knownBefore(r)); err != nil {
+			return // signed in all the same; a later sign-in makes it known
+		}
+	}
+	if a.known != "" {
+		setCookie(w, knownCookie, a.known, knownLifetime)
+	}
 }
 
 // Begin stores a session outside of an interaction and sets its cookie.
@@ -178,8 +209,7 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authenticatio
 	if err := s.Store.StartSession(r.Context(), session, Session(r)); err != nil {
 		return err
 	}
-	s.SetCookie(w, secret)
-	NotePasskeyChange(w, a)
+	s.SetCookies(w, r, secret, a)
 	return nil
 }
 

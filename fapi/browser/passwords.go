@@ -3,13 +3,39 @@ package browser
 import (
 	"context"
 	"errors"
+	"math"
+	"net/http"
+	"strconv"
 	"time"
+
+	"countersign/fapi/endpoint"
 )
 
 // Directory checks passwords.
 type Directory interface {
-	// Authenticate returns the subject of the user with this name and password.
-	Authenticate(ctx context.Context, username, password string) (subject string, err error)
+	// Authenticate returns the user with this name and password.
+	Authenticate(ctx context.Context, attempt Attempt) (Proven, error)
+}
+
+// Attempt is a sign-in with a password.
+type Attempt struct {
+	Username, Password string
+	// Address is the network address of the browser; see [endpoint.AddressOf].
+	Address string
+	// Known is what [Proven] had the browser keep; empty for a browser that nobody has signed in with.
+	Known string
+	// Interaction names what the browser signs in for, of which Tries is the most wrong passwords that it takes; empty where
+	// they are not counted.
+	Interaction string
+	Tries       int
+}
+
+// Proven is who has signed in with a password.
+type Proven struct {
+	// Subject is the user's stable identifier.
+	Subject string
+	// Known is kept by the browser, so that the directory knows it again; empty for nothing.
+	Known string
 }
 
 // PasswordACR is the authentication context class that a password reaches. It is our own: no registered value has this
@@ -21,40 +47,60 @@ type Passwords struct {
 	Directory Directory
 	// Refused is the directory's error for a wrong user name or password.
 	Refused error
-	// Throttled is its error for too many attempts. An error that wraps it may have a method RetryAfter() time.Duration.
+	// Throttled is its error for too many attempts. An error that wraps it may have a method RetryAfter() time.Duration, and
+	// one Locked() bool that reports that waiting does not help.
 	Throttled error
+	// Remember has the directory know a browser in which a user has signed in otherwise: it returns what the browser shall
+	// keep in place of known. It may be nil.
+	Remember func(ctx context.Context, subject, known string) (string, error)
 }
 
-// Authenticate checks a user name and a password. The problem is for the user; an error is internal.
-func (p Passwords) Authenticate(ctx context.Context, username, password string) (Authentication, Problem, error) {
+// Authenticate checks the user name and the password of an attempt, of which the request adds the address and what the browser
+// keeps. The problem is for the user; an error is internal.
+func (p Passwords) Authenticate(r *http.Request, attempt Attempt) (Authentication, Problem, error) {
 	switch {
-	case username == "" && password == "":
+	case attempt.Username == "" && attempt.Password == "":
 		return Authentication{}, Problem{Code: NeitherGiven}, nil
-	case username == "":
+	case attempt.Username == "":
 		return Authentication{}, Problem{Code: NoUsername}, nil
-	case password == "":
+	case attempt.Password == "":
 		return Authentication{}, Problem{Code: NoPassword}, nil
 	}
-	subject, err := p.Directory.Authenticate(ctx, username, password)
+	attempt.Address, attempt.Known = endpoint.AddressOf(r), knownBefore(r)
+	proven, err := p.Directory.Authenticate(r.Context(), attempt)
 	switch {
 	case err != nil && errors.Is(err, p.Throttled):
-		return Authentication{}, Problem{Code: TooManyAttempts, Wait: retryAfter(err)}, nil
+		return Authentication{}, throttled(err), nil
 	case err != nil && errors.Is(err, p.Refused):
 		return Authentication{}, Problem{Code: WrongPassword}, nil
 	case err != nil:
 		return Authentication{}, Problem{}, err
 	}
-	return Authentication{Subject: subject, ACR: PasswordACR, AMR: []string{"pwd"}}, Problem{}, nil
+	return Authentication{Subject: proven.Subject, ACR: PasswordACR, AMR: []string{"pwd"}, known: proven.Known}, Problem{}, nil
 }
 
-// retryAfter returns how long to wait after an error that wraps Throttled; 1 min if the error does not say.
-func retryAfter(err error) time.Duration {
-	throttled, found := errors.AsType[interface {
+// throttled is the problem of an error that wraps Throttled: to wait 1 min if the error does not say.
+func throttled(err error) Problem {
+	problem := Problem{Code: TooManyAttempts, Wait: time.Minute}
+	if known, found := errors.AsType[interface {
 		error
 		RetryAfter() time.Duration
-	}](err)
-	if !found {
-		return time.Minute
+	}](err); found {
+		problem.Wait = max(known.RetryAfter(), time.Second)
 	}
-	return max(throttled.RetryAfter(), time.Second)
+	if known, found := errors.AsType[interface {
+		error
+		Locked() bool
+	}](err); found && known.Locked() {
+		problem.Code = Locked
+	}
+	return problem
 }
+
+// SetRetryAfter has a browser, or whatever says that it is one, wait as the problem says (RFC 9110 §10.2.3).
+func (p Problem) SetRetryAfter(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.Wait.Seconds()))))
+}
+
+// Throttled reports whether nothing was checked because there were too many attempts.
+func (p Problem) Throttled() bool { return p.Code == TooManyAttempts || p.Code == Locked }

@@ -90,6 +90,9 @@ type Authentication struct {
 	AMR []string
 	// PasskeyChanged reports that the passkey's backup flag is not what it was: the user is told.
 	PasskeyChanged bool
+
+	// known is what the browser keeps, to be known again; empty when that is not known yet.
+	known string
 }
 
 // ProblemCode is why a form was refused; pages put it into words.
@@ -105,6 +108,8 @@ const (
 	WrongPassword ProblemCode = "wrong password"
 	// TooManyAttempts: the password was not checked; see [Problem].Wait.
 	TooManyAttempts ProblemCode = "too many attempts"
+	// Locked: it was not checked, and time alone does not help.
+	Locked ProblemCode = "locked"
 	// PasskeyRefused: the passkey was not accepted to sign in.
 	PasskeyRefused ProblemCode = "passkey refused"
 	// SignInEnded: the sign-in ended before the decision.
@@ -132,7 +137,7 @@ const (
 // Problem is why a form is shown again; the zero value is none.
 type Problem struct {
 	Code ProblemCode
-	// Wait is how long to wait before another attempt, with TooManyAttempts.
+	// Wait is how long to wait before another attempt, with TooManyAttempts and Locked.
 	Wait time.Duration
 	// TriesLeft is the number of sign-ins left in the interaction, where it counts them; 0 is unknown.
 	TriesLeft int

@@ -3,9 +3,7 @@ package device
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"countersign/fapi/browser"
@@ -127,18 +125,18 @@ func (h *Handler) password(
 ) (browser.Authentication, browser.Problem, error) {
 	ctx := r.Context()
 	log := h.log.With("correlation_id", event.Of(ctx).CorrelationID, "page", "device")
-	authentication, problem, err := h.passwords.Authenticate(ctx, username, password)
+	authentication, problem, err := h.passwords.Authenticate(r, browser.Attempt{Username: username, Password: password})
 	switch {
 	case err != nil:
 		if !event.HungUp(ctx, err) && !endpoint.NothingDone(err) {
 			log.ErrorContext(ctx, "sign-in failed", "error", err.Error())
 		}
 		return browser.Authentication{}, browser.Problem{}, err
-	case problem.Code == browser.TooManyAttempts:
+	case problem.Throttled():
 		event.Of(ctx).Repeating("sign-in throttled", func(repeated int) {
-			log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait, "repeated", repeated)
+			log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait, "reason", string(problem.Code), "repeated", repeated)
 		})
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.Wait.Seconds()))))
+		problem.SetRetryAfter(w)
 	case problem.Code != "":
 		log.InfoContext(ctx, "sign-in refused")
 	}

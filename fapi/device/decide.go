@@ -151,7 +151,7 @@ func (h *Handler) proveByPassword(
 	switch {
 	case err != nil:
 		return browser.Authentication{}, browser.Problem{}, err
-	case problem.Code == browser.TooManyAttempts:
+	case problem.Throttled():
 		return browser.Authentication{}, problem, nil
 	case problem.Code != "":
 		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPassword}, nil

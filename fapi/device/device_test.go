@@ -37,16 +37,16 @@ var (
 // directory knows one password, and answers some names in other ways.
 type directory struct{}
 
-func (directory) Authenticate(_ context.Context, username, password string) (string, error) {
+func (directory) Authenticate(_ context.Context, attempt browser.Attempt) (browser.Proven, error) {
 	switch {
-	case password == "often":
-		return "", errThrottled
-	case password == "broken":
-		return "", errors.New("the disk is full")
-	case password != "right":
-		return "", errRefused
+	case attempt.Password == "often":
+		return browser.Proven{}, errThrottled
+	case attempt.Password == "broken":
+		return browser.Proven{}, errors.New("the disk is full")
+	case attempt.Password != "right":
+		return browser.Proven{}, errRefused
 	}
-	return "sub-" + username, nil
+	return browser.Proven{Subject: "sub-" + attempt.Username}, nil
 }
 
 // requests is one request, of alice.

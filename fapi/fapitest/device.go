@@ -29,11 +29,11 @@ var (
 // passwords is a directory in which everybody's password is "right".
 type passwords struct{}
 
-func (passwords) Authenticate(_ context.Context, username, password string) (string, error) {
-	if password != "right" {
-		return "", errWrongPassword
+func (passwords) Authenticate(_ context.Context, attempt browser.Attempt) (browser.Proven, error) {
+	if attempt.Password != "right" {
+		return browser.Proven{}, errWrongPassword
 	}
-	return "sub-" + username, nil
+	return browser.Proven{Subject: "sub-" + attempt.Username}, nil
 }
 
 // WithDevices has a server with the real device pages and passkeys: its issuer is a domain.

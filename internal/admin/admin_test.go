@@ -11,6 +11,7 @@ import (
 
 	"countersign/internal/admin"
 	"countersign/internal/audit"
+	"countersign/internal/directory"
 	"countersign/internal/jose"
 	"countersign/store"
 	"countersign/store/sqlite"
@@ -247,7 +248,7 @@ func TestUsers(t *testing.T) {
 			t.Error(change)
 		}
 	}
-	if user, err = a.User(ctx, "alice"); err != nil || admin.UserState(user) != "disabled" || user.UserCode != "" {
+	if user, err = a.User(ctx, "alice"); err != nil || admin.UserState(user, directory.Failed{}) != "disabled" || user.UserCode != "" {
 		t.Errorf("%+v, %v", user, err)
 	}
 	exported, err := a.Export(ctx, "alice-1")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"countersign/internal/directory"
 	"countersign/internal/jose"
 	"countersign/store"
 )
@@ -75,22 +76,29 @@ func ListInitialTokens(ctx context.Context, s store.Clients, now time.Time) ([]L
 
 // ListedUser is a user of the built-in directory as it is listed, as JSON too.
 type ListedUser struct {
-	Username  string    `json:"username"`
-	Subject   string    `json:"sub"`
-	Password  bool      `json:"password"`
-	State     string    `json:"state"`
-	CreatedAt time.Time `json:"created_at"`
+	Username string `json:"username"`
+	Subject  string `json:"sub"`
+	Password bool   `json:"password"`
+	State    string `json:"state"`
+	// WrongPasswords is how many there were in a row.
+	WrongPasswords int       `json:"wrong_passwords"`
+	CreatedAt      time.Time `json:"created_at"`
 }
 
-// ListUsers lists the users. Password reports whether there is one; State is that of [UserState].
-func ListUsers(ctx context.Context, s store.Users) ([]ListedUser, error) {
+// ListUsers lists the users. Password reports whether there is one; State is that of [UserState], by the limits of wrong
+// passwords.
+func ListUsers(ctx context.Context, s store.Store, rates directory.Rates) ([]ListedUser, error) {
 	users, err := s.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	failed, err := rates.FailuresOf(ctx, s, users)
 	if err != nil {
 		return nil, err
 	}
 	listed := make([]ListedUser, len(users))
 	for i, u := range users {
-		listed[i] = ListedUser{u.Username, u.Subject, u.Password != "", UserState(u), u.CreatedAt.UTC()}
+		listed[i] = ListedUser{u.Username, u.Subject, u.Password != "", UserState(u, failed[i]), failed[i].InRow, u.CreatedAt.UTC()}
 	}
 	return listed, nil
 }

@@ -104,7 +104,23 @@ func (a *Admin) SetPassword(ctx context.Context, username string, password func(
 	if err := a.savePassword(ctx, user, password); err != nil {
 		return err
 	}
+	if err := directory.Unlock(ctx, a.Store, user); err != nil {
+		return fmt.Errorf("the password is changed, but wrong ones before it still count; countersign users unlock forgets them: %w", err)
+	}
 	return a.endSessions(ctx, user)
+}
+
+// Unlock forgets the wrong passwords that were tried for a user. The password stays as it is.
+func (a *Admin) Unlock(ctx context.Context, username string) error {
+	user, err := a.User(ctx, username)
+	if err != nil {
+		return err
+	}
+	err = directory.Unlock(ctx, a.Store, user)
+	if recording, ok := a.Store.(audited); ok {
+		return recording.done(ctx, err, "user_unlocked", "", "subject", user.Subject)
+	}
+	return err
 }
 
 // SignOut ends a user's sessions and pending enrolment codes.
@@ -279,13 +295,15 @@ func (a *Admin) User(ctx context.Context, username string) (store.User, error) {
 	return user, nil
 }
 
-// UserState is "enabled", "disabled" or "erased".
-func UserState(user store.User) string {
+// UserState is "enabled", "locked" (wrong passwords in a row: see [directory.Failed]), "disabled" or "erased".
+func UserState(user store.User, failed directory.Failed) string {
 	switch {
 	case !user.ErasedAt.IsZero():
 		return "erased"
 	case user.Disabled:
 		return "disabled"
+	case failed.Locked || failed.LockedOut:
+		return "locked"
 	}
 	return "enabled"
 }

@@ -50,7 +50,7 @@ func program() []Package {
 		{"internal/pages", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/oauth",
 		}},
-		{"internal/directory", []string{"internal/queue", "store"}},
+		{"internal/directory", []string{"internal/limit", "internal/queue", "internal/random", "store"}},
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
 		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
@@ -97,8 +97,8 @@ func server() []Package {
 		{"fapi", []string{
 			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/discovery",
 			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource",
-			"fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/outbound", "internal/passkey", "internal/repeat",
-			"mtls", "signer", "store",
+			"fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey",
+			"internal/repeat", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",

@@ -158,6 +158,12 @@ type Limits struct {
 	ClientBurst              int `toml:"client_burst" lax:"more" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
 	AddressFailuresPerSecond int `toml:"address_failures_per_second" lax:"more" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address (a /64 of IPv6), after a burst; then the address must wait. As many others may fail that cost something: request objects by value, and signed error responses."`
 	AddressFailureBurst      int `toml:"address_failure_burst" lax:"more" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
+
+	PasswordBurst           int      `toml:"password_burst" default:"20" min:"4" max:"20" doc:"Wrong passwords at once for one user name, on all nodes together; half as many from one address, and from a browser in which the user has signed in before. Then sign-ins are answered with 429 without looking at the password."`
+	PasswordInterval        Duration `toml:"password_interval" default:"1m" min:"1m" max:"24h" doc:"After what time a user name takes one more; from one address five times as long."`
+	PasswordAddressBurst    int      `toml:"password_address_burst" default:"50" min:"5" max:"50" doc:"Wrong passwords at once from one network address (a /64 of IPv6), for whatever user names."`
+	PasswordAddressInterval Duration `toml:"password_address_interval" default:"6s" min:"6s" max:"1h" doc:"After what time an address may send one more."`
+	PasswordFailures        int      `toml:"password_failures" default:"100" min:"10" max:"100" doc:"Wrong passwords in a row that a user takes (NIST SP 800-63B-4 §3.2.2), a fifth of them from browsers in which the user has signed in before. Then only passkeys, and those browsers, sign in, until one has, the password is changed, or an operator runs users unlock."`
 }
 
 // DPoP is for proofs of possession.

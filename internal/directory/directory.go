@@ -1,7 +1,9 @@
 // Package directory is the built-in user directory: it proves that a user name and a password belong together.
 //
 // It reveals no more than that. A name that does not exist, a wrong password and a disabled user are the same
-// error after the same work. Guessing is slowed down per name, and the memory that Argon2id takes is bounded.
+// error after the same work. Guessing is slowed down by address and by name, on all nodes together, before a password is
+// looked at, and the memory that Argon2id takes is bounded. Browsers in which a user has signed in before have limits of
+// their own: strangers do not lock the user out of them.
 package directory
 
 import (
@@ -14,7 +16,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"countersign/internal/queue"
+	"go.opentelemetry.io/otel/trace"
+
 	"countersign/store"
 )
 
@@ -31,13 +34,19 @@ const (
 	maxPassword = 1024
 	// maxConcurrent bounds the default of Config.Concurrency, and with it the memory: 8 × 19 MiB.
 	maxConcurrent = 8
-	// queueTime is how long a password may wait and be verified, and queueLength how many may wait.
+	// queueTime is how long a password waits to be verified, and queueLength how many user codes may wait.
 	queueTime   = 5 * time.Second
 	queueLength = 1024
+	// longest is what a caller is told at most of how long to wait.
+	longest = time.Hour
+	// lockedFrom distinguishes a row of failures that is too long from limits that end with time.
+	lockedFrom = 30 * 24 * time.Hour
 )
 
-// Users finds users by name; it is part of [store.Users].
+// Users finds users; it is part of [store.Users].
 type Users interface {
+	// User reads by subject; [store.ErrNotFound].
+	User(ctx context.Context, subject string) (store.User, error)
 	// UserByName reads by user name, compared as stored; [store.ErrNotFound].
 	UserByName(ctx context.Context, username string) (store.User, error)
 }
@@ -45,78 +54,116 @@ type Users interface {
 // Config is everything that a [Directory] needs.
 type Config struct {
 	Users Users
+	// Limits count wrong passwords.
+	Limits Limits
+	// Rates are the limits; the zero value is [DefaultRates].
+	Rates Rates
+	// Key authenticates the cookies of known browsers: 32 random bytes, the same on all nodes.
+	Key []byte
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Concurrency is how many passwords are verified at once, each in 19 MiB; 0 means one per processor, 8 at most.
 	Concurrency int
 }
 
+// Attempt is a sign-in with a password.
+type Attempt struct {
+	Username, Password string
+	// Address is the network address that it comes from: an IPv4 address, or a prefix of IPv6. Empty is not limited.
+	Address string
+	// Known is the cookie of the browser, which [Proven] brought; empty for a browser without one.
+	Known string
+	// Interaction names what the browser signs in for, and Tries is how many wrong passwords it takes. Empty is no limit.
+	Interaction string
+	Tries       int
+}
+
+// Proven is who has signed in.
+type Proven struct {
+	Subject string
+	// Known is the new cookie of the browser, which lasts for [KnownFor].
+	Known string
+}
+
 // Directory verifies passwords. Make one with [New].
 type Directory struct {
-	users   Users
-	limiter *limiter
-	queue   *queue.Queue
+	users    Users
+	limits   Limits
+	rates    Rates
+	key      []byte
+	now      func() time.Time
+	turns    *turns
+	patience time.Duration
 	// decoy is verified in place of a password that does not exist.
 	decoy hash
 }
 
 // New makes a directory.
 func New(config Config) (*Directory, error) {
-	if config.Users == nil {
-		return nil, errors.New("directory: Users is required")
+	if config.Users == nil || config.Limits == nil || len(config.Key) != knownKey {
+		return nil, errors.New("directory: Users, Limits and a Key of 32 bytes are required")
 	}
 	if config.Concurrency < 0 {
 		return nil, fmt.Errorf("directory: Concurrency %d is negative", config.Concurrency)
+	}
+	if config.Concurrency == 0 {
+		config.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrent)
+	}
+	if config.Rates == (Rates{}) {
+		config.Rates = DefaultRates()
 	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
 	return &Directory{
-		users: config.Users, limiter: newLimiter(config.Now, burst, refill),
-		queue: queue.New(queue.Config{Places: concurrency(config.Concurrency), Waiting: queueLength, Patience: queueTime}),
-		decoy: newHash(""),
+		users: config.Users, limits: config.Limits, rates: config.Rates, key: config.Key, now: config.Now,
+		turns: newTurns(config.Concurrency), patience: queueTime, decoy: newHash(""),
 	}, nil
 }
 
-// concurrency is how many passwords are verified at once where so many are configured.
-func concurrency(configured int) int {
-	if configured == 0 {
-		return min(runtime.GOMAXPROCS(0), maxConcurrent)
+// Authenticate returns the user with a name and a password. Errors are [ErrRefused], [ErrThrottled], or the failure of
+// the store or of ctx. Only wrong passwords count, and they are counted before they are looked at.
+func (d *Directory) Authenticate(ctx context.Context, a Attempt) (Proven, error) {
+	user, stored, err := d.find(ctx, a.Username)
+	if err != nil {
+		return Proven{}, err
 	}
-	return configured
-}
-
-// Authenticate returns the subject of the user with this name and password. Errors are [ErrRefused],
-// [ErrThrottled], or the failure of the store or of ctx. Only wrong passwords count against a name.
-func (d *Directory) Authenticate(ctx context.Context, username, password string) (subject string, err error) {
-	attempt, wait := d.limiter.take(username)
+	browser := d.known(a.Known, user)
+	taken, wait := d.allow(ctx, a, user, browser)
 	if wait > 0 {
-		return "", throttled{wait}
+		return Proven{}, throttled{wait}
 	}
-	subject, err = d.authenticate(ctx, username, password)
+	at := place{a.Address, false}
+	if browser != "" {
+		at = place{browser, true}
+	}
+	err = d.verify(ctx, at, user, stored, a.Password)
 	if !errors.Is(err, ErrRefused) {
-		attempt.refund()
+		d.settle(ctx, a, user, taken, err)
 	}
-	return subject, err
+	if err != nil {
+		return Proven{}, err
+	}
+	return Proven{Subject: user.Subject, Known: d.remember(a.Known, user)}, nil
 }
 
-func (d *Directory) authenticate(ctx context.Context, username, password string) (string, error) {
-	user, stored, err := d.find(ctx, username)
-	if err != nil {
-		return "", err
+// verify compares a password, when it is its turn.
+func (d *Directory) verify(ctx context.Context, at place, user store.User, stored hash, password string) error {
+	began := d.now()
+	if err := d.turns.enter(ctx, at, d.patience); err != nil {
+		return err
 	}
-	place, err := d.queue.Enter(ctx)
-	if err != nil {
-		return "", fmt.Errorf("directory: verify the password: %w", err)
+	if parent, now := trace.SpanFromContext(ctx), d.now(); parent.IsRecording() && now.After(began) {
+		_, span := parent.TracerProvider().Tracer("countersign/directory").Start(ctx, "password.queue", trace.WithTimestamp(began))
+		span.End(trace.WithTimestamp(now))
 	}
-	place.Trace(ctx, "password.queue")
+	defer d.turns.leave(at)
 	matches := stored.matches(password)
-	place.Leave(ctx, true)
 	// The decoy's password is empty, so the state of the user decides too, and only now.
 	if !matches || user.Password == "" || user.Disabled || len(password) > maxPassword {
-		return "", ErrRefused
+		return ErrRefused
 	}
-	return user.Subject, nil
+	return nil
 }
 
 // find returns the user and the hash to compare with: the decoy's where there is none.
@@ -125,8 +172,11 @@ func (d *Directory) find(ctx context.Context, username string) (store.User, hash
 		return store.User{}, d.decoy, nil
 	}
 	user, err := d.users.UserByName(ctx, username)
-	if errors.Is(err, store.ErrNotFound) || err == nil && user.Password == "" {
+	if errors.Is(err, store.ErrNotFound) {
 		return store.User{}, d.decoy, nil
+	}
+	if err == nil && user.Password == "" {
+		return user, d.decoy, nil
 	}
 	if err != nil {
 		return store.User{}, hash{}, fmt.Errorf("directory: find the user: %w", err)
@@ -153,4 +203,7 @@ func (t throttled) Error() string { return ErrThrottled.Error() + ", try again i
 func (t throttled) Is(target error) bool { return target == ErrThrottled }
 
 // RetryAfter is how long to wait before the next attempt.
-func (t throttled) RetryAfter() time.Duration { return t.wait }
+func (t throttled) RetryAfter() time.Duration { return min(t.wait, longest) }
+
+// Locked reports whether waiting does not help: the row of failures is too long, and has to be ended (see [Rates]).
+func (t throttled) Locked() bool { return t.wait > lockedFrom }

@@ -4,12 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"countersign/internal/limit"
 	"countersign/internal/queue"
 	"countersign/store"
+)
+
+// The limits of a name.
+const (
+	burst  = 20
+	refill = time.Minute
 )
 
 const rightPassword = "correct horse battery staple"
@@ -21,6 +29,15 @@ type users struct {
 
 	mu    sync.Mutex
 	asked []string
+}
+
+func (p *users) User(_ context.Context, subject string) (store.User, error) {
+	for _, user := range p.byName {
+		if user.Subject == subject {
+			return user, p.err
+		}
+	}
+	return store.User{}, store.ErrNotFound
 }
 
 func (p *users) UserByName(_ context.Context, username string) (store.User, error) {
@@ -79,11 +96,29 @@ func newDirectoryOf(t *testing.T, phc string) (*Directory, *users, *clock) {
 		"damaged": {Subject: "sub-damaged", Username: "damaged", Password: "$argon2id$v=19$m=1,t=1,p=1$AAAA$AAAA"},
 	}}
 	watch := &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	d, err := New(Config{Users: table, Now: watch.Now})
+	d, err := New(Config{Users: table, Limits: newLimits(watch.Now), Key: make([]byte, 32), Now: watch.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d, table, watch
+}
+
+// away is a store that is not there: limits are counted in memory.
+type away struct{}
+
+func (away) Allow(context.Context, ...store.Rate) ([]time.Duration, error) {
+	return nil, errors.New("away")
+}
+func (away) Refund(context.Context, []store.Rate, ...store.Digest) error { return errors.New("away") }
+
+func newLimits(now func() time.Time) *limit.Shared {
+	return limit.NewShared(away{}, now, slog.New(slog.DiscardHandler))
+}
+
+// authenticate signs in without an address.
+func (d *Directory) authenticate(ctx context.Context, username, password string) (subject string, err error) {
+	proven, err := d.Authenticate(ctx, Attempt{Username: username, Password: password})
+	return proven.Subject, err
 }
 
 func TestAuthenticate(t *testing.T) {
@@ -111,7 +146,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			subject, err := d.Authenticate(t.Context(), test.username, test.password)
+			subject, err := d.authenticate(t.Context(), test.username, test.password)
 			if subject != test.subject || !errors.Is(err, test.want) {
 				t.Errorf("got %q, %v; want %q, %v", subject, err, test.subject, test.want)
 			}
@@ -123,7 +158,7 @@ func TestAuthenticate(t *testing.T) {
 func TestRefusalsAreAlike(t *testing.T) {
 	d, _, _ := newDirectory(t)
 	for _, username := range []string{"alice", "mallory", "dora", "nobody", "a\x00"} {
-		_, err := d.Authenticate(t.Context(), username, "incorrect horse")
+		_, err := d.authenticate(t.Context(), username, "incorrect horse")
 		if err != ErrRefused {
 			t.Errorf("%q: %#v is not the one refusal", username, err)
 		}
@@ -142,7 +177,7 @@ func TestSameWork(t *testing.T) {
 	for range 5 { // alternating, so that a busy machine slows down all of them
 		for _, username := range []string{"alice", "mallory", "dora", "nobody", "a\x00"} {
 			started := time.Now()
-			if _, err := d.Authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
+			if _, err := d.authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
 				t.Fatal(err)
 			}
 			took := time.Since(started)
@@ -162,7 +197,7 @@ func TestSameWork(t *testing.T) {
 func TestImpossibleNamesAreNotLookedUp(t *testing.T) {
 	d, table, _ := newDirectory(t)
 	for _, username := range []string{"", "alice\x00", "alice\xff", "al\nice", string(make([]byte, maxUsername+1))} {
-		if _, err := d.Authenticate(t.Context(), username, rightPassword); !errors.Is(err, ErrRefused) {
+		if _, err := d.authenticate(t.Context(), username, rightPassword); !errors.Is(err, ErrRefused) {
 			t.Errorf("%q: %v", username, err)
 		}
 	}
@@ -176,15 +211,15 @@ func TestStoreFailure(t *testing.T) {
 	failure := errors.New("the disk is on fire")
 	table.err = failure
 	for range burst + 5 { // a failing store is no wrong password, and must not use up the attempts
-		if _, err := d.Authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, failure) || errors.Is(err, ErrRefused) || errors.Is(err, ErrThrottled) {
+		if _, err := d.authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, failure) || errors.Is(err, ErrRefused) || errors.Is(err, ErrThrottled) {
 			t.Fatalf("got %v", err)
 		}
 	}
 	table.err = nil
-	if _, err := d.Authenticate(t.Context(), "damaged", rightPassword); err == nil || errors.Is(err, ErrRefused) {
+	if _, err := d.authenticate(t.Context(), "damaged", rightPassword); err == nil || errors.Is(err, ErrRefused) {
 		t.Errorf("a damaged record: %v", err)
 	}
-	if subject, err := d.Authenticate(t.Context(), "alice", rightPassword); subject != "sub-alice" || err != nil {
+	if subject, err := d.authenticate(t.Context(), "alice", rightPassword); subject != "sub-alice" || err != nil {
 		t.Errorf("afterwards: %q, %v", subject, err)
 	}
 }
@@ -193,11 +228,11 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 	d, _, watch := newDirectory(t)
 	for _, username := range []string{"alice", "mallory"} { // the same for a user that does not exist
 		for i := range burst {
-			if _, err := d.Authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
+			if _, err := d.authenticate(t.Context(), username, "incorrect horse"); !errors.Is(err, ErrRefused) {
 				t.Fatalf("%s, attempt %d: %v", username, i+1, err)
 			}
 		}
-		_, err := d.Authenticate(t.Context(), username, rightPassword)
+		_, err := d.authenticate(t.Context(), username, rightPassword)
 		if !errors.Is(err, ErrThrottled) || errors.Is(err, ErrRefused) {
 			t.Fatalf("%s: %v, want ErrThrottled even for the right password", username, err)
 		}
@@ -210,14 +245,14 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 		}
 	}
 	watch.advance(refill)
-	if _, err := d.Authenticate(t.Context(), "alice", "incorrect horse"); !errors.Is(err, ErrRefused) {
+	if _, err := d.authenticate(t.Context(), "alice", "incorrect horse"); !errors.Is(err, ErrRefused) {
 		t.Errorf("one attempt must be back: %v", err)
 	}
-	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
+	if _, err := d.authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
 		t.Errorf("and only one: %v", err)
 	}
 	watch.advance(refill)
-	if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
+	if _, err := d.authenticate(t.Context(), "alice", rightPassword); err != nil {
 		t.Errorf("later: %v", err)
 	}
 }
@@ -226,7 +261,7 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 func TestRightPasswordsAreFree(t *testing.T) {
 	d, _, _ := newDirectory(t)
 	for i := range burst + 2 {
-		if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
+		if _, err := d.authenticate(t.Context(), "alice", rightPassword); err != nil {
 			t.Fatalf("sign-in %d: %v", i+1, err)
 		}
 	}
@@ -240,7 +275,7 @@ func TestManyGuessesAtOnce(t *testing.T) {
 	refused := 0
 	for range 3 * burst {
 		wait.Go(func() {
-			_, err := d.Authenticate(t.Context(), "alice", "incorrect horse")
+			_, err := d.authenticate(t.Context(), "alice", "incorrect horse")
 			mu.Lock()
 			defer mu.Unlock()
 			if errors.Is(err, ErrRefused) {
@@ -256,46 +291,55 @@ func TestManyGuessesAtOnce(t *testing.T) {
 
 func TestConcurrencyIsBounded(t *testing.T) {
 	_, table, watch := newDirectory(t)
-	d, err := New(Config{Users: table, Now: watch.Now, Concurrency: 1})
+	d, err := New(Config{Users: table, Limits: newLimits(watch.Now), Key: make([]byte, 32), Now: watch.Now, Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.queue = queue.New(queue.Config{Places: 1, Waiting: 1, Patience: 20 * time.Millisecond})
-	other, err := d.queue.Enter(t.Context()) // another sign-in is computing
-	if err != nil {
+	d.patience = 20 * time.Millisecond
+	another := place{name: "another"}
+	if err := d.turns.enter(t.Context(), another, d.patience); err != nil { // another sign-in is computing
 		t.Fatal(err)
 	}
 	for i := range burst + 5 { // nor does it use up the attempts
-		_, err := d.Authenticate(t.Context(), "alice", rightPassword)
+		_, err := d.authenticate(t.Context(), "alice", rightPassword)
 		if _, refused := errors.AsType[*queue.RefusedError](err); !refused || errors.Is(err, ErrThrottled) || errors.Is(err, ErrRefused) {
 			t.Fatalf("attempt %d: got %v, want a refusal of the queue: it is not the user who tries too often", i, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := d.Authenticate(ctx, "alice", rightPassword); err == nil {
-		t.Error("a sign-in whose caller has left was verified beside another")
+	d.patience = time.Hour
+	if _, err := d.authenticate(ctx, "alice", rightPassword); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
 	}
-	other.Leave(t.Context(), false)
-	for range 3 { // each gives its place back
-		if _, err := d.Authenticate(t.Context(), "alice", rightPassword); err != nil {
-			t.Errorf("with a free place: %v", err)
-		}
+	d.turns.leave(another)
+	if _, err := d.authenticate(t.Context(), "alice", rightPassword); err != nil {
+		t.Errorf("with a free slot: %v", err)
+	}
+	if d.turns.running != 0 || d.turns.waiting != 0 || len(d.turns.strangers.lines)+len(d.turns.strangers.running)+len(d.turns.strangers.turns) != 0 {
+		t.Errorf("the queue is not empty: %+v", d.turns)
 	}
 }
 
 func TestNew(t *testing.T) {
-	if _, err := New(Config{}); err == nil {
-		t.Error("made a directory without users")
+	good := Config{Users: &users{}, Limits: newLimits(time.Now), Key: make([]byte, 32)}
+	for what, change := range map[string]func(*Config){
+		"users":                     func(c *Config) { c.Users = nil },
+		"limits":                    func(c *Config) { c.Limits = nil },
+		"a key":                     func(c *Config) { c.Key = nil },
+		"a concurrency that is one": func(c *Config) { c.Concurrency = -1 },
+	} {
+		config := good
+		change(&config)
+		if _, err := New(config); err == nil {
+			t.Errorf("made a directory without %s", what)
+		}
 	}
-	if _, err := New(Config{Users: &users{}, Concurrency: -1}); err == nil {
-		t.Error("made a directory with a negative concurrency")
-	}
-	d, err := New(Config{Users: &users{}})
+	d, err := New(good)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := concurrency(0); c < 1 || c > maxConcurrent || d == nil {
-		t.Errorf("default concurrency is %d", c)
+	if d.turns.slots < 1 || d.turns.slots > maxConcurrent || d.rates != DefaultRates() {
+		t.Errorf("the defaults are %d at once, and %+v", d.turns.slots, d.rates)
 	}
 }

@@ -6,16 +6,10 @@ import (
 	"time"
 )
 
-const (
-	// burst is how many wrong passwords in a row a name takes.
-	burst = 20
-	// refill is how long it takes until one more is allowed.
-	refill = time.Minute
-	// cells is the fixed size of the limiter: 512 KiB.
-	cells = 1 << 16
-)
+// cells is the fixed size of a limiter: 512 KiB.
+const cells = 1 << 16
 
-// limiter is a token bucket per user name, counted as GCRA does: each cell holds the time at which its bucket is
+// limiter is a token bucket per user on this node, counted as GCRA does: each cell holds the time at which its bucket is
 // full again. Names fall into a fixed number of cells by a hash with a secret seed. So the memory is bounded, nothing
 // needs to be evicted (and no flood of names can evict), names that do not exist are treated as those that do, and
 // nobody can choose to share a cell with another name.
@@ -42,7 +36,7 @@ type attempt struct {
 	cell    uint64
 }
 
-// take takes a token of the name, or says how long to wait for one. Taking comes before the password is looked at,
+// take takes a token of the name, or says how long to wait for one. Taking comes before the code is looked at,
 // so that many attempts at once cannot be more than many in a row.
 func (l *limiter) take(username string) (attempt, time.Duration) {
 	a := attempt{l, maphash.String(l.seed, username) % cells}

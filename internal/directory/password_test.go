@@ -10,7 +10,7 @@ import (
 func signsIn(t *testing.T, phc, password string) (bool, error) {
 	t.Helper()
 	d, _, _ := newDirectoryOf(t, phc)
-	_, err := d.Authenticate(t.Context(), "alice", password)
+	_, err := d.authenticate(t.Context(), "alice", password)
 	if errors.Is(err, ErrRefused) {
 		return false, nil
 	}

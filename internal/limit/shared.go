@@ -80,8 +80,9 @@ func (s *Shared) refusedHere(rates []store.Rate) (wait time.Duration, ask bool) 
 	defer s.mu.Unlock()
 	now := s.now()
 	for _, rate := range rates {
-		if until, ok := s.refused[rate.Key]; ok {
-			wait = max(wait, min(until.Sub(now), known))
+		if until := s.refused[rate.Key]; until.After(now) && !until.After(now.Add(known)) { // the clock may have been set back
+			// Not until when it is refused here, but until when it will be by the store.
+			wait = max(wait, time.Microsecond, s.fullAt(rate, now).Sub(now)-rate.Tolerance())
 		}
 	}
 	if wait > 0 {

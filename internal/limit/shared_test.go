@@ -112,6 +112,9 @@ func TestSharedFlood(t *testing.T) {
 	a := minutely("a", 1)
 	wantAllowed(t, n[0], true, a)
 	wantAllowed(t, n[0], false, a)
+	if wait := wantAllowed(t, n[0], false, a); wait != time.Minute {
+		t.Errorf("to wait is %s, want a minute, also when the node says it by itself", wait)
+	}
 	shared.asked = 0
 	for range 30 { // 30 seconds of it
 		var all sync.WaitGroup
@@ -120,6 +123,9 @@ func TestSharedFlood(t *testing.T) {
 		}
 		all.Wait()
 		c.now = c.now.Add(time.Second)
+	}
+	if wait := wantAllowed(t, n[0], false, a); wait > 31*time.Second {
+		t.Errorf("to wait is %s after half a minute", wait)
 	}
 	if shared.asked < 5 || shared.asked > 16 {
 		t.Errorf("the store was asked %d times in 30 s, want once in two seconds", shared.asked)

@@ -52,11 +52,11 @@ var (
 // users is a directory of two users with one password.
 type users struct{}
 
-func (users) Authenticate(_ context.Context, username, password string) (string, error) {
-	if (username == "alice" || username == "bob") && password == "right" {
-		return "sub-" + username, nil
+func (users) Authenticate(_ context.Context, attempt browser.Attempt) (browser.Proven, error) {
+	if (attempt.Username == "alice" || attempt.Username == "bob") && attempt.Password == "right" {
+		return browser.Proven{Subject: "sub-" + attempt.Username}, nil
 	}
-	return "", errRefused
+	return browser.Proven{}, errRefused
 }
 
 func newSite(t *testing.T) *site {

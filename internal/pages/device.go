@@ -312,5 +312,5 @@ func (p *Pages) renderDevice(w http.ResponseWriter, page device.Page, template, 
 	if page.Confirms { // there is something to install
 		around.Manifest, around.Icon = p.base+manifestFile, p.base+"/device/icon-192.png"
 	}
-	p.renderFrame(w, http.StatusOK, template, p.policy.withDevice(p.issuer), body, around)
+	p.renderFrame(w, statusOf(page.Problem), template, p.policy.withDevice(p.issuer), body, around)
 }

@@ -48,12 +48,23 @@ func summary(wrong browser.Problem) string {
 		return "The user name and the password do not belong together. Check both, then try again."
 	case browser.TooManyAttempts:
 		return "There were too many attempts to sign in. Wait " + inWords(wrong.Wait) + ", then try again."
+	case browser.Locked:
+		return "There were too many wrong passwords for this user name, and none is looked at in this browser any more. Sign in " +
+			"in a browser in which you have signed in before, or with a passkey, or ask for help where you got your user name."
 	case browser.PasskeyRefused:
 		return "The passkey was not accepted. Try again, or sign in with your password."
 	case browser.SignInEnded:
 		return "Your sign-in has ended. Sign in again to decide."
 	}
 	return ""
+}
+
+// statusOf is the status of a page with a problem.
+func statusOf(wrong browser.Problem) int {
+	if wrong.Throttled() {
+		return http.StatusTooManyRequests
+	}
+	return http.StatusOK
 }
 
 // signInView is the content of the sign-in page.
@@ -89,12 +100,9 @@ func (p *Pages) SignIn(w http.ResponseWriter, _ *http.Request, in authorize.Inte
 		view.Username = "" // it would be displayed differently
 	}
 	view.FocusPassword = view.Username != "" && view.Problem.Username == ""
-	title, status := "Sign in", http.StatusOK
+	title, status := "Sign in", statusOf(in.Problem)
 	if view.Problem.Any() {
 		title = "Problem: " + title
-	}
-	if in.Problem.Code == browser.TooManyAttempts {
-		status = http.StatusTooManyRequests
 	}
 	if view.Passkey == "" {
 		p.render(w, status, "signin", title, p.policy.withForm(in.Client.RedirectHost), view)

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"countersign/internal/config"
 	"countersign/internal/directory"
 	"countersign/internal/hsm"
+	"countersign/internal/limit"
 	"countersign/internal/pages"
 	"countersign/mtls"
 )
@@ -43,7 +45,8 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	if err != nil {
 		return fapi.Config{}, err
 	}
-	passwords, err := s.passwords()
+	shared := limit.NewShared(s.store, s.Now, s.log)
+	passwords, err := s.passwords(ctx, shared)
 	if err != nil {
 		return fapi.Config{}, err
 	}
@@ -52,8 +55,8 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		return fapi.Config{}, err
 	}
 	settings.Store, settings.Signer, settings.AuditChain = s.store, s.keys.Signer, s.chain
-	settings.Hung = s.keys.Tokens.Hung
-	settings.Interactor, settings.DevicePages, settings.Passwords = interactor, shown.Device(), passwords
+	settings.Hung, settings.Shared, settings.Passwords = s.keys.Tokens.Hung, shared, passwords
+	settings.Interactor, settings.DevicePages = interactor, shown.Device()
 	settings.Assets, settings.StrayPages, settings.CertificateRefused = assets, shown, s.certificateRefused
 	return settings, nil
 }
@@ -167,12 +170,37 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 }
 
 // passwords authenticate users by the built-in directory.
-func (s *server) passwords() (browser.Passwords, error) {
-	users, err := directory.New(directory.Config{Users: s.store, Now: s.Now})
+func (s *server) passwords(ctx context.Context, shared *limit.Shared) (browser.Passwords, error) {
+	fresh := make([]byte, 32)
+	rand.Read(fresh) // never fails
+	key, err := s.store.Seed(ctx, "known browsers", fresh)
 	if err != nil {
 		return browser.Passwords{}, err
 	}
-	return browser.Passwords{Directory: users, Refused: directory.ErrRefused, Throttled: directory.ErrThrottled}, nil
+	made, err := directory.New(directory.Config{Users: s.store, Limits: shared, Key: key, Now: s.Now, Rates: PasswordRates(s.Config.Limits)})
+	if err != nil {
+		return browser.Passwords{}, err
+	}
+	return browser.Passwords{
+		Directory: users{made}, Refused: directory.ErrRefused, Throttled: directory.ErrThrottled, Remember: made.Remember,
+	}, nil
+}
+
+// PasswordRates are the limits of wrong passwords.
+func PasswordRates(c config.Limits) directory.Rates {
+	return directory.Rates{
+		NameBurst: c.PasswordBurst, NameInterval: c.PasswordInterval.Std(), Failures: c.PasswordFailures,
+		AddressBurst: c.PasswordAddressBurst, AddressInterval: c.PasswordAddressInterval.Std(),
+	}
+}
+
+// users are those of the built-in directory.
+type users struct{ directory *directory.Directory }
+
+// Authenticate implements [browser.Directory].
+func (u users) Authenticate(ctx context.Context, attempt browser.Attempt) (browser.Proven, error) {
+	proven, err := u.directory.Authenticate(ctx, directory.Attempt(attempt))
+	return browser.Proven(proven), err
 }
 
 // outboundRoots are the authorities for what the server fetches; nil is the system's.

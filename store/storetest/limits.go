@@ -110,7 +110,7 @@ func testAllowRefuses(f *fixture) {
 	good := f.hourly(1)
 	for _, bad := range [][]store.Rate{
 		{good, good}, {{Key: f.digest(), Interval: time.Hour}}, {{Key: f.digest(), Burst: 1}},
-		{{Key: f.digest(), Interval: time.Microsecond + 1, Burst: 1}}, {{Key: f.digest(), Interval: 24 * 365 * time.Hour, Burst: 1000}},
+		{{Key: f.digest(), Interval: time.Microsecond + 1, Burst: 1}}, {{Key: f.digest(), Interval: 3 * 365 * 24 * time.Hour, Burst: 100}},
 	} {
 		if _, err := f.Allow(f.Context(), bad...); err == nil {
 			f.Errorf("%v was counted", bad)
@@ -120,6 +120,12 @@ func testAllowRefuses(f *fixture) {
 		}
 	}
 	f.taken(0, good)
+	lasting := store.Rate{Key: f.digest(), Interval: 3 * 365 * 24 * time.Hour, Burst: 90}
+	for n := range 90 {
+		f.allow(true, lasting)
+		f.taken(n+1, lasting)
+	}
+	f.allow(false, lasting)
 }
 
 func testRefund(f *fixture) {

@@ -1,0 +1,105 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"countersign/internal/queue"
+)
+
+// TestQueueIsFair: those who wait from one address delay each other, and nobody else for more than a turn; known browsers go
+// before strangers.
+//
+// Covers: FD-63.
+func TestQueueIsFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const work = 50 * time.Millisecond
+		for slots, most := range map[int]time.Duration{1: 2 * work, 2: work, 8: work} {
+			q := newTurns(slots)
+			var all sync.WaitGroup
+			use := func(p place) (waited time.Duration, err error) {
+				began := time.Now()
+				if err := q.enter(t.Context(), p, 5*time.Second); err != nil {
+					return 0, err
+				}
+				defer q.leave(p)
+				waited = time.Since(began)
+				time.Sleep(work)
+				return waited, nil
+			}
+			refused := 0
+			var lock sync.Mutex
+			for range 200 {
+				all.Go(func() {
+					if _, err := use(place{name: "flood"}); err != nil {
+						lock.Lock()
+						defer lock.Unlock()
+						refused++
+					}
+				})
+			}
+			synctest.Wait()
+			for i, p := range []place{{name: "honest"}, {name: "honest"}, {name: "browser", known: true}} {
+				waited, err := use(p)
+				if err != nil || waited > most {
+					t.Errorf("%d slots, %d: waited %s, want %s at most: %v", slots, i, waited, most, err)
+				}
+			}
+			all.Wait()
+			if want := 200 - maxWaitingEach - max(1, slots-1); refused != want {
+				t.Errorf("%d slots: %d of the flood were sent away at once, want %d", slots, refused, want)
+			}
+			if q.running != 0 || q.waiting != 0 || len(q.strangers.lines)+len(q.strangers.running)+len(q.strangers.turns)+len(q.known.running) != 0 {
+				t.Errorf("the queue is not empty: %+v", q)
+			}
+		}
+	})
+}
+
+// refused reports whether an error is a refusal of a queue that is too long.
+func refused(err error) bool {
+	_, is := errors.AsType[*queue.RefusedError](err)
+	return is
+}
+
+// TestQueueIsBounded: however many addresses wait, the queue does not grow without end; and those who give up leave nothing.
+func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newTurns(1)
+		if err := q.enter(t.Context(), place{name: "working"}, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		var lock sync.Mutex
+		throttled, gone := 0, 0
+		for i := range maxWaiting + 100 {
+			all.Go(func() {
+				err := q.enter(ctx, place{name: fmt.Sprint(i)}, time.Minute)
+				lock.Lock()
+				defer lock.Unlock()
+				switch {
+				case refused(err):
+					throttled++
+				case errors.Is(err, context.Canceled):
+					gone++
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		all.Wait()
+		if throttled != 100 || gone != maxWaiting || q.waiting != 0 || len(q.strangers.turns) != 0 {
+			t.Errorf("%d were sent away and %d gave up; %d still wait", throttled, gone, q.waiting)
+		}
+		q.leave(place{name: "working"})
+		if err := q.enter(t.Context(), place{name: "late"}, time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
