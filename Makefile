@@ -57,8 +57,9 @@ SERVERS ?=
 FOR     ?= 2m
 GRANTS  ?= 10000,10000000
 TRIES   ?= 1000000
+FLOODS  ?=
 REQUESTS ?= 12500
-.PHONY: help run build test lint bench bench-store torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-store abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -131,6 +132,10 @@ torture: packages-torture toolchain ## Race processes for one-time things in one
 reliability: packages-bench build ## Use one-time things several times at once, here and on node-oidc-provider, and kill nodes under load
 	$(GO) build -o bin/torture ./bench/torture
 	exec bin/torture -mode nodes -kills 20 -every 1500ms -write docs
+
+abuse: packages-torture packages-run build ## Flood a server with wrong passwords, replays and prompts, watch honest users beside it, and write docs/reliability.md: [FLOODS=passwords]
+	$(GO) build -o bin/abuse ./bench/abuse
+	exec bin/abuse -floods "$(FLOODS)" $(if $(FLOODS),,-write docs)
 
 bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
 	$(GO) build -o bin/bench ./bench

@@ -118,3 +118,13 @@ func (n *Node) Transport() *http.Transport {
 	}
 	return through
 }
+
+// TransportFrom reaches this node from another address of the loopback network.
+func (n *Node) TransportFrom(address string) *http.Transport {
+	through := n.Transport()
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	through.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return from.DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", n.port))
+	}
+	return through
+}

@@ -192,14 +192,14 @@ func (s *Sessions) New(a Authentication) (session store.Session, secret string) 
 func (s *Sessions) SetCookies(w http.ResponseWriter, r *http.Request, secret string, a Authentication) {
 	setCookie(w, sessionCookie, secret, s.Lifetime)
 	NotePasskeyChange(w, a)
-	if a.known == "" && s.Remember != nil {
+	if a.Known == "" && s.Remember != nil {
 		var err error
-		if a.known, err = s.Remember(r.Context(), a.Subject, knownBefore(r)); err != nil {
+		if a.Known, err = s.Remember(r.Context(), a.Subject, knownBefore(r)); err != nil {
 			return // signed in all the same; a later sign-in makes it known
 		}
 	}
-	if a.known != "" {
-		setCookie(w, knownCookie, a.known, knownLifetime)
+	if a.Known != "" {
+		setCookie(w, knownCookie, a.Known, knownLifetime)
 	}
 }
 

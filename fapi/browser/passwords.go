@@ -76,7 +76,7 @@ func (p Passwords) Authenticate(r *http.Request, attempt Attempt) (Authenticatio
 	case err != nil:
 		return Authentication{}, Problem{}, err
 	}
-	return Authentication{Subject: proven.Subject, ACR: PasswordACR, AMR: []string{"pwd"}, known: proven.Known}, Problem{}, nil
+	return Authentication{Subject: proven.Subject, ACR: PasswordACR, AMR: []string{"pwd"}, Known: proven.Known}, Problem{}, nil
 }
 
 // throttled is the problem of an error that wraps Throttled: to wait 1 min if the error does not say.

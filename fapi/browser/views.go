@@ -90,9 +90,8 @@ type Authentication struct {
 	AMR []string
 	// PasskeyChanged reports that the passkey's backup flag is not what it was: the user is told.
 	PasskeyChanged bool
-
-	// known is what the browser keeps, to be known again; empty when that is not known yet.
-	known string
+	// Known is what the browser keeps, so that the directory of passwords knows it again; see [Proven]. Empty for nothing.
+	Known string
 }
 
 // ProblemCode is why a form was refused; pages put it into words.

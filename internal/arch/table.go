@@ -261,6 +261,7 @@ func around() []Package {
 		{"conformance/ingress", []string{"internal/proxies"}},
 		{"bench", []string{"bench/chart", "bench/servers", "internal/flowclient", "internal/pgproxy"}},
 		{"bench/signer", []string{"signer", "signer/pkcs11", "softhsm"}},
+		{"bench/abuse", []string{"bench/servers", "internal/flowclient", "internal/jose"}},
 		{"bench/torture", []string{
 			"bench/chart", "bench/servers", "bench/torture/history", "internal/flowclient", "internal/jose",
 			"store", "store/postgres", "store/sqlite",

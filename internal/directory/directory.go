@@ -16,8 +16,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"countersign/store"
 )
 
@@ -34,9 +32,13 @@ const (
 	maxPassword = 1024
 	// maxConcurrent bounds the default of Config.Concurrency, and with it the memory: 8 × 19 MiB.
 	maxConcurrent = 8
-	// queueTime is how long a password waits to be verified, and queueLength how many user codes may wait.
-	queueTime   = 5 * time.Second
-	queueLength = 1024
+	// queueTime is how long a sign-in waits for a slot.
+	queueTime = 5 * time.Second
+	// slowness is how long an answer to an attempt is held that has no more left: a flood over some connections takes no more
+	// of the machine than that allows. Of those that are held at once there are at most maxHeld; the others are answered
+	// immediately.
+	slowness = time.Second
+	maxHeld  = 1024
 	// longest is what a caller is told at most of how long to wait.
 	longest = time.Hour
 	// lockedFrom distinguishes a row of failures that is too long from limits that end with time.
@@ -92,8 +94,11 @@ type Directory struct {
 	rates    Rates
 	key      []byte
 	now      func() time.Time
-	turns    *turns
+	queue    *queue
 	patience time.Duration
+	// slowness is how long answers are held, and held those that are.
+	slowness time.Duration
+	held     chan struct{}
 	// decoy is verified in place of a password that does not exist.
 	decoy hash
 }
@@ -117,7 +122,8 @@ func New(config Config) (*Directory, error) {
 	}
 	return &Directory{
 		users: config.Users, limits: config.Limits, rates: config.Rates, key: config.Key, now: config.Now,
-		turns: newTurns(config.Concurrency), patience: queueTime, decoy: newHash(""),
+		queue: newQueue(config.Concurrency), patience: queueTime,
+		slowness: slowness, held: make(chan struct{}, maxHeld), decoy: newHash(""),
 	}, nil
 }
 
@@ -131,6 +137,7 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (Proven, error)
 	browser := d.known(a.Known, user)
 	taken, wait := d.allow(ctx, a, user, browser)
 	if wait > 0 {
+		d.hold(ctx)
 		return Proven{}, throttled{wait}
 	}
 	at := place{a.Address, false}
@@ -147,17 +154,28 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (Proven, error)
 	return Proven{Subject: user.Subject, Known: d.remember(a.Known, user)}, nil
 }
 
+// hold holds an answer for a time.
+func (d *Directory) hold(ctx context.Context) {
+	select {
+	case d.held <- struct{}{}:
+		defer func() { <-d.held }()
+	default:
+		return
+	}
+	timer := time.NewTimer(d.slowness)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // verify compares a password, when it is its turn.
 func (d *Directory) verify(ctx context.Context, at place, user store.User, stored hash, password string) error {
-	began := d.now()
-	if err := d.turns.enter(ctx, at, d.patience); err != nil {
+	if err := d.queue.enter(ctx, at, d.patience); err != nil {
 		return err
 	}
-	if parent, now := trace.SpanFromContext(ctx), d.now(); parent.IsRecording() && now.After(began) {
-		_, span := parent.TracerProvider().Tracer("countersign/directory").Start(ctx, "password.queue", trace.WithTimestamp(began))
-		span.End(trace.WithTimestamp(now))
-	}
-	defer d.turns.leave(at)
+	defer d.queue.leave(at)
 	matches := stored.matches(password)
 	// The decoy's password is empty, so the state of the user decides too, and only now.
 	if !matches || user.Password == "" || user.Disabled || len(password) > maxPassword {

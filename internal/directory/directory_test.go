@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"countersign/internal/limit"
-	"countersign/internal/queue"
 	"countersign/store"
 )
 
@@ -83,7 +84,7 @@ func cheap(password string) hash {
 func newDirectory(t *testing.T) (*Directory, *users, *clock) {
 	t.Helper()
 	d, table, watch := newDirectoryOf(t, cheap(rightPassword).String())
-	d.decoy = cheap("")
+	d.decoy, d.slowness = cheap(""), 0
 	return d, table, watch
 }
 
@@ -289,6 +290,35 @@ func TestManyGuessesAtOnce(t *testing.T) {
 	}
 }
 
+// TestThrottledAnswersAreHeld: those who have no attempt left wait for the answer, but not those whose password is looked at,
+// and no more than some at once.
+func TestThrottledAnswersAreHeld(t *testing.T) {
+	d, _, _ := newDirectory(t)
+	synctest.Test(t, func(t *testing.T) {
+		d.held, d.slowness = make(chan struct{}, 2), time.Second
+		try := func() time.Duration {
+			began := time.Now()
+			_, _ = d.authenticate(t.Context(), "alice", "incorrect horse")
+			return time.Since(began)
+		}
+		for range burst {
+			if took := try(); took > 0 {
+				t.Errorf("a wrong password was answered after %s", took)
+			}
+		}
+		var all sync.WaitGroup
+		took := make([]time.Duration, 3)
+		for i := range took {
+			all.Go(func() { took[i] = try() })
+		}
+		all.Wait()
+		slices.Sort(took)
+		if took[0] != 0 || took[1] != time.Second || took[2] != time.Second || len(d.held) != 0 {
+			t.Errorf("three at once were answered after %v; %d are still held", took, len(d.held))
+		}
+	})
+}
+
 func TestConcurrencyIsBounded(t *testing.T) {
 	_, table, watch := newDirectory(t)
 	d, err := New(Config{Users: table, Limits: newLimits(watch.Now), Key: make([]byte, 32), Now: watch.Now, Concurrency: 1})
@@ -297,14 +327,11 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	}
 	d.patience = 20 * time.Millisecond
 	another := place{name: "another"}
-	if err := d.turns.enter(t.Context(), another, d.patience); err != nil { // another sign-in is computing
+	if err := d.queue.enter(t.Context(), another, d.patience); err != nil { // another sign-in is computing
 		t.Fatal(err)
 	}
-	for i := range burst + 5 { // nor does it use up the attempts
-		_, err := d.authenticate(t.Context(), "alice", rightPassword)
-		if _, refused := errors.AsType[*queue.RefusedError](err); !refused || errors.Is(err, ErrThrottled) || errors.Is(err, ErrRefused) {
-			t.Fatalf("attempt %d: got %v, want a refusal of the queue: it is not the user who tries too often", i, err)
-		}
+	if _, err := d.authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
+		t.Errorf("got %v, want ErrThrottled after the queue's time", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -312,12 +339,12 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	if _, err := d.authenticate(ctx, "alice", rightPassword); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	d.turns.leave(another)
+	d.queue.leave(another)
 	if _, err := d.authenticate(t.Context(), "alice", rightPassword); err != nil {
 		t.Errorf("with a free slot: %v", err)
 	}
-	if d.turns.running != 0 || d.turns.waiting != 0 || len(d.turns.strangers.lines)+len(d.turns.strangers.running)+len(d.turns.strangers.turns) != 0 {
-		t.Errorf("the queue is not empty: %+v", d.turns)
+	if d.queue.strangers.running+d.queue.waiting+len(d.queue.strangers.lines)+len(d.queue.strangers.turns) != 0 {
+		t.Errorf("the queue is not empty: %+v", d.queue)
 	}
 }
 
@@ -339,7 +366,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.turns.slots < 1 || d.turns.slots > maxConcurrent || d.rates != DefaultRates() {
-		t.Errorf("the defaults are %d at once, and %+v", d.turns.slots, d.rates)
+	if d.queue.slots < 1 || d.queue.slots > maxConcurrent || d.rates != DefaultRates() {
+		t.Errorf("the defaults are %d at once, and %+v", d.queue.slots, d.rates)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"countersign/internal/queue"
 )
 
 const (
@@ -16,12 +14,11 @@ const (
 	maxWaitingEach = 32
 )
 
-// turns gives slots to those who wait, in turns by the address from which they come, so that many from one address delay each
-// other and nobody else. Known browsers go before strangers, and strangers of one address leave one slot to others.
-type turns struct {
+// queue gives slots to those who wait, in turns by the address from which they come, so that many from one address delay each
+// other and nobody else. Known browsers go before strangers, and have one slot for themselves where there are several.
+type queue struct {
 	mu      sync.Mutex
 	slots   int
-	running int
 	waiting int
 	// strangers and known are the lines of addresses and of browsers.
 	strangers, known ring
@@ -31,8 +28,8 @@ type turns struct {
 type ring struct {
 	turns []string
 	lines map[string][]chan struct{}
-	// running counts the slots that a name has.
-	running map[string]int
+	// running counts the slots that all have together.
+	running int
 }
 
 // place is where somebody waits.
@@ -41,30 +38,26 @@ type place struct {
 	known bool
 }
 
-func newTurns(slots int) *turns {
-	return &turns{slots: slots, strangers: newRing(), known: newRing()}
+func newQueue(slots int) *queue {
+	return &queue{slots: slots, strangers: newRing(), known: newRing()}
 }
 
-func newRing() ring { return ring{lines: map[string][]chan struct{}{}, running: map[string]int{}} }
+func newRing() ring { return ring{lines: map[string][]chan struct{}{}} }
 
-func (q *turns) ring(p place) *ring {
+func (q *queue) ring(p place) *ring {
 	if p.known {
 		return &q.known
 	}
 	return &q.strangers
 }
 
-// enter waits for a slot; leave it with [turns.leave]. Whoever finds the own line full gets [ErrThrottled]; whoever has
-// waited for patience, or finds that too many others wait, a [*queue.RefusedError]: it is not who tries too often.
-func (q *turns) enter(ctx context.Context, p place, patience time.Duration) error {
+// enter waits for a slot; leave it with [queue.leave]. Whoever has waited for patience, or finds the line full, gets
+// [ErrThrottled].
+func (q *queue) enter(ctx context.Context, p place, patience time.Duration) error {
 	q.mu.Lock()
-	if len(q.ring(p).lines[p.name]) >= maxWaitingEach {
+	if q.waiting >= maxWaiting || len(q.ring(p).lines[p.name]) >= maxWaitingEach {
 		q.mu.Unlock()
 		return throttled{patience}
-	}
-	if q.waiting >= maxWaiting {
-		q.mu.Unlock()
-		return crowded(patience)
 	}
 	mine := make(chan struct{})
 	q.ring(p).join(p.name, mine)
@@ -77,18 +70,14 @@ func (q *turns) enter(ctx context.Context, p place, patience time.Duration) erro
 	case <-mine:
 		return nil
 	case <-timer.C:
-		return q.giveUp(p, mine, crowded(patience))
+		return q.giveUp(p, mine, throttled{patience})
 	case <-ctx.Done():
 		return q.giveUp(p, mine, fmt.Errorf("directory: wait for a slot: %w", ctx.Err()))
 	}
 }
 
-func crowded(patience time.Duration) error {
-	return fmt.Errorf("directory: verify the password: %w", &queue.RefusedError{Wait: patience})
-}
-
 // giveUp leaves the line. A slot that came at the same moment goes to the next.
-func (q *turns) giveUp(p place, mine chan struct{}, err error) error {
+func (q *queue) giveUp(p place, mine chan struct{}, err error) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := q.ring(p)
@@ -105,28 +94,24 @@ func (q *turns) giveUp(p place, mine chan struct{}, err error) error {
 }
 
 // leave gives a slot back.
-func (q *turns) leave(p place) {
+func (q *queue) leave(p place) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.release(p)
 }
 
-func (q *turns) release(p place) {
-	q.running--
-	r := q.ring(p)
-	if r.running[p.name]--; r.running[p.name] == 0 {
-		delete(r.running, p.name)
-	}
+func (q *queue) release(p place) {
+	q.ring(p).running--
 	q.next()
 }
 
 // next gives the free slots away.
-func (q *turns) next() {
-	for q.running < q.slots {
-		if !q.known.serve(q.slots) && !q.strangers.serve(max(1, q.slots-1)) {
+func (q *queue) next() {
+	for q.known.running+q.strangers.running < q.slots {
+		mayStrangers := q.strangers.running < max(1, q.slots-1)
+		if !q.known.serve() && !(mayStrangers && q.strangers.serve()) {
 			return
 		}
-		q.running++
 		q.waiting--
 	}
 }
@@ -143,22 +128,20 @@ func (r *ring) drop(name string) {
 	r.turns = slices.DeleteFunc(r.turns, func(each string) bool { return each == name })
 }
 
-// serve lets in the first of the name whose turn it is and which has less than most slots, and reports whether there is one.
-func (r *ring) serve(most int) bool {
-	for i, name := range r.turns {
-		if r.running[name] >= most {
-			continue
-		}
-		line := r.lines[name]
-		close(line[0])
-		r.running[name]++
-		r.turns = slices.Delete(r.turns, i, i+1)
-		if r.lines[name] = line[1:]; len(line) > 1 {
-			r.turns = append(r.turns, name)
-		} else {
-			delete(r.lines, name)
-		}
-		return true
+// serve lets in the first of the name whose turn it is, and reports whether there is one.
+func (r *ring) serve() bool {
+	if len(r.turns) == 0 {
+		return false
 	}
-	return false
+	name := r.turns[0]
+	line := r.lines[name]
+	close(line[0])
+	r.running++
+	r.turns = r.turns[1:]
+	if r.lines[name] = line[1:]; len(line) > 1 {
+		r.turns = append(r.turns, name)
+	} else {
+		delete(r.lines, name)
+	}
+	return true
 }
