@@ -10,10 +10,8 @@ import (
 	"time"
 )
 
-// TestPasswordFloods: beside 200 connections of wrong passwords, from one address and from many, honest users sign in within a
+// Covers: FD-63. Beside 200 connections of wrong passwords, from one address and from many, honest users sign in within a
 // second.
-//
-// Covers: FD-63.
 func TestPasswordFloods(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "countersign")
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/countersign").CombinedOutput(); err != nil {

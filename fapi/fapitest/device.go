@@ -26,11 +26,15 @@ var (
 	errBusy          = errors.New("busy")
 )
 
-// passwords is a directory in which everybody's password is "right".
+// passwords is a directory in which everybody's password is "right", and there were too many attempts for "busy".
 type passwords struct{}
 
 func (passwords) Authenticate(_ context.Context, attempt browser.Attempt) (browser.Proven, error) {
-	if attempt.Password != "right" {
+	switch attempt.Password {
+	case "right":
+	case "busy":
+		return browser.Proven{}, errBusy
+	default:
 		return browser.Proven{}, errWrongPassword
 	}
 	return browser.Proven{Subject: "sub-" + attempt.Username}, nil

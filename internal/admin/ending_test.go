@@ -2,12 +2,16 @@ package admin_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"countersign/internal/admin"
+	"countersign/internal/directory"
+	"countersign/internal/limit"
 	"countersign/store"
 	"countersign/store/storetest"
 )
@@ -138,3 +142,66 @@ func TestFD16ErasureIsAudited(t *testing.T) {
 		}
 	})
 }
+
+// Covers: FD-68. An operator sees who is locked, and ends it; so does a new password. The audit log has both.
+func TestUnlock(t *testing.T) {
+	t.Parallel()
+	for what, end := range map[string]struct {
+		event string
+		do    func(a *admin.Admin) error
+	}{
+		"an operator":    {"user_unlocked", func(a *admin.Admin) error { return a.Unlock(t.Context(), "alice") }},
+		"a new password": {"user_put", func(a *admin.Admin) error { return a.SetPassword(t.Context(), "alice", typedPassword) }},
+	} {
+		t.Run("accepts an end by "+what, func(t *testing.T) {
+			a := newAdmin(t)
+			user, err := a.AddUser(t.Context(), admin.NewUser{Username: "alice"}, typedPassword)
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := func() (string, int) {
+				failed, err := directory.DefaultRates().FailuresOf(t.Context(), a.Store, []store.User{user})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return admin.UserState(user, failed[0]), failed[0].InRow
+			}
+			d, err := directory.New(directory.Config{
+				Users: a.Store, Limits: limit.NewShared(a.Store, a.Now, slog.New(slog.DiscardHandler)), Key: make([]byte, 32), Now: a.Now,
+				Rates: directory.Rates{NameBurst: 20, NameInterval: time.Minute, AddressBurst: 50, AddressInterval: 6 * time.Second, Failures: 10},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 8 {
+				if _, err := d.Authenticate(t.Context(), directory.Attempt{Username: "alice", Password: "wrong"}); !errors.Is(err, directory.ErrRefused) {
+					t.Fatal(err)
+				}
+			}
+			if said, row := state(); said != "enabled" || row != 8 {
+				t.Errorf("the user is %s after %d, of 100", said, row)
+			}
+			strict := directory.Rates{Failures: 10}
+			if failed, err := strict.FailuresOf(t.Context(), a.Store, []store.User{user}); err != nil || admin.UserState(user, failed[0]) != "locked" {
+				t.Errorf("of 10 it is %+v: %v", failed, err)
+			}
+			if err := end.do(a); err != nil {
+				t.Fatal(err)
+			}
+			if _, row := state(); row != 0 {
+				t.Errorf("there are %d in a row afterwards", row)
+			}
+			if !slices.ContainsFunc(events(t, a), func(e map[string]string) bool { return e["event"] == end.event && e["subject"] == user.Subject }) {
+				t.Errorf("the audit log has no %s of the user: %v", end.event, events(t, a))
+			}
+		})
+	}
+	t.Run("refuses nobody", func(t *testing.T) {
+		a := newAdmin(t)
+		if err := a.Unlock(t.Context(), "nobody"); err == nil || len(events(t, a)) != 0 {
+			t.Errorf("%v, %v", err, events(t, a))
+		}
+	})
+}
+
+func typedPassword() ([]byte, error) { return []byte("correct horse battery staple"), nil }

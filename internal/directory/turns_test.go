@@ -10,60 +10,66 @@ import (
 	"time"
 )
 
-// TestQueueIsFair: those who wait from one address delay each other, and nobody else for more than a turn; known browsers go
+// Covers: FD-63. Those who wait from one address delay each other, and nobody else for more than a turn; known browsers go
 // before strangers.
-//
-// Covers: FD-63.
 func TestQueueIsFair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const work = 50 * time.Millisecond
-		for slots := range 8 {
-			slots++
-			q := newQueue(slots)
-			var all sync.WaitGroup
-			use := func(p place) (waited time.Duration, err error) {
-				began := time.Now()
-				if err := q.enter(t.Context(), p, 5*time.Second); err != nil {
-					return 0, err
+	for slots := 1; slots <= 8; slots++ {
+		t.Run(fmt.Sprintf("accepts honest users at %d slots", slots), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { crowd(t, slots) })
+		})
+		t.Run(fmt.Sprintf("refuses most of a flood at %d slots", slots), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if refused, want := crowd(t, slots), 200-maxWaitingEach-max(1, slots-1); refused != want {
+					t.Errorf("%d of the flood were sent away at once, want %d", refused, want)
 				}
-				defer q.leave(p)
-				waited = time.Since(began)
-				time.Sleep(work)
-				return waited, nil
-			}
-			refused := 0
-			var lock sync.Mutex
-			for range 200 {
-				all.Go(func() {
-					if _, err := use(place{name: "flood"}); err != nil {
-						lock.Lock()
-						defer lock.Unlock()
-						refused++
-					}
-				})
-			}
-			synctest.Wait()
-			for _, honest := range []struct {
-				place
-				most time.Duration
-			}{{place{name: "honest"}, 2 * work}, {place{name: "honest"}, 2 * work}, {place{name: "browser", known: true}, work}} {
-				if slots > 1 && honest.known {
-					honest.most = 0 // the slot that strangers leave
-				}
-				waited, err := use(honest.place)
-				if err != nil || waited > honest.most {
-					t.Errorf("%d slots, %s: waited %s, want %s at most: %v", slots, honest.name, waited, honest.most, err)
-				}
-			}
-			all.Wait()
-			if want := 200 - maxWaitingEach - max(1, slots-1); refused != want {
-				t.Errorf("%d slots: %d of the flood were sent away at once, want %d", slots, refused, want)
-			}
-			if q.strangers.running+q.known.running+q.waiting+len(q.strangers.lines)+len(q.strangers.turns) != 0 {
-				t.Errorf("the queue is not empty: %+v", q)
-			}
+			})
+		})
+	}
+}
+
+// crowd has 200 from one place use a queue, and honest users beside them. It returns how many were sent away.
+func crowd(t *testing.T, slots int) (refused int) {
+	const work = 50 * time.Millisecond
+	q := newQueue(slots)
+	use := func(p place) (waited time.Duration, err error) {
+		began := time.Now()
+		if err := q.enter(t.Context(), p, 5*time.Second); err != nil {
+			return 0, err
 		}
-	})
+		defer q.leave(p)
+		waited = time.Since(began)
+		time.Sleep(work)
+		return waited, nil
+	}
+	var all sync.WaitGroup
+	var lock sync.Mutex
+	for range 200 {
+		all.Go(func() {
+			if _, err := use(place{name: "flood"}); err != nil {
+				lock.Lock()
+				defer lock.Unlock()
+				refused++
+			}
+		})
+	}
+	synctest.Wait()
+	known := work
+	if slots > 1 {
+		known = 0 // the slot that strangers leave
+	}
+	for _, honest := range []struct {
+		place
+		most time.Duration
+	}{{place{name: "honest"}, 2 * work}, {place{name: "honest"}, 2 * work}, {place{name: "browser", known: true}, known}} {
+		if waited, err := use(honest.place); err != nil || waited > honest.most {
+			t.Errorf("%s waited %s, want %s at most: %v", honest.name, waited, honest.most, err)
+		}
+	}
+	all.Wait()
+	if q.strangers.running+q.known.running+q.waiting+len(q.strangers.lines)+len(q.strangers.turns) != 0 {
+		t.Errorf("the queue is not empty: %+v", q)
+	}
+	return refused
 }
 
 // TestQueueIsBounded: however many addresses wait, the queue does not grow without end; and those who give up leave nothing.

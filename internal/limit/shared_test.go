@@ -137,7 +137,7 @@ func TestSharedFlood(t *testing.T) {
 	wantAllowed(t, n[0], true, a)
 }
 
-// TestSharedAway: while the store fails each node counts by itself, from what it has seen, and says so once.
+// Covers: FD-67. While the store fails each node counts by itself, from what it has seen, and says so once.
 func TestSharedAway(t *testing.T) {
 	n, shared, c, lines := nodes(2)
 	a, b, theirs := minutely("a", 4), minutely("b", 2), minutely("theirs", 1)
