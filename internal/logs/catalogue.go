@@ -106,9 +106,12 @@ func requests() []Group {
 			{
 				Message: "sign-in throttled",
 				Levels:  []string{"warn"},
-				Fields:  []string{"correlation_id", "client_id", "page", "retry_after", "repeated"},
-				Cause:   "There were too many wrong passwords for one user name, or in all. Passwords are being guessed, or a user forgot theirs.",
-				Remedy:  "Nothing for single lines. Many are an attack: block its addresses at the ingress.",
+				Fields:  []string{"correlation_id", "client_id", "page", "retry_after", "reason", "repeated"},
+				Cause: "There were too many wrong passwords from one address, for one user name, or at once. Passwords are being guessed, or a " +
+					"user forgot theirs. With the reason \"locked\" there were too many in a row for the user: only passkeys, and browsers in " +
+					"which the user has signed in before, sign in.",
+				Remedy: "Nothing for single lines. Many are an attack: block its addresses at the ingress. users list shows who is locked, and " +
+					"users unlock ends it.",
 			},
 			{
 				Message: "passkey disabled: signature counter did not increase (copied authenticator)",
