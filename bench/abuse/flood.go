@@ -126,7 +126,11 @@ func (w watched) percentile(of int) time.Duration {
 
 // String is how they fared, as columns of a table.
 func (w watched) String() string {
-	return fmt.Sprintf("%s | %s | %.1f/s, %d of %d", millis(w.percentile(50)), millis(w.percentile(99)), float64(w.ok)/w.lasted.Seconds(), w.ok, w.tries)
+	median, worst := "–", "–"
+	if w.ok > 0 {
+		median, worst = millis(w.percentile(50)), millis(w.percentile(99))
+	}
+	return fmt.Sprintf("%s | %s | %.1f/s, %d of %d", median, worst, float64(w.ok)/w.lasted.Seconds(), w.ok, w.tries)
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }

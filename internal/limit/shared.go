@@ -28,7 +28,7 @@ type Store interface {
 
 // Shared counts events in the store, for all nodes together. In front of it each node remembers what is exhausted, and
 // refuses that by itself, so that a flood does not reach the database: of a key that is exhausted, one event in two seconds
-// does. When the store fails, each node counts by itself, from what it has seen: the limit is then at most as many times as
+// does, and of those who come at once each waits for the one before. When the store fails, each node counts by itself, from what it has seen: the limit is then at most as many times as
 // wide as there are nodes, and nobody is refused because of the fault. It is safe for concurrent use.
 type Shared struct {
 	store Store
@@ -40,6 +40,8 @@ type Shared struct {
 	here map[store.Digest]time.Time
 	// refused is until when this node refuses a key without asking.
 	refused map[store.Digest]time.Time
+	// asking are the keys about which the store is being asked; each channel is closed when it has answered.
+	asking map[store.Digest]chan struct{}
 	// awayUntil is until when the store is not asked, since it failed.
 	awayUntil time.Time
 	// reported is whether the log has been told.
@@ -48,7 +50,7 @@ type Shared struct {
 
 // NewShared makes a Shared over a store.
 func NewShared(s Store, now func() time.Time, log *slog.Logger) *Shared {
-	return &Shared{store: s, now: now, log: log, here: map[store.Digest]time.Time{}, refused: map[store.Digest]time.Time{}}
+	return &Shared{store: s, now: now, log: log, here: map[store.Digest]time.Time{}, refused: map[store.Digest]time.Time{}, asking: map[store.Digest]chan struct{}{}}
 }
 
 // Key is the key of a value of some kind: of what is counted ("password-address"), and of whom. Names and addresses leave
@@ -58,6 +60,18 @@ func Key(kind, value string) store.Digest { return sha256.Sum256([]byte(kind + "
 // Allow takes one event of each allowance and returns 0; or takes none, when one of them has no event left, and returns how
 // long it is until all have. It never fails: see [Shared].
 func (s *Shared) Allow(ctx context.Context, rates ...store.Rate) (retryAfter time.Duration) {
+	for {
+		asking := s.begin(rates)
+		if asking == nil {
+			break
+		}
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return s.allowHere(rates) // nobody reads it
+		}
+	}
+	defer s.end(rates)
 	wait, ask := s.refusedHere(rates)
 	if wait > 0 {
 		return wait
@@ -71,6 +85,35 @@ func (s *Shared) Allow(ctx context.Context, rates ...store.Rate) (retryAfter tim
 		return s.allowHere(rates)
 	}
 	return s.answered(rates, waits)
+}
+
+// begin lets one caller at a time ask about a key, so that those who come at once do not hold a connection each to wait
+// for the same record; what the first is told may answer the others. It returns what to wait for, or nil when it has begun.
+func (s *Shared) begin(rates []store.Rate) (asking <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rate := range rates {
+		if asking, ok := s.asking[rate.Key]; ok {
+			return asking
+		}
+	}
+	mine := make(chan struct{})
+	for _, rate := range rates {
+		s.asking[rate.Key] = mine
+	}
+	return nil
+}
+
+// end lets the next caller ask.
+func (s *Shared) end(rates []store.Rate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, rate := range rates {
+		if i == 0 {
+			close(s.asking[rate.Key]) // one for all keys
+		}
+		delete(s.asking, rate.Key)
+	}
 }
 
 // refusedHere returns how long to wait for what is known to be exhausted; otherwise, whether the store is to be asked. Of

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,8 +139,64 @@ func TestSharedFlood(t *testing.T) {
 	wantAllowed(t, n[0], true, a)
 }
 
+// slow is a store that takes a while, and counts who asks at once.
+type slow struct {
+	*counted
+	asking, most atomic.Int64
+}
+
+func (s *slow) Allow(ctx context.Context, rates ...store.Rate) ([]time.Duration, error) {
+	s.most.Store(max(s.most.Load(), s.asking.Add(1)))
+	defer s.asking.Add(-1)
+	time.Sleep(10 * time.Millisecond)
+	return s.counted.Allow(ctx, rates...)
+}
+
+// TestSharedAtOnce: those who come at once for one key ask one after the other, until one is told that it is exhausted; those of
+// other keys do not wait for them; and whoever hangs up does not wait.
+func TestSharedAtOnce(t *testing.T) {
+	_, shared, c, _ := nodes(1)
+	s := &slow{counted: shared}
+	n := NewShared(s, c.Now, slog.New(slog.DiscardHandler))
+	wide := minutely("wide", 1000)
+	var all sync.WaitGroup
+	var allowed atomic.Int64
+	for i := range 50 {
+		all.Go(func() {
+			rates := []store.Rate{minutely("one", 3), wide}
+			if i%2 == 0 {
+				rates = []store.Rate{wide, minutely("one", 3)}
+			}
+			if n.Allow(context.Background(), rates...) == 0 {
+				allowed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if allowed.Load() != 3 || s.most.Load() != 1 || shared.asked > 4 {
+		t.Errorf("%d were allowed, %d asked at once and %d in all; want 3, 1 and 4", allowed.Load(), s.most.Load(), shared.asked)
+	}
+	for i := range 20 {
+		all.Go(func() { n.Allow(context.Background(), minutely(strconv.Itoa(i), 3)) })
+	}
+	all.Wait()
+	if s.most.Load() < 2 || len(n.asking) != 0 {
+		t.Errorf("%d asked at once about different keys; %d are still asked about", s.most.Load(), len(n.asking))
+	}
+	n.begin([]store.Rate{wide})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n.Allow(ctx, wide)
+	n.end([]store.Rate{wide})
+	wantAllowed(t, n, true, wide)
+}
+
 // Covers: FD-67. While the store fails each node counts by itself, from what it has seen, and says so once.
 func TestSharedAway(t *testing.T) {
+	t.Run("accepts what is left and refuses the rest", sharedAway)
+}
+
+func sharedAway(t *testing.T) {
 	n, shared, c, lines := nodes(2)
 	a, b, theirs := minutely("a", 4), minutely("b", 2), minutely("theirs", 1)
 	wantAllowed(t, n[0], true, a)

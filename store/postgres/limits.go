@@ -29,18 +29,18 @@ func allowanceLocks(rates []store.Rate, keys ...store.Digest) []int64 {
 	return slices.Compact(locks)
 }
 
-// rateArrays are rates as parallel arrays, in microseconds.
-func rateArrays(rates []store.Rate) pgx.StrictNamedArgs {
+// rateArrays are rates as parallel arrays, in microseconds, and the time of a test.
+func (s *Store) rateArrays(rates []store.Rate) pgx.StrictNamedArgs {
 	keys, intervals, tolerances := make([][]byte, len(rates)), make([]int64, len(rates)), make([]int64, len(rates))
 	for i := range rates {
 		keys[i], intervals[i], tolerances[i] = rates[i].Key[:], rates[i].Interval.Microseconds(), rates[i].Tolerance().Microseconds()
 	}
-	return pgx.StrictNamedArgs{"keys": keys, "intervals": intervals, "tolerances": tolerances}
+	return pgx.StrictNamedArgs{"keys": keys, "intervals": intervals, "tolerances": tolerances, "now": s.clock.test(s.moment())}
 }
 
 // wantedAllowances are the allowances of rates at the database's time. A clock that was set back must not lock a key out
 // for longer than its burst would have.
-const wantedAllowances = `clock AS MATERIALIZED (SELECT clock_timestamp() AS now), rates AS MATERIALIZED (
+const wantedAllowances = `clock AS MATERIALIZED (SELECT coalesce(@now::timestamptz, clock_timestamp()) AS now), rates AS MATERIALIZED (
 		SELECT key, place, each * interval '1 microsecond' AS each, tolerance * interval '1 microsecond' AS tolerance
 		FROM unnest(@keys::bytea[], @intervals::bigint[], @tolerances::bigint[]) WITH ORDINALITY AS r (key, each, tolerance, place)
 	), wanted AS MATERIALIZED (
@@ -53,7 +53,7 @@ func (s *Store) Allow(ctx context.Context, rates ...store.Rate) (waits []time.Du
 	if err := backend.CheckRates(rates); err != nil {
 		return nil, err
 	}
-	arguments := s.named(rateArrays(rates))
+	arguments := s.named(s.rateArrays(rates))
 	err = s.run(ctx, "Allow", func(ctx context.Context, c *pgx.Conn) error {
 		waits = make([]time.Duration, 0, len(rates))
 		var batch pgx.Batch
@@ -83,8 +83,9 @@ func (s *Store) Refund(ctx context.Context, rates []store.Rate, whole ...store.D
 	if err := backend.CheckRates(rates); err != nil {
 		return err
 	}
-	arguments := rateArrays(rates)
+	arguments := s.rateArrays(rates)
 	delete(arguments, "tolerances")
+	delete(arguments, "now")
 	keys := make([][]byte, len(whole))
 	for i := range whole {
 		keys[i] = whole[i][:]
@@ -104,7 +105,7 @@ func (s *Store) Taken(ctx context.Context, rates ...store.Rate) (taken []int, er
 	if err := backend.CheckRates(rates); err != nil {
 		return nil, err
 	}
-	arguments := s.named(rateArrays(rates))
+	arguments := s.named(s.rateArrays(rates))
 	err = s.read(ctx, "Taken", func(ctx context.Context, c *pgx.Conn) error {
 		taken, err = rows(ctx, c, `WITH `+wantedAllowances+`
 			SELECT ceil(extract(epoch FROM full_at - now) / extract(epoch FROM each))::bigint FROM wanted ORDER BY place`,

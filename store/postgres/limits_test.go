@@ -47,6 +47,17 @@ func TestLimitsOfNodes(t *testing.T) {
 	if wait := time.Duration(longest.Load()); wait < 30*time.Second || wait > time.Minute {
 		t.Errorf("the longest wait is %s, want a minute or a little less", wait)
 	}
+	short := store.Rate{Key: store.DigestOf("short"), Interval: 100 * time.Millisecond, Burst: 1}
+	for range 2 {
+		waits, err := nodes[1].Allow(t.Context(), short)
+		if err != nil || waits[0] != 0 {
+			t.Fatalf("after the time that was named: %v, %v", waits, err)
+		}
+		if waits, err = nodes[2].Allow(t.Context(), short); err != nil || waits[0] > short.Interval {
+			t.Fatalf("to wait is %v, %v", waits, err)
+		}
+		time.Sleep(waits[0]) // the database's own clock
+	}
 	for i, node := range nodes { // nor is a limit forgotten by a purge of a node whose clock is fast
 		if _, err := node.Purge(t.Context(), 100); err != nil {
 			t.Fatal(err)

@@ -41,8 +41,8 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 				WHERE blocked_at IS NULL AND (denied_at IS NULL OR denied_at <= $1) LIMIT $2 FOR UPDATE SKIP LOCKED)
 			DELETE FROM backchannel_standings s USING old WHERE s.subject = old.subject AND s.organisation = old.organisation`,
 			now.Add(-store.DenialsLast), limit)
-		batch.Queue(`WITH whole AS MATERIALIZED (SELECT key FROM allowances WHERE full_at <= now() LIMIT $1 FOR UPDATE SKIP LOCKED)
-			DELETE FROM allowances a USING whole WHERE a.key = whole.key`, limit)
+		batch.Queue(`WITH whole AS MATERIALIZED (SELECT key FROM allowances WHERE full_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+			DELETE FROM allowances a USING whole WHERE a.key = whole.key`, now, limit)
 		results := c.SendBatch(ctx, &batch)
 		for range batch.Len() {
 			deleted, err := results.Exec()
