@@ -16,6 +16,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"countersign/store"
 )
 
@@ -32,8 +34,9 @@ const (
 	maxPassword = 1024
 	// maxConcurrent bounds the default of Config.Concurrency, and with it the memory: 8 × 19 MiB.
 	maxConcurrent = 8
-	// queueTime is how long a sign-in waits for a slot.
-	queueTime = 5 * time.Second
+	// queueTime is how long a password waits to be verified, and queueLength how many user codes may wait.
+	queueTime   = 5 * time.Second
+	queueLength = 1024
 	// slowness is how long an answer to an attempt is held that has no more left: a flood over some connections takes no more
 	// of the machine than that allows. Of those that are held at once there are at most maxHeld; the others are answered
 	// immediately.
@@ -94,7 +97,7 @@ type Directory struct {
 	rates    Rates
 	key      []byte
 	now      func() time.Time
-	queue    *queue
+	turns    *turns
 	patience time.Duration
 	// slowness is how long answers are held, and held those that are.
 	slowness time.Duration
@@ -122,7 +125,7 @@ func New(config Config) (*Directory, error) {
 	}
 	return &Directory{
 		users: config.Users, limits: config.Limits, rates: config.Rates, key: config.Key, now: config.Now,
-		queue: newQueue(config.Concurrency), patience: queueTime,
+		turns: newTurns(config.Concurrency), patience: queueTime,
 		slowness: slowness, held: make(chan struct{}, maxHeld), decoy: newHash(""),
 	}, nil
 }
@@ -172,10 +175,15 @@ func (d *Directory) hold(ctx context.Context) {
 
 // verify compares a password, when it is its turn.
 func (d *Directory) verify(ctx context.Context, at place, user store.User, stored hash, password string) error {
-	if err := d.queue.enter(ctx, at, d.patience); err != nil {
+	began := d.now()
+	if err := d.turns.enter(ctx, at, d.patience); err != nil {
 		return err
 	}
-	defer d.queue.leave(at)
+	if parent, now := trace.SpanFromContext(ctx), d.now(); parent.IsRecording() && now.After(began) {
+		_, span := parent.TracerProvider().Tracer("countersign/directory").Start(ctx, "password.queue", trace.WithTimestamp(began))
+		span.End(trace.WithTimestamp(now))
+	}
+	defer d.turns.leave(at)
 	matches := stored.matches(password)
 	// The decoy's password is empty, so the state of the user decides too, and only now.
 	if !matches || user.Password == "" || user.Disabled || len(password) > maxPassword {

@@ -327,11 +327,14 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	}
 	d.patience = 20 * time.Millisecond
 	another := place{name: "another"}
-	if err := d.queue.enter(t.Context(), another, d.patience); err != nil { // another sign-in is computing
+	if err := d.turns.enter(t.Context(), another, d.patience); err != nil { // another sign-in is computing
 		t.Fatal(err)
 	}
-	if _, err := d.authenticate(t.Context(), "alice", rightPassword); !errors.Is(err, ErrThrottled) {
-		t.Errorf("got %v, want ErrThrottled after the queue's time", err)
+	for i := range burst + 5 { // nor does it use up the attempts
+		_, err := d.authenticate(t.Context(), "alice", rightPassword)
+		if !refused(err) || errors.Is(err, ErrThrottled) || errors.Is(err, ErrRefused) {
+			t.Fatalf("attempt %d: got %v, want a refusal of the queue: it is not the user who tries too often", i, err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -339,12 +342,12 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	if _, err := d.authenticate(ctx, "alice", rightPassword); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	d.queue.leave(another)
+	d.turns.leave(another)
 	if _, err := d.authenticate(t.Context(), "alice", rightPassword); err != nil {
 		t.Errorf("with a free slot: %v", err)
 	}
-	if d.queue.strangers.running+d.queue.waiting+len(d.queue.strangers.lines)+len(d.queue.strangers.turns) != 0 {
-		t.Errorf("the queue is not empty: %+v", d.queue)
+	if d.turns.strangers.running+d.turns.waiting+len(d.turns.strangers.lines)+len(d.turns.strangers.turns) != 0 {
+		t.Errorf("the queue is not empty: %+v", d.turns)
 	}
 }
 
@@ -366,7 +369,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.queue.slots < 1 || d.queue.slots > maxConcurrent || d.rates != DefaultRates() {
-		t.Errorf("the defaults are %d at once, and %+v", d.queue.slots, d.rates)
+	if d.turns.slots < 1 || d.turns.slots > maxConcurrent || d.rates != DefaultRates() {
+		t.Errorf("the defaults are %d at once, and %+v", d.turns.slots, d.rates)
 	}
 }

@@ -51,7 +51,7 @@ func (b *bank) open() {
 func (b *bank) node() *Directory {
 	b.t.Helper()
 	d := *b.made // its decoy is cheap, and another would take as long as a password
-	d.limits, d.queue = limit.NewShared(b.store, b.clock.Now, slog.New(slog.DiscardHandler)), newQueue(2)
+	d.limits, d.turns = limit.NewShared(b.store, b.clock.Now, slog.New(slog.DiscardHandler)), newTurns(2)
 	return &d
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"countersign/internal/queue"
 )
 
 const (
@@ -14,9 +16,9 @@ const (
 	maxWaitingEach = 32
 )
 
-// queue gives slots to those who wait, in turns by the address from which they come, so that many from one address delay each
+// turns gives slots to those who wait, in turns by the address from which they come, so that many from one address delay each
 // other and nobody else. Known browsers go before strangers, and have one slot for themselves where there are several.
-type queue struct {
+type turns struct {
 	mu      sync.Mutex
 	slots   int
 	waiting int
@@ -38,26 +40,30 @@ type place struct {
 	known bool
 }
 
-func newQueue(slots int) *queue {
-	return &queue{slots: slots, strangers: newRing(), known: newRing()}
+func newTurns(slots int) *turns {
+	return &turns{slots: slots, strangers: newRing(), known: newRing()}
 }
 
 func newRing() ring { return ring{lines: map[string][]chan struct{}{}} }
 
-func (q *queue) ring(p place) *ring {
+func (q *turns) ring(p place) *ring {
 	if p.known {
 		return &q.known
 	}
 	return &q.strangers
 }
 
-// enter waits for a slot; leave it with [queue.leave]. Whoever has waited for patience, or finds the line full, gets
-// [ErrThrottled].
-func (q *queue) enter(ctx context.Context, p place, patience time.Duration) error {
+// enter waits for a slot; leave it with [turns.leave]. Whoever finds the own line full gets [ErrThrottled]; whoever has
+// waited for patience, or finds that too many others wait, a [*queue.RefusedError]: it is not who tries too often.
+func (q *turns) enter(ctx context.Context, p place, patience time.Duration) error {
 	q.mu.Lock()
-	if q.waiting >= maxWaiting || len(q.ring(p).lines[p.name]) >= maxWaitingEach {
+	if len(q.ring(p).lines[p.name]) >= maxWaitingEach {
 		q.mu.Unlock()
 		return throttled{patience}
+	}
+	if q.waiting >= maxWaiting {
+		q.mu.Unlock()
+		return crowded(patience)
 	}
 	mine := make(chan struct{})
 	q.ring(p).join(p.name, mine)
@@ -70,14 +76,18 @@ func (q *queue) enter(ctx context.Context, p place, patience time.Duration) erro
 	case <-mine:
 		return nil
 	case <-timer.C:
-		return q.giveUp(p, mine, throttled{patience})
+		return q.giveUp(p, mine, crowded(patience))
 	case <-ctx.Done():
 		return q.giveUp(p, mine, fmt.Errorf("directory: wait for a slot: %w", ctx.Err()))
 	}
 }
 
+func crowded(patience time.Duration) error {
+	return fmt.Errorf("directory: verify the password: %w", &queue.RefusedError{Wait: patience})
+}
+
 // giveUp leaves the line. A slot that came at the same moment goes to the next.
-func (q *queue) giveUp(p place, mine chan struct{}, err error) error {
+func (q *turns) giveUp(p place, mine chan struct{}, err error) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := q.ring(p)
@@ -94,19 +104,19 @@ func (q *queue) giveUp(p place, mine chan struct{}, err error) error {
 }
 
 // leave gives a slot back.
-func (q *queue) leave(p place) {
+func (q *turns) leave(p place) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.release(p)
 }
 
-func (q *queue) release(p place) {
+func (q *turns) release(p place) {
 	q.ring(p).running--
 	q.next()
 }
 
 // next gives the free slots away.
-func (q *queue) next() {
+func (q *turns) next() {
 	for q.known.running+q.strangers.running < q.slots {
 		mayStrangers := q.strangers.running < max(1, q.slots-1)
 		if !q.known.serve() && !(mayStrangers && q.strangers.serve()) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"countersign/internal/queue"
 )
 
 // Covers: FD-63. Those who wait from one address delay each other, and nobody else for more than a turn; known browsers go
@@ -30,7 +32,7 @@ func TestQueueIsFair(t *testing.T) {
 // crowd has 200 from one place use a queue, and honest users beside them. It returns how many were sent away.
 func crowd(t *testing.T, slots int) (refused int) {
 	const work = 50 * time.Millisecond
-	q := newQueue(slots)
+	q := newTurns(slots)
 	use := func(p place) (waited time.Duration, err error) {
 		began := time.Now()
 		if err := q.enter(t.Context(), p, 5*time.Second); err != nil {
@@ -72,10 +74,16 @@ func crowd(t *testing.T, slots int) (refused int) {
 	return refused
 }
 
+// refused reports whether an error is a refusal of a queue that is too long.
+func refused(err error) bool {
+	_, is := errors.AsType[*queue.RefusedError](err)
+	return is
+}
+
 // TestQueueIsBounded: however many addresses wait, the queue does not grow without end; and those who give up leave nothing.
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(1)
+		q := newTurns(1)
 		if err := q.enter(t.Context(), place{name: "working"}, time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +97,7 @@ func TestQueueIsBounded(t *testing.T) {
 				lock.Lock()
 				defer lock.Unlock()
 				switch {
-				case errors.Is(err, ErrThrottled):
+				case refused(err):
 					throttled++
 				case errors.Is(err, context.Canceled):
 					gone++

@@ -35,7 +35,7 @@ func (s *Store) rateArrays(rates []store.Rate) pgx.StrictNamedArgs {
 	for i := range rates {
 		keys[i], intervals[i], tolerances[i] = rates[i].Key[:], rates[i].Interval.Microseconds(), rates[i].Tolerance().Microseconds()
 	}
-	return pgx.StrictNamedArgs{"keys": keys, "intervals": intervals, "tolerances": tolerances, "now": s.clock.test(s.moment())}
+	return pgx.StrictNamedArgs{"keys": keys, "intervals": intervals, "tolerances": tolerances, "now": s.clock.Test(s.moment())}
 }
 
 // wantedAllowances are the allowances of rates at the database's time. A clock that was set back must not lock a key out
