@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 451 {
+	if len(seen) != 461 {
 		t.Errorf("%d items", len(seen))
 	}
 }

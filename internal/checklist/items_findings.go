@@ -19,16 +19,6 @@ func findings() []Item {
 		{ID: "FD-14", Section: "NIST SP 800-63B-4 §5", Requires: "an operator can end the sessions of a user"},
 		{ID: "FD-15", Section: "NIST SP 800-63B-4 §5", Requires: "grants and devices that go on are listed, and can be ended"},
 		{ID: "FD-16", Section: "GDPR Article 5(2)", Requires: "the erasure of a user is in the audit log"},
-		{ID: "FD-130", Section: "operation", Requires: "serve, doctor and config print refuse the same configurations, and name what would be right"},
-		{ID: "FD-131", Section: "operation", Requires: "clients add and update refuse what does not exist, with the nearest name; update shows what changes, remove what ends"},
-		{ID: "FD-132", Section: "operation", Requires: "one command line: JSON of all that is listed, times by RFC 3339, exit codes 0, 1 and 2, users by name or subject"},
-		{ID: "FD-133", Section: "RFC 7523 §3-7, RFC 9449 §11.1", Requires: "a restored database is not served while what was used since the backup could be used again"},
-		{ID: "FD-134", Section: "FAPI-CIBA §7.1", Requires: "denying takes no passkey and no password; the last passkey goes after a page that says what then, and by being used"},
-		{ID: "FD-135", Section: "RFC 9110 §12.5.1", Requires: "a browser gets a page at the issuer and where there is nothing, others get JSON; there is a favicon"},
-		{ID: "FD-136", Section: "RFC 6797 §6.1", Requires: "HSTS for the host; for subdomains and preload lists only where it is configured, and never on localhost"},
-		{ID: "FD-137", Section: "operation", Requires: "a set-up says what is laxer than the defaults, which ports differ, who can read it, and keeps its ports"},
-		{ID: "FD-138", Section: "operation", Requires: "interrupted measurements leave no process and no file"},
-		{ID: "FD-139", Section: "operation", Requires: "names of files are told and secrets are not; forms are compared with the issuer, and a wrong host is told; one primary button"},
 	}
 }
 
@@ -64,5 +54,21 @@ func fieldOperation() []Item {
 		{ID: "FD-126", Section: "OpenTelemetry SDK", Requires: "probes and idle nodes are not traced, and a collector that is away costs few lines"},
 		{ID: "FD-127", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "each line that a request causes has its correlation id, the ones of its pings too"},
 		{ID: "FD-128", Section: "RFC 6749 §4.1.2.1", Requires: "the reason of a denial is true: nobody signed in, or the user denied"},
+	}
+}
+
+// firstDay lists what a first day of use found.
+func firstDay() []Item {
+	return []Item{
+		{ID: "FD-130", Section: "operation", Requires: "serve, doctor and config print refuse the same configurations, and name what would be right"},
+		{ID: "FD-131", Section: "operation", Requires: "clients add and update refuse what does not exist, with the nearest name; update shows what changes, remove what ends"},
+		{ID: "FD-132", Section: "operation", Requires: "one command line: JSON of all that is listed, times by RFC 3339, exit codes 0, 1 and 2, users by name or subject"},
+		{ID: "FD-133", Section: "RFC 7523 §3-7, RFC 9449 §11.1", Requires: "a restored database is not served while what was used since the backup could be used again"},
+		{ID: "FD-134", Section: "FAPI-CIBA §7.1", Requires: "denying takes no passkey and no password; the last passkey goes after a page that says what then, and by being used"},
+		{ID: "FD-135", Section: "RFC 9110 §12.5.1", Requires: "a browser gets a page at the issuer and where there is nothing, others get JSON; there is a favicon"},
+		{ID: "FD-136", Section: "RFC 6797 §6.1", Requires: "HSTS for the host; for subdomains and preload lists only where it is configured, and never on localhost"},
+		{ID: "FD-137", Section: "operation", Requires: "a set-up says what is laxer than the defaults, which ports differ, who can read it, and keeps its ports"},
+		{ID: "FD-138", Section: "operation", Requires: "interrupted measurements leave no process and no file"},
+		{ID: "FD-139", Section: "operation", Requires: "names of files are told and secrets are not; forms are compared with the issuer, and a wrong host is told; one primary button"},
 	}
 }
