@@ -7,6 +7,7 @@ import (
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
 	"countersign/fapi/device"
 	"countersign/fapi/discovery"
 	"countersign/fapi/endpoint"
@@ -46,7 +47,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		}
 		table = append(table, clients.Routes()...)
 	}
-	table = w.timely(table)
+	table = browser.Timely(table, w.config.Interactor, func() error { return condition(w.config.Store).Clock })
 	return table, documents.Check(ctx)
 }
 

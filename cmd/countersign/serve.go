@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"countersign/internal/buildinfo"
 	"countersign/internal/serve"
@@ -32,9 +29,7 @@ Examples:
 // Run implements the command.
 func (serveCommand) Run(ctx context.Context, p *program) error {
 	serve.TuneMemory()
-	reload := make(chan os.Signal, 1) // before anything else: it must never end the program
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
+	reload := serve.Hangups() // before anything else: SIGHUP must never end the program
 	c, err := p.loadConfig()
 	if err != nil {
 		return err

@@ -117,7 +117,8 @@ func TestErrorRendering(t *testing.T) {
 		// To a user: the error page.
 		{"fapi/browser", "ErrorPage.Fail", []string{"fapi/authorize.Forms.Fail", "fapi/browser.ShowError"}},
 		{"fapi/browser", "ShowError", []string{
-			"fapi.wiring.timely", "fapi/authorize.Forms.failInternally", "fapi/authorize.Forms.press", "fapi/authorize.Handler.showError", "fapi/device.Handler.page",
+			"fapi/authorize.Forms.failInternally", "fapi/authorize.Forms.press", "fapi/authorize.Handler.showError",
+			"fapi/browser.Timely", "fapi/device.Handler.page",
 		}},
 	} {
 		users := slices.DeleteFunc(s.usersOf(t, want.folder, want.name), isTestSupport)

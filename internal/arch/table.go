@@ -211,7 +211,7 @@ func state() []Package {
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/clock", []string{"store"}},
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
-		{"store/postgres/internal/listener", []string{"store/postgres/internal/pool"}},
+		{"store/postgres/internal/listener", []string{"store", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/pool", []string{"internal/queue", "store", "store/internal/backend"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
 		{"store/sqlite/internal/dbfile", []string{"store", "store/internal/backend", "store/sqlite/internal/connection"}},

@@ -8,12 +8,21 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"countersign/internal/config"
 	"countersign/mtls"
 )
+
+// Hangups has SIGHUP not end this process from now on, but come out of the channel.
+func Hangups() <-chan os.Signal {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	return hangups
+}
 
 // reloaded is what was read from files that are read again when they change.
 type reloaded struct {

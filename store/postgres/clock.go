@@ -9,18 +9,6 @@ import (
 	"countersign/store/postgres/internal/clock"
 )
 
-// timeless are the verbs that are done whatever time it is: they read or change what does not expire, or end something. An
-// operator needs them to put things right.
-func timeless(verb string) bool {
-	switch verb {
-	case "Ping", "Seed", "Client", "Clients", "PutClient", "DeleteClient", "InitialTokens", "DeleteInitialToken", "User", "UserByName",
-		"Users", "Passkeys", "Devices", "Subscriptions", "PutUser", "Keys", "DestroyedKeys", "SetKeyURIs", "ListGrants", "ListConsents", "RevokeGrant", "EndSession", "EndSessions",
-		"UserData", "EraseUser", "RemoveSubscription", "PingDone", "PingFailed", "Record", "AuditHeads", "AuditLines":
-		return true
-	}
-	return false
-}
-
 // askTime compares the clocks by way of a connection, which it shows to be alive.
 func (s *Store) askTime(ctx context.Context, c *pgx.Conn) error {
 	before := s.clock.Own()

@@ -20,6 +20,7 @@ import (
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/clock"
+	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
 )
 
@@ -68,9 +69,12 @@ func (c Config) direct() (string, error) {
 
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
-	clock      *clock.Clock
-	pool       *pool.Pool
-	notifier   notifier
+	clock    *clock.Clock
+	pool     *pool.Pool
+	notified listener.Status
+	// direct leads past a pooler; advice is about the database, for an operator.
+	direct     pool.Address
+	advice     string
 	statements statements
 	pulse      backend.Pulse
 	// keepGrants and keepBackchannel are how long those stay known after their end.
@@ -102,7 +106,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		clock: &clock.Clock{Own: config.Now, Database: config.DatabaseNow}, pool: connections, notifier: notifier{address: config.direct},
+		clock: &clock.Clock{Own: config.Now, Database: config.DatabaseNow}, pool: connections, direct: config.direct,
 		// An hour at least, as with codes.
 		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel),
 	}
@@ -139,7 +143,7 @@ func (s *Store) check(ctx context.Context) (err error) {
 			"set it to on for this database or role")
 	}
 	if s.pool.Target().Pooled() && slices.Contains(limits, "0") {
-		s.notifier.advice = "behind a pooler this server cannot limit how long the database works and waits; run as its role: " +
+		s.advice = "behind a pooler this server cannot limit how long the database works and waits; run as its role: " +
 			"ALTER ROLE CURRENT_USER SET statement_timeout = '5s'; ALTER ROLE CURRENT_USER SET lock_timeout = '2s'; " +
 			"ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '10s'"
 	}
@@ -172,7 +176,7 @@ func (s *Store) read(ctx context.Context, name string, work pool.Work) error {
 
 // timely refuses a verb that depends on time while this node's clock is wrong.
 func (s *Store) timely(verb string) error {
-	if timeless(verb) {
+	if clock.Timeless(verb) {
 		return nil
 	}
 	if err := s.clock.Err(); err != nil {

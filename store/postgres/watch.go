@@ -3,14 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/listener"
-	"countersign/store/postgres/internal/pool"
 )
 
 const (
@@ -25,27 +23,9 @@ const (
 
 var _ store.Watcher = (*Store)(nil)
 
-// notifier is how this node is notified of changes.
-type notifier struct {
-	address pool.Address
-	// advice is about the database, for an operator.
-	advice string
-
-	mu  sync.Mutex
-	err error
-}
-
-func (n *notifier) set(err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.err = err
-}
-
 // Condition returns what this node knows of its connection.
 func (s *Store) Condition() store.Condition {
-	s.notifier.mu.Lock()
-	defer s.notifier.mu.Unlock()
-	return store.Condition{Clock: s.clock.Err(), Notifications: s.notifier.err, Address: s.pool.Target().Failed(), Advice: s.notifier.advice}
+	return store.Condition{Clock: s.clock.Err(), Notifications: s.notified.Err(), Address: s.pool.Target().Failed(), Advice: s.advice}
 }
 
 // Watch listens to the notifications that triggers send, on a connection of its own, and keeps the database's time.
@@ -59,7 +39,7 @@ func (s *Store) Watch(ctx context.Context, onChange func(store.Change)) {
 			return
 		}
 		// Without notifications nodes reload on their own; the verbs report what is wrong.
-		s.notifier.set(err)
+		s.notified.Set(err)
 		wait := relisten
 		if errors.Is(err, listener.ErrDeaf) {
 			wait = retryDeaf
@@ -70,7 +50,7 @@ func (s *Store) Watch(ctx context.Context, onChange func(store.Change)) {
 
 // CheckNotifications reports whether a notification arrives.
 func (s *Store) CheckNotifications(ctx context.Context) error {
-	l, err := listener.Open(ctx, s.notifier.address, s.pool, func(string) {})
+	l, err := listener.Open(ctx, s.direct, s.pool, func(store.Change) {})
 	if err != nil {
 		return err
 	}
@@ -79,7 +59,7 @@ func (s *Store) CheckNotifications(ctx context.Context) error {
 }
 
 func (s *Store) listen(ctx context.Context, onChange func(store.Change)) error {
-	l, err := listener.Open(ctx, s.notifier.address, s.pool, func(payload string) { onChange(change(payload)) })
+	l, err := listener.Open(ctx, s.direct, s.pool, onChange)
 	if err != nil {
 		return err
 	}
@@ -87,7 +67,7 @@ func (s *Store) listen(ctx context.Context, onChange func(store.Change)) error {
 	if err := l.Prove(ctx); err != nil {
 		return err
 	}
-	s.notifier.set(nil)
+	s.notified.Set(nil)
 	onChange(store.Change{Lost: true})
 	for beats := 1; ctx.Err() == nil; beats++ {
 		if err := l.Wait(ctx, s.askTime, func() { onChange(store.Change{}) }, beat); err != nil {
@@ -102,16 +82,4 @@ func (s *Store) listen(ctx context.Context, onChange func(store.Change)) error {
 		}
 	}
 	return nil
-}
-
-// change reads what a trigger sent: a table, and the row's identifier.
-func change(payload string) store.Change {
-	table, id, _ := strings.Cut(payload, " ")
-	switch table {
-	case "clients":
-		return store.Change{Client: id}
-	case "keys":
-		return store.Change{Keys: true}
-	}
-	return store.Change{Lost: true} // of a later release
 }

@@ -86,3 +86,15 @@ func (c *Clock) Err() error {
 	}
 	return nil
 }
+
+// Timeless are the verbs that are done whatever time it is: they read or change what does not expire, or end something. An
+// operator needs them to put things right.
+func Timeless(verb string) bool {
+	switch verb {
+	case "Ping", "Seed", "Client", "Clients", "PutClient", "DeleteClient", "InitialTokens", "DeleteInitialToken", "User", "UserByName",
+		"Users", "Passkeys", "Devices", "Subscriptions", "PutUser", "Keys", "DestroyedKeys", "SetKeyURIs", "ListGrants", "ListConsents", "RevokeGrant", "EndSession", "EndSessions",
+		"UserData", "EraseUser", "RemoveSubscription", "PingDone", "PingFailed", "Record", "AuditHeads", "AuditLines":
+		return true
+	}
+	return false
+}

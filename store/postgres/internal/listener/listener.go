@@ -7,11 +7,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"countersign/store"
 	"countersign/store/postgres/internal/pool"
 )
 
@@ -25,6 +28,26 @@ const (
 var ErrDeaf = errors.New("the database's notifications do not arrive: changes by other nodes are polled for, once a second; " +
 	"behind a pooler set store.notify_url_file to an address that reaches the database directly")
 
+// Status is whether notifications arrive.
+type Status struct {
+	mu  sync.Mutex
+	err error
+}
+
+// Set stores why they do not; nil when they do.
+func (s *Status) Set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// Err is what was set last.
+func (s *Status) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
 // Listener is a connection that listens to the notifications of changes.
 type Listener struct {
 	pool *pool.Pool
@@ -34,9 +57,9 @@ type Listener struct {
 	proven  bool
 }
 
-// Open connects to an address and listens; what is notified is given to onNotify while the listener waits. Proofs are sent by way
+// Open connects to an address and listens; changes are given to onChange while the listener waits. Proofs are sent by way
 // of a pool.
-func Open(ctx context.Context, address pool.Address, by *pool.Pool, onNotify func(payload string)) (*Listener, error) {
+func Open(ctx context.Context, address pool.Address, by *pool.Pool, onChange func(store.Change)) (*Listener, error) {
 	config, err := pool.Behind(address, map[string]string{"application_name": "countersign", "timezone": "UTC"}).Settings()
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -47,7 +70,7 @@ func Open(ctx context.Context, address pool.Address, by *pool.Pool, onNotify fun
 			l.proven = true
 			return
 		}
-		onNotify(n.Payload)
+		onChange(change(n.Payload))
 	}
 	if l.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -117,4 +140,16 @@ func (l *Listener) Wait(ctx context.Context, question func(context.Context, *pgx
 		return fmt.Errorf("listen: %w", err)
 	}
 	return nil
+}
+
+// change reads what a trigger sent: a table, and the row's identifier.
+func change(payload string) store.Change {
+	table, id, _ := strings.Cut(payload, " ")
+	switch table {
+	case "clients":
+		return store.Change{Client: id}
+	case "keys":
+		return store.Change{Keys: true}
+	}
+	return store.Change{Lost: true} // of a later release
 }

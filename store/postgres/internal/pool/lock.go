@@ -62,4 +62,7 @@ func (l *Lock) try(ctx context.Context) (ours bool, err error) {
 }
 
 // SessionUnlock ends the transaction.
-func (l *Lock) SessionUnlock(ctx context.Context, _ *sql.Conn) error { return l.conn.Close(ctx) }
+func (l *Lock) SessionUnlock(ctx context.Context, _ *sql.Conn) error {
+	_, err := l.conn.Exec(ctx, "ROLLBACK", pgx.QueryExecModeSimpleProtocol)
+	return errors.Join(err, l.conn.Close(ctx))
+}

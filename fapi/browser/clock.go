@@ -1,0 +1,32 @@
+package browser
+
+import (
+	"net/http"
+	"strings"
+
+	"countersign/fapi/endpoint"
+)
+
+// Timely has the routes that depend on time answer 503 while this node's clock is wrong, which is what wrong says: users by a page,
+// clients by an error.
+func Timely(table []endpoint.Route, page ErrorPage, wrong func() error) []endpoint.Route {
+	for i := range table {
+		if table[i].Timeless {
+			continue
+		}
+		serve := table[i].Serve
+		table[i].Serve = func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
+			err := wrong()
+			switch {
+			case err == nil:
+				serve(w, r, at)
+			case strings.Contains(r.Header.Get("Accept"), "text/html"):
+				w.Header().Set("Retry-After", "10")
+				ShowError(page, w, r, err)
+			default:
+				endpoint.Refuse(w, r, err)
+			}
+		}
+	}
+	return table
+}
