@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -23,6 +24,8 @@ type action func(w http.ResponseWriter, r *http.Request, in *interaction) (answe
 
 // actionTable lists the actions of all forms.
 func (h *Handler) actionTable() map[button]action {
+	s := h.settings
+	b := blocks{requests: h.requests, evidence: h.evidence, limits: h.limits, log: h.log}
 	return map[button]action{
 		{signInPage, "sign-in"}: h.signIn,
 		{signInPage, "passkey"}: h.signInWithPasskey,
@@ -35,16 +38,16 @@ func (h *Handler) actionTable() map[button]action {
 
 		{requestPage, approve}: h.decide(approve),
 		{requestPage, deny}:    h.decide(deny),
-		{requestPage, "block"}: blocks{h}.block,
+		{requestPage, "block"}: b.block,
 
-		{settingsPage, "add-passkey"}:    h.change(h.addPasskey),
-		{settingsPage, "remove-passkey"}: h.change(h.removePasskey),
-		{settingsPage, "remove-last"}:    h.change(h.removeLastPasskey),
-		{settingsPage, "remove-device"}:  h.change(h.removeDevice),
-		{settingsPage, "keep-devices"}:   h.change(h.keepDevices),
-		{settingsPage, "remove-devices"}: h.change(h.removeAsked),
-		{settingsPage, "code"}:           h.change(h.makeCode),
-		{settingsPage, "unblock"}:        blocks{h}.unblock,
+		{settingsPage, "add-passkey"}:    s.change(s.addPasskey),
+		{settingsPage, "remove-passkey"}: s.change(s.removePasskey),
+		{settingsPage, "remove-last"}:    s.change(s.removeLastPasskey),
+		{settingsPage, "remove-device"}:  s.change(s.removeDevice),
+		{settingsPage, "keep-devices"}:   s.change(s.keepDevices),
+		{settingsPage, "remove-devices"}: s.change(s.removeAsked),
+		{settingsPage, "code"}:           s.change(s.makeCode),
+		{settingsPage, "unblock"}:        b.unblock,
 	}
 }
 
@@ -79,7 +82,7 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request, in *interaction
 func (h *Handler) signInWithPasskey(w http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 	authentication, err := h.passkeys.Prove(r.Context(), in.signInBinding(), in.form.Get("passkey"))
 	if errors.Is(err, browser.ErrPasskeyRefused) {
-		h.logPasskeyRefused(r.Context(), err)
+		logPasskeyRefused(r.Context(), h.log, err)
 		in.page.Problem = browser.Problem{Code: browser.PasskeyRefused}
 		return false, endpoint.Allow(h.limits.signIns, endpoint.AddressOf(r), tooManyRefused)
 	}
@@ -143,6 +146,6 @@ func (h *Handler) password(
 	return authentication, problem, nil
 }
 
-func (h *Handler) logPasskeyRefused(ctx context.Context, err error) {
-	h.log.InfoContext(ctx, "passkey refused", "correlation_id", event.Of(ctx).CorrelationID, "error", err.Error())
+func logPasskeyRefused(ctx context.Context, log *slog.Logger, err error) {
+	log.InfoContext(ctx, "passkey refused", "correlation_id", event.Of(ctx).CorrelationID, "error", err.Error())
 }

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -11,25 +12,29 @@ import (
 )
 
 // blocks are the actions by which users end what an organisation sends.
-type blocks struct{ h *Handler }
+type blocks struct {
+	requests Requests
+	evidence *event.Recorder
+	limits   *limits
+	log      *slog.Logger
+}
 
 // block blocks the organisation that made the request on the page, and denies what is pending of it. The session suffices: it
 // allows nobody anything, and the user can undo it.
 func (b blocks) block(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
-	h := b.h
 	ctx, session := r.Context(), in.session
-	if err := endpoint.Allow(h.limits.changes, session.Subject, tooManyChanges); err != nil {
+	if err := endpoint.Allow(b.limits.changes, session.Subject, tooManyChanges); err != nil {
 		return false, err
 	}
-	blocked, denied, err := h.requests.Block(ctx, in.reference, browser.Authentication{
+	blocked, denied, err := b.requests.Block(ctx, in.reference, browser.Authentication{
 		Subject: session.Subject, ACR: session.ACR, AMR: session.AMR,
 	})
 	if err != nil {
 		return false, decisionError(err)
 	}
-	h.log.InfoContext(ctx, "organisation blocked by user", "correlation_id", event.Of(ctx).CorrelationID,
+	b.log.InfoContext(ctx, "organisation blocked by user", "correlation_id", event.Of(ctx).CorrelationID,
 		"subject", session.Subject, "client_id", blocked.ID)
-	h.evidence.SecurityEvent(ctx, blocked.ID, "backchannel_blocked", "subject", session.Subject, "request", in.reference,
+	b.evidence.SecurityEvent(ctx, blocked.ID, "backchannel_blocked", "subject", session.Subject, "request", in.reference,
 		"denied", strings.Join(denied, " "))
 	in.page.Notice = ClientBlocked
 	return false, nil
@@ -37,18 +42,17 @@ func (b blocks) block(_ http.ResponseWriter, r *http.Request, in *interaction) (
 
 // unblock lets an organisation ask again.
 func (b blocks) unblock(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
-	h := b.h
 	ctx, subject, organisation := r.Context(), in.session.Subject, in.form.Get("organisation")
-	if err := endpoint.Allow(h.limits.changes, subject, tooManyChanges); err != nil {
+	if err := endpoint.Allow(b.limits.changes, subject, tooManyChanges); err != nil {
 		return false, err
 	}
-	if h.requests == nil || organisation == "" {
+	if b.requests == nil || organisation == "" {
 		return false, oauth.Errorf(oauth.InvalidRequest, "the form names nothing that is blocked")
 	}
-	if err := h.requests.Unblock(ctx, subject, organisation); err != nil {
+	if err := b.requests.Unblock(ctx, subject, organisation); err != nil {
 		return false, err
 	}
-	h.evidence.SecurityEvent(ctx, "", "backchannel_unblocked", "subject", subject, "organisation", organisation)
+	b.evidence.SecurityEvent(ctx, "", "backchannel_unblocked", "subject", subject, "organisation", organisation)
 	in.page.Notice = ClientUnblocked
 	return false, nil
 }

@@ -134,7 +134,7 @@ func (h *Handler) proveByPasskey(
 	}
 	authentication, err := h.passkeys.Prove(r.Context(), binding, in.form.Get("passkey"))
 	if errors.Is(err, browser.ErrPasskeyRefused) {
-		h.logPasskeyRefused(r.Context(), err)
+		logPasskeyRefused(r.Context(), h.log, err)
 		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPasskey}, nil
 	}
 	if err == nil {

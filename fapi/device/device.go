@@ -102,6 +102,7 @@ type Handler struct {
 	limits    *limits
 	decisions *decisions
 	api       *api
+	settings  *settings
 	actions   map[button]action
 }
 
@@ -126,6 +127,9 @@ func New(c Config) (*Handler, error) {
 	h.api = &api{
 		decisions: h.decisions, store: c.Store, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
 		acrValues: c.ACRValues, policy: c.Apps, limits: limits, now: c.Now, log: c.Log,
+	}
+	h.settings = &settings{
+		store: c.Store, requests: c.Requests, passkeys: c.Passkeys, evidence: c.Evidence, limits: limits, now: c.Now, log: c.Log,
 	}
 	h.actions = h.actionTable()
 	return h, nil

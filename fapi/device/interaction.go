@@ -169,7 +169,7 @@ func (h *Handler) fill(ctx context.Context, in *interaction) (err error) {
 	case requestPage:
 		return h.fillRequest(ctx, in)
 	default:
-		return h.fillSettings(ctx, in)
+		return h.settings.fill(ctx, in)
 	}
 }
 
@@ -179,7 +179,7 @@ func (h *Handler) fillHome(ctx context.Context, in *interaction) (err error) {
 			return err
 		}
 	}
-	if in.page.Asked, err = h.asks(ctx, in.session.Subject); err != nil {
+	if in.page.Asked, err = h.settings.asks(ctx, in.session.Subject); err != nil {
 		return err
 	}
 	in.page.Requests, err = h.requests.Pending(ctx, in.session.Subject)

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,6 +34,18 @@ const (
 	maxNameLength = 60
 )
 
+// settings are the page on which users manage their passkeys and approval apps.
+type settings struct {
+	store Store
+	// requests is nil when backchannel authentication is off, passkeys when those are.
+	requests Requests
+	passkeys *browser.Passkeys
+	evidence *event.Recorder
+	limits   *limits
+	now      func() time.Time
+	log      *slog.Logger
+}
+
 // CheckName checks the name of a passkey or a device: 1 to 60 printable characters.
 func CheckName(name string) error {
 	unseen := func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
@@ -43,10 +56,10 @@ func CheckName(name string) error {
 	return nil
 }
 
-// fillSettings reads the content of the settings page.
-func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
+// fill reads the content of the settings page.
+func (s *settings) fill(ctx context.Context, in *interaction) error {
 	subject := in.session.Subject
-	passkeys, err := h.store.Passkeys(ctx, subject)
+	passkeys, err := s.store.Passkeys(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -56,7 +69,7 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 			CreatedAt: p.CreatedAt, UsedAt: p.UsedAt, ClonedAt: p.ClonedAt,
 		})
 	}
-	devices, err := h.store.Devices(ctx, subject)
+	devices, err := s.store.Devices(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -66,20 +79,20 @@ func (h *Handler) fillSettings(ctx context.Context, in *interaction) error {
 			CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
 		})
 	}
-	if h.requests != nil {
-		if in.page.Blocked, err = h.requests.Blocked(ctx, subject); err != nil {
+	if s.requests != nil {
+		if in.page.Blocked, err = s.requests.Blocked(ctx, subject); err != nil {
 			return err
 		}
 	}
-	in.page.Fresh = h.fresh(in.session, passkeys)
-	if h.passkeys == nil || !in.page.Fresh || len(passkeys) >= most {
+	in.page.Fresh = s.fresh(in.session, passkeys)
+	if s.passkeys == nil || !in.page.Fresh || len(passkeys) >= most {
 		return nil
 	}
-	user, err := h.passkeyUser(ctx, subject)
+	user, err := s.passkeyUser(ctx, subject)
 	if err != nil {
 		return err
 	}
-	in.page.Passkey, err = h.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), user,
+	in.page.Passkey, err = s.passkeys.Ceremonies.BeginRegistration(in.registerBinding(), user,
 		browser.PasskeyIDs(passkeys))
 	return err
 }
@@ -91,19 +104,19 @@ func asksAbout(d store.Device, passkeys []store.Passkey) bool {
 }
 
 // asks reports whether a user is to decide about an approval app.
-func (h *Handler) asks(ctx context.Context, subject string) (bool, error) {
-	passkeys, err := h.store.Passkeys(ctx, subject)
+func (s *settings) asks(ctx context.Context, subject string) (bool, error) {
+	passkeys, err := s.store.Passkeys(ctx, subject)
 	if err != nil || len(passkeys) == 0 {
 		return false, err
 	}
-	devices, err := h.store.Devices(ctx, subject)
+	devices, err := s.store.Devices(ctx, subject)
 	return slices.ContainsFunc(devices, func(d store.Device) bool { return asksAbout(d, passkeys) }), err
 }
 
 // fresh reports whether a session may change passkeys and approval apps: it is recent, and was begun with a passkey
 // if the user has one. A stolen password must not suffice to add a passkey.
-func (h *Handler) fresh(session *store.Session, passkeys []store.Passkey) bool {
-	return h.now().Sub(session.AuthTime) < freshTime && (len(passkeys) == 0 || session.ACR == browser.PasskeyACR)
+func (s *settings) fresh(session *store.Session, passkeys []store.Passkey) bool {
+	return s.now().Sub(session.AuthTime) < freshTime && (len(passkeys) == 0 || session.ACR == browser.PasskeyACR)
 }
 
 func (in *interaction) registerBinding() passkey.Binding {
@@ -113,8 +126,8 @@ func (in *interaction) registerBinding() passkey.Binding {
 }
 
 // passkeyUser returns the user as authenticators show it.
-func (h *Handler) passkeyUser(ctx context.Context, subject string) (passkey.User, error) {
-	user, err := h.store.User(ctx, subject)
+func (s *settings) passkeyUser(ctx context.Context, subject string) (passkey.User, error) {
+	user, err := s.store.User(ctx, subject)
 	if err != nil {
 		return passkey.User{}, err
 	}
@@ -130,17 +143,17 @@ func (h *Handler) passkeyUser(ctx context.Context, subject string) (passkey.User
 
 // change is the action for a form of the settings: do, if the session is fresh. What the user can correct becomes the
 // page's problem.
-func (h *Handler) change(do func(ctx context.Context, in *interaction, have []store.Passkey) error) action {
+func (s *settings) change(do func(ctx context.Context, in *interaction, have []store.Passkey) error) action {
 	return func(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
 		ctx, subject := r.Context(), in.session.Subject
-		if err := endpoint.Allow(h.limits.changes, subject, tooManyChanges); err != nil {
+		if err := endpoint.Allow(s.limits.changes, subject, tooManyChanges); err != nil {
 			return false, err
 		}
-		passkeys, err := h.store.Passkeys(ctx, subject)
+		passkeys, err := s.store.Passkeys(ctx, subject)
 		if err != nil {
 			return false, err
 		}
-		if !h.fresh(in.session, passkeys) {
+		if !s.fresh(in.session, passkeys) {
 			in.page.Problem.Code = browser.SignInAgain
 			return false, nil
 		}
@@ -149,7 +162,7 @@ func (h *Handler) change(do func(ctx context.Context, in *interaction, have []st
 }
 
 // addPasskey adds a new passkey.
-func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
+func (s *settings) addPasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
 	name := strings.TrimSpace(in.form.Get("name"))
 	if name == "" {
 		name = "Passkey"
@@ -158,56 +171,56 @@ func (h *Handler) addPasskey(ctx context.Context, in *interaction, have []store.
 		in.page.Problem.Code = browser.InvalidName
 		return nil
 	}
-	if h.passkeys == nil || len(have) >= most {
+	if s.passkeys == nil || len(have) >= most {
 		in.page.Problem.Code = browser.TooManyPasskeys
 		return nil
 	}
 	subject := in.session.Subject
-	user, err := h.passkeyUser(ctx, subject)
+	user, err := s.passkeyUser(ctx, subject)
 	if err != nil {
 		return err
 	}
-	err = h.registerPasskey(ctx, in, user, name)
+	err = s.registerPasskey(ctx, in, user, name)
 	if errors.Is(err, passkey.ErrRefused) || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrReplayed) {
-		h.logPasskeyRefused(ctx, err)
+		logPasskeyRefused(ctx, s.log, err)
 		in.page.Problem.Code = browser.NewPasskeyRefused
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	h.log.InfoContext(ctx, "passkey added", "correlation_id", event.Of(ctx).CorrelationID, "subject", subject)
-	h.evidence.SecurityEvent(ctx, "", "passkey_added", "subject", subject)
+	s.log.InfoContext(ctx, "passkey added", "correlation_id", event.Of(ctx).CorrelationID, "subject", subject)
+	s.evidence.SecurityEvent(ctx, "", "passkey_added", "subject", subject)
 	in.page.Notice = PasskeyAdded
 	return nil
 }
 
 // registerPasskey verifies a new passkey and stores it, which consumes the challenge.
-func (h *Handler) registerPasskey(ctx context.Context, in *interaction, user passkey.User, name string) error {
-	made, challenge, err := h.passkeys.Ceremonies.Register(in.registerBinding(), user, in.form.Get("passkey"))
+func (s *settings) registerPasskey(ctx context.Context, in *interaction, user passkey.User, name string) error {
+	made, challenge, err := s.passkeys.Ceremonies.Register(in.registerBinding(), user, in.form.Get("passkey"))
 	if err != nil {
 		return err
 	}
-	return h.store.AddPasskey(ctx, store.Passkey{
+	return s.store.AddPasskey(ctx, store.Passkey{
 		ID: made.ID, Subject: user.Subject, PublicKey: made.PublicKey, AAGUID: made.AAGUID, Name: name,
-		Synced: made.Synced, SignCount: made.SignCount, CreatedAt: h.now(),
+		Synced: made.Synced, SignCount: made.SignCount, CreatedAt: s.now(),
 	}, browser.ChallengeOneTime(challenge))
 }
 
 // removePasskey removes a passkey; the last one that can be used is asked about first.
-func (h *Handler) removePasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
+func (s *settings) removePasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
 	id, err := passkeyOf(in)
 	if err != nil {
 		return err
 	}
 	if last := lastPasskey(have, id); last != nil {
-		return h.askToRemove(in, *last)
+		return s.askToRemove(in, *last)
 	}
-	return h.removed(ctx, in, id)
+	return s.removed(ctx, in, id)
 }
 
 // removeLastPasskey removes the last passkey, once it has been used for that.
-func (h *Handler) removeLastPasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
+func (s *settings) removeLastPasskey(ctx context.Context, in *interaction, have []store.Passkey) error {
 	id, err := passkeyOf(in)
 	if err != nil {
 		return err
@@ -216,16 +229,16 @@ func (h *Handler) removeLastPasskey(ctx context.Context, in *interaction, have [
 	if last == nil { // removed before, or another was added meanwhile: the settings show it
 		return nil
 	}
-	_, err = h.passkeys.Prove(ctx, in.removalBinding(*last), in.form.Get("passkey"))
+	_, err = s.passkeys.Prove(ctx, in.removalBinding(*last), in.form.Get("passkey"))
 	if errors.Is(err, browser.ErrPasskeyRefused) {
-		h.logPasskeyRefused(ctx, err)
+		logPasskeyRefused(ctx, s.log, err)
 		in.page.Problem.Code = browser.NotRemoved
-		return h.askToRemove(in, *last)
+		return s.askToRemove(in, *last)
 	}
 	if err != nil {
 		return err
 	}
-	return h.removed(ctx, in, id)
+	return s.removed(ctx, in, id)
 }
 
 // passkeyOf returns the passkey that a form names.
@@ -253,9 +266,9 @@ func lastPasskey(have []store.Passkey, id []byte) *store.Passkey {
 }
 
 // askToRemove shows the page that says what is without a passkey.
-func (h *Handler) askToRemove(in *interaction, last store.Passkey) (err error) {
+func (s *settings) askToRemove(in *interaction, last store.Passkey) (err error) {
 	in.page.Removing = &PasskeyView{ID: base64.RawURLEncoding.EncodeToString(last.ID), Name: last.Name}
-	in.page.Remove, err = h.passkeys.Options(in.removalBinding(last), []store.Passkey{last})
+	in.page.Remove, err = s.passkeys.Options(in.removalBinding(last), []store.Passkey{last})
 	return err
 }
 
@@ -267,47 +280,47 @@ func (in *interaction) removalBinding(p store.Passkey) passkey.Binding {
 	}
 }
 
-func (h *Handler) removed(ctx context.Context, in *interaction, id []byte) error {
+func (s *settings) removed(ctx context.Context, in *interaction, id []byte) error {
 	subject := in.session.Subject
 	in.page.Notice = PasskeyRemoved // also if it was removed before
-	switch err := h.store.RemovePasskey(ctx, subject, id); {
+	switch err := s.store.RemovePasskey(ctx, subject, id); {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
 	}
-	h.evidence.SecurityEvent(ctx, "", "passkey_removed", "subject", subject)
+	s.evidence.SecurityEvent(ctx, "", "passkey_removed", "subject", subject)
 	return nil
 }
 
-func (h *Handler) removeDevice(ctx context.Context, in *interaction, _ []store.Passkey) error {
+func (s *settings) removeDevice(ctx context.Context, in *interaction, _ []store.Passkey) error {
 	subject, id := in.session.Subject, in.form.Get("id")
 	in.page.Notice = DeviceRemoved // also if it was removed before
-	switch err := h.store.RemoveDevice(ctx, subject, id); {
+	switch err := s.store.RemoveDevice(ctx, subject, id); {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
 	}
-	h.evidence.SecurityEvent(ctx, "", "device_removed", "subject", subject, "device", id)
+	s.evidence.SecurityEvent(ctx, "", "device_removed", "subject", subject, "device", id)
 	return nil
 }
 
 // keepDevices is the answer that the user keeps the approval apps that were enrolled before the first passkey.
-func (h *Handler) keepDevices(ctx context.Context, in *interaction, _ []store.Passkey) error {
+func (s *settings) keepDevices(ctx context.Context, in *interaction, _ []store.Passkey) error {
 	subject := in.session.Subject
-	if err := h.store.KeepDevices(ctx, subject); err != nil {
+	if err := s.store.KeepDevices(ctx, subject); err != nil {
 		return err
 	}
-	h.evidence.SecurityEvent(ctx, "", "devices_kept", "subject", subject)
+	s.evidence.SecurityEvent(ctx, "", "devices_kept", "subject", subject)
 	in.page.Notice = DevicesKept
 	return nil
 }
 
 // removeAsked removes the approval apps that the user is asked about.
-func (h *Handler) removeAsked(ctx context.Context, in *interaction, passkeys []store.Passkey) error {
+func (s *settings) removeAsked(ctx context.Context, in *interaction, passkeys []store.Passkey) error {
 	subject := in.session.Subject
-	devices, err := h.store.Devices(ctx, subject)
+	devices, err := s.store.Devices(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -315,19 +328,19 @@ func (h *Handler) removeAsked(ctx context.Context, in *interaction, passkeys []s
 		if !asksAbout(d, passkeys) {
 			continue
 		}
-		if err := h.store.RemoveDevice(ctx, subject, d.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
+		if err := s.store.RemoveDevice(ctx, subject, d.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		h.evidence.SecurityEvent(ctx, "", "device_removed", "subject", subject, "device", d.ID)
+		s.evidence.SecurityEvent(ctx, "", "device_removed", "subject", subject, "device", d.ID)
 	}
 	in.page.Notice = DevicesRemoved
 	return nil
 }
 
 // makeCode makes a one-time code that enrols an approval app.
-func (h *Handler) makeCode(ctx context.Context, in *interaction, _ []store.Passkey) error {
+func (s *settings) makeCode(ctx context.Context, in *interaction, _ []store.Passkey) error {
 	subject := in.session.Subject
-	devices, err := h.store.Devices(ctx, subject)
+	devices, err := s.store.Devices(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -335,14 +348,14 @@ func (h *Handler) makeCode(ctx context.Context, in *interaction, _ []store.Passk
 		in.page.Problem.Code = browser.TooManyDevices
 		return nil
 	}
-	code, now := rand.Text(), h.now()
-	err = h.store.PutEnrolment(ctx, store.Enrolment{
+	code, now := rand.Text(), s.now()
+	err = s.store.PutEnrolment(ctx, store.Enrolment{
 		ID: store.DigestOf(code), Subject: subject, ACR: in.session.ACR, CreatedAt: now, ExpiresAt: now.Add(codeLifetime),
 	})
 	if err != nil {
 		return err
 	}
-	h.evidence.SecurityEvent(ctx, "", "device_code_made", "subject", subject, "acr", in.session.ACR)
+	s.evidence.SecurityEvent(ctx, "", "device_code_made", "subject", subject, "acr", in.session.ACR)
 	in.page.Code, in.page.CodeLifetime = code, codeLifetime
 	return nil
 }
