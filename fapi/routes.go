@@ -35,7 +35,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		return nil, err
 	}
 	table = slices.Concat(
-		documents.Routes(), authorizations.Routes(), w.newToken().Routes(), resources.Routes(), w.health.routes(),
+		documents.Routes(), authorizations.Routes(), w.newToken().Routes(), resources.Routes(), w.health.Routes(),
 		devices.Routes())
 	if w.backchannel != nil {
 		table = append(table, w.backchannel.Routes()...)
@@ -47,7 +47,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		}
 		table = append(table, clients.Routes()...)
 	}
-	table = browser.Timely(table, w.config.Interactor, func() error { return condition(w.config.Store).Clock })
+	table = browser.Timely(table, w.config.Interactor, w.health.Clock)
 	return table, documents.Check(ctx)
 }
 
@@ -87,7 +87,7 @@ func (w *wiring) newDevice() (*device.Handler, error) {
 	settings := device.Config{
 		Store: c.Store, Pages: c.DevicePages, Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
 		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Apps: c.AppPolicy, Signer: c.Signer,
-		Fetcher: w.newFetcher(), Draining: w.health.isDraining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
+		Fetcher: w.newFetcher(), Draining: w.health.Draining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
 	}
 	if w.backchannel != nil {
 		settings.Requests = w.backchannel

@@ -6,7 +6,7 @@
 //
 // The packages, from the lowest layer: profile, scope, rar, claims and client define what is allowed; event, endpoint
 // and browser are shared by the endpoints; tokens issues; request validates; authorize, token, backchannel, device,
-// resource, registration and discovery are the endpoints, each mounted by its Routes. routes.go has the table.
+// resource, registration, discovery and health are the endpoints, each mounted by its Routes. routes.go has the table.
 package fapi
 
 import (
@@ -24,6 +24,7 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/health"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/fapi/request"
@@ -41,7 +42,7 @@ import (
 type Server struct {
 	clients *client.Cache
 	signer  *signer.Signer
-	health  *health
+	health  *health.Handler
 	// backchannel is nil when backchannel authentication is off.
 	backchannel *backchannel.Handler
 	table       endpoint.Table
@@ -89,7 +90,7 @@ func (s *Server) MTLSHandler() http.Handler { return s.table.MTLSHandler() }
 func (s *Server) Backchannel() *backchannel.Handler { return s.backchannel }
 
 // Drain makes readiness answer 503, so that a load balancer sends no more requests here. Requests are still served.
-func (s *Server) Drain() { s.health.drain() }
+func (s *Server) Drain() { s.health.Drain() }
 
 // RunPings notifies clients of decisions until ctx ends (CIBA Core §10.2). Every node may run it.
 func (s *Server) RunPings(ctx context.Context) {
@@ -112,7 +113,7 @@ type wiring struct {
 	config      Config
 	addresses   endpoint.Addresses
 	tracer      trace.Tracer
-	health      *health
+	health      *health.Handler
 	clients     *client.Cache
 	keys        *client.KeySets
 	fetchKeySet jose.Fetch
@@ -141,7 +142,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	w := &wiring{
 		config: c, addresses: endpoint.Addresses{Issuer: c.Issuer, MTLSIssuer: c.MTLSIssuer},
 		tracer:   c.TracerProvider.Tracer("countersign/fapi"),
-		health:   newHealth(c),
+		health:   health.New(health.Config{Store: c.Store, Signer: c.Signer, Hung: c.Hung, Warning: c.Warning, Now: c.Now, Log: c.Logger}),
 		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
@@ -242,6 +243,6 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
 		Checker: w.checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
 		BackChannel: w.calls, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
-		Draining: w.health.isDraining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
+		Draining: w.health.Draining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})
 }

@@ -167,7 +167,7 @@ func TestStatusWriters(t *testing.T) {
 		"fapi/endpoint.Answer.write":          "answers to clients",
 		"fapi/endpoint.WriteJSON":             "answers to clients",
 		"fapi/event.statusWriter.WriteHeader": "passes on",
-		"fapi.writeHealth":                    "health",
+		"fapi/health.write":                   "health",
 		"fapi/registration.Handler.delete":    "204 without a body",
 		"fapi/resource.Handler.serveSigned":   "a signed answer, which waited for its signature",
 		"fapi/resource.heldAnswer.Write":      "holds",

@@ -96,8 +96,8 @@ func server() []Package {
 	return []Package{
 		{"fapi", []string{
 			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/discovery",
-			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource",
-			"fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey",
+			"fapi/endpoint", "fapi/event", "fapi/health", "fapi/profile", "fapi/rar", "fapi/registration", "fapi/request",
+			"fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey",
 			"internal/repeat", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
@@ -133,6 +133,7 @@ func server() []Package {
 			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
 			"internal/jose", "internal/set", "signer",
 		}},
+		{"fapi/health", []string{"fapi/endpoint", "fapi/event", "signer", "store"}},
 		{"fapi/request", []string{
 			"fapi/claims", "fapi/client", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/oauth", "internal/set",
 		}},

@@ -1,4 +1,4 @@
-package fapi
+package health
 
 import (
 	"bytes"
@@ -19,22 +19,22 @@ import (
 )
 
 // looked asks for the readiness of a server with such parts.
-func looked(t *testing.T, h *health) (int, healthReport, time.Duration) {
+func looked(t *testing.T, h *Handler) (int, report, time.Duration) {
 	t.Helper()
 	began := time.Now()
 	w := httptest.NewRecorder()
 	if err := h.ready(w, httptest.NewRequest(http.MethodGet, "/health/ready", nil), endpoint.At{}); err != nil {
 		t.Fatal(err)
 	}
-	var report healthReport
-	if err := json.Unmarshal(w.Body.Bytes(), &report); err != nil {
+	var answer report
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
 		t.Fatal(err)
 	}
-	return w.Code, report, time.Since(began)
+	return w.Code, answer, time.Since(began)
 }
 
-func healthOf(log *bytes.Buffer, parts ...*part) *health {
-	return &health{now: time.Now, log: slog.New(slog.NewTextHandler(log, nil)), logged: map[string]logged{}, parts: parts}
+func healthOf(log *bytes.Buffer, parts ...*part) *Handler {
+	return &Handler{now: time.Now, log: slog.New(slog.NewTextHandler(log, nil)), logged: map[string]logged{}, parts: parts}
 }
 
 // TestReadinessIsBounded: parts that hang, whatever they do with their context, delay the answer by 3 s in all, and are not
@@ -58,7 +58,7 @@ func TestReadinessIsBounded(t *testing.T) {
 		h := healthOf(&log, frozen, slow)
 		for range 3 {
 			status, report, took := looked(t, h)
-			if status != http.StatusServiceUnavailable || report.Parts[storePart] != "unavailable" || took > healthTimeout {
+			if status != http.StatusServiceUnavailable || report.Parts[storePart] != "unavailable" || took > timeout {
 				t.Errorf("refuses with a part that hangs: %d %v after %s", status, report, took)
 			}
 			time.Sleep(2 * time.Second)
