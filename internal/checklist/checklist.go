@@ -3,7 +3,7 @@
 // current.
 //
 // A test names its item in its own name, as in TestSP18AssertionAudience, TestRule07ForwardedHeaders or
-// TestAttack09CodeReplay, or lists several in the first line of its comment: "Covers: SP-29, BC-03, ATTACK-47."
+// TestAttack09CodeReplay, or lists several in the first line of its comment or of a paragraph of it: "Covers: SP-29, BC-03, ATTACK-47."
 // Its subtests begin with "accepts" where the server has to accept and with "refuses" where it has to refuse.
 package checklist
 

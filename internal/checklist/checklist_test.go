@@ -97,6 +97,7 @@ func TestFindInFile(t *testing.T) {
 		"one digit":           {"func TestSP1(t *testing.T) {}", nil},
 		"a method":            {"func (x) TestSP01(t *testing.T) {}", nil},
 		"a helper":            {"func testSP01(t *testing.T) {}", nil},
+		"a paragraph":         {"// TestX does a thing.\n//\n// Covers: SP-01.\nfunc TestX(t *testing.T) {}", []string{"SP-01"}},
 		"covers, further on":  {"// TestX does a thing. Covers: SP-01.\nfunc TestX(t *testing.T) {}", nil},
 		"another kind of doc": {"// Covers SP-01.\nfunc TestX(t *testing.T) {}", nil},
 	} {

@@ -27,7 +27,7 @@ type Test struct {
 var (
 	// numberedName matches the name of a test with the ID of its item.
 	numberedName = regexp.MustCompile(`^Test(SP|MS|AM|F1|FC|CI|JA|PA|JR|MT|DP|IS|RA|RI|AT|IN|RV|MD|OC|DR|GM|LO|BC|PR|HS|TL|FD|Rule|Attack)(\d{2,3})`)
-	// coversLine matches the first line of the comment of a test that covers several.
+	// coversLine matches the first line of the comment of a test that covers several, or of a paragraph of it.
 	coversLine = regexp.MustCompile(`^Covers: ([A-Z0-9]+-\d{2,3}(?:, [A-Z0-9]+-\d{2,3})*)\.`)
 )
 
@@ -104,13 +104,16 @@ func itemsOf(name, comment string) ([]string, error) {
 	if match := numberedName.FindStringSubmatch(name); match != nil {
 		ids = append(ids, strings.ToUpper(match[1])+"-"+match[2])
 	}
-	if !strings.HasPrefix(comment, "Covers:") {
+	// The line may be a paragraph of its own after what the test is about.
+	_, comment, found := strings.Cut("\n\n"+comment, "\n\nCovers:")
+	if !found {
 		return ids, nil
 	}
+	comment = "Covers:" + comment
 	match := coversLine.FindStringSubmatch(strings.ReplaceAll(comment, "\n", " "))
 	if match == nil {
 		return nil, fmt.Errorf(
-			"the comment of %s begins with Covers: and does not go on like this: Covers: SP-29, BC-03, ATTACK-47", name)
+			"the comment of %s has a paragraph that begins with Covers: and does not go on like this: Covers: SP-29, BC-03, ATTACK-47", name)
 	}
 	return append(ids, strings.Split(match[1], ", ")...), nil
 }
