@@ -120,6 +120,7 @@ func publicValues() map[comparison]string {
 	const grantType = "the name of the grant type refresh_token"
 	const thumbprint = "a thumbprint of a public key, which is in every token that is bound to it"
 	const code = "the name of a problem"
+	const path = "the path of a request"
 	return map[comparison]string{
 		{"client/client.go", "slices.Contains of RefreshToken"}:         grantType,
 		{"tokens/validate.go", "slices.Contains of RefreshToken"}:       grantType,
@@ -130,7 +131,9 @@ func publicValues() map[comparison]string {
 		{"resource/resource.go", "== of Challenge"}:                     "the WWW-Authenticate header of an answer",
 		{"endpoint/call.go", "!= of UseDPoPNonce"}:                      "the name of an error code",
 		{"endpoint/errors.go", "switch of KindAssertion"}:               "the kind of a one-time value",
-		{"endpoint/route.go", "switch of Path"}:                         "the path of a request",
+		{"endpoint/route.go", "switch of Path"}:                         path,
+		{"endpoint/route.go", "== of Path"}:                             path,
+		{"event/event.go", "slices.Contains of Path"}:                   path,
 		{"authorize/forms.go", "switch of WrongPassword"}:               code,
 		{"../internal/pages/device.go", "switch of NoPassword"}:         code,
 		{"../internal/pages/device.go", "switch of NotDecidedPassword"}: code,

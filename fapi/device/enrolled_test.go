@@ -81,7 +81,7 @@ func TestFD83LevelOfEnrolment(t *testing.T) {
 	})
 	t.Run("accepts a code of a password again when the passkey is gone, at that level", func(t *testing.T) {
 		on := alice.Visit("/device/settings")
-		alice.Send(on, "/device/settings", "remove-passkey", "id", on.One(t, `name="id" value="([^"]+)"`))
+		alice.RemoveLast(alice.Send(on, "/device/settings", "remove-passkey", "id", on.One(t, `name="id" value="([^"]+)"`)))
 		alice.Send(on, "/device/settings", "sign-out")
 		alice.SignIn("alice")
 		lowered := newApp(t, w)
@@ -140,7 +140,7 @@ func TestFD84FirstPasskeyAsks(t *testing.T) {
 
 		// A passkey that takes the place of the only one is a first one again.
 		on = alice.Visit(settings)
-		alice.Send(on, settings, "remove-passkey", "id", on.One(t, `name="id" value="([^"]+)"`))
+		alice.RemoveLast(alice.Send(on, settings, "remove-passkey", "id", on.One(t, `name="id" value="([^"]+)"`)))
 		alice.Send(on, settings, "sign-out")
 		alice.SignIn("alice")
 		w.Clock.Advance(time.Second)
