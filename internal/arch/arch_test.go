@@ -18,7 +18,11 @@ var onlyImporter = map[string][]string{
 	"github.com/go-jose/go-jose":      {"internal/jose", "internal/strictjson"},
 	"github.com/miekg/pkcs11":         {"signer/pkcs11/internal/token"},
 	"github.com/ThalesGroup/crypto11": {"signer/crypto11", "bench/signer"},
-	"github.com/jackc/pgx":            {"store/postgres", "store/postgres/internal/fill", "store/postgres/internal/listener", "store/postgres/internal/partition", "store/postgres/internal/pool", "internal/postgrestest"},
+	"github.com/jackc/pgx": {
+		"store/postgres", "store/postgres/internal/allowance", "store/postgres/internal/fill", "store/postgres/internal/listener",
+		"store/postgres/internal/named", "store/postgres/internal/partition", "store/postgres/internal/pool",
+		"store/postgres/internal/purge", "internal/postgrestest",
+	},
 	"github.com/mattn/go-sqlite3":     {"store/sqlite/internal/connection"},
 	"github.com/go-webauthn/webauthn": {"internal/passkey"},
 	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry", "fapi/fapitest"},

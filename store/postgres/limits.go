@@ -2,78 +2,29 @@ package postgres
 
 import (
 	"context"
-	"encoding/binary"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/allowance"
 )
 
-// lockAllowances holds keys until the end of the transaction, in an order that all callers have: only a statement that
-// begins after it sees what the others took. What is counted need not be on disk when a verb returns.
-const lockAllowances = `SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(l) FROM unnest($1::bigint[]) AS l`
-
-// allowanceLocks are the advisory locks of keys, each once and in their order.
-func allowanceLocks(rates []store.Rate, keys ...store.Digest) []int64 {
-	locks := make([]int64, 0, len(rates)+len(keys))
-	for _, rate := range rates {
-		locks = append(locks, int64(binary.BigEndian.Uint64(rate.Key[:])))
-	}
-	for _, key := range keys {
-		locks = append(locks, int64(binary.BigEndian.Uint64(key[:])))
-	}
-	slices.Sort(locks)
-	return slices.Compact(locks)
+// allowances is the table of what limits count, now.
+func (s *Store) allowances() allowance.Table {
+	return allowance.Table{Statements: &s.statements, Now: s.clock.Test(s.moment())}
 }
-
-// rateArrays are rates as parallel arrays, in microseconds, and the time of a test.
-func (s *Store) rateArrays(rates []store.Rate) pgx.StrictNamedArgs {
-	keys, intervals, tolerances := make([][]byte, len(rates)), make([]int64, len(rates)), make([]int64, len(rates))
-	for i := range rates {
-		keys[i], intervals[i], tolerances[i] = rates[i].Key[:], rates[i].Interval.Microseconds(), rates[i].Tolerance().Microseconds()
-	}
-	return pgx.StrictNamedArgs{"keys": keys, "intervals": intervals, "tolerances": tolerances, "now": s.clock.Test(s.moment())}
-}
-
-// wantedAllowances are the allowances of rates at the database's time. A clock that was set back must not lock a key out
-// for longer than its burst would have.
-const wantedAllowances = `clock AS MATERIALIZED (SELECT coalesce(@now::timestamptz, clock_timestamp()) AS now), rates AS MATERIALIZED (
-		SELECT key, place, each * interval '1 microsecond' AS each, tolerance * interval '1 microsecond' AS tolerance
-		FROM unnest(@keys::bytea[], @intervals::bigint[], @tolerances::bigint[]) WITH ORDINALITY AS r (key, each, tolerance, place)
-	), wanted AS MATERIALIZED (
-		SELECT r.key, r.place, r.each, r.tolerance, now, least(greatest(coalesce(a.full_at, now), now), now + r.tolerance + r.each) AS full_at
-		FROM clock, rates r LEFT JOIN allowances a ON a.key = r.key
-	)`
 
 // Allow takes one event of each allowance, or none.
 func (s *Store) Allow(ctx context.Context, rates ...store.Rate) (waits []time.Duration, err error) {
 	if err := backend.CheckRates(rates); err != nil {
 		return nil, err
 	}
-	arguments := s.named(s.rateArrays(rates))
-	err = s.run(ctx, "Allow", func(ctx context.Context, c *pgx.Conn) error {
-		waits = make([]time.Duration, 0, len(rates))
-		var batch pgx.Batch
-		batch.Queue(lockAllowances, allowanceLocks(rates))
-		batch.Queue(`WITH `+wantedAllowances+`, taken AS (
-				INSERT INTO allowances (key, full_at) SELECT key, full_at + each FROM wanted
-				WHERE NOT EXISTS (SELECT FROM wanted WHERE full_at - now > tolerance)
-				ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at
-			) SELECT greatest(0, extract(epoch FROM full_at - now - tolerance) * 1000000)::bigint FROM wanted ORDER BY place`, arguments).
-			Query(func(rows pgx.Rows) error {
-				for rows.Next() {
-					var micros int64
-					if err := rows.Scan(&micros); err != nil {
-						return err
-					}
-					waits = append(waits, time.Duration(micros)*time.Microsecond)
-				}
-				return rows.Err()
-			})
-		return c.SendBatch(ctx, &batch).Close()
+	allowances := s.allowances()
+	err = s.run(ctx, "Allow", func(ctx context.Context, c *pgx.Conn) (err error) {
+		waits, err = allowances.Take(ctx, c, rates)
+		return err
 	})
 	return waits, err
 }
@@ -83,21 +34,8 @@ func (s *Store) Refund(ctx context.Context, rates []store.Rate, whole ...store.D
 	if err := backend.CheckRates(rates); err != nil {
 		return err
 	}
-	arguments := s.rateArrays(rates)
-	delete(arguments, "tolerances")
-	delete(arguments, "now")
-	keys := make([][]byte, len(whole))
-	for i := range whole {
-		keys[i] = whole[i][:]
-	}
-	return s.run(ctx, "Refund", func(ctx context.Context, c *pgx.Conn) error {
-		var batch pgx.Batch
-		batch.Queue(lockAllowances, allowanceLocks(rates, whole...))
-		batch.Queue(`UPDATE allowances a SET full_at = a.full_at - r.each * interval '1 microsecond'
-			FROM unnest(@keys::bytea[], @intervals::bigint[]) AS r (key, each) WHERE a.key = r.key`, s.named(arguments))
-		batch.Queue(`DELETE FROM allowances WHERE key = ANY($1::bytea[])`, keys)
-		return c.SendBatch(ctx, &batch).Close()
-	})
+	allowances := s.allowances()
+	return s.run(ctx, "Refund", func(ctx context.Context, c *pgx.Conn) error { return allowances.Refund(ctx, c, rates, whole) })
 }
 
 // Taken returns how many events of each allowance are taken.
@@ -105,11 +43,9 @@ func (s *Store) Taken(ctx context.Context, rates ...store.Rate) (taken []int, er
 	if err := backend.CheckRates(rates); err != nil {
 		return nil, err
 	}
-	arguments := s.named(s.rateArrays(rates))
-	err = s.read(ctx, "Taken", func(ctx context.Context, c *pgx.Conn) error {
-		taken, err = rows(ctx, c, `WITH `+wantedAllowances+`
-			SELECT ceil(extract(epoch FROM full_at - now) / extract(epoch FROM each))::bigint FROM wanted ORDER BY place`,
-			[]any{arguments}, func(n *int) []any { return []any{n} })
+	allowances := s.allowances()
+	err = s.read(ctx, "Taken", func(ctx context.Context, c *pgx.Conn) (err error) {
+		taken, err = allowances.Taken(ctx, c, rates)
 		return err
 	})
 	return taken, err

@@ -2,11 +2,12 @@ package postgres
 
 import (
 	"context"
-	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/purge"
 )
 
 // Purge removes what is no longer needed, at most limit records of each kind. Nodes that purge concurrently
@@ -21,43 +22,29 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 			return err
 		}
 		forgotten := now.Add(-keepFor)
-		removed = 0
-		var batch pgx.Batch
-		batch.Queue(purge("requests_default", "purge_at"), now, limit)
-		batch.Queue(purge("sessions", "expires_at"), now, limit)
-		batch.Queue(purge("access_tokens_default", "expires_at"), now, limit)
-		batch.Queue(purge("refresh_tokens", "expires_at"), now, limit)
-		batch.Queue(`WITH old AS MATERIALIZED (SELECT request_id FROM pings WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-			DELETE FROM pings p USING old WHERE p.request_id = old.request_id`, now, limit)
-		batch.Queue(purge("backchannel_requests", "expires_at"), now.Add(-s.keepBackchannel), limit)
-		batch.Queue(purge("interactions_default", "expires_at"), forgotten, limit)
-		batch.Queue(purge("codes_default", "expires_at"), forgotten, limit)
-		batch.Queue(purge("grants", "expires_at"), now.Add(-s.keepGrants), limit)
-		batch.Queue(purge("initial_tokens", "expires_at"), forgotten, limit)
-		batch.Queue(purge("enrolments", "expires_at"), forgotten, limit)
-		batch.Queue(`WITH old AS MATERIALIZED (SELECT subject, client_id FROM consents WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-			DELETE FROM consents k USING old WHERE k.subject = old.subject AND k.client_id = old.client_id`, now, limit)
-		batch.Queue(`WITH old AS MATERIALIZED (SELECT subject, organisation FROM backchannel_standings
-				WHERE blocked_at IS NULL AND (denied_at IS NULL OR denied_at <= $1) LIMIT $2 FOR UPDATE SKIP LOCKED)
-			DELETE FROM backchannel_standings s USING old WHERE s.subject = old.subject AND s.organisation = old.organisation`,
-			now.Add(-store.DenialsLast), limit)
-		batch.Queue(`WITH whole AS MATERIALIZED (SELECT key FROM allowances WHERE full_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-			DELETE FROM allowances a USING whole WHERE a.key = whole.key`, now, limit)
-		results := c.SendBatch(ctx, &batch)
-		for range batch.Len() {
-			deleted, err := results.Exec()
-			if err != nil {
-				return errors.Join(err, results.Close())
-			}
-			removed += int(deleted.RowsAffected())
+		ended := func(table, column string, before time.Time) purge.Rows {
+			return purge.Rows{Table: table, Key: "id", Over: column + " <= $1", Before: before}
 		}
-		return results.Close()
+		removed, err = purge.Run(ctx, c, limit, []purge.Rows{
+			ended("requests_default", "purge_at", now),
+			ended("sessions", "expires_at", now),
+			ended("access_tokens_default", "expires_at", now),
+			ended("refresh_tokens", "expires_at", now),
+			{Table: "pings", Key: "request_id", Over: "expires_at <= $1", Before: now},
+			ended("backchannel_requests", "expires_at", now.Add(-s.keepBackchannel)),
+			ended("interactions_default", "expires_at", forgotten),
+			ended("codes_default", "expires_at", forgotten),
+			ended("grants", "expires_at", now.Add(-s.keepGrants)),
+			ended("initial_tokens", "expires_at", forgotten),
+			ended("enrolments", "expires_at", forgotten),
+			{Table: "consents", Key: "subject, client_id", Over: "expires_at <= $1", Before: now},
+			{
+				Table: "backchannel_standings", Key: "subject, organisation",
+				Over: "blocked_at IS NULL AND (denied_at IS NULL OR denied_at <= $1)", Before: now.Add(-store.DenialsLast),
+			},
+			{Table: "allowances", Key: "key", Over: "full_at <= $1", Before: now},
+		})
+		return err
 	})
 	return removed, err
-}
-
-// purge is the statement that removes at most $2 rows whose time, in column, was over at $1.
-func purge(table, column string) string {
-	return `WITH old AS MATERIALIZED (SELECT id FROM ` + table + ` WHERE ` + column + ` <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-		DELETE FROM ` + table + ` USING old WHERE ` + table + `.id = old.id`
 }
