@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"countersign/internal/admin"
 	"countersign/internal/audit"
 	"countersign/internal/auditlog"
 	"countersign/internal/console"
-	"countersign/internal/jose"
 	"countersign/store"
 )
 
@@ -55,11 +53,7 @@ func (c auditVerify) Run(ctx context.Context, p *program) error {
 		return c.files(p)
 	}
 	return p.withStore(ctx, func(s store.Store) error {
-		keys, err := c.keys(ctx, s)
-		if err != nil {
-			return err
-		}
-		options, err := c.options(keys)
+		options, err := c.options(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -76,11 +70,7 @@ func (c auditVerify) files(p *program) error {
 	if c.JWKS == "" {
 		return admin.Usagef("--file needs --jwks: keys from the place where the log may have been changed prove nothing")
 	}
-	keys, err := c.keys(context.Background(), nil)
-	if err != nil {
-		return err
-	}
-	options, err := c.options(keys)
+	options, err := c.options(context.Background(), nil)
 	if err != nil {
 		return err
 	}
@@ -91,28 +81,20 @@ func (c auditVerify) files(p *program) error {
 	return p.verdict(report, 0)
 }
 
-// keys are those of the file, or else of the store.
-func (c auditVerify) keys(ctx context.Context, s store.Keys) (jose.KeySet, error) {
+// options are the keys of the file, or else of the store, and the checkpoints that were kept.
+func (c auditVerify) options(ctx context.Context, s store.Keys) (o audit.Options, err error) {
 	if c.JWKS == "" {
-		return auditlog.Keys(ctx, s)
+		o.Keys, err = auditlog.Keys(ctx, s)
+	} else if o.Keys, err = auditlog.ReadKeys(c.JWKS); err != nil {
+		err = fmt.Errorf("--jwks: %w", err)
 	}
-	raw, err := os.ReadFile(c.JWKS)
 	if err != nil {
-		return jose.KeySet{}, err
+		return o, err
 	}
-	keys, err := jose.ParseKeySet(raw)
-	if err != nil {
-		return jose.KeySet{}, fmt.Errorf("--jwks: %s: %w", c.JWKS, err)
+	if o.Anchors, err = auditlog.ReadAnchors(c.Checkpoint, o.Keys); err != nil {
+		return o, fmt.Errorf("--checkpoint: %w", err)
 	}
-	return keys, nil
-}
-
-func (c auditVerify) options(keys jose.KeySet) (audit.Options, error) {
-	anchors, err := auditlog.ReadAnchors(c.Checkpoint, keys)
-	if err != nil {
-		return audit.Options{}, fmt.Errorf("--checkpoint: %w", err)
-	}
-	return audit.Options{Keys: keys, Anchors: anchors}, nil
+	return o, nil
 }
 
 // verdict prints what was found.

@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"countersign/internal/console"
 	"countersign/internal/database"
-	"countersign/store/sqlite"
 )
-
-// errOwnTools is for a store that has its own.
-var errOwnTools = errors.New("the store is PostgreSQL: back it up with its own tools, such as pg_basebackup or pg_dump (SQLite only is backed up by this command)")
 
 // backupCommand copies the embedded database.
 type backupCommand struct {
@@ -28,14 +23,15 @@ Examples:
 
 // Run implements the command.
 func (c backupCommand) Run(ctx context.Context, p *program) error {
-	settings, err := p.sqlite()
+	settings, err := p.loadConfig()
 	if err != nil {
 		return err
 	}
-	if err := sqlite.Backup(ctx, settings, c.File); err != nil {
+	of, err := database.Backup(ctx, settings, c.File, p.now)
+	if err != nil {
 		return err
 	}
-	p.printf("%s: a checked copy of %s\n", c.File, settings.File)
+	p.printf("%s: a checked copy of %s\n", c.File, of)
 	return nil
 }
 
@@ -58,40 +54,20 @@ Examples:
 
 // Run implements the command.
 func (c restoreCommand) Run(ctx context.Context, p *program) error {
-	settings, err := p.sqlite()
+	settings, err := p.loadConfig()
 	if err != nil {
 		return err
 	}
-	all, err := p.loadConfig()
+	done, err := database.Restore(ctx, settings, c.File, p.now)
 	if err != nil {
 		return err
 	}
-	until, undo, err := database.BeginRestore(all, p.now())
-	if err != nil {
-		return err
+	p.printf("%s: restored from %s\n", done.File, c.File)
+	if done.Kept != "" {
+		p.printf("what was there is in %s\n", done.Kept)
 	}
-	kept, err := sqlite.Restore(ctx, settings, c.File)
-	if err != nil {
-		return errors.Join(err, undo())
-	}
-	p.printf("%s: restored from %s\n", settings.File, c.File)
-	if kept != "" {
-		p.printf("what was there is in %s\n", kept)
-	}
-	if !until.IsZero() {
-		p.printf("the server starts from %s on: what was used since the backup could be used again before\n", console.Time(until))
+	if !done.Until.IsZero() {
+		p.printf("the server starts from %s on: what was used since the backup could be used again before\n", console.Time(done.Until))
 	}
 	return nil
-}
-
-// sqlite is the configured embedded store.
-func (p *program) sqlite() (sqlite.Config, error) {
-	c, err := p.loadConfig()
-	if err != nil {
-		return sqlite.Config{}, err
-	}
-	if c.Store.Driver == "postgres" {
-		return sqlite.Config{}, errOwnTools
-	}
-	return sqlite.Config{File: c.Store.File.Path(), Now: p.now}, nil
 }

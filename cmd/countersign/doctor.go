@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 	"time"
 
 	"countersign/internal/buildinfo"
@@ -137,13 +135,8 @@ func (c doctorIngressCommand) Run(ctx context.Context, p *program) error {
 	}
 	ingress := doctor.Ingress{URL: c.URL, ClientID: c.ClientID, Certificate: own, Now: p.now}
 	if c.CA != "" {
-		encoded, err := os.ReadFile(c.CA)
-		if err != nil {
-			return err
-		}
-		ingress.Roots = x509.NewCertPool()
-		if !ingress.Roots.AppendCertsFromPEM(encoded) {
-			return fmt.Errorf("--ca: %s holds no certificate in PEM form", c.CA)
+		if ingress.Roots, err = doctor.ReadRoots(c.CA); err != nil {
+			return fmt.Errorf("--ca: %w", err)
 		}
 	}
 	checks, err := ingress.Checks()

@@ -3,11 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"countersign/ciba"
@@ -130,11 +128,7 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		return p.printJSON(struct {
-			admin.ListedKey
-			URIs   []string        `json:"uris"`
-			Public json.RawMessage `json:"public"`
-		}{admin.ListKey(k), k.URIs, k.Public})
+		return p.printJSON(admin.ShowKey(k))
 	})
 }
 
@@ -258,16 +252,6 @@ func (c keysImportReplica) Run(ctx context.Context, p *program) error {
 // errBadKey ends a command whose table has said what is wrong.
 var errBadKey = errors.New("not every key is as it should be")
 
-// verifiedKey is what a key did in an HSM, as JSON too.
-type verifiedKey struct {
-	KID       string `json:"kid"`
-	Algorithm string `json:"alg"`
-	State     string `json:"state"`
-	HSM       string `json:"hsm,omitempty"`
-	OK        bool   `json:"ok"`
-	Outcome   string `json:"outcome"`
-}
-
 type keysVerify struct {
 	Transcript string `type:"path" placeholder:"FILE" help:"Verify a transcript instead of the keys."`
 	jsonLines
@@ -293,15 +277,8 @@ func (c keysVerify) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		good, verified := true, make([]verifiedKey, len(outcomes))
-		for i, o := range outcomes {
-			one := verifiedKey{o.Key.ID, o.Key.Algorithm, o.Key.State, o.Token, o.Err == nil, ceremony.Does(signer.Algorithm(o.Key.Algorithm))}
-			if o.Err != nil {
-				good, one.Outcome = false, o.Err.Error()
-			}
-			verified[i] = one
-		}
-		err = console.List(p.stdout, c.JSON, verified, []string{"KID", "ALG", "STATE", "HSM", "OUTCOME"}, func(v verifiedKey) []string {
+		verified, good := ceremony.List(outcomes)
+		err = console.List(p.stdout, c.JSON, verified, []string{"KID", "ALG", "STATE", "HSM", "OUTCOME"}, func(v ceremony.ListedOutcome) []string {
 			return []string{v.KID, v.Algorithm, v.State, cmp.Or(v.HSM, "-"), v.Outcome}
 		})
 		if err != nil || good {
@@ -327,16 +304,11 @@ func (c keysVerify) transcript(ctx context.Context, p *program) error {
 	p.printf("%s: %s of the %s key %s on %s at %s by %q, signed by %s\n",
 		c.Transcript, said.Command, said.Algorithm, said.KID, said.Host, said.At, said.Operators, signedBy)
 	return p.withStore(ctx, func(s store.Store) error {
-		keys, err := s.Keys(ctx)
-		if err != nil {
-			return err
+		gone, err := said.Gone(ctx, s)
+		for _, kid := range gone {
+			p.printf("the key %s is not among those of this server now\n", kid)
 		}
-		for _, kid := range []string{said.KID, said.SignedBy} {
-			if kid != "" && !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == kid }) {
-				p.printf("the key %s is not among those of this server now\n", kid)
-			}
-		}
-		return nil
+		return err
 	})
 }
 

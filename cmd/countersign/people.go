@@ -33,18 +33,6 @@ type whom struct {
 	By   string `enum:"any,name,subject" default:"any" help:"What that is: any, name or subject."`
 }
 
-// subject finds the user's subject.
-func (w whom) subject(ctx context.Context, a *admin.Admin) (string, error) {
-	switch w.By {
-	case "name":
-		user, err := a.User(ctx, w.User)
-		return user.Subject, err
-	case "subject":
-		return w.User, nil
-	}
-	return a.Who(ctx, w.User)
-}
-
 type peopleExport struct {
 	whom
 	Out string `type:"path" placeholder:"FILE" help:"A new file, which only its owner can read; else standard output."`
@@ -53,7 +41,7 @@ type peopleExport struct {
 // Run implements the command.
 func (c peopleExport) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		subject, err := c.subject(ctx, a)
+		subject, err := a.Find(ctx, c.User, c.By)
 		if err != nil {
 			return err
 		}
@@ -78,7 +66,7 @@ type peopleErase struct {
 // Run implements the command.
 func (c peopleErase) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		subject, err := c.subject(ctx, a)
+		subject, err := a.Find(ctx, c.User, c.By)
 		if err != nil {
 			return err
 		}

@@ -119,6 +119,16 @@ func ListKey(k store.Key) ListedKey {
 	return ListedKey{k.ID, k.Algorithm, k.State, k.Uses, k.CreatedAt.UTC(), k.ActivatedAt.UTC(), k.RetiredAt.UTC()}
 }
 
+// ShownKey is a key with its public half, as JSON.
+type ShownKey struct {
+	ListedKey
+	URIs   []string        `json:"uris"`
+	Public json.RawMessage `json:"public"`
+}
+
+// ShowKey describes a key with its public half.
+func ShowKey(k store.Key) ShownKey { return ShownKey{ListKey(k), k.URIs, k.Public} }
+
 // ListKeys lists the keys of the server.
 func ListKeys(ctx context.Context, s store.Keys) ([]ListedKey, error) {
 	keys, err := s.Keys(ctx)

@@ -29,6 +29,18 @@ func (a *Admin) Who(ctx context.Context, nameOrSubject string) (subject string, 
 	return "", Usagef("%q is the name of the user with the subject %s, and the subject of another: give --by name or --by subject", nameOrSubject, user.Subject)
 }
 
+// Find finds the subject of a user by what is given: a name, a subject, or any of them, as [Admin.Who] does.
+func (a *Admin) Find(ctx context.Context, given, by string) (subject string, err error) {
+	switch by {
+	case "name":
+		user, err := a.User(ctx, given)
+		return user.Subject, err
+	case "subject":
+		return given, nil
+	}
+	return a.Who(ctx, given)
+}
+
 // Person returns all that is stored about a subject.
 func (a *Admin) Person(ctx context.Context, subject string) (store.UserData, error) {
 	person, err := a.Store.UserData(ctx, subject)

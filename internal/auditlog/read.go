@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -99,4 +100,17 @@ func Keys(ctx context.Context, s store.Keys) (jose.KeySet, error) {
 		keys = append(keys, key)
 	}
 	return jose.NewKeySet(keys...), nil
+}
+
+// ReadKeys reads such keys from a file, a JWK Set.
+func ReadKeys(file string) (jose.KeySet, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return jose.KeySet{}, err
+	}
+	keys, err := jose.ParseKeySet(raw)
+	if err != nil {
+		return jose.KeySet{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return keys, nil
 }

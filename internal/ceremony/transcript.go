@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"countersign/internal/hsm"
@@ -169,6 +170,20 @@ func ReadTranscript(raw []byte) (Statement, error) {
 		return Statement{}, err
 	}
 	return said, sameStatement(said, t.Statement)
+}
+
+// Gone are the keys of a statement that are not among those of the server now.
+func (s Statement) Gone(ctx context.Context, keys store.Keys) (gone []string, err error) {
+	known, err := keys.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, kid := range []string{s.KID, s.SignedBy} {
+		if kid != "" && !slices.ContainsFunc(known, func(k store.Key) bool { return k.ID == kid }) {
+			gone = append(gone, kid)
+		}
+	}
+	return gone, nil
 }
 
 // verify checks the signature with the key that the statement shows.

@@ -64,6 +64,28 @@ func verifyKey(ctx context.Context, tokens hsm.Tokens, k store.Key) ([]Outcome, 
 	return all, nil
 }
 
+// ListedOutcome is an outcome as it is listed, as JSON too.
+type ListedOutcome struct {
+	KID       string `json:"kid"`
+	Algorithm string `json:"alg"`
+	State     string `json:"state"`
+	HSM       string `json:"hsm,omitempty"`
+	OK        bool   `json:"ok"`
+	Outcome   string `json:"outcome"`
+}
+
+// List describes outcomes, and reports whether all are good.
+func List(outcomes []Outcome) (listed []ListedOutcome, good bool) {
+	listed, good = make([]ListedOutcome, len(outcomes)), true
+	for i, o := range outcomes {
+		listed[i] = ListedOutcome{o.Key.ID, o.Key.Algorithm, o.Key.State, o.Token, o.Err == nil, Does(signer.Algorithm(o.Key.Algorithm))}
+		if o.Err != nil {
+			good, listed[i].Outcome = false, o.Err.Error()
+		}
+	}
+	return listed, good
+}
+
 // Does says in a word what a good key does.
 func Does(alg signer.Algorithm) string {
 	if alg.Decrypts() {

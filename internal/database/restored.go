@@ -1,6 +1,7 @@
 package database
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"countersign/internal/config"
+	"countersign/store/sqlite"
 )
 
 const (
@@ -21,10 +23,57 @@ const (
 // marker is the file that keeps a restored database from being served too soon.
 func marker(c *config.Config) string { return c.Store.File.Path() + ".restored" }
 
-// BeginRestore notes, before an embedded database is replaced by a backup, until when it must not be served: what was used
+// errOwnTools is for a store that has its own.
+var errOwnTools = errors.New("the store is PostgreSQL: back it up with its own tools, such as pg_basebackup or pg_dump (SQLite only is backed up by this command)")
+
+// embedded is the configured embedded store.
+func embedded(c *config.Config, now func() time.Time) (sqlite.Config, error) {
+	if c.Store.Driver == "postgres" {
+		return sqlite.Config{}, errOwnTools
+	}
+	return sqlite.Config{File: c.Store.File.Path(), Now: now}, nil
+}
+
+// Backup writes a consistent copy of the configured embedded database into a new file while the server runs, and checks it. It
+// returns the name of the database.
+func Backup(ctx context.Context, c *config.Config, file string, now func() time.Time) (of string, err error) {
+	settings, err := embedded(c, now)
+	if err != nil {
+		return "", err
+	}
+	return settings.File, sqlite.Backup(ctx, settings, file)
+}
+
+// Restored is a database that was replaced by a backup.
+type Restored struct {
+	File string
+	// Kept is where what was there before is, or empty.
+	Kept string
+	// Until is before what time it must not be served; zero when it can be at once.
+	Until time.Time
+}
+
+// Restore replaces the configured embedded database by a backup that [Backup] wrote.
+func Restore(ctx context.Context, c *config.Config, file string, now func() time.Time) (Restored, error) {
+	settings, err := embedded(c, now)
+	if err != nil {
+		return Restored{}, err
+	}
+	until, undo, err := beginRestore(c, now())
+	if err != nil {
+		return Restored{}, err
+	}
+	kept, err := sqlite.Restore(ctx, settings, file)
+	if err != nil {
+		return Restored{}, errors.Join(err, undo())
+	}
+	return Restored{settings.File, kept, until}, nil
+}
+
+// beginRestore notes, before an embedded database is replaced by a backup, until when it must not be served: what was used
 // once after the backup is forgotten, and could be used again while it is valid. The time is zero when nothing is: the
 // database that is replaced was last written long enough ago. undo takes the note back, when nothing was replaced.
-func BeginRestore(c *config.Config, now time.Time) (until time.Time, undo func() error, err error) {
+func beginRestore(c *config.Config, now time.Time) (until time.Time, undo func() error, err error) {
 	lastUse := now
 	if info, err := os.Stat(c.Store.File.Path()); err == nil && info.ModTime().Before(now) {
 		lastUse = info.ModTime()
@@ -58,7 +107,7 @@ func BeginRestore(c *config.Config, now time.Time) (until time.Time, undo func()
 	return until, undo, note(until)
 }
 
-// Rested reports that a restored database must not be served yet. Once it may be, the note of [BeginRestore] is removed.
+// Rested reports that a restored database must not be served yet. Once it may be, the note of [Restore] is removed.
 func Rested(c *config.Config, now time.Time) error {
 	if c.Store.Driver == "postgres" {
 		return nil

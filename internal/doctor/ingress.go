@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -34,6 +35,19 @@ type Ingress struct {
 	Now   func() time.Time
 
 	sessions tls.ClientSessionCache
+}
+
+// ReadRoots reads the authorities of an ingress from a file, PEM.
+func ReadRoots(file string) (*x509.CertPool, error) {
+	encoded, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(encoded) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return roots, nil
 }
 
 // certificateSizes are those of certificates that may be too large for an ingress, in KiB.
