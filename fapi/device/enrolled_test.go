@@ -84,6 +84,7 @@ func TestFD83LevelOfEnrolment(t *testing.T) {
 		alice.RemoveLast(alice.Send(on, "/device/settings", "remove-passkey", "id", on.One(t, `name="id" value="([^"]+)"`)))
 		alice.Send(on, "/device/settings", "sign-out")
 		alice.SignIn("alice")
+		w.Clock.Advance(2 * time.Minute) // changes are limited
 		lowered := newApp(t, w)
 		if r := enrolled(lowered, code(t, alice)); r.Status != http.StatusCreated {
 			t.Fatalf("%d %s", r.Status, r.Raw)
