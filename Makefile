@@ -42,7 +42,9 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
 # Packages whose tests race goroutines against each other: they are tested with the race detector, the others without it.
 RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./mtls/... \
 	$(addprefix ./internal/,auditlog ceremony directory flowclient limit outbound serve)
-PLAIN = $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE))")
+# Measures answers in milliseconds: it is tested by itself.
+ALONE = ./bench/abuse
+PLAIN = $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE) $(ALONE))")
 RACE_FLAGS =
 
 # opencryptoki's daemon wants root, and so does a small disk for PostgreSQL. Whoever is somebody else tests without them.
@@ -90,6 +92,7 @@ test-compile: toolchain
 test-plain: packages-test toolchain
 	@# While nothing runs that looks at a clock.
 	@CGO_ENABLED=1 $(STAGE) "build kryoptic, once, and try it" $(GO) test -count=1 -timeout 30m -run '^TestContractKryoptic$$' ./signer/pkcs11
+	@CGO_ENABLED=1 $(STAGE) "test honest users beside floods" $(GO) test -count=1 -timeout 30m $(ALONE)
 	@$(STAGE) "test what shares nothing" $(GO) test -count=1 -timeout 30m $(AS_ROOT) $(PLAIN)
 
 test-race: packages-test toolchain

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,9 +25,9 @@ const (
 	// decisionsPerApp is how many requests one user is asked: a node lets one user decide 30 times at once, and then every
 	// two seconds.
 	decisionsPerApp = 25
-	// mostApps bounds how many users there are.
-	mostApps = 100
-	asker    = "asker"
+	// leastApps and mostApps bound how many users there are: one who denies is not asked again at once.
+	leastApps, mostApps = 8, 100
+	asker               = "asker"
 )
 
 // backchannel is a run of two nodes that race polls and decisions of many CIBA requests: each request ends in one
@@ -67,7 +68,7 @@ func (s settings) raceBackchannel(ctx context.Context, lab *servers.Lab) (*backc
 		return nil, err
 	}
 	b := &backchannel{journal: newJournal(), requests: s.requests}
-	if err := b.enroll(ctx, server, installation, min(mostApps, 1+(s.requests-1)/decisionsPerApp)); err != nil {
+	if err := b.enroll(ctx, server, installation, min(mostApps, max(leastApps, 1+(s.requests-1)/decisionsPerApp))); err != nil {
 		return nil, err
 	}
 	b.race(ctx)
@@ -170,7 +171,7 @@ func (b *backchannel) race(ctx context.Context) {
 // raceOne races for one request. Its decision is one thing that can be made once, and its auth_req_id is another.
 func (b *backchannel) raceOne(ctx context.Context, number int) error {
 	apps := b.apps[number%len(b.apps)]
-	reply, err := b.clients[0].Ask(ctx, url.Values{"login_hint": {apps[0].ID}})
+	reply, err := b.ask(ctx, apps[0].ID)
 	if err != nil {
 		return err
 	}
@@ -247,6 +248,25 @@ func (b *backchannel) raceOne(ctx context.Context, number int) error {
 			won.Load(), allowed.Load(), fetched.Load(), last))
 	}
 	return errors.Join(failures...)
+}
+
+// ask asks a user; one who has just denied, as soon as that is allowed.
+func (b *backchannel) ask(ctx context.Context, user string) (flowclient.Reply, error) {
+	for {
+		reply, err := b.clients[0].Ask(ctx, url.Values{"login_hint": {user}})
+		if err != nil || reply.Status != http.StatusTooManyRequests {
+			return reply, err
+		}
+		wait, err := strconv.Atoi(reply.Header.Get("Retry-After"))
+		if err != nil {
+			return reply, fmt.Errorf("a refusal without Retry-After: %s", reply.Body)
+		}
+		select {
+		case <-time.After(time.Duration(wait) * time.Second):
+		case <-ctx.Done():
+			return reply, ctx.Err()
+		}
+	}
 }
 
 // String is the line at the end of a run.
