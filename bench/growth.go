@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"countersign/bench/servers"
@@ -17,13 +18,18 @@ type growth struct {
 	m *machine
 	// few and many are how many grants there are.
 	few, many int
-	// data keeps the databases; they are made once.
+	// sqlite has the databases be files of SQLite, which are made each time.
+	sqlite bool
+	// data keeps those of PostgreSQL; they are made once.
 	data string
 }
 
 // tellGrowth measures, prints and writes.
-func (m *machine) tellGrowth(ctx context.Context) error {
-	g := growth{m: m, data: m.growthData}
+func (m *machine) tellGrowth(ctx context.Context, watch func() (string, error)) error {
+	g := growth{m: m, data: m.growthData, sqlite: m.growthStore == "sqlite"}
+	if !g.sqlite && m.growthStore != "postgres" {
+		return fmt.Errorf("-growth-store %q is neither postgres nor sqlite", m.growthStore)
+	}
 	if _, err := fmt.Sscanf(m.growth, "%d,%d", &g.few, &g.many); err != nil || g.few < 1 || g.many < g.few {
 		return fmt.Errorf("-growth %q is not two numbers, the smaller one first", m.growth)
 	}
@@ -41,9 +47,14 @@ func (m *machine) tellGrowth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(results.table().text())
+	said, noise := watch()
+	results.noise = said
+	fmt.Println(results.table().Text() + "\n" + said)
 	if m.write == "" {
 		return nil
+	}
+	if noise != nil {
+		return fmt.Errorf("nothing is written: %w", noise)
 	}
 	return results.write(m.write)
 }
@@ -52,14 +63,25 @@ func (m *machine) tellGrowth(ctx context.Context) error {
 type grown struct {
 	target
 	grants int
-	proxy  *pgproxy.Proxy
-	// size is what the database has on the disk.
-	size string
+	// proxy counts round trips to PostgreSQL; nil for SQLite.
+	proxy *pgproxy.Proxy
+	// size is what the database has on the disk, in bytes.
+	size func() (int64, error)
 }
 
 func (s *grown) end() {
 	s.Close()
-	_ = s.proxy.Close() // its server has ended
+	if s.proxy != nil {
+		_ = s.proxy.Close() // its server has ended
+	}
+}
+
+// trips are the round trips until now.
+func (s *grown) trips() int64 {
+	if s.proxy == nil {
+		return 0
+	}
+	return s.proxy.RoundTrips()
 }
 
 // maxGrowth is the goal: how much more a flow may cost with many grants; maxTrips how often it may wait for the database.
@@ -76,10 +98,16 @@ type grownSample struct {
 
 // growthResults are the samples of each step, few and many side by side, by round.
 type growthResults struct {
-	few, many         int
-	fewSize, manySize string
-	rounds            int
-	samples           map[string][][2]grownSample
+	few, many int
+	sqlite    bool
+	// sizes are those of the databases in bytes before anything was measured, and grew is by how much they grew, for each
+	// operation.
+	sizes  [2]int64
+	grew   [2]float64
+	rounds int
+	noise  string
+
+	samples map[string][][2]grownSample
 }
 
 // measure has both servers take turns.
@@ -93,45 +121,73 @@ func (g growth) measure(ctx context.Context) (*growthResults, error) {
 		}
 	}()
 	for i, grants := range []int{g.few, g.many} {
-		fmt.Printf("starting PostgreSQL with %d grants\n", grants)
+		fmt.Printf("starting with %d grants\n", grants)
 		var err error
 		if both[i], err = g.start(ctx, grants); err != nil {
 			return nil, fmt.Errorf("%d grants: %w", grants, err)
 		}
 	}
 	steps := g.m.chosen()
-	for _, s := range both {
+	results := &growthResults{few: g.few, many: g.many, sqlite: g.sqlite, rounds: g.m.rounds, samples: map[string][][2]grownSample{}}
+	if results.rounds == 0 {
+		results.rounds = growthRounds
+	}
+	for i, s := range both {
 		if err := s.prepare(ctx, g.m.workers); err != nil {
 			return nil, err
 		}
-		if err := s.warm(ctx, steps, g.m.seconds); err != nil {
+		if err := s.warm(ctx, steps, g.m.workers, g.m.seconds); err != nil {
+			return nil, err
+		}
+		var err error
+		if results.sizes[i], err = s.size(); err != nil {
 			return nil, err
 		}
 	}
-	results := &growthResults{few: g.few, many: g.many, fewSize: both[0].size, manySize: both[1].size, rounds: g.m.rounds, samples: map[string][][2]grownSample{}}
-	for round := range g.m.rounds {
+	var operations [2]int
+	for round := range results.rounds {
 		for _, step := range steps {
 			var pair [2]grownSample
 			for turn := range both {
 				i := (turn + round) % 2 // nobody always comes first
-				before := both[i].proxy.RoundTrips()
-				measured, err := both[i].measure(ctx, step, g.m.seconds)
+				before := both[i].trips()
+				measured, err := both[i].measure(ctx, step, g.m.workers, g.m.seconds)
 				if err != nil {
 					return nil, fmt.Errorf("%d grants, %s: %w", both[i].grants, step.name, err)
 				}
 				// Each actor goes through the step, or a flow, once before what is counted.
-				trips := float64(both[i].proxy.RoundTrips()-before) / float64(measured.Operations+g.m.workers)
+				done := measured.Operations + g.m.workers
+				operations[i] += done
+				trips := float64(both[i].trips()-before) / float64(done)
 				pair[i] = grownSample{measured, trips}
 				fmt.Printf("round %d  %9d grants  %-20s %7.3f ms CPU  %5.2f round trips\n", round+1, both[i].grants, step.name, measured.CPU, trips)
 			}
 			results.samples[step.name] = append(results.samples[step.name], pair)
 		}
 	}
+	for i, s := range both {
+		size, err := s.size()
+		if err != nil {
+			return nil, err
+		}
+		results.grew[i] = float64(size-results.sizes[i]) / float64(operations[i])
+	}
 	return results, nil
 }
 
-// start starts a server on a database with so many grants, which is made when it is not there.
+// growthRounds is how often each pair is measured where nobody says.
+const growthRounds = 20
+
+// start starts a server on a database with so many grants.
 func (g growth) start(ctx context.Context, grants int) (*grown, error) {
+	if g.sqlite {
+		return g.startSQLite(ctx, grants)
+	}
+	return g.startPostgres(ctx, grants)
+}
+
+// startPostgres starts a server on a PostgreSQL with so many grants, which is made when it is not there.
+func (g growth) startPostgres(ctx context.Context, grants int) (*grown, error) {
 	folder := filepath.Join(g.data, fmt.Sprint(grants))
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
@@ -163,12 +219,13 @@ func (g growth) start(ctx context.Context, grants int) (*grown, error) {
 		s.end()
 		return nil, err
 	}
-	size, err := g.psql(ctx, database.Folder, "-Atc", "SELECT pg_size_pretty(pg_database_size('countersign'))").Output()
-	if err != nil {
-		s.end()
-		return nil, err
+	s.size = func() (int64, error) {
+		raw, err := g.psql(ctx, database.Folder, "-Atc", "SELECT pg_database_size('countersign')").Output()
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
 	}
-	s.size = strings.TrimSpace(string(size))
 	return s, nil
 }
 

@@ -1,42 +1,54 @@
 package main
 
 import (
+	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"countersign/bench/chart"
+	"countersign/bench/measure"
 )
 
-// of summarises a figure of a step over the rounds.
-func (r *growthResults) of(step string, figure func([2]grownSample) float64) summary {
+// of is the median of a figure of a step over the rounds.
+func (r *growthResults) of(step string, figure func([2]grownSample) float64) float64 {
 	var values []float64
 	for _, pair := range r.samples[step] {
 		values = append(values, figure(pair))
 	}
-	return summarise(values)
+	return measure.Median(values)
 }
 
 // growth is what a step costs with many grants against few, of the same round.
-func (r *growthResults) growth(step string) summary {
-	return r.of(step, func(p [2]grownSample) float64 { return p[1].CPU / p[0].CPU })
+func (r *growthResults) growth(step string) measure.Estimate {
+	var ratios []float64
+	for _, pair := range r.samples[step] {
+		ratios = append(ratios, pair[1].CPU/pair[0].CPU)
+	}
+	return measure.Geometric(ratios)
 }
 
-func (r *growthResults) table() table {
-	t := table{{"step", fmt.Sprintf("ms of CPU with %s grants", count(r.few)), fmt.Sprintf("with %s", count(r.many)), "ratio", "goal", "round trips", "goal", ""}}
-	spread := func(s summary) string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.least, s.most) }
+func (r *growthResults) table() measure.Table {
+	t := measure.Table{{"step", fmt.Sprintf("ms of CPU with %s grants", count(r.few)), fmt.Sprintf("with %s", count(r.many)), "ratio", "goal", ""}}
+	if !r.sqlite {
+		t[0] = append(t[0], "round trips", "goal", "")
+	}
 	for _, step := range steps() {
 		if len(r.samples[step.name]) == 0 {
 			continue
 		}
 		growth := r.growth(step.name)
-		trips := r.of(step.name, func(p [2]grownSample) float64 { return max(p[0].Trips, p[1].Trips) })
-		t = append(t, []string{step.name,
-			spread(r.of(step.name, func(p [2]grownSample) float64 { return p[0].CPU })),
-			spread(r.of(step.name, func(p [2]grownSample) float64 { return p[1].CPU })),
-			spread(growth), fmt.Sprintf("%.2f", maxGrowth), fmt.Sprintf("%.2f", trips.median), fmt.Sprint(maxTrips),
-			verdict(growth.median <= maxGrowth && trips.median <= maxTrips)})
+		row := []string{step.name,
+			fmt.Sprintf("%.2f", r.of(step.name, func(p [2]grownSample) float64 { return p[0].CPU })),
+			fmt.Sprintf("%.2f", r.of(step.name, func(p [2]grownSample) float64 { return p[1].CPU })),
+			growth.String(), fmt.Sprintf("%.2f", maxGrowth), measure.Verdict(growth.Mean <= maxGrowth)}
+		if !r.sqlite {
+			trips := r.of(step.name, func(p [2]grownSample) float64 { return max(p[0].Trips, p[1].Trips) })
+			row = append(row, fmt.Sprintf("%.2f", trips), fmt.Sprint(maxTrips), measure.Verdict(trips <= maxTrips))
+		}
+		t = append(t, row)
 	}
 	return t
 }
@@ -51,22 +63,34 @@ func count(n int) string {
 }
 
 func (r *growthResults) markdown() string {
-	return fmt.Sprintf("Medians over %d rounds (least to most). The database has %s on the disk with %s grants, %s with %s.\n\n%s",
-		r.rounds, r.fewSize, count(r.few), r.manySize, count(r.many), r.table().markdown())
+	size := func(i int) string { return fmt.Sprintf("%.0f MB", float64(r.sizes[i])/1e6) }
+	return fmt.Sprintf("Medians of %d rounds, and the geometric mean of the ratios of each (95 %% interval). The database has %s on the disk with %s grants and %s "+
+		"with %s. While this was measured it grew by %.0f and by %.0f bytes for each operation.\n\n%s\n%s",
+		r.rounds, size(0), count(r.few), size(1), count(r.many), r.grew[0], r.grew[1], r.table().Markdown(), r.noise)
 }
+
+//go:embed pages/performance-store.md
+var growthPage string
 
 // write writes the page and its picture.
 func (r *growthResults) write(folder string) error {
-	if err := writeBetween(filepath.Join(folder, "performance-store.md"), begin, end, r.markdown()); err != nil {
-		return err
+	part, picture := "measured: PostgreSQL", "performance-store.svg"
+	if r.sqlite {
+		part, picture = "measured: SQLite", "performance-store-sqlite.svg"
 	}
-	return os.WriteFile(filepath.Join(folder, "performance-store.svg"), []byte(r.picture()), 0o644)
+	return errors.Join(
+		measure.WritePage(filepath.Join(folder, "performance-store.md"), growthPage, part, r.markdown()),
+		os.WriteFile(filepath.Join(folder, picture), []byte(r.picture()), 0o644))
 }
 
 // picture draws each step with few and with many grants, side by side.
 func (r *growthResults) picture() string {
+	database := "PostgreSQL"
+	if r.sqlite {
+		database = "SQLite"
+	}
 	figure := chart.Bars{
-		Title:    "What growth costs a server and its PostgreSQL",
+		Title:    "What growth costs a server and its " + database,
 		Subtitle: fmt.Sprintf("Grey with %s grants in the database, green with %s; (×) is what they differ by. Medians. Less is better.", count(r.few), count(r.many)),
 		Unit:     "ms of CPU",
 	}
@@ -74,11 +98,11 @@ func (r *growthResults) picture() string {
 		if len(r.samples[step.name]) == 0 {
 			continue
 		}
-		few := r.of(step.name, func(p [2]grownSample) float64 { return p[0].CPU }).median
-		many := r.of(step.name, func(p [2]grownSample) float64 { return p[1].CPU }).median
+		few := r.of(step.name, func(p [2]grownSample) float64 { return p[0].CPU })
+		many := r.of(step.name, func(p [2]grownSample) float64 { return p[1].CPU })
 		figure.Groups = append(figure.Groups, chart.Group{Name: step.name, Bars: []chart.Bar{
 			{Value: few, Label: fmt.Sprintf("%.2f", few), Tone: chart.Other},
-			{Value: many, Label: fmt.Sprintf("%.2f (×%.2f)", many, r.growth(step.name).median), Tone: chart.Ours},
+			{Value: many, Label: fmt.Sprintf("%.2f (×%.2f)", many, r.growth(step.name).Mean), Tone: chart.Ours},
 		}})
 	}
 	return figure.SVG()

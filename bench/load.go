@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http/cookiejar"
 	"strings"
 	"time"
 
@@ -55,6 +56,21 @@ func (a *actor) flow(ctx context.Context) error {
 	}
 	a.refreshToken = issued.RefreshToken
 	if err := a.checkAlgorithm("ID token", issued.IDToken); err != nil {
+		return err
+	}
+	return a.checkToken(issued)
+}
+
+// signIn is a flow with a browser that the server does not know.
+func (a *actor) signIn(ctx context.Context) error {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return err
+	}
+	reached, fresh := *a.Browser.HTTP, *a.Browser
+	reached.Jar, fresh.HTTP = jar, &reached
+	issued, err := a.Flow(ctx, &fresh)
+	if err != nil {
 		return err
 	}
 	return a.checkToken(issued)

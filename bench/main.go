@@ -1,5 +1,5 @@
 // Command bench measures what a protocol step costs a server: Countersign, in its variants, beside other authorization
-// servers, all driven by one load generator in one run.
+// servers and beside the least that such a server can do (bench/floor), all driven by one load generator in one run.
 //
 // What is compared is CPU time, of every process that serves: the server, its PKCS#11 worker, PostgreSQL. Wall-clock
 // times depend on how busy the machine is; they are printed, and nothing is concluded from them.
@@ -7,20 +7,28 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
+	"countersign/bench/floor"
+	"countersign/bench/measure"
 	"countersign/bench/servers"
 )
 
 func main() {
-	ctx, stop := servers.Interruptible()
+	if code, ok := floor.Child(os.Args); ok {
+		os.Exit(code)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -34,56 +42,67 @@ type settings struct {
 	cache   string
 	servers string
 	steps   string
+	atOnce  string
 	workers int
 	rounds  int
 	seconds float64
-	write   string
-	samples string
-	// growth is how many grants two databases have on which the same is measured, and growthData where they are kept.
-	growth     string
-	growthData string
-	growthLoad bool
+	// lasts is how long the whole run may take, and settle how long it waits for a quiet machine.
+	lasts, settle time.Duration
+	write         string
+	samples       string
+	// growth is how many grants two databases have on which the same is measured, growthStore of which kind they are,
+	// and growthData where those of PostgreSQL are kept.
+	growth      string
+	growthStore string
+	growthData  string
+	growthLoad  bool
 }
 
-func run(ctx context.Context) (err error) {
+func (s *settings) define(flags *flag.FlagSet) {
+	flags.StringVar(&s.binary, "binary", "bin/countersign", "the countersign binary")
+	flags.StringVar(&s.cache, "cache", "bench/.cache", "where peers are installed")
+	flags.StringVar(&s.servers, "servers", "", "only the servers whose names hold one of these words; empty means all: "+strings.Join(names(), ", "))
+	flags.StringVar(&s.steps, "steps", "", "only the steps with these names; empty means all")
+	flags.StringVar(&s.atOnce, "at-once", "1 8 128", "with how many clients at once a flow is measured beside -workers")
+	flags.IntVar(&s.workers, "workers", 32, "how many clients at once")
+	flags.IntVar(&s.rounds, "rounds", 0, "how often each step is measured; 0 means as often as -for leaves time for, 3 at least")
+	flags.Float64Var(&s.seconds, "seconds", 1, "how long one slice takes")
+	flags.DurationVar(&s.lasts, "for", 11*time.Minute, "how long the whole run may take")
+	flags.DurationVar(&s.settle, "settle", 2*time.Minute, "with -write: how long to wait for a machine that is not quiet yet")
+	flags.StringVar(&s.write, "write", "", "write the page and its picture into this folder; only on a quiet machine")
+	flags.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
+	flags.StringVar(&s.growth, "growth", "", "measure one server on two databases with so many grants in them, such as 10000,10000000")
+	flags.StringVar(&s.growthStore, "growth-store", "postgres", "the kind of these databases: postgres or sqlite")
+	flags.StringVar(&s.growthData, "growth-data", filepath.Join(os.TempDir(), "countersign-growth"), "where databases of PostgreSQL are kept")
+	flags.BoolVar(&s.growthLoad, "growth-load", false, "make these databases and measure nothing")
+}
+
+func run(ctx context.Context) error {
+	began := time.Now()
 	var s settings
-	flag.StringVar(&s.binary, "binary", "bin/countersign", "the countersign binary")
-	flag.StringVar(&s.cache, "cache", "bench/.cache", "where peers are installed")
-	flag.StringVar(&s.servers, "servers", "", "only the servers whose names hold one of these words; empty means all: "+strings.Join(names(), ", "))
-	flag.StringVar(&s.steps, "steps", "", "only the steps with these names; empty means all")
-	flag.IntVar(&s.workers, "workers", 32, "how many clients at once")
-	flag.IntVar(&s.rounds, "rounds", 5, "how often each step is measured; the servers take turns")
-	flag.Float64Var(&s.seconds, "seconds", 5, "how long one measurement takes")
-	flag.StringVar(&s.write, "write", "", "write the page and its picture into this folder")
-	flag.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
-	flag.StringVar(&s.growth, "growth", "", "measure one server on two PostgreSQL databases with so many grants in them, such as 10000,10000000")
-	flag.StringVar(&s.growthData, "growth-data", "", "where these databases are kept for the next time; without it they are made anew and removed")
-	flag.BoolVar(&s.growthLoad, "growth-load", false, "make these databases and measure nothing")
+	s.define(flag.CommandLine)
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "countersign-bench-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	m := machine{settings: s, Lab: &servers.Lab{
+	defer os.RemoveAll(folder)
+	m := machine{settings: s, began: began, Lab: &servers.Lab{
 		Binary: s.binary, Cache: s.cache, Peers: filepath.Join("bench", "peers"), Folder: folder,
 	}}
+	watch, err := m.quiet(ctx)
+	if err != nil {
+		return err
+	}
 	if s.growth != "" {
-		if m.growthData == "" {
-			if s.growthLoad {
-				return errors.New("-growth-load makes databases to be kept: say where, with -growth-data")
-			}
-			m.growthData = filepath.Join(folder, "growth")
-			if err := os.Chmod(folder, 0o711); err != nil { // PostgreSQL may run as a user of its own
-				return err
-			}
-		}
-		return m.tellGrowth(ctx)
+		return m.tellGrowth(ctx, watch)
 	}
 	results, err := m.measureAll(ctx)
 	if err != nil {
 		return err
 	}
+	said, noise := watch()
+	results.noise = said
 	fmt.Println(results.text())
 	if s.samples != "" {
 		if err := results.save(s.samples); err != nil {
@@ -93,32 +112,85 @@ func run(ctx context.Context) (err error) {
 	if s.write == "" {
 		return nil
 	}
+	if err := errors.Join(noise, results.trusted()); err != nil {
+		return fmt.Errorf("nothing is written: %w", err)
+	}
 	return errors.Join(
-		writeBetween(filepath.Join(s.write, "performance.md"), begin, end, results.markdown()),
+		measure.WritePage(filepath.Join(s.write, "performance.md"), page, measured, results.markdown()),
 		os.WriteFile(filepath.Join(s.write, "performance.svg"), []byte(results.picture()), 0o644))
+}
+
+//go:embed pages/performance.md
+var page string
+
+// measured is the part of a page that is measured.
+const measured = "measured"
+
+// quiet makes sure that the machine is quiet where results are to be written, and gives what says at the end what others
+// did in the meantime.
+func (m *machine) quiet(ctx context.Context) (func() (string, error), error) {
+	this := measure.ThisMachine()
+	say := func(err error) { fmt.Println(err) }
+	err := this.Await(ctx, m.settle, say)
+	if m.write == "" {
+		err = this.Before(ctx)
+	}
+	var noisy *measure.NotQuietError
+	switch {
+	case errors.As(err, &noisy) && m.write == "":
+		fmt.Println(err, "(an indication is all that can come of it)")
+	case errors.As(err, &noisy):
+		return nil, fmt.Errorf("%w; nothing is measured to be written then (without -write it is)", err)
+	case err != nil:
+		return nil, err
+	}
+	before, err := this.Snapshot(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return func() (string, error) {
+		after, err := this.Snapshot(time.Now())
+		if err != nil {
+			return "", err
+		}
+		return this.During(before, after)
+	}, nil
 }
 
 // variant is a server that can be measured.
 type variant struct {
 	name string
 	// alg is that of its tokens.
-	alg   string
-	start func(context.Context, *machine, *servers.Server) error
+	alg string
+	// seldom is for a server that is beside the others for comparison only: it is measured in every fourth round, with
+	// -workers clients.
+	seldom bool
+	start  func(context.Context, *machine, *servers.Server) error
 }
 
 func variants() []variant {
 	return []variant{
-		{"countersign sqlite PS256", "PS256", countersign(servers.Options{})},
-		{"countersign sqlite ES256", "ES256", countersign(servers.Options{})},
-		{"countersign postgres PS256", "PS256", countersign(servers.Options{Postgres: true})},
-		{"countersign postgres ES256", "ES256", countersign(servers.Options{Postgres: true})},
-		{reference, "PS256", func(ctx context.Context, m *machine, s *servers.Server) error { return m.NodeOIDCProvider(ctx, s) }},
-		{"keycloak PS256", "PS256", func(ctx context.Context, m *machine, s *servers.Server) error { return m.Keycloak(ctx, s) }},
+		{"countersign sqlite PS256", "PS256", false, countersign(servers.Options{})},
+		{"countersign sqlite ES256", "ES256", false, countersign(servers.Options{})},
+		{"countersign postgres PS256", "PS256", false, countersign(servers.Options{Postgres: true})},
+		{"countersign postgres ES256", "ES256", false, countersign(servers.Options{Postgres: true})},
+		{reference, "PS256", false, func(ctx context.Context, m *machine, s *servers.Server) error { return m.NodeOIDCProvider(ctx, s) }},
+		{floorName("PS256"), "PS256", false, theFloor()},
+		{floorName("ES256"), "ES256", false, theFloor()},
+		{unsigned, "ES256", false, theFloor(floor.Unsigned)},
+		{"keycloak PS256", "PS256", true, func(ctx context.Context, m *machine, s *servers.Server) error { return m.Keycloak(ctx, s) }},
 	}
 }
 
-// reference is what the ratios are against: the peer's flow with PS256 tokens, in memory.
-const reference = "node-oidc-provider PS256"
+const (
+	// reference is what the ratios are against: the peer's flow with PS256 tokens, in memory.
+	reference = "node-oidc-provider PS256"
+	// unsigned is the floor with signatures that are none.
+	unsigned = "floor without token"
+	ours     = "countersign "
+)
+
+func floorName(alg string) string { return "floor " + alg }
 
 func names() []string {
 	var all []string
@@ -128,17 +200,39 @@ func names() []string {
 	return all
 }
 
-// countersign starts the binary that ships.
+// countersign starts the binary that ships. Each server has a copy of its own: pages that several share would count as a
+// part only of the memory of each.
 func countersign(o servers.Options) func(context.Context, *machine, *servers.Server) error {
 	return func(ctx context.Context, m *machine, s *servers.Server) error {
-		_, err := m.Countersign(ctx, s, o)
+		raw, err := os.ReadFile(m.Binary)
+		if err != nil {
+			return err
+		}
+		lab := *m.Lab
+		lab.Binary = filepath.Join(m.Folder, strings.ReplaceAll(s.Name, " ", "-"))
+		if err := os.WriteFile(lab.Binary, raw, 0o755); err != nil {
+			return err
+		}
+		_, err = lab.Countersign(ctx, s, o)
 		return err
+	}
+}
+
+// theFloor starts this program as the floor server.
+func theFloor(environment ...string) func(context.Context, *machine, *servers.Server) error {
+	return func(ctx context.Context, m *machine, s *servers.Server) error {
+		program, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		return m.Floor(ctx, s, program, floor.Command, environment...)
 	}
 }
 
 // machine is one run.
 type machine struct {
 	settings
+	began time.Time
 	*servers.Lab
 }
 
@@ -148,49 +242,14 @@ func (m *machine) chosen() []step {
 	return slices.DeleteFunc(steps(), func(s step) bool { return len(named) > 0 && !slices.Contains(named, s.name) })
 }
 
-// measureAll starts the servers and measures them in turns, so that all meet the same machine.
-func (m *machine) measureAll(ctx context.Context) (*results, error) {
-	var up []*target
-	all := &results{workers: m.workers, rounds: m.rounds, processors: runtime.NumCPU()}
-	defer func() {
-		for _, s := range up {
-			s.Close()
-		}
-	}()
-	wanted := strings.Fields(m.servers)
-	for _, v := range variants() {
-		if len(wanted) > 0 && !slices.ContainsFunc(wanted, func(w string) bool { return strings.Contains(v.name, w) }) {
-			continue
-		}
-		fmt.Printf("starting %s\n", v.name)
-		s := &target{Server: &servers.Server{Name: v.name, Alg: v.alg}}
-		up = append(up, s)
-		all.servers = append(all.servers, v.name)
-		if err := v.start(ctx, m, s.Server); err != nil {
-			return nil, fmt.Errorf("%s: %w", v.name, err)
-		}
-		if err := s.prepare(ctx, m.workers); err != nil {
-			return nil, fmt.Errorf("%s: %w", v.name, err)
-		}
-	}
-	for _, s := range up {
-		fmt.Printf("warming %s\n", s.Name)
-		if err := s.warm(ctx, m.chosen(), m.seconds); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.Name, err)
-		}
-	}
-	for round := range m.rounds {
-		slices.Reverse(up) // nobody always comes after the same neighbour
-		for _, step := range m.chosen() {
-			for _, s := range up {
-				sample, err := s.measure(ctx, step, m.seconds)
-				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", s.Name, step.name, err)
-				}
-				all.add(s.Name, step.name, sample)
-				fmt.Printf("round %d  %-28s %-20s %7.3f ms CPU  %6.0f a second\n", round+1, s.Name, step.name, sample.CPU, sample.Rate)
-			}
-		}
-	}
-	return all, nil
+// wanted are the servers that are measured.
+func (m *machine) wanted() []variant {
+	words := strings.Fields(m.servers)
+	return slices.DeleteFunc(variants(), func(v variant) bool {
+		return len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(v.name, w) })
+	})
+}
+
+func newResults(workers int) *results {
+	return &results{workers: workers, processors: runtime.NumCPU(), samples: map[key]map[int]sample{}, memories: map[string]memory{}}
 }

@@ -8,12 +8,15 @@ import (
 	"sync"
 	"time"
 
+	"countersign/bench/measure"
 	"countersign/bench/servers"
 )
 
 // target is a server with the clients that keep it busy.
 type target struct {
 	*servers.Server
+	// seldom is the variant's.
+	seldom bool
 	actors []*actor
 }
 
@@ -28,14 +31,16 @@ type sample struct {
 	P50 float64 `json:"p50_ms"`
 	P95 float64 `json:"p95_ms"`
 	P99 float64 `json:"p99_ms"`
-	// Memory is resident after the step, Peak the most since the server started, in MiB.
-	Memory float64 `json:"memory_mib"`
-	Peak   float64 `json:"peak_mib"`
+	// Memory is resident after the slice, Proportional the same with shared pages counted once (PSS), and Peak the most
+	// that was resident since the server started, in MiB.
+	Memory       float64 `json:"memory_mib"`
+	Proportional float64 `json:"proportional_mib"`
+	Peak         float64 `json:"peak_mib"`
 }
 
-// prepare signs each actor in and gets it a refresh token.
-func (s *target) prepare(ctx context.Context, workers int) error {
-	for range workers {
+// prepare has more actors, signs each in and gets it a refresh token.
+func (s *target) prepare(ctx context.Context, more int) error {
+	for range more {
 		a, err := newActor(s.Server)
 		if err != nil {
 			return err
@@ -48,30 +53,56 @@ func (s *target) prepare(ctx context.Context, workers int) error {
 	return nil
 }
 
-// warm has a server do everything for a while. One that compiles while it runs needs longer than the others.
-func (s *target) warm(ctx context.Context, steps []step, seconds float64) error {
+const (
+	// A server is warm when one slice is not cheaper than the best before by more than steady, after leastWarm slices. It
+	// has to be after mostWarm.
+	steady              = 0.03
+	leastWarm, mostWarm = 2, 8
+)
+
+// warm has a server do everything until it gets no cheaper. One that compiles while it runs needs longer than the others.
+func (s *target) warm(ctx context.Context, steps []step, atOnce int, seconds float64) error {
 	for _, step := range steps {
-		if _, err := s.measure(ctx, step, seconds*float64(1+s.WarmLonger)); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
+		var best float64
+		for slice := range mostWarm {
+			taken, err := s.measure(ctx, step, atOnce, seconds*float64(1+s.WarmLonger))
+			if err != nil {
+				return fmt.Errorf("%s: %w", step.name, err)
+			}
+			if warm(slice, best, taken.CPU) {
+				break
+			}
+			if best == 0 || taken.CPU < best {
+				best = taken.CPU
+			}
 		}
 	}
 	return nil
 }
 
-// measure has all actors repeat a step for some time.
-func (s *target) measure(ctx context.Context, step step, seconds float64) (sample, error) {
+// warm reports whether a server is, by the CPU time of its newest slice and the best before.
+func warm(slice int, best, newest float64) bool {
+	return slice+1 >= leastWarm && newest > best*(1-steady)
+}
+
+// measure has some actors repeat a step for some time.
+func (s *target) measure(ctx context.Context, step step, atOnce int, seconds float64) (sample, error) {
+	if atOnce > len(s.actors) {
+		return sample{}, fmt.Errorf("there are %d clients, not %d", len(s.actors), atOnce)
+	}
 	// Each goes through the step once before: connections that idled away are made again, and caches are warm. Before
 	// a refresh that is a flow, for peers that forget the token.
 	before := step.do
 	if step.fresh {
 		before = (*actor).flow
 	}
-	if _, err := s.together(ctx, func(ctx context.Context, a *actor) ([]time.Duration, error) { return nil, before(a, ctx) }); err != nil {
+	actors := s.actors[:atOnce]
+	if _, err := together(ctx, actors, func(ctx context.Context, a *actor) ([]time.Duration, error) { return nil, before(a, ctx) }); err != nil {
 		return sample{}, err
 	}
 	began, used := time.Now(), s.CPU()
 	end := began.Add(time.Duration(seconds * float64(time.Second)))
-	took, err := s.together(ctx, func(ctx context.Context, a *actor) (took []time.Duration, err error) {
+	took, err := together(ctx, actors, func(ctx context.Context, a *actor) (took []time.Duration, err error) {
 		for time.Now().Before(end) && ctx.Err() == nil {
 			started := time.Now()
 			if err := step.do(a, ctx); err != nil {
@@ -90,20 +121,20 @@ func (s *target) measure(ctx context.Context, step step, seconds float64) (sampl
 		return sample{}, errors.New("nothing was done")
 	}
 	slices.Sort(took)
+	of := func(percent int) float64 { return measure.Milliseconds(measure.Quantile(took, percent)) }
 	return sample{
-		CPU: milliseconds(used) / float64(len(took)), Operations: len(took), Rate: float64(len(took)) / elapsed.Seconds(),
-		P50: milliseconds(quantile(took, 50)), P95: milliseconds(quantile(took, 95)), P99: milliseconds(quantile(took, 99)),
-		Memory: s.Memory(), Peak: s.Peak(),
+		CPU: measure.Milliseconds(used) / float64(len(took)), Operations: len(took), Rate: float64(len(took)) / elapsed.Seconds(),
+		P50: of(50), P95: of(95), P99: of(99), Memory: s.Memory(), Proportional: s.Proportional(), Peak: s.Peak(),
 	}, nil
 }
 
-// together has all actors do something side by side. The first failure ends the rest.
-func (s *target) together(ctx context.Context, work func(context.Context, *actor) ([]time.Duration, error)) ([]time.Duration, error) {
+// together has actors do something side by side. The first failure ends the rest.
+func together(ctx context.Context, actors []*actor, work func(context.Context, *actor) ([]time.Duration, error)) ([]time.Duration, error) {
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	took := make([][]time.Duration, len(s.actors))
+	took := make([][]time.Duration, len(actors))
 	var all sync.WaitGroup
-	for i, a := range s.actors {
+	for i, a := range actors {
 		all.Go(func() {
 			var err error
 			if took[i], err = work(limited, a); err != nil {
@@ -113,12 +144,4 @@ func (s *target) together(ctx context.Context, work func(context.Context, *actor
 	}
 	all.Wait()
 	return slices.Concat(took...), context.Cause(limited)
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// quantile is what so many of 100 sorted values are at most (nearest rank). There is at least one value.
-func quantile(sorted []time.Duration, percent int) time.Duration {
-	rank := (len(sorted)*percent + 99) / 100
-	return sorted[max(rank, 1)-1]
 }

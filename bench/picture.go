@@ -7,22 +7,26 @@ import (
 	"countersign/bench/chart"
 )
 
-// picture draws the CPU time of a flow, with the least and the most as a line.
+// picture draws the CPU time of a flow.
 func (r *results) picture() string {
 	figure := chart.Bars{
 		Title: "What one flow costs a server",
-		Subtitle: "Pushed request, authorization with a session, code exchange with private_key_jwt and DPoP. Medians; the lines go from the " +
-			"least to the most; (×) is against " + reference + ". Less is better.",
+		Subtitle: fmt.Sprintf("Pushed request, authorization with a session, code exchange with private_key_jwt and DPoP; %d clients at once. Medians; (×) is "+
+			"against %s, geometric mean. The floor is the least that a durable server with its keys in SoftHSM2 can do. Less is better.", r.workers, reference),
 		Unit: "ms of CPU",
 	}
 	for _, server := range r.servers {
-		cpu := r.cpu(server, "flow")
-		bar := chart.Bar{Value: cpu.median, Least: cpu.least, Most: cpu.most, Label: fmt.Sprintf("%.2f", cpu.median), Tone: chart.Other}
-		if strings.HasPrefix(server, "countersign") {
+		k := key{server, "flow", r.workers}
+		value := r.over(k, cpu)
+		bar := chart.Bar{Value: value, Label: fmt.Sprintf("%.2f", value), Tone: chart.Other}
+		switch {
+		case strings.HasPrefix(server, ours):
 			bar.Tone = chart.Ours
+		case strings.HasPrefix(server, "floor"):
+			bar.Tone = chart.Limit
 		}
-		if ratio := r.ratio(server, "flow").median; ratio > 0 && server != reference {
-			bar.Label += fmt.Sprintf(" (×%.2f)", ratio)
+		if ratio := r.ratio(k, reference); ratio.Pairs > 0 && server != reference {
+			bar.Label += fmt.Sprintf(" (×%.2f)", ratio.Mean)
 		}
 		figure.Groups = append(figure.Groups, chart.Group{Name: server, Bars: []chart.Bar{bar}})
 	}

@@ -17,6 +17,7 @@ type Tone string
 const (
 	Ours  Tone = "#105748"
 	Other Tone = "#8a93a0"
+	Limit Tone = "#c98a1b"
 )
 
 const (

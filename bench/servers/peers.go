@@ -34,7 +34,7 @@ func (l *Lab) NodeOIDCProvider(ctx context.Context, s *Server, environment ...st
 	}, filepath.Join(l.Peers, "node")); err != nil {
 		return err
 	}
-	folder, err := l.peer(s, "node")
+	folder, err := l.peer(s, "node-"+s.Alg)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,27 @@ func (l *Lab) NodeOIDCProvider(ctx context.Context, s *Server, environment ...st
 	command.Dir = installed
 	command.Env = append(os.Environ(), "NODE_ENV=production", "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.Alg)
 	command.Env = append(command.Env, environment...)
-	return l.launch(ctx, s, "node", command)
+	return l.launch(ctx, s, "node-"+s.Alg, command)
+}
+
+// Floor starts a program as the floor server: its argument says so, and the environment says the rest, as for a peer, with
+// what else is set.
+func (l *Lab) Floor(ctx context.Context, s *Server, program, argument string, environment ...string) error {
+	name := strings.ReplaceAll(s.Name, " ", "-")
+	folder, err := l.peer(s, name)
+	if err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	issuer := fmt.Sprintf("https://localhost:%d", port)
+	s.Issuer, s.Endpoints, s.Password = issuer, endpoints(issuer, "/par", "/authorize", "/token", "/jwks"), peerPassword
+	command := exec.Command(program, argument)
+	command.Env = append(os.Environ(), "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.Alg)
+	command.Env = append(command.Env, environment...)
+	return l.launch(ctx, s, name, command)
 }
 
 // Keycloak starts Keycloak in its production mode with its own embedded database, and one realm.
