@@ -61,7 +61,10 @@ GRANTS  ?= 10000,10000000
 TRIES   ?= 1000000
 FLOODS  ?=
 REQUESTS ?= 12500
-.PHONY: help run build test lint bench bench-store abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+# How many grants bench-store measures with in SQLite, and how long bench may take.
+GRANTS_SQLITE ?= 10000,1000000
+BENCH_FOR     ?= 11m
+.PHONY: help run build test lint bench bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -140,9 +143,13 @@ abuse: packages-torture packages-run build ## Flood a server with wrong password
 	$(GO) build -o bin/abuse ./bench/abuse
 	exec bin/abuse -floods "$(FLOODS)" $(if $(FLOODS),,-write docs)
 
-bench: packages-bench build ## Measure beside node-oidc-provider and Keycloak, and write docs/performance.md: [SERVERS='sqlite node']
+bench: packages-bench build ## Measure beside node-oidc-provider, Keycloak and a floor, and write docs/performance.md: [SERVERS='sqlite node floor'] [BENCH_FOR=11m]
 	$(GO) build -o bin/bench ./bench
-	exec bin/bench -servers "$(SERVERS)" -write docs
+	exec bin/bench -servers "$(SERVERS)" -for $(BENCH_FOR) -write docs
+
+bench-load: packages-bench build ## Find the capacity of two nodes, load them with 10 to 150 % of it, and write docs/performance-load.md
+	$(GO) build -o bin/load ./bench/load
+	exec bin/load -write docs
 
 test-hsm: packages-hsm toolchain ## Hold six PKCS#11 modules to one contract and print the table (as root: opencryptoki wants it)
 	$(GO) test -count=1 -tags hsm -run 'Remote|TPM|NSS' -skip Contract ./signer/pkcs11
@@ -155,9 +162,10 @@ torture-ciba: packages-torture packages-run build ## Race polls and decisions of
 	$(GO) build -o bin/torture ./bench/torture
 	exec bin/torture -mode backchannel -requests $(REQUESTS)
 
-bench-store: packages-bench build ## Measure a flow with 10^4 and with 10^7 grants in PostgreSQL, and write docs/performance-store.md: [GRANTS=10000,10000000] [DATA=folder to keep the databases in]
+bench-store: packages-bench build ## Measure steps with few and with many grants, and write docs/performance-store.md: [GRANTS=10000,10000000] [GRANTS_SQLITE=10000,1000000] [DATA=folder to keep PostgreSQL's databases in]
 	$(GO) build -o bin/bench ./bench
-	exec bin/bench -growth $(GRANTS) $(if $(DATA),-growth-data "$(DATA)") -workers 8 -write docs
+	bin/bench -growth $(GRANTS) $(if $(DATA),-growth-data "$(DATA)") -workers 8 -write docs
+	exec bin/bench -growth $(GRANTS_SQLITE) -growth-store sqlite -workers 8 -write docs
 
 bench-signer: packages-run toolchain ## Measure the signing path against a loop in C, and crypto11 beside it
 	$(GO) build -o bin/bench-signer ./bench/signer
@@ -205,6 +213,7 @@ packages-bench: packages-run
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
 	command -v mvn >/dev/null || missing="$$missing maven default-jre-headless"; \
+	command -v sqlite3 >/dev/null || missing="$$missing sqlite3"; \
 	$(install-missing)
 
 packages-torture:

@@ -121,7 +121,7 @@ func (g growth) measure(ctx context.Context) (*growthResults, error) {
 		}
 	}()
 	for i, grants := range []int{g.few, g.many} {
-		fmt.Printf("starting with %d grants\n", grants)
+		fmt.Printf("starting %s with %d grants\n", g.database(), grants)
 		var err error
 		if both[i], err = g.start(ctx, grants); err != nil {
 			return nil, fmt.Errorf("%d grants: %w", grants, err)
@@ -173,6 +173,13 @@ func (g growth) measure(ctx context.Context) (*growthResults, error) {
 		results.grew[i] = float64(size-results.sizes[i]) / float64(operations[i])
 	}
 	return results, nil
+}
+
+func (g growth) database() string {
+	if g.sqlite {
+		return "SQLite"
+	}
+	return "PostgreSQL"
 }
 
 // growthRounds is how often each pair is measured where nobody says.

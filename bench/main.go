@@ -12,7 +12,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,7 +27,7 @@ func main() {
 	if code, ok := floor.Child(os.Args); ok {
 		os.Exit(code)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := servers.Interruptible()
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -68,17 +67,16 @@ func (s *settings) define(flags *flag.FlagSet) {
 	flags.IntVar(&s.rounds, "rounds", 0, "how often each step is measured; 0 means as often as -for leaves time for, 3 at least")
 	flags.Float64Var(&s.seconds, "seconds", 1, "how long one slice takes")
 	flags.DurationVar(&s.lasts, "for", 11*time.Minute, "how long the whole run may take")
-	flags.DurationVar(&s.settle, "settle", 2*time.Minute, "with -write: how long to wait for a machine that is not quiet yet")
+	flags.DurationVar(&s.settle, "settle", 4*time.Minute, "with -write: how long to wait for a machine that is not quiet yet")
 	flags.StringVar(&s.write, "write", "", "write the page and its picture into this folder; only on a quiet machine")
 	flags.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
 	flags.StringVar(&s.growth, "growth", "", "measure one server on two databases with so many grants in them, such as 10000,10000000")
 	flags.StringVar(&s.growthStore, "growth-store", "postgres", "the kind of these databases: postgres or sqlite")
-	flags.StringVar(&s.growthData, "growth-data", filepath.Join(os.TempDir(), "countersign-growth"), "where databases of PostgreSQL are kept")
+	flags.StringVar(&s.growthData, "growth-data", "", "where databases of PostgreSQL are kept for the next time; without it they are made anew and removed")
 	flags.BoolVar(&s.growthLoad, "growth-load", false, "make these databases and measure nothing")
 }
 
-func run(ctx context.Context) error {
-	began := time.Now()
+func run(ctx context.Context) (err error) {
 	var s settings
 	s.define(flag.CommandLine)
 	flag.Parse()
@@ -86,15 +84,25 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
-	m := machine{settings: s, began: began, Lab: &servers.Lab{
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	m := machine{settings: s, Lab: &servers.Lab{
 		Binary: s.binary, Cache: s.cache, Peers: filepath.Join("bench", "peers"), Folder: folder,
 	}}
 	watch, err := m.quiet(ctx)
 	if err != nil {
 		return err
 	}
+	m.began = time.Now()
 	if s.growth != "" {
+		if m.growthData == "" {
+			if s.growthLoad {
+				return errors.New("-growth-load makes databases to be kept: say where, with -growth-data")
+			}
+			m.growthData = filepath.Join(folder, "growth")
+			if err := os.Chmod(folder, 0o711); err != nil { // PostgreSQL may run as a user of its own
+				return err
+			}
+		}
 		return m.tellGrowth(ctx, watch)
 	}
 	results, err := m.measureAll(ctx)
@@ -130,18 +138,7 @@ const measured = "measured"
 // did in the meantime.
 func (m *machine) quiet(ctx context.Context) (func() (string, error), error) {
 	this := measure.ThisMachine()
-	say := func(err error) { fmt.Println(err) }
-	err := this.Await(ctx, m.settle, say)
-	if m.write == "" {
-		err = this.Before(ctx)
-	}
-	var noisy *measure.NotQuietError
-	switch {
-	case errors.As(err, &noisy) && m.write == "":
-		fmt.Println(err, "(an indication is all that can come of it)")
-	case errors.As(err, &noisy):
-		return nil, fmt.Errorf("%w; nothing is measured to be written then (without -write it is)", err)
-	case err != nil:
+	if err := this.Ready(ctx, m.write != "", m.settle, os.Stdout); err != nil {
 		return nil, err
 	}
 	before, err := this.Snapshot(time.Now())

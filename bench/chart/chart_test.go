@@ -70,3 +70,31 @@ func TestTicks(t *testing.T) {
 		}
 	}
 }
+
+func TestCurves(t *testing.T) {
+	figure := Curves{Title: "Load & more", Subtitle: "words", Unit: "%", Places: []float64{10, 50, 100}, Panels: []Panel{
+		{Unit: "ms", Log: true, Goals: []Goal{{100, "goal"}}, Curves: []Curve{{"p50", []float64{1, 2, 0}, Other}, {"p99", []float64{5, 50, 5000}, Ours}}},
+		{Unit: "a second", Curves: []Curve{{"good", []float64{10, 50, 80}, Ours}, {"none", []float64{0, 0, 0}, Other}}},
+		{Unit: "nothing", Log: true},
+	}}.SVG()
+	check(t, figure)
+	if got := strings.Count(figure, "<circle"); got != 8 {
+		t.Errorf("%d points, want 8: a value of 0 is none", got)
+	}
+	if strings.Contains(figure, ">none<") || !strings.Contains(figure, ">10000<") {
+		t.Errorf("the axis goes up to a power of ten, and an empty curve has no name:\n%s", figure)
+	}
+}
+
+// TestScale: a logarithmic axis has equal steps between powers of ten, and another one begins at 0.
+func TestScale(t *testing.T) {
+	p := Panel{Log: true, Curves: []Curve{{Values: []float64{2, 200}}}}
+	marks, up := p.scale(0, 300)
+	if !slices.Equal(marks, []float64{1, 10, 100, 1000}) || up(1) != 300 || up(1000) != 0 || up(10) < 199.9 || up(10) > 200.1 {
+		t.Errorf("marks %v, 10 at %v", marks, up(10))
+	}
+	p.Log = false
+	if marks, up = p.scale(0, 300); marks[0] != 0 || up(0) != 300 || up(marks[len(marks)-1]) != 0 {
+		t.Errorf("marks %v", marks)
+	}
+}

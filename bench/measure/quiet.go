@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,18 +39,19 @@ func ThisMachine() Machine { return Machine{Proc: "/proc", Own: os.Getpid()} }
 
 // used is what one process has used of the processors, in ticks.
 type used struct {
-	name    string
-	parent  int
-	ticks   int64
-	started string
+	name   string
+	parent int
+	// ticks are its own, and waited those of its children that have ended.
+	ticks, waited int64
+	started       string
 }
 
 // Snapshot is what all processes have used until now.
 type Snapshot struct {
 	at        time.Time
 	processes map[int]used
-	// stolen are the ticks that a hypervisor gave to others.
-	stolen int64
+	// busy are the ticks that all used, those that have ended included, and stolen those that a hypervisor gave to others.
+	busy, stolen int64
 }
 
 // Snapshot reads all processes.
@@ -78,7 +80,11 @@ func (m Machine) Snapshot(now time.Time) (Snapshot, error) {
 	}
 	first, _, _ := strings.Cut(string(raw), "\n")
 	if fields := strings.Fields(first); len(fields) > 8 {
-		s.stolen, _ = strconv.ParseInt(fields[8], 10, 64) // the kernel writes numbers
+		number := func(i int) int64 {
+			n, _ := strconv.ParseInt(fields[i], 10, 64) // the kernel writes numbers
+			return n
+		}
+		s.busy, s.stolen = number(1)+number(2)+number(3), number(8) // user, nice and system
 	}
 	return s, nil
 }
@@ -97,7 +103,7 @@ func parseStat(raw string) (used, bool) {
 		n, _ := strconv.ParseInt(fields[i], 10, 64) // the kernel writes numbers
 		return n
 	}
-	return used{name: raw[open+1 : end], parent: int(number(1)), ticks: number(11) + number(12), started: fields[19]}, true
+	return used{name: raw[open+1 : end], parent: int(number(1)), ticks: number(11) + number(12), waited: number(13) + number(14), started: fields[19]}, true
 }
 
 // Stranger is a process that is none of ours, with its share of one processor.
@@ -159,6 +165,28 @@ func (m Machine) ours(id int, s Snapshot) bool {
 		id = one.parent
 	}
 	return false
+}
+
+// unseen is the share of one processor that nobody of ours used and no thread of the kernel, as the kernel counts it: those
+// too that began and ended in between. It counts by sampling and comes to some hundredths more or less.
+func (m Machine) unseen(before, after Snapshot) float64 {
+	seconds := after.at.Sub(before.at).Seconds()
+	if seconds <= 0 {
+		return 0
+	}
+	sum := func(s Snapshot) (ticks int64) {
+		for id, one := range s.processes {
+			switch {
+			case m.ours(id, s):
+				ticks += one.ticks + one.waited
+			case one.parent == kthreadd:
+				ticks += one.ticks
+			}
+		}
+		return ticks
+	}
+	known := sum(after) - sum(before)
+	return max(0, float64(after.busy-before.busy-known)/ticks/seconds)
 }
 
 // stolen is the share of one processor that a hypervisor gave to others.
@@ -231,15 +259,23 @@ func (m Machine) Before(ctx context.Context) error {
 	return judge(load, m.Strangers(before, after), stolen(before, after), true)
 }
 
-// Await waits until the machine is quiet, and gives up after some time: what was compiled just now is still in the load.
-func (m Machine) Await(ctx context.Context, patience time.Duration, say func(error)) error {
+// Ready looks at the machine before something is measured. Where it is to be written down, it waits for a quiet machine and
+// gives up after some time, with a [NotQuietError]: what was compiled just now is still in the load. Otherwise it only says
+// that the machine is not quiet.
+func (m Machine) Ready(ctx context.Context, written bool, patience time.Duration, out io.Writer) error {
 	for deadline := time.Now().Add(patience); ; {
 		err := m.Before(ctx)
 		var noisy *NotQuietError
-		if !errors.As(err, &noisy) || time.Now().After(deadline) {
+		switch {
+		case !errors.As(err, &noisy):
 			return err
+		case !written:
+			fmt.Fprintf(out, "%s. What comes is an indication.\n", err)
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w. Nothing is measured to be written then; without -write it is", err)
 		}
-		say(err)
+		fmt.Fprintf(out, "waiting: %s\n", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -248,18 +284,26 @@ func (m Machine) Await(ctx context.Context, patience time.Duration, say func(err
 	}
 }
 
+// maxUnseen is which share of one processor all others may have together while something is measured.
+const maxUnseen = 0.2
+
 // During judges what others did while something was measured, and says it in a sentence.
 func (m Machine) During(before, after Snapshot) (string, error) {
-	strangers, away := m.Strangers(before, after), stolen(before, after)
+	strangers, others, away := m.Strangers(before, after), m.unseen(before, after), stolen(before, after)
 	var sum float64
 	for _, s := range strangers {
 		if !s.Kernel {
 			sum += s.Share
 		}
 	}
-	said := fmt.Sprintf("While it ran, processes that do not belong to it used %.1f %% of one processor", 100*sum)
+	others = max(others, sum)
+	said := fmt.Sprintf("While it ran, processes that do not belong to it used %.0f %% of one processor", 100*others)
 	if away > 0 {
 		said += fmt.Sprintf(", and the hypervisor took %.1f %% away", 100*away)
 	}
-	return said + ".", judge(0, strangers, away, false)
+	err := judge(0, strangers, away, false)
+	if err == nil && others > maxUnseen {
+		err = &NotQuietError{[]string{fmt.Sprintf("processes that came and went used %.0f %% of a processor", 100*others)}}
+	}
+	return said + ".", err
 }

@@ -136,7 +136,7 @@ var forbidden = []struct {
 	{"http.Error(", nil, "errors leave by internal/oauth or by a page"},
 	{"http.DefaultClient", nil, "it has no time-out"},
 	{"http.Get(", nil, "it has no time-out"},
-	{`"math/rand`, nil, "randomness is crypto/rand's"},
+	{`"math/rand`, []string{"bench/load"}, "randomness is crypto/rand's; bench/load repeats its arrivals by a seed"},
 	{"profile.Name ==", nil, "ask what a profile requires, not which one it is"},
 	{"Profile.Name ==", nil, "ask what a profile requires, not which one it is"},
 	{"InsecureSkipVerify", []string{"conformance", "store/postgres/internal/pool"}, "certificates are always verified; conformance pins the suite's own on loopback, store/postgres/internal/pool refuses a URL that asks for it"},

@@ -264,7 +264,10 @@ func around() []Package {
 		{"internal/checklist/generate", []string{"internal/checklist"}},
 		{"conformance", []string{"internal/flowclient", "internal/jose"}},
 		{"conformance/ingress", []string{"internal/proxies"}},
-		{"bench", []string{"bench/chart", "bench/servers", "internal/flowclient", "internal/pgproxy"}},
+		{"bench", []string{"bench/chart", "bench/floor", "bench/measure", "bench/servers", "internal/flowclient", "internal/pgproxy"}},
+		{"bench/floor", []string{"signer", "signer/pkcs11", "softhsm"}},
+		{"bench/load", []string{"bench/chart", "bench/measure", "bench/servers", "internal/flowclient", "internal/jose"}},
+		{"bench/measure", nil},
 		{"bench/signer", []string{"signer", "signer/pkcs11", "softhsm"}},
 		{"bench/abuse", []string{"bench/servers", "internal/flowclient", "internal/jose"}},
 		{"bench/torture", []string{
