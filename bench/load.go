@@ -76,6 +76,28 @@ func (a *actor) signIn(ctx context.Context) error {
 	return a.checkToken(issued)
 }
 
+// strangers are actors of users of their own, at addresses of their own: a server counts attempts to sign in by both.
+func strangers(ctx context.Context, s *target, i *servers.Installation, many int) ([]*actor, error) {
+	var all []*actor
+	for number := range many {
+		name := fmt.Sprintf("stranger%d", number)
+		if err := i.AddUser(ctx, name); err != nil {
+			return nil, err
+		}
+		a, err := newActor(s.Server)
+		if err != nil {
+			return nil, err
+		}
+		a.Browser = a.Browser.Via(s.Nodes[0].TransportFrom(fmt.Sprintf("127.0.1.%d", number+1)))
+		a.Browser.Username = name
+		if err := a.signIn(ctx); err != nil { // allows, what is remembered
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
 func (a *actor) push(ctx context.Context) error {
 	reply, err := a.Push(ctx, a.NewTransaction())
 	if err != nil {

@@ -85,7 +85,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	m := machine{settings: s, Lab: &servers.Lab{
+	m := machine{settings: s, installations: map[string]*servers.Installation{}, Lab: &servers.Lab{
 		Binary: s.binary, Cache: s.cache, Peers: filepath.Join("bench", "peers"), Folder: folder,
 	}}
 	watch, err := m.quiet(ctx)
@@ -210,7 +210,7 @@ func countersign(o servers.Options) func(context.Context, *machine, *servers.Ser
 		if err := os.WriteFile(lab.Binary, raw, 0o755); err != nil {
 			return err
 		}
-		_, err = lab.Countersign(ctx, s, o)
+		m.installations[s.Name], err = lab.Countersign(ctx, s, o)
 		return err
 	}
 }
@@ -231,6 +231,8 @@ type machine struct {
 	settings
 	began time.Time
 	*servers.Lab
+	// installations are those of Countersign, by the server's name.
+	installations map[string]*servers.Installation
 }
 
 // chosen are the steps that are measured.

@@ -65,10 +65,11 @@ func (w *world) flow(ctx context.Context) error {
 // signIn is a flow with a browser that is new.
 func (w *world) signIn(ctx context.Context) error {
 	number := w.step()
-	fresh, err := w.fresh(w.people[number/len(w.clients)%len(w.people)].name)
+	fresh, done, err := w.fresh(w.people[number/len(w.clients)%len(w.people)].name)
 	if err != nil {
 		return err
 	}
+	defer done()
 	return w.authorize(ctx, number, fresh)
 }
 

@@ -65,6 +65,7 @@ func begin(ctx context.Context, lab *servers.Lab) (_ *world, err error) {
 	installation, err := lab.Countersign(ctx, w.server, servers.Options{Postgres: true, Settings: map[string]string{
 		// One client asks every user here, as often as the load wants.
 		"person_per_minute": "60", "person_burst": "1000", "pending_per_person": "100", "pending_per_client": "100",
+		"organisation_per_minute": "60", "organisation_burst": "1000", "total_per_minute": "60", "total_burst": "1000",
 	}})
 	if err != nil {
 		return nil, err
@@ -168,7 +169,7 @@ func (w *world) enroll(ctx context.Context, i *servers.Installation, number int,
 	}
 	w.people = append(w.people, one)
 	for range browsersEach {
-		fresh, err := w.fresh(one.name)
+		fresh, _, err := w.fresh(one.name)
 		if err != nil {
 			return err
 		}
@@ -180,16 +181,28 @@ func (w *world) enroll(ctx context.Context, i *servers.Installation, number int,
 	return nil
 }
 
-// fresh is a browser of a user that the server does not know, by way of each node.
-func (w *world) fresh(username string) (browser, error) {
-	made, err := flowclient.NewBrowser(w.clients[0].HTTP.Transport)
+// fresh is a browser of a user that the server does not know, by way of each node, with connections of its own from an
+// address of its own: a server counts attempts to sign in by address. done closes the connections.
+func (w *world) fresh(username string) (_ browser, done func(), err error) {
+	w.mu.Lock()
+	address := fmt.Sprintf("127.%d.%d.%d", 1+w.random.IntN(250), w.random.IntN(250), 1+w.random.IntN(250))
+	w.mu.Unlock()
+	var all browser
+	var through []*http.Transport
+	for _, node := range w.server.Nodes {
+		through = append(through, node.TransportFrom(address))
+	}
+	made, err := flowclient.NewBrowser(through[0])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	made.Username, made.Password = username, w.server.Password
-	all := browser{made}
-	for _, other := range w.clients[1:] {
-		all = append(all, made.Via(other.HTTP.Transport))
+	for _, one := range through {
+		all = append(all, made.Via(one))
 	}
-	return all, nil
+	return all, func() {
+		for _, one := range through {
+			one.CloseIdleConnections()
+		}
+	}, nil
 }
