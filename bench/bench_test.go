@@ -291,6 +291,21 @@ func TestRatio(t *testing.T) {
 	}
 }
 
+// TestIsRefused: who is told to come again has not failed.
+func TestIsRefused(t *testing.T) {
+	for text, want := range map[string]bool{
+		"the server showed an error page (status 503 (correlation id x)): later": true, "the server showed an error page (status 429): later": true,
+		"the server showed an error page (status 500): 503": false,
+	} {
+		if got := isRefused(errors.New(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if isRefused(nil) {
+		t.Error("success is no refusal")
+	}
+}
+
 // TestCheckToken: only the work of the row counts.
 func TestCheckToken(t *testing.T) {
 	token := func(alg string) string {

@@ -24,6 +24,8 @@ func TestInterrupted(t *testing.T) {
 		"accepts SIGHUP while it measures":               {syscall.SIGHUP, "warming", time.Second, []string{"-servers", "sqlite"}},
 		"accepts SIGTERM while databases are filled":     {syscall.SIGTERM, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
 		"accepts SIGINT while databases are filled":      {syscall.SIGINT, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
+		"accepts SIGTERM while a floor is loaded":        {syscall.SIGTERM, "warming", 2 * time.Second, []string{"-servers", "floor"}},
+		"accepts SIGTERM while a file is filled":         {syscall.SIGTERM, "loading", time.Second, []string{"-growth", "1000000,2000000", "-growth-store", "sqlite"}},
 		"accepts SIGINT while grown databases are tried": {syscall.SIGINT, "starting PostgreSQL with 20 grants", 3 * time.Second, []string{"-growth", "10,20"}},
 	} {
 		t.Run(name, func(t *testing.T) {

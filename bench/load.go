@@ -76,6 +76,25 @@ func (a *actor) signIn(ctx context.Context) error {
 	return a.checkToken(issued)
 }
 
+// isRefused reports whether a server answered a browser that it has too much to do: it bounds how many passwords it hashes
+// at once.
+func isRefused(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "(status 503") || strings.Contains(err.Error(), "(status 429"))
+}
+
+// persistent is a sign-in that is tried again, a little later, while the server has too much to do.
+func (a *actor) persistent(ctx context.Context) error {
+	for {
+		err := a.signIn(ctx)
+		if !isRefused(err) {
+			return err
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
 // strangers are actors of users of their own, at addresses of their own: a server counts attempts to sign in by both.
 func strangers(ctx context.Context, s *target, i *servers.Installation, many int) ([]*actor, error) {
 	var all []*actor
@@ -90,7 +109,7 @@ func strangers(ctx context.Context, s *target, i *servers.Installation, many int
 		}
 		a.Browser = a.Browser.Via(s.Nodes[0].TransportFrom(fmt.Sprintf("127.0.1.%d", number+1)))
 		a.Browser.Username = name
-		if err := a.signIn(ctx); err != nil { // allows, what is remembered
+		if err := a.persistent(ctx); err != nil { // allows, what is remembered
 			return nil, err
 		}
 		all = append(all, a)

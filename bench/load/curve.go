@@ -41,6 +41,7 @@ const (
 // curve finds the capacity, and measures each share of it and the rate of the goal.
 func (s settings) curve(ctx context.Context, w *world) (*results, error) {
 	r := &results{settings: s, capacity: s.capacity, processors: runtime.NumCPU()}
+	fmt.Println("loading both nodes")
 	if _, err := closed(ctx, s.callers, warmed, weights(), w.do); err != nil {
 		return nil, err
 	}

@@ -96,6 +96,11 @@ func begin(ctx context.Context, lab *servers.Lab) (_ *world, err error) {
 			return nil, err
 		}
 	}
+	for number := range kinds() { // what never succeeds is no load
+		if err := w.do(ctx, number); err != nil {
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
@@ -156,7 +161,7 @@ func (w *world) enroll(ctx context.Context, i *servers.Installation, number int,
 		return err
 	}
 	for _, node := range through {
-		one.apps = append(one.apps, &flowclient.ApprovalApp{AMR: "hwk user", Client: flowclient.New(flowclient.Config{
+		one.apps = append(one.apps, &flowclient.ApprovalApp{AMR: "pwd user", Client: flowclient.New(flowclient.Config{
 			Issuer: w.server.Issuer, Endpoints: w.server.Endpoints, HTTP: node, ID: one.name, ProofKey: proof, Now: time.Now,
 		})})
 	}

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"countersign/bench/servers/serverstest"
+)
+
+// TestInterrupted: whoever ends a run finds nothing left of it.
+func TestInterrupted(t *testing.T) {
+	folder := serverstest.Folder(t)
+	program, binary := serverstest.Build(t, folder, "."), serverstest.Build(t, folder, "../../cmd/countersign")
+	t.Run("accepts SIGTERM while everybody signs in", func(t *testing.T) {
+		serverstest.Interrupt(t, syscall.SIGTERM, "starting two nodes", 4*time.Second, program, "-binary", binary)
+	})
+	t.Run("accepts SIGINT under load", func(t *testing.T) {
+		serverstest.Interrupt(t, syscall.SIGINT, "loading", 2*time.Second, program, "-binary", binary, "-capacity", "50")
+	})
+}
