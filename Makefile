@@ -63,7 +63,7 @@ FLOODS  ?=
 REQUESTS ?= 12500
 # How many grants bench-store measures with in SQLite, and how long bench may take.
 GRANTS_SQLITE ?= 10000,1000000
-BENCH_FOR     ?= 11m
+BENCH_FOR     ?= 11m30s
 .PHONY: help run build test lint bench bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
@@ -143,7 +143,7 @@ abuse: packages-torture packages-run build ## Flood a server with wrong password
 	$(GO) build -o bin/abuse ./bench/abuse
 	exec bin/abuse -floods "$(FLOODS)" $(if $(FLOODS),,-write docs)
 
-bench: packages-bench build ## Measure beside node-oidc-provider, Keycloak and a floor, and write docs/performance.md: [SERVERS='sqlite node floor'] [BENCH_FOR=11m]
+bench: packages-bench build ## Measure beside node-oidc-provider, Keycloak and a floor, and write docs/performance.md: [SERVERS='sqlite node floor'] [BENCH_FOR=11m30s]
 	$(GO) build -o bin/bench ./bench
 	exec bin/bench -servers "$(SERVERS)" -for $(BENCH_FOR) -write docs
 

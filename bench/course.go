@@ -13,17 +13,18 @@ import (
 	"countersign/bench/servers"
 )
 
-// item is what is measured once in a round of every server.
+// item is what is measured once in a round of every server, or in every so many rounds.
 type item struct {
 	step
-	atOnce int
+	atOnce, every int
 }
 
-// plan is every step with all workers, and a flow with fewer and with more.
+// plan is every step with all workers, and a flow with fewer and with more: with one client, which has a goal of its own, in
+// every round, and with others in every second.
 func (m *machine) plan() ([]item, error) {
 	var all []item
 	for _, step := range m.chosen() {
-		all = append(all, item{step, m.workers})
+		all = append(all, item{step, m.workers, 1})
 	}
 	flow := steps()[0]
 	if !slices.ContainsFunc(all, func(i item) bool { return i.name == flow.name }) {
@@ -35,7 +36,7 @@ func (m *machine) plan() ([]item, error) {
 			return nil, fmt.Errorf("-at-once %q: %q is no number of clients", m.atOnce, word)
 		}
 		if n != m.workers {
-			all = append(all, item{flow, n})
+			all = append(all, item{flow, n, min(n, 2)})
 		}
 	}
 	return all, nil
@@ -155,7 +156,7 @@ const (
 	// beside the others for comparison only.
 	leastRounds, seldomEvery = 3, 4
 	// forSignIns is left of the time for the end.
-	forSignIns = 40 * time.Second
+	forSignIns = 45 * time.Second
 )
 
 // allRounds measures everything of every server in each round, in another order each time.
@@ -168,6 +169,9 @@ func (m *machine) allRounds(ctx context.Context, up []*target, plan []item, all 
 		}
 		began := time.Now()
 		for at, item := range plan {
+			if round%item.every != 0 {
+				continue
+			}
 			for _, s := range turns(up, round, at) {
 				if s.seldom && (round%seldomEvery != 0 || item.atOnce != m.workers) {
 					continue

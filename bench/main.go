@@ -66,7 +66,7 @@ func (s *settings) define(flags *flag.FlagSet) {
 	flags.IntVar(&s.workers, "workers", 32, "how many clients at once")
 	flags.IntVar(&s.rounds, "rounds", 0, "how often each step is measured; 0 means as often as -for leaves time for, 3 at least")
 	flags.Float64Var(&s.seconds, "seconds", 1, "how long one slice takes")
-	flags.DurationVar(&s.lasts, "for", 11*time.Minute, "how long the whole run may take")
+	flags.DurationVar(&s.lasts, "for", 11*time.Minute+30*time.Second, "how long the whole run may take")
 	flags.DurationVar(&s.settle, "settle", 4*time.Minute, "with -write: how long to wait for a machine that is not quiet yet")
 	flags.StringVar(&s.write, "write", "", "write the page and its picture into this folder; only on a quiet machine")
 	flags.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")

@@ -55,16 +55,20 @@ func (s *target) prepare(ctx context.Context, more int) error {
 
 const (
 	// A server is warm when one slice is not cheaper than the best before by more than steady, after leastWarm slices. It
-	// has to be after mostWarm.
+	// has to be after mostWarm of the first step, in which most of it takes part, and after leastWarm of the others.
 	steady              = 0.03
-	leastWarm, mostWarm = 2, 8
+	leastWarm, mostWarm = 2, 6
 )
 
 // warm has a server do everything until it gets no cheaper. One that compiles while it runs needs longer than the others.
 func (s *target) warm(ctx context.Context, steps []step, atOnce int, seconds float64) error {
-	for _, step := range steps {
+	for i, step := range steps {
 		var best float64
-		for slice := range mostWarm {
+		most := leastWarm
+		if i == 0 {
+			most = mostWarm
+		}
+		for slice := range most {
 			taken, err := s.measure(ctx, step, atOnce, seconds*float64(1+s.WarmLonger))
 			if err != nil {
 				return fmt.Errorf("%s: %w", step.name, err)
