@@ -47,11 +47,11 @@ func (s settings) curve(ctx context.Context, w *world) (*results, error) {
 	}
 	if r.capacity == 0 {
 		var err error
-		if r.capacity, err = closed(ctx, s.callers, found, weights(), w.do); err != nil {
+		if r.capacity, err = s.find(ctx, w.do); err != nil {
 			return nil, err
 		}
 	}
-	fmt.Printf("capacity: %.0f operations a second, by %d callers that never pause\n", r.capacity, s.callers)
+	fmt.Printf("capacity: %.0f operations a second\n", r.capacity)
 	var err error
 	if r.atGoal, err = s.at(ctx, w, s.rate, 0); err != nil {
 		return nil, err
@@ -66,6 +66,36 @@ func (s settings) curve(ctx context.Context, w *world) (*results, error) {
 		r.points = append(r.points, point{percent, f})
 	}
 	return r, nil
+}
+
+const (
+	// more is by how much more arrives each time while the capacity is looked for, better how much more has to be answered
+	// then for another try, and mostTries how many there are.
+	more, better = 1.3, 1.03
+	mostTries    = 5
+	// tried is how long each takes.
+	tried = 5 * time.Second
+)
+
+// find finds out how many operations can be answered in a second: as many as callers get who never pause, or as an open loop
+// gets with more and more arrivals, until they get no more.
+func (s settings) find(ctx context.Context, do func(context.Context, int) error) (float64, error) {
+	capacity, err := closed(ctx, s.callers, found, weights(), do)
+	if err != nil {
+		return 0, err
+	}
+	for try := range mostTries {
+		arrivals := schedule(capacity*more, tried, weights(), rand.New(rand.NewPCG(s.seed, uint64(1000+try))))
+		answered := throughput(open(ctx, arrivals, s.patience, do), tried/5, tried)
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if answered < capacity*better {
+			return max(capacity, answered), nil
+		}
+		capacity = answered
+	}
+	return capacity, nil
 }
 
 // at keeps a rate for a while.

@@ -213,6 +213,15 @@ func TestVerdicts(t *testing.T) {
 		{"too few succeed", func(r *results) { r.atGoal.Good = 296 }, "missed reached reached missed"},
 		{"p95", func(r *results) { r.atGoal.P95 = 100.1 }, "reached missed reached missed"},
 		{"p99", func(r *results) { r.atGoal.P99 = 251 }, "reached reached missed missed"},
+		{"nothing was past saturation", func(r *results) {
+			for i := range r.points {
+				r.points[i].Good = r.points[i].Offered
+			}
+		}, "reached reached reached missed"},
+		// Where less arrives than could succeed, all of it has to.
+		{"less arrives at 110 %", func(r *results) {
+			r.points[6].Offered, r.points[6].Good, r.points[7].Good, r.points[8].Good = 300, 290, 390, 380
+		}, "reached reached reached reached"},
 		{"nothing was measured", func(r *results) { *r = results{settings: r.settings} }, "missed missed missed missed"},
 	} {
 		r := typical()
@@ -223,6 +232,51 @@ func TestVerdicts(t *testing.T) {
 	}
 	if share, at := typical().past(); share != 0.875 || at != 150 {
 		t.Errorf("%v at %d", share, at)
+	}
+}
+
+// TestFind: the capacity is what the server answers, also where few callers do not make it answer as much.
+func TestFind(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		callers int
+	}{{"callers enough", 64}, {"too few callers", 2}} {
+		synctest.Test(t, func(t *testing.T) {
+			places := make(chan struct{}, 10) // of 50 ms: 200 a second
+			s := settings{callers: test.callers, patience: 3 * time.Second, seed: 1}
+			capacity, err := s.find(t.Context(), func(ctx context.Context, _ int) error {
+				select {
+				case places <- struct{}{}:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				defer func() { <-places }()
+				time.Sleep(50 * time.Millisecond)
+				return nil
+			})
+			// Two callers get 40 a second, and five times a third more comes to 148.
+			want := 200.0
+			if test.callers == 2 {
+				want = 148
+			}
+			if err != nil || math.Abs(capacity-want) > want/6 {
+				t.Errorf("%s: %v a second, want %v (%v)", test.name, capacity, want, err)
+			}
+		})
+	}
+}
+
+// TestThroughput counts by the end, and not by the arrival.
+func TestThroughput(t *testing.T) {
+	at := func(arrived, took time.Duration, err error) outcome {
+		return outcome{arrival: arrival{at: arrived}, took: took, err: err}
+	}
+	got := throughput([]outcome{
+		at(0, 500*time.Millisecond, nil), at(0, time.Second, nil), at(2*time.Second, 900*time.Millisecond, nil), at(2*time.Second, time.Second, nil),
+		at(2*time.Second, 0, errors.New("x")),
+	}, time.Second, 3*time.Second)
+	if got != 1 {
+		t.Errorf("%v a second, want 1", got)
 	}
 }
 

@@ -176,6 +176,17 @@ func count(outcomes []outcome, settle, length, patience time.Duration) figures {
 	return f
 }
 
+// throughput is how many operations succeeded in each second between two moments, whenever they arrived.
+func throughput(outcomes []outcome, from, to time.Duration) float64 {
+	done := 0
+	for _, o := range outcomes {
+		if ended := o.at + o.took; o.err == nil && ended >= from && ended < to {
+			done++
+		}
+	}
+	return float64(done) / (to - from).Seconds()
+}
+
 // isRefusal reports whether a server said that it has too much to do: in an answer, on a page, or by sending the browser back.
 func isRefusal(err error) bool {
 	var answer *flowclient.RefusedError

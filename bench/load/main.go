@@ -48,9 +48,9 @@ func (s *settings) define(flags *flag.FlagSet) {
 	flags.DurationVar(&s.settle, "settle", 2*time.Second, "how much of its beginning does not count")
 	flags.DurationVar(&s.patience, "patience", 3*time.Second, "how long a client waits before it hangs up, from its arrival on")
 	flags.DurationVar(&s.wait, "wait", 4*time.Minute, "with -write: how long to wait for a machine that is not quiet yet")
-	flags.Float64Var(&s.capacity, "capacity", 0, "operations a second that are 100 %; 0 finds out what callers that never pause get")
+	flags.Float64Var(&s.capacity, "capacity", 0, "operations a second that are 100 %; 0 finds it out")
 	flags.Float64Var(&s.rate, "rate", goalRate, "operations a second of the goal, which are measured beside the curve")
-	flags.IntVar(&s.callers, "callers", 64, "how many callers find the capacity")
+	flags.IntVar(&s.callers, "callers", 64, "how many callers without a pause begin to find the capacity")
 	flags.Uint64Var(&s.seed, "seed", 1, "of the moments of arrival")
 }
 

@@ -18,19 +18,36 @@ const (
 	sustained = 0.99
 )
 
-// past is what succeeds past saturation, at the worst, to the most that succeeded at any rate.
+// past is what succeeds past saturation, at the worst: to the most that succeeded at any rate, or to what arrived where that is
+// less. It is said at which share of the capacity; 0 when nothing was past saturation, since all that arrived succeeded.
 func (r *results) past() (share float64, at int) {
 	var most float64
 	for _, p := range r.points {
 		most = max(most, p.Good)
 	}
 	share = 1
+	saturated := false
 	for _, p := range r.points {
-		if p.percent > 100 && most > 0 && p.Good/most <= share {
-			share, at = p.Good/most, p.percent
+		if p.percent <= 100 || p.Offered <= 0 || most <= 0 {
+			continue
+		}
+		saturated = saturated || p.Good < sustained*p.Offered
+		if worse := p.Good / min(most, p.Offered); worse <= share {
+			share, at = worse, p.percent
 		}
 	}
+	if !saturated {
+		return share, 0
+	}
 	return share, at
+}
+
+// pastText says what past found.
+func pastText(share float64, at int) string {
+	if at == 0 {
+		return "nothing was past saturation"
+	}
+	return fmt.Sprintf("%.0f %%, at %d %% of the capacity", 100*share, at)
 }
 
 // latency says that people wait for as long as they have patience, where that is what was measured.
@@ -66,14 +83,14 @@ func (r *results) verdicts() measure.Table {
 		{rate + "p95", fmt.Sprintf("≤ %d ms", goalP95), r.latency(f.P95) + " ms", measure.Verdict(f.Arrivals > 0 && f.P95 <= goalP95)},
 		{rate + "p99", fmt.Sprintf("≤ %d ms", goalP99), r.latency(f.P99) + " ms", measure.Verdict(f.Arrivals > 0 && f.P99 <= goalP99)},
 		{"past saturation succeed, of the most at any rate", fmt.Sprintf("≥ %.0f %%", 100*goalPast),
-			fmt.Sprintf("%.0f %%, at %d %% of the capacity", 100*share, at), measure.Verdict(at > 0 && share >= goalPast)},
+			pastText(share, at), measure.Verdict(at > 0 && share >= goalPast)},
 	}
 }
 
 func (r *results) head() string {
-	return fmt.Sprintf("Capacity (100 %%): %.0f operations a second, what %d callers that never pause get. %d processors, for the nodes, PostgreSQL and the "+
+	return fmt.Sprintf("Capacity (100 %%): %.0f operations a second, the most that were answered by any of the rates with which it was looked for. %d processors, for the nodes, PostgreSQL and the "+
 		"generator. Each rate for %s, of which the first %s do not count; clients hang up after %s.",
-		r.capacity, r.settings.callers, r.processors, r.settings.each, r.settings.settle, r.settings.patience)
+		r.capacity, r.processors, r.settings.each, r.settings.settle, r.settings.patience)
 }
 
 func (r *results) text() string {
