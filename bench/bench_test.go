@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/xml"
 	"errors"
@@ -301,8 +302,28 @@ func TestIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
+	for status, want := range map[int]bool{503: true, 429: true, 500: false, 400: false} {
+		if got := isRefused(fmt.Errorf("flow: %w", &flowclient.RefusedError{Want: 200, Reply: flowclient.Reply{Status: status}})); got != want {
+			t.Errorf("%d: %v", status, got)
+		}
+	}
 	if isRefused(nil) {
 		t.Error("success is no refusal")
+	}
+	tries := 0
+	refused, err := patient(t.Context(), nil, func(*actor, context.Context) error {
+		if tries++; tries < 3 {
+			return &flowclient.RefusedError{Want: 200, Reply: flowclient.Reply{Status: 503}}
+		}
+		return nil
+	})
+	if err != nil || refused != 2 {
+		t.Errorf("the third try succeeds: %d refused, %v", refused, err)
+	}
+	r := typical()
+	r.add(key{ours + "postgres ES256", "flow", 128}, 0, sample{CPU: 1, Operations: 9, Refused: 2})
+	if got := r.refusals(); !strings.Contains(got, "postgres ES256, flow, 128 at once: 2 beside 9 that succeeded") {
+		t.Error(got)
 	}
 }
 

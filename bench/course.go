@@ -215,7 +215,7 @@ const (
 
 // signIns has many users sign in at once, each time with a new browser, and notes the most that is resident meanwhile.
 func (m *machine) signIns(ctx context.Context, up []*target, all *results) error {
-	signIn := step{name: "sign-in", do: (*actor).persistent}
+	signIn := step{name: "sign-in", do: (*actor).signIn}
 	for _, s := range up {
 		if !strings.HasPrefix(s.Name, ours+"sqlite") {
 			continue

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/http/cookiejar"
 	"strings"
 	"time"
@@ -76,21 +78,26 @@ func (a *actor) signIn(ctx context.Context) error {
 	return a.checkToken(issued)
 }
 
-// isRefused reports whether a server answered a browser that it has too much to do: it bounds how many passwords it hashes
-// at once.
+// isRefused reports whether a server answered, on a page or otherwise, that it has too much to do.
 func isRefused(err error) bool {
+	var answer *flowclient.RefusedError
+	if errors.As(err, &answer) {
+		return answer.Reply.Status == http.StatusServiceUnavailable || answer.Reply.Status == http.StatusTooManyRequests
+	}
 	return err != nil && (strings.Contains(err.Error(), "(status 503") || strings.Contains(err.Error(), "(status 429"))
 }
 
-// persistent is a sign-in that is tried again, a little later, while the server has too much to do.
-func (a *actor) persistent(ctx context.Context) error {
+// patient tries a step again, a little later, while the server has too much to do, a hundred times at most. It says how often
+// it was refused.
+func patient(ctx context.Context, a *actor, do func(*actor, context.Context) error) (refused int, err error) {
 	for {
-		err := a.signIn(ctx)
-		if !isRefused(err) {
-			return err
+		err := do(a, ctx)
+		if !isRefused(err) || refused == 100 {
+			return refused, err
 		}
-		if pause(ctx, 100*time.Millisecond) != nil {
-			return err
+		refused++
+		if pause(ctx, 50*time.Millisecond) != nil {
+			return refused, err
 		}
 	}
 }
@@ -109,7 +116,7 @@ func strangers(ctx context.Context, s *target, i *servers.Installation, many int
 		}
 		a.Browser = a.Browser.Via(s.Nodes[0].TransportFrom(fmt.Sprintf("127.0.1.%d", number+1)))
 		a.Browser.Username = name
-		if err := a.persistent(ctx); err != nil { // allows, what is remembered
+		if _, err := patient(ctx, a, (*actor).signIn); err != nil { // allows, what is remembered
 			return nil, err
 		}
 		all = append(all, a)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/bench/measure"
@@ -27,6 +28,8 @@ type sample struct {
 	// Operations were measured, Rate of them a second.
 	Operations int     `json:"operations"`
 	Rate       float64 `json:"rate"`
+	// Refused is how often the server said that it has too much to do; its client came again then, and its CPU time counts.
+	Refused int `json:"refused"`
 	// P50, P95 and P99 are in milliseconds: what half, 95 and 99 of 100 operations took at most.
 	P50 float64 `json:"p50_ms"`
 	P95 float64 `json:"p95_ms"`
@@ -45,7 +48,7 @@ func (s *target) prepare(ctx context.Context, more int) error {
 		if err != nil {
 			return err
 		}
-		if err := a.flow(ctx); err != nil {
+		if _, err := patient(ctx, a, (*actor).flow); err != nil {
 			return err
 		}
 		s.actors = append(s.actors, a)
@@ -101,15 +104,21 @@ func (s *target) measure(ctx context.Context, step step, atOnce int, seconds flo
 		before = (*actor).flow
 	}
 	actors := s.actors[:atOnce]
-	if _, err := together(ctx, actors, func(ctx context.Context, a *actor) ([]time.Duration, error) { return nil, before(a, ctx) }); err != nil {
+	if _, err := together(ctx, actors, func(ctx context.Context, a *actor) ([]time.Duration, error) {
+		_, err := patient(ctx, a, before)
+		return nil, err
+	}); err != nil {
 		return sample{}, err
 	}
+	var refused atomic.Int64
 	began, used := time.Now(), s.CPU()
 	end := began.Add(time.Duration(seconds * float64(time.Second)))
 	took, err := together(ctx, actors, func(ctx context.Context, a *actor) (took []time.Duration, err error) {
 		for time.Now().Before(end) && ctx.Err() == nil {
 			started := time.Now()
-			if err := step.do(a, ctx); err != nil {
+			often, err := patient(ctx, a, step.do)
+			refused.Add(int64(often))
+			if err != nil {
 				return nil, err
 			}
 			took = append(took, time.Since(started))
@@ -128,7 +137,8 @@ func (s *target) measure(ctx context.Context, step step, atOnce int, seconds flo
 	of := func(percent int) float64 { return measure.Milliseconds(measure.Quantile(took, percent)) }
 	return sample{
 		CPU: measure.Milliseconds(used) / float64(len(took)), Operations: len(took), Rate: float64(len(took)) / elapsed.Seconds(),
-		P50: of(50), P95: of(95), P99: of(99), Memory: s.Memory(), Proportional: s.Proportional(), Peak: s.Peak(),
+		Refused: int(refused.Load()),
+		P50:     of(50), P95: of(95), P99: of(99), Memory: s.Memory(), Proportional: s.Proportional(), Peak: s.Peak(),
 	}, nil
 }
 

@@ -259,7 +259,26 @@ func (r *results) text() string {
 	for _, t := range r.tables() {
 		out.WriteString("\n" + t.text + "\n" + t.table.Text())
 	}
-	return out.String() + "\n" + r.alikeText() + "\n" + r.noise
+	return out.String() + "\n" + r.alikeText() + "\n" + r.refusals() + "\n" + r.noise
+}
+
+// refusals says where a server had too much to do, and how often.
+func (r *results) refusals() string {
+	var all []string
+	for k, rounds := range r.samples {
+		refused, done := 0, 0
+		for _, s := range rounds {
+			refused, done = refused+s.Refused, done+s.Operations
+		}
+		if refused > 0 {
+			all = append(all, fmt.Sprintf("%s, %s, %d at once: %d beside %d that succeeded", k.server, k.step, k.atOnce, refused, done))
+		}
+	}
+	if all == nil {
+		return "No request was refused for too much load."
+	}
+	slices.Sort(all)
+	return "Refused for too much load, and tried again (the CPU time counts): " + strings.Join(all, "; ") + "."
 }
 
 // markdown is the part of the page that is measured.
@@ -268,5 +287,5 @@ func (r *results) markdown() string {
 	for _, t := range r.tables() {
 		out.WriteString(t.text + "\n\n" + t.table.Markdown() + "\n")
 	}
-	return out.String() + r.alikeText() + "\n" + r.noise
+	return out.String() + r.alikeText() + "\n" + r.refusals() + "\n" + r.noise
 }
