@@ -114,7 +114,7 @@ func (s *target) measure(ctx context.Context, step step, atOnce int, seconds flo
 	began, used := time.Now(), s.CPU()
 	end := began.Add(time.Duration(seconds * float64(time.Second)))
 	took, err := together(ctx, actors, func(ctx context.Context, a *actor) (took []time.Duration, err error) {
-		for time.Now().Before(end) && ctx.Err() == nil {
+		for (len(took) == 0 || time.Now().Before(end)) && ctx.Err() == nil {
 			started := time.Now()
 			often, err := patient(ctx, a, step.do)
 			refused.Add(int64(often))
