@@ -21,31 +21,55 @@ const (
 // again, the time up to which values are removed is recorded with their removal, and no value that ends before it is taken
 // (see consumeOneTimes). When the clock was far ahead, that ends after a day: no artefact from before lives longer.
 func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
+	ctx, verb := s.verbs.Begin(ctx, "Purge")
+	removed, err = s.purge(ctx, limit)
+	return removed, verb.End(connection.StoreError(err))
+}
+
+// purge finds what has ended by a connection that reads, so that the one that writes is held up for the removal only.
+func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 	now := s.moment()
 	forgotten := now.Add(-keepUses).UnixMicro()
-	ended, expired := micros(now), micros(now.Add(-keepFor))
+	ended, expired := now.UnixMicro(), now.Add(-keepFor).UnixMicro()
+	var found []stretch
+	next := map[string]position{}
+	err = s.readers.With(ctx, func(c *connection.Conn) error {
+		for _, table := range sweptTables() {
+			before := ended
+			switch table.table {
+			case "uses":
+				before = forgotten
+			case "interactions", "codes":
+				before = expired
+			case "grants":
+				before = now.Add(-s.keepGrants).UnixMicro()
+			}
+			stretches, at, err := table.findAll(c, s.sweeps.get(table.table), before, limit)
+			if err != nil {
+				return err
+			}
+			found, next[table.table] = append(found, stretches...), at
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
 	steps := []struct {
 		query  string
-		before any
+		before int64
 	}{
-		{`DELETE FROM uses WHERE (kind, key) IN (SELECT kind, key FROM uses WHERE until <= ? LIMIT ?)`, forgotten},
 		{`DELETE FROM allowances WHERE key IN (SELECT key FROM allowances WHERE full_at <= ? LIMIT ?)`, ended},
-		{`DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE purge_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, ended},
-		{`DELETE FROM access_tokens WHERE id IN (SELECT id FROM access_tokens WHERE expires_at <= ? LIMIT ?)`, ended},
-		{`DELETE FROM refresh_tokens WHERE id IN (SELECT id FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM consents WHERE (subject, client_id) IN (SELECT subject, client_id FROM consents WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM pings WHERE request_id IN (SELECT request_id FROM pings WHERE expires_at <= ? LIMIT ?)`, ended},
-		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, micros(now.Add(-s.keepBackchannel))},
+		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, now.Add(-s.keepBackchannel).UnixMicro()},
 		{`DELETE FROM backchannel_standings WHERE (subject, organisation) IN (SELECT subject, organisation FROM backchannel_standings
-			WHERE blocked_at IS NULL AND coalesce(denied_at, 0) <= ? LIMIT ?)`, micros(now.Add(-store.DenialsLast))},
+			WHERE blocked_at IS NULL AND coalesce(denied_at, 0) <= ? LIMIT ?)`, now.Add(-store.DenialsLast).UnixMicro()},
 		{`DELETE FROM initial_tokens WHERE id IN (SELECT id FROM initial_tokens WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM enrolments WHERE id IN (SELECT id FROM enrolments WHERE expires_at <= ? LIMIT ?)`, expired},
-		{`DELETE FROM interactions WHERE id IN (SELECT id FROM interactions WHERE expires_at <= ? LIMIT ?)`, expired},
-		{`DELETE FROM codes WHERE id IN (SELECT id FROM codes WHERE expires_at <= ? LIMIT ?)`, expired},
-		{`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at <= ? LIMIT ?)`, micros(now.Add(-s.keepGrants))},
 	}
-	err = s.write(ctx, "Purge", connection.Several, func(c *connection.Conn) error {
+	err = s.writer.Do(ctx, connection.Several, func(c *connection.Conn) error {
 		removed = 0
 		var purged int64
 		if _, err := c.Update(`UPDATE clock SET purged = max(?, min(purged, ?)) WHERE id = 1 RETURNING purged`,
@@ -63,7 +87,20 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 			}
 			removed += int(n)
 		}
+		for _, stretch := range found {
+			n, err := stretch.remove(c)
+			if err != nil {
+				return err
+			}
+			removed += n
+		}
 		return nil
 	})
-	return removed, err
+	if err != nil {
+		return removed, err
+	}
+	for table, at := range next {
+		s.sweeps.set(table, at)
+	}
+	return removed, nil
 }

@@ -41,7 +41,7 @@ func (s *Store) allowed(c *connection.Conn, organisation string, by store.Regist
 		return err
 	}
 	var clients int
-	if _, err := c.One(`SELECT count(*) FROM clients WHERE organisation = ?`, []any{organisation}, &clients); err != nil {
+	if _, err := c.One(`SELECT count(*) FROM clients WHERE organisation = ? AND organisation <> ''`, []any{organisation}, &clients); err != nil {
 		return err
 	}
 	if clients >= by.Quota {
@@ -63,13 +63,16 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if _, err := c.Exec(`UPDATE grants SET revoked_at = ? WHERE client_id = ? AND revoked_at IS NULL`, micros(s.moment()), id); err != nil {
 			return err
 		}
-		for _, table := range []string{"backchannel_requests", "pings"} {
-			if _, err := c.Exec(`DELETE FROM `+table+` WHERE client_id = ?`, id); err != nil {
+		for _, query := range []string{
+			`DELETE FROM pings WHERE request_id IN (SELECT id FROM backchannel_requests WHERE client_id = ?)`,
+			`DELETE FROM backchannel_requests WHERE client_id = ?`,
+			`DELETE FROM consents WHERE client_id = ?`,
+		} {
+			if _, err := c.Exec(query, id); err != nil {
 				return err
 			}
 		}
-		_, err = c.Exec(`DELETE FROM consents WHERE client_id = ?`, id)
-		return err
+		return nil
 	})
 }
 

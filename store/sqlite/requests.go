@@ -125,7 +125,9 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 		err := c.Get(`SELECT i.id, i.request_id, i.browser, i.session_id, i.sign_in_failures, i.created_at, i.expires_at, `+
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i JOIN requests r ON r.id = i.request_id
-			LEFT JOIN (sessions s JOIN users u ON u.subject = s.subject AND NOT u.disabled) ON s.id = i.session_id AND s.expires_at > ?
+			LEFT JOIN sessions s ON s.id = i.session_id AND s.expires_at > ?
+				AND EXISTS (SELECT 1 FROM users e WHERE e.subject = s.subject AND NOT e.disabled)
+			LEFT JOIN users u ON u.subject = s.subject
 			WHERE i.id = `+connection.Blob+` AND i.browser = `+connection.Blob,
 			[]any{micros(now), interaction[:], browser[:]}, fields...)
 		p.Session = sessionOrNil(signedIn)

@@ -48,6 +48,7 @@ type Store struct {
 	pulse   backend.Pulse
 	close   func() error
 	clock   clock
+	sweeps  sweeps
 	// keepGrants and keepBackchannel are how long those stay known after their end.
 	keepGrants, keepBackchannel time.Duration
 }

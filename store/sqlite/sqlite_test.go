@@ -31,6 +31,4 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestContract(t *testing.T) { storetest.Run(t, backend.New) }
-
 func TestProcesses(t *testing.T) { backend.Processes(t) }

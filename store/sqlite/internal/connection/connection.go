@@ -7,6 +7,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"countersign/store"
 )
@@ -32,6 +34,9 @@ const Blob = `CAST(? AS BLOB)`
 
 // Raw is the connection itself, for what is not a verb.
 func (c *Conn) Raw() *sql.Conn { return c.conn }
+
+// Statements lists what was prepared.
+func (c *Conn) Statements() []string { return slices.Collect(maps.Keys(c.statements)) }
 
 func (c *Conn) prepared(query string) (*sql.Stmt, error) {
 	if statement, ok := c.statements[query]; ok {
@@ -182,6 +187,9 @@ func (r *Readers) With(ctx context.Context, work func(*Conn) error) error {
 		return fmt.Errorf("%w: waiting for a connection: %w", store.ErrOverloaded, ctx.Err())
 	}
 }
+
+// Size is how many connections there are.
+func (r *Readers) Size() int { return cap(r.idle) }
 
 // Close waits for the running verbs and refuses later ones.
 func (r *Readers) Close() error {
