@@ -326,7 +326,7 @@ func won(t *testing.T, replies []fapitest.Reply, status int, code string) []fapi
 // pushedID is the digest of the request_uri of a new request.
 func pushedID(w *fapitest.World, c *fapitest.Client, nonce string) store.Digest {
 	w.T.Helper()
-	return store.DigestOf(c.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", nonce))).Text("request_uri"))
+	return store.IssuedDigest(c.Push(c.ReplaceProof("/par", fapitest.SetClaim("nonce", nonce))).Text("request_uri"))
 }
 
 // sessionIn is the digest of the sign-in cookie that a browser has.

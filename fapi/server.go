@@ -171,6 +171,9 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		Details: w.details, Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
 		AccessTokenLifetime: c.AccessTokenLifetime, IDTokenLifetime: c.IDTokenLifetime, Now: c.Now,
 	}
+	if _, ordered := c.Store.(store.KeyOrdered); ordered {
+		w.tokens.Identifiers.Now = c.Now
+	}
 	w.checker = request.NewChecker(w.tokens, w.acrs, c.ACRNames, w.tracer)
 	w.calls = &endpoint.BackChannel{
 		Authenticator: &endpoint.Authenticator{

@@ -11,7 +11,6 @@ import (
 
 	"countersign/fapi/client"
 	"countersign/fapi/request"
-	"countersign/internal/random"
 	"countersign/store"
 )
 
@@ -98,14 +97,14 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish) (s
 	if err != nil {
 		return store.Finish{}, response{}, err
 	}
-	code, now := random.Secret(), h.now()
+	code, now := h.tokens.Identifiers.Secret(), h.now()
 	finish.Grant = &store.Grant{
-		ID: random.UUID(), ClientID: a.client.ID, Subject: a.session.Subject, Scopes: a.request.Scopes, Detail: detail,
+		ID: h.tokens.Identifiers.UUID(), ClientID: a.client.ID, Subject: a.session.Subject, Scopes: a.request.Scopes, Detail: detail,
 		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
 		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
 	}
 	finish.Code = &store.Code{
-		ID: store.DigestOf(code), GrantID: finish.Grant.ID, ClientID: a.client.ID,
+		ID: store.IssuedDigest(code), GrantID: finish.Grant.ID, ClientID: a.client.ID,
 		RedirectURI: a.request.RedirectURI, Challenge: a.request.Challenge, JKT: a.request.JKT,
 		CreatedAt: now, ExpiresAt: now.Add(min(h.codeLifetime, a.client.Profile.MaxCodeLifetime)),
 	}

@@ -63,7 +63,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 		h.showError(w, r, err)
 		return
 	}
-	h.openRequest(w, r, caller, opening{id: store.DigestOf(requestURI)}, redirectTarget{})
+	h.openRequest(w, r, caller, opening{id: store.IssuedDigest(requestURI)}, redirectTarget{})
 }
 
 // authorizeByPost turns a POST (OpenID Connect Core §3.1.2.1) into the same GET, to which the browser adds its

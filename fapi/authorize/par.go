@@ -9,7 +9,6 @@ import (
 	"countersign/fapi/endpoint"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
-	"countersign/internal/random"
 	"countersign/store"
 )
 
@@ -61,10 +60,10 @@ func (h *Handler) newRequest(
 	if err != nil {
 		return store.Request{}, "", err
 	}
-	requestURI = requestURIPrefix + random.Secret()
+	requestURI = requestURIPrefix + h.tokens.Identifiers.Secret()
 	now := h.now()
 	return store.Request{
-		ID: store.DigestOf(requestURI), ClientID: caller.ID, Parameters: parameters, Evidence: evidence,
+		ID: store.IssuedDigest(requestURI), ClientID: caller.ID, Parameters: parameters, Evidence: evidence,
 		CreatedAt: now, ExpiresAt: now.Add(min(h.requestURILifetime, caller.Profile.MaxRequestURILifetime)),
 	}, requestURI, nil
 }

@@ -18,7 +18,6 @@ import (
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
-	"countersign/internal/random"
 	"countersign/internal/set"
 	"countersign/store"
 )
@@ -277,7 +276,7 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 		return nil, err
 	}
 	return &store.Grant{
-		ID: random.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
+		ID: h.tokens.Identifiers.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
 		AuthTime: d.AuthTime, ACR: h.checker.ACR(d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
 		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
 	}, nil

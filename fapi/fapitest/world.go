@@ -244,7 +244,7 @@ func (w *World) ChangeMember(c *Client, name string, value any) {
 func (w *World) RevokeGrantOf(t *testing.T, accessToken string) {
 	t.Helper()
 	_, body := w.Verify(accessToken)
-	grant, err := w.Store.AccessGrant(t.Context(), store.DigestOf(body["jti"].(string)))
+	grant, err := w.Store.AccessGrant(t.Context(), store.IssuedDigest(body["jti"].(string)))
 	if err != nil {
 		t.Fatal(err)
 	}

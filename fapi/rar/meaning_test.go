@@ -62,7 +62,7 @@ func TestAttack43OneMeaning(t *testing.T) {
 			issued := c.Redeem(sentTo.Query().Get("code"), nil)
 			token := issued.Text("access_token")
 			fapitest.WantOK(t, c.Get("/accounts", token, nil))
-			grant, err := w.Store.AccessGrant(t.Context(), store.DigestOf(fapitest.UnverifiedClaims(t, token)["jti"].(string)))
+			grant, err := w.Store.AccessGrant(t.Context(), store.IssuedDigest(fapitest.UnverifiedClaims(t, token)["jti"].(string)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,7 +43,7 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 	if err != nil {
 		return Access{}, err
 	}
-	grant, err := h.config.Store.AccessGrant(r.Context(), store.DigestOf(token.ID), oneTimes...)
+	grant, err := h.config.Store.AccessGrant(r.Context(), store.IssuedDigest(token.ID), oneTimes...)
 	switch {
 	case errors.Is(err, store.ErrReplayed):
 		return Access{}, endpoint.Challenge(scheme, oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP proof was used before").

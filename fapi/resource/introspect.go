@@ -70,7 +70,7 @@ func (h *Handler) activeToken(ctx context.Context, c *endpoint.Call, raw string)
 	if len(audience) == 0 || h.config.Now().Unix() >= token.Expires {
 		return introspection{}, errInactive
 	}
-	grant, err := h.config.Store.AccessGrant(ctx, store.DigestOf(token.ID), c.OneTimes()...)
+	grant, err := h.config.Store.AccessGrant(ctx, store.IssuedDigest(token.ID), c.OneTimes()...)
 	if notValid(err) {
 		return introspection{}, errInactive
 	}

@@ -34,7 +34,7 @@ func (h *Handler) revokeToken(ctx context.Context, c *endpoint.Call, raw string)
 	case token.ClientID != c.Client.ID:
 		return errForeignToken()
 	}
-	return h.config.Store.RevokeAccessToken(ctx, store.DigestOf(token.ID), c.OneTimes()...)
+	return h.config.Store.RevokeAccessToken(ctx, store.IssuedDigest(token.ID), c.OneTimes()...)
 }
 
 func (h *Handler) revokeRefreshToken(ctx context.Context, c *endpoint.Call, raw string) error {

@@ -33,7 +33,7 @@ func (g *codeGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.C
 	if presented == "" {
 		return endpoint.Answer{}, oauth.Errorf(oauth.InvalidRequest, "code is missing")
 	}
-	digest := store.DigestOf(presented)
+	digest := store.IssuedDigest(presented)
 	code, granted, err := g.store.CodeGrant(ctx, digest)
 	if errors.Is(err, store.ErrNotFound) {
 		return endpoint.Answer{}, tokens.Unusable("code", err)

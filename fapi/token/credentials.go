@@ -8,7 +8,6 @@ import (
 	"countersign/fapi/endpoint"
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
-	"countersign/internal/random"
 	"countersign/store"
 )
 
@@ -34,7 +33,7 @@ func (g *credentialsGrant) redeem(
 		return endpoint.Answer{}, err
 	}
 	granted := store.Grant{
-		ID: random.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now(),
+		ID: g.tokens.Identifiers.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now(),
 	}
 	validated, err := validate(g.tokens, c, "grant", granted, read.Scopes, bound)
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"countersign/fapi/rar"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
-	"countersign/internal/random"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -70,7 +69,7 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 	}
 	now := i.Now()
 	lifetime := min(i.AccessTokenLifetime, v.client.Profile.MaxAccessTokenLifetime)
-	jti := random.Secret()
+	jti := i.Identifiers.Secret()
 	signed := AccessClaims{
 		Issuer: i.ID, Audience: jose.Audience{Values: v.audience, Single: len(v.audience) == 1},
 		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
@@ -91,7 +90,7 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 	}
 	return AccessToken{
 		Token: token, Lifetime: lifetime, Claims: signed,
-		Record: store.AccessToken{ID: store.DigestOf(jti), GrantID: v.grant.ID, ExpiresAt: now.Add(lifetime)},
+		Record: store.AccessToken{ID: store.IssuedDigest(jti), GrantID: v.grant.ID, ExpiresAt: now.Add(lifetime)},
 	}, nil
 }
 

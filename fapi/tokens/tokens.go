@@ -25,6 +25,7 @@ import (
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/jar"
+	"countersign/internal/random"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -44,7 +45,9 @@ type Issuer struct {
 	Algorithm string
 	// AccessTokenLifetime is limited to the maximum of the client's profile.
 	AccessTokenLifetime, IDTokenLifetime time.Duration
-	Now                                  func() time.Time
+	// Identifiers makes those of what is stored: request URIs, codes, access tokens and grants.
+	Identifiers random.Source
+	Now         func() time.Time
 }
 
 // Detail is the part of a grant that is opaque to the store.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/internal/random"
 	"countersign/store"
 	"countersign/store/sqlite"
 )
@@ -55,11 +56,12 @@ func benchmarkFlow(b *testing.B, atOnce int) {
 func flow(ctx context.Context, s store.Store, number int64) error {
 	now := time.Now()
 	id := func(what string) store.Digest { return store.DigestOf(fmt.Sprint(what, number)) }
+	issued := func() store.Digest { return store.IssuedDigest(random.Source{Now: time.Now}.Secret()) }
 	oneTime := func(what string) store.OneTime {
 		return store.OneTime{Kind: "dpop", Key: id("use of " + what), Until: now.Add(time.Minute)}
 	}
 	request := store.Request{
-		ID: id("request"), ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Minute),
+		ID: issued(), ClientID: "client", CreatedAt: now, ExpiresAt: now.Add(time.Minute),
 		Parameters: json.RawMessage(`{"scope":"` + strings.Repeat("accounts ", 60) + `"}`),
 	}
 	interaction := store.Interaction{
@@ -69,15 +71,15 @@ func flow(ctx context.Context, s store.Store, number int64) error {
 		ID: id("session"), Subject: "subject", AuthTime: now, ACR: "acr", AMR: []string{"pwd"}, ExpiresAt: now.Add(time.Hour),
 	}
 	grant := store.Grant{
-		ID: fmt.Sprint("grant", number), ClientID: "client", Subject: "subject", Scopes: []string{"openid", "accounts"},
+		ID: random.Source{Now: time.Now}.UUID(), ClientID: "client", Subject: "subject", Scopes: []string{"openid", "accounts"},
 		Detail: json.RawMessage(`{"nonce":"n-0S6_WzA2Mj"}`), AuthTime: now, ACR: "acr", AMR: []string{"pwd"},
 		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 	}
 	code := store.Code{
-		ID: id("code"), GrantID: grant.ID, ClientID: "client", RedirectURI: "https://client.example/callback",
+		ID: issued(), GrantID: grant.ID, ClientID: "client", RedirectURI: "https://client.example/callback",
 		Challenge: strings.Repeat("c", 43), JKT: strings.Repeat("k", 43), CreatedAt: now, ExpiresAt: now.Add(time.Minute),
 	}
-	access := store.AccessToken{ID: id("access"), ExpiresAt: now.Add(time.Minute)}
+	access := store.AccessToken{ID: issued(), ExpiresAt: now.Add(time.Minute)}
 	refresh := store.RefreshToken{ID: id("refresh"), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
 	for _, write := range []func() error{
 		func() error { return s.Push(ctx, request, oneTime("assertion"), oneTime("push")) },
@@ -87,8 +89,8 @@ func flow(ctx context.Context, s store.Store, number int64) error {
 			return s.Finish(ctx, store.Finish{Interaction: interaction.ID, Request: request.ID, Grant: &grant, Code: &code})
 		},
 		func() error {
-			issued := store.Issued{AccessToken: access, RefreshToken: &refresh}
-			return s.RedeemCode(ctx, code.ID, issued, oneTime("assertion again"), oneTime("token"))
+			made := store.Issued{AccessToken: access, RefreshToken: &refresh}
+			return s.RedeemCode(ctx, code.ID, made, oneTime("assertion again"), oneTime("token"))
 		},
 		func() error {
 			_, err := s.AccessGrant(ctx, access.ID, oneTime("resource"))

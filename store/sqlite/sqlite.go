@@ -27,6 +27,10 @@ import (
 // keepFor is how long codes and requests stay known after their end; see [store.Store].
 const keepFor = time.Hour
 
+// writerCache is the memory for pages of the connection that writes, in KiB, negated. What a flow touches is little, since keys
+// grow; the kernel has the rest. A larger one costs more at each commit than it saves: SQLite then looks through all of it.
+const writerCache = "-2048"
+
 // Config says which file is the store and what the store works with.
 type Config struct {
 	// File is the database file. Only its owner can read it: mode 0600 is set when it is opened.
@@ -53,7 +57,7 @@ type Store struct {
 	keepGrants, keepBackchannel time.Duration
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.KeyOrdered = (*Store)(nil)
 
 // Open opens a database that [Migrate] made. It refuses one with another schema with a [SchemaError].
 func Open(ctx context.Context, config Config) (*Store, error) {
@@ -66,7 +70,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := dbfile.Protect(config.File); err != nil {
 		return nil, err
 	}
-	writer, err := connection.OpenWriter(ctx, dbfile.DSN(config.File, "_journal_mode", "WAL", "_cache_size", "-16384"))
+	writer, err := connection.OpenWriter(ctx, dbfile.DSN(config.File, "_journal_mode", "WAL", "_cache_size", writerCache))
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", config.File, err)
 	}
@@ -99,6 +103,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	return s, nil
 }
+
+// KeyOrdered says that a [store.KeyOrdered] is what this is.
+func (s *Store) KeyOrdered() {}
 
 // Close ends the running verbs and releases the file.
 func (s *Store) Close() error { return s.close() }
