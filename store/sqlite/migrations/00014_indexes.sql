@@ -18,3 +18,4 @@ DROP INDEX backchannel_requests_subject;
 CREATE INDEX consents_by_client ON consents (client_id, created_at);
 DROP INDEX consents_client_id;
 CREATE INDEX consents_by_date ON consents (created_at);
+CREATE INDEX backchannel_standings_denied ON backchannel_standings (coalesce(denied_at, 0)) WHERE blocked_at IS NULL;
