@@ -103,7 +103,7 @@ func server() []Package {
 		{"fapi/authorize", []string{
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
 			"fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/passkey",
-			"internal/random", "jar", "signer", "store",
+			"jar", "signer", "store",
 		}},
 		{"fapi/token", []string{
 			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,9 @@ func TestContract(t *testing.T) {
 		})
 		return s
 	})
-	if len(seen) < 100 {
+	// Some of the contract's tests alone do not do everything.
+	whole := !strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+	if whole && len(seen) < 100 {
 		t.Fatalf("only %d statements were seen", len(seen))
 	}
 	s := open(t)
@@ -56,7 +59,7 @@ func TestContract(t *testing.T) {
 		}
 	}
 	for _, prefix := range may {
-		if !used[prefix] {
+		if whole && !used[prefix] {
 			t.Errorf("nothing does %q any more", prefix)
 		}
 	}
