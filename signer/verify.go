@@ -6,7 +6,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
-	"math/big"
+
+	"countersign/internal/jose"
 )
 
 // Verify reports whether signature is message's in JWS form: for PS256 with a salt of exactly 32 bytes (RFC 7518 §3.5),
@@ -18,11 +19,7 @@ func Verify(public crypto.PublicKey, alg Algorithm, message, signature []byte) b
 		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 		return alg == PS256 && rsa.VerifyPSS(key, crypto.SHA256, digest[:], signature, options) == nil
 	case *ecdsa.PublicKey:
-		if alg != ES256 || len(signature) != 64 {
-			return false
-		}
-		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-		return ecdsa.Verify(key, digest[:], r, s)
+		return alg == ES256 && jose.VerifyDigest(jose.ES256, key, digest[:], signature) == nil
 	case ed25519.PublicKey:
 		return alg == EdDSA && ed25519.Verify(key, message, signature)
 	}
