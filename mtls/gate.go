@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 )
 
 // ErrForged is a certificate header from somebody who is not the ingress. Nothing in the request can be believed then;
@@ -33,12 +34,9 @@ type Gate struct {
 // Admit judges a request. The request that it returns carries the certificate, which [Admitted] finds. Errors wrap
 // [ErrForged] or [ErrMalformed]; either way the answer is 400, never a request without a certificate.
 func (g Gate) Admit(r *http.Request) (*http.Request, error) {
-	known := map[string]bool{}
-	for _, name := range g.Headers {
-		known[name] = true
-	}
-	for _, name := range CertificateHeaders() {
-		if _, sent := r.Header[name]; sent && !known[name] {
+	certificate := certificateHeaders()
+	for name := range r.Header {
+		if certificate[name] && !slices.Contains(g.Headers, name) {
 			return nil, fmt.Errorf("%w: %s is no header of this listener; the ingress has to remove it", ErrForged, name)
 		}
 	}

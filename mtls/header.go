@@ -2,10 +2,12 @@ package mtls
 
 import (
 	"crypto/x509"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The ways in which a TLS-terminating ingress hands on the client certificate, as the configuration names them. What
@@ -71,14 +73,18 @@ func Sources() []string {
 
 // CertificateHeaders are the names of all headers that some ingress hands a certificate on with, in Go's spelling. A
 // request that carries one and does not come from the ingress it belongs to is forged, or the ingress is configured wrongly.
-func CertificateHeaders() []string {
-	var names []string
+func CertificateHeaders() []string { return slices.Sorted(maps.Keys(certificateHeaders())) }
+
+// certificateHeaders has them as a set, made once: it is asked for each request.
+var certificateHeaders = sync.OnceValue(func() map[string]bool {
+	set := map[string]bool{}
 	for _, d := range decoders() {
-		names = append(names, d.headers...)
+		for _, name := range d.headers {
+			set[name] = true
+		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
+	return set
+})
 
 // SourceHeaders are the headers that a source reads, in Go's spelling; none for one that reads no headers.
 func SourceHeaders(source string) []string {
