@@ -24,9 +24,9 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/config"
 	"countersign/internal/console"
-	"countersign/internal/serve"
 	"countersign/signer"
 	"countersign/signer/pkcs11"
+	_ "countersign/signer/pkcs11/selfworker" // as the child process that holds a PKCS#11 module, this program never comes to main
 	"countersign/store"
 )
 
@@ -40,11 +40,6 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
-		// This is the child process that holds the PKCS#11 module; see package pkcs11.
-		serve.TuneMemory()
-		os.Exit(pkcs11.RunWorker())
-	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

@@ -15,14 +15,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"countersign/internal/postgrestest"
-	"countersign/signer/pkcs11"
 	"countersign/softhsm"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == pkcs11.WorkerCommand {
-		os.Exit(pkcs11.RunWorker()) // the test binary is the server here, and so its worker too
-	}
 	testscript.Main(tests{m}, map[string]func(){"countersign": main})
 }
 

@@ -189,6 +189,7 @@ func keys() []Package {
 		{"signer/pkcs11/internal/worker", []string{
 			"signer/pkcs11/attest", "signer/pkcs11/internal/token", "signer/pkcs11/internal/wire",
 		}},
+		{"signer/pkcs11/selfworker", []string{"signer/pkcs11/internal/worker"}},
 		{"signer/pkcs11/rfc7512", nil},
 		{"signer/pkcs11/internal/token", []string{
 			"signer", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/wire",
