@@ -20,14 +20,14 @@ func Names() []string { return slices.Sorted(maps.Keys(BuiltIn())) }
 
 // Algorithms returns the JWS algorithms of all built-in profiles: those that may be parsed before the client, and
 // with it the profile, is known.
-func Algorithms() []string { return FAPI2Security().Algorithms }
+func Algorithms() []string { return []string{"PS256", "ES256", "EdDSA"} } // FAPI 2.0 Security Profile §5.4.1-1.2
 
 // FAPI2Security is the FAPI 2.0 Security Profile, Final (22 February 2025).
 func FAPI2Security() Profile {
 	return Profile{
 		Name:                   "fapi2-security",
 		ClientAuthMethods:      []string{PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth},    // §5.3.2.1-6
-		Algorithms:             []string{"PS256", "ES256", "EdDSA"},                                // §5.4.1-1.2
+		Algorithms:             Algorithms(),                                                       // §5.4.1-1.2
 		SenderConstraints:      []SenderConstraint{ByDPoP, ByCertificate},                          // §5.3.2.1-5
 		GrantTypes:             []string{AuthorizationCode, RefreshToken, ClientCredentials, CIBA}, // §5.3.2.1-2: never password
 		ResponseTypes:          []string{"code"},                                                   // §5.3.2.2-1

@@ -46,8 +46,7 @@ func sign(ctx context.Context, key SigningKey, header wireSignedHeader, claims a
 		return "", fmt.Errorf("jose: sign: claims: %w", err)
 	}
 	encoding := base64.RawURLEncoding
-	// 683 bytes hold the longest signature, that of RSA with 4096 bits.
-	token := make([]byte, 0, encoding.EncodedLen(len(rawHeader))+encoding.EncodedLen(len(payload))+2+683)
+	token := make([]byte, 0, encoding.EncodedLen(len(rawHeader))+encoding.EncodedLen(len(payload))+2+encodedSignature(key.Algorithm))
 	token = encoding.AppendEncode(token, rawHeader)
 	token = append(token, '.')
 	token = encoding.AppendEncode(token, payload)
@@ -60,6 +59,15 @@ func sign(ctx context.Context, key SigningKey, header wireSignedHeader, claims a
 	}
 	token = append(token, '.')
 	return string(encoding.AppendEncode(token, signature)), nil
+}
+
+// encodedSignature is how long an encoded signature of an algorithm is; of RSA those with 2048 bits, which are the most: a
+// longer one is copied.
+func encodedSignature(algorithm string) int {
+	if algorithm == PS256 {
+		return base64.RawURLEncoding.EncodedLen(2048 / 8)
+	}
+	return base64.RawURLEncoding.EncodedLen(64)
 }
 
 // compactJSON is json.Marshal without the escapes that only HTML needs.

@@ -46,7 +46,9 @@ func NewForm(raw url.Values) (Form, error) {
 		if len(list) > 1 && !slices.Contains(mayRepeat, name) {
 			return Form{}, Errorf(InvalidRequest, "the parameter %q is given more than once", shorten(name))
 		}
-		list = slices.DeleteFunc(slices.Clone(list), func(value string) bool { return value == "" })
+		if slices.Contains(list, "") {
+			list = slices.DeleteFunc(slices.Clone(list), func(value string) bool { return value == "" })
+		}
 		if len(list) > 0 {
 			values[name] = list
 		}
@@ -77,7 +79,7 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 
 // ReadBody reads the body of a request, which must be at most [MaxBody] long. It can be read again afterwards.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	body, err := readAll(http.MaxBytesReader(w, r.Body, MaxBody), r.ContentLength)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, Errorf(InvalidRequest, "the body is larger than %d bytes", MaxBody).
 			WithStatus(http.StatusRequestEntityTooLarge)
@@ -87,6 +89,16 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return body, nil
+}
+
+// readAll is [io.ReadAll] with room for what was announced, and for the end after it.
+func readAll(from io.Reader, announced int64) ([]byte, error) {
+	if announced <= 0 || announced > MaxBody {
+		return io.ReadAll(from)
+	}
+	into := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead))
+	_, err := into.ReadFrom(from)
+	return into.Bytes(), err
 }
 
 // ReadQuery reads the parameters in the address of a GET.

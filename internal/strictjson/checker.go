@@ -13,16 +13,17 @@ type checker struct {
 	data   []byte
 	offset int
 	depth  int
-	// names are the member names of all open objects, innermost last.
-	names [][]byte
+	// names are the first member names of all open objects, innermost last, without an allocation, and more the others; open
+	// is how many there are.
+	names [few][]byte
+	more  [][]byte
+	open  int
 	// tolerant goes on after what is JSON (RFC 8259) and is refused all the same; fault is the first such thing.
 	tolerant bool
 	fault    error
 }
 
 func (c *checker) check() error {
-	var room [few][]byte
-	c.names = room[:0]
 	if err := c.value(); err != nil {
 		return err
 	}
@@ -105,9 +106,27 @@ func (c *checker) nested(opening byte) error {
 	return c.array(nil)
 }
 
+// name is a name of the open objects.
+func (c *checker) name(at int) []byte {
+	if at < few {
+		return c.names[at]
+	}
+	return c.more[at-few]
+}
+
+// push adds a name.
+func (c *checker) push(name []byte) {
+	if c.open < few {
+		c.names[c.open] = name
+	} else {
+		c.more = append(c.more[:c.open-few], name)
+	}
+	c.open++
+}
+
 // object consumes the rest of an object. Each value is consumed by visit, or is any value if that is nil.
 func (c *checker) object(visit func(name []byte) error) error {
-	first := len(c.names)
+	first := c.open
 	var seen map[string]bool
 	c.space()
 	if c.peek() == '}' {
@@ -139,12 +158,12 @@ func (c *checker) object(visit func(name []byte) error) error {
 		if err != nil {
 			return err
 		}
-		more, err := c.more('}')
+		more, err := c.next('}')
 		if err != nil {
 			return err
 		}
 		if !more {
-			c.names = c.names[:first]
+			c.open = first
 			return nil
 		}
 	}
@@ -153,20 +172,19 @@ func (c *checker) object(visit func(name []byte) error) error {
 // unseen adds a name to those of the innermost object, which begin at first. From a few names on, seen keeps the cost
 // of a large object linear.
 func (c *checker) unseen(name []byte, first int, seen map[string]bool) (map[string]bool, error) {
-	open := c.names[first:]
-	if len(open) < few {
-		for _, other := range open {
-			if bytes.Equal(other, name) {
+	if c.open-first < few {
+		for at := first; at < c.open; at++ {
+			if bytes.Equal(c.name(at), name) {
 				return nil, c.doubtful("a member name repeats")
 			}
 		}
-		c.names = append(c.names, name)
+		c.push(name)
 		return nil, nil
 	}
 	if seen == nil {
 		seen = make(map[string]bool, 2*few)
-		for _, other := range open {
-			seen[string(other)] = true
+		for at := first; at < c.open; at++ {
+			seen[string(c.name(at))] = true
 		}
 	}
 	if seen[string(name)] {
@@ -193,14 +211,14 @@ func (c *checker) array(visit func() error) error {
 		if err != nil {
 			return err
 		}
-		if more, err := c.more(']'); err != nil || !more {
+		if more, err := c.next(']'); err != nil || !more {
 			return err
 		}
 	}
 }
 
-// more consumes what follows an element: a comma, or the end.
-func (c *checker) more(end byte) (bool, error) {
+// next consumes what follows an element: a comma, or the end.
+func (c *checker) next(end byte) (bool, error) {
 	c.space()
 	switch c.peek() {
 	case ',':
