@@ -164,6 +164,8 @@ type Limits struct {
 	PasswordAddressBurst    int      `toml:"password_address_burst" default:"50" min:"5" max:"50" doc:"Wrong passwords at once from one network address (a /64 of IPv6), for whatever user names."`
 	PasswordAddressInterval Duration `toml:"password_address_interval" default:"6s" min:"6s" max:"1h" doc:"After what time an address may send one more."`
 	PasswordFailures        int      `toml:"password_failures" default:"100" min:"10" max:"100" doc:"Wrong passwords in a row that a user takes (NIST SP 800-63B-4 §3.2.2), a fifth of them from browsers in which the user has signed in before. Then only passkeys, and those browsers, sign in, until one has, the password is changed, or an operator runs users unlock."`
+
+	PasswordMemory int `toml:"password_memory" default:"152" min:"19" max:"65536" doc:"What the passwords that are verified at once may take in all, in MiB: 19 for each. More at once than there are processors are of no use and not verified; the others wait."`
 }
 
 // DPoP is for proofs of possession.

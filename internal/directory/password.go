@@ -26,6 +26,9 @@ const (
 	tagBytes  = 32
 )
 
+// HashMemory is what verifying one password takes, in bytes.
+const HashMemory = memory << 10
+
 // The most that a stored hash may ask for, so that a record cannot exhaust the server.
 const (
 	maxMemory = 256 * 1024 // KiB

@@ -177,7 +177,10 @@ func (s *server) passwords(ctx context.Context, shared *limit.Shared) (browser.P
 	if err != nil {
 		return browser.Passwords{}, err
 	}
-	made, err := directory.New(directory.Config{Users: s.store, Limits: shared, Key: key, Now: s.Now, Rates: PasswordRates(s.Config.Limits)})
+	made, err := directory.New(directory.Config{
+		Users: s.store, Limits: shared, Key: key, Now: s.Now, Rates: PasswordRates(s.Config.Limits),
+		Concurrency: passwordsAtOnce(s.Config.Limits.PasswordMemory),
+	})
 	if err != nil {
 		return browser.Passwords{}, err
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -139,6 +138,7 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 		stop()
 		waitJobs() // before the HSM and the store are closed
 	}()
+	go newMemoryKeeper(passwordsAtOnce(s.Config.Limits.PasswordMemory)).run(background)
 	if !reached {
 		s.log.WarnContext(ctx, "serving without the HSM; not ready until it is reached", "version", s.Version, "issuer", s.Config.Issuer,
 			"address", s.Config.Listen.Address)
@@ -177,25 +177,6 @@ func warnOfValues(ctx context.Context, c *config.Config, log *slog.Logger) {
 	}
 	if _, _, differ := c.PortsDiffer(); differ {
 		log.WarnContext(ctx, "issuer and listener have different ports", "issuer", c.Issuer, "address", c.Listen.Address)
-	}
-}
-
-const (
-	// garbagePercent trades memory for time: little is alive at any moment, and collecting it often costs a tenth of
-	// all CPU time.
-	garbagePercent = 400
-	// memoryGoal is when the collector works harder all the same, in bytes: beyond what many sign-ins at once need for
-	// their passwords. Nothing fails beyond it.
-	memoryGoal = 256 << 20
-)
-
-// TuneMemory sets the garbage collector of this process, unless the operator has (GOGC, GOMEMLIMIT).
-func TuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryGoal)
 	}
 }
 
