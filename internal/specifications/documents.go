@@ -48,6 +48,7 @@ func titles() map[string]string {
 		"RFC 2253": "Distinguished names as strings, 1997",
 		"RFC 2544": "Benchmarking of network devices",
 		"RFC 2928": "IPv6 sub-TLA assignments",
+		"RFC 3279": "Algorithms of X.509 certificates and CRLs",
 		"RFC 3339": "Timestamps",
 		"RFC 3454": "stringprep",
 		"RFC 3739": "Qualified certificates",
