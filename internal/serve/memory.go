@@ -14,7 +14,7 @@ import (
 const (
 	// garbagePercent trades memory for time: little is alive at any moment, and to collect it at the runtime's own pace takes a
 	// tenth of all CPU time.
-	garbagePercent = 200
+	garbagePercent = 300
 	// memoryBase is what the server needs beside passwords that are verified, in bytes, and memoryFactor how much more than
 	// what is alive it may take at least: caches grow with what is registered. Together they are when the collector works
 	// harder. Nothing fails beyond it.
