@@ -34,7 +34,7 @@ func TestWorkerHasNoServerInMemory(t *testing.T) {
 	}
 	whole := initialised(0, "-test.list=^$")
 	for _, name := range []string{
-		"github.com/santhosh-tekuri/jsonschema/v6", "countersign/internal/config", "countersign/fapi", "html/template",
+		"github.com/santhosh-tekuri/jsonschema/v6", "countersign/internal/config", "html/template",
 		"net/http", "google.golang.org/grpc", "github.com/pressly/goose/v3", "countersign/cmd/countersign",
 	} {
 		line := "init " + name + " @"
