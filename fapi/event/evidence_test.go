@@ -274,32 +274,32 @@ func TestMS11Race(t *testing.T) {
 	})
 }
 
-// TestNobodyFloodsTheHSM: what anybody can have signed or opened in the name of a client is bounded, and takes nothing from
-// what the client itself may send.
+// TestNobodyFloodsTheHSM: what anybody can have signed in the name of a client, by sending again what the client once signed,
+// is bounded by address, and takes nothing from what the client itself may send.
 func TestNobodyFloodsTheHSM(t *testing.T) {
 	t.Parallel()
 	const burst = 5
 	w := fapitest.NewWorld(t, fapitest.AllProfiles, fapitest.WithAuditChain, func(c *fapitest.Config) {
-		c.Limits = endpoint.Limits{ClientPerSecond: 0.001, ClientBurst: burst}
+		c.Limits = endpoint.Limits{
+			ClientPerSecond: 0.001, ClientBurst: burst, AddressFailuresPerSecond: 0.001, AddressFailureBurst: burst,
+		}
 	})
 	c := w.Register("client-1", fapitest.OfProfile("fapi2-message-signing"))
 	first := w.Register("first", fapitest.FAPI1Advanced)
-	const jwe = "x.x.x.x.x"
-	for name, query := range map[string]url.Values{
-		"signed refusals":           {"client_id": {first.ID}, "request": {"x.x.x"}, "redirect_uri": {first.RedirectURI}, "response_mode": {"jwt"}},
-		"encrypted request objects": {"client_id": {first.ID}, "request": {jwe}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			answered := 0
-			for range 2 * burst {
-				if status, _, _ := w.Browser().Visit(w.Issuer + "/authorize?" + query.Encode()); status != http.StatusTooManyRequests {
-					answered++
-				}
-			}
-			if answered != burst {
-				t.Errorf("%d were answered, want %d", answered, burst)
-			}
-		})
+	refused := first.ByValue(func(claims fapitest.Claims) {
+		claims["response_type"], claims["response_mode"], claims["scope"] = "code", "jwt", "openid nothing"
+	})
+	signed := 0
+	for range 2 * burst {
+		status, page, to := w.Browser().Visit(refused)
+		if to != nil && strings.Contains(to.String(), "response=ey") {
+			signed++
+		} else if status != http.StatusTooManyRequests {
+			t.Errorf("answered %d %v %s", status, to, page)
+		}
+	}
+	if signed != burst {
+		t.Errorf("%d refusals were signed, want %d", signed, burst)
 	}
 	if r := c.Push(c.Signing(nil)); r.Status != http.StatusCreated {
 		t.Errorf("the client itself gets %d %s", r.Status, r.Raw)

@@ -24,8 +24,8 @@ import (
 	"countersign/internal/audit"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
-	"countersign/jar"
 	"countersign/internal/random"
+	"countersign/jar"
 	"countersign/signer"
 	"countersign/store"
 )
