@@ -42,38 +42,52 @@ func healthOf(log *bytes.Buffer, parts ...*part) *Handler {
 //
 // Covers: FD-102.
 func TestReadinessIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		asked := 0
-		thaw := make(chan struct{})
+	// hanging is a server both of whose parts hang, how to end that, and how often the store was asked.
+	hanging := func() (h *Handler, thaw func(), asked *int) {
+		asked = new(int)
+		thawed := make(chan struct{})
 		frozen := &part{name: storePart, check: func(context.Context) error {
-			asked++
-			<-thaw // as a disk that is frozen
+			*asked++
+			<-thawed // as a disk that is frozen
 			return nil
 		}}
 		slow := &part{name: signerPart, check: func(ctx context.Context) error {
 			<-ctx.Done()
 			return signer.ErrUnavailable
 		}}
-		h := healthOf(&log, frozen, slow)
-		for range 3 {
-			status, report, took := looked(t, h)
-			if status != http.StatusServiceUnavailable || report.Parts[storePart] != "unavailable" || took > timeout {
-				t.Errorf("refuses with a part that hangs: %d %v after %s", status, report, took)
+		return healthOf(new(bytes.Buffer), frozen, slow), func() {
+			close(thawed)
+			slow.check = func(context.Context) error { return nil }
+			time.Sleep(5 * time.Second)
+		}, asked
+	}
+	t.Run("refuses within 3 s while parts hang", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h, thaw, asked := hanging()
+			for range 3 {
+				status, report, took := looked(t, h)
+				if status != http.StatusServiceUnavailable || report.Parts[storePart] != "unavailable" || took > timeout {
+					t.Errorf("%d %v after %s", status, report, took)
+				}
+				time.Sleep(2 * time.Second)
 			}
+			if *asked != 1 {
+				t.Errorf("the store was asked %d times while it hung", *asked)
+			}
+			thaw()
+		})
+	})
+	t.Run("accepts when all goes on", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h, thaw, _ := hanging()
+			looked(t, h)
+			thaw()
+			looked(t, h) // takes what the last one left
 			time.Sleep(2 * time.Second)
-		}
-		if asked != 1 {
-			t.Errorf("the store was asked %d times while it hung", asked)
-		}
-		close(thaw)
-		slow.check = func(context.Context) error { return nil }
-		time.Sleep(5 * time.Second)
-		looked(t, h) // takes what the last one left
-		time.Sleep(2 * time.Second)
-		if status, report, _ := looked(t, h); status != http.StatusOK || report.Status != "ok" {
-			t.Errorf("accepts when all goes on: %d %v", status, report)
-		}
+			if status, report, _ := looked(t, h); status != http.StatusOK || report.Status != "ok" {
+				t.Errorf("%d %v", status, report)
+			}
+		})
 	})
 }
 

@@ -25,9 +25,11 @@ func TestPingWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Ping(t.Context()); err != nil {
-		t.Fatalf("accepts a file that is well: %v", err)
-	}
+	t.Run("accepts a file that is well", func(t *testing.T) {
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 	now = now.Add(2 * time.Second)
 	db, err := sql.Open("sqlite3", config.File)
 	if err != nil {
@@ -42,13 +44,17 @@ func TestPingWrites(t *testing.T) {
 	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrOverloaded) {
-		t.Errorf("refuses while another process holds the file: %v", err)
-	}
+	t.Run("refuses while another process holds the file", func(t *testing.T) {
+		if err := s.Ping(t.Context()); !errors.Is(err, store.ErrOverloaded) {
+			t.Error(err)
+		}
+	})
 	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ping(t.Context()); err != nil {
-		t.Errorf("accepts when it is free: %v", err)
-	}
+	t.Run("accepts when it is free", func(t *testing.T) {
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
