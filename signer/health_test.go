@@ -13,67 +13,94 @@ import (
 //
 // Covers: FD-103.
 func TestHealth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, a, b, key := two(t, nil)
-		health := func() (string, error) {
-			t.Helper()
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-			defer cancel()
-			replicas, err := s.Health(ctx)
-			away := ""
-			for _, one := range replicas {
-				if one.Err != nil {
-					away += one.Name
-				}
-			}
-			return away, err
-		}
-		expect := func(what, wantAway string, wantErr error) {
-			t.Helper()
-			if away, err := health(); away != wantAway || !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
-				t.Errorf("%s: %q are away, %v; want %q, %v", what, away, err, wantAway, wantErr)
+	health := func(t *testing.T, s *Signer) (string, error) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		replicas, err := s.Health(ctx)
+		away := ""
+		for _, one := range replicas {
+			if one.Err != nil {
+				away += one.Name
 			}
 		}
-		expect("accepts two that sign", "", nil)
-		if a.asked.Load() == 0 || b.asked.Load() == 0 {
-			t.Error("not every HSM was tried")
+		return away, err
+	}
+	expect := func(t *testing.T, s *Signer, wantAway string, wantErr error) {
+		t.Helper()
+		if away, err := health(t, s); away != wantAway || !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
+			t.Errorf("%q are away, %v; want %q, %v", away, err, wantAway, wantErr)
 		}
-		asked := a.asked.Load() + b.asked.Load()
-		expect("again at once", "", nil)
-		if a.asked.Load()+b.asked.Load() != asked {
-			t.Error("HSMs were asked for what they had just done")
-		}
-		time.Sleep(2 * time.Second)
-		for range 4 {
-			if _, err := key.Sign(t.Context(), []byte("m")); err != nil {
-				t.Fatal(err)
-			}
-		}
-		asked = a.asked.Load() + b.asked.Load()
-		expect("with traffic", "", nil)
-		if a.asked.Load()+b.asked.Load() != asked {
-			t.Error("HSMs were asked for what traffic shows")
-		}
+	}
+	// away has one of the HSMs fail, after both have signed.
+	away := func(t *testing.T, s *Signer, a *faultyHSM) {
+		t.Helper()
+		expect(t, s, "", nil)
 		a.fails(always(ErrUnavailable))
 		time.Sleep(2 * time.Second)
 		for range 5 {
-			expect("names the one that is away", "a", nil)
+			expect(t, s, "a", nil)
 			time.Sleep(2 * time.Second)
 		}
-		b.fails(hangs)
-		began := time.Now()
-		expect("refuses when none signs", "ab", ErrUnavailable)
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("it took %s", took)
-		}
-		a.works()
-		b.works()
-		time.Sleep(10 * time.Second)
-		if _, err := health(); err != nil { // those that were left alone may still be
-			t.Error(err)
-		}
-		time.Sleep(time.Second)
-		expect("accepts both again", "", nil)
+	}
+	t.Run("accepts two that sign, without asking for what is known", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, a, b, key := two(t, nil)
+			expect(t, s, "", nil)
+			if a.asked.Load() == 0 || b.asked.Load() == 0 {
+				t.Error("not every HSM was tried")
+			}
+			asked := a.asked.Load() + b.asked.Load()
+			expect(t, s, "", nil)
+			if a.asked.Load()+b.asked.Load() != asked {
+				t.Error("HSMs were asked for what they had just done")
+			}
+			time.Sleep(2 * time.Second)
+			for range 4 {
+				if _, err := key.Sign(t.Context(), []byte("m")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			asked = a.asked.Load() + b.asked.Load()
+			expect(t, s, "", nil)
+			if a.asked.Load()+b.asked.Load() != asked {
+				t.Error("HSMs were asked for what traffic shows")
+			}
+		})
+	})
+	t.Run("accepts one that signs, and names the one that is away", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, a, _, _ := two(t, nil)
+			away(t, s, a)
+		})
+	})
+	t.Run("refuses within 3 s when none signs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, a, b, _ := two(t, nil)
+			away(t, s, a)
+			b.fails(hangs)
+			began := time.Now()
+			expect(t, s, "ab", ErrUnavailable)
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	})
+	t.Run("accepts both when they sign again", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, a, b, _ := two(t, nil)
+			away(t, s, a)
+			b.fails(hangs)
+			expect(t, s, "ab", ErrUnavailable)
+			a.works()
+			b.works()
+			time.Sleep(10 * time.Second)
+			if _, err := health(t, s); err != nil { // those that were left alone may still be
+				t.Error(err)
+			}
+			time.Sleep(time.Second)
+			expect(t, s, "", nil)
+		})
 	})
 }
 
@@ -86,24 +113,39 @@ func TestProofs(t *testing.T) {
 	p.note("idle", start, nil)
 	p.note("busy", start.Add(5*time.Second), nil)
 	at := start.Add(5*time.Second + proofAge/2)
-	if !p.well("busy", at) || !p.well("idle", at) || p.well("other", at) {
-		t.Error("keys that were used are not well, or one that was not is")
-	}
-	if p.well("busy", at.Add(proofAge)) || p.well("idle", at.Add(proofAge)) {
-		t.Error("an HSM that rests is taken for one that signs")
-	}
+	t.Run("accepts keys that were used lately", func(t *testing.T) {
+		if !p.well("busy", at) || !p.well("idle", at) {
+			t.Error("one is not well")
+		}
+	})
+	t.Run("refuses a key that was not used", func(t *testing.T) {
+		if p.well("other", at) {
+			t.Error("it is well")
+		}
+	})
+	t.Run("refuses keys of an HSM that rests", func(t *testing.T) {
+		if p.well("busy", at.Add(proofAge)) || p.well("idle", at.Add(proofAge)) {
+			t.Error("one is well")
+		}
+	})
 	p.note("busy", start.Add(20*time.Second), nil)
-	if p.well("idle", start.Add(20*time.Second)) {
-		t.Error("a key counts for ever")
-	}
+	t.Run("refuses a key that was not used for long", func(t *testing.T) {
+		if p.well("idle", start.Add(20*time.Second)) {
+			t.Error("it counts for ever")
+		}
+	})
 	for _, nothing := range []error{ErrOverloaded, ErrCiphertext, context.Canceled} {
 		p.note("busy", start.Add(20*time.Second), nothing)
 	}
-	if !p.well("busy", start.Add(20*time.Second)) {
-		t.Error("that there was too much to do counts against a key")
-	}
+	t.Run("accepts a key that had too much to do", func(t *testing.T) {
+		if !p.well("busy", start.Add(20*time.Second)) {
+			t.Error("it is not well")
+		}
+	})
 	p.note("busy", start.Add(20*time.Second), ErrNoKey)
-	if p.well("busy", start.Add(20*time.Second)) {
-		t.Error("a key that failed is well")
-	}
+	t.Run("refuses a key that failed", func(t *testing.T) {
+		if p.well("busy", start.Add(20*time.Second)) {
+			t.Error("it is well")
+		}
+	})
 }

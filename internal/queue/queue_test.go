@@ -73,54 +73,71 @@ func TestExpectedWait(t *testing.T) {
 //
 // Covers: FD-100.
 func TestRefusedAtArrival(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	// busy makes a queue whose only place is taken, and which knows that a service takes a second.
+	busy := func(t *testing.T) (*Queue, *Place) {
+		t.Helper()
 		q := New(Config{Places: 1, Waiting: 100, Patience: 10 * time.Second})
 		for range memory {
 			p := enter(t, q, t.Context())
 			time.Sleep(time.Second)
 			p.Leave(t.Context(), true)
 		}
-		held := enter(t, q, t.Context())
-		refused := func(ctx context.Context, what string) {
-			began := time.Now()
-			_, err := q.Enter(ctx)
-			r, ok := errors.AsType[*RefusedError](err)
-			if !ok || r.RetryAfter() < leastRetry || r.Stalled || time.Since(began) != 0 {
-				t.Errorf("refuses %s: %v after %s", what, err, time.Since(began))
-			}
+		return q, enter(t, q, t.Context())
+	}
+	refused := func(t *testing.T, q *Queue, ctx context.Context) {
+		t.Helper()
+		began := time.Now()
+		_, err := q.Enter(ctx)
+		r, ok := errors.AsType[*RefusedError](err)
+		if !ok || r.RetryAfter() < leastRetry || r.Stalled || time.Since(began) != 0 {
+			t.Errorf("%v after %s", err, time.Since(began))
 		}
-		short, cancel := context.WithTimeout(t.Context(), 1900*time.Millisecond)
-		defer cancel()
-		refused(short, "a caller whose deadline is before the expected end")
+	}
+	// line has callers wait, as many as are served in time: the second to the eighth, which leaves something of 10 s. It
+	// returns how to serve them all.
+	line := func(t *testing.T, q *Queue, held *Place) (serve func()) {
+		t.Helper()
 		var all sync.WaitGroup
-		for range 6 { // the second to the seventh in the line: 8 s, which leaves something
+		for range 7 {
 			all.Go(func() {
 				p, err := q.Enter(t.Context())
 				if err != nil {
-					t.Errorf("accepts a caller who is served in time: %v", err)
+					t.Errorf("a caller who is served in time: %v", err)
 					return
 				}
 				time.Sleep(time.Second)
 				p.Leave(t.Context(), true)
 			})
+			synctest.Wait()
 		}
-		synctest.Wait()
-		p10, err := make(chan error, 1), error(nil)
-		go func() {
-			p, err := q.Enter(t.Context())
-			if err == nil {
-				p.Leave(t.Context(), true)
-			}
-			p10 <- err
-		}()
-		synctest.Wait()
-		refused(t.Context(), "a caller behind eight others")
-		time.Sleep(time.Second)
-		held.Leave(t.Context(), true)
-		if err = <-p10; err != nil {
-			t.Errorf("accepts the last that fits: %v", err)
+		return func() {
+			time.Sleep(time.Second)
+			held.Leave(t.Context(), true)
+			all.Wait()
 		}
-		all.Wait()
+	}
+	t.Run("accepts callers who are served in time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			q, held := busy(t)
+			line(t, q, held)()
+		})
+	})
+	t.Run("refuses a caller whose deadline is before the expected end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			q, held := busy(t)
+			short, cancel := context.WithTimeout(t.Context(), 1900*time.Millisecond)
+			defer cancel()
+			refused(t, q, short)
+			held.Leave(t.Context(), true)
+		})
+	})
+	t.Run("refuses a caller behind eight others", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			q, held := busy(t)
+			serve := line(t, q, held)
+			refused(t, q, t.Context())
+			serve()
+		})
 	})
 }
 
