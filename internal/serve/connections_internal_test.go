@@ -45,34 +45,48 @@ func TestConnectionsAreShared(t *testing.T) {
 		return f, b
 	}
 	var flood []*from
-	for range 10 {
-		f, b := open("192.0.2.1")
-		if b == nil {
-			t.Fatal("refused below the limit")
+	t.Run("accepts all below the limit", func(t *testing.T) {
+		for range 10 {
+			f, b := open("192.0.2.1")
+			if b == nil {
+				t.Fatal("refused")
+			}
+			flood = append(flood, f)
+			now = now.Add(10 * time.Millisecond)
 		}
-		flood = append(flood, f)
-		now = now.Add(10 * time.Millisecond)
+	})
+	if len(flood) < 10 {
+		t.FailNow()
 	}
 	a.state(boundedFor(a, flood[0]), http.StateActive)
-	if _, b := open("198.51.100.7"); b != nil {
-		t.Error("accepts one more although all others are new: their handshakes are cut off")
-	}
-	now = now.Add(2 * settled)
-	honest, b := open("198.51.100.7")
-	if b == nil || flood[0].closed || !flood[1].closed {
-		t.Fatalf("accepts an honest client in place of the one of the flood that rested longest: %v, %t %t", b, flood[0].closed, flood[1].closed)
-	}
-	if _, b := open("192.0.2.1"); b == nil || honest.closed || !flood[2].closed {
-		t.Error("a connection of the flood replaces one of its own")
-	}
-	for range 4 {
-		if _, b := open("198.51.100.7"); b == nil {
-			t.Error("refuses an honest client its share")
+	t.Run("refuses one more while all others are new", func(t *testing.T) {
+		if _, b := open("198.51.100.7"); b != nil {
+			t.Error("accepted: a handshake of another is cut off")
 		}
-	}
-	if counts := fmt.Sprint(a.networks); counts != "map[192.0.2.1:5 198.51.100.7:5]" || len(a.open) != 10 || flood[0].closed {
-		t.Errorf("%s, %d open; want five each, and the request under way left alone", counts, len(a.open))
-	}
+	})
+	now = now.Add(2 * settled)
+	var honest *from
+	t.Run("accepts an honest client in place of the one of the flood that rested longest", func(t *testing.T) {
+		var b *bounded
+		if honest, b = open("198.51.100.7"); b == nil || flood[0].closed || !flood[1].closed {
+			t.Errorf("%v, %t %t", b, flood[0].closed, flood[1].closed)
+		}
+	})
+	t.Run("refuses the flood the place of another network", func(t *testing.T) {
+		if _, b := open("192.0.2.1"); b == nil || honest.closed || !flood[2].closed {
+			t.Error("a connection of the flood does not replace one of its own")
+		}
+	})
+	t.Run("accepts an honest client up to its share", func(t *testing.T) {
+		for range 4 {
+			if _, b := open("198.51.100.7"); b == nil {
+				t.Error("refused")
+			}
+		}
+		if counts := fmt.Sprint(a.networks); counts != "map[192.0.2.1:5 198.51.100.7:5]" || len(a.open) != 10 || flood[0].closed {
+			t.Errorf("%s, %d open; want five each, and the request under way left alone", counts, len(a.open))
+		}
+	})
 	if lines := strings.Count(log.String(), "connection limit reached"); lines != 1 {
 		t.Errorf("%d lines about it, want one a minute: %s", lines, &log)
 	}
@@ -152,7 +166,8 @@ func TestFloodOfConnections(t *testing.T) {
 	}
 }
 
-// TestAcceptFailureIsLogged: a line, once a minute, though net/http says it many times a second.
+// TestAcceptFailureIsLogged: a line, once a minute, though net/http says it many times a second; no other problem of a
+// connection is taken for one.
 //
 // Covers: FD-105.
 func TestAcceptFailureIsLogged(t *testing.T) {
@@ -160,15 +175,38 @@ func TestAcceptFailureIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	r := newRefusals(func() time.Time { return now }, logger)
-	for range 200 {
-		_, _ = connectionLog{r, &handshakes{}, logger}.Write([]byte("http: Accept error: accept tcp 127.0.0.1:8443: accept4: too many open files; retrying in 5ms\n"))
+	write := func(line string) {
+		_, _ = connectionLog{r, &handshakes{}, logger}.Write([]byte(line + "\n"))
 	}
-	if lines := strings.Count(log.String(), "connections are not accepted"); lines != 1 || !strings.Contains(log.String(), "too many open files") {
-		t.Errorf("%d lines: %s", lines, &log)
-	}
-	now = now.Add(refusalAgain)
-	r.lines.Flush(false)
-	if lines := strings.Count(log.String(), "connections are not accepted"); lines != 2 || !strings.Contains(log.String(), "repeated=199") {
-		t.Errorf("%d lines after a minute, want a second with the number: %s", lines, &log)
-	}
+	const failure = "http: Accept error: accept tcp 127.0.0.1:8443: accept4: too many open files; retrying in 5ms"
+	lines := func() int { return strings.Count(log.String(), "connections are not accepted") }
+	t.Run("refuses what is no failure to accept", func(t *testing.T) {
+		write("http: TLS handshake error from 192.0.2.1:1: EOF")
+		if lines() != 0 {
+			t.Errorf("logged: %s", &log)
+		}
+	})
+	t.Run("accepts a failure, with its cause", func(t *testing.T) {
+		write(failure)
+		if lines() != 1 || !strings.Contains(log.String(), "too many open files") {
+			t.Errorf("%d lines: %s", lines(), &log)
+		}
+	})
+	t.Run("refuses another line within the minute", func(t *testing.T) {
+		for range 199 {
+			write(failure)
+		}
+		now = now.Add(refusalAgain - time.Second)
+		r.lines.Flush(false)
+		if lines() != 1 {
+			t.Errorf("%d lines: %s", lines(), &log)
+		}
+	})
+	t.Run("accepts a second line after the minute, with the number", func(t *testing.T) {
+		now = now.Add(time.Second)
+		r.lines.Flush(false)
+		if lines() != 2 || !strings.Contains(log.String(), "repeated=199") {
+			t.Errorf("%d lines: %s", lines(), &log)
+		}
+	})
 }
