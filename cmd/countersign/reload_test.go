@@ -103,6 +103,7 @@ func TestFD119BehindPooler(t *testing.T) {
 	if output, err := run("store", "copy", "--from", "sqlite:"+filepath.Join(i.folder, "countersign.db")); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
+	asker := i.asker("Orchid Payments")
 	server := i.serve()
 	t.Run("accepts to poll, and says so", func(t *testing.T) {
 		server.logged("database notifications do not arrive; polling for changes")
@@ -120,6 +121,25 @@ func TestFD119BehindPooler(t *testing.T) {
 		if output, _ := run("doctor"); !strings.Contains(output, "notifications do not arrive") || !strings.Contains(output, "ALTER ROLE") ||
 			!strings.Contains(output, "agrees with the database's") {
 			t.Errorf("doctor says:\n%s", output)
+		}
+	})
+	t.Run("refuses to say that notifications arrive", func(t *testing.T) {
+		if output, _ := run("doctor"); strings.Contains(output, "notifications of changes arrive") {
+			t.Errorf("doctor says:\n%s", output)
+		}
+	})
+	t.Run("refuses a client that another process disables", func(t *testing.T) {
+		if status, body := asker.fetch("invented"); status != 400 || body["error"] != "invalid_grant" {
+			t.Fatalf("before: %d %v", status, body)
+		}
+		i.run("clients", "disable", asker.id)
+		var status int
+		var body map[string]any
+		for until := time.Now().Add(5 * time.Second); status != 401 && time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+			status, body = asker.fetch("invented")
+		}
+		if status != 401 || body["error"] != "invalid_client" {
+			t.Errorf("%d %v", status, body)
 		}
 	})
 	t.Run("accepts a direct address", func(t *testing.T) {
