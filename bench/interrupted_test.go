@@ -18,18 +18,16 @@ func TestInterrupted(t *testing.T) {
 		later     time.Duration
 		arguments []string
 	}{
-		"accepts SIGINT while a server starts":           {syscall.SIGINT, "starting", 500 * time.Millisecond, []string{"-servers", "sqlite"}},
-		"accepts SIGTERM while a server starts":          {syscall.SIGTERM, "starting countersign postgres", time.Second, []string{"-servers", "postgres"}},
-		"accepts SIGTERM while it measures":              {syscall.SIGTERM, "warming", 2 * time.Second, []string{"-servers", "postgres"}},
-		"accepts SIGHUP while it measures":               {syscall.SIGHUP, "warming", time.Second, []string{"-servers", "sqlite"}},
-		"accepts SIGTERM while databases are filled":     {syscall.SIGTERM, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
-		"accepts SIGINT while databases are filled":      {syscall.SIGINT, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
-		"accepts SIGTERM while a floor is loaded":        {syscall.SIGTERM, "warming", 2 * time.Second, []string{"-servers", "floor"}},
-		"accepts SIGTERM while a file is filled":         {syscall.SIGTERM, "loading", time.Second, []string{"-growth", "1000000,2000000", "-growth-store", "sqlite"}},
-		"accepts SIGINT while grown databases are tried": {syscall.SIGINT, "starting PostgreSQL with 20 grants", 3 * time.Second, []string{"-growth", "10,20"}},
+		"SIGINT while a server starts":           {syscall.SIGINT, "starting", 500 * time.Millisecond, []string{"-servers", "sqlite"}},
+		"SIGTERM while a server starts":          {syscall.SIGTERM, "starting countersign postgres", time.Second, []string{"-servers", "postgres"}},
+		"SIGTERM while it measures":              {syscall.SIGTERM, "warming", 2 * time.Second, []string{"-servers", "postgres"}},
+		"SIGHUP while it measures":               {syscall.SIGHUP, "warming", time.Second, []string{"-servers", "sqlite"}},
+		"SIGTERM while databases are filled":     {syscall.SIGTERM, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
+		"SIGINT while databases are filled":      {syscall.SIGINT, "starting PostgreSQL", 3 * time.Second, []string{"-growth", "100000,1000000"}},
+		"SIGTERM while a floor is loaded":        {syscall.SIGTERM, "warming", 2 * time.Second, []string{"-servers", "floor"}},
+		"SIGTERM while a file is filled":         {syscall.SIGTERM, "loading", time.Second, []string{"-growth", "1000000,2000000", "-growth-store", "sqlite"}},
+		"SIGINT while grown databases are tried": {syscall.SIGINT, "starting PostgreSQL with 20 grants", 3 * time.Second, []string{"-growth", "10,20"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			serverstest.Interrupt(t, test.signal, test.word, test.later, program, append([]string{"-binary", binary}, test.arguments...)...)
-		})
+		serverstest.Interrupt(t, name, test.signal, test.word, test.later, program, append([]string{"-binary", binary}, test.arguments...)...)
 	}
 }

@@ -12,10 +12,6 @@ import (
 func TestInterrupted(t *testing.T) {
 	folder := serverstest.Folder(t)
 	program, binary := serverstest.Build(t, folder, "."), serverstest.Build(t, folder, "../../cmd/countersign")
-	t.Run("accepts SIGTERM while everybody signs in", func(t *testing.T) {
-		serverstest.Interrupt(t, syscall.SIGTERM, "starting two nodes", 4*time.Second, program, "-binary", binary)
-	})
-	t.Run("accepts SIGINT under load", func(t *testing.T) {
-		serverstest.Interrupt(t, syscall.SIGINT, "loading", 2*time.Second, program, "-binary", binary, "-capacity", "50")
-	})
+	serverstest.Interrupt(t, "SIGTERM while everybody signs in", syscall.SIGTERM, "starting two nodes", 4*time.Second, program, "-binary", binary)
+	serverstest.Interrupt(t, "SIGINT under load", syscall.SIGINT, "loading", 2*time.Second, program, "-binary", binary, "-capacity", "50")
 }

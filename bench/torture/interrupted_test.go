@@ -18,14 +18,12 @@ func TestInterrupted(t *testing.T) {
 		later     time.Duration
 		arguments []string
 	}{
-		"accepts SIGINT while PostgreSQL starts":    {syscall.SIGINT, time.Second, append(store, "postgres")},
-		"accepts SIGTERM while PostgreSQL is raced": {syscall.SIGTERM, 8 * time.Second, append(store, "postgres")},
-		"accepts SIGINT while SQLite is raced":      {syscall.SIGINT, 3 * time.Second, append(store, "sqlite")},
-		"accepts SIGTERM while Patroni starts":      {syscall.SIGTERM, 4 * time.Second, append(store, "patroni")},
-		"accepts SIGINT while Patroni is raced":     {syscall.SIGINT, 25 * time.Second, append(store, "patroni")},
+		"SIGINT while PostgreSQL starts":    {syscall.SIGINT, time.Second, append(store, "postgres")},
+		"SIGTERM while PostgreSQL is raced": {syscall.SIGTERM, 8 * time.Second, append(store, "postgres")},
+		"SIGINT while SQLite is raced":      {syscall.SIGINT, 3 * time.Second, append(store, "sqlite")},
+		"SIGTERM while Patroni starts":      {syscall.SIGTERM, 4 * time.Second, append(store, "patroni")},
+		"SIGINT while Patroni is raced":     {syscall.SIGINT, 25 * time.Second, append(store, "patroni")},
 	} {
-		t.Run(name, func(t *testing.T) {
-			serverstest.Interrupt(t, test.signal, "starting", test.later, program, append([]string{"-binary", binary}, test.arguments...)...)
-		})
+		serverstest.Interrupt(t, name, test.signal, "starting", test.later, program, append([]string{"-binary", binary}, test.arguments...)...)
 	}
 }

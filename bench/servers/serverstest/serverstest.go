@@ -28,11 +28,28 @@ func Build(t *testing.T, folder, path string) string {
 	return program
 }
 
-// Interrupt starts a program with a temporary folder of its own, sends it a signal some time after it has said a word, and
-// expects that it ends, with no file and no process left.
-func Interrupt(t *testing.T, signal syscall.Signal, word string, later time.Duration, program string, arguments ...string) {
+// Interrupt starts a program with a temporary folder of its own, and sends it a signal some time after it has said a word. It
+// runs two subtests, named for what is interrupted: one accepts the signal, and expects that the program ends; the other
+// refuses what is left, and expects no file and no process.
+func Interrupt(t *testing.T, name string, signal syscall.Signal, word string, later time.Duration, program string, arguments ...string) {
 	t.Helper()
 	folder := Folder(t)
+	t.Run("accepts "+name, func(t *testing.T) {
+		interrupt(t, folder, signal, word, later, program, arguments...)
+	})
+	t.Run("refuses what is left after "+name, func(t *testing.T) {
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("left in the temporary folder: %v, %v", left, err)
+		}
+		if left := Running(t, folder); len(left) > 0 {
+			t.Errorf("still running: %q", left)
+		}
+	})
+}
+
+// interrupt has a program end by a signal.
+func interrupt(t *testing.T, folder string, signal syscall.Signal, word string, later time.Duration, program string, arguments ...string) {
+	t.Helper()
 	command := exec.Command(program, arguments...)
 	command.Env = append(os.Environ(), "TMPDIR="+folder)
 	output, err := command.StdoutPipe()
@@ -68,12 +85,6 @@ func Interrupt(t *testing.T, signal syscall.Signal, word string, later time.Dura
 		}
 	case <-time.After(time.Minute):
 		t.Error("it does not end")
-	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
-		t.Errorf("left in the temporary folder: %v, %v", left, err)
-	}
-	if left := Running(t, folder); len(left) > 0 {
-		t.Errorf("still running: %q", left)
 	}
 }
 
