@@ -44,11 +44,11 @@ func healthOf(log *bytes.Buffer, parts ...*part) *Handler {
 // Covers: FD-102.
 func TestReadinessIsBounded(t *testing.T) {
 	// hanging is a server both of whose parts hang, how to end that, and how often the store was asked.
-	hanging := func() (h *Handler, thaw func(), asked *int) {
-		asked = new(int)
+	hanging := func() (h *Handler, thaw func(), asked *atomic.Int64) {
+		asked = new(atomic.Int64)
 		thawed := make(chan struct{})
 		frozen := &part{name: storePart, check: func(context.Context) error {
-			*asked++
+			asked.Add(1)
 			<-thawed // as a disk that is frozen
 			return nil
 		}}
@@ -76,8 +76,8 @@ func TestReadinessIsBounded(t *testing.T) {
 				}
 				time.Sleep(2 * time.Second)
 			}
-			if *asked != 1 {
-				t.Errorf("the store was asked %d times while it hung", *asked)
+			if asked.Load() != 1 {
+				t.Errorf("the store was asked %d times while it hung", asked.Load())
 			}
 			thaw()
 		})
