@@ -20,6 +20,8 @@ import (
 const (
 	// maxPause is the longest pause after denials, leastPause the shortest that is waited for.
 	maxPause, leastPause = 24 * time.Hour, time.Millisecond
+	// patience is how many denials in a row are no reason to pause: people press the wrong button, and are asked again at once.
+	patience = 2
 	// Wrong user codes for one user: of one organisation 5, then one in a quarter of an hour; of all five times as many.
 	codeBurst, codeInterval   = 5, 15 * time.Minute
 	codesBurst, codesInterval = 5 * codeBurst, codeInterval / 5
@@ -84,11 +86,11 @@ func (h *Handler) heed(ctx context.Context, c *client.Client, user *askedUser) e
 
 // pauseAfter is how long nobody of an organisation asks a user after so many denials in a row.
 func (h *Handler) pauseAfter(denials int) time.Duration {
-	if denials == 0 {
+	if denials <= patience {
 		return 0
 	}
 	pause := h.settings.DenialPause
-	for range denials - 1 {
+	for range denials - patience - 1 {
 		if pause *= 2; pause >= maxPause {
 			return maxPause
 		}

@@ -35,8 +35,8 @@ type Settings struct {
 	OrganisationBurst     int
 	AllPerMinute          float64
 	AllBurst              int
-	// DenialPause is how long an organisation waits after a user has denied a request of one of its clients (15 s). It
-	// doubles with each denial in a row, up to a day.
+	// DenialPause is how long an organisation waits after a user has denied three requests of its clients in a row (15 s).
+	// It doubles with each denial after that, up to a day.
 	DenialPause time.Duration
 	// RequireBindingMessage demands a binding_message in each request without authorization_details. Otherwise only
 	// requests for a scope with [scope.Scope].AlwaysAsk need one (FAPI-CIBA §5.2.2-2).

@@ -8,7 +8,7 @@ func floods() []Item {
 		{ID: "FD-72", Section: "JARM §2.4", Requires: "error responses that strangers cause are signed a few times for each address, and are no evidence"},
 		{ID: "FD-73", Section: "RFC 9126 §7", Requires: "a request_uri begins one interaction in a browser, and few at an address, and its user is not kept out"},
 		{ID: "FD-74", Section: "CIBA Core §15", Requires: "a user is asked only so often by one organisation and by all, and others keep places"},
-		{ID: "FD-75", Section: "CIBA Core §15", Requires: "after a denial the organisation pauses, twice as long after each in a row"},
+		{ID: "FD-75", Section: "CIBA Core §15", Requires: "after three denials in a row the organisation pauses, twice as long after each further one"},
 		{ID: "FD-76", Section: "CIBA Core §13", Requires: "a user can block an organisation, which is not told"},
 		{ID: "FD-77", Section: "CIBA Core §7.1", Requires: "wrong user codes of one organisation lock out nobody else"},
 		{ID: "FD-78", Section: "RFC 7591 §5", Requires: "slow hosts of one organisation hold up its own exchanges alone"},

@@ -195,7 +195,7 @@ type CIBA struct {
 	OrgBurst             int      `toml:"organisation_burst" lax:"more" default:"8" min:"1" max:"1000" doc:"How often they may ask one user at once."`
 	TotalPerMinute       int      `toml:"total_per_minute" lax:"more" default:"20" min:"1" max:"60" doc:"How often a minute all clients together may ask one user, after a burst."`
 	TotalBurst           int      `toml:"total_burst" lax:"more" default:"30" min:"1" max:"1000" doc:"How often they may ask one user at once."`
-	DenialPause          Duration `toml:"denial_pause" lax:"less" default:"15s" min:"1s" max:"1h" doc:"How long an organisation waits before it may ask a user again who has denied. It doubles with each denial in a row, up to a day."`
+	DenialPause          Duration `toml:"denial_pause" lax:"less" default:"15s" min:"1s" max:"1h" doc:"How long an organisation waits before it may ask a user again who has denied three times in a row. It doubles with each denial after that, up to a day."`
 	BindingMessage       string   `toml:"binding_message" lax:"other" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
 	LoginHint            string   `toml:"login_hint" default:"username" enum:"username,subject" doc:"What a login_hint is."`
 	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that encrypt pending notifications in the database: the first encrypts, all decrypt. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`
