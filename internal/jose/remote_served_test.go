@@ -29,12 +29,19 @@ func (r *reports) add(_ context.Context, report Report) {
 	r.texts = append(r.texts, text)
 }
 
+// take waits until something was reported, which is after the set is there, and takes it.
 func (r *reports) take() []string {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	taken := r.texts
-	r.texts = nil
-	return taken
+	for range 5000 {
+		r.mutex.Lock()
+		taken := r.texts
+		r.texts = nil
+		r.mutex.Unlock()
+		if taken != nil {
+			return taken
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
 }
 
 // told is a failure with a part that may be told.
