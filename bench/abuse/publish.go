@@ -2,27 +2,17 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"countersign/bench/measure"
 )
 
 // publish writes the table into its place in docs/reliability.md.
 func publish(folder, section string, all []result) error {
-	file := filepath.Join(folder, "reliability.md")
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	begin, end := "<!-- begin "+section+" -->", "<!-- end "+section+" -->"
-	before, rest, begins := strings.Cut(string(raw), begin)
-	_, after, ends := strings.Cut(rest, end)
-	if !begins || !ends {
-		return fmt.Errorf("%s has lost the marks of its part %s", file, section)
-	}
-	return os.WriteFile(file, []byte(before+begin+"\n"+table(all)+"\n"+end+after), 0o644)
+	return measure.WritePart(filepath.Join(folder, "reliability.md"), section, table(all))
 }
 
 // table is the table of the page.

@@ -27,6 +27,22 @@ func WritePage(file, template, part, measured string) error {
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
+// WritePart replaces one part of a page whose text is kept in the page itself: what is between "<!-- begin part -->" and
+// "<!-- end part -->".
+func WritePart(file, part, measured string) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	begin, end := "<!-- begin "+part+" -->", "<!-- end "+part+" -->"
+	before, rest, begins := strings.Cut(string(raw), begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		return fmt.Errorf("%s has lost the marks of its part %s", file, part)
+	}
+	return os.WriteFile(file, []byte(before+begin+"\n"+measured+"\n"+end+after), 0o644)
+}
+
 func renderPage(template, old, part, measured string) (string, error) {
 	if begin, _ := marks(part); !strings.Contains(template, begin) {
 		return "", fmt.Errorf("the page has no part %q", part)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"countersign/bench/measure"
 	"countersign/bench/servers"
 	"countersign/bench/torture/history"
 )
@@ -60,7 +61,7 @@ func (s settings) runNodes(ctx context.Context, lab *servers.Lab) error {
 	fmt.Println(survived.markdown())
 	if s.write != "" {
 		page := filepath.Join(s.write, "reliability.md")
-		err = errors.Join(writeBetween(page, "peers", table), writeBetween(page, "nodes", survived.markdown()))
+		err = errors.Join(measure.WritePart(page, "peers", table), measure.WritePart(page, "nodes", survived.markdown()))
 	}
 	return errors.Join(err, raceFaults(came), survived.faults(s.kills))
 }

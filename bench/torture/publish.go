@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"countersign/bench/chart"
+	"countersign/bench/measure"
 )
 
 // publish writes the figures into their place in docs/reliability.md, and a picture of the run beside it.
@@ -15,7 +16,7 @@ func (r *report) publish(folder, section string) error {
 	if err := os.WriteFile(filepath.Join(folder, "reliability-"+section+".svg"), []byte(r.picture()), 0o644); err != nil {
 		return err
 	}
-	return writeBetween(filepath.Join(folder, "reliability.md"), section, r.markdown())
+	return measure.WritePart(filepath.Join(folder, "reliability.md"), section, r.markdown())
 }
 
 // markdown is the table for the page.
@@ -32,21 +33,6 @@ func (r *report) markdown() string {
 		}
 	}
 	return b.String()
-}
-
-// writeBetween replaces one measured part of a page.
-func writeBetween(file, section, text string) error {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	begin, end := "<!-- begin "+section+" -->", "<!-- end "+section+" -->"
-	before, rest, begins := strings.Cut(string(raw), begin)
-	_, after, ends := strings.Cut(rest, end)
-	if !begins || !ends {
-		return fmt.Errorf("%s has lost the marks of its part %s", file, section)
-	}
-	return os.WriteFile(file, []byte(before+begin+"\n"+text+"\n"+end+after), 0o644)
 }
 
 // picture draws how many operations were answered in each second, with the moments of the kills and failures.

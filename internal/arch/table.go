@@ -270,9 +270,9 @@ func around() []Package {
 		{"bench/load", []string{"bench/chart", "bench/measure", "bench/servers", "internal/flowclient", "internal/jose"}},
 		{"bench/measure", nil},
 		{"bench/signer", []string{"signer", "signer/pkcs11", "softhsm"}},
-		{"bench/abuse", []string{"bench/servers", "internal/flowclient", "internal/jose"}},
+		{"bench/abuse", []string{"bench/measure", "bench/servers", "internal/flowclient", "internal/jose"}},
 		{"bench/torture", []string{
-			"bench/chart", "bench/servers", "bench/torture/history", "internal/flowclient", "internal/jose",
+			"bench/chart", "bench/measure", "bench/servers", "bench/torture/history", "internal/flowclient", "internal/jose",
 			"store", "store/postgres", "store/sqlite",
 		}},
 		{"bench/torture/history", nil},
