@@ -88,7 +88,7 @@ func run(ctx context.Context) (err error) {
 	m := machine{settings: s, installations: map[string]*servers.Installation{}, Lab: &servers.Lab{
 		Binary: s.binary, Cache: s.cache, Peers: filepath.Join("bench", "peers"), Folder: folder,
 	}}
-	watch, err := m.quiet(ctx)
+	watch, err := measure.ThisMachine().Watch(ctx, m.write != "", m.settle, os.Stdout)
 	if err != nil {
 		return err
 	}
@@ -133,26 +133,6 @@ var page string
 
 // measured is the part of a page that is measured.
 const measured = "measured"
-
-// quiet makes sure that the machine is quiet where results are to be written, and gives what says at the end what others
-// did in the meantime.
-func (m *machine) quiet(ctx context.Context) (func() (string, error), error) {
-	this := measure.ThisMachine()
-	if err := this.Ready(ctx, m.write != "", m.settle, os.Stdout); err != nil {
-		return nil, err
-	}
-	before, err := this.Snapshot(time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return func() (string, error) {
-		after, err := this.Snapshot(time.Now())
-		if err != nil {
-			return "", err
-		}
-		return this.During(before, after)
-	}, nil
-}
 
 // variant is a server that can be measured.
 type variant struct {

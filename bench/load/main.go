@@ -68,11 +68,7 @@ func run(ctx context.Context) (err error) {
 	if err := s.check(); err != nil {
 		return err
 	}
-	machine := measure.ThisMachine()
-	if err := machine.Ready(ctx, s.write != "", s.wait, os.Stdout); err != nil {
-		return err
-	}
-	before, err := machine.Snapshot(time.Now())
+	watch, err := measure.ThisMachine().Watch(ctx, s.write != "", s.wait, os.Stdout)
 	if err != nil {
 		return err
 	}
@@ -91,11 +87,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	after, err := machine.Snapshot(time.Now())
-	if err != nil {
-		return err
-	}
-	said, noise := machine.During(before, after)
+	said, noise := watch()
 	results.noise = said
 	fmt.Println(results.text())
 	if s.write == "" {

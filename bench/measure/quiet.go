@@ -284,6 +284,25 @@ func (m Machine) Ready(ctx context.Context, written bool, patience time.Duration
 	}
 }
 
+// Watch waits as [Machine.Ready] does, and returns what judges at the end what others did in the meantime, as
+// [Machine.During] does.
+func (m Machine) Watch(ctx context.Context, written bool, patience time.Duration, out io.Writer) (func() (string, error), error) {
+	if err := m.Ready(ctx, written, patience, out); err != nil {
+		return nil, err
+	}
+	before, err := m.Snapshot(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return func() (string, error) {
+		after, err := m.Snapshot(time.Now())
+		if err != nil {
+			return "", err
+		}
+		return m.During(before, after)
+	}, nil
+}
+
 // maxUnseen is which share of one processor all others may have together while something is measured.
 const maxUnseen = 0.2
 
