@@ -10,9 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"countersign/bench/servers"
@@ -27,7 +25,7 @@ type settings struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := servers.Interruptible()
 	defer stop()
 	var s settings
 	flag.StringVar(&s.binary, "binary", "bin/countersign", "the countersign binary")
