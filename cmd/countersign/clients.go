@@ -69,14 +69,11 @@ type clientsAdd struct {
 
 // Run implements the command.
 func (c clientsAdd) Run(ctx context.Context, p *program) error {
-	metadata, err := p.readInput(c.File, maxClient)
+	wanted, err := p.wantedClient(c.ID, c.Profile, c.File)
 	if err != nil {
 		return err
 	}
-	wanted, err := p.wantedClient(admin.NewClient{ID: c.ID, Profile: c.Profile, Metadata: metadata, Replace: c.Replace})
-	if err != nil {
-		return err
-	}
+	wanted.Replace = c.Replace
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		record, err := a.AddClient(ctx, wanted)
 		if err != nil {
@@ -94,15 +91,21 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// wantedClient adds what the configuration has that a client can name.
-func (p *program) wantedClient(wanted admin.NewClient) (admin.NewClient, error) {
+// wantedClient is a client as a file of metadata describes it, with what the configuration has that it can name.
+func (p *program) wantedClient(id, profile, file string) (admin.NewClient, error) {
+	metadata, err := p.readInput(file, maxClient)
+	if err != nil {
+		return admin.NewClient{}, err
+	}
 	c, err := p.loadConfig()
 	if err != nil {
-		return wanted, err
+		return admin.NewClient{}, err
 	}
-	wanted.Scopes, wanted.DetailTypes, wanted.Resources = c.ScopeNames(), c.DetailTypes(), c.ResourceNames()
-	wanted.TrustStores, wanted.Origins = c.TrustStoreNames(), []string{c.Issuer, c.ListenMTLS.URL}
-	return wanted, nil
+	return admin.NewClient{
+		ID: id, Profile: profile, Metadata: metadata,
+		Scopes: c.ScopeNames(), DetailTypes: c.DetailTypes(), Resources: c.ResourceNames(),
+		TrustStores: c.TrustStoreNames(), Origins: []string{c.Issuer, c.ListenMTLS.URL},
+	}, nil
 }
 
 type clientsUpdate struct {
@@ -114,11 +117,7 @@ type clientsUpdate struct {
 
 // Run implements the command.
 func (c clientsUpdate) Run(ctx context.Context, p *program) error {
-	metadata, err := p.readInput(c.File, maxClient)
-	if err != nil {
-		return err
-	}
-	wanted, err := p.wantedClient(admin.NewClient{ID: c.ID, Profile: c.Profile, Metadata: metadata})
+	wanted, err := p.wantedClient(c.ID, c.Profile, c.File)
 	if err != nil {
 		return err
 	}
