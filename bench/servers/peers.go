@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,20 +35,13 @@ func (l *Lab) NodeOIDCProvider(ctx context.Context, s *Server, environment ...st
 	}, filepath.Join(l.Peers, "node")); err != nil {
 		return err
 	}
-	folder, err := l.peer(s, "node-"+s.Alg)
+	own, err := l.peerOnPort(s, "node-"+s.Alg, "/request", "/auth", "/token", "/jwks")
 	if err != nil {
 		return err
 	}
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	issuer := fmt.Sprintf("https://localhost:%d", port)
-	s.Issuer, s.Endpoints, s.Password = issuer, endpoints(issuer, "/request", "/auth", "/token", "/jwks"), peerPassword
 	command := exec.Command("node", "server.mjs")
 	command.Dir = installed
-	command.Env = append(os.Environ(), "NODE_ENV=production", "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.Alg)
-	command.Env = append(command.Env, environment...)
+	command.Env = slices.Concat(own, []string{"NODE_ENV=production"}, environment)
 	return l.launch(ctx, s, "node-"+s.Alg, command)
 }
 
@@ -55,19 +49,12 @@ func (l *Lab) NodeOIDCProvider(ctx context.Context, s *Server, environment ...st
 // what else is set.
 func (l *Lab) Floor(ctx context.Context, s *Server, program, argument string, environment ...string) error {
 	name := strings.ReplaceAll(s.Name, " ", "-")
-	folder, err := l.peer(s, name)
+	own, err := l.peerOnPort(s, name, "/par", "/authorize", "/token", "/jwks")
 	if err != nil {
 		return err
 	}
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	issuer := fmt.Sprintf("https://localhost:%d", port)
-	s.Issuer, s.Endpoints, s.Password = issuer, endpoints(issuer, "/par", "/authorize", "/token", "/jwks"), peerPassword
 	command := exec.Command(program, argument)
-	command.Env = append(os.Environ(), "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.Alg)
-	command.Env = append(command.Env, environment...)
+	command.Env = slices.Concat(own, environment)
 	return l.launch(ctx, s, name, command)
 }
 
@@ -182,6 +169,22 @@ func (l *Lab) peer(s *Server, name string) (folder string, err error) {
 		return "", err
 	}
 	return folder, s.trust(filepath.Join(folder, "tls.crt"))
+}
+
+// peerOnPort makes what a peer needs that learns from its environment where it is: that environment. The paths are those of
+// its endpoints.
+func (l *Lab) peerOnPort(s *Server, name, par, authorize, token, jwks string) (environment []string, err error) {
+	folder, err := l.peer(s, name)
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	issuer := fmt.Sprintf("https://localhost:%d", port)
+	s.Issuer, s.Endpoints, s.Password = issuer, endpoints(issuer, par, authorize, token, jwks), peerPassword
+	return append(os.Environ(), "ISSUER="+issuer, fmt.Sprint("PORT=", port), "FOLDER="+folder, "ALG="+s.Alg), nil
 }
 
 // certificate writes a self-signed RSA certificate for localhost: the kind that our own development state has.
