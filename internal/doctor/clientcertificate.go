@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -32,25 +31,15 @@ func (c ClientCertificate) run(context.Context) (f Findings, _ error) {
 	if err != nil {
 		return nil, err
 	}
-	var presented mtls.Presented
-	for block, rest := pem.Decode(encoded); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		certificate, err := mtls.ParseCertificate(block.Bytes)
-		if err != nil {
-			f.unreadable(err)
-			return f, nil
-		}
-		if presented.Leaf == nil {
-			presented.Leaf = certificate
-		} else {
-			presented.Chain = append(presented.Chain, certificate)
-		}
-	}
-	if presented.Leaf == nil {
+	sent, unusable := parseCertificates(encoded)
+	switch {
+	case len(unusable) > 0:
+		f.unreadable(unusable[0])
+		return f, nil
+	case len(sent) == 0:
 		return nil, fmt.Errorf("%s holds no certificate in PEM form", c.File)
 	}
+	presented := mtls.Presented{Leaf: sent[0], Chain: sent[1:]}
 	name, err := dn.OfSubject(presented.Leaf)
 	if err != nil {
 		f.fail("subject", "%v", err)

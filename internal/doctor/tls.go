@@ -133,6 +133,18 @@ func readAuthorities(name string) (usable []*x509.Certificate, unusable []error,
 	if err != nil {
 		return nil, nil, err
 	}
+	usable, unusable = parseCertificates(encoded)
+	switch {
+	case len(usable) == 0 && len(unusable) > 0:
+		return nil, nil, fmt.Errorf("%s holds no certificate that can be used: %w", name, errors.Join(unusable...))
+	case len(usable) == 0:
+		return nil, nil, fmt.Errorf("%s holds no certificate in PEM form", name)
+	}
+	return usable, unusable, nil
+}
+
+// parseCertificates reads the certificates of a PEM text that can be used, and says why the others cannot.
+func parseCertificates(encoded []byte) (usable []*x509.Certificate, unusable []error) {
 	for block, rest := pem.Decode(encoded); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
@@ -144,13 +156,7 @@ func readAuthorities(name string) (usable []*x509.Certificate, unusable []error,
 		}
 		usable = append(usable, certificate)
 	}
-	switch {
-	case len(usable) == 0 && len(unusable) > 0:
-		return nil, nil, fmt.Errorf("%s holds no certificate that can be used: %w", name, errors.Join(unusable...))
-	case len(usable) == 0:
-		return nil, nil, fmt.Errorf("%s holds no certificate in PEM form", name)
-	}
-	return usable, unusable, nil
+	return usable, unusable
 }
 
 // readCertificates reads every certificate of a PEM file.
