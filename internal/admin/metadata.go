@@ -126,10 +126,7 @@ func typesIn(details json.RawMessage) []string {
 
 // meant is the nearest of the known names, or the table of the configuration in which a new one is described.
 func meant(unknown string, known []string, table string) string {
-	if nearest := suggest.Nearest(unknown, known); nearest != "" {
-		return "did you mean " + nearest + "?"
-	}
-	return "describe it in the configuration under [[" + table + "]]"
+	return suggest.Hint(unknown, known, "describe it in the configuration under [["+table+"]]")
 }
 
 // Summary is what a list shows of a client.

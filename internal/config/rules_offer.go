@@ -19,7 +19,8 @@ func (c *collector) profiles(config *Config) {
 		switch {
 		case c.bad(key):
 		case !ok:
-			c.add(key, quote(config.Profiles), "there is no profile %s; %s", name, meant(name, profile.Names()))
+			c.add(key, quote(config.Profiles), "there is no profile %s; %s", name,
+				suggest.Hint(name, profile.Names(), "known are "+strings.Join(profile.Names(), ", ")))
 		case !slices.Contains(known.SenderConstraints, profile.ByDPoP) && config.ListenMTLS.Address == "" && !c.bad("listen_mtls.address"):
 			c.add(key, quote(config.Profiles), "%s binds access tokens to certificates only; set listen_mtls.address and listen_mtls.url too", name)
 		}
@@ -36,14 +37,6 @@ func (c *collector) strictTransport(config *Config) {
 	if isLoopback(u.Hostname()) || strings.HasSuffix(u.Hostname(), ".localhost") {
 		c.add(key, quote(config.Listen.StrictTransport), `not for an issuer on this machine: other servers on it may have no https; leave it out or write "host"`)
 	}
-}
-
-// meant is the nearest of the known names, or all of them.
-func meant(unknown string, known []string) string {
-	if nearest := suggest.Nearest(unknown, known); nearest != "" {
-		return "did you mean " + nearest + "?"
-	}
-	return "known are " + strings.Join(known, ", ")
 }
 
 // maxResource bounds the identifier of a resource server, in bytes.
@@ -101,10 +94,7 @@ func (c *collector) registration(config *Config) {
 
 // described is the nearest of the known names, or the table in which a new one is described.
 func described(unknown string, known []string, table string) string {
-	if nearest := suggest.Nearest(unknown, known); nearest != "" {
-		return "did you mean " + nearest + "?"
-	}
-	return "describe it under [[" + table + "]]"
+	return suggest.Hint(unknown, known, "describe it under [["+table+"]]")
 }
 
 // ScopeNames are the scope values that exist: the built-in ones, and those of the configuration.

@@ -35,3 +35,11 @@ func Nearest(unknown string, known []string) string {
 	}
 	return best
 }
+
+// Hint asks whether the nearest of the known names was meant, or says something else where there is none.
+func Hint(unknown string, known []string, otherwise string) string {
+	if nearest := Nearest(unknown, known); nearest != "" {
+		return "did you mean " + nearest + "?"
+	}
+	return otherwise
+}
