@@ -46,7 +46,7 @@ func checkHabits(wanted NewClient) error {
 		return err
 	}
 	var problems []error
-	known := append(client.Members(), "profile", "client_id")
+	known := knownMembers()
 	for _, member := range slices.Sorted(maps.Keys(members)) {
 		if slices.Contains(known, member) {
 			continue
@@ -78,6 +78,9 @@ func checkHabits(wanted NewClient) error {
 	return errors.Join(problems...)
 }
 
+// knownMembers are the members that metadata of an operator's file may have.
+func knownMembers() []string { return append(client.Members(), "profile", "client_id") }
+
 // nearestMember is the known member that was meant: written in another way, such as redirectUris, or misspelt.
 func nearestMember(member string, known []string) string {
 	letters := func(name string) string {
@@ -102,7 +105,7 @@ func UnknownMembers(metadata []byte) []string {
 	if err := strictjson.Decode(metadata, &members); err != nil {
 		return nil
 	}
-	known := append(client.Members(), "profile", "client_id")
+	known := knownMembers()
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(members)), func(name string) bool {
 		plain, _, _ := strings.Cut(name, "#") // a member in a language (RFC 7591 §2.2)
 		return slices.Contains(known, plain)
