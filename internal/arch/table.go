@@ -280,7 +280,7 @@ func around() []Package {
 		{"bench/chart", nil},
 		{"bench/servers", []string{"internal/flowclient", "internal/jose"}},
 		{"bench/servers/serverstest", nil},
-		{"internal/devsetup/setuptest", []string{"internal/config", "internal/devsetup"}},
+		{"internal/devsetup/setuptest", []string{"internal/devsetup"}},
 		{"internal/flowclient", []string{"internal/jose"}},
 		{"signer/pkcs11/attest", []string{"signer"}},
 		{"internal/module", nil},

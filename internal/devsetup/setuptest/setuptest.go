@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"countersign/internal/config"
 	"countersign/internal/devsetup"
 )
 
@@ -47,17 +46,6 @@ func New(t *testing.T) *Installation {
 		t.Fatalf("%s: %v", i.Authority, err)
 	}
 	return i
-}
-
-// Reload reads the configuration again, which the test may have changed.
-func (i *Installation) Reload(t *testing.T) *config.Config {
-	t.Helper()
-	c, err := config.Load(i.File)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i.Config = c
-	return c
 }
 
 // FreePorts finds ports that nobody listens on.
