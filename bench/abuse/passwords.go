@@ -114,9 +114,9 @@ func (s *site) guess(address func(worker int) string, name func(worker, number i
 
 // signIns are honest uses: the page is opened, and the user signs in, in a new browser or with the cookie of one that is known.
 func (s *site) signIns(known *http.Cookie) use {
-	through := []*http.Transport{s.from(honestAddress, 0), s.from(honestAddress, 1)}
+	through := s.fromHonest()
 	return func(ctx context.Context, worker, _ int) (int, error) {
-		b := s.browser(through[worker%2])
+		b := s.browser(through(worker))
 		if known != nil {
 			if err := s.keep(b, known); err != nil {
 				return 0, err

@@ -55,16 +55,12 @@ func requestFloods() []flood {
 			if err != nil {
 				return nil, nil, err
 			}
-			pushed := func() (string, error) {
-				reply, err := c.Push(ctx, c.NewTransaction())
-				if err != nil {
-					return "", err
-				}
-				requestURI, err := reply.RequestURI()
-				return c.AuthorizationURL(requestURI), err
+			reply, err := c.Push(ctx, c.NewTransaction())
+			if err != nil {
+				return nil, nil, err
 			}
-			address, err := pushed()
-			return s.get(always(address), fromOne), s.flow(), err
+			requestURI, err := reply.RequestURI()
+			return s.get(always(c.AuthorizationURL(requestURI)), fromOne), s.flow(), err
 		},
 	}, {
 		name: "refused client authentications (429)", honest: "whole flows",

@@ -81,6 +81,12 @@ func (s *site) from(address string, worker int) *http.Transport {
 	return through
 }
 
+// fromHonest reaches the nodes from the address of the honest users, who share a connection pool for each.
+func (s *site) fromHonest() func(worker int) *http.Transport {
+	through := []*http.Transport{s.from(honestAddress, 0), s.from(honestAddress, 1)}
+	return func(worker int) *http.Transport { return through[worker%2] }
+}
+
 // browser is a new one, without cookies.
 func (s *site) browser(through http.RoundTripper) *flowclient.Browser {
 	b, err := flowclient.NewBrowser(through)
@@ -93,15 +99,15 @@ func (s *site) browser(through http.RoundTripper) *flowclient.Browser {
 
 // flow is an honest use: a whole flow in a new browser, from the pushed request to the tokens.
 func (s *site) flow() use {
-	through := []*http.Transport{s.from(honestAddress, 0), s.from(honestAddress, 1)}
+	through := s.fromHonest()
 	return func(ctx context.Context, worker, _ int) (int, error) {
 		client, err := s.NewClient(time.Now)
 		if err != nil {
 			return 0, err
 		}
 		reached := *client.HTTP
-		reached.Transport = through[worker%2]
-		_, err = client.Via(&reached).Flow(ctx, s.browser(through[worker%2]))
+		reached.Transport = through(worker)
+		_, err = client.Via(&reached).Flow(ctx, s.browser(through(worker)))
 		return http.StatusOK, err
 	}
 }
@@ -134,13 +140,13 @@ func (s *site) requestByValue(ctx context.Context, c *flowclient.Client) (string
 
 // opened is an honest use: a new request by value is opened, and the page to sign in is shown.
 func (s *site) opened(c *flowclient.Client) use {
-	through := []*http.Transport{s.from(honestAddress, 0), s.from(honestAddress, 1)}
+	through := s.fromHonest()
 	return func(ctx context.Context, worker, _ int) (int, error) {
 		address, err := s.requestByValue(ctx, c)
 		if err != nil {
 			return 0, err
 		}
-		page, err := s.browser(through[worker%2]).Open(ctx, address)
+		page, err := s.browser(through(worker)).Open(ctx, address)
 		if err != nil {
 			return 0, err
 		}
