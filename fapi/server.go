@@ -245,7 +245,7 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 	w.backchannel = backchannel.New(backchannel.Config{
 		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
 		Checker: w.checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
-		BackChannel: w.calls, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
+		BackChannel: w.calls, Shared: c.Shared, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
 		Draining: w.health.Draining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})
 }

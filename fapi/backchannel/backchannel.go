@@ -41,7 +41,6 @@ const path = "/backchannel"
 // Store has the methods of package store that backchannel requests need.
 type Store interface {
 	store.Backchannel
-	limit.Store
 	User(ctx context.Context, subject string) (store.User, error)
 	UserByName(ctx context.Context, username string) (store.User, error)
 }
@@ -60,6 +59,8 @@ type Config struct {
 	Tokens      *tokens.Issuer
 	Evidence    *event.Recorder
 	BackChannel *endpoint.BackChannel
+	// Shared counts requests for users and wrong user codes.
+	Shared *limit.Shared
 	// GrantLifetime is the lifetime of grants.
 	GrantLifetime time.Duration
 	// Post sends a notification to a client (CIBA Core §10.2).
@@ -106,7 +107,7 @@ func New(c Config) *Handler {
 		settings: c.Settings, addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker,
 		scopes: c.Scopes, details: c.Details, tokens: c.Tokens, evidence: c.Evidence, backChannel: c.BackChannel,
 		grantLifetime: c.GrantLifetime, notify: c.Notify, draining: c.Draining, now: c.Now, log: c.Log, tracer: c.Tracer,
-		prompts: limit.NewShared(c.Store, c.Now, c.Log),
+		prompts: c.Shared,
 	}
 	if c.Settings.Seals != nil {
 		h.notifier = &ciba.Notifier{
