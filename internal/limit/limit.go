@@ -18,7 +18,7 @@ type Limiter struct {
 
 	mu sync.Mutex
 	// full holds, for each key that is not at rest, when its allowance will be whole again.
-	full map[string]time.Time
+	full times[string]
 }
 
 // New makes a Limiter of perSecond events for each key, after a burst of at least 1. It remembers at most capacity keys:
@@ -30,7 +30,7 @@ func New(perSecond float64, burst int, capacity int, now func() time.Time) (*Lim
 	interval := time.Duration(float64(time.Second) / perSecond)
 	return &Limiter{
 		interval: interval, tolerance: interval * time.Duration(burst-1), capacity: capacity, now: now,
-		full: map[string]time.Time{},
+		full: times[string]{},
 	}, nil
 }
 
@@ -40,14 +40,11 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	full := l.fullAt(key, now)
+	full := l.full.fullAt(key, now, l.interval, l.tolerance)
 	if ahead := full.Sub(now); ahead > l.tolerance {
 		return false, ahead - l.tolerance
 	}
-	if _, known := l.full[key]; !known && len(l.full) >= l.capacity {
-		makeRoom(l.full, now, l.capacity)
-	}
-	l.full[key] = full.Add(l.interval)
+	l.full.set(key, full.Add(l.interval), now, l.capacity)
 	return true, 0
 }
 
@@ -55,43 +52,59 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) {
 func (l *Limiter) Refund(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if full, known := l.full[key]; known {
-		l.full[key] = full.Add(-l.interval)
-	}
+	l.full.refund(key, l.interval)
 }
+
+// times has for each key that is not at rest when its allowance will be whole again (or, in Shared, until when it is refused).
+type times[K comparable] map[K]time.Time
 
 // fullAt is when key's allowance will be whole again: now, for one at rest. A clock that was set back must not lock a
 // key out for longer than its burst would have.
-func (l *Limiter) fullAt(key string, now time.Time) time.Time {
-	full := l.full[key]
+func (t times[K]) fullAt(key K, now time.Time, interval, tolerance time.Duration) time.Time {
+	full := t[key]
 	if full.Before(now) {
 		return now
 	}
-	if most := now.Add(l.tolerance + l.interval); full.After(most) {
-		l.full[key] = most
+	if most := now.Add(tolerance + interval); full.After(most) {
+		t[key] = most
 		return most
 	}
 	return full
 }
 
-// makeRoom evicts from full the keys at rest or, when there are fewer than capacity then, the sooner half of the rest: an
+// set notes when key's allowance will be whole again, and keeps at most capacity keys.
+func (t times[K]) set(key K, full, now time.Time, capacity int) {
+	if _, known := t[key]; !known && len(t) >= capacity {
+		t.makeRoom(now, capacity)
+	}
+	t[key] = full
+}
+
+// refund gives back one event of key's allowance.
+func (t times[K]) refund(key K, interval time.Duration) {
+	if full, known := t[key]; known {
+		t[key] = full.Add(-interval)
+	}
+}
+
+// makeRoom evicts the keys at rest or, when there are not fewer than capacity then, the sooner half of the rest: an
 // attacker with many keys must not free the one that is limited hardest.
-func makeRoom[K comparable](full map[K]time.Time, now time.Time, capacity int) {
-	for key, at := range full {
-		if !at.After(now) {
-			delete(full, key)
+func (t times[K]) makeRoom(now time.Time, capacity int) {
+	for key, full := range t {
+		if !full.After(now) {
+			delete(t, key)
 		}
 	}
-	if len(full) < capacity {
+	if len(t) < capacity {
 		return
 	}
 	var mean time.Duration
-	for _, at := range full {
-		mean += at.Sub(now) / time.Duration(len(full)) // a sum of times could overflow
+	for _, full := range t {
+		mean += full.Sub(now) / time.Duration(len(t)) // a sum of times could overflow
 	}
-	for key, at := range full {
-		if at.Sub(now) <= mean {
-			delete(full, key)
+	for key, full := range t {
+		if full.Sub(now) <= mean {
+			delete(t, key)
 		}
 	}
 }

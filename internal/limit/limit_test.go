@@ -83,7 +83,7 @@ func TestCapacity(t *testing.T) {
 	}
 	c.now = c.now.Add(time.Minute)
 	l.Allow("other")
-	makeRoom(l.full, c.now, l.capacity)
+	l.full.makeRoom(c.now, l.capacity)
 	if len(l.full) != 1 {
 		t.Fatalf("%d keys are remembered after all but one came to rest", len(l.full))
 	}

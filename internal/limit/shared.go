@@ -37,9 +37,9 @@ type Shared struct {
 
 	mu sync.Mutex
 	// here is what this node has seen, by key: when the allowance will be whole again.
-	here map[store.Digest]time.Time
+	here times[store.Digest]
 	// refused is until when this node refuses a key without asking.
-	refused map[store.Digest]time.Time
+	refused times[store.Digest]
 	// asking are the keys about which the store is being asked; each channel is closed when it has answered.
 	asking map[store.Digest]chan struct{}
 	// awayUntil is until when the store is not asked, since it failed.
@@ -50,7 +50,10 @@ type Shared struct {
 
 // NewShared makes a Shared over a store.
 func NewShared(s Store, now func() time.Time, log *slog.Logger) *Shared {
-	return &Shared{store: s, now: now, log: log, here: map[store.Digest]time.Time{}, refused: map[store.Digest]time.Time{}, asking: map[store.Digest]chan struct{}{}}
+	return &Shared{
+		store: s, now: now, log: log,
+		here: times[store.Digest]{}, refused: times[store.Digest]{}, asking: map[store.Digest]chan struct{}{},
+	}
 }
 
 // Key is the key of a value of some kind: of what is counted ("password-address"), and of whom. Names and addresses leave
@@ -150,11 +153,8 @@ func (s *Shared) answered(rates []store.Rate, waits []time.Duration) (retryAfter
 			delete(s.refused, rate.Key)
 			continue
 		}
-		if len(s.refused) >= sharedCapacity {
-			makeRoom(s.refused, now, sharedCapacity)
-		}
-		s.refused[rate.Key] = now.Add(min(waits[i], known))
-		s.see(rate.Key, now.Add(rate.Tolerance()+waits[i]), now) // what other nodes took, too
+		s.refused.set(rate.Key, now.Add(min(waits[i], known)), now, sharedCapacity)
+		s.here.set(rate.Key, now.Add(rate.Tolerance()+waits[i]), now, sharedCapacity) // what other nodes took, too
 	}
 	if retryAfter == 0 {
 		s.take(rates, now)
@@ -180,14 +180,7 @@ func (s *Shared) allowHere(rates []store.Rate) (retryAfter time.Duration) {
 
 // fullAt is when the allowance of a key will be whole again, by what this node has seen.
 func (s *Shared) fullAt(rate store.Rate, now time.Time) time.Time {
-	full := s.here[rate.Key]
-	if full.Before(now) {
-		return now
-	}
-	if most := now.Add(rate.Tolerance() + rate.Interval); full.After(most) {
-		return most
-	}
-	return full
+	return s.here.fullAt(rate.Key, now, rate.Interval, rate.Tolerance())
 }
 
 // take notes an event of each allowance, which had one.
@@ -197,16 +190,8 @@ func (s *Shared) take(rates []store.Rate, now time.Time) {
 		if most := now.Add(rate.Tolerance()); full.After(most) {
 			full = most // it was made whole again elsewhere
 		}
-		s.see(rate.Key, full.Add(rate.Interval), now)
+		s.here.set(rate.Key, full.Add(rate.Interval), now, sharedCapacity)
 	}
-}
-
-// see notes when the allowance of a key will be whole again.
-func (s *Shared) see(key store.Digest, full, now time.Time) {
-	if _, ok := s.here[key]; !ok && len(s.here) >= sharedCapacity {
-		makeRoom(s.here, now, sharedCapacity)
-	}
-	s.here[key] = full
 }
 
 // Refund gives back one event that was taken of each allowance, and makes those of the keys in whole whole again. When the
@@ -229,9 +214,7 @@ func (s *Shared) giveBack(rates []store.Rate, whole []store.Digest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, rate := range rates {
-		if full, ok := s.here[rate.Key]; ok {
-			s.here[rate.Key] = full.Add(-rate.Interval)
-		}
+		s.here.refund(rate.Key, rate.Interval)
 		delete(s.refused, rate.Key)
 	}
 	for _, key := range whole {

@@ -230,6 +230,22 @@ func sharedAway(t *testing.T) {
 	wantAllowed(t, n[0], true, a) // of the three that are left
 }
 
+// TestSharedClockSetBack: while the store fails, too, a key is never locked out for longer than one that used up its burst.
+func TestSharedClockSetBack(t *testing.T) {
+	n, shared, c, _ := nodes(1)
+	shared.err = errors.New("the cable was cut")
+	a := minutely("a", 2)
+	for range 2 {
+		wantAllowed(t, n[0], true, a)
+	}
+	c.now = c.now.Add(-time.Hour)
+	if wait := wantAllowed(t, n[0], false, a); wait > time.Minute {
+		t.Errorf("to wait is %s", wait)
+	}
+	c.now = c.now.Add(time.Minute)
+	wantAllowed(t, n[0], true, a)
+}
+
 // TestSharedHangsUp: callers that give up are no fault of the store.
 func TestSharedHangsUp(t *testing.T) {
 	n, shared, _, lines := nodes(1)
