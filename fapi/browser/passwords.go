@@ -3,12 +3,11 @@ package browser
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"countersign/fapi/endpoint"
+	"countersign/internal/oauth"
 )
 
 // Directory checks passwords.
@@ -99,7 +98,7 @@ func throttled(err error) Problem {
 
 // SetRetryAfter has a browser, or whatever says that it is one, wait as the problem says (RFC 9110 §10.2.3).
 func (p Problem) SetRetryAfter(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.Wait.Seconds()))))
+	oauth.SetRetryAfter(w.Header(), p.Wait)
 }
 
 // Throttled reports whether nothing was checked because there were too many attempts.

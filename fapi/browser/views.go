@@ -2,7 +2,6 @@ package browser
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
 	"countersign/fapi/endpoint"
@@ -56,7 +55,7 @@ func failureOf(w http.ResponseWriter, r *http.Request, err error) Failure {
 	e.Failed(err)
 	refusal := oauth.AsError(err)
 	if refusal.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.FormatInt(int64((refusal.RetryAfter+time.Second-1)/time.Second), 10))
+		oauth.SetRetryAfter(w.Header(), refusal.RetryAfter)
 	}
 	return Failure{
 		Status: refusal.HTTPStatus(), Code: refusal.Code, Description: refusal.Description, CorrelationID: e.CorrelationID,

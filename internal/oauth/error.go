@@ -133,6 +133,11 @@ func WriteBare(w http.ResponseWriter, err error, correlationID string) {
 	write(w, e, strings.TrimSpace(e.Description+" (correlation id "+correlationID+")"), "")
 }
 
+// SetRetryAfter says in a header when to try again, in whole seconds (RFC 9110 §10.2.3).
+func SetRetryAfter(header http.Header, wait time.Duration) {
+	header.Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+}
+
 func write(w http.ResponseWriter, e *Error, description, correlationID string) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -141,7 +146,7 @@ func write(w http.ResponseWriter, e *Error, description, correlationID string) {
 		header.Set("WWW-Authenticate", e.Challenge)
 	}
 	if e.RetryAfter > 0 {
-		header.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+		SetRetryAfter(header, e.RetryAfter)
 	}
 	w.WriteHeader(e.HTTPStatus())
 	// Response already started; error ignored.
