@@ -2,7 +2,6 @@ package browser
 
 import (
 	"net/http"
-	"strings"
 
 	"countersign/fapi/endpoint"
 )
@@ -20,8 +19,7 @@ func Timely(table []endpoint.Route, page ErrorPage, wrong func() error) []endpoi
 			switch {
 			case err == nil:
 				serve(w, r, at)
-			case strings.Contains(r.Header.Get("Accept"), "text/html"):
-				w.Header().Set("Retry-After", "10")
+			case endpoint.Prefers(r.Header.Get("Accept"), "text/html"):
 				ShowError(page, w, r, err)
 			default:
 				endpoint.Refuse(w, r, err)
