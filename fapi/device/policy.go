@@ -56,11 +56,6 @@ func Methods() []string {
 	}
 }
 
-// BeyondPassword are those of [Methods] that say more than a password does: a key in hardware, a body, several factors.
-func BeyondPassword() []string {
-	return []string{"face", "fpt", "hwk", "iris", "mca", "mfa", "retina", "sc", "vbm"}
-}
-
 // checkForm checks the acr and amr that an app sent. acrValues are those that there are.
 func checkForm(a browser.Authentication, acrValues []string) error {
 	if a.ACR != "" && !slices.Contains(acrValues, a.ACR) {
