@@ -16,8 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"go.opentelemetry.io/otel/trace"
-
+	"countersign/internal/queue"
 	"countersign/store"
 )
 
@@ -179,11 +178,8 @@ func (d *Directory) verify(ctx context.Context, at place, user store.User, store
 	if err := d.turns.enter(ctx, at, d.patience); err != nil {
 		return err
 	}
-	if parent, now := trace.SpanFromContext(ctx), d.now(); parent.IsRecording() && now.After(began) {
-		_, span := parent.TracerProvider().Tracer("countersign/directory").Start(ctx, "password.queue", trace.WithTimestamp(began))
-		span.End(trace.WithTimestamp(now))
-	}
 	defer d.turns.leave(at)
+	queue.Trace(ctx, "countersign/directory", "password.queue", began, d.now())
 	matches := stored.matches(password)
 	// The decoy's password is empty, so the state of the user decides too, and only now.
 	if !matches || user.Password == "" || user.Disabled || len(password) > maxPassword {

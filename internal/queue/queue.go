@@ -233,16 +233,21 @@ func (q *Queue) wait(ctx context.Context, w *waiter, since time.Time, served uin
 	return nil, &RefusedError{Wait: q.retry(q.expected(now, q.waiting())), Stalled: q.served == served, cause: cause}
 }
 
-// Trace records a span for the time that the caller waited, if it did, below the span of ctx: so that what takes long can be
-// told from a long queue for it.
+// Trace is [Trace] of the time that the caller waited.
 func (p *Place) Trace(ctx context.Context, name string) {
+	now := p.queue.config.Now()
+	Trace(ctx, "countersign/queue", name, now.Add(-p.Waited), now)
+}
+
+// Trace records a span for the time that a caller waited, if it did, below the span of ctx: so that what takes long can be
+// told from a long queue for it. tracer names the package that waited.
+func Trace(ctx context.Context, tracer, name string, from, until time.Time) {
 	parent := trace.SpanFromContext(ctx)
-	if p.Waited <= 0 || !parent.IsRecording() {
+	if !until.After(from) || !parent.IsRecording() {
 		return
 	}
-	now := p.queue.config.Now()
-	_, span := parent.TracerProvider().Tracer("countersign/queue").Start(ctx, name, trace.WithTimestamp(now.Add(-p.Waited)))
-	span.End(trace.WithTimestamp(now))
+	_, span := parent.TracerProvider().Tracer(tracer).Start(ctx, name, trace.WithTimestamp(from))
+	span.End(trace.WithTimestamp(until))
 }
 
 // Leave gives the place back. done says that the caller was served: only that tells how long serving takes.
