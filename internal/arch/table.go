@@ -51,7 +51,7 @@ func program() []Package {
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/oauth",
 		}},
 		{"internal/directory", []string{"internal/limit", "internal/queue", "internal/random", "store"}},
-		{"internal/auditlog", []string{"internal/audit", "internal/jose", "signer", "store"}},
+		{"internal/auditlog", []string{"internal/audit", "internal/jose", "internal/pause", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
 		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
 		{"internal/console", nil},
@@ -60,18 +60,18 @@ func program() []Package {
 			"ciba", "internal/admin", "internal/ceremony", "internal/config", "internal/database", "internal/hsm",
 			"internal/jose", "signer", "signer/pkcs11", "softhsm", "store",
 		}},
-		{"internal/hsm", []string{"internal/config", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
+		{"internal/hsm", []string{"internal/config", "internal/pause", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device",
 			"fapi/endpoint", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
 			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/ceremony",
 			"internal/config", "internal/database", "internal/directory", "internal/hsm", "internal/jose",
-			"internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/repeat",
+			"internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
 			"internal/telemetry", "mtls", "mtls/dn", "store",
 		}},
 		{"internal/ceremony", []string{
-			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/strictjson",
+			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/pause", "internal/strictjson",
 			"signer", "signer/pkcs11", "store",
 		}},
 		{"internal/database", []string{"internal/config", "store", "store/postgres", "store/sqlite"}},
@@ -176,7 +176,7 @@ func keys() []Package {
 	return []Package{
 		{"signer", []string{"internal/jose", "internal/queue"}},
 		{"signer/pkcs11", []string{
-			"internal/queue", "signer", "signer/internal/inturn", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/token",
+			"internal/pause", "internal/queue", "signer", "signer/internal/inturn", "signer/pkcs11/attest", "signer/pkcs11/internal/pin", "signer/pkcs11/internal/token",
 			"signer/pkcs11/internal/wire", "signer/pkcs11/internal/worker", "signer/pkcs11/rfc7512",
 		}},
 		{"signer/internal/inturn", []string{"internal/queue", "signer"}},
@@ -205,7 +205,7 @@ func state() []Package {
 			"store", "store/internal/backend", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
 		}},
 		{"store/postgres", []string{
-			"internal/queue", "store", "store/internal/backend", "store/postgres/internal/allowance", "store/postgres/internal/clock",
+			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/allowance", "store/postgres/internal/clock",
 			"store/postgres/internal/fill", "store/postgres/internal/listener", "store/postgres/internal/named",
 			"store/postgres/internal/partition", "store/postgres/internal/pool", "store/postgres/internal/purge",
 		}},
@@ -218,9 +218,9 @@ func state() []Package {
 		{"store/postgres/internal/clock", []string{"store"}},
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
 		{"store/postgres/internal/listener", []string{"store", "store/postgres/internal/pool"}},
-		{"store/postgres/internal/pool", []string{"internal/queue", "store", "store/internal/backend"}},
+		{"store/postgres/internal/pool", []string{"internal/pause", "internal/queue", "store", "store/internal/backend"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
-		{"store/sqlite/internal/dbfile", []string{"store", "store/internal/backend", "store/sqlite/internal/connection"}},
+		{"store/sqlite/internal/dbfile", []string{"internal/pause", "store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}
 }
 
@@ -234,6 +234,7 @@ func shared() []Package {
 		{"internal/httpsig", nil},
 		{"internal/outbound", nil},
 		{"internal/limit", []string{"store"}},
+		{"internal/pause", nil},
 		{"internal/repeat", nil},
 		{"internal/address", nil},
 		{"internal/correlation", nil},

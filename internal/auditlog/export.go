@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"countersign/internal/audit"
+	"countersign/internal/pause"
 	"countersign/store"
 )
 
@@ -82,11 +83,7 @@ func Follow(ctx context.Context, s store.Audit, fromStart bool, yield func(store
 		if err := Each(ctx, s, position, yield); err != nil && ctx.Err() == nil {
 			return err
 		}
-		pause := time.NewTimer(followPause)
-		select {
-		case <-ctx.Done():
-		case <-pause.C:
-		}
+		_ = pause.For(ctx, followPause) // the loop looks at ctx
 	}
 	return nil
 }

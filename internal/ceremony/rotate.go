@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"countersign/internal/console"
 	"countersign/internal/hsm"
+	"countersign/internal/pause"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -108,12 +108,8 @@ func (c *Ceremony) rotate(ctx context.Context, r Rotation, holder hsm.Holder, ol
 			return c.write(ctx, "keys rotate", holder, next, "", next.State)
 		}
 		c.Report(Event{Step: Waiting, Key: next, Wait: wait})
-		over := time.NewTimer(wait)
-		defer over.Stop()
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx, wait) != nil {
 			return context.Cause(ctx)
-		case <-over.C:
 		}
 	}
 	if len(next.URIs) < len(old.URIs) && !r.Now {

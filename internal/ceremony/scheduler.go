@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/internal/hsm"
+	"countersign/internal/pause"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -42,16 +43,12 @@ type Scheduler struct {
 
 // Run takes what is due until ctx ends.
 func (s *Scheduler) Run(ctx context.Context) {
-	ticker := time.NewTicker(scheduleEvery)
-	defer ticker.Stop()
 	for {
 		if err := s.Step(ctx); err != nil && ctx.Err() == nil {
 			s.Logger.ErrorContext(ctx, "key rotation failed; will be retried", "error", err.Error())
 		}
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx, scheduleEvery) != nil {
 			return
-		case <-ticker.C:
 		}
 	}
 }

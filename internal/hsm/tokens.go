@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/internal/config"
+	"countersign/internal/pause"
 	"countersign/signer"
 	"countersign/signer/pkcs11"
 )
@@ -88,17 +89,13 @@ const (
 func connect(ctx context.Context, token Holder) error {
 	quick, cancel := context.WithTimeout(ctx, connectQuick)
 	defer cancel()
-	again := time.NewTicker(connectAgain)
-	defer again.Stop()
 	err := token.Connect(ctx)
 	for range connectTries - 1 {
 		if err == nil || errors.Is(err, pkcs11.ErrOperator) || !errors.Is(err, signer.ErrUnavailable) || quick.Err() != nil {
 			return err
 		}
-		select {
-		case <-quick.Done():
+		if pause.For(quick, connectAgain) != nil {
 			return err
-		case <-again.C:
 		}
 		err = token.Connect(ctx)
 	}
@@ -144,14 +141,7 @@ func retry(ctx context.Context, token Holder, err error, log *slog.Logger) {
 	if ctx.Err() == nil && !errors.Is(err, pkcs11.ErrOperator) {
 		log.ErrorContext(ctx, "HSM unreachable; tried again until it is reached", "error", err.Error())
 	}
-	ticker := time.NewTicker(retryEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	for pause.For(ctx, retryEvery) == nil {
 		if token.Connect(ctx) == nil {
 			log.InfoContext(ctx, "HSM reached")
 			return

@@ -11,6 +11,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/auditlog"
 	"countersign/internal/ceremony"
+	"countersign/internal/pause"
 	"countersign/store"
 )
 
@@ -63,15 +64,8 @@ const (
 
 // purge removes expired records until ctx ends. Several nodes may do it at once.
 func purge(ctx context.Context, s store.Store, log *slog.Logger) {
-	ticker := time.NewTicker(purgeEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			purgeAll(ctx, s, log)
-		}
+	for pause.For(ctx, purgeEvery) == nil {
+		purgeAll(ctx, s, log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"countersign/internal/pause"
 	"countersign/store"
 )
 
@@ -19,16 +20,9 @@ func (s *server) watchCondition(ctx context.Context) {
 	if advice := known.Condition().Advice; advice != "" {
 		s.log.WarnContext(ctx, "database sessions cannot be set up", "warning", advice)
 	}
-	ticker := time.NewTicker(conditionEvery)
-	defer ticker.Stop()
-	var before store.Condition
-	for {
+	before := s.logCondition(ctx, store.Condition{}, known.Condition())
+	for pause.For(ctx, conditionEvery) == nil {
 		before = s.logCondition(ctx, before, known.Condition())
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/internal/directory"
+	"countersign/internal/pause"
 )
 
 const (
@@ -99,14 +100,7 @@ func (k *memoryKeeper) look() bool {
 
 // run looks after the memory until ctx ends.
 func (k *memoryKeeper) run(ctx context.Context) {
-	ticker := time.NewTicker(memoryEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			k.look()
-		}
+	for pause.For(ctx, memoryEvery) == nil {
+		k.look()
 	}
 }

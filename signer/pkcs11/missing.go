@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"countersign/internal/pause"
 	"countersign/signer"
 	"countersign/signer/pkcs11/internal/wire"
 )
@@ -51,21 +52,8 @@ func (b *Backend) noteUse(record signer.Record, err error) {
 
 // seek looks for the missing keys, until they are found, nobody asks for them any more, or the backend is closed.
 func (b *Backend) seek(began time.Time) {
-	pause := missingFirst
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
-		select {
-		case <-b.open.Done():
-			return
-		case <-timer.C:
-		}
-		if !b.misses() {
-			return
-		}
+	for wait := missingFirst; pause.For(b.open, wait) == nil && b.misses(); wait = min(2*wait, missingLongest) {
 		b.replace(began)
-		pause = min(2*pause, missingLongest)
-		timer.Reset(pause)
 	}
 }
 

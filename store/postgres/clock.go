@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"countersign/internal/pause"
 	"countersign/store/postgres/internal/clock"
 )
 
@@ -30,14 +31,7 @@ func (s *Store) databaseTime(ctx context.Context, c *pgx.Conn) (time.Time, error
 
 // keepTime compares the clocks until ctx ends, when nothing else does.
 func (s *Store) keepTime(ctx context.Context) {
-	ticker := time.NewTicker(clock.Every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	for pause.For(ctx, clock.Every) == nil {
 		if s.clock.Due() {
 			_ = s.pool.Once(ctx, s.askTime) // the verbs report what is wrong
 		}

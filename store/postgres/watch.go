@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"countersign/internal/pause"
 	"countersign/store"
-	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/listener"
 )
 
@@ -44,7 +44,7 @@ func (s *Store) Watch(ctx context.Context, onChange func(store.Change)) {
 		if errors.Is(err, listener.ErrDeaf) {
 			wait = retryDeaf
 		}
-		_ = backend.Pause(ctx, wait) // the loop looks at ctx
+		_ = pause.For(ctx, wait) // the loop looks at ctx
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"countersign/internal/pause"
 	"countersign/store"
 	"countersign/store/internal/backend"
 )
@@ -51,7 +52,7 @@ func (p *Pool) try(ctx context.Context, name string, work Work, again func(verdi
 	var err error
 	for attempt := range attempts {
 		if attempt > 0 {
-			if backend.Pause(ctx, time.Duration(attempt*attempt)*5*time.Millisecond) != nil {
+			if pause.For(ctx, time.Duration(attempt*attempt)*5*time.Millisecond) != nil {
 				return verb.End(outcome(err))
 			}
 			verb.Again(attempt + 1)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"countersign/store/internal/backend"
+	"countersign/internal/pause"
 )
 
 // Lock is an advisory lock where no session is kept, as goose takes one of a session: a transaction that is open meanwhile, on a connection
@@ -38,7 +38,7 @@ func (l *Lock) SessionLock(ctx context.Context, _ *sql.Conn) error {
 			return nil
 		}
 		if err == nil {
-			err = backend.Pause(ctx, time.Second)
+			err = pause.For(ctx, time.Second)
 		}
 		if err != nil {
 			return errors.Join(fmt.Errorf("postgresql: lock the schema: %w", err), l.conn.Close(context.WithoutCancel(ctx)))

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"countersign/internal/pause"
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/connection"
@@ -124,7 +125,7 @@ func lockDirectory(ctx context.Context, name string) (unlock func(), err error) 
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", err), directory.Close())
 		}
-		if err := backend.Pause(ctx, 20*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
 			return nil, errors.Join(fmt.Errorf("sqlite: lock for migration: %w", err), directory.Close())
 		}
 	}
