@@ -31,9 +31,13 @@ func (r *running) logged(want string) {
 func TestFD118SIGHUP(t *testing.T) {
 	i, other := newInstallation(t), newInstallation(t)
 	server := i.serve()
+	roots := i.roots.Clone()
+	if authority, err := os.ReadFile(filepath.Join(other.folder, "tls", "ca.crt")); err != nil || !roots.AppendCertsFromPEM(authority) {
+		t.Fatal(err)
+	}
 	serial := func() string {
 		t.Helper()
-		connection, err := tls.Dial("tcp", i.address, &tls.Config{InsecureSkipVerify: true}) // the certificate is what is looked at
+		connection, err := tls.Dial("tcp", i.address, &tls.Config{RootCAs: roots})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, server.logs)
 		}

@@ -25,6 +25,9 @@ import (
 	"countersign/store"
 )
 
+// pairHost is the host for which all pairs are.
+const pairHost = "login.example"
+
 // pair is a certificate and its key in PEM form.
 type pair struct{ certificate, key string }
 
@@ -34,7 +37,7 @@ func newPair(t *testing.T, name string, ends time.Time) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{pairHost},
 		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: ends, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -99,9 +102,13 @@ func TestFD116Certificate(t *testing.T) {
 	listener := tls.NewListener(server.Listener, s.config(false))
 	go func() { _ = server.Config.Serve(listener) }()
 	defer server.Config.Close()
+	roots := x509.NewCertPool()
+	for _, each := range []pair{first, second, third} {
+		roots.AppendCertsFromPEM([]byte(each.certificate))
+	}
 	shown := func() string {
 		t.Helper()
-		connection, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true}) // the name is what is looked at
+		connection, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: pairHost})
 		if err != nil {
 			t.Fatal(err)
 		}
