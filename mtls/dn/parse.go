@@ -63,18 +63,9 @@ func Parse(text string) (Name, error) {
 	if p.spaces(); p.peek() == '/' {
 		return p.slashForm()
 	}
-	var name Name
-	for {
-		relative, err := p.relativeName()
-		if err != nil {
-			return nil, err
-		}
-		if name = append(name, relative); len(name) > maxRDNs {
-			return nil, p.errorf("more than %d relative names", maxRDNs)
-		}
-		if !p.consume(',') && !p.consume(';') {
-			break
-		}
+	name, err := list(&p, p.relativeName, ",;", maxRDNs, "relative names")
+	if err != nil {
+		return nil, err
 	}
 	if p.offset != len(text) {
 		return nil, p.errorf("a character that must be escaped")
@@ -131,20 +122,26 @@ func (p *parser) spaces() {
 	}
 }
 
-func (p *parser) relativeName() (rdn, error) {
-	var relative rdn
+// list reads items, most of them at most, with one of the separators between each two.
+func list[T any](p *parser, item func() (T, error), separators string, most int, what string) ([]T, error) {
+	var items []T
 	for {
-		pair, err := p.attribute()
+		one, err := item()
 		if err != nil {
 			return nil, err
 		}
-		if relative = append(relative, pair); len(relative) > maxAttributes {
-			return nil, p.errorf("more than %d attributes in one relative name", maxAttributes)
+		if items = append(items, one); len(items) > most {
+			return nil, p.errorf("more than %d %s", most, what)
 		}
-		if !p.consume('+') {
-			return relative, nil
+		if p.offset == len(p.text) || strings.IndexByte(separators, p.peek()) < 0 {
+			return items, nil
 		}
+		p.offset++
 	}
+}
+
+func (p *parser) relativeName() (rdn, error) {
+	return list(p, p.attribute, "+", maxAttributes, "attributes in one relative name")
 }
 
 func (p *parser) attribute() (attribute, error) {
@@ -325,13 +322,11 @@ func (p *parser) slashValue() (string, error) {
 	var value strings.Builder
 	for p.offset < len(p.text) && !p.atSlashSeparator() {
 		rest := p.text[p.offset:]
+		digits, isX := strings.CutPrefix(rest, `\x`)
+		octet, isOctet := hexOctet(digits)
 		switch {
-		case len(rest) >= 4 && rest[:2] == `\x` && isHex(rest[2]) && isHex(rest[3]):
-			octet, err := hex.DecodeString(rest[2:4])
-			if err != nil {
-				return "", p.errorf("not an escape")
-			}
-			value.Write(octet)
+		case isX && isOctet:
+			value.WriteByte(octet)
 			p.offset += 4
 		case len(rest) >= 2 && (rest[:2] == `\/` || rest[:2] == `\+`):
 			value.WriteByte(rest[1])
@@ -366,20 +361,25 @@ func utf8Value(p *parser, value string) (string, error) {
 // escape reads a backslash with a special character or two hexadecimal digits.
 func (p *parser) escape() (byte, error) {
 	p.offset++
-	next := p.peek()
-	if isHex(next) && p.offset+1 < len(p.text) && isHex(p.text[p.offset+1]) {
-		octet, err := strconv.ParseUint(p.text[p.offset:p.offset+2], 16, 8)
-		if err != nil {
-			return 0, p.errorf("not an escape")
-		}
+	if octet, ok := hexOctet(p.text[p.offset:]); ok {
 		p.offset += 2
-		return byte(octet), nil
+		return octet, nil
 	}
+	next := p.peek()
 	if next == 0 || !strings.ContainsRune(`\"+,;<> #=`, rune(next)) {
 		return 0, p.errorf("not an escape")
 	}
 	p.offset++
 	return next, nil
+}
+
+// hexOctet is that of the two hexadecimal digits with which a text begins.
+func hexOctet(text string) (octet byte, ok bool) {
+	if len(text) < 2 {
+		return 0, false
+	}
+	number, err := strconv.ParseUint(text[:2], 16, 8)
+	return byte(number), err == nil
 }
 
 func isHex(b byte) bool {
