@@ -68,7 +68,7 @@ func program() []Package {
 			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/ceremony",
 			"internal/config", "internal/database", "internal/directory", "internal/hsm", "internal/jose",
 			"internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
-			"internal/telemetry", "mtls", "mtls/dn", "store",
+			"internal/telemetry", "mtls", "store",
 		}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/pause", "internal/strictjson",

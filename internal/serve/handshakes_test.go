@@ -67,7 +67,7 @@ func TestHandshakeSubject(t *testing.T) {
 	if strings.Contains(logged.String(), "own") {
 		t.Errorf("the log:\n%s", logged.String())
 	}
-	seen.subjects.Range(func(remote, _ any) bool {
+	seen.leaves.Range(func(remote, _ any) bool {
 		t.Errorf("remembers %v", remote)
 		return true
 	})
