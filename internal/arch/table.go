@@ -58,7 +58,7 @@ func program() []Package {
 		{"internal/suggest", nil},
 		{"internal/devsetup", []string{
 			"ciba", "internal/admin", "internal/ceremony", "internal/config", "internal/database", "internal/hsm",
-			"internal/jose", "signer", "signer/pkcs11", "softhsm", "store",
+			"internal/jose", "internal/wholefile", "signer", "signer/pkcs11", "softhsm", "store",
 		}},
 		{"internal/hsm", []string{"internal/config", "internal/pause", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
@@ -181,10 +181,10 @@ func keys() []Package {
 		}},
 		{"signer/internal/inturn", []string{"internal/queue", "signer"}},
 		{"signer/crypto11", []string{"internal/queue", "signer", "signer/internal/inturn", "signer/pkcs11"}},
-		{"signer/soft", []string{"signer", "signer/pkcs11"}},
+		{"signer/soft", []string{"internal/wholefile", "signer", "signer/pkcs11"}},
 		{"signer/signertest", []string{"signer", "signer/pkcs11"}},
 		{"softhsm", nil},
-		{"signer/pkcs11/internal/pin", []string{"signer/pkcs11/internal/wire"}},
+		{"signer/pkcs11/internal/pin", []string{"internal/wholefile", "signer/pkcs11/internal/wire"}},
 		{"signer/pkcs11/internal/wire", []string{"signer"}},
 		{"signer/pkcs11/internal/worker", []string{
 			"signer/pkcs11/attest", "signer/pkcs11/internal/token", "signer/pkcs11/internal/wire",
@@ -220,7 +220,7 @@ func state() []Package {
 		{"store/postgres/internal/listener", []string{"store", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/pool", []string{"internal/pause", "internal/queue", "store", "store/internal/backend"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
-		{"store/sqlite/internal/dbfile", []string{"internal/pause", "store", "store/internal/backend", "store/sqlite/internal/connection"}},
+		{"store/sqlite/internal/dbfile", []string{"internal/pause", "internal/wholefile", "store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}
 }
 
@@ -241,6 +241,7 @@ func shared() []Package {
 		{"internal/queue", nil},
 		{"internal/random", nil},
 		{"internal/set", nil},
+		{"internal/wholefile", nil},
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"countersign/internal/wholefile"
 )
 
 const (
@@ -126,11 +128,11 @@ func ensure(folder string, wanted credential, by *authority, now time.Time) (_ a
 		return authority{}, false, fmt.Errorf("certificate %s: %w", certificateFile, err)
 	}
 	// The key goes first: a certificate without its key would be kept.
-	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := wholefile.Write(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		return authority{}, false, err
 	}
 	encoded := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: made.certificate.Raw})
-	return made, true, writeFile(certificateFile, encoded, 0o644)
+	return made, true, wholefile.Write(certificateFile, encoded, 0o644)
 }
 
 func stillGood(certificate, wanted *x509.Certificate, by *authority, now time.Time) bool {
@@ -213,23 +215,4 @@ func readCredential(certificateFile, keyFile string) (authority, error) {
 		return authority{}, fmt.Errorf("%s: %w", keyFile, errNoPair)
 	}
 	return authority{certificate, key}, nil
-}
-
-// writeFile replaces a file in one step, so that it is never there in part.
-func writeFile(name string, content []byte, mode fs.FileMode) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), name)
 }

@@ -11,6 +11,7 @@ import (
 
 	"countersign/internal/admin"
 	"countersign/internal/jose"
+	"countersign/internal/wholefile"
 	"countersign/store"
 )
 
@@ -46,7 +47,7 @@ func (d *setup) demoClients(ctx context.Context, a *admin.Admin) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(d.path(callbackFile), []byte(callback+"\n"), 0o600); err != nil {
+	if err := wholefile.Write(d.path(callbackFile), []byte(callback+"\n"), 0o600); err != nil {
 		return err
 	}
 	if err := d.clientCertificate(demoMTLS); err != nil {
@@ -134,7 +135,7 @@ func (d *setup) privateKey(name string) (jose.PrivateKey, error) {
 	if key, err = jose.NewPrivateKey(jose.ES256); err != nil {
 		return jose.PrivateKey{}, err
 	}
-	return key, writeFile(file, append(key.PrivateJWK(), '\n'), 0o600)
+	return key, wholefile.Write(file, append(key.PrivateJWK(), '\n'), 0o600)
 }
 
 func readKey(file string) (jose.PrivateKey, error) {

@@ -21,6 +21,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/config"
 	"countersign/internal/database"
+	"countersign/internal/wholefile"
 	"countersign/store"
 )
 
@@ -142,7 +143,7 @@ func (d *setup) outboundTrust() error {
 func writeMissing(file string, content []byte) error {
 	_, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeFile(file, content, 0o600)
+		return wholefile.Write(file, content, 0o600)
 	}
 	return err
 }
@@ -164,7 +165,7 @@ func (d *setup) configuration(keys config.Signer) (*config.Config, error) {
 	if err := writeMissing(d.path("ping.keys"), []byte(ciba.NewSealKey()+"\n")); err != nil {
 		return nil, err
 	}
-	if err := writeFile(file, []byte(d.wanted(keys).Commented()), 0o600); err != nil {
+	if err := wholefile.Write(file, []byte(d.wanted(keys).Commented()), 0o600); err != nil {
 		return nil, err
 	}
 	d.note(true, "configuration")
@@ -207,7 +208,7 @@ func (d *setup) detailSchemas() error {
 		if err != nil {
 			return err
 		}
-		return writeFile(d.path(name), schema, 0o600)
+		return wholefile.Write(d.path(name), schema, 0o600)
 	})
 }
 

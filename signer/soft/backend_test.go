@@ -113,8 +113,9 @@ func TestManyMakers(t *testing.T) {
 		t.Errorf("%d keys, %v, want 21", len(keys), err)
 	}
 	left, err := filepath.Glob(c.File + ".*")
-	if err != nil || len(left) != 1 || left[0] != c.File+".lock" {
-		t.Errorf("left behind: %q, %v", left, err)
+	hidden, errHidden := filepath.Glob(filepath.Join(filepath.Dir(c.File), ".*"))
+	if err != nil || errHidden != nil || len(left) != 1 || left[0] != c.File+".lock" || len(hidden) > 0 {
+		t.Errorf("left behind: %q, %q, %v, %v", left, hidden, err, errHidden)
 	}
 }
 

@@ -7,10 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 
+	"countersign/internal/wholefile"
 	"countersign/signer"
 	"countersign/signer/pkcs11"
 )
@@ -121,17 +121,8 @@ func (b *Backend) write() error {
 	if err != nil {
 		return fmt.Errorf("soft: %w", err)
 	}
-	unfinished, err := os.CreateTemp(filepath.Dir(b.config.File), filepath.Base(b.config.File)+".*") // with mode 0600
-	if err != nil {
+	if err := wholefile.Write(b.config.File, b.seal.seal(plain).encode(), 0o600); err != nil {
 		return fmt.Errorf("soft: %w", err)
-	}
-	_, err = unfinished.Write(b.seal.seal(plain).encode())
-	err = errors.Join(err, unfinished.Sync(), unfinished.Close())
-	if err == nil {
-		err = os.Rename(unfinished.Name(), b.config.File)
-	}
-	if err != nil {
-		return fmt.Errorf("soft: %w", errors.Join(err, os.Remove(unfinished.Name())))
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"countersign/internal/wholefile"
 )
 
 // Memory keeps, in a folder, the PIN that a token refused last, so that no later worker sends it again: not after a restart,
@@ -109,18 +111,7 @@ func (m Memory) Remember(pin, reason string) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(m.Folder, ".pin-refused-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(append(text, '\n'))
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	if err := os.Rename(file.Name(), m.File()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return m.sync()
+	return wholefile.Write(m.File(), append(text, '\n'), 0o600)
 }
 
 // Forget removes what is remembered, after the token took a PIN.
@@ -132,15 +123,7 @@ func (m Memory) Forget() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, m.sync())
-}
-
-func (m Memory) sync() error {
-	folder, err := os.Open(m.Folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return errors.Join(err, wholefile.Sync(m.Folder))
 }
 
 // Lock lets one process of this machine log in at a time, so that a PIN that is refused now is remembered before another

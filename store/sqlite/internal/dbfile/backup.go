@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"countersign/internal/wholefile"
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
 )
@@ -132,11 +133,7 @@ func copied(ctx context.Context, from, to string, change func(*sql.DB) error) (e
 
 // synced syncs a file or a folder to disk.
 func synced(name string) error {
-	file, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
+	if err := wholefile.Sync(name); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	return nil
