@@ -34,17 +34,8 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 	var found []stretch
 	next := map[string]position{}
 	err = s.readers.With(ctx, func(c *connection.Conn) error {
-		for _, table := range sweptTables() {
-			before := ended
-			switch table.table {
-			case "uses":
-				before = forgotten
-			case "interactions", "codes":
-				before = expired
-			case "grants":
-				before = now.Add(-s.keepGrants).UnixMicro()
-			}
-			stretches, at, err := table.findAll(c, s.sweeps.get(table.table), before, limit)
+		for _, table := range sweptTables(s.keepGrants) {
+			stretches, at, err := table.findAll(c, s.sweeps.get(table.table), now.Add(-table.keep).UnixMicro(), limit)
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"countersign/store/sqlite/internal/connection"
 )
@@ -23,20 +24,22 @@ type swept struct {
 	table string
 	// key is the columns in whose order the table is stored.
 	key []string
-	// ends is the column of the time at which a record may go.
+	// ends is the column of the time at which a record ends.
 	ends string
+	// keep is how long after that it stays.
+	keep time.Duration
 }
 
-// sweptTables are those to which every flow adds.
-func sweptTables() []swept {
+// sweptTables are those to which every flow adds. Grants stay for keepGrants after their end.
+func sweptTables(keepGrants time.Duration) []swept {
 	return []swept{
-		{"uses", []string{"kind", "key"}, "until"},
-		{"requests", []string{"rowid"}, "purge_at"},
-		{"interactions", []string{"id"}, "expires_at"},
-		{"codes", []string{"id"}, "expires_at"},
-		{"access_tokens", []string{"id"}, "expires_at"},
-		{"refresh_tokens", []string{"id"}, "expires_at"},
-		{"grants", []string{"rowid"}, "expires_at"},
+		{"uses", []string{"kind", "key"}, "until", keepUses},
+		{"requests", []string{"rowid"}, "purge_at", 0},
+		{"interactions", []string{"id"}, "expires_at", keepFor},
+		{"codes", []string{"id"}, "expires_at", keepFor},
+		{"access_tokens", []string{"id"}, "expires_at", 0},
+		{"refresh_tokens", []string{"id"}, "expires_at", 0},
+		{"grants", []string{"rowid"}, "expires_at", keepGrants},
 	}
 }
 
