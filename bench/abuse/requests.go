@@ -231,7 +231,7 @@ func (s *site) asked(ctx context.Context) (use, error) {
 	}
 	app := &flowclient.ApprovalApp{Client: s.asker("app", key, honestAddress, 0), AMR: "hwk user"}
 	app.ProofForTokensOnly = false
-	code, err := s.installation.Run(ctx, "devices", "add", servers.Username)
+	code, err := s.installation.Run(ctx, "devices", "add", servers.Username, "--level", "passkey") // the claims of a passkey
 	if err != nil {
 		return nil, err
 	}
