@@ -26,7 +26,7 @@ const MaxDepth = 32
 var (
 	// ErrMalformed is input that is no JSON, or that is refused all the same, or of another type than the one wanted.
 	ErrMalformed = errors.New("malformed")
-	// ErrNotArray is a member that [Elements] wants to be an array.
+	// ErrNotArray is what [Elements] or [Array] wants to be an array, and is none.
 	ErrNotArray = fmt.Errorf("%w: not an array", ErrMalformed)
 )
 
@@ -68,9 +68,33 @@ func Check(raw []byte) error {
 	return c.check()
 }
 
+// Array visits the values of an array, as [Elements] does those of a member.
+func Array(raw []byte, visit func(Element) error) error {
+	c := checker{data: raw}
+	c.space()
+	if c.peek() != '[' {
+		return ErrNotArray
+	}
+	c.offset++
+	c.depth++
+	err := c.array(func() error {
+		element, err := c.element()
+		if err != nil {
+			return err
+		}
+		return visit(element)
+	})
+	if err != nil {
+		return err
+	}
+	return c.end()
+}
+
 // Element is a value of an array as it was written.
 type Element struct {
 	Raw []byte
+	// Offset is where it begins in the whole text, in bytes.
+	Offset int
 	// Fault is what this package refuses within the value although it is JSON: a member that repeats, text that is not
 	// UTF-8. It wraps [ErrMalformed], or is nil.
 	Fault error
@@ -120,5 +144,5 @@ func (c *checker) element() (Element, error) {
 	c.tolerant, c.fault = true, nil
 	err := c.value()
 	c.tolerant = false
-	return Element{Raw: c.data[start:c.offset], Fault: c.fault}, err
+	return Element{Raw: c.data[start:c.offset], Offset: start, Fault: c.fault}, err
 }

@@ -135,6 +135,31 @@ func TestElements(t *testing.T) {
 	}
 }
 
+// TestArray: as of a member; each element has its place.
+func TestArray(t *testing.T) {
+	var got strings.Builder
+	raw := "[1,\n {\"b\":2,\"b\":3} ]\n"
+	err := Array([]byte(raw), func(e Element) error {
+		if !strings.HasPrefix(raw[e.Offset:], string(e.Raw)) {
+			t.Errorf("%q is not at %d", e.Raw, e.Offset)
+		}
+		fmt.Fprintf(&got, "%d:%s:%v ", e.Offset, e.Raw, e.Fault != nil)
+		return nil
+	})
+	if err != nil || got.String() != `1:1:false 5:{"b":2,"b":3}:true ` {
+		t.Errorf("%q, %v", got.String(), err)
+	}
+	for _, raw := range []string{``, `{}`, `[1`, `[1]x`, `[nul]`, strings.Repeat("[", MaxDepth+1)} {
+		if err := Array([]byte(raw), func(Element) error { return nil }); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+	stop := errors.New("stop")
+	if err := Array([]byte(`[1,2]`), func(Element) error { return stop }); err != stop {
+		t.Errorf("the error of visit: %v", err)
+	}
+}
+
 // FuzzDecode: what is accepted is JSON to the standard library too, and means the same.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2.5,"\u00e9",null,true],"b":{"a":{}}}`))
