@@ -70,7 +70,7 @@ func newParser(ctx context.Context, cli *commands, p *program) *kong.Kong {
 		kong.Writers(p.stdout, p.stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(admin.Profiles(), ", ")},
-		kong.Bind(p),
+		kong.Bind(p, p.userCommands()),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/console"
 	"countersign/internal/database"
+	"countersign/internal/usercommands"
 	"countersign/store"
 )
 
@@ -45,6 +46,14 @@ func (p *program) withStore(ctx context.Context, work func(store.Store) error) e
 // withAdmin is withStore for what an operator does.
 func (p *program) withAdmin(ctx context.Context, work func(*admin.Admin) error) error {
 	return p.withStore(ctx, func(s store.Store) error { return work(&admin.Admin{Store: s, Now: p.now}) })
+}
+
+// userCommands is the program as the commands about users have it.
+func (p *program) userCommands() *usercommands.Program {
+	return &usercommands.Program{
+		Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr, Now: p.now, Config: p.loadConfig, WithStore: p.withStore,
+		InputProblems: p.inputProblems, Reported: silentError{},
+	}
 }
 
 // inputProblems prints every problem of a file, one a line. Other errors are returned as they are.

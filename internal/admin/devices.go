@@ -77,15 +77,19 @@ func (a *Admin) Authenticators(ctx context.Context, username string) ([]Authenti
 	if err != nil {
 		return nil, err
 	}
-	devices, err := a.Store.Devices(ctx, user.Subject)
+	return Users{a}.authenticators(ctx, user.Subject)
+}
+
+func (u Users) authenticators(ctx context.Context, subject string) ([]Authenticator, error) {
+	devices, err := u.Store.Devices(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	passkeys, err := a.Store.Passkeys(ctx, user.Subject)
+	passkeys, err := u.Store.Passkeys(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	browsers, err := a.Store.Subscriptions(ctx, user.Subject)
+	browsers, err := u.Store.Subscriptions(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +97,7 @@ func (a *Admin) Authenticators(ctx context.Context, username string) ([]Authenti
 	for _, d := range devices {
 		all = append(all, Authenticator{
 			Kind: "application", ID: d.ID, Name: d.Name, ACR: d.ACR, State: "enabled", CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
-			remove: func(ctx context.Context) error { return a.Store.RemoveDevice(ctx, user.Subject, d.ID) },
+			remove: func(ctx context.Context) error { return u.Store.RemoveDevice(ctx, subject, d.ID) },
 		})
 	}
 	for _, k := range passkeys {
@@ -103,13 +107,13 @@ func (a *Admin) Authenticators(ctx context.Context, username string) ([]Authenti
 		}
 		all = append(all, Authenticator{
 			Kind: "passkey", ID: "passkey:" + base64.RawURLEncoding.EncodeToString(k.ID), Name: k.Name, State: state, CreatedAt: k.CreatedAt, UsedAt: k.UsedAt,
-			remove: func(ctx context.Context) error { return a.Store.RemovePasskey(ctx, user.Subject, k.ID) },
+			remove: func(ctx context.Context) error { return u.Store.RemovePasskey(ctx, subject, k.ID) },
 		})
 	}
 	for _, b := range browsers {
 		all = append(all, Authenticator{
 			Kind: "browser", ID: "browser:" + hex.EncodeToString(b.ID[:8]), Name: "-", State: "enabled", CreatedAt: b.CreatedAt,
-			remove: func(ctx context.Context) error { return a.Store.RemoveSubscription(ctx, b.ID) },
+			remove: func(ctx context.Context) error { return u.Store.RemoveSubscription(ctx, b.ID) },
 		})
 	}
 	return all, nil

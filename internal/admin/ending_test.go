@@ -52,7 +52,7 @@ func TestFD12Ending(t *testing.T) {
 		"a reset password": func(ctx context.Context, a *admin.Admin) error { return a.SetPassword(ctx, "alice", password) },
 		"disabling":        func(ctx context.Context, a *admin.Admin) error { return a.SetUserDisabled(ctx, "alice", true) },
 		"enabling":         func(ctx context.Context, a *admin.Admin) error { return a.SetUserDisabled(ctx, "alice", false) },
-		"sign-out":         func(ctx context.Context, a *admin.Admin) error { return a.SignOut(ctx, "alice") },
+		"sign-out":         func(ctx context.Context, a *admin.Admin) error { return a.SignOut(ctx, "sub-alice") },
 	} {
 		t.Run("refuses a session after "+name, func(t *testing.T) {
 			t.Parallel()

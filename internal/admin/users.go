@@ -123,13 +123,12 @@ func (a *Admin) Unlock(ctx context.Context, username string) error {
 	return err
 }
 
-// SignOut ends a user's sessions and pending enrolment codes.
-func (a *Admin) SignOut(ctx context.Context, username string) error {
-	user, err := a.User(ctx, username)
-	if err != nil {
+// SignOut ends the sessions and pending enrolment codes of a subject, also of one that an external directory has.
+func (a *Admin) SignOut(ctx context.Context, subject string) error {
+	if _, err := a.Person(ctx, subject); err != nil {
 		return err
 	}
-	return a.endSessions(ctx, user)
+	return a.endSessions(ctx, store.User{Subject: subject, Username: subject})
 }
 
 func (a *Admin) endSessions(ctx context.Context, user store.User) error {
@@ -147,13 +146,9 @@ type Remaining struct {
 	Authenticators []Authenticator
 }
 
-// Remaining lists what goes on when a user's sessions have ended.
-func (a *Admin) Remaining(ctx context.Context, username string) (Remaining, error) {
-	user, err := a.User(ctx, username)
-	if err != nil {
-		return Remaining{}, err
-	}
-	stored, err := a.Store.UserData(ctx, user.Subject)
+// Remaining lists what goes on when the sessions of a subject have ended.
+func (a *Admin) Remaining(ctx context.Context, subject string) (Remaining, error) {
+	stored, err := a.Store.UserData(ctx, subject)
 	if err != nil {
 		return Remaining{}, err
 	}
@@ -163,7 +158,7 @@ func (a *Admin) Remaining(ctx context.Context, username string) (Remaining, erro
 			left.Grants = append(left.Grants, grant)
 		}
 	}
-	left.Authenticators, err = a.Authenticators(ctx, username)
+	left.Authenticators, err = Users{a}.authenticators(ctx, subject)
 	return left, err
 }
 
@@ -183,9 +178,9 @@ func (r Remaining) Commands(username string) string {
 	return lines.String()
 }
 
-// EndRemaining revokes the active grants of a user, or removes all that the user approves with, or both.
-func (a *Admin) EndRemaining(ctx context.Context, username string, grants, devices bool) (revoked, removed int, err error) {
-	left, err := a.Remaining(ctx, username)
+// EndRemaining revokes the active grants of a subject, or removes all that the user approves with, or both.
+func (a *Admin) EndRemaining(ctx context.Context, subject string, grants, devices bool) (revoked, removed int, err error) {
+	left, err := a.Remaining(ctx, subject)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -268,16 +263,21 @@ func (a *Admin) SetUserDisabled(ctx context.Context, username string, disabled b
 		return err
 	}
 	user.Disabled = disabled
-	if !disabled {
-		if err := a.endSessions(ctx, user); err != nil {
+	return Users{a}.saveAndEnd(ctx, user)
+}
+
+// saveAndEnd stores a user who was disabled or enabled, and ends the sessions.
+func (u Users) saveAndEnd(ctx context.Context, user store.User) error {
+	if !user.Disabled {
+		if err := u.endSessions(ctx, user); err != nil {
 			return err
 		}
-		return a.saveUser(ctx, user)
+		return u.saveUser(ctx, user)
 	}
-	if err := a.saveUser(ctx, user); err != nil {
+	if err := u.saveUser(ctx, user); err != nil {
 		return err
 	}
-	return a.endSessions(ctx, user)
+	return u.endSessions(ctx, user)
 }
 
 // User finds a user by name. One that was erased is an error.

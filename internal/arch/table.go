@@ -77,8 +77,12 @@ func program() []Package {
 		{"internal/database", []string{"internal/config", "store", "store/postgres", "store/sqlite"}},
 		{"internal/admin", []string{
 			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/audit",
-			"internal/directory", "internal/jose", "internal/strictjson", "internal/suggest", "store",
+			"internal/directory", "internal/jose", "internal/strictjson", "internal/suggest", "internal/userimport", "store",
 		}},
+		{"internal/usercommands", []string{
+			"internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
+		}},
+		{"internal/userimport", []string{"fapi/claims", "internal/strictjson", "internal/suggest"}},
 		{"internal/doctor", []string{
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
 			"internal/database", "internal/hsm", "internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",

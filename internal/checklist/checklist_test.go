@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 461 {
+	if len(seen) != 472 {
 		t.Errorf("%d items", len(seen))
 	}
 }

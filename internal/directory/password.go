@@ -122,6 +122,27 @@ func parseHash(phc string) (hash, error) {
 	return h, nil
 }
 
+// leastWork is the product of memory, in KiB, and passes, and leastMemory the memory, below which no hash is taken from
+// elsewhere: the weakest of the Argon2id settings of the OWASP Password Storage Cheat Sheet.
+const (
+	leastWork   = 5 * 7168
+	leastMemory = 7168 // KiB
+)
+
+// CheckHash checks a password hash from elsewhere: an Argon2id hash in PHC string form, in its canonical form, that costs as
+// much to try as the OWASP Password Storage Cheat Sheet asks for, and not more than the server can spend on a sign-in. No
+// error repeats the text.
+func CheckHash(phc string) error {
+	h, err := parseHash(phc)
+	if err != nil {
+		return err
+	}
+	if h.memory < leastMemory || h.memory*h.passes < leastWork || len(h.tag) < 16 {
+		return errors.New("the hash is too cheap to guess at: Argon2id takes m=19456,t=2,p=1 or more (OWASP)")
+	}
+	return nil
+}
+
 // setting reads one decimal number from 1 to most, without leading zeros.
 func setting(text, name string, most uint64) (uint32, error) {
 	digits, found := strings.CutPrefix(text, name)

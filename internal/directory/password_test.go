@@ -114,6 +114,30 @@ func TestUnreadableHashes(t *testing.T) {
 	}
 }
 
+// Covers: KB-09. A hash from elsewhere costs enough to guess at, and not too much to verify.
+func TestCheckHash(t *testing.T) {
+	of := func(settings string) string {
+		return "$argon2id$v=19$" + settings + "$c2FsdHNhbHQ$d29ya3dvcmt3b3Jrd29yaw"
+	}
+	for _, settings := range []string{"m=19456,t=2,p=1", "m=47104,t=1,p=1", "m=12288,t=3,p=1", "m=7168,t=5,p=1", "m=65536,t=3,p=4"} {
+		t.Run("accepts "+settings, func(t *testing.T) {
+			if err := CheckHash(of(settings)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for name, phc := range map[string]string{
+		"too few passes": of("m=19456,t=1,p=1"), "too little memory": of("m=4096,t=16,p=1"), "too much memory": of("m=4194304,t=2,p=1"),
+		"a short tag": "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$c2hvcnR0YWc", "bcrypt": "$2b$12$c2FsdHNhbHQ", "a password": "correct horse battery staple",
+	} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			if err := CheckHash(phc); err == nil || strings.Contains(err.Error(), "staple") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // FuzzParseHash: whatever is read is bounded and has one spelling.
 func FuzzParseHash(f *testing.F) {
 	f.Add("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc")

@@ -1,4 +1,4 @@
-package main
+package usercommands
 
 import (
 	"fmt"
@@ -14,11 +14,11 @@ type passwordSource struct {
 }
 
 // ask returns how to get the password of a user.
-func (s passwordSource) ask(p *program, username string) func() ([]byte, error) {
+func (s passwordSource) ask(p *Program, username string) func() ([]byte, error) {
 	return func() ([]byte, error) { return s.read(p, username) }
 }
 
-func (s passwordSource) read(p *program, username string) ([]byte, error) {
+func (s passwordSource) read(p *Program, username string) ([]byte, error) {
 	if s.PasswordFile != "" {
 		password, err := config.Secret(s.PasswordFile).Read()
 		if err != nil {
@@ -26,5 +26,5 @@ func (s passwordSource) read(p *program, username string) ([]byte, error) {
 		}
 		return password, nil
 	}
-	return console.AskPassword(p.stdin, p.stderr, username, admin.MaxPassword)
+	return console.AskPassword(p.Stdin, p.Stderr, username, admin.MaxPassword)
 }

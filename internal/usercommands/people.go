@@ -1,4 +1,4 @@
-package main
+package usercommands
 
 import (
 	"context"
@@ -8,14 +8,14 @@ import (
 	"countersign/store"
 )
 
-// peopleCommand is about what is stored of a user, whatever directory the user is in.
-type peopleCommand struct {
+// People is about what is stored of a user, whatever directory the user is in.
+type People struct {
 	Export peopleExport `cmd:"" help:"Export all data of a user, as JSON."`
 	Erase  peopleErase  `cmd:"" help:"Revoke all grants of a user and delete the rest."`
 }
 
 // Help implements kong.HelpProvider.
-func (peopleCommand) Help() string {
+func (People) Help() string {
 	return `A user is named by the user name, or by the subject, the identifier that clients see; countersign users list shows
 both. The export holds no secret. Erasing cannot be undone: grants end, and sessions, consents, passkeys, devices, name, password
 and claims are deleted. The subject stays, so that nobody else is ever given it, and so does the audit log, which
@@ -39,7 +39,7 @@ type peopleExport struct {
 }
 
 // Run implements the command.
-func (c peopleExport) Run(ctx context.Context, p *program) error {
+func (c peopleExport) Run(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		subject, err := a.Find(ctx, c.User, c.By)
 		if err != nil {
@@ -52,7 +52,7 @@ func (c peopleExport) Run(ctx context.Context, p *program) error {
 		if c.Out != "" {
 			return console.WriteNew(c.Out, exported, 0o600)
 		}
-		_, err = p.stdout.Write(exported)
+		_, err = p.Stdout.Write(exported)
 		return err
 	})
 }
@@ -64,7 +64,7 @@ type peopleErase struct {
 }
 
 // Run implements the command.
-func (c peopleErase) Run(ctx context.Context, p *program) error {
+func (c peopleErase) Run(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		subject, err := a.Find(ctx, c.User, c.By)
 		if err != nil {
@@ -80,7 +80,7 @@ func (c peopleErase) Run(ctx context.Context, p *program) error {
 			return nil
 		}
 		if !c.Yes {
-			if err := console.Confirm(p.stdin, p.stderr, "the subject", subject); err != nil {
+			if err := console.Confirm(p.Stdin, p.Stderr, "the subject", subject); err != nil {
 				return err
 			}
 		}
@@ -92,7 +92,7 @@ func (c peopleErase) Run(ctx context.Context, p *program) error {
 	})
 }
 
-func (c peopleErase) summarise(p *program, subject string, person store.UserData, activeGrants int) {
+func (c peopleErase) summarise(p *Program, subject string, person store.UserData, activeGrants int) {
 	if !person.User.ErasedAt.IsZero() {
 		p.printf("%s was erased at %s\n", subject, console.Time(person.User.ErasedAt))
 	}

@@ -1,4 +1,4 @@
-package main
+package usercommands
 
 import (
 	"context"
@@ -12,10 +12,13 @@ import (
 	"countersign/store"
 )
 
-// usersCommand manages the built-in user directory.
-type usersCommand struct {
+// Users manages the built-in user directory.
+type Users struct {
 	Add         usersAdd         `cmd:"" help:"Add a user."`
 	List        usersList        `cmd:"" help:"List the users."`
+	Show        usersShow        `cmd:"" help:"Show one user: profile, state, sign-ins, devices and grants."`
+	Change      usersChange      `cmd:"" help:"Change a user's names, e-mail address, language or other claims."`
+	Import      usersImport      `cmd:"" help:"Add and change users from a CSV or JSON file."`
 	SetPassword usersSetPassword `cmd:"" help:"Set a user's password."`
 	SetUserCode usersSetUserCode `cmd:"" help:"Set or remove the user code that clients must send for a user over the backchannel."`
 	Disable     usersDisable     `cmd:"" help:"Disable a user: no more sign-ins."`
@@ -25,13 +28,16 @@ type usersCommand struct {
 }
 
 // Help implements kong.HelpProvider.
-func (usersCommand) Help() string {
+func (Users) Help() string {
 	return `Passwords have 15 characters or more and are stored as Argon2id hashes. A password is
 asked for, read from standard input or from a file, and never given as a flag.
 
 Examples:
   countersign users add alice --name "Alice Example" --email alice@example.com
   countersign users add bob --claims bob.json --password-file bob.password
+  countersign users show alice
+  countersign users change alice --email alice@new.example --email-verified --locale pt-BR
+  countersign users import users.csv --dry-run
   pass show alice | countersign users set-password alice
   countersign users disable bob
   countersign users unlock alice
@@ -49,7 +55,7 @@ type usersAdd struct {
 }
 
 // Run implements the command.
-func (c usersAdd) Run(ctx context.Context, p *program) error {
+func (c usersAdd) Run(ctx context.Context, p *Program) error {
 	claims, err := c.claims(p)
 	if err != nil {
 		return err
@@ -66,17 +72,17 @@ func (c usersAdd) Run(ctx context.Context, p *program) error {
 }
 
 // claims puts the flags over the file.
-func (c usersAdd) claims(p *program) (json.RawMessage, error) {
+func (c usersAdd) claims(p *Program) (json.RawMessage, error) {
 	if c.Claims == "" {
 		return admin.Claims(nil, c.Name, c.Email)
 	}
-	content, err := p.readInput(c.Claims, maxMetadata)
+	content, err := p.readInput(c.Claims, maxClaims)
 	if err != nil {
 		return nil, err
 	}
 	claims, err := admin.Claims(content, c.Name, c.Email)
 	if err != nil {
-		return nil, p.inputProblems(c.Claims, err)
+		return nil, p.InputProblems(c.Claims, err)
 	}
 	return claims, nil
 }
@@ -91,18 +97,18 @@ users unlock and users set-password end it too.`
 }
 
 // Run implements the command.
-func (c usersList) Run(ctx context.Context, p *program) error {
-	configured, err := p.loadConfig()
+func (c usersList) Run(ctx context.Context, p *Program) error {
+	configured, err := p.Config()
 	if err != nil {
 		return err
 	}
-	return p.withStore(ctx, func(s store.Store) error {
+	return p.WithStore(ctx, func(s store.Store) error {
 		users, err := admin.ListUsers(ctx, s, serve.PasswordRates(configured.Limits))
 		if err != nil {
 			return err
 		}
 		header := []string{"USER", "SUBJECT", "PASSWORD", "STATE", "WRONG", "CREATED"}
-		return console.List(p.stdout, c.JSON, users, header, func(u admin.ListedUser) []string {
+		return console.List(p.Stdout, c.JSON, users, header, func(u admin.ListedUser) []string {
 			return []string{u.Username, u.Subject, console.YesNo(u.Password), u.State, strconv.Itoa(u.WrongPasswords), console.Time(u.CreatedAt)}
 		})
 	})
@@ -113,7 +119,7 @@ type usersUnlock struct {
 }
 
 // Run implements the command.
-func (c usersUnlock) Run(ctx context.Context, p *program) error {
+func (c usersUnlock) Run(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		if err := a.Unlock(ctx, c.Username); err != nil {
 			return err
@@ -129,7 +135,7 @@ type usersSetPassword struct {
 }
 
 // Run implements the command.
-func (c usersSetPassword) Run(ctx context.Context, p *program) error {
+func (c usersSetPassword) Run(ctx context.Context, p *Program) error {
 	return changeUser(ctx, p, c.Username, "changed the password of "+c.Username, func(a *admin.Admin) error {
 		return a.SetPassword(ctx, c.Username, c.Password.ask(p, c.Username))
 	})
@@ -142,24 +148,24 @@ type usersSetUserCode struct {
 }
 
 // Run implements the command.
-func (c usersSetUserCode) Run(ctx context.Context, p *program) error {
+func (c usersSetUserCode) Run(ctx context.Context, p *Program) error {
 	if c.None {
 		return c.remove(ctx, p)
 	}
-	code, err := p.readInput(c.CodeFile, maxMetadata)
+	code, err := p.readInput(c.CodeFile, maxClaims)
 	if err != nil {
 		return err
 	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		if err := a.SetUserCode(ctx, c.Username, strings.TrimRight(string(code), "\r\n")); err != nil {
-			return p.inputProblems(c.CodeFile, err)
+			return p.InputProblems(c.CodeFile, err)
 		}
 		p.printf("%s has a new user code; clients without user codes cannot ask for %s any more\n", c.Username, c.Username)
 		return nil
 	})
 }
 
-func (c usersSetUserCode) remove(ctx context.Context, p *program) error {
+func (c usersSetUserCode) remove(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		if err := a.RemoveUserCode(ctx, c.Username); err != nil {
 			return err
@@ -174,7 +180,7 @@ type usersDisable struct {
 }
 
 // Run implements the command.
-func (c usersDisable) Run(ctx context.Context, p *program) error {
+func (c usersDisable) Run(ctx context.Context, p *Program) error {
 	return setUserDisabled(ctx, p, c.Username, true, "disabled")
 }
 
@@ -183,42 +189,68 @@ type usersEnable struct {
 }
 
 // Run implements the command.
-func (c usersEnable) Run(ctx context.Context, p *program) error {
+func (c usersEnable) Run(ctx context.Context, p *Program) error {
 	return setUserDisabled(ctx, p, c.Username, false, "enabled")
 }
 
-func setUserDisabled(ctx context.Context, p *program, username string, disabled bool, state string) error {
+func setUserDisabled(ctx context.Context, p *Program, username string, disabled bool, state string) error {
 	return changeUser(ctx, p, username, "the user "+username+" is "+state, func(a *admin.Admin) error {
 		return a.SetUserDisabled(ctx, username, disabled)
 	})
 }
 
 type usersSignOut struct {
-	Username string `arg:"" help:"The user's name."`
-	Grants   bool   `help:"Revoke the user's grants with their tokens too."`
-	Devices  bool   `help:"Remove the user's approval apps, passkeys and browser notifications too."`
+	whom
+	Grants  bool `help:"Revoke the user's grants with their tokens too."`
+	Devices bool `help:"Remove the user's approval apps, passkeys and browser notifications too."`
+}
+
+// Help implements kong.HelpProvider.
+func (usersSignOut) Help() string {
+	return `Sessions end at once, on all nodes: the next request of a browser is one of nobody. A subject of an external directory
+can be signed out too.`
 }
 
 // Run implements the command.
-func (c usersSignOut) Run(ctx context.Context, p *program) error {
-	return changeUser(ctx, p, c.Username, "signed out "+c.Username, func(a *admin.Admin) error {
-		if err := a.SignOut(ctx, c.Username); err != nil {
+func (c usersSignOut) Run(ctx context.Context, p *Program) error {
+	return p.withAdmin(ctx, func(a *admin.Admin) error {
+		subject, err := a.Find(ctx, c.User, c.By)
+		if err != nil {
 			return err
 		}
-		revoked, removed, err := a.EndRemaining(ctx, c.Username, c.Grants, c.Devices)
-		p.printf("revoked %d grants and removed %d devices of %s\n", revoked, removed, c.Username)
-		return err
+		if err := a.SignOut(ctx, subject); err != nil {
+			return err
+		}
+		name := c.User
+		if user, err := a.Store.User(ctx, subject); err == nil && user.Username != "" {
+			name = user.Username
+		}
+		revoked, removed, err := a.EndRemaining(ctx, subject, c.Grants, c.Devices)
+		p.printf("revoked %d grants and removed %d devices of %s\n", revoked, removed, name)
+		if err != nil {
+			return err
+		}
+		return p.printEnded(ctx, a, subject, name, "signed out "+name)
 	})
 }
 
 // changeUser makes a change that ends a user's sessions, and prints that it is done and what goes on.
-func changeUser(ctx context.Context, p *program, username, done string, change func(a *admin.Admin) error) error {
+func changeUser(ctx context.Context, p *Program, username, done string, change func(a *admin.Admin) error) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		if err := change(a); err != nil {
 			return err
 		}
-		left, err := a.Remaining(ctx, username)
-		p.printf("%s\nthe sessions and pending device codes of %s have ended\n%s", done, username, left.Commands(username))
-		return err
+		user, err := a.User(ctx, username)
+		if err != nil {
+			return err
+		}
+		return p.printEnded(ctx, a, user.Subject, username, done)
 	})
+}
+
+// printEnded prints that sessions have ended, and what goes on.
+func (p *Program) printEnded(ctx context.Context, a *admin.Admin, subject, name, done string) error {
+	left, err := a.Remaining(ctx, subject)
+	p.printf("%s\nthe sessions and pending device codes of %s have ended\n%s", done, name, left.Commands(name))
+	return err
 }
