@@ -103,6 +103,12 @@ func TestReadProblems(t *testing.T) {
 			}
 		})
 	}
+	t.Run("accepts names and subjects that differ", func(t *testing.T) {
+		users, problems, err := Read([]byte(`[{"username":"a","subject":"s"},{"username":"b","subject":"t"},{"username":"c"}]`))
+		if err != nil || len(users) != 3 || len(problems) > 0 {
+			t.Errorf("%d users, %v, %v", len(users), problems, err)
+		}
+	})
 }
 
 // Covers: KB-08. A file that is no list of users, or is too large, is refused as a whole.
@@ -126,6 +132,13 @@ func TestReadWhole(t *testing.T) {
 			}
 		})
 	}
+	t.Run("accepts as long a value as there may be", func(t *testing.T) {
+		name := strings.Repeat("x", maxText)
+		users, problems, err := Read([]byte("username,name\na," + name + "\n"))
+		if err != nil || len(users) != 1 || len(problems) > 0 {
+			t.Errorf("%d users, %v, %v", len(users), problems, err)
+		}
+	})
 }
 
 // Covers: KB-02. What a claim may be, by its type.
