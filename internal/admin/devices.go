@@ -77,30 +77,23 @@ func (a *Admin) Authenticators(ctx context.Context, username string) ([]Authenti
 	if err != nil {
 		return nil, err
 	}
-	return Users{a}.authenticators(ctx, user.Subject)
+	stored, err := a.Store.UserData(ctx, user.Subject)
+	if err != nil {
+		return nil, err
+	}
+	return Users{a}.authenticators(user.Subject, stored), nil
 }
 
-func (u Users) authenticators(ctx context.Context, subject string) ([]Authenticator, error) {
-	devices, err := u.Store.Devices(ctx, subject)
-	if err != nil {
-		return nil, err
-	}
-	passkeys, err := u.Store.Passkeys(ctx, subject)
-	if err != nil {
-		return nil, err
-	}
-	browsers, err := u.Store.Subscriptions(ctx, subject)
-	if err != nil {
-		return nil, err
-	}
+// authenticators are those among what is stored of a subject.
+func (u Users) authenticators(subject string, stored store.UserData) []Authenticator {
 	var all []Authenticator
-	for _, d := range devices {
+	for _, d := range stored.Devices {
 		all = append(all, Authenticator{
 			Kind: "application", ID: d.ID, Name: d.Name, ACR: d.ACR, State: "enabled", CreatedAt: d.CreatedAt, UsedAt: d.UsedAt,
 			remove: func(ctx context.Context) error { return u.Store.RemoveDevice(ctx, subject, d.ID) },
 		})
 	}
-	for _, k := range passkeys {
+	for _, k := range stored.Passkeys {
 		state := "enabled"
 		if !k.ClonedAt.IsZero() {
 			state = "copied"
@@ -110,13 +103,13 @@ func (u Users) authenticators(ctx context.Context, subject string) ([]Authentica
 			remove: func(ctx context.Context) error { return u.Store.RemovePasskey(ctx, subject, k.ID) },
 		})
 	}
-	for _, b := range browsers {
+	for _, b := range stored.Subscriptions {
 		all = append(all, Authenticator{
 			Kind: "browser", ID: "browser:" + hex.EncodeToString(b.ID[:8]), Name: "-", State: "enabled", CreatedAt: b.CreatedAt,
 			remove: func(ctx context.Context) error { return u.Store.RemoveSubscription(ctx, b.ID) },
 		})
 	}
-	return all, nil
+	return all
 }
 
 // RemoveAuthenticator removes one of them by its ID.

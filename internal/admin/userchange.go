@@ -70,8 +70,8 @@ func (u Users) Show(ctx context.Context, subject string, rates directory.Rates) 
 			shown.Consents++
 		}
 	}
-	shown.Devices, err = u.authenticators(ctx, subject)
-	return shown, err
+	shown.Devices = u.authenticators(subject, person)
+	return shown, nil
 }
 
 // showAccount fills in what the built-in directory has of a user; nothing for one who is not in it.
@@ -90,9 +90,6 @@ func (u Users) showAccount(ctx context.Context, shown *ShownUser, rates director
 	shown.Username, shown.State, shown.WrongPasswords = user.Username, UserState(user, failed[0]), failed[0].InRow
 	shown.Password, shown.UserCode, shown.Claims = user.Password != "", user.UserCode != "", user.Claims
 	shown.CreatedAt, shown.UpdatedAt, shown.ErasedAt = user.CreatedAt.UTC(), user.UpdatedAt.UTC(), user.ErasedAt.UTC()
-	if user.ErasedAt.IsZero() {
-		shown.ErasedAt = time.Time{}
-	}
 	return nil
 }
 

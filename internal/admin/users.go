@@ -158,8 +158,8 @@ func (a *Admin) Remaining(ctx context.Context, subject string) (Remaining, error
 			left.Grants = append(left.Grants, grant)
 		}
 	}
-	left.Authenticators, err = Users{a}.authenticators(ctx, subject)
-	return left, err
+	left.Authenticators = Users{a}.authenticators(subject, stored)
+	return left, nil
 }
 
 // Commands is a line for each, with the command that ends it; empty when there is none.
