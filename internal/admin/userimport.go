@@ -127,14 +127,11 @@ func (u Users) importedSubject(ctx context.Context, wanted string) (string, erro
 	if wanted == "" {
 		return rand.Text(), nil
 	}
-	_, err := u.Store.Client(ctx, wanted)
-	if err == nil {
-		return "", refusal{fmt.Errorf("the subject is the client_id of a client (RFC 9068 §5)")}
+	is, err := isClient(ctx, u.Store, wanted)
+	if is {
+		return "", refusal{errors.New("the subject is the client_id of a client (RFC 9068 §5)")}
 	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return "", err
-	}
-	return wanted, nil
+	return wanted, err
 }
 
 // firstPassword is the hash of the password of a new user, or empty. A dry run checks, and makes none.

@@ -84,14 +84,22 @@ func (a *Admin) newSubject(ctx context.Context, wanted string) (string, error) {
 	if !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
-	_, err = a.Store.Client(ctx, wanted)
-	if err == nil {
+	is, err := isClient(ctx, a.Store, wanted)
+	if is {
 		return "", fmt.Errorf("the subject %q is the client_id of a client: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted)
 	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return "", err
+	return wanted, err
+}
+
+// isClient reports whether there is a client with an identifier, disabled or not.
+func isClient(ctx context.Context, clients interface {
+	Client(ctx context.Context, id string) (store.Client, error)
+}, id string) (bool, error) {
+	_, err := clients.Client(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
 	}
-	return wanted, nil
+	return err == nil, err
 }
 
 // SetPassword changes a user's password, which is asked for when the user was found. Whoever knew the old one is signed
