@@ -170,8 +170,8 @@ func unknown(name string) error {
 
 // hint asks whether a name was meant, after a problem.
 func hint(name string, known []string) string {
-	if nearest := suggest.Nearest(name, known); nearest != "" {
-		return "; did you mean " + nearest + "?"
+	if asked := suggest.Hint(name, known, ""); asked != "" {
+		return "; " + asked
 	}
 	return ""
 }
