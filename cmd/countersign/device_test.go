@@ -35,7 +35,7 @@ func TestPasskeys(t *testing.T) {
 	b.Click("#sign-out")
 	b.CheckAccessibility()
 	b.Click("#passkey")
-	if text := b.Text("main"); !strings.Contains(text, "You are signed in as alice") {
+	if text := b.Text("main"); !strings.Contains(text, "Signed in as alice") {
 		t.Errorf("after signing in with a passkey: %q", text)
 	}
 	if text := b.Text("main"); !strings.Contains(text, "last used on") {
@@ -48,7 +48,7 @@ func TestPasskeys(t *testing.T) {
 	b.Visit(demo.address())
 	b.CheckAccessibility()
 	b.Click("#passkey")
-	if text := b.Text("main"); !strings.Contains(text, "alice") || !strings.Contains(text, "Allow access?") {
+	if text := b.Text("main"); !strings.Contains(text, "alice") || !strings.Contains(text, "Allow access for") {
 		t.Fatalf("signing in to an application with a passkey: %q", text)
 	}
 	b.Click("#allow")

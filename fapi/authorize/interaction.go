@@ -179,7 +179,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		Scopes: h.tokens.Scopes.LookupAll(o.request.Scopes), Claims: o.request.ExtraClaims(),
 		Details: o.request.Details.View(h.tokens.Details), Resources: o.request.Resources,
 		ACRs: append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
-		Form: o.form, LoginHint: o.request.LoginHint,
+		Form: o.form, LoginHint: o.request.LoginHint, UILocales: o.request.UILocales,
 		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: h.grantLifetime,
 		Passkey:     options,
 		PasskeyOnly: h.passkeys != nil && slices.Equal(o.request.EssentialACRs, []string{browser.PasskeyACR}),
@@ -203,6 +203,7 @@ func viewClient(c *client.Client, redirectURI string) browser.Client {
 	m := c.Metadata
 	view := browser.Client{
 		ID: c.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
+		ByLanguage: m.ByLanguage(),
 	}
 	if u, err := url.Parse(redirectURI); err == nil {
 		view.RedirectHost = u.Host

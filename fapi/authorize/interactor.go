@@ -50,6 +50,9 @@ type Interaction struct {
 	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the
 	// user name that was typed.
 	LoginHint string
+	// UILocales are the languages that the client asks pages to be in (ui_locales, OpenID Connect Core §3.1.2.1), best first and
+	// separated by spaces; or empty.
+	UILocales string
 	// SignedIn is nil until the user has signed in.
 	SignedIn *browser.SignedIn
 	// SignInFailures counts the failed sign-ins of this interaction.

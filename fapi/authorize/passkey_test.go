@@ -27,7 +27,7 @@ func TestSignInWithPasskey(t *testing.T) {
 	alice.Send(on, on.Path, "passkey", "passkey", alice.Passkey.Get(t, foreign.One(t, `data-passkey="get" data-options="([^"]*)"`))).
 		Has(t, http.StatusOK, "The passkey was not accepted")
 	alice.Send(on, on.Path, "passkey", "passkey", "{}").Has(t, http.StatusOK, "The passkey was not accepted")
-	alice.Send(on, on.Path, "passkey", "passkey", alice.Passkey.Get(t, options)).Has(t, http.StatusOK, "Allow access?", "alice")
+	alice.Send(on, on.Path, "passkey", "passkey", alice.Passkey.Get(t, options)).Has(t, http.StatusOK, "Allow access for", "alice")
 	discovery := w.DeviceBrowser(t).Visit("/.well-known/openid-configuration")
 	if !strings.Contains(discovery.Body, `"acr_values_supported":["`+browser.PasskeyACR+`","urn:countersign:acr:password"]`) {
 		t.Errorf("the metadata: %s", discovery.Body)
@@ -48,5 +48,5 @@ func TestStepUp(t *testing.T) {
 	on := alice.Read(alice.HTTP.Get(w.AuthorizeURL("app", pushed.Text("request_uri"))))
 	on.Has(t, http.StatusOK, "with a passkey, and with nothing else")
 	options := on.One(t, `data-passkey="get" data-options="([^"]*)"`)
-	alice.Send(on, on.Path, "passkey", "passkey", alice.Passkey.Get(t, options)).Has(t, http.StatusOK, "Allow access?")
+	alice.Send(on, on.Path, "passkey", "passkey", alice.Passkey.Get(t, options)).Has(t, http.StatusOK, "Allow access for")
 }

@@ -193,5 +193,6 @@ func viewClient(c *client.Client) browser.Client {
 	m := c.Metadata
 	return browser.Client{
 		ID: c.ID, Name: m.ClientName, URI: m.ClientURI, LogoURI: m.LogoURI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
+		ByLanguage: m.ByLanguage(),
 	}
 }

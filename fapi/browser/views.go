@@ -1,12 +1,14 @@
 package browser
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
+	"countersign/store"
 )
 
 // ErrorPage shows an error to the user when it must not or cannot be sent to the client.
@@ -41,6 +43,34 @@ type Failure struct {
 	Description string
 	// CorrelationID finds the request in the server's log.
 	CorrelationID string
+	// Reason is what the user can be told, or empty.
+	Reason FailureReason
+}
+
+// FailureReason is why a request failed, as far as that is for the user to know.
+type FailureReason string
+
+// The reasons.
+const (
+	// Expired: the page or the request is too old, or unknown by now.
+	Expired FailureReason = "expired"
+	// Answered: the user has decided before.
+	Answered FailureReason = "answered"
+	// NoCookies: the browser is another one, or has cookies off.
+	NoCookies FailureReason = "no cookies"
+)
+
+// reasonOf finds the reason in the causes of an error.
+func reasonOf(err error) FailureReason {
+	switch {
+	case errors.Is(err, http.ErrNoCookie):
+		return NoCookies
+	case errors.Is(err, store.ErrExpired):
+		return Expired
+	case errors.Is(err, store.ErrConsumed):
+		return Answered
+	}
+	return ""
 }
 
 // ShowError shows an error to the user.
@@ -59,6 +89,7 @@ func failureOf(w http.ResponseWriter, r *http.Request, err error) Failure {
 	}
 	return Failure{
 		Status: refusal.HTTPStatus(), Code: refusal.Code, Description: refusal.Description, CorrelationID: e.CorrelationID,
+		Reason: reasonOf(err),
 	}
 }
 
@@ -70,6 +101,9 @@ type Client struct {
 	URI, LogoURI, PolicyURI, TermsURI string
 	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
+	// ByLanguage has the texts and addresses that were registered by language (RFC 7591 §2.2): by member, such as
+	// "client_name", and then by language tag.
+	ByLanguage map[string]map[string]string `json:",omitempty"`
 }
 
 // SignedIn is a user with a valid session.

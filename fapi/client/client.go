@@ -120,18 +120,27 @@ func checkIdentity(id string, m *Metadata, problem func(string, string, ...any))
 	if id == "" || len(id) > maxID || strings.ContainsFunc(id, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
 		problem("client_id", "must be 1 to %d printable ASCII characters", maxID)
 	}
-	if m.ClientName == "" || len(m.ClientName) > 200 || strings.ContainsFunc(m.ClientName, unicode.IsControl) {
-		problem("client_name", "must be 1 to 200 bytes without control characters; people see it when they decide")
-	}
+	checkName("client_name", m.ClientName, problem)
 	for member, address := range map[string]string{
 		"client_uri": m.ClientURI, "logo_uri": m.LogoURI, "policy_uri": m.PolicyURI, "tos_uri": m.TermsURI,
 	} {
-		if address == "" {
-			continue
-		}
-		if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
-			problem(member, "%q is not an https address", address)
-		}
+		checkAddress(member, address, problem)
+	}
+	checkLocalized(m, problem)
+}
+
+func checkName(member, name string, problem func(string, string, ...any)) {
+	if name == "" || len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
+		problem(member, "must be 1 to 200 bytes without control characters; people see it when they decide")
+	}
+}
+
+func checkAddress(member, address string, problem func(string, string, ...any)) {
+	if address == "" {
+		return
+	}
+	if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		problem(member, "%q is not an https address", address)
 	}
 }
 

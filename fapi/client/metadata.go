@@ -17,6 +17,8 @@ type Metadata struct {
 	LogoURI    string `json:"logo_uri,omitempty"`
 	PolicyURI  string `json:"policy_uri,omitempty"`
 	TermsURI   string `json:"tos_uri,omitempty"`
+	// Localized are those of these five that are given by language (RFC 7591 §2.2): by name, such as client_name#pt-BR.
+	Localized map[string]string `json:"-"`
 	// Contacts, SoftwareID and SoftwareVersion are informative.
 	Contacts        []string `json:"contacts,omitempty"`
 	SoftwareID      string   `json:"software_id,omitempty"`
@@ -104,7 +106,9 @@ func Members() []string {
 	var names []string
 	for field := range reflect.TypeFor[Metadata]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		names = append(names, name)
+		if name != "-" {
+			names = append(names, name)
+		}
 	}
 	return names
 }

@@ -13,7 +13,7 @@ func TestFD76BlockOnPage(t *testing.T) {
 	t.Parallel()
 	w, c := fapitest.NewDeviceWorld(t, fapitest.WithAuditChain)
 	p := w.DeviceBrowser(t)
-	p.SignIn("alice").Has(t, http.StatusOK, "You are signed in as")
+	p.SignIn("alice").Has(t, http.StatusOK, "Signed in as")
 	id := c.AuthReqID(nil)
 	path := "/device/requests/" + fapitest.Reference(id)
 	page := p.Visit(path)
@@ -44,7 +44,7 @@ func TestFD76BlockOnPage(t *testing.T) {
 		})
 		fapitest.WantKinds(t, events, audit.SecurityEvent)
 		c.AuthReqID(nil)
-		p.Visit("/device").Has(t, http.StatusOK, "One request waits")
+		p.Visit("/device").Has(t, http.StatusOK, "1 request waits")
 	})
 	t.Run("refuses a form that names nothing", func(t *testing.T) {
 		p.Send(p.Visit("/device/settings"), "/device/settings", "unblock").Has(t, http.StatusBadRequest)

@@ -21,7 +21,7 @@ func TestDeviceDecides(t *testing.T) {
 	alice.Visit("/device").Has(t, http.StatusOK, "Nothing waits for you")
 	authReqID := c.AuthReqID(func(form url.Values, _ http.Header) { form.Set("binding_message", "OSLO 4711") })
 	id := fapitest.Reference(authReqID)
-	alice.Visit("/device").Has(t, http.StatusOK, "One request waits", "Example asker", "OSLO 4711", "/device/requests/"+id)
+	alice.Visit("/device").Has(t, http.StatusOK, "1 request waits", "Example asker", "OSLO 4711", "/device/requests/"+id)
 	alice.Visit("/device/requests/"+id).Has(t, http.StatusOK, "OSLO 4711", "asker", "See your accounts", "Did you ask for this?")
 	if r := c.Poll(authReqID, nil); r.Text("error") != "authorization_pending" {
 		t.Fatalf("before the decision: %s", r.Raw)
@@ -219,7 +219,7 @@ func TestDeviceCopiedPasskey(t *testing.T) {
 	t.Parallel()
 	w, _ := fapitest.NewDeviceWorld(t)
 	alice := w.PasskeyOwner(t, "alice")
-	alice.SignInByPasskeyAgain("/device").Has(t, http.StatusOK, "You are signed in as")
+	alice.SignInByPasskeyAgain("/device").Has(t, http.StatusOK, "Signed in as")
 	alice.Passkey.Step = 0
 	alice.SignInByPasskeyAgain("/device").Has(t, http.StatusOK, "The passkey was not accepted")
 	alice.Passkey.Step = 10

@@ -97,7 +97,7 @@ func (w *World) DeviceBrowser(t *testing.T) *DeviceBrowser {
 func (w *World) PasskeyOwner(t *testing.T, name string) *DeviceBrowser {
 	t.Helper()
 	p := w.DeviceBrowser(t)
-	p.SignIn(name).Has(t, http.StatusOK, "You are signed in as", name)
+	p.SignIn(name).Has(t, http.StatusOK, "Signed in as", name)
 	p.AddPasskey().Has(t, http.StatusOK, "The passkey is added")
 	return p
 }

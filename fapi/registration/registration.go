@@ -205,11 +205,27 @@ func (h *Handler) changed(ctx context.Context, name string, record store.Client)
 
 // response is a client information response (RFC 7591 §3.2.1, RFC 7592 §3).
 type response struct {
-	ID       string `json:"client_id"`
-	IssuedAt int64  `json:"client_id_issued_at"`
-	Token    string `json:"registration_access_token"`
-	Address  string `json:"registration_client_uri"`
-	client.Metadata
+	ID       string
+	IssuedAt int64
+	Token    string
+	Address  string
+	Metadata client.Metadata
+}
+
+// MarshalJSON implements [json.Marshaler]: the registration and what the server adds are one object.
+func (r response) MarshalJSON() ([]byte, error) {
+	type added struct {
+		ID       string `json:"client_id"`
+		IssuedAt int64  `json:"client_id_issued_at"`
+		Token    string `json:"registration_access_token"`
+		Address  string `json:"registration_client_uri"`
+	}
+	first, err := json.Marshal(added{r.ID, r.IssuedAt, r.Token, r.Address})
+	if err != nil {
+		return nil, err
+	}
+	second, err := json.Marshal(r.Metadata)
+	return client.Join(first, second), err
 }
 
 // respond sends the registration of a client. token is its registration access token, of which only the digest is

@@ -34,7 +34,7 @@ func TestTableColumns(t *testing.T) {
 	t.Parallel()
 	// OpenID Connect Core §3.1.2.1, RFC 7636 §4.3, RFC 8707 §2, RFC 9101, RFC 9126 §2.1, RFC 9396 §2, RFC 9449 §10.
 	authorization := []string{
-		"redirect_uri", "response_type, response_mode", "code_challenge", "state, nonce, login_hint", "authorization_details", "scope",
+		"redirect_uri", "response_type, response_mode", "code_challenge", "state, nonce, login_hint", "ui_locales", "authorization_details", "scope",
 		"binding of the answer", "dpop_jkt", "prompt", "max_age", "resource", "claims", "acr_values", "id_token_hint",
 	}
 	want := map[Endpoint][]string{

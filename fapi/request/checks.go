@@ -126,6 +126,25 @@ func opaque(in input) (state, nonce, loginHint string, err error) {
 	return state, nonce, loginHint, nil
 }
 
+// maxUILocales bounds what is kept of ui_locales, in bytes.
+const maxUILocales = 200
+
+// uiLocales reads the languages that pages should have. What cannot be read is no error (OpenID Connect Core §3.1.2.1).
+func uiLocales(in input) string {
+	var tags []string
+	for tag := range strings.FieldsSeq(in.form.Get("ui_locales")) {
+		if strings.ContainsFunc(tag, func(r rune) bool {
+			return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		}) {
+			continue
+		}
+		if kept := strings.Join(append(tags, tag), " "); len(kept) <= maxUILocales {
+			tags = append(tags, tag)
+		}
+	}
+	return strings.Join(tags, " ")
+}
+
 // details reads authorization_details (RFC 9396 §2). Unlike an unknown scope, an unknown type is refused (§5). For
 // client_credentials the client may have registered default ones.
 func (c *Checker) details(in input) (rar.Details, error) {

@@ -53,6 +53,10 @@ func table() []row {
 				read.State, read.Nonce, read.LoginHint, err = opaque(in)
 				return err
 			}},
+		{name: "ui_locales", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) error {
+			read.UILocales = uiLocales(in)
+			return nil
+		}},
 		{name: "authorization_details", at: all, again: detailsAgain,
 			check: func(_ context.Context, c *Checker, in input, read *Request) (err error) {
 				read.Details, err = c.details(in)

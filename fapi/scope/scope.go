@@ -13,6 +13,11 @@ import (
 type Scope struct {
 	Name        string
 	Description string
+	// Descriptions are descriptions by language tag.
+	Descriptions map[string]string `json:",omitempty"`
+	// Standard reports that the scope is one of OpenID Connect Core with no description of the configuration: pages have
+	// one of their own in each language.
+	Standard bool `json:",omitempty"`
 	// AlwaysAsk demands the user's consent each time; it is never remembered.
 	AlwaysAsk bool
 }
@@ -58,7 +63,7 @@ func New(issuer string, configured []Scope, servers []ResourceServer) (*Catalog,
 
 // standard returns the scopes of OpenID Connect Core.
 func standard() []Scope {
-	return []Scope{
+	scopes := []Scope{
 		{Name: "openid", Description: "Know who you are: a stable identifier of your account"},
 		{Name: "offline_access", Description: "Keep this access while you are away, until you end it"},
 		{Name: "profile", Description: "See your name and basic profile"},
@@ -66,6 +71,10 @@ func standard() []Scope {
 		{Name: "phone", Description: "See your phone number"},
 		{Name: "address", Description: "See your postal address"},
 	}
+	for i := range scopes {
+		scopes[i].Standard = true
+	}
+	return scopes
 }
 
 // maxResource bounds a resource identifier, in bytes.

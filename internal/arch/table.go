@@ -48,8 +48,11 @@ func program() []Package {
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{"fapi/profile", "internal/suggest"}},
 		{"internal/pages", []string{
-			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/oauth",
+			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/brand",
+			"internal/oauth", "internal/words",
 		}},
+		{"internal/brand", nil},
+		{"internal/words", nil},
 		{"internal/directory", []string{"internal/limit", "internal/queue", "internal/random", "store"}},
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "internal/pause", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},

@@ -219,12 +219,12 @@ func TestBrowserSignInAndAllow(t *testing.T) {
 	}
 
 	b.SignIn("alice", "right")
-	if heading := b.Text("h1"); heading != "Allow access?" {
+	if heading := b.Text("h1"); heading != "Allow access for Orchid Payments?" {
 		t.Fatalf("the heading is %q", heading)
 	}
 	text := b.Text("main")
 	host := strings.TrimPrefix(s.client.URL, "https://")
-	for _, want := range []string{"Orchid Payments", "orchid-payments", "alice", "See your accounts and their balances", "accounts", "90 days", host} {
+	for _, want := range []string{"Orchid Payments", "orchid.example", "alice", "See your accounts and their balances", "Until 27 February 2027, which is 90 days", host} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not show %q", want)
 		}
@@ -289,12 +289,12 @@ func TestBrowserSwitchPerson(t *testing.T) {
 	}
 	b.CheckAccessibility()
 	b.Click("main .lead a") // back without signing in
-	if who := b.Text(".who"); who != "alice" {
+	if who := b.Text(".who bdi"); who != "alice" {
 		t.Errorf("signed in as %q", who)
 	}
 	b.Click("#switch")
 	b.SignIn("bob", "right")
-	if who := b.Text(".who"); who != "bob" {
+	if who := b.Text(".who bdi"); who != "bob" {
 		t.Errorf("signed in as %q", who)
 	}
 	b.Done()
@@ -335,7 +335,7 @@ func TestBrowserKeyboard(t *testing.T) {
 		focused = b.Focused()
 		path = append(path, focused)
 	}
-	if want := []string{"switch", "A", "A", "A", "allow"}; !slices.Equal(path, want) {
+	if want := []string{"A", "SUMMARY", "switch", "A", "A", "A", "allow"}; !slices.Equal(path, want) {
 		t.Errorf("Tab leads to %v, want %v", path, want)
 	}
 	b.PressAndFollow(" ")

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode"
@@ -10,24 +11,37 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/rar"
 	"countersign/fapi/scope"
+	"countersign/internal/words"
 )
 
 // clientView is what is shown of a client. Its texts are untrusted: sanitised, truncated and set apart.
 type clientView struct {
-	Name, ID string
+	Name string
+	// Host is that of its website, or empty.
+	Host string
 	// Letter is shown instead of the logo, which would be loaded from another host.
 	Letter string
 	// URI, PolicyURI and TermsURI are https or empty.
 	URI, PolicyURI, TermsURI string
 }
 
-func viewClient(client browser.Client) clientView {
+// viewClient shows a client in a language: its texts and addresses may differ by language (RFC 7591 §2.2).
+func viewClient(l *words.Language, client browser.Client) clientView {
+	in := func(member, standard string) string {
+		if text := l.Pick(client.ByLanguage[member]); text != "" {
+			return text
+		}
+		return standard
+	}
 	view := clientView{
-		Name: plain(client.Name, nameLimit), ID: plain(client.ID, idLimit),
-		URI: https(client.URI), PolicyURI: https(client.PolicyURI), TermsURI: https(client.TermsURI),
+		Name: plain(in("client_name", client.Name), nameLimit), URI: https(in("client_uri", client.URI)),
+		PolicyURI: https(in("policy_uri", client.PolicyURI)), TermsURI: https(in("tos_uri", client.TermsURI)),
+	}
+	if u, err := url.Parse(view.URI); err == nil {
+		view.Host = plain(u.Host, hostLimit)
 	}
 	if view.Name == "" {
-		view.Name = "Application without a name"
+		view.Name = l.Text("asker.nameless")
 	}
 	for _, r := range view.Name {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -51,8 +65,8 @@ type consentView struct {
 	Claims []string
 	// Resources are the requested resource servers.
 	Resources []string
-	// Lifetime is the lifetime of the grant, in words, or empty.
-	Lifetime string
+	// Lifetime is the lifetime of the grant, in words, or empty; Until is the day on which it ends.
+	Lifetime, Until string
 	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
 	// Notice is why the page is shown again, or empty.
@@ -60,7 +74,7 @@ type consentView struct {
 }
 
 // scopeView is one requested scope.
-type scopeView struct{ Name, Sentence string }
+type scopeView struct{ Sentence string }
 
 // detailView is one object of authorization_details (RFC 9396), with all its values.
 type detailView struct {
@@ -87,15 +101,33 @@ func viewDetails(details []rar.View) []detailView {
 	return views
 }
 
-// viewScopes describes scopes in words.
-func viewScopes(scopes []scope.Scope) []scopeView {
+// viewScopes describes scopes in the words of a language: those of the configuration, else, of the scopes of OpenID Connect, ours.
+func viewScopes(l *words.Language, scopes []scope.Scope) []scopeView {
 	var views []scopeView
 	for _, requested := range scopes {
-		each := scopeView{Name: plain(requested.Name, idLimit), Sentence: plain(requested.Description, sentenceLimit)}
-		if each.Sentence == "" {
-			each.Sentence = each.Name
+		sentence := l.Pick(requested.Descriptions)
+		if key := "scope." + requested.Name; sentence == "" && requested.Standard && l.Has(key) {
+			sentence = l.Text(key)
 		}
-		views = append(views, each)
+		for _, text := range []string{requested.Description, requested.Name} {
+			if sentence == "" {
+				sentence = text
+			}
+		}
+		views = append(views, scopeView{Sentence: plain(sentence, sentenceLimit)})
+	}
+	return views
+}
+
+// viewClaims names claims in the words of a language.
+func viewClaims(l *words.Language, names []string) []string {
+	var views []string
+	for _, name := range names {
+		if key := "claim." + name; l.Has(key) {
+			views = append(views, l.Text(key))
+			continue
+		}
+		views = append(views, strings.ReplaceAll(plain(name, idLimit), "_", " "))
 	}
 	return views
 }
@@ -109,33 +141,32 @@ func exact(text string) string {
 }
 
 // Consent implements [authorize.Pages].
-func (p *Pages) Consent(w http.ResponseWriter, _ *http.Request, in authorize.Interaction) {
+func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Interaction) {
+	l := p.language(r, in.UILocales)
 	view := consentView{
-		Client: viewClient(in.Client), FormToken: in.FormToken,
+		Client: viewClient(l, in.Client), FormToken: in.FormToken,
 		Username: plain(in.SignedIn.Username, nameLimit), Subject: in.SignedIn.Subject,
-		Scopes: viewScopes(in.Scopes), Details: viewDetails(in.Details),
+		Scopes: viewScopes(l, in.Scopes), Details: viewDetails(in.Details), Claims: viewClaims(l, in.Claims),
 		RedirectHost: plain(in.Client.RedirectHost, hostLimit),
 	}
 	if view.Username == "" {
 		view.Username = plain(in.SignedIn.Subject, nameLimit)
 	}
 	if in.GrantLifetime > 0 {
-		view.Lifetime = inWords(in.GrantLifetime)
-	}
-	for _, name := range in.Claims {
-		view.Claims = append(view.Claims, strings.ReplaceAll(plain(name, idLimit), "_", " "))
+		view.Lifetime, view.Until = l.Duration(in.GrantLifetime), l.Date(p.now().Add(in.GrantLifetime))
 	}
 	for _, resource := range in.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
-	title := "Allow access?"
+	title := l.Text("consent.heading", "client", view.Client.Name)
 	switch in.Problem.Code {
 	case browser.AnotherUser:
-		title = "Look again: " + title
-		view.Notice = "Somebody else has signed in since you saw this page. Look at the name below, then decide."
+		view.Notice = l.Text("problem.another_user")
 	case browser.RequestChanged:
-		title = "Look again: " + title
-		view.Notice = "The application has changed since you saw this page. Nothing was allowed. Look at it again, then decide."
+		view.Notice = l.Text("problem.changed")
 	}
-	p.render(w, http.StatusOK, "consent", title, p.policy.withForm(in.Client.RedirectHost), view)
+	if view.Notice != "" {
+		title = l.Text("title.again", "page", title)
+	}
+	p.render(w, r, shown{l, http.StatusOK, "consent", p.policy.withForm(in.Client.RedirectHost), view}, title)
 }

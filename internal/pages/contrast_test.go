@@ -1,56 +1,90 @@
 package pages
 
 import (
+	"fmt"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+
+	"countersign/internal/brand"
 )
 
 // pairs are the colours that meet on a page, with the contrast that WCAG 2.2 AA asks for: 4.5 for text (SC 1.4.3),
-// 3 for the borders of inputs and buttons and for the focus ring (SC 1.4.11).
+// 3 for the borders of inputs and buttons and for the focus ring (SC 1.4.11); 7 for what people read most is ours.
 var pairs = []struct {
 	front, back string
 	least       float64
 }{
-	{"ink", "surface", 7}, {"ink", "paper", 7}, {"ink", "tint", 7}, {"ink", "alarm-tint", 7},
+	{"ink", "surface", 7}, {"ink", "paper", 7}, {"ink", "tint", 7}, {"ink", "alarm-tint", 7}, {"ink", "ok-tint", 7}, {"ink", "warn-tint", 7},
 	{"muted", "surface", 4.5}, {"muted", "paper", 4.5}, {"muted", "tint", 4.5},
-	{"accent", "surface", 4.5}, {"accent", "paper", 4.5}, {"accent", "tint", 4.5},
+	{"accent", "surface", 4.5}, {"accent", "paper", 4.5}, {"accent", "tint", 4.5}, {"accent", "warn-tint", 4.5},
 	{"accent-strong", "surface", 4.5}, {"accent-strong", "tint", 4.5},
 	{"on-accent", "accent", 4.5}, {"on-accent", "accent-strong", 4.5},
-	{"alarm", "surface", 4.5}, {"alarm", "alarm-tint", 4.5},
-	{"field", "surface", 3},
+	{"alarm", "surface", 4.5}, {"alarm", "alarm-tint", 4.5}, {"ok", "surface", 4.5}, {"ok", "ok-tint", 4.5}, {"ok", "tint", 4.5},
+	{"warn", "surface", 4.5}, {"warn", "warn-tint", 4.5}, {"warn", "tint", 4.5},
+	{"field", "surface", 3}, {"field", "tint", 3},
 	{"focus", "surface", 3}, {"focus", "paper", 3}, {"focus", "tint", 3}, {"focus", "alarm-tint", 3},
 }
 
+// Covers: KD-12. TestContrast holds every pair of colours of the sheet, for each brand colour of a grid: each channel in steps of
+// 15, with white, black and yellow among them.
 func TestContrast(t *testing.T) {
-	style, err := files.ReadFile("templates/style.css")
+	style, err := styleSheet(brand.Accent)
 	if err != nil {
 		t.Fatal(err)
 	}
 	light, rest, found := strings.Cut(string(style), "@media (prefers-color-scheme: dark)")
-	dark, body, closed := strings.Cut(rest, "\n}\n")
+	dark, body, closed := strings.Cut(rest, "\n}\n}\n")
 	if !found || !closed {
 		t.Fatal("the style sheet has no dark colours")
 	}
+	var count int
 	for name, text := range map[string]string{"light": light, "dark": dark} {
-		t.Run(name, func(t *testing.T) {
-			colours := variables(t, text)
-			met := map[string]bool{"line": true} // lines only decorate: nothing depends on seeing them
+		t.Run("accepts every colour on "+name+" ground", func(t *testing.T) {
+			fixed := variables(t, text)
+			met := map[string]bool{"line": true, "brand-accent": true} // both only decorate: nothing depends on seeing them
 			for _, pair := range pairs {
 				met[pair.front], met[pair.back] = true, true
-				if got := contrast(t, colours[pair.front], colours[pair.back]); got < pair.least {
-					t.Errorf("%s on %s: %.2f, want %.1f", pair.front, pair.back, got, pair.least)
-				}
 			}
-			for colour := range colours {
+			for colour := range fixed {
 				if !met[colour] {
 					t.Errorf("--%s is in no pair", colour)
 				}
 			}
+			luminances := map[string]float64{}
+			for colour, value := range fixed {
+				luminances[colour] = luminance(t, value)
+			}
+			for r := 0; r < 256; r += 15 {
+				for g := 0; g < 256; g += 15 {
+					for b := 0; b < 256; b += 15 {
+						accent := fmt.Sprintf("#%02x%02x%02x", r, g, b)
+						onLight, onDark, err := brand.Derive(accent)
+						if err != nil {
+							t.Fatal(err)
+						}
+						tones := map[string]brand.Tones{"light": onLight, "dark": onDark}[name]
+						for colour, value := range tones {
+							luminances[colour] = luminance(t, value)
+						}
+						for _, pair := range pairs {
+							if got := ratio(luminances[pair.front], luminances[pair.back]); got < pair.least {
+								t.Errorf("%s: %s on %s: %.2f, want %.1f", accent, pair.front, pair.back, got, pair.least)
+							}
+						}
+						count++
+					}
+				}
+			}
 		})
 	}
+	if count != 2*18*18*18 {
+		t.Errorf("looked at %d colours", count)
+	}
+	_, body, _ = strings.Cut(body, "/* 2. Ground */")
+	body, _, _ = strings.Cut(body, "@media print")
 	if found := regexp.MustCompile(`#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(|opacity`).FindString(body); found != "" {
 		t.Errorf("the style sheet uses %q beside its variables", found)
 	}
@@ -73,12 +107,10 @@ func variables(t *testing.T, style string) map[string]string {
 // contrast is the contrast ratio of WCAG 2.2.
 func contrast(t *testing.T, a, b string) float64 {
 	t.Helper()
-	lighter, darker := luminance(t, a), luminance(t, b)
-	if lighter < darker {
-		lighter, darker = darker, lighter
-	}
-	return (lighter + 0.05) / (darker + 0.05)
+	return ratio(luminance(t, a), luminance(t, b))
 }
+
+func ratio(a, b float64) float64 { return (max(a, b) + 0.05) / (min(a, b) + 0.05) }
 
 func luminance(t *testing.T, colour string) float64 {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/device"
+	"countersign/internal/words"
 )
 
 // DevicePages renders the pages of the authentication device. [Pages.Device] makes it.
@@ -29,6 +30,8 @@ type devicePart struct {
 	FormToken string
 	// Username is the signed-in user, or what was typed to sign in.
 	Username string
+	// Bank is the name of the service.
+	Bank string
 	// Base is the path of the device's pages.
 	Base    string
 	Version string
@@ -46,6 +49,7 @@ type devicePart struct {
 // deviceHomeView is the list of pending requests.
 type deviceHomeView struct {
 	devicePart
+	Heading  string
 	Requests []requestView
 	// Asked reports whether the user has to decide about applications, in the settings.
 	Asked bool
@@ -97,37 +101,36 @@ type requestView struct {
 	Resources      []string
 	// Asked is when it was made, Left the time left to decide it, and Lifetime the lifetime of the grant, or empty.
 	Asked, Left, Lifetime string
+	// Soon reports whether little time is left.
+	Soon bool
 }
 
-func (p *Pages) viewRequest(request backchannel.View) requestView {
+// soon is when little time is left.
+const soon = 3 * time.Minute
+
+func (p *Pages) viewRequest(l *words.Language, request backchannel.View) requestView {
 	view := requestView{
-		ID: request.Reference, Client: viewClient(request.Client), BindingMessage: exact(request.Message),
-		Scopes: viewScopes(request.Scopes), Details: viewDetails(request.Details),
-		Asked: clock(request.CreatedAt), Left: "Expired",
+		ID: request.Reference, Client: viewClient(l, request.Client), BindingMessage: exact(request.Message),
+		Scopes: viewScopes(l, request.Scopes), Details: viewDetails(request.Details),
+		Asked: words.Capital(l.When(request.CreatedAt, p.now())), Left: l.Text("duration.over"),
 	}
 	for _, resource := range request.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	if request.GrantLifetime > 0 {
-		view.Lifetime = inWords(request.GrantLifetime)
+		view.Lifetime = l.Duration(request.GrantLifetime)
 	}
 	if left := request.ExpiresAt.Sub(p.now()); left > 0 {
-		view.Left = inWords(left) + ", until " + clock(request.ExpiresAt)
+		view.Left, view.Soon = l.Text("duration.left", "duration", l.Duration(left), "time", l.Clock(request.ExpiresAt)), left < soon
 	}
 	return view
 }
 
-// clock formats a time of day. The user's time zone is unknown, so that it is UTC.
-func clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
-
-// day formats a date.
-func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
-
 // part returns the content that all pages share.
-func (p *Pages) part(page device.Page) devicePart {
+func (p *Pages) part(l *words.Language, page device.Page) devicePart {
 	part := devicePart{
-		FormToken: page.FormToken, Base: p.base + "/device", Version: page.Version, Problem: deviceProblem(page.Problem),
-		Notice: deviceNotice(page.Notice), Passkey: page.Passkey, Confirms: page.Confirms,
+		FormToken: page.FormToken, Base: p.base + "/device", Version: page.Version, Problem: deviceProblem(l, page.Problem),
+		Notice: deviceNotice(l, page.Notice), Passkey: page.Passkey, Confirms: page.Confirms, Bank: p.name(l),
 	}
 	if page.SignedIn != nil {
 		part.Username = plain(page.SignedIn.Username, nameLimit)
@@ -136,162 +139,159 @@ func (p *Pages) part(page device.Page) devicePart {
 }
 
 // deviceProblem describes a problem. It does not say which field of the sign-in form is empty.
-func deviceProblem(problem browser.Problem) string {
+func deviceProblem(l *words.Language, problem browser.Problem) string {
 	switch problem.Code {
 	case browser.NoUsername, browser.NoPassword, browser.NeitherGiven:
-		return summary(browser.Problem{Code: browser.WrongPassword})
+		return summary(l, browser.Problem{Code: browser.WrongPassword})
 	case browser.NotDecidedPassword:
-		return "Nothing was decided: the password is not right. Type it again, then decide."
+		return l.Text("problem.not_decided_password")
 	case browser.NotDecidedPasskey:
-		return "Nothing was decided: your passkey was not accepted. Try again."
+		return l.Text("problem.not_decided_passkey")
 	case browser.RequestChanged:
-		return "Nothing was decided: the request has changed since you saw this page. Look at it again, then decide."
+		return l.Text("problem.request_changed")
 	case browser.SignInAgain:
-		return "Sign in again first, with a passkey if you have one: that keeps others from changing what you confirm with."
+		return l.Text("problem.sign_in_again")
 	case browser.InvalidName:
-		return "This name cannot be used: it needs 1 to 60 characters, all of which can be seen."
+		return l.Text("problem.name")
 	case browser.NotRemoved:
-		return "Nothing was removed: your passkey was not accepted. Try again."
+		return l.Text("problem.not_removed")
 	case browser.TooManyPasskeys:
-		return "No more passkeys can be added."
+		return l.Text("problem.too_many_passkeys")
 	case browser.TooManyDevices:
-		return "You have as many applications as one person can. Remove one first."
+		return l.Text("problem.too_many_devices")
 	case browser.NewPasskeyRefused:
-		return "The passkey was not accepted. Try again."
+		return l.Text("problem.new_passkey")
 	}
-	return summary(problem)
+	return summary(l, problem)
 }
 
 // deviceNotice describes the result of a form.
-func deviceNotice(notice device.NoticeCode) string {
+func deviceNotice(l *words.Language, notice device.NoticeCode) string {
 	switch notice {
 	case device.PasskeyAdded:
-		return "The passkey is added. From now on you confirm with it."
+		return l.Text("notice.passkey_added")
 	case device.PasskeyRemoved:
-		return "The passkey is removed. Delete it on your device too."
+		return l.Text("notice.passkey_removed")
 	case device.PasskeyChanged:
-		return "Your passkey may now be copied to your other devices, or an application changed how it keeps it. " +
-			"If you did not expect that, remove it in the settings and add a new one."
+		return l.Text("notice.passkey_changed")
 	case device.DeviceRemoved:
-		return "The application is removed: it can confirm nothing any more."
+		return l.Text("notice.device_removed")
 	case device.DevicesRemoved:
-		return "The applications are removed: they can confirm nothing any more."
+		return l.Text("notice.devices_removed")
 	case device.DevicesKept:
-		return "The applications are kept."
+		return l.Text("notice.devices_kept")
 	case device.ClientBlocked:
-		return "It is blocked, with whatever else the same organisation has registered. What waited of it is denied. You can undo this in the settings."
+		return l.Text("notice.blocked")
 	case device.ClientUnblocked:
-		return "It can ask you again."
+		return l.Text("notice.unblocked")
 	case device.BrowserSubscribed:
-		return "This browser will tell you of new requests."
+		return l.Text("notice.subscribed")
 	}
 	return ""
 }
 
 // SignIn implements [device.Pages].
-func (d DevicePages) SignIn(w http.ResponseWriter, _ *http.Request, page device.Page) {
-	part := d.pages.part(page)
+func (d DevicePages) SignIn(w http.ResponseWriter, r *http.Request, page device.Page) {
+	l := d.pages.language(r, "")
+	part := d.pages.part(l, page)
 	if plain(page.Username, maxUsername) == page.Username {
 		part.Username = page.Username
 	}
-	d.pages.renderDevice(w, page, "device_signin", "Sign in", part)
+	d.pages.renderDevice(w, r, page, shown{language: l, page: "device_signin", body: part}, l.Text("signin.title"))
 }
 
 // Home implements [device.Pages].
-func (d DevicePages) Home(w http.ResponseWriter, _ *http.Request, page device.Page) {
+func (d DevicePages) Home(w http.ResponseWriter, r *http.Request, page device.Page) {
+	l := d.pages.language(r, "")
 	view := deviceHomeView{
-		devicePart: d.pages.part(page), Asked: page.Asked, Now: clock(d.pages.now()),
+		devicePart: d.pages.part(l, page), Asked: page.Asked, Now: l.When(d.pages.now(), d.pages.now()), Heading: l.Text("home.nothing"),
 		WebPushKey: page.WebPushKey, Endpoints: strings.Join(page.WebPushEndpoints, " "),
 	}
 	for _, request := range page.Requests {
-		view.Requests = append(view.Requests, d.pages.viewRequest(request))
+		view.Requests = append(view.Requests, d.pages.viewRequest(l, request))
 	}
-	title := "Requests to confirm"
+	title := l.Text("home.title")
 	if count := len(view.Requests); count > 0 {
-		title = "(" + strconv.Itoa(count) + ") " + title
+		title, view.Heading = "("+strconv.Itoa(count)+") "+title, l.Text("home.heading", "count", count)
 	}
-	d.pages.renderDevice(w, page, "device_home", title, view)
+	d.pages.renderDevice(w, r, page, shown{language: l, page: "device_home", body: view}, title)
 }
 
 // Request implements [device.Pages].
-func (d DevicePages) Request(w http.ResponseWriter, _ *http.Request, page device.Page) {
+func (d DevicePages) Request(w http.ResponseWriter, r *http.Request, page device.Page) {
+	l := d.pages.language(r, "")
 	view := deviceRequestView{
-		devicePart: d.pages.part(page), Request: d.pages.viewRequest(*page.Request),
+		devicePart: d.pages.part(l, page), Request: d.pages.viewRequest(l, *page.Request),
 		Waiting: page.Request.State == backchannel.Waiting, Approve: page.Approve,
 	}
 	view.ByPasskey = view.Waiting && view.Approve != ""
 	switch page.Request.State {
 	case backchannel.Approved:
-		view.Heading, view.Sentence = "Approved", "This was approved. You can go back to where you began."
+		view.Heading, view.Sentence = l.Text("request.approved"), l.Text("request.approved_sentence")
 	case backchannel.Denied:
-		view.Heading, view.Sentence = "Denied", "This was denied. Nothing was allowed."
+		view.Heading, view.Sentence = l.Text("request.denied"), l.Text("request.denied_sentence")
 	case backchannel.Expired:
-		view.Heading, view.Sentence = "Too late", "The time for this decision is over. Nothing was allowed."
+		view.Heading, view.Sentence = l.Text("request.expired"), l.Text("request.expired_sentence")
 	default:
-		view.Heading, view.Sentence = "Did you ask for this?", "Somebody asks for this in your name. Approve it only if it was you."
+		view.Heading, view.Sentence = l.Text("request.waiting"), l.Text("request.waiting_sentence")
 	}
-	d.pages.renderDevice(w, page, "device_request", view.Heading, view)
+	d.pages.renderDevice(w, r, page, shown{language: l, page: "device_request", body: view}, view.Heading)
 }
 
 // Settings implements [device.Pages].
-func (d DevicePages) Settings(w http.ResponseWriter, _ *http.Request, page device.Page) {
+func (d DevicePages) Settings(w http.ResponseWriter, r *http.Request, page device.Page) {
+	l := d.pages.language(r, "")
 	if page.Removing != nil {
-		view := deviceRemoveView{devicePart: d.pages.part(page), Removing: viewPasskey(*page.Removing), Remove: page.Remove}
-		d.pages.renderDevice(w, page, "device_remove", "Remove your last passkey?", view)
+		view := deviceRemoveView{devicePart: d.pages.part(l, page), Removing: viewPasskey(l, *page.Removing), Remove: page.Remove}
+		d.pages.renderDevice(w, r, page, shown{language: l, page: "device_remove", body: view}, l.Text("remove.heading"))
 		return
 	}
-	view := deviceSettingsView{devicePart: d.pages.part(page), Fresh: page.Fresh}
+	view := deviceSettingsView{devicePart: d.pages.part(l, page), Fresh: page.Fresh}
 	for _, passkey := range page.Passkeys {
-		view.Passkeys = append(view.Passkeys, viewPasskey(passkey))
+		view.Passkeys = append(view.Passkeys, viewPasskey(l, passkey))
 	}
 	for _, each := range page.Devices {
-		shown := viewDevice(each)
-		view.Devices = append(view.Devices, shown)
+		thing := viewDevice(l, each)
+		view.Devices = append(view.Devices, thing)
 		if each.Asked {
-			view.Asked = append(view.Asked, shown)
+			view.Asked = append(view.Asked, thing)
 		}
 	}
 	for _, each := range page.Blocked {
 		view.Blocked = append(view.Blocked, thingView{
-			ID: each.Organisation, Name: viewClient(each.Client).Name, Facts: "Blocked on " + day(each.BlockedAt),
+			ID: each.Organisation, Name: viewClient(l, each.Client).Name, Facts: l.Text("settings.blocked_on", "date", l.Date(each.BlockedAt)),
 		})
 	}
 	if page.Code != "" {
-		view.Code, view.CodeLifetime = inGroups(page.Code), inWords(page.CodeLifetime)
+		view.Code, view.CodeLifetime = inGroups(page.Code), l.Duration(page.CodeLifetime)
 	}
-	d.pages.renderDevice(w, page, "device_settings", "Passkeys and applications", view)
+	d.pages.renderDevice(w, r, page, shown{language: l, page: "device_settings", body: view}, l.Text("settings.heading"))
 }
 
-func viewDevice(each device.DeviceView) thingView {
-	view := thingView{ID: each.ID, Name: plain(each.Name, nameLimit), Facts: facts(each.CreatedAt, each.UsedAt)}
+func viewDevice(l *words.Language, each device.DeviceView) thingView {
+	how := "settings.by_password"
 	if each.ByPasskey {
-		view.Facts += "; added under a passkey"
-	} else {
-		view.Facts += "; added under a password, and counts for no more"
+		how = "settings.by_passkey"
 	}
-	return view
+	return thingView{ID: each.ID, Name: plain(each.Name, nameLimit), Facts: facts(l, each.CreatedAt, each.UsedAt) + "; " + l.Text(how)}
 }
 
-func viewPasskey(passkey device.PasskeyView) thingView {
-	view := thingView{
-		ID: passkey.ID, Name: plain(passkey.Name, nameLimit), Facts: facts(passkey.CreatedAt, passkey.UsedAt),
-	}
+func viewPasskey(l *words.Language, passkey device.PasskeyView) thingView {
+	how := l.Text("settings.one_device")
 	switch {
 	case !passkey.ClonedAt.IsZero():
-		view.Facts += "; refused since " + day(passkey.ClonedAt) + ", because there is a copy of it: remove it"
+		how = l.Text("settings.cloned", "date", l.Date(passkey.ClonedAt))
 	case passkey.Synced:
-		view.Facts += "; synchronised between your devices"
-	default:
-		view.Facts += "; on one device only"
+		how = l.Text("settings.synced")
 	}
-	return view
+	return thingView{ID: passkey.ID, Name: plain(passkey.Name, nameLimit), Facts: facts(l, passkey.CreatedAt, passkey.UsedAt) + "; " + how}
 }
 
-func facts(added, used time.Time) string {
+func facts(l *words.Language, added, used time.Time) string {
 	if used.IsZero() {
-		return "Added on " + day(added) + ", not used yet"
+		return l.Text("settings.unused", "date", l.Date(added))
 	}
-	return "Added on " + day(added) + ", last used on " + day(used)
+	return l.Text("settings.used", "date", l.Date(added), "used", l.Date(used))
 }
 
 // inGroups formats a code in groups of four characters.
@@ -304,13 +304,14 @@ func inGroups(code string) string {
 }
 
 // renderDevice writes a page of the device.
-func (p *Pages) renderDevice(w http.ResponseWriter, page device.Page, template, title string, body any) {
+func (p *Pages) renderDevice(w http.ResponseWriter, r *http.Request, page device.Page, shown shown, title string) {
 	if page.Problem.Code != "" {
-		title = "Problem: " + title
+		title = shown.language.Text("title.problem", "page", title)
 	}
-	around := frame{Title: title, Scripts: []string{p.base + passkeyScript, p.base + deviceScript}}
+	around := frame{Title: title, Wide: page.SignedIn != nil && page.Request == nil, Scripts: []string{p.base + passkeyScript, p.base + deviceScript}}
 	if page.Confirms { // there is something to install
 		around.Manifest, around.Icon = p.base+manifestFile, p.base+"/device/icon-192.png"
 	}
-	p.renderFrame(w, statusOf(page.Problem), template, p.policy.withDevice(p.issuer), body, around)
+	shown.status, shown.policy = statusOf(page.Problem), p.policy.withDevice(p.issuer)
+	p.renderFrame(w, r, shown, around)
 }

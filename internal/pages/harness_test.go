@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,9 +13,16 @@ import (
 	"countersign/fapi/scope"
 )
 
+// harnessTime is the time on pages.
+var harnessTime = time.Date(2026, 11, 29, 18, 46, 45, 0, time.UTC)
+
+var harnessPages = sync.OnceValues(func() (*Pages, error) {
+	return New(Config{Issuer: "https://id.bank.example", Now: func() time.Time { return harnessTime }})
+})
+
 func newPages(t testing.TB) *Pages {
 	t.Helper()
-	p, err := New(Config{Issuer: "https://id.bank.example"})
+	p, err := harnessPages()
 	if err != nil {
 		t.Fatal(err)
 	}

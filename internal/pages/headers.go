@@ -9,14 +9,17 @@ import (
 	"strings"
 )
 
-// contentPolicy is the Content-Security-Policy of the pages: only the inline style sheet (by its digest) and data:
-// images. No framing (RFC 9700 §4.16), no base, and only the scripts that a page names.
+// contentPolicy is the Content-Security-Policy of the pages: only the inline style sheet (by its digest), and images of data:
+// and of the brand. No framing (RFC 9700 §4.16), no base, and only the scripts that a page names.
 type contentPolicy string
 
-func newContentPolicy(style template.CSS) contentPolicy {
+func newContentPolicy(style template.CSS, images string) contentPolicy {
+	if images != "" {
+		images = " " + images
+	}
 	digest := sha256.Sum256([]byte(style))
 	return contentPolicy("default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
-		"'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action ")
+		"'; img-src data:" + images + "; frame-ancestors 'none'; base-uri 'none'; form-action ")
 }
 
 // withoutForm is for a page without a form.

@@ -81,7 +81,7 @@ func TestFormAction(t *testing.T) {
 		"x; script-src *":         "form-action 'self' https:",
 		"127.0.0.1; script-src *": "form-action 'self' https:",
 	} {
-		policy := newContentPolicy("").withForm(host)
+		policy := newContentPolicy("", "").withForm(host)
 		if _, got, _ := strings.Cut(policy, "base-uri 'none'; "); got != want {
 			t.Errorf("%q: %q, want %q", host, got, want)
 		}

@@ -2,29 +2,35 @@
 //
 // They are plain HTML forms with one inline style sheet: nothing is loaded from another host or stored by the
 // browser. Passkeys need a small script (assets); everything else works without scripts. Client metadata is untrusted
-// and shown as text that cannot be confused with the page's own.
+// and shown as text that cannot be confused with the page's own. Every text comes from package words, in the language of the
+// user; name, logo and colour are those of the configuration.
 //
 // Pages only render. The forms are handled by the packages that use the pages: authorize and device.
 package pages
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
+	"countersign/internal/brand"
 	"countersign/internal/oauth"
+	"countersign/internal/words"
 )
 
 // Config is the configuration of [Pages].
 type Config struct {
-	// Name is the name of the service on the pages; "Countersign" by default.
-	Name string
+	// Brand is whose pages they are.
+	Brand Brand
 	// Issuer is the issuer identifier, whose host the pages show, or empty.
 	Issuer string
 	// Now is the clock; nil means time.Now.
@@ -33,18 +39,39 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// Brand is what a bank sets: never CSS or HTML, since who may style may hide the amount.
+type Brand struct {
+	// Name is the name of the service on the pages; "Countersign", with its logo, by default. Names are further ones by language.
+	Name  string
+	Names map[string]string
+	// Logo, LogoDark and Favicon may be nil.
+	Logo, LogoDark, Favicon *brand.Image
+	// Accent is a colour, such as "#12594a", or empty.
+	Accent string
+	// HelpURI, PrivacyURI and AccessibilityURI are https addresses, or empty.
+	HelpURI, PrivacyURI, AccessibilityURI string
+	// Locales are the languages, the first for whoever wants none of them; all when empty.
+	Locales []string
+	// Words has messages that replace those of package words; it may be nil.
+	Words fs.FS
+	// Zone is that of the times; nil is Greenwich's.
+	Zone *time.Location
+}
+
 // Pages implements [authorize.Pages]. Make one with [New].
 type Pages struct {
-	name string
-	host string
+	brand Brand
+	host  string
 	// issuer is the server's address, and base its path; both may be empty.
 	issuer, base string
 	now          func() time.Time
 	log          *slog.Logger
 
-	style     template.CSS
-	policy    contentPolicy
-	templates map[string]*template.Template
+	words  *words.Catalogue
+	style  template.CSS
+	policy contentPolicy
+	// templates are by language and page.
+	templates map[string]map[string]*template.Template
 }
 
 var (
@@ -52,11 +79,15 @@ var (
 	_ browser.StrayPages = (*Pages)(nil)
 )
 
+// ownName is the name of pages that have no brand.
+const ownName = "Countersign"
+
 // New checks the configuration and makes the pages.
 func New(config Config) (*Pages, error) {
-	p := &Pages{name: plain(config.Name, nameLimit), log: config.Logger}
-	if p.name == "" {
-		p.name = "Countersign"
+	p := &Pages{brand: config.Brand, log: config.Logger, now: config.Now}
+	p.brand.Name = plain(p.brand.Name, nameLimit)
+	if p.brand.Accent == "" {
+		p.brand.Accent = brand.Accent
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -68,24 +99,69 @@ func New(config Config) (*Pages, error) {
 		}
 		p.host, p.issuer, p.base = issuer.Host, config.Issuer, issuer.EscapedPath()
 	}
-	if p.now = config.Now; p.now == nil {
+	if p.now == nil {
 		p.now = time.Now
 	}
-	var err error
-	if p.style, p.templates, err = parseTemplates(); err != nil {
+	for _, address := range []string{p.brand.HelpURI, p.brand.PrivacyURI, p.brand.AccessibilityURI} {
+		if address != "" && https(address) == "" {
+			return nil, fmt.Errorf("pages: %q is not an https address", address)
+		}
+	}
+	locales, zone := p.brand.Locales, p.brand.Zone
+	if len(locales) == 0 {
+		locales = words.Supported()
+	}
+	if zone == nil {
+		zone = time.UTC
+	}
+	var failures [3]error
+	p.words, failures[0] = words.New(locales, zone, p.brand.Words)
+	p.style, failures[1] = styleSheet(p.brand.Accent)
+	if failures[0] == nil {
+		p.templates, failures[2] = parseTemplates(p.words.Languages())
+	}
+	if err := errors.Join(failures[:]...); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	p.policy = newContentPolicy(p.style)
+	p.policy = newContentPolicy(p.style, p.images())
 	return p, nil
+}
+
+// Locales returns the languages of the pages, the first for whoever wants none of them.
+func (p *Pages) Locales() []string { return slices.Clone(p.words.Tags()) }
+
+// own reports whether the pages have no brand.
+func (p *Pages) own() bool { return p.brand.Name == "" }
+
+// name returns the name of the service.
+func (p *Pages) name(l *words.Language) string {
+	if name := plain(l.Pick(p.brand.Names), nameLimit); name != "" {
+		return name
+	}
+	if p.own() {
+		return ownName
+	}
+	return p.brand.Name
 }
 
 // frame is what all pages show around their content.
 type frame struct {
 	Title string
 	Name  string
+	// Own shows the logo of the program.
+	Own bool
+	// Wide is for the pages of the user's account.
+	Wide bool
 	// Host is the host of the issuer, or empty.
 	Host  string
 	Style template.CSS
+	// Logo and LogoDark are addresses, or empty.
+	Logo, LogoDark string
+	Favicon        template.URL
+	// Languages is the menu, or none.
+	Languages []languageView
+	// Help, Privacy and Accessibility are addresses, or empty.
+	Help, Privacy, Accessibility string
 	// Scripts, Manifest and Icon are addresses, or empty.
 	Scripts        []string
 	Manifest, Icon string
@@ -93,25 +169,42 @@ type frame struct {
 	Body any
 }
 
+// shown is a page to render.
+type shown struct {
+	language *words.Language
+	status   int
+	page     string
+	policy   string
+	body     any
+}
+
 // render writes a page.
-func (p *Pages) render(w http.ResponseWriter, status int, page, title string, policy string, body any) {
-	p.renderFrame(w, status, page, policy, body, frame{Title: title})
+func (p *Pages) render(w http.ResponseWriter, r *http.Request, page shown, title string) {
+	p.renderFrame(w, r, page, frame{Title: title})
 }
 
 // renderFrame writes a page in a frame with the title, scripts, manifest and icon given. The page is rendered
 // completely before anything is sent.
-func (p *Pages) renderFrame(w http.ResponseWriter, status int, page, policy string, body any, around frame) {
-	around.Title += " – " + p.name
-	around.Name, around.Host, around.Style, around.Body = p.name, p.host, p.style, body
+func (p *Pages) renderFrame(w http.ResponseWriter, r *http.Request, page shown, around frame) {
+	if p.choose(w, r) {
+		return
+	}
+	l := page.language
+	around.Name, around.Own, around.Host, around.Style, around.Body = p.name(l), p.own(), p.host, p.style, page.body
+	around.Title = l.Text("title", "page", around.Title, "bank", around.Name)
+	around.Logo, around.LogoDark, around.Favicon = p.logoAddress(p.brand.Logo, logoFile), p.logoAddress(p.brand.LogoDark, logoDarkFile), p.favicon()
+	around.Help, around.Privacy, around.Accessibility = p.brand.HelpURI, p.brand.PrivacyURI, p.brand.AccessibilityURI
+	around.Languages = p.menu(r, l)
 	var text bytes.Buffer
-	err := p.templates[page].ExecuteTemplate(&text, "frame", around)
+	err := p.templates[l.Tag][page.page].ExecuteTemplate(&text, "frame", around)
 	if err != nil { // only in a broken build: the templates are embedded and tested with every view
-		p.log.Error("page not rendered", "page", page, "correlation_id", correlationID(w), "error", err.Error())
+		p.log.Error("page not rendered", "page", page.page, "correlation_id", correlationID(w), "error", err.Error())
 		oauth.Write(w, err, correlationID(w))
 		return
 	}
-	setHeaders(w.Header(), policy)
-	w.WriteHeader(status)
+	setHeaders(w.Header(), page.policy)
+	w.Header().Set("Content-Language", l.Tag)
+	w.WriteHeader(page.status)
 	_, _ = w.Write(text.Bytes()) // response already started; error ignored
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign/fapi/browser"
+	"countersign/internal/brand"
 	"countersign/internal/oauth"
 )
 
@@ -85,7 +86,7 @@ func TestPages(t *testing.T) {
 // golden compares a page with its golden file. The style sheet is left out: it is a file of its own.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	style, err := files.ReadFile("templates/style.css")
+	style, err := styleSheet(brand.Accent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +175,12 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.name != "Countersign" || p.host != "" {
-		t.Errorf("name %q, host %q", p.name, p.host)
+	english := p.words.Languages()[0]
+	if p.name(english) != "Countersign" || p.host != "" {
+		t.Errorf("name %q, host %q", p.name(english), p.host)
 	}
-	if p, err = New(Config{Name: "Harbour Bank\n\u202e"}); err != nil || p.name != "Harbour Bank" {
-		t.Errorf("name %q, %v", p.name, err)
+	if p, err = New(Config{Brand: Brand{Name: "Harbour Bank\n\u202e"}}); err != nil || p.name(english) != "Harbour Bank" {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
+	"countersign/internal/words"
 )
 
 // problem is why the sign-in form is shown again, in words; the zero value is none.
@@ -23,38 +24,34 @@ type problem struct {
 func (p problem) Any() bool { return p != problem{} }
 
 // viewProblem describes a sign-in problem.
-func viewProblem(wrong browser.Problem) problem {
-	view := problem{Summary: summary(wrong), Both: wrong.Code == browser.WrongPassword}
+func viewProblem(l *words.Language, wrong browser.Problem) problem {
+	view := problem{Summary: summary(l, wrong), Both: wrong.Code == browser.WrongPassword}
 	if wrong.Code == browser.NoUsername || wrong.Code == browser.NeitherGiven {
-		view.Username = "Enter your user name."
+		view.Username = l.Text("problem.no_username")
 	}
 	if wrong.Code == browser.NoPassword || wrong.Code == browser.NeitherGiven {
-		view.Password = "Enter your password."
+		view.Password = l.Text("problem.no_password")
 	}
-	switch wrong.TriesLeft {
-	case 1:
-		view.Hint = "You have one more try. After that you are sent back to the application."
-	case 2:
-		view.Hint = "You have 2 more tries. After that you are sent back to the application."
+	if wrong.TriesLeft == 1 || wrong.TriesLeft == 2 {
+		view.Hint = l.Text("problem.tries", "count", wrong.TriesLeft)
 	}
 	return view
 }
 
 // summary returns the sentence for a problem with the whole form, or "". It is the same for a wrong password and an
 // unknown user name.
-func summary(wrong browser.Problem) string {
+func summary(l *words.Language, wrong browser.Problem) string {
 	switch wrong.Code {
 	case browser.WrongPassword:
-		return "The user name and the password do not belong together. Check both, then try again."
+		return l.Text("problem.wrong_password")
 	case browser.TooManyAttempts:
-		return "There were too many attempts to sign in. Wait " + inWords(wrong.Wait) + ", then try again."
+		return l.Text("problem.too_many", "duration", l.Duration(wrong.Wait))
 	case browser.Locked:
-		return "There were too many wrong passwords for this user name, and none is looked at in this browser any more. Sign in " +
-			"in a browser in which you have signed in before, or with a passkey, or ask for help where you got your user name."
+		return l.Text("problem.locked")
 	case browser.PasskeyRefused:
-		return "The passkey was not accepted. Try again, or sign in with your password."
+		return l.Text("problem.passkey")
 	case browser.SignInEnded:
-		return "Your sign-in has ended. Sign in again to decide."
+		return l.Text("problem.ended")
 	}
 	return ""
 }
@@ -72,7 +69,9 @@ type signInView struct {
 	Client    clientView
 	FormToken string
 	Username  string
-	Problem   problem
+	// Bank is the name of the service, RedirectHost where Cancel leads, or empty.
+	Bank, RedirectHost string
+	Problem            problem
 	// Passkey are the options of navigator.credentials.get, or empty.
 	Passkey string
 	// PasskeyOnly hides the password; Settings is the page on which passkeys are added.
@@ -85,9 +84,11 @@ type signInView struct {
 }
 
 // SignIn implements [authorize.Pages].
-func (p *Pages) SignIn(w http.ResponseWriter, _ *http.Request, in authorize.Interaction) {
+func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, in authorize.Interaction) {
+	l := p.language(r, in.UILocales)
 	view := signInView{
-		Client: viewClient(in.Client), FormToken: in.FormToken, Username: in.LoginHint, Problem: viewProblem(in.Problem),
+		Client: viewClient(l, in.Client), FormToken: in.FormToken, Username: in.LoginHint, Problem: viewProblem(l, in.Problem),
+		Bank: p.name(l), RedirectHost: plain(in.Client.RedirectHost, hostLimit),
 	}
 	if in.SignedIn != nil {
 		view.Current = plain(in.SignedIn.Username, nameLimit)
@@ -100,14 +101,14 @@ func (p *Pages) SignIn(w http.ResponseWriter, _ *http.Request, in authorize.Inte
 		view.Username = "" // it would be displayed differently
 	}
 	view.FocusPassword = view.Username != "" && view.Problem.Username == ""
-	title, status := "Sign in", statusOf(in.Problem)
+	title, status := l.Text("signin.title"), statusOf(in.Problem)
 	if view.Problem.Any() {
-		title = "Problem: " + title
+		title = l.Text("title.problem", "page", title)
 	}
 	if view.Passkey == "" {
-		p.render(w, status, "signin", title, p.policy.withForm(in.Client.RedirectHost), view)
+		p.render(w, r, shown{l, status, "signin", p.policy.withForm(in.Client.RedirectHost), view}, title)
 		return
 	}
 	policy := p.policy.withPasskey(in.Client.RedirectHost, p.issuer)
-	p.renderFrame(w, status, "signin", policy, view, frame{Title: title, Scripts: []string{p.base + passkeyScript}})
+	p.renderFrame(w, r, shown{l, status, "signin", policy, view}, frame{Title: title, Scripts: []string{p.base + passkeyScript}})
 }

@@ -1,11 +1,8 @@
 package pages
 
 import (
-	"math"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -73,30 +70,4 @@ func https(address string) string {
 		return ""
 	}
 	return address
-}
-
-// inWords formats a duration, rounded up: "90 days", "12 hours", "1 minute".
-func inWords(d time.Duration) string {
-	for _, unit := range []struct {
-		length time.Duration
-		name   string
-		// from is the shortest duration in this unit.
-		from time.Duration
-	}{
-		{24 * time.Hour, "day", 48 * time.Hour},
-		{time.Hour, "hour", 2 * time.Hour},
-		{time.Minute, "minute", time.Minute},
-		{time.Second, "second", 0},
-	} {
-		if d < unit.from {
-			continue
-		}
-		count := max(1, int(math.Ceil(d.Seconds()/unit.length.Seconds())))
-		words := strconv.Itoa(count) + " " + unit.name
-		if count != 1 {
-			words += "s"
-		}
-		return words
-	}
-	return "a moment"
 }

@@ -3,7 +3,6 @@ package pages
 import (
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -82,18 +81,6 @@ func TestHTTPS(t *testing.T) {
 	} {
 		if got := https(address) == address && address != ""; got != want {
 			t.Errorf("%q: %v, want %v", address, got, want)
-		}
-	}
-}
-
-func TestInWords(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "1 second", time.Millisecond: "1 second", 1500 * time.Millisecond: "2 seconds", time.Minute: "1 minute",
-		61 * time.Second: "2 minutes", time.Hour: "60 minutes", 2 * time.Hour: "2 hours", 90 * time.Minute: "90 minutes",
-		24 * time.Hour: "24 hours", 47 * time.Hour: "47 hours", 48 * time.Hour: "2 days", 90 * 24 * time.Hour: "90 days",
-	} {
-		if got := inWords(d); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }

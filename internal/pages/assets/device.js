@@ -54,7 +54,7 @@
       endpoint.value = made.endpoint;
       form.requestSubmit(event.submitter);
     })().catch(() => {
-      problem.textContent = 'Notifications are not possible here. Keep this page open instead: it stays up to date.';
+      problem.textContent = form.dataset.failed;
       problem.hidden = false;
     });
   });

@@ -54,9 +54,7 @@
         form.requestSubmit(button);
       }).catch(error => {
         // NotAllowedError is also what the browser says when there is no passkey that fits.
-        problem.textContent = error.name === 'InvalidStateError'
-          ? 'This device has a passkey of yours already.'
-          : 'No passkey was used. Nothing was sent. You can try again.';
+        problem.textContent = (error.name === 'InvalidStateError' && form.dataset.exists) || form.dataset.failed;
         problem.hidden = false;
       }).finally(() => {
         busy = false;
