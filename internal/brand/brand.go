@@ -2,7 +2,7 @@
 // colour is, and reads the bank's logo.
 //
 // Tones are derived in OKLCH, whose lightness is that of the eye: lightness and chroma are bounded, the hue stays. What no
-// screen has is brought into sRGB by less chroma (CSS Color 4 §13.2).
+// screen has is brought into sRGB by less chroma (CSS Color 4, gamut mapping).
 package brand
 
 import (
