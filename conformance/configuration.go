@@ -232,7 +232,7 @@ func (s server) script(decision string, limit int) script {
 		}},
 		{Task: "Decide", Match: s.issuer + "/interaction/*", Optional: true, Commands: [][]any{{"click", "id", decision, "optional"}}},
 		{Task: "Error page", Match: s.issuer + "/authorize*", Optional: true, Commands: [][]any{
-			{"wait", "xpath", "//*", 10, "(?i)correlation id", "update-image-placeholder-optional"},
+			{"wait", "xpath", "//*", 10, "(?i)what you can do", "update-image-placeholder-optional"},
 		}},
 		{Task: "Back at the suite", Match: "https://*/test/a/*/callback*", Optional: true, Commands: [][]any{
 			{"wait", "id", "submission_complete", 10},
@@ -244,7 +244,7 @@ func (s server) script(decision string, limit int) script {
 func (s server) photograph() script {
 	return script{Match: s.issuer + "/authorize*", Tasks: []task{
 		{Task: "Error page", Match: s.issuer + "/authorize*", Commands: [][]any{
-			{"wait", "xpath", "//*", 10, "(?i)correlation id", "update-image-placeholder"},
+			{"wait", "xpath", "//*", 10, "(?i)what you can do", "update-image-placeholder"},
 		}},
 	}}
 }

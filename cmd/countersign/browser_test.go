@@ -106,7 +106,7 @@ func TestPersonAllows(t *testing.T) {
 		t.Errorf("after a wrong password: %q", text)
 	}
 	b.SignIn("alice", i.password())
-	if text := b.Text("main"); !strings.Contains(text, "Demo: an app with DPoP") || !strings.Contains(text, "demo-dpop") || !strings.Contains(text, "See your accounts") {
+	if text := b.Text("main"); !strings.Contains(text, "Demo: an app with DPoP") || strings.Contains(text, "demo-dpop") || !strings.Contains(text, "See your accounts") {
 		t.Errorf("the consent page does not name the client and the scope: %q", text)
 	}
 	b.CheckAccessibility()
@@ -145,6 +145,7 @@ func TestErrorPage(t *testing.T) {
 	i.serve()
 	b := i.browser()
 	b.Visit("https://" + i.address + "/authorize?client_id=demo-dpop&request_uri=urn:ietf:params:oauth:request_uri:invented")
+	b.Click("details:last-of-type summary")
 	if text := b.Text("main"); !strings.Contains(text, "invalid_request_uri") || !strings.Contains(text, "push a new request") {
 		t.Errorf("the page says %q", text)
 	}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"countersign/internal/strictjson"
 )
 
 // localizable are the members that may be registered by language too, as client_name#pt-BR (RFC 7591 §2.2).
@@ -24,7 +26,7 @@ type wireMetadata Metadata
 
 // UnmarshalJSON implements [json.Unmarshaler]: it reads the members by language too.
 func (m *Metadata) UnmarshalJSON(raw []byte) error {
-	if err := json.Unmarshal(raw, (*wireMetadata)(m)); err != nil {
+	if err := strictjson.Decode(raw, (*wireMetadata)(m)); err != nil {
 		return err
 	}
 	m.Localized = nil
