@@ -90,7 +90,7 @@ func TestAllocationBudgets(t *testing.T) {
 		"token: refresh":            413,
 		"token: client_credentials": 333,
 		"introspection":             315,
-		"page":                      222,
+		"page":                      293,
 	} {
 		slices.Sort(counted[name])
 		median := counted[name][rounds/2]

@@ -1,11 +1,15 @@
 package pages
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
@@ -228,4 +232,39 @@ func hidden(form *html.Node, name string) string {
 		}
 	}
 	return ""
+}
+
+// TestHostileMessages: what the bank's own catalogue says is text, in an element and in an attribute.
+func TestHostileMessages(t *testing.T) {
+	page := func(text string) (body string, refused error) {
+		raw, err := json.Marshal(map[string]string{"frame.skip": text, "device.account": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := New(Config{Brand: Brand{Locales: []string{"en"}, Words: fstest.MapFS{"en/own.json": {Data: raw}}}})
+		if err != nil {
+			return "", err
+		}
+		w := httptest.NewRecorder()
+		p.Device().Home(w, httptest.NewRequest(http.MethodGet, "/device", nil), onDevice())
+		return w.Body.String(), nil
+	}
+	harmless, err := page("harmless")
+	if err != nil || strings.Count(harmless, "harmless") < 3 {
+		t.Fatalf("%v: %s", err, harmless)
+	}
+	shown := 0
+	for _, text := range hostile {
+		body, refused := page(text)
+		if refused != nil { // it has what cannot be seen
+			continue
+		}
+		shown++
+		if diff := cmp.Diff(shape(t, harmless), shape(t, body)); diff != "" {
+			t.Errorf("%.80q changes the page (-want +got):\n%s", text, diff)
+		}
+	}
+	if shown < 20 {
+		t.Errorf("only %d texts were shown", shown)
+	}
 }

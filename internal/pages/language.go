@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,10 +23,24 @@ func (p *Pages) language(r *http.Request, wanted string) *words.Language {
 	return p.words.Match(wanted, chosen, r.Header.Get("Accept-Language"))
 }
 
-// languageView is an entry of the menu.
-type languageView struct {
-	Tag, Name, Dir, Address string
-	Current                 bool
+// menuEntry is an entry of the menu, rendered but for the query of the page: every page has as many as there are languages.
+type menuEntry struct{ before, after template.HTML }
+
+// menuEntries renders the menu of a language.
+func menuEntries(languages []*words.Language, current *words.Language) []menuEntry {
+	var entries []menuEntry
+	for _, l := range languages {
+		mark := ""
+		if l == current {
+			mark = ` aria-current="true"`
+		}
+		tag, dir, name := template.HTMLEscapeString(l.Tag), template.HTMLEscapeString(l.Dir), template.HTMLEscapeString(l.Name)
+		entries = append(entries, menuEntry{
+			before: template.HTML(`<li><a href="?` + languageParameter + "=" + url.QueryEscape(l.Tag)),
+			after:  template.HTML(`" lang="` + tag + `" dir="` + dir + `" hreflang="` + tag + `"` + mark + `>` + name + "</a></li>\n"),
+		})
+	}
+	return entries
 }
 
 // offersLanguages reports whether the menu may lead back to the address of a request. At the authorization endpoint it may
@@ -35,27 +50,34 @@ func (p *Pages) offersLanguages(r *http.Request) bool {
 		len(r.URL.RawQuery) < 1000
 }
 
-// menu returns the languages of the page, or none.
-func (p *Pages) menu(r *http.Request, current *words.Language) []languageView {
+// menu returns the entries of the menu of languages, or nothing.
+func (p *Pages) menu(r *http.Request, current *words.Language) template.HTML {
 	if !p.offersLanguages(r) {
-		return nil
+		return ""
 	}
-	var views []languageView
-	for _, l := range p.words.Languages() {
-		query := r.URL.Query()
-		query.Set(languageParameter, l.Tag)
-		views = append(views, languageView{
-			Tag: l.Tag, Name: l.Name, Dir: l.Dir, Address: "?" + query.Encode(), Current: l == current,
-		})
+	kept := ""
+	if r.URL.RawQuery != "" {
+		rest := r.URL.Query()
+		rest.Del(languageParameter)
+		if encoded := rest.Encode(); encoded != "" {
+			kept = template.HTMLEscapeString("&" + encoded)
+		}
 	}
-	return views
+	var menu strings.Builder
+	for _, entry := range p.menus[current.Tag] {
+		menu.WriteString(string(entry.before) + kept + string(entry.after))
+	}
+	return template.HTML(menu.String())
 }
 
 // choose remembers a language that was chosen in the menu, and leads back to the page without the parameter. It reports whether
 // it has answered.
 func (p *Pages) choose(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodGet || r.URL.RawQuery == "" {
+		return false
+	}
 	query := r.URL.Query()
-	if r.Method != http.MethodGet || !query.Has(languageParameter) || !p.offersLanguages(r) {
+	if !query.Has(languageParameter) || !p.offersLanguages(r) {
 		return false
 	}
 	browser.ChooseLanguage(w, r, p.words.Match(query.Get(languageParameter), r.Header.Get("Accept-Language")).Tag)

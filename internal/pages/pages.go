@@ -70,8 +70,9 @@ type Pages struct {
 	words  *words.Catalogue
 	style  template.CSS
 	policy contentPolicy
-	// templates are by language and page.
+	// templates are by language and page, menus by language.
 	templates map[string]map[string]*template.Template
+	menus     map[string][]menuEntry
 }
 
 var (
@@ -118,10 +119,14 @@ func New(config Config) (*Pages, error) {
 	p.words, failures[0] = words.New(locales, zone, p.brand.Words)
 	p.style, failures[1] = styleSheet(p.brand.Accent)
 	if failures[0] == nil {
-		p.templates, failures[2] = parseTemplates(p.words.Languages())
+		p.templates, failures[2] = parseTemplates(p.words.Languages(), p.host)
 	}
 	if err := errors.Join(failures[:]...); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
+	}
+	p.menus = map[string][]menuEntry{}
+	for _, l := range p.words.Languages() {
+		p.menus[l.Tag] = menuEntries(p.words.Languages(), l)
 	}
 	p.policy = newContentPolicy(p.style, p.images())
 	return p, nil
@@ -151,15 +156,13 @@ type frame struct {
 	// Own shows the logo of the program.
 	Own bool
 	// Wide is for the pages of the user's account.
-	Wide bool
-	// Host is the host of the issuer, or empty.
-	Host  string
+	Wide  bool
 	Style template.CSS
 	// Logo and LogoDark are addresses, or empty.
 	Logo, LogoDark string
 	Favicon        template.URL
-	// Languages is the menu, or none.
-	Languages []languageView
+	// Languages are the entries of the menu, or empty.
+	Languages template.HTML
 	// Help, Privacy and Accessibility are addresses, or empty.
 	Help, Privacy, Accessibility string
 	// Scripts, Manifest and Icon are addresses, or empty.
@@ -190,7 +193,7 @@ func (p *Pages) renderFrame(w http.ResponseWriter, r *http.Request, page shown, 
 		return
 	}
 	l := page.language
-	around.Name, around.Own, around.Host, around.Style, around.Body = p.name(l), p.own(), p.host, p.style, page.body
+	around.Name, around.Own, around.Style, around.Body = p.name(l), p.own(), p.style, page.body
 	around.Title = l.Text("title", "page", around.Title, "bank", around.Name)
 	around.Logo, around.LogoDark, around.Favicon = p.logoAddress(p.brand.Logo, logoFile), p.logoAddress(p.brand.LogoDark, logoDarkFile), p.favicon()
 	around.Help, around.Privacy, around.Accessibility = p.brand.HelpURI, p.brand.PrivacyURI, p.brand.AccessibilityURI

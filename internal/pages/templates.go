@@ -4,6 +4,7 @@ import (
 	"embed"
 	"html/template"
 	"strings"
+	"text/template/parse"
 
 	"countersign/internal/brand"
 	"countersign/internal/words"
@@ -34,11 +35,11 @@ func pageNames() []string {
 		"device_settings", "device_remove", "welcome"}
 }
 
-// parseTemplates reads, for each language and each page, the frame with that page's content.
-func parseTemplates(languages []*words.Language) (map[string]map[string]*template.Template, error) {
+// parseTemplates reads, for each language and each page, the frame with that page's content. host may be empty.
+func parseTemplates(languages []*words.Language, host string) (map[string]map[string]*template.Template, error) {
 	parsed := map[string]*template.Template{}
 	for _, name := range pageNames() {
-		page, err := template.New(name).Funcs(inLanguage(languages[0])).ParseFS(files, "templates/frame.html",
+		page, err := template.New(name).Funcs(inLanguage(languages[0], host)).ParseFS(files, "templates/frame.html",
 			"templates/client.html", "templates/device_parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err
@@ -53,21 +54,86 @@ func parseTemplates(languages []*words.Language) (map[string]map[string]*templat
 			if err != nil {
 				return nil, err
 			}
-			all[l.Tag][name] = bound.Funcs(inLanguage(l))
+			functions := inLanguage(l, host)
+			for _, one := range bound.Funcs(functions).Templates() {
+				if one.Tree != nil {
+					settle(one.Tree.Root, functions, l)
+				}
+			}
+			all[l.Tag][name] = bound
 		}
 	}
 	return all, nil
 }
 
-// inLanguage returns the functions of the templates: t is a message with its values, host a host's name, which is set apart.
-func inLanguage(l *words.Language) template.FuncMap {
+// inLanguage returns the functions of the templates: t is a message with its values, host a host's name, which is set apart, and
+// ours says whose pages they are.
+func inLanguage(l *words.Language, own string) template.FuncMap {
+	host := func(name string) template.HTML {
+		return template.HTML(`<strong class="host">` + template.HTMLEscapeString(name) + `</strong>`)
+	}
 	return template.FuncMap{
 		"t":    l.HTML,
 		"lang": func() string { return l.Tag },
 		"dir":  func() string { return l.Dir },
 		"zone": l.Zone,
-		"host": func(name string) template.HTML {
-			return template.HTML(`<strong class="host">` + template.HTMLEscapeString(name) + `</strong>`)
+		"host": host,
+		"ours": func() template.HTML {
+			if own == "" {
+				return ""
+			}
+			return "<p>" + l.HTML("frame.host", "host", host(own)) + " " + l.HTML("frame.never") + "</p>"
 		},
 	}
+}
+
+// settle puts what is the same on every page of a language in its place once: messages without values, and the functions without
+// arguments. They are escaped for text and for quoted attributes, where alone the templates have them.
+func settle(list *parse.ListNode, functions template.FuncMap, l *words.Language) {
+	if list == nil {
+		return
+	}
+	for i, node := range list.Nodes {
+		switch node := node.(type) {
+		case *parse.ActionNode:
+			if text, constant := constantText(node.Pipe, functions, l); constant {
+				list.Nodes[i] = &parse.TextNode{NodeType: parse.NodeText, Pos: node.Pos, Text: []byte(text)}
+			}
+		case *parse.IfNode:
+			settle(node.List, functions, l)
+			settle(node.ElseList, functions, l)
+		case *parse.RangeNode:
+			settle(node.List, functions, l)
+			settle(node.ElseList, functions, l)
+		case *parse.WithNode:
+			settle(node.List, functions, l)
+			settle(node.ElseList, functions, l)
+		}
+	}
+}
+
+// constantText returns what an action writes, if that does not depend on the page.
+func constantText(pipe *parse.PipeNode, functions template.FuncMap, l *words.Language) (text string, constant bool) {
+	if len(pipe.Decl) > 0 || len(pipe.Cmds) != 1 {
+		return "", false
+	}
+	args := pipe.Cmds[0].Args
+	name, isFunction := args[0].(*parse.IdentifierNode)
+	if !isFunction {
+		return "", false
+	}
+	switch len(args) {
+	case 1:
+		switch call := functions[name.Ident].(type) {
+		case func() string:
+			return template.HTMLEscapeString(call()), true
+		case func() template.HTML:
+			return string(call()), true
+		}
+	case 2:
+		if key, isText := args[1].(*parse.StringNode); isText && name.Ident == "t" {
+			return string(l.HTML(key.Text)), true
+		}
+	}
+	return "", false
 }

@@ -45,7 +45,12 @@ type Language struct {
 	tag      language.Tag
 	zone     *time.Location
 	messages map[string]message
+	// parts are the messages' texts, by key and plural form, taken apart.
+	parts map[string]map[string][]part
 }
+
+// part is a piece of a text: constant, or the name of a value that stands there.
+type part struct{ constant, value string }
 
 // message is a text, or a text for each plural form.
 type message map[string]string
@@ -100,6 +105,7 @@ func New(locales []string, zone *time.Location, override fs.FS) (*Catalogue, err
 			}
 		}
 		l := &Language{Tag: name, Dir: "ltr", tag: tag, zone: zone, messages: messages}
+		l.takeApart()
 		l.Name = l.Text("language.name")
 		if l.Text("language.direction") == "rtl" {
 			l.Dir = "rtl"
@@ -207,7 +213,7 @@ const maxWanted = 16
 // Connect Core §3.1.2.1) or a list with weights (Accept-Language, RFC 9110 §12.5.4). Without any it is the first language.
 func (c *Catalogue) Match(lists ...string) *Language {
 	for _, list := range lists {
-		if len(list) > 1000 {
+		if list == "" || len(list) > 1000 {
 			continue
 		}
 		wanted, _, err := language.ParseAcceptLanguage(strings.Join(strings.Fields(list), ","))
@@ -230,39 +236,59 @@ func (l *Language) Text(key string, pairs ...any) string {
 	return l.fill(key, pairs, func(text string) string { return text }, func(value any) string { return fmt.Sprint(value) })
 }
 
+// takeApart splits the texts once, so that a page does not.
+func (l *Language) takeApart() {
+	l.parts = make(map[string]map[string][]part, len(l.messages))
+	for key, forms := range l.messages {
+		l.parts[key] = make(map[string][]part, len(forms))
+		for form, text := range forms {
+			var parts []part
+			end := 0
+			for _, at := range placeholder.FindAllStringSubmatchIndex(text, -1) {
+				parts = append(parts, part{constant: text[end:at[0]], value: text[at[2]:at[3]]})
+				end = at[1]
+			}
+			l.parts[key][form] = append(parts, part{constant: text[end:]})
+		}
+	}
+}
+
 // fill renders a message: constant treats its own texts, variable the values.
 func (l *Language) fill(key string, pairs []any, constant func(string) string, variable func(any) string) string {
-	values := map[string]any{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		values[fmt.Sprint(pairs[i])] = pairs[i+1]
+	parts := l.form(key, find(pairs, "count"))
+	if len(parts) == 1 {
+		return constant(parts[0].constant)
 	}
-	text := l.form(key, values["count"])
 	var out strings.Builder
-	for {
-		at := placeholder.FindStringSubmatchIndex(text)
-		if at == nil {
-			break
-		}
-		out.WriteString(constant(text[:at[0]]))
-		if value, given := values[text[at[2]:at[3]]]; given {
+	for _, one := range parts {
+		out.WriteString(constant(one.constant))
+		if value := find(pairs, one.value); value != nil {
 			out.WriteString(variable(value))
 		}
-		text = text[at[1]:]
 	}
-	out.WriteString(constant(text))
 	return out.String()
 }
 
+// find returns the value of a name among names and values, or nil.
+func find(pairs []any, name string) any {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i] == name {
+			return pairs[i+1]
+		}
+	}
+	return nil
+}
+
 // form is the text of a message for a count, or its only one.
-func (l *Language) form(key string, count any) string {
-	forms, known := l.messages[key]
+func (l *Language) form(key string, count any) []part {
+	forms, known := l.parts[key]
 	if !known {
-		return key
+		return []part{{constant: key}}
 	}
 	if n, ok := count.(int); ok {
 		name := [...]string{plural.Other: other, plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many"}
-		if text := forms[name[plural.Cardinal.MatchPlural(l.tag, n, 0, 0, 0, 0)]]; text != "" {
-			return text
+		if parts := forms[name[plural.Cardinal.MatchPlural(l.tag, n, 0, 0, 0, 0)]]; parts != nil {
+			return parts
 		}
 	}
 	return forms[other]
