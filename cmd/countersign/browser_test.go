@@ -145,7 +145,7 @@ func TestErrorPage(t *testing.T) {
 	i.serve()
 	b := i.browser()
 	b.Visit("https://" + i.address + "/authorize?client_id=demo-dpop&request_uri=urn:ietf:params:oauth:request_uri:invented")
-	b.Click("details:last-of-type summary")
+	b.Tap("details:last-of-type summary")
 	if text := b.Text("main"); !strings.Contains(text, "invalid_request_uri") || !strings.Contains(text, "push a new request") {
 		t.Errorf("the page says %q", text)
 	}

@@ -300,6 +300,12 @@ func (b *Browser) Click(selector string) {
 	b.follow(chromedp.Click(chromedp.CSS(selector)))
 }
 
+// Tap clicks what leads to no other page.
+func (b *Browser) Tap(selector string) {
+	b.t.Helper()
+	b.run(chromedp.Click(chromedp.CSS(selector)))
+}
+
 // Press presses keys where the focus is; package kb of chromedp has the names of special keys.
 func (b *Browser) Press(keys string) {
 	b.t.Helper()
