@@ -10,9 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// Date returns a day, such as "27 February 2027".
-func (l *Language) Date(t time.Time) string {
-	t = t.In(l.zone)
+// Date returns a day, such as "27 February 2027", in the zone of the language.
+func (l *Language) Date(t time.Time) string { return l.Day(t.In(l.zone)) }
+
+// Day is Date in the zone of t.
+func (l *Language) Day(t time.Time) string {
 	key := "date"
 	if t.Day() == 1 {
 		key = "date.first" // "1er février", "1º de dezembro"
