@@ -21,6 +21,7 @@ import (
 	"countersign/fapi/endpoint"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/registration"
 	"countersign/fapi/request"
 	"countersign/fapi/resource"
@@ -67,6 +68,10 @@ type Config struct {
 	ResourceServers []scope.ResourceServer
 	// AuthorizationDetailTypes are the types of authorization_details that exist (RFC 9396).
 	AuthorizationDetailTypes []rar.Type
+	// Languages are those in which users read authorization_details; nil is all that there are, English first.
+	Languages *display.Languages
+	// Language chooses the language of a page among them, by ui_locales (wanted) and the browser; nil does by these two alone.
+	Language func(r *http.Request, wanted string) string
 	// ACRValues are the authentication context classes that the Interactor can reach by itself, best first. With passkeys
 	// [browser.PasskeyACR] is put before them.
 	ACRValues []string

@@ -57,7 +57,8 @@ func (w *wiring) newAuthorize() (*authorize.Handler, error) {
 		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens,
 		Signer: c.Signer, BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions,
 		Passkeys: w.passkeys, Forms: w.forms, Interactor: c.Interactor, RequestURILifetime: c.RequestURILifetime,
-		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime, Now: c.Now,
+		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime,
+		Language: c.Language, Now: c.Now,
 	})
 }
 
@@ -85,7 +86,8 @@ func (w *wiring) newResource() *resource.Handler {
 func (w *wiring) newDevice() (*device.Handler, error) {
 	c := w.config
 	settings := device.Config{
-		Store: c.Store, Pages: c.DevicePages, Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
+		Language: c.Language, Languages: w.details.Languages(), Store: c.Store, Pages: c.DevicePages,
+		Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
 		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Apps: c.AppPolicy, Signer: c.Signer,
 		Fetcher: w.newFetcher(), Draining: w.health.Draining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
 	}

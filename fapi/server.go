@@ -157,8 +157,11 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if w.scopes, err = scope.New(c.Issuer, c.Scopes, c.ResourceServers); err != nil {
 		return nil, err
 	}
-	if w.details, err = rar.NewTypes(c.AuthorizationDetailTypes); err != nil {
+	if w.details, err = rar.NewTypes(c.AuthorizationDetailTypes, c.Languages); err != nil {
 		return nil, err
+	}
+	if w.config.Language == nil {
+		w.config.Language = w.details.Languages().Choose
 	}
 	if w.limits, err = endpoint.NewRateLimits(c.Limits, c.Now); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@
 package authorize
 
 import (
+	"net/http"
 	"time"
 
 	"countersign/fapi/browser"
@@ -47,7 +48,9 @@ type Config struct {
 	InteractionLifetime time.Duration
 	// GrantLifetime is the lifetime of grants and of remembered consent.
 	GrantLifetime time.Duration
-	Now           func() time.Time
+	// Language chooses the language of a page, by ui_locales (wanted) and the browser.
+	Language func(r *http.Request, wanted string) string
+	Now      func() time.Time
 }
 
 // Handler serves the endpoints of the package. Make one with [New].
@@ -72,6 +75,7 @@ type Handler struct {
 
 	requestURILifetime, codeLifetime   time.Duration
 	interactionLifetime, grantLifetime time.Duration
+	language                           func(r *http.Request, wanted string) string
 	now                                func() time.Time
 }
 
@@ -96,7 +100,7 @@ func New(c Config) (*Handler, error) {
 		openings: openings, objects: objects,
 		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens,
 		signer: c.Signer, backChannel: c.BackChannel, limits: c.Limits, evidence: c.Evidence, sessions: c.Sessions,
-		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor,
+		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor, language: c.Language,
 		requestURILifetime: c.RequestURILifetime, codeLifetime: c.CodeLifetime,
 		interactionLifetime: c.InteractionLifetime, grantLifetime: c.GrantLifetime, now: c.Now,
 	}, nil

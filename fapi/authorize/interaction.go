@@ -31,6 +31,8 @@ type openInteraction struct {
 	client  *client.Client
 	// session is nil unless the browser holds the session's cookie.
 	session *store.Session
+	// language is that of the page.
+	language string
 	// shown is the page that the form was on; on GET, the one that is being made.
 	shown shown
 	// changed reports that the page showed something else than what the form would grant now.
@@ -131,6 +133,7 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 	if err != nil {
 		return nil, err
 	}
+	open.language = h.language(r, open.request.UILocales)
 	// The session is valid only in the browser that holds its cookie.
 	if session := open.pending.Session; session != nil && session.ID == browser.Session(r) {
 		open.session = session
@@ -173,11 +176,16 @@ func (o *openInteraction) interaction() (Interaction, error) {
 	if err != nil {
 		return Interaction{}, err
 	}
+	asker := viewClient(o.client, o.request.RedirectURI)
+	details, err := o.request.Details.View(h.tokens.Details, o.language, asker.Asker())
+	if err != nil {
+		return Interaction{}, err
+	}
 	in := Interaction{
 		ID:     hex.EncodeToString(o.pending.Interaction.ID[:]),
-		Client: viewClient(o.client, o.request.RedirectURI),
+		Client: asker,
 		Scopes: h.tokens.Scopes.LookupAll(o.request.Scopes), Claims: o.request.ExtraClaims(),
-		Details: o.request.Details.View(h.tokens.Details), Resources: o.request.Resources,
+		Details: details, Language: o.language, Resources: o.request.Resources,
 		ACRs: append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
 		Form: o.form, LoginHint: o.request.LoginHint, UILocales: o.request.UILocales,
 		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: h.grantLifetime,

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"countersign/fapi/browser"
-	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 )
 
@@ -34,7 +34,9 @@ type Interaction struct {
 	// Claims are the names of claims about the user that are requested beside those of the scopes.
 	Claims []string
 	// Details are the authorization_details requested (RFC 9396), as they will be granted.
-	Details []rar.View
+	Details []display.View
+	// Language is that of Details, and of the page (BCP 47).
+	Language string
 	// Resources are the resource servers that access tokens will be for, when the client names them (RFC 8707).
 	Resources []string
 	// ACRs are the authentication context classes requested, best first.

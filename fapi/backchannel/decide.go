@@ -14,6 +14,7 @@ import (
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
@@ -56,13 +57,32 @@ type View struct {
 	Message string
 	// Scopes, Details and Resources are what the client will get.
 	Scopes    []scope.Scope
-	Details   []rar.View
+	Details   []display.View
 	Resources []string
 	// ACRs are the authentication context classes of which one, or a better one, is needed to approve; empty for any.
 	ACRs                 []string
 	CreatedAt, ExpiresAt time.Time
 	// GrantLifetime is the lifetime of the grant that is requested.
 	GrantLifetime time.Duration
+	// Language is that of Details (BCP 47).
+	Language string
+
+	requested rar.Details
+	types     *rar.Types
+}
+
+// Once reports whether it allows one thing at once, and nothing that lasts: then no lifetime is shown.
+func (v View) Once() bool { return display.Once(v.Details, v.Scopes) }
+
+// In returns the request with its details in a language.
+func (v View) In(language string) (View, error) {
+	v.Language = language
+	if v.types == nil {
+		return v, nil
+	}
+	var err error
+	v.Details, err = v.requested.View(v.types, language, v.Client.Asker())
+	return v, err
 }
 
 // Decision is a user's decision on an authenticated device.
@@ -182,13 +202,14 @@ func (h *Handler) view(
 			return View{}, err
 		}
 	}
-	return View{
+	view := View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
 		Client:  viewClient(found),
-		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), Details: request.Details.View(h.details),
+		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), requested: request.Details, types: h.details,
 		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: h.grantLifetime,
-	}, nil
+	}
+	return view.In(h.details.Languages().Match())
 }
 
 func parse(record store.BackchannelRequest) (stored, error) {

@@ -7,6 +7,7 @@ import (
 
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/rar/display"
 	"countersign/internal/oauth"
 	"countersign/store"
 )
@@ -104,6 +105,11 @@ type Client struct {
 	// ByLanguage has the texts and addresses that were registered by language (RFC 7591 §2.2): by member, such as
 	// "client_name", and then by language tag.
 	ByLanguage map[string]map[string]string `json:",omitempty"`
+}
+
+// Asker is the client as sentences name it.
+func (c Client) Asker() display.Asker {
+	return display.Asker{Name: c.Name, Names: c.ByLanguage["client_name"]}
 }
 
 // SignedIn is a user with a valid session.

@@ -15,6 +15,7 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/rar/display"
 	"countersign/internal/httpsig"
 	"countersign/internal/oauth"
 	"countersign/internal/random"
@@ -29,6 +30,7 @@ const apiPath = path + "/api"
 // api serves the API for approval apps.
 type api struct {
 	decisions *decisions
+	languages *display.Languages
 	store     Store
 	proofs    *endpoint.Proofs
 	addresses endpoint.Addresses
@@ -207,7 +209,8 @@ func (h *api) forDevice(view backchannel.View) (shownRequest, error) {
 		return request, nil
 	}
 	digest, err := digestOf(view)
-	address := fmt.Sprintf("%s%s/requests/%s/%s/", h.addresses.Issuer, apiPath, view.Reference, digest)
+	shownAs := digest + "." + view.Language
+	address := fmt.Sprintf("%s%s/requests/%s/%s/", h.addresses.Issuer, apiPath, view.Reference, shownAs)
 	request.Approve, request.Deny = address+approve, address+deny
 	return request, err
 }
@@ -228,7 +231,11 @@ func (h *api) listRequests(_ http.ResponseWriter, r *http.Request, device store.
 		return nil, err
 	}
 	list := requestList{Requests: []shownRequest{}, Version: versionOf(views...)}
+	language := h.languages.Choose(r, "")
 	for _, view := range views {
+		if view, err = view.In(language); err != nil {
+			return nil, err
+		}
 		request, err := h.forDevice(view)
 		if err != nil {
 			return nil, err
@@ -253,7 +260,7 @@ func readWait(text string) (time.Duration, error) {
 
 // showRequest answers with one request of the device's user, in any state.
 func (h *api) showRequest(_ http.ResponseWriter, r *http.Request, device store.Device) (any, error) {
-	view, err := h.decisions.request(r.Context(), r.PathValue("id"), device.Subject)
+	view, err := h.decisions.request(r.Context(), r.PathValue("id"), device.Subject, h.languages.Choose(r, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +288,9 @@ func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store
 	if err := h.checkAuthentication(r.Context(), device, authentication); err != nil {
 		return nil, err
 	}
-	view, err := h.decisions.request(r.Context(), r.PathValue("id"), device.Subject)
+	// The address of the decision says in which language the request was shown, and the proof signs the address.
+	wanted, language, _ := strings.Cut(r.PathValue("digest"), ".")
+	view, err := h.decisions.request(r.Context(), r.PathValue("id"), device.Subject, h.languages.Match(language))
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +298,7 @@ func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store
 	if err != nil {
 		return nil, err
 	}
-	if digest != r.PathValue("digest") {
+	if digest != wanted || language != view.Language {
 		return nil, oauth.Errorf(oauth.InvalidRequest,
 			"the request has changed since it was shown; read it again and show it to the user again").
 			WithStatus(http.StatusConflict)

@@ -238,7 +238,7 @@ func TestDeviceAudit(t *testing.T) {
 	}
 	detail := events[0].Detail
 	if events[0].ClientID != c.ID || detail["event"] != "backchannel_decided" || detail["allowed"] != "true" || detail["acr"] != browser.PasskeyACR ||
-		detail["shown"] == "" || !strings.Contains(one.Text("approve"), "/"+detail["shown"]+"/") || !strings.HasPrefix(detail["device"], "device ") {
+		detail["shown"] == "" || !strings.Contains(one.Text("approve"), "/"+detail["shown"]+"."+detail["language"]+"/") || !strings.HasPrefix(detail["device"], "device ") {
 		t.Errorf("kept %+v", events[0])
 	}
 	if log := w.Logs.String(); strings.Contains(log, strings.ReplaceAll(code, " ", "")) {

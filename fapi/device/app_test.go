@@ -41,6 +41,8 @@ type app struct {
 	t    *testing.T
 	http *http.Client
 	key  jose.PrivateKey
+	// language is the Accept-Language of its calls, or empty.
+	language string
 }
 
 func newApp(t *testing.T, w *fapitest.World) *app {
@@ -82,6 +84,9 @@ func (a *app) call(address, proof string, form url.Values) fapitest.Reply {
 	}
 	if proof != "" {
 		request.Header.Set("DPoP", proof)
+	}
+	if a.language != "" {
+		request.Header.Set("Accept-Language", a.language)
 	}
 	response, err := a.http.Do(request)
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 
 // fillRequest reads what the page of one request shows.
 func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
-	view, err := h.decisions.request(ctx, in.reference, in.session.Subject)
+	view, err := h.decisions.request(ctx, in.reference, in.session.Subject, in.page.Language)
 	if err != nil {
 		return err
 	}

@@ -21,10 +21,13 @@ type decisions struct {
 	now      func() time.Time
 }
 
-// request reads a request of a user by its reference. Errors are those of decisionError.
-func (d *decisions) request(ctx context.Context, reference, subject string) (backchannel.View, error) {
+// request reads a request of a user by its reference, in a language. Errors are those of decisionError.
+func (d *decisions) request(ctx context.Context, reference, subject, language string) (backchannel.View, error) {
 	view, err := d.requests.Request(ctx, reference, subject)
-	return view, decisionError(err)
+	if err != nil {
+		return view, decisionError(err)
+	}
+	return view.In(language)
 }
 
 // record records a decision of a user, who has just authenticated for an approval, and in the audit log the digest of the
@@ -47,7 +50,7 @@ func (d *decisions) record(
 		return err
 	}
 	detail := []string{
-		"request", view.Reference, "shown", digest, "allowed", strconv.FormatBool(allow), "device", device,
+		"request", view.Reference, "shown", digest, "language", view.Language, "allowed", strconv.FormatBool(allow), "device", device,
 		"acr", a.ACR, "amr", strings.Join(a.AMR, " "),
 	}
 	d.evidence.SecurityEvent(ctx, view.Client.ID, "backchannel_decided", append(detail, proof...)...)

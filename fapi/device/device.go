@@ -15,6 +15,7 @@ import (
 	"countersign/fapi/device/webpush"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/rar/display"
 	"countersign/internal/outbound"
 	"countersign/signer"
 	"countersign/store"
@@ -76,6 +77,10 @@ type Config struct {
 	Fetcher *outbound.Client
 	// Draining reports whether the server is shutting down: long polls are answered at once.
 	Draining func() bool
+	// Language chooses the language of a page among Languages; nil does by the browser's.
+	Language func(r *http.Request, wanted string) string
+	// Languages are those of the API.
+	Languages *display.Languages
 	// Assets are static files that any page loads.
 	Assets []Asset
 	Now    func() time.Time
@@ -94,6 +99,7 @@ type Handler struct {
 	addresses endpoint.Addresses
 	evidence  *event.Recorder
 	draining  func() bool
+	language  func(r *http.Request, wanted string) string
 	assets    []Asset
 	now       func() time.Time
 	log       *slog.Logger
@@ -115,8 +121,12 @@ func New(c Config) (*Handler, error) {
 	if c.Apps.zero() {
 		c.Apps = DefaultAppPolicy()
 	}
+	if c.Language == nil {
+		c.Language = c.Languages.Choose
+	}
 	h := &Handler{
-		store: c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys,
+		language: c.Language,
+		store:    c.Store, requests: c.Requests, pages: c.Pages, passwords: c.Passwords, passkeys: c.Passkeys,
 		sessions: c.Sessions, forms: c.Forms, addresses: c.Addresses, evidence: c.Evidence,
 		draining: c.Draining, assets: c.Assets, now: c.Now, log: c.Log, limits: limits,
 		webPush: &webpush.Sender{
@@ -125,7 +135,7 @@ func New(c Config) (*Handler, error) {
 	}
 	h.decisions = &decisions{requests: c.Requests, limits: limits, evidence: c.Evidence, draining: c.Draining, now: c.Now}
 	h.api = &api{
-		decisions: h.decisions, store: c.Store, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
+		decisions: h.decisions, languages: c.Languages, store: c.Store, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
 		acrValues: c.ACRValues, policy: c.Apps, limits: limits, now: c.Now, log: c.Log,
 	}
 	h.settings = &settings{

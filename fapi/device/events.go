@@ -75,8 +75,8 @@ func (h *Handler) version(r *http.Request, reference string) (string, error) {
 		return "", err
 	}
 	if reference != "" {
-		view, err := h.decisions.request(r.Context(), reference, session.Subject)
-		return versionOf(view), err
+		view, err := h.requests.Request(r.Context(), reference, session.Subject)
+		return versionOf(view), decisionError(err)
 	}
 	requests, err := h.requests.Pending(r.Context(), session.Subject)
 	return versionOf(requests...), err

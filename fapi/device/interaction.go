@@ -78,6 +78,7 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request, name pageName) (*
 		address: h.addresses.Issuer + strings.TrimPrefix(r.URL.Path, h.addresses.Path()),
 	}
 	in.page.Confirms = h.requests != nil
+	in.page.Language = h.language(r, "")
 	if err := h.readBrowser(w, r, in); err != nil {
 		return nil, err
 	}
@@ -182,9 +183,18 @@ func (h *Handler) fillHome(ctx context.Context, in *interaction) (err error) {
 	if in.page.Asked, err = h.settings.asks(ctx, in.session.Subject); err != nil {
 		return err
 	}
-	in.page.Requests, err = h.requests.Pending(ctx, in.session.Subject)
-	in.page.Version = versionOf(in.page.Requests...)
-	return err
+	pending, err := h.requests.Pending(ctx, in.session.Subject)
+	if err != nil {
+		return err
+	}
+	for _, view := range pending {
+		if view, err = view.In(in.page.Language); err != nil {
+			return err
+		}
+		in.page.Requests = append(in.page.Requests, view)
+	}
+	in.page.Version = versionOf(pending...)
+	return nil
 }
 
 func (h *Handler) render(w http.ResponseWriter, r *http.Request, in *interaction) {

@@ -25,6 +25,8 @@ type Pages interface {
 type Page struct {
 	// FormToken is the CSRF token; each form sends it back as the hidden input "form_token". It is valid for this session.
 	FormToken string
+	// Language is that of the page, and of the details of requests (BCP 47).
+	Language string
 	// Confirms reports whether backchannel authentication is on. Otherwise there is only the settings page.
 	Confirms bool
 	// SignedIn is nil on the sign-in page.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"countersign/fapi/backchannel"
+	"countersign/fapi/rar/display"
 )
 
 // shownRequest is a request as devices read it: exactly what users are shown.
@@ -20,6 +21,8 @@ type shownRequest struct {
 		PolicyURI string `json:"policy_uri,omitempty"`
 		TermsURI  string `json:"tos_uri,omitempty"`
 	} `json:"client"`
+	// Language is that of the details (BCP 47).
+	Language  string        `json:"language,omitempty"`
 	Message   string        `json:"binding_message,omitempty"`
 	Scopes    []shownScope  `json:"scopes"`
 	Details   []shownDetail `json:"authorization_details,omitempty"`
@@ -28,6 +31,8 @@ type shownRequest struct {
 	ACRs []string `json:"acr_values,omitempty"`
 	// GrantLifetime is the lifetime of the grant, in seconds.
 	GrantLifetime int64 `json:"grant_lifetime"`
+	// Once reports that the details allow one thing at once: no lifetime is shown.
+	Once bool `json:"once,omitempty"`
 	// CreatedAt and ExpiresAt are in seconds since 1970.
 	CreatedAt int64 `json:"created_at"`
 	ExpiresAt int64 `json:"expires_at"`
@@ -41,22 +46,33 @@ type shownScope struct {
 	Description string `json:"description,omitempty"`
 }
 
-// shownDetail is one object of authorization_details, as lines of label and value.
+// shownDetail is one object of authorization_details, in the words of people and in the order to read it: first Title, the
+// whole question, which has the amount and the payee of a payment.
 type shownDetail struct {
-	Type  string      `json:"type"`
-	Title string      `json:"title,omitempty"`
+	Type  string       `json:"type"`
+	Kind  display.Kind `json:"kind,omitempty"`
+	Title string       `json:"title,omitempty"`
+	// Line is the question in a list; Allow and Deny are the labels of the answers.
+	Line  string      `json:"line,omitempty"`
+	Allow string      `json:"allow,omitempty"`
+	Deny  string      `json:"deny,omitempty"`
 	Lines []shownLine `json:"lines"`
 }
 
+// shownLine is a value. Group is the heading that it is below, Hint how it was computed, and Items are the entries of a list.
 type shownLine struct {
-	Label string `json:"label"`
-	Value string `json:"value"`
+	Group string         `json:"group,omitempty"`
+	Label string         `json:"label"`
+	Value string         `json:"value"`
+	Hint  string         `json:"hint,omitempty"`
+	Role  display.Role   `json:"role,omitempty"`
+	Items []display.Item `json:"items,omitempty"`
 }
 
 // shown returns a request as users are shown it, without its state.
 func shown(view backchannel.View) shownRequest {
 	request := shownRequest{
-		ID: view.Reference, Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
+		ID: view.Reference, Language: view.Language, Once: view.Once(), Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
 		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
 		ExpiresAt: view.ExpiresAt.Unix(),
 	}
@@ -67,10 +83,15 @@ func shown(view backchannel.View) shownRequest {
 	}
 	for _, detail := range view.Details {
 		lines := []shownLine{}
-		for _, line := range detail.Lines {
-			lines = append(lines, shownLine(line))
+		for _, group := range detail.Groups {
+			for _, line := range group.Lines {
+				lines = append(lines, shownLine{group.Label, line.Label, line.Value, line.Hint, line.Role, line.Items})
+			}
 		}
-		request.Details = append(request.Details, shownDetail{detail.Type, detail.Title, lines})
+		request.Details = append(request.Details, shownDetail{
+			Type: detail.Type, Kind: detail.Kind, Title: detail.Heading.String(), Line: detail.Line.String(),
+			Allow: detail.Allow.String(), Deny: detail.Deny.String(), Lines: lines,
+		})
 	}
 	return request
 }

@@ -26,28 +26,40 @@ const (
 // DetailTypes are the types of authorization_details of [NewFullWorld] (RFC 9396).
 func DetailTypes() []rar.Type {
 	return []rar.Type{
-		{Type: "payment_initiation", Title: "Make one payment", Schema: json.RawMessage(`{
+		{Type: "payment_initiation", Schema: json.RawMessage(`{
+			"x-display": {"kind": "payment", "times": "once", "heading": {"en": "Pay {amount} to {payee}?", "de": "{amount} an {payee} zahlen?"}},
 			"type": "object",
 			"properties": {
 				"type": {"const": "payment_initiation"},
-				"locations": {"type": "array", "items": {"type": "string"}},
-				"actions": {"type": "array", "items": {"enum": ["initiate", "status"]}},
+				"locations": {"type": "array", "items": {"type": "string"}, "x-display": {"label": {"en": "Where it works"}, "format": "host"}},
+				"actions": {
+					"type": "array", "items": {"enum": ["initiate", "status"]},
+					"x-display": {"label": {"en": "What it may do"}, "values": {"initiate": {"en": "Start the payment"}, "status": {"en": "See whether it is paid"}}}
+				},
 				"instructedAmount": {
 					"type": "object",
+					"x-display": {"role": "amount", "format": "money", "amount": "amount", "currency": "currency"},
 					"properties": {"currency": {"type": "string", "minLength": 3, "maxLength": 3}, "amount": {"type": "string"}},
 					"required": ["currency", "amount"], "additionalProperties": false
 				},
-				"creditorName": {"type": "string", "maxLength": 70}
+				"creditorName": {"type": "string", "maxLength": 70, "x-display": {"role": "payee"}}
 			},
 			"required": ["type", "instructedAmount", "creditorName"], "additionalProperties": false
 		}`)},
-		{Type: "account_information", Title: "See accounts", Schema: json.RawMessage(`{
+		{Type: "account_information", Schema: json.RawMessage(`{
+			"x-display": {"kind": "access", "times": "until", "heading": {"en": "Share account information with {client}?", "de": "Kontodaten mit {client} teilen?"}},
 			"type": "object",
 			"properties": {
 				"type": {"const": "account_information"},
-				"locations": {"type": "array", "items": {"type": "string"}},
-				"actions": {"type": "array", "items": {"enum": ["list_accounts", "read_balances", "read_transactions"]}},
-				"datatypes": {"type": "array", "items": {"type": "string"}}
+				"locations": {"type": "array", "items": {"type": "string"}, "x-display": {"label": {"en": "Where it works"}, "format": "host"}},
+				"actions": {
+					"type": "array", "items": {"enum": ["list_accounts", "read_balances", "read_transactions"]},
+					"x-display": {"label": {"en": "What it will see"}, "values": {
+						"list_accounts": {"en": "Your accounts"}, "read_balances": {"en": "Balances"},
+						"read_transactions": {"label": {"en": "Payments in and out"}, "detail": {"en": "Date, amount, and who paid or was paid"}}
+					}}
+				},
+				"datatypes": {"type": "array", "items": {"type": "string"}, "x-display": {"label": {"en": "Kinds of data"}}}
 			},
 			"required": ["type", "actions"], "additionalProperties": false
 		}`)},

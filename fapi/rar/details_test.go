@@ -101,9 +101,9 @@ func TestRA02FromRequestToToken(t *testing.T) {
 		token := issued.Text("access_token")
 		wantDetails(t, "access token", fapitest.UnverifiedClaims(t, token)["authorization_details"], fapitest.OnePayment, fapitest.TwoActions)
 		wantDetails(t, "introspection", self.Introspect(token, nil).Body["authorization_details"], fapitest.OnePayment, fapitest.TwoActions)
-		if shown := fapitest.JSON(p.Sees().Details); !strings.Contains(shown, "Make one payment") || !strings.Contains(shown, "See accounts") ||
-			!strings.Contains(shown, "Merchant A") || !strings.Contains(shown, "123.50") || !strings.Contains(shown, "read_balances") {
-			t.Errorf("the user saw %s", shown)
+		if shown := p.Sees().Details; shown[0].Heading.String() != "Pay €123.50 to Merchant A?" ||
+			!strings.HasPrefix(shown[1].Heading.String(), "Share account information with ") || !strings.Contains(fapitest.JSON(shown[1]), "Balances") {
+			t.Errorf("the user saw %v", shown)
 		}
 		again := c.Refresh(issued.Text("refresh_token"), nil)
 		wantDetails(t, "refreshed token", fapitest.UnverifiedClaims(t, again.Text("access_token"))["authorization_details"], fapitest.OnePayment, fapitest.TwoActions)
@@ -150,12 +150,12 @@ func TestRA02FromRequestToToken(t *testing.T) {
 	})
 	t.Run("refuses to hide a member from the user, even an empty one", func(t *testing.T) {
 		c.TokensFor(withDetails(`{"type":"account_information","actions":[],"datatypes":["a,b","c"]}`))
-		var labels []string
-		for _, line := range p.Sees().Details[0].Lines {
-			labels = append(labels, line.Label)
+		var lines []string
+		for _, line := range p.Sees().Details[0].Groups[0].Lines {
+			lines = append(lines, line.Label+": "+line.Value)
 		}
-		if shown := strings.Join(labels, " "); !strings.Contains(shown, "actions") || !strings.Contains(shown, "datatypes") {
-			t.Errorf("the user saw %q", labels)
+		if diff := cmp.Diff([]string{"What it will see: None", "Kinds of data (1): a,b", "Kinds of data (2): c"}, lines); diff != "" {
+			t.Errorf("the user saw otherwise (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("refuses details outside of the pushed request", func(t *testing.T) {

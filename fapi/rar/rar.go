@@ -11,13 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
+	"countersign/fapi/rar/display"
 	"countersign/internal/oauth"
 	"countersign/internal/strictjson"
 )
@@ -33,23 +33,33 @@ const (
 type Type struct {
 	// Type is the value of the member "type".
 	Type string
-	// Title is shown to users above the details.
-	Title string
 	// Schema is the JSON Schema (draft 2020-12) of one object of the type, "type" included. It must have
-	// "additionalProperties": false, because unknown members are refused (§5).
+	// "additionalProperties": false, because unknown members are refused (§5), and the annotations "x-display", which say how
+	// users read it; see package display.
 	Schema json.RawMessage
 }
 
 // Types are the known types with their compiled schemas, in the order of the configuration.
 type Types struct {
-	types   []Type
-	schemas map[string]*jsonschema.Schema
+	types     []Type
+	schemas   map[string]*jsonschema.Schema
+	shown     map[string]*display.Type
+	languages *display.Languages
 }
 
-// NewTypes compiles the schemas. References out of a schema are refused; nothing is loaded. Errors join all problems.
-func NewTypes(types []Type) (*Types, error) {
-	known := &Types{types: types, schemas: map[string]*jsonschema.Schema{}}
+// NewTypes compiles the schemas, and reads how they are shown in the languages; nil is all that there are, English first.
+// References out of a schema are refused; nothing is loaded. Errors join all problems.
+func NewTypes(types []Type, languages *display.Languages) (*Types, error) {
+	known := &Types{
+		types: types, schemas: map[string]*jsonschema.Schema{}, shown: map[string]*display.Type{}, languages: languages,
+	}
 	var problems []error
+	if languages == nil {
+		var err error
+		if known.languages, err = display.NewLanguages(nil, nil, nil); err != nil {
+			return nil, err
+		}
+	}
 	for _, t := range types {
 		problem := func(format string, arguments ...any) {
 			problems = append(problems,
@@ -69,7 +79,12 @@ func NewTypes(types []Type) (*Types, error) {
 			problem("%v", err)
 			continue
 		}
-		known.schemas[t.Type] = schema
+		shown, err := display.Parse(t.Type, t.Schema, known.languages)
+		if err != nil {
+			problem("its schema: %v", err)
+			continue
+		}
+		known.schemas[t.Type], known.shown[t.Type] = schema, shown
 	}
 	return known, errors.Join(problems...)
 }
@@ -113,16 +128,6 @@ func (t *Types) Names() []string {
 		names = append(names, known.Type)
 	}
 	return names
-}
-
-// title returns the title of a type.
-func (t *Types) title(name string) string {
-	for _, known := range t.types {
-		if known.Type == name {
-			return known.Title
-		}
-	}
-	return ""
 }
 
 // Details are checked authorization_details: JSON objects in canonical form.
@@ -238,104 +243,29 @@ func (d Details) ForResource(audience []string) Details {
 	return kept
 }
 
-// View is one object of authorization_details for display.
-type View struct {
-	Type string
-	// Title is that of the type.
-	Title string
-	Lines []Line
-}
-
-// Line is one value of an object with the path to it.
-type Line struct{ Label, Value string }
-
-// View returns every value of every object for display, in the canonical order.
-func (d Details) View(t *Types) []View {
-	var views []View
+// View puts the objects into the words of a language, one of those of the types (see [display.Languages]), for asker. Errors are
+// of details that do not fit the schemas, which the configuration has changed since.
+func (d Details) View(t *Types, language string, asker display.Asker) ([]display.View, error) {
+	var views []display.View
 	for _, each := range d {
-		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(each))
-		object, ok := value.(map[string]any)
-		if err != nil || !ok {
-			continue // Read made it
+		var object struct {
+			Type string `json:"type"`
 		}
-		view := View{}
-		view.Type, _ = object["type"].(string)
-		view.Title = t.title(view.Type)
-		delete(object, "type")
-		view.add("", object)
+		if err := json.Unmarshal(each, &object); err != nil {
+			return nil, fmt.Errorf("fapi: stored authorization_details: %w", err)
+		}
+		shown := t.shown[object.Type]
+		if shown == nil {
+			return nil, fmt.Errorf("fapi: stored authorization_details have the type %q, which is not configured", object.Type)
+		}
+		view, err := shown.View(each, language, asker)
+		if err != nil {
+			return nil, err
+		}
 		views = append(views, view)
 	}
-	return views
+	return views, nil
 }
 
-// add adds the lines of a value. Names are split into words: "creditorName" is shown as "creditor name".
-func (v *View) add(path string, value any) {
-	below := func(name string) string {
-		if path == "" {
-			return name
-		}
-		return path + " › " + name
-	}
-	// Empty values are shown too: a resource server may read them as "all".
-	if list, ok := value.([]any); ok && len(list) == 0 {
-		value = nil
-	} else if object, ok := value.(map[string]any); ok && len(object) == 0 && path != "" {
-		value = nil
-	}
-	switch value := value.(type) {
-	case map[string]any:
-		names := make([]string, 0, len(value))
-		for name := range value {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			v.add(below(inWords(name)), value[name])
-		}
-	case []any:
-		if texts, ok := onlyTexts(value); ok {
-			v.Lines = append(v.Lines, Line{path, strings.Join(texts, ", ")})
-			return
-		}
-		for i, each := range value {
-			v.add(below(strconv.Itoa(i+1)), each)
-		}
-	case nil:
-		v.Lines = append(v.Lines, Line{path, "none"})
-	case string:
-		v.Lines = append(v.Lines, Line{path, value})
-	default: // a number as it was written, or a truth value
-		v.Lines = append(v.Lines, Line{path, fmt.Sprint(value)})
-	}
-}
-
-// onlyTexts returns the strings of a list, if it holds only strings, without commas that could be confused with
-// separators.
-func onlyTexts(values []any) ([]string, bool) {
-	var texts []string
-	for _, value := range values {
-		text, ok := value.(string)
-		if !ok || strings.Contains(text, ",") {
-			return nil, false
-		}
-		texts = append(texts, text)
-	}
-	return texts, len(texts) > 0
-}
-
-// inWords writes a name of JSON in words: "instructedAmount" and "instructed_amount" as "instructed amount".
-func inWords(name string) string {
-	var words strings.Builder
-	for i, r := range name {
-		switch {
-		case r == '_' || r == '-':
-			words.WriteByte(' ')
-		case r >= 'A' && r <= 'Z' && i > 0 && name[i-1] >= 'a' && name[i-1] <= 'z':
-			words.WriteByte(' ')
-			words.WriteRune(r + 'a' - 'A')
-		default:
-			words.WriteRune(r)
-		}
-	}
-	return words.String()
-}
+// Languages are those that objects can be put into.
+func (t *Types) Languages() *display.Languages { return t.languages }

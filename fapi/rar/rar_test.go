@@ -9,15 +9,22 @@ import (
 
 	"pgregory.net/rapid"
 
+	"countersign/fapi/rar/display"
 	"countersign/internal/oauth"
 )
 
-// free is a type whose objects may hold anything below "content".
-const free = `{"type":"object","additionalProperties":false,"required":["type"],"properties":{"type":{"const":"free"},"content":true,"locations":{"type":"array"}}}`
+// free is a type whose objects may hold much below "content".
+const free = `{"x-display":{"kind":"other","times":"until","heading":{"en":"Allow this?"}},"type":"object","additionalProperties":false,"required":["type"],
+"properties":{"type":{"const":"free"},"locations":{"type":"array","items":{"type":"string"},"x-display":{"label":{"en":"Where"}}},"content":{"$ref":"#/$defs/content"}},
+"$defs":{"content":{"type":"object","additionalProperties":false,"x-display":{"label":{"en":"Content"}},"properties":{
+"a":{"type":["string","number","null"],"x-display":{"label":{"en":"A"}}},"b":{"type":["string","number","boolean"],"x-display":{"label":{"en":"B"}}},
+"list":{"type":"array","items":{"type":["string","number"]},"x-display":{"label":{"en":"List"}}},
+"things":{"type":"array","x-display":{"label":{"en":"Things"}},"items":{"type":"object","additionalProperties":false,"required":["a"],"properties":{
+"a":{"type":"string","x-display":{"label":{"en":"Thing"}}},"list":{"type":"array","items":{"type":"string"},"x-display":{"label":{"en":"List of the thing"}}}}}}}}}}`
 
 func freeTypes(t testing.TB) *Types {
 	t.Helper()
-	known, err := NewTypes([]Type{{Type: "free", Title: "Anything", Schema: json.RawMessage(free)}})
+	known, err := NewTypes([]Type{{Type: "free", Schema: json.RawMessage(free)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +43,10 @@ func TestNewTypesRefuses(t *testing.T) {
 		"unknown members, truly": {{Type: "a", Schema: json.RawMessage(`{"additionalProperties":true}`)}},
 		"no schema":              {{Type: "a", Schema: json.RawMessage(`{"additionalProperties":false,"type":7}`)}},
 		"a file elsewhere":       {{Type: "a", Schema: json.RawMessage(`{"additionalProperties":false,"$ref":"file:///etc/passwd"}`)}},
+		"nothing to read":        {{Type: "a", Schema: json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"type":{"const":"a"}}}`)}},
 		"an address elsewhere":   {{Type: "a", Schema: json.RawMessage(`{"additionalProperties":false,"$ref":"https://schema.example/x"}`)}},
 	} {
-		if _, err := NewTypes(bad); err == nil {
+		if _, err := NewTypes(bad, nil); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -51,30 +59,30 @@ func TestDetailsShowEverything(t *testing.T) {
 	known := freeTypes(t)
 	rapid.Check(t, func(t *rapid.T) {
 		count := 0
-		var value func(depth int) any
-		value = func(depth int) any {
-			kinds := 3
-			if depth > 3 {
-				kinds = 1
-			}
-			switch rapid.IntRange(0, kinds-1).Draw(t, "kind") {
-			case 1:
-				object := map[string]any{}
-				for i := range rapid.IntRange(1, 3).Draw(t, "members") {
-					object[fmt.Sprintf("member%d", i)] = value(depth + 1)
-				}
-				return object
-			case 2:
-				var list []any
-				for range rapid.IntRange(1, 3).Draw(t, "elements") {
-					list = append(list, value(depth+1))
-				}
-				return list
-			}
+		value := func() any {
 			count++
 			return fmt.Sprintf("<value %d>", count)
 		}
-		raw, err := json.Marshal([]any{map[string]any{"type": "free", "content": value(0)}})
+		several := func(each func() any) any {
+			list := []any{}
+			for range rapid.IntRange(0, 3).Draw(t, "elements") {
+				list = append(list, each())
+			}
+			return list
+		}
+		content := map[string]any{"a": value(), "b": value(), "list": several(value), "things": several(func() any {
+			return map[string]any{"a": value(), "list": several(value)}
+		})}
+		for _, name := range []string{"a", "b", "list", "things"} {
+			if rapid.IntRange(0, 4).Draw(t, "without "+name) == 0 {
+				delete(content, name)
+			}
+		}
+		encoded, err := json.Marshal(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal([]any{map[string]any{"type": "free", "content": content}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,10 +91,19 @@ func TestDetailsShowEverything(t *testing.T) {
 			t.Fatalf("%s: %v", raw, err)
 		}
 		var shown strings.Builder
-		for _, line := range read.View(known)[0].Lines {
-			shown.WriteString(line.Value + "\n")
+		views, err := read.View(known, "en", display.Asker{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, group := range views[0].Groups {
+			for _, line := range group.Lines {
+				shown.WriteString(line.Value + "\n")
+			}
 		}
 		for i := range count {
+			if !strings.Contains(string(encoded), fmt.Sprintf("value %d\\u003e", i+1)) {
+				continue // it was left out
+			}
 			if n := strings.Count(shown.String(), fmt.Sprintf("<value %d>", i+1)); n != 1 {
 				t.Fatalf("value %d of %s is shown %d times:\n%s", i+1, raw, n, shown.String())
 			}
@@ -118,9 +135,9 @@ func FuzzAuthorizationDetails(f *testing.F) {
 	known := freeTypes(f)
 	for _, seed := range []string{
 		``, `[]`, `{}`, `null`, `[null]`, `[{}]`, `[{"type":"free"}]`, `[{"type":"free","type":"free"}]`, `[{"type":7}]`, `[{"type":"other"}]`,
-		`[{"type":"free","content":{"a":[1,2.50,"x",null,true,{}]}}]`, `[{"type":"free","locations":["https://a.example"]}]`, `[{"type":"free","extra":1}]`,
-		`[{"type":"free","content":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}]`, `[{"type":"free"}],"objects":[]`, `[{"type":"free","content":"\ud800"}]`,
-		`[{"type":"free","content":1e400}]`, "[{\"type\":\"free\",\"content\":\"<b>\u202e\"}]",
+		`[{"type":"free","content":{"a":2.50,"b":true,"list":[1,"x"],"things":[{"a":"x"}]}}]`, `[{"type":"free","locations":["https://a.example"]}]`, `[{"type":"free","extra":1}]`,
+		`[{"type":"free","content":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}]`, `[{"type":"free"}],"objects":[]`, `[{"type":"free","content":{"a":"\ud800"}}]`,
+		`[{"type":"free","content":{"a":1e400}}]`, "[{\"type\":\"free\",\"content\":{\"a\":\"<b>\u202e\"}}]",
 	} {
 		f.Add(seed)
 	}
@@ -132,8 +149,9 @@ func FuzzAuthorizationDetails(f *testing.F) {
 			}
 			return
 		}
-		if len(read) == 0 || len(read) > maxDetails || len(read.View(known)) != len(read) {
-			t.Errorf("%q: %d objects, %d shown", raw, len(read), len(read.View(known)))
+		views, err := read.View(known, "en", display.Asker{})
+		if err != nil || len(read) == 0 || len(read) > maxDetails || len(views) != len(read) {
+			t.Errorf("%q: %d objects, %d shown, %v", raw, len(read), len(views), err)
 		}
 		again, err := json.Marshal(read)
 		if err != nil {

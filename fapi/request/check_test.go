@@ -89,9 +89,10 @@ func newChecker(t *testing.T) (*Checker, jose.PrivateKey) {
 		t.Fatal(err)
 	}
 	types, err := rar.NewTypes([]rar.Type{{Type: "payment", Schema: json.RawMessage(`{
-		"type": "object", "properties": {"type": {"const": "payment"}, "locations": {"type": "array", "items": {"type": "string"}}},
+		"x-display": {"kind": "other", "times": "once", "heading": {"en": "Pay?"}}, "type": "object",
+		"properties": {"type": {"const": "payment"}, "locations": {"type": "array", "items": {"type": "string"}, "x-display": {"label": {"en": "Where"}}}},
 		"required": ["type"], "additionalProperties": false
-	}`)}})
+	}`)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,9 +46,9 @@ func Lookup(path string) (Package, bool) {
 func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
-		{"internal/config", []string{"fapi/profile", "internal/suggest"}},
+		{"internal/config", []string{"fapi/profile", "fapi/rar/ready", "internal/suggest"}},
 		{"internal/pages", []string{
-			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar", "fapi/scope", "internal/brand",
+			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar/display", "fapi/scope", "internal/brand",
 			"internal/oauth", "internal/words",
 		}},
 		{"internal/brand", nil},
@@ -67,7 +67,7 @@ func program() []Package {
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device",
-			"fapi/endpoint", "fapi/rar", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
+			"fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
 			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/ceremony",
 			"internal/config", "internal/database", "internal/directory", "internal/hsm", "internal/jose",
 			"internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
@@ -103,12 +103,12 @@ func server() []Package {
 	return []Package{
 		{"fapi", []string{
 			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/discovery",
-			"fapi/endpoint", "fapi/event", "fapi/health", "fapi/profile", "fapi/rar", "fapi/registration", "fapi/request",
+			"fapi/endpoint", "fapi/event", "fapi/health", "fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/registration", "fapi/request",
 			"fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey",
 			"internal/repeat", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
-			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
+			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar/display", "fapi/request", "fapi/scope",
 			"fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/passkey",
 			"jar", "signer", "store",
 		}},
@@ -117,13 +117,13 @@ func server() []Package {
 			"internal/random", "mtls", "store",
 		}},
 		{"fapi/backchannel", []string{
-			"ciba", "fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request",
-			"fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/random",
+			"ciba", "fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
+			"fapi/request", "fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/random",
 			"internal/set", "store",
 		}},
 		{"fapi/device", []string{
-			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "internal/httpsig",
-			"internal/limit", "internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
+			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "fapi/rar/display",
+			"internal/httpsig", "internal/limit", "internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
 		}},
 		{"fapi/device/webpush", []string{
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
@@ -149,7 +149,7 @@ func server() []Package {
 			"internal/jose", "internal/oauth", "internal/random", "internal/set", "jar", "signer", "store",
 		}},
 		{"fapi/browser", []string{
-			"fapi/endpoint", "fapi/event", "internal/oauth", "internal/passkey", "internal/random", "store",
+			"fapi/endpoint", "fapi/event", "fapi/rar/display", "internal/oauth", "internal/passkey", "internal/random", "store",
 		}},
 		{"fapi/endpoint", []string{
 			"dpop", "fapi/client", "fapi/event", "fapi/profile", "internal/address", "internal/jose", "internal/limit",
@@ -164,7 +164,9 @@ func server() []Package {
 			"internal/strictjson", "jar", "mtls", "mtls/dn", "store",
 		}},
 		{"fapi/claims", []string{"internal/oauth", "internal/strictjson", "store"}},
-		{"fapi/rar", []string{"internal/oauth", "internal/strictjson"}},
+		{"fapi/rar", []string{"fapi/rar/display", "internal/oauth", "internal/strictjson"}},
+		{"fapi/rar/display", []string{"fapi/scope", "internal/words"}},
+		{"fapi/rar/ready", nil},
 		{"fapi/profile", []string{"internal/set"}},
 		{"fapi/scope", nil},
 	}

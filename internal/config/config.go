@@ -241,8 +241,8 @@ type ResourceServer struct {
 // AuthorizationDetail is a type of authorization_details.
 type AuthorizationDetail struct {
 	Type       string `toml:"type" required:"true" doc:"The type's name."`
-	Title      string `toml:"title" required:"true" doc:"What users read above what is requested, in one sentence."`
-	SchemaFile File   `toml:"schema_file" required:"true" doc:"JSON Schema (2020-12) of one object of the type, with additionalProperties false."`
+	SchemaFile File   `toml:"schema_file" doc:"JSON Schema (2020-12) of one object of the type, with additionalProperties false and the annotations x-display, by which users read it; or use ready."`
+	Ready      string `toml:"ready" doc:"A type that comes with the server, in place of schema_file: berlin-group-accounts, berlin-group-payment, brazil-accounts, brazil-payment, uae-accounts, uae-payment, uk-accounts or uk-payment."`
 }
 
 // Telemetry is logs and traces.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"countersign/fapi/profile"
+	"countersign/fapi/rar/ready"
 	"countersign/internal/suggest"
 )
 
@@ -76,6 +77,13 @@ func (c *collector) detailTypes(config *Config) {
 			c.add(key, quote(known.Type), "described twice; keep one")
 		}
 		seen[known.Type] = true
+		if key := fmt.Sprintf("authorization_details[%d].schema_file", i); !c.bad(key) && (known.SchemaFile == "") == (known.Ready == "") {
+			c.add(key, quote(string(known.SchemaFile)), "a type has either a schema_file or a ready type, and not both; set one")
+		}
+		if names := ready.Names(); known.Ready != "" && !slices.Contains(names, known.Ready) {
+			c.add(fmt.Sprintf("authorization_details[%d].ready", i), quote(known.Ready), "there is no such ready type; %s",
+				suggest.Hint(known.Ready, names, "there are "+strings.Join(names, ", ")))
+		}
 	}
 }
 

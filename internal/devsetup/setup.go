@@ -237,8 +237,8 @@ func (d *setup) wanted(keys config.Signer) *config.Config {
 		},
 		Registration: config.Registration{Enabled: true, DetailTypes: "account_information payment_initiation"},
 		AuthorizationDetails: []config.AuthorizationDetail{
-			{Type: "account_information", Title: "Look at accounts", SchemaFile: "authorization-details/account_information.json"},
-			{Type: "payment_initiation", Title: "Make this payment", SchemaFile: "authorization-details/payment_initiation.json"},
+			{Type: "account_information", SchemaFile: "authorization-details/account_information.json"},
+			{Type: "payment_initiation", SchemaFile: "authorization-details/payment_initiation.json"},
 		},
 	}
 }

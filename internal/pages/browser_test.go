@@ -19,7 +19,7 @@ import (
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
-	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 	"countersign/internal/browsertest"
 )
@@ -78,7 +78,7 @@ func newSite(t *testing.T) *site {
 	})
 	mux.HandleFunc("GET /payment", func(w http.ResponseWriter, r *http.Request) {
 		in := payment()
-		in.Details[0].Lines[1].Value = "Merchant A"
+		in.Details = []display.View{paying("Merchant A", "en")}
 		p.Consent(w, r, in)
 	})
 	mux.HandleFunc("GET /hostile", func(w http.ResponseWriter, r *http.Request) {
@@ -87,9 +87,7 @@ func newSite(t *testing.T) *site {
 		in.Client.ID = strings.Repeat("client.example/", 40)
 		in.Client.RedirectHost = strings.Repeat("very-long-label.", 14) + "example"
 		in.SignedIn.Username = strings.Repeat("alice-the-", 18)
-		in.Details = []rar.View{{Title: "Make this payment", Lines: []rar.Line{
-			{Label: strings.Repeat("label", 40), Value: strings.Repeat("W", 140)}, {Label: "amount", Value: "1\u202e00.1"},
-		}}}
+		in.Details = []display.View{paying(strings.Repeat("W", 140), "en"), paying("1\u202e00.1", "en")}
 		in.Scopes = append(in.Scopes, scope.Scope{Name: strings.Repeat("s", 100), Description: strings.Repeat("Everything", 50)})
 		p.Consent(w, r, in)
 	})

@@ -3,13 +3,12 @@ package pages
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"unicode"
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
-	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 	"countersign/internal/words"
 )
@@ -59,8 +58,11 @@ type consentView struct {
 	// Username is the signed-in user, Subject the same for the form.
 	Username, Subject string
 	Scopes            []scopeView
-	// Details are the authorization_details, such as one payment.
+	// Details are the authorization_details, such as one payment; Sum is the heading of a single one.
 	Details []detailView
+	Sum     *sumView
+	// Allow and Deny are the labels of its answers, or empty.
+	Allow, Deny display.Sentence
 	// Claims are the names of single requested claims, in words.
 	Claims []string
 	// Resources are the requested resource servers.
@@ -76,29 +78,13 @@ type consentView struct {
 // scopeView is one requested scope.
 type scopeView struct{ Sentence string }
 
-// detailView is one object of authorization_details (RFC 9396), with all its values.
-type detailView struct {
-	Title string
-	Lines []lineView
-}
-
-type lineView struct{ Label, Value string }
-
-// viewDetails shows each value in full: a truncated or sanitised value would not be what is granted, so that unsafe
-// ones are escaped instead.
-func viewDetails(details []rar.View) []detailView {
-	var views []detailView
-	for _, detail := range details {
-		view := detailView{Title: plain(detail.Title, sentenceLimit)}
-		if view.Title == "" {
-			view.Title = plain(detail.Type, idLimit)
-		}
-		for _, line := range detail.Lines {
-			view.Lines = append(view.Lines, lineView{exact(line.Label), exact(line.Value)})
-		}
-		views = append(views, view)
+// alone returns the only object of authorization_details (RFC 9396), whose question is the heading of the page, or an empty one:
+// several are headed each.
+func alone(details []display.View) display.View {
+	if len(details) == 1 {
+		return details[0]
 	}
-	return views
+	return display.View{}
 }
 
 // viewScopes describes scopes in the words of a language: those of the configuration, else, of the scopes of OpenID Connect, ours.
@@ -132,33 +118,84 @@ func viewClaims(l *words.Language, names []string) []string {
 	return views
 }
 
-// exact returns text as it is, or quoted with escapes if it has characters that are invisible or reorder others.
-func exact(text string) string {
-	if plain(text, len(text)) == text {
-		return text
+// detailView is one object of authorization_details, with all its values.
+type detailView struct {
+	Heading display.Sentence
+	Groups  []groupView
+}
+
+// groupView is what is read together. Sees is a list that the group is named after, so that its name is not said twice.
+type groupView struct {
+	Label string
+	Sees  []display.Item
+	Lines []display.Line
+}
+
+func viewDetails(details []display.View) []detailView {
+	var views []detailView
+	for _, detail := range details {
+		view := detailView{Heading: detail.Heading}
+		for _, group := range detail.Groups {
+			shown := groupView{Label: group.Label}
+			for _, line := range group.Lines {
+				if len(line.Items) > 0 && line.Label == group.Label {
+					shown.Sees = append(shown.Sees, line.Items...)
+					continue
+				}
+				shown.Lines = append(shown.Lines, line)
+			}
+			view.Groups = append(view.Groups, shown)
+		}
+		views = append(views, view)
 	}
-	return strconv.QuoteToASCII(text)
+	return views
+}
+
+// sumView is the question of a page around its amount, which is the largest; without one all of it is After.
+type sumView struct {
+	Before display.Sentence
+	Amount string
+	After  display.Sentence
+}
+
+// viewSum finds the amount of a question; it is nil without a question.
+func viewSum(question display.Sentence) *sumView {
+	if len(question) == 0 {
+		return nil
+	}
+	for i, part := range question {
+		switch part.Role {
+		case display.Amount, display.LimitPeriod, display.LimitPayment:
+			return &sumView{Before: question[:i], Amount: part.Text, After: question[i+1:]}
+		}
+	}
+	return &sumView{After: question}
 }
 
 // Consent implements [authorize.Pages].
 func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Interaction) {
-	l := p.language(r, in.UILocales)
+	l := p.languageOf(r, in.Language, in.UILocales)
+	one := alone(in.Details)
 	view := consentView{
 		Client: viewClient(l, in.Client), FormToken: in.FormToken,
 		Username: plain(in.SignedIn.Username, nameLimit), Subject: in.SignedIn.Subject,
 		Scopes: viewScopes(l, in.Scopes), Details: viewDetails(in.Details), Claims: viewClaims(l, in.Claims),
+		Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
 		RedirectHost: plain(in.Client.RedirectHost, hostLimit),
 	}
 	if view.Username == "" {
 		view.Username = plain(in.SignedIn.Subject, nameLimit)
 	}
-	if in.GrantLifetime > 0 {
+	if in.GrantLifetime > 0 && !display.Once(in.Details, in.Scopes) {
 		view.Lifetime, view.Until = l.Duration(in.GrantLifetime), l.Date(p.now().Add(in.GrantLifetime))
 	}
 	for _, resource := range in.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
-	title := l.Text("consent.heading", "client", view.Client.Name)
+	title := one.Heading.String()
+	if title == "" {
+		title = l.Text("consent.heading", "client", view.Client.Name)
+	}
 	switch in.Problem.Code {
 	case browser.AnotherUser:
 		view.Notice = l.Text("problem.another_user")

@@ -9,6 +9,7 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/device"
+	"countersign/fapi/rar/display"
 	"countersign/internal/words"
 )
 
@@ -98,7 +99,12 @@ type requestView struct {
 	BindingMessage string
 	Scopes         []scopeView
 	Details        []detailView
-	Resources      []string
+	// Heading is that of a single one, Sum the same around its amount; Lines are those of each in the list; Allow and Deny are the
+	// labels of the answers of a single one.
+	Heading, Allow, Deny display.Sentence
+	Lines                []display.Sentence
+	Sum                  *sumView
+	Resources            []string
 	// Asked is when it was made, Left the time left to decide it, and Lifetime the lifetime of the grant, or empty.
 	Asked, Left, Lifetime string
 	// Soon reports whether little time is left.
@@ -109,15 +115,20 @@ type requestView struct {
 const soon = 3 * time.Minute
 
 func (p *Pages) viewRequest(l *words.Language, request backchannel.View) requestView {
+	one := alone(request.Details)
 	view := requestView{
-		ID: request.Reference, Client: viewClient(l, request.Client), BindingMessage: exact(request.Message),
+		ID: request.Reference, Client: viewClient(l, request.Client), BindingMessage: display.Exact(request.Message),
 		Scopes: viewScopes(l, request.Scopes), Details: viewDetails(request.Details),
+		Heading: one.Heading, Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
 		Asked: words.Capital(l.When(request.CreatedAt, p.now())), Left: l.Text("duration.over"),
+	}
+	for _, detail := range request.Details {
+		view.Lines = append(view.Lines, detail.Line)
 	}
 	for _, resource := range request.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
-	if request.GrantLifetime > 0 {
+	if request.GrantLifetime > 0 && !request.Once() {
 		view.Lifetime = l.Duration(request.GrantLifetime)
 	}
 	if left := request.ExpiresAt.Sub(p.now()); left > 0 {
@@ -192,7 +203,7 @@ func deviceNotice(l *words.Language, notice device.NoticeCode) string {
 
 // SignIn implements [device.Pages].
 func (d DevicePages) SignIn(w http.ResponseWriter, r *http.Request, page device.Page) {
-	l := d.pages.language(r, "")
+	l := d.pages.languageOf(r, page.Language, "")
 	part := d.pages.part(l, page)
 	if plain(page.Username, maxUsername) == page.Username {
 		part.Username = page.Username
@@ -202,7 +213,7 @@ func (d DevicePages) SignIn(w http.ResponseWriter, r *http.Request, page device.
 
 // Home implements [device.Pages].
 func (d DevicePages) Home(w http.ResponseWriter, r *http.Request, page device.Page) {
-	l := d.pages.language(r, "")
+	l := d.pages.languageOf(r, page.Language, "")
 	view := deviceHomeView{
 		devicePart: d.pages.part(l, page), Asked: page.Asked, Now: l.When(d.pages.now(), d.pages.now()), Heading: l.Text("home.nothing"),
 		WebPushKey: page.WebPushKey, Endpoints: strings.Join(page.WebPushEndpoints, " "),
@@ -219,7 +230,7 @@ func (d DevicePages) Home(w http.ResponseWriter, r *http.Request, page device.Pa
 
 // Request implements [device.Pages].
 func (d DevicePages) Request(w http.ResponseWriter, r *http.Request, page device.Page) {
-	l := d.pages.language(r, "")
+	l := d.pages.languageOf(r, page.Language, "")
 	view := deviceRequestView{
 		devicePart: d.pages.part(l, page), Request: d.pages.viewRequest(l, *page.Request),
 		Waiting: page.Request.State == backchannel.Waiting, Approve: page.Approve,
@@ -234,13 +245,16 @@ func (d DevicePages) Request(w http.ResponseWriter, r *http.Request, page device
 		view.Heading, view.Sentence = l.Text("request.expired"), l.Text("request.expired_sentence")
 	default:
 		view.Heading, view.Sentence = l.Text("request.waiting"), l.Text("request.waiting_sentence")
+		if len(view.Request.Heading) > 0 {
+			view.Heading = view.Request.Heading.String()
+		}
 	}
 	d.pages.renderDevice(w, r, page, shown{language: l, page: "device_request", body: view}, view.Heading)
 }
 
 // Settings implements [device.Pages].
 func (d DevicePages) Settings(w http.ResponseWriter, r *http.Request, page device.Page) {
-	l := d.pages.language(r, "")
+	l := d.pages.languageOf(r, page.Language, "")
 	if page.Removing != nil {
 		view := deviceRemoveView{devicePart: d.pages.part(l, page), Removing: viewPasskey(l, *page.Removing), Remove: page.Remove}
 		d.pages.renderDevice(w, r, page, shown{language: l, page: "device_remove", body: view}, l.Text("remove.heading"))

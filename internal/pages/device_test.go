@@ -13,6 +13,7 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/device"
+	"countersign/fapi/rar/display"
 )
 
 // onDevice is a request that waits.
@@ -119,7 +120,7 @@ func TestDeviceDecisionIsFree(t *testing.T) {
 // TestDeviceStates: only what waits can be decided, and each state says what it is.
 func TestDeviceStates(t *testing.T) {
 	for state, want := range map[backchannel.State]string{
-		backchannel.Waiting: "Did you ask for this?", backchannel.Approved: "This was approved", backchannel.Denied: "This was denied",
+		backchannel.Waiting: "Somebody asks for this in your name", backchannel.Approved: "This was approved", backchannel.Denied: "This was denied",
 		backchannel.Expired: "The time for this decision is over",
 	} {
 		page := onDevice()
@@ -136,7 +137,7 @@ func TestDeviceHostileTexts(t *testing.T) {
 	page := onDevice()
 	page.Request.Client.Name = "Your Bank \u202egninrael\u202c <script>alert(1)</script>"
 	page.Request.Message = "a\u202eb<b>"
-	page.Request.Details[0].Lines[0].Value = "1\u202e00.1"
+	page.Request.Details = []display.View{paying("1\u202e00.1 <b>", "en")}
 	page.Passkey, page.Approve = `{"a":"'><script>"}`, `{"a":"'><script>"}`
 	page.Requests = []backchannel.View{*page.Request}
 	for _, name := range []string{"home", "request"} {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"countersign/fapi/browser"
-	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 )
 
@@ -72,7 +72,7 @@ func TestHostileTexts(t *testing.T) {
 			if len(shown) > 200 { // a schema bounds what is shown whole
 				shown = "cut"
 			}
-			in.Details = []rar.View{{Type: "payment", Title: text, Lines: []rar.Line{{Label: shown, Value: shown}}}}
+			in.Details = []display.View{paying(shown, "en")}
 			in.Resources = []string{shown}
 			return consentPage(t, in).Body.String()
 		},

@@ -1,15 +1,17 @@
 package pages
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
-	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 )
 
@@ -56,13 +58,43 @@ func signedIn() authorize.Interaction {
 // payment is an interaction in which one payment is requested.
 func payment() authorize.Interaction {
 	in := signedIn()
-	in.Details = []rar.View{{Type: "payment_initiation", Title: "Make this payment", Lines: []rar.Line{
-		{Label: "creditor account › iban", Value: "DE02100100109307118603"}, {Label: "creditor name", Value: "Merchant A \u202e"},
-		{Label: "instructed amount › amount", Value: "123.50"}, {Label: "instructed amount › currency", Value: "EUR"},
-	}}}
+	in.Details = []display.View{paying("Merchant A \u202e", "en")}
 	in.Claims = []string{"birthdate", "phone_number"}
 	in.Resources = []string{"https://api.orchid.example"}
 	return in
+}
+
+// paying is a payment of the development set-up to a payee, in a language.
+func paying(payee, language string) display.View {
+	return viewOf("payment_initiation", map[string]any{
+		"type": "payment_initiation", "instructedAmount": map[string]string{"amount": "123.50", "currency": "EUR"}, "creditorName": payee,
+		"creditorAccount": map[string]string{"iban": "DE02100100109307118603"}, "remittanceInformationUnstructured": payee,
+	}, language)
+}
+
+// viewOf is an object of a type of the development set-up as it is read.
+func viewOf(name string, object map[string]any, language string) display.View {
+	schema, err := os.ReadFile("../devsetup/authorization-details/" + name + ".json")
+	if err != nil {
+		panic(err)
+	}
+	languages, err := display.NewLanguages(nil, nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	of, err := display.Parse(name, schema, languages)
+	if err != nil {
+		panic(err)
+	}
+	raw, err := json.Marshal(object)
+	if err != nil {
+		panic(err)
+	}
+	view, err := of.View(raw, language, display.Asker{Name: "Orchid Payments"})
+	if err != nil {
+		panic(err)
+	}
+	return view
 }
 
 // signInPage renders the sign-in page.

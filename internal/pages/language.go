@@ -23,6 +23,18 @@ func (p *Pages) language(r *http.Request, wanted string) *words.Language {
 	return p.words.Match(wanted, chosen, r.Header.Get("Accept-Language"))
 }
 
+// languageOf returns the language that the server chose for a page, in which the details are that it binds decisions to; without
+// one it is that of [Pages.language].
+func (p *Pages) languageOf(r *http.Request, chosen, wanted string) *words.Language {
+	if chosen != "" {
+		return p.words.Match(chosen)
+	}
+	return p.language(r, wanted)
+}
+
+// Language chooses the language of a page; wanted is the client's ui_locales.
+func (p *Pages) Language(r *http.Request, wanted string) string { return p.language(r, wanted).Tag }
+
 // menuEntry is an entry of the menu, rendered but for the query of the page: every page has as many as there are languages.
 type menuEntry struct{ before, after template.HTML }
 

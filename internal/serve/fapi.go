@@ -17,6 +17,8 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
+	"countersign/fapi/rar/ready"
 	"countersign/fapi/registration"
 	"countersign/fapi/request"
 	"countersign/fapi/scope"
@@ -57,6 +59,10 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	settings.Store, settings.Signer, settings.AuditChain = s.store, s.keys.Signer, s.chain
 	settings.Hung, settings.Shared, settings.Passwords = s.keys.Tokens.Hung, shared, passwords
 	settings.Interactor, settings.DevicePages = interactor, shown.Device()
+	settings.Language = shown.Language
+	if settings.Languages, err = display.NewLanguages(shown.Locales(), nil, nil); err != nil {
+		return fapi.Config{}, err
+	}
 	settings.Assets, settings.StrayPages, settings.CertificateRefused = assets, shown, s.certificateRefused
 	return settings, nil
 }
@@ -147,13 +153,12 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 	}
 	var problems []error
 	for i, known := range c.AuthorizationDetails {
-		one := rar.Type{Type: known.Type, Title: known.Title}
-		var err error
-		if one.Schema, err = os.ReadFile(known.SchemaFile.Path()); err == nil {
-			_, err = rar.NewTypes([]rar.Type{one})
+		one, key, err := detailType(known)
+		if err == nil {
+			_, err = rar.NewTypes([]rar.Type{one}, settings.Languages)
 		}
 		if err != nil {
-			problems = append(problems, fmt.Errorf("authorization_details[%d].schema_file: %s", i, strings.TrimPrefix(err.Error(), "fapi: ")))
+			problems = append(problems, fmt.Errorf("authorization_details[%d].%s: %s", i, key, strings.TrimPrefix(err.Error(), "fapi: ")))
 		}
 		settings.AuthorizationDetailTypes = append(settings.AuthorizationDetailTypes, one)
 	}
@@ -167,6 +172,17 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 	settings.Backchannel, backchannel = backchannelSettings(c.CIBA, now)
 	settings.OutboundRoots, outbound = outboundRoots(c.Outbound.CAFile)
 	return errors.Join(append(problems, backchannel, outbound)...)
+}
+
+// detailType reads a type of authorization_details: a ready one, or that of a file; key names which.
+func detailType(known config.AuthorizationDetail) (one rar.Type, key string, err error) {
+	one.Type = known.Type
+	if known.Ready != "" {
+		one.Schema, err = ready.Schema(known.Ready, known.Type)
+		return one, "ready", err
+	}
+	one.Schema, err = os.ReadFile(known.SchemaFile.Path())
+	return one, "schema_file", err
 }
 
 // passwords authenticate users by the built-in directory.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/fapi/rar/ready"
 	"countersign/internal/config"
 	"countersign/internal/devsetup/setuptest"
 	"countersign/internal/serve"
@@ -224,6 +225,9 @@ func TestRefusesToStart(t *testing.T) {
 		{"no outbound authority", func(c *config.Config) { c.Outbound.CAFile = config.File(file("out", "")) }, "outbound.ca_file: "},
 		{"no key for pings", func(c *config.Config) { c.CIBA.PingKeys = config.Secret(file("ping", "hunter2\n")) }, "ciba.ping_keys_file: "},
 		{"headers for traces", func(c *config.Config) { c.Telemetry.OTLPHeaders = config.Secret(file("otlp", "no header\n")) }, "telemetry.otlp_headers_file: "},
+		{"a schema in which something is hidden", func(c *config.Config) {
+			c.AuthorizationDetails[0].SchemaFile = config.File(file("hidden.json", `{"type":"object","additionalProperties":false,"properties":{"secret":{"type":"string"}}}`))
+		}, `authorization_details[0].schema_file: the authorization_details type "account_information": its schema: /x-display is missing; add it`},
 		{"a schema that is missing", func(c *config.Config) { c.AuthorizationDetails[0].SchemaFile = "absent.json" }, "authorization_details[0].schema_file: "},
 		{"an ingress without networks", func(c *config.Config) { c.ListenMTLS.Source = "rfc9440" }, "listen_mtls."},
 	} {
@@ -236,6 +240,9 @@ func TestRefusesToStart(t *testing.T) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 		})
+	}
+	for _, name := range ready.Names() {
+		good.AuthorizationDetails = append(good.AuthorizationDetails, config.AuthorizationDetail{Type: "ready-" + name, Ready: name})
 	}
 	server := start(t, &good)
 	server.stop()

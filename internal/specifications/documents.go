@@ -79,6 +79,7 @@ func titles() map[string]string {
 		"RFC 6750": "Bearer tokens",
 		"RFC 6797": "HTTP Strict Transport Security",
 		"RFC 6890": "Special-purpose address registries",
+		"RFC 6901": "JSON Pointer",
 		"RFC 6960": "OCSP",
 		"RFC 7009": "Token revocation",
 		"RFC 7468": "PEM",

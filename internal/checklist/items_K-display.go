@@ -1,0 +1,19 @@
+package checklist
+
+// display lists what is demanded of the words in which people read authorization_details.
+func display() []Group {
+	return []Group{{"KC", "Consent as people read it", []Item{
+		{ID: "KC-01", Section: "RFC 9396 §5, RFC 6901", Requires: "a type by which something could be granted that nobody is shown stops the start, by its JSON Pointer and the remedy"},
+		{ID: "KC-02", Section: "EU RTS 2018/389 Article 5", Requires: "a payment is read as amount and payee, then in the order of the annotations, in the user's language or the first"},
+		{ID: "KC-03", Section: "RFC 9396 §2.2", Requires: "recurring payments say the most that they can cost, computed exactly, or that there is no limit in all"},
+		{ID: "KC-04", Section: "Unicode CLDR", Requires: "money, dates, lengths and account numbers are written by language, in Latin digits, never rounded or cut"},
+		{ID: "KC-05", Section: "RFC 9396 §5", Requires: "no value of an object is missing from what is read, and different objects are read differently"},
+		{ID: "KC-06", Section: "RFC 9396 §2.2", Requires: "access says what is seen by clusters with their detail, and names the application that asks"},
+		{ID: "KC-07", Section: "EU RTS 2018/389 Article 5", Requires: "amount and payee are in the heading, the title and the list, the amount on the button; one payment shows no lifetime"},
+		{ID: "KC-08", Section: "RFC 9396 §2", Requires: "several objects are headed each, and the page is in the language that the decision is bound to"},
+		{ID: "KC-09", Section: "RFC 9396 §2", Requires: "ready types for the UK, Berlin Group, Brazil and the UAE are complete in each language, and usable by name"},
+		{ID: "KC-10", Section: "EU RTS 2018/389 Article 5", Requires: "a passkey signs, and a form decides, the page as it was read, its language included"},
+		{ID: "KC-11", Section: "EU RTS 2018/389 Article 5", Requires: "approval apps are handed the same words in the language they ask for, and their proof signs in which"},
+		{ID: "KC-12", Section: "RFC 9396 §3", Requires: "consent that was read in another language grants nothing; the page is shown again"},
+	}}}
+}

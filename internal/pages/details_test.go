@@ -1,0 +1,142 @@
+package pages
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"countersign/fapi/authorize"
+	"countersign/fapi/backchannel"
+	"countersign/fapi/rar/display"
+	"countersign/fapi/scope"
+)
+
+// accounts is access to accounts as it is read, in a language.
+func accounts(language string) display.View {
+	return viewOf("account_information", map[string]any{
+		"type": "account_information", "actions": []string{"list_accounts", "read_transactions"},
+		"accounts": []any{map[string]string{"iban": "DE02100100109307118603"}, map[string]string{"iban": "DE19999999990000123456"}},
+	}, language)
+}
+
+// asking is an interaction of the details alone.
+func asking(language string, details ...display.View) authorize.Interaction {
+	in := signedIn()
+	in.Scopes = []scope.Scope{{Name: "openid", Standard: true}}
+	in.Details, in.Language = details, language
+	return in
+}
+
+// textOf is the text of the only element that a pattern finds, its <bdi> and <span> removed.
+func textOf(t *testing.T, body, pattern string) string {
+	t.Helper()
+	found := regexp.MustCompile(`(?s)`+pattern).FindAllStringSubmatch(body, -1)
+	if len(found) != 1 {
+		t.Fatalf("%s is there %d times: %s", pattern, len(found), body)
+	}
+	return regexp.MustCompile(`<[^>]*>`).ReplaceAllString(found[0][1], "")
+}
+
+const (
+	heading     = `<h1[^>]*>(.*?)</h1>`
+	windowTitle = `<title>(.*?)</title>`
+)
+
+// Covers: KC-07. A payment says amount and payee in the heading, in the title and (the amount) on the button, in the language of
+// the page, and shows no lifetime.
+func TestKC07Payment(t *testing.T) {
+	for language, want := range map[string]struct{ question, allow, deny, account string }{
+		"en":    {"Pay €123.50 to Fernhill Cycles?", "Pay €123.50", "Do not pay", "To account"},
+		"pt-BR": {"Pagar €\u00a0123,50 a Fernhill Cycles?", "Pagar €\u00a0123,50", "Não pagar", "Para a conta"},
+		"de":    {"123,50\u00a0€ an Fernhill Cycles zahlen?", "123,50\u00a0€ zahlen", "Nicht zahlen", "Auf das Konto"},
+		"ar":    {"هل تدفع 123.50\u00a0€ إلى Fernhill Cycles؟", "ادفع 123.50\u00a0€", "لا تدفع", "إلى الحساب"},
+	} {
+		view := paying("Fernhill Cycles", language)
+		page := onDevice()
+		page.Language = language
+		page.Request.Details, page.Request.Scopes, page.Request.Language = []display.View{view}, nil, language
+		for name, of := range map[string]struct{ body, allow, deny string }{
+			"consent":        {consentPage(t, asking(language, view)).Body.String(), "allow", "deny"},
+			"device request": {shownOnDevice(t, "request", page).Body.String(), "approve", "deny"},
+		} {
+			t.Run("accepts "+language+" on "+name, func(t *testing.T) {
+				for what, pair := range map[string][2]string{
+					"heading": {textOf(t, of.body, heading), want.question},
+					"allow":   {textOf(t, of.body, `<button[^>]* id="`+of.allow+`"[^>]*>(.*?)</button>`), want.allow},
+					"deny":    {textOf(t, of.body, `<button[^>]* id="`+of.deny+`"[^>]*>(.*?)</button>`), want.deny},
+				} {
+					if pair[0] != pair[1] {
+						t.Errorf("%s is %q, want %q", what, pair[0], pair[1])
+					}
+				}
+				if title := textOf(t, of.body, windowTitle); !strings.HasPrefix(title, want.question) {
+					t.Errorf("the title is %q", title)
+				}
+				for _, text := range []string{want.account, "DE02 1001 0010 9307 1186 03", `lang="` + language + `"`} {
+					if !strings.Contains(of.body, text) {
+						t.Errorf("lacks %q", text)
+					}
+				}
+				for _, text := range []string{"creditorName", "instructedAmount", "payment_initiation", "90 "} {
+					if strings.Contains(of.body, text) {
+						t.Errorf("has %q: %s", text, of.body)
+					}
+				}
+			})
+		}
+		t.Run("accepts "+language+" in the list", func(t *testing.T) {
+			page.Requests = []backchannel.View{*page.Request}
+			line := textOf(t, shownOnDevice(t, "home", page).Body.String(), `<h2><a [^>]*>(.*?)</a></h2>`)
+			if line != view.Line.String() || !strings.Contains(line, "123") || !strings.Contains(line, "Fernhill Cycles") {
+				t.Errorf("%q", line)
+			}
+		})
+	}
+	t.Run("accepts a lifetime beside a scope that lasts", func(t *testing.T) {
+		in := asking("en", paying("Fernhill Cycles", "en"))
+		in.Scopes = append(in.Scopes, scope.Scope{Name: "accounts", Description: "See your accounts"})
+		if body := consentPage(t, in).Body.String(); !strings.Contains(body, "90 days") {
+			t.Error(body)
+		}
+	})
+}
+
+// Covers: KC-08. Access shows what it sees, which accounts and until when; several things are headed each.
+func TestKC08AccessAndSeveral(t *testing.T) {
+	t.Run("accepts access", func(t *testing.T) {
+		body := consentPage(t, asking("en", accounts("en"))).Body.String()
+		if got := textOf(t, body, heading); got != "Share account information with Orchid Payments?" {
+			t.Errorf("%q", got)
+		}
+		for _, text := range []string{
+			"What it will see", "Payments in and out", "who paid or was paid", "DE02 1001 0010 9307 1186 03", "Account (2)", "90 days", ">Share</button>", ">Do not share</button>",
+		} {
+			if !strings.Contains(body, text) {
+				t.Errorf("lacks %q: %s", text, body)
+			}
+		}
+	})
+	t.Run("accepts several, each with its own heading", func(t *testing.T) {
+		in := asking("en", paying("Fernhill Cycles", "en"), accounts("en"))
+		body := consentPage(t, in).Body.String()
+		if got := textOf(t, body, heading); got != "Allow access for Orchid Payments?" {
+			t.Errorf("%q", got)
+		}
+		for _, text := range []string{"<h2>Pay <bdi>€123.50</bdi> to <bdi>Fernhill Cycles</bdi>?</h2>", "<h2>Share account information", ">Allow</button>", "90 days"} {
+			if !strings.Contains(body, text) {
+				t.Errorf("lacks %q: %s", text, body)
+			}
+		}
+	})
+	t.Run("accepts the language that the server has bound, whatever the browser's is", func(t *testing.T) {
+		r := httptest.NewRequest(http.MethodGet, "/interaction/handle", nil)
+		r.Header.Set("Accept-Language", "fr")
+		w := httptest.NewRecorder()
+		newPages(t).Consent(w, r, asking("de", paying("Fernhill Cycles", "de")))
+		if body := w.Body.String(); !strings.Contains(body, `lang="de"`) || strings.Contains(body, "Payer") {
+			t.Error(body)
+		}
+	})
+}
