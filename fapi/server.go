@@ -148,6 +148,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Remember: c.Passwords.Remember, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
+	w.sessions.Evidence = w.evidence
 	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, c.Now)
 	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
 	var err error

@@ -79,6 +79,8 @@ type BackchannelDecision struct {
 	Grant *Grant
 	// Device names the device that decided.
 	Device string
+	// Evidence is stored with the decision.
+	Evidence []Evidence
 }
 
 // BackchannelPoll is what a client learns by polling.

@@ -147,6 +147,8 @@ type Session struct {
 	AMR      []string
 	// ExpiresAt ends the session.
 	ExpiresAt time.Time
+	// Evidence is stored with the session and not given back with it.
+	Evidence []Evidence
 }
 
 // Interaction is one browser working on one request, from the authorization endpoint to the decision.
@@ -163,6 +165,8 @@ type Interaction struct {
 	SignInFailures int
 	CreatedAt      time.Time
 	ExpiresAt      time.Time
+	// Evidence is stored with the interaction and not given back with it.
+	Evidence []Evidence
 }
 
 // Pending is an interaction with what it refers to.
@@ -243,6 +247,8 @@ type AccessToken struct {
 	GrantID string
 	// ExpiresAt ends the token.
 	ExpiresAt time.Time
+	// Evidence is stored with the record and not given back with it.
+	Evidence []Evidence
 }
 
 // RefreshToken is the record of an issued refresh token.
@@ -276,6 +282,8 @@ type Issued struct {
 	AccessToken AccessToken
 	// RefreshToken is nil when none is issued.
 	RefreshToken *RefreshToken
+	// Reuse is stored instead of the evidence of the access token, when a code was consumed before and its grant is revoked.
+	Reuse []Evidence
 }
 
 // Client is a registered client. Metadata is encoded by its owner (RFC 7591 names).
@@ -372,8 +380,8 @@ type Requests interface {
 	// SignIn stores a session and binds the interaction to it. The session that the interaction was bound to
 	// before, if any, is ended.
 	SignIn(ctx context.Context, interaction Digest, session Session) error
-	// SignInFailed counts a wrong password and returns the new count.
-	SignInFailed(ctx context.Context, interaction Digest) (int, error)
+	// SignInFailed counts a wrong password, stores the evidence of it, and returns the new count.
+	SignInFailed(ctx context.Context, interaction Digest, evidence ...Evidence) (int, error)
 	// EndSession ends a session; one that does not exist is no error.
 	EndSession(ctx context.Context, session Digest) error
 	// Finish answers the request: of all callers one wins and the rest get ErrConsumed; ErrExpired when the
@@ -407,11 +415,12 @@ type Grants interface {
 	// and consumes oneTimes, in one transaction; ErrReplayed changes nothing.
 	IssueToken(ctx context.Context, grant Grant, issued AccessToken, oneTimes ...OneTime) error
 	// RevokeGrant ends a grant with its codes and tokens, and deletes the consent of its user and client;
-	// revoking twice is no error. It consumes oneTimes in the same transaction; ErrReplayed changes nothing.
-	RevokeGrant(ctx context.Context, grantID string, oneTimes ...OneTime) error
+	// revoking twice is no error. It stores the evidence, each time, and consumes oneTimes in the same transaction;
+	// ErrNotFound and ErrReplayed change nothing.
+	RevokeGrant(ctx context.Context, grantID string, evidence []Evidence, oneTimes ...OneTime) error
 	// RevokeAccessToken ends one access token, so that AccessGrant answers ErrRevoked or ErrNotFound; an unknown
-	// one is no error. It consumes oneTimes in the same transaction; ErrReplayed changes nothing.
-	RevokeAccessToken(ctx context.Context, token Digest, oneTimes ...OneTime) error
+	// one is no error. It stores the evidence and consumes oneTimes in the same transaction; ErrReplayed changes nothing.
+	RevokeAccessToken(ctx context.Context, token Digest, evidence []Evidence, oneTimes ...OneTime) error
 }
 
 // OneTimes consumes one-time values on their own, where no other verb does.

@@ -88,8 +88,8 @@ func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
 }
 
 // grant adds the grant and its code to finish, and prepares the authorization response. Everything in the response is
-// signed before the request is consumed.
-func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish) (store.Finish, response, error) {
+// signed before the request is consumed. consent is how the user allowed it, for the audit log.
+func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, consent string) (store.Finish, response, error) {
 	if a.client == nil {
 		return store.Finish{}, response{}, errNotApproved
 	}
@@ -103,6 +103,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish) (s
 		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
 		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
 	}
+	finish.Evidence = append(finish.Evidence, h.granted(ctx, finish.Grant, consent))
 	finish.Code = &store.Code{
 		ID: store.IssuedDigest(code), GrantID: finish.Grant.ID, ClientID: a.client.ID,
 		RedirectURI: a.request.RedirectURI, Challenge: a.request.Challenge, JKT: a.request.JKT,

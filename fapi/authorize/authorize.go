@@ -136,7 +136,11 @@ func (h *Handler) openRequest(
 		if satisfied {
 			interaction.Session = opened.Session.ID
 		}
-		h.beginInteraction(w, r, interaction, of.browser)
+		var why func(store.Digest) store.Evidence
+		if opened.Session != nil && !satisfied {
+			why = func(id store.Digest) store.Evidence { return h.stepUp(ctx, caller.ID, id, &checked, opened.Session) }
+		}
+		h.beginInteraction(w, r, interaction, of.browser, why)
 	}
 }
 
@@ -171,7 +175,7 @@ func (o opening) failed(err error) error {
 func (h *Handler) answerSilently(
 	w http.ResponseWriter, r *http.Request, of opening, granted approved, back redirectTarget,
 ) {
-	finish, prepared, err := h.grant(r.Context(), granted, store.Finish{Request: of.id})
+	finish, prepared, err := h.grant(r.Context(), granted, store.Finish{Request: of.id}, "stored")
 	if err != nil {
 		h.redirectError(w, r, back, of.failed(err))
 		return
@@ -191,7 +195,8 @@ func (h *Handler) refusePrompt(
 	if signedIn {
 		refusal = oauth.Errorf(oauth.ConsentRequired, "the user has to decide")
 	}
-	if err := h.store.Finish(r.Context(), store.Finish{Request: of.id}); err != nil {
+	why := h.ended(r.Context(), back.client.ID, store.Digest{}, refusal.Code, refusal.Description)
+	if err := h.store.Finish(r.Context(), store.Finish{Request: of.id, Evidence: []store.Evidence{why}}); err != nil {
 		h.redirectError(w, r, back, of.failed(err))
 		return
 	}

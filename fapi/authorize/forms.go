@@ -128,7 +128,7 @@ func (f *Forms) signInWithPasskey(w http.ResponseWriter, r *http.Request, in Int
 func (f *Forms) tryAgain(
 	w http.ResponseWriter, r *http.Request, in Interaction, actions Actions, problem browser.Problem,
 ) {
-	failures, err := actions.SignInFailed(r.Context())
+	failures, err := actions.SignInFailed(r.Context(), problem.Code)
 	if err != nil {
 		f.failInternally(w, r, in, err)
 		return

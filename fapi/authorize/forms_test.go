@@ -94,7 +94,7 @@ func (a *recorder) SignInWithPasskey(http.ResponseWriter, *http.Request) error {
 	return a.passkeyErr
 }
 
-func (a *recorder) SignInFailed(context.Context) (int, error) {
+func (a *recorder) SignInFailed(context.Context, browser.ProblemCode) (int, error) {
 	a.done = append(a.done, "sign-in failed")
 	a.failures++
 	return a.failures, a.countErr

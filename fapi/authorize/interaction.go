@@ -11,6 +11,7 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
+	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
@@ -41,9 +42,10 @@ type openInteraction struct {
 
 // beginInteraction redirects to the interaction of this browser with a request, and stores it if it is new: who loads the
 // address again goes on with the same one, unless the sign-in that it begins with is another. secret is the value of the
-// browser's cookie, or empty if it was not looked at.
+// browser's cookie, or empty if it was not looked at. evidence, if not nil, is of why the interaction is needed.
 func (h *Handler) beginInteraction(
 	w http.ResponseWriter, r *http.Request, interaction store.Interaction, secret string,
+	evidence func(interaction store.Digest) store.Evidence,
 ) {
 	if err := h.mayOpen(r, digestText(interaction.RequestID)); err != nil {
 		h.showError(w, r, err)
@@ -55,6 +57,9 @@ func (h *Handler) beginInteraction(
 	handle := browser.FormToken(secret, "interaction\x00"+digestText(interaction.RequestID)+"\x00"+digestText(interaction.Session))
 	interaction.ID = store.DigestOf(handle)
 	interaction.Browser = store.DigestOf(secret)
+	if evidence != nil {
+		interaction.Evidence = []store.Evidence{evidence(interaction.ID)}
+	}
 	if err := h.store.BeginInteraction(r.Context(), interaction); err != nil && !errors.Is(err, store.ErrConflict) {
 		h.showError(w, r, err)
 		return
@@ -223,6 +228,7 @@ func viewClient(c *client.Client, redirectURI string) browser.Client {
 func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication) {
 	h := o.handler
 	session, secret := h.sessions.New(a)
+	session.Evidence = []store.Evidence{o.signedIn(r.Context(), a)}
 	if err := h.store.SignIn(r.Context(), o.pending.Interaction.ID, session); err != nil {
 		h.showError(w, r, err)
 		return
@@ -242,8 +248,8 @@ func (o *openInteraction) SignInWithPasskey(w http.ResponseWriter, r *http.Reque
 }
 
 // SignInFailed implements [Actions].
-func (o *openInteraction) SignInFailed(ctx context.Context) (int, error) {
-	failures, err := o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID)
+func (o *openInteraction) SignInFailed(ctx context.Context, reason browser.ProblemCode) (int, error) {
+	failures, err := o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID, o.signInFailed(ctx, reason))
 	if err == nil {
 		o.pending.Interaction.SignInFailures = failures
 	}
@@ -273,7 +279,9 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 			"the user signed in, but not with the acr, or not as the user, that the request demands"))
 		return
 	}
-	finish, prepared, err := h.grant(r.Context(), granted, o.finish())
+	finish := o.finish()
+	finish.Evidence = append(finish.Evidence, o.decided(r.Context(), true))
+	finish, prepared, err := h.grant(r.Context(), granted, finish, "decided")
 	if err != nil {
 		h.showError(w, r, err)
 		return
@@ -293,13 +301,21 @@ func (o *openInteraction) Deny(w http.ResponseWriter, r *http.Request) {
 		o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "nobody signed in: %d sign-ins in a row were refused", MaxSignInFailures))
 		return
 	}
-	o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"))
+	o.end(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"), o.decided(r.Context(), false))
 }
 
-// refuse ends the interaction with an error response.
+// refuse ends the interaction with an error response for a reason that is not the user's decision.
 func (o *openInteraction) refuse(w http.ResponseWriter, r *http.Request, refusal error) {
+	told := oauth.AsError(endpoint.Translate(refusal))
+	o.end(w, r, refusal, o.handler.ended(r.Context(), o.client.ID, o.pending.Interaction.ID, told.Code, told.Description))
+}
+
+// end ends the interaction with an error response, and with the evidence of why.
+func (o *openInteraction) end(w http.ResponseWriter, r *http.Request, refusal error, why store.Evidence) {
 	h := o.handler
-	if err := h.store.Finish(r.Context(), o.finish()); err != nil {
+	finish := o.finish()
+	finish.Evidence = []store.Evidence{why}
+	if err := h.store.Finish(r.Context(), finish); err != nil {
 		h.showError(w, r, over(err))
 		return
 	}

@@ -78,9 +78,9 @@ type Actions interface {
 	// SignInWithPasskey is SignIn by the passkey in the form's parameter "passkey". When it is refused, nothing is written
 	// and the error wraps [browser.ErrPasskeyRefused]; any other error is internal.
 	SignInWithPasskey(w http.ResponseWriter, r *http.Request) error
-	// SignInFailed counts a failed sign-in and returns the new count. At [MaxSignInFailures] the interaction has to be
+	// SignInFailed counts a failed sign-in, records its reason, and returns the new count. At [MaxSignInFailures] the interaction has to be
 	// ended with Deny.
-	SignInFailed(ctx context.Context) (failures int, err error)
+	SignInFailed(ctx context.Context, reason browser.ProblemCode) (failures int, err error)
 	// Allow grants the request and redirects the browser to the client with a code (303).
 	Allow(w http.ResponseWriter, r *http.Request)
 	// Deny redirects the browser to the client with access_denied (303).

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi/event"
 	"countersign/internal/oauth"
 	"countersign/internal/random"
 	"countersign/store"
@@ -173,6 +174,8 @@ type Sessions struct {
 		StartSession(ctx context.Context, session store.Session, replaced store.Digest) error
 		EndSession(ctx context.Context, session store.Digest) error
 	}
+	// Evidence records sign-ins outside of an interaction; nil records none.
+	Evidence *event.Recorder
 	// Remember makes a browser known to the directory of passwords; see [Passwords]. It may be nil.
 	Remember func(ctx context.Context, subject, known string) (string, error)
 	Lifetime time.Duration
@@ -206,6 +209,10 @@ func (s *Sessions) SetCookies(w http.ResponseWriter, r *http.Request, secret str
 // Begin stores a session outside of an interaction and sets its cookie.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authentication) error {
 	session, secret := s.New(a)
+	if s.Evidence != nil {
+		session.Evidence = []store.Evidence{s.Evidence.Event(r.Context(), "", event.SignedIn,
+			"subject", a.Subject, "acr", a.ACR, "amr", strings.Join(a.AMR, " "), "page", "device")}
+	}
 	if err := s.Store.StartSession(r.Context(), session, Session(r)); err != nil {
 		return err
 	}

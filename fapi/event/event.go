@@ -60,6 +60,14 @@ func Of(ctx context.Context) *Event {
 	return &Event{}
 }
 
+// Address is that of the client, as the ingress tells it: an IPv4 address, or the /64 of an IPv6 one; empty outside of [Guard].
+func (e *Event) Address() string {
+	if e.remote == "" {
+		return ""
+	}
+	return address.Network(e.remote)
+}
+
 // Repeating writes a line about the request, or counts it when its client has caused the same before: such as a warning that whoever
 // guesses passwords could repeat at will. write gets the number that the line stands for; 0 is itself.
 func (e *Event) Repeating(what string, write func(repeated int)) {

@@ -47,6 +47,38 @@ func (r *Recorder) SignedBy(
 	return r.evidence(ctx, audit.Event{Kind: kind, ClientID: clientID, Key: key.Thumbprint(), JWK: jwk, Message: message})
 }
 
+// Event makes evidence of a security event, for the verb of the store whose outcome it is; detail has names and values in turn,
+// of which the empty values are left out. The address of the client and the correlation id are added. No secret, and nothing
+// that names a user but the subject, belongs in it: the log outlives the user's erasure.
+func (r *Recorder) Event(ctx context.Context, clientID, name string, detail ...string) store.Evidence {
+	e := Of(ctx)
+	body := append(make([]byte, 0, 512), `{"kind":"`+string(audit.SecurityEvent)+`"`...)
+	body = appendMember(body, ',', "client_id", clientID)
+	body = appendMember(body, ',', "correlation_id", e.CorrelationID)
+	body = append(body, `,"detail"`...)
+	body = appendMember(append(body, ':'), '{', "event", name)
+	for i := 0; i+1 < len(detail); i += 2 {
+		body = appendMember(body, ',', detail[i], detail[i+1])
+	}
+	body = appendMember(body, ',', "address", e.Address())
+	return store.Evidence{Chain: r.Chain, At: r.Now(), Body: append(body, "}}"...)}
+}
+
+// appendMember appends a separator, and a member of a JSON object whose name needs no escapes, unless its value is empty.
+func appendMember(body []byte, separator byte, name, value string) []byte {
+	if value == "" {
+		return body
+	}
+	body = append(append(append(body, separator, '"'), name...), '"', ':')
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(value) // of a string it cannot fail
+			return append(body, quoted...)
+		}
+	}
+	return append(append(append(body, '"'), value...), '"')
+}
+
 func (r *Recorder) evidence(ctx context.Context, logged audit.Event) (store.Evidence, error) {
 	logged.CorrelationID = Of(ctx).CorrelationID
 	body, err := json.Marshal(logged)
@@ -64,26 +96,14 @@ func (r *Recorder) Record(ctx context.Context, evidence ...store.Evidence) error
 // recordTimeout bounds the recording of a security event.
 const recordTimeout = 5 * time.Second
 
-// SecurityEvent records a change of registrations or grants; detail has names and values in turn. The change is
-// already made: a failure to record it is logged only.
+// SecurityEvent records an [Recorder.Event] that no verb of the store takes along. What it is of is already done: a failure to
+// record it is logged only.
 func (r *Recorder) SecurityEvent(ctx context.Context, clientID, name string, detail ...string) {
-	fields := map[string]string{"event": name}
-	for i := 0; i < len(detail); i += 2 {
-		fields[detail[i]] = detail[i+1]
-	}
 	// Also when the client has disconnected.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := r.recordEvent(ctx, audit.Event{Kind: audit.SecurityEvent, ClientID: clientID, Detail: fields}); err != nil {
+	if err := r.Store.Record(ctx, r.Event(ctx, clientID, name, detail...)); err != nil {
 		r.Log.ErrorContext(ctx, "security event not recorded in the audit log",
 			"event", name, "client_id", clientID, "correlation_id", Of(ctx).CorrelationID, "error", err.Error())
 	}
-}
-
-func (r *Recorder) recordEvent(ctx context.Context, logged audit.Event) error {
-	recorded, err := r.evidence(ctx, logged)
-	if err != nil {
-		return err
-	}
-	return r.Store.Record(ctx, recorded)
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
+	"countersign/fapi/event"
 	"countersign/internal/audit"
 	"countersign/internal/auditlog"
 	"countersign/signer"
@@ -25,8 +27,27 @@ func (FailingAudit) Record(context.Context, ...store.Evidence) error { return er
 
 var errFull = errors.New("the disk is full")
 
-// NewEvidence returns the audit events that do adds, in order.
+// ordinary are the events of the ordinary flow, which almost every request has.
+func ordinary(e audit.Event) bool {
+	return slices.Contains([]string{
+		event.SignedIn, event.SignInFailed, event.StepUpRequired, event.ConsentDecided, event.RequestEnded, event.GrantMade,
+		event.TokensIssued, event.GrantRefreshed, event.AccessTokenRevoked,
+	}, e.Detail["event"])
+}
+
+// NewEvidence returns the audit events that do adds, in order, without those of the ordinary flow.
 func (w *World) NewEvidence(t *testing.T, do func()) []audit.Event {
+	t.Helper()
+	return slices.DeleteFunc(w.newEvidence(t, do), ordinary)
+}
+
+// NewEvents returns the security events that do adds, in order: the ordinary ones too.
+func (w *World) NewEvents(t *testing.T, do func()) []audit.Event {
+	t.Helper()
+	return slices.DeleteFunc(w.newEvidence(t, do), func(e audit.Event) bool { return e.Kind != audit.SecurityEvent })
+}
+
+func (w *World) newEvidence(t *testing.T, do func()) []audit.Event {
 	t.Helper()
 	before := len(w.evidence(t))
 	do()

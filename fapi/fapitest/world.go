@@ -248,7 +248,7 @@ func (w *World) RevokeGrantOf(t *testing.T, accessToken string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Store.RevokeGrant(t.Context(), grant.ID); err != nil {
+	if err := w.Store.RevokeGrant(t.Context(), grant.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 }

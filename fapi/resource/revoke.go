@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
 	"countersign/store"
@@ -34,11 +35,12 @@ func (h *Handler) revokeToken(ctx context.Context, c *endpoint.Call, raw string)
 	case token.ClientID != c.Client.ID:
 		return errForeignToken()
 	}
-	return h.config.Store.RevokeAccessToken(ctx, store.IssuedDigest(token.ID), c.OneTimes()...)
+	revoked := h.config.Evidence.Event(ctx, c.Client.ID, event.AccessTokenRevoked, "by", "client")
+	return h.config.Store.RevokeAccessToken(ctx, store.IssuedDigest(token.ID), []store.Evidence{revoked}, c.OneTimes()...)
 }
 
 func (h *Handler) revokeRefreshToken(ctx context.Context, c *endpoint.Call, raw string) error {
-	refresh, _, err := h.config.Store.RefreshGrant(ctx, store.DigestOf(raw))
+	refresh, granted, err := h.config.Store.RefreshGrant(ctx, store.DigestOf(raw))
 	switch {
 	case errors.Is(err, store.ErrNotFound) && h.config.Tokens.IsIDToken(ctx, raw):
 		return oauth.Errorf(oauth.UnsupportedTokenType, "an ID token cannot be revoked; it ends by itself")
@@ -49,11 +51,9 @@ func (h *Handler) revokeRefreshToken(ctx context.Context, c *endpoint.Call, raw 
 	case refresh.ClientID != c.Client.ID:
 		return errForeignToken()
 	}
-	if err := h.config.Store.RevokeGrant(ctx, refresh.GrantID, c.OneTimes()...); err != nil {
-		return err
-	}
-	h.config.Evidence.SecurityEvent(ctx, c.Client.ID, "grant_revoked", "grant", refresh.GrantID)
-	return nil
+	revoked := h.config.Evidence.Event(ctx, c.Client.ID, event.GrantRevoked,
+		"by", "client", "grant", refresh.GrantID, "subject", granted.Subject)
+	return h.config.Store.RevokeGrant(ctx, refresh.GrantID, []store.Evidence{revoked}, c.OneTimes()...)
 }
 
 // errForeignToken is the error for a token of another client (RFC 7009 §2.1).

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
 	"countersign/store"
@@ -13,9 +14,10 @@ import (
 
 // cibaGrant exchanges an auth_req_id for tokens (CIBA Core §10.1).
 type cibaGrant struct {
-	store   Store
-	issuing issuing
-	await   func(ctx context.Context, id store.Digest) bool
+	store    Store
+	issuing  issuing
+	evidence *event.Recorder
+	await    func(ctx context.Context, id store.Digest) bool
 	// tolerance is how much earlier than the announced interval a poll may arrive.
 	tolerance time.Duration
 	now       func() time.Time
@@ -40,6 +42,8 @@ func (g *cibaGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.C
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
+	issued.AccessToken.Evidence = []store.Evidence{g.evidence.Event(ctx, c.Client.ID, event.TokensIssued,
+		"grant", granted.ID, "subject", granted.Subject, "grant_type", "ciba")}
 	err = g.store.RedeemBackchannel(ctx, digest, issued, c.OneTimes()...)
 	if errors.Is(err, store.ErrExpired) {
 		return endpoint.Answer{}, expiredRequest(err)

@@ -52,6 +52,9 @@ func (g *codeGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.C
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
+	issued.AccessToken.Evidence = []store.Evidence{g.evidence.Event(ctx, c.Client.ID, event.TokensIssued,
+		"grant", granted.ID, "subject", granted.Subject, "grant_type", "authorization_code")}
+	issued.Reuse = []store.Evidence{g.reused(ctx, granted)}
 	if err := g.store.RedeemCode(ctx, digest, issued, c.OneTimes()...); err != nil {
 		return endpoint.Answer{}, consumeError("code", err)
 	}
@@ -94,9 +97,13 @@ func (g *codeGrant) usedTwice(ctx context.Context, c *endpoint.Call, code store.
 	if err := c.ConsumeOneTimes(ctx); err != nil {
 		return err
 	}
-	err := g.store.RedeemCode(ctx, code.ID, store.Issued{})
-	g.evidence.SecurityEvent(ctx, c.Client.ID, "code_used_twice", "grant", granted.ID)
-	return consumeError("code", err)
+	reuse := []store.Evidence{g.reused(ctx, granted)}
+	return consumeError("code", g.store.RedeemCode(ctx, code.ID, store.Issued{Reuse: reuse}))
+}
+
+// reused is the evidence that a code was used twice, which revokes its grant.
+func (g *codeGrant) reused(ctx context.Context, granted store.Grant) store.Evidence {
+	return g.evidence.Event(ctx, granted.ClientID, event.CodeUsedTwice, "grant", granted.ID, "subject", granted.Subject)
 }
 
 // mismatch returns what of the request does not match the code, or "".

@@ -3,9 +3,11 @@ package token
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
 	"countersign/store"
@@ -14,10 +16,11 @@ import (
 // credentialsGrant issues an access token to the client itself (RFC 6749 §4.4). It has no user,
 // so that scopes about users are refused, and no refresh token (§4.4.3).
 type credentialsGrant struct {
-	store   store.Grants
-	tokens  *tokens.Issuer
-	checker *request.Checker
-	now     func() time.Time
+	store    store.Grants
+	tokens   *tokens.Issuer
+	checker  *request.Checker
+	evidence *event.Recorder
+	now      func() time.Time
 }
 
 // redeem validates, signs, records, releases.
@@ -44,6 +47,8 @@ func (g *credentialsGrant) redeem(
 		return endpoint.Answer{}, err
 	}
 	granted.ExpiresAt = issued.Record.ExpiresAt
+	issued.Record.Evidence = []store.Evidence{g.evidence.Event(ctx, c.Client.ID, event.GrantMade,
+		"grant", granted.ID, "scope", strings.Join(read.Scopes, " "), "grant_type", "client_credentials")}
 	if err := g.store.IssueToken(ctx, granted, issued.Record, c.OneTimes()...); err != nil {
 		return endpoint.Answer{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
 	"countersign/store"
@@ -17,9 +18,10 @@ import (
 // 2.0 Security Profile §5.3.2.1-9); it is bound to the client, whose key or certificate may have changed since (RFC
 // 9449 §5, RFC 8705 §4).
 type refreshGrant struct {
-	store  store.Grants
-	tokens *tokens.Issuer
-	now    func() time.Time
+	store    store.Grants
+	tokens   *tokens.Issuer
+	evidence *event.Recorder
+	now      func() time.Time
 }
 
 // redeem validates, signs, records, releases.
@@ -53,6 +55,8 @@ func (g *refreshGrant) redeem(
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
+	issued.Record.Evidence = []store.Evidence{g.evidence.Event(ctx, c.Client.ID, event.GrantRefreshed,
+		"grant", granted.ID, "subject", granted.Subject, "scope", strings.Join(scopes, " "))}
 	if err := g.store.Refresh(ctx, digest, issued.Record, c.OneTimes()...); err != nil {
 		return endpoint.Answer{}, consumeError("refresh token", err)
 	}

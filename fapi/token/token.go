@@ -68,10 +68,10 @@ func New(c Config) *Handler {
 		grantTypes: c.GrantTypes, backChannel: c.BackChannel,
 		grants: map[string]grant{
 			profile.AuthorizationCode: &codeGrant{store: c.Store, issuing: issuing, evidence: c.Evidence, now: c.Now},
-			profile.RefreshToken:      &refreshGrant{store: c.Store, tokens: c.Tokens, now: c.Now},
-			profile.ClientCredentials: &credentialsGrant{store: c.Store, tokens: c.Tokens, checker: c.Checker, now: c.Now},
+			profile.RefreshToken:      &refreshGrant{store: c.Store, tokens: c.Tokens, evidence: c.Evidence, now: c.Now},
+			profile.ClientCredentials: &credentialsGrant{store: c.Store, tokens: c.Tokens, checker: c.Checker, evidence: c.Evidence, now: c.Now},
 			profile.CIBA: &cibaGrant{
-				store: c.Store, issuing: issuing, await: c.AwaitDecision, tolerance: c.PollTolerance, now: c.Now,
+				store: c.Store, issuing: issuing, evidence: c.Evidence, await: c.AwaitDecision, tolerance: c.PollTolerance, now: c.Now,
 			},
 		},
 	}

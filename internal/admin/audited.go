@@ -92,9 +92,13 @@ func (a audited) EraseUser(ctx context.Context, subject string, evidence ...stor
 	return a.Store.EraseUser(ctx, subject, append(evidence, store.Evidence{At: a.now(), Body: body})...)
 }
 
-// RevokeGrant implements store.Grants.
-func (a audited) RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error {
-	return a.done(ctx, a.Store.RevokeGrant(ctx, grantID, oneTimes...), "grant_revoked", "", "grant", grantID)
+// RevokeGrant implements store.Grants. The record and the revocation are one change.
+func (a audited) RevokeGrant(ctx context.Context, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": "grant_revoked", "by": a.by, "grant": grantID}})
+	if err != nil {
+		return err
+	}
+	return a.Store.RevokeGrant(ctx, grantID, append(evidence, store.Evidence{At: a.now(), Body: body}), oneTimes...)
 }
 
 // AddKey implements store.Keys.

@@ -257,7 +257,7 @@ func shared() []Package {
 func around() []Package {
 	return []Package{
 		{"fapi/fapitest", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/rar", "fapi/registration",
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/event", "fapi/rar", "fapi/registration",
 			"fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog", "internal/directory",
 			"internal/jose", "internal/pages", "internal/passkey/passkeytest", "internal/postgrestest",
 			"mtls", "signer", "signer/pkcs11", "softhsm", "store", "store/postgres", "store/sqlite",

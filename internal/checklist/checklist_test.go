@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 491 {
+	if len(seen) != 497 {
 		t.Errorf("%d items", len(seen))
 	}
 }

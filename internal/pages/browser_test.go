@@ -162,7 +162,7 @@ func (e siteActions) SignIn(w http.ResponseWriter, r *http.Request, a browser.Au
 	http.Redirect(w, r, e.site.issuer.URL+r.URL.Path, http.StatusSeeOther)
 }
 
-func (e siteActions) SignInFailed(context.Context) (int, error) {
+func (e siteActions) SignInFailed(context.Context, browser.ProblemCode) (int, error) {
 	e.state.failures++
 	return e.state.failures, nil
 }

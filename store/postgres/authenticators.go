@@ -61,12 +61,13 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 // StartSession stores a sign-in and ends a former one.
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
 	return s.run(ctx, "StartSession", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM sessions WHERE id = @former)
+		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM sessions WHERE id = @former
+			), evidence AS (`+insertEvidence+`)
 			INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (@id, @subject, @auth_time, @acr, @amr, @expires_at)`,
 			s.named(pgx.StrictNamedArgs{
 				"id": session.ID[:], "subject": session.Subject, "auth_time": at(session.AuthTime), "acr": session.ACR,
 				"amr": session.AMR, "expires_at": at(session.ExpiresAt), "former": former[:],
-			}))
+			}).evidence(session.Evidence))
 		return err
 	})
 }

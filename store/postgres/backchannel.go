@@ -92,7 +92,7 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 	arguments := s.named(pgx.StrictNamedArgs{
 		"now": now, "device": d.Device, "request": d.Request[:], "subject": d.Subject, "with_grant": d.Grant != nil,
 		"remembered": now.Add(-store.DenialsLast),
-	}).with(grantArguments(grant))
+	}).with(grantArguments(grant)).evidence(d.Evidence)
 	return s.run(ctx, "DecideBackchannel", func(ctx context.Context, c *pgx.Conn) error {
 		var decided bool
 		if _, err := one(ctx, c, `WITH decided AS (
@@ -112,6 +112,7 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 			), approved AS (
 				UPDATE backchannel_standings s SET denials = 0, denied_at = NULL FROM decided d
 				WHERE @with_grant::boolean AND s.subject = @subject AND s.organisation = d.organisation
+			), evidence AS (`+insertEvidence+` CROSS JOIN decided
 			)
 			SELECT EXISTS (SELECT FROM decided)`, []any{arguments}, &decided); err != nil || decided {
 			return err

@@ -75,7 +75,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 			), `+recordIssued, []any{arguments}, &consumed); err != nil || consumed {
 			return err
 		}
-		return s.unredeemed(ctx, c, code, now, oneTimes)
+		return s.unredeemed(ctx, c, code, now, issued.Reuse, oneTimes)
 	})
 }
 
@@ -89,6 +89,7 @@ const recordIssued = `access AS (
 					@refresh_created_at::timestamptz, @refresh_expires_at::timestamptz, @refresh_revoked_at::timestamptz
 				FROM consumed WHERE @with_refresh::boolean
 			), consumed_values AS (` + insertOneTimes + ` CROSS JOIN consumed` + inOneOrder + `
+			), evidence AS (` + insertEvidence + ` CROSS JOIN consumed
 			)
 			SELECT EXISTS (SELECT FROM consumed)`
 
@@ -102,14 +103,16 @@ func (s *Store) issuedArguments(consumed store.Digest, now time.Time, issued sto
 		"id": consumed[:], "now": now, "access_id": issued.AccessToken.ID[:], "access_expires_at": at(issued.AccessToken.ExpiresAt),
 		"with_refresh": issued.RefreshToken != nil, "refresh_id": refresh.ID[:],
 		"refresh_created_at": at(refresh.CreatedAt), "refresh_expires_at": at(refresh.ExpiresAt), "refresh_revoked_at": at(refresh.RevokedAt),
-	})
+	}).evidence(issued.AccessToken.Evidence)
 }
 
 // unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
 // (RFC 6749 §4.1.2), unless it is the same request again. It is a statement of its own because it must see what the
 // winner of a race has written.
-func (s *Store) unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
-	arguments := s.named(pgx.StrictNamedArgs{"id": code[:], "now": now}).oneTimes(oneTimes)
+func (s *Store) unredeemed(
+	ctx context.Context, c *pgx.Conn, code store.Digest, now time.Time, reuse []store.Evidence, oneTimes []store.OneTime,
+) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": code[:], "now": now}).oneTimes(oneTimes).evidence(reuse)
 	var consumed, expired bool
 	err := get(ctx, c, `WITH code AS (
 			SELECT g.id AS grant_id, g.subject, g.client_id, c.spent_at IS NOT NULL AS consumed, least(c.expires_at, g.expires_at) <= @now AS expired
@@ -119,6 +122,7 @@ func (s *Store) unredeemed(ctx context.Context, c *pgx.Conn, code store.Digest, 
 		), consents_deleted AS (
 			DELETE FROM consents k USING code WHERE code.consumed AND k.subject = code.subject AND k.client_id = code.client_id
 		), consumed_values AS (`+insertOneTimes+` CROSS JOIN code WHERE code.consumed`+inOneOrder+`
+		), evidence AS (`+insertEvidence+` CROSS JOIN code WHERE code.consumed
 		)
 		SELECT consumed, expired FROM code`, []any{arguments}, &consumed, &expired)
 	switch {
@@ -156,7 +160,7 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	arguments := s.named(pgx.StrictNamedArgs{
 		"token": token[:], "now": s.moment(), "access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
-	}).oneTimes(oneTimes)
+	}).oneTimes(oneTimes).evidence(issued.Evidence)
 	return s.run(ctx, "Refresh", func(ctx context.Context, c *pgx.Conn) error {
 		var expired, revoked bool
 		found, err := one(ctx, c, `WITH token AS (
@@ -168,6 +172,7 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 			), access AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM active
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN active`+inOneOrder+`
+			), evidence AS (`+insertEvidence+` CROSS JOIN active
 			)
 			SELECT expired, revoked FROM token`, []any{arguments}, &expired, &revoked)
 		return tokenState(found, expired, revoked, err)
@@ -216,28 +221,31 @@ func tokenState(found, expired, revoked bool, err error) error {
 func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.AccessToken, oneTimes ...store.OneTime) error {
 	arguments := s.named(grantArguments(grant)).with(pgx.StrictNamedArgs{
 		"access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
-	}).oneTimes(oneTimes)
+	}).oneTimes(oneTimes).evidence(issued.Evidence)
 	return s.run(ctx, "IssueToken", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `WITH granted AS (`+insertGrant+`
 			), issued AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (@access_id, @grant_id, @access_expires_at)
+			), evidence AS (`+insertEvidence+`
 			) `+insertOneTimes+inOneOrder, arguments)
 		return err
 	})
 }
 
 // RevokeAccessToken ends one access token.
-func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error {
-	arguments := s.named(pgx.StrictNamedArgs{"token": token[:]}).oneTimes(oneTimes)
+func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"token": token[:]}).oneTimes(oneTimes).evidence(evidence)
 	return s.run(ctx, "RevokeAccessToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM access_tokens WHERE id = @token) `+insertOneTimes+inOneOrder, arguments)
+		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM access_tokens WHERE id = @token
+			), evidence AS (`+insertEvidence+`
+			) `+insertOneTimes+inOneOrder, arguments)
 		return err
 	})
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error {
-	arguments := s.named(pgx.StrictNamedArgs{"id": grantID, "now": s.moment()}).oneTimes(oneTimes)
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": grantID, "now": s.moment()}).oneTimes(oneTimes).evidence(evidence)
 	return s.run(ctx, "RevokeGrant", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		if _, err := one(ctx, c, `WITH ended AS (
@@ -245,6 +253,7 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...sto
 			), consents_deleted AS (
 				DELETE FROM consents k USING ended WHERE k.subject = ended.subject AND k.client_id = ended.client_id
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN ended`+inOneOrder+`
+			), evidence AS (`+insertEvidence+` CROSS JOIN ended
 			) SELECT EXISTS (SELECT FROM ended)`, []any{arguments}, &found); err != nil {
 			return err
 		}

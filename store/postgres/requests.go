@@ -87,9 +87,10 @@ func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error
 	arguments := s.named(pgx.StrictNamedArgs{
 		"id": i.ID[:], "request_id": i.RequestID[:], "browser": i.Browser[:], "session_id": digestOrNull(i.Session),
 		"failures": i.SignInFailures, "created_at": at(i.CreatedAt), "expires_at": at(i.ExpiresAt), "purge_at": i.ExpiresAt.Add(keepFor),
-	})
+	}).evidence(i.Evidence)
 	return s.run(ctx, "BeginInteraction", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, `WITH kept AS (UPDATE requests SET purge_at = @purge_at WHERE id = @request_id AND purge_at <= @expires_at)
+		stored, err := c.Exec(ctx, `WITH kept AS (UPDATE requests SET purge_at = @purge_at WHERE id = @request_id AND purge_at <= @expires_at
+			), evidence AS (`+insertEvidence+` WHERE EXISTS (SELECT FROM requests WHERE id = @request_id))
 			INSERT INTO interactions
 			(id, request_id, browser, session_id, sign_in_failures, created_at, expires_at)
 			SELECT @id::bytea, id, @browser::bytea, @session_id::bytea, @failures::integer, @created_at::timestamptz, @expires_at::timestamptz
@@ -143,7 +144,7 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 	arguments := s.named(pgx.StrictNamedArgs{
 		"interaction": interaction[:], "id": session.ID[:], "subject": session.Subject, "auth_time": at(session.AuthTime),
 		"acr": session.ACR, "amr": session.AMR, "expires_at": at(session.ExpiresAt), "now": s.moment(),
-	})
+	}).evidence(session.Evidence)
 	return s.run(ctx, "SignIn", func(ctx context.Context, c *pgx.Conn) error {
 		var exists, bound bool
 		var batch pgx.Batch
@@ -156,6 +157,7 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 			), stored AS (
 				INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at)
 				SELECT @id::bytea, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz FROM bound
+			), evidence AS (`+insertEvidence+` CROSS JOIN bound
 			)
 			SELECT EXISTS (SELECT FROM interactions WHERE id = @interaction), EXISTS (SELECT FROM bound)`, arguments).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&exists, &bound) })
@@ -171,9 +173,15 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 }
 
 // SignInFailed counts a wrong password.
-func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest) (int, error) {
-	return s.count(ctx, "SignInFailed", `UPDATE interactions SET sign_in_failures = sign_in_failures + 1
-		WHERE id = $1 RETURNING sign_in_failures`, interaction)
+func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest, evidence ...store.Evidence) (count int, err error) {
+	arguments := s.named(pgx.StrictNamedArgs{"id": interaction[:]}).evidence(evidence)
+	err = s.run(ctx, "SignInFailed", func(ctx context.Context, c *pgx.Conn) error {
+		return get(ctx, c, `WITH counted AS (
+				UPDATE interactions SET sign_in_failures = sign_in_failures + 1 WHERE id = @id RETURNING sign_in_failures
+			), evidence AS (`+insertEvidence+` CROSS JOIN counted)
+			SELECT sign_in_failures FROM counted`, []any{arguments}, &count)
+	})
+	return count, err
 }
 
 // EndSession ends a session.

@@ -61,9 +61,7 @@ func (s *Store) StartSession(ctx context.Context, session store.Session, former 
 		if _, err := c.Exec(`DELETE FROM sessions WHERE id = ?`, former[:]); err != nil {
 			return err
 		}
-		_, err := c.Exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
-			session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
-		return conflict(err, store.ErrConflict)
+		return insertSession(c, session)
 	})
 }
 

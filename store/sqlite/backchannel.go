@@ -100,7 +100,10 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		if err != nil {
 			return err
 		}
-		return countDecision(c, d, now)
+		if err := countDecision(c, d, now); err != nil {
+			return err
+		}
+		return insertEvidence(c, d.Evidence)
 	})
 }
 

@@ -44,7 +44,10 @@ func insertCode(c *connection.Conn, code *store.Code) error {
 func insertAccessToken(c *connection.Conn, token store.AccessToken, grantID string) error {
 	_, err := c.Exec(`INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (?, ?, ?)`,
 		token.ID[:], grantID, micros(token.ExpiresAt))
-	return conflict(err, store.ErrConflict)
+	if err != nil {
+		return conflict(err, store.ErrConflict)
+	}
+	return insertEvidence(c, token.Evidence)
 }
 
 // CodeGrant reads a code and its grant.
@@ -73,7 +76,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 			return err
 		}
 		if !consumed {
-			return unredeemed(c, code, now, oneTimes)
+			return unredeemed(c, code, now, issued.Reuse, oneTimes)
 		}
 		if err := insertIssued(c, issued, grantID, clientID); err != nil {
 			return err
@@ -98,7 +101,7 @@ func insertIssued(c *connection.Conn, issued store.Issued, grantID, clientID str
 
 // unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it
 // (RFC 6749 §4.1.2), unless it is the same request again.
-func unredeemed(c *connection.Conn, code store.Digest, now time.Time, oneTimes []store.OneTime) error {
+func unredeemed(c *connection.Conn, code store.Digest, now time.Time, reuse []store.Evidence, oneTimes []store.OneTime) error {
 	var grantID string
 	var consumed bool
 	var end time.Time
@@ -113,6 +116,9 @@ func unredeemed(c *connection.Conn, code store.Digest, now time.Time, oneTimes [
 			return err
 		}
 		if _, err := revoke(c, grantID, now); err != nil {
+			return err
+		}
+		if err := insertEvidence(c, reuse); err != nil {
 			return err
 		}
 		return connection.Keep(store.ErrConsumed)
@@ -212,20 +218,25 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 }
 
 // RevokeAccessToken ends one access token.
-func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) error {
+func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, evidence []store.Evidence, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "RevokeAccessToken", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		_, err := c.Exec(`DELETE FROM access_tokens WHERE id = ?`, token[:])
-		return err
+		if _, err := c.Exec(`DELETE FROM access_tokens WHERE id = ?`, token[:]); err != nil {
+			return err
+		}
+		return insertEvidence(c, evidence)
 	})
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, oneTimes ...store.OneTime) error {
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "RevokeGrant", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
+			return err
+		}
+		if err := insertEvidence(c, evidence); err != nil {
 			return err
 		}
 		revoked, err := revoke(c, grantID, s.moment())

@@ -86,8 +86,11 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error {
 	return s.write(ctx, "BeginInteraction", connection.Several, func(c *connection.Conn) error {
 		stored, err := insertInteraction(c, i)
-		if err != nil || stored > 0 {
+		if err != nil {
 			return err
+		}
+		if stored > 0 {
+			return insertEvidence(c, i.Evidence)
 		}
 		kept, err := c.Exec(`UPDATE requests SET purge_at = ? WHERE id = ?`, micros(i.ExpiresAt.Add(keepFor)), i.RequestID[:])
 		if err != nil {
@@ -96,8 +99,10 @@ func (s *Store) BeginInteraction(ctx context.Context, i store.Interaction) error
 		if kept == 0 {
 			return store.ErrNotFound
 		}
-		_, err = insertInteraction(c, i)
-		return err
+		if _, err = insertInteraction(c, i); err != nil {
+			return err
+		}
+		return insertEvidence(c, i.Evidence)
 	})
 }
 
@@ -161,16 +166,24 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 		if bound == 0 {
 			return existence(c, `SELECT 1 FROM interactions WHERE id = ?`, interaction[:], store.ErrExpired)
 		}
-		_, err = c.Exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
-			session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
-		return conflict(err, store.ErrConflict)
+		return insertSession(c, session)
 	})
 }
 
+// insertSession stores a session with its evidence.
+func insertSession(c *connection.Conn, session store.Session) error {
+	_, err := c.Exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
+	if err != nil {
+		return conflict(err, store.ErrConflict)
+	}
+	return insertEvidence(c, session.Evidence)
+}
+
 // SignInFailed counts a wrong password.
-func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest) (int, error) {
+func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest, evidence ...store.Evidence) (int, error) {
 	return s.count(ctx, "SignInFailed", `UPDATE interactions SET sign_in_failures = sign_in_failures + 1
-		WHERE id = ? RETURNING sign_in_failures`, interaction)
+		WHERE id = ? RETURNING sign_in_failures`, interaction, evidence...)
 }
 
 // EndSession ends a session.
@@ -255,7 +268,7 @@ func existence(c *connection.Conn, query string, key any, otherwise error) error
 }
 
 // count runs an UPDATE that returns a counter of one record.
-func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) (count int, err error) {
+func (s *Store) count(ctx context.Context, verb, query string, id store.Digest, evidence ...store.Evidence) (count int, err error) {
 	err = s.write(ctx, verb, connection.Several, func(c *connection.Conn) error {
 		found, err := c.Update(query, []any{id[:]}, &count)
 		if err != nil {
@@ -264,7 +277,7 @@ func (s *Store) count(ctx context.Context, verb, query string, id store.Digest) 
 		if !found {
 			return store.ErrNotFound
 		}
-		return nil
+		return insertEvidence(c, evidence)
 	})
 	return count, err
 }

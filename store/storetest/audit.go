@@ -53,6 +53,134 @@ func testEvidence(f *fixture) {
 	f.equal(f.waiting("a"), []store.Evidence{recorded, pushed, finished, asked})
 }
 
+// wantEvidence checks that evidence is all that waits for its chain, and has none wait any more.
+func (f *fixture) wantEvidence(chain string, evidence ...store.Evidence) {
+	f.Helper()
+	f.equal(f.waiting(chain), evidence)
+	waiting, err := f.WaitingEvidence(f.Context(), chain, time.Time{}, 9)
+	f.must(err)
+	if len(waiting) == 0 {
+		return
+	}
+	taken := make([]int64, len(waiting))
+	for i, e := range waiting {
+		taken[i] = e.ID
+	}
+	head, err := f.AuditHeads(f.Context())
+	f.must(err)
+	next := uint64(1)
+	if len(head) > 0 {
+		next = head[0].Sequence + 1
+	}
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line(chain, next)}, taken...))
+}
+
+// testSignInEvidence: a sign-in, a failed one and what the browser was asked for are stored with their evidence, or neither is.
+func testSignInEvidence(f *fixture) {
+	began, signedIn, started, failed, lost := f.evidence("a"), f.evidence("a"), f.evidence("a"), f.evidence("a"), f.evidence("a")
+	with := func(session store.Session, evidence ...store.Evidence) store.Session {
+		session.Evidence = evidence
+		return session
+	}
+	request := f.request()
+	interaction := f.interaction(request)
+	interaction.Evidence = []store.Evidence{lost}
+	f.want(f.BeginInteraction(f.Context(), interaction), store.ErrNotFound)
+	f.equal(len(f.waiting("a")), 0)
+	f.must(f.Push(f.Context(), request))
+	interaction.Evidence = []store.Evidence{began}
+	f.must(f.BeginInteraction(f.Context(), interaction))
+	interaction.Evidence = []store.Evidence{lost}
+	f.want(f.BeginInteraction(f.Context(), interaction), store.ErrConflict)
+	f.wantEvidence("a", began)
+
+	_, err := f.SignInFailed(f.Context(), interaction.ID, failed)
+	f.must(err)
+	_, err = f.SignInFailed(f.Context(), f.digest(), lost)
+	f.want(err, store.ErrNotFound)
+	f.wantEvidence("a", failed)
+
+	f.want(f.SignIn(f.Context(), f.digest(), with(f.session(), lost)), store.ErrNotFound)
+	session := with(f.session(), signedIn)
+	f.must(f.SignIn(f.Context(), interaction.ID, session))
+	f.want(f.StartSession(f.Context(), with(session, lost), store.Digest{}), store.ErrConflict)
+	f.wantEvidence("a", signedIn)
+	f.must(f.StartSession(f.Context(), with(f.session(), started), store.Digest{}))
+	f.wantEvidence("a", started)
+}
+
+// testDecisionEvidence: a decision about a backchannel request, and what is issued for it, are stored with their evidence.
+func testDecisionEvidence(f *fixture) {
+	lost, decided, issued := f.evidence("a"), f.evidence("a"), f.evidence("a")
+	request := f.asked()
+	grant := f.grant()
+	decision := store.BackchannelDecision{Request: request.ID, Subject: "another", Grant: &grant, Evidence: []store.Evidence{lost}}
+	f.want(f.DecideBackchannel(f.Context(), decision), store.ErrNotFound)
+	decision.Subject, decision.Evidence = request.Subject, []store.Evidence{decided}
+	f.must(f.DecideBackchannel(f.Context(), decision))
+	f.wantEvidence("a", decided)
+	decision.Evidence = []store.Evidence{lost}
+	f.want(f.DecideBackchannel(f.Context(), decision), store.ErrConsumed)
+	redeemed := f.issued(grant)
+	redeemed.AccessToken.Evidence = []store.Evidence{issued}
+	f.must(f.RedeemBackchannel(f.Context(), request.ID, redeemed))
+	f.wantEvidence("a", issued)
+	redeemed.AccessToken.Evidence = []store.Evidence{lost}
+	f.want(f.RedeemBackchannel(f.Context(), request.ID, redeemed), store.ErrConsumed)
+	f.equal(len(f.waiting("a")), 0)
+}
+
+// testTokenEvidence: what is issued, refreshed, revoked and used twice is stored with its evidence, or neither is.
+func testTokenEvidence(f *fixture) {
+	lost := f.evidence("a")
+	with := func(issued store.Issued, evidence store.Evidence) store.Issued {
+		issued.AccessToken.Evidence = []store.Evidence{evidence}
+		return issued
+	}
+	grant, code := f.withCode()
+	issued := f.issued(grant)
+	oneTime, redeemed, reused := f.oneTime(), f.evidence("a"), f.evidence("a")
+	f.must(f.ConsumeOneTime(f.Context(), oneTime))
+	f.want(f.RedeemCode(f.Context(), code.ID, with(issued, lost), oneTime), store.ErrReplayed)
+	f.equal(len(f.waiting("a")), 0)
+	once := with(issued, redeemed)
+	once.Reuse = []store.Evidence{lost}
+	f.must(f.RedeemCode(f.Context(), code.ID, once))
+	f.wantEvidence("a", redeemed)
+
+	refreshed := f.evidence("a")
+	next := store.AccessToken{ID: f.digest(), GrantID: grant.ID, ExpiresAt: issued.AccessToken.ExpiresAt, Evidence: []store.Evidence{refreshed}}
+	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, next))
+	f.wantEvidence("a", refreshed)
+	next.ID, next.Evidence = f.digest(), []store.Evidence{lost}
+	f.want(f.Refresh(f.Context(), f.digest(), next), store.ErrNotFound)
+
+	dropped := f.evidence("a")
+	f.want(f.RevokeAccessToken(f.Context(), next.ID, []store.Evidence{lost}, oneTime), store.ErrReplayed)
+	f.must(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, []store.Evidence{dropped}))
+	f.wantEvidence("a", dropped)
+
+	again := with(store.Issued{Reuse: []store.Evidence{reused}}, lost)
+	f.want(f.RedeemCode(f.Context(), code.ID, again), store.ErrConsumed)
+	f.wantEvidence("a", reused)
+	f.want(f.Refresh(f.Context(), issued.RefreshToken.ID, next), store.ErrRevoked)
+	f.equal(len(f.waiting("a")), 0)
+
+	revoked := f.evidence("a")
+	f.want(f.RevokeGrant(f.Context(), "no such grant", []store.Evidence{lost}), store.ErrNotFound)
+	f.want(f.RevokeGrant(f.Context(), grant.ID, []store.Evidence{lost}, oneTime), store.ErrReplayed)
+	f.must(f.RevokeGrant(f.Context(), grant.ID, []store.Evidence{revoked}))
+	f.wantEvidence("a", revoked)
+
+	own := f.evidence("a")
+	alone := grant
+	alone.ID, alone.Subject = "alone", ""
+	f.must(f.IssueToken(f.Context(), alone, store.AccessToken{
+		ID: f.digest(), GrantID: alone.ID, ExpiresAt: issued.AccessToken.ExpiresAt, Evidence: []store.Evidence{own},
+	}))
+	f.wantEvidence("a", own)
+}
+
 // testWaitingEvidence: a chain takes its own evidence, what names none, and what has been pending for long.
 func testWaitingEvidence(f *fixture) {
 	own, nobodys, others := f.evidence("a"), f.evidence(""), f.evidence("b")

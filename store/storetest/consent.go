@@ -78,7 +78,7 @@ func testConsentIsForgotten(f *fixture) {
 	session := f.signedIn()
 	f.consented(f.consent())
 	grant, _ := f.withCode()
-	f.must(f.RevokeGrant(f.Context(), grant.ID))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
 	if opened := f.opened(session, nil); opened.Consent != nil {
 		f.Errorf("after RevokeGrant: %v", opened.Consent)
 	}
@@ -235,11 +235,11 @@ func testRevokeWithUses(f *fixture) {
 	grant, issued := f.redeemed()
 	oneTime := f.oneTime()
 	f.must(f.ConsumeOneTime(f.Context(), oneTime))
-	f.want(f.RevokeGrant(f.Context(), grant.ID, oneTime), store.ErrReplayed)
+	f.want(f.RevokeGrant(f.Context(), grant.ID, nil, oneTime), store.ErrReplayed)
 	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 	fresh := f.oneTime()
-	f.must(f.RevokeGrant(f.Context(), grant.ID, fresh))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, nil, fresh))
 	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
 	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)
@@ -251,12 +251,12 @@ func testRevokeAccessToken(f *fixture) {
 	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, second))
 	oneTime := f.oneTime()
 	f.must(f.ConsumeOneTime(f.Context(), oneTime))
-	f.want(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, oneTime), store.ErrReplayed)
+	f.want(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, nil, oneTime), store.ErrReplayed)
 	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 
 	fresh := f.oneTime()
-	f.must(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, fresh))
+	f.must(f.RevokeAccessToken(f.Context(), issued.AccessToken.ID, nil, fresh))
 	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)
 	if _, err := f.AccessGrant(f.Context(), issued.AccessToken.ID); err == nil {
 		f.Error("a token that was revoked is still valid")
@@ -264,5 +264,5 @@ func testRevokeAccessToken(f *fixture) {
 	_, err = f.AccessGrant(f.Context(), second.ID)
 	f.must(err)
 	f.must(f.Refresh(f.Context(), issued.RefreshToken.ID, f.accessToken(grant)))
-	f.must(f.RevokeAccessToken(f.Context(), f.digest()))
+	f.must(f.RevokeAccessToken(f.Context(), f.digest(), nil))
 }

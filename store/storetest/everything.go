@@ -50,7 +50,7 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 
 	e.session = f.signedIn()
 	e.revoked, e.issuedEnded = f.redeemed()
-	f.must(f.RevokeGrant(ctx, e.revoked.ID))
+	f.must(f.RevokeGrant(ctx, e.revoked.ID, nil))
 	e.consent = f.consent()
 	f.consented(e.consent)
 	request := f.pushed()

@@ -1,0 +1,67 @@
+package authorize
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/fapi/browser"
+	"countersign/fapi/event"
+	"countersign/fapi/request"
+	"countersign/store"
+)
+
+// The evidence of the ordinary flow goes with the verb whose outcome it is. It names the user by the subject alone.
+
+// signedIn is the evidence of a sign-in for an interaction.
+func (o *openInteraction) signedIn(ctx context.Context, a browser.Authentication) store.Evidence {
+	return o.handler.evidence.Event(ctx, o.client.ID, event.SignedIn,
+		"subject", a.Subject, "acr", a.ACR, "amr", strings.Join(a.AMR, " "), "interaction", digestText(o.pending.Interaction.ID))
+}
+
+// signInFailed is the evidence of a sign-in that was refused, with the true reason.
+func (o *openInteraction) signInFailed(ctx context.Context, reason browser.ProblemCode) store.Evidence {
+	return o.handler.evidence.Event(ctx, o.client.ID, event.SignInFailed,
+		"reason", string(reason), "failures", strconv.Itoa(o.pending.Interaction.SignInFailures+1),
+		"interaction", digestText(o.pending.Interaction.ID))
+}
+
+// decided is the evidence of what a user decided on the page that was shown.
+func (o *openInteraction) decided(ctx context.Context, allowed bool) store.Evidence {
+	subject := ""
+	if o.session != nil {
+		subject = o.session.Subject
+	}
+	shownAt := ""
+	if o.form != nil {
+		shownAt = o.shown.at.UTC().Format(time.RFC3339)
+	}
+	return o.handler.evidence.Event(ctx, o.client.ID, event.ConsentDecided,
+		"allowed", strconv.FormatBool(allowed), "subject", subject, "shown", o.shown.content, "shown_at", shownAt,
+		"scope", strings.Join(o.request.Scopes, " "), "claims", strings.Join(o.request.ExtraClaims(), " "),
+		"interaction", digestText(o.pending.Interaction.ID))
+}
+
+// ended is the evidence that a request ended with an error that no user chose.
+func (h *Handler) ended(ctx context.Context, clientID string, interaction store.Digest, code, reason string) store.Evidence {
+	named := ""
+	if !interaction.Zero() {
+		named = digestText(interaction)
+	}
+	return h.evidence.Event(ctx, clientID, event.RequestEnded, "error", code, "reason", reason, "interaction", named)
+}
+
+// granted is the evidence of a grant; consent is how it came to be: decided now, or stored before.
+func (h *Handler) granted(ctx context.Context, grant *store.Grant, consent string) store.Evidence {
+	return h.evidence.Event(ctx, grant.ClientID, event.GrantMade,
+		"grant", grant.ID, "subject", grant.Subject, "scope", strings.Join(grant.Scopes, " "), "acr", grant.ACR, "consent", consent)
+}
+
+// stepUp is the evidence that a user who is signed in has to authenticate again, and why.
+func (h *Handler) stepUp(ctx context.Context, clientID string, interaction store.Digest, checked *request.Request, session *store.Session) store.Evidence {
+	return h.evidence.Event(ctx, clientID, event.StepUpRequired,
+		"subject", session.Subject, "acr", session.ACR, "required_acr", strings.Join(checked.EssentialACRs, " "),
+		"prompt", strings.Join(checked.Prompt, " "), "auth_time", session.AuthTime.UTC().Format(time.RFC3339),
+		"interaction", digestText(interaction))
+}

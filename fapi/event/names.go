@@ -1,0 +1,16 @@
+package event
+
+// Names of the security events of the ordinary flow; docs/audit.md has the table of all.
+const (
+	SignedIn           = "signed_in"
+	SignInFailed       = "sign_in_failed"
+	StepUpRequired     = "step_up_required"
+	ConsentDecided     = "consent_decided"
+	RequestEnded       = "request_ended"
+	GrantMade          = "grant_made"
+	TokensIssued       = "tokens_issued"
+	GrantRefreshed     = "grant_refreshed"
+	GrantRevoked       = "grant_revoked"
+	CodeUsedTwice      = "code_used_twice"
+	AccessTokenRevoked = "access_token_revoked"
+)
