@@ -52,7 +52,7 @@ func program() []Package {
 			"internal/oauth", "internal/words",
 		}},
 		{"internal/brand", nil},
-		{"internal/words", nil},
+		{"internal/words", []string{"internal/suggest"}},
 		{"internal/directory", []string{"internal/limit", "internal/queue", "internal/random", "store"}},
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "internal/pause", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
@@ -68,10 +68,10 @@ func program() []Package {
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device",
 			"fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
-			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/ceremony",
+			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand", "internal/ceremony",
 			"internal/config", "internal/database", "internal/directory", "internal/hsm", "internal/jose",
 			"internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
-			"internal/telemetry", "mtls", "store",
+			"internal/telemetry", "internal/words", "mtls", "store",
 		}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/pause", "internal/strictjson",

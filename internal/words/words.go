@@ -7,6 +7,7 @@
 package words
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -16,12 +17,16 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // a container may have no zones of its own
+	"unicode"
 
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
+
+	"countersign/internal/suggest"
 )
 
 //go:embed catalog
@@ -76,104 +81,203 @@ func (m *message) UnmarshalJSON(raw []byte) error {
 func Supported() []string { return []string{"en", "pt-BR", "es", "fr", "de", "ar"} }
 
 // New makes a catalogue of the languages that locales lists, the first for whoever wants none of them. Times are those of
-// zone. override may be nil; otherwise its files LANGUAGE/*.json replace single messages. Errors name a language that there is
-// not, and of a file that cannot be used the key that is wrong.
+// zone. override may be nil; otherwise its files LANGUAGE/*.json replace single messages, or have all messages of a language
+// that is not among [Supported]. The error is [Problems], unless a folder cannot be read.
 func New(locales []string, zone *time.Location, override fs.FS) (*Catalogue, error) {
 	if len(locales) == 0 {
-		return nil, errors.New("words: no language")
+		return nil, Problems{{Text: "no language is listed"}}
 	}
 	c := &Catalogue{}
 	var tags []language.Tag
+	var problems Problems
 	for _, name := range locales {
-		if !slices.Contains(Supported(), name) {
-			return nil, fmt.Errorf("words: there is no catalogue of the language %q; there are %s", name, strings.Join(Supported(), ", "))
+		l, err := load(name, zone, override)
+		if err == nil {
+			c.languages, tags = append(c.languages, l), append(tags, l.tag)
+			continue
 		}
-		tag, err := language.Parse(name)
+		found, ok := errors.AsType[Problems](err)
+		if !ok {
+			return nil, fmt.Errorf("words: %w", err)
+		}
+		problems = append(problems, found...)
+	}
+	if override != nil {
+		strays, err := strays(override, locales)
 		if err != nil {
 			return nil, fmt.Errorf("words: %w", err)
 		}
-		messages := map[string]message{}
-		if err := read(embedded, path.Join("catalog", name), func(key string, text message) error {
-			messages[key] = text
-			return nil
-		}); err != nil {
-			return nil, fmt.Errorf("words: %w", err)
-		}
-		if override != nil {
-			if err := read(override, name, func(key string, text message) error { return replace(messages, key, text) }); err != nil {
-				return nil, fmt.Errorf("words: %w", err)
-			}
-		}
-		l := &Language{Tag: name, Dir: "ltr", tag: tag, zone: zone, messages: messages}
-		l.takeApart()
-		l.Name = l.Text("language.name")
-		if l.Text("language.direction") == "rtl" {
-			l.Dir = "rtl"
-		}
-		c.languages, tags = append(c.languages, l), append(tags, tag)
+		problems = append(problems, strays...)
+	}
+	if len(problems) > 0 {
+		return nil, problems
 	}
 	c.matcher = language.NewMatcher(tags)
 	return c, nil
 }
 
-// maxFile bounds a file of messages, in bytes.
-const maxFile = 1 << 20
-
-// read reads the files of a folder, and hands each message on. A folder that is not there has none.
-func read(files fs.FS, folder string, take func(key string, text message) error) error {
-	entries, err := fs.ReadDir(files, folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// load reads one language.
+func load(name string, zone *time.Location, override fs.FS) (*Language, error) {
+	tag, err := language.Parse(name)
+	if err != nil || tag.String() != name {
+		return nil, Problems{{Text: fmt.Sprintf("%q is not a language; write it as en or pt-BR (BCP 47)", name)}}
 	}
+	messages, err := builtIn(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, entry := range entries {
-		name := path.Join(folder, entry.Name())
-		if entry.IsDir() || path.Ext(name) != ".json" {
-			continue
-		}
-		if info, err := entry.Info(); err != nil || info.Size() > maxFile {
-			return fmt.Errorf("%s: larger than %d bytes, or not readable", name, maxFile)
-		}
-		raw, err := fs.ReadFile(files, name)
+	own := Problems{}
+	if override != nil {
+		overridden, err := read(override, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		var messages map[string]message
-		if err := json.Unmarshal(raw, &messages); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		for _, key := range slices.Sorted(maps.Keys(messages)) {
-			if err := take(key, messages[key]); err != nil {
-				return fmt.Errorf("%s: %s: %w", name, key, err)
-			}
+		own, err = merge(name, messages, overridden)
+		if err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	switch {
+	case len(own) > 0:
+		return nil, own
+	case len(messages) == 0:
+		return nil, Problems{{Text: fmt.Sprintf("there is no catalogue of the language %q; there are %s, and a folder %[1]s may have all messages of it",
+			name, strings.Join(Supported(), ", "))}}
+	}
+	l := &Language{Tag: name, Dir: "ltr", tag: tag, zone: zone, messages: messages}
+	l.takeApart()
+	l.Name = l.Text("language.name")
+	if l.Text(direction) == "rtl" {
+		l.Dir = "rtl"
+	}
+	return l, nil
 }
 
-// replace overrides one message. It may leave placeholders out, and has none of its own.
-func replace(messages map[string]message, key string, text message) error {
-	former, known := messages[key]
-	if !known {
-		return errors.New("there is no such message")
+// builtIn returns the messages that come with the program, or none.
+func builtIn(name string) (map[string]message, error) {
+	messages := map[string]message{}
+	if !slices.Contains(Supported(), name) {
+		return messages, nil
 	}
-	for form, override := range text {
-		if strings.ContainsFunc(override, func(r rune) bool { return r < ' ' }) || strings.TrimSpace(override) == "" {
-			return fmt.Errorf("%s is empty, or has characters that cannot be seen", form)
-		}
-		for _, name := range placeholders(override) {
-			if !slices.Contains(former.placeholders(), name) {
-				return fmt.Errorf("there is no value {%s}; there are %v", name, former.placeholders())
-			}
+	entries, err := read(embedded, path.Join("catalog", name))
+	for _, each := range entries {
+		messages[each.key] = each.text
+	}
+	return messages, err
+}
+
+// direction is the message that says in which direction a language is written.
+const direction = "language.direction"
+
+// merge puts the messages of a bank into those of a language. A language without messages of its own needs all.
+func merge(name string, messages map[string]message, entries []entry) (Problems, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	known, complete := messages, len(messages) > 0
+	if !complete {
+		var err error
+		if known, err = builtIn(Supported()[0]); err != nil {
+			return nil, err
 		}
 	}
-	messages[key] = text
-	return nil
+	problems, from := Problems{}, map[string]entry{}
+	for _, each := range entries {
+		text := ""
+		if before, twice := from[each.key]; twice {
+			text = fmt.Sprintf("is there twice, also in line %d of %s; keep one", before.line, before.file)
+		} else if former, ok := known[each.key]; !ok {
+			text = "there is no such message; " + suggest.Hint(each.key, slices.Collect(maps.Keys(known)), "remove it")
+		} else {
+			text = each.text.wrong(each.key, former)
+		}
+		from[each.key] = each
+		if text != "" {
+			problems = append(problems, Problem{each.file, each.line, each.key, text})
+		}
+	}
+	if complete {
+		for key, each := range from {
+			messages[key] = each.text
+		}
+		return problems, nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(known)) {
+		each, ok := from[key]
+		if !ok {
+			problems = append(problems, Problem{name, 0, key, "is missing: a language that does not come with the server needs every message"})
+		}
+		messages[key] = each.text
+	}
+	return problems, nil
+}
+
+// strays finds what would be passed over: folders of languages that are not offered, and files beside them.
+func strays(files fs.FS, locales []string) (Problems, error) {
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		return nil, err
+	}
+	var problems Problems
+	for _, entry := range entries {
+		name := entry.Name()
+		info, err := fs.Stat(files, name)
+		switch {
+		case strings.HasPrefix(name, "."), slices.Contains(locales, name):
+		case err != nil:
+			return nil, err
+		case info.IsDir():
+			problems = append(problems, Problem{File: name, Text: "is no language of the pages; " +
+				suggest.Hint(name, locales, "they are "+strings.Join(locales, ", "))})
+		case path.Ext(name) == ".json":
+			problems = append(problems, Problem{File: name, Text: "lies in no language's folder; move it into one, such as " + locales[0]})
+		}
+	}
+	return problems, nil
 }
 
 var placeholder = regexp.MustCompile(`\{([a-z_]+)\}`)
+
+// wrong says why a message cannot replace another, or is empty.
+func (m message) wrong(key string, former message) string {
+	values := former.placeholders()
+	for _, form := range slices.Sorted(maps.Keys(m)) {
+		text := m[form]
+		if !slices.Contains(pluralForms(), form) {
+			return fmt.Sprintf("there is no plural form %q; there are %s", form, strings.Join(pluralForms(), ", "))
+		}
+		if strings.ContainsFunc(text, invisible) || strings.TrimSpace(text) == "" {
+			return fmt.Sprintf("the text (%s) is empty, or has characters that cannot be seen", form)
+		}
+		names := placeholders(text)
+		for _, name := range names {
+			if !slices.Contains(values, name) {
+				return fmt.Sprintf("there is no value {%s}; there are %v", name, values)
+			}
+		}
+		for _, name := range values {
+			// One and two may be said without a number.
+			if !slices.Contains(names, name) && (name != "count" || form == other) {
+				return fmt.Sprintf("the value {%s} is missing in the text (%s); put it where it belongs", name, form)
+			}
+		}
+		if strings.Count(text, "{") != strings.Count(text, "}") || len(placeholder.FindAllString(text, -1)) != strings.Count(text, "{") {
+			return `a value is written as {name}, in small letters; other braces cannot be used`
+		}
+	}
+	if key == direction && m[other] != "ltr" && m[other] != "rtl" {
+		return "neither ltr nor rtl"
+	}
+	return ""
+}
+
+// pluralForms are those of Unicode CLDR.
+func pluralForms() []string { return []string{"zero", "one", "two", "few", "many", other} }
+
+// invisible reports whether a character is none that people see, or moves others: marks that join letters are allowed.
+func invisible(r rune) bool {
+	return r == unicode.ReplacementChar || unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
 
 // placeholders returns the names of the values in a text, sorted.
 func placeholders(text string) []string {
@@ -206,28 +310,62 @@ func (c *Catalogue) Tags() []string {
 	return tags
 }
 
-// maxWanted bounds how many languages of one list are looked at.
-const maxWanted = 16
-
 // Match returns the language that fits the first of several lists that any fits: tags separated by spaces (ui_locales of OpenID
 // Connect Core §3.1.2.1) or a list with weights (Accept-Language, RFC 9110 §12.5.4). Without any it is the first language.
 func (c *Catalogue) Match(lists ...string) *Language {
 	for _, list := range lists {
-		if list == "" || len(list) > 1000 {
+		wanted := wantedLanguages(list)
+		if len(wanted) == 0 {
 			continue
 		}
-		wanted, _, err := language.ParseAcceptLanguage(strings.Join(strings.Fields(list), ","))
-		if strings.ContainsAny(list, ",;") {
-			wanted, _, err = language.ParseAcceptLanguage(list)
-		}
-		if err != nil || len(wanted) == 0 {
-			continue
-		}
-		if _, at, confidence := c.matcher.Match(wanted[:min(len(wanted), maxWanted)]...); confidence > language.No {
+		if _, at, confidence := c.matcher.Match(wanted...); confidence > language.No {
 			return c.languages[at]
 		}
 	}
 	return c.languages[0]
+}
+
+// maxList bounds a list of languages, in bytes, and maxWanted how many of one list are looked at.
+const (
+	maxList   = 1000
+	maxWanted = 16
+)
+
+// wantedLanguages reads a list, the best first. What is no language is passed over: the others still count.
+func wantedLanguages(list string) []language.Tag {
+	if list == "" || len(list) > maxList {
+		return nil
+	}
+	parts := strings.Fields(list)
+	if strings.ContainsAny(list, ",;") {
+		parts = strings.Split(list, ",")
+	}
+	type weighted struct {
+		tag    language.Tag
+		weight float64
+	}
+	var wanted []weighted
+	for _, part := range parts[:min(len(parts), maxWanted)] {
+		name, parameter, given := strings.Cut(part, ";")
+		tag, err := language.Parse(strings.TrimSpace(name))
+		if err != nil {
+			continue
+		}
+		weight := 1.0
+		if given {
+			_, value, _ := strings.Cut(parameter, "=")
+			if weight, err = strconv.ParseFloat(strings.TrimSpace(value), 64); err != nil || !(weight > 0) {
+				continue
+			}
+		}
+		wanted = append(wanted, weighted{tag, weight})
+	}
+	slices.SortStableFunc(wanted, func(a, b weighted) int { return cmp.Compare(b.weight, a.weight) })
+	tags := make([]language.Tag, len(wanted))
+	for i, each := range wanted {
+		tags[i] = each.tag
+	}
+	return tags
 }
 
 // Text returns a message. pairs are names and values, alternately; the value of "count" chooses the plural form. A message

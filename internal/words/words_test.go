@@ -58,6 +58,8 @@ func TestKD02Languages(t *testing.T) {
 	for lists, want := range map[string]string{
 		"pt": "pt-BR", "pt-PT": "pt-BR", "de-AT,en;q=0.5": "de", "fr-CA es": "fr", "xx|ar-EG": "ar", "": "en", "zh": "en",
 		"en;q=0.1, es;q=0.9": "es", "*": "en", "\x00": "en", "|es": "es",
+		"xx de": "de", "fr;q=0.3, es;q=0.9, xx": "es", "de;q=0, fr;q=0.1": "fr", "de;q=x, fr;q=0.1": "fr", "de;q=NaN,fr;q=0.2": "fr", "en-US,en;q=0.9,de;q=0.8": "en",
+		"fr ; q=0.3 , es ; q=0.9": "es", "de;q=0.5,fr;q=0.5": "de", "zz,zz,zz,zz,zz,zz,zz,zz,zz,zz,zz,zz,zz,zz,zz,zz,de": "en",
 	} {
 		t.Run("accepts "+lists, func(t *testing.T) {
 			if got := c.Match(strings.Split(lists, "|")...).Tag; got != want {
@@ -67,8 +69,8 @@ func TestKD02Languages(t *testing.T) {
 	}
 	day := time.Date(2027, 2, 27, 18, 46, 0, 0, time.UTC)
 	for tag, want := range map[string]string{
-		"en": "27 February 2027|today at 19:46|Berlin time|2 days", "pt-BR": "27 de fevereiro de 2027|hoje às 19:46|horário de Berlin|2 dias",
-		"ar": "27 فبراير 2027|اليوم 19:46|توقيت Berlin|يومان", "de": "27. Februar 2027|heute um 19:46|Zeit in Berlin|2 Tage",
+		"en": "27 February 2027|today at 19:46|Berlin time|2 days", "pt-BR": "27 de fevereiro de 2027|hoje às 19:46|horário de Berlim|2 dias",
+		"ar": "27 فبراير 2027|اليوم 19:46|توقيت برلين|يومان", "de": "27. Februar 2027|heute um 19:46|Zeit in Berlin|2 Tage",
 	} {
 		t.Run("accepts times in "+tag, func(t *testing.T) {
 			l := c.Match(tag)
