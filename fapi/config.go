@@ -85,6 +85,8 @@ type Config struct {
 	// DevicePages are the pages on which users decide backchannel requests, and manage their passkeys and applications;
 	// nil serves none.
 	DevicePages device.Pages
+	// UILocales are the languages of the pages (BCP 47), for the discovery document; empty says nothing of them.
+	UILocales []string
 	// StrayPages are for browsers at addresses without a page; with nil they get the errors of other clients.
 	StrayPages browser.StrayPages
 	// StrictTransport is the header Strict-Transport-Security of every response (RFC 6797 §6.1); two years for this host

@@ -112,7 +112,7 @@ func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.
 	c := w.config
 	settings := discovery.Config{
 		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details,
-		ACRValues:      c.ACRNames.Supported(w.acrs),
+		ACRValues: c.ACRNames.Supported(w.acrs), UILocales: c.UILocales,
 		ResourceScopes: resourceScopes, ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer,
 		JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
 	}

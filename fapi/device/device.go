@@ -50,6 +50,8 @@ type Asset struct {
 	Path        string
 	ContentType string
 	Body        []byte
+	// Immutable reports that another content will have another path.
+	Immutable bool
 }
 
 // Config is the configuration of a [Handler].
@@ -187,7 +189,13 @@ func serveAsset(asset Asset) func(http.ResponseWriter, *http.Request) {
 		header := w.Header()
 		header.Set("Content-Type", asset.ContentType)
 		header.Set("Cache-Control", "public, max-age=300")
+		if asset.Immutable {
+			header.Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
 		header.Set("Content-Security-Policy", "default-src 'none'")
+		if asset.ContentType == "image/svg+xml" { // its own style, and no script for whoever opens it by itself
+			header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox")
+		}
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		_, _ = w.Write(asset.Body) // response already started; error ignored
 	}

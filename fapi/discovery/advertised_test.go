@@ -218,5 +218,6 @@ func probe(t *testing.T, h fapitest.HintSigner, w probedWorld, value string) {
 
 // signingMessages has a server offer Message Signing beside the Security Profile.
 func signingMessages(c *fapitest.Config) {
+	c.UILocales = []string{"en", "pt-BR"}
 	c.Profiles = []string{"fapi2-security", "fapi2-message-signing"}
 }

@@ -30,6 +30,8 @@ type Config struct {
 	Details *rar.Types
 	// ACRValues are the supported authentication context classes, best first.
 	ACRValues []string
+	// UILocales are the languages of the pages (BCP 47); empty says nothing of them.
+	UILocales []string
 	// ResourceScopes are the scope values that the server's own protected resources require.
 	ResourceScopes []string
 	// ProofAlgorithms are the algorithms of DPoP proofs.

@@ -19,6 +19,7 @@ func listProbers() map[string]prober {
 		"grant_types_supported":                    probeGrantType,
 		"response_types_supported":                 probeParameter("response_type"),
 		"response_modes_supported":                 probeResponseMode,
+		"ui_locales_supported":                     probeParameter("ui_locales"),
 		"code_challenge_methods_supported":         probeParameter("code_challenge_method"),
 		"scopes_supported":                         probeScope,
 		"claims_supported":                         probeClaim,

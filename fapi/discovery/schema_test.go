@@ -38,7 +38,7 @@ func metadataMembers() map[string]kindOf {
 		members[name] = anAddress
 	}
 	for _, name := range []string{"scopes_supported", "response_types_supported", "response_modes_supported", "grant_types_supported",
-		"acr_values_supported", "subject_types_supported", "claims_supported", "code_challenge_methods_supported", "prompt_values_supported",
+		"acr_values_supported", "subject_types_supported", "claims_supported", "ui_locales_supported", "code_challenge_methods_supported", "prompt_values_supported",
 		"id_token_encryption_alg_values_supported", "id_token_encryption_enc_values_supported",
 		"authorization_encryption_alg_values_supported", "authorization_encryption_enc_values_supported",
 		"introspection_encryption_alg_values_supported", "introspection_encryption_enc_values_supported",

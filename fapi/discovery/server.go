@@ -68,6 +68,9 @@ func (h *Handler) addRequests(document metadata) {
 	if len(h.config.ACRValues) > 0 {
 		document["acr_values_supported"] = h.config.ACRValues
 	}
+	if len(h.config.UILocales) > 0 {
+		document["ui_locales_supported"] = h.config.UILocales // OpenID Connect Discovery §3
+	}
 	if types := h.config.Details.Names(); len(types) > 0 {
 		document["authorization_details_types_supported"] = types // RFC 9396 §10
 	}

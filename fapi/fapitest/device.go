@@ -52,7 +52,7 @@ func WithDevices(c *Config) {
 	if c.Interactor, err = authorize.NewForms(shown, c.Passwords, slog.New(slog.DiscardHandler)); err != nil {
 		panic(err)
 	}
-	c.DevicePages, c.PasskeyName, c.ACRValues = shown.Device(), "Test Bank", authorize.ACRValues()
+	c.DevicePages, c.PasskeyName, c.ACRValues, c.UILocales = shown.Device(), "Test Bank", authorize.ACRValues(), shown.Locales()
 	if c.Assets, err = shown.Assets(); err != nil {
 		panic(err)
 	}

@@ -23,11 +23,11 @@ type Tones map[string]string
 // Names returns the derived variables in the order of the sheet.
 func Names() []string { return []string{"paper", "tint", "line", "accent", "accent-strong"} }
 
-var hex = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+var sixDigits = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 // Derive returns the tones on light and on dark ground for a colour, such as "#12594a".
 func Derive(accent string) (light, dark Tones, err error) {
-	if !hex.MatchString(accent) {
+	if !sixDigits.MatchString(accent) {
 		return nil, nil, errors.New(`not a colour; write # and six hexadecimal digits, such as "#12594a"`)
 	}
 	value, _ := strconv.ParseUint(accent[1:], 16, 32) // the pattern has passed

@@ -25,6 +25,7 @@ type Config struct {
 	Resources  Resources  `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
 	Retention  Retention  `toml:"retention" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
 	DPoP       DPoP       `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
+	Brand      Brand      `toml:"brand" doc:"Whose pages users see, and in which languages. There is no key for CSS or HTML: who may style may hide the amount. See docs/brand.md."`
 
 	ACRNames ACRNames `toml:"acr_names" doc:"Further names of the authentication context classes, such as those of an ecosystem, separated by spaces. Clients ask by them in acr_values and claims, also as essential, and the acr of their tokens is the name that they asked by. The classes' own names stay."`
 
@@ -173,6 +174,34 @@ type DPoP struct {
 	RequireNonce bool `toml:"require_nonce" default:"false" doc:"Require a nonce of this server in every proof (RFC 9449 §8, §9), so that none can be made in advance. Costs each client one more request every few minutes."`
 }
 
+// Brand is whose pages users see.
+type Brand struct {
+	Name             string `toml:"name" doc:"Name of the service: on every page, in its title, and in what browsers ask when a passkey is used. Empty is Countersign, with its own mark."`
+	LogoFile         File   `toml:"logo_file" doc:"Logo beside the name: SVG or PNG, at most 64 KiB, complete in itself, without scripts."`
+	LogoDarkFile     File   `toml:"logo_dark_file" doc:"The logo on dark ground; logo_file when absent."`
+	FaviconFile      File   `toml:"favicon_file" doc:"Icon of the browser's tab, in the same form; the logo when absent, or a square of the accent. A square PNG is the icon of the installed pages too."`
+	Accent           string `toml:"accent" default:"#12594a" doc:"The one colour. All others are derived from it, so that every text keeps its contrast whatever the colour is."`
+	HelpURI          string `toml:"help_uri" doc:"https address of your help, at the foot of every page."`
+	PrivacyURI       string `toml:"privacy_uri" doc:"https address of your privacy notice, at the foot of every page."`
+	AccessibilityURI string `toml:"accessibility_uri" doc:"https address of your accessibility statement, at the foot of every page."`
+	Locales          string `toml:"locales" default:"en pt-BR es fr de ar" doc:"Languages of the pages (BCP 47), separated by spaces, and ui_locales_supported of the discovery document. The first is for users who read none of them."`
+	TimeZone         string `toml:"time_zone" default:"UTC" doc:"Zone of the times on pages, such as Europe/Berlin. It is named beside them."`
+	MessagesDir      File   `toml:"messages_dir" doc:"Folder with messages of your own, LANGUAGE/*.json: they replace single ones of a language that comes with the server, or are a further language."`
+
+	Languages []BrandLanguage `toml:"languages" doc:"What differs in one language."`
+}
+
+// BrandLanguage is what differs in one language; what is empty is that of the brand.
+type BrandLanguage struct {
+	Language         string `toml:"language" required:"true" doc:"The language, one of brand.locales."`
+	Name             string `toml:"name" doc:"Name of the service."`
+	LogoFile         File   `toml:"logo_file" doc:"Logo beside the name."`
+	LogoDarkFile     File   `toml:"logo_dark_file" doc:"The logo on dark ground; logo_file of this language when absent."`
+	HelpURI          string `toml:"help_uri" doc:"https address of your help."`
+	PrivacyURI       string `toml:"privacy_uri" doc:"https address of your privacy notice."`
+	AccessibilityURI string `toml:"accessibility_uri" doc:"https address of your accessibility statement."`
+}
+
 // ACRNames are further names of authentication context classes.
 type ACRNames struct {
 	Passkey  string `toml:"passkey" doc:"Names of urn:countersign:acr:passkey, such as urn:openbanking:psd2:sca or urn:brasil:openbanking:loa3."`
@@ -277,4 +306,6 @@ type Scope struct {
 	Name        string `toml:"name" required:"true" doc:"The scope value (RFC 6749 §3.3)."`
 	Description string `toml:"description" required:"true" doc:"What the user allows, in one sentence."`
 	AlwaysAsk   bool   `toml:"always_ask" default:"false" doc:"Ask the user each time, also for what was allowed before."`
+
+	Descriptions map[string]string `toml:"descriptions" doc:"The sentence in other languages of brand.locales, by language, such as pt-BR; description is for the rest."`
 }

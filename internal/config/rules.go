@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -36,6 +37,7 @@ func (c *collector) rules(config *Config) {
 	c.ciba(&config.CIBA)
 	c.approvalApps(&config.ApprovalApps)
 	c.acrNames(&config.ACRNames)
+	c.brand(&config.Brand)
 }
 
 // acrNames wants names that name one class, and no other thing.
@@ -264,9 +266,10 @@ func (c *collector) scopes(config *Config) {
 			c.add(name, quote(scope.Name), "described twice; keep one")
 		}
 		seen[scope.Name] = true
-		if !c.bad(description) && (len(scope.Description) > 200 || strings.ContainsFunc(scope.Description, unicode.IsControl)) {
-			c.add(description, "", "longer than 200 bytes or with control characters; write one sentence that users understand")
+		if !c.bad(description) && !isSentence(scope.Description) {
+			c.add(description, "", "longer than 200 characters or with control characters; write one sentence that users understand")
 		}
+		c.descriptions(key+"descriptions", scope.Descriptions, &config.Brand)
 	}
 	accounts := slices.ContainsFunc(config.Scopes, func(s Scope) bool { return s.Name == "accounts" })
 	if config.Resources.SampleAccounts && !accounts {
@@ -315,6 +318,12 @@ func checkFile(key string, name File) error {
 			return nil
 		}
 		return checkFolder(string(name))
+	}
+	if key == "brand.messages_dir" {
+		if info, err := os.Stat(string(name)); err != nil || !info.IsDir() {
+			return errors.New("there is no such folder")
+		}
+		return nil
 	}
 	return name.check()
 }

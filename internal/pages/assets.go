@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"countersign/fapi/device"
-	"countersign/internal/brand"
 )
 
 // The paths of the assets, below the issuer.
@@ -33,13 +32,8 @@ func (p *Pages) Assets() ([]device.Asset, error) {
 		}
 		assets = append(assets, device.Asset{Path: each.path, ContentType: each.contentType, Body: body})
 	}
-	for _, each := range []struct {
-		path string
-		of   *brand.Image
-	}{{logoFile, p.brand.Logo}, {logoDarkFile, p.brand.LogoDark}, {iconFile, p.brand.Favicon}} {
-		if each.of != nil {
-			assets = append(assets, device.Asset{Path: each.path + each.of.Extension, ContentType: each.of.ContentType, Body: each.of.Body})
-		}
+	for _, image := range p.brandImages() {
+		assets = append(assets, device.Asset{Path: imagePath(image), ContentType: image.ContentType, Body: image.Body, Immutable: true})
 	}
 	manifest, err := p.manifest()
 	if err != nil {

@@ -41,9 +41,10 @@ type Config struct {
 
 // Brand is what a bank sets: never CSS or HTML, since who may style may hide the amount.
 type Brand struct {
-	// Name is the name of the service on the pages; "Countersign", with its logo, by default. Names are further ones by language.
-	Name  string
-	Names map[string]string
+	// Name is the name of the service on the pages; "Countersign", with its logo, by default.
+	Name string
+	// Languages have what differs in single languages, by their tags.
+	Languages map[string]BrandLanguage
 	// Logo, LogoDark and Favicon may be nil.
 	Logo, LogoDark, Favicon *brand.Image
 	// Accent is a colour, such as "#12594a", or empty.
@@ -58,6 +59,14 @@ type Brand struct {
 	Zone *time.Location
 }
 
+// BrandLanguage is what differs in one language; what is empty is that of the brand.
+type BrandLanguage struct {
+	Name string
+	// LogoDark without a Logo is not used.
+	Logo, LogoDark                        *brand.Image
+	HelpURI, PrivacyURI, AccessibilityURI string
+}
+
 // Pages implements [authorize.Pages]. Make one with [New].
 type Pages struct {
 	brand Brand
@@ -67,7 +76,9 @@ type Pages struct {
 	now          func() time.Time
 	log          *slog.Logger
 
-	words  *words.Catalogue
+	words *words.Catalogue
+	// looks are the brand by language.
+	looks  map[string]look
 	style  template.CSS
 	policy contentPolicy
 	// templates are by language and page, menus by language.
@@ -103,10 +114,8 @@ func New(config Config) (*Pages, error) {
 	if p.now == nil {
 		p.now = time.Now
 	}
-	for _, address := range []string{p.brand.HelpURI, p.brand.PrivacyURI, p.brand.AccessibilityURI} {
-		if address != "" && https(address) == "" {
-			return nil, fmt.Errorf("pages: %q is not an https address", address)
-		}
+	if err := p.brand.check(); err != nil {
+		return nil, err
 	}
 	locales, zone := p.brand.Locales, p.brand.Zone
 	if len(locales) == 0 {
@@ -119,6 +128,7 @@ func New(config Config) (*Pages, error) {
 	p.words, failures[0] = words.New(locales, zone, p.brand.Words)
 	p.style, failures[1] = styleSheet(p.brand.Accent)
 	if failures[0] == nil {
+		p.looks = p.allLooks(p.words.Languages())
 		p.templates, failures[2] = parseTemplates(p.words.Languages(), p.host)
 	}
 	if err := errors.Join(failures[:]...); err != nil {
@@ -139,32 +149,19 @@ func (p *Pages) Locales() []string { return slices.Clone(p.words.Tags()) }
 func (p *Pages) own() bool { return p.brand.Name == "" }
 
 // name returns the name of the service.
-func (p *Pages) name(l *words.Language) string {
-	if name := plain(l.Pick(p.brand.Names), nameLimit); name != "" {
-		return name
-	}
-	if p.own() {
-		return ownName
-	}
-	return p.brand.Name
-}
+func (p *Pages) name(l *words.Language) string { return p.looks[l.Tag].Name }
 
 // frame is what all pages show around their content.
 type frame struct {
 	Title string
-	Name  string
+	look
 	// Own shows the logo of the program.
 	Own bool
 	// Wide is for the pages of the user's account.
 	Wide  bool
 	Style template.CSS
-	// Logo and LogoDark are addresses, or empty.
-	Logo, LogoDark string
-	Favicon        template.URL
 	// Languages are the entries of the menu, or empty.
 	Languages template.HTML
-	// Help, Privacy and Accessibility are addresses, or empty.
-	Help, Privacy, Accessibility string
 	// Scripts, Manifest and Icon are addresses, or empty.
 	Scripts        []string
 	Manifest, Icon string
@@ -193,10 +190,8 @@ func (p *Pages) renderFrame(w http.ResponseWriter, r *http.Request, page shown, 
 		return
 	}
 	l := page.language
-	around.Name, around.Own, around.Style, around.Body = p.name(l), p.own(), p.style, page.body
+	around.look, around.Own, around.Style, around.Body = p.looks[l.Tag], p.own(), p.style, page.body
 	around.Title = l.Text("title", "page", around.Title, "bank", around.Name)
-	around.Logo, around.LogoDark, around.Favicon = p.logoAddress(p.brand.Logo, logoFile), p.logoAddress(p.brand.LogoDark, logoDarkFile), p.favicon()
-	around.Help, around.Privacy, around.Accessibility = p.brand.HelpURI, p.brand.PrivacyURI, p.brand.AccessibilityURI
 	around.Languages = p.menu(r, l)
 	var text bytes.Buffer
 	err := p.templates[l.Tag][page.page].ExecuteTemplate(&text, "frame", around)

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -17,7 +18,6 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/rar"
-	"countersign/fapi/rar/display"
 	"countersign/fapi/rar/ready"
 	"countersign/fapi/registration"
 	"countersign/fapi/request"
@@ -39,7 +39,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 		return fapi.Config{}, err
 	}
 	c := s.Config
-	shown, err := pages.New(pages.Config{Issuer: c.Issuer, Now: s.Now, Logger: s.log})
+	shown, err := pages.New(pages.Config{Brand: s.brand, Issuer: c.Issuer, Now: s.Now, Logger: s.log})
 	if err != nil {
 		return fapi.Config{}, err
 	}
@@ -58,11 +58,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	}
 	settings.Store, settings.Signer, settings.AuditChain = s.store, s.keys.Signer, s.chain
 	settings.Hung, settings.Shared, settings.Passwords = s.keys.Tokens.Hung, shared, passwords
-	settings.Interactor, settings.DevicePages = interactor, shown.Device()
-	settings.Language = shown.Language
-	if settings.Languages, err = display.NewLanguages(shown.Locales(), nil, nil); err != nil {
-		return fapi.Config{}, err
-	}
+	settings.Interactor, settings.DevicePages, settings.Language = interactor, shown.Device(), shown.Language
 	settings.Assets, settings.StrayPages, settings.CertificateRefused = assets, shown, s.certificateRefused
 	return settings, nil
 }
@@ -73,7 +69,7 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	settings := fapi.Config{
 		Issuer: c.Issuer, Now: s.Now, Logger: s.log, Lines: s.lines, TracerProvider: s.traces,
 		StrictTransport: strictTransport(c.Listen.StrictTransport),
-		PasskeyName:     "Countersign", ACRValues: authorize.ACRValues(), Certificates: mtls.Admitted(),
+		PasskeyName:     cmp.Or(c.Brand.Name, "Countersign"), ACRValues: authorize.ACRValues(), Certificates: mtls.Admitted(),
 		RequestURILifetime:   c.Tokens.RequestURILifetime.Std(),
 		InteractionLifetime:  c.Sessions.InteractionLifetime.Std(),
 		CodeLifetime:         c.Tokens.CodeLifetime.Std(),
@@ -99,7 +95,8 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	}
 	trust, stores, trustErr := clientTrust(ctx, c, s.reload, s.Now, s.log)
 	settings.ClientTrust, settings.TrustStores = trust, stores
-	err := errors.Join(trustErr, offer(&settings, c, s.Now))
+	brandErr := s.speak(&settings)
+	err := errors.Join(trustErr, brandErr, offer(&settings, c, s.Now))
 	if err == nil {
 		s.reload.pings(c.CIBA, settings.Backchannel)
 	}
@@ -141,7 +138,9 @@ func strictTransport(scope string) string {
 // offer adds what clients can ask for: scopes, resources, detail types, registration and CIBA.
 func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error {
 	for _, known := range c.Scopes {
-		settings.Scopes = append(settings.Scopes, scope.Scope{Name: known.Name, Description: known.Description, AlwaysAsk: known.AlwaysAsk})
+		settings.Scopes = append(settings.Scopes, scope.Scope{
+			Name: known.Name, Description: known.Description, Descriptions: known.Descriptions, AlwaysAsk: known.AlwaysAsk,
+		})
 	}
 	if c.Resources.SampleAccounts {
 		settings.Resources = append(settings.Resources, sampleAccounts())

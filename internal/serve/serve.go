@@ -18,6 +18,7 @@ import (
 	"countersign/internal/config"
 	"countersign/internal/database"
 	"countersign/internal/hsm"
+	"countersign/internal/pages"
 	"countersign/internal/repeat"
 	"countersign/internal/telemetry"
 	"countersign/store"
@@ -93,6 +94,8 @@ type server struct {
 	traces trace.TracerProvider
 	store  store.Store
 	keys   *hsm.Signer
+	// brand is that of the pages.
+	brand pages.Brand
 	// chain is this node's chain of the audit log.
 	chain  string
 	alarms *alarms
