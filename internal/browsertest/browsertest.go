@@ -109,7 +109,10 @@ func (b *Browser) Look(width, height int64, dark bool) {
 	}
 	b.run(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}},
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: colours},
+				{Name: "prefers-reduced-motion", Value: "reduce"}, // nothing is looked at on its way from one colour to another
+			},
 		})
 		return err
 	}))
@@ -258,6 +261,13 @@ func (b *Browser) Primary() []string {
 			.filter(each => each.offsetParent && filled.includes(getComputedStyle(each).backgroundColor))
 			.map(each => each.textContent.trim());
 	})()`))
+}
+
+// Eval returns what an expression in JavaScript comes to, which is a string or promises one. The debugger runs it, so that the page's
+// Content-Security-Policy does not apply.
+func (b *Browser) Eval(expression string) string {
+	b.t.Helper()
+	return get(b, chromedp.Evaluate[string](expression, chromedp.EvalAwaitPromise))
 }
 
 // Value returns the value of an input.

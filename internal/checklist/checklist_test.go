@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 497 {
+	if len(seen) != 518 {
 		t.Errorf("%d items", len(seen))
 	}
 }

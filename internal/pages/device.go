@@ -287,7 +287,7 @@ func viewDevice(l *words.Language, each device.DeviceView) thingView {
 	if each.ByPasskey {
 		how = "settings.by_passkey"
 	}
-	return thingView{ID: each.ID, Name: plain(each.Name, nameLimit), Facts: facts(l, each.CreatedAt, each.UsedAt) + "; " + l.Text(how)}
+	return thingView{ID: each.ID, Name: plain(each.Name, nameLimit), Facts: l.Text("settings.facts", "facts", facts(l, each.CreatedAt, each.UsedAt), "how", l.Text(how))}
 }
 
 func viewPasskey(l *words.Language, passkey device.PasskeyView) thingView {
@@ -298,7 +298,7 @@ func viewPasskey(l *words.Language, passkey device.PasskeyView) thingView {
 	case passkey.Synced:
 		how = l.Text("settings.synced")
 	}
-	return thingView{ID: passkey.ID, Name: plain(passkey.Name, nameLimit), Facts: facts(l, passkey.CreatedAt, passkey.UsedAt) + "; " + how}
+	return thingView{ID: passkey.ID, Name: plain(passkey.Name, nameLimit), Facts: l.Text("settings.facts", "facts", facts(l, passkey.CreatedAt, passkey.UsedAt), "how", how)}
 }
 
 func facts(l *words.Language, added, used time.Time) string {
