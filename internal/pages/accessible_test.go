@@ -203,6 +203,13 @@ const layout = `(async () => {
 			if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1) findings.push("a word is broken: " + word[0]);
 		}
 	}
+	for (const host of document.querySelectorAll(".host")) {
+		const stop = host.nextSibling;
+		if (!stop || !/^[.,،]/.test(stop.data || "") || host.matches(".long") || !host.checkVisibility()) continue;
+		range.setStart(stop, 0);
+		range.setEnd(stop, 1);
+		if (range.getBoundingClientRect().top > host.getBoundingClientRect().bottom - 2) findings.push("a full stop stands alone behind " + host.textContent);
+	}
 	const menu = document.querySelector(".menu ul");
 	if (menu && menu.checkVisibility()) {
 		const box = menu.getBoundingClientRect();

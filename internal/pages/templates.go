@@ -66,11 +66,18 @@ func parseTemplates(languages []*words.Language, host string) (map[string]map[st
 	return all, nil
 }
 
+// shortHost is how long a host's name may be, in characters, that fits into a line of the narrowest screen: it is never broken.
+const shortHost = 24
+
 // inLanguage returns the functions of the templates: t is a message with its values, host a host's name, which is set apart, and
 // ours says whose pages they are.
 func inLanguage(l *words.Language, own string) template.FuncMap {
 	host := func(name string) template.HTML {
-		return template.HTML(`<strong class="host">` + template.HTMLEscapeString(name) + `</strong>`)
+		class := "host"
+		if len(name) > shortHost {
+			class = "host long"
+		}
+		return template.HTML(`<strong class="` + class + `">` + template.HTMLEscapeString(name) + `</strong>`)
 	}
 	return template.FuncMap{
 		"t":    l.HTML,
