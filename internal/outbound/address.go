@@ -20,6 +20,12 @@ func CheckAddress(address string) error {
 	return err
 }
 
+// CheckAddress is [CheckAddress] for addresses that the policy lets pass.
+func (p Policy) CheckAddress(address string) error {
+	_, err := p.parseAddress(address)
+	return err
+}
+
 func (p Policy) parseAddress(address string) (*url.URL, error) {
 	if len(address) > maxAddress {
 		return nil, &Error{Reason: "the address is longer than " + strconv.Itoa(maxAddress) + " bytes"}
@@ -44,7 +50,7 @@ func (p Policy) parseAddress(address string) (*url.URL, error) {
 	case strings.Contains(address, "#"):
 		return nil, &Error{Reason: "the address has a fragment (#), which is not accepted"}
 	}
-	if err := checkHost(target.Hostname(), strings.HasPrefix(target.Host, "[")); err != nil {
+	if err := p.checkHost(target.Hostname(), strings.HasPrefix(target.Host, "[")); err != nil {
 		return nil, &Error{Reason: err.Error()}
 	}
 	if err := checkPort(target); err != nil {
@@ -71,13 +77,14 @@ func checkPort(target *url.URL) error {
 }
 
 // checkHost accepts an IP address or a name of letters, digits, hyphens and underscores.
-func checkHost(host string, bracketed bool) error {
+func (p Policy) checkHost(host string, bracketed bool) error {
 	if bracketed || looksNumeric(host) {
 		literal, err := netip.ParseAddr(host)
 		if err != nil || literal.Zone() != "" || literal.Is4() == bracketed {
 			return refusalf("the host is neither a name nor an IP address in its usual spelling")
 		}
-		if reason := forbidden(literal, true); reason != "" {
+		p.AllowLoopback = true // only the connection knows whether that is right
+		if reason := p.forbidden(literal); reason != "" {
 			return refusalf("the host is %s", reason)
 		}
 		return nil

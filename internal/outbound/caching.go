@@ -8,6 +8,18 @@ import (
 	"time"
 )
 
+// restricted reports whether a response says how long it may be kept, or that it may not be (RFC 9111 §5.2.2).
+func restricted(header http.Header) bool {
+	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
+		name, _, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		switch strings.ToLower(name) {
+		case "no-store", "no-cache", "max-age":
+			return true
+		}
+	}
+	return false
+}
+
 // maxAge reads how long a response stays fresh (RFC 9111 §5.2.2). It is 0 when that is not said, cannot be read, or
 // when the response must not be stored. Of several the first counts (§4.2.1).
 func maxAge(header http.Header) time.Duration {

@@ -1,7 +1,8 @@
 // Package outbound is the one HTTP client through which this server reaches what others name: key sets (jwks_uri),
 // lists of redirect addresses (sector_identifier_uri), notification endpoints (CIBA Core §10.2). Such an address is chosen by
 // the developer of a client, so the client here assumes that it was chosen to make the server attack a third party, its own network first (SSRF,
-// RFC 9700 §4.11, OpenID Connect Registration 1.0 §9.1).
+// RFC 9700 §4.11, OpenID Connect Registration 1.0 §9.1). What the operator names, such as an API of the operator's own, goes
+// through it too: networks that are not public are then reached if the operator names them as well.
 //
 //   - https only, and the certificate must be for the name (RFC 9525);
 //   - the name is resolved here, every address it has must be a public one, and the socket is checked again just
@@ -18,6 +19,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -46,6 +48,9 @@ type Policy struct {
 	// SignedDocuments lets http:// addresses pass beside https://, on port 80 too. It is for documents whose own
 	// signature is checked, and which are published in no other way: revocation lists and OCSP (RFC 5280 §8).
 	SignedDocuments bool
+	// Networks may be reached though they are not public: those that an operator names for one target of the operator's own.
+	// Link-local and metadata addresses are never reached.
+	Networks []netip.Prefix
 	// Roots are the authorities that may issue certificates; nil means the system's.
 	Roots *x509.CertPool
 	// Timeout bounds a whole exchange, from the wait for a slot to the last byte of the body; 0 means 5 s.
@@ -64,6 +69,8 @@ type Document struct {
 	Body []byte
 	// MaxAge is max-age of Cache-Control (RFC 9111 §5.2.2.1); 0 when it is absent, or with no-store.
 	MaxAge time.Duration
+	// Restricted reports that Cache-Control says how long the document may be kept, which may be not at all: MaxAge bounds it.
+	Restricted bool
 	// ContentType is Content-Type as it was sent, or empty.
 	ContentType string
 }
@@ -133,7 +140,14 @@ func tlsConfig(policy Policy) *tls.Config {
 // of 200 is a document; a redirect is an error. Errors are of type [*Error], and wrap the error of ctx when it ended.
 func (c *Client) Get(ctx context.Context, address, accept string) (document Document, err error) {
 	err = c.limited(ctx, address, func(ctx context.Context, target *url.URL) error {
-		document, err = c.exchange(ctx, target, accept)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+		if err != nil {
+			return err
+		}
+		if accept != "" {
+			request.Header.Set("Accept", accept)
+		}
+		document, err = c.exchange(ctx, request)
 		return err
 	})
 	if err != nil {
@@ -171,6 +185,24 @@ func (c *Client) Send(ctx context.Context, address string, header http.Header, b
 	return status, err
 }
 
+// Ask posts a body with a header, once, and reads the answer as [Client.Get] does.
+func (c *Client) Ask(ctx context.Context, address string, header http.Header, body []byte) (document Document, err error) {
+	err = c.limited(ctx, address, func(ctx context.Context, target *url.URL) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		request.Header = header.Clone()
+		request.GetBody = nil // net/http must not send it again by itself
+		document, err = c.exchange(ctx, request)
+		return err
+	})
+	if err != nil {
+		return Document{}, err
+	}
+	return document, nil
+}
+
 // limited checks an address and does an exchange with it once a slot is free.
 func (c *Client) limited(ctx context.Context, address string, exchange func(context.Context, *url.URL) error) error {
 	target, err := c.policy.parseAddress(address)
@@ -191,16 +223,9 @@ func (c *Client) limited(ctx context.Context, address string, exchange func(cont
 }
 
 // exchange sends the request and reads the answer.
-func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (Document, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-	if err != nil {
-		return Document{}, err
-	}
+func (c *Client) exchange(ctx context.Context, request *http.Request) (Document, error) {
 	request.Header.Set("User-Agent", "Countersign")
 	request.Header.Set("Accept-Encoding", "identity")
-	if accept != "" {
-		request.Header.Set("Accept", accept)
-	}
 	transport := c.transport()
 	defer transport.CloseIdleConnections() // ends a dial or handshake that net/http would continue after ctx ended
 	response, err := transport.RoundTrip(request)
@@ -227,6 +252,7 @@ func (c *Client) exchange(ctx context.Context, target *url.URL, accept string) (
 	return Document{
 		Body:        body,
 		MaxAge:      maxAge(response.Header),
+		Restricted:  restricted(response.Header),
 		ContentType: response.Header.Get("Content-Type"),
 	}, nil
 }
@@ -267,9 +293,9 @@ func checkResponse(response *http.Response) error {
 	status := response.StatusCode
 	switch {
 	case status >= 300 && status < 400:
-		return unusablef("it answered with a redirect (%d), which is not followed", status)
+		return unusable{fmt.Sprintf("it answered with a redirect (%d), which is not followed", status), status}
 	case status != http.StatusOK:
-		return unusablef("it answered with status %d, not 200", status)
+		return unusable{fmt.Sprintf("it answered with status %d, not 200", status), status}
 	}
 	coding := strings.Join(response.Header.Values("Content-Encoding"), ",")
 	if coding != "" && !strings.EqualFold(coding, "identity") && !isGzip(response) || strings.Contains(coding, ",") {

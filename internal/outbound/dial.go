@@ -27,7 +27,7 @@ func (c *Client) dial(ctx context.Context, network, hostPort string) (net.Conn, 
 		return nil, err
 	}
 	for _, address := range addresses {
-		if reason := forbidden(address, c.policy.AllowLoopback); reason != "" {
+		if reason := c.policy.forbidden(address); reason != "" {
 			return nil, refusalf("%s is %s", address, reason)
 		}
 	}
@@ -65,7 +65,7 @@ func (c *Client) checkSocket(_ context.Context, _, hostPort string, _ syscall.Ra
 	if err != nil {
 		return refusalf("the socket has no IP address")
 	}
-	if reason := forbidden(target.Addr(), c.policy.AllowLoopback); reason != "" {
+	if reason := c.policy.forbidden(target.Addr()); reason != "" {
 		return refusalf("%s is %s", target.Addr(), reason)
 	}
 	return nil

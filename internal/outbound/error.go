@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 )
 
 // Error is an address that was refused, or a fetch that failed. Its text is for the operator: it says why, and holds
@@ -20,6 +21,8 @@ type Error struct {
 	// Answered reports that the host answered, having proved its name where the address is https: the reason is in its
 	// answer, which whoever chose the address may be told. It reveals nothing that the host has not sent.
 	Answered bool
+	// Status is the HTTP status of an answer that was no document because of it; 0 otherwise.
+	Status int
 	// NoSlot reports that nothing was sent: too many exchanges were running here. The other side is not at fault.
 	NoSlot bool
 
@@ -56,11 +59,17 @@ func (r refusal) Error() string { return string(r) }
 func refusalf(format string, values ...any) error { return refusal(fmt.Sprintf(format, values...)) }
 
 // unusable is a reason that lies in the answer of a host.
-type unusable string
+type unusable struct {
+	reason string
+	// status is that of the answer, if that is the reason.
+	status int
+}
 
-func (u unusable) Error() string { return string(u) }
+func (u unusable) Error() string { return u.reason }
 
-func unusablef(format string, values ...any) error { return unusable(fmt.Sprintf(format, values...)) }
+func unusablef(format string, values ...any) error {
+	return unusable{reason: fmt.Sprintf(format, values...)}
+}
 
 // explain makes an [Error] of any failure of an exchange.
 func explain(ctx context.Context, host string, err error) *Error {
@@ -70,7 +79,7 @@ func explain(ctx context.Context, host string, err error) *Error {
 		return failure
 	}
 	if reason, ok := errors.AsType[unusable](err); ok {
-		failure.Reason, failure.Answered = string(reason), true
+		failure.Reason, failure.Answered, failure.Status = reason.reason, true, reason.status
 		return failure
 	}
 	if ended := ctx.Err(); ended != nil {
@@ -100,7 +109,10 @@ func reasonOf(err error) string {
 		switch operation.Op {
 		case "dial":
 			return "no connection was accepted"
-		case "remote error": // a TLS alert
+		case "remote error": // a TLS alert; its text is Go's own
+			if operation.Err != nil && strings.Contains(operation.Err.Error(), "certificate") {
+				return "TLS failed: the other side refused the certificate that it was shown, or wants to be shown one"
+			}
 			return "TLS failed: the other side refused what is offered (TLS 1.3, or 1.2 with ECDHE and AES-GCM)"
 		}
 	}

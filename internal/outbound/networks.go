@@ -1,6 +1,50 @@
 package outbound
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
+
+// forbidden is [forbidden] for a policy.
+func (p Policy) forbidden(address netip.Addr) string {
+	reason := forbidden(address, p.AllowLoopback)
+	if reason == "" || neverReached(address) {
+		return reason
+	}
+	for _, network := range p.Networks {
+		if network.Contains(address.Unmap()) {
+			return ""
+		}
+	}
+	return reason
+}
+
+// neverReached are the addresses that no network of an operator makes any better: those at which clouds hand out credentials
+// and those of one link, groups, and forms that hide an address in another.
+func neverReached(address netip.Addr) bool {
+	address = address.Unmap()
+	if !address.IsValid() || address.Zone() != "" || address.IsUnspecified() || address.IsMulticast() || address.IsLinkLocalUnicast() {
+		return true
+	}
+	in := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return netip.MustParsePrefix(text).Contains(address) })
+	}
+	return in("168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32", "0.0.0.0/8", "240.0.0.0/4") ||
+		in("fd00:ec2::/32", "fd20:ce::254/128", "fec0::/10", "64:ff9b::/96", "::/96", "2001::/32", "2002::/16") && !address.IsLoopback()
+}
+
+// CheckNetwork reports why a network cannot be one of [Policy].Networks; nil for one that can.
+func CheckNetwork(network netip.Prefix) error {
+	switch {
+	case !network.IsValid() || network != network.Masked():
+		return refusalf("not a network, such as 10.1.2.0/28")
+	case network.Addr().Is4() && network.Bits() < 8, network.Addr().Is6() && network.Bits() < 32:
+		return refusalf("larger than any network of one API; name the addresses that it has")
+	case neverReached(network.Addr()):
+		return refusalf("the addresses of links and of clouds' metadata are never reached")
+	}
+	return nil
+}
 
 // forbidden says what kind of address an address is if nothing of ours may connect to it, or "". Public addresses
 // remain: those that the IANA special-purpose registries (RFC 6890) leave for public use, less those at which clouds
