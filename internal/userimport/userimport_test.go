@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"countersign/fapi/claims"
 )
 
 func text(s string) json.RawMessage { return json.RawMessage(`"` + s + `"`) }
@@ -51,7 +53,7 @@ func TestRead(t *testing.T) {
 // Covers: KB-04, KB-07. A problem names its line and repeats no value, and the other lines are read.
 func TestReadProblems(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", maxText+1)
+	long := strings.Repeat("x", claims.MaxText+1)
 	for name, test := range map[string]struct {
 		file  string
 		users int    // that are read
@@ -133,7 +135,7 @@ func TestReadWhole(t *testing.T) {
 		})
 	}
 	t.Run("accepts as long a value as there may be", func(t *testing.T) {
-		name := strings.Repeat("x", maxText)
+		name := strings.Repeat("x", claims.MaxText)
 		users, problems, err := Read([]byte("username,name\na," + name + "\n"))
 		if err != nil || len(users) != 1 || len(problems) > 0 {
 			t.Errorf("%d users, %v, %v", len(users), problems, err)
