@@ -17,6 +17,7 @@ import (
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
+	"countersign/fapi/claims"
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/profile"
@@ -106,6 +107,8 @@ type Config struct {
 	Backchannel *backchannel.Settings
 	// Registration lets clients register themselves (RFC 7591); nil does not.
 	Registration *registration.Settings
+	// ClaimsSource has the claims about users; nil is the built-in directory.
+	ClaimsSource *claims.Source
 	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's. Only
 	// public hosts are reached, and loopback when the issuer is on it.
 	OutboundRoots *x509.CertPool

@@ -78,7 +78,7 @@ func (w *wiring) newResource() *resource.Handler {
 	return resource.New(resource.Config{
 		Addresses: w.addresses, Resources: c.Resources, MetadataAddress: discovery.MetadataAddress(c.Issuer),
 		BackChannel: w.calls, Proofs: w.proofs, Certificates: c.Certificates, Tokens: w.tokens, Signer: c.Signer,
-		Scopes: w.scopes, Clients: w.clients, Keys: w.keys, Users: c.Store, Store: c.Store, Evidence: w.evidence, Now: c.Now,
+		Scopes: w.scopes, Clients: w.clients, Keys: w.keys, Users: w.users, Store: c.Store, Evidence: w.evidence, Now: c.Now,
 		Tracer: w.tracer,
 	})
 }
@@ -112,7 +112,7 @@ func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.
 	c := w.config
 	settings := discovery.Config{
 		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details,
-		ACRValues: c.ACRNames.Supported(w.acrs), UILocales: c.UILocales,
+		Claims: w.users.Names(), ACRValues: c.ACRNames.Supported(w.acrs), UILocales: c.UILocales,
 		ResourceScopes: resourceScopes, ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer,
 		JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
 	}

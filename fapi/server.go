@@ -21,6 +21,7 @@ import (
 	"countersign/dpop"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
+	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
@@ -123,6 +124,7 @@ type wiring struct {
 	evidence    *event.Recorder
 	limits      *endpoint.RateLimits
 	proofs      *endpoint.Proofs
+	users       *claims.Users
 	tokens      *tokens.Issuer
 	checker     *request.Checker
 	sessions    *browser.Sessions
@@ -170,8 +172,12 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if err := w.addSecrets(ctx); err != nil {
 		return nil, err
 	}
+	w.users, err = claims.Users{Directory: c.Store, Evidence: w.evidence, Log: c.Logger}.WithSource(c.ClaimsSource, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	w.tokens = &tokens.Issuer{
-		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: c.Store, Keys: w.keys, Scopes: w.scopes,
+		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: w.users, Keys: w.keys, Scopes: w.scopes,
 		Details: w.details, Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
 		AccessTokenLifetime: c.AccessTokenLifetime, IDTokenLifetime: c.IDTokenLifetime, Now: c.Now,
 	}

@@ -3,7 +3,6 @@ package claims
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -11,7 +10,6 @@ import (
 
 	"countersign/internal/oauth"
 	"countersign/internal/strictjson"
-	"countersign/store"
 )
 
 // OfScope returns the claims that a scope requests (OpenID Connect Core §5.4).
@@ -189,23 +187,25 @@ func Release(known map[string]json.RawMessage, scopes []string, wanted map[strin
 // ErrUserGone is the error for a user who is disabled or deleted.
 var ErrUserGone = errors.New("fapi: the user is disabled or deleted")
 
-// OfUser reads a user's claims. The error is [ErrUserGone], or one of the store.
-func OfUser(ctx context.Context, users store.Users, subject string) (map[string]json.RawMessage, error) {
-	user, err := users.User(ctx, subject)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrUserGone
+// Wanted returns the names of the claims that [Release] would release, sorted, and those of them that are requested as
+// essential.
+func Wanted(scopes []string, wanted map[string]*Claim) (names, essential []string) {
+	for _, scope := range scopes {
+		names = append(names, OfScope(scope)...)
 	}
-	if err != nil {
-		return nil, err
+	known := Names()
+	for name, claim := range wanted {
+		if !slices.Contains(known, name) {
+			continue
+		}
+		names = append(names, name)
+		if claim != nil && claim.Essential {
+			essential = append(essential, name)
+		}
 	}
-	if user.Disabled {
-		return nil, ErrUserGone
-	}
-	known := map[string]json.RawMessage{}
-	if len(user.Claims) == 0 {
-		return known, nil
-	}
-	return known, json.Unmarshal(user.Claims, &known)
+	slices.Sort(names)
+	slices.Sort(essential)
+	return slices.Compact(names), essential
 }
 
 // AboutUser reports whether a scope applies only to grants of a user (OpenID Connect Core §5.4, §11).

@@ -28,6 +28,8 @@ type Config struct {
 	// Scopes and Details are the known scope values and types of authorization_details.
 	Scopes  *scope.Catalog
 	Details *rar.Types
+	// Claims are the claims about users that can be had.
+	Claims []string
 	// ACRValues are the supported authentication context classes, best first.
 	ACRValues []string
 	// UILocales are the languages of the pages (BCP 47); empty says nothing of them.

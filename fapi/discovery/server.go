@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/profile"
 	"countersign/fapi/request"
@@ -59,7 +58,7 @@ func (h *Handler) addRequests(document metadata) {
 	p := h.offered
 	document["scopes_supported"] = h.config.Scopes.Names()
 	document["claims_supported"] = append(
-		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, claims.Names()...)
+		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, h.config.Claims...)
 	document["response_types_supported"] = p.ResponseTypes
 	document["response_modes_supported"] = h.responseModes()
 	document["grant_types_supported"] = p.GrantTypes

@@ -55,8 +55,7 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 	}
 	caller, known, err := h.clientAndUser(r.Context(), token.ClientID, grant.Subject)
 	if errors.Is(err, errGone) {
-		return Access{}, endpoint.InvalidToken(scheme,
-			"the client or the user of the access token is disabled or deleted", err)
+		return Access{}, gone(scheme, err)
 	}
 	if err != nil {
 		return Access{}, err
@@ -81,7 +80,12 @@ func notValid(err error) bool {
 // errGone is the error for a token whose client or user is disabled or deleted.
 var errGone = errors.New("fapi: the client or the user is disabled or deleted")
 
-// clientAndUser returns the client of a token and the claims of its user, if it has one; errGone when either is
+// gone is the error for a token whose client or user is disabled or deleted.
+func gone(scheme string, cause error) error {
+	return endpoint.InvalidToken(scheme, "the client or the user of the access token is disabled or deleted", cause)
+}
+
+// clientAndUser returns the client of a token and the claims of its user in the built-in directory, if it has one; errGone when either is
 // disabled or deleted.
 func (h *Handler) clientAndUser(
 	ctx context.Context, clientID, subject string,
@@ -93,7 +97,7 @@ func (h *Handler) clientAndUser(
 	if err != nil || subject == "" {
 		return found, nil, err
 	}
-	known, err := claims.OfUser(ctx, h.config.Users, subject)
+	known, err := h.config.Users.Local(ctx, subject)
 	if errors.Is(err, claims.ErrUserGone) {
 		return nil, nil, errGone
 	}

@@ -16,6 +16,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
@@ -52,7 +53,7 @@ type Access struct {
 	token  tokens.AccessClaims
 	grant  store.Grant
 	client *client.Client
-	// known are the claims of the user.
+	// known are the claims of the user that the built-in directory has.
 	known map[string]json.RawMessage
 }
 
@@ -78,11 +79,12 @@ type Config struct {
 	Certificates mtls.Source
 	Tokens       *tokens.Issuer
 	// Signer signs responses to clients with HTTP message signatures.
-	Signer   *signer.Signer
-	Scopes   *scope.Catalog
-	Clients  *client.Cache
-	Keys     *client.KeySets
-	Users    store.Users
+	Signer  *signer.Signer
+	Scopes  *scope.Catalog
+	Clients *client.Cache
+	Keys    *client.KeySets
+	// Users says what is known about users.
+	Users    *claims.Users
 	Store    Store
 	Evidence *event.Recorder
 	Now      func() time.Time

@@ -2,6 +2,8 @@ package resource
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 
@@ -28,8 +30,12 @@ func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 	if wanted := detail.Claims.Within(access.client.Scopes); wanted != nil {
 		requested = wanted.UserInfo
 	}
+	known, err := h.known(ctx, access, requested)
+	if err != nil {
+		return nil, err
+	}
 	body := map[string]any{"sub": access.ClientSubject}
-	for name, value := range claims.Release(access.known, access.Scopes, requested) {
+	for name, value := range claims.Release(known, access.Scopes, requested) {
 		body[name] = value
 	}
 	registered := access.client.Metadata
@@ -49,4 +55,23 @@ func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 		return nil, err
 	}
 	return endpoint.JWT(sent), h.config.Evidence.Record(ctx, kept)
+}
+
+// known returns the claims about the user of a token: of the source where there is one, or else those of the directory, which
+// were read with the token.
+func (h *Handler) known(
+	ctx context.Context, access Access, requested map[string]*claims.Claim,
+) (map[string]json.RawMessage, error) {
+	if h.config.Users.Source == nil {
+		return access.known, nil
+	}
+	names, essential := claims.Wanted(access.Scopes, requested)
+	known, err := h.config.Users.Known(ctx, claims.Question{
+		Subject: access.Subject, ClientID: access.ClientID, Purpose: claims.ForUserInfo, Scopes: access.Scopes,
+		Names: names, Essential: essential,
+	})
+	if errors.Is(err, claims.ErrUserGone) {
+		return nil, gone(access.token.Confirmation.Scheme(), err)
+	}
+	return known, err
 }

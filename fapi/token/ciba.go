@@ -34,7 +34,7 @@ func (g *cibaGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.C
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	validated, err := validate(g.issuing.tokens, c, "auth_req_id", granted, granted.Scopes, bound)
+	validated, err := validate(ctx, g.issuing.tokens, c, "auth_req_id", granted, granted.Scopes, bound)
 	if err != nil {
 		return endpoint.Answer{}, err
 	}

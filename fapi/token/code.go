@@ -44,7 +44,7 @@ func (g *codeGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.C
 	if err := g.check(ctx, c, code, granted, bound); err != nil {
 		return endpoint.Answer{}, err
 	}
-	validated, err := validate(g.issuing.tokens, c, "code", granted, granted.Scopes, bound)
+	validated, err := validate(ctx, g.issuing.tokens, c, "code", granted, granted.Scopes, bound)
 	if err != nil {
 		return endpoint.Answer{}, err
 	}

@@ -38,7 +38,7 @@ func (g *credentialsGrant) redeem(
 	granted := store.Grant{
 		ID: g.tokens.Identifiers.UUID(), ClientID: c.Client.ID, Scopes: read.Scopes, Detail: detail, CreatedAt: g.now(),
 	}
-	validated, err := validate(g.tokens, c, "grant", granted, read.Scopes, bound)
+	validated, err := validate(ctx, g.tokens, c, "grant", granted, read.Scopes, bound)
 	if err != nil {
 		return endpoint.Answer{}, err
 	}

@@ -14,6 +14,9 @@ import (
 	"countersign/store"
 )
 
+// refreshArtefact is what errors call a refresh token.
+const refreshArtefact = "refresh token"
+
 // refreshGrant issues a new access token for a refresh token (RFC 6749 §6). The refresh token stays the same (FAPI
 // 2.0 Security Profile §5.3.2.1-9); it is bound to the client, whose key or certificate may have changed since (RFC
 // 9449 §5, RFC 8705 §4).
@@ -35,7 +38,7 @@ func (g *refreshGrant) redeem(
 	digest := store.DigestOf(presented)
 	token, granted, err := g.store.RefreshGrant(ctx, digest)
 	if errors.Is(err, store.ErrNotFound) {
-		return endpoint.Answer{}, tokens.Unusable("refresh token", err)
+		return endpoint.Answer{}, tokens.Unusable(refreshArtefact, err)
 	}
 	if err != nil {
 		return endpoint.Answer{}, err
@@ -47,7 +50,7 @@ func (g *refreshGrant) redeem(
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	validated, err := validate(g.tokens, c, "refresh token", granted, scopes, bound)
+	validated, err := validate(ctx, g.tokens, c, refreshArtefact, granted, scopes, bound)
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
@@ -58,7 +61,7 @@ func (g *refreshGrant) redeem(
 	issued.Record.Evidence = []store.Evidence{g.evidence.Event(ctx, c.Client.ID, event.GrantRefreshed,
 		"grant", granted.ID, "subject", granted.Subject, "scope", strings.Join(scopes, " "))}
 	if err := g.store.Refresh(ctx, digest, issued.Record, c.OneTimes()...); err != nil {
-		return endpoint.Answer{}, consumeError("refresh token", err)
+		return endpoint.Answer{}, consumeError(refreshArtefact, err)
 	}
 	return respond(issued, "", ""), nil
 }
@@ -67,11 +70,11 @@ func (g *refreshGrant) check(c *endpoint.Call, token store.RefreshToken, granted
 	now := g.now()
 	switch {
 	case token.ClientID != c.Client.ID:
-		return tokens.Unusable("refresh token", errors.New("presented by another client"))
+		return tokens.Unusable(refreshArtefact, errors.New("presented by another client"))
 	case !now.Before(token.ExpiresAt) || !now.Before(granted.ExpiresAt):
-		return tokens.Unusable("refresh token", store.ErrExpired)
+		return tokens.Unusable(refreshArtefact, store.ErrExpired)
 	case !token.RevokedAt.IsZero() || !granted.RevokedAt.IsZero():
-		return tokens.Unusable("refresh token", store.ErrRevoked)
+		return tokens.Unusable(refreshArtefact, store.ErrRevoked)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi/claims"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
@@ -172,10 +173,15 @@ func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, e
 
 // validate checks a token request against the grant of an artefact (code, refresh token, auth_req_id) that was checked.
 func validate(
-	t *tokens.Issuer, c *endpoint.Call, artefact string, granted store.Grant, scopes []string, bound tokens.Confirmation,
+	ctx context.Context, t *tokens.Issuer, c *endpoint.Call, artefact string, granted store.Grant, scopes []string,
+	bound tokens.Confirmation,
 ) (tokens.Validated, error) {
-	return t.Validate(tokens.Request{
-		Client: c.Client, Grant: granted, Artefact: artefact, Scopes: scopes, Form: c.Form, Binding: bound,
+	purpose := claims.ForTokens
+	if artefact == refreshArtefact {
+		purpose = claims.ForRefresh
+	}
+	return t.Validate(ctx, tokens.Request{
+		Client: c.Client, Grant: granted, Artefact: artefact, Scopes: scopes, Form: c.Form, Binding: bound, Purpose: purpose,
 	})
 }
 

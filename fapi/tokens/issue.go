@@ -6,11 +6,9 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
-	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/rar"
 	"countersign/internal/audit"
@@ -138,16 +136,7 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 	alg := i.AlgorithmFor(v.client, v.client.Metadata.IDTokenSignedResponseAlg)
 	signed := i.idToken(v.client, v.grant, issued.Claims.Subject)
 	signed.Nonce, signed.AccessTokenHash = v.detail.Nonce, halfHash(alg, issued.Token)
-	if v.detail.Claims != nil && len(v.detail.Claims.IDToken) > 0 {
-		known, err := claims.OfUser(ctx, i.Users, v.grant.Subject)
-		if errors.Is(err, claims.ErrUserGone) {
-			return "", Unusable("code", err)
-		}
-		if err != nil {
-			return "", err
-		}
-		signed.user = claims.Release(known, nil, v.detail.Claims.Within(v.client.Scopes).IDToken)
-	}
+	signed.user = v.user
 	token, err := i.sign(ctx, signer.UseIDToken, alg, "JWT", signed)
 	if err != nil {
 		return "", err

@@ -36,7 +36,8 @@ type Issuer struct {
 	ID       string
 	Signer   *signer.Signer
 	Evidence *event.Recorder
-	Users    store.Users
+	// Users says what is known about users, and whether they are active.
+	Users    *claims.Users
 	Keys     *client.KeySets
 	Scopes   *scope.Catalog
 	Details  *rar.Types

@@ -1,6 +1,8 @@
 package tokens
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -26,6 +28,8 @@ type Request struct {
 	Form oauth.Form
 	// Binding is the key that the client has proven to hold.
 	Binding Confirmation
+	// Purpose is what the user is asked about for, where the grant is of a user; an ID token is issued [claims.ForTokens] only.
+	Purpose claims.Purpose
 }
 
 // Validated is a token request that was checked against its grant and the client's registration. Only
@@ -39,6 +43,8 @@ type Validated struct {
 	audience []string
 	scopes   []string
 	details  rar.Details
+	// user holds the claims about the user that are for the ID token.
+	user map[string]json.RawMessage
 }
 
 var errNotValidated = errors.New("tokens: the request was not validated")
@@ -55,9 +61,9 @@ func (v Validated) Grant() store.Grant { return v.grant }
 func (v Validated) ClientID() string { return v.client.ID }
 
 // Validate checks a token request against its grant: resource (RFC 8707 §2.2) and authorization_details (RFC 9396 §6)
-// can only reduce it, and what does not apply to the resources is left out (RFC 9700 §2.3). Errors are
-// *[oauth.Error].
-func (i *Issuer) Validate(r Request) (Validated, error) {
+// can only reduce it, and what does not apply to the resources is left out (RFC 9700 §2.3). Last of all it reads what is
+// known about the user: nothing has been signed or consumed if that fails. Errors are *[oauth.Error], or of the store.
+func (i *Issuer) Validate(ctx context.Context, r Request) (Validated, error) {
 	if r.Grant.ClientID != r.Client.ID {
 		return Validated{}, Unusable(r.Artefact, errors.New("granted to another client"))
 	}
@@ -82,7 +88,33 @@ func (i *Issuer) Validate(r Request) (Validated, error) {
 		return Validated{}, oauth.Errorf(oauth.InvalidTarget,
 			"nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))
 	}
-	return v, nil
+	v.user, err = i.user(ctx, r, detail)
+	return v, err
+}
+
+// user returns the claims about the user that are for the ID token of a request.
+func (i *Issuer) user(ctx context.Context, r Request, detail Detail) (map[string]json.RawMessage, error) {
+	if r.Grant.Subject == "" {
+		return nil, nil
+	}
+	var wanted map[string]*claims.Claim
+	if r.Purpose == claims.ForTokens && slices.Contains(r.Grant.Scopes, "openid") && detail.Claims != nil {
+		wanted = detail.Claims.Within(r.Client.Scopes).IDToken
+	}
+	if len(wanted) == 0 && !i.Users.CheckActive() {
+		return nil, nil
+	}
+	names, essential := claims.Wanted(nil, wanted)
+	known, err := i.Users.Known(ctx, claims.Question{
+		Subject: r.Grant.Subject, ClientID: r.Client.ID, Purpose: r.Purpose, Scopes: r.Grant.Scopes, Names: names, Essential: essential,
+	})
+	if errors.Is(err, claims.ErrUserGone) {
+		return nil, Unusable(r.Artefact, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return claims.Release(known, nil, wanted), nil
 }
 
 // audience returns the aud of the token: the requested resources, which must be among those granted.

@@ -46,7 +46,7 @@ func Lookup(path string) (Package, bool) {
 func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
-		{"internal/config", []string{"fapi/profile", "fapi/rar/ready", "internal/suggest"}},
+		{"internal/config", []string{"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/suggest"}},
 		{"internal/pages", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar/display", "fapi/scope", "internal/brand",
 			"internal/oauth", "internal/words",
@@ -66,12 +66,12 @@ func program() []Package {
 		{"internal/hsm", []string{"internal/config", "internal/pause", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device",
-			"fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
-			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand", "internal/ceremony",
-			"internal/config", "internal/database", "internal/directory", "internal/hsm", "internal/jose",
-			"internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
-			"internal/telemetry", "internal/words", "mtls", "store",
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
+			"fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource",
+			"fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand",
+			"internal/ceremony", "internal/claimsource", "internal/config", "internal/database", "internal/directory", "internal/hsm",
+			"internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/pause",
+			"internal/repeat", "internal/telemetry", "internal/words", "mtls", "store",
 		}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/pause", "internal/strictjson",
@@ -86,6 +86,9 @@ func program() []Package {
 			"internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
 		}},
 		{"internal/userimport", []string{"fapi/claims", "internal/strictjson", "internal/suggest"}},
+		{"internal/claimsource", []string{
+			"fapi/claims", "internal/correlation", "internal/outbound", "internal/queue", "internal/strictjson",
+		}},
 		{"internal/doctor", []string{
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
 			"internal/database", "internal/hsm", "internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
@@ -102,10 +105,10 @@ func program() []Package {
 func server() []Package {
 	return []Package{
 		{"fapi", []string{
-			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/device", "fapi/discovery",
-			"fapi/endpoint", "fapi/event", "fapi/health", "fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/registration", "fapi/request",
-			"fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey",
-			"internal/repeat", "mtls", "signer", "store",
+			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
+			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/profile", "fapi/rar", "fapi/rar/display",
+			"fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens", "internal/jose",
+			"internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar/display", "fapi/request", "fapi/scope",
@@ -113,7 +116,7 @@ func server() []Package {
 			"jar", "signer", "store",
 		}},
 		{"fapi/token", []string{
-			"fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
+			"fapi/claims", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
 			"internal/random", "mtls", "store",
 		}},
 		{"fapi/backchannel", []string{
@@ -137,8 +140,8 @@ func server() []Package {
 			"internal/outbound", "internal/random", "internal/strictjson", "mtls", "mtls/dn", "signer", "store",
 		}},
 		{"fapi/discovery", []string{
-			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
-			"internal/jose", "internal/set", "signer",
+			"fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope", "internal/jose", "internal/set",
+			"signer",
 		}},
 		{"fapi/health", []string{"fapi/endpoint", "fapi/event", "signer", "store"}},
 		{"fapi/request", []string{
@@ -163,7 +166,9 @@ func server() []Package {
 			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set",
 			"internal/strictjson", "jar", "mtls", "mtls/dn", "store",
 		}},
-		{"fapi/claims", []string{"internal/oauth", "internal/strictjson", "store"}},
+		{"fapi/claims", []string{
+			"internal/correlation", "internal/limit", "internal/oauth", "internal/strictjson", "internal/suggest", "store",
+		}},
 		{"fapi/rar", []string{"fapi/rar/display", "internal/oauth", "internal/strictjson"}},
 		{"fapi/rar/display", []string{"fapi/scope", "internal/words"}},
 		{"fapi/rar/ready", nil},
@@ -257,10 +262,11 @@ func shared() []Package {
 func around() []Package {
 	return []Package{
 		{"fapi/fapitest", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/client", "fapi/event", "fapi/rar", "fapi/registration",
-			"fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog", "internal/directory",
-			"internal/jose", "internal/pages", "internal/passkey/passkeytest", "internal/postgrestest",
-			"mtls", "signer", "signer/pkcs11", "softhsm", "store", "store/postgres", "store/sqlite",
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/event",
+			"fapi/rar", "fapi/registration", "fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog",
+			"internal/claimsource", "internal/directory", "internal/jose", "internal/outbound", "internal/pages",
+			"internal/passkey/passkeytest", "internal/postgrestest", "mtls", "signer", "signer/pkcs11", "softhsm", "store",
+			"store/postgres", "store/sqlite",
 		}},
 		{"internal/passkey/passkeytest", nil},
 		{"internal/browsertest", nil},

@@ -29,6 +29,8 @@ type Config struct {
 
 	ACRNames ACRNames `toml:"acr_names" doc:"Further names of the authentication context classes, such as those of an ecosystem, separated by spaces. Clients ask by them in acr_values and claims, also as essential, and the acr of their tokens is the name that they asked by. The classes' own names stay."`
 
+	ClaimsSource ClaimsSource `toml:"claims_source" doc:"An API of the operator's own that has the claims about users, in place of the built-in directory. It is off while its address is empty. See docs/claims-source.md."`
+
 	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
 	ApprovalApps ApprovalApps `toml:"approval_apps" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
@@ -232,6 +234,21 @@ type CIBA struct {
 	ClientCertificateKey Secret   `toml:"ping_key_file" doc:"Private key of that certificate, PEM."`
 
 	HintIssuers []HintIssuer `toml:"login_hint_issuers" doc:"Whose login_hint_token is accepted. Without any there is no such hint."`
+}
+
+// ClaimsSource is an API for claims about users.
+type ClaimsSource struct {
+	Address         string   `toml:"address" doc:"https address to which questions about users are posted."`
+	CertificateFile File     `toml:"certificate_file" doc:"Certificate, PEM, that is shown to it. Read again when it changes."`
+	KeyFile         Secret   `toml:"key_file" doc:"Private key of that certificate, PEM."`
+	CAFile          File     `toml:"ca_file" doc:"Certificate authorities, PEM, of its certificate; the system's when absent."`
+	Networks        string   `toml:"networks" doc:"Networks that are not public and in which it may be, such as 10.1.2.0/28, separated by spaces. Without them only public addresses are reached."`
+	Claims          string   `toml:"claims" doc:"Claims about users (OpenID Connect Core §5.1) that it may give, separated by spaces. Others are neither asked for nor taken, and the discovery document lists these alone."`
+	CheckActive     bool     `toml:"check_active" default:"true" lax:"other" doc:"Ask at each issue and refresh of tokens and each UserInfo whether the user is active there, also where no claim is wanted: without an answer there are then no tokens (503 with Retry-After)."`
+	Timeout         Duration `toml:"timeout" default:"2s" min:"100ms" max:"10s" doc:"How long a question may take, with the time that it waits for its turn."`
+	Cache           Duration `toml:"cache" lax:"more" default:"30s" min:"0s" max:"15m" doc:"How long an answer is used again, for the same user, client, claims and scopes, and never longer, also while the source is away. The source can shorten it by Cache-Control."`
+	CacheEntries    int      `toml:"cache_entries" default:"10000" min:"1" max:"1000000" doc:"Largest number of answers that are kept."`
+	AtOnce          int      `toml:"at_once" default:"32" min:"1" max:"64" doc:"Questions that are asked at once, on each node."`
 }
 
 // ApprovalApps bounds what approval apps may claim.

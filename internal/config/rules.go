@@ -35,6 +35,7 @@ func (c *collector) rules(config *Config) {
 	c.detailTypes(config)
 	c.registration(config)
 	c.ciba(&config.CIBA)
+	c.claimsSource(&config.ClaimsSource)
 	c.approvalApps(&config.ApprovalApps)
 	c.acrNames(&config.ACRNames)
 	c.brand(&config.Brand)

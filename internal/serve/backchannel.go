@@ -73,22 +73,7 @@ func backchannelSettings(c config.CIBA, now func() time.Time) (*backchannel.Sett
 
 // pingCertificate is what notification endpoints are shown that ask for a certificate.
 func pingCertificate(c config.CIBA) (*tls.Certificate, error) {
-	if c.ClientCertificate == "" {
-		return nil, nil
-	}
-	chain, err := os.ReadFile(c.ClientCertificate.Path())
-	if err != nil {
-		return nil, fmt.Errorf("ciba.ping_certificate_file: %w", err)
-	}
-	key, err := c.ClientCertificateKey.Read()
-	if err != nil {
-		return nil, fmt.Errorf("ciba.ping_key_file: %w", err)
-	}
-	certificate, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("ciba.ping_certificate_file and ciba.ping_key_file: %w", err)
-	}
-	return &certificate, nil
+	return shownCertificate("ciba.ping_certificate_file", c.ClientCertificate, "ciba.ping_key_file", c.ClientCertificateKey)
 }
 
 // pings has the keys that seal pings, and the certificate that is shown with them, read again.

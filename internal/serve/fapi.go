@@ -96,7 +96,9 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	trust, stores, trustErr := clientTrust(ctx, c, s.reload, s.Now, s.log)
 	settings.ClientTrust, settings.TrustStores = trust, stores
 	brandErr := s.speak(&settings)
-	err := errors.Join(trustErr, brandErr, offer(&settings, c, s.Now))
+	source, sourceErr := s.claimsSource()
+	settings.ClaimsSource = source
+	err := errors.Join(trustErr, brandErr, sourceErr, offer(&settings, c, s.Now))
 	if err == nil {
 		s.reload.pings(c.CIBA, settings.Backchannel)
 	}
@@ -223,16 +225,5 @@ func (u users) Authenticate(ctx context.Context, attempt browser.Attempt) (brows
 
 // outboundRoots are the authorities for what the server fetches; nil is the system's.
 func outboundRoots(file config.File) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	encoded, err := os.ReadFile(file.Path())
-	if err != nil {
-		return nil, fmt.Errorf("outbound.ca_file: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(encoded) {
-		return nil, fmt.Errorf("outbound.ca_file: %s holds no certificate in PEM form", file)
-	}
-	return roots, nil
+	return authorities("outbound.ca_file", file)
 }
