@@ -95,6 +95,28 @@ func requests() []Group {
 					"half was published.",
 			},
 		}},
+		{"Claims source", []Entry{
+			{
+				Message: "claims source gave no answer",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "client_id", "error", "retry_after"},
+				Cause: "The API for claims about users (`[claims_source]`) did not answer in time, refused the certificate that it was shown, " +
+					"or answered something that its contract does not have; the error says what. Tokens are issued without the voluntary " +
+					"claims, and not at all with `check_active` or without an essential one; UserInfo answers 503. After five such lines in a " +
+					"row it is not asked for 2 s, then for up to 30 s each.",
+				Remedy: "Check that the API answers from this node, with `claims_source.certificate_file` as the client certificate. An error " +
+					"that names a claim is about the data of one user there. A line with the message `claims source answers again` ends it.",
+			},
+			{
+				Message: "claims source answered about another user",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "client_id", "subject"},
+				Cause: "The API for claims about users was asked about the user of the field subject, and its answer has another `sub`. Nothing was " +
+					"issued. Its cache or its lookup mixes users up, or somebody else answers in its place. The audit log has the event " +
+					"`claims_source_wrong_subject`.",
+				Remedy: "Take it out of service until its operators have found the cause: what it says about users cannot be relied on.",
+			},
+		}},
 		{"Sign-in and devices", []Entry{
 			{
 				Message: "sign-in failed",

@@ -207,6 +207,17 @@ func TestRefusesToStart(t *testing.T) {
 		}
 		return path
 	}
+	claimsFrom := func(address, networks, certificate string) func(*config.Config) {
+		return func(c *config.Config) {
+			c.ClaimsSource = config.ClaimsSource{
+				Address: address, Networks: networks, Claims: "name", CertificateFile: c.Listen.CertificateFile, KeyFile: c.Listen.KeyFile,
+				Timeout: config.Duration(time.Second), CacheEntries: 1, AtOnce: 1,
+			}
+			if certificate != "" {
+				c.ClaimsSource.CertificateFile = config.File(filepath.Join(t.TempDir(), certificate))
+			}
+		}
+	}
 	for _, test := range []struct {
 		name  string
 		spoil func(*config.Config)
@@ -229,6 +240,19 @@ func TestRefusesToStart(t *testing.T) {
 			c.AuthorizationDetails[0].SchemaFile = config.File(file("hidden.json", `{"type":"object","additionalProperties":false,"properties":{"secret":{"type":"string"}}}`))
 		}, `authorization_details[0].schema_file: the authorization_details type "account_information": its schema: /x-display is missing; add it`},
 		{"a schema that is missing", func(c *config.Config) { c.AuthorizationDetails[0].SchemaFile = "absent.json" }, "authorization_details[0].schema_file: "},
+		{"a claims source without a file", claimsFrom("https://claims.bank.example", "", "absent.crt"), "claims_source.certificate_file"},
+		{"a claims source with another key", func(c *config.Config) {
+			claimsFrom("https://claims.bank.example", "", "")(c)
+			c.ClaimsSource.CertificateFile = config.File(filepath.Join(i.Folder, "tls", "client-ca.crt"))
+		}, "claims_source.certificate_file and claims_source.key_file: "},
+		{"a claims source without an authority", func(c *config.Config) {
+			claimsFrom("https://claims.bank.example", "", "")(c)
+			c.ClaimsSource.CAFile = config.File(file("bank-ca", ""))
+		}, "claims_source.ca_file: "},
+		{"a claims source over http", claimsFrom("http://claims.bank.example", "", ""), "claims_source.address: the address must begin with https://"},
+		{"a claims source in a private network", claimsFrom("https://10.1.2.3/v1", "10.1.3.0/28", ""), "claims_source.address: the host is a private address (RFC 1918); name its network"},
+		{"a network that is none", claimsFrom("https://10.1.2.3/v1", "10.1.2.3", ""), `claims_source.networks: "10.1.2.3" is not a network`},
+		{"the network of clouds' metadata", claimsFrom("https://169.254.169.254/v1", "169.254.169.254/32", ""), "claims_source.networks: 169.254.169.254/32: "},
 		{"an ingress without networks", func(c *config.Config) { c.ListenMTLS.Source = "rfc9440" }, "listen_mtls."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
