@@ -55,7 +55,7 @@ func NewBank(t *testing.T) *Bank {
 func (b *Bank) serve(w http.ResponseWriter, r *http.Request) {
 	var question map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&question); err != nil || r.Method != http.MethodPost {
-		http.Error(w, "no question", http.StatusBadRequest)
+		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	subject, _ := question["subject"].(string)

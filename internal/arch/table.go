@@ -294,6 +294,7 @@ func around() []Package {
 		}},
 		{"bench/torture/history", nil},
 		{"examples/bankapp", nil},
+		{"examples/claims-source", nil},
 		{"bench/chart", nil},
 		{"bench/servers", []string{"internal/flowclient", "internal/jose"}},
 		{"bench/servers/serverstest", nil},

@@ -1,0 +1,157 @@
+package claimsource_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"countersign/fapi/claims"
+	"countersign/fapi/fapitest"
+)
+
+// contract is docs/api/claims-source-v1.yaml.
+func contract(t *testing.T) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/api/claims-source-v1.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document map[string]any
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+// schemaOf compiles one of its schemas.
+func schemaOf(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	encoded, err := json.Marshal(contract(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020) // OpenAPI 3.1
+	if err := compiler.AddResource("https://contract.example/v1", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("https://contract.example/v1#/components/schemas/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// Covers: KB-28. What is asked is what the contract describes, its examples are what it describes, and what it refuses as an
+// answer is no answer.
+func TestKB28Contract(t *testing.T) {
+	t.Parallel()
+	question, answer := schemaOf(t, "Question"), schemaOf(t, "Answer")
+	t.Run("accepts every question", func(t *testing.T) {
+		w := newWorld(t, nil)
+		for _, purpose := range []claims.Purpose{claims.ForTokens, claims.ForRefresh, claims.ForUserInfo} {
+			for _, names := range [][]string{nil, {"name"}, claims.Names()} {
+				q := alice(slices.Sorted(slices.Values(names))...)
+				q.Purpose = purpose
+				if _, err := w.Ask(t.Context(), q); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, asked := range w.bank.Asked() {
+			if err := question.Validate(any(asked)); err != nil {
+				t.Errorf("%v: %v", asked, err)
+			}
+		}
+	})
+	t.Run("accepts its own examples", func(t *testing.T) {
+		text, err := json.Marshal(contract(t)["paths"].(map[string]any)["/"].(map[string]any)["post"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		type content struct {
+			JSON struct {
+				Examples map[string]struct{ Value any }
+			} `json:"application/json"`
+		}
+		var operation struct {
+			RequestBody struct{ Content content }
+			Responses   map[string]struct{ Content content }
+		}
+		if err := json.Unmarshal(text, &operation); err != nil {
+			t.Fatal(err)
+		}
+		asked, answered := operation.RequestBody.Content.JSON.Examples, operation.Responses["200"].Content.JSON.Examples
+		if len(asked) < 2 || len(answered) < 2 {
+			t.Fatalf("%d questions, %d answers", len(asked), len(answered))
+		}
+		for name, example := range asked {
+			if err := question.Validate(example.Value); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for name, example := range answered {
+			if err := answer.Validate(example.Value); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+	t.Run("accepts the claims that there are", func(t *testing.T) {
+		schemas := contract(t)["components"].(map[string]any)["schemas"].(map[string]any)
+		var listed []string
+		for _, name := range schemas["ClaimName"].(map[string]any)["enum"].([]any) {
+			listed = append(listed, name.(string))
+		}
+		described := schemas["Answer"].(map[string]any)["properties"].(map[string]any)
+		for _, name := range listed {
+			if described[name] == nil {
+				t.Errorf("%s has no type", name)
+			}
+		}
+		if diff := cmp.Diff(claims.Names(), listed); diff != "" || len(described) != len(listed)+2 {
+			t.Errorf("%d are described (-want +got):\n%s", len(described), diff)
+		}
+	})
+	about := func(name string, value any) map[string]any { return map[string]any{"sub": "sub-alice", name: value} }
+	asking := func(t *testing.T, given map[string]any) (wellFormed bool, err error) {
+		t.Helper()
+		w := newWorld(t, nil)
+		w.bank.Answers(func(rw http.ResponseWriter, _ *http.Request, _ map[string]any) { fapitest.WriteAnswer(rw, given) })
+		_, err = w.Ask(t.Context(), alice(slices.Sorted(slices.Values(claims.Names()))...))
+		return answer.Validate(any(given)) == nil, err
+	}
+	for name, given := range map[string]map[string]any{
+		"a name": about("name", "Alice"), "no name": about("name", nil), "an empty name": about("name", ""), "an active user": about("active", true),
+		"an address": about("address", map[string]any{"country": "PT"}), "a birthdate": about("birthdate", "0000-12-31"), "no birthdate": about("birthdate", ""),
+		"a picture": about("picture", "https://bank.example/a.png"), "a time": about("updated_at", 1700000000.0), "another member": about("national_id", 7.0),
+	} {
+		t.Run("accepts "+name+", as the contract does", func(t *testing.T) {
+			if wellFormed, err := asking(t, given); !wellFormed || err != nil {
+				t.Errorf("the contract: %v; %v", wellFormed, err)
+			}
+		})
+	}
+	for name, given := range map[string]map[string]any{
+		"a number as the name": about("name", 7.0), "a text as email_verified": about("email_verified", "true"), "active as a number": about("active", 1.0),
+		"no subject": {"name": "Alice"}, "an address of other parts": about("address", map[string]any{"planet": "Mars"}), "a text as a time": about("updated_at", "now"),
+		"a birthdate in words": about("birthdate", "yesterday"), "a long name": about("name", strings.Repeat("x", 2049)), "a picture elsewhere": about("picture", "ftp://a.example"),
+	} {
+		t.Run("refuses "+name+", as the contract does", func(t *testing.T) {
+			if wellFormed, err := asking(t, given); wellFormed || err == nil {
+				t.Errorf("the contract: %v; %v", wellFormed, err)
+			}
+		})
+	}
+}
