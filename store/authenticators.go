@@ -83,7 +83,7 @@ type Subscription struct {
 type Authenticators interface {
 	// Session reads an unexpired session of a user who is enabled and exists; ErrNotFound otherwise.
 	Session(ctx context.Context, session Digest) (Session, error)
-	// StartSession stores a sign-in that no interaction asked for, and ends former, if it is not zero.
+	// StartSession stores a sign-in that no interaction asked for, and ends former, if it is not zero: see [Logouts].
 	StartSession(ctx context.Context, session Session, former Digest) error
 
 	// AddPasskey stores a passkey, consumes the one-time values and ends the user's pending enrolment code, all or

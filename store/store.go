@@ -140,13 +140,18 @@ type Request struct {
 // Session is a signed-in browser.
 type Session struct {
 	// ID is the digest of the session cookie.
-	ID       Digest
+	ID Digest
+	// SID is what clients are told that the session is called, which is no secret and gives no access; empty for one that a
+	// node of the release before stored. A session that replaces one of the same user takes over its SID.
+	SID      string
 	Subject  string
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
 	// ExpiresAt ends the session.
 	ExpiresAt time.Time
+	// Former is the session that the browser has had until now, which SignIn ends; zero for none. It is not given back.
+	Former Digest
 	// Evidence is stored with the session and not given back with it.
 	Evidence []Evidence
 }
@@ -282,6 +287,9 @@ type Issued struct {
 	AccessToken AccessToken
 	// RefreshToken is nil when none is issued.
 	RefreshToken *RefreshToken
+	// Session is nil unless the client is to be told of the end of the session in which it gets its ID token. When that has
+	// ended meanwhile, the notice is enqueued at once.
+	Session *SessionClient
 	// Reuse is stored instead of the evidence of the access token, when a code was consumed before and its grant is revoked.
 	Reuse []Evidence
 }
@@ -378,12 +386,13 @@ type Requests interface {
 	// over is ErrExpired; one whose request was answered is ErrConsumed (the Pending is returned with both).
 	Interaction(ctx context.Context, interaction, browser Digest) (Pending, error)
 	// SignIn stores a session and binds the interaction to it. The session that the interaction was bound to
-	// before, if any, is ended.
+	// before, if any, is ended, and so is the session's Former: see [Logouts].
 	SignIn(ctx context.Context, interaction Digest, session Session) error
 	// SignInFailed counts a wrong password, stores the evidence of it, and returns the new count.
 	SignInFailed(ctx context.Context, interaction Digest, evidence ...Evidence) (int, error)
-	// EndSession ends a session; one that does not exist is no error.
-	EndSession(ctx context.Context, session Digest) error
+	// EndSession ends a session, enqueues the notices of it and stores the evidence; one that does not exist is no error and
+	// leaves none.
+	EndSession(ctx context.Context, session Digest, evidence ...Evidence) error
 	// Finish answers the request: of all callers one wins and the rest get ErrConsumed; ErrExpired when the
 	// interaction's time is over (the request's, where there is no interaction); ErrNotFound for an unknown one.
 	// The winner's grant, code, consent and evidence are stored in the same transaction.
@@ -537,6 +546,7 @@ type Store interface {
 	Seeds
 	Authenticators
 	DataSubjects
+	Logouts
 	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The
 	// error is what keeps it from writing.
 	Ping(ctx context.Context) error

@@ -26,11 +26,12 @@ type DataSubjects interface {
 	// UserData gathers what is stored about a subject, also about one that was erased; ErrNotFound when nothing is.
 	UserData(ctx context.Context, subject string) (UserData, error)
 	// EraseUser erases a user in one transaction: the grants are revoked, and what they hold in detail is
-	// emptied; sign-ins, consents, passkeys, devices, enrolments, subscriptions and backchannel requests are removed; name,
+	// emptied; sign-ins (of whose end clients are told, see [Logouts]), consents, passkeys, devices, enrolments, subscriptions and backchannel requests are removed; name,
 	// password and claims are removed. What stays is a User with the subject, an ErasedAt and no way to sign in, so that
 	// the subject is never assigned to another user. Erasing twice is no error; ErrNotFound when nothing is stored. The
 	// audit log is left as it is: it names users by their subject.
 	EraseUser(ctx context.Context, subject string, evidence ...Evidence) error
-	// EndSessions removes the sessions of a subject and the enrolment codes that wait for a device. None is no error.
+	// EndSessions removes the sessions of a subject and the enrolment codes that wait for a device, and enqueues the notices
+	// of the sessions' end. None is no error.
 	EndSessions(ctx context.Context, subject string) error
 }

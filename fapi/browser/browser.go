@@ -172,7 +172,7 @@ func SeeOther(w http.ResponseWriter, address string) {
 type Sessions struct {
 	Store interface {
 		StartSession(ctx context.Context, session store.Session, replaced store.Digest) error
-		EndSession(ctx context.Context, session store.Digest) error
+		EndSession(ctx context.Context, session store.Digest, evidence ...store.Evidence) error
 	}
 	// Evidence records sign-ins outside of an interaction; nil records none.
 	Evidence *event.Recorder
@@ -186,7 +186,7 @@ type Sessions struct {
 func (s *Sessions) New(a Authentication) (session store.Session, secret string) {
 	secret, now := random.Secret(), s.Now()
 	return store.Session{
-		ID: store.DigestOf(secret), Subject: a.Subject, AuthTime: now, ACR: a.ACR, AMR: a.AMR, ExpiresAt: now.Add(s.Lifetime),
+		ID: store.DigestOf(secret), SID: random.UUID(), Subject: a.Subject, AuthTime: now, ACR: a.ACR, AMR: a.AMR, ExpiresAt: now.Add(s.Lifetime),
 	}, secret
 }
 
@@ -220,9 +220,9 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authenticatio
 	return nil
 }
 
-// End ends a session and deletes its cookie.
-func (s *Sessions) End(w http.ResponseWriter, r *http.Request, session store.Digest) error {
-	if err := s.Store.EndSession(r.Context(), session); err != nil {
+// End ends a session, which clients are told of (see [store.Logouts]), with the evidence of it, and deletes its cookie.
+func (s *Sessions) End(w http.ResponseWriter, r *http.Request, session store.Digest, evidence ...store.Evidence) error {
+	if err := s.Store.EndSession(r.Context(), session, evidence...); err != nil {
 		return err
 	}
 	setCookie(w, sessionCookie, "", -time.Second)

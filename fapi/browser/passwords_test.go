@@ -86,8 +86,8 @@ func TestLocked(t *testing.T) {
 // sessions is a store of sessions that keeps none.
 type sessions struct{}
 
-func (sessions) StartSession(context.Context, store.Session, store.Digest) error { return nil }
-func (sessions) EndSession(context.Context, store.Digest) error                  { return nil }
+func (sessions) StartSession(context.Context, store.Session, store.Digest) error   { return nil }
+func (sessions) EndSession(context.Context, store.Digest, ...store.Evidence) error { return nil }
 
 // Covers: FD-61. A browser is known after each kind of sign-in, by a cookie that no script and no other host gets.
 func TestKnownCookie(t *testing.T) {

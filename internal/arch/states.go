@@ -40,7 +40,11 @@ func Lanes() []Lane {
 			{Verbs: []string{"BeginInteraction"}, State: "begun"},
 			{Verbs: []string{"SignIn"}, State: "signed in"},
 			{Verbs: []string{"Finish"}, State: "answered", Once: true},
-		}, Notes: "Interaction reads it for its browser. SignInFailed counts. EndSession ends the sign-in."},
+		}, Notes: "Interaction reads it for its browser. SignInFailed counts."},
+		{Record: "session", Steps: []Step{
+			{Verbs: []string{"SignIn", "StartSession"}, State: "signed in"},
+			{Verbs: []string{"EndSession", "EndSessions"}, State: "ended"},
+		}, Notes: "Session reads it. RedeemCode records the clients that get an ID token in it, which SessionClients lists."},
 		{Record: "code", Steps: []Step{
 			{Verbs: []string{"Finish"}, State: "issued", Once: true},
 			{Verbs: []string{"RedeemCode"}, State: "consumed", Once: true},
@@ -71,6 +75,11 @@ func Lanes() []Lane {
 			{Verbs: []string{"ClaimPings"}, State: "leased", Once: true},
 			{Verbs: []string{"PingDone"}, State: "deleted"},
 		}, Back: "PingFailed, or the lease ends", Notes: "Only for a client that is notified; another one polls."},
+		{Record: "logout notice", Steps: []Step{
+			{Verbs: []string{"EndSession", "EndSessions"}, State: "due"},
+			{Verbs: []string{"ClaimLogouts"}, State: "leased", Once: true},
+			{Verbs: []string{"LogoutDone"}, State: "deleted"},
+		}, Back: "LogoutFailed, or the lease ends", Notes: "Also by SignIn and StartSession as another user, EraseUser, and a late RedeemCode."},
 	}
 }
 

@@ -48,8 +48,8 @@ func program() []Package {
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/suggest"}},
 		{"internal/pages", []string{
-			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/rar/display", "fapi/scope", "internal/brand",
-			"internal/oauth", "internal/words",
+			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
+			"internal/brand", "internal/oauth", "internal/words",
 		}},
 		{"internal/brand", nil},
 		{"internal/words", []string{"internal/suggest"}},
@@ -106,9 +106,9 @@ func server() []Package {
 	return []Package{
 		{"fapi", []string{
 			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
-			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/profile", "fapi/rar", "fapi/rar/display",
-			"fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens", "internal/jose",
-			"internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "mtls", "signer", "store",
+			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/logout", "fapi/profile", "fapi/rar",
+			"fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens",
+			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar/display", "fapi/request", "fapi/scope",
@@ -130,6 +130,9 @@ func server() []Package {
 		}},
 		{"fapi/device/webpush", []string{
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
+		}},
+		{"fapi/logout", []string{
+			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/tokens", "internal/oauth", "store",
 		}},
 		{"fapi/resource", []string{
 			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/audit",
@@ -217,11 +220,13 @@ func state() []Package {
 		{"store", nil},
 		{"store/sqlite", []string{
 			"store", "store/internal/backend", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
+			"store/sqlite/internal/signout",
 		}},
 		{"store/postgres", []string{
-			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/allowance", "store/postgres/internal/clock",
-			"store/postgres/internal/fill", "store/postgres/internal/listener", "store/postgres/internal/named",
-			"store/postgres/internal/partition", "store/postgres/internal/pool", "store/postgres/internal/purge",
+			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/allowance",
+			"store/postgres/internal/clock", "store/postgres/internal/fill", "store/postgres/internal/listener",
+			"store/postgres/internal/named", "store/postgres/internal/partition", "store/postgres/internal/pool",
+			"store/postgres/internal/purge", "store/postgres/internal/signout",
 		}},
 		{"store/internal/backend", []string{"store"}},
 		{"store/storetest", []string{"store"}},
@@ -229,6 +234,8 @@ func state() []Package {
 		{"store/postgres/internal/allowance", []string{"store", "store/postgres/internal/named"}},
 		{"store/postgres/internal/named", nil},
 		{"store/postgres/internal/purge", nil},
+		{"store/postgres/internal/signout", []string{"store", "store/postgres/internal/pool"}},
+		{"store/sqlite/internal/signout", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/clock", []string{"store"}},
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
 		{"store/postgres/internal/listener", []string{"store", "store/postgres/internal/pool"}},

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/signout"
 )
 
 const (
@@ -60,15 +61,18 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 
 // StartSession stores a sign-in and ends a former one.
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
+	arguments := s.named(pgx.StrictNamedArgs{
+		"id": session.ID[:], "sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime), "acr": session.ACR,
+		"amr": session.AMR, "expires_at": at(session.ExpiresAt), "former": former[:], "now": s.moment(),
+	}).evidence(session.Evidence)
 	return s.run(ctx, "StartSession", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH ended AS (DELETE FROM sessions WHERE id = @former
-			), evidence AS (`+insertEvidence+`)
-			INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (@id, @subject, @auth_time, @acr, @amr, @expires_at)`,
-			s.named(pgx.StrictNamedArgs{
-				"id": session.ID[:], "subject": session.Subject, "auth_time": at(session.AuthTime), "acr": session.ACR,
-				"amr": session.AMR, "expires_at": at(session.ExpiresAt), "former": former[:],
-			}).evidence(session.Evidence))
-		return err
+		var batch pgx.Batch
+		batch.Queue(`SELECT FROM sessions WHERE id = $1 FOR UPDATE`, former[:])
+		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE id = @former AND id <> @id RETURNING sid, subject
+			), `+signout.Replaced+`, evidence AS (`+insertEvidence+`)
+			INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at)
+			SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz`, arguments)
+		return c.SendBatch(ctx, &batch).Close()
 	})
 }
 

@@ -193,7 +193,7 @@ func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued s
 				UPDATE backchannel_requests b SET spent_at = @now
 				WHERE b.id = @id AND b.spent_at IS NULL AND b.expires_at > @now AND `+userEnabled+` AND `+grantActive("b")+`
 				RETURNING b.grant_id, b.client_id
-			), `+recordIssued, []any{arguments}, &consumed); err != nil || consumed {
+			), `+recordIssued(issued), []any{arguments}, &consumed); err != nil || consumed {
 			return err
 		}
 		return notConsumed(ctx, c, id, now)

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/signout"
 )
 
 const (
@@ -72,7 +73,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 				UPDATE codes c SET spent_at = @now
 				WHERE c.id = @id AND c.spent_at IS NULL AND c.expires_at > @now AND `+grantActive("c")+`
 				RETURNING c.grant_id, c.client_id
-			), `+recordIssued, []any{arguments}, &consumed); err != nil || consumed {
+			), `+recordIssued(issued), []any{arguments}, &consumed); err != nil || consumed {
 			return err
 		}
 		return s.unredeemed(ctx, c, code, now, issued.Reuse, oneTimes)
@@ -81,7 +82,14 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 
 // recordIssued continues after "consumed", the row that was consumed, with its grant_id and client_id: it records what was issued,
 // consumes oneTimes, and reports whether the row was there. Its arguments are those of issuedArguments.
-const recordIssued = `access AS (
+func recordIssued(issued store.Issued) string {
+	if issued.Session == nil {
+		return recordTokens // one statement for each of the two, which are few
+	}
+	return signout.Record + `, ` + recordTokens
+}
+
+const recordTokens = `access AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM consumed
 			), refresh AS (
 				INSERT INTO refresh_tokens (id, grant_id, client_id, created_at, expires_at, revoked_at)
@@ -99,11 +107,15 @@ func (s *Store) issuedArguments(consumed store.Digest, now time.Time, issued sto
 	if issued.RefreshToken != nil {
 		refresh = *issued.RefreshToken
 	}
-	return s.named(pgx.StrictNamedArgs{
+	arguments := s.named(pgx.StrictNamedArgs{
 		"id": consumed[:], "now": now, "access_id": issued.AccessToken.ID[:], "access_expires_at": at(issued.AccessToken.ExpiresAt),
 		"with_refresh": issued.RefreshToken != nil, "refresh_id": refresh.ID[:],
 		"refresh_created_at": at(refresh.CreatedAt), "refresh_expires_at": at(refresh.ExpiresAt), "refresh_revoked_at": at(refresh.RevokedAt),
 	}).evidence(issued.AccessToken.Evidence)
+	if issued.Session != nil {
+		arguments.with(signout.RecordArguments(*issued.Session))
+	}
+	return arguments
 }
 
 // unredeemed says why a code could not be consumed. One that was consumed before takes its grant with it

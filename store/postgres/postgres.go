@@ -22,6 +22,7 @@ import (
 	"countersign/store/postgres/internal/clock"
 	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
+	"countersign/store/postgres/internal/signout"
 )
 
 // keepFor is how long codes and requests stay known after their end; see [store.Store].
@@ -67,8 +68,12 @@ func (c Config) direct() (string, error) {
 	return c.address()
 }
 
+// signOut has the verbs that end sessions.
+type signOut = signout.Verbs
+
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
+	signOut
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -112,6 +117,13 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now
+	}
+	s.signOut = signout.Verbs{
+		Run: s.run, Read: s.read, Now: s.moment, InsertEvidence: insertEvidence,
+		Named: func(values pgx.StrictNamedArgs) pgx.QueryRewriter { return s.named(values) },
+		WithEvidence: func(values pgx.StrictNamedArgs, evidence []store.Evidence) pgx.QueryRewriter {
+			return s.named(values).evidence(evidence)
+		},
 	}
 	if err := s.check(ctx); err != nil {
 		s.pool.Close()

@@ -28,6 +28,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		removed, err = purge.Run(ctx, c, limit, []purge.Rows{
 			ended("requests_default", "purge_at", now),
 			ended("sessions", "expires_at", now),
+			{Table: "session_clients", Key: "sid, client_id", Over: "expires_at <= $1", Before: now},
 			ended("access_tokens_default", "expires_at", now),
 			ended("refresh_tokens", "expires_at", now),
 			{Table: "pings", Key: "request_id", Over: "expires_at <= $1", Before: now},

@@ -7,12 +7,13 @@ import (
 
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/signout"
 )
 
 const (
 	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
 	// The session comes from an outer join, so any of its columns may be NULL.
-	sessionColumns = `s.id, coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
 	// So does the consent.
 	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
 )
@@ -23,7 +24,7 @@ func requestFields(r *store.Request) []any {
 }
 
 func sessionFields(s *store.Session) []any {
-	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, &s.AMR, timeField{&s.ExpiresAt}}
+	return []any{digestField{&s.ID}, &s.SID, &s.Subject, timeField{&s.AuthTime}, &s.ACR, &s.AMR, timeField{&s.ExpiresAt}}
 }
 
 // sessionOrNil turns the NULLs of an outer join into nil.
@@ -138,25 +139,27 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 	return p, err
 }
 
-// SignIn stores a session, binds the interaction to it and ends the former one. It is two statements of one
-// pipelined transaction: only a statement that begins after the row is locked sees the session to be ended.
+// SignIn stores a session, binds the interaction to it and ends the former ones. It is two statements of one
+// pipelined transaction: only a statement that begins after the rows are locked sees the session to be ended, and its clients.
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
 	arguments := s.named(pgx.StrictNamedArgs{
-		"interaction": interaction[:], "id": session.ID[:], "subject": session.Subject, "auth_time": at(session.AuthTime),
+		"interaction": interaction[:], "id": session.ID[:], "former": session.Former[:], "sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime),
 		"acr": session.ACR, "amr": session.AMR, "expires_at": at(session.ExpiresAt), "now": s.moment(),
 	}).evidence(session.Evidence)
 	return s.run(ctx, "SignIn", func(ctx context.Context, c *pgx.Conn) error {
 		var exists, bound bool
 		var batch pgx.Batch
-		batch.Queue(`SELECT FROM interactions WHERE id = $1 FOR UPDATE`, interaction[:])
+		batch.Queue(`WITH i AS (SELECT session_id FROM interactions WHERE id = $1 FOR UPDATE)
+			SELECT FROM sessions WHERE id = ANY (ARRAY[(SELECT session_id FROM i), $2::bytea]) ORDER BY id FOR UPDATE`, interaction[:], session.Former[:])
 		batch.Queue(`WITH bound AS (
 				UPDATE interactions i SET session_id = @id FROM (SELECT session_id AS id FROM interactions WHERE id = @interaction) former
 				WHERE i.id = @interaction AND i.expires_at > @now RETURNING former.id AS former
 			), ended AS (
-				DELETE FROM sessions USING bound WHERE sessions.id = bound.former AND sessions.id <> @id
-			), stored AS (
-				INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at)
-				SELECT @id::bytea, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz FROM bound
+				DELETE FROM sessions USING bound WHERE sessions.id = ANY (ARRAY[bound.former, @former::bytea]) AND sessions.id <> @id
+				RETURNING sessions.sid, sessions.subject
+			), `+signout.Replaced+`, stored AS (
+				INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at)
+				SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz FROM bound
 			), evidence AS (`+insertEvidence+` CROSS JOIN bound
 			)
 			SELECT EXISTS (SELECT FROM interactions WHERE id = @interaction), EXISTS (SELECT FROM bound)`, arguments).
@@ -182,14 +185,6 @@ func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest, evid
 			SELECT sign_in_failures FROM counted`, []any{arguments}, &count)
 	})
 	return count, err
-}
-
-// EndSession ends a session.
-func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
-	return s.run(ctx, "EndSession", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `DELETE FROM sessions WHERE id = $1`, session[:])
-		return err
-	})
 }
 
 // Finish answers the request.

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/signout"
 )
 
 // UserData gathers what is stored about a subject, in one snapshot.
@@ -60,24 +61,18 @@ func collect[T any](ctx context.Context, c *pgx.Conn, failed *error, into *[]T, 
 	}
 }
 
-// EndSessions removes the sessions and enrolment codes of a subject.
-func (s *Store) EndSessions(ctx context.Context, subject string) error {
-	return s.run(ctx, "EndSessions", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH sessions_deleted AS (DELETE FROM sessions WHERE subject = $1)
-			DELETE FROM enrolments WHERE subject = $1`, subject)
-		return err
-	})
-}
-
 // EraseUser erases a user.
 func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "now": s.moment()}).evidence(evidence)
 	return s.run(ctx, "EraseUser", func(ctx context.Context, c *pgx.Conn) error {
 		var known bool
-		if _, err := one(ctx, c, `WITH ended AS (
+		var batch pgx.Batch
+		signout.QueueLock(&batch, subject)
+		batch.Queue(`WITH grants_ended AS (
 				UPDATE grants SET revoked_at = coalesce(revoked_at, @now), detail = '{}' WHERE subject = @subject RETURNING id
-			), sessions_deleted AS (DELETE FROM sessions WHERE subject = @subject RETURNING subject
-			), consents_deleted AS (DELETE FROM consents WHERE subject = @subject RETURNING subject
+			), ended AS (DELETE FROM sessions WHERE subject = @subject RETURNING sid
+			), `+signout.Ended+`
+			, consents_deleted AS (DELETE FROM consents WHERE subject = @subject RETURNING subject
 			), passkeys_deleted AS (DELETE FROM passkeys WHERE subject = @subject RETURNING subject
 			), devices_deleted AS (DELETE FROM devices WHERE subject = @subject RETURNING subject
 			), enrolments_deleted AS (DELETE FROM enrolments WHERE subject = @subject RETURNING subject
@@ -86,7 +81,7 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 			), requests_deleted AS (DELETE FROM backchannel_requests WHERE subject = @subject RETURNING id
 			), pings_deleted AS (DELETE FROM pings p USING requests_deleted r WHERE p.request_id = r.id
 			), known AS (
-				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM ended UNION ALL SELECT FROM sessions_deleted UNION ALL
+				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM grants_ended UNION ALL SELECT FROM ended UNION ALL
 				SELECT FROM consents_deleted UNION ALL SELECT FROM passkeys_deleted UNION ALL SELECT FROM devices_deleted UNION ALL
 				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted UNION ALL
 				SELECT FROM standings_deleted
@@ -97,7 +92,8 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 				updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at)
 			), evidence AS (`+insertEvidence+` WHERE EXISTS (SELECT FROM known)
 			)
-			SELECT EXISTS (SELECT FROM known)`, []any{arguments}, &known); err != nil {
+			SELECT EXISTS (SELECT FROM known)`, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&known) })
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
 			return err
 		}
 		if !known {

@@ -57,11 +57,9 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 
 // StartSession stores a sign-in and ends a former one.
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
+	now := s.moment()
 	return s.write(ctx, "StartSession", connection.Several, func(c *connection.Conn) error {
-		if _, err := c.Exec(`DELETE FROM sessions WHERE id = ?`, former[:]); err != nil {
-			return err
-		}
-		return insertSession(c, session)
+		return replaceSession(c, session, now, former)
 	})
 }
 

@@ -184,7 +184,7 @@ func (s *Store) RedeemBackchannel(ctx context.Context, id store.Digest, issued s
 		if !consumed {
 			return notConsumed(c, id, now)
 		}
-		if err := insertIssued(c, issued, grantID, clientID); err != nil {
+		if err := insertIssued(c, issued, grantID, clientID, now); err != nil {
 			return err
 		}
 		return consumeOneTimes(c, oneTimes)

@@ -6,6 +6,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/signout"
 )
 
 const (
@@ -78,7 +79,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 		if !consumed {
 			return unredeemed(c, code, now, issued.Reuse, oneTimes)
 		}
-		if err := insertIssued(c, issued, grantID, clientID); err != nil {
+		if err := insertIssued(c, issued, grantID, clientID, now); err != nil {
 			return err
 		}
 		return consumeOneTimes(c, oneTimes)
@@ -86,9 +87,14 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 }
 
 // insertIssued stores what was issued with a code or a backchannel request.
-func insertIssued(c *connection.Conn, issued store.Issued, grantID, clientID string) error {
+func insertIssued(c *connection.Conn, issued store.Issued, grantID, clientID string, now time.Time) error {
 	if err := insertAccessToken(c, issued.AccessToken, grantID); err != nil {
 		return err
+	}
+	if issued.Session != nil {
+		if err := signout.Record(c, *issued.Session, clientID, now); err != nil {
+			return err
+		}
 	}
 	t := issued.RefreshToken
 	if t == nil {

@@ -2,16 +2,18 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/signout"
 )
 
 const (
 	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
 	// The session comes from an outer join, so any of its columns may be NULL.
-	sessionColumns = `s.id, coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
 	// So does the consent.
 	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
 )
@@ -22,7 +24,7 @@ func requestFields(r *store.Request) []any {
 }
 
 func sessionFields(s *store.Session) []any {
-	return []any{digestField{&s.ID}, &s.Subject, timeField{&s.AuthTime}, &s.ACR, listField{&s.AMR}, timeField{&s.ExpiresAt}}
+	return []any{digestField{&s.ID}, &s.SID, &s.Subject, timeField{&s.AuthTime}, &s.ACR, listField{&s.AMR}, timeField{&s.ExpiresAt}}
 }
 
 // sessionOrNil turns the NULLs of an outer join into nil.
@@ -151,29 +153,33 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 
 // SignIn stores a session, binds the interaction to it and ends the former one.
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
-	now := micros(s.moment())
+	now := s.moment()
 	return s.write(ctx, "SignIn", connection.Several, func(c *connection.Conn) error {
-		if _, err := c.Exec(`DELETE FROM sessions WHERE id <> ?1 AND id =
-			(SELECT session_id FROM interactions WHERE id = ?2 AND expires_at > ?3)`,
-			session.ID[:], interaction[:], now); err != nil {
+		var bound store.Digest
+		if _, err := c.One(`SELECT session_id FROM interactions WHERE id = ? AND expires_at > ?`,
+			[]any{interaction[:], micros(now)}, digestField{&bound}); err != nil {
 			return err
 		}
-		bound, err := c.Exec(`UPDATE interactions SET session_id = ? WHERE id = ? AND expires_at > ?`,
-			session.ID[:], interaction[:], now)
+		alive, err := c.Exec(`UPDATE interactions SET session_id = ? WHERE id = ? AND expires_at > ?`,
+			session.ID[:], interaction[:], micros(now))
 		if err != nil {
 			return err
 		}
-		if bound == 0 {
+		if alive == 0 {
 			return existence(c, `SELECT 1 FROM interactions WHERE id = ?`, interaction[:], store.ErrExpired)
 		}
-		return insertSession(c, session)
+		return replaceSession(c, session, now, bound, session.Former)
 	})
 }
 
-// insertSession stores a session with its evidence.
-func insertSession(c *connection.Conn, session store.Session) error {
-	_, err := c.Exec(`INSERT INTO sessions (id, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
-		session.ID[:], session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
+// replaceSession stores a session with its evidence, in place of former ones.
+func replaceSession(c *connection.Conn, session store.Session, now time.Time, former ...store.Digest) error {
+	sid, err := signout.Replace(c, session, now, former...)
+	if err != nil {
+		return err
+	}
+	_, err = c.Exec(`INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		session.ID[:], sid, session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
 	if err != nil {
 		return conflict(err, store.ErrConflict)
 	}
@@ -184,14 +190,6 @@ func insertSession(c *connection.Conn, session store.Session) error {
 func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest, evidence ...store.Evidence) (int, error) {
 	return s.count(ctx, "SignInFailed", `UPDATE interactions SET sign_in_failures = sign_in_failures + 1
 		WHERE id = ? RETURNING sign_in_failures`, interaction, evidence...)
-}
-
-// EndSession ends a session.
-func (s *Store) EndSession(ctx context.Context, session store.Digest) error {
-	return s.write(ctx, "EndSession", connection.Single, func(c *connection.Conn) error {
-		_, err := c.Exec(`DELETE FROM sessions WHERE id = ?`, session[:])
-		return err
-	})
 }
 
 // Finish answers the request.

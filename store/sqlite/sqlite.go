@@ -22,6 +22,7 @@ import (
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/dbfile"
+	"countersign/store/sqlite/internal/signout"
 )
 
 // keepFor is how long codes and requests stay known after their end; see [store.Store].
@@ -43,8 +44,12 @@ type Config struct {
 	KeepGrants, KeepBackchannel time.Duration
 }
 
+// signOut has the verbs that end sessions.
+type signOut = signout.Verbs
+
 // Store is a [store.Store] in a file.
 type Store struct {
+	signOut
 	now     func() time.Time
 	verbs   backend.Verbs
 	writer  *connection.Writer
@@ -92,6 +97,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.signOut = signout.Verbs{Read: s.read, Write: s.write, Now: s.moment, InsertEvidence: insertEvidence}
 	current := func(c *connection.Conn) error {
 		if err := schema().Check(ctx, c.Raw()); err != nil {
 			return err

@@ -6,11 +6,13 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/signout"
 )
 
-// personalTables are the tables whose records are deleted when a user is erased. They all have a column subject.
+// personalTables are the tables whose records are deleted when a user is erased, besides the sessions. They all have a column
+// subject.
 func personalTables() []string {
-	return []string{"sessions", "consents", "passkeys", "devices", "enrolments", "subscriptions", "backchannel_requests",
+	return []string{"consents", "passkeys", "devices", "enrolments", "subscriptions", "backchannel_requests",
 		"backchannel_standings"}
 }
 
@@ -66,20 +68,10 @@ func collect[T any](c *connection.Conn, failed *error, into *[]T, query, subject
 	})
 }
 
-// EndSessions removes the sessions and enrolment codes of a subject.
-func (s *Store) EndSessions(ctx context.Context, subject string) error {
-	return s.write(ctx, "EndSessions", connection.Several, func(c *connection.Conn) error {
-		if _, err := c.Exec(`DELETE FROM sessions WHERE subject = ?`, subject); err != nil {
-			return err
-		}
-		_, err := c.Exec(`DELETE FROM enrolments WHERE subject = ?`, subject)
-		return err
-	})
-}
-
 // EraseUser erases a user.
 func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
-	now := micros(s.moment())
+	at := s.moment()
+	now := micros(at)
 	return s.write(ctx, "EraseUser", connection.Several, func(c *connection.Conn) error {
 		changed, err := c.Exec(`UPDATE grants SET revoked_at = coalesce(revoked_at, ?), detail = '{}' WHERE subject = ?`, now, subject)
 		if err != nil {
@@ -88,6 +80,11 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 		if _, err := c.Exec(`DELETE FROM pings WHERE request_id IN (SELECT id FROM backchannel_requests WHERE subject = ?)`, subject); err != nil {
 			return err
 		}
+		sessions, err := signout.EndAll(c, subject, at)
+		if err != nil {
+			return err
+		}
+		changed += sessions
 		for _, table := range personalTables() {
 			removed, err := c.Exec(`DELETE FROM `+table+` WHERE subject = ?`, subject)
 			if err != nil {

@@ -48,7 +48,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	e.seed, err = f.Seed(ctx, "nonces", []byte{0, 1, 0xff})
 	f.must(err)
 
-	e.session = f.signedIn()
+	e.session = f.named()
+	f.must(f.StartSession(ctx, e.session, store.Digest{}))
 	e.revoked, e.issuedEnded = f.redeemed()
 	f.must(f.RevokeGrant(ctx, e.revoked.ID, nil))
 	e.consent = f.consent()
@@ -59,11 +60,14 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	_, e.code = f.withCode()
 	e.grant, e.consumed = f.withCode()
 	e.issued, e.use = f.issued(e.grant), f.oneTime()
+	e.issued.Session = &store.SessionClient{SID: e.session.SID, ExpiresAt: e.session.ExpiresAt, Subject: "pairwise"}
 	f.must(f.RedeemCode(ctx, e.consumed.ID, e.issued, e.use))
 
 	e.allowed, _ = f.allowed()
 	fetched, _ := f.allowed()
-	f.must(f.RedeemBackchannel(ctx, fetched.ID, store.Issued{AccessToken: f.accessToken(e.grant)}))
+	f.must(f.RedeemBackchannel(ctx, fetched.ID, store.Issued{
+		AccessToken: f.accessToken(e.grant), Session: &store.SessionClient{SID: "ended", ExpiresAt: e.session.ExpiresAt, Subject: "pairwise"},
+	}))
 	e.allowed, err = f.BackchannelRequest(ctx, e.allowed.ID)
 	f.must(err)
 	e.fetched, err = f.BackchannelRequest(ctx, fetched.ID)
@@ -126,6 +130,8 @@ func (e *Everything) Check(t *testing.T, s store.Store) {
 	pings, err := f.ClaimPings(ctx, 10, time.Minute)
 	f.must(err)
 	f.equal(len(pings), 2)
+	f.must(f.EndSession(ctx, e.session.ID))
+	f.equal(len(f.claimed(10)), 2) // of this session, and of one that had ended
 	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
 	f.must(err)
 
@@ -158,6 +164,8 @@ func (e *Everything) CheckRestored(t *testing.T, s store.Store) {
 	pings, err := f.ClaimPings(ctx, 10, time.Minute)
 	f.must(err)
 	f.equal(len(pings), 0)
+	f.must(f.EndSession(ctx, e.session.ID))
+	f.equal(len(f.claimed(10)), 0)
 }
 
 // checkLasting looks at what lives longer than a flow, and changes nothing of it but what is added at the end.

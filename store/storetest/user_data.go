@@ -84,6 +84,7 @@ func testEraseUser(f *fixture) {
 	pings, err := f.ClaimPings(f.Context(), 10, time.Minute)
 	f.must(err)
 	f.equal(len(pings), 0)
+	f.equal(len(f.claimed(10)), 2) // the clients are told that the session has ended
 	lines, err := f.AuditLines(f.Context(), "a", 0, 10)
 	f.must(err)
 	f.equal(lines, []store.AuditLine{e.line})

@@ -1,0 +1,159 @@
+// Package signout ends sessions in PostgreSQL, and keeps the notices of it that clients have not got yet.
+//
+// A session is locked before it is ended, in a statement of its own: only one that begins afterwards sees the clients that a
+// redemption has written meanwhile, which holds a lock on the session too (see [Record]). The two are one round trip.
+package signout
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign/store"
+	"countersign/store/postgres/internal/pool"
+)
+
+// enqueue enqueues the notices of "gone", rows of session_clients; @now is the time. A notice that is being delivered is due
+// again: what it told before was of another sign-in.
+const enqueue = `INSERT INTO logouts AS l (sid, client_id, sub, attempts, due_at, expires_at)
+		SELECT sid, client_id, sub, 0, @now::timestamptz, @now::timestamptz + interval '24 hours' FROM gone` + again
+
+const again = ` ON CONFLICT (sid, client_id) DO UPDATE SET sub = excluded.sub, attempts = l.attempts + 1,
+			due_at = excluded.due_at, expires_at = excluded.expires_at`
+
+const (
+	// Ended continues after "ended", sessions that were deleted, with their sid: it enqueues their notices. @now is the time.
+	Ended = `gone AS (
+			DELETE FROM session_clients c USING ended e WHERE c.sid = e.sid RETURNING c.sid, c.client_id, c.sub
+		), enqueued AS (` + enqueue + `)`
+	// Replaced is Ended, with the subject of each too, for a session of @subject that takes their place until @expires_at: what
+	// was of the same user goes on. [SID] is then what the new one is called.
+	Replaced = `carried AS (
+			SELECT sid FROM ended WHERE subject = @subject AND sid <> '' ORDER BY sid LIMIT 1
+		), kept AS (
+			UPDATE session_clients c SET expires_at = @expires_at FROM carried k WHERE c.sid = k.sid
+		), gone AS (
+			DELETE FROM session_clients c USING ended e WHERE c.sid = e.sid AND NOT EXISTS (SELECT FROM carried k WHERE k.sid = e.sid)
+			RETURNING c.sid, c.client_id, c.sub
+		), enqueued AS (` + enqueue + `)`
+	SID = `coalesce((SELECT sid FROM carried), @sid::text)`
+
+	// Record continues after "consumed", a row with the client_id that was consumed at @now: it records the client of
+	// [RecordArguments], or enqueues its notice when the session has ended since.
+	Record = `alive AS (
+			SELECT s.sid, s.expires_at FROM sessions s WHERE s.sid = @session_sid AND s.expires_at > @now LIMIT 1 FOR KEY SHARE
+		), told AS (
+			INSERT INTO session_clients (sid, client_id, sub, expires_at)
+			SELECT a.sid, c.client_id, @session_sub, a.expires_at FROM consumed c CROSS JOIN alive a
+			ON CONFLICT (sid, client_id) DO UPDATE SET sub = excluded.sub, expires_at = excluded.expires_at
+		), late AS (
+			INSERT INTO logouts AS l (sid, client_id, sub, attempts, due_at, expires_at)
+			SELECT @session_sid, client_id, @session_sub, 0, @now::timestamptz, @now::timestamptz + interval '24 hours' FROM consumed
+			WHERE @session_expires_at::timestamptz > @now AND NOT EXISTS (SELECT FROM alive)` + again + `
+		)`
+)
+
+// RecordArguments are those of [Record].
+func RecordArguments(s store.SessionClient) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{"session_sid": s.SID, "session_sub": s.Subject, "session_expires_at": s.ExpiresAt}
+}
+
+// Verbs are those of the store that end sessions and deliver notices.
+type Verbs struct {
+	// Run runs the work of a verb that writes, Read that of one that does not.
+	Run, Read func(ctx context.Context, verb string, work pool.Work) error
+	// Now is the time.
+	Now func() time.Time
+	// Named makes the arguments of a statement that has them by name.
+	Named func(pgx.StrictNamedArgs) pgx.QueryRewriter
+	// InsertEvidence stores evidence with the arguments of WithEvidence; a row that it is joined with is a condition.
+	InsertEvidence string
+	WithEvidence   func(pgx.StrictNamedArgs, []store.Evidence) pgx.QueryRewriter
+}
+
+// EndSession ends a session, enqueues the notices of it and stores the evidence.
+func (v Verbs) EndSession(ctx context.Context, session store.Digest, evidence ...store.Evidence) error {
+	arguments := v.WithEvidence(pgx.StrictNamedArgs{"id": session[:], "now": v.Now()}, evidence)
+	return v.Run(ctx, "EndSession", func(ctx context.Context, c *pgx.Conn) error {
+		var batch pgx.Batch
+		batch.Queue(`SELECT FROM sessions WHERE id = $1 FOR UPDATE`, session[:])
+		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE id = @id RETURNING sid
+			), `+Ended+`
+			`+v.InsertEvidence+` CROSS JOIN ended`, arguments)
+		return c.SendBatch(ctx, &batch).Close()
+	})
+}
+
+// EndSessions removes the sessions and enrolment codes of a subject, and enqueues the notices of the sessions.
+func (v Verbs) EndSessions(ctx context.Context, subject string) error {
+	arguments := v.Named(pgx.StrictNamedArgs{"subject": subject, "now": v.Now()})
+	return v.Run(ctx, "EndSessions", func(ctx context.Context, c *pgx.Conn) error {
+		var batch pgx.Batch
+		QueueLock(&batch, subject)
+		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE subject = @subject RETURNING sid
+			), `+Ended+`
+			DELETE FROM enrolments WHERE subject = @subject`, arguments)
+		return c.SendBatch(ctx, &batch).Close()
+	})
+}
+
+// QueueLock locks the sessions of a subject, before a statement that ends them.
+func QueueLock(batch *pgx.Batch, subject string) {
+	batch.Queue(`SELECT FROM sessions WHERE subject = $1 ORDER BY id FOR UPDATE`, subject)
+}
+
+// SessionClients lists the clients that are told when a session ends.
+func (v Verbs) SessionClients(ctx context.Context, sid string) (clients []string, err error) {
+	err = v.Read(ctx, "SessionClients", func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, `SELECT client_id FROM session_clients WHERE sid = $1 ORDER BY client_id`, sid)
+		if err != nil {
+			return err
+		}
+		clients, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	return clients, err
+}
+
+// ClaimLogouts leases due notices. Nodes that claim concurrently skip each other's.
+func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration) (due []store.Logout, err error) {
+	now := v.Now()
+	err = v.Run(ctx, "ClaimLogouts", func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, `WITH due AS MATERIALIZED (
+				SELECT sid, client_id FROM logouts WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+			)
+			UPDATE logouts l SET due_at = $2, attempts = l.attempts + 1 FROM due WHERE l.sid = due.sid AND l.client_id = due.client_id
+			RETURNING l.sid, l.client_id, l.sub, l.attempts, l.expires_at`, now, now.Add(lease), limit)
+		if err != nil {
+			return err
+		}
+		due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l store.Logout, err error) {
+			err = row.Scan(&l.SID, &l.ClientID, &l.Subject, &l.Attempt, &l.ExpiresAt)
+			l.ExpiresAt = l.ExpiresAt.UTC()
+			return l, err
+		})
+		return err
+	})
+	return due, err
+}
+
+// LogoutDone deletes a notice and stores what became of it.
+func (v Verbs) LogoutDone(ctx context.Context, l store.Logout, evidence ...store.Evidence) error {
+	arguments := v.WithEvidence(pgx.StrictNamedArgs{"sid": l.SID, "client_id": l.ClientID, "attempt": l.Attempt}, evidence)
+	return v.Run(ctx, "LogoutDone", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `WITH done AS (
+				DELETE FROM logouts WHERE sid = @sid AND client_id = @client_id AND attempts = @attempt RETURNING sid
+			) `+v.InsertEvidence+` CROSS JOIN done`, arguments)
+		return err
+	})
+}
+
+// LogoutFailed makes a notice due again.
+func (v Verbs) LogoutFailed(ctx context.Context, l store.Logout, next time.Time) error {
+	return v.Run(ctx, "LogoutFailed", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `UPDATE logouts SET due_at = $4 WHERE sid = $1 AND client_id = $2 AND attempts = $3`,
+			l.SID, l.ClientID, l.Attempt, next)
+		return err
+	})
+}

@@ -1,0 +1,188 @@
+// Package signout ends sessions in SQLite, and keeps the notices of it that clients have not got yet.
+package signout
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"countersign/store"
+	"countersign/store/sqlite/internal/connection"
+)
+
+// again has a notice that is being delivered due again: what it told before was of another sign-in.
+const again = ` ON CONFLICT (sid, client_id) DO UPDATE SET sub = excluded.sub, attempts = attempts + 1,
+	due_at = excluded.due_at, expires_at = excluded.expires_at`
+
+// ended is a session that was deleted.
+type ended struct{ sid, subject string }
+
+const removeOne = `DELETE FROM sessions WHERE id = ? RETURNING sid, subject`
+
+// remove deletes sessions.
+func remove(c *connection.Conn, query string, arguments ...any) (sessions []ended, err error) {
+	err = c.UpdateEach(query, arguments, func(rows *sql.Rows) error {
+		var e ended
+		err := rows.Scan(&e.sid, &e.subject)
+		sessions = append(sessions, e)
+		return err
+	})
+	return sessions, err
+}
+
+// notify enqueues the notices of a session that has ended.
+func notify(c *connection.Conn, e ended, now time.Time) error {
+	if _, err := c.Exec(`INSERT INTO logouts (sid, client_id, sub, attempts, due_at, expires_at)
+		SELECT sid, client_id, sub, 0, ?2, ?3 FROM session_clients WHERE sid = ?1`+again,
+		e.sid, now.UnixMicro(), now.Add(store.LogoutsLast).UnixMicro()); err != nil {
+		return err
+	}
+	_, err := c.Exec(`DELETE FROM session_clients WHERE sid = ?`, e.sid)
+	return err
+}
+
+// EndAll ends the sessions of a subject.
+func EndAll(c *connection.Conn, subject string, now time.Time) (removed int64, err error) {
+	sessions, err := remove(c, `DELETE FROM sessions WHERE subject = ? RETURNING sid, subject`, subject)
+	for _, e := range sessions {
+		if err == nil {
+			err = notify(c, e, now)
+		}
+	}
+	return int64(len(sessions)), err
+}
+
+// Replace ends the former sessions of a browser, and returns what the new one is called: as one of the same user that it ends.
+func Replace(c *connection.Conn, session store.Session, now time.Time, former ...store.Digest) (sid string, err error) {
+	sid = session.SID
+	carried := false
+	for i, id := range former {
+		if id.Zero() || id == session.ID || slices.Contains(former[:i], id) {
+			continue
+		}
+		sessions, err := remove(c, removeOne, id[:])
+		if err != nil {
+			return "", err
+		}
+		for _, e := range sessions {
+			if e.subject == session.Subject && e.sid != "" && !carried {
+				sid, carried = e.sid, true
+				_, err = c.Exec(`UPDATE session_clients SET expires_at = ? WHERE sid = ?`, session.ExpiresAt.UnixMicro(), sid)
+			} else {
+				err = notify(c, e, now)
+			}
+			if err != nil {
+				return "", err
+			}
+		}
+	}
+	return sid, nil
+}
+
+// Record records that a client is to be told of the end of a session, or enqueues its notice when that has ended since.
+func Record(c *connection.Conn, s store.SessionClient, clientID string, now time.Time) error {
+	recorded, err := c.Exec(`INSERT INTO session_clients (sid, client_id, sub, expires_at)
+		SELECT sid, ?2, ?3, expires_at FROM sessions WHERE sid = ?1 AND expires_at > ?4
+		ON CONFLICT (sid, client_id) DO UPDATE SET sub = excluded.sub, expires_at = excluded.expires_at`,
+		s.SID, clientID, s.Subject, now.UnixMicro())
+	if err != nil || recorded > 0 || !now.Before(s.ExpiresAt) {
+		return err
+	}
+	_, err = c.Exec(`INSERT INTO logouts (sid, client_id, sub, attempts, due_at, expires_at) VALUES (?1, ?2, ?3, 0, ?4, ?5)`+again,
+		s.SID, clientID, s.Subject, now.UnixMicro(), now.Add(store.LogoutsLast).UnixMicro())
+	return err
+}
+
+// Verbs are those of the store that end sessions and deliver notices.
+type Verbs struct {
+	// Read runs the work of a verb that changes nothing.
+	Read func(ctx context.Context, verb string, work func(*connection.Conn) error) error
+	// Write runs the work of a verb that changes something.
+	Write func(ctx context.Context, verb string, statements connection.Statements, work func(*connection.Conn) error) error
+	// Now is the time.
+	Now func() time.Time
+	// InsertEvidence stores evidence.
+	InsertEvidence func(*connection.Conn, []store.Evidence) error
+}
+
+// EndSession ends a session, enqueues the notices of it and stores the evidence.
+func (v Verbs) EndSession(ctx context.Context, session store.Digest, evidence ...store.Evidence) error {
+	now := v.Now()
+	return v.Write(ctx, "EndSession", connection.Several, func(c *connection.Conn) error {
+		sessions, err := remove(c, removeOne, session[:])
+		if err != nil || len(sessions) == 0 {
+			return err
+		}
+		if err := notify(c, sessions[0], now); err != nil {
+			return err
+		}
+		return v.InsertEvidence(c, evidence)
+	})
+}
+
+// EndSessions removes the sessions and enrolment codes of a subject, and enqueues the notices of the sessions.
+func (v Verbs) EndSessions(ctx context.Context, subject string) error {
+	now := v.Now()
+	return v.Write(ctx, "EndSessions", connection.Several, func(c *connection.Conn) error {
+		if _, err := EndAll(c, subject, now); err != nil {
+			return err
+		}
+		_, err := c.Exec(`DELETE FROM enrolments WHERE subject = ?`, subject)
+		return err
+	})
+}
+
+// SessionClients lists the clients that are told when a session ends.
+func (v Verbs) SessionClients(ctx context.Context, sid string) (clients []string, err error) {
+	err = v.Read(ctx, "SessionClients", func(c *connection.Conn) error {
+		clients = nil
+		return c.EachOf(`SELECT client_id FROM session_clients WHERE sid = ? ORDER BY client_id`, []any{sid}, func(rows *sql.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			clients = append(clients, id)
+			return err
+		})
+	})
+	return clients, err
+}
+
+// ClaimLogouts leases due notices.
+func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration) (due []store.Logout, err error) {
+	now := v.Now()
+	err = v.Write(ctx, "ClaimLogouts", connection.Several, func(c *connection.Conn) error {
+		due = nil
+		return c.UpdateEach(`UPDATE logouts SET due_at = ?2, attempts = attempts + 1 WHERE (sid, client_id) IN
+			(SELECT sid, client_id FROM logouts WHERE due_at <= ?1 ORDER BY due_at LIMIT ?3)
+			RETURNING sid, client_id, sub, attempts, expires_at`,
+			[]any{now.UnixMicro(), now.Add(lease).UnixMicro(), limit}, func(rows *sql.Rows) error {
+				var l store.Logout
+				var expires int64
+				err := rows.Scan(&l.SID, &l.ClientID, &l.Subject, &l.Attempt, &expires)
+				l.ExpiresAt = time.UnixMicro(expires).UTC()
+				due = append(due, l)
+				return err
+			})
+	})
+	return due, err
+}
+
+// LogoutDone deletes a notice and stores what became of it.
+func (v Verbs) LogoutDone(ctx context.Context, l store.Logout, evidence ...store.Evidence) error {
+	return v.Write(ctx, "LogoutDone", connection.Several, func(c *connection.Conn) error {
+		done, err := c.Exec(`DELETE FROM logouts WHERE sid = ? AND client_id = ? AND attempts = ?`, l.SID, l.ClientID, l.Attempt)
+		if err != nil || done == 0 {
+			return err
+		}
+		return v.InsertEvidence(c, evidence)
+	})
+}
+
+// LogoutFailed makes a notice due again.
+func (v Verbs) LogoutFailed(ctx context.Context, l store.Logout, next time.Time) error {
+	return v.Write(ctx, "LogoutFailed", connection.Single, func(c *connection.Conn) error {
+		_, err := c.Exec(`UPDATE logouts SET due_at = ? WHERE sid = ? AND client_id = ? AND attempts = ?`,
+			next.UnixMicro(), l.SID, l.ClientID, l.Attempt)
+		return err
+	})
+}
