@@ -83,7 +83,11 @@ func Parse(id, profileName string, metadata []byte) (*Client, error) {
 		problems = append(problems, &MemberError{Member: member, Text: fmt.Sprintf(format, arguments...)})
 	}
 	checkIdentity(id, m, problem)
-	checkRedirectURIs(m, problem)
+	if len(m.RedirectURIs) == 0 && slices.Contains(m.GrantTypes, profile.AuthorizationCode) {
+		problem("redirect_uris", "missing; register each address that the browser may be sent back to")
+	}
+	checkRedirectURIs("redirect_uris", m.RedirectURIs, problem)
+	checkLogout(m, problem)
 	checkGrants(m, full, problem)
 	checkAllowed("token_endpoint_auth_method", []string{m.TokenEndpointAuthMethod}, full.ClientAuthMethods, problem)
 	for _, each := range []struct{ member, alg string }{
@@ -189,24 +193,20 @@ func checkResourceIdentifiers(identifiers []string, problem func(string, string,
 
 // checkRedirectURIs allows https, and http on a loopback address for native apps (FAPI 2.0 Security Profile
 // §5.3.2.2-8). [Client.Redirects] compares them.
-func checkRedirectURIs(m *Metadata, problem func(string, string, ...any)) {
-	list := m.RedirectURIs
-	if len(list) == 0 && slices.Contains(m.GrantTypes, profile.AuthorizationCode) {
-		problem("redirect_uris", "missing; register each address that the browser may be sent back to")
-	}
+func checkRedirectURIs(member string, list []string, problem func(string, string, ...any)) {
 	for _, address := range list {
 		u, err := url.Parse(address)
 		switch {
 		case err != nil || u.Hostname() == "" || u.Opaque != "" || strings.ContainsFunc(address, notOfURI):
-			problem("redirect_uris", "%q is not an absolute address", address)
+			problem(member, "%q is not an absolute address", address)
 		case strings.Contains(address, "#"):
-			problem("redirect_uris", "%q has a fragment (RFC 6749 §3.1.2)", address)
+			problem(member, "%q has a fragment (RFC 6749 §3.1.2)", address)
 		case u.User != nil:
-			problem("redirect_uris", "%q holds user information", address)
+			problem(member, "%q holds user information", address)
 		case u.Scheme == "https":
 		case u.Scheme == "http" && IsLoopback(u.Hostname()):
 		default:
-			problem("redirect_uris", "%q is not https (http is allowed only for a native app on 127.0.0.1 or [::1])", address)
+			problem(member, "%q is not https (http is allowed only for a native app on 127.0.0.1 or [::1])", address)
 		}
 	}
 }

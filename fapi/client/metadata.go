@@ -79,6 +79,13 @@ type Metadata struct {
 	BackchannelSigningAlg           string `json:"backchannel_authentication_request_signing_alg,omitempty"`
 	BackchannelUserCode             bool   `json:"backchannel_user_code_parameter,omitempty"`
 
+	// PostLogoutRedirectURIs are where a browser may be sent after the user signed out (RP-Initiated Logout §3.1).
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// BackchannelLogoutURI is told when a session ends in which the client got an ID token (Back-Channel Logout §2.2).
+	// BackchannelLogoutSessionRequired demands a sid in what it is told, which is there in any case.
+	BackchannelLogoutURI             string `json:"backchannel_logout_uri,omitempty"`
+	BackchannelLogoutSessionRequired bool   `json:"backchannel_logout_session_required,omitempty"`
+
 	// HTTPMessageSignatures demands signed requests to resources, whose responses are signed too (FAPI 2.0 HTTP
 	// Signatures). The name is our own: the draft has none.
 	HTTPMessageSignatures bool `json:"http_message_signatures,omitempty"`

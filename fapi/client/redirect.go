@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"countersign/internal/outbound"
 )
 
 // HasRedirectURI reports whether an authorization request may name address as its redirect_uri: one that is registered, to the
@@ -38,4 +40,25 @@ func withoutPort(address string) (host, rest string, loopback bool) {
 		return host, rest, rest == "" || rest[0] == '/' || rest[0] == '?'
 	}
 	return "", "", false
+}
+
+// HasPostLogoutRedirectURI reports whether a logout request may name address as its post_logout_redirect_uri: one that is
+// registered, to the byte (OpenID Connect RP-Initiated Logout 1.0 §3).
+func (c *Client) HasPostLogoutRedirectURI(address string) bool {
+	return slices.Contains(c.Metadata.PostLogoutRedirectURIs, address)
+}
+
+// checkLogout checks what a client registers for the end of sessions. Both kinds of addresses are https, with the one exception
+// that redirect_uris have.
+func checkLogout(m *Metadata, problem func(string, string, ...any)) {
+	checkRedirectURIs("post_logout_redirect_uris", m.PostLogoutRedirectURIs, problem)
+	if m.BackchannelLogoutURI != "" {
+		if err := outbound.CheckAddress(m.BackchannelLogoutURI); err != nil {
+			problem("backchannel_logout_uri", "%v", err)
+		}
+		return
+	}
+	if m.BackchannelLogoutSessionRequired {
+		problem("backchannel_logout_session_required", "needs a backchannel_logout_uri beside it")
+	}
 }

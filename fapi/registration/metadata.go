@@ -177,9 +177,14 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 		problems = append(problems, problem("default_authorization_details",
 			"only the operator can register default authorization_details"))
 	}
-	for _, address := range metadata.RedirectURIs {
-		if client.SameOrigin(address, h.config.Addresses.Issuer) || client.SameOrigin(address, h.config.Addresses.MTLSIssuer) {
-			problems = append(problems, problem("redirect_uris", "%q is on this server's own origin", address))
+	for _, each := range []struct {
+		member    string
+		addresses []string
+	}{{"redirect_uris", metadata.RedirectURIs}, {"post_logout_redirect_uris", metadata.PostLogoutRedirectURIs}} {
+		for _, address := range each.addresses {
+			if client.SameOrigin(address, h.config.Addresses.Issuer) || client.SameOrigin(address, h.config.Addresses.MTLSIssuer) {
+				problems = append(problems, problem(each.member, "%q is on this server's own origin", address))
+			}
 		}
 	}
 	if len(metadata.ResourceIdentifiers) > 0 {

@@ -70,9 +70,14 @@ func checkHabits(wanted NewClient) error {
 			}
 		}
 	}
-	for _, address := range metadata.RedirectURIs {
-		if slices.ContainsFunc(wanted.Origins, func(origin string) bool { return client.SameOrigin(address, origin) }) {
-			problems = append(problems, fmt.Errorf("redirect_uris: %q is on this server's own origin", address))
+	for _, each := range []struct {
+		member    string
+		addresses []string
+	}{{"redirect_uris", metadata.RedirectURIs}, {"post_logout_redirect_uris", metadata.PostLogoutRedirectURIs}} {
+		for _, address := range each.addresses {
+			if slices.ContainsFunc(wanted.Origins, func(origin string) bool { return client.SameOrigin(address, origin) }) {
+				problems = append(problems, fmt.Errorf("%s: %q is on this server's own origin", each.member, address))
+			}
 		}
 	}
 	return errors.Join(problems...)
