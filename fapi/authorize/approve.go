@@ -11,6 +11,7 @@ import (
 
 	"countersign/fapi/client"
 	"countersign/fapi/request"
+	"countersign/fapi/tokens"
 	"countersign/store"
 )
 
@@ -93,7 +94,9 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	if a.client == nil {
 		return store.Finish{}, response{}, errNotApproved
 	}
-	detail, err := json.Marshal(a.request.Grant())
+	kept := a.request.Grant()
+	kept.Session = tokens.SessionOf(a.session)
+	detail, err := json.Marshal(kept)
 	if err != nil {
 		return store.Finish{}, response{}, err
 	}

@@ -229,6 +229,7 @@ func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a brows
 	h := o.handler
 	session, secret := h.sessions.New(a)
 	session.Evidence = []store.Evidence{o.signedIn(r.Context(), a)}
+	session.Former = browser.Session(r) // its cookie is replaced
 	if err := h.store.SignIn(r.Context(), o.pending.Interaction.ID, session); err != nil {
 		h.showError(w, r, err)
 		return

@@ -13,4 +13,7 @@ const (
 	GrantRevoked       = "grant_revoked"
 	CodeUsedTwice      = "code_used_twice"
 	AccessTokenRevoked = "access_token_revoked"
+	SignedOut          = "signed_out"
+	LogoutDelivered    = "logout_delivered"
+	LogoutNotDelivered = "logout_not_delivered"
 )

@@ -167,6 +167,7 @@ func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, e
 		if idToken, err = i.tokens.IDToken(ctx, v, access); err != nil {
 			return store.Issued{}, endpoint.Answer{}, err
 		}
+		issued.Session = v.SessionClient(access.Claims.Subject)
 	}
 	return issued, respond(access, refreshToken, idToken), nil
 }

@@ -33,7 +33,10 @@ func TestOC01IDToken(t *testing.T) {
 			want := map[string]any{
 				"iss": w.Issuer, "sub": "sub-alice", "aud": c.ID, "iat": now, "exp": now + 300, "auth_time": now, "nonce": "nonce-1",
 				"acr": fapitest.ACRKey, "amr": []any{"pwd", "hwk"},
-				"at_hash": base64.RawURLEncoding.EncodeToString(half(issued.Text("access_token"))),
+				"at_hash": base64.RawURLEncoding.EncodeToString(half(issued.Text("access_token"))), "sid": body["sid"],
+			}
+			if sid, _ := body["sid"].(string); len(sid) != 43 {
+				t.Errorf("sid %q", sid)
 			}
 			if diff := cmp.Diff(want, body); diff != "" || header.Algorithm != alg {
 				t.Errorf("signed with %s (-want +got):\n%s", header.Algorithm, diff)

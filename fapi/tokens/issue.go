@@ -104,6 +104,8 @@ type idTokenClaims struct {
 	ACR             string   `json:"acr,omitempty"`
 	AMR             []string `json:"amr,omitempty"`
 	AccessTokenHash string   `json:"at_hash,omitempty"`
+	// SID is in ID tokens from the token endpoint (OpenID Connect Back-Channel Logout 1.0 §2.1).
+	SID string `json:"sid,omitempty"`
 	// CodeHash and StateHash make an ID token the detached signature of its authorization response (FAPI 1.0 Advanced
 	// §5.2.2.1).
 	CodeHash  string `json:"c_hash,omitempty"`
@@ -137,6 +139,12 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 	signed := i.idToken(v.client, v.grant, issued.Claims.Subject)
 	signed.Nonce, signed.AccessTokenHash = v.detail.Nonce, halfHash(alg, issued.Token)
 	signed.user = v.user
+	if v.detail.Session != nil {
+		var err error
+		if signed.SID, err = i.Subjects.SID(ctx, v.client.ID, v.detail.Session.SID); err != nil {
+			return "", err
+		}
+	}
 	token, err := i.sign(ctx, signer.UseIDToken, alg, "JWT", signed)
 	if err != nil {
 		return "", err

@@ -42,6 +42,10 @@ type Issuer struct {
 	Scopes   *scope.Catalog
 	Details  *rar.Types
 	Subjects *Subjects
+	// Destroyed lists the keys that signed for us once and are gone.
+	Destroyed interface {
+		DestroyedKeys(ctx context.Context) ([]store.Key, error)
+	}
 	// Algorithm is the default signature algorithm, used where the client registered none and its profile allows it.
 	Algorithm string
 	// AccessTokenLifetime is limited to the maximum of the client's profile.
@@ -57,6 +61,8 @@ type Detail struct {
 	Claims    *claims.Request `json:"claims,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
 	Resources []string        `json:"resources,omitempty"`
+	// Session is nil where the user decided in none that has a SID, such as on a device.
+	Session *Session `json:"session,omitempty"`
 }
 
 // ReadDetail reads the detail of a grant.
