@@ -20,6 +20,7 @@ import (
 	"countersign/fapi/claims"
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/logout"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
@@ -88,6 +89,8 @@ type Config struct {
 	DevicePages device.Pages
 	// UILocales are the languages of the pages (BCP 47), for the discovery document; empty says nothing of them.
 	UILocales []string
+	// LogoutPages are the pages on which users sign out; nil offers no end session endpoint.
+	LogoutPages logout.Pages
 	// StrayPages are for browsers at addresses without a page; with nil they get the errors of other clients.
 	StrayPages browser.StrayPages
 	// StrictTransport is the header Strict-Transport-Security of every response (RFC 6797 §6.1); two years for this host

@@ -11,6 +11,7 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/discovery"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/logout"
 	"countersign/fapi/registration"
 	"countersign/fapi/resource"
 	"countersign/fapi/token"
@@ -39,6 +40,13 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		devices.Routes())
 	if w.backchannel != nil {
 		table = append(table, w.backchannel.Routes()...)
+	}
+	if w.config.LogoutPages != nil {
+		endings, err := w.newLogout(ctx)
+		if err != nil {
+			return nil, err
+		}
+		table = append(table, endings.Routes()...)
 	}
 	if w.config.Registration != nil {
 		clients, err := w.newRegistration(documents)
@@ -95,6 +103,14 @@ func (w *wiring) newDevice() (*device.Handler, error) {
 		settings.Requests = w.backchannel
 	}
 	return device.New(settings)
+}
+
+func (w *wiring) newLogout(ctx context.Context) (*logout.Handler, error) {
+	c := w.config
+	return logout.New(ctx, logout.Config{
+		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Tokens: w.tokens, Seeds: w.subjects.Seeds, Sessions: w.sessions,
+		Forms: w.forms, Pages: c.LogoutPages, Evidence: w.evidence, Notifier: w.notifier, Now: c.Now,
+	})
 }
 
 func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Handler, error) {

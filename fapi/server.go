@@ -26,6 +26,7 @@ import (
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/health"
+	"countersign/fapi/logout"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/fapi/request"
@@ -46,6 +47,7 @@ type Server struct {
 	health  *health.Handler
 	// backchannel is nil when backchannel authentication is off.
 	backchannel *backchannel.Handler
+	notifier    *logout.Notifier
 	table       endpoint.Table
 }
 
@@ -69,7 +71,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		}
 	}
 	return &Server{
-		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel,
+		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel, notifier: w.notifier,
 		table: endpoint.Table{
 			Addresses: w.addresses, Routes: routes,
 			Stray: stray,
@@ -99,6 +101,10 @@ func (s *Server) RunPings(ctx context.Context) {
 		s.backchannel.RunPings(ctx)
 	}
 }
+
+// RunLogouts tells clients of sessions that have ended until ctx ends (OpenID Connect Back-Channel Logout 1.0). Every node may
+// run it.
+func (s *Server) RunLogouts(ctx context.Context) { s.notifier.Run(ctx) }
 
 // OnChange handles a notification of a change by another node; see [store.Watcher]. Without notifications the server
 // polls the store once a second.
@@ -138,6 +144,7 @@ type wiring struct {
 
 	// backchannel is nil when backchannel authentication is off.
 	backchannel *backchannel.Handler
+	notifier    *logout.Notifier
 }
 
 func newWiring(ctx context.Context, c Config) (*wiring, error) {
@@ -178,7 +185,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	}
 	w.tokens = &tokens.Issuer{
 		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: w.users, Keys: w.keys, Scopes: w.scopes,
-		Details: w.details, Subjects: w.subjects, Algorithm: c.AccessTokenAlgorithm,
+		Details: w.details, Subjects: w.subjects, Destroyed: c.Store, Algorithm: c.AccessTokenAlgorithm,
 		AccessTokenLifetime: c.AccessTokenLifetime, IDTokenLifetime: c.IDTokenLifetime, Now: c.Now,
 	}
 	if _, ordered := c.Store.(store.KeyOrdered); ordered {
@@ -192,6 +199,12 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		},
 		Limits: w.limits, Proofs: w.proofs, Addresses: w.addresses, Certificates: c.Certificates, Store: c.Store,
 		Log: c.Logger, Tracer: w.tracer,
+	}
+	w.notifier = &logout.Notifier{
+		Store: c.Store, Clients: w.clients, Tokens: w.tokens, Evidence: w.evidence, Now: c.Now, Log: c.Logger,
+		Send: outbound.New(outbound.Policy{
+			AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Timeout: logout.Timeout,
+		}).Send,
 	}
 	return w, nil
 }

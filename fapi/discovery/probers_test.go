@@ -101,6 +101,12 @@ func addressProbers() map[string]func(t *testing.T, c *fapitest.Client, path str
 			}
 			fapitest.WantError(t, c.Get("/userinfo", token, nil), 401, "invalid_token")
 		},
+		"end_session_endpoint": func(t *testing.T, c *fapitest.Client, path string) {
+			status, body, _ := c.World.Browser().Visit(c.Base() + path)
+			if status != http.StatusOK || !strings.Contains(body, "You are signed out") {
+				t.Errorf("answered %d %s", status, body)
+			}
+		},
 		"backchannel_authentication_endpoint": func(t *testing.T, c *fapitest.Client, path string) {
 			asking := c.World.Register("asks-"+fapitest.RandomString(), func(other *fapitest.Client, m map[string]any) {
 				if c.Certificate != nil {
@@ -169,6 +175,8 @@ func truthProbers() map[string]func(t *testing.T, w probedWorld, value bool) {
 				t.Errorf("advertised %v, and answered %d, sent to %v", value, status, sentTo)
 			}
 		},
+		"backchannel_logout_supported":         probeLogout,
+		"backchannel_logout_session_supported": probeLogout,
 		"backchannel_user_code_parameter_supported": func(t *testing.T, w probedWorld, value bool) {
 			c := w.Register("client-"+fapitest.RandomString(), fapitest.All(fapitest.CIBAPoll, fapitest.SetMember("backchannel_user_code_parameter", true)))
 			if r := c.Backchannel(nil); value != (r.Text("error") == "missing_user_code") {
@@ -181,6 +189,26 @@ func truthProbers() map[string]func(t *testing.T, w probedWorld, value bool) {
 				t.Errorf("advertised %v, and answered %v", value, q)
 			}
 		},
+	}
+}
+
+// probeLogout shows that a client is told of the end of a session, by its sid.
+func probeLogout(t *testing.T, w probedWorld, value bool) {
+	received := w.NotificationEndpoint(fapitest.Answer(http.StatusOK))
+	c := w.Register("client-"+fapitest.RandomString(), fapitest.Told(received.URL))
+	sid := fapitest.UnverifiedClaims(t, c.Tokens().Text("id_token"))["sid"]
+	if err := w.Store.EndSessions(t.Context(), "sub-alice"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.SendLogouts(); err != nil {
+		t.Fatal(err)
+	}
+	form, err := url.ParseQuery(received.Await(t, 1)[0].Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told := fapitest.UnverifiedClaims(t, form.Get("logout_token"))["sid"]; value != (sid != nil && told == sid) {
+		t.Errorf("advertised %v, and told of %v in place of %v", value, told, sid)
 	}
 }
 
@@ -226,7 +254,7 @@ func probeClaim(t *testing.T, w probedWorld, value string) {
 	if fapitest.UnverifiedClaims(t, issued.Text("id_token"))[value] == nil {
 		t.Errorf("%s is not in the ID token", value)
 	}
-	ofProtocol := []string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}
+	ofProtocol := []string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}
 	if info := c.Get("/userinfo", issued.Text("access_token"), nil); info.Body[value] == nil && !slices.Contains(ofProtocol, value) {
 		t.Errorf("%s is not in %s", value, info.Raw)
 	}

@@ -31,10 +31,11 @@ func metadataMembers() map[string]kindOf {
 		"authorization_response_iss_parameter_supported": aBoolean, "claims_parameter_supported": aBoolean,
 		"request_parameter_supported": aBoolean, "request_uri_parameter_supported": aBoolean, "require_signed_request_object": aBoolean,
 		"backchannel_user_code_parameter_supported": aBoolean,
+		"backchannel_logout_supported":              aBoolean, "backchannel_logout_session_supported": aBoolean,
 	}
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "introspection_endpoint",
 		"revocation_endpoint", "registration_endpoint", "pushed_authorization_request_endpoint",
-		"backchannel_authentication_endpoint"} {
+		"backchannel_authentication_endpoint", "end_session_endpoint"} {
 		members[name] = anAddress
 	}
 	for _, name := range []string{"scopes_supported", "response_types_supported", "response_modes_supported", "grant_types_supported",

@@ -24,6 +24,7 @@ func (h *Handler) server(ctx context.Context) (body []byte, cacheControl string,
 	h.addRequests(document)
 	h.addClientAuthentication(document)
 	h.addBackchannel(document)
+	h.addLogout(document)
 	if err := h.addSigning(ctx, document); err != nil {
 		return nil, "", err
 	}
@@ -53,12 +54,19 @@ func (h *Handler) addEndpoints(document metadata) {
 	document["protected_resources"] = []string{addresses.Issuer} // RFC 9728 §4
 }
 
+// addLogout adds how clients are told that sessions have ended (OpenID Connect Back-Channel Logout 1.0 §2.1). They are not told
+// through the browser (Front-Channel Logout): that is the default of frontchannel_logout_supported.
+func (h *Handler) addLogout(document metadata) {
+	document["backchannel_logout_supported"] = true
+	document["backchannel_logout_session_supported"] = true
+}
+
 // addRequests adds what can be requested and how it is answered.
 func (h *Handler) addRequests(document metadata) {
 	p := h.offered
 	document["scopes_supported"] = h.config.Scopes.Names()
 	document["claims_supported"] = append(
-		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash"}, h.config.Claims...)
+		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}, h.config.Claims...)
 	document["response_types_supported"] = p.ResponseTypes
 	document["response_modes_supported"] = h.responseModes()
 	document["grant_types_supported"] = p.GrantTypes

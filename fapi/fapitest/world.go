@@ -191,6 +191,7 @@ func NewFullWorld(t *testing.T, more ...Option) (*World, *User) {
 		}
 		c.ACRValues = []string{ACRKey, ACRPassword}
 		c.AuthorizationDetailTypes = DetailTypes()
+		WithLogout(c)
 	}}, more...)...)
 	w.AddUser("sub-bob", "bob", `{"name":"Bob Example","email":"bob@example.com"}`)
 	return w, w.User

@@ -64,7 +64,6 @@ func (i Item) Demanded() bool { return i.Later == Later{} && i.NoTest == "" }
 const (
 	fapi1             = "FAPI 1.0"
 	grantManagement   = "grant management"
-	logout            = "logout"
 	resourceMetadata  = "resource servers"
 	softwareStatement = "software statements"
 	cluster           = "several nodes"

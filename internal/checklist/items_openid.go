@@ -58,13 +58,13 @@ func openID() []Group {
 			{ID: "GM-08", Section: "§8", Requires: "metadata"},
 			{ID: "GM-09", Section: "§6.6", Requires: "unclaimed grants end"},
 		})},
-		{"LO", "OpenID Connect logout", later(logout, "it is not built", []Item{
-			{ID: "LO-01", Section: "RP-Initiated §2, §4", Requires: "end_session_endpoint, with a question where no hint proves the client"},
+		{"LO", "OpenID Connect logout", []Item{
+			{ID: "LO-01", Section: "RP-Initiated §2, §4", Requires: "end_session_endpoint, with a question where no ID token of the session comes with it"},
 			{ID: "LO-02", Section: "RP-Initiated §3", Requires: "post_logout_redirect_uri matches exactly"},
 			{ID: "LO-03", Section: "Back-Channel §2.4", Requires: "logout tokens"},
 			{ID: "LO-04", Section: "Back-Channel §2.5 to §2.7", Requires: "their delivery"},
 			{ID: "LO-05", Section: "Back-Channel §2.1", Requires: "metadata"},
-			{ID: "LO-06", Section: "Back-Channel §2.7", Requires: "refresh tokens without offline_access end"},
-		})},
+			{ID: "LO-06", Section: "Back-Channel §2.7", Requires: "refresh tokens end with what the user allowed, by the client that is told, and not with the session"},
+		}},
 	}
 }

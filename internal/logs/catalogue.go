@@ -214,6 +214,37 @@ func requests() []Group {
 				Remedy:  "Check the store. Clients have to accept a second notification.",
 			},
 		}},
+		{"Logout notices", []Entry{
+			{
+				Message: "logout notices could not be claimed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The store failed; notices of ended sessions wait. It is said once, until they can be claimed again.",
+				Remedy:  "Check the store. They are sent when it answers again.",
+			},
+			{
+				Message: "logout notice failed; will be retried",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "attempt", "status", "error", "next_attempt_at"},
+				Cause:   "A client's backchannel_logout_uri did not answer, or answered 408, 429 or 5xx; or the notice could not be signed or recorded.",
+				Remedy:  "If it goes on, tell the client's operator: the client may take users for signed in who are not.",
+			},
+			{
+				Message: "logout notice abandoned",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "attempt", "status", "error"},
+				Cause: "A client could not be told within a day that a session has ended, refused the notice, or is gone or not registered " +
+					"for it any more. The audit log has it as logout_not_delivered.",
+				Remedy: "Tell the client's operator; check the registration (`countersign clients show`).",
+			},
+			{
+				Message: "logout notice result not saved; will be resent",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "attempt", "error"},
+				Cause:   "The store failed after a notice was sent; the client gets it a second time.",
+				Remedy:  "Check the store. Clients have to accept a second notice.",
+			},
+		}},
 	}
 }
 

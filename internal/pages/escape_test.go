@@ -81,6 +81,16 @@ func TestHostileTexts(t *testing.T) {
 			in.FormToken = text
 			return consentPage(t, in).Body.String()
 		},
+		"sign out": func(text string) string {
+			view := signOut()
+			view.Client.Name, view.Username, view.Others[0].Name = text, text, text
+			return signOutPage(t, view, (*Pages).SignOut).Body.String()
+		},
+		"signed out": func(text string) string {
+			view := signOut()
+			view.Client.Name, view.Back = text, "https://app.orchid.example/out?state="+url.QueryEscape(text)
+			return signOutPage(t, view, (*Pages).SignedOut).Body.String()
+		},
 		"failure": func(text string) string {
 			return failurePage(t, browser.Failure{Status: 400, Code: text, Description: text, CorrelationID: text}).Body.String()
 		},
@@ -204,7 +214,8 @@ func TestNothingFromElsewhere(t *testing.T) {
 						t.Errorf("the page loads %s", attributes["href"])
 					}
 				case "a":
-					if strings.HasPrefix(attributes["href"], "https:") && (attributes["rel"] != "noopener noreferrer" || attributes["target"] != "_blank") {
+					onward := attributes["id"] == "back" // to the application, in place of this page
+					if strings.HasPrefix(attributes["href"], "https:") && (attributes["rel"] != "noopener noreferrer" || attributes["target"] != "_blank" && !onward) {
 						t.Errorf("the link to %s says too much", attributes["href"])
 					}
 				case "form":

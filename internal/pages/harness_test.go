@@ -11,6 +11,7 @@ import (
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
+	"countersign/fapi/logout"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 )
@@ -110,6 +111,25 @@ func consentPage(t testing.TB, in authorize.Interaction) *httptest.ResponseRecor
 	t.Helper()
 	w := httptest.NewRecorder()
 	newPages(t).Consent(w, httptest.NewRequest(http.MethodGet, "/interaction/handle", nil), in)
+	return w
+}
+
+// signOut is what the pages about signing out show at most.
+func signOut() logout.View {
+	client := newInteraction().Client
+	return logout.View{
+		Client: &client, Username: "alice", FormToken: newInteraction().FormToken,
+		Others: []browser.Client{{ID: "ledger", Name: "Quillmere Ledger"}, {ID: "nameless"}}, Back: "https://app.orchid.example/out?state=a%26b",
+	}
+}
+
+// signOutPage renders one of the pages about signing out.
+func signOutPage(
+	t testing.TB, view logout.View, page func(*Pages, http.ResponseWriter, *http.Request, logout.View),
+) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	page(newPages(t), w, httptest.NewRequest(http.MethodGet, "/end-session/handle", nil), view)
 	return w
 }
 

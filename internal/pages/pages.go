@@ -22,6 +22,7 @@ import (
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
+	"countersign/fapi/logout"
 	"countersign/internal/brand"
 	"countersign/internal/oauth"
 	"countersign/internal/words"
@@ -89,6 +90,7 @@ type Pages struct {
 var (
 	_ authorize.Pages    = (*Pages)(nil)
 	_ browser.StrayPages = (*Pages)(nil)
+	_ logout.Pages       = (*Pages)(nil)
 )
 
 // ownName is the name of pages that have no brand.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/logout"
 	"countersign/internal/brand"
 	"countersign/internal/oauth"
 )
@@ -44,6 +45,8 @@ func pageCases(t testing.TB) []pageCase {
 		in.LoginHint, in.Problem = username, problem
 		return signInPage(t, in)
 	}
+	changed := signOut()
+	changed.Changed = true
 	internal := browser.Failure{
 		Status: http.StatusInternalServerError, Code: oauth.ServerError, Description: oauth.AsError(nil).Description, CorrelationID: correlation,
 	}
@@ -67,6 +70,12 @@ func pageCases(t testing.TB) []pageCase {
 			Status: http.StatusBadRequest, Code: oauth.InvalidRequest, CorrelationID: correlation,
 			Description: "this form was sent without one of its buttons; go back and try again",
 		}), http.StatusBadRequest},
+		{"signout", signOutPage(t, signOut(), (*Pages).SignOut), http.StatusOK},
+		{"signout-bare", signOutPage(t, logout.View{FormToken: newInteraction().FormToken}, (*Pages).SignOut), http.StatusOK},
+		{"signout-changed", signOutPage(t, changed, (*Pages).SignOut), http.StatusOK},
+		{"signedout", signOutPage(t, signOut(), (*Pages).SignedOut), http.StatusOK},
+		{"signedout-bare", signOutPage(t, logout.View{}, (*Pages).SignedOut), http.StatusOK},
+		{"stayed", signOutPage(t, signOut(), (*Pages).Stayed), http.StatusOK},
 		{"failure-directory", failurePage(t, internal), http.StatusInternalServerError},
 		{"failure-count", failurePage(t, internal), http.StatusInternalServerError},
 	}

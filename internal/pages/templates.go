@@ -32,7 +32,7 @@ func styleSheet(accent string) (template.CSS, error) {
 // pageNames are the pages that have a template.
 func pageNames() []string {
 	return []string{"signin", "consent", "failure", "device_signin", "device_home", "device_request",
-		"device_settings", "device_remove", "welcome"}
+		"device_settings", "device_remove", "welcome", "signout", "signedout", "stayed"}
 }
 
 // parseTemplates reads, for each language and each page, the frame with that page's content. host may be empty.

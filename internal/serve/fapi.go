@@ -58,7 +58,8 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	}
 	settings.Store, settings.Signer, settings.AuditChain = s.store, s.keys.Signer, s.chain
 	settings.Hung, settings.Shared, settings.Passwords = s.keys.Tokens.Hung, shared, passwords
-	settings.Interactor, settings.DevicePages, settings.Language = interactor, shown.Device(), shown.Language
+	settings.Interactor, settings.DevicePages, settings.LogoutPages = interactor, shown.Device(), shown
+	settings.Language = shown.Language
 	settings.Assets, settings.StrayPages, settings.CertificateRefused = assets, shown, s.certificateRefused
 	return settings, nil
 }

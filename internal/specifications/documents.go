@@ -29,6 +29,8 @@ func documents() []Document {
 		{Name: "OpenID Connect Core", Address: openID + "openid-connect-core-1_0.html"},
 		{Name: "OpenID Connect Discovery", Address: openID + "openid-connect-discovery-1_0.html"},
 		{Name: "OpenID Connect Registration", Also: []string{"OpenID Connect Dynamic Client Registration"}, Title: "Dynamic Client Registration", Address: openID + "openid-connect-registration-1_0.html"},
+		{Name: "OpenID Connect RP-Initiated Logout", Also: []string{"RP-Initiated Logout", "OpenID Connect RP-Initiated Logout 1.0"}, Address: openID + "openid-connect-rpinitiated-1_0.html"},
+		{Name: "OpenID Connect Back-Channel Logout", Also: []string{"Back-Channel Logout", "OpenID Connect Back-Channel Logout 1.0"}, Address: openID + "openid-connect-backchannel-1_0.html"},
 		{Name: "Initiating User Registration", Title: "via OpenID Connect"},
 		{Name: "OAuth 2.0 Multiple Response Type Encoding Practices", Address: openID + "oauth-v2-multiple-response-types-1_0.html"},
 		{Name: "OAuth 2.0 Form Post Response Mode", Address: openID + "oauth-v2-form-post-response-mode-1_0.html"},
