@@ -59,11 +59,18 @@ const (
 	Answered FailureReason = "answered"
 	// NoCookies: the browser is another one, or has cookies off.
 	NoCookies FailureReason = "no cookies"
+	// NotSignedOut: a client that wants the user signed out asked for it wrongly.
+	NotSignedOut FailureReason = "not signed out"
 )
+
+// ErrNotSignedOut is the cause of an error that is told as [NotSignedOut].
+var ErrNotSignedOut = errors.New("fapi: nobody was signed out")
 
 // reasonOf finds the reason in the causes of an error.
 func reasonOf(err error) FailureReason {
 	switch {
+	case errors.Is(err, ErrNotSignedOut):
+		return NotSignedOut
 	case errors.Is(err, http.ErrNoCookie):
 		return NoCookies
 	case errors.Is(err, store.ErrExpired):

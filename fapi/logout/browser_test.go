@@ -182,6 +182,24 @@ func TestLO01Browser(t *testing.T) {
 			t.Errorf("it says %s", text)
 		}
 	})
+	t.Run("accepts to sign out without an application that asks wrongly", func(t *testing.T) {
+		tab := b.Tab() // Chromium notes the page's status 400 in the console
+		for _, language := range []string{"en", "pt-BR", "ar"} {
+			tab.Look(390, 844, false)
+			asked := url.Values{"client_id": {c.ID}, "post_logout_redirect_uri": {a.URL + "/elsewhere"}, "ui_locales": {language}}
+			tab.Visit(w.Issuer + "/end-session?" + asked.Encode())
+			tab.CheckAccessibility()
+			picture(t, tab, "not-signed-out-"+language+"-390", false)
+		}
+		tab.Click("#sign-out")
+		if !strings.HasPrefix(tab.Location(), w.Issuer+"/end-session/") || isSignedOut(t) {
+			t.Errorf("at %s", tab.Location())
+		}
+		tab.Click("#sign-out")
+		if !isSignedOut(t) {
+			t.Error("the session goes on")
+		}
+	})
 	b.Done()
 }
 

@@ -112,6 +112,9 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	asked, err := h.check(r.Context(), form)
+	if refusal, ok := errors.AsType[*oauth.Error](err); ok { // the client's doing: the user can sign out without it
+		err = refusal.Because(errors.Join(browser.ErrNotSignedOut, errors.Unwrap(refusal)))
+	}
 	if err != nil {
 		h.showError(w, r, err)
 		return

@@ -157,7 +157,7 @@ func TestLO01EndSession(t *testing.T) {
 				asked.Set("post_logout_redirect_uri", afterwards)
 			}
 			page := b.EndSession(t, asked)
-			if page.SentTo != nil || page.Status < 400 || page.Status >= 500 || signedOut(t, c, b) {
+			if page.SentTo != nil || page.Status < 400 || page.Status >= 500 || !strings.Contains(page.Body, `href="/end-session"`) && name != "a parameter twice" || signedOut(t, c, b) {
 				t.Errorf("%s: %d %v", name, page.Status, page.SentTo)
 			}
 		}

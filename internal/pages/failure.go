@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/logout"
 	"countersign/internal/words"
 )
 
@@ -17,8 +18,8 @@ type failureView struct {
 	Heading, Sentence string
 	// Nothing says that nothing was shared, where that is certain; or it is empty.
 	Nothing string
-	// Next is what the user can do.
-	Next string
+	// Next is what the user can do, and SignOut the address where, if it is to sign out.
+	Next, SignOut string
 	// Description is that of the error, in English, and Code its code; CorrelationID finds it in the log.
 	Description, Code, CorrelationID string
 	// When and Moment are the time, for people and for machines.
@@ -35,6 +36,8 @@ type failure struct {
 // told returns how a failure is told.
 func told(f browser.Failure) failure {
 	switch {
+	case f.Reason == browser.NotSignedOut:
+		return failure{"failure.signout", "failure.signout_next", false}
 	case f.Reason == browser.NoCookies:
 		return failure{"failure.cookies", "failure.start_again", true}
 	case f.Reason == browser.Expired:
@@ -69,6 +72,9 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, from browser.Failur
 		Description: sentence(plain(from.Description, sentenceLimit)), Code: plain(from.Code, idLimit),
 		CorrelationID: plain(from.CorrelationID, idLimit),
 		When:          words.Capital(l.When(now, now)), Moment: now.UTC().Format(time.RFC3339),
+	}
+	if from.Reason == browser.NotSignedOut {
+		view.SignOut = p.base + logout.Path
 	}
 	if as.nothing {
 		view.Nothing = l.Text("failure.nothing")

@@ -76,6 +76,10 @@ func pageCases(t testing.TB) []pageCase {
 		{"signedout", signOutPage(t, signOut(), (*Pages).SignedOut), http.StatusOK},
 		{"signedout-bare", signOutPage(t, logout.View{}, (*Pages).SignedOut), http.StatusOK},
 		{"stayed", signOutPage(t, signOut(), (*Pages).Stayed), http.StatusOK},
+		{"failure-signout", failurePage(t, browser.Failure{
+			Status: http.StatusBadRequest, Code: oauth.InvalidRequest, CorrelationID: correlation, Reason: browser.NotSignedOut,
+			Description: "post_logout_redirect_uri is not one of the client's post_logout_redirect_uris",
+		}), http.StatusBadRequest},
 		{"failure-directory", failurePage(t, internal), http.StatusInternalServerError},
 		{"failure-count", failurePage(t, internal), http.StatusInternalServerError},
 	}
