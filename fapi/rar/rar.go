@@ -248,15 +248,9 @@ func (d Details) ForResource(audience []string) Details {
 func (d Details) View(t *Types, language string, asker display.Asker) ([]display.View, error) {
 	var views []display.View
 	for _, each := range d {
-		var object struct {
-			Type string `json:"type"`
-		}
-		if err := json.Unmarshal(each, &object); err != nil {
-			return nil, fmt.Errorf("fapi: stored authorization_details: %w", err)
-		}
-		shown := t.shown[object.Type]
-		if shown == nil {
-			return nil, fmt.Errorf("fapi: stored authorization_details have the type %q, which is not configured", object.Type)
+		shown, err := t.of(each)
+		if err != nil {
+			return nil, err
 		}
 		view, err := shown.View(each, language, asker)
 		if err != nil {

@@ -76,6 +76,7 @@ type annotation struct {
 	Empty    texts              `json:"empty"`
 	Amount   string             `json:"amount"`
 	Currency string             `json:"currency"`
+	Choose   Choose             `json:"choose"`
 }
 
 // strict decodes JSON without members that nobody knows.

@@ -132,12 +132,18 @@ type Line struct {
 	Format Format `json:"format,omitempty"`
 	// Items are the entries of a list; Value has them all.
 	Items []Item `json:"items,omitempty"`
+	// Choose is set where the user chooses among Items; see [Line.Offer]. What is granted has only those.
+	Choose Choose `json:"choose,omitempty"`
+	// At is the JSON Pointer (RFC 6901) of the list to choose from in the object.
+	At string `json:"at,omitempty"`
 }
 
 // Item is an entry of a list: what it is, and what it is in detail, or nothing.
 type Item struct {
 	Label  string `json:"label"`
 	Detail string `json:"detail,omitempty"`
+	// Lines are further values of an entry to choose.
+	Lines []Line `json:"lines,omitempty"`
 }
 
 // Has returns the text of a role in the heading or the groups, or "".

@@ -25,6 +25,9 @@ type Type struct {
 	root      *node
 }
 
+// Name is the value of the member "type" of its objects.
+func (t *Type) Name() string { return t.name }
+
 // node is a place in the schema.
 type node struct {
 	pointer    string
@@ -45,7 +48,8 @@ type node struct {
 	members map[string]*node
 	item    *node
 	boolean bool
-	least   float64
+	// least and most are how many entries a list may have; no most is 0.
+	least, most float64
 }
 
 func (n *node) plain() bool { return n.members == nil && n.item == nil }
@@ -189,7 +193,7 @@ func (p *parser) shape(n *node, schema map[string]any, depth int) {
 	case slices.Equal(types, []string{"object"}):
 		p.object(n, schema, depth)
 	case slices.Equal(types, []string{"array"}):
-		n.least = number(schema["minItems"])
+		n.least, n.most = number(schema["minItems"]), number(schema["maxItems"])
 		items, found := schema["items"]
 		if !found {
 			p.problem(n.pointer, "is a list of anything; describe its items")

@@ -1,7 +1,6 @@
 package display
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -19,6 +18,9 @@ type row struct {
 	line         Line
 }
 
+// place is where a value is: at a JSON Pointer of the object, and suffix tells the entries of a list apart.
+type place struct{ at, suffix string }
+
 // rendering is the work on one view.
 type rendering struct {
 	of    *Type
@@ -34,15 +36,13 @@ type rendering struct {
 // View puts an object into the words of a language, one of the tags of [Languages]; another is the nearest. The object has to be
 // valid against the schema; each of its values is in the view.
 func (t *Type) View(object json.RawMessage, tag string, asker Asker) (View, error) {
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	decoder.UseNumber()
-	var members map[string]any
-	if err := decoder.Decode(&members); err != nil {
-		return View{}, fmt.Errorf("display: %w", err)
+	members, err := readObject(object)
+	if err != nil {
+		return View{}, err
 	}
 	l := t.languages.catalogue.Match(tag)
 	r := &rendering{of: t, l: l, roles: map[Role]string{}, raw: map[Role][]string{}}
-	r.object(t.root, members, "")
+	r.object(t.root, members, place{})
 	if r.failed != nil {
 		return View{}, fmt.Errorf("display: an object of the type %q: %w", t.name, r.failed)
 	}
@@ -129,16 +129,16 @@ func (r *rendering) add(n *node, suffix string, line Line) {
 }
 
 // object shows the members of an object. Its own members come first, by name, so that the order is always the same.
-func (r *rendering) object(n *node, members map[string]any, suffix string) {
+func (r *rendering) object(n *node, members map[string]any, p place) {
 	for name := range members {
 		if n.members[name] == nil && !(n == r.of.root && name == "type") {
 			r.misfit(n, "has a member that the schema does not know")
 		}
 	}
 	if n.annotation.Format == Money {
-		r.money(n, members[n.annotation.Amount], members[n.annotation.Currency], suffix)
+		r.money(n, members[n.annotation.Amount], members[n.annotation.Currency], p.suffix)
 	} else if len(members) == 0 && len(n.annotation.Label) > 0 {
-		r.add(n, suffix, Line{Value: r.empty(n)})
+		r.add(n, p.suffix, Line{Value: r.empty(n)})
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.members)) {
 		member := n.members[name]
@@ -147,12 +147,12 @@ func (r *rendering) object(n *node, members map[string]any, suffix string) {
 		case member.consumed:
 		case !found:
 			if absent := member.annotation.Absent; absent != nil {
-				r.add(member, suffix, Line{Value: absent.in(r.l, r.of.languages.first())})
+				r.add(member, p.suffix, Line{Value: absent.in(r.l, r.of.languages.first())})
 			}
 		case member.annotation.Format == Money && member.plain():
-			r.money(member, value, members[member.annotation.Currency], suffix)
+			r.money(member, value, members[member.annotation.Currency], p.suffix)
 		default:
-			r.value(member, value, suffix)
+			r.value(member, value, place{p.at + "/" + escape(name), p.suffix})
 		}
 	}
 }
@@ -165,14 +165,14 @@ func (r *rendering) misfit(n *node, what string) {
 }
 
 // value shows one value.
-func (r *rendering) value(n *node, value any, suffix string) {
+func (r *rendering) value(n *node, value any, p place) {
 	switch {
 	case n.members != nil:
 		members, ok := value.(map[string]any)
 		if !ok {
 			r.misfit(n, "is no object")
 		}
-		r.object(n, members, suffix)
+		r.object(n, members, p)
 	case n.item == nil:
 		if compound(value) && !n.silent {
 			r.misfit(n, "is no plain value")
@@ -180,10 +180,10 @@ func (r *rendering) value(n *node, value any, suffix string) {
 		if n.visible {
 			r.raw[n.annotation.Role] = []string{written(value)}
 			format, text, _ := r.plain(n, n, value)
-			r.add(n, suffix, Line{Value: text, Format: format})
+			r.add(n, p.suffix, Line{Value: text, Format: format})
 		}
 	default:
-		r.list(n, value, suffix)
+		r.list(n, value, p)
 	}
 }
 
@@ -196,20 +196,24 @@ func (r *rendering) empty(n *node) string {
 }
 
 // list shows a list: plain values in one line, or in several if one could be misread; objects one after the other.
-func (r *rendering) list(n *node, value any, suffix string) {
+func (r *rendering) list(n *node, value any, p place) {
 	values, ok := value.([]any)
 	if !ok {
 		r.misfit(n, "is no list")
 	}
 	if len(values) == 0 {
-		r.add(n, suffix, Line{Value: r.empty(n)})
+		r.add(n, p.suffix, Line{Value: r.empty(n)})
+		return
+	}
+	if n.annotation.Choose != "" && len(values) > 1 {
+		r.options(n, values, p)
 		return
 	}
 	if !n.plainList() {
 		for i, each := range values {
-			at := suffix
+			at := place{p.at + "/" + strconv.Itoa(i), p.suffix}
 			if len(values) > 1 {
-				at += " (" + strconv.Itoa(i+1) + ")"
+				at.suffix += " (" + strconv.Itoa(i+1) + ")"
 			}
 			if n.item.item != nil {
 				r.list(n.item, each, at)
@@ -227,15 +231,15 @@ func (r *rendering) list(n *node, value any, suffix string) {
 		var text, detail string
 		format, text, detail = r.plain(n, n.item, each)
 		misread = misread || strings.Contains(text, ",") && len(n.annotation.Values) == 0
-		texts, items = append(texts, text), append(items, Item{text, detail})
+		texts, items = append(texts, text), append(items, Item{Label: text, Detail: detail})
 	}
 	if misread {
 		for i, text := range texts {
-			r.add(n, suffix+" ("+strconv.Itoa(i+1)+")", Line{Value: text, Format: format})
+			r.add(n, p.suffix+" ("+strconv.Itoa(i+1)+")", Line{Value: text, Format: format})
 		}
 		return
 	}
-	r.add(n, suffix, Line{Value: strings.Join(texts, ", "), Format: format, Items: items})
+	r.add(n, p.suffix, Line{Value: strings.Join(texts, ", "), Format: format, Items: items})
 }
 
 // plain writes a plain value as the annotation of n says; what is the value's own place in the schema.
