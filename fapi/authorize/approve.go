@@ -94,7 +94,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	if a.client == nil {
 		return store.Finish{}, response{}, errNotApproved
 	}
-	kept := a.request.Grant()
+	kept := a.request.Grant().Sealed(a.request.Scopes)
 	kept.Session = tokens.SessionOf(a.session)
 	detail, err := json.Marshal(kept)
 	if err != nil {

@@ -160,6 +160,9 @@ func (f *Forms) allow(w http.ResponseWriter, r *http.Request, in Interaction, ac
 	case in.Changed:
 		in.Problem = browser.Problem{Code: browser.RequestChanged}
 		f.pages.Consent(w, r, in)
+	case in.Unchosen:
+		in.Problem = browser.Problem{Code: browser.NothingChosen}
+		f.pages.Consent(w, r, in)
 	default:
 		actions.Allow(w, r)
 	}

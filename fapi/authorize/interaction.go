@@ -13,6 +13,7 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
 	"countersign/internal/passkey"
@@ -36,8 +37,11 @@ type openInteraction struct {
 	language string
 	// shown is the page that the form was on; on GET, the one that is being made.
 	shown shown
-	// changed reports that the page showed something else than what the form would grant now.
-	changed bool
+	// changed reports that the page showed something else than what the form would grant now, and unchosen that the form leaves
+	// a choice open.
+	changed, unchosen bool
+	// chosen is the request with what the form chose of its details.
+	chosen request.Request
 }
 
 // beginInteraction redirects to the interaction of this browser with a request, and stores it if it is new: who loads the
@@ -202,13 +206,30 @@ func (o *openInteraction) interaction() (Interaction, error) {
 			Subject: o.session.Subject, Username: o.pending.Username, AuthTime: o.session.AuthTime,
 		}
 	}
-	content, err := contentOf(o.client, in)
+	if err := o.choose(); err != nil {
+		return Interaction{}, err
+	}
+	in.Unchosen = o.unchosen
+	content, err := contentOf(o.client, o.request, in)
 	if err != nil {
 		return Interaction{}, err
 	}
 	o.changed = o.form != nil && content != o.shown.content
 	in.Changed, in.FormToken = o.changed, formToken(o.browser, o.handle, shown{at: h.now(), content: content})
 	return in, nil
+}
+
+// choose reads from the form what the user chose of the details; on GET nothing is. Errors are of a form that chooses what the page did
+// not offer.
+func (o *openInteraction) choose() error {
+	o.chosen = o.request
+	details, err := o.request.Details.Chosen(o.handler.tokens.Details, o.form)
+	if errors.Is(err, display.ErrNotChosen) {
+		o.unchosen = true
+		return nil
+	}
+	o.chosen.Details = details
+	return err
 }
 
 // viewClient returns the registered metadata that pages may show.
@@ -264,13 +285,13 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 		h.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
 		return
 	}
-	if o.changed {
+	if o.changed || o.unchosen {
 		browser.SeeOther(w, h.addressOf(o.handle)) // shows the request as it is now
 		return
 	}
 	// With prompt=login an interaction begins without a session, so that this one was made in it.
 	granted, satisfied, err := h.satisfied(
-		r.Context(), o.client, &o.request, o.session, o.pending.Interaction.CreatedAt, true)
+		r.Context(), o.client, &o.chosen, o.session, o.pending.Interaction.CreatedAt, true)
 	if err != nil {
 		h.showError(w, r, err)
 		return

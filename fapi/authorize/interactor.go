@@ -41,7 +41,8 @@ type Interaction struct {
 	Resources []string
 	// ACRs are the authentication context classes requested, best first.
 	ACRs []string
-	// Form is the body of a POST, without duplicates; nil on GET.
+	// Form is the body of a POST, without duplicates; nil on GET. What the user chooses of Details is sent in the inputs that
+	// [display.Offer.Input] names.
 	Form url.Values
 	// FormToken is the CSRF token; each form sends it back as the hidden input "form_token". It also names the content of
 	// the page and when it was shown.
@@ -49,6 +50,9 @@ type Interaction struct {
 	// Changed reports that Form was on a page that showed another content: the client, a scope or a type has changed since.
 	// Allow then grants nothing and redirects to the interaction, and pages show the request again.
 	Changed bool
+	// Unchosen reports that Form leaves open what the user has to choose of Details, or that there is no Form yet. Allow then grants nothing and redirects to the
+	// interaction too.
+	Unchosen bool
 	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the
 	// user name that was typed.
 	LoginHint string
@@ -81,7 +85,7 @@ type Actions interface {
 	// SignInFailed counts a failed sign-in, records its reason, and returns the new count. At [MaxSignInFailures] the interaction has to be
 	// ended with Deny.
 	SignInFailed(ctx context.Context, reason browser.ProblemCode) (failures int, err error)
-	// Allow grants the request and redirects the browser to the client with a code (303).
+	// Allow grants the request, with what Form chose of its details, and redirects the browser to the client with a code (303).
 	Allow(w http.ResponseWriter, r *http.Request)
 	// Deny redirects the browser to the client with access_denied (303).
 	Deny(w http.ResponseWriter, r *http.Request)

@@ -12,6 +12,7 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
 	"countersign/fapi/profile"
+	"countersign/fapi/request"
 )
 
 // shown is a page of an interaction: when it was made, and a digest of what it showed.
@@ -40,16 +41,18 @@ func readShown(secret, handle, token string) (shown, bool) {
 }
 
 // contentOf returns a digest of what an interaction asks the user to allow: the client with its version and profile,
-// the scopes, claims, details and resources as pages show them. Who is signed in does not count.
-func contentOf(caller *client.Client, in Interaction) (string, error) {
+// the scopes, claims, details and resources as pages show them, and the request itself, which words may abridge. Who is signed in
+// does not count.
+func contentOf(caller *client.Client, requested request.Request, in Interaction) (string, error) {
 	in.Form, in.FormToken, in.LoginHint, in.Passkey = url.Values(nil), "", "", ""
-	in.SignedIn, in.SignInFailures, in.Problem, in.Changed = nil, 0, browser.Problem{}, false
+	in.SignedIn, in.SignInFailures, in.Problem, in.Changed, in.Unchosen = nil, 0, browser.Problem{}, false, false
 	raw, err := json.Marshal(struct {
 		Version   int
 		ChangedAt int64
 		Profile   profile.Profile
+		Requested string
 		Shown     Interaction
-	}{caller.Version, caller.ChangedAt.UnixMicro(), caller.Profile, in})
+	}{caller.Version, caller.ChangedAt.UnixMicro(), caller.Profile, requested.Grant().DigestFor(requested.Scopes), in})
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -66,7 +67,13 @@ type View struct {
 	GrantLifetime time.Duration
 	// Language is that of Details (BCP 47).
 	Language string
+	// Digest is that of the request itself ([tokens.Detail.DigestFor]); the grant has it.
+	Digest string
 
+	// Picks are what [View.Chosen] took from a form.
+	Picks url.Values
+
+	scopes    []string
 	requested rar.Details
 	types     *rar.Types
 }
@@ -85,6 +92,26 @@ func (v View) In(language string) (View, error) {
 	return v, err
 }
 
+// Chosen returns the request with only what a form chose of its details; see [display.Offer.Input]. Errors wrap
+// [display.ErrNotChosen], or are *[oauth.Error] for what was not offered.
+func (v View) Chosen(form url.Values) (View, error) {
+	chosen, err := v.requested.Chosen(v.types, form)
+	if err != nil {
+		return v, err
+	}
+	v.Picks = display.Inputs(form)
+	return v.of(tokens.Detail{Details: chosen, Resources: v.Resources})
+}
+
+// of returns the request with its details and digest as they are in a grant.
+func (v View) of(granted tokens.Detail) (View, error) {
+	v.requested, v.Digest = granted.Details, granted.DigestFor(v.scopes)
+	return v.In(v.Language)
+}
+
+// HasChoice reports whether the user has to choose something of the details.
+func (v View) HasChoice() bool { return slices.ContainsFunc(v.Details, display.View.HasChoice) }
+
 // Decision is a user's decision on an authenticated device.
 type Decision struct {
 	// Reference names the request.
@@ -96,6 +123,8 @@ type Decision struct {
 	AuthTime time.Time
 	// Device names the device, for the log.
 	Device string
+	// Picks are those of the View that was decided.
+	Picks url.Values
 }
 
 func referenceOf(id store.Digest) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
@@ -205,11 +234,36 @@ func (h *Handler) view(
 	view := View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
 		Client:  viewClient(found),
-		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), requested: request.Details, types: h.details,
+		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes, types: h.details,
 		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: h.grantLifetime,
 	}
-	return view.In(h.details.Languages().Match())
+	view.Language = h.details.Languages().Match()
+	if view, err = view.of(request.detail()); err != nil || view.State != Approved || !view.HasChoice() {
+		return view, err
+	}
+	granted, err := h.granted(ctx, record)
+	if err != nil {
+		return View{}, err
+	}
+	return view.of(granted)
+}
+
+// granted reads what a user allowed of a request, which is less than was requested where something was to be chosen.
+func (h *Handler) granted(ctx context.Context, record store.BackchannelRequest) (tokens.Detail, error) {
+	polled, err := h.store.PollBackchannel(ctx, record.ID, record.ClientID) // changes nothing of a request that is decided
+	if err != nil && !errors.Is(err, store.ErrConsumed) && !errors.Is(err, store.ErrExpired) {
+		return tokens.Detail{}, err
+	}
+	if polled.Grant == nil {
+		return tokens.Detail{}, ErrNotFound
+	}
+	return tokens.ReadDetail(*polled.Grant)
+}
+
+// detail is what a grant of the request has.
+func (r stored) detail() tokens.Detail {
+	return tokens.Detail{Details: r.Details, Resources: r.Resources}
 }
 
 func parse(record store.BackchannelRequest) (stored, error) {
@@ -292,7 +346,10 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	case !h.reaches(d.Authentication.ACR, request.ACRs):
 		return nil, ErrStepUp
 	}
-	detail, err := json.Marshal(tokens.Detail{Details: request.Details, Resources: request.Resources})
+	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
+		return nil, err
+	}
+	detail, err := json.Marshal(request.detail().Sealed(request.Scopes))
 	if err != nil {
 		return nil, err
 	}

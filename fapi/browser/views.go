@@ -163,6 +163,8 @@ const (
 	AnotherUser ProblemCode = "another user"
 	// RequestChanged: the client or what it requests is not what the page showed.
 	RequestChanged ProblemCode = "request changed"
+	// NothingChosen: the form leaves open what the user has to choose, such as accounts.
+	NothingChosen ProblemCode = "nothing chosen"
 	// NotDecidedPassword and NotDecidedPasskey: nothing was decided, because the proof for it was not accepted.
 	NotDecidedPassword ProblemCode = "not decided: wrong password"
 	NotDecidedPasskey  ProblemCode = "not decided: passkey refused"

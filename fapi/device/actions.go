@@ -38,6 +38,7 @@ func (h *Handler) actionTable() map[button]action {
 
 		{requestPage, approve}: h.decide(approve),
 		{requestPage, deny}:    h.decide(deny),
+		{requestPage, choose}:  h.choose,
 		{requestPage, "block"}: b.block,
 
 		{settingsPage, "add-passkey"}:    s.change(s.addPasskey),

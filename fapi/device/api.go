@@ -303,7 +303,16 @@ func (h *api) decideRequest(w http.ResponseWriter, r *http.Request, device store
 			"the request has changed since it was shown; read it again and show it to the user again").
 			WithStatus(http.StatusConflict)
 	}
-	if err := h.decisions.record(r.Context(), view, authentication, decision == approve, "device "+device.ID,
+	if decision == approve {
+		if view, err = view.Chosen(form.Values()); errors.Is(err, display.ErrNotChosen) {
+			err = oauth.Errorf(oauth.InvalidRequest,
+				"the user has to choose: send an input choose.OBJECT.POINTER for each list to choose from").Because(err)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := h.decisions.record(r.Context(), view, digest, authentication, decision == approve, "device "+device.ID,
 		"proof", r.Header.Get("DPoP"), "body", string(body)); err != nil {
 		return nil, decisionError(err)
 	}

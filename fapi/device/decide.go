@@ -8,6 +8,7 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/rar/display"
 	"countersign/internal/oauth"
 	"countersign/internal/passkey"
 )
@@ -18,11 +19,22 @@ const (
 	deny    = "deny"
 )
 
+// choose is the action that says what of a request is decided about.
+const choose = "choose"
+
 // fillRequest reads what the page of one request shows.
 func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
 	view, err := h.decisions.request(ctx, in.reference, in.session.Subject, in.page.Language)
 	if err != nil {
 		return err
+	}
+	if view.State == backchannel.Waiting && view.HasChoice() {
+		chosen, err := view.Chosen(in.picks)
+		in.page.Choosing, in.page.Chosen = errors.Is(err, display.ErrNotChosen), in.picks
+		if err != nil && !in.page.Choosing {
+			return err
+		}
+		view = chosen
 	}
 	in.page.Request, in.page.Version = &view, versionOf(view)
 	in.page.Approve = ""
@@ -34,7 +46,7 @@ func (h *Handler) fillRequest(ctx context.Context, in *interaction) error {
 	}
 	// The form decides about what its page showed.
 	in.page.FormToken = formToken(in.browser, in.session) + "." + in.digest
-	if h.passkeys == nil {
+	if h.passkeys == nil || in.page.Choosing {
 		return nil
 	}
 	passkeys, err := h.store.Passkeys(ctx, in.session.Subject)
@@ -94,6 +106,10 @@ func (h *Handler) decide(decision string) action {
 			in.page.Problem = browser.Problem{Code: browser.RequestChanged}
 			return false, nil
 		}
+		if decision == approve && in.page.Choosing {
+			in.page.Problem = browser.Problem{Code: browser.NothingChosen}
+			return false, nil
+		}
 		prove := h.proveByPassword
 		switch {
 		case decision == deny:
@@ -109,13 +125,25 @@ func (h *Handler) decide(decision string) action {
 			in.page.Problem = problem
 			return false, endpoint.Allow(h.limits.refused, in.session.Subject, tooManyRefused)
 		}
-		err = h.decisions.record(ctx, *in.page.Request, authentication, decision == approve, "device page")
+		err = h.decisions.record(ctx, *in.page.Request, in.digest, authentication, decision == approve, "device page")
 		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrExpired) {
 			return false, decisionError(err)
 		}
 		browser.SeeOther(w, in.address)
 		return true, nil
 	}
+}
+
+// choose is the action for a choice among what is requested: the page of only that is shown, on which it is decided, so that this is
+// what a passkey signs.
+func (h *Handler) choose(_ http.ResponseWriter, r *http.Request, in *interaction) (bool, error) {
+	if err := h.fillRequest(r.Context(), in); err != nil {
+		return false, err
+	}
+	if in.page.Choosing {
+		in.page.Problem = browser.Problem{Code: browser.NothingChosen}
+	}
+	return false, nil
 }
 
 // signedIn is the authentication of the session.

@@ -30,27 +30,23 @@ func (d *decisions) request(ctx context.Context, reference, subject, language st
 	return view.In(language)
 }
 
-// record records a decision of a user, who has just authenticated for an approval, and in the audit log the digest of the
-// request as shown, and proof: names and values in turn of what else proves it. Errors are those of [Requests], and
+// record records a decision of a user, who has just authenticated for an approval, and in the audit log shown, the digest of the
+// request as it was shown, that of the request itself as it was decided, and proof: names and values in turn of what else proves it. Errors are those of [Requests], and
 // *[oauth.Error] for too many decisions.
 func (d *decisions) record(
-	ctx context.Context, view backchannel.View, a browser.Authentication, allow bool, device string, proof ...string,
+	ctx context.Context, view backchannel.View, shown string, a browser.Authentication, allow bool, device string, proof ...string,
 ) error {
 	if err := endpoint.Allow(d.limits.decisions, a.Subject, "there were too many decisions in a short time"); err != nil {
 		return err
 	}
-	digest, err := digestOf(view)
-	if err != nil {
-		return err
-	}
-	err = d.requests.Decide(ctx, backchannel.Decision{
-		Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: d.now(), Device: device,
+	err := d.requests.Decide(ctx, backchannel.Decision{
+		Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: d.now(), Device: device, Picks: view.Picks,
 	})
 	if err != nil {
 		return err
 	}
 	detail := []string{
-		"request", view.Reference, "shown", digest, "language", view.Language, "allowed", strconv.FormatBool(allow), "device", device,
+		"request", view.Reference, "shown", shown, "language", view.Language, "request_digest", view.Digest, "allowed", strconv.FormatBool(allow), "device", device,
 		"acr", a.ACR, "amr", strings.Join(a.AMR, " "),
 	}
 	d.evidence.SecurityEvent(ctx, view.Client.ID, "backchannel_decided", append(detail, proof...)...)

@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/rar/display"
 	"countersign/internal/oauth"
 	"countersign/internal/passkey"
 	"countersign/store"
@@ -40,6 +42,8 @@ type interaction struct {
 	shown string
 	// digest is that of the waiting request as it is now.
 	digest string
+	// picks are what the form chose of the request.
+	picks url.Values
 	// address is the URL of the page, to which an accepted form redirects.
 	address string
 }
@@ -119,6 +123,7 @@ func (h *Handler) readBrowser(w http.ResponseWriter, r *http.Request, in *intera
 	if in.form, err = h.forms.Read(w, r); err != nil {
 		return err
 	}
+	in.picks = display.Inputs(in.form.Values())
 	if in.browser, err = browser.Known(r); err != nil {
 		return oauth.Errorf(oauth.InvalidRequest, "cookies are off in this browser; without them nothing can be confirmed%s", h.forms.Elsewhere(r)).
 			Because(err)

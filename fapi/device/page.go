@@ -2,6 +2,7 @@ package device
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"countersign/fapi/backchannel"
@@ -45,6 +46,10 @@ type Page struct {
 	Requests []backchannel.View
 	// Request is the request on its own page.
 	Request *backchannel.View
+	// Choosing reports that the user has to choose of Request's details before it can be approved, by a form with the action "choose"
+	// and the inputs of [display.Offer.Input]. Chosen are those of the form that was sent; the forms of the page send them again.
+	Choosing bool
+	Chosen   url.Values
 	// Approve holds the options of navigator.credentials.get for the approval, as JSON. They are bound to the request as
 	// shown, to the user and to the browser. Empty for a user without a passkey, who enters the password. To deny, it is
 	// enough to be signed in.

@@ -22,7 +22,9 @@ type shownRequest struct {
 		TermsURI  string `json:"tos_uri,omitempty"`
 	} `json:"client"`
 	// Language is that of the details (BCP 47).
-	Language  string        `json:"language,omitempty"`
+	Language string `json:"language,omitempty"`
+	// Digest is that of the request itself, which the grant has if nothing is to be chosen.
+	Digest    string        `json:"request_digest,omitempty"`
 	Message   string        `json:"binding_message,omitempty"`
 	Scopes    []shownScope  `json:"scopes"`
 	Details   []shownDetail `json:"authorization_details,omitempty"`
@@ -59,7 +61,8 @@ type shownDetail struct {
 	Lines []shownLine `json:"lines"`
 }
 
-// shownLine is a value. Group is the heading that it is below, Hint how it was computed, and Items are the entries of a list.
+// shownLine is a value. Group is the heading that it is below, Hint how it was computed, and Items are the entries of a list. Choose
+// says that the user chooses one or some of these; At is the JSON Pointer of the list.
 type shownLine struct {
 	Group string         `json:"group,omitempty"`
 	Label string         `json:"label"`
@@ -67,12 +70,15 @@ type shownLine struct {
 	Hint  string         `json:"hint,omitempty"`
 	Role  display.Role   `json:"role,omitempty"`
 	Items []display.Item `json:"items,omitempty"`
+
+	Choose display.Choose `json:"choose,omitempty"`
+	At     string         `json:"at,omitempty"`
 }
 
 // shown returns a request as users are shown it, without its state.
 func shown(view backchannel.View) shownRequest {
 	request := shownRequest{
-		ID: view.Reference, Language: view.Language, Once: view.Once(), Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
+		ID: view.Reference, Language: view.Language, Digest: view.Digest, Once: view.Once(), Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
 		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
 		ExpiresAt: view.ExpiresAt.Unix(),
 	}
@@ -85,7 +91,7 @@ func shown(view backchannel.View) shownRequest {
 		lines := []shownLine{}
 		for _, group := range detail.Groups {
 			for _, line := range group.Lines {
-				lines = append(lines, shownLine{group.Label, line.Label, line.Value, line.Hint, line.Role, line.Items})
+				lines = append(lines, shownLine{group.Label, line.Label, line.Value, line.Hint, line.Role, line.Items, line.Choose, line.At})
 			}
 		}
 		request.Details = append(request.Details, shownDetail{

@@ -11,7 +11,11 @@ import (
 const (
 	OnePayment = `{"type":"payment_initiation","instructedAmount":{"currency":"EUR","amount":"123.50"},"creditorName":"Merchant A"}`
 	TwoActions = `{"type":"account_information","actions":["list_accounts","read_balances"]}`
-	OneAction  = `{"type":"account_information","actions":["list_accounts"]}`
+	// ThreeAccounts and TwoToPayFrom have lists of which the user chooses.
+	ThreeAccounts = `{"type":"account_information","actions":["list_accounts"],"accounts":["DE02100100109307118603","DE19999999990000123456","GB33BUKB20201555555555"]}`
+	TwoToPayFrom  = `{"type":"payment_initiation","instructedAmount":{"currency":"EUR","amount":"123.50"},"creditorName":"Merchant A","debtorAccounts":[{"name":"Everyday","number":"4821"},{"name":"Household","number":"7730"}]}`
+
+	OneAction = `{"type":"account_information","actions":["list_accounts"]}`
 )
 
 // Resource servers and authentication context classes of [NewFullWorld].
@@ -42,7 +46,17 @@ func DetailTypes() []rar.Type {
 					"properties": {"currency": {"type": "string", "minLength": 3, "maxLength": 3}, "amount": {"type": "string"}},
 					"required": ["currency", "amount"], "additionalProperties": false
 				},
-				"creditorName": {"type": "string", "maxLength": 70, "x-display": {"role": "payee"}}
+				"creditorName": {"type": "string", "maxLength": 70, "x-display": {"role": "payee"}},
+				"debtorAccounts": {
+					"type": "array", "maxItems": 5, "x-display": {"label": {"en": "Pay from"}, "choose": "one"},
+					"items": {
+						"type": "object", "required": ["name", "number"], "additionalProperties": false,
+						"properties": {
+							"name": {"type": "string", "x-display": {"label": {"en": "Account"}, "order": 1}},
+							"number": {"type": "string", "x-display": {"label": {"en": "Number"}, "format": "account", "order": 2}}
+						}
+					}
+				}
 			},
 			"required": ["type", "instructedAmount", "creditorName"], "additionalProperties": false
 		}`)},
@@ -59,6 +73,7 @@ func DetailTypes() []rar.Type {
 						"read_transactions": {"label": {"en": "Payments in and out"}, "detail": {"en": "Date, amount, and who paid or was paid"}}
 					}}
 				},
+				"accounts": {"type": "array", "maxItems": 10, "items": {"type": "string"}, "x-display": {"label": {"en": "Which accounts", "de": "Welche Konten"}, "format": "iban", "choose": "some"}},
 				"datatypes": {"type": "array", "items": {"type": "string"}, "x-display": {"label": {"en": "Kinds of data"}}}
 			},
 			"required": ["type", "actions"], "additionalProperties": false

@@ -8,6 +8,8 @@ package tokens
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,6 +65,39 @@ type Detail struct {
 	Resources []string        `json:"resources,omitempty"`
 	// Session is nil where the user decided in none that has a SID, such as on a device.
 	Session *Session `json:"session,omitempty"`
+	// Digest is that of what was allowed ([Detail.DigestFor]); tokens are issued while the grant has it. Empty in grants of releases
+	// without it.
+	Digest string `json:"digest,omitempty"`
+}
+
+// DigestFor returns the digest of what a grant with these scopes allows: the SHA-256 of its canonical JSON, in base64url. The nonce is
+// no part of it.
+func (d Detail) DigestFor(scopes []string) string {
+	raw, err := json.Marshal(struct {
+		Scopes    []string        `json:"scopes"`
+		Claims    *claims.Request `json:"claims"`
+		Details   rar.Details     `json:"authorization_details"`
+		Resources []string        `json:"resources"`
+	}{append([]string{}, scopes...), d.Claims, append(rar.Details{}, d.Details...), append([]string{}, d.Resources...)})
+	if err != nil { // of no value that was read from JSON
+		return "unknown"
+	}
+	digest := sha256.Sum256(raw)
+	return base64.RawURLEncoding.EncodeToString(digest[:])
+}
+
+// Sealed returns the detail with its digest.
+func (d Detail) Sealed(scopes []string) Detail {
+	d.Digest = d.DigestFor(scopes)
+	return d
+}
+
+// checkDigest refuses a grant that is not what was allowed.
+func (d Detail) checkDigest(grant store.Grant) error {
+	if d.Digest != "" && d.Digest != d.DigestFor(grant.Scopes) {
+		return fmt.Errorf("tokens: the grant %s is not what was allowed: its digest differs", grant.ID)
+	}
+	return nil
 }
 
 // ReadDetail reads the detail of a grant.

@@ -74,6 +74,9 @@ func (i *Issuer) Validate(ctx context.Context, r Request) (Validated, error) {
 	if err != nil {
 		return Validated{}, err
 	}
+	if err := detail.checkDigest(r.Grant); err != nil {
+		return Validated{}, Unusable(r.Artefact, err)
+	}
 	v := Validated{client: r.Client, grant: r.Grant, detail: detail, binding: r.Binding}
 	if v.audience, err = i.audience(r.Form, detail.Resources); err != nil {
 		return Validated{}, err

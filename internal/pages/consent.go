@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -71,8 +72,8 @@ type consentView struct {
 	Lifetime, Until string
 	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
-	// Notice is why the page is shown again, or empty.
-	Notice string
+	// Notice is why the page is shown again, or empty; Unchosen is the ID of the input that it is about, or empty.
+	Notice, Unchosen string
 }
 
 // scopeView is one requested scope.
@@ -118,39 +119,6 @@ func viewClaims(l *words.Language, names []string) []string {
 	return views
 }
 
-// detailView is one object of authorization_details, with all its values.
-type detailView struct {
-	Heading display.Sentence
-	Groups  []groupView
-}
-
-// groupView is what is read together. Sees is a list that the group is named after, so that its name is not said twice.
-type groupView struct {
-	Label string
-	Sees  []display.Item
-	Lines []display.Line
-}
-
-func viewDetails(details []display.View) []detailView {
-	var views []detailView
-	for _, detail := range details {
-		view := detailView{Heading: detail.Heading}
-		for _, group := range detail.Groups {
-			shown := groupView{Label: group.Label}
-			for _, line := range group.Lines {
-				if len(line.Items) > 0 && line.Label == group.Label {
-					shown.Sees = append(shown.Sees, line.Items...)
-					continue
-				}
-				shown.Lines = append(shown.Lines, line)
-			}
-			view.Groups = append(view.Groups, shown)
-		}
-		views = append(views, view)
-	}
-	return views
-}
-
 // sumView is the question of a page around its amount, which is the largest; without one all of it is After.
 type sumView struct {
 	Before display.Sentence
@@ -179,7 +147,7 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 	view := consentView{
 		Client: viewClient(l, in.Client), FormToken: in.FormToken,
 		Username: plain(in.SignedIn.Username, nameLimit), Subject: in.SignedIn.Subject,
-		Scopes: viewScopes(l, in.Scopes), Details: viewDetails(in.Details), Claims: viewClaims(l, in.Claims),
+		Scopes: viewScopes(l, in.Scopes), Details: viewDetails(in.Details, in.Form, in.Problem.Code == browser.NothingChosen), Claims: viewClaims(l, in.Claims),
 		Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
 		RedirectHost: plain(in.Client.RedirectHost, hostLimit),
 	}
@@ -201,6 +169,9 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 		view.Notice = l.Text("problem.another_user")
 	case browser.RequestChanged:
 		view.Notice = l.Text("problem.changed")
+	case browser.NothingChosen:
+		view.Unchosen = unchosen(view.Details)
+		view.Notice = l.Text("problem.nothing_chosen", "deny", cmp.Or(one.Deny.String(), l.Text("consent.deny")))
 	}
 	if view.Notice != "" {
 		title = l.Text("title.again", "page", title)

@@ -3,12 +3,16 @@ package pages
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
+	"countersign/fapi/browser"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 )
@@ -111,7 +115,7 @@ func TestKC08AccessAndSeveral(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		for _, text := range []string{
-			"What it will see", "Payments in and out", "who paid or was paid", "DE02 1001 0010 9307 1186 03", "Account (2)", "90 days", ">Share</button>", ">Do not share</button>",
+			"What it will see", "Payments in and out", "who paid or was paid", "DE02 1001 0010 9307 1186 03", "<legend>Which accounts</legend>", "90 days", ">Share</button>", ">Do not share</button>",
 		} {
 			if !strings.Contains(body, text) {
 				t.Errorf("lacks %q: %s", text, body)
@@ -136,6 +140,54 @@ func TestKC08AccessAndSeveral(t *testing.T) {
 		w := httptest.NewRecorder()
 		newPages(t).Consent(w, r, asking("de", paying("Fernhill Cycles", "de")))
 		if body := w.Body.String(); !strings.Contains(body, `lang="de"`) || strings.Contains(body, "Payer") {
+			t.Error(body)
+		}
+	})
+}
+
+// Covers: KC-17. Which accounts are shared is chosen on the page, none beforehand; who chooses nothing is told where.
+func TestKC17AccountsAreChosen(t *testing.T) {
+	boxes := regexp.MustCompile(`<input type="checkbox" form="decision" id="([^"]*)" name="([^"]*)" value="([^"]*)"( checked)?>`)
+	consent := func(form url.Values, problem browser.ProblemCode) string {
+		in := asking("en", accounts("en"), paying("Fernhill Cycles", "en"), accounts("en"))
+		in.Form, in.Problem = form, browser.Problem{Code: problem}
+		return consentPage(t, in).Body.String()
+	}
+	t.Run("accepts a box for each account, with none ticked", func(t *testing.T) {
+		body := consent(nil, "")
+		var got []string
+		for _, match := range boxes.FindAllStringSubmatch(body, -1) {
+			got = append(got, strings.Join(match[2:], " "))
+		}
+		want := []string{"choose.0./accounts.0 0 ", "choose.0./accounts.1 1 ", "choose.2./accounts.0 0 ", "choose.2./accounts.1 1 "}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		if strings.Contains(body, `class="wrong"`) || strings.Count(body, `<form id="decision"`) != 1 {
+			t.Error(body)
+		}
+	})
+	t.Run("refuses nothing chosen, and keeps what was", func(t *testing.T) {
+		body := consent(url.Values{"choose.0./accounts.1": {"1"}}, browser.NothingChosen)
+		matches := boxes.FindAllStringSubmatch(body, -1)
+		if len(matches) != 4 || matches[1][4] == "" || matches[0][4]+matches[2][4]+matches[3][4] != "" {
+			t.Errorf("%q", matches)
+		}
+		for text, times := range map[string]int{
+			"Choose at least one, or press “Do not allow”.": 1, `<a href="#choose-2-0-0">`: 1, `id="choose-2-0-0"`: 1, `<p class="wrong">Choose at least one</p>`: 1,
+			`class="choice group-wrong" id="choose-2-0"`: 1, `role="alert"`: 1,
+		} {
+			if got := strings.Count(body, text); got != times {
+				t.Errorf("%q is there %d times: %s", text, got, body)
+			}
+		}
+	})
+	t.Run("accepts the device, which asks before it is approved", func(t *testing.T) {
+		page := onDevice()
+		page.Request.Details, page.Choosing, page.Approve = []display.View{accounts("en")}, true, ""
+		page.Problem = browser.Problem{Code: browser.NothingChosen}
+		body := shownOnDevice(t, "request", page).Body.String()
+		if len(boxes.FindAllString(body, -1)) != 2 || strings.Contains(body, `id="approve"`) || !strings.Contains(body, ">Use this choice</button>") || !strings.Contains(body, "press “Deny”") {
 			t.Error(body)
 		}
 	})

@@ -69,6 +69,9 @@ type deviceRequestView struct {
 	// ByPasskey reports whether approving needs one; Approve are its options.
 	ByPasskey bool
 	Approve   string
+	// Choosing reports that the user chooses first; Chosen is what was chosen of the request that the page shows.
+	Choosing bool
+	Chosen   map[string]string
 }
 
 // deviceSettingsView is the settings page.
@@ -118,7 +121,7 @@ func (p *Pages) viewRequest(l *words.Language, request backchannel.View) request
 	one := alone(request.Details)
 	view := requestView{
 		ID: request.Reference, Client: viewClient(l, request.Client), BindingMessage: display.Exact(request.Message),
-		Scopes: viewScopes(l, request.Scopes), Details: viewDetails(request.Details),
+		Scopes: viewScopes(l, request.Scopes), Details: viewDetails(request.Details, nil, false),
 		Heading: one.Heading, Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
 		Asked: words.Capital(l.When(request.CreatedAt, p.now())), Left: l.Text("duration.over"),
 	}
@@ -154,6 +157,8 @@ func deviceProblem(l *words.Language, problem browser.Problem) string {
 	switch problem.Code {
 	case browser.NoUsername, browser.NoPassword, browser.NeitherGiven:
 		return summary(l, browser.Problem{Code: browser.WrongPassword})
+	case browser.NothingChosen:
+		return l.Text("problem.nothing_chosen", "deny", l.Text("request.deny"))
 	case browser.NotDecidedPassword:
 		return l.Text("problem.not_decided_password")
 	case browser.NotDecidedPasskey:
@@ -234,6 +239,13 @@ func (d DevicePages) Request(w http.ResponseWriter, r *http.Request, page device
 	view := deviceRequestView{
 		devicePart: d.pages.part(l, page), Request: d.pages.viewRequest(l, *page.Request),
 		Waiting: page.Request.State == backchannel.Waiting, Approve: page.Approve,
+	}
+	view.Choosing, view.Chosen = page.Choosing, map[string]string{}
+	for name := range page.Request.Picks {
+		view.Chosen[name] = page.Request.Picks.Get(name)
+	}
+	if page.Choosing {
+		view.Request.Details = viewDetails(page.Request.Details, page.Chosen, page.Problem.Code == browser.NothingChosen)
 	}
 	view.ByPasskey = view.Waiting && view.Approve != ""
 	switch page.Request.State {
