@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/fapi/client"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
 	"countersign/store"
@@ -88,6 +89,12 @@ func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
 	}
 }
 
+// life is how long a grant of the request lasts: as long as any does, and not longer than its details allow.
+func (h *Handler) life(of *request.Request) (display.Life, error) {
+	life, err := of.Details.Life(h.tokens.Details)
+	return life.Shorter(display.Life{For: h.grantLifetime}), err
+}
+
 // grant adds the grant and its code to finish, and prepares the authorization response. Everything in the response is
 // signed before the request is consumed. consent is how the user allowed it, for the audit log.
 func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, consent string) (store.Finish, response, error) {
@@ -100,11 +107,15 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	if err != nil {
 		return store.Finish{}, response{}, err
 	}
+	life, err := h.life(a.request)
+	if err != nil {
+		return store.Finish{}, response{}, err
+	}
 	code, now := h.tokens.Identifiers.Secret(), h.now()
 	finish.Grant = &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: a.client.ID, Subject: a.session.Subject, Scopes: a.request.Scopes, Detail: detail,
 		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
-		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
+		CreatedAt: now, ExpiresAt: life.End(now),
 	}
 	finish.Evidence = append(finish.Evidence, h.granted(ctx, finish.Grant, consent))
 	finish.Code = &store.Code{

@@ -190,6 +190,10 @@ func (o *openInteraction) interaction() (Interaction, error) {
 	if err != nil {
 		return Interaction{}, err
 	}
+	life, err := h.life(&o.request)
+	if err != nil {
+		return Interaction{}, err
+	}
 	in := Interaction{
 		ID:     hex.EncodeToString(o.pending.Interaction.ID[:]),
 		Client: asker,
@@ -197,7 +201,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		Details: details, Language: o.language, Resources: o.request.Resources,
 		ACRs: append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
 		Form: o.form, LoginHint: o.request.LoginHint, UILocales: o.request.UILocales,
-		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: h.grantLifetime,
+		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: life.For, GrantUntil: life.Until,
 		Passkey:     options,
 		PasskeyOnly: h.passkeys != nil && slices.Equal(o.request.EssentialACRs, []string{browser.PasskeyACR}),
 	}

@@ -65,6 +65,8 @@ type Interaction struct {
 	SignInFailures int
 	// GrantLifetime is the lifetime of the grant that is requested.
 	GrantLifetime time.Duration
+	// GrantUntil is when it ends at the latest by its details, or zero.
+	GrantUntil time.Time
 	// Passkey holds the options of navigator.credentials.get to sign in with a passkey, as JSON (WebAuthn Level 3 §5.1.9);
 	// empty when passkeys are off. The result is sent as the form's "passkey"; see [Actions].SignInWithPasskey.
 	Passkey string

@@ -65,6 +65,8 @@ type View struct {
 	CreatedAt, ExpiresAt time.Time
 	// GrantLifetime is the lifetime of the grant that is requested.
 	GrantLifetime time.Duration
+	// GrantUntil is when it ends at the latest by its details, or zero.
+	GrantUntil time.Time
 	// Language is that of Details (BCP 47).
 	Language string
 	// Digest is that of the request itself ([tokens.Detail.DigestFor]); the grant has it.
@@ -231,12 +233,16 @@ func (h *Handler) view(
 			return View{}, err
 		}
 	}
+	life, err := h.life(request)
+	if err != nil {
+		return View{}, err
+	}
 	view := View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
 		Client:  viewClient(found),
 		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes, types: h.details,
 		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
-		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: h.grantLifetime,
+		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: life.For, GrantUntil: life.Until,
 	}
 	view.Language = h.details.Languages().Match()
 	if view, err = view.of(request.detail()); err != nil || view.State != Approved || !view.HasChoice() {
@@ -247,6 +253,12 @@ func (h *Handler) view(
 		return View{}, err
 	}
 	return view.of(granted)
+}
+
+// life is how long a grant of the request lasts: as long as any does, and not longer than its details allow.
+func (h *Handler) life(of stored) (display.Life, error) {
+	life, err := of.Details.Life(h.details)
+	return life.Shorter(display.Life{For: h.grantLifetime}), err
 }
 
 // granted reads what a user allowed of a request, which is less than was requested where something was to be chosen.
@@ -349,6 +361,10 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
 		return nil, err
 	}
+	life, err := h.life(request)
+	if err != nil {
+		return nil, err
+	}
 	detail, err := json.Marshal(request.detail().Sealed(request.Scopes))
 	if err != nil {
 		return nil, err
@@ -356,7 +372,7 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	return &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
 		AuthTime: d.AuthTime, ACR: h.checker.ACR(d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
-		CreatedAt: now, ExpiresAt: now.Add(h.grantLifetime),
+		CreatedAt: now, ExpiresAt: life.End(now),
 	}, nil
 }
 

@@ -33,6 +33,8 @@ type shownRequest struct {
 	ACRs []string `json:"acr_values,omitempty"`
 	// GrantLifetime is the lifetime of the grant, in seconds.
 	GrantLifetime int64 `json:"grant_lifetime"`
+	// GrantUntil is when it ends at the latest, in seconds since 1970.
+	GrantUntil int64 `json:"grant_until,omitempty"`
 	// Once reports that the details allow one thing at once: no lifetime is shown.
 	Once bool `json:"once,omitempty"`
 	// CreatedAt and ExpiresAt are in seconds since 1970.
@@ -81,6 +83,9 @@ func shown(view backchannel.View) shownRequest {
 		ID: view.Reference, Language: view.Language, Digest: view.Digest, Once: view.Once(), Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
 		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
 		ExpiresAt: view.ExpiresAt.Unix(),
+	}
+	if !view.GrantUntil.IsZero() {
+		request.GrantUntil = view.GrantUntil.Unix()
 	}
 	request.Client.ID, request.Client.Name, request.Client.URI = view.Client.ID, view.Client.Name, view.Client.URI
 	request.Client.PolicyURI, request.Client.TermsURI = view.Client.PolicyURI, view.Client.TermsURI

@@ -74,6 +74,7 @@ func DetailTypes() []rar.Type {
 					}}
 				},
 				"accounts": {"type": "array", "maxItems": 10, "items": {"type": "string"}, "x-display": {"label": {"en": "Which accounts", "de": "Welche Konten"}, "format": "iban", "choose": "some"}},
+				"validUntil": {"type": "string", "format": "date-time", "x-display": {"label": {"en": "Until", "de": "Bis"}, "role": "until", "format": "date-time"}},
 				"datatypes": {"type": "array", "items": {"type": "string"}, "x-display": {"label": {"en": "Kinds of data"}}}
 			},
 			"required": ["type", "actions"], "additionalProperties": false

@@ -261,5 +261,23 @@ func (d Details) View(t *Types, language string, asker display.Asker) ([]display
 	return views, nil
 }
 
+// Life returns how long what the objects allow may last: the shortest of their lives. Errors are of stored objects that the
+// configuration does not fit any more, and of values that are no times.
+func (d Details) Life(t *Types) (display.Life, error) {
+	var life display.Life
+	for _, each := range d {
+		shown, err := t.of(each)
+		if err != nil {
+			return life, err
+		}
+		one, err := shown.Life(each)
+		if err != nil {
+			return life, err
+		}
+		life = life.Shorter(one)
+	}
+	return life, nil
+}
+
 // Languages are those that objects can be put into.
 func (t *Types) Languages() *display.Languages { return t.languages }

@@ -150,7 +150,7 @@ func uiLocales(in input) string {
 func (c *Checker) details(in input) (rar.Details, error) {
 	types := in.client.Metadata.AuthorizationDetailsTypes
 	if raw := in.form.Get("authorization_details"); raw != "" {
-		return c.types.Read(raw, types)
+		return c.readDetails(raw, types)
 	}
 	defaults := in.client.Metadata.DefaultAuthorizationDetails
 	if in.at != ClientCredentials || len(defaults) == 0 || in.form.Has("authorization_details") {
@@ -159,6 +159,22 @@ func (c *Checker) details(in input) (rar.Details, error) {
 	read, err := c.types.Read(string(defaults), types)
 	if err != nil { // a problem of the configuration, not of the request
 		return nil, fmt.Errorf("fapi: default_authorization_details of the client %q: %s", in.client.ID, err)
+	}
+	return read, nil
+}
+
+// readDetails reads objects, of which none may have ended.
+func (c *Checker) readDetails(raw string, types []string) (rar.Details, error) {
+	read, err := c.types.Read(raw, types)
+	if err != nil {
+		return nil, err
+	}
+	life, err := read.Life(c.types)
+	switch {
+	case err != nil:
+		return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details ends at what is no time").Because(err)
+	case !life.Until.IsZero() && !life.Until.After(c.tokens.Now()):
+		return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details ends in the past")
 	}
 	return read, nil
 }

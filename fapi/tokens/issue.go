@@ -67,6 +67,12 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 	}
 	now := i.Now()
 	lifetime := min(i.AccessTokenLifetime, v.client.Profile.MaxAccessTokenLifetime)
+	if end := v.grant.ExpiresAt; !end.IsZero() { // it does not outlive what was allowed
+		lifetime = min(lifetime, end.Sub(now).Truncate(time.Second))
+	}
+	if lifetime <= 0 {
+		return AccessToken{}, Unusable("grant", errors.New("it has ended"))
+	}
 	jti := i.Identifiers.Secret()
 	signed := AccessClaims{
 		Issuer: i.ID, Audience: jose.Audience{Values: v.audience, Single: len(v.audience) == 1},

@@ -23,5 +23,8 @@ func display() []Group {
 		{ID: "KC-18", Section: "EU RTS 2018/389 Article 5", Requires: "on the device what to share is chosen first; the page and the passkey are for that alone"},
 		{ID: "KC-19", Section: "RFC 9530 §2", Requires: "approval apps send what was chosen in the body that their proof signs; the audit log has its digest"},
 		{ID: "KC-20", Section: "RFC 9396 §9", Requires: "a grant has the digest of what was allowed, and no tokens are issued for one that was altered since"},
+		{ID: "KC-21", Section: "RTS (EU) 2022/2360", Requires: "a type says how long it lasts at most, an object until when; the shorter counts, and a day ends in the zone of the pages"},
+		{ID: "KC-22", Section: "RFC 9396 §7", Requires: "grant, refresh and access tokens end with what was allowed, and what has ended cannot be asked for"},
+		{ID: "KC-23", Section: "RFC 9396 §2.2", Requires: "pages say until when access lasts, and of what is allowed once that it is once"},
 	}}}
 }

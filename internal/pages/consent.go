@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"countersign/fapi/authorize"
@@ -70,6 +71,8 @@ type consentView struct {
 	Resources []string
 	// Lifetime is the lifetime of the grant, in words, or empty; Until is the day on which it ends.
 	Lifetime, Until string
+	// Once reports that it allows one thing at once, so that there is no lifetime.
+	Once bool
 	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
 	// Notice is why the page is shown again, or empty; Unchosen is the ID of the input that it is about, or empty.
@@ -140,6 +143,16 @@ func viewSum(question display.Sentence) *sumView {
 	return &sumView{After: question}
 }
 
+// lasts is how long something lasts that is allowed now, and the last day of it.
+func (p *Pages) lasts(l *words.Language, life display.Life) (length, day string) {
+	end := life.End(p.now())
+	last := end
+	if end.Equal(life.Until) {
+		last = end.Add(-time.Second) // a day ends when the next one begins
+	}
+	return l.Duration(end.Sub(p.now())), l.Date(last)
+}
+
 // Consent implements [authorize.Pages].
 func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Interaction) {
 	l := p.languageOf(r, in.Language, in.UILocales)
@@ -154,8 +167,9 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 	if view.Username == "" {
 		view.Username = plain(in.SignedIn.Subject, nameLimit)
 	}
-	if in.GrantLifetime > 0 && !display.Once(in.Details, in.Scopes) {
-		view.Lifetime, view.Until = l.Duration(in.GrantLifetime), l.Date(p.now().Add(in.GrantLifetime))
+	view.Once = display.Once(in.Details, in.Scopes)
+	if in.GrantLifetime > 0 && !view.Once {
+		view.Lifetime, view.Until = p.lasts(l, display.Life{For: in.GrantLifetime, Until: in.GrantUntil})
 	}
 	for _, resource := range in.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -98,6 +99,17 @@ func TestKC07Payment(t *testing.T) {
 			}
 		})
 	}
+	t.Run("accepts what is allowed once, and says so", func(t *testing.T) {
+		page := onDevice()
+		page.Request.Details, page.Request.Scopes = []display.View{paying("Fernhill Cycles", "en")}, nil
+		for name, body := range map[string]string{
+			"consent": consentPage(t, asking("en", paying("Fernhill Cycles", "en"))).Body.String(), "device": shownOnDevice(t, "request", page).Body.String(),
+		} {
+			if strings.Count(body, "Once. This allows nothing else.") != 1 || strings.Contains(body, "How long") {
+				t.Errorf("%s: %s", name, body)
+			}
+		}
+	})
 	t.Run("accepts a lifetime beside a scope that lasts", func(t *testing.T) {
 		in := asking("en", paying("Fernhill Cycles", "en"))
 		in.Scopes = append(in.Scopes, scope.Scope{Name: "accounts", Description: "See your accounts"})
@@ -143,6 +155,27 @@ func TestKC08AccessAndSeveral(t *testing.T) {
 			t.Error(body)
 		}
 	})
+}
+
+// Covers: KC-23. Access says its last day: the end that its details name, or that of any grant if that is earlier.
+func TestKC23Until(t *testing.T) {
+	for name, c := range map[string]struct {
+		until time.Time
+		want  string
+	}{
+		"the end of a day":  {time.Date(2026, 12, 25, 0, 0, 0, 0, time.UTC), "Until <bdi>24 December 2026</bdi>, which is <bdi>26 days</bdi>"},
+		"a later end":       {time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC), "Until <bdi>27 February 2027</bdi>, which is <bdi>90 days</bdi>"},
+		"an end of an hour": {harnessTime.Add(time.Hour), "Until <bdi>29 November 2026</bdi>, which is <bdi>60 minutes</bdi>"},
+		"no end of its own": {time.Time{}, "Until <bdi>27 February 2027</bdi>, which is <bdi>90 days</bdi>"},
+	} {
+		t.Run("accepts "+name, func(t *testing.T) {
+			in := asking("en", accounts("en"))
+			in.GrantUntil = c.until
+			if body := consentPage(t, in).Body.String(); !strings.Contains(body, c.want) || strings.Contains(body, "Once.") {
+				t.Errorf("%s", body)
+			}
+		})
+	}
 }
 
 // Covers: KC-17. Which accounts are shared is chosen on the page, none beforehand; who chooses nothing is told where.

@@ -110,6 +110,8 @@ type requestView struct {
 	Resources            []string
 	// Asked is when it was made, Left the time left to decide it, and Lifetime the lifetime of the grant, or empty.
 	Asked, Left, Lifetime string
+	// Once reports that it allows one thing at once, so that there is no lifetime.
+	Once bool
 	// Soon reports whether little time is left.
 	Soon bool
 }
@@ -131,8 +133,9 @@ func (p *Pages) viewRequest(l *words.Language, request backchannel.View) request
 	for _, resource := range request.Resources {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
-	if request.GrantLifetime > 0 && !request.Once() {
-		view.Lifetime = l.Duration(request.GrantLifetime)
+	view.Once = request.Once()
+	if request.GrantLifetime > 0 && !view.Once {
+		view.Lifetime, _ = p.lasts(l, display.Life{For: request.GrantLifetime, Until: request.GrantUntil})
 	}
 	if left := request.ExpiresAt.Sub(p.now()); left > 0 {
 		view.Left, view.Soon = l.Text("duration.left", "duration", l.Duration(left), "time", l.Clock(request.ExpiresAt)), left < soon

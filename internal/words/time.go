@@ -10,6 +10,9 @@ import (
 	"unicode/utf8"
 )
 
+// Location returns the zone of the language's times.
+func (l *Language) Location() *time.Location { return l.zone }
+
 // Date returns a day, such as "27 February 2027", in the zone of the language.
 func (l *Language) Date(t time.Time) string { return l.Day(t.In(l.zone)) }
 

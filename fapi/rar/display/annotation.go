@@ -52,6 +52,7 @@ func (w *wording) UnmarshalJSON(raw []byte) error {
 type head struct {
 	Kind    Kind        `json:"kind"`
 	Times   string      `json:"times"`
+	Life    string      `json:"life"`
 	Heading texts       `json:"heading"`
 	Line    texts       `json:"line"`
 	Allow   texts       `json:"allow"`

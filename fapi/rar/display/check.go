@@ -121,6 +121,9 @@ func (p *parser) checkAnnotation(n *node) {
 	if !n.plain() && !n.plainList() && a.Format != Money && (a.Format != "" || a.Role != "" || a.Absent != nil) {
 		p.problem(at, "annotates an object or a list of objects, which has a label, a group and an order only; annotate its members")
 	}
+	if a.Role == Until && a.Format != Date && a.Format != DateTime {
+		p.problem(at+"/format", "has to be date or date-time for the role until, since access ends then")
+	}
 	if n.plainList() && a.Role == Amount {
 		p.problem(at+"/role", "is in a list; an amount is one value")
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Bounds on a schema.
@@ -23,6 +24,8 @@ type Type struct {
 	head      head
 	languages *Languages
 	root      *node
+	// life is the longest that it may last; 0 for no bound.
+	life time.Duration
 }
 
 // Name is the value of the member "type" of its objects.
@@ -118,11 +121,12 @@ func Parse(name string, schema json.RawMessage, languages *Languages) (*Type, er
 	}
 	p.place(root, true)
 	p.checkHead()
+	life := p.checkLife("/" + keyword)
 	p.check(root)
 	if len(p.problems) > 0 {
 		return nil, errors.Join(p.problems...)
 	}
-	return &Type{name: name, head: p.head, languages: languages, root: root}, nil
+	return &Type{name: name, head: p.head, languages: languages, root: root, life: life}, nil
 }
 
 // decode decodes an annotation strictly.
