@@ -101,9 +101,9 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	if a.client == nil {
 		return store.Finish{}, response{}, errNotApproved
 	}
-	kept := a.request.Grant().Sealed(a.request.Scopes)
-	kept.Session = tokens.SessionOf(a.session)
-	detail, err := json.Marshal(kept)
+	allowed := a.request.Grant().Sealed(a.request.Scopes)
+	allowed.Session = tokens.SessionOf(a.session)
+	detail, err := json.Marshal(allowed)
 	if err != nil {
 		return store.Finish{}, response{}, err
 	}
@@ -117,7 +117,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
 		CreatedAt: now, ExpiresAt: life.End(now),
 	}
-	finish.Evidence = append(finish.Evidence, h.granted(ctx, finish.Grant, consent))
+	finish.Evidence = append(finish.Evidence, h.granted(ctx, finish.Grant, consent, allowed.Digest))
 	finish.Code = &store.Code{
 		ID: store.IssuedDigest(code), GrantID: finish.Grant.ID, ClientID: a.client.ID,
 		RedirectURI: a.request.RedirectURI, Challenge: a.request.Challenge, JKT: a.request.JKT,

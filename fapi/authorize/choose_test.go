@@ -15,9 +15,11 @@ import (
 	"pgregory.net/rapid"
 
 	"countersign/fapi/authorize"
+	"countersign/fapi/event"
 	"countersign/fapi/fapitest"
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
+	"countersign/fapi/tokens"
 )
 
 // keeping is formInteractor that keeps what it showed last.
@@ -35,7 +37,7 @@ func (k keeping) Interact(w http.ResponseWriter, r *http.Request, in authorize.I
 func chooser(t *testing.T) (w *fapitest.World, c, api *fapitest.Client, last *atomic.Pointer[authorize.Interaction]) {
 	t.Helper()
 	last = &atomic.Pointer[authorize.Interaction]{}
-	w, _ = fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.Interactor = keeping{last: last} })
+	w, _ = fapitest.NewFullWorld(t, func(c *fapitest.Config) { c.Interactor = keeping{last: last} }, fapitest.WithAuditChain)
 	return w, w.Register("client-1", fapitest.AllScopes), w.ResourceServer("rs-1", w.Issuer), last
 }
 
@@ -205,13 +207,18 @@ func TestKC16ShownStoredGranted(t *testing.T) {
 		for object := range want {
 			want[object] = choose(r, object, want[object], chosen)
 		}
-		_, to, body := allow(t, b, interaction, token, chosen)
+		var to *url.URL
+		var body string
+		events := w.NewEvents(t, func() { _, to, body = allow(t, b, interaction, token, chosen) })
 		if to == nil || to.Query().Get("code") == "" {
 			r.Fatalf("%v %s", to, body)
 		}
 		issued := c.Redeem(to.Query().Get("code"), nil)
 		fapitest.WantOK(t, issued)
 		access := issued.Text("access_token")
+		if len(events) != 2 || events[0].Detail["event"] != event.ConsentDecided || events[1].Detail["event"] != event.GrantMade {
+			r.Fatalf("recorded %+v", events)
+		}
 		for place, said := range map[string]any{
 			"response": issued.Body["authorization_details"], "token": fapitest.UnverifiedClaims(t, access)["authorization_details"],
 			"introspection": api.Introspect(access, nil).Body["authorization_details"],
@@ -230,6 +237,10 @@ func TestKC16ShownStoredGranted(t *testing.T) {
 			}
 			if diff := cmp.Diff(lines(want), lines(views)); diff != "" {
 				r.Fatalf("%s says other than was chosen (-want +got):\n%s", place, diff)
+			}
+			digest := tokens.Detail{Details: details}.DigestFor(strings.Fields(issued.Text("scope")))
+			if decided, made := events[0].Detail["request_digest"], events[1].Detail["request_digest"]; decided != digest || made != digest {
+				r.Fatalf("decided %s, granted %s, and %s says %s", decided, made, place, digest)
 			}
 		}
 	})

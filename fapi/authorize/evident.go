@@ -39,6 +39,7 @@ func (o *openInteraction) decided(ctx context.Context, allowed bool) store.Evide
 	}
 	return o.handler.evidence.Event(ctx, o.client.ID, event.ConsentDecided,
 		"allowed", strconv.FormatBool(allowed), "subject", subject, "shown", o.shown.content, "shown_at", shownAt,
+		"request_digest", o.chosen.Grant().DigestFor(o.chosen.Scopes),
 		"scope", strings.Join(o.request.Scopes, " "), "claims", strings.Join(o.request.ExtraClaims(), " "),
 		"interaction", digestText(o.pending.Interaction.ID))
 }
@@ -53,9 +54,10 @@ func (h *Handler) ended(ctx context.Context, clientID string, interaction store.
 }
 
 // granted is the evidence of a grant; consent is how it came to be: decided now, or stored before.
-func (h *Handler) granted(ctx context.Context, grant *store.Grant, consent string) store.Evidence {
+func (h *Handler) granted(ctx context.Context, grant *store.Grant, consent, digest string) store.Evidence {
 	return h.evidence.Event(ctx, grant.ClientID, event.GrantMade,
-		"grant", grant.ID, "subject", grant.Subject, "scope", strings.Join(grant.Scopes, " "), "acr", grant.ACR, "consent", consent)
+		"grant", grant.ID, "subject", grant.Subject, "scope", strings.Join(grant.Scopes, " "), "acr", grant.ACR, "consent", consent,
+		"request_digest", digest)
 }
 
 // stepUp is the evidence that a user who is signed in has to authenticate again, and why.
