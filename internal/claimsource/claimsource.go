@@ -28,8 +28,12 @@ import (
 // maxAnswer is the size of the largest answer, in bytes.
 const maxAnswer = 64 << 10
 
-// waiting is how many questions may wait for each that may be asked at once.
-const waiting = 8
+const (
+	// waiting is how many questions may wait for each that may be asked at once.
+	waiting = 8
+	// part is the part of all these that one client may have: nobody keeps the others from being served.
+	part = 4
+)
 
 // Config is the configuration of a [Source].
 type Config struct {
@@ -63,6 +67,7 @@ type Source struct {
 	client  *outbound.Client
 	cache   *cache
 	queue   *queue.Queue
+	shares  *shares
 	breaker *breaker
 }
 
@@ -107,6 +112,7 @@ func New(config Config) (*Source, error) {
 		queue: queue.New(queue.Config{
 			Places: config.AtOnce, Waiting: waiting * config.AtOnce, Patience: config.Policy.Timeout,
 		}),
+		shares:  newShares(config.AtOnce * (1 + waiting) / part),
 		breaker: &breaker{now: config.Now},
 	}, nil
 }
@@ -145,6 +151,10 @@ func (s *Source) Ask(ctx context.Context, q claims.Question) (claims.Answer, err
 	if wait := s.breaker.wait(); wait > 0 {
 		return claims.Answer{}, resting(wait)
 	}
+	if !s.shares.take(q.ClientID) {
+		return claims.Answer{}, &Error{Reason: "the client has too many questions at once", Wait: clientWait}
+	}
+	defer s.shares.release(q.ClientID)
 	place, err := s.queue.Enter(ctx)
 	if err != nil {
 		return claims.Answer{}, err

@@ -431,9 +431,11 @@ func TestKB23Outage(t *testing.T) {
 		})
 		var wait sync.WaitGroup
 		var refused, answered atomic.Int64
-		for range 40 {
+		for i := range 40 {
 			wait.Go(func() {
-				_, err := w.Ask(t.Context(), alice("name"))
+				q := alice("name")
+				q.ClientID = fmt.Sprint("client-", i)
+				_, err := w.Ask(t.Context(), q)
 				_, full := errors.AsType[*queue.RefusedError](err)
 				switch {
 				case err == nil:
@@ -447,6 +449,51 @@ func TestKB23Outage(t *testing.T) {
 		wait.Wait()
 		if most.Load() > 2 || refused.Load() < 40-2-2*8 || answered.Load() < 2 || refused.Load()+answered.Load() != 40 {
 			t.Errorf("%d at once, %d refused, %d answered", most.Load(), refused.Load(), answered.Load())
+		}
+	})
+}
+
+// Covers: KB-23. A client that asks about many users at once keeps no other client waiting.
+func TestKB23Share(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *claimsource.Config) { c.AtOnce = 4 }) // 36 in all, 9 for one client
+	release := make(chan struct{})
+	w.bank.Answers(func(w http.ResponseWriter, r *http.Request, question map[string]any) {
+		if question["client_id"] == "client-1" {
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}
+		fapitest.WriteAnswer(w, map[string]any{"sub": question["subject"]})
+	})
+	var wait sync.WaitGroup
+	var refused, other atomic.Int64
+	for range 30 {
+		wait.Go(func() {
+			_, err := w.Ask(t.Context(), alice("name"))
+			failure, ok := errors.AsType[*claimsource.Error](err)
+			switch {
+			case ok && strings.Contains(failure.Reason, "too many questions at once") && failure.RetryAfter() > 0:
+				if refused.Add(1) == 30-9 {
+					close(release)
+				}
+			case err != nil:
+				other.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	t.Run("refuses what is more than its share", func(t *testing.T) {
+		if refused.Load() != 30-9 || other.Load() != 0 {
+			t.Errorf("%d refused, %d failed otherwise", refused.Load(), other.Load())
+		}
+	})
+	t.Run("accepts the client again afterwards, and others", func(t *testing.T) {
+		for _, client := range []string{"client-1", "client-2"} {
+			q := alice()
+			q.ClientID = client
+			w.gives(t, q, map[string]string{})
 		}
 	})
 }
