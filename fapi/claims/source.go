@@ -70,14 +70,14 @@ type Users struct {
 		SecurityEvent(ctx context.Context, clientID, name string, detail ...string)
 	}
 	Log *slog.Logger
-	// recorded limits how often it is recorded that the same user is inactive.
+	// recorded limits how often the same event is recorded of the same user.
 	recorded *limit.Limiter
 }
 
 const (
-	// recordEvery is how often it is recorded that the same user is inactive.
+	// recordEvery is how often the same event is recorded of the same user: requests of clients lead to it.
 	recordEvery = time.Hour
-	// recordedUsers bounds the users that this is remembered of.
+	// recordedUsers bounds the events and users that this is remembered of.
 	recordedUsers = 10_000
 )
 
@@ -163,17 +163,22 @@ func (u *Users) inactive(ctx context.Context, q Question) error {
 	if err := u.Directory.EndSessions(ctx, q.Subject); err != nil {
 		return err
 	}
-	if first, _ := u.recorded.Allow(q.Subject); first {
-		u.Evidence.SecurityEvent(ctx, q.ClientID, "user_inactive", "subject", q.Subject, "by", "claims_source")
-	}
+	u.record(ctx, q, "user_inactive", "by", "claims_source")
 	return ErrUserGone
+}
+
+// record records an event in the audit log, once in a while.
+func (u *Users) record(ctx context.Context, q Question, name string, detail ...string) {
+	if due, _ := u.recorded.Allow(name + "\x00" + q.Subject); due {
+		u.Evidence.SecurityEvent(ctx, q.ClientID, name, append([]string{"subject", q.Subject}, detail...)...)
+	}
 }
 
 // wrongSubject refuses everything because of a source that answers about another user: nothing that it says can be relied on.
 func (u *Users) wrongSubject(ctx context.Context, q Question, err error) error {
 	u.Log.ErrorContext(ctx, "claims source answered about another user", "correlation_id", correlation.ID(ctx),
 		"client_id", q.ClientID, "subject", q.Subject)
-	u.Evidence.SecurityEvent(ctx, q.ClientID, "claims_source_wrong_subject", "subject", q.Subject)
+	u.record(ctx, q, "claims_source_wrong_subject")
 	return oauth.Errorf(oauth.ServerError,
 		"nothing was issued: the source of claims about users answered about another user; "+
 			"give the operator the correlation id").Because(err)
