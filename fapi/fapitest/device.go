@@ -52,7 +52,7 @@ func WithDevices(c *Config) {
 	if c.Interactor, err = authorize.NewForms(shown, c.Passwords, slog.New(slog.DiscardHandler)); err != nil {
 		panic(err)
 	}
-	c.DevicePages, c.LogoutPages, c.UILocales = shown.Device(), shown, shown.Locales()
+	c.DevicePages, c.LogoutPages, c.UILocales, c.Language = shown.Device(), shown, shown.Locales(), shown.Language
 	c.PasskeyName, c.ACRValues = "Test Bank", authorize.ACRValues()
 	if c.Assets, err = shown.Assets(); err != nil {
 		panic(err)

@@ -175,7 +175,7 @@ func TestKC02Payment(t *testing.T) {
 		"pt": {
 			"Pagar €\u00a01.234,50 a Fernhill Cycles?", "payment|To account|DE19 9999 9999 0000 1234 56", "payment|When|Now",
 			"payment|How often|Each month", "payment|Fee|US$\u00a00,05", "rest|How many|3", "rest|For|1 mês, 2 dias, 3 horas",
-			"rest|Asked|29 de novembro de 2026 às 19:46:45, horário de Berlin", "rest|Note|Nenhum", "rest|Part (1)|x", "rest|Part (2)|y", "rest|Where|shop.example",
+			"rest|Asked|29 de novembro de 2026 às 19:46:45, horário de Berlim", "rest|Note|Nenhum", "rest|Part (1)|x", "rest|Part (2)|y", "rest|Where|shop.example",
 			"rest|With a charge|Sim", "rest|Tags|a, b",
 		},
 	} {
