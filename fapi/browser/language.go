@@ -2,6 +2,7 @@ package browser
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,9 @@ func ChooseLanguage(w http.ResponseWriter, r *http.Request, tag string) {
 // ChosenLanguage returns the language that the user has chosen in this browser, or "". here reports whether it was on this very
 // page, so that it counts for more than what the client asks for.
 func ChosenLanguage(r *http.Request) (tag string, here bool) {
+	if !slices.ContainsFunc(r.Header["Cookie"], func(line string) bool { return strings.Contains(line, languageCookie) }) {
+		return "", false // as most browsers; reading the others would cost each page
+	}
 	found, err := r.Cookie(languageCookie)
 	if err != nil || len(found.Value) > 128 {
 		return "", false

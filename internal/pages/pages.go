@@ -156,14 +156,20 @@ func (p *Pages) name(l *words.Language) string { return p.looks[l.Tag].Name }
 // frame is what all pages show around their content.
 type frame struct {
 	Title string
-	look
+	Name  string
 	// Own shows the logo of the program.
 	Own bool
 	// Wide is for the pages of the user's account.
 	Wide  bool
 	Style template.CSS
+	// Logo and LogoDark are addresses, or empty.
+	Logo, LogoDark string
+	LogoWidth      int
+	Favicon        template.URL
 	// Languages are the entries of the menu, or empty.
 	Languages template.HTML
+	// Help, Privacy and Accessibility are addresses, or empty.
+	Help, Privacy, Accessibility string
 	// Scripts, Manifest and Icon are addresses, or empty.
 	Scripts        []string
 	Manifest, Icon string
@@ -192,7 +198,10 @@ func (p *Pages) renderFrame(w http.ResponseWriter, r *http.Request, page shown, 
 		return
 	}
 	l := page.language
-	around.look, around.Own, around.Style, around.Body = p.looks[l.Tag], p.own(), p.style, page.body
+	look := p.looks[l.Tag]
+	around.Name, around.Own, around.Style, around.Body = look.Name, p.own(), p.style, page.body
+	around.Logo, around.LogoDark, around.LogoWidth, around.Favicon = look.Logo, look.LogoDark, look.LogoWidth, look.Favicon
+	around.Help, around.Privacy, around.Accessibility = look.Help, look.Privacy, look.Accessibility
 	around.Title = l.Text("title", "page", around.Title, "bank", around.Name)
 	around.Languages = p.menu(r, l)
 	var text bytes.Buffer
