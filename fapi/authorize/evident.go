@@ -20,10 +20,10 @@ func (o *openInteraction) signedIn(ctx context.Context, a browser.Authentication
 		"subject", a.Subject, "acr", a.ACR, "amr", strings.Join(a.AMR, " "), "interaction", digestText(o.pending.Interaction.ID))
 }
 
-// signInFailed is the evidence of a sign-in that was refused, with the true reason.
-func (o *openInteraction) signInFailed(ctx context.Context, reason browser.ProblemCode) store.Evidence {
+// signInFailed is the evidence of a sign-in that was refused, with the true reason and whose it was.
+func (o *openInteraction) signInFailed(ctx context.Context, problem browser.Problem) store.Evidence {
 	return o.handler.evidence.Event(ctx, o.client.ID, event.SignInFailed,
-		"reason", string(reason), "failures", strconv.Itoa(o.pending.Interaction.SignInFailures+1),
+		"subject", problem.Subject, "reason", problem.Audited(), "failures", strconv.Itoa(o.pending.Interaction.SignInFailures+1),
 		"interaction", digestText(o.pending.Interaction.ID))
 }
 

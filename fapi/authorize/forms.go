@@ -68,8 +68,17 @@ func (f *Forms) Interact(w http.ResponseWriter, r *http.Request, in Interaction,
 	case in.SignedIn == nil:
 		f.pages.SignIn(w, r, in)
 	default:
-		f.pages.Consent(w, r, in)
+		f.showConsent(w, r, in, actions)
 	}
+}
+
+// showConsent shows the request to the user, and records that first.
+func (f *Forms) showConsent(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
+	if err := actions.ConsentShown(r.Context()); err != nil {
+		f.failInternally(w, r, in, err)
+		return
+	}
+	f.pages.Consent(w, r, in)
 }
 
 // press dispatches on the button that was pressed.
@@ -104,6 +113,7 @@ func (f *Forms) signIn(w http.ResponseWriter, r *http.Request, in Interaction, a
 		event.Of(r.Context()).Repeating("sign-in throttled", func(repeated int) {
 			log.WarnContext(r.Context(), "sign-in throttled", "retry_after", problem.Wait, "reason", string(problem.Code), "repeated", repeated)
 		})
+		actions.SignInThrottled(r.Context(), problem)
 		problem.SetRetryAfter(w)
 		f.showSignIn(w, r, in, problem)
 	default: // a field is empty
@@ -116,7 +126,7 @@ func (f *Forms) signInWithPasskey(w http.ResponseWriter, r *http.Request, in Int
 	err := actions.SignInWithPasskey(w, r)
 	if errors.Is(err, browser.ErrPasskeyRefused) {
 		f.logger(r, in).InfoContext(r.Context(), "passkey refused", "error", err.Error())
-		f.tryAgain(w, r, in, actions, browser.Problem{Code: browser.PasskeyRefused})
+		f.tryAgain(w, r, in, actions, browser.PasskeyProblem(browser.PasskeyRefused, err))
 		return
 	}
 	if err != nil {
@@ -128,7 +138,7 @@ func (f *Forms) signInWithPasskey(w http.ResponseWriter, r *http.Request, in Int
 func (f *Forms) tryAgain(
 	w http.ResponseWriter, r *http.Request, in Interaction, actions Actions, problem browser.Problem,
 ) {
-	failures, err := actions.SignInFailed(r.Context(), problem.Code)
+	failures, err := actions.SignInFailed(r.Context(), problem)
 	if err != nil {
 		f.failInternally(w, r, in, err)
 		return
@@ -156,13 +166,13 @@ func (f *Forms) allow(w http.ResponseWriter, r *http.Request, in Interaction, ac
 		f.showSignIn(w, r, in, browser.Problem{Code: browser.SignInEnded})
 	case in.Form.Get("signed_in_as") != in.SignedIn.Subject:
 		in.Problem = browser.Problem{Code: browser.AnotherUser}
-		f.pages.Consent(w, r, in)
+		f.showConsent(w, r, in, actions)
 	case in.Changed:
 		in.Problem = browser.Problem{Code: browser.RequestChanged}
-		f.pages.Consent(w, r, in)
+		f.showConsent(w, r, in, actions)
 	case in.Unchosen:
 		in.Problem = browser.Problem{Code: browser.NothingChosen}
-		f.pages.Consent(w, r, in)
+		f.showConsent(w, r, in, actions)
 	default:
 		actions.Allow(w, r)
 	}

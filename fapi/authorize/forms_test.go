@@ -81,8 +81,8 @@ type recorder struct {
 	done          []string
 	authenticated browser.Authentication
 	failures      int
-	// countErr and passkeyErr are answered.
-	countErr, passkeyErr error
+	// countErr, passkeyErr and shownErr are answered.
+	countErr, passkeyErr, shownErr error
 }
 
 func (a *recorder) SignIn(_ http.ResponseWriter, _ *http.Request, proven browser.Authentication) {
@@ -94,7 +94,13 @@ func (a *recorder) SignInWithPasskey(http.ResponseWriter, *http.Request) error {
 	return a.passkeyErr
 }
 
-func (a *recorder) SignInFailed(context.Context, browser.ProblemCode) (int, error) {
+// SignInThrottled implements [authorize.Actions].
+func (a *recorder) SignInThrottled(context.Context, browser.Problem) {}
+
+// ConsentShown implements [authorize.Actions].
+func (a *recorder) ConsentShown(context.Context) error { return a.shownErr }
+
+func (a *recorder) SignInFailed(context.Context, browser.Problem) (int, error) {
 	a.done = append(a.done, "sign-in failed")
 	a.failures++
 	return a.failures, a.countErr
@@ -284,6 +290,7 @@ func TestFormsFailures(t *testing.T) {
 		{"another button", sent(signedIn(), "action", "Allow", "signed_in_as", "sub-alice"), recorder{}, noButton},
 		{"directory", typed("broken", "right"), recorder{}, internal},
 		{"count", typed("alice", "wrong"), recorder{countErr: errors.New("no store")}, internal},
+		{"shown", signedIn(), recorder{shownErr: errors.New("no store")}, internal},
 		{"passkey", byPasskey(), recorder{passkeyErr: errors.New("no store")}, internal},
 	}
 	for _, test := range tests {

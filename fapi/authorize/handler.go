@@ -72,6 +72,8 @@ type Handler struct {
 
 	// openings counts how often each request is opened from each address, objects which request objects were counted.
 	openings, objects *limit.Limiter
+	// showings are the consent pages whose showing is recorded.
+	showings recent
 
 	requestURILifetime, codeLifetime   time.Duration
 	interactionLifetime, grantLifetime time.Duration

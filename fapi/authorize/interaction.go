@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
@@ -37,6 +38,8 @@ type openInteraction struct {
 	language string
 	// shown is the page that the form was on; on GET, the one that is being made.
 	shown shown
+	// showing is the digest of what a page that is made now shows.
+	showing string
 	// changed reports that the page showed something else than what the form would grant now, and unchosen that the form leaves
 	// a choice open.
 	changed, unchosen bool
@@ -218,7 +221,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 	if err != nil {
 		return Interaction{}, err
 	}
-	o.changed = o.form != nil && content != o.shown.content
+	o.showing, o.changed = content, o.form != nil && content != o.shown.content
 	in.Changed, in.FormToken = o.changed, formToken(o.browser, o.handle, shown{at: h.now(), content: content})
 	return in, nil
 }
@@ -274,12 +277,36 @@ func (o *openInteraction) SignInWithPasskey(w http.ResponseWriter, r *http.Reque
 }
 
 // SignInFailed implements [Actions].
-func (o *openInteraction) SignInFailed(ctx context.Context, reason browser.ProblemCode) (int, error) {
-	failures, err := o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID, o.signInFailed(ctx, reason))
+func (o *openInteraction) SignInFailed(ctx context.Context, problem browser.Problem) (int, error) {
+	failures, err := o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID, o.signInFailed(ctx, problem))
 	if err == nil {
 		o.pending.Interaction.SignInFailures = failures
 	}
 	return failures, err
+}
+
+// SignInThrottled implements [Actions].
+func (o *openInteraction) SignInThrottled(ctx context.Context, problem browser.Problem) {
+	o.handler.evidence.ProvokedEvent(ctx, o.client.ID, event.SignInThrottled, "reason", string(problem.Code),
+		"interaction", digestText(o.pending.Interaction.ID))
+}
+
+// ConsentShown implements [Actions].
+func (o *openInteraction) ConsentShown(ctx context.Context) error {
+	if o.session == nil {
+		return nil
+	}
+	id := digestText(o.pending.Interaction.ID)
+	showing := id + "\x00" + o.session.Subject + "\x00" + o.showing
+	if o.handler.showings.has(showing) {
+		return nil
+	}
+	err := o.handler.evidence.Record(ctx, o.handler.evidence.Event(ctx, o.client.ID, event.ConsentShown,
+		"subject", o.session.Subject, "shown", o.showing, "scope", strings.Join(o.request.Scopes, " "), "interaction", id))
+	if err == nil {
+		o.handler.showings.add(showing)
+	}
+	return err
 }
 
 // Allow implements [Actions]. Only the first decision about a request counts.

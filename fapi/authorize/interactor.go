@@ -76,7 +76,8 @@ type Interaction struct {
 	Problem browser.Problem
 }
 
-// Actions are what an [Interactor] can do with an interaction. All but SignInFailed answer the HTTP request.
+// Actions are what an [Interactor] can do with an interaction. All but SignInFailed, SignInThrottled and ConsentShown answer the HTTP
+// request.
 type Actions interface {
 	// SignIn binds the interaction to a user, starts a new session in the browser, and redirects to the interaction's URL
 	// (303), where [Interaction].SignedIn is then set.
@@ -84,9 +85,13 @@ type Actions interface {
 	// SignInWithPasskey is SignIn by the passkey in the form's parameter "passkey". When it is refused, nothing is written
 	// and the error wraps [browser.ErrPasskeyRefused]; any other error is internal.
 	SignInWithPasskey(w http.ResponseWriter, r *http.Request) error
-	// SignInFailed counts a failed sign-in, records its reason, and returns the new count. At [MaxSignInFailures] the interaction has to be
-	// ended with Deny.
-	SignInFailed(ctx context.Context, reason browser.ProblemCode) (failures int, err error)
+	// SignInFailed counts a failed sign-in, records whose it was and why, and returns the new count. At [MaxSignInFailures] the
+	// interaction has to be ended with Deny.
+	SignInFailed(ctx context.Context, problem browser.Problem) (failures int, err error)
+	// SignInThrottled records that a sign-in was not looked at because there were too many.
+	SignInThrottled(ctx context.Context, problem browser.Problem)
+	// ConsentShown records that the signed-in user is about to be shown the request, before it is: once for what is shown.
+	ConsentShown(ctx context.Context) error
 	// Allow grants the request, with what Form chose of its details, and redirects the browser to the client with a code (303).
 	Allow(w http.ResponseWriter, r *http.Request)
 	// Deny redirects the browser to the client with access_denied (303).

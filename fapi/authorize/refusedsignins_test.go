@@ -19,7 +19,7 @@ type guesser struct {
 // Interact implements [authorize.Interactor].
 func (g guesser) Interact(w http.ResponseWriter, r *http.Request, _ authorize.Interaction, actions authorize.Actions) {
 	for range g.wrong {
-		if _, err := actions.SignInFailed(r.Context(), browser.WrongPassword); err != nil {
+		if _, err := actions.SignInFailed(r.Context(), browser.Problem{Code: browser.WrongPassword}); err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"countersign/fapi/browser"
@@ -127,6 +129,8 @@ type Decision struct {
 	Device string
 	// Picks are those of the View that was decided.
 	Picks url.Values
+	// Proof are names and values in turn of what else the audit log has of the decision, such as what the user was shown.
+	Proof []string
 }
 
 func referenceOf(id store.Digest) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
@@ -312,6 +316,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 			return err
 		}
 	}
+	decision.Evidence = h.decided(ctx, record, d, decision.Grant)
 	switch err := h.store.DecideBackchannel(ctx, decision); {
 	case errors.Is(err, store.ErrNotFound):
 		return ErrNotFound
@@ -335,6 +340,21 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	return nil
 }
 
+// decided is the evidence of a decision, and of the grant that it makes, if it does.
+func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, d Decision, granted *store.Grant) []store.Evidence {
+	a := d.Authentication
+	evidence := []store.Evidence{h.evidence.Event(ctx, record.ClientID, event.BackchannelDecided, append([]string{
+		"subject", record.Subject, "request", d.Reference, "allowed", strconv.FormatBool(d.Allowed), "device", d.Device,
+		"acr", a.ACR, "amr", strings.Join(a.AMR, " "),
+	}, d.Proof...)...)}
+	if granted == nil {
+		return evidence
+	}
+	return append(evidence, h.evidence.Event(ctx, record.ClientID, event.GrantMade,
+		"grant", granted.ID, "subject", granted.Subject, "scope", strings.Join(granted.Scopes, " "), "acr", granted.ACR,
+		"consent", "decided", "request", d.Reference))
+}
+
 // grant returns the grant of an approval, if the authentication suffices for it.
 func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, error) {
 	found, err := h.clients.Fresh(ctx, record.ClientID)
@@ -354,8 +374,10 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	now, ahead := h.now(), found.Profile.MaxAhead
 	switch {
 	case d.AuthTime.Before(record.CreatedAt.Add(-ahead)) || d.AuthTime.After(now.Add(ahead)):
+		h.stepUp(ctx, record, d, request)
 		return nil, ErrStepUp
 	case !h.reaches(d.Authentication.ACR, request.ACRs):
+		h.stepUp(ctx, record, d, request)
 		return nil, ErrStepUp
 	}
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
@@ -374,6 +396,12 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 		AuthTime: d.AuthTime, ACR: h.checker.ACR(d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
 		CreatedAt: now, ExpiresAt: life.End(now),
 	}, nil
+}
+
+// stepUp records that a user has to authenticate again, or otherwise, to approve.
+func (h *Handler) stepUp(ctx context.Context, record store.BackchannelRequest, d Decision, request stored) {
+	h.evidence.SecurityEvent(ctx, record.ClientID, event.StepUpRequired, "subject", record.Subject, "request", d.Reference,
+		"acr", d.Authentication.ACR, "required_acr", strings.Join(request.ACRs, " "), "auth_time", d.AuthTime.UTC().Format(time.RFC3339))
 }
 
 // reaches reports whether an acr is one of those requested that this server can reach, or a better one.

@@ -64,11 +64,16 @@ func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer st
 	if p == nil {
 		return Authentication{}, fmt.Errorf("%w: this server has no passkeys", ErrPasskeyRefused)
 	}
+	subject := binding.Subject
 	proven, challenge, err := p.Ceremonies.Assert(binding, answer, func(id []byte) (passkey.Stored, error) {
-		return p.stored(ctx, id, binding.Subject)
+		found, err := p.stored(ctx, id, binding.Subject)
+		if err == nil {
+			subject = found.Subject
+		}
+		return found, err
 	})
 	if err != nil {
-		return Authentication{}, refused(err)
+		return Authentication{}, refused(err, subject)
 	}
 	err = p.Store.UsePasskey(ctx, proven.ID, store.PasskeyUse{SignCount: proven.SignCount, Synced: proven.SyncedNow}, ChallengeOneTime(challenge))
 	if errors.Is(err, store.ErrConflict) {
@@ -77,7 +82,7 @@ func (p *Passkeys) Prove(ctx context.Context, binding passkey.Binding, answer st
 		p.Evidence.SecurityEvent(ctx, "", "passkey_copied", "subject", proven.Subject)
 	}
 	if err != nil {
-		return Authentication{}, refused(err)
+		return Authentication{}, refused(err, subject)
 	}
 	changed := proven.SyncedNow != proven.Synced
 	if changed {
@@ -104,13 +109,34 @@ func (p *Passkeys) stored(ctx context.Context, id []byte, subject string) (passk
 	}}, nil
 }
 
+// refusedPasskey is an [ErrPasskeyRefused] with its cause, and with whose passkey it was, where that is known.
+type refusedPasskey struct {
+	cause   error
+	subject string
+}
+
+// Error implements error.
+func (r *refusedPasskey) Error() string { return ErrPasskeyRefused.Error() + ": " + r.cause.Error() }
+
+// Unwrap serves errors.Is.
+func (r *refusedPasskey) Unwrap() []error { return []error{ErrPasskeyRefused, r.cause} }
+
+// PasskeyProblem is the problem of an error that wraps [ErrPasskeyRefused], with what the audit log says of it.
+func PasskeyProblem(code ProblemCode, err error) Problem {
+	problem := Problem{Code: code}
+	if known, found := errors.AsType[*refusedPasskey](err); found {
+		problem.Subject, problem.Reason = known.subject, "passkey refused: "+known.cause.Error()
+	}
+	return problem
+}
+
 // refused wraps what the browser or its passkey is to blame for in [ErrPasskeyRefused]. Internal errors pass unchanged.
-func refused(err error) error {
+func refused(err error, subject string) error {
 	for _, known := range []error{
 		passkey.ErrRefused, store.ErrNotFound, store.ErrRevoked, store.ErrReplayed, store.ErrConflict,
 	} {
 		if errors.Is(err, known) {
-			return fmt.Errorf("%w: %w", ErrPasskeyRefused, err)
+			return &refusedPasskey{err, subject}
 		}
 	}
 	return err

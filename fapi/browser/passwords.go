@@ -44,7 +44,8 @@ const PasswordACR = "urn:countersign:acr:password"
 // Passwords authenticates users by a directory.
 type Passwords struct {
 	Directory Directory
-	// Refused is the directory's error for a wrong user name or password.
+	// Refused is the directory's error for a wrong user name or password. An error that wraps it may have methods
+	// Subject() string and Reason() string, for the audit log.
 	Refused error
 	// Throttled is its error for too many attempts. An error that wraps it may have a method RetryAfter() time.Duration, and
 	// one Locked() bool that reports that waiting does not help.
@@ -71,11 +72,32 @@ func (p Passwords) Authenticate(r *http.Request, attempt Attempt) (Authenticatio
 	case err != nil && errors.Is(err, p.Throttled):
 		return Authentication{}, throttled(err), nil
 	case err != nil && errors.Is(err, p.Refused):
-		return Authentication{}, Problem{Code: WrongPassword}, nil
+		return Authentication{}, wrongPassword(err), nil
 	case err != nil:
 		return Authentication{}, Problem{}, err
 	}
 	return Authentication{Subject: proven.Subject, ACR: PasswordACR, AMR: []string{"pwd"}, Known: proven.Known}, Problem{}, nil
+}
+
+// wrongPassword is the problem of an error that wraps Refused. What it says of the user and of the reason is for the audit log.
+func wrongPassword(err error) Problem {
+	problem := Problem{Code: WrongPassword}
+	if known, found := errors.AsType[interface {
+		error
+		Subject() string
+		Reason() string
+	}](err); found {
+		problem.Subject, problem.Reason = known.Subject(), known.Reason()
+	}
+	return problem
+}
+
+// Audited returns what the audit log has of the reason.
+func (p Problem) Audited() string {
+	if p.Reason != "" {
+		return p.Reason
+	}
+	return string(p.Code)
 }
 
 // throttled is the problem of an error that wraps Throttled: to wait 1 min if the error does not say.

@@ -188,4 +188,7 @@ type Problem struct {
 	Wait time.Duration
 	// TriesLeft is the number of sign-ins left in the interaction, where it counts them; 0 is unknown.
 	TriesLeft int
+	// Subject and Reason are for the audit log, and never shown: whose sign-in was refused, where that is known, and why, where
+	// Code says less.
+	Subject, Reason string
 }

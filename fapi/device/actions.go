@@ -84,8 +84,10 @@ func (h *Handler) signInWithPasskey(w http.ResponseWriter, r *http.Request, in *
 	authentication, err := h.passkeys.Prove(r.Context(), in.signInBinding(), in.form.Get("passkey"))
 	if errors.Is(err, browser.ErrPasskeyRefused) {
 		logPasskeyRefused(r.Context(), h.log, err)
-		in.page.Problem = browser.Problem{Code: browser.PasskeyRefused}
-		return false, endpoint.Allow(h.limits.signIns, endpoint.AddressOf(r), tooManyRefused)
+		in.page.Problem = browser.PasskeyProblem(browser.PasskeyRefused, err)
+		limited := endpoint.Allow(h.limits.signIns, endpoint.AddressOf(r), tooManyRefused)
+		h.signInFailed(r.Context(), in.page.Problem, limited != nil)
+		return false, limited
 	}
 	if err != nil {
 		return false, err
@@ -140,11 +142,25 @@ func (h *Handler) password(
 		event.Of(ctx).Repeating("sign-in throttled", func(repeated int) {
 			log.WarnContext(ctx, "sign-in throttled", "retry_after", problem.Wait, "reason", string(problem.Code), "repeated", repeated)
 		})
+		h.signInFailed(ctx, problem, true)
 		problem.SetRetryAfter(w)
+	case problem.Code == browser.WrongPassword:
+		log.InfoContext(ctx, "sign-in refused")
+		h.signInFailed(ctx, problem, false)
 	case problem.Code != "":
 		log.InfoContext(ctx, "sign-in refused")
 	}
 	return authentication, problem, nil
+}
+
+// signInFailed records a sign-in that was refused, or not looked at because there were too many: of those not each.
+func (h *Handler) signInFailed(ctx context.Context, problem browser.Problem, limited bool) {
+	detail := []string{"subject", problem.Subject, "reason", problem.Audited(), "page", "device"}
+	if limited {
+		h.evidence.ProvokedEvent(ctx, "", event.SignInThrottled, detail...)
+		return
+	}
+	h.evidence.SecurityEvent(ctx, "", event.SignInFailed, detail...)
 }
 
 func logPasskeyRefused(ctx context.Context, log *slog.Logger, err error) {

@@ -29,7 +29,7 @@ func TestFD76BlockOnPage(t *testing.T) {
 		events := w.NewEvidence(t, func() {
 			p.Send(page, path, "block").Has(t, http.StatusOK, "It is blocked", "This was denied")
 		})
-		fapitest.WantKinds(t, events, audit.SecurityEvent)
+		fapitest.WantKinds(t, events, audit.SecurityEvent, audit.SecurityEvent) // what was pending was denied
 		fapitest.WantError(t, c.Poll(id, nil), 400, "access_denied")
 		w.Clock.Advance(30_000_000_000)
 		c.AuthReqID(nil)

@@ -123,7 +123,11 @@ func (h *Handler) decide(decision string) action {
 		}
 		if problem.Code != "" {
 			in.page.Problem = problem
-			return false, endpoint.Allow(h.limits.refused, in.session.Subject, tooManyRefused)
+			limited := endpoint.Allow(h.limits.refused, in.session.Subject, tooManyRefused)
+			if problem.Code == browser.NotDecidedPasskey { // of passwords it is recorded where they are checked
+				h.signInFailed(ctx, problem, limited != nil)
+			}
+			return false, limited
 		}
 		err = h.decisions.record(ctx, *in.page.Request, in.digest, authentication, decision == approve, "device page")
 		if err != nil && !errors.Is(err, backchannel.ErrDecided) && !errors.Is(err, backchannel.ErrExpired) {
@@ -163,7 +167,7 @@ func (h *Handler) proveByPasskey(
 	authentication, err := h.passkeys.Prove(r.Context(), binding, in.form.Get("passkey"))
 	if errors.Is(err, browser.ErrPasskeyRefused) {
 		logPasskeyRefused(r.Context(), h.log, err)
-		return browser.Authentication{}, browser.Problem{Code: browser.NotDecidedPasskey}, nil
+		return browser.Authentication{}, browser.PasskeyProblem(browser.NotDecidedPasskey, err), nil
 	}
 	if err == nil {
 		browser.NotePasskeyChange(w, authentication)

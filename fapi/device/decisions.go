@@ -2,21 +2,17 @@ package device
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
-	"countersign/fapi/event"
 )
 
 // decisions are what pages and applications share: reading the requests of a user and recording a decision.
 type decisions struct {
 	requests Requests
 	limits   *limits
-	evidence *event.Recorder
 	draining func() bool
 	now      func() time.Time
 }
@@ -39,18 +35,10 @@ func (d *decisions) record(
 	if err := endpoint.Allow(d.limits.decisions, a.Subject, "there were too many decisions in a short time"); err != nil {
 		return err
 	}
-	err := d.requests.Decide(ctx, backchannel.Decision{
+	return d.requests.Decide(ctx, backchannel.Decision{
 		Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: d.now(), Device: device, Picks: view.Picks,
+		Proof: append([]string{"shown", shown, "language", view.Language, "request_digest", view.Digest}, proof...),
 	})
-	if err != nil {
-		return err
-	}
-	detail := []string{
-		"request", view.Reference, "shown", shown, "language", view.Language, "request_digest", view.Digest, "allowed", strconv.FormatBool(allow), "device", device,
-		"acr", a.ACR, "amr", strings.Join(a.AMR, " "),
-	}
-	d.evidence.SecurityEvent(ctx, view.Client.ID, "backchannel_decided", append(detail, proof...)...)
-	return nil
 }
 
 // await returns a user's pending requests once their version is not the known one, or after wait.

@@ -135,7 +135,7 @@ func New(c Config) (*Handler, error) {
 			Store: c.Store, Signer: c.Signer, Fetcher: c.Fetcher, Issuer: c.Addresses.Issuer, Now: c.Now, Log: c.Log,
 		},
 	}
-	h.decisions = &decisions{requests: c.Requests, limits: limits, evidence: c.Evidence, draining: c.Draining, now: c.Now}
+	h.decisions = &decisions{requests: c.Requests, limits: limits, draining: c.Draining, now: c.Now}
 	h.api = &api{
 		decisions: h.decisions, languages: c.Languages, store: c.Store, proofs: c.Proofs, addresses: c.Addresses, evidence: c.Evidence,
 		acrValues: c.ACRValues, policy: c.Apps, limits: limits, now: c.Now, log: c.Log,

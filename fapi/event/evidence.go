@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
+	"strconv"
 	"time"
 
 	"countersign/internal/audit"
@@ -106,4 +108,34 @@ func (r *Recorder) SecurityEvent(ctx context.Context, clientID, name string, det
 		r.Log.ErrorContext(ctx, "security event not recorded in the audit log",
 			"event", name, "client_id", clientID, "correlation_id", Of(ctx).CorrelationID, "error", err.Error())
 	}
+}
+
+// Events of one name that anybody can cause at will: of one network the first of a period is recorded, and at its end how many there
+// were; of all networks together, mostProvoked.
+const mostProvoked = 20
+
+// ProvokedEvent is [Recorder.SecurityEvent] for an event that anybody can cause again and again, such as a sign-in that was refused
+// because there were too many: a flood must not fill the log. The detail gets "repeated", how many more of this network the entry
+// stands for, and "others", how many entries of other networks were left out.
+func (r *Recorder) ProvokedEvent(ctx context.Context, clientID, name string, detail ...string) {
+	e := Of(ctx)
+	record := func(repeated, others int) {
+		r.SecurityEvent(ctx, clientID, name, append(slices.Clip(detail), "repeated", counted(repeated), "others", counted(others))...)
+	}
+	if e.lines == nil {
+		record(0, 0)
+		return
+	}
+	kind := "audit\x00" + name
+	e.lines.Write(kind+"\x00"+e.Address(), 1, func(repeated int) {
+		e.lines.Write(kind, mostProvoked, func(others int) { record(repeated, others) })
+	})
+}
+
+// counted is a number as a value of a detail; zero is left out.
+func counted(number int) string {
+	if number == 0 {
+		return ""
+	}
+	return strconv.Itoa(number)
 }

@@ -4,8 +4,11 @@ package event
 const (
 	SignedIn           = "signed_in"
 	SignInFailed       = "sign_in_failed"
+	SignInThrottled    = "sign_in_throttled"
 	StepUpRequired     = "step_up_required"
+	ConsentShown       = "consent_shown"
 	ConsentDecided     = "consent_decided"
+	BackchannelDecided = "backchannel_decided"
 	RequestEnded       = "request_ended"
 	GrantMade          = "grant_made"
 	TokensIssued       = "tokens_issued"

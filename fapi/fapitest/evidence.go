@@ -30,7 +30,8 @@ var errFull = errors.New("the disk is full")
 // ordinary are the events of the ordinary flow, which almost every request has.
 func ordinary(e audit.Event) bool {
 	return slices.Contains([]string{
-		event.SignedIn, event.SignInFailed, event.StepUpRequired, event.ConsentDecided, event.RequestEnded, event.GrantMade,
+		event.SignedIn, event.SignInFailed, event.SignInThrottled, event.StepUpRequired, event.ConsentShown, event.ConsentDecided,
+		event.RequestEnded, event.GrantMade,
 		event.TokensIssued, event.GrantRefreshed, event.AccessTokenRevoked,
 	}, e.Detail["event"])
 }
@@ -45,6 +46,12 @@ func (w *World) NewEvidence(t *testing.T, do func()) []audit.Event {
 func (w *World) NewEvents(t *testing.T, do func()) []audit.Event {
 	t.Helper()
 	return slices.DeleteFunc(w.newEvidence(t, do), func(e audit.Event) bool { return e.Kind != audit.SecurityEvent })
+}
+
+// Events are the security events that wait for their chain, in order.
+func (w *World) Events(t *testing.T) []audit.Event {
+	t.Helper()
+	return slices.DeleteFunc(w.evidence(t), func(e audit.Event) bool { return e.Kind != audit.SecurityEvent })
 }
 
 func (w *World) newEvidence(t *testing.T, do func()) []audit.Event {

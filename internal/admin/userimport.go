@@ -3,10 +3,13 @@ package admin
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 
 	"countersign/internal/directory"
 	"countersign/internal/userimport"
@@ -32,6 +35,20 @@ type HowToImport struct {
 	// KeepPassword keeps the password that is made for a new user who has none, before the user is stored. Without it, that
 	// user has none.
 	KeepPassword func(username, password string) error
+}
+
+// ImportDone records what came of a file, where the store is [Audited]: how many users had each result, and the SHA-256 of the
+// file in base64url. An import that changed nothing, too.
+func (u Users) ImportDone(ctx context.Context, counts map[string]int, file [sha256.Size]byte) error {
+	recording, ok := u.Store.(audited)
+	if !ok {
+		return nil
+	}
+	detail := []string{"file_sha-256", base64.RawURLEncoding.EncodeToString(file[:])}
+	for _, result := range []string{"added", "changed", "unchanged", "refused"} {
+		detail = append(detail, result, strconv.Itoa(counts[result]))
+	}
+	return recording.done(ctx, nil, "users_imported", "", detail...)
 }
 
 // refusal is why a user of a file is not imported.

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -27,6 +28,30 @@ func claimsOf(t *testing.T, a *admin.Admin, subject string) map[string]any {
 		t.Fatal(err)
 	}
 	return claims
+}
+
+// Covers: KA-13. What came of a file is one entry of the audit log, with the file's digest and no name.
+func TestImportIsAudited(t *testing.T) {
+	t.Parallel()
+	a := newAdmin(t)
+	t.Run("accepts the counts and the digest", func(t *testing.T) {
+		counts := map[string]int{"added": 2, "refused": 1}
+		if err := (admin.Users{Admin: a}).ImportDone(t.Context(), counts, sha256.Sum256([]byte("file"))); err != nil {
+			t.Fatal(err)
+		}
+		got := events(t, a)
+		want := map[string]string{
+			"event": "users_imported", "added": "2", "changed": "0", "unchanged": "0", "refused": "1",
+			"file_sha-256": "O5w1jzbwoxtq0-FPMJx88ZiskkboMW-c5UPVsZrAK4A",
+		}
+		if len(got) != 1 {
+			t.Fatalf("recorded %v", got)
+		}
+		delete(got[0], "by")
+		if diff := cmp.Diff(want, got[0]); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // Covers: KB-01. A user is shown with sign-ins, devices, grants and consents; one who is in no directory too.

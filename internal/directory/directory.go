@@ -23,6 +23,47 @@ import (
 // ErrRefused: the name and the password do not belong together, or the user is disabled.
 var ErrRefused = errors.New("directory: name and password do not belong together")
 
+// The reasons of a refusal, which are for the audit log and never for who tries.
+const (
+	reasonUnknown  = "no such user"
+	reasonErased   = "user erased"
+	reasonNone     = "user without a password"
+	reasonDisabled = "user disabled"
+	reasonWrong    = "wrong password"
+)
+
+// refused is an ErrRefused with what the audit log says of it: the reason, and the user whose name was given, if there is one. Its
+// text is the same for all.
+type refused struct{ subject, reason string }
+
+// Error implements error.
+func (refused) Error() string { return ErrRefused.Error() }
+
+// Is serves errors.Is.
+func (refused) Is(target error) bool { return target == ErrRefused }
+
+// Subject is that of the user whose name was given; empty where there is none.
+func (r refused) Subject() string { return r.subject }
+
+// Reason is why, for the audit log.
+func (r refused) Reason() string { return r.reason }
+
+// why makes the refusal of a password that matched or not.
+func why(user store.User, matches bool) refused {
+	reason := reasonWrong
+	switch {
+	case user.Subject == "":
+		reason = reasonUnknown
+	case !user.ErasedAt.IsZero():
+		reason = reasonErased
+	case user.Password == "":
+		reason = reasonNone
+	case matches && user.Disabled:
+		reason = reasonDisabled
+	}
+	return refused{user.Subject, reason}
+}
+
 // ErrThrottled: the password was not looked at. Either there were too many wrong ones for this name, or more users
 // are signing in than the server can serve. The error has a method RetryAfter that says how long to wait.
 var ErrThrottled = errors.New("directory: too many attempts")
@@ -129,8 +170,8 @@ func New(config Config) (*Directory, error) {
 	}, nil
 }
 
-// Authenticate returns the user with a name and a password. Errors are [ErrRefused], [ErrThrottled], or the failure of
-// the store or of ctx. Only wrong passwords count, and they are counted before they are looked at.
+// Authenticate returns the user with a name and a password. Errors are [ErrRefused], with methods Subject and Reason that are
+// for the audit log, [ErrThrottled], or the failure of the store or of ctx. Only wrong passwords count, and they are counted before they are looked at.
 func (d *Directory) Authenticate(ctx context.Context, a Attempt) (Proven, error) {
 	user, stored, err := d.find(ctx, a.Username)
 	if err != nil {
@@ -183,7 +224,7 @@ func (d *Directory) verify(ctx context.Context, at place, user store.User, store
 	matches := stored.matches(password)
 	// The decoy's password is empty, so the state of the user decides too, and only now.
 	if !matches || user.Password == "" || user.Disabled || len(password) > maxPassword {
-		return ErrRefused
+		return why(user, matches)
 	}
 	return nil
 }

@@ -160,8 +160,8 @@ func TestRefusalsAreAlike(t *testing.T) {
 	d, _, _ := newDirectory(t)
 	for _, username := range []string{"alice", "mallory", "dora", "nobody", "a\x00"} {
 		_, err := d.authenticate(t.Context(), username, "incorrect horse")
-		if err != ErrRefused {
-			t.Errorf("%q: %#v is not the one refusal", username, err)
+		if !errors.Is(err, ErrRefused) || err.Error() != ErrRefused.Error() {
+			t.Errorf("%q: %#v is not like every refusal", username, err)
 		}
 	}
 }

@@ -162,7 +162,11 @@ func (e siteActions) SignIn(w http.ResponseWriter, r *http.Request, a browser.Au
 	http.Redirect(w, r, e.site.issuer.URL+r.URL.Path, http.StatusSeeOther)
 }
 
-func (e siteActions) SignInFailed(context.Context, browser.ProblemCode) (int, error) {
+func (e siteActions) SignInThrottled(context.Context, browser.Problem) {}
+
+func (e siteActions) ConsentShown(context.Context) error { return nil }
+
+func (e siteActions) SignInFailed(context.Context, browser.Problem) (int, error) {
 	e.state.failures++
 	return e.state.failures, nil
 }

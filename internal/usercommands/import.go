@@ -2,6 +2,7 @@ package usercommands
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -56,7 +57,14 @@ func (c usersImport) Run(ctx context.Context, p *Program) error {
 			return err
 		}
 	}
-	err = p.withAdmin(ctx, func(a *admin.Admin) error { return run.users(ctx, a, users, c) })
+	err = p.withAdmin(ctx, func(a *admin.Admin) error {
+		err := run.users(ctx, a, users, c)
+		if c.DryRun {
+			return err
+		}
+		// What came before an error is imported, and recorded too.
+		return errors.Join(err, admin.Users{Admin: a}.ImportDone(ctx, run.counts, sha256.Sum256(content)))
+	})
 	run.summarise(c.DryRun)
 	if err == nil && run.counts["refused"] > 0 {
 		return p.Reported
