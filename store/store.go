@@ -152,6 +152,9 @@ type Session struct {
 	ExpiresAt time.Time
 	// Former is the session that the browser has had until now, which SignIn ends; zero for none. It is not given back.
 	Former Digest
+	// Epoch is that of the user when the credentials were checked, or 0 for the present one. A session of an epoch that is over,
+	// because EndSessions came between, has ended before it began. It is not given back.
+	Epoch int64
 	// Evidence is stored with the session and not given back with it.
 	Evidence []Evidence
 }
@@ -351,6 +354,8 @@ type User struct {
 	UpdatedAt time.Time
 	// ErasedAt is when the user was erased (see [DataSubjects]): only the subject is left. Zero for every other user.
 	ErasedAt time.Time
+	// Epoch counts how often all sessions of the user were ended at once, from 1; see [Session].Epoch. The store counts.
+	Epoch int64
 }
 
 // Key is the record of a signing key; the key itself never leaves its HSM.

@@ -32,6 +32,7 @@ type DataSubjects interface {
 	// audit log is left as it is: it names users by their subject.
 	EraseUser(ctx context.Context, subject string, evidence ...Evidence) error
 	// EndSessions removes the sessions of a subject and the enrolment codes that wait for a device, and enqueues the notices
-	// of the sessions' end. None is no error.
+	// of the sessions' end. None is no error. Sessions that are stored later and are of an earlier epoch (see [Session].Epoch)
+	// have ended too.
 	EndSessions(ctx context.Context, subject string) error
 }

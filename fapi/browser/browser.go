@@ -186,7 +186,8 @@ type Sessions struct {
 func (s *Sessions) New(a Authentication) (session store.Session, secret string) {
 	secret, now := random.Secret(), s.Now()
 	return store.Session{
-		ID: store.DigestOf(secret), SID: random.UUID(), Subject: a.Subject, AuthTime: now, ACR: a.ACR, AMR: a.AMR, ExpiresAt: now.Add(s.Lifetime),
+		ID: store.DigestOf(secret), SID: random.UUID(), Subject: a.Subject, AuthTime: now, ACR: a.ACR, AMR: a.AMR,
+		ExpiresAt: now.Add(s.Lifetime), Epoch: a.Epoch,
 	}, secret
 }
 

@@ -35,6 +35,9 @@ type Proven struct {
 	Subject string
 	// Known is kept by the browser, so that the directory knows it again; empty for nothing.
 	Known string
+	// Epoch is that of the user when the password was checked (see [store.Session]): a session does not begin when all have been
+	// ended since. 0 where the directory does not know it.
+	Epoch int64
 }
 
 // PasswordACR is the authentication context class that a password reaches. It is our own: no registered value has this
@@ -76,7 +79,7 @@ func (p Passwords) Authenticate(r *http.Request, attempt Attempt) (Authenticatio
 	case err != nil:
 		return Authentication{}, Problem{}, err
 	}
-	return Authentication{Subject: proven.Subject, ACR: PasswordACR, AMR: []string{"pwd"}, Known: proven.Known}, Problem{}, nil
+	return Authentication{Subject: proven.Subject, ACR: PasswordACR, AMR: []string{"pwd"}, Known: proven.Known, Epoch: proven.Epoch}, Problem{}, nil
 }
 
 // wrongPassword is the problem of an error that wraps Refused. What it says of the user and of the reason is for the audit log.

@@ -138,6 +138,8 @@ type Authentication struct {
 	PasskeyChanged bool
 	// Known is what the browser keeps, so that the directory of passwords knows it again; see [Proven]. Empty for nothing.
 	Known string
+	// Epoch is that of [Proven], or 0.
+	Epoch int64
 }
 
 // ProblemCode is why a form was refused; pages put it into words.

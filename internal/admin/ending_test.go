@@ -3,9 +3,11 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,6 +202,101 @@ func TestUnlock(t *testing.T) {
 		a := newAdmin(t)
 		if err := a.Unlock(t.Context(), "nobody"); err == nil || len(events(t, a)) != 0 {
 			t.Errorf("%v, %v", err, events(t, a))
+		}
+	})
+}
+
+// Covers: KB-11. Who has given the old password just before a reset, and is signed in just after it, is not: at any moment.
+func TestResetEndsSignInsUnderWay(t *testing.T) {
+	t.Parallel()
+	a := newAdmin(t)
+	user, err := a.AddUser(t.Context(), admin.NewUser{Username: "alice"}, typedPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := directory.New(directory.Config{
+		Users: a.Store, Limits: limit.NewShared(a.Store, a.Now, slog.New(slog.DiscardHandler)), Key: make([]byte, 32), Now: a.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, number := "correct horse battery staple", 0
+	signedIn := func(t *testing.T) directory.Proven {
+		t.Helper()
+		proven, err := d.Authenticate(t.Context(), directory.Attempt{Username: "alice", Password: password})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return proven
+	}
+	start := func(proven directory.Proven) (store.Digest, error) {
+		number++
+		session := store.Session{
+			ID: store.DigestOf(fmt.Sprint("session ", number)), Subject: proven.Subject, AuthTime: a.Now(),
+			ExpiresAt: a.Now().Add(time.Hour), Epoch: proven.Epoch,
+		}
+		return session.ID, a.Store.StartSession(t.Context(), session, store.Digest{})
+	}
+	reset := func() error {
+		next := fmt.Sprint("another horse battery ", number)
+		err := a.SetPassword(t.Context(), "alice", func() ([]byte, error) { return []byte(next), nil })
+		password = next
+		return err
+	}
+	alive := func(t *testing.T, id store.Digest) bool {
+		t.Helper()
+		_, err := a.Store.Session(t.Context(), id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	t.Run("accepts a sign-in before and one after", func(t *testing.T) {
+		before, err := start(signedIn(t))
+		if err != nil || !alive(t, before) {
+			t.Fatalf("before: %v", err)
+		}
+		if err := reset(); err != nil {
+			t.Fatal(err)
+		}
+		after, err := start(signedIn(t))
+		if err != nil || !alive(t, after) || alive(t, before) {
+			t.Errorf("after: %v; the one before goes on: %t", err, alive(t, before))
+		}
+	})
+	t.Run("refuses a session of the password of before", func(t *testing.T) {
+		proven := signedIn(t)
+		if err := reset(); err != nil {
+			t.Fatal(err)
+		}
+		if late, err := start(proven); err != nil || alive(t, late) {
+			t.Errorf("it began: %v", err)
+		}
+	})
+	t.Run("refuses it when both happen at once", func(t *testing.T) {
+		for range 10 {
+			proven := signedIn(t)
+			var racing sync.WaitGroup
+			var late store.Digest
+			var errStart, errReset error
+			racing.Go(func() { late, errStart = start(proven) })
+			racing.Go(func() {
+				errReset = a.SetPassword(t.Context(), "alice", func() ([]byte, error) { return []byte("the next horse battery staple"), nil })
+			})
+			racing.Wait()
+			password = "the next horse battery staple"
+			if errStart != nil || errReset != nil || alive(t, late) {
+				t.Fatalf("%v, %v, alive %t", errStart, errReset, alive(t, late))
+			}
+		}
+	})
+	t.Run("refuses it after users sign-out and users disable", func(t *testing.T) {
+		proven := signedIn(t)
+		if err := a.SignOut(t.Context(), user.Subject); err != nil {
+			t.Fatal(err)
+		}
+		if late, err := start(proven); err != nil || alive(t, late) {
+			t.Errorf("it began: %v", err)
 		}
 	})
 }

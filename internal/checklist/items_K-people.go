@@ -13,6 +13,7 @@ func people() []Group {
 		{ID: "KB-08", Section: "OWASP ASVS 5.0 §5.2.1", Requires: "files, lines and values are bounded"},
 		{ID: "KB-09", Section: "NIST SP 800-63B-4 §3.1.1.2", Requires: "a password hash from elsewhere costs enough to guess at, and a made password is kept before its user is stored"},
 		{ID: "KB-10", Section: "OWASP ASVS 5.0 §7.4.1", Requires: "signed out, disabled or with a new password, a browser is signed in on no node a second later, and enabling revives nothing"},
+		{ID: "KB-11", Section: "OWASP ASVS 5.0 §7.4.3", Requires: "who gave the old password just before a reset is not signed in just after it, on any node"},
 		{ID: "KB-12", Section: "OWASP ASVS 5.0 §7.4.2", Requires: "an import that disables a user ends the sessions"},
 	}, claimsSources()...)}}
 }

@@ -32,24 +32,24 @@ const (
 	reasonWrong    = "wrong password"
 )
 
-// refused is an ErrRefused with what the audit log says of it: the reason, and the user whose name was given, if there is one. Its
+// refusal is an ErrRefused with what the audit log says of it: the reason, and the user whose name was given, if there is one. Its
 // text is the same for all.
-type refused struct{ subject, reason string }
+type refusal struct{ subject, reason string }
 
 // Error implements error.
-func (refused) Error() string { return ErrRefused.Error() }
+func (refusal) Error() string { return ErrRefused.Error() }
 
 // Is serves errors.Is.
-func (refused) Is(target error) bool { return target == ErrRefused }
+func (refusal) Is(target error) bool { return target == ErrRefused }
 
 // Subject is that of the user whose name was given; empty where there is none.
-func (r refused) Subject() string { return r.subject }
+func (r refusal) Subject() string { return r.subject }
 
 // Reason is why, for the audit log.
-func (r refused) Reason() string { return r.reason }
+func (r refusal) Reason() string { return r.reason }
 
 // why makes the refusal of a password that matched or not.
-func why(user store.User, matches bool) refused {
+func why(user store.User, matches bool) refusal {
 	reason := reasonWrong
 	switch {
 	case user.Subject == "":
@@ -61,7 +61,7 @@ func why(user store.User, matches bool) refused {
 	case matches && user.Disabled:
 		reason = reasonDisabled
 	}
-	return refused{user.Subject, reason}
+	return refusal{user.Subject, reason}
 }
 
 // ErrThrottled: the password was not looked at. Either there were too many wrong ones for this name, or more users
@@ -128,6 +128,8 @@ type Proven struct {
 	Subject string
 	// Known is the new cookie of the browser, which lasts for [KnownFor].
 	Known string
+	// Epoch is that of the user when the password was checked (see [store.User]).
+	Epoch int64
 }
 
 // Directory verifies passwords. Make one with [New].
@@ -194,7 +196,7 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (Proven, error)
 	if err != nil {
 		return Proven{}, err
 	}
-	return Proven{Subject: user.Subject, Known: d.remember(a.Known, user)}, nil
+	return Proven{Subject: user.Subject, Known: d.remember(a.Known, user), Epoch: user.Epoch}, nil
 }
 
 // hold holds an answer for a time.

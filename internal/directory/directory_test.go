@@ -166,6 +166,41 @@ func TestRefusalsAreAlike(t *testing.T) {
 	}
 }
 
+// Covers: KA-10. The audit log is told whose sign-in was refused, and why; the text of the error says neither.
+func TestRefusalsSayWhyToTheAuditLog(t *testing.T) {
+	d, table, _ := newDirectory(t)
+	table.byName["erased"] = store.User{Subject: "sub-erased", Username: "erased", Disabled: true, ErasedAt: time.Unix(1, 0)}
+	for _, test := range []struct{ username, password, subject, reason string }{
+		{"alice", "incorrect horse", "sub-alice", "wrong password"},
+		{"mallory", rightPassword, "", "no such user"},
+		{"a\x00", rightPassword, "", "no such user"},
+		{"dora", rightPassword, "sub-dora", "user disabled"},
+		{"dora", "incorrect horse", "sub-dora", "wrong password"},
+		{"nobody", rightPassword, "sub-nobody", "user without a password"},
+		{"erased", rightPassword, "sub-erased", "user erased"},
+	} {
+		t.Run("refuses "+test.username+" with "+test.password, func(t *testing.T) {
+			_, err := d.authenticate(t.Context(), test.username, test.password)
+			told, ok := errors.AsType[interface {
+				error
+				Subject() string
+				Reason() string
+			}](err)
+			if !ok || told.Subject() != test.subject || told.Reason() != test.reason || err.Error() != ErrRefused.Error() {
+				t.Errorf("refused with %#v", err)
+			}
+		})
+	}
+	t.Run("accepts the epoch of the user", func(t *testing.T) {
+		alice := table.byName["alice"]
+		alice.Epoch = 7
+		table.byName["alice"] = alice
+		if proven, err := d.Authenticate(t.Context(), Attempt{Username: "alice", Password: rightPassword}); err != nil || proven.Epoch != 7 {
+			t.Errorf("%+v, %v", proven, err)
+		}
+	})
+}
+
 // TestSameWork: a name that does not exist must cost what one costs that does. The bounds are wide: without the
 // decoy the difference would be a thousandfold.
 func TestSameWork(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 const (
 	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
 	// The session comes from an outer join, so any of its columns may be NULL.
+	// signsIn says of a session s and its user u that it is alive: the user may sign in, and nothing has ended all sessions since.
+	signsIn        = `NOT u.disabled AND (s.epoch IS NULL OR s.epoch = u.epoch)`
 	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
 	// So does the consent.
 	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
@@ -63,7 +65,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
 		err := get(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
 			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
-				AND (SELECT NOT u.disabled FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
+				AND (SELECT `+signsIn+` FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
 			LEFT JOIN LATERAL (SELECT * FROM consents WHERE subject = s.subject AND client_id = r.client_id AND expires_at > $2 LIMIT 1) k ON true
 			WHERE r.id = $3`, []any{digestOrNull(session), now, request[:]}, fields...)
 		switch {
@@ -121,7 +123,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i CROSS JOIN LATERAL (SELECT * FROM requests WHERE id = i.request_id LIMIT 1) r
 			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = i.session_id AND s.expires_at > $1
-				AND (SELECT NOT u.disabled FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
+				AND (SELECT `+signsIn+` FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
 			LEFT JOIN LATERAL (SELECT username FROM users WHERE subject = s.subject LIMIT 1) u ON true
 			WHERE i.id = $2 AND i.browser = $3`,
 			[]any{now, interaction[:], browser[:]}, fields...)
@@ -139,12 +141,16 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 	return p, err
 }
 
+// ofEpoch is the epoch of a session that begins: the one that is given, or the present one of its user.
+const ofEpoch = `coalesce(nullif(@epoch::bigint, 0), (SELECT epoch FROM users WHERE subject = @subject::text))`
+
 // SignIn stores a session, binds the interaction to it and ends the former ones. It is two statements of one
 // pipelined transaction: only a statement that begins after the rows are locked sees the session to be ended, and its clients.
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
 	arguments := s.named(pgx.StrictNamedArgs{
 		"interaction": interaction[:], "id": session.ID[:], "former": session.Former[:], "sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime),
-		"acr": session.ACR, "amr": session.AMR, "expires_at": at(session.ExpiresAt), "now": s.moment(),
+		"acr": session.ACR, "amr": session.AMR, "expires_at": at(session.ExpiresAt),
+		"epoch": session.Epoch, "now": s.moment(),
 	}).evidence(session.Evidence)
 	return s.run(ctx, "SignIn", func(ctx context.Context, c *pgx.Conn) error {
 		var exists, bound bool
@@ -158,8 +164,8 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 				DELETE FROM sessions USING bound WHERE sessions.id = ANY (ARRAY[bound.former, @former::bytea]) AND sessions.id <> @id
 				RETURNING sessions.sid, sessions.subject
 			), `+signout.Replaced+`, stored AS (
-				INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at)
-				SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz FROM bound
+				INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at, epoch)
+				SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz, `+ofEpoch+` FROM bound
 			), evidence AS (`+insertEvidence+` CROSS JOIN bound
 			)
 			SELECT EXISTS (SELECT FROM interactions WHERE id = @interaction), EXISTS (SELECT FROM bound)`, arguments).

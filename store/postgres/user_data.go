@@ -86,7 +86,7 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted UNION ALL
 				SELECT FROM standings_deleted
 			), tombstone AS (
-				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz
+				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz, 1
 				WHERE EXISTS (SELECT FROM known)
 				ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = '', claims = NULL, disabled = TRUE, user_code = '',
 				updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at)

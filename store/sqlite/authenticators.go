@@ -49,7 +49,7 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 	now := s.moment()
 	err = s.read(ctx, "Session", func(c *connection.Conn) error {
 		return c.Get(`SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ? AND s.expires_at > ?
-			AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)`,
+			AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND `+signsIn+`)`,
 			[]any{session[:], micros(now)}, sessionFields(&signedIn)...)
 	})
 	return signedIn, err

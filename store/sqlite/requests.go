@@ -13,6 +13,8 @@ import (
 const (
 	requestColumns = `r.id, r.client_id, r.parameters, r.created_at, r.expires_at, r.finished_at`
 	// The session comes from an outer join, so any of its columns may be NULL.
+	// signsIn says of a session s and its user u that it is alive: the user may sign in, and nothing has ended all sessions since.
+	signsIn        = `NOT u.disabled AND (s.epoch IS NULL OR s.epoch = u.epoch)`
 	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
 	// So does the consent.
 	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
@@ -63,7 +65,7 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
 		err := c.Get(`SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
 			LEFT JOIN sessions s ON s.id = CAST(?1 AS BLOB) AND s.expires_at > ?2
-				AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND NOT u.disabled)
+				AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND `+signsIn+`)
 			LEFT JOIN consents k ON k.subject = s.subject AND k.client_id = r.client_id AND k.expires_at > ?2
 			WHERE r.id = CAST(?3 AS BLOB)`,
 			[]any{digestOrNull(session), micros(now), request[:]}, fields...)
@@ -133,7 +135,7 @@ func (s *Store) Interaction(ctx context.Context, interaction, browser store.Dige
 			requestColumns+`, `+sessionColumns+`, coalesce(u.username, '')
 			FROM interactions i JOIN requests r ON r.id = i.request_id
 			LEFT JOIN sessions s ON s.id = i.session_id AND s.expires_at > ?
-				AND EXISTS (SELECT 1 FROM users e WHERE e.subject = s.subject AND NOT e.disabled)
+				AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND `+signsIn+`)
 			LEFT JOIN users u ON u.subject = s.subject
 			WHERE i.id = `+connection.Blob+` AND i.browser = `+connection.Blob,
 			[]any{micros(now), interaction[:], browser[:]}, fields...)
@@ -178,8 +180,9 @@ func replaceSession(c *connection.Conn, session store.Session, now time.Time, fo
 	if err != nil {
 		return err
 	}
-	_, err = c.Exec(`INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		session.ID[:], sid, session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt))
+	_, err = c.Exec(`INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at, epoch)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(nullif(?8, 0), (SELECT epoch FROM users WHERE subject = ?3)))`,
+		session.ID[:], sid, session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt), session.Epoch)
 	if err != nil {
 		return conflict(err, store.ErrConflict)
 	}

@@ -57,7 +57,7 @@ func testUsers(f *fixture) {
 	user := func(subject, name string) store.User {
 		return store.User{
 			Subject: subject, Username: name, Password: "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA",
-			Claims: json.RawMessage(`{"name": "A  B"}`), CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now(),
+			Claims: json.RawMessage(`{"name": "A  B"}`), CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now(), Epoch: 1,
 		}
 	}
 	_, err := f.User(f.Context(), "1")

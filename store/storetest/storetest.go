@@ -76,6 +76,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"UserData", testUserData},
 		{"EraseUser", testEraseUser},
 		{"EndSessions", testEndSessions},
+		{"SessionEpoch", testSessionEpoch},
+		{"RaceEndSessions", testRaceEndSessions},
 		{"PurgeRegistration", testPurgeRegistration},
 		{"StartSession", testStartSession},
 		{"Logouts", testLogouts},

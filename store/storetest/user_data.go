@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 
 	"countersign/store"
@@ -52,6 +53,85 @@ func testEndSessions(f *fixture) {
 	f.equal(len(p.Grants), 5)
 }
 
+// testSessionEpoch: a session that is stored after EndSessions by who had authenticated before is not alive, others are.
+func testSessionEpoch(f *fixture) {
+	session := f.session()
+	user, err := f.User(f.Context(), "subject")
+	f.must(err)
+	f.equal(user.Epoch, int64(1))
+	session.Epoch = user.Epoch
+	f.must(f.StartSession(f.Context(), session, store.Digest{}))
+	_, err = f.Session(f.Context(), session.ID)
+	f.must(err)
+	f.must(f.EndSessions(f.Context(), "subject"))
+	f.putUser("subject", false) // does not turn the epoch back
+	user, err = f.User(f.Context(), "subject")
+	f.must(err)
+	f.equal(user.Epoch, int64(2))
+
+	for _, test := range []struct {
+		epoch int64
+		alive bool
+	}{{1, false}, {2, true}, {0, true}, {3, false}} {
+		late := f.session()
+		late.Epoch = test.epoch
+		f.must(f.StartSession(f.Context(), late, store.Digest{}))
+		_, interaction := f.begun()
+		inside := f.session()
+		inside.Epoch = test.epoch
+		f.must(f.SignIn(f.Context(), interaction.ID, inside))
+		pending, err := f.Interaction(f.Context(), interaction.ID, interaction.Browser)
+		f.must(err)
+		opened := f.opened(inside, nil)
+		_, err = f.Session(f.Context(), late.ID)
+		if (err == nil) != test.alive || (pending.Session != nil) != test.alive || (opened.Session != nil) != test.alive {
+			f.Errorf("epoch %d: %v, %+v, %+v", test.epoch, err, pending.Session, opened.Session)
+		}
+		if !test.alive {
+			f.want(err, store.ErrNotFound)
+		}
+	}
+}
+
+// testRaceEndSessions: whichever comes first, no session is left of who authenticated before all were ended.
+func testRaceEndSessions(f *fixture) {
+	for range 10 {
+		f.putUser("subject", false)
+		user, err := f.User(f.Context(), "subject")
+		f.must(err)
+		sessions := make([]store.Session, racers)
+		interactions := make([]store.Digest, racers)
+		for i := range sessions {
+			sessions[i] = f.session()
+			sessions[i].Epoch = user.Epoch
+			_, interaction := f.begun()
+			interactions[i] = interaction.ID
+		}
+		for i, err := range race(func(i int) error {
+			switch {
+			case i == 0:
+				return f.EndSessions(f.Context(), "subject")
+			case i%2 == 0:
+				return f.StartSession(f.Context(), sessions[i], store.Digest{})
+			}
+			return f.SignIn(f.Context(), interactions[i], sessions[i])
+		}) {
+			if err != nil {
+				f.Fatalf("racer %d: %v", i, err)
+			}
+		}
+		for i, session := range sessions[1:] {
+			if _, err := f.Session(f.Context(), session.ID); !errors.Is(err, store.ErrNotFound) {
+				f.Errorf("the session of racer %d is alive: %v", i+1, err)
+			}
+		}
+		fresh := f.session()
+		f.must(f.StartSession(f.Context(), fresh, store.Digest{}))
+		_, err = f.Session(f.Context(), fresh.ID)
+		f.must(err)
+	}
+}
+
 // testEraseUser: nothing is left but the subject, which is never assigned again; other users are not touched.
 func testEraseUser(f *fixture) {
 	f.want(f.EraseUser(f.Context(), "subject"), store.ErrNotFound)
@@ -74,7 +154,7 @@ func testEraseUser(f *fixture) {
 		}
 	}
 	erasedAt := f.clock.Now()
-	tombstone := store.User{Subject: "subject", Username: "erased subject", Disabled: true, CreatedAt: p.User.CreatedAt, UpdatedAt: erasedAt, ErasedAt: erasedAt}
+	tombstone := store.User{Subject: "subject", Username: "erased subject", Disabled: true, CreatedAt: p.User.CreatedAt, UpdatedAt: erasedAt, ErasedAt: erasedAt, Epoch: 1}
 	f.equal(p.User, tombstone)
 	_, err = f.AccessGrant(f.Context(), e.issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)

@@ -91,7 +91,9 @@ func (v Verbs) EndSessions(ctx context.Context, subject string) error {
 	return v.Run(ctx, "EndSessions", func(ctx context.Context, c *pgx.Conn) error {
 		var batch pgx.Batch
 		QueueLock(&batch, subject)
-		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE subject = @subject RETURNING sid
+		// A session that another transaction stores at the same time is not seen and stays; its epoch is over.
+		batch.Queue(`WITH counted AS (UPDATE users SET epoch = epoch + 1 WHERE subject = @subject
+			), ended AS (DELETE FROM sessions WHERE subject = @subject RETURNING sid
 			), `+Ended+`
 			DELETE FROM enrolments WHERE subject = @subject`, arguments)
 		return c.SendBatch(ctx, &batch).Close()

@@ -125,6 +125,9 @@ func (v Verbs) EndSession(ctx context.Context, session store.Digest, evidence ..
 func (v Verbs) EndSessions(ctx context.Context, subject string) error {
 	now := v.Now()
 	return v.Write(ctx, "EndSessions", connection.Several, func(c *connection.Conn) error {
+		if _, err := c.Exec(`UPDATE users SET epoch = epoch + 1 WHERE subject = ?`, subject); err != nil {
+			return err
+		}
 		if _, err := EndAll(c, subject, now); err != nil {
 			return err
 		}
