@@ -119,6 +119,8 @@ type AuditLine struct {
 	// Sequence counts the lines of a chain from 1.
 	Sequence uint64
 	Text     string
+	// Personal is what the line has about a person, which is not in its text and can be erased; empty for nothing.
+	Personal string
 }
 
 // Request is a pushed authorization request (RFC 9126).
@@ -488,6 +490,9 @@ type Audit interface {
 	// DropAudit removes the lines of a chain that come before a sequence, the last one never, and returns how many they were.
 	// The caller's evidence of why they may go is stored in the same transaction.
 	DropAudit(ctx context.Context, chain string, before uint64, evidence ...Evidence) (int, error)
+	// EraseAudit removes what lines of a chain have about a person, and returns how many lines had something. The caller's evidence
+	// of which they are is stored in the same transaction.
+	EraseAudit(ctx context.Context, chain string, sequences []uint64, evidence ...Evidence) (int, error)
 }
 
 // Seeds are the verbs of the server's own random values that all nodes share and that sign nothing for others:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ type auditCommand struct {
 	Export auditExport `cmd:"" help:"Write the log as JSON lines, and drop old parts of it."`
 	Follow auditFollow `cmd:"" help:"Print new entries as they come."`
 	Keys   auditKeys   `cmd:"" help:"Print the public keys that seal the log, as a JWK Set."`
+	Erase  auditErase  `cmd:"" help:"Erase whom entries are about, and from which addresses they came."`
 }
 
 // Help implements kong.HelpProvider.
@@ -38,7 +40,9 @@ Examples:
   countersign audit export --out audit-2026.jsonl
   countersign audit export --out audit-2026.jsonl --drop-before 2026-10-01
   countersign audit verify --file audit-2026.jsonl --jwks audit-keys.json    # on any machine
-  countersign audit follow`
+  countersign audit follow
+  countersign audit erase --subject 7KQ2… --dry-run
+  countersign audit erase --before 2026-01-01`
 }
 
 type auditVerify struct {
@@ -104,6 +108,9 @@ func (p *program) verdict(report audit.Report, waiting int) error {
 	}
 	for node, through := range report.Dropped {
 		p.printf("note  node %q, entries 1 to %d were exported and dropped: verify that file too\n", console.OneLine(node), through)
+	}
+	if report.Erased > 0 {
+		p.printf("note  of %s it was erased whom they are about, and the log says so\n", console.Entries(report.Erased))
 	}
 	if len(report.Findings) > 0 {
 		p.printf("%s, %s\n", console.Count(len(report.Findings), "fault"), console.Entries(report.Entries))
@@ -201,8 +208,59 @@ type auditFollow struct {
 func (c auditFollow) Run(ctx context.Context, p *program) error {
 	return p.withStore(ctx, func(s store.Store) error {
 		return auditlog.Follow(ctx, s, c.FromStart, func(line store.AuditLine) error {
-			p.printf("%s\n", line.Text)
+			p.printf("%s\n", auditlog.Shown(line))
 			return nil
 		})
+	})
+}
+
+type auditErase struct {
+	Subject string `placeholder:"SUBJECT" xor:"what" required:"" help:"Erase in all entries about this user; countersign users list shows subjects."`
+	Before  string `placeholder:"DATE" xor:"what" required:"" help:"Erase in all entries older than a day, such as 2026-01-01."`
+	DryRun  bool   `help:"Say how many entries there are, and change nothing."`
+	Yes     bool   `help:"Do not ask for confirmation."`
+}
+
+// Help implements kong.HelpProvider.
+func (auditErase) Help() string {
+	return `Each event keeps its subject and the network address beside the entry, which has their salted digest in its place. They are
+erased for good, and an entry says of which entries; the chain is as it was, and verify proves that. Signed messages are
+evidence of who said what, and are left, and so are files that were exported before: to end these, remove the files.`
+}
+
+// Run implements the command.
+func (c auditErase) Run(ctx context.Context, p *program) error {
+	what, kind := auditlog.Erasure{Subject: c.Subject, By: console.Operator()}, "the subject"
+	if c.Before != "" {
+		kind = "the day"
+		var err error
+		if what.Before, err = time.Parse(time.DateOnly, c.Before); err != nil {
+			return admin.Usagef("--before: %q is not a day such as 2026-01-01", c.Before)
+		}
+	}
+	return p.withStore(ctx, func(s store.Store) error {
+		if c.DryRun || !c.Yes {
+			count, _, err := auditlog.Erase(ctx, s, what, p.now(), true)
+			if err != nil {
+				return err
+			}
+			p.printf("%s to erase in\n", console.Entries(count))
+			if c.DryRun {
+				p.printf("nothing was changed\n")
+				return nil
+			}
+			if err := console.Confirm(p.stdin, p.stderr, kind, cmp.Or(c.Subject, c.Before)); err != nil {
+				return err
+			}
+		}
+		erased, pending, err := auditlog.Erase(ctx, s, what, p.now(), false)
+		if err != nil {
+			return err
+		}
+		p.printf("erased in %s\n", console.Entries(erased))
+		if pending > 0 {
+			return fmt.Errorf("%s more are not in a chain yet; run this again when a server has appended them", console.Entries(pending))
+		}
+		return nil
 	})
 }

@@ -303,3 +303,87 @@ func TestAuditFollow(t *testing.T) {
 	server.wait()
 	i.countersign(0, "audit", "verify")
 }
+
+// Covers: KA-08, KA-09. Whom the log is about is erased on the command line, in both stores, and verify proves what is left.
+func TestAuditErase(t *testing.T) {
+	for _, driver := range []string{"sqlite", "postgres"} {
+		t.Run(driver, func(t *testing.T) {
+			i := newAuditedInstallation(t, driver)
+			i.countersign(0, "users", "disable", "bob")
+			i.countersign(0, "users", "disable", "alice")
+			i.sealed()
+			var bob string
+			for line := range strings.Lines(i.countersign(0, "users", "list", "--json")) {
+				var user struct {
+					Subject  string `json:"sub"`
+					Username string `json:"username"`
+				}
+				if err := json.Unmarshal([]byte(line), &user); err != nil {
+					t.Fatalf("%s: %v", line, err)
+				}
+				if user.Username == "bob" {
+					bob = user.Subject
+				}
+			}
+			has := func() (of, personal int) {
+				t.Helper()
+				if err := i.db.QueryRow("SELECT count(*) FROM audit_log WHERE personal LIKE '%" + bob + "%' OR line LIKE '%" + bob + "%'").Scan(&of); err != nil {
+					t.Fatal(err)
+				}
+				if err := i.db.QueryRow("SELECT count(*) FROM audit_log WHERE personal IS NOT NULL").Scan(&personal); err != nil {
+					t.Fatal(err)
+				}
+				return of, personal
+			}
+			of, personal := has()
+			if bob == "" || of == 0 || personal <= of {
+				t.Fatalf("of %q are %d of %d", bob, of, personal)
+			}
+			t.Run("refuses without saying what, or with both, or no day", func(t *testing.T) {
+				i.countersign(2, "audit", "erase", "--yes")
+				i.countersign(2, "audit", "erase", "--subject", bob, "--before", "2026-01-01", "--yes")
+				i.countersign(2, "audit", "erase", "--before", "yesterday", "--yes")
+			})
+			t.Run("refuses without a confirmation, and changes nothing with --dry-run", func(t *testing.T) {
+				i.countersign(1, "audit", "erase", "--subject", bob)
+				if output := i.countersign(0, "audit", "erase", "--subject", bob, "--dry-run"); !strings.Contains(output, "nothing was changed") {
+					t.Error(output)
+				}
+				if after, _ := has(); after != of {
+					t.Errorf("%d are left of %d", after, of)
+				}
+			})
+			t.Run("accepts the subject", func(t *testing.T) {
+				i.countersign(0, "audit", "erase", "--subject", bob, "--yes")
+				if after, others := has(); after != 0 || others != personal-of {
+					t.Errorf("%d are left, and %d others of %d", after, others, personal-of)
+				}
+				for range 2 { // before and after the server has chained what says so
+					if output := i.countersign(0, "audit", "verify"); !strings.Contains(output, "it was erased whom they are about, and the log says so") || !strings.Contains(output, "ok ") {
+						t.Error(output)
+					}
+					i.sealed()
+				}
+				if output := i.countersign(0, "audit", "export"); strings.Contains(output, bob) || !strings.Contains(output, `"event":"audit_erased"`) {
+					t.Error(output)
+				}
+			})
+			t.Run("accepts all before a day", func(t *testing.T) {
+				tomorrow := time.Now().UTC().Add(24 * time.Hour).Format(time.DateOnly)
+				i.countersign(0, "audit", "erase", "--before", tomorrow, "--yes")
+				if _, left := has(); left != 0 {
+					t.Errorf("%d are left", left)
+				}
+				i.countersign(0, "audit", "verify")
+			})
+			t.Run("refuses what was taken away without a record", func(t *testing.T) {
+				i.countersign(0, "users", "enable", "alice")
+				i.sealed()
+				i.execute("UPDATE audit_log SET personal = NULL WHERE personal IS NOT NULL")
+				if output := i.countersign(1, "audit", "verify"); !strings.Contains(output, "incomplete: what it had about a person is missing") {
+					t.Error(output)
+				}
+			})
+		})
+	}
+}

@@ -121,8 +121,8 @@ func (w *World) Audited(t *testing.T) (audit.Report, string) {
 	}
 	verifier, all := audit.NewVerifier(audit.Options{Keys: keys}), ""
 	err = auditlog.Each(t.Context(), w.Store, auditlog.Position{}, func(line store.AuditLine) error {
-		verifier.Add([]byte(line.Text))
-		all += line.Text + "\n"
+		verifier.Add(auditlog.Shown(line))
+		all += string(auditlog.Shown(line)) + "\n"
 		return nil
 	})
 	if err != nil {

@@ -41,15 +41,33 @@ func Resume(last []byte) (*Chain, error) {
 	return &Chain{node: entry.Node, sequence: entry.Sequence, hash: Hash(last)}, nil
 }
 
-// Append makes the line of an event. An error leaves the chain as it was, and wraps [ErrEntry].
+// Append makes the line of an event, shown with its personal part (see [Join]). An error leaves the chain as it was, and wraps
+// [ErrEntry].
 func (c *Chain) Append(now time.Time, event Event) ([]byte, error) {
+	line, about, err := c.AppendApart(now, event)
+	return Join(line, about), err
+}
+
+// AppendApart is [Chain.Append] for who keeps the line and its personal part apart; about is nil when there is none.
+func (c *Chain) AppendApart(now time.Time, event Event) (line, about []byte, err error) {
 	entry := Entry{
 		Kind: event.Kind, ClientID: event.ClientID, CorrelationID: event.CorrelationID, Key: event.Key, JWK: event.JWK, Detail: event.Detail,
 	}
 	if message := event.Message; message != (Message{}) {
 		entry.Message = &message
 	}
-	return c.add(now, entry)
+	if event.Kind == SecurityEvent {
+		if entry.Detail, about, err = part(event.Detail); err != nil {
+			return nil, nil, err
+		}
+	}
+	if about != nil {
+		entry.PersonalDigest = digest(about)
+	}
+	if line, err = c.add(now, entry); err != nil {
+		return nil, nil, err
+	}
+	return line, about, nil
 }
 
 // Checkpoint makes the line that seals all before it. Errors of the key are wrapped and leave the chain as it was.
@@ -69,12 +87,12 @@ func (c *Chain) Sequence() uint64 { return c.sequence }
 
 func (c *Chain) add(now time.Time, entry Entry) ([]byte, error) {
 	entry.Node, entry.Sequence, entry.Previous, entry.At = c.node, c.sequence+1, c.hash, now.UTC()
-	line, err := entry.line()
+	line, err := encode(entry)
 	if err != nil {
 		return nil, err
 	}
 	// What cannot be read again must not enter the chain.
-	if _, err := ParseEntry(line); err != nil {
+	if err := entry.readable(line); err != nil {
 		return nil, err
 	}
 	c.sequence, c.hash = entry.Sequence, Hash(line)

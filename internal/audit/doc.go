@@ -9,7 +9,9 @@
 //	chain := audit.NewChain("node-1")
 //	line, err := chain.Append(now, audit.Event{Kind: audit.RequestObject, Message: message, …})
 //	line, err = chain.Checkpoint(ctx, now, key)
-//	verifier := audit.NewVerifier(audit.Options{Keys: keys, Every: 100})\n//	verifier.Add(line) // each line, in order\n//	report := verifier.Report()
+//	verifier := audit.NewVerifier(audit.Options{Keys: keys, Every: 100})
+//	verifier.Add(line) // each line, in order
+//	report := verifier.Report()
 //
 // Entries after the last checkpoint are not sealed yet: an attacker who can write to the store could still change them. What comes
 // before a checkpoint, only the holder of the key could change unnoticed.

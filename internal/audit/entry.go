@@ -46,7 +46,8 @@ type Event struct {
 	Key     string          `json:"key,omitempty"`
 	JWK     json.RawMessage `json:"jwk,omitempty"`
 	Message Message         `json:"message,omitzero"`
-	// Detail is what a SecurityEvent or Dropped says. No secret belongs there.
+	// Detail is what a SecurityEvent or Dropped says. No secret belongs there. Of a SecurityEvent the members subject and address
+	// are kept beside the chain, so that they can be erased.
 	Detail map[string]string `json:"detail,omitempty"`
 }
 
@@ -67,9 +68,13 @@ type Entry struct {
 	Detail        map[string]string `json:"detail,omitempty"`
 	// Checkpoint is a compact JWS over a [Checkpoint].
 	Checkpoint string `json:"checkpoint,omitempty"`
+	// PersonalDigest is the SHA-256, in base64url, of what the entry has about a person; empty when it has nothing.
+	PersonalDigest string `json:"personal_sha-256,omitempty"`
+	// Personal is that, where the entry is shown with it and it was not erased. It is not in the chain; see [Join].
+	Personal json.RawMessage `json:"personal,omitempty"`
 }
 
-// Hash is what the next entry says of a line: its SHA-256 in base64url. The line has no line break at its end.
+// Hash is what the next entry says of a line: its SHA-256 in base64url. The line has no line break at its end, and no personal part.
 func Hash(line []byte) string { return digest(line) }
 
 // maxLine bounds a line. A message has at most [jose.MaxTokenSize] bytes, and withheld JSON may be longer than its base64url.
@@ -85,24 +90,42 @@ func ParseEntry(line []byte) (Entry, error) {
 	if err := strictjson.Decode(line, &entry); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrEntry, err)
 	}
-	hasMessage, hasCheckpoint, hasDetail := entry.Message != nil, entry.Checkpoint != "", len(entry.Detail) > 0
-	switch {
-	case entry.Node == "" || entry.Sequence == 0:
-		return Entry{}, fmt.Errorf("%w: it needs a node and a sequence from 1", ErrEntry)
-	case hasCheckpoint != (entry.Kind == CheckpointKind), hasDetail != entry.Kind.holdsDetail(), hasMessage == (hasCheckpoint || hasDetail):
-		return Entry{}, fmt.Errorf("%w: it needs a message, or a checkpoint or a detail if that is its kind", ErrEntry)
-	case hasMessage && !entry.Message.single():
-		return Entry{}, fmt.Errorf("%w: its message is one of: verbatim, with secrets withheld, of HTTP", ErrEntry)
+	if err := entry.holds(); err != nil {
+		return Entry{}, err
 	}
 	return entry, nil
 }
 
-// line writes an entry without the escapes that only HTML needs.
-func (e Entry) line() ([]byte, error) {
+// holds checks that an entry holds what its kind says.
+func (e Entry) holds() error {
+	hasMessage, hasCheckpoint, hasDetail := e.Message != nil, e.Checkpoint != "", len(e.Detail) > 0
+	switch {
+	case e.Node == "" || e.Sequence == 0:
+		return fmt.Errorf("%w: it needs a node and a sequence from 1", ErrEntry)
+	case hasCheckpoint != (e.Kind == CheckpointKind), hasDetail != e.Kind.holdsDetail(), hasMessage == (hasCheckpoint || hasDetail):
+		return fmt.Errorf("%w: it needs a message, or a checkpoint or a detail if that is its kind", ErrEntry)
+	case hasMessage && !e.Message.single():
+		return fmt.Errorf("%w: its message is one of: verbatim, with secrets withheld, of HTTP", ErrEntry)
+	}
+	return nil
+}
+
+// readable checks that the line that was made of an entry is one that [ParseEntry] reads. One whose members are texts alone, as almost
+// every event is, needs no second look: encoding/json repeats no member and writes UTF-8, and U+0000 as an escape.
+func (e Entry) readable(line []byte) error {
+	if e.Message == nil && e.JWK == nil && len(line) <= maxLine && !bytes.Contains(line, []byte(`\u0000`)) {
+		return e.holds()
+	}
+	_, err := ParseEntry(line)
+	return err
+}
+
+// encode writes JSON without the escapes that only HTML needs.
+func encode(value any) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(e); err != nil {
+	if err := encoder.Encode(value); err != nil {
 		return nil, fmt.Errorf("audit: write an entry: %w", err)
 	}
 	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil

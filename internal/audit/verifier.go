@@ -19,18 +19,25 @@ func NewVerifier(options Options) *Verifier {
 	if dropped == nil {
 		dropped = map[string]uint64{}
 	}
-	options.Dropped = dropped
+	options.Dropped, options.Erased = dropped, maps.Clone(options.Erased)
+	if options.Erased == nil {
+		options.Erased = Erased{}
+	}
 	return &Verifier{
 		options: options, nodes: map[string][]located{},
 		report: Report{Last: map[string]Checkpoint{}, Dropped: map[string]uint64{}},
 	}
 }
 
-// Add takes the next line of the log, in the order in which they were written; those of several nodes may be mixed. The
+// Add takes the next line of the log, with its personal part, in the order in which they were written; those of several nodes may be
+// mixed. The
 // first line of each node must be its first entry, or a checkpoint if those before it were dropped.
 func (v *Verifier) Add(line []byte) {
 	v.lines++
 	entry, err := ParseEntry(line)
+	if err == nil {
+		line, err = entry.chained(line)
+	}
 	if err != nil {
 		v.report.Findings = append(v.report.Findings, Finding{Fault: Unreadable, Line: v.lines, Detail: err.Error()})
 		return
@@ -45,8 +52,17 @@ func (v *Verifier) Add(line []byte) {
 		node, through := DroppedBy(entry.Detail)
 		v.options.Dropped[node] = max(v.options.Dropped[node], through)
 	}
+	if entry.Kind == SecurityEvent {
+		v.options.Erased.Add(entry.Detail)
+	}
+	if entry.Personal != nil && digest(entry.Personal) != entry.PersonalDigest {
+		v.report.Findings = append(v.report.Findings, Finding{
+			Fault: Changed, Node: entry.Node, From: entry.Sequence, To: entry.Sequence, Line: v.lines, Detail: errForeignPart.Error(),
+		})
+	}
 	v.nodes[entry.Node] = append(v.nodes[entry.Node], located{
 		Sequence: entry.Sequence, Previous: entry.Previous, Kind: entry.Kind, Checkpoint: entry.Checkpoint, line: v.lines, hash: Hash(line),
+		without: entry.PersonalDigest != "" && entry.Personal == nil,
 	})
 }
 

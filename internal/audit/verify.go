@@ -23,6 +23,8 @@ const (
 	Unsealed Fault = "unsealed"
 	// Unproven: the message of an entry is not signed by the key that is kept with it.
 	Unproven Fault = "unproven"
+	// PartMissing: what an entry had about a person is missing, and no entry says that it was erased.
+	PartMissing Fault = "incomplete"
 	// Unreadable: a line is no entry. Line says which.
 	Unreadable Fault = "unreadable"
 )
@@ -59,6 +61,8 @@ type Options struct {
 	Anchors []Checkpoint
 	// Dropped says, by node, up to which entry a log was exported and dropped, beside what the log says of it itself.
 	Dropped map[string]uint64
+	// Erased says whose personal part was erased, beside what the log says of it itself.
+	Erased Erased
 }
 
 // Report is what was found.
@@ -69,7 +73,9 @@ type Report struct {
 	// Unsealed counts the entries after them.
 	Unsealed uint64
 	// Dropped are, by node, the last entries of what was exported and dropped: they are to be verified in that export.
-	Dropped  map[string]uint64
+	Dropped map[string]uint64
+	// Erased counts the entries whose personal part was erased.
+	Erased   int
 	Findings []Finding
 }
 
@@ -81,6 +87,8 @@ type located struct {
 	Checkpoint string
 	line       int
 	hash       string
+	// without reports that the personal part is not there.
+	without bool
 }
 
 // verification is that of one node.
@@ -100,6 +108,20 @@ func (v *verification) run() {
 	v.links()
 	v.seals()
 	v.anchors()
+	v.erasures()
+}
+
+// erasures looks for personal parts that are missing, and that nothing says were erased.
+func (v *verification) erasures() {
+	for _, entry := range v.ordered {
+		switch {
+		case !entry.without:
+		case v.options.Erased[v.node].Has(entry.Sequence):
+			v.report.Erased++
+		default:
+			v.find(PartMissing, entry.Sequence, entry.Sequence, entry.line, errPartMissing.Error())
+		}
+	}
 }
 
 // order puts the entries in the order of their numbers, and says which were not, and which are duplicates.

@@ -48,7 +48,7 @@ func Export(ctx context.Context, to io.Writer, s store.Audit, ends Position) (in
 			return nil
 		}
 		written++
-		_, err := buffered.WriteString(line.Text + "\n")
+		_, err := buffered.Write(append(Shown(line), '\n'))
 		return err
 	})
 	return written, errors.Join(err, buffered.Flush())
@@ -111,11 +111,12 @@ func Drop(ctx context.Context, s store.Store, file string, ends Position, by str
 	if err != nil {
 		return nil, err
 	}
-	dropped, err := droppedBefore(ctx, s, now)
+	options, err := saidOf(ctx, s, now)
 	if err != nil {
 		return nil, err
 	}
-	report, err := VerifyFiles([]string{file}, audit.Options{Keys: keys, Dropped: dropped})
+	options.Keys = keys
+	report, err := VerifyFiles([]string{file}, options)
 	if err != nil {
 		return nil, err
 	}
@@ -144,16 +145,15 @@ func Drop(ctx context.Context, s store.Store, file string, ends Position, by str
 	return parts, nil
 }
 
-// droppedBefore collects what the whole log says of earlier drops.
-func droppedBefore(ctx context.Context, s store.Store, now time.Time) (map[string]uint64, error) {
-	dropped, err := DroppedWaiting(ctx, s, now)
+// saidOf collects what the whole log says of earlier drops and erasures.
+func saidOf(ctx context.Context, s store.Store, now time.Time) (audit.Options, error) {
+	said, err := SaidWaiting(ctx, s, now)
 	if err != nil {
-		return nil, err
+		return said, err
 	}
-	return dropped, Each(ctx, s, Position{}, func(line store.AuditLine) error {
-		if entry, err := audit.ParseEntry([]byte(line.Text)); err == nil && entry.Kind == audit.Dropped {
-			node, through := audit.DroppedBy(entry.Detail)
-			dropped[node] = max(dropped[node], through)
+	return said, Each(ctx, s, Position{}, func(line store.AuditLine) error {
+		if entry, err := audit.ParseEntry([]byte(line.Text)); err == nil {
+			say(said, entry.Kind, entry.Detail)
 		}
 		return nil
 	})

@@ -60,23 +60,38 @@ func Each(ctx context.Context, s store.Audit, from Position, yield func(store.Au
 	return nil
 }
 
-// DroppedWaiting finds dropped ranges whose evidence is still pending, for [audit.Options].Dropped.
-func DroppedWaiting(ctx context.Context, s store.Audit, now time.Time) (map[string]uint64, error) {
-	const most = 10_000
-	waiting, err := s.WaitingEvidence(ctx, "", now.Add(time.Hour), most)
+// mostSaid bounds how much pending evidence is read.
+const mostSaid = 100_000
+
+// SaidWaiting finds what was dropped and erased whose evidence is still pending: the Dropped and Erased of [audit.Options].
+func SaidWaiting(ctx context.Context, s store.Audit, now time.Time) (audit.Options, error) {
+	said := audit.Options{Dropped: map[string]uint64{}, Erased: audit.Erased{}}
+	waiting, err := s.WaitingEvidence(ctx, "", now.Add(time.Hour), mostSaid)
 	if err != nil {
-		return nil, err
+		return said, err
 	}
-	dropped := map[string]uint64{}
 	for _, e := range waiting {
 		var event audit.Event
-		if json.Unmarshal(e.Body, &event) == nil && event.Kind == audit.Dropped {
-			node, through := audit.DroppedBy(event.Detail)
-			dropped[node] = max(dropped[node], through)
+		if json.Unmarshal(e.Body, &event) == nil {
+			say(said, event.Kind, event.Detail)
 		}
 	}
-	return dropped, nil
+	return said, nil
 }
+
+// say takes over what an entry says of others.
+func say(said audit.Options, kind audit.Kind, detail map[string]string) {
+	switch kind {
+	case audit.Dropped:
+		node, through := audit.DroppedBy(detail)
+		said.Dropped[node] = max(said.Dropped[node], through)
+	case audit.SecurityEvent:
+		said.Erased.Add(detail)
+	}
+}
+
+// Shown is a line as it is exported, printed and verified: with what it has about a person.
+func Shown(line store.AuditLine) []byte { return audit.Join([]byte(line.Text), []byte(line.Personal)) }
 
 // Keys are the public keys that seal the log or have sealed it, destroyed ones too.
 func Keys(ctx context.Context, s store.Keys) (jose.KeySet, error) {

@@ -126,11 +126,12 @@ func (s *Sealer) append(ctx context.Context) (more bool, err error) {
 	next := *s.chain // kept only if it is stored
 	lines, taken := make([]store.AuditLine, len(waiting)), make([]int64, len(waiting))
 	for i, e := range waiting {
-		made, err := line(&next, e)
+		text, about, err := line(&next, e)
 		if err != nil {
 			return false, err
 		}
-		lines[i], taken[i] = store.AuditLine{Chain: s.Chain, Sequence: next.Sequence(), Text: string(made)}, e.ID
+		lines[i] = store.AuditLine{Chain: s.Chain, Sequence: next.Sequence(), Text: string(text), Personal: string(about)}
+		taken[i] = e.ID
 	}
 	if err := s.store(ctx, next, lines, taken...); err != nil {
 		return false, err
@@ -142,21 +143,20 @@ func (s *Sealer) append(ctx context.Context) (more bool, err error) {
 }
 
 // line makes the line of evidence. What is not an event was tampered with while it was pending: then the log records that.
-func line(chain *audit.Chain, e store.Evidence) ([]byte, error) {
+func line(chain *audit.Chain, e store.Evidence) (line, about []byte, err error) {
 	var event audit.Event
 	if err := json.Unmarshal(e.Body, &event); err != nil {
 		return unreadable(chain, e, err)
 	}
-	made, err := chain.Append(e.At, event)
-	if err != nil {
+	if line, about, err = chain.AppendApart(e.At, event); err != nil {
 		return unreadable(chain, e, err)
 	}
-	return made, nil
+	return line, about, nil
 }
 
-func unreadable(chain *audit.Chain, e store.Evidence, cause error) ([]byte, error) {
+func unreadable(chain *audit.Chain, e store.Evidence, cause error) (line, about []byte, err error) {
 	digest := sha256.Sum256(e.Body)
-	return chain.Append(e.At, audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{
+	return chain.AppendApart(e.At, audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{
 		"event": "evidence_unreadable", "sha-256": base64.RawURLEncoding.EncodeToString(digest[:]), "error": cause.Error(),
 	}})
 }

@@ -27,7 +27,7 @@ import (
 
 // world is a store with a key that seals.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	store   store.Store
 	file    string
 	signer  *signer.Signer
@@ -97,7 +97,7 @@ type catalogue []signer.Record
 func (c catalogue) Keys(context.Context) ([]signer.Record, error) { return c, nil }
 
 // newWorld makes a store and a key for a use.
-func newWorld(t *testing.T, use signer.Use) *world {
+func newWorld(t testing.TB, use signer.Use) *world {
 	t.Helper()
 	folder := t.TempDir()
 	w := &world{t: t, file: filepath.Join(folder, "store.db"), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), log: &logBuffer{}}
@@ -431,9 +431,9 @@ func TestDroppedWaiting(t *testing.T) {
 	if err != nil || dropped != 3 {
 		t.Fatalf("dropped %d, %v", dropped, err)
 	}
-	known, err := auditlog.DroppedWaiting(t.Context(), w.store, w.Now())
-	if err != nil || known["a"] != 3 {
-		t.Errorf("known are %v, %v", known, err)
+	said, err := auditlog.SaidWaiting(t.Context(), w.store, w.Now())
+	if err != nil || said.Dropped["a"] != 3 {
+		t.Errorf("said are %v, %v", said, err)
 	}
 	w.must(w.sealer("a").Seal(t.Context()))
 	w.wantCounts(w.verified(0), "a", 3)

@@ -23,9 +23,11 @@ const maxWaiting = 1000
 // Verify verifies the log in a store, with the keys that may have signed checkpoints and the checkpoints that were kept
 // elsewhere. waiting is how many entries are not in a chain yet.
 func Verify(ctx context.Context, s store.Store, options audit.Options, now time.Time) (report audit.Report, waiting int, err error) {
-	if options.Dropped, err = DroppedWaiting(ctx, s, now); err != nil {
+	said, err := SaidWaiting(ctx, s, now)
+	if err != nil {
 		return report, 0, err
 	}
+	options.Dropped, options.Erased = said.Dropped, said.Erased
 	positions := &positions{verifier: audit.NewVerifier(options)}
 	if err := Each(ctx, s, Position{}, positions.add); err != nil {
 		return report, 0, err
@@ -46,7 +48,7 @@ type positions struct {
 func (p *positions) add(line store.AuditLine) error {
 	entry, err := audit.ParseEntry([]byte(line.Text))
 	switch {
-	case err != nil:
+	case err != nil || entry.Personal != nil:
 		p.wrong = append(p.wrong, audit.Finding{
 			Fault: audit.Changed, Node: line.Chain, From: line.Sequence, To: line.Sequence, Detail: "it is not an entry any more",
 		})
@@ -56,7 +58,7 @@ func (p *positions) add(line store.AuditLine) error {
 			Detail: fmt.Sprintf("the store has there what was written as entry %d of node %q", entry.Sequence, entry.Node),
 		})
 	}
-	p.verifier.Add([]byte(line.Text))
+	p.verifier.Add(Shown(line))
 	return nil
 }
 

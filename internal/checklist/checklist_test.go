@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 518 {
+	if len(seen) != 527 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -19,7 +19,7 @@ func (People) Help() string {
 	return `A user is named by the user name, or by the subject, the identifier that clients see; countersign users list shows
 both. The export holds no secret. Erasing cannot be undone: grants end, and sessions, consents, passkeys, devices, name, password
 and claims are deleted. The subject stays, so that nobody else is ever given it, and so does the audit log, which
-names users by their subject alone.
+names users by their subject alone: countersign audit erase erases it there.
 
 Examples:
   countersign people export alice > alice.json

@@ -44,11 +44,11 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 	if len(lines) == 0 {
 		return errors.New("postgresql: AppendAudit: no lines")
 	}
-	sequences, texts := make([]int64, len(lines)), make([]string, len(lines))
+	sequences, texts, personal := make([]int64, len(lines)), make([]string, len(lines)), make([]string, len(lines))
 	for i, line := range lines {
-		sequences[i], texts[i] = int64(line.Sequence), line.Text
+		sequences[i], texts[i], personal[i] = int64(line.Sequence), line.Text, line.Personal
 	}
-	appending := s.named(pgx.StrictNamedArgs{"chain": lines[0].Chain, "sequences": sequences, "lines": texts, "first": sequences[0]})
+	appending := s.named(pgx.StrictNamedArgs{"chain": lines[0].Chain, "sequences": sequences, "lines": texts, "personal": personal, "first": sequences[0]})
 	return s.run(ctx, "AppendAudit", func(ctx context.Context, c *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			removed, err := tx.Exec(ctx, `DELETE FROM audit_waiting WHERE id = ANY ($1)`, taken)
@@ -59,8 +59,9 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 				return store.ErrConflict
 			}
 			// A line that another transaction wrote in the meantime is found by the primary key.
-			appended, err := tx.Exec(ctx, `INSERT INTO audit_log (chain, sequence, line)
-				SELECT @chain, l.sequence, l.line FROM unnest(@sequences::bigint[], @lines::text[]) AS l (sequence, line)
+			appended, err := tx.Exec(ctx, `INSERT INTO audit_log (chain, sequence, line, personal)
+				SELECT @chain, l.sequence, l.line, nullif(l.personal, '')
+				FROM unnest(@sequences::bigint[], @lines::text[], @personal::text[]) AS l (sequence, line, personal)
 				WHERE coalesce((SELECT max(sequence) FROM audit_log WHERE chain = @chain), 0) = @first::bigint - 1`, appending)
 			if err != nil {
 				return err
@@ -80,14 +81,14 @@ func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
 			SELECT min(chain) FROM audit_log
 			UNION ALL SELECT (SELECT min(chain) FROM audit_log WHERE chain > name) FROM chains WHERE name IS NOT NULL
 		)
-		SELECT chain, sequence, line FROM chains JOIN audit_log ON chain = name
+		SELECT chain, sequence, line, coalesce(personal, '') FROM chains JOIN audit_log ON chain = name
 			AND sequence = (SELECT max(sequence) FROM audit_log WHERE chain = name)
 		ORDER BY chain`)
 }
 
 // AuditLines lists lines of a chain.
 func (s *Store) AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]store.AuditLine, error) {
-	return s.auditLines(ctx, "AuditLines", `SELECT chain, sequence, line FROM audit_log WHERE chain = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
+	return s.auditLines(ctx, "AuditLines", `SELECT chain, sequence, line, coalesce(personal, '') FROM audit_log WHERE chain = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
 		chain, int64(after), limit)
 }
 
@@ -98,7 +99,7 @@ func (s *Store) auditLines(ctx context.Context, verb, query string, arguments ..
 			return err
 		}
 		lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (line store.AuditLine, err error) {
-			return line, row.Scan(&line.Chain, &line.Sequence, &line.Text)
+			return line, row.Scan(&line.Chain, &line.Sequence, &line.Text, &line.Personal)
 		})
 		return err
 	})
@@ -117,4 +118,22 @@ func (s *Store) DropAudit(ctx context.Context, chain string, before uint64, evid
 		return err
 	})
 	return dropped, err
+}
+
+// EraseAudit removes what lines of a chain have about a person.
+func (s *Store) EraseAudit(ctx context.Context, chain string, sequences []uint64, evidence ...store.Evidence) (erased int, err error) {
+	numbers := make([]int64, len(sequences))
+	for i, sequence := range sequences {
+		numbers[i] = int64(sequence)
+	}
+	arguments := s.named(pgx.StrictNamedArgs{"chain": chain, "sequences": numbers}).evidence(evidence)
+	err = s.run(ctx, "EraseAudit", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := one(ctx, c, `WITH erased AS (
+				UPDATE audit_log SET personal = NULL WHERE chain = @chain AND sequence = ANY (@sequences::bigint[]) AND personal IS NOT NULL
+				RETURNING sequence
+			), evidence AS (`+insertEvidence+`)
+			SELECT count(*) FROM erased`, []any{arguments}, &erased)
+		return err
+	})
+	return erased, err
 }

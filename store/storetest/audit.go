@@ -243,6 +243,43 @@ func testDropAudit(f *fixture) {
 	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 4)}))
 }
 
+// testEraseAudit: what lines have about a person is beside them, and is erased with the evidence of it; the lines stay.
+func testEraseAudit(f *fixture) {
+	var lines []store.AuditLine
+	for _, sequence := range []uint64{1, 2, 3, 4} {
+		one := line("a", sequence)
+		if sequence != 2 {
+			one.Personal = fmt.Sprintf(`{"salt":"%d","subject":"é\\u00e9 <&>"}`, sequence)
+		}
+		lines = append(lines, one)
+	}
+	other := line("b", 1)
+	other.Personal = `{"subject":"b"}`
+	f.must(f.AppendAudit(f.Context(), lines))
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{other}))
+	read := func() []store.AuditLine {
+		f.Helper()
+		found, err := f.AuditLines(f.Context(), "a", 0, 9)
+		f.must(err)
+		return found
+	}
+	f.equal(read(), lines)
+	proof, again := f.evidence(""), f.evidence("")
+	erased, err := f.EraseAudit(f.Context(), "a", []uint64{1, 2, 4, 9}, proof)
+	f.must(err)
+	f.equal(erased, 2) // of line 2 there is nothing, and there is no line 9
+	lines[0].Personal, lines[3].Personal = "", ""
+	f.equal(read(), lines)
+	erased, err = f.EraseAudit(f.Context(), "a", []uint64{1}, again)
+	f.must(err)
+	f.equal(erased, 0)
+	f.equal(f.waiting("c"), []store.Evidence{proof, again})
+	heads, err := f.AuditHeads(f.Context())
+	f.must(err)
+	f.equal(heads, []store.AuditLine{lines[3], other})
+	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 5)}))
+}
+
 // testRaceAppendAudit: of those who append to one chain, or who take the same evidence, one wins.
 func testRaceAppendAudit(f *fixture) {
 	f.must(f.AppendAudit(f.Context(), []store.AuditLine{line("a", 1)}))

@@ -133,6 +133,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"WaitingEvidence", testWaitingEvidence},
 		{"AppendAudit", testAppendAudit},
 		{"DropAudit", testDropAudit},
+		{"EraseAudit", testEraseAudit},
 		{"RaceAppendAudit", testRaceAppendAudit},
 		{"DestroyedKeys", testDestroyedKeys},
 		{"Allow", testAllow},
