@@ -91,7 +91,7 @@ func TestConsentShownIsAudited(t *testing.T) {
 			consent.Has(t, http.StatusOK, `value="allow"`)
 		})
 		wantNames(t, events, event.SignedIn, event.ConsentShown)
-		if got := events[1].Detail; got["subject"] != "sub-alice" || got["shown"] == "" || got["scope"] == "" || got["interaction"] != events[0].Detail["interaction"] {
+		if got := events[1].Detail; got["subject"] != "sub-alice" || got["shown"] == "" || got["language"] != "en" || got["scope"] == "" || got["interaction"] != events[0].Detail["interaction"] {
 			t.Errorf("recorded %v", got)
 		}
 	})
@@ -124,7 +124,7 @@ func TestConsentShownIsAudited(t *testing.T) {
 			b.Send(consent, consent.Path, "allow", "signed_in_as", "sub-alice").Has(t, http.StatusSeeOther)
 		})
 		wantNames(t, events, event.ConsentDecided, event.GrantMade)
-		if got := events[0].Detail; got["shown"] != shown || got["shown_at"] == "" || got["allowed"] != "true" {
+		if got := events[0].Detail; got["shown"] != shown || got["language"] != "en" || got["shown_at"] == "" || got["allowed"] != "true" {
 			t.Errorf("recorded %v, shown was %s", got, shown)
 		}
 	})

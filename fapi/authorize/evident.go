@@ -39,7 +39,7 @@ func (o *openInteraction) decided(ctx context.Context, allowed bool) store.Evide
 	}
 	return o.handler.evidence.Event(ctx, o.client.ID, event.ConsentDecided,
 		"allowed", strconv.FormatBool(allowed), "subject", subject, "shown", o.shown.content, "shown_at", shownAt,
-		"request_digest", o.chosen.Grant().DigestFor(o.chosen.Scopes),
+		"language", o.language, "request_digest", o.chosen.Grant().DigestFor(o.chosen.Scopes),
 		"scope", strings.Join(o.request.Scopes, " "), "claims", strings.Join(o.request.ExtraClaims(), " "),
 		"interaction", digestText(o.pending.Interaction.ID))
 }

@@ -302,7 +302,7 @@ func (o *openInteraction) ConsentShown(ctx context.Context) error {
 		return nil
 	}
 	err := o.handler.evidence.Record(ctx, o.handler.evidence.Event(ctx, o.client.ID, event.ConsentShown,
-		"subject", o.session.Subject, "shown", o.showing, "scope", strings.Join(o.request.Scopes, " "), "interaction", id))
+		"subject", o.session.Subject, "shown", o.showing, "language", o.language, "scope", strings.Join(o.request.Scopes, " "), "interaction", id))
 	if err == nil {
 		o.handler.showings.add(showing)
 	}
