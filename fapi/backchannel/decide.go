@@ -16,10 +16,8 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
-	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
-	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
 	"countersign/internal/set"
@@ -37,84 +35,6 @@ var (
 	// ErrStepUp: the user has to authenticate again, or with a stronger acr; see [View].ACRs.
 	ErrStepUp = errors.New("fapi: the decision needs a stronger or more recent authentication")
 )
-
-// State is the state of a request.
-type State string
-
-// The states of a request.
-const (
-	Waiting  State = "waiting"
-	Approved State = "approved"
-	Denied   State = "denied"
-	Expired  State = "expired"
-)
-
-// View is a request as users see it: the client, what it requests, and the state.
-type View struct {
-	// Reference names the request. It is no secret: the SHA-256 of the auth_req_id in base64url.
-	Reference string
-	State     State
-	Client    browser.Client
-	// Message is the binding_message, checked to be plain text; empty for none. Pages show it as
-	// text, set off from their own.
-	Message string
-	// Scopes, Details and Resources are what the client will get.
-	Scopes    []scope.Scope
-	Details   []display.View
-	Resources []string
-	// ACRs are the authentication context classes of which one, or a better one, is needed to approve; empty for any.
-	ACRs                 []string
-	CreatedAt, ExpiresAt time.Time
-	// GrantLifetime is the lifetime of the grant that is requested.
-	GrantLifetime time.Duration
-	// GrantUntil is when it ends at the latest by its details, or zero.
-	GrantUntil time.Time
-	// Language is that of Details (BCP 47).
-	Language string
-	// Digest is that of the request itself ([tokens.Detail.DigestFor]); the grant has it.
-	Digest string
-
-	// Picks are what [View.Chosen] took from a form.
-	Picks url.Values
-
-	scopes    []string
-	requested rar.Details
-	types     *rar.Types
-}
-
-// Once reports whether it allows one thing at once, and nothing that lasts: then no lifetime is shown.
-func (v View) Once() bool { return display.Once(v.Details, v.Scopes) }
-
-// In returns the request with its details in a language.
-func (v View) In(language string) (View, error) {
-	v.Language = language
-	if v.types == nil {
-		return v, nil
-	}
-	var err error
-	v.Details, err = v.requested.View(v.types, language, v.Client.Asker())
-	return v, err
-}
-
-// Chosen returns the request with only what a form chose of its details; see [display.Offer.Input]. Errors wrap
-// [display.ErrNotChosen], or are *[oauth.Error] for what was not offered.
-func (v View) Chosen(form url.Values) (View, error) {
-	chosen, err := v.requested.Chosen(v.types, form)
-	if err != nil {
-		return v, err
-	}
-	v.Picks = display.Inputs(form)
-	return v.of(tokens.Detail{Details: chosen, Resources: v.Resources})
-}
-
-// of returns the request with its details and digest as they are in a grant.
-func (v View) of(granted tokens.Detail) (View, error) {
-	v.requested, v.Digest = granted.Details, granted.DigestFor(v.scopes)
-	return v.In(v.Language)
-}
-
-// HasChoice reports whether the user has to choose something of the details.
-func (v View) HasChoice() bool { return slices.ContainsFunc(v.Details, display.View.HasChoice) }
 
 // Decision is a user's decision on an authenticated device.
 type Decision struct {

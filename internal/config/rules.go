@@ -38,7 +38,7 @@ func (c *collector) rules(config *Config) {
 	c.claimsSource(&config.ClaimsSource)
 	c.approvalApps(&config.ApprovalApps)
 	c.acrNames(&config.ACRNames)
-	c.brand(&config.Brand)
+	brandRules{c}.brand(&config.Brand)
 }
 
 // acrNames wants names that name one class, and no other thing.
@@ -270,7 +270,7 @@ func (c *collector) scopes(config *Config) {
 		if !c.bad(description) && !isSentence(scope.Description) {
 			c.add(description, "", "longer than 200 characters or with control characters; write one sentence that users understand")
 		}
-		c.descriptions(key+"descriptions", scope.Descriptions, &config.Brand)
+		brandRules{c}.descriptions(key+"descriptions", scope.Descriptions, &config.Brand)
 	}
 	accounts := slices.ContainsFunc(config.Scopes, func(s Scope) bool { return s.Name == "accounts" })
 	if config.Resources.SampleAccounts && !accounts {

@@ -20,8 +20,11 @@ var (
 	languageTag = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$`)
 )
 
+// brandRules are the rules of [Brand].
+type brandRules struct{ *collector }
+
 // brand checks what shows without opening the files.
-func (c *collector) brand(b *Brand) {
+func (c brandRules) brand(b *Brand) {
 	const base = "brand."
 	if !c.bad(base+"accent") && !accent.MatchString(b.Accent) {
 		c.add(base+"accent", quote(b.Accent), `not a colour; write # and six hexadecimal digits, such as "#12594a"`)
@@ -76,7 +79,7 @@ func (c *collector) brand(b *Brand) {
 const maxName = 60
 
 // shown checks the name and the addresses of a brand.
-func (c *collector) shown(prefix, name, help, privacy, accessibility string) {
+func (c brandRules) shown(prefix, name, help, privacy, accessibility string) {
 	if key := prefix + "name"; !c.bad(key) && (utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, invisible) || strings.TrimSpace(name) != name) {
 		c.add(key, literal(name), "longer than %d characters, or with characters that cannot be seen; write the name as users know it", maxName)
 	}
@@ -98,7 +101,7 @@ const maxAddress = 2000
 func invisible(r rune) bool { return !unicode.IsPrint(r) }
 
 // descriptions wants sentences in languages that pages have.
-func (c *collector) descriptions(prefix string, texts map[string]string, b *Brand) {
+func (c brandRules) descriptions(prefix string, texts map[string]string, b *Brand) {
 	for _, tag := range slices.Sorted(maps.Keys(texts)) {
 		key := join(prefix, tag)
 		if c.bad(key) {
@@ -118,7 +121,7 @@ func isSentence(text string) bool {
 }
 
 // offered demands a language that pages have.
-func (c *collector) offered(key, tag string, b *Brand) {
+func (c brandRules) offered(key, tag string, b *Brand) {
 	locales := strings.Fields(b.Locales)
 	if !slices.Contains(locales, tag) && !c.bad("brand.locales") {
 		c.add(key, quote(tag), "not a language of the pages; %s", suggest.Hint(tag, locales, "add it to brand.locales"))
