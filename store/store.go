@@ -150,6 +150,8 @@ type Session struct {
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
+	// Agent is the browser and its system as it names them, such as "Firefox/Linux"; empty when it does not.
+	Agent string
 	// ExpiresAt ends the session.
 	ExpiresAt time.Time
 	// Former is the session that the browser has had until now, which SignIn ends; zero for none. It is not given back.
@@ -358,6 +360,9 @@ type User struct {
 	ErasedAt time.Time
 	// Epoch counts how often all sessions of the user were ended at once, from 1; see [Session].Epoch. The store counts.
 	Epoch int64
+	// BrowsersFrom is when the user had all browsers forgotten (see [Accounts]): what knows a browser from before it does not
+	// count. Zero for never.
+	BrowsersFrom time.Time
 }
 
 // Key is the record of a signing key; the key itself never leaves its HSM.
@@ -512,7 +517,7 @@ type Users interface {
 	// Users lists all in the order of their names.
 	Users(ctx context.Context) ([]User, error)
 	// PutUser inserts or replaces by subject; ErrConflict when the name belongs to another subject, or when the user was
-	// erased. ErasedAt is not stored by it.
+	// erased. ErasedAt and BrowsersFrom are not stored by it.
 	PutUser(ctx context.Context, user User) error
 }
 
@@ -555,6 +560,7 @@ type Store interface {
 	Audit
 	Seeds
 	Authenticators
+	Accounts
 	DataSubjects
 	Logouts
 	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The

@@ -219,11 +219,12 @@ func state() []Package {
 	return []Package{
 		{"store", nil},
 		{"store/sqlite", []string{
-			"store", "store/internal/backend", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
+			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
 			"store/sqlite/internal/signout",
 		}},
 		{"store/postgres", []string{
-			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/allowance",
+			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account", "store/postgres/internal/allowance",
+			"store/postgres/internal/auditlog",
 			"store/postgres/internal/clock", "store/postgres/internal/fill", "store/postgres/internal/listener",
 			"store/postgres/internal/named", "store/postgres/internal/partition", "store/postgres/internal/pool",
 			"store/postgres/internal/purge", "store/postgres/internal/signout",
@@ -232,7 +233,9 @@ func state() []Package {
 		{"store/storetest", []string{"store"}},
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/allowance", []string{"store", "store/postgres/internal/named"}},
-		{"store/postgres/internal/named", nil},
+		{"store/postgres/internal/account", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
+		{"store/postgres/internal/auditlog", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
+		{"store/postgres/internal/named", []string{"store"}},
 		{"store/postgres/internal/purge", nil},
 		{"store/postgres/internal/signout", []string{"store", "store/postgres/internal/pool"}},
 		{"store/sqlite/internal/signout", []string{"store", "store/sqlite/internal/connection"}},
@@ -240,6 +243,7 @@ func state() []Package {
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
 		{"store/postgres/internal/listener", []string{"store", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/pool", []string{"internal/pause", "internal/queue", "store", "store/internal/backend"}},
+		{"store/sqlite/internal/account", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
 		{"store/sqlite/internal/dbfile", []string{"internal/pause", "internal/wholefile", "store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}

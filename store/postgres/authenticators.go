@@ -63,15 +63,15 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
 	arguments := s.named(pgx.StrictNamedArgs{
 		"id": session.ID[:], "sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime), "acr": session.ACR,
-		"amr": session.AMR, "expires_at": at(session.ExpiresAt), "epoch": session.Epoch, "former": former[:], "now": s.moment(),
+		"amr": session.AMR, "agent": session.Agent, "expires_at": at(session.ExpiresAt), "epoch": session.Epoch, "former": former[:], "now": s.moment(),
 	}).evidence(session.Evidence)
 	return s.run(ctx, "StartSession", func(ctx context.Context, c *pgx.Conn) error {
 		var batch pgx.Batch
 		batch.Queue(`SELECT FROM sessions WHERE id = $1 FOR UPDATE`, former[:])
 		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE id = @former AND id <> @id RETURNING sid, subject
 			), `+signout.Replaced+`, evidence AS (`+insertEvidence+`)
-			INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at, epoch)
-			SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz,
+			INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch)
+			SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @agent::text, @expires_at::timestamptz,
 				`+ofEpoch, arguments)
 		return c.SendBatch(ctx, &batch).Close()
 	})

@@ -170,8 +170,9 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 
 // Refresh records an access token issued for a refresh token that is still valid.
 func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.AccessToken, oneTimes ...store.OneTime) error {
+	now := s.moment()
 	arguments := s.named(pgx.StrictNamedArgs{
-		"token": token[:], "now": s.moment(), "access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
+		"token": token[:], "now": now, "used_before": now.Add(-store.UsedEvery), "access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
 	}).oneTimes(oneTimes).evidence(issued.Evidence)
 	return s.run(ctx, "Refresh", func(ctx context.Context, c *pgx.Conn) error {
 		var expired, revoked bool
@@ -181,6 +182,8 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 				FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = @token
 			), active AS (
 				SELECT grant_id FROM token WHERE NOT expired AND NOT revoked
+			), used AS (
+				UPDATE grants g SET used_at = @now FROM active WHERE g.id = active.grant_id AND coalesce(g.used_at, g.created_at) <= @used_before
 			), access AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM active
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN active`+inOneOrder+`

@@ -33,9 +33,11 @@ func (a namedArguments) oneTimes(oneTimes []store.OneTime) namedArguments {
 	return a
 }
 
+const insertEvidence = named.InsertEvidence
+
 // evidence adds the arguments of [insertEvidence].
 func (a namedArguments) evidence(evidence []store.Evidence) namedArguments {
-	a.Values["chains"], a.Values["times"], a.Values["bodies"] = evidenceArrays(evidence)
+	a.Arguments = a.Arguments.Evidence(evidence)
 	return a
 }
 

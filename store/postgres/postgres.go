@@ -19,6 +19,8 @@ import (
 	"countersign/internal/queue"
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/account"
+	"countersign/store/postgres/internal/auditlog"
 	"countersign/store/postgres/internal/clock"
 	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
@@ -68,12 +70,18 @@ func (c Config) direct() (string, error) {
 	return c.address()
 }
 
-// signOut has the verbs that end sessions.
-type signOut = signout.Verbs
+// The verbs of these are in packages of their own; signOut has those that end sessions.
+type (
+	signOut     = signout.Verbs
+	evidenceLog = auditlog.Log
+	accounts    = account.Accounts
+)
 
 // Store is a [store.Store] in a PostgreSQL database.
 type Store struct {
 	signOut
+	evidenceLog
+	accounts
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -115,6 +123,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		// An hour at least, as with codes.
 		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel),
 	}
+	s.evidenceLog = auditlog.Log{Statements: &s.statements, Run: s.run, Read: s.read}
+	s.accounts = account.Accounts{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now
 	}

@@ -54,3 +54,29 @@ func (s *Store) ListConsents(ctx context.Context, filter store.Filter) (consents
 	})
 	return consents, err
 }
+
+// ListGiven lists the grants of a user to a client.
+func (s *Store) ListGiven(ctx context.Context, subject, clientID string, page store.Page) (given []store.GivenGrant, err error) {
+	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "client_id": clientID, "at": at(page.At), "key": page.Key, "limit": page.Limit})
+	err = s.read(ctx, "ListGiven", func(ctx context.Context, c *pgx.Conn) error {
+		given, err = rows(ctx, c, `SELECT `+grantColumns+`, g.used_at, g.revoked_by FROM grants g WHERE g.subject = @subject AND g.client_id = @client_id
+			AND (@at::timestamptz IS NULL OR (g.created_at, g.id) < (@at::timestamptz, @key::text))
+			ORDER BY g.created_at DESC, g.id DESC LIMIT @limit`, []any{arguments}, func(g *store.GivenGrant) []any {
+			return append(grantFields(&g.Grant), timeField{&g.UsedAt}, &g.RevokedBy)
+		})
+		return err
+	})
+	return given, err
+}
+
+// ListSessions lists the sessions of a user.
+func (s *Store) ListSessions(ctx context.Context, subject string, page store.Page) (sessions []store.Session, err error) {
+	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "now": s.moment(), "at": at(page.At), "key": []byte(page.Key), "limit": page.Limit})
+	err = s.read(ctx, "ListSessions", func(ctx context.Context, c *pgx.Conn) error {
+		sessions, err = rows(ctx, c, `SELECT `+sessionColumns+` FROM sessions s WHERE s.subject = @subject AND s.expires_at > @now
+			AND (@at::timestamptz IS NULL OR (s.auth_time, s.id) < (@at::timestamptz, @key::bytea))
+			ORDER BY s.auth_time DESC, s.id DESC LIMIT @limit`, []any{arguments}, sessionFields)
+		return err
+	})
+	return sessions, err
+}

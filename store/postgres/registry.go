@@ -13,7 +13,7 @@ const (
 	clientColumns    = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
 	clientParameters = `@id::text, @profile::text, @metadata::json, @disabled::boolean, @version::integer,
 		@created_at::timestamptz, @updated_at::timestamptz, @access_token::bytea, @organisation::text`
-	userColumns = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch`
+	userColumns = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch, browsers_from`
 	keyColumns  = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
@@ -32,7 +32,7 @@ func clientArguments(client store.Client) pgx.StrictNamedArgs {
 
 func userFields(u *store.User) []any {
 	return []any{&u.Subject, &u.Username, &u.Password, (*[]byte)(&u.Claims), &u.Disabled,
-		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}, &u.Epoch}
+		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}, &u.Epoch, timeField{&u.BrowsersFrom}}
 }
 
 func keyFields(k *store.Key) []any {
@@ -115,7 +115,7 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
 	return s.run(ctx, "PutUser", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES (@subject, @username, @password, @claims, @disabled, @created_at, @updated_at, @user_code, NULL, 1)
+		stored, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES (@subject, @username, @password, @claims, @disabled, @created_at, @updated_at, @user_code, NULL, 1, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code

@@ -15,7 +15,7 @@ const (
 	// The session comes from an outer join, so any of its columns may be NULL.
 	// signsIn says of a session s and its user u that it is alive: the user may sign in, and nothing has ended all sessions since.
 	signsIn        = `NOT u.disabled AND (s.epoch IS NULL OR s.epoch = u.epoch)`
-	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, coalesce(s.agent, ''), s.expires_at`
 	// So does the consent.
 	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
 )
@@ -26,7 +26,7 @@ func requestFields(r *store.Request) []any {
 }
 
 func sessionFields(s *store.Session) []any {
-	return []any{digestField{&s.ID}, &s.SID, &s.Subject, timeField{&s.AuthTime}, &s.ACR, &s.AMR, timeField{&s.ExpiresAt}}
+	return []any{digestField{&s.ID}, &s.SID, &s.Subject, timeField{&s.AuthTime}, &s.ACR, &s.AMR, &s.Agent, timeField{&s.ExpiresAt}}
 }
 
 // sessionOrNil turns the NULLs of an outer join into nil.
@@ -149,7 +149,7 @@ const ofEpoch = `coalesce(nullif(@epoch::bigint, 0), (SELECT epoch FROM users WH
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
 	arguments := s.named(pgx.StrictNamedArgs{
 		"interaction": interaction[:], "id": session.ID[:], "former": session.Former[:], "sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime),
-		"acr": session.ACR, "amr": session.AMR, "expires_at": at(session.ExpiresAt),
+		"acr": session.ACR, "amr": session.AMR, "agent": session.Agent, "expires_at": at(session.ExpiresAt),
 		"epoch": session.Epoch, "now": s.moment(),
 	}).evidence(session.Evidence)
 	return s.run(ctx, "SignIn", func(ctx context.Context, c *pgx.Conn) error {
@@ -164,8 +164,8 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 				DELETE FROM sessions USING bound WHERE sessions.id = ANY (ARRAY[bound.former, @former::bytea]) AND sessions.id <> @id
 				RETURNING sessions.sid, sessions.subject
 			), `+signout.Replaced+`, stored AS (
-				INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at, epoch)
-				SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @expires_at::timestamptz, `+ofEpoch+` FROM bound
+				INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch)
+				SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @agent::text, @expires_at::timestamptz, `+ofEpoch+` FROM bound
 			), evidence AS (`+insertEvidence+` CROSS JOIN bound
 			)
 			SELECT EXISTS (SELECT FROM interactions WHERE id = @interaction), EXISTS (SELECT FROM bound)`, arguments).

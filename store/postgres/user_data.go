@@ -86,10 +86,10 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted UNION ALL
 				SELECT FROM standings_deleted
 			), tombstone AS (
-				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz, 1
+				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz, 1, NULL
 				WHERE EXISTS (SELECT FROM known)
 				ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = '', claims = NULL, disabled = TRUE, user_code = '',
-				updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at)
+				updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at), browsers_from = NULL
 			), evidence AS (`+insertEvidence+` WHERE EXISTS (SELECT FROM known)
 			)
 			SELECT EXISTS (SELECT FROM known)`, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&known) })

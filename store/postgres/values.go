@@ -24,18 +24,6 @@ func digestOrNull(d store.Digest) []byte {
 	return d[:]
 }
 
-// insertEvidence stores pending evidence, from three parallel arrays; a row that it is joined with is a condition.
-const insertEvidence = `INSERT INTO audit_waiting (chain, at, body) SELECT e.chain, e.at, e.body
-	FROM unnest(@chains::text[], @times::timestamptz[], @bodies::text[]) AS e (chain, at, body)`
-
-func evidenceArrays(evidence []store.Evidence) (chains []string, times []time.Time, bodies []string) {
-	chains, times, bodies = make([]string, len(evidence)), make([]time.Time, len(evidence)), make([]string, len(evidence))
-	for i, e := range evidence {
-		chains[i], times[i], bodies[i] = e.Chain, e.At, string(e.Body)
-	}
-	return chains, times, bodies
-}
-
 // Fields: where values come out when they may be NULL or need a conversion.
 
 type timeField struct{ t *time.Time }

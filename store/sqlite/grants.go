@@ -159,11 +159,11 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 	now := s.moment()
 	return s.write(ctx, "Refresh", connection.Several, func(c *connection.Conn) error {
 		var grantID string
-		var end time.Time
+		var end, used time.Time
 		var revoked bool
-		err := c.Get(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL
+		err := c.Get(`SELECT g.id, min(t.expires_at, g.expires_at), coalesce(t.revoked_at, g.revoked_at) IS NOT NULL, coalesce(g.used_at, g.created_at)
 			FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id WHERE t.id = `+connection.Blob,
-			[]any{token[:]}, &grantID, timeField{&end}, &revoked)
+			[]any{token[:]}, &grantID, timeField{&end}, &revoked, timeField{&used})
 		switch {
 		case err != nil:
 			return err
@@ -171,6 +171,11 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 			return store.ErrExpired
 		case revoked:
 			return store.ErrRevoked
+		}
+		if !used.After(now.Add(-store.UsedEvery)) {
+			if _, err := c.Exec(`UPDATE grants SET used_at = ? WHERE id = ?`, micros(now), grantID); err != nil {
+				return err
+			}
 		}
 		if err := insertAccessToken(c, issued, grantID); err != nil {
 			return err

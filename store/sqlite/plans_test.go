@@ -77,6 +77,9 @@ func mayRead() []string {
 		"SCAN initial_tokens in DELETE ",
 		"SCAN initial_tokens USING INDEX sqlite_autoindex_initial_tokens_2 in ",
 		"SCAN chains in WITH RECURSIVE ",
+		// What one user gave, found by an index.
+		"SCAN given in ",
+		"SCAN one in ",
 		// In the order of an index, and no further than the limit.
 		"SCAN g USING INDEX grants_by_date in ",
 		"SCAN g USING INDEX consents_by_date in ",

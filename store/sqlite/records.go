@@ -61,3 +61,19 @@ func readWhere[T any](ctx context.Context, s *Store, verb, query string, argumen
 	})
 	return records, err
 }
+
+// ListGiven lists the grants of a user to a client.
+func (s *Store) ListGiven(ctx context.Context, subject, clientID string, page store.Page) ([]store.GivenGrant, error) {
+	return readWhere(ctx, s, "ListGiven", `SELECT `+grantColumns+`, g.used_at, g.revoked_by FROM grants g WHERE g.subject = ?1 AND g.client_id = ?2
+		AND (?3 IS NULL OR (g.created_at, g.id) < (?3, ?4)) ORDER BY g.created_at DESC, g.id DESC LIMIT ?5`,
+		[]any{subject, clientID, micros(page.At), page.Key, page.Limit}, func(g *store.GivenGrant) []any {
+			return append(grantFields(&g.Grant), timeField{&g.UsedAt}, &g.RevokedBy)
+		})
+}
+
+// ListSessions lists the sessions of a user.
+func (s *Store) ListSessions(ctx context.Context, subject string, page store.Page) ([]store.Session, error) {
+	return readWhere(ctx, s, "ListSessions", `SELECT `+sessionColumns+` FROM sessions s WHERE s.subject = ?1 AND s.expires_at > ?2
+		AND (?3 IS NULL OR (s.auth_time, s.id) < (?3, CAST(?4 AS BLOB))) ORDER BY s.auth_time DESC, s.id DESC LIMIT ?5`,
+		[]any{subject, micros(s.moment()), micros(page.At), []byte(page.Key), page.Limit}, sessionFields)
+}

@@ -11,7 +11,7 @@ import (
 
 const (
 	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
-	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch`
+	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch, browsers_from`
 	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
@@ -22,7 +22,7 @@ func clientFields(c *store.Client) []any {
 
 func userFields(u *store.User) []any {
 	return []any{&u.Subject, &u.Username, &u.Password, textField(&u.Claims), &u.Disabled,
-		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}, &u.Epoch}
+		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}, &u.Epoch, timeField{&u.BrowsersFrom}}
 }
 
 func keyFields(k *store.Key) []any {
@@ -105,7 +105,7 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 // PutUser inserts or replaces a user.
 func (s *Store) PutUser(ctx context.Context, user store.User) error {
 	return s.write(ctx, "PutUser", connection.Single, func(c *connection.Conn) error {
-		stored, err := c.Exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 1)
+		stored, err := c.Exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 1, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code

@@ -15,7 +15,7 @@ const (
 	// The session comes from an outer join, so any of its columns may be NULL.
 	// signsIn says of a session s and its user u that it is alive: the user may sign in, and nothing has ended all sessions since.
 	signsIn        = `NOT u.disabled AND (s.epoch IS NULL OR s.epoch = u.epoch)`
-	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, s.expires_at`
+	sessionColumns = `s.id, coalesce(s.sid, ''), coalesce(s.subject, ''), s.auth_time, coalesce(s.acr, ''), s.amr, coalesce(s.agent, ''), s.expires_at`
 	// So does the consent.
 	consentColumns = `coalesce(k.subject, ''), coalesce(k.client_id, ''), k.scopes, k.claims, k.created_at, k.expires_at`
 )
@@ -26,7 +26,7 @@ func requestFields(r *store.Request) []any {
 }
 
 func sessionFields(s *store.Session) []any {
-	return []any{digestField{&s.ID}, &s.SID, &s.Subject, timeField{&s.AuthTime}, &s.ACR, listField{&s.AMR}, timeField{&s.ExpiresAt}}
+	return []any{digestField{&s.ID}, &s.SID, &s.Subject, timeField{&s.AuthTime}, &s.ACR, listField{&s.AMR}, &s.Agent, timeField{&s.ExpiresAt}}
 }
 
 // sessionOrNil turns the NULLs of an outer join into nil.
@@ -180,9 +180,9 @@ func replaceSession(c *connection.Conn, session store.Session, now time.Time, fo
 	if err != nil {
 		return err
 	}
-	_, err = c.Exec(`INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, expires_at, epoch)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(nullif(?8, 0), (SELECT epoch FROM users WHERE subject = ?3)))`,
-		session.ID[:], sid, session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), micros(session.ExpiresAt), session.Epoch)
+	_, err = c.Exec(`INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(nullif(?9, 0), (SELECT epoch FROM users WHERE subject = ?3)))`,
+		session.ID[:], sid, session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), session.Agent, micros(session.ExpiresAt), session.Epoch)
 	if err != nil {
 		return conflict(err, store.ErrConflict)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/sqlite/internal/account"
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/dbfile"
 	"countersign/store/sqlite/internal/signout"
@@ -94,6 +95,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		// The writer goes last: its closing takes the WAL back into the file.
 		close: sync.OnceValue(func() error { return errors.Join(readers.Close(), writer.Close()) }),
 	}
+	s.accounts = account.Accounts{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
 	if s.now == nil {
 		s.now = time.Now
 	}

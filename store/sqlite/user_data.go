@@ -92,9 +92,9 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 			}
 			changed += removed
 		}
-		tombstone := `INSERT INTO users (` + userColumns + `) SELECT ?1, 'erased ' || ?1, '', NULL, 1, ?2, ?2, '', ?2, 1 WHERE ?3
+		tombstone := `INSERT INTO users (` + userColumns + `) SELECT ?1, 'erased ' || ?1, '', NULL, 1, ?2, ?2, '', ?2, 1, NULL WHERE ?3
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = '', claims = NULL, disabled = 1, user_code = '',
-			updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at)`
+			updated_at = excluded.updated_at, erased_at = coalesce(users.erased_at, excluded.erased_at), browsers_from = NULL`
 		known, err := c.One(`SELECT 1 FROM users WHERE subject = ?`, []any{subject}, new(int))
 		if err != nil {
 			return err

@@ -78,6 +78,11 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"EndSessions", testEndSessions},
 		{"SessionEpoch", testSessionEpoch},
 		{"RaceEndSessions", testRaceEndSessions},
+		{"ListAccess", testListAccess},
+		{"ListGiven", testListGiven},
+		{"EndAccess", testEndAccess},
+		{"ListSessions", testListSessions},
+		{"ForgetBrowsers", testForgetBrowsers},
 		{"PurgeRegistration", testPurgeRegistration},
 		{"StartSession", testStartSession},
 		{"Logouts", testLogouts},
@@ -94,6 +99,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Enrol", testEnrol},
 		{"Subscriptions", testSubscriptions},
 		{"RaceEnrol", testRaceEnrol},
+		{"RaceEndAccess", testRaceEndAccess},
 		{"RaceUsePasskey", testRaceUsePasskey},
 		{"RaceFinishWithoutInteraction", testRaceFinishWithoutInteraction},
 		{"RaceRegisterClient", testRaceRegisterClient},
@@ -230,6 +236,7 @@ func (f *fixture) session() store.Session {
 		AuthTime:  f.clock.Now().Add(-time.Second),
 		ACR:       "urn:example:acr",
 		AMR:       []string{"pwd", "otp"},
+		Agent:     "Firefox/Linux",
 		ExpiresAt: f.clock.Now().Add(time.Hour),
 	}
 }

@@ -1,4 +1,5 @@
-package postgres
+// Package auditlog keeps evidence and the audit log in tables of PostgreSQL.
+package auditlog
 
 import (
 	"context"
@@ -8,20 +9,29 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/named"
+	"countersign/store/postgres/internal/pool"
 )
 
+// Log has the verbs of the audit log; see [store.Audit].
+type Log struct {
+	Statements *named.Statements
+	// Run and Read do the work of a verb that writes, and of one that changes nothing.
+	Run, Read func(ctx context.Context, verb string, work pool.Work) error
+}
+
 // Record stores evidence on its own.
-func (s *Store) Record(ctx context.Context, evidence ...store.Evidence) error {
-	arguments := s.named(pgx.StrictNamedArgs{}).evidence(evidence)
-	return s.run(ctx, "Record", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, insertEvidence, arguments)
+func (l Log) Record(ctx context.Context, evidence ...store.Evidence) error {
+	arguments := l.Statements.Arguments(pgx.StrictNamedArgs{}).Evidence(evidence)
+	return l.Run(ctx, "Record", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, named.InsertEvidence, arguments)
 		return err
 	})
 }
 
 // WaitingEvidence lists evidence that waits for a chain.
-func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) (waiting []store.Evidence, err error) {
-	err = s.read(ctx, "WaitingEvidence", func(ctx context.Context, c *pgx.Conn) error {
+func (l Log) WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) (waiting []store.Evidence, err error) {
+	err = l.Read(ctx, "WaitingEvidence", func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, `SELECT id, chain, at, body FROM audit_waiting WHERE chain = $1 OR chain = '' OR at < $2 ORDER BY id LIMIT $3`,
 			chain, orphaned, limit)
 		if err != nil {
@@ -30,8 +40,8 @@ func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time
 		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Evidence, error) {
 			var e store.Evidence
 			var body string
-			err := row.Scan(&e.ID, &e.Chain, timeField{&e.At}, &body)
-			e.Body = []byte(body)
+			err := row.Scan(&e.ID, &e.Chain, &e.At, &body)
+			e.At, e.Body = e.At.UTC(), []byte(body)
 			return e, err
 		})
 		return err
@@ -40,7 +50,7 @@ func (s *Store) WaitingEvidence(ctx context.Context, chain string, orphaned time
 }
 
 // AppendAudit appends lines to their chain and removes their evidence from what is pending.
-func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken ...int64) error {
+func (l Log) AppendAudit(ctx context.Context, lines []store.AuditLine, taken ...int64) error {
 	if len(lines) == 0 {
 		return errors.New("postgresql: AppendAudit: no lines")
 	}
@@ -48,8 +58,8 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 	for i, line := range lines {
 		sequences[i], texts[i], personal[i] = int64(line.Sequence), line.Text, line.Personal
 	}
-	appending := s.named(pgx.StrictNamedArgs{"chain": lines[0].Chain, "sequences": sequences, "lines": texts, "personal": personal, "first": sequences[0]})
-	return s.run(ctx, "AppendAudit", func(ctx context.Context, c *pgx.Conn) error {
+	appending := l.Statements.Arguments(pgx.StrictNamedArgs{"chain": lines[0].Chain, "sequences": sequences, "lines": texts, "personal": personal, "first": sequences[0]})
+	return l.Run(ctx, "AppendAudit", func(ctx context.Context, c *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			removed, err := tx.Exec(ctx, `DELETE FROM audit_waiting WHERE id = ANY ($1)`, taken)
 			if err != nil {
@@ -75,9 +85,9 @@ func (s *Store) AppendAudit(ctx context.Context, lines []store.AuditLine, taken 
 }
 
 // AuditHeads returns the last line of each chain.
-func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
+func (l Log) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
 	// From one chain to the next by the index: the log may be long, and the chains are few.
-	return s.auditLines(ctx, "AuditHeads", `WITH RECURSIVE chains (name) AS (
+	return l.lines(ctx, "AuditHeads", `WITH RECURSIVE chains (name) AS (
 			SELECT min(chain) FROM audit_log
 			UNION ALL SELECT (SELECT min(chain) FROM audit_log WHERE chain > name) FROM chains WHERE name IS NOT NULL
 		)
@@ -87,13 +97,13 @@ func (s *Store) AuditHeads(ctx context.Context) ([]store.AuditLine, error) {
 }
 
 // AuditLines lists lines of a chain.
-func (s *Store) AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]store.AuditLine, error) {
-	return s.auditLines(ctx, "AuditLines", `SELECT chain, sequence, line, coalesce(personal, '') FROM audit_log WHERE chain = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
+func (l Log) AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]store.AuditLine, error) {
+	return l.lines(ctx, "AuditLines", `SELECT chain, sequence, line, coalesce(personal, '') FROM audit_log WHERE chain = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
 		chain, int64(after), limit)
 }
 
-func (s *Store) auditLines(ctx context.Context, verb, query string, arguments ...any) (lines []store.AuditLine, err error) {
-	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+func (l Log) lines(ctx context.Context, verb, query string, arguments ...any) (lines []store.AuditLine, err error) {
+	err = l.Read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, arguments...)
 		if err != nil {
 			return err
@@ -107,31 +117,30 @@ func (s *Store) auditLines(ctx context.Context, verb, query string, arguments ..
 }
 
 // DropAudit removes the first lines of a chain.
-func (s *Store) DropAudit(ctx context.Context, chain string, before uint64, evidence ...store.Evidence) (dropped int, err error) {
-	arguments := s.named(pgx.StrictNamedArgs{"chain": chain, "before": int64(before)}).evidence(evidence)
-	err = s.run(ctx, "DropAudit", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := one(ctx, c, `WITH dropped AS (
+func (l Log) DropAudit(ctx context.Context, chain string, before uint64, evidence ...store.Evidence) (dropped int, err error) {
+	arguments := l.Statements.Arguments(pgx.StrictNamedArgs{"chain": chain, "before": int64(before)}).Evidence(evidence)
+	err = l.Run(ctx, "DropAudit", func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `WITH dropped AS (
 				DELETE FROM audit_log WHERE chain = @chain AND sequence < @before
 				AND sequence < (SELECT max(sequence) FROM audit_log WHERE chain = @chain) RETURNING sequence
-			), evidence AS (`+insertEvidence+`)
-			SELECT count(*) FROM dropped`, []any{arguments}, &dropped)
-		return err
+			), evidence AS (`+named.InsertEvidence+`)
+			SELECT count(*) FROM dropped`, arguments).Scan(&dropped)
 	})
 	return dropped, err
 }
 
 // EraseAudit removes what lines of a chain have about a person.
-func (s *Store) EraseAudit(ctx context.Context, chain string, sequences []uint64, evidence ...store.Evidence) (erased int, err error) {
+func (l Log) EraseAudit(ctx context.Context, chain string, sequences []uint64, evidence ...store.Evidence) (erased int, err error) {
 	numbers := make([]int64, len(sequences))
 	for i, sequence := range sequences {
 		numbers[i] = int64(sequence)
 	}
-	arguments := s.named(pgx.StrictNamedArgs{"chain": chain, "sequences": numbers}).evidence(evidence)
-	err = s.run(ctx, "EraseAudit", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := one(ctx, c, `WITH erased AS (
+	arguments := l.Statements.Arguments(pgx.StrictNamedArgs{"chain": chain, "sequences": numbers}).Evidence(evidence)
+	err = l.Run(ctx, "EraseAudit", func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `WITH erased AS (
 				UPDATE audit_log SET personal = NULL WHERE chain = @chain AND sequence = ANY (@sequences::bigint[]) AND personal IS NOT NULL
 				RETURNING sequence
-			), evidence AS (`+insertEvidence+`)
+			), evidence AS (`+named.InsertEvidence+`)
 			SELECT count(*) FROM erased`, []any{arguments}, &erased)
 		return err
 	})
