@@ -105,6 +105,17 @@ func (a Addresses) At(at At, path string) string {
 	return a.Issuer + path
 }
 
+// Below returns the path of a request below the address of its listener: that of its route, with what stands for the wildcards.
+func (a Addresses) Below(r *http.Request, at At) string {
+	if !strings.Contains(at.Path, "{") {
+		return at.Path
+	}
+	if at.MTLS {
+		return strings.TrimPrefix(r.URL.EscapedPath(), pathOf(a.MTLSIssuer))
+	}
+	return strings.TrimPrefix(r.URL.EscapedPath(), pathOf(a.Issuer))
+}
+
 // Of returns the public URLs of a path on both listeners.
 func (a Addresses) Of(path string) []string {
 	addresses := []string{a.Issuer + path}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
@@ -23,6 +25,9 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 	if r.URL.Query().Has("access_token") {
 		return Access{}, oauth.Errorf(oauth.InvalidRequest,
 			"the access token must be in the Authorization header, never in the URL (FAPI 2.0 Security Profile §5.3.4)")
+	}
+	if r.URL.RawPath != "" && strings.Contains(at.Path, "{") { // one address in two encodings: the signed one could differ from the routed one
+		return Access{}, oauth.Errorf(oauth.InvalidRequest, "the address has characters that are escaped without need")
 	}
 	scheme, raw, err := credentials(r)
 	if err != nil {
@@ -67,9 +72,21 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 		return Access{}, endpoint.Challenge(scheme, insufficient)
 	}
 	return Access{
-		Subject: grant.Subject, ClientSubject: token.Subject, ClientID: token.ClientID, Scopes: scopes,
+		AuthTime: grant.AuthTime, ACR: grant.ACR, Subject: grant.Subject, ClientSubject: token.Subject, ClientID: token.ClientID, Scopes: scopes,
 		Details: token.Details, token: token, grant: grant, client: caller, known: known,
 	}, nil
+}
+
+// StepUp is the error for an access token whose user authenticated too long ago, or too weakly, for what is asked: with one of
+// acrs, or with any where there are none, and at most maxAge ago (RFC 9470 §3).
+func (a Access) StepUp(acrs []string, maxAge time.Duration) error {
+	e := oauth.Errorf(oauth.InsufficientAuthentication, "this needs a user who has just authenticated; ask for that with max_age and acr_values")
+	challenged := oauth.AsError(endpoint.Challenge(a.token.Confirmation.Scheme(), e))
+	if len(acrs) > 0 {
+		challenged.Challenge += `, acr_values="` + strings.Join(acrs, " ") + `"`
+	}
+	challenged.Challenge += `, max_age="` + strconv.FormatInt(endpoint.Seconds(maxAge), 10) + `"`
+	return challenged
 }
 
 // notValid reports whether the store has no valid grant for an access token.
@@ -157,7 +174,7 @@ func (h *Handler) checkProof(r *http.Request, at endpoint.At, scheme, token, jkt
 	if scheme != "DPoP" { // RFC 9449 §7.2
 		return nil, endpoint.InvalidToken("DPoP", "the access token is bound by DPoP and must not be sent as Bearer", nil)
 	}
-	proof, err := h.config.Proofs.Verify(r, []string{h.config.Addresses.At(at, at.Path)}, token)
+	proof, err := h.config.Proofs.Verify(r, []string{h.config.Addresses.At(at, h.config.Addresses.Below(r, at))}, token)
 	if errors.Is(err, endpoint.ErrNoProof) {
 		err = oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP header is missing").Because(err)
 	}

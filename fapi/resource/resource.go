@@ -38,6 +38,9 @@ type Resource struct {
 	Answer func(context.Context, Access) (any, error)
 }
 
+// answering makes the answer of a protected resource; see [Resource.Answer].
+type answering func(r *http.Request, access Access) (any, error)
+
 // Access is the authorization of a verified access token.
 type Access struct {
 	// Subject is the user, by the stable identifier; empty for client_credentials.
@@ -49,6 +52,9 @@ type Access struct {
 	Scopes        []string
 	// Details are the authorization_details of the token (RFC 9396), each a JSON object.
 	Details []json.RawMessage
+	// AuthTime is when the user authenticated, and ACR the authentication context class that was reached, or empty.
+	AuthTime time.Time
+	ACR      string
 
 	token  tokens.AccessClaims
 	grant  store.Grant
@@ -138,11 +144,18 @@ func (h *Handler) Routes() []endpoint.Route {
 	return routes
 }
 
-// serve checks the access token of a request and serves the resource.
 func (h *Handler) serve(resource Resource) endpoint.Serve {
+	return h.Protect(resource.Scope, func(r *http.Request, access Access) (any, error) {
+		return resource.Answer(r.Context(), access)
+	})
+}
+
+// Protect serves the holders of access tokens with a scope, with what answer returns: it is written as JSON. Routes of other
+// packages use it for resources that a [Resource] cannot describe.
+func (h *Handler) Protect(scope string, answer func(r *http.Request, access Access) (any, error)) endpoint.Serve {
 	return func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
 		h.config.Proofs.OfferNonce(w)
-		access, err := h.access(r, resource.Scope, at)
+		access, err := h.access(r, scope, at)
 		if err != nil {
 			h.refuse(w, r, err)
 			return
@@ -153,16 +166,16 @@ func (h *Handler) serve(resource Resource) endpoint.Serve {
 			w.Header().Set("x-fapi-interaction-id", e.CorrelationID)
 		}
 		if access.client.Metadata.HTTPMessageSignatures {
-			h.serveSigned(w, r, resource, at, access)
+			h.serveSigned(w, r, answer, at, access)
 			return
 		}
-		h.answer(w, r, resource, access)
+		h.answer(w, r, answer, access)
 	}
 }
 
 // answer writes the response of the resource.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, resource Resource, access Access) {
-	body, err := resource.Answer(r.Context(), access)
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, answer answering, access Access) {
+	body, err := answer(r, access)
 	if err != nil {
 		h.refuse(w, r, err)
 		return

@@ -34,7 +34,7 @@ const (
 // serveSigned serves a client that registered HTTP message signatures (FAPI 2.0 HTTP Signatures §5.3): the request is
 // verified and the response signed, errors included. Both are recorded as evidence before the response is sent.
 func (h *Handler) serveSigned(
-	w http.ResponseWriter, r *http.Request, resource Resource, at endpoint.At, access Access,
+	w http.ResponseWriter, r *http.Request, resource answering, at endpoint.At, access Access,
 ) {
 	message, err := h.message(r, at)
 	if err != nil {
@@ -83,11 +83,7 @@ func (a *heldAnswer) Write(body []byte) (int, error) {
 
 // message describes a request as its sender sees it: with the public URL, whatever proxy is in front.
 func (h *Handler) message(r *http.Request, at endpoint.At) (httpsig.Message, error) {
-	address := h.config.Addresses.Issuer + at.Path
-	if at.MTLS {
-		address = h.config.Addresses.MTLSIssuer + at.Path
-	}
-	target, err := url.Parse(address)
+	target, err := url.Parse(h.config.Addresses.At(at, h.config.Addresses.Below(r, at)))
 	if err != nil {
 		return httpsig.Message{}, err
 	}

@@ -26,6 +26,7 @@ const (
 	TemporarilyUnavailable      = "temporarily_unavailable"           // RFC 6749 §4.1.2.1
 	InvalidToken                = "invalid_token"                     // RFC 6750 §3.1
 	InsufficientScope           = "insufficient_scope"                // RFC 6750 §3.1
+	InsufficientAuthentication  = "insufficient_user_authentication"  // RFC 9470 §3
 	InvalidRequestObject        = "invalid_request_object"            // RFC 9101 §7
 	InvalidRequestURI           = "invalid_request_uri"               // RFC 9101 §7
 	RequestNotSupported         = "request_not_supported"             // OpenID Connect Core §3.1.2.6
