@@ -408,3 +408,34 @@ func TestNew(t *testing.T) {
 		t.Errorf("the defaults are %d at once, and %+v", d.turns.slots, d.rates)
 	}
 }
+
+// Covers: KF-11. After a user has had browsers forgotten, what knew one from before counts for nothing, also when it is renewed; what
+// is made afterwards counts. Other users are not touched.
+func TestKF11ForgottenBrowsers(t *testing.T) {
+	d, table, watch := newDirectory(t)
+	alice, dora := table.byName["alice"], table.byName["dora"]
+	before := d.remember(d.remember("", dora), alice)
+	name := d.known(before, alice)
+	t.Run("accepts a browser", func(t *testing.T) {
+		if name == "" || d.known(before, dora) == "" {
+			t.Errorf("%q is not known", before)
+		}
+	})
+	watch.advance(time.Hour)
+	alice.BrowsersFrom = watch.Now()
+	watch.advance(time.Second)
+	t.Run("refuses it once it was forgotten", func(t *testing.T) {
+		if d.known(before, alice) != "" {
+			t.Error("it is known")
+		}
+		if d.known(before, dora) == "" {
+			t.Error("another user's is not known")
+		}
+	})
+	t.Run("accepts it after a sign-in, under another name", func(t *testing.T) {
+		after := d.remember(before, alice)
+		if got := d.known(after, alice); got == "" || got == name || d.known(after, dora) == "" {
+			t.Errorf("it is known as %q, and was as %q", got, name)
+		}
+	})
+}

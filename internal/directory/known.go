@@ -17,7 +17,8 @@ import (
 // A browser in which a user has signed in before is known: wrong passwords of strangers do not lock it out. It holds a
 // cookie with one entry for each of the last few users: a random name of its own, an end, and an authentication code over
 // both, the user and the hash of the user's password, under a key that all nodes share. So nothing is stored, nobody can
-// make an entry for another user, and a new password makes every browser a stranger.
+// make an entry for another user, and a new password makes every browser a stranger. So does the user who has them forgotten:
+// what was made before does not count.
 const (
 	// KnownFor is how long a browser is known after a sign-in.
 	KnownFor = 180 * 24 * time.Hour
@@ -76,13 +77,18 @@ func (d *Directory) codeOf(e entry, user store.User) []byte {
 	return code.Sum(nil)
 }
 
+// of reports whether an entry is one of the user's, made since the user last had all browsers forgotten.
+func (d *Directory) of(e entry, user store.User) bool {
+	return hmac.Equal(e.code, d.codeOf(e, user)) && !e.ends.Add(-KnownFor).Before(user.BrowsersFrom)
+}
+
 // known returns the name of the browser, if it is known for the user.
 func (d *Directory) known(cookie string, user store.User) string {
 	if user.Subject == "" {
 		return ""
 	}
 	for _, e := range d.entries(cookie) {
-		if hmac.Equal(e.code, d.codeOf(e, user)) {
+		if d.of(e, user) {
 			return e.name
 		}
 	}
@@ -95,7 +101,7 @@ func (d *Directory) remember(cookie string, user store.User) string {
 	texts := []string{""}
 	for _, e := range d.entries(cookie) {
 		switch {
-		case hmac.Equal(e.code, d.codeOf(e, user)):
+		case d.of(e, user):
 			made.name = e.name
 		case len(texts) < maxKnown:
 			texts = append(texts, e.String())
