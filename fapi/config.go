@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"countersign/fapi/account"
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
@@ -100,6 +101,10 @@ type Config struct {
 	Passwords browser.Passwords
 	// Assets are static files that the pages load.
 	Assets []device.Asset
+	// AccountPages are the pages of users' own accounts; nil serves none. They need DevicePages, for the sign-in.
+	AccountPages account.Pages
+	// Account says who may use the same as an API.
+	Account account.API
 	// RequireDPoPNonce demands that every proof carries a nonce of this server (RFC 9449 §8, §9).
 	RequireDPoPNonce bool
 	// Shared counts what all nodes count together; by default one over Store.
@@ -145,8 +150,8 @@ type Config struct {
 // Check reports what [New] would refuse of the values, without a store, keys and pages. Problems are joined.
 func (c Config) Check() error {
 	problems := []error{c.checkValues()}
-	_, err := scope.New(c.Issuer, c.Scopes, c.ResourceServers)
-	problems = append(problems, err)
+	scopes, err := scope.New(c.Issuer, c.Scopes, c.ResourceServers)
+	problems = append(problems, err, c.Account.Check(scopes))
 	_, err = endpoint.NewRateLimits(c.Limits, c.Now)
 	return errors.Join(append(problems, err)...)
 }
@@ -156,6 +161,9 @@ func (c *Config) check() error {
 	problems := []error{c.checkValues()}
 	if c.Store == nil || c.Signer == nil || c.Interactor == nil {
 		problems = append(problems, errors.New("fapi: Store, Signer and Interactor are required"))
+	}
+	if c.AccountPages != nil && c.DevicePages == nil {
+		problems = append(problems, errors.New("fapi: DevicePages is required with AccountPages"))
 	}
 	if c.MTLSIssuer != "" && c.Certificates == nil {
 		problems = append(problems, errors.New("fapi: Certificates is required with MTLSIssuer"))

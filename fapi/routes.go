@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"countersign/fapi/account"
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
@@ -23,12 +24,16 @@ import (
 func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	var table []endpoint.Route
 	resources := w.newResource()
-	documents := w.newDiscovery(resources.Scopes(), func() []endpoint.Route { return table })
+	documents := w.newDiscovery(w.resourceScopes(resources), func() []endpoint.Route { return table })
 
 	var devices *device.Handler // uses backchannel, and is notified by it of new requests
 	w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) { devices.Notify(ctx, request) })
 	var err error
 	if devices, err = w.newDevice(); err != nil {
+		return nil, err
+	}
+	accounts, err := w.newAccount(resources, devices)
+	if err != nil {
 		return nil, err
 	}
 	authorizations, err := w.newAuthorize()
@@ -37,7 +42,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	}
 	table = slices.Concat(
 		documents.Routes(), authorizations.Routes(), w.newToken().Routes(), resources.Routes(), w.health.Routes(),
-		devices.Routes())
+		devices.Routes(), accounts.Routes())
 	if w.backchannel != nil {
 		table = append(table, w.backchannel.Routes()...)
 	}
@@ -111,6 +116,24 @@ func (w *wiring) newLogout(ctx context.Context) (*logout.Handler, error) {
 		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Tokens: w.tokens, Seeds: w.subjects.Seeds, Sessions: w.sessions,
 		Forms: w.forms, Pages: c.LogoutPages, Evidence: w.evidence, Notifier: w.notifier, Now: c.Now,
 	})
+}
+
+func (w *wiring) newAccount(resources *resource.Handler, devices *device.Handler) (*account.Handler, error) {
+	c := w.config
+	return account.New(account.Config{
+		Store: c.Store, Clients: w.clients, Scopes: w.scopes, Details: w.details, Evidence: w.evidence, API: c.Account,
+		Protect: resources.Protect, Pages: c.AccountPages, SignIn: devices.SignIn, Confirms: c.Backchannel != nil,
+		Language: c.Language, Sessions: w.sessions, Forms: w.forms, Addresses: w.addresses, Now: c.Now,
+	})
+}
+
+// resourceScopes are the scope values that the resources require, that of the API of accounts included.
+func (w *wiring) resourceScopes(resources *resource.Handler) []string {
+	scopes := resources.Scopes()
+	if own := w.config.Account.Scope; own != "" && !slices.Contains(scopes, own) {
+		scopes = append(scopes, own)
+	}
+	return scopes
 }
 
 func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Handler, error) {

@@ -256,6 +256,7 @@ func viewClient(c *client.Client, redirectURI string) browser.Client {
 func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication) {
 	h := o.handler
 	session, secret := h.sessions.New(a)
+	session.Agent = browser.AgentOf(r)
 	session.Evidence = []store.Evidence{o.signedIn(r.Context(), a)}
 	session.Former = browser.Session(r) // its cookie is replaced
 	if err := h.store.SignIn(r.Context(), o.pending.Interaction.ID, session); err != nil {

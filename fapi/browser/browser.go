@@ -210,6 +210,7 @@ func (s *Sessions) SetCookies(w http.ResponseWriter, r *http.Request, secret str
 // Begin stores a session outside of an interaction and sets its cookie.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Authentication) error {
 	session, secret := s.New(a)
+	session.Agent = AgentOf(r)
 	if s.Evidence != nil {
 		session.Evidence = []store.Evidence{s.Evidence.Event(r.Context(), "", event.SignedIn,
 			"subject", a.Subject, "acr", a.ACR, "amr", strings.Join(a.AMR, " "), "page", "device")}

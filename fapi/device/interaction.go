@@ -48,6 +48,9 @@ type interaction struct {
 	address string
 }
 
+// SignIn serves the sign-in page in place of a page of the user's account, at its address, for whoever is not signed in.
+func (h *Handler) SignIn(w http.ResponseWriter, r *http.Request) { h.page(signInPage)(w, r) }
+
 // page serves a page: it checks the browser's cookies, handles the form and renders the page.
 func (h *Handler) page(name pageName) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -61,6 +64,12 @@ func (h *Handler) interact(w http.ResponseWriter, r *http.Request, name pageName
 	in, err := h.open(w, r, name)
 	if err != nil {
 		return err
+	}
+	if name == signInPage {
+		if in.page.ForAccount = true; in.session != nil { // in another tab, since the caller looked
+			browser.SeeOther(w, in.address)
+			return nil
+		}
 	}
 	if r.Method == http.MethodPost {
 		answered, err := h.act(w, r, in)

@@ -30,6 +30,8 @@ type Page struct {
 	Language string
 	// Confirms reports whether backchannel authentication is on. Otherwise there is only the settings page.
 	Confirms bool
+	// ForAccount reports, on the sign-in page, that it is in place of a page of the user's account.
+	ForAccount bool
 	// SignedIn is nil on the sign-in page.
 	SignedIn *browser.SignedIn
 	// Username is the user name of a refused sign-in, as it was sent.

@@ -20,3 +20,12 @@ const (
 	LogoutDelivered    = "logout_delivered"
 	LogoutNotDelivered = "logout_not_delivered"
 )
+
+// Names of what users end in their own account.
+const (
+	AccessEnded        = "account_access_ended"
+	SessionEnded       = "account_session_ended"
+	SessionsEnded      = "account_sessions_ended"
+	BrowsersForgotten  = "account_browsers_forgotten"
+	NotificationsEnded = "account_notifications_ended"
+)

@@ -57,6 +57,7 @@ func WithDevices(c *Config) {
 	if c.Assets, err = shown.Assets(); err != nil {
 		panic(err)
 	}
+	c.AccountPages = shown.Account()
 }
 
 // NewDeviceWorld starts a world WithDevices, with the users alice and bob and a client of the CIBA flow.

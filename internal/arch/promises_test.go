@@ -117,7 +117,7 @@ func TestErrorRendering(t *testing.T) {
 		// To a user: the error page.
 		{"fapi/browser", "ErrorPage.Fail", []string{"fapi/authorize.Forms.Fail", "fapi/browser.ShowError"}},
 		{"fapi/browser", "ShowError", []string{
-			"fapi/authorize.Forms.failInternally", "fapi/authorize.Forms.press", "fapi/authorize.Handler.showError",
+			"fapi/account.Handler.page", "fapi/authorize.Forms.failInternally", "fapi/authorize.Forms.press", "fapi/authorize.Handler.showError",
 			"fapi/browser.Timely", "fapi/device.Handler.page", "fapi/logout.Handler.showError",
 		}},
 	} {

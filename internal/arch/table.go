@@ -48,7 +48,7 @@ func program() []Package {
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/suggest"}},
 		{"internal/pages", []string{
-			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
+			"fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
 			"internal/brand", "internal/oauth", "internal/words",
 		}},
 		{"internal/brand", nil},
@@ -66,7 +66,7 @@ func program() []Package {
 		{"internal/hsm", []string{"internal/config", "internal/pause", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
+			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
 			"fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource",
 			"fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand",
 			"internal/ceremony", "internal/claimsource", "internal/config", "internal/database", "internal/directory", "internal/hsm",
@@ -105,7 +105,7 @@ func program() []Package {
 func server() []Package {
 	return []Package{
 		{"fapi", []string{
-			"ciba", "dpop", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
+			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
 			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/logout", "fapi/profile", "fapi/rar",
 			"fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens",
 			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "mtls", "signer", "store",
@@ -127,6 +127,10 @@ func server() []Package {
 		{"fapi/device", []string{
 			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "fapi/rar/display",
 			"internal/httpsig", "internal/limit", "internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
+		}},
+		{"fapi/account", []string{
+			"fapi/browser", "fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/rar/display", "fapi/resource",
+			"fapi/scope", "fapi/tokens", "internal/limit", "internal/oauth", "store",
 		}},
 		{"fapi/device/webpush", []string{
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",

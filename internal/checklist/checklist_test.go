@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 554 {
+	if len(seen) != 573 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -73,6 +73,8 @@ type consentView struct {
 	Lifetime, Until string
 	// Once reports that it allows one thing at once, so that there is no lifetime.
 	Once bool
+	// Account is where the user can end it, or empty.
+	Account string
 	// RedirectHost is the host of the redirect URI, or empty.
 	RedirectHost string
 	// Notice is why the page is shown again, or empty; Unchosen is the ID of the input that it is about, or empty.
@@ -163,6 +165,9 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 		Scopes: viewScopes(l, in.Scopes), Details: viewDetails(in.Details, in.Form, in.Problem.Code == browser.NothingChosen), Claims: viewClaims(l, in.Claims),
 		Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
 		RedirectHost: plain(in.Client.RedirectHost, hostLimit),
+	}
+	if p.issuer != "" {
+		view.Account = p.base + accountPath
 	}
 	if view.Username == "" {
 		view.Username = plain(in.SignedIn.Subject, nameLimit)

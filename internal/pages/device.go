@@ -33,10 +33,10 @@ type devicePart struct {
 	Username string
 	// Bank is the name of the service.
 	Bank string
-	// Base is the path of the device's pages.
-	Base    string
-	Version string
-	Problem string
+	// Base is the path of the device's pages, and Account that of the user's account.
+	Base, Account string
+	Version       string
+	Problem       string
 	// Notice is the result of the last form, or empty.
 	Notice string
 	// Passkey are the options of the page's WebAuthn ceremony, or empty.
@@ -45,6 +45,8 @@ type devicePart struct {
 	PasskeyOnly bool
 	// Confirms reports whether backchannel authentication is on.
 	Confirms bool
+	// ForAccount reports that the sign-in leads to the user's account.
+	ForAccount bool
 }
 
 // deviceHomeView is the list of pending requests.
@@ -146,8 +148,8 @@ func (p *Pages) viewRequest(l *words.Language, request backchannel.View) request
 // part returns the content that all pages share.
 func (p *Pages) part(l *words.Language, page device.Page) devicePart {
 	part := devicePart{
-		FormToken: page.FormToken, Base: p.base + "/device", Version: page.Version, Problem: deviceProblem(l, page.Problem),
-		Notice: deviceNotice(l, page.Notice), Passkey: page.Passkey, Confirms: page.Confirms, Bank: p.name(l),
+		FormToken: page.FormToken, Base: p.base + "/device", Account: p.base + accountPath, Version: page.Version, Problem: deviceProblem(l, page.Problem),
+		Notice: deviceNotice(l, page.Notice), Passkey: page.Passkey, Confirms: page.Confirms, Bank: p.name(l), ForAccount: page.ForAccount,
 	}
 	if page.SignedIn != nil {
 		part.Username = plain(page.SignedIn.Username, nameLimit)

@@ -25,6 +25,9 @@ func newContentPolicy(style template.CSS, images string) contentPolicy {
 // withoutForm is for a page without a form.
 func (c contentPolicy) withoutForm() string { return string(c) + "'none'" }
 
+// withOwnForm is for a page whose forms are answered by this server, with pages of its own.
+func (c contentPolicy) withOwnForm() string { return string(c) + "'self'" }
+
 // withForm is for a page whose form is answered with a redirect to the client.
 //
 // Chromium applies form-action to all redirects after the form, those of the client's own site included, which are

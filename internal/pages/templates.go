@@ -32,7 +32,7 @@ func styleSheet(accent string) (template.CSS, error) {
 // pageNames are the pages that have a template.
 func pageNames() []string {
 	return []string{"signin", "consent", "failure", "device_signin", "device_home", "device_request",
-		"device_settings", "device_remove", "welcome", "signout", "signedout", "stayed"}
+		"device_settings", "device_remove", "welcome", "signout", "signedout", "stayed", "account", "account_ended", "account_access"}
 }
 
 // parseTemplates reads, for each language and each page, the frame with that page's content. host may be empty.
@@ -40,7 +40,7 @@ func parseTemplates(languages []*words.Language, host string) (map[string]map[st
 	parsed := map[string]*template.Template{}
 	for _, name := range pageNames() {
 		page, err := template.New(name).Funcs(inLanguage(languages[0], host)).ParseFS(files, "templates/frame.html",
-			"templates/client.html", "templates/device_parts.html", "templates/"+name+".html")
+			"templates/client.html", "templates/device_parts.html", "templates/account_parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err
 		}
