@@ -33,6 +33,7 @@ type Config struct {
 
 	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
 	ApprovalApps ApprovalApps `toml:"approval_apps" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
+	Account      Account      `toml:"account" doc:"Users' own accounts, at /account below the issuer, as an API for applications of your own. See docs/account.md."`
 	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
 	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed. Of each of the three, and of web push, 64 are reached at once, 4 of them (16 for notifications) for one organisation; what waits longer than 2 seconds for its turn is answered 503 with Retry-After."`
 
@@ -249,6 +250,12 @@ type ClaimsSource struct {
 	Cache           Duration `toml:"cache" lax:"more" default:"30s" min:"0s" max:"15m" doc:"How long an answer is used again, for the same user, client, claims and scopes, and never longer, also while the source is away. The source can shorten it by Cache-Control."`
 	CacheEntries    int      `toml:"cache_entries" default:"10000" min:"1" max:"1000000" doc:"Largest number of answers that are kept."`
 	AtOnce          int      `toml:"at_once" default:"32" min:"1" max:"64" doc:"Questions that are asked at once, on each node."`
+}
+
+// Account is the API of users' own accounts.
+type Account struct {
+	Scope   string `toml:"scope" doc:"The scope value that an access token for the API must have, one of [[scopes]]; empty turns the API off."`
+	Clients string `toml:"clients" doc:"The client_ids that may use the API, separated by spaces: your own applications. Whoever holds a token for it can end everything that its user gave, to others too."`
 }
 
 // ApprovalApps bounds what approval apps may claim.

@@ -36,6 +36,7 @@ func (c *collector) rules(config *Config) {
 	c.registration(config)
 	c.ciba(&config.CIBA)
 	c.claimsSource(&config.ClaimsSource)
+	c.account(config)
 	c.approvalApps(&config.ApprovalApps)
 	c.acrNames(&config.ACRNames)
 	brandRules{c}.brand(&config.Brand)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign/fapi"
+	accounts "countersign/fapi/account"
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
 	"countersign/fapi/device"
@@ -47,6 +48,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	if err != nil {
 		return fapi.Config{}, err
 	}
+	settings.AccountPages = shown.Account()
 	shared := limit.NewShared(s.store, s.Now, s.log)
 	passwords, err := s.passwords(ctx, shared)
 	if err != nil {
@@ -83,6 +85,7 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 		RequireDPoPNonce:     c.DPoP.RequireNonce,
 		AppPolicy:            appPolicy(c.ApprovalApps),
 		ACRNames:             acrNames(c.ACRNames),
+		Account:              accounts.API{Scope: strings.TrimSpace(c.Account.Scope), Clients: strings.Fields(c.Account.Clients)},
 		Limits: endpoint.Limits{
 			ClientPerSecond: float64(c.Limits.ClientPerSecond), ClientBurst: c.Limits.ClientBurst,
 			AddressFailuresPerSecond: float64(c.Limits.AddressFailuresPerSecond), AddressFailureBurst: c.Limits.AddressFailureBurst,
