@@ -237,7 +237,7 @@ func state() []Package {
 		{"store/storetest", []string{"store"}},
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/allowance", []string{"store", "store/postgres/internal/named"}},
-		{"store/postgres/internal/account", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
+		{"store/postgres/internal/account", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool", "store/postgres/internal/signout"}},
 		{"store/postgres/internal/auditlog", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/named", []string{"store"}},
 		{"store/postgres/internal/purge", nil},
@@ -247,7 +247,7 @@ func state() []Package {
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
 		{"store/postgres/internal/listener", []string{"store", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/pool", []string{"internal/pause", "internal/queue", "store", "store/internal/backend"}},
-		{"store/sqlite/internal/account", []string{"store", "store/sqlite/internal/connection"}},
+		{"store/sqlite/internal/account", []string{"store", "store/sqlite/internal/connection", "store/sqlite/internal/signout"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
 		{"store/sqlite/internal/dbfile", []string{"internal/pause", "internal/wholefile", "store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}

@@ -45,12 +45,16 @@ type Config struct {
 	KeepGrants, KeepBackchannel time.Duration
 }
 
-// signOut has the verbs that end sessions.
-type signOut = signout.Verbs
+// The verbs of these are in packages of their own; signOut has those that end sessions.
+type (
+	signOut  = signout.Verbs
+	accounts = account.Accounts
+)
 
 // Store is a [store.Store] in a file.
 type Store struct {
 	signOut
+	accounts
 	now     func() time.Time
 	verbs   backend.Verbs
 	writer  *connection.Writer

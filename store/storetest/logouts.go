@@ -72,6 +72,11 @@ func testLogouts(f *fixture) {
 			next.Subject = "other"
 			return f.StartSession(f.Context(), next, s.ID)
 		}},
+		{"EndSessionOf", func(s store.Session) error { return f.EndSessionOf(f.Context(), s.Subject, s.ID) }},
+		{"EndOtherSessions", func(s store.Session) error {
+			_, err := f.EndOtherSessions(f.Context(), s.Subject, f.digest())
+			return err
+		}},
 		{"EraseUser", func(s store.Session) error { return f.EraseUser(f.Context(), s.Subject) }},
 	}
 	for _, verb := range verbs {

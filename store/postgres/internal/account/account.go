@@ -10,6 +10,7 @@ import (
 	"countersign/store"
 	"countersign/store/postgres/internal/named"
 	"countersign/store/postgres/internal/pool"
+	"countersign/store/postgres/internal/signout"
 )
 
 // Accounts has the verbs whose records are not read elsewhere.
@@ -119,10 +120,32 @@ func (a Accounts) EndAccess(ctx context.Context, e store.Ending) (count int, err
 	return count, err
 }
 
-// EndSessionOf ends a session of a user.
+// EndSessionOf ends a session of a user, and enqueues the notices of it.
 func (a Accounts) EndSessionOf(ctx context.Context, subject string, session store.Digest, evidence ...store.Evidence) error {
-	return a.one(ctx, "EndSessionOf", `DELETE FROM sessions WHERE subject = @subject AND id = @id RETURNING 1`,
-		pgx.StrictNamedArgs{"subject": subject, "id": session[:]}, evidence)
+	count, err := a.end(ctx, "EndSessionOf", `subject = @subject AND id = @id`, ` CROSS JOIN ended`, ``,
+		subject, pgx.StrictNamedArgs{"id": session[:]}, evidence)
+	if err == nil && count == 0 {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// end ends those sessions of a user that a condition names; recorded is the condition of the evidence, and also is done with it.
+// The sessions are locked first, so that the notices are of all their clients (see package signout).
+func (a Accounts) end(
+	ctx context.Context, verb, which, recorded, also, subject string, values pgx.StrictNamedArgs, evidence []store.Evidence,
+) (count int, err error) {
+	values["subject"], values["now"] = subject, a.Moment()
+	arguments := a.Statements.Arguments(values).Evidence(evidence)
+	err = a.Run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+		var batch pgx.Batch
+		signout.QueueLock(&batch, subject)
+		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE `+which+` RETURNING sid
+			), `+signout.Ended+`, evidence AS (`+named.InsertEvidence+recorded+`)`+also+`
+			SELECT count(*) FROM ended`, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
+		return c.SendBatch(ctx, &batch).Close()
+	})
+	return count, err
 }
 
 // ForgetBrowsers has every browser of a user be unknown again.
@@ -148,14 +171,8 @@ func (a Accounts) one(ctx context.Context, verb, change string, values pgx.Stric
 	})
 }
 
-// EndOtherSessions ends the sessions of a user but one.
-func (a Accounts) EndOtherSessions(ctx context.Context, subject string, kept store.Digest, evidence ...store.Evidence) (count int, err error) {
-	arguments := a.Statements.Arguments(pgx.StrictNamedArgs{"subject": subject, "kept": kept[:]}).Evidence(evidence)
-	err = a.Run(ctx, "EndOtherSessions", func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, `WITH ended AS (DELETE FROM sessions WHERE subject = @subject AND id <> @kept RETURNING id
-			), codes AS (DELETE FROM enrolments WHERE subject = @subject
-			), evidence AS (`+named.InsertEvidence+`
-			) SELECT count(*) FROM ended`, arguments).Scan(&count)
-	})
-	return count, err
+// EndOtherSessions ends the sessions of a user but one, and enqueues the notices of them.
+func (a Accounts) EndOtherSessions(ctx context.Context, subject string, kept store.Digest, evidence ...store.Evidence) (int, error) {
+	return a.end(ctx, "EndOtherSessions", `subject = @subject AND id <> @kept`, ``, `, codes AS (DELETE FROM enrolments WHERE subject = @subject)`,
+		subject, pgx.StrictNamedArgs{"kept": kept[:]}, evidence)
 }

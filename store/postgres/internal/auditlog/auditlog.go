@@ -141,8 +141,7 @@ func (l Log) EraseAudit(ctx context.Context, chain string, sequences []uint64, e
 				UPDATE audit_log SET personal = NULL WHERE chain = @chain AND sequence = ANY (@sequences::bigint[]) AND personal IS NOT NULL
 				RETURNING sequence
 			), evidence AS (`+named.InsertEvidence+`)
-			SELECT count(*) FROM erased`, []any{arguments}, &erased)
-		return err
+			SELECT count(*) FROM erased`, arguments).Scan(&erased)
 	})
 	return erased, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/signout"
 )
 
 // Accounts has the verbs whose records are not read elsewhere.
@@ -108,21 +109,22 @@ func (a Accounts) EndAccess(ctx context.Context, e store.Ending) (count int, err
 	return count, err
 }
 
-// EndSessionOf ends a session of a user.
+// EndSessionOf ends a session of a user, and enqueues the notices of it.
 func (a Accounts) EndSessionOf(ctx context.Context, subject string, session store.Digest, evidence ...store.Evidence) error {
-	return a.one(ctx, "EndSessionOf", evidence, `DELETE FROM sessions WHERE subject = ? AND id = ?`, subject, session[:])
+	return a.one(ctx, "EndSessionOf", evidence, func(c *connection.Conn) (int64, error) { return signout.EndOf(c, subject, session, a.Moment()) })
 }
 
 // ForgetBrowsers has every browser of a user be unknown again.
 func (a Accounts) ForgetBrowsers(ctx context.Context, subject string, evidence ...store.Evidence) error {
-	return a.one(ctx, "ForgetBrowsers", evidence, `UPDATE users SET browsers_from = ? WHERE subject = ? AND erased_at IS NULL`,
-		a.Moment().UnixMicro(), subject)
+	return a.one(ctx, "ForgetBrowsers", evidence, func(c *connection.Conn) (int64, error) {
+		return c.Exec(`UPDATE users SET browsers_from = ? WHERE subject = ? AND erased_at IS NULL`, a.Moment().UnixMicro(), subject)
+	})
 }
 
 // one runs a verb that changes one record and stores evidence with that; [store.ErrNotFound] when there is none.
-func (a Accounts) one(ctx context.Context, verb string, evidence []store.Evidence, change string, arguments ...any) error {
+func (a Accounts) one(ctx context.Context, verb string, evidence []store.Evidence, change func(*connection.Conn) (int64, error)) error {
 	return a.Write(ctx, verb, connection.Several, func(c *connection.Conn) error {
-		changed, err := c.Exec(change, arguments...)
+		changed, err := change(c)
 		switch {
 		case err != nil:
 			return err
@@ -133,10 +135,10 @@ func (a Accounts) one(ctx context.Context, verb string, evidence []store.Evidenc
 	})
 }
 
-// EndOtherSessions ends the sessions of a user but one.
+// EndOtherSessions ends the sessions of a user but one, and enqueues the notices of them.
 func (a Accounts) EndOtherSessions(ctx context.Context, subject string, kept store.Digest, evidence ...store.Evidence) (count int, err error) {
 	err = a.Write(ctx, "EndOtherSessions", connection.Several, func(c *connection.Conn) error {
-		ended, err := c.Exec(`DELETE FROM sessions WHERE subject = ? AND id <> ?`, subject, kept[:])
+		ended, err := signout.EndOthers(c, subject, kept, a.Moment())
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,21 @@ func notify(c *connection.Conn, e ended, now time.Time) error {
 
 // EndAll ends the sessions of a subject.
 func EndAll(c *connection.Conn, subject string, now time.Time) (removed int64, err error) {
-	sessions, err := remove(c, `DELETE FROM sessions WHERE subject = ? RETURNING sid, subject`, subject)
+	return EndOthers(c, subject, store.Digest{}, now)
+}
+
+// EndOthers ends the sessions of a subject but one.
+func EndOthers(c *connection.Conn, subject string, kept store.Digest, now time.Time) (removed int64, err error) {
+	return end(c, now, `DELETE FROM sessions WHERE subject = ? AND id <> ? RETURNING sid, subject`, subject, kept[:])
+}
+
+// EndOf ends a session of a subject.
+func EndOf(c *connection.Conn, subject string, id store.Digest, now time.Time) (removed int64, err error) {
+	return end(c, now, `DELETE FROM sessions WHERE subject = ? AND id = ? RETURNING sid, subject`, subject, id[:])
+}
+
+func end(c *connection.Conn, now time.Time, query string, arguments ...any) (removed int64, err error) {
+	sessions, err := remove(c, query, arguments...)
 	for _, e := range sessions {
 		if err == nil {
 			err = notify(c, e, now)
