@@ -93,7 +93,8 @@ type Accounts interface {
 	ListSessions(ctx context.Context, subject string, page Page) ([]Session, error)
 	// EndSessionOf ends a session of a user, with the evidence; ErrNotFound.
 	EndSessionOf(ctx context.Context, subject string, session Digest, evidence ...Evidence) error
-	// EndOtherSessions ends all sessions of a user but one, if that is not zero, and the enrolment codes that wait for a device,
+	// EndOtherSessions ends all sessions of a user but one, if that is not zero, and sign-ins that are under way (see
+	// [Session].Epoch), and the enrolment codes that wait for a device,
 	// and returns how many sessions ended. The evidence is stored in the same transaction.
 	EndOtherSessions(ctx context.Context, subject string, kept Digest, evidence ...Evidence) (int, error)
 	// ForgetBrowsers has every browser that a user made known before be unknown again (see [User.BrowsersFrom]), with the

@@ -74,7 +74,7 @@ func everyPage() map[string]render {
 	}
 	again := payment()
 	again.Problem.Code = browser.AnotherUser
-	return map[string]render{
+	all := map[string]render{
 		"sign-in": signIn(func(*authorize.Interaction) {}),
 		"sign-in-problem": signIn(func(in *authorize.Interaction) {
 			in.LoginHint, in.Problem = "alice", browser.Problem{Code: browser.WrongPassword, TriesLeft: 2}
@@ -118,6 +118,10 @@ func everyPage() map[string]render {
 			p.Removing, p.Remove = &device.PasskeyView{ID: "a", Name: "Phone", CreatedAt: harnessTime}, `{"challenge":"AAAA"}`
 		}),
 	}
+	for name, show := range accountStates() {
+		all[name] = show
+	}
+	return all
 }
 
 // languages are those in which every page is looked at.

@@ -74,6 +74,7 @@ func (s *Store) ListSessions(ctx context.Context, subject string, page store.Pag
 	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "now": s.moment(), "at": at(page.At), "key": []byte(page.Key), "limit": page.Limit})
 	err = s.read(ctx, "ListSessions", func(ctx context.Context, c *pgx.Conn) error {
 		sessions, err = rows(ctx, c, `SELECT `+sessionColumns+` FROM sessions s WHERE s.subject = @subject AND s.expires_at > @now
+			AND EXISTS (SELECT FROM users u WHERE u.subject = s.subject AND `+signsIn+`)
 			AND (@at::timestamptz IS NULL OR (s.auth_time, s.id) < (@at::timestamptz, @key::bytea))
 			ORDER BY s.auth_time DESC, s.id DESC LIMIT @limit`, []any{arguments}, sessionFields)
 		return err

@@ -74,6 +74,7 @@ func (s *Store) ListGiven(ctx context.Context, subject, clientID string, page st
 // ListSessions lists the sessions of a user.
 func (s *Store) ListSessions(ctx context.Context, subject string, page store.Page) ([]store.Session, error) {
 	return readWhere(ctx, s, "ListSessions", `SELECT `+sessionColumns+` FROM sessions s WHERE s.subject = ?1 AND s.expires_at > ?2
+		AND EXISTS (SELECT 1 FROM users u WHERE u.subject = s.subject AND `+signsIn+`)
 		AND (?3 IS NULL OR (s.auth_time, s.id) < (?3, CAST(?4 AS BLOB))) ORDER BY s.auth_time DESC, s.id DESC LIMIT ?5`,
 		[]any{subject, micros(s.moment()), micros(page.At), []byte(page.Key), page.Limit}, sessionFields)
 }

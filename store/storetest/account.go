@@ -324,20 +324,28 @@ func testListSessions(f *fixture) {
 	f.equal(len(list(10)) < 4, true)
 
 	f.must(f.PutEnrolment(f.Context(), f.enrolment("subject")))
-	kept := f.session()
+	kept, late := f.session(), f.session()
+	user, err := f.User(f.Context(), "subject")
+	f.must(err)
+	kept.Epoch, late.Epoch = user.Epoch, user.Epoch
 	f.must(f.StartSession(f.Context(), kept, store.Digest{}))
+	kept.Epoch = 0
 	ended = f.evidence("a")
 	count, err := f.EndOtherSessions(f.Context(), "subject", kept.ID, ended)
 	f.must(err)
 	f.equal(count, 4)
 	f.wantEvidence("a", ended)
 	f.equal(list(10), []store.Session{kept})
+	f.must(f.StartSession(f.Context(), late, store.Digest{})) // of a sign-in that began before
+	f.equal(list(10), []store.Session{kept})
+	_, err = f.Session(f.Context(), kept.ID)
+	f.must(err)
 	data, err := f.UserData(f.Context(), "subject")
 	f.must(err)
 	f.equal(len(data.Enrolments), 0)
 	count, err = f.EndOtherSessions(f.Context(), "subject", store.Digest{})
 	f.must(err)
-	f.equal(count, 1)
+	f.equal(count, 2)
 	_, err = f.Session(f.Context(), others.ID)
 	f.must(err)
 }

@@ -173,6 +173,8 @@ func (a Accounts) one(ctx context.Context, verb, change string, values pgx.Stric
 
 // EndOtherSessions ends the sessions of a user but one, and enqueues the notices of them.
 func (a Accounts) EndOtherSessions(ctx context.Context, subject string, kept store.Digest, evidence ...store.Evidence) (int, error) {
-	return a.end(ctx, "EndOtherSessions", `subject = @subject AND id <> @kept`, ``, `, codes AS (DELETE FROM enrolments WHERE subject = @subject)`,
+	return a.end(ctx, "EndOtherSessions", `subject = @subject AND id <> @kept`, ``, `, codes AS (DELETE FROM enrolments WHERE subject = @subject
+			), counted AS (UPDATE users SET epoch = epoch + 1 WHERE subject = @subject RETURNING epoch
+			), goes_on AS (UPDATE sessions s SET epoch = c.epoch FROM counted c WHERE s.id = @kept AND s.subject = @subject)`,
 		subject, pgx.StrictNamedArgs{"kept": kept[:]}, evidence)
 }

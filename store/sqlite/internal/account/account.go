@@ -138,6 +138,12 @@ func (a Accounts) one(ctx context.Context, verb string, evidence []store.Evidenc
 // EndOtherSessions ends the sessions of a user but one, and enqueues the notices of them.
 func (a Accounts) EndOtherSessions(ctx context.Context, subject string, kept store.Digest, evidence ...store.Evidence) (count int, err error) {
 	err = a.Write(ctx, "EndOtherSessions", connection.Several, func(c *connection.Conn) error {
+		if _, err := c.Exec(`UPDATE users SET epoch = epoch + 1 WHERE subject = ?`, subject); err != nil {
+			return err
+		}
+		if _, err := c.Exec(`UPDATE sessions SET epoch = (SELECT epoch FROM users WHERE subject = ?1) WHERE id = ?2 AND subject = ?1`, subject, kept[:]); err != nil {
+			return err
+		}
 		ended, err := signout.EndOthers(c, subject, kept, a.Moment())
 		if err != nil {
 			return err
