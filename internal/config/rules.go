@@ -42,6 +42,23 @@ func (c *collector) rules(config *Config) {
 	brandRules{c}.brand(&config.Brand)
 }
 
+// account wants both of its keys or none.
+func (c *collector) account(config *Config) {
+	a := config.Account
+	c.knownScopes("account.scope", a.Scope, config)
+	switch one := len(strings.Fields(a.Scope)); {
+	case c.bad("account.scope"):
+	case one > 1:
+		c.add("account.scope", quote(a.Scope), "must be one scope")
+	case one == 1 && strings.TrimSpace(a.Clients) == "":
+		c.add("account.clients", quote(a.Clients), "names nobody: who may use the scope %s?", a.Scope)
+	case one == 0 && strings.TrimSpace(a.Clients) != "":
+		c.add("account.scope", quote(a.Scope), "is empty: with which scope may they use the API?")
+	case slices.Contains(strings.Fields(config.Registration.Scopes), a.Scope) && one == 1:
+		c.add("registration.scopes", quote(config.Registration.Scopes), "%s is for your own applications alone (account.scope)", a.Scope)
+	}
+}
+
 // acrNames wants names that name one class, and no other thing.
 func (c *collector) acrNames(names *ACRNames) {
 	seen := []string{passwordACR, passkeyACR, "0"} // "0" is no class (OpenID Connect Core §2)
