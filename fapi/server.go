@@ -29,6 +29,7 @@ import (
 	"countersign/fapi/logout"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/fapi/scope"
 	"countersign/fapi/token"
@@ -167,7 +168,11 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if w.scopes, err = scope.New(c.Issuer, c.Scopes, c.ResourceServers); err != nil {
 		return nil, err
 	}
-	if w.details, err = rar.NewTypes(c.AuthorizationDetailTypes, c.Languages); err != nil {
+	languages, err := languagesOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if w.details, err = rar.NewTypes(c.AuthorizationDetailTypes, languages); err != nil {
 		return nil, err
 	}
 	if w.config.Language == nil {
@@ -271,4 +276,20 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 		BackChannel: w.calls, Shared: c.Shared, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
 		Draining: w.health.Draining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})
+}
+
+// languagesOf are the languages of authorization_details, with what resource servers are called.
+func languagesOf(c Config) (*display.Languages, error) {
+	languages := c.Languages
+	if languages == nil {
+		var err error
+		if languages, err = display.NewLanguages(nil, nil, nil); err != nil {
+			return nil, err
+		}
+	}
+	names := map[string]string{}
+	for _, server := range c.ResourceServers {
+		names[server.Identifier] = server.Name
+	}
+	return languages.WithResources(names), nil
 }

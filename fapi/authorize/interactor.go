@@ -39,6 +39,8 @@ type Interaction struct {
 	Language string
 	// Resources are the resource servers that access tokens will be for, when the client names them (RFC 8707).
 	Resources []string
+	// ResourceNames are what people call them.
+	ResourceNames []string
 	// ACRs are the authentication context classes requested, best first.
 	ACRs []string
 	// Form is the body of a POST, without duplicates; nil on GET. What the user chooses of Details is sent in the inputs that

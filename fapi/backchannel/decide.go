@@ -165,7 +165,7 @@ func (h *Handler) view(
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
 		Client:  viewClient(found),
 		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes, types: h.details,
-		Resources: request.Resources, ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
+		Resources: request.Resources, ResourceNames: h.details.Languages().Resources(request.Resources), ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: life.For, GrantUntil: life.Until,
 	}
 	view.Language = h.details.Languages().Match()

@@ -35,6 +35,8 @@ type View struct {
 	Scopes    []scope.Scope
 	Details   []display.View
 	Resources []string
+	// ResourceNames are what people call the Resources.
+	ResourceNames []string
 	// ACRs are the authentication context classes of which one, or a better one, is needed to approve; empty for any.
 	ACRs                 []string
 	CreatedAt, ExpiresAt time.Time

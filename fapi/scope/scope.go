@@ -26,6 +26,8 @@ type Scope struct {
 type ResourceServer struct {
 	// Identifier is an absolute URI without a fragment: the value of the resource parameter and of aud.
 	Identifier string
+	// Name is what users call it, or empty.
+	Name string
 	// Scopes are the scope values that apply there; all when empty.
 	Scopes []string
 }

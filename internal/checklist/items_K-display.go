@@ -26,5 +26,8 @@ func display() []Group {
 		{ID: "KC-21", Section: "RTS (EU) 2022/2360", Requires: "a type says how long it lasts at most, an object until when; the shorter counts, and a day ends in the zone of the pages"},
 		{ID: "KC-22", Section: "RFC 9396 §7", Requires: "grant, refresh and access tokens end with what was allowed, and what has ended cannot be asked for"},
 		{ID: "KC-23", Section: "RFC 9396 §2.2", Requires: "pages say until when access lasts, and of what is allowed once that it is once"},
+		{ID: "KC-24", Section: "EU RTS 2018/389 Article 5", Requires: "only the user's own account and a CPF are abridged, never so that two read the same where one is chosen, and never who is paid"},
+		{ID: "KC-25", Section: "RFC 9396 §2.2", Requires: "locations and resources are read by the name of the resource server, or its host"},
+		{ID: "KC-26", Section: "RFC 6749 §3.3", Requires: "no page for people has the words of developers in its text"},
 	}}}
 }

@@ -288,6 +288,7 @@ type Outbound struct {
 // ResourceServer is a protected resource elsewhere.
 type ResourceServer struct {
 	Identifier string `toml:"identifier" required:"true" doc:"Absolute URI: the value of the resource parameter and of aud."`
+	Name       string `toml:"name" doc:"What users call it, on pages; empty means its host."`
 	Scopes     string `toml:"scopes" doc:"Scope values that apply there, separated by spaces; empty means all."`
 }
 

@@ -176,7 +176,7 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 	if in.GrantLifetime > 0 && !view.Once {
 		view.Lifetime, view.Until = p.lasts(l, display.Life{For: in.GrantLifetime, Until: in.GrantUntil})
 	}
-	for _, resource := range in.Resources {
+	for _, resource := range in.ResourceNames {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	title := one.Heading.String()

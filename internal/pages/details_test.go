@@ -105,7 +105,7 @@ func TestKC07Payment(t *testing.T) {
 		for name, body := range map[string]string{
 			"consent": consentPage(t, asking("en", paying("Fernhill Cycles", "en"))).Body.String(), "device": shownOnDevice(t, "request", page).Body.String(),
 		} {
-			if strings.Count(body, "Once. This allows nothing else.") != 1 || strings.Contains(body, "How long") {
+			if strings.Count(body, "Once, and not again.") != 1 || strings.Contains(body, "How long") {
 				t.Errorf("%s: %s", name, body)
 			}
 		}
@@ -171,7 +171,7 @@ func TestKC23Until(t *testing.T) {
 		t.Run("accepts "+name, func(t *testing.T) {
 			in := asking("en", accounts("en"))
 			in.GrantUntil = c.until
-			if body := consentPage(t, in).Body.String(); !strings.Contains(body, c.want) || strings.Contains(body, "Once.") {
+			if body := consentPage(t, in).Body.String(); !strings.Contains(body, c.want) || strings.Contains(body, "Once,") {
 				t.Errorf("%s", body)
 			}
 		})
@@ -224,4 +224,28 @@ func TestKC17AccountsAreChosen(t *testing.T) {
 			t.Error(body)
 		}
 	})
+}
+
+// Covers: KC-26. The words of developers stand on no page for people, but for what is folded away for those who build applications.
+func TestKC26NoDevelopersWords(t *testing.T) {
+	device := onDevice()
+	device.Requests = []backchannel.View{*device.Request}
+	in := asking("en", accounts("en"), paying("Fernhill Cycles", "en"))
+	in.ResourceNames = []string{"Bank accounts"}
+	for name, body := range map[string]string{
+		"sign-in": signInPage(t, newInteraction()).Body.String(), "consent": consentPage(t, in).Body.String(), "payment": consentPage(t, payment()).Body.String(),
+		"device request": shownOnDevice(t, "request", device).Body.String(), "device list": shownOnDevice(t, "home", device).Body.String(),
+		"failure": failurePage(t, browser.Failure{Status: 400, Code: "invalid_request", Description: "request_uri is unknown", CorrelationID: "c-1"}).Body.String(),
+	} {
+		t.Run("accepts "+name, func(t *testing.T) {
+			text := regexp.MustCompile(`(?s)<style.*?</style>|<script.*?</script>|<details class="more">.*?</details>|<[^>]*>`).ReplaceAllString(body, " ")
+			for _, word := range []string{
+				"scope", "client_id", "Client ID", "request_uri", "UTC", "authorization_details", "grant", "token", "redirect", "consent", "urn:", "OAuth", "invalid_", "payment_initiation", "resource",
+			} {
+				if strings.Contains(text, word) {
+					t.Errorf("says %q: %s", word, strings.Join(strings.Fields(text), " "))
+				}
+			}
+		})
+	}
 }

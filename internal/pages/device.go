@@ -132,7 +132,7 @@ func (p *Pages) viewRequest(l *words.Language, request backchannel.View) request
 	for _, detail := range request.Details {
 		view.Lines = append(view.Lines, detail.Line)
 	}
-	for _, resource := range request.Resources {
+	for _, resource := range request.ResourceNames {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	view.Once = request.Once()

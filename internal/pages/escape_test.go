@@ -73,7 +73,7 @@ func TestHostileTexts(t *testing.T) {
 				shown = "cut"
 			}
 			in.Details = []display.View{paying(shown, "en")}
-			in.Resources = []string{shown}
+			in.ResourceNames = []string{shown}
 			return consentPage(t, in).Body.String()
 		},
 		"consent, form token": func(text string) string {

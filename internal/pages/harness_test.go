@@ -61,7 +61,7 @@ func payment() authorize.Interaction {
 	in := signedIn()
 	in.Details = []display.View{paying("Merchant A \u202e", "en")}
 	in.Claims = []string{"birthdate", "phone_number"}
-	in.Resources = []string{"https://api.orchid.example"}
+	in.ResourceNames = []string{"api.orchid.example"}
 	return in
 }
 

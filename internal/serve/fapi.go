@@ -153,7 +153,7 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 	}
 	for _, known := range c.ResourceServers {
 		settings.ResourceServers = append(settings.ResourceServers, scope.ResourceServer{
-			Identifier: known.Identifier, Scopes: strings.Fields(known.Scopes),
+			Identifier: known.Identifier, Name: known.Name, Scopes: strings.Fields(known.Scopes),
 		})
 	}
 	var problems []error

@@ -91,7 +91,7 @@ var (
 	roles = []Role{
 		Amount, Payee, PayeeAccount, Reference, Account, LimitPayment, LimitPeriod, Period, From, Until, Purpose,
 	}
-	formats = []Format{Text, Money, IBAN, AccountID, Date, DateTime, Duration, Count, YesNo, Host, Choice}
+	formats = []Format{Text, Money, IBAN, AccountID, Date, DateTime, Duration, Count, YesNo, Host, Choice, Ending, TaxNumber, Resource}
 )
 
 // maxText bounds a text, in bytes.

@@ -253,31 +253,46 @@ func (n *node) chooses() bool {
 	return n.annotation.Choose != "" || n.item != nil && n.item.chooses()
 }
 
-// options shows a list to choose from: an entry for each.
+// options shows a list to choose from: an entry for each. Entries that would read the same are not abridged.
 func (r *rendering) options(n *node, values []any, p place) {
 	line := Line{Choose: n.annotation.Choose, At: p.at}
+	line.Format, line.Items = r.entries(n, values, p)
+	if alike(line.Items) && !r.whole {
+		r.whole = true
+		line.Format, line.Items = r.entries(n, values, p)
+		r.whole = false
+	}
 	var labels []string
-	for i, each := range values {
-		item := Item{}
-		if n.plainList() {
-			line.Format, item.Label, item.Detail = r.plain(n, n.item, each)
-		} else {
-			inner := &rendering{of: r.of, l: r.l, roles: map[Role]string{}, raw: map[Role][]string{}}
-			inner.value(n.item, each, place{at: p.at + "/" + strconv.Itoa(i)})
-			if r.failed == nil {
-				r.failed = inner.failed
-			}
-			for _, group := range inner.groups() {
-				item.Lines = append(item.Lines, group.Lines...)
-			}
-			if len(item.Lines) > 0 {
-				line.Format, item.Label, item.Lines = item.Lines[0].Format, item.Lines[0].Value, item.Lines[1:]
-			}
-		}
-		line.Items, labels = append(line.Items, item), append(labels, item.Label)
+	for _, item := range line.Items {
+		labels = append(labels, item.Label)
 	}
 	line.Value = strings.Join(labels, ", ")
 	r.add(n, p.suffix, line)
+}
+
+// entries are those of a list to choose from.
+func (r *rendering) entries(n *node, values []any, p place) (format Format, items []Item) {
+	for i, each := range values {
+		item := Item{}
+		if n.plainList() {
+			format, item.Label, item.Detail = r.plain(n, n.item, each)
+			items = append(items, item)
+			continue
+		}
+		inner := &rendering{of: r.of, l: r.l, whole: r.whole, roles: map[Role]string{}, raw: map[Role][]string{}}
+		inner.value(n.item, each, place{at: p.at + "/" + strconv.Itoa(i)})
+		if r.failed == nil {
+			r.failed = inner.failed
+		}
+		for _, group := range inner.groups() {
+			item.Lines = append(item.Lines, group.Lines...)
+		}
+		if len(item.Lines) > 0 {
+			format, item.Label, item.Lines = item.Lines[0].Format, item.Lines[0].Value, item.Lines[1:]
+		}
+		items = append(items, item)
+	}
+	return format, items
 }
 
 func readObject(object json.RawMessage) (map[string]any, error) {

@@ -179,7 +179,11 @@ type Asker struct {
 }
 
 // Languages are those in which a server speaks. It is immutable.
-type Languages struct{ catalogue *words.Catalogue }
+type Languages struct {
+	catalogue *words.Catalogue
+	// resources are the names of resource servers by their identifiers.
+	resources map[string]string
+}
 
 // NewLanguages makes them of tags, the first for whoever wants none of them; all when there are none. Times are those of zone,
 // or Greenwich's. override may be nil; otherwise it replaces single messages as [words.New] has it.
@@ -194,7 +198,7 @@ func NewLanguages(tags []string, zone *time.Location, override fs.FS) (*Language
 	if err != nil {
 		return nil, fmt.Errorf("display: %w", err)
 	}
-	return &Languages{catalogue}, nil
+	return &Languages{catalogue: catalogue}, nil
 }
 
 // Match returns the tag of the language that fits the first of several lists that any fits; see [words.Catalogue.Match].

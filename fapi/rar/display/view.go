@@ -29,6 +29,8 @@ type rendering struct {
 	roles map[Role]string
 	// raw are the values behind roles as they are in the object; money is amount and currency.
 	raw map[Role][]string
+	// whole has values written whole that are abridged otherwise.
+	whole bool
 	// failed is that the object does not fit the schema.
 	failed error
 }
@@ -258,6 +260,12 @@ func (r *rendering) plain(n, what *node, value any) (format Format, text, detail
 	}
 	if raw == "" {
 		return Text, r.l.Text("display.none"), ""
+	}
+	switch {
+	case format == Resource:
+		return format, r.of.languages.Resource(raw), ""
+	case format == Ending && r.whole:
+		return format, Exact(raw), ""
 	}
 	return format, write(r.l, format, raw), ""
 }

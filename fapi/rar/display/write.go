@@ -30,6 +30,10 @@ func write(l *words.Language, format Format, raw string) string {
 		text, ok = yesNo(l, raw)
 	case Host:
 		text, ok = host(raw)
+	case Ending:
+		text, ok = ending(l, raw)
+	case TaxNumber:
+		text, ok = taxNumber(raw)
 	}
 	if !ok {
 		return Exact(raw)
