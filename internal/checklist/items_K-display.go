@@ -29,5 +29,6 @@ func display() []Group {
 		{ID: "KC-24", Section: "EU RTS 2018/389 Article 5", Requires: "only the user's own account and a CPF are abridged, never so that two read the same where one is chosen, and never who is paid"},
 		{ID: "KC-25", Section: "RFC 9396 §2.2", Requires: "locations and resources are read by the name of the resource server, or its host"},
 		{ID: "KC-26", Section: "RFC 6749 §3.3", Requires: "no page for people has the words of developers in its text"},
+		{ID: "KC-27", Section: "RFC 9396 §2", Requires: "ready types read the members of their standards' texts, and their lines are in the order of a decision"},
 	}}}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/rar/ready"
@@ -14,7 +16,7 @@ import (
 // examples are an object of each ready type, and what an English and a Brazilian reader see first.
 var examples = map[string]struct{ object, english, brazilian string }{
 	"uk-payment": {
-		`{"type":"t","InstructedAmount":{"Amount":"165.88","Currency":"GBP"},"CreditorAccount":{"SchemeName":"UK.OBIE.SortCodeAccountNumber","Identification":"08080021325698","Name":"ACME Inc"},"RemittanceInformation":{"Reference":"FRESCO-101"}}`,
+		`{"type":"t","InstructionIdentification":"ACME412","EndToEndIdentification":"FRESCO.21302.GFX.20","InstructedAmount":{"Amount":"165.88","Currency":"GBP"},"CreditorAccount":{"SchemeName":"UK.OBIE.SortCodeAccountNumber","Identification":"08080021325698","Name":"ACME Inc"},"RemittanceInformation":{"Structured":[{"CreditorReferenceInformation":{"Reference":"FRESCO-101"}}],"Unstructured":["Internal ops code 5120101"]}}`,
 		"Pay £165.88 to ACME Inc?", "Pagar £\u00a0165,88 a ACME Inc?",
 	},
 	"uk-accounts": {
@@ -26,7 +28,7 @@ var examples = map[string]struct{ object, english, brazilian string }{
 		"Pay €1,234.50 to Fernhill Cycles?", "Pagar €\u00a01.234,50 a Fernhill Cycles?",
 	},
 	"berlin-group-accounts": {
-		`{"type":"t","access":{"balances":[{"iban":"DE19999999990000123456"}],"transactions":[]},"recurringIndicator":true,"frequencyPerDay":4,"validUntil":"2027-02-27"}`,
+		`{"type":"t","access":{"balances":[{"iban":"DE19999999990000123456"}],"transactions":[{"iban":"DE19999999990000123456","currency":"EUR"},{"iban":"DE02100100109307118603"}]},"recurringIndicator":true,"frequencyPerDay":4,"validUntil":"2027-02-27"}`,
 		"Share account information with Orchid?", "Compartilhar dados da conta com Orchid?",
 	},
 	"brazil-payment": {
@@ -42,7 +44,7 @@ var examples = map[string]struct{ object, english, brazilian string }{
 		"Pay AED\u00a01,234.50 to Palm Books?", "Pagar AED\u00a01.234,50 a Palm Books?",
 	},
 	"uae-accounts": {
-		`{"type":"t","Permissions":["ReadBalances","ReadProduct"]}`,
+		`{"type":"t","consent":{"ConsentId":"cf2d4e4e","Permissions":["ReadBalances","ReadProduct"],"ExpirationDateTime":"2027-02-27T00:00:00Z","OpenFinanceBilling":{"UserType":"Retail","Purpose":"AccountAggregation"}}}`,
 		"Share account information with Orchid?", "Compartilhar dados da conta com Orchid?",
 	},
 }
@@ -108,4 +110,63 @@ func TestKC09ReadyTypes(t *testing.T) {
 			t.Errorf("%s, %v", raw, err)
 		}
 	})
+}
+
+// Covers: KC-27. What is read of ready types is complete, in the order of a decision, and accounts are chosen where they are listed.
+func TestKC27Lines(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][]string{
+		"uk-payment": {
+			"To account: 08080021325698", "Kind of account number: Sort code and account number", "Reference: FRESCO-101", "Reference: Internal ops code 5120101",
+			"Reference for the payee: FRESCO.21302.GFX.20", "Number of the payment at the application: ACME412",
+		},
+		"berlin-group-accounts": {
+			"Balances of: DE19 9999 9999 0000 1234 56", "Payments of: [DE19 9999 9999 0000 1234 56 (Currency EUR) | DE02 1001 0010 9307 1186 03]",
+			"How often: Again and again, until it ends", "Until: 27 February 2027", "Looks a day, at most, while you are away: 4",
+		},
+		"uae-accounts": {
+			"Why: To show your accounts in one place", "What it will see: Balances, Fees and interest of your accounts", "Until: 27 February 2027 at 00:00, Greenwich time",
+			"Kind of customer: A person", "Number of the access at the application: cf2d4e4e",
+		},
+	} {
+		t.Run("accepts "+name, func(t *testing.T) {
+			schema, err := ready.Schema(name, "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			types, err := rar.NewTypes([]rar.Type{{Type: "t", Schema: schema}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read, err := types.Read("["+examples[name].object+"]", []string{"t"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			views, err := read.View(types, "en", display.Asker{Name: "Orchid"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, group := range views[0].Groups {
+				for _, line := range group.Lines {
+					value := line.Value
+					if line.Choose != "" {
+						var options []string
+						for _, item := range line.Items {
+							option := item.Label
+							for _, more := range item.Lines {
+								option += " (" + more.Label + " " + more.Value + ")"
+							}
+							options = append(options, option)
+						}
+						value = "[" + strings.Join(options, " | ") + "]"
+					}
+					got = append(got, line.Label+": "+value)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
 }
