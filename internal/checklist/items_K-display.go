@@ -30,5 +30,6 @@ func display() []Group {
 		{ID: "KC-25", Section: "RFC 9396 §2.2", Requires: "locations and resources are read by the name of the resource server, or its host"},
 		{ID: "KC-26", Section: "RFC 6749 §3.3", Requires: "no page for people has the words of developers in its text"},
 		{ID: "KC-27", Section: "RFC 9396 §2", Requires: "ready types read the members of their standards' texts, and their lines are in the order of a decision"},
+		{ID: "KC-28", Section: "WCAG 2.2 SC 2.1.1, 1.4.10", Requires: "accounts are chosen by keyboard alone, and the page fits at 320 to 1280 pixels in each direction of writing"},
 	}}}
 }

@@ -81,6 +81,7 @@ func newSite(t *testing.T) *site {
 		in.Details = []display.View{paying("Merchant A", "en")}
 		p.Consent(w, r, in)
 	})
+	choosingPages(p, mux)
 	mux.HandleFunc("GET /hostile", func(w http.ResponseWriter, r *http.Request) {
 		in := signedIn()
 		in.Client.Name = "Your Bank \u202egninrael-enihcam ylbissop\u202c " + strings.Repeat("W", 300)
