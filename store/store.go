@@ -561,6 +561,7 @@ type Store interface {
 	Seeds
 	Authenticators
 	Accounts
+	HandOffs
 	DataSubjects
 	Logouts
 	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The

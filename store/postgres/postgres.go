@@ -7,7 +7,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +21,7 @@ import (
 	"countersign/store/postgres/internal/account"
 	"countersign/store/postgres/internal/auditlog"
 	"countersign/store/postgres/internal/clock"
+	"countersign/store/postgres/internal/handoffs"
 	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
 	"countersign/store/postgres/internal/signout"
@@ -75,6 +75,7 @@ type (
 	signOut     = signout.Verbs
 	evidenceLog = auditlog.Log
 	accounts    = account.Accounts
+	handOffs    = handoffs.HandOffs
 )
 
 // Store is a [store.Store] in a PostgreSQL database.
@@ -82,6 +83,7 @@ type Store struct {
 	signOut
 	evidenceLog
 	accounts
+	handOffs
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -125,6 +127,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s.evidenceLog = auditlog.Log{Statements: &s.statements, Run: s.run, Read: s.read}
 	s.accounts = account.Accounts{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
+	s.handOffs = handoffs.HandOffs{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now
 	}
@@ -207,9 +210,6 @@ func (s *Store) timely(verb string) error {
 	return nil
 }
 
-// probeSize is how much Ping writes, in bytes: more than what a page of a full disk may have left.
-const probeSize = 4 << 10
-
 // Ping asks the database for its time, and reports whether this node's clock shows the same and whether the database takes
 // writes, into each table that requests write to. What was written lately shows that; otherwise it writes a row of its own,
 // which stays one.
@@ -221,19 +221,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := s.clock.Err(); err != nil || s.pulse.Beats(s.clock.Now()) {
 		return err
 	}
-	probe := make([]byte, probeSize)
-	rand.Read(probe) // never fails
-	return s.run(ctx, "Ping", func(ctx context.Context, c *pgx.Conn) error {
-		batch := &pgx.Batch{}
-		for _, table := range []string{
-			"uses", "requests", "interactions", "codes", "access_tokens", "grants", "refresh_tokens", "sessions", "audit_waiting",
-		} {
-			// It changes nothing, and waits for the lock that a change would need.
-			batch.Queue("DELETE FROM " + table + " WHERE false")
-		}
-		batch.Queue("INSERT INTO seeds (name, value) VALUES ('readiness', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value", probe)
-		return c.SendBatch(ctx, batch).Close()
-	})
+	return s.run(ctx, "Ping", pool.Probe)
 }
 
 // one reads the only row of a query and reports whether there was one.

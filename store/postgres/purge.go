@@ -34,6 +34,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 			{Table: "pings", Key: "request_id", Over: "expires_at <= $1", Before: now},
 			ended("backchannel_requests", "expires_at", now.Add(-s.keepBackchannel)),
 			ended("interactions_default", "expires_at", forgotten),
+			ended("hand_offs", "expires_at", forgotten),
 			ended("codes_default", "expires_at", forgotten),
 			ended("grants", "expires_at", now.Add(-s.keepGrants)),
 			ended("initial_tokens", "expires_at", forgotten),

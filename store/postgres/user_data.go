@@ -77,6 +77,7 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 			), devices_deleted AS (DELETE FROM devices WHERE subject = @subject RETURNING subject
 			), enrolments_deleted AS (DELETE FROM enrolments WHERE subject = @subject RETURNING subject
 			), subscriptions_deleted AS (DELETE FROM subscriptions WHERE subject = @subject RETURNING subject
+			), hand_offs_deleted AS (DELETE FROM hand_offs WHERE subject = @subject RETURNING subject
 			), standings_deleted AS (DELETE FROM backchannel_standings WHERE subject = @subject RETURNING subject
 			), requests_deleted AS (DELETE FROM backchannel_requests WHERE subject = @subject RETURNING id
 			), pings_deleted AS (DELETE FROM pings p USING requests_deleted r WHERE p.request_id = r.id
@@ -84,7 +85,7 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM grants_ended UNION ALL SELECT FROM ended UNION ALL
 				SELECT FROM consents_deleted UNION ALL SELECT FROM passkeys_deleted UNION ALL SELECT FROM devices_deleted UNION ALL
 				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted UNION ALL
-				SELECT FROM standings_deleted
+				SELECT FROM standings_deleted UNION ALL SELECT FROM hand_offs_deleted
 			), tombstone AS (
 				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz, 1, NULL
 				WHERE EXISTS (SELECT FROM known)

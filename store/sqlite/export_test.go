@@ -75,7 +75,7 @@ func (s *Store) Plan(ctx context.Context, query string) (plan []string, err erro
 // Swept lists the tables that are swept, each with the columns of its key and that of its end.
 func Swept() (all [][3]string) {
 	for _, t := range sweptTables(0) {
-		all = append(all, [3]string{t.table, t.columns(), t.ends})
+		all = append(all, [3]string{t.Name, strings.Join(t.Key, ", "), t.Ends})
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/sweep"
 )
 
 const (
@@ -14,6 +15,19 @@ const (
 	// maxUse is how long an artefact with a one-time value can be valid at most.
 	maxUse = 24 * time.Hour
 )
+
+// sweptTables are those to which every flow adds. Grants stay for keepGrants after their end.
+func sweptTables(keepGrants time.Duration) []sweep.Table {
+	return []sweep.Table{
+		{Name: "uses", Key: []string{"kind", "key"}, Ends: "until", Keep: keepUses},
+		{Name: "requests", Key: []string{"rowid"}, Ends: "purge_at"},
+		{Name: "interactions", Key: []string{"id"}, Ends: "expires_at", Keep: keepFor},
+		{Name: "codes", Key: []string{"id"}, Ends: "expires_at", Keep: keepFor},
+		{Name: "access_tokens", Key: []string{"id"}, Ends: "expires_at"},
+		{Name: "refresh_tokens", Key: []string{"id"}, Ends: "expires_at"},
+		{Name: "grants", Key: []string{"rowid"}, Ends: "expires_at", Keep: keepGrants},
+	}
+}
 
 // Purge removes what is no longer needed, at most limit records of each kind.
 //
@@ -31,15 +45,15 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 	now := s.moment()
 	forgotten := now.Add(-keepUses).UnixMicro()
 	ended, expired := now.UnixMicro(), now.Add(-keepFor).UnixMicro()
-	var found []stretch
-	next := map[string]position{}
+	var found []sweep.Stretch
+	next := map[string]sweep.Position{}
 	err = s.readers.With(ctx, func(c *connection.Conn) error {
 		for _, table := range sweptTables(s.keepGrants) {
-			stretches, at, err := table.findAll(c, s.sweeps.get(table.table), now.Add(-table.keep).UnixMicro(), limit)
+			stretches, at, err := table.Find(c, s.sweeps.Of(table.Name), now.Add(-table.Keep).UnixMicro(), limit)
 			if err != nil {
 				return err
 			}
-			found, next[table.table] = append(found, stretches...), at
+			found, next[table.Name] = append(found, stretches...), at
 		}
 		return nil
 	})
@@ -53,6 +67,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM allowances WHERE key IN (SELECT key FROM allowances WHERE full_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM session_clients WHERE (sid, client_id) IN (SELECT sid, client_id FROM session_clients WHERE expires_at <= ? LIMIT ?)`, ended},
+		{`DELETE FROM hand_offs WHERE id IN (SELECT id FROM hand_offs WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM consents WHERE (subject, client_id) IN (SELECT subject, client_id FROM consents WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM pings WHERE request_id IN (SELECT request_id FROM pings WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, now.Add(-s.keepBackchannel).UnixMicro()},
@@ -80,7 +95,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 			removed += int(n)
 		}
 		for _, stretch := range found {
-			n, err := stretch.remove(c)
+			n, err := stretch.Remove(c)
 			if err != nil {
 				return err
 			}
@@ -92,7 +107,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 		return removed, err
 	}
 	for table, at := range next {
-		s.sweeps.set(table, at)
+		s.sweeps.Set(table, at)
 	}
 	return removed, nil
 }

@@ -24,6 +24,7 @@ import (
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/dbfile"
 	"countersign/store/sqlite/internal/signout"
+	"countersign/store/sqlite/internal/sweep"
 )
 
 // keepFor is how long codes and requests stay known after their end; see [store.Store].
@@ -62,7 +63,7 @@ type Store struct {
 	pulse   backend.Pulse
 	close   func() error
 	clock   clock
-	sweeps  sweeps
+	sweeps  sweep.Sweeps
 	// keepGrants and keepBackchannel are how long those stay known after their end.
 	keepGrants, keepBackchannel time.Duration
 }

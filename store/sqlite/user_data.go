@@ -13,7 +13,7 @@ import (
 // subject.
 func personalTables() []string {
 	return []string{"consents", "passkeys", "devices", "enrolments", "subscriptions", "backchannel_requests",
-		"backchannel_standings"}
+		"backchannel_standings", "hand_offs"}
 }
 
 // UserData gathers what is stored about a subject.

@@ -33,6 +33,7 @@ type Everything struct {
 	line             store.AuditLine
 	rate             store.Rate
 	standing         store.BackchannelStanding
+	handOff          store.HandOff
 }
 
 // FillEverything puts a record of each kind into an empty store that works with the machine's clock.
@@ -88,6 +89,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.allow(true, e.rate)
 	e.standing = store.BackchannelStanding{Subject: "subject", Organisation: "a shop", ClientID: "client", BlockedAt: f.clock.Now()}
 	f.must(f.BlockBackchannel(ctx, e.standing))
+	e.handOff = f.handedOff()
+	f.must(f.AnswerHandOff(ctx, e.handOff.ID, f.handOffAnswer("subject")))
 	e.clients, err = f.Clients(ctx)
 	f.must(err)
 	e.tokens, err = f.InitialTokens(ctx)
@@ -127,6 +130,7 @@ func (e *Everything) Check(t *testing.T, s store.Store) {
 	}
 	f.want(f.RedeemBackchannel(ctx, e.fetched.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrConsumed)
 	f.must(f.RedeemBackchannel(ctx, e.allowed.ID, store.Issued{AccessToken: f.accessToken(e.grant)}))
+	f.want(f.AnswerHandOff(ctx, e.handOff.ID, f.handOffAnswer("subject")), store.ErrConsumed)
 	pings, err := f.ClaimPings(ctx, 10, time.Minute)
 	f.must(err)
 	f.equal(len(pings), 2)
@@ -159,6 +163,8 @@ func (e *Everything) CheckRestored(t *testing.T, s store.Store) {
 		f.want(f.RedeemCode(ctx, code.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
 	}
 	f.want(f.RedeemBackchannel(ctx, e.allowed.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
+	_, err = f.HandOff(ctx, e.handOff.ID)
+	f.want(err, store.ErrNotFound)
 	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
 	f.want(err, store.ErrNotFound)
 	pings, err := f.ClaimPings(ctx, 10, time.Minute)

@@ -70,7 +70,7 @@ func (f File) Restore(ctx context.Context, from string) (kept string, err error)
 // leftOut are the tables whose records a restoration leaves out: what may have been used after the backup, and could be used
 // again.
 func leftOut() []string {
-	return []string{"interactions", "requests", "codes", "sessions", "session_clients", "logouts", "backchannel_requests", "pings", "enrolments",
+	return []string{"interactions", "hand_offs", "requests", "codes", "sessions", "session_clients", "logouts", "backchannel_requests", "pings", "enrolments",
 		"initial_tokens"}
 }
 
