@@ -43,6 +43,7 @@ type Store interface {
 	store.Backchannel
 	User(ctx context.Context, subject string) (store.User, error)
 	UserByName(ctx context.Context, username string) (store.User, error)
+	AdmitUser(ctx context.Context, user store.User) error
 }
 
 // Config is the configuration of a [Handler].

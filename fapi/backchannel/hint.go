@@ -28,6 +28,8 @@ const (
 	maxUser = 255
 	// maxHintTokenLife bounds exp of a login_hint_token, counted from now.
 	maxHintTokenLife = 10 * time.Minute
+	// hintRetry is the Retry-After when hints are resolved elsewhere, and nobody answers.
+	hintRetry = 2 * time.Second
 )
 
 // HintIssuer issues login_hint_tokens (CIBA Core §7.1).
@@ -58,13 +60,50 @@ func (h *Handler) identify(ctx context.Context, c *endpoint.Call, asked ciba.Req
 		}
 		return h.lookUp(ctx, hintSubject, subject)
 	case ciba.LoginHintToken:
+		if h.settings.ResolveHint != nil && len(h.settings.HintIssuers) == 0 {
+			c.AddOneTime(store.OneTime{
+				Kind: "login_hint_token", Key: store.DigestOf(asked.Hint), Until: h.now().Add(maxHintTokenLife + endpoint.ClockDifference),
+			})
+			return h.resolve(ctx, Hint{ClientID: c.Client.ID, Kind: "login_hint_token", Value: asked.Hint})
+		}
 		kind, value, err := h.readHintToken(c, asked.Hint)
 		if err != nil {
 			return askedUser{}, err
 		}
 		return h.lookUp(ctx, kind, value)
 	}
+	if h.settings.ResolveHint != nil {
+		return h.resolve(ctx, Hint{ClientID: c.Client.ID, Kind: "login_hint", Value: asked.Hint})
+	}
 	return h.lookUp(ctx, h.settings.LoginHint, asked.Hint)
+}
+
+// resolve finds a user elsewhere. One that is not known here is stored: the name is the subject until the user signs in.
+func (h *Handler) resolve(ctx context.Context, hint Hint) (askedUser, error) {
+	unknown := askedUser{key: store.DigestOf("unknown " + hint.Kind + "\x00" + hint.Value)}
+	if hint.Value == "" || hint.Kind == "login_hint" && len(hint.Value) > maxUser || strings.ContainsFunc(hint.Value, unicode.IsControl) {
+		return unknown, nil
+	}
+	subject, err := h.settings.ResolveHint(ctx, hint)
+	if errors.Is(err, ErrUnknownUser) {
+		return unknown, nil
+	}
+	if err != nil {
+		h.log.WarnContext(ctx, "hint not resolved by the login", "correlation_id", event.Of(ctx).CorrelationID,
+			"client_id", hint.ClientID, "error", err.Error())
+		busy := oauth.Errorf(oauth.TemporarilyUnavailable, "users cannot be found at the moment; try again shortly").Because(err)
+		busy.RetryAfter = hintRetry
+		return askedUser{}, busy
+	}
+	now := h.now()
+	err = h.store.AdmitUser(ctx, store.User{Subject: subject, Username: subject, CreatedAt: now, UpdatedAt: now})
+	if errors.Is(err, store.ErrConflict) { // the subject is the name of another
+		return unknown, nil
+	}
+	if err != nil && !errors.Is(err, store.ErrRevoked) {
+		return askedUser{}, err
+	}
+	return h.lookUp(ctx, hintSubject, subject)
 }
 
 // lookUp finds a user by user name or subject.

@@ -45,6 +45,9 @@ type Settings struct {
 	LoginHint string
 	// HintIssuers are the trusted issuers of login_hint_token.
 	HintIssuers []HintIssuer
+	// ResolveHint finds the users of hints elsewhere, in place of LoginHint, and of login_hint_token where no HintIssuers are
+	// configured; nil does not. It returns the subject or [ErrUnknownUser]; any other error is an outage.
+	ResolveHint func(ctx context.Context, hint Hint) (subject string, err error)
 	// UserCodes checks user codes; nil does not support them.
 	UserCodes UserCodes
 	// Seals encrypts pending notifications in the store; nil offers no ping.
@@ -52,6 +55,19 @@ type Settings struct {
 	// Certificate is the TLS client certificate for notification endpoints that request one, which may change; nil is none.
 	Certificate *atomic.Pointer[tls.Certificate]
 }
+
+// Hint says of a request whom it is about (CIBA Core §7.1).
+type Hint struct {
+	// ClientID is who asks.
+	ClientID string
+	// Kind is the parameter: login_hint or login_hint_token.
+	Kind string
+	// Value is as the client sent it; a login_hint_token is not verified.
+	Value string
+}
+
+// ErrUnknownUser: a hint is of nobody.
+var ErrUnknownUser = errors.New("fapi: nobody has this hint")
 
 // UserCodes checks the user codes that protect users from unsolicited requests (CIBA Core §7.1).
 type UserCodes interface {

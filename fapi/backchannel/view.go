@@ -37,6 +37,8 @@ type View struct {
 	Resources []string
 	// ResourceNames are what people call the Resources.
 	ResourceNames []string
+	// Values are the authorization_details themselves, in the order of Details.
+	Values rar.Details
 	// ACRs are the authentication context classes of which one, or a better one, is needed to approve; empty for any.
 	ACRs                 []string
 	CreatedAt, ExpiresAt time.Time
@@ -52,9 +54,8 @@ type View struct {
 	// Picks are what [View.Chosen] took from a form.
 	Picks url.Values
 
-	scopes    []string
-	requested rar.Details
-	types     *rar.Types
+	scopes []string
+	types  *rar.Types
 }
 
 // Once reports whether it allows one thing at once, and nothing that lasts: then no lifetime is shown.
@@ -67,14 +68,14 @@ func (v View) In(language string) (View, error) {
 		return v, nil
 	}
 	var err error
-	v.Details, err = v.requested.View(v.types, language, v.Client.Asker())
+	v.Details, err = v.Values.View(v.types, language, v.Client.Asker())
 	return v, err
 }
 
 // Chosen returns the request with only what a form chose of its details; see [display.Offer.Input]. Errors wrap
 // [display.ErrNotChosen], or are *[oauth.Error] for what was not offered.
 func (v View) Chosen(form url.Values) (View, error) {
-	chosen, err := v.requested.Chosen(v.types, form)
+	chosen, err := v.Values.Chosen(v.types, form)
 	if err != nil {
 		return v, err
 	}
@@ -84,7 +85,7 @@ func (v View) Chosen(form url.Values) (View, error) {
 
 // of returns the request with its details and digest as they are in a grant.
 func (v View) of(granted tokens.Detail) (View, error) {
-	v.requested, v.Digest = granted.Details, granted.DigestFor(v.scopes)
+	v.Values, v.Digest = granted.Details, granted.DigestFor(v.scopes)
 	return v.In(v.Language)
 }
 

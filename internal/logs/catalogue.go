@@ -245,6 +245,15 @@ func requests() []Group {
 				Remedy:  "Check the store. Clients have to accept a second notice.",
 			},
 		}},
+		{"A login of your own", []Entry{
+			{
+				Message: "hint not resolved by the login",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "correlation_id", "error"},
+				Cause:   "The address of login.hints_address gave no answer about whom a backchannel request means, or one that is none. The client was answered 503.",
+				Remedy:  "See the error. The login has to answer within 2 seconds as docs/api/login-v1.yaml describes it (`resolveHint`).",
+			},
+		}},
 	}
 }
 
