@@ -128,6 +128,7 @@ func publicValues() map[comparison]string {
 		{"authorize/par.go", "!= of JKT"}:                               thumbprint,
 		{"resource/access.go", "!= of JKT"}:                             thumbprint,
 		{"resource/access.go", "!= of Thumbprint"}:                      thumbprint,
+		{"login/login.go", "slices.Contains of Thumbprint"}:             "the thumbprint of a certificate, which its holder shows to everybody",
 		{"resource/resource.go", "== of Challenge"}:                     "the WWW-Authenticate header of an answer",
 		{"endpoint/call.go", "!= of UseDPoPNonce"}:                      "the name of an error code",
 		{"endpoint/errors.go", "switch of KindAssertion"}:               "the kind of a one-time value",

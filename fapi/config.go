@@ -21,6 +21,7 @@ import (
 	"countersign/fapi/claims"
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/login"
 	"countersign/fapi/logout"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
@@ -51,6 +52,8 @@ type Config struct {
 	Store      store.Store
 	Signer     *signer.Signer
 	Interactor authorize.Interactor
+	// Login is the login of the operator's own that interactions are handed to; nil hands off none.
+	Login *login.Settings
 	// Certificates finds the client certificate of a request on the mTLS listener.
 	Certificates mtls.Source
 	// ClientTrust verifies certificates for tls_client_auth.
@@ -150,10 +153,20 @@ type Config struct {
 // Check reports what [New] would refuse of the values, without a store, keys and pages. Problems are joined.
 func (c Config) Check() error {
 	problems := []error{c.checkValues()}
-	scopes, err := scope.New(c.Issuer, c.Scopes, c.ResourceServers)
+	scopes, err := scope.New(c.Issuer, c.scopes(), c.ResourceServers)
 	problems = append(problems, err, c.Account.Check(scopes))
 	_, err = endpoint.NewRateLimits(c.Limits, c.Now)
 	return errors.Join(append(problems, err)...)
+}
+
+// scopes are those of the configuration, and that of the login's backend where it is a client.
+func (c Config) scopes() []scope.Scope {
+	if c.Login == nil || c.Login.ClientID == "" {
+		return c.Scopes
+	}
+	return append(slices.Clone(c.Scopes), scope.Scope{
+		Name: login.Scope, Description: "Sign you in, and tell what you allow", AlwaysAsk: true,
+	})
 }
 
 // check fills in the defaults. Problems are joined.
@@ -178,6 +191,9 @@ func (c *Config) checkValues() error {
 		problems = append(problems, checkAddress("MTLSIssuer", c.MTLSIssuer))
 	}
 	problems = append(problems, c.checkProfiles()...)
+	if c.Login != nil {
+		problems = append(problems, c.Login.Check(c.MTLSIssuer != ""))
+	}
 	if c.Backchannel != nil {
 		settings, err := c.Backchannel.Check()
 		c.Backchannel = &settings

@@ -12,10 +12,12 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/discovery"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/login"
 	"countersign/fapi/logout"
 	"countersign/fapi/registration"
 	"countersign/fapi/resource"
 	"countersign/fapi/token"
+	"countersign/internal/set"
 	"countersign/store"
 )
 
@@ -27,7 +29,11 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	documents := w.newDiscovery(w.resourceScopes(resources), func() []endpoint.Route { return table })
 
 	var devices *device.Handler // uses backchannel, and is notified by it of new requests
-	w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) { devices.Notify(ctx, request) })
+	w.newBackchannel(func(ctx context.Context, request store.BackchannelRequest) {
+		if !w.confirmsAtLogin() {
+			devices.Notify(ctx, request)
+		}
+	})
 	var err error
 	if devices, err = w.newDevice(); err != nil {
 		return nil, err
@@ -53,6 +59,9 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		}
 		table = append(table, endings.Routes()...)
 	}
+	if w.config.Login != nil {
+		table = append(table, w.newLogin(authorizations, resources).Routes()...)
+	}
 	if w.config.Registration != nil {
 		clients, err := w.newRegistration(documents)
 		if err != nil {
@@ -66,13 +75,30 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 
 func (w *wiring) newAuthorize() (*authorize.Handler, error) {
 	c := w.config
+	var handOff *authorize.HandOff
+	if c.Login != nil {
+		handOff = &c.Login.HandOff
+	}
 	return authorize.New(authorize.Config{
+		HandOff:   handOff,
 		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens,
 		Signer: c.Signer, BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions,
 		Passkeys: w.passkeys, Forms: w.forms, Interactor: c.Interactor, RequestURILifetime: c.RequestURILifetime,
 		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime,
 		Language: c.Language, Now: c.Now,
 	})
+}
+
+func (w *wiring) newLogin(interactions login.Interactions, resources *resource.Handler) *login.Handler {
+	c := w.config
+	settings := login.Config{
+		Settings: *c.Login, Interactions: interactions, Protect: resources.Protect, Certificates: c.Certificates,
+		Language: c.Language, Trust: c.ClientTrust, Limits: w.limits, Now: c.Now,
+	}
+	if w.backchannel != nil && c.Login.Confirmations {
+		settings.Confirmations = w.backchannel
+	}
+	return login.New(settings)
 }
 
 func (w *wiring) newToken() *token.Handler {
@@ -101,14 +127,17 @@ func (w *wiring) newDevice() (*device.Handler, error) {
 	settings := device.Config{
 		Language: c.Language, Languages: w.details.Languages(), Store: c.Store, Pages: c.DevicePages,
 		Passwords: c.Passwords, Passkeys: w.passkeys, Sessions: w.sessions,
-		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.acrs, Apps: c.AppPolicy, Signer: c.Signer,
+		Forms: w.forms, Proofs: w.proofs, Addresses: w.addresses, Evidence: w.evidence, ACRValues: w.deviceACRs, Apps: c.AppPolicy, Signer: c.Signer,
 		Fetcher: w.newFetcher(), Draining: w.health.Draining, Assets: c.Assets, Now: c.Now, Log: c.Logger,
 	}
-	if w.backchannel != nil {
+	if w.backchannel != nil && !w.confirmsAtLogin() {
 		settings.Requests = w.backchannel
 	}
 	return device.New(settings)
 }
+
+// confirmsAtLogin reports whether backchannel requests are decided by a login of the operator's own, and not on the pages.
+func (w *wiring) confirmsAtLogin() bool { return w.config.Login != nil && w.config.Login.Confirmations }
 
 func (w *wiring) newLogout(ctx context.Context) (*logout.Handler, error) {
 	c := w.config
@@ -148,10 +177,13 @@ func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Ha
 }
 
 func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.Route) *discovery.Handler {
-	c := w.config
+	c, acrs := w.config, w.acrs
+	if c.Backchannel != nil {
+		acrs = set.Union(w.acrs, w.deviceACRs)
+	}
 	settings := discovery.Config{
 		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details,
-		Claims: w.users.Names(), ACRValues: c.ACRNames.Supported(w.acrs), UILocales: c.UILocales,
+		Claims: w.users.Names(), ACRValues: c.ACRNames.Supported(acrs), UILocales: c.UILocales,
 		ResourceScopes: resourceScopes, ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer,
 		JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
 	}

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -138,8 +139,9 @@ type wiring struct {
 	// passkeys is nil when passkeys are off.
 	passkeys *browser.Passkeys
 	forms    *browser.Forms
-	// acrs are the authentication context classes that can be reached, best first.
-	acrs     []string
+	// acrs are the authentication context classes that can be reached in a browser, and deviceACRs those on a device; best first.
+	acrs, deviceACRs []string
+
 	calls    *endpoint.BackChannel
 	subjects *tokens.Subjects
 
@@ -165,7 +167,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if w.forms, err = browser.NewForms(c.Issuer); err != nil {
 		return nil, err
 	}
-	if w.scopes, err = scope.New(c.Issuer, c.Scopes, c.ResourceServers); err != nil {
+	if w.scopes, err = scope.New(c.Issuer, c.scopes(), c.ResourceServers); err != nil {
 		return nil, err
 	}
 	languages, err := languagesOf(c)
@@ -187,6 +189,13 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	w.users, err = claims.Users{Directory: c.Store, Evidence: w.evidence, Log: c.Logger}.WithSource(c.ClaimsSource, c.Now)
 	if err != nil {
 		return nil, err
+	}
+	w.deviceACRs = w.acrs
+	if c.Login != nil && c.Login.HandOff.Login {
+		w.acrs = c.Login.HandOff.ACRValues
+	}
+	if c.Login != nil && c.Login.Confirmations {
+		w.deviceACRs = c.Login.HandOff.ACRValues
 	}
 	w.tokens = &tokens.Issuer{
 		ID: c.Issuer, Signer: c.Signer, Evidence: w.evidence, Users: w.users, Keys: w.keys, Scopes: w.scopes,
@@ -270,9 +279,13 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 	sender := outbound.New(outbound.Policy{
 		AllowLoopback: client.OnLoopback(c.Issuer), Roots: c.OutboundRoots, Now: c.Now, Certificate: c.Backchannel.Certificate, Timeout: ciba.Timeout,
 	})
+	checker := w.checker
+	if !slices.Equal(w.acrs, w.deviceACRs) {
+		checker = request.NewChecker(w.tokens, w.deviceACRs, c.ACRNames, w.tracer)
+	}
 	w.backchannel = backchannel.New(backchannel.Config{
 		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
-		Checker: w.checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
+		Checker: checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
 		BackChannel: w.calls, Shared: c.Shared, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
 		Draining: w.health.Draining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})

@@ -27,20 +27,24 @@ func (o *openInteraction) signInFailed(ctx context.Context, problem browser.Prob
 		"interaction", digestText(o.pending.Interaction.ID))
 }
 
-// decided is the evidence of what a user decided on the page that was shown.
-func (o *openInteraction) decided(ctx context.Context, allowed bool) store.Evidence {
+// decided is the evidence of what a user decided on the page that was shown: the part of the request that was allowed, or nil.
+func (o *openInteraction) decided(ctx context.Context, allowed *request.Request) store.Evidence {
 	subject := ""
 	if o.session != nil {
 		subject = o.session.Subject
 	}
+	part := allowed
+	if part == nil {
+		part = &o.request
+	}
 	shownAt := ""
-	if o.form != nil {
+	if o.shown.content != "" {
 		shownAt = o.shown.at.UTC().Format(time.RFC3339)
 	}
 	return o.handler.evidence.Event(ctx, o.client.ID, event.ConsentDecided,
-		"allowed", strconv.FormatBool(allowed), "subject", subject, "shown", o.shown.content, "shown_at", shownAt,
-		"language", o.language, "request_digest", o.chosen.Grant().DigestFor(o.chosen.Scopes),
-		"scope", strings.Join(o.request.Scopes, " "), "claims", strings.Join(o.request.ExtraClaims(), " "),
+		"allowed", strconv.FormatBool(allowed != nil), "subject", subject, "shown", o.shown.content, "shown_at", shownAt,
+		"language", o.language, "request_digest", part.Grant().DigestFor(part.Scopes),
+		"scope", strings.Join(part.Scopes, " "), "claims", strings.Join(part.ExtraClaims(), " "),
 		"interaction", digestText(o.pending.Interaction.ID))
 }
 

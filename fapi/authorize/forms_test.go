@@ -108,6 +108,9 @@ func (a *recorder) SignInFailed(context.Context, browser.Problem) (int, error) {
 
 func (a *recorder) Allow(http.ResponseWriter, *http.Request) { a.done = append(a.done, "allow") }
 func (a *recorder) Deny(http.ResponseWriter, *http.Request)  { a.done = append(a.done, "deny") }
+func (a *recorder) HandOff(http.ResponseWriter, *http.Request) {
+	a.done = append(a.done, "hand off")
+}
 
 const correlation = "6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55"
 

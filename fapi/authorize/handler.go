@@ -22,10 +22,16 @@ import (
 	"countersign/store"
 )
 
+// Store has the verbs of the store that the package uses.
+type Store interface {
+	store.Requests
+	store.HandOffs
+}
+
 // Config is the configuration of a [Handler]. All fields but Passkeys are required.
 type Config struct {
 	Addresses endpoint.Addresses
-	Store     store.Requests
+	Store     Store
 	Clients   *client.Cache
 	Keys      *client.KeySets
 	Checker   *request.Checker
@@ -41,6 +47,8 @@ type Config struct {
 	Passkeys   *browser.Passkeys
 	Forms      *browser.Forms
 	Interactor Interactor
+	// HandOff is the login of the operator's own that interactions are handed to; nil hands off none.
+	HandOff *HandOff
 
 	// RequestURILifetime and CodeLifetime are limited to the maxima of the client's profile.
 	RequestURILifetime, CodeLifetime time.Duration
@@ -56,7 +64,7 @@ type Config struct {
 // Handler serves the endpoints of the package. Make one with [New].
 type Handler struct {
 	addresses   endpoint.Addresses
-	store       store.Requests
+	store       Store
 	clients     *client.Cache
 	keys        *client.KeySets
 	checker     *request.Checker
@@ -69,6 +77,7 @@ type Handler struct {
 	passkeys    *browser.Passkeys
 	forms       *browser.Forms
 	interactor  Interactor
+	handOff     *HandOff
 
 	// openings counts how often each request is opened from each address, objects which request objects were counted.
 	openings, objects *limit.Limiter
@@ -98,11 +107,14 @@ func New(c Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.HandOff != nil {
+		c.Interactor = elsewhere{*c.HandOff, c.Interactor}
+	}
 	return &Handler{
 		openings: openings, objects: objects,
 		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens,
 		signer: c.Signer, backChannel: c.BackChannel, limits: c.Limits, evidence: c.Evidence, sessions: c.Sessions,
-		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor, language: c.Language,
+		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor, language: c.Language, handOff: c.HandOff,
 		requestURILifetime: c.RequestURILifetime, codeLifetime: c.CodeLifetime,
 		interactionLifetime: c.InteractionLifetime, grantLifetime: c.GrantLifetime, now: c.Now,
 	}, nil
@@ -110,7 +122,7 @@ func New(c Config) (*Handler, error) {
 
 // Routes are the rows of the route table.
 func (h *Handler) Routes() []endpoint.Route {
-	return []endpoint.Route{
+	table := []endpoint.Route{
 		{
 			Methods: endpoint.Post(), Path: "/par", Metadata: "pushed_authorization_request_endpoint", Alias: true,
 			Serve: h.backChannel.Serve(h.pushAuthorizationRequest),
@@ -121,4 +133,10 @@ func (h *Handler) Routes() []endpoint.Route {
 		},
 		{Methods: endpoint.GetAndPost(), Path: "/interaction/{handle}", Serve: endpoint.Browser(h.interact)},
 	}
+	if h.handOff != nil {
+		table = append(table, endpoint.Route{
+			Methods: endpoint.Get(), Path: "/interaction/{handle}/return/{secret}", Serve: endpoint.Browser(h.comeBack),
+		})
+	}
+	return table
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
@@ -40,6 +39,8 @@ type openInteraction struct {
 	shown shown
 	// showing is the digest of what a page that is made now shows.
 	showing string
+	// digest is that of what a login of the operator's own is asked for.
+	digest string
 	// changed reports that the page showed something else than what the form would grant now, and unchosen that the form leaves
 	// a choice open.
 	changed, unchosen bool
@@ -85,22 +86,29 @@ func (h *Handler) interact(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		return
 	}
+	if open, in := h.arrive(w, r); open != nil {
+		h.interactor.Interact(w, r, in, open)
+	}
+}
+
+// arrive opens the interaction of a browser and checks its request again. Where that fails it answers, and returns nil.
+func (h *Handler) arrive(w http.ResponseWriter, r *http.Request) (*openInteraction, Interaction) {
 	open, err := h.openInteraction(w, r)
 	if err != nil {
 		h.showError(w, r, err)
-		return
+		return nil, Interaction{}
 	}
 	event.Of(r.Context()).ClientID = open.client.ID
 	if err := h.recheck(r.Context(), open.client, &open.request); err != nil {
 		open.refuse(w, r, err)
-		return
+		return nil, Interaction{}
 	}
 	in, err := open.interaction()
 	if err != nil {
 		h.showError(w, r, err)
-		return
+		return nil, Interaction{}
 	}
-	h.interactor.Interact(w, r, in, open)
+	return open, in
 }
 
 // openInteraction reads the form, if there is one, and the interaction.
@@ -134,15 +142,7 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 	if err != nil {
 		return nil, notOpen(err)
 	}
-	if err := json.Unmarshal(open.pending.Request.Parameters, &open.request); err != nil {
-		return nil, err
-	}
-	// Pages and decisions are about the client as it is now.
-	open.client, err = h.clients.Fresh(r.Context(), open.pending.Request.ClientID)
-	if errors.Is(err, store.ErrNotFound) {
-		err = oauth.Errorf(oauth.InvalidClient, "the application that sent you here is no longer registered").Because(err)
-	}
-	if err != nil {
+	if err := open.load(r.Context()); err != nil {
 		return nil, err
 	}
 	open.language = h.language(r, open.request.UILocales)
@@ -151,6 +151,19 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 		open.session = session
 	}
 	return open, nil
+}
+
+// load reads the request and its client from what is pending. Pages and decisions are about the client as it is now.
+func (o *openInteraction) load(ctx context.Context) error {
+	if err := json.Unmarshal(o.pending.Request.Parameters, &o.request); err != nil {
+		return err
+	}
+	var err error
+	o.client, err = o.handler.clients.Fresh(ctx, o.pending.Request.ClientID)
+	if errors.Is(err, store.ErrNotFound) {
+		return oauth.Errorf(oauth.InvalidClient, "the application that sent you here is no longer registered").Because(err)
+	}
+	return err
 }
 
 // notOpen returns the error for an interaction that cannot be opened.
@@ -218,6 +231,9 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		return Interaction{}, err
 	}
 	in.Unchosen = o.unchosen
+	if o.digest, err = requestDigest(h.tokens.Scopes, o.client, &o.request); err != nil {
+		return Interaction{}, err
+	}
 	content, err := contentOf(o.client, o.request, in)
 	if err != nil {
 		return Interaction{}, err
@@ -255,17 +271,26 @@ func viewClient(c *client.Client, redirectURI string) browser.Client {
 
 // SignIn implements [Actions]. The session's cookie replaces any former one (no session fixation).
 func (o *openInteraction) SignIn(w http.ResponseWriter, r *http.Request, a browser.Authentication) {
+	if err := o.signIn(w, r, a); err != nil {
+		o.handler.showError(w, r, err)
+		return
+	}
+	browser.SeeOther(w, o.handler.addressOf(o.handle))
+}
+
+// signIn binds the interaction to a user and starts a new session in the browser.
+func (o *openInteraction) signIn(w http.ResponseWriter, r *http.Request, a browser.Authentication) error {
 	h := o.handler
 	session, secret := h.sessions.New(a)
 	session.Agent = browser.AgentOf(r)
 	session.Evidence = []store.Evidence{o.signedIn(r.Context(), a)}
 	session.Former = browser.Session(r) // its cookie is replaced
 	if err := h.store.SignIn(r.Context(), o.pending.Interaction.ID, session); err != nil {
-		h.showError(w, r, err)
-		return
+		return err
 	}
 	h.sessions.SetCookies(w, r, secret, a)
-	browser.SeeOther(w, h.addressOf(o.handle))
+	o.session = &session
+	return nil
 }
 
 // SignInWithPasskey implements [Actions].
@@ -278,53 +303,29 @@ func (o *openInteraction) SignInWithPasskey(w http.ResponseWriter, r *http.Reque
 	return nil
 }
 
-// SignInFailed implements [Actions].
-func (o *openInteraction) SignInFailed(ctx context.Context, problem browser.Problem) (int, error) {
-	failures, err := o.handler.store.SignInFailed(ctx, o.pending.Interaction.ID, o.signInFailed(ctx, problem))
-	if err == nil {
-		o.pending.Interaction.SignInFailures = failures
-	}
-	return failures, err
-}
-
-// SignInThrottled implements [Actions].
-func (o *openInteraction) SignInThrottled(ctx context.Context, problem browser.Problem) {
-	o.handler.evidence.ProvokedEvent(ctx, o.client.ID, event.SignInThrottled, "reason", string(problem.Code),
-		"interaction", digestText(o.pending.Interaction.ID))
-}
-
-// ConsentShown implements [Actions].
-func (o *openInteraction) ConsentShown(ctx context.Context) error {
-	if o.session == nil {
-		return nil
-	}
-	id := digestText(o.pending.Interaction.ID)
-	showing := id + "\x00" + o.session.Subject + "\x00" + o.showing
-	if o.handler.showings.has(showing) {
-		return nil
-	}
-	err := o.handler.evidence.Record(ctx, o.handler.evidence.Event(ctx, o.client.ID, event.ConsentShown,
-		"subject", o.session.Subject, "shown", o.showing, "language", o.language, "scope", strings.Join(o.request.Scopes, " "), "interaction", id))
-	if err == nil {
-		o.handler.showings.add(showing)
-	}
-	return err
-}
-
-// Allow implements [Actions]. Only the first decision about a request counts.
+// Allow implements [Actions].
 func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
+	if o.session != nil && o.unchosen {
+		browser.SeeOther(w, o.handler.addressOf(o.handle))
+		return
+	}
+	o.allow(w, r, &o.chosen)
+}
+
+// allow grants what was allowed of the request: all of it, or a part. Only the first decision about a request counts.
+func (o *openInteraction) allow(w http.ResponseWriter, r *http.Request, allowed *request.Request) {
 	h := o.handler
 	if o.session == nil {
 		h.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
 		return
 	}
-	if o.changed || o.unchosen {
+	if o.changed {
 		browser.SeeOther(w, h.addressOf(o.handle)) // shows the request as it is now
 		return
 	}
 	// With prompt=login an interaction begins without a session, so that this one was made in it.
 	granted, satisfied, err := h.satisfied(
-		r.Context(), o.client, &o.chosen, o.session, o.pending.Interaction.CreatedAt, true)
+		r.Context(), o.client, allowed, o.session, o.pending.Interaction.CreatedAt, true)
 	if err != nil {
 		h.showError(w, r, err)
 		return
@@ -335,7 +336,7 @@ func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	finish := o.finish()
-	finish.Evidence = append(finish.Evidence, o.decided(r.Context(), true))
+	finish.Evidence = append(finish.Evidence, o.decided(r.Context(), allowed))
 	finish, prepared, err := h.grant(r.Context(), granted, finish, "decided")
 	if err != nil {
 		h.showError(w, r, err)
@@ -356,7 +357,7 @@ func (o *openInteraction) Deny(w http.ResponseWriter, r *http.Request) {
 		o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "nobody signed in: %d sign-ins in a row were refused", MaxSignInFailures))
 		return
 	}
-	o.end(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"), o.decided(r.Context(), false))
+	o.end(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"), o.decided(r.Context(), nil))
 }
 
 // refuse ends the interaction with an error response for a reason that is not the user's decision.

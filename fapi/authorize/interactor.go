@@ -98,4 +98,6 @@ type Actions interface {
 	Allow(w http.ResponseWriter, r *http.Request)
 	// Deny redirects the browser to the client with access_denied (303).
 	Deny(w http.ResponseWriter, r *http.Request)
+	// HandOff redirects the browser to the login of the operator's own (303), which answers in place of a form.
+	HandOff(w http.ResponseWriter, r *http.Request)
 }

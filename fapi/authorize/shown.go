@@ -13,6 +13,7 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/profile"
 	"countersign/fapi/request"
+	"countersign/fapi/scope"
 )
 
 // shown is a page of an interaction: when it was made, and a digest of what it showed.
@@ -38,6 +39,24 @@ func readShown(secret, handle, token string) (shown, bool) {
 	}
 	page := shown{at: time.UnixMicro(micros), content: content}
 	return page, browser.SameToken(token, formToken(secret, handle, page))
+}
+
+// requestDigest returns a digest of a request as it is shown elsewhere: of all that it asks for, with its client's version and
+// profile and what its scopes are called, whatever the language.
+func requestDigest(scopes *scope.Catalog, caller *client.Client, of *request.Request) (string, error) {
+	raw, err := json.Marshal(struct {
+		Client    string
+		Version   int
+		ChangedAt int64
+		Profile   profile.Profile
+		Scopes    []scope.Scope
+		Request   *request.Request
+	}{caller.ID, caller.Version, caller.ChangedAt.UnixMicro(), caller.Profile, scopes.LookupAll(of.Scopes), of})
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256(raw)
+	return base64.RawURLEncoding.EncodeToString(digest[:]), nil
 }
 
 // contentOf returns a digest of what an interaction asks the user to allow: the client with its version and profile,

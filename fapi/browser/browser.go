@@ -185,8 +185,11 @@ type Sessions struct {
 // New makes a session of a user who has just authenticated, and the value of its cookie.
 func (s *Sessions) New(a Authentication) (session store.Session, secret string) {
 	secret, now := random.Secret(), s.Now()
+	if a.At.IsZero() {
+		a.At = now
+	}
 	return store.Session{
-		ID: store.DigestOf(secret), SID: random.UUID(), Subject: a.Subject, AuthTime: now, ACR: a.ACR, AMR: a.AMR,
+		ID: store.DigestOf(secret), SID: random.UUID(), Subject: a.Subject, AuthTime: a.At, ACR: a.ACR, AMR: a.AMR,
 		ExpiresAt: now.Add(s.Lifetime), Epoch: a.Epoch,
 	}, secret
 }

@@ -134,6 +134,8 @@ type Authentication struct {
 	ACR string
 	// AMR lists the methods used (RFC 8176), such as "pwd".
 	AMR []string
+	// At is when the user authenticated; zero is now.
+	At time.Time
 	// PasskeyChanged reports that the passkey's backup flag is not what it was: the user is told.
 	PasskeyChanged bool
 	// Known is what the browser keeps, so that the directory of passwords knows it again; see [Proven]. Empty for nothing.

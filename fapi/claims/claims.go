@@ -118,6 +118,20 @@ func within(wanted map[string]*Claim, scopes []string) map[string]*Claim {
 	return kept
 }
 
+// Without returns the request without the claims about the user of which left says so; what else it holds stays.
+func (r *Request) Without(left func(name string) bool) *Request {
+	if r == nil {
+		return nil
+	}
+	known := Names()
+	kept := func(wanted map[string]*Claim) map[string]*Claim {
+		wanted = maps.Clone(wanted)
+		maps.DeleteFunc(wanted, func(name string, _ *Claim) bool { return slices.Contains(known, name) && left(name) })
+		return wanted
+	}
+	return &Request{UserInfo: kept(r.UserInfo), IDToken: kept(r.IDToken)}
+}
+
 // ACR returns the acr values requested for the ID token, and whether reaching one of them is essential (§5.5.1.1).
 func (r *Request) ACR() (values []string, essential bool) {
 	if r == nil || r.IDToken["acr"] == nil {

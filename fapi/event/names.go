@@ -19,6 +19,7 @@ const (
 	SignedOut          = "signed_out"
 	LogoutDelivered    = "logout_delivered"
 	LogoutNotDelivered = "logout_not_delivered"
+	HandOffAnswered    = "hand_off_answered"
 )
 
 // Names of what users end in their own account.

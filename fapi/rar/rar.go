@@ -178,6 +178,19 @@ func (t *Types) Read(raw string, allowed []string) (Details, error) {
 	return read, nil
 }
 
+// Canonical returns an object in the form in which [Types.Read] returns it.
+func Canonical(raw json.RawMessage) (json.RawMessage, error) {
+	var object map[string]json.RawMessage
+	if err := strictjson.Decode(raw, &object); err != nil {
+		return nil, err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
+}
+
 func depth(value any) int {
 	deepest := 0
 	switch value := value.(type) {

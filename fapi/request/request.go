@@ -78,6 +78,38 @@ func (r *Request) Grant() tokens.Detail {
 	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources}
 }
 
+// Restrict returns the request with a part of what it asks for: scopes, claims about the user that no scope of it includes,
+// and authorization_details, each of those as it was requested or with what the user chose of its lists. openid is no part: what has to do with it is asked for as a
+// whole. Errors are *[oauth.Error].
+func (r *Request) Restrict(types *rar.Types, scopes, extra []string, details rar.Details) (*Request, error) {
+	part := *r
+	part.Scopes = nil
+	for _, name := range r.Scopes {
+		if slices.Contains(scopes, name) {
+			part.Scopes = append(part.Scopes, name)
+		}
+	}
+	if len(part.Scopes) != len(scopes) {
+		return nil, oauth.Errorf(oauth.InvalidScope, "more scopes than were requested, or one twice")
+	}
+	if slices.Contains(r.Scopes, "openid") && !slices.Contains(scopes, "openid") {
+		return nil, oauth.Errorf(oauth.InvalidScope, "openid was requested, and is allowed with everything or not at all")
+	}
+	requested := r.Claims.Names()
+	for i, name := range extra {
+		if !slices.Contains(requested, name) || slices.Contains(extra[:i], name) {
+			return nil, oauth.Errorf(oauth.InvalidRequest, "more claims than were requested, or one twice")
+		}
+	}
+	var err error
+	if part.Details, err = r.Details.Restrict(types, details); err != nil {
+		return nil, err
+	}
+	left := part.ExtraClaims()
+	part.Claims = r.Claims.Without(func(name string) bool { return slices.Contains(left, name) && !slices.Contains(extra, name) })
+	return &part, nil
+}
+
 // Endpoint is the endpoint of a request: a column of the table. Values can be combined.
 type Endpoint uint8
 

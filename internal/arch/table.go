@@ -46,7 +46,11 @@ func Lookup(path string) (Package, bool) {
 func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
-		{"internal/config", []string{"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/suggest"}},
+		{"internal/config", []string{
+			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/filename", "internal/config/position", "internal/suggest",
+		}},
+		{"internal/config/filename", nil},
+		{"internal/config/position", nil},
 		{"internal/pages", []string{
 			"fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
 			"internal/brand", "internal/oauth", "internal/words",
@@ -66,12 +70,12 @@ func program() []Package {
 		{"internal/hsm", []string{"internal/config", "internal/pause", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
-			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
-			"fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource",
-			"fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand",
-			"internal/ceremony", "internal/claimsource", "internal/config", "internal/database", "internal/directory", "internal/hsm",
-			"internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages", "internal/pause",
-			"internal/repeat", "internal/telemetry", "internal/words", "mtls", "store",
+			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
+			"fapi/device", "fapi/endpoint", "fapi/login", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration",
+			"fapi/request", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog",
+			"internal/brand", "internal/ceremony", "internal/claimsource", "internal/config", "internal/database", "internal/directory",
+			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages",
+			"internal/pause", "internal/repeat", "internal/telemetry", "internal/words", "mtls", "store",
 		}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/pause", "internal/strictjson",
@@ -105,15 +109,16 @@ func program() []Package {
 func server() []Package {
 	return []Package{
 		{"fapi", []string{
-			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/device",
-			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/logout", "fapi/profile", "fapi/rar",
-			"fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens",
-			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "mtls", "signer", "store",
+			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
+			"fapi/device", "fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile",
+			"fapi/rar", "fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token",
+			"fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat",
+			"internal/set", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
-			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar/display", "fapi/request", "fapi/scope",
-			"fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/passkey",
-			"jar", "signer", "store",
+			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
+			"fapi/request", "fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth",
+			"internal/passkey", "internal/random", "jar", "signer", "store",
 		}},
 		{"fapi/token", []string{
 			"fapi/claims", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
@@ -141,6 +146,10 @@ func server() []Package {
 		{"fapi/resource", []string{
 			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/audit",
 			"internal/httpsig", "internal/jose", "internal/oauth", "internal/set", "mtls", "signer", "store",
+		}},
+		{"fapi/login", []string{
+			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar/display", "fapi/resource", "fapi/scope",
+			"internal/oauth", "internal/outbound", "internal/strictjson", "mtls",
 		}},
 		{"fapi/registration", []string{
 			"fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "internal/jose", "internal/oauth",
@@ -223,13 +232,13 @@ func state() []Package {
 	return []Package{
 		{"store", nil},
 		{"store/sqlite", []string{
-			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/connection", "store/sqlite/internal/dbfile",
-			"store/sqlite/internal/signout",
+			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/connection",
+			"store/sqlite/internal/dbfile", "store/sqlite/internal/signout", "store/sqlite/internal/sweep",
 		}},
 		{"store/postgres", []string{
-			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account", "store/postgres/internal/allowance",
-			"store/postgres/internal/auditlog",
-			"store/postgres/internal/clock", "store/postgres/internal/fill", "store/postgres/internal/listener",
+			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account",
+			"store/postgres/internal/allowance", "store/postgres/internal/auditlog", "store/postgres/internal/clock",
+			"store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener",
 			"store/postgres/internal/named", "store/postgres/internal/partition", "store/postgres/internal/pool",
 			"store/postgres/internal/purge", "store/postgres/internal/signout",
 		}},
@@ -237,6 +246,9 @@ func state() []Package {
 		{"store/storetest", []string{"store"}},
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/allowance", []string{"store", "store/postgres/internal/named"}},
+		{"store/postgres/internal/handoffs", []string{
+			"store", "store/postgres/internal/named", "store/postgres/internal/pool",
+		}},
 		{"store/postgres/internal/account", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool", "store/postgres/internal/signout"}},
 		{"store/postgres/internal/auditlog", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/named", []string{"store"}},
@@ -249,6 +261,7 @@ func state() []Package {
 		{"store/postgres/internal/pool", []string{"internal/pause", "internal/queue", "store", "store/internal/backend"}},
 		{"store/sqlite/internal/account", []string{"store", "store/sqlite/internal/connection", "store/sqlite/internal/signout"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
+		{"store/sqlite/internal/sweep", []string{"store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/dbfile", []string{"internal/pause", "internal/wholefile", "store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}
 }

@@ -44,8 +44,8 @@ type Group struct {
 
 // Groups lists everything, in the order of the page.
 func Groups() []Group {
-	return slices.Concat(securityProfile(), foundations(), openID(), transport(), rules(), attacks(), field(), people(), brand(), display(),
-		audited(), account())
+	return slices.Concat(securityProfile(), foundations(), openID(), transport(), rules(), attacks(), field(), people(), brand(),
+		display(), audited(), account(), handedOff())
 }
 
 // Items lists the items of all groups.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"countersign/internal/config/position"
 )
 
 // Commented writes a configuration file to be edited: every key with its description. Keys of c that are
@@ -34,7 +36,7 @@ func commentedTable(out *strings.Builder, prefix string, table reflect.Value) {
 		if !ok || isScalar(field.Type.Kind()) {
 			continue
 		}
-		key, value := join(prefix, name), table.Field(i)
+		key, value := position.Join(prefix, name), table.Field(i)
 		out.WriteString("\n")
 		comment(out, field.Tag.Get("doc"))
 		switch field.Type.Kind() {
@@ -74,7 +76,7 @@ func commentedElement(out *strings.Builder, key string, element reflect.Value) {
 	}
 	for i := range element.NumField() {
 		if values, ok := element.Field(i).Interface().(map[string]string); ok && len(values) > 0 {
-			fmt.Fprintf(out, "[%s]\n", join(key, element.Type().Field(i).Tag.Get("toml")))
+			fmt.Fprintf(out, "[%s]\n", position.Join(key, element.Type().Field(i).Tag.Get("toml")))
 			printStrings(out, values)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"countersign/internal/config/position"
 )
 
 const redacted = `"[redacted]"`
@@ -18,7 +20,7 @@ func (c *collector) fill(target reflect.Value, prefix string, tree map[string]an
 		if !ok {
 			continue
 		}
-		key := join(prefix, name)
+		key := position.Join(prefix, name)
 		raw, present := tree[name]
 		switch {
 		case field.Type.Kind() == reflect.Struct:

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"countersign/internal/config/position"
 )
 
 // maxFile bounds the size of a configuration file, in bytes.
@@ -47,7 +49,7 @@ func parse(name string, document []byte, files bool) (*Config, error) {
 		c.problems = append(c.problems, syntaxProblem(err))
 		return nil, c.report(name)
 	}
-	c.positions = locate(document)
+	c.positions = position.Locate(document)
 	config := &Config{folder: filepath.Dir(name), name: name, positions: c.positions}
 	c.validate(tree)
 	c.fill(reflect.ValueOf(config).Elem(), "", tree)
@@ -144,7 +146,7 @@ func visitFields(prefix string, table reflect.Value, visit func(string, reflect.
 		if !ok {
 			continue
 		}
-		key := join(prefix, name)
+		key := position.Join(prefix, name)
 		switch value := table.Field(i); {
 		case field.Type.Kind() == reflect.Struct:
 			visitFields(key, value, visit)

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"countersign/internal/config/position"
 )
 
 // Print writes the effective values, defaults included, as TOML that reads back to the same configuration. File
@@ -29,7 +31,7 @@ func printTable(out *strings.Builder, prefix string, table reflect.Value) {
 		if !ok {
 			continue
 		}
-		key := join(prefix, name)
+		key := position.Join(prefix, name)
 		switch value := table.Field(i); value.Kind() {
 		case reflect.Struct:
 			fmt.Fprintf(out, "\n[%s]\n", key)
@@ -50,7 +52,7 @@ func printTable(out *strings.Builder, prefix string, table reflect.Value) {
 
 func printStrings(out *strings.Builder, values map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		fmt.Fprintf(out, "%s = %s\n", join("", name), quote(values[name]))
+		fmt.Fprintf(out, "%s = %s\n", position.Join("", name), quote(values[name]))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"countersign/internal/config/position"
 )
 
 // TestReference keeps the documentation true.
@@ -47,7 +49,7 @@ func referenceTable(out *strings.Builder, prefix, title, doc string, table refle
 		if !ok {
 			continue
 		}
-		key := join(prefix, name)
+		key := position.Join(prefix, name)
 		switch field.Type.Kind() {
 		case reflect.Struct:
 			referenceTable(out, key, "`["+key+"]`", field.Tag.Get("doc"), field.Type)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"countersign/internal/config/position"
 )
 
 // Problem is one thing that is wrong in the file.
@@ -76,7 +78,7 @@ func (config *Config) Refuse(err error) error {
 
 // collector gathers problems while the file is read.
 type collector struct {
-	positions positions
+	positions position.Positions
 	problems  []Problem
 	// wrong are the keys that a problem was reported for, so that rules over several keys stay silent on them.
 	wrong map[string]bool

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"countersign/internal/config/position"
 	"countersign/internal/suggest"
 )
 
@@ -103,7 +104,7 @@ func invisible(r rune) bool { return !unicode.IsPrint(r) }
 // descriptions wants sentences in languages that pages have.
 func (c brandRules) descriptions(prefix string, texts map[string]string, b *Brand) {
 	for _, tag := range slices.Sorted(maps.Keys(texts)) {
-		key := join(prefix, tag)
+		key := position.Join(prefix, tag)
 		if c.bad(key) {
 			continue
 		}

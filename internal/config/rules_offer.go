@@ -111,8 +111,14 @@ func (config *Config) ScopeNames() []string {
 	for _, scope := range config.Scopes {
 		names = append(names, scope.Name)
 	}
+	if config.Login.ClientID != "" {
+		names = append(names, loginScope)
+	}
 	return names
 }
+
+// loginScope is the scope of the login's backend where it is a client.
+const loginScope = "login"
 
 // DetailTypes are the types of authorization_details that exist.
 func (config *Config) DetailTypes() []string {

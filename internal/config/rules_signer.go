@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"countersign/internal/config/position"
 )
 
 // keyRules are the rules about what holds the signing keys.
@@ -102,7 +104,7 @@ func (c keyRules) tokenName(key, token string) {
 // environment is what a module is given.
 func (c keyRules) environment(table string, environment map[string]string) {
 	for name, value := range environment {
-		key := join(table, name)
+		key := position.Join(table, name)
 		switch {
 		case !environmentName.MatchString(name):
 			c.add(key, "", "not the name of an environment variable; use letters, digits and _")

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"countersign/internal/config/position"
 	"countersign/internal/suggest"
 )
 
@@ -53,7 +54,7 @@ func knownKeys(prefix string, table reflect.Type) []string {
 		if !ok {
 			continue
 		}
-		key := join(prefix, name)
+		key := position.Join(prefix, name)
 		keys = append(keys, key)
 		switch field.Type.Kind() {
 		case reflect.Struct:

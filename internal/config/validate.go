@@ -10,6 +10,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"countersign/internal/config/position"
 )
 
 // validate checks a decoded document by [Schema], and reports its problems in terms of TOML.
@@ -81,7 +83,7 @@ func locationOf(path []string, tree map[string]any) location {
 	for _, part := range path {
 		switch value := at.raw.(type) {
 		case map[string]any:
-			at.key, at.raw = join(at.key, part), value[part]
+			at.key, at.raw = position.Join(at.key, part), value[part]
 		case []any:
 			at.key += "[" + part + "]"
 			if i, err := strconv.Atoi(part); err == nil && i < len(value) {
@@ -118,7 +120,7 @@ func (c *collector) explain(failure jsonschema.ErrorKind, at location) {
 	switch failure := failure.(type) {
 	case *kind.AdditionalProperties:
 		for _, name := range failure.Properties {
-			key := join(at.key, name)
+			key := position.Join(at.key, name)
 			c.add(key, "", "unknown key%s", suggestion(key))
 		}
 	case *kind.Required:
@@ -149,7 +151,7 @@ func (c *collector) explain(failure jsonschema.ErrorKind, at location) {
 // missing reports a required key, or those of a table that is missing as a whole.
 func (c *collector) missing(table reflect.Type, prefix, name string) {
 	field, _ := fieldOf(table, name)
-	key := join(prefix, name)
+	key := position.Join(prefix, name)
 	if field.Type.Kind() != reflect.Struct {
 		c.add(key, "", "missing: %s", meaning(field))
 		return

@@ -180,6 +180,10 @@ func (e siteActions) Allow(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, e.site.redirectURI+"?code=the-code", http.StatusSeeOther)
 }
 
+func (e siteActions) HandOff(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "nothing is handed off here", http.StatusInternalServerError)
+}
+
 func (e siteActions) Deny(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, e.site.redirectURI+"?error=access_denied", http.StatusSeeOther)
 }

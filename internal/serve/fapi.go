@@ -104,6 +104,9 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	settings.ClaimsSource = source
 	err := errors.Join(trustErr, brandErr, sourceErr, offer(&settings, c, s.Now))
 	if err == nil {
+		err = s.resolveHints(&settings)
+	}
+	if err == nil {
 		s.reload.pings(c.CIBA, settings.Backchannel)
 	}
 	return settings, err
@@ -173,10 +176,11 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 			CertificateQuota: c.Registration.CertificateQuota,
 		}
 	}
-	var backchannel, outbound error
+	var backchannel, outbound, handOff error
 	settings.Backchannel, backchannel = backchannelSettings(c.CIBA, now)
+	settings.Login, handOff = loginSettings(c.Login)
 	settings.OutboundRoots, outbound = outboundRoots(c.Outbound.CAFile)
-	return errors.Join(append(problems, backchannel, outbound)...)
+	return errors.Join(append(problems, backchannel, handOff, outbound)...)
 }
 
 // detailType reads a type of authorization_details: a ready one, or that of a file; key names which.

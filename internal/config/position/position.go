@@ -1,4 +1,5 @@
-package config
+// Package position finds the lines of keys in a TOML document.
+package position
 
 import (
 	"fmt"
@@ -7,13 +8,13 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// positions is the line of each key and table by its full name; elements of an array of tables are named
+// Positions are the line of each key and table by its full name; elements of an array of tables are named
 // with their index, such as "scopes[0].name".
-type positions map[string]int
+type Positions map[string]int
 
-// locate walks a document that is known to be correct TOML.
-func locate(document []byte) positions {
-	w := walker{found: positions{}, tables: map[string]int{}}
+// Locate walks a document that is known to be correct TOML.
+func Locate(document []byte) Positions {
+	w := walker{found: Positions{}, tables: map[string]int{}}
 	w.parser.Reset(document)
 	for prefix := ""; w.parser.NextExpression(); {
 		expression := w.parser.Expression()
@@ -31,7 +32,7 @@ func locate(document []byte) positions {
 
 type walker struct {
 	parser unstable.Parser
-	found  positions
+	found  Positions
 	// tables counts the elements seen of each array of tables.
 	tables map[string]int
 }
@@ -40,7 +41,7 @@ type walker struct {
 func (w *walker) keys(prefix string, parts unstable.Iterator, array bool) string {
 	for parts.Next() {
 		part := parts.Node()
-		prefix = join(prefix, string(part.Data))
+		prefix = Join(prefix, string(part.Data))
 		w.note(prefix, part)
 		if array && parts.IsLast() {
 			w.tables[prefix]++
@@ -86,9 +87,9 @@ func (w *walker) note(name string, node *unstable.Node) {
 	}
 }
 
-// join appends a part to a full name; parts that are no bare keys are quoted.
-func join(prefix, part string) string {
-	if !bareKey(part) {
+// Join appends a part to a full name; parts that are no bare keys are quoted.
+func Join(prefix, part string) string {
+	if !BareKey(part) {
 		part = fmt.Sprintf("%q", part)
 	}
 	if prefix == "" {
@@ -97,7 +98,7 @@ func join(prefix, part string) string {
 	return prefix + "." + part
 }
 
-func bareKey(part string) bool {
+func BareKey(part string) bool {
 	return part != "" && !strings.ContainsFunc(part, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
 	})
