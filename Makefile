@@ -32,6 +32,10 @@ SERVER ?= https://localhost:8443
 INGRESS      ?=
 INGRESS_PORT ?= 8445
 
+# Which own login (examples/own-login) users sign in and decide at while the suite judges, in place of the built-in pages: go, ts.
+OWN_LOGIN      ?=
+OWN_LOGIN_PORT ?= 8446
+
 # Plans of the conformance suite that run at once.
 JOBS ?= 4
 
@@ -111,13 +115,18 @@ lint: toolchain
 	@$(STAGE) "staticcheck" $(GO) run $(STATICCHECK) ./...
 	@CGO_ENABLED=0 $(STAGE) "build without C" $(GO) build -o /dev/null ./cmd/countersign
 
-conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443] [INGRESS=nginx]
+conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443] [INGRESS=nginx] [OWN_LOGIN=go]
 	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
+	@[ -z "$(INGRESS)" ] || [ -z "$(OWN_LOGIN)" ] || { echo "INGRESS and OWN_LOGIN exclude each other"; exit 1; }
 	@[ -e $(STATE)/countersign.toml ] || bin/countersign init --dir $(STATE) --dev
 	$(if $(INGRESS),$(GO) build -o bin/behind-ingress ./conformance/ingress)
 	$(GO) build -o bin/conformance ./conformance
+	$(if $(OWN_LOGIN),$(GO) build -o bin/behind-login ./conformance/ownlogin)
+	$(if $(filter go,$(OWN_LOGIN)),$(GO) build -o bin/own-login ./examples/own-login)
+	$(if $(filter ts,$(OWN_LOGIN)),cd examples/own-login && npm ci --ignore-scripts --no-audit --no-fund && npx tsc)
 	exec bin/conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" $(if $(INGRESS),-ingress https://localhost:$(INGRESS_PORT)) \
-		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),bin/countersign serve --config $(STATE)/countersign.toml)"
+		$(if $(OWN_LOGIN),-login https://localhost:$(OWN_LOGIN_PORT)) \
+		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),$(if $(OWN_LOGIN),bin/behind-login -kind $(OWN_LOGIN) -state $(STATE) -port $(OWN_LOGIN_PORT),bin/countersign serve --config $(STATE)/countersign.toml))"
 
 checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
 	$(GO) run ./internal/checklist/generate -write docs/conformance.md

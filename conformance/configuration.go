@@ -221,16 +221,24 @@ func prefix(p plan) string {
 	return strings.TrimSuffix(p.suitePlan, "test-plan")
 }
 
+// pages matches the addresses at which the user signs in and decides.
+func (s server) pages() string {
+	if s.login != "" {
+		return s.login + "/*"
+	}
+	return s.issuer + "/interaction/*"
+}
+
 // script signs in, decides, and waits for the suite's own page. Sign-in and decision have the same address; a user
 // who is signed in already sees only the second. An error that the server shows itself is photographed.
 func (s server) script(decision string, limit int) script {
 	return script{Match: s.issuer + "/authorize*", Limit: limit, Tasks: []task{
-		{Task: "Sign in", Match: s.issuer + "/interaction/*", Optional: true, Commands: [][]any{
+		{Task: "Sign in", Match: s.pages(), Optional: true, Commands: [][]any{
 			{"text", "id", "username", s.username, "optional"},
 			{"text", "id", "password", s.password, "optional"},
 			{"click", "id", "sign-in", "optional"},
 		}},
-		{Task: "Decide", Match: s.issuer + "/interaction/*", Optional: true, Commands: [][]any{{"click", "id", decision, "optional"}}},
+		{Task: "Decide", Match: s.pages(), Optional: true, Commands: [][]any{{"click", "id", decision, "optional"}}},
 		{Task: "Error page", Match: s.issuer + "/authorize*", Optional: true, Commands: [][]any{
 			{"wait", "xpath", "//*", 10, "(?i)what you can do", "update-image-placeholder-optional"},
 		}},
@@ -252,6 +260,6 @@ func (s server) photograph() script {
 // look opens the sign-in page and leaves it.
 func (s server) look(limit int) script {
 	return script{Match: s.issuer + "/authorize*", Limit: limit, Tasks: []task{
-		{Task: "Only look", Match: s.issuer + "/interaction/*", Commands: [][]any{}},
+		{Task: "Only look", Match: s.pages(), Commands: [][]any{}},
 	}}
 }

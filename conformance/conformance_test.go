@@ -496,6 +496,45 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
+// TestOwnLogin: in front of a login of the operator's own, the suite's browser signs in and decides there and nowhere else.
+func TestOwnLogin(t *testing.T) {
+	ca := &authority{}
+	for login, want := range map[string]string{
+		"": "https://localhost:8443/interaction/*", "https://localhost:8446": "https://localhost:8446/*",
+	} {
+		s, err := discovered{}.server(options{server: "https://localhost:8443", login: login})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans, err := selectPlans("fapi2-sp/private_key_jwt+dpop+openid_connect")
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients, err := newClients(rand.Reader, plans[0], "alias", ca, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := plans[0].configure(s, "alias", clients)
+		scripts := slices.Clone(made.Browser)
+		for _, replaced := range made.Override {
+			scripts = append(scripts, replaced.Browser...)
+		}
+		count := 0
+		for _, each := range scripts {
+			for _, task := range each.Tasks {
+				if task.Task == "Sign in" || task.Task == "Decide" || task.Task == "Only look" {
+					if count++; task.Match != want {
+						t.Errorf("%q: %s is done at %s, want %s", login, task.Task, task.Match, want)
+					}
+				}
+			}
+		}
+		if count < 5 {
+			t.Errorf("%d tasks", count)
+		}
+	}
+}
+
 func TestSelectPlans(t *testing.T) {
 	for selector, want := range map[string]int{
 		"": 2, "fapi2-sp/*": 24, "*": 104, "fapi-ciba/*": 8, "fapi-ciba/*+dynamic": 4, "fapi2-ms/*": 64, "fapi1-adv/*": 8, "fapi2-sp/*+rar": 12, "fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8,

@@ -29,7 +29,7 @@ type options struct {
 	tokenEnvironment                     string
 	plans, modules                       string
 	server, ca, resource, mtlsResource   string
-	ingress                              string
+	ingress, login                       string
 	register, start                      string
 	initialToken, approval, deviceCode   string
 	outboundCA                           string
@@ -55,6 +55,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.server, "server", "https://localhost:8443", "issuer `URL` of the server")
 	f.StringVar(&o.ca, "ca", "local/tls/ca.crt", "`file` with the authority of the server's certificate; empty for the system's")
 	f.StringVar(&o.ingress, "ingress", "", "`URL` that mtls_endpoint_aliases have to lead to, for a server whose clients with certificates come through an ingress")
+	f.StringVar(&o.login, "login", "", "`URL` of a login of the operator's own, which the server hands sign-in and consent to; its pages have the ids of the built-in ones")
 	f.StringVar(&o.resource, "resource", "", "`URL` of a protected resource (default: /accounts of the issuer)")
 	f.StringVar(&o.mtlsResource, "mtls-resource", "", "`URL` of the same where certificates are asked for (default: /accounts beside the mTLS token endpoint)")
 	f.StringVar(&o.register, "register", "bin/countersign clients add {id} --replace --file {file}", "`command` that registers a client from its metadata")
@@ -97,7 +98,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 		return o, errors.New("-initial-token: there is no command")
 	}
 	o.suite, o.server = strings.TrimRight(o.suite, "/"), strings.TrimRight(o.server, "/")
-	o.ingress = strings.TrimRight(o.ingress, "/")
+	o.ingress, o.login = strings.TrimRight(o.ingress, "/"), strings.TrimRight(o.login, "/")
 	return o, nil
 }
 
@@ -146,7 +147,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	defer stop()
 	progress("%d plans at %s", len(plans), o.suite)
 	began := time.Now()
-	written := report{Suite: o.suite, Issuer: o.server, Ingress: o.ingress, Began: began}
+	written := report{Suite: o.suite, Issuer: o.server, Ingress: o.ingress, Login: o.login, Began: began}
 	written.Outcomes = r.runAll(ctx, plans, o.jobs)
 	written.Seconds = time.Since(began).Seconds()
 	written.Problems = judge(written.Outcomes, expectations, o.modules == "*" && ctx.Err() == nil)

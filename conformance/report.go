@@ -15,7 +15,9 @@ type report struct {
 	Suite  string `json:"suite"`
 	Issuer string `json:"issuer"`
 	// Ingress is where clients with certificates come in, if not at the server itself.
-	Ingress  string    `json:"ingress,omitempty"`
+	Ingress string `json:"ingress,omitempty"`
+	// Login is the login of the operator's own that users signed in and decided at, if not at the server itself.
+	Login    string    `json:"login,omitempty"`
 	Began    time.Time `json:"began"`
 	Seconds  float64   `json:"seconds"`
 	Outcomes []outcome `json:"modules"`
@@ -110,6 +112,9 @@ func (r report) markdown() string {
 	fmt.Fprintf(&b, "# Conformance of %s\n\n%s, in %.0f s from %s, by the suite at %s.\n", r.Issuer, r.summary(), r.Seconds, r.Began.UTC().Format(time.RFC3339), r.Suite)
 	if r.Ingress != "" {
 		fmt.Fprintf(&b, "\nClients with certificates came through %s.\n", r.Ingress)
+	}
+	if r.Login != "" {
+		fmt.Fprintf(&b, "\nUsers signed in and decided at %s.\n", r.Login)
 	}
 	if len(r.Problems) > 0 {
 		b.WriteString("\n## To look at\n\n")

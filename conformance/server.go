@@ -25,6 +25,8 @@ type server struct {
 	// resource is a protected resource, and mtlsResource the same on the listener that asks for certificates.
 	resource, mtlsResource string
 	username, password     string
+	// login is a login of the operator's own, which the user signs in and decides at; empty for the server itself.
+	login string
 	// approval is the address with which a user allows or denies a backchannel request, acr the class in which they are
 	// authenticated then, the best of the server, and initialToken what registers clients; for the plans that want them.
 	approval, acr, initialToken string
@@ -87,7 +89,7 @@ func serverTrust(o options) (*tls.Config, string, error) {
 
 // server completes what the document says with the options.
 func (d discovered) server(o options) (server, error) {
-	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource, approval: o.approval}
+	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource, login: o.login, approval: o.approval}
 	if len(d.ACRs) > 0 {
 		found.acr = d.ACRs[0] // the best comes first
 	}
