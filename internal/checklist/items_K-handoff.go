@@ -1,5 +1,7 @@
 package checklist
 
+import "slices"
+
 // handOff lists what a login of the operator's own has to be handed, and what it cannot do.
 func handOff() []Item {
 	return []Item{
@@ -32,4 +34,6 @@ func handOff() []Item {
 }
 
 // handedOff is the group of the login of the operator's own.
-func handedOff() []Group { return []Group{{"KE", "A login of the operator's own", handOff()}} }
+func handedOff() []Group {
+	return []Group{{"KE", "A login of the operator's own", slices.Concat(handOff(), ownLogins())}}
+}
