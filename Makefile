@@ -68,7 +68,7 @@ REQUESTS ?= 12500
 # How many grants bench-store measures with in SQLite, and how long bench may take.
 GRANTS_SQLITE ?= 10000,1000000
 BENCH_FOR     ?= 11m30s
-.PHONY: help run build test lint bench bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance schemathesis checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the Ope
 	exec bin/conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" $(if $(INGRESS),-ingress https://localhost:$(INGRESS_PORT)) \
 		$(if $(OWN_LOGIN),-login https://localhost:$(OWN_LOGIN_PORT)) \
 		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),$(if $(OWN_LOGIN),bin/behind-login -kind $(OWN_LOGIN) -state $(STATE) -port $(OWN_LOGIN_PORT),bin/countersign serve --config $(STATE)/countersign.toml))"
+
+schemathesis: packages-test toolchain ## Send the API for a login of one's own what its OpenAPI description allows, and what not: a part of make test
+	$(GO) test -count=1 -v -run '^TestKE46' ./cmd/countersign
 
 checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
 	$(GO) run ./internal/checklist/generate -write docs/conformance.md
@@ -284,8 +287,11 @@ packages-test: envoy
 	command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing="$$missing pgbouncer"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	[ "$$(id -u)" = 0 ] || [ -e /usr/lib/chromium/chrome-sandbox ] || unshare -U true 2>/dev/null || missing="$$missing chromium-sandbox"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
 	command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing="$$missing haproxy"; \
 	$(install-missing)
