@@ -116,11 +116,16 @@ func (l *ownLogin) addCustomer(t *testing.T, username, subject string) {
 func (l *ownLogin) serve(t *testing.T) *logBuffer {
 	t.Helper()
 	of := func(name string) string { return filepath.Join(l.i.folder, "tls", name) }
-	logs, ended := new(logBuffer), make(chan error, 1)
-	command := exec.Command(l.command[0], append(l.command[1:len(l.command):len(l.command)],
+	return serveLogin(t, exec.Command(l.command[0], append(l.command[1:len(l.command):len(l.command)],
 		"--issuer", "https://"+l.i.address, "--api", "https://"+l.i.mtls, "--ca", of("ca.crt"),
 		"--client-certificate", filepath.Join(l.folder, "login.crt"), "--client-key", filepath.Join(l.folder, "login.key"),
-		"--listen", l.address, "--certificate", of("server.crt"), "--key", of("server.key"), "--users", filepath.Join(l.folder, "users.json"))...)
+		"--listen", l.address, "--certificate", of("server.crt"), "--key", of("server.key"), "--users", filepath.Join(l.folder, "users.json"))...), l.address)
+}
+
+// serveLogin starts a login and waits until it listens.
+func serveLogin(t *testing.T, command *exec.Cmd, address string) *logBuffer {
+	t.Helper()
+	logs, ended := new(logBuffer), make(chan error, 1)
 	command.Stdout, command.Stderr = logs, logs
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -136,7 +141,7 @@ func (l *ownLogin) serve(t *testing.T) *logBuffer {
 		}
 	})
 	for range 200 {
-		if connection, err := net.Dial("tcp", l.address); err == nil {
+		if connection, err := net.Dial("tcp", address); err == nil {
 			connection.Close()
 			return logs
 		}

@@ -420,6 +420,7 @@ func TestKE44ConsentAlone(t *testing.T) {
 
 // Covers: KE-45. TestKE45LoginTooLate: who takes too long at a login gets a page, and the application an error.
 func TestKE45LoginTooLate(t *testing.T) {
+	t.Parallel()
 	i := newInstallation(t)
 	a := i.application(t, "orchid", "Orchid Budget")
 	for kind := range ownLoginKinds() {

@@ -75,16 +75,16 @@ func TestPrepare(t *testing.T) {
 	}
 	want := decoded(t, filepath.Join(s.state, "countersign.toml"))
 	want["login"] = map[string]any{
-		"address": "https://localhost:18446/", "acr_values": acr, "certificate_file": filepath.Join(s.state, "own-login", "login.crt"),
+		"address": "https://localhost:18446/", "acr_values": acr, "certificate_file": filepath.Join(s.state, "conformance-login", "login.crt"),
 	}
 	if difference := cmp.Diff(want, decoded(t, placed.config)); difference != "" {
 		t.Errorf("the configuration differs (-want +got):\n%s", difference)
 	}
-	users, err := os.ReadFile(filepath.Join(s.state, "own-login", "users.json"))
+	users, err := os.ReadFile(filepath.Join(s.state, "conformance-login", "users.json"))
 	if err != nil || !strings.Contains(string(users), "alice subject-1\na password\n") {
 		t.Errorf("%v: the login was told %q", err, users)
 	}
-	encoded, err := os.ReadFile(filepath.Join(s.state, "own-login", "login.crt"))
+	encoded, err := os.ReadFile(filepath.Join(s.state, "conformance-login", "login.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ type placed struct {
 
 // prepare writes what the login and the server need to know each other.
 func (s setup) prepare(ctx context.Context, now time.Time) (placed, error) {
-	folder := filepath.Join(s.state, "own-login")
+	folder := filepath.Join(s.state, "conformance-login")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return placed{}, err
 	}

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 598 {
+	if len(seen) != 630 {
 		t.Errorf("%d items", len(seen))
 	}
 }
