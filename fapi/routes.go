@@ -92,7 +92,7 @@ func (w *wiring) newAuthorize() (*authorize.Handler, error) {
 func (w *wiring) newLogin(interactions login.Interactions, resources *resource.Handler) *login.Handler {
 	c := w.config
 	settings := login.Config{
-		Settings: *c.Login, Interactions: interactions, Protect: resources.Protect, Certificates: c.Certificates,
+		Settings: *c.Login, Interactions: interactions, Protect: resources.ProtectUnsigned, Certificates: c.Certificates,
 		Language: c.Language, Trust: c.ClientTrust, Limits: w.limits, Now: c.Now,
 	}
 	if w.backchannel != nil && c.Login.Confirmations {

@@ -18,6 +18,7 @@ import (
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
 	"countersign/internal/limit"
+	"countersign/internal/recent"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -82,7 +83,7 @@ type Handler struct {
 	// openings counts how often each request is opened from each address, objects which request objects were counted.
 	openings, objects *limit.Limiter
 	// showings are the consent pages whose showing is recorded.
-	showings recent
+	showings recent.Names
 
 	requestURILifetime, codeLifetime   time.Duration
 	interactionLifetime, grantLifetime time.Duration

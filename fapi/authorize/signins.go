@@ -30,13 +30,13 @@ func (o *openInteraction) ConsentShown(ctx context.Context) error {
 	}
 	id := digestText(o.pending.Interaction.ID)
 	showing := id + "\x00" + o.session.Subject + "\x00" + o.showing
-	if o.handler.showings.has(showing) {
+	if o.handler.showings.Has(showing) {
 		return nil
 	}
 	err := o.handler.evidence.Record(ctx, o.handler.evidence.Event(ctx, o.client.ID, event.ConsentShown,
 		"subject", o.session.Subject, "shown", o.showing, "language", o.language, "scope", strings.Join(o.request.Scopes, " "), "interaction", id))
 	if err == nil {
-		o.handler.showings.add(showing)
+		o.handler.showings.Add(showing)
 	}
 	return err
 }

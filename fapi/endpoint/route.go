@@ -125,12 +125,6 @@ func (a Addresses) Of(path string) []string {
 	return addresses
 }
 
-// Below returns the path of a request below the base address of its listener: that of the route, with what its wildcards stand
-// for.
-func (a Addresses) Below(at At, r *http.Request) string {
-	return strings.TrimPrefix(r.URL.EscapedPath(), pathOf(a.At(at, "")))
-}
-
 // Path returns the path component of the issuer, often "".
 func (a Addresses) Path() string { return pathOf(a.Issuer) }
 

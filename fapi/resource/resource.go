@@ -173,16 +173,15 @@ func (h *Handler) Protect(scope string, answer func(r *http.Request, access Acce
 	}
 }
 
-// Protect serves what needs an access token with a scope, and answers by itself. A client with HTTP message signatures is
-// refused: what is served here signs no response.
-func (h *Handler) Protect(scope string, serve func(http.ResponseWriter, *http.Request, Access) error) endpoint.Serve {
+// ProtectUnsigned serves what needs an access token with a scope and answers by itself, which [Handler.Protect] does not let it.
+// A client with HTTP message signatures is refused: what is served here signs no response.
+func (h *Handler) ProtectUnsigned(scope string, serve func(http.ResponseWriter, *http.Request, Access) error) endpoint.Serve {
 	return func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
 		h.config.Proofs.OfferNonce(w)
 		if r.URL.RawPath != "" { // one URL in two encodings: the signed one could differ from the routed one
 			h.refuse(w, r, oauth.Errorf(oauth.InvalidRequest, "the address has characters that are escaped without need"))
 			return
 		}
-		at.Path = h.config.Addresses.Below(at, r)
 		access, err := h.access(r, scope, at)
 		if err == nil {
 			event.Of(r.Context()).ClientID = access.ClientID

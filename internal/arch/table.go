@@ -118,7 +118,7 @@ func server() []Package {
 		{"fapi/authorize", []string{
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
 			"fapi/request", "fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth",
-			"internal/passkey", "internal/random", "jar", "signer", "store",
+			"internal/passkey", "internal/random", "internal/recent", "jar", "signer", "store",
 		}},
 		{"fapi/token", []string{
 			"fapi/claims", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
@@ -278,6 +278,7 @@ func shared() []Package {
 		{"internal/limit", []string{"store"}},
 		{"internal/pause", nil},
 		{"internal/repeat", nil},
+		{"internal/recent", nil},
 		{"internal/address", nil},
 		{"internal/correlation", nil},
 		{"internal/queue", nil},

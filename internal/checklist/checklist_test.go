@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 630 {
+	if len(seen) != 610 {
 		t.Errorf("%d items", len(seen))
 	}
 }
