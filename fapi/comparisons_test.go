@@ -139,6 +139,7 @@ func publicValues() map[comparison]string {
 		{"../internal/pages/device.go", "switch of NoPassword"}:         code,
 		{"../internal/pages/device.go", "switch of NotDecidedPassword"}: code,
 		{"../internal/pages/language.go", "!= of Path"}:                 path,
+		{"device/actions.go", "== of WrongPassword"}:                    code,
 		{"../internal/pages/signin.go", "== of WrongPassword"}:          code,
 		{"../internal/pages/signin.go", "== of NoPassword"}:             code,
 		{"../internal/pages/signin.go", "switch of WrongPassword"}:      code,

@@ -55,7 +55,7 @@ func open(ctx context.Context, lab *servers.Lab, kind string) (*site, error) {
 	if err == nil {
 		s.installation, err = lab.Countersign(ctx, s.Server, servers.Options{Postgres: kind == "postgres", Settings: map[string]string{
 			// As they are where nobody writes them into a configuration; a benchmark's server has none.
-			"client_per_second": "50", "client_burst": "200", "ca_file": fmt.Sprintf("%q", authority),
+			"client_per_second": "50", "client_burst": "200", "outbound.ca_file": fmt.Sprintf("%q", authority),
 		}})
 	}
 	if err == nil && kind == "postgres" {

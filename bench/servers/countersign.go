@@ -188,14 +188,23 @@ func (i *Installation) addReplica() error {
 	return os.WriteFile(i.Config, append(raw, replica...), 0o600)
 }
 
-// configure sets keys of a configuration file that init wrote to TOML values; an empty value takes a key away.
+// configure sets keys of a configuration file that init wrote to TOML values; an empty value takes a key away. A key of several
+// tables is named with its own, as outbound.ca_file.
 func configure(file string, settings map[string]string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	text := string(raw)
-	for key, value := range settings {
+	for name, value := range settings {
+		before, key := "", name
+		if table, last, found := strings.Cut(name, "."); found {
+			at := strings.Index(text, "\n["+table+"]\n")
+			if at < 0 {
+				return fmt.Errorf("%s has no table %s", file, table)
+			}
+			before, text, key = text[:at], text[at:], last
+		}
 		line := regexp.MustCompile(`(?m)^(# )?` + key + ` = .*$`)
 		if !line.MatchString(text) {
 			return fmt.Errorf("%s has no key %s", file, key)
@@ -212,6 +221,7 @@ func configure(file string, settings map[string]string) error {
 			done = true
 			return replacement
 		})
+		text = before + text
 	}
 	return os.WriteFile(file, []byte(text), 0o600)
 }

@@ -197,52 +197,54 @@ func TestKC16ShownStoredGranted(t *testing.T) {
 		t.Fatal(err)
 	}
 	checked := 0
-	rapid.Check(t, func(r *rapid.T) {
-		if checked++; checked > 30 { // each is a whole flow
-			return
-		}
-		interaction, token := asks(t, w, c, b, anyDetails(r)...)
-		shown := last.Load().Details
-		chosen, want := url.Values{}, slices.Clone(shown)
-		for object := range want {
-			want[object] = choose(r, object, want[object], chosen)
-		}
-		var to *url.URL
-		var body string
-		events := w.NewEvents(t, func() { _, to, body = allow(t, b, interaction, token, chosen) })
-		if to == nil || to.Query().Get("code") == "" {
-			r.Fatalf("%v %s", to, body)
-		}
-		issued := c.Redeem(to.Query().Get("code"), nil)
-		fapitest.WantOK(t, issued)
-		access := issued.Text("access_token")
-		if len(events) != 2 || events[0].Detail["event"] != event.ConsentDecided || events[1].Detail["event"] != event.GrantMade {
-			r.Fatalf("recorded %+v", events)
-		}
-		for place, said := range map[string]any{
-			"response": issued.Body["authorization_details"], "token": fapitest.UnverifiedClaims(t, access)["authorization_details"],
-			"introspection": api.Introspect(access, nil).Body["authorization_details"],
-		} {
-			raw, err := json.Marshal(said)
-			if err != nil {
-				r.Fatal(err)
+	t.Run("accepts whatever is asked and chosen", func(t *testing.T) {
+		rapid.Check(t, func(r *rapid.T) {
+			if checked++; checked > 30 { // each is a whole flow
+				return
 			}
-			details, err := types.Read(string(raw), []string{"payment_initiation", "account_information"})
-			if err != nil {
-				r.Fatal(err)
+			interaction, token := asks(t, w, c, b, anyDetails(r)...)
+			shown := last.Load().Details
+			chosen, want := url.Values{}, slices.Clone(shown)
+			for object := range want {
+				want[object] = choose(r, object, want[object], chosen)
 			}
-			views, err := details.View(types, last.Load().Language, last.Load().Client.Asker())
-			if err != nil {
-				r.Fatal(err)
+			var to *url.URL
+			var body string
+			events := w.NewEvents(t, func() { _, to, body = allow(t, b, interaction, token, chosen) })
+			if to == nil || to.Query().Get("code") == "" {
+				r.Fatalf("%v %s", to, body)
 			}
-			if diff := cmp.Diff(lines(want), lines(views)); diff != "" {
-				r.Fatalf("%s says other than was chosen (-want +got):\n%s", place, diff)
+			issued := c.Redeem(to.Query().Get("code"), nil)
+			fapitest.WantOK(t, issued)
+			access := issued.Text("access_token")
+			if len(events) != 2 || events[0].Detail["event"] != event.ConsentDecided || events[1].Detail["event"] != event.GrantMade {
+				r.Fatalf("recorded %+v", events)
 			}
-			digest := tokens.Detail{Details: details}.DigestFor(strings.Fields(issued.Text("scope")))
-			if decided, made := events[0].Detail["request_digest"], events[1].Detail["request_digest"]; decided != digest || made != digest {
-				r.Fatalf("decided %s, granted %s, and %s says %s", decided, made, place, digest)
+			for place, said := range map[string]any{
+				"response": issued.Body["authorization_details"], "token": fapitest.UnverifiedClaims(t, access)["authorization_details"],
+				"introspection": api.Introspect(access, nil).Body["authorization_details"],
+			} {
+				raw, err := json.Marshal(said)
+				if err != nil {
+					r.Fatal(err)
+				}
+				details, err := types.Read(string(raw), []string{"payment_initiation", "account_information"})
+				if err != nil {
+					r.Fatal(err)
+				}
+				views, err := details.View(types, last.Load().Language, last.Load().Client.Asker())
+				if err != nil {
+					r.Fatal(err)
+				}
+				if diff := cmp.Diff(lines(want), lines(views)); diff != "" {
+					r.Fatalf("%s says other than was chosen (-want +got):\n%s", place, diff)
+				}
+				digest := tokens.Detail{Details: details}.DigestFor(strings.Fields(issued.Text("scope")))
+				if decided, made := events[0].Detail["request_digest"], events[1].Detail["request_digest"]; decided != digest || made != digest {
+					r.Fatalf("decided %s, granted %s, and %s says %s", decided, made, place, digest)
+				}
 			}
-		}
+		})
 	})
 }
 

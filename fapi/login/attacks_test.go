@@ -15,6 +15,14 @@ func TestKE05Replay(t *testing.T) {
 	t.Parallel()
 	w, b := newBank(t, true, true)
 	c := everybody(w, "client-1")
+	t.Run("accepts one answer, and to come back once", func(t *testing.T) {
+		browser := w.Browser()
+		handle := arrive(t, c, browser, nil)
+		issued := c.Redeem(wantCode(t, browser, b.done(t, handle, b.message(t, handle))), nil)
+		if claims := w.VerifyType(t, issued.Text("id_token"), "JWT"); claims["sub"] != "sub-alice" {
+			t.Errorf("%v", claims)
+		}
+	})
 	t.Run("refuses a second answer, and the first one stays", func(t *testing.T) {
 		browser := w.Browser()
 		handle := arrive(t, c, browser, nil)
@@ -59,6 +67,14 @@ func TestKE06AnotherBrowser(t *testing.T) {
 	t.Parallel()
 	w, b := newBank(t, true, true)
 	c := everybody(w, "client-1")
+	t.Run("accepts the browser that began", func(t *testing.T) {
+		browser := w.Browser()
+		handle := arrive(t, c, browser, nil)
+		issued := c.Redeem(wantCode(t, browser, b.done(t, handle, b.message(t, handle))), nil)
+		if claims := w.VerifyType(t, issued.Text("id_token"), "JWT"); claims["sub"] != "sub-alice" {
+			t.Errorf("%v", claims)
+		}
+	})
 	t.Run("refuses a handle that was begun elsewhere (session fixation)", func(t *testing.T) {
 		attacker, victim := w.Browser(), w.Browser()
 		handle := arrive(t, c, attacker, nil)
@@ -207,6 +223,11 @@ func TestKE10Forged(t *testing.T) {
 func TestKE11Changed(t *testing.T) {
 	t.Parallel()
 	w, b := newBank(t, true, true)
+	t.Run("accepts an answer while nothing has changed", func(t *testing.T) {
+		c, browser := everybody(w, "client-0"), w.Browser()
+		handle := arrive(t, c, browser, nil)
+		wantCode(t, browser, b.done(t, handle, b.message(t, handle)))
+	})
 	t.Run("refuses an answer to what was shown before, and accepts one to what is asked now", func(t *testing.T) {
 		c, browser := everybody(w, "client-1"), w.Browser()
 		handle := arrive(t, c, browser, nil)

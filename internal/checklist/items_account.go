@@ -10,7 +10,7 @@ func ownAccount() []Item {
 		{ID: "KF-05", Section: "OWASP ASVS 5.0 §8.2.2", Requires: "what belongs to another user can be neither seen nor ended, whatever identifier is named"},
 		{ID: "KF-06", Section: "OWASP ASVS 5.0 §3.5.1", Requires: "a form counts only from the page, in the browser and under the sign-in that it was shown to"},
 		{ID: "KF-07", Section: "OWASP ASVS 5.0 §7.6.1", Requires: "whoever is not signed in gets the sign-in page, and then the page that was asked for"},
-		{ID: "KF-08", Section: "OWASP ASVS 5.0 §7.5.2", Requires: "users see where they are signed in, and end one sign-in or all others, on every node"},
+		{ID: "KF-08", Section: "OWASP ASVS 5.0 §7.5.2", Requires: "users see where they are signed in, and end one sign-in or all others, on every node", NoRefusal: "whose they are not cannot reach them: that has an item of its own"},
 		{ID: "KF-09", Section: "OWASP ASVS 5.0 §7.5.1", Requires: "a passkey is removed under a recent sign-in with a passkey alone, and the last one where it is said what follows"},
 		{ID: "KF-10", Section: "OWASP ASVS 5.0 §6.5.6", Requires: "applications that confirm and notifications end in one step, without a new sign-in"},
 		{ID: "KF-11", Section: "OWASP ASVS 5.0 §7.4.3", Requires: "browsers that are known count for nothing once their user has had them forgotten"},

@@ -15,7 +15,7 @@ func ordinaryFlow() []Item {
 		{ID: "KA-10", Section: "OWASP ASVS 5.0 §16.3.1", Requires: "a failed sign-in has the true reason and whose it was, and never what was typed; who tries learns neither"},
 		{ID: "KA-11", Section: "OWASP ASVS 5.0 §16.3.3", Requires: "a flood of sign-ins is in the audit log, counted, and does not fill it"},
 		{ID: "KA-12", Section: "CIBA Core §4", Requires: "a decision on a device, its grant, a step-up and a failed sign-in there are in the audit log, in the transaction of what they are about where there is one"},
-		{ID: "KA-13", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "an import of users is one entry of the audit log: who, which file, what came of it"},
+		{ID: "KA-13", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "an import of users is one entry of the audit log: who, which file, what came of it", NoRefusal: "what an import refuses is KB-06 and its neighbours"},
 		{ID: "KA-14", Section: "RFC 7239 §8.1", Requires: "the address in an entry is that of the client by the rules of the ingress, and no other that a client claims"},
 	}
 }

@@ -61,7 +61,7 @@ func openID() []Group {
 		{"LO", "OpenID Connect logout", []Item{
 			{ID: "LO-01", Section: "RP-Initiated §2, §4", Requires: "end_session_endpoint, with a question where no ID token of the session comes with it"},
 			{ID: "LO-02", Section: "RP-Initiated §3", Requires: "post_logout_redirect_uri matches exactly"},
-			{ID: "LO-03", Section: "Back-Channel §2.4", Requires: "logout tokens"},
+			{ID: "LO-03", Section: "Back-Channel §2.4", Requires: "logout tokens", NoRefusal: "it is what the server issues: whether to refuse one is the client's"},
 			{ID: "LO-04", Section: "Back-Channel §2.5 to §2.7", Requires: "their delivery"},
 			{ID: "LO-05", Section: "Back-Channel §2.1", Requires: "metadata"},
 			{ID: "LO-06", Section: "Back-Channel §2.7", Requires: "refresh tokens end with what the user allowed, by the client that is told, and not with the session"},

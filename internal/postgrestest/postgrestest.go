@@ -133,7 +133,7 @@ func (c *Cluster) serve(programs string, identity *syscall.Credential) error {
 	}
 	server := exec.Command(filepath.Join(programs, "postgres"), "-D", filepath.Join(c.directory, "data"), "-k",
 		c.directory,
-		"-c", "listen_addresses=", "-c", "max_connections=200",
+		"-c", "listen_addresses=", "-c", "max_connections=500",
 		"-c", "fsync="+durable, "-c", "full_page_writes="+durable)
 	server.Dir = c.directory
 	log, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
