@@ -87,7 +87,7 @@ func TestAllocationBudgets(t *testing.T) {
 	for name, budget := range map[string]uint64{
 		"PAR":                       275,
 		"token: code":               515, // 10 of them for the sid of the ID token
-		"token: refresh":            413,
+		"token: refresh":            430,
 		"token: client_credentials": 333,
 		"introspection":             315,
 		"page":                      293,

@@ -18,7 +18,7 @@ func display() []Group {
 		{ID: "KC-13", Section: "RFC 9396 §2", Requires: "a list to choose from is shown with its entries; a schema by which a choice could not be made or shown stops the start"},
 		{ID: "KC-14", Section: "RFC 9396 §2", Requires: "what is chosen is the object with those entries alone; more or other than was offered is no choice"},
 		{ID: "KC-15", Section: "RFC 9396 §9", Requires: "grant, token, response, introspection and refresh have exactly what the user chose; nothing is granted without a choice"},
-		{ID: "KC-16", Section: "EU RTS 2018/389 Article 5", Requires: "what was shown is what is stored and what the token and introspection say, for any request"},
+		{ID: "KC-16", Section: "EU RTS 2018/389 Article 5", Requires: "what was shown is what is stored and what the token and introspection say, for any request", NoRefusal: "what is other than asked is refused by KC-15, what was altered since by KC-20"},
 		{ID: "KC-17", Section: "UK Open Banking CEG", Requires: "the page has an option for each account, none chosen beforehand, and says where nothing was chosen"},
 		{ID: "KC-18", Section: "EU RTS 2018/389 Article 5", Requires: "on the device what to share is chosen first; the page and the passkey are for that alone"},
 		{ID: "KC-19", Section: "RFC 9530 §2", Requires: "approval apps send what was chosen in the body that their proof signs; the audit log has its digest"},
