@@ -342,7 +342,7 @@ func TestBrowserKeyboard(t *testing.T) {
 		focused = b.Focused()
 		path = append(path, focused)
 	}
-	if want := []string{"A", "SUMMARY", "switch", "A", "A", "A", "allow"}; !slices.Equal(path, want) {
+	if want := []string{"A", "SUMMARY", "switch", "account", "A", "A", "A", "allow"}; !slices.Equal(path, want) {
 		t.Errorf("Tab leads to %v, want %v", path, want)
 	}
 	b.PressAndFollow(" ")

@@ -39,8 +39,8 @@ await accepts('a payment: shown to the person, and in the answer, in the token a
   const browser = new Browser();
   const issued = await tokens(config, { DPoP, browser, parameters: asking([payment]) });
   const shown = textOf(browser.pages.at(-1));
-  for (const text of ['Make this payment', '123.50', 'EUR', 'Merchant <b>A</b>', 'DE02100100109307118603'])
-    assert.ok(shown.includes(text), `the person does not see ${text}`);
+  for (const text of ['Pay €123.50', 'Merchant <b>A</b>', 'DE02 1001 0010 9307 1186 03'])
+    assert.ok(shown.includes(text), `the person does not see ${text}: ${shown}`);
   assert.deepEqual(issued.authorization_details, [payment]);
   assert.deepEqual(jose.decodeJwt(issued.access_token).authorization_details, [payment]);
   assert.deepEqual((await oidc.tokenIntrospection(bank, issued.access_token)).authorization_details, [payment]);
