@@ -6,11 +6,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"countersign/internal/correlation"
+	"countersign/internal/delivery"
 )
 
 const (
@@ -70,103 +69,32 @@ type Notifier struct {
 	Now  func() time.Time
 	Log  *slog.Logger
 
-	once sync.Once
-	wake chan struct{}
-
-	mu sync.Mutex
-	// sending counts what is being sent, by owner.
-	sending map[string]int
+	loop   delivery.Loop
+	shares delivery.Shares
 }
 
 // begin reports whether one more ping may be sent for an owner, and counts it.
-func (n *Notifier) begin(owner string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.sending[owner] >= perOwner {
-		return false
-	}
-	if n.sending == nil {
-		n.sending = map[string]int{}
-	}
-	n.sending[owner]++
-	return true
-}
+func (n *Notifier) begin(owner string) bool { return n.shares.Begin(owner, perOwner) }
 
-// beginSoon is begin for one that may wait a little: quick endpoints are done with one ping before the next has to wait.
+// beginSoon is begin for one that may wait a little.
 func (n *Notifier) beginSoon(owner string) bool {
-	if n.begin(owner) {
-		return true
-	}
-	enough := time.NewTimer(turn)
-	defer enough.Stop()
-	again := time.NewTicker(turn / 200)
-	defer again.Stop()
-	for {
-		select {
-		case <-enough.C:
-			return n.begin(owner)
-		case <-again.C:
-			if n.begin(owner) {
-				return true
-			}
-		}
-	}
+	return n.shares.BeginSoon(owner, perOwner, turn, func() bool { return false })
 }
 
-func (n *Notifier) end(owner string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.sending[owner]--; n.sending[owner] == 0 {
-		delete(n.sending, owner)
-	}
-}
-
-func (n *Notifier) woken() chan struct{} {
-	n.once.Do(func() { n.wake = make(chan struct{}, 1) })
-	return n.wake
-}
+func (n *Notifier) end(owner string) { n.shares.End(owner) }
 
 // Wake tells that a ping is due now. Without it the ping is found within a second.
-func (n *Notifier) Wake() {
-	select {
-	case n.woken() <- struct{}{}:
-	default:
-	}
-}
+func (n *Notifier) Wake() { n.loop.Wake() }
 
 // Run sends what is due until ctx ends, and lets tries under way end. An endpoint that hangs holds up its own pings alone.
 func (n *Notifier) Run(ctx context.Context) {
-	ticker := time.NewTicker(look)
-	defer ticker.Stop()
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	slots := make(chan struct{}, claimLimit)
-	var more atomic.Bool // there may be more that is due than there were slots
-	for {
-		if free := claimLimit - len(slots); free > 0 {
-			pings, err := n.Outbox.ClaimPings(ctx, free, lease)
-			if err != nil && ctx.Err() == nil {
-				n.Log.WarnContext(ctx, "CIBA pings could not be claimed", "error", err.Error())
-			}
-			more.Store(len(pings) == free)
-			for _, ping := range pings {
-				slots <- struct{}{}
-				sending.Go(func() {
-					n.deliver(context.WithoutCancel(ctx), ping)
-					<-slots
-					if more.Load() {
-						n.Wake()
-					}
-				})
-			}
+	delivery.Run(ctx, &n.loop, delivery.Work[Ping]{AtOnce: claimLimit, Every: look, Send: n.deliver, Claim: func(ctx context.Context, limit int) []Ping {
+		pings, err := n.Outbox.ClaimPings(ctx, limit, lease)
+		if err != nil && ctx.Err() == nil {
+			n.Log.WarnContext(ctx, "CIBA pings could not be claimed", "error", err.Error())
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		case <-n.woken():
-		}
-	}
+		return pings
+	}})
 }
 
 // deliver sends one ping and saves how it went.
@@ -193,7 +121,7 @@ func (n *Notifier) deliver(ctx context.Context, ping Ping) {
 func (n *Notifier) settle(ctx context.Context, log *slog.Logger, ping Ping) error {
 	ctx = n.correlated(ctx, ping)
 	status, err := n.send(ctx, ping)
-	next := n.Now().Add(retryAfter(ping.Attempt))
+	next := n.Now().Add(delivery.RetryAfter(ping.Attempt, firstRetry, lastRetry))
 	if mayPass(status, err) && next.Before(ping.ExpiresAt) {
 		log.WarnContext(ctx, "CIBA ping failed; will be retried", "status", status, "error", text(err), "next_attempt_at", next)
 		return n.Outbox.PingFailed(ctx, ping.Request, ping.Attempt, next)
@@ -244,15 +172,6 @@ func (n *Notifier) send(ctx context.Context, ping Ping) (int, error) {
 		return 0, err
 	}
 	return n.Post(ctx, address, "Bearer "+notification.Token, body)
-}
-
-// retryAfter is the wait after an attempt.
-func retryAfter(attempt int) time.Duration {
-	wait := firstRetry
-	for range min(attempt-1, 10) {
-		wait *= 2
-	}
-	return min(wait, lastRetry)
 }
 
 func text(err error) string {

@@ -49,8 +49,8 @@ func TestFD78PingsOfOneOwner(t *testing.T) {
 				for range perOwner {
 					n.end("slow")
 				}
-				if len(n.sending) != 0 {
-					t.Errorf("%v is left over", n.sending)
+				if left := n.shares.Receivers(); left != 0 {
+					t.Errorf("%d are left over", left)
 				}
 			})
 		})

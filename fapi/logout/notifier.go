@@ -8,12 +8,12 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"countersign/fapi/client"
 	"countersign/fapi/event"
 	"countersign/fapi/tokens"
+	"countersign/internal/delivery"
 	"countersign/store"
 )
 
@@ -46,112 +46,66 @@ type Notifier struct {
 	Now  func() time.Time
 	Log  *slog.Logger
 
-	once sync.Once
-	wake chan struct{}
+	loop   delivery.Loop
+	shares delivery.Shares
 
 	mu sync.Mutex
-	// sending counts what is being sent, by client; away is until when a client is not asked.
-	sending map[string]int
-	away    map[string]time.Time
-}
-
-func (n *Notifier) woken() chan struct{} {
-	n.once.Do(func() { n.wake = make(chan struct{}, 1) })
-	return n.wake
+	// away is until when a client is not asked.
+	away map[string]time.Time
 }
 
 // Wake says that a notice is due now. Without it the notice is found within a second.
-func (n *Notifier) Wake() {
-	select {
-	case n.woken() <- struct{}{}:
-	default:
-	}
-}
+func (n *Notifier) Wake() { n.loop.Wake() }
 
 // Run sends what is due until ctx ends, and lets tries under way end.
 func (n *Notifier) Run(ctx context.Context) {
-	ticker := time.NewTicker(look)
-	defer ticker.Stop()
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	slots := make(chan struct{}, claimLimit)
-	var more atomic.Bool // there may be more that is due than there were slots
 	failing := false
-	for {
-		if free := claimLimit - len(slots); free > 0 {
-			due, err := n.Store.ClaimLogouts(ctx, free, lease)
-			if err != nil && !failing && ctx.Err() == nil {
-				n.Log.WarnContext(ctx, "logout notices could not be claimed", "error", err.Error())
-			}
-			failing = err != nil
-			more.Store(len(due) == free)
-			for _, notice := range due {
-				slots <- struct{}{}
-				sending.Go(func() {
-					n.deliver(context.WithoutCancel(ctx), notice)
-					<-slots
-					if more.Load() {
-						n.Wake()
-					}
-				})
-			}
+	delivery.Run(ctx, &n.loop, delivery.Work[store.Logout]{AtOnce: claimLimit, Every: look, Send: n.deliver, Claim: func(ctx context.Context, limit int) []store.Logout {
+		due, err := n.Store.ClaimLogouts(ctx, limit, lease)
+		if err != nil && !failing && ctx.Err() == nil {
+			n.Log.WarnContext(ctx, "logout notices could not be claimed", "error", err.Error())
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		case <-n.woken():
-		}
-	}
+		failing = err != nil
+		return due
+	}})
 }
 
-// begin counts one more notice to a client. It does not when the client has enough, or did not answer: then it returns when to try.
-func (n *Notifier) begin(clientID string) (later time.Time, ok bool) {
+// awayUntil returns until when a client is not asked, because it did not answer; zero when it is.
+func (n *Notifier) awayUntil(clientID string) time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.Now()
 	if until := n.away[clientID]; now.Before(until) && until.Sub(now) <= awayFor {
-		return until, false
+		return until
 	}
 	delete(n.away, clientID)
-	if n.sending[clientID] >= perClient {
-		return time.Time{}, false
-	}
-	if n.sending == nil {
-		n.sending, n.away = map[string]int{}, map[string]time.Time{}
-	}
-	n.sending[clientID]++
-	return time.Time{}, true
+	return time.Time{}
 }
 
-// beginSoon is begin for one that may wait a little: quick receivers are done with one notice before the next has to wait.
-func (n *Notifier) beginSoon(clientID string) (later time.Time, ok bool) {
-	enough := time.NewTimer(turn)
-	defer enough.Stop()
-	again := time.NewTicker(turn / 200)
-	defer again.Stop()
-	for {
-		if later, ok = n.begin(clientID); ok || !later.IsZero() {
-			return later, ok
-		}
-		select {
-		case <-enough.C:
-			return n.Now().Add(busy), false
-		case <-again.C:
-		}
+// begin counts one more notice to a client, after a while if it has enough. It does not when the client has enough for longer, or did
+// not answer: then it returns when to try.
+func (n *Notifier) begin(clientID string) (later time.Time, ok bool) {
+	begun := n.shares.BeginSoon(clientID, perClient, turn, func() bool {
+		later = n.awayUntil(clientID)
+		return !later.IsZero()
+	})
+	if !begun && later.IsZero() {
+		later = n.Now().Add(busy)
 	}
+	return later, begun
 }
 
 // end ends what begin began; answered reports whether the client did.
 func (n *Notifier) end(clientID string, answered bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.sending[clientID]--; n.sending[clientID] == 0 {
-		delete(n.sending, clientID)
-	}
 	if !answered {
+		n.mu.Lock()
+		if n.away == nil {
+			n.away = map[string]time.Time{}
+		}
 		n.away[clientID] = n.Now().Add(awayFor)
+		n.mu.Unlock()
 	}
+	n.shares.End(clientID) // after that: who waits for the place does not ask either
 }
 
 // deliver sends one notice and saves how it went.
@@ -169,7 +123,7 @@ func (n *Notifier) settle(ctx context.Context, log *slog.Logger, notice store.Lo
 	if !n.Now().Before(notice.ExpiresAt) {
 		return n.abandon(ctx, log, notice, "", errExpired)
 	}
-	later, ok := n.beginSoon(notice.ClientID)
+	later, ok := n.begin(notice.ClientID)
 	if !ok {
 		return n.Store.LogoutFailed(ctx, notice, earlier(later, notice.ExpiresAt))
 	}
@@ -187,7 +141,7 @@ func (n *Notifier) settle(ctx context.Context, log *slog.Logger, notice store.Lo
 		return n.abandon(ctx, log, notice, strconv.Itoa(status), errRefused)
 	}
 	// When the next try would be too late, the notice is due at its end once more, to be abandoned.
-	next := earlier(n.Now().Add(retryAfter(notice.Attempt)), notice.ExpiresAt)
+	next := earlier(n.Now().Add(delivery.RetryAfter(notice.Attempt, firstRetry, lastRetry)), notice.ExpiresAt)
 	log.WarnContext(ctx, "logout notice failed; will be retried", "status", status, "error", text(err), "next_attempt_at", next)
 	return n.Store.LogoutFailed(ctx, notice, next)
 }
@@ -230,15 +184,6 @@ func (n *Notifier) send(ctx context.Context, notice store.Logout) (status int, e
 // of the token may not (Back-Channel Logout §2.8).
 func mayPass(status int) bool {
 	return status >= http.StatusInternalServerError || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
-}
-
-// retryAfter is the wait after an attempt.
-func retryAfter(attempt int) time.Duration {
-	wait := firstRetry
-	for range min(attempt-1, 20) {
-		wait = min(2*wait, lastRetry)
-	}
-	return wait
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -141,7 +141,7 @@ func server() []Package {
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
 		}},
 		{"fapi/logout", []string{
-			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/tokens", "internal/oauth", "store",
+			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/tokens", "internal/delivery", "internal/oauth", "store",
 		}},
 		{"fapi/resource", []string{
 			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/audit",
@@ -195,7 +195,7 @@ func server() []Package {
 
 func protocols() []Package {
 	return []Package{
-		{"ciba", []string{"internal/correlation", "internal/requestobject", "internal/strictjson", "jar"}},
+		{"ciba", []string{"internal/correlation", "internal/delivery", "internal/requestobject", "internal/strictjson", "jar"}},
 		{"jar", []string{"internal/jose", "internal/requestobject"}},
 		{"dpop", []string{"internal/jose"}},
 		{"mtls", []string{"mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
@@ -279,6 +279,7 @@ func shared() []Package {
 		{"internal/pause", nil},
 		{"internal/repeat", nil},
 		{"internal/recent", nil},
+		{"internal/delivery", nil},
 		{"internal/address", nil},
 		{"internal/correlation", nil},
 		{"internal/queue", nil},
