@@ -213,13 +213,13 @@ func (d *decision) allow(asked bool, allowed *Allowed) error {
 	return nil
 }
 
+// unprintable reports whether r is no printable ASCII character, or space.
+func unprintable(r rune) bool { return r <= 0x20 || r > 0x7e }
+
 // checkSubject checks the names of the user (OpenID Connect Core §2: at most 255 ASCII characters).
 func (o *openInteraction) checkSubject(a Answer) error {
-	visible := func(text string) bool {
-		return !strings.ContainsFunc(text, func(r rune) bool { return r <= 0x20 || r > 0x7e })
-	}
 	switch {
-	case a.Subject == "" || len(a.Subject) > 255 || !visible(a.Subject):
+	case a.Subject == "" || len(a.Subject) > 255 || strings.ContainsFunc(a.Subject, unprintable):
 		return oauth.Errorf(oauth.InvalidRequest, "subject must be 1 to 255 printable ASCII characters without space (OpenID Connect Core §2)")
 	case len(a.Username) > 255 || strings.TrimSpace(a.Username) != a.Username:
 		return oauth.Errorf(oauth.InvalidRequest, "username must have at most 255 bytes, and no space around it")
@@ -234,7 +234,7 @@ func (s HandOff) CheckSignIn(acr string, amr []string, at, now time.Time) error 
 		return oauth.Errorf(oauth.InvalidRequest, format, arguments...)
 	}
 	known := !slices.ContainsFunc(amr, func(method string) bool {
-		return method == "" || len(method) > 32 || strings.ContainsFunc(method, func(r rune) bool { return r <= 0x20 || r > 0x7e })
+		return method == "" || len(method) > 32 || strings.ContainsFunc(method, unprintable)
 	})
 	switch {
 	case !slices.Contains(s.ACRValues, acr):

@@ -57,24 +57,10 @@ type shownDetail struct {
 	Kind  display.Kind `json:"kind,omitempty"`
 	Title string       `json:"title,omitempty"`
 	// Line is the question in a list; Allow and Deny are the labels of the answers.
-	Line  string      `json:"line,omitempty"`
-	Allow string      `json:"allow,omitempty"`
-	Deny  string      `json:"deny,omitempty"`
-	Lines []shownLine `json:"lines"`
-}
-
-// shownLine is a value. Group is the heading that it is below, Hint how it was computed, and Items are the entries of a list. Choose
-// says that the user chooses one or some of these; At is the JSON Pointer of the list.
-type shownLine struct {
-	Group string         `json:"group,omitempty"`
-	Label string         `json:"label"`
-	Value string         `json:"value"`
-	Hint  string         `json:"hint,omitempty"`
-	Role  display.Role   `json:"role,omitempty"`
-	Items []display.Item `json:"items,omitempty"`
-
-	Choose display.Choose `json:"choose,omitempty"`
-	At     string         `json:"at,omitempty"`
+	Line  string        `json:"line,omitempty"`
+	Allow string        `json:"allow,omitempty"`
+	Deny  string        `json:"deny,omitempty"`
+	Lines []display.Row `json:"lines"`
 }
 
 // shown returns a request as users are shown it, without its state.
@@ -93,15 +79,9 @@ func shown(view backchannel.View) shownRequest {
 		request.Scopes = append(request.Scopes, shownScope{scope.Name, scope.Description})
 	}
 	for _, detail := range view.Details {
-		lines := []shownLine{}
-		for _, group := range detail.Groups {
-			for _, line := range group.Lines {
-				lines = append(lines, shownLine{group.Label, line.Label, line.Value, line.Hint, line.Role, line.Items, line.Choose, line.At})
-			}
-		}
 		request.Details = append(request.Details, shownDetail{
 			Type: detail.Type, Kind: detail.Kind, Title: detail.Heading.String(), Line: detail.Line.String(),
-			Allow: detail.Allow.String(), Deny: detail.Deny.String(), Lines: lines,
+			Allow: detail.Allow.String(), Deny: detail.Deny.String(), Lines: detail.Rows(),
 		})
 	}
 	return request

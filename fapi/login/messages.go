@@ -69,21 +69,8 @@ type viewDetail struct {
 	Line  string          `json:"line,omitempty"`
 	Allow string          `json:"allow,omitempty"`
 	Deny  string          `json:"deny,omitempty"`
-	Lines []viewLine      `json:"lines"`
+	Lines []display.Row   `json:"lines"`
 	Value json.RawMessage `json:"value"`
-}
-
-// viewLine is a value. Group is the heading that it is below, Hint how it was computed, and Items are the entries of a list.
-type viewLine struct {
-	Group string         `json:"group,omitempty"`
-	Label string         `json:"label"`
-	Value string         `json:"value"`
-	Hint  string         `json:"hint,omitempty"`
-	Role  display.Role   `json:"role,omitempty"`
-	Items []display.Item `json:"items,omitempty"`
-	// Choose is set where the user chooses among Items, of the list at the JSON Pointer At; what is allowed has only those.
-	Choose display.Choose `json:"choose,omitempty"`
-	At     string         `json:"at,omitempty"`
 }
 
 // answered is the answer to an answer.
@@ -133,16 +120,10 @@ func scopesOf(scopes []scope.Scope) []viewScope {
 func detailsOf(details []display.View, values []json.RawMessage) []viewDetail {
 	all := []viewDetail{}
 	for i, each := range details {
-		shown := viewDetail{
+		all = append(all, viewDetail{
 			Type: each.Type, Kind: each.Kind, Title: each.Heading.String(), Line: each.Line.String(), Allow: each.Allow.String(),
-			Deny: each.Deny.String(), Lines: []viewLine{}, Value: values[i],
-		}
-		for _, group := range each.Groups {
-			for _, line := range group.Lines {
-				shown.Lines = append(shown.Lines, viewLine{group.Label, line.Label, line.Value, line.Hint, line.Role, line.Items, line.Choose, line.At})
-			}
-		}
-		all = append(all, shown)
+			Deny: each.Deny.String(), Lines: each.Rows(), Value: values[i],
+		})
 	}
 	return all
 }

@@ -253,7 +253,7 @@ func state() []Package {
 		{"store/postgres/internal/auditlog", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/named", []string{"store"}},
 		{"store/postgres/internal/purge", nil},
-		{"store/postgres/internal/signout", []string{"store", "store/postgres/internal/pool"}},
+		{"store/postgres/internal/signout", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/sqlite/internal/signout", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/clock", []string{"store"}},
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},

@@ -125,18 +125,12 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		// An hour at least, as with codes.
 		keepGrants: max(keepFor, config.KeepGrants), keepBackchannel: max(keepFor, config.KeepBackchannel),
 	}
+	s.signOut = signout.Verbs{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.evidenceLog = auditlog.Log{Statements: &s.statements, Run: s.run, Read: s.read}
 	s.accounts = account.Accounts{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.handOffs = handoffs.HandOffs{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now
-	}
-	s.signOut = signout.Verbs{
-		Run: s.run, Read: s.read, Now: s.moment, InsertEvidence: insertEvidence,
-		Named: func(values pgx.StrictNamedArgs) pgx.QueryRewriter { return s.named(values) },
-		WithEvidence: func(values pgx.StrictNamedArgs, evidence []store.Evidence) pgx.QueryRewriter {
-			return s.named(values).evidence(evidence)
-		},
 	}
 	if err := s.check(ctx); err != nil {
 		s.pool.Close()

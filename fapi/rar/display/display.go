@@ -146,6 +146,30 @@ type Item struct {
 	Lines []Line `json:"lines,omitempty"`
 }
 
+// Row is a value as APIs have it: a [Line] with the heading that it is below. Choose says that the user chooses one or some of
+// Items, of the list at the JSON Pointer At; what is allowed has only those.
+type Row struct {
+	Group  string `json:"group,omitempty"`
+	Label  string `json:"label"`
+	Value  string `json:"value"`
+	Hint   string `json:"hint,omitempty"`
+	Role   Role   `json:"role,omitempty"`
+	Items  []Item `json:"items,omitempty"`
+	Choose Choose `json:"choose,omitempty"`
+	At     string `json:"at,omitempty"`
+}
+
+// Rows returns the lines of all groups, in their order; without any it is empty and not nil.
+func (v View) Rows() []Row {
+	rows := []Row{}
+	for _, group := range v.Groups {
+		for _, line := range group.Lines {
+			rows = append(rows, Row{group.Label, line.Label, line.Value, line.Hint, line.Role, line.Items, line.Choose, line.At})
+		}
+	}
+	return rows
+}
+
 // Has returns the text of a role in the heading or the groups, or "".
 func (v View) Has(role Role) string {
 	for _, part := range v.Heading {

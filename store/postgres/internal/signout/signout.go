@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/named"
 	"countersign/store/postgres/internal/pool"
 )
 
@@ -61,33 +62,29 @@ func RecordArguments(s store.SessionClient) pgx.StrictNamedArgs {
 
 // Verbs are those of the store that end sessions and deliver notices.
 type Verbs struct {
+	Statements *named.Statements
 	// Run runs the work of a verb that writes, Read that of one that does not.
 	Run, Read func(ctx context.Context, verb string, work pool.Work) error
-	// Now is the time.
-	Now func() time.Time
-	// Named makes the arguments of a statement that has them by name.
-	Named func(pgx.StrictNamedArgs) pgx.QueryRewriter
-	// InsertEvidence stores evidence with the arguments of WithEvidence; a row that it is joined with is a condition.
-	InsertEvidence string
-	WithEvidence   func(pgx.StrictNamedArgs, []store.Evidence) pgx.QueryRewriter
+	// Moment is the database's time.
+	Moment func() time.Time
 }
 
 // EndSession ends a session, enqueues the notices of it and stores the evidence.
 func (v Verbs) EndSession(ctx context.Context, session store.Digest, evidence ...store.Evidence) error {
-	arguments := v.WithEvidence(pgx.StrictNamedArgs{"id": session[:], "now": v.Now()}, evidence)
+	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"id": session[:], "now": v.Moment()}).Evidence(evidence)
 	return v.Run(ctx, "EndSession", func(ctx context.Context, c *pgx.Conn) error {
 		var batch pgx.Batch
 		batch.Queue(`SELECT FROM sessions WHERE id = $1 FOR UPDATE`, session[:])
 		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE id = @id RETURNING sid
 			), `+Ended+`
-			`+v.InsertEvidence+` CROSS JOIN ended`, arguments)
+			`+named.InsertEvidence+` CROSS JOIN ended`, arguments)
 		return c.SendBatch(ctx, &batch).Close()
 	})
 }
 
 // EndSessions removes the sessions and enrolment codes of a subject, and enqueues the notices of the sessions.
 func (v Verbs) EndSessions(ctx context.Context, subject string) error {
-	arguments := v.Named(pgx.StrictNamedArgs{"subject": subject, "now": v.Now()})
+	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"subject": subject, "now": v.Moment()})
 	return v.Run(ctx, "EndSessions", func(ctx context.Context, c *pgx.Conn) error {
 		var batch pgx.Batch
 		QueueLock(&batch, subject)
@@ -120,7 +117,7 @@ func (v Verbs) SessionClients(ctx context.Context, sid string) (clients []string
 
 // ClaimLogouts leases due notices. Nodes that claim concurrently skip each other's.
 func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration) (due []store.Logout, err error) {
-	now := v.Now()
+	now := v.Moment()
 	err = v.Run(ctx, "ClaimLogouts", func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, `WITH due AS MATERIALIZED (
 				SELECT sid, client_id FROM logouts WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
@@ -142,11 +139,11 @@ func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration)
 
 // LogoutDone deletes a notice and stores what became of it.
 func (v Verbs) LogoutDone(ctx context.Context, l store.Logout, evidence ...store.Evidence) error {
-	arguments := v.WithEvidence(pgx.StrictNamedArgs{"sid": l.SID, "client_id": l.ClientID, "attempt": l.Attempt}, evidence)
+	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"sid": l.SID, "client_id": l.ClientID, "attempt": l.Attempt}).Evidence(evidence)
 	return v.Run(ctx, "LogoutDone", func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `WITH done AS (
 				DELETE FROM logouts WHERE sid = @sid AND client_id = @client_id AND attempts = @attempt RETURNING sid
-			) `+v.InsertEvidence+` CROSS JOIN done`, arguments)
+			) `+named.InsertEvidence+` CROSS JOIN done`, arguments)
 		return err
 	})
 }
