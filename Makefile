@@ -125,7 +125,7 @@ conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the Ope
 	$(if $(filter go,$(OWN_LOGIN)),$(GO) build -o bin/own-login ./examples/own-login)
 	$(if $(filter ts,$(OWN_LOGIN)),cd examples/own-login && npm ci --ignore-scripts --no-audit --no-fund && npx tsc)
 	exec bin/conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" $(if $(INGRESS),-ingress https://localhost:$(INGRESS_PORT)) \
-		$(if $(OWN_LOGIN),-login https://localhost:$(OWN_LOGIN_PORT)) \
+		$(if $(OWN_LOGIN),-login https://localhost:$(OWN_LOGIN_PORT) -device-acr urn:countersign:acr:passkey) \
 		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),$(if $(OWN_LOGIN),bin/behind-login -kind $(OWN_LOGIN) -state $(STATE) -port $(OWN_LOGIN_PORT),bin/countersign serve --config $(STATE)/countersign.toml))"
 
 schemathesis: packages-test toolchain ## Send the API for a login of one's own what its OpenAPI description allows, and what not: a part of make test

@@ -32,6 +32,7 @@ type options struct {
 	ingress, login                       string
 	register, start                      string
 	initialToken, approval, deviceCode   string
+	deviceACR                            string
 	outboundCA                           string
 	user, passwordFile                   string
 	clientCACertificate, clientCAKey     string
@@ -61,6 +62,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.register, "register", "bin/countersign clients add {id} --replace --file {file}", "`command` that registers a client from its metadata")
 	f.StringVar(&o.initialToken, "initial-token", "bin/countersign clients tokens add {organisation} --clients 500 --for 6h --profile {profile} --replace", "`command` that prints an initial access token, for plans in which the suite registers the clients")
 	f.StringVar(&o.approval, "ciba-approval", "", "`URL` at which a user's answer to a backchannel request is had; the suite replaces {auth_req_id} and {action}, which is allow or deny (default: a device of the user that is enrolled for the run)")
+	f.StringVar(&o.deviceACR, "device-acr", "", "authentication context `class` in which the device answers; the first of acr_values_supported by default")
 	f.StringVar(&o.deviceCode, "device-code", "bin/countersign devices add {user} --level passkey", "`command` that prints a one-time code with which a device of the user is enrolled")
 	f.StringVar(&o.outboundCA, "outbound-ca", "local/tls/outbound.crt", "`file` with what the server trusts when it notifies clients; the certificate of a suite on loopback is added to it before the server is started")
 	f.StringVar(&o.start, "start", "", "`command` that starts the server when it does not answer; it is stopped at the end")

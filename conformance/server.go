@@ -90,7 +90,10 @@ func serverTrust(o options) (*tls.Config, string, error) {
 // server completes what the document says with the options.
 func (d discovered) server(o options) (server, error) {
 	found := server{issuer: o.server, resource: o.resource, mtlsResource: o.mtlsResource, login: o.login, approval: o.approval}
-	if len(d.ACRs) > 0 {
+	switch {
+	case o.deviceACR != "":
+		found.acr = o.deviceACR
+	case len(d.ACRs) > 0:
 		found.acr = d.ACRs[0] // the best comes first
 	}
 	if alias := d.Aliases["token_endpoint"]; o.ingress != "" && !strings.HasPrefix(alias, o.ingress+"/") {

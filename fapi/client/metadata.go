@@ -82,7 +82,7 @@ type Metadata struct {
 	// PostLogoutRedirectURIs are where a browser may be sent after the user signed out (RP-Initiated Logout §3.1).
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 	// BackchannelLogoutURI is told when a session ends in which the client got an ID token (Back-Channel Logout §2.2).
-	// BackchannelLogoutSessionRequired demands a sid in what it is told, which is there in any case.
+	// BackchannelLogoutSessionRequired demands a sid in what it is told, which is there in any case. See [Metadata.SignsOut].
 	BackchannelLogoutURI             string `json:"backchannel_logout_uri,omitempty"`
 	BackchannelLogoutSessionRequired bool   `json:"backchannel_logout_session_required,omitempty"`
 
@@ -118,6 +118,12 @@ func Members() []string {
 		}
 	}
 	return names
+}
+
+// SignsOut reports whether the client takes part in signing out, by sending the browser or by being told: then its ID tokens have a
+// sid (Back-Channel Logout §2.1).
+func (m *Metadata) SignsOut() bool {
+	return m.BackchannelLogoutURI != "" || len(m.PostLogoutRedirectURIs) > 0
 }
 
 // restriction returns what of a registration restricts its profile.

@@ -245,9 +245,10 @@ func probeScope(t *testing.T, w probedWorld, value string) {
 	}
 }
 
-// probeClaim asks for a claim by its name, in the ID token and from UserInfo. Those of the protocol are in each ID token.
+// probeClaim asks for a claim by its name, in the ID token and from UserInfo. Those of the protocol are in each ID token of a client
+// that signs users out.
 func probeClaim(t *testing.T, w probedWorld, value string) {
-	c := w.Register("client-"+fapitest.RandomString(), fapitest.PlainOpenID)
+	c := w.Register("client-"+fapitest.RandomString(), fapitest.All(fapitest.PlainOpenID, fapitest.Told("https://client.example/told")))
 	issued := c.TokensFor(fapitest.Set("claims", fapitest.JSON(map[string]any{
 		"id_token": map[string]any{value: nil}, "userinfo": map[string]any{value: map[string]any{"essential": true}},
 	})))

@@ -347,7 +347,8 @@ func TestLO05Metadata(t *testing.T) {
 			t.Errorf("%v", document)
 		}
 	})
-	c, other := w.Register("client-1", fapitest.AllScopes), w.Register("client-2", fapitest.AllScopes)
+	told := fapitest.All(fapitest.AllScopes, fapitest.Told("https://client.example/told"))
+	c, other := w.Register("client-1", told), w.Register("client-2", told)
 	b := w.Browser()
 	sid := func(c *fapitest.Client, b *fapitest.Browser) string {
 		t.Helper()

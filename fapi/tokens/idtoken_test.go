@@ -33,13 +33,21 @@ func TestOC01IDToken(t *testing.T) {
 			want := map[string]any{
 				"iss": w.Issuer, "sub": "sub-alice", "aud": c.ID, "iat": now, "exp": now + 300, "auth_time": now, "nonce": "nonce-1",
 				"acr": fapitest.ACRKey, "amr": []any{"pwd", "hwk"},
-				"at_hash": base64.RawURLEncoding.EncodeToString(half(issued.Text("access_token"))), "sid": body["sid"],
-			}
-			if sid, _ := body["sid"].(string); len(sid) != 43 {
-				t.Errorf("sid %q", sid)
+				"at_hash": base64.RawURLEncoding.EncodeToString(half(issued.Text("access_token"))),
 			}
 			if diff := cmp.Diff(want, body); diff != "" || header.Algorithm != alg {
 				t.Errorf("signed with %s (-want +got):\n%s", header.Algorithm, diff)
+			}
+		})
+	}
+	for name, member := range map[string]fapitest.ClientOption{
+		"sends the browser to sign out": fapitest.SetMember("post_logout_redirect_uris", []string{"https://client.example/out"}),
+		"is told of sessions that end":  fapitest.Told("https://client.example/told"),
+	} {
+		t.Run("accepts a sid for a client that "+name, func(t *testing.T) {
+			c := w.Register("client-"+fapitest.RandomString(), member)
+			if sid, _ := fapitest.UnverifiedClaims(t, c.Tokens().Text("id_token"))["sid"].(string); len(sid) != 43 {
+				t.Errorf("sid %q", sid)
 			}
 		})
 	}

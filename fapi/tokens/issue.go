@@ -146,7 +146,7 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 	signed := i.idToken(v.client, v.grant, issued.Claims.Subject)
 	signed.Nonce, signed.AccessTokenHash = v.detail.Nonce, halfHash(alg, issued.Token)
 	signed.user = v.user
-	if v.detail.Session != nil {
+	if v.detail.Session != nil && v.client.Metadata.SignsOut() {
 		var err error
 		if signed.SID, err = i.Subjects.SID(ctx, v.client.ID, v.detail.Session.SID); err != nil {
 			return "", err
