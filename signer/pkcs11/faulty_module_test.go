@@ -263,6 +263,27 @@ func TestSlowSignature(t *testing.T) {
 	}
 }
 
+// TestTokenAsksAgain: a token that cannot be asked about itself for a moment, as SoftHSM2's while another process logs in, is asked
+// again; one that stays so is not waited for.
+func TestTokenAsksAgain(t *testing.T) {
+	m := newFaulty(t, buildFaulty(t), newToken(t, t.TempDir()))
+	b := open(t, m.config)
+	kid := generate(t, b, signer.ES256).ID
+	m.fails("C_GetTokenInfo 0x5 once")
+	if _, err := b.Attest(t.Context(), kid); err != nil || m.faults() != 1 {
+		t.Errorf("after %d failures: %v", m.faults(), err)
+	}
+	m.fails("C_GetTokenInfo 0x5")
+	if _, err := b.Attest(t.Context(), kid); err == nil || !strings.Contains(err.Error(), "CKR_GENERAL_ERROR") {
+		t.Errorf("of a token that fails for ever: %v", err)
+	}
+	m.fails("C_GetTokenInfo 0x5 once")
+	killWorker(t, b)
+	if _, err := b.Attest(t.Context(), kid); err != nil {
+		t.Errorf("when the token is looked for: %v", err)
+	}
+}
+
 // TestHangHonoursDeadlines: callers leave at their deadline, wherever in the module the worker is stuck.
 func TestHangHonoursDeadlines(t *testing.T) {
 	library := buildFaulty(t)

@@ -33,7 +33,7 @@ func (t *Token) Attest(kid string) (attest.Attestation, error) {
 	a.Module = attest.Description{
 		Description: trim(info.LibraryDescription), Manufacturer: trim(info.ManufacturerID), Version: version(info.LibraryVersion),
 	}
-	about, err := t.module.GetTokenInfo(t.slot)
+	about, err := tokenInfo(t.module, t.slot)
 	if err != nil {
 		return attest.Attestation{}, wire.Failf(wire.FailModule, "ask the token about itself: %v", err)
 	}

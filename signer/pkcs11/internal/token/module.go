@@ -48,6 +48,21 @@ func parametersAdvice(err error, parameters string) string {
 	return "; check its parameters (signer.module_parameters)"
 }
 
+// tokenInfo asks a token about itself. SoftHSM2 writes the file of its token in place whenever a process logs in, and answers
+// CKR_GENERAL_ERROR to another that reads it meanwhile: that passes, and asking changes nothing.
+func tokenInfo(module *pkcs11.Ctx, slot uint) (info pkcs11.TokenInfo, err error) {
+	const tries, pause = 5, 20 * time.Millisecond
+	for try := range tries {
+		if try > 0 {
+			time.Sleep(pause)
+		}
+		if info, err = module.GetTokenInfo(slot); !hasCode(err, pkcs11.CKR_GENERAL_ERROR) {
+			break
+		}
+	}
+	return info, err
+}
+
 // findSlot finds the one slot whose token has this label (and serial number, if given).
 func findSlot(module *pkcs11.Ctx, uri rfc7512.URI) (uint, pkcs11.TokenInfo, error) {
 	slots, err := module.GetSlotList(true)
@@ -60,7 +75,7 @@ func findSlot(module *pkcs11.Ctx, uri rfc7512.URI) (uint, pkcs11.TokenInfo, erro
 		seen  []string
 	)
 	for _, slot := range slots {
-		info, err := module.GetTokenInfo(slot)
+		info, err := tokenInfo(module, slot)
 		if err != nil {
 			continue // an empty or broken reader is not ours
 		}
@@ -158,7 +173,7 @@ func Initialise(i wire.Initialisation) error {
 	}
 	free, found := uint(0), false
 	for _, slot := range slots {
-		info, err := module.GetTokenInfo(slot)
+		info, err := tokenInfo(module, slot)
 		switch {
 		case err != nil:
 		case info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0:

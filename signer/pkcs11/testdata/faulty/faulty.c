@@ -12,7 +12,7 @@
  *   C_FindObjects few  at most two handles at a time              C_FindObjects endless  the same handles for ever
  *   Mechanisms empty   CKA_ALLOWED_MECHANISMS has no bytes        Mechanisms 0x6     reading it returns this code
  *   C_OpenSession three  no more than three sessions
- *   C_GetTokenInfo final-try, locked   the token says so of its PIN
+ *   C_GetTokenInfo final-try, locked   the token says so of its PIN     C_GetTokenInfo 0x5 once   the call returns this code
  *
  * Without the file, or with an empty one, nothing goes wrong. Each fault adds a byte to the file that FAULTY_COUNT names. The few types of PKCS #11 that are needed are declared here. */
 #define _GNU_SOURCE
@@ -109,7 +109,8 @@ static ulong_t token_info(ulong_t slot, token_info_t *info) {
     ulong_t rv = behind->f[TOKEN_INFO](slot, info);
     if (rv || !fault("C_GetTokenInfo", what)) return rv;
     if (!strcmp(what, "final-try")) info->flags |= FINAL_TRY;
-    if (!strcmp(what, "locked")) info->flags |= LOCKED;
+    else if (!strcmp(what, "locked")) info->flags |= LOCKED;
+    else return suffer(what);
     return rv;
 }
 
