@@ -179,9 +179,10 @@ bench-store: packages-bench build ## Measure steps with few and with many grants
 	bin/bench -growth $(GRANTS) $(if $(DATA),-growth-data "$(DATA)") -workers 8 -write docs
 	exec bin/bench -growth $(GRANTS_SQLITE) -growth-store sqlite -workers 8 -write docs
 
-bench-signer: packages-run toolchain ## Measure the signing path against a loop in C, and crypto11 beside it
+bench-signer: packages-run packages-hsm toolchain ## Measure the signing path against a loop in C, crypto11 beside it, and then six modules beside each other (as root: opencryptoki wants it)
 	$(GO) build -o bin/bench-signer ./bench/signer
-	exec bin/bench-signer
+	bin/bench-signer
+	$(GO) test -count=1 -tags hsm -run '^$$' -bench Modules -benchtime 1x ./signer/pkcs11
 
 failover: packages-run build ## Run a server with two HSM replicas under load and kill one of them every second: [FOR=2m]
 	$(GO) build -o bin/torture ./bench/torture

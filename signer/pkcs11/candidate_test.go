@@ -18,7 +18,7 @@ type candidate struct {
 	signertest.Module
 	// install makes an empty token of its own for the test. away takes it away, as a device that is unplugged, and gives
 	// the way back.
-	install func(t *testing.T) (config pkcs11.Config, away func(t *testing.T) (back func()))
+	install func(t testing.TB) (config pkcs11.Config, away func(t testing.TB) (back func()))
 }
 
 // outcome is what a candidate did.
@@ -53,7 +53,7 @@ func (c candidate) hold(t *testing.T) outcome {
 }
 
 // moved takes a file or folder away and gives the way back.
-func moved(t *testing.T, here string) (back func()) {
+func moved(t testing.TB, here string) (back func()) {
 	t.Helper()
 	if err := os.Rename(here, here+".away"); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func moved(t *testing.T, here string) (back func()) {
 }
 
 // signsAgain waits for a good signature; what comes before it says that the HSM is unavailable, and nothing else.
-func signsAgain(t *testing.T, b *pkcs11.Backend, record signer.Record) {
+func signsAgain(t testing.TB, b *pkcs11.Backend, record signer.Record) {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		signature, err := b.Sign(t.Context(), record, []byte("m"))

@@ -28,9 +28,9 @@ func softHSM() candidate {
 		Module: signertest.Module{
 			Name: "SoftHSM2", Has: append(algorithms(), signer.ECDHES), ListsInVain: []signer.Algorithm{signer.RSAOAEP256},
 		},
-		install: func(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
+		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			folder := t.TempDir()
-			return config(newToken(t, folder)), func(t *testing.T) func() { return moved(t, filepath.Join(folder, "tokens")) }
+			return config(newToken(t, folder)), func(t testing.TB) func() { return moved(t, filepath.Join(folder, "tokens")) }
 		},
 	}
 }
@@ -39,13 +39,13 @@ func TestContractSoftHSM(t *testing.T) { softHSM().hold(t) }
 
 // remote is SoftHSM2 behind a p11-kit server, the nearest thing here to an HSM at the other end of a network.
 type remote struct {
-	t       *testing.T
+	t       testing.TB
 	command *exec.Cmd
 	config  pkcs11.Config
 	start   func()
 }
 
-func newRemote(t *testing.T) *remote {
+func newRemote(t testing.TB) *remote {
 	t.Helper()
 	module, err := filepath.Glob("/usr/lib/*/pkcs11/p11-kit-client.so")
 	if err != nil || len(module) == 0 {
@@ -130,9 +130,9 @@ func behindP11Kit() candidate {
 			Name: "p11-kit remote", Has: has,
 			ListsInVain: []signer.Algorithm{signer.RSAOAEP256}, Unpinned: true,
 		},
-		install: func(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
+		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			r := newRemote(t)
-			return r.config, func(*testing.T) func() { r.stop(); return r.start }
+			return r.config, func(testing.TB) func() { r.stop(); return r.start }
 		},
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // written makes a file that only this user can read.
-func written(t *testing.T, file, text string) string {
+func written(t testing.TB, file, text string) string {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func written(t *testing.T, file, text string) string {
 }
 
 // ran runs a program and fails with what it said.
-func ran(t *testing.T, command *exec.Cmd) {
+func ran(t testing.TB, command *exec.Cmd) {
 	t.Helper()
 	if output, err := command.CombinedOutput(); err != nil {
 		lines := strings.Split(strings.TrimSpace(string(output)), "\n")
@@ -38,7 +38,7 @@ func ran(t *testing.T, command *exec.Cmd) {
 const kryopticVersion = "1.5.4"
 
 // builtKryoptic builds the module from its crate, once: it takes a minute or two and is kept in the user's cache.
-func builtKryoptic(t *testing.T) string {
+func builtKryoptic(t testing.TB) string {
 	t.Helper()
 	if _, err := exec.LookPath("cargo"); err != nil {
 		t.Fatal("kryoptic is built with Rust 1.85 or later, which is missing; run: apt-get install cargo (on Debian 12: cargo-web), or see https://rustup.rs")
@@ -90,7 +90,7 @@ func kryoptic() candidate {
 		Module: signertest.Module{
 			Name: "kryoptic", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256},
 		},
-		install: func(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
+		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			module, folder := builtKryoptic(t), t.TempDir()
 			database := filepath.Join(folder, "token.sql")
 			settings := written(t, filepath.Join(folder, "kryoptic.conf"),
@@ -101,7 +101,7 @@ func kryoptic() candidate {
 				t.Fatal(err)
 			}
 			c := pkcs11.Config{Module: module, Token: "pkcs11:token=lab", PINFile: pin, Environment: environment}
-			return c, func(t *testing.T) func() { return moved(t, database) }
+			return c, func(t testing.TB) func() { return moved(t, database) }
 		},
 	}
 }

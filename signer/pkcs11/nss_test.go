@@ -16,7 +16,7 @@ import (
 )
 
 // newNSS makes an empty key database of NSS, whose token has a fixed name.
-func newNSS(t *testing.T) (c pkcs11.Config, database string) {
+func newNSS(t testing.TB) (c pkcs11.Config, database string) {
 	t.Helper()
 	modules, err := filepath.Glob("/usr/lib/*/libsoftokn3.so")
 	if err != nil || len(modules) == 0 {
@@ -41,9 +41,9 @@ func nss() candidate {
 		Module: signertest.Module{
 			Name: "NSS softokn", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256}, Unpinned: true,
 		},
-		install: func(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
+		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			c, folder := newNSS(t)
-			return c, func(t *testing.T) func() { return moved(t, folder) }
+			return c, func(t testing.TB) func() { return moved(t, folder) }
 		},
 	}
 }

@@ -38,7 +38,7 @@ func TestContractOpenCryptoki(t *testing.T) { openCryptoki().hold(t) }
 
 // newOpenCryptoki makes the software token again if a test made it before. The token and its daemon belong to the machine:
 // this wants root, and leaves a token alone that is not ours.
-func newOpenCryptoki(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
+func newOpenCryptoki(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 	t.Helper()
 	modules, err := filepath.Glob("/usr/lib/*/opencryptoki/libopencryptoki.so*")
 	if err != nil || len(modules) == 0 {
@@ -69,7 +69,7 @@ func newOpenCryptoki(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
 		}
 	}
 	pin := written(t, filepath.Join(t.TempDir(), "pin"), "24681357\n")
-	away := func(t *testing.T) func() {
+	away := func(t testing.TB) func() {
 		stop()
 		return func() { stop = start() }
 	}
@@ -77,7 +77,7 @@ func newOpenCryptoki(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
 }
 
 // lockOpenCryptoki waits for another test on this machine to be done with the token.
-func lockOpenCryptoki(t *testing.T) {
+func lockOpenCryptoki(t testing.TB) {
 	t.Helper()
 	file, err := os.OpenFile(filepath.Join(os.TempDir(), "countersign-opencryptoki.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -96,7 +96,7 @@ func lockOpenCryptoki(t *testing.T) {
 }
 
 // clearOpenCryptoki removes what an earlier test left.
-func clearOpenCryptoki(t *testing.T) {
+func clearOpenCryptoki(t testing.TB) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(cryptokiState, "NVTOK.DAT")); err == nil {
 		if _, err := os.Stat(cryptokiOurs); err != nil {
@@ -123,7 +123,7 @@ func clearOpenCryptoki(t *testing.T) {
 }
 
 // startSlotDaemon starts the daemon that every use of the module needs, and gives the way to end it.
-func startSlotDaemon(t *testing.T) (stop func()) {
+func startSlotDaemon(t testing.TB) (stop func()) {
 	t.Helper()
 	daemon := exec.Command("pkcsslotd", "-f")
 	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -148,7 +148,7 @@ func startSlotDaemon(t *testing.T) (stop func()) {
 	}
 }
 
-func configureCryptoki(t *testing.T, input string, arguments ...string) error {
+func configureCryptoki(t testing.TB, input string, arguments ...string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // it waits for a daemon that hangs
 	defer cancel()
 	command := exec.CommandContext(ctx, "pkcsconf", append([]string{"-c", "3"}, arguments...)...)

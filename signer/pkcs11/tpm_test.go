@@ -25,7 +25,7 @@ import (
 
 // newTPM makes a TPM 2.0 in software (swtpm) with its resource manager, without which a TPM is out of memory after a few
 // signatures at once, and a token of tpm2-pkcs11 in it.
-func newTPM(t *testing.T) (c pkcs11.Config, store string) {
+func newTPM(t testing.TB) (c pkcs11.Config, store string) {
 	t.Helper()
 	modules, err := filepath.Glob("/usr/lib/*/libtpm2_pkcs11.so.1")
 	if err != nil || len(modules) == 0 {
@@ -85,7 +85,7 @@ func variables(c pkcs11.Config) []string {
 }
 
 // limited runs a program that has to end within a minute.
-func limited(t *testing.T, variables []string, name string, arguments ...string) {
+func limited(t testing.TB, variables []string, name string, arguments ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -95,7 +95,7 @@ func limited(t *testing.T, variables []string, name string, arguments ...string)
 }
 
 // daemon starts a program that runs to the end of the test.
-func daemon(t *testing.T, command *exec.Cmd) {
+func daemon(t testing.TB, command *exec.Cmd) {
 	t.Helper()
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
@@ -107,7 +107,7 @@ func daemon(t *testing.T, command *exec.Cmd) {
 	})
 }
 
-func waitFor(t *testing.T, file string) {
+func waitFor(t testing.TB, file string) {
 	t.Helper()
 	for range 500 {
 		if _, err := os.Stat(file); err == nil {
@@ -119,7 +119,7 @@ func waitFor(t *testing.T, file string) {
 }
 
 // twoPorts finds a free port whose neighbour is free too, as the TPM's clients expect.
-func twoPorts(t *testing.T) int {
+func twoPorts(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		first, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -145,9 +145,9 @@ func tpm() candidate {
 			Name: "TPM 2.0 (swtpm)", Has: []signer.Algorithm{signer.PS256, signer.ES256}, ListsInVain: []signer.Algorithm{signer.RSAOAEP256},
 			ClaimsDecrypt: true,
 		},
-		install: func(t *testing.T) (pkcs11.Config, func(*testing.T) func()) {
+		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			c, store := newTPM(t)
-			return c, func(t *testing.T) func() { return moved(t, store) }
+			return c, func(t testing.TB) func() { return moved(t, store) }
 		},
 	}
 }
