@@ -244,7 +244,7 @@ func (c *Config) checkProfiles() []error {
 	}
 	var problems []error
 	for _, name := range c.Profiles {
-		known, ok := profile.BuiltIn()[name]
+		known, ok := profile.Lookup(name)
 		switch {
 		case ok && c.MTLSIssuer == "" && !slices.Contains(known.SenderConstraints, profile.ByDPoP):
 			problems = append(problems,

@@ -67,7 +67,7 @@ const maxID = 255
 // Parse parses a registration and checks it against a built-in profile, by name. All problems are reported at once,
 // joined ([errors.Join]), each a *[MemberError] except for malformed JSON.
 func Parse(id, profileName string, metadata []byte) (*Client, error) {
-	full, ok := profile.BuiltIn()[profileName]
+	full, ok := profile.Lookup(profileName)
 	if !ok {
 		return nil, fmt.Errorf("profile: %q is not known; known are %s", profileName, strings.Join(profile.Names(), ", "))
 	}

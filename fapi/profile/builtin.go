@@ -1,12 +1,10 @@
 package profile
 
 import (
-	"maps"
-	"slices"
 	"time"
 )
 
-// BuiltIn returns the built-in profiles by name. The slices and maps are the caller's own.
+// BuiltIn returns the built-in profiles by name, presets aside ([Lookup] has both). The slices and maps are the caller's own.
 func BuiltIn() map[string]Profile {
 	profiles := map[string]Profile{}
 	for _, profile := range []Profile{FAPI2Security(), FAPI2MessageSigning(), FAPI1Advanced()} {
@@ -14,9 +12,6 @@ func BuiltIn() map[string]Profile {
 	}
 	return profiles
 }
-
-// Names returns the names of the built-in profiles, sorted.
-func Names() []string { return slices.Sorted(maps.Keys(BuiltIn())) }
 
 // Algorithms returns the JWS algorithms of all built-in profiles: those that may be parsed before the client, and
 // with it the profile, is known.

@@ -15,59 +15,79 @@ type Profile struct {
 	Name string
 
 	// ClientAuthMethods are the allowed values of token_endpoint_auth_method.
-	ClientAuthMethods []string
+	ClientAuthMethods []string `rule:"client_auth_methods,subset"`
 	// Algorithms are the JWS algorithms of everything that is signed or accepted.
-	Algorithms []string
+	Algorithms []string `rule:"algorithms,subset"`
 	// SenderConstraints are the allowed ways to bind access tokens.
-	SenderConstraints []SenderConstraint
+	SenderConstraints []SenderConstraint `rule:"sender_constraints,subset"`
 	// GrantTypes are the allowed grant_type values.
-	GrantTypes []string
+	GrantTypes []string `rule:"grant_types,subset"`
 	// ResponseTypes are the allowed response_type values.
-	ResponseTypes []string
+	ResponseTypes []string `rule:"response_types,subset"`
 	// ResponseModes are the allowed values of response_mode by response_type. The default is fixed by the response_type
 	// (OAuth 2.0 Multiple Response Type Encoding Practices §2.1): if it is not in the list, the request has to name
 	// another.
-	ResponseModes map[string][]string
+	ResponseModes map[string][]string `rule:"response_modes,subsets"`
 	// RequirePushed refuses authorization requests that were not pushed (RFC 9126).
-	RequirePushed bool
+	RequirePushed bool `rule:"require_pushed,demand"`
 	// RequestObjects is the rule for signed request objects (RFC 9101).
-	RequestObjects RequestObjects
+	RequestObjects RequestObjects `rule:"request_objects,stricter"`
 	// PKCE is the rule for code_challenge.
-	PKCE PKCE
+	PKCE PKCE `rule:"pkce,stricter"`
 	// RequireNonce demands a nonce with the scope openid, and a state without it.
-	RequireNonce bool
+	RequireNonce bool `rule:"require_nonce,demand"`
 	// AssertionAudience is the rule for the aud of client assertions.
-	AssertionAudience AssertionAudience
+	AssertionAudience AssertionAudience `rule:"assertion_audience,stricter"`
 
 	// Backchannel has the rules for backchannel authentication (CIBA).
-	Backchannel BackchannelRules
+	Backchannel BackchannelRules `rule:"backchannel"`
 
 	// MaxAssertionLifetime bounds exp of a client assertion, counted from now.
-	MaxAssertionLifetime time.Duration
+	MaxAssertionLifetime time.Duration `rule:"max_assertion_lifetime,max"`
 	// MaxRequestObjectAge bounds how long ago nbf of a request object may be, and MaxRequestObjectLifetime how long after
 	// it exp may be.
-	MaxRequestObjectAge, MaxRequestObjectLifetime time.Duration
+	MaxRequestObjectAge      time.Duration `rule:"max_request_object_age,max"`
+	MaxRequestObjectLifetime time.Duration `rule:"max_request_object_lifetime,max"`
 	// MaxAhead is how far ahead of our clock iat and nbf may be.
-	MaxAhead time.Duration
-	// MaxRequestURILifetime bounds expires_in of a pushed request.
-	MaxRequestURILifetime time.Duration
+	MaxAhead time.Duration `rule:"max_ahead,max"`
+	// MinRequestURILifetime and MaxRequestURILifetime bound expires_in of a pushed request.
+	MinRequestURILifetime time.Duration `rule:"min_request_uri_lifetime,min"`
+	MaxRequestURILifetime time.Duration `rule:"max_request_uri_lifetime,max"`
 	// AnswersInteractionID makes resources send an x-fapi-interaction-id if the request has none (FAPI 1.0 Baseline
 	// §6.2.1-11); that of a request is echoed in any profile.
-	AnswersInteractionID bool
+	AnswersInteractionID bool `rule:"answers_interaction_id,demand"`
 	// MaxCodeLifetime bounds the lifetime of an authorization code.
-	MaxCodeLifetime time.Duration
-	// MaxAccessTokenLifetime bounds the lifetime of an access token.
-	MaxAccessTokenLifetime time.Duration
+	MaxCodeLifetime time.Duration `rule:"max_code_lifetime,max"`
+	// MinAccessTokenLifetime and MaxAccessTokenLifetime bound the lifetime of an access token.
+	MinAccessTokenLifetime time.Duration `rule:"min_access_token_lifetime,min"`
+	MaxAccessTokenLifetime time.Duration `rule:"max_access_token_lifetime,max"`
+
+	// Ecosystem has what an ecosystem asks beyond its base profile; the zero value asks nothing.
+	Ecosystem
 }
 
 // BackchannelRules are a profile's rules for backchannel authentication requests (FAPI-CIBA §5.2.2).
 type BackchannelRules struct {
 	// DeliveryModes are the allowed values of backchannel_token_delivery_mode.
-	DeliveryModes []string
+	DeliveryModes []string `rule:"delivery_modes,subset"`
 	// Signed is the rule for signed requests (CIBA Core §7.1.1).
-	Signed RequestObjects
+	Signed RequestObjects `rule:"signed,stricter"`
 	// MaxAge bounds how long ago nbf of a signed request may be, and MaxLifetime how long after it exp may be.
-	MaxAge, MaxLifetime time.Duration
+	MaxAge      time.Duration `rule:"max_age,max"`
+	MaxLifetime time.Duration `rule:"max_lifetime,max"`
+
+	// BindingMessage is the rule for binding_message.
+	BindingMessage TextRule `rule:"binding_message"`
+	// Hints are the kinds of hints that are accepted; empty accepts all.
+	Hints []HintRule `rule:"hints,names"`
+	// MinIDTokenLifetime and MaxIDTokenLifetime bound the lifetime of ID tokens of backchannel authentication; zero
+	// leaves it to those of the profile.
+	MinIDTokenLifetime time.Duration `rule:"min_id_token_lifetime,min"`
+	MaxIDTokenLifetime time.Duration `rule:"max_id_token_lifetime,max"`
+	// OmittedClaims are claims that ID tokens of backchannel authentication do not have, such as acr.
+	OmittedClaims []string `rule:"omitted_claims,names"`
+	// ClaimsParameter accepts the parameter claims (OpenID Connect Core §5.5) in backchannel authentication requests.
+	ClaimsParameter bool `rule:"claims_parameter,demand"`
 }
 
 // Token delivery modes (CIBA Core §5). Push is in no profile: it sends tokens to an endpoint that is not authenticated.

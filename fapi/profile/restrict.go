@@ -59,13 +59,12 @@ type Offer struct {
 	Backchannel, MTLS bool
 }
 
-// Offered returns the union of the named built-in profiles, for the discovery document. What only some of them
+// Offered returns the union of the named profiles, for the discovery document. What only some of them
 // require is not announced as required. There must be at least one name.
 func Offered(names []string, offer Offer) Profile {
-	known := BuiltIn()
-	p := known[names[0]]
+	p, _ := Lookup(names[0])
 	for _, name := range names[1:] {
-		other := known[name]
+		other, _ := Lookup(name)
 		p.ClientAuthMethods = set.Union(p.ClientAuthMethods, other.ClientAuthMethods)
 		p.Algorithms = set.Union(p.Algorithms, other.Algorithms)
 		p.SenderConstraints = set.Union(p.SenderConstraints, other.SenderConstraints)
@@ -80,13 +79,76 @@ func Offered(names []string, offer Offer) Profile {
 		if p.RequestObjects != other.RequestObjects {
 			p.RequestObjects = RequestObjectsAllowed
 		}
+		p.Backchannel = p.Backchannel.union(other.Backchannel)
+		p.Ecosystem = p.Ecosystem.union(other.Ecosystem)
 	}
 	if !offer.Backchannel {
-		p.GrantTypes = slices.DeleteFunc(p.GrantTypes, func(grant string) bool { return grant == CIBA })
+		p.GrantTypes = slices.DeleteFunc(slices.Clone(p.GrantTypes), func(grant string) bool { return grant == CIBA })
 	}
 	if !offer.MTLS {
 		p.ClientAuthMethods = []string{PrivateKeyJWT}
 		p.SenderConstraints = []SenderConstraint{ByDPoP}
 	}
 	return p
+}
+
+// union is what some client may do under either: what one of them does not restrict is not restricted.
+func (e Ecosystem) union(other Ecosystem) Ecosystem {
+	names := map[string][]string{}
+	for _, each := range []map[string][]string{e.ACRNames, other.ACRNames} {
+		for class, list := range each {
+			names[class] = set.Union(names[class], list)
+		}
+	}
+	return Ecosystem{
+		ACRNames:    names,
+		ACRRequired: e.ACRRequired && other.ACRRequired,
+		Scopes:      unite(e.Scopes, other.Scopes, func(a, b ScopeRule) bool { return a.Name == b.Name && a.Parameter == b.Parameter }),
+		Claims:      unite(e.Claims, other.Claims, func(a, b ClaimRule) bool { return a.Name == b.Name }),
+		VerifiedClaims: VerifiedClaimsRule{
+			TrustFrameworks: set.Union(e.VerifiedClaims.TrustFrameworks, other.VerifiedClaims.TrustFrameworks),
+			Claims:          set.Union(e.VerifiedClaims.Claims, other.VerifiedClaims.Claims),
+		},
+		RefusedParameters:       set.Intersect(e.RefusedParameters, other.RefusedParameters),
+		RequiredParameters:      set.Intersect(e.RequiredParameters, other.RequiredParameters),
+		RefusedMetadata:         set.Intersect(e.RefusedMetadata, other.RefusedMetadata),
+		RequiredMetadata:        set.Intersect(e.RequiredMetadata, other.RequiredMetadata),
+		IDTokenAlgorithms:       uniteRestrictions(e.IDTokenAlgorithms, other.IDTokenAlgorithms),
+		RequestObjectAlgorithms: uniteRestrictions(e.RequestObjectAlgorithms, other.RequestObjectAlgorithms),
+		KeyEncryption:           uniteRestrictions(e.KeyEncryption, other.KeyEncryption),
+		ContentEncryption:       uniteRestrictions(e.ContentEncryption, other.ContentEncryption),
+		RequireInteractionID:    e.RequireInteractionID && other.RequireInteractionID,
+		MTLSEverywhere:          e.MTLSEverywhere && other.MTLSEverywhere,
+		Pairwise:                e.Pairwise && other.Pairwise,
+		Registration: RegistrationRule{
+			MTLS: e.Registration.MTLS && other.Registration.MTLS,
+		},
+	}
+}
+
+func (b BackchannelRules) union(other BackchannelRules) BackchannelRules {
+	b.DeliveryModes = set.Union(b.DeliveryModes, other.DeliveryModes)
+	if b.Signed != other.Signed {
+		b.Signed = RequestObjectsAllowed
+	}
+	b.ClaimsParameter = b.ClaimsParameter || other.ClaimsParameter
+	return b
+}
+
+// uniteRestrictions unites lists of which an empty one allows all.
+func uniteRestrictions(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	return set.Union(a, b)
+}
+
+func unite[T any](a, b []T, same func(a, b T) bool) []T {
+	all := slices.Clone(a)
+	for _, each := range b {
+		if !slices.ContainsFunc(all, func(have T) bool { return same(have, each) }) {
+			all = append(all, each)
+		}
+	}
+	return all
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+
 	"slices"
 	"strings"
 	"unicode"
@@ -23,7 +24,7 @@ import (
 const DefaultProfile = "fapi2-security"
 
 // Profiles are the names of the known security profiles, sorted.
-func Profiles() []string { return slices.Sorted(maps.Keys(profile.BuiltIn())) }
+func Profiles() []string { return profile.Names() }
 
 // CheckMetadata compares a client's metadata with its profile. The error has one line for each problem.
 func CheckMetadata(id, profile string, metadata []byte) error {

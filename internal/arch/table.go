@@ -188,7 +188,7 @@ func server() []Package {
 		{"fapi/rar", []string{"fapi/rar/display", "internal/oauth", "internal/strictjson"}},
 		{"fapi/rar/display", []string{"fapi/scope", "internal/words"}},
 		{"fapi/rar/ready", nil},
-		{"fapi/profile", []string{"internal/set"}},
+		{"fapi/profile", []string{"internal/set", "internal/suggest"}},
 		{"fapi/scope", nil},
 	}
 }

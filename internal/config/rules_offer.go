@@ -16,7 +16,7 @@ import (
 func (c *collector) profiles(config *Config) {
 	const key = "profiles"
 	for name := range strings.FieldsSeq(config.Profiles) {
-		known, ok := profile.BuiltIn()[name]
+		known, ok := profile.Lookup(name)
 		switch {
 		case c.bad(key):
 		case !ok:
