@@ -153,7 +153,7 @@ type Config struct {
 // Check reports what [New] would refuse of the values, without a store, keys and pages. Problems are joined.
 func (c Config) Check() error {
 	problems := []error{c.checkValues()}
-	scopes, err := scope.New(c.Issuer, c.scopes(), c.ResourceServers)
+	scopes, err := scope.New(c.Issuer, c.scopes(), c.namedScopes(), c.ResourceServers)
 	problems = append(problems, err, c.Account.Check(scopes))
 	_, err = endpoint.NewRateLimits(c.Limits, c.Now)
 	return errors.Join(append(problems, err)...)
@@ -167,6 +167,14 @@ func (c Config) scopes() []scope.Scope {
 	return append(slices.Clone(c.Scopes), scope.Scope{
 		Name: login.Scope, Description: "Sign you in, and tell what you allow", AlwaysAsk: true,
 	})
+}
+
+// namedScopes are those that the offered profiles name.
+func (c Config) namedScopes() []profile.ScopeRule {
+	if len(c.Profiles) == 0 {
+		return nil
+	}
+	return profile.Offered(c.Profiles, profile.Offer{}).Scopes
 }
 
 // check fills in the defaults. Problems are joined.

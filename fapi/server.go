@@ -167,7 +167,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if w.forms, err = browser.NewForms(c.Issuer); err != nil {
 		return nil, err
 	}
-	if w.scopes, err = scope.New(c.Issuer, c.scopes(), c.ResourceServers); err != nil {
+	if w.scopes, err = scope.New(c.Issuer, c.scopes(), w.offered.Scopes, c.ResourceServers); err != nil {
 		return nil, err
 	}
 	languages, err := languagesOf(c)

@@ -80,7 +80,7 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 // consent is the consent to remember, or nil: authorization_details and resources need consent each time. It is as old
 // as the page that the user decided on: a client that has changed since then is asked about again.
 func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
-	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 {
+	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 || slices.ContainsFunc(a.request.Scopes, h.tokens.Scopes.Parameterized) {
 		return nil
 	}
 	return &store.Consent{
@@ -114,7 +114,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	code, now := h.tokens.Identifiers.Secret(), h.now()
 	finish.Grant = &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: a.client.ID, Subject: a.session.Subject, Scopes: a.request.Scopes, Detail: detail,
-		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
+		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.client, a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
 		CreatedAt: now, ExpiresAt: life.End(now),
 	}
 	finish.Evidence = append(finish.Evidence, h.granted(ctx, finish.Grant, consent, allowed.Digest))

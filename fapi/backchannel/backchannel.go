@@ -271,9 +271,17 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 		return ciba.Request{}, stored{}, nil, err
 	}
 	return asked, stored{
-		Profile: read.Profile, Scopes: read.Scopes, ACRs: read.ACRs, ACRNames: read.ACRNames, Details: read.Details,
+		Profile: read.Profile, Scopes: read.Scopes, ACRs: wantedACRs(read), ACRNames: read.ACRNames, Details: read.Details,
 		Resources: read.Resources, Message: asked.BindingMessage, Context: asked.Context,
 	}, evidence, nil
+}
+
+// wantedACRs are the classes of which one has to be reached: those that are essential, if any are, else those asked for.
+func wantedACRs(read *request.Request) []string {
+	if len(read.EssentialACRs) > 0 {
+		return read.EssentialACRs
+	}
+	return read.ACRs
 }
 
 // needsMessage reports whether a request needs a binding_message, which users compare on both devices: only
@@ -282,8 +290,8 @@ func (h *Handler) needsMessage(form oauth.Form) bool {
 	if form.Has("authorization_details") {
 		return false
 	}
-	return h.settings.RequireBindingMessage || slices.ContainsFunc(h.scopes.All(), func(known scope.Scope) bool {
-		return known.AlwaysAsk && slices.Contains(strings.Fields(form.Get("scope")), known.Name)
+	return h.settings.RequireBindingMessage || slices.ContainsFunc(strings.Fields(form.Get("scope")), func(name string) bool {
+		return h.scopes.Known(name) && h.scopes.Lookup(name).AlwaysAsk
 	})
 }
 

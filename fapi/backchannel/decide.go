@@ -313,7 +313,7 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	}
 	return &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
-		AuthTime: d.AuthTime, ACR: h.checker.ACR(d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
+		AuthTime: d.AuthTime, ACR: h.checker.ACR(found, d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
 		CreatedAt: now, ExpiresAt: life.End(now),
 	}, nil
 }

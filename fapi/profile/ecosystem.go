@@ -1,11 +1,16 @@
 package profile
 
-import "time"
+import (
+	"regexp"
+	"strings"
+	"time"
+)
 
 // Ecosystem has the rules that ecosystems add to a base profile. Each zero field asks nothing. A preset
 // (presets/NAME.toml) sets them; endpoints read them as they read the others.
 type Ecosystem struct {
-	// ACRNames are the names that clients ask authentication context classes by, by class: "passkey" or "password".
+	// ACRNames are the names that clients ask authentication context classes by, by class ("urn:countersign:acr:passkey").
+	// A name that several classes have is satisfied by each of them.
 	ACRNames map[string][]string `rule:"acr_names,names"`
 	// ACRRequired refuses authorization requests that ask for no acr, by acr_values or claims.
 	ACRRequired bool `rule:"acr_required,demand"`
@@ -67,10 +72,39 @@ type ScopeRule struct {
 	Descriptions map[string]string `rule:"descriptions"`
 	// Parameter is a regular expression (RE2, for the whole parameter) for what follows "NAME:"; empty for a plain value.
 	Parameter string `rule:"parameter"`
-	// Registered is the plain scope value by whose registration a client may ask for this one; empty means Name.
-	Registered string `rule:"registered"`
+	// Registered are the plain scope values of which a client has to have registered one to ask for this one with a
+	// parameter; empty means Name.
+	Registered []string `rule:"registered"`
 	// Consent says that the parameter is the id of a consent.
 	Consent bool `rule:"consent"`
+}
+
+// RegisteredBy returns the plain scope values of which one has to be registered.
+func (s ScopeRule) RegisteredBy() []string {
+	if len(s.Registered) == 0 {
+		return []string{s.Name}
+	}
+	return s.Registered
+}
+
+// Matches reports whether a scope value is this one with a parameter.
+func (s ScopeRule) Matches(value string) bool {
+	name, parameter, ok := strings.Cut(value, ":")
+	if !ok || s.Parameter == "" || name != s.Name {
+		return false
+	}
+	matched, err := regexp.MatchString("^(?:"+s.Parameter+")$", parameter)
+	return err == nil && matched
+}
+
+// ScopeWithParameter returns the rule of a scope value with a parameter, if there is one.
+func (e Ecosystem) ScopeWithParameter(value string) (ScopeRule, bool) {
+	for _, rule := range e.Scopes {
+		if rule.Matches(value) {
+			return rule, true
+		}
+	}
+	return ScopeRule{}, false
 }
 
 // ClaimSource is where the value of a claim comes from.

@@ -3,11 +3,14 @@ package request
 import (
 	"slices"
 	"testing"
+
+	"countersign/fapi/client"
 )
 
 // Covers: FD-86. The name of a class that a client is answered by is one that it asked by, never of more than was reached.
 func TestACRNames(t *testing.T) {
 	c := &Checker{acrs: []string{"strong", "weak"}, names: ACRNames{"strong": {"sca", "loa3"}, "weak": {"ca", "loa2"}, "gone": {"x"}}}
+	caller := &client.Client{}
 	if got := c.names.Supported(c.acrs); !slices.Equal(got, []string{"strong", "sca", "loa3", "weak", "ca", "loa2"}) {
 		t.Errorf("supported %v", got)
 	}
@@ -27,12 +30,12 @@ func TestACRNames(t *testing.T) {
 		{"refuses any name for a class that is not known", "other", []string{"loa2"}, "other"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := c.ACR(test.reached, test.asked); got != test.want {
+			if got := c.ACR(caller, test.reached, test.asked); got != test.want {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
 	}
-	classes, named := c.classes([]string{"y", "loa3", "sca", "strong", "loa2"})
+	classes, named := c.names.resolve([]string{"y", "loa3", "sca", "strong", "loa2"}, c.acrs)
 	if !slices.Equal(classes, []string{"y", "strong", "strong", "weak"}) || !slices.Equal(named, []string{"loa3", "sca", "loa2"}) {
 		t.Errorf("%v, %v", classes, named)
 	}

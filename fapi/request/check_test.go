@@ -83,7 +83,7 @@ func newChecker(t *testing.T) (*Checker, jose.PrivateKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scopes, err := scope.New(issuer, []scope.Scope{{Name: "accounts"}, {Name: "payments"}},
+	scopes, err := scope.New(issuer, []scope.Scope{{Name: "accounts"}, {Name: "payments"}}, nil,
 		[]scope.ResourceServer{{Identifier: "https://ledger.example", Scopes: []string{"accounts"}}})
 	if err != nil {
 		t.Fatal(err)

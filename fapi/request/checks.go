@@ -179,55 +179,6 @@ func (c *Checker) readDetails(raw string, types []string) (rar.Details, error) {
 	return read, nil
 }
 
-// userScopes returns the known scope values. Unknown ones are ignored (OpenID Connect Core §3.1.2.1) and missing in
-// the token response; known ones that are not registered for the client are refused.
-func (c *Checker) userScopes(in input, withDetails bool) ([]string, error) {
-	var scopes []string
-	for _, name := range strings.Fields(in.form.Get("scope")) {
-		if !c.scopes.Known(name) {
-			continue
-		}
-		if !slices.Contains(in.client.Scopes, name) {
-			return nil, oauth.Errorf(oauth.InvalidScope, "the scope %q is not registered for this client", name)
-		}
-		if !slices.Contains(scopes, name) {
-			scopes = append(scopes, name)
-		}
-	}
-	if len(scopes) == 0 && !withDetails {
-		return nil, oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows")
-	}
-	return scopes, nil
-}
-
-// clientScopes returns the requested scopes, or all that the client can have without a user (RFC 6749 §3.3).
-func (c *Checker) clientScopes(in input, withDetails bool) ([]string, error) {
-	requested := strings.Fields(in.form.Get("scope"))
-	for _, name := range requested {
-		switch {
-		case claims.AboutUser(name):
-			return nil, oauth.Errorf(oauth.InvalidScope,
-				"the scope %s applies to a user, and there is none with %s", name, profile.ClientCredentials)
-		case !c.scopes.Known(name) || !slices.Contains(in.client.Scopes, name):
-			return nil, oauth.Errorf(oauth.InvalidScope,
-				"a requested scope is unknown or not registered for this client; registered are: %s",
-				strings.Join(in.client.Scopes, " "))
-		}
-	}
-	if len(requested) == 0 && !withDetails {
-		for _, name := range in.client.Scopes {
-			if c.scopes.Known(name) && !claims.AboutUser(name) {
-				requested = append(requested, name)
-			}
-		}
-	}
-	if len(requested) == 0 && !withDetails {
-		return nil, oauth.Errorf(oauth.InvalidScope, "this client has no scope that it could get without a user")
-	}
-	slices.Sort(requested)
-	return slices.Compact(requested), nil
-}
-
 // boundAnswer demands the nonce or state that binds a response to its request, where the profile requires it (FAPI
 // 1.0 Baseline §5.2.2.2, §5.2.2.3; OpenID Connect Core §3.3.2.11 for ID tokens through the browser). It returns the
 // nonce to store: none without openid, since there is no ID token.
@@ -350,8 +301,12 @@ func (c *Checker) authenticationContext(in input, read *Request) error {
 	if len(byClaim) > maxACRs {
 		return oauth.Errorf(oauth.InvalidRequest, "the claims parameter names more than %d acr values", maxACRs)
 	}
-	classes, named := c.classes(byClaim)
-	voluntary, others := c.classes(voluntary)
+	if in.client.Profile.ACRRequired && len(byClaim)+len(voluntary) == 0 && !isEssential {
+		return oauth.Errorf(oauth.InvalidRequest, "the request has to ask for an acr, by acr_values or the claims parameter")
+	}
+	names := c.namesFor(in.client)
+	classes, named := names.resolve(byClaim, c.acrs)
+	voluntary, others := names.resolve(voluntary, c.acrs)
 	read.ACRNames = append(named, others...)
 	if !isEssential {
 		read.ACRs = append(classes, voluntary...)

@@ -90,7 +90,7 @@ func detailsAgain(c *Checker, in input, read Request) error {
 // scopesAgain refuses a scope that is not known any more too: it was shown to the user, or will be missed.
 func scopesAgain(c *Checker, in input, read Request) error {
 	for _, name := range read.Scopes {
-		if !c.scopes.Known(name) || !slices.Contains(in.client.Scopes, name) {
+		if !c.scopes.Known(name) || !in.client.HasScope(name) {
 			return oauth.Errorf(oauth.InvalidScope, "the scope %q is no longer registered for this client", name)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func (h *Handler) access(r *http.Request, scope string, at endpoint.At) (Access,
 		return Access{}, err
 	}
 	scopes := strings.Fields(token.Scope)
-	if !slices.Contains(scopes, scope) {
+	if !h.config.Scopes.Satisfied(scopes, scope) {
 		insufficient := oauth.Errorf(oauth.InsufficientScope, "this resource needs the scope %s", scope).
 			WithStatus(http.StatusForbidden)
 		return Access{}, endpoint.Challenge(scheme, insufficient)

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"countersign/fapi/profile"
 )
 
 // Scope is a scope value (RFC 6749 §3.3) with its description on the consent page.
@@ -18,6 +20,8 @@ type Scope struct {
 	// Standard reports that the scope is one of OpenID Connect Core with no description of the configuration: pages have
 	// one of their own in each language.
 	Standard bool `json:",omitempty"`
+	// Parameter is what follows the colon of a scope with a parameter, or empty.
+	Parameter string `json:",omitempty"`
 	// AlwaysAsk demands the user's consent each time; it is never remembered.
 	AlwaysAsk bool
 }
@@ -37,12 +41,14 @@ type Catalog struct {
 	issuer  string
 	scopes  []Scope
 	servers []ResourceServer
+	// families are the values with a parameter.
+	families []profile.ScopeRule
 }
 
 // New makes a catalog. The issuer is always a resource server; openid, offline_access and the claim scopes of OpenID
-// Connect Core §5.4 are always scopes, whose descriptions can be configured. Errors name the resource servers
+// Connect Core §5.4 are always scopes; named are those of the offered profiles. The descriptions of all can be configured. Errors name the resource servers
 // with an invalid identifier.
-func New(issuer string, configured []Scope, servers []ResourceServer) (*Catalog, error) {
+func New(issuer string, configured []Scope, named []profile.ScopeRule, servers []ResourceServer) (*Catalog, error) {
 	var problems []error
 	for _, server := range servers {
 		if !IsResourceIdentifier(server.Identifier) {
@@ -52,6 +58,15 @@ func New(issuer string, configured []Scope, servers []ResourceServer) (*Catalog,
 		}
 	}
 	c := &Catalog{issuer: issuer, servers: servers, scopes: standard()}
+	for _, rule := range named {
+		if rule.Parameter != "" {
+			c.families = append(c.families, rule)
+			continue
+		}
+		if !c.Listed(rule.Name) {
+			c.scopes = append(c.scopes, Scope{Name: rule.Name, Description: rule.Descriptions["en"], Descriptions: rule.Descriptions})
+		}
+	}
 	for _, scope := range configured {
 		i := slices.IndexFunc(c.scopes, func(known Scope) bool { return known.Name == scope.Name })
 		if i >= 0 {
@@ -101,8 +116,36 @@ func (c *Catalog) Names() []string {
 	return names
 }
 
-// Known reports whether a scope value exists.
-func (c *Catalog) Known(name string) bool {
+// Known reports whether a scope value exists: in the list, or as one with a parameter.
+func (c *Catalog) Known(name string) bool { return c.Listed(name) || c.Parameterized(name) }
+
+// Parameterized reports whether a scope value has a parameter, such as consent:{id}, by a rule of an offered profile.
+func (c *Catalog) Parameterized(name string) bool {
+	_, ok := c.family(name)
+	return ok && !c.Listed(name)
+}
+
+func (c *Catalog) family(name string) (profile.ScopeRule, bool) {
+	i := slices.IndexFunc(c.families, func(rule profile.ScopeRule) bool { return rule.Matches(name) })
+	if i < 0 {
+		return profile.ScopeRule{}, false
+	}
+	return c.families[i], true
+}
+
+// Satisfied reports whether scope values include one: itself, or itself with a parameter.
+func (c *Catalog) Satisfied(have []string, needed string) bool {
+	return slices.ContainsFunc(have, func(name string) bool {
+		if name == needed {
+			return true
+		}
+		rule, ok := c.family(name)
+		return ok && rule.Name == needed
+	})
+}
+
+// Listed reports whether a scope value is in the list, without a parameter.
+func (c *Catalog) Listed(name string) bool {
 	return slices.ContainsFunc(c.scopes, func(known Scope) bool { return known.Name == name })
 }
 
@@ -111,6 +154,12 @@ func (c *Catalog) Lookup(name string) Scope {
 	for _, known := range c.scopes {
 		if known.Name == name {
 			return known
+		}
+	}
+	if rule, ok := c.family(name); ok {
+		_, parameter, _ := strings.Cut(name, ":")
+		return Scope{
+			Name: name, Description: rule.Descriptions["en"], Descriptions: rule.Descriptions, Parameter: parameter, AlwaysAsk: true,
 		}
 	}
 	return Scope{Name: name, AlwaysAsk: true}
@@ -143,14 +192,20 @@ func (c *Catalog) Filter(scopes, resources []string) []string {
 	return kept
 }
 
-// applies reports whether a scope applies to a resource.
+// applies reports whether a scope applies to a resource. One with a parameter applies where its name does, or what it is
+// registered by.
 func (c *Catalog) applies(scope, resource string) bool {
-	for _, known := range c.servers {
-		if known.Identifier == resource && len(known.Scopes) > 0 {
-			return slices.Contains(known.Scopes, scope)
-		}
+	i := slices.IndexFunc(c.servers, func(known ResourceServer) bool { return known.Identifier == resource })
+	if i < 0 || len(c.servers[i].Scopes) == 0 {
+		return true
 	}
-	return true
+	there := c.servers[i].Scopes
+	if slices.Contains(there, scope) {
+		return true
+	}
+	rule, ok := c.family(scope)
+	return ok && (slices.Contains(there, rule.Name) ||
+		slices.ContainsFunc(rule.RegisteredBy(), func(name string) bool { return slices.Contains(there, name) }))
 }
 
 // Audience returns the aud of access tokens for resources: the issuer when there are none (RFC 8707 §2).

@@ -12,7 +12,6 @@ import (
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/internal/oauth"
-	"countersign/internal/set"
 	"countersign/store"
 )
 
@@ -86,7 +85,7 @@ func (i *Issuer) Validate(ctx context.Context, r Request) (Validated, error) {
 	}
 	v.details = v.details.ForResource(v.audience)
 	// Scopes that the client is no longer registered for are not issued.
-	v.scopes = i.Scopes.Filter(set.Intersect(r.Scopes, r.Client.Scopes), v.audience)
+	v.scopes = i.Scopes.Filter(r.Client.Allowed(r.Scopes), v.audience)
 	if len(v.scopes) == 0 && len(v.details) == 0 {
 		return Validated{}, oauth.Errorf(oauth.InvalidTarget,
 			"nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))

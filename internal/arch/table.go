@@ -165,7 +165,7 @@ func server() []Package {
 		}},
 		{"fapi/tokens", []string{
 			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "internal/audit",
-			"internal/jose", "internal/oauth", "internal/random", "internal/set", "jar", "signer", "store",
+			"internal/jose", "internal/oauth", "internal/random", "jar", "signer", "store",
 		}},
 		{"fapi/browser", []string{
 			"fapi/endpoint", "fapi/event", "fapi/rar/display", "internal/oauth", "internal/passkey", "internal/random", "store",
@@ -189,7 +189,7 @@ func server() []Package {
 		{"fapi/rar/display", []string{"fapi/scope", "internal/words"}},
 		{"fapi/rar/ready", nil},
 		{"fapi/profile", []string{"internal/set", "internal/suggest"}},
-		{"fapi/scope", nil},
+		{"fapi/scope", []string{"fapi/profile"}},
 	}
 }
 

@@ -292,7 +292,7 @@ func (c *collector) scopes(config *Config) {
 		}
 		brandRules{c}.descriptions(key+"descriptions", scope.Descriptions, &config.Brand)
 	}
-	accounts := slices.ContainsFunc(config.Scopes, func(s Scope) bool { return s.Name == "accounts" })
+	accounts := slices.Contains(config.ScopeNames(), "accounts")
 	if config.Resources.SampleAccounts && !accounts {
 		c.add("resources.sample_accounts", "true", "needs the scope accounts; describe it under [[scopes]]")
 	}

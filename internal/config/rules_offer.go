@@ -105,7 +105,7 @@ func described(unknown string, known []string, table string) string {
 	return suggest.Hint(unknown, known, "describe it under [["+table+"]]")
 }
 
-// ScopeNames are the scope values that exist: the built-in ones, and those of the configuration.
+// ScopeNames are the scope values that exist: the built-in ones, those of the configuration, and those that its profiles name.
 func (config *Config) ScopeNames() []string {
 	names := []string{"openid", "offline_access", "profile", "email", "phone", "address"}
 	for _, scope := range config.Scopes {
@@ -113,6 +113,14 @@ func (config *Config) ScopeNames() []string {
 	}
 	if config.Login.ClientID != "" {
 		names = append(names, loginScope)
+	}
+	for name := range strings.FieldsSeq(config.Profiles) {
+		known, _ := profile.Lookup(name)
+		for _, rule := range known.Scopes {
+			if rule.Parameter == "" && !slices.Contains(names, rule.Name) {
+				names = append(names, rule.Name)
+			}
+		}
 	}
 	return names
 }

@@ -81,8 +81,8 @@ type consentView struct {
 	Notice, Unchosen string
 }
 
-// scopeView is one requested scope.
-type scopeView struct{ Sentence string }
+// scopeView is one requested scope, with its parameter if it has one.
+type scopeView struct{ Sentence, Parameter string }
 
 // alone returns the only object of authorization_details (RFC 9396), whose question is the heading of the page, or an empty one:
 // several are headed each.
@@ -106,7 +106,7 @@ func viewScopes(l *words.Language, scopes []scope.Scope) []scopeView {
 				sentence = text
 			}
 		}
-		views = append(views, scopeView{Sentence: plain(sentence, sentenceLimit)})
+		views = append(views, scopeView{Sentence: plain(sentence, sentenceLimit), Parameter: plain(requested.Parameter, idLimit)})
 	}
 	return views
 }
