@@ -41,6 +41,9 @@ type Ecosystem struct {
 	MaxRefreshLifetime time.Duration `rule:"max_refresh_lifetime,max"`
 	// RefreshUntilConsentEnds makes refresh tokens end with the consent and not before.
 	RefreshUntilConsentEnds bool `rule:"refresh_until_consent_ends,demand"`
+	// DurationClaim is the claim of requests that says for how many seconds the user shares, such as sharing_duration; without
+	// it, or with 0, there is no refresh token. Empty: none does.
+	DurationClaim string `rule:"duration_claim,name"`
 	// MaxAuthenticationAge bounds max_age: how long ago the user may have authenticated.
 	MaxAuthenticationAge time.Duration `rule:"max_authentication_age,max"`
 
@@ -261,6 +264,8 @@ type RegistrationRule struct {
 	JWTBody bool `rule:"jwt_body,demand"`
 	// CertificateFields bind the TLS client certificate to members of the statement.
 	CertificateFields []CertificateField `rule:"certificate_fields,names"`
+	// OnePerSoftware refuses a second client of one software.
+	OnePerSoftware bool `rule:"one_per_software,demand"`
 }
 
 // StatementField binds a member of client metadata to a member of the software statement.
@@ -268,10 +273,21 @@ type StatementField struct {
 	// Statement and Metadata are the names of the members.
 	Statement string `rule:"statement"`
 	Metadata  string `rule:"metadata"`
-	// Rule is "equal" (the statement's value is used, another one is refused) or "subset" (each value has to be one of
-	// the statement's).
+	// Rule is how: [FieldEqual], [FieldWins], [FieldSubset] or [FieldSubsetOrAll].
 	Rule string `rule:"rule"`
 }
+
+// How a member of client metadata is bound to one of the statement.
+const (
+	// FieldEqual uses the statement's value, and refuses another one.
+	FieldEqual = "equal"
+	// FieldWins uses the statement's value in place of any other (RFC 7591 §2.3).
+	FieldWins = "wins"
+	// FieldSubset demands values, each of which has to be one of the statement's.
+	FieldSubset = "subset"
+	// FieldSubsetOrAll is FieldSubset where no value means all of the statement's.
+	FieldSubsetOrAll = "subset_or_all"
+)
 
 // CertificateField binds an attribute of the certificate's subject to a member of the software statement.
 type CertificateField struct {

@@ -86,6 +86,8 @@ type BackchannelRules struct {
 	MaxIDTokenLifetime time.Duration `rule:"max_id_token_lifetime,max"`
 	// OmittedClaims are claims that ID tokens of backchannel authentication do not have, such as acr.
 	OmittedClaims []string `rule:"omitted_claims,names"`
+	// IgnoreRequestedExpiry leaves requested_expiry (CIBA Core §7.1) out of account: how long a request waits is the server's.
+	IgnoreRequestedExpiry bool `rule:"ignore_requested_expiry,demand"`
 	// ClaimsParameter accepts the parameter claims (OpenID Connect Core §5.5) in backchannel authentication requests.
 	ClaimsParameter bool `rule:"claims_parameter,demand"`
 }
