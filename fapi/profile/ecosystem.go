@@ -2,6 +2,7 @@ package profile
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,8 +30,9 @@ type Ecosystem struct {
 	// id_token_hint; RequiredParameters are those without which a request is refused.
 	RefusedParameters  []string `rule:"refused_parameters,names"`
 	RequiredParameters []string `rule:"required_parameters,names"`
-	// RefusedMetadata are members of client metadata (RFC 7591 §2) that are refused, such as jwks; RequiredMetadata are
-	// those without which a registration is refused.
+	// RefusedMetadata are members of client metadata (RFC 7591 §2) that are refused in a registration, such as jwks;
+	// RequiredMetadata are those without which one is refused. A client without grant types (a resource server) and those
+	// that the operator adds are not asked.
 	RefusedMetadata  []string `rule:"refused_metadata,names"`
 	RequiredMetadata []string `rule:"required_metadata,names"`
 
@@ -98,6 +100,15 @@ func (s ScopeRule) Matches(value string) bool {
 	}
 	matched, err := regexp.MatchString("^(?:"+s.Parameter+")$", parameter)
 	return err == nil && matched
+}
+
+// MarksParameter reports whether the colon of a scope value is that of one with a parameter, known or not. Where the ecosystem
+// has plain values with colons (bank:accounts:read), it is only after a name that has parameters.
+func (e Ecosystem) MarksParameter(value string) bool {
+	name, _, colon := strings.Cut(value, ":")
+	plain := slices.ContainsFunc(e.Scopes, func(s ScopeRule) bool { return s.Parameter == "" && strings.Contains(s.Name, ":") })
+	family := slices.ContainsFunc(e.Scopes, func(s ScopeRule) bool { return s.Parameter != "" && s.Name == name })
+	return colon && (family || !plain)
 }
 
 // ScopeWithParameter returns the rule of a scope value with a parameter, if there is one.
@@ -200,7 +211,7 @@ const (
 type ConsentRule struct {
 	// By is how an authorization request names it; empty: not at all.
 	By ConsentBy `rule:"by,name"`
-	// Backchannel is how a backchannel authentication request names it; empty: as By says.
+	// Backchannel is how a backchannel authentication request names it; empty: as By says, and then none is required there.
 	Backchannel ConsentBy `rule:"backchannel,name"`
 	// Claim is the name of the claim ([ByClaim]) or of the member of authorization_details.
 	Claim string `rule:"claim,name"`

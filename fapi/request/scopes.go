@@ -17,7 +17,7 @@ func (c *Checker) userScopes(in input, withDetails bool) ([]string, error) {
 	var scopes []string
 	for _, name := range strings.Fields(in.form.Get("scope")) {
 		switch {
-		case strings.Contains(name, ":") && !c.scopes.Listed(name):
+		case in.client.Profile.MarksParameter(name) && !c.scopes.Listed(name):
 			if err := parameterScope(in.client, name); err != nil {
 				return nil, err
 			}
