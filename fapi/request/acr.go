@@ -51,12 +51,16 @@ func (n ACRNames) of(name string, classes []string) []string {
 	return named
 }
 
-// resolve replaces further names by those of their classes, each class once. named are the further names.
+// resolve replaces further names by those of their classes, each class once. named are the further names, and the classes' own
+// that were asked by.
 func (n ACRNames) resolve(requested, known []string) (classes, named []string) {
 	for _, name := range requested {
 		of := n.of(name, known)
 		if len(of) == 0 {
 			classes = append(classes, name)
+			if slices.Contains(known, name) {
+				named = append(named, name)
+			}
 			continue
 		}
 		named = append(named, name)
@@ -69,8 +73,8 @@ func (n ACRNames) resolve(requested, known []string) (classes, named []string) {
 	return classes, named
 }
 
-// name returns what a class that was reached is called for a client that asked by these further names: the first of them
-// that is this class's and no lesser one's, else the first that is this class's too, else that of a lesser one; or "".
+// name returns what a class that was reached is called for a client that asked by these names: the first of them
+// that is this class's and no lesser one's, or its own, else the first that is this class's too, else that of a lesser one; or "".
 func (n ACRNames) name(reached string, asked, known []string) string {
 	rank := slices.Index(known, reached) // best first
 	if rank < 0 {
@@ -80,6 +84,8 @@ func (n ACRNames) name(reached string, asked, known []string) string {
 	for _, name := range asked {
 		of := n.of(name, known)
 		switch {
+		case name == reached:
+			return name
 		case len(of) == 0:
 		case of[len(of)-1] == reached:
 			return name
@@ -100,7 +106,7 @@ func (c *Checker) namesFor(caller *client.Client) ACRNames {
 	return c.names.With(caller.Profile.ACRNames)
 }
 
-// ACR returns the acr of a grant: what the class that was reached is called among the further names that the client asked
+// ACR returns the acr of a grant: what the class that was reached is called among the names that the client asked
 // by ([Request].ACRNames), else the first name that the client's profile has for it, else its own name.
 func (c *Checker) ACR(caller *client.Client, reached string, asked []string) string {
 	if name := c.namesFor(caller).name(reached, asked, c.acrs); name != "" {

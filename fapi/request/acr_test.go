@@ -1,10 +1,15 @@
 package request
 
 import (
+	"encoding/json"
 	"slices"
+	"strconv"
 	"testing"
 
+	"countersign/fapi/claims"
 	"countersign/fapi/client"
+	"countersign/fapi/profile"
+	"countersign/internal/oauth"
 )
 
 // Covers: FD-86. The name of a class that a client is answered by is one that it asked by, never of more than was reached.
@@ -36,7 +41,60 @@ func TestACRNames(t *testing.T) {
 		})
 	}
 	classes, named := c.names.resolve([]string{"y", "loa3", "sca", "strong", "loa2"}, c.acrs)
-	if !slices.Equal(classes, []string{"y", "strong", "strong", "weak"}) || !slices.Equal(named, []string{"loa3", "sca", "loa2"}) {
+	if !slices.Equal(classes, []string{"y", "strong", "strong", "weak"}) || !slices.Equal(named, []string{"loa3", "sca", "strong", "loa2"}) {
 		t.Errorf("%v, %v", classes, named)
+	}
+}
+
+// Covers: LP-05. A client asks by the names of its own profile and no other's; one that asks for none is answered by them.
+func TestLP05ACRNamesOfProfiles(t *testing.T) {
+	const passkey, password = "urn:countersign:acr:passkey", "urn:countersign:acr:password"
+	c := &Checker{acrs: []string{passkey, password}, names: ACRNames{passkey: {"urn:own"}}}
+	of := func(name string) *client.Client {
+		known, ok := profile.Lookup(name)
+		if !ok {
+			t.Fatal(name)
+		}
+		return &client.Client{Profile: known}
+	}
+	const uk, cdr, brazil = "uk-openbanking", "au-cdr", "brazil-openfinance"
+	for _, test := range []struct {
+		name, profile string
+		asked         []string
+		essential     []string
+		reached, want string
+	}{
+		{"the strongest", uk, []string{"urn:openbanking:psd2:ca", "urn:openbanking:psd2:sca"}, []string{passkey, password}, passkey, "urn:openbanking:psd2:sca"},
+		{"what a password reaches", uk, []string{"urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"}, []string{passkey, password}, password, "urn:openbanking:psd2:ca"},
+		{"a name that both classes satisfy", cdr, []string{"urn:cds.au:cdr:2"}, []string{passkey, password}, passkey, "urn:cds.au:cdr:2"},
+		{"a name of one class", cdr, []string{"urn:cds.au:cdr:3"}, []string{passkey}, passkey, "urn:cds.au:cdr:3"},
+		{"no name, by the profile's", brazil, nil, []string{passkey, password}, password, "urn:brasil:openbanking:loa2"},
+		{"no name, by the profile's first", brazil, nil, []string{passkey, password}, passkey, "urn:brasil:openbanking:loa3"},
+		{"the class's own name", brazil, []string{passkey}, []string{passkey}, passkey, passkey},
+		{"a name of the server", uk, []string{"urn:own"}, []string{passkey}, passkey, "urn:own"},
+	} {
+		t.Run("accepts "+test.name, func(t *testing.T) {
+			caller, claim := of(test.profile), &claims.Claim{Essential: true}
+			for _, name := range test.asked {
+				claim.Values = append(claim.Values, json.RawMessage(strconv.Quote(name)))
+			}
+			read := &Request{Claims: &claims.Request{IDToken: map[string]*claims.Claim{"acr": claim}}}
+			if err := c.authenticationContext(input{client: caller}, read); err != nil || !slices.Equal(read.EssentialACRs, test.essential) {
+				t.Fatalf("%v, %v", read.EssentialACRs, err)
+			}
+			if got := c.ACR(caller, test.reached, read.ACRNames); got != test.want {
+				t.Errorf("answered by %s", got)
+			}
+		})
+	}
+	for name, asked := range map[string]string{uk: "urn:cds.au:cdr:2", cdr: "urn:openbanking:psd2:sca", "fapi1-advanced": "urn:brasil:openbanking:loa2"} {
+		t.Run("refuses the name of another ecosystem to "+name, func(t *testing.T) {
+			read := &Request{Claims: &claims.Request{IDToken: map[string]*claims.Claim{
+				"acr": {Essential: true, Values: []json.RawMessage{json.RawMessage(strconv.Quote(asked))}},
+			}}}
+			if err := c.authenticationContext(input{client: of(name)}, read); err == nil || oauth.AsError(err).Code != oauth.UnmetAuthentication {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -52,7 +52,7 @@ type Request struct {
 	// reached.
 	ACRs          []string `json:"acrs,omitempty"`
 	EssentialACRs []string `json:"essential_acrs,omitempty"`
-	// ACRNames are the further names of classes ([ACRNames]) by which the client asked for them.
+	// ACRNames are the names of classes, further ones ([ACRNames]) or their own, by which the client asked for them.
 	ACRNames []string `json:"acr_names,omitempty"`
 
 	Claims    *claims.Request `json:"claims,omitempty"`

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 610 {
+	if len(seen) != 623 {
 		t.Errorf("%d items", len(seen))
 	}
 }
