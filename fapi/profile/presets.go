@@ -34,8 +34,8 @@ type Rule struct {
 	// Rule is the name of a field ([RuleNames]) or of a table of fields, Value what the field is tightened with.
 	Rule  string `toml:"rule" json:"rule"`
 	Value any    `toml:"value" json:"value"`
-	// Source is the address of the text that asks for it and Section the place there; Date is that of the text's version
-	// (YYYY-MM-DD).
+	// Source is the address of the text that asks for it and Section the place there; Date is that of the text's version,
+	// or when one without a date was read (YYYY-MM-DD).
 	Source  string `toml:"source" json:"source"`
 	Section string `toml:"section" json:"section,omitempty"`
 	Date    string `toml:"date" json:"date"`
@@ -80,6 +80,10 @@ func ParsePreset(name string, raw []byte) (Preset, error) {
 	preset := Preset{Name: name}
 	decoder := toml.NewDecoder(bytes.NewReader(raw)).DisallowUnknownFields()
 	if err := decoder.Decode(&preset); err != nil {
+		if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+			key := strings.Join(unknown.Errors[0].Key(), ".")
+			return Preset{}, fmt.Errorf("preset %s: there is no key %s", name, key)
+		}
 		return Preset{}, fmt.Errorf("preset %s: %w", name, err)
 	}
 	var problems []error
@@ -110,6 +114,9 @@ func ParsePreset(name string, raw []byte) (Preset, error) {
 func (r Rule) check(bases []string) error {
 	if u, err := url.Parse(r.Source); err != nil || u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("source: %q is not an https address", r.Source)
+	}
+	if r.Section == "" {
+		return errors.New("section: missing; say where in the text it is")
 	}
 	if _, err := time.Parse(time.DateOnly, r.Date); err != nil {
 		return fmt.Errorf("date: %w", err)
