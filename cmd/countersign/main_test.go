@@ -111,7 +111,7 @@ func firstField(ts *testscript.TestScript, neg bool, args []string) {
 
 // TestHelp holds the help of every command to examples, and keeps flags from taking passwords.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"serve", "init", "demo", "keys", "clients", "users", "grants", "audit", "migrate", "doctor", "config", "version"} {
+	for _, command := range []string{"serve", "init", "demo", "keys", "clients", "users", "grants", "audit", "migrate", "doctor", "config", "profile", "version"} {
 		output, err := exec.Command("countersign", command, "--help").CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v", command, err)

@@ -33,7 +33,7 @@ func show(v reflect.Value) string {
 		for i := range v.NumField() {
 			name, _ := parseTag(v.Type().Field(i))
 			switch field := v.Field(i); {
-			case field.IsZero():
+			case field.IsZero(), field.Kind() == reflect.Slice && field.Len() == 0:
 			case field.Kind() == reflect.Bool:
 				parts = append(parts, name)
 			case name == "name":

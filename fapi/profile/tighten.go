@@ -63,11 +63,15 @@ func RuleNames() []string {
 	return names
 }
 
-// Value returns what the profile has for a rule, as text; ok is false if there is no such rule.
+// Value returns what the profile has for a rule, as text, empty for nothing; ok is false if there is no such rule.
 func (p Profile) Value(rule string) (text string, ok bool) {
 	fields(reflect.TypeFor[Profile](), "", nil, func(name, _ string, index []int) {
-		if name == rule {
-			text, ok = show(reflect.ValueOf(p).FieldByIndex(index)), true
+		if name != rule {
+			return
+		}
+		ok = true
+		if value := reflect.ValueOf(p).FieldByIndex(index); !value.IsZero() {
+			text = show(value)
 		}
 	})
 	return text, ok
