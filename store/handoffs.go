@@ -25,6 +25,9 @@ type HandOff struct {
 	Return Digest
 	// ReturnedAt is zero until the browser came back.
 	ReturnedAt time.Time
+	// Epoch is that of the user when the login answered, for the session that begins at the return (see [Session].Epoch): one
+	// that all sessions of the user ended in between does not begin. 0 if nobody signed in. The store knows it.
+	Epoch int64
 }
 
 // HandOffAnswer is the one answer to a [HandOff].

@@ -70,8 +70,8 @@ func (d decision) of(requested *request.Request, types *rar.Types) (*request.Req
 	return requested.Restrict(types, d.Scopes, d.Claims, d.Details)
 }
 
-func (d decision) authentication() browser.Authentication {
-	return browser.Authentication{Subject: d.Subject, ACR: d.ACR, AMR: d.AMR, At: d.AuthTime}
+func (d decision) authentication(epoch int64) browser.Authentication {
+	return browser.Authentication{Subject: d.Subject, ACR: d.ACR, AMR: d.AMR, At: d.AuthTime, Epoch: epoch}
 }
 
 // refusals are the errors that a login can answer with, and what the client is told.

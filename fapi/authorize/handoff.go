@@ -237,11 +237,12 @@ func (h *Handler) comeBack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	open.shown, open.changed = shown{at: handOff.AnsweredAt, content: decided.Digest}, open.digest != decided.Digest
-	open.apply(w, r, decided)
+	open.apply(w, r, decided, handOff.Epoch)
 }
 
-// apply does what the login answered, by the same steps as the built-in pages.
-func (o *openInteraction) apply(w http.ResponseWriter, r *http.Request, decided decision) {
+// apply does what the login answered, by the same steps as the built-in pages. epoch is that of the user at the answer: a session
+// that was to end with all others since does not begin.
+func (o *openInteraction) apply(w http.ResponseWriter, r *http.Request, decided decision, epoch int64) {
 	h := o.handler
 	switch {
 	case decided.Error == oauth.AccessDenied:
@@ -252,7 +253,7 @@ func (o *openInteraction) apply(w http.ResponseWriter, r *http.Request, decided 
 		return
 	}
 	if decided.Login {
-		if err := o.signIn(w, r, decided.authentication()); err != nil {
+		if err := o.signIn(w, r, decided.authentication(epoch)); err != nil {
 			h.showError(w, r, over(err))
 			return
 		}
@@ -262,7 +263,7 @@ func (o *openInteraction) apply(w http.ResponseWriter, r *http.Request, decided 
 			return
 		}
 		if admitted.Session == nil {
-			o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "the user was disabled while signing in"))
+			o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "the sign-in was over before the user came back: all sign-ins of the user were ended"))
 			return
 		}
 	}
@@ -286,7 +287,7 @@ func (o *openInteraction) satisfies(ctx context.Context, decided decision) (bool
 	}
 	session := o.session
 	if decided.Login {
-		a := decided.authentication()
+		a := decided.authentication(0)
 		session = &store.Session{Subject: a.Subject, AuthTime: a.At, ACR: a.ACR, AMR: a.AMR}
 	}
 	_, satisfied, err := o.handler.satisfied(ctx, o.client, allowed, session, o.pending.Interaction.CreatedAt, true)

@@ -35,5 +35,5 @@ func handOff() []Item {
 
 // handedOff is the group of the login of the operator's own.
 func handedOff() []Group {
-	return []Group{{"KE", "A login of the operator's own", slices.Concat(handOff(), ownLogins())}}
+	return []Group{{"KE", "A login of the operator's own", slices.Concat(handOff(), ownLogins(), handOffRest())}}
 }

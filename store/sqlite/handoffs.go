@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	handOffColumns = `h.id, h.interaction_id, h.created_at, h.expires_at, h.answer, h.answered_at, h.back, h.returned_at`
+	handOffColumns = `h.id, h.interaction_id, h.created_at, h.expires_at, h.answer, h.answered_at, h.back, h.returned_at, h.epoch`
 	// RETURNING knows no alias and no join.
-	handOffReturning = `id, interaction_id, created_at, expires_at, answer, answered_at, back, returned_at,
+	handOffReturning = `id, interaction_id, created_at, expires_at, answer, answered_at, back, returned_at, epoch,
 		(SELECT browser FROM interactions WHERE id = hand_offs.interaction_id)`
 )
 
 func handOffFields(h *store.HandOff) []any {
 	return []any{digestField{&h.ID}, digestField{&h.Interaction}, timeField{&h.CreatedAt}, timeField{&h.ExpiresAt},
-		textField(&h.Answer), timeField{&h.AnsweredAt}, digestField{&h.Return}, timeField{&h.ReturnedAt}}
+		textField(&h.Answer), timeField{&h.AnsweredAt}, digestField{&h.Return}, timeField{&h.ReturnedAt}, &h.Epoch}
 }
 
 // BeginHandOff stores a new hand-off.
@@ -70,7 +70,8 @@ func (s *Store) AnswerHandOff(ctx context.Context, id store.Digest, answer store
 		if answer.User != nil {
 			subject = answer.User.Subject
 		}
-		answered, err := c.Exec(`UPDATE hand_offs SET answer = ?1, answered_at = ?2, expires_at = ?3, back = ?4, subject = ?5
+		answered, err := c.Exec(`UPDATE hand_offs SET answer = ?1, answered_at = ?2, expires_at = ?3, back = ?4, subject = ?5,
+				epoch = CASE WHEN ?5 IS NULL THEN 0 ELSE coalesce((SELECT epoch FROM users WHERE subject = ?5), 1) END
 			WHERE id = ?6 AND answered_at IS NULL AND expires_at > ?2 AND EXISTS
 				(SELECT 1 FROM interactions i JOIN requests r ON r.id = i.request_id
 				WHERE i.id = hand_offs.interaction_id AND i.expires_at > ?2 AND r.finished_at IS NULL)`,

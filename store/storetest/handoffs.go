@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,6 +74,7 @@ func testAnswerHandOff(f *fixture) {
 	got, err := f.HandOff(f.Context(), handOff.ID)
 	f.want(err, store.ErrConsumed)
 	handOff.Answer, handOff.Return, handOff.AnsweredAt, handOff.ExpiresAt = answer.Answer, answer.Return, f.clock.Now(), answer.ReturnBy
+	handOff.Epoch = 1
 	f.equal(got, handOff)
 	again := f.handOffAnswer("subject")
 	again.Evidence = []store.Evidence{f.evidence("answers")}
@@ -174,10 +176,84 @@ func testReturnHandOff(f *fixture) {
 	got, err := f.ReturnHandOff(f.Context(), handOff.Interaction, answer.Return)
 	f.must(err)
 	handOff.Answer, handOff.Return, handOff.ExpiresAt = answer.Answer, answer.Return, answer.ReturnBy
-	handOff.AnsweredAt, handOff.ReturnedAt = handOff.CreatedAt, f.clock.Now()
+	handOff.AnsweredAt, handOff.ReturnedAt, handOff.Epoch = handOff.CreatedAt, f.clock.Now(), 1
 	f.equal(got, handOff)
 	_, err = f.ReturnHandOff(f.Context(), handOff.Interaction, answer.Return)
 	f.want(err, store.ErrConsumed)
+}
+
+// testHandOffEpoch: what begins at the return is of the epoch of the answer, so that all sessions that ended in between ended it too.
+func testHandOffEpoch(f *fixture) {
+	back := func(between func()) (store.HandOff, store.Pending) {
+		f.Helper()
+		handOff, answer := f.handedOff(), f.handOffAnswer("subject")
+		f.must(f.AnswerHandOff(f.Context(), handOff.ID, answer))
+		between()
+		got, err := f.ReturnHandOff(f.Context(), handOff.Interaction, answer.Return)
+		f.must(err)
+		session := f.session()
+		session.Epoch = got.Epoch
+		f.must(f.SignIn(f.Context(), handOff.Interaction, session))
+		pending, err := f.Interaction(f.Context(), handOff.Interaction, handOff.Browser)
+		f.must(err)
+		return got, pending
+	}
+	for name, end := range map[string]func() error{
+		"EndSessions": func() error { return f.EndSessions(f.Context(), "subject") },
+		"EndOtherSessions": func() error {
+			_, err := f.EndOtherSessions(f.Context(), "subject", store.Digest{})
+			return err
+		},
+	} {
+		before, pending := back(func() {})
+		if pending.Session == nil {
+			f.Errorf("%s: a session does not begin that nothing ended", name)
+		}
+		after, pending := back(func() { f.must(end()) })
+		f.equal(after.Epoch, before.Epoch)
+		if pending.Session != nil {
+			f.Errorf("%s: a session begins that was ended", name)
+		}
+		next, _ := back(func() {})
+		f.equal(next.Epoch, before.Epoch+1)
+	}
+	refused := f.handedOff()
+	answer := store.HandOffAnswer{Answer: json.RawMessage(`{}`), Return: f.digest(), ReturnBy: f.clock.Now().Add(time.Minute)}
+	f.must(f.AnswerHandOff(f.Context(), refused.ID, answer))
+	got, err := f.ReturnHandOff(f.Context(), refused.Interaction, answer.Return)
+	f.must(err)
+	f.equal(got.Epoch, int64(0))
+}
+
+// testRaceHandOffEpoch: of an answer, its return and the end of all sessions at the same time, whatever their order is, no session
+// outlives the end that answered before it.
+func testRaceHandOffEpoch(f *fixture) {
+	f.must(f.AdmitUser(f.Context(), *f.handOffAnswer("subject").User))
+	for range 20 {
+		handOff, answer := f.handedOff(), f.handOffAnswer("subject")
+		f.must(f.AnswerHandOff(f.Context(), handOff.ID, answer))
+		session := f.session()
+		errs := race(func(i int) error {
+			switch i {
+			case 0:
+				got, err := f.ReturnHandOff(f.Context(), handOff.Interaction, answer.Return)
+				if err != nil && !errors.Is(err, store.ErrConsumed) { // or it was this one, and the next verb had to wait
+					return err
+				}
+				if err == nil {
+					session.Epoch = got.Epoch
+				}
+				return f.SignIn(f.Context(), handOff.Interaction, session)
+			case 1:
+				return f.EndSessions(f.Context(), "subject")
+			}
+			return nil
+		})
+		f.must(errs[0])
+		f.must(errs[1])
+		_, err := f.Session(f.Context(), session.ID)
+		f.want(err, store.ErrNotFound)
+	}
 }
 
 func testPurgeHandOffs(f *fixture) {

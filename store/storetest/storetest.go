@@ -115,6 +115,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"AnswerHandOffUser", testAnswerHandOffUser},
 		{"AdmitUser", testAdmitUser},
 		{"ReturnHandOff", testReturnHandOff},
+		{"HandOffEpoch", testHandOffEpoch},
+		{"RaceHandOffEpoch", testRaceHandOffEpoch},
 		{"PurgeHandOffs", testPurgeHandOffs},
 		{"RaceAnswerHandOff", testRaceAnswerHandOff},
 		{"RaceReturnHandOff", testRaceReturnHandOff},

@@ -23,14 +23,14 @@ type HandOffs struct {
 }
 
 // columns are those of a hand-off h of an interaction i.
-const columns = `h.id, h.interaction_id, i.browser, h.created_at, h.expires_at, h.answer, h.answered_at, h.back, h.returned_at`
+const columns = `h.id, h.interaction_id, i.browser, h.created_at, h.expires_at, h.answer, h.answered_at, h.back, h.returned_at, h.epoch`
 
 // get reads the only row of a query with the columns, and reports whether there was one.
 func get(ctx context.Context, c *pgx.Conn, query string, arguments ...any) (h store.HandOff, found bool, err error) {
 	var id, interaction, browser, answer, back []byte
 	var answered, returned *time.Time
 	err = c.QueryRow(ctx, query, arguments...).
-		Scan(&id, &interaction, &browser, &h.CreatedAt, &h.ExpiresAt, &answer, &answered, &back, &returned)
+		Scan(&id, &interaction, &browser, &h.CreatedAt, &h.ExpiresAt, &answer, &answered, &back, &returned, &h.Epoch)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return h, false, nil
@@ -112,7 +112,8 @@ func (t HandOffs) answer(ctx context.Context, c *pgx.Conn, id store.Digest, answ
 	var disabled, answered bool
 	err := c.QueryRow(ctx, `WITH disabled AS (SELECT FROM users WHERE subject = @subject AND disabled
 		), answered AS (
-			UPDATE hand_offs h SET answer = @answer, answered_at = @now, expires_at = @return_by, back = @back, subject = @subject
+			UPDATE hand_offs h SET answer = @answer, answered_at = @now, expires_at = @return_by, back = @back, subject = @subject,
+				epoch = CASE WHEN @subject::text IS NULL THEN 0 ELSE coalesce((SELECT epoch FROM users WHERE subject = @subject), 1) END
 			WHERE h.id = @id AND h.answered_at IS NULL AND h.expires_at > @now AND NOT EXISTS (SELECT FROM disabled) AND EXISTS
 				(SELECT FROM interactions i WHERE i.id = h.interaction_id AND i.expires_at > @now
 					AND EXISTS (SELECT FROM requests r WHERE r.id = i.request_id AND r.finished_at IS NULL))
