@@ -356,7 +356,7 @@ func TestFD131RemovedOnAllNodes(t *testing.T) {
 			t.Fatalf("%d %s", r.Status, r.Raw)
 		}
 	}
-	if err := w.Store.DeleteClient(t.Context(), c.ID); err != nil {
+	if err := w.Store.DeleteClient(t.Context(), c.ID, store.RevokedByOperator); err != nil {
 		t.Fatal(err)
 	}
 	for name, at := range map[string]*fapitest.Client{"the node": c, "the other node": there} {

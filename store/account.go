@@ -5,8 +5,14 @@ import (
 	"time"
 )
 
-// RevokedByUser is the RevokedBy of a grant that its own user ended. Other ends of grants leave it empty.
-const RevokedByUser = "user"
+// The values of RevokedBy, each of who ended a grant. It is empty where the release before ended it and nobody knows.
+const (
+	RevokedByUser     = "user"
+	RevokedByClient   = "client"
+	RevokedByOperator = "operator"
+	// RevokedByServer: the server itself ended it, because its code came twice.
+	RevokedByServer = "server"
+)
 
 // UsedEvery is how exact the time of the last use of a grant is: a use within this time of the decision, or of the last one
 // that was recorded, is not recorded, so that tokens that are used often cost nothing.
@@ -60,7 +66,7 @@ type GivenGrant struct {
 	Grant
 	// UsedAt is as in [Access].
 	UsedAt time.Time
-	// RevokedBy is [RevokedByUser] or empty.
+	// RevokedBy is who ended it, such as [RevokedByUser]; empty where nobody did, or nobody knows who.
 	RevokedBy string
 }
 
@@ -75,9 +81,36 @@ type Ending struct {
 	Evidence []Evidence
 }
 
+// KnownBrowser is a browser in which a user has signed in, and that is known since.
+type KnownBrowser struct {
+	// ID is the digest of a name that only the browser has.
+	ID Digest
+	// Agent is as in [Session].
+	Agent string
+	// UsedAt is the last sign-in in it.
+	CreatedAt, UsedAt, ExpiresAt time.Time
+}
+
+// MaxKnownBrowsers is how many browsers of a user are known: of more, those go first that were not used for the longest time.
+const MaxKnownBrowsers = 50
+
+// Browsers are the verbs of the browsers that are known.
+type Browsers interface {
+	// KnowBrowser stores a browser of a user, or renews one that is known, which keeps its CreatedAt. ErrNotFound for a user who
+	// does not exist or was erased.
+	KnowBrowser(ctx context.Context, subject string, browser KnownBrowser) error
+	// KnowsBrowser reports whether a browser is known and has not expired.
+	KnowsBrowser(ctx context.Context, subject string, id Digest) (bool, error)
+	// ListBrowsers lists those of a user that have not expired, by their last use, the newest first.
+	ListBrowsers(ctx context.Context, subject string) ([]KnownBrowser, error)
+	// ForgetBrowser has one browser of a user be unknown again, with the evidence; ErrNotFound.
+	ForgetBrowser(ctx context.Context, subject string, id Digest, evidence ...Evidence) error
+}
+
 // Accounts are the verbs of a user's own account: of what they gave, and of where they are signed in. What belongs to another
 // user is as if it did not exist.
 type Accounts interface {
+	Browsers
 	// ListAccess lists what a user gave, by client, the newest first: what is left of it by the last decision, and what has ended
 	// by its end.
 	ListAccess(ctx context.Context, filter AccessFilter, page Page) ([]Access, error)
@@ -97,7 +130,7 @@ type Accounts interface {
 	// [Session].Epoch), and the enrolment codes that wait for a device,
 	// and returns how many sessions ended. The evidence is stored in the same transaction.
 	EndOtherSessions(ctx context.Context, subject string, kept Digest, evidence ...Evidence) (int, error)
-	// ForgetBrowsers has every browser that a user made known before be unknown again (see [User.BrowsersFrom]), with the
+	// ForgetBrowsers has every browser that a user made known before be unknown again ([Browsers], [User.BrowsersFrom]), with the
 	// evidence; ErrNotFound for a user who does not exist or was erased.
 	ForgetBrowsers(ctx context.Context, subject string, evidence ...Evidence) error
 }

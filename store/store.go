@@ -436,9 +436,9 @@ type Grants interface {
 	// and consumes oneTimes, in one transaction; ErrReplayed changes nothing.
 	IssueToken(ctx context.Context, grant Grant, issued AccessToken, oneTimes ...OneTime) error
 	// RevokeGrant ends a grant with its codes and tokens, and deletes the consent of its user and client;
-	// revoking twice is no error. It stores the evidence, each time, and consumes oneTimes in the same transaction;
+	// revoking twice is no error, and by, such as [RevokedByClient], is stored the first time. It stores the evidence, each time, and consumes oneTimes in the same transaction;
 	// ErrNotFound and ErrReplayed change nothing.
-	RevokeGrant(ctx context.Context, grantID string, evidence []Evidence, oneTimes ...OneTime) error
+	RevokeGrant(ctx context.Context, grantID, by string, evidence []Evidence, oneTimes ...OneTime) error
 	// RevokeAccessToken ends one access token, so that AccessGrant answers ErrRevoked or ErrNotFound; an unknown
 	// one is no error. It stores the evidence and consumes oneTimes in the same transaction; ErrReplayed changes nothing.
 	RevokeAccessToken(ctx context.Context, token Digest, evidence []Evidence, oneTimes ...OneTime) error
@@ -464,8 +464,9 @@ type Clients interface {
 	// organisation to its quota (ErrConsumed). ErrConflict when the client's ID exists.
 	RegisterClient(ctx context.Context, client Client, by Registrar) error
 	// DeleteClient removes a client with its backchannel requests, ends all its grants with their codes and tokens, and
-	// deletes the consents given to it, in one transaction; ErrNotFound. The server never assigns the identifier again.
-	DeleteClient(ctx context.Context, id string) error
+	// deletes the consents given to it, in one transaction; ErrNotFound. The server never assigns the identifier again. by is
+	// stored with the grants that end, as in RevokeGrant.
+	DeleteClient(ctx context.Context, id, by string) error
 
 	// PutInitialToken inserts a token, or replaces the one of the same organisation.
 	PutInitialToken(ctx context.Context, token InitialToken) error

@@ -19,6 +19,8 @@ type UserData struct {
 	Backchannel []BackchannelRequest
 	// Standings are what the user decided about organisations that ask over the backchannel.
 	Standings []BackchannelStanding
+	// Browsers are those that are known.
+	Browsers []KnownBrowser
 }
 
 // DataSubjects are the verbs for the rights of data subjects: access and erasure (GDPR Articles 15 and 17).

@@ -273,7 +273,7 @@ func raceGrant(ctx context.Context, p *player, n int) {
 	of := thing("grant", n)
 	switch p.number % 4 {
 	case n % 4:
-		_ = p.tell(ctx, history.End, of, "-", func() error { return p.store.RevokeGrant(ctx, p.run+" "+of, nil) })
+		_ = p.tell(ctx, history.End, of, "-", func() error { return p.store.RevokeGrant(ctx, p.run+" "+of, store.RevokedByOperator, nil) })
 	case (n + 1) % 4:
 		_ = p.tell(ctx, history.Access, of, "-", func() error {
 			return p.store.Refresh(ctx, p.id("refresh", of), p.token(made("grant", n, p.number)))

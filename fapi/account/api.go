@@ -61,7 +61,7 @@ func (h *Handler) apiRoutes() []endpoint.Route {
 	add(http.MethodGet, "/applications", bare(h.listApplications))
 	add(http.MethodDelete, "/applications/{id}", bare(h.removeApplication))
 	both("/browsers", bare(h.listBrowsers), h.forgetBrowsers)
-	add(http.MethodDelete, "/browsers/{id}", bare(h.stopNotifying))
+	add(http.MethodDelete, "/browsers/{id}", bare(h.endBrowser))
 	return routes
 }
 
@@ -306,21 +306,43 @@ func (h *Handler) removeApplication(c call) (any, error) {
 }
 
 func (h *Handler) listBrowsers(c call) (any, error) {
-	all, err := h.content.notified(c.Context(), c.Subject)
+	told, err := h.content.notified(c.Context(), c.Subject)
+	if err != nil {
+		return nil, err
+	}
+	knowing, err := h.content.knowing(c.Context(), c.Subject)
 	type notified struct {
 		ID        string    `json:"id"`
 		Service   string    `json:"push_service"`
 		CreatedAt time.Time `json:"created_at"`
 	}
-	answer := map[string][]notified{"notified": {}}
-	for _, n := range all {
-		answer["notified"] = append(answer["notified"], notified(n))
+	type known struct {
+		ID        string    `json:"id"`
+		Browser   string    `json:"browser,omitempty"`
+		System    string    `json:"system,omitempty"`
+		CreatedAt time.Time `json:"created_at"`
+		UsedAt    time.Time `json:"last_signed_in_at"`
+	}
+	answer := struct {
+		Notified []notified `json:"notified"`
+		Known    []known    `json:"known"`
+	}{[]notified{}, []known{}}
+	for _, n := range told {
+		answer.Notified = append(answer.Notified, notified(n))
+	}
+	for _, k := range knowing {
+		answer.Known = append(answer.Known, known(k))
 	}
 	return answer, err
 }
 
-func (h *Handler) stopNotifying(c call) (any, error) {
-	return ended{1}, h.ender.notifications(c.Context(), c.actor(), c.PathValue("id"))
+// endBrowser ends what a browser is told, or known by: no identifier is of both.
+func (h *Handler) endBrowser(c call) (any, error) {
+	err := h.ender.notifications(c.Context(), c.actor(), c.PathValue("id"))
+	if errors.Is(err, errMissing) {
+		err = h.ender.forgetOne(c.Context(), c.actor(), c.PathValue("id"))
+	}
+	return ended{1}, err
 }
 
 func (h *Handler) forgetBrowsers(c call) (any, error) {

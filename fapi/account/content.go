@@ -48,10 +48,13 @@ type State string
 // The states.
 const (
 	Active State = "active"
-	// EndedByUser is what its user ended, EndedOtherwise what the client, the operator or the server did.
-	EndedByUser    State = "ended_by_user"
-	EndedOtherwise State = "ended"
-	Expired        State = "expired"
+	// EndedByUser is what its user ended, EndedByClient what the application did, EndedByOperator what the operator or the server
+	// did, and EndedOtherwise what ended before that was stored.
+	EndedByUser     State = "ended_by_user"
+	EndedByClient   State = "ended_by_application"
+	EndedByOperator State = "ended_by_operator"
+	EndedOtherwise  State = "ended"
+	Expired         State = "expired"
 )
 
 // Grant is one decision of a user.
@@ -125,6 +128,14 @@ type Notified struct {
 	// Service is the host of its push service.
 	Service   string
 	CreatedAt time.Time
+}
+
+// Known is a browser that knows the user.
+type Known struct {
+	ID string
+	// Browser and System are what the browser says of itself, or empty.
+	Browser, System   string
+	CreatedAt, UsedAt time.Time
 }
 
 // content reads what users have.
@@ -268,14 +279,25 @@ func (c content) grant(given store.GivenGrant, to browser.Client, language strin
 		g.Details, g.Unreadable = nil, true
 	}
 	switch {
-	case !given.RevokedAt.IsZero() && given.RevokedBy == store.RevokedByUser:
-		g.State, g.EndedAt = EndedByUser, given.RevokedAt
 	case !given.RevokedAt.IsZero():
-		g.State, g.EndedAt = EndedOtherwise, given.RevokedAt
+		g.State, g.EndedAt = endedBy(given.RevokedBy), given.RevokedAt
 	case !c.now().Before(given.ExpiresAt):
 		g.State, g.EndedAt = Expired, given.ExpiresAt
 	}
 	return g, nil
+}
+
+// endedBy is the state of a grant that was revoked by somebody.
+func endedBy(by string) State {
+	switch by {
+	case store.RevokedByUser:
+		return EndedByUser
+	case store.RevokedByClient:
+		return EndedByClient
+	case store.RevokedByOperator, store.RevokedByServer:
+		return EndedByOperator
+	}
+	return EndedOtherwise
 }
 
 // claimsBeside are the claims that were asked for by name and do not come with a scope.
@@ -382,6 +404,16 @@ func (c content) notified(ctx context.Context, subject string) (all []Notified, 
 			one.Service = u.Host
 		}
 		all = append(all, one)
+	}
+	return all, err
+}
+
+// knowing lists the browsers that know a user.
+func (c content) knowing(ctx context.Context, subject string) (all []Known, err error) {
+	browsers, err := c.store.ListBrowsers(ctx, subject)
+	for _, b := range browsers {
+		name, system, _ := strings.Cut(b.Agent, "/")
+		all = append(all, Known{ID: digestText(b.ID), Browser: name, System: system, CreatedAt: b.CreatedAt, UsedAt: b.UsedAt})
 	}
 	return all, err
 }

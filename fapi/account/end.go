@@ -186,6 +186,18 @@ func (e ender) forget(ctx context.Context, by actor) error {
 	return missing(e.store.ForgetBrowsers(ctx, by.subject, e.event(ctx, by, "", event.BrowsersForgotten)))
 }
 
+// forgetOne has one browser that the user made known be unknown again; errMissing.
+func (e ender) forgetOne(ctx context.Context, by actor, id string) error {
+	if err := e.allow(by); err != nil {
+		return err
+	}
+	known, err := digestOf(id)
+	if err != nil {
+		return err
+	}
+	return missing(e.store.ForgetBrowser(ctx, by.subject, known, e.event(ctx, by, "", event.BrowserForgotten, "browser", id)))
+}
+
 // lastByAPI is the error of the API for the last passkey.
 func lastByAPI(settings string) error {
 	return oauth.Errorf(oauth.InvalidRequest, "the last passkey is removed on the page that says what follows from it: %s", settings).

@@ -48,6 +48,8 @@ type Page struct {
 	// MoreSessions reports that there are more.
 	MoreSessions bool
 	Notified     []Notified
+	// Known are the browsers that know the user.
+	Known []Known
 	// ForgottenAt is when the browsers that were known were forgotten, or zero.
 	ForgottenAt time.Time
 	// Fresh reports whether the sign-in is recent and strong enough to remove a passkey.
@@ -67,6 +69,7 @@ const (
 	ApplicationRemoved NoticeCode = "application removed"
 	NotificationsOff   NoticeCode = "notifications off"
 	BrowsersForgotten  NoticeCode = "browsers forgotten"
+	BrowserForgotten   NoticeCode = "browser forgotten"
 )
 
 // pageName names a page.
@@ -185,6 +188,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, v *visit) (answere
 	notice := map[string]NoticeCode{
 		"end": AccessIsOver, "end-grant": GrantIsOver, "end-session": SessionIsOver, "end-sessions": SessionsAreOver,
 		"remove-passkey": PasskeyRemoved, "remove-application": ApplicationRemoved, "stop-notifying": NotificationsOff, "forget-browsers": BrowsersForgotten,
+		"forget-browser": BrowserForgotten,
 	}
 	action := v.form.Get("action")
 	switch {
@@ -204,6 +208,8 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request, v *visit) (answere
 		err = h.ender.application(ctx, by, id)
 	case action == "stop-notifying":
 		err = h.ender.notifications(ctx, by, id)
+	case action == "forget-browser":
+		err = h.ender.forgetOne(ctx, by, id)
 	case action == "forget-browsers":
 		if err = h.ender.forget(ctx, by); err == nil {
 			v.page.ForgottenAt = h.now()
@@ -287,6 +293,9 @@ func (h *Handler) fillOverview(ctx context.Context, v *visit, page store.Page) (
 		return err
 	}
 	if v.page.Notified, err = h.content.notified(ctx, subject); err != nil {
+		return err
+	}
+	if v.page.Known, err = h.content.knowing(ctx, subject); err != nil {
 		return err
 	}
 	var more string

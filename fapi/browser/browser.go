@@ -177,7 +177,7 @@ type Sessions struct {
 	// Evidence records sign-ins outside of an interaction; nil records none.
 	Evidence *event.Recorder
 	// Remember makes a browser known to the directory of passwords; see [Passwords]. It may be nil.
-	Remember func(ctx context.Context, subject, known string) (string, error)
+	Remember func(ctx context.Context, subject, known, agent string) (string, error)
 	Lifetime time.Duration
 	Now      func() time.Time
 }
@@ -201,7 +201,7 @@ func (s *Sessions) SetCookies(w http.ResponseWriter, r *http.Request, secret str
 	NotePasskeyChange(w, a)
 	if a.Known == "" && s.Remember != nil {
 		var err error
-		if a.Known, err = s.Remember(r.Context(), a.Subject, knownBefore(r)); err != nil {
+		if a.Known, err = s.Remember(r.Context(), a.Subject, knownBefore(r), AgentOf(r)); err != nil {
 			return // signed in all the same; a later sign-in makes it known
 		}
 	}

@@ -23,6 +23,8 @@ type Attempt struct {
 	Address string
 	// Known is what [Proven] had the browser keep; empty for a browser that nobody has signed in with.
 	Known string
+	// Agent is which browser it says that it is; see [AgentOf].
+	Agent string
 	// Interaction names what the browser signs in for, of which Tries is the most wrong passwords that it takes; empty where
 	// they are not counted.
 	Interaction string
@@ -54,8 +56,8 @@ type Passwords struct {
 	// one Locked() bool that reports that waiting does not help.
 	Throttled error
 	// Remember has the directory know a browser in which a user has signed in otherwise: it returns what the browser shall
-	// keep in place of known. It may be nil.
-	Remember func(ctx context.Context, subject, known string) (string, error)
+	// keep in place of known. agent is which browser it says that it is. It may be nil.
+	Remember func(ctx context.Context, subject, known, agent string) (string, error)
 }
 
 // Authenticate checks the user name and the password of an attempt, of which the request adds the address and what the browser
@@ -69,7 +71,7 @@ func (p Passwords) Authenticate(r *http.Request, attempt Attempt) (Authenticatio
 	case attempt.Password == "":
 		return Authentication{}, Problem{Code: NoPassword}, nil
 	}
-	attempt.Address, attempt.Known = endpoint.AddressOf(r), knownBefore(r)
+	attempt.Address, attempt.Known, attempt.Agent = endpoint.AddressOf(r), knownBefore(r), AgentOf(r)
 	proven, err := p.Directory.Authenticate(r.Context(), attempt)
 	switch {
 	case err != nil && errors.Is(err, p.Throttled):

@@ -91,7 +91,7 @@ func (sessions) EndSession(context.Context, store.Digest, ...store.Evidence) err
 
 // Covers: FD-61. A browser is known after each kind of sign-in, by a cookie that no script and no other host gets.
 func TestKnownCookie(t *testing.T) {
-	remember := func(_ context.Context, subject, known string) (string, error) {
+	remember := func(_ context.Context, subject, known, _ string) (string, error) {
 		if subject == "sub-broken" {
 			return "", errors.New("the disk is full")
 		}
@@ -99,7 +99,7 @@ func TestKnownCookie(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		signedIn Authentication
-		remember func(context.Context, string, string) (string, error)
+		remember func(context.Context, string, string, string) (string, error)
 		want     string
 	}{
 		"by a password":                          {Authentication{Subject: "sub-alice", Known: "known as alice"}, remember, "known as alice"},

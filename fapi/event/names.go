@@ -28,5 +28,6 @@ const (
 	SessionEnded       = "account_session_ended"
 	SessionsEnded      = "account_sessions_ended"
 	BrowsersForgotten  = "account_browsers_forgotten"
+	BrowserForgotten   = "account_browser_forgotten"
 	NotificationsEnded = "account_notifications_ended"
 )

@@ -249,7 +249,7 @@ func (w *World) RevokeGrantOf(t *testing.T, accessToken string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Store.RevokeGrant(t.Context(), grant.ID, nil); err != nil {
+	if err := w.Store.RevokeGrant(t.Context(), grant.ID, store.RevokedByOperator, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -258,7 +258,7 @@ func TestKE11Changed(t *testing.T) {
 		handle := arrive(t, c, browser, nil)
 		message := b.message(t, handle)
 		returnTo := b.done(t, handle, message)
-		if err := w.Store.DeleteClient(t.Context(), c.ID); err != nil {
+		if err := w.Store.DeleteClient(t.Context(), c.ID, "operator"); err != nil {
 			t.Fatal(err)
 		}
 		nothingGranted(t, w, func() { wantPage(t, browser, returnTo, http.StatusUnauthorized, "no longer registered") })

@@ -233,7 +233,7 @@ func TestLO04Delivery(t *testing.T) {
 		for name, change := range map[string]func(*fapitest.Client){
 			"silent": func(c *fapitest.Client) { w.ChangeMember(c, "backchannel_logout_uri", "") },
 			"gone": func(c *fapitest.Client) {
-				if err := w.Store.DeleteClient(t.Context(), c.ID); err != nil {
+				if err := w.Store.DeleteClient(t.Context(), c.ID, "operator"); err != nil {
 					t.Fatal(err)
 				}
 			},

@@ -103,7 +103,7 @@ func orNull(raw json.RawMessage) json.RawMessage {
 
 // delete is RFC 7592 §2.3. The client's grants end with it.
 func (h *Handler) delete(ctx context.Context, w http.ResponseWriter, record store.Client) error {
-	err := h.config.Store.DeleteClient(ctx, record.ID)
+	err := h.config.Store.DeleteClient(ctx, record.ID, store.RevokedByClient)
 	h.config.Clients.Invalidate(record.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return wrongToken(err) // deleted by another request at the same moment

@@ -49,7 +49,7 @@ type Store interface {
 	Client(ctx context.Context, id string) (store.Client, error)
 	PutClient(ctx context.Context, client store.Client) error
 	RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error
-	DeleteClient(ctx context.Context, id string) error
+	DeleteClient(ctx context.Context, id, by string) error
 	InitialToken(ctx context.Context, id store.Digest) (store.InitialToken, error)
 }
 

@@ -67,7 +67,7 @@ type Access struct {
 type Store interface {
 	AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error)
 	RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error)
-	RevokeGrant(ctx context.Context, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error
+	RevokeGrant(ctx context.Context, grantID, by string, evidence []store.Evidence, oneTimes ...store.OneTime) error
 	RevokeAccessToken(ctx context.Context, token store.Digest, evidence []store.Evidence, oneTimes ...store.OneTime) error
 }
 

@@ -53,7 +53,7 @@ func (h *Handler) revokeRefreshToken(ctx context.Context, c *endpoint.Call, raw 
 	}
 	revoked := h.config.Evidence.Event(ctx, c.Client.ID, event.GrantRevoked,
 		"by", "client", "grant", refresh.GrantID, "subject", granted.Subject)
-	return h.config.Store.RevokeGrant(ctx, refresh.GrantID, []store.Evidence{revoked}, c.OneTimes()...)
+	return h.config.Store.RevokeGrant(ctx, refresh.GrantID, store.RevokedByClient, []store.Evidence{revoked}, c.OneTimes()...)
 }
 
 // errForeignToken is the error for a token of another client (RFC 7009 §2.1).

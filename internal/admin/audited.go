@@ -54,12 +54,12 @@ func (a audited) PutClient(ctx context.Context, client store.Client) error {
 }
 
 // DeleteClient implements store.Clients.
-func (a audited) DeleteClient(ctx context.Context, id string) error {
+func (a audited) DeleteClient(ctx context.Context, id, by string) error {
 	ends, err := (&Admin{Store: a.Store, Now: a.now}).Holdings(ctx, id)
 	if err != nil {
 		return err
 	}
-	return a.done(ctx, a.Store.DeleteClient(ctx, id), "client_deleted", id,
+	return a.done(ctx, a.Store.DeleteClient(ctx, id, by), "client_deleted", id,
 		"grants", strconv.Itoa(ends.Grants), "consents", strconv.Itoa(ends.Consents))
 }
 
@@ -93,12 +93,12 @@ func (a audited) EraseUser(ctx context.Context, subject string, evidence ...stor
 }
 
 // RevokeGrant implements store.Grants. The record and the revocation are one change.
-func (a audited) RevokeGrant(ctx context.Context, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+func (a audited) RevokeGrant(ctx context.Context, grantID, by string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
 	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": "grant_revoked", "by": a.by, "grant": grantID}})
 	if err != nil {
 		return err
 	}
-	return a.Store.RevokeGrant(ctx, grantID, append(evidence, store.Evidence{At: a.now(), Body: body}), oneTimes...)
+	return a.Store.RevokeGrant(ctx, grantID, by, append(evidence, store.Evidence{At: a.now(), Body: body}), oneTimes...)
 }
 
 // AddKey implements store.Keys.

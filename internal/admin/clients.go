@@ -74,7 +74,7 @@ func (a *Admin) RemoveClient(ctx context.Context, id string) error {
 	if _, err := a.Client(ctx, id); err != nil {
 		return err
 	}
-	return a.Store.DeleteClient(ctx, id)
+	return a.Store.DeleteClient(ctx, id, store.RevokedByOperator)
 }
 
 // Client finds a client by its client_id.

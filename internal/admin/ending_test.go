@@ -169,7 +169,7 @@ func TestUnlock(t *testing.T) {
 				return admin.UserState(user, failed[0]), failed[0].InRow
 			}
 			d, err := directory.New(directory.Config{
-				Users: a.Store, Limits: limit.NewShared(a.Store, a.Now, slog.New(slog.DiscardHandler)), Key: make([]byte, 32), Now: a.Now,
+				Users: a.Store, Browsers: a.Store, Limits: limit.NewShared(a.Store, a.Now, slog.New(slog.DiscardHandler)), Key: make([]byte, 32), Now: a.Now,
 				Rates: directory.Rates{NameBurst: 20, NameInterval: time.Minute, AddressBurst: 50, AddressInterval: 6 * time.Second, Failures: 10},
 			})
 			if err != nil {
@@ -215,7 +215,7 @@ func TestResetEndsSignInsUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := directory.New(directory.Config{
-		Users: a.Store, Limits: limit.NewShared(a.Store, a.Now, slog.New(slog.DiscardHandler)), Key: make([]byte, 32), Now: a.Now,
+		Users: a.Store, Browsers: a.Store, Limits: limit.NewShared(a.Store, a.Now, slog.New(slog.DiscardHandler)), Key: make([]byte, 32), Now: a.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

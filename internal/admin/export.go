@@ -29,6 +29,14 @@ type userData struct {
 	Subscriptions []subscriptionData `json:"push_subscriptions"`
 	Backchannel   []backchannelData  `json:"backchannel_requests"`
 	Standings     []standingData     `json:"backchannel_standings"`
+	Browsers      []browserData      `json:"known_browsers"`
+}
+
+type browserData struct {
+	Agent     string    `json:"agent,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UsedAt    time.Time `json:"last_signed_in_at"`
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 type sessionData struct {
@@ -116,7 +124,7 @@ func exported(subject string, p store.UserData, now time.Time) userData {
 		Subject: subject, ExportedAt: now.UTC().Truncate(time.Second), Username: p.User.Username, Claims: p.User.Claims, Disabled: p.User.Disabled,
 		CreatedAt: orNone(p.User.CreatedAt), UpdatedAt: orNone(p.User.UpdatedAt), ErasedAt: orNone(p.User.ErasedAt),
 		Sessions: []sessionData{}, Consents: []consentData{}, Grants: []grantData{}, Passkeys: []passkeyData{}, Devices: []deviceData{},
-		Enrolments: []enrolmentData{}, Subscriptions: []subscriptionData{}, Backchannel: []backchannelData{}, Standings: []standingData{},
+		Enrolments: []enrolmentData{}, Subscriptions: []subscriptionData{}, Backchannel: []backchannelData{}, Standings: []standingData{}, Browsers: []browserData{},
 	}
 	for _, s := range p.Sessions {
 		data.Sessions = append(data.Sessions, sessionData{s.AuthTime, s.ACR, s.AMR, s.ExpiresAt})
@@ -147,6 +155,9 @@ func exported(subject string, p store.UserData, now time.Time) userData {
 	}
 	for _, s := range p.Standings {
 		data.Standings = append(data.Standings, standingData{s.Organisation, s.ClientID, s.Denials, orNone(s.DeniedAt), orNone(s.BlockedAt)})
+	}
+	for _, b := range p.Browsers {
+		data.Browsers = append(data.Browsers, browserData{b.Agent, b.CreatedAt, b.UsedAt, b.ExpiresAt})
 	}
 	return data
 }

@@ -140,7 +140,7 @@ func GrantState(g store.Grant, now time.Time) string {
 
 // RevokeGrant ends a grant with its codes and tokens, on all nodes.
 func (a *Admin) RevokeGrant(ctx context.Context, id string) error {
-	err := a.Store.RevokeGrant(ctx, id, nil)
+	err := a.Store.RevokeGrant(ctx, id, store.RevokedByOperator, nil)
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("there is no grant %q; `countersign grants list` shows those that there are", id)
 	}

@@ -103,7 +103,7 @@ func isClient(ctx context.Context, clients interface {
 }
 
 // SetPassword changes a user's password, which is asked for when the user was found. Whoever knew the old one is signed
-// out: sessions and pending enrolment codes end.
+// out: sessions and pending enrolment codes end. No browser is known by the old one, and none is listed.
 func (a *Admin) SetPassword(ctx context.Context, username string, password func() ([]byte, error)) error {
 	user, err := a.User(ctx, username)
 	if err != nil {
@@ -115,7 +115,10 @@ func (a *Admin) SetPassword(ctx context.Context, username string, password func(
 	if err := directory.Unlock(ctx, a.Store, user); err != nil {
 		return fmt.Errorf("the password is changed, but wrong ones before it still count; countersign users unlock forgets them: %w", err)
 	}
-	return a.endSessions(ctx, user)
+	if err := a.endSessions(ctx, user); err != nil {
+		return err
+	}
+	return a.Store.ForgetBrowsers(ctx, user.Subject)
 }
 
 // Unlock forgets the wrong passwords that were tried for a user. The password stays as it is.

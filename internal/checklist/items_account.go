@@ -1,5 +1,7 @@
 package checklist
 
+import "slices"
+
 // ownAccount lists what a user's own account has to show and to end.
 func ownAccount() []Item {
 	return []Item{
@@ -26,4 +28,6 @@ func ownAccount() []Item {
 }
 
 // account is the group of users' own accounts.
-func account() []Group { return []Group{{"KF", "A user's own account", ownAccount()}} }
+func account() []Group {
+	return []Group{{"KF", "A user's own account", slices.Concat(ownAccount(), accountRest())}}
+}

@@ -96,9 +96,19 @@ type Users interface {
 	UserByName(ctx context.Context, username string) (store.User, error)
 }
 
+// Browsers store the browsers that are known; it is part of [store.Browsers].
+type Browsers interface {
+	// KnowBrowser stores a browser of a user, or renews one.
+	KnowBrowser(ctx context.Context, subject string, browser store.KnownBrowser) error
+	// KnowsBrowser reports whether a browser is stored.
+	KnowsBrowser(ctx context.Context, subject string, id store.Digest) (bool, error)
+}
+
 // Config is everything that a [Directory] needs.
 type Config struct {
 	Users Users
+	// Browsers store the browsers that are known.
+	Browsers Browsers
 	// Limits count wrong passwords.
 	Limits Limits
 	// Rates are the limits; the zero value is [DefaultRates].
@@ -118,6 +128,8 @@ type Attempt struct {
 	Address string
 	// Known is the cookie of the browser, which [Proven] brought; empty for a browser without one.
 	Known string
+	// Agent is which browser it says that it is, for its user; it decides nothing.
+	Agent string
 	// Interaction names what the browser signs in for, and Tries is how many wrong passwords it takes. Empty is no limit.
 	Interaction string
 	Tries       int
@@ -135,6 +147,7 @@ type Proven struct {
 // Directory verifies passwords. Make one with [New].
 type Directory struct {
 	users    Users
+	browsers Browsers
 	limits   Limits
 	rates    Rates
 	key      []byte
@@ -150,8 +163,8 @@ type Directory struct {
 
 // New makes a directory.
 func New(config Config) (*Directory, error) {
-	if config.Users == nil || config.Limits == nil || len(config.Key) != knownKey {
-		return nil, errors.New("directory: Users, Limits and a Key of 32 bytes are required")
+	if config.Users == nil || config.Browsers == nil || config.Limits == nil || len(config.Key) != knownKey {
+		return nil, errors.New("directory: Users, Browsers, Limits and a Key of 32 bytes are required")
 	}
 	if config.Concurrency < 0 {
 		return nil, fmt.Errorf("directory: Concurrency %d is negative", config.Concurrency)
@@ -166,7 +179,7 @@ func New(config Config) (*Directory, error) {
 		config.Now = time.Now
 	}
 	return &Directory{
-		users: config.Users, limits: config.Limits, rates: config.Rates, key: config.Key, now: config.Now,
+		users: config.Users, browsers: config.Browsers, limits: config.Limits, rates: config.Rates, key: config.Key, now: config.Now,
 		turns: newTurns(config.Concurrency), patience: queueTime,
 		slowness: slowness, held: make(chan struct{}, maxHeld), decoy: newHash(""),
 	}, nil
@@ -179,7 +192,10 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (Proven, error)
 	if err != nil {
 		return Proven{}, err
 	}
-	browser := d.known(a.Known, user)
+	browser, err := d.known(ctx, a.Known, user)
+	if err != nil {
+		return Proven{}, err
+	}
 	taken, wait := d.allow(ctx, a, user, browser)
 	if wait > 0 {
 		d.hold(ctx)
@@ -196,7 +212,11 @@ func (d *Directory) Authenticate(ctx context.Context, a Attempt) (Proven, error)
 	if err != nil {
 		return Proven{}, err
 	}
-	return Proven{Subject: user.Subject, Known: d.remember(a.Known, user), Epoch: user.Epoch}, nil
+	known, err := d.remember(ctx, a.Known, browser, a.Agent, user)
+	if err != nil {
+		return Proven{}, err
+	}
+	return Proven{Subject: user.Subject, Known: known, Epoch: user.Epoch}, nil
 }
 
 // hold holds an answer for a time.

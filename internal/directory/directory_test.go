@@ -27,9 +27,33 @@ const rightPassword = "correct horse battery staple"
 type users struct {
 	byName map[string]store.User
 	err    error
+	known  known
 
 	mu    sync.Mutex
 	asked []string
+}
+
+// known are the browsers that are stored, in memory.
+type known struct {
+	mu  sync.Mutex
+	all map[string]store.KnownBrowser
+}
+
+func (k *known) KnowBrowser(_ context.Context, subject string, browser store.KnownBrowser) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.all == nil {
+		k.all = map[string]store.KnownBrowser{}
+	}
+	k.all[subject+string(browser.ID[:])] = browser
+	return nil
+}
+
+func (k *known) KnowsBrowser(_ context.Context, subject string, id store.Digest) (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, stored := k.all[subject+string(id[:])]
+	return stored, nil
 }
 
 func (p *users) User(_ context.Context, subject string) (store.User, error) {
@@ -97,7 +121,7 @@ func newDirectoryOf(t *testing.T, phc string) (*Directory, *users, *clock) {
 		"damaged": {Subject: "sub-damaged", Username: "damaged", Password: "$argon2id$v=19$m=1,t=1,p=1$AAAA$AAAA"},
 	}}
 	watch := &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	d, err := New(Config{Users: table, Limits: newLimits(watch.Now), Key: make([]byte, 32), Now: watch.Now})
+	d, err := New(Config{Users: table, Browsers: &table.known, Limits: newLimits(watch.Now), Key: make([]byte, 32), Now: watch.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +380,7 @@ func TestThrottledAnswersAreHeld(t *testing.T) {
 
 func TestConcurrencyIsBounded(t *testing.T) {
 	_, table, watch := newDirectory(t)
-	d, err := New(Config{Users: table, Limits: newLimits(watch.Now), Key: make([]byte, 32), Now: watch.Now, Concurrency: 1})
+	d, err := New(Config{Users: table, Browsers: &table.known, Limits: newLimits(watch.Now), Key: make([]byte, 32), Now: watch.Now, Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,9 +411,10 @@ func TestConcurrencyIsBounded(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	good := Config{Users: &users{}, Limits: newLimits(time.Now), Key: make([]byte, 32)}
+	good := Config{Users: &users{}, Browsers: &known{}, Limits: newLimits(time.Now), Key: make([]byte, 32)}
 	for what, change := range map[string]func(*Config){
 		"users":                     func(c *Config) { c.Users = nil },
+		"browsers":                  func(c *Config) { c.Browsers = nil },
 		"limits":                    func(c *Config) { c.Limits = nil },
 		"a key":                     func(c *Config) { c.Key = nil },
 		"a concurrency that is one": func(c *Config) { c.Concurrency = -1 },
@@ -414,10 +439,11 @@ func TestNew(t *testing.T) {
 func TestKF11ForgottenBrowsers(t *testing.T) {
 	d, table, watch := newDirectory(t)
 	alice, dora := table.byName["alice"], table.byName["dora"]
-	before := d.remember(d.remember("", dora), alice)
-	name := d.known(before, alice)
+	known, remember := knowing(t, d)
+	before := remember(remember("", dora), alice)
+	name := known(before, alice)
 	t.Run("accepts a browser", func(t *testing.T) {
-		if name == "" || d.known(before, dora) == "" {
+		if name == "" || known(before, dora) == "" {
 			t.Errorf("%q is not known", before)
 		}
 	})
@@ -425,17 +451,95 @@ func TestKF11ForgottenBrowsers(t *testing.T) {
 	alice.BrowsersFrom = watch.Now()
 	watch.advance(time.Second)
 	t.Run("refuses it once it was forgotten", func(t *testing.T) {
-		if d.known(before, alice) != "" {
+		if known(before, alice) != "" {
 			t.Error("it is known")
 		}
-		if d.known(before, dora) == "" {
+		if known(before, dora) == "" {
 			t.Error("another user's is not known")
 		}
 	})
 	t.Run("accepts it after a sign-in, under another name", func(t *testing.T) {
-		after := d.remember(before, alice)
-		if got := d.known(after, alice); got == "" || got == name || d.known(after, dora) == "" {
+		after := remember(before, alice)
+		if got := known(after, alice); got == "" || got == name || known(after, dora) == "" {
 			t.Errorf("it is known as %q, and was as %q", got, name)
 		}
 	})
+}
+
+// knowing returns what knows browsers, and makes them known, without errors.
+func knowing(t *testing.T, d *Directory) (known func(string, store.User) string, remember func(string, store.User) string) {
+	known = func(cookie string, user store.User) string {
+		t.Helper()
+		name, err := d.known(t.Context(), cookie, user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	return known, func(cookie string, user store.User) string {
+		t.Helper()
+		made, err := d.remember(t.Context(), cookie, known(cookie, user), "Firefox/Linux", user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+}
+
+// Covers: KF-20. A browser that its user has had forgotten by itself counts for nothing, and others of the user count on. What a browser
+// has from the release before, which stored nothing, counts until the user signs in there or has all forgotten.
+func TestKF20ForgottenBrowser(t *testing.T) {
+	d, table, watch := newDirectory(t)
+	alice := table.byName["alice"]
+	known, remember := knowing(t, d)
+	one, other := remember("", alice), remember("", alice)
+	name := known(one, alice)
+	stored := table.known.all["sub-alice"+string(digestBytes(name))]
+	t.Run("accepts both", func(t *testing.T) {
+		if name == "" || known(other, alice) == "" || stored.Agent != "Firefox/Linux" || !stored.ExpiresAt.Equal(watch.Now().Add(KnownFor)) {
+			t.Errorf("%q and %q, of which %+v is stored", one, other, stored)
+		}
+	})
+	t.Run("refuses the one that is forgotten", func(t *testing.T) {
+		delete(table.known.all, "sub-alice"+string(digestBytes(name)))
+		if known(one, alice) != "" || known(other, alice) == "" {
+			t.Error("the wrong one is known")
+		}
+	})
+	t.Run("accepts it after a sign-in, under another name", func(t *testing.T) {
+		if again := known(remember(one, alice), alice); again == "" || again == name {
+			t.Errorf("it is known as %q, and was as %q", again, name)
+		}
+	})
+	earlier := entry{name: "0123456789012345678901234567890123456789012", ends: watch.Now().Add(KnownFor)}
+	earlier.code = d.codeOf(earlier, alice, false)
+	t.Run("accepts one of the release before, and stores it at the next sign-in", func(t *testing.T) {
+		if known(earlier.String(), alice) != earlier.name {
+			t.Fatal("it is not known")
+		}
+		after := remember(earlier.String(), alice)
+		if known(after, alice) != earlier.name || after == earlier.String() {
+			t.Errorf("it is %q", after)
+		}
+		delete(table.known.all, "sub-alice"+string(digestBytes(earlier.name)))
+		if known(after, alice) != "" {
+			t.Error("it cannot be forgotten")
+		}
+	})
+	t.Run("refuses one of the release before when all were forgotten", func(t *testing.T) {
+		alice.BrowsersFrom = watch.Now().Add(time.Second)
+		if known(earlier.String(), alice) != "" {
+			t.Error("it is known")
+		}
+	})
+	t.Run("refuses to remember who has no password to be locked out of", func(t *testing.T) {
+		if cookie, err := d.Remember(t.Context(), "sub-nobody", "", ""); err != nil || cookie != "" {
+			t.Errorf("%q, %v", cookie, err)
+		}
+	})
+}
+
+func digestBytes(name string) []byte {
+	digest := store.DigestOf(name)
+	return digest[:]
 }

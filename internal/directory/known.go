@@ -16,9 +16,10 @@ import (
 
 // A browser in which a user has signed in before is known: wrong passwords of strangers do not lock it out. It holds a
 // cookie with one entry for each of the last few users: a random name of its own, an end, and an authentication code over
-// both, the user and the hash of the user's password, under a key that all nodes share. So nothing is stored, nobody can
-// make an entry for another user, and a new password makes every browser a stranger. So does the user who has them forgotten:
-// what was made before does not count.
+// both, the user and the hash of the user's password, under a key that all nodes share. So nobody can make an entry for another
+// user, and a new password makes every browser a stranger. The digest of the name is stored with the user, who sees each browser
+// and has it forgotten: what is not stored does not count. Entries of the release before were not stored. They count until all are
+// forgotten or the user signs in with them, which stores them.
 const (
 	// KnownFor is how long a browser is known after a sign-in.
 	KnownFor = 180 * 24 * time.Hour
@@ -65,11 +66,15 @@ func (e entry) String() string {
 	return e.name + "~" + base64.RawURLEncoding.EncodeToString(append(raw, e.code...))
 }
 
-// codeOf authenticates an entry of a user.
-func (d *Directory) codeOf(e entry, user store.User) []byte {
+// codeOf authenticates an entry of a user that is stored; of the release before, one that is not.
+func (d *Directory) codeOf(e entry, user store.User, isStored bool) []byte {
 	code := hmac.New(sha256.New, d.key)
 	password := sha256.Sum256([]byte(user.Password))
-	for _, part := range []string{e.name, user.Subject, string(password[:])} {
+	parts := []string{e.name, user.Subject, string(password[:])}
+	if isStored {
+		parts = append(parts, "stored")
+	}
+	for _, part := range parts {
 		code.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		code.Write([]byte(part))
 	}
@@ -77,46 +82,78 @@ func (d *Directory) codeOf(e entry, user store.User) []byte {
 	return code.Sum(nil)
 }
 
-// of reports whether an entry is one of the user's, made since the user last had all browsers forgotten.
-func (d *Directory) of(e entry, user store.User) bool {
-	return hmac.Equal(e.code, d.codeOf(e, user)) && !e.ends.Add(-KnownFor).Before(user.BrowsersFrom)
+// of reports whether an entry is one of the user's, made since the user last had all browsers forgotten, and whether it counts only
+// as long as it is stored.
+func (d *Directory) of(e entry, user store.User) (own, isStored bool) {
+	if e.ends.Add(-KnownFor).Before(user.BrowsersFrom) {
+		return false, false
+	}
+	isStored = hmac.Equal(e.code, d.codeOf(e, user, true))
+	return isStored || hmac.Equal(e.code, d.codeOf(e, user, false)), isStored
 }
 
 // known returns the name of the browser, if it is known for the user.
-func (d *Directory) known(cookie string, user store.User) string {
+func (d *Directory) known(ctx context.Context, cookie string, user store.User) (string, error) {
 	if user.Subject == "" {
-		return ""
+		return "", nil
 	}
 	for _, e := range d.entries(cookie) {
-		if d.of(e, user) {
-			return e.name
+		own, isStored := d.of(e, user)
+		if !own {
+			continue
+		}
+		if !isStored {
+			return e.name, nil
+		}
+		known, err := d.browsers.KnowsBrowser(ctx, user.Subject, store.DigestOf(e.name))
+		if err != nil {
+			return "", fmt.Errorf("directory: find the browser: %w", err)
+		}
+		if known {
+			return e.name, nil
 		}
 	}
-	return ""
+	return "", nil
 }
 
-// remember makes the cookie of a browser in which the user has signed in. It keeps its name for the user.
-func (d *Directory) remember(cookie string, user store.User) string {
-	made := entry{name: random.Secret(), ends: d.now().Add(KnownFor)}
+// remember makes the cookie of a browser in which the user has signed in, and stores the browser. One that is known keeps its name
+// for the user; name is that, or empty.
+func (d *Directory) remember(ctx context.Context, cookie, name, agent string, user store.User) (string, error) {
+	now := d.now()
+	made := entry{name: name, ends: now.Add(KnownFor)}
+	if name == "" {
+		made.name = random.Secret()
+	}
 	texts := []string{""}
 	for _, e := range d.entries(cookie) {
-		switch {
-		case d.of(e, user):
-			made.name = e.name
-		case len(texts) < maxKnown:
+		if own, _ := d.of(e, user); !own && len(texts) < maxKnown {
 			texts = append(texts, e.String())
 		}
 	}
-	made.code = d.codeOf(made, user)
+	made.code = d.codeOf(made, user, true)
 	texts[0] = made.String()
-	return strings.Join(texts, ".")
+	err := d.browsers.KnowBrowser(ctx, user.Subject, store.KnownBrowser{
+		ID: store.DigestOf(made.name), Agent: agent, CreatedAt: now, UsedAt: now, ExpiresAt: made.ends,
+	})
+	if err != nil {
+		return "", fmt.Errorf("directory: remember the browser: %w", err)
+	}
+	return strings.Join(texts, "."), nil
 }
 
-// Remember makes a browser known, by its cookie, to a user who has signed in without a password. It returns the new cookie.
-func (d *Directory) Remember(ctx context.Context, subject, cookie string) (string, error) {
+// Remember makes a browser known, by its cookie, to a user who has signed in without a password; agent is what it says that it is.
+// It returns the new cookie.
+func (d *Directory) Remember(ctx context.Context, subject, cookie, agent string) (string, error) {
 	user, err := d.users.User(ctx, subject)
 	if err != nil {
 		return "", fmt.Errorf("directory: find the user: %w", err)
 	}
-	return d.remember(cookie, user), nil
+	if user.Password == "" { // nobody can be locked out of what does not exist
+		return "", nil
+	}
+	name, err := d.known(ctx, cookie, user)
+	if err != nil {
+		return "", err
+	}
+	return d.remember(ctx, cookie, name, agent, user)
 }

@@ -232,11 +232,11 @@ func TestKnownBrowsers(t *testing.T) {
 	t.Run("accepts one that is known by a passkey", func(t *testing.T) {
 		_, node, mine := attacked(t)
 		var err error
-		if mine.Known, err = node.Remember(t.Context(), "sub-alice", ""); err != nil {
+		if mine.Known, err = node.Remember(t.Context(), "sub-alice", "", ""); err != nil {
 			t.Fatal(err)
 		}
 		sign(t, node, mine, nil)
-		if _, err := node.Remember(t.Context(), "nobody's", ""); !errors.Is(err, store.ErrNotFound) {
+		if _, err := node.Remember(t.Context(), "nobody's", "", ""); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("nobody is remembered: %v", err)
 		}
 	})

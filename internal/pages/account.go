@@ -75,6 +75,8 @@ func noticeKey(notice account.NoticeCode) string {
 		return "notice.device_removed"
 	case account.NotificationsOff:
 		return "notice.notifications_off"
+	case account.BrowserForgotten:
+		return "notice.browser_forgotten"
 	}
 	return "notice.browsers_forgotten"
 }
@@ -103,6 +105,7 @@ type overviewView struct {
 	Sessions     []sessionRow
 	MoreSessions bool
 	Notified     []thingView
+	Known        []thingView
 	Forgotten    string
 }
 
@@ -191,6 +194,10 @@ func (a AccountPages) Overview(w http.ResponseWriter, r *http.Request, page acco
 	for _, each := range page.Notified {
 		view.Notified = append(view.Notified, thingView{each.ID, plain(each.Service, hostLimit), l.Text("browsers.since", "date", l.Date(each.CreatedAt))})
 	}
+	for _, each := range page.Known {
+		view.Known = append(view.Known, thingView{each.ID, agentName(l, each.Browser, each.System),
+			l.Text("browsers.used", "date", l.Date(each.CreatedAt), "used", l.Date(each.UsedAt))})
+	}
 	if !page.ForgottenAt.IsZero() {
 		view.Forgotten = l.Text("browsers.forgotten", "when", l.When(page.ForgottenAt, p.now()))
 	}
@@ -272,14 +279,18 @@ func (a AccountPages) used(l *words.Language, given account.Access) string {
 }
 
 func (a AccountPages) sessionRow(l *words.Language, s account.Session) sessionRow {
-	name := l.Text("sessions.unknown")
-	if s.Browser != "" && s.System != "" {
-		name = l.Text("sessions.agent", "browser", plain(s.Browser, nameLimit), "system", plain(s.System, nameLimit))
-	}
 	since := map[account.Method]string{
 		account.WithPasskey: "sessions.passkey", account.WithPassword: "sessions.password", account.WithSomething: "sessions.since",
 	}[s.Method]
-	return sessionRow{thingView{s.ID, name, l.Text(since, "when", l.When(s.SignedInAt, a.pages.now()))}, s.Current}
+	return sessionRow{thingView{s.ID, agentName(l, s.Browser, s.System), l.Text(since, "when", l.When(s.SignedInAt, a.pages.now()))}, s.Current}
+}
+
+// agentName is what a browser says of itself.
+func agentName(l *words.Language, name, system string) string {
+	if name == "" || system == "" {
+		return l.Text("sessions.unknown")
+	}
+	return l.Text("sessions.agent", "browser", plain(name, nameLimit), "system", plain(system, nameLimit))
 }
 
 // Ended implements [account.Pages].
@@ -331,12 +342,23 @@ func (a AccountPages) grantView(l *words.Language, g account.Grant) grantView {
 		}
 	case g.State == account.Expired:
 		view.Ended, view.EndedBy = words.Capital(l.When(g.EndedAt, now)), l.Text("access.by_itself")
-	case g.State == account.EndedByUser:
-		view.Ended, view.EndedBy = words.Capital(l.When(g.EndedAt, now)), l.Text("access.by_you")
 	default:
-		view.Ended, view.EndedBy = words.Capital(l.When(g.EndedAt, now)), l.Text("access.by_others")
+		view.Ended, view.EndedBy = words.Capital(l.When(g.EndedAt, now)), l.Text(endedBy(g.State))
 	}
 	return view
+}
+
+// endedBy is the message of who ended a grant.
+func endedBy(state account.State) string {
+	switch state {
+	case account.EndedByUser:
+		return "access.by_you"
+	case account.EndedByClient:
+		return "access.by_application"
+	case account.EndedByOperator:
+		return "access.by_us"
+	}
+	return "access.by_others"
 }
 
 // renderAccount writes a page of the account.

@@ -57,7 +57,10 @@ func accountPage(language string) account.Page {
 			{ID: "d", Browser: "Firefox", System: "Linux", SignedInAt: harnessTime.Add(-time.Hour), Method: account.WithPasskey, Current: true},
 			{ID: "e", Browser: "Safari", System: "iPhone", SignedInAt: harnessTime.Add(-day), Method: account.WithPassword}, {ID: "f", SignedInAt: harnessTime.Add(-2 * day), Method: account.WithSomething},
 		},
-		Notified:    []account.Notified{{ID: "g", Service: "push.services.example", CreatedAt: before}},
+		Notified: []account.Notified{{ID: "g", Service: "push.services.example", CreatedAt: before}},
+		Known: []account.Known{
+			{ID: "h", Browser: "Firefox", System: "Linux", CreatedAt: before, UsedAt: harnessTime}, {ID: "i", CreatedAt: before, UsedAt: before},
+		},
 		ForgottenAt: before,
 		One: &account.Access{
 			ID: "AAAA", Client: client("Orchid Budget"), Count: 2, GivenAt: before, LastAt: before, UsedAt: accounts.UsedAt, ExpiresAt: accounts.ExpiresAt,
@@ -84,6 +87,7 @@ func accountStates() map[string]func(p *Pages, w http.ResponseWriter, r *http.Re
 	}
 	nothing := func(p *account.Page) {
 		p.Access, p.Passkeys, p.Applications, p.Sessions, p.Notified, p.ForgottenAt, p.MoreAccess = nil, nil, nil, p.Sessions[:1], nil, time.Time{}, ""
+		p.Known = nil
 	}
 	return map[string]func(p *Pages, w http.ResponseWriter, r *http.Request){
 		"account":       in(AccountPages.Overview, func(*account.Page) {}),
@@ -167,7 +171,7 @@ func TestKF18Keyboard(t *testing.T) {
 	for page, want := range map[string][]string{
 		"account": {
 			"sign-out ", "remove-passkey a", "remove-passkey b", "remove-application c", "end-session d", "end-session e", "end-session f", "end-sessions ",
-			"stop-notifying g", "forget-browsers ",
+			"stop-notifying g", "forget-browser h", "forget-browser i", "forget-browsers ",
 		},
 		"account-access": {"sign-out ", "end-grant 01a22bb7-26a8-796b-a544-033b7e4c6928", "end-grant old", "end "},
 	} {

@@ -203,7 +203,7 @@ func (s *server) passwords(ctx context.Context, shared *limit.Shared) (browser.P
 		return browser.Passwords{}, err
 	}
 	made, err := directory.New(directory.Config{
-		Users: s.store, Limits: shared, Key: key, Now: s.Now, Rates: PasswordRates(s.Config.Limits),
+		Users: s.store, Browsers: s.store, Limits: shared, Key: key, Now: s.Now, Rates: PasswordRates(s.Config.Limits),
 		Concurrency: passwordsAtOnce(s.Config.Limits.PasswordMemory),
 	})
 	if err != nil {

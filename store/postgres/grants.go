@@ -130,7 +130,7 @@ func (s *Store) unredeemed(
 			SELECT g.id AS grant_id, g.subject, g.client_id, c.spent_at IS NOT NULL AS consumed, least(c.expires_at, g.expires_at) <= @now AS expired
 			FROM codes c`+grantOf("c")+` WHERE c.id = @id
 		), ended AS (
-			UPDATE grants g SET revoked_at = @now FROM code WHERE code.consumed AND g.id = code.grant_id AND g.revoked_at IS NULL
+			UPDATE grants g SET revoked_at = @now, revoked_by = '`+store.RevokedByServer+`' FROM code WHERE code.consumed AND g.id = code.grant_id AND g.revoked_at IS NULL
 		), consents_deleted AS (
 			DELETE FROM consents k USING code WHERE code.consumed AND k.subject = code.subject AND k.client_id = code.client_id
 		), consumed_values AS (`+insertOneTimes+` CROSS JOIN code WHERE code.consumed`+inOneOrder+`
@@ -259,12 +259,13 @@ func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, evide
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
-	arguments := s.named(pgx.StrictNamedArgs{"id": grantID, "now": s.moment()}).oneTimes(oneTimes).evidence(evidence)
+func (s *Store) RevokeGrant(ctx context.Context, grantID, by string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": grantID, "by": by, "now": s.moment()}).oneTimes(oneTimes).evidence(evidence)
 	return s.run(ctx, "RevokeGrant", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		if _, err := one(ctx, c, `WITH ended AS (
-				UPDATE grants SET revoked_at = coalesce(revoked_at, @now) WHERE id = @id RETURNING subject, client_id
+				UPDATE grants SET revoked_by = CASE WHEN revoked_at IS NULL THEN @by ELSE revoked_by END, revoked_at = coalesce(revoked_at, @now)
+				WHERE id = @id RETURNING subject, client_id
 			), consents_deleted AS (
 				DELETE FROM consents k USING ended WHERE k.subject = ended.subject AND k.client_id = ended.client_id
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN ended`+inOneOrder+`

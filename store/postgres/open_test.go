@@ -124,7 +124,7 @@ func TestLocked(t *testing.T) {
 	}
 	defer s.Close()
 	holder := lock(t, database, "LOCK TABLE grants IN ACCESS EXCLUSIVE MODE")
-	err = s.RevokeGrant(t.Context(), "grant", nil)
+	err = s.RevokeGrant(t.Context(), "grant", "operator", nil)
 	if err == nil || !strings.Contains(err.Error(), "lock timeout") {
 		t.Errorf("got %v", err)
 	}

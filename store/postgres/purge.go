@@ -39,6 +39,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 			ended("grants", "expires_at", now.Add(-s.keepGrants)),
 			ended("initial_tokens", "expires_at", forgotten),
 			ended("enrolments", "expires_at", forgotten),
+			{Table: "known_browsers", Key: "subject, id", Over: "expires_at <= $1", Before: now},
 			{Table: "consents", Key: "subject, client_id", Over: "expires_at <= $1", Before: now},
 			{
 				Table: "backchannel_standings", Key: "subject, organisation",

@@ -60,20 +60,20 @@ func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, qu
 }
 
 // DeleteClient removes a client with all that was granted to it.
-func (s *Store) DeleteClient(ctx context.Context, id string) error {
+func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 	return s.run(ctx, "DeleteClient", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		if _, err := one(ctx, c, `WITH deleted AS (
 				DELETE FROM clients WHERE id = $1 RETURNING id
 			), ended AS (
-				UPDATE grants g SET revoked_at = $2 FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
+				UPDATE grants g SET revoked_at = $2, revoked_by = $3 FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
 			), consents_deleted AS (
 				DELETE FROM consents k USING deleted WHERE k.client_id = deleted.id
 			), requests_deleted AS (
 				DELETE FROM backchannel_requests b USING deleted WHERE b.client_id = deleted.id
 			), pings_deleted AS (
 				DELETE FROM pings p USING deleted WHERE p.client_id = deleted.id
-			) SELECT EXISTS (SELECT FROM deleted)`, []any{id, s.moment()}, &found); err != nil {
+			) SELECT EXISTS (SELECT FROM deleted)`, []any{id, s.moment(), by}, &found); err != nil {
 			return err
 		}
 		if !found {

@@ -100,7 +100,9 @@ func TestRoundTrips(t *testing.T) {
 			{"Refund", func(ctx context.Context) error {
 				return s.Refund(ctx, []store.Rate{{Key: id("a"), Interval: time.Minute, Burst: 2}}, id("b"))
 			}},
-			{"RevokeGrant", func(ctx context.Context) error { return s.RevokeGrant(ctx, grant.ID, nil, oneTime("revoke")) }},
+			{"RevokeGrant", func(ctx context.Context) error {
+				return s.RevokeGrant(ctx, grant.ID, store.RevokedByOperator, nil, oneTime("revoke"))
+			}},
 		} {
 			before := proxy.RoundTrips()
 			if err := verb.do(t.Context()); err != nil {

@@ -34,6 +34,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 				})
 			collect(ctx, c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = $1 ORDER BY b.created_at, b.id`, subject, backchannelFields)
 			collect(ctx, c, &err, &p.Standings, `SELECT `+standingColumns+` FROM backchannel_standings WHERE subject = $1 ORDER BY organisation`, subject, standingFields)
+			collect(ctx, c, &err, &p.Browsers, `SELECT id, agent, created_at, used_at, expires_at FROM known_browsers WHERE subject = $1 ORDER BY used_at, id`, subject, browserFields)
 			for i := range p.Backchannel {
 				p.Backchannel[i].Ping = nil
 			}
@@ -41,13 +42,17 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 				return err
 			}
 			if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
-				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings) == 0 {
+				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings)+len(p.Browsers) == 0 {
 				return store.ErrNotFound
 			}
 			return nil
 		})
 	})
 	return p, err
+}
+
+func browserFields(b *store.KnownBrowser) []any {
+	return []any{digestField{&b.ID}, &b.Agent, timeField{&b.CreatedAt}, timeField{&b.UsedAt}, timeField{&b.ExpiresAt}}
 }
 
 // collect reads the records of one kind, unless something failed before.
@@ -77,6 +82,7 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 			), devices_deleted AS (DELETE FROM devices WHERE subject = @subject RETURNING subject
 			), enrolments_deleted AS (DELETE FROM enrolments WHERE subject = @subject RETURNING subject
 			), subscriptions_deleted AS (DELETE FROM subscriptions WHERE subject = @subject RETURNING subject
+			), browsers_deleted AS (DELETE FROM known_browsers WHERE subject = @subject RETURNING subject
 			), hand_offs_deleted AS (DELETE FROM hand_offs WHERE subject = @subject RETURNING subject
 			), standings_deleted AS (DELETE FROM backchannel_standings WHERE subject = @subject RETURNING subject
 			), requests_deleted AS (DELETE FROM backchannel_requests WHERE subject = @subject RETURNING id
@@ -85,7 +91,7 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM grants_ended UNION ALL SELECT FROM ended UNION ALL
 				SELECT FROM consents_deleted UNION ALL SELECT FROM passkeys_deleted UNION ALL SELECT FROM devices_deleted UNION ALL
 				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted UNION ALL
-				SELECT FROM standings_deleted UNION ALL SELECT FROM hand_offs_deleted
+				SELECT FROM standings_deleted UNION ALL SELECT FROM hand_offs_deleted UNION ALL SELECT FROM browsers_deleted
 			), tombstone AS (
 				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz, 1, NULL
 				WHERE EXISTS (SELECT FROM known)

@@ -121,7 +121,7 @@ func unredeemed(c *connection.Conn, code store.Digest, now time.Time, reuse []st
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
 		}
-		if _, err := revoke(c, grantID, now); err != nil {
+		if _, err := revoke(c, grantID, store.RevokedByServer, now); err != nil {
 			return err
 		}
 		if err := insertEvidence(c, reuse); err != nil {
@@ -242,7 +242,7 @@ func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, evide
 }
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+func (s *Store) RevokeGrant(ctx context.Context, grantID, by string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
 	return s.write(ctx, "RevokeGrant", connection.Several, func(c *connection.Conn) error {
 		if err := consumeOneTimes(c, oneTimes); err != nil {
 			return err
@@ -250,7 +250,7 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID string, evidence []stor
 		if err := insertEvidence(c, evidence); err != nil {
 			return err
 		}
-		revoked, err := revoke(c, grantID, s.moment())
+		revoked, err := revoke(c, grantID, by, s.moment())
 		if err != nil || revoked {
 			return err
 		}
@@ -258,8 +258,8 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID string, evidence []stor
 	})
 }
 
-func revoke(c *connection.Conn, grantID string, now time.Time) (bool, error) {
-	changed, err := c.Exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), grantID)
+func revoke(c *connection.Conn, grantID, by string, now time.Time) (bool, error) {
+	changed, err := c.Exec(`UPDATE grants SET revoked_at = ?, revoked_by = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), by, grantID)
 	if err != nil || changed == 0 {
 		return false, err
 	}

@@ -68,6 +68,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM session_clients WHERE (sid, client_id) IN (SELECT sid, client_id FROM session_clients WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM hand_offs WHERE id IN (SELECT id FROM hand_offs WHERE expires_at <= ? LIMIT ?)`, expired},
+		{`DELETE FROM known_browsers WHERE (subject, id) IN (SELECT subject, id FROM known_browsers WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM consents WHERE (subject, client_id) IN (SELECT subject, client_id FROM consents WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM pings WHERE request_id IN (SELECT request_id FROM pings WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, now.Add(-s.keepBackchannel).UnixMicro()},

@@ -51,7 +51,7 @@ func (s *Store) allowed(c *connection.Conn, organisation string, by store.Regist
 }
 
 // DeleteClient removes a client with all that was granted to it.
-func (s *Store) DeleteClient(ctx context.Context, id string) error {
+func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 	return s.write(ctx, "DeleteClient", connection.Several, func(c *connection.Conn) error {
 		removed, err := c.Exec(`DELETE FROM clients WHERE id = ?`, id)
 		if err != nil {
@@ -60,7 +60,8 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if removed == 0 {
 			return store.ErrNotFound
 		}
-		if _, err := c.Exec(`UPDATE grants SET revoked_at = ? WHERE client_id = ? AND revoked_at IS NULL`, micros(s.moment()), id); err != nil {
+		if _, err := c.Exec(`UPDATE grants SET revoked_at = ?, revoked_by = ? WHERE client_id = ? AND revoked_at IS NULL`,
+			micros(s.moment()), by, id); err != nil {
 			return err
 		}
 		for _, query := range []string{

@@ -13,7 +13,7 @@ import (
 // subject.
 func personalTables() []string {
 	return []string{"consents", "passkeys", "devices", "enrolments", "subscriptions", "backchannel_requests",
-		"backchannel_standings", "hand_offs"}
+		"backchannel_standings", "hand_offs", "known_browsers"}
 }
 
 // UserData gathers what is stored about a subject.
@@ -40,6 +40,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 			})
 		collect(c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = ? ORDER BY b.created_at, b.id`, subject, backchannelFields)
 		collect(c, &err, &p.Standings, `SELECT `+standingColumns+` FROM backchannel_standings WHERE subject = ? ORDER BY organisation`, subject, standingFields)
+		collect(c, &err, &p.Browsers, `SELECT id, agent, created_at, used_at, expires_at FROM known_browsers WHERE subject = ? ORDER BY used_at, id`, subject, browserFields)
 		for i := range p.Backchannel {
 			p.Backchannel[i].Ping = nil
 		}
@@ -47,12 +48,16 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 			return err
 		}
 		if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
-			len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings) == 0 {
+			len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings)+len(p.Browsers) == 0 {
 			return store.ErrNotFound
 		}
 		return nil
 	})
 	return p, err
+}
+
+func browserFields(b *store.KnownBrowser) []any {
+	return []any{digestField{&b.ID}, &b.Agent, timeField{&b.CreatedAt}, timeField{&b.UsedAt}, timeField{&b.ExpiresAt}}
 }
 
 // collect reads the records of one kind, unless something failed before.

@@ -143,9 +143,44 @@ func testListGiven(f *fixture) {
 	first.RevokedAt = f.clock.Now()
 	f.equal(list(store.Page{At: second.CreatedAt, Key: second.ID}), []store.GivenGrant{{Grant: first, RevokedBy: store.RevokedByUser}})
 	f.want(f.Refresh(f.Context(), issued.RefreshToken.ID, f.accessToken(first)), store.ErrRevoked)
-	f.must(f.RevokeGrant(f.Context(), second.ID, nil))
+	f.must(f.RevokeGrant(f.Context(), second.ID, store.RevokedByOperator, nil))
 	second.RevokedAt = f.clock.Now()
-	f.equal(list(store.Page{})[1], store.GivenGrant{Grant: second})
+	f.equal(list(store.Page{})[1], store.GivenGrant{Grant: second, RevokedBy: store.RevokedByOperator})
+}
+
+// testRevokedBy: who ended a grant is the first who did.
+func testRevokedBy(f *fixture) {
+	by := func(grant store.Grant) string {
+		f.Helper()
+		given, err := f.ListGiven(f.Context(), grant.Subject, grant.ClientID, store.Page{Limit: 100})
+		f.must(err)
+		for _, each := range given {
+			if each.ID == grant.ID {
+				return each.RevokedBy
+			}
+		}
+		f.Fatalf("%s is not listed", grant.ID)
+		return ""
+	}
+	grant, _ := f.redeemed()
+	f.equal(by(grant), "")
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByClient, nil))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
+	_, err := f.EndAccess(f.Context(), store.Ending{Subject: grant.Subject, ClientID: grant.ClientID, By: store.RevokedByUser})
+	f.must(err)
+	f.equal(by(grant), store.RevokedByClient)
+
+	replayed, code := f.withCode()
+	f.must(f.RedeemCode(f.Context(), code.ID, f.issued(replayed)))
+	f.want(f.RedeemCode(f.Context(), code.ID, f.issued(replayed)), store.ErrConsumed)
+	f.equal(by(replayed), store.RevokedByServer)
+
+	client := f.registered()
+	client.ID = grant.ClientID
+	f.must(f.PutClient(f.Context(), client))
+	last, _ := f.redeemed()
+	f.must(f.DeleteClient(f.Context(), client.ID, store.RevokedByClient))
+	f.equal([]string{by(grant), by(replayed), by(last)}, []string{store.RevokedByClient, store.RevokedByServer, store.RevokedByClient})
 }
 
 // testEndAccess: all that a user gave a client ends at once, with the evidence; nobody else's does.

@@ -167,9 +167,9 @@ func testTokenEvidence(f *fixture) {
 	f.equal(len(f.waiting("a")), 0)
 
 	revoked := f.evidence("a")
-	f.want(f.RevokeGrant(f.Context(), "no such grant", []store.Evidence{lost}), store.ErrNotFound)
-	f.want(f.RevokeGrant(f.Context(), grant.ID, []store.Evidence{lost}, oneTime), store.ErrReplayed)
-	f.must(f.RevokeGrant(f.Context(), grant.ID, []store.Evidence{revoked}))
+	f.want(f.RevokeGrant(f.Context(), "no such grant", store.RevokedByOperator, []store.Evidence{lost}), store.ErrNotFound)
+	f.want(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, []store.Evidence{lost}, oneTime), store.ErrReplayed)
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, []store.Evidence{revoked}))
 	f.wantEvidence("a", revoked)
 
 	own := f.evidence("a")

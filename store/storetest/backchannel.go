@@ -188,7 +188,7 @@ func testDecideBackchannelRefused(f *fixture) {
 		grant := f.grant()
 		decision.Grant = &grant
 		f.want(f.DecideBackchannel(f.Context(), decision), want)
-		f.want(f.RevokeGrant(f.Context(), grant.ID, nil), store.ErrNotFound)
+		f.want(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil), store.ErrNotFound)
 		pings, err := f.ClaimPings(f.Context(), 10, time.Minute)
 		f.must(err)
 		f.equal(len(pings), 0)
@@ -315,7 +315,7 @@ func testRedeemBackchannelRefused(f *fixture) {
 	f.poll(request.ID, store.ErrExpired)
 
 	request, grant := f.allowed()
-	f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
 	refused(request, store.ErrRevoked)
 	if polled := f.poll(request.ID, nil); polled.Grant.RevokedAt.IsZero() {
 		f.Error("a poll does not say that the grant was revoked")
@@ -397,7 +397,7 @@ func testDeleteClientBackchannel(f *fixture) {
 	other := f.backchannelRequest()
 	other.ClientID = "another"
 	f.must(f.StartBackchannel(f.Context(), other, backchannelLimits()))
-	f.must(f.DeleteClient(f.Context(), client.ID))
+	f.must(f.DeleteClient(f.Context(), client.ID, store.RevokedByOperator))
 	f.poll(decided.ID, store.ErrNotFound)
 	pings, err := f.ClaimPings(f.Context(), 10, time.Minute)
 	f.must(err)
@@ -436,7 +436,7 @@ func testRaceDecideBackchannel(f *fixture) {
 		f.Errorf("racer %d won, and the grant is %q", winner, got.GrantID)
 	}
 	for i, grant := range grants {
-		if err := f.RevokeGrant(f.Context(), grant.ID, nil); (err == nil) != (i == winner && i%2 == 0) {
+		if err := f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil); (err == nil) != (i == winner && i%2 == 0) {
 			f.Errorf("racer %d of winner %d: its grant: %v", i, winner, err)
 		}
 	}

@@ -78,7 +78,7 @@ func testConsentIsForgotten(f *fixture) {
 	session := f.signedIn()
 	f.consented(f.consent())
 	grant, _ := f.withCode()
-	f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
 	if opened := f.opened(session, nil); opened.Consent != nil {
 		f.Errorf("after RevokeGrant: %v", opened.Consent)
 	}
@@ -235,11 +235,11 @@ func testRevokeWithUses(f *fixture) {
 	grant, issued := f.redeemed()
 	oneTime := f.oneTime()
 	f.must(f.ConsumeOneTime(f.Context(), oneTime))
-	f.want(f.RevokeGrant(f.Context(), grant.ID, nil, oneTime), store.ErrReplayed)
+	f.want(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil, oneTime), store.ErrReplayed)
 	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.must(err)
 	fresh := f.oneTime()
-	f.must(f.RevokeGrant(f.Context(), grant.ID, nil, fresh))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil, fresh))
 	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
 	f.want(err, store.ErrRevoked)
 	f.want(f.ConsumeOneTime(f.Context(), fresh), store.ErrReplayed)

@@ -34,6 +34,7 @@ type Everything struct {
 	rate             store.Rate
 	standing         store.BackchannelStanding
 	handOff          store.HandOff
+	browser          store.KnownBrowser
 }
 
 // FillEverything puts a record of each kind into an empty store that works with the machine's clock.
@@ -52,7 +53,7 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	e.session = f.named()
 	f.must(f.StartSession(ctx, e.session, store.Digest{}))
 	e.revoked, e.issuedEnded = f.redeemed()
-	f.must(f.RevokeGrant(ctx, e.revoked.ID, nil))
+	f.must(f.RevokeGrant(ctx, e.revoked.ID, store.RevokedByOperator, nil))
 	e.consent = f.consent()
 	f.consented(e.consent)
 	request := f.pushed()
@@ -89,6 +90,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.allow(true, e.rate)
 	e.standing = store.BackchannelStanding{Subject: "subject", Organisation: "a shop", ClientID: "client", BlockedAt: f.clock.Now()}
 	f.must(f.BlockBackchannel(ctx, e.standing))
+	e.browser = f.knownBrowser()
+	f.must(f.KnowBrowser(ctx, "subject", e.browser))
 	e.handOff = f.handedOff()
 	f.must(f.AnswerHandOff(ctx, e.handOff.ID, f.handOffAnswer("subject")))
 	e.clients, err = f.Clients(ctx)
@@ -178,6 +181,9 @@ func (e *Everything) CheckRestored(t *testing.T, s store.Store) {
 func (e *Everything) checkLasting(f *fixture) {
 	f.Helper()
 	ctx := f.Context()
+	browsers, err := f.ListBrowsers(ctx, "subject")
+	f.must(err)
+	f.equal(browsers, []store.KnownBrowser{e.browser})
 	clients, err := f.Clients(ctx)
 	f.must(err)
 	f.equal(clients, e.clients)

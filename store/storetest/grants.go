@@ -154,7 +154,7 @@ func testRedeemCodeOrder(f *fixture) {
 			f.must(f.RedeemCode(f.Context(), code.ID, f.issued(grant)))
 		}
 		if test.revoked {
-			f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
+			f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
 		}
 		if test.expired {
 			f.clock.set(code.ExpiresAt)
@@ -255,7 +255,7 @@ func testRefreshOrder(f *fixture) {
 		issued.RefreshToken.ExpiresAt = start.Add(time.Hour)
 		f.must(f.RedeemCode(f.Context(), code.ID, issued))
 		if test.revoked {
-			f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
+			f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
 		}
 		if test.expired {
 			f.clock.set(issued.RefreshToken.ExpiresAt)
@@ -317,7 +317,7 @@ func testAccessGrantUses(f *fixture) {
 	fresh := f.oneTime()
 	_, err = f.AccessGrant(f.Context(), f.digest(), fresh)
 	f.want(err, store.ErrNotFound)
-	f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
 	_, err = f.AccessGrant(f.Context(), token, fresh)
 	f.want(err, store.ErrRevoked)
 	f.clock.set(issued.AccessToken.ExpiresAt)
@@ -331,7 +331,7 @@ func testRevokeGrant(f *fixture) {
 	bystander, itsTokens := f.redeemed()
 	grant.RevokedAt = f.clock.Now()
 	for range 2 {
-		f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
+		f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
 		_, got, err := f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 		f.must(err)
 		f.equal(got, grant)
@@ -342,7 +342,7 @@ func testRevokeGrant(f *fixture) {
 	got, err := f.AccessGrant(f.Context(), itsTokens.AccessToken.ID)
 	f.must(err)
 	f.equal(got, bystander)
-	f.want(f.RevokeGrant(f.Context(), "no such grant", nil), store.ErrNotFound)
+	f.want(f.RevokeGrant(f.Context(), "no such grant", store.RevokedByOperator, nil), store.ErrNotFound)
 }
 
 func testUse(f *fixture) {

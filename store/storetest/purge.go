@@ -89,12 +89,12 @@ func testPurge(f *fixture) {
 
 	f.clock.set(grant.ExpiresAt)
 	f.purged()
-	f.must(f.RevokeGrant(f.Context(), grant.ID, nil))
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
 	_, _, err = f.RefreshGrant(f.Context(), issued.RefreshToken.ID)
 	f.want(err, store.ErrNotFound)
 	f.clock.set(grant.ExpiresAt.Add(time.Hour))
 	f.purged()
-	f.want(f.RevokeGrant(f.Context(), grant.ID, nil), store.ErrNotFound)
+	f.want(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil), store.ErrNotFound)
 }
 
 func testPurgeLimit(f *fixture) {

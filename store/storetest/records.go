@@ -25,7 +25,7 @@ func testRecords(f *fixture) {
 		}
 		consents = append([]store.Consent{consent}, consents...)
 	}
-	f.must(f.RevokeGrant(f.Context(), grants[4].ID, nil)) // is listed, with the time; its consent is gone
+	f.must(f.RevokeGrant(f.Context(), grants[4].ID, store.RevokedByOperator, nil)) // is listed, with the time; its consent is gone
 	grants[4].RevokedAt = f.clock.Now()
 	consents = append(consents[:1], consents[2:]...)
 

@@ -73,7 +73,7 @@ func testRegisterClientByQuota(f *fixture) {
 	other := f.registered()
 	other.Organisation = "another"
 	f.must(f.RegisterClient(f.Context(), other, by))
-	f.must(f.DeleteClient(f.Context(), first.ID))
+	f.must(f.DeleteClient(f.Context(), first.ID, store.RevokedByOperator))
 	f.must(f.RegisterClient(f.Context(), f.registered(), by))
 }
 
@@ -91,7 +91,7 @@ func testDeleteClient(f *fixture) {
 	othersCode := f.code(others)
 	f.granted(others, othersCode)
 
-	f.must(f.DeleteClient(f.Context(), client.ID))
+	f.must(f.DeleteClient(f.Context(), client.ID, store.RevokedByOperator))
 	_, err := f.Client(f.Context(), client.ID)
 	f.want(err, store.ErrNotFound)
 	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
@@ -102,7 +102,7 @@ func testDeleteClient(f *fixture) {
 		f.Errorf("the consent is still there: %v", opened.Consent)
 	}
 	f.must(f.RedeemCode(f.Context(), othersCode.ID, f.issued(others)))
-	f.want(f.DeleteClient(f.Context(), client.ID), store.ErrNotFound)
+	f.want(f.DeleteClient(f.Context(), client.ID, store.RevokedByOperator), store.ErrNotFound)
 }
 
 func testInitialTokens(f *fixture) {

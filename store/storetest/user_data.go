@@ -29,6 +29,7 @@ func testUserData(f *fixture) {
 	f.equal(len(p.Backchannel), 2)
 	f.equal(len(p.Backchannel[0].Ping)+len(p.Backchannel[1].Ping), 0)
 	f.equal(p.Standings, []store.BackchannelStanding{e.standing})
+	f.equal(p.Browsers, []store.KnownBrowser{e.browser})
 	f.equal(len(p.Grants), 5)
 	p, err = f.UserData(f.Context(), "other") // no user of the directory
 	f.must(err)
@@ -147,7 +148,7 @@ func testEraseUser(f *fixture) {
 
 	p, err := f.UserData(f.Context(), "subject")
 	f.must(err)
-	f.equal(len(p.Sessions)+len(p.Consents)+len(p.Passkeys)+len(p.Devices)+len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings), 0)
+	f.equal(len(p.Sessions)+len(p.Consents)+len(p.Passkeys)+len(p.Devices)+len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings)+len(p.Browsers), 0)
 	for _, grant := range p.Grants {
 		if grant.RevokedAt.IsZero() || string(grant.Detail) != "{}" {
 			f.Errorf("a grant is left as %+v", grant)

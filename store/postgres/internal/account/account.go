@@ -150,7 +150,8 @@ func (a Accounts) end(
 
 // ForgetBrowsers has every browser of a user be unknown again.
 func (a Accounts) ForgetBrowsers(ctx context.Context, subject string, evidence ...store.Evidence) error {
-	return a.one(ctx, "ForgetBrowsers", `UPDATE users SET browsers_from = @now WHERE subject = @subject AND erased_at IS NULL RETURNING 1`,
+	return a.one(ctx, "ForgetBrowsers", `UPDATE users SET browsers_from = @now WHERE subject = @subject AND erased_at IS NULL RETURNING 1
+			), forgotten AS (DELETE FROM known_browsers WHERE subject = @subject`,
 		pgx.StrictNamedArgs{"subject": subject, "now": a.Moment()}, evidence)
 }
 

@@ -117,6 +117,9 @@ func (a Accounts) EndSessionOf(ctx context.Context, subject string, session stor
 // ForgetBrowsers has every browser of a user be unknown again.
 func (a Accounts) ForgetBrowsers(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	return a.one(ctx, "ForgetBrowsers", evidence, func(c *connection.Conn) (int64, error) {
+		if _, err := c.Exec(`DELETE FROM known_browsers WHERE subject = ?`, subject); err != nil {
+			return 0, err
+		}
 		return c.Exec(`UPDATE users SET browsers_from = ? WHERE subject = ? AND erased_at IS NULL`, a.Moment().UnixMicro(), subject)
 	})
 }
