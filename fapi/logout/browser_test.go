@@ -122,7 +122,7 @@ func TestLO01Browser(t *testing.T) {
 				for _, dark := range []bool{false, true} {
 					b.Look(width, 844, dark)
 					leave(t, url.Values{"client_id": {c.ID}, "post_logout_redirect_uri": {a.URL + "/signed-out"}, "ui_locales": {language}})
-					b.CheckAccessibility()
+					check(b)
 					picture(t, b, fmt.Sprintf("sign-out-%s-%d", language, width), dark)
 					if filled := b.Primary(); len(filled) != 1 {
 						t.Errorf("%s: filled are %q", language, filled)
@@ -137,13 +137,26 @@ func TestLO01Browser(t *testing.T) {
 						t.Errorf("Tab leads to %v", path)
 					}
 					b.PressAndFollow(kb.Enter)
-					b.CheckAccessibility()
+					check(b)
 					picture(t, b, fmt.Sprintf("stayed-%s-%d", language, width), dark)
 				}
 			}
 		}
 		if isSignedOut(t) {
 			t.Fatal("staying has ended the session")
+		}
+		for _, language := range []string{"en", "pt-BR", "ar"} {
+			b.Look(390, 844, false)
+			leave(t, url.Values{"client_id": {c.ID}, "ui_locales": {language}})
+			asked := b.Location()
+			b.Click("#stay")
+			b.Visit(asked) // the back button
+			b.Click("#sign-out")
+			check(b)
+			picture(t, b, "answered-"+language+"-390", false)
+			if filled := b.Primary(); len(filled) != 0 || b.Location() != asked {
+				t.Errorf("%s: at %s, filled are %q", language, b.Location(), filled)
+			}
 		}
 		leave(t, url.Values{"client_id": {c.ID}, "post_logout_redirect_uri": {a.URL + "/signed-out"}, "state": {"s"}})
 		if text := b.Text("main"); !strings.Contains(text, "Quillmere Ledger asks us to sign you out") || !strings.Contains(text, "Orchid Budget") || !strings.Contains(text, "Signed in as alice") {
@@ -162,7 +175,7 @@ func TestLO01Browser(t *testing.T) {
 			for _, width := range []int64{390, 1280} {
 				b.Look(width, 844, false)
 				leave(t, url.Values{"client_id": {c.ID}, "post_logout_redirect_uri": {a.URL + "/signed-out"}, "ui_locales": {language}})
-				b.CheckAccessibility()
+				check(b)
 				picture(t, b, fmt.Sprintf("signed-out-%s-%d", language, width), false)
 			}
 		}
@@ -188,7 +201,7 @@ func TestLO01Browser(t *testing.T) {
 			tab.Look(390, 844, false)
 			asked := url.Values{"client_id": {c.ID}, "post_logout_redirect_uri": {a.URL + "/elsewhere"}, "ui_locales": {language}}
 			tab.Visit(w.Issuer + "/end-session?" + asked.Encode())
-			tab.CheckAccessibility()
+			check(tab)
 			picture(t, tab, "not-signed-out-"+language+"-390", false)
 		}
 		tab.Click("#sign-out")
@@ -216,4 +229,10 @@ func picture(t *testing.T, b *browsertest.Browser, name string, dark bool) {
 	if err := os.WriteFile(filepath.Join(directory, name+".png"), b.Screenshot(), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// check looks at the page in the tree of accessibility, and by axe-core.
+func check(b *browsertest.Browser) {
+	b.CheckAccessibility()
+	b.CheckAxe()
 }

@@ -31,7 +31,7 @@ type Pages interface {
 	SignOut(w http.ResponseWriter, r *http.Request, view View)
 	// SignedOut says that the user is signed out, or was not signed in.
 	SignedOut(w http.ResponseWriter, r *http.Request, view View)
-	// Stayed says that nothing was ended.
+	// Stayed says that nothing was ended, or that this was answered before and nothing is ended by a second answer.
 	Stayed(w http.ResponseWriter, r *http.Request, view View)
 	browser.ErrorPage
 }
@@ -44,6 +44,8 @@ type View struct {
 	Username string
 	// Others are the other clients that are told when the session ends.
 	Others []browser.Client
+	// Answered reports that the page was answered before, and that the user is still signed in.
+	Answered bool
 	// Changed reports that somebody else has signed in since the page was shown.
 	Changed bool
 	// UILocales are the languages that the client asks for.
@@ -75,6 +77,7 @@ type Store interface {
 	Session(ctx context.Context, session store.Digest) (store.Session, error)
 	User(ctx context.Context, subject string) (store.User, error)
 	SessionClients(ctx context.Context, sid string) ([]string, error)
+	ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) error
 }
 
 // Handler serves the endpoint and its page. Make one with [New].
@@ -160,7 +163,9 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost:
 		h.answer(w, r, v, form)
 	case v.proven:
-		h.end(w, r, v, "id_token_hint")
+		if h.first(w, r, v) {
+			h.end(w, r, v, "id_token_hint")
+		}
 	default:
 		h.ask(w, r, v, browser.Secret(w, r))
 	}
@@ -257,13 +262,43 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, v visit, form o
 	}
 	switch form.Get("action") {
 	case "sign-out":
-		h.end(w, r, v, "user")
+		if h.first(w, r, v) {
+			h.end(w, r, v, "user")
+		}
 	case "stay":
-		h.Pages.Stayed(w, r, v.view)
+		if h.first(w, r, v) {
+			h.Pages.Stayed(w, r, v.view)
+		}
 	default:
 		h.showError(w, r, oauth.Errorf(oauth.InvalidRequest,
 			"this form was sent without one of its buttons; go back and try again"))
 	}
+}
+
+// first consumes the handle, which ends a session or leaves it once: not again by the back button, nor by what kept the address. Of a
+// double click the second answer finds what the first one did. It reports whether this is the first, and otherwise shows a page.
+func (h *Handler) first(w http.ResponseWriter, r *http.Request, v visit) bool {
+	err := h.Store.ConsumeOneTime(r.Context(), store.OneTime{
+		Kind: handleKind, Key: store.DigestOf(r.PathValue("handle")), Until: time.Unix(v.asked.Expires, 0).Add(endpoint.ClockDifference),
+	})
+	if err == nil {
+		return true
+	}
+	if !errors.Is(err, store.ErrReplayed) {
+		h.showError(w, r, err)
+		return false
+	}
+	switch _, err := h.Store.Session(r.Context(), v.session.ID); {
+	case errors.Is(err, store.ErrNotFound): // the first click has just ended it
+		v.view.Username = ""
+		h.leave(w, r, v)
+	case err != nil:
+		h.showError(w, r, err)
+	default:
+		v.view.Answered = true
+		h.Pages.Stayed(w, r, v.view)
+	}
+	return false
 }
 
 // end ends the session; by says who decided it, for the audit log.

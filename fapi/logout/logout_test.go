@@ -92,6 +92,7 @@ func TestLO01EndSession(t *testing.T) {
 			if stayed := b.Answer(t, page, "stay"); stayed.SentTo != nil || !strings.Contains(stayed.Body, "still signed in") || signedOut(t, c, b) {
 				t.Errorf("%s: %d %v %s", test.name, stayed.Status, stayed.SentTo, stayed.Body)
 			}
+			page = b.EndSession(t, test.ask)
 			kept := w.NewEvidence(t, func() {
 				left := b.Answer(t, page, "sign-out")
 				if test.to == "" && !strings.Contains(left.Body, "You are signed out") || test.to != "" && (left.SentTo == nil || left.SentTo.String() != test.to) {

@@ -17,12 +17,15 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
+	"countersign/internal/random"
 	"countersign/store"
 )
 
 const (
 	// handleLifetime is how long the page can be answered.
 	handleLifetime = 10 * time.Minute
+	// handleKind is the kind of the one-time value that a handle is.
+	handleKind = "sign_out"
 	// maxState and maxLocales bound what is passed on, in bytes.
 	maxState, maxLocales = 2048, 256
 )
@@ -37,6 +40,8 @@ type asked struct {
 	// Proof is [proofOf] the id_token_hint; empty without one.
 	Proof     string `json:"proof,omitempty"`
 	UILocales string `json:"ui_locales,omitempty"`
+	// Once distinguishes a handle from those of the same request, because each can be answered once.
+	Once string `json:"once"`
 	// Expires is when the page cannot be answered any more.
 	Expires int64 `json:"exp"`
 }
@@ -67,7 +72,7 @@ func readRequest(w http.ResponseWriter, r *http.Request) (oauth.Form, error) {
 func (h *Handler) check(ctx context.Context, form oauth.Form) (asked, error) {
 	read := asked{
 		ClientID: form.Get("client_id"), Redirect: form.Get("post_logout_redirect_uri"), State: form.Get("state"),
-		UILocales: form.Get("ui_locales"), Expires: h.Now().Add(handleLifetime).Unix(),
+		UILocales: form.Get("ui_locales"), Once: random.UUID(), Expires: h.Now().Add(handleLifetime).Unix(),
 	}
 	if len(read.State) > maxState || len(read.UILocales) > maxLocales {
 		return asked{}, oauth.Errorf(oauth.InvalidRequest, "state may have %d bytes and ui_locales %d", maxState, maxLocales)

@@ -9,6 +9,14 @@ func accountRest() []Item {
 	}
 }
 
+// logoutRest lists what else the end of sessions is held to.
+func logoutRest() []Item {
+	return []Item{
+		{ID: "LO-07", Section: "OWASP ASVS 5.0 §2.3.1", Requires: "the page that asks is answered once, on all nodes, and a second answer gets a page that says what is"},
+		{ID: "LO-08", Section: "RP-Initiated §4", Requires: "who is signed out finds the way to sign in to their own account", NoRefusal: "it is a link"},
+	}
+}
+
 // handOffRest lists what else a login of the operator's own is held to.
 func handOffRest() []Item {
 	return []Item{

@@ -1,5 +1,7 @@
 package checklist
 
+import "slices"
+
 // openID lists tokens and their endpoints, metadata, OpenID Connect and registration.
 func openID() []Group {
 	return []Group{
@@ -58,13 +60,13 @@ func openID() []Group {
 			{ID: "GM-08", Section: "§8", Requires: "metadata"},
 			{ID: "GM-09", Section: "§6.6", Requires: "unclaimed grants end"},
 		})},
-		{"LO", "OpenID Connect logout", []Item{
+		{"LO", "OpenID Connect logout", slices.Concat([]Item{
 			{ID: "LO-01", Section: "RP-Initiated §2, §4", Requires: "end_session_endpoint, with a question where no ID token of the session comes with it"},
 			{ID: "LO-02", Section: "RP-Initiated §3", Requires: "post_logout_redirect_uri matches exactly"},
 			{ID: "LO-03", Section: "Back-Channel §2.4", Requires: "logout tokens", NoRefusal: "it is what the server issues: whether to refuse one is the client's"},
 			{ID: "LO-04", Section: "Back-Channel §2.5 to §2.7", Requires: "their delivery"},
 			{ID: "LO-05", Section: "Back-Channel §2.1", Requires: "metadata"},
 			{ID: "LO-06", Section: "Back-Channel §2.7", Requires: "refresh tokens end with what the user allowed, by the client that is told, and not with the session"},
-		}},
+		}, logoutRest())},
 	}
 }

@@ -20,15 +20,20 @@ type signOutView struct {
 	FormToken string
 	// Back is an address of the application, or empty.
 	Back string
+	// Account is the address of the user's own account, Again one to sign out, if this was answered before.
+	Account, Again string
 }
 
 func (p *Pages) viewSignOut(l *words.Language, from logout.View) signOutView {
-	view := signOutView{Bank: p.name(l), Username: plain(from.Username, nameLimit), FormToken: from.FormToken, Back: from.Back}
+	view := signOutView{Bank: p.name(l), Username: plain(from.Username, nameLimit), FormToken: from.FormToken, Back: from.Back, Account: p.base + accountPath}
 	if from.Client != nil {
 		view.Client = viewClient(l, *from.Client).Name
 	}
 	for _, other := range from.Others {
 		view.Others = append(view.Others, viewClient(l, other).Name)
+	}
+	if from.Answered {
+		view.Again = p.base + logout.Path
 	}
 	if from.Changed {
 		view.Notice = l.Text("problem.another_user")
@@ -58,6 +63,9 @@ func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, from logout.Vi
 
 // Stayed implements [logout.Pages].
 func (p *Pages) Stayed(w http.ResponseWriter, r *http.Request, from logout.View) {
-	l := p.language(r, from.UILocales)
-	p.render(w, r, shown{l, http.StatusOK, "stayed", p.policy.withoutForm(), p.viewSignOut(l, from)}, l.Text("stayed.heading"))
+	l, heading := p.language(r, from.UILocales), "stayed.heading"
+	if from.Answered {
+		heading = "answered.heading"
+	}
+	p.render(w, r, shown{l, http.StatusOK, "stayed", p.policy.withoutForm(), p.viewSignOut(l, from)}, l.Text(heading))
 }
