@@ -131,7 +131,7 @@ func TestDecideBackchannelRefused(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
 	c := w.Register("client-1", fapitest.CIBAPoll)
-	strong, any := c.AuthReqID(fapitest.Set("acr_values", fapitest.ACRKey)), c.AuthReqID(nil)
+	strong, any, more := c.AuthReqID(fapitest.Set("acr_values", fapitest.ACRKey)), c.AuthReqID(nil), c.AuthReqID(fapitest.Set("scope", "openid accounts"))
 	for name, one := range map[string]struct {
 		id    string
 		alter func(*backchannel.Decision)
@@ -145,6 +145,8 @@ func TestDecideBackchannelRefused(t *testing.T) {
 		"proven before":     {any, func(a *backchannel.Decision) { a.AuthTime = a.AuthTime.Add(-time.Minute) }, backchannel.ErrStepUp},
 		"proven hereafter":  {any, func(a *backchannel.Decision) { a.AuthTime = a.AuthTime.Add(time.Minute) }, backchannel.ErrStepUp},
 		"not strongly":      {strong, func(a *backchannel.Decision) { a.Authentication.ACR = fapitest.ACRPassword }, backchannel.ErrStepUp},
+		"nothing shown":     {any, func(a *backchannel.Decision) { a.Digest = "" }, backchannel.ErrChanged},
+		"another one shown": {any, func(a *backchannel.Decision) { a.Digest = w.ByAlice(more, true).Digest }, backchannel.ErrChanged},
 		"in an unknown way": {strong, func(a *backchannel.Decision) { a.Authentication.ACR = "" }, backchannel.ErrStepUp},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,9 +34,12 @@ var (
 	ErrExpired = errors.New("fapi: the backchannel request has expired")
 	// ErrStepUp: the user has to authenticate again, or with a stronger acr; see [View].ACRs.
 	ErrStepUp = errors.New("fapi: the decision needs a stronger or more recent authentication")
+	// ErrChanged: what was decided is not what would be granted.
+	ErrChanged = errors.New("fapi: the backchannel request is not what was decided")
 )
 
-// Decision is a user's decision on an authenticated device.
+// Decision is a user's decision on an authenticated device. Pages, approval apps and the API for a login of the operator's own all
+// decide by [Handler.Decide]: it is the only door, so that none of them can leave out one of its checks.
 type Decision struct {
 	// Reference names the request.
 	Reference string
@@ -47,8 +50,9 @@ type Decision struct {
 	AuthTime time.Time
 	// Device names the device, for the log.
 	Device string
-	// Picks are those of the View that was decided.
-	Picks url.Values
+	// Picks and Digest are those of the View that was decided. Without the Digest nothing can be allowed.
+	Picks  url.Values
+	Digest string
 	// Proof are names and values in turn of what else the audit log has of the decision, such as what the user was shown.
 	Proof []string
 }
@@ -224,7 +228,7 @@ func (h *Handler) stateOf(record store.BackchannelRequest) State {
 }
 
 // Decide records a user's decision. Only the first decision about a request counts. Errors are [ErrNotFound],
-// [ErrDecided], [ErrExpired] and [ErrStepUp], or those of the store. A refused decision changes nothing.
+// [ErrDecided], [ErrExpired], [ErrStepUp] and [ErrChanged], or those of the store. A refused decision changes nothing.
 func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	record, err := h.request(ctx, d.Reference, d.Authentication.Subject)
 	if err != nil {
@@ -265,7 +269,7 @@ func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, 
 	a := d.Authentication
 	evidence := []store.Evidence{h.evidence.Event(ctx, record.ClientID, event.BackchannelDecided, append([]string{
 		"subject", record.Subject, "request", d.Reference, "allowed", strconv.FormatBool(d.Allowed), "device", d.Device,
-		"acr", a.ACR, "amr", strings.Join(a.AMR, " "),
+		"acr", a.ACR, "amr", strings.Join(a.AMR, " "), "request_digest", d.Digest,
 	}, d.Proof...)...)}
 	if granted == nil {
 		return evidence
@@ -302,6 +306,9 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	}
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
 		return nil, err
+	}
+	if request.detail().DigestFor(request.Scopes) != d.Digest {
+		return nil, ErrChanged
 	}
 	life, err := h.life(request)
 	if err != nil {

@@ -73,6 +73,9 @@ func decisionError(err error) error {
 	case errors.Is(err, backchannel.ErrExpired):
 		return oauth.Errorf(oauth.InvalidRequest, "the time for this decision is over").
 			WithStatus(http.StatusConflict).Because(err)
+	case errors.Is(err, backchannel.ErrChanged):
+		return oauth.Errorf(oauth.InvalidRequest, "this request is not what was shown; read it again").
+			WithStatus(http.StatusConflict).Because(err)
 	case errors.Is(err, backchannel.ErrStepUp):
 		return oauth.Errorf(oauth.UnmetAuthentication,
 			"approval requires that the user authenticates for it with one of acr_values, or a better one").

@@ -36,8 +36,8 @@ func (d *decisions) record(
 		return err
 	}
 	return d.requests.Decide(ctx, backchannel.Decision{
-		Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: d.now(), Device: device, Picks: view.Picks,
-		Proof: append([]string{"shown", shown, "language", view.Language, "request_digest", view.Digest}, proof...),
+		Reference: view.Reference, Allowed: allow, Authentication: a, AuthTime: d.now(), Device: device, Picks: view.Picks, Digest: view.Digest,
+		Proof: append([]string{"shown", shown, "language", view.Language}, proof...),
 	})
 }
 

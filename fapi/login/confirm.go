@@ -174,7 +174,7 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) error {
 		}
 		decision.Picks = found.Picks
 	}
-	decision.Proof = []string{"shown", m.Digest, "request_digest", found.Digest}
+	decision.Digest, decision.Proof = found.Digest, []string{"shown", m.Digest}
 	if err := h.Confirmations.Decide(r.Context(), decision); err != nil {
 		return confirmationError(err)
 	}
@@ -196,6 +196,9 @@ func confirmationError(err error) error {
 	case errors.Is(err, backchannel.ErrExpired):
 		return oauth.Errorf(oauth.InvalidRequest, "the time for this request is over; the application has to ask again").
 			WithStatus(http.StatusGone).Because(err)
+	case errors.Is(err, backchannel.ErrChanged):
+		return oauth.Errorf(oauth.InvalidRequest, "this request is not what was shown; read it again and show it again").
+			WithStatus(http.StatusConflict).Because(err)
 	case errors.Is(err, backchannel.ErrStepUp):
 		return oauth.Errorf(oauth.InvalidRequest,
 			"the user has to authenticate after the request was made, and with one of acr_values or a better one").Because(err)

@@ -21,5 +21,6 @@ func logoutRest() []Item {
 func handOffRest() []Item {
 	return []Item{
 		{ID: "KE-48", Section: "OWASP ASVS 5.0 §7.4.2", Requires: "what ends all sign-ins of a user ends one that is on its way back from the login, on every node"},
+		{ID: "KE-49", Section: "RFC 9396 §7, OWASP ASVS 5.0 §2.3.1", Requires: "pages, approval apps and the login decide by one state machine, which grants nothing but what was shown"},
 	}
 }
