@@ -64,8 +64,10 @@ type LodgedConsent struct {
 	Version   int
 	// ExpiresAt ends the time for the first decision.
 	ExpiresAt time.Time
-	// EndsAt ends it once it is authorised; zero for no end.
+	// EndsAt ends it once it is authorised; zero for no end. Lasts, if it is not 0, sets it to so long after the decision, if that is
+	// earlier.
 	EndsAt time.Time
+	Lasts  time.Duration
 	// Bound is the interaction or the backchannel request that may decide about it; zero until there is one.
 	Bound Digest
 	// Subject and GrantID are empty until it is authorised.
@@ -85,12 +87,20 @@ func (c LodgedConsent) At(now time.Time) LodgedConsent {
 	return c
 }
 
+// EndsFrom is the end of the consent when it is authorised at a time; zero for none.
+func (c LodgedConsent) EndsFrom(decided time.Time) time.Time {
+	if c.Lasts <= 0 || !c.EndsAt.IsZero() && c.EndsAt.Before(decided.Add(c.Lasts)) {
+		return c.EndsAt
+	}
+	return decided.Add(c.Lasts)
+}
+
 // Over is when the consent is over by its time, as it is now; zero for never, and for one that has ended.
 func (c LodgedConsent) Over() time.Time {
 	switch c.Status {
 	case ConsentAwaiting:
 		return c.ExpiresAt
-	case ConsentAuthorised, ConsentConsumed:
+	case ConsentAuthorised:
 		return c.EndsAt
 	}
 	return time.Time{}
@@ -136,7 +146,8 @@ type ConsentEnding struct {
 	Evidence []Evidence
 }
 
-// ConsentFilter chooses lodged consents. What is empty does not matter.
+// ConsentFilter chooses lodged consents, of a user, a client or a grant: without one of them, none. What else is empty does not
+// matter.
 type ConsentFilter struct {
 	Subject, ClientID, GrantID string
 	Status                     ConsentStatus

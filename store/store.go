@@ -285,6 +285,8 @@ type Finish struct {
 	Code  *Code
 	// Consent, if not nil, replaces the one of its user and client.
 	Consent *Consent
+	// Lodged, if not nil, is what is decided about a lodged consent by answering.
+	Lodged *ConsentDecision
 	// Evidence is what the winner will release.
 	Evidence []Evidence
 }
@@ -407,7 +409,8 @@ type Requests interface {
 	EndSession(ctx context.Context, session Digest, evidence ...Evidence) error
 	// Finish answers the request: of all callers one wins and the rest get ErrConsumed; ErrExpired when the
 	// interaction's time is over (the request's, where there is no interaction); ErrNotFound for an unknown one.
-	// The winner's grant, code, consent and evidence are stored in the same transaction.
+	// The winner's grant, code, consent and evidence are stored in the same transaction, in which its lodged consent is authorised
+	// or rejected; ErrConflict, and nothing is stored, when that may not be authorised, or is not what was shown.
 	Finish(ctx context.Context, finish Finish) error
 }
 
@@ -565,6 +568,7 @@ type Store interface {
 	HandOffs
 	DataSubjects
 	Logouts
+	Consents
 	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The
 	// error is what keeps it from writing.
 	Ping(ctx context.Context) error

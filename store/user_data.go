@@ -21,6 +21,8 @@ type UserData struct {
 	Standings []BackchannelStanding
 	// Browsers are those that are known.
 	Browsers []KnownBrowser
+	// Lodged are the consents that clients lodged and the user authorised.
+	Lodged []LodgedConsent
 }
 
 // DataSubjects are the verbs for the rights of data subjects: access and erasure (GDPR Articles 15 and 17).
@@ -28,7 +30,7 @@ type DataSubjects interface {
 	// UserData gathers what is stored about a subject, also about one that was erased; ErrNotFound when nothing is.
 	UserData(ctx context.Context, subject string) (UserData, error)
 	// EraseUser erases a user in one transaction: the grants are revoked, and what they hold in detail is
-	// emptied; sign-ins (of whose end clients are told, see [Logouts]), consents, passkeys, devices, enrolments, subscriptions and backchannel requests are removed; name,
+	// emptied; sign-ins (of whose end clients are told, see [Logouts]), consents (what lodged ones have about the user, too; see [Consents]), passkeys, devices, enrolments, subscriptions and backchannel requests are removed; name,
 	// password and claims are removed. What stays is a User with the subject, an ErasedAt and no way to sign in, so that
 	// the subject is never assigned to another user. Erasing twice is no error; ErrNotFound when nothing is stored. The
 	// audit log is left as it is: it names users by their subject.

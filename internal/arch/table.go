@@ -233,12 +233,12 @@ func state() []Package {
 		{"store", nil},
 		{"store/sqlite", []string{
 			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/connection",
-			"store/sqlite/internal/dbfile", "store/sqlite/internal/signout", "store/sqlite/internal/sweep",
+			"store/sqlite/internal/consents", "store/sqlite/internal/dbfile", "store/sqlite/internal/signout", "store/sqlite/internal/sweep",
 		}},
 		{"store/postgres", []string{
 			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account",
 			"store/postgres/internal/allowance", "store/postgres/internal/auditlog", "store/postgres/internal/clock",
-			"store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener",
+			"store/postgres/internal/consents", "store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener",
 			"store/postgres/internal/named", "store/postgres/internal/partition", "store/postgres/internal/pool",
 			"store/postgres/internal/purge", "store/postgres/internal/signout",
 		}},
@@ -256,11 +256,13 @@ func state() []Package {
 		{"store/postgres/internal/signout", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/sqlite/internal/signout", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/clock", []string{"store"}},
+		{"store/postgres/internal/consents", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/fill", []string{"store", "store/internal/backend"}},
 		{"store/postgres/internal/listener", []string{"store", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/pool", []string{"internal/pause", "internal/queue", "store", "store/internal/backend"}},
 		{"store/sqlite/internal/account", []string{"store", "store/sqlite/internal/connection", "store/sqlite/internal/signout"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
+		{"store/sqlite/internal/consents", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/sweep", []string{"store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/dbfile", []string{"internal/pause", "internal/wholefile", "store", "store/internal/backend", "store/sqlite/internal/connection"}},
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/consents"
 )
 
 const (
@@ -93,11 +94,18 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		"now": now, "device": d.Device, "request": d.Request[:], "subject": d.Subject, "with_grant": d.Grant != nil,
 		"remembered": now.Add(-store.DenialsLast),
 	}).with(grantArguments(grant)).evidence(d.Evidence)
+	lodged, err := consents.Decide(d.Lodged, grant.ID)
+	if err != nil {
+		return err
+	}
+	lodged.Arguments(arguments.Values)
 	return s.run(ctx, "DecideBackchannel", func(ctx context.Context, c *pgx.Conn) error {
-		var decided bool
-		if _, err := one(ctx, c, `WITH decided AS (
+		var decided, allowed bool
+		var batch pgx.Batch
+		lodged.Queue(&batch)
+		batch.Queue(`WITH `+lodged.Before()+`decided AS (
 				UPDATE backchannel_requests b SET decided_at = @now, grant_id = @grant_id, device = @device, next_poll_at = @now
-				WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+`
+				WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+lodged.Guard()+`
 				RETURNING b.id, b.client_id, b.ping, b.expires_at, b.organisation
 			), granted AS (`+insertGrant+` FROM decided WHERE @with_grant::boolean
 			), enqueued AS (
@@ -112,12 +120,13 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 			), approved AS (
 				UPDATE backchannel_standings s SET denials = 0, denied_at = NULL FROM decided d
 				WHERE @with_grant::boolean AND s.subject = @subject AND s.organisation = d.organisation
-			), evidence AS (`+insertEvidence+` CROSS JOIN decided
+			`+lodged.After("decided")+`), evidence AS (`+insertEvidence+` CROSS JOIN decided
 			)
-			SELECT EXISTS (SELECT FROM decided)`, []any{arguments}, &decided); err != nil || decided {
+			SELECT EXISTS (SELECT FROM decided), `+lodged.Result(), arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&decided, &allowed) })
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil || decided {
 			return err
 		}
-		return undecided(ctx, c, d)
+		return lodged.Refused(undecided(ctx, c, d), allowed)
 	})
 }
 

@@ -33,6 +33,11 @@ func (a namedArguments) oneTimes(oneTimes []store.OneTime) namedArguments {
 	return a
 }
 
+// consuming is oneTimes for packages below.
+func (s *Store) consuming(a named.Arguments, oneTimes []store.OneTime) named.Arguments {
+	return namedArguments{Arguments: a, store: s}.oneTimes(oneTimes).Arguments
+}
+
 const insertEvidence = named.InsertEvidence
 
 // evidence adds the arguments of [insertEvidence].

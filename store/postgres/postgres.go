@@ -21,6 +21,7 @@ import (
 	"countersign/store/postgres/internal/account"
 	"countersign/store/postgres/internal/auditlog"
 	"countersign/store/postgres/internal/clock"
+	"countersign/store/postgres/internal/consents"
 	"countersign/store/postgres/internal/handoffs"
 	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
@@ -76,6 +77,7 @@ type (
 	evidenceLog = auditlog.Log
 	accounts    = account.Accounts
 	handOffs    = handoffs.HandOffs
+	lodged      = consents.Consents
 )
 
 // Store is a [store.Store] in a PostgreSQL database.
@@ -84,6 +86,7 @@ type Store struct {
 	evidenceLog
 	accounts
 	handOffs
+	lodged
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -129,6 +132,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.evidenceLog = auditlog.Log{Statements: &s.statements, Run: s.run, Read: s.read}
 	s.accounts = account.Accounts{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.handOffs = handoffs.HandOffs{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
+	s.lodged = consents.Consents{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment,
+		InsertOneTimes: insertOneTimes, InOneOrder: inOneOrder, OneTimes: s.consuming}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/consents"
 	"countersign/store/postgres/internal/purge"
 )
 
@@ -40,6 +41,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 			ended("initial_tokens", "expires_at", forgotten),
 			ended("enrolments", "expires_at", forgotten),
 			{Table: "known_browsers", Key: "subject, id", Over: "expires_at <= $1", Before: now},
+			{Table: "lodged_consents", Key: "id", Over: "changed_at <= $1 AND " + consents.Over, Before: now.Add(-s.keepGrants)},
 			{Table: "consents", Key: "subject, client_id", Over: "expires_at <= $1", Before: now},
 			{
 				Table: "backchannel_standings", Key: "subject, organisation",

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/consents"
 )
 
 const (
@@ -69,6 +70,7 @@ func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 				UPDATE grants g SET revoked_at = $2, revoked_by = $3 FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
 			), consents_deleted AS (
 				DELETE FROM consents k USING deleted WHERE k.client_id = deleted.id
+			), lodged_ended AS (`+consents.EndedOf+`
 			), requests_deleted AS (
 				DELETE FROM backchannel_requests b USING deleted WHERE b.client_id = deleted.id
 			), pings_deleted AS (

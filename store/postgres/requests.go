@@ -7,6 +7,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/consents"
 	"countersign/store/postgres/internal/signout"
 )
 
@@ -216,15 +217,22 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 		"consent_subject": consent.Subject, "consent_client_id": consent.ClientID, "consent_scopes": consent.Scopes,
 		"consent_claims": consent.Claims, "consent_created_at": at(consent.CreatedAt), "consent_expires_at": at(consent.ExpiresAt),
 	}).with(grantArguments(grant)).evidence(finish.Evidence)
+	lodged, err := consents.Decide(finish.Lodged, grant.ID)
+	if err != nil {
+		return err
+	}
+	lodged.Arguments(arguments.Values)
 	return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
 		}
-		var answered bool
-		if _, err := one(ctx, c, `WITH answered AS (
+		var answered, allowed bool
+		var batch pgx.Batch
+		lodged.Queue(&batch)
+		batch.Queue(`WITH `+lodged.Before()+`answered AS (
 				UPDATE requests r SET finished_at = @now WHERE r.id = @request AND r.finished_at IS NULL
 				AND CASE WHEN @interaction::bytea IS NULL THEN r.expires_at > @now ELSE
-					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END
+					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END`+lodged.Guard()+`
 				RETURNING r.id
 			), granted AS (`+insertGrant+` FROM answered WHERE @with_grant::boolean
 			), coded AS (
@@ -240,11 +248,12 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				FROM answered WHERE @with_consent::boolean
 				ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
 					created_at = excluded.created_at, expires_at = excluded.expires_at
-			), evidence AS (`+insertEvidence+` CROSS JOIN answered)
-			SELECT EXISTS (SELECT FROM answered)`, []any{arguments}, &answered); err != nil || answered {
+			`+lodged.After("answered")+`), evidence AS (`+insertEvidence+` CROSS JOIN answered)
+			SELECT EXISTS (SELECT FROM answered), `+lodged.Result(), arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&answered, &allowed) })
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil || answered {
 			return err
 		}
-		return unanswered(ctx, c, finish)
+		return lodged.Refused(unanswered(ctx, c, finish), allowed)
 	})
 }
 

@@ -55,6 +55,9 @@ func TestRoundTrips(t *testing.T) {
 		grant := store.Grant{ID: "grant" + string(rune('0'+serial)), ClientID: "client", Subject: "subject", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
 		code := store.Code{ID: id("code"), GrantID: grant.ID, ClientID: "client", CreatedAt: now, ExpiresAt: soon}
 		consent := store.Consent{Subject: "subject", ClientID: "client", CreatedAt: now, ExpiresAt: soon}
+		lodged := store.LodgedConsent{
+			ID: "consent" + string(rune('0'+serial)), ClientID: "client", Status: store.ConsentAwaiting, CreatedAt: now, ChangedAt: now, Version: 1, ExpiresAt: soon,
+		}
 		for _, verb := range []struct {
 			name string
 			do   func(ctx context.Context) error
@@ -77,6 +80,28 @@ func TestRoundTrips(t *testing.T) {
 			}},
 			{"Finish", func(ctx context.Context) error {
 				return s.Finish(ctx, store.Finish{Interaction: id("interaction"), Request: id("request"), Grant: &grant, Code: &code, Consent: &consent})
+			}},
+			{"LodgeConsent", func(ctx context.Context) error {
+				return s.LodgeConsent(ctx, lodged, store.ConsentQuota{Client: 10}, oneTime("lodge"))
+			}},
+			{"LodgedConsent", func(ctx context.Context) error { _, err := s.LodgedConsent(ctx, "client", lodged.ID); return err }},
+			{"BindConsent", func(ctx context.Context) error {
+				_, err := s.BindConsent(ctx, store.ConsentBinding{ID: lodged.ID, ClientID: "client", To: id("interaction")})
+				return err
+			}},
+			{"Push", func(ctx context.Context) error {
+				return s.Push(ctx, store.Request{ID: id("second"), ClientID: "client", CreatedAt: now, ExpiresAt: soon})
+			}},
+			{"Finish with a lodged consent", func(ctx context.Context) error {
+				granted := grant
+				granted.ID += " of a consent"
+				return s.Finish(ctx, store.Finish{Request: id("second"), Grant: &granted, Lodged: &store.ConsentDecision{
+					ID: lodged.ID, ClientID: "client", Bound: id("interaction"), Version: 1, Subject: "subject",
+				}})
+			}},
+			{"EndConsent", func(ctx context.Context) error {
+				_, err := s.EndConsent(ctx, store.ConsentEnding{ID: lodged.ID, ClientID: "client"})
+				return err
 			}},
 			{"CodeGrant", func(ctx context.Context) error { _, _, err := s.CodeGrant(ctx, code.ID); return err }},
 			{"RedeemCode", func(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/consents"
 	"countersign/store/postgres/internal/signout"
 )
 
@@ -35,6 +36,9 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 			collect(ctx, c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = $1 ORDER BY b.created_at, b.id`, subject, backchannelFields)
 			collect(ctx, c, &err, &p.Standings, `SELECT `+standingColumns+` FROM backchannel_standings WHERE subject = $1 ORDER BY organisation`, subject, standingFields)
 			collect(ctx, c, &err, &p.Browsers, `SELECT id, agent, created_at, used_at, expires_at FROM known_browsers WHERE subject = $1 ORDER BY used_at, id`, subject, browserFields)
+			if err == nil {
+				p.Lodged, err = consents.Of(ctx, c, subject)
+			}
 			for i := range p.Backchannel {
 				p.Backchannel[i].Ping = nil
 			}
@@ -42,7 +46,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 				return err
 			}
 			if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
-				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings)+len(p.Browsers) == 0 {
+				len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings)+len(p.Browsers)+len(p.Lodged) == 0 {
 				return store.ErrNotFound
 			}
 			return nil
@@ -85,13 +89,15 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 			), browsers_deleted AS (DELETE FROM known_browsers WHERE subject = @subject RETURNING subject
 			), hand_offs_deleted AS (DELETE FROM hand_offs WHERE subject = @subject RETURNING subject
 			), standings_deleted AS (DELETE FROM backchannel_standings WHERE subject = @subject RETURNING subject
+			), lodged_forgotten AS (`+consents.Forgotten+`
 			), requests_deleted AS (DELETE FROM backchannel_requests WHERE subject = @subject RETURNING id
 			), pings_deleted AS (DELETE FROM pings p USING requests_deleted r WHERE p.request_id = r.id
 			), known AS (
 				SELECT FROM users WHERE subject = @subject UNION ALL SELECT FROM grants_ended UNION ALL SELECT FROM ended UNION ALL
 				SELECT FROM consents_deleted UNION ALL SELECT FROM passkeys_deleted UNION ALL SELECT FROM devices_deleted UNION ALL
 				SELECT FROM enrolments_deleted UNION ALL SELECT FROM subscriptions_deleted UNION ALL SELECT FROM requests_deleted UNION ALL
-				SELECT FROM standings_deleted UNION ALL SELECT FROM hand_offs_deleted UNION ALL SELECT FROM browsers_deleted
+				SELECT FROM standings_deleted UNION ALL SELECT FROM hand_offs_deleted UNION ALL SELECT FROM browsers_deleted UNION ALL
+				SELECT FROM lodged_forgotten
 			), tombstone AS (
 				INSERT INTO users (`+userColumns+`) SELECT @subject::text, 'erased ' || @subject::text, '', NULL, TRUE, @now::timestamptz, @now::timestamptz, '', @now::timestamptz, 1, NULL
 				WHERE EXISTS (SELECT FROM known)

@@ -3,10 +3,12 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/consents"
 )
 
 const (
@@ -100,7 +102,7 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		if err != nil {
 			return err
 		}
-		if err := countDecision(c, d, now); err != nil {
+		if err := errors.Join(consents.Decide(c, d.Lodged, grantID, now), countDecision(c, d, now)); err != nil {
 			return err
 		}
 		return insertEvidence(c, d.Evidence)

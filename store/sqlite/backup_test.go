@@ -137,7 +137,7 @@ func TestRestoreEverything(t *testing.T) {
 	if _, err := sqlite.Restore(t.Context(), restored, to); err != nil {
 		t.Fatal(err)
 	}
-	lasts := []string{"access_tokens", "allowances", "audit_log", "audit_waiting", "backchannel_standings", "clients", "consents", "devices", "grants", "keys", "known_browsers", "passkeys",
+	lasts := []string{"access_tokens", "allowances", "audit_log", "audit_waiting", "backchannel_standings", "clients", "consent_notices", "consents", "devices", "grants", "keys", "known_browsers", "passkeys",
 		"refresh_tokens", "seeds", "subscriptions", "users", "uses"}
 	was, is := count(t, config), count(t, restored)
 	for table, rows := range was {
@@ -146,6 +146,10 @@ func TestRestoreEverything(t *testing.T) {
 			t.Errorf("nothing is in %s: storetest.FillEverything lacks it", table)
 		case slices.Contains(lasts, table) && is[table] != rows:
 			t.Errorf("%d of %d records of %s were restored", is[table], rows, table)
+		case table == "lodged_consents": // one of two awaits a decision, and is left out
+			if rows != 2 || is[table] != 1 {
+				t.Errorf("%d of %d records of %s were restored", is[table], rows, table)
+			}
 		case !slices.Contains(lasts, table) && is[table] != 0:
 			t.Errorf("%d records of %s were restored: say that they last, or leave them out (leftOut in backup.go)", is[table], table)
 		}

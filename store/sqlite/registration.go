@@ -5,6 +5,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/consents"
 )
 
 const initialTokenColumns = `id, organisation, remaining, created_at, expires_at, profile`
@@ -73,7 +74,7 @@ func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 				return err
 			}
 		}
-		return nil
+		return consents.EndOf(c, id, s.moment())
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/signout"
 )
 
@@ -197,7 +198,8 @@ func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest, evid
 
 // Finish answers the request.
 func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
-	now := micros(s.moment())
+	at, grantID := s.moment(), ""
+	now := micros(at)
 	return s.write(ctx, "Finish", connection.Several, func(c *connection.Conn) error {
 		if err := backend.CheckFinish(finish); err != nil {
 			return err
@@ -213,9 +215,13 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 			return unanswered(c, finish)
 		}
 		if finish.Grant != nil {
+			grantID = finish.Grant.ID
 			if err := insertGrant(c, finish.Grant); err != nil {
 				return err
 			}
+		}
+		if err := consents.Decide(c, finish.Lodged, grantID, at); err != nil {
+			return err
 		}
 		if finish.Code != nil {
 			if err := insertCode(c, finish.Code); err != nil {

@@ -22,6 +22,7 @@ import (
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/account"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/dbfile"
 	"countersign/store/sqlite/internal/signout"
 	"countersign/store/sqlite/internal/sweep"
@@ -50,12 +51,14 @@ type Config struct {
 type (
 	signOut  = signout.Verbs
 	accounts = account.Accounts
+	lodged   = consents.Consents
 )
 
 // Store is a [store.Store] in a file.
 type Store struct {
 	signOut
 	accounts
+	lodged
 	now     func() time.Time
 	verbs   backend.Verbs
 	writer  *connection.Writer
@@ -101,6 +104,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		close: sync.OnceValue(func() error { return errors.Join(readers.Close(), writer.Close()) }),
 	}
 	s.accounts = account.Accounts{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
+	s.lodged = consents.Consents{Read: s.read, Write: s.write, Record: insertEvidence, Consume: consumeOneTimes, Moment: s.moment}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -6,6 +6,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/signout"
 )
 
@@ -41,6 +42,9 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 		collect(c, &err, &p.Backchannel, `SELECT `+backchannelColumns+` FROM backchannel_requests b WHERE b.subject = ? ORDER BY b.created_at, b.id`, subject, backchannelFields)
 		collect(c, &err, &p.Standings, `SELECT `+standingColumns+` FROM backchannel_standings WHERE subject = ? ORDER BY organisation`, subject, standingFields)
 		collect(c, &err, &p.Browsers, `SELECT id, agent, created_at, used_at, expires_at FROM known_browsers WHERE subject = ? ORDER BY used_at, id`, subject, browserFields)
+		if err == nil {
+			p.Lodged, err = consents.Of(c, subject)
+		}
 		for i := range p.Backchannel {
 			p.Backchannel[i].Ping = nil
 		}
@@ -48,7 +52,7 @@ func (s *Store) UserData(ctx context.Context, subject string) (p store.UserData,
 			return err
 		}
 		if !exists && len(p.Sessions)+len(p.Consents)+len(p.Grants)+len(p.Passkeys)+len(p.Devices)+
-			len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings)+len(p.Browsers) == 0 {
+			len(p.Subscriptions)+len(p.Enrolments)+len(p.Backchannel)+len(p.Standings)+len(p.Browsers)+len(p.Lodged) == 0 {
 			return store.ErrNotFound
 		}
 		return nil
@@ -89,7 +93,11 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 		if err != nil {
 			return err
 		}
-		changed += sessions
+		forgotten, err := consents.Forget(c, subject, at)
+		if err != nil {
+			return err
+		}
+		changed += sessions + forgotten
 		for _, table := range personalTables() {
 			removed, err := c.Exec(`DELETE FROM `+table+` WHERE subject = ?`, subject)
 			if err != nil {

@@ -35,6 +35,7 @@ type Everything struct {
 	standing         store.BackchannelStanding
 	handOff          store.HandOff
 	browser          store.KnownBrowser
+	lodged, awaiting store.LodgedConsent
 }
 
 // FillEverything puts a record of each kind into an empty store that works with the machine's clock.
@@ -94,6 +95,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.must(f.KnowBrowser(ctx, "subject", e.browser))
 	e.handOff = f.handedOff()
 	f.must(f.AnswerHandOff(ctx, e.handOff.ID, f.handOffAnswer("subject")))
+	e.awaiting = f.lodged()
+	e.lodged, _, _ = f.authorised()
 	e.clients, err = f.Clients(ctx)
 	f.must(err)
 	e.tokens, err = f.InitialTokens(ctx)
@@ -137,6 +140,7 @@ func (e *Everything) Check(t *testing.T, s store.Store) {
 	pings, err := f.ClaimPings(ctx, 10, time.Minute)
 	f.must(err)
 	f.equal(len(pings), 2)
+	f.equal(f.readConsent(e.awaiting.ID), e.awaiting)
 	f.must(f.EndSession(ctx, e.session.ID))
 	f.equal(len(f.claimed(10)), 2) // of this session, and of one that had ended
 	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
@@ -167,6 +171,8 @@ func (e *Everything) CheckRestored(t *testing.T, s store.Store) {
 	}
 	f.want(f.RedeemBackchannel(ctx, e.allowed.ID, store.Issued{AccessToken: f.accessToken(e.grant)}), store.ErrNotFound)
 	_, err = f.HandOff(ctx, e.handOff.ID)
+	f.want(err, store.ErrNotFound)
+	_, err = f.LodgedConsent(ctx, "", e.awaiting.ID)
 	f.want(err, store.ErrNotFound)
 	_, err = f.Enrol(ctx, e.enrolment.ID, f.device(""))
 	f.want(err, store.ErrNotFound)
@@ -219,6 +225,8 @@ func (e *Everything) checkLasting(f *fixture) {
 	f.must(err)
 	f.equal(subscriptions, []store.Subscription{e.subscription})
 
+	f.equal(f.readConsent(e.lodged.ID), e.lodged)
+	f.equal(f.noticesOf(e.lodged.ID), []store.ConsentStatus{store.ConsentAuthorised})
 	f.taken(1, e.rate)
 	f.standing("a shop", e.standing)
 	evidence, err := f.WaitingEvidence(ctx, "a", time.Time{}, 10)

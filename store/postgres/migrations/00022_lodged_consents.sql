@@ -1,0 +1,85 @@
+-- compatible: 3
+-- +goose Up
+-- Consents that clients lodge before they ask for an authorization; see store.LodgedConsent.
+CREATE TABLE lodged_consents (
+    id           text COLLATE "C" NOT NULL PRIMARY KEY,
+    client_id    text COLLATE "C" NOT NULL,
+    organisation text COLLATE "C" NOT NULL,
+    kind         text COLLATE "C" NOT NULL,
+    status       text COLLATE "C" NOT NULL,
+    content      json,
+    shown        json,
+    permissions  text[],
+    scopes       text[],
+    hints        json,
+    once         boolean     NOT NULL,
+    elsewhere    boolean     NOT NULL,
+    notify       boolean     NOT NULL,
+    created_at   timestamptz NOT NULL,
+    changed_at   timestamptz NOT NULL,
+    version      integer     NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    ends_at      timestamptz,
+    -- Microseconds from the decision to ends_at; 0 for none.
+    lasts        bigint      NOT NULL,
+    -- The digest of the interaction or the backchannel request that may decide.
+    bound        bytea,
+    subject      text COLLATE "C" NOT NULL,
+    grant_id     text COLLATE "C" NOT NULL,
+    ended_by     text COLLATE "C" NOT NULL,
+    reason       text COLLATE "C" NOT NULL
+);
+CREATE INDEX lodged_consents_client ON lodged_consents (client_id, created_at, id);
+CREATE INDEX lodged_consents_subject ON lodged_consents (subject, created_at, id) WHERE subject <> '';
+CREATE INDEX lodged_consents_grant ON lodged_consents (grant_id) WHERE grant_id <> '';
+CREATE INDEX lodged_consents_awaiting ON lodged_consents (client_id) WHERE status = 'awaiting';
+CREATE INDEX lodged_consents_organisation ON lodged_consents (organisation) WHERE status = 'awaiting';
+CREATE INDEX lodged_consents_undecided ON lodged_consents (expires_at) WHERE status = 'awaiting';
+CREATE INDEX lodged_consents_ending ON lodged_consents (ends_at) WHERE status = 'authorised';
+CREATE INDEX lodged_consents_over ON lodged_consents (changed_at) WHERE status IN ('rejected', 'consumed', 'revoked', 'expired');
+
+-- The notices of changed consents that the operator's webhook has not got yet.
+CREATE TABLE consent_notices (
+    consent_id text COLLATE "C" NOT NULL,
+    version    integer     NOT NULL,
+    client_id  text COLLATE "C" NOT NULL,
+    kind       text COLLATE "C" NOT NULL,
+    status     text COLLATE "C" NOT NULL,
+    at         timestamptz NOT NULL,
+    grant_id   text COLLATE "C" NOT NULL,
+    ended_by   text COLLATE "C" NOT NULL,
+    reason     text COLLATE "C" NOT NULL,
+    attempts   integer     NOT NULL,
+    due_at     timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (consent_id, version)
+);
+CREATE INDEX consent_notices_due_at ON consent_notices (due_at);
+
+-- Whatever changes a consent, also a node of the release before that ends its grant, it is told.
+-- +goose StatementBegin
+CREATE FUNCTION tell_consent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO consent_notices (consent_id, version, client_id, kind, status, at, grant_id, ended_by, reason, attempts, due_at, expires_at)
+    VALUES (NEW.id, NEW.version, NEW.client_id, NEW.kind, NEW.status, NEW.changed_at, NEW.grant_id, NEW.ended_by, NEW.reason, 0,
+        NEW.changed_at, NEW.changed_at + interval '7 days');
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER told AFTER UPDATE OF status ON lodged_consents FOR EACH ROW
+    WHEN (NEW.notify AND NEW.status <> OLD.status) EXECUTE FUNCTION tell_consent();
+
+-- Whatever ends a grant ends the consent that it was made by.
+-- +goose StatementBegin
+CREATE FUNCTION end_consent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE lodged_consents SET status = 'revoked', changed_at = NEW.revoked_at, version = version + 1,
+        ended_by = coalesce(NEW.revoked_by, ''), reason = 'grant ended'
+    WHERE grant_id = NEW.id AND grant_id <> '' AND status = 'authorised';
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER ends_consent AFTER UPDATE OF revoked_at ON grants FOR EACH ROW
+    WHEN (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL) EXECUTE FUNCTION end_consent();
