@@ -19,6 +19,7 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/claims"
+	"countersign/fapi/consent"
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/login"
@@ -74,6 +75,8 @@ type Config struct {
 	ResourceServers []scope.ResourceServer
 	// AuthorizationDetailTypes are the types of authorization_details that exist (RFC 9396).
 	AuthorizationDetailTypes []rar.Type
+	// Consents is about consents that clients lodge before they ask for an authorization.
+	Consents consent.Settings
 	// Languages are those in which users read authorization_details; nil is all that there are, English first.
 	Languages *display.Languages
 	// Language chooses the language of a page among them, by ui_locales (wanted) and the browser; nil does by these two alone.

@@ -81,7 +81,7 @@ func (w *wiring) newAuthorize() (*authorize.Handler, error) {
 	}
 	return authorize.New(authorize.Config{
 		HandOff:   handOff,
-		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens,
+		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens, Consents: w.consents,
 		Signer: c.Signer, BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions,
 		Passkeys: w.passkeys, Forms: w.forms, Interactor: c.Interactor, RequestURILifetime: c.RequestURILifetime,
 		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime,
@@ -150,7 +150,7 @@ func (w *wiring) newLogout(ctx context.Context) (*logout.Handler, error) {
 func (w *wiring) newAccount(resources *resource.Handler, devices *device.Handler) (*account.Handler, error) {
 	c := w.config
 	return account.New(account.Config{
-		Store: c.Store, Clients: w.clients, Scopes: w.scopes, Details: w.details, Evidence: w.evidence, API: c.Account,
+		Store: c.Store, Clients: w.clients, Scopes: w.scopes, Details: w.details, Consents: w.consents, Evidence: w.evidence, API: c.Account,
 		Protect: resources.Protect, Pages: c.AccountPages, SignIn: devices.SignIn, Confirms: c.Backchannel != nil,
 		Language: c.Language, Sessions: w.sessions, Forms: w.forms, Addresses: w.addresses, Now: c.Now,
 	})

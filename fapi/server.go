@@ -24,6 +24,7 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/health"
@@ -134,6 +135,7 @@ type wiring struct {
 	proofs      *endpoint.Proofs
 	users       *claims.Users
 	tokens      *tokens.Issuer
+	consents    *consent.Engine
 	checker     *request.Checker
 	sessions    *browser.Sessions
 	// passkeys is nil when passkeys are off.
@@ -205,6 +207,10 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if _, ordered := c.Store.(store.KeyOrdered); ordered {
 		w.tokens.Identifiers.Now = c.Now
 	}
+	if w.consents, err = consent.New(w.consentsOf(languages)); err != nil {
+		return nil, err
+	}
+	w.tokens.Consents = w.consents
 	w.checker = request.NewChecker(w.tokens, w.acrs, c.ACRNames, w.tracer)
 	w.calls = &endpoint.BackChannel{
 		Authenticator: &endpoint.Authenticator{
@@ -285,10 +291,22 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 	}
 	w.backchannel = backchannel.New(backchannel.Config{
 		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
-		Checker: checker, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
+		Checker: checker, Consents: w.consents, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
 		BackChannel: w.calls, Shared: c.Shared, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
 		Draining: w.health.Draining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})
+}
+
+// consentsOf are the settings of consents: those of the server's own store, unless they are kept elsewhere.
+func (w *wiring) consentsOf(languages *display.Languages) consent.Config {
+	c := w.config
+	settings := consent.Config{
+		Source: c.Consents.Source, Types: c.Consents.Types, Languages: languages, Users: w.users, Evidence: w.evidence, Now: c.Now, Log: c.Logger,
+	}
+	if settings.Source == nil {
+		settings.Source = consent.Own{Store: c.Store, Quota: c.Consents.Quota, Notify: c.Consents.Notify}
+	}
+	return settings
 }
 
 // languagesOf are the languages of authorization_details, with what resource servers are called.

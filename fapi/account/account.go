@@ -14,6 +14,7 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/rar"
@@ -34,6 +35,7 @@ type Store interface {
 	RemoveDevice(ctx context.Context, subject, id string) error
 	Subscriptions(ctx context.Context, subject string) ([]store.Subscription, error)
 	RemoveSubscription(ctx context.Context, id store.Digest) error
+	LodgedConsent(ctx context.Context, clientID, id string) (store.LodgedConsent, error)
 }
 
 // API says who may use the API. Of all clients these alone can: whoever holds a token for it can end everything.
@@ -65,6 +67,7 @@ type Config struct {
 	Clients  *client.Cache
 	Scopes   *scope.Catalog
 	Details  *rar.Types
+	Consents *consent.Engine
 	Evidence *event.Recorder
 	// API is who may use it.
 	API API
@@ -111,7 +114,7 @@ func New(c Config) (*Handler, error) {
 		return nil, err
 	}
 	return &Handler{
-		content: content{store: c.Store, clients: c.Clients, scopes: c.Scopes, details: c.Details, now: c.Now},
+		content: content{store: c.Store, clients: c.Clients, scopes: c.Scopes, details: c.Details, consents: c.Consents, now: c.Now},
 		ender:   ender{store: c.Store, evidence: c.Evidence, limits: limits, now: c.Now},
 		limits:  limits, api: c.API, protect: c.Protect, pages: c.Pages, signIn: c.SignIn, confirms: c.Confirms,
 		language: c.Language, sessions: c.Sessions, forms: c.Forms, addresses: c.Addresses, now: c.Now,

@@ -14,6 +14,7 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
@@ -140,11 +141,12 @@ type Known struct {
 
 // content reads what users have.
 type content struct {
-	store   Store
-	clients *client.Cache
-	scopes  *scope.Catalog
-	details *rar.Types
-	now     func() time.Time
+	store    Store
+	clients  *client.Cache
+	scopes   *scope.Catalog
+	details  *rar.Types
+	consents *consent.Engine
+	now      func() time.Time
 }
 
 // referenceOf names a client in an address, where its identifier could be no part of one.
@@ -257,7 +259,7 @@ func (c content) grants(ctx context.Context, subject string, to browser.Client, 
 		next = cursor(given[len(given)-1].CreatedAt, given[len(given)-1].ID)
 	}
 	for _, each := range given {
-		grant, err := c.grant(each, to, language)
+		grant, err := c.grant(ctx, each, to, language)
 		if err != nil {
 			return nil, "", err
 		}
@@ -266,7 +268,7 @@ func (c content) grants(ctx context.Context, subject string, to browser.Client, 
 	return all, next, nil
 }
 
-func (c content) grant(given store.GivenGrant, to browser.Client, language string) (Grant, error) {
+func (c content) grant(ctx context.Context, given store.GivenGrant, to browser.Client, language string) (Grant, error) {
 	detail, err := tokens.ReadDetail(given.Grant)
 	if err != nil {
 		return Grant{}, err
@@ -278,6 +280,11 @@ func (c content) grant(given store.GivenGrant, to browser.Client, language strin
 	if g.Details, err = detail.Details.View(c.details, language, to.Asker()); err != nil {
 		g.Details, g.Unreadable = nil, true
 	}
+	agreed, unreadable, err := c.agreed(ctx, detail.Consent, to, language)
+	if err != nil {
+		return Grant{}, err
+	}
+	g.Details, g.Unreadable = append(g.Details, agreed...), g.Unreadable || unreadable
 	switch {
 	case !given.RevokedAt.IsZero():
 		g.State, g.EndedAt = endedBy(given.RevokedBy), given.RevokedAt

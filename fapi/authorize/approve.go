@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
@@ -22,6 +23,8 @@ type approved struct {
 	client  *client.Client
 	request *request.Request
 	session *store.Session
+	// consent is the one that the request names, or nil.
+	consent *consent.Consent
 }
 
 var errNotApproved = errors.New("authorize: the sign-in was not checked against the request")
@@ -58,7 +61,7 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 		return false // the consent was given to an older registration
 	}
 	requested := a.request
-	if len(requested.Resources) > 0 || len(requested.Details) > 0 {
+	if len(requested.Resources) > 0 || len(requested.Details) > 0 || requested.Consent != "" {
 		return false // these are never remembered
 	}
 	if slices.ContainsFunc(requested.Prompt, func(prompt string) bool { return prompt != "none" }) {
@@ -80,7 +83,8 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 // consent is the consent to remember, or nil: authorization_details and resources need consent each time. It is as old
 // as the page that the user decided on: a client that has changed since then is asked about again.
 func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
-	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 || slices.ContainsFunc(a.request.Scopes, h.tokens.Scopes.Parameterized) {
+	if len(a.request.Details) > 0 || len(a.request.Resources) > 0 || a.request.Consent != "" ||
+		slices.ContainsFunc(a.request.Scopes, h.tokens.Scopes.Parameterized) {
 		return nil
 	}
 	return &store.Consent{
@@ -89,25 +93,29 @@ func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
 	}
 }
 
-// life is how long a grant of the request lasts: as long as any does, and not longer than its details allow.
-func (h *Handler) life(of *request.Request) (display.Life, error) {
+// life is how long a grant of the request lasts: as long as any does, and not longer than its details and its consent allow.
+func (h *Handler) life(of *request.Request, by *client.Client, c *consent.Consent) (display.Life, error) {
 	life, err := of.Details.Life(h.tokens.Details)
-	return life.Shorter(display.Life{For: h.grantLifetime}), err
+	return h.consents.Life(by.Profile, c, life.Shorter(display.Life{For: h.grantLifetime})), err
 }
 
 // grant adds the grant and its code to finish, and prepares the authorization response. Everything in the response is
 // signed before the request is consumed. consent is how the user allowed it, for the audit log.
 func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, consent string) (store.Finish, response, error) {
-	if a.client == nil {
+	if a.client == nil || a.request.Consent != "" && a.consent == nil {
 		return store.Finish{}, response{}, errNotApproved
 	}
-	allowed := a.request.Grant().Sealed(a.request.Scopes)
+	allowed := a.request.Grant()
+	if a.consent != nil {
+		allowed.Consent = &tokens.Consent{ID: a.consent.ID, Kind: a.consent.Kind}
+	}
+	allowed = allowed.Sealed(a.request.Scopes)
 	allowed.Session = tokens.SessionOf(a.session)
 	detail, err := json.Marshal(allowed)
 	if err != nil {
 		return store.Finish{}, response{}, err
 	}
-	life, err := h.life(a.request)
+	life, err := h.life(a.request, a.client, a.consent)
 	if err != nil {
 		return store.Finish{}, response{}, err
 	}
@@ -133,6 +141,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 		parameters.Set("id_token", idToken)
 		finish.Evidence = append(finish.Evidence, kept)
 	}
+	finish.Evidence = append(finish.Evidence, h.consents.Decided(ctx, a.consent, a.session.Subject, finish.Grant)...)
 	prepared, err := h.prepare(ctx, targetOf(a.client, a.request), parameters)
 	if err != nil {
 		return store.Finish{}, response{}, err

@@ -10,6 +10,7 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/event"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
@@ -108,7 +109,7 @@ func (h *Handler) openRequest(
 	back = targetOf(caller, &checked)
 	back.answers = false
 	if err == nil {
-		err = h.recheck(ctx, caller, &checked)
+		_, err = h.recheck(ctx, caller, &checked)
 	}
 	if err != nil {
 		h.redirectError(w, r, back, of.failed(err))
@@ -144,13 +145,17 @@ func (h *Handler) openRequest(
 	}
 }
 
-// recheck checks a stored request again: its client's registration and the configuration may have changed since.
-func (h *Handler) recheck(ctx context.Context, caller *client.Client, stored *request.Request) error {
+// recheck checks a stored request again, and reads the consent that it names, if it does: its client's registration, the configuration
+// and the consent may have changed since.
+func (h *Handler) recheck(ctx context.Context, caller *client.Client, stored *request.Request) (*consent.Consent, error) {
 	at := request.ByValue
 	if stored.Pushed {
 		at = request.Pushed
 	}
-	return h.checker.Recheck(ctx, at, caller, stored)
+	if err := h.checker.Recheck(ctx, at, caller, stored); err != nil {
+		return nil, err
+	}
+	return h.consents.Check(ctx, caller, stored.Consent, stored.Scopes)
 }
 
 // failed returns the error for a request that cannot be opened.

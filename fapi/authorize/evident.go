@@ -38,11 +38,11 @@ func (o *openInteraction) decided(ctx context.Context, allowed *request.Request)
 		part = &o.request
 	}
 	shownAt := ""
-	if o.shown.content != "" {
-		shownAt = o.shown.at.UTC().Format(time.RFC3339)
+	if o.shown.Content != "" {
+		shownAt = o.shown.At.UTC().Format(time.RFC3339)
 	}
 	return o.handler.evidence.Event(ctx, o.client.ID, event.ConsentDecided,
-		"allowed", strconv.FormatBool(allowed != nil), "subject", subject, "shown", o.shown.content, "shown_at", shownAt,
+		"allowed", strconv.FormatBool(allowed != nil), "subject", subject, "shown", o.shown.Content, "shown_at", shownAt,
 		"language", o.language, "request_digest", part.Grant().DigestFor(part.Scopes),
 		"scope", strings.Join(part.Scopes, " "), "claims", strings.Join(part.ExtraClaims(), " "),
 		"interaction", digestText(o.pending.Interaction.ID))

@@ -13,6 +13,7 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/request"
@@ -37,6 +38,7 @@ type Config struct {
 	Keys      *client.KeySets
 	Checker   *request.Checker
 	Tokens    *tokens.Issuer
+	Consents  *consent.Engine
 	// Signer decrypts request objects; everything that is signed is signed by Tokens.
 	Signer      *signer.Signer
 	BackChannel *endpoint.BackChannel
@@ -70,6 +72,7 @@ type Handler struct {
 	keys        *client.KeySets
 	checker     *request.Checker
 	tokens      *tokens.Issuer
+	consents    *consent.Engine
 	signer      *signer.Signer
 	backChannel *endpoint.BackChannel
 	limits      *endpoint.RateLimits
@@ -113,7 +116,7 @@ func New(c Config) (*Handler, error) {
 	}
 	return &Handler{
 		openings: openings, objects: objects,
-		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens,
+		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens, consents: c.Consents,
 		signer: c.Signer, backChannel: c.BackChannel, limits: c.Limits, evidence: c.Evidence, sessions: c.Sessions,
 		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor, language: c.Language, handOff: c.HandOff,
 		requestURILifetime: c.RequestURILifetime, codeLifetime: c.CodeLifetime,

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi/authorize/page"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
@@ -115,6 +116,8 @@ type HandedOff struct {
 	RedirectURI string
 	// Values are the authorization_details themselves, in the order of Details.
 	Values []json.RawMessage
+	// ConsentValues are those of the consent that the request names; what is shown of them is at the end of Details.
+	ConsentValues []json.RawMessage
 	// EssentialACRs are those of which one must be reached, and ClaimableACRs those that the login may claim.
 	EssentialACRs, ClaimableACRs []string
 	// MaxAge is in seconds; nil when not given.
@@ -148,6 +151,9 @@ func (h *Handler) HandedOff(r *http.Request, handle string) (HandedOff, error) {
 		ConsentID: digestText(open.pending.Interaction.ID),
 		Left:      earlier(handOff.ExpiresAt, open.pending.Interaction.ExpiresAt).Sub(h.now()),
 	}
+	if open.consent != nil {
+		asked.ConsentValues = []json.RawMessage{open.consent.Shown}
+	}
 	if open.client.Sector == "" { // else it is a pairwise identifier, which the login does not know
 		asked.RequiredSubject = open.request.Subject
 	}
@@ -173,7 +179,7 @@ func (h *Handler) handedOff(r *http.Request, handle string) (*openInteraction, I
 	err = open.load(ctx)
 	if err == nil {
 		event.Of(ctx).ClientID = open.client.ID
-		err = h.recheck(ctx, open.client, &open.request)
+		open.consent, err = h.recheck(ctx, open.client, &open.request)
 	}
 	if refused, ok := errors.AsType[*oauth.Error](err); ok {
 		return refuse(oauth.Errorf(oauth.InvalidRequest, "the application may not ask for this any more: %s", refused.Description).
@@ -236,7 +242,7 @@ func (h *Handler) comeBack(w http.ResponseWriter, r *http.Request) {
 		h.showError(w, r, err)
 		return
 	}
-	open.shown, open.changed = shown{at: handOff.AnsweredAt, content: decided.Digest}, open.digest != decided.Digest
+	open.shown, open.changed = page.Shown{At: handOff.AnsweredAt, Content: decided.Digest}, open.digest != decided.Digest
 	open.apply(w, r, decided, handOff.Epoch)
 }
 
@@ -246,7 +252,7 @@ func (o *openInteraction) apply(w http.ResponseWriter, r *http.Request, decided 
 	h := o.handler
 	switch {
 	case decided.Error == oauth.AccessDenied:
-		o.end(w, r, oauth.Errorf(oauth.AccessDenied, "%s", refusals()[decided.Error]), o.decided(r.Context(), nil))
+		o.deny(w, r, refusals()[decided.Error])
 		return
 	case decided.Error != "":
 		o.refuse(w, r, oauth.Errorf(decided.Error, "%s", refusals()[decided.Error]))

@@ -9,9 +9,10 @@ import (
 	"net/url"
 	"slices"
 
+	"countersign/fapi/authorize/page"
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
-	"countersign/fapi/endpoint"
+	"countersign/fapi/consent"
 	"countersign/fapi/event"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
@@ -31,12 +32,14 @@ type openInteraction struct {
 	pending store.Pending
 	request request.Request
 	client  *client.Client
+	// consent is the one that the request names, or nil.
+	consent *consent.Consent
 	// session is nil unless the browser holds the session's cookie.
 	session *store.Session
 	// language is that of the page.
 	language string
 	// shown is the page that the form was on; on GET, the one that is being made.
-	shown shown
+	shown page.Shown
 	// showing is the digest of what a page that is made now shows.
 	showing string
 	// digest is that of what a login of the operator's own is asked for.
@@ -99,7 +102,11 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request) (*openInteracti
 		return nil, Interaction{}
 	}
 	event.Of(r.Context()).ClientID = open.client.ID
-	if err := h.recheck(r.Context(), open.client, &open.request); err != nil {
+	open.consent, err = h.recheck(r.Context(), open.client, &open.request)
+	if err == nil {
+		err = open.bind(r.Context())
+	}
+	if err != nil {
 		open.refuse(w, r, err)
 		return nil, Interaction{}
 	}
@@ -109,6 +116,25 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request) (*openInteracti
 		return nil, Interaction{}
 	}
 	return open, in
+}
+
+// bind makes this interaction the one that decides about the consent of its request, and refuses who is signed in if the consent is for
+// another. A form binds nothing: when another interaction was shown the consent since, it is of a page that has changed.
+func (o *openInteraction) bind(ctx context.Context) error {
+	if o.consent == nil {
+		return nil
+	}
+	subject := ""
+	if o.session != nil {
+		subject = o.session.Subject
+		if err := o.handler.consents.Admit(ctx, o.client, o.consent, subject); err != nil {
+			return err
+		}
+	}
+	if o.form != nil {
+		return nil
+	}
+	return o.handler.consents.Bind(ctx, o.consent, o.pending.Interaction.ID, subject)
 }
 
 // openInteraction reads the form, if there is one, and the interaction.
@@ -128,10 +154,10 @@ func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*open
 			Because(err)
 	}
 	open := &openInteraction{handler: h, handle: r.PathValue("handle"), browser: secret}
-	open.shown = shown{at: h.now()}
+	open.shown = page.Shown{At: h.now()}
 	if posted {
 		var valid bool
-		if open.shown, valid = readShown(open.browser, open.handle, form.Get("form_token")); !valid {
+		if open.shown, valid = page.ReadShown(open.browser, open.handle, form.Get("form_token")); !valid {
 			return nil, oauth.Errorf(oauth.InvalidRequest,
 				"this form is not one that the server showed to this browser; go back and load the page again").
 				WithStatus(http.StatusForbidden)
@@ -206,7 +232,11 @@ func (o *openInteraction) interaction() (Interaction, error) {
 	if err != nil {
 		return Interaction{}, err
 	}
-	life, err := h.life(&o.request)
+	agreed, err := h.consents.View(o.consent, o.language, asker.Asker())
+	if err != nil {
+		return Interaction{}, err
+	}
+	life, err := h.life(&o.request, o.client, o.consent)
 	if err != nil {
 		return Interaction{}, err
 	}
@@ -214,7 +244,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		ID:     hex.EncodeToString(o.pending.Interaction.ID[:]),
 		Client: asker,
 		Scopes: h.tokens.Scopes.LookupAll(o.request.Scopes), Claims: o.request.ExtraClaims(),
-		Details: details, Language: o.language, Resources: o.request.Resources,
+		Details: append(details, agreed...), Language: o.language, Resources: o.request.Resources,
 		ResourceNames: h.tokens.Details.Languages().Resources(o.request.Resources),
 		ACRs:          append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
 		Form:          o.form, LoginHint: o.request.LoginHint, UILocales: o.request.UILocales,
@@ -231,16 +261,23 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		return Interaction{}, err
 	}
 	in.Unchosen = o.unchosen
-	if o.digest, err = requestDigest(h.tokens.Scopes, o.client, &o.request); err != nil {
+	if o.digest, err = page.RequestDigest(h.tokens.Scopes, o.client, &o.request, o.consent); err != nil {
 		return Interaction{}, err
 	}
-	content, err := contentOf(o.client, o.request, in)
+	content, err := page.Content(o.client, o.request, o.consent, in.asked())
 	if err != nil {
 		return Interaction{}, err
 	}
-	o.showing, o.changed = content, o.form != nil && content != o.shown.content
-	in.Changed, in.FormToken = o.changed, formToken(o.browser, o.handle, shown{at: h.now(), content: content})
+	o.showing, o.changed = content, o.form != nil && (content != o.shown.Content || !consent.BoundTo(o.consent, o.pending.Interaction.ID))
+	in.Changed, in.FormToken = o.changed, page.FormToken(o.browser, o.handle, page.Shown{At: h.now(), Content: content})
 	return in, nil
+}
+
+// asked is what is asked of the user on a page: who is signed in, and what was typed, does not count.
+func (in Interaction) asked() Interaction {
+	in.Form, in.FormToken, in.LoginHint, in.Passkey = url.Values(nil), "", "", ""
+	in.SignedIn, in.SignInFailures, in.Problem, in.Changed, in.Unchosen = nil, 0, browser.Problem{}, false, false
+	return in
 }
 
 // choose reads from the form what the user chose of the details; on GET nothing is. Errors are of a form that chooses what the page did
@@ -301,84 +338,4 @@ func (o *openInteraction) SignInWithPasskey(w http.ResponseWriter, r *http.Reque
 	}
 	o.SignIn(w, r, proven)
 	return nil
-}
-
-// Allow implements [Actions].
-func (o *openInteraction) Allow(w http.ResponseWriter, r *http.Request) {
-	if o.session != nil && o.unchosen {
-		browser.SeeOther(w, o.handler.addressOf(o.handle))
-		return
-	}
-	o.allow(w, r, &o.chosen)
-}
-
-// allow grants what was allowed of the request: all of it, or a part. Only the first decision about a request counts.
-func (o *openInteraction) allow(w http.ResponseWriter, r *http.Request, allowed *request.Request) {
-	h := o.handler
-	if o.session == nil {
-		h.showError(w, r, oauth.Errorf(oauth.AccessDenied, "sign in first").WithStatus(http.StatusForbidden))
-		return
-	}
-	if o.changed {
-		browser.SeeOther(w, h.addressOf(o.handle)) // shows the request as it is now
-		return
-	}
-	// With prompt=login an interaction begins without a session, so that this one was made in it.
-	granted, satisfied, err := h.satisfied(
-		r.Context(), o.client, allowed, o.session, o.pending.Interaction.CreatedAt, true)
-	if err != nil {
-		h.showError(w, r, err)
-		return
-	}
-	if !satisfied {
-		o.refuse(w, r, oauth.Errorf(oauth.UnmetAuthentication,
-			"the user signed in, but not with the acr, or not as the user, that the request demands"))
-		return
-	}
-	finish := o.finish()
-	finish.Evidence = append(finish.Evidence, o.decided(r.Context(), allowed))
-	finish, prepared, err := h.grant(r.Context(), granted, finish, "decided")
-	if err != nil {
-		h.showError(w, r, err)
-		return
-	}
-	finish.Consent = h.consent(granted, o.shown.at)
-	if err := h.store.Finish(r.Context(), finish); err != nil {
-		h.showError(w, r, over(err))
-		return
-	}
-	send(w, prepared)
-}
-
-// Deny implements [Actions]. Where too many sign-ins were refused nobody has denied anything, and the client is told
-// so.
-func (o *openInteraction) Deny(w http.ResponseWriter, r *http.Request) {
-	if o.pending.Interaction.SignInFailures >= MaxSignInFailures {
-		o.refuse(w, r, oauth.Errorf(oauth.AccessDenied, "nobody signed in: %d sign-ins in a row were refused", MaxSignInFailures))
-		return
-	}
-	o.end(w, r, oauth.Errorf(oauth.AccessDenied, "the user denied the request"), o.decided(r.Context(), nil))
-}
-
-// refuse ends the interaction with an error response for a reason that is not the user's decision.
-func (o *openInteraction) refuse(w http.ResponseWriter, r *http.Request, refusal error) {
-	told := oauth.AsError(endpoint.Translate(refusal))
-	o.end(w, r, refusal, o.handler.ended(r.Context(), o.client.ID, o.pending.Interaction.ID, told.Code, told.Description))
-}
-
-// end ends the interaction with an error response, and with the evidence of why.
-func (o *openInteraction) end(w http.ResponseWriter, r *http.Request, refusal error, why store.Evidence) {
-	h := o.handler
-	finish := o.finish()
-	finish.Evidence = []store.Evidence{why}
-	if err := h.store.Finish(r.Context(), finish); err != nil {
-		h.showError(w, r, over(err))
-		return
-	}
-	h.redirectError(w, r, targetOf(o.client, &o.request), refusal)
-}
-
-// finish names the interaction and the request that an answer consumes.
-func (o *openInteraction) finish() store.Finish {
-	return store.Finish{Interaction: o.pending.Interaction.ID, Request: o.pending.Request.ID}
 }

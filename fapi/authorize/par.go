@@ -31,6 +31,9 @@ func (h *Handler) pushAuthorizationRequest(ctx context.Context, c *endpoint.Call
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
+	if _, err := h.consents.Check(ctx, c.Client, checked.Consent, checked.Scopes); err != nil {
+		return endpoint.Answer{}, err
+	}
 	if c.Proof != nil {
 		// RFC 9449 §10.1: the proof binds the code just as dpop_jkt does, and the two must agree.
 		if checked.JKT != "" && checked.JKT != c.Proof.JKT {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign/fapi/authorize/page"
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
@@ -116,7 +117,7 @@ func (h *Handler) prepare(ctx context.Context, to redirectTarget, parameters url
 func send(w http.ResponseWriter, r response) {
 	switch r.to.mode {
 	case "form_post":
-		postForm(w, r.to.uri, r.parameters)
+		page.PostForm(w, r.to.uri, r.parameters)
 	case "fragment":
 		browser.SeeOther(w, r.to.uri+"#"+r.parameters.Encode())
 	default:

@@ -63,6 +63,10 @@ func (h *Handler) authorizeByValue(
 		h.redirectError(w, r, back, err)
 		return
 	}
+	if _, err := h.consents.Check(ctx, caller, checked.Consent, checked.Scopes); err != nil {
+		h.redirectError(w, r, back, err)
+		return
+	}
 	record, _, err := h.newRequest(caller, checked, evidence)
 	if err != nil {
 		h.redirectError(w, r, back, err)

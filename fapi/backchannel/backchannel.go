@@ -20,6 +20,7 @@ import (
 
 	"countersign/ciba"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
@@ -58,6 +59,7 @@ type Config struct {
 	Scopes      *scope.Catalog
 	Details     *rar.Types
 	Tokens      *tokens.Issuer
+	Consents    *consent.Engine
 	Evidence    *event.Recorder
 	BackChannel *endpoint.BackChannel
 	// Shared counts requests for users and wrong user codes.
@@ -86,6 +88,7 @@ type Handler struct {
 	scopes        *scope.Catalog
 	details       *rar.Types
 	tokens        *tokens.Issuer
+	agreements    agreements
 	evidence      *event.Recorder
 	backChannel   *endpoint.BackChannel
 	grantLifetime time.Duration
@@ -106,7 +109,7 @@ type Handler struct {
 func New(c Config) *Handler {
 	h := &Handler{
 		settings: c.Settings, addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker,
-		scopes: c.Scopes, details: c.Details, tokens: c.Tokens, evidence: c.Evidence, backChannel: c.BackChannel,
+		scopes: c.Scopes, details: c.Details, tokens: c.Tokens, agreements: agreements{c.Consents, c.Clients}, evidence: c.Evidence, backChannel: c.BackChannel,
 		grantLifetime: c.GrantLifetime, notify: c.Notify, draining: c.Draining, now: c.Now, log: c.Log, tracer: c.Tracer,
 		prompts: c.Shared,
 	}
@@ -168,6 +171,9 @@ type stored struct {
 	Resources []string        `json:"resources,omitempty"`
 	Message   string          `json:"binding_message,omitempty"`
 	Context   json.RawMessage `json:"request_context,omitempty"`
+	// Consent is the one that the request names, or nil, and Shown the digest of what users are shown of it.
+	Consent *tokens.Consent `json:"consent,omitempty"`
+	Shown   string          `json:"consent_shown,omitempty"`
 }
 
 // response is the acknowledgement of CIBA Core §7.3.
@@ -193,7 +199,11 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	user, err := h.identify(ctx, c, asked)
+	lodged, err := h.agreements.consentOf(ctx, c.Client, &request)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	user, err := h.identify(ctx, c, asked, lodged)
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
@@ -206,12 +216,12 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 	if err := h.checkUserCode(ctx, c.Client, &user, asked.UserCode); err != nil {
 		return endpoint.Answer{}, err
 	}
-	return h.start(ctx, c, asked, request, user, evidence)
+	return h.start(ctx, c, asked, request, lodged, user, evidence)
 }
 
 // start stores a checked request and acknowledges it.
 func (h *Handler) start(
-	ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, user askedUser, evidence []store.Evidence,
+	ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, lodged *consent.Consent, user askedUser, evidence []store.Evidence,
 ) (endpoint.Answer, error) {
 	parameters, err := json.Marshal(request)
 	if err != nil {
@@ -223,6 +233,11 @@ func (h *Handler) start(
 		Subject: user.subject, UserKey: user.key, Parameters: parameters, CreatedAt: now, ExpiresAt: now.Add(asked.Lifetime),
 		Interval: h.settings.Interval - PollTolerance, NextPollAt: now,
 		Evidence: evidence,
+	}
+	if lodged != nil {
+		if err := h.agreements.Bind(ctx, lodged, record.ID, user.subject); err != nil {
+			return endpoint.Answer{}, err
+		}
 	}
 	if asked.NotificationToken != "" {
 		record.Ping, err = h.settings.Seals.Seal(record.ID, ciba.Notification{
@@ -270,8 +285,12 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 	if err != nil {
 		return ciba.Request{}, stored{}, nil, err
 	}
+	var named *tokens.Consent
+	if read.Consent != "" {
+		named = &tokens.Consent{ID: read.Consent}
+	}
 	return asked, stored{
-		Profile: read.Profile, Scopes: read.Scopes, ACRs: wantedACRs(read), ACRNames: read.ACRNames, Details: read.Details,
+		Consent: named, Profile: read.Profile, Scopes: read.Scopes, ACRs: wantedACRs(read), ACRNames: read.ACRNames, Details: read.Details,
 		Resources: read.Resources, Message: asked.BindingMessage, Context: asked.Context,
 	}, evidence, nil
 }

@@ -14,8 +14,10 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
+	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
@@ -100,20 +102,23 @@ func (h *Handler) Request(ctx context.Context, reference, subject string) (View,
 	return view, notFound(err)
 }
 
-// recheck checks a waiting request again: its client's registration and the configuration may have changed since it
-// was made. The error wraps [store.ErrNotFound] when the client may not make it any more.
-func (h *Handler) recheck(ctx context.Context, caller *client.Client, waiting stored) error {
+// rechecked checks a waiting request again, and reads the consent that it names: its client's registration, the configuration and the
+// consent may have changed since it was made. The error wraps [store.ErrNotFound] when the client may not make it any more.
+func (h *Handler) rechecked(ctx context.Context, caller *client.Client, waiting stored, id store.Digest) (*consent.Consent, error) {
 	if !slices.Contains(caller.Profile.GrantTypes, profile.CIBA) {
-		return fmt.Errorf("%w: the client is no longer registered for %s", store.ErrNotFound, profile.CIBA)
+		return nil, fmt.Errorf("%w: the client is no longer registered for %s", store.ErrNotFound, profile.CIBA)
 	}
 	err := h.checker.Recheck(ctx, request.Backchannel, caller, &request.Request{
 		Profile: waiting.Profile, Scopes: waiting.Scopes, ACRs: waiting.ACRs, Details: waiting.Details,
 		Resources: waiting.Resources,
 	})
 	if refused, ok := errors.AsType[*oauth.Error](err); ok {
-		return fmt.Errorf("%w: %w", store.ErrNotFound, refused)
+		return nil, fmt.Errorf("%w: %w", store.ErrNotFound, refused)
 	}
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return h.agreements.lodged(ctx, caller, waiting, id)
 }
 
 // notFound translates the store's error of the same name.
@@ -156,23 +161,30 @@ func (h *Handler) view(
 	if err != nil {
 		return View{}, err
 	}
+	var lodged *consent.Consent
 	if h.stateOf(record) == Waiting {
-		if err := h.recheck(ctx, found, request); err != nil {
+		if lodged, err = h.rechecked(ctx, found, request, record.ID); err != nil {
 			return View{}, err
 		}
 	}
-	life, err := h.life(request)
+	life, err := h.life(request, found, lodged)
 	if err != nil {
 		return View{}, err
 	}
 	view := View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
 		Client:  viewClient(found),
-		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes, types: h.details,
+		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes, consent: request.Consent, types: h.details,
 		Resources: request.Resources, ResourceNames: h.details.Languages().Resources(request.Resources), ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: life.For, GrantUntil: life.Until,
 	}
 	view.Language = h.details.Languages().Match()
+	if lodged != nil {
+		view.ConsentValues = rar.Details{lodged.Shown}
+		view.agreed = func(language string) ([]display.View, error) {
+			return h.agreements.View(lodged, language, view.Client.Asker())
+		}
+	}
 	if view, err = view.of(request.detail()); err != nil || view.State != Approved || !view.HasChoice() {
 		return view, err
 	}
@@ -183,10 +195,10 @@ func (h *Handler) view(
 	return view.of(granted)
 }
 
-// life is how long a grant of the request lasts: as long as any does, and not longer than its details allow.
-func (h *Handler) life(of stored) (display.Life, error) {
+// life is how long a grant of the request lasts: as long as any does, and not longer than its details and its consent allow.
+func (h *Handler) life(of stored, by *client.Client, c *consent.Consent) (display.Life, error) {
 	life, err := of.Details.Life(h.details)
-	return life.Shorter(display.Life{For: h.grantLifetime}), err
+	return h.agreements.Life(by.Profile, c, life.Shorter(display.Life{For: h.grantLifetime})), err
 }
 
 // granted reads what a user allowed of a request, which is less than was requested where something was to be chosen.
@@ -203,7 +215,7 @@ func (h *Handler) granted(ctx context.Context, record store.BackchannelRequest) 
 
 // detail is what a grant of the request has.
 func (r stored) detail() tokens.Detail {
-	return tokens.Detail{Details: r.Details, Resources: r.Resources}
+	return tokens.Detail{Details: r.Details, Resources: r.Resources, Consent: r.Consent}
 }
 
 func parse(record store.BackchannelRequest) (stored, error) {
@@ -235,14 +247,25 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 		return err
 	}
 	decision := store.BackchannelDecision{Request: record.ID, Subject: record.Subject, Device: d.Device}
+	var lodged *consent.Consent
 	if d.Allowed {
-		if decision.Grant, err = h.grant(ctx, record, d); err != nil {
+		if decision.Grant, lodged, err = h.grant(ctx, record, d); err != nil {
 			return err
 		}
+	} else if lodged, err = h.agreements.denied(ctx, record); err != nil {
+		return err
 	}
-	decision.Evidence = h.decided(ctx, record, d, decision.Grant)
-	switch err := h.store.DecideBackchannel(ctx, decision); {
-	case errors.Is(err, store.ErrNotFound):
+	decision.Evidence = append(h.decided(ctx, record, d, decision.Grant), h.agreements.Decided(ctx, lodged, record.Subject, decision.Grant)...)
+	var undo func()
+	if decision.Lodged, undo, err = h.agreements.Decide(ctx, lodged, record.ID, record.Subject, decision.Grant); err != nil {
+		return err
+	}
+	err = h.store.DecideBackchannel(ctx, decision)
+	if err != nil {
+		undo()
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict) && lodged != nil:
 		return ErrNotFound
 	case errors.Is(err, store.ErrConsumed):
 		return ErrDecided
@@ -279,50 +302,58 @@ func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, 
 		"consent", "decided", "request", d.Reference))
 }
 
-// grant returns the grant of an approval, if the authentication suffices for it.
-func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, error) {
+// grant returns the grant of an approval, if the authentication suffices for it, and the consent of its request.
+func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, *consent.Consent, error) {
 	found, err := h.clients.Fresh(ctx, record.ClientID)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNotFound
+		return nil, nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	request, err := parse(record)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := h.recheck(ctx, found, request); err != nil {
-		return nil, notFound(err)
+	lodged, err := h.rechecked(ctx, found, request, record.ID)
+	if err != nil {
+		return nil, nil, notFound(err)
+	}
+	err = h.agreements.Admit(ctx, found, lodged, record.Subject)
+	if refused, ok := errors.AsType[*oauth.Error](err); ok && refused.Code == oauth.AccessDenied {
+		return nil, nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	now, ahead := h.now(), found.Profile.MaxAhead
 	switch {
 	case d.AuthTime.Before(record.CreatedAt.Add(-ahead)) || d.AuthTime.After(now.Add(ahead)):
 		h.stepUp(ctx, record, d, request)
-		return nil, ErrStepUp
+		return nil, nil, ErrStepUp
 	case !h.reaches(d.Authentication.ACR, request.ACRs):
 		h.stepUp(ctx, record, d, request)
-		return nil, ErrStepUp
+		return nil, nil, ErrStepUp
 	}
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if request.detail().DigestFor(request.Scopes) != d.Digest {
-		return nil, ErrChanged
+		return nil, nil, ErrChanged
 	}
-	life, err := h.life(request)
+	life, err := h.life(request, found, lodged)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	detail, err := json.Marshal(request.detail().Sealed(request.Scopes))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
 		AuthTime: d.AuthTime, ACR: h.checker.ACR(found, d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
 		CreatedAt: now, ExpiresAt: life.End(now),
-	}, nil
+	}, lodged, nil
 }
 
 // stepUp records that a user has to authenticate again, or otherwise, to approve.

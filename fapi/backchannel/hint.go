@@ -9,6 +9,7 @@ import (
 
 	"countersign/ciba"
 	"countersign/fapi/client"
+	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
@@ -51,7 +52,10 @@ type askedUser struct {
 }
 
 // identify finds the user of a hint (CIBA Core §7.1). An unknown user is no error: see Handler.authenticate.
-func (h *Handler) identify(ctx context.Context, c *endpoint.Call, asked ciba.Request) (askedUser, error) {
+func (h *Handler) identify(ctx context.Context, c *endpoint.Call, asked ciba.Request, lodged *consent.Consent) (askedUser, error) {
+	if lodged != nil && asked.HintKind == ciba.LoginHint && asked.Hint == lodged.ID {
+		return identifyByConsent(ctx, h, c.Client, lodged)
+	}
 	switch asked.HintKind {
 	case ciba.IDTokenHint:
 		subject, err := h.readIDTokenHint(ctx, c.Client, asked.Hint)

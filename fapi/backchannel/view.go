@@ -39,6 +39,8 @@ type View struct {
 	ResourceNames []string
 	// Values are the authorization_details themselves, in the order of Details.
 	Values rar.Details
+	// ConsentValues are those of the consent that a waiting request names; what is shown of them is at the end of Details.
+	ConsentValues rar.Details
 	// ACRs are the authentication context classes of which one, or a better one, is needed to approve; empty for any.
 	ACRs                 []string
 	CreatedAt, ExpiresAt time.Time
@@ -54,8 +56,11 @@ type View struct {
 	// Picks are what [View.Chosen] took from a form.
 	Picks url.Values
 
-	scopes []string
-	types  *rar.Types
+	scopes  []string
+	consent *tokens.Consent
+	types   *rar.Types
+	// agreed shows the consent in a language; nil for none.
+	agreed func(language string) ([]display.View, error)
 }
 
 // Once reports whether it allows one thing at once, and nothing that lasts: then no lifetime is shown.
@@ -69,6 +74,11 @@ func (v View) In(language string) (View, error) {
 	}
 	var err error
 	v.Details, err = v.Values.View(v.types, language, v.Client.Asker())
+	if err != nil || v.agreed == nil {
+		return v, err
+	}
+	agreed, err := v.agreed(language)
+	v.Details = append(v.Details, agreed...)
 	return v, err
 }
 
@@ -80,7 +90,7 @@ func (v View) Chosen(form url.Values) (View, error) {
 		return v, err
 	}
 	v.Picks = display.Inputs(form)
-	return v.of(tokens.Detail{Details: chosen, Resources: v.Resources})
+	return v.of(tokens.Detail{Details: chosen, Resources: v.Resources, Consent: v.consent})
 }
 
 // of returns the request with its details and digest as they are in a grant.

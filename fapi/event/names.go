@@ -22,6 +22,19 @@ const (
 	HandOffAnswered    = "hand_off_answered"
 )
 
+// Names of what becomes of consents that clients lodge.
+const (
+	ConsentLodged             = "consent_lodged"
+	ConsentAuthorised         = "consent_authorised"
+	ConsentRejected           = "consent_rejected"
+	ConsentOfAnother          = "consent_of_another_user"
+	ConsentSpent              = "consent_consumed"
+	ConsentEnded              = "consent_ended"
+	ConsentExpired            = "consent_expired"
+	ConsentNoticeDelivered    = "consent_notice_delivered"
+	ConsentNoticeNotDelivered = "consent_notice_not_delivered"
+)
+
 // Names of what users end in their own account.
 const (
 	AccessEnded        = "account_access_ended"

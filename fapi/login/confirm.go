@@ -39,6 +39,7 @@ type confirmation struct {
 	Once          bool              `json:"once,omitempty"`
 	Scopes        []viewScope       `json:"scopes"`
 	Details       []viewDetail      `json:"authorization_details"`
+	Consents      []viewDetail      `json:"consents,omitempty"`
 	Resources     []string          `json:"resources"`
 	ACRValues     []string          `json:"acr_values"`
 	GrantLifetime int64             `json:"grant_lifetime"`
@@ -57,14 +58,18 @@ func (h *Handler) confirmationOf(found backchannel.View, language string) (confi
 	raw, err := json.Marshal(struct {
 		Same    confirmation
 		Details []json.RawMessage
-	}{c, found.Values})
+		Consent []json.RawMessage `json:",omitempty"`
+	}{c, found.Values, found.ConsentValues})
 	if err != nil {
 		return confirmation{}, err
 	}
 	digest := sha256.Sum256(raw)
 	c.Digest = base64.RawURLEncoding.EncodeToString(digest[:])
 	c.State, c.ExpiresIn = found.State, max(0, endpoint.Seconds(found.ExpiresAt.Sub(h.Now())))
-	c.Language, c.Once, c.Details = found.Language, found.Once(), detailsOf(found.Details, found.Values)
+	c.Language, c.Once, c.Details = found.Language, found.Once(), detailsOf(found.Details[:len(found.Values)], found.Values)
+	if len(found.ConsentValues) > 0 {
+		c.Consents = detailsOf(found.Details[len(found.Values):], found.ConsentValues)
+	}
 	return c, nil
 }
 

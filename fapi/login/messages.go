@@ -30,16 +30,18 @@ type view struct {
 	RequiredSubject string       `json:"required_subject,omitempty"`
 	Scopes          []viewScope  `json:"scopes"`
 	Details         []viewDetail `json:"authorization_details"`
-	Claims          []string     `json:"claims"`
-	Resources       []string     `json:"resources"`
-	ACRValues       []string     `json:"acr_values"`
-	Essential       []string     `json:"essential_acr_values"`
-	Claimable       []string     `json:"claimable_acr_values"`
-	MaxAge          *int64       `json:"max_age,omitempty"`
-	Prompt          []string     `json:"prompt"`
-	LoginHint       string       `json:"login_hint,omitempty"`
-	UILocales       []string     `json:"ui_locales"`
-	GrantLifetime   int64        `json:"grant_lifetime"`
+	// Consents are those that the client lodged before and now asks for.
+	Consents      []viewDetail `json:"consents,omitempty"`
+	Claims        []string     `json:"claims"`
+	Resources     []string     `json:"resources"`
+	ACRValues     []string     `json:"acr_values"`
+	Essential     []string     `json:"essential_acr_values"`
+	Claimable     []string     `json:"claimable_acr_values"`
+	MaxAge        *int64       `json:"max_age,omitempty"`
+	Prompt        []string     `json:"prompt"`
+	LoginHint     string       `json:"login_hint,omitempty"`
+	UILocales     []string     `json:"ui_locales"`
+	GrantLifetime int64        `json:"grant_lifetime"`
 }
 
 type viewClient struct {
@@ -83,7 +85,7 @@ func viewOf(found authorize.HandedOff) view {
 	v := view{
 		ExpiresIn: endpoint.Seconds(found.Left), Digest: found.Digest, ConsentID: found.ConsentID, Profile: found.Profile,
 		Language: found.Language, Once: display.Once(found.Details, found.Scopes),
-		Client: clientOf(found.Client), Scopes: scopesOf(found.Scopes), Details: detailsOf(found.Details, found.Values),
+		Client: clientOf(found.Client), Scopes: scopesOf(found.Scopes), Details: detailsOf(found.Details[:len(found.Values)], found.Values),
 		Claims: some(found.Claims), Resources: some(found.Resources),
 		ACRValues: some(found.ACRs), Essential: some(found.EssentialACRs), Claimable: some(found.ClaimableACRs),
 		MaxAge: found.MaxAge, Prompt: some(found.Prompt), LoginHint: found.LoginHint,
@@ -91,6 +93,9 @@ func viewOf(found authorize.HandedOff) view {
 		GrantLifetime: endpoint.Seconds(found.GrantLifetime),
 	}
 	v.Client.Organisation, v.Client.RedirectURI, v.Client.RedirectURIs = found.Organisation, found.RedirectURI, found.Redirects
+	if len(found.ConsentValues) > 0 {
+		v.Consents = detailsOf(found.Details[len(found.Values):], found.ConsentValues)
+	}
 	if found.Login {
 		v.Ask = append(v.Ask, "login")
 	}

@@ -58,6 +58,8 @@ type Request struct {
 	Claims    *claims.Request `json:"claims,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
 	Resources []string        `json:"resources,omitempty"`
+	// Consent is the id of the consent that the request names, or empty.
+	Consent string `json:"consent,omitempty"`
 }
 
 // ExtraClaims returns the names of the requested claims that no scope of the request includes.

@@ -104,6 +104,11 @@ func table() []row {
 			check: func(_ context.Context, c *Checker, in input, read *Request) error {
 				return c.authenticationContext(in, read)
 			}},
+		{name: "consent", at: user, after: []string{"authorization_details"},
+			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+				read.Consent, err = consentOf(in, *read)
+				return err
+			}},
 		{name: "id_token_hint", at: browser, after: []string{"claims"},
 			check: func(ctx context.Context, c *Checker, in input, read *Request) (err error) {
 				read.Subject, err = c.subject(ctx, in, read.Claims)

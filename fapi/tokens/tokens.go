@@ -44,6 +44,11 @@ type Issuer struct {
 	Scopes   *scope.Catalog
 	Details  *rar.Types
 	Subjects *Subjects
+	// Consents says of the consent by which a grant was made whether it has ended: the error then wraps [store.ErrRevoked]. Others are
+	// *[oauth.Error], or internal.
+	Consents interface {
+		Live(ctx context.Context, clientID, id, grantID string) error
+	}
 	// Destroyed lists the keys that signed for us once and are gone.
 	Destroyed interface {
 		DestroyedKeys(ctx context.Context) ([]store.Key, error)
@@ -63,11 +68,19 @@ type Detail struct {
 	Claims    *claims.Request `json:"claims,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
 	Resources []string        `json:"resources,omitempty"`
+	// Consent is nil where the grant was made without one that its client lodged.
+	Consent *Consent `json:"consent,omitempty"`
 	// Session is nil where the user decided in none that has a SID, such as on a device.
 	Session *Session `json:"session,omitempty"`
 	// Digest is that of what was allowed ([Detail.DigestFor]); tokens are issued while the grant has it. Empty in grants of releases
 	// without it.
 	Digest string `json:"digest,omitempty"`
+}
+
+// Consent names the consent by which a grant was made.
+type Consent struct {
+	ID   string `json:"id"`
+	Kind string `json:"kind,omitempty"`
 }
 
 // DigestFor returns the digest of what a grant with these scopes allows: the SHA-256 of its canonical JSON, in base64url. The nonce is
@@ -78,7 +91,8 @@ func (d Detail) DigestFor(scopes []string) string {
 		Claims    *claims.Request `json:"claims"`
 		Details   rar.Details     `json:"authorization_details"`
 		Resources []string        `json:"resources"`
-	}{append([]string{}, scopes...), d.Claims, append(rar.Details{}, d.Details...), append([]string{}, d.Resources...)})
+		Consent   *Consent        `json:"consent,omitempty"`
+	}{append([]string{}, scopes...), d.Claims, append(rar.Details{}, d.Details...), append([]string{}, d.Resources...), d.Consent})
 	if err != nil { // of no value that was read from JSON
 		return "unknown"
 	}

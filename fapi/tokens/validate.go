@@ -90,6 +90,15 @@ func (i *Issuer) Validate(ctx context.Context, r Request) (Validated, error) {
 		return Validated{}, oauth.Errorf(oauth.InvalidTarget,
 			"nothing that was granted applies to the resource %s", strings.Join(v.audience, " "))
 	}
+	if detail.Consent != nil {
+		err := i.Consents.Live(ctx, r.Client.ID, detail.Consent.ID, r.Grant.ID)
+		if errors.Is(err, store.ErrRevoked) {
+			err = Unusable(r.Artefact, err)
+		}
+		if err != nil {
+			return Validated{}, err
+		}
+	}
 	v.user, err = i.user(ctx, r, detail)
 	return v, err
 }

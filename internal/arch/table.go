@@ -109,23 +109,27 @@ func program() []Package {
 func server() []Package {
 	return []Package{
 		{"fapi", []string{
-			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
+			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent",
 			"fapi/device", "fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile",
 			"fapi/rar", "fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token",
 			"fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat",
 			"internal/set", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
-			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
+			"fapi/authorize/page", "fapi/browser", "fapi/client", "fapi/consent", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
 			"fapi/request", "fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth",
 			"internal/passkey", "internal/random", "internal/recent", "jar", "signer", "store",
+		}},
+		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope"}},
+		{"fapi/consent", []string{
+			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display", "internal/oauth", "store",
 		}},
 		{"fapi/token", []string{
 			"fapi/claims", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
 			"internal/random", "mtls", "store",
 		}},
 		{"fapi/backchannel", []string{
-			"ciba", "fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
+			"ciba", "fapi/browser", "fapi/client", "fapi/consent", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
 			"fapi/request", "fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/random",
 			"internal/set", "store",
 		}},
@@ -134,7 +138,7 @@ func server() []Package {
 			"internal/httpsig", "internal/limit", "internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
 		}},
 		{"fapi/account", []string{
-			"fapi/browser", "fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/rar/display", "fapi/resource",
+			"fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/rar/display", "fapi/resource",
 			"fapi/scope", "fapi/tokens", "internal/limit", "internal/oauth", "store",
 		}},
 		{"fapi/device/webpush", []string{
@@ -162,6 +166,7 @@ func server() []Package {
 		{"fapi/health", []string{"fapi/endpoint", "fapi/event", "signer", "store"}},
 		{"fapi/request", []string{
 			"fapi/claims", "fapi/client", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/oauth", "internal/set",
+			"internal/strictjson",
 		}},
 		{"fapi/tokens", []string{
 			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "internal/audit",

@@ -1,4 +1,4 @@
-package authorize
+package page
 
 import (
 	"crypto/sha256"
@@ -19,9 +19,9 @@ const postPage = `<!DOCTYPE html>
 <script>` + postScript + `</script></body></html>
 `
 
-// postForm writes a page whose form posts the authorization response to the client (OAuth 2.0 Form Post Response Mode
+// PostForm writes a page whose form posts the authorization response to the client (OAuth 2.0 Form Post Response Mode
 // §2). The address is a registered redirect URI.
-func postForm(w http.ResponseWriter, address string, parameters url.Values) {
+func PostForm(w http.ResponseWriter, address string, parameters url.Values) {
 	page := template.Must(template.New("post").Parse(postPage)) // a constant: parsing it cannot fail
 	digest := sha256.Sum256([]byte(postScript))
 	header := w.Header()
