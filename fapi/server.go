@@ -51,6 +51,7 @@ type Server struct {
 	// backchannel is nil when backchannel authentication is off.
 	backchannel *backchannel.Handler
 	notifier    *logout.Notifier
+	consents    *consent.Engine
 	table       endpoint.Table
 }
 
@@ -74,7 +75,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		}
 	}
 	return &Server{
-		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel, notifier: w.notifier,
+		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel, notifier: w.notifier, consents: w.consents,
 		table: endpoint.Table{
 			Addresses: w.addresses, Routes: routes,
 			Stray: stray,
@@ -94,6 +95,9 @@ func (s *Server) MTLSHandler() http.Handler { return s.table.MTLSHandler() }
 // Backchannel lets authentication devices other than the built-in pages list and decide requests; nil when backchannel
 // authentication is off.
 func (s *Server) Backchannel() *backchannel.Handler { return s.backchannel }
+
+// Consents reads and ends the consents that clients lodge.
+func (s *Server) Consents() *consent.Engine { return s.consents }
 
 // Drain makes readiness answer 503, so that a load balancer sends no more requests here. Requests are still served.
 func (s *Server) Drain() { s.health.Drain() }

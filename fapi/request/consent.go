@@ -28,7 +28,9 @@ func consentOf(in input, read Request) (string, error) {
 	slices.Sort(named)
 	named = slices.Compact(named)
 	scopes := strings.Fields(in.form.Get("scope"))
-	needs := len(rule.Scopes) == 0 || slices.ContainsFunc(rule.Scopes, func(name string) bool { return slices.Contains(scopes, name) })
+	// No ecosystem that names it by a claim says how, where CIBA has no claims parameter.
+	unsaid := in.at == Backchannel && by == profile.ByClaim
+	needs := !unsaid && (len(rule.Scopes) == 0 || slices.ContainsFunc(rule.Scopes, func(name string) bool { return slices.Contains(scopes, name) }))
 	switch {
 	case len(named) > 1:
 		return "", oauth.Errorf(oauth.InvalidRequest, "the request names more than one consent by %s", by)
