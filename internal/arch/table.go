@@ -47,10 +47,12 @@ func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{
-			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/filename", "internal/config/position", "internal/suggest",
+			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/filename", "internal/config/position", "internal/config/value",
+			"internal/suggest",
 		}},
 		{"internal/config/filename", nil},
 		{"internal/config/position", nil},
+		{"internal/config/value", nil},
 		{"internal/pages", []string{
 			"fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
 			"internal/brand", "internal/oauth", "internal/words",

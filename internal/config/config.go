@@ -6,7 +6,17 @@
 // forbids: there is no key for it, or the key's bounds end where the profile's do.
 package config
 
-import "countersign/internal/config/position"
+import (
+	"countersign/internal/config/position"
+	"countersign/internal/config/value"
+)
+
+// The types of values that are more than texts and numbers.
+type (
+	Duration = value.Duration
+	File     = value.File
+	Secret   = value.Secret
+)
 
 // Config is the whole file. Tags: toml names the key, doc describes it, default is the value of an absent key,
 // required demands it, enum lists the only values, min and max bound it, lax says how it protects less than its default.

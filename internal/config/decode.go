@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"countersign/internal/config/position"
+	"countersign/internal/config/value"
 )
 
 const redacted = `"[redacted]"`
@@ -65,18 +66,18 @@ func (c *collector) set(target reflect.Value, field reflect.StructField, key str
 
 // duration checks a duration against the bounds of its key, which a JSON Schema cannot compare.
 func (c *collector) duration(target reflect.Value, field reflect.StructField, key, text string) {
-	value, err := ParseDuration(text)
+	parsed, err := value.ParseDuration(text)
 	least, most := field.Tag.Get("min"), field.Tag.Get("max")
 	switch {
 	case err != nil:
 		c.add(key, literal(text), "%v", err)
 		return
-	case value > mustDuration(most):
+	case parsed > mustDuration(most):
 		c.add(key, literal(text), "longer than %s; use %[1]s or less", most)
-	case value < mustDuration(least):
+	case parsed < mustDuration(least):
 		c.add(key, literal(text), "shorter than %s; use %[1]s or more", least)
 	}
-	target.SetInt(int64(value))
+	target.SetInt(int64(parsed))
 }
 
 // setDefault sets a default from its tag.
@@ -97,11 +98,11 @@ func setDefault(target reflect.Value, key, text string) {
 
 // mustDuration and mustInt read tags, which the tests read too.
 func mustDuration(text string) Duration {
-	value, err := ParseDuration(text)
+	parsed, err := value.ParseDuration(text)
 	if err != nil {
 		panic(fmt.Sprintf("config: the tag %q: %v", text, err))
 	}
-	return value
+	return parsed
 }
 
 func mustInt(text string) int64 {

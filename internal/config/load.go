@@ -99,7 +99,7 @@ func (c *Config) resolve() {
 		case File:
 			value.SetString(c.resolved(string(name)))
 		case Secret:
-			if !strings.HasPrefix(string(name), credentialPrefix) {
+			if !name.IsCredential() {
 				value.SetString(c.resolved(string(name)))
 			}
 		}

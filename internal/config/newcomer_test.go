@@ -28,7 +28,7 @@ func TestFD139SecretsShown(t *testing.T) {
 		"server.key", "tls/server.key", "/etc/countersign/pin", "pin", "hsm-pin", "database-url", "secrets/database.url", "ping.keys",
 	} {
 		t.Run("accepts "+name, func(t *testing.T) {
-			if got := Secret(name).shown(); got != `"`+name+`"` {
+			if got := shown(Secret(name)); got != `"`+name+`"` {
 				t.Errorf("it is shown as %s", got)
 			}
 		})
@@ -39,7 +39,7 @@ func TestFD139SecretsShown(t *testing.T) {
 		"S3cretS3cretS3cretS3cret.txt", "bm90IGEgZmlsZQ==", "../4711",
 	} {
 		t.Run("refuses "+secret, func(t *testing.T) {
-			if got := Secret(secret).shown(); got != redacted {
+			if got := shown(Secret(secret)); got != redacted {
 				t.Errorf("it is shown as %s", got)
 			}
 		})

@@ -68,7 +68,7 @@ func tomlValue(value reflect.Value) string {
 		if v == "" {
 			return `""`
 		}
-		return v.shown()
+		return shown(v)
 	}
 	if value.Kind() == reflect.String {
 		return quote(value.String())

@@ -216,8 +216,8 @@ func (c *collector) store(s *Store) {
 	switch s.Driver {
 	case "sqlite":
 		c.needed("store.file", file, `missing: the sqlite driver needs the name of its database file, such as "countersign.db"`)
-		c.unneeded("store.url_file", address, s.URL.shown(), "belongs to the driver postgres; leave it out or set store.driver")
-		c.unneeded("store.notify_url_file", string(s.NotifyURL), s.NotifyURL.shown(), "belongs to the driver postgres; leave it out or set store.driver")
+		c.unneeded("store.url_file", address, shown(s.URL), "belongs to the driver postgres; leave it out or set store.driver")
+		c.unneeded("store.notify_url_file", string(s.NotifyURL), shown(s.NotifyURL), "belongs to the driver postgres; leave it out or set store.driver")
 	case "postgres":
 		c.needed("store.url_file", address, "missing: the postgres driver needs the name of a file that holds its connection URL")
 		c.unneeded("store.file", file, quote(file), "belongs to the driver sqlite; leave it out or set store.driver")
@@ -253,7 +253,7 @@ func (c *collector) telemetry(t *Telemetry) {
 		return
 	}
 	if t.OTLPEndpoint == "" {
-		c.unneeded("telemetry.otlp_headers_file", string(t.OTLPHeaders), t.OTLPHeaders.shown(), "has no meaning without telemetry.otlp_endpoint; set both or none")
+		c.unneeded("telemetry.otlp_headers_file", string(t.OTLPHeaders), shown(t.OTLPHeaders), "has no meaning without telemetry.otlp_endpoint; set both or none")
 		return
 	}
 	u, err := url.Parse(t.OTLPEndpoint)
@@ -313,8 +313,8 @@ func (c *collector) files(config *Config) {
 			if name == "" {
 				return
 			}
-			if err := name.check(); err != nil {
-				c.add(key, name.shown(), "%v", err)
+			if err := name.Check(); err != nil {
+				c.add(key, shown(name), "%v", err)
 			}
 		}
 	})
@@ -346,12 +346,12 @@ func checkFile(key string, name File) error {
 		}
 		return nil
 	}
-	return name.check()
+	return name.Check()
 }
 
 // shown is the name in TOML, or "[redacted]" when it may be the secret itself, put here by accident.
-func (s Secret) shown() string {
-	if strings.HasPrefix(string(s), credentialPrefix) {
+func shown(s Secret) string {
+	if s.IsCredential() {
 		return quote(string(s))
 	}
 	if _, err := os.Stat(string(s)); err != nil && !filename.Is(string(s)) {

@@ -33,7 +33,7 @@ func (c *collector) ingress(l *ListenMTLS) {
 	c.pair(certificate, string(l.IngressCAFile), name, l.IngressName)
 	c.pair(networks, l.IngressNetworks, secret, string(l.IngressSecret))
 	if l.IngressOldSecret != "" && l.IngressSecret == "" {
-		c.add("listen_mtls.ingress_old_secret_file", l.IngressOldSecret.shown(), "has no meaning without listen_mtls.ingress_secret_file")
+		c.add("listen_mtls.ingress_old_secret_file", shown(l.IngressOldSecret), "has no meaning without listen_mtls.ingress_secret_file")
 	}
 	if l.CRLFile != "" && l.Revocation == "off" {
 		c.add("listen_mtls.crl_file", quote(string(l.CRLFile)), "is not asked while listen_mtls.revocation is off; set it to soft or hard")

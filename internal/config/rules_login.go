@@ -53,7 +53,7 @@ func (c loginRules) hints(config *Config) {
 	if l.HintsAddress == "" {
 		const alone = "has no meaning without login.hints_address; set it too"
 		c.unneeded("login.hints_certificate_file", string(l.HintsCertificate), quote(string(l.HintsCertificate)), alone)
-		c.unneeded("login.hints_key_file", string(l.HintsKey), l.HintsKey.shown(), alone)
+		c.unneeded("login.hints_key_file", string(l.HintsKey), shown(l.HintsKey), alone)
 		c.unneeded("login.hints_networks", l.HintsNetworks, quote(l.HintsNetworks), alone)
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"countersign/internal/config/value"
 )
 
 // Schema describes the file as a JSON Schema (draft 2020-12), for editors, for checks before a roll-out and for [Load].
@@ -66,7 +68,7 @@ func fieldSchema(field reflect.StructField) map[string]any {
 	case field.Type.Kind() == reflect.Map:
 		return map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}}
 	case field.Type == reflect.TypeFor[Duration]():
-		schema["type"], schema["pattern"], schema["minLength"] = "string", durationPattern, 1
+		schema["type"], schema["pattern"], schema["minLength"] = "string", value.DurationPattern, 1
 	case field.Type.Kind() == reflect.Bool:
 		schema["type"] = "boolean"
 		if hasDefault {

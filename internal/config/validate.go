@@ -12,6 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"countersign/internal/config/position"
+	"countersign/internal/config/value"
 )
 
 // validate checks a decoded document by [Schema], and reports its problems in terms of TOML.
@@ -131,12 +132,12 @@ func (c *collector) explain(failure jsonschema.ErrorKind, at location) {
 		c.wrongType(at, shown)
 	case *kind.MinLength:
 		if at.kind == reflect.TypeFor[Duration]() {
-			c.add(at.key, shown, "%v", errNotDuration)
+			c.add(at.key, shown, "%v", value.ErrNotDuration)
 			return
 		}
 		c.add(at.key, shown, "empty: %s", meaning(at.field))
 	case *kind.Pattern:
-		c.add(at.key, shown, "%v", errNotDuration)
+		c.add(at.key, shown, "%v", value.ErrNotDuration)
 	case *kind.Enum:
 		c.add(at.key, shown, "not one of %s", quoted(failure.Want))
 	case *kind.Maximum:

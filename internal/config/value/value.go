@@ -1,4 +1,6 @@
-package config
+// Package value has the types of values in the configuration file that are more than texts and numbers: lengths of time, and
+// names of files and of secrets.
+package value
 
 import (
 	"errors"
@@ -20,12 +22,13 @@ type Duration time.Duration
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
 const (
-	durationPattern = `^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$`
+	// DurationPattern is the form of a duration.
+	DurationPattern = `^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$`
 	// longest keeps sums far from overflow; no key allows as much.
 	longest = 100 * 365 * 24 * time.Hour
 )
 
-// units are those of durationPattern, in its order.
+// units are those of DurationPattern, in its order.
 func units() []unit {
 	return []unit{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}, {time.Millisecond, "ms"}}
 }
@@ -35,13 +38,14 @@ type unit struct {
 	name   string
 }
 
-var errNotDuration = errors.New(`not a duration; write whole numbers with d, h, m, s or ms, such as "90d" or "1h30m"`)
+// ErrNotDuration is the error for a text that is no duration.
+var ErrNotDuration = errors.New(`not a duration; write whole numbers with d, h, m, s or ms, such as "90d" or "1h30m"`)
 
 // ParseDuration reads a duration such as "90d" or "1h30m".
 func ParseDuration(text string) (Duration, error) {
-	groups := regexp.MustCompile(durationPattern).FindStringSubmatch(text)
+	groups := regexp.MustCompile(DurationPattern).FindStringSubmatch(text)
 	if groups == nil || text == "" {
-		return 0, errNotDuration
+		return 0, ErrNotDuration
 	}
 	var sum time.Duration
 	for i, u := range units() {
@@ -106,6 +110,9 @@ func (s Secret) Path() (string, error) {
 	return filepath.Join(folder, name), nil
 }
 
+// IsCredential reports whether the name is that of a credential that systemd hands over.
+func (s Secret) IsCredential() bool { return strings.HasPrefix(string(s), credentialPrefix) }
+
 // Read returns the secret without a trailing line end. The error names the file and never what it holds.
 func (s Secret) Read() ([]byte, error) {
 	path, err := s.Path()
@@ -131,30 +138,31 @@ func (s Secret) Read() ([]byte, error) {
 	return text, nil
 }
 
-// check reports why the secret cannot be read safely.
-func (s Secret) check() error {
+// Check reports why the secret cannot be read safely.
+func (s Secret) Check() error {
 	path, err := s.Path()
 	if err != nil {
 		return err
 	}
-	info, err := statFile(path)
+	info, err := Stat(path)
 	if err != nil {
 		return err
 	}
 	// systemd keeps credentials where only the service's user can go.
-	if info.Mode().Perm()&0o007 != 0 && !strings.HasPrefix(string(s), credentialPrefix) {
+	if info.Mode().Perm()&0o007 != 0 && !s.IsCredential() {
 		return fmt.Errorf("every user of this machine may open the file (mode %04o); take that away with chmod o= (or chmod 600)", info.Mode().Perm())
 	}
 	return nil
 }
 
-func (f File) check() error {
-	_, err := statFile(string(f))
+// Check reports why the file cannot be read.
+func (f File) Check() error {
+	_, err := Stat(string(f))
 	return err
 }
 
-// statFile checks that a file is readable. The error says what is wrong, without the name.
-func statFile(path string) (fs.FileInfo, error) {
+// Stat checks that a file is readable. The error says what is wrong, without the name.
+func Stat(path string) (fs.FileInfo, error) {
 	file, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
