@@ -314,6 +314,10 @@ type Client struct {
 	AccessToken Digest
 	// Organisation names who registered the client dynamically, or is empty.
 	Organisation string
+	// Directory is what a directory knows the client by; see [Directories].
+	Directory DirectoryEntry
+	// Suspended is why the directory keeps the client from being served, or empty. [Directories.PutStanding] alone changes it.
+	Suspended string
 	// Version is 1 at first and grows by one with each change; see [Clients.PutClient].
 	Version   int
 	CreatedAt time.Time
@@ -341,6 +345,10 @@ type Registrar struct {
 	// Quota bounds how many clients the organisation of the new client may have, for one that proved itself
 	// by a certificate.
 	Quota int
+	// OnePerSoftware refuses a client whose directory's software has a client already.
+	OnePerSoftware bool
+	// OneTimes are consumed by the registration: the jti of what it was asked by.
+	OneTimes []OneTime
 }
 
 // User is an end-user who can sign in.
@@ -464,7 +472,8 @@ type Clients interface {
 	PutClient(ctx context.Context, client Client) error
 	// RegisterClient inserts a client for a registrar, in one transaction with what allows it: it takes one from
 	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrConsumed when none is left), or holds the
-	// organisation to its quota (ErrConsumed). ErrConflict when the client's ID exists.
+	// organisation to its quota (ErrConsumed). It consumes the registrar's one-time values, or returns ErrReplayed.
+	// ErrConflict when the client's ID exists, or when its software has one and may have one only. Errors change nothing.
 	RegisterClient(ctx context.Context, client Client, by Registrar) error
 	// DeleteClient removes a client with its backchannel requests, ends all its grants with their codes and tokens, and
 	// deletes the consents given to it, in one transaction; ErrNotFound. The server never assigns the identifier again. by is
@@ -559,6 +568,7 @@ type Store interface {
 	OneTimes
 	Limits
 	Clients
+	Directories
 	Users
 	Keys
 	Audit

@@ -22,6 +22,7 @@ import (
 	"countersign/store/postgres/internal/auditlog"
 	"countersign/store/postgres/internal/clock"
 	"countersign/store/postgres/internal/consents"
+	"countersign/store/postgres/internal/directories"
 	"countersign/store/postgres/internal/handoffs"
 	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
@@ -78,6 +79,7 @@ type (
 	accounts    = account.Accounts
 	handOffs    = handoffs.HandOffs
 	lodged      = consents.Consents
+	standings   = directories.Directories
 )
 
 // Store is a [store.Store] in a PostgreSQL database.
@@ -87,6 +89,7 @@ type Store struct {
 	accounts
 	handOffs
 	lodged
+	standings
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -134,6 +137,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.handOffs = handoffs.HandOffs{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.lodged = consents.Consents{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment,
 		InsertOneTimes: insertOneTimes, InOneOrder: inOneOrder, OneTimes: s.consuming}
+	s.standings = directories.Directories{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now
 	}

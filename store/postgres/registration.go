@@ -12,9 +12,12 @@ import (
 
 const (
 	initialTokenColumns = `id, organisation, remaining, created_at, expires_at, profile`
-	// insertClientFrom stores a client for each row of what follows: one, or none.
-	insertClientFrom = `INSERT INTO clients (` + clientColumns + `)
-		SELECT ` + clientParameters + ` `
+	// newSoftware is the condition that the client's software may have it.
+	newSoftware = `NOT (@one_per_software::boolean AND EXISTS
+		(SELECT FROM clients WHERE directory <> '' AND directory = @directory::text AND directory_software = @directory_software::text))`
+	// insertAllowed stores the client if there is a row "allowed", and consumes one-time values with it.
+	insertAllowed = `, consumed_values AS (` + insertOneTimes + ` CROSS JOIN allowed` + inOneOrder + `
+		) INSERT INTO clients (` + clientColumns + `) SELECT ` + clientParameters + ` FROM allowed`
 )
 
 func initialTokenFields(t *store.InitialToken) []any {
@@ -23,41 +26,57 @@ func initialTokenFields(t *store.InitialToken) []any {
 
 // RegisterClient inserts a client and consumes what allows it.
 func (s *Store) RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error {
-	if by.Token.Zero() {
-		return s.registerWithinQuota(ctx, client, by.Quota)
-	}
 	return s.run(ctx, "RegisterClient", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, `WITH taken AS (
-				UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = @token AND remaining > 0 AND expires_at > @now RETURNING id
-			) `+insertClientFrom+`FROM taken`, s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"token": by.Token[:], "now": s.moment()}))
-		if err != nil || stored.RowsAffected() > 0 {
+		var stored int64
+		if err := c.SendBatch(ctx, s.registration(client, by, &stored)).Close(); err != nil || stored > 0 {
 			return err
 		}
-		if _, err := s.initialToken(ctx, c, by.Token); err != nil {
-			return err
-		}
-		return store.ErrConsumed // another caller took the last one, and more were added since
+		return s.notRegistered(ctx, c, client, by)
 	})
 }
 
-// registerWithinQuota counts an organisation's clients under a lock of its own: only a statement that begins after the
-// lock is held sees all of them.
-func (s *Store) registerWithinQuota(ctx context.Context, client store.Client, quota int) error {
-	return s.run(ctx, "RegisterClient", func(ctx context.Context, c *pgx.Conn) error {
-		var stored int64
-		var batch pgx.Batch
-		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, client.Organisation)
-		batch.Queue(insertClientFrom+`WHERE (SELECT count(*) FROM clients WHERE organisation = @organisation) < @quota`,
-			s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"quota": quota})).
-			Exec(func(tag pgconn.CommandTag) error { stored = tag.RowsAffected(); return nil })
-		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
+// registration is the batch that inserts a client. What is counted is counted under a lock of its own: only a statement that
+// begins after the lock is held sees all of it.
+func (s *Store) registration(client store.Client, by store.Registrar, stored *int64) *pgx.Batch {
+	const lock = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+	var batch pgx.Batch
+	arguments := s.named(clientArguments(client)).with(pgx.StrictNamedArgs{"one_per_software": by.OnePerSoftware}).oneTimes(by.OneTimes)
+	if by.OnePerSoftware {
+		batch.Queue(lock, "software "+client.Directory.Directory+" "+client.Directory.Software)
+	}
+	var query string
+	if by.Token.Zero() {
+		batch.Queue(lock, client.Organisation)
+		query = `WITH allowed AS (SELECT 1 WHERE (SELECT count(*) FROM clients WHERE organisation = @organisation) < @quota AND ` + newSoftware + `)`
+		arguments = arguments.with(pgx.StrictNamedArgs{"quota": by.Quota})
+	} else {
+		query = `WITH allowed AS (
+			UPDATE initial_tokens SET remaining = remaining - 1 WHERE id = @token AND remaining > 0 AND expires_at > @now AND ` + newSoftware + ` RETURNING id)`
+		arguments = arguments.with(pgx.StrictNamedArgs{"token": by.Token[:], "now": s.moment()})
+	}
+	batch.Queue(query+insertAllowed, arguments).Exec(func(tag pgconn.CommandTag) error { *stored = tag.RowsAffected(); return nil })
+	return &batch
+}
+
+// notRegistered says why a client was not inserted.
+func (s *Store) notRegistered(ctx context.Context, c *pgx.Conn, client store.Client, by store.Registrar) error {
+	if by.OnePerSoftware {
+		var there bool
+		if _, err := one(ctx, c, `SELECT EXISTS (SELECT FROM clients WHERE directory <> '' AND directory = $1 AND directory_software = $2)`,
+			[]any{client.Directory.Directory, client.Directory.Software}, &there); err != nil {
 			return err
 		}
-		if stored == 0 {
-			return store.ErrConsumed
+		if there {
+			return store.ErrConflict
 		}
-		return nil
-	})
+	}
+	if by.Token.Zero() {
+		return store.ErrConsumed
+	}
+	if _, err := s.initialToken(ctx, c, by.Token); err != nil {
+		return err
+	}
+	return store.ErrConsumed // another caller took the last one, and more were added since
 }
 
 // DeleteClient removes a client with all that was granted to it.

@@ -10,16 +10,19 @@ import (
 )
 
 const (
-	clientColumns    = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
+	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation,
+		directory, directory_organisation, directory_software, directory_subject`
 	clientParameters = `@id::text, @profile::text, @metadata::json, @disabled::boolean, @version::integer,
-		@created_at::timestamptz, @updated_at::timestamptz, @access_token::bytea, @organisation::text`
+		@created_at::timestamptz, @updated_at::timestamptz, @access_token::bytea, @organisation::text,
+		@directory::text, @directory_organisation::text, @directory_software::text, @directory_subject::text`
 	userColumns = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch, browsers_from`
 	keyColumns  = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
 func clientFields(c *store.Client) []any {
 	return []any{&c.ID, &c.Profile, (*[]byte)(&c.Metadata), &c.Disabled, &c.Version,
-		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}, digestField{&c.AccessToken}, &c.Organisation}
+		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}, digestField{&c.AccessToken}, &c.Organisation,
+		&c.Directory.Directory, &c.Directory.Organisation, &c.Directory.Software, &c.Directory.Subject, &c.Suspended}
 }
 
 func clientArguments(client store.Client) pgx.StrictNamedArgs {
@@ -27,6 +30,8 @@ func clientArguments(client store.Client) pgx.StrictNamedArgs {
 		"id": client.ID, "profile": client.Profile, "metadata": []byte(client.Metadata), "disabled": client.Disabled, "version": client.Version,
 		"created_at": at(client.CreatedAt), "updated_at": at(client.UpdatedAt),
 		"access_token": digestOrNull(client.AccessToken), "organisation": client.Organisation,
+		"directory": client.Directory.Directory, "directory_organisation": client.Directory.Organisation,
+		"directory_software": client.Directory.Software, "directory_subject": client.Directory.Subject,
 	}
 }
 
@@ -71,12 +76,12 @@ func rows[T any](ctx context.Context, c *pgx.Conn, query string, arguments []any
 
 // Client reads one client.
 func (s *Store) Client(ctx context.Context, id string) (store.Client, error) {
-	return readOne(ctx, s, "Client", `SELECT `+clientColumns+` FROM clients WHERE id = $1`, id, clientFields)
+	return readOne(ctx, s, "Client", `SELECT `+clientColumns+`, suspended FROM clients WHERE id = $1`, id, clientFields)
 }
 
 // Clients lists all clients.
 func (s *Store) Clients(ctx context.Context) ([]store.Client, error) {
-	return readAll(ctx, s, "Clients", `SELECT `+clientColumns+` FROM clients ORDER BY id`, clientFields)
+	return readAll(ctx, s, "Clients", `SELECT `+clientColumns+`, suspended FROM clients ORDER BY id`, clientFields)
 }
 
 // PutClient inserts a client or replaces its former version.

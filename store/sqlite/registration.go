@@ -17,7 +17,10 @@ func initialTokenFields(t *store.InitialToken) []any {
 // RegisterClient inserts a client and consumes what allows it.
 func (s *Store) RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error {
 	return s.write(ctx, "RegisterClient", connection.Several, func(c *connection.Conn) error {
-		if err := s.allowed(c, client.Organisation, by); err != nil {
+		if err := s.allowed(c, client, by); err != nil {
+			return err
+		}
+		if err := consumeOneTimes(c, by.OneTimes); err != nil {
 			return err
 		}
 		stored, err := c.Exec(insertClient, clientValues(client)...)
@@ -36,13 +39,23 @@ func (s *Store) RegisterClient(ctx context.Context, client store.Client, by stor
 }
 
 // allowed reports whether a registrar may register one more client.
-func (s *Store) allowed(c *connection.Conn, organisation string, by store.Registrar) error {
+func (s *Store) allowed(c *connection.Conn, client store.Client, by store.Registrar) error {
+	var there bool
+	if by.OnePerSoftware {
+		if _, err := c.One(`SELECT EXISTS (SELECT 1 FROM clients WHERE directory <> '' AND directory = ? AND directory_software = ?)`,
+			[]any{client.Directory.Directory, client.Directory.Software}, &there); err != nil {
+			return err
+		}
+	}
+	if there {
+		return store.ErrConflict
+	}
 	if !by.Token.Zero() {
 		_, err := s.initialToken(c, by.Token)
 		return err
 	}
 	var clients int
-	if _, err := c.One(`SELECT count(*) FROM clients WHERE organisation = ? AND organisation <> ''`, []any{organisation}, &clients); err != nil {
+	if _, err := c.One(`SELECT count(*) FROM clients WHERE organisation = ? AND organisation <> ''`, []any{client.Organisation}, &clients); err != nil {
 		return err
 	}
 	if clients >= by.Quota {

@@ -10,14 +10,16 @@ import (
 )
 
 const (
-	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation`
-	userColumns   = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch, browsers_from`
-	keyColumns    = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
+	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation,
+		directory, directory_organisation, directory_software, directory_subject`
+	userColumns = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch, browsers_from`
+	keyColumns  = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
 func clientFields(c *store.Client) []any {
 	return []any{&c.ID, &c.Profile, textField(&c.Metadata), &c.Disabled, &c.Version,
-		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}, digestField{&c.AccessToken}, &c.Organisation}
+		timeField{&c.CreatedAt}, timeField{&c.UpdatedAt}, digestField{&c.AccessToken}, &c.Organisation,
+		&c.Directory.Directory, &c.Directory.Organisation, &c.Directory.Software, &c.Directory.Subject, &c.Suspended}
 }
 
 func userFields(u *store.User) []any {
@@ -53,25 +55,27 @@ func readAll[T any](ctx context.Context, s *Store, verb, query string, fields fu
 
 // Client reads one client.
 func (s *Store) Client(ctx context.Context, id string) (store.Client, error) {
-	return readOne(ctx, s, "Client", `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id, clientFields)
+	return readOne(ctx, s, "Client", `SELECT `+clientColumns+`, suspended FROM clients WHERE id = ?`, id, clientFields)
 }
 
 // Clients lists all clients.
 func (s *Store) Clients(ctx context.Context) ([]store.Client, error) {
-	return readAll(ctx, s, "Clients", `SELECT `+clientColumns+` FROM clients ORDER BY id`, clientFields)
+	return readAll(ctx, s, "Clients", `SELECT `+clientColumns+`, suspended FROM clients ORDER BY id`, clientFields)
 }
 
-const insertClient = `INSERT INTO clients (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+const insertClient = `INSERT INTO clients (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
 func clientValues(client store.Client) []any {
 	return []any{client.ID, client.Profile, text(client.Metadata), client.Disabled, client.Version,
-		micros(client.CreatedAt), micros(client.UpdatedAt), digestOrNull(client.AccessToken), client.Organisation}
+		micros(client.CreatedAt), micros(client.UpdatedAt), digestOrNull(client.AccessToken), client.Organisation,
+		client.Directory.Directory, client.Directory.Organisation, client.Directory.Software, client.Directory.Subject}
 }
 
 // PutClient inserts a client or replaces its former version.
 func (s *Store) PutClient(ctx context.Context, client store.Client) error {
 	query := `UPDATE clients SET profile = ?2, metadata = ?3, disabled = ?4, version = ?5, created_at = ?6, updated_at = ?7,
-		access_token = ?8, organisation = ?9 WHERE id = ?1 AND version = ?5 - 1`
+		access_token = ?8, organisation = ?9, directory = ?10, directory_organisation = ?11, directory_software = ?12,
+		directory_subject = ?13 WHERE id = ?1 AND version = ?5 - 1`
 	if client.Version == 1 {
 		query = insertClient
 	}

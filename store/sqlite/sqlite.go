@@ -24,6 +24,7 @@ import (
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/dbfile"
+	"countersign/store/sqlite/internal/directories"
 	"countersign/store/sqlite/internal/signout"
 	"countersign/store/sqlite/internal/sweep"
 )
@@ -49,9 +50,10 @@ type Config struct {
 
 // The verbs of these are in packages of their own; signOut has those that end sessions.
 type (
-	signOut  = signout.Verbs
-	accounts = account.Accounts
-	lodged   = consents.Consents
+	signOut   = signout.Verbs
+	accounts  = account.Accounts
+	lodged    = consents.Consents
+	standings = directories.Directories
 )
 
 // Store is a [store.Store] in a file.
@@ -59,6 +61,7 @@ type Store struct {
 	signOut
 	accounts
 	lodged
+	standings
 	now     func() time.Time
 	verbs   backend.Verbs
 	writer  *connection.Writer
@@ -105,6 +108,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s.accounts = account.Accounts{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
 	s.lodged = consents.Consents{Read: s.read, Write: s.write, Record: insertEvidence, Consume: consumeOneTimes, Moment: s.moment}
+	s.standings = directories.Directories{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
 	if s.now == nil {
 		s.now = time.Now
 	}

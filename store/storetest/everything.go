@@ -33,6 +33,7 @@ type Everything struct {
 	line             store.AuditLine
 	rate             store.Rate
 	standing         store.BackchannelStanding
+	document         store.DirectoryDocument
 	handOff          store.HandOff
 	browser          store.KnownBrowser
 	lodged, awaiting store.LodgedConsent
@@ -45,9 +46,14 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	ctx, e := t.Context(), &Everything{}
 	f.must(f.PutClient(ctx, f.client("client")))
 	f.must(f.PutClient(ctx, f.registered()))
+	suspended := f.vouched("software")
+	f.must(f.PutClient(ctx, suspended))
+	_, err := f.PutStanding(ctx, store.Standing{ClientID: suspended.ID, Suspended: "suspended", At: f.clock.Now()})
+	f.must(err)
+	e.document = store.DirectoryDocument{Directory: "one", Kind: "keys", Body: []byte{0, 1, 0xff}, FetchedAt: f.clock.Now()}
+	f.must(f.PutDirectoryDocument(ctx, e.document))
 	f.must(f.PutInitialToken(ctx, f.initialToken(3)))
 	f.must(f.AddKey(ctx, f.key("kid")))
-	var err error
 	e.seed, err = f.Seed(ctx, "nonces", []byte{0, 1, 0xff})
 	f.must(err)
 
@@ -202,6 +208,9 @@ func (e *Everything) checkLasting(f *fixture) {
 	seed, err := f.Seed(ctx, "nonces", []byte("another"))
 	f.must(err)
 	f.equal(seed, e.seed)
+	document, err := f.DirectoryDocument(ctx, e.document.Directory, e.document.Kind)
+	f.must(err)
+	f.equal(document, e.document)
 
 	grant, err := f.AccessGrant(ctx, e.issued.AccessToken.ID)
 	f.must(err)
