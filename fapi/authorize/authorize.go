@@ -36,7 +36,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	caller, err := h.clients.Get(ctx, form.Get("client_id"))
 	if errors.Is(err, store.ErrNotFound) {
-		err = oauth.Errorf(oauth.InvalidClient, "the application that sent you here is not registered")
+		err = oauth.Errorf(oauth.InvalidClient, "%s", client.Gone(err, "the application that sent you here is not registered"))
 	}
 	if err != nil {
 		h.showError(w, r, err)

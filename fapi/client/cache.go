@@ -58,7 +58,8 @@ func NewCache(clients store.Clients, profiles []string, now func() time.Time, lo
 	}
 }
 
-// Get returns a registered client that is not disabled and whose profile is offered; [store.ErrNotFound] otherwise.
+// Get returns a registered client that is not disabled and whose profile is offered; [store.ErrNotFound] otherwise, which is a
+// [*SuspendedError] for one that its directory suspended.
 // Unknown clients are not cached, so that one that was just added works at once.
 func (c *Cache) Get(ctx context.Context, id string) (*Client, error) { return c.get(ctx, id, false) }
 
@@ -81,13 +82,14 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 		if err != nil {
 			return nil, err
 		}
-		if !ok || entry.version != record.Version || !entry.client.ChangedAt.Equal(record.UpdatedAt) {
+		if !ok || entry.version != record.Version || !entry.client.ChangedAt.Equal(record.UpdatedAt) ||
+			entry.client.suspended != record.Suspended {
 			parsed, err := Parse(record.ID, record.Profile, record.Metadata)
 			if err != nil {
 				return nil, fmt.Errorf("fapi: the stored client %q: %w", id, err)
 			}
 			parsed.disabled = record.Disabled || !slices.Contains(c.profiles, record.Profile)
-			parsed.ChangedAt, parsed.Version = record.UpdatedAt, record.Version
+			parsed.ChangedAt, parsed.Version, parsed.suspended = record.UpdatedAt, record.Version, record.Suspended
 			parsed.Organisation = OrganisationOf(record.ID, record.Organisation)
 			entry = cacheEntry{client: parsed, version: record.Version}
 			c.logKeys(ctx, entry)
@@ -95,8 +97,11 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 		entry.readAt = now
 		c.put(id, entry, changes)
 	}
-	if entry.client.disabled {
+	switch {
+	case entry.client.disabled:
 		return nil, store.ErrNotFound
+	case entry.client.suspended != "":
+		return nil, &SuspendedError{Reason: entry.client.suspended}
 	}
 	return entry.client, nil
 }

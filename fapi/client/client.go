@@ -50,6 +50,8 @@ type Client struct {
 	Organisation string
 
 	disabled bool
+	// suspended is why a directory keeps the client from being served, or empty.
+	suspended string
 }
 
 // MemberError is a problem with one member of client metadata.

@@ -83,7 +83,8 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 	}
 	found, err := a.Clients.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return oauth.Errorf(oauth.InvalidClient, "the client is not registered here or does not authenticate this way")
+		return oauth.Errorf(oauth.InvalidClient, "%s",
+			client.Gone(err, "the client is not registered here or does not authenticate this way"))
 	}
 	if err != nil {
 		return err

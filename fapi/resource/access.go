@@ -98,7 +98,7 @@ var errGone = errors.New("fapi: the client or the user is disabled or deleted")
 
 // gone is the error for a token whose client or user is disabled or deleted.
 func gone(scheme string, cause error) error {
-	return endpoint.InvalidToken(scheme, "the client or the user of the access token is disabled or deleted", cause)
+	return endpoint.InvalidToken(scheme, client.Gone(cause, "the client or the user of the access token is disabled or deleted"), cause)
 }
 
 // clientAndUser returns the client of a token and the claims of its user in the built-in directory, if it has one; errGone when either is
@@ -108,7 +108,7 @@ func (h *Handler) clientAndUser(
 ) (*client.Client, map[string]json.RawMessage, error) {
 	found, err := h.config.Clients.Get(ctx, clientID)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, errGone
+		return nil, nil, errors.Join(errGone, err)
 	}
 	if err != nil || subject == "" {
 		return found, nil, err
