@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -139,14 +140,21 @@ func tlsConfig(policy Policy) *tls.Config {
 // Get fetches a document. The address must pass [CheckAddress]; accept is the Accept header, or empty. Only an answer
 // of 200 is a document; a redirect is an error. Errors are of type [*Error], and wrap the error of ctx when it ended.
 func (c *Client) Get(ctx context.Context, address, accept string) (document Document, err error) {
+	header := http.Header{}
+	if accept != "" {
+		header.Set("Accept", accept)
+	}
+	return c.GetWith(ctx, address, header)
+}
+
+// GetWith is [Client.Get] with a header.
+func (c *Client) GetWith(ctx context.Context, address string, header http.Header) (document Document, err error) {
 	err = c.limited(ctx, address, func(ctx context.Context, target *url.URL) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 		if err != nil {
 			return err
 		}
-		if accept != "" {
-			request.Header.Set("Accept", accept)
-		}
+		maps.Copy(request.Header, header)
 		document, err = c.exchange(ctx, request)
 		return err
 	})

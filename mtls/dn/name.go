@@ -69,6 +69,35 @@ func (n Name) Equal(other Name) bool {
 	return slices.EqualFunc(n, other, rdn.equal)
 }
 
+// TypeOf returns the OID, in dotted form, of an attribute type that is given by a name that [Parse] knows or by its OID.
+func TypeOf(name string) (oid string, ok bool) {
+	p := parser{text: name}
+	oid, err := p.attributeType()
+	return oid, err == nil && p.offset == len(name)
+}
+
+// Has reports whether the name has an attribute, given by its OID, once and with that text, as caseIgnoreMatch compares it
+// (RFC 4517 §4.2.11).
+func (n Name) Has(oid, text string) bool {
+	wanted, err := prepare(text)
+	if err != nil {
+		return false
+	}
+	found := 0
+	for _, relative := range n {
+		for _, each := range relative {
+			if each.oid != oid {
+				continue
+			}
+			if !each.isText || each.text != wanted {
+				return false
+			}
+			found++
+		}
+	}
+	return found == 1
+}
+
 // Value returns the first value of an attribute type, given as an OID in dotted form, as it is prepared for comparison; empty
 // if there is none, or none that is text.
 func (n Name) Value(oid string) string {
