@@ -65,8 +65,8 @@ func (h *Handler) addLogout(document metadata) {
 func (h *Handler) addRequests(document metadata) {
 	p := h.offered
 	document["scopes_supported"] = h.config.Scopes.Names()
-	document["claims_supported"] = append(
-		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}, h.config.Claims...)
+	document["claims_supported"] = set.Union(append(
+		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}, h.config.Claims...), p.ClaimNames())
 	document["response_types_supported"] = p.ResponseTypes
 	document["response_modes_supported"] = h.responseModes()
 	document["grant_types_supported"] = p.GrantTypes

@@ -61,7 +61,8 @@ type Ecosystem struct {
 
 	// RequireInteractionID refuses calls of resources and consent APIs without x-fapi-interaction-id.
 	RequireInteractionID bool `rule:"require_interaction_id,demand"`
-	// MTLSEverywhere refuses back-channel requests outside the mTLS listener, and such without a certificate.
+	// MTLSEverywhere refuses back-channel requests outside the mTLS listener, and such without a certificate; not at the
+	// backchannel authentication endpoint, whose alias no ecosystem's clients have to use.
 	MTLSEverywhere bool `rule:"mtls_everywhere,demand"`
 	// Pairwise refuses registrations with subject_type public.
 	Pairwise bool `rule:"pairwise,demand"`
@@ -160,6 +161,17 @@ type ClaimRule struct {
 	Pattern string `rule:"pattern"`
 	// Always puts it there without being asked.
 	Always bool `rule:"always"`
+}
+
+// ClaimNames returns the names of the ecosystem's claims, each once.
+func (e Ecosystem) ClaimNames() []string {
+	var names []string
+	for _, rule := range e.Claims {
+		if !slices.Contains(names, rule.Name) {
+			names = append(names, rule.Name)
+		}
+	}
+	return names
 }
 
 // TextRule is a rule for a parameter that is a text for people. Lengths are in characters.

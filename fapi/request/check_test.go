@@ -251,7 +251,7 @@ func holdsBounds(t *rapid.T, at Endpoint, caller *client.Client, form oauth.Form
 	}
 	// No browser: nothing of one is kept, whatever the form holds.
 	rest := *read
-	rest.Profile, rest.Scopes, rest.Details, rest.Resources, rest.ACRs, rest.EssentialACRs = "", nil, nil, nil, nil, nil
+	rest.Profile, rest.Scopes, rest.Details, rest.Resources, rest.ACRs, rest.EssentialACRs, rest.ACRNames = "", nil, nil, nil, nil, nil, nil
 	if diff := cmp.Diff(Request{}, rest); diff != "" {
 		t.Errorf("%v read what its endpoint does not have:\n%s", form.Values(), diff)
 	}
