@@ -189,7 +189,7 @@ func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.
 	}
 	if b := c.Backchannel; b != nil {
 		settings.Backchannel = &discovery.Backchannel{Ping: b.Seals != nil, UserCodes: b.UserCodes != nil}
-		if len(b.HintIssuers) > 0 {
+		if len(b.HintIssuers) > 0 && b.ResolveHint == nil { // else the login knows which
 			settings.Backchannel.HintTokenFormats = backchannel.HintTokenFormats()
 		}
 	}

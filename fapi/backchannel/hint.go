@@ -70,7 +70,14 @@ func (h *Handler) identify(ctx context.Context, c *endpoint.Call, asked ciba.Req
 			})
 			return h.resolve(ctx, Hint{ClientID: c.Client.ID, Kind: "login_hint_token", Value: asked.Hint})
 		}
-		kind, value, err := h.readHintToken(c, asked.Hint)
+		claims, err := h.readHintToken(c, asked.Hint)
+		if err != nil {
+			return askedUser{}, err
+		}
+		if h.settings.ResolveHint != nil { // whatever it names the user by
+			return h.resolve(ctx, Hint{ClientID: c.Client.ID, Kind: "login_hint_token", Value: asked.Hint})
+		}
+		kind, value, err := claims.user(h.addresses.Host())
 		if err != nil {
 			return askedUser{}, err
 		}
@@ -166,25 +173,21 @@ type hintTokenClaims struct {
 // HintTokenFormats returns the supported formats of subject identifiers (RFC 9493 §3.2.1, §3.2.4).
 func HintTokenFormats() []string { return []string{"account", "opaque"} }
 
-// readHintToken verifies a login_hint_token and returns the kind and the value to look up. The token is a one-time
-// value.
-func (h *Handler) readHintToken(c *endpoint.Call, raw string) (kind, value string, err error) {
+// readHintToken verifies a login_hint_token and returns its claims. The token is a one-time value.
+func (h *Handler) readHintToken(c *endpoint.Call, raw string) (hintTokenClaims, error) {
 	issuers := h.settings.HintIssuers
 	if len(issuers) == 0 {
-		return "", "", hintRefused("is not supported here; send login_hint or id_token_hint")
+		return hintTokenClaims{}, hintRefused("is not supported here; send login_hint or id_token_hint")
 	}
 	claims, err := verifyHintToken(raw, issuers, h.addresses.Issuer, h.now(), c.Client.Profile.MaxAhead)
 	if err != nil {
-		return "", "", err
-	}
-	if kind, value, err = claims.user(h.addresses.Host()); err != nil {
-		return "", "", err
+		return hintTokenClaims{}, err
 	}
 	c.AddOneTime(store.OneTime{
 		Kind: "login_hint_token", Key: store.DigestOf(claims.Issuer + "\x00" + claims.ID),
 		Until: claims.Expires.Time().Add(endpoint.ClockDifference),
 	})
-	return kind, value, nil
+	return claims, nil
 }
 
 func hintRefused(format string, arguments ...any) error {

@@ -45,8 +45,8 @@ type Settings struct {
 	LoginHint string
 	// HintIssuers are the trusted issuers of login_hint_token.
 	HintIssuers []HintIssuer
-	// ResolveHint finds the users of hints elsewhere, in place of LoginHint, and of login_hint_token where no HintIssuers are
-	// configured; nil does not. It returns the subject or [ErrUnknownUser]; any other error is an outage.
+	// ResolveHint finds the users of hints elsewhere, in place of LoginHint and of the directory. Where there are HintIssuers, a
+	// login_hint_token is verified here first: whoever resolves it gets none that is forged, for another server, used or too old.
 	ResolveHint func(ctx context.Context, hint Hint) (subject string, err error)
 	// UserCodes checks user codes; nil does not support them.
 	UserCodes UserCodes

@@ -138,7 +138,7 @@ func Reference(authReqID string) string {
 func (w *World) ByAlice(authReqID string, allowed bool) backchannel.Decision {
 	shown, _ := w.Server.Backchannel().Request(w.T.Context(), Reference(authReqID), "sub-alice") // of another's it is empty
 	return backchannel.Decision{
-		Digest: shown.Digest,
+		Digest:    shown.Digest,
 		Reference: Reference(authReqID), Allowed: allowed, AuthTime: w.Clock.Now(), Device: "telephone",
 		Authentication: browser.Authentication{Subject: "sub-alice", ACR: ACRKey, AMR: []string{"hwk"}},
 	}

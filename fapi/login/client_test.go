@@ -129,8 +129,9 @@ func TestKE15PinnedCertificate(t *testing.T) {
 	now := time.Now()
 	old, renewed := fapitest.Authority{}.Issue(t, "own", now), fapitest.Authority{}.Issue(t, "own", now)
 	other := fapitest.Authority{}.Issue(t, "own", now)
+	pinned := login.NewThumbprints(mtls.Thumbprint(old.Leaf), mtls.Thumbprint(renewed.Leaf))
 	w, _ := newBank(t, true, true, func(c *fapitest.Config) {
-		c.Login.Subject, c.Login.Thumbprints = mtls.Subject{}, []string{mtls.Thumbprint(old.Leaf), mtls.Thumbprint(renewed.Leaf)}
+		c.Login.Subject, c.Login.Thumbprints = mtls.Subject{}, pinned
 	})
 	c := everybody(w, "client-1")
 	as := func(certificate *fapitest.Client) *bank {
@@ -147,9 +148,14 @@ func TestKE15PinnedCertificate(t *testing.T) {
 		refused(t, as(&fapitest.Client{Certificate: &other}).read(handle), http.StatusUnauthorized, "not the login's")
 		refused(t, (&bank{w, withCertificate(t, w, "the-login")}).read(handle), http.StatusUnauthorized, "not the login's")
 	})
+	t.Run("refuses the old one from the moment on that it is taken out", func(t *testing.T) {
+		pinned.Set([]string{mtls.Thumbprint(renewed.Leaf)})
+		refused(t, as(&fapitest.Client{Certificate: &old}).read(handle), http.StatusUnauthorized, "not the login's")
+		as(&fapitest.Client{Certificate: &renewed}).asked(t, handle)
+	})
 	t.Run("refuses one that has expired", func(t *testing.T) {
 		w.Clock.Advance(2 * time.Hour)
-		refused(t, as(&fapitest.Client{Certificate: &old}).read(handle), http.StatusUnauthorized, "not valid at this time")
+		refused(t, as(&fapitest.Client{Certificate: &renewed}).read(handle), http.StatusUnauthorized, "not valid at this time")
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // newResolving starts a world in which the bank says whom hints mean, as answer does.
-func newResolving(t *testing.T, answer http.HandlerFunc) (*fapitest.World, *bank, *fapitest.Client) {
+func newResolving(t *testing.T, answer http.HandlerFunc, more ...func(*backchannel.Settings)) (*fapitest.World, *bank, *fapitest.Client) {
 	t.Helper()
 	certificate, roots := fapitest.ServerCertificate(t)
 	site := httptest.NewUnstartedServer(answer)
@@ -34,7 +34,12 @@ func newResolving(t *testing.T, answer http.HandlerFunc) (*fapitest.World, *bank
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, b := newBank(t, true, true, fapitest.WithBackchannel(func(s *backchannel.Settings) { s.ResolveHint = hints.Resolve }),
+	w, b := newBank(t, true, true, fapitest.WithBackchannel(func(s *backchannel.Settings) {
+		s.ResolveHint = hints.Resolve
+		for _, change := range more {
+			change(s)
+		}
+	}),
 		func(c *fapitest.Config) { c.Login.Confirmations = true })
 	return w, b, w.Register("asker", fapitest.CIBAPoll)
 }
@@ -117,6 +122,62 @@ func TestKE22Hints(t *testing.T) {
 		c.AuthReqID(fapitest.Set("login_hint", strings.Repeat("x", 300)))
 		if asked.Load() != before {
 			t.Errorf("asked %v", *asked.Load())
+		}
+	})
+}
+
+// Covers: KE-51. Where login_hint_issuers are known, the login is asked about no login_hint_token that was not verified here: its
+// signature, its audience, its time, and that it comes once. What it names the user by is the login's to read.
+func TestKE51VerifiedHintToken(t *testing.T) {
+	t.Parallel()
+	signer, stranger := fapitest.NewHintSigner(t), fapitest.NewHintSigner(t)
+	var asked atomic.Int32
+	var last atomic.Value
+	w, b, c := newResolving(t, func(w http.ResponseWriter, r *http.Request) {
+		var question map[string]string
+		body, _ := io.ReadAll(r.Body)
+		_ = json.Unmarshal(body, &question)
+		asked.Add(1)
+		last.Store(question["kind"] + " " + question["hint"])
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"subject":"sub-bob"}`)
+	}, func(s *backchannel.Settings) { s.HintIssuers = []backchannel.HintIssuer{signer.Trusted} })
+	send := func(token string) fapitest.Change {
+		return fapitest.Changes(fapitest.Unset("login_hint"), fapitest.Set("login_hint_token", token))
+	}
+	byPhone := func(claims fapitest.Claims) {
+		claims["sub_id"] = map[string]string{"format": "phone_number", "phone_number": "+351912345678"}
+	}
+	t.Run("accepts one that is verified, and the login's word on whom it means", func(t *testing.T) {
+		for _, alter := range []func(fapitest.Claims){nil, byPhone} { // it names alice, and the login says bob
+			token := signer.Token(w, alter)
+			id := c.AuthReqID(send(token))
+			list := b.caller.SendJSON(http.MethodGet, w.MTLSIssuer+confirmationsAt+"/"+fapitest.Reference(id)+"?subject=sub-bob", "", nil, nil)
+			if list.Status != http.StatusOK || last.Load() != "login_hint_token "+token {
+				t.Errorf("%d %s, asked %v", list.Status, list.Raw, last.Load())
+			}
+		}
+	})
+	used := signer.Token(w, nil)
+	c.AuthReqID(send(used))
+	before := asked.Load()
+	for name, token := range map[string]string{
+		"one of a stranger":     stranger.Token(w, nil),
+		"one for another":       signer.Token(w, func(c fapitest.Claims) { c["aud"] = "https://other.example" }),
+		"one that has expired":  signer.Token(w, func(c fapitest.Claims) { c["exp"] = w.Clock.Now().Add(-time.Second).Unix() }),
+		"one that lives long":   signer.Token(w, func(c fapitest.Claims) { c["exp"] = w.Clock.Now().Add(time.Hour).Unix() }),
+		"one without jti":       signer.Token(w, func(c fapitest.Claims) { delete(c, "jti") }),
+		"what is no JWT at all": "token-of-alice",
+	} {
+		t.Run("refuses "+name+" before the login is asked", func(t *testing.T) {
+			if r := c.Backchannel(send(token)); r.Status != http.StatusBadRequest || asked.Load() != before {
+				t.Errorf("%d %s, asked %d times", r.Status, r.Raw, asked.Load()-before)
+			}
+		})
+	}
+	t.Run("refuses one that was used", func(t *testing.T) {
+		if r := c.Backchannel(send(used)); r.Status != http.StatusBadRequest {
+			t.Errorf("%d %s", r.Status, r.Raw)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"countersign/fapi/authorize"
@@ -30,11 +31,27 @@ type Settings struct {
 	Confirmations bool
 	// Subject is that of its certificate, which one of the authorities for clients has issued (RFC 8705 §2.1).
 	Subject mtls.Subject
-	// Thumbprints are the x5t#S256 (RFC 8705 §3.1) of its certificates, whoever has issued them.
-	Thumbprints []string
+	// Thumbprints are the x5t#S256 (RFC 8705 §3.1) of its certificates, whoever has issued them; they may change at any time.
+	Thumbprints *Thumbprints
 	// ClientID is the registered client that it is: it calls with access tokens of the scope [Scope].
 	ClientID string
 }
+
+// Thumbprints are those of the certificates that a login has at the moment. Make them with [NewThumbprints].
+type Thumbprints struct{ current atomic.Pointer[[]string] }
+
+// NewThumbprints has these, of which there must be one.
+func NewThumbprints(all ...string) *Thumbprints {
+	t := &Thumbprints{}
+	t.Set(all)
+	return t
+}
+
+// Set replaces them: from the next call on the others count no more.
+func (t *Thumbprints) Set(all []string) { t.current.Store(&all) }
+
+// All returns them.
+func (t *Thumbprints) All() []string { return *t.current.Load() }
 
 // Check returns what is wrong with the settings. withMTLS reports whether there is a listener that asks for certificates.
 func (s Settings) Check(withMTLS bool) error {
@@ -56,7 +73,7 @@ func (s Settings) Check(withMTLS bool) error {
 		problem("Lifetime must be 10 s to 1 h")
 	}
 	ways := 0
-	for _, set := range []bool{s.Subject != (mtls.Subject{}), len(s.Thumbprints) > 0, s.ClientID != ""} {
+	for _, set := range []bool{s.Subject != (mtls.Subject{}), s.Thumbprints != nil && len(s.Thumbprints.All()) > 0, s.ClientID != ""} {
 		if set {
 			ways++
 		}
@@ -168,10 +185,10 @@ func (h *Handler) authenticate(r *http.Request, at endpoint.At) error {
 	if presented == nil {
 		return refuse(nil, "the login authenticates with its certificate, and the connection has none")
 	}
-	if len(h.Settings.Thumbprints) > 0 {
+	if h.Settings.Thumbprints != nil {
 		now := h.Now()
 		switch {
-		case !slices.Contains(h.Settings.Thumbprints, mtls.Thumbprint(presented.Leaf)):
+		case !slices.Contains(h.Settings.Thumbprints.All(), mtls.Thumbprint(presented.Leaf)):
 			return refuse(nil, "the client certificate is not the login's")
 		case now.Before(presented.Leaf.NotBefore) || now.After(presented.Leaf.NotAfter):
 			return refuse(nil, "the client certificate is not valid at this time")

@@ -22,5 +22,7 @@ func handOffRest() []Item {
 	return []Item{
 		{ID: "KE-48", Section: "OWASP ASVS 5.0 §7.4.2", Requires: "what ends all sign-ins of a user ends one that is on its way back from the login, on every node"},
 		{ID: "KE-49", Section: "RFC 9396 §7, OWASP ASVS 5.0 §2.3.1", Requires: "pages, approval apps and the login decide by one state machine, which grants nothing but what was shown"},
+		{ID: "KE-50", Section: "RFC 9325 §7.1", Requires: "the certificate of a login is read again when it changes"},
+		{ID: "KE-51", Section: "CIBA Core §7.1, §13", Requires: "a login_hint_token of a known issuer is verified before the login is asked whom it means"},
 	}
 }

@@ -102,7 +102,7 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	brandErr := s.speak(&settings)
 	source, sourceErr := s.claimsSource()
 	settings.ClaimsSource = source
-	err := errors.Join(trustErr, brandErr, sourceErr, offer(&settings, c, s.Now))
+	err := errors.Join(trustErr, brandErr, sourceErr, offer(&settings, c, s.reload, s.Now))
 	if err == nil {
 		err = s.resolveHints(&settings)
 	}
@@ -145,7 +145,7 @@ func strictTransport(scope string) string {
 }
 
 // offer adds what clients can ask for: scopes, resources, detail types, registration and CIBA.
-func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error {
+func offer(settings *fapi.Config, c *config.Config, reload *reloader, now func() time.Time) error {
 	for _, known := range c.Scopes {
 		settings.Scopes = append(settings.Scopes, scope.Scope{
 			Name: known.Name, Description: known.Description, Descriptions: known.Descriptions, AlwaysAsk: known.AlwaysAsk,
@@ -178,7 +178,7 @@ func offer(settings *fapi.Config, c *config.Config, now func() time.Time) error 
 	}
 	var backchannel, outbound, handOff error
 	settings.Backchannel, backchannel = backchannelSettings(c.CIBA, now)
-	settings.Login, handOff = loginSettings(c.Login)
+	settings.Login, handOff = loginSettings(c.Login, reload)
 	settings.OutboundRoots, outbound = outboundRoots(c.Outbound.CAFile)
 	return errors.Join(append(problems, backchannel, handOff, outbound)...)
 }

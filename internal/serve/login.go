@@ -22,7 +22,7 @@ import (
 )
 
 // loginSettings are those of a login of the operator's own; nil when there is none.
-func loginSettings(c config.Login) (*login.Settings, error) {
+func loginSettings(c config.Login, reload *reloader) (*login.Settings, error) {
 	if c.Address == "" {
 		return nil, nil
 	}
@@ -40,13 +40,15 @@ func loginSettings(c config.Login) (*login.Settings, error) {
 		}
 	}
 	if c.CertificateFile != "" {
-		encoded, err := os.ReadFile(c.CertificateFile.Path())
-		if err == nil {
-			settings.Thumbprints, err = thumbprints(encoded)
-		}
+		all, err := loginThumbprints(c)
 		if err != nil {
-			return nil, fmt.Errorf("login.certificate_file: %w", err)
+			return nil, err
 		}
+		settings.Thumbprints = login.NewThumbprints(all...)
+		reload.add("login.certificate_file", []config.Secret{config.Secret(c.CertificateFile)}, func() (func(), error) {
+			changed, err := loginThumbprints(c)
+			return func() { settings.Thumbprints.Set(changed) }, err
+		})
 	}
 	return settings, nil
 }
@@ -107,6 +109,19 @@ func hintsCertificate(c config.Login) (*tls.Certificate, error) {
 
 // maxLoginCertificates bounds those of a login: more than one is for a change.
 const maxLoginCertificates = 8
+
+// loginThumbprints reads those of the login's certificates.
+func loginThumbprints(c config.Login) ([]string, error) {
+	encoded, err := os.ReadFile(c.CertificateFile.Path())
+	if err != nil {
+		return nil, fmt.Errorf("login.certificate_file: %w", err)
+	}
+	all, err := thumbprints(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("login.certificate_file: %w", err)
+	}
+	return all, nil
+}
 
 // thumbprints are those of certificates in PEM.
 func thumbprints(encoded []byte) ([]string, error) {
