@@ -128,8 +128,8 @@ conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the Ope
 		$(if $(OWN_LOGIN),-login https://localhost:$(OWN_LOGIN_PORT) -device-acr urn:countersign:acr:passkey) \
 		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),$(if $(OWN_LOGIN),bin/behind-login -kind $(OWN_LOGIN) -state $(STATE) -port $(OWN_LOGIN_PORT),bin/countersign serve --config $(STATE)/countersign.toml))"
 
-schemathesis: packages-test toolchain ## Send the API for a login of one's own what its OpenAPI description allows, and what not: a part of make test
-	$(GO) test -count=1 -v -run '^TestKE46' ./cmd/countersign
+schemathesis: packages-test toolchain ## Send the APIs for a login and an application of one's own what their OpenAPI descriptions allow, and what not: a part of make test
+	$(GO) test -count=1 -v -run '^(TestKE46|TestKF23)' ./cmd/countersign
 
 checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
 	$(GO) run ./internal/checklist/generate -write docs/conformance.md

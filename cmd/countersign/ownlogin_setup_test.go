@@ -194,7 +194,7 @@ type application struct {
 }
 
 // application registers one by the command line, and listens.
-func (i *installation) application(t *testing.T, id, name string) *application {
+func (i *installation) application(t *testing.T, id, name string, changes ...func(metadata map[string]any)) *application {
 	t.Helper()
 	key, err := jose.NewPrivateKey(jose.ES256)
 	if err != nil {
@@ -213,12 +213,16 @@ func (i *installation) application(t *testing.T, id, name string) *application {
 	go func() { _ = server.Serve(listener) }() // it ends with the test
 	t.Cleanup(func() { _ = server.Close() })
 	callback := fmt.Sprintf("https://localhost:%d/callback", listener.Addr().(*net.TCPAddr).Port)
-	metadata, err := json.Marshal(map[string]any{
+	registered := map[string]any{
 		"client_name": name, "redirect_uris": []string{callback}, "scope": "openid accounts offline_access",
 		"grant_types": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method": "private_key_jwt",
 		"jwks": json.RawMessage(`{"keys":[` + string(key.PublicJWK()) + `]}`), "dpop_bound_access_tokens": true,
 		"authorization_details_types": []string{"payment_initiation", "account_information"},
-	})
+	}
+	for _, change := range changes {
+		change(registered)
+	}
+	metadata, err := json.Marshal(registered)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/internal/browsertest"
 	"countersign/internal/flowclient"
 )
 
@@ -52,7 +53,7 @@ func testOwnLogin(t *testing.T, kind string, i *installation, a *application) {
 	t.Run("accepts a sign-in and a consent: "+kind, func(t *testing.T) {
 		transaction, address := a.begin()
 		b.Visit(address)
-		b.CheckAccessibility()
+		accessible(b)
 		if got := b.Primary(); len(got) != 1 || got[0] != "Sign in" {
 			t.Errorf("the filled buttons are %q", got)
 		}
@@ -60,7 +61,7 @@ func testOwnLogin(t *testing.T, kind string, i *installation, a *application) {
 		if text, title := b.Text("[role=alert]"), b.Title(); !strings.Contains(text, "do not belong together") || !strings.HasPrefix(title, "Problem: ") {
 			t.Errorf("after a wrong password: %q, %q", title, text)
 		}
-		b.CheckAccessibility()
+		accessible(b)
 		b.SignIn("sam", customerPassword)
 		if text := b.Text("main"); !strings.Contains(text, "Signed in as sam") || !strings.Contains(text, "Orchid Budget") || !strings.Contains(text, "See your accounts") {
 			t.Errorf("the consent page says %q", text)
@@ -68,7 +69,7 @@ func testOwnLogin(t *testing.T, kind string, i *installation, a *application) {
 		for _, width := range []int64{320, 390, 1280} {
 			for _, dark := range []bool{false, true} {
 				b.Look(width, 800, dark)
-				b.CheckAccessibility()
+				accessible(b)
 			}
 		}
 		b.Look(1280, 800, false)
@@ -100,7 +101,7 @@ func testOwnLogin(t *testing.T, kind string, i *installation, a *application) {
 		if text := b.Text("main"); !strings.Contains(text, "DE02 1001 0010 9307 1186 03") || !strings.Contains(text, "Order 20816") {
 			t.Errorf("the facts are %q", text)
 		}
-		b.CheckAccessibility()
+		accessible(b)
 		b.Click("#allow")
 		code, err := a.returned(transaction)
 		if err != nil {
@@ -117,7 +118,7 @@ func testOwnLogin(t *testing.T, kind string, i *installation, a *application) {
 		if heading, title := b.Text("h1"), b.Title(); heading != "Share account information with Orchid Budget?" || !strings.HasPrefix(title, heading) {
 			t.Errorf("the heading is %q, the title %q", heading, title)
 		}
-		b.CheckAccessibility()
+		accessible(b)
 		b.Click("#allow")
 		if text := b.Text("[role=alert]"); !strings.Contains(text, "Nothing is chosen yet") {
 			t.Errorf("without a choice the page says %q", text)
@@ -343,7 +344,7 @@ func TestKE43LoginAlone(t *testing.T) {
 			if at := b.Location(); !strings.HasPrefix(at, "https://"+i.address+"/interaction/") {
 				t.Fatalf("the consent is at %s", at)
 			}
-			b.CheckAccessibility()
+			accessible(b)
 			b.Click("#allow")
 			code, err := a.returned(transaction)
 			if err != nil {
@@ -360,7 +361,7 @@ func TestKE43LoginAlone(t *testing.T) {
 			if text := b.Text("h1"); text != "Go on as sam?" {
 				t.Fatalf("the page is %q", text)
 			}
-			b.CheckAccessibility()
+			accessible(b)
 			b.Click("#switch")
 			b.SignIn("sam", customerPassword)
 			b.Click("#deny")
@@ -399,7 +400,7 @@ func TestKE44ConsentAlone(t *testing.T) {
 			if at := b.Location(); !strings.HasPrefix(at, "https://"+l.address+"/") {
 				t.Fatalf("the consent is at %s", at)
 			}
-			b.CheckAccessibility()
+			accessible(b)
 			b.Click("#allow")
 			if _, err := a.returned(transaction); err != nil {
 				t.Error(err)
@@ -448,7 +449,7 @@ func TestKE45LoginTooLate(t *testing.T) {
 			if heading := b.Text("h1"); heading != "This page has expired" {
 				t.Errorf("the page is %q", heading)
 			}
-			b.CheckAccessibility()
+			accessible(b)
 			b.Complaints() // of the status
 			b.Visit(address)
 			_, err := a.returned(transaction)
@@ -470,4 +471,10 @@ func TestKE45LoginTooLate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// accessible looks at the page in the tree of accessibility, and by axe-core.
+func accessible(b *browsertest.Browser) {
+	b.CheckAccessibility()
+	b.CheckAxe()
 }

@@ -5,6 +5,7 @@
 //
 //	own-login add -users users.json sam customer-4711 < password     # a customer, to try it with
 //	own-login -client-certificate login.crt -client-key login.key -users users.json
+//	own-login -client-id the-login -private-key login.pem -users users.json   # with private_key_jwt and DPoP in place of a certificate
 //
 // How it goes: the server sends the browser here with a one-time handle. This program reads over mutual TLS what the handle was
 // given for, has the customer sign in and decide, answers once, and sends the browser to the address in the answer to the answer,
@@ -15,6 +16,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/rand"
@@ -23,6 +26,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -74,6 +78,8 @@ func run(ctx context.Context, arguments []string, in io.Reader) error {
 	ca := flags.String("ca", "local/tls/ca.crt", "`file` with the authority of the server's certificate")
 	clientCertificate := flags.String("client-certificate", "login.crt", "`file` of the certificate that the server knows this login by")
 	clientKey := flags.String("client-key", "login.key", "`file` of its key")
+	clientID := flags.String("client-id", "", "registered `client` that this login is, in place of a certificate: login.client_id of the server")
+	privateKey := flags.String("private-key", "login.pem", "`file` of its private key, PEM (P-256), with -client-id")
 	listen := flags.String("listen", "localhost:8446", "host and port to `listen` on")
 	certificate := flags.String("certificate", "local/tls/server.crt", "`file` of the certificate that browsers see")
 	key := flags.String("key", "local/tls/server.key", "`file` of its key")
@@ -84,13 +90,21 @@ func run(ctx context.Context, arguments []string, in io.Reader) error {
 	if adding {
 		return addCustomer(*users, flags.Args(), in)
 	}
-	through, err := dial(*ca, *clientCertificate, *clientKey)
+	through, err := dial(*ca, *clientCertificate, *clientKey, *clientID == "")
 	if err != nil {
 		return err
 	}
 	l := &login{
-		server: strings.TrimSuffix(*issuer, "/"), api: strings.TrimSuffix(*api, "/"), through: through, acr: *acr, now: time.Now,
+		server: strings.TrimSuffix(*issuer, "/"), api: strings.TrimSuffix(*api, "/"), through: through.Do, acr: *acr, now: time.Now,
 		secret: make([]byte, 32), tries: map[string]tried{}, answered: map[string]answered{}, hashing: make(chan struct{}, runtime.NumCPU()),
+	}
+	if *clientID != "" {
+		key, err := readKey(*privateKey)
+		if err != nil {
+			return err
+		}
+		l.api = l.server // tokens bound by DPoP need no certificate
+		l.through = (&tokens{through: through, server: l.server, id: *clientID, key: key, now: time.Now}).do
 	}
 	// Replace: with several nodes, a secret that all of them read. It signs cookies; who has it can sign in as anybody.
 	rand.Read(l.secret)
@@ -319,8 +333,8 @@ type apiError struct {
 
 func (e *apiError) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Description) }
 
-// dial makes an HTTP client that shows this login's certificate, and trusts the server's authority alone.
-func dial(ca, certificate, key string) (*http.Client, error) {
+// dial makes an HTTP client that trusts the server's authority alone and, unless it has tokens, shows this login's certificate.
+func dial(ca, certificate, key string, shows bool) (*http.Client, error) {
 	authority, err := os.ReadFile(ca)
 	if err != nil {
 		return nil, err
@@ -329,13 +343,176 @@ func dial(ca, certificate, key string) (*http.Client, error) {
 	if !roots.AppendCertsFromPEM(authority) {
 		return nil, fmt.Errorf("%s holds no certificate", ca)
 	}
-	pair, err := tls.LoadX509KeyPair(certificate, key)
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if shows {
+		pair, err := tls.LoadX509KeyPair(certificate, key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: config}}, nil
+}
+
+// tokens calls the API with access tokens of the scope login, in place of a certificate: the login is a client that authenticates by
+// private_key_jwt (RFC 7523 §2.2), and its tokens are bound to its key by DPoP (RFC 9449).
+type tokens struct {
+	through    *http.Client
+	server, id string
+	key        *ecdsa.PrivateKey
+	now        func() time.Time
+
+	mu    sync.Mutex
+	token string
+	until time.Time
+	// nonce is what the server wants in the next proof (RFC 9449 §8, §9), or empty.
+	nonce string
+}
+
+// readKey reads a private key of the curve P-256.
+func readKey(file string) (*ecdsa.PrivateKey, error) {
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
-	}}, nil
+	block, _ := pem.Decode(content)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no PEM", file)
+	}
+	read, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	key, ok := read.(*ecdsa.PrivateKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("%s holds no key of the curve P-256", file)
+	}
+	return key, nil
+}
+
+// sign makes a JWT, signed by ES256 (RFC 7518 §3.4).
+func (t *tokens) sign(header, claims map[string]any) (string, error) {
+	header["alg"] = "ES256"
+	head, err := json.Marshal(header)
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	text := encode(head) + "." + encode(body)
+	digest := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, t.key, digest[:])
+	if err != nil {
+		return "", err
+	}
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return text + "." + encode(signature), nil
+}
+
+// proof is a DPoP proof for a request, of the token if there is one (RFC 9449 §4.2).
+func (t *tokens) proof(method, address, token string) (string, error) {
+	point, err := t.key.PublicKey.Bytes() // 4, x and y
+	if err != nil {
+		return "", err
+	}
+	claims := map[string]any{"jti": rand.Text(), "htm": method, "htu": address, "iat": t.now().Unix()}
+	if token != "" {
+		digest := sha256.Sum256([]byte(token))
+		claims["ath"] = encode(digest[:])
+	}
+	if t.nonce != "" {
+		claims["nonce"] = t.nonce
+	}
+	return t.sign(map[string]any{
+		"typ": "dpop+jwt", "jwk": map[string]string{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:])},
+	}, claims)
+}
+
+// send sends a request with a fresh proof, and once more if the server wants another nonce in it.
+func (t *tokens) send(request *http.Request, token string) (*http.Response, error) {
+	for again := false; ; again = true {
+		proof, err := t.proof(request.Method, request.URL.Scheme+"://"+request.URL.Host+request.URL.EscapedPath(), token)
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("DPoP", proof)
+		if request.Body, err = request.GetBody(); err != nil {
+			return nil, err
+		}
+		response, err := t.through.Do(request)
+		if err != nil {
+			return nil, err
+		}
+		nonce := response.Header.Get("DPoP-Nonce")
+		wanted := nonce != "" && nonce != t.nonce && (response.StatusCode == http.StatusBadRequest || response.StatusCode == http.StatusUnauthorized)
+		if nonce != "" {
+			t.nonce = nonce
+		}
+		if !wanted || again {
+			return response, nil
+		}
+		response.Body.Close()
+	}
+}
+
+// get gets an access token (RFC 6749 §4.4), a minute before the last one ends.
+func (t *tokens) get(ctx context.Context) error {
+	now := t.now()
+	if now.Before(t.until) {
+		return nil
+	}
+	assertion, err := t.sign(map[string]any{"typ": "JWT"}, map[string]any{
+		"iss": t.id, "sub": t.id, "aud": t.server, "jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+	})
+	if err != nil {
+		return err
+	}
+	form := url.Values{
+		"grant_type": {"client_credentials"}, "scope": {"login"}, "client_id": {t.id}, "client_assertion": {assertion},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.server+"/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := t.send(request, "")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	var issued struct {
+		Token     string `json:"access_token"`
+		ExpiresIn int64  `json:"expires_in"`
+		apiError
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&issued); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("no access token: %d %s: %s", response.StatusCode, issued.Code, issued.Description)
+	}
+	t.token, t.until = issued.Token, now.Add(time.Duration(issued.ExpiresIn)*time.Second-time.Minute)
+	return nil
+}
+
+// do sends a request with an access token.
+func (t *tokens) do(request *http.Request) (*http.Response, error) {
+	t.mu.Lock() // one call at a time, for the nonce; a bank has more clients than one, or a nonce for each
+	defer t.mu.Unlock()
+	if err := t.get(request.Context()); err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "DPoP "+t.token)
+	response, err := t.send(request, t.token)
+	if err == nil && response.StatusCode == http.StatusUnauthorized {
+		t.until = time.Time{} // it was revoked: the next call gets another
+	}
+	return response, err
 }
 
 // call reads what a handle was given for or, with a body, answers.
@@ -355,7 +532,7 @@ func (l *login) call(ctx context.Context, handle string, body, into any) error {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept-Language", "en") // that these pages have; the question and the values come in it
-	response, err := l.through.Do(request)
+	response, err := l.through(request)
 	if err != nil {
 		return err
 	}
@@ -423,7 +600,7 @@ func (l *login) begin(w http.ResponseWriter, s session) session {
 // login answers browsers.
 type login struct {
 	server, api, acr string
-	through          *http.Client
+	through          func(*http.Request) (*http.Response, error)
 	customers        []customer
 	secret           []byte
 	hashing          chan struct{}

@@ -1,8 +1,10 @@
 package checklist
 
+import "slices"
+
 // display lists what is demanded of the words in which people read authorization_details.
 func display() []Group {
-	return []Group{{"KC", "Consent as people read it", []Item{
+	return []Group{{"KC", "Consent as people read it", slices.Concat([]Item{
 		{ID: "KC-01", Section: "RFC 9396 §5, RFC 6901", Requires: "a type by which something could be granted that nobody is shown stops the start, by its JSON Pointer and the remedy"},
 		{ID: "KC-02", Section: "EU RTS 2018/389 Article 5", Requires: "a payment is read as amount and payee, then in the order of the annotations, in the user's language or the first"},
 		{ID: "KC-03", Section: "RFC 9396 §2.2", Requires: "recurring payments say the most that they can cost, computed exactly, or that there is no limit in all"},
@@ -31,5 +33,5 @@ func display() []Group {
 		{ID: "KC-26", Section: "RFC 6749 §3.3", Requires: "no page for people has the words of developers in its text", NoRefusal: "there is nothing to refuse: pages are looked at"},
 		{ID: "KC-27", Section: "RFC 9396 §2", Requires: "ready types read the members of their standards' texts, and their lines are in the order of a decision", NoRefusal: "there is nothing to refuse: the types are built in"},
 		{ID: "KC-28", Section: "WCAG 2.2 SC 2.1.1, 1.4.10", Requires: "accounts are chosen by keyboard alone, and the page fits at 320 to 1280 pixels in each direction of writing"},
-	}}}
+	}, displayRest())}}
 }

@@ -15,15 +15,17 @@ type detailView struct {
 
 // groupView is what is read together. Sees is a list that the group is named after, so that its name is not said twice.
 type groupView struct {
-	Label   string
-	Sees    []display.Item
-	Choices []choiceView
-	Lines   []display.Line
+	// Label is in the language Lang, or in the page's if that is empty.
+	Label, Lang string
+	Sees        []display.Item
+	Choices     []choiceView
+	Lines       []display.Line
 }
 
 // choiceView is a list of which the user chooses.
 type choiceView struct {
-	ID, Label string
+	// Label is as in groupView.
+	ID, Label, Lang string
 	// One is whether one is chosen, or several.
 	One bool
 	// Wrong reports that nothing was chosen.
@@ -47,7 +49,7 @@ func viewDetails(details []display.View, form url.Values, wrong bool) []detailVi
 		view := detailView{Heading: detail.Heading}
 		count := 0
 		for _, group := range detail.Groups {
-			shown := groupView{Label: group.Label}
+			shown := groupView{Label: group.Label, Lang: group.Lang}
 			for _, line := range group.Lines {
 				switch {
 				case line.Choose != "":
@@ -73,7 +75,7 @@ func viewDetails(details []display.View, form url.Values, wrong bool) []detailVi
 func viewChoice(line display.Line, object, count int, form url.Values, wrong bool) choiceView {
 	offer := line.Offer()
 	view := choiceView{
-		ID: fmt.Sprintf("choose-%d-%d", object, count), Label: line.Label, One: offer.Choose == display.One, Wrong: wrong, Format: line.Format,
+		ID: fmt.Sprintf("choose-%d-%d", object, count), Label: line.Label, Lang: line.Lang, One: offer.Choose == display.One, Wrong: wrong, Format: line.Format,
 	}
 	for i, item := range line.Items {
 		option := optionView{ID: fmt.Sprintf("%s-%d", view.ID, i), Name: offer.Input(object, i), Value: i, Item: item}

@@ -249,3 +249,33 @@ func TestKC26NoDevelopersWords(t *testing.T) {
 		})
 	}
 }
+
+// Covers: KC-29. On a page from right to left a label that there is only in English is marked as English, from left to right.
+func TestKC29ForeignOnPage(t *testing.T) {
+	view := display.View{
+		Language: "ar", Heading: display.Sentence{{Text: "Share?", Lang: "en"}},
+		Groups: []display.Group{{Label: "Rest", Lang: "en", Lines: []display.Line{
+			{Label: "How often", Lang: "en", Value: "Each month", ValueLang: "en"}, {Label: "متى", Value: "اليوم"},
+			{Label: "List", Value: "A", Items: []display.Item{{Label: "A", Lang: "en", Detail: "B", DetailLang: "en"}}},
+		}}},
+	}
+	body := consentPage(t, asking("ar", view)).Body.String()
+	const english = ` lang="en" dir="ltr">`
+	t.Run("accepts what is in another language with its mark", func(t *testing.T) {
+		for _, want := range []string{
+			"<span" + english + "Share?</span>", "<h2" + english + "Rest</h2>", "<dt><bdi" + english + "How often</bdi></dt>",
+			"<bdi" + english + "Each month</bdi>", "<li><bdi" + english + "A</bdi>", "<bdi" + english + "B</bdi>",
+		} {
+			if !strings.Contains(body, want) {
+				t.Errorf("no %s in %s", want, body)
+			}
+		}
+	})
+	t.Run("refuses to mark what is in the page's", func(t *testing.T) {
+		for _, want := range []string{"<dt><bdi>متى</bdi></dt>", "<bdi>اليوم</bdi>"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("no %s in %s", want, body)
+			}
+		}
+	})
+}

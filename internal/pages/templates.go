@@ -39,7 +39,7 @@ func pageNames() []string {
 func parseTemplates(languages []*words.Language, host string) (map[string]map[string]*template.Template, error) {
 	parsed := map[string]*template.Template{}
 	for _, name := range pageNames() {
-		page, err := template.New(name).Funcs(inLanguage(languages[0], host)).ParseFS(files, "templates/frame.html",
+		page, err := template.New(name).Funcs(inLanguage(languages[0], languages, host)).ParseFS(files, "templates/frame.html",
 			"templates/client.html", "templates/device_parts.html", "templates/account_parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err
@@ -54,7 +54,7 @@ func parseTemplates(languages []*words.Language, host string) (map[string]map[st
 			if err != nil {
 				return nil, err
 			}
-			functions := inLanguage(l, host)
+			functions := inLanguage(l, languages, host)
 			for _, one := range bound.Funcs(functions).Templates() {
 				if one.Tree != nil {
 					settle(one.Tree.Root, functions, l)
@@ -71,7 +71,7 @@ const shortHost = 24
 
 // inLanguage returns the functions of the templates: t is a message with its values, host a host's name, which is set apart, and
 // ours says whose pages they are.
-func inLanguage(l *words.Language, own string) template.FuncMap {
+func inLanguage(l *words.Language, all []*words.Language, own string) template.FuncMap {
 	host := func(name string) template.HTML {
 		class := "host"
 		if len(name) > shortHost {
@@ -84,6 +84,15 @@ func inLanguage(l *words.Language, own string) template.FuncMap {
 		"lang": func() string { return l.Tag },
 		"dir":  func() string { return l.Dir },
 		"zone": l.Zone,
+		// direction is that of a text in another language than the page's.
+		"direction": func(tag string) string {
+			for _, each := range all {
+				if each.Tag == tag {
+					return each.Dir
+				}
+			}
+			return "auto"
+		},
 		"host": host,
 		"ours": func() template.HTML {
 			if own == "" {

@@ -29,6 +29,14 @@ func (t texts) in(l, first *words.Language) string {
 	return first.Pick(t)
 }
 
+// foreign returns the language of the text that in returns, if it is not the one that was wanted.
+func (t texts) foreign(l, first *words.Language) string {
+	if len(t) == 0 || l == first || l.Pick(t) != "" || first.Pick(t) == "" {
+		return ""
+	}
+	return first.Tag
+}
+
 // wording is what a value is called, and what it is in detail, or nothing.
 type wording struct{ label, detail texts }
 

@@ -276,6 +276,7 @@ func (r *rendering) entries(n *node, values []any, p place) (format Format, item
 		item := Item{}
 		if n.plainList() {
 			format, item.Label, item.Detail = r.plain(n, n.item, each)
+			item.Lang, item.DetailLang = r.foreign(n, each)
 			items = append(items, item)
 			continue
 		}
@@ -288,6 +289,7 @@ func (r *rendering) entries(n *node, values []any, p place) (format Format, item
 			item.Lines = append(item.Lines, group.Lines...)
 		}
 		if len(item.Lines) > 0 {
+			item.Lang = item.Lines[0].ValueLang
 			format, item.Label, item.Lines = item.Lines[0].Format, item.Lines[0].Value, item.Lines[1:]
 		}
 		items = append(items, item)

@@ -81,6 +81,8 @@ const (
 type Part struct {
 	Text string `json:"text"`
 	Role Role   `json:"role,omitempty"`
+	// Lang is the language of the text (BCP 47), if it is not that of the view.
+	Lang string `json:"lang,omitempty"`
 }
 
 // Sentence is a sentence in pieces, so that a page can set the values apart.
@@ -119,6 +121,8 @@ type Group struct {
 	ID string `json:"id,omitempty"`
 	// Label may be empty.
 	Label string `json:"label,omitempty"`
+	// Lang is as in [Part].
+	Lang  string `json:"lang,omitempty"`
 	Lines []Line `json:"lines"`
 }
 
@@ -126,6 +130,9 @@ type Group struct {
 type Line struct {
 	Label string `json:"label"`
 	Value string `json:"value"`
+	// Lang is the language of the label, and ValueLang that of the value, as in [Part].
+	Lang      string `json:"lang,omitempty"`
+	ValueLang string `json:"value_lang,omitempty"`
 	// Hint is how a computed value came about, or empty.
 	Hint   string `json:"hint,omitempty"`
 	Role   Role   `json:"role,omitempty"`
@@ -142,6 +149,9 @@ type Line struct {
 type Item struct {
 	Label  string `json:"label"`
 	Detail string `json:"detail,omitempty"`
+	// Lang and DetailLang are their languages, as in [Part].
+	Lang       string `json:"lang,omitempty"`
+	DetailLang string `json:"detail_lang,omitempty"`
 	// Lines are further values of an entry to choose.
 	Lines []Line `json:"lines,omitempty"`
 }

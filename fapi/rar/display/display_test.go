@@ -301,7 +301,7 @@ func TestKC06Access(t *testing.T) {
 "type":"object","additionalProperties":false,"required":["type","actions"],"properties":{"actions":{"type":"array","items":{"enum":["b","t"]},
 "x-display":{"label":{"en":"What it will see"},"values":{"b":{"label":{"en":"Balances"},"detail":{"en":"At each look"}},"t":{"en":"Payments"}}}}}}`)
 	view := viewed(t, of, `{"type":"p","actions":["t","b"]}`, "pt-BR")
-	want := []Item{{Label: "Payments"}, {Label: "Balances", Detail: "At each look"}}
+	want := []Item{{Label: "Payments", Lang: "en"}, {Label: "Balances", Detail: "At each look", Lang: "en", DetailLang: "en"}}
 	t.Run("accepts clusters", func(t *testing.T) {
 		if diff := cmp.Diff(want, view.Groups[0].Lines[0].Items); diff != "" || view.Groups[0].Lines[0].Value != "Payments, Balances" {
 			t.Errorf("%+v %s", view, diff)

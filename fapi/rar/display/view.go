@@ -72,7 +72,7 @@ func (t *Type) View(object json.RawMessage, tag string, asker Asker) (View, erro
 
 // sentence fills a sentence; without one it is the server's own.
 func (r *rendering) sentence(t texts, key string) Sentence {
-	text := t.in(r.l, r.of.languages.first())
+	text, lang := t.in(r.l, r.of.languages.first()), t.foreign(r.l, r.of.languages.first())
 	if text == "" && key != "" {
 		text = r.l.Text(key, "amount", "{amount}", "payee", "{payee}")
 	}
@@ -83,14 +83,14 @@ func (r *rendering) sentence(t texts, key string) Sentence {
 			break
 		}
 		if at[0] > 0 {
-			sentence = append(sentence, Part{Text: text[:at[0]]})
+			sentence = append(sentence, Part{Text: text[:at[0]], Lang: lang})
 		}
 		role := Role(text[at[2]:at[3]])
 		sentence = append(sentence, Part{Text: r.roles[role], Role: role})
 		text = text[at[1]:]
 	}
 	if text != "" {
-		sentence = append(sentence, Part{Text: text})
+		sentence = append(sentence, Part{Text: text, Lang: lang})
 	}
 	return sentence
 }
@@ -108,6 +108,7 @@ func (r *rendering) groups() []Group {
 			if each.group < len(r.of.head.Groups) {
 				head := r.of.head.Groups[each.group]
 				group.ID, group.Label = head.ID, head.Label.in(r.l, r.of.languages.first())
+				group.Lang = head.Label.foreign(r.l, r.of.languages.first())
 			}
 			groups, last = append(groups, group), each.group
 		}
@@ -127,6 +128,7 @@ func (r *rendering) add(n *node, suffix string, line Line) {
 		return
 	}
 	line.Label, line.Role = a.Label.in(r.l, r.of.languages.first())+suffix, a.Role
+	line.Lang = a.Label.foreign(r.l, r.of.languages.first())
 	r.rows = append(r.rows, row{n.group, n.order, line})
 }
 
@@ -149,7 +151,7 @@ func (r *rendering) object(n *node, members map[string]any, p place) {
 		case member.consumed:
 		case !found:
 			if absent := member.annotation.Absent; absent != nil {
-				r.add(member, p.suffix, Line{Value: absent.in(r.l, r.of.languages.first())})
+				r.add(member, p.suffix, Line{Value: absent.in(r.l, r.of.languages.first()), ValueLang: absent.foreign(r.l, r.of.languages.first())})
 			}
 		case member.annotation.Format == Money && member.plain():
 			r.money(member, value, members[member.annotation.Currency], p.suffix)
@@ -182,7 +184,8 @@ func (r *rendering) value(n *node, value any, p place) {
 		if n.visible {
 			r.raw[n.annotation.Role] = []string{written(value)}
 			format, text, _ := r.plain(n, n, value)
-			r.add(n, p.suffix, Line{Value: text, Format: format})
+			lang, _ := r.foreign(n, value)
+			r.add(n, p.suffix, Line{Value: text, ValueLang: lang, Format: format})
 		}
 	default:
 		r.list(n, value, p)
@@ -233,7 +236,8 @@ func (r *rendering) list(n *node, value any, p place) {
 		var text, detail string
 		format, text, detail = r.plain(n, n.item, each)
 		misread = misread || strings.Contains(text, ",") && len(n.annotation.Values) == 0
-		texts, items = append(texts, text), append(items, Item{Label: text, Detail: detail})
+		lang, detailLang := r.foreign(n, each)
+		texts, items = append(texts, text), append(items, Item{Label: text, Detail: detail, Lang: lang, DetailLang: detailLang})
 	}
 	if misread {
 		for i, text := range texts {
@@ -268,6 +272,16 @@ func (r *rendering) plain(n, what *node, value any) (format Format, text, detail
 		return format, Exact(raw), ""
 	}
 	return format, write(r.l, format, raw), ""
+}
+
+// foreign returns the languages of the words for a value and of their detail, if they are not that of the view.
+func (r *rendering) foreign(n *node, value any) (label, detail string) {
+	words, found := n.annotation.Values[written(value)]
+	if !found {
+		return "", ""
+	}
+	first := r.of.languages.first()
+	return words.label.foreign(r.l, first), words.detail.foreign(r.l, first)
 }
 
 // money shows an amount with its currency.
