@@ -2,18 +2,16 @@ package authorize
 
 import (
 	"context"
-	"crypto/ecdh"
 	"errors"
-	"fmt"
 
 	"countersign/fapi/client"
+	"countersign/fapi/decrypt"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/profile"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/jar"
-	"countersign/signer"
 	"countersign/store"
 )
 
@@ -45,11 +43,11 @@ func (h *Handler) requestObject(
 // parseObject parses a request object, decrypting it first where it is encrypted.
 func (h *Handler) parseObject(ctx context.Context, caller *client.Client, raw string) (*jar.Object, error) {
 	if jose.IsEncrypted(raw) {
-		keys, err := h.decryptionKeys(ctx)
+		keys, err := decrypt.Keys(ctx, h.signer)
 		if err != nil {
 			return nil, err
 		}
-		if raw, err = decryptObject(ctx, raw, keys); err != nil {
+		if raw, err = decrypt.Open(ctx, raw, keys, caller.Profile, oauth.InvalidRequestObject); err != nil {
 			return nil, err
 		}
 	}
@@ -65,57 +63,6 @@ func parseSigned(caller *client.Client, raw string) (*jar.Object, error) {
 	return object, nil
 }
 
-// decryptionKeys are the keys in the HSM that open encrypted request objects (RFC 9101 §6.1).
-func (h *Handler) decryptionKeys(ctx context.Context) ([]jose.DecryptionKey, error) {
-	records, err := h.signer.Decryption(ctx, signer.UseRequestObject)
-	if err != nil {
-		return nil, err
-	}
-	var keys []jose.DecryptionKey
-	for _, record := range records {
-		key := jose.DecryptionKey{ID: record.ID}
-		switch record.Algorithm {
-		case signer.ECDHES:
-			key.Agree = func(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error) {
-				secret, err := h.signer.Agree(ctx, record.ID, peer)
-				return secret, decryptionError(err)
-			}
-		case signer.RSAOAEP256:
-			key.Unwrap = func(ctx context.Context, wrapped []byte) ([]byte, error) {
-				secret, err := h.signer.Unwrap(ctx, record.ID, wrapped)
-				return secret, decryptionError(err)
-			}
-		default:
-			continue
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}
-
-// decryptObject decrypts an encrypted request object in the HSM. The error is the same for every decryption failure (no
-// oracle).
-func decryptObject(ctx context.Context, raw string, keys []jose.DecryptionKey) (string, error) {
-	decrypted, err := jose.Decrypt(ctx, raw, keys)
-	return string(decrypted), undecrypted(err)
-}
-
-// undecrypted translates errors about an encrypted request object; others pass unchanged.
-func undecrypted(err error) error {
-	if errors.Is(err, jose.ErrMalformed) || errors.Is(err, jose.ErrAlgorithm) || errors.Is(err, jose.ErrDecryption) {
-		return oauth.Errorf(oauth.InvalidRequestObject, "the request object is not acceptable: %v", err).Because(err)
-	}
-	return err
-}
-
-// decryptionError translates the signer's error for a bad ciphertext to that of package jose.
-func decryptionError(err error) error {
-	if errors.Is(err, signer.ErrCiphertext) {
-		return fmt.Errorf("%w: %w", jose.ErrDecryption, err)
-	}
-	return err
-}
-
 // checkObject verifies a request object and returns its parameters and the evidence of it.
 func (h *Handler) checkObject(
 	ctx context.Context, caller *client.Client, object *jar.Object,
@@ -123,13 +70,10 @@ func (h *Handler) checkObject(
 	allowed := caller.Profile
 	var signedBy jose.Key
 	rules := jar.Rules{
-		Audience: h.addresses.Issuer, ClientID: caller.ID, Algorithms: allowed.Algorithms,
+		Audience: h.addresses.Issuer, ClientID: caller.ID, Algorithms: caller.RequestAlgorithms(caller.Metadata.RequestObjectSigningAlg),
 		MaxAge: allowed.MaxRequestObjectAge, MaxLifetime: allowed.MaxRequestObjectLifetime, MaxAhead: allowed.MaxAhead,
 		Now:    h.now(),
 		Verify: h.keys.Verifier(caller, &signedBy),
-	}
-	if alg := caller.Metadata.RequestObjectSigningAlg; alg != "" {
-		rules.Algorithms = []string{alg}
 	}
 	values, err := rules.Check(ctx, object)
 	if err != nil {

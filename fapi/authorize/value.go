@@ -9,6 +9,7 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
+	"countersign/fapi/decrypt"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/request"
 	"countersign/internal/jose"
@@ -105,12 +106,12 @@ func (h *Handler) decryptByValue(r *http.Request, caller *client.Client, raw str
 	if !jose.IsEncrypted(raw) {
 		return raw, nil
 	}
-	keys, err := h.decryptionKeys(r.Context())
+	keys, err := decrypt.Keys(r.Context(), h.signer)
 	if err != nil {
 		return "", err
 	}
-	if err := jose.CheckEncrypted(raw, keys); err != nil {
-		return "", undecrypted(err)
+	if err := decrypt.Check(raw, keys, caller.Profile, oauth.InvalidRequestObject); err != nil {
+		return "", err
 	}
 	if err := h.limits.Stranger(r); err != nil {
 		return "", err
@@ -119,7 +120,7 @@ func (h *Handler) decryptByValue(r *http.Request, caller *client.Client, raw str
 	if err := h.limits.Unauthenticated(decryption, caller.ID); err != nil {
 		return "", err
 	}
-	decrypted, err := decryptObject(r.Context(), raw, keys)
+	decrypted, err := decrypt.Open(r.Context(), raw, keys, caller.Profile, oauth.InvalidRequestObject)
 	if err == nil {
 		h.limits.Forgive(r)
 		h.limits.ForgiveClient(decryption, caller.ID)

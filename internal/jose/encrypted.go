@@ -141,6 +141,15 @@ func CheckEncrypted(token string, keys []DecryptionKey) error {
 	return err
 }
 
+// EncryptedWith returns alg and enc of a compact JWE. An error wraps [ErrMalformed] or [ErrAlgorithm].
+func EncryptedWith(token string) (alg, enc string, err error) {
+	e, err := parseEncrypted(token)
+	if err != nil {
+		return "", "", err
+	}
+	return e.header.Algorithm, e.header.Encryption, nil
+}
+
 // fitting are the keys that may open the token.
 func (e *encrypted) fitting(keys []DecryptionKey) []DecryptionKey {
 	var fit []DecryptionKey
