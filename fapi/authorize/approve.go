@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/consent"
 	"countersign/fapi/rar/display"
@@ -52,6 +53,14 @@ func (h *Handler) satisfied(
 			return approved{}, false, err
 		}
 	}
+	switch err := h.tokens.Users.Fits(ctx, checked.Claims, caller.Profile, claims.Question{
+		Subject: session.Subject, ClientID: caller.ID, Purpose: claims.ForTokens, Scopes: checked.Scopes,
+	}); {
+	case errors.Is(err, claims.ErrOtherUser) && !here:
+		return approved{}, false, nil // another user may sign in
+	case err != nil:
+		return approved{}, false, err
+	}
 	return approved{client: caller, request: checked, session: session}, true, nil
 }
 
@@ -61,8 +70,8 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 		return false // the consent was given to an older registration
 	}
 	requested := a.request
-	if len(requested.Resources) > 0 || len(requested.Details) > 0 || requested.Consent != "" {
-		return false // these are never remembered
+	if len(requested.Resources) > 0 || len(requested.Details) > 0 || requested.Consent != "" || requested.Purpose != "" {
+		return false // these are never remembered, and a purpose is shown each time
 	}
 	if slices.ContainsFunc(requested.Prompt, func(prompt string) bool { return prompt != "none" }) {
 		return false
@@ -93,10 +102,12 @@ func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
 	}
 }
 
-// life is how long a grant of the request lasts: as long as any does, and not longer than its details and its consent allow.
+// life is how long a grant of the request lasts: as long as any does, or as its ecosystem has it, and not longer than its details and
+// its consent allow.
 func (h *Handler) life(of *request.Request, by *client.Client, c *consent.Consent) (display.Life, error) {
 	life, err := of.Details.Life(h.tokens.Details)
-	return h.consents.Life(by.Profile, c, life.Shorter(display.Life{For: h.grantLifetime})), err
+	whole := display.Life{For: of.Grant().Lasts(by.Profile, h.grantLifetime)}
+	return h.consents.Life(by.Profile, c, life.Shorter(whole)), err
 }
 
 // grant adds the grant and its code to finish, and prepares the authorization response. Everything in the response is
@@ -109,7 +120,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	if a.consent != nil {
 		allowed.Consent = &tokens.Consent{ID: a.consent.ID, Kind: a.consent.Kind}
 	}
-	allowed = allowed.Sealed(a.request.Scopes)
+	allowed = allowed.Begin(a.client.Profile).Sealed(a.request.Scopes)
 	allowed.Session = tokens.SessionOf(a.session)
 	detail, err := json.Marshal(allowed)
 	if err != nil {

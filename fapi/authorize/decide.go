@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/claims"
 	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/request"
@@ -35,6 +36,10 @@ func (o *openInteraction) allow(w http.ResponseWriter, r *http.Request, allowed 
 	// With prompt=login an interaction begins without a session, so that this one was made in it.
 	granted, satisfied, err := h.satisfied(
 		r.Context(), o.client, allowed, o.session, o.pending.Interaction.CreatedAt, true)
+	if errors.Is(err, claims.ErrOtherUser) {
+		o.refuse(w, r, err)
+		return
+	}
 	if err != nil {
 		h.showError(w, r, err)
 		return

@@ -13,6 +13,7 @@ import (
 
 	"countersign/fapi/authorize/page"
 	"countersign/fapi/browser"
+	"countersign/fapi/claims"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
@@ -297,6 +298,9 @@ func (o *openInteraction) satisfies(ctx context.Context, decided decision) (bool
 		session = &store.Session{Subject: a.Subject, AuthTime: a.At, ACR: a.ACR, AMR: a.AMR}
 	}
 	_, satisfied, err := o.handler.satisfied(ctx, o.client, allowed, session, o.pending.Interaction.CreatedAt, true)
+	if errors.Is(err, claims.ErrOtherUser) { // the client is told when the browser is back
+		return true, nil
+	}
 	return satisfied, err
 }
 

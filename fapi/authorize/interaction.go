@@ -247,7 +247,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		Details: append(details, agreed...), Language: o.language, Resources: o.request.Resources,
 		ResourceNames: h.tokens.Details.Languages().Resources(o.request.Resources),
 		ACRs:          append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
-		Form:          o.form, LoginHint: o.request.LoginHint, UILocales: o.request.UILocales,
+		Form:          o.form, LoginHint: o.request.LoginHint, Purpose: o.request.Purpose, UILocales: o.request.UILocales,
 		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: life.For, GrantUntil: life.Until,
 		Passkey:     options,
 		PasskeyOnly: h.passkeys != nil && slices.Equal(o.request.EssentialACRs, []string{browser.PasskeyACR}),

@@ -58,6 +58,8 @@ type Interaction struct {
 	// LoginHint is the login_hint of the request (OpenID Connect Core §3.1.2.1); untrusted. [Forms] replaces it by the
 	// user name that was typed.
 	LoginHint string
+	// Purpose is why the client asks, in its own words, checked to be plain text; or empty. Pages show it, set off from their own.
+	Purpose string
 	// UILocales are the languages that the client asks pages to be in (ui_locales, OpenID Connect Core §3.1.2.1), best first and
 	// separated by spaces; or empty.
 	UILocales string

@@ -67,7 +67,7 @@ func (h *Handler) newRequest(
 	now := h.now()
 	return store.Request{
 		ID: store.IssuedDigest(requestURI), ClientID: caller.ID, Parameters: parameters, Evidence: evidence,
-		CreatedAt: now, ExpiresAt: now.Add(min(h.requestURILifetime, caller.Profile.MaxRequestURILifetime)),
+		CreatedAt: now, ExpiresAt: now.Add(max(min(h.requestURILifetime, caller.Profile.MaxRequestURILifetime), caller.Profile.MinRequestURILifetime)),
 	}, requestURI, nil
 }
 

@@ -2,12 +2,13 @@
 package claims
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
 
+	"countersign/fapi/claims/verified"
+	"countersign/fapi/profile"
 	"countersign/internal/oauth"
 	"countersign/internal/strictjson"
 )
@@ -49,6 +50,11 @@ const (
 type Request struct {
 	UserInfo map[string]*Claim `json:"userinfo,omitempty"`
 	IDToken  map[string]*Claim `json:"id_token,omitempty"`
+	// UserInfoVerified and IDTokenVerified are their members verified_claims.
+	UserInfoVerified []verified.Request `json:"userinfo_verified,omitempty"`
+	IDTokenVerified  []verified.Request `json:"id_token_verified,omitempty"`
+	// Extra are claims of the client's ecosystem that are not about the user.
+	Extra []Extra `json:"extra,omitempty"`
 }
 
 // Claim is how one claim is requested (§5.5.1); nil is a voluntary claim with any value.
@@ -58,62 +64,125 @@ type Claim struct {
 	Values    []json.RawMessage `json:"values,omitempty"`
 }
 
-// Parse reads the claims parameter. Errors are *[oauth.Error] with invalid_request.
-func Parse(raw string) (*Request, error) {
+// Parse reads the claims parameter of a client with a profile, which can name claims of its own ([profile.ClaimRule]). Errors are
+// *[oauth.Error] with invalid_request.
+func Parse(raw string, of profile.Profile) (*Request, error) {
 	if len(raw) > maxRequest {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the claims parameter is longer than %d bytes", maxRequest)
 	}
+	var members struct {
+		UserInfo map[string]json.RawMessage `json:"userinfo"`
+		IDToken  map[string]json.RawMessage `json:"id_token"`
+	}
+	var top map[string]json.RawMessage
+	if strictjson.Decode([]byte(raw), &members) != nil || strictjson.Decode([]byte(raw), &top) != nil {
+		return nil, malformed(nil)
+	}
 	wanted := &Request{}
-	if err := strictjson.Decode([]byte(raw), wanted); err != nil {
-		return nil, oauth.Errorf(oauth.InvalidRequest,
-			"the claims parameter is not correct JSON of OpenID Connect Core §5.5").Because(err)
+	var err error
+	if wanted.UserInfo, wanted.UserInfoVerified, err = wanted.read(members.UserInfo, profile.InUserinfo, of); err != nil {
+		return nil, err
 	}
-	known := append(Names(), "acr", "auth_time", "sub")
-	for _, member := range []map[string]*Claim{wanted.UserInfo, wanted.IDToken} {
-		maps.DeleteFunc(member, func(name string, _ *Claim) bool { return !slices.Contains(known, name) })
-		for _, claim := range member {
-			if claim != nil && len(claim.Values) > maxValues {
-				return nil, oauth.Errorf(oauth.InvalidRequest, "a claim of the claims parameter has more than %d values", maxValues)
-			}
-		}
+	if wanted.IDToken, wanted.IDTokenVerified, err = wanted.read(members.IDToken, profile.InIDToken, of); err != nil {
+		return nil, err
 	}
-	return wanted, nil
+	return wanted, wanted.readExtra(top, of.Claims)
 }
 
-// Names returns the requested claims about the user, sorted.
+func malformed(cause error) error {
+	return oauth.Errorf(oauth.InvalidRequest, "the claims parameter is not correct JSON of OpenID Connect Core §5.5").Because(cause)
+}
+
+// read reads the claims that are wanted in one place. Those of the ecosystem that are not about the user become Extra.
+func (r *Request) read(members map[string]json.RawMessage, place string, of profile.Profile) (map[string]*Claim, []verified.Request, error) {
+	var about []verified.Request
+	var wanted map[string]*Claim
+	for name, raw := range members {
+		if name == verified.Member && len(of.VerifiedClaims.TrustFrameworks) > 0 {
+			var err error
+			if about, err = verified.Parse(raw, RuleOf(of)); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		rule, ruled := find(of.Claims, name)
+		if !ruled && !slices.Contains(known(), name) {
+			continue
+		}
+		var claim *Claim
+		if err := strictjson.Decode(raw, &claim); err != nil {
+			return nil, nil, malformed(err)
+		}
+		if claim != nil && len(claim.Values) > maxValues {
+			return nil, nil, oauth.Errorf(oauth.InvalidRequest, "a claim of the claims parameter has more than %d values", maxValues)
+		}
+		if ruled && rule.From != profile.FromUser {
+			r.Extra = append(r.Extra, extraOf(name, place, claim))
+			continue
+		}
+		if ruled && !slices.Contains(rule.In, place) {
+			continue
+		}
+		if wanted == nil {
+			wanted = map[string]*Claim{}
+		}
+		wanted[name] = claim
+	}
+	slices.SortFunc(r.Extra, compareExtra)
+	return wanted, about, nil
+}
+
+// known are the claims that anybody may ask for by name.
+func known() []string { return append(Names(), protocol()...) }
+
+// protocol are the claims about the sign-in.
+func protocol() []string { return []string{"acr", "auth_time", "sub"} }
+
+// Names returns the requested claims about the user, sorted, those among them that are to be verified too.
 func (r *Request) Names() []string {
 	if r == nil {
 		return nil
 	}
-	var names []string
-	for _, name := range Names() {
-		_, byUserInfo := r.UserInfo[name]
-		_, byIDToken := r.IDToken[name]
-		if byUserInfo || byIDToken {
-			names = append(names, name)
+	names := append(verified.Names(r.UserInfoVerified), verified.Names(r.IDTokenVerified)...)
+	for _, wanted := range []map[string]*Claim{r.UserInfo, r.IDToken} {
+		for name := range wanted {
+			if !slices.Contains(protocol(), name) {
+				names = append(names, name)
+			}
 		}
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
-// Within returns the request without the claims about the user that no scope of a client includes: what the client may
-// not request by scope it may not request by name either. Others, such as acr, remain.
-func (r *Request) Within(scopes []string) *Request {
+// Within returns the request without the claims about the user that no scope of a client includes, nor the rules of its profile:
+// what the client may not request by scope it may not request by name either. Others, such as acr, remain.
+func (r *Request) Within(scopes []string, of profile.Profile) *Request {
 	if r == nil {
 		return nil
 	}
-	return &Request{UserInfo: within(r.UserInfo, scopes), IDToken: within(r.IDToken, scopes)}
+	part := *r
+	part.UserInfo = within(r.UserInfo, scopes, of, profile.InUserinfo)
+	part.IDToken = within(r.IDToken, scopes, of, profile.InIDToken)
+	rule := RuleOf(of)
+	unknown := func(name string) bool { return len(rule.TrustFrameworks) == 0 || !slices.Contains(rule.Claims, name) }
+	part.UserInfoVerified = verified.Without(r.UserInfoVerified, unknown)
+	part.IDTokenVerified = verified.Without(r.IDTokenVerified, unknown)
+	return &part
 }
 
-func within(wanted map[string]*Claim, scopes []string) map[string]*Claim {
-	var allowed []string
+func within(wanted map[string]*Claim, scopes []string, of profile.Profile, place string) map[string]*Claim {
+	allowed := protocol()
 	for _, scope := range scopes {
 		allowed = append(allowed, OfScope(scope)...)
 	}
-	kept, known := maps.Clone(wanted), Names()
+	kept := maps.Clone(wanted)
 	maps.DeleteFunc(kept, func(name string, _ *Claim) bool {
-		return slices.Contains(known, name) && !slices.Contains(allowed, name)
+		rule, ruled := find(of.Claims, name)
+		if ruled && rule.From == profile.FromUser {
+			return !slices.Contains(rule.In, place)
+		}
+		return !slices.Contains(allowed, name)
 	})
 	return kept
 }
@@ -123,13 +192,15 @@ func (r *Request) Without(left func(name string) bool) *Request {
 	if r == nil {
 		return nil
 	}
-	known := Names()
 	kept := func(wanted map[string]*Claim) map[string]*Claim {
 		wanted = maps.Clone(wanted)
-		maps.DeleteFunc(wanted, func(name string, _ *Claim) bool { return slices.Contains(known, name) && left(name) })
+		maps.DeleteFunc(wanted, func(name string, _ *Claim) bool { return !slices.Contains(protocol(), name) && left(name) })
 		return wanted
 	}
-	return &Request{UserInfo: kept(r.UserInfo), IDToken: kept(r.IDToken)}
+	part := *r
+	part.UserInfo, part.IDToken = kept(r.UserInfo), kept(r.IDToken)
+	part.UserInfoVerified, part.IDTokenVerified = verified.Without(r.UserInfoVerified, left), verified.Without(r.IDTokenVerified, left)
+	return &part
 }
 
 // ACR returns the acr values requested for the ID token, and whether reaching one of them is essential (§5.5.1.1).
@@ -161,17 +232,37 @@ func (r *Request) Subject() string {
 	return ""
 }
 
-// accepts reports whether a claim's value is one that was requested.
+// accepts reports whether a claim's value is one that was requested. Of a claim that has several values one suffices.
 func (r *Claim) accepts(value json.RawMessage) bool {
 	if r == nil || len(r.Value) == 0 && len(r.Values) == 0 {
 		return true
 	}
 	for _, wanted := range append(slices.Clone(r.Values), r.Value) {
-		if len(wanted) > 0 && bytes.Equal(wanted, value) {
+		if len(wanted) > 0 && hasValue(value, wanted) {
 			return true
 		}
 	}
 	return false
+}
+
+// hasValue reports whether a value is the wanted one or, where it is an array, has it, or each element of it.
+func hasValue(value, wanted json.RawMessage) bool {
+	if verified.Same(value, wanted) {
+		return true
+	}
+	var has, each []json.RawMessage
+	if json.Unmarshal(value, &has) != nil {
+		return false
+	}
+	if json.Unmarshal(wanted, &each) != nil {
+		each = []json.RawMessage{wanted}
+	}
+	for _, one := range each {
+		if !slices.ContainsFunc(has, func(of json.RawMessage) bool { return verified.Same(of, one) }) {
+			return false
+		}
+	}
+	return len(each) > 0
 }
 
 // Release returns those of a user's claims that scopes request or that are requested by name. Claims without a value
@@ -189,9 +280,8 @@ func Release(known map[string]json.RawMessage, scopes []string, wanted map[strin
 			put(name)
 		}
 	}
-	names := Names()
 	for name, claim := range wanted {
-		if slices.Contains(names, name) && claim.accepts(known[name]) {
+		if !slices.Contains(protocol(), name) && claim.accepts(known[name]) {
 			put(name)
 		}
 	}
@@ -207,9 +297,8 @@ func Wanted(scopes []string, wanted map[string]*Claim) (names, essential []strin
 	for _, scope := range scopes {
 		names = append(names, OfScope(scope)...)
 	}
-	known := Names()
 	for name, claim := range wanted {
-		if !slices.Contains(known, name) {
+		if slices.Contains(protocol(), name) {
 			continue
 		}
 		names = append(names, name)

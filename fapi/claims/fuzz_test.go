@@ -1,11 +1,13 @@
 package claims
 
 import (
-	"countersign/internal/oauth"
-	"countersign/internal/strictjson"
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"countersign/fapi/profile"
+	"countersign/internal/oauth"
+	"countersign/internal/strictjson"
 )
 
 // FuzzClaimsParameter: nothing but known claims stays of the claims parameter, and nothing panics on what does.
@@ -18,7 +20,7 @@ func FuzzClaimsParameter(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		request, err := Parse(raw)
+		request, err := Parse(raw, profile.FAPI2Security())
 		if err != nil {
 			if oauth.AsError(err).Code != oauth.InvalidRequest {
 				t.Errorf("%q: %v", raw, err)

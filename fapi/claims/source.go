@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/fapi/profile"
 	"countersign/internal/correlation"
 	"countersign/internal/limit"
 	"countersign/internal/oauth"
@@ -114,7 +115,12 @@ func (u *Users) Local(ctx context.Context, subject string) (map[string]json.RawM
 // CheckActive reports whether to ask [Users.Known] also where no claim is wanted.
 func (u *Users) CheckActive() bool { return u.Source != nil && u.Source.CheckActive }
 
-// Names returns the claims about users that can be had.
+// Has reports whether a claim about users can be had.
+func (u *Users) Has(name string) bool {
+	return u.Source == nil || slices.Contains(u.Source.Names, name)
+}
+
+// Names returns the claims of OpenID Connect about users that can be had.
 func (u *Users) Names() []string {
 	if u.Source == nil {
 		return Names()
@@ -156,6 +162,29 @@ func (u *Users) Known(ctx context.Context, q Question) (map[string]json.RawMessa
 	u.Log.InfoContext(ctx, "voluntary claims left out", "correlation_id", correlation.ID(ctx), "client_id", q.ClientID,
 		"error", err.Error())
 	return map[string]json.RawMessage{}, nil
+}
+
+// ErrOtherUser is the cause of the error of [Users.Fits] for a user who is not the one whom the request names.
+var ErrOtherUser = errors.New("fapi: a claim that is requested as essential has another value")
+
+// Fits holds a user to the claims of an ecosystem that a request demands by value, such as a tax number: somebody else has not
+// authenticated whom the client asked for. The error is then access_denied, with the cause [ErrOtherUser]; others are those of
+// [Users.Known].
+func (u *Users) Fits(ctx context.Context, wanted *Request, of profile.Profile, q Question) error {
+	if q.Names = wanted.Restrains(of); len(q.Names) == 0 {
+		return nil
+	}
+	q.Essential = q.Names
+	known, err := u.Known(ctx, q)
+	if err != nil && !errors.Is(err, ErrUserGone) {
+		return err
+	}
+	name := wanted.Mismatch(known, of)
+	if name == "" {
+		return nil
+	}
+	return oauth.Errorf(oauth.AccessDenied, "the user who authenticated is not the one whom the request demands by the claim %s", name).
+		Because(ErrOtherUser)
 }
 
 // inactive ends the sessions of a user who is disabled at the source, as users disable does.

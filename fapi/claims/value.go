@@ -28,8 +28,8 @@ var zone = regexp.MustCompile(`^[A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,3}
 // Check checks the JSON value of a claim about a user, by its type in OpenID Connect Core §5.1; null is every claim's. No
 // error repeats the value.
 func Check(name string, value json.RawMessage) error {
-	if !slices.Contains(Names(), name) {
-		return fmt.Errorf("%q is no claim about a user (OpenID Connect Core §5.1)%s", name, hint(name, Names()))
+	if !slices.Contains(Known(), name) {
+		return fmt.Errorf("%q is no claim about a user (OpenID Connect Core §5.1)%s", name, hint(name, Known()))
 	}
 	if err := strictjson.Check(value); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -52,6 +52,9 @@ func hint(name string, known []string) string {
 }
 
 func check(name string, value json.RawMessage) error {
+	if !slices.Contains(Names(), name) {
+		return checkExtra(name, value)
+	}
 	switch name {
 	case "email_verified", "phone_number_verified":
 		return wants[bool](value, "is not true or false")

@@ -34,13 +34,13 @@ func TestTableColumns(t *testing.T) {
 	t.Parallel()
 	// OpenID Connect Core §3.1.2.1, RFC 7636 §4.3, RFC 8707 §2, RFC 9101, RFC 9126 §2.1, RFC 9396 §2, RFC 9449 §10.
 	authorization := []string{
-		"redirect_uri", "response_type, response_mode", "code_challenge", "state, nonce, login_hint", "ui_locales", "authorization_details", "scope",
+		"parameters of the profile", "redirect_uri", "response_type, response_mode", "code_challenge", "state, nonce, login_hint", "ui_locales", "authorization_details", "scope",
 		"binding of the answer", "dpop_jkt", "prompt", "max_age", "resource", "claims", "acr_values", "consent", "id_token_hint",
 	}
 	want := map[Endpoint][]string{
 		Pushed: authorization, ByValue: authorization,
 		// CIBA Core §7.1, but for the hints, binding_message, user_code and requested_expiry: those are the endpoint's own.
-		Backchannel: {"authorization_details", "scope", "resource", "acr_values", "consent"},
+		Backchannel: {"parameters of the profile", "authorization_details", "scope", "resource", "claims", "acr_values", "consent"},
 		// RFC 6749 §4.4.2, RFC 8707 §2.2, RFC 9396 §6.
 		ClientCredentials: {"authorization_details", "scope of the client", "resource"},
 	}

@@ -237,13 +237,13 @@ func prompt(in input) ([]string, error) {
 func age(in input) (*int64, error) {
 	raw := in.form.Get("max_age")
 	if raw == "" {
-		return in.client.Metadata.DefaultMaxAge, nil
+		return youngest(in, in.client.Metadata.DefaultMaxAge), nil
 	}
 	seconds, err := strconv.ParseInt(raw, 10, 32)
 	if err != nil || seconds < 0 {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "max_age must be a number of seconds")
 	}
-	return &seconds, nil
+	return youngest(in, &seconds), nil
 }
 
 // resources reads the resources that access tokens will be for (RFC 8707 §2).
@@ -279,12 +279,21 @@ func (c *Checker) allowedResources(requested, scopes []string, details rar.Detai
 // UserInfo response. Claims of scopes that are not registered for the client are left out, like any that cannot be
 // returned (OpenID Connect Core §5.5.1).
 func requestedClaims(in input, scopes []string) (*claims.Request, error) {
-	raw := in.form.Get("claims")
-	if raw == "" || !slices.Contains(scopes, "openid") {
+	raw, of := in.form.Get("claims"), in.client.Profile
+	if !slices.Contains(scopes, "openid") || in.at == Backchannel && !of.Backchannel.ClaimsParameter {
 		return nil, nil
 	}
-	wanted, err := claims.Parse(raw)
-	return wanted.Within(in.client.Scopes), err
+	var wanted *claims.Request
+	if raw != "" {
+		var err error
+		if wanted, err = claims.Parse(raw, of); err != nil {
+			return nil, err
+		}
+	}
+	if err := wanted.Need(of); err != nil {
+		return nil, err
+	}
+	return wanted.Within(in.client.Scopes, of).AddAlways(of), nil
 }
 
 // authenticationContext reads acr_values and the acr of the claims parameter (OpenID Connect Core §3.1.2.1,

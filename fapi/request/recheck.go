@@ -116,7 +116,7 @@ func resourcesAgain(c *Checker, _ input, read Request) error {
 
 // claimsAgain refuses claims whose scope is no longer registered: the user may have been shown them.
 func claimsAgain(_ *Checker, in input, read Request) error {
-	if !slices.Equal(read.Claims.Within(in.client.Scopes).Names(), read.Claims.Names()) {
+	if !slices.Equal(read.Claims.Within(in.client.Scopes, in.client.Profile).Names(), read.Claims.Names()) {
 		return oauth.Errorf(oauth.InvalidRequest, "claims names some whose scope is no longer registered for this client")
 	}
 	return nil

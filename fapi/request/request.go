@@ -44,6 +44,8 @@ type Request struct {
 	// MaxAge is in seconds; nil when not given.
 	MaxAge    *int64 `json:"max_age,omitempty"`
 	LoginHint string `json:"login_hint,omitempty"`
+	// Purpose is why the client asks, to be shown to the user; or empty.
+	Purpose string `json:"purpose,omitempty"`
 	// UILocales are the languages that pages should have, best first and separated by spaces; or empty.
 	UILocales string `json:"ui_locales,omitempty"`
 	// Subject is the user that the request demands, by the sub for this client, or empty.

@@ -34,6 +34,11 @@ func table() []row {
 		all     = user | ClientCredentials
 	)
 	return []row{
+		{name: "parameters of the profile", at: user, again: purposeAgain,
+			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+				read.Purpose, err = profileParameters(in)
+				return err
+			}},
 		{name: "redirect_uri", at: browser, again: redirectAgain, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 			read.RedirectURI, err = redirectURI(in)
 			return err
@@ -86,7 +91,7 @@ func table() []row {
 			read.Prompt, err = prompt(in)
 			return err
 		}},
-		{name: "max_age", at: browser, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
+		{name: "max_age", at: browser, again: ageAgain, check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 			read.MaxAge, err = age(in)
 			return err
 		}},
@@ -95,7 +100,7 @@ func table() []row {
 				read.Resources, err = c.resources(in, read.Scopes, read.Details)
 				return err
 			}},
-		{name: "claims", at: browser, again: claimsAgain, after: []string{"scope"},
+		{name: "claims", at: user, again: claimsAgain, after: []string{"scope"},
 			check: func(_ context.Context, _ *Checker, in input, read *Request) (err error) {
 				read.Claims, err = requestedClaims(in, read.Scopes)
 				return err

@@ -2,10 +2,12 @@ package resource
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
 	"countersign/fapi/endpoint"
+	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/fapi/tokens"
 	"countersign/internal/jose"
@@ -31,6 +33,15 @@ type introspection struct {
 	AMR          []string             `json:"amr,omitempty"`
 	Details      rar.Details          `json:"authorization_details,omitempty"` // RFC 9396 §9.2
 	Confirmation *tokens.Confirmation `json:"cnf,omitempty"`                   // RFC 8705 §3.2, RFC 9449 §6.2
+
+	// extra holds the claims of the client's ecosystem.
+	extra map[string]json.RawMessage
+}
+
+// MarshalJSON writes the claims of the ecosystem beside the others.
+func (i introspection) MarshalJSON() ([]byte, error) {
+	type plain introspection
+	return tokens.Beside(plain(i), i.extra)
 }
 
 // introspect is the introspection endpoint (RFC 7662 §2). Only resource servers may introspect, and only
@@ -78,15 +89,19 @@ func (h *Handler) activeToken(ctx context.Context, c *endpoint.Call, raw string)
 		return introspection{}, err
 	}
 	c.OneTimesConsumed()
-	_, _, err = h.clientAndUser(ctx, token.ClientID, grant.Subject)
+	of, _, err := h.clientAndUser(ctx, token.ClientID, grant.Subject)
 	if errors.Is(err, errGone) {
 		return introspection{}, errInactive
 	}
 	if err != nil {
 		return introspection{}, err
 	}
+	detail, err := tokens.ReadDetail(grant)
+	if err != nil {
+		return introspection{}, err
+	}
 	return introspection{
-		Active: true, Issuer: token.Issuer, Subject: token.Subject,
+		Active: true, extra: tokens.Extra(of.Profile, grant, detail, profile.InIntrospection), Issuer: token.Issuer, Subject: token.Subject,
 		Audience: &jose.Audience{Values: audience, Single: len(audience) == 1},
 		ClientID: token.ClientID, ID: token.ID, IssuedAt: token.IssuedAt, Expires: token.Expires,
 		Scope:     strings.Join(h.config.Scopes.Filter(strings.Fields(token.Scope), audience), " "),

@@ -9,6 +9,7 @@ import (
 
 	"countersign/fapi/claims"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/profile"
 	"countersign/fapi/tokens"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
@@ -26,16 +27,16 @@ func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var requested map[string]*claims.Claim
-	if wanted := detail.Claims.Within(access.client.Scopes); wanted != nil {
-		requested = wanted.UserInfo
-	}
-	known, err := h.known(ctx, access, requested)
+	asked := detail.Claims.At(profile.InUserinfo, access.client.Scopes, access.client.Profile)
+	known, err := h.known(ctx, access, asked)
 	if err != nil {
 		return nil, err
 	}
 	body := map[string]any{"sub": access.ClientSubject}
-	for name, value := range claims.Release(known, access.Scopes, requested) {
+	for name, value := range asked.Release(known, access.Scopes, h.config.Now()) {
+		body[name] = value
+	}
+	for name, value := range tokens.Extra(access.client.Profile, access.grant, detail, profile.InUserinfo) {
 		body[name] = value
 	}
 	registered := access.client.Metadata
@@ -60,12 +61,12 @@ func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 // known returns the claims about the user of a token: of the source where there is one, or else those of the directory, which
 // were read with the token.
 func (h *Handler) known(
-	ctx context.Context, access Access, requested map[string]*claims.Claim,
+	ctx context.Context, access Access, asked claims.Asked,
 ) (map[string]json.RawMessage, error) {
 	if h.config.Users.Source == nil {
 		return access.known, nil
 	}
-	names, essential := claims.Wanted(access.Scopes, requested)
+	names, essential := asked.Names(access.Scopes)
 	known, err := h.config.Users.Known(ctx, claims.Question{
 		Subject: access.Subject, ClientID: access.ClientID, Purpose: claims.ForUserInfo, Scopes: access.Scopes,
 		Names: names, Essential: essential,

@@ -46,11 +46,15 @@ func (g *credentialsGrant) redeem(
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
+	answer, err := respond(validated, issued, "", "")
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
 	granted.ExpiresAt = issued.Record.ExpiresAt
 	issued.Record.Evidence = []store.Evidence{g.evidence.Event(ctx, c.Client.ID, event.GrantMade,
 		"grant", granted.ID, "scope", strings.Join(read.Scopes, " "), "grant_type", "client_credentials")}
 	if err := g.store.IssueToken(ctx, granted, issued.Record, c.OneTimes()...); err != nil {
 		return endpoint.Answer{}, err
 	}
-	return respond(issued, "", ""), nil
+	return answer, nil
 }

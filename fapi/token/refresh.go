@@ -58,12 +58,16 @@ func (g *refreshGrant) redeem(
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
+	answer, err := respond(validated, issued, "", "")
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
 	issued.Record.Evidence = []store.Evidence{g.evidence.Event(ctx, c.Client.ID, event.GrantRefreshed,
 		"grant", granted.ID, "subject", granted.Subject, "scope", strings.Join(scopes, " "))}
 	if err := g.store.Refresh(ctx, digest, issued.Record, c.OneTimes()...); err != nil {
 		return endpoint.Answer{}, consumeError(refreshArtefact, err)
 	}
-	return respond(issued, "", ""), nil
+	return answer, nil
 }
 
 func (g *refreshGrant) check(c *endpoint.Call, token store.RefreshToken, granted store.Grant) error {

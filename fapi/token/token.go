@@ -132,12 +132,13 @@ type tokenResponse struct {
 	AuthorizationDetails rar.Details `json:"authorization_details,omitempty"`
 }
 
-func respond(issued tokens.AccessToken, refreshToken, idToken string) endpoint.Answer {
-	return endpoint.Answer{Status: http.StatusOK, Body: tokenResponse{
+func respond(v tokens.Validated, issued tokens.AccessToken, refreshToken, idToken string) (endpoint.Answer, error) {
+	body, err := tokens.Beside(tokenResponse{
 		AccessToken: issued.Token, TokenType: issued.Claims.Confirmation.Scheme(),
 		ExpiresIn: endpoint.Seconds(issued.Lifetime), Scope: issued.Claims.Scope, RefreshToken: refreshToken,
 		IDToken: idToken, AuthorizationDetails: issued.Claims.Details,
-	}}
+	}, v.Extra(profile.InTokenResponse))
+	return endpoint.Answer{Status: http.StatusOK, Body: body}, err
 }
 
 // issuing signs the tokens for a code or an auth_req_id.
@@ -160,7 +161,7 @@ func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, e
 		refreshToken = random.Secret()
 		issued.RefreshToken = &store.RefreshToken{
 			ID: store.DigestOf(refreshToken), GrantID: granted.ID, ClientID: v.ClientID(),
-			CreatedAt: i.now(), ExpiresAt: granted.ExpiresAt,
+			CreatedAt: i.now(), ExpiresAt: v.RefreshUntil(),
 		}
 	}
 	if slices.Contains(granted.Scopes, "openid") {
@@ -169,7 +170,8 @@ func (i issuing) issue(ctx context.Context, v tokens.Validated) (store.Issued, e
 		}
 		issued.Session = v.SessionClient(access.Claims.Subject)
 	}
-	return issued, respond(access, refreshToken, idToken), nil
+	answer, err := respond(v, access, refreshToken, idToken)
+	return issued, answer, err
 }
 
 // validate checks a token request against the grant of an artefact (code, refresh token, auth_req_id) that was checked.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"countersign/fapi/client"
+	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
@@ -41,6 +42,16 @@ type AccessClaims struct {
 	AMR          []string      `json:"amr,omitempty"`
 	Details      rar.Details   `json:"authorization_details,omitempty"` // RFC 9396 §9.1
 	Confirmation Confirmation  `json:"cnf"`
+
+	// extra holds the claims of the client's ecosystem.
+	extra map[string]json.RawMessage
+}
+
+// MarshalJSON writes the claims of the ecosystem beside the others.
+func (c AccessClaims) MarshalJSON() ([]byte, error) {
+	type plain AccessClaims
+	body, err := json.Marshal(plain(c))
+	return beside(body, err, c.extra)
 }
 
 // Scheme is the authentication scheme by which a client has to present the token (RFC 9449 §5, RFC 6750), and its
@@ -67,7 +78,7 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 		return AccessToken{}, errNotValidated
 	}
 	now := i.Now()
-	lifetime := min(i.AccessTokenLifetime, v.client.Profile.MaxAccessTokenLifetime)
+	lifetime := max(min(i.AccessTokenLifetime, v.client.Profile.MaxAccessTokenLifetime), v.client.Profile.MinAccessTokenLifetime)
 	if end := v.grant.ExpiresAt; !end.IsZero() { // it does not outlive what was allowed
 		lifetime = min(lifetime, end.Sub(now).Truncate(time.Second))
 	}
@@ -79,6 +90,7 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 		Issuer: i.ID, Audience: jose.Audience{Values: v.audience, Single: len(v.audience) == 1},
 		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		Scope: strings.Join(v.scopes, " "), Details: v.details, Confirmation: v.binding,
+		extra: Extra(v.client.Profile, v.grant, v.detail, profile.InAccessToken),
 	}
 	if v.grant.Subject == "" {
 		signed.Subject = v.client.ID // RFC 9068 §2.2
@@ -118,23 +130,16 @@ type idTokenClaims struct {
 	CodeHash  string `json:"c_hash,omitempty"`
 	StateHash string `json:"s_hash,omitempty"`
 
-	// user holds the claims about the user that were requested by name (§5.5).
-	user map[string]json.RawMessage
+	// user holds the claims about the user that were requested by name (§5.5), extra those of the client's ecosystem.
+	user, extra map[string]json.RawMessage
 }
 
-// MarshalJSON writes the claims about the user beside the others.
+// MarshalJSON writes the claims about the user and of the ecosystem beside the others.
 func (c idTokenClaims) MarshalJSON() ([]byte, error) {
 	type plain idTokenClaims
 	body, err := json.Marshal(plain(c))
-	if err != nil || len(c.user) == 0 {
-		return body, err
-	}
-	user, err := json.Marshal(c.user)
-	if err != nil {
-		return nil, err
-	}
-	// The names of claims about the user differ from those of the fields.
-	return append(append(body[:len(body)-1], ','), user[1:]...), nil
+	body, err = beside(body, err, c.user)
+	return beside(body, err, c.extra)
 }
 
 // IDToken signs, and encrypts if registered, the ID token that is issued with an access token.
@@ -142,8 +147,8 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 	if v.client == nil {
 		return "", errNotValidated
 	}
-	alg := i.AlgorithmFor(v.client, v.client.Metadata.IDTokenSignedResponseAlg)
-	signed := i.idToken(v.client, v.grant, issued.Claims.Subject)
+	alg := i.IDTokenAlgorithm(v.client)
+	signed := i.idToken(v.client, v.grant, v.detail, issued.Claims.Subject)
 	signed.Nonce, signed.AccessTokenHash = v.detail.Nonce, halfHash(alg, issued.Token)
 	signed.user = v.user
 	if v.detail.Session != nil && v.client.Metadata.SignsOut() {
@@ -159,11 +164,30 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 	return i.encrypt(ctx, v.client, v.client.Metadata.IDTokenEncryption(), token)
 }
 
-func (i *Issuer) idToken(c *client.Client, grant store.Grant, subject string) idTokenClaims {
+func (i *Issuer) idToken(c *client.Client, grant store.Grant, detail Detail, subject string) idTokenClaims {
 	now := i.Now()
-	return idTokenClaims{
-		Issuer: i.ID, Subject: subject, Audience: c.ID, IssuedAt: now.Unix(), Expires: now.Add(i.IDTokenLifetime).Unix(),
+	claims := idTokenClaims{
+		Issuer: i.ID, Subject: subject, Audience: c.ID, IssuedAt: now.Unix(),
+		Expires:  now.Add(idTokenLifetime(i.IDTokenLifetime, c.Profile, detail.Backchannel)).Unix(),
 		AuthTime: grant.AuthTime.Unix(), ACR: grant.ACR, AMR: grant.AMR,
+		extra: Extra(c.Profile, grant, detail, profile.InIDToken),
+	}
+	if detail.Backchannel {
+		claims.omit(c.Profile.Backchannel.OmittedClaims)
+	}
+	return claims
+}
+
+// omit leaves out claims that a profile does not have in ID tokens of backchannel authentication.
+func (c *idTokenClaims) omit(names []string) {
+	for _, name := range names {
+		switch name {
+		case "acr":
+			c.ACR = ""
+		case "amr":
+			c.AMR = nil
+		}
+		delete(c.extra, name)
 	}
 }
 
@@ -177,8 +201,12 @@ func (i *Issuer) DetachedSignature(
 	if err != nil {
 		return "", store.Evidence{}, err
 	}
-	alg := i.AlgorithmFor(c, c.Metadata.IDTokenSignedResponseAlg)
-	signed := i.idToken(c, grant, subject)
+	detail, err := ReadDetail(grant)
+	if err != nil {
+		return "", store.Evidence{}, err
+	}
+	alg := i.IDTokenAlgorithm(c)
+	signed := i.idToken(c, grant, detail, subject)
 	signed.Nonce, signed.CodeHash = nonce, halfHash(alg, code)
 	if state != "" {
 		signed.StateHash = halfHash(alg, state)

@@ -70,6 +70,10 @@ type Detail struct {
 	Resources []string        `json:"resources,omitempty"`
 	// Consent is nil where the grant was made without one that its client lodged.
 	Consent *Consent `json:"consent,omitempty"`
+	// Transaction is the identifier of the transaction that made the grant (the claim txn of an ecosystem), or empty.
+	Transaction string `json:"txn,omitempty"`
+	// Backchannel reports that the user decided in backchannel authentication.
+	Backchannel bool `json:"backchannel,omitempty"`
 	// Session is nil where the user decided in none that has a SID, such as on a device.
 	Session *Session `json:"session,omitempty"`
 	// Digest is that of what was allowed ([Detail.DigestFor]); tokens are issued while the grant has it. Empty in grants of releases
@@ -129,10 +133,27 @@ func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
 	switch {
 	case registered != "":
 		return registered
-	case slices.Contains(c.Profile.Algorithms, i.Algorithm):
+	}
+	return i.oneOf(c.Profile.Algorithms)
+}
+
+// IDTokenAlgorithm returns the signature algorithm of a client's ID tokens: the registered one, or else one that its profile has for
+// them.
+func (i *Issuer) IDTokenAlgorithm(c *client.Client) string {
+	switch registered, own := c.Metadata.IDTokenSignedResponseAlg, c.Profile.IDTokenAlgorithms; {
+	case registered == "" && len(own) > 0:
+		return i.oneOf(own)
+	default:
+		return i.AlgorithmFor(c, registered)
+	}
+}
+
+// oneOf returns the issuer's default if it is among algorithms, or else the first.
+func (i *Issuer) oneOf(algorithms []string) string {
+	if slices.Contains(algorithms, i.Algorithm) {
 		return i.Algorithm
 	}
-	return c.Profile.Algorithms[0]
+	return algorithms[0]
 }
 
 // Sign makes a compact JWS with the active key for a use. Key, kid and algorithm come from one pinned key.

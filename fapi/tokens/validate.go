@@ -48,9 +48,10 @@ type Validated struct {
 
 var errNotValidated = errors.New("tokens: the request was not validated")
 
-// IssuesRefreshToken reports whether the client gets refresh tokens.
+// IssuesRefreshToken reports whether the client gets refresh tokens: also not for a request that its ecosystem lets ask for once.
 func (v Validated) IssuesRefreshToken() bool {
-	return slices.Contains(v.client.Profile.GrantTypes, profile.RefreshToken)
+	once := v.client.Profile.DurationClaim != "" && v.detail.Sharing(v.client.Profile) == 0
+	return slices.Contains(v.client.Profile.GrantTypes, profile.RefreshToken) && !once
 }
 
 // Grant returns the grant of the tokens.
@@ -108,14 +109,14 @@ func (i *Issuer) user(ctx context.Context, r Request, detail Detail) (map[string
 	if r.Grant.Subject == "" {
 		return nil, nil
 	}
-	var wanted map[string]*claims.Claim
-	if r.Purpose == claims.ForTokens && slices.Contains(r.Grant.Scopes, "openid") && detail.Claims != nil {
-		wanted = detail.Claims.Within(r.Client.Scopes).IDToken
+	var asked claims.Asked
+	if r.Purpose == claims.ForTokens && slices.Contains(r.Grant.Scopes, "openid") {
+		asked = detail.Claims.At(profile.InIDToken, r.Client.Scopes, r.Client.Profile)
 	}
-	if len(wanted) == 0 && !i.Users.CheckActive() {
+	if asked.Empty() && !i.Users.CheckActive() {
 		return nil, nil
 	}
-	names, essential := claims.Wanted(nil, wanted)
+	names, essential := asked.Names(nil)
 	known, err := i.Users.Known(ctx, claims.Question{
 		Subject: r.Grant.Subject, ClientID: r.Client.ID, Purpose: r.Purpose, Scopes: r.Grant.Scopes, Names: names, Essential: essential,
 	})
@@ -125,7 +126,7 @@ func (i *Issuer) user(ctx context.Context, r Request, detail Detail) (map[string
 	if err != nil {
 		return nil, err
 	}
-	return claims.Release(known, nil, wanted), nil
+	return asked.Release(known, nil, i.Now()), nil
 }
 
 // audience returns the aud of the token: the requested resources, which must be among those granted.

@@ -95,7 +95,7 @@ func New(config Config) (*Source, error) {
 		return nil, errors.New("claims_source.claims: empty, and check_active is false: the source would never be asked")
 	}
 	for i, name := range config.Claims {
-		if !slices.Contains(claims.Names(), name) {
+		if !slices.Contains(claims.Known(), name) {
 			return nil, fmt.Errorf("claims_source.claims: %q is no claim about a user (OpenID Connect Core §5.1)", name)
 		}
 		if slices.Contains(config.Claims[:i], name) {

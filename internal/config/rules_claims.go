@@ -22,7 +22,7 @@ func (c *collector) claimsSource(s *ClaimsSource) {
 	if s.KeyFile == "" {
 		c.needed("claims_source.certificate_file", string(s.CertificateFile), "missing: the source is called with mutual TLS, and has to be shown a certificate")
 	}
-	known, named := claims.Names(), strings.Fields(s.Claims)
+	known, named := claims.Known(), strings.Fields(s.Claims)
 	for i, name := range named {
 		switch {
 		case c.bad("claims_source.claims"):

@@ -45,7 +45,7 @@ func FromText(name, text string) (json.RawMessage, error) {
 // ClaimsOf returns the names of claims in the order in which OpenID Connect Core has them, and others after them.
 func ClaimsOf(all map[string]json.RawMessage) []string {
 	var ordered []string
-	for _, name := range claims.Names() {
+	for _, name := range claims.Known() {
 		if _, has := all[name]; has {
 			ordered = append(ordered, name)
 		}

@@ -158,7 +158,7 @@ func (u User) check() error {
 var own = []string{"username", "subject", "password", "password_hash", "disabled"}
 
 // names are those that a file can have.
-func names() []string { return append(slices.Clone(own), claims.Names()...) }
+func names() []string { return append(slices.Clone(own), claims.Known()...) }
 
 // unknown is the problem of a name that no file has.
 func unknown(name string) error {
