@@ -162,6 +162,10 @@ func (h *Handler) Protect(scope string, answer func(r *http.Request, access Acce
 		}
 		e := event.Of(r.Context())
 		e.ClientID = access.ClientID
+		if err := interactionID(r, access); err != nil {
+			h.refuse(w, r, err)
+			return
+		}
 		if access.client.Profile.AnswersInteractionID && w.Header().Get("x-fapi-interaction-id") == "" {
 			w.Header().Set("x-fapi-interaction-id", e.CorrelationID)
 		}
@@ -185,6 +189,9 @@ func (h *Handler) ProtectUnsigned(scope string, serve func(http.ResponseWriter, 
 		access, err := h.access(r, scope, at)
 		if err == nil {
 			event.Of(r.Context()).ClientID = access.ClientID
+			err = interactionID(r, access)
+		}
+		if err == nil {
 			if access.client.Metadata.HTTPMessageSignatures {
 				err = oauth.Errorf(oauth.InvalidRequest, "a client that registered HTTP message signatures cannot call this")
 			} else {
@@ -195,6 +202,15 @@ func (h *Handler) ProtectUnsigned(scope string, serve func(http.ResponseWriter, 
 			h.refuse(w, r, err)
 		}
 	}
+}
+
+// interactionID demands x-fapi-interaction-id, a UUID, where the profile of the client does (FAPI 1.0 Baseline §6.2.1-11 has it
+// optional). What is wrong with it is told before the resource is asked.
+func interactionID(r *http.Request, access Access) error {
+	if access.client.Profile.RequireInteractionID && !event.IsUUID(r.Header.Get("x-fapi-interaction-id")) {
+		return oauth.Errorf(oauth.InvalidRequest, "x-fapi-interaction-id is missing or no UUID; the profile of this client demands it")
+	}
+	return nil
 }
 
 // answer writes the response of the resource.
