@@ -16,11 +16,15 @@ const MaxBindingMessage = 100
 // written with (see [Plain]), and joiners are right where the spelling of a script has them. Errors are of type
 // [*Error].
 func CheckBindingMessage(message string) error {
+	return checkBindingMessage(message, MaxBindingMessage)
+}
+
+func checkBindingMessage(message string, most int) error {
 	if !utf8.ValidString(message) {
 		return refuse(InvalidBindingMessage, "binding_message is no correct UTF-8")
 	}
-	if utf8.RuneCountInString(message) > MaxBindingMessage {
-		return refuse(InvalidBindingMessage, "binding_message has more than %d characters", MaxBindingMessage)
+	if utf8.RuneCountInString(message) > most {
+		return refuse(InvalidBindingMessage, "binding_message has more than %d characters", most)
 	}
 	var marks heap
 	var inWord *unicode.RangeTable

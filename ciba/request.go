@@ -1,12 +1,14 @@
 package ciba
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"countersign/internal/strictjson"
 )
@@ -42,6 +44,11 @@ type Policy struct {
 	Ping bool
 	// NeedBindingMessage is FAPI-CIBA §5.2.2-2, for servers that give no other unique context.
 	NeedBindingMessage bool
+	// MinBindingMessage and MaxBindingMessage bound the length of binding_message, in characters; 0 for none and for
+	// [MaxBindingMessage].
+	MinBindingMessage, MaxBindingMessage int
+	// IgnoreExpiry leaves requested_expiry out of account, once it has been read.
+	IgnoreExpiry bool
 	// NeedUserCode is whether client and server use user codes (backchannel_user_code_parameter).
 	NeedUserCode bool
 	// Lifetime is that of a request that asks for none, and MaxLifetime what a requested_expiry is cut to.
@@ -106,7 +113,10 @@ func (p Policy) readMessage(request *Request, values url.Values) error {
 		return refuse(MissingUserCode, "this client has to send user_code")
 	}
 	if values.Has("binding_message") {
-		return CheckBindingMessage(request.BindingMessage)
+		if utf8.RuneCountInString(request.BindingMessage) < p.MinBindingMessage {
+			return refuse(InvalidBindingMessage, "binding_message has fewer than %d characters", p.MinBindingMessage)
+		}
+		return checkBindingMessage(request.BindingMessage, cmp.Or(p.MaxBindingMessage, MaxBindingMessage))
 	}
 	if p.NeedBindingMessage {
 		return refuse(InvalidBindingMessage, "binding_message is needed (FAPI-CIBA §5.2.2)")
@@ -138,7 +148,9 @@ func (p Policy) readExpiry(request *Request, values url.Values) error {
 	if err != nil || seconds == 0 {
 		return refuse(InvalidRequest, "requested_expiry must be a positive whole number of seconds")
 	}
-	request.Lifetime = min(time.Duration(seconds)*time.Second, p.MaxLifetime)
+	if !p.IgnoreExpiry {
+		request.Lifetime = min(time.Duration(seconds)*time.Second, p.MaxLifetime)
+	}
 	return nil
 }
 

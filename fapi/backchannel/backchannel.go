@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/ciba"
+	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
@@ -169,6 +170,7 @@ type stored struct {
 	ACRNames  []string        `json:"acr_names,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
 	Resources []string        `json:"resources,omitempty"`
+	Claims    *claims.Request `json:"claims,omitempty"`
 	Message   string          `json:"binding_message,omitempty"`
 	Context   json.RawMessage `json:"request_context,omitempty"`
 	// Consent is the one that the request names, or nil, and Shown the digest of what users are shown of it.
@@ -276,9 +278,12 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 		Ping: c.Client.Pings(), NeedUserCode: h.usesCode(c.Client), NeedBindingMessage: h.needsMessage(form),
 		Lifetime: h.settings.Lifetime, MaxLifetime: h.settings.MaxLifetime,
 	}
-	asked, err := policy.Read(values)
+	asked, err := restrict(policy, c.Client.Profile.Backchannel).Read(values)
 	if err != nil {
 		return ciba.Request{}, stored{}, nil, oauthError(err)
+	}
+	if err := holdToProfile(asked, c.Client.Profile.Backchannel); err != nil {
+		return ciba.Request{}, stored{}, nil, err
 	}
 	// Parameters that are not CIBA's own are checked as in any authorization request.
 	read, err := h.checker.Check(ctx, request.Backchannel, c.Client, form)
@@ -291,7 +296,7 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 	}
 	return asked, stored{
 		Consent: named, Profile: read.Profile, Scopes: read.Scopes, ACRs: wantedACRs(read), ACRNames: read.ACRNames, Details: read.Details,
-		Resources: read.Resources, Message: asked.BindingMessage, Context: asked.Context,
+		Resources: read.Resources, Claims: read.Claims, Message: asked.BindingMessage, Context: asked.Context,
 	}, evidence, nil
 }
 
@@ -325,18 +330,19 @@ func (h *Handler) parameters(ctx context.Context, c *endpoint.Call) (oauth.Form,
 		}
 		return c.Form, values, nil, nil
 	}
+	values, err := decrypted(ctx, h.tokens.Signer, c.Client.Profile, values)
+	if err != nil {
+		return oauth.Form{}, nil, nil, err
+	}
 	object, err := ciba.ParseObject(values, c.Client.Profile.Algorithms)
 	if err != nil {
 		return oauth.Form{}, nil, nil, oauthError(err)
 	}
 	var signedBy jose.Key
 	check := ciba.Rules{
-		Audience: h.addresses.Issuer, ClientID: c.Client.ID, Algorithms: c.Client.Profile.Algorithms,
+		Audience: h.addresses.Issuer, ClientID: c.Client.ID, Algorithms: c.Client.RequestAlgorithms(c.Client.Metadata.BackchannelSigningAlg),
 		MaxAge: rules.MaxAge, MaxLifetime: rules.MaxLifetime, MaxAhead: c.Client.Profile.MaxAhead, Now: h.now(),
 		Verify: h.keys.Verifier(c.Client, &signedBy),
-	}
-	if alg := c.Client.Metadata.BackchannelSigningAlg; alg != "" {
-		check.Algorithms = []string{alg}
 	}
 	verified, err := check.Check(ctx, object)
 	if err != nil {

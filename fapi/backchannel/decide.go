@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/consent"
 	"countersign/fapi/event"
@@ -110,7 +111,7 @@ func (h *Handler) rechecked(ctx context.Context, caller *client.Client, waiting 
 	}
 	err := h.checker.Recheck(ctx, request.Backchannel, caller, &request.Request{
 		Profile: waiting.Profile, Scopes: waiting.Scopes, ACRs: waiting.ACRs, Details: waiting.Details,
-		Resources: waiting.Resources,
+		Resources: waiting.Resources, Claims: waiting.Claims,
 	})
 	if refused, ok := errors.AsType[*oauth.Error](err); ok {
 		return nil, fmt.Errorf("%w: %w", store.ErrNotFound, refused)
@@ -174,7 +175,8 @@ func (h *Handler) view(
 	view := View{
 		Reference: referenceOf(record.ID), State: h.stateOf(record),
 		Client:  viewClient(found),
-		Message: request.Message, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes, consent: request.Consent, types: h.details,
+		Message: request.Message, Claims: request.extraClaims(), claims: request.Claims, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes,
+		consent: request.Consent, types: h.details,
 		Resources: request.Resources, ResourceNames: h.details.Languages().Resources(request.Resources), ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: life.For, GrantUntil: life.Until,
 	}
@@ -195,10 +197,12 @@ func (h *Handler) view(
 	return view.of(granted)
 }
 
-// life is how long a grant of the request lasts: as long as any does, and not longer than its details and its consent allow.
+// life is how long a grant of the request lasts: as long as any does, or as its ecosystem has it, and not longer than its details and
+// its consent allow.
 func (h *Handler) life(of stored, by *client.Client, c *consent.Consent) (display.Life, error) {
 	life, err := of.Details.Life(h.details)
-	return h.agreements.Life(by.Profile, c, life.Shorter(display.Life{For: h.grantLifetime})), err
+	whole := display.Life{For: of.detail().Lasts(by.Profile, h.grantLifetime)}
+	return h.agreements.Life(by.Profile, c, life.Shorter(whole)), err
 }
 
 // granted reads what a user allowed of a request, which is less than was requested where something was to be chosen.
@@ -215,7 +219,7 @@ func (h *Handler) granted(ctx context.Context, record store.BackchannelRequest) 
 
 // detail is what a grant of the request has.
 func (r stored) detail() tokens.Detail {
-	return tokens.Detail{Details: r.Details, Resources: r.Resources, Consent: r.Consent}
+	return tokens.Detail{Details: r.Details, Resources: r.Resources, Claims: r.Claims, Backchannel: true, Consent: r.Consent}
 }
 
 func parse(record store.BackchannelRequest) (stored, error) {
@@ -249,7 +253,12 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	decision := store.BackchannelDecision{Request: record.ID, Subject: record.Subject, Device: d.Device}
 	var lodged *consent.Consent
 	if d.Allowed {
-		if decision.Grant, lodged, err = h.grant(ctx, record, d); err != nil {
+		decision.Grant, lodged, err = h.grant(ctx, record, d)
+		if errors.Is(err, claims.ErrOtherUser) { // nobody has authenticated whom the client asked for
+			d.Allowed, d.Proof = false, append(slices.Clone(d.Proof), "reason", "user_mismatch")
+			lodged, err = h.agreements.denied(ctx, record)
+		}
+		if err != nil {
 			return err
 		}
 	} else if lodged, err = h.agreements.denied(ctx, record); err != nil {
@@ -335,6 +344,12 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 		h.stepUp(ctx, record, d, request)
 		return nil, nil, ErrStepUp
 	}
+	err = h.tokens.Users.Fits(ctx, request.Claims, found.Profile, claims.Question{
+		Subject: record.Subject, ClientID: record.ClientID, Purpose: claims.ForTokens, Scopes: request.Scopes,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
 		return nil, nil, err
 	}
@@ -345,7 +360,7 @@ func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d 
 	if err != nil {
 		return nil, nil, err
 	}
-	detail, err := json.Marshal(request.detail().Sealed(request.Scopes))
+	detail, err := json.Marshal(request.detail().Begin(found.Profile).Sealed(request.Scopes))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,14 +1,16 @@
 package backchannel
 
 import (
+	"net/url"
+	"slices"
+	"time"
+
 	"countersign/fapi/browser"
+	"countersign/fapi/claims"
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
-	"net/url"
-	"slices"
-	"time"
 )
 
 // State is the state of a request.
@@ -31,6 +33,8 @@ type View struct {
 	// Message is the binding_message, checked to be plain text; empty for none. Pages show it as
 	// text, set off from their own.
 	Message string
+	// Claims are the names of claims about the user that are requested beside those of the scopes.
+	Claims []string
 	// Scopes, Details and Resources are what the client will get.
 	Scopes    []scope.Scope
 	Details   []display.View
@@ -57,6 +61,7 @@ type View struct {
 	Picks url.Values
 
 	scopes  []string
+	claims  *claims.Request
 	consent *tokens.Consent
 	types   *rar.Types
 	// agreed shows the consent in a language; nil for none.
@@ -90,7 +95,7 @@ func (v View) Chosen(form url.Values) (View, error) {
 		return v, err
 	}
 	v.Picks = display.Inputs(form)
-	return v.of(tokens.Detail{Details: chosen, Resources: v.Resources, Consent: v.consent})
+	return v.of(tokens.Detail{Details: chosen, Resources: v.Resources, Claims: v.claims, Consent: v.consent})
 }
 
 // of returns the request with its details and digest as they are in a grant.

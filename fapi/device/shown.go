@@ -24,11 +24,13 @@ type shownRequest struct {
 	// Language is that of the details (BCP 47).
 	Language string `json:"language,omitempty"`
 	// Digest is that of the request itself, which the grant has if nothing is to be chosen.
-	Digest    string        `json:"request_digest,omitempty"`
-	Message   string        `json:"binding_message,omitempty"`
-	Scopes    []shownScope  `json:"scopes"`
-	Details   []shownDetail `json:"authorization_details,omitempty"`
-	Resources []string      `json:"resource,omitempty"`
+	Digest  string        `json:"request_digest,omitempty"`
+	Message string        `json:"binding_message,omitempty"`
+	Scopes  []shownScope  `json:"scopes"`
+	Details []shownDetail `json:"authorization_details,omitempty"`
+	// Claims are the names of claims about the user that no scope includes.
+	Claims    []string `json:"claims,omitempty"`
+	Resources []string `json:"resource,omitempty"`
 	// ACRs are the authentication context classes of which one, or a better one, is needed to approve.
 	ACRs []string `json:"acr_values,omitempty"`
 	// GrantLifetime is the lifetime of the grant, in seconds.
@@ -66,7 +68,7 @@ type shownDetail struct {
 // shown returns a request as users are shown it, without its state.
 func shown(view backchannel.View) shownRequest {
 	request := shownRequest{
-		ID: view.Reference, Language: view.Language, Digest: view.Digest, Once: view.Once(), Message: view.Message, Scopes: []shownScope{}, Resources: view.Resources, ACRs: view.ACRs,
+		ID: view.Reference, Language: view.Language, Digest: view.Digest, Once: view.Once(), Message: view.Message, Scopes: []shownScope{}, Claims: view.Claims, Resources: view.Resources, ACRs: view.ACRs,
 		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
 		ExpiresAt: view.ExpiresAt.Unix(),
 	}
