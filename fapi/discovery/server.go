@@ -71,6 +71,10 @@ func (h *Handler) addRequests(document metadata) {
 	document["response_modes_supported"] = h.responseModes()
 	document["grant_types_supported"] = p.GrantTypes
 	document["subject_types_supported"] = []string{client.SubjectPublic, client.SubjectPairwise}
+	if p.Pairwise {
+		document["subject_types_supported"] = []string{client.SubjectPairwise}
+	}
+	addVerifiedClaims(document, p.VerifiedClaims)
 	document["prompt_values_supported"] = request.Prompts() // Initiating User Registration 1.0 §5
 	if len(h.config.ACRValues) > 0 {
 		document["acr_values_supported"] = h.config.ACRValues
@@ -137,13 +141,16 @@ func (h *Handler) addSigning(ctx context.Context, document metadata) error {
 		if err != nil {
 			return err
 		}
+		if each.member == "id_token_signing_alg_values_supported" && len(h.offered.IDTokenAlgorithms) > 0 {
+			algorithms = set.Intersect(algorithms, h.offered.IDTokenAlgorithms)
+		}
 		if len(algorithms) > 0 { // RFC 8414 §2: a member without values is left out
 			document[each.member] = algorithms
 		}
 	}
 	for _, kind := range encrypted {
-		document[kind+"_encryption_alg_values_supported"] = jose.EncryptionAlgorithms()
-		document[kind+"_encryption_enc_values_supported"] = jose.ContentEncryptions()
+		document[kind+"_encryption_alg_values_supported"] = among(jose.EncryptionAlgorithms(), h.offered.KeyEncryption)
+		document[kind+"_encryption_enc_values_supported"] = among(jose.ContentEncryptions(), h.offered.ContentEncryption)
 	}
 	return nil
 }
@@ -155,8 +162,8 @@ func (h *Handler) addRequestObjects(ctx context.Context, document metadata) erro
 	if p.RequestObjects == profile.RequestObjectsRefused {
 		return nil
 	}
-	document["request_object_signing_alg_values_supported"] = p.Algorithms                         // OpenID Connect Discovery §3
-	document["require_signed_request_object"] = p.RequestObjects == profile.RequestObjectsRequired // RFC 9101 §10.5
+	document["request_object_signing_alg_values_supported"] = among(p.Algorithms, p.RequestObjectAlgorithms) // OpenID Connect Discovery §3
+	document["require_signed_request_object"] = p.RequestObjects == profile.RequestObjectsRequired           // RFC 9101 §10.5
 	records, err := h.config.Signer.Decryption(ctx, signer.UseRequestObject)
 	if err != nil {
 		return err
@@ -165,9 +172,9 @@ func (h *Handler) addRequestObjects(ctx context.Context, document metadata) erro
 	for _, record := range records {
 		algorithms = set.Union(algorithms, []string{string(record.Algorithm)})
 	}
-	if len(algorithms) > 0 {
+	if algorithms = among(algorithms, p.KeyEncryption); len(algorithms) > 0 {
 		document["request_object_encryption_alg_values_supported"] = algorithms
-		document["request_object_encryption_enc_values_supported"] = jose.ContentEncryptions()
+		document["request_object_encryption_enc_values_supported"] = among(jose.ContentEncryptions(), p.ContentEncryption)
 	}
 	return nil
 }
@@ -183,7 +190,7 @@ func (h *Handler) addBackchannel(document metadata) {
 		modes = []string{profile.DeliverByPoll}
 	}
 	document["backchannel_token_delivery_modes_supported"] = modes
-	document["backchannel_authentication_request_signing_alg_values_supported"] = h.offered.Algorithms
+	document["backchannel_authentication_request_signing_alg_values_supported"] = among(h.offered.Algorithms, h.offered.RequestObjectAlgorithms)
 	document["backchannel_user_code_parameter_supported"] = settings.UserCodes
 	if len(settings.HintTokenFormats) > 0 {
 		document["backchannel_endpoint_login_hint_token_types_supported"] = settings.HintTokenFormats // FAPI-CIBA §5.3
