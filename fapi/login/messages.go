@@ -40,6 +40,7 @@ type view struct {
 	MaxAge        *int64       `json:"max_age,omitempty"`
 	Prompt        []string     `json:"prompt"`
 	LoginHint     string       `json:"login_hint,omitempty"`
+	Purpose       string       `json:"purpose,omitempty"`
 	UILocales     []string     `json:"ui_locales"`
 	GrantLifetime int64        `json:"grant_lifetime"`
 }
@@ -88,7 +89,7 @@ func viewOf(found authorize.HandedOff) view {
 		Client: clientOf(found.Client), Scopes: scopesOf(found.Scopes), Details: detailsOf(found.Details[:len(found.Values)], found.Values),
 		Claims: some(found.Claims), Resources: some(found.Resources),
 		ACRValues: some(found.ACRs), Essential: some(found.EssentialACRs), Claimable: some(found.ClaimableACRs),
-		MaxAge: found.MaxAge, Prompt: some(found.Prompt), LoginHint: found.LoginHint,
+		MaxAge: found.MaxAge, Prompt: some(found.Prompt), LoginHint: found.LoginHint, Purpose: found.Purpose,
 		RequiredSubject: found.RequiredSubject, UILocales: some(strings.Fields(found.UILocales)),
 		GrantLifetime: endpoint.Seconds(found.GrantLifetime),
 	}

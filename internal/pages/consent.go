@@ -67,6 +67,8 @@ type consentView struct {
 	Allow, Deny display.Sentence
 	// Claims are the names of single requested claims, in words.
 	Claims []string
+	// Purpose is why the client asks, in its words, or empty.
+	Purpose string
 	// Resources are the requested resource servers.
 	Resources []string
 	// Lifetime is the lifetime of the grant, in words, or empty; Until is the day on which it ends.
@@ -164,7 +166,7 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 		Username: plain(in.SignedIn.Username, nameLimit), Subject: in.SignedIn.Subject,
 		Scopes: viewScopes(l, in.Scopes), Details: viewDetails(in.Details, in.Form, in.Problem.Code == browser.NothingChosen), Claims: viewClaims(l, in.Claims),
 		Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
-		RedirectHost: plain(in.Client.RedirectHost, hostLimit),
+		RedirectHost: plain(in.Client.RedirectHost, hostLimit), Purpose: display.Exact(in.Purpose),
 	}
 	if p.issuer != "" {
 		view.Account = p.base + accountPath
