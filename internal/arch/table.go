@@ -118,9 +118,10 @@ func server() []Package {
 			"internal/set", "mtls", "signer", "store",
 		}},
 		{"fapi/authorize", []string{
-			"fapi/authorize/page", "fapi/browser", "fapi/client", "fapi/consent", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
-			"fapi/request", "fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth",
-			"internal/passkey", "internal/random", "internal/recent", "jar", "signer", "store",
+			"fapi/authorize/page", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint",
+			"fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
+			"internal/jose", "internal/limit", "internal/oauth", "internal/passkey", "internal/random", "internal/recent", "jar",
+			"signer", "store",
 		}},
 		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope"}},
 		{"fapi/consent", []string{
@@ -131,9 +132,9 @@ func server() []Package {
 			"internal/random", "mtls", "store",
 		}},
 		{"fapi/backchannel", []string{
-			"ciba", "fapi/browser", "fapi/client", "fapi/consent", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
-			"fapi/request", "fapi/scope", "fapi/tokens", "internal/audit", "internal/jose", "internal/limit", "internal/oauth", "internal/random",
-			"internal/set", "store",
+			"ciba", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint", "fapi/event",
+			"fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
+			"internal/jose", "internal/limit", "internal/oauth", "internal/random", "internal/set", "signer", "store",
 		}},
 		{"fapi/device", []string{
 			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "fapi/rar/display",
@@ -150,8 +151,8 @@ func server() []Package {
 			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/tokens", "internal/delivery", "internal/oauth", "store",
 		}},
 		{"fapi/resource", []string{
-			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/audit",
-			"internal/httpsig", "internal/jose", "internal/oauth", "internal/set", "mtls", "signer", "store",
+			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens",
+			"internal/audit", "internal/httpsig", "internal/jose", "internal/oauth", "internal/set", "mtls", "signer", "store",
 		}},
 		{"fapi/login", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar/display", "fapi/resource", "fapi/scope",
@@ -190,8 +191,11 @@ func server() []Package {
 			"internal/strictjson", "jar", "mtls", "mtls/dn", "store",
 		}},
 		{"fapi/claims", []string{
-			"internal/correlation", "internal/limit", "internal/oauth", "internal/strictjson", "internal/suggest", "store",
+			"fapi/claims/verified", "fapi/profile", "internal/correlation", "internal/limit", "internal/oauth", "internal/strictjson",
+			"internal/suggest", "store",
 		}},
+		{"fapi/claims/verified", []string{"internal/oauth", "internal/strictjson"}},
+		{"fapi/decrypt", []string{"fapi/profile", "internal/jose", "internal/oauth", "signer"}},
 		{"fapi/rar", []string{"fapi/rar/display", "internal/oauth", "internal/strictjson"}},
 		{"fapi/rar/display", []string{"fapi/scope", "internal/words"}},
 		{"fapi/rar/ready", nil},
