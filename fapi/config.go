@@ -260,9 +260,11 @@ func (c *Config) checkProfiles() []error {
 		case ok && c.MTLSIssuer == "" && !slices.Contains(known.SenderConstraints, profile.ByDPoP):
 			problems = append(problems,
 				fmt.Errorf("fapi: the profile %s binds access tokens to certificates only: it needs MTLSIssuer", name))
-		case !ok:
+		case ok && c.MTLSIssuer == "" && known.MTLSEverywhere:
 			problems = append(problems,
-				fmt.Errorf("fapi: the profile %q is not known; known are %s", name, strings.Join(profile.Names(), ", ")))
+				fmt.Errorf("fapi: the profile %s wants client certificates in all of the back channel: it needs MTLSIssuer", name))
+		case !ok:
+			problems = append(problems, fmt.Errorf("fapi: Profiles: %w", profile.Unknown(name)))
 		}
 	}
 	return problems

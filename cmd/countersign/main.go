@@ -21,6 +21,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"countersign/fapi/profile"
 	"countersign/internal/admin"
 	"countersign/internal/config"
 	"countersign/internal/console"
@@ -69,7 +70,7 @@ func newParser(ctx context.Context, cli *commands, p *program) *kong.Kong {
 		kong.Description("A hardened OAuth 2.0 authorization server and OpenID Provider that speaks FAPI and signs in an HSM."),
 		kong.Writers(p.stdout, p.stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(admin.Profiles(), ", ")},
+		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(profile.Bases(), ", ") + ", or another of countersign profile list"},
 		kong.Bind(p, p.userCommands()),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
+	"countersign/fapi/profile"
 	"countersign/store"
 )
 
@@ -88,7 +88,7 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 			if err != nil {
 				return nil, fmt.Errorf("fapi: the stored client %q: %w", id, err)
 			}
-			parsed.disabled = record.Disabled || !slices.Contains(c.profiles, record.Profile)
+			parsed.disabled = record.Disabled || !profile.Offers(c.profiles, record.Profile)
 			parsed.ChangedAt, parsed.Version, parsed.suspended = record.UpdatedAt, record.Version, record.Suspended
 			parsed.Organisation = OrganisationOf(record.ID, record.Organisation)
 			entry = cacheEntry{client: parsed, version: record.Version}

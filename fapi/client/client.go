@@ -71,7 +71,7 @@ const maxID = 255
 func Parse(id, profileName string, metadata []byte) (*Client, error) {
 	full, ok := profile.Lookup(profileName)
 	if !ok {
-		return nil, fmt.Errorf("profile: %q is not known; known are %s", profileName, strings.Join(profile.Names(), ", "))
+		return nil, fmt.Errorf("profile: %w", profile.Unknown(profileName))
 	}
 	client := &Client{ID: id, Organisation: OrganisationOf(id, "")}
 	if err := strictjson.Decode(metadata, &client.Metadata); err != nil {

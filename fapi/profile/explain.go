@@ -69,7 +69,8 @@ func clause(base, field string) (address, section, date string) {
 
 // Unknown is the error for a name that names no profile.
 func Unknown(name string) error {
-	return fmt.Errorf("there is no profile %s; %s", name, suggest.Hint(name, Names(), "known are "+strings.Join(Names(), ", ")))
+	return fmt.Errorf("there is no profile %s; %s", name,
+		suggest.Hint(name, Names(), "known are "+strings.Join(sorted(BuiltIn()), ", ")+", and those of countersign profile list"))
 }
 
 // Explain returns every rule of a profile with its source, in the order of the fields. A field that several rules have shaped is

@@ -221,6 +221,15 @@ func Lookup(name string) (Profile, bool) {
 	return found, ok
 }
 
+// Offers reports whether a profile is among offered ones, whatever form either name has: PRESET is PRESET on its default base.
+func Offers(offered []string, name string) bool {
+	wanted, ok := Lookup(name)
+	return ok && slices.ContainsFunc(offered, func(each string) bool {
+		known, ok := Lookup(each)
+		return ok && known.Name == wanted.Name
+	})
+}
+
 // applied are the presets on each of their bases, by PRESET/BASE.
 var applied = sync.OnceValue(func() map[string]Profile {
 	all := map[string]Profile{}
@@ -235,6 +244,9 @@ var applied = sync.OnceValue(func() map[string]Profile {
 	}
 	return all
 })
+
+// Bases returns the names of the built-in profiles, sorted.
+func Bases() []string { return sorted(BuiltIn()) }
 
 // Names returns the names of all profiles, sorted; a preset on its default base has its short name.
 func Names() []string {

@@ -118,3 +118,22 @@ func TestLP13Descriptions(t *testing.T) {
 		}
 	}
 }
+
+// Covers: LP-01. A preset on its default base is the same by both of its names.
+func TestLP01Offers(t *testing.T) {
+	offered := []string{"uk-openbanking", "ksa-sama/fapi2-message-signing", "fapi2-security"}
+	for _, name := range []string{"uk-openbanking", "uk-openbanking/fapi1-advanced", "ksa-sama", "ksa-sama/fapi2-message-signing", "fapi2-security"} {
+		t.Run("accepts "+name, func(t *testing.T) {
+			if !profile.Offers(offered, name) {
+				t.Error("not offered")
+			}
+		})
+	}
+	for _, name := range []string{"fapi1-advanced", "uk-openbanking/fapi2-security", "ksa-sama/fapi1-advanced", "lax", ""} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			if profile.Offers(offered, name) {
+				t.Error("offered")
+			}
+		})
+	}
+}

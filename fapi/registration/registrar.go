@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/profile"
 	"countersign/internal/oauth"
 	"countersign/mtls"
 	"countersign/mtls/dn"
@@ -51,12 +51,12 @@ func (h *Handler) registrar(r *http.Request, at endpoint.At) (registrar, error) 
 	if err != nil {
 		return registrar{}, registrarError(initial.Organisation, err)
 	}
-	profile := cmp.Or(initial.Profile, h.settings.Profile)
-	if !slices.Contains(h.config.Profiles, profile) {
+	profileName := cmp.Or(initial.Profile, h.settings.Profile)
+	if !profile.Offers(h.config.Profiles, profileName) {
 		return registrar{}, unauthorized(
 			"the initial access token is for a profile that this server does not offer; ask the operator for another", nil)
 	}
-	return registrar{initial.Organisation, profile, store.Registrar{Token: id}}, nil
+	return registrar{initial.Organisation, profileName, store.Registrar{Token: id}}, nil
 }
 
 // registrarError returns the error when the store refuses a registration. Only the authenticated organisation learns

@@ -114,7 +114,7 @@ func New(config Config) (*Handler, error) {
 
 func checkSettings(settings Settings, config Config) error {
 	var problems []error
-	if !slices.Contains(config.Profiles, settings.Profile) {
+	if !profile.Offers(config.Profiles, settings.Profile) {
 		problems = append(problems, fmt.Errorf("fapi: Registration.Profile %q is not offered; offered are %s",
 			settings.Profile, strings.Join(config.Profiles, ", ")))
 	}

@@ -96,7 +96,7 @@ func TestClients(t *testing.T) {
 	for _, test := range []struct{ name, from, to, want string }{
 		{"plain http", "https://app", "http://app", "is not https"},
 		{"another client", `"client_name"`, `"client_id": "other", "client_name"`, "is not the client that is named"},
-		{"another profile", `"client_name"`, `"profile": "fapi3", "client_name"`, `"fapi3" is not known`},
+		{"another profile", `"client_name"`, `"profile": "fapi3", "client_name"`, `there is no profile fapi3`},
 		{"no JSON", `{`, ``, ""},
 	} {
 		_, err := add(strings.Replace(bank, test.from, test.to, 1), true)
@@ -165,7 +165,7 @@ func TestInitialTokens(t *testing.T) {
 	for want, spoil := range map[string]func(*admin.NewInitialToken){
 		"the organisation must have 1 to 200 bytes": func(n *admin.NewInitialToken) { n.Organisation = "" },
 		"names that begin with x509: belong to":     func(n *admin.NewInitialToken) { n.Organisation = "x509:CN=Bank" },
-		`--profile "fapi3" is not known`:            func(n *admin.NewInitialToken) { n.Profile = "fapi3" },
+		`--profile: there is no profile fapi3`:      func(n *admin.NewInitialToken) { n.Profile = "fapi3" },
 		"--clients must be 1 to 10000":              func(n *admin.NewInitialToken) { n.Clients = 10_001 },
 		"--for must be 1m to 8760h":                 func(n *admin.NewInitialToken) { n.Lifetime = time.Second },
 	} {

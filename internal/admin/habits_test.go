@@ -104,7 +104,7 @@ func TestFD131Clients(t *testing.T) {
 		"refuses camel case":                  {with(`"redirectUris": []`), "redirectUris: there is no such member; did you mean redirect_uris?"},
 		"refuses hyphens":                     {with(`"token-endpoint-auth-method": "x"`), "did you mean token_endpoint_auth_method?"},
 		"refuses an algorithm that is none":   {with(`"id_token_signed_response_alg": "RS256"`), "id_token_signed_response_alg"},
-		"refuses the profile that is no more": {with(`"profile": "fapi3"`), `"fapi3" is not known`},
+		"refuses the profile that is no more": {with(`"profile": "fapi3"`), `there is no profile fapi3`},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {

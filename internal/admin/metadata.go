@@ -26,6 +26,17 @@ const DefaultProfile = "fapi2-security"
 // Profiles are the names of the known security profiles, sorted.
 func Profiles() []string { return profile.Names() }
 
+// Offers reports whether a profile is among those that a server offers.
+func Offers(offered []string, name string) bool { return profile.Offers(offered, name) }
+
+func knownProfile(name string) bool {
+	_, ok := profile.Lookup(name)
+	return ok
+}
+
+// unknownProfile is the error for a name that names none.
+func unknownProfile(name string) error { return profile.Unknown(name) }
+
 // CheckMetadata compares a client's metadata with its profile. The error has one line for each problem.
 func CheckMetadata(id, profile string, metadata []byte) error {
 	var named struct {

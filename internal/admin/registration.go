@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"countersign/store"
@@ -60,8 +59,8 @@ func (n NewInitialToken) check() error {
 		return err
 	}
 	switch {
-	case n.Profile != "" && !slices.Contains(Profiles(), n.Profile):
-		return Usagef("--profile %q is not known; known are %s", n.Profile, strings.Join(Profiles(), ", "))
+	case n.Profile != "" && !knownProfile(n.Profile):
+		return Usagef("--profile: %s", unknownProfile(n.Profile))
 	case n.Clients < 1 || n.Clients > maxTokenClients:
 		return Usagef("--clients must be 1 to %d", maxTokenClients)
 	case n.Lifetime < time.Minute || n.Lifetime > maxTokenLife:

@@ -23,7 +23,7 @@ type (
 type Config struct {
 	Issuer string `toml:"issuer" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
 
-	Profiles string `toml:"profiles" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced. Each client is held to its own; the discovery document describes what these allow."`
+	Profiles string `toml:"profiles" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced, presets of ecosystems such as uk-openbanking, or PRESET/BASE; countersign profile list has them all. Each client is held to its own; the discovery document describes what these allow."`
 
 	Listen     Listen     `toml:"listen" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
 	ListenMTLS ListenMTLS `toml:"listen_mtls" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`

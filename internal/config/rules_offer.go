@@ -20,10 +20,11 @@ func (c *collector) profiles(config *Config) {
 		switch {
 		case c.bad(key):
 		case !ok:
-			c.add(key, quote(config.Profiles), "there is no profile %s; %s", name,
-				suggest.Hint(name, profile.Names(), "known are "+strings.Join(profile.Names(), ", ")))
+			c.add(key, quote(config.Profiles), "%s", profile.Unknown(name))
 		case !slices.Contains(known.SenderConstraints, profile.ByDPoP) && config.ListenMTLS.Address == "" && !c.bad("listen_mtls.address"):
 			c.add(key, quote(config.Profiles), "%s binds access tokens to certificates only; set listen_mtls.address and listen_mtls.url too", name)
+		case known.MTLSEverywhere && config.ListenMTLS.Address == "" && !c.bad("listen_mtls.address"):
+			c.add(key, quote(config.Profiles), "%s wants client certificates in all of the back channel; set listen_mtls.address and listen_mtls.url too", name)
 		}
 	}
 }

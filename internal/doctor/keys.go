@@ -67,7 +67,7 @@ func (d *Doctor) clients(ctx context.Context) (f Findings) {
 			f.fail("clients", "%s is refused: %v", client.ID, err)
 			continue
 		}
-		if !slices.Contains(strings.Fields(d.Config.Profiles), client.Profile) {
+		if !admin.Offers(strings.Fields(d.Config.Profiles), client.Profile) {
 			f.warn("clients", "%s is refused: its profile %s is not offered; add it to profiles in the configuration", client.ID, client.Profile)
 			continue
 		}
