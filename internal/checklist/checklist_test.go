@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 623 {
+	if len(seen) != 622 {
 		t.Errorf("%d items", len(seen))
 	}
 }
