@@ -133,12 +133,14 @@ func apply(way string, have, want reflect.Value) error {
 		return goStricter(have, want)
 	case asNames:
 		return addNames(have, want)
+	case asName:
+		if !have.IsZero() && have.String() != want.String() {
+			return fmt.Errorf("the profile has %q already", have.String())
+		}
+		have.Set(want)
+		return nil
 	}
-	if !have.IsZero() && have.String() != want.String() {
-		return fmt.Errorf("the profile has %q already", have.String())
-	}
-	have.Set(want)
-	return nil
+	return fmt.Errorf("rules cannot change it %q", way) // a tag that is wrong
 }
 
 func intersect(have, want reflect.Value, emptyIsAll bool) error {
