@@ -148,7 +148,8 @@ func server() []Package {
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
 		}},
 		{"fapi/logout", []string{
-			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/tokens", "internal/delivery", "internal/oauth", "store",
+			"fapi/browser", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/tokens", "internal/delivery", "internal/oauth",
+			"internal/random", "store",
 		}},
 		{"fapi/resource", []string{
 			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens",
