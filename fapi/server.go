@@ -25,6 +25,7 @@ import (
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/consent"
+	"countersign/fapi/consent/notify"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/health"
@@ -52,6 +53,7 @@ type Server struct {
 	backchannel *backchannel.Handler
 	notifier    *logout.Notifier
 	consents    *consent.Engine
+	changes     *notify.Notifier
 	table       endpoint.Table
 }
 
@@ -76,6 +78,9 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	return &Server{
 		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel, notifier: w.notifier, consents: w.consents,
+		changes: &notify.Notifier{
+			Store: config.Store, Tokens: w.tokens, Webhook: config.Consents.Webhook, Evidence: w.evidence, Now: config.Now, Log: config.Logger,
+		},
 		table: endpoint.Table{
 			Addresses: w.addresses, Routes: routes,
 			Stray: stray,
@@ -112,6 +117,9 @@ func (s *Server) RunPings(ctx context.Context) {
 // RunLogouts tells clients of sessions that have ended until ctx ends (OpenID Connect Back-Channel Logout 1.0). Every node may
 // run it.
 func (s *Server) RunLogouts(ctx context.Context) { s.notifier.Run(ctx) }
+
+// RunConsents ends consents whose time is over and tells of those that have changed, until ctx ends. Every node may run it.
+func (s *Server) RunConsents(ctx context.Context) { s.changes.Run(ctx) }
 
 // OnChange handles a notification of a change by another node; see [store.Watcher]. Without notifications the server
 // polls the store once a second.
@@ -305,10 +313,10 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 func (w *wiring) consentsOf(languages *display.Languages) consent.Config {
 	c := w.config
 	settings := consent.Config{
-		Source: c.Consents.Source, Types: c.Consents.Types, Languages: languages, Users: w.users, Evidence: w.evidence, Now: c.Now, Log: c.Logger,
+		Source: c.Consents.Source, Types: c.Consents.Types, Languages: languages, Notify: c.Consents.Webhook != nil, Users: w.users, Evidence: w.evidence, Now: c.Now, Log: c.Logger,
 	}
 	if settings.Source == nil {
-		settings.Source = consent.Own{Store: c.Store, Quota: c.Consents.Quota, Notify: c.Consents.Notify}
+		settings.Source = consent.Own{Store: c.Store, Quota: c.Consents.Quota, Notify: c.Consents.Webhook != nil}
 	}
 	return settings
 }

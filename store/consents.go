@@ -192,7 +192,7 @@ type Consents interface {
 	DueConsents(ctx context.Context, limit int) ([]LodgedConsent, error)
 
 	// ClaimConsentNotices leases at most limit due notices: no other caller gets them until the lease ends. A notice whose caller
-	// dies is due again then. Notices that have expired are given out too.
+	// dies is due again then. Notices that have expired are given out too, for as long again: then Purge removes them.
 	ClaimConsentNotices(ctx context.Context, limit int, lease time.Duration) ([]ConsentNotice, error)
 	// ConsentNoticeDone deletes a notice and stores the evidence of what became of it, in one transaction, unless another caller
 	// has leased it since the attempt: then neither.

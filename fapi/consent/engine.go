@@ -11,6 +11,7 @@ import (
 
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
+	"countersign/fapi/consent/notify"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
@@ -27,8 +28,8 @@ type Settings struct {
 	Types []rar.Type
 	// Quota bounds what awaits a decision in the server's own store.
 	Quota store.ConsentQuota
-	// Notify says that the changes of consents are told to the operator.
-	Notify bool
+	// Webhook is where changes of consents are told; nil tells nobody.
+	Webhook *notify.Webhook
 }
 
 // Config is the configuration of an [Engine]. All fields are required.
@@ -37,16 +38,19 @@ type Config struct {
 	// Types are how kinds of consents are shown: their Type is the kind, or the member type of [Consent].Shown.
 	Types     []rar.Type
 	Languages *display.Languages
-	Users     *claims.Users
-	Evidence  *event.Recorder
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Notify says that changes of consents that are kept elsewhere are told to the operator.
+	Notify   bool
+	Users    *claims.Users
+	Evidence *event.Recorder
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Engine holds requests and grants to the consents that they are for. Make one with [New].
 type Engine struct {
 	source   Source
 	shown    *rar.Types
+	notify   bool
 	users    *claims.Users
 	evidence *event.Recorder
 	now      func() time.Time
@@ -59,7 +63,7 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{source: c.Source, shown: shown, users: c.Users, evidence: c.Evidence, now: c.Now, log: c.Log}, nil
+	return &Engine{source: c.Source, shown: shown, notify: c.Notify, users: c.Users, evidence: c.Evidence, now: c.Now, log: c.Log}, nil
 }
 
 // Source is where the consents are.
@@ -252,6 +256,9 @@ func (e *Engine) Decide(
 	}
 	if err != nil {
 		return nil, undo, e.refusal(ctx, c.ClientID, err)
+	}
+	if decided != nil && decided.Elsewhere != nil {
+		decided.Elsewhere.Notify = e.notify
 	}
 	return decided, func() { e.source.Undo(context.WithoutCancel(ctx), decision) }, nil
 }

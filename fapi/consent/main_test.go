@@ -83,7 +83,8 @@ func (e *ecosystem) lodge(c *fapitest.Client, change ...func(*consent.Consent)) 
 	for _, each := range change {
 		each(&lodged)
 	}
-	if err := (consent.Own{Store: e.Store}).Lodge(e.T.Context(), lodged); err != nil {
+	own := consent.Own{Store: e.Store, Notify: e.Config.Consents.Webhook != nil}
+	if err := own.Lodge(e.T.Context(), lodged); err != nil {
 		e.T.Fatal(err)
 	}
 	return lodged

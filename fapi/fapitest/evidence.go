@@ -75,7 +75,7 @@ func (w *World) evidence(t *testing.T) []audit.Event {
 		if err := json.Unmarshal(e.Body, &event); err != nil {
 			t.Fatal(err)
 		}
-		if event.CorrelationID == "" && event.Kind != audit.SecurityEvent && event.Kind != audit.LogoutToken {
+		if event.CorrelationID == "" && event.Kind != audit.SecurityEvent && event.Kind != audit.LogoutToken && event.Kind != audit.ConsentNotice {
 			t.Errorf("an event without a correlation id: %s", e.Body)
 		}
 		events = append(events, event)

@@ -19,6 +19,7 @@ const (
 	BackchannelRequest    Kind = "backchannel_request"    // OpenID Connect CIBA Core §7.1.1
 	AuthorizationResponse Kind = "authorization_response" // JARM
 	LogoutToken           Kind = "logout_token"           // OpenID Connect Back-Channel Logout 1.0
+	ConsentNotice         Kind = "consent_notice"         // RFC 8417
 	IDToken               Kind = "id_token"               // beside a code (FAPI 1.0 Advanced §5.2.2)
 	Introspection         Kind = "introspection"          // RFC 9701
 	UserInfo              Kind = "userinfo"               // OpenID Connect Core §5.3.2

@@ -42,6 +42,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 			ended("enrolments", "expires_at", forgotten),
 			{Table: "known_browsers", Key: "subject, id", Over: "expires_at <= $1", Before: now},
 			{Table: "lodged_consents", Key: "id", Over: "changed_at <= $1 AND " + consents.Over, Before: now.Add(-s.keepGrants)},
+			{Table: "consent_notices", Key: "consent_id, version", Over: "expires_at <= $1", Before: now.Add(-store.ConsentNoticesLast)},
 			{Table: "consents", Key: "subject, client_id", Over: "expires_at <= $1", Before: now},
 			{
 				Table: "backchannel_standings", Key: "subject, organisation",

@@ -75,6 +75,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, now.Add(-s.keepBackchannel).UnixMicro()},
 		{`DELETE FROM backchannel_standings WHERE (subject, organisation) IN (SELECT subject, organisation FROM backchannel_standings
 			WHERE blocked_at IS NULL AND coalesce(denied_at, 0) <= ? LIMIT ?)`, now.Add(-store.DenialsLast).UnixMicro()},
+		{consents.PurgeNotices, now.Add(-store.ConsentNoticesLast).UnixMicro()},
 		{consents.Purge, now.Add(-s.keepGrants).UnixMicro()},
 		{`DELETE FROM initial_tokens WHERE id IN (SELECT id FROM initial_tokens WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM enrolments WHERE id IN (SELECT id FROM enrolments WHERE expires_at <= ? LIMIT ?)`, expired},

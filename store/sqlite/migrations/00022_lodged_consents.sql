@@ -55,6 +55,7 @@ CREATE TABLE consent_notices (
     PRIMARY KEY (consent_id, version)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX consent_notices_due_at ON consent_notices (due_at);
+CREATE INDEX consent_notices_expires_at ON consent_notices (expires_at);
 
 -- Whatever changes a consent, also a process of the release before that ends its grant, it is told.
 -- +goose StatementBegin

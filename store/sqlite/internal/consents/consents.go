@@ -378,6 +378,9 @@ func refused(err error) error {
 const Purge = `DELETE FROM lodged_consents WHERE id IN (SELECT id FROM lodged_consents WHERE changed_at <= ?
 	AND status IN ('rejected', 'consumed', 'revoked', 'expired') AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = grant_id) LIMIT ?)`
 
+// PurgeNotices removes notices that nobody was there to give out, with a limit.
+const PurgeNotices = `DELETE FROM consent_notices WHERE (consent_id, version) IN (SELECT consent_id, version FROM consent_notices WHERE expires_at <= ? LIMIT ?)`
+
 // EndOf ends the consents of a client that is deleted.
 func EndOf(c *connection.Conn, clientID string, at time.Time) error {
 	_, err := c.Exec(`UPDATE lodged_consents SET status = iif(status = 'awaiting', 'rejected', 'revoked'), changed_at = ?2, version = version + 1,
