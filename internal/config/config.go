@@ -41,6 +41,8 @@ type Config struct {
 
 	ACRNames ACRNames `toml:"acr_names" doc:"Further names of the authentication context classes, such as those of an ecosystem, separated by spaces. Clients ask by them in acr_values and claims, also as essential, and the acr of their tokens is the name that they asked by. The classes' own names stay."`
 
+	Consents Consents `toml:"consents" doc:"Consents that clients lodge before they ask for an authorization, as in open-banking ecosystems. See docs/consents.md."`
+
 	ClaimsSource ClaimsSource `toml:"claims_source" doc:"An API of the operator's own that has the claims about users, in place of the built-in directory. It is off while its address is empty. See docs/claims-source.md."`
 
 	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`

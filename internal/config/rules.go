@@ -38,6 +38,7 @@ func (c *collector) rules(config *Config) {
 	loginRules{c}.check(config)
 	c.ciba(&config.CIBA)
 	c.claimsSource(&config.ClaimsSource)
+	c.consents(&config.Consents)
 	c.account(config)
 	c.approvalApps(&config.ApprovalApps)
 	c.acrNames(&config.ACRNames)

@@ -102,7 +102,9 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	brandErr := s.speak(&settings)
 	source, sourceErr := s.claimsSource()
 	settings.ClaimsSource = source
-	err := errors.Join(trustErr, brandErr, sourceErr, offer(&settings, c, s.reload, s.Now))
+	webhook, webhookErr := s.consentWebhook()
+	settings.Consents.Webhook = webhook
+	err := errors.Join(trustErr, brandErr, sourceErr, webhookErr, offer(&settings, c, s.reload, s.Now))
 	if err == nil {
 		err = s.resolveHints(&settings)
 	}

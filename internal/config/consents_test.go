@@ -1,0 +1,39 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// Covers: LC-15. A webhook is whole or not there; each problem is one line that names its key.
+func TestConsents(t *testing.T) {
+	t.Parallel()
+	base := strings.TrimRight(read(t, "testdata/good.toml"), "\n")
+	const hook = "webhook = \"https://core.bank.example/consents\"\n"
+	for name, settings := range map[string]string{
+		"no webhook": "", "a webhook": hook, "one that is shown a certificate": hook + "webhook_certificate_file = \"a.crt\"\nwebhook_key_file = \"a.key\"",
+		"one in a network of the bank": hook + "webhook_networks = \"10.1.2.0/28\"\nwebhook_ca_file = \"ca.pem\"",
+	} {
+		t.Run("accepts "+name, func(t *testing.T) {
+			if _, err := parse("c.toml", []byte(base+"\n\n[consents]\n"+settings+"\n"), false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for name, test := range map[string]struct{ settings, want string }{
+		"a certificate without a webhook": {"webhook_certificate_file = \"a.crt\"\nwebhook_key_file = \"a.key\"", "consents.webhook_certificate_file"},
+		"networks without a webhook":      {`webhook_networks = "10.1.2.0/28"`, "consents.webhook_networks"},
+		"an authority without a webhook":  {`webhook_ca_file = "ca.pem"`, "consents.webhook_ca_file"},
+		"a certificate without its key":   {hook + `webhook_certificate_file = "a.crt"`, "consents.webhook_key_file"},
+		"http":                            {`webhook = "http://core.bank.example/consents"`, "not an https address"},
+		"user information":                {`webhook = "https://a:b@core.bank.example/consents"`, "not an https address"},
+		"what is no network":              {hook + `webhook_networks = "10.1.2.3/28"`, "consents.webhook_networks"},
+	} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			_, err := parse("c.toml", []byte(base+"\n\n[consents]\n"+test.settings+"\n"), false)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
+	}
+}
