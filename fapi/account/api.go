@@ -169,6 +169,7 @@ type shownGrant struct {
 	Claims    []string       `json:"claims,omitempty"`
 	Resources []string       `json:"resource,omitempty"`
 	Details   rar.Details    `json:"authorization_details,omitempty"`
+	ConsentID string         `json:"consent_id,omitempty"`
 	Shown     []display.View `json:"shown,omitempty"`
 	ACR       string         `json:"acr,omitempty"`
 	GivenAt   time.Time      `json:"given_at"`
@@ -197,7 +198,7 @@ func (h *Handler) getAccess(c call) (any, error) {
 	}{shownAs(one), []shownGrant{}, next}
 	for _, g := range one.Grants {
 		grant := shownGrant{
-			ID: g.ID, State: g.State, Scopes: []shownScope{}, Claims: g.Claims, Resources: g.Resources, Details: g.Raw, Shown: g.Details, ACR: g.ACR,
+			ID: g.ID, State: g.State, Scopes: []shownScope{}, Claims: g.Claims, Resources: g.Resources, Details: g.Raw, Shown: g.Details, ConsentID: g.ConsentID, ACR: g.ACR,
 			GivenAt: g.GivenAt, UsedAt: g.UsedAt, ExpiresAt: g.ExpiresAt, EndedAt: g.EndedAt,
 		}
 		for _, each := range g.Scopes {

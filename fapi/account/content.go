@@ -69,7 +69,9 @@ type Grant struct {
 	Raw        rar.Details
 	Details    []display.View
 	Unreadable bool
-	ACR        string
+	// ConsentID is that of the consent that the client lodged for it, of which Details have the words too; or empty.
+	ConsentID string
+	ACR       string
 	// UsedAt and EndedAt are as in [Access].
 	GivenAt, UsedAt, ExpiresAt, EndedAt time.Time
 }
@@ -258,7 +260,7 @@ func (c content) grant(ctx context.Context, given store.GivenGrant, to browser.C
 	}
 	g := Grant{
 		ID: given.ID, State: Active, Scopes: c.scopes.LookupAll(given.Scopes), Claims: claimsBeside(given.Scopes, detail.Claims),
-		Resources: detail.Resources, Raw: detail.Details, ACR: given.ACR, GivenAt: given.CreatedAt, UsedAt: given.UsedAt, ExpiresAt: given.ExpiresAt,
+		Resources: detail.Resources, ConsentID: detail.Consent.Named(), Raw: detail.Details, ACR: given.ACR, GivenAt: given.CreatedAt, UsedAt: given.UsedAt, ExpiresAt: given.ExpiresAt,
 	}
 	if g.Details, err = detail.Details.View(c.details, language, to.Asker()); err != nil {
 		g.Details, g.Unreadable = nil, true

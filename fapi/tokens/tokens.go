@@ -87,6 +87,14 @@ type Consent struct {
 	Kind string `json:"kind,omitempty"`
 }
 
+// Named returns the id; empty without a consent.
+func (c *Consent) Named() string {
+	if c == nil {
+		return ""
+	}
+	return c.ID
+}
+
 // DigestFor returns the digest of what a grant with these scopes allows: the SHA-256 of its canonical JSON, in base64url. The nonce is
 // no part of it.
 func (d Detail) DigestFor(scopes []string) string {
