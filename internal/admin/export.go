@@ -30,6 +30,7 @@ type userData struct {
 	Backchannel   []backchannelData  `json:"backchannel_requests"`
 	Standings     []standingData     `json:"backchannel_standings"`
 	Browsers      []browserData      `json:"known_browsers"`
+	Lodged        []ListedLodged     `json:"lodged_consents"`
 }
 
 type browserData struct {
@@ -125,6 +126,7 @@ func exported(subject string, p store.UserData, now time.Time) userData {
 		CreatedAt: orNone(p.User.CreatedAt), UpdatedAt: orNone(p.User.UpdatedAt), ErasedAt: orNone(p.User.ErasedAt),
 		Sessions: []sessionData{}, Consents: []consentData{}, Grants: []grantData{}, Passkeys: []passkeyData{}, Devices: []deviceData{},
 		Enrolments: []enrolmentData{}, Subscriptions: []subscriptionData{}, Backchannel: []backchannelData{}, Standings: []standingData{}, Browsers: []browserData{},
+		Lodged: []ListedLodged{},
 	}
 	for _, s := range p.Sessions {
 		data.Sessions = append(data.Sessions, sessionData{s.AuthTime, s.ACR, s.AMR, s.ExpiresAt})
@@ -158,6 +160,9 @@ func exported(subject string, p store.UserData, now time.Time) userData {
 	}
 	for _, b := range p.Browsers {
 		data.Browsers = append(data.Browsers, browserData{b.Agent, b.CreatedAt, b.UsedAt, b.ExpiresAt})
+	}
+	for _, c := range p.Lodged {
+		data.Lodged = append(data.Lodged, listedLodged(c))
 	}
 	return data
 }

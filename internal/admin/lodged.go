@@ -1,0 +1,112 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"countersign/internal/audit"
+	"countersign/store"
+)
+
+// ListedLodged is a consent that a client lodged, as it is listed, as JSON too.
+type ListedLodged struct {
+	ID          string              `json:"id"`
+	ClientID    string              `json:"client_id"`
+	Kind        string              `json:"kind"`
+	Status      store.ConsentStatus `json:"status"`
+	Permissions []string            `json:"permissions,omitempty"`
+	Subject     string              `json:"sub,omitempty"`
+	GrantID     string              `json:"grant_id,omitempty"`
+	Content     json.RawMessage     `json:"content,omitempty"`
+	CreatedAt   time.Time           `json:"created_at"`
+	ChangedAt   time.Time           `json:"changed_at"`
+	EndsAt      time.Time           `json:"ends_at,omitzero"`
+	EndedBy     string              `json:"ended_by,omitempty"`
+	Reason      string              `json:"reason,omitempty"`
+}
+
+func listedLodged(c store.LodgedConsent) ListedLodged {
+	return ListedLodged{
+		ID: c.ID, ClientID: c.ClientID, Kind: c.Kind, Status: c.Status, Permissions: c.Permissions, Subject: c.Subject, GrantID: c.GrantID,
+		Content: c.Content, CreatedAt: c.CreatedAt, ChangedAt: c.ChangedAt, EndsAt: c.EndsAt, EndedBy: c.EndedBy, Reason: c.Reason,
+	}
+}
+
+// Lodged lists the consents that clients lodged, the newest first: of a user or of a client, one of which must be given.
+func (a *Admin) Lodged(ctx context.Context, chosen Selection) ([]ListedLodged, error) {
+	if chosen.User == "" && chosen.Client == "" {
+		return nil, Usagef("give --user or --client")
+	}
+	filter, err := a.Filter(ctx, chosen)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.Store.ListLodgedConsents(ctx, store.ConsentFilter{Subject: filter.Subject, ClientID: filter.ClientID}, store.Page{Limit: chosen.Limit})
+	listed := []ListedLodged{}
+	for _, c := range found {
+		listed = append(listed, listedLodged(c))
+	}
+	return listed, err
+}
+
+// LodgedConsent reads one.
+func (a *Admin) LodgedConsent(ctx context.Context, id string) (ListedLodged, error) {
+	c, err := a.Store.LodgedConsent(ctx, "", id)
+	return listedLodged(c), unlodged(id, err)
+}
+
+// EndLodged ends a consent in the name of the operator, with its grant, codes and tokens, on all nodes.
+func (a *Admin) EndLodged(ctx context.Context, id, reason string) (ListedLodged, error) {
+	c, err := a.Store.EndConsent(ctx, store.ConsentEnding{ID: id, By: store.EndedByBank, Reason: reason})
+	if errors.Is(err, store.ErrConsumed) {
+		return listedLodged(c), fmt.Errorf("the consent %q has ended before: it is %s since %s", id, c.Status, c.ChangedAt.Format(time.RFC3339))
+	}
+	return listedLodged(c), unlodged(id, err)
+}
+
+// SpendLodged marks what a consent allowed once as done.
+func (a *Admin) SpendLodged(ctx context.Context, id string) (ListedLodged, error) {
+	c, err := a.Store.SpendConsent(ctx, "", id)
+	if errors.Is(err, store.ErrConsumed) || errors.Is(err, store.ErrExpired) {
+		return listedLodged(c), fmt.Errorf("the consent %q is %s; only one that is authorised can be consumed", id, c.Status)
+	}
+	return listedLodged(c), unlodged(id, err)
+}
+
+func unlodged(id string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("there is no consent %q; `countersign consents list` shows those of a client or a user", id)
+	}
+	return err
+}
+
+// EndConsent implements store.Consents. The record and the end are one change.
+func (a audited) EndConsent(ctx context.Context, e store.ConsentEnding) (store.LodgedConsent, error) {
+	evidence, err := a.ofConsent("consent_ended", e.ID, e.Reason)
+	if err != nil {
+		return store.LodgedConsent{}, err
+	}
+	e.Evidence = append(e.Evidence, evidence)
+	return a.Store.EndConsent(ctx, e)
+}
+
+// SpendConsent implements store.Consents. The record and the change are one.
+func (a audited) SpendConsent(ctx context.Context, clientID, id string, evidence ...store.Evidence) (store.LodgedConsent, error) {
+	own, err := a.ofConsent("consent_consumed", id, "")
+	if err != nil {
+		return store.LodgedConsent{}, err
+	}
+	return a.Store.SpendConsent(ctx, clientID, id, append(evidence, own)...)
+}
+
+func (a audited) ofConsent(event, id, reason string) (store.Evidence, error) {
+	detail := map[string]string{"event": event, "by": a.by, "consent": id}
+	if reason != "" {
+		detail["reason"] = reason
+	}
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: detail})
+	return store.Evidence{At: a.now(), Body: body}, err
+}
