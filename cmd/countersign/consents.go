@@ -37,7 +37,7 @@ type consentsList struct {
 // Run implements the command.
 func (c consentsList) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		listed, err := a.Lodged(ctx, admin.Selection{User: c.User, Client: c.Client, Limit: c.Limit})
+		listed, err := admin.Consents{Admin: a}.List(ctx, admin.Selection{User: c.User, Client: c.Client, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ type consentsShow struct {
 // Run implements the command.
 func (c consentsShow) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		found, err := a.LodgedConsent(ctx, c.ID)
+		found, err := admin.Consents{Admin: a}.Show(ctx, c.ID)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ type consentsEnd struct {
 func (c consentsEnd) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		for _, id := range c.IDs {
-			ended, err := a.EndLodged(ctx, id, c.Reason)
+			ended, err := admin.Consents{Admin: a}.End(ctx, id, c.Reason)
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ type consentsSpend struct {
 func (c consentsSpend) Run(ctx context.Context, p *program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		for _, id := range c.IDs {
-			spent, err := a.SpendLodged(ctx, id)
+			spent, err := admin.Consents{Admin: a}.Spend(ctx, id)
 			if err != nil {
 				return err
 			}

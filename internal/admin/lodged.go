@@ -35,8 +35,11 @@ func listedLodged(c store.LodgedConsent) ListedLodged {
 	}
 }
 
-// Lodged lists the consents that clients lodged, the newest first: of a user or of a client, one of which must be given.
-func (a *Admin) Lodged(ctx context.Context, chosen Selection) ([]ListedLodged, error) {
+// Consents is what an operator does with the consents that clients lodge.
+type Consents struct{ *Admin }
+
+// List lists the consents that clients lodged, the newest first: of a user or of a client, one of which must be given.
+func (a Consents) List(ctx context.Context, chosen Selection) ([]ListedLodged, error) {
 	if chosen.User == "" && chosen.Client == "" {
 		return nil, Usagef("give --user or --client")
 	}
@@ -52,14 +55,14 @@ func (a *Admin) Lodged(ctx context.Context, chosen Selection) ([]ListedLodged, e
 	return listed, err
 }
 
-// LodgedConsent reads one.
-func (a *Admin) LodgedConsent(ctx context.Context, id string) (ListedLodged, error) {
+// Show reads one.
+func (a Consents) Show(ctx context.Context, id string) (ListedLodged, error) {
 	c, err := a.Store.LodgedConsent(ctx, "", id)
 	return listedLodged(c), unlodged(id, err)
 }
 
-// EndLodged ends a consent in the name of the operator, with its grant, codes and tokens, on all nodes.
-func (a *Admin) EndLodged(ctx context.Context, id, reason string) (ListedLodged, error) {
+// End ends a consent in the name of the operator, with its grant, codes and tokens, on all nodes.
+func (a Consents) End(ctx context.Context, id, reason string) (ListedLodged, error) {
 	c, err := a.Store.EndConsent(ctx, store.ConsentEnding{ID: id, By: store.EndedByBank, Reason: reason})
 	if errors.Is(err, store.ErrConsumed) {
 		return listedLodged(c), fmt.Errorf("the consent %q has ended before: it is %s since %s", id, c.Status, c.ChangedAt.Format(time.RFC3339))
@@ -67,8 +70,8 @@ func (a *Admin) EndLodged(ctx context.Context, id, reason string) (ListedLodged,
 	return listedLodged(c), unlodged(id, err)
 }
 
-// SpendLodged marks what a consent allowed once as done.
-func (a *Admin) SpendLodged(ctx context.Context, id string) (ListedLodged, error) {
+// Spend marks what a consent allowed once as done.
+func (a Consents) Spend(ctx context.Context, id string) (ListedLodged, error) {
 	c, err := a.Store.SpendConsent(ctx, "", id)
 	if errors.Is(err, store.ErrConsumed) || errors.Is(err, store.ErrExpired) {
 		return listedLodged(c), fmt.Errorf("the consent %q is %s; only one that is authorised can be consumed", id, c.Status)

@@ -80,6 +80,16 @@ func Lanes() []Lane {
 			{Verbs: []string{"ClaimLogouts"}, State: "leased", Once: true},
 			{Verbs: []string{"LogoutDone"}, State: "deleted"},
 		}, Back: "LogoutFailed, or the lease ends", Notes: "Also by SignIn and StartSession as another user, EraseUser, and a late RedeemCode."},
+		{Record: "lodged consent", Steps: []Step{
+			{Verbs: []string{"LodgeConsent"}, State: "awaiting"},
+			{Verbs: []string{"Finish", "DecideBackchannel"}, State: "authorised", Or: "rejected", Once: true},
+			{Verbs: []string{"EndConsent"}, State: "revoked", Or: "expired", Once: true},
+		}, Notes: "BindConsent says who decides. SpendConsent consumes. What ends the grant revokes it. LodgedConsent, ListLodgedConsents and DueConsents read."},
+		{Record: "consent notice", Steps: []Step{
+			{Verbs: []string{"Finish", "DecideBackchannel", "SpendConsent", "EndConsent"}, State: "due"},
+			{Verbs: []string{"ClaimConsentNotices"}, State: "leased", Once: true},
+			{Verbs: []string{"ConsentNoticeDone"}, State: "deleted"},
+		}, Back: "ConsentNoticeFailed, or the lease ends", Notes: "Also by whatever ends the grant."},
 	}
 }
 

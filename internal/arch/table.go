@@ -73,6 +73,7 @@ func program() []Package {
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
+			"fapi/consent/notify",
 			"fapi/device", "fapi/endpoint", "fapi/login", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration",
 			"fapi/request", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog",
 			"internal/brand", "internal/ceremony", "internal/claimsource", "internal/config", "internal/database", "internal/directory",
@@ -112,6 +113,7 @@ func server() []Package {
 	return []Package{
 		{"fapi", []string{
 			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent",
+			"fapi/consent/notify",
 			"fapi/device", "fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile",
 			"fapi/rar", "fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token",
 			"fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat",
@@ -125,8 +127,10 @@ func server() []Package {
 		}},
 		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope"}},
 		{"fapi/consent", []string{
-			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display", "internal/oauth", "store",
+			"fapi/claims", "fapi/client", "fapi/consent/notify", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
+			"internal/oauth", "store",
 		}},
+		{"fapi/consent/notify", []string{"fapi/event", "fapi/tokens", "internal/delivery", "store"}},
 		{"fapi/token", []string{
 			"fapi/claims", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
 			"internal/random", "mtls", "store",
@@ -306,8 +310,8 @@ func shared() []Package {
 func around() []Package {
 	return []Package{
 		{"fapi/fapitest", []string{
-			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/event",
-			"fapi/rar", "fapi/registration", "fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog",
+			"ciba", "fapi", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/event",
+			"fapi/rar", "fapi/rar/ready", "fapi/registration", "fapi/resource", "fapi/scope", "internal/audit", "internal/auditlog",
 			"internal/claimsource", "internal/directory", "internal/jose", "internal/outbound", "internal/pages",
 			"internal/passkey/passkeytest", "internal/postgrestest", "mtls", "signer", "signer/pkcs11", "softhsm", "store",
 			"store/postgres", "store/sqlite",

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 622 {
+	if len(seen) != 643 {
 		t.Errorf("%d items", len(seen))
 	}
 }

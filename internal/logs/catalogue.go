@@ -244,6 +244,56 @@ func requests() []Group {
 				Cause:   "The store failed after a notice was sent; the client gets it a second time.",
 				Remedy:  "Check the store. Clients have to accept a second notice.",
 			},
+			{
+				Message: "consent source does not answer",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "correlation_id", "error"},
+				Cause: "The system that keeps the consents did not answer in time, or answered with an error: the request was refused with 503, " +
+					"and nothing was granted.",
+				Remedy: "Check that system, and the way to it.",
+			},
+			{
+				Message: "consent source not told of a denial",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "correlation_id", "error"},
+				Cause:   "A user denied a request, and the system that keeps the consents could not be told: there the consent still awaits a decision.",
+				Remedy:  "Check that system. Nothing was granted; the consent ends there by its time.",
+			},
+			{
+				Message: "consents whose time is over could not be ended",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The store failed. Their tokens have ended nevertheless; only the status and the notices wait. It is said once, until it works again.",
+				Remedy:  "Check the store.",
+			},
+			{
+				Message: "consent notices could not be claimed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The store failed; notices of changed consents wait. It is said once, until they can be claimed again.",
+				Remedy:  "Check the store. They are sent when it answers again.",
+			},
+			{
+				Message: "consent notice failed; will be retried",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "consent_id", "attempt", "status", "error", "next_attempt_at"},
+				Cause:   "consents.webhook did not answer, or not with 200, 202 or 204; or the notice could not be signed or recorded.",
+				Remedy:  "Check the system at consents.webhook: until it answers it does not know that a consent has changed. The tokens have ended all the same.",
+			},
+			{
+				Message: "consent notice abandoned",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "consent_id", "attempt", "status"},
+				Cause:   "consents.webhook did not acknowledge a notice within a week. The audit log has it as consent_notice_not_delivered.",
+				Remedy:  "Read what has become of the consent: `countersign consents show`.",
+			},
+			{
+				Message: "consent notice result not saved; will be resent",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "consent_id", "attempt", "error"},
+				Cause:   "The store failed after a notice was sent; it is sent a second time, with the same jti.",
+				Remedy:  "Check the store. The system at consents.webhook has to accept a second notice.",
+			},
 		}},
 		{"A login of your own", []Entry{
 			{

@@ -15,6 +15,7 @@ func Fields() []Field {
 		{"checkpoint", "Signed checkpoint of the audit log (JWS)."},
 		{"client_address", "Network address of the client, as the ingress tells it; shortened by `telemetry.log_client_address`."},
 		{"client_id", "The OAuth client."},
+		{"consent_id", "The consent that a client lodged."},
 		{"correlation_id", "The request: also in the header X-Correlation-Id and in `error_description`."},
 		{"count", "How many there are, also of those that were not logged one by one."},
 		{"device", "What a decision was made on: `device page`, or `device` with the ID of an approval app."},

@@ -111,6 +111,8 @@ func titles() map[string]string {
 		"RFC 8705": "Mutual TLS: client authentication and certificate-bound tokens",
 		"RFC 8707": "Resource indicators",
 		"RFC 8725": "JWT best current practices",
+		"RFC 8417": "Security event tokens",
+		"RFC 8935": "Push-based delivery of security event tokens",
 		"RFC 8941": "Structured fields (obsoleted by RFC 9651)",
 		"RFC 9052": "COSE",
 		"RFC 9068": "JWT access tokens",

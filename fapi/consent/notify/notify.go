@@ -54,24 +54,25 @@ type Notifier struct {
 
 // Run does what is due until ctx ends, and lets tries under way end.
 func (n *Notifier) Run(ctx context.Context) {
-	var failing bool
-	note := func(err error, message string) {
-		if err != nil && !failing && ctx.Err() == nil {
-			n.Log.WarnContext(ctx, message, "error", err.Error())
-		}
-		failing = err != nil
+	endFailing, claimFailing := false, false
+	// first reports whether a failure is the first of a row, which is the one that is logged.
+	first := func(err error, failing *bool) bool {
+		is := err != nil && !*failing && ctx.Err() == nil
+		*failing = err != nil
+		return is
 	}
 	delivery.Run(ctx, &n.loop, delivery.Work[store.ConsentNotice]{AtOnce: atOnce, Every: look, Send: n.deliver,
 		Claim: func(ctx context.Context, limit int) []store.ConsentNotice {
-			if err := n.endDue(ctx); err != nil {
-				note(err, "consents whose time is over could not be ended")
-				return nil
+			if err := n.endDue(ctx); first(err, &endFailing) {
+				n.Log.WarnContext(ctx, "consents whose time is over could not be ended", "error", err.Error())
 			}
 			if n.Webhook == nil {
 				return nil
 			}
 			due, err := n.Store.ClaimConsentNotices(ctx, limit, lease)
-			note(err, "consent notices could not be claimed")
+			if first(err, &claimFailing) {
+				n.Log.WarnContext(ctx, "consent notices could not be claimed", "error", err.Error())
+			}
 			return due
 		}})
 }
