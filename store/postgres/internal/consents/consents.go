@@ -222,7 +222,10 @@ func (v Consents) EndConsent(ctx context.Context, e store.ConsentEnding) (ended 
 		"id": e.ID, "client_id": e.ClientID, "subject": e.Subject, "due": e.Due, "by": e.By, "reason": e.Reason, "now": now,
 	}).Evidence(e.Evidence)
 	err = v.Run(ctx, "EndConsent", func(ctx context.Context, c *pgx.Conn) error {
-		ended, err = one(ctx, c, `WITH ended AS (
+		var found bool
+		var batch pgx.Batch
+		queueLock(&batch, e.ID)
+		batch.Queue(`WITH ended AS (
 				UPDATE lodged_consents l SET changed_at = @now, version = l.version + 1, ended_by = @by, reason = @reason, status = CASE
 					WHEN l.status = 'awaiting' AND l.expires_at <= @now OR l.status = 'authorised' AND l.ends_at <= @now THEN 'expired'
 					WHEN l.status = 'awaiting' THEN 'rejected' ELSE 'revoked' END
@@ -238,8 +241,15 @@ func (v Consents) EndConsent(ctx context.Context, e store.ConsentEnding) (ended 
 				DELETE FROM consents k USING revoked r WHERE k.subject = r.subject AND k.client_id = r.client_id
 			), evidence AS (`+named.InsertEvidence+` CROSS JOIN ended
 			)
-			SELECT `+columns+` FROM ended l`, arguments)
-		if !errors.Is(err, store.ErrNotFound) {
+			SELECT `+columns+` FROM ended l`, arguments).QueryRow(func(row pgx.Row) error {
+			read, err := scan(row)
+			if found = !errors.Is(err, pgx.ErrNoRows); found {
+				ended = read
+				return err
+			}
+			return nil
+		})
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil || found {
 			return err
 		}
 		ended, err = one(ctx, c, `SELECT `+columns+` FROM lodged_consents l WHERE l.id = $1 AND ($2 = '' OR l.client_id = $2) AND ($3 = '' OR l.subject = $3)`,

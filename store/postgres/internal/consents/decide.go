@@ -49,8 +49,15 @@ func (d Deciding) Queue(batch *pgx.Batch) {
 	case d.decision.Elsewhere != nil: // it may not be here yet
 		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended('lodged_consent ' || $1, 0))`, d.decision.ID)
 	default:
-		batch.Queue(`SELECT FROM lodged_consents WHERE id = $1 FOR UPDATE`, d.decision.ID)
+		queueLock(batch, d.decision.ID)
 	}
+}
+
+// queueLock locks a consent, before a statement that changes it and its grant: only one that begins afterwards sees a grant that was made
+// meanwhile. The grant is locked first, as it is by what revokes it.
+func queueLock(batch *pgx.Batch, id string) {
+	batch.Queue(`SELECT FROM grants g WHERE g.id = (SELECT l.grant_id FROM lodged_consents l WHERE l.id = $1) FOR UPDATE`, id)
+	batch.Queue(`SELECT FROM lodged_consents WHERE id = $1 FOR UPDATE`, id)
 }
 
 // Before is what comes before the rest of the statement.
@@ -144,5 +151,9 @@ const (
 
 // Of lists what is stored about a subject.
 func Of(ctx context.Context, c *pgx.Conn, subject string) ([]store.LodgedConsent, error) {
-	return many(ctx, c, `SELECT `+columns+` FROM lodged_consents l WHERE l.subject = $1 AND l.subject <> '' ORDER BY l.created_at, l.id`, subject)
+	found, err := many(ctx, c, `SELECT `+columns+` FROM lodged_consents l WHERE l.subject = $1 AND l.subject <> '' ORDER BY l.created_at, l.id`, subject)
+	if len(found) == 0 {
+		return nil, err
+	}
+	return found, err
 }
