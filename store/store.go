@@ -450,6 +450,8 @@ type Grants interface {
 	// revoking twice is no error, and by, such as [RevokedByClient], is stored the first time. It stores the evidence, each time, and consumes oneTimes in the same transaction;
 	// ErrNotFound and ErrReplayed change nothing.
 	RevokeGrant(ctx context.Context, grantID, by string, evidence []Evidence, oneTimes ...OneTime) error
+	// EndClientGrant is RevokeGrant for a grant of a client: another client's, and one that was revoked before, is ErrNotFound.
+	EndClientGrant(ctx context.Context, clientID, grantID string, evidence []Evidence, oneTimes ...OneTime) error
 	// RevokeAccessToken ends one access token, so that AccessGrant answers ErrRevoked or ErrNotFound; an unknown
 	// one is no error. It stores the evidence and consumes oneTimes in the same transaction; ErrReplayed changes nothing.
 	RevokeAccessToken(ctx context.Context, token Digest, evidence []Evidence, oneTimes ...OneTime) error

@@ -260,12 +260,25 @@ func (s *Store) RevokeAccessToken(ctx context.Context, token store.Digest, evide
 
 // RevokeGrant ends a grant; its codes and tokens end with it because every verb looks at the grant.
 func (s *Store) RevokeGrant(ctx context.Context, grantID, by string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
-	arguments := s.named(pgx.StrictNamedArgs{"id": grantID, "by": by, "now": s.moment()}).oneTimes(oneTimes).evidence(evidence)
-	return s.run(ctx, "RevokeGrant", func(ctx context.Context, c *pgx.Conn) error {
+	return s.endGrant(ctx, "RevokeGrant", `id = @id`, pgx.StrictNamedArgs{"id": grantID, "by": by}, evidence, oneTimes)
+}
+
+// EndClientGrant revokes a grant of a client that was not revoked before.
+func (s *Store) EndClientGrant(ctx context.Context, clientID, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+	return s.endGrant(ctx, "EndClientGrant", `id = @id AND client_id = @client_id AND revoked_at IS NULL`,
+		pgx.StrictNamedArgs{"id": grantID, "client_id": clientID, "by": store.RevokedByClient}, evidence, oneTimes)
+}
+
+func (s *Store) endGrant(
+	ctx context.Context, verb, condition string, named pgx.StrictNamedArgs, evidence []store.Evidence, oneTimes []store.OneTime,
+) error {
+	named["now"] = s.moment()
+	arguments := s.named(named).oneTimes(oneTimes).evidence(evidence)
+	return s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		if _, err := one(ctx, c, `WITH ended AS (
 				UPDATE grants SET revoked_by = CASE WHEN revoked_at IS NULL THEN @by ELSE revoked_by END, revoked_at = coalesce(revoked_at, @now)
-				WHERE id = @id RETURNING subject, client_id
+				WHERE `+condition+` RETURNING subject, client_id
 			), consents_deleted AS (
 				DELETE FROM consents k USING ended WHERE k.subject = ended.subject AND k.client_id = ended.client_id
 			), consumed_values AS (`+insertOneTimes+` CROSS JOIN ended`+inOneOrder+`

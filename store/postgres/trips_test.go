@@ -125,6 +125,9 @@ func TestRoundTrips(t *testing.T) {
 			{"Refund", func(ctx context.Context) error {
 				return s.Refund(ctx, []store.Rate{{Key: id("a"), Interval: time.Minute, Burst: 2}}, id("b"))
 			}},
+			{"EndClientGrant", func(ctx context.Context) error {
+				return s.EndClientGrant(ctx, grant.ClientID, grant.ID, nil, oneTime("end"))
+			}},
 			{"RevokeGrant", func(ctx context.Context) error {
 				return s.RevokeGrant(ctx, grant.ID, store.RevokedByOperator, nil, oneTime("revoke"))
 			}},

@@ -107,7 +107,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		close: sync.OnceValue(func() error { return errors.Join(readers.Close(), writer.Close()) }),
 	}
 	s.accounts = account.Accounts{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
-	s.lodged = consents.Consents{Read: s.read, Write: s.write, Record: insertEvidence, Consume: consumeOneTimes, Moment: s.moment}
+	s.lodged = consents.Consents{Read: s.read, Write: s.write, Record: insertEvidence, Consume: consumeOneTimes, Revoke: revoke, Moment: s.moment}
 	s.standings = directories.Directories{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
 	if s.now == nil {
 		s.now = time.Now

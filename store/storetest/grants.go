@@ -345,6 +345,22 @@ func testRevokeGrant(f *fixture) {
 	f.want(f.RevokeGrant(f.Context(), "no such grant", store.RevokedByOperator, nil), store.ErrNotFound)
 }
 
+func testEndClientGrant(f *fixture) {
+	grant, issued := f.redeemed()
+	oneTime, lost := f.oneTime(), f.oneTime()
+	f.want(f.EndClientGrant(f.Context(), "another client", grant.ID, nil, oneTime), store.ErrNotFound)
+	f.want(f.EndClientGrant(f.Context(), grant.ClientID, "no such grant", nil, oneTime), store.ErrNotFound)
+	f.must(f.ConsumeOneTime(f.Context(), lost))
+	f.want(f.EndClientGrant(f.Context(), grant.ClientID, grant.ID, nil, lost), store.ErrReplayed)
+	_, err := f.AccessGrant(f.Context(), issued.AccessToken.ID)
+	f.must(err)
+	f.must(f.EndClientGrant(f.Context(), grant.ClientID, grant.ID, nil, oneTime)) // which was not consumed in vain
+	_, err = f.AccessGrant(f.Context(), issued.AccessToken.ID)
+	f.want(err, store.ErrRevoked)
+	f.want(f.ConsumeOneTime(f.Context(), oneTime), store.ErrReplayed)
+	f.want(f.EndClientGrant(f.Context(), grant.ClientID, grant.ID, nil), store.ErrNotFound)
+}
+
 func testUse(f *fixture) {
 	first, second, third := f.oneTime(), f.oneTime(), f.oneTime()
 	f.must(f.ConsumeOneTime(f.Context()))

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"AccessGrant", testAccessGrant},
 		{"AccessGrantUses", testAccessGrantUses},
 		{"RevokeGrant", testRevokeGrant},
+		{"EndClientGrant", testEndClientGrant},
 		{"Use", testUse},
 		{"Clients", testClients},
 		{"Users", testUsers},

@@ -20,6 +20,8 @@ type Consents struct {
 	// Record stores evidence, and Consume consumes one-time values.
 	Record  func(c *connection.Conn, evidence []store.Evidence) error
 	Consume func(c *connection.Conn, oneTimes []store.OneTime) error
+	// Revoke revokes a grant, and reports whether it was not revoked before.
+	Revoke func(c *connection.Conn, grantID, by string, now time.Time) (bool, error)
 	// Moment is the time.
 	Moment func() time.Time
 }
