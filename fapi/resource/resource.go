@@ -150,6 +150,20 @@ func (h *Handler) serve(resource Resource) endpoint.Serve {
 	})
 }
 
+// Authorize verifies the access token of a request as [Handler.Protect] does, for what answers and refuses in a form of its own. The
+// challenge of an error is complete.
+func (h *Handler) Authorize(w http.ResponseWriter, r *http.Request, scope string, at endpoint.At) (Access, error) {
+	h.config.Proofs.OfferNonce(w)
+	access, err := h.access(r, scope, at)
+	if err != nil {
+		return Access{}, h.challenged(err)
+	}
+	return access, nil
+}
+
+// Client returns the client of the token.
+func (a Access) Client() *client.Client { return a.client }
+
 // Protect serves the holders of access tokens with a scope, with what answer returns: it is written as JSON. Routes of other
 // packages use it for resources that a [Resource] cannot describe.
 func (h *Handler) Protect(scope string, answer func(r *http.Request, access Access) (any, error)) endpoint.Serve {
@@ -231,12 +245,16 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, answer answerin
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// refuse answers with an error. A challenge has the URL of the metadata of the resource (RFC 9728 §5.1).
+// refuse answers with an error.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	endpoint.Refuse(w, r, h.challenged(err))
+}
+
+// challenged adds the URL of the metadata of the resource to a challenge (RFC 9728 §5.1).
+func (h *Handler) challenged(err error) error {
 	e := oauth.AsError(endpoint.Translate(err))
 	if e.Challenge == "" {
-		endpoint.Refuse(w, r, err)
-		return
+		return err
 	}
 	with, where := *e, `resource_metadata="`+h.config.MetadataAddress+`"`
 	if e.Challenge == endpoint.ChallengeBoth {
@@ -244,5 +262,5 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	} else {
 		with.Challenge += ", " + where
 	}
-	endpoint.Refuse(w, r, &with)
+	return &with
 }

@@ -25,6 +25,8 @@ const (
 	UserInfo              Kind = "userinfo"               // OpenID Connect Core §5.3.2
 	HTTPRequest           Kind = "http_request"           // RFC 9421, to a resource
 	HTTPResponse          Kind = "http_response"          // RFC 9421, from a resource
+	ConsentRequest        Kind = "consent_request"        // a signed request at a consent API
+	ConsentResponse       Kind = "consent_response"       // a signed answer of one
 	// SecurityEvent is an action without a message.
 	SecurityEvent Kind = "event"
 	// Dropped reports that entries were exported and taken out of the log: its detail names node and through.
