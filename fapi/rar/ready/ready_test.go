@@ -32,11 +32,23 @@ var examples = map[string]struct{ object, english, brazilian string }{
 		"Share account information with Orchid?", "Compartilhar dados da conta com Orchid?",
 	},
 	"brazil-payment": {
-		`{"type":"t","creditor":{"personType":"PESSOA_JURIDICA","cpfCnpj":"58764789000137","name":"Padaria Sol"},"payment":{"type":"PIX","amount":"100.12","currency":"BRL","details":{"localInstrument":"MANU","creditorAccount":{"ispb":"12345678","issuer":"1774","number":"1234567890","accountType":"CACC"}}}}`,
+		`{"type":"t","creditor":{"personType":"PESSOA_JURIDICA","cpfCnpj":"58764789000137","name":"Padaria Sol"},"payment":{"type":"PIX","amount":"100.12","currency":"BRL","ibgeTownCode":"5300108","details":{"localInstrument":"MANU","creditorAccount":{"ispb":"12345678","issuer":"1774","number":"1234567890","accountType":"CACC"}}}}`,
 		"Pay R$100.12 to Padaria Sol?", "Pagar R$\u00a0100,12 a Padaria Sol?",
 	},
 	"brazil-accounts": {
 		`{"type":"t","permissions":["ACCOUNTS_READ","RESOURCES_READ"],"expirationDateTime":"2027-02-27T00:00:00Z"}`,
+		"Share account information with Orchid?", "Compartilhar dados da conta com Orchid?",
+	},
+	"brazil-data": {
+		`{"type":"t","permissions":["CUSTOMERS_BUSINESS_IDENTIFICATIONS_READ","LOANS_PAYMENTS_READ","RESOURCES_READ"],"expirationDateTime":"2027-02-27T00:00:00Z"}`,
+		"Share your data with Orchid?", "Compartilhar seus dados com Orchid?",
+	},
+	"openinsurance-data": {
+		`{"type":"t","permissions":["DAMAGES_AND_PEOPLE_AUTO_CLAIM_READ","RESOURCES_READ"],"expirationDateTime":"2027-02-27T00:00:00Z"}`,
+		"Share your data with Orchid?", "Compartilhar seus dados com Orchid?",
+	},
+	"ksa-accounts": {
+		`{"type":"t","Permissions":["ReadAccountsBasic","ReadPartyPSUIdentity"],"ConsentPurpose":["E-Statement"],"AccountType":["KSAOB.Retail"],"AccountSubType":["CurrentAccount"],"FourthParty":{"TradingName":"Palm Books"},"SponsoredTPP":{"TradingName":"Khalid"},"IsPSUReadAllAccounts":true,"ExpirationDateTime":"2027-02-27T00:00:00Z"}`,
 		"Share account information with Orchid?", "Compartilhar dados da conta com Orchid?",
 	},
 	"uae-payment": {
