@@ -20,6 +20,7 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/claims"
 	"countersign/fapi/consent"
+	"countersign/fapi/consents"
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/login"
@@ -77,6 +78,8 @@ type Config struct {
 	AuthorizationDetailTypes []rar.Type
 	// Consents is about consents that clients lodge before they ask for an authorization.
 	Consents consent.Settings
+	// ConsentAPIs is about the consent APIs of the ecosystems whose profiles are offered.
+	ConsentAPIs consents.Settings
 	// Languages are those in which users read authorization_details; nil is all that there are, English first.
 	Languages *display.Languages
 	// Language chooses the language of a page among them, by ui_locales (wanted) and the browser; nil does by these two alone.

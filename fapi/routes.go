@@ -9,11 +9,14 @@ import (
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
+	"countersign/fapi/consent"
+	"countersign/fapi/consents"
 	"countersign/fapi/device"
 	"countersign/fapi/discovery"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/login"
 	"countersign/fapi/logout"
+	"countersign/fapi/profile"
 	"countersign/fapi/registration"
 	"countersign/fapi/resource"
 	"countersign/fapi/token"
@@ -46,9 +49,13 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	if err != nil {
 		return nil, err
 	}
+	apis, err := w.newConsents(resources)
+	if err != nil {
+		return nil, err
+	}
 	table = slices.Concat(
 		documents.Routes(), authorizations.Routes(), w.newToken().Routes(), resources.Routes(), w.health.Routes(),
-		devices.Routes(), accounts.Routes())
+		devices.Routes(), accounts.Routes(), apis.Routes())
 	if w.backchannel != nil {
 		table = append(table, w.backchannel.Routes()...)
 	}
@@ -87,6 +94,22 @@ func (w *wiring) newAuthorize() (*authorize.Handler, error) {
 		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime,
 		Language: c.Language, Now: c.Now,
 	})
+}
+
+// newConsents makes the consent APIs of the ecosystems that are offered.
+func (w *wiring) newConsents(resources *resource.Handler) (*consents.Handler, error) {
+	c := w.config
+	settings := consents.Config{
+		Settings: c.ConsentAPIs, Addresses: w.addresses, Authorize: resources.Authorize, BackChannel: w.calls, Limits: w.limits,
+		Consents: consent.Own{Store: c.Store}, EndGrant: c.Store.EndClientGrant, OneTimes: c.Store, Seeds: w.subjects.Seeds, Tokens: w.tokens,
+		Keys: w.keys, Certificates: c.Certificates, Trust: c.ClientTrust, Evidence: w.evidence, Now: c.Now,
+	}
+	for _, name := range c.Profiles {
+		if known, ok := profile.Lookup(name); ok && known.Consent.API != "" {
+			settings.APIs = append(settings.APIs, known.Consent.API)
+		}
+	}
+	return consents.New(settings)
 }
 
 func (w *wiring) newLogin(interactions login.Interactions, resources *resource.Handler) *login.Handler {

@@ -113,7 +113,7 @@ func server() []Package {
 	return []Package{
 		{"fapi", []string{
 			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent",
-			"fapi/consent/notify",
+			"fapi/consent/notify", "fapi/consents", "fapi/consents/shape",
 			"fapi/device", "fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile",
 			"fapi/rar", "fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token",
 			"fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat",
@@ -148,6 +148,11 @@ func server() []Package {
 			"fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/endpoint", "fapi/event", "fapi/rar", "fapi/rar/display", "fapi/resource",
 			"fapi/scope", "fapi/tokens", "internal/limit", "internal/oauth", "store",
 		}},
+		{"fapi/consents", []string{
+			"fapi/client", "fapi/consent", "fapi/consents/shape", "fapi/endpoint", "fapi/event", "fapi/resource", "fapi/tokens", "internal/audit",
+			"internal/jose", "internal/oauth", "internal/random", "mtls", "mtls/dn", "signer", "store",
+		}},
+		{"fapi/consents/shape", []string{"fapi/rar", "fapi/rar/ready", "internal/strictjson", "store"}},
 		{"fapi/device/webpush", []string{
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
 		}},
