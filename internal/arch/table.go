@@ -94,8 +94,9 @@ func program() []Package {
 		}},
 		{"internal/userimport", []string{"fapi/claims", "internal/strictjson", "internal/suggest"}},
 		{"internal/claimsource", []string{
-			"fapi/claims", "internal/correlation", "internal/outbound", "internal/queue", "internal/strictjson",
+			"fapi/claims", "internal/askline", "internal/correlation", "internal/outbound", "internal/queue", "internal/strictjson",
 		}},
+		{"internal/askline", []string{"internal/outbound", "internal/queue"}},
 		{"internal/doctor", []string{
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
 			"internal/database", "internal/hsm", "internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"countersign/fapi/claims"
+	"countersign/internal/askline"
 	"countersign/internal/correlation"
 	"countersign/internal/outbound"
 	"countersign/internal/queue"
@@ -27,13 +28,6 @@ import (
 
 // maxAnswer is the size of the largest answer, in bytes.
 const maxAnswer = 64 << 10
-
-const (
-	// waiting is how many questions may wait for each that may be asked at once.
-	waiting = 8
-	// part is the part of all these that one client may have: nobody keeps the others from being served.
-	part = 4
-)
 
 // Config is the configuration of a [Source].
 type Config struct {
@@ -62,13 +56,11 @@ type Config struct {
 
 // Source asks. Make one with [New]. It is safe for concurrent use.
 type Source struct {
-	config  Config
-	tracer  trace.Tracer
-	client  *outbound.Client
-	cache   *cache
-	queue   *queue.Queue
-	shares  *shares
-	breaker *breaker
+	config Config
+	tracer trace.Tracer
+	client *outbound.Client
+	cache  *cache
+	line   *askline.Line
 }
 
 // New checks the configuration and makes a source. Nothing is asked yet. Errors begin with the key of the configuration.
@@ -109,11 +101,7 @@ func New(config Config) (*Source, error) {
 	return &Source{
 		config: config, tracer: config.TracerProvider.Tracer("countersign/internal/claimsource"),
 		client: outbound.New(config.Policy), cache: newCache(config.CacheEntries),
-		queue: queue.New(queue.Config{
-			Places: config.AtOnce, Waiting: waiting * config.AtOnce, Patience: config.Policy.Timeout,
-		}),
-		shares:  newShares(config.AtOnce * (1 + waiting) / part),
-		breaker: &breaker{now: config.Now},
+		line: askline.New(askline.Config{AtOnce: config.AtOnce, Patience: config.Policy.Timeout, Now: config.Now}),
 	}, nil
 }
 
@@ -148,31 +136,25 @@ func (s *Source) Ask(ctx context.Context, q claims.Question) (claims.Answer, err
 	if answer, found := s.cache.get(key, s.config.Now()); found {
 		return answer, nil
 	}
-	if wait := s.breaker.wait(); wait > 0 {
-		return claims.Answer{}, resting(wait)
-	}
-	if !s.shares.take(q.ClientID) {
-		return claims.Answer{}, &Error{Reason: "the client has too many questions at once", Wait: clientWait}
-	}
-	defer s.shares.release(q.ClientID)
-	place, err := s.queue.Enter(ctx)
-	if err != nil {
-		return claims.Answer{}, err
-	}
-	probe, wait := s.breaker.begin() // it may have stopped answering meanwhile
-	defer place.Leave(ctx, wait == 0)
-	if wait > 0 {
-		return claims.Answer{}, resting(wait)
-	}
 	asked := s.config.Now()
-	answer, keep, err := s.exchange(ctx, q)
-	outcome := outcomeOf(ctx, err)
-	paused, recovered := s.breaker.end(probe, outcome)
-	if recovered {
+	var answer claims.Answer
+	var keep time.Duration
+	result, err := s.line.Ask(ctx, q.ClientID, func(ctx context.Context) (err error) {
+		asked = s.config.Now()
+		answer, keep, err = s.exchange(ctx, q)
+		return err
+	})
+	if result.Recovered {
 		s.config.Log.InfoContext(ctx, "claims source answers again", "correlation_id", correlation.ID(ctx))
 	}
+	if unasked, ok := errors.AsType[*askline.RestingError](err); ok {
+		return claims.Answer{}, &Error{Reason: unasked.Reason, Wait: unasked.Wait}
+	}
+	if _, refused := errors.AsType[*queue.RefusedError](err); refused {
+		return claims.Answer{}, err
+	}
 	if err != nil {
-		return claims.Answer{}, s.failed(ctx, q, err, paused)
+		return claims.Answer{}, s.failed(ctx, q, err, result.Paused)
 	}
 	if answer.Inactive { // and is asked about again
 		s.cache.forget(q.Subject)
@@ -180,11 +162,6 @@ func (s *Source) Ask(ctx context.Context, q claims.Question) (claims.Answer, err
 	}
 	s.cache.put(key, answer, asked, keep)
 	return answer, nil
-}
-
-// resting is the error while the source is left alone.
-func resting(wait time.Duration) error {
-	return &Error{Reason: "it did not answer lately, and is not asked for a while", Wait: wait}
 }
 
 // failed logs a question that was asked in vain, and returns its error.
@@ -198,24 +175,11 @@ func (s *Source) failed(ctx context.Context, q claims.Question, err error, pause
 	}
 	failure.Wait = paused
 	if failure.Wait == 0 {
-		failure.Wait = firstPause
+		failure.Wait = askline.FirstPause
 	}
 	s.config.Log.WarnContext(ctx, "claims source gave no answer", "correlation_id", correlation.ID(ctx), "client_id", q.ClientID,
 		"error", failure.Reason, "retry_after", failure.Wait.String())
 	return failure
-}
-
-// outcomeOf says what an exchange tells about the source itself. An answer that is about one user alone, also a wrong one, says
-// that it answers; what was not sent says nothing.
-func outcomeOf(ctx context.Context, err error) outcome {
-	failure, ok := errors.AsType[*outbound.Error](err)
-	switch {
-	case ok && failure.NoSlot, ctx.Err() != nil:
-		return unknown
-	case ok && (failure.Status == 0 || failure.Status >= 500 || failure.Status == http.StatusTooManyRequests):
-		return silent
-	}
-	return answered
 }
 
 // question is the body of a request.

@@ -1,4 +1,4 @@
-package claimsource
+package askline
 
 import (
 	"sync"
