@@ -9,7 +9,6 @@ import (
 	"countersign/fapi/authorize"
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
-	"countersign/fapi/consent"
 	"countersign/fapi/consents"
 	"countersign/fapi/device"
 	"countersign/fapi/discovery"
@@ -101,11 +100,11 @@ func (w *wiring) newConsents(resources *resource.Handler) (*consents.Handler, er
 	c := w.config
 	settings := consents.Config{
 		Settings: c.ConsentAPIs, Addresses: w.addresses, Authorize: resources.Authorize, BackChannel: w.calls, Limits: w.limits,
-		Consents: consent.Own{Store: c.Store}, EndGrant: c.Store.EndClientGrant, OneTimes: c.Store, Seeds: w.subjects.Seeds, Tokens: w.tokens,
+		Consents: w.ownConsents(), EndGrant: c.Store.EndClientGrant, OneTimes: c.Store, Seeds: w.subjects.Seeds, Tokens: w.tokens,
 		Keys: w.keys, Certificates: c.Certificates, Trust: c.ClientTrust, Evidence: w.evidence, Now: c.Now,
 	}
 	for _, name := range c.Profiles {
-		if known, ok := profile.Lookup(name); ok && known.Consent.API != "" {
+		if known, ok := profile.Lookup(name); ok && known.Consent.API != "" && (c.Consents.Source == nil) {
 			settings.APIs = append(settings.APIs, known.Consent.API)
 		}
 	}

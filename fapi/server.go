@@ -26,6 +26,7 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/consent"
 	"countersign/fapi/consent/notify"
+	"countersign/fapi/consents/shape"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/health"
@@ -219,7 +220,11 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if _, ordered := c.Store.(store.KeyOrdered); ordered {
 		w.tokens.Identifiers.Now = c.Now
 	}
-	if w.consents, err = consent.New(w.consentsOf(languages)); err != nil {
+	about, err := w.consentsOf(languages)
+	if err != nil {
+		return nil, err
+	}
+	if w.consents, err = consent.New(about); err != nil {
 		return nil, err
 	}
 	w.tokens.Consents = w.consents
@@ -309,16 +314,25 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 	})
 }
 
+// ownConsents are the consents of the server's own store.
+func (w *wiring) ownConsents() consent.Own {
+	return consent.Own{Store: w.config.Store, Quota: w.config.Consents.Quota, Notify: w.config.Consents.Webhook != nil}
+}
+
 // consentsOf are the settings of consents: those of the server's own store, unless they are kept elsewhere.
-func (w *wiring) consentsOf(languages *display.Languages) consent.Config {
+func (w *wiring) consentsOf(languages *display.Languages) (consent.Config, error) {
 	c := w.config
+	var err error
 	settings := consent.Config{
 		Source: c.Consents.Source, Types: c.Consents.Types, Languages: languages, Notify: c.Consents.Webhook != nil, Users: w.users, Evidence: w.evidence, Now: c.Now, Log: c.Logger,
 	}
 	if settings.Source == nil {
-		settings.Source = consent.Own{Store: c.Store, Quota: c.Consents.Quota, Notify: c.Consents.Webhook != nil}
+		settings.Source = w.ownConsents()
 	}
-	return settings
+	if settings.Types == nil {
+		settings.Types, err = shape.Types()
+	}
+	return settings, err
 }
 
 // languagesOf are the languages of authorization_details, with what resource servers are called.

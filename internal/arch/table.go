@@ -96,6 +96,9 @@ func program() []Package {
 		{"internal/claimsource", []string{
 			"fapi/claims", "internal/askline", "internal/correlation", "internal/outbound", "internal/queue", "internal/strictjson",
 		}},
+		{"internal/consentsource", []string{
+			"fapi/consent", "internal/askline", "internal/correlation", "internal/outbound", "internal/queue", "internal/strictjson", "store",
+		}},
 		{"internal/askline", []string{"internal/outbound", "internal/queue"}},
 		{"internal/doctor", []string{
 			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
