@@ -217,7 +217,10 @@ func (s *source) isClient(certificate *x509.Certificate) bool {
 	return certificate.Subject.CommonName == s.client
 }
 
-func refuse(w http.ResponseWriter, status int, why string) { http.Error(w, why, status) }
+func refuse(w http.ResponseWriter, status int, why string) {
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, why+"\n") // whoever asked may have left
+}
 
 // answer does an operation with the consent that is asked about.
 func (s *source) answer(asked question, operation func(*consent, question) bool) answer {

@@ -28,33 +28,33 @@ const (
 const maxBody = 64 << 10
 
 // create creates a consent. The answer is signed before the consent is stored, with both as its evidence.
-func (c *call) create() (answered, error) {
+func (c *call) create() (endpoint.Answer, error) {
 	key, err := c.idempotencyKey()
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	received, err := c.receive()
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	ctx, config := c.Context(), c.handler.config
 	one, err := c.shape.Lodged(received.content, config.Now())
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	one.ClientID, one.Organisation = c.client.ID, c.client.Organisation
 	one.Status, one.Version, one.ChangedAt = store.ConsentAwaiting, 1, one.CreatedAt
 	if one.ID, err = c.name(ctx, key); err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	if config.Describe != nil {
 		if err := config.Describe(one.Kind, one.Shown); err != nil {
-			return answered{}, shape.Problemf(shape.Invalid, "", "what it asks for cannot be shown to its user").Because(err)
+			return endpoint.Answer{}, shape.Problemf(shape.Invalid, "", "what it asks for cannot be shown to its user").Because(err)
 		}
 	}
 	answer, kept, err := c.render(http.StatusCreated, one)
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	one.Evidence = append(append(received.evidence, kept...),
 		config.Evidence.Event(ctx, c.client.ID, eventLodged, "consent", one.ID, "kind", one.Kind, "api", c.shape.Name))
@@ -63,31 +63,31 @@ func (c *call) create() (answered, error) {
 	case errors.Is(err, store.ErrConflict) && key != "":
 		return c.createdBefore(ctx, one, received)
 	case errors.Is(err, consent.ErrState):
-		return answered{}, shape.Problemf(shape.TooMany, "", "too many consents of the client or of its organisation await a decision")
+		return endpoint.Answer{}, shape.Problemf(shape.TooMany, "", "too many consents of the client or of its organisation await a decision")
 	case errors.Is(err, store.ErrReplayed):
-		return answered{}, replayed(err)
+		return endpoint.Answer{}, replayed(err)
 	}
 	return answer, err
 }
 
 // createdBefore answers a request whose idempotency key was used before: the consent that it made, as it is now, unless what was
 // asked for differs.
-func (c *call) createdBefore(ctx context.Context, asked consent.Consent, received received) (answered, error) {
+func (c *call) createdBefore(ctx context.Context, asked consent.Consent, received received) (endpoint.Answer, error) {
 	if len(received.oneTimes) > 0 {
 		if err := c.handler.config.OneTimes.ConsumeOneTime(ctx, received.oneTimes...); err != nil {
-			return answered{}, replayed(err)
+			return endpoint.Answer{}, replayed(err)
 		}
 	}
 	found, err := c.handler.config.Consents.Read(ctx, c.client.ID, asked.ID)
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	if !shape.SameContent(found.Content, asked.Content) {
-		return answered{}, shape.Problemf(shape.Idempotency, "x-idempotency-key", "the key was used for a request with another content")
+		return endpoint.Answer{}, shape.Problemf(shape.Idempotency, "x-idempotency-key", "the key was used for a request with another content")
 	}
 	answer, kept, err := c.render(http.StatusCreated, found)
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	return answer, c.handler.config.Evidence.Record(ctx, append(received.evidence, kept...)...)
 }
@@ -147,15 +147,15 @@ func namedUUID(digest []byte) string {
 }
 
 // end ends the consent that the address names, as its client wishes.
-func (c *call) end(evidence []store.Evidence) (answered, error) {
+func (c *call) end(evidence []store.Evidence) (endpoint.Answer, error) {
 	found, err := c.find()
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	return c.endFound(found, evidence)
 }
 
-func (c *call) endFound(found consent.Consent, evidence []store.Evidence) (answered, error) {
+func (c *call) endFound(found consent.Consent, evidence []store.Evidence) (endpoint.Answer, error) {
 	ctx, config := c.Context(), c.handler.config
 	_, err := config.Consents.Revoke(ctx, consent.Revocation{
 		ClientID: c.client.ID, ID: found.ID, By: store.EndedByClient,
@@ -164,31 +164,31 @@ func (c *call) endFound(found consent.Consent, evidence []store.Evidence) (answe
 	})
 	switch {
 	case errors.Is(err, consent.ErrState) && c.shape.Clears:
-		return answered{status: http.StatusNoContent}, nil // it has ended
+		return endpoint.Answer{Status: http.StatusNoContent}, nil // it has ended
 	case errors.Is(err, consent.ErrState):
-		return answered{}, shape.Problemf(shape.Ended, "ConsentId", "the consent has ended before")
+		return endpoint.Answer{}, shape.Problemf(shape.Ended, "ConsentId", "the consent has ended before")
 	case errors.Is(err, consent.ErrNotFound):
-		return answered{}, shape.Problemf(shape.NotFound, "ConsentId", "there is no such consent")
+		return endpoint.Answer{}, shape.Problemf(shape.NotFound, "ConsentId", "there is no such consent")
 	}
-	return answered{status: http.StatusNoContent}, err
+	return endpoint.Answer{Status: http.StatusNoContent}, err
 }
 
 // patch ends the consent that the address names, if that is what the body says.
-func (c *call) patch() (answered, error) {
+func (c *call) patch() (endpoint.Answer, error) {
 	received, err := c.receive()
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	found, err := c.find()
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	if err := c.shape.Ends(received.content, found.At(c.handler.config.Now()).Status); err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	if len(received.oneTimes) > 0 {
 		if err := c.handler.config.OneTimes.ConsumeOneTime(c.Context(), received.oneTimes...); err != nil {
-			return answered{}, replayed(err)
+			return endpoint.Answer{}, replayed(err)
 		}
 	}
 	return c.endFound(found, received.evidence)

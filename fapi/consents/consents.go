@@ -138,15 +138,6 @@ type call struct {
 	signs bool
 }
 
-// answered is what a call is answered.
-type answered struct {
-	status int
-	// body is nil for none.
-	body map[string]any
-	// signed is body as it was signed, if it was.
-	signed string
-}
-
 // serve serves the calls of an API.
 func (h *Handler) serve(s *shape.Shape) endpoint.Serve {
 	return func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
@@ -156,12 +147,12 @@ func (h *Handler) serve(s *shape.Shape) endpoint.Serve {
 			c.refuse(w, err)
 			return
 		}
-		c.write(w, answer)
+		answer.Write(w)
 	}
 }
 
 // answer answers a call: first who calls, then what.
-func (c *call) answer(w http.ResponseWriter) (answered, error) {
+func (c *call) answer(w http.ResponseWriter) (endpoint.Answer, error) {
 	header := w.Header()
 	e := event.Of(c.Context())
 	idGiven := header.Get(interactionHeader) != "" // set by the guard, if that of the request is a UUID
@@ -170,29 +161,29 @@ func (c *call) answer(w http.ResponseWriter) (answered, error) {
 	}
 	access, err := c.handler.config.Authorize(w, c.Request, c.shape.Scope, c.at)
 	if err != nil {
-		return answered{}, tokenProblem(err)
+		return endpoint.Answer{}, tokenProblem(err)
 	}
 	c.client = access.Client()
 	e.ClientID = c.client.ID
 	switch {
 	case c.client.Profile.Consent.API != c.shape.API:
-		return answered{}, shape.Problemf(shape.Forbidden, "", "this API is not that of the client's ecosystem")
+		return endpoint.Answer{}, shape.Problemf(shape.Forbidden, "", "this API is not that of the client's ecosystem")
 	case access.Subject != "":
-		return answered{}, shape.Problemf(shape.Forbidden, "", "the access token must be one of client_credentials")
+		return endpoint.Answer{}, shape.Problemf(shape.Forbidden, "", "the access token must be one of client_credentials")
 	case c.client.Metadata.HTTPMessageSignatures:
-		return answered{}, shape.Problemf(shape.Forbidden, "", "a client that registered HTTP message signatures cannot call this")
+		return endpoint.Answer{}, shape.Problemf(shape.Forbidden, "", "a client that registered HTTP message signatures cannot call this")
 	case !idGiven && (c.shape.InteractionIDRequired || c.client.Profile.RequireInteractionID || c.Header.Get(interactionHeader) != ""):
-		return answered{}, interactionProblem(c.Header)
+		return endpoint.Answer{}, interactionProblem(c.Header)
 	}
 	if err := c.handler.config.Limits.Authenticated(c.client.ID); err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	c.signs = c.shape.Signs()
 	if c.organisations, err = c.organisationsOf(access); err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	if !c.acceptable() {
-		return answered{}, shape.Problemf(shape.NotAcceptable, "Accept", "the answer is %s", c.mediaType())
+		return endpoint.Answer{}, shape.Problemf(shape.NotAcceptable, "Accept", "the answer is %s", c.mediaType())
 	}
 	switch c.Method {
 	case http.MethodPost:
@@ -223,10 +214,10 @@ func (c *call) self(id string) string {
 }
 
 // read reads a consent of the client.
-func (c *call) read() (answered, error) {
+func (c *call) read() (endpoint.Answer, error) {
 	found, err := c.find()
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	return c.respond(http.StatusOK, found)
 }
@@ -256,45 +247,30 @@ func (c *call) find() (consent.Consent, error) {
 const maxID = 256
 
 // respond renders and signs a consent, records the evidence, and answers.
-func (c *call) respond(status int, one consent.Consent) (answered, error) {
+func (c *call) respond(status int, one consent.Consent) (endpoint.Answer, error) {
 	answer, kept, err := c.render(status, one)
 	if err != nil {
-		return answered{}, err
+		return endpoint.Answer{}, err
 	}
 	return answer, c.handler.config.Evidence.Record(c.Context(), kept...)
 }
 
 // render renders and signs a consent; the evidence has to be recorded before it is sent.
-func (c *call) render(status int, one consent.Consent) (answered, []store.Evidence, error) {
+func (c *call) render(status int, one consent.Consent) (endpoint.Answer, []store.Evidence, error) {
 	body, err := c.shape.Render(one, c.self(one.ID), c.handler.config.Now(), status == http.StatusCreated)
 	if err != nil {
-		return answered{}, nil, err
+		return endpoint.Answer{}, nil, err
 	}
-	answer := answered{status: status, body: body}
 	if !c.signs {
-		return answer, nil, nil
+		return endpoint.Answer{Status: status, Body: body, ContentType: c.shape.ContentType}, nil, nil
 	}
-	var kept store.Evidence
-	answer.signed, kept, err = c.sign(body)
-	return answer, []store.Evidence{kept}, err
+	signed, kept, err := c.sign(body)
+	return signedAnswer(status, signed), []store.Evidence{kept}, err
 }
 
-// write writes an answer.
-func (c *call) write(w http.ResponseWriter, a answered) {
-	header := w.Header()
-	header.Set("Cache-Control", "no-store")
-	switch {
-	case a.signed != "":
-		header.Set("Content-Type", jwtMedia)
-		w.WriteHeader(a.status)
-		_, _ = w.Write([]byte(a.signed)) // response already started; error ignored
-	case a.body != nil:
-		header.Set("Content-Type", c.shape.ContentType)
-		w.WriteHeader(a.status)
-		_ = json.NewEncoder(w).Encode(a.body) // response already started; error ignored
-	default:
-		w.WriteHeader(a.status)
-	}
+// signedAnswer is an answer that is a JWT.
+func signedAnswer(status int, signed string) endpoint.Answer {
+	return endpoint.Answer{Status: status, Body: endpoint.JWT(signed), ContentType: jwtMedia}
 }
 
 // verifyAlgorithms are those that the client may sign requests with.

@@ -71,15 +71,18 @@ func (c *call) refuse(w http.ResponseWriter, err error) {
 	if problem.RetryAfter > 0 {
 		oauth.SetRetryAfter(header, problem.RetryAfter)
 	}
-	answer := answered{status: status, body: body}
+	answer := endpoint.Answer{Status: status, ContentType: c.shape.ContentType}
+	if body != nil {
+		answer.Body = body
+	}
 	if body != nil && c.signs && slices.Contains(c.shape.Signed.Problems, status) {
 		signed, kept, err := c.sign(body)
 		if err == nil {
 			err = c.handler.config.Evidence.Record(c.Context(), kept)
 		}
 		if err == nil { // or else it is sent as it is: there is nothing to rely on in it
-			answer.signed = signed
+			answer = signedAnswer(status, signed)
 		}
 	}
-	c.write(w, answer)
+	answer.Write(w)
 }

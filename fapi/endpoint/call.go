@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,7 +69,7 @@ type Answer struct {
 	Status int
 	// Body is written as JSON, or as it is when it is a [JWT]; nil is none.
 	Body any
-	// ContentType is the media type of a JWT.
+	// ContentType is the media type of a JWT, and of JSON where it has another than application/json.
 	ContentType string
 }
 
@@ -105,11 +106,12 @@ func (b *BackChannel) Serve(endpoint func(context.Context, *Call) (Answer, error
 			Refuse(w, r, err)
 			return
 		}
-		answer.write(w)
+		answer.Write(w)
 	}
 }
 
-func (a Answer) write(w http.ResponseWriter) {
+// Write writes the answer.
+func (a Answer) Write(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store") // RFC 6749 §5.1
 	if a.Body == nil {
 		w.WriteHeader(a.Status)
@@ -122,7 +124,7 @@ func (a Answer) write(w http.ResponseWriter) {
 		_, _ = io.WriteString(w, string(signed))
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", cmp.Or(a.ContentType, "application/json"))
 	w.WriteHeader(a.Status)
 	_ = json.NewEncoder(w).Encode(a.Body)
 }

@@ -164,7 +164,7 @@ func TestStatusWriters(t *testing.T) {
 	want := map[string]string{
 		"internal/oauth.write":                "errors, as JSON",
 		"fapi/browser.SeeOther":               "redirects",
-		"fapi/endpoint.Answer.write":          "answers to clients",
+		"fapi/endpoint.Answer.Write":          "answers to clients",
 		"fapi/endpoint.WriteJSON":             "answers to clients",
 		"fapi/event.statusWriter.WriteHeader": "passes on",
 		"fapi/health.write":                   "health",

@@ -51,7 +51,7 @@ func Lanes() []Lane {
 		}, Notes: "CodeGrant reads it. RedemptionFailed counts. A second RedeemCode revokes the grant."},
 		{Record: "grant", Steps: []Step{
 			{Verbs: []string{"Finish", "DecideBackchannel", "IssueToken"}, State: "valid", Once: true},
-			{Verbs: []string{"RevokeGrant", "EndAccess"}, State: "revoked"},
+			{Verbs: []string{"RevokeGrant", "EndAccess", "EndClientGrant"}, State: "revoked"},
 		}, Notes: "Also revoked by a second RedeemCode, DeleteClient and EraseUser. While its user is disabled it is as if revoked."},
 		{Record: "access token", Steps: []Step{
 			{Verbs: []string{"RedeemCode", "RedeemBackchannel", "Refresh", "IssueToken"}, State: "valid"},

@@ -353,6 +353,7 @@ func around() []Package {
 		{"bench/torture/history", nil},
 		{"examples/bankapp", nil},
 		{"examples/claims-source", nil},
+		{"examples/consent-source", nil},
 		{"examples/own-login", nil},
 		{"bench/chart", nil},
 		{"bench/servers", []string{"internal/flowclient", "internal/jose"}},

@@ -1,0 +1,121 @@
+package consents_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign/fapi/fapitest"
+	"countersign/store"
+)
+
+// Covers: LC-47. An idempotency key makes one consent, whichever node it comes to and however often; another content is refused, and
+// another client's key is another key.
+func TestLC47IdempotencyKeys(t *testing.T) {
+	t.Parallel()
+	w, _ := fapitest.NewPostgresWorld(t, nil, offer)
+	a := register(t, w, "one", ofBrazil, "openid payments")
+	other := register(t, w, "two", ofBrazil, "openid payments")
+	nodes := []*app{a, a.at(w.Node(nil))}
+	t.Run("accepts one key at two nodes at once, and makes one consent", func(t *testing.T) {
+		var calls []func() fapitest.Reply
+		for i := range 12 {
+			body := a.message(payments, payBody, nil)
+			calls = append(calls, func() fapitest.Reply { return nodes[i%2].call("POST", payments, body, keyed("the key")) })
+		}
+		named := map[any]bool{}
+		for _, r := range fapitest.Concurrently(calls...) {
+			if r.Status != 201 {
+				t.Fatalf("%d %s", r.Status, r.Raw)
+			}
+			named[member(a.answer(r), "data.consentId")] = true
+		}
+		if len(named) != 1 || named[nil] {
+			t.Errorf("%v", named)
+		}
+		if mine, yours := a.created(payments, payBody, keyed("the key")), other.created(payments, payBody, keyed("the key")); !named[mine] || named[yours] {
+			t.Errorf("%s and %s of %v", mine, yours, named)
+		}
+		lodged, err := w.Store.ListLodgedConsents(t.Context(), store.ConsentFilter{ClientID: "one"}, store.Page{Limit: 100})
+		if err != nil || len(lodged) != 1 {
+			t.Errorf("%d consents, %v", len(lodged), err)
+		}
+	})
+	t.Run("refuses another content under the key", func(t *testing.T) {
+		body := a.message(payments, strings.Replace(payBody, "100.12", "100.13", 1), nil)
+		nodes[1].want(nodes[1].call("POST", payments, body, keyed("the key")), 422, "ERRO_IDEMPOTENCIA")
+	})
+	t.Run("accepts the same content in another order", func(t *testing.T) {
+		moved := strings.Replace(payBody, `"currency":"BRL","amount":"100.12"`, `"amount":"100.12", "currency":"BRL"`, 1)
+		if first, second := a.created(payments, payBody, keyed("order")), a.created(payments, moved, keyed("order")); first != second {
+			t.Errorf("%s, %s", first, second)
+		}
+	})
+	for name, key := range map[string]func(http.Header){
+		"no key":     nil,
+		"a long key": keyed(strings.Repeat("k", 41)),
+		"two keys":   func(h http.Header) { h["X-Idempotency-Key"] = []string{"a", "b"} },
+	} {
+		t.Run("refuses "+name, func(t *testing.T) {
+			code := "PARAMETRO_INVALIDO"
+			if key == nil {
+				code = "PARAMETRO_NAO_INFORMADO"
+			}
+			a.want(a.call("POST", payments, a.message(payments, payBody, nil), key), 400, code)
+		})
+	}
+}
+
+// Covers: LC-48. A consent API is for the clients of its ecosystem, with a token of their own for it, bound to their certificate.
+func TestLC48Tokens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := register(t, w, "one", ofUK, "openid accounts")
+	thief := register(t, w, "thief", ofUK, "openid accounts")
+	stranger := register(t, w, "stranger", "fapi2-security", "accounts")
+	poor := register(t, w, "poor", ofBrazil, "openid accounts")
+	t.Run("accepts its own", func(t *testing.T) { a.created(uk4, ukBody, nil) })
+	t.Run("refuses another's token", func(t *testing.T) {
+		stolen := &app{Client: thief.Client, t: t, token: a.token}
+		stolen.want(stolen.call("POST", uk4, ukBody, nil), 401, "")
+	})
+	t.Run("refuses a bound token outside the mTLS listener", func(t *testing.T) {
+		request, err := http.NewRequest("POST", w.Issuer+uk4, strings.NewReader(ukBody))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+a.token)
+		request.Header.Set("Content-Type", "application/json")
+		a.want(a.Do(request), 401, "")
+	})
+	t.Run("refuses a client of another ecosystem", func(t *testing.T) { stranger.want(stranger.call("POST", uk4, ukBody, nil), 403, "") })
+	t.Run("refuses a token without the scope", func(t *testing.T) {
+		poor.want(poor.call("POST", brazil, brazilBody, nil), 403, "FORBIDDEN")
+	})
+	t.Run("refuses a token that has expired", func(t *testing.T) {
+		w.Clock.Advance(time.Hour)
+		r := a.call("POST", uk4, ukBody, nil)
+		a.want(r, 401, "")
+		if !strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_token") {
+			t.Errorf("%v", r.Header)
+		}
+	})
+}
+
+// Covers: LC-55. Nobody piles up consents that await a decision, nor calls without end.
+func TestLC55Limits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *fapitest.Config) { c.Limits.ClientPerSecond, c.Limits.ClientBurst = 1, 5 })
+	a := register(t, w, "one", ofBrazil, "openid consents")
+	t.Run("refuses call after call", func(t *testing.T) {
+		var last fapitest.Reply
+		for range 10 {
+			last = a.call("GET", below(brazil, "urn:bank:1"), "", nil)
+		}
+		a.want(last, 429, "LIMITE_EXCEDIDO")
+		if last.Header.Get("Retry-After") == "" {
+			t.Errorf("%v", last.Header)
+		}
+	})
+}
