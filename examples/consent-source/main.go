@@ -1,4 +1,4 @@
-// Command consent-source is the least that a bank's own consent system has to do (docs/consents.md, docs/api/consents-v1.yaml): it
+// Command consent-source is the least that a bank's own consent system has to do (docs/consent-apis.md, docs/api/consents-v1.yaml): it
 // demands a client certificate of an authority and of a name, and reads, binds, decides and ends consents. It needs nothing but the
 // standard library and keeps what changes in memory; the consents are in a JSON file, a list of them:
 //
@@ -97,8 +97,8 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	return nil
 }
 
-// consent is one consent. What it has of the contract beside these members is kept as it is.
-type consent struct {
+// record is one consent. What it has of the contract beside these members is kept as it is.
+type record struct {
 	ID        string `json:"id"`
 	ClientID  string `json:"client_id"`
 	Kind      string `json:"kind"`
@@ -122,19 +122,19 @@ type consent struct {
 	Reason      string `json:"reason,omitempty"`
 
 	// before is the consent before the last decision.
-	before *consent
+	before *record
 }
 
-func readConsents(name string) (map[string]*consent, error) {
+func readConsents(name string) (map[string]*record, error) {
 	encoded, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	var list []*consent
+	var list []*record
 	if err := json.Unmarshal(encoded, &list); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	known := map[string]*consent{}
+	known := map[string]*record{}
 	for _, each := range list {
 		known[each.ID] = each
 	}
@@ -147,7 +147,7 @@ type source struct {
 	now    func() time.Time
 
 	mu       sync.Mutex
-	consents map[string]*consent
+	consents map[string]*record
 }
 
 // question has the members of a question that are used here; others may come.
@@ -165,7 +165,7 @@ type question struct {
 
 type answer struct {
 	Outcome string   `json:"outcome"`
-	Consent *consent `json:"consent,omitempty"`
+	Consent *record `json:"consent,omitempty"`
 }
 
 // maxQuestion bounds a question, in bytes.
@@ -190,8 +190,8 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the question cannot be read")
 		return
 	}
-	operation := map[string]func(*consent, question) bool{
-		"read": func(*consent, question) bool { return true }, "bind": s.bind, "decide": s.decide, "undo": s.undo, "revoke": s.revoke,
+	operation := map[string]func(*record, question) bool{
+		"read": func(*record, question) bool { return true }, "bind": s.bind, "decide": s.decide, "undo": s.undo, "revoke": s.revoke,
 	}[strings.TrimPrefix(r.URL.Path, "/")]
 	if operation == nil {
 		refuse(w, http.StatusNotFound, "there is no such operation")
@@ -223,7 +223,7 @@ func refuse(w http.ResponseWriter, status int, why string) {
 }
 
 // answer does an operation with the consent that is asked about.
-func (s *source) answer(asked question, operation func(*consent, question) bool) answer {
+func (s *source) answer(asked question, operation func(*record, question) bool) answer {
 	one := s.consents[asked.ConsentID]
 	if one == nil || asked.ClientID != "" && one.ClientID != asked.ClientID {
 		return answer{Outcome: "not_found"}
@@ -236,7 +236,7 @@ func (s *source) answer(asked question, operation func(*consent, question) bool)
 }
 
 // expire ends a consent whose time is over.
-func (s *source) expire(one *consent) {
+func (s *source) expire(one *record) {
 	until := map[string]string{"awaiting": one.ExpiresAt, "authorised": one.EndsAt}[one.Status]
 	if at, err := time.Parse(time.RFC3339, until); err == nil && !s.now().Before(at) {
 		one.EndedBy = "time"
@@ -244,12 +244,12 @@ func (s *source) expire(one *consent) {
 	}
 }
 
-func (s *source) become(one *consent, status string) {
+func (s *source) become(one *record, status string) {
 	one.Status, one.ChangedAt = status, s.now().UTC().Format(time.RFC3339)
 	one.Version++
 }
 
-func (s *source) bind(one *consent, asked question) bool {
+func (s *source) bind(one *record, asked question) bool {
 	again := one.Status == "authorised" && !one.Once && (asked.Subject == "" || asked.Subject == one.Subject)
 	if one.Status != "awaiting" && !again {
 		return false
@@ -258,7 +258,7 @@ func (s *source) bind(one *consent, asked question) bool {
 	return true
 }
 
-func (s *source) decide(one *consent, asked question) bool {
+func (s *source) decide(one *record, asked question) bool {
 	if asked.Allowed && one.Status == "authorised" && one.GrantID == asked.GrantID {
 		return true // the same decision again
 	}
@@ -283,7 +283,7 @@ func (s *source) decide(one *consent, asked question) bool {
 	return true
 }
 
-func (s *source) undo(one *consent, asked question) bool {
+func (s *source) undo(one *record, asked question) bool {
 	if one.before == nil || one.GrantID != asked.GrantID {
 		return false
 	}
@@ -293,7 +293,7 @@ func (s *source) undo(one *consent, asked question) bool {
 	return true
 }
 
-func (s *source) revoke(one *consent, asked question) bool {
+func (s *source) revoke(one *record, asked question) bool {
 	if one.Status != "awaiting" && one.Status != "authorised" && one.Status != "consumed" || asked.Subject != "" && asked.Subject != one.Subject {
 		return false
 	}

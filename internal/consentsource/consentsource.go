@@ -1,4 +1,4 @@
-// Package consentsource asks a system of the operator's own for the consents that clients lodged there (docs/consents.md): called with
+// Package consentsource asks a system of the operator's own for the consents that clients lodged there (docs/consent-apis.md): called with
 // mutual TLS through package outbound, and left alone for a while when it does not answer. What it answers is held to the contract: it
 // is about the consent and the client that were asked for, and says what users are shown.
 package consentsource
@@ -65,7 +65,7 @@ var _ consent.Source = (*Source)(nil)
 func New(config Config) (*Source, error) {
 	for _, network := range config.Policy.Networks {
 		if err := outbound.CheckNetwork(network); err != nil {
-			return nil, fmt.Errorf("consents.source.networks: %s: %w", network, err)
+			return nil, fmt.Errorf("consents.source_networks: %s: %w", network, err)
 		}
 	}
 	config.Address = strings.TrimSuffix(config.Address, "/")
@@ -75,15 +75,15 @@ func New(config Config) (*Source, error) {
 			reason = failure.Reason
 		}
 		if strings.HasPrefix(reason, "the host is ") {
-			reason += "; name its network in consents.source.networks if that is right"
+			reason += "; name its network in consents.source_networks if that is right"
 		}
-		return nil, fmt.Errorf("consents.source.address: %s", reason)
+		return nil, fmt.Errorf("consents.source: %s", reason)
 	}
 	if strings.Contains(config.Address, "?") {
-		return nil, errors.New("consents.source.address: it has a query, and the names of operations are appended to it")
+		return nil, errors.New("consents.source: it has a query, and the names of operations are appended to it")
 	}
 	if config.Policy.Certificate == nil || config.Policy.Certificate.Load() == nil {
-		return nil, errors.New("consents.source.certificate_file: missing: the source is called with mutual TLS")
+		return nil, errors.New("consents.source_certificate_file: missing: the source is called with mutual TLS")
 	}
 	config.Policy.MaxBody = maxAnswer
 	if config.TracerProvider == nil {

@@ -361,11 +361,11 @@ func TestLC64Configuration(t *testing.T) {
 		change func(*consentsource.Config)
 		text   string
 	}{
-		"an address that is not https": {func(c *consentsource.Config) { c.Address = "http://bank.example" }, "consents.source.address"},
-		"an address with a query":      {func(c *consentsource.Config) { c.Address += "?a=b" }, "consents.source.address"},
-		"a private address":            {func(c *consentsource.Config) { c.Address = "https://10.1.2.3" }, "consents.source.networks"},
-		"no certificate":               {func(c *consentsource.Config) { c.Policy.Certificate = nil }, "consents.source.certificate_file"},
-		"a network that is everything": {func(c *consentsource.Config) { c.Policy.Networks = append(c.Policy.Networks, everything) }, "consents.source.networks"},
+		"an address that is not https": {func(c *consentsource.Config) { c.Address = "http://bank.example" }, "consents.source"},
+		"an address with a query":      {func(c *consentsource.Config) { c.Address += "?a=b" }, "consents.source"},
+		"a private address":            {func(c *consentsource.Config) { c.Address = "https://10.1.2.3" }, "consents.source_networks"},
+		"no certificate":               {func(c *consentsource.Config) { c.Policy.Certificate = nil }, "consents.source_certificate_file"},
+		"a network that is everything": {func(c *consentsource.Config) { c.Policy.Networks = append(c.Policy.Networks, everything) }, "consents.source_networks"},
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
 			config := b.config(t, nil, time.Now)
