@@ -73,10 +73,10 @@ func program() []Package {
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
-			"fapi/consent/notify",
+			"fapi/consent/notify", "fapi/consents",
 			"fapi/device", "fapi/endpoint", "fapi/login", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration",
 			"fapi/request", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog",
-			"internal/brand", "internal/ceremony", "internal/claimsource", "internal/config", "internal/database", "internal/directory",
+			"internal/brand", "internal/ceremony", "internal/claimsource", "internal/config", "internal/consentsource", "internal/database", "internal/directory",
 			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages",
 			"internal/pause", "internal/repeat", "internal/telemetry", "internal/words", "mtls", "store",
 		}},

@@ -39,6 +39,7 @@ func (c *collector) rules(config *Config) {
 	c.ciba(&config.CIBA)
 	c.claimsSource(&config.ClaimsSource)
 	c.consents(&config.Consents)
+	c.consentSource(&config.Consents)
 	c.account(config)
 	c.approvalApps(&config.ApprovalApps)
 	c.acrNames(&config.ACRNames)
