@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 643 {
+	if len(seen) != 666 {
 		t.Errorf("%d items", len(seen))
 	}
 }

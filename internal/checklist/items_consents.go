@@ -2,7 +2,7 @@ package checklist
 
 // consents lists what is demanded of consents that clients lodge before they ask for an authorization.
 func consents() []Group {
-	return []Group{{"LC", "Lodged consents", []Item{
+	return []Group{{"LC", "Lodged consents", append([]Item{
 		{ID: "LC-01", Section: "Open Finance Brasil Security Profile §7.1", Requires: "the consent that a request names is bound to its grant, and is authorised with it"},
 		{ID: "LC-02", Section: "Open Finance Brasil Security Profile §7.1", Requires: "it is read again when the code is redeemed and at each refresh"},
 		{ID: "LC-03", Section: "UK Open Banking Read/Write API Profile, Consent Authorisation", Requires: "a request that needs a consent and names none, or another client's, an unknown one, or one in another state, is refused"},
@@ -24,5 +24,5 @@ func consents() []Group {
 		{ID: "LC-19", Section: "GDPR Article 7(3)", Requires: "a consent appears in the user's account and ends there"},
 		{ID: "LC-20", Section: "EU RTS 2018/389 Article 5", Requires: "a login of the operator's own reads the consent and decides about it with the rest"},
 		{ID: "LC-21", Section: "operation", Requires: "an operator lists, reads, ends and consumes consents, with evidence"},
-	}}}
+	}, consentAPIs()...)}}
 }
