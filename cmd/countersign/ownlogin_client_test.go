@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"countersign/internal/flowclient"
 )
 
 // Covers: KE-52. TestKE52OwnLoginAsClient: a bank's own login calls the API as a registered client, by private_key_jwt and with tokens
@@ -104,6 +106,59 @@ func TestKE52OwnLoginAsClient(t *testing.T) {
 			}
 		}
 	})
+	server.signal(syscall.SIGTERM)
+	server.wait()
+}
+
+// Covers: KE-53. TestKE53OwnLoginLanguages: the pages of the example in Go speak the language that the application or the browser wants,
+// from right to left where that is written so, and what is asked for is in the same.
+func TestKE53OwnLoginLanguages(t *testing.T) {
+	i := newInstallation(t)
+	a := i.application(t, "orchid", "Orchid Budget")
+	l := i.ownLogin(t, "Go", both)
+	server := i.serve()
+	l.serve(t)
+	b := i.browser()
+	for language, want := range map[string]struct{ dir, signIn, allow, asks string }{
+		"en":    {"ltr", "Sign in to Northfold Bank", "Allow", "Orchid Budget asks"},
+		"pt-BR": {"ltr", "Entrar em Northfold Bank", "Permitir", "Orchid Budget pede"},
+		"ar":    {"rtl", "تسجيل الدخول إلى Northfold Bank", "السماح", "Orchid Budget يطلب"},
+	} {
+		t.Run("accepts "+language, func(t *testing.T) {
+			transaction, address := a.begin(flowclient.Set("ui_locales", language), flowclient.Set("prompt", "login consent"))
+			b.Visit(address)
+			page := func() string { return b.Eval("document.documentElement.lang + ' ' + document.documentElement.dir") }
+			if heading := b.Text("h1"); heading != want.signIn || page() != language+" "+want.dir {
+				t.Errorf("the heading is %q, the page %s", heading, page())
+			}
+			for _, width := range []int64{320, 1280} {
+				b.Look(width, 800, false)
+				accessible(b)
+			}
+			b.SignIn("sam", "not the password")
+			accessible(b)
+			b.SignIn("sam", customerPassword)
+			if text, allow := b.Text("main"), b.Text("#allow"); !strings.Contains(text, want.asks) || allow != want.allow || page() != language+" "+want.dir {
+				t.Errorf("the page is %s and says %q, the button %q", page(), text, allow)
+			}
+			for _, width := range []int64{320, 1280} {
+				b.Look(width, 800, false)
+				accessible(b)
+			}
+			b.Click("#allow")
+			if _, err := a.returned(transaction); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("refuses a language that it does not have, for English", func(t *testing.T) {
+		_, address := a.begin(flowclient.Set("ui_locales", "de"), flowclient.Set("prompt", "login consent"))
+		b.Visit(address)
+		if heading := b.Text("h1"); heading != "Sign in to Northfold Bank" {
+			t.Errorf("the heading is %q", heading)
+		}
+	})
+	b.Done()
 	server.signal(syscall.SIGTERM)
 	server.wait()
 }

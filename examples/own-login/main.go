@@ -254,6 +254,7 @@ func (l *login) authenticate(username, password string) (*customer, error) {
 // asked is what the server asks for, as the API tells it: docs/api/login-v1.yaml. What is not here is not needed here.
 type asked struct {
 	Ask       []string `json:"ask"` // login, consent, or both
+	Language  string   `json:"language"`
 	ExpiresIn int64    `json:"expires_in"`
 	Digest    string   `json:"request_digest"`
 	Subject   string   `json:"subject"`          // who is signed in at the server already
@@ -516,7 +517,7 @@ func (t *tokens) do(request *http.Request) (*http.Response, error) {
 }
 
 // call reads what a handle was given for or, with a body, answers.
-func (l *login) call(ctx context.Context, handle string, body, into any) error {
+func (l *login) call(ctx context.Context, language, handle string, body, into any) error {
 	method, content := http.MethodGet, []byte(nil)
 	if body != nil {
 		var err error
@@ -531,7 +532,7 @@ func (l *login) call(ctx context.Context, handle string, body, into any) error {
 		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept-Language", "en") // that these pages have; the question and the values come in it
+	request.Header.Set("Accept-Language", language) // the question and the values come in it, unless the application wants another
 	response, err := l.through(request)
 	if err != nil {
 		return err
@@ -595,6 +596,79 @@ func (l *login) begin(w http.ResponseWriter, s session) session {
 	return s
 }
 
+// The languages ----------------------------------------------------------------------------------------------------------
+
+// languages are those of these pages; the first is for whoever wants none of them. What is asked for comes from the server in the same.
+var languages = []string{"en", "pt-BR", "ar"}
+
+// languageOf returns which of the languages a list such as Accept-Language names first, or the first.
+func languageOf(list string) string {
+	for each := range strings.SplitSeq(list, ",") {
+		wanted, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(each)), ";")
+		base, _, _ := strings.Cut(wanted, "-")
+		for _, known := range languages {
+			if own, _, _ := strings.Cut(known, "-"); own == base {
+				return known
+			}
+		}
+	}
+	return languages[0]
+}
+
+// say puts a text of these pages into a language; %s is a value.
+func say(language, text string, values ...any) string {
+	if at := slices.Index(languages, language); at > 0 {
+		if other, known := translations[text]; known {
+			text = other[at-1]
+		}
+	}
+	return fmt.Sprintf(text, values...)
+}
+
+// translations are the texts in the other languages. A native speaker has to read them before customers do.
+var translations = map[string][2]string{
+	"Skip to main content": {"Ir para o conteúdo principal", "انتقل إلى المحتوى الرئيسي"},
+	"You are at %s. We never ask for your password by telephone, e-mail or message.": {"Você está em %s. Nunca pedimos a sua senha por telefone, e-mail ou mensagem.", "أنت في %s. لا نطلب كلمة مرورك أبدًا بالهاتف أو البريد أو الرسائل."},
+	"There is a problem": {"Há um problema", "هناك مشكلة"},
+	"Problem: %s":        {"Problema: %s", "مشكلة: %s"},
+	"Signed in as %s":    {"Você entrou como %s", "سجّلت الدخول باسم %s"},
+	"Not you?":           {"Não é você?", "لست أنت؟"},
+	"Step %s of 2":       {"Etapa %s de 2", "الخطوة %s من 2"},
+	"%s asks for something that you decide on the next page. Signing in shares nothing.": {"%s pede algo que você decide na próxima página. Entrar não compartilha nada.", "يطلب %s شيئًا تقرره في الصفحة التالية. تسجيل الدخول لا يشارك شيئًا."},
+	"User name": {"Nome de usuário", "اسم المستخدم"},
+	"Password":  {"Senha", "كلمة المرور"},
+	"Sign in":   {"Entrar", "تسجيل الدخول"},
+	"Cancel":    {"Cancelar", "إلغاء"},
+	"Cancel shares nothing and takes you back to %s.": {"Cancelar não compartilha nada e leva você de volta a %s.", "الإلغاء لا يشارك شيئًا ويعيدك إلى %s."},
+	"Sign in to %s": {"Entrar em %s", "تسجيل الدخول إلى %s"},
+	"Go on as %s?":  {"Continuar como %s?", "هل تتابع باسم %s؟"},
+	"You are signed in. What %s asks for, you decide on the next page.": {"Você já entrou. O que %s pede, você decide na próxima página.", "سجّلت الدخول. ما يطلبه %s تقرره في الصفحة التالية."},
+	"Go on":               {"Continuar", "متابعة"},
+	"%s asks":             {"%s pede", "%s يطلب"},
+	"It can":              {"Ele poderá", "يمكنه"},
+	"It learns about you": {"O que ele saberá sobre você", "ما يعرفه عنك"},
+	"How long":            {"Por quanto tempo", "إلى متى"},
+	"Until %s":            {"Até %s", "حتى %s"},
+	"What happens next":   {"O que acontece depois", "ماذا يحدث بعد ذلك"},
+	"Whatever you decide, you go back to %s.":              {"Decida o que decidir, você volta para %s.", "مهما قررت، تعود إلى %s."},
+	"Allow what %s asks for?":                              {"Permitir o que %s pede?", "هل تسمح بما يطلبه %s؟"},
+	"Allow":                                                {"Permitir", "السماح"},
+	"Do not allow":                                         {"Não permitir", "عدم السماح"},
+	"There is nothing to do here":                          {"Não há nada a fazer aqui", "لا شيء هنا"},
+	"Start in the application that you want to use.":       {"Comece no aplicativo que você quer usar.", "ابدأ من التطبيق الذي تريد استخدامه."},
+	"What is asked for has changed. Please read it again.": {"O que é pedido mudou. Leia de novo, por favor.", "تغيّر ما هو مطلوب. اقرأه من جديد."},
+	"Nothing is chosen yet. Choose what to allow, or do not allow it.":                            {"Nada foi escolhido ainda. Escolha o que permitir, ou não permita.", "لم تختر شيئًا بعد. اختر ما تسمح به، أو لا تسمح."},
+	"Too many wrong passwords. Wait 15 minutes, then try again.":                                  {"Senhas erradas demais. Espere 15 minutos e tente de novo.", "كلمات مرور خاطئة كثيرة. انتظر 15 دقيقة ثم حاول من جديد."},
+	"User name and password do not belong together.":                                              {"O nome de usuário e a senha não combinam.", "اسم المستخدم وكلمة المرور لا يتطابقان."},
+	"The application asks for somebody else. Sign in as the customer that it knows, or cancel.":   {"O aplicativo pede outra pessoa. Entre como o cliente que ele conhece, ou cancele.", "يطلب التطبيق شخصًا آخر. سجّل الدخول باسم العميل الذي يعرفه، أو ألغِ."},
+	"You have already decided":                                                                    {"Você já decidiu", "سبق أن قررت"},
+	"What you decided counts, once. You can go back to the application.":                          {"O que você decidiu vale, uma vez. Você pode voltar ao aplicativo.", "قرارك محسوب، مرة واحدة. يمكنك العودة إلى التطبيق."},
+	"This page has expired":                                                                       {"Esta página expirou", "انتهت صلاحية هذه الصفحة"},
+	"Nothing was shared and nothing was paid. Start again in the application that you came from.": {"Nada foi compartilhado e nada foi pago. Comece de novo no aplicativo de onde você veio.", "لم يُشارَك شيء ولم يُدفع شيء. ابدأ من جديد في التطبيق الذي جئت منه."},
+	"This does not work at the moment":                                                            {"Isto não funciona no momento", "هذا لا يعمل الآن"},
+	"Nothing was shared and nothing was paid. Please try again in a few minutes.":                 {"Nada foi compartilhado e nada foi pago. Tente de novo em alguns minutos.", "لم يُشارَك شيء ولم يُدفع شيء. حاول من جديد بعد دقائق."},
+}
+
 // The pages --------------------------------------------------------------------------------------------------------------
 
 // login answers browsers.
@@ -633,20 +707,25 @@ type visit struct {
 	handle  string
 	session session
 	asked   asked
+	// language is that of the page: the browser's, or what the application wants.
+	language string
 }
+
+func (v *visit) say(text string, values ...any) string { return say(v.language, text, values...) }
 
 // visit reads what is asked for, each time again, and hands it on.
 func (l *login) visit(w http.ResponseWriter, r *http.Request, next func(*visit)) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
-	v := &visit{l: l, w: w, r: r, handle: r.URL.Query().Get("handle"), session: l.session(w, r)}
+	v := &visit{l: l, w: w, r: r, handle: r.URL.Query().Get("handle"), session: l.session(w, r), language: languageOf(r.Header.Get("Accept-Language"))}
 	if v.handle == "" {
-		v.message(http.StatusBadRequest, "There is nothing to do here", "Start in the application that you want to use.")
+		v.message(http.StatusBadRequest, v.say("There is nothing to do here"), v.say("Start in the application that you want to use."))
 		return
 	}
-	if err := l.call(r.Context(), v.handle, nil, &v.asked); err != nil {
+	if err := l.call(r.Context(), v.language, v.handle, nil, &v.asked); err != nil {
 		v.fail(err)
 		return
 	}
+	v.language = languageOf(v.asked.Language)
 	next(v)
 }
 
@@ -704,7 +783,7 @@ func (l *login) submit(v *visit) {
 	case who == nil: // the sign-in has ended meanwhile
 		v.again()
 	case form("shown") != v.asked.Digest:
-		v.page(http.StatusConflict, problem{Text: "What is asked for has changed. Please read it again."})
+		v.page(http.StatusConflict, problem{Text: v.say("What is asked for has changed. Please read it again.")})
 	case action == "go-on" && !v.asked.wants("consent"), action == "allow" && v.asked.wants("consent"):
 		v.decide(who)
 	default:
@@ -717,7 +796,7 @@ func (v *visit) decide(who *customer) {
 	made, err := v.about(who)
 	switch {
 	case errors.Is(err, errNotChosen):
-		v.page(http.StatusOK, problem{Text: "Nothing is chosen yet. Choose what to allow, or do not allow it."})
+		v.page(http.StatusOK, problem{Text: v.say("Nothing is chosen yet. Choose what to allow, or do not allow it.")})
 	case err != nil:
 		v.fail(err)
 	default:
@@ -730,13 +809,13 @@ func (v *visit) signIn(username, password string) {
 	who, err := v.l.authenticate(strings.TrimSpace(username), password)
 	switch {
 	case errors.Is(err, errTries):
-		v.page(http.StatusTooManyRequests, problem{Username: username, Text: "Too many wrong passwords. Wait 15 minutes, then try again."})
+		v.page(http.StatusTooManyRequests, problem{Username: username, Text: v.say("Too many wrong passwords. Wait 15 minutes, then try again.")})
 	case err != nil:
 		v.fail(err)
 	case who == nil:
-		v.page(http.StatusOK, problem{Username: username, Text: "User name and password do not belong together."})
+		v.page(http.StatusOK, problem{Username: username, Text: v.say("User name and password do not belong together.")})
 	case v.asked.Required != "" && v.asked.Required != who.Subject:
-		v.page(http.StatusOK, problem{Username: username, Text: "The application asks for somebody else. Sign in as the customer that it knows, or cancel."})
+		v.page(http.StatusOK, problem{Username: username, Text: v.say("The application asks for somebody else. Sign in as the customer that it knows, or cancel.")})
 	default:
 		v.session = v.l.begin(v.w, session{Subject: who.Subject, At: v.l.now().Unix(), In: v.interaction()})
 		if !v.asked.wants("consent") {
@@ -775,7 +854,7 @@ func (v *visit) answer(made answer) {
 		To        string `json:"return_to"`
 		ExpiresIn int64  `json:"expires_in"`
 	}
-	if err := v.l.call(v.r.Context(), v.handle, made, &back); err != nil {
+	if err := v.l.call(v.r.Context(), v.language, v.handle, made, &back); err != nil {
 		v.fail(err)
 		return
 	}
@@ -810,12 +889,12 @@ func (v *visit) fail(err error) {
 	case refused != nil && refused.Status == http.StatusConflict && known && before.by == v.session.ID:
 		v.redirect(before.to)
 	case refused != nil && refused.Status == http.StatusConflict:
-		v.message(http.StatusConflict, "You have already decided", "What you decided counts, once. You can go back to the application.")
+		v.message(http.StatusConflict, v.say("You have already decided"), v.say("What you decided counts, once. You can go back to the application."))
 	case refused != nil && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone):
-		v.message(http.StatusGone, "This page has expired", "Nothing was shared and nothing was paid. Start again in the application that you came from.")
+		v.message(http.StatusGone, v.say("This page has expired"), v.say("Nothing was shared and nothing was paid. Start again in the application that you came from."))
 	default:
 		slog.Error("the server did not answer as expected", "error", err.Error())
-		v.message(http.StatusBadGateway, "This does not work at the moment", "Nothing was shared and nothing was paid. Please try again in a few minutes.")
+		v.message(http.StatusBadGateway, v.say("This does not work at the moment"), v.say("Nothing was shared and nothing was paid. Please try again in a few minutes."))
 	}
 }
 
@@ -835,7 +914,6 @@ type page struct {
 	Sections                                                       []section
 	Sum                                                            *sum
 	Allow, Deny                                                    string
-	Days                                                           int64
 	Switch                                                         bool // who signed in here may be another
 }
 
@@ -846,9 +924,9 @@ func (v *visit) page(status int, why problem) {
 	if name == "" {
 		name = v.asked.Client.ID
 	}
-	p := page{Asked: v.asked, Problem: why, Who: who, Switch: v.asked.wants("login"), Token: v.token(), Username: why.Username, Days: v.asked.GrantLifetime / (24 * 60 * 60)}
+	p := page{Asked: v.asked, Problem: why, Who: who, Switch: v.asked.wants("login"), Token: v.token(), Username: why.Username}
 	p.Asked.Client.Name = name
-	p.Until = v.l.now().Add(time.Duration(v.asked.GrantLifetime) * time.Second).Format("2 January 2006")
+	p.Until = v.l.now().Add(time.Duration(v.asked.GrantLifetime) * time.Second).Format(map[bool]string{true: "2 January 2006", false: "02/01/2006"}[v.language == "en"])
 	if back, err := url.Parse(v.asked.Client.RedirectURI); err == nil {
 		p.Host = back.Host
 	}
@@ -858,11 +936,11 @@ func (v *visit) page(status int, why problem) {
 	body := "sign-in"
 	switch {
 	case who == nil:
-		p.Heading = "Sign in to " + bank
+		p.Heading = v.say("Sign in to %s", bank)
 	case !v.asked.wants("consent"):
-		body, p.Heading = "go-on", "Go on as "+who.Username+"?"
+		body, p.Heading = "go-on", v.say("Go on as %s?", who.Username)
 	default:
-		body, p.Heading, p.Allow, p.Deny = "consent", "Allow what "+name+" asks for?", "Allow", "Do not allow"
+		body, p.Heading, p.Allow, p.Deny = "consent", v.say("Allow what %s asks for?", name), v.say("Allow"), v.say("Do not allow")
 		p.Sections = sections(v.asked.Details)
 		if len(v.asked.Details) == 1 { // the question is the heading, and its answers are the buttons
 			only := v.asked.Details[0]
@@ -880,10 +958,10 @@ func (v *visit) message(status int, heading, text string) {
 func (v *visit) write(status int, body string, p page) {
 	p.Bank, p.Style, p.Here, p.Title = bank, style, v.r.Host, p.Heading
 	if p.Problem.Text != "" {
-		p.Title = "Problem: " + p.Title
+		p.Title = v.say("Problem: %s", p.Title)
 	}
 	var made bytes.Buffer
-	if err := pages.ExecuteTemplate(&made, body, p); err != nil {
+	if err := pages[v.language].ExecuteTemplate(&made, body, p); err != nil {
 		slog.Error("the page could not be made", "error", err.Error())
 		v.w.WriteHeader(http.StatusInternalServerError)
 		return
@@ -1050,9 +1128,32 @@ func initial(name string) string {
 	return ""
 }
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"plain": plain, "initial": initial}).Parse(`
+// pages are the templates in each language. t is a text; its values are set apart from it, and escaped.
+var pages = func() map[string]*template.Template {
+	all := map[string]*template.Template{}
+	for _, language := range languages {
+		direction := "ltr"
+		if language == "ar" {
+			direction = "rtl"
+		}
+		all[language] = template.Must(template.New("").Funcs(template.FuncMap{
+			"plain": plain, "initial": initial,
+			"lang": func() string { return language }, "dir": func() string { return direction },
+			"t": func(text string, values ...string) template.HTML {
+				var apart []any
+				for _, value := range values {
+					apart = append(apart, "<bdi>"+template.HTMLEscapeString(plain(value))+"</bdi>")
+				}
+				return template.HTML(say(language, text, apart...))
+			},
+		}).Parse(source))
+	}
+	return all
+}()
+
+const source = `
 {{define "top"}}<!DOCTYPE html>
-<html lang="en">
+<html lang="{{lang}}" dir="{{dir}}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -1063,62 +1164,62 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"plain": plain
 <style>{{.Style}}</style>
 </head>
 <body>
-<a class="skip" href="#main">Skip to main content</a>
+<a class="skip" href="#main">{{t "Skip to main content"}}</a>
 <header class="top"><div class="top-in"><p class="brand"><svg viewBox="0 0 40 40" width="36" height="36" aria-hidden="true" focusable="false"><rect width="40" height="40" rx="9" fill="#12594a"/><path fill="#fff" d="M11 29V11h4.4l9.2 12.2V11H29v18h-4.4L15.4 16.8V29z"/><path fill="#9fdcca" d="M15.4 11 29 29h-4.4L15.4 16.8z"/></svg><span>{{.Bank}}</span></p></div></header>
 <main id="main">{{end}}
 
 {{define "end"}}
 </main>
-<footer class="foot"><div class="foot-in"><p>You are at <strong class="host">{{.Here}}</strong>. We never ask for your password by telephone, e-mail or message.</p></div></footer>
+<footer class="foot"><div class="foot-in"><p>{{t "You are at %s. We never ask for your password by telephone, e-mail or message." .Here}}</p></div></footer>
 </body>
 </html>{{end}}
 
 {{define "problem"}}{{with .Problem.Text}}
-<div class="problem" role="alert"><h2>There is a problem</h2><p>{{.}}</p></div>{{end}}{{end}}
+<div class="problem" role="alert"><h2>{{t "There is a problem"}}</h2><p>{{.}}</p></div>{{end}}{{end}}
 
 {{define "hidden"}}
 <input type="hidden" name="form_token" value="{{.Token}}">
 <input type="hidden" name="shown" value="{{.Asked.Digest}}">{{end}}
 
 {{define "who"}}
-<form class="who" method="post"><input type="hidden" name="form_token" value="{{.Token}}"><span>Signed in as <bdi>{{.Who.Username}}</bdi></span>
-{{- if .Switch}} <button class="as-link" id="switch" name="action" value="switch">Not you?</button>{{end}}</form>{{end}}
+<form class="who" method="post"><input type="hidden" name="form_token" value="{{.Token}}"><span>{{t "Signed in as %s" .Who.Username}}</span>
+{{- if .Switch}} <button class="as-link" id="switch" name="action" value="switch">{{t "Not you?"}}</button>{{end}}</form>{{end}}
 
 {{define "message"}}{{template "top" .}}
 <h1>{{.Heading}}</h1>
 <p class="lead">{{.Text}}</p>{{template "end" .}}{{end}}
 
 {{define "sign-in"}}{{template "top" .}}
-<div class="where"><p>Step 1 of 2</p></div>{{template "problem" .}}
+<div class="where"><p>{{t "Step %s of 2" "1"}}</p></div>{{template "problem" .}}
 <h1>{{.Heading}}</h1>
-<p class="lead"><bdi>{{plain .Asked.Client.Name}}</bdi> asks for something that you decide on the next page. Signing in shares nothing.</p>
+<p class="lead">{{t "%s asks for something that you decide on the next page. Signing in shares nothing." .Asked.Client.Name}}</p>
 <form method="post">{{template "hidden" .}}
-<div class="field"><label for="username">User name</label><input id="username" name="username" type="text" value="{{.Username}}" autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false" required{{if .Problem.Text}} aria-invalid="true"{{end}}></div>
-<div class="field"><label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" required{{if .Problem.Text}} aria-invalid="true"{{end}}></div>
+<div class="field"><label for="username">{{t "User name"}}</label><input id="username" name="username" type="text" value="{{.Username}}" autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false" required{{if .Problem.Text}} aria-invalid="true"{{end}}></div>
+<div class="field"><label for="password">{{t "Password"}}</label><input id="password" name="password" type="password" autocomplete="current-password" required{{if .Problem.Text}} aria-invalid="true"{{end}}></div>
 <div class="actions two">
-<button class="button primary" id="sign-in" name="action" value="sign-in">Sign in</button>
-<button class="button" id="cancel" name="action" value="cancel" formnovalidate>Cancel</button>
+<button class="button primary" id="sign-in" name="action" value="sign-in">{{t "Sign in"}}</button>
+<button class="button" id="cancel" name="action" value="cancel" formnovalidate>{{t "Cancel"}}</button>
 </div>
-<p class="after hint small">Cancel shares nothing and takes you back to <span class="host">{{.Host}}</span>.</p>
+<p class="after hint small">{{t "Cancel shares nothing and takes you back to %s." .Host}}</p>
 </form>{{template "end" .}}{{end}}
 
 {{define "go-on"}}{{template "top" .}}
-<div class="where"><p>Step 1 of 2</p>{{template "who" .}}</div>{{template "problem" .}}
-<h1>Go on as <bdi>{{.Who.Username}}</bdi>?</h1>
-<p class="lead">You are signed in. What <bdi>{{plain .Asked.Client.Name}}</bdi> asks for, you decide on the next page.</p>
+<div class="where"><p>{{t "Step %s of 2" "1"}}</p>{{template "who" .}}</div>{{template "problem" .}}
+<h1>{{t "Go on as %s?" .Who.Username}}</h1>
+<p class="lead">{{t "You are signed in. What %s asks for, you decide on the next page." .Asked.Client.Name}}</p>
 <form method="post">{{template "hidden" .}}
 <div class="actions two">
-<button class="button primary" id="go-on" name="action" value="go-on">Go on</button>
-<button class="button" id="cancel" name="action" value="cancel">Cancel</button>
+<button class="button primary" id="go-on" name="action" value="go-on">{{t "Go on"}}</button>
+<button class="button" id="cancel" name="action" value="cancel">{{t "Cancel"}}</button>
 </div>
 </form>{{template "end" .}}{{end}}
 
 {{define "consent"}}{{template "top" .}}
-<div class="where"><p>Step 2 of 2</p>{{template "who" .}}</div>{{template "problem" .}}
+<div class="where"><p>{{t "Step %s of 2" "2"}}</p>{{template "who" .}}</div>{{template "problem" .}}
 {{with .Sum}}<h1 class="sum"><span class="sum-ask">Pay</span> <span class="sum-amount"><bdi>{{plain .Amount}}</bdi></span> <span class="sum-to">to <bdi>{{plain .Payee}}</bdi>?</span></h1>
 {{- else}}<h1><bdi>{{plain .Heading}}</bdi></h1>{{end}}
 <section class="asker" aria-labelledby="asker"><span class="tile" aria-hidden="true">{{initial .Asked.Client.Name}}</span>
-<div><h2 id="asker"><bdi>{{plain .Asked.Client.Name}}</bdi> asks</h2><p class="hint"><span class="host">{{.Host}}</span></p></div></section>
+<div><h2 id="asker">{{t "%s asks" .Asked.Client.Name}}</h2><p class="hint"><span class="host">{{.Host}}</span></p></div></section>
 {{range $i, $section := .Sections}}<section aria-labelledby="section-{{$i}}"><h2 id="section-{{$i}}"><bdi>{{plain .Heading}}</bdi></h2>
 {{range $j, $line := .Lines}}{{if .Choose}}<fieldset><legend>{{plain .Label}}</legend>{{range $index, $item := .Items}}
 <label class="option"><input type="{{if eq $line.Choose "one"}}radio{{else}}checkbox{{end}}" form="decision" name="{{$line.Input}}" value="{{$index}}" id="choose-{{$i}}-{{$j}}-{{$index}}"> <span><bdi>{{plain .Label}}</bdi>{{with .Detail}} <span class="hint small">{{plain .}}</span>{{end}}</span></label>{{end}}
@@ -1129,27 +1230,27 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"plain": plain
 {{else}}<dl class="facts"><div><dt>{{plain .Label}}</dt><dd><bdi>{{plain .Value}}</bdi>{{with .Hint}} <span class="hint">{{plain .}}</span>{{end}}</dd></div></dl>
 {{end}}{{end}}</section>
 {{end}}
-{{- with .Asked.Scopes}}<section aria-labelledby="scopes"><h2 id="scopes">It can</h2>
+{{- with .Asked.Scopes}}<section aria-labelledby="scopes"><h2 id="scopes">{{t "It can"}}</h2>
 <ul class="list">{{range .}}
 <li>{{if .Description}}{{plain .Description}}{{else}}{{plain .Name}}{{end}}</li>{{end}}
 </ul></section>
 {{end}}
-{{- with .Asked.Claims}}<section aria-labelledby="claims"><h2 id="claims">It learns about you</h2>
+{{- with .Asked.Claims}}<section aria-labelledby="claims"><h2 id="claims">{{t "It learns about you"}}</h2>
 <ul class="list">{{range .}}
 <li>{{plain .}}</li>{{end}}
 </ul></section>
 {{end}}
-{{- if not .Asked.Once}}<section aria-labelledby="long"><h2 id="long">How long</h2>
-<p>Until <strong>{{.Until}}</strong>{{if .Days}}, which is {{.Days}} days{{end}}.</p></section>
-{{end}}<section aria-labelledby="next"><h2 id="next">What happens next</h2>
-<p>Whatever you decide, you go back to <strong class="host">{{.Host}}</strong>.</p></section>
+{{- if not .Asked.Once}}<section aria-labelledby="long"><h2 id="long">{{t "How long"}}</h2>
+<p>{{t "Until %s" .Until}}</p></section>
+{{end}}<section aria-labelledby="next"><h2 id="next">{{t "What happens next"}}</h2>
+<p>{{t "Whatever you decide, you go back to %s." .Host}}</p></section>
 <form method="post" id="decision">{{template "hidden" .}}
 <div class="actions two">
 <button class="button primary" id="allow" name="action" value="allow"><bdi>{{plain .Allow}}</bdi></button>
 <button class="button" id="deny" name="action" value="deny"><bdi>{{plain .Deny}}</bdi></button>
 </div>
 </form>{{template "end" .}}{{end}}
-`))
+`
 
 // style is the one sheet, in the page itself, so that nothing is fetched.
 const style = `
@@ -1192,6 +1293,8 @@ h2 { font-size: 1.1875rem; line-height: 1.3; font-weight: 650; }
 .lead { margin-block-start: .75rem; font-size: 1.1875rem; line-height: 1.45; }
 .hint { color: var(--muted); }
 .small, .asker .hint { font-size: .875rem; }
+html[lang=ar] body { line-height: 1.7; }
+html[lang=ar] h1, html[lang=ar] .sum-amount { letter-spacing: 0; }
 .sum { letter-spacing: 0; line-height: 1.25; }
 .sum > span { display: block; }
 .sum-ask { font-size: 1.1875rem; font-weight: 500; }

@@ -1,6 +1,7 @@
 // A bank's own login and consent in front of Countersign, whole in this file: the pages, the session, the passwords, and the two
 // calls of the hand-off API (docs/own-login.md). It needs nothing but Node.js. What a bank has already is marked "Replace": who its
-// customers are, and how they prove it. main.go beside it does the same in Go, with the same options.
+// customers are, and how they prove it. main.go beside it does the same in Go, with the same options, and more: pages in
+// Portuguese and Arabic, and private_key_jwt with DPoP in place of a certificate.
 //
 //   node own-login.ts add --users users.json sam customer-4711 < password     # a customer, to try it with
 //   node own-login.ts --client-certificate login.crt --client-key login.key --users users.json

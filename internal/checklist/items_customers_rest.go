@@ -33,5 +33,6 @@ func handOffRest() []Item {
 		{ID: "KE-50", Section: "RFC 9325 §7.1", Requires: "the certificate of a login is read again when it changes"},
 		{ID: "KE-51", Section: "CIBA Core §7.1, §13", Requires: "a login_hint_token of a known issuer is verified before the login is asked whom it means"},
 		{ID: "KE-52", Section: "RFC 7523 §2.2, RFC 9449 §7", Requires: "the example of a login calls the API as a registered client, by private_key_jwt and DPoP, too"},
+		{ID: "KE-53", Section: "OpenID Connect Core §3.1.2.1 (ui_locales)", Requires: "the example of a login speaks the language that is wanted, as what is asked for does"},
 	}
 }
