@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"embed"
 	"html/template"
 	"strings"
@@ -79,6 +80,10 @@ func inLanguage(l *words.Language, all []*words.Language, own string) template.F
 		}
 		return template.HTML(`<strong class="` + class + `">` + template.HTMLEscapeString(name) + `</strong>`)
 	}
+	directions := map[string]string{}
+	for _, each := range all {
+		directions[each.Tag] = each.Dir
+	}
 	return template.FuncMap{
 		"t":    l.HTML,
 		"lang": func() string { return l.Tag },
@@ -86,12 +91,7 @@ func inLanguage(l *words.Language, all []*words.Language, own string) template.F
 		"zone": l.Zone,
 		// direction is that of a text in another language than the page's.
 		"direction": func(tag string) string {
-			for _, each := range all {
-				if each.Tag == tag {
-					return each.Dir
-				}
-			}
-			return "auto"
+			return cmp.Or(directions[tag], "auto")
 		},
 		"host": host,
 		"ours": func() template.HTML {
