@@ -22,6 +22,7 @@ import (
 	"countersign/fapi/consent"
 	"countersign/fapi/consents"
 	"countersign/fapi/device"
+	"countersign/fapi/directories"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/login"
 	"countersign/fapi/logout"
@@ -124,6 +125,8 @@ type Config struct {
 	Backchannel *backchannel.Settings
 	// Registration lets clients register themselves (RFC 7591); nil does not.
 	Registration *registration.Settings
+	// Directories vouch for clients by software statements, and suspend them; they need Registration.
+	Directories []directories.Settings
 	// ClaimsSource has the claims about users; nil is the built-in directory.
 	ClaimsSource *claims.Source
 	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's. Only

@@ -2,7 +2,6 @@ package fapi
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"countersign/fapi/account"
@@ -191,9 +190,10 @@ func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Ha
 	c := w.config
 	return registration.New(registration.Config{
 		Settings: *c.Registration, Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes.Names(),
-		AuthorizationDetailsTypes: w.details.Names(), TrustStores: slices.Sorted(maps.Keys(c.TrustStores)),
+		AuthorizationDetailsTypes: w.details.Names(), TrustStores: c.TrustStores,
 		Backchannel: c.Backchannel != nil, Ping: c.Backchannel != nil && c.Backchannel.Seals != nil,
 		Certificates: c.Certificates, Trust: c.ClientTrust, Limits: w.limits, Evidence: w.evidence, Store: c.Store,
+		Directories: w.directories, Keys: w.keys,
 		Clients: w.clients, Fetcher: w.newFetcher(), Signs: documents.Signs, Now: c.Now, Log: c.Logger,
 	})
 }

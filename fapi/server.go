@@ -27,6 +27,7 @@ import (
 	"countersign/fapi/consent"
 	"countersign/fapi/consent/notify"
 	"countersign/fapi/consents/shape"
+	"countersign/fapi/directories"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/health"
@@ -55,6 +56,7 @@ type Server struct {
 	notifier    *logout.Notifier
 	consents    *consent.Engine
 	changes     *notify.Notifier
+	directories *directories.Directories
 	table       endpoint.Table
 }
 
@@ -79,6 +81,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	return &Server{
 		clients: w.clients, signer: config.Signer, health: w.health, backchannel: w.backchannel, notifier: w.notifier, consents: w.consents,
+		directories: w.directories,
 		changes: &notify.Notifier{
 			Store: config.Store, Tokens: w.tokens, Webhook: config.Consents.Webhook, Evidence: w.evidence, Now: config.Now, Log: config.Logger,
 		},
@@ -122,6 +125,9 @@ func (s *Server) RunLogouts(ctx context.Context) { s.notifier.Run(ctx) }
 // RunConsents ends consents whose time is over and tells of those that have changed, until ctx ends. Every node may run it.
 func (s *Server) RunConsents(ctx context.Context) { s.changes.Run(ctx) }
 
+// RunDirectories keeps what directories of participants say fresh until ctx ends. Every node may run it.
+func (s *Server) RunDirectories(ctx context.Context) { s.directories.Run(ctx) }
+
 // OnChange handles a notification of a change by another node; see [store.Watcher]. Without notifications the server
 // polls the store once a second.
 func (s *Server) OnChange(change store.Change) {
@@ -163,6 +169,7 @@ type wiring struct {
 	// backchannel is nil when backchannel authentication is off.
 	backchannel *backchannel.Handler
 	notifier    *logout.Notifier
+	directories *directories.Directories
 }
 
 func newWiring(ctx context.Context, c Config) (*wiring, error) {
@@ -199,6 +206,11 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		return nil, err
 	}
 	if err := w.addSecrets(ctx); err != nil {
+		return nil, err
+	}
+	if w.directories, err = directories.New(directories.Config{
+		Directories: c.Directories, Store: c.Store, Clients: w.clients, Evidence: w.evidence, Now: c.Now, Log: c.Logger,
+	}); err != nil {
 		return nil, err
 	}
 	w.users, err = claims.Users{Directory: c.Store, Evidence: w.evidence, Log: c.Logger}.WithSource(c.ClaimsSource, c.Now)

@@ -23,6 +23,8 @@ type Metadata struct {
 	Contacts        []string `json:"contacts,omitempty"`
 	SoftwareID      string   `json:"software_id,omitempty"`
 	SoftwareVersion string   `json:"software_version,omitempty"`
+	// SoftwareStatement is the one with which the client registered, as it was sent (RFC 7591 §3.2.1).
+	SoftwareStatement string `json:"software_statement,omitempty"`
 
 	RedirectURIs  []string `json:"redirect_uris,omitempty"`
 	GrantTypes    []string `json:"grant_types,omitempty"`

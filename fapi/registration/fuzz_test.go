@@ -62,7 +62,7 @@ func FuzzRegistrationMetadata(f *testing.F) {
 			return
 		}
 		delete(members, "sector_identifier_uri") // it would be fetched
-		metadata, err := h.checkMetadata(t.Context(), "a", offered, members)
+		metadata, err := h.checkMetadata(t.Context(), "a", offered, nil, members)
 		if err != nil {
 			codes := []string{oauth.InvalidClientMetadata, oauth.InvalidRedirectURI, oauth.InvalidSoftwareStatement, oauth.UnapprovedSoftwareStatement}
 			if refusal := oauth.AsError(err); !slices.Contains(codes, refusal.Code) || len(refusal.Description) > 2*maxProblems {

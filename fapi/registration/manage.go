@@ -31,7 +31,7 @@ func (h *Handler) manage(w http.ResponseWriter, r *http.Request, at endpoint.At)
 	}
 	switch r.Method {
 	case http.MethodPut:
-		return h.replace(w, r, record, token)
+		return h.replace(w, r, at, record, token)
 	case http.MethodDelete:
 		return h.delete(r.Context(), w, record)
 	}
@@ -44,19 +44,28 @@ func (h *Handler) manage(w http.ResponseWriter, r *http.Request, at endpoint.At)
 }
 
 // replace is RFC 7592 §2.2: members that the request leaves out are removed.
-func (h *Handler) replace(w http.ResponseWriter, r *http.Request, record store.Client, token string) error {
+func (h *Handler) replace(w http.ResponseWriter, r *http.Request, at endpoint.At, record store.Client, token string) error {
 	ctx := r.Context()
-	members, err := readMetadata(w, r)
+	asked, err := h.read(w, r)
+	if err != nil {
+		return err
+	}
+	by, err := h.vouchAgain(r, at, record, asked)
 	if err != nil {
 		return err
 	}
 	owner := outbound.For(ctx, client.OrganisationOf(record.ID, record.Organisation))
-	metadata, err := h.checkMetadata(owner, record.ID, record.Profile, members, checkReplacement(record.ID, members)...)
+	metadata, err := h.checkMetadata(owner, record.ID, record.Profile, by, asked.members, checkReplacement(record.ID, asked.members)...)
 	if err != nil {
 		return err
 	}
 	if record.Metadata, err = json.Marshal(metadata); err != nil {
 		return err
+	}
+	if by != nil && len(by.oneTimes) > 0 {
+		if err := h.config.Store.ConsumeOneTime(ctx, by.oneTimes...); err != nil {
+			return registrarError(record.Organisation, err)
+		}
 	}
 	record.Version++
 	record.UpdatedAt = h.config.Now()
@@ -146,12 +155,18 @@ func (h *Handler) authorized(r *http.Request, at endpoint.At) (record store.Clie
 			"organisation", record.Organisation, "error", err.Error())
 		return store.Client{}, "", wrongToken(err)
 	}
+	if record.Suspended != "" {
+		return store.Client{}, "", oauth.Errorf(oauth.AccessDenied, "%s", record.Suspended).WithStatus(http.StatusForbidden)
+	}
 	return record, token, nil
 }
 
 // checkOrganisation demands the certificate of the organisation that registered the client with one. The token alone
 // does not suffice then.
 func (h *Handler) checkOrganisation(r *http.Request, record store.Client, at endpoint.At) error {
+	if record.Directory.Directory != "" {
+		return h.isOrganisation(r, record, at)
+	}
 	subject, bound := strings.CutPrefix(record.Organisation, CertificateOrganisation)
 	if !bound {
 		return nil

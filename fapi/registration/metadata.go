@@ -14,6 +14,7 @@ import (
 
 	"countersign/fapi/client"
 	"countersign/fapi/profile"
+	"countersign/fapi/statement"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/internal/strictjson"
@@ -35,15 +36,23 @@ func problem(member, format string, arguments ...any) error {
 	return &client.MemberError{Member: member, Text: fmt.Sprintf(format, arguments...)}
 }
 
-// readMetadata reads the body of a registration request: one JSON object (RFC 7591 §3.1). Members that are null are
-// left out: null means none (RFC 7592 §2.2).
-func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, error) {
+// sent is the body of a registration request.
+type sent struct {
+	// members are the client metadata. Those that are null are left out: null means none (RFC 7592 §2.2).
+	members map[string]json.RawMessage
+	// signed is the JWT that they came in, not verified yet; nil for JSON.
+	signed *statement.Request
+}
+
+// read reads the body of a registration request: one JSON object (RFC 7591 §3.1) or, for clients of directories, a JWT of it.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*sent, error) {
 	if r.URL.RawQuery != "" {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "client metadata must be in the body of the request, not in its URL")
 	}
 	// No charset or other parameter is defined for JSON, and adding one has no effect (RFC 8259 §11).
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
+	isJWT := h.config.Directories.Any() && (kind == "application/jwt" || kind == "application/jose")
+	if err != nil || kind != "application/json" && !isJWT {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the Content-Type must be application/json").
 			WithStatus(http.StatusUnsupportedMediaType)
 	}
@@ -55,11 +64,26 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (map[string]json.RawMe
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the body could not be read").Because(err)
 	}
+	if isJWT {
+		signed, err := statement.ParseRequest(string(body), profile.Algorithms())
+		if err != nil {
+			return nil, err
+		}
+		return &sent{members: withoutNull(signed.Members), signed: signed}, nil
+	}
 	members, err := parseMetadata(body)
-	if err == nil && len(body)-len(members["jwks"]) > maxMetadata {
+	if err != nil {
+		return nil, err
+	}
+	if len(body)-len(members["jwks"]) > maxMetadata {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the metadata without jwks are larger than %d bytes", maxMetadata).WithStatus(http.StatusRequestEntityTooLarge)
 	}
-	return members, err
+	return &sent{members: members}, nil
+}
+
+func withoutNull(members map[string]json.RawMessage) map[string]json.RawMessage {
+	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	return members
 }
 
 func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
@@ -71,22 +95,21 @@ func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
 	if members == nil {
 		return nil, oauth.Errorf(oauth.InvalidClientMetadata, "the client metadata must be a JSON object")
 	}
-	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
-	return members, nil
+	return withoutNull(members), nil
 }
 
-// checkMetadata checks metadata against the client's profile and against what clients may register by themselves. The
-// result has the defaults filled in and no unknown members (RFC 7591 §2). found are problems that the caller found;
+// checkMetadata checks metadata against the client's profile, against what clients may register by themselves, and against
+// the software statement, if there is one. The result has the defaults filled in and no unknown members (RFC 7591 §2). found are problems that the caller found;
 // all are reported at once.
 func (h *Handler) checkMetadata(
-	ctx context.Context, id, profileName string, members map[string]json.RawMessage, found ...error,
+	ctx context.Context, id, profileName string, by *vouched, members map[string]json.RawMessage, found ...error,
 ) (client.Metadata, error) {
-	if statement, ok := members["software_statement"]; ok {
-		return client.Metadata{}, refuseStatement(statement)
-	}
 	problems := append(found, checkTypes(members)...)
 	if len(problems) > len(found) {
 		return client.Metadata{}, metadataError(problems) // the rest cannot be parsed
+	}
+	if by != nil {
+		problems = append(problems, h.bind(by, members)...)
 	}
 	if members["scope"] == nil && members["authorization_details_types"] == nil {
 		// RFC 7591 §2: without scope the server assigns a default set: all that the client may register.
@@ -140,23 +163,6 @@ func (h *Handler) leaveOutUnknownScopes(members map[string]json.RawMessage) (pro
 	return problems, err
 }
 
-// refuseStatement refuses a software statement (RFC 7591 §2.3). No issuer of statements is approved yet: a
-// well-formed one gets unapproved_software_statement, any other invalid_software_statement (§3.2.2). Registering the
-// client without its statement would not be what its sender expects.
-func refuseStatement(raw json.RawMessage) error {
-	var statement string
-	if err := strictjson.Decode(raw, &statement); err != nil {
-		return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement must be a string").Because(err)
-	}
-	algorithms := profile.Algorithms()
-	if _, err := jose.Parse(statement, jose.ParseOptions{Algorithms: algorithms}); err != nil {
-		return oauth.Errorf(oauth.InvalidSoftwareStatement,
-			"software_statement is no JWT signed with one of %s: %v", strings.Join(algorithms, ", "), err).Because(err)
-	}
-	return oauth.Errorf(oauth.UnapprovedSoftwareStatement,
-		"no issuer of software statements is approved by this server; register without software_statement")
-}
-
 // checkTypes finds the members whose JSON type is not that of RFC 7591.
 func checkTypes(members map[string]json.RawMessage) []error {
 	var problems []error
@@ -190,7 +196,7 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 	if len(metadata.ResourceIdentifiers) > 0 {
 		problems = append(problems, problem("resource_identifiers", "only the operator can make a client a resource server"))
 	}
-	if name := metadata.TLSClientAuthTrustStore; name != "" && !slices.Contains(h.config.TrustStores, name) {
+	if name := metadata.TLSClientAuthTrustStore; name != "" && !h.hasTrustStore(name) {
 		problems = append(problems, problem("tls_client_auth_trust_store", "there is no trust store %q here", name))
 	}
 	if slices.Contains(metadata.GrantTypes, profile.CIBA) && !h.config.Backchannel {
@@ -212,6 +218,11 @@ func (h *Handler) checkPrivileges(metadata client.Metadata) []error {
 		}
 	}
 	return problems
+}
+
+func (h *Handler) hasTrustStore(name string) bool {
+	_, ok := h.config.TrustStores[name]
+	return ok
 }
 
 // checkSigning refuses algorithms of the profile for which the server has no active key.

@@ -13,6 +13,7 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/profile"
+	"countersign/fapi/statement"
 	"countersign/internal/oauth"
 	"countersign/mtls"
 	"countersign/mtls/dn"
@@ -69,8 +70,21 @@ func registrarError(organisation string, err error) error {
 		return oauth.Errorf(oauth.AccessDenied,
 			"%s has as many clients as it may register; ask the operator for more", organisation).
 			WithStatus(http.StatusForbidden).Because(err)
+	case errors.Is(err, store.ErrReplayed):
+		return replayed(err)
+	case errors.Is(err, store.ErrConflict):
+		return oauth.Errorf(oauth.InvalidSoftwareStatement,
+			"software_statement: its software has a client here already, and may have one only; change or delete that").Because(err)
 	}
 	return err
+}
+
+// replayed is the error when a statement, or a request that is a JWT, was used before.
+func replayed(err error) error {
+	if seen, ok := errors.AsType[*store.ReplayedError](err); ok && seen.Kind == statement.KindRequest {
+		return oauth.Errorf(oauth.InvalidClientMetadata, "the registration request: its jti was used before").Because(err)
+	}
+	return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement: it was used before (jti); get a new one from the directory").Because(err)
 }
 
 // certificateRegistrar takes the organisation from the certificate of the connection.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"countersign/fapi/client"
+	"countersign/fapi/directories"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
@@ -44,12 +45,13 @@ type Settings struct {
 	CertificateTrust *mtls.Trust
 }
 
-// Store has the methods of [store.Clients] that registration uses.
+// Store has the methods of [store.Clients] and [store.OneTimes] that registration uses.
 type Store interface {
 	Client(ctx context.Context, id string) (store.Client, error)
 	PutClient(ctx context.Context, client store.Client) error
 	RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error
 	DeleteClient(ctx context.Context, id, by string) error
+	ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) error
 	InitialToken(ctx context.Context, id store.Digest) (store.InitialToken, error)
 }
 
@@ -59,11 +61,10 @@ type Config struct {
 	Addresses endpoint.Addresses
 	// Profiles are the names of the profiles that are offered, at least one.
 	Profiles []string
-	// Scopes and AuthorizationDetailsTypes are all that exist on the server; TrustStores are the names of its trust
-	// stores.
+	// Scopes and AuthorizationDetailsTypes are all that exist on the server; TrustStores are its trust stores by name.
 	Scopes                    []string
 	AuthorizationDetailsTypes []string
-	TrustStores               []string
+	TrustStores               map[string]mtls.Trust
 	// Backchannel is true with a backchannel authentication endpoint, Ping when its clients can be notified.
 	Backchannel, Ping bool
 
@@ -76,6 +77,9 @@ type Config struct {
 	Store    Store
 	// Clients is invalidated when a registration changes.
 	Clients *client.Cache
+	// Directories approve software statements; nil has none. Keys verify registration requests that are JWTs.
+	Directories *directories.Directories
+	Keys        *client.KeySets
 	// Fetcher reads sector_identifier_uri.
 	Fetcher *outbound.Client
 	// Signs returns the algorithms that have an active key for a use.
@@ -135,7 +139,26 @@ func checkSettings(settings Settings, config Config) error {
 		problems = append(problems,
 			errors.New("fapi: Registration.CertificateQuota needs MTLSIssuer, where certificates are presented"))
 	}
+	for _, directory := range config.Directories.All() {
+		problems = append(problems, checkDirectory(directory, config))
+	}
 	return errors.Join(problems...)
+}
+
+// checkDirectory demands what the clients of a directory need.
+func checkDirectory(directory directories.Settings, config Config) error {
+	if !slices.Contains(config.Profiles, directory.Profile) {
+		return fmt.Errorf("directories %q: profile: %s is not offered; offered are %s", directory.Name, directory.Profile,
+			strings.Join(config.Profiles, ", "))
+	}
+	if _, ok := config.TrustStores[directory.TrustStore]; !ok && directory.TrustStore != "" {
+		return fmt.Errorf("directories %q: trust_store: there is no trust store %q", directory.Name, directory.TrustStore)
+	}
+	full, _ := profile.Lookup(directory.Profile)
+	if rule := full.Registration; (rule.MTLS || len(rule.CertificateFields) > 0) && config.Addresses.MTLSIssuer == "" {
+		return fmt.Errorf("directories %q: its clients register with a certificate: it needs MTLSIssuer, where that is presented", directory.Name)
+	}
+	return nil
 }
 
 // registrationPath is the client registration endpoint; below it is one client configuration endpoint for each client.
@@ -158,20 +181,13 @@ func (h *Handler) Routes() []endpoint.Route {
 // register is the client registration endpoint (RFC 7591 §3).
 func (h *Handler) register(w http.ResponseWriter, r *http.Request, at endpoint.At) error {
 	ctx := r.Context()
-	registrar, err := h.registrar(r, at)
+	registrar, asked, by, err := h.asked(w, r, at)
 	if err != nil {
 		return h.config.Limits.AuthenticationFailed(r, err)
 	}
-	if err := h.config.Limits.Authenticated("organisation " + registrar.organisation); err != nil {
-		return err
-	}
-	members, err := readMetadata(w, r)
-	if err != nil {
-		return err
-	}
 	id := random.UUID() // random, so that it can equal no subject (RFC 9068 §5)
 	owner := outbound.For(ctx, client.OrganisationOf(id, registrar.organisation))
-	metadata, err := h.checkMetadata(owner, id, registrar.profile, members)
+	metadata, err := h.checkMetadata(owner, id, registrar.profile, by, asked.members)
 	if err != nil {
 		return err
 	}
@@ -182,7 +198,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, at endpoint.A
 	token, now := random.Secret(), h.config.Now()
 	record := store.Client{
 		ID: id, Profile: registrar.profile, Metadata: encoded,
-		AccessToken: store.DigestOf(token), Organisation: registrar.organisation,
+		AccessToken: store.DigestOf(token), Organisation: registrar.organisation, Directory: by.entry(),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := h.config.Store.RegisterClient(ctx, record, registrar.by); err != nil {
@@ -190,6 +206,54 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request, at endpoint.A
 	}
 	h.changed(ctx, "client_registered", record)
 	return h.respond(w, http.StatusCreated, record, metadata, token)
+}
+
+// asked authenticates who registers, and reads what: without an Authorization header, a software statement may authenticate.
+func (h *Handler) asked(w http.ResponseWriter, r *http.Request, at endpoint.At) (registrar, *sent, *vouched, error) {
+	if r.Header.Get("Authorization") == "" && h.config.Directories.Any() {
+		asked, err := h.read(w, r)
+		if err != nil {
+			return registrar{}, nil, nil, err
+		}
+		if _, there := asked.members[statementMember]; there || asked.signed != nil {
+			by, err := h.vouch(r, at, "", asked)
+			if err != nil {
+				return registrar{}, nil, nil, err
+			}
+			registrar := by.registrar()
+			return registrar, asked, by, h.config.Limits.Authenticated("organisation " + registrar.organisation)
+		}
+		registrar, by, err := h.authenticated(r, at, asked)
+		return registrar, asked, by, err
+	}
+	registrar, err := h.registrar(r, at)
+	if err != nil {
+		return registrar, nil, nil, err
+	}
+	if err := h.config.Limits.Authenticated("organisation " + registrar.organisation); err != nil {
+		return registrar, nil, nil, err
+	}
+	asked, err := h.read(w, r)
+	if err != nil {
+		return registrar, nil, nil, err
+	}
+	by, err := h.vouch(r, at, registrar.profile, asked)
+	if err == nil && by != nil {
+		registrar.by = by.consumedBy(registrar.by)
+	}
+	return registrar, asked, by, err
+}
+
+// authenticated is asked for a request without a token and without a statement.
+func (h *Handler) authenticated(r *http.Request, at endpoint.At, asked *sent) (registrar, *vouched, error) {
+	registrar, err := h.registrar(r, at)
+	if err != nil {
+		return registrar, nil, err
+	}
+	if err := h.config.Limits.Authenticated("organisation " + registrar.organisation); err != nil {
+		return registrar, nil, err
+	}
+	return registrar, nil, withoutStatement(registrar.profile, asked)
 }
 
 // changed logs a change of a registration and records it as a security event with the name given.
@@ -234,7 +298,7 @@ func (h *Handler) respond(
 	w http.ResponseWriter, status int, record store.Client, metadata client.Metadata, token string,
 ) error {
 	base := h.config.Addresses.Issuer
-	if strings.HasPrefix(record.Organisation, CertificateOrganisation) {
+	if strings.HasPrefix(record.Organisation, CertificateOrganisation) || record.Directory.Subject != "" {
 		base = h.config.Addresses.MTLSIssuer // where its certificate can be presented
 	}
 	return endpoint.WriteJSON(w, status, response{

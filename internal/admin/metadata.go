@@ -186,6 +186,9 @@ func checkOrganisation(name string) error {
 	if name == "" || len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
 		return errors.New("the organisation must have 1 to 200 bytes without control characters")
 	}
+	if strings.HasPrefix(name, client.DirectoryOrganisation) {
+		return fmt.Errorf("names that begin with %s belong to participants that register with a software statement", client.DirectoryOrganisation)
+	}
 	if strings.HasPrefix(name, registration.CertificateOrganisation) {
 		return fmt.Errorf("names that begin with %s belong to organisations that register with a certificate", registration.CertificateOrganisation)
 	}
