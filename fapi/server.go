@@ -128,6 +128,9 @@ func (s *Server) RunConsents(ctx context.Context) { s.changes.Run(ctx) }
 // RunDirectories keeps what directories of participants say fresh until ctx ends. Every node may run it.
 func (s *Server) RunDirectories(ctx context.Context) { s.directories.Run(ctx) }
 
+// RefreshDirectories is one step of [Server.RunDirectories].
+func (s *Server) RefreshDirectories(ctx context.Context) { s.directories.Refresh(ctx) }
+
 // OnChange handles a notification of a change by another node; see [store.Watcher]. Without notifications the server
 // polls the store once a second.
 func (s *Server) OnChange(change store.Change) {

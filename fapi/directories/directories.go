@@ -240,6 +240,16 @@ func (d *Directories) All() []Settings {
 // Any reports whether there is any.
 func (d *Directories) Any() bool { return d != nil && len(d.all) > 0 }
 
+// Refresh reads keys and lists of all directories once, and puts what they say into effect.
+func (d *Directories) Refresh(ctx context.Context) {
+	if d == nil {
+		return
+	}
+	for _, one := range d.all {
+		one.refresh(ctx)
+	}
+}
+
 // Run keeps keys and standings fresh until ctx ends.
 func (d *Directories) Run(ctx context.Context) {
 	if d == nil {

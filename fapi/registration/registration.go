@@ -246,6 +246,11 @@ func (h *Handler) asked(w http.ResponseWriter, r *http.Request, at endpoint.At) 
 
 // authenticated is asked for a request without a token and without a statement.
 func (h *Handler) authenticated(r *http.Request, at endpoint.At, asked *sent) (registrar, *vouched, error) {
+	if at.MTLS && h.settings.CertificateQuota == 0 {
+		if presented, err := h.config.Certificates.Certificate(r); err == nil && presented != nil {
+			return registrar{}, nil, missingStatement("get one from the directory")
+		}
+	}
 	registrar, err := h.registrar(r, at)
 	if err != nil {
 		return registrar, nil, err

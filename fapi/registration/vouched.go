@@ -86,7 +86,7 @@ func (h *Handler) vouchAgain(r *http.Request, at endpoint.At, record store.Clien
 	case err != nil:
 		return nil, err
 	case by == nil && record.Directory.Directory != "":
-		return nil, oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement is missing: the client registered with one")
+		return nil, missingStatement("the client registered with one")
 	case by == nil:
 		return nil, nil
 	}
@@ -100,12 +100,16 @@ func (h *Handler) vouchAgain(r *http.Request, at endpoint.At, record store.Clien
 // withoutStatement refuses what needs a statement and has none.
 func withoutStatement(profileName string, asked *sent) error {
 	if asked.signed != nil {
-		return oauth.Errorf(oauth.InvalidSoftwareStatement, "a registration request that is a JWT needs a software_statement, by which its keys are known")
+		return missingStatement("a registration request that is a JWT needs one, by which its keys are known")
 	}
 	if full, ok := profile.Lookup(profileName); ok && full.Registration.SoftwareStatement == profile.SoftwareStatementRequired {
-		return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement is missing; get one from the directory")
+		return missingStatement("get one from the directory")
 	}
 	return nil
+}
+
+func missingStatement(why string) error {
+	return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement is missing; %s", why)
 }
 
 // provesItself demands, where the profile does, the certificate that belongs to the statement, and returns its subject.
