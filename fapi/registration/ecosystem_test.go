@@ -125,11 +125,14 @@ func (e *ecosystem) brazilian(change func(map[string]any)) map[string]any {
 // signedRequest is a registration request that is a JWT of the software's (UK Open Banking, Consumer Data Right).
 func (e *ecosystem) signedRequest(change func(map[string]any)) string {
 	e.T.Helper()
-	now := e.Clock.Now()
+	now, response := e.Clock.Now(), "code id_token"
+	if e.directory.Kind == standin.CDR {
+		response = "code"
+	}
 	claims := map[string]any{
 		"iss": application, "aud": e.Issuer, "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "jti": fapitest.RandomString(),
 		"grant_types":                []string{"authorization_code", "refresh_token", "client_credentials"},
-		"token_endpoint_auth_method": "private_key_jwt", "response_types": []string{"code id_token"}, "application_type": "web",
+		"token_endpoint_auth_method": "private_key_jwt", "response_types": []string{response}, "application_type": "web",
 		"id_token_signed_response_alg": "PS256", "request_object_signing_alg": "PS256", "token_endpoint_auth_signing_alg": "PS256",
 		"software_statement": e.statement(nil),
 	}

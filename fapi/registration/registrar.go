@@ -68,7 +68,8 @@ func registrarError(organisation string, err error) error {
 		return unauthorized("the initial access token is not known here or has expired; ask the operator for another", err)
 	case errors.Is(err, store.ErrConsumed):
 		return oauth.Errorf(oauth.AccessDenied,
-			"%s has as many clients as it may register; ask the operator for more", organisation).
+			"%s has as many clients as it may register; ask the operator for more",
+			strings.TrimPrefix(organisation, client.DirectoryOrganisation)).
 			WithStatus(http.StatusForbidden).Because(err)
 	case errors.Is(err, store.ErrReplayed):
 		return replayed(err)
