@@ -216,6 +216,12 @@ func (c *Config) checkValues() error {
 		c.Backchannel = &settings
 		problems = append(problems, err)
 	}
+	for _, directory := range c.Directories {
+		problems = append(problems, directory.Check())
+	}
+	if len(c.Directories) > 0 && c.Registration == nil {
+		problems = append(problems, errors.New("fapi: Directories need Registration"))
+	}
 	setDefault(&c.RequestURILifetime, time.Minute)
 	setDefault(&c.InteractionLifetime, 10*time.Minute)
 	setDefault(&c.CodeLifetime, time.Minute)

@@ -53,6 +53,7 @@ type Config struct {
 	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed. Of each of the three, and of web push, 64 are reached at once, 4 of them (16 for notifications) for one organisation; what waits longer than 2 seconds for its turn is answered 503 with Retry-After."`
 
 	TrustStores          []TrustStore          `toml:"trust_stores" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
+	Directories          []Directory           `toml:"directories" doc:"Directories of participants that vouch for clients by software statements (RFC 7591 §2.3), and suspend them. See docs/directory.md."`
 	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that users read when they decide."`
 	ResourceServers      []ResourceServer      `toml:"resource_servers" doc:"Other protected resources that access tokens can be asked for (RFC 8707). The issuer is always one."`
 	AuthorizationDetails []AuthorizationDetail `toml:"authorization_details" doc:"Types of authorization_details that clients can ask for (RFC 9396)."`

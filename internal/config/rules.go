@@ -35,6 +35,7 @@ func (c *collector) rules(config *Config) {
 	c.resourceServers(config)
 	c.detailTypes(config)
 	c.registration(config)
+	c.directories(config)
 	loginRules{c}.check(config)
 	c.ciba(&config.CIBA)
 	c.claimsSource(&config.ClaimsSource)

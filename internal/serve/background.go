@@ -34,6 +34,7 @@ func (s *server) start(ctx context.Context, endpoints *fapi.Server) (wait func()
 	jobs.Go(func() { endpoints.RunPings(ctx) })
 	jobs.Go(func() { endpoints.RunLogouts(ctx) })
 	jobs.Go(func() { endpoints.RunConsents(ctx) })
+	jobs.Go(func() { endpoints.RunDirectories(ctx) })
 	jobs.Go(func() { s.lines.Run(ctx) })
 	jobs.Go(func() { s.alarms.refusals.lines.Run(ctx) })
 	return func() {

@@ -104,7 +104,9 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	settings.ClaimsSource = source
 	webhook, webhookErr := s.consentWebhook()
 	settings.Consents.Webhook = webhook
-	err := errors.Join(trustErr, brandErr, sourceErr, webhookErr, s.consentAPIs(&settings), offer(&settings, c, s.reload, s.Now))
+	directories, directoryErr := s.directories()
+	settings.Directories = directories
+	err := errors.Join(trustErr, brandErr, sourceErr, webhookErr, directoryErr, s.consentAPIs(&settings), offer(&settings, c, s.reload, s.Now))
 	if err == nil {
 		err = s.resolveHints(&settings)
 	}
