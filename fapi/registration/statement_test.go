@@ -17,7 +17,7 @@ import (
 
 const brazil = "brazil-openfinance"
 
-// Covers: LD-01, LD-02, LD-03, LD-05. A statement is one of the directory's, signed by it, of now, and of somebody who takes part.
+// Covers: LD-01, LD-02, LD-03, LD-05, DR-02. A statement is one of the directory's, signed by it, of now, and of somebody who takes part.
 func TestLD01Statement(t *testing.T) {
 	t.Parallel()
 	e := newEcosystem(t, standin.Brazil, brazil)
@@ -120,7 +120,7 @@ func TestLD04Replay(t *testing.T) {
 	})
 }
 
-// Covers: LD-07, LD-08, LD-15. What the statement says counts, and what the client says of itself only within it.
+// Covers: LD-07, LD-08, LD-15, DR-07. What the statement says counts, and what the client says of itself only within it.
 func TestLD07Metadata(t *testing.T) {
 	t.Parallel()
 	e := newEcosystem(t, standin.Brazil, brazil)

@@ -140,7 +140,7 @@ func TestLD20Removed(t *testing.T) {
 		if err != nil || len(grants) == 0 {
 			t.Fatalf("%v, %v", grants, err)
 		}
-		first := grants[len(grants)-1] // the newest is the first that is listed
+		first := grants[len(grants)-1] // the newest one is listed first
 		if first.RevokedAt.IsZero() == want {
 			t.Errorf("the first grant was revoked at %v", first.RevokedAt)
 		}

@@ -21,8 +21,8 @@ func sign(t testing.TB, key jose.PrivateKey, claims any) string {
 	return signed
 }
 
-// Covers: LD-04. What makes a statement usable once is its issuer and its jti, for as long as it can be used.
-func TestLD04OneTimes(t *testing.T) {
+// TestOneTimes: what makes a statement usable once is its issuer and its jti, for as long as it can be used.
+func TestOneTimes(t *testing.T) {
 	key, err := jose.NewPrivateKey(jose.PS256)
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +60,8 @@ func TestLD04OneTimes(t *testing.T) {
 	}
 }
 
-// Covers: LD-08. Roles come in three forms; those that are not active do not count.
-func TestLD08Roles(t *testing.T) {
+// TestRoles: roles come in three forms; those that are not active do not count.
+func TestRoles(t *testing.T) {
 	for raw, want := range map[string]string{
 		`["AISP","PISP"]`:                   "AISP PISP",
 		`"data-recipient-software-product"`: "data-recipient-software-product",
@@ -118,7 +118,7 @@ func TestLD07Fields(t *testing.T) {
 	}
 }
 
-// Covers: LD-23. Whatever is sent as a statement or as a request is refused with a code of RFC 7591 §3.2.2, or read as it says.
+// Whatever is sent as a statement or as a request is refused with a code of RFC 7591 §3.2.2, or read as it says.
 func FuzzParse(f *testing.F) {
 	key, err := jose.NewPrivateKey(jose.ES256)
 	if err != nil {

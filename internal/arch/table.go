@@ -73,10 +73,10 @@ func program() []Package {
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
-			"fapi/consent/notify", "fapi/consents",
-			"fapi/device", "fapi/endpoint", "fapi/login", "fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration",
-			"fapi/request", "fapi/resource", "fapi/scope", "internal/address", "internal/admin", "internal/audit", "internal/auditlog",
-			"internal/brand", "internal/ceremony", "internal/claimsource", "internal/config", "internal/consentsource", "internal/database", "internal/directory",
+			"fapi/consent/notify", "fapi/consents", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login", "fapi/rar",
+			"fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
+			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand", "internal/ceremony",
+			"internal/claimsource", "internal/config", "internal/consentsource", "internal/database", "internal/directory",
 			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages",
 			"internal/pause", "internal/repeat", "internal/telemetry", "internal/words", "mtls", "store",
 		}},
@@ -116,12 +116,12 @@ func program() []Package {
 func server() []Package {
 	return []Package{
 		{"fapi", []string{
-			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent",
-			"fapi/consent/notify", "fapi/consents", "fapi/consents/shape",
-			"fapi/device", "fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile",
-			"fapi/rar", "fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token",
-			"fapi/tokens", "internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat",
-			"internal/set", "mtls", "signer", "store",
+			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
+			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/consents/shape", "fapi/device", "fapi/directories",
+			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile", "fapi/rar",
+			"fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens",
+			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "internal/set", "mtls",
+			"signer", "store",
 		}},
 		{"fapi/authorize", []string{
 			"fapi/authorize/page", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint",
@@ -173,8 +173,15 @@ func server() []Package {
 			"internal/oauth", "internal/outbound", "internal/strictjson", "mtls",
 		}},
 		{"fapi/registration", []string{
-			"fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "internal/jose", "internal/oauth",
-			"internal/outbound", "internal/random", "internal/strictjson", "mtls", "mtls/dn", "signer", "store",
+			"fapi/client", "fapi/directories", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/statement", "internal/jose",
+			"internal/oauth", "internal/outbound", "internal/random", "internal/strictjson", "mtls", "mtls/dn", "signer", "store",
+		}},
+		{"fapi/directories", []string{
+			"fapi/client", "fapi/event", "fapi/profile", "fapi/statement", "internal/jose", "internal/oauth", "internal/outbound",
+			"internal/pause", "internal/strictjson", "store",
+		}},
+		{"fapi/statement", []string{
+			"fapi/client", "fapi/profile", "internal/jose", "internal/oauth", "internal/strictjson", "mtls/dn", "store",
 		}},
 		{"fapi/discovery", []string{
 			"fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope", "internal/jose", "internal/set",
@@ -258,19 +265,25 @@ func state() []Package {
 		{"store", nil},
 		{"store/sqlite", []string{
 			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/connection",
-			"store/sqlite/internal/consents", "store/sqlite/internal/dbfile", "store/sqlite/internal/signout", "store/sqlite/internal/sweep",
+			"store/sqlite/internal/consents", "store/sqlite/internal/dbfile", "store/sqlite/internal/directories",
+			"store/sqlite/internal/signout", "store/sqlite/internal/sweep",
 		}},
 		{"store/postgres", []string{
 			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account",
 			"store/postgres/internal/allowance", "store/postgres/internal/auditlog", "store/postgres/internal/clock",
-			"store/postgres/internal/consents", "store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener",
-			"store/postgres/internal/named", "store/postgres/internal/partition", "store/postgres/internal/pool",
-			"store/postgres/internal/purge", "store/postgres/internal/signout",
+			"store/postgres/internal/consents", "store/postgres/internal/directories", "store/postgres/internal/fill",
+			"store/postgres/internal/handoffs", "store/postgres/internal/listener", "store/postgres/internal/named",
+			"store/postgres/internal/partition", "store/postgres/internal/pool", "store/postgres/internal/purge",
+			"store/postgres/internal/signout",
 		}},
 		{"store/internal/backend", []string{"store"}},
 		{"store/storetest", []string{"store"}},
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/allowance", []string{"store", "store/postgres/internal/named"}},
+		{"store/postgres/internal/directories", []string{
+			"store", "store/postgres/internal/named", "store/postgres/internal/pool",
+		}},
+		{"store/sqlite/internal/directories", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/handoffs", []string{
 			"store", "store/postgres/internal/named", "store/postgres/internal/pool",
 		}},
@@ -353,6 +366,8 @@ func around() []Package {
 		{"bench/torture/history", nil},
 		{"examples/bankapp", nil},
 		{"examples/claims-source", nil},
+		{"examples/directory", []string{"examples/directory/standin"}},
+		{"examples/directory/standin", nil},
 		{"examples/consent-source", nil},
 		{"examples/own-login", nil},
 		{"bench/chart", nil},

@@ -41,12 +41,12 @@ func openID() []Group {
 		}},
 		{"DR", "RFC 7591 and RFC 7592, Dynamic Client Registration", []Item{
 			{ID: "DR-01", Section: "RFC 7591 §3", Requires: "registration is protected"},
-			{ID: "DR-02", Section: "RFC 7591 §2.3, §3.1.1", Requires: "software statements are verified", Later: Later{softwareStatement, "a registration with one is refused"}},
+			{ID: "DR-02", Section: "RFC 7591 §2.3, §3.1.1", Requires: "software statements are verified"},
 			{ID: "DR-03", Section: "RFC 7591 §3.2.2", Requires: "the error codes"},
 			{ID: "DR-04", Section: "RFC 7591 §2", Requires: "jwks or jwks_uri; keys are checked"},
 			{ID: "DR-05", Section: "RFC 7592 §2", Requires: "read, replace and delete with the registration access token"},
 			{ID: "DR-06", Section: "RFC 7592 §2.3, §5", Requires: "that token is bound to the client's certificate; deletion ends all tokens"},
-			{ID: "DR-07", Section: "RFC 7591 §2.3", Requires: "addresses and scopes lie within the software statement", Later: Later{softwareStatement, "there is none to lie within"}},
+			{ID: "DR-07", Section: "RFC 7591 §2.3", Requires: "addresses and scopes lie within the software statement"},
 			{ID: "DR-08", Section: "RFC 7591 §5", Requires: "a quota for each organisation"},
 		}},
 		{"GM", "Grant Management for OAuth 2.0, Implementer's Draft", later(grantManagement, "it is not built", []Item{

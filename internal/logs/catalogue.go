@@ -75,6 +75,42 @@ func requests() []Group {
 					"user signs in with a passkey and enrols it again, or its developer has it claim what `amr_values` lists.",
 			},
 			{
+				Message: "client suspended by its directory",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "directory", "organisation", "software", "reason"},
+				Cause: "A directory of participants ([[directories]]) lists the client's participant, or its software, as one that may not " +
+					"take part, or lists it no more. The client is refused at every endpoint and its tokens are dead, until it is restored; " +
+					"the audit log has it too.",
+				Remedy: "None: the directory decides. If it is wrong, its participant has to settle that there. `client restored by its " +
+					"directory` (level info) ends it.",
+			},
+			{
+				Message: "directory document not stored; a node that starts now lacks it",
+				Levels:  []string{"warn"},
+				Fields:  []string{"directory", "document", "error"},
+				Cause: "What a directory published was read, and the store did not keep it. A node that starts while the directory is away " +
+					"cannot verify its statements.",
+				Remedy: "Check the store as for 5xx answers. It is tried again at each refresh.",
+			},
+			{
+				Message: "directory not read; what it said last counts",
+				Levels:  []string{"warn"},
+				Fields:  []string{"directory", "document", "last_read", "outage", "error"},
+				Cause: "A directory's keys or its lists could not be read, or are no such documents; a list that lost more than half of what " +
+					"it had counts as a fault. Logged once until it can be read again. Keys are used for `outage` after they were last read; " +
+					"then registrations with its statements are answered 503. Statuses stay as they are.",
+				Remedy: "The error says why. Is the address reachable from the node, its certificate of directories.ca_file, the header of " +
+					"authorization_file valid? `directory read again` (level info) ends it.",
+			},
+			{
+				Message: "standings of a directory not applied; will be tried again",
+				Levels:  []string{"error"},
+				Fields:  []string{"directory", "error"},
+				Cause: "A directory's lists were read, and the store could not suspend or restore the clients that they are about. Suspended " +
+					"participants may still be served by this node's information; other nodes try too.",
+				Remedy: "Check the store as for 5xx answers.",
+			},
+			{
 				Message: "client key left out",
 				Levels:  []string{"warn"},
 				Fields:  []string{"client_id", "jwks_uri", "kid", "position", "reason", "count"},

@@ -97,6 +97,7 @@ func titles() map[string]string {
 		"RFC 7592": "Dynamic client registration management",
 		"RFC 7636": "PKCE",
 		"RFC 7638": "JWK thumbprint",
+		"RFC 7644": "SCIM protocol",
 		"RFC 7662": "Token introspection",
 		"RFC 7800": "Proof-of-possession keys in JWTs (cnf)",
 		"RFC 8030": "HTTP push",

@@ -251,7 +251,7 @@ func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mutex.Unlock()
 	switch {
 	case away:
-		http.Error(w, "away", http.StatusServiceUnavailable)
+		fail(w, http.StatusServiceUnavailable, "away")
 	case r.URL.Path == "/jwks":
 		answer(w, keys)
 	case list != nil:
@@ -261,7 +261,7 @@ func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case known != nil && what == "statement":
 		statement, err := d.Statement(id, nil)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusNotFound)
+			fail(w, http.StatusNotFound, err.Error())
 			return
 		}
 		w.Header().Set("Content-Type", "application/jwt")
@@ -276,6 +276,12 @@ func answer(w http.ResponseWriter, document any) {
 	_ = json.NewEncoder(w).Encode(document) // whoever asked has gone
 }
 
+func fail(w http.ResponseWriter, status int, why string) {
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, why)
+}
+
 // change does what a newcomer asks for.
 func (d *Directory) change(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
@@ -287,7 +293,7 @@ func (d *Directory) change(w http.ResponseWriter, r *http.Request) {
 	case len(parts) == 2 && parts[0] == "software":
 		s := Software{}
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&s); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			fail(w, http.StatusBadRequest, err.Error())
 			return
 		}
 		s.ID = parts[1]
