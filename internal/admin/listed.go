@@ -25,7 +25,7 @@ type ListedClient struct {
 	UpdatedAt    time.Time `json:"updated_at"`
 }
 
-// ListClients lists the clients. State is "enabled" or "disabled"; Refused is why this release refuses a client that an older
+// ListClients lists the clients. State is "enabled", "disabled", or "suspended" by the client's directory; Refused is why this release refuses a client that an older
 // one accepted, or empty.
 func ListClients(ctx context.Context, s store.Clients) ([]ListedClient, error) {
 	clients, err := s.Clients(ctx)
@@ -38,8 +38,11 @@ func ListClients(ctx context.Context, s store.Clients) ([]ListedClient, error) {
 			ID: c.ID, Profile: c.Profile, Organisation: c.Organisation, State: "enabled", Version: c.Version,
 			CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
 		}
-		if c.Disabled {
+		switch {
+		case c.Disabled:
 			one.State = "disabled"
+		case c.Suspended != "":
+			one.State = "suspended"
 		}
 		summary, err := Summarise(c.ID, c.Profile, c.Metadata)
 		if err != nil {
@@ -142,12 +145,15 @@ func ListKeys(ctx context.Context, s store.Keys) ([]ListedKey, error) {
 	return listed, nil
 }
 
-// ShownClient is a client with all that is registered, as JSON.
+// ShownClient is a client with all that is registered, as JSON. Suspended is why its directory keeps it from being served.
 type ShownClient struct {
 	ID           string          `json:"client_id"`
 	Profile      string          `json:"profile"`
 	Organisation string          `json:"organisation,omitempty"`
 	Disabled     bool            `json:"disabled"`
+	Suspended    string          `json:"suspended,omitempty"`
+	Directory    string          `json:"directory,omitempty"`
+	Software     string          `json:"software,omitempty"`
 	Version      int             `json:"version"`
 	CreatedAt    time.Time       `json:"created_at"`
 	UpdatedAt    time.Time       `json:"updated_at"`
@@ -159,6 +165,7 @@ type ShownClient struct {
 func Show(ctx context.Context, c store.Client, fetch jose.Fetch) ShownClient {
 	return ShownClient{
 		ID: c.ID, Profile: c.Profile, Organisation: c.Organisation, Disabled: c.Disabled, Version: c.Version,
+		Suspended: c.Suspended, Directory: c.Directory.Directory, Software: c.Directory.Software,
 		CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(), Keys: KeysOf(ctx, c, fetch), Metadata: c.Metadata,
 	}
 }

@@ -29,10 +29,13 @@ func TestLD26Directories(t *testing.T) {
 		}
 		return out.String()
 	}
+	_, documented, _ := strings.Cut(read(t, "../../docs/directory.md"), "```toml\n")
+	documented, _, _ = strings.Cut(documented, "```")
 	const registration = "\n[registration]\nenabled = true\n"
 	for name, test := range map[string]struct{ settings, wrong string }{
 		"accepts one":                               {registration + one(), ""},
 		"accepts one with lists":                    {registration + one("participants_address", `"https://data.directory.openbankingbrasil.org.br"`), ""},
+		"accepts that of docs/directory.md":         {strings.ReplaceAll(documented, "profiles = \"brazil-openfinance\"\n", ""), ""},
 		"refuses one without registration":          {one(), "directories[0].name"},
 		"refuses one without a profile":             {registration + one("profile", ""), "directories[0].profile"},
 		"refuses a profile that is not offered":     {registration + one("profile", `"uk-openbanking"`), "directories[0].profile"},
