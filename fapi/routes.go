@@ -68,7 +68,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 		table = append(table, w.newLogin(authorizations, resources).Routes()...)
 	}
 	if w.config.Registration != nil {
-		clients, err := w.newRegistration(documents)
+		clients, err := w.newRegistration(documents, resources)
 		if err != nil {
 			return nil, err
 		}
@@ -186,14 +186,14 @@ func (w *wiring) resourceScopes(resources *resource.Handler) []string {
 	return scopes
 }
 
-func (w *wiring) newRegistration(documents *discovery.Handler) (*registration.Handler, error) {
+func (w *wiring) newRegistration(documents *discovery.Handler, resources *resource.Handler) (*registration.Handler, error) {
 	c := w.config
 	return registration.New(registration.Config{
 		Settings: *c.Registration, Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes.Names(),
 		AuthorizationDetailsTypes: w.details.Names(), TrustStores: c.TrustStores,
 		Backchannel: c.Backchannel != nil, Ping: c.Backchannel != nil && c.Backchannel.Seals != nil,
 		Certificates: c.Certificates, Trust: c.ClientTrust, Limits: w.limits, Evidence: w.evidence, Store: c.Store,
-		Directories: w.directories, Keys: w.keys,
+		Directories: w.directories, Keys: w.keys, Token: resources.Client,
 		Clients: w.clients, Fetcher: w.newFetcher(), Signs: documents.Signs, Now: c.Now, Log: c.Logger,
 	})
 }

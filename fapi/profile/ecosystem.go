@@ -289,6 +289,9 @@ type RegistrationRule struct {
 	CertificateFields []CertificateField `rule:"certificate_fields,names"`
 	// OnePerSoftware refuses a second client of one software.
 	OnePerSoftware bool `rule:"one_per_software,demand"`
+	// ManagementScope is the scope of an access token for the client itself with which it manages its registration, in place of
+	// the registration access token (RFC 7592); empty is none.
+	ManagementScope string `rule:"management_scope,name"`
 }
 
 // StatementField binds a member of client metadata to a member of the software statement.

@@ -68,7 +68,7 @@ func newEcosystem(t *testing.T, kind, profile string, options ...fapitest.Option
 	}}, options...)...)
 	e.software = standin.Software{
 		ID: application, Organisation: participant, Name: "Example accounting", Roles: []string{"DADOS", "AISP"},
-		RedirectURIs: []string{callback, "https://client.example/other"}, Scope: "openid profile bank:accounts.basic:read",
+		RedirectURIs: []string{callback, "https://client.example/other"}, Scope: "openid profile bank:accounts.basic:read cdr:registration",
 		JWKS: json.RawMessage(`{"keys":[` + string(e.key.PublicJWK()) + `]}`),
 	}
 	e.directory.SetOrganisation(participant, "Active")

@@ -80,6 +80,8 @@ type Config struct {
 	// Directories approve software statements; nil has none. Keys verify registration requests that are JWTs.
 	Directories *directories.Directories
 	Keys        *client.KeySets
+	// Token verifies an access token for the client itself with a scope, and returns the client.
+	Token func(r *http.Request, scope string, at endpoint.At) (clientID string, err error)
 	// Fetcher reads sector_identifier_uri.
 	Fetcher *outbound.Client
 	// Signs returns the algorithms that have an active key for a use.
@@ -286,7 +288,7 @@ func (r response) MarshalJSON() ([]byte, error) {
 	type added struct {
 		ID       string `json:"client_id"`
 		IssuedAt int64  `json:"client_id_issued_at"`
-		Token    string `json:"registration_access_token"`
+		Token    string `json:"registration_access_token,omitempty"`
 		Address  string `json:"registration_client_uri"`
 	}
 	first, err := json.Marshal(added{r.ID, r.IssuedAt, r.Token, r.Address})
@@ -298,7 +300,7 @@ func (r response) MarshalJSON() ([]byte, error) {
 }
 
 // respond sends the registration of a client. token is its registration access token, of which only the digest is
-// stored.
+// stored; empty when the client came with another.
 func (h *Handler) respond(
 	w http.ResponseWriter, status int, record store.Client, metadata client.Metadata, token string,
 ) error {

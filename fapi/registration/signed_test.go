@@ -138,3 +138,44 @@ func TestLD14OnePerSoftware(t *testing.T) {
 		e.registered(e.register(e.applicant, sent(nil)))
 	})
 }
+
+// Covers: LD-27. In Australia a registration is managed with an access token of the client's own.
+func TestLD27ManagementToken(t *testing.T) {
+	t.Parallel()
+	e := newEcosystem(t, standin.CDR, "au-cdr")
+	r := e.register(e.applicant, e.signedRequest(nil))
+	c := e.registered(r)
+	m := managed{Client: c, token: tokenFor(t, c, "cdr:registration"), address: r.Text("registration_client_uri"), id: c.ID}
+	t.Run("accepts it", func(t *testing.T) {
+		read := m.read()
+		fapitest.WantOK(t, read)
+		if _, there := read.Body["registration_access_token"]; there || read.Text("client_id") != c.ID {
+			t.Errorf("%s", read.Raw)
+		}
+	})
+	t.Run("refuses it with another certificate", func(t *testing.T) {
+		other := m
+		other.Client = c.WithCertificate(e.certificate("other", "OFBBR-other"))
+		fapitest.WantError(t, other.read(), http.StatusUnauthorized, "invalid_token")
+	})
+	t.Run("refuses one of another scope", func(t *testing.T) {
+		other := m
+		other.token = tokenFor(t, c, "bank:accounts.basic:read")
+		fapitest.WantError(t, other.read(), http.StatusUnauthorized, "invalid_token")
+	})
+	t.Run("refuses one of another client", func(t *testing.T) {
+		e.software.ID = "another"
+		e.directory.SetSoftware(e.software)
+		second := e.registered(e.register(e.applicant, e.signedRequest(with(map[string]any{"iss": "another"}))))
+		other := m
+		other.token = tokenFor(t, second, "cdr:registration")
+		fapitest.WantError(t, other.read(), http.StatusUnauthorized, "invalid_token")
+	})
+	t.Run("refuses one in a profile that does not know it", func(t *testing.T) {
+		brazilian := newEcosystem(t, standin.Brazil, brazil)
+		r := brazilian.applicant.RegisteredSelf("", brazilian.brazilian(nil))
+		c := brazilian.registered(r)
+		other := managed{Client: c, token: tokenFor(t, c, "accounts"), address: r.Text("registration_client_uri"), id: c.ID}
+		fapitest.WantError(t, other.read(), http.StatusUnauthorized, "invalid_token")
+	})
+}

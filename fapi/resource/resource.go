@@ -191,6 +191,16 @@ func (h *Handler) Protect(scope string, answer func(r *http.Request, access Acce
 	}
 }
 
+// Client verifies a request's access token for something with a scope that a client does for itself, and returns which client that
+// is.
+func (h *Handler) Client(r *http.Request, scope string, at endpoint.At) (clientID string, err error) {
+	access, err := h.access(r, scope, at)
+	if err == nil && access.Subject != "" {
+		err = endpoint.InvalidToken("Bearer", "the access token is for a user, and this is for the client itself", nil)
+	}
+	return access.ClientID, err
+}
+
 // ProtectUnsigned serves what needs an access token with a scope and answers by itself, which [Handler.Protect] does not let it.
 // A client with HTTP message signatures is refused: what is served here signs no response.
 func (h *Handler) ProtectUnsigned(scope string, serve func(http.ResponseWriter, *http.Request, Access) error) endpoint.Serve {

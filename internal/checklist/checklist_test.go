@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 691 {
+	if len(seen) != 692 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -28,5 +28,6 @@ func directories() []Group {
 		{ID: "LD-24", Section: "UK Open Banking DCR 3.2", Requires: "registration as the United Kingdom's preset says"},
 		{ID: "LD-25", Section: "Consumer Data Standards: Client Registration", Requires: "registration as Australia's preset says"},
 		{ID: "LD-26", Section: "OWASP ASVS 5.0 §13.1", Requires: "settings of a directory that cannot be right are refused by their key"},
+		{ID: "LD-27", Section: "Consumer Data Standards: Registration Management", Requires: "a client manages its registration with an access token for that, bound to its certificate"},
 	}}}
 }
