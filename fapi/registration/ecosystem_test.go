@@ -46,8 +46,16 @@ const (
 // newEcosystem starts a world whose clients are of a preset, with the directory that it stands for; options change it.
 func newEcosystem(t *testing.T, kind, profile string, options ...fapitest.Option) *ecosystem {
 	t.Helper()
+	return newEcosystemOn(t, func(options ...fapitest.Option) *fapitest.World { return fapitest.NewWorld(t, options...) }, kind, profile, options...)
+}
+
+// newEcosystemOn is newEcosystem for a world of another kind.
+func newEcosystemOn(
+	t *testing.T, newWorld func(...fapitest.Option) *fapitest.World, kind, profile string, options ...fapitest.Option,
+) *ecosystem {
+	t.Helper()
 	e := &ecosystem{key: fapitest.NewKey(t, jose.PS256)}
-	e.World = fapitest.NewWorld(t, append([]fapitest.Option{fapitest.WithRegistration, func(c *fapitest.Config) {
+	e.World = newWorld(append([]fapitest.Option{fapitest.WithRegistration, func(c *fapitest.Config) {
 		var err error
 		if e.directory, err = standin.New(kind, "Example directory", c.Now); err != nil {
 			t.Fatal(err)

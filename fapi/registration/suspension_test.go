@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"countersign/fapi/fapitest"
 	"countersign/internal/audit"
 	"countersign/store"
+	"countersign/store/postgres"
 )
 
 // tokenFor gets an access token for the client itself.
@@ -111,6 +113,57 @@ func TestLD18Suspension(t *testing.T) {
 	if !strings.Contains(e.Logs.String(), `"msg":"client suspended by its directory","client_id":"`+c.ID) {
 		t.Error("the log does not say it")
 	}
+}
+
+// Covers: LD-19. Nodes on PostgreSQL are told, and refuse the client within a second, and serve it again.
+func TestLD19Notified(t *testing.T) {
+	t.Parallel()
+	var url string
+	e := newEcosystemOn(t, func(options ...fapitest.Option) (w *fapitest.World) {
+		w, url = fapitest.NewPostgresWorld(t, nil, options...)
+		return w
+	}, standin.Brazil, brazil)
+	c := e.registered(e.applicant.RegisterSelf("", e.brazilian(nil)))
+	token := tokenFor(t, c, "accounts")
+	node := e.Node(nil) // reads nothing of the directory itself
+	there := node.Client(c)
+	told := make(chan struct{}, 1)
+	ears := fapitest.OpenPostgres(t, postgres.Config{URL: url, Now: node.Clock.Now, DatabaseNow: e.Clock.Now, MaxConnections: 1})
+	watching, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	go ears.Watch(watching, func(change store.Change) {
+		node.Server.OnChange(change)
+		if (change == store.Change{}) {
+			select {
+			case told <- struct{}{}:
+			default:
+			}
+		}
+	})
+	<-told
+	within := func(status int) {
+		t.Helper()
+		for began := time.Now(); ; time.Sleep(time.Millisecond) {
+			r := there.Get("/accounts", token, nil)
+			if r.Status == status {
+				return
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Fatalf("after %s: %d %s", took, r.Status, r.Raw)
+			}
+		}
+	}
+	within(http.StatusOK)
+	t.Run("refuses it within a second", func(t *testing.T) {
+		e.directory.SetOrganisation(participant, "Withdrawn")
+		e.Server.RefreshDirectories(t.Context())
+		within(http.StatusUnauthorized)
+	})
+	t.Run("accepts it within a second when it is restored", func(t *testing.T) {
+		e.directory.SetOrganisation(participant, "Active")
+		e.Server.RefreshDirectories(t.Context())
+		within(http.StatusOK)
+	})
 }
 
 // wantStanding demands the one event about a client.
