@@ -110,6 +110,9 @@ func (h *Handler) checkMetadata(
 	}
 	if by != nil {
 		problems = append(problems, h.bind(by, members)...)
+		if wrong := checkTypes(members); len(wrong) > 0 {
+			return client.Metadata{}, oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement: what it says of %v", wrong[0])
+		}
 	}
 	if members["scope"] == nil && members["authorization_details_types"] == nil {
 		// RFC 7591 §2: without scope the server assigns a default set: all that the client may register.

@@ -141,15 +141,22 @@ func TestLD07Metadata(t *testing.T) {
 			e.refuses(t, e.applicant, e.brazilian(with(test.members)), http.StatusBadRequest, test.code)
 		})
 	}
+	t.Run("refuses a statement with values of another type", func(t *testing.T) {
+		strange := e.statement(with(map[string]any{"software_client_name": 7, "software_client_uri": []string{"https://client.example"}}))
+		e.refuses(t, e.applicant, e.brazilian(with(map[string]any{"software_statement": strange})), http.StatusBadRequest, "invalid_software_statement")
+	})
 	t.Run("refuses a role that is not active", func(t *testing.T) {
 		inactive := e.statement(with(map[string]any{"software_statement_roles": []map[string]string{{"role": "DADOS", "status": "Inactive"}}}))
 		e.refuses(t, e.applicant, e.brazilian(with(map[string]any{"software_statement": inactive})), http.StatusBadRequest, "invalid_client_metadata")
 	})
 	t.Run("accepts the statement's values in place of the client's", func(t *testing.T) {
-		body := e.brazilian(with(map[string]any{"client_name": "Another bank", "jwks_uri": nil, "logo_uri": "https://else.example/logo.png"}))
+		body := e.brazilian(with(map[string]any{"client_name": "Another bank", "client_name#pt-BR": "Outro banco", "jwks_uri": nil, "logo_uri": "https://else.example/logo.png"}))
 		r := e.applicant.RegisteredSelf("", body)
 		if r.Text("client_name") != "Example accounting" || r.Text("jwks_uri") != e.directory.Address+"/software/"+application+"/jwks" {
 			t.Errorf("%s", r.Raw)
+		}
+		if strings.Contains(r.Raw, "Outro banco") {
+			t.Errorf("a name that nobody vouched for: %s", r.Raw)
 		}
 		if r.Text("software_statement") != body["software_statement"] || r.Text("software_id") != application {
 			t.Errorf("the statement is not returned as it was (RFC 7591 §3.2.1): %s", r.Raw)
@@ -158,7 +165,8 @@ func TestLD07Metadata(t *testing.T) {
 		if !slices.Contains(scopes, "accounts") || !slices.Contains(scopes, "consents") || slices.Contains(scopes, "payments") {
 			t.Errorf("the role has %q", scopes)
 		}
-		if r.Body["tls_client_certificate_bound_access_tokens"] != true {
+		if r.Body["tls_client_certificate_bound_access_tokens"] != true || r.Text("id_token_encrypted_response_alg") != "RSA-OAEP" ||
+			r.Text("id_token_encrypted_response_enc") != "A256GCM" {
 			t.Errorf("%s", r.Raw)
 		}
 		record, err := e.Store.Client(t.Context(), r.Text("client_id"))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"countersign/fapi/client"
 	"countersign/fapi/directories"
@@ -210,6 +211,7 @@ func (h *Handler) bind(v *vouched, members map[string]json.RawMessage) []error {
 	if !byProof && !byCertificate && slices.Equal(full.SenderConstraints, []profile.SenderConstraint{profile.ByCertificate}) {
 		members["tls_client_certificate_bound_access_tokens"] = json.RawMessage("true")
 	}
+	encrypt(full, members)
 	var subject string
 	if raw, ok := members["tls_client_auth_subject_dn"]; ok && strictjson.Decode(raw, &subject) == nil {
 		if name, err := dn.Parse(subject); err == nil { // otherwise it is reported as it is
@@ -219,6 +221,19 @@ func (h *Handler) bind(v *vouched, members map[string]json.RawMessage) []error {
 		}
 	}
 	return problems
+}
+
+// encrypt fills in how ID tokens are encrypted, for a client that says nothing of it and has to have them encrypted (Open Finance
+// Brasil DCR 1.0 §7.1.1-1).
+func encrypt(full profile.Profile, members map[string]json.RawMessage) {
+	_, chosen := members["id_token_encrypted_response_alg"]
+	front := strings.Contains(string(members["response_types"]), "id_token")
+	needed := full.EncryptIDToken == profile.EncryptIDTokenAlways || full.EncryptIDToken == profile.EncryptIDTokenFront && front
+	if chosen || !needed || len(full.KeyEncryption) == 0 || len(full.ContentEncryption) == 0 {
+		return
+	}
+	members["id_token_encrypted_response_alg"] = json.RawMessage(`"` + full.KeyEncryption[0] + `"`)
+	members["id_token_encrypted_response_enc"] = json.RawMessage(`"` + full.ContentEncryption[0] + `"`)
 }
 
 // isOrganisation demands the certificate of the organisation whose software the client is.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +27,8 @@ func (s *Statement) Bind(rule profile.RegistrationRule, members map[string]json.
 		if err := s.bindField(field, members); err != nil {
 			problems = append(problems, err)
 		}
+		// The same in a language that nobody vouched for (RFC 7591 §2.2) could say something else to users.
+		maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool { return strings.HasPrefix(name, field.Metadata+"#") })
 	}
 	if _, byValue := members["jwks"]; byValue && bindsKeys(rule) {
 		problems = append(problems, problem("jwks", "must not be sent: the keys are those at the jwks_uri that the directory knows"))
