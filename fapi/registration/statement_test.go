@@ -88,7 +88,7 @@ func TestLD01Statement(t *testing.T) {
 // Covers: LD-04, LD-05. A statement is used once, and only by what it registered.
 func TestLD04Replay(t *testing.T) {
 	t.Parallel()
-	e := newEcosystem(t, standin.Brazil, brazil)
+	e := newEcosystem(t, standin.Brazil, brazil, func(c *fapitest.Config) { c.Directories[0].Quota = 10 })
 	body := e.brazilian(nil)
 	t.Run("accepts one again that was refused for something else", func(t *testing.T) {
 		wrong := e.brazilian(with(map[string]any{"software_statement": body["software_statement"], "redirect_uris": []string{"https://else.example/"}}))
@@ -97,6 +97,11 @@ func TestLD04Replay(t *testing.T) {
 	})
 	t.Run("refuses one that was used", func(t *testing.T) {
 		e.refuses(t, e.applicant, body, http.StatusBadRequest, "invalid_software_statement")
+		e.refuses(t, e.applicant, body, http.StatusBadRequest, "invalid_software_statement")
+	})
+	t.Run("refuses one without a jti that was used", func(t *testing.T) { // as Open Finance Brasil's directory issues them
+		body := e.brazilian(with(map[string]any{"software_statement": e.statement(with(map[string]any{"jti": nil}))}))
+		e.applicant.RegisteredSelf("", body)
 		e.refuses(t, e.applicant, body, http.StatusBadRequest, "invalid_software_statement")
 	})
 	t.Run("refuses all but one of many at once", func(t *testing.T) {

@@ -111,16 +111,20 @@ func (s *Statement) Check(rule profile.RegistrationRule, now time.Time, ahead ti
 	return nil
 }
 
-// OneTimes is what makes the statement usable once, for a registration; without a jti it has nothing of the kind.
+// OneTimes is what makes the statement usable once, for a registration: its jti or, without one, all that was signed.
 func (s *Statement) OneTimes(rule profile.RegistrationRule) []store.OneTime {
-	if s.ID == "" || s.issued == nil {
-		return nil
+	if s.issued == nil {
+		return nil // and no statement that passes Check
+	}
+	id := s.ID
+	if id == "" {
+		id = "\x00" + s.Token.SigningInput() // no jti begins so
 	}
 	until := s.issued.Time().Add(maxAge(rule))
 	if s.expires != nil && s.expires.Time().Before(until) {
 		until = s.expires.Time()
 	}
-	return []store.OneTime{{Kind: KindStatement, Key: keyOf(s.Issuer, s.ID), Until: until.Add(clockMargin)}}
+	return []store.OneTime{{Kind: KindStatement, Key: keyOf(s.Issuer, id), Until: until.Add(clockMargin)}}
 }
 
 // clockMargin is what a one-time value is remembered longer, for nodes whose clocks differ.

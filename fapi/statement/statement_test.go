@@ -45,8 +45,11 @@ func TestOneTimes(t *testing.T) {
 	if other[0].Key != one[0].Key || !other[0].Until.Equal(now.Add(2*time.Minute)) {
 		t.Errorf("%+v", other)
 	}
-	if parse(map[string]any{"iss": "a b", "jti": "", "iat": 1}).OneTimes(rule) != nil {
-		t.Error("one without a jti has a one-time value")
+	nameless := map[string]any{"iss": "a", "iat": now.Unix()}
+	first, second := parse(nameless).OneTimes(rule), parse(nameless).OneTimes(rule) // signed twice
+	nameless["iat"] = now.Unix() + 1
+	if third := parse(nameless).OneTimes(rule); first[0].Key != second[0].Key || first[0].Key == third[0].Key {
+		t.Error("without a jti, what was signed is not what is used once")
 	}
 	if moved := parse(map[string]any{"iss": "a b", "jti": "c", "iat": 1}).OneTimes(rule); moved[0].Key == parse(map[string]any{"iss": "a", "jti": "b c", "iat": 1}).OneTimes(rule)[0].Key {
 		t.Error("two pairs of issuer and jti are one")
