@@ -112,7 +112,7 @@ func Parse(id, profileName string, metadata []byte) (*Client, error) {
 	client.checkBackchannel(full, problem)
 	client.applyPairwise(full, problem)
 	client.checkSubjectType(problem)
-	client.checkEcosystem(members(metadata), full, problem)
+	client.checkEcosystem(full, problem)
 	checkResourceIdentifiers(m.ResourceIdentifiers, problem)
 	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {
 		problem("default_max_age", "must be a number of seconds")

@@ -1,29 +1,20 @@
 package client
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
 	"countersign/fapi/profile"
-	"countersign/internal/strictjson"
 )
 
-// checkEcosystem checks a registration against what an ecosystem adds to its base profile: members that are refused or demanded,
-// algorithms by use, encrypted ID tokens, pairwise subjects. sent is the metadata as it was sent, before defaults.
-func (c *Client) checkEcosystem(sent map[string]any, full profile.Profile, problem func(string, string, ...any)) {
+// checkEcosystem checks a registration against what an ecosystem adds to its base profile: algorithms by use, encrypted ID tokens,
+// pairwise subjects.
+func (c *Client) checkEcosystem(full profile.Profile, problem func(string, string, ...any)) {
 	m := &c.Metadata
 	if len(m.GrantTypes) == 0 { // a resource server: its operator's own, and no participant
 		return
-	}
-	for _, name := range full.RefusedMetadata {
-		if _, has := sent[name]; has {
-			problem(name, "the profile %s has no such member; leave it out", full.Name)
-		}
-	}
-	for _, name := range full.RequiredMetadata {
-		if value, has := sent[name]; !has || value == "" {
-			problem(name, "missing; the profile %s demands it", full.Name)
-		}
 	}
 	checkOneOf("id_token_signed_response_alg", m.IDTokenSignedResponseAlg, full.IDTokenAlgorithms, problem)
 	checkOneOf("request_object_signing_alg", m.RequestObjectSigningAlg, full.RequestObjectAlgorithms, problem)
@@ -46,6 +37,22 @@ func (c *Client) checkEcosystem(sent map[string]any, full profile.Profile, probl
 	}
 }
 
+// CheckMembers returns what a dynamic registration (RFC 7591) has of members that the profile refuses, and lacks of those that it
+// demands. A client that the operator adds is not asked: whoever adds it knows whose keys they are.
+func CheckMembers(sent map[string]json.RawMessage, full profile.Profile) (problems []error) {
+	for _, name := range full.RefusedMetadata {
+		if _, has := sent[name]; has {
+			problems = append(problems, &MemberError{name, fmt.Sprintf("the profile %s has no such member; leave it out", full.Name)})
+		}
+	}
+	for _, name := range full.RequiredMetadata {
+		if value, has := sent[name]; !has || string(value) == `""` || string(value) == "null" {
+			problems = append(problems, &MemberError{name, fmt.Sprintf("missing; the profile %s demands it", full.Name)})
+		}
+	}
+	return problems
+}
+
 // checkOneOf checks a value that is given against a list that allows any where it is empty.
 func checkOneOf(member, value string, allowed []string, problem func(string, string, ...any)) {
 	if value != "" && len(allowed) > 0 {
@@ -64,15 +71,6 @@ func (c *Client) applyPairwise(full profile.Profile, problem func(string, string
 	case m.SubjectType != SubjectPairwise:
 		problem("subject_type", "must be %s: the profile %s has no others", SubjectPairwise, full.Name)
 	}
-}
-
-// members are those of metadata as it is sent.
-func members(metadata []byte) map[string]any {
-	var sent map[string]any
-	if strictjson.Decode(metadata, &sent) != nil {
-		return nil // reported already
-	}
-	return sent
 }
 
 // RequestAlgorithms returns the algorithms that the client may sign requests with: the registered one, or else those of its profile

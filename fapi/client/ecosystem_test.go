@@ -34,8 +34,6 @@ func TestLR08Registration(t *testing.T) {
 		{"accepts a hybrid one", brazil, []map[string]any{at, encrypted, {"response_types": []string{"code id_token"}}}, ""},
 		{"accepts a resource server, which is no participant", brazil, []map[string]any{{"jwks": set, "grant_types": []string{}, "response_types": []string{}, "scope": "",
 			"resource_identifiers": []string{"https://api.example"}, "redirect_uris": []string{}, "tls_client_certificate_bound_access_tokens": false}}, ""},
-		{"refuses keys by value", brazil, []map[string]any{{"jwks": set}, encrypted}, "jwks"},
-		{"refuses one without keys", brazil, []map[string]any{encrypted}, "jwks_uri"},
 		{"refuses ID tokens that are not encrypted", brazil, []map[string]any{at}, "id_token_encrypted_response_alg"},
 		{"refuses them through the browser too", brazil, []map[string]any{at, {"response_types": []string{"code id_token"}}}, "id_token_encrypted_response_alg"},
 		{"refuses another key encryption", brazil, []map[string]any{at, encrypted, {"id_token_encrypted_response_alg": "RSA-OAEP-256"}}, "id_token_encrypted_response_alg"},

@@ -130,6 +130,8 @@ func (h *Handler) checkMetadata(
 	if err != nil {
 		return client.Metadata{}, err
 	}
+	full, _ := profile.Lookup(profileName)
+	problems = append(problems, client.CheckMembers(members, full)...)
 	parsed, err := client.Parse(id, profileName, body)
 	problems = append(problems, joined(err)...)
 	var metadata client.Metadata
