@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -99,9 +100,31 @@ func (s ScopeRule) Matches(value string) bool {
 	if !ok || s.Parameter == "" || name != s.Name {
 		return false
 	}
-	matched, err := regexp.MatchString("^(?:"+s.Parameter+")$", parameter)
-	return err == nil && matched
+	pattern, known := parameterPatterns()[s.Parameter]
+	if !known {
+		var err error
+		if pattern, err = whole(s.Parameter); err != nil {
+			return false
+		}
+	}
+	return pattern.MatchString(parameter)
 }
+
+// parameterPatterns are those of all presets, compiled once.
+var parameterPatterns = sync.OnceValue(func() map[string]*regexp.Regexp {
+	all := map[string]*regexp.Regexp{}
+	for _, each := range applied() {
+		for _, rule := range each.Scopes {
+			if pattern, err := whole(rule.Parameter); err == nil { // the loader has compiled it
+				all[rule.Parameter] = pattern
+			}
+		}
+	}
+	return all
+})
+
+// whole compiles a pattern for the whole of a text.
+func whole(pattern string) (*regexp.Regexp, error) { return regexp.Compile("^(?:" + pattern + ")$") }
 
 // MarksParameter reports whether the colon of a scope value is that of one with a parameter, known or not. Where the ecosystem
 // has plain values with colons (bank:accounts:read), it is only after a name that has parameters.

@@ -137,3 +137,25 @@ func TestLP01Offers(t *testing.T) {
 		})
 	}
 }
+
+// Covers: LP-06. The whole parameter has to match, and nothing but a colon parts it from the name.
+func TestLP06ScopeRuleMatches(t *testing.T) {
+	rule := profile.ScopeRule{Name: "consent", Parameter: "[a-z]+|x[0-9]"}
+	for _, value := range []string{"consent:abc", "consent:x1"} {
+		t.Run("accepts "+value, func(t *testing.T) {
+			if !rule.Matches(value) {
+				t.Error("no match")
+			}
+		})
+	}
+	for _, value := range []string{"consent", "consent:", "consent:ABC", "consent:abc1", "consent:x1x", "consent:abc\n", "consents:abc", "xconsent:abc", "CONSENT:abc"} {
+		t.Run("refuses "+value, func(t *testing.T) {
+			if rule.Matches(value) {
+				t.Error("a match")
+			}
+		})
+	}
+	if (profile.ScopeRule{Name: "accounts"}).Matches("accounts:") || (profile.ScopeRule{Name: "a", Parameter: "("}).Matches("a:(") {
+		t.Error("a plain value, or a pattern that is none, matches")
+	}
+}
