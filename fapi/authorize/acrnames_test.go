@@ -118,3 +118,50 @@ func TestFD86BackchannelACRNames(t *testing.T) {
 		})
 	}
 }
+
+// Covers: LP-05. Over the backchannel a client of an ecosystem asks, and is answered, by the names of its own profile; nothing less
+// than was asked for decides.
+func TestLP05BackchannelACRNames(t *testing.T) {
+	t.Parallel()
+	const sca, ca = "urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"
+	w, other := fapitest.NewDeviceWorld(t, func(c *fapitest.Config) { c.Profiles = []string{"fapi2-security", "uk-openbanking/fapi2-security"} })
+	c := w.Register("uk", func(c *fapitest.Client, m map[string]any) {
+		fapitest.CIBAPoll(c, m)
+		fapitest.CertificateBound(c, m)
+		c.Scope, m["scope"], m["profile"] = "openid", "openid", "uk-openbanking/fapi2-security"
+	})
+	asking := func(values string) func(url.Values, http.Header) {
+		return func(form url.Values, _ http.Header) { form.Set("acr_values", values) }
+	}
+	bob := w.DeviceBrowser(t)
+	bob.SignIn("alice")
+	t.Run("refuses a password for strong customer authentication", func(t *testing.T) {
+		path := "/device/requests/" + fapitest.Reference(c.AuthReqID(asking(sca)))
+		bob.Send(bob.Visit(path), path, "approve", "password", "right").Has(t, http.StatusForbidden)
+	})
+	alice := w.PasskeyOwner(t, "alice")
+	decided := func(t *testing.T, c *fapitest.Client, values string) any {
+		t.Helper()
+		w.Clock.Advance(time.Minute)
+		authReqID := c.AuthReqID(asking(values))
+		alice.Decide(fapitest.Reference(authReqID), "approve").Has(t, http.StatusOK, "This was approved")
+		w.Clock.Advance(10 * time.Second)
+		var claims map[string]any
+		if err := json.Unmarshal(fapitest.Payload(t, c.Poll(authReqID, nil).Text("id_token")), &claims); err != nil {
+			t.Fatal(err)
+		}
+		return claims["acr"]
+	}
+	for values, want := range map[string]string{sca: sca, sca + " " + ca: sca, ca: ca, "": sca, browser.PasskeyACR: browser.PasskeyACR} {
+		t.Run("accepts a passkey for "+values, func(t *testing.T) {
+			if got := decided(t, c, values); got != want {
+				t.Errorf("the acr is %v, want %s", got, want)
+			}
+		})
+	}
+	t.Run("refuses to call it by an ecosystem's name to a client of none", func(t *testing.T) {
+		if got := decided(t, other, sca); got != browser.PasskeyACR {
+			t.Errorf("the acr is %v", got)
+		}
+	})
+}

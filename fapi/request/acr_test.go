@@ -2,6 +2,7 @@ package request
 
 import (
 	"encoding/json"
+	"net/url"
 	"slices"
 	"strconv"
 	"testing"
@@ -93,6 +94,37 @@ func TestLP05ACRNamesOfProfiles(t *testing.T) {
 				"acr": {Essential: true, Values: []json.RawMessage{json.RawMessage(strconv.Quote(asked))}},
 			}}}
 			if err := c.authenticationContext(input{client: of(name)}, read); err == nil || oauth.AsError(err).Code != oauth.UnmetAuthentication {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Covers: LP-05. Where the profile demands it, a request asks for some acr, in one of the three ways.
+func TestLP05ACRRequired(t *testing.T) {
+	c := &Checker{acrs: []string{"strong", "weak"}}
+	demands := profile.Profile{Ecosystem: profile.Ecosystem{ACRRequired: true}}
+	claim := &claims.Request{IDToken: map[string]*claims.Claim{"acr": {Essential: true}}}
+	for _, test := range []struct {
+		name       string
+		acrValues  string
+		registered []string
+		wanted     *claims.Request
+		code       string
+	}{
+		{"accepts acr_values", "weak", nil, nil, ""},
+		{"accepts what is registered", "", []string{"weak"}, nil, ""},
+		{"accepts the claims parameter", "", nil, claim, ""},
+		{"refuses a request without", "", nil, nil, oauth.InvalidRequest},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			form, err := oauth.NewForm(url.Values{"acr_values": {test.acrValues}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			caller := &client.Client{Profile: demands, Metadata: client.Metadata{DefaultACRValues: test.registered}}
+			err = c.authenticationContext(input{client: caller, form: form}, &Request{Claims: test.wanted})
+			if code := ""; err != nil && oauth.AsError(err).Code != test.code || err == nil && test.code != code {
 				t.Error(err)
 			}
 		})
