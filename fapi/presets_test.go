@@ -11,7 +11,10 @@ import (
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
+	"countersign/fapi/consent"
 	"countersign/fapi/fapitest"
+	"countersign/fapi/rar"
+	"countersign/fapi/rar/ready"
 	"countersign/internal/jose"
 )
 
@@ -19,6 +22,11 @@ import (
 func ofEcosystems(c *fapitest.Config) {
 	c.Profiles = []string{"fapi2-security", "au-cdr/fapi2-security", "berlin-group", "brazil-openfinance/fapi2-security", "ksa-sama"}
 	c.ACRValues = append([]string{browser.PasskeyACR}, authorize.ACRValues()...)
+	schema, err := ready.Schema("uk-accounts", fapitest.ConsentKind)
+	if err != nil {
+		panic(err)
+	}
+	c.Consents.Types = []rar.Type{{Type: fapitest.ConsentKind, Schema: schema}}
 }
 
 // ofPreset registers a client of the code flow for a preset, with private_key_jwt by PS256 and tokens bound to a certificate.
@@ -50,6 +58,7 @@ func TestLP07ScopesWithParameter(t *testing.T) {
 	c := w.Register("ksa", ofPreset("ksa-sama", "openid accounts offline_access"))
 	rs := w.ResourceServer("rs", w.Issuer, fapitest.LedgerAPI)
 	const scopes = "accounts:5f3b-1 openid offline_access"
+	w.Lodge(c, func(one *consent.Consent) { one.ID = "5f3b-1" })
 	var granted fapitest.Reply
 	t.Run("accepts it in request, token and introspection", func(t *testing.T) {
 		granted = c.TokensFor(asking(c, scopes))
@@ -93,9 +102,12 @@ func TestLP07ScopesWithParameter(t *testing.T) {
 	}
 	t.Run("refuses to remember it: it is asked about again", func(t *testing.T) {
 		b := w.Browser()
-		c.TokensIn(b, asking(c, scopes))
+		for _, id := range []string{"again-1", "again-2"} {
+			w.Lodge(c, func(one *consent.Consent) { one.ID = id })
+		}
+		c.TokensIn(b, asking(c, "accounts:again-1 openid offline_access"))
 		user.Asked()
-		c.TokensIn(b, asking(c, scopes))
+		c.TokensIn(b, asking(c, "accounts:again-2 openid offline_access"))
 		if signIns, pages := user.Asked(); signIns != 0 || pages != 1 {
 			t.Errorf("%d sign-ins, %d pages", signIns, pages)
 		}
