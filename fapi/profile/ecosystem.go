@@ -242,7 +242,8 @@ const (
 	ByLoginHint ConsentBy = "login_hint"
 )
 
-// ConsentRule says how requests name a consent that the client created before, and what it is for.
+// ConsentRule says how requests name a consent that the client created before, and what it is for. Two things are no rule, since
+// they are so of every consent: its tokens end with it, and whom it names (cpf, cnpj) has to be who decides.
 type ConsentRule struct {
 	// By is how an authorization request names it; empty: not at all.
 	By ConsentBy `rule:"by,name"`
@@ -257,12 +258,8 @@ type ConsentRule struct {
 	Required bool `rule:"required,demand"`
 	// Scopes are the scope values for which Required holds; empty: all requests.
 	Scopes []string `rule:"scopes,names"`
-	// TokenLife ends access and refresh tokens with the consent.
-	TokenLife bool `rule:"token_life,demand"`
 	// Single are the kinds of consents that one authorization consumes, such as "payment".
 	Single []string `rule:"single,names"`
-	// Hints are members of a consent that have to match the user who decides, such as cpf and cnpj.
-	Hints []string `rule:"hints,names"`
 }
 
 // EncryptIDToken is a rule for encrypted ID tokens.

@@ -63,7 +63,7 @@ func TestLP09Explain(t *testing.T) {
 		rules = append(rules, each.Rule)
 	}
 	want := []string{
-		"client_auth_methods", "acr_names", "scopes", "claims", "consent.by", "consent.claim", "consent.required", "consent.scopes", "consent.token_life",
+		"client_auth_methods", "acr_names", "scopes", "claims", "consent.by", "consent.claim", "consent.required", "consent.scopes",
 	}
 	if !slices.Equal(rules, want) {
 		t.Errorf("%q", rules)
