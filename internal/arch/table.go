@@ -265,7 +265,7 @@ func state() []Package {
 		{"store", nil},
 		{"store/sqlite", []string{
 			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/connection",
-			"store/sqlite/internal/consents", "store/sqlite/internal/dbfile", "store/sqlite/internal/directories",
+			"store/sqlite/internal/auditlog", "store/sqlite/internal/consents", "store/sqlite/internal/dbfile", "store/sqlite/internal/directories",
 			"store/sqlite/internal/signout", "store/sqlite/internal/sweep",
 		}},
 		{"store/postgres", []string{
@@ -300,6 +300,7 @@ func state() []Package {
 		{"store/postgres/internal/pool", []string{"internal/pause", "internal/queue", "store", "store/internal/backend"}},
 		{"store/sqlite/internal/account", []string{"store", "store/sqlite/internal/connection", "store/sqlite/internal/signout"}},
 		{"store/sqlite/internal/connection", []string{"store", "store/internal/backend"}},
+		{"store/sqlite/internal/auditlog", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/consents", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/sweep", []string{"store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/dbfile", []string{"internal/pause", "internal/wholefile", "store", "store/internal/backend", "store/sqlite/internal/connection"}},

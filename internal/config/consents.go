@@ -32,11 +32,11 @@ type Consents struct {
 var namespacePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}[a-z0-9]$`)
 
 // consentSource wants a source that is whole, or none, and names that can be used.
-func (c *collector) consentSource(s *Consents) {
+func consentSource(c *collector, s *Consents) {
 	if s.Namespace != "" && !namespacePattern.MatchString(s.Namespace) {
 		c.add("consents.namespace", quote(s.Namespace), "not 2 to 32 letters in lower case, digits or hyphens (RFC 8141 §2)")
 	}
-	c.pair("consents.source_certificate_file", string(s.SourceCertificate), "consents.source_key_file", string(s.SourceKey))
+	pair(c, "consents.source_certificate_file", string(s.SourceCertificate), "consents.source_key_file", string(s.SourceKey))
 	if s.Source == "" {
 		const off = "has no meaning without consents.source; set it too"
 		c.unneeded("consents.source_certificate_file", string(s.SourceCertificate), quote(string(s.SourceCertificate)), off)
@@ -53,7 +53,7 @@ func (c *collector) consentSource(s *Consents) {
 // consents wants a webhook that is whole, or none.
 func (c *collector) consents(s *Consents) {
 	const address = "consents.webhook"
-	c.pair("consents.webhook_certificate_file", string(s.WebhookCertificate), "consents.webhook_key_file", string(s.WebhookKey))
+	pair(c, "consents.webhook_certificate_file", string(s.WebhookCertificate), "consents.webhook_key_file", string(s.WebhookKey))
 	if s.Webhook == "" {
 		const off = "has no meaning without consents.webhook; set it too"
 		c.unneeded("consents.webhook_certificate_file", string(s.WebhookCertificate), quote(string(s.WebhookCertificate)), off)

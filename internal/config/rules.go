@@ -40,7 +40,7 @@ func (c *collector) rules(config *Config) {
 	c.ciba(&config.CIBA)
 	c.claimsSource(&config.ClaimsSource)
 	c.consents(&config.Consents)
-	c.consentSource(&config.Consents)
+	consentSource(c, &config.Consents)
 	c.account(config)
 	c.approvalApps(&config.ApprovalApps)
 	c.acrNames(&config.ACRNames)
@@ -122,7 +122,7 @@ func (c *collector) ciba(b *CIBA) {
 	if b.PendingPerClient > b.PendingPerUser && !c.bad("ciba.pending_per_client") && !c.bad("ciba.pending_per_person") {
 		c.add("ciba.pending_per_client", strconv.Itoa(b.PendingPerClient), "more than ciba.pending_per_person, which counts those of all clients")
 	}
-	c.pair("ciba.ping_certificate_file", string(b.ClientCertificate), "ciba.ping_key_file", string(b.ClientCertificateKey))
+	pair(c, "ciba.ping_certificate_file", string(b.ClientCertificate), "ciba.ping_key_file", string(b.ClientCertificateKey))
 	if b.ClientCertificate != "" && b.PingKeys == "" {
 		c.add("ciba.ping_certificate_file", quote(string(b.ClientCertificate)), "has no meaning without ciba.ping_keys_file: no client is notified")
 	}

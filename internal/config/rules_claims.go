@@ -10,7 +10,7 @@ import (
 
 // claimsSource wants a source that is whole, or none.
 func (c *collector) claimsSource(s *ClaimsSource) {
-	c.pair("claims_source.certificate_file", string(s.CertificateFile), "claims_source.key_file", string(s.KeyFile))
+	pair(c, "claims_source.certificate_file", string(s.CertificateFile), "claims_source.key_file", string(s.KeyFile))
 	if s.Address == "" {
 		const off = "has no meaning while there is no source; set claims_source.address too"
 		c.unneeded("claims_source.certificate_file", string(s.CertificateFile), quote(string(s.CertificateFile)), off)

@@ -41,12 +41,12 @@ func (c *collector) directories(config *Config) {
 			c.add(key+"issuer", quote(d.Issuer), "is that of another directory; statements have to tell whose they are")
 		}
 		seen["name "+d.Name], seen["iss "+d.Issuer] = true, true
-		c.pair(key+"certificate_file", string(d.CertificateFile), key+"key_file", string(d.KeyFile))
+		pair(c, key+"certificate_file", string(d.CertificateFile), key+"key_file", string(d.KeyFile))
 		c.networks(key+"networks", d.Networks)
 		if !config.Registration.Enabled && !c.bad("registration.enabled") {
 			c.add(key+"name", quote(d.Name), "has no meaning while clients cannot register; set registration.enabled too")
 		}
-		c.directoryProfile(key+"profile", d.Profile, config)
+		directoryProfile(c, key+"profile", d.Profile, config)
 		stores := make([]string, 0, len(config.TrustStores))
 		for _, store := range config.TrustStores {
 			stores = append(stores, store.Name)
@@ -61,7 +61,7 @@ func (c *collector) directories(config *Config) {
 }
 
 // directoryProfile wants a profile that is offered, and that says how clients register with statements.
-func (c *collector) directoryProfile(key, name string, config *Config) {
+func directoryProfile(c *collector, key, name string, config *Config) {
 	offered := strings.Fields(config.Profiles)
 	known, ok := profile.Lookup(name)
 	switch {

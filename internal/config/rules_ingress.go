@@ -30,8 +30,8 @@ func (c *collector) ingress(l *ListenMTLS) {
 	if l.ForwardedFor && l.Source == "direct" && !c.bad("listen_mtls.source") {
 		c.add("listen_mtls.forwarded_for", "true", "has no meaning while clients connect themselves (source is direct): anybody can send the header")
 	}
-	c.pair(certificate, string(l.IngressCAFile), name, l.IngressName)
-	c.pair(networks, l.IngressNetworks, secret, string(l.IngressSecret))
+	pair(c, certificate, string(l.IngressCAFile), name, l.IngressName)
+	pair(c, networks, l.IngressNetworks, secret, string(l.IngressSecret))
 	if l.IngressOldSecret != "" && l.IngressSecret == "" {
 		c.add("listen_mtls.ingress_old_secret_file", shown(l.IngressOldSecret), "has no meaning without listen_mtls.ingress_secret_file")
 	}
@@ -41,7 +41,7 @@ func (c *collector) ingress(l *ListenMTLS) {
 }
 
 // pair wants both keys or none.
-func (c *collector) pair(one, oneValue, other, otherValue string) {
+func pair(c *collector, one, oneValue, other, otherValue string) {
 	if c.bad(one) || c.bad(other) || (oneValue == "") == (otherValue == "") {
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/account"
+	"countersign/store/sqlite/internal/auditlog"
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/dbfile"
@@ -52,6 +53,7 @@ type Config struct {
 type (
 	signOut   = signout.Verbs
 	accounts  = account.Accounts
+	chains    = auditlog.Log
 	lodged    = consents.Consents
 	standings = directories.Directories
 )
@@ -60,6 +62,7 @@ type (
 type Store struct {
 	signOut
 	accounts
+	chains
 	lodged
 	standings
 	now     func() time.Time
@@ -107,6 +110,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		close: sync.OnceValue(func() error { return errors.Join(readers.Close(), writer.Close()) }),
 	}
 	s.accounts = account.Accounts{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
+	s.chains = auditlog.Log{Read: s.read, Write: s.write, Pending: insertEvidence}
 	s.lodged = consents.Consents{Read: s.read, Write: s.write, Record: insertEvidence, Consume: consumeOneTimes, Revoke: revoke, Moment: s.moment}
 	s.standings = directories.Directories{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
 	if s.now == nil {

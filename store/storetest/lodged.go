@@ -404,7 +404,9 @@ func testSpendConsent(f *fixture) {
 // testConsentEndsWithGrant: each verb that ends a grant ends the consent that it was made by, in the same transaction, and that is told.
 func testConsentEndsWithGrant(f *fixture) {
 	for name, end := range map[string]func(store.Grant, store.Issued) error{
-		"RevokeGrant": func(g store.Grant, _ store.Issued) error { return f.RevokeGrant(f.Context(), g.ID, store.RevokedByOperator, nil) },
+		"RevokeGrant": func(g store.Grant, _ store.Issued) error {
+			return f.RevokeGrant(f.Context(), g.ID, store.RevokedByOperator, nil)
+		},
 		"EndAccess": func(g store.Grant, _ store.Issued) error {
 			_, err := f.EndAccess(f.Context(), store.Ending{Subject: g.Subject, ClientID: g.ClientID, GrantID: g.ID, By: store.RevokedByUser})
 			return err
