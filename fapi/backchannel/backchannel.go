@@ -126,7 +126,7 @@ func New(c Config) *Handler {
 // Routes mounts the endpoint.
 func (h *Handler) Routes() []endpoint.Route {
 	return []endpoint.Route{{
-		Methods: endpoint.Post(), Path: path, Metadata: "backchannel_authentication_endpoint", Alias: true, BareErrors: true,
+		Methods: endpoint.Post(), Path: path, Metadata: "backchannel_authentication_endpoint", Alias: true, BareErrors: true, AnyListener: true,
 		Serve: h.backChannel.Serve(h.authenticate),
 	}}
 }

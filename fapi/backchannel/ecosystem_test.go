@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign/fapi/backchannel"
+	"countersign/fapi/consent"
 	"countersign/fapi/fapitest"
 	"countersign/internal/jose"
 	"countersign/signer"
@@ -155,33 +156,35 @@ func TestLR35Offered(t *testing.T) {
 	})
 }
 
-// newBrazil starts a world with a client of Brazil's backchannel authentication, which names the consent by login_hint.
-func newBrazil(t *testing.T) (*fapitest.World, *fapitest.Client) {
+// newBrazil starts a world with a client of Brazil's backchannel authentication, which names a consent of alice by login_hint; ask sends
+// a request with changes.
+func newBrazil(t *testing.T) (w *fapitest.World, c *fapitest.Client, recipient fapitest.Recipient, ask func(...func(fapitest.Claims)) fapitest.Reply) {
 	t.Helper()
-	w := fapitest.NewWorld(t, fapitest.Offering("brazil-openfinance"), fapitest.WithBackchannel(func(b *backchannel.Settings) {
-		b.ResolveHint = func(context.Context, backchannel.Hint) (string, error) { return "sub-alice", nil }
-	}))
-	recipient := fapitest.NewRecipient(t, jose.RSAOAEP)
+	w = fapitest.NewWorld(t, fapitest.WithConsents, fapitest.Offering("brazil-openfinance", "brazil-openfinance/fapi2-security"), fapitest.WithBackchannel())
+	w.AddUser("sub-alice", "11111111111", `{"cpf":"11111111111"}`)
+	recipient = fapitest.NewRecipient(t, jose.RSAOAEP)
 	notified := w.NotificationEndpoint(fapitest.Answer(http.StatusNoContent))
-	return w, w.Register("client-1", fapitest.All(fapitest.OfEcosystem("brazil-openfinance"), fapitest.EncryptedTo(recipient, jose.RSAOAEP),
+	c = w.Register("client-1", fapitest.All(fapitest.OfEcosystem("brazil-openfinance"), fapitest.EncryptedTo(recipient, jose.RSAOAEP),
 		fapitest.CIBAPing(notified.URL), fapitest.KeysAt(t)))
+	return w, c, recipient, func(changes ...func(fapitest.Claims)) fapitest.Reply {
+		lodged := w.Lodge(c, func(l *consent.Consent) { l.Hints = map[string]string{"cpf": "11111111111"} })
+		return c.BackchannelSigned(fapitest.ChangeClaims(append(changes, fapitest.SetClaim("login_hint", lodged.ID),
+			fapitest.SetClaim("client_notification_token", fapitest.NotificationToken))...))
+	}
 }
 
 // Covers: LR-34. requested_expiry is left out of account where the ecosystem has it so; one that is none is refused all the same.
 func TestLR34RequestedExpiry(t *testing.T) {
 	t.Parallel()
-	w, c := newBrazil(t)
-	ask := func(expiry string) fapitest.Reply {
-		return c.BackchannelSigned(fapitest.ChangeClaims(fapitest.SetClaim("login_hint", "urn:bank:consent-1"),
-			fapitest.SetClaim("client_notification_token", fapitest.NotificationToken), fapitest.SetClaim("requested_expiry", expiry),
-			fapitest.SetClaim("exp", w.Clock.Now().Add(5*time.Minute).Unix())))
-	}
+	_, _, _, ask := newBrazil(t)
 	t.Run("accepts it and answers with the server's own", func(t *testing.T) {
-		if r := ask("13"); r.Body["expires_in"] != 120.0 {
+		if r := ask(fapitest.SetClaim("requested_expiry", "13")); r.Body["expires_in"] != 120.0 {
 			t.Errorf("%d %s", r.Status, r.Raw)
 		}
 	})
-	t.Run("refuses what is no time", func(t *testing.T) { fapitest.WantError(t, ask("soon"), 400, "invalid_request") })
+	t.Run("refuses what is no time", func(t *testing.T) {
+		fapitest.WantError(t, ask(fapitest.SetClaim("requested_expiry", "soon")), 400, "invalid_request")
+	})
 }
 
 // Covers: LR-36. An encrypted backchannel request is opened by a key in the HSM, and held to the algorithms of the profile.
@@ -227,19 +230,14 @@ func TestLR36EncryptedRequest(t *testing.T) {
 // Covers: LR-12. ID tokens live within the bounds of the ecosystem, those of backchannel authentication within their own.
 func TestLR12IDTokenLifetime(t *testing.T) {
 	t.Parallel()
-	recipient := fapitest.NewRecipient(t, jose.RSAOAEP)
-	w := fapitest.NewWorld(t, fapitest.Offering("brazil-openfinance", "brazil-openfinance/fapi2-security"), fapitest.WithBackchannel(func(b *backchannel.Settings) {
-		b.ResolveHint = func(context.Context, backchannel.Hint) (string, error) { return "sub-alice", nil }
-	}))
-	notified := w.NotificationEndpoint(fapitest.Answer(http.StatusNoContent))
-	c := w.Register("client-1", fapitest.All(fapitest.OfEcosystem("brazil-openfinance"), fapitest.EncryptedTo(recipient, jose.RSAOAEP), fapitest.CIBAPing(notified.URL), fapitest.KeysAt(t)))
+	w, c, recipient, ask := newBrazil(t)
 	browser := w.Register("client-2", fapitest.All(fapitest.OfEcosystem("brazil-openfinance/fapi2-security"), fapitest.KeysAt(t)))
 	lives := func(token string) time.Duration {
 		_, body := w.Verify(token)
 		return time.Duration(body["exp"].(float64)-body["iat"].(float64)) * time.Second
 	}
 	t.Run("accepts 180 days over the backchannel", func(t *testing.T) {
-		r := c.BackchannelSigned(fapitest.ChangeClaims(fapitest.SetClaim("login_hint", "urn:bank:consent-1"), fapitest.SetClaim("client_notification_token", fapitest.NotificationToken)))
+		r := ask()
 		fapitest.WantOK(t, r)
 		w.Decide(r.Text("auth_req_id"), true)
 		if life := lives(recipient.Open(t, c.Poll(r.Text("auth_req_id"), nil).Text("id_token"))); life != 180*24*time.Hour {
@@ -250,5 +248,20 @@ func TestLR12IDTokenLifetime(t *testing.T) {
 		if life := lives(browser.Tokens().Text("id_token")); life != 5*time.Minute {
 			t.Errorf("it lives %s", life)
 		}
+	})
+}
+
+// Covers: LR-06. The backchannel authentication endpoint serves clients of an ecosystem with mutual TLS everywhere without a
+// certificate, as theirs call it; the token endpoint does not.
+func TestLR06AnyListener(t *testing.T) {
+	t.Parallel()
+	w, c := newConnectID(t)
+	plain := *c
+	plain.Certificate = nil
+	plain.HTTP = w.Transport(&plain)
+	r := plain.BackchannelSigned(asking())
+	t.Run("accepts a backchannel request", func(t *testing.T) { fapitest.WantOK(t, r) })
+	t.Run("refuses the poll", func(t *testing.T) {
+		fapitest.WantError(t, plain.Poll(r.Text("auth_req_id"), nil), http.StatusBadRequest, "invalid_request")
 	})
 }

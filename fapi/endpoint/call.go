@@ -146,7 +146,7 @@ func (b *BackChannel) newCall(w http.ResponseWriter, r *http.Request, at At) (*C
 	if err := b.Limits.Authenticated(c.Client.ID); err != nil {
 		return nil, err
 	}
-	if c.Client.Profile.MTLSEverywhere && c.Certificate == nil {
+	if c.Client.Profile.MTLSEverywhere && c.Certificate == nil && !at.AnyListener {
 		b.consumeRefused(r.Context(), c)
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the profile of this client wants mutual TLS at each endpoint and the connection has no certificate; %s",
 			c.NoCertificate())

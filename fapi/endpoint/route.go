@@ -30,6 +30,8 @@ type Route struct {
 	Probe bool
 	// Alias serves the endpoint on the mTLS listener too (RFC 8705 §5).
 	Alias bool
+	// AnyListener serves clients of profiles with mutual TLS everywhere also without a certificate.
+	AnyListener bool
 	// BareErrors sends errors with the members of CIBA Core §13 only, without a correlation id.
 	BareErrors bool
 	// Timeless serves the endpoint also while the node's clock is wrong: nothing of it depends on time.
@@ -47,6 +49,8 @@ type At struct {
 	Path string
 	// MTLS reports whether the request came over the mTLS listener.
 	MTLS bool
+	// AnyListener is that of the route.
+	AnyListener bool
 }
 
 // Get returns the methods of a route that is only read.
@@ -198,7 +202,7 @@ func (t Table) mux(prefix string, certificates bool) http.Handler {
 }
 
 func (r Route) handler(certificates bool) http.Handler {
-	at := At{Path: r.Path, MTLS: certificates}
+	at := At{Path: r.Path, MTLS: certificates, AnyListener: r.AnyListener}
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		e := event.Of(request.Context())
 		e.Route, e.BareErrors = r.Path, r.BareErrors
