@@ -39,6 +39,8 @@ func extraValue(rule profile.ClaimRule, grant store.Grant, detail Detail) json.R
 	switch rule.From {
 	case profile.FromRequest:
 		return detail.Claims.Value(rule.Name)
+	case profile.FromConsent:
+		return quoted(detail.Consent.Named())
 	case profile.FromGrant:
 		return quoted(grant.ID)
 	case profile.FromTransaction:

@@ -235,3 +235,27 @@ func TestLR19ClaimsByRule(t *testing.T) {
 		})
 	}
 }
+
+// Covers: LR-15. The intent that a request names by value comes back in each ID token and from UserInfo.
+func TestLR15Intent(t *testing.T) {
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithConsents)
+	c := w.Register("client-1", fapitest.InUK)
+	for _, name := range []string{"the first intent", "another"} {
+		t.Run("accepts "+name, func(t *testing.T) {
+			lodged := w.Lodge(c)
+			issued := c.TokensFor(fapitest.NamingByClaim(lodged.ID))
+			id := fapitest.UnverifiedClaims(t, issued.Text("id_token"))
+			info := c.Get("/userinfo", issued.Text("access_token"), nil)
+			if id["openbanking_intent_id"] != lodged.ID || info.Body["openbanking_intent_id"] != lodged.ID {
+				t.Errorf("%s: ID token %v, UserInfo %s", lodged.ID, id, info.Raw)
+			}
+			if fapitest.UnverifiedClaims(t, issued.Text("access_token"))["openbanking_intent_id"] != nil {
+				t.Error("it is in the access token, where its rule does not have it")
+			}
+		})
+	}
+	t.Run("refuses an intent of nobody", func(t *testing.T) {
+		fapitest.WantError(t, c.Push(fapitest.NamingByClaim("urn:bank:none")), 400, "invalid_request")
+	})
+}
