@@ -18,7 +18,8 @@ type Decrypter interface {
 	// Agree gives Z of RFC 7518 §4.6: the x-coordinate, in 32 bytes, of the point that the private half of an ECDH-ES
 	// key and peer have in common. peer is a point of P-256 in 65 bytes (SEC 1 §2.3.3, uncompressed).
 	Agree(ctx context.Context, key Record, peer []byte) ([]byte, error)
-	// Unwrap decrypts with RSAES-OAEP, SHA-256 and an empty label (RFC 7518 §4.3).
+	// Unwrap decrypts with RSAES-OAEP and an empty label: with SHA-256, or with SHA-1 where key has the algorithm [RSAOAEP]
+	// (RFC 7518 §4.3).
 	Unwrap(ctx context.Context, key Record, wrapped []byte) ([]byte, error)
 }
 
@@ -62,6 +63,17 @@ func (s *Signer) Unwrap(ctx context.Context, kid string, wrapped []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
+	return s.decrypt(ctx, unwrapping(record, wrapped))
+}
+
+// UnwrapSHA1 is Unwrap for RSA-OAEP, with the same keys. An ecosystem whose rules name RSA-OAEP needs it; its SHA-1 hashes no message:
+// OAEP does not rely on its resistance to collisions (RFC 8017 §7.1, Appendix B.1).
+func (s *Signer) UnwrapSHA1(ctx context.Context, kid string, wrapped []byte) ([]byte, error) {
+	record, err := s.decrypter(ctx, kid, RSAOAEP256)
+	if err != nil {
+		return nil, err
+	}
+	record.Algorithm = RSAOAEP
 	return s.decrypt(ctx, unwrapping(record, wrapped))
 }
 

@@ -55,6 +55,8 @@ const (
 	// ECDHES keys decrypt on P-256, for ECDH-ES+A256KW as well.
 	ECDHES     Algorithm = "ECDH-ES"
 	RSAOAEP256 Algorithm = "RSA-OAEP-256"
+	// RSAOAEP is how a key for RSA-OAEP-256 is used for senders that have SHA-1 only ([Signer.UnwrapSHA1]). No key has it.
+	RSAOAEP Algorithm = "RSA-OAEP"
 )
 
 // Decrypts reports whether keys of this algorithm decrypt. The others sign.

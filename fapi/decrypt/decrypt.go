@@ -35,6 +35,10 @@ func Keys(ctx context.Context, in *signer.Signer) ([]jose.DecryptionKey, error) 
 				secret, err := in.Unwrap(ctx, record.ID, wrapped)
 				return secret, decryptionError(err)
 			}
+			key.UnwrapSHA1 = func(ctx context.Context, wrapped []byte) ([]byte, error) {
+				secret, err := in.UnwrapSHA1(ctx, record.ID, wrapped)
+				return secret, decryptionError(err)
+			}
 		default:
 			continue
 		}
@@ -61,17 +65,23 @@ func Check(raw string, keys []jose.DecryptionKey, of profile.Profile, code strin
 	return refused(jose.CheckEncrypted(raw, keys), code)
 }
 
+// Algorithms returns the key encryption algorithms that a profile has for request objects: those that it names, or else all that
+// need no naming. RSA-OAEP, with its SHA-1, is only for profiles that name it.
+func Algorithms(of profile.Profile) []string {
+	if len(of.KeyEncryption) > 0 {
+		return of.KeyEncryption
+	}
+	return []string{jose.ECDHES, jose.ECDHESA256KW, jose.RSAOAEP256}
+}
+
 // allowed holds the algorithms of an encrypted object to the profile of its client.
 func allowed(raw string, of profile.Profile, code string) error {
-	if len(of.KeyEncryption) == 0 && len(of.ContentEncryption) == 0 {
-		return nil
-	}
 	alg, enc, err := jose.EncryptedWith(raw)
 	switch {
 	case err != nil:
 		return refused(err, code)
-	case len(of.KeyEncryption) > 0 && !slices.Contains(of.KeyEncryption, alg):
-		return oauth.Errorf(code, "the request object is encrypted with %s; the profile of this client has %s", alg, strings.Join(of.KeyEncryption, ", "))
+	case !slices.Contains(Algorithms(of), alg):
+		return oauth.Errorf(code, "the request object is encrypted with %s; the profile of this client has %s", alg, strings.Join(Algorithms(of), ", "))
 	case len(of.ContentEncryption) > 0 && !slices.Contains(of.ContentEncryption, enc):
 		return oauth.Errorf(code, "the request object is encrypted with %s; the profile of this client has %s", enc, strings.Join(of.ContentEncryption, ", "))
 	}

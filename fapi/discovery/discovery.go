@@ -126,7 +126,7 @@ func (h *Handler) jwks(ctx context.Context) (body []byte, cacheControl string, e
 	}
 	var keys []string
 	for _, record := range published {
-		key, err := signer.PublicJWK(record)
+		key, err := publicJWK(record, h.namesOAEP())
 		if err != nil {
 			return nil, "", err
 		}

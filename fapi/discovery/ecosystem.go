@@ -1,8 +1,13 @@
 package discovery
 
 import (
+	"encoding/json"
+	"slices"
+
 	"countersign/fapi/profile"
+	"countersign/internal/jose"
 	"countersign/internal/set"
+	"countersign/signer"
 )
 
 // addVerifiedClaims adds what can be verified (OpenID Connect for Identity Assurance 1.0, OP Metadata). Which evidence there is
@@ -23,4 +28,26 @@ func among(list, allowed []string) []string {
 		return list
 	}
 	return set.Intersect(list, allowed)
+}
+
+// namesOAEP reports whether one of the offered profiles names RSA-OAEP: no other client may encrypt with it.
+func (h *Handler) namesOAEP() bool {
+	return slices.ContainsFunc(h.config.Profiles, func(name string) bool {
+		of, _ := profile.Lookup(name)
+		return slices.Contains(of.KeyEncryption, jose.RSAOAEP)
+	})
+}
+
+// publicJWK returns the public half of a key. An RSA key that is encrypted to has no alg where clients of one ecosystem encrypt with
+// RSA-OAEP and others with RSA-OAEP-256: alg is optional (RFC 7517 §4.4), and a library takes no key of another.
+func publicJWK(record signer.Record, namesOAEP bool) (json.RawMessage, error) {
+	if record.Algorithm != signer.RSAOAEP256 || !namesOAEP {
+		return signer.PublicJWK(record)
+	}
+	key, err := jose.NewKey(record.ID, "", record.Public)
+	if err != nil {
+		return nil, err
+	}
+	key.Use = "enc"
+	return key.MarshalJSON()
 }

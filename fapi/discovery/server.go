@@ -171,6 +171,9 @@ func (h *Handler) addRequestObjects(ctx context.Context, document metadata) erro
 	var algorithms []string
 	for _, record := range records {
 		algorithms = set.Union(algorithms, []string{string(record.Algorithm)})
+		if record.Algorithm == signer.RSAOAEP256 && h.namesOAEP() {
+			algorithms = set.Union(algorithms, []string{jose.RSAOAEP})
+		}
 	}
 	if algorithms = among(algorithms, p.KeyEncryption); len(algorithms) > 0 {
 		document["request_object_encryption_alg_values_supported"] = algorithms

@@ -24,7 +24,7 @@ const (
 	ECDHES       = "ECDH-ES"
 	ECDHESA256KW = "ECDH-ES+A256KW"
 	RSAOAEP256   = "RSA-OAEP-256"
-	// RSAOAEP is for clients that have nothing else; nothing is decrypted with it.
+	// RSAOAEP is for clients that have nothing else; what is decrypted with it is for whoever makes the keys to say.
 	RSAOAEP = "RSA-OAEP"
 )
 
@@ -48,13 +48,16 @@ const sharedSecretSize = 32
 var ErrDecryption = errors.New("the token cannot be decrypted with a key of this server")
 
 // DecryptionAlgorithms are the values of alg that [Decrypt] takes.
-func DecryptionAlgorithms() []string { return []string{ECDHES, ECDHESA256KW, RSAOAEP256} }
+func DecryptionAlgorithms() []string { return []string{ECDHES, ECDHESA256KW, RSAOAEP256, RSAOAEP} }
+
+// wraps reports whether an algorithm encrypts the content key to an RSA key.
+func wraps(alg string) bool { return alg == RSAOAEP256 || alg == RSAOAEP }
 
 // ContentEncryptions are the values of enc that are decrypted, and offered to clients.
 func ContentEncryptions() []string { return []string{A128GCM, A256GCM, A128CBCHS256, A256CBCHS512} }
 
-// DecryptionKey is a key to decrypt with. The private half does its work behind the two functions, of which it has the one
-// that fits its algorithm. Both return an error that matches [ErrDecryption] when the input does not fit the key;
+// DecryptionKey is a key to decrypt with. The private half does its work behind the functions, of which it has those
+// that fit its algorithm. All return an error that matches [ErrDecryption] when the input does not fit the key;
 // another error is passed on.
 type DecryptionKey struct {
 	// ID is the kid.
@@ -63,6 +66,8 @@ type DecryptionKey struct {
 	Agree func(ctx context.Context, peer *ecdh.PublicKey) ([]byte, error)
 	// Unwrap decrypts RSA-OAEP-256 (RFC 7518 §4.3).
 	Unwrap func(ctx context.Context, wrapped []byte) ([]byte, error)
+	// UnwrapSHA1 decrypts RSA-OAEP; nil for a key that nothing may be encrypted to with it.
+	UnwrapSHA1 func(ctx context.Context, wrapped []byte) ([]byte, error)
 }
 
 // serves reports whether the key is one for an algorithm.
@@ -72,6 +77,8 @@ func (k DecryptionKey) serves(alg string) bool {
 		return k.Agree != nil
 	case RSAOAEP256:
 		return k.Unwrap != nil
+	case RSAOAEP:
+		return k.UnwrapSHA1 != nil
 	}
 	return false
 }
@@ -219,7 +226,7 @@ func readEncryptedHeader(raw []byte) (encryptedHeader, error) {
 	if !slices.Contains(ContentEncryptions(), h.Encryption) {
 		return h, fmt.Errorf("%w: enc must be one of %s", ErrAlgorithm, strings.Join(ContentEncryptions(), ", "))
 	}
-	if (h.Algorithm == RSAOAEP256) != (h.Ephemeral == nil) {
+	if wraps(h.Algorithm) != (h.Ephemeral == nil) {
 		return h, fmt.Errorf("%w: the header has epk with ECDH-ES, and only then", ErrMalformed)
 	}
 	return h, nil
@@ -245,8 +252,12 @@ func (e *encrypted) open(ctx context.Context, key DecryptionKey) ([]byte, error)
 // contentKey finds the key of the content. A wrapped key that does not decrypt yields a random key: see [orRandom].
 func (e *encrypted) contentKey(ctx context.Context, key DecryptionKey) ([]byte, error) {
 	size := contentOf(e.header.Encryption).key
-	if e.header.Algorithm == RSAOAEP256 {
-		unwrapped, err := key.Unwrap(ctx, e.key)
+	if wraps(e.header.Algorithm) {
+		unwrap := key.Unwrap
+		if e.header.Algorithm == RSAOAEP {
+			unwrap = key.UnwrapSHA1
+		}
+		unwrapped, err := unwrap(ctx, e.key)
 		if err != nil && !errors.Is(err, ErrDecryption) {
 			return nil, err
 		}

@@ -7,10 +7,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"hash"
 	"strings"
 	"testing"
 
@@ -39,15 +41,18 @@ func newDecryptionKeys(t testing.TB) decryptionKeys {
 
 func inMemory(t testing.TB, ec *ecdsa.PrivateKey, private *rsa.PrivateKey) decryptionKeys {
 	t.Helper()
-	return decryptionKeys{ec: ec, rsa: private, keys: []DecryptionKey{agreeing(t, "ec", ec), {
-		ID: "rsa", Unwrap: func(_ context.Context, wrapped []byte) ([]byte, error) {
-			unwrapped, err := rsa.DecryptOAEP(sha256.New(), nil, private, wrapped, nil)
+	unwrapping := func(by func() hash.Hash) func(context.Context, []byte) ([]byte, error) {
+		return func(_ context.Context, wrapped []byte) ([]byte, error) {
+			unwrapped, err := rsa.DecryptOAEP(by(), nil, private, wrapped, nil)
 			if err != nil {
 				return nil, ErrDecryption
 			}
 			return unwrapped, nil
-		},
-	}}}
+		}
+	}
+	return decryptionKeys{ec: ec, rsa: private, keys: []DecryptionKey{
+		agreeing(t, "ec", ec), {ID: "rsa", Unwrap: unwrapping(sha256.New), UnwrapSHA1: unwrapping(sha1.New)},
+	}}
 }
 
 func agreeing(t testing.TB, id string, key *ecdsa.PrivateKey) DecryptionKey {
@@ -118,7 +123,7 @@ func TestDecryptsWhatOthersEncrypt(t *testing.T) {
 	d := newDecryptionKeys(t)
 	for _, alg := range DecryptionAlgorithms() {
 		for _, enc := range ContentEncryptions() {
-			for _, kid := range []string{"", map[bool]string{true: "rsa", false: "ec"}[alg == RSAOAEP256]} {
+			for _, kid := range []string{"", map[bool]string{true: "rsa", false: "ec"}[wraps(alg)]} {
 				plaintext, err := Decrypt(t.Context(), seal(t, d.public(alg), alg, enc, kid, "a.nested.token"), d.keys)
 				if err != nil || string(plaintext) != "a.nested.token" {
 					t.Errorf("%s %s kid %q: got %q, %v", alg, enc, kid, plaintext, err)
@@ -245,7 +250,7 @@ func TestDecryptRefuses(t *testing.T) {
 		"alg none":                 {change(`"ECDH-ES"`, `"none"`), ErrAlgorithm},
 		"alg dir":                  {change(`"ECDH-ES"`, `"dir"`), ErrAlgorithm},
 		"alg RSA1_5":               {change(`"ECDH-ES"`, `"RSA1_5"`), ErrAlgorithm},
-		"alg RSA-OAEP":             {change(`"ECDH-ES"`, `"RSA-OAEP"`), ErrAlgorithm},
+		"alg RSA-OAEP with epk":    {change(`"ECDH-ES"`, `"RSA-OAEP"`), ErrMalformed},
 		"alg PBES2":                {change(`"ECDH-ES"`, `"PBES2-HS256+A128KW"`), ErrAlgorithm},
 		"enc unknown":              {change(`"A256GCM"`, `"A192GCM"`), ErrAlgorithm},
 		"zip":                      {change(`{`, `{"zip":"DEF",`), ErrMalformed},
@@ -290,6 +295,7 @@ func TestDecryptPassesFaultsOn(t *testing.T) {
 	keys := []DecryptionKey{
 		{ID: "ec", Agree: func(context.Context, *ecdh.PublicKey) ([]byte, error) { return nil, away }},
 		{ID: "rsa", Unwrap: func(context.Context, []byte) ([]byte, error) { return nil, away }},
+		{ID: "rsa", UnwrapSHA1: func(context.Context, []byte) ([]byte, error) { return nil, away }},
 	}
 	for _, alg := range DecryptionAlgorithms() {
 		if _, err := Decrypt(t.Context(), seal(t, d.public(alg), alg, A128GCM, "", "text"), keys); !errors.Is(err, away) {

@@ -5,6 +5,8 @@ package soft
 
 import (
 	"context"
+	"crypto/sha1"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
@@ -98,6 +100,10 @@ func (b *Backend) Agree(ctx context.Context, record signer.Record, peer []byte) 
 
 // Unwrap implements [signer.Decrypter].
 func (b *Backend) Unwrap(ctx context.Context, record signer.Record, wrapped []byte) ([]byte, error) {
+	hash := sha256.New
+	if record.Algorithm == signer.RSAOAEP {
+		record.Algorithm, hash = signer.RSAOAEP256, sha1.New
+	}
 	key, err := b.keyFor(ctx, record)
 	if err != nil {
 		return nil, err
@@ -105,7 +111,7 @@ func (b *Backend) Unwrap(ctx context.Context, record signer.Record, wrapped []by
 	if record.Algorithm != signer.RSAOAEP256 {
 		return nil, fmt.Errorf("soft: the key %s is not one for RSA-OAEP-256", record.ID)
 	}
-	return key.unwrap(wrapped)
+	return key.unwrap(hash(), wrapped)
 }
 
 // keyFor finds a key and refuses its use with an algorithm that is not its own.

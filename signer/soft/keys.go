@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"hash"
 
 	"countersign/signer"
 )
@@ -136,13 +137,13 @@ func (h held) agree(peer []byte) ([]byte, error) {
 	return own.ECDH(point)
 }
 
-// unwrap decrypts with RSAES-OAEP and SHA-256 (RFC 7518 §4.3).
-func (h held) unwrap(wrapped []byte) ([]byte, error) {
+// unwrap decrypts with RSAES-OAEP and a hash (RFC 7518 §4.3).
+func (h held) unwrap(by hash.Hash, wrapped []byte) ([]byte, error) {
 	private, ok := h.private.(*rsa.PrivateKey)
 	if !ok {
 		return nil, fmt.Errorf("soft: a %T unwraps nothing", h.private)
 	}
-	secret, err := rsa.DecryptOAEP(sha256.New(), nil, private, wrapped, nil)
+	secret, err := rsa.DecryptOAEP(by, nil, private, wrapped, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", signer.ErrCiphertext, err)
 	}

@@ -16,7 +16,7 @@ const sharedSecretSize = 32
 
 // Agree derives the shared secret of a key and a point, as the payload of [wire.UsePayload] has them. The secret is derived as an object of the session, read and destroyed.
 func (t *Token) Agree(payload []byte) ([]byte, error) {
-	k, peer, err := t.using(payload, signer.ECDHES)
+	k, peer, err := t.using(payload, signer.ECDHES, signer.ECDHES)
 	if err != nil {
 		return nil, err
 	}
@@ -52,17 +52,28 @@ func (t *Token) Agree(payload []byte) ([]byte, error) {
 
 // Unwrap decrypts what was encrypted for an RSA key, as the payload of [wire.UsePayload] has it.
 func (t *Token) Unwrap(payload []byte) ([]byte, error) {
-	k, wrapped, err := t.using(payload, signer.RSAOAEP256)
+	alg, _, _, err := wire.ParseUse(payload)
 	if err != nil {
 		return nil, err
+	}
+	k, wrapped, err := t.using(payload, alg, signer.RSAOAEP256)
+	if err != nil {
+		return nil, err
+	}
+	oaep := pkcs11.NewOAEPParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, pkcs11.CKZ_DATA_SPECIFIED, nil)
+	switch alg {
+	case signer.RSAOAEP256:
+	case signer.RSAOAEP:
+		oaep = pkcs11.NewOAEPParams(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1, pkcs11.CKZ_DATA_SPECIFIED, nil)
+	default:
+		return nil, wire.Failf(wire.FailRequest, "nothing is unwrapped with %s", alg)
 	}
 	session, back, err := t.session()
 	if err != nil {
 		return nil, err
 	}
 	defer back()
-	mechanism := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_OAEP,
-		pkcs11.NewOAEPParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, pkcs11.CKZ_DATA_SPECIFIED, nil))}
+	mechanism := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_OAEP, oaep)}
 	if err := t.module.DecryptInit(session, mechanism, k.handle); err != nil {
 		what := classifyDecryption(err)
 		if what == wire.FailCiphertext {
@@ -77,8 +88,8 @@ func (t *Token) Unwrap(payload []byte) ([]byte, error) {
 	return secret, nil
 }
 
-// using reads a request to use a key of one algorithm.
-func (t *Token) using(payload []byte, want signer.Algorithm) (heldKey, []byte, error) {
+// using reads a request to use a key of one algorithm, as another perhaps.
+func (t *Token) using(payload []byte, as, want signer.Algorithm) (heldKey, []byte, error) {
 	alg, kid, input, err := wire.ParseUse(payload)
 	if err != nil {
 		return heldKey{}, nil, err
@@ -87,7 +98,7 @@ func (t *Token) using(payload []byte, want signer.Algorithm) (heldKey, []byte, e
 	if err != nil {
 		return heldKey{}, nil, err
 	}
-	if alg != want || k.algorithm != want {
+	if alg != as || k.algorithm != want {
 		return heldKey{}, nil, wire.Failf(wire.FailRequest, "key %s is for %s and not for %s", kid, k.algorithm, want)
 	}
 	return k, input, nil

@@ -121,7 +121,7 @@ func AsFailure(err error) *Failure {
 
 // Algorithms gives each algorithm its number in the protocol: its place.
 func Algorithms() []signer.Algorithm {
-	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256}
+	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256, signer.RSAOAEP}
 }
 
 // AlgorithmNumber is the place of one of [Algorithms].
