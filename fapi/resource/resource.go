@@ -145,9 +145,11 @@ func (h *Handler) Routes() []endpoint.Route {
 }
 
 func (h *Handler) serve(resource Resource) endpoint.Serve {
-	return h.Protect(resource.Scope, func(r *http.Request, access Access) (any, error) {
-		return resource.Answer(r.Context(), access)
-	})
+	answer := func(r *http.Request, access Access) (any, error) { return resource.Answer(r.Context(), access) }
+	if resource.Path == h.userInfoResource().Path { // OpenID Connect's own: no ecosystem's header is demanded there
+		return h.protect(resource.Scope, false, answer)
+	}
+	return h.Protect(resource.Scope, answer)
 }
 
 // Authorize verifies the access token of a request as [Handler.Protect] does, for what answers and refuses in a form of its own. The
@@ -167,6 +169,11 @@ func (a Access) Client() *client.Client { return a.client }
 // Protect serves the holders of access tokens with a scope, with what answer returns: it is written as JSON. Routes of other
 // packages use it for resources that a [Resource] cannot describe.
 func (h *Handler) Protect(scope string, answer func(r *http.Request, access Access) (any, error)) endpoint.Serve {
+	return h.protect(scope, true, answer)
+}
+
+// protect is Protect; named reports whether calls are named by x-fapi-interaction-id where the ecosystem demands that.
+func (h *Handler) protect(scope string, named bool, answer answering) endpoint.Serve {
 	return func(w http.ResponseWriter, r *http.Request, at endpoint.At) {
 		h.config.Proofs.OfferNonce(w)
 		access, err := h.access(r, scope, at)
@@ -176,7 +183,7 @@ func (h *Handler) Protect(scope string, answer func(r *http.Request, access Acce
 		}
 		e := event.Of(r.Context())
 		e.ClientID = access.ClientID
-		if err := interactionID(r, access); err != nil {
+		if err := interactionID(r, access); err != nil && named {
 			h.refuse(w, r, err)
 			return
 		}
