@@ -352,6 +352,8 @@ func around() []Package {
 		{"internal/checklist", nil},
 		{"internal/checklist/generate", []string{"internal/checklist"}},
 		{"conformance", []string{"internal/flowclient", "internal/jose"}},
+		{"conformance/bank", []string{"dpop", "internal/flowclient", "internal/jose"}},
+		{"conformance/directory", []string{"internal/jose"}},
 		{"conformance/ingress", []string{"internal/proxies"}},
 		{"conformance/ownlogin", nil},
 		{"bench", []string{"bench/chart", "bench/floor", "bench/measure", "bench/servers", "internal/flowclient", "internal/pgproxy"}},
