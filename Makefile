@@ -115,18 +115,20 @@ lint: toolchain
 	@$(STAGE) "staticcheck" $(GO) run $(STATICCHECK) ./...
 	@CGO_ENABLED=0 $(STAGE) "build without C" $(GO) build -o /dev/null ./cmd/countersign
 
-conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443] [INGRESS=nginx] [OWN_LOGIN=go]
+conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the OpenID conformance suite: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [SERVER=https://localhost:8443] [INGRESS=nginx] [OWN_LOGIN=go] [DIRECTORY=127.0.0.1:443]
 	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
 	@[ -z "$(INGRESS)" ] || [ -z "$(OWN_LOGIN)" ] || { echo "INGRESS and OWN_LOGIN exclude each other"; exit 1; }
 	@[ -e $(STATE)/countersign.toml ] || bin/countersign init --dir $(STATE) --dev
 	$(if $(INGRESS),$(GO) build -o bin/behind-ingress ./conformance/ingress)
 	$(GO) build -o bin/conformance ./conformance
+	$(GO) build -o bin/for-ecosystem ./conformance/ecosystem
 	$(if $(OWN_LOGIN),$(GO) build -o bin/behind-login ./conformance/ownlogin)
 	$(if $(filter go,$(OWN_LOGIN)),$(GO) build -o bin/own-login ./examples/own-login)
 	$(if $(filter ts,$(OWN_LOGIN)),cd examples/own-login && npm ci --ignore-scripts --no-audit --no-fund && npx tsc)
 	exec bin/conformance -suite "$(SUITE)" -plans "$(PLANS)" -jobs "$(JOBS)" -server "$(SERVER)" $(if $(INGRESS),-ingress https://localhost:$(INGRESS_PORT)) \
 		$(if $(OWN_LOGIN),-login https://localhost:$(OWN_LOGIN_PORT) -device-acr urn:countersign:acr:passkey) \
-		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),$(if $(OWN_LOGIN),bin/behind-login -kind $(OWN_LOGIN) -state $(STATE) -port $(OWN_LOGIN_PORT),bin/countersign serve --config $(STATE)/countersign.toml))"
+		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),$(if $(OWN_LOGIN),bin/behind-login -kind $(OWN_LOGIN) -state $(STATE) -port $(OWN_LOGIN_PORT),bin/countersign serve --config {config}))" \
+		-config $(STATE)/countersign.toml -ecosystem-config "$(STATE)/countersign.{ecosystem}.toml" $(if $(DIRECTORY),-directory "$(DIRECTORY)")
 
 schemathesis: packages-test toolchain ## Send the APIs for a login and an application of one's own what their OpenAPI descriptions allow, and what not: a part of make test
 	$(GO) test -count=1 -v -run '^(TestKE46|TestKF23)' ./cmd/countersign

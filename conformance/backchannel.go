@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +16,14 @@ func (p plan) backchannel() bool { return p.suitePlan == fapiCIBA }
 func (p plan) notified() bool { return p.variant["ciba_mode"] == "ping" }
 
 // registersItself reports whether the suite registers the plan's clients (RFC 7591).
-func (p plan) registersItself() bool { return p.variant["client_registration"] == "dynamic_client" }
+func (p plan) registersItself() bool {
+	return p.variant["client_registration"] == "dynamic_client" || p.statements()
+}
 
-// decoupled lists the eight variants of FAPI-CIBA beside the profiles of single countries. There is none with push, which
-// FAPI does not allow.
+// decoupled lists the parameters of FAPI-CIBA. There is none with push, which FAPI does not allow.
 func decoupled() []axis {
 	return []axis{
-		{"fapi_ciba_profile", []string{"plain_fapi"}, map[string]string{"plain_fapi": ""}},
+		profileAxis("fapi_ciba_profile", ukOpenBanking, brazil, auConnectID),
 		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
 		{"ciba_mode", []string{"poll", "ping"}, nil},
 		{"client_registration", []string{"static_client", "dynamic_client"}, map[string]string{"static_client": "static", "dynamic_client": "dynamic"}},
@@ -44,11 +46,21 @@ func (p plan) configureBackchannel(c *configuration, s server) {
 	c.Approval = s.approval
 	for n, client := range []*clientConfiguration{&c.Client, &c.Client2} {
 		if p.registersItself() {
-			*client = clientConfiguration{Scope: client.Scope, Name: fmt.Sprintf("%s client %d", c.Alias, n+1), InitialToken: s.initialToken}
+			*client = clientConfiguration{Scope: client.Scope, OrganisationKeys: client.OrganisationKeys, Name: fmt.Sprintf("%s client %d", c.Alias, n+1), InitialToken: s.initialToken}
 		}
 		client.HintType, client.HintValue = "login_hint", s.username
+		switch p.profileOf() {
+		case auConnectID:
+			client.HintType, client.HintValue, client.LoginHint, client.CardNumber = "", "", s.username, cardNumber
+			client.Amount, client.Currency, client.Beneficiary, client.Purpose = "10.50", "AUD", "Test Merchant", "Conformance test payment"
+		case brazil: // the hint is the consent, which the suite asks for
+			client.HintType, client.HintValue = "", ""
+		}
 	}
-	c.Client2.ACR = s.acr    // the suite asks for a class in the name of the second client only
+	c.Client2.ACR = cmp.Or(p.ecosystem().acr, s.acr) // the suite asks for a class in the name of the second client only
+	if p.profileOf() == brazil {                     // here for both
+		c.Client.ACR = c.Client2.ACR
+	}
 	if p.registersItself() { // with keys and certificates of its own
 		c.MTLS, c.MTLS2 = nil, nil
 	}

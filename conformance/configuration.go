@@ -10,9 +10,30 @@ import (
 
 // testClient is one of the clients of a plan.
 type testClient struct {
-	id          string
-	key         jwk
-	certificate *certificate
+	id  string
+	key jwk
+	// decryption is the key that ID tokens are encrypted to, and organisation that of the client's organisation, where the
+	// plan's profile has them.
+	decryption, organisationKey jwk
+	certificate                 *certificate
+	// software and organisation identify the client in the directory of its ecosystem.
+	software, organisation string
+}
+
+// keys are all keys of the client.
+func (c testClient) keys() []jwk {
+	if c.decryption == nil {
+		return []jwk{c.key}
+	}
+	return []jwk{c.key, c.decryption}
+}
+
+func public(keys []jwk) map[string][]jwk {
+	var shown []jwk
+	for _, key := range keys {
+		shown = append(shown, key.public())
+	}
+	return map[string][]jwk{"keys": shown}
 }
 
 // clientConfiguration is a client as the suite wants it.
@@ -29,18 +50,29 @@ type clientConfiguration struct {
 	Name         string `json:"client_name,omitempty"`
 	InitialToken string `json:"initial_access_token,omitempty"`
 	ACR          string `json:"acr_value,omitempty"`
+	// OrganisationKeys sign payments (Brazil).
+	OrganisationKeys map[string][]jwk `json:"org_jwks,omitempty"`
+	// The rest is of ConnectID.
+	LoginHint   string `json:"login_hint,omitempty"`
+	CardNumber  string `json:"card_primary_account_number,omitempty"`
+	Amount      string `json:"payment_amount,omitempty"`
+	Currency    string `json:"payment_currency,omitempty"`
+	Beneficiary string `json:"payment_beneficiary_name,omitempty"`
+	Purpose     string `json:"payment_desc,omitempty"`
 }
 
 // configuration is what the suite is told about a plan.
 type configuration struct {
 	Alias       string              `json:"alias"`
 	Description string              `json:"description"`
-	Server      map[string]string   `json:"server"`
+	Server      map[string]any      `json:"server"`
 	Client      clientConfiguration `json:"client"`
 	Client2     clientConfiguration `json:"client2"`
 	MTLS        *certificate        `json:"mtls,omitempty"`
 	MTLS2       *certificate        `json:"mtls2,omitempty"`
 	Resource    protectedResource   `json:"resource"`
+	Consent     map[string]string   `json:"consent,omitempty"`
+	Directory   map[string]string   `json:"directory,omitempty"`
 	Options     map[string]bool     `json:"options"`
 	Browser     []script            `json:"browser,omitempty"`
 	// Approval is the address with which the suite has a user allow or deny (CIBA).
@@ -62,6 +94,17 @@ type protectedResource struct {
 	URL string `json:"resourceUrl"`
 	// Rich are the authorization_details that each authorization request carries (RFC 9396 §2).
 	Rich []map[string]any `json:"richAuthorizationRequest,omitempty"`
+	// ConsentRequests and Accounts are the addresses of the UK and of Saudi Arabia, Consents that of Brazil.
+	ConsentRequests string `json:"resourceUrlAccountRequests,omitempty"`
+	Accounts        string `json:"resourceUrlAccountsResource,omitempty"`
+	Consents        string `json:"consentUrl,omitempty"`
+	// CPF is whom a consent of Brazil is about, Organisation the bank's identifier in the directory there.
+	CPF            string         `json:"brazilCpf,omitempty"`
+	Organisation   string         `json:"brazilOrganizationId,omitempty"`
+	PaymentConsent map[string]any `json:"brazilPaymentConsent,omitempty"`
+	Payment        map[string]any `json:"brazilPixPayment,omitempty"`
+	// Version is that of the Australian API.
+	Version string `json:"cdrVersion,omitempty"`
 }
 
 // script plays the user for the addresses that it matches.
@@ -82,6 +125,8 @@ type task struct {
 // scope is what a plan's clients ask for.
 func (p plan) scope() string {
 	switch {
+	case p.national():
+		return p.nationalScope()
 	case p.clientCredentials():
 		return "accounts" // nobody signs in, and the suite warns of a refresh token (RFC 6749 §4.4.3)
 	case p.openID():
@@ -122,7 +167,7 @@ func newClients(random io.Reader, p plan, alias string, ca *authority, now time.
 		// The first signs with PS256 (the suite's RS256 tests need an RSA key), the second with ES256, so that both are
 		// tried.
 		newKey := newPS256
-		if i%2 == 1 {
+		if i%2 == 1 && !p.ecosystem().onlyPS256 {
 			newKey = newES256
 		}
 		one, err := newClient(random, p, fmt.Sprintf("%s-%d", alias, i+1), newKey, ca, now)
@@ -140,8 +185,19 @@ func newClient(random io.Reader, p plan, id string, newKey func(io.Reader, strin
 	if made.key, err = newKey(random, made.id+"-key"); err != nil {
 		return testClient{}, err
 	}
+	if p.encryptsIDTokens() {
+		if made.decryption, err = newDecryption(random, made.id+"-enc"); err != nil {
+			return testClient{}, err
+		}
+	}
+	if p.ecosystem().organisation != "" {
+		if made.organisationKey, err = newPS256(random, made.id+"-organisation"); err != nil {
+			return testClient{}, err
+		}
+		made.software, made.organisation = newUUID(random), newUUID(random)
+	}
 	if p.usesCertificate() {
-		issued, err := ca.issue(random, made.id, now)
+		issued, err := ca.issue(random, p.subject(made), now)
 		if err != nil {
 			return testClient{}, err
 		}
@@ -165,13 +221,19 @@ func (p plan) configure(s server, alias string, clients []testClient) configurat
 	if p.rich() {
 		resource.Rich = authorizationDetails()
 	}
+	if p.national() {
+		resource = p.nationalResource(s, resource)
+	}
 	made := configuration{
 		Alias: alias, Description: "Countersign " + p.name,
-		Server: map[string]string{"discoveryUrl": s.issuer + discoveryPath},
+		Server: map[string]any{"discoveryUrl": s.issuer + discoveryPath},
 		Client: p.clientConfiguration(clients[0]), Client2: p.clientConfiguration(clients[1]),
 		MTLS: clients[0].certificate, MTLS2: clients[1].certificate,
 		Resource: resource,
 		Options:  map[string]bool{"browsercontrol_css_enable": false},
+	}
+	if p.national() {
+		p.configureNational(&made, s, clients)
 	}
 	if p.backchannel() {
 		p.configureBackchannel(&made, s)
@@ -190,6 +252,10 @@ func (p plan) configure(s server, alias string, clients []testClient) configurat
 			Browser: []script{s.look(1), s.script("allow", 0)},
 		},
 	}
+	// A class that a password does not reach: the suite's browser has no passkey, and the user gives up (access_denied).
+	if p.profileOf() == ukOpenBanking {
+		made.Override[prefix(p)+"test-essential-acr-sca-claim"] = override{Browser: []script{s.giveUp()}}
+	}
 	// Where nothing came from the client, the server shows its error page, which the suite wants a picture of.
 	shown := []string{
 		"ensure-unsigned-authorization-request-without-using-par-fails", "ensure-authorization-request-without-request-object-fails",
@@ -206,7 +272,7 @@ func (p plan) configure(s server, alias string, clients []testClient) configurat
 }
 
 func (p plan) clientConfiguration(c testClient) clientConfiguration {
-	made := clientConfiguration{ClientID: c.id, Scope: p.scope(), JWKS: map[string][]jwk{"keys": {c.key}}}
+	made := clientConfiguration{ClientID: c.id, Scope: p.scope(), JWKS: map[string][]jwk{"keys": c.keys()}}
 	if p.variant["sender_constrain"] == "dpop" {
 		made.DPoPSigningAlg = c.key["alg"]
 	}
@@ -242,6 +308,16 @@ func (s server) script(decision string, limit int) script {
 		{Task: "Error page", Match: s.issuer + "/authorize*", Optional: true, Commands: [][]any{
 			{"wait", "xpath", "//*", 10, "(?i)what you can do", "update-image-placeholder-optional"},
 		}},
+		{Task: "Back at the suite", Match: "https://*/test/a/*/callback*", Optional: true, Commands: [][]any{
+			{"wait", "id", "submission_complete", 10},
+		}},
+	}}
+}
+
+// giveUp leaves a page that asks for what the user does not have.
+func (s server) giveUp() script {
+	return script{Match: s.issuer + "/authorize*", Tasks: []task{
+		{Task: "Give up", Match: s.pages(), Optional: true, Commands: [][]any{{"click", "id", "cancel"}}},
 		{Task: "Back at the suite", Match: "https://*/test/a/*/callback*", Optional: true, Commands: [][]any{
 			{"wait", "id", "submission_complete", 10},
 		}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -51,6 +52,8 @@ type fakeModule struct {
 	result, status string
 	log            string // JSON
 	wantsPicture   bool
+	browsing       int  // how often its browser still waits for its turn when asked
+	back           bool // whether the browser came back to the suite, which has yet to look at it
 	hangs          bool
 	refuses        int // status of the start
 	flaky          int // how many requests for its state fail first
@@ -62,10 +65,12 @@ type fakeSuite struct {
 	order   []string
 	modules map[string]fakeModule
 	planErr int
+	planSay string
 	config  []byte
 	photos  map[string]bool
 	stopped map[string]bool
 	asked   map[string]int
+	waited  map[string]int
 }
 
 func (f *fakeSuite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +87,7 @@ func (f *fakeSuite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == "POST" && part[0] == "plan":
 		f.config, _ = io.ReadAll(r.Body)
 		if f.planErr != 0 {
-			answer(f.planErr, "Internal Server Error")
+			answer(f.planErr, "%s", cmp.Or(f.planSay, "Internal Server Error"))
 			return
 		}
 		var modules []string
@@ -98,6 +103,10 @@ func (f *fakeSuite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer(201, `{"id":%q}`, name)
 	case r.Method == "GET" && part[0] == "runner":
+		if f.waited[part[1]]++; f.waited[part[1]] <= f.modules[part[1]].browsing {
+			answer(200, `{"browser":{"runners":[],"urls":["https://server.example/authorize"]}}`)
+			return
+		}
 		answer(200, `{"browser":{"runners":[]}}`)
 	case r.Method == "DELETE" && part[0] == "runner":
 		f.stopped[part[1]] = true
@@ -110,7 +119,7 @@ func (f *fakeSuite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			answer(502, "bad gateway")
 		case m.hangs:
 			answer(200, `{"status":"RUNNING"}`)
-		case m.wantsPicture && !f.photos[part[1]]:
+		case m.wantsPicture && !f.photos[part[1]] && !(m.back && f.asked[part[1]] > 30) && !(m.browsing > 30 && f.asked[part[1]] > 30):
 			answer(200, `{"status":"WAITING"}`)
 		default:
 			answer(200, `{"status":%q,"result":%q}`, m.status, m.result)
@@ -118,8 +127,10 @@ func (f *fakeSuite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case part[0] == "log" && len(part) == 2:
 		m := f.modules[part[1]]
 		switch {
+		case m.back:
+			answer(200, `[{"src":"ShowError","upload":"picture-1"},{"http":"incoming","incoming_path":"/test/a/alias/callback"}]`)
 		case m.wantsPicture && !f.photos[part[1]]:
-			answer(200, `[{"src":"ShowError","upload":"picture-1","msg":"take a picture"}]`)
+			answer(200, `[{"http":"incoming","incoming_path":"/test/a/alias/callback"},{"src":"ShowError","upload":"picture-1","msg":"take a picture"}]`)
 		case m.log != "":
 			answer(200, "%s", m.log)
 		default:
@@ -143,7 +154,7 @@ type bench struct {
 func newBench(t *testing.T, modules map[string]fakeModule, order ...string) *bench {
 	t.Helper()
 	b := &bench{out: t.TempDir(), suite: &fakeSuite{
-		order: order, modules: modules, photos: map[string]bool{}, stopped: map[string]bool{}, asked: map[string]int{},
+		order: order, modules: modules, photos: map[string]bool{}, stopped: map[string]bool{}, asked: map[string]int{}, waited: map[string]int{},
 	}}
 	suite := httptest.NewTLSServer(b.suite)
 	t.Cleanup(suite.Close)
@@ -215,6 +226,8 @@ const (
 	acceptanceLog = `[{"http":"response","response_status_code":"400 BAD_REQUEST","response_body":"x"},{"http":"response","response_status_code":"200 OK","response_body":"{\"access_token\":\"secret\"}"},{"src":"CheckIt","result":"FAILURE","msg":"wrong"}]`
 )
 
+const brokenLog = `[{"src":"CheckIt","result":"FAILURE","msg":"something: no client"}]`
+
 const warningLog = `[{"src":"CheckSomething","result":"WARNING","msg":"unusual"},{"src":"Other","result":"SUCCESS","msg":"fine"}]`
 
 func TestRun(t *testing.T) {
@@ -227,25 +240,31 @@ func TestRun(t *testing.T) {
 		code     int
 		says     string
 	}{
-		"passed":                      {good, "[]", nil, 0, "2 modules: 2 passed"},
-		"passed after bad gateways":   {fakeModule{status: "FINISHED", result: "PASSED", flaky: 2}, "[]", nil, 0, "2 passed"},
-		"failed":                      {fakeModule{status: "FINISHED", result: "FAILED", log: `[{"src":"CheckIt","result":"FAILURE","msg":"wrong"}]`}, "[]", nil, 1, "FAILURE CheckIt: wrong"},
-		"failed after a refusal":      {fakeModule{status: "FINISHED", result: "FAILED", log: refusalLog}, "[]", nil, 1, `FAILURE CheckIt: wrong (the server's last answer: 400 {"error":"invalid_request"})`},
-		"failed after an acceptance":  {fakeModule{status: "FINISHED", result: "FAILED", log: acceptanceLog}, "[]", nil, 1, "FAILURE CheckIt: wrong\n"},
-		"a failure cannot be excused": {good, `[{"plan":"*","module":"m1","result":"FAILED","reason":"x"}]`, nil, 2, "cannot be expected"},
-		"an excuse needs a reason":    {good, `[{"plan":"*","module":"m1","result":"WARNING"}]`, nil, 2, "no reason"},
-		"interrupted":                 {fakeModule{status: "INTERRUPTED", result: "FAILED"}, "[]", nil, 1, "1 interrupted"},
-		"does not start":              {fakeModule{refuses: 400}, "[]", nil, 1, "it did not start"},
-		"hangs":                       {fakeModule{hangs: true}, "[]", []string{"-module-time", "30ms"}, 1, "it was not done after 30ms"},
-		"a new warning":               {warns, "[]", nil, 1, "WARNING: fapi2-sp/private_key_jwt+dpop+plain_oauth m1"},
-		"a known warning":             {warns, `[{"plan":"fapi2-sp*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, nil, 0, "1 warning"},
-		"another warning than known":  {warns, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckOther","reason":"known"}]`, nil, 1, "WARNING: "},
-		"an excuse that is no longer": {good, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, nil, 1, "did not happen"},
-		"an excuse, module not run":   {good, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, []string{"-modules", "m2"}, 0, "1 modules: 1 passed"},
-		"skipped":                     {fakeModule{status: "FINISHED", result: "SKIPPED"}, "[]", nil, 1, "SKIPPED: "},
-		"skipped as expected":         {fakeModule{status: "FINISHED", result: "SKIPPED"}, `[{"plan":"*","module":"m*","result":"SKIPPED","reason":"not offered"}]`, nil, 0, "1 skipped"},
-		"wants a picture":             {fakeModule{status: "FINISHED", result: "REVIEW", wantsPicture: true}, `[{"plan":"*","module":"m1","result":"REVIEW","reason":"a page"}]`, nil, 0, "1 review"},
-		"no module fits":              {good, "[]", []string{"-modules", "nothing"}, 1, "0 modules"},
+		"passed":                        {good, "[]", nil, 0, "2 modules: 2 passed"},
+		"passed after bad gateways":     {fakeModule{status: "FINISHED", result: "PASSED", flaky: 2}, "[]", nil, 0, "2 passed"},
+		"failed":                        {fakeModule{status: "FINISHED", result: "FAILED", log: `[{"src":"CheckIt","result":"FAILURE","msg":"wrong"}]`}, "[]", nil, 1, "FAILURE CheckIt: wrong"},
+		"failed after a refusal":        {fakeModule{status: "FINISHED", result: "FAILED", log: refusalLog}, "[]", nil, 1, `FAILURE CheckIt: wrong (the server's last answer: 400 {"error":"invalid_request"})`},
+		"failed after an acceptance":    {fakeModule{status: "FINISHED", result: "FAILED", log: acceptanceLog}, "[]", nil, 1, "FAILURE CheckIt: wrong\n"},
+		"a failure cannot be excused":   {good, `[{"plan":"*","module":"m1","result":"FAILED","reason":"x"}]`, nil, 2, "cannot be expected"},
+		"an excuse needs a reason":      {good, `[{"plan":"*","module":"m1","result":"WARNING"}]`, nil, 2, "no reason"},
+		"interrupted":                   {fakeModule{status: "INTERRUPTED", result: "FAILED"}, "[]", nil, 1, "1 interrupted"},
+		"does not start":                {fakeModule{refuses: 400}, "[]", nil, 1, "it did not start"},
+		"hangs":                         {fakeModule{hangs: true}, "[]", []string{"-module-time", "30ms"}, 1, "it was not done after 30ms"},
+		"a new warning":                 {warns, "[]", nil, 1, "WARNING: fapi2-sp/private_key_jwt+dpop+plain_oauth m1"},
+		"a known warning":               {warns, `[{"plan":"fapi2-sp*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, nil, 0, "1 warning"},
+		"another warning than known":    {warns, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckOther","reason":"known"}]`, nil, 1, "WARNING: "},
+		"an excuse that is no longer":   {good, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, nil, 1, "did not happen"},
+		"an excuse, module not run":     {good, `[{"plan":"*","module":"m1","result":"WARNING","condition":"CheckSomething","reason":"known"}]`, []string{"-modules", "m2"}, 0, "1 modules: 1 passed"},
+		"skipped":                       {fakeModule{status: "FINISHED", result: "SKIPPED"}, "[]", nil, 1, "SKIPPED: "},
+		"skipped as expected":           {fakeModule{status: "FINISHED", result: "SKIPPED"}, `[{"plan":"*","module":"m*","result":"SKIPPED","reason":"not offered"}]`, nil, 0, "1 skipped"},
+		"wants a picture":               {fakeModule{status: "FINISHED", result: "REVIEW", wantsPicture: true}, `[{"plan":"*","module":"m1","result":"REVIEW","reason":"a page"}]`, nil, 0, "1 review"},
+		"its browser waits for long":    {fakeModule{status: "FINISHED", result: "PASSED", wantsPicture: true, browsing: 40}, "[]", nil, 0, "2 passed"},
+		"its browser came back":         {fakeModule{status: "FINISHED", result: "PASSED", wantsPicture: true, back: true}, "[]", nil, 0, "2 passed"},
+		"the suite breaks":              {fakeModule{status: "INTERRUPTED", result: "FAILED", log: brokenLog}, `[{"plan":"*","module":"m1","result":"INTERRUPTED","condition":"CheckIt","says":"no client","reason":"x"}]`, nil, 0, "1 interrupted"},
+		"it breaks for another reason":  {fakeModule{status: "INTERRUPTED", result: "FAILED", log: brokenLog}, `[{"plan":"*","module":"m1","result":"INTERRUPTED","condition":"CheckIt","says":"no key","reason":"x"}]`, nil, 1, "INTERRUPTED: "},
+		"breaking is not excused alone": {good, `[{"plan":"*","module":"m1","result":"INTERRUPTED","condition":"CheckIt","reason":"x"}]`, nil, 2, "cannot be expected"},
+		"two patterns of modules":       {good, "[]", []string{"-modules", "x,m[12]"}, 0, "2 modules: 2 passed"},
+		"no module fits":                {good, "[]", []string{"-modules", "nothing"}, 1, "0 modules"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -253,6 +272,9 @@ func TestRun(t *testing.T) {
 			code, said := b.run(t, append(expectations(t, test.expected), test.more...)...)
 			if code != test.code || !strings.Contains(said, test.says) {
 				t.Errorf("code %d, want %d with %q:\n%s", code, test.code, test.says, said)
+			}
+			if (test.module.browsing > 0 || test.module.back) && b.suite.photos["m1"] {
+				t.Error("a picture was given in the place of what the browser had yet to show")
 			}
 			if test.module.hangs && !b.suite.stopped["m1"] {
 				t.Error("the module that hung was not stopped")
@@ -307,8 +329,16 @@ func TestCannotBegin(t *testing.T) {
 func TestPlanRefused(t *testing.T) {
 	b := newBench(t, nil)
 	b.suite.planErr = 500
-	if code, said := b.run(t); code != 1 || !strings.Contains(said, "does not accept this combination") {
-		t.Errorf("code %d: %s", code, said)
+	for page, says := range map[string]string{
+		"": "does not accept this combination of variants: Internal Server Error",
+		`{"error":"Internal Server Error","trace":"java.lang.RuntimeException: KSA profile requires JAR\n\tat net.openid"}`: "of variants: KSA profile requires JAR\n",
+		`{"error":"Internal Server Error","message":"not certifiable"}`:                                                     "of variants: not certifiable\n",
+		`{"error":"Internal Server Error"}`:                                                                                 "of variants: Internal Server Error\n",
+	} {
+		b.suite.planSay = page
+		if code, said := b.run(t); code != 1 || !strings.Contains(said, says) {
+			t.Errorf("code %d: %s", code, said)
+		}
 	}
 	b = newBench(t, nil)
 	if code, said := b.run(t, "-register", "false {file}"); code != 1 || !strings.Contains(said, "-register: false") {
@@ -473,7 +503,7 @@ func TestConfiguration(t *testing.T) {
 				if err != nil || leaf.Subject.String() != "CN="+made.id || leaf.CheckSignatureFrom(ca.certificate) != nil {
 					t.Errorf("certificate of %s: %v, %v", leaf.Subject, err, leaf.CheckSignatureFrom(ca.certificate))
 				}
-				*made.certificate = certificate{Cert: "(certificate)", Key: "(key)", CA: "(ca)"}
+				*made.certificate = certificate{Cert: "(certificate)", Key: "(key)", CA: "(ca)", subject: leaf.Subject.String()}
 			}
 		}
 		var shown bytes.Buffer
@@ -482,13 +512,13 @@ func TestConfiguration(t *testing.T) {
 		encoder.SetEscapeHTML(false)
 		for _, value := range []any{
 			p.configure(s, "alias", clients),
-			p.registration(clients[0], redirectURIs("https://suite.example", "alias")),
+			p.registration(s, clients[0], redirectURIs("https://suite.example", "alias")),
 		} {
 			if err := encoder.Encode(value); err != nil {
 				t.Fatal(err)
 			}
 		}
-		registered, err := json.Marshal(p.registration(clients[0], redirectURIs("https://suite.example", "alias")))
+		registered, err := json.Marshal(p.registration(s, clients[0], redirectURIs("https://suite.example", "alias")))
 		if err != nil || strings.Contains(string(registered), `"d":`) {
 			t.Errorf("the registration holds a private key: %s, %v", registered, err)
 		}
@@ -537,8 +567,15 @@ func TestOwnLogin(t *testing.T) {
 
 func TestSelectPlans(t *testing.T) {
 	for selector, want := range map[string]int{
-		"": 2, "fapi2-sp/*": 24, "*": 104, "fapi-ciba/*": 8, "fapi-ciba/*+dynamic": 4, "fapi2-ms/*": 64, "fapi1-adv/*": 8, "fapi2-sp/*+rar": 12, "fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8,
-		"fapi2-sp/private_key_jwt+dpop+plain_oauth": 1, "fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
+		"": 2, "fapi2-sp/*": 24, "*": 104, "fapi-ciba/*": 8, "fapi-ciba/*+dynamic": 4, "fapi2-ms/*": 64, "fapi1-adv/*": 8, "fapi2-sp/*+rar": 12, "fapi2-sp*": 24,
+		"fapi2-sp/client_credentials*": 8, "fapi2-sp/mtls+*": 8, "fapi2-sp/private_key_jwt+dpop+plain_oauth": 1, "fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
+		// As many as the suite accepts, each of them created at one.
+		"fapi2-sp/openbanking_uk*": 16, "fapi2-sp/consumerdataright_au*": 8, "fapi2-sp/openbanking_brazil*": 16, "fapi2-ms/openbanking_uk*": 32,
+		"fapi2-ms/consumerdataright_au*": 16, "fapi2-ms/openbanking_brazil*": 64, "fapi2-ms/connectid_au*": 2, "fapi2-ms/cbuae*": 1, "fapi2-ms/ksa*": 2,
+		"fapi1-adv/openbanking_uk*": 2, "fapi1-adv/consumerdataright_au*": 2, "fapi1-adv/openbanking_brazil*": 1, "fapi1-adv/openinsurance_brazil*": 1,
+		"fapi1-adv/openbanking_ksa*": 2, "fapi-ciba/openbanking_uk*": 8, "fapi-ciba/openbanking_brazil*": 2, "fapi-ciba/connectid_au*": 2,
+		"fapi1-adv/openbanking_brazil*+payments": 1, "fapi2-ms/openbanking_brazil*payments": 64, "fapi1-dcr/*": 2, "fapi1-dcr/*+payments": 1, "fapi2-dcr/*": 64,
+		"fapi*/connectid_au*": 4, "ecosystems": 17, "ecosystems,fapi2-ms/cbuae*": 17,
 	} {
 		if plans, err := selectPlans(selector); err != nil || len(plans) != want {
 			t.Errorf("%q: %d plans, %v; want %d", selector, len(plans), err, want)

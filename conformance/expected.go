@@ -13,11 +13,14 @@ type expectation struct {
 	// Plan and Module are patterns.
 	Plan   string `json:"plan"`
 	Module string `json:"module"`
-	// Result is WARNING, REVIEW or SKIPPED; nothing excuses FAILED or INTERRUPTED.
+	// Result is WARNING, REVIEW or SKIPPED; nothing excuses FAILED. INTERRUPTED is excused where the suite itself breaks, by
+	// the condition at which it does and what that says.
 	Result string `json:"result"`
 	// Condition is the one check that may warn; empty for a result that no check explains.
 	Condition string `json:"condition,omitempty"`
-	Reason    string `json:"reason"`
+	// Says is a part of the check's message.
+	Says   string `json:"says,omitempty"`
+	Reason string `json:"reason"`
 }
 
 func readExpectations(file string) ([]expectation, error) {
@@ -30,8 +33,8 @@ func readExpectations(file string) ([]expectation, error) {
 		return nil, fmt.Errorf("-expected: %s: %w", file, err)
 	}
 	for _, e := range list {
-		if e.Result != warning && e.Result != review && e.Result != skipped {
-			return nil, fmt.Errorf("-expected: %s: result %q cannot be expected; WARNING, REVIEW and SKIPPED can", file, e.Result)
+		if e.Result != warning && e.Result != review && e.Result != skipped && (e.Result != interrupted || e.Condition == "" || e.Says == "") {
+			return nil, fmt.Errorf("-expected: %s: result %q cannot be expected; WARNING, REVIEW and SKIPPED can, and INTERRUPTED at a condition that says why", file, e.Result)
 		}
 		if e.Reason == "" {
 			return nil, fmt.Errorf("-expected: %s: %s has no reason", file, e.Module)
@@ -63,7 +66,7 @@ func judge(outcomes []outcome, expectations []expectation, whole bool) (problems
 		if o.Result == passed {
 			continue
 		}
-		if o.Result == warning || o.Result == review || o.Result == skipped {
+		if o.Result != failed && o.Result != notRun {
 			o.Expected = excuse(*o, expectations, used)
 		}
 		if o.Expected == "" {
@@ -81,9 +84,9 @@ func judge(outcomes []outcome, expectations []expectation, whole bool) (problems
 // excuse finds the reasons that cover an outcome: one for each warning, or one for a result without warnings.
 func excuse(o outcome, expectations []expectation, used []bool) string {
 	var reasons []string
-	cover := func(condition string) bool {
+	cover := func(condition, message string) bool {
 		for i, e := range expectations {
-			if e.fits(o) && e.Condition == condition {
+			if e.fits(o) && e.Condition == condition && strings.Contains(message, e.Says) {
 				used[i] = true
 				reasons = append(reasons, e.Reason)
 				return true
@@ -97,11 +100,11 @@ func excuse(o outcome, expectations []expectation, used []bool) string {
 			continue
 		}
 		warned = true
-		if !cover(c.Name) {
+		if !cover(c.Name, c.Message) {
 			return ""
 		}
 	}
-	if !warned && !cover("") {
+	if !warned && !cover("", "") {
 		return ""
 	}
 	return strings.Join(reasons, "; ")

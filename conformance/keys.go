@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -57,13 +58,20 @@ func newES256(random io.Reader, kid string) (jwk, error) {
 }
 
 // newPS256 makes a client key for PS256.
-func newPS256(random io.Reader, kid string) (jwk, error) {
+func newPS256(random io.Reader, kid string) (jwk, error) { return newRSA(random, kid, "PS256", "sig") }
+
+// newDecryption makes a client key that ID tokens are encrypted to.
+func newDecryption(random io.Reader, kid string) (jwk, error) {
+	return newRSA(random, kid, "RSA-OAEP", "enc")
+}
+
+func newRSA(random io.Reader, kid, alg, use string) (jwk, error) {
 	key, err := rsa.GenerateKey(random, 2048)
 	if err != nil {
 		return nil, err
 	}
 	return jwk{
-		"kty": "RSA", "alg": "PS256", "use": "sig", "kid": kid,
+		"kty": "RSA", "alg": alg, "use": use, "kid": kid,
 		"n": encode(key.N.Bytes()), "e": encode(big.NewInt(int64(key.E)).Bytes()), "d": encode(key.D.Bytes()),
 		"p": encode(key.Primes[0].Bytes()), "q": encode(key.Primes[1].Bytes()),
 		"dp": encode(key.Precomputed.Dp.Bytes()), "dq": encode(key.Precomputed.Dq.Bytes()), "qi": encode(key.Precomputed.Qinv.Bytes()),
@@ -115,10 +123,12 @@ type certificate struct {
 	Cert string `json:"cert"`
 	Key  string `json:"key"`
 	CA   string `json:"ca,omitempty"`
+	// subject is that of the certificate (RFC 4514).
+	subject string
 }
 
-// issue makes a client certificate for a common name, which is also its whole subject.
-func (a *authority) issue(random io.Reader, commonName string, now time.Time) (certificate, error) {
+// issue makes a client certificate for a subject.
+func (a *authority) issue(random io.Reader, subject pkix.Name, now time.Time) (certificate, error) {
 	key, err := rsa.GenerateKey(random, 2048)
 	if err != nil {
 		return certificate{}, err
@@ -128,12 +138,20 @@ func (a *authority) issue(random io.Reader, commonName string, now time.Time) (c
 		return certificate{}, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: commonName},
+		SerialNumber: serial, Subject: subject,
 		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(7 * 24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(random, template, a.certificate, key.Public(), a.key)
 	if err != nil {
+		return certificate{}, err
+	}
+	issued, err := x509.ParseCertificate(der)
+	if err != nil {
+		return certificate{}, err
+	}
+	var names pkix.RDNSequence
+	if _, err := asn1.Unmarshal(issued.RawSubject, &names); err != nil {
 		return certificate{}, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
@@ -143,6 +161,6 @@ func (a *authority) issue(random io.Reader, commonName string, now time.Time) (c
 	return certificate{
 		Cert: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		Key:  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
-		CA:   a.pem,
+		CA:   a.pem, subject: names.String(),
 	}, nil
 }

@@ -30,7 +30,10 @@ type options struct {
 	plans, modules                       string
 	server, ca, resource, mtlsResource   string
 	ingress, login                       string
-	register, start                      string
+	register, start, prepare             string
+	config, ecosystemConfig              string
+	consents, cpf, directory             string
+	organisation                         string
 	initialToken, approval, deviceCode   string
 	deviceACR                            string
 	outboundCA                           string
@@ -52,19 +55,26 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.suiteFingerprint, "suite-self-signed-fingerprint", "", "`SHA-256` of the suite's certificate, in hexadecimal, where no authority vouches for it")
 	f.StringVar(&o.tokenEnvironment, "token-env", "CONFORMANCE_TOKEN", "`name` of the environment variable with the suite's API token, if it wants one")
 	f.StringVar(&o.plans, "plans", "", "comma-separated `names` of plans, with * and ?; -list shows them (default "+defaultPlans+")")
-	f.StringVar(&o.modules, "modules", "*", "`pattern` of the modules to run")
+	f.StringVar(&o.modules, "modules", "*", "comma-separated `patterns` of the modules to run")
 	f.StringVar(&o.server, "server", "https://localhost:8443", "issuer `URL` of the server")
 	f.StringVar(&o.ca, "ca", "local/tls/ca.crt", "`file` with the authority of the server's certificate; empty for the system's")
 	f.StringVar(&o.ingress, "ingress", "", "`URL` that mtls_endpoint_aliases have to lead to, for a server whose clients with certificates come through an ingress")
 	f.StringVar(&o.login, "login", "", "`URL` of a login of the operator's own, which the server hands sign-in and consent to; its pages have the ids of the built-in ones")
 	f.StringVar(&o.resource, "resource", "", "`URL` of a protected resource (default: /accounts of the issuer)")
 	f.StringVar(&o.mtlsResource, "mtls-resource", "", "`URL` of the same where certificates are asked for (default: /accounts beside the mTLS token endpoint)")
-	f.StringVar(&o.register, "register", "bin/countersign clients add {id} --replace --file {file}", "`command` that registers a client from its metadata")
-	f.StringVar(&o.initialToken, "initial-token", "bin/countersign clients tokens add {organisation} --clients 500 --for 6h --profile {profile} --replace", "`command` that prints an initial access token, for plans in which the suite registers the clients")
+	f.StringVar(&o.register, "register", "bin/countersign clients add {id} --replace --file {file} --config {config}", "`command` that registers a client from its metadata")
+	f.StringVar(&o.initialToken, "initial-token", "bin/countersign clients tokens add {organisation} --clients 500 --for 6h --profile {profile} --replace --config {config}", "`command` that prints an initial access token, for plans in which the suite registers the clients")
 	f.StringVar(&o.approval, "ciba-approval", "", "`URL` at which a user's answer to a backchannel request is had; the suite replaces {auth_req_id} and {action}, which is allow or deny (default: a device of the user that is enrolled for the run)")
 	f.StringVar(&o.deviceACR, "device-acr", "", "authentication context `class` in which the device answers; the first of acr_values_supported by default")
-	f.StringVar(&o.deviceCode, "device-code", "bin/countersign devices add {user} --level passkey", "`command` that prints a one-time code with which a device of the user is enrolled")
+	f.StringVar(&o.deviceCode, "device-code", "bin/countersign devices add {user} --level passkey --config {config}", "`command` that prints a one-time code with which a device of the user is enrolled")
 	f.StringVar(&o.outboundCA, "outbound-ca", "local/tls/outbound.crt", "`file` with what the server trusts when it notifies clients; the certificate of a suite on loopback is added to it before the server is started")
+	f.StringVar(&o.config, "config", "local/countersign.toml", "`file` with the server's configuration, which takes the place of {config} in the commands")
+	f.StringVar(&o.ecosystemConfig, "ecosystem-config", "local/countersign.{ecosystem}.toml", "`file` with the server's configuration for the plans of an ecosystem, which are run apart")
+	f.StringVar(&o.prepare, "prepare", "bin/for-ecosystem -base {base} -ecosystem {ecosystem} -profiles {profiles} -user {user} -cpf {cpf} -organisation {organisation} -write {config}", "`command` that writes this configuration before the server is started")
+	f.StringVar(&o.consents, "consents", "server", "who keeps the consents of ecosystems: server, or bank, the stand-in of this command")
+	f.StringVar(&o.directory, "directory", "", "`address` on which a stand-in serves the directory that plans about payments and registration in Brazil reach by fixed names, which the hosts file has to lead there: 127.0.0.1:443")
+	f.StringVar(&o.organisation, "organisation", "74e929d9-33b6-4d85-8ba7-c146c867a817", "`UUID` of the bank in the directory of its ecosystem, which signs answers in Brazil")
+	f.StringVar(&o.cpf, "cpf", "76109277673", "`number` (CPF) of the user, for whom consents of Brazil are")
 	f.StringVar(&o.start, "start", "", "`command` that starts the server when it does not answer; it is stopped at the end")
 	f.StringVar(&o.user, "user", "alice", "`name` that the suite's browser signs in with")
 	f.StringVar(&o.passwordFile, "password-file", "local/demo/password", "`file` with the password")
@@ -81,7 +91,10 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	if err := f.Parse(arguments); err != nil {
 		return o, err
 	}
-	_, badPattern := path.Match(o.modules, "")
+	badPattern := slices.ContainsFunc(strings.Split(o.modules, ","), func(pattern string) bool {
+		_, err := path.Match(pattern, "")
+		return err != nil
+	})
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("%q is not a flag", f.Arg(0))
@@ -90,10 +103,12 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 		return o, errors.New("say which suite: -suite https://…")
 	case o.jobs < 1:
 		return o, errors.New("-jobs must be at least 1")
-	case badPattern != nil:
+	case badPattern:
 		return o, fmt.Errorf("-modules: %q is not a pattern", o.modules)
 	case o.suiteCA != "" && o.suiteFingerprint != "":
 		return o, errors.New("-suite-ca and -suite-self-signed-fingerprint exclude each other")
+	case o.consents != "server" && o.consents != "bank":
+		return o, fmt.Errorf("-consents: %q is neither server nor bank", o.consents)
 	case strings.TrimSpace(o.register) == "":
 		return o, errors.New("-register: there is no command")
 	case strings.TrimSpace(o.initialToken) == "":
@@ -141,16 +156,27 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		defer mu.Unlock()
 		fmt.Fprintf(stdout, format+"\n", arguments...)
 	}
-	r, stop, err := prepare(ctx, o, plans, progress)
+	connected, err := connectSuite(ctx, o, progress)
 	if err != nil {
 		fmt.Fprintln(stderr, "conformance:", err)
 		return 2
 	}
-	defer stop()
+	groups := deployments(plans)
 	progress("%d plans at %s", len(plans), o.suite)
 	began := time.Now()
 	written := report{Suite: o.suite, Issuer: o.server, Ingress: o.ingress, Login: o.login, Began: began}
-	written.Outcomes = r.runAll(ctx, plans, o.jobs)
+	for _, d := range groups {
+		outcomes, err := d.run(ctx, o, connected, progress)
+		if err != nil && len(groups) == 1 {
+			fmt.Fprintln(stderr, "conformance:", err)
+			return 2
+		}
+		if err != nil {
+			progress("%s: %v", d.ecosystem, err)
+			outcomes = d.without(err)
+		}
+		written.Outcomes = append(written.Outcomes, outcomes...)
+	}
 	written.Seconds = time.Since(began).Seconds()
 	written.Problems = judge(written.Outcomes, expectations, o.modules == "*" && ctx.Err() == nil)
 	if err := written.write(o.out); err != nil {
@@ -165,21 +191,63 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	return 0
 }
 
-// prepare checks everything that a run needs, with a clear line for what is missing.
-func prepare(ctx context.Context, o options, plans []plan, progress func(string, ...any)) (*runner, func(), error) {
-	connected, err := connectSuite(ctx, o, progress)
-	if err != nil {
-		return nil, nil, err
+// run runs the plans of a deployment.
+func (d deployment) run(ctx context.Context, o options, connected *suite, progress func(string, ...any)) ([]outcome, error) {
+	if d.ecosystem != "" && o.start != "" && !strings.Contains(o.start, "{config}") {
+		return nil, fmt.Errorf("-start: {config} is missing: the plans of %s need a server with a configuration of their own", d.ecosystem)
 	}
+	o = d.on(o)
+	r, stop, err := prepare(ctx, o, d, connected, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	return r.runAll(ctx, d.plans, o.jobs), nil
+}
+
+// without is the outcome of plans that could not be begun.
+func (d deployment) without(err error) []outcome {
+	var outcomes []outcome
+	for _, p := range d.plans {
+		outcomes = append(outcomes, outcome{Plan: p.name, Variant: p.variant, Module: "(the plan)", Result: interrupted, Note: err.Error()})
+	}
+	return outcomes
+}
+
+// prepare checks everything that a deployment's plans need, with a clear line for what is missing.
+func prepare(ctx context.Context, o options, d deployment, connected *suite, progress func(string, ...any)) (*runner, func(), error) {
+	plans := d.plans
 	if slices.ContainsFunc(plans, plan.notified) {
 		if err := trustSuite(ctx, o, progress); err != nil {
 			return nil, nil, err
 		}
 	}
-	tested, stopServer, err := findServer(ctx, o, progress)
+	if err := d.configure(ctx, o); err != nil {
+		return nil, nil, err
+	}
+	opened, err := d.openDirectory(ctx, o, progress)
 	if err != nil {
 		return nil, nil, err
 	}
+	bank, err := d.listen(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	stopStandIns := func() {
+		if opened != nil {
+			opened.Stop()
+		}
+		if bank != nil {
+			bank.Stop()
+		}
+	}
+	tested, stopOnlyServer, err := findServer(ctx, o, progress)
+	if err != nil {
+		stopStandIns()
+		return nil, nil, err
+	}
+	stopServer := func() { stopOnlyServer(); stopStandIns() }
+	tested.bank, tested.cpf, tested.bankOrganisation = bank, o.cpf, o.organisation
 	if o.approval == "" && slices.ContainsFunc(plans, plan.backchannel) {
 		var stopBridge func()
 		if tested.approval, stopBridge, err = startBridge(ctx, o, tested, progress); err != nil {
@@ -205,8 +273,15 @@ func prepare(ctx context.Context, o options, plans []plan, progress func(string,
 		return nil, nil, err
 	}
 	tested.username, tested.password = o.user, strings.TrimSpace(string(password))
-	return &runner{
-		suite: connected, server: tested, ca: ca, register: strings.Fields(o.register), tokens: strings.Fields(o.initialToken), unique: hex.EncodeToString(unique), out: o.out, modules: o.modules,
+	made := &runner{
+		suite: connected, server: tested, ca: ca, register: strings.Fields(o.register), tokens: strings.Fields(o.initialToken), unique: hex.EncodeToString(unique), offset: d.offset, directory: opened, out: o.out, modules: o.modules,
 		moduleTime: o.moduleTime, poll: o.pollInterval, random: rand.Reader, now: time.Now, progress: progress,
-	}, stopServer, nil
+	}
+	if d.ecosystem != "" {
+		if err := made.openBank(ctx, o, d); err != nil {
+			stopServer()
+			return nil, nil, err
+		}
+	}
+	return made, stopServer, nil
 }

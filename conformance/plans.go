@@ -15,14 +15,18 @@ type plan struct {
 	// suitePlan is the suite's own name of the plan.
 	suitePlan string
 	variant   map[string]string
+	// scopes are what the plan's clients ask for, if not the scopes of its profile.
+	scopes string
 }
 
 // fapi1 reports whether the plan is of the first generation of FAPI, which knows no other bound than certificates.
-func (p plan) fapi1() bool { return p.suitePlan == fapi1Advanced || p.backchannel() }
+func (p plan) fapi1() bool {
+	return p.suitePlan == fapi1Advanced || p.suitePlan == fapi1BrazilDCR || p.backchannel()
+}
 
 // usesCertificate reports whether the plan's clients call through the mTLS listener.
 func (p plan) usesCertificate() bool {
-	return p.variant["client_auth_type"] == "mtls" || p.bindsToCertificate()
+	return p.variant["client_auth_type"] == "mtls" || p.bindsToCertificate() || p.national()
 }
 
 // bindsToCertificate reports whether access tokens are bound to certificates; otherwise they are bound by DPoP.
@@ -50,12 +54,15 @@ type axis struct {
 	names     map[string]string
 }
 
-// securityProfile lists what the Security Profile's plan accepts beside the profiles of single countries: 16 variants
-// with a user and 16 without, of which allPlans leaves out eight.
+// profileAxis is the axis of the profiles, those of countries by the suite's names of them.
+func profileAxis(parameter string, national ...string) axis {
+	return axis{parameter, append([]string{"plain_fapi"}, national...), map[string]string{"plain_fapi": "", "fapi_client_credentials_grant": "client_credentials"}}
+}
+
+// securityProfile lists the parameters of the Security Profile's plan.
 func securityProfile() []axis {
 	return []axis{
-		{"fapi_profile", []string{"plain_fapi", "fapi_client_credentials_grant"},
-			map[string]string{"plain_fapi": "", "fapi_client_credentials_grant": "client_credentials"}},
+		profileAxis("fapi_profile", "fapi_client_credentials_grant", ukOpenBanking, auCDR, brazil),
 		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
 		{"sender_constrain", []string{"dpop", "mtls"}, nil},
 		{"openid", []string{"openid_connect", "plain_oauth"}, nil},
@@ -69,20 +76,22 @@ const (
 	fapi2MessageSigning = "fapi2-message-signing-final-test-plan"
 	fapi1Advanced       = "fapi1-advanced-final-test-plan"
 	fapiCIBA            = "fapi-ciba-id1-test-plan"
+	fapi1BrazilDCR      = "fapi1-advanced-final-brazil-dcr-test-plan"
+	fapi2BrazilDCR      = "fapi2-security-profile-final-brazil-dcr-test-plan"
 )
 
-// messageSigning lists the 64 variants of Message Signing beside the profiles of single countries.
+// messageSigning lists the parameters of Message Signing.
 func messageSigning() []axis {
 	axes := slices.DeleteFunc(securityProfile(), func(a axis) bool { return a.parameter == "fapi_profile" })
-	return append([]axis{{"fapi_profile", []string{"plain_fapi"}, map[string]string{"plain_fapi": ""}}}, append(axes,
+	return append([]axis{profileAxis("fapi_profile", ukOpenBanking, auCDR, brazil, auConnectID, uae, ksaFAPI2)}, append(axes,
 		axis{"fapi_request_method", []string{"signed_non_repudiation", "unsigned"}, map[string]string{"signed_non_repudiation": "signed"}},
 		axis{"fapi_response_mode", []string{"jarm", "plain_response"}, map[string]string{"plain_response": "plain"}})...)
 }
 
-// advanced lists the eight variants of FAPI 1.0 Advanced beside the profiles of single countries.
+// advanced lists the parameters of FAPI 1.0 Advanced.
 func advanced() []axis {
 	return []axis{
-		{"fapi_profile", []string{"plain_fapi"}, map[string]string{"plain_fapi": ""}},
+		profileAxis("fapi_profile", ukOpenBanking, auCDR, brazil, brazilInsurance, ksaFAPI1),
 		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
 		{"fapi_auth_request_method", []string{"by_value", "pushed"}, nil},
 		{"fapi_response_mode", []string{"plain_response", "jarm"}, map[string]string{"plain_response": "plain"}},
@@ -95,10 +104,9 @@ func allPlans() []plan {
 	plans = append(plans, combine("fapi2-ms", fapi2MessageSigning, messageSigning())...)
 	plans = append(plans, combine("fapi1-adv", fapi1Advanced, advanced())...)
 	plans = append(plans, combine("fapi-ciba", fapiCIBA, decoupled())...)
-	return slices.DeleteFunc(plans, func(p plan) bool {
-		// These want an ID token where there is no user whom it could be about (OpenID Connect Core §2).
-		return p.clientCredentials() && p.openID()
-	})
+	plans = append(plans, registrationPlans()...)
+	plans = slices.DeleteFunc(plans, func(p plan) bool { return !p.accepted() })
+	return append(plans, paymentPlans(plans)...)
 }
 
 // combine makes a plan of every combination of the axes' values.
@@ -132,6 +140,9 @@ func combine(family, suitePlan string, axes []axis) []plan {
 // defaultPlans are run when none are selected.
 const defaultPlans = "fapi2-sp/private_key_jwt+dpop+openid_connect,fapi2-sp/mtls+mtls+plain_oauth"
 
+// eachEcosystem selects one plan of each family and national profile, but none that needs a directory.
+const eachEcosystem = "ecosystems"
+
 // selectPlans finds the plans that match a comma-separated list of names with * and ?.
 func selectPlans(selectors string) ([]plan, error) {
 	if selectors == "" {
@@ -139,18 +150,18 @@ func selectPlans(selectors string) ([]plan, error) {
 	}
 	var selected []plan
 	for selector := range strings.SplitSeq(selectors, ",") {
-		matched := false
+		// A star also matches what follows a slash: fapi2-sp* is all of them.
+		pattern, matched, seen := flat(selector), false, map[string]bool{}
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("-plans: %q is not a pattern: %w", selector, err)
+		}
 		for _, p := range allPlans() {
-			// A star also matches what follows a slash: fapi2-sp* is all of them.
-			fits, err := path.Match(strings.ReplaceAll(selector, "/", ":"), strings.ReplaceAll(p.name, "/", ":"))
-			if err != nil {
-				return nil, fmt.Errorf("-plans: %q is not a pattern: %w", selector, err)
+			if !p.selected(pattern, seen) {
+				continue
 			}
-			if fits {
-				matched = true
-				if !slices.ContainsFunc(selected, func(other plan) bool { return other.name == p.name }) {
-					selected = append(selected, p)
-				}
+			matched = true
+			if !slices.ContainsFunc(selected, func(other plan) bool { return other.name == p.name }) {
+				selected = append(selected, p)
 			}
 		}
 		if !matched {
@@ -158,4 +169,21 @@ func selectPlans(selectors string) ([]plan, error) {
 		}
 	}
 	return selected, nil
+}
+
+// selected reports whether a pattern means the plan. A star alone does not mean the plans of ecosystems, which are judged
+// against servers of their own: their profile is named, as in fapi2-ms/ksa*, and so are payments.
+func (p plan) selected(pattern string, seen map[string]bool) bool {
+	if pattern == eachEcosystem {
+		each := p.suitePlan + p.profileOf()
+		first := p.national() && !p.needsDirectory() && p.usual() && !seen[each]
+		seen[each] = seen[each] || first
+		return first
+	}
+	if fits, _ := path.Match(pattern, flat(p.name)); !fits { // it was tried
+		return false
+	}
+	family, variant, _ := strings.Cut(pattern, ":")
+	named := variant != "" && !strings.HasPrefix(variant, "*") || p.statements() && strings.Contains(family, "dcr")
+	return !p.national() || named && (!p.paying() || strings.Contains(variant, "payments"))
 }

@@ -1,12 +1,12 @@
 package main
 
 // registration is a client's metadata (RFC 7591 §2) with its identifier and profile.
-func (p plan) registration(c testClient, redirectURIs []string) map[string]any {
+func (p plan) registration(s server, c testClient, redirectURIs []string) map[string]any {
 	m := map[string]any{
 		"client_id": c.id, "client_name": "Conformance suite " + c.id, "profile": p.profile(),
 		"scope": p.scope(),
 	}
-	if p.openID() && !p.clientCredentials() && !p.backchannel() { // the suite asks for single claims of these (OpenID Connect Core §5.4, §5.5)
+	if !p.national() && p.openID() && !p.clientCredentials() && !p.backchannel() { // the suite asks for single claims of these (OpenID Connect Core §5.4, §5.5)
 		m["scope"] = p.scope() + " profile email phone address"
 	}
 	switch {
@@ -39,28 +39,20 @@ func (p plan) registration(c testClient, redirectURIs []string) map[string]any {
 	}
 	if p.variant["client_auth_type"] == "mtls" {
 		m["token_endpoint_auth_method"] = "tls_client_auth"
-		m["tls_client_auth_subject_dn"] = "CN=" + c.id
+		m["tls_client_auth_subject_dn"] = c.certificate.subject
 	} else {
 		m["token_endpoint_auth_method"] = "private_key_jwt"
 	}
 	if p.variant["client_auth_type"] != "mtls" || p.fapi1() || p.variant["fapi_request_method"] == "signed_non_repudiation" {
-		m["jwks"] = map[string][]jwk{"keys": {c.key.public()}}
+		m["jwks"] = public(c.keys())
 	}
 	if p.bindsToCertificate() {
 		m["tls_client_certificate_bound_access_tokens"] = true
 	} else {
 		m["dpop_bound_access_tokens"] = true
 	}
-	return m
-}
-
-// profile is the server's profile that the plan's clients are held to.
-func (p plan) profile() string {
-	switch p.suitePlan {
-	case fapi1Advanced, fapiCIBA:
-		return "fapi1-advanced"
-	case fapi2MessageSigning:
-		return "fapi2-message-signing"
+	if p.national() {
+		p.registerNational(m, s, c)
 	}
-	return "fapi2-security"
+	return m
 }

@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"countersign/conformance/directory"
 )
 
 // The results of a module, as the suite says them, and two of our own.
@@ -56,10 +59,14 @@ type runner struct {
 	ca       *authority
 	register []string // a command, in which {id} and {file} are replaced
 	tokens   []string // a command that prints an initial access token, in which {organisation} and {profile} are replaced
+	// directory is the stand-in for that of the plans' ecosystem, if they reach one.
+	directory *directory.Directory
 	// unique makes the aliases differ from those of other runs at the same suite.
-	unique  string
+	unique string
+	// offset is added to the numbers of plans in aliases.
+	offset  int
 	out     string
-	modules string // a pattern for the modules to run
+	modules string // patterns for the modules to run, separated by commas
 	// moduleTime is how long a module may take, and poll how often it is asked for.
 	moduleTime, poll time.Duration
 	random           io.Reader
@@ -98,7 +105,7 @@ func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
 	r.progress("%s: the suite made it, with %d modules: %s/plan-detail.html?plan=%s", p.name, len(created.Modules), r.suite.base, created.ID)
 	var outcomes []outcome
 	for i, module := range created.Modules {
-		if fits, err := path.Match(r.modules, module.Name); err != nil || !fits {
+		if !matchesAny(r.modules, module.Name) {
 			continue
 		}
 		began := r.now()
@@ -119,21 +126,37 @@ func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
 	return outcomes
 }
 
+// matchesAny reports whether one of the patterns, separated by commas, matches a name.
+func matchesAny(patterns, name string) bool {
+	for pattern := range strings.SplitSeq(patterns, ",") {
+		if fits, _ := path.Match(pattern, name); fits { // they were tried when the flags were read
+			return true
+		}
+	}
+	return false
+}
+
 // prepare registers clients of a plan's own at the server and creates the plan at the suite.
 func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, error) {
-	alias := fmt.Sprintf("countersign-%s-%d", r.unique, index+1)
+	alias := fmt.Sprintf("countersign-%s-%d", r.unique, r.offset+index+1)
 	clients, err := newClients(r.random, p, alias, r.ca, r.now())
 	if err != nil {
 		return createdPlan{}, err
 	}
+	if err := r.introduce(p, clients); err != nil {
+		return createdPlan{}, err
+	}
 	addresses, told := redirectURIs(r.suite.base, alias), r.server
-	if p.registersItself() {
+	r.enter(p, clients, addresses)
+	if p.statements() {
+		// A statement of the directory takes the place of an initial access token.
+	} else if p.registersItself() {
 		if told.initialToken, err = r.initialToken(ctx, alias, p); err != nil {
 			return createdPlan{}, err
 		}
 	} else {
 		for _, client := range clients {
-			if err := r.registerClient(ctx, client.id, p.registration(client, addresses)); err != nil {
+			if err := r.registerClient(ctx, client.id, p.registration(told, client, addresses)); err != nil {
 				return createdPlan{}, err
 			}
 		}
@@ -147,7 +170,7 @@ func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, e
 	}
 	created, err := r.suite.createPlan(ctx, p, configured)
 	if status, ok := errors.AsType[*statusError](err); ok && status.status == 500 {
-		return created, fmt.Errorf("the suite does not accept this combination of variants (its log says why): %w", err)
+		return created, fmt.Errorf("the suite does not accept this combination of variants: %s", refusalOf(status))
 	}
 	return created, err
 }
@@ -255,8 +278,10 @@ func (r *runner) photograph(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if e.Upload != "" && e.Image == "" {
+	for i, e := range entries {
+		// A browser that came back since leaves no page to look at: the module goes on when its turn comes.
+		back := slices.ContainsFunc(entries[i:], func(later entry) bool { return later.Callback })
+		if e.Upload != "" && e.Image == "" && !back {
 			if err := r.suite.upload(ctx, id, e.Upload); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"countersign/conformance/bank"
 )
 
 const discoveryPath = "/.well-known/openid-configuration"
@@ -30,6 +33,10 @@ type server struct {
 	// approval is the address with which a user allows or denies a backchannel request, acr the class in which they are
 	// authenticated then, the best of the server, and initialToken what registers clients; for the plans that want them.
 	approval, acr, initialToken string
+	// bank stands in for the APIs that the plans of ecosystems call, and bankOrganisation identifies it in a directory. Consents
+	// are below the address consents, or where that is empty the bank's. The user has the number cpf (Brazil).
+	bank                            *bank.Bank
+	bankOrganisation, consents, cpf string
 }
 
 // discovered is the part of the discovery document that is needed.
@@ -101,6 +108,9 @@ func (d discovered) server(o options) (server, error) {
 	}
 	if found.resource == "" {
 		found.resource = o.server + "/accounts"
+	}
+	if o.consents == "server" {
+		found.consents = strings.TrimSuffix(cmp.Or(d.Aliases["token_endpoint"], o.server+"/token"), "/token")
 	}
 	if found.mtlsResource != "" {
 		return found, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -31,7 +32,7 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string {
-	return fmt.Sprintf("the suite answered %d: %s", e.status, e.body)
+	return fmt.Sprintf("the suite answered %d: %s", e.status, e.body[:min(len(e.body), 300)])
 }
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -105,7 +106,7 @@ func (s *suite) once(ctx context.Context, method, path string, body []byte, resu
 		return err
 	}
 	if response.StatusCode/100 != 2 {
-		return &statusError{response.StatusCode, strings.TrimSpace(string(content[:min(len(content), 300)]))}
+		return &statusError{response.StatusCode, strings.TrimSpace(string(content[:min(len(content), 64<<10)]))}
 	}
 	if result == nil {
 		return nil
@@ -170,6 +171,8 @@ type entry struct {
 	// Upload is set when the module waits for a screenshot under this name.
 	Upload string `json:"upload"`
 	Image  string `json:"img"`
+	// Callback is whether the line is of a browser that came back to the suite.
+	Callback bool `json:"-"`
 	// Refusal is the last answer of the server before this line, if it was a refusal: "400 {…}".
 	Refusal string `json:"-"`
 }
@@ -195,6 +198,7 @@ func (s *suite) log(ctx context.Context, id string) ([]entry, error) {
 		entries = append(entries, entry{
 			Source: text(line, "src"), Result: text(line, "result"), Message: text(line, "msg"),
 			Upload: text(line, "upload"), Image: text(line, "img"), Refusal: refusal,
+			Callback: text(line, "http") == "incoming" && strings.HasSuffix(text(line, "incoming_path"), "/callback"),
 		})
 	}
 	return entries, nil
@@ -213,15 +217,31 @@ func refused(status any, body string) string {
 // placeholder is a picture of one white pixel: it takes the place of the screenshot that a user would take.
 const placeholder = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII="
 
-// browsing reports whether the suite's browser is at work for a module.
+// browsing reports whether the suite's browser is at work for a module, or will be: an address waits for its turn under load.
 func (s *suite) browsing(ctx context.Context, id string) (bool, error) {
 	var runner struct {
 		Browser struct {
-			Runners []any `json:"runners"`
+			Addresses []any `json:"urls"`
+			Runners   []any `json:"runners"`
 		} `json:"browser"`
 	}
 	err := s.call(ctx, http.MethodGet, "/api/runner/"+id, nil, &runner)
-	return len(runner.Browser.Runners) > 0, err
+	return len(runner.Browser.Addresses)+len(runner.Browser.Runners) > 0, err
+}
+
+// refusalOf is what the suite says when it makes no plan: in its dev mode an error page of JSON, with the reason as a member.
+func refusalOf(e *statusError) string {
+	var page struct {
+		Message string `json:"message"`
+		Error   string `json:"error"`
+		Trace   string `json:"trace"`
+	}
+	if json.Unmarshal([]byte(e.body), &page) != nil {
+		return e.body
+	}
+	_, thrown, _ := strings.Cut(page.Trace, ": ") // the class of the exception, and what it says
+	reason, _, _ := strings.Cut(thrown, "\n")
+	return cmp.Or(page.Message, reason, page.Error, e.body)
 }
 
 func (s *suite) upload(ctx context.Context, id, name string) error {

@@ -139,6 +139,34 @@ func trustSuite(ctx context.Context, o options, say func(string, ...any)) error 
 	return nil
 }
 
+// trustStandIn adds the authority of a stand-in to what the server trusts when it fetches keys, in the place of an earlier one.
+func trustStandIn(o options, authority []byte) error {
+	if o.outboundCA == "" {
+		return nil
+	}
+	trusted, err := os.ReadFile(o.outboundCA)
+	if err != nil {
+		return fmt.Errorf("-outbound-ca: %w", err)
+	}
+	added, _ := pem.Decode(authority)
+	parsed, err := x509.ParseCertificate(added.Bytes)
+	if err != nil {
+		return err
+	}
+	var kept []byte
+	for rest := trusted; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if old, err := x509.ParseCertificate(block.Bytes); err == nil && old.Subject.String() == parsed.Subject.String() {
+			continue
+		}
+		kept = append(kept, pem.EncodeToMemory(block)...)
+	}
+	return os.WriteFile(o.outboundCA, append(kept, authority...), 0o600)
+}
+
 // pin trusts one certificate, whatever name and authority it has.
 func pin(expected fingerprint) *tls.Config {
 	return &tls.Config{
