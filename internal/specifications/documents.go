@@ -112,6 +112,7 @@ func titles() map[string]string {
 		"RFC 8705": "Mutual TLS: client authentication and certificate-bound tokens",
 		"RFC 8707": "Resource indicators",
 		"RFC 8725": "JWT best current practices",
+		"RFC 8017": "RSA cryptography (PKCS #1)",
 		"RFC 8141": "Uniform resource names (URN)",
 		"RFC 8417": "Security event tokens",
 		"RFC 8935": "Push-based delivery of security event tokens",
