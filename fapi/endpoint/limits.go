@@ -3,6 +3,7 @@ package endpoint
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"countersign/internal/address"
@@ -79,7 +80,8 @@ func (l *RateLimits) AuthenticationFailed(r *http.Request, err error) error {
 	if l.failures == nil {
 		return err
 	}
-	if code := oauth.AsError(err).Code; code != oauth.InvalidClient && code != oauth.InvalidToken {
+	counted := []string{oauth.InvalidClient, oauth.InvalidToken, oauth.InvalidSoftwareStatement, oauth.UnapprovedSoftwareStatement}
+	if !slices.Contains(counted, oauth.AsError(err).Code) {
 		return err
 	}
 	if _, remote := errors.AsType[*jose.RemoteError](err); remote {

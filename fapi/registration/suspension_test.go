@@ -110,6 +110,17 @@ func TestLD18Suspension(t *testing.T) {
 			wantStanding(t, events, "client_restored", c.ID, "")
 		})
 	}
+	t.Run("refuses who was suspended, on a node that starts while the directory is away", func(t *testing.T) {
+		e.directory.SetOrganisation(participant, "Withdrawn")
+		e.Server.RefreshDirectories(t.Context())
+		e.directory.SetAway(true)
+		started := e.Node(nil)
+		started.Server.RefreshDirectories(t.Context())
+		refusesEverywhere(t, m, started.Client(c), token, "as Withdrawn")
+		claims := e.statement(with(map[string]any{"org_status": "Active"}))
+		r := started.Client(e.applicant).RegisterSelf("", e.brazilian(with(map[string]any{"software_statement": claims})))
+		fapitest.WantError(t, r, http.StatusBadRequest, "unapproved_software_statement")
+	})
 	if !strings.Contains(e.Logs.String(), `"msg":"client suspended by its directory","client_id":"`+c.ID) {
 		t.Error("the log does not say it")
 	}

@@ -49,10 +49,14 @@ func Lanes() []Lane {
 			{Verbs: []string{"Finish"}, State: "issued", Once: true},
 			{Verbs: []string{"RedeemCode"}, State: "consumed", Once: true},
 		}, Notes: "CodeGrant reads it. RedemptionFailed counts. A second RedeemCode revokes the grant."},
+		{Record: "client of a directory", Steps: []Step{
+			{Verbs: []string{"RegisterClient"}, State: "served", Once: true},
+			{Verbs: []string{"PutStanding"}, State: "suspended"},
+		}, Notes: "PutStanding restores it, too; a later standing counts more. DirectoryClients lists them."},
 		{Record: "grant", Steps: []Step{
 			{Verbs: []string{"Finish", "DecideBackchannel", "IssueToken"}, State: "valid", Once: true},
 			{Verbs: []string{"RevokeGrant", "EndAccess", "EndClientGrant"}, State: "revoked"},
-		}, Notes: "Also revoked by a second RedeemCode, DeleteClient and EraseUser. While its user is disabled it is as if revoked."},
+		}, Notes: "Also revoked by a second RedeemCode, DeleteClient, PutStanding and EraseUser. While its user is disabled it is as if revoked."},
 		{Record: "access token", Steps: []Step{
 			{Verbs: []string{"RedeemCode", "RedeemBackchannel", "Refresh", "IssueToken"}, State: "valid"},
 			{Verbs: []string{"RevokeAccessToken"}, State: "revoked"},
