@@ -90,7 +90,7 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 			}
 			parsed.disabled = record.Disabled || !profile.Offers(c.profiles, record.Profile)
 			parsed.ChangedAt, parsed.Version, parsed.suspended = record.UpdatedAt, record.Version, record.Suspended
-			parsed.Organisation = OrganisationOf(record.ID, record.Organisation)
+			parsed.Organisation, parsed.Directory = OrganisationOf(record.ID, record.Organisation), record.Directory.Directory
 			entry = cacheEntry{client: parsed, version: record.Version}
 			c.logKeys(ctx, entry)
 		}

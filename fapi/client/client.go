@@ -48,6 +48,8 @@ type Client struct {
 	// Organisation is who answers for the client; see [OrganisationOf]. Limits that one party must not escape with many
 	// clients count by it.
 	Organisation string
+	// Directory is the name of the directory of participants that vouches for the client, or empty.
+	Directory string
 
 	disabled bool
 	// suspended is why a directory keeps the client from being served, or empty.

@@ -10,6 +10,10 @@ import (
 	"countersign/internal/outbound"
 )
 
+// vouchedLifetime bounds how long the keys of a client of a directory are used without another look, whatever the directory's key
+// store says: a key that was revoked is no longer there.
+const vouchedLifetime = 5 * time.Minute
+
 // KeyFetcher fetches the key sets of clients from their jwks_uri for a server with an issuer. Roots are the authorities that
 // are trusted, nil the system's.
 func KeyFetcher(issuer string, roots *x509.CertPool, now func() time.Time) jose.Fetch {
@@ -19,7 +23,11 @@ func KeyFetcher(issuer string, roots *x509.CertPool, now func() time.Time) jose.
 	})
 	return func(ctx context.Context, address string) ([]byte, time.Duration, error) {
 		document, err := fetcher.Get(ctx, address, "application/jwk-set+json, application/json")
-		return document.Body, document.MaxAge, err
+		age := document.MaxAge
+		if c, ok := ctx.Value(caller{}).(*Client); ok && c.Directory != "" {
+			age = min(age, vouchedLifetime)
+		}
+		return document.Body, age, err
 	}
 }
 

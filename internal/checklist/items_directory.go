@@ -29,5 +29,6 @@ func directories() []Group {
 		{ID: "LD-25", Section: "Consumer Data Standards: Client Registration", Requires: "registration as Australia's preset says"},
 		{ID: "LD-26", Section: "OWASP ASVS 5.0 §13.1", Requires: "settings of a directory that cannot be right are refused by their key"},
 		{ID: "LD-27", Section: "Consumer Data Standards: Registration Management", Requires: "a client manages its registration with an access token for that, bound to its certificate"},
+		{ID: "LD-28", Section: "RFC 7591 §5", Requires: "a key of a client that is gone from the directory's key store is out of use within 5 minutes, whatever that says of caching"},
 	}}}
 }
