@@ -57,7 +57,7 @@ func Shapes() []Shape {
 		},
 		{
 			// Open Finance Brasil and Open Insurance Brasil, and other directories of the same software: OpenBanking-Brasil/specs-directory,
-			// swagger_participants.yaml (GET /participants); DCR 1.0 Implementers Draft 3 §8.1 for the statement; read 2026-11-30.
+			// swagger_participants.yaml (GET /participants); DCR 1.0 Implementers Draft 3, clause 8.1, for the statement; read 2026-11-30.
 			Name: "brazil", Organisation: "org_id", Software: "software_id", OrganisationStatus: "org_status",
 			Lists:  []List{{Path: "/participants", ID: []string{"OrganisationId"}, Status: []string{"Status"}}},
 			Active: []string{"active"}, Suspended: []string{"pending", "inactive", "suspended"}, Removed: []string{"withdrawn"}, Complete: true,

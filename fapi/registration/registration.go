@@ -149,7 +149,7 @@ func checkSettings(settings Settings, config Config) error {
 
 // checkDirectory demands what the clients of a directory need.
 func checkDirectory(directory directories.Settings, config Config) error {
-	if !slices.Contains(config.Profiles, directory.Profile) {
+	if !profile.Offers(config.Profiles, directory.Profile) {
 		return fmt.Errorf("directories %q: profile: %s is not offered; offered are %s", directory.Name, directory.Profile,
 			strings.Join(config.Profiles, ", "))
 	}

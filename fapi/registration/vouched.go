@@ -224,7 +224,7 @@ func (h *Handler) bind(v *vouched, members map[string]json.RawMessage) []error {
 }
 
 // encrypt fills in how ID tokens are encrypted, for a client that says nothing of it and has to have them encrypted (Open Finance
-// Brasil DCR 1.0 §7.1.1-1).
+// Brasil DCR 1.0, clause 7.1.1-1).
 func encrypt(full profile.Profile, members map[string]json.RawMessage) {
 	_, chosen := members["id_token_encrypted_response_alg"]
 	front := strings.Contains(string(members["response_types"]), "id_token")

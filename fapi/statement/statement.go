@@ -169,7 +169,7 @@ func textsOf(raw json.RawMessage) (values []string, ok bool) {
 const activeRole = "active"
 
 // Roles are those of the statement under a rule: an array of names, one name, or an array of objects with role and status, of
-// which those that are active count (Open Finance Brasil DCR 1.0 §7.2).
+// which those that are active count (Open Finance Brasil DCR 1.0, clause 7.2).
 func (s *Statement) Roles(rule profile.RegistrationRule) []string {
 	var objects []struct {
 		Role   string `json:"role"`

@@ -66,7 +66,7 @@ func directoryProfile(c *collector, key, name string, config *Config) {
 	known, ok := profile.Lookup(name)
 	switch {
 	case c.bad(key) || c.bad("profiles"):
-	case !ok || !slices.Contains(offered, name):
+	case !ok || !profile.Offers(offered, name):
 		c.add(key, quote(name), "is not one of profiles; %s", suggest.Hint(name, offered, "those are "+strings.Join(offered, ", ")))
 	case known.Registration.SoftwareStatement == profile.SoftwareStatementIgnored:
 		c.add(key, quote(name), "says nothing of software statements")
