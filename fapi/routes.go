@@ -205,7 +205,7 @@ func (w *wiring) newDiscovery(resourceScopes []string, routes func() []endpoint.
 	}
 	settings := discovery.Config{
 		Addresses: w.addresses, Profiles: c.Profiles, Scopes: w.scopes, Details: w.details,
-		Claims: w.users.Names(), ACRValues: c.ACRNames.With(w.offered.ACRNames).Supported(acrs), UILocales: c.UILocales,
+		Claims: w.users.Names(), HasClaim: w.users.Has, ACRValues: c.ACRNames.With(w.offered.ACRNames).Supported(acrs), UILocales: c.UILocales,
 		ResourceScopes: resourceScopes, ProofAlgorithms: w.proofs.Policy.Algorithms, Signer: c.Signer,
 		JWKSMaxAge: c.JWKSMaxAge, Routes: routes,
 	}

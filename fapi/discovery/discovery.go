@@ -30,6 +30,8 @@ type Config struct {
 	Details *rar.Types
 	// Claims are the claims about users that can be had.
 	Claims []string
+	// HasClaim reports whether a claim about users that an ecosystem names can be had.
+	HasClaim func(name string) bool
 	// ACRValues are the supported authentication context classes, best first.
 	ACRValues []string
 	// UILocales are the languages of the pages (BCP 47); empty says nothing of them.

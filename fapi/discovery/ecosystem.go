@@ -51,3 +51,13 @@ func publicJWK(record signer.Record, namesOAEP bool) (json.RawMessage, error) {
 	key.Use = "enc"
 	return key.MarshalJSON()
 }
+
+// ecosystemClaims are the claims that the offered profiles name; of those about the user, what can be had.
+func (h *Handler) ecosystemClaims() []string {
+	return slices.DeleteFunc(h.offered.ClaimNames(), func(name string) bool {
+		about := slices.ContainsFunc(h.offered.Claims, func(rule profile.ClaimRule) bool {
+			return rule.Name == name && rule.From == profile.FromUser
+		})
+		return about && !h.config.HasClaim(name)
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign/fapi/claims/verified"
 	"countersign/fapi/client"
 	"countersign/fapi/profile"
 	"countersign/fapi/request"
@@ -66,7 +67,7 @@ func (h *Handler) addRequests(document metadata) {
 	p := h.offered
 	document["scopes_supported"] = h.config.Scopes.Names()
 	document["claims_supported"] = set.Union(append(
-		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}, h.config.Claims...), p.ClaimNames())
+		[]string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}, h.config.Claims...), h.ecosystemClaims())
 	document["response_types_supported"] = p.ResponseTypes
 	document["response_modes_supported"] = h.responseModes()
 	document["grant_types_supported"] = p.GrantTypes
@@ -74,7 +75,9 @@ func (h *Handler) addRequests(document metadata) {
 	if p.Pairwise {
 		document["subject_types_supported"] = []string{client.SubjectPairwise}
 	}
-	addVerifiedClaims(document, p.VerifiedClaims)
+	if h.config.HasClaim(verified.Member) {
+		addVerifiedClaims(document, p.VerifiedClaims)
+	}
 	document["prompt_values_supported"] = request.Prompts() // Initiating User Registration 1.0 §5
 	if len(h.config.ACRValues) > 0 {
 		document["acr_values_supported"] = h.config.ACRValues

@@ -44,3 +44,43 @@ func TestKB24ClaimsSupported(t *testing.T) {
 		}
 	})
 }
+
+// Covers: LR-23. Of the claims about users that an ecosystem names, the document lists those that the source may give.
+func TestLR23ClaimsOfEcosystems(t *testing.T) {
+	t.Parallel()
+	bank := fapitest.NewBank(t)
+	offering := fapitest.Offering("au-connectid", "brazil-openfinance")
+	document := func(names ...string) map[string]any {
+		if len(names) == 0 {
+			return fapitest.NewWorld(t, offering).Document()
+		}
+		return fapitest.NewWorld(t, offering, fapitest.ClaimsFrom(t, bank, func(c *claimsource.Config) { c.Claims = names })).Document()
+	}
+	for name, test := range map[string]struct {
+		document map[string]any
+		listed   []string
+		missing  []string
+		verified any
+	}{
+		"accepts all of the directory":      {document(), []string{"txn", "cpf", "cnpj", "given_name"}, nil, true},
+		"accepts those of the source":       {document("cpf", "verified_claims"), []string{"txn", "cpf"}, []string{"cnpj", "given_name"}, true},
+		"refuses what the source never has": {document("given_name"), []string{"txn", "given_name"}, []string{"cpf", "cnpj"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			listed := func(name string) bool { return slices.Contains(test.document["claims_supported"].([]any), any(name)) }
+			for _, claim := range test.listed {
+				if !listed(claim) {
+					t.Errorf("%s is not listed", claim)
+				}
+			}
+			for _, claim := range test.missing {
+				if listed(claim) {
+					t.Errorf("%s is listed", claim)
+				}
+			}
+			if test.document["verified_claims_supported"] != test.verified {
+				t.Errorf("verified_claims_supported %v", test.document["verified_claims_supported"])
+			}
+		})
+	}
+}

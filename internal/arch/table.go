@@ -184,8 +184,8 @@ func server() []Package {
 			"fapi/client", "fapi/profile", "internal/jose", "internal/oauth", "internal/strictjson", "mtls/dn", "store",
 		}},
 		{"fapi/discovery", []string{
-			"fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope", "internal/jose", "internal/set",
-			"signer",
+			"fapi/claims/verified", "fapi/client", "fapi/endpoint", "fapi/profile", "fapi/rar", "fapi/request", "fapi/scope",
+			"internal/jose", "internal/set", "signer",
 		}},
 		{"fapi/health", []string{"fapi/endpoint", "fapi/event", "signer", "store"}},
 		{"fapi/request", []string{

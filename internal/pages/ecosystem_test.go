@@ -1,0 +1,56 @@
+package pages
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// Covers: LR-24. The consent page quotes why the client asks: its words are set off from ours, and become neither markup nor text that
+// turns around.
+func TestLR24Purpose(t *testing.T) {
+	t.Parallel()
+	show := func(purpose string) string {
+		in := signedIn()
+		in.Purpose = purpose
+		w := httptest.NewRecorder()
+		newPages(t).Consent(w, httptest.NewRequest(http.MethodGet, "/", nil), in)
+		return w.Body.String()
+	}
+	t.Run("accepts a purpose", func(t *testing.T) {
+		if body := show("To open your account"); !strings.Contains(body, `<blockquote id="why"><bdi>To open your account</bdi></blockquote>`) || !strings.Contains(body, "Why it asks") {
+			t.Errorf("%s", body)
+		}
+	})
+	t.Run("accepts none", func(t *testing.T) {
+		if body := show(""); strings.Contains(body, "blockquote") {
+			t.Errorf("%s", body)
+		}
+	})
+	t.Run("refuses to make it markup, or to turn", func(t *testing.T) {
+		if body := show("<b>Your bank</b> \u202easks"); strings.Contains(body, "<b>Your") || strings.Contains(body, "\u202e") {
+			t.Errorf("%s", body)
+		}
+	})
+}
+
+// Covers: LR-24. The device's page lists the claims that are asked for by name, in words.
+func TestLR24ClaimsOnDevice(t *testing.T) {
+	t.Parallel()
+	page := onDevice()
+	t.Run("refuses a list of nothing", func(t *testing.T) {
+		if body := shownOnDevice(t, "request", page).Body.String(); strings.Contains(body, `id="claims"`) {
+			t.Errorf("%s", body)
+		}
+	})
+	page.Request.Claims = []string{"over18", "given_name", "<b>x"}
+	t.Run("accepts a list", func(t *testing.T) {
+		body := shownOnDevice(t, "request", page).Body.String()
+		for _, text := range []string{`<h2 id="claims">`, "whether you are 18 or older", "first name", "&lt;b&gt;x"} {
+			if !strings.Contains(body, text) {
+				t.Errorf("%q is not in %s", text, body)
+			}
+		}
+	})
+}
