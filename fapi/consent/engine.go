@@ -69,11 +69,11 @@ func New(c Config) (*Engine, error) {
 // Source is where the consents are.
 func (e *Engine) Source() Source { return e.source }
 
-// retry is the Retry-After when the source does not answer.
+// retry is the Retry-After when the source does not answer and does not say when it may.
 const retry = 2 * time.Second
 
-// refusal is the error for a client of an error of the source.
-func (e *Engine) refusal(ctx context.Context, clientID string, err error) error {
+// refusal is the error for a client of an error of the source, which logs itself that it does not answer.
+func refusal(err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -82,10 +82,15 @@ func (e *Engine) refusal(ctx context.Context, clientID string, err error) error 
 	case errors.Is(err, ErrState):
 		return oauth.Errorf(oauth.InvalidRequest, "the consent cannot be authorised: it was before, is rejected, has ended, or is another user's").Because(err)
 	case errors.Is(err, ErrUnavailable):
-		e.log.WarnContext(ctx, "consent source does not answer", "correlation_id", event.Of(ctx).CorrelationID, "client_id", clientID,
-			"error", err.Error())
 		busy := oauth.Errorf(oauth.TemporarilyUnavailable, "consents cannot be read at the moment; nothing was granted, try again shortly").Because(err)
 		busy.RetryAfter = retry
+		var known interface {
+			error
+			RetryAfter() time.Duration
+		}
+		if errors.As(err, &known) {
+			busy.RetryAfter = known.RetryAfter()
+		}
 		return busy
 	}
 	return err
@@ -102,7 +107,7 @@ func (e *Engine) Check(ctx context.Context, caller *client.Client, id string, sc
 		err = ErrNotFound
 	}
 	if err != nil {
-		return nil, e.refusal(ctx, caller.ID, err)
+		return nil, refusal(err)
 	}
 	if once(caller.Profile, c) {
 		c.Once = true
@@ -142,7 +147,7 @@ func covers(p profile.Profile, c Consent, name string) bool {
 func (e *Engine) Bind(ctx context.Context, c *Consent, to store.Digest, subject string) error {
 	bound, err := e.source.Bind(ctx, Binding{ID: c.ID, ClientID: c.ClientID, To: to, Subject: subject})
 	if err != nil {
-		return e.refusal(ctx, c.ClientID, err)
+		return refusal(err)
 	}
 	bound.Once = bound.Once || c.Once
 	*c = bound
@@ -255,7 +260,7 @@ func (e *Engine) Decide(
 		return nil, undo, nil
 	}
 	if err != nil {
-		return nil, undo, e.refusal(ctx, c.ClientID, err)
+		return nil, undo, refusal(err)
 	}
 	if decided != nil && decided.Elsewhere != nil {
 		decided.Elsewhere.Notify = e.notify
@@ -288,7 +293,7 @@ func (e *Engine) Live(ctx context.Context, clientID, id, grantID string) error {
 	case errors.Is(err, ErrNotFound):
 		return fmt.Errorf("consent: %s is not known any more: %w", id, store.ErrRevoked)
 	case err != nil:
-		return e.refusal(ctx, clientID, err)
+		return refusal(err)
 	case c.ID != id || c.ClientID != clientID:
 		return fmt.Errorf("consent: the source answered about another consent than %s: %w", id, store.ErrRevoked)
 	case c.Status != store.ConsentAuthorised && c.Status != store.ConsentConsumed:

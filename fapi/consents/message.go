@@ -188,7 +188,8 @@ func (c *call) sign(body map[string]any) (string, store.Evidence, error) {
 	})
 }
 
-// organizationalUnit and organizationIdentifier are attributes of certificates that name an organisation (X.520; ETSI EN 319 412-1).
+// organizationalUnit and organizationIdentifier are attributes of certificates that name an organisation (X.520; ETSI EN 319
+// 412-1).
 const (
 	organizationalUnit     = "2.5.4.11"
 	organizationIdentifier = "2.5.4.97"

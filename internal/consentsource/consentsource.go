@@ -170,7 +170,7 @@ func (s *Source) Decide(ctx context.Context, d consent.Decision) (*store.Consent
 func (s *Source) Undo(ctx context.Context, d consent.Decision) {
 	if _, err := s.ask(ctx, "undo", questionOf(d)); err != nil && !errors.Is(err, consent.ErrUnavailable) {
 		s.config.Log.WarnContext(ctx, "consent source did not take a decision back", "correlation_id", correlation.ID(ctx),
-			"client_id", d.Consent.ClientID, "consent", d.Consent.ID, "error", err.Error())
+			"client_id", d.Consent.ClientID, "consent_id", d.Consent.ID, "error", err.Error())
 	}
 }
 

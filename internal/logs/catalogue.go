@@ -281,12 +281,22 @@ func requests() []Group {
 				Remedy:  "Check the store. Clients have to accept a second notice.",
 			},
 			{
-				Message: "consent source does not answer",
+				Message: "consent source gave no answer",
 				Levels:  []string{"warn"},
-				Fields:  []string{"client_id", "correlation_id", "error"},
-				Cause: "The system that keeps the consents did not answer in time, or answered with an error: the request was refused with 503, " +
-					"and nothing was granted.",
-				Remedy: "Check that system, and the way to it.",
+				Fields:  []string{"client_id", "correlation_id", "operation", "error", "retry_after"},
+				Cause: "The system that keeps the consents (`consents.source`) did not answer in time, refused the certificate that it was shown, " +
+					"or answered something that its contract does not have; the error says what. The request was refused with 503, and nothing was " +
+					"granted. After five such lines in a row it is not asked for 2 s, then for up to 30 s each.",
+				Remedy: "Check that the system answers from this node, with `consents.source_certificate_file` as the client certificate. A line " +
+					"with the message `consent source answers again` ends it.",
+			},
+			{
+				Message: "consent source did not take a decision back",
+				Levels:  []string{"warn"},
+				Fields:  []string{"client_id", "consent_id", "correlation_id", "error"},
+				Cause: "The system that keeps the consents had kept a decision whose grant could then not be stored, and refuses to forget it: " +
+					"there the consent is decided, here nothing was granted.",
+				Remedy: "Compare the consent there with `countersign consents show`; the user has to authorise a new one.",
 			},
 			{
 				Message: "consent source not told of a denial",
