@@ -84,11 +84,10 @@ func refusal(err error) error {
 	case errors.Is(err, ErrUnavailable):
 		busy := oauth.Errorf(oauth.TemporarilyUnavailable, "consents cannot be read at the moment; nothing was granted, try again shortly").Because(err)
 		busy.RetryAfter = retry
-		var known interface {
+		if known, ok := errors.AsType[interface {
 			error
 			RetryAfter() time.Duration
-		}
-		if errors.As(err, &known) {
+		}](err); ok {
 			busy.RetryAfter = known.RetryAfter()
 		}
 		return busy

@@ -63,6 +63,9 @@ func (c *call) create() (endpoint.Answer, error) {
 	case errors.Is(err, store.ErrConflict) && key != "":
 		return c.createdBefore(ctx, one, received)
 	case errors.Is(err, consent.ErrState):
+		if _, before := config.Consents.Read(ctx, c.client.ID, one.ID); before == nil && key != "" {
+			return c.createdBefore(ctx, one, received)
+		}
 		return endpoint.Answer{}, shape.Problemf(shape.TooMany, "", "too many consents of the client or of its organisation await a decision")
 	case errors.Is(err, store.ErrReplayed):
 		return endpoint.Answer{}, replayed(err)

@@ -106,9 +106,9 @@ func TestLC48Tokens(t *testing.T) {
 // Covers: LC-55. Nobody piles up consents that await a decision, nor calls without end.
 func TestLC55Limits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *fapitest.Config) { c.Limits.ClientPerSecond, c.Limits.ClientBurst = 1, 5 })
-	a := register(t, w, "one", ofBrazil, "openid consents")
 	t.Run("refuses call after call", func(t *testing.T) {
+		w := newWorld(t, func(c *fapitest.Config) { c.Limits.ClientPerSecond, c.Limits.ClientBurst = 1, 5 })
+		a := register(t, w, "one", ofBrazil, "openid consents")
 		var last fapitest.Reply
 		for range 10 {
 			last = a.call("GET", below(brazil, "urn:bank:1"), "", nil)
@@ -116,6 +116,60 @@ func TestLC55Limits(t *testing.T) {
 		a.want(last, 429, "LIMITE_EXCEDIDO")
 		if last.Header.Get("Retry-After") == "" {
 			t.Errorf("%v", last.Header)
+		}
+	})
+	w := newWorld(t, func(c *fapitest.Config) { c.Consents.Quota = store.ConsentQuota{Client: 2} })
+	a := register(t, w, "one", ofBrazil, "openid consents accounts payments")
+	other := register(t, w, "two", ofBrazil, "openid consents accounts payments")
+	first := a.created(brazil, brazilBody, nil)
+	paid := a.created(payments, payBody, keyed("the key"))
+	t.Run("refuses a third that would await a decision", func(t *testing.T) {
+		a.want(a.call("POST", brazil, brazilBody, nil), 429, "LIMITE_EXCEDIDO")
+	})
+	t.Run("accepts the key of one that there is", func(t *testing.T) {
+		if again := a.created(payments, payBody, keyed("the key")); again != paid {
+			t.Errorf("%s, not %s", again, paid)
+		}
+	})
+	t.Run("accepts another client's", func(t *testing.T) { other.created(brazil, brazilBody, nil) })
+	t.Run("accepts one more after the end of one", func(t *testing.T) {
+		if r := a.call("DELETE", below(brazil, first), "", nil); r.Status != 204 {
+			t.Fatalf("%d %s", r.Status, r.Raw)
+		}
+		a.created(brazil, brazilBody, nil)
+	})
+}
+
+// Covers: LC-56. What an application lodged is what its user authorises; the API tells that it was, at every node; and when the
+// application ends it, its tokens end with it, at every node.
+func TestLC56Whole(t *testing.T) {
+	t.Parallel()
+	w, _ := fapitest.NewPostgresWorld(t, nil, offer)
+	server := w.ResourceServer("resources", w.Issuer)
+	there := w.Node(nil)
+	a := register(t, w, "one", ofUK, "openid accounts", func(c *fapitest.Client, m map[string]any) {
+		c.AtMTLS, m["grant_types"] = true, []string{"authorization_code", "refresh_token", "client_credentials"}
+		m["redirect_uris"], m["response_types"] = []string{c.RedirectURI}, []string{"code"}
+	})
+	id := a.created(uk4, ukBody, nil)
+	tokens := a.TokensFor(fapitest.NamingByClaim(id))
+	t.Run("accepts that the user authorised it", func(t *testing.T) {
+		r := a.at(there).call("GET", below(uk4, id), "", nil)
+		if r.Status != 200 || member(r.Body, "Data.Status") != "AUTH" {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+		if of := there.Client(server).Introspect(tokens.Text("access_token"), nil); of.Body["active"] != true {
+			t.Errorf("%s", of.Raw)
+		}
+	})
+	t.Run("refuses its tokens once the application ended it", func(t *testing.T) {
+		if r := a.at(there).call("DELETE", below(uk4, id), "", nil); r.Status != 204 {
+			t.Fatalf("%d %s", r.Status, r.Raw)
+		}
+		fapitest.WantInactive(t, server.Introspect(tokens.Text("access_token"), nil))
+		fapitest.WantError(t, a.Refresh(tokens.Text("refresh_token"), nil), 400, "invalid_grant")
+		if r := a.Push(fapitest.NamingByClaim(id)); r.Status != 400 || r.Text("error") != "invalid_request" {
+			t.Errorf("%d %s", r.Status, r.Raw)
 		}
 	})
 }
