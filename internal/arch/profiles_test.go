@@ -3,6 +3,9 @@ package arch
 import (
 	"go/ast"
 	"go/token"
+	"go/types"
+	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,4 +68,86 @@ func TestLP11PolicyAsksFields(t *testing.T) {
 	if found == 0 || len(asked) < 15 {
 		t.Errorf("%d comparisons and %d fields were found: this test does not see them", found, len(asked))
 	}
+}
+
+// Covers: LP-12. What no code asks is no rule: each field that a preset sets is asked outside of the package that has it.
+func TestLP12FieldsAreAsked(t *testing.T) {
+	s := typedModule(t)
+	asked := map[string]bool{}
+	s.visit(func(in string, node ast.Node) {
+		if strings.HasPrefix(in, "fapi/profile") || strings.HasPrefix(in, "fapi/fapitest") {
+			return
+		}
+		selector, ok := node.(*ast.SelectorExpr)
+		if !ok {
+			return
+		}
+		field, ok := s.info.Uses[selector.Sel].(*types.Var)
+		if ok && field.IsField() && field.Pkg() != nil && strings.HasSuffix(field.Pkg().Path(), "fapi/profile") {
+			asked[field.Name()+" of "+s.owner(selector, field)] = true
+		}
+	})
+	set := map[string]string{} // field: a preset that sets it
+	for _, name := range profile.Names() {
+		rules, err := profile.Explain(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range rules {
+			if rule.Preset != "" {
+				set[rule.Rule] = name
+			}
+		}
+	}
+	fields := map[string]string{}
+	var walk func(of reflect.Type, prefix string)
+	walk = func(of reflect.Type, prefix string) {
+		for i := range of.NumField() {
+			field := of.Field(i)
+			name, way, _ := strings.Cut(field.Tag.Get("rule"), ",")
+			switch {
+			case field.Anonymous:
+				walk(field.Type, prefix)
+			case name != "" && way == "":
+				walk(field.Type, prefix+name+".")
+			case name != "":
+				fields[prefix+name] = field.Name + " of " + of.Name()
+			}
+		}
+	}
+	walk(reflect.TypeFor[profile.Profile](), "")
+	for _, rule := range slices.Sorted(maps.Keys(set)) {
+		if !asked[fields[rule]] {
+			t.Errorf("%s sets %s, which no code asks (%s)", set[rule], rule, fields[rule])
+		}
+	}
+	if len(set) < 40 || asked["Name of Profile"] != true {
+		t.Errorf("%d rules are set: this test does not see them", len(set))
+	}
+}
+
+// owner is the name of the struct that has a field, embedded ones resolved.
+func (s *sources) owner(selector *ast.SelectorExpr, field *types.Var) string {
+	selection := s.info.Selections[selector]
+	if selection == nil {
+		return ""
+	}
+	of := selection.Recv()
+	for _, i := range selection.Index() {
+		if pointer, ok := of.Underlying().(*types.Pointer); ok {
+			of = pointer.Elem()
+		}
+		structure, ok := of.Underlying().(*types.Struct)
+		if !ok {
+			return ""
+		}
+		if structure.Field(i) == field {
+			if named, ok := of.(*types.Named); ok {
+				return named.Obj().Name()
+			}
+			return ""
+		}
+		of = structure.Field(i).Type()
+	}
+	return ""
 }
