@@ -35,6 +35,9 @@ func ecosystemOf(w *fapitest.World) *ecosystem {
 // lodge stores a consent of a client.
 func (e *ecosystem) lodge(c *fapitest.Client, change ...func(*consent.Consent)) consent.Consent {
 	e.T.Helper()
+	if c.ID != e.uk.ID { // in Brazil a consent says whose it is
+		change = append([]func(*consent.Consent){func(c *consent.Consent) { c.Hints = map[string]string{"cpf": "12345678901"} }}, change...)
+	}
 	return e.Lodge(c, change...)
 }
 

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 692 {
+	if len(seen) != 694 {
 		t.Errorf("%d items", len(seen))
 	}
 }

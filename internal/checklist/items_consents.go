@@ -24,5 +24,7 @@ func consents() []Group {
 		{ID: "LC-19", Section: "GDPR Article 7(3)", Requires: "a consent appears in the user's account and ends there"},
 		{ID: "LC-20", Section: "EU RTS 2018/389 Article 5", Requires: "a login of the operator's own reads the consent and decides about it with the rest"},
 		{ID: "LC-21", Section: "operation", Requires: "an operator lists, reads, ends and consumes consents, with evidence"},
+		{ID: "LC-22", Section: "RFC 9110 §15.6.4", Requires: "while the system that keeps the consents does not answer nothing is granted, and 503 says when to try again"},
+		{ID: "LC-23", Section: "UK Open Banking Read/Write API Profile, Consent Authorisation", Requires: "a consent that is kept elsewhere is bound, ends and is told like any other; what is said of another one counts for nothing"},
 	}, consentAPIs()...)}}
 }
