@@ -173,3 +173,69 @@ func TestLC56Whole(t *testing.T) {
 		}
 	})
 }
+
+// Covers: LC-56. In the ecosystems what its API made is shown to its user, and to no other, and the API tells what became of it.
+func TestLC56Ecosystems(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.AddUser("sub-alice", "alice", `{"name":"Alice Example","cpf":"11111111111","national_id":"1111111111"}`)
+	w.AddUser("sub-bob", "bob", `{"name":"Bob Example","cpf":"22222222222","national_id":"2222222222"}`)
+	byScope := func(before string) func(string) fapitest.Change {
+		return func(id string) fapitest.Change { return fapitest.Set("scope", before+id) }
+	}
+	for path, one := range map[string]struct {
+		profile, scopes, body, status string
+		naming                        func(string) fapitest.Change
+	}{
+		uk3:      {ofUK, "openid accounts", ukBody, "Authorised", fapitest.NamingByClaim},
+		uk4:      {ofUK, "openid accounts", ukBody, "AUTH", fapitest.NamingByClaim},
+		brazil:   {ofBrazil, "openid consents accounts", brazilBody, "AUTHORISED", byScope("openid accounts consent:")},
+		payments: {ofBrazil, "openid payments", payBody, "AUTHORISED", byScope("openid payments consent:")},
+		ksa:      {ofKSA, "openid accounts", ksaBody, "Authorized", byScope("openid accounts:")},
+	} {
+		name := strings.NewReplacer("/", "-", ".", "-").Replace(path[1:])
+		a := register(t, w, name, one.profile, one.scopes, func(c *fapitest.Client, m map[string]any) {
+			c.AtMTLS, m["grant_types"] = true, []string{"authorization_code", "refresh_token", "client_credentials"}
+			m["redirect_uris"], m["response_types"] = []string{c.RedirectURI}, []string{"code"}
+		})
+		naming := one.naming
+		if path == ksa { // whose base is FAPI 2.0 Message Signing
+			naming = func(id string) fapitest.Change { return fapitest.Changes(one.naming(id), a.Signing(nil)) }
+		}
+		t.Run("accepts it at "+path, func(t *testing.T) {
+			id := a.created(path, one.body, keyed("k"))
+			fapitest.WantOK(t, a.TokensFor(naming(id)))
+			if got := statusOf(a, path, id); got != one.status {
+				t.Errorf("it is %v", got)
+			}
+		})
+		t.Run("refuses it for its user at "+path, func(t *testing.T) {
+			id := a.created(path, one.body, keyed("l"))
+			w.User.Does("deny")
+			defer w.User.Does("allow")
+			fapitest.WantRedirectError(t, a.AuthorizeIn(w.Browser(), naming(id)), "access_denied")
+			if got := statusOf(a, path, id); got == one.status || got == nil {
+				t.Errorf("it is %v", got)
+			}
+		})
+		if strings.Contains(one.body, "11111") {
+			t.Run("refuses it to another user at "+path, func(t *testing.T) {
+				id := a.created(path, one.body, keyed("m"))
+				w.User.Is("sub-bob", fapitest.ACRPassword)
+				defer w.User.Is("sub-alice", fapitest.ACRPassword)
+				fapitest.WantRedirectError(t, a.AuthorizeIn(w.Browser(), naming(id)), "access_denied")
+			})
+		}
+	}
+}
+
+// statusOf is the status of a consent, as its API tells it.
+func statusOf(a *app, path, id string) any {
+	answer := a.answer(a.call("GET", below(path, id), "", nil))
+	for _, name := range []string{"Data.Status", "Data.ConsentStatus", "data.status"} {
+		if status := member(answer, name); status != nil {
+			return status
+		}
+	}
+	return nil
+}
