@@ -44,6 +44,7 @@ func (d Directories) DirectoryClients(ctx context.Context, directory string) (cl
 func (d Directories) PutStanding(ctx context.Context, standing store.Standing) (changed bool, err error) {
 	arguments := d.Statements.Arguments(pgx.StrictNamedArgs{
 		"id": standing.ClientID, "suspended": standing.Suspended, "at": standing.At, "end_grants": standing.EndGrants, "now": d.Moment(),
+		"by": store.RevokedByServer,
 	}).Evidence(standing.Evidence)
 	err = d.Run(ctx, "PutStanding", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
@@ -51,7 +52,7 @@ func (d Directories) PutStanding(ctx context.Context, standing store.Standing) (
 				UPDATE clients SET suspended = @suspended, standing_at = @at
 				WHERE id = @id AND directory <> '' AND suspended <> @suspended AND (standing_at IS NULL OR standing_at <= @at) RETURNING id
 			), grants_ended AS (
-				UPDATE grants g SET revoked_at = @now FROM changed WHERE @end_grants::boolean AND g.client_id = changed.id AND g.revoked_at IS NULL
+				UPDATE grants g SET revoked_at = @now, revoked_by = @by FROM changed WHERE @end_grants::boolean AND g.client_id = changed.id AND g.revoked_at IS NULL
 			), consents_deleted AS (
 				DELETE FROM consents k USING changed WHERE @end_grants AND k.client_id = changed.id
 			), evidence AS (`+named.InsertEvidence+` CROSS JOIN changed

@@ -62,7 +62,8 @@ func (d Directories) PutStanding(ctx context.Context, standing store.Standing) (
 
 // end ends all that was granted to a client.
 func (d Directories) end(c *connection.Conn, clientID string) error {
-	if _, err := c.Exec(`UPDATE grants SET revoked_at = ? WHERE client_id = ? AND revoked_at IS NULL`, d.Moment().UnixMicro(), clientID); err != nil {
+	if _, err := c.Exec(`UPDATE grants SET revoked_at = ?, revoked_by = ? WHERE client_id = ? AND revoked_at IS NULL`,
+		d.Moment().UnixMicro(), store.RevokedByServer, clientID); err != nil {
 		return err
 	}
 	_, err := c.Exec(`DELETE FROM consents WHERE client_id = ?`, clientID)
