@@ -17,6 +17,8 @@ func (p plan) nationalScope() string {
 	switch {
 	case p.scopes != "":
 		scope = p.scopes
+	case p.profileOf() == auConnectID && p.backchannel(): // the suite wants a second one, to change their order
+		scope = "profile"
 	case p.statements(): // the suite registers no more than what it asks users for
 		scope += " consents"
 	}

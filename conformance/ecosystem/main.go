@@ -68,6 +68,9 @@ func run(arguments []string, stderr io.Writer) error {
 	return addUser(strings.Fields(*program), *user, *cpf, *name, *write)
 }
 
+// The user's name and address.
+const fullName, email = "Alice Middle Example", "alice@example.com"
+
 // addUser adds the user of the plans, if the server does not know them: with the password of the demo, and with what the suite and
 // the ecosystem want to know of them.
 func addUser(program []string, user, cpf, ecosystem, config string) error {
@@ -85,10 +88,18 @@ func addUser(program []string, user, cpf, ecosystem, config string) error {
 		"given_name": "Alice", "middle_name": "Middle", "family_name": "Example", "nickname": "Al", "preferred_username": "alice", "gender": "not told",
 		"profile": "https://people.example/alice", "picture": "https://people.example/alice.png", "website": "https://alice.example",
 		"birthdate": "1990-02-28", "zoneinfo": "Europe/London", "locale": "en-GB", "phone_number": "+61 400 000 000", "phone_number_verified": true,
-		"email_verified": true, "address": map[string]string{"formatted": "1 Example Street\nSydney NSW 2000", "country": "AU"},
+		"email_verified": true, "updated_at": 1767225600, "address": map[string]string{"formatted": "1 Example Street\nSydney NSW 2000", "country": "AU"},
 	}
 	if strings.HasPrefix(ecosystem, "brazil-") && cpf != "" {
 		claims["cpf"] = cpf
+	}
+	if ecosystem == "au-connectid" { // OpenID Connect for Identity Assurance 1.0 §5, with the claims of ConnectID
+		claims["verified_claims"] = map[string]any{"verification": map[string]string{"trust_framework": "au_connectid"}, "claims": map[string]any{
+			"over16": true, "over18": true, "over21": true, "over25": true, "over65": false,
+			"beneficiary_account_au":            map[string]string{"beneficiary_name": fullName, "account_bsb": "100200", "account_number": "12345678"},
+			"beneficiary_account_au_payid":      map[string]string{"beneficiary_name": fullName, "payid": email, "payid_type": "email"},
+			"beneficiary_account_international": map[string]string{"beneficiary_name": fullName, "bic_swift_code": "CTBAAU2S", "account_number_iban": "12345678"},
+		}}
 	}
 	encoded, err := json.Marshal(claims)
 	if err != nil {
@@ -99,7 +110,7 @@ func addUser(program []string, user, cpf, ecosystem, config string) error {
 		return err
 	}
 	defer os.Remove(file)
-	return call("users", "add", user, "--name", "Alice Middle Example", "--email", "alice@example.com",
+	return call("users", "add", user, "--name", fullName, "--email", email,
 		"--password-file", filepath.Join(filepath.Dir(config), "demo", "password"), "--claims", file)
 }
 
