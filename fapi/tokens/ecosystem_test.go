@@ -236,7 +236,7 @@ func TestLR19ClaimsByRule(t *testing.T) {
 	}
 }
 
-// Covers: LR-15. The intent that a request names by value comes back in each ID token and from UserInfo.
+// Covers: LR-15. The intent that a request names by value comes back in each ID token, and nowhere else.
 func TestLR15Intent(t *testing.T) {
 	t.Parallel()
 	w := fapitest.NewWorld(t, fapitest.WithConsents)
