@@ -14,3 +14,6 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 	})
 	return value, err
 }
+
+// Gathered are how many transactions of verbs that write are led, and how many such verbs wait for them.
+func (s *Store) Gathered() (leading, waiting int) { return s.pool.Gathered() }

@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/pipeline"
+	"countersign/store/postgres/internal/pool"
 	"countersign/store/postgres/internal/signout"
 )
 
@@ -53,13 +55,12 @@ func grantArguments(g store.Grant) pgx.StrictNamedArgs {
 func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, store.Grant, error) {
 	var c store.Code
 	var g store.Grant
-	err := s.read(ctx, "CodeGrant", func(ctx context.Context, conn *pgx.Conn) error {
-		fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
-			timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
-		return get(ctx, conn, `SELECT `+codeColumns+`, `+userGone+`, `+grantColumns+`
-			FROM codes c`+grantOf("c")+` WHERE c.id = $1`,
-			[]any{code[:]}, append(fields, grantFields(&g)...)...)
-	})
+	fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
+		timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
+	err := s.readShared(ctx, "CodeGrant", found(&pool.Shared{Statement: pipeline.Statement{
+		Order: code, Arguments: []any{code[:]}, Fields: append(fields, grantFields(&g)...),
+		SQL: `SELECT ` + codeColumns + `, ` + userGone + `, ` + grantColumns + ` FROM codes c` + grantOf("c") + ` WHERE c.id = $1`,
+	}}))
 	return c, g, err
 }
 
@@ -67,17 +68,25 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.Issued, oneTimes ...store.OneTime) error {
 	now := s.moment()
 	arguments := s.issuedArguments(code, now, issued).oneTimes(oneTimes)
-	return s.run(ctx, "RedeemCode", func(ctx context.Context, c *pgx.Conn) error {
-		var consumed bool
-		if _, err := one(ctx, c, `WITH consumed AS (
-				UPDATE codes c SET spent_at = @now
-				WHERE c.id = @id AND c.spent_at IS NULL AND c.expires_at > @now AND `+grantActive("c")+`
-				RETURNING c.grant_id, c.client_id
-			), `+recordIssued(issued), []any{arguments}, &consumed); err != nil || consumed {
+	var consumed bool
+	verb := &pool.Shared{Statement: pipeline.Statement{Order: code, Arguments: []any{arguments}, Fields: []any{&consumed}, SQL: `WITH consumed AS (
+			UPDATE codes c SET spent_at = @now
+			WHERE c.id = @id AND c.spent_at IS NULL AND c.expires_at > @now AND ` + grantActive("c") + `
+			RETURNING c.grant_id, c.client_id
+		), ` + recordIssued(issued)}}
+	verb.Judge = func() error {
+		if !consumed {
+			return pool.ErrMore // to say why, and to revoke
+		}
+		return nil
+	}
+	verb.Alone = func(ctx context.Context, c *pgx.Conn) error {
+		if err := verb.Do(ctx, c); err != nil || consumed {
 			return err
 		}
 		return s.unredeemed(ctx, c, code, now, issued.Reuse, oneTimes)
-	})
+	}
+	return s.runShared(ctx, "RedeemCode", verb)
 }
 
 // recordIssued continues after "consumed", the row that was consumed, with its grant_id and client_id: it records what was issued,
@@ -158,13 +167,12 @@ func (s *Store) RedemptionFailed(ctx context.Context, code store.Digest) (int, e
 func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.RefreshToken, store.Grant, error) {
 	var t store.RefreshToken
 	var g store.Grant
-	err := s.read(ctx, "RefreshGrant", func(ctx context.Context, c *pgx.Conn) error {
-		fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
-			timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
-		return get(ctx, c, `SELECT `+refreshTokenColumns+`, `+userGone+`, `+grantColumns+`
-			FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = $1`,
-			[]any{token[:]}, append(fields, grantFields(&g)...)...)
-	})
+	fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
+		timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
+	err := s.readShared(ctx, "RefreshGrant", found(&pool.Shared{Statement: pipeline.Statement{
+		Order: token, Arguments: []any{token[:]}, Fields: append(fields, grantFields(&g)...),
+		SQL: `SELECT ` + refreshTokenColumns + `, ` + userGone + `, ` + grantColumns + ` FROM refresh_tokens t` + grantOf("t") + ` WHERE t.id = $1`,
+	}}))
 	return t, g, err
 }
 
@@ -174,54 +182,62 @@ func (s *Store) Refresh(ctx context.Context, token store.Digest, issued store.Ac
 	arguments := s.named(pgx.StrictNamedArgs{
 		"token": token[:], "now": now, "used_before": now.Add(-store.UsedEvery), "access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
 	}).oneTimes(oneTimes).evidence(issued.Evidence)
-	return s.run(ctx, "Refresh", func(ctx context.Context, c *pgx.Conn) error {
-		var expired, revoked bool
-		found, err := one(ctx, c, `WITH token AS (
-				SELECT g.id AS grant_id, least(t.expires_at, g.expires_at) <= @now AS expired,
-					coalesce(t.revoked_at, g.revoked_at) IS NOT NULL AS revoked
-				FROM refresh_tokens t`+grantOf("t")+` WHERE t.id = @token
-			), active AS (
-				SELECT grant_id FROM token WHERE NOT expired AND NOT revoked
-			), used AS (
-				UPDATE grants g SET used_at = @now FROM active WHERE g.id = active.grant_id AND coalesce(g.used_at, g.created_at) <= @used_before
-			), access AS (
-				INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM active
-			), consumed_values AS (`+insertOneTimes+` CROSS JOIN active`+inOneOrder+`
-			), evidence AS (`+insertEvidence+` CROSS JOIN active
-			)
-			SELECT expired, revoked FROM token`, []any{arguments}, &expired, &revoked)
-		return tokenState(found, expired, revoked, err)
-	})
+	var expired, revoked bool
+	verb := &pool.Shared{Statement: pipeline.Statement{Order: token, Arguments: []any{arguments}, Fields: []any{&expired, &revoked}, SQL: `WITH token AS (
+			SELECT g.id AS grant_id, least(t.expires_at, g.expires_at) <= @now AS expired,
+				coalesce(t.revoked_at, g.revoked_at) IS NOT NULL AS revoked
+			FROM refresh_tokens t` + grantOf("t") + ` WHERE t.id = @token
+		), active AS (
+			SELECT grant_id FROM token WHERE NOT expired AND NOT revoked
+		), used AS (
+			UPDATE grants g SET used_at = @now FROM active WHERE g.id = active.grant_id AND coalesce(g.used_at, g.created_at) <= @used_before
+		), access AS (
+			INSERT INTO access_tokens (id, grant_id, expires_at) SELECT @access_id::bytea, grant_id, @access_expires_at::timestamptz FROM active
+		), consumed_values AS (` + insertOneTimes + ` CROSS JOIN active` + inOneOrder + `
+		), evidence AS (` + insertEvidence + ` CROSS JOIN active
+		)
+		SELECT expired, revoked FROM token`}}
+	verb.Judge = func() error { return tokenState(verb.Found, expired, revoked) }
+	return s.runShared(ctx, "Refresh", verb)
 }
 
 // AccessGrant reads the grant behind an access token and consumes oneTimes.
 func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ...store.OneTime) (store.Grant, error) {
 	read := `SELECT least(a.expires_at, g.expires_at) <= @now AS expired, ` + grantColumns + `
 		FROM access_tokens a` + grantOf("a") + ` WHERE a.id = @token`
-	query, run, arguments := read, s.read, s.named(pgx.StrictNamedArgs{"token": token[:], "now": s.moment()})
+	query, run, arguments := read, s.readShared, s.named(pgx.StrictNamedArgs{"token": token[:], "now": s.moment()})
 	if len(oneTimes) > 0 {
 		query = `WITH token AS (` + read + `), consumed_values AS (` + insertOneTimes + ` CROSS JOIN token
 			WHERE NOT expired AND revoked_at IS NULL` + inOneOrder + `
 			) SELECT * FROM token`
-		run, arguments = s.run, arguments.oneTimes(oneTimes)
+		run, arguments = s.runShared, arguments.oneTimes(oneTimes)
 	}
 	var g store.Grant
-	err := run(ctx, "AccessGrant", func(ctx context.Context, c *pgx.Conn) error {
-		var expired bool
-		found, err := one(ctx, c, query, []any{arguments}, append([]any{&expired}, grantFields(&g)...)...)
-		return tokenState(found, expired, !g.RevokedAt.IsZero(), err)
-	})
-	if err != nil {
+	var expired bool
+	verb := &pool.Shared{Statement: pipeline.Statement{
+		Order: firstOf(oneTimes, token), SQL: query, Arguments: []any{arguments}, Fields: append([]any{&expired}, grantFields(&g)...),
+	}}
+	verb.Judge = func() error { return tokenState(verb.Found, expired, !g.RevokedAt.IsZero()) }
+	if err := run(ctx, "AccessGrant", verb); err != nil {
 		return store.Grant{}, err
 	}
 	return g, nil
 }
 
+// found makes a verb one that fails without a row.
+func found(verb *pool.Shared) *pool.Shared {
+	verb.Judge = func() error {
+		if !verb.Found {
+			return store.ErrNotFound
+		}
+		return nil
+	}
+	return verb
+}
+
 // tokenState is the error for the state of a token.
-func tokenState(found, expired, revoked bool, err error) error {
+func tokenState(found, expired, revoked bool) error {
 	switch {
-	case err != nil:
-		return err
 	case !found:
 		return store.ErrNotFound
 	case expired:
@@ -237,14 +253,13 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 	arguments := s.named(grantArguments(grant)).with(pgx.StrictNamedArgs{
 		"access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
 	}).oneTimes(oneTimes).evidence(issued.Evidence)
-	return s.run(ctx, "IssueToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH granted AS (`+insertGrant+`
+	return s.runShared(ctx, "IssueToken", &pool.Shared{Statement: pipeline.Statement{
+		Order: firstOf(oneTimes, issued.ID), Arguments: []any{arguments}, SQL: `WITH granted AS (` + insertGrant + `
 			), issued AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (@access_id, @grant_id, @access_expires_at)
-			), evidence AS (`+insertEvidence+`
-			) `+insertOneTimes+inOneOrder, arguments)
-		return err
-	})
+			), evidence AS (` + insertEvidence + `
+			) ` + insertOneTimes + inOneOrder,
+	}})
 }
 
 // RevokeAccessToken ends one access token.
@@ -296,8 +311,7 @@ func (s *Store) endGrant(
 // ConsumeOneTime consumes all one-time values or none.
 func (s *Store) ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) error {
 	arguments := s.named(pgx.StrictNamedArgs{}).oneTimes(oneTimes)
-	return s.run(ctx, "ConsumeOneTime", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, insertOneTimes+inOneOrder, arguments)
-		return err
-	})
+	return s.runShared(ctx, "ConsumeOneTime", &pool.Shared{Statement: pipeline.Statement{
+		Order: firstOf(oneTimes, store.Digest{}), SQL: insertOneTimes + inOneOrder, Arguments: []any{arguments},
+	}})
 }

@@ -202,6 +202,24 @@ func (s *Store) read(ctx context.Context, name string, work pool.Work) error {
 	return s.pool.Read(ctx, name, work)
 }
 
+// runShared is run for a verb of one statement, which may be done together with others.
+func (s *Store) runShared(ctx context.Context, name string, verb *pool.Shared) error {
+	if err := s.timely(name); err != nil {
+		return err
+	}
+	err := s.pool.WriteShared(ctx, name, verb)
+	s.pulse.Note(name, s.clock.Now(), err)
+	return err
+}
+
+// readShared is runShared for a verb that changes nothing.
+func (s *Store) readShared(ctx context.Context, name string, verb *pool.Shared) error {
+	if err := s.timely(name); err != nil {
+		return err
+	}
+	return s.pool.ReadShared(ctx, name, verb)
+}
+
 // timely refuses a verb that depends on time while this node's clock is wrong.
 func (s *Store) timely(verb string) error {
 	if clock.Timeless(verb) {

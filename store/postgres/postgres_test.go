@@ -29,7 +29,7 @@ var backend = storetest.Backend{
 
 func TestMain(m *testing.M) {
 	backend.Child()
-	os.Exit(cluster.Run(m, &other, &crashing))
+	os.Exit(cluster.Run(m, &other, &crashing, &durable))
 }
 
 // TestContract gives each test a schema of one database: that takes a tenth of the time that a database takes.

@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/pipeline"
+	"countersign/store/postgres/internal/pool"
 )
 
 const (
@@ -47,9 +49,9 @@ func keyFields(k *store.Key) []any {
 
 // readOne runs a verb that reads one record.
 func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
-	err = s.read(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
-		return get(ctx, c, query, []any{key}, fields(&record)...)
-	})
+	err = s.readShared(ctx, verb, found(&pool.Shared{Statement: pipeline.Statement{
+		Order: store.DigestOf(key), SQL: query, Arguments: []any{key}, Fields: fields(&record),
+	}}))
 	return record, err
 }
 

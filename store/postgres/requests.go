@@ -2,12 +2,15 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/consents"
+	"countersign/store/postgres/internal/pipeline"
+	"countersign/store/postgres/internal/pool"
 	"countersign/store/postgres/internal/signout"
 )
 
@@ -45,13 +48,12 @@ func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...sto
 		"created_at": at(request.CreatedAt), "expires_at": at(request.ExpiresAt), "finished_at": at(request.FinishedAt),
 		"purge_at": request.ExpiresAt.Add(keepFor),
 	}).oneTimes(oneTimes).evidence(request.Evidence)
-	return s.run(ctx, "Push", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH consumed_values AS (`+insertOneTimes+inOneOrder+`
-			), evidence AS (`+insertEvidence+`)
+	return s.runShared(ctx, "Push", &pool.Shared{Statement: pipeline.Statement{
+		Order: firstOf(oneTimes, request.ID), Arguments: []any{arguments}, SQL: `WITH consumed_values AS (` + insertOneTimes + inOneOrder + `
+			), evidence AS (` + insertEvidence + `)
 			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
-			VALUES (@id, @client_id, @parameters, @created_at, @expires_at, @finished_at, @purge_at)`, arguments)
-		return err
-	})
+			VALUES (@id, @client_id, @parameters, @created_at, @expires_at, @finished_at, @purge_at)`,
+	}})
 }
 
 // Open reads a request, an unexpired session, and the consent of its user.
@@ -60,25 +62,29 @@ func (s *Store) Open(ctx context.Context, request, session store.Digest) (store.
 	var signedIn store.Session
 	var consent store.Consent
 	r, now := &o.Request, s.moment()
-	err := s.read(ctx, "Open", func(ctx context.Context, c *pgx.Conn) error {
-		fields := append(requestFields(r), sessionFields(&signedIn)...)
-		fields = append(fields, &consent.Subject, &consent.ClientID, &consent.Scopes, &consent.Claims,
-			timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
-		err := get(ctx, c, `SELECT `+requestColumns+`, `+sessionColumns+`, `+consentColumns+` FROM requests r
+	fields := append(requestFields(r), sessionFields(&signedIn)...)
+	fields = append(fields, &consent.Subject, &consent.ClientID, &consent.Scopes, &consent.Claims,
+		timeField{&consent.CreatedAt}, timeField{&consent.ExpiresAt})
+	verb := &pool.Shared{Statement: pipeline.Statement{
+		Order: request, Fields: fields, Arguments: []any{digestOrNull(session), now, request[:]},
+		SQL: `SELECT ` + requestColumns + `, ` + sessionColumns + `, ` + consentColumns + ` FROM requests r
 			LEFT JOIN LATERAL (SELECT * FROM sessions s WHERE s.id = $1 AND s.expires_at > $2
-				AND (SELECT `+signsIn+` FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
+				AND (SELECT ` + signsIn + ` FROM users u WHERE u.subject = s.subject) LIMIT 1) s ON true
 			LEFT JOIN LATERAL (SELECT * FROM consents WHERE subject = s.subject AND client_id = r.client_id AND expires_at > $2 LIMIT 1) k ON true
-			WHERE r.id = $3`, []any{digestOrNull(session), now, request[:]}, fields...)
+			WHERE r.id = $3`,
+	}}
+	verb.Judge = func() error {
 		switch {
-		case err != nil:
-			return err
+		case !verb.Found:
+			return store.ErrNotFound
 		case !r.FinishedAt.IsZero():
 			return store.ErrConsumed
 		case !now.Before(r.ExpiresAt):
 			return store.ErrExpired
 		}
 		return nil
-	})
+	}
+	err := s.readShared(ctx, "Open", verb)
 	o.Session = sessionOrNil(signedIn)
 	if consent.Subject != "" {
 		o.Consent = &consent
@@ -196,6 +202,9 @@ func (s *Store) SignInFailed(ctx context.Context, interaction store.Digest, evid
 
 // Finish answers the request.
 func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
+	if err := backend.CheckFinish(finish); err != nil {
+		return fmt.Errorf("postgresql: Finish: %w", err)
+	}
 	var grant store.Grant
 	var code store.Code
 	if finish.Grant != nil {
@@ -222,19 +231,13 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 		return err
 	}
 	lodged.Arguments(arguments.Values)
-	return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
-		if err := backend.CheckFinish(finish); err != nil {
-			return err
-		}
-		var answered, allowed bool
-		var batch pgx.Batch
-		lodged.Queue(&batch)
-		batch.Queue(`WITH `+lodged.Before()+`answered AS (
+	var answered, allowed bool
+	verb := &pool.Shared{Statement: pipeline.Statement{Order: finish.Request, Arguments: []any{arguments}, Fields: []any{&answered, &allowed}, SQL: `WITH ` + lodged.Before() + `answered AS (
 				UPDATE requests r SET finished_at = @now WHERE r.id = @request AND r.finished_at IS NULL
 				AND CASE WHEN @interaction::bytea IS NULL THEN r.expires_at > @now ELSE
-					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END`+lodged.Guard()+`
+					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END` + lodged.Guard() + `
 				RETURNING r.id
-			), granted AS (`+insertGrant+` FROM answered WHERE @with_grant::boolean
+			), granted AS (` + insertGrant + ` FROM answered WHERE @with_grant::boolean
 			), coded AS (
 				INSERT INTO codes (id, grant_id, client_id, redirect_uri, challenge, jkt, created_at, expires_at, spent_at, failures)
 				SELECT @code_id::bytea, @code_grant_id::text, @code_client_id::text, @code_redirect_uri::text,
@@ -248,13 +251,32 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				FROM answered WHERE @with_consent::boolean
 				ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
 					created_at = excluded.created_at, expires_at = excluded.expires_at
-			`+lodged.After("answered")+`), evidence AS (`+insertEvidence+` CROSS JOIN answered)
-			SELECT EXISTS (SELECT FROM answered), `+lodged.Result(), arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&answered, &allowed) })
-		if err := c.SendBatch(ctx, &batch).Close(); err != nil || answered {
+			` + lodged.After("answered") + `), evidence AS (` + insertEvidence + ` CROSS JOIN answered)
+			SELECT EXISTS (SELECT FROM answered), ` + lodged.Result()}}
+	if finish.Lodged != nil { // which takes several statements
+		return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
+			var batch pgx.Batch
+			lodged.Queue(&batch)
+			batch.Queue(verb.SQL, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&answered, &allowed) })
+			if err := c.SendBatch(ctx, &batch).Close(); err != nil || answered {
+				return err
+			}
+			return lodged.Refused(unanswered(ctx, c, finish), allowed)
+		})
+	}
+	verb.Judge = func() error {
+		if !answered {
+			return pool.ErrMore // to say why
+		}
+		return nil
+	}
+	verb.Alone = func(ctx context.Context, c *pgx.Conn) error {
+		if err := verb.Do(ctx, c); err != nil || answered {
 			return err
 		}
-		return lodged.Refused(unanswered(ctx, c, finish), allowed)
-	})
+		return unanswered(ctx, c, finish)
+	}
+	return s.runShared(ctx, "Finish", verb)
 }
 
 // unanswered says why a request could not be finished.

@@ -33,21 +33,22 @@ type Work func(context.Context, *pgx.Conn) error
 
 // Write spans a verb that writes and does its work on one connection, again when nothing of the try before remains.
 func (p *Pool) Write(ctx context.Context, name string, work Work) error {
-	return p.try(ctx, name, work, func(v verdict) bool { return v == undone })
+	return p.try(ctx, name, work, nil, func(v verdict) bool { return v == undone })
 }
 
 // Read is Write for a verb that changes nothing: it may be done again too when it is not known how it ended.
 func (p *Pool) Read(ctx context.Context, name string, work Work) error {
-	return p.try(ctx, name, work, func(v verdict) bool { return v == undone || v == unknown })
+	return p.try(ctx, name, work, nil, func(v verdict) bool { return v == undone || v == unknown })
 }
 
 // Once does work that is no verb on one connection: without a span, and not again.
 func (p *Pool) Once(ctx context.Context, work Work) error {
-	_, err := p.attempt(ctx, work)
+	_, err := p.attempt(ctx, work, nil)
 	return outcome(err)
 }
 
-func (p *Pool) try(ctx context.Context, name string, work Work, again func(verdict) bool) error {
+// try does a verb, the first time together with others if it may.
+func (p *Pool) try(ctx context.Context, name string, work Work, with *company, again func(verdict) bool) error {
 	ctx, verb := p.verbs.Begin(ctx, name)
 	var err error
 	for attempt := range attempts {
@@ -58,23 +59,28 @@ func (p *Pool) try(ctx context.Context, name string, work Work, again func(verdi
 			verb.Again(attempt + 1)
 		}
 		var judged verdict
-		if judged, err = p.attempt(ctx, work); !again(judged) {
+		if judged, err = p.attempt(ctx, work, with); !again(judged) {
 			break
 		}
+		with = nil
 	}
 	return verb.End(outcome(err))
 }
 
 // attempt waits for a connection, for a time. What is then begun is not broken off with the caller: that would leave
 // the outcome in doubt and cost the connection.
-func (p *Pool) attempt(ctx context.Context, work Work) (verdict, error) {
+func (p *Pool) attempt(ctx context.Context, work Work, with *company) (judged verdict, err error) {
 	place, err := p.queue.Enter(ctx)
 	if err != nil {
 		return final, fmt.Errorf("%w: wait for a connection: %w", store.ErrOverloaded, err)
 	}
-	served := false
-	defer func() { place.Leave(ctx, served) }()
+	defer func() { place.Leave(ctx, err == nil || backend.Answer(err)) }()
 	place.Trace(ctx, "store.queue")
+	if with != nil {
+		if e := p.together(ctx, with); !e.alone {
+			return e.verdict, e.err
+		}
+	}
 	c, err := p.acquire(ctx)
 	if err != nil {
 		return final, err // every host of the URL was tried
@@ -82,16 +88,25 @@ func (p *Pool) attempt(ctx context.Context, work Work) (verdict, error) {
 	defer c.Release()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	err = work(ctx, c.Conn())
-	judged := judge(err, c.Conn().IsClosed())
-	served = err == nil || backend.Answer(err)
-	if judged == unknown || code(err) == readOnly {
-		p.renew(c.Conn())
-	}
+	return p.use(ctx, c.Conn(), work)
+}
+
+// use does the work of one verb on a connection.
+func (p *Pool) use(ctx context.Context, c *pgx.Conn, work Work) (verdict, error) {
+	err := work(ctx, c)
+	judged := judge(err, c.IsClosed())
+	p.note(c, judged, err)
 	if judged == unknown {
 		err = lostError{err}
 	}
 	return judged, err
+}
+
+// note makes the pool reconnect when a failure on a connection says that its server is away or takes no writes any more.
+func (p *Pool) note(c *pgx.Conn, judged verdict, err error) {
+	if judged == unknown || code(err) == readOnly {
+		p.renew(c)
+	}
 }
 
 // acquire takes a connection, or makes one, for a limited time: others than verbs may have some of those that there are

@@ -17,6 +17,7 @@ import (
 
 	"countersign/internal/queue"
 	"countersign/store/internal/backend"
+	"countersign/store/postgres/internal/pipeline"
 )
 
 // Config says where the database is and how many connections lead there.
@@ -39,6 +40,8 @@ type Pool struct {
 	connections *pgxpool.Pool
 	// queue is where verbs wait for a connection.
 	queue *queue.Queue
+	// writers and readers are where verbs of one statement are done together. Those that read wait for nobody's commit.
+	writers, readers lanes
 	// generation counts the times that the pool was renewed.
 	generation atomic.Int64
 }
@@ -61,11 +64,13 @@ func Open(ctx context.Context, config Config) (*Pool, error) {
 		settings.MaxConns = int32(config.MaxConnections)
 	}
 	settings.PingTimeout = 2 * time.Second
+	connections, together := int(settings.MaxConns), 2*pipeline.Capacity
 	p := &Pool{
 		target: target, verbs: backend.NewVerbs("postgresql", config.TracerProvider), queue: queue.New(queue.Config{
-			Places: int(settings.MaxConns), Waiting: int(settings.MaxConns) * queuePerConnection, Patience: queueTime,
+			Places: connections + together, Least: connections, Waiting: max(connections*queuePerConnection-together, connections), Patience: queueTime,
 		}),
 	}
+	p.writers.Waits, p.readers.Waits = waits, waits
 	settings.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		current, err := target.Settings()
 		if err != nil {
