@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 740 {
+	if len(seen) != 744 {
 		t.Errorf("%d items", len(seen))
 	}
 }
