@@ -24,6 +24,11 @@ func tokenFor(t *testing.T, c *fapitest.Client, scope string) string {
 	return r.Text("access_token")
 }
 
+// accounts asks for the accounts, as the ecosystem wants it.
+func accounts(c *fapitest.Client, token string) fapitest.Reply {
+	return c.Get("/accounts", token, func(h http.Header) { h.Set("X-Fapi-Interaction-Id", "c770aef3-6784-41f7-8e0e-ff5f97bddb3a") })
+}
+
 // refusesEverywhere demands that no endpoint serves a client, and that its access token is dead; why is in what it is told.
 func refusesEverywhere(t *testing.T, m managed, c *fapitest.Client, token, why string) {
 	t.Helper()
@@ -41,7 +46,7 @@ func refusesEverywhere(t *testing.T, m managed, c *fapitest.Client, token, why s
 		}
 		said(r)
 	}
-	r := c.Get("/accounts", token, nil)
+	r := accounts(c, token)
 	fapitest.WantError(t, r, http.StatusUnauthorized, "invalid_token")
 	said(r)
 	over := *m.Client // managed through the same node as the client
@@ -66,10 +71,10 @@ func TestLD18Suspension(t *testing.T) {
 	c := e.registered(r)
 	m := managed{Client: e.applicant, token: r.Text("registration_access_token"), address: r.Text("registration_client_uri"), id: c.ID}
 	token := tokenFor(t, c, "accounts")
-	fapitest.WantOK(t, c.Get("/accounts", token, nil))
+	fapitest.WantOK(t, accounts(c, token))
 	other := e.Node(nil) // reads nothing of the directory itself
 	there := other.Client(c)
-	fapitest.WantOK(t, there.Get("/accounts", token, nil))
+	fapitest.WantOK(t, accounts(there, token))
 	for _, test := range []struct {
 		name, status, why string
 	}{
@@ -103,8 +108,8 @@ func TestLD18Suspension(t *testing.T) {
 			e.directory.SetOrganisation(participant, "Active")
 			events := e.NewEvents(t, func() { e.Server.RefreshDirectories(t.Context()) })
 			other.SetTime(e.Clock.Now().Add(time.Second))
-			fapitest.WantOK(t, c.Get("/accounts", token, nil))
-			fapitest.WantOK(t, there.Get("/accounts", token, nil))
+			fapitest.WantOK(t, accounts(c, token))
+			fapitest.WantOK(t, accounts(there, token))
 			tokenFor(t, c, "accounts")
 			fapitest.WantOK(t, m.read())
 			wantStanding(t, events, "client_restored", c.ID, "")
@@ -155,7 +160,7 @@ func TestLD19Notified(t *testing.T) {
 	within := func(status int) {
 		t.Helper()
 		for began := time.Now(); ; time.Sleep(time.Millisecond) {
-			r := there.Get("/accounts", token, nil)
+			r := accounts(there, token)
 			if r.Status == status {
 				return
 			}
