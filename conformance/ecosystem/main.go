@@ -93,6 +93,9 @@ func addUser(program []string, user, cpf, ecosystem, config string) error {
 	if strings.HasPrefix(ecosystem, "brazil-") && cpf != "" {
 		claims["cpf"] = cpf
 	}
+	if ecosystem == "ksa-sama" { // the consents of the suite are for the user who is named so
+		claims["national_id"] = user
+	}
 	if ecosystem == "au-connectid" { // OpenID Connect for Identity Assurance 1.0 §5, with the claims of ConnectID
 		claims["verified_claims"] = map[string]any{"verification": map[string]string{"trust_framework": "au_connectid"}, "claims": map[string]any{
 			"over16": true, "over18": true, "over21": true, "over25": true, "over65": false,

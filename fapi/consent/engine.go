@@ -231,6 +231,9 @@ func (e *Engine) Life(p profile.Profile, c *Consent, life display.Life) display.
 	if c == nil {
 		return life
 	}
+	if c.Lasts > 0 && c.EndsAt.IsZero() { // said as a length: the moment would be another each time that a page is shown
+		return life.Shorter(display.Life{For: c.Lasts})
+	}
 	ends := c.EndsFrom(e.now())
 	if p.RefreshUntilConsentEnds && !ends.IsZero() {
 		return display.Life{Until: life.Shorter(display.Life{Until: ends}).Until}

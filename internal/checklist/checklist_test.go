@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 744 {
+	if len(seen) != 748 {
 		t.Errorf("%d items", len(seen))
 	}
 }

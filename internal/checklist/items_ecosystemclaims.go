@@ -42,7 +42,7 @@ func ecosystemClaims() []Group {
 		{ID: "LR-36", Section: "CIBA Core §7.1.1", Requires: "encrypted backchannel requests are opened in the HSM"},
 		{ID: "LR-37", Section: "OpenID Connect Core §3.1.2.1", Requires: "no sign-in is older than the ecosystem has it"},
 		{ID: "LR-38", Section: ofb + ".2", Requires: "claims of ecosystems in a directory or a source are of their form"},
-		{ID: "LR-40", Section: "Open Finance Brasil FAPI Security Profile §6.1.1-1", Requires: "RSA-OAEP opens requests of clients whose ecosystem names it, and of no others"},
 		{ID: "LR-39", Section: "FAPI 2.0 Security Profile §5.3.2.1-8", Requires: "no audience of assertions that the base does not have"},
+		{ID: "LR-40", Section: "Open Finance Brasil FAPI Security Profile §6.1.1-1", Requires: "RSA-OAEP opens requests of clients whose ecosystem names it, and of no others"},
 	}}}
 }
