@@ -57,10 +57,10 @@ func (s *Store) CodeGrant(ctx context.Context, code store.Digest) (store.Code, s
 	var g store.Grant
 	fields := []any{digestField{&c.ID}, &c.GrantID, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.JKT,
 		timeField{&c.CreatedAt}, timeField{&c.ExpiresAt}, timeField{&c.ConsumedAt}, &c.Failures, &g.UserGone}
-	err := s.readShared(ctx, "CodeGrant", found(&pool.Shared{Statement: pipeline.Statement{
+	err := s.readShared(ctx, "CodeGrant", (&pool.Shared{Statement: pipeline.Statement{
 		Order: code, Arguments: []any{code[:]}, Fields: append(fields, grantFields(&g)...),
 		SQL: `SELECT ` + codeColumns + `, ` + userGone + `, ` + grantColumns + ` FROM codes c` + grantOf("c") + ` WHERE c.id = $1`,
-	}}))
+	}}).OrNotFound())
 	return c, g, err
 }
 
@@ -74,19 +74,9 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Digest, issued store.
 			WHERE c.id = @id AND c.spent_at IS NULL AND c.expires_at > @now AND ` + grantActive("c") + `
 			RETURNING c.grant_id, c.client_id
 		), ` + recordIssued(issued)}}
-	verb.Judge = func() error {
-		if !consumed {
-			return pool.ErrMore // to say why, and to revoke
-		}
-		return nil
-	}
-	verb.Alone = func(ctx context.Context, c *pgx.Conn) error {
-		if err := verb.Do(ctx, c); err != nil || consumed {
-			return err
-		}
+	return s.runShared(ctx, "RedeemCode", verb.OrElse(&consumed, func(ctx context.Context, c *pgx.Conn) error {
 		return s.unredeemed(ctx, c, code, now, issued.Reuse, oneTimes)
-	}
-	return s.runShared(ctx, "RedeemCode", verb)
+	}))
 }
 
 // recordIssued continues after "consumed", the row that was consumed, with its grant_id and client_id: it records what was issued,
@@ -169,10 +159,10 @@ func (s *Store) RefreshGrant(ctx context.Context, token store.Digest) (store.Ref
 	var g store.Grant
 	fields := []any{digestField{&t.ID}, &t.GrantID, &t.ClientID,
 		timeField{&t.CreatedAt}, timeField{&t.ExpiresAt}, timeField{&t.RevokedAt}, &g.UserGone}
-	err := s.readShared(ctx, "RefreshGrant", found(&pool.Shared{Statement: pipeline.Statement{
+	err := s.readShared(ctx, "RefreshGrant", (&pool.Shared{Statement: pipeline.Statement{
 		Order: token, Arguments: []any{token[:]}, Fields: append(fields, grantFields(&g)...),
 		SQL: `SELECT ` + refreshTokenColumns + `, ` + userGone + `, ` + grantColumns + ` FROM refresh_tokens t` + grantOf("t") + ` WHERE t.id = $1`,
-	}}))
+	}}).OrNotFound())
 	return t, g, err
 }
 
@@ -215,24 +205,13 @@ func (s *Store) AccessGrant(ctx context.Context, token store.Digest, oneTimes ..
 	var g store.Grant
 	var expired bool
 	verb := &pool.Shared{Statement: pipeline.Statement{
-		Order: firstOf(oneTimes, token), SQL: query, Arguments: []any{arguments}, Fields: append([]any{&expired}, grantFields(&g)...),
+		Order: pipeline.First(oneTimes, token), SQL: query, Arguments: []any{arguments}, Fields: append([]any{&expired}, grantFields(&g)...),
 	}}
 	verb.Judge = func() error { return tokenState(verb.Found, expired, !g.RevokedAt.IsZero()) }
 	if err := run(ctx, "AccessGrant", verb); err != nil {
 		return store.Grant{}, err
 	}
 	return g, nil
-}
-
-// found makes a verb one that fails without a row.
-func found(verb *pool.Shared) *pool.Shared {
-	verb.Judge = func() error {
-		if !verb.Found {
-			return store.ErrNotFound
-		}
-		return nil
-	}
-	return verb
 }
 
 // tokenState is the error for the state of a token.
@@ -254,7 +233,7 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 		"access_id": issued.ID[:], "access_expires_at": at(issued.ExpiresAt),
 	}).oneTimes(oneTimes).evidence(issued.Evidence)
 	return s.runShared(ctx, "IssueToken", &pool.Shared{Statement: pipeline.Statement{
-		Order: firstOf(oneTimes, issued.ID), Arguments: []any{arguments}, SQL: `WITH granted AS (` + insertGrant + `
+		Order: pipeline.First(oneTimes, issued.ID), Arguments: []any{arguments}, SQL: `WITH granted AS (` + insertGrant + `
 			), issued AS (
 				INSERT INTO access_tokens (id, grant_id, expires_at) VALUES (@access_id, @grant_id, @access_expires_at)
 			), evidence AS (` + insertEvidence + `
@@ -312,6 +291,6 @@ func (s *Store) endGrant(
 func (s *Store) ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) error {
 	arguments := s.named(pgx.StrictNamedArgs{}).oneTimes(oneTimes)
 	return s.runShared(ctx, "ConsumeOneTime", &pool.Shared{Statement: pipeline.Statement{
-		Order: firstOf(oneTimes, store.Digest{}), SQL: insertOneTimes + inOneOrder, Arguments: []any{arguments},
+		Order: pipeline.First(oneTimes, store.Digest{}), SQL: insertOneTimes + inOneOrder, Arguments: []any{arguments},
 	}})
 }

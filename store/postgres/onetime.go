@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"time"
 
 	"countersign/store"
@@ -45,17 +44,6 @@ func oneTimeArrays(now time.Time, oneTimes []store.OneTime) (kinds []string, key
 		}
 	}
 	return kinds, keys, untils
-}
-
-// firstOf is the first of the keys that a verb consumes, in their order, or what it has for another key.
-func firstOf(oneTimes []store.OneTime, otherwise store.Digest) store.Digest {
-	first := otherwise
-	for i := range oneTimes {
-		if i == 0 || bytes.Compare(oneTimes[i].Key[:], first[:]) < 0 {
-			first = oneTimes[i].Key
-		}
-	}
-	return first
 }
 
 // oneTimeRow is the time stored for the ten minutes that begin at start: their last microsecond.

@@ -49,9 +49,9 @@ func keyFields(k *store.Key) []any {
 
 // readOne runs a verb that reads one record.
 func readOne[T any](ctx context.Context, s *Store, verb, query, key string, fields func(*T) []any) (record T, err error) {
-	err = s.readShared(ctx, verb, found(&pool.Shared{Statement: pipeline.Statement{
+	err = s.readShared(ctx, verb, (&pool.Shared{Statement: pipeline.Statement{
 		Order: store.DigestOf(key), SQL: query, Arguments: []any{key}, Fields: fields(&record),
-	}}))
+	}}).OrNotFound())
 	return record, err
 }
 

@@ -49,7 +49,7 @@ func (s *Store) Push(ctx context.Context, request store.Request, oneTimes ...sto
 		"purge_at": request.ExpiresAt.Add(keepFor),
 	}).oneTimes(oneTimes).evidence(request.Evidence)
 	return s.runShared(ctx, "Push", &pool.Shared{Statement: pipeline.Statement{
-		Order: firstOf(oneTimes, request.ID), Arguments: []any{arguments}, SQL: `WITH consumed_values AS (` + insertOneTimes + inOneOrder + `
+		Order: pipeline.First(oneTimes, request.ID), Arguments: []any{arguments}, SQL: `WITH consumed_values AS (` + insertOneTimes + inOneOrder + `
 			), evidence AS (` + insertEvidence + `)
 			INSERT INTO requests (id, client_id, parameters, created_at, expires_at, finished_at, purge_at)
 			VALUES (@id, @client_id, @parameters, @created_at, @expires_at, @finished_at, @purge_at)`,
@@ -264,19 +264,9 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 			return lodged.Refused(unanswered(ctx, c, finish), allowed)
 		})
 	}
-	verb.Judge = func() error {
-		if !answered {
-			return pool.ErrMore // to say why
-		}
-		return nil
-	}
-	verb.Alone = func(ctx context.Context, c *pgx.Conn) error {
-		if err := verb.Do(ctx, c); err != nil || answered {
-			return err
-		}
+	return s.runShared(ctx, "Finish", verb.OrElse(&answered, func(ctx context.Context, c *pgx.Conn) error {
 		return unanswered(ctx, c, finish)
-	}
-	return s.runShared(ctx, "Finish", verb)
+	}))
 }
 
 // unanswered says why a request could not be finished.

@@ -128,3 +128,14 @@ func Together(ctx context.Context, c *pgx.Conn, statements []*Statement) (failed
 func Sort(statements []*Statement) {
 	slices.SortFunc(statements, func(a, b *Statement) int { return bytes.Compare(a.Order[:], b.Order[:]) })
 }
+
+// First is the order of a verb that consumes values: the first of their keys, or what the verb has for another key.
+func First(oneTimes []store.OneTime, otherwise store.Digest) store.Digest {
+	first := otherwise
+	for i := range oneTimes {
+		if i == 0 || bytes.Compare(oneTimes[i].Key[:], first[:]) < 0 {
+			first = oneTimes[i].Key
+		}
+	}
+	return first
+}

@@ -38,6 +38,34 @@ type Shared struct {
 // ErrMore says that a verb needs more than its one statement, which has done nothing: it is done by itself.
 var ErrMore = errors.New("postgresql: a verb needs more than one statement")
 
+// OrNotFound has the verb fail without a row.
+func (s *Shared) OrNotFound() *Shared {
+	s.Judge = func() error {
+		if !s.Found {
+			return store.ErrNotFound
+		}
+		return nil
+	}
+	return s
+}
+
+// OrElse has the verb be done when its statement says so, and otherwise say why by more.
+func (s *Shared) OrElse(done *bool, more Work) *Shared {
+	s.Judge = func() error {
+		if !*done {
+			return ErrMore
+		}
+		return nil
+	}
+	s.Alone = func(ctx context.Context, c *pgx.Conn) error {
+		if err := s.Do(ctx, c); err != nil || *done {
+			return err
+		}
+		return more(ctx, c)
+	}
+	return s
+}
+
 func (s *Shared) judge() error {
 	if s.Judge == nil {
 		return nil
