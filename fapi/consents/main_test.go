@@ -91,6 +91,11 @@ func register(t *testing.T, w *fapitest.World, id, profile, scopes string, more 
 		delete(m, "dpop_bound_access_tokens")
 		m["tls_client_certificate_bound_access_tokens"], m["profile"], m["scope"] = true, profile, scopes
 		m["jwks"], m["grant_types"] = fapitest.KeySet(c.Key.PublicJWK()), []string{"client_credentials"}
+		if profile == ofInsurance || profile == ofAustralia { // their ID tokens are encrypted
+			recipient := fapitest.NewRecipient(t, jose.RSAOAEP)
+			m["jwks"] = fapitest.KeySet(c.Key.PublicJWK(), recipient.Public)
+			m["id_token_encrypted_response_alg"], m["id_token_encrypted_response_enc"] = jose.RSAOAEP, "A256GCM"
+		}
 		delete(m, "redirect_uris")
 		delete(m, "response_types")
 		for _, change := range more {
