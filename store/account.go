@@ -12,6 +12,8 @@ const (
 	RevokedByOperator = "operator"
 	// RevokedByServer: the server itself ended it, because its code came twice.
 	RevokedByServer = "server"
+	// RevokedByReplacement: another grant with the same ManagedID has taken its place. The user's account does not list it.
+	RevokedByReplacement = "replaced"
 )
 
 // UsedEvery is how exact the time of the last use of a grant is: a use within this time of the decision, or of the last one

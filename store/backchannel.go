@@ -81,6 +81,8 @@ type BackchannelDecision struct {
 	Device string
 	// Lodged, if not nil, is what is decided about a lodged consent.
 	Lodged *ConsentDecision
+	// Replaces is as in [Finish].
+	Replaces string
 	// Evidence is stored with the decision.
 	Evidence []Evidence
 }
@@ -121,7 +123,8 @@ type Backchannel interface {
 	// DecideBackchannel records a decision with its grant, and enqueues the ping of a request that has one, in one
 	// transaction, in which a denial counts against the organisation of the request, and an approval ends what was counted.
 	// Of all callers one wins and the rest get ErrConsumed. ErrNotFound for an unknown request, or for another user's, or when
-	// the user is disabled or deleted; ErrExpired; ErrConflict when the lodged consent may not be authorised, or is not what was shown.
+	// the user is disabled or deleted; ErrExpired; ErrConflict when the lodged consent may not be authorised, or is not what was shown,
+	// or when the grant to be replaced is not valid.
 	// A refused decision changes nothing.
 	DecideBackchannel(ctx context.Context, decision BackchannelDecision) error
 	// PollBackchannel reads a request of a client and, while it is pending, sets the time of the next poll: of two

@@ -229,6 +229,9 @@ type Grant struct {
 	ExpiresAt time.Time
 	// RevokedAt is zero while the grant is not revoked.
 	RevokedAt time.Time
+	// ManagedID names the grant to its client (Grant Management for OAuth 2.0): a grant that takes its place has the same one.
+	// Empty where the client has not asked for one.
+	ManagedID string
 	// UserGone reports, where a code or a refresh token is read, that the user is disabled or deleted. It is
 	// not stored.
 	UserGone bool
@@ -287,6 +290,8 @@ type Finish struct {
 	Consent *Consent
 	// Lodged, if not nil, is what is decided about a lodged consent by answering.
 	Lodged *ConsentDecision
+	// Replaces, if not empty, is the ID of the grant whose place Grant takes: of the same client, subject and ManagedID.
+	Replaces string
 	// Evidence is what the winner will release.
 	Evidence []Evidence
 }
@@ -418,7 +423,9 @@ type Requests interface {
 	// Finish answers the request: of all callers one wins and the rest get ErrConsumed; ErrExpired when the
 	// interaction's time is over (the request's, where there is no interaction); ErrNotFound for an unknown one.
 	// The winner's grant, code, consent and evidence are stored in the same transaction, in which its lodged consent is authorised
-	// or rejected; ErrConflict, and nothing is stored, when that may not be authorised, or is not what was shown.
+	// or rejected, and the grant that its grant replaces ends, as in RevokeGrant, by [RevokedByReplacement]; ErrConflict, and
+	// nothing is stored, when the consent may not be authorised, or is not what was shown, or when there is no such grant, or none
+	// that is valid.
 	Finish(ctx context.Context, finish Finish) error
 }
 
@@ -452,6 +459,9 @@ type Grants interface {
 	RevokeGrant(ctx context.Context, grantID, by string, evidence []Evidence, oneTimes ...OneTime) error
 	// EndClientGrant is RevokeGrant for a grant of a client: another client's, and one that was revoked before, is ErrNotFound.
 	EndClientGrant(ctx context.Context, clientID, grantID string, evidence []Evidence, oneTimes ...OneTime) error
+	// ManagedGrant reads the valid grant that a client knows by a ManagedID; ErrNotFound for another client's, and for one that has
+	// ended. UserGone is as in CodeGrant.
+	ManagedGrant(ctx context.Context, clientID, managedID string) (Grant, error)
 	// RevokeAccessToken ends one access token, so that AccessGrant answers ErrRevoked or ErrNotFound; an unknown
 	// one is no error. It stores the evidence and consumes oneTimes in the same transaction; ErrReplayed changes nothing.
 	RevokeAccessToken(ctx context.Context, token Digest, evidence []Evidence, oneTimes ...OneTime) error

@@ -56,7 +56,7 @@ func Lanes() []Lane {
 		{Record: "grant", Steps: []Step{
 			{Verbs: []string{"Finish", "DecideBackchannel", "IssueToken"}, State: "valid", Once: true},
 			{Verbs: []string{"RevokeGrant", "EndAccess", "EndClientGrant"}, State: "revoked"},
-		}, Notes: "Also revoked by a second RedeemCode, DeleteClient, PutStanding and EraseUser. While its user is disabled it is as if revoked."},
+		}, Notes: "ManagedGrant reads it. Also revoked by a grant that takes its place, a second RedeemCode, DeleteClient, PutStanding and EraseUser. While its user is disabled it is as if revoked."},
 		{Record: "access token", Steps: []Step{
 			{Verbs: []string{"RedeemCode", "RedeemBackchannel", "Refresh", "IssueToken"}, State: "valid"},
 			{Verbs: []string{"RevokeAccessToken"}, State: "revoked"},

@@ -7,7 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/consents"
+	"countersign/store/postgres/internal/managed"
 )
 
 const (
@@ -99,13 +101,19 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		return err
 	}
 	lodged.Arguments(arguments.Values)
+	former := managed.Replacing{ID: d.Replaces}
+	former.Arguments(arguments.Values)
 	return s.run(ctx, "DecideBackchannel", func(ctx context.Context, c *pgx.Conn) error {
-		var decided, allowed bool
+		if err := backend.CheckReplaced(d.Replaces, d.Grant); err != nil {
+			return err
+		}
+		var decided, allowed, valid bool
 		var batch pgx.Batch
+		former.Queue(&batch)
 		lodged.Queue(&batch)
 		batch.Queue(`WITH `+lodged.Before()+`decided AS (
 				UPDATE backchannel_requests b SET decided_at = @now, grant_id = @grant_id, device = @device, next_poll_at = @now
-				WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+lodged.Guard()+`
+				WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+lodged.Guard()+former.Guard()+`
 				RETURNING b.id, b.client_id, b.ping, b.expires_at, b.organisation
 			), granted AS (`+insertGrant+` FROM decided WHERE @with_grant::boolean
 			), enqueued AS (
@@ -120,13 +128,14 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 			), approved AS (
 				UPDATE backchannel_standings s SET denials = 0, denied_at = NULL FROM decided d
 				WHERE @with_grant::boolean AND s.subject = @subject AND s.organisation = d.organisation
-			`+lodged.After("decided")+`), evidence AS (`+insertEvidence+` CROSS JOIN decided
+			`+lodged.After("decided")+former.After("decided", "FALSE")+`), evidence AS (`+insertEvidence+` CROSS JOIN decided
 			)
-			SELECT EXISTS (SELECT FROM decided), `+lodged.Result(), arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&decided, &allowed) })
+			SELECT EXISTS (SELECT FROM decided), `+lodged.Result()+`, `+former.Result(), arguments).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&decided, &allowed, &valid) })
 		if err := c.SendBatch(ctx, &batch).Close(); err != nil || decided {
 			return err
 		}
-		return lodged.Refused(undecided(ctx, c, d), allowed)
+		return former.Refused(lodged.Refused(undecided(ctx, c, d), allowed), valid)
 	})
 }
 
@@ -171,7 +180,7 @@ func polled(ctx context.Context, c *pgx.Conn, id store.Digest, clientID string, 
 	fields := append(backchannelFields(&p.Request), &granted, &enabled)
 	err := get(ctx, c, `SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+userEnabled+`,
 		coalesce(g.id, ''), coalesce(g.client_id, ''), coalesce(g.subject, ''), g.scopes, g.detail, g.auth_time, coalesce(g.acr, ''), g.amr,
-		g.created_at, g.expires_at, g.revoked_at
+		g.created_at, g.expires_at, g.revoked_at, coalesce(g.managed_id, '')
 		FROM backchannel_requests b LEFT JOIN LATERAL (SELECT * FROM grants WHERE id = b.grant_id LIMIT 1) g ON true
 		WHERE b.id = $1 AND b.client_id = $2`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
 	if err != nil {

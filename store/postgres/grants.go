@@ -14,12 +14,12 @@ import (
 
 const (
 	grantColumns = `g.id, g.client_id, g.subject, g.scopes, g.detail, g.auth_time, g.acr, g.amr,
-		g.created_at, g.expires_at, g.revoked_at`
+		g.created_at, g.expires_at, g.revoked_at, coalesce(g.managed_id, '')`
 	// insertGrant stores the grant of grantArguments; a row that it is selected from is a condition.
-	insertGrant = `INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
+	insertGrant = `INSERT INTO grants (id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at, managed_id)
 		SELECT @grant_id::text, @grant_client_id::text, @grant_subject::text, @grant_scopes::text[], @grant_detail::json,
 			@grant_auth_time::timestamptz, @grant_acr::text, @grant_amr::text[],
-			@grant_created_at::timestamptz, @grant_expires_at::timestamptz, @grant_revoked_at::timestamptz`
+			@grant_created_at::timestamptz, @grant_expires_at::timestamptz, @grant_revoked_at::timestamptz, nullif(@grant_managed_id::text, '')`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
 	// userGone is whether the user of a grant is disabled or deleted.
@@ -40,7 +40,7 @@ func grantActive(table string) string {
 
 func grantFields(g *store.Grant) []any {
 	return []any{&g.ID, &g.ClientID, &g.Subject, &g.Scopes, (*[]byte)(&g.Detail), timeField{&g.AuthTime},
-		&g.ACR, &g.AMR, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}}
+		&g.ACR, &g.AMR, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}, &g.ManagedID}
 }
 
 func grantArguments(g store.Grant) pgx.StrictNamedArgs {
@@ -48,6 +48,7 @@ func grantArguments(g store.Grant) pgx.StrictNamedArgs {
 		"grant_id": g.ID, "grant_client_id": g.ClientID, "grant_subject": g.Subject, "grant_scopes": g.Scopes, "grant_detail": []byte(g.Detail),
 		"grant_auth_time": at(g.AuthTime), "grant_acr": g.ACR, "grant_amr": g.AMR,
 		"grant_created_at": at(g.CreatedAt), "grant_expires_at": at(g.ExpiresAt), "grant_revoked_at": at(g.RevokedAt),
+		"grant_managed_id": g.ManagedID,
 	}
 }
 
@@ -239,6 +240,17 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 			), evidence AS (` + insertEvidence + `
 			) ` + insertOneTimes + inOneOrder,
 	}})
+}
+
+// ManagedGrant reads the valid grant that a client knows by a name.
+func (s *Store) ManagedGrant(ctx context.Context, clientID, managedID string) (g store.Grant, err error) {
+	now := s.moment()
+	err = s.read(ctx, "ManagedGrant", func(ctx context.Context, c *pgx.Conn) error {
+		return get(ctx, c, `SELECT `+userGone+`, `+grantColumns+` FROM grants g
+			WHERE g.managed_id = $1 AND g.client_id = $2 AND g.revoked_at IS NULL AND g.expires_at > $3`,
+			[]any{managedID, clientID, now}, append([]any{&g.UserGone}, grantFields(&g)...)...)
+	})
+	return g, err
 }
 
 // RevokeAccessToken ends one access token.

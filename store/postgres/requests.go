@@ -9,6 +9,7 @@ import (
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/consents"
+	"countersign/store/postgres/internal/managed"
 	"countersign/store/postgres/internal/pipeline"
 	"countersign/store/postgres/internal/pool"
 	"countersign/store/postgres/internal/signout"
@@ -231,11 +232,14 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 		return err
 	}
 	lodged.Arguments(arguments.Values)
-	var answered, allowed bool
-	verb := &pool.Shared{Statement: pipeline.Statement{Order: finish.Request, Arguments: []any{arguments}, Fields: []any{&answered, &allowed}, SQL: `WITH ` + lodged.Before() + `answered AS (
+	former := managed.Replacing{ID: finish.Replaces}
+	former.Arguments(arguments.Values)
+	var answered, allowed, valid bool
+	fields := []any{&answered, &allowed, &valid}
+	verb := &pool.Shared{Statement: pipeline.Statement{Order: finish.Request, Arguments: []any{arguments}, Fields: fields, SQL: `WITH ` + lodged.Before() + `answered AS (
 				UPDATE requests r SET finished_at = @now WHERE r.id = @request AND r.finished_at IS NULL
 				AND CASE WHEN @interaction::bytea IS NULL THEN r.expires_at > @now ELSE
-					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END` + lodged.Guard() + `
+					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END` + lodged.Guard() + former.Guard() + `
 				RETURNING r.id
 			), granted AS (` + insertGrant + ` FROM answered WHERE @with_grant::boolean
 			), coded AS (
@@ -251,17 +255,18 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				FROM answered WHERE @with_consent::boolean
 				ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
 					created_at = excluded.created_at, expires_at = excluded.expires_at
-			` + lodged.After("answered") + `), evidence AS (` + insertEvidence + ` CROSS JOIN answered)
-			SELECT EXISTS (SELECT FROM answered), ` + lodged.Result()}}
-	if finish.Lodged != nil { // which takes several statements
+			` + lodged.After("answered") + former.After("answered", "@with_consent::boolean") + `), evidence AS (` + insertEvidence + ` CROSS JOIN answered)
+			SELECT EXISTS (SELECT FROM answered), ` + lodged.Result() + `, ` + former.Result()}}
+	if finish.Lodged != nil || finish.Replaces != "" { // these take several statements
 		return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
 			var batch pgx.Batch
+			former.Queue(&batch)
 			lodged.Queue(&batch)
-			batch.Queue(verb.SQL, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&answered, &allowed) })
+			batch.Queue(verb.SQL, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(fields...) })
 			if err := c.SendBatch(ctx, &batch).Close(); err != nil || answered {
 				return err
 			}
-			return lodged.Refused(unanswered(ctx, c, finish), allowed)
+			return former.Refused(lodged.Refused(unanswered(ctx, c, finish), allowed), valid)
 		})
 	}
 	return s.runShared(ctx, "Finish", verb.OrElse(&answered, func(ctx context.Context, c *pgx.Conn) error {

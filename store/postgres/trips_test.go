@@ -53,6 +53,7 @@ func TestRoundTrips(t *testing.T) {
 		}
 		soon := now.Add(time.Minute)
 		grant := store.Grant{ID: "grant" + string(rune('0'+serial)), ClientID: "client", Subject: "subject", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+		grant.ManagedID = "managed " + grant.ID
 		code := store.Code{ID: id("code"), GrantID: grant.ID, ClientID: "client", CreatedAt: now, ExpiresAt: soon}
 		consent := store.Consent{Subject: "subject", ClientID: "client", CreatedAt: now, ExpiresAt: soon}
 		lodged := store.LodgedConsent{
@@ -118,6 +119,18 @@ func TestRoundTrips(t *testing.T) {
 				_, err := s.AccessGrant(ctx, id("second"), oneTime("access"))
 				return err
 			}},
+			{"ManagedGrant", func(ctx context.Context) error {
+				_, err := s.ManagedGrant(ctx, "client", grant.ManagedID)
+				return err
+			}},
+			{"Push", func(ctx context.Context) error {
+				return s.Push(ctx, store.Request{ID: id("third"), ClientID: "client", CreatedAt: now, ExpiresAt: soon})
+			}},
+			{"Finish that replaces a grant", func(ctx context.Context) error {
+				granted := grant
+				granted.ID += " in its place"
+				return s.Finish(ctx, store.Finish{Request: id("third"), Grant: &granted, Replaces: grant.ID})
+			}},
 			{"Allow", func(ctx context.Context) error {
 				_, err := s.Allow(ctx, store.Rate{Key: id("a"), Interval: time.Minute, Burst: 2}, store.Rate{Key: id("b"), Interval: time.Minute, Burst: 2})
 				return err
@@ -126,7 +139,7 @@ func TestRoundTrips(t *testing.T) {
 				return s.Refund(ctx, []store.Rate{{Key: id("a"), Interval: time.Minute, Burst: 2}}, id("b"))
 			}},
 			{"EndClientGrant", func(ctx context.Context) error {
-				return s.EndClientGrant(ctx, grant.ClientID, grant.ID, nil, oneTime("end"))
+				return s.EndClientGrant(ctx, grant.ClientID, grant.ID+" in its place", nil, oneTime("end"))
 			}},
 			{"RevokeGrant", func(ctx context.Context) error {
 				return s.RevokeGrant(ctx, grant.ID, store.RevokedByOperator, nil, oneTime("revoke"))

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"countersign/store"
+	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/consents"
+	"countersign/store/sqlite/internal/managed"
 )
 
 const (
@@ -92,6 +94,9 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		if decided == 0 {
 			return undecided(c, d, now)
 		}
+		if err := errors.Join(backend.CheckReplaced(d.Replaces, d.Grant), managed.Replace(c, d.Replaces, d.Grant, now)); err != nil {
+			return err
+		}
 		if d.Grant != nil {
 			if err := insertGrant(c, d.Grant); err != nil {
 				return err
@@ -150,7 +155,7 @@ func polled(c *connection.Conn, id store.Digest, clientID string, now time.Time,
 	fields := append(backchannelFields(&p.Request), &granted, &enabled)
 	err := c.Get(`SELECT `+backchannelColumns+`, g.id IS NOT NULL, `+userEnabled+`,
 		coalesce(g.id, ''), coalesce(g.client_id, ''), coalesce(g.subject, ''), g.scopes, g.detail, g.auth_time, coalesce(g.acr, ''), g.amr,
-		g.created_at, g.expires_at, g.revoked_at
+		g.created_at, g.expires_at, g.revoked_at, coalesce(g.managed_id, '')
 		FROM backchannel_requests b LEFT JOIN grants g ON g.id = b.grant_id
 		WHERE b.id = `+connection.Blob+` AND b.client_id = ?`, []any{id[:], clientID}, append(fields, grantFields(&grant)...)...)
 	if err != nil {

@@ -6,12 +6,13 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/managed"
 	"countersign/store/sqlite/internal/signout"
 )
 
 const (
 	grantColumns = `g.id, g.client_id, g.subject, g.scopes, g.detail, g.auth_time, g.acr, g.amr,
-		g.created_at, g.expires_at, g.revoked_at`
+		g.created_at, g.expires_at, g.revoked_at, coalesce(g.managed_id, '')`
 	codeColumns = `c.id, c.grant_id, c.client_id, c.redirect_uri, c.challenge, c.jkt,
 		c.created_at, c.expires_at, c.spent_at, c.failures`
 	// userGone is whether the user of a grant is disabled or deleted.
@@ -21,15 +22,15 @@ const (
 
 func grantFields(g *store.Grant) []any {
 	return []any{&g.ID, &g.ClientID, &g.Subject, listField{&g.Scopes}, textField(&g.Detail), timeField{&g.AuthTime},
-		&g.ACR, listField{&g.AMR}, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}}
+		&g.ACR, listField{&g.AMR}, timeField{&g.CreatedAt}, timeField{&g.ExpiresAt}, timeField{&g.RevokedAt}, &g.ManagedID}
 }
 
 func insertGrant(c *connection.Conn, g *store.Grant) error {
 	_, err := c.Exec(`INSERT INTO grants
-		(id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, client_id, subject, scopes, detail, auth_time, acr, amr, created_at, expires_at, revoked_at, managed_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''))`,
 		g.ID, g.ClientID, g.Subject, list(g.Scopes), text(g.Detail), micros(g.AuthTime), g.ACR, list(g.AMR),
-		micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.RevokedAt))
+		micros(g.CreatedAt), micros(g.ExpiresAt), micros(g.RevokedAt), g.ManagedID)
 	return conflict(err, store.ErrConflict)
 }
 
@@ -226,6 +227,16 @@ func (s *Store) IssueToken(ctx context.Context, grant store.Grant, issued store.
 		}
 		return insertAccessToken(c, issued, grant.ID)
 	})
+}
+
+// ManagedGrant reads the valid grant that a client knows by a name.
+func (s *Store) ManagedGrant(ctx context.Context, clientID, managedID string) (g store.Grant, err error) {
+	now := micros(s.moment())
+	err = s.read(ctx, "ManagedGrant", func(c *connection.Conn) error {
+		return c.Get(`SELECT `+userGone+`, `+grantColumns+` FROM grants g WHERE g.managed_id = ? AND g.client_id = ? AND `+managed.Valid,
+			[]any{managedID, clientID, now}, append([]any{&g.UserGone}, grantFields(&g)...)...)
+	})
+	return g, err
 }
 
 // RevokeAccessToken ends one access token.

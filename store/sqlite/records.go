@@ -65,7 +65,7 @@ func readWhere[T any](ctx context.Context, s *Store, verb, query string, argumen
 // ListGiven lists the grants of a user to a client.
 func (s *Store) ListGiven(ctx context.Context, subject, clientID string, page store.Page) ([]store.GivenGrant, error) {
 	return readWhere(ctx, s, "ListGiven", `SELECT `+grantColumns+`, g.used_at, g.revoked_by FROM grants g WHERE g.subject = ?1 AND g.client_id = ?2
-		AND (?3 IS NULL OR (g.created_at, g.id) < (?3, ?4)) ORDER BY g.created_at DESC, g.id DESC LIMIT ?5`,
+		AND g.revoked_by <> '`+store.RevokedByReplacement+`' AND (?3 IS NULL OR (g.created_at, g.id) < (?3, ?4)) ORDER BY g.created_at DESC, g.id DESC LIMIT ?5`,
 		[]any{subject, clientID, micros(page.At), page.Key, page.Limit}, func(g *store.GivenGrant) []any {
 			return append(grantFields(&g.Grant), timeField{&g.UsedAt}, &g.RevokedBy)
 		})

@@ -8,6 +8,7 @@ import (
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/consents"
+	"countersign/store/sqlite/internal/managed"
 	"countersign/store/sqlite/internal/signout"
 )
 
@@ -213,6 +214,9 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 		}
 		if answered == 0 {
 			return unanswered(c, finish)
+		}
+		if err := managed.Replace(c, finish.Replaces, finish.Grant, at); err != nil {
+			return err
 		}
 		if finish.Grant != nil {
 			grantID = finish.Grant.ID

@@ -21,6 +21,7 @@ type Everything struct {
 	finished, open      store.Request
 	code, consumed      store.Code
 	grant, revoked      store.Grant
+	managed             store.Grant
 	issued, issuedEnded store.Issued
 	use                 store.OneTime
 
@@ -68,6 +69,7 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	e.finished, e.open = request, f.pushed()
 	_, e.code = f.withCode()
 	e.grant, e.consumed = f.withCode()
+	e.managed, _, _ = f.managed()
 	e.issued, e.use = f.issued(e.grant), f.oneTime()
 	e.issued.Session = &store.SessionClient{SID: e.session.SID, ExpiresAt: e.session.ExpiresAt, Subject: "pairwise"}
 	f.must(f.RedeemCode(ctx, e.consumed.ID, e.issued, e.use))
@@ -129,6 +131,7 @@ func (e *Everything) Check(t *testing.T, s store.Store) {
 	opened, err := f.Open(ctx, e.open.ID, e.session.ID)
 	f.must(err)
 	f.equal(opened.Request, e.open)
+	f.isManaged(e.managed)
 	f.equal(opened.Consent, &e.consent)
 	f.want(f.Finish(ctx, store.Finish{Request: e.finished.ID}), store.ErrConsumed)
 	f.must(f.Finish(ctx, store.Finish{Request: e.open.ID}))

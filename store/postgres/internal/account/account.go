@@ -37,7 +37,7 @@ const (
 		) given WHERE @at::timestamptz IS NULL OR (at, client_id) < (@at::timestamptz, @key::text)
 		ORDER BY at DESC, client_id DESC LIMIT @limit`
 	ended = `SELECT client_id, grants, given_at, last_at, used_at, expires_at, at FROM (
-			SELECT client_id COLLATE "C" AS client_id, count(*)::int AS grants, min(created_at) AS given_at, max(created_at) AS last_at,
+			SELECT client_id COLLATE "C" AS client_id, count(*) FILTER (WHERE revoked_by <> 'replaced')::int AS grants, min(created_at) AS given_at, max(created_at) AS last_at,
 				max(used_at) AS used_at, max(expires_at) AS expires_at, max(least(revoked_at, expires_at)) AS at,
 				bool_or(revoked_at IS NULL AND expires_at > @now) AS lasts
 			FROM grants WHERE subject = @subject AND (@client_id::text = '' OR client_id = @client_id::text) GROUP BY client_id

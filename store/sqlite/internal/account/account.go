@@ -39,7 +39,7 @@ const (
 		) given WHERE ?3 IS NULL OR (at, client_id) < (?3, ?4)
 		ORDER BY at DESC, client_id DESC LIMIT ?5`
 	ended = `SELECT client_id, grants, given_at, last_at, used_at, expires_at, at FROM (
-			SELECT client_id, count(*) AS grants, min(created_at) AS given_at, max(created_at) AS last_at, max(used_at) AS used_at,
+			SELECT client_id, count(*) FILTER (WHERE revoked_by <> 'replaced') AS grants, min(created_at) AS given_at, max(created_at) AS last_at, max(used_at) AS used_at,
 				max(expires_at) AS expires_at, max(coalesce(min(revoked_at, expires_at), expires_at)) AS at,
 				max(revoked_at IS NULL AND expires_at > ?2) AS lasts
 			FROM grants WHERE subject = ?1 AND (?6 = '' OR client_id = ?6) GROUP BY client_id
