@@ -192,7 +192,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if w.forms, err = browser.NewForms(c.Issuer); err != nil {
 		return nil, err
 	}
-	if w.scopes, err = scope.New(c.Issuer, c.scopes(), w.offered.Scopes, c.ResourceServers); err != nil {
+	if w.scopes, err = scope.New(c.Issuer, c.scopes(), w.namedScopes(), c.ResourceServers); err != nil {
 		return nil, err
 	}
 	languages, err := languagesOf(c)
@@ -243,7 +243,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		return nil, err
 	}
 	w.tokens.Consents = w.consents
-	w.checker = request.NewChecker(w.tokens, w.acrs, c.ACRNames, w.tracer)
+	w.checker = request.NewChecker(w.tokens, w.acrs, c.ACRNames, c.Store, w.tracer)
 	w.calls = &endpoint.BackChannel{
 		Authenticator: &endpoint.Authenticator{
 			Addresses: w.addresses, TokenPath: token.Path, Clients: w.clients, Keys: w.keys, Trust: c.ClientTrust,
@@ -319,7 +319,7 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 	})
 	checker := w.checker
 	if !slices.Equal(w.acrs, w.deviceACRs) {
-		checker = request.NewChecker(w.tokens, w.deviceACRs, c.ACRNames, w.tracer)
+		checker = request.NewChecker(w.tokens, w.deviceACRs, c.ACRNames, c.Store, w.tracer)
 	}
 	w.backchannel = backchannel.New(backchannel.Config{
 		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
@@ -348,6 +348,11 @@ func (w *wiring) consentsOf(languages *display.Languages) (consent.Config, error
 		settings.Types, err = shape.Types()
 	}
 	return settings, err
+}
+
+// namedScopes are the scope values that the offered profiles name.
+func (w *wiring) namedScopes() []profile.ScopeRule {
+	return slices.Concat(w.offered.Scopes, w.offered.GrantManagement.Scopes())
 }
 
 // languagesOf are the languages of authorization_details, with what resource servers are called.

@@ -70,7 +70,7 @@ func (h *Handler) mayBeSilent(a approved, consent *store.Consent) bool {
 		return false // the consent was given to an older registration
 	}
 	requested := a.request
-	if len(requested.Resources) > 0 || len(requested.Details) > 0 || requested.Consent != "" || requested.Purpose != "" {
+	if len(requested.Resources) > 0 || len(requested.Details) > 0 || requested.Consent != "" || requested.Purpose != "" || requested.Managed.Replaced() != "" {
 		return false // these are never remembered, and a purpose is shown each time
 	}
 	if slices.ContainsFunc(requested.Prompt, func(prompt string) bool { return prompt != "none" }) {
@@ -134,9 +134,10 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	finish.Grant = &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: a.client.ID, Subject: a.session.Subject, Scopes: a.request.Scopes, Detail: detail,
 		AuthTime: a.session.AuthTime, ACR: h.checker.ACR(a.client, a.session.ACR, a.request.ACRNames), AMR: a.session.AMR,
-		CreatedAt: now, ExpiresAt: life.End(now),
+		CreatedAt: now, ExpiresAt: life.End(now), ManagedID: a.request.Managed.Name(),
 	}
-	finish.Evidence = append(finish.Evidence, h.granted(ctx, finish.Grant, consent, allowed.Digest))
+	finish.Replaces = a.request.Managed.Replaced()
+	finish.Evidence = append(finish.Evidence, h.granted(ctx, finish.Grant, consent, allowed.Digest, a.request.Managed.Evidence(finish.Grant)...))
 	finish.Code = &store.Code{
 		ID: store.IssuedDigest(code), GrantID: finish.Grant.ID, ClientID: a.client.ID,
 		RedirectURI: a.request.RedirectURI, Challenge: a.request.Challenge, JKT: a.request.JKT,

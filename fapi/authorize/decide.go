@@ -76,6 +76,9 @@ func (o *openInteraction) allow(w http.ResponseWriter, r *http.Request, allowed 
 	case errors.Is(err, store.ErrConflict) && o.consent != nil:
 		o.refuse(w, r, consent.Conflict(err))
 		return
+	case errors.Is(err, store.ErrConflict) && allowed.Managed.Replaced() != "":
+		o.refuse(w, r, allowed.Managed.Changed(err))
+		return
 	case err != nil:
 		h.showError(w, r, over(err))
 		return

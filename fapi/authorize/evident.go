@@ -58,10 +58,11 @@ func (h *Handler) ended(ctx context.Context, clientID string, interaction store.
 }
 
 // granted is the evidence of a grant; consent is how it came to be: decided now, or stored before.
-func (h *Handler) granted(ctx context.Context, grant *store.Grant, consent, digest string) store.Evidence {
-	return h.evidence.Event(ctx, grant.ClientID, event.GrantMade,
+func (h *Handler) granted(ctx context.Context, grant *store.Grant, consent, digest string, managed ...string) store.Evidence {
+	return h.evidence.Event(ctx, grant.ClientID, event.GrantMade, append([]string{
 		"grant", grant.ID, "subject", grant.Subject, "scope", strings.Join(grant.Scopes, " "), "acr", grant.ACR, "consent", consent,
-		"request_digest", digest)
+		"request_digest", digest,
+	}, managed...)...)
 }
 
 // stepUp is the evidence that a user who is signed in has to authenticate again, and why.

@@ -14,6 +14,7 @@ import (
 	"countersign/fapi/client"
 	"countersign/fapi/consent"
 	"countersign/fapi/event"
+	"countersign/fapi/managed"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
@@ -240,7 +241,13 @@ func (o *openInteraction) interaction() (Interaction, error) {
 	if err != nil {
 		return Interaction{}, err
 	}
+	change, err := managed.View(o.request.Managed.Change(o.request.Scopes, o.request.ExtraClaims(), o.request.Details),
+		h.tokens.Scopes, h.tokens.Details, o.language, asker.Asker())
+	if err != nil {
+		return Interaction{}, err
+	}
 	in := Interaction{
+		Change: change,
 		ID:     hex.EncodeToString(o.pending.Interaction.ID[:]),
 		Client: asker,
 		Scopes: h.tokens.Scopes.LookupAll(o.request.Scopes), Claims: o.request.ExtraClaims(),

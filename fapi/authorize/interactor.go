@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/fapi/browser"
+	"countersign/fapi/managed"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 )
@@ -35,6 +36,8 @@ type Interaction struct {
 	Claims []string
 	// Details are the authorization_details requested (RFC 9396), as they will be granted.
 	Details []display.View
+	// Change is what the request does to a grant that the user has allowed before; nil where it changes none.
+	Change *managed.Change
 	// Language is that of Details, and of the page (BCP 47).
 	Language string
 	// Resources are the resource servers that access tokens will be for, when the client names them (RFC 8707).

@@ -176,6 +176,8 @@ type stored struct {
 	// Consent is the one that the request names, or nil, and Shown the digest of what users are shown of it.
 	Consent *tokens.Consent `json:"consent,omitempty"`
 	Shown   string          `json:"consent_shown,omitempty"`
+	// Managed is nil unless the client names the grant that is made.
+	Managed *request.Managed `json:"grant_management,omitempty"`
 }
 
 // response is the acknowledgement of CIBA Core §7.3.
@@ -207,6 +209,9 @@ func (h *Handler) authenticate(ctx context.Context, c *endpoint.Call) (endpoint.
 	}
 	user, err := h.identify(ctx, c, asked, lodged)
 	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	if err := request.Managed.OfUser(user.subject); err != nil {
 		return endpoint.Answer{}, err
 	}
 	if err := h.heed(ctx, c.Client, &user); err != nil {
@@ -297,6 +302,7 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 	return asked, stored{
 		Consent: named, Profile: read.Profile, Scopes: read.Scopes, ACRs: wantedACRs(read), ACRNames: read.ACRNames, Details: read.Details,
 		Resources: read.Resources, Claims: read.Claims, Message: asked.BindingMessage, Context: asked.Context,
+		Managed: read.Managed,
 	}, evidence, nil
 }
 

@@ -111,7 +111,7 @@ func (h *Handler) rechecked(ctx context.Context, caller *client.Client, waiting 
 	}
 	err := h.checker.Recheck(ctx, request.Backchannel, caller, &request.Request{
 		Profile: waiting.Profile, Scopes: waiting.Scopes, ACRs: waiting.ACRs, Details: waiting.Details,
-		Resources: waiting.Resources, Claims: waiting.Claims,
+		Resources: waiting.Resources, Claims: waiting.Claims, Managed: waiting.Managed,
 	})
 	if refused, ok := errors.AsType[*oauth.Error](err); ok {
 		return nil, fmt.Errorf("%w: %w", store.ErrNotFound, refused)
@@ -181,6 +181,7 @@ func (h *Handler) view(
 		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: life.For, GrantUntil: life.Until,
 	}
 	view.Language = h.details.Languages().Match()
+	view.change, view.catalog = request.Managed.Change(request.Scopes, view.Claims, request.Details), h.scopes
 	if lodged != nil {
 		view.ConsentValues = rar.Details{lodged.Shown}
 		view.agreed = func(language string) ([]display.View, error) {
@@ -219,7 +220,7 @@ func (h *Handler) granted(ctx context.Context, record store.BackchannelRequest) 
 
 // detail is what a grant of the request has.
 func (r stored) detail() tokens.Detail {
-	return tokens.Detail{Details: r.Details, Resources: r.Resources, Claims: r.Claims, Backchannel: true, Consent: r.Consent}
+	return tokens.Detail{Details: r.Details, Resources: r.Resources, Claims: r.Claims, Backchannel: true, Consent: r.Consent, Begun: r.Managed.Since()}
 }
 
 func parse(record store.BackchannelRequest) (stored, error) {
@@ -253,7 +254,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	decision := store.BackchannelDecision{Request: record.ID, Subject: record.Subject, Device: d.Device}
 	var lodged *consent.Consent
 	if d.Allowed {
-		decision.Grant, lodged, err = h.grant(ctx, record, d)
+		decision.Grant, decision.Replaces, lodged, err = h.grant(ctx, record, d)
 		if errors.Is(err, claims.ErrOtherUser) { // nobody has authenticated whom the client asked for
 			d.Allowed, d.Proof = false, append(slices.Clone(d.Proof), "reason", "user_mismatch")
 			lodged, err = h.agreements.denied(ctx, record)
@@ -264,7 +265,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	} else if lodged, err = h.agreements.denied(ctx, record); err != nil {
 		return err
 	}
-	decision.Evidence = append(h.decided(ctx, record, d, decision.Grant), h.agreements.Decided(ctx, lodged, record.Subject, decision.Grant)...)
+	decision.Evidence = append(h.decided(ctx, record, d, decision.Grant, decision.Replaces), h.agreements.Decided(ctx, lodged, record.Subject, decision.Grant)...)
 	var undo func()
 	if decision.Lodged, undo, err = h.agreements.Decide(ctx, lodged, record.ID, record.Subject, decision.Grant); err != nil {
 		return err
@@ -274,7 +275,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 		undo()
 	}
 	switch {
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict) && lodged != nil:
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict) && (lodged != nil || decision.Replaces != ""):
 		return ErrNotFound
 	case errors.Is(err, store.ErrConsumed):
 		return ErrDecided
@@ -297,7 +298,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 }
 
 // decided is the evidence of a decision, and of the grant that it makes, if it does.
-func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, d Decision, granted *store.Grant) []store.Evidence {
+func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, d Decision, granted *store.Grant, replaces string) []store.Evidence {
 	a := d.Authentication
 	evidence := []store.Evidence{h.evidence.Event(ctx, record.ClientID, event.BackchannelDecided, append([]string{
 		"subject", record.Subject, "request", d.Reference, "allowed", strconv.FormatBool(d.Allowed), "device", d.Device,
@@ -308,67 +309,68 @@ func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, 
 	}
 	return append(evidence, h.evidence.Event(ctx, record.ClientID, event.GrantMade,
 		"grant", granted.ID, "subject", granted.Subject, "scope", strings.Join(granted.Scopes, " "), "acr", granted.ACR,
-		"consent", "decided", "request", d.Reference))
+		"consent", "decided", "request", d.Reference, "grant_id", granted.ManagedID, "replaces", replaces))
 }
 
-// grant returns the grant of an approval, if the authentication suffices for it, and the consent of its request.
-func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (*store.Grant, *consent.Consent, error) {
+// grant returns the grant of an approval, if the authentication suffices for it, the ID of the one whose place it takes, and the consent
+// of its request.
+func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (made *store.Grant, replaces string, lodged *consent.Consent, err error) {
 	found, err := h.clients.Fresh(ctx, record.ClientID)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, ErrNotFound
+		return nil, "", nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	request, err := parse(record)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	lodged, err := h.rechecked(ctx, found, request, record.ID)
+	lodged, err = h.rechecked(ctx, found, request, record.ID)
 	if err != nil {
-		return nil, nil, notFound(err)
+		return nil, "", nil, notFound(err)
 	}
 	err = h.agreements.Admit(ctx, found, lodged, record.Subject)
 	if refused, ok := errors.AsType[*oauth.Error](err); ok && refused.Code == oauth.AccessDenied {
-		return nil, nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+		return nil, "", nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	now, ahead := h.now(), found.Profile.MaxAhead
 	switch {
 	case d.AuthTime.Before(record.CreatedAt.Add(-ahead)) || d.AuthTime.After(now.Add(ahead)):
 		h.stepUp(ctx, record, d, request)
-		return nil, nil, ErrStepUp
+		return nil, "", nil, ErrStepUp
 	case !h.reaches(d.Authentication.ACR, request.ACRs):
 		h.stepUp(ctx, record, d, request)
-		return nil, nil, ErrStepUp
+		return nil, "", nil, ErrStepUp
 	}
 	err = h.tokens.Users.Fits(ctx, request.Claims, found.Profile, claims.Question{
 		Subject: record.Subject, ClientID: record.ClientID, Purpose: claims.ForTokens, Scopes: request.Scopes,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	if request.detail().DigestFor(request.Scopes) != d.Digest {
-		return nil, nil, ErrChanged
+		return nil, "", nil, ErrChanged
 	}
 	life, err := h.life(request, found, lodged)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	detail, err := json.Marshal(request.detail().Begin(found.Profile).Sealed(request.Scopes))
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	return &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
 		AuthTime: d.AuthTime, ACR: h.checker.ACR(found, d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
-		CreatedAt: now, ExpiresAt: life.End(now),
-	}, lodged, nil
+		CreatedAt: now, ExpiresAt: life.End(now), ManagedID: request.Managed.Name(),
+	}, request.Managed.Replaced(), lodged, nil
 }
 
 // stepUp records that a user has to authenticate again, or otherwise, to approve.

@@ -7,8 +7,10 @@ import (
 
 	"countersign/fapi/browser"
 	"countersign/fapi/claims"
+	"countersign/fapi/managed"
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
+	"countersign/fapi/request"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
 )
@@ -54,6 +56,8 @@ type View struct {
 	GrantUntil time.Time
 	// Language is that of Details (BCP 47).
 	Language string
+	// Change is what the request does to a grant that the user has allowed before; nil where it changes none.
+	Change *managed.Change
 	// Digest is that of the request itself ([tokens.Detail.DigestFor]); the grant has it.
 	Digest string
 
@@ -64,6 +68,8 @@ type View struct {
 	claims  *claims.Request
 	consent *tokens.Consent
 	types   *rar.Types
+	change  *request.Change
+	catalog *scope.Catalog
 	// agreed shows the consent in a language; nil for none.
 	agreed func(language string) ([]display.View, error)
 }
@@ -78,6 +84,9 @@ func (v View) In(language string) (View, error) {
 		return v, nil
 	}
 	var err error
+	if v.Change, err = managed.View(v.change, v.catalog, v.types, language, v.Client.Asker()); err != nil {
+		return v, err
+	}
 	v.Details, err = v.Values.View(v.types, language, v.Client.Asker())
 	if err != nil || v.agreed == nil {
 		return v, err

@@ -27,10 +27,11 @@ func FAPI2Security() Profile {
 		GrantTypes:             []string{AuthorizationCode, RefreshToken, ClientCredentials, CIBA}, // §5.3.2.1-2: never password
 		ResponseTypes:          []string{"code"},                                                   // §5.3.2.2-1
 		ResponseModes:          map[string][]string{"code": {"query"}},
-		RequirePushed:          true,                                    // §5.3.2.2-3
-		RequestObjects:         RequestObjectsRefused,                   // Message Signing has them
-		PKCE:                   PKCEAlways,                              // §5.3.2.2-5
-		AssertionAudience:      IssuerString,                            // §5.3.2.1-8
+		RequirePushed:          true,                  // §5.3.2.2-3
+		RequestObjects:         RequestObjectsRefused, // Message Signing has them
+		PKCE:                   PKCEAlways,            // §5.3.2.2-5
+		AssertionAudience:      IssuerString,          // §5.3.2.1-8
+		GrantManagement:        GrantManagementRule{Actions: grantActions()},
 		Backchannel:            backchannelRules(RequestObjectsAllowed), // FAPI-CIBA draft -03 leaves signing to Message Signing
 		MaxAssertionLifetime:   10 * time.Minute,                        // our bound: the profile names none
 		MaxAhead:               30 * time.Second,                        // §5.3.2.1-13: 10 s must pass, over 60 s must not

@@ -39,6 +39,9 @@ type Profile struct {
 	// AssertionAudience is the rule for the aud of client assertions.
 	AssertionAudience AssertionAudience `rule:"assertion_audience,stricter"`
 
+	// GrantManagement is what clients may do with grants that they name (Grant Management for OAuth 2.0).
+	GrantManagement GrantManagementRule `rule:"grant_management"`
+
 	// Backchannel has the rules for backchannel authentication (CIBA).
 	Backchannel BackchannelRules `rule:"backchannel"`
 

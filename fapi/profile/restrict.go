@@ -80,6 +80,7 @@ func Offered(names []string, offer Offer) Profile {
 			p.RequestObjects = RequestObjectsAllowed
 		}
 		p.Backchannel = p.Backchannel.union(other.Backchannel)
+		p.GrantManagement = p.GrantManagement.union(other.GrantManagement)
 		p.Ecosystem = p.Ecosystem.union(other.Ecosystem)
 	}
 	if !offer.Backchannel {

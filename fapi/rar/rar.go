@@ -256,6 +256,17 @@ func (d Details) ForResource(audience []string) Details {
 	return kept
 }
 
+// TypeOf returns the type of an object, or "".
+func TypeOf(object json.RawMessage) string {
+	var of struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(object, &of) != nil {
+		return ""
+	}
+	return of.Type
+}
+
 // View puts the objects into the words of a language, one of those of the types (see [display.Languages]), for asker. Errors are
 // of details that do not fit the schemas, which the configuration has changed since.
 func (d Details) View(t *Types, language string, asker display.Asker) ([]display.View, error) {

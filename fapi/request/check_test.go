@@ -36,11 +36,12 @@ func TestTableColumns(t *testing.T) {
 	authorization := []string{
 		"parameters of the profile", "redirect_uri", "response_type, response_mode", "code_challenge", "state, nonce, login_hint", "ui_locales", "authorization_details", "scope",
 		"binding of the answer", "dpop_jkt", "prompt", "max_age", "resource", "claims", "acr_values", "consent", "id_token_hint",
+		"grant_management_action, grant_id", // Grant Management for OAuth 2.0 §5.2
 	}
 	want := map[Endpoint][]string{
 		Pushed: authorization, ByValue: authorization,
 		// CIBA Core §7.1, but for the hints, binding_message, user_code and requested_expiry: those are the endpoint's own.
-		Backchannel: {"parameters of the profile", "authorization_details", "scope", "resource", "claims", "acr_values", "consent"},
+		Backchannel: {"parameters of the profile", "authorization_details", "scope", "resource", "claims", "acr_values", "consent", "grant_management_action, grant_id"},
 		// RFC 6749 §4.4.2, RFC 8707 §2.2, RFC 9396 §6.
 		ClientCredentials: {"authorization_details", "scope of the client", "resource"},
 	}
@@ -97,7 +98,7 @@ func newChecker(t *testing.T) (*Checker, jose.PrivateKey) {
 		t.Fatal(err)
 	}
 	made := &tokens.Issuer{ID: issuer, Signer: keys, Scopes: scopes, Details: types, Now: time.Now}
-	return NewChecker(made, []string{"urn:strong", "urn:weak"}, nil, noop.NewTracerProvider().Tracer("")), key
+	return NewChecker(made, []string{"urn:strong", "urn:weak"}, nil, nil, noop.NewTracerProvider().Tracer("")), key
 }
 
 const redirect = "https://client.example/callback"

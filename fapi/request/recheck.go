@@ -16,7 +16,7 @@ import (
 // configuration of now: what was allowed when the request was made may not be allowed when it is opened or decided
 // (RFC 9126 §4). Errors are *[oauth.Error], or internal.
 func (c *Checker) Recheck(ctx context.Context, at Endpoint, caller *client.Client, stored *Request) error {
-	_, span := c.tracer.Start(ctx, "policy")
+	ctx, span := c.tracer.Start(ctx, "policy")
 	defer span.End()
 	allowed := caller.Profile
 	switch {
@@ -36,7 +36,7 @@ func (c *Checker) Recheck(ctx context.Context, at Endpoint, caller *client.Clien
 			return err
 		}
 	}
-	return nil
+	return c.managedAgain(ctx, caller, stored)
 }
 
 func redirectAgain(_ *Checker, in input, read Request) error {

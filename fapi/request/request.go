@@ -62,13 +62,17 @@ type Request struct {
 	Resources []string        `json:"resources,omitempty"`
 	// Consent is the id of the consent that the request names, or empty.
 	Consent string `json:"consent,omitempty"`
+	// Managed is nil unless the client names the grant that is made.
+	Managed *Managed `json:"grant_management,omitempty"`
 }
 
 // ExtraClaims returns the names of the requested claims that no scope of the request includes.
-func (r *Request) ExtraClaims() []string {
+func (r *Request) ExtraClaims() []string { return extraClaims(r.Scopes, r.Claims) }
+
+func extraClaims(scopes []string, requested *claims.Request) []string {
 	var names []string
-	for _, name := range r.Claims.Names() {
-		byScope := slices.ContainsFunc(r.Scopes,
+	for _, name := range requested.Names() {
+		byScope := slices.ContainsFunc(scopes,
 			func(scope string) bool { return slices.Contains(claims.OfScope(scope), name) })
 		if !byScope {
 			names = append(names, name)
@@ -79,7 +83,7 @@ func (r *Request) ExtraClaims() []string {
 
 // Grant returns the part of the request that is stored with the grant.
 func (r *Request) Grant() tokens.Detail {
-	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources}
+	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources, Begun: r.Managed.Since()}
 }
 
 // Restrict returns the request with a part of what it asks for: scopes, claims about the user that no scope of it includes,
@@ -137,15 +141,16 @@ type Checker struct {
 	acrs   []string
 	names  ACRNames
 	tokens *tokens.Issuer
+	grants Grants
 	tracer trace.Tracer
 	table  []row
 }
 
 // NewChecker makes a checker. acrs are the supported authentication context classes, best first, names further names of
-// them.
-func NewChecker(issuer *tokens.Issuer, acrs []string, names ACRNames, tracer trace.Tracer) *Checker {
+// them, and grants those that clients name.
+func NewChecker(issuer *tokens.Issuer, acrs []string, names ACRNames, grants Grants, tracer trace.Tracer) *Checker {
 	return &Checker{
-		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, names: names, tokens: issuer, tracer: tracer,
+		issuer: issuer.ID, scopes: issuer.Scopes, types: issuer.Details, acrs: acrs, names: names, tokens: issuer, grants: grants, tracer: tracer,
 		table: table(),
 	}
 }

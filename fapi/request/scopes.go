@@ -23,6 +23,9 @@ func (c *Checker) userScopes(in input, withDetails bool) ([]string, error) {
 			}
 		case !c.scopes.Known(name):
 			continue
+		case name == profile.ScopeGrantQuery || name == profile.ScopeGrantRevoke:
+			return nil, oauth.Errorf(oauth.InvalidScope, "the scope %s is the client's own, and granted by no user; ask for it with %s",
+				name, profile.ClientCredentials)
 		case !in.client.HasScope(name):
 			return nil, oauth.Errorf(oauth.InvalidScope, "the scope %q is not registered for this client", name)
 		}

@@ -119,5 +119,8 @@ func table() []row {
 				read.Subject, err = c.subject(ctx, in, read.Claims)
 				return err
 			}},
+		{name: "grant_management_action, grant_id", at: user,
+			after: []string{"authorization_details", "scope", "resource", "claims", "consent", "id_token_hint"},
+			check: func(ctx context.Context, c *Checker, in input, read *Request) error { return c.manage(ctx, in, read) }},
 	}
 }

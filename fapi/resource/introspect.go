@@ -33,6 +33,7 @@ type introspection struct {
 	AMR          []string             `json:"amr,omitempty"`
 	Details      rar.Details          `json:"authorization_details,omitempty"` // RFC 9396 §9.2
 	Confirmation *tokens.Confirmation `json:"cnf,omitempty"`                   // RFC 8705 §3.2, RFC 9449 §6.2
+	GrantID      string               `json:"grant_id,omitempty"`              // as in the token response
 
 	// extra holds the claims of the client's ecosystem.
 	extra map[string]json.RawMessage
@@ -106,6 +107,6 @@ func (h *Handler) activeToken(ctx context.Context, c *endpoint.Call, raw string)
 		ClientID: token.ClientID, ID: token.ID, IssuedAt: token.IssuedAt, Expires: token.Expires,
 		Scope:     strings.Join(h.config.Scopes.Filter(strings.Fields(token.Scope), audience), " "),
 		TokenType: token.Confirmation.Scheme(), AuthTime: token.AuthTime, ACR: token.ACR, AMR: token.AMR,
-		Details: token.Details.ForResource(audience), Confirmation: &token.Confirmation,
+		Details: token.Details.ForResource(audience), Confirmation: &token.Confirmation, GrantID: grant.ManagedID,
 	}, nil
 }

@@ -130,13 +130,15 @@ type tokenResponse struct {
 	IDToken      string `json:"id_token,omitempty"`
 	// AuthorizationDetails are those of the access token (RFC 9396 §7).
 	AuthorizationDetails rar.Details `json:"authorization_details,omitempty"`
+	// GrantID names the grant to its client (Grant Management for OAuth 2.0 §5.5).
+	GrantID string `json:"grant_id,omitempty"`
 }
 
 func respond(v tokens.Validated, issued tokens.AccessToken, refreshToken, idToken string) (endpoint.Answer, error) {
 	body, err := tokens.Beside(tokenResponse{
 		AccessToken: issued.Token, TokenType: issued.Claims.Confirmation.Scheme(),
 		ExpiresIn: endpoint.Seconds(issued.Lifetime), Scope: issued.Claims.Scope, RefreshToken: refreshToken,
-		IDToken: idToken, AuthorizationDetails: issued.Claims.Details,
+		IDToken: idToken, AuthorizationDetails: issued.Claims.Details, GrantID: v.Grant().ManagedID,
 	}, v.Extra(profile.InTokenResponse))
 	return endpoint.Answer{Status: http.StatusOK, Body: body}, err
 }

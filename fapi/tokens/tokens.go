@@ -70,6 +70,8 @@ type Detail struct {
 	Resources []string        `json:"resources,omitempty"`
 	// Consent is nil where the grant was made without one that its client lodged.
 	Consent *Consent `json:"consent,omitempty"`
+	// Begun is when the grant that this one has taken the place of, and those before it, was first made; nil for one that has not.
+	Begun *time.Time `json:"begun,omitempty"`
 	// Transaction is the identifier of the transaction that made the grant (the claim txn of an ecosystem), or empty.
 	Transaction string `json:"txn,omitempty"`
 	// Backchannel reports that the user decided in backchannel authentication.

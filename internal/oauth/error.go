@@ -35,6 +35,7 @@ const (
 	InteractionRequired         = "interaction_required"              // OpenID Connect Core §3.1.2.6
 	UnmetAuthentication         = "unmet_authentication_requirements" // OpenID Connect Core Unmet Authentication Requirements §2
 	InvalidTarget               = "invalid_target"                    // RFC 8707 §2
+	InvalidGrantID              = "invalid_grant_id"                  // Grant Management for OAuth 2.0 §5.4
 	InvalidAuthorizationDetails = "invalid_authorization_details"     // RFC 9396 §5
 	InvalidDPoPProof            = "invalid_dpop_proof"                // RFC 9449 §5
 	UseDPoPNonce                = "use_dpop_nonce"                    // RFC 9449 §8
