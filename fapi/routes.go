@@ -12,6 +12,7 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/discovery"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/grants"
 	"countersign/fapi/login"
 	"countersign/fapi/logout"
 	"countersign/fapi/profile"
@@ -53,7 +54,7 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	}
 	table = slices.Concat(
 		documents.Routes(), authorizations.Routes(), w.newToken().Routes(), resources.Routes(), w.health.Routes(),
-		devices.Routes(), accounts.Routes(), apis.Routes())
+		devices.Routes(), accounts.Routes(), apis.Routes(), w.newGrants(resources))
 	if w.backchannel != nil {
 		table = append(table, w.backchannel.Routes()...)
 	}
@@ -108,6 +109,16 @@ func (w *wiring) newConsents(resources *resource.Handler) (*consents.Handler, er
 		}
 	}
 	return consents.New(settings)
+}
+
+// newGrants are the routes of the Grant Management API, if an offered profile has it.
+func (w *wiring) newGrants(resources *resource.Handler) []endpoint.Route {
+	if len(w.offered.GrantManagement.Scopes()) == 0 {
+		return nil
+	}
+	return grants.New(grants.Config{
+		Store: w.config.Store, Consents: w.consents, Resources: resources, Limits: w.limits, Evidence: w.evidence,
+	}).Routes()
 }
 
 func (w *wiring) newLogin(interactions login.Interactions, resources *resource.Handler) *login.Handler {

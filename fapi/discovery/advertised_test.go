@@ -195,7 +195,7 @@ func refuseUnadvertised(t *testing.T, w probedWorld, document map[string]any) {
 			}
 		})
 	}
-	for _, path := range []string{"/bc-authorize", "/device_authorization", "/end_session", "/logout", "/checksession", "/grants/x"} {
+	for _, path := range []string{"/bc-authorize", "/device_authorization", "/end_session", "/logout", "/checksession", "/grants"} {
 		t.Run("refuses "+path+", which is no endpoint", func(t *testing.T) {
 			if response, _ := w.Request(t, http.MethodPost, w.Issuer+path, nil, ""); response.StatusCode != http.StatusNotFound {
 				t.Errorf("answered %d", response.StatusCode)

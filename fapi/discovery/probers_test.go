@@ -22,6 +22,7 @@ func listProbers() map[string]prober {
 		"ui_locales_supported":                     probeParameter("ui_locales"),
 		"code_challenge_methods_supported":         probeParameter("code_challenge_method"),
 		"scopes_supported":                         probeScope,
+		"grant_management_actions_supported":       probeGrantManagement,
 		"claims_supported":                         probeClaim,
 		"subject_types_supported":                  probeSubjectType,
 		"prompt_values_supported":                  probePrompt,
@@ -101,6 +102,11 @@ func addressProbers() map[string]func(t *testing.T, c *fapitest.Client, path str
 			}
 			fapitest.WantError(t, c.Get("/userinfo", token, nil), 401, "invalid_token")
 		},
+		"grant_management_endpoint": func(t *testing.T, c *fapitest.Client, path string) {
+			if r := c.Get(path+"/none", c.Tokens().Text("access_token"), nil); r.Status != http.StatusForbidden || r.Text("error") != "insufficient_scope" {
+				t.Errorf("answered %d %s", r.Status, r.Raw)
+			}
+		},
 		"end_session_endpoint": func(t *testing.T, c *fapitest.Client, path string) {
 			status, body, _ := c.World.Browser().Visit(c.Base() + path)
 			if status != http.StatusOK || !strings.Contains(body, "You are signed out") {
@@ -175,6 +181,7 @@ func truthProbers() map[string]func(t *testing.T, w probedWorld, value bool) {
 				t.Errorf("advertised %v, and answered %d, sent to %v", value, status, sentTo)
 			}
 		},
+		"grant_management_action_required":     probeActionRequired,
 		"backchannel_logout_supported":         probeLogout,
 		"backchannel_logout_session_supported": probeLogout,
 		"backchannel_user_code_parameter_supported": func(t *testing.T, w probedWorld, value bool) {
@@ -236,6 +243,13 @@ func probeParameter(name string) prober {
 }
 
 func probeScope(t *testing.T, w probedWorld, value string) {
+	if strings.HasPrefix(value, "grant_management_") {
+		machine := w.Register("machine-"+fapitest.RandomString(), fapitest.All(fapitest.ClientCredentialsOnly, fapitest.SetMember("scope", value)))
+		if r := machine.ClientCredentials(fapitest.Set("scope", value)); r.Text("scope") != value {
+			t.Errorf("answered %s", r.Raw)
+		}
+		return
+	}
 	c := w.Register("client-"+fapitest.RandomString(), func(c *fapitest.Client, m map[string]any) {
 		c.Scope = value
 		m["scope"] = value

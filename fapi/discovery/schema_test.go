@@ -32,13 +32,14 @@ func metadataMembers() map[string]kindOf {
 		"request_parameter_supported": aBoolean, "request_uri_parameter_supported": aBoolean, "require_signed_request_object": aBoolean,
 		"backchannel_user_code_parameter_supported": aBoolean,
 		"backchannel_logout_supported":              aBoolean, "backchannel_logout_session_supported": aBoolean,
+		"grant_management_action_required": aBoolean,
 	}
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "introspection_endpoint",
 		"revocation_endpoint", "registration_endpoint", "pushed_authorization_request_endpoint",
-		"backchannel_authentication_endpoint", "end_session_endpoint"} {
+		"backchannel_authentication_endpoint", "end_session_endpoint", "grant_management_endpoint"} {
 		members[name] = anAddress
 	}
-	for _, name := range []string{"scopes_supported", "response_types_supported", "response_modes_supported", "grant_types_supported",
+	for _, name := range []string{"grant_management_actions_supported", "scopes_supported", "response_types_supported", "response_modes_supported", "grant_types_supported",
 		"acr_values_supported", "subject_types_supported", "claims_supported", "ui_locales_supported", "code_challenge_methods_supported", "prompt_values_supported",
 		"id_token_encryption_alg_values_supported", "id_token_encryption_enc_values_supported",
 		"authorization_encryption_alg_values_supported", "authorization_encryption_enc_values_supported",

@@ -49,11 +49,34 @@ func (h *Handler) addEndpoints(document metadata) {
 			aliases[route.Metadata] = addresses.MTLSIssuer + route.Path
 		}
 	}
+	h.addGrantManagement(document, aliases)
 	if len(aliases) > 0 {
 		document["mtls_endpoint_aliases"] = aliases // RFC 8705 §5
 	}
 	document["protected_resources"] = []string{addresses.Issuer} // RFC 9728 §4
 }
+
+// addGrantManagement adds what clients may do with grants that they name (Grant Management for OAuth 2.0 §7.1). The address of the
+// endpoint is that of no route: a grant_id follows it.
+func (h *Handler) addGrantManagement(document metadata, aliases map[string]string) {
+	rule := h.offered.GrantManagement
+	if len(rule.Actions) == 0 {
+		return
+	}
+	document["grant_management_actions_supported"] = rule.Actions
+	document["grant_management_action_required"] = rule.Required
+	if len(rule.Scopes()) == 0 {
+		return
+	}
+	addresses := h.config.Addresses
+	document["grant_management_endpoint"] = addresses.Issuer + grantsPath
+	if addresses.MTLSIssuer != "" {
+		aliases["grant_management_endpoint"] = addresses.MTLSIssuer + grantsPath
+	}
+}
+
+// grantsPath is that of package grants, which is above.
+const grantsPath = "/grants"
 
 // addLogout adds how clients are told that sessions have ended (OpenID Connect Back-Channel Logout 1.0 §2.1). They are not told
 // through the browser (Front-Channel Logout): that is the default of frontchannel_logout_supported.
