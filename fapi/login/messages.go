@@ -10,6 +10,7 @@ import (
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/managed"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 	"countersign/internal/oauth"
@@ -43,6 +44,22 @@ type view struct {
 	Purpose       string       `json:"purpose,omitempty"`
 	UILocales     []string     `json:"ui_locales"`
 	GrantLifetime int64        `json:"grant_lifetime"`
+	// Change is what the request does to a grant that the user allowed before.
+	Change *viewChange `json:"grant_change,omitempty"`
+}
+
+// viewChange is a change of a grant (Grant Management for OAuth 2.0), in lines to be shown beside what is asked for.
+type viewChange struct {
+	Added []string `json:"added"`
+	Kept  []string `json:"kept"`
+	Ended []string `json:"ended"`
+}
+
+func changeOf(c *managed.Change) *viewChange {
+	if c == nil {
+		return nil
+	}
+	return &viewChange{Added: some(c.Added.Lines()), Kept: some(c.Kept.Lines()), Ended: some(c.Ended.Lines())}
 }
 
 type viewClient struct {
@@ -91,7 +108,7 @@ func viewOf(found authorize.HandedOff) view {
 		ACRValues: some(found.ACRs), Essential: some(found.EssentialACRs), Claimable: some(found.ClaimableACRs),
 		MaxAge: found.MaxAge, Prompt: some(found.Prompt), LoginHint: found.LoginHint, Purpose: found.Purpose,
 		RequiredSubject: found.RequiredSubject, UILocales: some(strings.Fields(found.UILocales)),
-		GrantLifetime: endpoint.Seconds(found.GrantLifetime),
+		GrantLifetime: endpoint.Seconds(found.GrantLifetime), Change: changeOf(found.Change),
 	}
 	v.Client.Organisation, v.Client.RedirectURI, v.Client.RedirectURIs = found.Organisation, found.RedirectURI, found.Redirects
 	if len(found.ConsentValues) > 0 {

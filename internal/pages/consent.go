@@ -65,6 +65,8 @@ type consentView struct {
 	Sum     *sumView
 	// Allow and Deny are the labels of its answers, or empty.
 	Allow, Deny display.Sentence
+	// Change is what it does to what the user allowed before, or nil.
+	Change *changeView
 	// Claims are the names of single requested claims, in words.
 	Claims []string
 	// Purpose is why the client asks, in its words, or empty.
@@ -166,6 +168,7 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 		Username: plain(in.SignedIn.Username, nameLimit), Subject: in.SignedIn.Subject,
 		Scopes: viewScopes(l, in.Scopes), Details: viewDetails(in.Details, in.Form, in.Problem.Code == browser.NothingChosen), Claims: viewClaims(l, in.Claims),
 		Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
+		Change:       viewChange(l, in.Change),
 		RedirectHost: plain(in.Client.RedirectHost, hostLimit), Purpose: display.Exact(in.Purpose),
 	}
 	if p.issuer != "" {

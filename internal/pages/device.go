@@ -106,6 +106,8 @@ type requestView struct {
 	// Claims are the names of single requested claims, in words.
 	Claims  []string
 	Details []detailView
+	// Change is what it does to what the user allowed before, or nil.
+	Change *changeView
 	// Heading is that of a single one, Sum the same around its amount; Lines are those of each in the list; Allow and Deny are the
 	// labels of the answers of a single one.
 	Heading, Allow, Deny display.Sentence
@@ -127,7 +129,7 @@ func (p *Pages) viewRequest(l *words.Language, request backchannel.View) request
 	one := alone(request.Details)
 	view := requestView{
 		ID: request.Reference, Client: viewClient(l, request.Client), BindingMessage: display.Exact(request.Message),
-		Scopes: viewScopes(l, request.Scopes), Claims: viewClaims(l, request.Claims), Details: viewDetails(request.Details, nil, false),
+		Scopes: viewScopes(l, request.Scopes), Claims: viewClaims(l, request.Claims), Change: viewChange(l, request.Change), Details: viewDetails(request.Details, nil, false),
 		Heading: one.Heading, Sum: viewSum(one.Heading), Allow: one.Allow, Deny: one.Deny,
 		Asked: words.Capital(l.When(request.CreatedAt, p.now())), Left: l.Text("duration.over"),
 	}
