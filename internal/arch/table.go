@@ -55,7 +55,7 @@ func program() []Package {
 		{"internal/config/value", nil},
 		{"internal/pages", []string{
 			"fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
-			"internal/brand", "internal/oauth", "internal/words",
+			"internal/brand", "internal/oauth", "internal/words", "fapi/managed",
 		}},
 		{"internal/brand", nil},
 		{"internal/words", []string{"internal/suggest"}},
@@ -121,13 +121,13 @@ func server() []Package {
 			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile", "fapi/rar",
 			"fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens",
 			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "internal/set", "mtls",
-			"signer", "store",
+			"signer", "store", "fapi/grants",
 		}},
 		{"fapi/authorize", []string{
 			"fapi/authorize/page", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint",
 			"fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
 			"internal/jose", "internal/limit", "internal/oauth", "internal/passkey", "internal/random", "internal/recent", "jar",
-			"signer", "store",
+			"signer", "store", "fapi/managed",
 		}},
 		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope"}},
 		{"fapi/consent", []string{
@@ -142,7 +142,7 @@ func server() []Package {
 		{"fapi/backchannel", []string{
 			"ciba", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint", "fapi/event",
 			"fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
-			"internal/jose", "internal/limit", "internal/oauth", "internal/random", "internal/set", "signer", "store",
+			"internal/jose", "internal/limit", "internal/oauth", "internal/random", "internal/set", "signer", "store", "fapi/managed",
 		}},
 		{"fapi/device", []string{
 			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "fapi/rar/display",
@@ -156,6 +156,10 @@ func server() []Package {
 			"fapi/client", "fapi/consent", "fapi/consents/shape", "fapi/endpoint", "fapi/event", "fapi/resource", "fapi/tokens", "internal/audit",
 			"internal/jose", "internal/oauth", "internal/random", "mtls", "mtls/dn", "signer", "store",
 		}},
+		{"fapi/grants", []string{
+			"fapi/consent", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/resource", "fapi/tokens", "internal/oauth", "store",
+		}},
+		{"fapi/managed", []string{"fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope"}},
 		{"fapi/consents/shape", []string{"fapi/rar", "fapi/rar/ready", "internal/strictjson", "store"}},
 		{"fapi/device/webpush", []string{
 			"fapi/event", "internal/jose", "internal/oauth", "internal/outbound", "signer", "store",
@@ -170,7 +174,7 @@ func server() []Package {
 		}},
 		{"fapi/login", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar/display", "fapi/resource", "fapi/scope",
-			"internal/oauth", "internal/outbound", "internal/strictjson", "mtls",
+			"internal/oauth", "internal/outbound", "internal/strictjson", "mtls", "fapi/managed",
 		}},
 		{"fapi/registration", []string{
 			"fapi/client", "fapi/directories", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/statement", "internal/jose",
@@ -190,7 +194,7 @@ func server() []Package {
 		{"fapi/health", []string{"fapi/endpoint", "fapi/event", "signer", "store"}},
 		{"fapi/request", []string{
 			"fapi/claims", "fapi/client", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/oauth", "internal/set",
-			"internal/strictjson",
+			"internal/strictjson", "internal/random", "store",
 		}},
 		{"fapi/tokens", []string{
 			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "internal/audit",

@@ -24,6 +24,7 @@ func documents() []Document {
 		{Name: "FAPI 1.0 Advanced", Also: []string{"FAPI 1.0 Security Profile, Part 2"}, Title: "Security Profile, Part 2", Address: openID + "openid-financial-api-part-2-1_0.html"},
 		{Name: "FAPI-CIBA", Title: "FAPI: Client Initiated Backchannel Authentication Profile"},
 		{Name: "JARM", Title: "JWT Secured Authorization Response Mode for OAuth 2.0", Address: openID + "oauth-v2-jarm-final.html"},
+		{Name: "Grant Management for OAuth 2.0", Title: "Implementer's Draft 1", Address: openID + "oauth-v2-grant-management-ID1.html"},
 		{Name: "CIBA Core", Title: "OpenID Connect Client-Initiated Backchannel Authentication Flow, Core", Address: openID + "openid-client-initiated-backchannel-authentication-core-1_0.html"},
 		{Name: "OpenID Connect Core Unmet Authentication Requirements"},
 		{Name: "OpenID Connect Core", Address: openID + "openid-connect-core-1_0.html"},
