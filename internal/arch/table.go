@@ -284,7 +284,7 @@ func state() []Package {
 		{"store/internal/backend", []string{"store"}},
 		{"store/storetest", []string{"store"}},
 		{"store/postgres/internal/partition", nil},
-		{"store/postgres/internal/allowance", []string{"store", "store/postgres/internal/named"}},
+		{"store/postgres/internal/allowance", []string{"store", "store/internal/backend", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/directories", []string{
 			"store", "store/postgres/internal/named", "store/postgres/internal/pool",
 		}},

@@ -7,8 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/internal/pause"
+	"countersign/store/postgres/internal/allowance"
 	"countersign/store/postgres/internal/clock"
 )
+
+// allowances is the table of what limits count, now.
+func (s *Store) allowances() allowance.Table {
+	return allowance.Table{Statements: &s.statements, Now: s.clock.Test(s.moment())}
+}
 
 // askTime compares the clocks by way of a connection, which it shows to be alive.
 func (s *Store) askTime(ctx context.Context, c *pgx.Conn) error {

@@ -19,6 +19,7 @@ import (
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/account"
+	"countersign/store/postgres/internal/allowance"
 	"countersign/store/postgres/internal/auditlog"
 	"countersign/store/postgres/internal/clock"
 	"countersign/store/postgres/internal/consents"
@@ -77,6 +78,7 @@ type (
 	signOut     = signout.Verbs
 	evidenceLog = auditlog.Log
 	accounts    = account.Accounts
+	counted     = allowance.Limits
 	handOffs    = handoffs.HandOffs
 	lodged      = consents.Consents
 	standings   = directories.Directories
@@ -87,6 +89,7 @@ type Store struct {
 	signOut
 	evidenceLog
 	accounts
+	counted
 	handOffs
 	lodged
 	standings
@@ -133,6 +136,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s.signOut = signout.Verbs{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.evidenceLog = auditlog.Log{Statements: &s.statements, Run: s.run, Read: s.read}
+	s.counted = allowance.Limits{Run: s.run, Read: s.read, Now: s.allowances}
 	s.accounts = account.Accounts{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.handOffs = handoffs.HandOffs{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.lodged = consents.Consents{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment,
