@@ -164,7 +164,7 @@ type question struct {
 }
 
 type answer struct {
-	Outcome string   `json:"outcome"`
+	Outcome string  `json:"outcome"`
 	Consent *record `json:"consent,omitempty"`
 }
 

@@ -19,6 +19,7 @@ func consentAPIs() []Item {
 		{ID: "LC-53", Section: "product", Requires: "an ecosystem is a row of data with its sources; what its users are shown fits the type that shows it"},
 		{ID: "LC-54", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "no input is answered as a failure of the server"},
 		{ID: "LC-55", Section: "OWASP ASVS 5.0 §2.4.1", Requires: "calls, and consents that await a decision, are bounded by client and organisation"},
+		{ID: "LC-56", Section: "UK Open Banking Read/Write API Profile, Consent Authorisation", Requires: "what an application lodged is what its user authorises; the API tells that it was, and its end ends the tokens, at every node"},
 		{ID: "LC-60", Section: "docs/api/consents-v1.yaml", Requires: "a bank's own consents are read, shown, bound and decided; what it ends is refused at the next refresh"},
 		{ID: "LC-61", Section: "docs/api/consents-v1.yaml", Requires: "what ends here ends at once with its tokens, also while the bank is away, and the bank is told"},
 		{ID: "LC-62", Section: "RFC 9110 §15.6.4", Requires: "while the bank does not answer nothing is granted or consumed: 503 with Retry-After, and all goes on when it is back"},

@@ -83,11 +83,3 @@ func securityProfile() []Group {
 		}},
 	}
 }
-
-// later puts off a whole list.
-func later(part, why string, items []Item) []Item {
-	for i := range items {
-		items[i].Later = Later{Part: part, Why: why}
-	}
-	return items
-}
