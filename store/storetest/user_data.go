@@ -30,7 +30,7 @@ func testUserData(f *fixture) {
 	f.equal(len(p.Backchannel[0].Ping)+len(p.Backchannel[1].Ping), 0)
 	f.equal(p.Standings, []store.BackchannelStanding{e.standing})
 	f.equal(p.Browsers, []store.KnownBrowser{e.browser})
-	f.equal(len(p.Grants), 6)
+	f.equal(len(p.Grants), 7)
 	f.equal(p.Lodged, []store.LodgedConsent{e.lodged})
 	p, err = f.UserData(f.Context(), "other") // no user of the directory
 	f.must(err)
@@ -52,7 +52,7 @@ func testEndSessions(f *fixture) {
 	f.equal(p.Devices, []store.Device{e.device})
 	f.equal(p.Passkeys, []store.Passkey{e.passkey})
 	f.equal(p.Consents, []store.Consent{e.consent})
-	f.equal(len(p.Grants), 6)
+	f.equal(len(p.Grants), 7)
 }
 
 // testSessionEpoch: a session that is stored after EndSessions by who had authenticated before is not alive, others are.
