@@ -22,7 +22,7 @@ import (
 	"countersign/internal/outbound"
 )
 
-const people = `{"sub-alice": {"name": "Alice Example", "email": "alice@example.com", "national_id": "4711"}, "sub-bob": {"active": false, "name": "Bob"}}`
+const people = `{"sub-alice": {"name": "Alice Example", "email": "alice@example.com", "shoe_size": "4711"}, "sub-bob": {"active": false, "name": "Bob"}}`
 
 // served is a running example.
 type served struct {

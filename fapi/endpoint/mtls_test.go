@@ -260,6 +260,9 @@ func TestMT09Aliases(t *testing.T) {
 			if text, _ := address.(string); !strings.HasPrefix(text, w.MTLSIssuer+"/") || strings.TrimPrefix(text, w.MTLSIssuer) != strings.TrimPrefix(own, w.Issuer) {
 				t.Errorf("%v beside %v", address, own)
 			}
+			if name == "grant_management_endpoint" { // the address of a grant begins with it
+				address = address.(string) + "/x"
+			}
 			if response, _ := w.Request(t, "PATCH", address.(string), nil, ""); response.StatusCode != http.StatusMethodNotAllowed {
 				t.Errorf("%d", response.StatusCode)
 			}

@@ -101,21 +101,23 @@ func TestLP04Ecosystems(t *testing.T) {
 func TestLP13Descriptions(t *testing.T) {
 	said := map[string]map[string]string{}
 	for _, preset := range profile.Presets() {
-		known, _ := profile.Lookup(preset.Name)
-		for _, rule := range known.Scopes {
-			for _, language := range []string{"en", "de", "es", "fr", "pt-BR", "ar"} {
-				text := rule.Descriptions[language]
-				if text == "" || len([]rune(text)) > 200 || strings.ContainsFunc(text, unicode.IsControl) {
-					t.Errorf("%s: %s has no sentence in %s", preset.Name, rule.Name, language)
+		t.Run("accepts the sentences of "+preset.Name, func(t *testing.T) {
+			known, _ := profile.Lookup(preset.Name)
+			for _, rule := range known.Scopes {
+				for _, language := range []string{"en", "de", "es", "fr", "pt-BR", "ar"} {
+					text := rule.Descriptions[language]
+					if text == "" || len([]rune(text)) > 200 || strings.ContainsFunc(text, unicode.IsControl) {
+						t.Errorf("%s has no sentence in %s", rule.Name, language)
+					}
+				}
+				if before := said[rule.Name]; rule.Parameter == "" && before != nil && !maps.Equal(before, rule.Descriptions) {
+					t.Errorf("%s is something else than in another preset", rule.Name)
+				}
+				if rule.Parameter == "" {
+					said[rule.Name] = rule.Descriptions
 				}
 			}
-			if before := said[rule.Name]; rule.Parameter == "" && before != nil && !maps.Equal(before, rule.Descriptions) {
-				t.Errorf("%s: %s is something else than in another preset", preset.Name, rule.Name)
-			}
-			if rule.Parameter == "" {
-				said[rule.Name] = rule.Descriptions
-			}
-		}
+		})
 	}
 }
 

@@ -17,7 +17,7 @@ func consentAPIs() []Item {
 		{ID: "LC-51", Section: "FAPI 2.0 Message Signing §7", Requires: "a signed answer is recorded before it is sent, with its request; nothing is kept of what cannot be signed"},
 		{ID: "LC-52", Section: "each ecosystem's permissions", Requires: "permissions that do not go together, and members and dates that are not of the schema, are refused in its words"},
 		{ID: "LC-53", Section: "product", Requires: "an ecosystem is a row of data with its sources; what its users are shown fits the type that shows it"},
-		{ID: "LC-54", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "no input is answered as a failure of the server"},
+		{ID: "LC-54", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "no input is answered as a failure of the server", NoRefusal: "it is about how anything is answered, also what is refused"},
 		{ID: "LC-55", Section: "OWASP ASVS 5.0 §2.4.1", Requires: "calls, and consents that await a decision, are bounded by client and organisation"},
 		{ID: "LC-56", Section: "UK Open Banking Read/Write API Profile, Consent Authorisation", Requires: "what an application lodged is what its user authorises; the API tells that it was, and its end ends the tokens, at every node"},
 		{ID: "LC-60", Section: "docs/api/consents-v1.yaml", Requires: "a bank's own consents are read, shown, bound and decided; what it ends is refused at the next refresh"},

@@ -13,8 +13,8 @@ func presets() []Group {
 		{ID: "LP-08", Section: "RFC 8414 §2", Requires: "one server serves several ecosystems, each client its own; the metadata are the union"},
 		{ID: "LP-09", Section: "FAPI 2.0 Security Profile §5", Requires: "the command line lists, explains and compares profiles"},
 		{ID: "LP-10", Section: "FAPI 1.0 Advanced §5", Requires: "a preset's name, a trust list and an issuer are a whole configuration"},
-		{ID: "LP-11", Section: "FAPI 2.0 Security Profile §5", Requires: "policy asks the fields of a profile, and never its name"},
-		{ID: "LP-12", Section: "FAPI 2.0 Security Profile §5", Requires: "each field that a preset sets is asked somewhere"},
-		{ID: "LP-13", Section: "OpenID Connect Core §3.1.2.1", Requires: "scopes that a preset names have a sentence in each language of the pages"},
+		{ID: "LP-11", Section: "FAPI 2.0 Security Profile §5", Requires: "policy asks the fields of a profile, and never its name", NoRefusal: "a rule of the code, not of a request"},
+		{ID: "LP-12", Section: "FAPI 2.0 Security Profile §5", Requires: "each field that a preset sets is asked somewhere", NoRefusal: "a rule of the code, not of a request"},
+		{ID: "LP-13", Section: "OpenID Connect Core §3.1.2.1", Requires: "scopes that a preset names have a sentence in each language of the pages", NoRefusal: "a rule of the data, not of a request"},
 	}}}
 }

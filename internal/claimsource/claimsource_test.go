@@ -38,7 +38,7 @@ type world struct {
 func newWorld(t *testing.T, change func(*claimsource.Config)) *world {
 	t.Helper()
 	w := &world{bank: fapitest.NewBank(t), clock: fapitest.NewClock(time.Now()), log: &fapitest.LogBuffer{}}
-	w.bank.Knows("sub-alice", map[string]any{"name": "Alice", "email": "alice@bank.example", "email_verified": true, "national_id": "4711"})
+	w.bank.Knows("sub-alice", map[string]any{"name": "Alice", "email": "alice@bank.example", "email_verified": true, "shoe_size": "4711"})
 	config := w.bank.Config(t, w.clock.Now, slog.New(slog.NewJSONHandler(w.log, nil)))
 	if change != nil {
 		change(&config)
@@ -161,7 +161,7 @@ func TestKB15Minimal(t *testing.T) {
 		w.gives(t, alice("email"), map[string]string{"email": `"alice@bank.example"`})
 	})
 	t.Run("refuses what no standard has, if it is asked for", func(t *testing.T) {
-		answer, err := w.Ask(t.Context(), alice("national_id"))
+		answer, err := w.Ask(t.Context(), alice("shoe_size"))
 		if err == nil {
 			t.Errorf("took %v", answer)
 		}
