@@ -90,7 +90,7 @@ test: test-room packages-test toolchain test-compile lint vulncheck test-plain t
 # Says what is to come, and stops where the disk is too small for it. What is compiled is kept: the next time takes less.
 COMPILED := $(CACHE)/countersign/compiled
 test-room:
-	@if [ -e $(COMPILED) ]; then sh .ci/room.sh "make test takes about 11 minutes on two cores" $(CACHE) 1 "$${TMPDIR:-/tmp}" 1; \
+	@if [ -e $(COMPILED) ]; then sh .ci/room.sh "make test takes about 17 minutes on two cores" $(CACHE) 1 "$${TMPDIR:-/tmp}" 1; \
 	else sh .ci/room.sh "make test takes about 25 minutes on two cores this first time (Go itself, 76 MB, comes first)," /usr 3 $(CACHE) 3 "$${TMPDIR:-/tmp}" 1; fi
 
 test-compile: toolchain
