@@ -333,7 +333,7 @@ func TestPlanRefused(t *testing.T) {
 		"": "does not accept this combination of variants: Internal Server Error",
 		`{"error":"Internal Server Error","trace":"java.lang.RuntimeException: KSA profile requires JAR\n\tat net.openid"}`: "of variants: KSA profile requires JAR\n",
 		`{"error":"Internal Server Error","message":"not certifiable"}`:                                                     "of variants: not certifiable\n",
-		`{"error":"Internal Server Error"}`:                                                                                 "of variants: Internal Server Error\n",
+		`{"error":"Internal Server Error"}`: "of variants: Internal Server Error\n",
 	} {
 		b.suite.planSay = page
 		if code, said := b.run(t); code != 1 || !strings.Contains(said, says) {
