@@ -16,6 +16,8 @@ import (
 	"io"
 	"math/big"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -150,8 +152,8 @@ func (a *authority) issue(random io.Reader, subject pkix.Name, now time.Time) (c
 	if err != nil {
 		return certificate{}, err
 	}
-	var names pkix.RDNSequence
-	if _, err := asn1.Unmarshal(issued.RawSubject, &names); err != nil {
+	name, err := distinguishedName(issued.RawSubject)
+	if err != nil {
 		return certificate{}, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
@@ -161,6 +163,34 @@ func (a *authority) issue(random io.Reader, subject pkix.Name, now time.Time) (c
 	return certificate{
 		Cert: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		Key:  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})),
-		CA:   a.pem, subject: names.String(),
+		CA:   a.pem, subject: name,
 	}, nil
+}
+
+// distinguishedName writes a name as RFC 4514 does: attributes without a short name by their number and encoding (§2.4), which
+// ecosystems compare.
+func distinguishedName(der []byte) (string, error) {
+	var names pkix.RDNSequence
+	if _, err := asn1.Unmarshal(der, &names); err != nil {
+		return "", err
+	}
+	var encoded []relativeNameSET
+	if _, err := asn1.Unmarshal(der, &encoded); err != nil {
+		return "", err
+	}
+	var parts []string
+	for i, name := range slices.Backward(names) {
+		part := pkix.RDNSequence{name}.String()
+		if part != "" && part[0] >= '0' && part[0] <= '9' {
+			part = fmt.Sprintf("%s=#%x", encoded[i][0].Type, encoded[i][0].Value.FullBytes)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ","), nil
+}
+
+// relativeNameSET is a relative distinguished name with its values as they are encoded; the suffix is what encoding/asn1 knows a SET by.
+type relativeNameSET []struct {
+	Type  asn1.ObjectIdentifier
+	Value asn1.RawValue
 }
