@@ -25,7 +25,9 @@ const (
 	ConsentExpired ConsentStatus = "expired"
 )
 
-// Who ends a lodged consent: its LodgedConsent.EndedBy. The user is [RevokedByUser].
+// Who ends a lodged consent: its LodgedConsent.EndedBy. The user is [RevokedByUser]. It is empty where the release before ended its
+// grant and nobody knows. One that ends with its grant is ended by the bank where that is by [RevokedByOperator] or [RevokedByServer],
+// and by the user where it is by [RevokedByReplacement], which the user allowed.
 const (
 	EndedByClient = "client"
 	EndedByBank   = "bank"

@@ -82,6 +82,10 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 	at := s.moment()
 	now := micros(at)
 	return s.write(ctx, "EraseUser", connection.Several, func(c *connection.Conn) error {
+		forgotten, err := consents.Forget(c, subject, at) // before the grants, whose end would say less of why
+		if err != nil {
+			return err
+		}
 		changed, err := c.Exec(`UPDATE grants SET revoked_at = coalesce(revoked_at, ?), detail = '{}' WHERE subject = ?`, now, subject)
 		if err != nil {
 			return err
@@ -90,10 +94,6 @@ func (s *Store) EraseUser(ctx context.Context, subject string, evidence ...store
 			return err
 		}
 		sessions, err := signout.EndAll(c, subject, at)
-		if err != nil {
-			return err
-		}
-		forgotten, err := consents.Forget(c, subject, at)
 		if err != nil {
 			return err
 		}

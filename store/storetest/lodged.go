@@ -404,22 +404,28 @@ func testSpendConsent(f *fixture) {
 
 // testConsentEndsWithGrant: each verb that ends a grant ends the consent that it was made by, in the same transaction, and that is told.
 func testConsentEndsWithGrant(f *fixture) {
-	for name, end := range map[string]func(store.Grant, store.Issued) error{
-		"RevokeGrant": func(g store.Grant, _ store.Issued) error {
+	for name, verb := range map[string]struct {
+		end func(store.Grant, store.Issued) error
+		by  string
+	}{
+		"RevokeGrant": {func(g store.Grant, _ store.Issued) error {
 			return f.RevokeGrant(f.Context(), g.ID, store.RevokedByOperator, nil)
-		},
-		"EndAccess": func(g store.Grant, _ store.Issued) error {
+		}, store.EndedByBank},
+		"EndClientGrant": {func(g store.Grant, _ store.Issued) error {
+			return f.EndClientGrant(f.Context(), g.ClientID, g.ID, nil)
+		}, store.EndedByClient},
+		"EndAccess": {func(g store.Grant, _ store.Issued) error {
 			_, err := f.EndAccess(f.Context(), store.Ending{Subject: g.Subject, ClientID: g.ClientID, GrantID: g.ID, By: store.RevokedByUser})
 			return err
-		},
+		}, store.RevokedByUser},
 	} {
 		c, grant, issued := f.authorised()
 		f.noticesOf(c.ID)
-		if err := end(grant, issued); err != nil {
+		if err := verb.end(grant, issued); err != nil {
 			f.Fatalf("%s: %v", name, err)
 		}
 		got := f.readConsent(c.ID)
-		if got.Status != store.ConsentRevoked || got.Version != 3 || !got.ChangedAt.Equal(f.clock.Now()) {
+		if got.Status != store.ConsentRevoked || got.Version != 3 || !got.ChangedAt.Equal(f.clock.Now()) || got.EndedBy != verb.by || got.Reason == "" {
 			f.Errorf("%s: %+v", name, got)
 		}
 		f.equal(f.noticesOf(c.ID), []store.ConsentStatus{store.ConsentRevoked})
@@ -431,12 +437,15 @@ func testConsentEndsWithGrant(f *fixture) {
 	f.must(f.RedeemCode(f.Context(), finish.Code.ID, f.issued(*finish.Grant)))
 	f.want(f.RedeemCode(f.Context(), finish.Code.ID, f.issued(*finish.Grant)), store.ErrConsumed)
 	f.equal(f.readConsent(c.ID).Status, store.ConsentRevoked)
+	f.equal(f.readConsent(c.ID).EndedBy, store.EndedByBank)
 
 	f.must(f.PutClient(f.Context(), f.client("client")))
 	c, _, _ = f.authorised()
 	awaiting := f.lodged()
 	f.must(f.DeleteClient(f.Context(), "client", store.RevokedByOperator))
 	f.equal(f.readConsent(c.ID).Status, store.ConsentRevoked)
+	f.equal(f.readConsent(c.ID).EndedBy, store.EndedByBank)
+	f.equal(f.readConsent(c.ID).Reason, "client deleted")
 	f.equal(f.readConsent(awaiting.ID).Status, store.ConsentRejected)
 
 	f.noticesOf(c.ID)
@@ -449,6 +458,7 @@ func testConsentEndsWithGrant(f *fixture) {
 	f.noticesOf(c.ID)
 	f.must(f.EraseUser(f.Context(), "subject"))
 	got := f.readConsent(c.ID)
+	f.equal(got.EndedBy, store.EndedByBank)
 	if got.Status != store.ConsentRevoked || got.Content != nil || got.Shown != nil || got.Hints != nil || got.Subject != "" {
 		f.Errorf("of an erased user is left: %+v", got)
 	}

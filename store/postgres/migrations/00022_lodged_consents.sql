@@ -71,12 +71,14 @@ $$;
 CREATE TRIGGER told AFTER UPDATE OF status ON lodged_consents FOR EACH ROW
     WHEN (NEW.notify AND NEW.status <> OLD.status) EXECUTE FUNCTION tell_consent();
 
--- Whatever ends a grant ends the consent that it was made by.
+-- Whatever ends a grant ends the consent that it was made by. Who ended the one is called otherwise than who ended the other: the
+-- operator and the server are the bank, and what takes the place of a grant was allowed by its user.
 -- +goose StatementBegin
 CREATE FUNCTION end_consent() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE lodged_consents SET status = 'revoked', changed_at = NEW.revoked_at, version = version + 1,
-        ended_by = coalesce(NEW.revoked_by, ''), reason = 'grant ended'
+        ended_by = CASE WHEN NEW.revoked_by IN ('operator', 'server') THEN 'bank' WHEN NEW.revoked_by = 'replaced' THEN 'user'
+            ELSE NEW.revoked_by END, reason = 'grant ended'
     WHERE grant_id = NEW.id AND grant_id <> '' AND status = 'authorised';
     RETURN NULL;
 END

@@ -68,13 +68,15 @@ BEGIN
 END;
 -- +goose StatementEnd
 
--- Whatever ends a grant ends the consent that it was made by.
+-- Whatever ends a grant ends the consent that it was made by. Who ended the one is called otherwise than who ended the other: the
+-- operator and the server are the bank, and what takes the place of a grant was allowed by its user.
 -- +goose StatementBegin
 CREATE TRIGGER grants_end_consent AFTER UPDATE OF revoked_at ON grants FOR EACH ROW
     WHEN OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL
 BEGIN
     UPDATE lodged_consents SET status = 'revoked', changed_at = NEW.revoked_at, version = version + 1,
-        ended_by = coalesce(NEW.revoked_by, ''), reason = 'grant ended'
+        ended_by = CASE WHEN NEW.revoked_by IN ('operator', 'server') THEN 'bank' WHEN NEW.revoked_by = 'replaced' THEN 'user'
+            ELSE NEW.revoked_by END, reason = 'grant ended'
     WHERE grant_id = NEW.id AND grant_id <> '' AND status = 'authorised';
 END;
 -- +goose StatementEnd
