@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"countersign/store"
@@ -85,6 +84,9 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		grantID = d.Grant.ID
 	}
 	return s.write(ctx, "DecideBackchannel", connection.Several, func(c *connection.Conn) error {
+		if err := backend.CheckReplaced(d.Replaces, d.Grant); err != nil {
+			return err
+		}
 		decided, err := c.Exec(`UPDATE backchannel_requests AS b SET decided_at = ?1, grant_id = ?2, device = ?3, next_poll_at = ?1
 			WHERE b.id = ?4 AND b.subject = ?5 AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > ?1 AND `+userEnabled,
 			micros(now), grantID, d.Device, d.Request[:], d.Subject)
@@ -93,9 +95,6 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		}
 		if decided == 0 {
 			return undecided(c, d, now)
-		}
-		if err := errors.Join(backend.CheckReplaced(d.Replaces, d.Grant), managed.Replace(c, d.Replaces, d.Grant, now)); err != nil {
-			return err
 		}
 		if d.Grant != nil {
 			if err := insertGrant(c, d.Grant); err != nil {
@@ -107,7 +106,13 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(consents.Decide(c, d.Lodged, grantID, now), countDecision(c, d, now)); err != nil {
+		if err := consents.Decide(c, d.Lodged, grantID, d.Replaces, now); err != nil {
+			return err
+		}
+		if err := managed.Replace(c, d.Replaces, d.Grant, now); err != nil {
+			return err
+		}
+		if err := countDecision(c, d, now); err != nil {
 			return err
 		}
 		return insertEvidence(c, d.Evidence)

@@ -215,16 +215,16 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 		if answered == 0 {
 			return unanswered(c, finish)
 		}
-		if err := managed.Replace(c, finish.Replaces, finish.Grant, at); err != nil {
-			return err
-		}
 		if finish.Grant != nil {
 			grantID = finish.Grant.ID
 			if err := insertGrant(c, finish.Grant); err != nil {
 				return err
 			}
 		}
-		if err := consents.Decide(c, finish.Lodged, grantID, at); err != nil {
+		if err := consents.Decide(c, finish.Lodged, grantID, finish.Replaces, at); err != nil {
+			return err
+		}
+		if err := managed.Replace(c, finish.Replaces, finish.Grant, at); err != nil {
 			return err
 		}
 		if finish.Code != nil {

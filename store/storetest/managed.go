@@ -179,6 +179,38 @@ func testReplaceGrantBackchannel(f *fixture) {
 	f.isManaged(grant)
 }
 
+// testReplaceGrantOfConsent: a consent that is authorised again may have a grant that takes the place of the one that it had; and one
+// whose grant another takes the place of, without it, ends.
+func testReplaceGrantOfConsent(f *fixture) {
+	c := f.lodged()
+	first := f.deciding(c)
+	first.Grant.ManagedID = "managed by a consent"
+	f.must(f.Finish(f.Context(), first))
+	again := f.deciding(f.readConsent(c.ID))
+	again.Grant.ManagedID, again.Replaces = first.Grant.ManagedID, first.Grant.ID
+	f.must(f.Finish(f.Context(), again))
+	got := f.readConsent(c.ID)
+	f.equal([]any{got.Status, got.GrantID, got.Version}, []any{store.ConsentAuthorised, again.Grant.ID, 3})
+	f.isManaged(*again.Grant)
+	request, grant := f.asked(), f.grant()
+	_, err := f.BindConsent(f.Context(), store.ConsentBinding{ID: c.ID, ClientID: c.ClientID, To: request.ID})
+	f.must(err)
+	grant.ManagedID = first.Grant.ManagedID
+	decision := allow(request, grant)
+	decision.Replaces = again.Grant.ID
+	decision.Lodged = &store.ConsentDecision{ID: c.ID, ClientID: c.ClientID, Bound: request.ID, Version: got.Version, Subject: grant.Subject}
+	f.must(f.DecideBackchannel(f.Context(), decision))
+	f.equal(f.readConsent(c.ID).GrantID, grant.ID)
+	f.isManaged(grant)
+	given, err := f.ListGiven(f.Context(), "subject", "client", store.Page{Limit: 10})
+	f.must(err)
+	f.equal(len(given), 1) // the others were replaced
+
+	f.must(f.Finish(f.Context(), f.replacing(grant)))
+	got = f.readConsent(c.ID)
+	f.equal([]any{got.Status, got.EndedBy}, []any{store.ConsentRevoked, store.RevokedByUser})
+}
+
 // testRaceReplaceGrant: of all that would take the place of one grant one wins; and of its end and a replacement both leave one grant
 // at most, whose place is that of the former one.
 func testRaceReplaceGrant(f *fixture) {

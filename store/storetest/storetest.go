@@ -147,6 +147,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"ReplaceGrant", testReplaceGrant},
 		{"ReplaceGrantRefused", testReplaceGrantRefused},
 		{"ReplaceGrantBackchannel", testReplaceGrantBackchannel},
+		{"ReplaceGrantOfConsent", testReplaceGrantOfConsent},
 		{"RaceReplaceGrant", testRaceReplaceGrant},
 		{"ConsentNotices", testConsentNotices},
 		{"PurgeConsents", testPurgeConsents},

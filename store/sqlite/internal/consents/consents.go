@@ -320,8 +320,9 @@ func (v Consents) DueConsents(ctx context.Context, limit int) (due []store.Lodge
 }
 
 // Decide makes a decision about a consent, in the transaction that stores the decision; grantID is that of its grant, or empty.
-// [store.ErrConflict] when the consent does not allow it. A nil decision is none.
-func Decide(c *connection.Conn, d *store.ConsentDecision, grantID string, at time.Time) error {
+// [store.ErrConflict] when the consent does not allow it. A nil decision is none. A grant that the consent had before ends, unless it
+// is replaced, the one whose place the new one takes: that ends afterwards, when the consent is no longer that grant's.
+func Decide(c *connection.Conn, d *store.ConsentDecision, grantID, replaced string, at time.Time) error {
 	now := at.UnixMicro()
 	switch {
 	case d == nil, d.Elsewhere != nil && grantID == "": // who keeps it elsewhere was told
@@ -362,7 +363,7 @@ func Decide(c *connection.Conn, d *store.ConsentDecision, grantID string, at tim
 			return refused(err)
 		}
 	}
-	if former == "" {
+	if former == "" || former == replaced {
 		return nil
 	}
 	_, err = c.Exec(`UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`, now, former)
