@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -87,6 +88,9 @@ func (s *Store) BackchannelRequest(ctx context.Context, id store.Digest) (b stor
 
 // DecideBackchannel records a decision with its grant and its ping.
 func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecision) error {
+	if err := backend.CheckReplaced(d.Replaces, d.Grant); err != nil {
+		return fmt.Errorf("postgresql: DecideBackchannel: %w", err)
+	}
 	var grant store.Grant
 	if d.Grant != nil {
 		grant = *d.Grant
@@ -103,40 +107,27 @@ func (s *Store) DecideBackchannel(ctx context.Context, d store.BackchannelDecisi
 	lodged.Arguments(arguments.Values)
 	former := managed.Replacing{ID: d.Replaces}
 	former.Arguments(arguments.Values)
-	return s.run(ctx, "DecideBackchannel", func(ctx context.Context, c *pgx.Conn) error {
-		if err := backend.CheckReplaced(d.Replaces, d.Grant); err != nil {
-			return err
-		}
-		var decided, allowed, valid bool
-		var batch pgx.Batch
-		former.Queue(&batch)
-		lodged.Queue(&batch)
-		batch.Queue(`WITH `+lodged.Before()+`decided AS (
-				UPDATE backchannel_requests b SET decided_at = @now, grant_id = @grant_id, device = @device, next_poll_at = @now
-				WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+lodged.Guard()+former.Guard()+`
-				RETURNING b.id, b.client_id, b.ping, b.expires_at, b.organisation
-			), granted AS (`+insertGrant+` FROM decided WHERE @with_grant::boolean
-			), enqueued AS (
-				INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
-				SELECT id, client_id, ping, 0, @now, expires_at FROM decided WHERE ping IS NOT NULL
-			), denied AS (
-				INSERT INTO backchannel_standings AS s (subject, organisation, client_id, denials, denied_at)
-				SELECT @subject::text, organisation, client_id, 1, @now::timestamptz FROM decided WHERE NOT @with_grant::boolean AND organisation <> ''
-				ON CONFLICT (subject, organisation) DO UPDATE SET denied_at = excluded.denied_at,
-					client_id = CASE WHEN s.blocked_at IS NULL THEN excluded.client_id ELSE s.client_id END,
-					denials = CASE WHEN s.denied_at > @remembered::timestamptz THEN s.denials + 1 ELSE 1 END
-			), approved AS (
-				UPDATE backchannel_standings s SET denials = 0, denied_at = NULL FROM decided d
-				WHERE @with_grant::boolean AND s.subject = @subject AND s.organisation = d.organisation
-			`+lodged.After("decided")+former.After("decided", "FALSE")+`), evidence AS (`+insertEvidence+` CROSS JOIN decided
-			)
-			SELECT EXISTS (SELECT FROM decided), `+lodged.Result()+`, `+former.Result(), arguments).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&decided, &allowed, &valid) })
-		if err := c.SendBatch(ctx, &batch).Close(); err != nil || decided {
-			return err
-		}
-		return former.Refused(lodged.Refused(undecided(ctx, c, d), allowed), valid)
-	})
+	return s.run(ctx, "DecideBackchannel", decide(lodged, former, `WITH `+lodged.Before()+`decided AS (
+			UPDATE backchannel_requests b SET decided_at = @now, grant_id = @grant_id, device = @device, next_poll_at = @now
+			WHERE b.id = @request AND b.subject = @subject AND b.subject <> '' AND b.decided_at IS NULL AND b.expires_at > @now AND `+userEnabled+lodged.Guard()+former.Guard()+`
+			RETURNING b.id, b.client_id, b.ping, b.expires_at, b.organisation
+		), granted AS (`+insertGrant+` FROM decided WHERE @with_grant::boolean
+		), enqueued AS (
+			INSERT INTO pings (request_id, client_id, sealed, attempts, due_at, expires_at)
+			SELECT id, client_id, ping, 0, @now, expires_at FROM decided WHERE ping IS NOT NULL
+		), denied AS (
+			INSERT INTO backchannel_standings AS s (subject, organisation, client_id, denials, denied_at)
+			SELECT @subject::text, organisation, client_id, 1, @now::timestamptz FROM decided WHERE NOT @with_grant::boolean AND organisation <> ''
+			ON CONFLICT (subject, organisation) DO UPDATE SET denied_at = excluded.denied_at,
+				client_id = CASE WHEN s.blocked_at IS NULL THEN excluded.client_id ELSE s.client_id END,
+				denials = CASE WHEN s.denied_at > @remembered::timestamptz THEN s.denials + 1 ELSE 1 END
+		), approved AS (
+			UPDATE backchannel_standings s SET denials = 0, denied_at = NULL FROM decided d
+			WHERE @with_grant::boolean AND s.subject = @subject AND s.organisation = d.organisation
+		`+lodged.After("decided", former.Former())+former.After("decided", "FALSE")+`), evidence AS (`+insertEvidence+` CROSS JOIN decided
+		)
+		SELECT EXISTS (SELECT FROM decided), `+lodged.Result()+` AND `+former.Result(),
+		arguments, func(ctx context.Context, c *pgx.Conn) error { return undecided(ctx, c, d) }))
 }
 
 // undecided says why a request could not be decided.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -234,9 +235,8 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 	lodged.Arguments(arguments.Values)
 	former := managed.Replacing{ID: finish.Replaces}
 	former.Arguments(arguments.Values)
-	var answered, allowed, valid bool
-	fields := []any{&answered, &allowed, &valid}
-	verb := &pool.Shared{Statement: pipeline.Statement{Order: finish.Request, Arguments: []any{arguments}, Fields: fields, SQL: `WITH ` + lodged.Before() + `answered AS (
+	var answered, allowed bool
+	verb := &pool.Shared{Statement: pipeline.Statement{Order: finish.Request, Arguments: []any{arguments}, Fields: []any{&answered, &allowed}, SQL: `WITH ` + lodged.Before() + `answered AS (
 				UPDATE requests r SET finished_at = @now WHERE r.id = @request AND r.finished_at IS NULL
 				AND CASE WHEN @interaction::bytea IS NULL THEN r.expires_at > @now ELSE
 					EXISTS (SELECT FROM interactions i WHERE i.id = @interaction AND i.request_id = r.id AND i.expires_at > @now) END` + lodged.Guard() + former.Guard() + `
@@ -255,23 +255,33 @@ func (s *Store) Finish(ctx context.Context, finish store.Finish) error {
 				FROM answered WHERE @with_consent::boolean
 				ON CONFLICT (subject, client_id) DO UPDATE SET scopes = excluded.scopes, claims = excluded.claims,
 					created_at = excluded.created_at, expires_at = excluded.expires_at
-			` + lodged.After("answered") + former.After("answered", "@with_consent::boolean") + `), evidence AS (` + insertEvidence + ` CROSS JOIN answered)
-			SELECT EXISTS (SELECT FROM answered), ` + lodged.Result() + `, ` + former.Result()}}
+			` + lodged.After("answered", former.Former()) + former.After("answered", "@with_consent::boolean") + `), evidence AS (` + insertEvidence + ` CROSS JOIN answered)
+			SELECT EXISTS (SELECT FROM answered), ` + lodged.Result() + ` AND ` + former.Result()}}
+	why := func(ctx context.Context, c *pgx.Conn) error { return unanswered(ctx, c, finish) }
 	if finish.Lodged != nil || finish.Replaces != "" { // these take several statements
-		return s.run(ctx, "Finish", func(ctx context.Context, c *pgx.Conn) error {
-			var batch pgx.Batch
-			former.Queue(&batch)
-			lodged.Queue(&batch)
-			batch.Queue(verb.SQL, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(fields...) })
-			if err := c.SendBatch(ctx, &batch).Close(); err != nil || answered {
-				return err
-			}
-			return former.Refused(lodged.Refused(unanswered(ctx, c, finish), allowed), valid)
-		})
+		return s.run(ctx, "Finish", decide(lodged, former, verb.SQL, arguments, why))
 	}
-	return s.runShared(ctx, "Finish", verb.OrElse(&answered, func(ctx context.Context, c *pgx.Conn) error {
-		return unanswered(ctx, c, finish)
-	}))
+	return s.runShared(ctx, "Finish", verb.OrElse(&answered, why))
+}
+
+// decide is the work of a decision: its statement, after what it is about is locked. The statement reports whether the decision was
+// made, and whether the consent and the grant that is replaced allow it; why says what else was in the way.
+func decide(lodged consents.Deciding, former managed.Replacing, query string, arguments namedArguments, why pool.Work) pool.Work {
+	return func(ctx context.Context, c *pgx.Conn) error {
+		var made, allowed bool
+		var batch pgx.Batch
+		former.Queue(&batch)
+		lodged.Queue(&batch)
+		batch.Queue(query, arguments).QueryRow(func(row pgx.Row) error { return row.Scan(&made, &allowed) })
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil || made {
+			return err
+		}
+		err := why(ctx, c)
+		if !allowed && errors.Is(err, store.ErrExpired) { // what is left when nothing else was found
+			return store.ErrConflict
+		}
+		return err
+	}
 }
 
 // unanswered says why a request could not be finished.

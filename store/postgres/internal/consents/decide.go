@@ -2,7 +2,6 @@ package consents
 
 import (
 	"context"
-	"errors"
 	"maps"
 
 	"github.com/jackc/pgx/v5"
@@ -86,11 +85,11 @@ func (d Deciding) Guard() string {
 }
 
 // After continues after the table of the decision, which has a row if it was made: the consent is authorised, and a grant that it
-// had before ends; or it is rejected.
-func (d Deciding) After(made string) string {
-	const replaced = `), lodged_replaced AS (
+// had before ends, but for the one that spared names, an SQL expression; or it is rejected.
+func (d Deciding) After(made, spared string) string {
+	replaced := `), lodged_replaced AS (
 				UPDATE grants g SET revoked_at = @now FROM lodged_authorised a CROSS JOIN decidable d
-				WHERE d.former <> '' AND d.former <> @lodged_grant_id AND g.id = d.former AND g.revoked_at IS NULL
+				WHERE d.former NOT IN ('', @lodged_grant_id, ` + spared + `) AND g.id = d.former AND g.revoked_at IS NULL
 			`
 	switch {
 	case d.decision == nil:
@@ -121,14 +120,6 @@ func (d Deciding) Result() string {
 		return `TRUE`
 	}
 	return `EXISTS (SELECT FROM decidable)`
-}
-
-// Refused returns the error of a decision that was not made, of which why is the reason beside the consent.
-func (d Deciding) Refused(why error, allowed bool) error {
-	if !allowed && errors.Is(why, store.ErrExpired) { // what is left when nothing else was found
-		return store.ErrConflict
-	}
-	return why
 }
 
 // Arguments adds those of the statement.

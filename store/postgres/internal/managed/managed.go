@@ -2,8 +2,6 @@
 package managed
 
 import (
-	"errors"
-
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
@@ -55,12 +53,12 @@ func (r Replacing) Result() string {
 	return valid
 }
 
-// Refused returns the error of a statement that stored nothing, of which why is the reason beside the grant.
-func (r Replacing) Refused(why error, valid bool) error {
-	if !valid && errors.Is(why, store.ErrExpired) { // what is left when nothing else was found
-		return store.ErrConflict
+// Former is the ID of the grant that ends, as an SQL expression.
+func (r Replacing) Former() string {
+	if r.ID == "" {
+		return `''`
 	}
-	return why
+	return `@replaces`
 }
 
 // Arguments adds that of the statement.
