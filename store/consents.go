@@ -148,6 +148,17 @@ type ConsentEnding struct {
 	Evidence []Evidence
 }
 
+// RevokedBy is who ended the grant that ends with the consent. Nobody did where its time was over.
+func (e ConsentEnding) RevokedBy() string {
+	switch e.By {
+	case EndedByBank:
+		return RevokedByOperator
+	case EndedByTime:
+		return ""
+	}
+	return e.By
+}
+
 // ConsentFilter chooses lodged consents, of a user, a client or a grant: without one of them, none. What else is empty does not
 // matter.
 type ConsentFilter struct {

@@ -343,6 +343,18 @@ func testEndConsent(f *fixture) {
 	_, err = f.EndConsent(f.Context(), store.ConsentEnding{ID: quiet.ID, By: store.EndedByClient})
 	f.must(err)
 	f.equal(len(f.noticesOf(quiet.ID)), 0)
+
+	for by, revokedBy := range map[string]string{
+		store.EndedByBank: store.RevokedByOperator, store.EndedByClient: store.RevokedByClient, store.EndedByTime: "",
+	} {
+		c, grant, _ := f.authorised()
+		_, err := f.EndConsent(f.Context(), store.ConsentEnding{ID: c.ID, By: by})
+		f.must(err)
+		given, err := f.ListGiven(f.Context(), grant.Subject, grant.ClientID, store.Page{Limit: 100})
+		f.must(err)
+		i := slices.IndexFunc(given, func(g store.GivenGrant) bool { return g.ID == grant.ID })
+		f.equal(given[i].RevokedBy, revokedBy)
+	}
 }
 
 // testDueConsents: a consent whose time is over is read as expired at once, is listed until it is ended, and ends its grant.

@@ -219,7 +219,7 @@ func (v Consents) unchanged(ctx context.Context, c *pgx.Conn, into *store.Lodged
 func (v Consents) EndConsent(ctx context.Context, e store.ConsentEnding) (ended store.LodgedConsent, err error) {
 	now := v.Moment()
 	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{
-		"id": e.ID, "client_id": e.ClientID, "subject": e.Subject, "due": e.Due, "by": e.By, "reason": e.Reason, "now": now,
+		"id": e.ID, "client_id": e.ClientID, "subject": e.Subject, "due": e.Due, "by": e.By, "revoked_by": e.RevokedBy(), "reason": e.Reason, "now": now,
 	}).Evidence(e.Evidence)
 	err = v.Run(ctx, "EndConsent", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
@@ -234,7 +234,7 @@ func (v Consents) EndConsent(ctx context.Context, e store.ConsentEnding) (ended 
 					OR l.status = 'awaiting' AND l.expires_at <= @now OR l.status = 'authorised' AND l.ends_at <= @now)
 				RETURNING `+columns+`
 			), revoked AS (
-				UPDATE grants g SET revoked_at = @now, revoked_by = CASE @by WHEN 'bank' THEN 'operator' WHEN 'time' THEN '' ELSE @by END
+				UPDATE grants g SET revoked_at = @now, revoked_by = @revoked_by
 				FROM ended WHERE ended.grant_id <> '' AND g.id = ended.grant_id AND g.revoked_at IS NULL
 				RETURNING g.subject, g.client_id
 			), consents_deleted AS (

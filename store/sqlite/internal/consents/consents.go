@@ -233,7 +233,7 @@ func unchanged(c *connection.Conn, into *store.LodgedConsent, clientID, id strin
 
 // EndConsent ends a consent with its grant.
 func (v Consents) EndConsent(ctx context.Context, e store.ConsentEnding) (ended store.LodgedConsent, err error) {
-	now := v.Moment().UnixMicro()
+	now := v.Moment()
 	err = v.Write(ctx, "EndConsent", connection.Several, func(c *connection.Conn) error {
 		const due = `(status = 'awaiting' AND expires_at <= ?5 OR status = 'authorised' AND coalesce(ends_at <= ?5, 0))`
 		var changed bool
@@ -241,7 +241,7 @@ func (v Consents) EndConsent(ctx context.Context, e store.ConsentEnding) (ended 
 			status = CASE WHEN `+due+` THEN 'expired' WHEN status = 'awaiting' THEN 'rejected' ELSE 'revoked' END
 			WHERE id = ?1 AND (?2 = '' OR client_id = ?2) AND (?3 = '' OR subject = ?3)
 			AND status IN ('awaiting', 'authorised', 'consumed') AND (NOT ?4 OR `+due+`) RETURNING `+columns,
-			e.ID, e.ClientID, e.Subject, e.Due, now, e.By, e.Reason)
+			e.ID, e.ClientID, e.Subject, e.Due, now.UnixMicro(), e.By, e.Reason)
 		if err != nil {
 			return err
 		}
@@ -251,31 +251,12 @@ func (v Consents) EndConsent(ctx context.Context, e store.ConsentEnding) (ended 
 			}
 			return store.ErrConsumed
 		}
-		by := e.By
-		switch by {
-		case store.EndedByBank:
-			by = store.RevokedByOperator
-		case store.EndedByTime:
-			by = "" // nobody did
-		}
-		if err := endGrant(c, ended.GrantID, by, now); err != nil {
+		if _, err := v.Revoke(c, ended.GrantID, e.RevokedBy(), now); err != nil { // none, without a grant
 			return err
 		}
 		return v.Record(c, e.Evidence)
 	})
 	return ended, err
-}
-
-func endGrant(c *connection.Conn, grantID, by string, now int64) error {
-	if grantID == "" {
-		return nil
-	}
-	revoked, err := c.Exec(`UPDATE grants SET revoked_at = ?, revoked_by = ? WHERE id = ? AND revoked_at IS NULL`, now, by, grantID)
-	if err != nil || revoked == 0 {
-		return err
-	}
-	_, err = c.Exec(`DELETE FROM consents WHERE (subject, client_id) = (SELECT subject, client_id FROM grants WHERE id = ?)`, grantID)
-	return err
 }
 
 // ListLodgedConsents lists consents.
