@@ -124,8 +124,10 @@ func (v Consents) LodgeConsent(ctx context.Context, consent store.LodgedConsent,
 		var stored bool
 		var batch pgx.Batch
 		// Hints of two clients, or of a client and an organisation, that are the same number only wait for each other.
-		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended('lodged_consents ' || $1, 0)), pg_advisory_xact_lock(hashtextextended('lodged_consents of ' || $2, 0))`,
-			consent.ClientID, consent.Organisation)
+		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended('lodged_consents ' || $1, 0))`, consent.ClientID)
+		if consent.Organisation != "" { // clients without one are not counted together, and need not wait for each other
+			batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended('lodged_consents of ' || $1, 0))`, consent.Organisation)
+		}
 		batch.Queue(`WITH allowed AS (
 				SELECT WHERE (@most::integer = 0 OR @most::integer > (SELECT count(*) FROM lodged_consents
 					WHERE client_id = @lodged_client_id AND status = 'awaiting' AND expires_at > @now))
