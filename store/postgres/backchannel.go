@@ -11,6 +11,7 @@ import (
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/consents"
 	"countersign/store/postgres/internal/managed"
+	"countersign/store/postgres/internal/outbox"
 )
 
 const (
@@ -229,21 +230,20 @@ func notConsumed(ctx context.Context, c *pgx.Conn, id store.Digest, now time.Tim
 	return store.ErrNotFound // it was allowed after this call had looked
 }
 
-// ClaimPings leases due pings. Nodes that claim concurrently skip each other's.
-func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) (pings []store.Ping, err error) {
-	now := s.moment()
-	err = s.run(ctx, "ClaimPings", func(ctx context.Context, c *pgx.Conn) error {
-		pings, err = rows(ctx, c, `WITH due AS MATERIALIZED (
-				SELECT request_id FROM pings WHERE due_at <= $1 AND expires_at > $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
-			)
-			UPDATE pings p SET due_at = $2, attempts = p.attempts + 1 FROM due WHERE p.request_id = due.request_id
-			RETURNING p.request_id, p.client_id, p.sealed, p.attempts, p.expires_at`, []any{now, now.Add(lease), limit},
-			func(p *store.Ping) []any {
-				return []any{digestField{&p.Request}, &p.ClientID, &p.Sealed, &p.Attempt, timeField{&p.ExpiresAt}}
-			})
-		return err
+// pings are of no use to a client once the request has expired.
+func (s *Store) pings() outbox.Outbox {
+	return outbox.Outbox{
+		Table: "pings", Key: "request_id", Columns: `o.request_id, o.client_id, o.sealed, o.attempts, o.expires_at`, Expires: true,
+		Statements: &s.statements, Run: s.run, Moment: s.moment,
+	}
+}
+
+// ClaimPings leases due pings.
+func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]store.Ping, error) {
+	return outbox.Claim(ctx, s.pings(), "ClaimPings", limit, lease, func(row pgx.CollectableRow) (p store.Ping, err error) {
+		err = row.Scan(digestField{&p.Request}, &p.ClientID, &p.Sealed, &p.Attempt, timeField{&p.ExpiresAt})
+		return p, err
 	})
-	return pings, err
 }
 
 // PingDone deletes a ping.
@@ -256,8 +256,5 @@ func (s *Store) PingDone(ctx context.Context, request store.Digest) error {
 
 // PingFailed makes a ping due again.
 func (s *Store) PingFailed(ctx context.Context, request store.Digest, attempt int, next time.Time) error {
-	return s.run(ctx, "PingFailed", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `UPDATE pings SET due_at = $3 WHERE request_id = $1 AND attempts = $2`, request[:], attempt, at(next))
-		return err
-	})
+	return s.pings().Failed(ctx, "PingFailed", attempt, next, request[:])
 }

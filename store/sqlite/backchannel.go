@@ -10,6 +10,7 @@ import (
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/managed"
+	"countersign/store/sqlite/internal/outbox"
 )
 
 const (
@@ -220,22 +221,20 @@ func notConsumed(c *connection.Conn, id store.Digest, now time.Time) error {
 	return store.ErrRevoked
 }
 
+// pings are of no use to a client once the request has expired.
+func (s *Store) pings() outbox.Outbox {
+	return outbox.Outbox{
+		Table: "pings", Key: "request_id", Columns: "request_id, client_id, sealed, attempts, expires_at", Expires: true,
+		Write: s.write, Record: insertEvidence, Moment: s.moment,
+	}
+}
+
 // ClaimPings leases due pings.
-func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) (pings []store.Ping, err error) {
-	now := s.moment()
-	err = s.write(ctx, "ClaimPings", connection.Several, func(c *connection.Conn) error {
-		pings = nil
-		return c.UpdateEach(`UPDATE pings SET due_at = ?2, attempts = attempts + 1 WHERE request_id IN
-			(SELECT request_id FROM pings WHERE due_at <= ?1 AND expires_at > ?1 ORDER BY due_at LIMIT ?3)
-			RETURNING request_id, client_id, sealed, attempts, expires_at`,
-			[]any{micros(now), micros(now.Add(lease)), limit}, func(rows *sql.Rows) error {
-				var p store.Ping
-				err := rows.Scan(digestField{&p.Request}, &p.ClientID, &p.Sealed, &p.Attempt, timeField{&p.ExpiresAt})
-				pings = append(pings, p)
-				return err
-			})
+func (s *Store) ClaimPings(ctx context.Context, limit int, lease time.Duration) ([]store.Ping, error) {
+	return outbox.Claim(ctx, s.pings(), "ClaimPings", limit, lease, func(rows *sql.Rows) (p store.Ping, err error) {
+		err = rows.Scan(digestField{&p.Request}, &p.ClientID, &p.Sealed, &p.Attempt, timeField{&p.ExpiresAt})
+		return p, err
 	})
-	return pings, err
 }
 
 // PingDone deletes a ping.
@@ -248,8 +247,5 @@ func (s *Store) PingDone(ctx context.Context, request store.Digest) error {
 
 // PingFailed makes a ping due again.
 func (s *Store) PingFailed(ctx context.Context, request store.Digest, attempt int, next time.Time) error {
-	return s.write(ctx, "PingFailed", connection.Single, func(c *connection.Conn) error {
-		_, err := c.Exec(`UPDATE pings SET due_at = ? WHERE request_id = ? AND attempts = ?`, micros(next), request[:], attempt)
-		return err
-	})
+	return s.pings().Failed(ctx, "PingFailed", attempt, next, request[:])
 }

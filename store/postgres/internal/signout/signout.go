@@ -12,6 +12,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/postgres/internal/named"
+	"countersign/store/postgres/internal/outbox"
 	"countersign/store/postgres/internal/pool"
 )
 
@@ -115,44 +116,28 @@ func (v Verbs) SessionClients(ctx context.Context, sid string) (clients []string
 	return clients, err
 }
 
-// ClaimLogouts leases due notices. Nodes that claim concurrently skip each other's.
-func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration) (due []store.Logout, err error) {
-	now := v.Moment()
-	err = v.Run(ctx, "ClaimLogouts", func(ctx context.Context, c *pgx.Conn) error {
-		rows, err := c.Query(ctx, `WITH due AS MATERIALIZED (
-				SELECT sid, client_id FROM logouts WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
-			)
-			UPDATE logouts l SET due_at = $2, attempts = l.attempts + 1 FROM due WHERE l.sid = due.sid AND l.client_id = due.client_id
-			RETURNING l.sid, l.client_id, l.sub, l.attempts, l.expires_at`, now, now.Add(lease), limit)
-		if err != nil {
-			return err
-		}
-		due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l store.Logout, err error) {
-			err = row.Scan(&l.SID, &l.ClientID, &l.Subject, &l.Attempt, &l.ExpiresAt)
-			l.ExpiresAt = l.ExpiresAt.UTC()
-			return l, err
-		})
-		return err
+func (v Verbs) notices() outbox.Outbox {
+	return outbox.Outbox{
+		Table: "logouts", Key: "sid, client_id", Columns: `o.sid, o.client_id, o.sub, o.attempts, o.expires_at`,
+		Statements: v.Statements, Run: v.Run, Moment: v.Moment,
+	}
+}
+
+// ClaimLogouts leases due notices.
+func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration) ([]store.Logout, error) {
+	return outbox.Claim(ctx, v.notices(), "ClaimLogouts", limit, lease, func(row pgx.CollectableRow) (l store.Logout, err error) {
+		err = row.Scan(&l.SID, &l.ClientID, &l.Subject, &l.Attempt, &l.ExpiresAt)
+		l.ExpiresAt = l.ExpiresAt.UTC()
+		return l, err
 	})
-	return due, err
 }
 
 // LogoutDone deletes a notice and stores what became of it.
 func (v Verbs) LogoutDone(ctx context.Context, l store.Logout, evidence ...store.Evidence) error {
-	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"sid": l.SID, "client_id": l.ClientID, "attempt": l.Attempt}).Evidence(evidence)
-	return v.Run(ctx, "LogoutDone", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH done AS (
-				DELETE FROM logouts WHERE sid = @sid AND client_id = @client_id AND attempts = @attempt RETURNING sid
-			) `+named.InsertEvidence+` CROSS JOIN done`, arguments)
-		return err
-	})
+	return v.notices().Done(ctx, "LogoutDone", l.Attempt, evidence, l.SID, l.ClientID)
 }
 
 // LogoutFailed makes a notice due again.
 func (v Verbs) LogoutFailed(ctx context.Context, l store.Logout, next time.Time) error {
-	return v.Run(ctx, "LogoutFailed", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `UPDATE logouts SET due_at = $4 WHERE sid = $1 AND client_id = $2 AND attempts = $3`,
-			l.SID, l.ClientID, l.Attempt, next)
-		return err
-	})
+	return v.notices().Failed(ctx, "LogoutFailed", l.Attempt, next, l.SID, l.ClientID)
 }

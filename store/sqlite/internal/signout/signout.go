@@ -9,6 +9,7 @@ import (
 
 	"countersign/store"
 	"countersign/store/sqlite/internal/connection"
+	"countersign/store/sqlite/internal/outbox"
 )
 
 // again has a notice that is being delivered due again: what it told before was of another sign-in.
@@ -164,42 +165,29 @@ func (v Verbs) SessionClients(ctx context.Context, sid string) (clients []string
 	return clients, err
 }
 
+func (v Verbs) notices() outbox.Outbox {
+	return outbox.Outbox{
+		Table: "logouts", Key: "sid, client_id", Columns: "sid, client_id, sub, attempts, expires_at",
+		Write: v.Write, Record: v.InsertEvidence, Moment: v.Now,
+	}
+}
+
 // ClaimLogouts leases due notices.
-func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration) (due []store.Logout, err error) {
-	now := v.Now()
-	err = v.Write(ctx, "ClaimLogouts", connection.Several, func(c *connection.Conn) error {
-		due = nil
-		return c.UpdateEach(`UPDATE logouts SET due_at = ?2, attempts = attempts + 1 WHERE (sid, client_id) IN
-			(SELECT sid, client_id FROM logouts WHERE due_at <= ?1 ORDER BY due_at LIMIT ?3)
-			RETURNING sid, client_id, sub, attempts, expires_at`,
-			[]any{now.UnixMicro(), now.Add(lease).UnixMicro(), limit}, func(rows *sql.Rows) error {
-				var l store.Logout
-				var expires int64
-				err := rows.Scan(&l.SID, &l.ClientID, &l.Subject, &l.Attempt, &expires)
-				l.ExpiresAt = time.UnixMicro(expires).UTC()
-				due = append(due, l)
-				return err
-			})
+func (v Verbs) ClaimLogouts(ctx context.Context, limit int, lease time.Duration) ([]store.Logout, error) {
+	return outbox.Claim(ctx, v.notices(), "ClaimLogouts", limit, lease, func(rows *sql.Rows) (l store.Logout, err error) {
+		var expires int64
+		err = rows.Scan(&l.SID, &l.ClientID, &l.Subject, &l.Attempt, &expires)
+		l.ExpiresAt = time.UnixMicro(expires).UTC()
+		return l, err
 	})
-	return due, err
 }
 
 // LogoutDone deletes a notice and stores what became of it.
 func (v Verbs) LogoutDone(ctx context.Context, l store.Logout, evidence ...store.Evidence) error {
-	return v.Write(ctx, "LogoutDone", connection.Several, func(c *connection.Conn) error {
-		done, err := c.Exec(`DELETE FROM logouts WHERE sid = ? AND client_id = ? AND attempts = ?`, l.SID, l.ClientID, l.Attempt)
-		if err != nil || done == 0 {
-			return err
-		}
-		return v.InsertEvidence(c, evidence)
-	})
+	return v.notices().Done(ctx, "LogoutDone", l.Attempt, evidence, l.SID, l.ClientID)
 }
 
 // LogoutFailed makes a notice due again.
 func (v Verbs) LogoutFailed(ctx context.Context, l store.Logout, next time.Time) error {
-	return v.Write(ctx, "LogoutFailed", connection.Single, func(c *connection.Conn) error {
-		_, err := c.Exec(`UPDATE logouts SET due_at = ? WHERE sid = ? AND client_id = ? AND attempts = ?`,
-			next.UnixMicro(), l.SID, l.ClientID, l.Attempt)
-		return err
-	})
+	return v.notices().Failed(ctx, "LogoutFailed", l.Attempt, next, l.SID, l.ClientID)
 }
