@@ -269,6 +269,24 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID, by string, evidence []
 	})
 }
 
+// EndClientGrant revokes a grant of a client that was not revoked before.
+func (s *Store) EndClientGrant(ctx context.Context, clientID, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
+	return s.write(ctx, "EndClientGrant", connection.Several, func(c *connection.Conn) error {
+		var found int
+		if err := c.Get(`SELECT 1 FROM grants WHERE id = ? AND client_id = ? AND revoked_at IS NULL`, []any{grantID, clientID}, &found); err != nil {
+			return err
+		}
+		if err := consumeOneTimes(c, oneTimes); err != nil {
+			return err
+		}
+		if err := insertEvidence(c, evidence); err != nil {
+			return err
+		}
+		_, err := revoke(c, grantID, store.RevokedByClient, s.moment())
+		return err
+	})
+}
+
 func revoke(c *connection.Conn, grantID, by string, now time.Time) (bool, error) {
 	changed, err := c.Exec(`UPDATE grants SET revoked_at = ?, revoked_by = ? WHERE id = ? AND revoked_at IS NULL`, micros(now), by, grantID)
 	if err != nil || changed == 0 {
