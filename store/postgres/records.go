@@ -60,7 +60,7 @@ func (s *Store) ListGiven(ctx context.Context, subject, clientID string, page st
 	arguments := s.named(pgx.StrictNamedArgs{"subject": subject, "client_id": clientID, "at": at(page.At), "key": page.Key, "limit": page.Limit})
 	err = s.read(ctx, "ListGiven", func(ctx context.Context, c *pgx.Conn) error {
 		given, err = rows(ctx, c, `SELECT `+grantColumns+`, g.used_at, g.revoked_by FROM grants g WHERE g.subject = @subject AND g.client_id = @client_id
-			AND coalesce(g.revoked_by, '') <> '`+store.RevokedByReplacement+`' AND (@at::timestamptz IS NULL OR (g.created_at, g.id) < (@at::timestamptz, @key::text))
+			AND g.revoked_by <> '`+store.RevokedByReplacement+`' AND (@at::timestamptz IS NULL OR (g.created_at, g.id) < (@at::timestamptz, @key::text))
 			ORDER BY g.created_at DESC, g.id DESC LIMIT @limit`, []any{arguments}, func(g *store.GivenGrant) []any {
 			return append(grantFields(&g.Grant), timeField{&g.UsedAt}, &g.RevokedBy)
 		})

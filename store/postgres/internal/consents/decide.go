@@ -102,7 +102,7 @@ func (d Deciding) After(made, spared string) string {
 			`
 	case d.decision.Elsewhere != nil:
 		return `), lodged_authorised AS (` + insert + ` FROM ` + made + `
-				ON CONFLICT (id) DO UPDATE SET status = 'authorised', changed_at = excluded.changed_at, version = l.version + 1,
+				ON CONFLICT (id) DO UPDATE SET status = 'authorised', changed_at = @now, version = l.version + 1,
 					ends_at = excluded.ends_at, subject = excluded.subject, grant_id = excluded.grant_id, shown = excluded.shown, ended_by = '', reason = ''
 				RETURNING l.id
 			` + replaced
