@@ -88,7 +88,7 @@ func TestAllocationBudgets(t *testing.T) {
 		"PAR":                       275,
 		"token: code":               515, // 10 of them for the sid of the ID token
 		"token: refresh":            430,
-		"token: client_credentials": 337,
+		"token: client_credentials": 333,
 		"introspection":             315,
 		"page":                      293,
 	} {

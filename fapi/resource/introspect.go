@@ -39,12 +39,6 @@ type introspection struct {
 	extra map[string]json.RawMessage
 }
 
-// MarshalJSON writes the claims of the ecosystem beside the others.
-func (i introspection) MarshalJSON() ([]byte, error) {
-	type plain introspection
-	return tokens.Beside(plain(i), i.extra)
-}
-
 // introspect is the introspection endpoint (RFC 7662 §2). Only resource servers may introspect, and only
 // tokens with one of their identifiers in aud: to others a token is inactive (FAPI 2.0 Message Signing §6.2).
 func (h *Handler) introspect(ctx context.Context, c *endpoint.Call) (endpoint.Answer, error) {
@@ -63,7 +57,11 @@ func (h *Handler) introspect(ctx context.Context, c *endpoint.Call) (endpoint.An
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	return h.introspected(ctx, c, result)
+	body, err := tokens.Beside(result, result.extra)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	return h.introspected(ctx, c, body)
 }
 
 // errInactive is the error for a token that is inactive for this resource server.

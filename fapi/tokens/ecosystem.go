@@ -13,12 +13,12 @@ import (
 )
 
 // Extra returns the claims of an ecosystem that are not about the user, with which a profile completes one place
-// ([profile.InIDToken] and the others): those that it always has there, and those that the request asked for.
+// ([profile.InIDToken] and the others): those that it always has there, and those that the request asked for; nil where there are none.
 func Extra(of profile.Profile, grant store.Grant, detail Detail, place string) map[string]json.RawMessage {
-	extra := map[string]json.RawMessage{}
 	if grant.Subject == "" { // nobody has allowed anything
-		return extra
+		return nil
 	}
+	var extra map[string]json.RawMessage
 	for _, rule := range of.Claims {
 		if !slices.Contains(rule.In, place) {
 			continue
@@ -27,9 +27,14 @@ func Extra(of profile.Profile, grant store.Grant, detail Detail, place string) m
 		if !rule.Always && !asked && !detail.Claims.Asks(rule.Name, place) {
 			continue
 		}
-		if value := extraValue(rule, grant, detail); len(value) > 0 {
-			extra[rule.Name] = value
+		value := extraValue(rule, grant, detail)
+		if len(value) == 0 {
+			continue
 		}
+		if extra == nil {
+			extra = map[string]json.RawMessage{}
+		}
+		extra[rule.Name] = value
 	}
 	return extra
 }
@@ -72,10 +77,15 @@ func beside(body []byte, err error, members map[string]json.RawMessage) ([]byte,
 	return append(append(bytes.TrimSuffix(body, []byte("}")), ','), more[1:]...), nil
 }
 
-// Beside returns a value as a JSON object with further members: those of an ecosystem in an answer. Names that it has keep their value.
-func Beside(value any, members map[string]json.RawMessage) (json.RawMessage, error) {
+// Beside returns a value that is a JSON object with further members: those of an ecosystem in a token or an answer. Without any it is
+// the value itself. Their names differ from those that it has.
+func Beside(value any, members map[string]json.RawMessage) (any, error) {
+	if len(members) == 0 {
+		return value, nil
+	}
 	body, err := json.Marshal(value)
-	return beside(body, err, members)
+	body, err = beside(body, err, members)
+	return json.RawMessage(body), err
 }
 
 // idTokenLifetime bounds the configured lifetime of ID tokens by a profile, which can have other bounds for those of backchannel

@@ -54,9 +54,10 @@ func TestExtra(t *testing.T) {
 		for want, members := range map[string]map[string]json.RawMessage{
 			`{"a":1,"b":"x"}`: {"b": json.RawMessage(`"x"`)}, `{"a":1}`: nil,
 		} {
-			got, err := Beside(map[string]int{"a": 1}, members)
-			if string(got) != want || err != nil {
-				t.Errorf("%s, %v", got, err)
+			answer, err := Beside(map[string]int{"a": 1}, members)
+			got, wrong := json.Marshal(answer)
+			if string(got) != want || err != nil || wrong != nil {
+				t.Errorf("%s, %v, %v", got, err, wrong)
 			}
 		}
 	})

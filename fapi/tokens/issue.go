@@ -42,16 +42,6 @@ type AccessClaims struct {
 	AMR          []string      `json:"amr,omitempty"`
 	Details      rar.Details   `json:"authorization_details,omitempty"` // RFC 9396 §9.1
 	Confirmation Confirmation  `json:"cnf"`
-
-	// extra holds the claims of the client's ecosystem.
-	extra map[string]json.RawMessage
-}
-
-// MarshalJSON writes the claims of the ecosystem beside the others.
-func (c AccessClaims) MarshalJSON() ([]byte, error) {
-	type plain AccessClaims
-	body, err := json.Marshal(plain(c))
-	return beside(body, err, c.extra)
 }
 
 // Scheme is the authentication scheme by which a client has to present the token (RFC 9449 §5, RFC 6750), and its
@@ -90,7 +80,6 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 		Issuer: i.ID, Audience: jose.Audience{Values: v.audience, Single: len(v.audience) == 1},
 		ClientID: v.client.ID, ID: jti, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		Scope: strings.Join(v.scopes, " "), Details: v.details, Confirmation: v.binding,
-		extra: Extra(v.client.Profile, v.grant, v.detail, profile.InAccessToken),
 	}
 	if v.grant.Subject == "" {
 		signed.Subject = v.client.ID // RFC 9068 §2.2
@@ -101,7 +90,11 @@ func (i *Issuer) AccessToken(ctx context.Context, v Validated) (AccessToken, err
 		}
 		signed.AuthTime, signed.ACR, signed.AMR = v.grant.AuthTime.Unix(), v.grant.ACR, v.grant.AMR
 	}
-	token, err := i.sign(ctx, signer.UseAccessToken, i.AlgorithmFor(v.client, ""), "at+jwt", signed)
+	payload, err := Beside(signed, v.Extra(profile.InAccessToken))
+	if err != nil {
+		return AccessToken{}, err
+	}
+	token, err := i.sign(ctx, signer.UseAccessToken, i.AlgorithmFor(v.client, ""), "at+jwt", payload)
 	if err != nil {
 		return AccessToken{}, err
 	}
