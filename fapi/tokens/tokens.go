@@ -140,8 +140,7 @@ func ReadDetail(grant store.Grant) (Detail, error) {
 // AlgorithmFor returns the signature algorithm for a client: the registered one, or else the issuer's default if the
 // client's profile has it, or else the first of the profile.
 func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
-	switch {
-	case registered != "":
+	if registered != "" {
 		return registered
 	}
 	return i.oneOf(c.Profile.Algorithms)
@@ -150,12 +149,11 @@ func (i *Issuer) AlgorithmFor(c *client.Client, registered string) string {
 // IDTokenAlgorithm returns the signature algorithm of a client's ID tokens: the registered one, or else one that its profile has for
 // them.
 func (i *Issuer) IDTokenAlgorithm(c *client.Client) string {
-	switch registered, own := c.Metadata.IDTokenSignedResponseAlg, c.Profile.IDTokenAlgorithms; {
-	case registered == "" && len(own) > 0:
+	registered, own := c.Metadata.IDTokenSignedResponseAlg, c.Profile.IDTokenAlgorithms
+	if registered == "" && len(own) > 0 {
 		return i.oneOf(own)
-	default:
-		return i.AlgorithmFor(c, registered)
 	}
+	return i.AlgorithmFor(c, registered)
 }
 
 // oneOf returns the issuer's default if it is among algorithms, or else the first.
