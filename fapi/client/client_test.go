@@ -133,7 +133,10 @@ func TestRestrict(t *testing.T) {
 		if rapid.Bool().Draw(t, "says whether its requests are signed") {
 			m.RequireSignedRequestObject = new(rapid.Bool().Draw(t, "signed"))
 		}
-		p := profile.BuiltIn()[rapid.SampledFrom(profile.Names()).Draw(t, "profile")]
+		p, ok := profile.Lookup(rapid.SampledFrom(profile.Names()).Draw(t, "profile"))
+		if !ok {
+			t.Fatal("a profile that is listed is not known")
+		}
 		n := p.Restrict(m.restriction())
 		within(t, "auth methods", n.ClientAuthMethods, p.ClientAuthMethods)
 		within(t, "algorithms", n.Algorithms, p.Algorithms)
