@@ -1,10 +1,8 @@
 package profile
 
 import (
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -97,42 +95,19 @@ func (s ScopeRule) RegisteredBy() []string {
 // Matches reports whether a scope value is this one with a parameter.
 func (s ScopeRule) Matches(value string) bool {
 	name, parameter, ok := strings.Cut(value, ":")
-	if !ok || s.Parameter == "" || name != s.Name {
-		return false
-	}
-	pattern, known := parameterPatterns()[s.Parameter]
-	if !known {
-		var err error
-		if pattern, err = whole(s.Parameter); err != nil {
-			return false
-		}
-	}
-	return pattern.MatchString(parameter)
+	return ok && s.Parameter != "" && name == s.Name && MatchesWhole(s.Parameter, parameter)
 }
-
-// parameterPatterns are those of all presets, compiled once.
-var parameterPatterns = sync.OnceValue(func() map[string]*regexp.Regexp {
-	all := map[string]*regexp.Regexp{}
-	for _, each := range applied() {
-		for _, rule := range each.Scopes {
-			if pattern, err := whole(rule.Parameter); err == nil { // the loader has compiled it
-				all[rule.Parameter] = pattern
-			}
-		}
-	}
-	return all
-})
-
-// whole compiles a pattern for the whole of a text.
-func whole(pattern string) (*regexp.Regexp, error) { return regexp.Compile("^(?:" + pattern + ")$") }
 
 // MarksParameter reports whether the colon of a scope value is that of one with a parameter, known or not. Where the ecosystem
 // has plain values with colons (bank:accounts:read), it is only after a name that has parameters.
 func (e Ecosystem) MarksParameter(value string) bool {
 	name, _, colon := strings.Cut(value, ":")
+	if !colon {
+		return false
+	}
 	plain := slices.ContainsFunc(e.Scopes, func(s ScopeRule) bool { return s.Parameter == "" && strings.Contains(s.Name, ":") })
 	family := slices.ContainsFunc(e.Scopes, func(s ScopeRule) bool { return s.Parameter != "" && s.Name == name })
-	return colon && (family || !plain)
+	return family || !plain
 }
 
 // ScopeWithParameter returns the rule of a scope value with a parameter, if there is one.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -142,7 +143,8 @@ func (p Preset) on(base Profile) (Profile, error) {
 	return base, errors.Join(problems...)
 }
 
-// contradictions are what no single rule shows: a minimum above its maximum, algorithms that the profile does not have.
+// contradictions are what no single rule shows: a minimum above its maximum, algorithms that the profile does not have; and patterns
+// that are none.
 func (p Profile) contradictions() []error {
 	var problems []error
 	for _, each := range []struct {
@@ -167,6 +169,11 @@ func (p Profile) contradictions() []error {
 				problems = append(problems, fmt.Errorf("%s: %q would widen the profile, which has %s",
 					name, algorithm, strings.Join(p.Algorithms, " ")))
 			}
+		}
+	}
+	for _, pattern := range p.patterns() {
+		if _, err := regexp.Compile(pattern); err != nil {
+			problems = append(problems, err)
 		}
 	}
 	return problems
@@ -210,14 +217,7 @@ func Split(name string) (preset, base string, ok bool) {
 // Lookup returns a profile by its name: BASE, PRESET (on its default base) or PRESET/BASE. The slices and maps are the
 // caller's to read only.
 func Lookup(name string) (Profile, bool) {
-	preset, base, ok := Split(name)
-	if !ok {
-		return Profile{}, false
-	}
-	if preset == "" {
-		return BuiltIn()[base], true
-	}
-	found, ok := applied()[preset+"/"+base]
+	found, ok := byName()[name]
 	return found, ok
 }
 
@@ -230,16 +230,16 @@ func Offers(offered []string, name string) bool {
 	})
 }
 
-// applied are the presets on each of their bases, by PRESET/BASE.
-var applied = sync.OnceValue(func() map[string]Profile {
-	all := map[string]Profile{}
+// byName are all profiles, by each of their names.
+var byName = sync.OnceValue(func() map[string]Profile {
+	all := BuiltIn()
 	for name, preset := range presets() {
 		for _, base := range preset.Bases {
 			found, err := preset.on(BuiltIn()[base])
 			if err != nil { // ParsePreset tried it
 				panic(err)
 			}
-			all[name+"/"+base] = found
+			all[name+"/"+base], all[found.Name] = found, found
 		}
 	}
 	return all

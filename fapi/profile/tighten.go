@@ -3,7 +3,6 @@ package profile
 import (
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -344,11 +343,6 @@ func decodeTable(table map[string]any, into reflect.Value, wrong error) error {
 			}
 			if err := decode(table[key], into.Field(at)); err != nil {
 				return fmt.Errorf("%s: %w", key, err)
-			}
-			if key == "pattern" || key == "parameter" && into.Type() == reflect.TypeFor[ScopeRule]() {
-				if _, err := regexp.Compile(into.Field(at).String()); err != nil {
-					return err
-				}
 			}
 		}
 		return nil

@@ -207,6 +207,7 @@ func TestLP03Loader(t *testing.T) {
 		"a value of another type":      {head + rule("max_access_token_lifetime", "5"), "is not a time.Duration"},
 		"a minimum above its maximum":  {head + rule("min_access_token_lifetime", `"20m"`), "the minimum is above the maximum"},
 		"a pattern that is none":       {head + rule("scopes", `[{ name = "x", parameter = "(" }]`), "missing closing"},
+		"a pattern of a text's rule":   {head + rule("purpose", `{ pattern = "(" }`), "missing closing"},
 		"no source":                    {head + strings.Replace(rule("pkce", `"always"`), "https://example.com/profile", "", 1), "is not an https address"},
 		"a source without https":       {head + strings.Replace(rule("pkce", `"always"`), "https:", "http:", 1), "is not an https address"},
 		"no section":                   {head + strings.Replace(rule("pkce", `"always"`), "5.2", "", 1), "section"},

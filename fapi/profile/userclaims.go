@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"regexp"
 	"slices"
 	"sync"
 )
@@ -9,7 +8,8 @@ import (
 // userClaims are the rules for claims about users of all presets, by name.
 var userClaims = sync.OnceValue(func() map[string][]ClaimRule {
 	rules := map[string][]ClaimRule{}
-	for _, each := range applied() {
+	for _, name := range Names() {
+		each, _ := Lookup(name)
 		for _, rule := range each.Claims {
 			if rule.From == FromUser {
 				rules[rule.Name] = append(rules[rule.Name], rule)
@@ -38,13 +38,4 @@ func UserClaimPatterns(name string) []string {
 		}
 	}
 	return patterns
-}
-
-// MatchesWhole reports whether the whole of a text matches a pattern of a rule (RE2); an empty pattern is matched by any.
-func MatchesWhole(pattern, text string) bool {
-	if pattern == "" {
-		return true
-	}
-	whole, err := regexp.Compile(`^(?:` + pattern + `)$`)
-	return err == nil && whole.MatchString(text)
 }
