@@ -2,48 +2,50 @@ package profile
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // values are what the property below makes values of: some that profiles have, and some that they have not.
-func values(kind reflect.Type, random *rand.Rand) any {
+func values(t *rapid.T, kind reflect.Type) any {
 	texts := []string{
 		"PS256", "ES256", "EdDSA", "RS256", PrivateKeyJWT, TLSClientAuth, "client_secret_basic", "dpop", "mtls", "bearer", "code", "code id_token",
 		"token", "query", "jwt", "fragment", AuthorizationCode, RefreshToken, "password", CIBA, "poll", "ping", "push", "refused", "allowed", "required",
 		"always", "pushed", "never", "issuer string", "issuer or endpoint", "front-channel", "", "accounts",
 	}
-	text := func() any { return texts[random.IntN(len(texts))] }
+	number := func(least, most int) int { return rapid.IntRange(least, most).Draw(t, "number") }
+	text := func() string { return rapid.SampledFrom(texts).Draw(t, "text") }
 	switch {
 	case kind == reflect.TypeFor[time.Duration]():
-		return fmt.Sprint(time.Duration(random.IntN(8000)-500) * time.Second)
+		return fmt.Sprint(time.Duration(number(-500, 7499)) * time.Second)
 	case kind.Kind() == reflect.Bool:
-		return random.IntN(4) > 0
+		return number(0, 3) > 0
 	case kind.Kind() == reflect.Int:
-		return int64(random.IntN(600) - 50)
+		return int64(number(-50, 549))
 	case kind.Kind() == reflect.String:
 		return text()
 	case kind.Kind() == reflect.Slice:
 		list := []any{}
-		for range random.IntN(4) {
-			list = append(list, values(kind.Elem(), random))
+		for range number(0, 3) {
+			list = append(list, values(t, kind.Elem()))
 		}
 		return list
 	case kind.Kind() == reflect.Map:
 		table := map[string]any{}
-		for range random.IntN(3) {
-			table[text().(string)] = values(kind.Elem(), random)
+		for range number(0, 2) {
+			table[text()] = values(t, kind.Elem())
 		}
 		return table
 	}
 	table := map[string]any{}
 	for i := range kind.NumField() {
-		if name, _ := parseTag(kind.Field(i)); random.IntN(3) > 0 && name != "pattern" && name != "parameter" {
-			table[name] = values(kind.Field(i).Type, random)
+		if name, _ := parseTag(kind.Field(i)); number(0, 2) > 0 && name != "pattern" && name != "parameter" {
+			table[name] = values(t, kind.Field(i).Type)
 		}
 	}
 	return table
@@ -111,50 +113,48 @@ func elements(list reflect.Value) func(func(any) bool) {
 // Covers: LP-02. Whatever rules are applied to a profile, in whatever order, what is accepted never widens it, changes no other
 // field, and leaves the profile that it came from as it was.
 func TestLP02PresetsOnlyTighten(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a property, not a secret
-	accepted, refused := 0, 0
-	for range 3000 {
-		start := []Profile{FAPI1Advanced(), FAPI2Security(), FAPI2MessageSigning()}[random.IntN(3)]
-		p := start
-		for range 1 + random.IntN(6) {
-			var rules []struct {
-				name, way string
-				index     []int
-			}
-			fields(reflect.TypeFor[Profile](), "", nil, func(name, way string, index []int) {
-				rules = append(rules, struct {
-					name, way string
-					index     []int
-				}{name, way, index})
-			})
-			rule := rules[random.IntN(len(rules))]
-			before := p
-			value := values(reflect.ValueOf(p).FieldByIndex(rule.index).Type(), random)
-			err := p.tighten(rule.name, value)
-			if err != nil {
-				refused++
-				if !reflect.DeepEqual(before, p) {
-					t.Fatalf("%s = %v was refused (%v) and changed the profile", rule.name, value, err)
-				}
-				continue
-			}
-			accepted++
-			for _, each := range rules {
-				was, is := reflect.ValueOf(before).FieldByIndex(each.index), reflect.ValueOf(p).FieldByIndex(each.index)
-				if each.name != rule.name && !reflect.DeepEqual(was.Interface(), is.Interface()) {
-					t.Fatalf("%s = %v changed %s", rule.name, value, each.name)
-				}
-				if each.name == rule.name && !notWider(each.way, was, is) {
-					t.Fatalf("%s = %v widened %s to %s", rule.name, value, show(was), show(is))
-				}
-			}
-		}
-		if again := BuiltIn()[start.Name]; !reflect.DeepEqual(again, start) {
-			t.Fatalf("the base %s was changed", start.Name)
-		}
+	type rule struct {
+		name, way string
+		index     []int
 	}
-	if accepted < 1000 || refused < 1000 {
-		t.Errorf("%d accepted, %d refused: the property shows nothing", accepted, refused)
+	var rules []rule
+	fields(reflect.TypeFor[Profile](), "", nil, func(name, way string, index []int) { rules = append(rules, rule{name, way, index}) })
+	rounds, accepted, refused := 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		for range 30 {
+			rounds++
+			start := rapid.SampledFrom([]Profile{FAPI1Advanced(), FAPI2Security(), FAPI2MessageSigning()}).Draw(t, "base")
+			p := start
+			for range rapid.IntRange(1, 6).Draw(t, "rules") {
+				rule := rapid.SampledFrom(rules).Draw(t, "rule")
+				before := p
+				value := values(t, reflect.ValueOf(p).FieldByIndex(rule.index).Type())
+				err := p.tighten(rule.name, value)
+				if err != nil {
+					refused++
+					if !reflect.DeepEqual(before, p) {
+						t.Fatalf("%s = %v was refused (%v) and changed the profile", rule.name, value, err)
+					}
+					continue
+				}
+				accepted++
+				for _, each := range rules {
+					was, is := reflect.ValueOf(before).FieldByIndex(each.index), reflect.ValueOf(p).FieldByIndex(each.index)
+					if each.name != rule.name && !reflect.DeepEqual(was.Interface(), is.Interface()) {
+						t.Fatalf("%s = %v changed %s", rule.name, value, each.name)
+					}
+					if each.name == rule.name && !notWider(each.way, was, is) {
+						t.Fatalf("%s = %v widened %s to %s", rule.name, value, show(was), show(is))
+					}
+				}
+			}
+			if again := BuiltIn()[start.Name]; !reflect.DeepEqual(again, start) {
+				t.Fatalf("the base %s was changed", start.Name)
+			}
+		}
+	})
+	if accepted < rounds/3 || refused < rounds/3 {
+		t.Errorf("%d accepted, %d refused in %d rounds: the property shows nothing", accepted, refused, rounds)
 	}
 	for _, preset := range Presets() {
 		for _, base := range preset.Bases {
