@@ -289,6 +289,10 @@ type RegistrationRule struct {
 	ManagementScope string `rule:"management_scope,name"`
 }
 
+// NeedsCertificate reports whether a client needs a TLS client certificate to register with a statement: the profile demands one, or
+// binds it.
+func (r RegistrationRule) NeedsCertificate() bool { return r.MTLS || len(r.CertificateFields) > 0 }
+
 // StatementField binds a member of client metadata to a member of the software statement.
 type StatementField struct {
 	// Statement and Metadata are the names of the members.

@@ -157,7 +157,7 @@ func checkDirectory(directory directories.Settings, config Config) error {
 		return fmt.Errorf("directories %q: trust_store: there is no trust store %q", directory.Name, directory.TrustStore)
 	}
 	full, _ := profile.Lookup(directory.Profile)
-	if rule := full.Registration; (rule.MTLS || len(rule.CertificateFields) > 0) && config.Addresses.MTLSIssuer == "" {
+	if full.Registration.NeedsCertificate() && config.Addresses.MTLSIssuer == "" {
 		return fmt.Errorf("directories %q: its clients register with a certificate: it needs MTLSIssuer, where that is presented", directory.Name)
 	}
 	return nil

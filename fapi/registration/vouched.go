@@ -116,7 +116,7 @@ func missingStatement(why string) error {
 // provesItself demands, where the profile does, the certificate that belongs to the statement, and returns its subject.
 func (h *Handler) provesItself(r *http.Request, at endpoint.At, a directories.Approved) (subject string, err error) {
 	if !at.MTLS {
-		if a.Rule.MTLS || len(a.Rule.CertificateFields) > 0 {
+		if a.Rule.NeedsCertificate() {
 			return "", unauthorized("registrations with this statement need a client certificate, on the mTLS address of this endpoint", nil)
 		}
 		return "", nil
@@ -126,7 +126,7 @@ func (h *Handler) provesItself(r *http.Request, at endpoint.At, a directories.Ap
 		return "", err
 	}
 	if presented == nil {
-		if a.Rule.MTLS || len(a.Rule.CertificateFields) > 0 {
+		if a.Rule.NeedsCertificate() {
 			return "", unauthorized("registrations with this statement need a client certificate", nil)
 		}
 		return "", nil

@@ -47,10 +47,7 @@ func (c *collector) directories(config *Config) {
 			c.add(key+"name", quote(d.Name), "has no meaning while clients cannot register; set registration.enabled too")
 		}
 		directoryProfile(c, key+"profile", d.Profile, config)
-		stores := make([]string, 0, len(config.TrustStores))
-		for _, store := range config.TrustStores {
-			stores = append(stores, store.Name)
-		}
+		stores := config.TrustStoreNames()
 		if d.TrustStore != "" && !slices.Contains(stores, d.TrustStore) && !c.bad(key+"trust_store") {
 			c.add(key+"trust_store", quote(d.TrustStore), "there is no such trust store; %s", described(d.TrustStore, stores, "trust_stores"))
 		}
@@ -70,7 +67,7 @@ func directoryProfile(c *collector, key, name string, config *Config) {
 		c.add(key, quote(name), "is not one of profiles; %s", suggest.Hint(name, offered, "those are "+strings.Join(offered, ", ")))
 	case known.Registration.SoftwareStatement == profile.SoftwareStatementIgnored:
 		c.add(key, quote(name), "says nothing of software statements")
-	case known.Registration.MTLS && config.ListenMTLS.Address == "" && !c.bad("listen_mtls.address"):
+	case known.Registration.NeedsCertificate() && config.ListenMTLS.Address == "" && !c.bad("listen_mtls.address"):
 		c.add(key, quote(name), "has clients register with a certificate; set listen_mtls.address and listen_mtls.url too")
 	}
 }
