@@ -3,6 +3,7 @@ package directories
 import (
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -37,12 +38,8 @@ func TestLD21Pages(t *testing.T) {
 		}
 	}))
 	t.Cleanup(site.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(site.Certificate())
-	d := &Directory{
-		Settings: Settings{ParticipantsAddress: site.URL + "/", Authorization: func() (string, error) { return "Bearer token", nil }},
-		shape:    shape(t, "uk"), client: outbound.New(outbound.Policy{AllowLoopback: true, Roots: roots, Now: time.Now}),
-	}
+	d := pagesOf(t, site)
+	d.Authorization = func() (string, error) { return "Bearer token", nil }
 	t.Run("accepts all pages", func(t *testing.T) {
 		got, err := d.readPages(t.Context(), d.shape.Lists[0])
 		if err != nil || len(got) != total || got["org-8"] != "Active" {
@@ -61,4 +58,44 @@ func TestLD21Pages(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
+}
+
+// pagesOf is a directory whose list is at a site.
+func pagesOf(t *testing.T, site *httptest.Server) *Directory {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(site.Certificate())
+	return &Directory{
+		Settings: Settings{ParticipantsAddress: site.URL + "/"}, shape: shape(t, "uk"),
+		client: outbound.New(outbound.Policy{AllowLoopback: true, Roots: roots, Now: time.Now, MaxBody: maxDocument}),
+	}
+}
+
+// The entries of a list are bounded with all of its pages.
+func TestEntriesOfAllPages(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		pages int
+		fails error
+	}{"accepts a page": {1, nil}, "refuses a list whose pages have too many in all": {3, errTooMany}} {
+		t.Run(name, func(t *testing.T) {
+			const size = maxEntries/2 + 1
+			site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprintf(w, `{"totalResults":%d,"Resources":[`, test.pages*size)
+				for i := range size {
+					if i > 0 {
+						fmt.Fprint(w, ",")
+					}
+					fmt.Fprintf(w, `{"urn:openbanking:organisation:1.0":{"OBOrganisationId":"%s-%d","status":"Active"}}`, r.URL.RawQuery, i)
+				}
+				fmt.Fprint(w, "]}")
+			}))
+			t.Cleanup(site.Close)
+			d := pagesOf(t, site)
+			got, err := d.readPages(t.Context(), d.shape.Lists[0])
+			if !errors.Is(err, test.fails) || err == nil && len(got) != size {
+				t.Errorf("%d, %v", len(got), err)
+			}
+		})
+	}
 }

@@ -251,6 +251,9 @@ func (d *Directory) readPages(ctx context.Context, list List) (map[string]string
 			return nil, err
 		}
 		maps.Copy(statuses, read.statuses)
+		if len(statuses) > maxEntries {
+			return nil, errTooMany
+		}
 		first += read.items
 		if !list.Pages || read.items == 0 || first > read.total {
 			return statuses, nil

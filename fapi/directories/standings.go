@@ -20,8 +20,10 @@ type standings struct {
 // key is an identifier for comparison.
 func key(id string) string { return strings.ToLower(id) }
 
-// maxEntries bounds a list, in items.
+// maxEntries bounds a list, in items, with all of its pages.
 const maxEntries = 200_000
+
+var errTooMany = fmt.Errorf("it has more than %d entries", maxEntries)
 
 // page is what one document of a list says.
 type page struct {
@@ -51,8 +53,11 @@ func readList(list List, body []byte) (page, error) {
 	if err := strictjson.Decode(array, &items); err != nil {
 		return page{}, err
 	}
-	if items == nil || len(items) > maxEntries {
+	switch {
+	case items == nil:
 		return page{}, errors.New("it is no array of entries")
+	case len(items) > maxEntries:
+		return page{}, errTooMany
 	}
 	read.items = len(items)
 	for _, item := range items {
