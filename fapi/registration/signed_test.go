@@ -2,8 +2,11 @@ package registration_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +95,34 @@ func TestLD13SignedRequest(t *testing.T) {
 	t.Run("refuses the same jti with another statement", func(t *testing.T) {
 		e.registered(e.register(e.applicant, set("jti", "once")))
 		e.refusesSigned(t, set("jti", "once"), "invalid_client_metadata")
+	})
+}
+
+// A key that the directory has revoked is not used for longer because a registration request asked for the keys first.
+func TestKeysOfSignedRequest(t *testing.T) {
+	t.Parallel()
+	var keys atomic.Value
+	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		w.Header().Set("Cache-Control", "max-age=86400")
+		_, _ = io.WriteString(w, `{"keys":[`+keys.Load().(string)+`]}`)
+	}))
+	t.Cleanup(site.Close)
+	e := newEcosystem(t, standin.UK, "uk-openbanking", func(c *fapitest.Config) {
+		c.OutboundRoots = c.OutboundRoots.Clone()
+		c.OutboundRoots.AddCert(site.Certificate())
+	})
+	keys.Store(string(e.key.PublicJWK()))
+	registered := e.registered(e.register(e.applicant, e.signedRequest(func(m map[string]any) {
+		m["software_statement"] = e.statement(with(map[string]any{"software_jwks_endpoint": site.URL}))
+	})))
+	t.Run("accepts the key while it is there", func(t *testing.T) {
+		fapitest.WantOK(t, registered.ClientCredentials(nil))
+	})
+	t.Run("refuses it some minutes after it was revoked", func(t *testing.T) {
+		keys.Store(string(fapitest.NewKey(t, jose.PS256).PublicJWK()))
+		e.Clock.Advance(6 * time.Minute)
+		fapitest.WantError(t, registered.ClientCredentials(nil), http.StatusUnauthorized, "invalid_client")
 	})
 }
 

@@ -179,7 +179,9 @@ func (h *Handler) checkSigned(ctx context.Context, v *vouched, asked *sent) erro
 	if address == "" {
 		return oauth.Errorf(oauth.InvalidSoftwareStatement, "software_statement: it does not say where the keys are that signed the registration request")
 	}
-	caller := &client.Client{Metadata: client.Metadata{JWKSURI: address}, Organisation: v.OrganisationName()}
+	caller := &client.Client{
+		Metadata: client.Metadata{JWKSURI: address}, Organisation: v.OrganisationName(), Directory: v.Directory.Name,
+	}
 	err := h.config.Keys.Verify(ctx, caller, asked.signed.Token)
 	if busy := endpoint.KeysBusy(err); busy != nil {
 		return busy
