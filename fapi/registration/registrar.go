@@ -92,11 +92,7 @@ func replayed(err error) error {
 func (h *Handler) certificateRegistrar(r *http.Request) (registrar, error) {
 	presented, err := h.organisationCertificate(r)
 	if err != nil {
-		description := "the client certificate is not trusted for registration"
-		if reason := mtls.Reason(err); reason != "" {
-			description += ": " + reason
-		}
-		return registrar{}, unauthorized(description, err)
+		return registrar{}, untrusted(err)
 	}
 	if presented == nil {
 		return registrar{}, missingToken()
@@ -111,11 +107,25 @@ func (h *Handler) certificateRegistrar(r *http.Request) (registrar, error) {
 
 // organisationCertificate returns the verified certificate of the connection, or nil if there is none.
 func (h *Handler) organisationCertificate(r *http.Request) (*mtls.Presented, error) {
+	return h.verifiedCertificate(r, h.settings.CertificateTrust)
+}
+
+// verifiedCertificate returns the certificate of the connection, verified by a trust, or nil if there is none.
+func (h *Handler) verifiedCertificate(r *http.Request, trust *mtls.Trust) (*mtls.Presented, error) {
 	presented, err := h.config.Certificates.Certificate(r)
 	if err != nil || presented == nil {
 		return nil, err
 	}
-	return presented, h.settings.CertificateTrust.VerifyContext(r.Context(), presented)
+	return presented, trust.VerifyContext(r.Context(), presented)
+}
+
+// untrusted is the error for a certificate that cannot be verified.
+func untrusted(err error) error {
+	description := "the client certificate is not trusted for registration"
+	if reason := mtls.Reason(err); reason != "" {
+		description += ": " + reason
+	}
+	return unauthorized(description, err)
 }
 
 // subjectText returns a certificate's subject as an RFC 4514 string that parses to the same name. A subject without

@@ -144,26 +144,19 @@ func (h *Handler) provesItself(r *http.Request, at endpoint.At, a directories.Ap
 // directoryCertificate returns the certificate of the connection, verified as those of a directory's participants are; nil if
 // there is none.
 func (h *Handler) directoryCertificate(r *http.Request, d *directories.Directory) (*mtls.Presented, error) {
-	presented, err := h.config.Certificates.Certificate(r)
-	if err == nil && presented != nil {
-		trust := h.settings.CertificateTrust
-		if d != nil && d.TrustStore != "" {
-			named, ok := h.config.TrustStores[d.TrustStore]
-			if !ok {
-				return nil, errors.New("fapi: the directory's trust store is not known")
-			}
-			trust = &named
+	trust := h.settings.CertificateTrust
+	if d != nil && d.TrustStore != "" {
+		named, ok := h.config.TrustStores[d.TrustStore]
+		if !ok {
+			return nil, errors.New("fapi: the directory's trust store is not known")
 		}
-		err = trust.VerifyContext(r.Context(), presented)
+		trust = &named
 	}
-	if err == nil {
-		return presented, nil
+	presented, err := h.verifiedCertificate(r, trust)
+	if err != nil {
+		return nil, untrusted(err)
 	}
-	description := "the client certificate is not trusted for registration"
-	if reason := mtls.Reason(err); reason != "" {
-		description += ": " + reason
-	}
-	return nil, unauthorized(description, err)
+	return presented, nil
 }
 
 // checkSigned verifies a request that is a JWT, with the keys that the statement names.
