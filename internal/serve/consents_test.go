@@ -73,6 +73,8 @@ func TestConsentWebhook(t *testing.T) {
 		"an address in no network of its own": {func(c *config.Consents) { c.WebhookNetworks = "" }, ""},
 		"a certificate of another authority":  {func(c *config.Consents) { c.WebhookCA = "" }, ""},
 		"no client certificate":               {func(c *config.Consents) { c.WebhookCertificate, c.WebhookKey = "", "" }, ""},
+		"what is no network":                  {func(c *config.Consents) { c.WebhookNetworks = "here" }, "consents.webhook_networks"},
+		"a network that is never reached":     {func(c *config.Consents) { c.WebhookNetworks = "169.254.0.0/16" }, "consents.webhook_networks: 169.254.0.0/16: "},
 		"an authority that is none":           {func(c *config.Consents) { c.WebhookCA = config.File(d.write("none.crt", "none")) }, "consents.webhook_ca_file"},
 		"a certificate that is none":          {func(c *config.Consents) { c.WebhookCertificate = config.File(d.write("none.crt", "none")) }, "consents.webhook_certificate_file"},
 		"an address that is none":             {func(c *config.Consents) { c.Webhook = "https://bank.example:99999/" }, "consents.webhook"},

@@ -1,13 +1,9 @@
 package serve
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net/netip"
 	"strings"
-	"sync/atomic"
 
-	"countersign/fapi/client"
 	"countersign/fapi/directories"
 	"countersign/internal/config"
 	"countersign/internal/outbound"
@@ -37,40 +33,12 @@ func (s *server) directories() ([]directories.Settings, error) {
 	return all, nil
 }
 
-// directoryPolicy is how a directory is reached. Errors begin with keys of the configuration.
-func (s *server) directoryPolicy(key string, d config.Directory) (outbound.Policy, error) {
-	policy := outbound.Policy{Now: s.Now, AllowLoopback: client.OnLoopback(s.Config.Issuer)}
-	for name := range strings.FieldsSeq(d.Networks) {
-		network, err := netip.ParsePrefix(name)
-		if err == nil {
-			err = outbound.CheckNetwork(network)
-		}
-		if err != nil {
-			return policy, fmt.Errorf("%snetworks: %q is no network that can be reached, such as 10.1.2.0/28: %w", key, name, err)
-		}
-		policy.Networks = append(policy.Networks, network)
+// directoryPolicy is how a directory is reached: without authorities of its own by those for all that is fetched. Errors begin with keys
+// of the configuration, which begin with prefix.
+func (s *server) directoryPolicy(prefix string, d config.Directory) (outbound.Policy, error) {
+	policy, err := s.policy(reach{prefix: prefix, networks: d.Networks, authorities: d.CAFile, certificate: d.CertificateFile, key: d.KeyFile})
+	if err == nil && d.CAFile == "" {
+		policy.Roots, err = outboundRoots(s.Config.Outbound.CAFile)
 	}
-	var err error
-	if policy.Roots, err = authorities(key+"ca_file", d.CAFile); err != nil {
-		return policy, err
-	}
-	if d.CAFile == "" {
-		if policy.Roots, err = outboundRoots(s.Config.Outbound.CAFile); err != nil {
-			return policy, err
-		}
-	}
-	show := func() (*tls.Certificate, error) {
-		return shownCertificate(key+"certificate_file", d.CertificateFile, key+"key_file", d.KeyFile)
-	}
-	shown, err := show()
-	if err != nil || shown == nil {
-		return policy, err
-	}
-	policy.Certificate = new(atomic.Pointer[tls.Certificate])
-	policy.Certificate.Store(shown)
-	s.reload.add(key+"certificate_file, "+key+"key_file", []config.Secret{config.Secret(d.CertificateFile), d.KeyFile}, func() (func(), error) {
-		changed, err := show()
-		return func() { policy.Certificate.Store(changed) }, err
-	})
-	return policy, nil
+	return policy, err
 }

@@ -1,23 +1,18 @@
 package serve
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"countersign/fapi"
 	"countersign/fapi/authorize"
-	"countersign/fapi/client"
 	"countersign/fapi/login"
 	"countersign/internal/config"
-	"countersign/internal/outbound"
 	"countersign/mtls"
 )
 
@@ -59,53 +54,26 @@ func (s *server) resolveHints(settings *fapi.Config) error {
 	if c.HintsAddress == "" || settings.Backchannel == nil {
 		return nil
 	}
-	policy := outbound.Policy{
-		Roots: settings.OutboundRoots, Timeout: hintTimeout, Now: s.Now, AllowLoopback: client.OnLoopback(s.Config.Issuer),
-		Certificate: new(atomic.Pointer[tls.Certificate]),
-	}
-	for name := range strings.FieldsSeq(c.HintsNetworks) {
-		network, err := netip.ParsePrefix(name)
-		if err != nil {
-			return fmt.Errorf("login.hints_networks: %q is not a network, such as 10.1.2.0/28", name)
-		}
-		policy.Networks = append(policy.Networks, network)
-	}
-	shown, err := hintsCertificate(c)
+	policy, err := s.policy(reach{
+		prefix: "login.hints_", timeout: hintTimeout, networks: c.HintsNetworks, certificate: c.HintsCertificate, key: c.HintsKey,
+	})
 	if err != nil {
 		return err
 	}
-	policy.Certificate.Store(shown)
+	if policy.Certificate == nil {
+		return errors.New("login.hints_certificate_file: missing: the login is called with mutual TLS")
+	}
+	policy.Roots = settings.OutboundRoots
 	hints, err := login.NewHints(c.HintsAddress, policy)
 	if err != nil {
 		return fmt.Errorf("login.hints_address: %w", err)
 	}
-	s.reload.add("login.hints_certificate_file, login.hints_key_file", []config.Secret{config.Secret(c.HintsCertificate), c.HintsKey}, func() (func(), error) {
-		changed, err := hintsCertificate(c)
-		return func() { policy.Certificate.Store(changed) }, err
-	})
 	settings.Backchannel.ResolveHint = hints.Resolve
 	return nil
 }
 
 // hintTimeout is how long the login may take to say whom a hint means.
 const hintTimeout = 2 * time.Second
-
-// hintsCertificate is what is shown to the login.
-func hintsCertificate(c config.Login) (*tls.Certificate, error) {
-	chain, err := os.ReadFile(c.HintsCertificate.Path())
-	if err != nil {
-		return nil, fmt.Errorf("login.hints_certificate_file: %w", err)
-	}
-	key, err := c.HintsKey.Read()
-	if err != nil {
-		return nil, fmt.Errorf("login.hints_key_file: %w", err)
-	}
-	certificate, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("login.hints_certificate_file and login.hints_key_file: %w", err)
-	}
-	return &certificate, nil
-}
 
 // maxLoginCertificates bounds those of a login: more than one is for a change.
 const maxLoginCertificates = 8

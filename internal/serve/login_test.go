@@ -91,8 +91,12 @@ func TestKE24LoginFiles(t *testing.T) {
 	t.Run("refuses networks that are none", func(t *testing.T) {
 		wantLine(t, resolving(func(l *config.Login) { l.HintsNetworks = "here" }), "login.hints_networks: ")
 	})
+	t.Run("refuses a network that is never reached", func(t *testing.T) {
+		wantLine(t, resolving(func(l *config.Login) { l.HintsNetworks = "169.254.0.0/16" }), "login.hints_networks: 169.254.0.0/16: ")
+	})
 	t.Run("refuses a certificate of hints that is not there", func(t *testing.T) {
 		wantLine(t, resolving(func(l *config.Login) { l.HintsCertificate = "/absent" }), "login.hints_certificate_file: ")
+		wantLine(t, resolving(func(l *config.Login) { l.HintsCertificate = "" }), "login.hints_certificate_file: ")
 	})
 }
 
