@@ -5,7 +5,9 @@ package askline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"countersign/internal/outbound"
@@ -29,6 +31,32 @@ type Config struct {
 	Patience time.Duration
 	// Now is the clock by which the API is left alone.
 	Now func() time.Time
+}
+
+// Keys are the keys of the configuration for how an API is reached.
+type Keys struct{ Address, Networks, Certificate string }
+
+// Check says what is wrong with how an API is reached: at its address, in its networks, and with a certificate. Errors begin with a key.
+func Check(address string, policy outbound.Policy, keys Keys) error {
+	for _, network := range policy.Networks {
+		if err := outbound.CheckNetwork(network); err != nil {
+			return fmt.Errorf("%s: %s: %w", keys.Networks, network, err)
+		}
+	}
+	if err := policy.CheckAddress(address); err != nil {
+		reason := err.Error()
+		if failure, ok := errors.AsType[*outbound.Error](err); ok {
+			reason = failure.Reason
+		}
+		if strings.HasPrefix(reason, "the host is ") {
+			reason += "; name its network in " + keys.Networks + " if that is right"
+		}
+		return fmt.Errorf("%s: %s", keys.Address, reason)
+	}
+	if policy.Certificate == nil || policy.Certificate.Load() == nil {
+		return fmt.Errorf("%s: missing: the source is called with mutual TLS", keys.Certificate)
+	}
+	return nil
 }
 
 // Line asks. Make one with [New]. It is safe for concurrent use.

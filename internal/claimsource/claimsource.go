@@ -12,7 +12,6 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
@@ -65,23 +64,10 @@ type Source struct {
 
 // New checks the configuration and makes a source. Nothing is asked yet. Errors begin with the key of the configuration.
 func New(config Config) (*Source, error) {
-	for _, network := range config.Policy.Networks {
-		if err := outbound.CheckNetwork(network); err != nil {
-			return nil, fmt.Errorf("claims_source.networks: %s: %w", network, err)
-		}
-	}
-	if err := config.Policy.CheckAddress(config.Address); err != nil {
-		reason := err.Error()
-		if failure, ok := errors.AsType[*outbound.Error](err); ok {
-			reason = failure.Reason
-		}
-		if strings.HasPrefix(reason, "the host is ") {
-			reason += "; name its network in claims_source.networks if that is right"
-		}
-		return nil, fmt.Errorf("claims_source.address: %s", reason)
-	}
-	if config.Policy.Certificate == nil || config.Policy.Certificate.Load() == nil {
-		return nil, errors.New("claims_source.certificate_file: missing: the source is called with mutual TLS")
+	if err := askline.Check(config.Address, config.Policy, askline.Keys{
+		Address: "claims_source.address", Networks: "claims_source.networks", Certificate: "claims_source.certificate_file",
+	}); err != nil {
+		return nil, err
 	}
 	if len(config.Claims) == 0 && !config.CheckActive {
 		return nil, errors.New("claims_source.claims: empty, and check_active is false: the source would never be asked")
@@ -136,7 +122,7 @@ func (s *Source) Ask(ctx context.Context, q claims.Question) (claims.Answer, err
 	if answer, found := s.cache.get(key, s.config.Now()); found {
 		return answer, nil
 	}
-	asked := s.config.Now()
+	var asked time.Time
 	var answer claims.Answer
 	var keep time.Duration
 	result, err := s.line.Ask(ctx, q.ClientID, func(ctx context.Context) (err error) {

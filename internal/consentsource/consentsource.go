@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -63,27 +62,14 @@ var _ consent.Source = (*Source)(nil)
 
 // New checks the configuration and makes a source. Nothing is asked yet. Errors begin with the key of the configuration.
 func New(config Config) (*Source, error) {
-	for _, network := range config.Policy.Networks {
-		if err := outbound.CheckNetwork(network); err != nil {
-			return nil, fmt.Errorf("consents.source_networks: %s: %w", network, err)
-		}
-	}
 	config.Address = strings.TrimSuffix(config.Address, "/")
-	if err := config.Policy.CheckAddress(config.Address); err != nil {
-		reason := err.Error()
-		if failure, ok := errors.AsType[*outbound.Error](err); ok {
-			reason = failure.Reason
-		}
-		if strings.HasPrefix(reason, "the host is ") {
-			reason += "; name its network in consents.source_networks if that is right"
-		}
-		return nil, fmt.Errorf("consents.source: %s", reason)
+	if err := askline.Check(config.Address, config.Policy, askline.Keys{
+		Address: "consents.source", Networks: "consents.source_networks", Certificate: "consents.source_certificate_file",
+	}); err != nil {
+		return nil, err
 	}
 	if strings.Contains(config.Address, "?") {
 		return nil, errors.New("consents.source: it has a query, and the names of operations are appended to it")
-	}
-	if config.Policy.Certificate == nil || config.Policy.Certificate.Load() == nil {
-		return nil, errors.New("consents.source_certificate_file: missing: the source is called with mutual TLS")
 	}
 	config.Policy.MaxBody = maxAnswer
 	if config.TracerProvider == nil {
