@@ -152,9 +152,10 @@ func (s *Source) Decide(ctx context.Context, d consent.Decision) (*store.Consent
 	}, nil
 }
 
-// Undo implements [consent.Source]. A failure is logged: the source takes a decision without a later read of its grant for none.
+// Undo implements [consent.Source]. A failure is logged, also that of a question that was not asked, since nothing else says which
+// consent it is about: the source takes a decision without a later read of its grant for none.
 func (s *Source) Undo(ctx context.Context, d consent.Decision) {
-	if _, err := s.ask(ctx, "undo", questionOf(d)); err != nil && !errors.Is(err, consent.ErrUnavailable) {
+	if _, err := s.ask(ctx, "undo", questionOf(d)); err != nil {
 		s.config.Log.WarnContext(ctx, "consent source did not take a decision back", "correlation_id", correlation.ID(ctx),
 			"client_id", d.Consent.ClientID, "consent_id", d.Consent.ID, "error", err.Error())
 	}

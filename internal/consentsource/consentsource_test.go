@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
@@ -397,3 +398,28 @@ func TestLC64Configuration(t *testing.T) {
 }
 
 var everything = netip.MustParsePrefix("0.0.0.0/0")
+
+// TestUndoLogged: a decision that could not be taken back is logged with its consent each time, also when the bank is left alone and was
+// not asked.
+func TestUndoLogged(t *testing.T) {
+	t.Parallel()
+	b, log := newBank(t), &fapitest.LogBuffer{}
+	config := b.config(t, nil, time.Now)
+	config.Log = slog.New(slog.NewJSONHandler(log, nil))
+	source, err := consentsource.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.away("undo")
+	id := b.lodge("c-1", "app", nil)
+	const times = 7
+	for range times {
+		source.Undo(t.Context(), consent.Decision{Consent: consent.Consent{ID: id, ClientID: "app", Version: 1}, GrantID: "g", Subject: "s", At: time.Now()})
+	}
+	if asked := len(b.questions()); asked >= times {
+		t.Errorf("asked %d times", asked)
+	}
+	if logged := strings.Count(log.String(), `"consent source did not take a decision back"`); logged != times || !strings.Contains(log.String(), `"consent_id":"c-1"`) {
+		t.Errorf("logged %d times: %s", logged, log)
+	}
+}

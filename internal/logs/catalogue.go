@@ -294,8 +294,8 @@ func requests() []Group {
 				Message: "consent source did not take a decision back",
 				Levels:  []string{"warn"},
 				Fields:  []string{"client_id", "consent_id", "correlation_id", "error"},
-				Cause: "The system that keeps the consents had kept a decision whose grant could then not be stored, and refuses to forget it: " +
-					"there the consent is decided, here nothing was granted.",
+				Cause: "The system that keeps the consents had kept a decision whose grant could then not be stored, and refuses to forget it, or " +
+					"could not be told; the error says which. There the consent is decided, here nothing was granted.",
 				Remedy: "Compare the consent there with `countersign consents show`; the user has to authorise a new one.",
 			},
 			{
