@@ -24,27 +24,29 @@ type audited struct {
 	by  string
 }
 
+// evidence is the record of an event, with names and values of its details.
+func (a audited) evidence(event, clientID string, detail ...string) (store.Evidence, error) {
+	said := map[string]string{"event": event, "by": a.by}
+	for i := 0; i < len(detail); i += 2 {
+		said[detail[i]] = detail[i+1]
+	}
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, ClientID: clientID, Detail: said})
+	return store.Evidence{At: a.now(), Body: body}, err
+}
+
 // done records what was done, unless err says that it was not.
 func (a audited) done(ctx context.Context, err error, event, clientID string, detail ...string) error {
 	if err != nil {
 		return err
 	}
-	said := map[string]string{"event": event, "by": a.by}
-	for i := 0; i < len(detail); i += 2 {
-		said[detail[i]] = detail[i+1]
+	own, err := a.evidence(event, clientID, detail...)
+	if err == nil {
+		err = a.Record(ctx, own)
 	}
-	if err := a.event(ctx, audit.Event{Kind: audit.SecurityEvent, ClientID: clientID, Detail: said}); err != nil {
+	if err != nil {
 		return fmt.Errorf("it is done, but missing in the audit log: %w", err)
 	}
 	return nil
-}
-
-func (a audited) event(ctx context.Context, event audit.Event) error {
-	body, err := json.Marshal(event)
-	if err != nil {
-		return err
-	}
-	return a.Record(ctx, store.Evidence{At: a.now(), Body: body})
 }
 
 // PutClient implements store.Clients.
@@ -85,20 +87,20 @@ func (a audited) EndSessions(ctx context.Context, subject string) error {
 
 // EraseUser implements store.DataSubjects. The record and the erasure are one change.
 func (a audited) EraseUser(ctx context.Context, subject string, evidence ...store.Evidence) error {
-	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": "person_erased", "by": a.by, "subject": subject}})
+	own, err := a.evidence("person_erased", "", "subject", subject)
 	if err != nil {
 		return err
 	}
-	return a.Store.EraseUser(ctx, subject, append(evidence, store.Evidence{At: a.now(), Body: body})...)
+	return a.Store.EraseUser(ctx, subject, append(evidence, own)...)
 }
 
 // RevokeGrant implements store.Grants. The record and the revocation are one change.
 func (a audited) RevokeGrant(ctx context.Context, grantID, by string, evidence []store.Evidence, oneTimes ...store.OneTime) error {
-	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": "grant_revoked", "by": a.by, "grant": grantID}})
+	own, err := a.evidence("grant_revoked", "", "grant", grantID)
 	if err != nil {
 		return err
 	}
-	return a.Store.RevokeGrant(ctx, grantID, by, append(evidence, store.Evidence{At: a.now(), Body: body}), oneTimes...)
+	return a.Store.RevokeGrant(ctx, grantID, by, append(evidence, own), oneTimes...)
 }
 
 // AddKey implements store.Keys.

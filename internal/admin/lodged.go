@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"countersign/internal/audit"
 	"countersign/store"
 )
 
@@ -88,28 +87,23 @@ func unlodged(id string, err error) error {
 
 // EndConsent implements store.Consents. The record and the end are one change.
 func (a audited) EndConsent(ctx context.Context, e store.ConsentEnding) (store.LodgedConsent, error) {
-	evidence, err := a.ofConsent("consent_ended", e.ID, e.Reason)
+	detail := []string{"consent", e.ID}
+	if e.Reason != "" {
+		detail = append(detail, "reason", e.Reason)
+	}
+	own, err := a.evidence("consent_ended", "", detail...)
 	if err != nil {
 		return store.LodgedConsent{}, err
 	}
-	e.Evidence = append(e.Evidence, evidence)
+	e.Evidence = append(e.Evidence, own)
 	return a.Store.EndConsent(ctx, e)
 }
 
 // SpendConsent implements store.Consents. The record and the change are one.
 func (a audited) SpendConsent(ctx context.Context, clientID, id string, evidence ...store.Evidence) (store.LodgedConsent, error) {
-	own, err := a.ofConsent("consent_consumed", id, "")
+	own, err := a.evidence("consent_consumed", "", "consent", id)
 	if err != nil {
 		return store.LodgedConsent{}, err
 	}
 	return a.Store.SpendConsent(ctx, clientID, id, append(evidence, own)...)
-}
-
-func (a audited) ofConsent(event, id, reason string) (store.Evidence, error) {
-	detail := map[string]string{"event": event, "by": a.by, "consent": id}
-	if reason != "" {
-		detail["reason"] = reason
-	}
-	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: detail})
-	return store.Evidence{At: a.now(), Body: body}, err
 }

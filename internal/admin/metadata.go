@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-
 	"slices"
 	"strings"
 	"unicode"
@@ -22,9 +21,6 @@ import (
 
 // DefaultProfile is that of a client whose metadata name none.
 const DefaultProfile = "fapi2-security"
-
-// Profiles are the names of the known security profiles, sorted.
-func Profiles() []string { return profile.Names() }
 
 // Offers reports whether a profile is among those that a server offers.
 func Offers(offered []string, name string) bool { return profile.Offers(offered, name) }
