@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,7 @@ Examples:
 }
 
 type profileList struct {
-	JSON bool `name:"json" help:"Print JSON, one line for each profile."`
+	jsonLines
 }
 
 // Run implements the command.
@@ -72,14 +73,10 @@ func (e profileExplain) Run(p *program) error {
 	for _, note := range notes {
 		p.printf("- %s\n", note)
 	}
-	table := console.NewTable(p.stdout, "RULE", "VALUE", "OF", "SOURCE", "DATE")
+	table := p.table("RULE", "VALUE", "OF", "SOURCE", "DATE")
 	for _, rule := range rules {
-		of := base
-		if rule.Preset != "" {
-			of = rule.Preset
-		}
 		lines := strings.Split(rule.Value, "; ")
-		table.Row(rule.Rule, lines[0], of, strings.TrimSpace(rule.Source+" "+rule.Section), rule.Date)
+		table.Row(rule.Rule, lines[0], cmp.Or(rule.Preset, base), strings.TrimSpace(rule.Source+" "+rule.Section), rule.Date)
 		for _, line := range lines[1:] {
 			table.Row("", line, "", "", "")
 		}
@@ -88,9 +85,9 @@ func (e profileExplain) Run(p *program) error {
 }
 
 type profileDiff struct {
-	A    string `arg:"" help:"BASE, PRESET or PRESET/BASE."`
-	B    string `arg:"" help:"The other."`
-	JSON bool   `name:"json" help:"Print JSON, one line for each rule."`
+	A string `arg:"" help:"BASE, PRESET or PRESET/BASE."`
+	B string `arg:"" help:"The other."`
+	jsonLines
 }
 
 // Run implements the command.
@@ -102,9 +99,9 @@ func (d profileDiff) Run(p *program) error {
 	if d.JSON {
 		return console.WriteJSONLines(p.stdout, differences)
 	}
-	table := console.NewTable(p.stdout, "RULE", d.A, d.B)
+	table := p.table("RULE", d.A, d.B)
 	for _, each := range differences {
-		a, b := strings.Split(none(each.A), "; "), strings.Split(none(each.B), "; ")
+		a, b := strings.Split(cmp.Or(each.A, "-"), "; "), strings.Split(cmp.Or(each.B, "-"), "; ")
 		rule := each.Rule
 		for i := range max(len(a), len(b)) {
 			table.Row(rule, line(a, i), line(b, i))
@@ -120,12 +117,4 @@ func line(lines []string, i int) string {
 		return lines[i]
 	}
 	return ""
-}
-
-// none makes visible that there is no such rule.
-func none(value string) string {
-	if value == "" {
-		return "-"
-	}
-	return value
 }
