@@ -329,11 +329,11 @@ func TestCannotBegin(t *testing.T) {
 func TestPlanRefused(t *testing.T) {
 	b := newBench(t, nil)
 	b.suite.planErr = 500
-	for page, says := range map[string]string{
-		"": "does not accept this combination of variants: Internal Server Error",
-		`{"error":"Internal Server Error","trace":"java.lang.RuntimeException: KSA profile requires JAR\n\tat net.openid"}`: "of variants: KSA profile requires JAR\n",
-		`{"error":"Internal Server Error","message":"not certifiable"}`:                                                     "of variants: not certifiable\n",
-		`{"error":"Internal Server Error"}`: "of variants: Internal Server Error\n",
+	for says, page := range map[string]string{
+		"does not accept this combination of variants: Internal Server Error": "",
+		"of variants: KSA profile requires JAR\n":                             `{"error":"Internal Server Error","trace":"java.lang.RuntimeException: KSA profile requires JAR\n\tat net.openid"}`,
+		"of variants: not certifiable\n":                                      `{"error":"Internal Server Error","message":"not certifiable"}`,
+		"of variants: Internal Server Error\n":                                `{"error":"Internal Server Error"}`,
 	} {
 		b.suite.planSay = page
 		if code, said := b.run(t); code != 1 || !strings.Contains(said, says) {
