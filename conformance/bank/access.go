@@ -21,7 +21,7 @@ type access struct {
 	Active   bool   `json:"active"`
 	ClientID string `json:"client_id"`
 	Scope    string `json:"scope"`
-	// ConsentID is the consent, where the server has the name of it in tokens.
+	// Confirmation is what the token is bound to: a certificate or a key.
 	Confirmation struct {
 		Certificate string `json:"x5t#S256"`
 		Key         string `json:"jkt"`
