@@ -214,10 +214,21 @@ func (d deployment) without(err error) []outcome {
 	return outcomes
 }
 
-// prepare checks everything that a deployment's plans need, with a clear line for what is missing.
-func prepare(ctx context.Context, o options, d deployment, connected *suite, progress func(string, ...any)) (*runner, func(), error) {
-	plans := d.plans
-	if slices.ContainsFunc(plans, plan.notified) {
+// prepare checks everything that a deployment's plans need, with a clear line for what is missing. What it started is ended by the
+// function that it returns, or, with an error, before it returns.
+func prepare(ctx context.Context, o options, d deployment, connected *suite, progress func(string, ...any)) (_ *runner, _ func(), err error) {
+	var started []func()
+	stop := func() {
+		for _, end := range slices.Backward(started) {
+			end()
+		}
+	}
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	if slices.ContainsFunc(d.plans, plan.notified) {
 		if err := trustSuite(ctx, o, progress); err != nil {
 			return nil, nil, err
 		}
@@ -229,59 +240,51 @@ func prepare(ctx context.Context, o options, d deployment, connected *suite, pro
 	if err != nil {
 		return nil, nil, err
 	}
+	if opened != nil {
+		started = append(started, opened.Stop)
+	}
 	bank, err := d.listen(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	stopStandIns := func() {
-		if opened != nil {
-			opened.Stop()
-		}
-		if bank != nil {
-			bank.Stop()
-		}
+	if bank != nil {
+		started = append(started, bank.Stop)
 	}
-	tested, stopOnlyServer, err := findServer(ctx, o, progress)
+	tested, stopServer, err := findServer(ctx, o, progress)
 	if err != nil {
-		stopStandIns()
 		return nil, nil, err
 	}
-	stopServer := func() { stopOnlyServer(); stopStandIns() }
+	started = append(started, stopServer)
 	tested.bank, tested.cpf, tested.bankOrganisation = bank, o.cpf, o.organisation
-	if o.approval == "" && slices.ContainsFunc(plans, plan.backchannel) {
-		var stopBridge func()
-		if tested.approval, stopBridge, err = startBridge(ctx, o, tested, progress); err != nil {
-			stopServer()
+	if o.approval == "" && slices.ContainsFunc(d.plans, plan.backchannel) {
+		approval, stopBridge, err := startBridge(ctx, o, tested, progress)
+		if err != nil {
 			return nil, nil, err
 		}
-		stopOnly := stopServer
-		stopServer = func() { stopBridge(); stopOnly() }
+		tested.approval, started = approval, append(started, stopBridge)
 	}
 	ca, err := readAuthority(o.clientCACertificate, o.clientCAKey)
 	if err != nil {
-		stopServer()
 		return nil, nil, err
 	}
 	password, err := os.ReadFile(o.passwordFile)
 	if err != nil {
-		stopServer()
 		return nil, nil, fmt.Errorf("-password-file: %w", err)
 	}
 	unique := make([]byte, 4)
 	if _, err := rand.Read(unique); err != nil {
-		stopServer()
 		return nil, nil, err
 	}
 	tested.username, tested.password = o.user, strings.TrimSpace(string(password))
 	made := &runner{
-		suite: connected, server: tested, ca: ca, register: strings.Fields(o.register), tokens: strings.Fields(o.initialToken), unique: hex.EncodeToString(unique), offset: d.offset, directory: opened, out: o.out, modules: o.modules,
+		suite: connected, server: tested, ca: ca, register: strings.Fields(o.register), tokens: strings.Fields(o.initialToken),
+		unique: hex.EncodeToString(unique), offset: d.offset, directory: opened, out: o.out, modules: o.modules,
 		moduleTime: o.moduleTime, poll: o.pollInterval, random: rand.Reader, now: time.Now, progress: progress,
 	}
 	if d.ecosystem != "" {
 		if err := made.openBank(ctx, o, d); err != nil {
-			stopServer()
 			return nil, nil, err
 		}
 	}
-	return made, stopServer, nil
+	return made, stop, nil
 }
