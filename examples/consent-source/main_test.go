@@ -1,26 +1,18 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"countersign/fapi/consent"
 	"countersign/fapi/fapitest"
 	"countersign/internal/consentsource"
-	"countersign/internal/outbound"
 	"countersign/store"
 )
 
@@ -34,63 +26,17 @@ const lodged = `[
  {"id": "c-3", "client_id": "app", "kind": "uk-accounts", "status": "awaiting", "version": 1, "shown": {"type": "uk-accounts", "Permissions": ["ReadBalances"]},
   "created_at": "2026-11-30T12:00:00Z", "changed_at": "2026-11-30T12:00:00Z", "expires_at": "2099-01-01T00:00:00Z"}]`
 
-// served is a running example.
-type served struct {
-	address   string
-	roots     *x509.CertPool
-	authority fapitest.Authority
+func serve(t *testing.T) *fapitest.Example {
+	t.Helper()
+	return fapitest.RunExample(t, run, "-consents", lodged)
 }
 
-func serve(t *testing.T) *served {
+// asking asks the example as the server does, with the certificate of a name.
+func asking(t *testing.T, s *fapitest.Example, name string, kept store.Store) *consentsource.Source {
 	t.Helper()
-	folder := t.TempDir()
-	write := func(name string, content []byte) string {
-		t.Helper()
-		file := filepath.Join(folder, name)
-		if err := os.WriteFile(file, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	encode := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
-	s := &served{authority: fapitest.NewAuthority(t, "Countersign CA", time.Now())}
-	var own tls.Certificate
-	own, s.roots = fapitest.ServerCertificate(t)
-	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	lines, out := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, []string{
-			"-listen", "127.0.0.1:0", "-certificate", write("server.crt", encode("CERTIFICATE", own.Certificate[0])), "-key", write("server.key", encode("PRIVATE KEY", key)),
-			"-client-ca", write("ca.crt", encode("CERTIFICATE", s.authority.Certificate.Raw)), "-client", "countersign", "-consents", write("consents.json", []byte(lodged)),
-		}, out)
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	line, err := bufio.NewReader(lines).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = strings.TrimSpace(line)
-	return s
-}
-
-// source asks the example as the server does, with the certificate of a name.
-func (s *served) source(t *testing.T, name string, kept store.Store) *consentsource.Source {
-	t.Helper()
-	shown := new(atomic.Pointer[tls.Certificate])
-	shown.Store(new(s.authority.Issue(t, name, time.Now())))
 	made, err := consentsource.New(consentsource.Config{
-		Address: s.address, AtOnce: 2, Store: kept, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		Policy: outbound.Policy{AllowLoopback: true, Roots: s.roots, Timeout: 5 * time.Second, Now: time.Now, Certificate: shown},
+		Address: s.Address, AtOnce: 2, Store: kept, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Policy: s.Policy(t, name),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +49,7 @@ func TestLC66Flow(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	w := fapitest.NewWorld(t, func(c *fapitest.Config) {
-		c.Profiles, c.Consents.Source = []string{"uk-openbanking/fapi2-security"}, s.source(t, "countersign", c.Store)
+		c.Profiles, c.Consents.Source = []string{"uk-openbanking/fapi2-security"}, asking(t, s, "countersign", c.Store)
 	})
 	client := w.Register("app", func(c *fapitest.Client, m map[string]any) {
 		fapitest.CertificateBound(c, m)
@@ -142,7 +88,7 @@ func TestLC66Flow(t *testing.T) {
 // Covers: LC-66. A decision is made once, by the interaction that was bound last, and can be taken back and repeated.
 func TestLC66Decisions(t *testing.T) {
 	t.Parallel()
-	source := serve(t).source(t, "countersign", nil)
+	source := asking(t, serve(t), "countersign", nil)
 	ctx := t.Context()
 	first, second := store.DigestOf("first"), store.DigestOf("second")
 	bind := func(to store.Digest) consent.Consent {
@@ -189,12 +135,12 @@ func TestLC66Strangers(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	t.Run("refuses a certificate of another name", func(t *testing.T) {
-		if c, err := s.source(t, "somebody", nil).Read(t.Context(), "app", "c-1"); err == nil || !strings.Contains(err.Error(), "status 403") {
+		if c, err := asking(t, s, "somebody", nil).Read(t.Context(), "app", "c-1"); err == nil || !strings.Contains(err.Error(), "status 403") {
 			t.Errorf("%+v %v", c, err)
 		}
 	})
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{
-		RootCAs: s.roots, Certificates: []tls.Certificate{s.authority.Issue(t, "countersign", time.Now())},
+		RootCAs: s.Roots, Certificates: []tls.Certificate{s.Authority.Issue(t, "countersign", time.Now())},
 	}}}
 	defer client.CloseIdleConnections()
 	for name, test := range map[string]struct {
@@ -209,7 +155,7 @@ func TestLC66Strangers(t *testing.T) {
 		"a question without end": {http.MethodPost, "/read", "application/json", `{"consent_id":"` + strings.Repeat("x", maxQuestion) + `"}`, http.StatusBadRequest},
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
-			request, err := http.NewRequestWithContext(t.Context(), test.method, s.address+test.path, strings.NewReader(test.body))
+			request, err := http.NewRequestWithContext(t.Context(), test.method, s.Address+test.path, strings.NewReader(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -225,8 +171,8 @@ func TestLC66Strangers(t *testing.T) {
 		})
 	}
 	t.Run("refuses a connection without a certificate", func(t *testing.T) {
-		stranger := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}}}
-		if response, err := stranger.Post(s.address+"/read", "application/json", strings.NewReader(`{"consent_id":"c-1"}`)); err == nil {
+		stranger := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.Roots}}}
+		if response, err := stranger.Post(s.Address+"/read", "application/json", strings.NewReader(`{"consent_id":"c-1"}`)); err == nil {
 			response.Body.Close()
 			t.Errorf("answered %d", response.StatusCode)
 		}

@@ -9,13 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"countersign/fapi/claims"
 	"countersign/internal/claimsource"
-	"countersign/internal/outbound"
 )
 
 // Bank is an operator's API of claims about users (docs/claims-source.md): a TLS server that demands a certificate of
@@ -118,11 +116,9 @@ func (b *Bank) Asked() []map[string]any {
 // the caller says so.
 func (b *Bank) Config(t *testing.T, now func() time.Time, log *slog.Logger) claimsource.Config {
 	t.Helper()
-	shown := new(atomic.Pointer[tls.Certificate])
-	shown.Store(new(b.Authority.Issue(t, "countersign", time.Now())))
 	return claimsource.Config{
 		Address: b.Address, Claims: claims.Names(), CacheEntries: 100, AtOnce: 8, Now: now, Log: log,
-		Policy: outbound.Policy{AllowLoopback: true, Roots: b.Roots, Timeout: 5 * time.Second, Now: time.Now, Certificate: shown},
+		Policy: b.Authority.Policy(t, b.Roots, "countersign"),
 	}
 }
 

@@ -9,13 +9,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"countersign/fapi/fapitest"
 	"countersign/internal/consentsource"
-	"countersign/internal/outbound"
 	"countersign/store"
 )
 
@@ -178,11 +176,9 @@ func (b *bank) do(operation string, q object) object {
 // config is what a source needs to ask the bank.
 func (b *bank) config(t *testing.T, s store.Store, now func() time.Time) consentsource.Config {
 	t.Helper()
-	shown := new(atomic.Pointer[tls.Certificate])
-	shown.Store(new(b.authority.Issue(t, "countersign", time.Now())))
 	return consentsource.Config{
 		Address: b.address, AtOnce: 4, Store: s, Now: now, Log: slog.New(slog.DiscardHandler),
-		Policy: outbound.Policy{AllowLoopback: true, Roots: b.roots, Timeout: 5 * time.Second, Now: time.Now, Certificate: shown},
+		Policy: b.authority.Policy(t, b.roots, "countersign"),
 	}
 }
 
