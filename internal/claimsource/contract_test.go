@@ -1,64 +1,24 @@
 package claimsource_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"go.yaml.in/yaml/v3"
 
 	"countersign/fapi/claims"
 	"countersign/fapi/fapitest"
 )
 
-// contract is docs/api/claims-source-v1.yaml.
-func contract(t *testing.T) map[string]any {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/api/claims-source-v1.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document map[string]any
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	return document
-}
-
-// schemaOf compiles one of its schemas.
-func schemaOf(t *testing.T, name string) *jsonschema.Schema {
-	t.Helper()
-	encoded, err := json.Marshal(contract(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020) // OpenAPI 3.1
-	if err := compiler.AddResource("https://contract.example/v1", document); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("https://contract.example/v1#/components/schemas/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema
-}
-
 // Covers: KB-28. What is asked is what the contract describes, its examples are what it describes, and what it refuses as an
 // answer is no answer.
 func TestKB28Contract(t *testing.T) {
 	t.Parallel()
-	question, answer := schemaOf(t, "Question"), schemaOf(t, "Answer")
+	contract := fapitest.ReadContract(t, "claims-source-v1.yaml")
+	question, answer := contract.Schema(t, "Question"), contract.Schema(t, "Answer")
 	t.Run("accepts every question", func(t *testing.T) {
 		w := newWorld(t, nil)
 		for _, purpose := range []claims.Purpose{claims.ForTokens, claims.ForRefresh, claims.ForUserInfo} {
@@ -77,7 +37,7 @@ func TestKB28Contract(t *testing.T) {
 		}
 	})
 	t.Run("accepts its own examples", func(t *testing.T) {
-		text, err := json.Marshal(contract(t)["paths"].(map[string]any)["/"].(map[string]any)["post"])
+		text, err := json.Marshal(contract["paths"].(map[string]any)["/"].(map[string]any)["post"])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +69,7 @@ func TestKB28Contract(t *testing.T) {
 		}
 	})
 	t.Run("accepts the claims that there are", func(t *testing.T) {
-		schemas := contract(t)["components"].(map[string]any)["schemas"].(map[string]any)
+		schemas := contract["components"].(map[string]any)["schemas"].(map[string]any)
 		var listed []string
 		for _, name := range schemas["ClaimName"].(map[string]any)["enum"].([]any) {
 			listed = append(listed, name.(string))

@@ -1,20 +1,14 @@
 package consentsource_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"go.yaml.in/yaml/v3"
 
 	"countersign/fapi/consent"
 	"countersign/fapi/fapitest"
@@ -229,48 +223,12 @@ func changed(given object, name string, value any) object {
 	return object{"outcome": given["outcome"], "consent": one}
 }
 
-// contract is docs/api/consents-v1.yaml, and schemaOf one of its schemas.
-func contract(t *testing.T) object {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/api/consents-v1.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document object
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	return document
-}
-
-func schemaOf(t *testing.T, name string) *jsonschema.Schema {
-	t.Helper()
-	encoded, err := json.Marshal(contract(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(encoded))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020) // OpenAPI 3.1
-	compiler.AssertFormat()
-	if err := compiler.AddResource("https://contract.example/v1", document); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("https://contract.example/v1#/components/schemas/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema
-}
-
 // Covers: LC-64. What is asked is what the contract describes, its examples are what it describes, and what it refuses as an answer
 // is no answer.
 func TestLC64Contract(t *testing.T) {
 	t.Parallel()
-	question, answer := schemaOf(t, "Question"), schemaOf(t, "Answer")
+	contract := fapitest.ReadContract(t, "consents-v1.yaml")
+	question, answer := contract.Schema(t, "Question"), contract.Schema(t, "Answer")
 	w := newWorld(t)
 	t.Run("accepts every question", func(t *testing.T) {
 		id := w.bank.lodge("c-1", "app", nil)
@@ -288,7 +246,7 @@ func TestLC64Contract(t *testing.T) {
 				t.Errorf("%v: %v", asked, err)
 			}
 		}
-		paths := contract(t)["paths"].(object)
+		paths := contract["paths"].(object)
 		for path := range paths {
 			if !operations[strings.TrimPrefix(path, "/")] {
 				t.Errorf("%s was not asked", path)
@@ -299,7 +257,7 @@ func TestLC64Contract(t *testing.T) {
 		}
 	})
 	t.Run("accepts its own examples", func(t *testing.T) {
-		components := contract(t)["components"].(object)
+		components := contract["components"].(object)
 		examples := func(group, name string) object {
 			content := components[group].(object)[name].(object)["content"].(object)
 			return content["application/json"].(object)["examples"].(object)
