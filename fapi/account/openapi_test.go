@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
 
 	"countersign/fapi/fapitest"
 )
@@ -20,119 +21,10 @@ var described = sync.OnceValues(func() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	y := &yaml{lines: strings.Split(string(raw), "\n")}
-	return y.block(0).(map[string]any), nil
+	var document map[string]any
+	err = yaml.Unmarshal(raw, &document)
+	return document, err
 })
-
-// yaml reads what the file has of YAML: maps and lists, in blocks by two spaces or in braces, and texts.
-type yaml struct {
-	lines []string
-	at    int
-}
-
-// next is the next line that is not empty, and its depth; -1 at the end.
-func (y *yaml) next() (text string, depth int) {
-	for ; y.at < len(y.lines); y.at++ {
-		if text := strings.TrimLeft(y.lines[y.at], " "); text != "" {
-			return text, len(y.lines[y.at]) - len(text)
-		}
-	}
-	return "", -1
-}
-
-func (y *yaml) block(depth int) any {
-	if text, _ := y.next(); strings.HasPrefix(text, "- ") {
-		var all []any
-		for {
-			text, at := y.next()
-			if at != depth || !strings.HasPrefix(text, "- ") {
-				return all
-			}
-			y.lines[y.at] = strings.Repeat(" ", depth+2) + text[2:]
-			if strings.HasPrefix(text[2:], "{") {
-				y.at++
-				all = append(all, flow(text[2:]))
-				continue
-			}
-			all = append(all, y.block(depth+2))
-		}
-	}
-	all := map[string]any{}
-	for {
-		text, at := y.next()
-		if at != depth {
-			return all
-		}
-		name, value, _ := strings.Cut(text, ":")
-		y.at++
-		name, value = strings.Trim(name, `"`), strings.TrimSpace(value)
-		switch {
-		case value == "|":
-			for text, at := y.next(); at > depth; text, at = y.next() {
-				all[name] = text
-				y.at++
-			}
-		case value == "":
-			_, deeper := y.next()
-			all[name] = y.block(deeper)
-		default:
-			all[name] = flow(value)
-		}
-	}
-}
-
-// flow reads a value of one line.
-func flow(text string) any {
-	value, _ := flowAt(text)
-	return value
-}
-
-// flowAt reads a value at the beginning of a text, and returns what is behind it.
-func flowAt(text string) (any, string) {
-	text = strings.TrimLeft(text, " ,")
-	switch {
-	case text == "":
-		panic("account-v1.yaml: a map or a list does not end")
-	case strings.HasPrefix(text, "{"):
-		all := map[string]any{}
-		for rest := text[1:]; ; {
-			if rest = strings.TrimLeft(rest, " ,"); strings.HasPrefix(rest, "}") {
-				return all, rest[1:]
-			}
-			name, after, _ := strings.Cut(rest, ":")
-			all[strings.Trim(name, `"`)], rest = flowAt(after)
-		}
-	case strings.HasPrefix(text, "["):
-		all := []any{}
-		for rest := text[1:]; ; {
-			if rest = strings.TrimLeft(rest, " ,"); strings.HasPrefix(rest, "]") {
-				return all, rest[1:]
-			}
-			var one any
-			one, rest = flowAt(rest)
-			all = append(all, one)
-		}
-	case strings.HasPrefix(text, `"`):
-		quoted, rest, _ := strings.Cut(text[1:], `"`)
-		return quoted, rest
-	}
-	end := strings.IndexAny(text, ",}]")
-	if end < 0 || !strings.ContainsAny(text, "}]") { // a text of its own line
-		end = len(text)
-	}
-	return plainValue(strings.TrimSpace(text[:end])), text[end:]
-}
-
-func plainValue(text string) any {
-	if number, err := strconv.Atoi(text); err == nil {
-		return number
-	}
-	switch text {
-	case "true", "false":
-		return text == "true"
-	}
-	return text
-}
 
 // at follows names, and references to components.
 func at(t *testing.T, from any, names ...string) any {
