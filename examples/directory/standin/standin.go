@@ -62,6 +62,9 @@ type Directory struct {
 
 // New makes a directory with a key and no participants.
 func New(kind, issuer string, now func() time.Time) (*Directory, error) {
+	if !slices.Contains([]string{UK, Brazil, CDR}, kind) {
+		return nil, fmt.Errorf("there is no kind %q of directories; there are %s, %s and %s", kind, UK, Brazil, CDR)
+	}
 	d := &Directory{
 		Kind: kind, Issuer: issuer, Now: now, organisations: map[string]string{}, software: map[string]*Software{}, requests: map[string]int{},
 	}
