@@ -121,7 +121,7 @@ type record struct {
 	EndedBy     string `json:"ended_by,omitempty"`
 	Reason      string `json:"reason,omitempty"`
 
-	// before is the consent before the last decision.
+	// before is the consent before the last decision; nil when there was none, or when the consent has ended since.
 	before *record
 }
 
@@ -239,7 +239,7 @@ func (s *source) answer(asked question, operation func(*record, question) bool) 
 func (s *source) expire(one *record) {
 	until := map[string]string{"awaiting": one.ExpiresAt, "authorised": one.EndsAt}[one.Status]
 	if at, err := time.Parse(time.RFC3339, until); err == nil && !s.now().Before(at) {
-		one.EndedBy = "time"
+		one.EndedBy, one.before = "time", nil
 		s.become(one, "expired")
 	}
 }
@@ -269,6 +269,7 @@ func (s *source) decide(one *record, asked question) bool {
 		return false
 	}
 	before := *one
+	before.before = nil // one decision can be taken back
 	one.before = &before
 	if !asked.Allowed {
 		if one.Status == "authorised" {
@@ -301,7 +302,7 @@ func (s *source) revoke(one *record, asked question) bool {
 	if one.Status == "awaiting" {
 		ended = "rejected"
 	}
-	one.EndedBy, one.Reason = asked.By, asked.Reason
+	one.EndedBy, one.Reason, one.before = asked.By, asked.Reason, nil
 	s.become(one, ended)
 	return true
 }

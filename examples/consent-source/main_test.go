@@ -130,6 +130,35 @@ func TestLC66Decisions(t *testing.T) {
 	}
 }
 
+// TestEndedStays: what has ended since a decision, by somebody or by its time, does not come back when the decision is taken back.
+func TestEndedStays(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, test := range map[string]struct {
+		end    func(s *source, ask func(func(*record, question) bool) answer)
+		status string
+	}{
+		"a revoked consent":            {func(s *source, ask func(func(*record, question) bool) answer) { ask(s.revoke) }, "revoked"},
+		"a consent whose time is over": {func(s *source, _ func(func(*record, question) bool) answer) { now = now.Add(2 * time.Hour) }, "expired"},
+	} {
+		t.Run("refuses to take back "+name, func(t *testing.T) {
+			s := &source{now: func() time.Time { return now }, consents: map[string]*record{
+				"c": {ID: "c", ClientID: "app", Status: "awaiting", Version: 1, ExpiresAt: "2099-01-01T00:00:00Z", EndsAt: now.Add(time.Hour).Format(time.RFC3339)},
+			}}
+			ask := func(operation func(*record, question) bool) answer {
+				return s.answer(question{ConsentID: "c", Version: 1, Allowed: true, GrantID: "g", By: "bank"}, operation)
+			}
+			if given := ask(s.decide); given.Outcome != "ok" || given.Consent.Status != "authorised" {
+				t.Fatalf("%+v", given)
+			}
+			test.end(s, ask)
+			if given := ask(s.undo); given.Outcome != "state" || given.Consent.Status != test.status {
+				t.Errorf("%+v", given.Consent)
+			}
+		})
+	}
+}
+
 // Covers: LC-66. Nobody but Countersign is answered, and nothing but questions.
 func TestLC66Strangers(t *testing.T) {
 	t.Parallel()
