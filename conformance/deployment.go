@@ -81,7 +81,7 @@ func (d deployment) configure(ctx context.Context, o options) error {
 		words[i] = strings.ReplaceAll(words[i], "{profiles}", profiles(d.plans))
 	}
 	if names, ok := directory.Brazil()[d.plans[0].profileOf()]; ok && d.statements != "" {
-		words = append(words, "-statements", d.statements, "-statements-issuer", names.Issuer, "-statements-keys", "https://"+names.Keys+"/"+names.SetFile)
+		words = append(words, "-statements", d.statements, "-statements-issuer", names.Issuer, "-statements-keys", names.KeysURL())
 	}
 	if output, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
 		return fmt.Errorf("-prepare: %s: %w: %s", strings.Join(words, " "), err, strings.TrimSpace(string(output)))

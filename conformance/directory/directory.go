@@ -50,6 +50,9 @@ func (n Names) DiscoveryURL() string {
 	return "https://" + n.Authorization + "/.well-known/openid-configuration"
 }
 
+// KeysURL is the address of the directory's own key set.
+func (n Names) KeysURL() string { return "https://" + n.Keys + "/" + n.SetFile }
+
 // Software is an application in the directory.
 type Software struct {
 	ID, Organisation, Name string
@@ -134,7 +137,7 @@ func (d *Directory) AddOrganisation(id string, keys []any) {
 func (d *Directory) metadata(w http.ResponseWriter, _ *http.Request) {
 	issuer := "https://" + d.names.Authorization
 	write(w, http.StatusOK, map[string]any{
-		"issuer": issuer, "token_endpoint": issuer + "/token", "jwks_uri": "https://" + d.names.Keys + "/" + d.names.SetFile,
+		"issuer": issuer, "token_endpoint": issuer + "/token", "jwks_uri": d.names.KeysURL(),
 		"authorization_endpoint": issuer + "/auth", "response_types_supported": []string{"code"}, "grant_types_supported": []string{"client_credentials"},
 		"token_endpoint_auth_methods_supported": []string{"tls_client_auth"}, "mtls_endpoint_aliases": map[string]string{"token_endpoint": issuer + "/token"},
 	})
