@@ -153,7 +153,6 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 		parameters.Set("id_token", idToken)
 		finish.Evidence = append(finish.Evidence, kept)
 	}
-	finish.Evidence = append(finish.Evidence, h.consents.Decided(ctx, a.consent, a.session.Subject, finish.Grant)...)
 	prepared, err := h.prepare(ctx, targetOf(a.client, a.request), parameters)
 	if err != nil {
 		return store.Finish{}, response{}, err

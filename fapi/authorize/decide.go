@@ -62,15 +62,15 @@ func (o *openInteraction) allow(w http.ResponseWriter, r *http.Request, allowed 
 		return
 	}
 	finish.Consent = h.consent(granted, o.shown.At)
-	var undo func()
-	finish.Lodged, undo, err = h.consents.Decide(r.Context(), o.consent, o.pending.Interaction.ID, o.session.Subject, finish.Grant)
+	lodged, err := h.consents.Decide(r.Context(), o.consent, o.pending.Interaction.ID, o.session.Subject, finish.Grant)
 	if err != nil {
 		o.refuse(w, r, err)
 		return
 	}
+	finish.Lodged, finish.Evidence = lodged.Lodged, append(finish.Evidence, lodged.Evidence...)
 	err = h.store.Finish(r.Context(), finish)
 	if err != nil {
-		undo()
+		lodged.Undo()
 	}
 	switch {
 	case errors.Is(err, store.ErrConflict) && o.consent != nil:
@@ -98,34 +98,31 @@ func (o *openInteraction) Deny(w http.ResponseWriter, r *http.Request) {
 
 // deny ends the interaction because the user decided so, and rejects the consent of the request.
 func (o *openInteraction) deny(w http.ResponseWriter, r *http.Request, why string) {
-	evidence := []store.Evidence{o.decided(r.Context(), nil)}
 	subject := ""
 	if o.session != nil {
 		subject = o.session.Subject
 	}
-	lodged, _, err := o.handler.consents.Decide(r.Context(), o.consent, o.pending.Interaction.ID, subject, nil)
+	lodged, err := o.handler.consents.Decide(r.Context(), o.consent, o.pending.Interaction.ID, subject, nil)
 	if err != nil {
 		o.handler.showError(w, r, err)
 		return
 	}
-	if lodged != nil {
-		evidence = append(evidence, o.handler.consents.Decided(r.Context(), o.consent, subject, nil)...)
-	}
-	o.end(w, r, oauth.Errorf(oauth.AccessDenied, "%s", why), lodged, evidence...)
+	o.end(w, r, oauth.Errorf(oauth.AccessDenied, "%s", why), lodged, o.decided(r.Context(), nil))
 }
 
 // refuse ends the interaction with an error response for a reason that is not the user's decision.
 func (o *openInteraction) refuse(w http.ResponseWriter, r *http.Request, refusal error) {
 	told := oauth.AsError(endpoint.Translate(refusal))
-	o.end(w, r, refusal, nil, o.handler.ended(r.Context(), o.client.ID, o.pending.Interaction.ID, told.Code, told.Description))
+	o.end(w, r, refusal, consent.Decided{}, o.handler.ended(r.Context(), o.client.ID, o.pending.Interaction.ID, told.Code, told.Description))
 }
 
-// end ends the interaction with an error response, and with the evidence of why. lodged, if not nil, is what that does to a consent.
-func (o *openInteraction) end(w http.ResponseWriter, r *http.Request, refusal error, lodged *store.ConsentDecision, why ...store.Evidence) {
+// end ends the interaction with an error response, and with the evidence of why. lodged is what that does to the consent.
+func (o *openInteraction) end(w http.ResponseWriter, r *http.Request, refusal error, lodged consent.Decided, why store.Evidence) {
 	h := o.handler
 	finish := o.finish()
-	finish.Lodged, finish.Evidence = lodged, why
+	finish.Lodged, finish.Evidence = lodged.Lodged, append([]store.Evidence{why}, lodged.Evidence...)
 	if err := h.store.Finish(r.Context(), finish); err != nil {
+		lodged.Undo()
 		h.showError(w, r, over(err))
 		return
 	}

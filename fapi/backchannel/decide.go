@@ -265,14 +265,15 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	} else if lodged, err = h.agreements.denied(ctx, record); err != nil {
 		return err
 	}
-	decision.Evidence = append(h.decided(ctx, record, d, decision.Grant, decision.Replaces), h.agreements.Decided(ctx, lodged, record.Subject, decision.Grant)...)
-	var undo func()
-	if decision.Lodged, undo, err = h.agreements.Decide(ctx, lodged, record.ID, record.Subject, decision.Grant); err != nil {
+	decided, err := h.agreements.Decide(ctx, lodged, record.ID, record.Subject, decision.Grant)
+	if err != nil {
 		return err
 	}
+	decision.Lodged = decided.Lodged
+	decision.Evidence = append(h.decided(ctx, record, d, decision.Grant, decision.Replaces), decided.Evidence...)
 	err = h.store.DecideBackchannel(ctx, decision)
 	if err != nil {
-		undo()
+		decided.Undo()
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrConflict) && (lodged != nil || decision.Replaces != ""):

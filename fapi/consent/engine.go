@@ -241,45 +241,58 @@ func (e *Engine) Life(p profile.Profile, c *Consent, life display.Life) display.
 	return life.Shorter(display.Life{Until: ends})
 }
 
-// Decide says what a decision of a user does to a consent, for the transaction that stores the decision: with the grant, or without
-// one where the user denied. It is nil without a consent. undo has to be called when the decision is not stored. Errors are
-// *[oauth.Error], or internal; where the user denied there are none: that is not kept from them.
-func (e *Engine) Decide(
-	ctx context.Context, c *Consent, bound store.Digest, subject string, grant *store.Grant,
-) (decided *store.ConsentDecision, undo func(), err error) {
-	undo = func() {}
+// Decided is what a decision of a user does to a consent. The zero value does nothing.
+type Decided struct {
+	// Lodged is for the transaction that stores the decision, with the Evidence of it.
+	Lodged   *store.ConsentDecision
+	Evidence []store.Evidence
+
+	undo func()
+}
+
+// Undo has to be called when the decision was not stored.
+func (d Decided) Undo() {
+	if d.undo != nil {
+		d.undo()
+	}
+}
+
+// Decide says what a decision of a user does to a consent: with the grant that is about to be made, or without one where the user
+// denied. It is nothing without a consent. Errors are *[oauth.Error], or internal; where the user denied there are none: that is not
+// kept from them.
+func (e *Engine) Decide(ctx context.Context, c *Consent, bound store.Digest, subject string, grant *store.Grant) (Decided, error) {
 	if c == nil {
-		return nil, undo, nil
+		return Decided{}, nil
 	}
 	decision := Decision{Consent: *c, Bound: bound, Subject: subject, At: e.now()}
 	if grant != nil {
 		decision.GrantID, decision.EndsAt = grant.ID, grant.ExpiresAt
 	}
-	decided, err = e.source.Decide(ctx, decision)
+	lodged, err := e.source.Decide(ctx, decision)
 	if err != nil && grant == nil {
 		e.log.WarnContext(ctx, "consent source not told of a denial", "correlation_id", event.Of(ctx).CorrelationID, "client_id", c.ClientID,
 			"error", err.Error())
-		return nil, undo, nil
+		return Decided{}, nil
 	}
 	if err != nil {
-		return nil, undo, refusal(err)
+		return Decided{}, refusal(err)
 	}
-	if decided != nil && decided.Elsewhere != nil {
-		decided.Elsewhere.Notify = e.notify
+	if lodged != nil && lodged.Elsewhere != nil {
+		lodged.Elsewhere.Notify = e.notify
 	}
-	return decided, func() { e.source.Undo(context.WithoutCancel(ctx), decision) }, nil
+	return Decided{
+		Lodged: lodged, Evidence: []store.Evidence{e.decided(ctx, c, subject, grant)},
+		undo: func() { e.source.Undo(context.WithoutCancel(ctx), decision) },
+	}, nil
 }
 
-// Decided is the evidence of a decision about a consent; nil without one.
-func (e *Engine) Decided(ctx context.Context, c *Consent, subject string, grant *store.Grant) []store.Evidence {
-	if c == nil {
-		return nil
-	}
+// decided is the evidence of a decision about a consent.
+func (e *Engine) decided(ctx context.Context, c *Consent, subject string, grant *store.Grant) store.Evidence {
 	if grant == nil {
-		return []store.Evidence{e.evidence.Event(ctx, c.ClientID, event.ConsentRejected, "consent", c.ID, "kind", c.Kind, "subject", subject)}
+		return e.evidence.Event(ctx, c.ClientID, event.ConsentRejected, "consent", c.ID, "kind", c.Kind, "subject", subject)
 	}
-	return []store.Evidence{e.evidence.Event(ctx, c.ClientID, event.ConsentAuthorised,
-		"consent", c.ID, "kind", c.Kind, "subject", subject, "grant", grant.ID, "replaced_grant", c.GrantID)}
+	return e.evidence.Event(ctx, c.ClientID, event.ConsentAuthorised,
+		"consent", c.ID, "kind", c.Kind, "subject", subject, "grant", grant.ID, "replaced_grant", c.GrantID)
 }
 
 // Conflict is the error for a client of a decision that the store refused because of its consent.

@@ -3,6 +3,7 @@ package consent_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"sync"
 	"testing"
 
@@ -18,6 +19,8 @@ type core struct {
 	// away and refuses have it answer nothing, and refuse decisions; lies has it answer about another consent.
 	away, refuses, lies bool
 	decided, undone     []consent.Decision
+	// during is called by the next decision, before it is made.
+	during func()
 }
 
 func (k *core) change(change func()) {
@@ -47,6 +50,11 @@ func (k *core) Bind(ctx context.Context, b consent.Binding) (consent.Consent, er
 
 // Decide implements [consent.Source].
 func (k *core) Decide(_ context.Context, d consent.Decision) (*store.ConsentDecision, error) {
+	var during func()
+	k.change(func() { during, k.during = k.during, nil })
+	if during != nil {
+		during()
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
@@ -162,6 +170,24 @@ func TestElsewhere(t *testing.T) {
 		}
 		fapitest.WantRedirectError(t, e.open(t, c, e.Browser(), e.naming(c, id)), "invalid_request")
 		if len(k.undone) != 1 || k.undone[0].Consent.ID != id {
+			t.Errorf("undone %+v", k.undone)
+		}
+	})
+	t.Run("accepts that a denial which was not stored is undone", func(t *testing.T) {
+		id := lodge("core-7")
+		b, address := e.Browser(), e.AuthorizeURL(c.ID, c.Push(e.naming(c, id)).Text("request_uri"))
+		var allowed url.Values
+		k.change(func() {
+			k.during = func() { // the same interaction is allowed while it is denied
+				e.User.Does("allow")
+				allowed = b.Sent(t, address)
+			}
+		})
+		e.User.Does("deny")
+		if status, _, _ := b.Visit(address); status != http.StatusBadRequest || allowed.Get("code") == "" {
+			t.Errorf("%d, allowed %v", status, allowed)
+		}
+		if len(k.undone) != 2 || k.undone[1].Consent.ID != id || k.undone[1].GrantID != "" {
 			t.Errorf("undone %+v", k.undone)
 		}
 	})
