@@ -178,8 +178,8 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 		view.Username = plain(in.SignedIn.Subject, nameLimit)
 	}
 	view.Once = display.Once(in.Details, in.Scopes)
-	if in.GrantLifetime > 0 && !view.Once {
-		view.Lifetime, view.Until = p.lasts(l, display.Life{For: in.GrantLifetime, Until: in.GrantUntil})
+	if life := (display.Life{For: in.GrantLifetime, Until: in.GrantUntil}); life != (display.Life{}) && !view.Once {
+		view.Lifetime, view.Until = p.lasts(l, life)
 	}
 	for _, resource := range in.ResourceNames {
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))

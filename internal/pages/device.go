@@ -140,8 +140,8 @@ func (p *Pages) viewRequest(l *words.Language, request backchannel.View) request
 		view.Resources = append(view.Resources, plain(resource, sentenceLimit))
 	}
 	view.Once = request.Once()
-	if request.GrantLifetime > 0 && !view.Once {
-		view.Lifetime, _ = p.lasts(l, display.Life{For: request.GrantLifetime, Until: request.GrantUntil})
+	if life := (display.Life{For: request.GrantLifetime, Until: request.GrantUntil}); life != (display.Life{}) && !view.Once {
+		view.Lifetime, _ = p.lasts(l, life)
 	}
 	if left := request.ExpiresAt.Sub(p.now()); left > 0 {
 		view.Left, view.Soon = l.Text("duration.left", "duration", l.Duration(left), "time", l.Clock(request.ExpiresAt)), left < soon

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Covers: LR-24. The consent page quotes why the client asks: its words are set off from ours, and become neither markup nor text that
@@ -51,6 +52,25 @@ func TestLR24ClaimsOnDevice(t *testing.T) {
 			if !strings.Contains(body, text) {
 				t.Errorf("%q is not in %s", text, body)
 			}
+		}
+	})
+}
+
+// A grant that ends with its consent has an end and no length: the pages say how long it lasts nevertheless.
+func TestEndWithoutLength(t *testing.T) {
+	until := time.Date(2026, 12, 25, 0, 0, 0, 0, time.UTC)
+	t.Run("accepts the end on the consent page", func(t *testing.T) {
+		in := asking("en", accounts("en"))
+		in.GrantLifetime, in.GrantUntil = 0, until
+		if body := consentPage(t, in).Body.String(); !strings.Contains(body, "Until <bdi>24 December 2026</bdi>, which is <bdi>26 days</bdi>") {
+			t.Errorf("%s", body)
+		}
+	})
+	t.Run("accepts the end on the device's page", func(t *testing.T) {
+		page := onDevice()
+		page.Request.GrantLifetime, page.Request.GrantUntil = 0, until
+		if body := shownOnDevice(t, "request", page).Body.String(); !strings.Contains(body, "<bdi>26 days</bdi>") {
+			t.Errorf("%s", body)
 		}
 	})
 }
