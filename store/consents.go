@@ -89,14 +89,6 @@ func (c LodgedConsent) At(now time.Time) LodgedConsent {
 	return c
 }
 
-// EndsFrom is the end of the consent when it is authorised at a time; zero for none.
-func (c LodgedConsent) EndsFrom(decided time.Time) time.Time {
-	if c.Lasts <= 0 || !c.EndsAt.IsZero() && c.EndsAt.Before(decided.Add(c.Lasts)) {
-		return c.EndsAt
-	}
-	return decided.Add(c.Lasts)
-}
-
 // Over is when the consent is over by its time, as it is now; zero for never, and for one that has ended.
 func (c LodgedConsent) Over() time.Time {
 	switch c.Status {

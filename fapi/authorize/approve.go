@@ -106,8 +106,7 @@ func (h *Handler) consent(a approved, shownAt time.Time) *store.Consent {
 // its consent allow.
 func (h *Handler) life(of *request.Request, by *client.Client, c *consent.Consent) (display.Life, error) {
 	life, err := of.Details.Life(h.tokens.Details)
-	whole := display.Life{For: of.Grant().Lasts(by.Profile, h.grantLifetime)}
-	return h.consents.Life(by.Profile, c, life.Shorter(whole)), err
+	return life.Shorter(consent.Life(by.Profile, c, of.Grant().Lasts(by.Profile, h.grantLifetime))), err
 }
 
 // grant adds the grant and its code to finish, and prepares the authorization response. Everything in the response is

@@ -202,8 +202,7 @@ func (h *Handler) view(
 // its consent allow.
 func (h *Handler) life(of stored, by *client.Client, c *consent.Consent) (display.Life, error) {
 	life, err := of.Details.Life(h.details)
-	whole := display.Life{For: of.detail().Lasts(by.Profile, h.grantLifetime)}
-	return h.agreements.Life(by.Profile, c, life.Shorter(whole)), err
+	return life.Shorter(consent.Life(by.Profile, c, of.detail().Lasts(by.Profile, h.grantLifetime))), err
 }
 
 // granted reads what a user allowed of a request, which is less than was requested where something was to be chosen.

@@ -9,6 +9,8 @@ import (
 
 	"countersign/fapi/consent"
 	"countersign/fapi/fapitest"
+	"countersign/fapi/profile"
+	"countersign/fapi/rar/display"
 	"countersign/internal/audit"
 	"countersign/store"
 )
@@ -199,6 +201,34 @@ func TestUser(t *testing.T) {
 			t.Errorf("the consent is %+v", got)
 		}
 	})
+}
+
+// A grant lasts as long as its consent where the profile says so, and not longer than it in any case; what a consent says by a length does
+// not depend on when it is asked.
+func TestLifeOf(t *testing.T) {
+	t.Parallel()
+	ends := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	whole, own := profile.Profile{}, profile.Profile{Ecosystem: profile.Ecosystem{RefreshUntilConsentEnds: true}}
+	for name, one := range map[string]struct {
+		of   profile.Profile
+		c    *consent.Consent
+		want display.Life
+	}{
+		"accepts a grant without a consent":                  {own, nil, display.Life{For: time.Hour}},
+		"accepts a consent that does not end":                {own, &consent.Consent{}, display.Life{For: time.Hour}},
+		"accepts the shorter of both":                        {whole, &consent.Consent{Lasts: time.Minute, EndsAt: ends}, display.Life{For: time.Minute, Until: ends}},
+		"refuses more than the whole":                        {whole, &consent.Consent{Lasts: 2 * time.Hour}, display.Life{For: time.Hour}},
+		"accepts the end of the consent":                     {own, &consent.Consent{EndsAt: ends}, display.Life{Until: ends}},
+		"accepts the length of the consent":                  {own, &consent.Consent{Lasts: 2 * time.Hour}, display.Life{For: 2 * time.Hour}},
+		"accepts the length of the consent until its end":    {own, &consent.Consent{Lasts: 2 * time.Hour, EndsAt: ends}, display.Life{For: 2 * time.Hour, Until: ends}},
+		"accepts the end of the consent, and the whole then": {whole, &consent.Consent{EndsAt: ends}, display.Life{For: time.Hour, Until: ends}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := consent.Life(one.of, one.c, time.Hour); got != one.want {
+				t.Errorf("%+v, want %+v", got, one.want)
+			}
+		})
+	}
 }
 
 // Covers: LC-08. A consent that lasts is authorised again by its user, which ends what was issued by it before; denying it leaves it.

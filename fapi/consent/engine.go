@@ -225,20 +225,18 @@ func (e *Engine) View(c *Consent, language string, asker display.Asker) ([]displ
 	return views, nil
 }
 
-// Life is how long a grant with a consent lasts: as life says, and not longer than the consent; or, where the profile says so, as
-// long as the consent.
-func (e *Engine) Life(p profile.Profile, c *Consent, life display.Life) display.Life {
+// Life is how long a grant with a consent lasts: whole, and not longer than the consent; or, where the profile says so, as long as the
+// consent. A length stays one: as a moment it would be another each time that a page is shown.
+func Life(p profile.Profile, c *Consent, whole time.Duration) display.Life {
+	life := display.Life{For: whole}
 	if c == nil {
 		return life
 	}
-	if c.Lasts > 0 && c.EndsAt.IsZero() { // said as a length: the moment would be another each time that a page is shown
-		return life.Shorter(display.Life{For: c.Lasts})
+	own := display.Life{For: c.Lasts, Until: c.EndsAt}
+	if p.RefreshUntilConsentEnds && own != (display.Life{}) {
+		return own
 	}
-	ends := c.EndsFrom(e.now())
-	if p.RefreshUntilConsentEnds && !ends.IsZero() {
-		return display.Life{Until: life.Shorter(display.Life{Until: ends}).Until}
-	}
-	return life.Shorter(display.Life{Until: ends})
+	return life.Shorter(own)
 }
 
 // Decided is what a decision of a user does to a consent. The zero value does nothing.
