@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi/authorize/page"
 	"countersign/fapi/browser"
 	"countersign/fapi/event"
 	"countersign/fapi/rar"
@@ -130,7 +131,7 @@ func (h *Handler) AnswerHandOff(r *http.Request, handle string, answer Answer) (
 		if err != nil {
 			return Returned{}, err
 		}
-		part = allowed.Grant().DigestFor(allowed.Scopes)
+		part = page.Granted(allowed, open.consent).DigestFor(allowed.Scopes)
 	}
 	recorded.Evidence = []store.Evidence{h.evidence.Event(ctx, open.client.ID, event.HandOffAnswered,
 		"outcome", outcome, "subject", decided.Subject, "acr", decided.ACR, "amr", strings.Join(decided.AMR, " "),

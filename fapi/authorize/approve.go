@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi/authorize/page"
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/consent"
@@ -115,11 +116,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 	if a.client == nil || a.request.Consent != "" && a.consent == nil {
 		return store.Finish{}, response{}, errNotApproved
 	}
-	allowed := a.request.Grant()
-	if a.consent != nil {
-		allowed.Consent = &tokens.Consent{ID: a.consent.ID, Kind: a.consent.Kind}
-	}
-	allowed = allowed.Begin(a.client.Profile).Sealed(a.request.Scopes)
+	allowed := page.Granted(a.request, a.consent).Begin(a.client.Profile).Sealed(a.request.Scopes)
 	allowed.Session = tokens.SessionOf(a.session)
 	detail, err := json.Marshal(allowed)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi/authorize/page"
 	"countersign/fapi/browser"
 	"countersign/fapi/event"
 	"countersign/fapi/request"
@@ -43,7 +44,7 @@ func (o *openInteraction) decided(ctx context.Context, allowed *request.Request)
 	}
 	return o.handler.evidence.Event(ctx, o.client.ID, event.ConsentDecided,
 		"allowed", strconv.FormatBool(allowed != nil), "subject", subject, "shown", o.shown.Content, "shown_at", shownAt,
-		"language", o.language, "request_digest", part.Grant().DigestFor(part.Scopes),
+		"language", o.language, "request_digest", page.Granted(part, o.consent).DigestFor(part.Scopes),
 		"scope", strings.Join(part.Scopes, " "), "claims", strings.Join(part.ExtraClaims(), " "),
 		"interaction", digestText(o.pending.Interaction.ID))
 }

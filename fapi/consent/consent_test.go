@@ -382,6 +382,9 @@ func TestEvidence(t *testing.T) {
 		if got["consent"] != lodged.ID || got["subject"] != "sub-alice" || got["grant"] == "" || got["grant"] != made["grant"] {
 			t.Errorf("got %v, and the grant %v", got, made)
 		}
+		if decided := named(events, "consent_decided"); decided["request_digest"] == "" || decided["request_digest"] != made["request_digest"] {
+			t.Errorf("decided %v, and the grant %v", decided, made)
+		}
 	})
 	t.Run("refuses another user with evidence, that does not tell the hint", func(t *testing.T) {
 		foreign := e.lodge(c, func(c *consent.Consent) { c.Hints = map[string]string{"cpf": "00000000000"} })

@@ -129,7 +129,7 @@ func server() []Package {
 			"internal/jose", "internal/limit", "internal/oauth", "internal/passkey", "internal/random", "internal/recent", "jar",
 			"signer", "store", "fapi/managed",
 		}},
-		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope"}},
+		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope", "fapi/tokens"}},
 		{"fapi/consent", []string{
 			"fapi/claims", "fapi/client", "fapi/consent/notify", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
 			"internal/oauth", "store",

@@ -16,6 +16,7 @@ import (
 	"countersign/fapi/profile"
 	"countersign/fapi/request"
 	"countersign/fapi/scope"
+	"countersign/fapi/tokens"
 )
 
 // Shown is a page of an interaction: when it was made, and a digest of what it showed.
@@ -75,6 +76,15 @@ func shownOf(c *consent.Consent) shownConsent {
 	return shownConsent{c.Version, c.Shown}
 }
 
+// Granted is what a grant of a request has, with the consent that it names.
+func Granted(of *request.Request, by *consent.Consent) tokens.Detail {
+	detail := of.Grant()
+	if by != nil {
+		detail.Consent = &tokens.Consent{ID: by.ID, Kind: by.Kind}
+	}
+	return detail
+}
+
 // Content returns a digest of what an interaction asks the user to allow: the client with its version and profile,
 // the scopes, claims, details and resources as pages show them (showing), and the request and its consent themselves, which words may
 // abridge.
@@ -86,7 +96,7 @@ func Content(caller *client.Client, requested request.Request, by *consent.Conse
 		Requested string
 		Shown     any
 		Consent   shownConsent
-	}{caller.Version, caller.ChangedAt.UnixMicro(), caller.Profile, requested.Grant().DigestFor(requested.Scopes), showing, shownOf(by)})
+	}{caller.Version, caller.ChangedAt.UnixMicro(), caller.Profile, Granted(&requested, by).DigestFor(requested.Scopes), showing, shownOf(by)})
 	if err != nil {
 		return "", err
 	}
