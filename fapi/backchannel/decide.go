@@ -252,8 +252,10 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 	}
 	decision := store.BackchannelDecision{Request: record.ID, Subject: record.Subject, Device: d.Device}
 	var lodged *consent.Consent
+	var managed *request.Managed
 	if d.Allowed {
-		decision.Grant, decision.Replaces, lodged, err = h.grant(ctx, record, d)
+		decision.Grant, managed, lodged, err = h.grant(ctx, record, d)
+		decision.Replaces = managed.Replaced()
 		if errors.Is(err, claims.ErrOtherUser) { // nobody has authenticated whom the client asked for
 			d.Allowed, d.Proof = false, append(slices.Clone(d.Proof), "reason", "user_mismatch")
 			lodged, err = h.agreements.denied(ctx, record)
@@ -269,7 +271,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 		return err
 	}
 	decision.Lodged = decided.Lodged
-	decision.Evidence = append(h.decided(ctx, record, d, decision.Grant, decision.Replaces), decided.Evidence...)
+	decision.Evidence = append(h.decided(ctx, record, d, decision.Grant, managed), decided.Evidence...)
 	err = h.store.DecideBackchannel(ctx, decision)
 	if err != nil {
 		decided.Undo()
@@ -298,7 +300,7 @@ func (h *Handler) Decide(ctx context.Context, d Decision) error {
 }
 
 // decided is the evidence of a decision, and of the grant that it makes, if it does.
-func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, d Decision, granted *store.Grant, replaces string) []store.Evidence {
+func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, d Decision, granted *store.Grant, managed *request.Managed) []store.Evidence {
 	a := d.Authentication
 	evidence := []store.Evidence{h.evidence.Event(ctx, record.ClientID, event.BackchannelDecided, append([]string{
 		"subject", record.Subject, "request", d.Reference, "allowed", strconv.FormatBool(d.Allowed), "device", d.Device,
@@ -307,70 +309,73 @@ func (h *Handler) decided(ctx context.Context, record store.BackchannelRequest, 
 	if granted == nil {
 		return evidence
 	}
-	return append(evidence, h.evidence.Event(ctx, record.ClientID, event.GrantMade,
+	return append(evidence, h.evidence.Event(ctx, record.ClientID, event.GrantMade, append([]string{
 		"grant", granted.ID, "subject", granted.Subject, "scope", strings.Join(granted.Scopes, " "), "acr", granted.ACR,
-		"consent", "decided", "request", d.Reference, "grant_id", granted.ManagedID, "replaces", replaces))
+		"consent", "decided", "request", d.Reference, "request_digest", d.Digest,
+	}, managed.Evidence(granted)...)...))
 }
 
-// grant returns the grant of an approval, if the authentication suffices for it, the ID of the one whose place it takes, and the consent
-// of its request.
-func (h *Handler) grant(ctx context.Context, record store.BackchannelRequest, d Decision) (made *store.Grant, replaces string, lodged *consent.Consent, err error) {
+// grant returns the grant of an approval, if the authentication suffices for it, and what its request says of a grant that the client
+// names, and of a consent.
+func (h *Handler) grant(
+	ctx context.Context, record store.BackchannelRequest, d Decision,
+) (made *store.Grant, managed *request.Managed, lodged *consent.Consent, err error) {
 	found, err := h.clients.Fresh(ctx, record.ClientID)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, "", nil, ErrNotFound
+		return nil, nil, nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	request, err := parse(record)
 	if err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	lodged, err = h.rechecked(ctx, found, request, record.ID)
 	if err != nil {
-		return nil, "", nil, notFound(err)
+		return nil, nil, nil, notFound(err)
 	}
 	err = h.agreements.Admit(ctx, found, lodged, record.Subject)
 	if refused, ok := errors.AsType[*oauth.Error](err); ok && refused.Code == oauth.AccessDenied {
-		return nil, "", nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	if err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	now, ahead := h.now(), found.Profile.MaxAhead
 	switch {
 	case d.AuthTime.Before(record.CreatedAt.Add(-ahead)) || d.AuthTime.After(now.Add(ahead)):
 		h.stepUp(ctx, record, d, request)
-		return nil, "", nil, ErrStepUp
+		return nil, nil, nil, ErrStepUp
 	case !h.reaches(d.Authentication.ACR, request.ACRs):
 		h.stepUp(ctx, record, d, request)
-		return nil, "", nil, ErrStepUp
+		return nil, nil, nil, ErrStepUp
 	}
 	err = h.tokens.Users.Fits(ctx, request.Claims, found.Profile, claims.Question{
 		Subject: record.Subject, ClientID: record.ClientID, Purpose: claims.ForTokens, Scopes: request.Scopes,
 	})
 	if err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	if request.detail().DigestFor(request.Scopes) != d.Digest {
-		return nil, "", nil, ErrChanged
+		return nil, nil, nil, ErrChanged
 	}
 	life, err := h.life(request, found, lodged)
 	if err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	detail, err := json.Marshal(request.detail().Begin(found.Profile).Sealed(request.Scopes))
 	if err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	return &store.Grant{
 		ID: h.tokens.Identifiers.UUID(), ClientID: record.ClientID, Subject: record.Subject, Scopes: request.Scopes, Detail: detail,
 		AuthTime: d.AuthTime, ACR: h.checker.ACR(found, d.Authentication.ACR, request.ACRNames), AMR: d.Authentication.AMR,
 		CreatedAt: now, ExpiresAt: life.End(now), ManagedID: request.Managed.Name(),
-	}, request.Managed.Replaced(), lodged, nil
+	}, request.Managed, lodged, nil
 }
 
 // stepUp records that a user has to authenticate again, or otherwise, to approve.

@@ -41,7 +41,7 @@ func TestGM08Metadata(t *testing.T) {
 // A client over the backchannel manages its grants in the same way.
 func TestBackchannel(t *testing.T) {
 	t.Parallel()
-	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannel())
+	w, _ := fapitest.NewFullWorld(t, fapitest.WithBackchannel(), fapitest.WithAuditChain)
 	a := managing(w, "a", fapitest.CIBAPoll, func(_ *fapitest.Client, m map[string]any) {
 		m["grant_types"] = []string{fapitest.CIBAGrant, "refresh_token", "client_credentials"}
 	})
@@ -67,7 +67,20 @@ func TestBackchannel(t *testing.T) {
 	if c := view.Change; c.Replaces || !slices.Equal(c.Added.Lines(), []string{"Pay"}) || len(c.Kept.Scopes) != 2 || len(c.Ended.Lines()) != 0 {
 		t.Errorf("%+v", c)
 	}
-	second := tokens("replace", id, "openid email")
+	var second fapitest.Reply
+	var decided, made map[string]string
+	for _, e := range w.NewEvents(t, func() { second = tokens("replace", id, "openid email") }) {
+		switch e.Detail["event"] {
+		case "backchannel_decided":
+			decided = e.Detail
+		case "grant_made":
+			made = e.Detail
+		}
+	}
+	if made["grant_id"] != id || made["grant_management_action"] != "replace" || made["replaces"] == "" ||
+		made["request_digest"] == "" || made["request_digest"] != decided["request_digest"] {
+		t.Errorf("decided %v, and the grant %v", decided, made)
+	}
 	if id == "" || second.Text("grant_id") != id || second.Text("scope") != "openid email" {
 		t.Error(second.Raw)
 	}
