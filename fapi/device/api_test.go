@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"countersign/fapi/browser"
 	"countersign/fapi/device"
 	"countersign/fapi/fapitest"
@@ -243,5 +245,34 @@ func TestDeviceAudit(t *testing.T) {
 	}
 	if log := w.Logs.String(); strings.Contains(log, strings.ReplaceAll(code, " ", "")) {
 		t.Error("the log holds the code")
+	}
+}
+
+// An application is told what a request does to a grant that the user allowed before, as the pages say it.
+func TestDeviceAPIChange(t *testing.T) {
+	t.Parallel()
+	w, _ := fapitest.NewDeviceWorld(t)
+	a, c := enrolledApp(t, w, "alice"), w.Register("managing", fapitest.All(fapitest.AllScopes, fapitest.CIBAPoll))
+	asking := func(action, scope string) fapitest.Change {
+		return fapitest.Changes(fapitest.Set("grant_management_action", action), fapitest.Set("scope", scope), fapitest.Set("binding_message", "B-1"))
+	}
+	first := c.AuthReqID(asking("create", "openid accounts"))
+	one := a.get("/requests/" + fapitest.Reference(first))
+	if one.Body["grant_change"] != nil {
+		t.Errorf("nothing is changed: %s", one.Raw)
+	}
+	a.post(one.Text("approve"), byFinger)
+	made := c.Poll(first, nil)
+	fapitest.WantOK(t, made)
+	second := c.AuthReqID(fapitest.Changes(asking("replace", "openid payments"), fapitest.Set("grant_id", made.Text("grant_id"))))
+	one = a.get("/requests/" + fapitest.Reference(second))
+	want := map[string]any{
+		"added": []any{"Pay"}, "kept": []any{"Know who you are: a stable identifier of your account"}, "ended": []any{"See your accounts"},
+	}
+	if diff := cmp.Diff(want, one.Body["grant_change"]); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if r := a.post(one.Text("approve"), byFinger); r.Status != http.StatusOK || r.Text("state") != "approved" {
+		t.Errorf("%d %s", r.Status, r.Raw)
 	}
 }

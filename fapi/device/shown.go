@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"countersign/fapi/backchannel"
+	"countersign/fapi/managed"
 	"countersign/fapi/rar/display"
 )
 
@@ -31,6 +32,8 @@ type shownRequest struct {
 	// Claims are the names of claims about the user that no scope includes.
 	Claims    []string `json:"claims,omitempty"`
 	Resources []string `json:"resource,omitempty"`
+	// Change is what the request does to a grant that the user allowed before.
+	Change *managed.Lines `json:"grant_change,omitempty"`
 	// ACRs are the authentication context classes of which one, or a better one, is needed to approve.
 	ACRs []string `json:"acr_values,omitempty"`
 	// GrantLifetime is the lifetime of the grant, in seconds.
@@ -72,6 +75,7 @@ func shown(view backchannel.View) shownRequest {
 		GrantLifetime: int64(view.GrantLifetime.Seconds()), CreatedAt: view.CreatedAt.Unix(),
 		ExpiresAt: view.ExpiresAt.Unix(),
 	}
+	request.Change = view.Change.Lines()
 	if !view.GrantUntil.IsZero() {
 		request.GrantUntil = view.GrantUntil.Unix()
 	}

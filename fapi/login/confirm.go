@@ -12,6 +12,7 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/browser"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/managed"
 	"countersign/fapi/rar/display"
 	"countersign/internal/oauth"
 )
@@ -29,20 +30,23 @@ type Confirmations interface {
 
 // confirmation is a backchannel request as the login's backend reads it (docs/api/login-v1.yaml).
 type confirmation struct {
-	ID            string            `json:"confirmation_id"`
-	State         backchannel.State `json:"state"`
-	ExpiresIn     int64             `json:"expires_in"`
-	Digest        string            `json:"request_digest"`
-	Message       string            `json:"binding_message,omitempty"`
-	Client        viewClient        `json:"client"`
-	Language      string            `json:"language"`
-	Once          bool              `json:"once,omitempty"`
-	Scopes        []viewScope       `json:"scopes"`
-	Details       []viewDetail      `json:"authorization_details"`
-	Consents      []viewDetail      `json:"consents,omitempty"`
-	Resources     []string          `json:"resources"`
-	ACRValues     []string          `json:"acr_values"`
-	GrantLifetime int64             `json:"grant_lifetime"`
+	ID        string            `json:"confirmation_id"`
+	State     backchannel.State `json:"state"`
+	ExpiresIn int64             `json:"expires_in"`
+	Digest    string            `json:"request_digest"`
+	Message   string            `json:"binding_message,omitempty"`
+	Client    viewClient        `json:"client"`
+	Language  string            `json:"language"`
+	Once      bool              `json:"once,omitempty"`
+	Scopes    []viewScope       `json:"scopes"`
+	Details   []viewDetail      `json:"authorization_details"`
+	Consents  []viewDetail      `json:"consents,omitempty"`
+	Claims    []string          `json:"claims,omitempty"`
+	Resources []string          `json:"resources"`
+	ACRValues []string          `json:"acr_values"`
+	viewLife
+	// Change is what the request does to a grant that the user allowed before.
+	Change *managed.Lines `json:"grant_change,omitempty"`
 }
 
 // confirmationOf makes it of a request, in a language. The digest is the same in each.
@@ -53,7 +57,8 @@ func (h *Handler) confirmationOf(found backchannel.View, language string) (confi
 	}
 	c := confirmation{
 		ID: found.Reference, Message: found.Message, Client: clientOf(found.Client), Scopes: scopesOf(found.Scopes),
-		Resources: some(found.Resources), ACRValues: some(found.ACRs), GrantLifetime: endpoint.Seconds(found.GrantLifetime),
+		Claims: found.Claims, Resources: some(found.Resources), ACRValues: some(found.ACRs),
+		viewLife: lifeOf(found.GrantLifetime, found.GrantUntil),
 	}
 	raw, err := json.Marshal(struct {
 		Same    confirmation
@@ -67,6 +72,7 @@ func (h *Handler) confirmationOf(found backchannel.View, language string) (confi
 	c.Digest = base64.RawURLEncoding.EncodeToString(digest[:])
 	c.State, c.ExpiresIn = found.State, max(0, endpoint.Seconds(found.ExpiresAt.Sub(h.Now())))
 	c.Language, c.Once, c.Details = found.Language, found.Once(), detailsOf(found.Details[:len(found.Values)], found.Values)
+	c.Change = found.Change.Lines()
 	if len(found.ConsentValues) > 0 {
 		c.Consents = detailsOf(found.Details[len(found.Values):], found.ConsentValues)
 	}

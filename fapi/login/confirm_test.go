@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"countersign/fapi/fapitest"
 )
 
@@ -213,4 +215,29 @@ func TestKE21WhereClassesAreReached(t *testing.T) {
 		handle := arrive(t, c, w.Browser(), fapitest.Set("acr_values", fapitest.ACRKey))
 		refused(t, b.answer(handle, with(b.message(t, handle), fapitest.Claims{"acr": fapitest.ACRKey})), http.StatusBadRequest, "may claim")
 	})
+}
+
+// A confirmation says what the request does to a grant that the user allowed before.
+func TestConfirmationOfChange(t *testing.T) {
+	t.Parallel()
+	w, b := newBank(t, true, true, fapitest.WithBackchannel(), func(c *fapitest.Config) { c.Login.Confirmations = true })
+	c := w.Register("asker", fapitest.All(fapitest.AllScopes, fapitest.CIBAPoll))
+	asking := func(action, id, scope string) fapitest.Change {
+		return fapitest.Changes(fapitest.Set("grant_management_action", action), fapitest.Set("grant_id", id), fapitest.Set("scope", scope),
+			fapitest.Set("binding_message", "W4SCT"))
+	}
+	first := c.AuthReqID(fapitest.Changes(asking("create", "", "openid accounts"), fapitest.Unset("grant_id")))
+	if r := b.confirm(fapitest.Reference(first), b.allowed(t, fapitest.Reference(first))); r.Status != http.StatusOK {
+		t.Fatalf("%d %s", r.Status, r.Raw)
+	}
+	made := c.Poll(first, nil)
+	fapitest.WantOK(t, made)
+	if r := b.confirmation(fapitest.Reference(first)); r.Body["grant_change"] != nil || r.Body["grant_until"] != nil {
+		t.Errorf("nothing is changed: %s", r.Raw)
+	}
+	r := b.confirmation(fapitest.Reference(c.AuthReqID(asking("merge", made.Text("grant_id"), "openid payments"))))
+	want := map[string]any{"added": []any{"Pay"}, "kept": []any{"Know who you are: a stable identifier of your account", "See your accounts"}, "ended": []any{}}
+	if diff := cmp.Diff(want, r.Body["grant_change"]); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }

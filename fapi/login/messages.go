@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
@@ -32,34 +33,34 @@ type view struct {
 	Scopes          []viewScope  `json:"scopes"`
 	Details         []viewDetail `json:"authorization_details"`
 	// Consents are those that the client lodged before and now asks for.
-	Consents      []viewDetail `json:"consents,omitempty"`
-	Claims        []string     `json:"claims"`
-	Resources     []string     `json:"resources"`
-	ACRValues     []string     `json:"acr_values"`
-	Essential     []string     `json:"essential_acr_values"`
-	Claimable     []string     `json:"claimable_acr_values"`
-	MaxAge        *int64       `json:"max_age,omitempty"`
-	Prompt        []string     `json:"prompt"`
-	LoginHint     string       `json:"login_hint,omitempty"`
-	Purpose       string       `json:"purpose,omitempty"`
-	UILocales     []string     `json:"ui_locales"`
-	GrantLifetime int64        `json:"grant_lifetime"`
+	Consents  []viewDetail `json:"consents,omitempty"`
+	Claims    []string     `json:"claims"`
+	Resources []string     `json:"resources"`
+	ACRValues []string     `json:"acr_values"`
+	Essential []string     `json:"essential_acr_values"`
+	Claimable []string     `json:"claimable_acr_values"`
+	MaxAge    *int64       `json:"max_age,omitempty"`
+	Prompt    []string     `json:"prompt"`
+	LoginHint string       `json:"login_hint,omitempty"`
+	Purpose   string       `json:"purpose,omitempty"`
+	UILocales []string     `json:"ui_locales"`
+	viewLife
 	// Change is what the request does to a grant that the user allowed before.
-	Change *viewChange `json:"grant_change,omitempty"`
+	Change *managed.Lines `json:"grant_change,omitempty"`
 }
 
-// viewChange is a change of a grant (Grant Management for OAuth 2.0), in lines to be shown beside what is asked for.
-type viewChange struct {
-	Added []string `json:"added"`
-	Kept  []string `json:"kept"`
-	Ended []string `json:"ended"`
+// viewLife is how long a grant lasts: so many seconds, 0 for no bound, and until a time in seconds since 1970 at the latest.
+type viewLife struct {
+	GrantLifetime int64 `json:"grant_lifetime"`
+	GrantUntil    int64 `json:"grant_until,omitempty"`
 }
 
-func changeOf(c *managed.Change) *viewChange {
-	if c == nil {
-		return nil
+func lifeOf(lifetime time.Duration, until time.Time) viewLife {
+	life := viewLife{GrantLifetime: endpoint.Seconds(lifetime)}
+	if !until.IsZero() {
+		life.GrantUntil = until.Unix()
 	}
-	return &viewChange{Added: some(c.Added.Lines()), Kept: some(c.Kept.Lines()), Ended: some(c.Ended.Lines())}
+	return life
 }
 
 type viewClient struct {
@@ -108,7 +109,7 @@ func viewOf(found authorize.HandedOff) view {
 		ACRValues: some(found.ACRs), Essential: some(found.EssentialACRs), Claimable: some(found.ClaimableACRs),
 		MaxAge: found.MaxAge, Prompt: some(found.Prompt), LoginHint: found.LoginHint, Purpose: found.Purpose,
 		RequiredSubject: found.RequiredSubject, UILocales: some(strings.Fields(found.UILocales)),
-		GrantLifetime: endpoint.Seconds(found.GrantLifetime), Change: changeOf(found.Change),
+		viewLife: lifeOf(found.GrantLifetime, found.GrantUntil), Change: found.Change.Lines(),
 	}
 	v.Client.Organisation, v.Client.RedirectURI, v.Client.RedirectURIs = found.Organisation, found.RedirectURI, found.Redirects
 	if len(found.ConsentValues) > 0 {

@@ -29,7 +29,7 @@ type Part struct {
 
 // Lines are what it allows, one a line: the lines of details, the descriptions of scopes, and the names of claims.
 func (p Part) Lines() []string {
-	var lines []string
+	lines := []string{}
 	for _, detail := range p.Details {
 		lines = append(lines, cmp.Or(detail.Line.String(), detail.Heading.String(), detail.Type))
 	}
@@ -37,6 +37,21 @@ func (p Part) Lines() []string {
 		lines = append(lines, strings.TrimSpace(cmp.Or(one.Description, one.Name)+" "+one.Parameter))
 	}
 	return append(lines, p.Claims...)
+}
+
+// Lines are a change in lines, as APIs write it, to be shown beside what is asked for.
+type Lines struct {
+	Added []string `json:"added"`
+	Kept  []string `json:"kept"`
+	Ended []string `json:"ended"`
+}
+
+// Lines returns the change in lines; nil for none. c may be nil.
+func (c *Change) Lines() *Lines {
+	if c == nil {
+		return nil
+	}
+	return &Lines{Added: c.Added.Lines(), Kept: c.Kept.Lines(), Ended: c.Ended.Lines()}
 }
 
 // View puts a change into the words of a language, for asker; nil for none.

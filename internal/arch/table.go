@@ -145,7 +145,7 @@ func server() []Package {
 			"internal/jose", "internal/limit", "internal/oauth", "internal/random", "internal/set", "signer", "store", "fapi/managed",
 		}},
 		{"fapi/device", []string{
-			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "fapi/rar/display",
+			"dpop", "fapi/backchannel", "fapi/browser", "fapi/device/webpush", "fapi/endpoint", "fapi/event", "fapi/managed", "fapi/rar/display",
 			"internal/httpsig", "internal/limit", "internal/oauth", "internal/outbound", "internal/passkey", "internal/random", "signer", "store",
 		}},
 		{"fapi/account", []string{
