@@ -100,7 +100,7 @@ func (w *wiring) newConsents(resources *resource.Handler) (*consents.Handler, er
 	c := w.config
 	settings := consents.Config{
 		Settings: c.ConsentAPIs, Addresses: w.addresses, Authorize: resources.Authorize, BackChannel: w.calls, Limits: w.limits,
-		Consents: w.ownConsents(), EndGrant: c.Store.EndClientGrant, OneTimes: c.Store, Seeds: w.subjects.Seeds, Tokens: w.tokens,
+		Consents: w.ownConsents(), Describe: w.consents.Describe, EndGrant: c.Store.EndClientGrant, OneTimes: c.Store, Seeds: w.subjects.Seeds, Tokens: w.tokens,
 		Keys: w.keys, Certificates: c.Certificates, Trust: c.ClientTrust, Evidence: w.evidence, Now: c.Now,
 	}
 	for _, name := range c.Profiles {

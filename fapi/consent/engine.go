@@ -72,6 +72,17 @@ func (e *Engine) Source() Source { return e.source }
 // retry is the Retry-After when the source does not answer and does not say when it may.
 const retry = 2 * time.Second
 
+// RetryAfter is when to ask a source again that gave an error.
+func RetryAfter(err error) time.Duration {
+	if timed, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err); ok {
+		return timed.RetryAfter()
+	}
+	return retry
+}
+
 // refusal is the error for a client of an error of the source, which logs itself that it does not answer.
 func refusal(err error) error {
 	switch {
@@ -83,13 +94,7 @@ func refusal(err error) error {
 		return oauth.Errorf(oauth.InvalidRequest, "the consent cannot be authorised: it was before, is rejected, has ended, or is another user's").Because(err)
 	case errors.Is(err, ErrUnavailable):
 		busy := oauth.Errorf(oauth.TemporarilyUnavailable, "consents cannot be read at the moment; nothing was granted, try again shortly").Because(err)
-		busy.RetryAfter = retry
-		if known, ok := errors.AsType[interface {
-			error
-			RetryAfter() time.Duration
-		}](err); ok {
-			busy.RetryAfter = known.RetryAfter()
-		}
+		busy.RetryAfter = RetryAfter(err)
 		return busy
 	}
 	return err
@@ -223,6 +228,12 @@ func (e *Engine) View(c *Consent, language string, asker display.Asker) ([]displ
 		return nil, fmt.Errorf("consent: the kind %s leaves a choice, which a consent has not", c.Kind)
 	}
 	return views, nil
+}
+
+// Describe refuses a consent that cannot be shown: its client is told when it lodges it, and not its user.
+func (e *Engine) Describe(c *Consent) error {
+	_, err := e.View(c, e.shown.Languages().Match(), display.Asker{})
+	return err
 }
 
 // Life is how long a grant with a consent lasts: whole, and not longer than the consent; or, where the profile says so, as long as the

@@ -47,10 +47,8 @@ func (c *call) create() (endpoint.Answer, error) {
 	if one.ID, err = c.name(ctx, key); err != nil {
 		return endpoint.Answer{}, err
 	}
-	if config.Describe != nil {
-		if err := config.Describe(one.Kind, one.Shown); err != nil {
-			return endpoint.Answer{}, shape.Problemf(shape.Invalid, "", "what it asks for cannot be shown to its user").Because(err)
-		}
+	if err := config.Describe(&one); err != nil {
+		return endpoint.Answer{}, shape.Problemf(shape.Invalid, "", "what it asks for cannot be shown to its user").Because(err)
 	}
 	answer, kept, err := c.render(http.StatusCreated, one)
 	if err != nil {

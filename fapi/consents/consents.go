@@ -7,7 +7,6 @@ package consents
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -61,8 +60,8 @@ type Config struct {
 	// EndGrant ends a grant of a client; [store.ErrNotFound] when it has no such one.
 	EndGrant func(ctx context.Context, clientID, grantID string, evidence []store.Evidence, oneTimes ...store.OneTime) error
 	OneTimes store.OneTimes
-	// Describe checks that what users would be shown of a consent can be shown.
-	Describe func(kind string, shown json.RawMessage) error
+	// Describe refuses a consent that cannot be shown to its user.
+	Describe func(c *consent.Consent) error
 	// Seeds are those of which idempotency keys become names.
 	Seeds  *tokens.Seeds
 	Tokens *tokens.Issuer
@@ -179,9 +178,7 @@ func (c *call) answer(w http.ResponseWriter) (endpoint.Answer, error) {
 		return endpoint.Answer{}, err
 	}
 	c.signs = c.shape.Signs()
-	if c.organisations, err = c.organisationsOf(access); err != nil {
-		return endpoint.Answer{}, err
-	}
+	c.organisations = c.organisationsOf()
 	if !c.acceptable() {
 		return endpoint.Answer{}, shape.Problemf(shape.NotAcceptable, "Accept", "the answer is %s", c.mediaType())
 	}

@@ -13,7 +13,6 @@ import (
 	"countersign/fapi/consents/shape"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
-	"countersign/fapi/resource"
 	"countersign/fapi/tokens"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
@@ -197,16 +196,16 @@ const (
 
 // organisationsOf are the identifiers of the client's organisation: in the certificate of the connection, if a trusted authority
 // issued it. What is in front of a hyphen in organizationIdentifier names the register.
-func (c *call) organisationsOf(resource.Access) ([]string, error) {
-	if !c.shape.Signs() || c.shape.Signed.Issuer != "organisation" || !c.at.MTLS {
-		return nil, nil
+func (c *call) organisationsOf() []string {
+	if !c.signs || c.shape.Signed.Issuer != "organisation" || !c.at.MTLS {
+		return nil
 	}
 	config := c.handler.config
 	presented, err := config.Certificates.Certificate(c.Request)
 	if err != nil || presented == nil || config.Trust.VerifyContext(c.Context(), presented) != nil {
-		return nil, nil // its message is refused then
+		return nil // its message is refused then
 	}
-	return organisationsIn(presented), nil
+	return organisationsIn(presented)
 }
 
 func organisationsIn(presented *mtls.Presented) []string {

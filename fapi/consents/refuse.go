@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"countersign/fapi/consent"
 	"countersign/fapi/consents/shape"
@@ -13,9 +12,6 @@ import (
 	"countersign/internal/oauth"
 )
 
-// sourceWait is the Retry-After while the source of consents is away and does not say how long.
-const sourceWait = 2 * time.Second
-
 // problemOf makes a problem of any error.
 func problemOf(err error) *shape.Problem {
 	if known, ok := errors.AsType[*shape.Problem](err); ok {
@@ -23,13 +19,7 @@ func problemOf(err error) *shape.Problem {
 	}
 	if errors.Is(err, consent.ErrUnavailable) {
 		away := shape.Problemf(shape.Unavailable, "", "the system that has the consents does not answer; try again shortly").Because(err)
-		away.RetryAfter = sourceWait
-		if timed, ok := errors.AsType[interface {
-			error
-			RetryAfter() time.Duration
-		}](err); ok {
-			away.RetryAfter = timed.RetryAfter()
-		}
+		away.RetryAfter = consent.RetryAfter(err)
 		return away
 	}
 	e := oauth.AsError(endpoint.Translate(err))

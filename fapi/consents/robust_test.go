@@ -7,6 +7,7 @@ import (
 
 	"countersign/fapi/fapitest"
 	"countersign/internal/random"
+	"countersign/store"
 )
 
 // Covers: LC-54. Whatever a client sends, the answer is none that blames the server.
@@ -64,5 +65,17 @@ func TestLC54Robust(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What no user can be shown is refused when it is lodged, by an error to the client that lodges it.
+func TestNotShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *fapitest.Config) { c.Consents.Types = fapitest.DetailTypes() }) // none of which is the kind of this API
+	a := register(t, w, "uk", ofUK, "openid accounts")
+	a.want(a.call("POST", uk4, ukBody, nil), http.StatusBadRequest, "U002")
+	all, err := w.Store.ListLodgedConsents(t.Context(), store.ConsentFilter{ClientID: a.ID}, store.Page{Limit: 1})
+	if err != nil || len(all) != 0 {
+		t.Errorf("stored %v, %v", all, err)
 	}
 }

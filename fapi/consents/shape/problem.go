@@ -81,7 +81,7 @@ func (s *Shape) mayHave(kind Kind) bool {
 
 // Errors are how problems are written.
 type Errors struct {
-	// Body are the members of an error: see [Shape.Problem].
+	// Body are the members of an error: see [Shape.Refusal].
 	Body map[string]string `toml:"body"`
 	// Problems are the texts of each.
 	Problems map[Kind]Text `toml:"problems"`

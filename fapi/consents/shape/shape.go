@@ -36,9 +36,9 @@ const (
 	Create Verb = "create"
 	Read   Verb = "read"
 	Delete Verb = "delete"
-	// Patch is PATCH of one consent, which can do nothing but end it ([Shape.Patch]).
+	// Patch is PATCH of one consent, which can do nothing but end it ([Shape.Ends]).
 	Patch Verb = "patch"
-	// Form is POST of a form by an authenticated client, which ends what it names ([Shape.Form]).
+	// Form is POST of a form by an authenticated client, which ends the grant that it names ([Ending]).
 	Form Verb = "form"
 )
 
@@ -167,9 +167,8 @@ type Signed struct {
 
 // Ending is how a call names what it ends.
 type Ending struct {
-	// Parameter is the one of a form, Grant says that it names a grant and not a consent.
+	// Parameter is the one of a form, which names a grant.
 	Parameter string `toml:"parameter"`
-	Grant     bool   `toml:"grant"`
 	// Metadata is the member of the discovery document that names the endpoint.
 	Metadata string `toml:"metadata"`
 	// StatusMember is what a patch says that the consent becomes: Withdrawn for one that was not authorised, Ended for others.
