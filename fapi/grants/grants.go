@@ -115,7 +115,7 @@ func (h *Handler) query(r *http.Request, access resource.Access) (any, error) {
 	}
 	answer.Consent = &Consent{ID: detail.Consent.ID, Kind: detail.Consent.Kind}
 	of, err := h.config.Consents.Source().Read(r.Context(), grant.ClientID, detail.Consent.ID)
-	if err != nil {
+	if err != nil && !errors.Is(err, consent.ErrNotFound) { // what is not known any more has no status
 		return nil, unavailable(err)
 	}
 	answer.Consent.Status = string(of.Status)
@@ -125,8 +125,10 @@ func (h *Handler) query(r *http.Request, access resource.Access) (any, error) {
 // unavailable translates the error of a source of consents that does not answer.
 func unavailable(err error) error {
 	if errors.Is(err, consent.ErrUnavailable) {
-		return oauth.Errorf(oauth.TemporarilyUnavailable, "the consent of the grant cannot be read or ended now; try again later").
+		away := oauth.Errorf(oauth.TemporarilyUnavailable, "the consent of the grant cannot be read or ended now; try again later").
 			WithStatus(http.StatusServiceUnavailable).Because(err)
+		away.RetryAfter = consent.RetryAfter(err)
+		return away
 	}
 	return err
 }

@@ -1,12 +1,14 @@
 package grants_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"countersign/fapi/consent"
 	"countersign/fapi/fapitest"
 	"countersign/store"
 )
@@ -130,4 +132,43 @@ func TestGM06Consents(t *testing.T) {
 		fapitest.WantError(t, c.Refresh(issued.Text("refresh_token"), nil), 400, "invalid_grant")
 		fapitest.WantError(t, query(t, c, id), 404, "invalid_request")
 	})
+}
+
+// forgetful is a source of consents that is away, or that does not know them any more.
+type forgetful struct {
+	consent.Source
+	err error
+}
+
+// Read implements [consent.Source].
+func (f *forgetful) Read(ctx context.Context, clientID, id string) (consent.Consent, error) {
+	if f.err != nil {
+		return consent.Consent{}, f.err
+	}
+	return f.Source.Read(ctx, clientID, id)
+}
+
+// A grant whose consent is not known any more can still be read; while that cannot be asked, the client is told when to try again.
+func TestConsentNotThere(t *testing.T) {
+	t.Parallel()
+	source := &forgetful{}
+	w := fapitest.NewWorld(t, fapitest.WithConsents, func(c *fapitest.Config) { c.Consents.Source = source })
+	source.Source = consent.Own{Store: w.Store}
+	c := w.Register("uk", fapitest.All(fapitest.InUK, func(_ *fapitest.Client, m map[string]any) {
+		m["scope"] = "openid accounts grant_management_query grant_management_revoke"
+		m["grant_types"] = []string{"authorization_code", "refresh_token", "client_credentials"}
+	}))
+	lodged := w.Lodge(c)
+	id := c.TokensFor(managed("create", "", "openid accounts", fapitest.NamingByClaim(lodged.ID))).Text("grant_id")
+	source.err = consent.ErrUnavailable
+	r := query(t, c, id)
+	fapitest.WantError(t, r, http.StatusServiceUnavailable, "temporarily_unavailable")
+	if r.Header.Get("Retry-After") == "" {
+		t.Error("without Retry-After")
+	}
+	source.err = consent.ErrNotFound
+	r = query(t, c, id)
+	if shown, _ := r.Body["consent"].(map[string]any); r.Status != http.StatusOK || shown["id"] != lodged.ID || shown["status"] != nil {
+		t.Errorf("%d %s", r.Status, r.Raw)
+	}
 }
