@@ -222,7 +222,7 @@ func (h *Handler) comeBack(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		return
 	}
-	open, _ := h.arrive(w, r)
+	open, _ := h.arrive(w, r, true)
 	if open == nil {
 		return
 	}
@@ -243,7 +243,7 @@ func (h *Handler) comeBack(w http.ResponseWriter, r *http.Request) {
 		h.showError(w, r, err)
 		return
 	}
-	open.shown, open.changed = page.Shown{At: handOff.AnsweredAt, Content: decided.Digest}, open.digest != decided.Digest
+	open.shown, open.changed = page.Shown{At: handOff.AnsweredAt, Content: decided.Digest}, open.digest != decided.Digest || !open.bound()
 	open.apply(w, r, decided, handOff.Epoch)
 }
 

@@ -90,13 +90,14 @@ func (h *Handler) interact(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		return
 	}
-	if open, in := h.arrive(w, r); open != nil {
+	if open, in := h.arrive(w, r, r.Method == http.MethodPost); open != nil {
 		h.interactor.Interact(w, r, in, open)
 	}
 }
 
-// arrive opens the interaction of a browser and checks its request again. Where that fails it answers, and returns nil.
-func (h *Handler) arrive(w http.ResponseWriter, r *http.Request) (*openInteraction, Interaction) {
+// arrive opens the interaction of a browser and checks its request again. answers says that the browser comes with the answer to
+// what was shown before. Where it fails it shows why, and returns nil.
+func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, answers bool) (*openInteraction, Interaction) {
 	open, err := h.openInteraction(w, r)
 	if err != nil {
 		h.showError(w, r, err)
@@ -105,7 +106,7 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request) (*openInteracti
 	event.Of(r.Context()).ClientID = open.client.ID
 	open.consent, err = h.recheck(r.Context(), open.client, &open.request)
 	if err == nil {
-		err = open.bind(r.Context())
+		err = open.bind(r.Context(), answers)
 	}
 	if err != nil {
 		open.refuse(w, r, err)
@@ -120,8 +121,8 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request) (*openInteracti
 }
 
 // bind makes this interaction the one that decides about the consent of its request, and refuses who is signed in if the consent is for
-// another. A form binds nothing: when another interaction was shown the consent since, it is of a page that has changed.
-func (o *openInteraction) bind(ctx context.Context) error {
+// another. An answer binds nothing: when another interaction was shown the consent since, it is to what has changed.
+func (o *openInteraction) bind(ctx context.Context, answers bool) error {
 	if o.consent == nil {
 		return nil
 	}
@@ -132,11 +133,14 @@ func (o *openInteraction) bind(ctx context.Context) error {
 			return err
 		}
 	}
-	if o.form != nil {
+	if answers {
 		return nil
 	}
 	return o.handler.consents.Bind(ctx, o.consent, o.pending.Interaction.ID, subject)
 }
+
+// bound reports whether this interaction may decide about the consent of its request: none has taken its place.
+func (o *openInteraction) bound() bool { return consent.BoundTo(o.consent, o.pending.Interaction.ID) }
 
 // openInteraction reads the form, if there is one, and the interaction.
 func (h *Handler) openInteraction(w http.ResponseWriter, r *http.Request) (*openInteraction, error) {
@@ -275,7 +279,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 	if err != nil {
 		return Interaction{}, err
 	}
-	o.showing, o.changed = content, o.form != nil && (content != o.shown.Content || !consent.BoundTo(o.consent, o.pending.Interaction.ID))
+	o.showing, o.changed = content, o.form != nil && (content != o.shown.Content || !o.bound())
 	in.Changed, in.FormToken = o.changed, page.FormToken(o.browser, o.handle, page.Shown{At: h.now(), Content: content})
 	return in, nil
 }

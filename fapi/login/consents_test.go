@@ -68,3 +68,28 @@ func TestLodgedConsents(t *testing.T) {
 		status(t, lodged.ID, store.ConsentRejected)
 	})
 }
+
+// Of two interactions about one consent the one that was shown it last decides: an answer about the other is not taken, and the login
+// is asked once more.
+func TestLodgedConsentShownLast(t *testing.T) {
+	t.Parallel()
+	w, b := newBank(t, true, true, fapitest.WithConsents)
+	w.AddUser("sub-alice", "alice", `{}`)
+	c := w.Register("orchid", fapitest.InUK)
+	lodged := w.Lodge(c)
+	first, second := w.Browser(), w.Browser()
+	handle := arrive(t, c, first, fapitest.NamingByClaim(lodged.ID))
+	back := b.done(t, handle, b.message(t, handle))
+	later := arrive(t, c, second, fapitest.NamingByClaim(lodged.ID))
+	again := handleOf(t, first, back)
+	if now, err := w.Store.LodgedConsent(t.Context(), c.ID, lodged.ID); err != nil || now.Status != store.ConsentAwaiting {
+		t.Fatalf("the consent is %s (%v)", now.Status, err)
+	}
+	if again == handle {
+		t.Error("the login is asked by the handle that it has answered")
+	}
+	wantCode(t, first, b.done(t, again, b.message(t, again)))
+	if r := b.answer(later, b.message(t, later)); r.Status != http.StatusOK {
+		t.Errorf("the other one, which is shown what is authorised now: %d %s", r.Status, r.Raw)
+	}
+}
