@@ -24,7 +24,6 @@ const (
 
 // Names of what becomes of consents that clients lodge.
 const (
-	ConsentLodged             = "consent_lodged"
 	ConsentAuthorised         = "consent_authorised"
 	ConsentRejected           = "consent_rejected"
 	ConsentOfAnother          = "consent_of_another_user"

@@ -31,12 +31,17 @@ type Part struct {
 func (p Part) Lines() []string {
 	lines := []string{}
 	for _, detail := range p.Details {
-		lines = append(lines, cmp.Or(detail.Line.String(), detail.Heading.String(), detail.Type))
+		lines = append(lines, Line(detail))
 	}
 	for _, one := range p.Scopes {
 		lines = append(lines, strings.TrimSpace(cmp.Or(one.Description, one.Name)+" "+one.Parameter))
 	}
 	return append(lines, p.Claims...)
+}
+
+// Line is what an object of authorization_details is called in one line.
+func Line(detail display.View) string {
+	return cmp.Or(detail.Line.String(), detail.Heading.String(), detail.Type)
 }
 
 // Lines are a change in lines, as APIs write it, to be shown beside what is asked for.

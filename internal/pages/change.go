@@ -19,13 +19,7 @@ func viewChange(l *words.Language, c *managed.Change) *changeView {
 func changeLines(l *words.Language, p managed.Part) []string {
 	var lines []string
 	for _, detail := range p.Details {
-		line := detail.Line.String()
-		for _, text := range []string{detail.Heading.String(), detail.Type} {
-			if line == "" {
-				line = text
-			}
-		}
-		lines = append(lines, plain(line, sentenceLimit))
+		lines = append(lines, plain(managed.Line(detail), sentenceLimit))
 	}
 	for _, one := range viewScopes(l, p.Scopes) {
 		line := one.Sentence
