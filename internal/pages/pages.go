@@ -79,12 +79,12 @@ type Pages struct {
 
 	words *words.Catalogue
 	// looks are the brand by language.
-	looks  map[string]look
-	style  template.CSS
-	policy contentPolicy
-	// templates are by language and page, menus by language.
-	templates map[string]map[string]*template.Template
-	menus     map[string][]menuEntry
+	looks     map[string]look
+	style     template.CSS
+	policy    contentPolicy
+	templates *templates
+	// menus are by language.
+	menus map[string][]menuEntry
 }
 
 var (
@@ -205,7 +205,10 @@ func (p *Pages) renderFrame(w http.ResponseWriter, r *http.Request, page shown, 
 	around.Title = l.Text("title", "page", around.Title, "bank", around.Name)
 	around.Languages = p.menu(r, l)
 	var text bytes.Buffer
-	err := p.templates[l.Tag][page.page].ExecuteTemplate(&text, "frame", around)
+	bound, err := p.templates.in(l, page.page)
+	if err == nil {
+		err = bound.ExecuteTemplate(&text, "frame", around)
+	}
 	if err != nil { // only in a broken build: the templates are embedded and tested with every view
 		p.log.Error("page not rendered", "page", page.page, "correlation_id", correlationID(w), "error", err.Error())
 		oauth.Write(w, err, correlationID(w))

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"html/template"
 	"strings"
+	"sync"
 	"text/template/parse"
 
 	"countersign/internal/brand"
@@ -36,35 +37,53 @@ func pageNames() []string {
 		"device_settings", "device_remove", "welcome", "signout", "signedout", "stayed", "account", "account_ended", "account_access"}
 }
 
-// parseTemplates reads, for each language and each page, the frame with that page's content. host may be empty.
-func parseTemplates(languages []*words.Language, host string) (map[string]map[string]*template.Template, error) {
-	parsed := map[string]*template.Template{}
+// templates are the pages' templates. Each is bound to a language when it is first shown in it: few of the languages that a bank
+// offers are wanted of one process, and all of them together would be most of what an idle one keeps.
+type templates struct {
+	parsed    map[string]*template.Template
+	languages []*words.Language
+	host      string
+
+	mu    sync.Mutex
+	bound map[[2]string]*template.Template
+}
+
+// parseTemplates reads, for each page, the frame with that page's content. host may be empty.
+func parseTemplates(languages []*words.Language, host string) (*templates, error) {
+	t := &templates{
+		parsed: map[string]*template.Template{}, languages: languages, host: host, bound: map[[2]string]*template.Template{},
+	}
 	for _, name := range pageNames() {
 		page, err := template.New(name).Funcs(inLanguage(languages[0], languages, host)).ParseFS(files, "templates/frame.html",
 			"templates/client.html", "templates/device_parts.html", "templates/account_parts.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err
 		}
-		parsed[name] = page
+		t.parsed[name] = page
 	}
-	all := map[string]map[string]*template.Template{}
-	for _, l := range languages {
-		all[l.Tag] = map[string]*template.Template{}
-		for name, page := range parsed {
-			bound, err := page.Clone()
-			if err != nil {
-				return nil, err
-			}
-			functions := inLanguage(l, languages, host)
-			for _, one := range bound.Funcs(functions).Templates() {
-				if one.Tree != nil {
-					settle(one.Tree.Root, functions, l)
-				}
-			}
-			all[l.Tag][name] = bound
+	return t, nil
+}
+
+// in returns a page's template in a language.
+func (t *templates) in(l *words.Language, page string) (*template.Template, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := [2]string{l.Tag, page}
+	if bound, ok := t.bound[key]; ok {
+		return bound, nil
+	}
+	bound, err := t.parsed[page].Clone()
+	if err != nil {
+		return nil, err
+	}
+	functions := inLanguage(l, t.languages, t.host)
+	for _, one := range bound.Funcs(functions).Templates() {
+		if one.Tree != nil {
+			settle(one.Tree.Root, functions, l)
 		}
 	}
-	return all, nil
+	t.bound[key] = bound
+	return bound, nil
 }
 
 // shortHost is how long a host's name may be, in characters, that fits into a line of the narrowest screen: it is never broken.

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // a container may have no zones of its own
 	"unicode"
@@ -50,8 +51,8 @@ type Language struct {
 	tag      language.Tag
 	zone     *time.Location
 	messages map[string]message
-	// parts are the messages' texts, by key and plural form, taken apart.
-	parts map[string]map[string][]part
+	// parts are the messages that were shown, taken apart: map[string][]part by plural form, by key.
+	parts sync.Map
 }
 
 // part is a piece of a text: constant, or the name of a value that stands there.
@@ -145,7 +146,6 @@ func load(name string, zone *time.Location, override fs.FS) (*Language, error) {
 			name, strings.Join(Supported(), ", "))}}
 	}
 	l := &Language{Tag: name, Dir: "ltr", tag: tag, zone: zone, messages: messages}
-	l.takeApart()
 	l.Name = l.Text("language.name")
 	if l.Text(direction) == "rtl" {
 		l.Dir = "rtl"
@@ -374,21 +374,33 @@ func (l *Language) Text(key string, pairs ...any) string {
 	return l.fill(key, pairs, func(text string) string { return text }, func(value any) string { return fmt.Sprint(value) })
 }
 
-// takeApart splits the texts once, so that a page does not.
-func (l *Language) takeApart() {
-	l.parts = make(map[string]map[string][]part, len(l.messages))
-	for key, forms := range l.messages {
-		l.parts[key] = make(map[string][]part, len(forms))
-		for form, text := range forms {
-			var parts []part
-			end := 0
-			for _, at := range placeholder.FindAllStringSubmatchIndex(text, -1) {
-				parts = append(parts, part{constant: text[end:at[0]], value: text[at[2]:at[3]]})
-				end = at[1]
-			}
-			l.parts[key][form] = append(parts, part{constant: text[end:]})
+// takeApart splits the texts of a message, by plural form.
+func takeApart(forms message) map[string][]part {
+	apart := make(map[string][]part, len(forms))
+	for form, text := range forms {
+		var parts []part
+		end := 0
+		for _, at := range placeholder.FindAllStringSubmatchIndex(text, -1) {
+			parts = append(parts, part{constant: text[end:at[0]], value: text[at[2]:at[3]]})
+			end = at[1]
 		}
+		apart[form] = append(parts, part{constant: text[end:]})
 	}
+	return apart
+}
+
+// apart returns a message taken apart, which is done when it is shown first: most messages of most languages never are.
+func (l *Language) apart(key string) (forms map[string][]part, known bool) {
+	if forms, done := l.parts.Load(key); done {
+		return forms.(map[string][]part), true
+	}
+	whole, known := l.messages[key]
+	if !known {
+		return nil, false
+	}
+	forms = takeApart(whole)
+	l.parts.Store(key, forms)
+	return forms, true
 }
 
 // fill renders a message: constant treats its own texts, variable the values.
@@ -419,7 +431,7 @@ func find(pairs []any, name string) any {
 
 // form is the text of a message for a count, or its only one.
 func (l *Language) form(key string, count any) []part {
-	forms, known := l.parts[key]
+	forms, known := l.apart(key)
 	if !known {
 		return []part{{constant: key}}
 	}
