@@ -25,6 +25,8 @@ type KeySet struct {
 	certified map[string]crypto.PublicKey
 	// others are the keys that verify no signature.
 	others []otherKey
+	// pkcs1 are the keys that may have signed with RS256, in their order.
+	pkcs1 []Key
 	// size is the number of keys of the document.
 	size int
 }
@@ -111,6 +113,9 @@ func (s *KeySet) add(position int, key Key, err error, seen seenKeys) {
 			s.certified = map[string]crypto.PublicKey{}
 		}
 		s.certified[key.thumbprint] = key.Public
+	}
+	if key.allows(RS256) {
+		s.pkcs1 = append(s.pkcs1, key)
 	}
 	if key.allows(PS256) || key.allows(ES256) || key.allows(EdDSA) {
 		s.addVerifying(key, seen)

@@ -17,6 +17,9 @@ type SigningKey struct {
 	Algorithm string
 	// Sign signs a message (not a digest) and returns the signature in JWS form: r and s of ES256 side by side.
 	Sign func(ctx context.Context, message []byte) ([]byte, error)
+
+	// pkcs1 is set by [NewSigningKey] alone: the key signs with [RS256].
+	pkcs1 bool
 }
 
 // wireSignedHeader is a header that we write; the order of its members is fixed.
@@ -34,7 +37,7 @@ func Sign(ctx context.Context, key SigningKey, typ string, claims any) (string, 
 }
 
 func sign(ctx context.Context, key SigningKey, header wireSignedHeader, claims any) (string, error) {
-	if !known(key.Algorithm) {
+	if !known(key.Algorithm) && !(key.pkcs1 && key.Algorithm == RS256) {
 		return "", fmt.Errorf("jose: sign: %w: %s", ErrAlgorithm, key.Algorithm)
 	}
 	rawHeader, err := compactJSON(header)
@@ -64,7 +67,7 @@ func sign(ctx context.Context, key SigningKey, header wireSignedHeader, claims a
 // encodedSignature is how long an encoded signature of an algorithm is; of RSA those with 2048 bits, which are the most: a
 // longer one is copied.
 func encodedSignature(algorithm string) int {
-	if algorithm == PS256 {
+	if algorithm == PS256 || algorithm == RS256 {
 		return base64.RawURLEncoding.EncodedLen(2048 / 8)
 	}
 	return base64.RawURLEncoding.EncodedLen(64)

@@ -18,6 +18,8 @@ type ParseOptions struct {
 	// AllowJWK accepts a public key in the header, as DPoP needs it (RFC 9449 §4.2). Such a key is used only by
 	// [Token.VerifyEmbedded].
 	AllowJWK bool
+	// PKCS1 accepts [RS256] too, where Algorithms names it. Nothing of the server sets it.
+	PKCS1 bool
 }
 
 // Header is what counts in a JOSE header (RFC 7515 §4). Other members are ignored (§4).
@@ -135,7 +137,7 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 	accepted := slices.ContainsFunc(options.Algorithms, func(name string) bool {
 		return canonicalAlgorithm(name) == algorithm
 	})
-	if !accepted || !known(algorithm) {
+	if !accepted || !known(algorithm) && !(options.PKCS1 && algorithm == RS256) {
 		return Header{}, fmt.Errorf("%w: alg must be one of %s", ErrAlgorithm, strings.Join(options.Algorithms, ", "))
 	}
 	if wire.Encryption != nil {

@@ -18,7 +18,7 @@ func known(algorithm string) bool {
 // signatureFits checks the length of a signature before any arithmetic. An ECDSA signature is r and s side by side
 // (RFC 7518 §3.4), never DER.
 func signatureFits(algorithm string, length int) bool {
-	if algorithm == PS256 {
+	if algorithm == PS256 || algorithm == RS256 {
 		return length >= minRSABits/8 && length <= maxRSABits/8
 	}
 	return length == 64
@@ -28,7 +28,7 @@ func signatureFits(algorithm string, length int) bool {
 func fits(algorithm string, public crypto.PublicKey) bool {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		return algorithm == PS256 && checkRSA(public) == nil
+		return (algorithm == PS256 || algorithm == RS256) && checkRSA(public) == nil
 	case *ecdsa.PublicKey:
 		return algorithm == ES256 && public.Curve == elliptic.P256()
 	case ed25519.PublicKey:
@@ -71,6 +71,9 @@ func (t *Token) signedBy(public crypto.PublicKey) bool {
 		return ed25519.Verify(public, message, t.signature)
 	}
 	digest := sha256.Sum256(message)
+	if t.Header.Algorithm == RS256 {
+		return signedPKCS1(public, digest[:], t.signature)
+	}
 	return signedDigest(public, digest[:], t.signature)
 }
 
@@ -117,6 +120,9 @@ func appendDER(to, signature []byte) []byte {
 // out of the set is of no use.
 func (t *Token) VerifyWith(set KeySet) error {
 	keyID, algorithm := t.Header.KeyID, t.Header.Algorithm
+	if algorithm == RS256 {
+		return t.verifyPKCS1(set)
+	}
 	tried := 0
 	for _, at := range set.candidates(keyID, algorithm) {
 		key := &set.keys[at]
