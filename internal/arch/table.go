@@ -326,7 +326,9 @@ func state() []Package {
 
 func shared() []Package {
 	return []Package{
-		{"internal/jose", []string{"internal/strictjson"}},
+		{"internal/jose", []string{"internal/jose/anysigner", "internal/strictjson"}},
+		{"internal/jose/anysigner", nil},
+		{"internal/keyset", []string{"internal/jose"}},
 		{"internal/requestobject", []string{"internal/jose"}},
 		{"internal/oauth", nil},
 		{"internal/audit", []string{"internal/jose", "internal/strictjson"}},

@@ -8,11 +8,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"countersign/internal/jose/anysigner"
 )
 
 // PrivateKey is a private key in memory. It is for clients (the demo and the tests). The server never has one: its
@@ -122,22 +123,5 @@ func (k PrivateKey) SignEmbedded(ctx context.Context, typ string, claims any) (s
 }
 
 func (k PrivateKey) sign(_ context.Context, message []byte) ([]byte, error) {
-	digest := sha256.Sum256(message)
-	switch private := k.signer.(type) {
-	case *rsa.PrivateKey:
-		exact := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
-		return private.Sign(rand.Reader, digest[:], exact)
-	case *ecdsa.PrivateKey:
-		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
-		if err != nil {
-			return nil, err
-		}
-		signature := make([]byte, 64)
-		r.FillBytes(signature[:32])
-		s.FillBytes(signature[32:])
-		return signature, nil
-	case ed25519.PrivateKey:
-		return ed25519.Sign(private, message), nil
-	}
-	return nil, fmt.Errorf("%w: a key of kind %T cannot sign", ErrAlgorithm, k.signer)
+	return anysigner.Sign(k.signer, true, message)
 }
