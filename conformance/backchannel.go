@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"countersign/conformance/suite"
 )
 
 // backchannel reports whether clients ask without a browser (CIBA).
@@ -21,12 +23,12 @@ func (p plan) registersItself() bool {
 }
 
 // decoupled lists the parameters of FAPI-CIBA. There is none with push, which FAPI does not allow.
-func decoupled() []axis {
-	return []axis{
+func decoupled() []suite.Axis {
+	return []suite.Axis{
 		profileAxis("fapi_ciba_profile", ukOpenBanking, brazil, auConnectID),
-		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
-		{"ciba_mode", []string{"poll", "ping"}, nil},
-		{"client_registration", []string{"static_client", "dynamic_client"}, map[string]string{"static_client": "static", "dynamic_client": "dynamic"}},
+		{Parameter: "client_auth_type", Values: []string{"private_key_jwt", "mtls"}},
+		{Parameter: "ciba_mode", Values: []string{"poll", "ping"}},
+		{Parameter: "client_registration", Values: []string{"static_client", "dynamic_client"}, Names: map[string]string{"static_client": "static", "dynamic_client": "dynamic"}},
 	}
 }
 

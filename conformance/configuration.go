@@ -6,41 +6,43 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"countersign/conformance/keys"
 )
 
 // testClient is one of the clients of a plan.
 type testClient struct {
 	id  string
-	key jwk
+	key keys.JWK
 	// decryption is the key that ID tokens are encrypted to, and organisation that of the client's organisation, where the
 	// plan's profile has them.
-	decryption, organisationKey jwk
+	decryption, organisationKey keys.JWK
 	certificate                 *certificate
 	// software and organisation identify the client in the directory of its ecosystem.
 	software, organisation string
 }
 
 // keys are all keys of the client.
-func (c testClient) keys() []jwk {
+func (c testClient) keys() []keys.JWK {
 	if c.decryption == nil {
-		return []jwk{c.key}
+		return []keys.JWK{c.key}
 	}
-	return []jwk{c.key, c.decryption}
+	return []keys.JWK{c.key, c.decryption}
 }
 
-func public(keys []jwk) map[string][]jwk {
-	var shown []jwk
-	for _, key := range keys {
-		shown = append(shown, key.public())
+func public(private []keys.JWK) map[string][]keys.JWK {
+	var shown []keys.JWK
+	for _, key := range private {
+		shown = append(shown, key.Public())
 	}
-	return map[string][]jwk{"keys": shown}
+	return map[string][]keys.JWK{"keys": shown}
 }
 
 // clientConfiguration is a client as the suite wants it.
 type clientConfiguration struct {
-	ClientID string           `json:"client_id,omitempty"`
-	Scope    string           `json:"scope"`
-	JWKS     map[string][]jwk `json:"jwks,omitempty"`
+	ClientID string                `json:"client_id,omitempty"`
+	Scope    string                `json:"scope"`
+	JWKS     map[string][]keys.JWK `json:"jwks,omitempty"`
 	// DPoPSigningAlg is the algorithm of the proofs that the suite makes.
 	DPoPSigningAlg string `json:"dpop_signing_alg,omitempty"`
 	// HintType and HintValue name the user who is asked (CIBA Core §7.1).
@@ -51,7 +53,7 @@ type clientConfiguration struct {
 	InitialToken string `json:"initial_access_token,omitempty"`
 	ACR          string `json:"acr_value,omitempty"`
 	// OrganisationKeys sign payments (Brazil).
-	OrganisationKeys map[string][]jwk `json:"org_jwks,omitempty"`
+	OrganisationKeys map[string][]keys.JWK `json:"org_jwks,omitempty"`
 	// The rest is of ConnectID.
 	LoginHint   string `json:"login_hint,omitempty"`
 	CardNumber  string `json:"card_primary_account_number,omitempty"`
@@ -166,9 +168,9 @@ func newClients(random io.Reader, p plan, alias string, ca *authority, now time.
 	for i := range number {
 		// The first signs with PS256 (the suite's RS256 tests need an RSA key), the second with ES256, so that both are
 		// tried.
-		newKey := newPS256
+		newKey := keys.NewPS256
 		if i%2 == 1 && !p.ecosystem().onlyPS256 {
-			newKey = newES256
+			newKey = keys.NewES256
 		}
 		one, err := newClient(random, p, fmt.Sprintf("%s-%d", alias, i+1), newKey, ca, now)
 		if err != nil {
@@ -179,19 +181,19 @@ func newClients(random io.Reader, p plan, alias string, ca *authority, now time.
 	return made, nil
 }
 
-func newClient(random io.Reader, p plan, id string, newKey func(io.Reader, string) (jwk, error), ca *authority, now time.Time) (testClient, error) {
+func newClient(random io.Reader, p plan, id string, newKey func(io.Reader, string) (keys.JWK, error), ca *authority, now time.Time) (testClient, error) {
 	made := testClient{id: id}
 	var err error
 	if made.key, err = newKey(random, made.id+"-key"); err != nil {
 		return testClient{}, err
 	}
 	if p.encryptsIDTokens() {
-		if made.decryption, err = newDecryption(random, made.id+"-enc"); err != nil {
+		if made.decryption, err = keys.NewDecryption(random, made.id+"-enc"); err != nil {
 			return testClient{}, err
 		}
 	}
 	if p.ecosystem().organisation != "" {
-		if made.organisationKey, err = newPS256(random, made.id+"-organisation"); err != nil {
+		if made.organisationKey, err = keys.NewPS256(random, made.id+"-organisation"); err != nil {
 			return testClient{}, err
 		}
 		made.software, made.organisation = newUUID(random), newUUID(random)
@@ -272,7 +274,7 @@ func (p plan) configure(s server, alias string, clients []testClient) configurat
 }
 
 func (p plan) clientConfiguration(c testClient) clientConfiguration {
-	made := clientConfiguration{ClientID: c.id, Scope: p.scope(), JWKS: map[string][]jwk{"keys": c.keys()}}
+	made := clientConfiguration{ClientID: c.id, Scope: p.scope(), JWKS: map[string][]keys.JWK{"keys": c.keys()}}
 	if p.variant["sender_constrain"] == "dpop" {
 		made.DPoPSigningAlg = c.key["alg"]
 	}

@@ -282,7 +282,11 @@ func TestRun(t *testing.T) {
 			if code == 2 {
 				return
 			}
-			var suites junitSuites
+			var suites struct {
+				Suites []struct {
+					Failures int `xml:"failures,attr"`
+				} `xml:"testsuite"`
+			}
 			content, err := os.ReadFile(filepath.Join(b.out, "junit.xml"))
 			if err == nil {
 				err = xml.Unmarshal(content, &suites)
@@ -585,30 +589,5 @@ func TestSelectPlans(t *testing.T) {
 		if _, err := selectPlans(selector); err == nil {
 			t.Errorf("%q was accepted", selector)
 		}
-	}
-}
-
-func TestReport(t *testing.T) {
-	r := report{
-		Suite: "https://suite.example", Issuer: "https://localhost:8443", Began: time.Unix(1_800_000_000, 0).UTC(), Seconds: 61.4,
-		Outcomes: []outcome{
-			{Plan: "fapi2-sp/a", Module: "happy-flow", ID: "x1", Result: passed, Seconds: 1.2},
-			{Plan: "fapi2-sp/a", Module: "old", ID: "x2", Result: warning, Conditions: []condition{{"WARNING", "CheckIt", "un|usual <b>"}}, Expected: "known", Seconds: 0.5},
-			{Plan: "fapi2-sp/b", Module: "broken", ID: "x3", Result: failed, Conditions: []condition{{"FAILURE", "CheckThat", "wrong"}}, Seconds: 2},
-			{Plan: "fapi2-sp/b", Module: "late", Result: notRun},
-		},
-		Problems: []string{"FAILED: fapi2-sp/b broken"},
-	}
-	folder := t.TempDir()
-	if err := r.write(folder); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "tell.txt", r.tell())
-	for _, name := range []string{"report.md", "report.json", "junit.xml"} {
-		content, err := os.ReadFile(filepath.Join(folder, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden(t, name, string(content))
 	}
 }

@@ -206,10 +206,10 @@ func (r *runner) enter(p plan, clients []testClient, redirectURIs []string) {
 		}
 		software := directory.Software{
 			ID: c.software, Organisation: c.organisation, Name: "Conformance suite " + c.id, RedirectURIs: redirectURIs,
-			Roles: []string{"DADOS", "PAGTO", "CONTA"}, OrganisationKeys: []any{c.organisationKey.public()},
+			Roles: []string{"DADOS", "PAGTO", "CONTA"}, OrganisationKeys: []any{c.organisationKey.Public()},
 		}
 		for _, key := range append(c.keys(), c.organisationKey) {
-			software.Keys = append(software.Keys, key.public())
+			software.Keys = append(software.Keys, key.Public())
 		}
 		r.directory.Add(software)
 	}

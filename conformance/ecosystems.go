@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"strings"
+
+	"countersign/conformance/suite"
 )
 
 // ecosystem is what the plans of a national profile need beside those of plain FAPI.
@@ -126,7 +128,9 @@ func (p plan) accepted() bool {
 
 // registrationPlans are those in which the suite registers clients with the statements of a directory.
 func registrationPlans() []plan {
-	only := func(a axis, values ...string) axis { return axis{a.parameter, values, nil} }
+	only := func(a suite.Axis, values ...string) suite.Axis {
+		return suite.Axis{Parameter: a.Parameter, Values: values}
+	}
 	first := advanced()
 	first[0] = only(first[0], brazil, brazilInsurance)
 	plans := combine("fapi1-dcr", fapi1BrazilDCR, first)
@@ -134,7 +138,7 @@ func registrationPlans() []plan {
 	second[0] = only(second[0], brazil)
 	more := combine("fapi2-dcr", fapi2BrazilDCR, second)
 	for _, p := range more {
-		delete(p.variant, second[0].parameter) // the plan sets it, and refuses whoever does too
+		delete(p.variant, second[0].Parameter) // the plan sets it, and refuses whoever does too
 	}
 	return append(plans, more...)
 }

@@ -2,14 +2,11 @@ package main
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -20,65 +17,6 @@ import (
 	"strings"
 	"time"
 )
-
-// jwk is a key in JSON, private or public.
-type jwk map[string]string
-
-// public removes the private members.
-func (k jwk) public() jwk {
-	public := jwk{}
-	for name, value := range k {
-		switch name {
-		case "d", "p", "q", "dp", "dq", "qi":
-		default:
-			public[name] = value
-		}
-	}
-	return public
-}
-
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-// newES256 makes a client key for ES256.
-func newES256(random io.Reader, kid string) (jwk, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
-	if err != nil {
-		return nil, err
-	}
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	secret, err := key.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	return jwk{
-		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid,
-		"x": encode(point[1:33]), "y": encode(point[33:]), "d": encode(secret),
-	}, nil
-}
-
-// newPS256 makes a client key for PS256.
-func newPS256(random io.Reader, kid string) (jwk, error) { return newRSA(random, kid, "PS256", "sig") }
-
-// newDecryption makes a client key that ID tokens are encrypted to.
-func newDecryption(random io.Reader, kid string) (jwk, error) {
-	return newRSA(random, kid, "RSA-OAEP", "enc")
-}
-
-func newRSA(random io.Reader, kid, alg, use string) (jwk, error) {
-	key, err := rsa.GenerateKey(random, 2048)
-	if err != nil {
-		return nil, err
-	}
-	return jwk{
-		"kty": "RSA", "alg": alg, "use": use, "kid": kid,
-		"n": encode(key.N.Bytes()), "e": encode(big.NewInt(int64(key.E)).Bytes()), "d": encode(key.D.Bytes()),
-		"p": encode(key.Primes[0].Bytes()), "q": encode(key.Primes[1].Bytes()),
-		"dp": encode(key.Precomputed.Dp.Bytes()), "dq": encode(key.Precomputed.Dq.Bytes()), "qi": encode(key.Precomputed.Qinv.Bytes()),
-	}, nil
-}
 
 // authority issues the clients' certificates. The server has to trust it.
 type authority struct {

@@ -1,4 +1,4 @@
-// Command conformance proves a running authorization server against a running OpenID conformance suite, both by URL.
+// Command conformance proves a running authorization server against a running OpenID conformance suite, both by URL. With "rp" as its
 //
 // It makes the plans' clients, keys and certificates, registers them with a command, writes the plans'
 // configurations, runs the plans side by side, and reports. It imports nothing of the server's code and judges the
@@ -21,6 +21,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"countersign/conformance/results"
+	"countersign/conformance/suite"
 )
 
 // options are the command's flags.
@@ -119,6 +122,13 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
+// reach is how the suite is reached.
+func (o options) reach() suite.Options {
+	return suite.Options{
+		URL: o.suite, CA: o.suiteCA, Fingerprint: o.suiteFingerprint, TokenEnvironment: o.tokenEnvironment, AnswerTime: o.answerTime, Pause: o.pause,
+	}
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the run with reports of what was done; the second one ends the program.
@@ -145,7 +155,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, "conformance:", err)
 		return 2
 	}
-	expectations, err := readExpectations(o.expected)
+	expectations, err := results.ReadExpectations(o.expected)
 	if err != nil {
 		fmt.Fprintln(stderr, "conformance:", err)
 		return 2
@@ -156,7 +166,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		defer mu.Unlock()
 		fmt.Fprintf(stdout, format+"\n", arguments...)
 	}
-	connected, err := connectSuite(ctx, o, progress)
+	connected, err := suite.Connect(ctx, o.reach(), progress)
 	if err != nil {
 		fmt.Fprintln(stderr, "conformance:", err)
 		return 2
@@ -164,7 +174,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	groups := deployments(plans)
 	progress("%d plans at %s", len(plans), o.suite)
 	began := time.Now()
-	written := report{Suite: o.suite, Issuer: o.server, Ingress: o.ingress, Login: o.login, Began: began}
+	written := results.Report{Suite: o.suite, Issuer: o.server, Ingress: o.ingress, Login: o.login, Began: began}
 	for _, d := range groups {
 		outcomes, err := d.run(ctx, o, connected, progress)
 		if err != nil && len(groups) == 1 {
@@ -178,12 +188,12 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 		written.Outcomes = append(written.Outcomes, outcomes...)
 	}
 	written.Seconds = time.Since(began).Seconds()
-	written.Problems = judge(written.Outcomes, expectations, o.modules == "*" && ctx.Err() == nil)
-	if err := written.write(o.out); err != nil {
+	written.Problems = results.Judge(written.Outcomes, expectations, o.modules == "*" && ctx.Err() == nil)
+	if err := written.Write(o.out); err != nil {
 		fmt.Fprintln(stderr, "conformance: the reports could not be written:", err)
 		return 2
 	}
-	progress("%s", strings.TrimRight(written.tell(), "\n"))
+	progress("%s", strings.TrimRight(written.Tell(), "\n"))
 	progress("reports: %s/report.md, report.json, junit.xml", o.out)
 	if len(written.Problems) > 0 || len(written.Outcomes) == 0 {
 		return 1
@@ -192,7 +202,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 }
 
 // run runs the plans of a deployment.
-func (d deployment) run(ctx context.Context, o options, connected *suite, progress func(string, ...any)) ([]outcome, error) {
+func (d deployment) run(ctx context.Context, o options, connected *suite.Client, progress func(string, ...any)) ([]results.Outcome, error) {
 	if d.ecosystem != "" && o.start != "" && !strings.Contains(o.start, "{config}") {
 		return nil, fmt.Errorf("-start: {config} is missing: the plans of %s need a server with a configuration of their own", d.ecosystem)
 	}
@@ -206,17 +216,17 @@ func (d deployment) run(ctx context.Context, o options, connected *suite, progre
 }
 
 // without is the outcome of plans that could not be begun.
-func (d deployment) without(err error) []outcome {
-	var outcomes []outcome
+func (d deployment) without(err error) []results.Outcome {
+	var outcomes []results.Outcome
 	for _, p := range d.plans {
-		outcomes = append(outcomes, outcome{Plan: p.name, Variant: p.variant, Module: "(the plan)", Result: interrupted, Note: err.Error()})
+		outcomes = append(outcomes, results.Outcome{Plan: p.name, Variant: p.variant, Module: "(the plan)", Result: results.Interrupted, Note: err.Error()})
 	}
 	return outcomes
 }
 
 // prepare checks everything that a deployment's plans need, with a clear line for what is missing. What it started is ended by the
 // function that it returns, or, with an error, before it returns.
-func prepare(ctx context.Context, o options, d deployment, connected *suite, progress func(string, ...any)) (_ *runner, _ func(), err error) {
+func prepare(ctx context.Context, o options, d deployment, connected *suite.Client, progress func(string, ...any)) (_ *runner, _ func(), err error) {
 	var started []func()
 	stop := func() {
 		for _, end := range slices.Backward(started) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"countersign/conformance/directory"
+	"countersign/conformance/keys"
 )
 
 // nationalScope is what clients of a national profile ask for. The suite completes it with the consent.
@@ -124,7 +125,7 @@ func (p plan) configureNational(made *configuration, s server, clients []testCli
 	case brazil, brazilInsurance:
 		made.Consent = map[string]string{"productType": "personal"}
 		for n, client := range []*clientConfiguration{&made.Client, &made.Client2} {
-			client.OrganisationKeys = map[string][]jwk{"keys": {clients[n].organisationKey}}
+			client.OrganisationKeys = map[string][]keys.JWK{"keys": {clients[n].organisationKey}}
 		}
 		if names, ok := directory.Brazil()[p.profileOf()]; ok {
 			made.Directory = map[string]string{

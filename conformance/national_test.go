@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"countersign/conformance/bank"
+	"countersign/conformance/keys"
+	"countersign/conformance/results"
 	"countersign/internal/jose"
 )
 
@@ -93,7 +95,7 @@ func TestNational(t *testing.T) {
 				t.Fatalf("%d plans, %v", len(plans), err)
 			}
 			p := plans[0]
-			one, err := newClient(rand.Reader, p, "alias-1", newES256, ca, time.Now())
+			one, err := newClient(rand.Reader, p, "alias-1", keys.NewES256, ca, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +168,7 @@ func TestDeployments(t *testing.T) {
 			register: "add --config {config}", start: "serve {config}", prepare: "make {ecosystem} {profiles} {user} {organisation} {base} {config}",
 		})
 		shown = append(shown, strings.Join([]string{d.ecosystem, profiles(d.plans), o.register, o.start, o.prepare, o.user}, "|"))
-		if got := d.without(os.ErrClosed); len(got) != len(d.plans) || got[0].Result != interrupted {
+		if got := d.without(os.ErrClosed); len(got) != len(d.plans) || got[0].Result != results.Interrupted {
 			t.Errorf("%+v", got)
 		}
 	}

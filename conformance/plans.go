@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
+
+	"countersign/conformance/results"
+	"countersign/conformance/suite"
 )
 
 // plan is one test plan of the suite in one variant.
@@ -46,27 +48,22 @@ func (p plan) openID() bool { return p.variant["openid"] == "openid_connect" || 
 // rich reports whether the plan uses authorization_details (RFC 9396).
 func (p plan) rich() bool { return p.variant["authorization_request_type"] == "rar" }
 
-// axis is a parameter of a plan's variant with the values that are run. A value that is named differently in the plan's
-// own name, or left out of it, has an entry in names.
-type axis struct {
-	parameter string
-	values    []string
-	names     map[string]string
-}
-
 // profileAxis is the axis of the profiles, those of countries by the suite's names of them.
-func profileAxis(parameter string, national ...string) axis {
-	return axis{parameter, append([]string{"plain_fapi"}, national...), map[string]string{"plain_fapi": "", "fapi_client_credentials_grant": "client_credentials"}}
+func profileAxis(parameter string, national ...string) suite.Axis {
+	return suite.Axis{
+		Parameter: parameter, Values: append([]string{"plain_fapi"}, national...),
+		Names: map[string]string{"plain_fapi": "", "fapi_client_credentials_grant": "client_credentials"},
+	}
 }
 
 // securityProfile lists the parameters of the Security Profile's plan.
-func securityProfile() []axis {
-	return []axis{
+func securityProfile() []suite.Axis {
+	return []suite.Axis{
 		profileAxis("fapi_profile", "fapi_client_credentials_grant", ukOpenBanking, auCDR, brazil),
-		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
-		{"sender_constrain", []string{"dpop", "mtls"}, nil},
-		{"openid", []string{"openid_connect", "plain_oauth"}, nil},
-		{"authorization_request_type", []string{"simple", "rar"}, map[string]string{"simple": ""}},
+		{Parameter: "client_auth_type", Values: []string{"private_key_jwt", "mtls"}},
+		{Parameter: "sender_constrain", Values: []string{"dpop", "mtls"}},
+		{Parameter: "openid", Values: []string{"openid_connect", "plain_oauth"}},
+		{Parameter: "authorization_request_type", Values: []string{"simple", "rar"}, Names: map[string]string{"simple": ""}},
 	}
 }
 
@@ -81,20 +78,20 @@ const (
 )
 
 // messageSigning lists the parameters of Message Signing.
-func messageSigning() []axis {
-	axes := slices.DeleteFunc(securityProfile(), func(a axis) bool { return a.parameter == "fapi_profile" })
-	return append([]axis{profileAxis("fapi_profile", ukOpenBanking, auCDR, brazil, auConnectID, uae, ksaFAPI2)}, append(axes,
-		axis{"fapi_request_method", []string{"signed_non_repudiation", "unsigned"}, map[string]string{"signed_non_repudiation": "signed"}},
-		axis{"fapi_response_mode", []string{"jarm", "plain_response"}, map[string]string{"plain_response": "plain"}})...)
+func messageSigning() []suite.Axis {
+	axes := slices.DeleteFunc(securityProfile(), func(a suite.Axis) bool { return a.Parameter == "fapi_profile" })
+	return append([]suite.Axis{profileAxis("fapi_profile", ukOpenBanking, auCDR, brazil, auConnectID, uae, ksaFAPI2)}, append(axes,
+		suite.Axis{Parameter: "fapi_request_method", Values: []string{"signed_non_repudiation", "unsigned"}, Names: map[string]string{"signed_non_repudiation": "signed"}},
+		suite.Axis{Parameter: "fapi_response_mode", Values: []string{"jarm", "plain_response"}, Names: map[string]string{"plain_response": "plain"}})...)
 }
 
 // advanced lists the parameters of FAPI 1.0 Advanced.
-func advanced() []axis {
-	return []axis{
+func advanced() []suite.Axis {
+	return []suite.Axis{
 		profileAxis("fapi_profile", ukOpenBanking, auCDR, brazil, brazilInsurance, ksaFAPI1),
-		{"client_auth_type", []string{"private_key_jwt", "mtls"}, nil},
-		{"fapi_auth_request_method", []string{"by_value", "pushed"}, nil},
-		{"fapi_response_mode", []string{"plain_response", "jarm"}, map[string]string{"plain_response": "plain"}},
+		{Parameter: "client_auth_type", Values: []string{"private_key_jwt", "mtls"}},
+		{Parameter: "fapi_auth_request_method", Values: []string{"by_value", "pushed"}},
+		{Parameter: "fapi_response_mode", Values: []string{"plain_response", "jarm"}, Names: map[string]string{"plain_response": "plain"}},
 	}
 }
 
@@ -110,29 +107,10 @@ func allPlans() []plan {
 }
 
 // combine makes a plan of every combination of the axes' values.
-func combine(family, suitePlan string, axes []axis) []plan {
-	plans := []plan{{suitePlan: suitePlan, variant: map[string]string{}}}
-	for _, a := range axes {
-		var longer []plan
-		for _, p := range plans {
-			for _, value := range a.values {
-				next := plan{name: p.name, suitePlan: suitePlan, variant: maps.Clone(p.variant)}
-				next.variant[a.parameter] = value
-				shown, ok := a.names[value]
-				if !ok {
-					shown = value
-				}
-				if shown != "" && next.name != "" {
-					shown = "+" + shown
-				}
-				next.name += shown
-				longer = append(longer, next)
-			}
-		}
-		plans = longer
-	}
-	for i := range plans {
-		plans[i].name = family + "/" + plans[i].name
+func combine(family, suitePlan string, axes []suite.Axis) []plan {
+	var plans []plan
+	for _, c := range suite.Combine(axes) {
+		plans = append(plans, plan{name: family + "/" + c.Name, suitePlan: suitePlan, variant: c.Variant})
 	}
 	return plans
 }
@@ -151,7 +129,7 @@ func selectPlans(selectors string) ([]plan, error) {
 	var selected []plan
 	for selector := range strings.SplitSeq(selectors, ",") {
 		// A star also matches what follows a slash: fapi2-sp* is all of them.
-		pattern, matched, seen := flat(selector), false, map[string]bool{}
+		pattern, matched, seen := results.Flat(selector), false, map[string]bool{}
 		if _, err := path.Match(pattern, ""); err != nil {
 			return nil, fmt.Errorf("-plans: %q is not a pattern: %w", selector, err)
 		}
@@ -180,7 +158,7 @@ func (p plan) selected(pattern string, seen map[string]bool) bool {
 		seen[each] = seen[each] || first
 		return first
 	}
-	if fits, _ := path.Match(pattern, flat(p.name)); !fits { // it was tried
+	if fits, _ := path.Match(pattern, results.Flat(p.name)); !fits { // it was tried
 		return false
 	}
 	family, variant, _ := strings.Cut(pattern, ":")

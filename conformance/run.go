@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,45 +16,13 @@ import (
 	"time"
 
 	"countersign/conformance/directory"
+	"countersign/conformance/results"
+	"countersign/conformance/suite"
 )
-
-// The results of a module, as the suite says them, and two of our own.
-const (
-	passed      = "PASSED"
-	warning     = "WARNING"
-	review      = "REVIEW"
-	skipped     = "SKIPPED"
-	failed      = "FAILED"
-	interrupted = "INTERRUPTED" // the suite gave up, or we did
-	notRun      = "NOT RUN"     // we were told to stop before
-)
-
-// condition is a check of the suite that was not met.
-type condition struct {
-	// Result is FAILURE or WARNING.
-	Result  string `json:"result"`
-	Name    string `json:"condition"`
-	Message string `json:"message"`
-}
-
-// outcome is how a module ended.
-type outcome struct {
-	Plan       string            `json:"plan"`
-	Variant    map[string]string `json:"variant"`
-	Module     string            `json:"module"`
-	ID         string            `json:"id,omitempty"`
-	Result     string            `json:"result"`
-	Conditions []condition       `json:"conditions,omitempty"`
-	// Note is ours: what went wrong outside the suite's own judgement.
-	Note    string  `json:"note,omitempty"`
-	Seconds float64 `json:"seconds"`
-	// Expected is the reason of the expectation that covers a result other than PASSED.
-	Expected string `json:"expected,omitempty"`
-}
 
 // runner runs plans.
 type runner struct {
-	suite    *suite
+	suite    *suite.Client
 	server   server
 	ca       *authority
 	register []string // a command, in which {id} and {file} are replaced
@@ -75,8 +43,8 @@ type runner struct {
 }
 
 // runAll runs plans side by side and returns every module's outcome, in the order of the plans.
-func (r *runner) runAll(ctx context.Context, plans []plan, jobs int) []outcome {
-	outcomes := make([][]outcome, len(plans))
+func (r *runner) runAll(ctx context.Context, plans []plan, jobs int) []results.Outcome {
+	outcomes := make([][]results.Outcome, len(plans))
 	slots := make(chan struct{}, jobs)
 	var wait sync.WaitGroup
 	for i, p := range plans {
@@ -87,7 +55,7 @@ func (r *runner) runAll(ctx context.Context, plans []plan, jobs int) []outcome {
 		})
 	}
 	wait.Wait()
-	var all []outcome
+	var all []results.Outcome
 	for _, list := range outcomes {
 		all = append(all, list...)
 	}
@@ -96,20 +64,20 @@ func (r *runner) runAll(ctx context.Context, plans []plan, jobs int) []outcome {
 
 // runPlan makes a plan's clients, registers them, creates the plan and runs its modules one after the other: the suite
 // runs one module an alias at a time.
-func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
+func (r *runner) runPlan(ctx context.Context, p plan, index int) []results.Outcome {
 	created, err := r.prepare(ctx, p, index)
 	if err != nil {
 		r.progress("%s: %v", p.name, err)
-		return []outcome{{Plan: p.name, Variant: p.variant, Module: "(the plan)", Result: interrupted, Note: err.Error()}}
+		return []results.Outcome{{Plan: p.name, Variant: p.variant, Module: "(the plan)", Result: results.Interrupted, Note: err.Error()}}
 	}
-	r.progress("%s: the suite made it, with %d modules: %s/plan-detail.html?plan=%s", p.name, len(created.Modules), r.suite.base, created.ID)
-	var outcomes []outcome
+	r.progress("%s: the suite made it, with %d modules: %s/plan-detail.html?plan=%s", p.name, len(created.Modules), r.suite.Base(), created.ID)
+	var outcomes []results.Outcome
 	for i, module := range created.Modules {
-		if !matchesAny(r.modules, module.Name) {
+		if !results.MatchesAny(r.modules, module.Name) {
 			continue
 		}
 		began := r.now()
-		o := outcome{Plan: p.name, Variant: p.variant, Module: module.Name, Result: notRun}
+		o := results.Outcome{Plan: p.name, Variant: p.variant, Module: module.Name, Result: results.NotRun}
 		if ctx.Err() == nil {
 			r.runModule(ctx, created.ID, module.Variant, &o)
 		}
@@ -126,51 +94,41 @@ func (r *runner) runPlan(ctx context.Context, p plan, index int) []outcome {
 	return outcomes
 }
 
-// matchesAny reports whether one of the patterns, separated by commas, matches a name.
-func matchesAny(patterns, name string) bool {
-	for pattern := range strings.SplitSeq(patterns, ",") {
-		if fits, _ := path.Match(pattern, name); fits { // they were tried when the flags were read
-			return true
-		}
-	}
-	return false
-}
-
 // prepare registers clients of a plan's own at the server and creates the plan at the suite.
-func (r *runner) prepare(ctx context.Context, p plan, index int) (createdPlan, error) {
+func (r *runner) prepare(ctx context.Context, p plan, index int) (suite.Plan, error) {
 	alias := fmt.Sprintf("countersign-%s-%d", r.unique, r.offset+index+1)
 	clients, err := newClients(r.random, p, alias, r.ca, r.now())
 	if err != nil {
-		return createdPlan{}, err
+		return suite.Plan{}, err
 	}
 	if err := r.introduce(p, clients); err != nil {
-		return createdPlan{}, err
+		return suite.Plan{}, err
 	}
-	addresses, told := redirectURIs(r.suite.base, alias), r.server
+	addresses, told := redirectURIs(r.suite.Base(), alias), r.server
 	r.enter(p, clients, addresses)
 	if p.statements() {
 		// A statement of the directory takes the place of an initial access token.
 	} else if p.registersItself() {
 		if told.initialToken, err = r.initialToken(ctx, alias, p); err != nil {
-			return createdPlan{}, err
+			return suite.Plan{}, err
 		}
 	} else {
 		for _, client := range clients {
 			if err := r.registerClient(ctx, client.id, p.registration(told, client, addresses)); err != nil {
-				return createdPlan{}, err
+				return suite.Plan{}, err
 			}
 		}
 	}
 	configured, err := json.MarshalIndent(p.configure(told, alias, clients), "", "  ")
 	if err != nil {
-		return createdPlan{}, err
+		return suite.Plan{}, err
 	}
 	if err := r.keep(alias+".json", configured); err != nil {
-		return createdPlan{}, err
+		return suite.Plan{}, err
 	}
-	created, err := r.suite.createPlan(ctx, p, configured)
-	if status, ok := errors.AsType[*statusError](err); ok && status.status == 500 {
-		return created, fmt.Errorf("the suite does not accept this combination of variants: %s", refusalOf(status))
+	created, err := r.suite.CreatePlan(ctx, p.suitePlan, p.variant, configured)
+	if status, ok := errors.AsType[*suite.StatusError](err); ok && status.Status == http.StatusInternalServerError {
+		return created, fmt.Errorf("the suite does not accept this combination of variants: %s", status.Reason())
 	}
 	return created, err
 }
@@ -206,49 +164,49 @@ func (r *runner) keep(name string, content []byte) error {
 }
 
 // runModule runs one module to its end.
-func (r *runner) runModule(ctx context.Context, planID string, variant map[string]string, o *outcome) {
-	id, err := r.suite.start(ctx, planID, o.Module, variant)
+func (r *runner) runModule(ctx context.Context, planID string, variant map[string]string, o *results.Outcome) {
+	id, err := r.suite.Start(ctx, planID, o.Module, variant)
 	if err != nil {
-		o.Result, o.Note = interrupted, "it did not start: "+err.Error()
+		o.Result, o.Note = results.Interrupted, "it did not start: "+err.Error()
 		return
 	}
 	o.ID = id
 	state, err := r.await(ctx, id)
 	switch {
 	case err != nil:
-		o.Result, o.Note = interrupted, err.Error()
+		o.Result, o.Note = results.Interrupted, err.Error()
 		// The module must not go on under an alias that the next one needs; ctx may be over already.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if err := r.suite.stop(last, id); err != nil {
+		if err := r.suite.Stop(last, id); err != nil {
 			o.Note += "; it could not be stopped: " + err.Error()
 		}
-	case state.Status == interrupted:
-		o.Result = interrupted
+	case state.Status == suite.Interrupted:
+		o.Result = results.Interrupted
 	default:
 		o.Result = state.Result
 	}
-	if o.Result != passed && o.Result != skipped {
-		o.Conditions = r.conditions(ctx, id)
+	if o.Result != results.Passed && o.Result != results.Skipped {
+		o.Conditions = results.Unmet(ctx, r.suite, id)
 	}
 }
 
 // await waits for the end of a module. One that waits with its browser idle may want a screenshot, which a user
 // would take; it gets a placeholder, and its result is REVIEW at best.
-func (r *runner) await(ctx context.Context, id string) (info, error) {
+func (r *runner) await(ctx context.Context, id string) (suite.State, error) {
 	const patience = 10 // polls
 	idle := 0
 	deadline := r.now().Add(r.moduleTime)
 	for r.now().Before(deadline) {
-		state, err := r.suite.info(ctx, id)
+		state, err := r.suite.State(ctx, id)
 		if err != nil {
 			return state, err
 		}
 		switch state.Status {
-		case "FINISHED", interrupted:
+		case suite.Finished, suite.Interrupted:
 			return state, nil
-		case "WAITING":
-			busy, err := r.suite.browsing(ctx, id)
+		case suite.Waiting:
+			busy, err := r.suite.Browsing(ctx, id)
 			if err != nil {
 				return state, err
 			}
@@ -270,43 +228,22 @@ func (r *runner) await(ctx context.Context, id string) (info, error) {
 		case <-time.After(r.poll):
 		}
 	}
-	return info{}, fmt.Errorf("it was not done after %s", r.moduleTime)
+	return suite.State{}, fmt.Errorf("it was not done after %s", r.moduleTime)
 }
 
 func (r *runner) photograph(ctx context.Context, id string) error {
-	entries, err := r.suite.log(ctx, id)
+	entries, err := r.suite.Log(ctx, id)
 	if err != nil {
 		return err
 	}
 	for i, e := range entries {
 		// A browser that came back since leaves no page to look at: the module goes on when its turn comes.
-		back := slices.ContainsFunc(entries[i:], func(later entry) bool { return later.Callback })
+		back := slices.ContainsFunc(entries[i:], func(later suite.Entry) bool { return later.Callback })
 		if e.Upload != "" && e.Image == "" && !back {
-			if err := r.suite.upload(ctx, id, e.Upload); err != nil {
+			if err := r.suite.Upload(ctx, id, e.Upload); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// conditions reads which checks were not met.
-func (r *runner) conditions(ctx context.Context, id string) []condition {
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	entries, err := r.suite.log(last, id)
-	if err != nil {
-		return []condition{{Result: "FAILURE", Name: "(log)", Message: "the log could not be read: " + err.Error()}}
-	}
-	var list []condition
-	for _, e := range entries {
-		if e.Result == "FAILURE" || e.Result == warning || e.Result == review {
-			c := condition{Result: e.Result, Name: e.Source, Message: e.Message}
-			if e.Refusal != "" {
-				c.Message += " (the server's last answer: " + e.Refusal + ")"
-			}
-			list = append(list, c)
-		}
-	}
-	return list
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"countersign/conformance/bank"
+	"countersign/conformance/suite"
 )
 
 const discoveryPath = "/.well-known/openid-configuration"
@@ -87,7 +88,7 @@ func serverTrust(o options) (*tls.Config, string, error) {
 	if o.ca == "" {
 		return &tls.Config{}, "the system's authorities", nil
 	}
-	roots, err := readRoots(o.ca)
+	roots, err := suite.ReadRoots(o.ca)
 	if err != nil {
 		return nil, "", fmt.Errorf("-ca: %w", err)
 	}

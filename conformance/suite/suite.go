@@ -1,4 +1,5 @@
-package main
+// Package suite drives a running OpenID conformance suite by its REST API.
+package suite
 
 import (
 	"bytes"
@@ -16,8 +17,8 @@ import (
 	"time"
 )
 
-// suite is a running conformance suite.
-type suite struct {
+// Client talks to a running conformance suite. Connect makes one.
+type Client struct {
 	base  string
 	token string
 	http  *http.Client
@@ -25,14 +26,32 @@ type suite struct {
 	pause time.Duration
 }
 
-// statusError is an answer with an unexpected status.
-type statusError struct {
-	status int
-	body   string
+// Base is the suite's base URL, without a slash at its end.
+func (s *Client) Base() string { return s.base }
+
+// StatusError is an answer with an unexpected status.
+type StatusError struct {
+	Status int
+	Body   string
 }
 
-func (e *statusError) Error() string {
-	return fmt.Sprintf("the suite answered %d: %s", e.status, e.body[:min(len(e.body), 300)])
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the suite answered %d: %s", e.Status, e.Body[:min(len(e.Body), 300)])
+}
+
+// Reason is what the suite says when it makes no plan: in its dev mode an error page of JSON, with the reason as a member.
+func (e *StatusError) Reason() string {
+	var page struct {
+		Message string `json:"message"`
+		Error   string `json:"error"`
+		Trace   string `json:"trace"`
+	}
+	if json.Unmarshal([]byte(e.Body), &page) != nil {
+		return e.Body
+	}
+	_, thrown, _ := strings.Cut(page.Trace, ": ") // the class of the exception, and what it says
+	reason, _, _ := strings.Cut(thrown, "\n")
+	return cmp.Or(page.Message, reason, page.Error, e.Body)
 }
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -44,7 +63,7 @@ const tries = 5
 // call sends one request and decodes the JSON answer into result, which may be nil. What fails in passing is tried
 // again, with pauses that grow: to do twice what is asked here does no harm, since a new module takes the alias over
 // from an old one.
-func (s *suite) call(ctx context.Context, method, path string, body []byte, result any) error {
+func (s *Client) call(ctx context.Context, method, path string, body []byte, result any) error {
 	pause := s.pause
 	var err error
 	for try := range tries {
@@ -71,11 +90,11 @@ func passing(err error, method string) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
 	}
-	answered, ok := errors.AsType[*statusError](err)
+	answered, ok := errors.AsType[*StatusError](err)
 	if !ok {
 		return true // in transit
 	}
-	switch answered.status {
+	switch answered.Status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		return true
 	case http.StatusInternalServerError:
@@ -85,7 +104,7 @@ func passing(err error, method string) bool {
 	}
 }
 
-func (s *suite) once(ctx context.Context, method, path string, body []byte, result any) error {
+func (s *Client) once(ctx context.Context, method, path string, body []byte, result any) error {
 	request, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -106,7 +125,7 @@ func (s *suite) once(ctx context.Context, method, path string, body []byte, resu
 		return err
 	}
 	if response.StatusCode/100 != 2 {
-		return &statusError{response.StatusCode, strings.TrimSpace(string(content[:min(len(content), 64<<10)]))}
+		return &StatusError{response.StatusCode, strings.TrimSpace(string(content[:min(len(content), 64<<10)]))}
 	}
 	if result == nil {
 		return nil
@@ -114,28 +133,32 @@ func (s *suite) once(ctx context.Context, method, path string, body []byte, resu
 	return json.Unmarshal(content, result)
 }
 
-// createdPlan is a plan that the suite made, with the modules of its variant.
-type createdPlan struct {
-	ID      string `json:"id"`
-	Modules []struct {
-		Name    string            `json:"testModule"`
-		Variant map[string]string `json:"variant"`
-	} `json:"modules"`
+// Plan is a plan that the suite made, with the modules of its variant.
+type Plan struct {
+	ID      string   `json:"id"`
+	Modules []Module `json:"modules"`
 }
 
-func (s *suite) createPlan(ctx context.Context, p plan, configuration []byte) (createdPlan, error) {
-	variant, err := json.Marshal(p.variant)
+// Module is a module of a plan.
+type Module struct {
+	Name    string            `json:"testModule"`
+	Variant map[string]string `json:"variant"`
+}
+
+// CreatePlan has the suite make a plan in a variant, with a configuration in JSON.
+func (s *Client) CreatePlan(ctx context.Context, name string, variant map[string]string, configuration []byte) (Plan, error) {
+	encoded, err := json.Marshal(variant)
 	if err != nil {
-		return createdPlan{}, err
+		return Plan{}, err
 	}
-	query := url.Values{"planName": {p.suitePlan}, "variant": {string(variant)}}
-	var created createdPlan
+	query := url.Values{"planName": {name}, "variant": {string(encoded)}}
+	var created Plan
 	err = s.call(ctx, http.MethodPost, "/api/plan?"+query.Encode(), configuration, &created)
 	return created, err
 }
 
-// start starts a module and returns its id.
-func (s *suite) start(ctx context.Context, planID, module string, variant map[string]string) (string, error) {
+// Start starts a module and returns its id.
+func (s *Client) Start(ctx context.Context, planID, module string, variant map[string]string) (string, error) {
 	query := url.Values{"test": {module}, "plan": {planID}}
 	if len(variant) > 0 {
 		encoded, err := json.Marshal(variant)
@@ -151,20 +174,29 @@ func (s *suite) start(ctx context.Context, planID, module string, variant map[st
 	return started.ID, err
 }
 
-// info is the state of a module.
-type info struct {
+// The statuses of a module that this project acts on.
+const (
+	Finished    = "FINISHED"
+	Interrupted = "INTERRUPTED"
+	Waiting     = "WAITING"
+)
+
+// State is the state of a module.
+type State struct {
+	// Status is FINISHED or INTERRUPTED at the end, and WAITING where the module waits for a browser or a client.
 	Status string `json:"status"`
 	Result string `json:"result"`
 }
 
-func (s *suite) info(ctx context.Context, id string) (info, error) {
-	var i info
-	err := s.call(ctx, http.MethodGet, "/api/info/"+id, nil, &i)
-	return i, err
+// State asks for the state of a module.
+func (s *Client) State(ctx context.Context, id string) (State, error) {
+	var state State
+	err := s.call(ctx, http.MethodGet, "/api/info/"+id, nil, &state)
+	return state, err
 }
 
-// entry is a line of a module's log.
-type entry struct {
+// Entry is a line of a module's log.
+type Entry struct {
 	Source  string `json:"src"`
 	Result  string `json:"result"`
 	Message string `json:"msg"`
@@ -180,7 +212,8 @@ type entry struct {
 // maxRefusal bounds what is shown of a refusal, in bytes.
 const maxRefusal = 400
 
-func (s *suite) log(ctx context.Context, id string) ([]entry, error) {
+// Log reads the lines of a module's log.
+func (s *Client) Log(ctx context.Context, id string) ([]Entry, error) {
 	var raw []map[string]any
 	if err := s.call(ctx, http.MethodGet, "/api/log/"+id, nil, &raw); err != nil {
 		return nil, err
@@ -189,13 +222,13 @@ func (s *suite) log(ctx context.Context, id string) ([]entry, error) {
 		value, _ := line[name].(string) // other types are not what we look for
 		return value
 	}
-	entries := make([]entry, 0, len(raw))
+	entries := make([]Entry, 0, len(raw))
 	refusal := ""
 	for _, line := range raw {
 		if text(line, "http") == "response" {
 			refusal = refused(line["response_status_code"], text(line, "response_body"))
 		}
-		entries = append(entries, entry{
+		entries = append(entries, Entry{
 			Source: text(line, "src"), Result: text(line, "result"), Message: text(line, "msg"),
 			Upload: text(line, "upload"), Image: text(line, "img"), Refusal: refusal,
 			Callback: text(line, "http") == "incoming" && strings.HasSuffix(text(line, "incoming_path"), "/callback"),
@@ -217,37 +250,45 @@ func refused(status any, body string) string {
 // placeholder is a picture of one white pixel: it takes the place of the screenshot that a user would take.
 const placeholder = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII="
 
-// browsing reports whether the suite's browser is at work for a module, or will be: an address waits for its turn under load.
-func (s *suite) browsing(ctx context.Context, id string) (bool, error) {
-	var runner struct {
-		Browser struct {
-			Addresses []any `json:"urls"`
-			Runners   []any `json:"runners"`
-		} `json:"browser"`
-	}
-	err := s.call(ctx, http.MethodGet, "/api/runner/"+id, nil, &runner)
-	return len(runner.Browser.Addresses)+len(runner.Browser.Runners) > 0, err
+// running is a module that runs.
+type running struct {
+	Exposed map[string]any `json:"exposed"`
+	Browser struct {
+		Addresses []any `json:"urls"`
+		Runners   []any `json:"runners"`
+	} `json:"browser"`
 }
 
-// refusalOf is what the suite says when it makes no plan: in its dev mode an error page of JSON, with the reason as a member.
-func refusalOf(e *statusError) string {
-	var page struct {
-		Message string `json:"message"`
-		Error   string `json:"error"`
-		Trace   string `json:"trace"`
-	}
-	if json.Unmarshal([]byte(e.body), &page) != nil {
-		return e.body
-	}
-	_, thrown, _ := strings.Cut(page.Trace, ": ") // the class of the exception, and what it says
-	reason, _, _ := strings.Cut(thrown, "\n")
-	return cmp.Or(page.Message, reason, page.Error, e.body)
+func (s *Client) running(ctx context.Context, id string) (running, error) {
+	var r running
+	err := s.call(ctx, http.MethodGet, "/api/runner/"+id, nil, &r)
+	return r, err
 }
 
-func (s *suite) upload(ctx context.Context, id, name string) error {
+// Browsing reports whether the suite's browser is at work for a module, or will be: an address waits for its turn under load.
+func (s *Client) Browsing(ctx context.Context, id string) (bool, error) {
+	r, err := s.running(ctx, id)
+	return len(r.Browser.Addresses)+len(r.Browser.Runners) > 0, err
+}
+
+// Exposed are the values that a module shows to whoever tests a client with it, such as the issuer and the resource.
+func (s *Client) Exposed(ctx context.Context, id string) (map[string]string, error) {
+	r, err := s.running(ctx, id)
+	exposed := make(map[string]string, len(r.Exposed))
+	for name, value := range r.Exposed {
+		if text, ok := value.(string); ok {
+			exposed[name] = text
+		}
+	}
+	return exposed, err
+}
+
+// Upload gives a module a placeholder in the place of the screenshot that it waits for under this name.
+func (s *Client) Upload(ctx context.Context, id, name string) error {
 	return s.call(ctx, http.MethodPost, "/api/log/"+id+"/images/"+url.PathEscape(name), []byte(placeholder), nil)
 }
 
-func (s *suite) stop(ctx context.Context, id string) error {
+// Stop ends a module.
+func (s *Client) Stop(ctx context.Context, id string) error {
 	return s.call(ctx, http.MethodDelete, "/api/runner/"+id, nil, nil)
 }

@@ -1,4 +1,4 @@
-package main
+package results
 
 import (
 	"encoding/json"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// expectation excuses one result of one module, for a reason. Whatever it does not cover is noticed.
-type expectation struct {
+// Expectation excuses one result of one module, for a reason. Whatever it does not cover is noticed.
+type Expectation struct {
 	// Plan and Module are patterns.
 	Plan   string `json:"plan"`
 	Module string `json:"module"`
@@ -23,24 +23,25 @@ type expectation struct {
 	Reason string `json:"reason"`
 }
 
-func readExpectations(file string) ([]expectation, error) {
+// ReadExpectations reads a list of expectations in JSON from the file of -expected.
+func ReadExpectations(file string) ([]Expectation, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("-expected: %w", err)
 	}
-	var list []expectation
+	var list []Expectation
 	if err := json.Unmarshal(content, &list); err != nil {
 		return nil, fmt.Errorf("-expected: %s: %w", file, err)
 	}
 	for _, e := range list {
-		if e.Result != warning && e.Result != review && e.Result != skipped && (e.Result != interrupted || e.Condition == "" || e.Says == "") {
+		if e.Result != Warning && e.Result != Review && e.Result != Skipped && (e.Result != Interrupted || e.Condition == "" || e.Says == "") {
 			return nil, fmt.Errorf("-expected: %s: result %q cannot be expected; WARNING, REVIEW and SKIPPED can, and INTERRUPTED at a condition that says why", file, e.Result)
 		}
 		if e.Reason == "" {
 			return nil, fmt.Errorf("-expected: %s: %s has no reason", file, e.Module)
 		}
 		for _, pattern := range []string{e.Plan, e.Module} {
-			if _, err := path.Match(flat(pattern), ""); err != nil {
+			if _, err := path.Match(Flat(pattern), ""); err != nil {
 				return nil, fmt.Errorf("-expected: %s: %q is not a pattern", file, pattern)
 			}
 		}
@@ -48,25 +49,22 @@ func readExpectations(file string) ([]expectation, error) {
 	return list, nil
 }
 
-// flat lets a star match a slash too.
-func flat(name string) string { return strings.ReplaceAll(name, "/", ":") }
-
-func (e expectation) fits(o outcome) bool {
-	plan, _ := path.Match(flat(e.Plan), flat(o.Plan)) // patterns were checked when read
+func (e Expectation) fits(o Outcome) bool {
+	plan, _ := path.Match(Flat(e.Plan), Flat(o.Plan)) // patterns were checked when read
 	module, _ := path.Match(e.Module, o.Module)
 	return plan && module && e.Result == o.Result
 }
 
-// judge marks the outcomes that are expected and lists what has to be looked at: failures, results that nobody
-// expected, and expectations that have become wrong.
-func judge(outcomes []outcome, expectations []expectation, whole bool) (problems []string) {
+// Judge marks the outcomes that are expected and lists what has to be looked at: failures, results that nobody
+// expected, and, of a run that was whole, expectations that have become wrong.
+func Judge(outcomes []Outcome, expectations []Expectation, whole bool) (problems []string) {
 	used := make([]bool, len(expectations))
 	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Result == passed {
+		if o.Result == Passed {
 			continue
 		}
-		if o.Result != failed && o.Result != notRun {
+		if o.Result != Failed && o.Result != NotRun {
 			o.Expected = excuse(*o, expectations, used)
 		}
 		if o.Expected == "" {
@@ -82,7 +80,7 @@ func judge(outcomes []outcome, expectations []expectation, whole bool) (problems
 }
 
 // excuse finds the reasons that cover an outcome: one for each warning, or one for a result without warnings.
-func excuse(o outcome, expectations []expectation, used []bool) string {
+func excuse(o Outcome, expectations []Expectation, used []bool) string {
 	var reasons []string
 	cover := func(condition, message string) bool {
 		for i, e := range expectations {
@@ -96,7 +94,7 @@ func excuse(o outcome, expectations []expectation, used []bool) string {
 	}
 	warned := false
 	for _, c := range o.Conditions {
-		if c.Result == review {
+		if c.Result == Review {
 			continue
 		}
 		warned = true
@@ -111,10 +109,10 @@ func excuse(o outcome, expectations []expectation, used []bool) string {
 }
 
 // ran reports whether a module that an expectation speaks of was run.
-func ran(e expectation, outcomes []outcome) bool {
+func ran(e Expectation, outcomes []Outcome) bool {
 	for _, o := range outcomes {
 		e.Result = o.Result
-		if o.Result != notRun && e.fits(o) {
+		if o.Result != NotRun && e.fits(o) {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package results
 
 import (
 	"encoding/json"
@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// report is what is written about a run.
-type report struct {
+// Report is what is written about a run.
+type Report struct {
 	Suite  string `json:"suite"`
 	Issuer string `json:"issuer"`
 	// Ingress is where clients with certificates come in, if not at the server itself.
@@ -20,12 +20,12 @@ type report struct {
 	Login    string    `json:"login,omitempty"`
 	Began    time.Time `json:"began"`
 	Seconds  float64   `json:"seconds"`
-	Outcomes []outcome `json:"modules"`
+	Outcomes []Outcome `json:"modules"`
 	Problems []string  `json:"problems"`
 }
 
 // count tells how many modules ended with a result.
-func count(outcomes []outcome, result string) int {
+func count(outcomes []Outcome, result string) int {
 	n := 0
 	for _, o := range outcomes {
 		if o.Result == result {
@@ -36,41 +36,41 @@ func count(outcomes []outcome, result string) int {
 }
 
 // summary is the one line that counts.
-func (r report) summary() string { return sum(r.Outcomes) }
+func (r Report) summary() string { return sum(r.Outcomes) }
 
 // sum counts results.
-func sum(outcomes []outcome) string {
+func sum(outcomes []Outcome) string {
 	line := fmt.Sprintf("%d modules: %d passed, %d warning, %d review, %d skipped, %d failed, %d interrupted", len(outcomes),
-		count(outcomes, passed), count(outcomes, warning), count(outcomes, review), count(outcomes, skipped), count(outcomes, failed), count(outcomes, interrupted))
-	if n := count(outcomes, notRun); n > 0 {
+		count(outcomes, Passed), count(outcomes, Warning), count(outcomes, Review), count(outcomes, Skipped), count(outcomes, Failed), count(outcomes, Interrupted))
+	if n := count(outcomes, NotRun); n > 0 {
 		line += fmt.Sprintf(", %d not run", n)
 	}
 	return line
 }
 
 // byPlan splits the outcomes at the plans, whose order they have.
-func (r report) byPlan() [][]outcome {
-	var groups [][]outcome
+func (r Report) byPlan() [][]Outcome {
+	var groups [][]Outcome
 	for _, o := range r.Outcomes {
 		if n := len(groups); n > 0 && groups[n-1][0].Plan == o.Plan {
 			groups[n-1] = append(groups[n-1], o)
 		} else {
-			groups = append(groups, []outcome{o})
+			groups = append(groups, []Outcome{o})
 		}
 	}
 	return groups
 }
 
-// tell says how it went, for the end of the output: each plan, everything that did not simply pass with its reason,
+// Tell says how it went, for the end of the output: each plan, everything that did not simply pass with its reason,
 // what has to be looked at, and the line that counts.
-func (r report) tell() string {
+func (r Report) Tell() string {
 	var b strings.Builder
 	b.WriteString("\n")
 	for _, group := range r.byPlan() {
 		fmt.Fprintf(&b, "%s: %s\n", group[0].Plan, sum(group))
 	}
 	for _, o := range r.Outcomes {
-		if o.Result != passed && o.Result != notRun {
+		if o.Result != Passed && o.Result != NotRun {
 			fmt.Fprintf(&b, "%s: %s %s: %s\n", o.Result, o.Plan, o.Module, o.what())
 		}
 	}
@@ -84,8 +84,8 @@ func (r report) tell() string {
 	return b.String()
 }
 
-// write writes report.md, report.json and junit.xml into a folder.
-func (r report) write(folder string) error {
+// Write writes report.md, report.json and junit.xml into a folder.
+func (r Report) Write(folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (r report) write(folder string) error {
 	return nil
 }
 
-func (r report) markdown() string {
+func (r Report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Conformance of %s\n\n%s, in %.0f s from %s, by the suite at %s.\n", r.Issuer, r.summary(), r.Seconds, r.Began.UTC().Format(time.RFC3339), r.Suite)
 	if r.Ingress != "" {
@@ -128,7 +128,7 @@ func (r report) markdown() string {
 	}
 	for _, group := range groups {
 		fmt.Fprintf(&b, "| %s | %d |", cell(group[0].Plan), len(group))
-		for _, result := range []string{passed, warning, review, skipped, failed, interrupted} {
+		for _, result := range []string{Passed, Warning, Review, Skipped, Failed, Interrupted} {
 			fmt.Fprintf(&b, " %d |", count(group, result))
 		}
 		b.WriteString("\n")
@@ -142,7 +142,7 @@ func (r report) markdown() string {
 	return b.String()
 }
 
-func link(suite string, o outcome) string {
+func link(suite string, o Outcome) string {
 	if o.ID == "" {
 		return cell(o.Module)
 	}
@@ -150,7 +150,7 @@ func link(suite string, o outcome) string {
 }
 
 // what explains a result in a line.
-func (o outcome) what() string {
+func (o Outcome) what() string {
 	var parts []string
 	for _, c := range o.Conditions {
 		parts = append(parts, c.Result+" "+c.Name+": "+c.Message)
@@ -197,7 +197,7 @@ type junitDetail struct {
 }
 
 // junit counts as a failure whatever has to be looked at.
-func (r report) junit() junitSuites {
+func (r Report) junit() junitSuites {
 	var all junitSuites
 	for _, o := range r.Outcomes {
 		if n := len(all.Suites); n == 0 || all.Suites[n-1].Name != o.Plan {
@@ -207,13 +207,13 @@ func (r report) junit() junitSuites {
 		c := junitCase{Name: o.Module, Class: o.Plan, Seconds: fmt.Sprintf("%.1f", o.Seconds)}
 		detail := &junitDetail{Message: strings.TrimSpace(o.Result + " " + o.what())}
 		switch {
-		case o.Result == skipped && o.Expected != "" || o.Result == notRun:
+		case o.Result == Skipped && o.Expected != "" || o.Result == NotRun:
 			c.Skipped = detail
 			s.Skipped++
-		case o.Result != passed && o.Expected == "":
+		case o.Result != Passed && o.Expected == "":
 			c.Failure = detail
 			s.Failures++
-		case o.Result != passed:
+		case o.Result != Passed:
 			c.Output = detail.Message
 		}
 		s.Tests++
