@@ -17,9 +17,6 @@ type SigningKey struct {
 	Algorithm string
 	// Sign signs a message (not a digest) and returns the signature in JWS form: r and s of ES256 side by side.
 	Sign func(ctx context.Context, message []byte) ([]byte, error)
-
-	// pkcs1 is set by [NewSigningKey] alone: the key signs with [RS256].
-	pkcs1 bool
 }
 
 // wireSignedHeader is a header that we write; the order of its members is fixed.
@@ -37,7 +34,7 @@ func Sign(ctx context.Context, key SigningKey, typ string, claims any) (string, 
 }
 
 func sign(ctx context.Context, key SigningKey, header wireSignedHeader, claims any) (string, error) {
-	if !known(key.Algorithm) && !(key.pkcs1 && key.Algorithm == RS256) {
+	if !known(key.Algorithm) && key.Algorithm != RS256 { // a key says so where its owner named it: no key of the server does
 		return "", fmt.Errorf("jose: sign: %w: %s", ErrAlgorithm, key.Algorithm)
 	}
 	rawHeader, err := compactJSON(header)

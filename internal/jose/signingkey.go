@@ -15,7 +15,7 @@ func NewSigningKey(id, algorithm string, key crypto.Signer) (SigningKey, error) 
 	if key == nil || !known(algorithm) && algorithm != RS256 || !fits(algorithm, key.Public()) {
 		return SigningKey{}, fmt.Errorf("jose: %w: the key is not one for %q", ErrAlgorithm, algorithm)
 	}
-	return SigningKey{ID: id, Algorithm: algorithm, pkcs1: algorithm == RS256, Sign: func(_ context.Context, message []byte) ([]byte, error) {
+	return SigningKey{ID: id, Algorithm: algorithm, Sign: func(_ context.Context, message []byte) ([]byte, error) {
 		return anysigner.Sign(key, algorithm == PS256, message)
 	}}, nil
 }

@@ -41,9 +41,22 @@ type Config struct {
 // Set is the key set at one address. It may be used by many at once. Make one with [New].
 type Set struct {
 	url        string
-	client     *http.Client
 	algorithms []string
 	cache      *jose.RemoteKeySets
+}
+
+// Sets are the key sets at many addresses: of the clients of a resource server, say. Make one with [NewSets].
+type Sets struct{ cache *jose.RemoteKeySets }
+
+// NewSets makes an empty cache of key sets. A nil client or clock is as in [Config].
+func NewSets(client *http.Client, now func() time.Time) *Sets {
+	if client == nil {
+		client = &http.Client{Timeout: ownTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
+	if now == nil {
+		now = time.Now
+	}
+	return &Sets{cache: jose.NewRemoteKeySets(fetcher{client}.fetch, now)}
 }
 
 // Error is a key set that cannot be had: it was never fetched, or too long ago. It says nothing of the token.
@@ -65,22 +78,22 @@ const ownTimeout = 5 * time.Second
 
 // New makes a set. Nothing is fetched before the first use. The error is about the configuration.
 func New(config Config) (*Set, error) {
-	address, err := url.Parse(config.URL)
-	if err != nil || address.Scheme != "https" || address.Host == "" || address.User != nil || strings.Contains(config.URL, "#") {
-		return nil, fmt.Errorf("keyset: %q is no address of a key set: it has to be https://, without user information and fragment", config.URL)
-	}
-	if config.HTTP == nil {
-		config.HTTP = &http.Client{Timeout: ownTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	}
-	if config.Now == nil {
-		config.Now = time.Now
+	if err := checkAddress(config.URL); err != nil {
+		return nil, err
 	}
 	if config.Algorithms == nil {
 		config.Algorithms = []string{jose.PS256, jose.ES256, jose.EdDSA}
 	}
-	s := &Set{url: config.URL, client: config.HTTP, algorithms: slices.Clone(config.Algorithms)}
-	s.cache = jose.NewRemoteKeySets(s.fetch, config.Now)
-	return s, nil
+	cache := NewSets(config.HTTP, config.Now).cache
+	return &Set{url: config.URL, algorithms: slices.Clone(config.Algorithms), cache: cache}, nil
+}
+
+func checkAddress(text string) error {
+	address, err := url.Parse(text)
+	if err != nil || address.Scheme != "https" || address.Host == "" || address.User != nil || strings.Contains(text, "#") {
+		return fmt.Errorf("keyset: %q is no address of a key set: it has to be https://, without user information and fragment", text)
+	}
+	return nil
 }
 
 // Verify checks the signature of a token with the keys that can have made it: those with its kid, or without one those for its
@@ -105,19 +118,20 @@ func (s *Set) Find(ctx context.Context, kid, algorithm string) (found jose.Key, 
 	return found, s.told(err)
 }
 
-// VerifyMessage checks a signature in JWS form over a message that is no JWS, as [jose.KeySet.VerifyMessage] does. Errors are
-// those of [Set.Verify].
-func (s *Set) VerifyMessage(
-	ctx context.Context, kid, algorithm string, message, signature []byte,
+// VerifyMessage checks a signature in JWS form over a message that is no JWS with the keys at an address, as
+// [jose.KeySet.VerifyMessage] does, and returns the key and its algorithm. Errors are of type [*Error], or wrap [jose.ErrNoKey] or
+// [jose.ErrSignature].
+func (s *Sets) VerifyMessage(
+	ctx context.Context, address, kid, algorithm string, message, signature []byte,
 ) (key jose.Key, own string, err error) {
-	err = s.cache.Try(ctx, s.url, func(set jose.KeySet) (unknown bool, verdict error) {
+	if err := checkAddress(address); err != nil {
+		return jose.Key{}, "", &Error{URL: address, cause: err}
+	}
+	err = s.cache.Try(ctx, address, func(set jose.KeySet) (unknown bool, verdict error) {
 		key, own, verdict = set.VerifyMessage(kid, algorithm, message, signature)
 		return errors.Is(verdict, jose.ErrNoKey), verdict
 	})
-	if err == nil {
-		err = s.accepts(own)
-	}
-	return key, own, s.told(err)
+	return key, own, told(address, err)
 }
 
 // Keys returns the whole set, to encrypt to one of its keys, say. The error is of type [*Error].
@@ -134,22 +148,26 @@ func (s *Set) accepts(algorithm string) error {
 	return fmt.Errorf("%w: alg must be one of %s", jose.ErrAlgorithm, strings.Join(s.algorithms, ", "))
 }
 
+func (s *Set) told(err error) error { return told(s.url, err) }
+
 // told makes an [*Error] of a set that cannot be had, and leaves verdicts as they are.
-func (s *Set) told(err error) error {
+func told(address string, err error) error {
 	if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
-		return &Error{URL: s.url, cause: remote}
+		return &Error{URL: address, cause: remote}
 	}
 	return err
 }
 
+type fetcher struct{ client *http.Client }
+
 // fetch is a [jose.Fetch].
-func (s *Set) fetch(ctx context.Context, address string) ([]byte, time.Duration, error) {
+func (f fetcher) fetch(ctx context.Context, address string) ([]byte, time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, 0, err
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
-	response, err := s.client.Do(request)
+	response, err := f.client.Do(request)
 	if err != nil {
 		return nil, 0, err
 	}
