@@ -1,0 +1,185 @@
+package signed
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"countersign/internal/jose"
+)
+
+// Expected is what an ID token must say beside what all must.
+type Expected struct {
+	// Nonce is the one that was sent; empty for a flow that has none.
+	Nonce string
+	// AccessToken is checked by at_hash, if the token has it.
+	AccessToken string
+	// Code and State are checked by c_hash and s_hash, which a FrontChannel token must have (FAPI 1.0 Advanced §5.2.2.1).
+	Code, State  string
+	FrontChannel bool
+	// MaxAge is how long ago the user may have authenticated, in seconds; nil for any time.
+	MaxAge *int64
+	// ACRs are those of which one has to come; nil for any.
+	ACRs []string
+	// Subject is who it has to be about; empty for anybody.
+	Subject string
+	// Encrypted demands that it was encrypted.
+	Encrypted bool
+}
+
+// IDToken is a verified ID token.
+type IDToken struct {
+	Issuer, Subject, ACR, SessionID              string
+	Audience, AMR                                []string
+	Expires, IssuedAt, AuthTime, SessionExpires  time.Time
+	// Payload is the whole, and Compact the token as it was signed.
+	Payload json.RawMessage
+	Compact string
+}
+
+// idTokenClaims are those of OpenID Connect Core §2, of FAPI 1.0 Advanced §5.1 and of IPSIE.
+type idTokenClaims struct {
+	registered
+	Nonce           *string           `json:"nonce"`
+	AuthorizedParty *string           `json:"azp"`
+	AuthTime        *jose.NumericDate `json:"auth_time"`
+	ACR             string            `json:"acr"`
+	AMR             []string          `json:"amr"`
+	SessionID       string            `json:"sid"`
+	SessionExpiry   *jose.NumericDate `json:"session_expiry"`
+	AccessTokenHash *string           `json:"at_hash"`
+	CodeHash        *string           `json:"c_hash"`
+	StateHash       *string           `json:"s_hash"`
+}
+
+// maxSubject is the length of a sub, in bytes (OpenID Connect Core §2).
+const maxSubject = 255
+
+// IDToken verifies an ID token (OpenID Connect Core §3.1.3.7, §3.3.2.11, §3.3.3.6). Errors are an [*Error], or say that the keys cannot be
+// had.
+func (v *Verifier) IDToken(ctx context.Context, raw string, expected Expected) (*IDToken, error) {
+	if expected.Encrypted && !jose.IsEncrypted(raw) {
+		return nil, refuse("encryption", "it is not encrypted")
+	}
+	t, err := v.open(ctx, raw, "")
+	if err != nil {
+		return nil, err
+	}
+	var claims idTokenClaims
+	if err := read(t, &claims); err != nil {
+		return nil, err
+	}
+	for _, check := range []func() error{
+		func() error { return v.checkParties(claims.registered) },
+		func() error { return v.checkAuthorizedParty(claims) },
+		func() error { return required(claims) },
+		func() error { return v.checkTimes(claims.registered) },
+		func() error { return v.checkFresh(claims.registered) },
+		func() error { return checkNonce(claims, expected) },
+		func() error { return checkHashes(t.header.Algorithm, claims, expected) },
+		func() error { return v.checkAuthentication(claims, expected) },
+	} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return &IDToken{
+		Issuer: claims.Issuer, Subject: claims.Subject, ACR: claims.ACR, SessionID: claims.SessionID,
+		Audience: claims.Audience.Values, AMR: claims.AMR,
+		Expires: timeOf(claims.Expires), IssuedAt: timeOf(claims.IssuedAt), AuthTime: timeOf(claims.AuthTime), SessionExpires: timeOf(claims.SessionExpiry),
+		Payload: t.payload, Compact: t.compact,
+	}, nil
+}
+
+func (v *Verifier) checkAuthorizedParty(claims idTokenClaims) error {
+	if claims.AuthorizedParty != nil && *claims.AuthorizedParty != v.ClientID {
+		return refuse("azp", "it was issued to another client")
+	}
+	if len(claims.Audience.Values) > 1 && claims.AuthorizedParty == nil {
+		return refuse("azp", "it is for several audiences and does not say to whom it was issued")
+	}
+	return nil
+}
+
+func required(claims idTokenClaims) error {
+	switch {
+	case claims.Subject == "" || len(claims.Subject) > maxSubject:
+		return refuse("sub", "it is missing, or longer than %d bytes", maxSubject)
+	case claims.Expires == nil:
+		return refuse("exp", "it is missing")
+	}
+	return nil
+}
+
+// checkNonce compares the nonce. A flow that sent none may be answered with none only.
+func checkNonce(claims idTokenClaims, expected Expected) error {
+	switch {
+	case expected.Nonce == "":
+		return nil
+	case claims.Nonce == nil:
+		return refuse("nonce", "it is missing")
+	case subtle.ConstantTimeCompare([]byte(*claims.Nonce), []byte(expected.Nonce)) != 1:
+		return refuse("nonce", "it is not the one that was sent: the token belongs to another login")
+	}
+	return nil
+}
+
+func checkHashes(algorithm string, claims idTokenClaims, expected Expected) error {
+	if expected.FrontChannel && claims.CodeHash == nil {
+		return refuse("c_hash", "it is missing")
+	}
+	if expected.FrontChannel && claims.StateHash == nil {
+		return refuse("s_hash", "it is missing")
+	}
+	for _, each := range []struct {
+		name  string
+		hash  *string
+		value string
+	}{
+		{"at_hash", claims.AccessTokenHash, expected.AccessToken}, {"c_hash", claims.CodeHash, expected.Code}, {"s_hash", claims.StateHash, expected.State},
+	} {
+		if each.hash == nil || each.value == "" {
+			continue
+		}
+		if subtle.ConstantTimeCompare([]byte(*each.hash), []byte(halfHash(algorithm, each.value))) != 1 {
+			return refuse(each.name, "it is the hash of something else")
+		}
+	}
+	return nil
+}
+
+// halfHash is the left half of a hash (OpenID Connect Core §3.1.3.6): of SHA-256, and of SHA-512 for Ed25519, whose own hash that is.
+func halfHash(algorithm, value string) string {
+	if algorithm == jose.EdDSA {
+		digest := sha512.Sum512([]byte(value))
+		return base64.RawURLEncoding.EncodeToString(digest[:32])
+	}
+	digest := sha256.Sum256([]byte(value))
+	return base64.RawURLEncoding.EncodeToString(digest[:16])
+}
+
+func (v *Verifier) checkAuthentication(claims idTokenClaims, expected Expected) error {
+	if expected.Subject != "" && claims.Subject != expected.Subject {
+		return refuse("sub", "it is about another user than the one that was expected")
+	}
+	if expected.ACRs != nil && !slices.Contains(expected.ACRs, claims.ACR) {
+		return refuse("acr", "the user was not authenticated as it was asked for")
+	}
+	if expected.MaxAge == nil {
+		return nil
+	}
+	switch {
+	case claims.AuthTime == nil:
+		return refuse("auth_time", "it is missing, though max_age was sent")
+	case claims.AuthTime.Time().After(v.Now().Add(v.Tolerance)):
+		return refuse("auth_time", "it is in the future")
+	case v.Now().Sub(claims.AuthTime.Time()) > time.Duration(*expected.MaxAge)*time.Second+v.Tolerance:
+		return refuse("auth_time", "the user authenticated longer ago than max_age")
+	}
+	return nil
+}
