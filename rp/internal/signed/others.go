@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 )
 
 // Response verifies an authorization response of JARM (§2.4) and gives its parameters. Errors are an [*Error], or say that the keys cannot
@@ -98,7 +99,7 @@ func (v *Verifier) LogoutToken(ctx context.Context, raw string, untyped bool) (*
 		return nil, refuse("jti", "it is missing, or longer than %d bytes", maxID)
 	case claims.Nonce != nil:
 		return nil, refuse("nonce", "a logout token has none: this is another token")
-	case claims.Events[logoutEvent] == nil || json.Unmarshal(claims.Events[logoutEvent], &event) != nil || event == nil:
+	case claims.Events[logoutEvent] == nil || strictjson.DecodeObject(claims.Events[logoutEvent], &event) != nil || event == nil:
 		return nil, refuse("events", "it is not the event of a logout")
 	case claims.Subject == "" && claims.SessionID == "":
 		return nil, refuse("sub", "neither sub nor sid is there")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign/internal/jose"
+	"countersign/internal/strictjson"
 )
 
 // Error is a token that failed a check.
@@ -128,8 +129,8 @@ type registered struct {
 
 // read decodes the payload.
 func read(t *token, into any) error {
-	if err := json.Unmarshal(t.payload, into); err != nil {
-		return &Error{"malformed", "a claim has the wrong JSON type", err}
+	if err := strictjson.DecodeObject(t.payload, into); err != nil { // encoding/json would take Nonce for nonce
+		return &Error{"malformed", err.Error(), err}
 	}
 	return nil
 }
