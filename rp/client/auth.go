@@ -28,6 +28,12 @@ func ClientSecretPost(secret string) Auth { return Auth{method: methodPost, secr
 // NoAuth is a public client. It needs [Weak].PublicClient.
 func NoAuth() Auth { return Auth{method: methodNone} }
 
+// String is the method, and nothing secret.
+func (a Auth) String() string { return a.method }
+
+// GoString is [Auth.String].
+func (a Auth) GoString() string { return a.method }
+
 // The values of token_endpoint_auth_method (RFC 7591 §2, RFC 8705 §2).
 const (
 	methodPrivateKeyJWT = "private_key_jwt"
@@ -56,7 +62,7 @@ const (
 // DPoP binds tokens to a key, of which each request has a proof (RFC 9449).
 func DPoP(key Key) Binding { return Binding{kind: bindingDPoP, key: key} }
 
-// MTLSBound binds tokens to the certificate of [MTLS] (RFC 8705 §3).
+// MTLSBound binds tokens to the certificate of [MTLS] or of [Config] (RFC 8705 §3).
 func MTLSBound() Binding { return Binding{kind: bindingMTLS} }
 
 // MTLSBoundWith binds tokens to a certificate (RFC 8705 §3) beside which the client authenticates by [PrivateKeyJWT].

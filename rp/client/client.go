@@ -4,16 +4,123 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"sync"
+
+	"countersign/internal/jose"
+	"countersign/rp/internal/exchange"
+	"countersign/rp/internal/proof"
 )
 
 // Client is a client of one provider.
-type Client struct{}
+type Client struct {
+	config    Config
+	transport *http.Transport
+	exchange  *exchange.Client
+	decrypt   []jose.DecryptionKey
+	published json.RawMessage
+
+	binding bindingKind
+	// dpop and proofs are those of bindingDPoP.
+	dpop   Key
+	proofs *proof.Maker
+
+	mu      sync.Mutex
+	known   *provider
+	reading bool
+}
 
 // New reads the provider's metadata and makes a client. Errors are a [*ConfigError], a [*WeakProviderError] that lists all that the provider
-// lacks, a [*CheckError] of the metadata, or an [*UnavailableError].
-func New(ctx context.Context, config Config) (*Client, error) { panic("soon") }
+// lacks, a [*CheckError] of the metadata, a [*ProviderError] if there are none, or an [*UnavailableError].
+func New(ctx context.Context, config Config) (*Client, error) {
+	config, err := complete(config)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{config: config}
+	if c.transport, err = exchange.NewTransport(config.Transport, config.Roots, config.Certificate, config.Now); err != nil {
+		return nil, misconfigured("Transport", "%v", err)
+	}
+	c.exchange = exchange.New(c.transport, config.Timeout, config.UserAgent)
+	for _, one := range config.Decrypt {
+		c.decrypt = append(c.decrypt, one.key)
+	}
+	if c.published, err = publish(config); err != nil {
+		return nil, err
+	}
+	document, err := fetchMetadata(ctx, c.exchange, config.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.bind(document.DPoPAlgorithms); err != nil {
+		return nil, err
+	}
+	if lacks := config.lacks(document, c.binding, c.dpop.Algorithm()); len(lacks) > 0 {
+		return nil, &WeakProviderError{config.Issuer, config.Profile, lacks}
+	}
+	if c.known, err = c.newProvider(document, nil); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
-// Metadata is what the provider says about itself (RFC 8414 §2), as it was checked.
+// bind chooses what tokens are bound to: what the configuration says, or what the provider can do.
+func (c *Client) bind(offered []string) error {
+	c.binding, c.dpop = c.config.Binding.kind, c.config.Binding.key
+	if c.binding == bindingUnset && !c.config.Weak.Bearer {
+		algorithm := ""
+		for _, name := range []string{jose.ES256, jose.EdDSA, jose.PS256} {
+			if algorithm == "" && slices.Contains(offered, name) {
+				algorithm = name
+			}
+		}
+		switch {
+		case algorithm != "" && c.config.Profile != FAPI1Advanced:
+			key, err := GenerateKey(algorithm)
+			if err != nil {
+				return err
+			}
+			c.binding, c.dpop = bindingDPoP, key
+		case c.config.Certificate != nil:
+			c.binding = bindingMTLS
+		}
+	}
+	if c.binding == bindingDPoP {
+		c.proofs = proof.New(c.dpop.signing, c.dpop.Public(), c.config.Now)
+	}
+	return nil
+}
+
+// publish makes the client's key set.
+func publish(config Config) (json.RawMessage, error) {
+	var keys []jose.Key
+	seen := map[string]bool{}
+	add := func(key jose.Key) {
+		if key.ID != "" && !seen[key.Use+" "+key.Thumbprint()] {
+			seen[key.Use+" "+key.Thumbprint()] = true
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range slices.Concat([]Key{config.Auth.key, config.RequestKey}, config.UpcomingKeys, config.RetiredKeys) {
+		add(key.public)
+	}
+	for _, key := range config.Decrypt {
+		add(key.public)
+	}
+	if keys == nil {
+		keys = []jose.Key{}
+	}
+	raw, err := json.Marshal(struct {
+		Keys []jose.Key `json:"keys"`
+	}{keys})
+	if err != nil {
+		return nil, misconfigured("Auth", "a key cannot be published: %v", err)
+	}
+	return raw, nil
+}
+
+// Metadata is what the provider says about itself (RFC 8414 §2), as it was checked. The endpoints are those that the client uses: for
+// one with a certificate the mtls_endpoint_aliases (RFC 8705 §5).
 type Metadata struct {
 	Issuer                string   `json:"issuer"`
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
@@ -35,15 +142,20 @@ type Metadata struct {
 	Raw json.RawMessage `json:"-"`
 }
 
-// Metadata is the provider's.
-func (c *Client) Metadata() Metadata { panic("soon") }
+// Metadata is the provider's. It is read again every ten minutes; one that has become weaker than the profile is not taken.
+func (c *Client) Metadata() Metadata {
+	c.mu.Lock()
+	d := c.known.document
+	c.mu.Unlock()
+	return Metadata{
+		Issuer: d.Issuer, AuthorizationEndpoint: d.Authorization, TokenEndpoint: d.Token, PAREndpoint: d.PAR, JWKSURI: d.JWKSURI,
+		UserInfoEndpoint: d.UserInfo, IntrospectionEndpoint: d.Introspection, RevocationEndpoint: d.Revocation,
+		BackchannelEndpoint: d.Backchannel, EndSessionEndpoint: d.EndSession, GrantEndpoint: d.Grant,
+		ScopesSupported: slices.Clone(d.ScopesSupported), ACRValuesSupported: slices.Clone(d.ACRValuesSupported),
+		BackchannelLogout: d.BackchannelLogout, BackchannelLogoutSession: d.BackchannelLogoutSession, Raw: slices.Clone(d.Raw),
+	}
+}
 
 // Keys is the client's JWK Set for its jwks_uri (RFC 7517 §5): the public keys of Auth and RequestKey, UpcomingKeys, RetiredKeys and those of
 // Decrypt; not those of DPoP, which no provider needs.
-func (c *Client) Keys() json.RawMessage { panic("soon") }
-
-// HTTP is a client for resources that uses an access token as it is bound: with a DPoP proof for each request, which is sent again once with the
-// nonce that the resource asks for (RFC 9449 §7, §9), or with the client's certificate (RFC 8705 §3). It adds x-fapi-interaction-id (a UUID) where there
-// is none, follows no redirects, and sends the token by https only. A request with a body needs [http.Request].GetBody to be sent again, which
-// [http.NewRequest] sets for the usual ones.
-func (c *Client) HTTP(t *Tokens) *http.Client { panic("soon") }
+func (c *Client) Keys() json.RawMessage { return slices.Clone(c.published) }

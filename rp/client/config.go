@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"net/http"
@@ -38,7 +39,8 @@ func (p Profile) String() string {
 	return "unknown profile"
 }
 
-// Config says who the client is and what it expects of its provider. Issuer, ClientID and Auth are required.
+// Config says who the client is and what it expects of its provider. Issuer, ClientID and Auth are required. What only an authorization
+// needs of a provider is asked for if it has an authorization endpoint, or RedirectURI or the scope "openid" are set.
 type Config struct {
 	// Issuer is the provider's issuer identifier, an https URL, compared byte for byte wherever it appears.
 	Issuer   string
@@ -60,6 +62,9 @@ type Config struct {
 	// made by [New] where the provider does DPoP and the profile allows it, and else the certificate of Auth. Tokens that
 	// several processes are to use, or one that is started again, need a key of the caller's.
 	Binding Binding
+	// Certificate is shown to the provider, by its mtls_endpoint_aliases, and to resources, where an ecosystem wants that whatever Auth and Binding are.
+	// It is that of [MTLS] or [MTLSBoundWith] if they have one.
+	Certificate *tls.Certificate
 	// RequestKey signs request objects (RFC 9101, CIBA Core §7.1.1). The zero value is the key of [PrivateKeyJWT] where the
 	// profile wants requests signed; with it set, requests are signed in any profile.
 	RequestKey Key
@@ -82,6 +87,8 @@ type Config struct {
 	IDTokenAlgorithms []string
 	// RequireIDTokenEncryption refuses ID tokens that are not encrypted.
 	RequireIDTokenEncryption bool
+	// TrustedAudiences may be named in the aud of ID tokens beside the client (OpenID Connect Core §3.1.3.7). Others are refused.
+	TrustedAudiences []string
 	// SignedIntrospection demands that introspection is answered by a signed token (RFC 9701); FAPI2MessageSigning does
 	// where the provider offers it.
 	SignedIntrospection bool
@@ -122,7 +129,7 @@ type Weak struct {
 	Bearer bool
 	// RS256 accepts, and makes, signatures by RSASSA-PKCS1-v1_5.
 	RS256 bool
-	// TokenEndpointAudience addresses client assertions to the token endpoint and not to the issuer.
+	// TokenEndpointAudience addresses client assertions to the token endpoint and not to the issuer. It may be named in FAPI1Advanced, too.
 	TokenEndpointAudience bool
 	// UntypedLogoutToken accepts logout tokens whose header has no typ, or "JWT" (OpenID Connect Back-Channel Logout 1.0 §2.4).
 	UntypedLogoutToken bool

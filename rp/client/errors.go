@@ -9,7 +9,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"countersign/rp/internal/exchange"
 	"countersign/rp/internal/metadata"
 	"countersign/rp/internal/signed"
 )
@@ -166,10 +165,7 @@ func verdict(what string, err error) error {
 	if failed, ok := errors.AsType[*metadata.Error](err); ok {
 		return &CheckError{What: what, Check: failed.Check, Reason: failed.Reason, cause: err}
 	}
-	if failed, ok := errors.AsType[*exchange.Error](err); ok {
-		return unavailable("jwks_uri", failed)
-	}
-	return &UnavailableError{Endpoint: "jwks_uri", Reason: "the provider's keys cannot be had", cause: err}
+	return unavailable("jwks_uri", err)
 }
 
 // maxText bounds a text of the provider's, in bytes.

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"net/url"
-	"time"
+	"slices"
+	"strings"
+
+	"countersign/rp/internal/signed"
 )
 
 // RefreshOptions are what a refresh asks for.
@@ -20,10 +22,71 @@ type RefreshOptions struct {
 }
 
 // Refresh gets new tokens for those from before (RFC 6749 §6, OpenID Connect Core §12.2). What the provider does not issue again, the refresh token
-// and the ID token, is carried over; the tokens from before are not changed. Errors are a [*ConfigError] (no refresh token), [*ProviderError]
+// and the ID token, is carried over; the tokens from before are not changed. Errors are a [*ConfigError] (no refresh token, or one of another DPoP key), [*ProviderError]
 // ("invalid_grant": it has ended), [*CheckError] or [*UnavailableError].
 func (c *Client) Refresh(ctx context.Context, before *Tokens, options RefreshOptions) (*Tokens, error) {
-	panic("soon")
+	if before == nil || before.RefreshToken == "" {
+		return nil, misconfigured("Tokens", "there is no refresh token")
+	}
+	if err := c.checkKey(before); err != nil {
+		return nil, err
+	}
+	parameters := parameters{}
+	parameters.set("scope", strings.Join(options.Scopes, " "))
+	parameters.setResources(options.Resource)
+	if err := parameters.setDetails(options.AuthorizationDetails); err != nil {
+		return nil, err
+	}
+	if err := parameters.setExtra(options.Extra); err != nil {
+		return nil, err
+	}
+	form := parameters.form()
+	form.Set("grant_type", "refresh_token")
+	form.Set("refresh_token", before.RefreshToken)
+	p := c.current(ctx)
+	tokens, err := c.token(ctx, p, form)
+	if err != nil {
+		return nil, err
+	}
+	expected := signed.Expected{Encrypted: c.config.RequireIDTokenEncryption}
+	if before.Identity != nil {
+		expected.Subject = before.Identity.Subject
+	}
+	if err := c.identify(ctx, p, tokens, expected, false); err != nil {
+		return nil, err
+	}
+	carryOver(tokens, before, options)
+	return tokens, nil
+}
+
+// checkKey refuses tokens that are bound to another key than the client's: a proof of this one would not fit.
+func (c *Client) checkKey(t *Tokens) error {
+	if t.JKT != "" && (c.binding != bindingDPoP || t.JKT != c.dpop.Thumbprint()) {
+		return misconfigured("Binding", "the tokens are bound to another DPoP key than this client's")
+	}
+	return nil
+}
+
+// carryOver keeps what a refresh has not issued again.
+func carryOver(tokens, before *Tokens, options RefreshOptions) {
+	if tokens.RefreshToken == "" {
+		tokens.RefreshToken = before.RefreshToken
+	}
+	if tokens.IDToken == "" {
+		tokens.IDToken, tokens.Identity = before.IDToken, before.Identity
+	}
+	if tokens.GrantID == "" {
+		tokens.GrantID = before.GrantID
+	}
+	if tokens.Scope == "" {
+		tokens.Scope = before.Scope
+		if options.Scopes != nil {
+			tokens.Scope = strings.Join(options.Scopes, " ")
+		}
+	}
+	if tokens.AuthorizationDetails == nil && options.AuthorizationDetails == nil {
+		tokens.AuthorizationDetails = slices.Clone(before.AuthorizationDetails)
+	}
 }
 
 // TokenOptions are what [Client.ClientCredentials] asks for.
@@ -34,9 +97,37 @@ type TokenOptions struct {
 	Extra                url.Values
 }
 
-// ClientCredentials gets a token for the client itself (RFC 6749 §4.4).
+// ClientCredentials gets a token for the client itself (RFC 6749 §4.4). Errors are a [*ConfigError], [*ProviderError], [*CheckError] or
+// [*UnavailableError].
 func (c *Client) ClientCredentials(ctx context.Context, options TokenOptions) (*Tokens, error) {
-	panic("soon")
+	if c.config.Auth.method == methodNone {
+		return nil, misconfigured("Auth", "a client without authentication gets no tokens for itself (RFC 6749 §4.4)")
+	}
+	parameters := parameters{}
+	parameters.set("scope", strings.Join(options.Scopes, " "))
+	parameters.setResources(options.Resource)
+	if err := parameters.setDetails(options.AuthorizationDetails); err != nil {
+		return nil, err
+	}
+	if err := parameters.setExtra(options.Extra); err != nil {
+		return nil, err
+	}
+	form := parameters.form()
+	form.Set("grant_type", "client_credentials")
+	return c.withoutUser(ctx, form, options.Scopes)
+}
+
+// withoutUser gets tokens that no user stands behind: an ID token in the answer is not looked at, and not given out.
+func (c *Client) withoutUser(ctx context.Context, form url.Values, scopes []string) (*Tokens, error) {
+	tokens, err := c.token(ctx, c.current(ctx), form)
+	if err != nil {
+		return nil, err
+	}
+	tokens.IDToken = ""
+	if tokens.Scope == "" {
+		tokens.Scope = strings.Join(scopes, " ")
+	}
+	return tokens, nil
 }
 
 // ExchangeOptions are a token exchange (RFC 8693 §2.1).
@@ -49,125 +140,57 @@ type ExchangeOptions struct {
 	Extra                          url.Values
 }
 
-// Exchange exchanges a token (RFC 8693).
+// String hides the secrets.
+func (o ExchangeOptions) String() string { return "exchange of a " + o.SubjectTokenType }
+
+// GoString is [ExchangeOptions.String].
+func (o ExchangeOptions) GoString() string { return o.String() }
+
+// Exchange exchanges a token (RFC 8693). Errors are a [*ConfigError], [*ProviderError], [*CheckError] or [*UnavailableError].
 func (c *Client) Exchange(ctx context.Context, options ExchangeOptions) (*Tokens, error) {
-	panic("soon")
+	if options.SubjectToken == "" || options.SubjectTokenType == "" {
+		return nil, misconfigured("SubjectToken", "it and its type are needed (RFC 8693 §2.1)")
+	}
+	if (options.ActorToken == "") != (options.ActorTokenType == "") {
+		return nil, misconfigured("ActorToken", "it and its type belong together (RFC 8693 §2.1)")
+	}
+	parameters := parameters{}
+	for name, value := range map[string]string{
+		"subject_token": options.SubjectToken, "subject_token_type": options.SubjectTokenType, "actor_token": options.ActorToken,
+		"actor_token_type": options.ActorTokenType, "requested_token_type": options.RequestedTokenType, "scope": strings.Join(options.Scopes, " "),
+	} {
+		parameters.set(name, value)
+	}
+	parameters.setResources(options.Resource)
+	if len(options.Audience) > 0 {
+		parameters["audience"] = parameter{several: slices.Clone(options.Audience)}
+	}
+	if err := parameters.setExtra(options.Extra); err != nil {
+		return nil, err
+	}
+	form := parameters.form()
+	form.Set("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+	tokens, err := c.withoutUser(ctx, form, options.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	if tokens.IssuedTokenType == "" {
+		return nil, refuse("token response", "issued_token_type", "it is missing (RFC 8693 §2.2.1)")
+	}
+	return tokens, nil
 }
 
-// Revoke revokes a token (RFC 7009). The hint is "access_token", "refresh_token" or empty.
-func (c *Client) Revoke(ctx context.Context, token, hint string) error { panic("soon") }
-
-// Introspection is what the provider says of a token (RFC 7662 §2.2).
-type Introspection struct {
-	Active bool
-	// Raw is the whole object.
-	Raw json.RawMessage
-	// JWT is the signed answer (RFC 9701), as evidence; empty if it was plain.
-	JWT string
+// Revoke revokes a token (RFC 7009). The hint is "access_token", "refresh_token" or empty. Errors are a [*ConfigError] for a provider that
+// revokes nothing, a [*ProviderError] or an [*UnavailableError].
+func (c *Client) Revoke(ctx context.Context, token, hint string) error {
+	to, err := need("revocation_endpoint", c.current(ctx).document.Revocation)
+	if err != nil {
+		return err
+	}
+	form := url.Values{"token": {token}}
+	if hint != "" {
+		form.Set("token_type_hint", hint)
+	}
+	_, err = c.post(ctx, to, form, false)
+	return err
 }
-
-// Decode reads the answer as JSON.
-func (i *Introspection) Decode(into any) error { return json.Unmarshal(i.Raw, into) }
-
-// Introspect asks about a token.
-func (c *Client) Introspect(ctx context.Context, token string) (*Introspection, error) { panic("soon") }
-
-// UserInfo is what the provider says of a user (OpenID Connect Core §5.3). Its sub is that of the ID token.
-type UserInfo struct {
-	Subject string
-	Raw     json.RawMessage
-	// JWT is the signed answer, as evidence; empty if it was plain.
-	JWT string
-}
-
-// Decode reads the claims as JSON.
-func (u *UserInfo) Decode(into any) error { return json.Unmarshal(u.Raw, into) }
-
-// UserInfo asks for the claims of the tokens' user: JSON, or a JWT that is decrypted and verified. Another sub than that of
-// the ID token is refused.
-func (c *Client) UserInfo(ctx context.Context, t *Tokens) (*UserInfo, error) { panic("soon") }
-
-// Grant is what a user allowed (Grant Management for OAuth 2.0 §6.3).
-type Grant struct {
-	Scopes               []GrantScope    `json:"scopes"`
-	Claims               []string        `json:"claims"`
-	AuthorizationDetails json.RawMessage `json:"authorization_details"`
-	Raw                  json.RawMessage `json:"-"`
-}
-
-// GrantScope is a scope value and the resources that it is for.
-type GrantScope struct {
-	Scope    string   `json:"scope"`
-	Resource []string `json:"resource"`
-}
-
-// QueryGrant reads a grant, with a token of [Client.ClientCredentials] for the scope grant_management_query.
-func (c *Client) QueryGrant(ctx context.Context, t *Tokens, grantID string) (*Grant, error) {
-	panic("soon")
-}
-
-// RevokeGrant ends a grant, with a token of [Client.ClientCredentials] for the scope grant_management_revoke.
-func (c *Client) RevokeGrant(ctx context.Context, t *Tokens, grantID string) error { panic("soon") }
-
-// BackchannelOptions are what a user is asked over the backchannel (CIBA Core §7.1). One of the three hints is required.
-type BackchannelOptions struct {
-	LoginHint, IDTokenHint, LoginHintToken string
-	Scopes                                 []string
-	AuthorizationDetails                   any
-	Claims                                 any
-	ACRValues                              []string
-	// ACRVoluntary accepts another acr than those.
-	ACRVoluntary bool
-	// BindingMessage is shown on both devices.
-	BindingMessage string
-	UserCode       string
-	// RequestedExpiry is rounded down to seconds; 0 is the provider's.
-	RequestedExpiry time.Duration
-	// Ping asks to be told of the decision (token delivery mode ping): a notification token is made.
-	Ping bool
-	// RequestContext is request_context (FAPI CIBA §5.2.2), written as JSON.
-	RequestContext       any
-	Resource             []string
-	GrantAction, GrantID string
-	Extra                url.Values
-	// Data is kept in the request for the caller.
-	Data json.RawMessage
-}
-
-// BackchannelRequest is a request that a user is deciding. It can be stored as JSON, and is secret.
-type BackchannelRequest struct {
-	Issuer    string    `json:"iss"`
-	AuthReqID string    `json:"auth_req_id"`
-	ExpiresAt time.Time `json:"expires_at"`
-	// Interval is the least time between two polls; it grows by slow_down.
-	Interval time.Duration `json:"interval"`
-	// NotificationToken is what a ping has to bear.
-	NotificationToken string          `json:"notification_token,omitempty"`
-	Scope             string          `json:"scope,omitempty"`
-	ACRValues         []string        `json:"acr_values,omitempty"`
-	JKT               string          `json:"jkt,omitempty"`
-	Data              json.RawMessage `json:"data,omitempty"`
-}
-
-// Backchannel asks a user over the backchannel, by a signed request where the profile or RequestKey want it.
-func (c *Client) Backchannel(ctx context.Context, options BackchannelOptions) (*BackchannelRequest, error) {
-	panic("soon")
-}
-
-// Poll asks once for the tokens of a request. Errors wrap [ErrPending] while the user has not decided, and Interval is longer after slow_down;
-// else they are a [*ProviderError] ("access_denied", "expired_token"), [*CheckError] or [*UnavailableError].
-func (c *Client) Poll(ctx context.Context, request *BackchannelRequest) (*Tokens, error) {
-	panic("soon")
-}
-
-// Await polls at the request's interval until the user has decided, the request expires or ctx ends.
-func (c *Client) Await(ctx context.Context, request *BackchannelRequest) (*Tokens, error) {
-	panic("soon")
-}
-
-// ParsePing reads the auth_req_id from the body of a ping (CIBA Core §10.2), by which its request is found.
-func ParsePing(body []byte) (authReqID string, err error) { panic("soon") }
-
-// VerifyPing checks the Authorization header of a ping: it must bear the request's notification token. Then [Client.Poll] gets the tokens.
-// Errors are a [*CheckError].
-func (r *BackchannelRequest) VerifyPing(authorization string) error { panic("soon") }

@@ -19,7 +19,8 @@ import (
 	"countersign/internal/jose"
 )
 
-// Key is a private key of the client, with its kid and its one algorithm: PS256, ES256 or EdDSA. The zero value is no key.
+// Key is a private key of the client, with its kid and its one algorithm: PS256, ES256 or EdDSA, or RS256 if [Weak] says so. The zero
+// value is no key.
 type Key struct {
 	public     jose.Key
 	signing    jose.SigningKey
@@ -55,8 +56,8 @@ func KeyFunc(kid, algorithm string, public crypto.PublicKey, sign func(ctx conte
 	if err != nil {
 		return Key{}, err
 	}
-	if sign == nil {
-		return Key{}, misconfigured("Key", "it has no function that signs")
+	if sign == nil || described.Algorithm == jose.RS256 {
+		return Key{}, misconfigured("Key", "a function is wanted that signs with PS256, ES256 or EdDSA")
 	}
 	signing := jose.SigningKey{ID: described.ID, Algorithm: described.Algorithm, Sign: sign}
 	return Key{described, signing, described.Thumbprint()}, nil
@@ -78,6 +79,9 @@ func describe(public crypto.PublicKey, kid, algorithm string) (jose.Key, error) 
 		}
 	default:
 		fitting = jose.EdDSA // anything but Ed25519 is refused below
+	}
+	if algorithm == jose.RS256 && fitting == jose.PS256 {
+		fitting = jose.RS256
 	}
 	if algorithm != "" && algorithm != fitting {
 		return jose.Key{}, misconfigured("Key", "a key of kind %T signs with %s, not with %q", public, fitting, algorithm)

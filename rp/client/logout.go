@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -18,7 +20,20 @@ type LogoutOptions struct {
 }
 
 // LogoutURL is where to send the browser to end the session at the provider. A provider without an end_session_endpoint is a [*ConfigError].
-func (c *Client) LogoutURL(options LogoutOptions) (string, error) { panic("soon") }
+func (c *Client) LogoutURL(options LogoutOptions) (string, error) {
+	to, err := need("end_session_endpoint", c.current(context.Background()).document.EndSession)
+	if err != nil {
+		return "", err
+	}
+	p := parameters{}
+	for name, value := range map[string]string{
+		"client_id": c.config.ClientID, "id_token_hint": options.IDTokenHint, "post_logout_redirect_uri": options.PostLogoutRedirectURI,
+		"state": options.State, "logout_hint": options.LogoutHint, "ui_locales": strings.Join(options.UILocales, " "),
+	} {
+		p.set(name, value)
+	}
+	return withQuery(to.address, url.Values(p.form()))
+}
 
 // LogoutToken is a verified logout token (OpenID Connect Back-Channel Logout 1.0 §2.4). It has a subject, a session or both.
 type LogoutToken struct {
@@ -30,8 +45,21 @@ type LogoutToken struct {
 	Raw   json.RawMessage
 }
 
-// VerifyLogoutToken checks the logout_token that a provider posted: signature, typ, iss, aud, iat, exp, events, sub or sid, and that there is no nonce (§2.6).
-// Errors are a [*CheckError], or an [*UnavailableError] if the provider's keys cannot be had.
+// VerifyLogoutToken checks the logout_token that a provider posted: signature, typ, iss, aud, iat (at most ten minutes ago), exp, events, jti, sub or sid, and that there is no nonce (§2.6).
+// One that is encrypted is decrypted. Errors are a [*CheckError], or an [*UnavailableError] if the provider's keys cannot be had.
 func (c *Client) VerifyLogoutToken(ctx context.Context, logoutToken string) (*LogoutToken, error) {
-	panic("soon")
+	const what = "logout token"
+	p := c.current(ctx)
+	verifier, err := c.verifier(p, p.document.IDTokenAlgorithms)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := verifier.LogoutToken(ctx, logoutToken, c.config.Weak.UntypedLogoutToken)
+	if err != nil {
+		return nil, verdict(what, err)
+	}
+	return &LogoutToken{
+		Issuer: verified.Issuer, Subject: verified.Subject, SessionID: verified.SessionID, IssuedAt: verified.IssuedAt, ExpiresAt: verified.Expires,
+		JTI: verified.ID, Until: verified.Expires.Add(c.config.ClockTolerance), Raw: verified.Payload,
+	}, nil
 }

@@ -34,9 +34,9 @@ type Expected struct {
 
 // IDToken is a verified ID token.
 type IDToken struct {
-	Issuer, Subject, ACR, SessionID              string
-	Audience, AMR                                []string
-	Expires, IssuedAt, AuthTime, SessionExpires  time.Time
+	Issuer, Subject, ACR, SessionID             string
+	Audience, AMR                               []string
+	Expires, IssuedAt, AuthTime, SessionExpires time.Time
 	// Payload is the whole, and Compact the token as it was signed.
 	Payload json.RawMessage
 	Compact string

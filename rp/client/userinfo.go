@@ -1,0 +1,161 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"countersign/internal/strictjson"
+	"countersign/rp/internal/exchange"
+	"countersign/rp/internal/proof"
+)
+
+// Introspection is what the provider says of a token (RFC 7662 §2.2).
+type Introspection struct {
+	Active bool
+	// Raw is the whole object.
+	Raw json.RawMessage
+	// JWT is the signed answer (RFC 9701), as evidence; empty if it was plain.
+	JWT string
+}
+
+// Decode reads the answer as JSON.
+func (i *Introspection) Decode(into any) error { return json.Unmarshal(i.Raw, into) }
+
+// introspectionMedia is the media type of a signed answer (RFC 9701 §4).
+const introspectionMedia = "application/token-introspection+jwt"
+
+// Introspect asks about a token. The answer is signed (RFC 9701) if SignedIntrospection says so, and in FAPI2MessageSigning where the provider
+// offers it. Errors are a [*ConfigError] for a provider without the endpoint, a [*ProviderError], [*CheckError] or [*UnavailableError].
+func (c *Client) Introspect(ctx context.Context, token string) (*Introspection, error) {
+	const what = "introspection"
+	p := c.current(ctx)
+	to, err := need("introspection_endpoint", p.document.Introspection)
+	if err != nil {
+		return nil, err
+	}
+	signed := c.config.SignedIntrospection || c.config.Profile == FAPI2MessageSigning && len(p.document.IntrospectionAlgs) > 0
+	accept := "application/json"
+	if signed {
+		accept = introspectionMedia
+	}
+	reply, err := c.postFor(ctx, to, url.Values{"token": {token}}, accept, false)
+	if err != nil {
+		return nil, err
+	}
+	told := &Introspection{Raw: reply.Body}
+	isSigned := reply.MediaType() == introspectionMedia || reply.MediaType() == "application/jwt"
+	switch {
+	case isSigned:
+		verifier, err := c.verifier(p, p.document.IntrospectionAlgs)
+		if err != nil {
+			return nil, err
+		}
+		if told.Raw, told.JWT, err = verifier.Introspection(ctx, strings.TrimSpace(string(reply.Body))); err != nil {
+			return nil, verdict(what, err)
+		}
+	case signed:
+		return nil, refuse(what, "signature", "it is not signed, which was asked for")
+	case !reply.IsJSON():
+		return nil, &UnavailableError{Endpoint: to.name, Reason: "its answer is not JSON, says its Content-Type"}
+	}
+	var members struct {
+		Active *bool `json:"active"`
+	}
+	if err := strictjson.DecodeObject(told.Raw, &members); err != nil {
+		return nil, &CheckError{What: what, Check: "malformed", Reason: err.Error(), cause: err}
+	}
+	if members.Active == nil {
+		return nil, refuse(what, "active", "it is missing")
+	}
+	told.Active = *members.Active
+	return told, nil
+}
+
+// UserInfo is what the provider says of a user (OpenID Connect Core §5.3). Its sub is that of the ID token.
+type UserInfo struct {
+	Subject string
+	Raw     json.RawMessage
+	// JWT is the signed answer, as evidence; empty if it was plain.
+	JWT string
+}
+
+// Decode reads the claims as JSON.
+func (u *UserInfo) Decode(into any) error { return json.Unmarshal(u.Raw, into) }
+
+// UserInfo asks for the claims of the tokens' user: JSON, or a JWT that is decrypted and verified. Another sub than that of
+// the ID token is refused (§5.3.2), and so are tokens without one. Errors are a [*ConfigError], [*ProviderError], [*CheckError] or
+// [*UnavailableError].
+func (c *Client) UserInfo(ctx context.Context, t *Tokens) (*UserInfo, error) {
+	const what = "UserInfo"
+	p := c.current(ctx)
+	to, err := need("userinfo_endpoint", p.document.UserInfo)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil || t.Identity == nil {
+		return nil, misconfigured("Tokens", "there is no ID token whose user this could be")
+	}
+	reply, err := c.protected(ctx, to, http.MethodGet, t, "application/json, application/jwt")
+	if err != nil {
+		return nil, err
+	}
+	told := &UserInfo{Raw: reply.Body}
+	switch {
+	case reply.MediaType() == "application/jwt":
+		verifier, err := c.verifier(p, nil)
+		if err != nil {
+			return nil, err
+		}
+		if told.Raw, told.JWT, err = verifier.UserInfo(ctx, strings.TrimSpace(string(reply.Body))); err != nil {
+			return nil, verdict(what, err)
+		}
+	case !reply.IsJSON():
+		return nil, &UnavailableError{Endpoint: to.name, Reason: "its answer is neither JSON nor a JWT, says its Content-Type"}
+	}
+	var members struct {
+		Subject string `json:"sub"`
+	}
+	if err := strictjson.DecodeObject(told.Raw, &members); err != nil {
+		return nil, &CheckError{What: what, Check: "malformed", Reason: err.Error(), cause: err}
+	}
+	if members.Subject != t.Identity.Subject {
+		return nil, refuse(what, "sub", "it is about another user than the ID token")
+	}
+	told.Subject = members.Subject
+	return told, nil
+}
+
+// protected calls one of the provider's resources with tokens. The answer has a status of 2xx.
+func (c *Client) protected(ctx context.Context, to endpoint, method string, t *Tokens, accept string) (exchange.Reply, error) {
+	if err := c.checkKey(t); err != nil {
+		return exchange.Reply{}, err
+	}
+	address, err := url.Parse(to.address)
+	if err != nil {
+		return exchange.Reply{}, unavailable(to.name, err)
+	}
+	for again := false; ; again = true {
+		header, err := c.authorization(ctx, t, method, address)
+		if err != nil {
+			return exchange.Reply{}, err
+		}
+		header.Set("Accept", accept)
+		reply, err := c.exchange.Do(ctx, exchange.Request{Method: method, Address: to.address, Header: header})
+		if err != nil {
+			return exchange.Reply{}, unavailable(to.name, err)
+		}
+		if t.JKT != "" {
+			c.proofs.Keep(proof.Resource, address, reply.Header)
+		}
+		if reply.Status >= 200 && reply.Status < 300 {
+			return reply, nil
+		}
+		refused := refusal(to.name, reply)
+		if again || t.JKT == "" || !proof.Wanted(reply.Status, reply.Header, refused.Code) {
+			return exchange.Reply{}, refused.orUnavailable()
+		}
+	}
+}
