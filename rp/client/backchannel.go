@@ -54,7 +54,6 @@ type BackchannelRequest struct {
 	ACRValues         []string `json:"acr_values,omitempty"`
 	// Subject is the sub that has to come, if an ID token named one.
 	Subject string          `json:"sub,omitempty"`
-	JKT     string          `json:"jkt,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
@@ -156,9 +155,6 @@ func (c *Client) beginBackchannel(options BackchannelOptions) (*BackchannelReque
 		return nil, misconfigured("Scopes", "openid is needed (CIBA Core §7.1)")
 	}
 	made := &BackchannelRequest{Issuer: c.config.Issuer, Scope: strings.Join(scopes, " "), Data: options.Data}
-	if c.binding == bindingDPoP {
-		made.JKT = c.dpop.Thumbprint()
-	}
 	if !options.ACRVoluntary {
 		made.ACRValues = slices.Clone(options.ACRValues)
 	}
@@ -206,9 +202,6 @@ func backchannelParameters(made *BackchannelRequest, options BackchannelOptions)
 func (c *Client) Poll(ctx context.Context, request *BackchannelRequest) (*Tokens, error) {
 	if request == nil || request.AuthReqID == "" || request.Issuer != c.config.Issuer {
 		return nil, misconfigured("BackchannelRequest", "it is not one with this provider")
-	}
-	if err := c.checkKey(&Tokens{JKT: request.JKT}); err != nil {
-		return nil, err
 	}
 	p := c.current(ctx)
 	tokens, err := c.token(ctx, p, url.Values{"grant_type": {"urn:openid:params:grant-type:ciba"}, "auth_req_id": {request.AuthReqID}})

@@ -29,7 +29,7 @@ func (c *Client) Callback(ctx context.Context, t Transaction, answer url.Values)
 	if t.Issuer != c.config.Issuer || t.State == "" {
 		return nil, refuse(response, "iss", "the transaction is not one with this provider")
 	}
-	if t.JKT != "" && (c.binding != bindingDPoP || t.JKT != c.dpop.Thumbprint()) {
+	if !c.Holds(&Tokens{JKT: t.JKT}) {
 		return nil, refuse(response, "dpop_jkt", "the request was bound to another DPoP key than this client's")
 	}
 	if err := checkAnswer(answer); err != nil {

@@ -22,14 +22,14 @@ type RefreshOptions struct {
 }
 
 // Refresh gets new tokens for those from before (RFC 6749 §6, OpenID Connect Core §12.2). What the provider does not issue again, the refresh token
-// and the ID token, is carried over; the tokens from before are not changed. Errors are a [*ConfigError] (no refresh token, or one of another DPoP key), [*ProviderError]
+// and the ID token, is carried over; the tokens from before are not changed. Errors are a [*ConfigError] (no refresh token), [*ProviderError]
 // ("invalid_grant": it has ended), [*CheckError] or [*UnavailableError].
 func (c *Client) Refresh(ctx context.Context, before *Tokens, options RefreshOptions) (*Tokens, error) {
 	if before == nil || before.RefreshToken == "" {
 		return nil, misconfigured("Tokens", "there is no refresh token")
 	}
-	if err := c.checkKey(before); err != nil {
-		return nil, err
+	if c.config.Auth.method == methodNone && !c.Holds(before) { // RFC 9449 §5: those of other clients are bound to the client
+		return nil, errOtherKey
 	}
 	parameters := parameters{}
 	parameters.set("scope", strings.Join(options.Scopes, " "))
@@ -59,12 +59,13 @@ func (c *Client) Refresh(ctx context.Context, before *Tokens, options RefreshOpt
 	return tokens, nil
 }
 
-// checkKey refuses tokens that are bound to another key than the client's: a proof of this one would not fit.
-func (c *Client) checkKey(t *Tokens) error {
-	if t.JKT != "" && (c.binding != bindingDPoP || t.JKT != c.dpop.Thumbprint()) {
-		return misconfigured("Binding", "the tokens are bound to another DPoP key than this client's")
-	}
-	return nil
+// errOtherKey is tokens that are bound to another key than the client's: a proof of this one would not fit.
+var errOtherKey = misconfigured("Binding", "the tokens are bound to another DPoP key than this client's; refresh them, or give New the key")
+
+// Holds reports whether the client can use an access token: it is bound to the DPoP key that the client has now, or to none. If not, a
+// [Client.Refresh] gets tokens that are; only a public client needs the old key for that, too.
+func (c *Client) Holds(t *Tokens) bool {
+	return t.JKT == "" || c.binding == bindingDPoP && t.JKT == c.dpop.Thumbprint()
 }
 
 // carryOver keeps what a refresh has not issued again.

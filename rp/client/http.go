@@ -83,8 +83,8 @@ func (r *resources) prepare(original *http.Request, body io.ReadCloser) (*http.R
 	if r.tokens == nil || r.tokens.AccessToken == "" {
 		return nil, misconfigured("Tokens", "there is no access token")
 	}
-	if err := r.client.checkKey(r.tokens); err != nil {
-		return nil, err
+	if !r.client.Holds(r.tokens) {
+		return nil, errOtherKey
 	}
 	request := original.Clone(original.Context())
 	request.Body = body

@@ -130,8 +130,8 @@ func (c *Client) UserInfo(ctx context.Context, t *Tokens) (*UserInfo, error) {
 
 // protected calls one of the provider's resources with tokens. The answer has a status of 2xx.
 func (c *Client) protected(ctx context.Context, to endpoint, method string, t *Tokens, accept string) (exchange.Reply, error) {
-	if err := c.checkKey(t); err != nil {
-		return exchange.Reply{}, err
+	if !c.Holds(t) {
+		return exchange.Reply{}, errOtherKey
 	}
 	address, err := url.Parse(to.address)
 	if err != nil {
