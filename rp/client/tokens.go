@@ -69,6 +69,12 @@ type Identity struct {
 	Raw json.RawMessage `json:"raw"`
 }
 
+// String hides the user.
+func (i Identity) String() string { return "identity of " + i.Issuer }
+
+// GoString is [Identity.String].
+func (i Identity) GoString() string { return i.String() }
+
 // Decode reads the claims as JSON.
 func (i *Identity) Decode(into any) error { return json.Unmarshal(i.Raw, into) }
 
