@@ -113,7 +113,7 @@ func (v *Verifier) LogoutToken(ctx context.Context, raw string, untyped bool) (*
 // UserInfo verifies a signed UserInfo response (OpenID Connect Core §5.3.2) and gives its claims. iss and aud are checked where they are there,
 // as they should be. Errors are an [*Error], or say that the keys cannot be had.
 func (v *Verifier) UserInfo(ctx context.Context, raw string) (payload json.RawMessage, compact string, err error) {
-	t, err := v.open(ctx, raw, "")
+	t, err := v.open(ctx, raw, "userinfo+jwt")
 	if err != nil {
 		return nil, "", err
 	}
