@@ -37,8 +37,7 @@ func (a Auth) GoString() string { return a.method }
 // The values of token_endpoint_auth_method (RFC 7591 §2, RFC 8705 §2).
 const (
 	methodPrivateKeyJWT = "private_key_jwt"
-	methodMTLS          = "tls_client_auth"
-	methodSelfSigned    = "self_signed_tls_client_auth"
+	methodMTLS          = "tls_client_auth" // and self_signed_tls_client_auth
 	methodBasic         = "client_secret_basic"
 	methodPost          = "client_secret_post"
 	methodNone          = "none"

@@ -6,15 +6,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"countersign/internal/jose"
+	"countersign/rp/internal/exchange"
+	"countersign/rp/internal/parameter"
+	"countersign/rp/internal/signed"
 )
 
 // AuthorizeOptions are what one authorization asks for beside [Config].
@@ -107,11 +107,11 @@ func (c *Client) Authorize(ctx context.Context, options AuthorizeOptions) (addre
 	if err != nil {
 		return "", Transaction{}, err
 	}
-	form := request.form()
+	form := request.Form()
 	if c.config.signedRequests() {
-		object, err := c.signRequest(ctx, request.claims())
+		object, err := c.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
 		if err != nil {
-			return "", Transaction{}, err
+			return "", Transaction{}, signing(err)
 		}
 		form = url.Values{"client_id": {c.config.ClientID}, "request": {object}}
 	}
@@ -121,14 +121,13 @@ func (c *Client) Authorize(ctx context.Context, options AuthorizeOptions) (addre
 		}
 	} else if form.Has("request") { // OpenID Connect Core §6.1: these are repeated outside
 		for _, name := range []string{"response_type", "scope", "redirect_uri"} {
-			if value, ok := request[name]; ok {
-				form.Set(name, value.text)
+			if value := request.Form().Get(name); value != "" {
+				form.Set(name, value)
 			}
 		}
 	}
-	address, err = withQuery(to.address, form)
-	if err != nil {
-		return "", Transaction{}, err
+	if address, err = exchange.WithQuery(to.address, form); err != nil {
+		return "", Transaction{}, unavailable(to.name, err)
 	}
 	return address, t, nil
 }
@@ -179,150 +178,37 @@ func (c *Client) begin(options AuthorizeOptions) (Transaction, error) {
 		t.ACRValues = slices.Clone(options.ACRValues)
 	}
 	if options.IDTokenHint != "" {
-		subject, err := hinted(options.IDTokenHint)
+		subject, err := signed.Subject(options.IDTokenHint)
 		if err != nil {
-			return Transaction{}, err
+			return Transaction{}, misconfigured("IDTokenHint", "%v", err)
 		}
 		t.Subject = subject
 	}
 	return t, nil
 }
 
-// hinted reads the sub of an ID token that was verified when it came.
-func hinted(idToken string) (string, error) {
-	parsed, err := jose.Parse(idToken, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA, jose.RS256}, PKCS1: true})
-	if err != nil {
-		return "", misconfigured("IDTokenHint", "it is no ID token as Tokens has it: %v", err)
-	}
-	var claims struct {
-		Subject string `json:"sub"`
-	}
-	if err := parsed.Claims(&claims); err != nil || claims.Subject == "" {
-		return "", misconfigured("IDTokenHint", "it has no sub")
-	}
-	return claims.Subject, nil
-}
-
-// parameter is a parameter of a request, as it is written in a form and as a claim of a request object.
-type parameter struct {
-	text  string
-	claim any
-	// several are the values of one that may be repeated.
-	several []string
-}
-
-// parameters are those of a request, by their names.
-type parameters map[string]parameter
-
-func (p parameters) set(name, text string) {
-	if text != "" {
-		p[name] = parameter{text: text, claim: text}
-	}
-}
-
-// setJSON adds a parameter that is JSON.
-func (p parameters) setJSON(name, field string, value any) error {
-	if value == nil {
-		return nil
-	}
-	raw, err := json.Marshal(value)
-	if err != nil {
-		return misconfigured(field, "it cannot be written as JSON: %v", err)
-	}
-	p[name] = parameter{text: string(raw), claim: json.RawMessage(raw)}
-	return nil
-}
-
-// setDetails adds authorization_details, which are an array.
-func (p parameters) setDetails(value any) error {
-	if err := p.setJSON("authorization_details", "AuthorizationDetails", value); err != nil {
-		return err
-	}
-	if own, ok := p["authorization_details"]; ok && !strings.HasPrefix(own.text, "[") {
-		return p.setJSON("authorization_details", "AuthorizationDetails", []any{json.RawMessage(own.text)})
-	}
-	return nil
-}
-
-func (p parameters) setNumber(name string, number int64) {
-	p[name] = parameter{text: strconv.FormatInt(number, 10), claim: number}
-}
-
-func (p parameters) setResources(resources []string) {
-	if len(resources) > 0 {
-		p["resource"] = parameter{several: slices.Clone(resources), claim: slices.Clone(resources)}
-	}
-}
-
-// setExtra adds the caller's own, which replace none.
-func (p parameters) setExtra(extra url.Values) error {
-	for name, values := range extra {
-		_, known := p[name]
-		if known || slices.Contains([]string{"request", "request_uri", "client_id", "client_secret", "client_assertion", "client_assertion_type", "state", "nonce", "code_verifier", "grant_type"}, name) {
-			return misconfigured("Extra", "%q is not the caller's to set", printable(name))
-		}
-		if len(values) != 1 {
-			return misconfigured("Extra", "%q needs one value", printable(name))
-		}
-		p.set(name, values[0])
-	}
-	return nil
-}
-
-// form writes them as a form.
-func (p parameters) form() url.Values {
-	form := url.Values{}
-	for name, one := range p {
-		form[name] = []string{one.text}
-		if one.several != nil {
-			form[name] = one.several
-		}
-	}
-	return form
-}
-
-// claims writes them as claims.
-func (p parameters) claims() map[string]any {
-	claims := map[string]any{}
-	for name, one := range p {
-		claims[name] = one.claim
-	}
-	return claims
-}
-
 // request gives the parameters of an authorization request.
-func (c *Client) request(t Transaction, options AuthorizeOptions) (parameters, error) {
-	p := parameters{}
-	p.set("client_id", c.config.ClientID)
-	p.set("response_type", t.ResponseType)
-	p.set("response_mode", t.ResponseMode)
-	p.set("redirect_uri", t.RedirectURI)
-	p.set("scope", t.Scope)
-	p.set("state", t.State)
-	p.set("nonce", t.Nonce)
+func (c *Client) request(t Transaction, options AuthorizeOptions) (parameter.Set, error) {
+	p := parameter.Set{}
+	p.Texts(map[string]string{
+		"client_id": c.config.ClientID, "response_type": t.ResponseType, "response_mode": t.ResponseMode, "redirect_uri": t.RedirectURI,
+		"scope": t.Scope, "state": t.State, "nonce": t.Nonce, "dpop_jkt": t.JKT, "login_hint": options.LoginHint, "id_token_hint": options.IDTokenHint,
+		"grant_management_action": options.GrantAction, "grant_id": options.GrantID,
+	})
 	if t.CodeVerifier != "" {
-		p.set("code_challenge", challengeOf(t.CodeVerifier))
-		p.set("code_challenge_method", "S256")
+		p.Text("code_challenge", challengeOf(t.CodeVerifier))
+		p.Text("code_challenge_method", "S256")
 	}
-	p.set("dpop_jkt", t.JKT)
-	p.set("acr_values", strings.Join(options.ACRValues, " "))
-	p.set("prompt", strings.Join(options.Prompt, " "))
-	p.set("ui_locales", strings.Join(options.UILocales, " "))
-	p.set("login_hint", options.LoginHint)
-	p.set("id_token_hint", options.IDTokenHint)
-	p.set("grant_management_action", options.GrantAction)
-	p.set("grant_id", options.GrantID)
+	p.Words("acr_values", options.ACRValues)
+	p.Words("prompt", options.Prompt)
+	p.Words("ui_locales", options.UILocales)
 	if t.MaxAge != nil {
-		p.setNumber("max_age", *t.MaxAge)
+		p.Number("max_age", *t.MaxAge)
 	}
-	p.setResources(options.Resource)
-	if err := p.setJSON("claims", "Claims", options.Claims); err != nil {
-		return nil, err
+	if err := p.JSON("claims", options.Claims); err != nil {
+		return nil, unsendable(err)
 	}
-	if err := p.setDetails(options.AuthorizationDetails); err != nil {
-		return nil, err
-	}
-	return p, p.setExtra(options.Extra)
+	return p, unsendable(p.Common(options.AuthorizationDetails, options.Resource, options.Extra))
 }
 
 // push pushes a request (RFC 9126 §2) and gives the parameters that are left for the browser.
@@ -345,19 +231,4 @@ func (c *Client) push(ctx context.Context, p *provider, form url.Values) (url.Va
 		return nil, refuse("pushed response", "request_uri", "it is missing (RFC 9126 §2.2)")
 	}
 	return url.Values{"client_id": {c.config.ClientID}, "request_uri": {pushed.RequestURI}}, nil
-}
-
-// withQuery adds parameters to an address that may have some (RFC 6749 §3.1).
-func withQuery(address string, form url.Values) (string, error) {
-	parsed, err := url.Parse(address)
-	if err != nil {
-		return "", refuse("metadata", "authorization_endpoint", "it is not an address")
-	}
-	query, err := url.ParseQuery(parsed.RawQuery)
-	if err != nil {
-		return "", refuse("metadata", "authorization_endpoint", "its query cannot be read")
-	}
-	maps.Copy(query, form)
-	parsed.RawQuery = query.Encode()
-	return parsed.String(), nil
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"countersign/internal/strictjson"
+	"countersign/rp/internal/answer"
+	"countersign/rp/internal/metadata"
+	"countersign/rp/internal/parameter"
 	"countersign/rp/internal/signed"
 )
 
@@ -63,18 +66,15 @@ func (r BackchannelRequest) String() string { return "backchannel request to " +
 // GoString is [BackchannelRequest.String].
 func (r BackchannelRequest) GoString() string { return r.String() }
 
-// Times of CIBA Core §7.3 and §11, and how long a request is believed to last.
+// slowDown is how much longer the interval is after slow_down (CIBA Core §11), up to maxInterval.
 const (
-	defaultInterval = 5 * time.Second
-	slowDown        = 5 * time.Second
-	maxInterval     = 5 * time.Minute
-	maxExpiry       = 30 * 24 * time.Hour
+	slowDown    = 5 * time.Second
+	maxInterval = answer.MaxInterval
 )
 
 // Backchannel asks a user over the backchannel, by a signed request where the profile is FAPI2MessageSigning or FAPI1Advanced or RequestKey is set
 // (CIBA Core §7.1.1, FAPI-CIBA §5.2.2). Errors are a [*ConfigError], [*ProviderError], [*CheckError] or [*UnavailableError].
 func (c *Client) Backchannel(ctx context.Context, options BackchannelOptions) (*BackchannelRequest, error) {
-	const what = "backchannel response"
 	p := c.current(ctx)
 	to, err := need("backchannel_authentication_endpoint", p.document.Backchannel)
 	if err != nil {
@@ -88,14 +88,14 @@ func (c *Client) Backchannel(ctx context.Context, options BackchannelOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	form := request.form()
+	form := request.Form()
 	if c.config.signedRequests() {
-		if !offers(p.document.BackchannelAlgs, c.config.RequestKey.Algorithm()) {
+		if !metadata.Offers(p.document.BackchannelAlgs, c.config.RequestKey.Algorithm()) {
 			return nil, misconfigured("RequestKey", "the provider takes no backchannel requests signed with %s", c.config.RequestKey.Algorithm())
 		}
-		object, err := c.signRequest(ctx, request.claims())
+		object, err := c.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
 		if err != nil {
-			return nil, err
+			return nil, signing(err)
 		}
 		form = url.Values{"request": {object}}
 	}
@@ -104,36 +104,15 @@ func (c *Client) Backchannel(ctx context.Context, options BackchannelOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	var answer struct {
-		AuthReqID string   `json:"auth_req_id"`
-		ExpiresIn *float64 `json:"expires_in"`
-		Interval  float64  `json:"interval"`
-	}
-	if err := decode(what, to.name, reply, &answer); err != nil {
+	if err := to.wantJSON(reply); err != nil {
 		return nil, err
 	}
-	switch {
-	case answer.AuthReqID == "":
-		return nil, refuse(what, "auth_req_id", "it is missing (CIBA Core §7.3)")
-	case answer.ExpiresIn == nil || *answer.ExpiresIn <= 0:
-		return nil, refuse(what, "expires_in", "it is missing, or not positive (CIBA Core §7.3)")
-	case answer.Interval < 0:
-		return nil, refuse(what, "interval", "it is negative (CIBA Core §7.3)")
+	told, err := answer.ReadBackchannel(reply.Body)
+	if err != nil {
+		return nil, verdict("backchannel response", err)
 	}
-	made.AuthReqID = answer.AuthReqID
-	made.ExpiresAt = asked.Add(seconds(*answer.ExpiresIn, maxExpiry))
-	if made.Interval = seconds(answer.Interval, maxInterval); made.Interval == 0 {
-		made.Interval = defaultInterval
-	}
+	made.AuthReqID, made.ExpiresAt, made.Interval = told.AuthReqID, asked.Add(told.Expiry), told.Interval
 	return made, nil
-}
-
-// seconds is a number of seconds as a duration, bounded.
-func seconds(number float64, most time.Duration) time.Duration {
-	if number >= most.Seconds() {
-		return most
-	}
-	return time.Duration(number * float64(time.Second))
 }
 
 // beginBackchannel makes what is remembered of a request.
@@ -162,9 +141,9 @@ func (c *Client) beginBackchannel(options BackchannelOptions) (*BackchannelReque
 		made.NotificationToken = newSecret()
 	}
 	if options.IDTokenHint != "" {
-		subject, err := hinted(options.IDTokenHint)
+		subject, err := signed.Subject(options.IDTokenHint)
 		if err != nil {
-			return nil, err
+			return nil, misconfigured("IDTokenHint", "%v", err)
 		}
 		made.Subject = subject
 	}
@@ -172,29 +151,21 @@ func (c *Client) beginBackchannel(options BackchannelOptions) (*BackchannelReque
 }
 
 // backchannelParameters are those of a request.
-func backchannelParameters(made *BackchannelRequest, options BackchannelOptions) (parameters, error) {
-	p := parameters{}
-	for name, value := range map[string]string{
+func backchannelParameters(made *BackchannelRequest, options BackchannelOptions) (parameter.Set, error) {
+	p := parameter.Set{}
+	p.Texts(map[string]string{
 		"scope": made.Scope, "login_hint": options.LoginHint, "id_token_hint": options.IDTokenHint, "login_hint_token": options.LoginHintToken,
-		"acr_values": strings.Join(options.ACRValues, " "), "binding_message": options.BindingMessage, "user_code": options.UserCode,
-		"client_notification_token": made.NotificationToken, "grant_management_action": options.GrantAction, "grant_id": options.GrantID,
-	} {
-		p.set(name, value)
-	}
+		"binding_message": options.BindingMessage, "user_code": options.UserCode, "client_notification_token": made.NotificationToken,
+		"grant_management_action": options.GrantAction, "grant_id": options.GrantID,
+	})
+	p.Words("acr_values", options.ACRValues)
 	if expiry := int64(options.RequestedExpiry / time.Second); expiry > 0 {
-		p.setNumber("requested_expiry", expiry)
+		p.Number("requested_expiry", expiry)
 	}
-	p.setResources(options.Resource)
-	if err := p.setJSON("claims", "Claims", options.Claims); err != nil {
-		return nil, err
+	if err := errors.Join(p.JSON("claims", options.Claims), p.JSON("request_context", options.RequestContext)); err != nil {
+		return nil, unsendable(err)
 	}
-	if err := p.setJSON("request_context", "RequestContext", options.RequestContext); err != nil {
-		return nil, err
-	}
-	if err := p.setDetails(options.AuthorizationDetails); err != nil {
-		return nil, err
-	}
-	return p, p.setExtra(options.Extra)
+	return p, unsendable(p.Common(options.AuthorizationDetails, options.Resource, options.Extra))
 }
 
 // Poll asks once for the tokens of a request (CIBA Core §10.1). Errors wrap [ErrPending] while the user has not decided, and Interval is longer after

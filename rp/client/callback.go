@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	told "countersign/rp/internal/answer"
 	"countersign/rp/internal/signed"
 )
 
@@ -46,7 +47,7 @@ func (c *Client) Callback(ctx context.Context, t Transaction, answer url.Values)
 		return nil, err
 	}
 	if answer.Has("error") {
-		return nil, &AuthorizationError{printable(answer.Get("error")), printable(answer.Get("error_description")), printable(answer.Get("error_uri"))}
+		return nil, &AuthorizationError{told.Printable(answer.Get("error")), told.Printable(answer.Get("error_description")), told.Printable(answer.Get("error_uri"))}
 	}
 	code := answer.Get("code")
 	if code == "" {

@@ -3,7 +3,6 @@ package client
 import (
 	"crypto/tls"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -71,14 +70,9 @@ func complete(c Config) (Config, error) {
 	return c, nil
 }
 
-// checkRedirectURI takes https, and for applications of a user's own machine loopback and schemes of their own (RFC 8252 §7).
 func checkRedirectURI(address string) error {
-	parsed, err := url.Parse(address)
-	switch {
-	case err != nil || parsed.Scheme == "" || parsed.Fragment != "" || strings.HasSuffix(address, "#"):
-		return misconfigured("RedirectURI", "it has to be an absolute address without fragment (RFC 6749 §3.1.2)")
-	case parsed.Scheme == "http" && !slices.Contains([]string{"127.0.0.1", "::1"}, parsed.Hostname()):
-		return misconfigured("RedirectURI", "http is for 127.0.0.1 and [::1] only (RFC 8252 §7.3)")
+	if err := metadata.CheckRedirectURI(address); err != nil {
+		return misconfigured("RedirectURI", "%v", err)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	if err := c.bind(document.DPoPAlgorithms); err != nil {
 		return nil, err
 	}
-	if lacks := config.lacks(document, c.binding, c.dpop.Algorithm()); len(lacks) > 0 {
+	if lacks := c.lacks(document); len(lacks) > 0 {
 		return nil, &WeakProviderError{config.Issuer, config.Profile, lacks}
 	}
 	if c.known, err = c.newProvider(document, nil); err != nil {

@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"countersign/rp/internal/answer"
 	"countersign/rp/internal/metadata"
+	"countersign/rp/internal/parameter"
 	"countersign/rp/internal/signed"
 )
 
@@ -26,6 +26,14 @@ type ConfigError struct {
 
 // Error names the field and the reason.
 func (e *ConfigError) Error() string { return "client: " + e.Field + ": " + e.Reason }
+
+// unsendable makes a [*ConfigError] of a parameter that cannot be sent.
+func unsendable(err error) error {
+	if failed, ok := errors.AsType[*parameter.Error](err); ok {
+		return misconfigured(failed.Name, "%s", failed.Reason)
+	}
+	return err
+}
 
 func misconfigured(field, format string, arguments ...any) error {
 	return &ConfigError{field, fmt.Sprintf(format, arguments...)}
@@ -165,21 +173,8 @@ func verdict(what string, err error) error {
 	if failed, ok := errors.AsType[*metadata.Error](err); ok {
 		return &CheckError{What: what, Check: failed.Check, Reason: failed.Reason, cause: err}
 	}
-	return unavailable("jwks_uri", err)
-}
-
-// maxText bounds a text of the provider's, in bytes.
-const maxText = 512
-
-// printable is a text of the provider's without control characters, bounded.
-func printable(text string) string {
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	if failed, ok := errors.AsType[*answer.Error](err); ok {
+		return &CheckError{What: what, Check: failed.Check, Reason: failed.Reason, cause: err}
 	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, text)
+	return unavailable("jwks_uri", err)
 }

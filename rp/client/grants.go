@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign/rp/internal/parameter"
 	"countersign/rp/internal/signed"
 )
 
@@ -29,18 +30,14 @@ func (c *Client) Refresh(ctx context.Context, before *Tokens, options RefreshOpt
 		return nil, misconfigured("Tokens", "there is no refresh token")
 	}
 	if c.config.Auth.method == methodNone && !c.Holds(before) { // RFC 9449 §5: those of other clients are bound to the client
-		return nil, errOtherKey
+		return nil, errOtherKey()
 	}
-	parameters := parameters{}
-	parameters.set("scope", strings.Join(options.Scopes, " "))
-	parameters.setResources(options.Resource)
-	if err := parameters.setDetails(options.AuthorizationDetails); err != nil {
-		return nil, err
+	parameters := parameter.Set{}
+	parameters.Words("scope", options.Scopes)
+	if err := parameters.Common(options.AuthorizationDetails, options.Resource, options.Extra); err != nil {
+		return nil, unsendable(err)
 	}
-	if err := parameters.setExtra(options.Extra); err != nil {
-		return nil, err
-	}
-	form := parameters.form()
+	form := parameters.Form()
 	form.Set("grant_type", "refresh_token")
 	form.Set("refresh_token", before.RefreshToken)
 	p := c.current(ctx)
@@ -60,7 +57,9 @@ func (c *Client) Refresh(ctx context.Context, before *Tokens, options RefreshOpt
 }
 
 // errOtherKey is tokens that are bound to another key than the client's: a proof of this one would not fit.
-var errOtherKey = misconfigured("Binding", "the tokens are bound to another DPoP key than this client's; refresh them, or give New the key")
+func errOtherKey() error {
+	return misconfigured("Binding", "the tokens are bound to another DPoP key than this client's; refresh them, or give New the key")
+}
 
 // Holds reports whether the client can use an access token: it is bound to the DPoP key that the client has now, or to none. If not, a
 // [Client.Refresh] gets tokens that are; only a public client needs the old key for that, too.
@@ -104,16 +103,12 @@ func (c *Client) ClientCredentials(ctx context.Context, options TokenOptions) (*
 	if c.config.Auth.method == methodNone {
 		return nil, misconfigured("Auth", "a client without authentication gets no tokens for itself (RFC 6749 §4.4)")
 	}
-	parameters := parameters{}
-	parameters.set("scope", strings.Join(options.Scopes, " "))
-	parameters.setResources(options.Resource)
-	if err := parameters.setDetails(options.AuthorizationDetails); err != nil {
-		return nil, err
+	parameters := parameter.Set{}
+	parameters.Words("scope", options.Scopes)
+	if err := parameters.Common(options.AuthorizationDetails, options.Resource, options.Extra); err != nil {
+		return nil, unsendable(err)
 	}
-	if err := parameters.setExtra(options.Extra); err != nil {
-		return nil, err
-	}
-	form := parameters.form()
+	form := parameters.Form()
 	form.Set("grant_type", "client_credentials")
 	return c.withoutUser(ctx, form, options.Scopes)
 }
@@ -155,21 +150,17 @@ func (c *Client) Exchange(ctx context.Context, options ExchangeOptions) (*Tokens
 	if (options.ActorToken == "") != (options.ActorTokenType == "") {
 		return nil, misconfigured("ActorToken", "it and its type belong together (RFC 8693 §2.1)")
 	}
-	parameters := parameters{}
-	for name, value := range map[string]string{
+	parameters := parameter.Set{}
+	parameters.Texts(map[string]string{
 		"subject_token": options.SubjectToken, "subject_token_type": options.SubjectTokenType, "actor_token": options.ActorToken,
-		"actor_token_type": options.ActorTokenType, "requested_token_type": options.RequestedTokenType, "scope": strings.Join(options.Scopes, " "),
-	} {
-		parameters.set(name, value)
+		"actor_token_type": options.ActorTokenType, "requested_token_type": options.RequestedTokenType,
+	})
+	parameters.Words("scope", options.Scopes)
+	parameters.Several("audience", options.Audience)
+	if err := parameters.Common(nil, options.Resource, options.Extra); err != nil {
+		return nil, unsendable(err)
 	}
-	parameters.setResources(options.Resource)
-	if len(options.Audience) > 0 {
-		parameters["audience"] = parameter{several: slices.Clone(options.Audience)}
-	}
-	if err := parameters.setExtra(options.Extra); err != nil {
-		return nil, err
-	}
-	form := parameters.form()
+	form := parameters.Form()
 	form.Set("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
 	tokens, err := c.withoutUser(ctx, form, options.Scopes)
 	if err != nil {

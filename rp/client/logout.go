@@ -3,9 +3,10 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"net/url"
-	"strings"
 	"time"
+
+	"countersign/rp/internal/exchange"
+	"countersign/rp/internal/parameter"
 )
 
 // LogoutOptions are a logout at the provider (OpenID Connect RP-Initiated Logout 1.0 §2).
@@ -25,14 +26,17 @@ func (c *Client) LogoutURL(options LogoutOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p := parameters{}
-	for name, value := range map[string]string{
+	p := parameter.Set{}
+	p.Texts(map[string]string{
 		"client_id": c.config.ClientID, "id_token_hint": options.IDTokenHint, "post_logout_redirect_uri": options.PostLogoutRedirectURI,
-		"state": options.State, "logout_hint": options.LogoutHint, "ui_locales": strings.Join(options.UILocales, " "),
-	} {
-		p.set(name, value)
+		"state": options.State, "logout_hint": options.LogoutHint,
+	})
+	p.Words("ui_locales", options.UILocales)
+	address, err := exchange.WithQuery(to.address, p.Form())
+	if err != nil {
+		return "", unavailable(to.name, err)
 	}
-	return withQuery(to.address, url.Values(p.form()))
+	return address, nil
 }
 
 // LogoutToken is a verified logout token (OpenID Connect Back-Channel Logout 1.0 §2.4). It has a subject, a session or both.

@@ -4,10 +4,8 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
-	"countersign/internal/jose"
 	"countersign/internal/keyset"
 	"countersign/rp/internal/exchange"
 	"countersign/rp/internal/metadata"
@@ -50,76 +48,25 @@ func fetchMetadata(ctx context.Context, through *exchange.Client, issuer string)
 	return nil, &ProviderError{Endpoint: "metadata", Status: status, Description: "there are none"}
 }
 
-// lacks lists what a provider does not offer of what the configuration asks for. It takes the binding that was chosen.
-func (c *Config) lacks(d *metadata.Document, binding bindingKind, dpop string) []string {
-	var lacks []string
-	want := func(offered bool, what, weak string) {
-		if offered {
-			return
-		}
-		if weak != "" {
-			what += " (Weak." + weak + ")"
-		}
-		lacks = append(lacks, what)
+// lacks lists what a provider does not offer of what the client needs, as it is bound.
+func (c *Client) lacks(d *metadata.Document) []string {
+	o := &c.config
+	openid, jarm := slices.Contains(o.Scopes, "openid"), isJARM(o.ResponseMode)
+	needs := metadata.Needs{
+		AuthMethod: o.Auth.method, AuthAlgorithm: o.Auth.key.Algorithm(), DPoPAlgorithm: c.dpop.Algorithm(),
+		CertificateBound: c.binding == bindingMTLS, Unbound: c.binding == bindingUnset && !o.Weak.Bearer,
+		Keys: openid || o.RedirectURI != "" && jarm || o.SignedIntrospection, Algorithms: o.IDTokenAlgorithms, OpenID: openid,
+		Required: o.RedirectURI != "" || openid, ResponseType: o.ResponseType, Pushed: o.pushes(),
+		Iss:  !jarm && o.Profile != FAPI1Advanced && !o.Weak.NoIss,
+		PKCE: o.Profile != FAPI1Advanced && !o.Weak.NoPKCE && !o.Weak.UnannouncedPKCE,
 	}
-	weak := func(named bool, name string) string { // a hint is for profiles that have it
-		if named {
-			return ""
-		}
-		return name
+	if jarm {
+		needs.SignedMode = o.ResponseMode
 	}
-	want(d.Token != "", "token_endpoint", "")
-	want(c.authenticates(d), "token_endpoint_auth_methods_supported with "+c.Auth.method, "")
-	if c.Auth.method == methodPrivateKeyJWT {
-		want(offers(d.AuthAlgorithms, c.Auth.key.Algorithm()), "token_endpoint_auth_signing_alg_values_supported with "+c.Auth.key.Algorithm(), "")
+	if o.signedRequests() {
+		needs.RequestAlgorithm = o.RequestKey.Algorithm()
 	}
-	switch binding {
-	case bindingDPoP:
-		want(slices.Contains(d.DPoPAlgorithms, dpop), "dpop_signing_alg_values_supported with "+dpop, "Bearer")
-	case bindingMTLS:
-		want(d.CertificateBound, "tls_client_certificate_bound_access_tokens", "Bearer")
-	case bindingUnset:
-		want(c.Weak.Bearer, "access tokens that are bound to a key: DPoP, or mTLS with a certificate of the client", "Bearer")
-	}
-	if c.needsKeys() {
-		want(d.JWKSURI != "", "jwks_uri", "")
-	}
-	if slices.Contains(c.Scopes, "openid") {
-		hint := ""
-		if slices.Contains(d.IDTokenAlgorithms, jose.RS256) {
-			hint = weak(c.Weak.RS256, "RS256")
-		}
-		want(len(signed.Algorithms(c.IDTokenAlgorithms, d.IDTokenAlgorithms)) > 0,
-			"id_token_signing_alg_values_supported with "+strings.Join(c.IDTokenAlgorithms, ", "), hint)
-	}
-	if d.Authorization != "" || c.RedirectURI != "" || slices.Contains(c.Scopes, "openid") {
-		c.lacksForAuthorization(d, want)
-	}
-	return lacks
-}
-
-// lacksForAuthorization lists what the authorization endpoint and what belongs to it do not offer.
-func (c *Config) lacksForAuthorization(d *metadata.Document, want func(offered bool, what, weak string)) {
-	want(d.Authorization != "", "authorization_endpoint", "")
-	pushes := c.pushes()
-	if pushes {
-		want(d.PAR != "", "pushed_authorization_request_endpoint", "NoPAR")
-	}
-	if !isJARM(c.ResponseMode) && c.Profile != FAPI1Advanced && !c.Weak.NoIss {
-		want(d.Iss, "authorization_response_iss_parameter_supported", "NoIss")
-	}
-	if c.Profile != FAPI1Advanced && !c.Weak.NoPKCE && !c.Weak.UnannouncedPKCE {
-		want(slices.Contains(d.ChallengeMethods, "S256"), "code_challenge_methods_supported with S256", "UnannouncedPKCE, or NoPKCE")
-	}
-	if isJARM(c.ResponseMode) {
-		want(offers(d.ResponseModes, c.ResponseMode), "response_modes_supported with "+c.ResponseMode, "")
-		want(len(signed.Algorithms(c.IDTokenAlgorithms, d.ResponseAlgorithms)) > 0,
-			"authorization_signing_alg_values_supported with "+strings.Join(c.IDTokenAlgorithms, ", "), "")
-	}
-	if c.signedRequests() {
-		want(offers(d.RequestAlgorithms, c.RequestKey.Algorithm()), "request_object_signing_alg_values_supported with "+c.RequestKey.Algorithm(), "")
-	}
-	want(offers(d.ResponseTypes, c.ResponseType), "response_types_supported with "+c.ResponseType, "")
+	return needs.Lacks(d)
 }
 
 // pushes reports whether authorization requests are pushed.
@@ -128,34 +75,6 @@ func (c *Config) pushes() bool {
 		return c.Pushed
 	}
 	return !c.Weak.NoPAR
-}
-
-// needsKeys reports whether the provider's signatures will have to be verified.
-func (c *Config) needsKeys() bool {
-	return slices.Contains(c.Scopes, "openid") || c.RedirectURI != "" && isJARM(c.ResponseMode) || c.SignedIntrospection
-}
-
-// authenticates reports whether the provider lets the client authenticate as it does. A certificate is good for both methods.
-func (c *Config) authenticates(d *metadata.Document) bool {
-	methods := d.AuthMethods
-	if methods == nil {
-		methods = []string{methodBasic} // RFC 8414 §2
-	}
-	switch c.Auth.method {
-	case methodMTLS:
-		return slices.Contains(methods, methodMTLS) || slices.Contains(methods, methodSelfSigned)
-	case methodNone:
-		return true // not all announce what needs no announcement
-	}
-	return slices.Contains(methods, c.Auth.method)
-}
-
-// offers reports whether a list that a provider may leave out has a value.
-func offers(list []string, value string) bool {
-	if value == jose.EdDSA && slices.Contains(list, "Ed25519") {
-		return true
-	}
-	return list == nil || slices.Contains(list, value)
 }
 
 // newProvider makes what is known of a provider; with the keys from before, if their address is the same.
@@ -202,7 +121,7 @@ func (c *Client) current(ctx context.Context) *provider {
 func (c *Client) readAgain(ctx context.Context) {
 	document, err := fetchMetadata(ctx, c.exchange, c.config.Issuer)
 	if err == nil {
-		if lacks := c.config.lacks(document, c.binding, c.dpop.Algorithm()); len(lacks) > 0 {
+		if lacks := c.lacks(document); len(lacks) > 0 {
 			err = &WeakProviderError{c.config.Issuer, c.config.Profile, lacks}
 		}
 	}
@@ -229,7 +148,7 @@ func (c *Client) verifier(p *provider, announced []string) (*signed.Verifier, er
 		return nil, refuse("metadata", "jwks_uri", "it is missing, so that no signature can be verified")
 	}
 	return &signed.Verifier{
-		Keys: p.keys, Algorithms: signed.Algorithms(c.config.IDTokenAlgorithms, announced), PKCS1: c.config.Weak.RS256,
+		Keys: p.keys, Algorithms: metadata.Common(c.config.IDTokenAlgorithms, announced), PKCS1: c.config.Weak.RS256,
 		Issuer: c.config.Issuer, ClientID: c.config.ClientID, Audiences: c.config.TrustedAudiences,
 		Tolerance: c.config.ClockTolerance, Now: c.config.Now, Decrypt: c.decrypt,
 	}, nil

@@ -2,25 +2,20 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"time"
 
-	"countersign/internal/jose"
 	"countersign/internal/strictjson"
+	"countersign/rp/internal/answer"
 	"countersign/rp/internal/exchange"
 	"countersign/rp/internal/proof"
+	"countersign/rp/internal/statement"
 )
 
 // assertionType is the client_assertion_type (RFC 7523 §2.2).
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-// lifetime is how long what the client signs is valid.
-const lifetime = time.Minute
 
 // endpoint is where something is sent.
 type endpoint struct{ name, address string }
@@ -83,6 +78,11 @@ func signing(err error) error {
 	return &UnavailableError{Endpoint: "client key", Reason: "it did not sign", cause: err}
 }
 
+// states is who signs what the client says.
+func (c *Client) states() statement.Client {
+	return statement.Client{ID: c.config.ClientID, Now: c.config.Now}
+}
+
 // authenticate adds what authenticates the client.
 func (c *Client) authenticate(ctx context.Context, request *exchange.Request) error {
 	if request.Form == nil {
@@ -90,9 +90,13 @@ func (c *Client) authenticate(ctx context.Context, request *exchange.Request) er
 	}
 	switch c.config.Auth.method {
 	case methodPrivateKeyJWT:
-		assertion, err := c.assertion(ctx)
+		audience := c.config.Issuer
+		if c.config.Weak.TokenEndpointAudience {
+			audience = c.current(ctx).document.Token
+		}
+		assertion, err := c.states().Assertion(ctx, c.config.Auth.key.signing, audience)
 		if err != nil {
-			return err
+			return signing(err)
 		}
 		request.Form.Set("client_assertion_type", assertionType)
 		request.Form.Set("client_assertion", assertion)
@@ -108,65 +112,13 @@ func (c *Client) authenticate(ctx context.Context, request *exchange.Request) er
 	return nil
 }
 
-// assertion makes a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.3.1-5).
-func (c *Client) assertion(ctx context.Context) (string, error) {
-	audience := c.config.Issuer
-	if c.config.Weak.TokenEndpointAudience {
-		audience = c.current(ctx).document.Token
-	}
-	now := c.config.Now()
-	made, err := jose.Sign(ctx, c.config.Auth.key.signing, "JWT", map[string]any{
-		"iss": c.config.ClientID, "sub": c.config.ClientID, "aud": audience, "jti": rand.Text(),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(lifetime).Unix(),
-	})
-	if err != nil {
-		return "", signing(err)
-	}
-	return made, nil
-}
-
-// signRequest makes a request object (RFC 9101 §4, CIBA Core §7.1.1) of parameters. Those that are JSON are JSON in it.
-func (c *Client) signRequest(ctx context.Context, claims map[string]any) (string, error) {
-	now := c.config.Now()
-	claims = maps.Clone(claims)
-	maps.Copy(claims, map[string]any{
-		"iss": c.config.ClientID, "aud": c.config.Issuer, "jti": rand.Text(),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * lifetime).Unix(),
-	})
-	made, err := jose.Sign(ctx, c.config.RequestKey.signing, "oauth-authz-req+jwt", claims)
-	if err != nil {
-		return "", signing(err)
-	}
-	return made, nil
-}
-
 // refusal reads an error answer.
 func refusal(name string, reply exchange.Reply) *ProviderError {
-	var told struct {
-		Code          string `json:"error"`
-		Description   string `json:"error_description"`
-		URI           string `json:"error_uri"`
-		CorrelationID string `json:"correlation_id"`
+	told := answer.ReadRefusal(reply)
+	return &ProviderError{
+		Endpoint: name, Status: reply.Status, Code: told.Code, Description: told.Description, URI: told.URI,
+		CorrelationID: told.CorrelationID, RetryAfter: told.RetryAfter,
 	}
-	if strictjson.DecodeObject(reply.Body, &told) != nil {
-		told.Code, told.Description, told.URI, told.CorrelationID = "", "", "", ""
-	}
-	for _, header := range []string{"X-Correlation-Id", "X-Fapi-Interaction-Id"} {
-		if told.CorrelationID == "" {
-			told.CorrelationID = reply.Header.Get(header)
-		}
-	}
-	if told.Code == "" {
-		told.Code, told.Description = challenge(reply.Header)
-	}
-	e := &ProviderError{
-		Endpoint: name, Status: reply.Status, Code: printable(told.Code), Description: printable(told.Description),
-		URI: printable(told.URI), CorrelationID: printable(told.CorrelationID),
-	}
-	if seconds, err := strconv.Atoi(reply.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		e.RetryAfter = min(time.Duration(seconds)*time.Second, time.Hour)
-	}
-	return e
 }
 
 // orUnavailable is the error itself, or an [*UnavailableError] for a server that says nothing but that it is out of order.
@@ -177,20 +129,21 @@ func (e *ProviderError) orUnavailable() error {
 	return e
 }
 
+// wantJSON refuses an answer that says that it is no JSON: it is a page, of something in between.
+func (e endpoint) wantJSON(reply exchange.Reply) error {
+	if reply.IsJSON() {
+		return nil
+	}
+	return &UnavailableError{Endpoint: e.name, Reason: "its answer is not JSON, says its Content-Type"}
+}
+
 // decode reads an answer that has to be a JSON object.
 func decode(what, name string, reply exchange.Reply, into any) error {
-	if !reply.IsJSON() {
-		return &UnavailableError{Endpoint: name, Reason: "its answer is not JSON, says its Content-Type"}
+	if err := (endpoint{name: name}).wantJSON(reply); err != nil {
+		return err
 	}
 	if err := strictjson.DecodeObject(reply.Body, into); err != nil {
 		return &CheckError{What: what, Check: "malformed", Reason: err.Error(), cause: err}
 	}
 	return nil
-}
-
-// withResources adds resources (RFC 8707 §2), each a parameter.
-func withResources(form url.Values, resources []string) {
-	if len(resources) > 0 {
-		form["resource"] = slices.Clone(resources)
-	}
 }

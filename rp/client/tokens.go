@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"countersign/internal/strictjson"
+	"countersign/rp/internal/answer"
 	"countersign/rp/internal/signed"
 )
 
@@ -83,30 +81,8 @@ func (t *Tokens) Expired(now time.Time, within time.Duration) bool {
 	return !t.ExpiresAt.IsZero() && !now.Add(within).Before(t.ExpiresAt)
 }
 
-// tokenResponse is a token response (RFC 6749 §5.1) and what others add to it.
-type tokenResponse struct {
-	AccessToken     string          `json:"access_token"`
-	TokenType       string          `json:"token_type"`
-	RefreshToken    string          `json:"refresh_token"`
-	IDToken         string          `json:"id_token"`
-	Scope           string          `json:"scope"`
-	ExpiresIn       json.RawMessage `json:"expires_in"`
-	Details         json.RawMessage `json:"authorization_details"`
-	GrantID         string          `json:"grant_id"`
-	IssuedTokenType string          `json:"issued_token_type"`
-}
-
-// known are its members.
-var known = [...]string{
-	"access_token", "token_type", "refresh_token", "id_token", "scope", "expires_in", "authorization_details", "grant_id", "issued_token_type",
-}
-
-// maxLife bounds how long an access token is believed to last.
-const maxLife = 10 * 365 * 24 * time.Hour
-
 // token asks the token endpoint and reads what it answers. The ID token is not verified yet: see [Client.identify].
 func (c *Client) token(ctx context.Context, p *provider, form url.Values) (*Tokens, error) {
-	const what = "token response"
 	to, err := need("token_endpoint", p.document.Token)
 	if err != nil {
 		return nil, err
@@ -116,74 +92,28 @@ func (c *Client) token(ctx context.Context, p *provider, form url.Values) (*Toke
 	if err != nil {
 		return nil, err
 	}
-	var answer tokenResponse
-	if err := decode(what, to.name, reply, &answer); err != nil {
+	if err := to.wantJSON(reply); err != nil {
 		return nil, err
 	}
-	tokenType, jkt, err := c.checkType(answer)
+	tokenType := "Bearer"
+	if c.binding == bindingDPoP {
+		tokenType = "DPoP"
+	}
+	read, err := answer.ReadTokens(reply.Body, tokenType)
 	if err != nil {
-		return nil, err
+		return nil, verdict("token response", err)
 	}
 	tokens := &Tokens{
-		AccessToken: answer.AccessToken, TokenType: tokenType, RefreshToken: answer.RefreshToken, IDToken: answer.IDToken, Scope: answer.Scope,
-		AuthorizationDetails: answer.Details, GrantID: answer.GrantID, IssuedTokenType: answer.IssuedTokenType, JKT: jkt,
+		AccessToken: read.AccessToken, TokenType: read.TokenType, RefreshToken: read.RefreshToken, IDToken: read.IDToken, Scope: read.Scope,
+		AuthorizationDetails: read.Details, GrantID: read.GrantID, IssuedTokenType: read.IssuedTokenType, Extra: read.Extra,
 	}
-	life, err := lifeOf(answer.ExpiresIn)
-	if err != nil {
-		return nil, err
+	if read.TokenType == "DPoP" {
+		tokens.JKT = c.dpop.Thumbprint()
 	}
-	if life > 0 {
-		tokens.ExpiresAt = asked.Add(life)
-	}
-	members := map[string]json.RawMessage{}
-	if err := strictjson.DecodeObject(reply.Body, &members); err != nil {
-		return nil, &CheckError{What: what, Check: "malformed", Reason: err.Error(), cause: err}
-	}
-	for name, value := range members {
-		if !slices.Contains(known[:], name) {
-			if tokens.Extra == nil {
-				tokens.Extra = map[string]json.RawMessage{}
-			}
-			tokens.Extra[name] = value
-		}
+	if read.Life > 0 {
+		tokens.ExpiresAt = asked.Add(read.Life)
 	}
 	return tokens, nil
-}
-
-// checkType checks that there is an access token, and that it is of the type that was asked for: a proof that was stripped on the way, or not
-// understood, leaves a token that anybody can use (RFC 9449 §5).
-func (c *Client) checkType(answer tokenResponse) (tokenType, jkt string, err error) {
-	if answer.AccessToken == "" {
-		return "", "", refuse("token response", "access_token", "it is missing")
-	}
-	tokenType = "Bearer"
-	if c.binding == bindingDPoP {
-		tokenType, jkt = "DPoP", c.dpop.Thumbprint()
-	}
-	// "N_A" is for what is issued by a token exchange and is no access token (RFC 8693 §2.2.1).
-	if !strings.EqualFold(answer.TokenType, tokenType) && !(answer.IssuedTokenType != "" && answer.TokenType == "N_A") {
-		return "", "", refuse("token response", "token_type", "it is %q and not %s: the token is not bound as it was asked for", printable(answer.TokenType), tokenType)
-	}
-	if answer.TokenType == "N_A" {
-		return "N_A", "", nil
-	}
-	return tokenType, jkt, nil
-}
-
-// lifeOf reads expires_in, seconds as a number or, as some write it, as a string; 0 if it is missing.
-func lifeOf(raw json.RawMessage) (time.Duration, error) {
-	text := strings.Trim(string(raw), `"`)
-	if text == "" || text == "null" {
-		return 0, nil
-	}
-	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || seconds < 0 {
-		return 0, refuse("token response", "expires_in", "it is not a number of seconds")
-	}
-	if seconds > maxLife.Seconds() {
-		return maxLife, nil
-	}
-	return max(time.Duration(seconds*float64(time.Second)), time.Second), nil
 }
 
 // identify verifies the ID token of a token response, which must be there if it is wanted.

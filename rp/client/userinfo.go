@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"countersign/internal/strictjson"
-	"countersign/rp/internal/exchange"
-	"countersign/rp/internal/proof"
 )
 
 // Introspection is what the provider says of a token (RFC 7662 §2.2).
@@ -126,36 +124,4 @@ func (c *Client) UserInfo(ctx context.Context, t *Tokens) (*UserInfo, error) {
 	}
 	told.Subject = members.Subject
 	return told, nil
-}
-
-// protected calls one of the provider's resources with tokens. The answer has a status of 2xx.
-func (c *Client) protected(ctx context.Context, to endpoint, method string, t *Tokens, accept string) (exchange.Reply, error) {
-	if !c.Holds(t) {
-		return exchange.Reply{}, errOtherKey
-	}
-	address, err := url.Parse(to.address)
-	if err != nil {
-		return exchange.Reply{}, unavailable(to.name, err)
-	}
-	for again := false; ; again = true {
-		header, err := c.authorization(ctx, t, method, address)
-		if err != nil {
-			return exchange.Reply{}, err
-		}
-		header.Set("Accept", accept)
-		reply, err := c.exchange.Do(ctx, exchange.Request{Method: method, Address: to.address, Header: header})
-		if err != nil {
-			return exchange.Reply{}, unavailable(to.name, err)
-		}
-		if t.JKT != "" {
-			c.proofs.Keep(proof.Resource, address, reply.Header)
-		}
-		if reply.Status >= 200 && reply.Status < 300 {
-			return reply, nil
-		}
-		refused := refusal(to.name, reply)
-		if again || t.JKT == "" || !proof.Wanted(reply.Status, reply.Header, refused.Code) {
-			return exchange.Reply{}, refused.orUnavailable()
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -186,4 +187,19 @@ func failure(ctx context.Context, err error) *Error {
 		reason = "it could not be reached, or broke off"
 	}
 	return &Error{reason, err}
+}
+
+// WithQuery adds parameters to an address that may have some (RFC 6749 §3.1). Errors are an [*Error].
+func WithQuery(address string, form url.Values) (string, error) {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return "", &Error{"it is not an address", err}
+	}
+	query, err := url.ParseQuery(parsed.RawQuery)
+	if err != nil {
+		return "", &Error{"the query of its address cannot be read", err}
+	}
+	maps.Copy(query, form)
+	parsed.RawQuery = query.Encode()
+	return parsed.String(), nil
 }

@@ -3,6 +3,7 @@ package metadata
 
 import (
 	"encoding/json"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -143,6 +144,18 @@ func CheckAddress(name, address string) error {
 		return &Error{name, "it is not an https address"}
 	case parsed.User != nil || parsed.Fragment != "" || strings.HasSuffix(address, "#"):
 		return &Error{name, "it has credentials or a fragment"}
+	}
+	return nil
+}
+
+// CheckRedirectURI takes https, and for applications on a user's own machine loopback and schemes of their own (RFC 8252 §7).
+func CheckRedirectURI(address string) error {
+	parsed, err := url.Parse(address)
+	switch {
+	case err != nil || parsed.Scheme == "" || parsed.Fragment != "" || strings.HasSuffix(address, "#"):
+		return errors.New("it has to be an absolute address without fragment (RFC 6749 §3.1.2)")
+	case parsed.Scheme == "http" && parsed.Hostname() != "127.0.0.1" && parsed.Hostname() != "::1":
+		return errors.New("http is for 127.0.0.1 and [::1] only (RFC 8252 §7.3)")
 	}
 	return nil
 }

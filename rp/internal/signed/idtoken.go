@@ -7,6 +7,8 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -182,4 +184,22 @@ func (v *Verifier) checkAuthentication(claims idTokenClaims, expected Expected) 
 		return refuse("auth_time", "the user authenticated longer ago than max_age")
 	}
 	return nil
+}
+
+// Subject reads the sub of an ID token that was verified when it came, to be sent back as id_token_hint.
+func Subject(compact string) (string, error) {
+	parsed, err := jose.Parse(compact, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA, jose.RS256}, PKCS1: true})
+	if err != nil {
+		return "", fmt.Errorf("it is no ID token: %w", err)
+	}
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	if err := parsed.Claims(&claims); err != nil {
+		return "", fmt.Errorf("it is no ID token: %w", err)
+	}
+	if claims.Subject == "" {
+		return "", errors.New("it has no sub")
+	}
+	return claims.Subject, nil
 }

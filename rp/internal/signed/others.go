@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"time"
 
-	"countersign/internal/jose"
 	"countersign/internal/strictjson"
 )
 
@@ -166,21 +165,4 @@ func (v *Verifier) Introspection(ctx context.Context, raw string) (introspection
 		return nil, "", refuse("token_introspection", "it is missing")
 	}
 	return claims.Introspection, t.compact, nil
-}
-
-// Algorithms are those that a provider may sign with: of those that are allowed, the ones that it announces, or all if it announces none.
-func Algorithms(allowed, announced []string) []string {
-	if len(announced) == 0 {
-		return allowed
-	}
-	var both []string
-	for _, name := range allowed {
-		for _, other := range announced {
-			if name == other || name == jose.EdDSA && other == "Ed25519" {
-				both = append(both, name)
-				break
-			}
-		}
-	}
-	return both
 }
