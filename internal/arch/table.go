@@ -26,6 +26,7 @@ func Table() []Group {
 		{"The program", program()},
 		{"The authorization server", server()},
 		{"Protocols, for others to import", protocols()},
+		{"Relying parties, for others to import", relyingParties()},
 		{"Keys", keys()},
 		{"State", state()},
 		{"Shared, each for one thing", shared()},

@@ -40,7 +40,8 @@ func (p Profile) String() string {
 }
 
 // Config says who the client is and what it expects of its provider. Issuer, ClientID and Auth are required. What only an authorization
-// needs of a provider is asked for if it has an authorization endpoint, or RedirectURI or the scope "openid" are set.
+// needs of a provider is asked for if it has an authorization endpoint for codes, or if RedirectURI or the scope "openid" are set and it
+// has no backchannel authentication endpoint either.
 type Config struct {
 	// Issuer is the provider's issuer identifier, an https URL, compared byte for byte wherever it appears.
 	Issuer   string

@@ -56,7 +56,7 @@ func (c *Client) lacks(d *metadata.Document) []string {
 		AuthMethod: o.Auth.method, AuthAlgorithm: o.Auth.key.Algorithm(), DPoPAlgorithm: c.dpop.Algorithm(),
 		CertificateBound: c.binding == bindingMTLS, Unbound: c.binding == bindingUnset && !o.Weak.Bearer,
 		Keys: openid || o.RedirectURI != "" && jarm || o.SignedIntrospection, Algorithms: o.IDTokenAlgorithms, OpenID: openid,
-		Required: o.RedirectURI != "" || openid, ResponseType: o.ResponseType, Pushed: o.pushes(),
+		Required: (o.RedirectURI != "" || openid) && d.Backchannel == "", ResponseType: o.ResponseType, Pushed: o.pushes(),
 		Iss:  !jarm && o.Profile != FAPI1Advanced && !o.Weak.NoIss,
 		PKCE: o.Profile != FAPI1Advanced && !o.Weak.NoPKCE && !o.Weak.UnannouncedPKCE,
 	}

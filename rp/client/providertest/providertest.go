@@ -12,6 +12,7 @@ package providertest
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -58,7 +59,8 @@ type Provider struct {
 	mu sync.Mutex
 	// now is what its clock shows.
 	now      time.Time
-	keys     []jose.PrivateKey
+	signing  jose.SigningKey
+	public   json.RawMessage
 	issued   map[string]url.Values
 	requests []Request
 	behave   Behaviour
@@ -143,27 +145,48 @@ func (p *Provider) Rotate(algorithm string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.keys = []jose.PrivateKey{key}
+	p.signing, p.public = key.SigningKey(), key.PublicJWK()
 }
 
-func (p *Provider) key() jose.PrivateKey {
+func (p *Provider) key() (jose.SigningKey, json.RawMessage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.keys[0]
+	return p.signing, p.public
 }
 
 // PublicKey is the key set, as it is published.
 func (p *Provider) PublicKey() []byte {
-	return []byte(`{"keys":[` + string(p.key().PublicJWK()) + `]}`)
+	_, public := p.key()
+	return []byte(`{"keys":[` + string(public) + `]}`)
 }
 
 // Sign signs claims with the provider's key.
 func (p *Provider) Sign(typ string, claims map[string]any) string {
-	token, err := jose.Sign(context.Background(), p.key().SigningKey(), typ, claims)
+	signing, _ := p.key()
+	token, err := jose.Sign(context.Background(), signing, typ, claims)
 	if err != nil {
 		p.t.Error(err)
 	}
 	return token
+}
+
+// UseRS256 has the provider sign by RSASSA-PKCS1-v1_5, as plain ones do.
+func (p *Provider) UseRS256(private *rsa.PrivateKey) {
+	key, err := jose.NewKey("rs256", jose.RS256, private.Public())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	signing, err := jose.NewSigningKey("rs256", jose.RS256, private)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	public, err := key.MarshalJSON()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.signing, p.public = signing, public
 }
 
 // Certificate makes a client's, signed by itself.
@@ -293,8 +316,8 @@ func alter(change func(map[string]any), claims map[string]any) {
 	}
 }
 
-// metadata are the provider's, with everything that there is.
-func (p *Provider) metadata() map[string]any {
+// Metadata are the provider's, with everything that there is.
+func (p *Provider) Metadata() map[string]any {
 	algorithms := []string{"PS256", "ES256", "EdDSA"}
 	m := map[string]any{
 		"issuer": p.Issuer, "response_types_supported": []string{"code", "code id_token"}, "code_challenge_methods_supported": []string{"S256"},
@@ -334,7 +357,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
-		metadata := p.metadata()
+		metadata := p.Metadata()
 		alter(b.Metadata, metadata)
 		Write(w, http.StatusOK, metadata)
 	case "/jwks":

@@ -62,7 +62,7 @@ func (n Needs) Lacks(d *Document) []string {
 		}
 		want(len(Common(n.Algorithms, d.IDTokenAlgorithms)) > 0, "id_token_signing_alg_values_supported with "+list, hint)
 	}
-	if !n.Required && d.Authorization == "" {
+	if !n.Required && (d.Authorization == "" || d.GrantTypes != nil && !slices.Contains(d.GrantTypes, "authorization_code")) {
 		return lacks
 	}
 	want(d.Authorization != "", "authorization_endpoint", "")

@@ -1,0 +1,21 @@
+package arch
+
+// relyingParties are the packages for clients of any provider: nothing of the server is among them.
+func relyingParties() []Package {
+	return []Package{
+		{"rp/client", []string{
+			"internal/jose", "internal/keyset", "internal/strictjson", "rp/internal/answer", "rp/internal/bound", "rp/internal/exchange",
+			"rp/internal/keys", "rp/internal/metadata", "rp/internal/parameter", "rp/internal/proof", "rp/internal/signed", "rp/internal/statement",
+		}},
+		{"rp/client/providertest", []string{"internal/jose"}},
+		{"rp/internal/answer", []string{"internal/strictjson", "rp/internal/exchange"}},
+		{"rp/internal/bound", []string{"rp/internal/exchange", "rp/internal/proof"}},
+		{"rp/internal/exchange", nil},
+		{"rp/internal/keys", []string{"internal/jose"}},
+		{"rp/internal/metadata", []string{"internal/jose", "internal/strictjson"}},
+		{"rp/internal/parameter", nil},
+		{"rp/internal/proof", []string{"internal/jose"}},
+		{"rp/internal/signed", []string{"internal/jose", "internal/strictjson"}},
+		{"rp/internal/statement", []string{"internal/jose"}},
+	}
+}
