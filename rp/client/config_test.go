@@ -136,7 +136,10 @@ func TestWeakProvider(t *testing.T) {
 		"ID tokens by HS256 alone":    {nil, set("id_token_signing_alg_values_supported", []string{"HS256", "none"}), "id_token_signing_alg_values_supported with PS256, ES256, EdDSA"},
 		"no keys":                     {nil, set("jwks_uri", nil), "jwks_uri"},
 		"no token endpoint":           {nil, set("token_endpoint", nil), "token_endpoint"},
-		"no authorization endpoint":   {nil, set("authorization_endpoint", nil), "authorization_endpoint"},
+		"no authorization endpoint": {nil, func(m map[string]any) {
+			delete(m, "authorization_endpoint")
+			delete(m, "backchannel_authentication_endpoint")
+		}, "authorization_endpoint"},
 		"no JARM":                     {signing, set("response_modes_supported", []string{"query"}), "response_modes_supported with jwt"},
 		"JARM by RS256 alone":         {signing, set("authorization_signing_alg_values_supported", []string{"RS256"}), "authorization_signing_alg_values_supported with PS256, ES256, EdDSA"},
 		"no signed requests by ES256": {signing, set("request_object_signing_alg_values_supported", []string{"RS256"}), "request_object_signing_alg_values_supported with ES256"},
@@ -186,6 +189,23 @@ func TestWeakProvider(t *testing.T) {
 			if call() == nil {
 				t.Errorf("%s works", what)
 			}
+		}
+	})
+	t.Run("accepts a provider of the backchannel alone", func(t *testing.T) {
+		p.Behave(providertest.Behaviour{Metadata: func(m map[string]any) {
+			delete(m, "authorization_endpoint")
+			delete(m, "pushed_authorization_request_endpoint")
+		}})
+		c := against(t, p)
+		if _, _, err := c.Authorize(t.Context(), client.AuthorizeOptions{}); err == nil {
+			t.Error("there is an authorization endpoint")
+		}
+		request, err := c.Backchannel(t.Context(), client.BackchannelOptions{LoginHint: "alice"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tokens, err := c.Poll(t.Context(), request); err != nil || tokens.Identity.Subject != p.Subject {
+			t.Errorf("%v", err)
 		}
 	})
 	t.Run("accepts endpoints of its own for a client that shows a certificate", func(t *testing.T) {

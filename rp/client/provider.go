@@ -133,10 +133,10 @@ func (c *Client) readAgain(ctx context.Context) {
 		made, err = c.newProvider(document, c.known)
 	}
 	if err != nil {
-		c.config.Logger.WarnContext(ctx, "provider metadata not renewed; keeping previous metadata", "issuer", c.config.Issuer, "error", err.Error())
 		again := *c.known
 		again.readAt = c.config.Now()
 		c.known = &again
+		c.config.Logger.WarnContext(ctx, "provider metadata not renewed; keeping previous metadata", "issuer", c.config.Issuer, "error", err.Error())
 		return
 	}
 	c.known = made
