@@ -141,7 +141,7 @@ var forbidden = []struct {
 	{`"math/rand`, []string{"bench/load"}, "randomness is crypto/rand's; bench/load repeats its arrivals by a seed"},
 	{"profile.Name ==", nil, "ask what a profile requires, not which one it is"},
 	{"Profile.Name ==", nil, "ask what a profile requires, not which one it is"},
-	{"InsecureSkipVerify", []string{"conformance/suite", "store/postgres/internal/pool"}, "certificates are always verified; conformance pins the suite's own on loopback, store/postgres/internal/pool refuses a URL that asks for it"},
+	{"InsecureSkipVerify", []string{"conformance/suite", "rp/internal/exchange", "store/postgres/internal/pool"}, "certificates are always verified; conformance pins the suite's own on loopback, store/postgres/internal/pool and rp/internal/exchange refuse who asks for it"},
 	{"StatusTemporaryRedirect", nil, "307 repeats a form with a password; 303 does not"},
 }
 
@@ -184,6 +184,7 @@ var ownClock = map[string]string{
 	"internal/proxies":                       "for tests: waits for a real server",
 	"internal/devsetup/setuptest":            "for tests: an installation beside real processes",
 	"internal/vulncheck/main.go":             "the wiring of the check of vulnerabilities",
+	"rp/client/providertest":                 "for tests: a provider with real TLS",
 	"store/storetest":                        "for tests: processes share the system's clock",
 	"signer/pkcs11/internal/worker/serve.go": "the wiring of the worker process",
 }

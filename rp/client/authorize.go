@@ -109,7 +109,7 @@ func (c *Client) Authorize(ctx context.Context, options AuthorizeOptions) (addre
 	}
 	form := request.Form()
 	if c.config.signedRequests() {
-		object, err := c.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
+		object, err := c.sender.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
 		if err != nil {
 			return "", Transaction{}, signing(err)
 		}
@@ -217,7 +217,7 @@ func (c *Client) push(ctx context.Context, p *provider, form url.Values) (url.Va
 	if err != nil {
 		return nil, err
 	}
-	reply, err := c.post(ctx, to, form, false)
+	reply, err := c.sender.post(ctx, to, form, false)
 	if err != nil {
 		return nil, err
 	}

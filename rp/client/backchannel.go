@@ -93,14 +93,14 @@ func (c *Client) Backchannel(ctx context.Context, options BackchannelOptions) (*
 		if !metadata.Offers(p.document.BackchannelAlgs, c.config.RequestKey.Algorithm()) {
 			return nil, misconfigured("RequestKey", "the provider takes no backchannel requests signed with %s", c.config.RequestKey.Algorithm())
 		}
-		object, err := c.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
+		object, err := c.sender.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
 		if err != nil {
 			return nil, signing(err)
 		}
 		form = url.Values{"request": {object}}
 	}
 	asked := c.config.Now()
-	reply, err := c.post(ctx, to, form, false)
+	reply, err := c.sender.post(ctx, to, form, false)
 	if err != nil {
 		return nil, err
 	}

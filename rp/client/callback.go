@@ -43,7 +43,7 @@ func (c *Client) Callback(ctx context.Context, t Transaction, answer url.Values)
 	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(t.State)) != 1 {
 		return nil, refuse(response, "state", "it is not the one that was sent: the answer belongs to another request")
 	}
-	if err := c.checkIss(t, answer); err != nil {
+	if err := checkIss(&c.config, t, answer); err != nil {
 		return nil, err
 	}
 	if answer.Has("error") {
@@ -86,7 +86,7 @@ func (c *Client) openAnswer(ctx context.Context, p *provider, t Transaction, ans
 	if answer.Get("response") == "" {
 		return nil, refuse(response, "response", "it is not signed, which was asked for")
 	}
-	verifier, err := c.verifier(p, p.document.ResponseAlgorithms)
+	verifier, err := p.verifier(c, p.document.ResponseAlgorithms)
 	if err != nil {
 		return nil, err
 	}
@@ -98,13 +98,13 @@ func (c *Client) openAnswer(ctx context.Context, p *provider, t Transaction, ans
 }
 
 // checkIss checks who answers (RFC 9207 §2.4, JARM §2.4). In FAPI 1.0 Advanced the ID token beside the code says it.
-func (c *Client) checkIss(t Transaction, answer url.Values) error {
+func checkIss(config *Config, t Transaction, answer url.Values) error {
 	switch {
 	case answer.Has("iss"):
-		if answer.Get("iss") != c.config.Issuer {
+		if answer.Get("iss") != config.Issuer {
 			return refuse(response, "iss", "it is another provider's answer (RFC 9207)")
 		}
-	case !c.config.Weak.NoIss && t.ResponseType == typeCode:
+	case !config.Weak.NoIss && t.ResponseType == typeCode:
 		return refuse(response, "iss", "it is missing (RFC 9207)")
 	}
 	return nil
@@ -118,7 +118,7 @@ func (c *Client) detached(ctx context.Context, p *provider, t Transaction, answe
 	if answer.Get("id_token") == "" {
 		return nil, refuse(response, "id_token", "it is missing")
 	}
-	verifier, err := c.verifier(p, p.document.IDTokenAlgorithms)
+	verifier, err := p.verifier(c, p.document.IDTokenAlgorithms)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type Client struct {
 	config    Config
 	transport *http.Transport
 	exchange  *exchange.Client
+	sender    *sender
 	decrypt   []jose.DecryptionKey
 	published json.RawMessage
 
@@ -55,6 +56,7 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	if err := c.bind(document.DPoPAlgorithms); err != nil {
 		return nil, err
 	}
+	c.sender = &sender{&c.config, c.exchange, c.proofs, func(ctx context.Context) string { return c.current(ctx).document.Token }}
 	if lacks := c.lacks(document); len(lacks) > 0 {
 		return nil, &WeakProviderError{config.Issuer, config.Profile, lacks}
 	}

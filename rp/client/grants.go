@@ -183,6 +183,6 @@ func (c *Client) Revoke(ctx context.Context, token, hint string) error {
 	if hint != "" {
 		form.Set("token_type_hint", hint)
 	}
-	_, err = c.post(ctx, to, form, false)
+	_, err = c.sender.post(ctx, to, form, false)
 	return err
 }

@@ -54,7 +54,7 @@ type LogoutToken struct {
 func (c *Client) VerifyLogoutToken(ctx context.Context, logoutToken string) (*LogoutToken, error) {
 	const what = "logout token"
 	p := c.current(ctx)
-	verifier, err := c.verifier(p, p.document.IDTokenAlgorithms)
+	verifier, err := p.verifier(c, p.document.IDTokenAlgorithms)
 	if err != nil {
 		return nil, err
 	}

@@ -88,21 +88,17 @@ func (c *Client) newProvider(document *metadata.Document, before *provider) (*pr
 	case before != nil && before.document.JWKSURI == document.JWKSURI:
 		made.keys = before.keys
 	default:
-		keys, err := keyset.New(keyset.Config{URL: document.JWKSURI, HTTP: c.plainHTTP(), Algorithms: c.config.IDTokenAlgorithms, Now: c.config.Now})
+		fetching := &http.Client{
+			Transport: c.transport, Timeout: c.config.Timeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+		keys, err := keyset.New(keyset.Config{URL: document.JWKSURI, HTTP: fetching, Algorithms: c.config.IDTokenAlgorithms, Now: c.config.Now})
 		if err != nil {
 			return nil, refuse("metadata", "jwks_uri", "%v", err)
 		}
 		made.keys = keys
 	}
 	return made, nil
-}
-
-// plainHTTP fetches key sets.
-func (c *Client) plainHTTP() *http.Client {
-	return &http.Client{
-		Transport: c.transport, Timeout: c.config.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }
 
 // current is what is known of the provider. Metadata that are old are read again, beside the call, and kept if they cannot be read or
@@ -143,7 +139,7 @@ func (c *Client) readAgain(ctx context.Context) {
 }
 
 // verifier verifies what the provider signs, of a kind for which it announces algorithms.
-func (c *Client) verifier(p *provider, announced []string) (*signed.Verifier, error) {
+func (p *provider) verifier(c *Client, announced []string) (*signed.Verifier, error) {
 	if p.keys == nil {
 		return nil, refuse("metadata", "jwks_uri", "it is missing, so that no signature can be verified")
 	}

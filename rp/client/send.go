@@ -28,40 +28,50 @@ func need(name, address string) (endpoint, error) {
 	return endpoint{name, address}, nil
 }
 
-// post sends a form with the client's authentication and, with proofs, a DPoP proof, once more if that needs a nonce (RFC 9449 §8). The answer
-// has a status of 2xx; errors are a [*ProviderError] or an [*UnavailableError], or that of a key.
-func (c *Client) post(ctx context.Context, to endpoint, form url.Values, proofs bool) (exchange.Reply, error) {
-	return c.postFor(ctx, to, form, "application/json", proofs)
+// sender sends what the client itself has to authenticate.
+type sender struct {
+	config   *Config
+	exchange *exchange.Client
+	// proofs are those of the DPoP key; nil if there is none.
+	proofs *proof.Maker
+	// tokenEndpoint is its address, for assertions that are addressed to it.
+	tokenEndpoint func(context.Context) string
 }
 
-// postFor is [Client.post] for an answer of another media type.
-func (c *Client) postFor(ctx context.Context, to endpoint, form url.Values, accept string, proofs bool) (exchange.Reply, error) {
+// post sends a form with the client's authentication and, with proofs, a DPoP proof, once more if that needs a nonce (RFC 9449 §8). The answer
+// has a status of 2xx; errors are a [*ProviderError] or an [*UnavailableError], or that of a key.
+func (s *sender) post(ctx context.Context, to endpoint, form url.Values, proofs bool) (exchange.Reply, error) {
+	return s.postFor(ctx, to, form, "application/json", proofs)
+}
+
+// postFor is [sender.post] for an answer of another media type.
+func (s *sender) postFor(ctx context.Context, to endpoint, form url.Values, accept string, proofs bool) (exchange.Reply, error) {
 	address, err := url.Parse(to.address)
 	if err != nil {
 		return exchange.Reply{}, unavailable(to.name, err)
 	}
-	proofs = proofs && c.proofs != nil
+	proofs = proofs && s.proofs != nil
 	for again := false; ; again = true {
 		request := exchange.Request{
 			Method: http.MethodPost, Address: to.address, Form: maps.Clone(form),
 			Header: http.Header{"Accept": {accept}},
 		}
-		if err := c.authenticate(ctx, &request); err != nil {
+		if err := s.authenticate(ctx, &request); err != nil {
 			return exchange.Reply{}, err
 		}
 		if proofs {
-			made, err := c.proofs.Make(ctx, proof.AuthorizationServer, http.MethodPost, address, "")
+			made, err := s.proofs.Make(ctx, proof.AuthorizationServer, http.MethodPost, address, "")
 			if err != nil {
 				return exchange.Reply{}, signing(err)
 			}
 			request.Header.Set("DPoP", made)
 		}
-		reply, err := c.exchange.Do(ctx, request)
+		reply, err := s.exchange.Do(ctx, request)
 		if err != nil {
 			return exchange.Reply{}, unavailable(to.name, err)
 		}
 		if proofs {
-			c.proofs.Keep(proof.AuthorizationServer, address, reply.Header)
+			s.proofs.Keep(proof.AuthorizationServer, address, reply.Header)
 		}
 		if reply.Status >= 200 && reply.Status < 300 {
 			return reply, nil
@@ -79,22 +89,22 @@ func signing(err error) error {
 }
 
 // states is who signs what the client says.
-func (c *Client) states() statement.Client {
-	return statement.Client{ID: c.config.ClientID, Now: c.config.Now}
+func (s *sender) states() statement.Client {
+	return statement.Client{ID: s.config.ClientID, Now: s.config.Now}
 }
 
 // authenticate adds what authenticates the client.
-func (c *Client) authenticate(ctx context.Context, request *exchange.Request) error {
+func (s *sender) authenticate(ctx context.Context, request *exchange.Request) error {
 	if request.Form == nil {
 		request.Form = url.Values{}
 	}
-	switch c.config.Auth.method {
+	switch s.config.Auth.method {
 	case methodPrivateKeyJWT:
-		audience := c.config.Issuer
-		if c.config.Weak.TokenEndpointAudience {
-			audience = c.current(ctx).document.Token
+		audience := s.config.Issuer
+		if s.config.Weak.TokenEndpointAudience {
+			audience = s.tokenEndpoint(ctx)
 		}
-		assertion, err := c.states().Assertion(ctx, c.config.Auth.key.signing, audience)
+		assertion, err := s.states().Assertion(ctx, s.config.Auth.key.signing, audience)
 		if err != nil {
 			return signing(err)
 		}
@@ -102,12 +112,12 @@ func (c *Client) authenticate(ctx context.Context, request *exchange.Request) er
 		request.Form.Set("client_assertion", assertion)
 	case methodBasic:
 		credentials := http.Request{Header: request.Header}
-		credentials.SetBasicAuth(url.QueryEscape(c.config.ClientID), url.QueryEscape(c.config.Auth.secret)) // RFC 6749 §2.3.1
+		credentials.SetBasicAuth(url.QueryEscape(s.config.ClientID), url.QueryEscape(s.config.Auth.secret)) // RFC 6749 §2.3.1
 	case methodPost:
-		request.Form.Set("client_id", c.config.ClientID)
-		request.Form.Set("client_secret", c.config.Auth.secret)
+		request.Form.Set("client_id", s.config.ClientID)
+		request.Form.Set("client_secret", s.config.Auth.secret)
 	default:
-		request.Form.Set("client_id", c.config.ClientID)
+		request.Form.Set("client_id", s.config.ClientID)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (c *Client) token(ctx context.Context, p *provider, form url.Values) (*Toke
 		return nil, err
 	}
 	asked := c.config.Now()
-	reply, err := c.post(ctx, to, form, true)
+	reply, err := c.sender.post(ctx, to, form, true)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (c *Client) identify(ctx context.Context, p *provider, tokens *Tokens, expe
 		}
 		return nil
 	}
-	verifier, err := c.verifier(p, p.document.IDTokenAlgorithms)
+	verifier, err := p.verifier(c, p.document.IDTokenAlgorithms)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (c *Client) Introspect(ctx context.Context, token string) (*Introspection, 
 	if signed {
 		accept = introspectionMedia
 	}
-	reply, err := c.postFor(ctx, to, url.Values{"token": {token}}, accept, false)
+	reply, err := c.sender.postFor(ctx, to, url.Values{"token": {token}}, accept, false)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (c *Client) Introspect(ctx context.Context, token string) (*Introspection, 
 	isSigned := reply.MediaType() == introspectionMedia || reply.MediaType() == "application/jwt"
 	switch {
 	case isSigned:
-		verifier, err := c.verifier(p, p.document.IntrospectionAlgs)
+		verifier, err := p.verifier(c, p.document.IntrospectionAlgs)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +103,7 @@ func (c *Client) UserInfo(ctx context.Context, t *Tokens) (*UserInfo, error) {
 	told := &UserInfo{Raw: reply.Body}
 	switch {
 	case reply.MediaType() == "application/jwt":
-		verifier, err := c.verifier(p, nil)
+		verifier, err := p.verifier(c, nil)
 		if err != nil {
 			return nil, err
 		}
