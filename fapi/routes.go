@@ -88,7 +88,7 @@ func (w *wiring) newAuthorize() (*authorize.Handler, error) {
 	return authorize.New(authorize.Config{
 		HandOff:   handOff,
 		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys, Checker: w.checker, Tokens: w.tokens, Consents: w.consents,
-		Signer: c.Signer, BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions,
+		Offers: w.offers, Signer: c.Signer, BackChannel: w.calls, Limits: w.limits, Evidence: w.evidence, Sessions: w.sessions,
 		Passkeys: w.passkeys, Forms: w.forms, Interactor: c.Interactor, RequestURILifetime: c.RequestURILifetime,
 		CodeLifetime: c.CodeLifetime, InteractionLifetime: c.InteractionLifetime, GrantLifetime: c.GrantLifetime,
 		Language: c.Language, Now: c.Now,

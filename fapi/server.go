@@ -32,6 +32,7 @@ import (
 	"countersign/fapi/event"
 	"countersign/fapi/health"
 	"countersign/fapi/logout"
+	"countersign/fapi/offers"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
@@ -156,6 +157,7 @@ type wiring struct {
 	limits      *endpoint.RateLimits
 	proofs      *endpoint.Proofs
 	users       *claims.Users
+	offers      *offers.Offers
 	tokens      *tokens.Issuer
 	consents    *consent.Engine
 	checker     *request.Checker
@@ -235,6 +237,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	if _, ordered := c.Store.(store.KeyOrdered); ordered {
 		w.tokens.Identifiers.Now = c.Now
 	}
+	w.offers = &offers.Offers{Types: w.details, Users: w.users, Log: c.Logger}
 	about, err := w.consentsOf(languages)
 	if err != nil {
 		return nil, err
@@ -323,7 +326,7 @@ func (w *wiring) newBackchannel(notify func(context.Context, store.BackchannelRe
 	}
 	w.backchannel = backchannel.New(backchannel.Config{
 		Settings: *c.Backchannel, Addresses: w.addresses, Store: c.Store, Clients: w.clients, Keys: w.keys,
-		Checker: checker, Consents: w.consents, Scopes: w.scopes, Details: w.details, Tokens: w.tokens, Evidence: w.evidence,
+		Checker: checker, Consents: w.consents, Scopes: w.scopes, Details: w.details, Offers: w.offers, AccountsAtLogin: w.confirmsAtLogin(), Tokens: w.tokens, Evidence: w.evidence,
 		BackChannel: w.calls, Shared: c.Shared, GrantLifetime: c.GrantLifetime, Post: sender.Post, Notify: notify,
 		Draining: w.health.Draining, Now: c.Now, Log: c.Logger, Tracer: w.tracer,
 	})

@@ -2,7 +2,8 @@
 // docs/api/claims-source-v1.yaml): it demands a client certificate of an authority and of a name, and answers what it is asked
 // for about one user. It needs nothing but the standard library; the users are in a JSON file, by their subjects:
 //
-//	{"5b1f6f6e": {"name": "Alice Example", "email": "alice@example.com"}, "9c0e": {"active": false}}
+//	{"5b1f6f6e": {"name": "Alice Example", "email": "alice@example.com", "accounts": [
+//	  {"type": "account_access", "value": {"iban": "DE02100100109307118603"}, "name": "Everyday"}]}, "9c0e": {"active": false}}
 //
 // Run it with:
 //
@@ -119,6 +120,8 @@ type question struct {
 	Subject string   `json:"subject"`
 	Client  string   `json:"client_id"`
 	Claims  []string `json:"claims"`
+	// Accounts are the types of authorization_details for which the user's accounts are wanted; none is the usual question.
+	Accounts []string `json:"accounts_for"`
 }
 
 // maxQuestion bounds a question, in bytes.
@@ -175,6 +178,12 @@ func (s *source) answer(asked question) map[string]any {
 	for _, name := range asked.Claims {
 		if value, has := known[name]; has {
 			about[name] = value
+		}
+	}
+	if len(asked.Accounts) > 0 {
+		about["accounts"] = json.RawMessage("[]")
+		if accounts, has := known["accounts"]; has {
+			about["accounts"] = accounts
 		}
 	}
 	return about

@@ -14,7 +14,7 @@ import (
 	"countersign/internal/claimsource"
 )
 
-const people = `{"sub-alice": {"name": "Alice Example", "email": "alice@example.com", "shoe_size": "4711"}, "sub-bob": {"active": false, "name": "Bob"}}`
+const people = `{"sub-alice": {"name": "Alice Example", "email": "alice@example.com", "shoe_size": "4711", "accounts": [{"type": "own_accounts", "value": "DE02100100109307118603", "name": "Everyday"}]}, "sub-dora": {"name": "Dora"}, "sub-bob": {"active": false, "name": "Bob"}}`
 
 func serve(t *testing.T) *fapitest.Example {
 	t.Helper()
@@ -46,6 +46,15 @@ func TestKB28Example(t *testing.T) {
 		answer, err := source.Ask(t.Context(), about("sub-alice", "email", "locale"))
 		if err != nil || answer.Inactive || len(answer.Claims) != 1 || string(answer.Claims["email"]) != `"alice@example.com"` {
 			t.Errorf("%v %v", answer, err)
+		}
+	})
+	t.Run("accepts a question for accounts, and a user without any", func(t *testing.T) {
+		for subject, count := range map[string]int{"sub-alice": 1, "sub-dora": 0} {
+			q := about(subject)
+			q.Purpose = claims.ForConsent
+			if answer, err := source.Accounts(t.Context(), q, []string{"own_accounts"}); err != nil || len(answer.Accounts) != count {
+				t.Errorf("%s: %v %v", subject, answer, err)
+			}
 		}
 	})
 	for name, subject := range map[string]string{"who is disabled": "sub-bob", "whom it does not know": "sub-carol"} {

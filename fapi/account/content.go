@@ -262,7 +262,7 @@ func (c content) grant(ctx context.Context, given store.GivenGrant, to browser.C
 		ID: given.ID, State: Active, Scopes: c.scopes.LookupAll(given.Scopes), Claims: claimsBeside(given.Scopes, detail.Claims),
 		Resources: detail.Resources, ConsentID: detail.Consent.Named(), Raw: detail.Details, ACR: given.ACR, GivenAt: given.CreatedAt, UsedAt: given.UsedAt, ExpiresAt: given.ExpiresAt,
 	}
-	if g.Details, err = detail.Details.View(c.details, language, to.Asker()); err != nil {
+	if g.Details, err = detail.Details.View(c.details.Knowing(detail.Accounts), language, to.Asker()); err != nil {
 		g.Details, g.Unreadable = nil, true
 	}
 	agreed, unreadable, err := c.agreed(ctx, detail.Consent, to, language)

@@ -24,6 +24,8 @@ func (formInteractor) Interact(w http.ResponseWriter, r *http.Request, in author
 		actions.Allow(w, r)
 	case decision == "deny":
 		actions.Deny(w, r)
+	case decision == "leave":
+		actions.Leave(w, r)
 	default:
 		_, _ = fmt.Fprint(w, in.FormToken)
 	}

@@ -49,6 +49,7 @@ func NewForms(pages Pages, passwords browser.Passwords, log *slog.Logger) (*Form
 		"allow":   f.allow,
 		"deny":    deny,
 		"cancel":  deny,
+		"leave":   leave,
 	}
 	return f, nil
 }
@@ -74,6 +75,11 @@ func (f *Forms) Interact(w http.ResponseWriter, r *http.Request, in Interaction,
 
 // showConsent shows the request to the user, and records that first.
 func (f *Forms) showConsent(w http.ResponseWriter, r *http.Request, in Interaction, actions Actions) {
+	if in.Unoffered.Code != "" { // nothing can be decided
+		in.Problem = in.Unoffered
+		f.pages.Consent(w, r, in)
+		return
+	}
 	if err := actions.ConsentShown(r.Context()); err != nil {
 		f.failInternally(w, r, in, err)
 		return
@@ -176,6 +182,10 @@ func (f *Forms) allow(w http.ResponseWriter, r *http.Request, in Interaction, ac
 	default:
 		actions.Allow(w, r)
 	}
+}
+
+func leave(w http.ResponseWriter, r *http.Request, _ Interaction, actions Actions) {
+	actions.Leave(w, r)
 }
 
 func deny(w http.ResponseWriter, r *http.Request, _ Interaction, actions Actions) { actions.Deny(w, r) }

@@ -97,6 +97,9 @@ func (a *recorder) SignInWithPasskey(http.ResponseWriter, *http.Request) error {
 // SignInThrottled implements [authorize.Actions].
 func (a *recorder) SignInThrottled(context.Context, browser.Problem) {}
 
+// Leave implements [authorize.Actions].
+func (a *recorder) Leave(http.ResponseWriter, *http.Request) { a.done = append(a.done, "leave") }
+
 // ConsentShown implements [authorize.Actions].
 func (a *recorder) ConsentShown(context.Context) error { return a.shownErr }
 

@@ -16,6 +16,7 @@ import (
 	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/offers"
 	"countersign/fapi/request"
 	"countersign/fapi/tokens"
 	"countersign/internal/limit"
@@ -39,6 +40,7 @@ type Config struct {
 	Checker   *request.Checker
 	Tokens    *tokens.Issuer
 	Consents  *consent.Engine
+	Offers    *offers.Offers
 	// Signer decrypts request objects; everything that is signed is signed by Tokens.
 	Signer      *signer.Signer
 	BackChannel *endpoint.BackChannel
@@ -73,6 +75,7 @@ type Handler struct {
 	checker     *request.Checker
 	tokens      *tokens.Issuer
 	consents    *consent.Engine
+	offers      *offers.Offers
 	signer      *signer.Signer
 	backChannel *endpoint.BackChannel
 	limits      *endpoint.RateLimits
@@ -116,7 +119,7 @@ func New(c Config) (*Handler, error) {
 	}
 	return &Handler{
 		openings: openings, objects: objects,
-		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens, consents: c.Consents,
+		addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker, tokens: c.Tokens, consents: c.Consents, offers: c.Offers,
 		signer: c.Signer, backChannel: c.BackChannel, limits: c.Limits, evidence: c.Evidence, sessions: c.Sessions,
 		passkeys: c.Passkeys, forms: c.Forms, interactor: c.Interactor, language: c.Language, handOff: c.HandOff,
 		requestURILifetime: c.RequestURILifetime, codeLifetime: c.CodeLifetime,

@@ -7,30 +7,20 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"countersign/fapi/authorize/handoff"
 	"countersign/fapi/authorize/page"
 	"countersign/fapi/browser"
 	"countersign/fapi/claims"
-	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
 	"countersign/internal/oauth"
 	"countersign/store"
 )
 
 // HandOff is a login of the operator's own, to which interactions are handed.
-type HandOff struct {
-	// Address is where browsers are sent, with the handle as the parameter "handle".
-	Address string
-	// Login and Consent say what the login does; what it does not, the [Interactor] does.
-	Login, Consent bool
-	// ACRValues are the authentication context classes that it may claim.
-	ACRValues []string
-	// Lifetime is how long it may take to answer.
-	Lifetime time.Duration
-}
+type HandOff = handoff.Settings
 
 const (
 	// maxHandOffs is how often an interaction can be handed off: a browser that was answered and did not come back may begin
@@ -63,7 +53,7 @@ func (e elsewhere) theirs(in Interaction) bool {
 	case e.Login && e.Consent:
 		return true
 	case e.Login:
-		return in.SignedIn == nil || in.Form != nil && !slices.Contains([]string{"allow", "deny", "cancel"}, action)
+		return in.SignedIn == nil || in.Untold || in.Form != nil && !slices.Contains([]string{"allow", "deny", "cancel", "leave"}, action)
 	}
 	return in.SignedIn != nil && (in.Form == nil || action == "allow")
 }
@@ -73,7 +63,7 @@ func (e elsewhere) theirs(in Interaction) bool {
 func (o *openInteraction) HandOff(w http.ResponseWriter, r *http.Request) {
 	h, now := o.handler, o.handler.now()
 	for n := range maxHandOffs {
-		handle := o.handle + "." + browser.FormToken(o.browser, "login\x00"+o.handle+"\x00"+strconv.Itoa(n))
+		handle := o.loginHandle(n)
 		err := h.store.BeginHandOff(r.Context(), store.HandOff{
 			ID: store.DigestOf(handle), Interaction: o.pending.Interaction.ID, CreatedAt: now,
 			ExpiresAt: earlier(now.Add(h.handOff.Lifetime), o.pending.Interaction.ExpiresAt),
@@ -190,6 +180,14 @@ func (h *Handler) handedOff(r *http.Request, handle string) (*openInteraction, I
 		return refuse(err)
 	}
 	open.language = h.language(r, open.request.UILocales)
+	if open.session != nil {
+		if err := open.offer(ctx, open.session.Subject); err != nil {
+			return refuse(err)
+		}
+		if open.lacks == browser.AccountsAway {
+			return refuse(open.unoffered)
+		}
+	}
 	in, err := open.interaction()
 	if err != nil {
 		return refuse(err)
@@ -253,14 +251,14 @@ func (o *openInteraction) apply(w http.ResponseWriter, r *http.Request, decided 
 	h := o.handler
 	switch {
 	case decided.Error == oauth.AccessDenied:
-		o.deny(w, r, refusals()[decided.Error])
+		o.deny(w, r, handoff.Refusals()[decided.Error])
 		return
 	case decided.Error != "":
-		o.refuse(w, r, oauth.Errorf(decided.Error, "%s", refusals()[decided.Error]))
+		o.refuse(w, r, oauth.Errorf(decided.Error, "%s", handoff.Refusals()[decided.Error]))
 		return
 	}
 	if decided.Login {
-		if err := o.signIn(w, r, decided.authentication(epoch)); err != nil {
+		if err := o.signIn(w, r, decided.Authentication(epoch)); err != nil {
 			h.showError(w, r, over(err))
 			return
 		}
@@ -278,23 +276,32 @@ func (o *openInteraction) apply(w http.ResponseWriter, r *http.Request, decided 
 		browser.SeeOther(w, h.addressOf(o.handle))
 		return
 	}
-	allowed, err := decided.of(&o.request, o.handler.tokens.Details)
+	if err := o.offer(r.Context(), decided.Subject); err != nil {
+		h.showError(w, r, err)
+		return
+	}
+	if o.unoffered != nil {
+		o.refuse(w, r, o.unoffered)
+		return
+	}
+	allowed, err := decided.Of(&o.request, o.handler.tokens.Details)
 	if err != nil {
 		h.showError(w, r, err)
 		return
 	}
+	allowed.Accounts = allowed.Details.Named(h.offers.Types, append(slices.Clone(o.request.Accounts), decided.Accounts...))
 	o.allow(w, r, allowed)
 }
 
 // satisfies reports whether the sign-in of an answer, or the one before it, satisfies the request: by the same check as later.
 func (o *openInteraction) satisfies(ctx context.Context, decided decision) (bool, error) {
-	allowed, err := decided.of(&o.request, o.handler.tokens.Details)
+	allowed, err := decided.Of(&o.request, o.handler.tokens.Details)
 	if err != nil {
 		return false, err
 	}
 	session := o.session
 	if decided.Login {
-		a := decided.authentication(0)
+		a := decided.Authentication(0)
 		session = &store.Session{Subject: a.Subject, AuthTime: a.At, ACR: a.ACR, AMR: a.AMR}
 	}
 	_, satisfied, err := o.handler.satisfied(ctx, o.client, allowed, session, o.pending.Interaction.CreatedAt, true)
@@ -303,9 +310,3 @@ func (o *openInteraction) satisfies(ctx context.Context, decided decision) (bool
 	}
 	return satisfied, err
 }
-
-// maxAuthentication is how long ago a user may have authenticated at the login.
-const maxAuthentication = 24 * time.Hour
-
-// clockDifference is how far the login's clock may be ahead.
-const clockDifference = endpoint.ClockDifference

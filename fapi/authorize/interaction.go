@@ -50,6 +50,12 @@ type openInteraction struct {
 	changed, unchosen bool
 	// chosen is the request with what the form chose of its details.
 	chosen request.Request
+	// offered are the accounts that the request's lists were filled with. unoffered is why they could not be, as the client is told, and
+	// lacks as the user is. untold reports that the login has to be asked for them first.
+	offered   []display.Offered
+	unoffered *oauth.Error
+	lacks     browser.ProblemCode
+	untold    bool
 }
 
 // beginInteraction redirects to the interaction of this browser with a request, and stores it if it is new: who loads the
@@ -107,6 +113,12 @@ func (h *Handler) arrive(w http.ResponseWriter, r *http.Request, answers bool) (
 	open.consent, err = h.recheck(r.Context(), open.client, &open.request)
 	if err == nil {
 		err = open.bind(r.Context(), answers)
+	}
+	if err == nil && open.session != nil {
+		if err := open.offer(r.Context(), open.session.Subject); err != nil {
+			h.showError(w, r, err)
+			return nil, Interaction{}
+		}
 	}
 	if err != nil {
 		open.refuse(w, r, err)
@@ -233,7 +245,8 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		return Interaction{}, err
 	}
 	asker := viewClient(o.client, o.request.RedirectURI)
-	details, err := o.request.Details.View(h.tokens.Details, o.language, asker.Asker())
+	types := h.tokens.Details.Knowing(o.offered)
+	details, err := o.request.Details.View(types, o.language, asker.Asker())
 	if err != nil {
 		return Interaction{}, err
 	}
@@ -246,7 +259,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		return Interaction{}, err
 	}
 	change, err := managed.View(o.request.Managed.Change(o.request.Scopes, o.request.ExtraClaims(), o.request.Details),
-		h.tokens.Scopes, h.tokens.Details, o.language, asker.Asker())
+		h.tokens.Scopes, types, o.language, asker.Asker())
 	if err != nil {
 		return Interaction{}, err
 	}
@@ -260,7 +273,8 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		ACRs:          append(slices.Clone(o.request.EssentialACRs), o.request.ACRs...),
 		Form:          o.form, LoginHint: o.request.LoginHint, Purpose: o.request.Purpose, UILocales: o.request.UILocales,
 		SignInFailures: o.pending.Interaction.SignInFailures, GrantLifetime: life.For, GrantUntil: life.Until,
-		Passkey:     options,
+		Passkey:   options,
+		Unoffered: browser.Problem{Code: o.lacks}, Untold: o.untold,
 		PasskeyOnly: h.passkeys != nil && slices.Equal(o.request.EssentialACRs, []string{browser.PasskeyACR}),
 	}
 	if o.session != nil {
@@ -268,10 +282,6 @@ func (o *openInteraction) interaction() (Interaction, error) {
 			Subject: o.session.Subject, Username: o.pending.Username, AuthTime: o.session.AuthTime,
 		}
 	}
-	if err := o.choose(); err != nil {
-		return Interaction{}, err
-	}
-	in.Unchosen = o.unchosen
 	if o.digest, err = page.RequestDigest(h.tokens.Scopes, o.client, &o.request, o.consent); err != nil {
 		return Interaction{}, err
 	}
@@ -280,6 +290,10 @@ func (o *openInteraction) interaction() (Interaction, error) {
 		return Interaction{}, err
 	}
 	o.showing, o.changed = content, o.form != nil && (content != o.shown.Content || !o.bound())
+	if err := o.choose(); err != nil {
+		return Interaction{}, err
+	}
+	in.Unchosen = o.unchosen
 	in.Changed, in.FormToken = o.changed, page.FormToken(o.browser, o.handle, page.Shown{At: h.now(), Content: content})
 	return in, nil
 }
@@ -288,6 +302,10 @@ func (o *openInteraction) interaction() (Interaction, error) {
 func (in Interaction) asked() Interaction {
 	in.Form, in.FormToken, in.LoginHint, in.Passkey = url.Values(nil), "", "", ""
 	in.SignedIn, in.SignInFailures, in.Problem, in.Changed, in.Unchosen = nil, 0, browser.Problem{}, false, false
+	in.Unoffered, in.Untold, in.Details = browser.Problem{}, false, slices.Clone(in.Details)
+	for i, detail := range in.Details {
+		in.Details[i] = detail.WithoutBalances()
+	}
 	return in
 }
 
@@ -295,12 +313,17 @@ func (in Interaction) asked() Interaction {
 // not offer.
 func (o *openInteraction) choose() error {
 	o.chosen = o.request
+	if o.changed { // the form chose of something else
+		o.unchosen = true
+		return nil
+	}
 	details, err := o.request.Details.Chosen(o.handler.tokens.Details, o.form)
 	if errors.Is(err, display.ErrNotChosen) {
 		o.unchosen = true
 		return nil
 	}
 	o.chosen.Details = details
+	o.chosen.Accounts = details.Named(o.handler.offers.Types, o.request.Accounts)
 	return err
 }
 

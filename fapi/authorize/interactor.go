@@ -79,6 +79,11 @@ type Interaction struct {
 	Passkey string
 	// PasskeyOnly reports whether only a passkey satisfies the request.
 	PasskeyOnly bool
+	// Unoffered is why nothing can be offered of what the user has to choose; its Code is empty when all is offered. The page then
+	// allows nothing; see [Actions].Leave.
+	Unoffered browser.Problem
+	// Untold reports that the login of the operator's own has to be asked what it offers first.
+	Untold bool
 	// Problem is why [Forms] shows a page again.
 	Problem browser.Problem
 }
@@ -103,6 +108,9 @@ type Actions interface {
 	Allow(w http.ResponseWriter, r *http.Request)
 	// Deny redirects the browser to the client with access_denied (303).
 	Deny(w http.ResponseWriter, r *http.Request)
+	// Leave redirects the browser to the client with the error of an interaction that is Unoffered (303), and to the interaction once
+	// that has passed.
+	Leave(w http.ResponseWriter, r *http.Request)
 	// HandOff redirects the browser to the login of the operator's own (303), which answers in place of a form.
 	HandOff(w http.ResponseWriter, r *http.Request)
 }

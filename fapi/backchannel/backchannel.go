@@ -24,8 +24,10 @@ import (
 	"countersign/fapi/consent"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/offers"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
@@ -51,18 +53,21 @@ type Store interface {
 // Config is the configuration of a [Handler].
 type Config struct {
 	// Settings were checked by [Settings.Check].
-	Settings    Settings
-	Addresses   endpoint.Addresses
-	Store       Store
-	Clients     *client.Cache
-	Keys        *client.KeySets
-	Checker     *request.Checker
-	Scopes      *scope.Catalog
-	Details     *rar.Types
-	Tokens      *tokens.Issuer
-	Consents    *consent.Engine
-	Evidence    *event.Recorder
-	BackChannel *endpoint.BackChannel
+	Settings  Settings
+	Addresses endpoint.Addresses
+	Store     Store
+	Clients   *client.Cache
+	Keys      *client.KeySets
+	Checker   *request.Checker
+	Scopes    *scope.Catalog
+	Details   *rar.Types
+	Offers    *offers.Offers
+	// AccountsAtLogin reports that a login of the operator's own decides requests, and so offers what it offers of its accounts.
+	AccountsAtLogin bool
+	Tokens          *tokens.Issuer
+	Consents        *consent.Engine
+	Evidence        *event.Recorder
+	BackChannel     *endpoint.BackChannel
 	// Shared counts requests for users and wrong user codes.
 	Shared *limit.Shared
 	// GrantLifetime is the lifetime of grants.
@@ -88,6 +93,8 @@ type Handler struct {
 	checker       *request.Checker
 	scopes        *scope.Catalog
 	details       *rar.Types
+	offers        *offers.Offers
+	atLogin       bool
 	tokens        *tokens.Issuer
 	agreements    agreements
 	evidence      *event.Recorder
@@ -110,7 +117,7 @@ type Handler struct {
 func New(c Config) *Handler {
 	h := &Handler{
 		settings: c.Settings, addresses: c.Addresses, store: c.Store, clients: c.Clients, keys: c.Keys, checker: c.Checker,
-		scopes: c.Scopes, details: c.Details, tokens: c.Tokens, agreements: agreements{c.Consents, c.Clients}, evidence: c.Evidence, backChannel: c.BackChannel,
+		scopes: c.Scopes, details: c.Details, offers: c.Offers, atLogin: c.AccountsAtLogin, tokens: c.Tokens, agreements: agreements{c.Consents, c.Clients}, evidence: c.Evidence, backChannel: c.BackChannel,
 		grantLifetime: c.GrantLifetime, notify: c.Notify, draining: c.Draining, now: c.Now, log: c.Log, tracer: c.Tracer,
 		prompts: c.Shared,
 	}
@@ -164,15 +171,17 @@ func (h *Handler) organisationOf(ctx context.Context, clientID string) string {
 
 // stored is the form in which a checked request is stored until it is decided.
 type stored struct {
-	Profile   string          `json:"profile,omitempty"`
-	Scopes    []string        `json:"scopes,omitempty"`
-	ACRs      []string        `json:"acrs,omitempty"`
-	ACRNames  []string        `json:"acr_names,omitempty"`
-	Details   rar.Details     `json:"authorization_details,omitempty"`
-	Resources []string        `json:"resources,omitempty"`
-	Claims    *claims.Request `json:"claims,omitempty"`
-	Message   string          `json:"binding_message,omitempty"`
-	Context   json.RawMessage `json:"request_context,omitempty"`
+	Profile  string      `json:"profile,omitempty"`
+	Scopes   []string    `json:"scopes,omitempty"`
+	ACRs     []string    `json:"acrs,omitempty"`
+	ACRNames []string    `json:"acr_names,omitempty"`
+	Details  rar.Details `json:"authorization_details,omitempty"`
+	// Accounts are words for those entries of Details that were offered to the user; a request that waits has none.
+	Accounts  []display.Offered `json:"-"`
+	Resources []string          `json:"resources,omitempty"`
+	Claims    *claims.Request   `json:"claims,omitempty"`
+	Message   string            `json:"binding_message,omitempty"`
+	Context   json.RawMessage   `json:"request_context,omitempty"`
 	// Consent is the one that the request names, or nil, and Shown the digest of what users are shown of it.
 	Consent *tokens.Consent `json:"consent,omitempty"`
 	Shown   string          `json:"consent_shown,omitempty"`
@@ -294,6 +303,10 @@ func (h *Handler) read(ctx context.Context, c *endpoint.Call) (ciba.Request, sto
 	read, err := h.checker.Check(ctx, request.Backchannel, c.Client, form)
 	if err != nil {
 		return ciba.Request{}, stored{}, nil, err
+	}
+	if types := read.Details.Open(h.details, rar.FromLogin); len(types) > 0 && !h.atLogin {
+		return ciba.Request{}, stored{}, nil, oauth.Errorf(oauth.InvalidAuthorizationDetails,
+			"authorization_details leaves a list of %s empty, for which accounts are offered in a browser alone: name them", types[0])
 	}
 	var named *tokens.Consent
 	if read.Consent != "" {

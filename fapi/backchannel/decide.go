@@ -18,10 +18,8 @@ import (
 	"countersign/fapi/consent"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
-	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
-	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
 	"countersign/internal/set"
 	"countersign/store"
@@ -56,6 +54,8 @@ type Decision struct {
 	// Picks and Digest are those of the View that was decided. Without the Digest nothing can be allowed.
 	Picks  url.Values
 	Digest string
+	// Accounts are those that a login of the operator's own offered; nil where it does not.
+	Accounts []display.Offered
 	// Proof are names and values in turn of what else the audit log has of the decision, such as what the user was shown.
 	Proof []string
 }
@@ -79,7 +79,7 @@ func (h *Handler) Pending(ctx context.Context, subject string) ([]View, error) {
 	}
 	var views []View
 	for _, record := range pending {
-		view, err := h.view(ctx, record, h.clients.Get)
+		view, err := h.view(ctx, record, h.clients.Get, false)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // the client is deleted or disabled
 		}
@@ -99,7 +99,7 @@ func (h *Handler) Request(ctx context.Context, reference, subject string) (View,
 	if err != nil {
 		return View{}, err
 	}
-	view, err := h.view(ctx, record, h.clients.Fresh)
+	view, err := h.view(ctx, record, h.clients.Fresh, true)
 	return view, notFound(err)
 }
 
@@ -147,87 +147,6 @@ func (h *Handler) request(ctx context.Context, reference, subject string) (store
 		return store.BackchannelRequest{}, ErrNotFound
 	}
 	return record, nil
-}
-
-// view makes the view of a request. get reads its client.
-func (h *Handler) view(
-	ctx context.Context, record store.BackchannelRequest,
-	get func(ctx context.Context, id string) (*client.Client, error),
-) (View, error) {
-	found, err := get(ctx, record.ClientID)
-	if err != nil {
-		return View{}, err
-	}
-	request, err := parse(record)
-	if err != nil {
-		return View{}, err
-	}
-	var lodged *consent.Consent
-	if h.stateOf(record) == Waiting {
-		if lodged, err = h.rechecked(ctx, found, request, record.ID); err != nil {
-			return View{}, err
-		}
-	}
-	life, err := h.life(request, found, lodged)
-	if err != nil {
-		return View{}, err
-	}
-	view := View{
-		Reference: referenceOf(record.ID), State: h.stateOf(record),
-		Client:  viewClient(found),
-		Message: request.Message, Claims: request.extraClaims(), claims: request.Claims, Scopes: h.scopes.LookupAll(request.Scopes), scopes: request.Scopes,
-		consent: request.Consent, types: h.details,
-		Resources: request.Resources, ResourceNames: h.details.Languages().Resources(request.Resources), ACRs: set.Intersect(h.checker.ACRValues(), request.ACRs),
-		CreatedAt: record.CreatedAt, ExpiresAt: record.ExpiresAt, GrantLifetime: life.For, GrantUntil: life.Until,
-	}
-	view.Language = h.details.Languages().Match()
-	view.change, view.catalog = request.Managed.Change(request.Scopes, view.Claims, request.Details), h.scopes
-	if lodged != nil {
-		view.ConsentValues = rar.Details{lodged.Shown}
-		view.agreed = func(language string) ([]display.View, error) {
-			return h.agreements.View(lodged, language, view.Client.Asker())
-		}
-	}
-	if view, err = view.of(request.detail()); err != nil || view.State != Approved || !view.HasChoice() {
-		return view, err
-	}
-	granted, err := h.granted(ctx, record)
-	if err != nil {
-		return View{}, err
-	}
-	return view.of(granted)
-}
-
-// life is how long a grant of the request lasts: as long as any does, or as its ecosystem has it, and not longer than its details and
-// its consent allow.
-func (h *Handler) life(of stored, by *client.Client, c *consent.Consent) (display.Life, error) {
-	life, err := of.Details.Life(h.details)
-	return life.Shorter(consent.Life(by.Profile, c, of.detail().Lasts(by.Profile, h.grantLifetime))), err
-}
-
-// granted reads what a user allowed of a request, which is less than was requested where something was to be chosen.
-func (h *Handler) granted(ctx context.Context, record store.BackchannelRequest) (tokens.Detail, error) {
-	polled, err := h.store.PollBackchannel(ctx, record.ID, record.ClientID) // changes nothing of a request that is decided
-	if err != nil && !errors.Is(err, store.ErrConsumed) && !errors.Is(err, store.ErrExpired) {
-		return tokens.Detail{}, err
-	}
-	if polled.Grant == nil {
-		return tokens.Detail{}, ErrNotFound
-	}
-	return tokens.ReadDetail(*polled.Grant)
-}
-
-// detail is what a grant of the request has.
-func (r stored) detail() tokens.Detail {
-	return tokens.Detail{Details: r.Details, Resources: r.Resources, Claims: r.Claims, Backchannel: true, Consent: r.Consent, Begun: r.Managed.Since()}
-}
-
-func parse(record store.BackchannelRequest) (stored, error) {
-	var request stored
-	if err := json.Unmarshal(record.Parameters, &request); err != nil {
-		return stored{}, fmt.Errorf("fapi: a stored backchannel request: %w", err)
-	}
-	return request, nil
 }
 
 // stateOf returns the state of a request.
@@ -357,9 +276,13 @@ func (h *Handler) grant(
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if request, _, err = fill(ctx, h.offers, request, record, d.Accounts); err != nil {
+		return nil, nil, nil, err
+	}
 	if request.Details, err = request.Details.Chosen(h.details, d.Picks); err != nil {
 		return nil, nil, nil, err
 	}
+	request.Accounts = request.Details.Named(h.details, request.Accounts)
 	if request.detail().DigestFor(request.Scopes) != d.Digest {
 		return nil, nil, nil, ErrChanged
 	}

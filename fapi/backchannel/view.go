@@ -8,11 +8,13 @@ import (
 	"countersign/fapi/browser"
 	"countersign/fapi/claims"
 	"countersign/fapi/managed"
+	"countersign/fapi/offers"
 	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
+	"countersign/internal/oauth"
 )
 
 // State is the state of a request.
@@ -68,6 +70,7 @@ type View struct {
 	claims  *claims.Request
 	consent *tokens.Consent
 	types   *rar.Types
+	offers  *offers.Offers
 	change  *request.Change
 	catalog *scope.Catalog
 	// agreed shows the consent in a language; nil for none.
@@ -94,6 +97,20 @@ func (v View) In(language string) (View, error) {
 	agreed, err := v.agreed(language)
 	v.Details = append(v.Details, agreed...)
 	return v, err
+}
+
+// Offered returns the request with accounts that the login of the operator's own offers, in the lists that it leaves to be offered there.
+// Errors are *[oauth.Error] with invalid_request.
+func (v View) Offered(accounts []display.Offered) (View, error) {
+	if err := v.offers.CheckLogin(v.Values, accounts, true); err != nil {
+		return v, err
+	}
+	filled, err := v.offers.FromLogin(v.Values, accounts)
+	if err != nil {
+		return v, oauth.Errorf(oauth.InvalidRequest, "accounts: there is none to choose from").Because(err)
+	}
+	v.types = v.types.Knowing(accounts)
+	return v.of(tokens.Detail{Details: filled, Resources: v.Resources, Claims: v.claims, Consent: v.consent})
 }
 
 // Chosen returns the request with only what a form chose of its details; see [display.Offer.Input]. Errors wrap

@@ -169,6 +169,9 @@ const (
 	RequestChanged ProblemCode = "request changed"
 	// NothingChosen: the form leaves open what the user has to choose, such as accounts.
 	NothingChosen ProblemCode = "nothing chosen"
+	// AccountsAway: where the user's accounts are does not answer, so that none can be chosen; NothingOffered: there are none.
+	AccountsAway   ProblemCode = "accounts away"
+	NothingOffered ProblemCode = "nothing offered"
 	// NotDecidedPassword and NotDecidedPasskey: nothing was decided, because the proof for it was not accepted.
 	NotDecidedPassword ProblemCode = "not decided: wrong password"
 	NotDecidedPasskey  ProblemCode = "not decided: passkey refused"

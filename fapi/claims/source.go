@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/fapi/profile"
+	"countersign/fapi/rar/display"
 	"countersign/internal/correlation"
 	"countersign/internal/limit"
 	"countersign/internal/oauth"
@@ -23,6 +24,8 @@ const (
 	ForTokens   Purpose = "token"
 	ForRefresh  Purpose = "refresh"
 	ForUserInfo Purpose = "userinfo"
+	// ForConsent asks for accounts to choose from.
+	ForConsent Purpose = "consent"
 )
 
 // Question is about one user, on behalf of one client.
@@ -43,6 +46,8 @@ type Answer struct {
 	Inactive bool
 	// Claims are among those that were asked for, each of its type ([Check]).
 	Claims map[string]json.RawMessage
+	// Accounts are those that the user may choose from, where they were asked for.
+	Accounts []display.Offered
 }
 
 // ErrWrongSubject is the error of a source that answers about another user than the one that it was asked about.
@@ -56,6 +61,9 @@ type Source struct {
 	CheckActive bool
 	// Ask asks it. Errors are [ErrWrongSubject], or say why there is no answer.
 	Ask func(context.Context, Question) (Answer, error)
+	// Accounts asks it for the accounts that a user can choose from for types of authorization_details; nil for none. What it answered
+	// before is not used. Errors are as those of Ask.
+	Accounts func(ctx context.Context, q Question, types []string) (Answer, error)
 }
 
 // Users says what is known about users: it is the one place that is asked.
@@ -162,6 +170,26 @@ func (u *Users) Known(ctx context.Context, q Question) (map[string]json.RawMessa
 	u.Log.InfoContext(ctx, "voluntary claims left out", "correlation_id", correlation.ID(ctx), "client_id", q.ClientID,
 		"error", err.Error())
 	return map[string]json.RawMessage{}, nil
+}
+
+// Accounts returns the accounts that a user can choose from for types of authorization_details, as the source says now. The error is
+// [ErrUserGone], an *[oauth.Error], or one of the store.
+func (u *Users) Accounts(ctx context.Context, q Question, types []string) ([]display.Offered, error) {
+	if u.Source == nil || u.Source.Accounts == nil {
+		return nil, unavailable(errors.New("there is no source of accounts"))
+	}
+	answer, err := u.Source.Accounts(ctx, q, types)
+	switch {
+	case err == nil && answer.Inactive:
+		return nil, u.inactive(ctx, q)
+	case err == nil:
+		return answer.Accounts, nil
+	case errors.Is(err, ErrWrongSubject):
+		return nil, u.wrongSubject(ctx, q, err)
+	case ctx.Err() != nil:
+		return nil, err
+	}
+	return nil, unavailable(err)
 }
 
 // ErrOtherUser is the cause of the error of [Users.Fits] for a user who is not the one whom the request names.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 
 	"countersign/fapi/backchannel"
 	"countersign/fapi/managed"
@@ -95,6 +96,10 @@ func shown(view backchannel.View) shownRequest {
 
 // digestOf returns the digest of a request as users are shown it, to which decisions are bound.
 func digestOf(view backchannel.View) (string, error) {
+	view.Details = slices.Clone(view.Details)
+	for i, detail := range view.Details {
+		view.Details[i] = detail.WithoutBalances()
+	}
 	encoded, err := json.Marshal(shown(view))
 	if err != nil {
 		return "", err

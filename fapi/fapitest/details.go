@@ -2,6 +2,7 @@ package fapitest
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"countersign/fapi/rar"
@@ -93,4 +94,66 @@ func ExampleDetail(t *testing.T, kind string) string {
 	}
 	t.Fatalf("there is no example of %q", kind)
 	return ""
+}
+
+// OwnAccounts asks for accounts of the user's own, whichever the user chooses, and PayFromOwn for a payment from one of them; see
+// [OfferingFrom].
+const (
+	OwnAccounts = `{"type":"own_accounts","accounts":[]}`
+	PayFromOwn  = `{"type":"pay_from_own","instructedAmount":{"currency":"EUR","amount":"123.50"},"creditorName":"Merchant A","from":[]}`
+)
+
+// OfferingFrom adds the types of [OwnAccounts] and [PayFromOwn], whose lists are offered from a source.
+func OfferingFrom(source rar.Source) Option {
+	return func(c *Config) {
+		c.AuthorizationDetailTypes = append(slices.Clone(c.AuthorizationDetailTypes), rar.Type{Type: "own_accounts", Accounts: source, Schema: json.RawMessage(`{
+			"x-display": {"kind": "access", "times": "until", "life": "P30D", "heading": {"en": "Share account information with {client}?"}},
+			"type": "object",
+			"properties": {
+				"type": {"const": "own_accounts"},
+				"accounts": {
+					"type": "array", "maxItems": 10, "items": {"type": "string", "pattern": "^[A-Z]{2}[0-9A-Z]{13,32}$"},
+					"x-display": {"label": {"en": "Which accounts"}, "role": "account", "format": "ending", "choose": "some", "offer": true}
+				}
+			},
+			"required": ["type", "accounts"], "additionalProperties": false
+		}`)}, rar.Type{Type: "pay_from_own", Accounts: source, Schema: json.RawMessage(`{
+			"x-display": {"kind": "payment", "times": "once", "heading": {"en": "Pay {amount} to {payee}?"}},
+			"type": "object",
+			"properties": {
+				"type": {"const": "pay_from_own"},
+				"instructedAmount": {
+					"type": "object", "x-display": {"role": "amount", "format": "money", "amount": "amount", "currency": "currency"},
+					"properties": {"currency": {"type": "string", "minLength": 3, "maxLength": 3}, "amount": {"type": "string"}},
+					"required": ["currency", "amount"], "additionalProperties": false
+				},
+				"creditorName": {"type": "string", "maxLength": 70, "x-display": {"role": "payee"}},
+				"from": {
+					"type": "array", "maxItems": 5, "x-display": {"label": {"en": "Pay from"}, "choose": "one", "offer": true},
+					"items": {
+						"type": "object", "required": ["iban"], "additionalProperties": false,
+						"properties": {"iban": {"type": "string", "x-display": {"label": {"en": "IBAN"}, "format": "iban"}}}
+					}
+				}
+			},
+			"required": ["type", "instructedAmount", "creditorName", "from"], "additionalProperties": false
+		}`)})
+	}
+}
+
+// ForOwnAccounts lets a client ask for every scope, and for the types of [OfferingFrom].
+func ForOwnAccounts(c *Client, m map[string]any) {
+	AllScopes(c, m)
+	m["authorization_details_types"] = []string{"payment_initiation", "account_information", "own_accounts", "pay_from_own"}
+}
+
+// Offered are accounts, as a source offers them: two for [OwnAccounts], and two for [PayFromOwn].
+func Offered() []map[string]any {
+	return []map[string]any{
+		{"type": "own_accounts", "value": "DE02100100109307118603", "name": "Everyday", "kind": map[string]string{"en": "Current account", "de": "Girokonto"},
+			"number": "DE•• 8603", "balance": map[string]string{"amount": "1234.50", "currency": "EUR"}},
+		{"type": "own_accounts", "value": "GB33BUKB20201555555555", "name": "Savings", "kind": "Savings account"},
+		{"type": "pay_from_own", "value": map[string]string{"iban": "DE02100100109307118603"}, "name": "Everyday"},
+		{"type": "pay_from_own", "value": map[string]string{"iban": "GB33BUKB20201555555555"}, "name": "Savings", "balance": map[string]string{"amount": "7", "currency": "GBP"}},
+	}
 }

@@ -145,8 +145,10 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) error {
 		AuthTime *int64   `json:"auth_time"`
 		// Chosen are the inputs of what the user chose of lists; see [display.Offer.Input].
 		Chosen map[string][]string `json:"chosen"`
+		// Accounts are those that the login offers, of which Chosen says which.
+		Accounts []display.Offered `json:"accounts"`
 	}
-	if _, err := readMessage(w, r, &m, "request_digest", "subject", "decision", "acr", "amr", "auth_time", "chosen"); err != nil {
+	if _, err := readMessage(w, r, &m, "request_digest", "subject", "decision", "acr", "amr", "auth_time", "chosen", "accounts"); err != nil {
 		return err
 	}
 	if m.Decision != "allow" && m.Decision != "deny" {
@@ -175,6 +177,12 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) error {
 	}
 	if m.Digest != read.Digest {
 		return oauth.Errorf(oauth.InvalidRequest, "request_digest is not that of this request as it is now; read it again and show it again")
+	}
+	if m.Accounts != nil {
+		if found, err = found.Offered(m.Accounts); err != nil {
+			return err
+		}
+		decision.Accounts = m.Accounts
 	}
 	if decision.Allowed {
 		if found, err = found.Chosen(m.Chosen); errors.Is(err, display.ErrNotChosen) {

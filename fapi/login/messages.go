@@ -165,6 +165,8 @@ type message struct {
 	AMR      []string        `json:"amr"`
 	AuthTime *int64          `json:"auth_time"`
 	Claims   json.RawMessage `json:"claims"`
+	// Accounts are those that the login offers; see [authorize.Answer].
+	Accounts []display.Offered `json:"accounts"`
 	Allowed  *struct {
 		Scopes  []string          `json:"scopes"`
 		Claims  []string          `json:"claims"`
@@ -178,12 +180,12 @@ const maxAuthTime = 253402300799
 // readAnswer reads the one answer.
 func readAnswer(w http.ResponseWriter, r *http.Request) (authorize.Answer, error) {
 	var m message
-	members, err := readMessage(w, r, &m, "request_digest", "error", "subject", "username", "acr", "amr", "auth_time", "claims", "allowed")
+	members, err := readMessage(w, r, &m, "request_digest", "error", "subject", "username", "acr", "amr", "auth_time", "claims", "allowed", "accounts")
 	if err != nil {
 		return authorize.Answer{}, err
 	}
 	answer := authorize.Answer{
-		Digest: m.Digest, Error: m.Error, Subject: m.Subject, Username: m.Username, ACR: m.ACR, AMR: m.AMR, Claims: m.Claims,
+		Digest: m.Digest, Error: m.Error, Subject: m.Subject, Username: m.Username, ACR: m.ACR, AMR: m.AMR, Claims: m.Claims, Accounts: m.Accounts,
 	}
 	if err := checkClaims(m.Claims); err != nil {
 		return authorize.Answer{}, err

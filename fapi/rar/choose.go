@@ -1,14 +1,11 @@
 package rar
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"countersign/fapi/rar/display"
 	"countersign/internal/oauth"
@@ -64,14 +61,10 @@ func (t *Types) chosen(object json.RawMessage, picks map[string][]int) (json.Raw
 	if err != nil {
 		return nil, err
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(kept))
-	if err != nil {
-		return nil, err
+	if err := t.valid(shown.Name(), kept); err != nil {
+		return nil, fmt.Errorf("fapi: the type %q: what a user chose does not fit the schema: %w", shown.Name(), err)
 	}
-	if err := t.schemas[shown.Name()].Validate(value); err != nil {
-		return nil, fmt.Errorf("fapi: the type %q: what a user chose does not fit the schema: %s", shown.Name(), violation(err))
-	}
-	return json.Marshal(value)
+	return Canonical(kept)
 }
 
 // of returns how an object is shown. Errors are of stored details whose type the configuration has no longer.
@@ -96,7 +89,13 @@ func (d Details) Restrict(t *Types, allowed Details) (Details, error) {
 	for _, each := range allowed {
 		i := slices.IndexFunc(left, func(requested json.RawMessage) bool {
 			shown, err := t.of(requested)
-			return err == nil && shown.Within(each, requested)
+			if err != nil {
+				return false
+			}
+			if filled, ok := t.filledAtLogin(shown, each, requested); ok {
+				requested = filled
+			}
+			return shown.Within(each, requested)
 		})
 		if i < 0 {
 			return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails,

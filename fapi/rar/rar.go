@@ -37,6 +37,8 @@ type Type struct {
 	// "additionalProperties": false, because unknown members are refused (§5), and the annotations "x-display", which say how
 	// users read it; see package display.
 	Schema json.RawMessage
+	// Accounts is from where the lists that a request leaves empty get their entries, which the user chooses.
+	Accounts Source
 }
 
 // Types are the known types with their compiled schemas, in the order of the configuration.
@@ -83,6 +85,9 @@ func NewTypes(types []Type, languages *display.Languages) (*Types, error) {
 		if err != nil {
 			problem("its schema: %v", err)
 			continue
+		}
+		if err := t.checkSource(shown); err != nil {
+			problem("%v", err)
 		}
 		known.schemas[t.Type], known.shown[t.Type] = schema, shown
 	}
@@ -172,6 +177,9 @@ func (t *Types) Read(raw string, allowed []string) (Details, error) {
 		canonical, err := json.Marshal(value) // sorts the members and keeps numbers as they are
 		if err != nil {
 			return nil, err
+		}
+		if t.Source(name) == FromRequest && t.open(canonical) {
+			return refuse("[%d] leaves a list empty for accounts that the server offers, and this one offers none for a %s: name them", i, name)
 		}
 		read = append(read, canonical)
 	}

@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -150,27 +151,40 @@ func uiLocales(in input) string {
 func (c *Checker) details(in input) (rar.Details, error) {
 	types := in.client.Metadata.AuthorizationDetailsTypes
 	if raw := in.form.Get("authorization_details"); raw != "" {
-		return c.readDetails(raw, types)
+		return c.readDetails(in.at, raw, types)
 	}
 	defaults := in.client.Metadata.DefaultAuthorizationDetails
 	if in.at != ClientCredentials || len(defaults) == 0 || in.form.Has("authorization_details") {
 		return nil, nil
 	}
 	read, err := c.types.Read(string(defaults), types)
+	if err == nil && c.leavesOpen(read) {
+		err = errOpen
+	}
 	if err != nil { // a problem of the configuration, not of the request
 		return nil, fmt.Errorf("fapi: default_authorization_details of the client %q: %s", in.client.ID, err)
 	}
 	return read, nil
 }
 
+// errOpen is the error of details that only a user could complete.
+var errOpen = errors.New("authorization_details leaves a list empty, and without a user nothing is offered for it")
+
+// leavesOpen reports whether details leave lists to be offered to a user.
+func (c *Checker) leavesOpen(d rar.Details) bool {
+	return len(d.Open(c.types, rar.FromLogin))+len(d.Open(c.types, rar.FromClaims)) > 0
+}
+
 // readDetails reads objects, of which none may have ended.
-func (c *Checker) readDetails(raw string, types []string) (rar.Details, error) {
+func (c *Checker) readDetails(at Endpoint, raw string, types []string) (rar.Details, error) {
 	read, err := c.types.Read(raw, types)
 	if err != nil {
 		return nil, err
 	}
 	life, err := read.Life(c.types)
 	switch {
+	case err == nil && at == ClientCredentials && c.leavesOpen(read):
+		return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "%s", errOpen)
 	case err != nil:
 		return nil, oauth.Errorf(oauth.InvalidAuthorizationDetails, "authorization_details ends at what is no time").Because(err)
 	case !life.Until.IsZero() && !life.Until.After(c.tokens.Now()):

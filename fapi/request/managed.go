@@ -245,7 +245,7 @@ func (c *Checker) merge(in input, read *Request, scopes []string, kept tokens.De
 		if err != nil {
 			return err
 		}
-		if _, err := c.readDetails(string(raw), types); err == nil { // what is over, or not of a type of now, ends
+		if _, err := c.readDetails(Pushed, string(raw), types); err == nil { // what is over, or not of a type of now, ends
 			details = append(details, object)
 		}
 	}
@@ -259,7 +259,7 @@ func (c *Checker) merge(in input, read *Request, scopes []string, kept tokens.De
 		if err != nil {
 			return err
 		}
-		if details, err = c.readDetails(string(raw), types); err != nil { // they may be too many together
+		if details, err = c.readDetails(Pushed, string(raw), types); err != nil { // they may be too many together
 			return err
 		}
 		read.Details = details

@@ -83,7 +83,7 @@ func detailsAgain(c *Checker, in input, read Request) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.readDetails(string(raw), in.client.Metadata.AuthorizationDetailsTypes)
+	_, err = c.readDetails(in.at, string(raw), in.client.Metadata.AuthorizationDetailsTypes)
 	return err
 }
 

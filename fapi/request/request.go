@@ -15,6 +15,7 @@ import (
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
@@ -60,6 +61,8 @@ type Request struct {
 	Claims    *claims.Request `json:"claims,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
 	Resources []string        `json:"resources,omitempty"`
+	// Accounts are words for those entries of Details that were offered to the user; a stored request has none.
+	Accounts []display.Offered `json:"accounts,omitempty"`
 	// Consent is the id of the consent that the request names, or empty.
 	Consent string `json:"consent,omitempty"`
 	// Managed is nil unless the client names the grant that is made.
@@ -83,7 +86,7 @@ func extraClaims(scopes []string, requested *claims.Request) []string {
 
 // Grant returns the part of the request that is stored with the grant.
 func (r *Request) Grant() tokens.Detail {
-	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources, Begun: r.Managed.Since()}
+	return tokens.Detail{Nonce: r.Nonce, Claims: r.Claims, Details: r.Details, Resources: r.Resources, Accounts: r.Accounts, Begun: r.Managed.Since()}
 }
 
 // Restrict returns the request with a part of what it asks for: scopes, claims about the user that no scope of it includes,

@@ -22,6 +22,7 @@ import (
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
 	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
@@ -68,6 +69,8 @@ type Detail struct {
 	Claims    *claims.Request `json:"claims,omitempty"`
 	Details   rar.Details     `json:"authorization_details,omitempty"`
 	Resources []string        `json:"resources,omitempty"`
+	// Accounts are words for entries of Details that were offered to the user, for the user to read; they grant nothing.
+	Accounts []display.Offered `json:"accounts,omitempty"`
 	// Consent is nil where the grant was made without one that its client lodged.
 	Consent *Consent `json:"consent,omitempty"`
 	// Begun is when the grant that this one has taken the place of, and those before it, was first made; nil for one that has not.

@@ -94,7 +94,7 @@ func program() []Package {
 			"internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
 		}},
 		{"internal/userimport", []string{"fapi/claims", "internal/strictjson", "internal/suggest"}},
-		{"internal/claimsource", []string{
+		{"internal/claimsource", []string{"fapi/rar/display",
 			"fapi/claims", "internal/askline", "internal/correlation", "internal/outbound", "internal/queue", "internal/strictjson",
 		}},
 		{"internal/consentsource", []string{
@@ -116,7 +116,7 @@ func program() []Package {
 
 func server() []Package {
 	return []Package{
-		{"fapi", []string{
+		{"fapi", []string{"fapi/offers",
 			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
 			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/consents/shape", "fapi/device", "fapi/directories",
 			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile", "fapi/rar",
@@ -124,12 +124,16 @@ func server() []Package {
 			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "internal/set", "mtls",
 			"signer", "store", "fapi/grants",
 		}},
-		{"fapi/authorize", []string{
+		{"fapi/authorize", []string{"fapi/authorize/handoff", "fapi/offers",
 			"fapi/authorize/page", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint",
 			"fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
 			"internal/jose", "internal/limit", "internal/oauth", "internal/passkey", "internal/random", "internal/recent", "jar",
 			"signer", "store", "fapi/managed",
 		}},
+		{"fapi/authorize/handoff", []string{
+			"fapi/browser", "fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/request", "internal/oauth",
+		}},
+		{"fapi/offers", []string{"fapi/browser", "fapi/claims", "fapi/rar", "fapi/rar/display", "internal/correlation", "internal/oauth"}},
 		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope", "fapi/tokens"}},
 		{"fapi/consent", []string{
 			"fapi/claims", "fapi/client", "fapi/consent/notify", "fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display",
@@ -140,7 +144,7 @@ func server() []Package {
 			"fapi/claims", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/request", "fapi/tokens", "internal/oauth",
 			"internal/random", "mtls", "store",
 		}},
-		{"fapi/backchannel", []string{
+		{"fapi/backchannel", []string{"fapi/offers",
 			"ciba", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint", "fapi/event",
 			"fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
 			"internal/jose", "internal/limit", "internal/oauth", "internal/random", "internal/set", "signer", "store", "fapi/managed",
@@ -193,11 +197,11 @@ func server() []Package {
 			"internal/jose", "internal/set", "signer",
 		}},
 		{"fapi/health", []string{"fapi/endpoint", "fapi/event", "signer", "store"}},
-		{"fapi/request", []string{
+		{"fapi/request", []string{"fapi/rar/display",
 			"fapi/claims", "fapi/client", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/oauth", "internal/set",
 			"internal/strictjson", "internal/random", "store",
 		}},
-		{"fapi/tokens", []string{
+		{"fapi/tokens", []string{"fapi/rar/display",
 			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "internal/audit",
 			"internal/jose", "internal/oauth", "internal/random", "jar", "signer", "store",
 		}},
@@ -216,7 +220,7 @@ func server() []Package {
 			"fapi/profile", "fapi/scope", "internal/jose", "internal/outbound", "internal/set",
 			"internal/strictjson", "jar", "mtls", "mtls/dn", "store",
 		}},
-		{"fapi/claims", []string{
+		{"fapi/claims", []string{"fapi/rar/display",
 			"fapi/claims/verified", "fapi/profile", "internal/correlation", "internal/limit", "internal/oauth", "internal/strictjson",
 			"internal/suggest", "store",
 		}},

@@ -3,8 +3,10 @@ package claimsource
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"countersign/fapi/claims"
+	"countersign/fapi/rar/display"
 	"countersign/internal/strictjson"
 )
 
@@ -47,4 +49,16 @@ func read(raw []byte, subject string, names []string) (claims.Answer, error) {
 		taken[name] = compact.Bytes()
 	}
 	return claims.Answer{Claims: taken}, nil
+}
+
+// readAccounts reads the accounts in an answer, which has the member where they were asked for: that a source does not know it does not
+// mean that the user has none. Those for other types are left.
+func readAccounts(raw []byte, types []string) ([]display.Offered, error) {
+	var said struct {
+		Accounts *[]display.Offered `json:"accounts"`
+	}
+	if err := strictjson.Decode(raw, &said); err != nil || said.Accounts == nil {
+		return nil, &Error{Reason: "its answer has no list of accounts as the contract has it"}
+	}
+	return slices.DeleteFunc(*said.Accounts, func(account display.Offered) bool { return !slices.Contains(types, account.Type) }), nil
 }

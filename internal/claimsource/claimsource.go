@@ -93,7 +93,7 @@ func New(config Config) (*Source, error) {
 
 // Claims returns the source as package claims asks it.
 func (s *Source) Claims() *claims.Source {
-	return &claims.Source{Names: s.config.Claims, CheckActive: s.config.CheckActive, Ask: s.Ask}
+	return &claims.Source{Names: s.config.Claims, CheckActive: s.config.CheckActive, Ask: s.Ask, Accounts: s.Accounts}
 }
 
 // Error says why there is no answer. Its text repeats nothing that the source sent.
@@ -122,32 +122,44 @@ func (s *Source) Ask(ctx context.Context, q claims.Question) (claims.Answer, err
 	if answer, found := s.cache.get(key, s.config.Now()); found {
 		return answer, nil
 	}
-	var asked time.Time
-	var answer claims.Answer
-	var keep time.Duration
+	answer, asked, keep, err := s.inTurn(ctx, q, nil)
+	if err != nil || answer.Inactive { // and is asked about again
+		return answer, err
+	}
+	s.cache.put(key, answer, asked, keep)
+	return answer, nil
+}
+
+// Accounts asks for the accounts that a user can choose from for types of authorization_details. Nothing is kept: what the user is shown is
+// what the source says then. Errors are as those of Ask.
+func (s *Source) Accounts(ctx context.Context, q claims.Question, types []string) (claims.Answer, error) {
+	answer, _, _, err := s.inTurn(ctx, q, types)
+	return answer, err
+}
+
+// inTurn asks the source when it is the question's turn, and returns when that was and how long the answer may be kept.
+func (s *Source) inTurn(ctx context.Context, q claims.Question, types []string) (answer claims.Answer, asked time.Time, keep time.Duration, err error) {
 	result, err := s.line.Ask(ctx, q.ClientID, func(ctx context.Context) (err error) {
 		asked = s.config.Now()
-		answer, keep, err = s.exchange(ctx, q)
+		answer, keep, err = s.exchange(ctx, q, types)
 		return err
 	})
 	if result.Recovered {
 		s.config.Log.InfoContext(ctx, "claims source answers again", "correlation_id", correlation.ID(ctx))
 	}
 	if unasked, ok := errors.AsType[*askline.RestingError](err); ok {
-		return claims.Answer{}, &Error{Reason: unasked.Reason, Wait: unasked.Wait}
+		return claims.Answer{}, asked, 0, &Error{Reason: unasked.Reason, Wait: unasked.Wait}
 	}
 	if _, refused := errors.AsType[*queue.RefusedError](err); refused {
-		return claims.Answer{}, err
+		return claims.Answer{}, asked, 0, err
 	}
 	if err != nil {
-		return claims.Answer{}, s.failed(ctx, q, err, result.Paused)
+		return claims.Answer{}, asked, 0, s.failed(ctx, q, err, result.Paused)
 	}
-	if answer.Inactive { // and is asked about again
+	if answer.Inactive {
 		s.cache.forget(q.Subject)
-		return answer, nil
 	}
-	s.cache.put(key, answer, asked, keep)
-	return answer, nil
+	return answer, asked, keep, nil
 }
 
 // failed logs a question that was asked in vain, and returns its error.
@@ -170,28 +182,30 @@ func (s *Source) failed(ctx context.Context, q claims.Question, err error, pause
 
 // question is the body of a request.
 type question struct {
-	Subject       string   `json:"subject"`
-	ClientID      string   `json:"client_id"`
-	Claims        []string `json:"claims"`
-	Scopes        []string `json:"scopes"`
-	Purpose       string   `json:"purpose"`
+	Subject  string   `json:"subject"`
+	ClientID string   `json:"client_id"`
+	Claims   []string `json:"claims"`
+	Scopes   []string `json:"scopes"`
+	Purpose  string   `json:"purpose"`
+	// Types are those of authorization_details for which accounts are wanted.
+	Types         []string `json:"accounts_for,omitempty"`
 	CorrelationID string   `json:"correlation_id,omitempty"`
 }
 
 // exchange asks the source, and returns how long its answer may be kept.
-func (s *Source) exchange(ctx context.Context, q claims.Question) (claims.Answer, time.Duration, error) {
+func (s *Source) exchange(ctx context.Context, q claims.Question, types []string) (claims.Answer, time.Duration, error) {
 	ctx, span := s.tracer.Start(ctx, "claims source", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
-	answer, keep, err := s.ask(ctx, q)
+	answer, keep, err := s.ask(ctx, q, types)
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 	}
 	return answer, keep, err
 }
 
-func (s *Source) ask(ctx context.Context, q claims.Question) (claims.Answer, time.Duration, error) {
+func (s *Source) ask(ctx context.Context, q claims.Question, types []string) (claims.Answer, time.Duration, error) {
 	body, err := json.Marshal(question{
-		Subject: q.Subject, ClientID: q.ClientID, Claims: some(q.Names), Scopes: some(q.Scopes), Purpose: string(q.Purpose),
+		Subject: q.Subject, ClientID: q.ClientID, Claims: some(q.Names), Scopes: some(q.Scopes), Purpose: string(q.Purpose), Types: types,
 		CorrelationID: correlation.ID(ctx),
 	})
 	if err != nil {
@@ -206,6 +220,9 @@ func (s *Source) ask(ctx context.Context, q claims.Question) (claims.Answer, tim
 		return claims.Answer{}, 0, &Error{Reason: "its answer is not application/json"}
 	}
 	answer, err := read(document.Body, q.Subject, q.Names)
+	if err == nil && !answer.Inactive && len(types) > 0 {
+		answer.Accounts, err = readAccounts(document.Body, types)
+	}
 	keep := s.config.Cache
 	if document.Restricted {
 		keep = min(keep, document.MaxAge)

@@ -30,6 +30,9 @@ func TestKB28Contract(t *testing.T) {
 				}
 			}
 		}
+		if _, err := w.Accounts(t.Context(), claims.Question{Subject: "sub-alice", ClientID: "client-1", Purpose: claims.ForConsent}, []string{"own_accounts"}); err == nil {
+			t.Error("a source that says nothing of accounts is taken for one that offers none")
+		}
 		for _, asked := range w.bank.Asked() {
 			if err := question.Validate(any(asked)); err != nil {
 				t.Errorf("%v: %v", asked, err)
@@ -80,7 +83,7 @@ func TestKB28Contract(t *testing.T) {
 				t.Errorf("%s has no type", name)
 			}
 		}
-		if diff := cmp.Diff(claims.Names(), listed); diff != "" || len(described) != len(listed)+2 {
+		if diff := cmp.Diff(claims.Names(), listed); diff != "" || len(described) != len(listed)+3 { // sub, active and accounts
 			t.Errorf("%d are described (-want +got):\n%s", len(described), diff)
 		}
 	})

@@ -81,6 +81,12 @@ func (c *collector) detailTypes(config *Config) {
 		if key := fmt.Sprintf("authorization_details[%d].schema_file", i); !c.bad(key) && (known.SchemaFile == "") == (known.Ready == "") {
 			c.add(key, quote(string(known.SchemaFile)), "a type has either a schema_file or a ready type, and not both; set one")
 		}
+		switch key := fmt.Sprintf("authorization_details[%d].accounts", i); {
+		case known.Accounts == "login" && config.Login.Address == "":
+			c.add(key, quote(known.Accounts), "there is no login that could offer them; set login.address, or use claims-source")
+		case known.Accounts == "claims-source" && config.ClaimsSource.Address == "":
+			c.add(key, quote(known.Accounts), "there is no claims source that could offer them; set claims_source.address, or use login")
+		}
 		if names := ready.Names(); known.Ready != "" && !slices.Contains(names, known.Ready) {
 			c.add(fmt.Sprintf("authorization_details[%d].ready", i), quote(known.Ready), "there is no such ready type; %s",
 				suggest.Hint(known.Ready, names, "there are "+strings.Join(names, ", ")))

@@ -82,6 +82,7 @@ func newSite(t *testing.T) *site {
 		p.Consent(w, r, in)
 	})
 	choosingPages(p, mux)
+	offeringPages(p, mux)
 	mux.HandleFunc("GET /hostile", func(w http.ResponseWriter, r *http.Request) {
 		in := signedIn()
 		in.Client.Name = "Your Bank \u202egninrael-enihcam ylbissop\u202c " + strings.Repeat("W", 300)
@@ -178,6 +179,10 @@ func (e siteActions) SignInWithPasskey(http.ResponseWriter, *http.Request) error
 
 func (e siteActions) Allow(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, e.site.redirectURI+"?code=the-code", http.StatusSeeOther)
+}
+
+func (e siteActions) Leave(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, e.site.redirectURI+"?error=temporarily_unavailable", http.StatusSeeOther)
 }
 
 func (e siteActions) HandOff(w http.ResponseWriter, _ *http.Request) {

@@ -83,6 +83,8 @@ type consentView struct {
 	RedirectHost string
 	// Notice is why the page is shown again, or empty; Unchosen is the ID of the input that it is about, or empty.
 	Notice, Unchosen string
+	// Unoffered reports that nothing can be decided, because nothing can be offered of what is to be chosen; Again that this may pass.
+	Unoffered, Again bool
 }
 
 // scopeView is one requested scope, with its parameter if it has one.
@@ -188,11 +190,16 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 	if title == "" {
 		title = l.Text("consent.heading", "client", view.Client.Name)
 	}
+	status := http.StatusOK
 	switch in.Problem.Code {
 	case browser.AnotherUser:
 		view.Notice = l.Text("problem.another_user")
 	case browser.RequestChanged:
 		view.Notice = l.Text("problem.changed")
+	case browser.AccountsAway:
+		view.Notice, view.Unoffered, view.Again, status = l.Text("problem.accounts_away"), true, true, http.StatusServiceUnavailable
+	case browser.NothingOffered:
+		view.Notice, view.Unoffered = l.Text("problem.nothing_offered"), true
 	case browser.NothingChosen:
 		view.Unchosen = unchosen(view.Details)
 		view.Notice = l.Text("problem.nothing_chosen", "deny", cmp.Or(one.Deny.String(), l.Text("consent.deny")))
@@ -200,5 +207,5 @@ func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, in authorize.Int
 	if view.Notice != "" {
 		title = l.Text("title.again", "page", title)
 	}
-	p.render(w, r, shown{l, http.StatusOK, "consent", p.policy.withForm(in.Client.RedirectHost), view}, title)
+	p.render(w, r, shown{l, status, "consent", p.policy.withForm(in.Client.RedirectHost), view}, title)
 }

@@ -52,7 +52,7 @@ func viewDetails(details []display.View, form url.Values, wrong bool) []detailVi
 			shown := groupView{Label: group.Label, Lang: group.Lang}
 			for _, line := range group.Lines {
 				switch {
-				case line.Choose != "":
+				case line.Choose != "" && len(line.Items) > 0:
 					shown.Choices = append(shown.Choices, viewChoice(line, object, count, form, wrong))
 					count++
 				case len(line.Items) > 0 && line.Label == group.Label:

@@ -190,6 +190,9 @@ func offer(settings *fapi.Config, c *config.Config, reload *reloader, now func()
 // detailType reads a type of authorization_details: a ready one, or that of a file; key names which.
 func detailType(known config.AuthorizationDetail) (one rar.Type, key string, err error) {
 	one.Type = known.Type
+	if known.Accounts != "request" {
+		one.Accounts = rar.Source(known.Accounts)
+	}
 	if known.Ready != "" {
 		one.Schema, err = ready.Schema(known.Ready, known.Type)
 		return one, "ready", err

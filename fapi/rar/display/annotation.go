@@ -86,6 +86,7 @@ type annotation struct {
 	Amount   string             `json:"amount"`
 	Currency string             `json:"currency"`
 	Choose   Choose             `json:"choose"`
+	Offer    bool               `json:"offer"`
 }
 
 // strict decodes JSON without members that nobody knows.

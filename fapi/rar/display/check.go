@@ -118,6 +118,7 @@ func (p *parser) checkAnnotation(n *node) {
 	p.checkMoney(n, at)
 	p.checkValues(n, at)
 	p.checkChoose(n, at)
+	p.checkOffer(n, at)
 	p.checkMask(n, at)
 	if !n.plain() && !n.plainList() && a.Format != Money && (a.Format != "" || a.Role != "" || a.Absent != nil) {
 		p.problem(at, "annotates an object or a list of objects, which has a label, a group and an order only; annotate its members")

@@ -205,6 +205,10 @@ func (n *node) choices(at string, value any, take func(c Offer, entries []any) [
 		if n.item == nil {
 			return value
 		}
+		if n.open(value) { // nothing is offered yet, so that nothing can be chosen
+			take(Offer{At: at, Choose: n.annotation.Choose}, nil)
+			return value
+		}
 		if n.annotation.Choose != "" {
 			if len(value) < 2 {
 				return value
@@ -272,6 +276,18 @@ func (r *rendering) options(n *node, values []any, p place) {
 
 // entries are those of a list to choose from.
 func (r *rendering) entries(n *node, values []any, p place) (format Format, items []Item) {
+	format, items = r.bare(n, values, p)
+	for i, each := range values {
+		named := false
+		if items[i], named = r.named(n, each, items[i]); named {
+			format = Text
+		}
+	}
+	return format, items
+}
+
+// bare are the entries as they are in the object.
+func (r *rendering) bare(n *node, values []any, p place) (format Format, items []Item) {
 	for i, each := range values {
 		item := Item{}
 		if n.plainList() {

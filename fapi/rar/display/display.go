@@ -154,6 +154,8 @@ type Item struct {
 	DetailLang string `json:"detail_lang,omitempty"`
 	// Lines are further values of an entry to choose.
 	Lines []Line `json:"lines,omitempty"`
+	// Balance is what an account holds that was offered, or empty.
+	Balance string `json:"balance,omitempty"`
 }
 
 // Row is a value as APIs have it: a [Line] with the heading that it is below. Choose says that the user chooses one or some of

@@ -26,6 +26,8 @@ type Type struct {
 	root      *node
 	// life is the longest that it may last; 0 for no bound.
 	life time.Duration
+	// accounts are words for entries of lists with "offer", by the entry in canonical JSON.
+	accounts map[string]Offered
 }
 
 // Name is the value of the member "type" of its objects.

@@ -206,6 +206,10 @@ func (r *rendering) list(n *node, value any, p place) {
 	if !ok {
 		r.misfit(n, "is no list")
 	}
+	if n.open(values) {
+		r.unoffered(n, p)
+		return
+	}
 	if len(values) == 0 {
 		r.add(n, p.suffix, Line{Value: r.empty(n)})
 		return
@@ -224,6 +228,9 @@ func (r *rendering) list(n *node, value any, p place) {
 				r.list(n.item, each, at)
 				continue
 			}
+			if item, named := r.named(n, each, Item{}); named {
+				r.add(n, at.suffix, Line{Value: item.inOne()})
+			}
 			r.value(n.item, each, at)
 		}
 		return
@@ -235,9 +242,13 @@ func (r *rendering) list(n *node, value any, p place) {
 	for _, each := range values {
 		var text, detail string
 		format, text, detail = r.plain(n, n.item, each)
-		misread = misread || strings.Contains(text, ",") && len(n.annotation.Values) == 0
 		lang, detailLang := r.foreign(n, each)
-		texts, items = append(texts, text), append(items, Item{Label: text, Detail: detail, Lang: lang, DetailLang: detailLang})
+		item, named := r.named(n, each, Item{Label: text, Detail: detail, Lang: lang, DetailLang: detailLang})
+		if item.Balance = ""; named {
+			format, text = Text, item.inOne()
+		}
+		misread = misread || strings.Contains(text, ",") && len(n.annotation.Values) == 0
+		texts, items = append(texts, text), append(items, item)
 	}
 	if misread {
 		for i, text := range texts {
