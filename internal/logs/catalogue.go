@@ -133,6 +133,14 @@ func requests() []Group {
 		}},
 		{"Claims source", []Entry{
 			{
+				Message: "claims source offered accounts that do not fit",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "client_id", "error"},
+				Cause: "The API for claims about users (`[claims_source]`) offered an account that the schema of its type of `authorization_details` " +
+					"does not allow, one twice, or one without a name; the error says which rule. The user was shown that accounts cannot be read.",
+				Remedy: "Mend the accounts at the API, by the schema of the type and docs/api/claims-source-v1.yaml.",
+			},
+			{
 				Message: "claims source gave no answer",
 				Levels:  []string{"warn"},
 				Fields:  []string{"correlation_id", "client_id", "error", "retry_after"},
