@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"countersign/fapi/fapitest"
+	"countersign/fapi/rar"
+	"countersign/fapi/rar/display"
+	"countersign/fapi/rar/ready"
+	"countersign/store"
 )
 
 // Covers: KC-22. What is allowed ends when its details say: the grant, its refresh token and the last access token of it.
@@ -57,4 +61,71 @@ func TestKC22EndsWithItsDetails(t *testing.T) {
 		}
 		fapitest.WantRedirectError(t, to.Query(), "invalid_authorization_details")
 	})
+}
+
+// Covers: KX-10. The page, the grant, its refresh token and its access tokens last as long as the ready type has it, whatever the longest
+// life of grants is.
+func TestKX10LastsAsItsType(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		detail string
+		life   time.Duration
+	}{
+		"brazil-payment": {
+			`{"type":"t","creditor":{"personType":"PESSOA_JURIDICA","cpfCnpj":"58764789000137","name":"Padaria Sol"},"payment":{"type":"PIX","amount":"100.12",` +
+				`"currency":"BRL","ibgeTownCode":"5300108","details":{"localInstrument":"MANU","creditorAccount":{"ispb":"12345678","issuer":"1774","number":"1234567890","accountType":"CACC"}}}}`,
+			time.Hour,
+		},
+		"uk-payment": {
+			`{"type":"t","InstructionIdentification":"ACME412","EndToEndIdentification":"FRESCO.21302.GFX.20","InstructedAmount":{"Amount":"165.88","Currency":"GBP"},` +
+				`"CreditorAccount":{"SchemeName":"UK.OBIE.SortCodeAccountNumber","Identification":"08080021325698","Name":"ACME Inc"}}`,
+			24 * time.Hour,
+		},
+		"berlin-group-payment": {
+			`{"type":"t","instructedAmount":{"amount":"1234.5","currency":"EUR"},"creditorName":"Fernhill Cycles","creditorAccount":{"iban":"DE19999999990000123456"}}`,
+			24 * time.Hour,
+		},
+		"uae-payment": {
+			`{"type":"t","Amount":{"Amount":"1234.50","Currency":"AED"},"Creditor":{"Name":"Palm Books","IBAN":"AE070331234567890123456"},"PaymentPurposeCode":"ACM"}`,
+			24 * time.Hour,
+		},
+		"berlin-group-accounts": {
+			`{"type":"t","access":{"balances":[{"iban":"DE19999999990000123456"}]},"recurringIndicator":true,"validUntil":"2099-02-27"}`,
+			180 * 24 * time.Hour,
+		},
+	} {
+		t.Run("accepts "+name+" until then, and refuses it after", func(t *testing.T) {
+			t.Parallel()
+			schema, err := ready.Schema(name, "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, user := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
+				c.AuthorizationDetailTypes = []rar.Type{{Type: "t", Schema: schema}}
+				c.GrantLifetime = 400 * 24 * time.Hour
+			})
+			client := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SetMember("authorization_details_types", []string{"t"})))
+			began := w.Clock.Now()
+			issued := client.TokensFor(fapitest.Set("authorization_details", "["+c.detail+"]"))
+			fapitest.WantOK(t, issued)
+			page := user.Sees()
+			shown := display.Life{For: page.GrantLifetime, Until: page.GrantUntil}
+			grants, err := w.Store.ListGrants(t.Context(), store.Filter{Subject: "sub-alice", Limit: 1})
+			if err != nil || len(grants) != 1 {
+				t.Fatal(grants, err)
+			}
+			end := grants[0].ExpiresAt
+			if !end.Equal(began.Add(c.life)) || !shown.End(began).Equal(end) {
+				t.Errorf("the grant lasts until %v, and the page says %v; want %v", end, shown.End(began), began.Add(c.life))
+			}
+			w.Clock.Advance(c.life - 30*time.Second)
+			again := client.Refresh(issued.Text("refresh_token"), nil)
+			fapitest.WantOK(t, again)
+			if exp := fapitest.UnverifiedClaims(t, again.Text("access_token"))["exp"]; exp != float64(end.Unix()) {
+				t.Errorf("the token lasts until %v, and the grant until %d", exp, end.Unix())
+			}
+			w.Clock.Advance(31 * time.Second)
+			fapitest.WantError(t, client.Refresh(issued.Text("refresh_token"), nil), http.StatusBadRequest, "invalid_grant")
+		})
+	}
 }

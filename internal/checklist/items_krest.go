@@ -11,5 +11,7 @@ func customersLeft() []Group {
 		{ID: "KX-06", Section: "RFC 9396 §2", Requires: "an account is read by its bank's words and by the entry itself; a schema that cannot hold what is offered stops the start"},
 		{ID: "KX-07", Section: "WCAG 2.2", Requires: "offered accounts are chosen by keyboard, at each width, in each direction of writing; a page without any leads back"},
 		{ID: "KX-08", Section: "RFC 9396 §7", Requires: "the user's own page names the accounts of a grant as they were chosen"},
+		{ID: "KX-09", Section: "Open Finance Brasil Payments 4.0.0, (EU) 2018/389 Article 10a", Requires: "ready types say how long what they allow lasts, with the source"},
+		{ID: "KX-10", Section: "RFC 9396 §7", Requires: "page, grant, refresh token and access tokens last as long as the ready type has it"},
 	}}}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -178,6 +179,45 @@ func TestKC27Lines(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Covers: KX-09. Ready types say how long what they allow lasts, with the source of that: what is allowed once does not last as long as
+// access does.
+func TestKX09Lives(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	want := map[string]time.Duration{
+		"brazil-payment": time.Hour, "uk-payment": 24 * time.Hour, "berlin-group-payment": 24 * time.Hour, "uae-payment": 24 * time.Hour,
+		"berlin-group-accounts": 180 * 24 * time.Hour,
+	}
+	for _, name := range ready.Names() {
+		t.Run("accepts "+name, func(t *testing.T) {
+			schema, err := ready.Schema(name, "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var head struct {
+				Comment string `json:"$comment"`
+				Display struct {
+					Times string `json:"times"`
+				} `json:"x-display"`
+			}
+			if err := json.Unmarshal(schema, &head); err != nil {
+				t.Fatal(err)
+			}
+			types, err := rar.NewTypes([]rar.Type{{Type: "t", Schema: schema}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			life, err := rar.Details{json.RawMessage(examples[name].object)}.Life(types)
+			if err != nil || life.For != want[name] || (life.For > 0) != strings.HasPrefix(head.Comment, "life: ") {
+				t.Errorf("lasts %v by %q, want %v; %v", life.For, head.Comment, want[name], err)
+			}
+			if head.Display.Times == "once" && life.End(now).Sub(now) > 24*time.Hour {
+				t.Errorf("what is allowed once lasts until %v", life.End(now))
 			}
 		})
 	}
