@@ -63,7 +63,11 @@ func New(ctx context.Context, db *sql.DB, dialect Dialect, now func() time.Time)
 	if dialect != PostgreSQL && dialect != SQLite {
 		return nil, fmt.Errorf("sqlreplay: there is no dialect %d", dialect)
 	}
-	if _, err := db.ExecContext(ctx, dialect.Schema()); err != nil {
+	_, err := db.ExecContext(ctx, dialect.Schema())
+	if err != nil { // two nodes that start at once: PostgreSQL may tell one of them that the table is there
+		_, err = db.ExecContext(ctx, dialect.Schema())
+	}
+	if err != nil {
 		return nil, fmt.Errorf("sqlreplay: make the table: %w", err)
 	}
 	return On(db, now), nil
