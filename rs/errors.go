@@ -1,6 +1,8 @@
 package rs
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -200,19 +202,19 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	for _, each := range e.Challenges {
 		w.Header().Add("WWW-Authenticate", each)
 	}
+	w.Header().Set("Cache-Control", "no-store")
+	if e.RetryAfter > 0 {
+		oauth.SetRetryAfter(w.Header(), e.RetryAfter)
+	}
 	if g.config.Answer != nil {
-		if e.RetryAfter > 0 {
-			oauth.SetRetryAfter(w.Header(), e.RetryAfter)
-		}
-		w.Header().Set("Cache-Control", "no-store")
 		g.config.Answer(w, r, e)
 		return
 	}
-	code := e.Code
-	if code == "" {
-		code = oauth.InvalidToken
-	}
-	answer := oauth.Errorf(code, "%s", e.Description).WithStatus(e.Status)
-	answer.RetryAfter = e.RetryAfter
-	oauth.Write(w, answer, w.Header().Get(interactionHeader))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Status)
+	_ = json.NewEncoder(w).Encode(struct { // response already started; error ignored
+		Code          string `json:"error"`
+		Description   string `json:"error_description"`
+		InteractionID string `json:"interaction_id,omitempty"`
+	}{cmp.Or(e.Code, oauth.InvalidToken), oauth.Printable(e.Description), w.Header().Get(interactionHeader)})
 }

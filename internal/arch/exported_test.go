@@ -16,7 +16,9 @@ import (
 // public are the packages that others may import: whatever their exported names mention, an importer can name too.
 func public() []string {
 	return []string{
-		"ciba", "dpop", "jar", "mtls", "mtls/dn", "rp/client", "softhsm", "signer", "signer/crypto11", "signer/pkcs11", "signer/pkcs11/attest", "signer/pkcs11/rfc7512", "signer/signertest", "signer/soft",
+		"ciba", "dpop", "jar", "mtls", "mtls/dn", "rp/client", "rs", "rs/grpcauth", "rs/sqlreplay", "signer",
+		"signer/crypto11", "signer/pkcs11", "signer/pkcs11/attest", "signer/pkcs11/rfc7512", "signer/signertest",
+		"signer/soft", "softhsm",
 		"store", "store/postgres", "store/sqlite", "store/storetest",
 	}
 }

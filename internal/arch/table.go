@@ -240,6 +240,12 @@ func protocols() []Package {
 		{"jar", []string{"internal/jose", "internal/requestobject"}},
 		{"dpop", []string{"internal/jose"}},
 		{"mtls", []string{"mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
+		{"rs", []string{
+			"dpop", "internal/httpsig", "internal/jose", "internal/keyset", "internal/oauth", "internal/presented", "internal/random",
+			"internal/strictjson", "mtls",
+		}},
+		{"rs/grpcauth", []string{"rs"}},
+		{"rs/sqlreplay", []string{"rs"}},
 	}
 }
 
@@ -334,6 +340,7 @@ func shared() []Package {
 		{"internal/jose", []string{"internal/jose/anysigner", "internal/strictjson"}},
 		{"internal/jose/anysigner", nil},
 		{"internal/keyset", []string{"internal/jose"}},
+		{"internal/presented", []string{"mtls"}},
 		{"internal/requestobject", []string{"internal/jose"}},
 		{"internal/oauth", nil},
 		{"internal/audit", []string{"internal/jose", "internal/strictjson"}},
