@@ -2,6 +2,7 @@ package resource
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -9,13 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"countersign/dpop"
 	"countersign/fapi/claims"
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/tokens"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
-	"countersign/mtls"
+	"countersign/internal/presented"
 	"countersign/store"
 )
 
@@ -120,69 +122,74 @@ func (h *Handler) clientAndUser(
 	return found, known, err
 }
 
-// credentials reads the Authorization header. The scheme is case-insensitive (RFC 9110 §11.1).
+// credentials reads the Authorization header.
 func credentials(r *http.Request) (scheme, token string, err error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
-		missing := oauth.Errorf(oauth.InvalidToken, "an access token is needed").WithStatus(http.StatusUnauthorized)
+	scheme, token, err = presented.Credentials(r.Header.Values("Authorization"), jose.MaxTokenSize)
+	wrong, ok := errors.AsType[*presented.Error](err)
+	switch {
+	case !ok:
+		return scheme, token, err
+	case wrong.Reason == presented.Missing:
+		missing := oauth.Errorf(oauth.InvalidToken, "%s", wrong.Error()).WithStatus(http.StatusUnauthorized)
 		missing.Challenge = endpoint.ChallengeBoth // RFC 6750 §3.1: no error code without credentials
 		return "", "", missing
+	case wrong.Reason == presented.Malformed:
+		return "", "", oauth.Errorf(oauth.InvalidRequest, "%s", wrong.Error())
 	}
-	name, token, found := strings.Cut(values[0], " ")
-	if len(values) > 1 || !found || token == "" || len(token) > jose.MaxTokenSize {
-		return "", "", oauth.Errorf(oauth.InvalidRequest,
-			"there must be one Authorization header, of the form: DPoP <token>, or Bearer <token>")
-	}
-	switch strings.ToLower(name) {
-	case "dpop":
-		return "DPoP", token, nil
-	case "bearer":
-		return "Bearer", token, nil
-	}
-	return "", "", endpoint.InvalidToken("DPoP", "the authentication scheme must be DPoP or Bearer", nil)
+	return "", "", endpoint.InvalidToken(presented.DPoP, wrong.Error(), nil)
 }
 
 // checkBinding checks that the sender holds the key that the token is bound to. It returns the one-time values for
 // the store to consume.
 func (h *Handler) checkBinding(
 	r *http.Request, at endpoint.At, scheme, token string, bound tokens.Confirmation,
-) ([]store.OneTime, error) {
+) (oneTimes []store.OneTime, err error) {
 	_, span := h.config.Tracer.Start(r.Context(), "sender constraint")
 	defer span.End()
-	if bound.JKT != "" {
-		return h.checkProof(r, at, scheme, token, bound.JKT)
+	sender := presented.Sender{Scheme: scheme}
+	sender.Proof = func() (string, error) {
+		proof, err := h.proof(r, at, scheme, token)
+		if err != nil {
+			return "", err
+		}
+		oneTimes = []store.OneTime{endpoint.OneTimeOf(proof)}
+		return proof.JKT, nil
 	}
-	if scheme != "Bearer" {
-		return nil, endpoint.InvalidToken(scheme,
-			"the access token is bound to a certificate; send it as Bearer on the mTLS listener", nil)
+	sender.Certificate = func() (*x509.Certificate, error) {
+		if !at.MTLS {
+			return nil, nil
+		}
+		shown, err := h.config.Certificates.Certificate(r)
+		if err != nil || shown == nil {
+			return nil, err
+		}
+		return shown.Leaf, nil
 	}
-	if !at.MTLS {
-		return nil, endpoint.InvalidToken(scheme,
-			"the access token is bound to a certificate; use the address on the mTLS listener", nil)
+	err = presented.Binding{JKT: bound.JKT, X5T: bound.Thumbprint}.Check(sender)
+	wrong, ok := errors.AsType[*presented.Error](err)
+	switch {
+	case !ok:
+		return oneTimes, err
+	case wrong.Reason == presented.WantsDPoP:
+		scheme = presented.DPoP
+	case wrong.Reason == presented.WantsBearer:
+		return nil, endpoint.InvalidToken(scheme, "the access token is bound to a certificate; send it as Bearer on the mTLS listener", nil)
+	case wrong.Reason == presented.NoCertificate && !at.MTLS:
+		return nil, endpoint.InvalidToken(scheme, "the access token is bound to a certificate; use the address on the mTLS listener", nil)
+	case wrong.Reason == presented.NoCertificate:
+		return nil, endpoint.InvalidToken(scheme, "the access token is bound to another certificate than that of the connection", nil)
 	}
-	presented, err := h.config.Certificates.Certificate(r)
-	if err != nil || presented == nil || mtls.Thumbprint(presented.Leaf) != bound.Thumbprint { // RFC 8705 §3
-		return nil, endpoint.InvalidToken(scheme,
-			"the access token is bound to another certificate than that of the connection", err)
-	}
-	return nil, nil
+	return nil, endpoint.InvalidToken(scheme, wrong.Error(), wrong.Unwrap())
 }
 
-// checkProof verifies the DPoP proof that comes with a token (RFC 9449 §7).
-func (h *Handler) checkProof(r *http.Request, at endpoint.At, scheme, token, jkt string) ([]store.OneTime, error) {
-	if scheme != "DPoP" { // RFC 9449 §7.2
-		return nil, endpoint.InvalidToken("DPoP", "the access token is bound by DPoP and must not be sent as Bearer", nil)
-	}
+// proof verifies the DPoP proof that comes with a token (RFC 9449 §7).
+func (h *Handler) proof(r *http.Request, at endpoint.At, scheme, token string) (dpop.Proof, error) {
 	proof, err := h.config.Proofs.Verify(r, []string{h.config.Addresses.At(at, h.config.Addresses.Below(r, at))}, token)
 	if errors.Is(err, endpoint.ErrNoProof) {
 		err = oauth.Errorf(oauth.InvalidDPoPProof, "the DPoP header is missing").Because(err)
 	}
 	if err != nil {
-		return nil, endpoint.Challenge(scheme, oauth.AsError(err))
+		return dpop.Proof{}, endpoint.Challenge(scheme, oauth.AsError(err))
 	}
-	if proof.JKT != jkt {
-		return nil, endpoint.InvalidToken(scheme,
-			"the DPoP proof is signed with another key than the one that the access token is bound to", nil)
-	}
-	return []store.OneTime{endpoint.OneTimeOf(proof)}, nil
+	return proof, nil
 }

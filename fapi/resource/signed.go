@@ -44,7 +44,7 @@ func (h *Handler) serveSigned(
 	answer := &heldAnswer{header: w.Header()}
 	request, kept, err := h.checkMessage(w, r, access, message)
 	if err != nil {
-		w.Header().Set("Accept-Signature", acceptSignature(access))
+		w.Header().Set("Accept-Signature", httpsig.AcceptSignature(signatureLabel, access.token.Confirmation.JKT != ""))
 		h.refuse(answer, r, err)
 	} else {
 		h.answer(answer, r, resource, access)
@@ -111,7 +111,7 @@ func (h *Handler) checkMessage(
 	var algorithm string
 	rules := httpsig.Rules{MaxAge: maxSignatureAge, MaxAhead: access.client.Profile.MaxAhead, Now: h.config.Now()}
 	rules.Verify = func(ctx context.Context, keyID, alg string, base, signature []byte) error {
-		wanted, err := messageAlgorithm(alg)
+		wanted, err := httpsig.JWSAlgorithm(alg)
 		if err != nil {
 			return err
 		}
@@ -134,29 +134,6 @@ func (h *Handler) checkMessage(
 		return httpsig.Signature{}, nil, err
 	}
 	return found, []store.Evidence{kept}, nil
-}
-
-// messageAlgorithm returns the JWS algorithm of an RFC 9421 algorithm. Without alg it follows from the key, and is
-// PS256 for RSA (§3.3.7).
-func messageAlgorithm(alg string) (string, error) {
-	switch alg {
-	case "":
-		return "", nil
-	case "ecdsa-p256-sha256":
-		return jose.ES256, nil
-	case "ed25519":
-		return jose.EdDSA, nil
-	}
-	return "", fmt.Errorf("%w: alg must be ecdsa-p256-sha256 or ed25519, or left out", httpsig.ErrRefused)
-}
-
-// acceptSignature returns the header Accept-Signature, which requests the missing signature (RFC 9421 §5.1).
-func acceptSignature(access Access) string {
-	components := `"@method" "@target-uri" "authorization"`
-	if access.token.Confirmation.JKT != "" {
-		components += ` "dpop"`
-	}
-	return signatureLabel + "=(" + components + `);created;keyid;tag="` + httpsig.TagRequest + `"`
 }
 
 // signAndRecord signs a response and records the evidence of the request and of the response.
@@ -182,24 +159,10 @@ func (h *Handler) signAnswer(
 		return store.Evidence{}, err
 	}
 	answer.header.Set("Content-Digest", httpsig.Digest(answer.body.Bytes()))
-	covered := []httpsig.Component{
-		{Name: "@status"}, {Name: "content-digest"}, {Name: "content-type"},
-		{Name: "@method", OfRequest: true}, {Name: "@target-uri", OfRequest: true},
-	}
-	for _, component := range request.Components {
-		component.OfRequest = true
-		if !slices.Contains(covered, component) {
-			covered = append(covered, component)
-		}
-	}
-	if request.Label != "" {
-		covered = append(covered, httpsig.Component{Name: "signature", OfRequest: true, Key: request.Label},
-			httpsig.Component{Name: "signature-input", OfRequest: true, Key: request.Label})
-	}
 	var value []byte
 	message := httpsig.Message{Status: answer.status, Header: answer.header, Request: &m}
 	base, err := httpsig.Sign(ctx, message, httpsig.Signature{
-		Label: signatureLabel, Components: covered, Created: h.config.Now(), KeyID: key.ID, Tag: httpsig.TagResponse,
+		Label: signatureLabel, Components: httpsig.AnswerComponents(request), Created: h.config.Now(), KeyID: key.ID, Tag: httpsig.TagResponse,
 	}, func(ctx context.Context, base []byte) (_ []byte, err error) {
 		value, err = key.Sign(ctx, base)
 		return value, err

@@ -174,8 +174,8 @@ func server() []Package {
 			"internal/random", "store",
 		}},
 		{"fapi/resource", []string{
-			"fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens",
-			"internal/audit", "internal/httpsig", "internal/jose", "internal/oauth", "internal/set", "mtls", "signer", "store",
+			"dpop", "fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens",
+			"internal/audit", "internal/httpsig", "internal/jose", "internal/oauth", "internal/presented", "internal/set", "mtls", "signer", "store",
 		}},
 		{"fapi/login", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar/display", "fapi/resource", "fapi/scope",
