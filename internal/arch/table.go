@@ -246,6 +246,9 @@ func protocols() []Package {
 		}},
 		{"rs/grpcauth", []string{"rs"}},
 		{"rs/sqlreplay", []string{"rs"}},
+		{"rp/session", []string{"internal/random"}},
+		{"rp/session/sqlstore", []string{"rp/session"}},
+		{"rp/session/sessiontest", []string{"rp/session"}},
 	}
 }
 
