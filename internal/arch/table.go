@@ -246,6 +246,7 @@ func protocols() []Package {
 		}},
 		{"rs/grpcauth", []string{"rs"}},
 		{"rs/sqlreplay", []string{"rs"}},
+		{"rp", []string{"internal/correlation", "internal/random", "rp/client", "rp/session"}},
 		{"rp/session", []string{"internal/random"}},
 		{"rp/session/sqlstore", []string{"rp/session"}},
 		{"rp/session/sessiontest", []string{"rp/session"}},

@@ -402,3 +402,21 @@ func (m *Manager) setSealed(w http.ResponseWriter, r *http.Request, record *Reco
 func (m *Manager) Reseal(w http.ResponseWriter, r *http.Request, record *Record) error {
 	return m.setSealed(w, r, record)
 }
+
+// Put keeps a value that belongs to no session beside them until a time, sealed: purpose and name are what [Manager.Get] finds it by.
+func (m *Manager) Put(ctx context.Context, purpose, name string, value []byte, until time.Time) error {
+	until = until.Truncate(time.Millisecond)
+	return m.save(ctx, &Record{Key: KeyOf(purpose + "\x00" + name), IdleUntil: until, EndsAt: until, Data: value}, 0)
+}
+
+// Get returns what Put keeps; errors are as those of [Manager.Load].
+func (m *Manager) Get(ctx context.Context, purpose, name string) ([]byte, error) {
+	record, err := m.stored(ctx, KeyOf(purpose+"\x00"+name))
+	if err != nil {
+		return nil, err
+	}
+	if err := live(record, m.config.Now()); err != nil {
+		return nil, err
+	}
+	return record.Data, nil
+}

@@ -1,0 +1,270 @@
+package rp
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign/rp/client"
+	"countersign/rp/session"
+)
+
+// maxForm is the size of a form that the provider's page or the provider posts, in bytes.
+const maxForm = 256 << 10
+
+// callback ends a login with what the browser brings from the provider, by GET or as a form (OAuth 2.0 Form Post Response Mode 1.0).
+func (a *App) callback(w http.ResponseWriter, r *http.Request) {
+	answer, err := answerOf(w, r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	v, _, err := a.visit(w, r)
+	if err != nil {
+		a.fail(w, r, unavailable(err))
+		return
+	}
+	candidates := a.candidates(w, r, answer)
+	if len(candidates) == 0 {
+		if v.session != nil { // the back button, or an address from before: nothing is to be done
+			redirect(w, r, a.config.Home)
+			return
+		}
+		a.fail(w, r, ErrNoTransaction)
+		return
+	}
+	var tokens *client.Tokens
+	var pending *transaction
+	for _, each := range candidates {
+		pending = each.pending
+		a.setTransaction(w, each.name, "", -1)
+		if a.late(pending) {
+			tokens, err = nil, ErrTransactionExpired
+			continue
+		}
+		tokens, err = a.client.Callback(r.Context(), pending.Client, answer)
+		if refused, ok := errors.AsType[*client.CheckError](err); !ok || refused.Check != "state" {
+			break
+		}
+	}
+	if err == nil {
+		err = a.signIn(w, r, v, pending, tokens)
+	}
+	switch {
+	case err == nil:
+	case pending.Silent:
+		a.report(r, newError(r.Context(), err))
+		redirect(w, r, pending.ReturnTo)
+	default:
+		a.answer(w, r, err, wantsPage(r), a.loginAction(pending.ReturnTo, nil, err))
+	}
+}
+
+// answerOf reads the parameters of an authorization response.
+func answerOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if r.Method == http.MethodGet {
+		answer, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			return nil, errors.Join(ErrMalformed, err)
+		}
+		return answer, nil
+	}
+	return formOf(w, r)
+}
+
+// formOf reads a form from the body of a request.
+func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, fmt.Errorf("%w: it is not a form", ErrMalformed)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return nil, errors.Join(ErrMalformed, err)
+	}
+	return r.PostForm, nil
+}
+
+// candidates are the logins that an answer may belong to: the one of its state. An encrypted answer does not show its state: then it is tried with each, and the
+// state is compared after it is opened.
+func (a *App) candidates(w http.ResponseWriter, r *http.Request, answer url.Values) []found {
+	state, readable := stateOf(answer)
+	all := a.transactions(w, r)
+	if !readable {
+		return all
+	}
+	for _, each := range all {
+		if each.pending.Client.State == state {
+			return []found{each}
+		}
+	}
+	return nil
+}
+
+// stateOf is the state of an answer, not verified; by JARM it is in the token.
+func stateOf(answer url.Values) (state string, readable bool) {
+	response := answer.Get("response")
+	if response == "" {
+		return answer.Get("state"), true
+	}
+	parts := strings.Split(response, ".")
+	if len(parts) != 3 {
+		return "", len(parts) != 5
+	}
+	var claims struct {
+		State string `json:"state"`
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &claims) != nil {
+		return "", true
+	}
+	return claims.State, true
+}
+
+// signIn begins the session of a login that was checked, and sends the user on.
+func (a *App) signIn(w http.ResponseWriter, r *http.Request, v *visit, pending *transaction, tokens *client.Tokens) error {
+	ctx := r.Context()
+	if tokens.Identity == nil {
+		return errors.New("the provider issued no ID token")
+	}
+	login := &Login{Tokens: tokens, ReturnTo: pending.ReturnTo, state: pending.State}
+	replaces, err := a.before(ctx, v, pending, login)
+	if err == nil {
+		err = a.afterCallback(ctx, login)
+	}
+	var record *session.Record
+	var c content
+	if err == nil {
+		record, c, err = a.newRecord(login, pending.Demand)
+	}
+	if err == nil {
+		err = a.sessions.Create(w, r, record, replaces)
+	}
+	if err != nil {
+		a.revoke(ctx, tokens)
+		return err
+	}
+	a.countLogin(w, r)
+	if a.config.Hooks.OnLogin != nil {
+		a.config.Hooks.OnLogin(ctx, &Session{app: a, w: w, r: r, record: *record, content: c})
+	}
+	redirect(w, r, login.ReturnTo)
+	return nil
+}
+
+// before finds the session that a login replaces, and keeps what the application kept of it if it is the same user's.
+func (a *App) before(ctx context.Context, v *visit, pending *transaction, login *Login) (replaces string, err error) {
+	if v.session != nil {
+		login.keepOf(&v.session.content)
+		return v.session.record.Key, nil
+	}
+	if pending.Renews == "" || a.sessions.Sealed() {
+		return pending.Renews, nil
+	}
+	record, err := a.sessions.Find(ctx, pending.Renews)
+	if session.Absent(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", unavailable(err)
+	}
+	c, err := decode(record.Data)
+	if err != nil {
+		return "", err
+	}
+	login.keepOf(&c)
+	return record.Key, nil
+}
+
+func (l *Login) keepOf(c *content) {
+	if c.Tokens.Identity.Issuer == l.Tokens.Identity.Issuer && c.Tokens.Identity.Subject == l.Tokens.Identity.Subject {
+		l.Data = c.Data
+	}
+}
+
+// afterCallback asks the application.
+func (a *App) afterCallback(ctx context.Context, login *Login) error {
+	if a.config.Hooks.AfterCallback == nil {
+		return nil
+	}
+	if err := a.config.Hooks.AfterCallback(ctx, login); err != nil {
+		return errors.Join(ErrRefused, err)
+	}
+	returnTo, ok := localPath(a.config.BaseURL, login.ReturnTo)
+	if !ok {
+		return ErrReturnTo
+	}
+	login.ReturnTo = returnTo
+	return nil
+}
+
+func (a *App) newRecord(login *Login, demand string) (*session.Record, content, error) {
+	identity, now := login.Tokens.Identity, a.now()
+	c := content{
+		Tokens: *login.Tokens, Latest: now.Add(a.sessions.Absolute()).UnixMilli(), Created: now.UnixMilli(), Data: login.Data, Demand: demand,
+	}
+	data, err := c.encode(a.sessions.Sealed())
+	if err != nil {
+		return nil, content{}, err
+	}
+	return &session.Record{
+		Issuer: identity.Issuer, Subject: identity.Subject, SID: identity.SessionID, SignedInAt: identity.IssuedAt,
+		EndsAt: identity.SessionExpiresAt, Data: data,
+	}, c, nil
+}
+
+// revokeTime is how long a user waits for the provider to revoke a token.
+const revokeTime = 3 * time.Second
+
+// revoke ends tokens that nobody has any more, as well as it can: the session here has ended, or did not begin.
+func (a *App) revoke(ctx context.Context, tokens *client.Tokens) {
+	if tokens.RefreshToken == "" || a.client.Metadata().RevocationEndpoint == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTime)
+	defer cancel()
+	if err := a.client.Revoke(ctx, tokens.RefreshToken, "refresh_token"); err != nil {
+		a.log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
+	}
+}
+
+const (
+	// loopTime is within which logins are counted after which the browser brings no session, and loopMost how many there may be.
+	loopTime = 2 * time.Minute
+	loopMost = 2
+)
+
+// countLogin counts a login until the browser brings its session.
+func (a *App) countLogin(w http.ResponseWriter, r *http.Request) {
+	count := strconv.Itoa(a.loops(r)+1) + "." + strconv.FormatInt(a.now().Unix(), 10)
+	session.SetCookie(w, session.NewCookie(a.cookieName("loop"), count, loopTime))
+}
+
+// loops is how many logins in a row have not given the browser a session.
+func (a *App) loops(r *http.Request) int {
+	cookie, err := r.Cookie(a.cookieName("loop"))
+	if err != nil {
+		return 0
+	}
+	number, at, _ := strings.Cut(cookie.Value, ".")
+	count, badCount := strconv.Atoi(number)
+	last, badTime := strconv.ParseInt(at, 10, 64)
+	if badCount != nil || badTime != nil || count < 0 || count > loopMost || a.now().Sub(time.Unix(last, 0)) >= loopTime {
+		return 0
+	}
+	return count
+}
+
+// keptCookies forgets the count of a browser that has brought a session.
+func (a *App) keptCookies(w http.ResponseWriter, r *http.Request) {
+	if _, err := r.Cookie(a.cookieName("loop")); err == nil {
+		session.RemoveCookie(w, a.cookieName("loop"))
+	}
+}

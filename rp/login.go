@@ -1,0 +1,306 @@
+package rp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign/rp/client"
+	"countersign/rp/session"
+)
+
+// LoginOption is what a login asks for, or where it leads.
+type LoginOption func(*loginOptions) error
+
+type loginOptions struct {
+	client.AuthorizeOptions
+	more     []string // scopes besides
+	returnTo string
+	state    any
+	silent   bool
+	demand   string
+}
+
+// WithReturnTo is the path to which the user returns, of this application; any other is [ErrReturnTo].
+func WithReturnTo(path string) LoginOption {
+	return func(o *loginOptions) error { o.returnTo = path; return nil }
+}
+
+// WithState keeps a value for [Login.State], as JSON. It stays with this browser, sealed; the provider does not see it.
+func WithState(value any) LoginOption {
+	return func(o *loginOptions) error { o.state = value; return nil }
+}
+
+// WithScopes replaces the scopes of the configuration. "openid" is always among them.
+func WithScopes(scopes ...string) LoginOption {
+	return func(o *loginOptions) error { o.Scopes = slices.Clone(scopes); return nil }
+}
+
+// WithMoreScopes adds scopes.
+func WithMoreScopes(scopes ...string) LoginOption {
+	return func(o *loginOptions) error { o.more = append(o.more, scopes...); return nil }
+}
+
+// WithAuthorizationDetails asks for authorization_details (RFC 9396), written as JSON.
+func WithAuthorizationDetails(details any) LoginOption {
+	return func(o *loginOptions) error { o.AuthorizationDetails = details; return nil }
+}
+
+// WithACR demands one of the authentication contexts: a login with another is refused.
+func WithACR(values ...string) LoginOption {
+	return func(o *loginOptions) error { o.ACRValues = slices.Clone(values); return nil }
+}
+
+// WithMaxAge demands that the user has authenticated within a time, at least in seconds.
+func WithMaxAge(age time.Duration) LoginOption {
+	return func(o *loginOptions) error { o.MaxAge = &age; return nil }
+}
+
+// WithPrompt is prompt: "login", "consent", "select_account", or several (OpenID Connect Core §3.1.2.1).
+func WithPrompt(prompts ...string) LoginOption {
+	return func(o *loginOptions) error { o.Prompt = slices.Clone(prompts); return nil }
+}
+
+// WithClaims is the claims parameter (OpenID Connect Core §5.5), written as JSON.
+func WithClaims(claims any) LoginOption {
+	return func(o *loginOptions) error { o.Claims = claims; return nil }
+}
+
+// WithLocales are the user's languages (BCP 47), in order.
+func WithLocales(locales ...string) LoginOption {
+	return func(o *loginOptions) error { o.UILocales = slices.Clone(locales); return nil }
+}
+
+// WithLoginHint names the user that is expected.
+func WithLoginHint(hint string) LoginOption {
+	return func(o *loginOptions) error { o.LoginHint = hint; return nil }
+}
+
+// WithResource are the resources that the access token is for (RFC 8707).
+func WithResource(resources ...string) LoginOption {
+	return func(o *loginOptions) error { o.Resource = slices.Clone(resources); return nil }
+}
+
+// WithGrant is grant_management_action, "create", "merge" or "replace", and for the latter two the grant.
+func WithGrant(action, grantID string) LoginOption {
+	return func(o *loginOptions) error { o.GrantAction, o.GrantID = action, grantID; return nil }
+}
+
+// WithParameter adds a parameter of the provider's own.
+func WithParameter(name, value string) LoginOption {
+	return func(o *loginOptions) error {
+		if o.Extra == nil {
+			o.Extra = map[string][]string{}
+		}
+		o.Extra.Add(name, value)
+		return nil
+	}
+}
+
+// transaction is a login under way, sealed in a cookie of its own, which is bound to the browser by that.
+type transaction struct {
+	Client   client.Transaction `json:"t"`
+	ReturnTo string             `json:"r"`
+	State    json.RawMessage    `json:"s,omitempty"`
+	// Renews is the key of the session from before.
+	Renews string `json:"k,omitempty"`
+	Silent bool   `json:"q,omitempty"`
+	Demand string `json:"d,omitempty"`
+}
+
+const (
+	// maxTransactions is how many logins a browser may have under way, and maxTransactionBytes what their cookies may have. The oldest go.
+	maxTransactions     = 6
+	maxTransactionBytes = 5120
+	// maxTransaction is the size of the cookie of one.
+	maxTransaction = 3500
+)
+
+// Login sends the browser to the provider. What goes wrong is answered.
+func (a *App) Login(w http.ResponseWriter, r *http.Request, options ...LoginOption) {
+	address, err := a.begin(w, r, options...)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	redirect(w, r, address)
+}
+
+// begin begins a login, and returns the address to send the browser to.
+func (a *App) begin(w http.ResponseWriter, r *http.Request, options ...LoginOption) (string, error) {
+	v, _, err := a.visit(w, r)
+	if err != nil {
+		return "", unavailable(err)
+	}
+	o := loginOptions{returnTo: a.config.Home}
+	for _, option := range slices.Concat(a.config.Login, options) {
+		if err := option(&o); err != nil {
+			return "", err
+		}
+	}
+	returnTo, ok := localPath(a.config.BaseURL, o.returnTo)
+	if !ok || a.own(returnTo) {
+		return "", ErrReturnTo
+	}
+	pending := transaction{ReturnTo: returnTo, Silent: o.silent, Demand: o.demand}
+	if o.state != nil {
+		if pending.State, err = json.Marshal(o.state); err != nil {
+			return "", fmt.Errorf("WithState: %w", err)
+		}
+	}
+	if v.session != nil {
+		pending.Renews = v.session.record.Key
+	}
+	if len(o.Scopes) == 0 {
+		o.Scopes = slices.Clone(a.config.Client.Scopes)
+	}
+	for _, scope := range append([]string{"openid"}, o.more...) {
+		if !slices.Contains(o.Scopes, scope) {
+			o.Scopes = append(o.Scopes, scope)
+		}
+	}
+	o.RedirectURI = a.config.BaseURL + a.path("/callback")
+	address, begun, err := a.client.Authorize(r.Context(), o.AuthorizeOptions)
+	if err != nil {
+		return "", err
+	}
+	pending.Client = begun
+	if err := a.remember(w, r, &pending); err != nil {
+		return "", err
+	}
+	return address, nil
+}
+
+// own reports whether a path is one of the handler's endpoints, to which no login returns.
+func (a *App) own(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	return strings.HasPrefix(path, a.path("/"))
+}
+
+// transactionName is the name of the cookie of a state.
+func (a *App) transactionName(state string) string {
+	return a.cookieName("login-" + session.KeyOf(state)[:16])
+}
+
+func transactionPurpose(name string) string { return "transaction\x00" + name }
+
+// remember sets the cookie of a login, and removes those of old ones.
+func (a *App) remember(w http.ResponseWriter, r *http.Request, pending *transaction) error {
+	plain, err := json.Marshal(pending)
+	if err != nil {
+		return err
+	}
+	name := a.transactionName(pending.Client.State)
+	value := a.sessions.Keys().SealText(transactionPurpose(name), plain)
+	if len(value) > maxTransaction {
+		return fmt.Errorf("a login with its state, %w", &session.TooLargeError{Size: len(value), Limit: maxTransaction})
+	}
+	a.evict(w, r, len(value))
+	a.setTransaction(w, name, value, int(a.config.TransactionLife/time.Second))
+	return nil
+}
+
+// setTransaction sets or, with an age below 0, removes a cookie of a login. What is posted from the provider's page brings it only with SameSite=None.
+func (a *App) setTransaction(w http.ResponseWriter, name, value string, age int) {
+	cookie := session.NewCookie(name, value, 0)
+	cookie.MaxAge = age
+	if strings.HasPrefix(a.config.Client.ResponseMode, "form_post") {
+		cookie.SameSite = http.SameSiteNoneMode
+	}
+	session.SetCookie(w, cookie)
+}
+
+// found is a login under way that a request brought.
+type found struct {
+	name    string
+	size    int
+	pending *transaction
+}
+
+// transactions are the logins under way of a browser, the newest first. Cookies that cannot be opened are removed.
+func (a *App) transactions(w http.ResponseWriter, r *http.Request) []found {
+	var all []found
+	for _, cookie := range r.Cookies() {
+		if !strings.HasPrefix(cookie.Name, a.cookieName("login-")) {
+			continue
+		}
+		pending := a.open(cookie)
+		if pending == nil {
+			a.setTransaction(w, cookie.Name, "", -1)
+			continue
+		}
+		all = append(all, found{cookie.Name, len(cookie.Value), pending})
+	}
+	slices.SortStableFunc(all, func(x, y found) int { return y.pending.Client.CreatedAt.Compare(x.pending.Client.CreatedAt) })
+	return all
+}
+
+// open opens the cookie of a login; nil is one of something else.
+func (a *App) open(cookie *http.Cookie) *transaction {
+	plain, _, err := a.sessions.Keys().OpenText(transactionPurpose(cookie.Name), cookie.Value)
+	if err != nil {
+		return nil
+	}
+	var pending transaction
+	if err := json.Unmarshal(plain, &pending); err != nil || a.transactionName(pending.Client.State) != cookie.Name {
+		return nil
+	}
+	return &pending
+}
+
+func (a *App) late(pending *transaction) bool {
+	return a.now().Sub(pending.Client.CreatedAt) >= a.config.TransactionLife
+}
+
+// evict removes logins that are over, and the oldest of more than fit beside another.
+func (a *App) evict(w http.ResponseWriter, r *http.Request, size int) {
+	number := 1
+	for _, each := range a.transactions(w, r) {
+		if number++; number > maxTransactions || size+each.size > maxTransactionBytes || a.late(each.pending) {
+			a.setTransaction(w, each.name, "", -1)
+			continue
+		}
+		size += each.size
+	}
+}
+
+// login serves a login that the user or, by initiate_login_uri, the provider or another site asks for (OpenID Connect Core §4).
+func (a *App) login(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		a.fail(w, r, errors.Join(ErrMalformed, err))
+		return
+	}
+	if issuer := r.Form.Get("iss"); issuer != "" && issuer != a.config.Issuer {
+		a.fail(w, r, fmt.Errorf("%w: iss is %q", ErrMalformed, issuer))
+		return
+	}
+	var options []LoginOption
+	if target := or(r.Form.Get("return_to"), r.Form.Get("target_link_uri")); target != "" {
+		options = append(options, WithReturnTo(target))
+	}
+	if hint := r.Form.Get("login_hint"); hint != "" && len(hint) <= maxHint {
+		options = append(options, WithLoginHint(hint))
+	}
+	if sealed := r.Form.Get("step"); sealed != "" {
+		insufficient, err := a.openStep(sealed)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		v, _, err := a.visit(w, r)
+		if err != nil {
+			a.fail(w, r, unavailable(err))
+			return
+		}
+		options = append(options, stepOptions(v.session, insufficient)...)
+	}
+	session.RemoveCookie(w, a.cookieName("loop")) // the user asks for it: that is no loop
+	a.Login(w, r, options...)
+}
+
+// maxHint is the size of a login_hint that is passed on.
+const maxHint = 256
