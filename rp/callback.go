@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -134,6 +135,10 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request, v *visit, pending *
 	if tokens.Identity == nil {
 		return errors.New("the provider issued no ID token")
 	}
+	if len(pending.ACRValues) > 0 && !slices.Contains(pending.ACRValues, tokens.Identity.ACR) {
+		a.discard(ctx, v, tokens)
+		return &InsufficientError{Reason: "the provider authenticated the user in another way than was demanded", ACRValues: pending.ACRValues}
+	}
 	login := &Login{Tokens: tokens, ReturnTo: pending.ReturnTo, state: pending.State}
 	replaces, err := a.before(ctx, v, pending, login)
 	if err == nil {
@@ -148,7 +153,7 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request, v *visit, pending *
 		err = a.sessions.Create(w, r, record, replaces)
 	}
 	if err != nil {
-		a.revoke(ctx, tokens)
+		a.discard(ctx, v, tokens)
 		return err
 	}
 	a.countLogin(w, r)
@@ -218,6 +223,13 @@ func (a *App) newRecord(login *Login, demand string) (*session.Record, content, 
 		Issuer: identity.Issuer, Subject: identity.Subject, SID: identity.SessionID, SignedInAt: identity.IssuedAt,
 		EndsAt: identity.SessionExpiresAt, Data: data,
 	}, c, nil
+}
+
+// discard ends tokens of a login that began no session, unless they are of the grant of the session that goes on.
+func (a *App) discard(ctx context.Context, v *visit, tokens *client.Tokens) {
+	if v.session == nil || tokens.GrantID == "" || tokens.GrantID != v.session.GrantID() {
+		a.revoke(ctx, tokens)
+	}
 }
 
 // revokeTime is how long a user waits for the provider to revoke a token.

@@ -61,7 +61,7 @@ func newSite(t *testing.T, w *fapitest.World, options ...siteOption) *site {
 		m["backchannel_logout_session_required"] = true
 	})
 	s.config = rp.Config{
-		Issuer: w.Issuer, BaseURL: s.url, ClientID: id, Key: keyOf(t, s.client.Key), Name: "Example",
+		Issuer: w.Issuer, BaseURL: s.url, ClientID: id, Key: keyOf(t, s.client.Key), Name: "Example", AfterLogout: "/open",
 		Client: client.Config{
 			Scopes: []string{"openid", "accounts", "offline_access"}, Binding: client.DPoP(keyOf(t, s.client.ProofKey)),
 			Roots: w.Roots, Now: w.Clock.Now, Logger: slog.New(slog.NewJSONHandler(s.logs, nil)),

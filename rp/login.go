@@ -18,6 +18,7 @@ type LoginOption func(*loginOptions) error
 
 type loginOptions struct {
 	client.AuthorizeOptions
+	acrs     []string // of which one is demanded
 	more     []string // scopes besides
 	returnTo string
 	state    any
@@ -50,9 +51,10 @@ func WithAuthorizationDetails(details any) LoginOption {
 	return func(o *loginOptions) error { o.AuthorizationDetails = details; return nil }
 }
 
-// WithACR demands one of the authentication contexts: a login with another is refused.
+// WithACR demands one of the authentication contexts: a login with another is an [*InsufficientError]. It is asked for as an essential claim where the provider takes
+// the claims parameter (OpenID Connect Core §5.5.1.1), and else by acr_values, which a provider may pass over.
 func WithACR(values ...string) LoginOption {
-	return func(o *loginOptions) error { o.ACRValues = slices.Clone(values); return nil }
+	return func(o *loginOptions) error { o.acrs = slices.Clone(values); return nil }
 }
 
 // WithMaxAge demands that the user has authenticated within a time, at least in seconds.
@@ -110,6 +112,8 @@ type transaction struct {
 	Renews string `json:"k,omitempty"`
 	Silent bool   `json:"q,omitempty"`
 	Demand string `json:"d,omitempty"`
+	// ACRValues are those of which one is demanded.
+	ACRValues []string `json:"a,omitempty"`
 }
 
 const (
@@ -163,6 +167,10 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, options ...LoginOpti
 			o.Scopes = append(o.Scopes, scope)
 		}
 	}
+	pending.ACRValues = o.acrs
+	if err := a.demandACR(&o); err != nil {
+		return "", err
+	}
 	o.RedirectURI = a.config.BaseURL + a.path("/callback")
 	address, begun, err := a.client.Authorize(r.Context(), o.AuthorizeOptions)
 	if err != nil {
@@ -173,6 +181,36 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, options ...LoginOpti
 		return "", err
 	}
 	return address, nil
+}
+
+// demandACR asks for the authentication contexts in one of the two ways: what both at once are is not specified.
+func (a *App) demandACR(o *loginOptions) error {
+	if len(o.acrs) == 0 {
+		return nil
+	}
+	var metadata struct {
+		Claims bool `json:"claims_parameter_supported"`
+	}
+	if err := json.Unmarshal(a.client.Metadata().Raw, &metadata); err != nil || !metadata.Claims {
+		o.ACRValues, o.ACRVoluntary = o.acrs, true
+		return nil
+	}
+	claims := map[string]map[string]any{}
+	if o.Claims != nil {
+		raw, err := json.Marshal(o.Claims)
+		if err != nil {
+			return fmt.Errorf("WithClaims: %w", err)
+		}
+		if err := json.Unmarshal(raw, &claims); err != nil {
+			return fmt.Errorf("WithClaims: %w", err)
+		}
+	}
+	if claims["id_token"] == nil {
+		claims["id_token"] = map[string]any{}
+	}
+	claims["id_token"]["acr"] = map[string]any{"essential": true, "values": o.acrs}
+	o.Claims = claims
+	return nil
 }
 
 // own reports whether a path is one of the handler's endpoints, to which no login returns.
