@@ -3,6 +3,7 @@ package rp_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"countersign/internal/jose"
 	"countersign/rp"
 	"countersign/rp/client"
+	"countersign/rp/client/providertest"
 	"countersign/rp/session"
 )
 
@@ -27,14 +29,17 @@ func TestMain(m *testing.M) { fapitest.Main(m) }
 
 // site is an application that users sign in to with a world's server.
 type site struct {
-	t      *testing.T
-	w      *fapitest.World
-	app    *rp.App
-	client *fapitest.Client
-	config rp.Config
-	url    string
-	mux    *http.ServeMux
-	logs   *fapitest.LogBuffer
+	t *testing.T
+	// w is the world of the provider, or else provider is it.
+	w        *fapitest.World
+	provider *providertest.Provider
+	roots    *x509.CertPool
+	app      *rp.App
+	client   *fapitest.Client
+	config   rp.Config
+	url      string
+	mux      *http.ServeMux
+	logs     *fapitest.LogBuffer
 
 	mu     sync.Mutex
 	errors []*rp.Error
@@ -47,12 +52,9 @@ type siteOption func(*site, *rp.Config)
 // newSite starts an application. Below /open it has pages for all, below / for users who are signed in.
 func newSite(t *testing.T, w *fapitest.World, options ...siteOption) *site {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	certificate, _ := fapitest.ServerCertificate(t)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	s := &site{t: t, w: w, url: "https://" + server.Listener.Addr().String(), mux: http.NewServeMux(), logs: &fapitest.LogBuffer{}}
-	id := "app-" + strings.NewReplacer(":", "-", ".", "-").Replace(server.Listener.Addr().String())
+	s, serve := unstarted(t)
+	s.w = w
+	id := "app-" + strings.NewReplacer(":", "-", ".", "-").Replace(strings.TrimPrefix(s.url, "https://"))
 	s.client = w.Register(id, func(c *fapitest.Client, m map[string]any) {
 		c.RedirectURI, c.Scope = s.url+"/auth/callback", "openid profile email accounts payments offline_access"
 		m["scope"] = c.Scope
@@ -64,23 +66,60 @@ func newSite(t *testing.T, w *fapitest.World, options ...siteOption) *site {
 		Issuer: w.Issuer, BaseURL: s.url, ClientID: id, Key: keyOf(t, s.client.Key), Name: "Example", AfterLogout: "/open",
 		Client: client.Config{
 			Scopes: []string{"openid", "accounts", "offline_access"}, Binding: client.DPoP(keyOf(t, s.client.ProofKey)),
-			Roots: w.Roots, Now: w.Clock.Now, Logger: slog.New(slog.NewJSONHandler(s.logs, nil)),
+			Roots: w.Roots, Now: w.Clock.Now,
 		},
-		Hooks: rp.Hooks{
+	}
+	serve(options...)
+	return s
+}
+
+// newAttackedSite starts an application of a provider that the test controls.
+func newAttackedSite(t *testing.T, p *providertest.Provider, options ...siteOption) *site {
+	t.Helper()
+	s, serve := unstarted(t)
+	s.provider = p
+	s.config = rp.Config{
+		Issuer: p.Issuer, BaseURL: s.url, ClientID: providertest.ClientID, Key: generated(t), Name: "Example", AfterLogout: "/open",
+		Client: client.Config{Scopes: []string{"openid", "accounts"}, Binding: client.DPoP(generated(t)), Roots: p.Roots, Now: p.Now},
+	}
+	serve(options...)
+	return s
+}
+
+func generated(t *testing.T) client.Key {
+	t.Helper()
+	key, err := client.GenerateKey("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// unstarted is an application that serve configures and starts.
+func unstarted(t *testing.T) (s *site, serve func(options ...siteOption)) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	certificate, roots := fapitest.ServerCertificate(t)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s = &site{t: t, url: "https://" + server.Listener.Addr().String(), mux: http.NewServeMux(), logs: &fapitest.LogBuffer{}, roots: roots}
+	return s, func(options ...siteOption) {
+		t.Helper()
+		s.config.Client.Logger = slog.New(slog.NewJSONHandler(s.logs, nil))
+		s.config.Hooks = rp.Hooks{
 			OnError:  func(_ context.Context, e *rp.Error) { s.note(func() { s.errors = append(s.errors, e) }) },
 			OnLogin:  func(_ context.Context, in *rp.Session) { s.note(func() { s.logins = append(s.logins, in.Subject()) }) },
 			OnLogout: func(_ context.Context, out rp.Logout) { s.note(func() { s.outs = append(s.outs, out) }) },
-		},
+		}
+		for _, option := range options {
+			option(s, &s.config)
+		}
+		s.app = s.start()
+		s.mount(s.mux, s.app)
+		server.Config.Handler = s.mux
+		server.StartTLS()
+		t.Cleanup(server.Close)
 	}
-	for _, option := range options {
-		option(s, &s.config)
-	}
-	s.app = s.start()
-	s.mount(s.mux, s.app)
-	server.Config.Handler = s.mux
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	return s
 }
 
 // start makes the application again, as another process of it.
@@ -178,7 +217,7 @@ func (s *site) user() *user {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.w.Roots}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}}
 	s.t.Cleanup(transport.CloseIdleConnections)
 	j := &jar{Jar: cookies}
 	return &user{s.t, &http.Client{Jar: j, Transport: transport}, s, j}
@@ -265,6 +304,12 @@ func (u *user) toCallback(address string) string {
 	return ""
 }
 
+// login goes from an address of the application through the provider that the test controls, and returns the callback.
+func (u *user) login(address string) string {
+	u.t.Helper()
+	return "/auth/callback?" + u.site.provider.Login(u.step(address)).Encode()
+}
+
 // post sends a form as a page of the site does.
 func (u *user) post(path string, form url.Values, change ...func(*http.Request)) reply {
 	u.t.Helper()
@@ -289,6 +334,10 @@ func (u *user) wants(got reply, status int, part string) {
 func (s *site) signedIn() *user {
 	s.t.Helper()
 	u := s.user()
+	if s.provider != nil {
+		u.wants(u.get(u.login("/")), http.StatusOK, "sub-alice at /")
+		return u
+	}
 	u.wants(u.get("/"), http.StatusOK, "sub-alice at /")
 	return u
 }

@@ -183,7 +183,7 @@ func live(record *Record, now time.Time) error {
 
 // used rolls the session on, and reports whether that is worth writing down.
 func (m *Manager) used(record *Record, now time.Time) bool {
-	until := earlier(now.Add(m.config.Rolling), record.EndsAt).Truncate(time.Millisecond)
+	until := now.Add(m.config.Rolling).Truncate(time.Millisecond) // EndsAt is apart, since a provider may put it off
 	if until.Sub(record.IdleUntil) < min(m.config.Rolling/touchShare, touchMost) {
 		return false
 	}
@@ -213,7 +213,7 @@ func (m *Manager) Create(w http.ResponseWriter, r *http.Request, record *Record,
 		record.EndsAt = latest
 	}
 	record.EndsAt = earlier(record.EndsAt, latest).Truncate(time.Millisecond)
-	record.IdleUntil = earlier(now.Add(m.config.Rolling), record.EndsAt).Truncate(time.Millisecond)
+	record.IdleUntil = now.Add(m.config.Rolling).Truncate(time.Millisecond)
 	if err := live(record, now); err != nil {
 		return err
 	}
