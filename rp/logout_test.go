@@ -138,7 +138,7 @@ func TestRP66Backchannel(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, world(t))
 		u, other := s.signedIn(), s.signedIn()
-		if err := s.w.Store.EndUserSessions(t.Context(), "sub-alice"); err != nil {
+		if err := s.w.Store.EndSessions(t.Context(), "sub-alice"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.w.SendLogouts(); err != nil {
@@ -256,7 +256,7 @@ func TestRP67LogoutRace(t *testing.T) {
 			sid := fmt.Sprint("raced-", i)
 			p.Behave(providertest.Behaviour{IDToken: func(c map[string]any) { c["sid"] = sid }})
 			u := s.user()
-			callback := u.login("/open")
+			callback := u.login("/auth/login?return_to=/open")
 			token := logoutToken(p, func(c map[string]any) { c["sid"] = sid })
 			var wait sync.WaitGroup
 			wait.Go(func() { u.get(callback) })
