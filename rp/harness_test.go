@@ -49,11 +49,21 @@ type site struct {
 
 type siteOption func(*site, *rp.Config)
 
+// atLocalhost is a site at localhost: another site than that of a world, which is at an address.
+func atLocalhost(s *site) { s.url = strings.Replace(s.url, "127.0.0.1", "localhost", 1) }
+
 // newSite starts an application. Below /open it has pages for all, below / for users who are signed in.
 func newSite(t *testing.T, w *fapitest.World, options ...siteOption) *site {
 	t.Helper()
 	s, serve := unstarted(t)
+	return s.of(w, serve, options...)
+}
+
+// of registers the application with a world, and starts it.
+func (s *site) of(w *fapitest.World, serve func(...siteOption), options ...siteOption) *site {
+	s.t.Helper()
 	s.w = w
+	t := s.t
 	id := "app-" + strings.NewReplacer(":", "-", ".", "-").Replace(strings.TrimPrefix(s.url, "https://"))
 	s.client = w.Register(id, func(c *fapitest.Client, m map[string]any) {
 		c.RedirectURI, c.Scope = s.url+"/auth/callback", "openid profile email accounts payments offline_access"
@@ -135,12 +145,14 @@ func (s *site) start() *rp.App {
 // mount has the application serve.
 func (s *site) mount(mux *http.ServeMux, app *rp.App) {
 	mux.Handle("/auth/", app.Handler("/auth"))
+	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.Handle("/open", app.Session(http.HandlerFunc(s.greet)))
 	mux.Handle("/", app.Require()(http.HandlerFunc(s.greet)))
 }
 
 // greet says who is signed in.
 func (s *site) greet(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
 	in, ok := rp.FromContext(r.Context())
 	if !ok {
 		fmt.Fprint(w, "nobody at ", r.URL.RequestURI())

@@ -130,12 +130,14 @@ func (a *App) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	id := r.URL.Query().Get("id")
 	switch {
-	case v.session == nil, id != "" && subtle.ConstantTimeCompare([]byte(id), []byte(v.session.logoutID())) == 1:
+	case v.session != nil && id != "" && subtle.ConstantTimeCompare([]byte(id), []byte(v.session.logoutID())) == 1:
 		a.Logout(w, r)
 	case r.Method == http.MethodPost && a.sameOrigin(r):
 		a.Logout(w, r)
 	case r.Method == http.MethodPost:
 		a.fail(w, r, ErrCrossSite)
+	case v.session == nil:
+		redirect(w, r, a.config.AfterLogout)
 	default:
 		a.show(w, r, Page{
 			Status: http.StatusOK, Title: "Sign out?", Text: "You are signed in to " + a.config.Name + ".",

@@ -1,0 +1,40 @@
+package checklist
+
+// relyingPartyWeb lists what the web half of the relying party is held to: packages rp and rp/session.
+func relyingPartyWeb() []Item {
+	return []Item{
+		{ID: "RP-40", Section: "OWASP ASVS 5.0 §7.3", Requires: "a session ends without use, after an absolute life, and when the provider said at its login"},
+		{ID: "RP-41", Section: "RFC 6265bis §4.1.3.2", Requires: "cookies are __Host-; an altered, incomplete, renamed or foreign one opens no session"},
+		{ID: "RP-42", Section: "NIST SP 800-57 Part 1 §5.3", Requires: "keys of cookies rotate: a previous one opens, the current one seals, a removed one opens nothing"},
+		{ID: "RP-43", Section: "RFC 6265 §6.1", Requires: "a session that does not fit into cookies is an error that says so, and the browser keeps what it had"},
+		{ID: "RP-44", Section: "OWASP ASVS 5.0 §7.4", Requires: "what ended stays ended, for a copy of the cookies too; a login gets a new id"},
+		{ID: "RP-45", Section: "OWASP ASVS 5.0 §7.2", Requires: "a store of sessions: compare-and-swap, ends that win races, one-time values, in memory, PostgreSQL and SQLite"},
+		{ID: "RP-46", Section: "OpenID Connect Core §3.1.2.1", Requires: "a transaction for each state: two tabs, bound to the browser, once, with a cap and a life"},
+		{ID: "RP-47", Section: "RFC 9700 §4.11", Requires: "a login returns to the application's own addresses only"},
+		{ID: "RP-48", Section: "OWASP ASVS 5.0 §7.2.4", Requires: "no session of before a login goes on after it; what the application kept stays with its user"},
+		{ID: "RP-49", Section: "RFC 9110 §15.4", Requires: "a browser that keeps no cookies gets a page, and goes round in no circle"},
+		{ID: "RP-50", Section: "RFC 9207 §2.4, RFC 6749 §4.1.2.1", Requires: "a bad answer of the provider is a page or a problem document, and the session is as it was"},
+		{ID: "RP-51", Section: "OAuth 2.0 Form Post Response Mode 1.0 §2", Requires: "answers by form post, of this browser only, bounded"},
+		{ID: "RP-52", Section: "OpenID Connect Core §3.1.2.1", Requires: "the application keeps data for a login, may send the user on, and may refuse"},
+		{ID: "RP-53", Section: "OpenID Connect Core §5.1", Requires: "requirements by claims"},
+		{ID: "RP-54", Section: "RFC 9470 §4", Requires: "requirements by acr, age and scope begin a stronger login, once, and come back"},
+		{ID: "RP-55", Section: "RFC 9470 §3, RFC 6750 §3.1", Requires: "an API's challenge becomes such a login"},
+		{ID: "RP-56", Section: "RFC 9457 §3, RFC 9110 §12.5.1", Requires: "who is not signed in gets a login or a problem document, as the request accepts"},
+		{ID: "RP-57", Section: "OpenID Connect Core §3.1.2.1", Requires: "prompt=none once for a browser, and not after a logout"},
+		{ID: "RP-58", Section: "OWASP ASVS 5.0 §3.5", Requires: "no other site signs a user out"},
+		{ID: "RP-59", Section: "OpenID Connect RP-Initiated Logout 1.0 §2, §3", Requires: "a logout ends the session at the provider too, and comes back with the state that was sent"},
+		{ID: "RP-60", Section: "RFC 6749 §6", Requires: "many callers on many replicas refresh once"},
+		{ID: "RP-61", Section: "RFC 9700 §4.14.2", Requires: "a refresh token that rotates is neither lost nor used twice, while the store is away either"},
+		{ID: "RP-62", Section: "RFC 6749 §5.2", Requires: "a refused refresh needs a login, an unavailable provider patience; another subject is refused"},
+		{ID: "RP-63", Section: "RFC 9700 §4.14", Requires: "no refresh token is in a cookie"},
+		{ID: "RP-64", Section: "IPSIE SL1, session_expiry", Requires: "a session outlives neither session_expiry nor its own absolute life"},
+		{ID: "RP-65", Section: "RFC 9449 §7, OpenID Connect Core §5.3", Requires: "resources and UserInfo with the session's token as it is bound, refreshed when due"},
+		{ID: "RP-66", Section: "OpenID Connect Back-Channel Logout 1.0 §2.5-2.8", Requires: "back-channel logout by sid or subject on all replicas, each token once"},
+		{ID: "RP-67", Section: "OpenID Connect Back-Channel Logout 1.0 §2.7", Requires: "a login that races a logout loses"},
+		{ID: "RP-68", Section: "FAPI 2.0 Security Profile §5.3.3", Requires: "the start fails where the provider offers less than the profile, or the configuration cannot work"},
+		{ID: "RP-69", Section: "RFC 9110 §15.6.4", Requires: "while the provider is away sessions go on, and logins say so"},
+		{ID: "RP-70", Section: "CIBA Core §10.2", Requires: "a ping bears the token of its request, on any replica"},
+		{ID: "RP-71", Section: "OpenID Connect Core §4, RFC 7517 §5", Requires: "the endpoints of the application, and logins that others begin"},
+		{ID: "RP-72", Section: "RFC 6265bis §5.6.7", Requires: "in Chromium, across sites: login, step-up, two tabs, back, logout; pages without scripts that everybody can read"},
+	}
+}
