@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"countersign/fapi/fapitest"
 	"countersign/internal/jose"
@@ -76,7 +77,7 @@ func (s *site) of(w *fapitest.World, serve func(...siteOption), options ...siteO
 		Issuer: w.Issuer, BaseURL: s.url, ClientID: id, Key: keyOf(t, s.client.Key), Name: "Example", AfterLogout: "/open",
 		Client: client.Config{
 			Scopes: []string{"openid", "accounts", "offline_access"}, Binding: client.DPoP(keyOf(t, s.client.ProofKey)),
-			Roots: w.Roots, Now: w.Clock.Now,
+			Roots: w.Roots, Now: w.Clock.Now, Timeout: time.Minute, // however busy the machine is
 		},
 	}
 	serve(options...)
@@ -90,7 +91,7 @@ func newAttackedSite(t *testing.T, p *providertest.Provider, options ...siteOpti
 	s.provider = p
 	s.config = rp.Config{
 		Issuer: p.Issuer, BaseURL: s.url, ClientID: providertest.ClientID, Key: generated(t), Name: "Example", AfterLogout: "/open",
-		Client: client.Config{Scopes: []string{"openid", "accounts"}, Binding: client.DPoP(generated(t)), Roots: p.Roots, Now: p.Now},
+		Client: client.Config{Scopes: []string{"openid", "accounts"}, Binding: client.DPoP(generated(t)), Roots: p.Roots, Now: p.Now, Timeout: time.Minute},
 	}
 	serve(options...)
 	return s

@@ -1,8 +1,8 @@
 package checklist
 
 // relyingPartyWeb lists what the web half of the relying party is held to: packages rp and rp/session.
-func relyingPartyWeb() []Item {
-	return []Item{
+func relyingPartyWeb() []Group {
+	return []Group{{"RP", "The relying party's sessions, logins and pages", []Item{
 		{ID: "RP-40", Section: "OWASP ASVS 5.0 §7.3", Requires: "a session ends without use, after an absolute life, and when the provider said at its login"},
 		{ID: "RP-41", Section: "RFC 6265bis §4.1.3.2", Requires: "cookies are __Host-; an altered, incomplete, renamed or foreign one opens no session"},
 		{ID: "RP-42", Section: "NIST SP 800-57 Part 1 §5.3", Requires: "keys of cookies rotate: a previous one opens, the current one seals, a removed one opens nothing"},
@@ -36,5 +36,5 @@ func relyingPartyWeb() []Item {
 		{ID: "RP-70", Section: "CIBA Core §10.2", Requires: "a ping bears the token of its request, on any replica"},
 		{ID: "RP-71", Section: "OpenID Connect Core §4, RFC 7517 §5", Requires: "the endpoints of the application, and logins that others begin"},
 		{ID: "RP-72", Section: "RFC 6265bis §5.6.7", Requires: "in Chromium, across sites: login, step-up, two tabs, back, logout; pages without scripts that everybody can read"},
-	}
+	}}}
 }
