@@ -2,19 +2,18 @@ package rp
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"countersign/rp/client"
+	"countersign/rp/internal/transaction"
+	"countersign/rp/internal/web"
 	"countersign/rp/session"
 )
 
@@ -43,11 +42,11 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var tokens *client.Tokens
-	var pending *transaction
+	var pending *transaction.Transaction
 	for _, each := range candidates {
-		pending = each.pending
-		a.setTransaction(w, each.name, "", -1)
-		if a.late(pending) {
+		pending = each.Transaction
+		a.logins.Forget(w, each)
+		if a.logins.Late(pending) {
 			tokens, err = nil, ErrTransactionExpired
 			continue
 		}
@@ -65,7 +64,7 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		a.report(r, newError(r.Context(), err))
 		redirect(w, r, pending.ReturnTo)
 	default:
-		a.answer(w, r, err, wantsPage(r), a.loginAction(pending.ReturnTo, nil, err))
+		a.answer(w, r, err, web.WantsPage(r), a.loginAction(pending.ReturnTo, nil, err))
 	}
 }
 
@@ -95,42 +94,22 @@ func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 
 // candidates are the logins that an answer may belong to: the one of its state. An encrypted answer does not show its state: then it is tried with each, and the
 // state is compared after it is opened.
-func (a *App) candidates(w http.ResponseWriter, r *http.Request, answer url.Values) []found {
-	state, readable := stateOf(answer)
-	all := a.transactions(w, r)
+func (a *App) candidates(w http.ResponseWriter, r *http.Request, answer url.Values) []transaction.Found {
+	state, readable := transaction.StateOf(answer)
+	all := a.logins.All(w, r)
 	if !readable {
 		return all
 	}
 	for _, each := range all {
-		if each.pending.Client.State == state {
-			return []found{each}
+		if each.Client.State == state {
+			return []transaction.Found{each}
 		}
 	}
 	return nil
 }
 
-// stateOf is the state of an answer, not verified; by JARM it is in the token.
-func stateOf(answer url.Values) (state string, readable bool) {
-	response := answer.Get("response")
-	if response == "" {
-		return answer.Get("state"), true
-	}
-	parts := strings.Split(response, ".")
-	if len(parts) != 3 {
-		return "", len(parts) != 5
-	}
-	var claims struct {
-		State string `json:"state"`
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(payload, &claims) != nil {
-		return "", true
-	}
-	return claims.State, true
-}
-
 // signIn begins the session of a login that was checked, and sends the user on.
-func (a *App) signIn(w http.ResponseWriter, r *http.Request, v *visit, pending *transaction, tokens *client.Tokens) error {
+func (a *App) signIn(w http.ResponseWriter, r *http.Request, v *visit, pending *transaction.Transaction, tokens *client.Tokens) error {
 	ctx := r.Context()
 	if tokens.Identity == nil {
 		return errors.New("the provider issued no ID token")
@@ -165,7 +144,7 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request, v *visit, pending *
 }
 
 // before finds the session that a login replaces, and keeps what the application kept of it if it is the same user's.
-func (a *App) before(ctx context.Context, v *visit, pending *transaction, login *Login) (replaces string, err error) {
+func (a *App) before(ctx context.Context, v *visit, pending *transaction.Transaction, login *Login) (replaces string, err error) {
 	if v.session != nil {
 		login.keepOf(&v.session.content)
 		return v.session.record.Key, nil
@@ -202,7 +181,7 @@ func (a *App) afterCallback(ctx context.Context, login *Login) error {
 	if err := a.config.Hooks.AfterCallback(ctx, login); err != nil {
 		return errors.Join(ErrRefused, err)
 	}
-	returnTo, ok := localPath(a.config.BaseURL, login.ReturnTo)
+	returnTo, ok := web.LocalPath(a.config.BaseURL, login.ReturnTo)
 	if !ok {
 		return ErrReturnTo
 	}
@@ -228,7 +207,7 @@ func (a *App) newRecord(login *Login, demand string) (*session.Record, content, 
 // discard ends tokens of a login that began no session, unless they are of the grant of the session that goes on.
 func (a *App) discard(ctx context.Context, v *visit, tokens *client.Tokens) {
 	if v.session == nil || tokens.GrantID == "" || tokens.GrantID != v.session.GrantID() {
-		a.revoke(ctx, tokens)
+		revoke(ctx, a.client, a.log, tokens)
 	}
 }
 
@@ -236,47 +215,13 @@ func (a *App) discard(ctx context.Context, v *visit, tokens *client.Tokens) {
 const revokeTime = 3 * time.Second
 
 // revoke ends tokens that nobody has any more, as well as it can: the session here has ended, or did not begin.
-func (a *App) revoke(ctx context.Context, tokens *client.Tokens) {
-	if tokens.RefreshToken == "" || a.client.Metadata().RevocationEndpoint == "" {
+func revoke(ctx context.Context, c *client.Client, log *slog.Logger, tokens *client.Tokens) {
+	if tokens.RefreshToken == "" || c.Metadata().RevocationEndpoint == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTime)
 	defer cancel()
-	if err := a.client.Revoke(ctx, tokens.RefreshToken, "refresh_token"); err != nil {
-		a.log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
-	}
-}
-
-const (
-	// loopTime is within which logins are counted after which the browser brings no session, and loopMost how many there may be.
-	loopTime = 2 * time.Minute
-	loopMost = 2
-)
-
-// countLogin counts a login until the browser brings its session.
-func (a *App) countLogin(w http.ResponseWriter, r *http.Request) {
-	count := strconv.Itoa(a.loops(r)+1) + "." + strconv.FormatInt(a.now().Unix(), 10)
-	session.SetCookie(w, session.NewCookie(a.cookieName("loop"), count, loopTime))
-}
-
-// loops is how many logins in a row have not given the browser a session.
-func (a *App) loops(r *http.Request) int {
-	cookie, err := r.Cookie(a.cookieName("loop"))
-	if err != nil {
-		return 0
-	}
-	number, at, _ := strings.Cut(cookie.Value, ".")
-	count, badCount := strconv.Atoi(number)
-	last, badTime := strconv.ParseInt(at, 10, 64)
-	if badCount != nil || badTime != nil || count < 0 || count > loopMost || a.now().Sub(time.Unix(last, 0)) >= loopTime {
-		return 0
-	}
-	return count
-}
-
-// keptCookies forgets the count of a browser that has brought a session.
-func (a *App) keptCookies(w http.ResponseWriter, r *http.Request) {
-	if _, err := r.Cookie(a.cookieName("loop")); err == nil {
-		session.RemoveCookie(w, a.cookieName("loop"))
+	if err := c.Revoke(ctx, tokens.RefreshToken, "refresh_token"); err != nil {
+		log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"countersign/internal/random"
 	"countersign/rp/client"
+	"countersign/rp/internal/transaction"
+	"countersign/rp/internal/web"
 	"countersign/rp/session"
 )
 
@@ -58,54 +58,64 @@ const (
 
 // App is a relying party. It is safe for concurrent use.
 type App struct {
-	config   Config
-	host     string // of BaseURL
-	client   *client.Client
-	sessions *session.Manager
-	now      func() time.Time
-	log      *slog.Logger
-	prefix   atomic.Pointer[string]
-	// holder names this process in leases of refreshes.
-	holder string
+	*site
+	*answers
+	*marks
+	client    *client.Client
+	sessions  *session.Manager
+	logins    *transaction.Jar
+	refresher *refresher
+}
 
-	mu      sync.Mutex
-	flights map[string]*flight
-	unsaved map[string]*client.Tokens // refreshed, and not stored yet
+// site is what everything of the application knows.
+type site struct {
+	config Config
+	prefix atomic.Pointer[string]
+	now    func() time.Time
+	log    *slog.Logger
 }
 
 // New reads the provider's metadata and makes a relying party. Errors are those of [client.New], such as a [*client.WeakProviderError] that lists all that
 // the provider lacks, or say what is wrong with the configuration.
 func New(ctx context.Context, config Config) (*App, error) {
-	a := &App{holder: random.UUID(), flights: map[string]*flight{}, unsaved: map[string]*client.Tokens{}}
-	if err := a.complete(config); err != nil {
+	if err := config.complete(); err != nil {
 		return nil, fmt.Errorf("rp: %w", err)
 	}
-	var err error
-	if a.sessions, err = session.New(a.config.Sessions); err != nil {
+	sessions, err := session.New(config.Sessions)
+	if err != nil {
 		return nil, fmt.Errorf("rp: %w", err)
 	}
-	if a.client, err = client.New(ctx, a.config.Client); err != nil {
+	protocol, err := client.New(ctx, config.Client)
+	if err != nil {
 		return nil, fmt.Errorf("rp: %w", err)
 	}
-	return a, nil
+	s := &site{config: config, now: config.Client.Now, log: config.Client.Logger}
+	return &App{
+		site: s, answers: &answers{s}, marks: &marks{s}, client: protocol, sessions: sessions,
+		logins: &transaction.Jar{
+			Keys: sessions.Keys(), Prefix: s.cookieName("login-"), Life: config.TransactionLife, Now: s.now,
+			CrossSite: strings.HasPrefix(config.Client.ResponseMode, "form_post"),
+		},
+		refresher: newRefresher(s, protocol, sessions),
+	}, nil
 }
 
 // complete checks the configuration and sets its defaults.
-func (a *App) complete(config Config) error {
+func (config *Config) complete() error {
 	base, err := url.Parse(config.BaseURL)
 	if err != nil || base.Scheme != "https" || base.Host == "" || base.User != nil || strings.TrimPrefix(config.BaseURL, "https://"+base.Host) != "" {
 		return fmt.Errorf("BaseURL %q is not an origin such as https://app.example (https, no path, no slash at the end)", config.BaseURL)
 	}
 	for name, given := range map[string]string{"Issuer": config.Client.Issuer, "ClientID": config.Client.ClientID, "RedirectURI": config.Client.RedirectURI} {
 		if given != "" {
-			return fmt.Errorf("Client.%s is set by New: leave it empty", name)
+			return fmt.Errorf("field Client.%s is set by New: leave it empty", name)
 		}
 	}
 	c := &config.Client
 	c.Issuer, c.ClientID, c.RedirectURI = config.Issuer, config.ClientID, config.BaseURL+defaultPrefix+"/callback"
 	if !config.Key.IsZero() {
 		if c.Auth.String() != "" {
-			return errors.New("Key and Client.Auth exclude each other")
+			return errors.New("of Key and Client.Auth only one can be set")
 		}
 		c.Auth = client.PrivateKeyJWT(config.Key)
 	}
@@ -116,7 +126,7 @@ func (a *App) complete(config Config) error {
 		c.ResponseMode = "jwt" // what is in a fragment reaches no server
 	}
 	if strings.HasPrefix(c.ResponseMode, "fragment") || c.ResponseType == "code id_token" && c.ResponseMode == "" {
-		return errors.New("Client.ResponseMode: what is in a fragment reaches no server; use jwt, form_post or form_post.jwt")
+		return errors.New("field Client.ResponseMode cannot be a fragment: what is in a fragment reaches no server; use jwt, form_post or form_post.jwt")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -128,7 +138,7 @@ func (a *App) complete(config Config) error {
 	config.Name, config.Home = or(config.Name, base.Hostname()), or(config.Home, "/")
 	config.AfterLogout = or(config.AfterLogout, config.Home)
 	for name, path := range map[string]string{"Home": config.Home, "AfterLogout": config.AfterLogout} {
-		if local, ok := localPath(config.BaseURL, path); !ok || local != path {
+		if local, ok := web.LocalPath(config.BaseURL, path); !ok || local != path {
 			return fmt.Errorf("%s %q is not a path of the application", name, path)
 		}
 	}
@@ -140,7 +150,6 @@ func (a *App) complete(config Config) error {
 	if config.Render == nil {
 		config.Render = BuiltIn
 	}
-	a.config, a.host, a.now, a.log = config, base.Host, c.Now, c.Logger
 	return nil
 }
 
@@ -160,38 +169,14 @@ func (a *App) Client() *client.Client { return a.client }
 func (a *App) Sessions() *session.Manager { return a.sessions }
 
 // path is the path of one of the application's endpoints, below the prefix of [App.Handler].
-func (a *App) path(endpoint string) string {
-	if prefix := a.prefix.Load(); prefix != nil {
+func (s *site) path(endpoint string) string {
+	if prefix := s.prefix.Load(); prefix != nil {
 		return *prefix + endpoint
 	}
 	return defaultPrefix + endpoint
 }
 
 // cookieName is the name of a cookie of this application beside its session's.
-func (a *App) cookieName(suffix string) string {
-	return session.HostPrefix + or(a.config.Sessions.Name, session.DefaultName) + "-" + suffix
+func (s *site) cookieName(suffix string) string {
+	return session.HostPrefix + or(s.config.Sessions.Name, session.DefaultName) + "-" + suffix
 }
-
-// localPath is the path, with its query, of an address of the application's origin: given as a path, or whole. It refuses everything that a browser could
-// take for another origin.
-func localPath(base, address string) (string, bool) {
-	if rest, ok := strings.CutPrefix(address, base); ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
-		address = "/" + strings.TrimPrefix(rest, "/")
-	}
-	if len(address) > maxReturnTo || !strings.HasPrefix(address, "/") || strings.HasPrefix(address, "//") {
-		return "", false
-	}
-	for i := range len(address) {
-		if c := address[i]; c <= ' ' || c > '~' || c == '\\' {
-			return "", false
-		}
-	}
-	target, err := url.Parse(address)
-	if err != nil || target.Host != "" || target.Scheme != "" || target.User != nil || strings.HasPrefix(target.Path, "//") {
-		return "", false
-	}
-	return address, true
-}
-
-// maxReturnTo is the size of an address to return to, in bytes: it is kept in a cookie.
-const maxReturnTo = 1024

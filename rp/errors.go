@@ -11,6 +11,7 @@ import (
 	"countersign/internal/correlation"
 	"countersign/internal/random"
 	"countersign/rp/client"
+	"countersign/rp/internal/challenge"
 	"countersign/rp/session"
 )
 
@@ -206,4 +207,14 @@ func (e *InsufficientError) demand() string {
 		age = e.MaxAge.String()
 	}
 	return strings.Join(e.ACRValues, " ") + "|" + age + "|" + strings.Join(e.Scopes, " ")
+}
+
+// ParseChallenge finds in the header of an API's answer what it asks of the login: error="insufficient_user_authentication" with acr_values and max_age (RFC 9470
+// §3), or error="insufficient_scope" with scope (RFC 6750 §3.1), of the schemes Bearer and DPoP. Whatever is malformed asks for nothing.
+func ParseChallenge(header http.Header) (*InsufficientError, bool) {
+	demand, ok := challenge.Parse(header)
+	if !ok {
+		return nil, false
+	}
+	return &InsufficientError{Reason: demand.Reason, ACRValues: demand.ACRValues, MaxAge: demand.MaxAge, Scopes: demand.Scopes}, true
 }

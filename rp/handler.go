@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"countersign/rp/client"
+	"countersign/rp/internal/web"
 	"countersign/rp/session"
 )
 
@@ -27,7 +28,7 @@ import (
 // The prefix is that of all handlers of the application, and part of what is registered at the provider. Another one than before, or one that is no path, panics.
 func (a *App) Handler(prefix string) http.Handler {
 	prefix = strings.TrimSuffix(prefix, "/")
-	if local, ok := localPath(a.config.BaseURL, prefix+"/"); !ok || local != prefix+"/" || strings.ContainsAny(prefix, "?#%") {
+	if local, ok := web.LocalPath(a.config.BaseURL, prefix+"/"); !ok || local != prefix+"/" || strings.ContainsAny(prefix, "?#%") {
 		panic(fmt.Sprintf("rp: prefix %q is not a path such as /auth", prefix))
 	}
 	if !a.prefix.CompareAndSwap(nil, &prefix) && *a.prefix.Load() != prefix {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"countersign/rp/client"
+	"countersign/rp/internal/transaction"
+	"countersign/rp/internal/web"
 	"countersign/rp/session"
 )
 
@@ -103,27 +105,6 @@ func WithParameter(name, value string) LoginOption {
 	}
 }
 
-// transaction is a login under way, sealed in a cookie of its own, which is bound to the browser by that.
-type transaction struct {
-	Client   client.Transaction `json:"t"`
-	ReturnTo string             `json:"r"`
-	State    json.RawMessage    `json:"s,omitempty"`
-	// Renews is the key of the session from before.
-	Renews string `json:"k,omitempty"`
-	Silent bool   `json:"q,omitempty"`
-	Demand string `json:"d,omitempty"`
-	// ACRValues are those of which one is demanded.
-	ACRValues []string `json:"a,omitempty"`
-}
-
-const (
-	// maxTransactions is how many logins a browser may have under way, and maxTransactionBytes what their cookies may have. The oldest go.
-	maxTransactions     = 6
-	maxTransactionBytes = 5120
-	// maxTransaction is the size of the cookie of one.
-	maxTransaction = 3500
-)
-
 // Login sends the browser to the provider. What goes wrong is answered.
 func (a *App) Login(w http.ResponseWriter, r *http.Request, options ...LoginOption) {
 	address, err := a.begin(w, r, options...)
@@ -146,11 +127,11 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, options ...LoginOpti
 			return "", err
 		}
 	}
-	returnTo, ok := localPath(a.config.BaseURL, o.returnTo)
+	returnTo, ok := web.LocalPath(a.config.BaseURL, o.returnTo)
 	if !ok || a.own(returnTo) {
 		return "", ErrReturnTo
 	}
-	pending := transaction{ReturnTo: returnTo, Silent: o.silent, Demand: o.demand}
+	pending := transaction.Transaction{ReturnTo: returnTo, Silent: o.silent, Demand: o.demand}
 	if o.state != nil {
 		if pending.State, err = json.Marshal(o.state); err != nil {
 			return "", fmt.Errorf("WithState: %w", err)
@@ -168,7 +149,7 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, options ...LoginOpti
 		}
 	}
 	pending.ACRValues = o.acrs
-	if err := a.demandACR(&o); err != nil {
+	if err := demandACR(a.client, &o); err != nil {
 		return "", err
 	}
 	o.RedirectURI = a.config.BaseURL + a.path("/callback")
@@ -177,21 +158,21 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, options ...LoginOpti
 		return "", err
 	}
 	pending.Client = begun
-	if err := a.remember(w, r, &pending); err != nil {
+	if err := a.logins.Remember(w, r, &pending); err != nil {
 		return "", err
 	}
 	return address, nil
 }
 
 // demandACR asks for the authentication contexts in one of the two ways: what both at once are is not specified.
-func (a *App) demandACR(o *loginOptions) error {
+func demandACR(c *client.Client, o *loginOptions) error {
 	if len(o.acrs) == 0 {
 		return nil
 	}
 	var metadata struct {
 		Claims bool `json:"claims_parameter_supported"`
 	}
-	if err := json.Unmarshal(a.client.Metadata().Raw, &metadata); err != nil || !metadata.Claims {
+	if err := json.Unmarshal(c.Metadata().Raw, &metadata); err != nil || !metadata.Claims {
 		o.ACRValues, o.ACRVoluntary = o.acrs, true
 		return nil
 	}
@@ -217,93 +198,6 @@ func (a *App) demandACR(o *loginOptions) error {
 func (a *App) own(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	return strings.HasPrefix(path, a.path("/"))
-}
-
-// transactionName is the name of the cookie of a state.
-func (a *App) transactionName(state string) string {
-	return a.cookieName("login-" + session.KeyOf(state)[:16])
-}
-
-func transactionPurpose(name string) string { return "transaction\x00" + name }
-
-// remember sets the cookie of a login, and removes those of old ones.
-func (a *App) remember(w http.ResponseWriter, r *http.Request, pending *transaction) error {
-	plain, err := json.Marshal(pending)
-	if err != nil {
-		return err
-	}
-	name := a.transactionName(pending.Client.State)
-	value := a.sessions.Keys().SealText(transactionPurpose(name), plain)
-	if len(value) > maxTransaction {
-		return fmt.Errorf("a login with its state, %w", &session.TooLargeError{Size: len(value), Limit: maxTransaction})
-	}
-	a.evict(w, r, len(value))
-	a.setTransaction(w, name, value, int(a.config.TransactionLife/time.Second))
-	return nil
-}
-
-// setTransaction sets or, with an age below 0, removes a cookie of a login. What is posted from the provider's page brings it only with SameSite=None.
-func (a *App) setTransaction(w http.ResponseWriter, name, value string, age int) {
-	cookie := session.NewCookie(name, value, 0)
-	cookie.MaxAge = age
-	if strings.HasPrefix(a.config.Client.ResponseMode, "form_post") {
-		cookie.SameSite = http.SameSiteNoneMode
-	}
-	session.SetCookie(w, cookie)
-}
-
-// found is a login under way that a request brought.
-type found struct {
-	name    string
-	size    int
-	pending *transaction
-}
-
-// transactions are the logins under way of a browser, the newest first. Cookies that cannot be opened are removed.
-func (a *App) transactions(w http.ResponseWriter, r *http.Request) []found {
-	var all []found
-	for _, cookie := range r.Cookies() {
-		if !strings.HasPrefix(cookie.Name, a.cookieName("login-")) {
-			continue
-		}
-		pending := a.open(cookie)
-		if pending == nil {
-			a.setTransaction(w, cookie.Name, "", -1)
-			continue
-		}
-		all = append(all, found{cookie.Name, len(cookie.Value), pending})
-	}
-	slices.SortStableFunc(all, func(x, y found) int { return y.pending.Client.CreatedAt.Compare(x.pending.Client.CreatedAt) })
-	return all
-}
-
-// open opens the cookie of a login; nil is one of something else.
-func (a *App) open(cookie *http.Cookie) *transaction {
-	plain, _, err := a.sessions.Keys().OpenText(transactionPurpose(cookie.Name), cookie.Value)
-	if err != nil {
-		return nil
-	}
-	var pending transaction
-	if err := json.Unmarshal(plain, &pending); err != nil || a.transactionName(pending.Client.State) != cookie.Name {
-		return nil
-	}
-	return &pending
-}
-
-func (a *App) late(pending *transaction) bool {
-	return a.now().Sub(pending.Client.CreatedAt) >= a.config.TransactionLife
-}
-
-// evict removes logins that are over, and the oldest of more than fit beside another.
-func (a *App) evict(w http.ResponseWriter, r *http.Request, size int) {
-	number := 1
-	for _, each := range a.transactions(w, r) {
-		if number++; number > maxTransactions || size+each.size > maxTransactionBytes || a.late(each.pending) {
-			a.setTransaction(w, each.name, "", -1)
-			continue
-		}
-		size += each.size
-	}
 }
 
 // login serves a login that the user or, by initiate_login_uri, the provider or another site asks for (OpenID Connect Core §4).

@@ -11,6 +11,7 @@ import (
 
 	"countersign/internal/random"
 	"countersign/rp/client"
+	"countersign/rp/internal/web"
 	"countersign/rp/session"
 )
 
@@ -53,7 +54,7 @@ func (a *App) Logout(w http.ResponseWriter, r *http.Request, options ...LogoutOp
 	for _, option := range options {
 		option(&o)
 	}
-	returnTo, ok := localPath(a.config.BaseURL, o.returnTo)
+	returnTo, ok := web.LocalPath(a.config.BaseURL, o.returnTo)
 	if !ok {
 		returnTo = a.config.AfterLogout
 	}
@@ -73,7 +74,7 @@ func (a *App) Logout(w http.ResponseWriter, r *http.Request, options ...LogoutOp
 		return
 	}
 	v.session, v.absent = nil, session.ErrEnded
-	a.revoke(r.Context(), &tokens)
+	revoke(r.Context(), a.client, a.log, &tokens)
 	if a.config.Hooks.OnLogout != nil {
 		a.config.Hooks.OnLogout(r.Context(), ended)
 	}
@@ -115,11 +116,6 @@ func (a *App) atProvider(w http.ResponseWriter, tokens *client.Tokens, returnTo 
 }
 
 const outPurpose = "logging out"
-
-// tried keeps [App.Silent] from signing in again who has signed out.
-func (a *App) tried(w http.ResponseWriter) {
-	session.SetCookie(w, session.NewCookie(a.cookieName("silent"), "1", 0))
-}
 
 // logout serves a logout: a POST of this site, or a link with the session's id. A GET without that asks.
 func (a *App) logout(w http.ResponseWriter, r *http.Request) {
@@ -236,22 +232,17 @@ func (a *App) refuseToken(w http.ResponseWriter, r *http.Request, status int, ca
 	e := newError(r.Context(), cause)
 	e.Status = status
 	a.report(r, e)
-	body, err := json.Marshal(map[string]string{"error": "invalid_request", "error_description": describe(status) + " (" + e.CorrelationID + ")"})
+	description := "the request is not accepted; the log says why"
+	if status == http.StatusServiceUnavailable {
+		description = "the sessions could not be ended; send the token again"
+		w.Header().Set("Retry-After", "5")
+	}
+	body, err := json.Marshal(map[string]string{"error": "invalid_request", "error_description": description + " (" + e.CorrelationID + ")"})
 	if err != nil {
 		body = nil // strings only: it does not happen
 	}
 	uncached(w)
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
-}
-
-func describe(status int) string {
-	if status == http.StatusServiceUnavailable {
-		return "the sessions could not be ended; send the token again"
-	}
-	return "the request is not accepted; the log says why"
 }

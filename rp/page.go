@@ -2,6 +2,7 @@ package rp
 
 import (
 	"crypto/sha256"
+	_ "embed" // page.css, page.html
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"countersign/rp/client"
+	"countersign/rp/internal/web"
 )
 
 // Page is what is shown to a user.
@@ -45,38 +47,13 @@ type Action struct {
 // Renderer writes a page: header, status and body. The headers that keep it out of caches and frames are set already.
 type Renderer func(w http.ResponseWriter, r *http.Request, page Page)
 
-const style = `body{margin:0;font:1rem/1.5 system-ui,sans-serif;color:#1b1b1f;background:#f6f6f8}
-header,main,footer{max-width:34rem;margin:0 auto;padding:1rem 1.25rem}
-header{font-weight:600;padding-top:2rem}
-main{background:#fff;border:1px solid #d5d5dc;border-radius:.5rem;padding:1.5rem}
-h1{font-size:1.4rem;line-height:1.25;margin:0 0 .75rem}
-p{margin:0 0 1rem}
-footer{color:#55555f;font-size:.875rem;overflow-wrap:anywhere}
-.action{display:inline-block;font:inherit;font-weight:600;padding:.6rem 1.1rem;border:0;border-radius:.375rem;background:#1f4fa3;color:#fff;text-decoration:none;cursor:pointer}
-.action:focus-visible{outline:3px solid #1b1b1f;outline-offset:2px}
-@media (prefers-color-scheme:dark){body{color:#ececf1;background:#16161a}main{background:#202026;border-color:#3b3b45}footer{color:#b5b5c0}.action{background:#a9c4f5;color:#10203f}.action:focus-visible{outline-color:#ececf1}}`
+//go:embed page.css
+var style string
 
-var pageTemplate = template.Must(template.New("page").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Title}} · {{.Application}}</title>
-<link rel="icon" href="data:,">
-<style>` + style + `</style>
-</head>
-<body>
-<header>{{.Application}}</header>
-<main>
-<h1>{{.Title}}</h1>
-<p>{{.Text}}</p>
-{{with .Action}}{{if .Post}}<form method="post" action="{{.Path}}"><button class="action">{{.Label}}</button></form>
-{{else if .Path}}<a class="action" href="{{.Path}}">{{.Label}}</a>
-{{end}}{{end}}</main>
-<footer>{{if .CorrelationID}}If you ask for help, say this number: {{.CorrelationID}}{{end}}</footer>
-</body>
-</html>
-`))
+//go:embed page.html
+var pageHTML string
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"style": func() template.CSS { return template.CSS(style) }}).Parse(pageHTML))
 
 // BuiltIn is the renderer of the built-in pages: plain HTML, without scripts.
 func BuiltIn(w http.ResponseWriter, _ *http.Request, page Page) {
@@ -88,8 +65,11 @@ func BuiltIn(w http.ResponseWriter, _ *http.Request, page Page) {
 	_ = pageTemplate.Execute(w, page) // the browser has gone; there is nobody to tell
 }
 
+// answers shows pages and problem documents.
+type answers struct{ *site }
+
 // show sends a page.
-func (a *App) show(w http.ResponseWriter, r *http.Request, page Page) {
+func (a *answers) show(w http.ResponseWriter, r *http.Request, page Page) {
 	page.Application = a.config.Name
 	uncached(w)
 	w.Header().Set("Referrer-Policy", "no-referrer")
@@ -100,41 +80,13 @@ func (a *App) show(w http.ResponseWriter, r *http.Request, page Page) {
 
 func uncached(w http.ResponseWriter) { w.Header().Set("Cache-Control", "no-store") }
 
-// wantsPage reports whether a request is for something that a user looks at: it accepts HTML by name.
-func wantsPage(r *http.Request) bool {
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
-		return false
-	}
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
-		kind, parameters, _ := strings.Cut(part, ";")
-		kind = strings.ToLower(strings.TrimSpace(kind))
-		if (kind == "text/html" || kind == "application/xhtml+xml") && !refusedByQuality(parameters) {
-			return true
-		}
-	}
-	return false
-}
-
-// refusedByQuality reports whether parameters of Accept have q=0 (RFC 9110 §12.4.2).
-func refusedByQuality(parameters string) bool {
-	for parameter := range strings.SplitSeq(parameters, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
-		if !strings.EqualFold(name, "q") {
-			continue
-		}
-		quality, err := strconv.ParseFloat(value, 64)
-		return err == nil && quality == 0
-	}
-	return false
-}
-
 // fail answers with an error, as a page or as a problem document, and logs it.
-func (a *App) fail(w http.ResponseWriter, r *http.Request, cause error) {
-	a.answer(w, r, cause, wantsPage(r), Action{})
+func (a *answers) fail(w http.ResponseWriter, r *http.Request, cause error) {
+	a.answer(w, r, cause, web.WantsPage(r), Action{})
 }
 
 // answer is fail in a given form, with an action other than that of the error's kind.
-func (a *App) answer(w http.ResponseWriter, r *http.Request, cause error, page bool, action Action) {
+func (a *answers) answer(w http.ResponseWriter, r *http.Request, cause error, page bool, action Action) {
 	e := newError(r.Context(), cause)
 	a.report(r, e)
 	if e.RetryAfter > 0 {
@@ -160,7 +112,7 @@ func (a *App) answer(w http.ResponseWriter, r *http.Request, cause error, page b
 }
 
 // report logs an error and tells the hook of it.
-func (a *App) report(r *http.Request, e *Error) {
+func (a *answers) report(r *http.Request, e *Error) {
 	level := a.log.InfoContext
 	if e.Status >= http.StatusInternalServerError {
 		level = a.log.WarnContext
@@ -190,7 +142,7 @@ type problem struct {
 	Scope     string   `json:"scope,omitempty"`
 }
 
-func (a *App) problem(w http.ResponseWriter, e *Error, action Action) {
+func (a *answers) problem(w http.ResponseWriter, e *Error, action Action) {
 	text := texts[e.Kind]
 	document := problem{Type: "about:blank", Title: text.title, Status: e.Status, Kind: e.Kind, Detail: text.text, CorrelationID: e.CorrelationID}
 	if e.Kind == KindLoginRequired || e.Kind == KindInsufficient {

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"countersign/rp/internal/claim"
+	"countersign/rp/internal/web"
 )
 
 // Condition is a [Requirement], or how [App.Require] answers who does not satisfy it.
@@ -66,7 +69,7 @@ func (s *Session) claims() (Claims, error) {
 func ClaimEquals(name string, value any) Requirement {
 	return ClaimFunc(func(_ *http.Request, claims Claims) error {
 		got, present := claims[name]
-		if !present || !sameJSON(got, value) {
+		if !present || !claim.Equal(got, value) {
 			return fmt.Errorf("claim %s is not what is required", name)
 		}
 		return nil
@@ -76,50 +79,11 @@ func ClaimEquals(name string, value any) Requirement {
 // ClaimIncludes requires a claim to be an array, or words with spaces between, that has all of the values.
 func ClaimIncludes(name string, values ...any) Requirement {
 	return ClaimFunc(func(_ *http.Request, claims Claims) error {
-		var has []any
-		switch claim := claims[name].(type) {
-		case []any:
-			has = claim
-		case string:
-			for _, word := range strings.Fields(claim) {
-				has = append(has, word)
-			}
-		}
-		for _, value := range values {
-			if !slices.ContainsFunc(has, func(each any) bool { return sameJSON(each, value) }) {
-				return fmt.Errorf("claim %s has not all that is required", name)
-			}
+		if !claim.Includes(claims[name], values) {
+			return fmt.Errorf("claim %s has not all that is required", name)
 		}
 		return nil
 	})
-}
-
-// sameJSON reports whether two values are the same JSON; the order of members does not count.
-func sameJSON(a, b any) bool {
-	first, err := json.Marshal(a)
-	if err != nil {
-		return false
-	}
-	second, err := json.Marshal(b)
-	if err != nil {
-		return false
-	}
-	return bytes.Equal(canonical(first), canonical(second))
-}
-
-// canonical is JSON with its members in order.
-func canonical(raw []byte) []byte {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var value any
-	if decoder.Decode(&value) != nil {
-		return raw
-	}
-	ordered, err := json.Marshal(value)
-	if err != nil {
-		return raw
-	}
-	return ordered
 }
 
 // ClaimFunc requires what a function finds in the claims.
@@ -208,11 +172,11 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, answer Unauthorized
 		if !errors.Is(err, ErrForbidden) {
 			err = errors.Join(ErrForbidden, err)
 		}
-		a.answer(w, r, err, answer != Problem && wantsPage(r), Action{})
+		a.answer(w, r, err, answer != Problem && web.WantsPage(r), Action{})
 		return
 	}
 	if s.tried(insufficient) {
-		a.answer(w, r, insufficient, answer != Problem && wantsPage(r), Action{Label: "To the start page", Path: a.config.Home})
+		a.answer(w, r, insufficient, answer != Problem && web.WantsPage(r), Action{Label: "To the start page", Path: a.config.Home})
 		return
 	}
 	a.unauthorized(w, r, answer, insufficient, s)
@@ -230,7 +194,7 @@ func (s *Session) tried(e *InsufficientError) bool {
 
 // unauthorized begins a login, or says that one is needed.
 func (a *App) unauthorized(w http.ResponseWriter, r *http.Request, answer Unauthorized, cause error, s *Session) {
-	navigates := wantsPage(r)
+	navigates := web.WantsPage(r)
 	redirects := answer == Redirect || answer == ByAccept && navigates
 	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
 		redirects = false // nobody is looking
@@ -246,7 +210,7 @@ func (a *App) unauthorized(w http.ResponseWriter, r *http.Request, answer Unauth
 	}
 	if r.Method != http.MethodGet { // the page with the form, if that is known
 		returnTo = a.config.Home
-		if local, ok := localPath(a.config.BaseURL, r.Referer()); ok && r.Referer() != "" {
+		if local, ok := web.LocalPath(a.config.BaseURL, r.Referer()); ok && r.Referer() != "" {
 			returnTo = local
 		}
 	}
@@ -278,7 +242,7 @@ const stepPurpose = "step-up"
 // loginAction is a link to a login that helps against an error, and returns to a path.
 func (a *App) loginAction(returnTo string, s *Session, cause error) Action {
 	query := url.Values{}
-	if local, ok := localPath(a.config.BaseURL, returnTo); ok && !a.own(local) {
+	if local, ok := web.LocalPath(a.config.BaseURL, returnTo); ok && !a.own(local) {
 		query.Set("return_to", local)
 	}
 	label := "Sign in"
@@ -330,8 +294,8 @@ func (a *App) StepUp(w http.ResponseWriter, r *http.Request, response *http.Resp
 	case s == nil:
 		a.unauthorized(w, r, ByAccept, errors.Join(ErrLoginRequired, insufficient), nil)
 	case s.tried(insufficient):
-		a.answer(w, r, insufficient, wantsPage(r), Action{Label: "To the start page", Path: a.config.Home})
-	case len(options) > 0 && wantsPage(r):
+		a.answer(w, r, insufficient, web.WantsPage(r), Action{Label: "To the start page", Path: a.config.Home})
+	case len(options) > 0 && web.WantsPage(r):
 		a.Login(w, r, append(stepOptions(s, insufficient), options...)...)
 	default:
 		a.unauthorized(w, r, ByAccept, insufficient, s)
@@ -364,11 +328,4 @@ func (a *App) Silent() func(next http.Handler) http.Handler {
 			redirect(w, r, address)
 		})
 	}
-}
-
-// mayTry reports whether a request is a navigation of a browser that has not tried. Browsers say so by fetch metadata; programs do not.
-func (a *App) mayTry(r *http.Request) bool {
-	_, err := r.Cookie(a.cookieName("silent"))
-	return err != nil && r.Method == http.MethodGet && wantsPage(r) && r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
-		r.Header.Get("Sec-Fetch-Dest") == "document" && !strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
 }

@@ -270,11 +270,11 @@ func (s *Session) Update(ctx context.Context, change func(before json.RawMessage
 }
 
 // change changes the session where it is kept, and here.
-func (s *Session) change(ctx context.Context, change func(c *content, record *session.Record) error) error {
+func (s *Session) change(ctx context.Context, by func(c *content, record *session.Record) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.app.sessions.Sealed() {
-		record, c, err := s.app.change(ctx, s.record, change)
+		record, c, err := change(ctx, s.app.sessions, s.record, by)
 		if err != nil {
 			return err
 		}
@@ -282,7 +282,7 @@ func (s *Session) change(ctx context.Context, change func(c *content, record *se
 		return nil
 	}
 	record, c := s.record, s.content
-	if err := change(&c, &record); err != nil {
+	if err := by(&c, &record); err != nil {
 		return err
 	}
 	var err error
@@ -297,14 +297,14 @@ func (s *Session) change(ctx context.Context, change func(c *content, record *se
 }
 
 // change changes a stored session by compare-and-swap.
-func (a *App) change(ctx context.Context, record session.Record, change func(c *content, record *session.Record) error) (session.Record, content, error) {
+func change(ctx context.Context, sessions *session.Manager, record session.Record, by func(c *content, record *session.Record) error) (session.Record, content, error) {
 	var changed content
-	err := a.sessions.Change(ctx, &record, func(r *session.Record) error {
+	err := sessions.Change(ctx, &record, func(r *session.Record) error {
 		var err error
 		if changed, err = decode(r.Data); err != nil {
 			return err
 		}
-		if err := change(&changed, r); err != nil {
+		if err := by(&changed, r); err != nil {
 			return err
 		}
 		r.Data, err = changed.encode(false)

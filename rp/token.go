@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
+	"countersign/internal/random"
 	"countersign/rp/client"
 	"countersign/rp/session"
 )
@@ -36,6 +38,25 @@ type flight struct {
 	err     error
 }
 
+// refresher refreshes the tokens of sessions, each once for all who wait.
+type refresher struct {
+	*site
+	client   *client.Client
+	sessions *session.Manager
+	// holder names this process in leases.
+	holder string
+
+	mu      sync.Mutex
+	flights map[string]*flight
+	unsaved map[string]*client.Tokens // refreshed, and not stored yet
+}
+
+func newRefresher(s *site, c *client.Client, sessions *session.Manager) *refresher {
+	return &refresher{
+		site: s, client: c, sessions: sessions, holder: random.UUID(), flights: map[string]*flight{}, unsaved: map[string]*client.Tokens{},
+	}
+}
+
 // Token is the session's access token, refreshed before it ends. Many callers, also of several processes on one store, refresh once: one takes a lease in the session by
 // compare-and-swap, the others wait. A refresh goes on when ctx ends. Errors wrap [ErrLoginRequired] if only another login helps; if the provider is not available and the
 // token has not ended, it is returned.
@@ -43,13 +64,13 @@ func (s *Session) Token(ctx context.Context) (*client.Tokens, error) {
 	s.mu.Lock()
 	tokens, key := s.content.Tokens, s.record.Key
 	s.mu.Unlock()
-	if !s.app.worn(&tokens) {
+	if !s.app.refresher.worn(&tokens) {
 		return &tokens, nil
 	}
 	if tokens.RefreshToken == "" {
-		return s.app.without(&tokens)
+		return s.app.refresher.without(&tokens)
 	}
-	f := s.app.refresh(ctx, key)
+	f := s.app.refresher.join(ctx, key)
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -66,14 +87,14 @@ func (s *Session) Token(ctx context.Context) (*client.Tokens, error) {
 }
 
 // worn reports whether an access token has to be refreshed: it ends soon, or is bound to a key that this process does not have.
-func (a *App) worn(t *client.Tokens) bool {
-	return t.Expired(a.now(), a.config.RefreshBefore) || !a.client.Holds(t)
+func (f *refresher) worn(t *client.Tokens) bool {
+	return t.Expired(f.now(), f.config.RefreshBefore) || !f.client.Holds(t)
 }
 
 // without is what there is without a refresh: the token while it lasts.
-func (a *App) without(t *client.Tokens) (*client.Tokens, error) {
-	if t.Expired(a.now(), 0) || !a.client.Holds(t) {
-		if a.sessions.Sealed() {
+func (f *refresher) without(t *client.Tokens) (*client.Tokens, error) {
+	if t.Expired(f.now(), 0) || !f.client.Holds(t) {
+		if f.sessions.Sealed() {
 			return nil, errors.Join(ErrLoginRequired, ErrSealed)
 		}
 		return nil, ErrLoginRequired
@@ -81,34 +102,34 @@ func (a *App) without(t *client.Tokens) (*client.Tokens, error) {
 	return t, nil
 }
 
-// refresh joins the refresh of a session, or begins it.
-func (a *App) refresh(ctx context.Context, key string) *flight {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if f := a.flights[key]; f != nil {
-		return f
+// join joins the refresh of a session, or begins it.
+func (f *refresher) join(ctx context.Context, key string) *flight {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if under := f.flights[key]; under != nil {
+		return under
 	}
-	f := &flight{done: make(chan struct{})}
-	a.flights[key] = f
+	begun := &flight{done: make(chan struct{})}
+	f.flights[key] = begun
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
 	go func() {
 		defer cancel()
-		f.record, f.content, f.err = a.refreshed(ctx, key)
-		a.mu.Lock()
-		delete(a.flights, key)
-		a.mu.Unlock()
-		close(f.done)
+		begun.record, begun.content, begun.err = f.refreshed(ctx, key)
+		f.mu.Lock()
+		delete(f.flights, key)
+		f.mu.Unlock()
+		close(begun.done)
 	}()
-	return f
+	return begun
 }
 
 // errBusy is a lease of another process, errFresh a session that another has refreshed.
 var errBusy, errFresh = errors.New("busy"), errors.New("fresh")
 
 // refreshed refreshes a session, or waits until another process has.
-func (a *App) refreshed(ctx context.Context, key string) (session.Record, content, error) {
+func (f *refresher) refreshed(ctx context.Context, key string) (session.Record, content, error) {
 	for wait := firstLook; ; wait = min(2*wait, lastLook) {
-		record, c, err := a.take(ctx, key)
+		record, c, err := f.take(ctx, key)
 		switch {
 		case errors.Is(err, errFresh):
 			return record, c, nil
@@ -117,15 +138,15 @@ func (a *App) refreshed(ctx context.Context, key string) (session.Record, conten
 				return session.Record{}, content{}, err
 			}
 		case err != nil:
-			return session.Record{}, content{}, a.lost(err)
+			return session.Record{}, content{}, f.lost(err)
 		default:
-			return a.useLease(ctx, record, c)
+			return f.useLease(ctx, record, c)
 		}
 	}
 }
 
 // lost is an error of the store, or a session that has ended meanwhile.
-func (a *App) lost(err error) error {
+func (f *refresher) lost(err error) error {
 	if session.Absent(err) {
 		return errors.Join(ErrLoginRequired, err)
 	}
@@ -133,22 +154,22 @@ func (a *App) lost(err error) error {
 }
 
 // take takes the lease of a refresh, unless it is not needed or somebody else has it.
-func (a *App) take(ctx context.Context, key string) (session.Record, content, error) {
-	found, err := a.sessions.Find(ctx, key)
+func (f *refresher) take(ctx context.Context, key string) (session.Record, content, error) {
+	found, err := f.sessions.Find(ctx, key)
 	if err != nil {
 		return session.Record{}, content{}, err
 	}
 	var seen content
-	record, c, err := a.change(ctx, *found, func(c *content, _ *session.Record) error {
+	record, c, err := change(ctx, f.sessions, *found, func(c *content, _ *session.Record) error {
 		seen = *c
-		if !a.worn(&c.Tokens) {
+		if !f.worn(&c.Tokens) {
 			return errFresh
 		}
-		now := a.now()
-		if c.Lease != nil && c.Lease.Holder != a.holder && now.UnixMilli() < c.Lease.Until {
+		now := f.now()
+		if c.Lease != nil && c.Lease.Holder != f.holder && now.UnixMilli() < c.Lease.Until {
 			return errBusy
 		}
-		c.Lease = &lease{a.holder, now.Add(leaseTime).UnixMilli()}
+		c.Lease = &lease{f.holder, now.Add(leaseTime).UnixMilli()}
 		return nil
 	})
 	if errors.Is(err, errFresh) {
@@ -158,48 +179,48 @@ func (a *App) take(ctx context.Context, key string) (session.Record, content, er
 }
 
 // useLease refreshes with the lease, and stores what came.
-func (a *App) useLease(ctx context.Context, record session.Record, c content) (session.Record, content, error) {
-	fresh := a.takeUnsaved(record.Key)
+func (f *refresher) useLease(ctx context.Context, record session.Record, c content) (session.Record, content, error) {
+	fresh := f.takeUnsaved(record.Key)
 	if fresh == nil {
 		var err error
-		if fresh, err = a.client.Refresh(ctx, &c.Tokens, client.RefreshOptions{}); err != nil {
-			return a.notRefreshed(ctx, record, c, err)
+		if fresh, err = f.client.Refresh(ctx, &c.Tokens, client.RefreshOptions{}); err != nil {
+			return f.notRefreshed(ctx, record, c, err)
 		}
-		if a.config.Hooks.OnRefresh != nil {
-			a.config.Hooks.OnRefresh(ctx, record.Subject, fresh)
+		if f.config.Hooks.OnRefresh != nil {
+			f.config.Hooks.OnRefresh(ctx, record.Subject, fresh)
 		}
 	}
-	saved, kept, err := a.store(ctx, record, fresh)
+	saved, kept, err := f.store(ctx, record, fresh)
 	switch {
 	case err == nil:
 		return saved, kept, nil
 	case session.Absent(err):
-		a.revoke(ctx, fresh) // a logout came first
-		return session.Record{}, content{}, a.lost(err)
+		revoke(ctx, f.client, f.log, fresh) // a logout came first
+		return session.Record{}, content{}, f.lost(err)
 	}
 	// The store is away. The tokens are good, and the refresh token from before may be worth nothing: they are kept here until they can be stored.
-	a.log.WarnContext(ctx, "refreshed tokens not stored; will be stored with the next call", "error", err.Error())
-	a.mu.Lock()
-	a.unsaved[record.Key] = fresh
-	a.mu.Unlock()
+	f.log.WarnContext(ctx, "refreshed tokens not stored; will be stored with the next call", "error", err.Error())
+	f.mu.Lock()
+	f.unsaved[record.Key] = fresh
+	f.mu.Unlock()
 	c.Tokens, c.Lease = *fresh, nil
 	return record, c, nil
 }
 
 // takeUnsaved is what an earlier refresh could not store.
-func (a *App) takeUnsaved(key string) *client.Tokens {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	fresh := a.unsaved[key]
-	delete(a.unsaved, key)
+func (f *refresher) takeUnsaved(key string) *client.Tokens {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fresh := f.unsaved[key]
+	delete(f.unsaved, key)
 	return fresh
 }
 
 // store stores refreshed tokens and gives the lease back. It tries for some seconds: a refresh token that was issued must not be lost.
-func (a *App) store(ctx context.Context, record session.Record, fresh *client.Tokens) (saved session.Record, kept content, err error) {
+func (f *refresher) store(ctx context.Context, record session.Record, fresh *client.Tokens) (saved session.Record, kept content, err error) {
 	wait := firstSave
 	for range saveTries {
-		saved, kept, err = a.change(ctx, record, func(c *content, r *session.Record) error {
+		saved, kept, err = change(ctx, f.sessions, record, func(c *content, r *session.Record) error {
 			c.Tokens, c.Lease = *fresh, nil
 			r.EndsAt = time.UnixMilli(c.Latest)
 			if until := c.Tokens.Identity.SessionExpiresAt; !until.IsZero() && until.Before(r.EndsAt) {
@@ -219,10 +240,10 @@ func (a *App) store(ctx context.Context, record session.Record, fresh *client.To
 }
 
 // notRefreshed gives the lease back. A refresh token that the provider refuses is forgotten: it will not be asked again.
-func (a *App) notRefreshed(ctx context.Context, record session.Record, c content, cause error) (session.Record, content, error) {
+func (f *refresher) notRefreshed(ctx context.Context, record session.Record, c content, cause error) (session.Record, content, error) {
 	refused, ok := errors.AsType[*client.ProviderError](cause)
 	over := ok && refused.Code == "invalid_grant"
-	record, c, err := a.change(ctx, record, func(c *content, _ *session.Record) error {
+	record, c, err := change(ctx, f.sessions, record, func(c *content, _ *session.Record) error {
 		c.Lease = nil
 		if over {
 			c.Tokens.RefreshToken = ""
@@ -230,11 +251,11 @@ func (a *App) notRefreshed(ctx context.Context, record session.Record, c content
 		return nil
 	})
 	if err != nil { // the lease ends by itself
-		a.log.InfoContext(ctx, "lease of a refresh not given back", "error", err.Error())
-		return session.Record{}, content{}, errors.Join(cause, a.lost(err))
+		f.log.InfoContext(ctx, "lease of a refresh not given back", "error", err.Error())
+		return session.Record{}, content{}, errors.Join(cause, f.lost(err))
 	}
-	if !c.Tokens.Expired(a.now(), 0) && a.client.Holds(&c.Tokens) {
-		a.log.WarnContext(ctx, "access token not refreshed; it is used until it ends", "error", cause.Error())
+	if !c.Tokens.Expired(f.now(), 0) && f.client.Holds(&c.Tokens) {
+		f.log.WarnContext(ctx, "access token not refreshed; it is used until it ends", "error", cause.Error())
 		return record, c, nil
 	}
 	if over {

@@ -1,4 +1,5 @@
-package rp
+// Package challenge reads what an API asks of a login.
+package challenge
 
 import (
 	"net/http"
@@ -7,19 +8,29 @@ import (
 	"time"
 )
 
-// maxChallenge is the size of what is read of an answer's challenges, in bytes.
-const maxChallenge = 8192
+// Demand is what is asked for.
+type Demand struct {
+	// Reason says what is missing.
+	Reason string
+	// ACRValues, MaxAge and Scopes are acr_values, max_age and scope; MaxAge is nil where there is none.
+	ACRValues []string
+	MaxAge    *time.Duration
+	Scopes    []string
+}
 
-// ParseChallenge finds in the header of an API's answer what it asks of the login: error="insufficient_user_authentication" with acr_values and max_age (RFC 9470
-// §3), or error="insufficient_scope" with scope (RFC 6750 §3.1), of the schemes Bearer and DPoP. Whatever is malformed asks for nothing.
-func ParseChallenge(header http.Header) (*InsufficientError, bool) {
+// maxSize is the size of what is read of a line, in bytes.
+const maxSize = 8192
+
+// Parse finds in the header of an answer error="insufficient_user_authentication" with acr_values and max_age (RFC 9470 §3), or error="insufficient_scope" with scope
+// (RFC 6750 §3.1), of the schemes Bearer and DPoP. Whatever is malformed asks for nothing.
+func Parse(header http.Header) (*Demand, bool) {
 	for _, line := range header.Values("WWW-Authenticate") {
-		if len(line) > maxChallenge {
+		if len(line) > maxSize {
 			continue
 		}
-		for _, each := range parseChallenges(line) {
-			if insufficient, ok := each.asks(); ok {
-				return insufficient, true
+		for _, each := range parse(line) {
+			if demand, ok := each.asks(); ok {
+				return demand, true
 			}
 		}
 	}
@@ -27,11 +38,11 @@ func ParseChallenge(header http.Header) (*InsufficientError, bool) {
 }
 
 // asks is what a challenge asks of the login.
-func (c challenge) asks() (*InsufficientError, bool) {
+func (c challenge) asks() (*Demand, bool) {
 	if !strings.EqualFold(c.scheme, "Bearer") && !strings.EqualFold(c.scheme, "DPoP") {
 		return nil, false
 	}
-	e := &InsufficientError{Scopes: strings.Fields(c.parameters["scope"])}
+	e := &Demand{Scopes: strings.Fields(c.parameters["scope"])}
 	switch c.parameters["error"] {
 	case "insufficient_scope":
 		e.Reason = "the API requires more scopes"
@@ -58,8 +69,8 @@ type challenge struct {
 	parameters map[string]string
 }
 
-// parseChallenges reads a line of challenges up to where it is malformed.
-func parseChallenges(line string) []challenge {
+// parse reads a line of challenges up to where it is malformed.
+func parse(line string) []challenge {
 	var all []challenge
 	twice := map[string]bool{}
 	for rest := strings.TrimLeft(line, " \t,"); rest != ""; rest = strings.TrimLeft(rest, " \t,") {
