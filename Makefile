@@ -44,7 +44,7 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
              -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
 
 # Packages whose tests race goroutines against each other: they are tested with the race detector, the others without it.
-RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./mtls/... \
+RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./mtls/... ./rp/... \
 	$(addprefix ./internal/,auditlog ceremony directory flowclient limit outbound serve)
 # Measures answers in milliseconds: it is tested by itself.
 ALONE = ./bench/abuse
