@@ -68,7 +68,7 @@ REQUESTS ?= 12500
 # How many grants bench-store measures with in SQLite, and how long bench may take.
 GRANTS_SQLITE ?= 10000,1000000
 BENCH_FOR     ?= 11m30s
-.PHONY: help run build test lint bench bench-rp bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance schemathesis checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-rp bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance conformance-rp schemathesis checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,11 @@ conformance: packages-run $(if $(INGRESS),packages-ingress) build ## Run the Ope
 		$(if $(OWN_LOGIN),-login https://localhost:$(OWN_LOGIN_PORT) -device-acr urn:countersign:acr:passkey) \
 		-start "$(if $(INGRESS),bin/behind-ingress -kind $(INGRESS) -state $(STATE) -port $(INGRESS_PORT),$(if $(OWN_LOGIN),bin/behind-login -kind $(OWN_LOGIN) -state $(STATE) -port $(OWN_LOGIN_PORT),bin/countersign serve --config {config}))" \
 		-config $(STATE)/countersign.toml -ecosystem-config "$(STATE)/countersign.{ecosystem}.toml" $(if $(DIRECTORY),-directory "$(DIRECTORY)")
+
+conformance-rp: toolchain ## Run the OpenID conformance suite's plans for relying parties against rp: SUITE=https://... [PLANS='fapi2-sp/*'] [JOBS=4] [WAIT=5s]
+	@[ -n "$(SUITE)" ] || { echo "say which suite: make conformance-rp SUITE=https://localhost.emobix.co.uk:8443 [PLANS='fapi2-sp/*']"; exit 1; }
+	$(GO) build -o bin/conformance ./conformance
+	exec bin/conformance rp -suite "$(SUITE)" $(if $(PLANS),-plans "$(PLANS)") -jobs "$(JOBS)" $(if $(WAIT),-wait "$(WAIT)")
 
 schemathesis: packages-test toolchain ## Send the APIs for a login and an application of one's own what their OpenAPI descriptions allow, and what not: a part of make test
 	$(GO) test -count=1 -v -run '^(TestKE46|TestKF23)' ./cmd/countersign

@@ -1,4 +1,5 @@
 // Command conformance proves a running authorization server against a running OpenID conformance suite, both by URL. With "rp" as its
+// first argument it proves package rp against the suite's plans for relying parties: see package relyingparty.
 //
 // It makes the plans' clients, keys and certificates, registers them with a command, writes the plans'
 // configurations, runs the plans side by side, and reports. It imports nothing of the server's code and judges the
@@ -22,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"countersign/conformance/relyingparty"
 	"countersign/conformance/results"
 	"countersign/conformance/suite"
 )
@@ -133,6 +135,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the run with reports of what was done; the second one ends the program.
 	context.AfterFunc(ctx, stop)
+	if len(os.Args) > 1 && os.Args[1] == "rp" {
+		os.Exit(relyingparty.Run(ctx, os.Args[2:], os.Stdout, os.Stderr, time.Now))
+	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
