@@ -149,8 +149,6 @@ func (p plan) scopes() []string {
 	switch {
 	case p.suitePlan == oidcBasic || p.suitePlan == oidcFormPost || p.logout():
 		return []string{"openid", "profile", "email", "address", "phone"}
-	case p.profile() == auConnectID:
-		return []string{"openid"}
 	case p.openID():
 		return []string{"openid", "accounts"}
 	}

@@ -138,7 +138,9 @@ func (d driver) authorize(ctx context.Context, c *client.Client, j job) error {
 	if err != nil {
 		return err
 	}
-	j.ecosystem(&options, intent)
+	if intent != "" {
+		asIntended(&options, intent)
+	}
 	address, transaction, err := c.Authorize(ctx, options)
 	if err != nil {
 		return err
@@ -223,18 +225,12 @@ func (j job) consent(ctx context.Context, c *client.Client) (string, error) {
 	return lodged.Data.ID, nil
 }
 
-// ecosystem adds what clients of the plan's ecosystem ask for.
-func (j job) ecosystem(options *client.AuthorizeOptions, intent string) {
-	switch {
-	case intent != "" && j.plan.openID():
-		options.Claims = map[string]any{"id_token": map[string]any{
-			"openbanking_intent_id": map[string]any{"value": intent, "essential": true},
-			"acr":                   map[string]any{"value": "urn:openbanking:psd2:sca", "essential": true},
-		}}
-	case j.plan.profile() == auConnectID:
-		options.Claims = map[string]any{"id_token": map[string]any{"txn": map[string]any{"essential": true}}}
-		options.Extra = map[string][]string{"purpose": {"to know who you are"}}
-	}
+// asIntended asks for the intent in the ID token, as a third party does in the United Kingdom.
+func asIntended(options *client.AuthorizeOptions, intent string) {
+	options.Claims = map[string]any{"id_token": map[string]any{
+		"openbanking_intent_id": map[string]any{"value": intent, "essential": true},
+		"acr":                   map[string]any{"value": "urn:openbanking:psd2:sca", "essential": true},
+	}}
 }
 
 // checkIntent compares the intent that the ID token names with the one that was lodged, which is the application's to do.
