@@ -129,7 +129,7 @@ func (p plan) clientConfiguration(who identity, at addresses) clientConfiguratio
 	if !p.plainSecret() || p.signed() {
 		made.JWKS = &keySet{Keys: []keys.JWK{who.public}}
 	}
-	if p.signed() && !p.fapi2() && p.suitePlan != fapi1Advanced && p.suitePlan != fapiCIBA {
+	if p.signed() && p.plainOIDC() {
 		made.RequestAlgorithm, made.RequestType = who.key.Algorithm(), "request_object"
 	}
 	if who.decrypter != nil {
@@ -147,7 +147,7 @@ func (p plan) plainSecret() bool {
 // scopes are what the client asks for.
 func (p plan) scopes() []string {
 	switch {
-	case p.suitePlan == oidcBasic || p.suitePlan == oidcFormPost || p.logout():
+	case p.plainOIDC():
 		return []string{"openid", "profile", "email", "address", "phone"}
 	case p.openID():
 		return []string{"openid", "accounts"}

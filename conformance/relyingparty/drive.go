@@ -33,6 +33,8 @@ type driver struct {
 	// timeout bounds one exchange of a client.
 	timeout time.Duration
 	now     func() time.Time
+	// rotation is how long after a login another one can be verified with new keys of the provider: the client asks for them no more often.
+	rotation time.Duration
 	// algorithms are what ID tokens are signed with for plain OpenID Connect.
 	algorithms []string
 }
@@ -59,7 +61,15 @@ func (d driver) drive(ctx context.Context, j job) error {
 	case j.plan.suitePlan == fapiCIBA:
 		return d.backchannel(ctx, c, j)
 	}
-	return d.authorize(ctx, c, j)
+	if err := d.authorize(ctx, c, j); err != nil || !strings.HasSuffix(j.module, "-signing-key-rotation") {
+		return err
+	}
+	select {
+	case <-time.After(d.rotation):
+		return d.authorize(ctx, c, j)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // config is how the client of a plan is configured: this is all that an application says.
@@ -81,14 +91,12 @@ func (d driver) config(j job) client.Config {
 	if p.jarm() {
 		config.ResponseMode = "jwt"
 	}
-	switch p.suitePlan {
-	case fapi2MessageSigning:
-		if p.signed() && p.jarm() {
-			config.Profile = client.FAPI2MessageSigning
-		}
-	case fapi1Advanced, fapiCIBA:
+	switch {
+	case p.suitePlan == fapi2MessageSigning && p.signed() && p.jarm():
+		config.Profile = client.FAPI2MessageSigning
+	case p.suitePlan == fapi1Advanced, p.suitePlan == fapiCIBA:
 		config.Profile, config.Pushed = client.FAPI1Advanced, p.is("fapi_auth_request_method", "pushed")
-	case oidcBasic, oidcFormPost, oidcRPLogout, oidcBackLogout:
+	case p.plainOIDC():
 		config.Profile = client.Plain
 		config.Weak = client.Weak{
 			ClientSecret: p.plainSecret(), NoPAR: true, UnannouncedPKCE: true, NoIss: true, Bearer: true, RS256: true, UntypedLogoutToken: p.logout(),
@@ -149,6 +157,9 @@ func (d driver) authorize(ctx context.Context, c *client.Client, j job) error {
 	if err != nil {
 		return err
 	}
+	if strings.HasSuffix(j.module, "-discovery-openid-config") {
+		return nil // the suite ends the module when its metadata was used
+	}
 	tokens, err := c.Callback(ctx, transaction, answer)
 	if err != nil {
 		return err
@@ -156,13 +167,16 @@ func (d driver) authorize(ctx context.Context, c *client.Client, j job) error {
 	if err := j.checkIntent(tokens, intent); err != nil {
 		return err
 	}
+	if strings.HasSuffix(j.module, "-jwks-uri-keys") {
+		return nil // the suite ends the module when it has been asked for its keys
+	}
 	return j.use(ctx, c, tokens)
 }
 
 // use calls the resource of the module: UserInfo where its plan has no other.
 func (j job) use(ctx context.Context, c *client.Client, tokens *client.Tokens) error {
 	accounts := j.exposed["accounts_endpoint"]
-	if accounts == "" || !j.plan.fapi2() && j.plan.suitePlan != fapi1Advanced && j.plan.suitePlan != fapiCIBA {
+	if accounts == "" || j.plan.plainOIDC() {
 		_, err := c.UserInfo(ctx, tokens)
 		return err
 	}

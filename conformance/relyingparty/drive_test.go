@@ -287,3 +287,46 @@ func TestLogout(t *testing.T) {
 		})
 	}
 }
+
+// TestTwice: in the module about the rotation of keys the client logs in again when the provider's keys are others; modules about discovery end where the suite
+// ends them.
+//
+// Covers: RC-08.
+func TestTwice(t *testing.T) {
+	const plan = "oidc-config/private_key_jwt+default+static+plain"
+	t.Run("accepts keys that were rotated", func(t *testing.T) {
+		p, d, j := provided(t, plan, "oidcc-client-test-signing-key-rotation")
+		logins := 0
+		j.behave(p, providertest.Behaviour{UserInfo: func(map[string]any) {
+			logins++
+			p.Rotate("PS256")
+			p.Advance(time.Minute) // no client asks for keys again at once
+		}})
+		if err := d.drive(t.Context(), j); err != nil || logins != 2 {
+			t.Errorf("%v after %d logins", err, logins)
+		}
+	})
+	for module, want := range map[string][2]int{ // requests to the token endpoint and for keys
+		"oidcc-client-test-discovery-openid-config": {0, 0}, "oidcc-client-test-discovery-jwks-uri-keys": {1, 1},
+	} {
+		t.Run("accepts the end of "+module, func(t *testing.T) {
+			p, d, j := provided(t, plan, module)
+			j.behave(p, providertest.Behaviour{})
+			err := d.drive(t.Context(), j)
+			got := [2]int{len(p.Requests("/token")), len(p.Requests("/jwks"))}
+			if err != nil || got != want || len(p.Requests("/userinfo")) != 0 {
+				t.Errorf("%v, %d requests for tokens and keys, want %d", err, got, want)
+			}
+		})
+	}
+	t.Run("refuses a login that never is", func(t *testing.T) {
+		p, d, j := provided(t, plan, "oidcc-client-test-signing-key-rotation")
+		j.behave(p, providertest.Behaviour{})
+		d.rotation = time.Hour
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := d.drive(ctx, j); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
+}

@@ -27,6 +27,7 @@ const (
 	fapiCIBA            = "fapi-ciba-id1-client-test-plan"
 	oidcBasic           = "oidcc-client-basic-certification-test-plan"
 	oidcFormPost        = "oidcc-client-formpost-basic-certification-test-plan"
+	oidcConfig          = "oidcc-client-config-certification-test-plan"
 	oidcRPLogout        = "oidcc-client-rp-initiated-logout-rp-basic"
 	oidcBackLogout      = "oidcc-client-back-channel-logout-rp-basic"
 )
@@ -47,6 +48,15 @@ func (p plan) profile() string {
 		return p.variant["fapi_ciba_profile"]
 	}
 	return p.variant["fapi_profile"]
+}
+
+// plainOIDC reports whether the plan is of OpenID Connect without FAPI.
+func (p plan) plainOIDC() bool {
+	switch p.suitePlan {
+	case oidcBasic, oidcFormPost, oidcConfig, oidcRPLogout, oidcBackLogout:
+		return true
+	}
+	return false
 }
 
 // fapi2 reports whether the plan is of FAPI 2.0.
@@ -104,7 +114,7 @@ func families() []family {
 	signing := append([]suite.Axis{axis("fapi_profile", "plain_fapi", ukOpenBanking, auCDR, uae)}, security[1:]...)
 	signing = append(signing, axis("fapi_request_method", "signed_non_repudiation", "unsigned"), axis("fapi_response_mode", "jarm", "plain_response"))
 	basic := []suite.Axis{axis("client_registration", "static_client"), axis("request_type", "plain_http_request", "request_object")}
-	logout := []suite.Axis{
+	further := []suite.Axis{
 		axis("client_auth_type", "private_key_jwt", "client_secret_basic"), axis("response_mode", "default"),
 		axis("client_registration", "static_client"), axis("request_type", "plain_http_request"),
 	}
@@ -112,7 +122,7 @@ func families() []family {
 		{"fapi2-sp", fapi2Security, security},
 		{"fapi2-ms", fapi2MessageSigning, signing},
 		{"fapi1-adv", fapi1Advanced, []suite.Axis{
-			axis("fapi_profile", "plain_fapi", ukOpenBanking),
+			axis("fapi_profile", "plain_fapi", ukOpenBanking, auCDR),
 			axis("client_auth_type", "private_key_jwt", "mtls"),
 			axis("fapi_auth_request_method", "by_value", "pushed"),
 			axis("fapi_response_mode", "plain_response", "jarm"),
@@ -125,8 +135,9 @@ func families() []family {
 		}},
 		{"oidc-basic", oidcBasic, basic},
 		{"oidc-formpost", oidcFormPost, basic},
-		{"oidc-rp-logout", oidcRPLogout, logout},
-		{"oidc-backchannel-logout", oidcBackLogout, logout},
+		{"oidc-config", oidcConfig, further},
+		{"oidc-rp-logout", oidcRPLogout, further},
+		{"oidc-backchannel-logout", oidcBackLogout, further},
 	}
 }
 
@@ -197,10 +208,9 @@ func notRun() []reason {
 		{"fapi2-message-signing-final-client, fapi1-advanced-final-client: ksa, openbanking_ksa", "the flow begins at the ecosystem's consents API, with requests signed as its own JWT"},
 		{"fapi2-message-signing-final-client: connectid_au", "it wants x-fapi-interaction-id at the endpoints of PAR and tokens, and no client_id beside a pushed request object, neither of which FAPI asks for"},
 		{"fapi-ciba-id1-client: connectid_au", "verified_claims of OpenID Identity Assurance are judged, which package rp hands on unread"},
-		{"fapi1-advanced-final-client: consumerdataright_au", "the suite has no such client profile of FAPI 1.0 any more"},
 		{"oidcc-client-*: front-channel logout, session management", "they need third-party cookies in iframes, which browsers no longer send; back-channel logout takes their place"},
 		{"oidcc-client-*: implicit, hybrid", "tokens in the browser's address (RFC 9700 §2.1.2); code id_token is there for FAPI 1.0 only"},
-		{"oidcc-client-*: dynamic registration, request_uri, 3rd-party-init-login, config", "package rp registers no clients, serves no request objects and takes part in no WebFinger"},
+		{"oidcc-client-*: dynamic registration, request_uri, 3rd-party-init-login", "package rp registers no clients and serves no request objects; logins that others begin are its own tests'"},
 	}
 }
 

@@ -34,8 +34,8 @@ func TestPlans(t *testing.T) {
 		"accepts fapi2-sp/*": 40, "accepts fapi2-sp/client_credentials*": 16, "accepts fapi2-sp/openbanking_uk*": 4, "accepts fapi2-sp/consumerdataright_au*": 4,
 		"accepts fapi2-ms/*": 82, "accepts fapi2-ms/private_key_jwt*": 32, "accepts fapi2-ms/mtls*": 32, "accepts fapi2-ms/openbanking_uk*": 8,
 		"accepts fapi2-ms/consumerdataright_au*": 8, "accepts fapi2-ms/cbuae*": 2,
-		"accepts fapi1-adv/*": 14, "accepts fapi1-adv/openbanking_uk*": 2, "accepts fapi-ciba/*": 8, "accepts oidc-basic/*": 2, "accepts oidc-formpost/*": 2,
-		"accepts oidc-rp-logout/*": 2, "accepts oidc-backchannel-logout/*": 2, "accepts fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
+		"accepts fapi1-adv/*": 16, "accepts fapi1-adv/openbanking_uk*": 2, "accepts fapi-ciba/*": 8, "accepts oidc-basic/*": 2, "accepts oidc-formpost/*": 2,
+		"accepts oidc-config/*": 2, "accepts oidc-rp-logout/*": 2, "accepts oidc-backchannel-logout/*": 2, "accepts fapi2-sp/mtls+*,fapi2-sp/mtls+mtls+*": 8,
 	} {
 		t.Run(selector, func(t *testing.T) {
 			plans, err := selectPlans(strings.TrimPrefix(selector, "accepts "))
@@ -376,6 +376,43 @@ func TestCommand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if code, said := command(t, test.arguments...); code != 2 || !strings.Contains(said, test.says) {
 				t.Errorf("%d, %s", code, said)
+			}
+		})
+	}
+}
+
+// TestExpected: the list of what is expected can be read, and excuses nothing that a client did.
+//
+// Covers: RC-04.
+func TestExpected(t *testing.T) {
+	list, err := results.ReadExpectations("expected.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcome := func(plan, module, result string, conditions ...results.Condition) []results.Outcome {
+		return []results.Outcome{{Plan: plan, Module: module, Result: result, Conditions: conditions}}
+	}
+	const ping = "fapi-ciba-id1-client-ping-with-invalid-bearer-token-test"
+	broken := results.Condition{Result: "FAILURE", Name: ping, Message: "setStatus() called but status is the same: WAITING -> WAITING"}
+	t.Run("accepts where the suite breaks", func(t *testing.T) {
+		if problems := results.Judge(outcome("fapi-ciba/mtls+ping", ping, results.Interrupted, broken), list, true); len(problems) != 0 {
+			t.Error(problems)
+		}
+	})
+	t.Run("accepts a refusal that the suite skips", func(t *testing.T) {
+		if problems := results.Judge(outcome("oidc-basic/static+plain", "oidcc-client-test-idtoken-sig-none", results.Skipped), list, true); len(problems) != 0 {
+			t.Error(problems)
+		}
+	})
+	for name, o := range map[string][]results.Outcome{
+		"refuses what a client failed":        outcome("fapi-ciba/mtls+ping", ping, results.Failed, broken),
+		"refuses another break":               outcome("fapi-ciba/mtls+ping", ping, results.Interrupted, results.Condition{Result: "FAILURE", Name: "VerifyIt", Message: "wrong"}),
+		"refuses the break of another module": outcome("fapi-ciba/mtls+ping", "fapi-ciba-id1-client-test", results.Interrupted, broken),
+		"refuses another module skipped":      outcome("oidc-basic/static+plain", "oidcc-client-test", results.Skipped),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if problems := results.Judge(o, list, false); len(problems) != 1 {
+				t.Error(problems)
 			}
 		})
 	}

@@ -30,7 +30,7 @@ func wants(module string) wanted {
 		"-happy-path", "-valid-aud-as-array", "-without-expires_in", "-case-insensitivity", "-refresh-token-test", "-no-scope-in-token-endpoint-response",
 		"-missing-athash", "-respects-interval", "-slow-down", "-unencrypted-request-object-with-par",
 		"-kid-absent-single-jwks", "-idtoken-sig-rs256", "-scope-userinfo-claims", "-client-secret-basic",
-		"-rp-init-logout", "-rp-backchannel-rpinitlogout",
+		"-rp-init-logout", "-rp-backchannel-rpinitlogout", "-discovery-openid-config", "-discovery-jwks-uri-keys", "-signing-key-rotation",
 	} {
 		// The modules about back-channel logout serve the client to the end; how it answers their logout tokens the suite sees itself.
 		if strings.Contains(module, part) {
