@@ -246,7 +246,6 @@ func protocols() []Package {
 		}},
 		{"rs/grpcauth", []string{"rs"}},
 		{"rs/sqlreplay", []string{"rs"}},
-		{"rp", []string{"internal/correlation", "internal/random", "rp/client", "rp/session"}},
 		{"rp", []string{
 			"internal/correlation", "internal/random", "rp/client", "rp/internal/challenge", "rp/internal/claim", "rp/internal/reread",
 			"rp/internal/transaction", "rp/internal/web", "rp/session",
