@@ -44,8 +44,8 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
              -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
 
 # Packages whose tests race goroutines against each other: they are tested with the race detector, the others without it.
-RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./mtls/... ./rp/... \
-	$(addprefix ./internal/,auditlog ceremony directory flowclient limit outbound serve)
+RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./mtls/... ./rp/... ./rs/... \
+	$(addprefix ./internal/,auditlog ceremony directory flowclient keyset limit outbound serve)
 # Measures answers in milliseconds: it is tested by itself.
 ALONE = ./bench/abuse
 PLAIN = $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE) $(ALONE))")
@@ -68,7 +68,7 @@ REQUESTS ?= 12500
 # How many grants bench-store measures with in SQLite, and how long bench may take.
 GRANTS_SQLITE ?= 10000,1000000
 BENCH_FOR     ?= 11m30s
-.PHONY: help run build test lint bench bench-rp bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance conformance-rp schemathesis checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-rp bench-rs bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance conformance-rp schemathesis checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -188,6 +188,9 @@ bench-store: packages-bench build ## Measure steps with few and with many grants
 
 bench-rp: toolchain ## Measure the relying party's sessions beside alexedwards/scs, which is in a module of its own
 	cd bench/rp && $(GO) test -count=1 . && $(GO) test -run '^$$' -bench . -benchtime 1s -count 5 .
+
+bench-rs: toolchain ## Verify the same access tokens with package rs, go-oidc and jwx, and print nanoseconds and allocations
+	cd bench/rs && $(GO) test -run '^$$' -bench . -benchtime 2s -count 5 .
 
 bench-signer: packages-run packages-hsm toolchain ## Measure the signing path against a loop in C, crypto11 beside it, and then six modules beside each other (as root: opencryptoki wants it)
 	$(GO) build -o bin/bench-signer ./bench/signer
