@@ -55,7 +55,9 @@ func Gin(guard *rs.Guard) http.Handler {
 
 // Echo has a wrapper for middleware of net/http.
 func Echo(guard *rs.Guard) http.Handler {
-	require := func(requirements ...rs.Requirement) echo.MiddlewareFunc { return echo.WrapMiddleware(guard.Require(requirements...)) }
+	require := func(requirements ...rs.Requirement) echo.MiddlewareFunc {
+		return echo.WrapMiddleware(guard.Require(requirements...))
+	}
 	values := func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			for _, name := range c.ParamNames() {
