@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 778 {
+	if len(seen) != 809 {
 		t.Errorf("%d items", len(seen))
 	}
 }
