@@ -61,7 +61,7 @@ func TestRS21Replay(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	now.Store(&start)
 	clock := func() time.Time { return *now.Load() }
-	one := rs.NewMemory(64, clock)
+	one := rs.NewMemory(4096, clock)
 	memories := map[string][]rs.Replay{"of one process": {one, one}}
 	counts := map[string]func() int{}
 	for dialect, open := range databases(t, address) {
