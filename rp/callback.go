@@ -32,40 +32,47 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, unavailable(err))
 		return
 	}
-	candidates := a.candidates(w, r, answer)
-	if len(candidates) == 0 {
-		if v.session != nil { // the back button, or an address from before: nothing is to be done
-			redirect(w, r, a.config.Home)
-			return
-		}
-		a.fail(w, r, ErrNoTransaction)
+	pending, tokens, err := a.redeem(w, r, answer)
+	if errors.Is(err, ErrNoTransaction) && v.session != nil { // the back button, or an address from before: nothing is to be done
+		redirect(w, r, a.config.Home)
 		return
-	}
-	var tokens *client.Tokens
-	var pending *transaction.Transaction
-	for _, each := range candidates {
-		pending = each.Transaction
-		a.logins.Forget(w, each)
-		if a.logins.Late(pending) {
-			tokens, err = nil, ErrTransactionExpired
-			continue
-		}
-		tokens, err = a.client.Callback(r.Context(), pending.Client, answer)
-		if refused, ok := errors.AsType[*client.CheckError](err); !ok || refused.Check != "state" {
-			break
-		}
 	}
 	if err == nil {
 		err = a.signIn(w, r, v, pending, tokens)
 	}
 	switch {
 	case err == nil:
+	case pending == nil:
+		a.fail(w, r, err)
 	case pending.Silent:
 		a.report(r, newError(r.Context(), err))
 		redirect(w, r, pending.ReturnTo)
 	default:
 		a.answer(w, r, err, web.WantsPage(r), a.loginAction(pending.ReturnTo, nil, err))
 	}
+}
+
+// redeem finds the login that an answer belongs to, by its state, and ends it: it is used once. An encrypted answer does not show its state. Then it is tried with each
+// login of the browser, the newest first, and only the one whose state it has is used up.
+func (a *App) redeem(w http.ResponseWriter, r *http.Request, answer url.Values) (*transaction.Transaction, *client.Tokens, error) {
+	state, readable := transaction.StateOf(answer)
+	for _, each := range a.logins.All(w, r) {
+		if readable && each.Client.State != state {
+			continue
+		}
+		tokens, err := (*client.Tokens)(nil), ErrTransactionExpired
+		if !a.logins.Late(each.Transaction) {
+			tokens, err = a.client.Callback(r.Context(), each.Client, answer)
+		}
+		if refused, ok := errors.AsType[*client.CheckError](err); !readable && ok && refused.Check == "state" || !readable && errors.Is(err, ErrTransactionExpired) {
+			continue
+		} else if !readable && ok && refused.What == "authorization response" { // it cannot be opened: it may be anybody's
+			return nil, nil, err
+		}
+		a.logins.Forget(w, each)
+		return each.Transaction, tokens, err
+	}
+	return nil, nil, ErrNoTransaction
 }
 
 // answerOf reads the parameters of an authorization response.
@@ -90,22 +97,6 @@ func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, errors.Join(ErrMalformed, err)
 	}
 	return r.PostForm, nil
-}
-
-// candidates are the logins that an answer may belong to: the one of its state. An encrypted answer does not show its state: then it is tried with each, and the
-// state is compared after it is opened.
-func (a *App) candidates(w http.ResponseWriter, r *http.Request, answer url.Values) []transaction.Found {
-	state, readable := transaction.StateOf(answer)
-	all := a.logins.All(w, r)
-	if !readable {
-		return all
-	}
-	for _, each := range all {
-		if each.Client.State == state {
-			return []transaction.Found{each}
-		}
-	}
-	return nil
 }
 
 // signIn begins the session of a login that was checked, and sends the user on.

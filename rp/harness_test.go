@@ -42,6 +42,9 @@ type site struct {
 	mux      *http.ServeMux
 	logs     *fapitest.LogBuffer
 
+	// register alters what is registered of the application, before it is.
+	register []fapitest.ClientOption
+
 	mu     sync.Mutex
 	errors []*rp.Error
 	logins []string // the subjects of OnLogin
@@ -66,13 +69,13 @@ func (s *site) of(w *fapitest.World, serve func(...siteOption), options ...siteO
 	s.w = w
 	t := s.t
 	id := "app-" + strings.NewReplacer(":", "-", ".", "-").Replace(strings.TrimPrefix(s.url, "https://"))
-	s.client = w.Register(id, func(c *fapitest.Client, m map[string]any) {
+	s.client = w.Register(id, fapitest.All(append(s.register, func(c *fapitest.Client, m map[string]any) {
 		c.RedirectURI, c.Scope = s.url+"/auth/callback", "openid profile email accounts payments offline_access"
 		m["scope"] = c.Scope
 		m["redirect_uris"], m["post_logout_redirect_uris"] = []string{c.RedirectURI}, []string{s.url + "/auth/logged-out"}
 		m["backchannel_logout_uri"] = s.url + "/auth/backchannel-logout"
 		m["backchannel_logout_session_required"] = true
-	})
+	})...))
 	s.config = rp.Config{
 		Issuer: w.Issuer, BaseURL: s.url, ClientID: id, Key: keyOf(t, s.client.Key), Name: "Example", AfterLogout: "/open",
 		Client: client.Config{
