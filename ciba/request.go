@@ -42,8 +42,12 @@ type Request struct {
 type Policy struct {
 	// Ping is whether the client registered the ping mode; a client that polls is told by its polling alone.
 	Ping bool
-	// NeedBindingMessage is FAPI-CIBA §5.2.2-2, for servers that give no other unique context.
+	// NeedBindingMessage is FAPI-CIBA §5.2.2-2, for servers that give no other unique context: what is asked for is not acceptable
+	// without one (invalid_binding_message).
 	NeedBindingMessage bool
+	// RequireBindingMessage makes binding_message a required parameter, whatever is asked for: a request without it lacks one
+	// (invalid_request, CIBA Core §13). It takes precedence over NeedBindingMessage.
+	RequireBindingMessage bool
 	// MinBindingMessage and MaxBindingMessage bound the length of binding_message, in characters; 0 for none and for
 	// [MaxBindingMessage].
 	MinBindingMessage, MaxBindingMessage int
@@ -117,6 +121,9 @@ func (p Policy) readMessage(request *Request, values url.Values) error {
 			return refuse(InvalidBindingMessage, "binding_message has fewer than %d characters", p.MinBindingMessage)
 		}
 		return checkBindingMessage(request.BindingMessage, cmp.Or(p.MaxBindingMessage, MaxBindingMessage))
+	}
+	if p.RequireBindingMessage {
+		return refuse(InvalidRequest, "binding_message is needed: the profile of this client makes it a required parameter (CIBA Core §13)")
 	}
 	if p.NeedBindingMessage {
 		return refuse(InvalidBindingMessage, "binding_message is needed (FAPI-CIBA §5.2.2)")

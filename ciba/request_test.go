@@ -33,8 +33,9 @@ func TestRead(t *testing.T) {
 }
 
 func TestReadRules(t *testing.T) {
-	ping, coded, bound := policy(), policy(), policy()
+	ping, coded, bound, required := policy(), policy(), policy(), policy()
 	ping.Ping, coded.NeedUserCode, bound.NeedBindingMessage = true, true, true
+	required.NeedBindingMessage, required.RequireBindingMessage = true, true
 	cases := []struct {
 		name   string
 		policy Policy
@@ -58,6 +59,8 @@ func TestReadRules(t *testing.T) {
 		{"no user code", coded, "scope=openid&login_hint=a", MissingUserCode},
 		{"user code", coded, "scope=openid&login_hint=a&user_code=1", ""},
 		{"no message", bound, "scope=openid&login_hint=a", InvalidBindingMessage},
+		{"no message, a required parameter", required, "scope=openid&login_hint=a", InvalidRequest},
+		{"a message that is none", required, "scope=openid&login_hint=a&binding_message=%20", InvalidBindingMessage},
 		{"message", bound, "scope=openid&login_hint=a&binding_message=1234", ""},
 	}
 	for _, test := range cases {

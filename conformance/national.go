@@ -85,6 +85,9 @@ func (p plan) registerNational(m map[string]any, s server, c testClient) {
 	m["id_token_signed_response_alg"] = "PS256"
 	if p.profileOf() == auConnectID {
 		m["subject_type"] = "pairwise"
+		if p.backchannel() {
+			m["authorization_details_types"] = []string{"3ds:payment_authorisation"}
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func TestNational(t *testing.T) {
 			[]string{`"scope":"openid"`}, []string{`"subject_type":"pairwise"`, `"scope":"openid"`},
 		},
 		"fapi-ciba/connectid_au+private_key_jwt+poll+static": {
-			[]string{`"login_hint":"alice"`, `"card_primary_account_number":"4111111111111111"`}, []string{`"jwks_uri":`, `"profile":"au-connectid/fapi1-advanced"`},
+			[]string{`"login_hint":"alice"`, `"card_primary_account_number":"4111111111111111"`}, []string{`"jwks_uri":`, `"profile":"au-connectid/fapi1-advanced"`, `"authorization_details_types":\["3ds:payment_authorisation"\]`},
 		},
 		"fapi-ciba/openbanking_brazil+private_key_jwt+ping+static": {
 			[]string{`"acr_value":"urn:brasil:openbanking:loa2"`}, []string{`"grant_types":\["urn:openid:params:grant-type:ciba","refresh_token","client_credentials"\]`},

@@ -41,8 +41,10 @@ func TestConfiguration(t *testing.T) {
 	var c struct {
 		Issuer, Profiles string
 		CIBA             map[string]any
+		Details          []map[string]string `toml:"authorization_details"`
 	}
-	if err := toml.Unmarshal(text, &c); err != nil || c.Issuer != "https://localhost:8443" || c.Profiles != "au-connectid/x au-connectid/y" || len(c.CIBA) != 1 {
+	if err := toml.Unmarshal(text, &c); err != nil || c.Issuer != "https://localhost:8443" || c.Profiles != "au-connectid/x au-connectid/y" || len(c.CIBA) != 1 ||
+		len(c.Details) != 1 || c.Details[0]["type"] != "3ds:payment_authorisation" || c.Details[0]["ready"] != "connectid-card-payment" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	calls, err := os.ReadFile(filepath.Join(folder, "calls"))

@@ -131,6 +131,8 @@ func configure(c map[string]any, a asked) map[string]any {
 	switch a.name {
 	case "au-connectid": // its CIBA is polled, and ping would be offered in the metadata
 		delete(table(c, "ciba"), "ping_keys_file")
+		types, _ := c["authorization_details"].([]any)
+		c["authorization_details"] = append(types, map[string]any{"type": "3ds:payment_authorisation", "ready": "connectid-card-payment"})
 	case "brazil-openfinance", "brazil-openinsurance": // 300 to 900 s, and the least is refused after it was counted
 		tokens["access_token_lifetime"] = "10m"
 		table(c, "consents")["organisation"] = a.organisation // signs for the bank

@@ -17,7 +17,7 @@ import (
 
 // restrict adds what a profile says of requests to how they are read.
 func restrict(policy ciba.Policy, own profile.BackchannelRules) ciba.Policy {
-	policy.NeedBindingMessage = policy.NeedBindingMessage || own.BindingMessage.Required
+	policy.RequireBindingMessage = own.BindingMessage.Required
 	policy.MinBindingMessage, policy.MaxBindingMessage = own.BindingMessage.Min, own.BindingMessage.Max
 	policy.IgnoreExpiry = own.IgnoreRequestedExpiry
 	return policy

@@ -13,6 +13,8 @@ import (
 	"countersign/fapi/backchannel"
 	"countersign/fapi/consent"
 	"countersign/fapi/fapitest"
+	"countersign/fapi/rar"
+	"countersign/fapi/rar/ready"
 	"countersign/internal/jose"
 	"countersign/signer"
 )
@@ -64,7 +66,7 @@ func tryAll(t *testing.T, c *fapitest.Client, code string, changes map[string]fu
 	}
 }
 
-// Covers: LR-30. ConnectID demands a binding_message of 3 to 300 characters.
+// Covers: LR-30, LX-01. ConnectID demands a binding_message of 3 to 300 characters.
 func TestLR30BindingMessage(t *testing.T) {
 	t.Parallel()
 	_, c := newConnectID(t)
@@ -72,9 +74,69 @@ func TestLR30BindingMessage(t *testing.T) {
 		"3 characters": fapitest.SetClaim("binding_message", "Why"), "300 characters": fapitest.SetClaim("binding_message", strings.Repeat("abc ", 75)),
 	})
 	tryAll(t, c, "invalid_binding_message", map[string]func(fapitest.Claims){
-		"none": fapitest.SetClaim("binding_message", nil), "2 characters": fapitest.SetClaim("binding_message", "No"),
+		"2 characters": fapitest.SetClaim("binding_message", "No"),
 		"301 characters": fapitest.SetClaim("binding_message", strings.Repeat("abc ", 75)+"d"), "text that turns around": fapitest.SetClaim("binding_message", "Pay \u202e05"),
 	})
+	// A required parameter that is missing, as the conformance suite has it (CIBA Core §13).
+	tryAll(t, c, "invalid_request", map[string]func(fapitest.Claims){"none": fapitest.SetClaim("binding_message", nil)})
+}
+
+// Covers: LX-02. A payment by card of ConnectID is shown to the user and granted; an incomplete or malformed one is refused.
+func TestLX02CardPayment(t *testing.T) {
+	t.Parallel()
+	const kind = "3ds:payment_authorisation"
+	schema, err := ready.Schema("connectid-card-payment", kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := fapitest.NewWorld(t, fapitest.Offering("au-connectid"), fapitest.WithBackchannel(cardHolder), func(c *fapitest.Config) {
+		c.AuthorizationDetailTypes = []rar.Type{{Type: kind, Schema: schema}}
+	})
+	c := w.Register("client-1", fapitest.All(fapitest.OfEcosystem("au-connectid"), fapitest.CIBAPoll, fapitest.KeysAt(t),
+		fapitest.SetMember("authorization_details_types", []string{kind})))
+	paying := func(change func(payment map[string]any)) func(fapitest.Claims) {
+		return func(claims fapitest.Claims) {
+			payment := map[string]any{
+				"type": kind, "instructed_amount": map[string]any{"amount": 10.5, "currency": "AUD"}, "source_account": card,
+				"beneficiary_name": "Test Merchant", "payment_desc": "Two tickets",
+			}
+			change(payment)
+			claims["authorization_details"] = []any{payment}
+		}
+	}
+	t.Run("accepts one, shows it and grants it", func(t *testing.T) {
+		r := c.BackchannelSigned(asking(paying(func(map[string]any) {})))
+		fapitest.WantOK(t, r)
+		waiting := pendingOf(w, "sub-alice")
+		if len(waiting) != 1 || len(waiting[0].Details) != 1 {
+			t.Fatalf("shown %+v", waiting)
+		}
+		w.Decide(r.Text("auth_req_id"), true)
+		answer := c.Poll(r.Text("auth_req_id"), nil)
+		fapitest.WantOK(t, answer)
+		granted, _ := answer.Body["authorization_details"].([]any)
+		if len(granted) != 1 || granted[0].(map[string]any)["beneficiary_name"] != "Test Merchant" {
+			t.Errorf("granted %v", answer.Raw)
+		}
+	})
+	amount := func(member string, value any) func(map[string]any) {
+		return func(payment map[string]any) {
+			instructed := payment["instructed_amount"].(map[string]any)
+			if instructed[member] = value; value == nil {
+				delete(instructed, member)
+			}
+		}
+	}
+	refused := map[string]func(fapitest.Claims){
+		"an amount that is no number": paying(amount("amount", "not-an-amount")), "no amount": paying(amount("amount", nil)), "an amount of nothing": paying(amount("amount", 0)),
+		"a currency that is none": paying(amount("currency", "NOT_A_CURRENCY")), "no currency": paying(amount("currency", nil)),
+		"another type": paying(func(payment map[string]any) { payment["type"] = "3ds:other" }), "a card that is none": paying(func(payment map[string]any) { payment["source_account"] = "me" }),
+		"a member besides": paying(func(payment map[string]any) { payment["more"] = true }),
+	}
+	for _, member := range []string{"instructed_amount", "source_account", "beneficiary_name", "payment_desc"} {
+		refused["no "+member] = paying(func(payment map[string]any) { delete(payment, member) })
+	}
+	tryAll(t, c, "invalid_authorization_details", refused)
 }
 
 // Covers: LR-31. Hints are of the kinds and of the form of the ecosystem.

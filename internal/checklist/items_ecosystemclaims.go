@@ -33,7 +33,7 @@ func ecosystemClaims() []Group {
 		{ID: "LR-22", Section: ida, Requires: "verified claims are shown, allowed, and in ID token or UserInfo"},
 		{ID: "LR-23", Section: "OpenID Connect Discovery §3", Requires: "claims of ecosystems are announced as far as they can be had"},
 		{ID: "LR-24", Section: "OpenID Connect Core §3.1.2.4", Requires: "pages show the client's purpose as its words, and which claims are asked for over the backchannel"},
-		{ID: "LR-30", Section: connectID + ".2-10, CIBA Core §13", Requires: "binding_message of 3 to 300 characters, or invalid_binding_message"},
+		{ID: "LR-30", Section: connectID + ".2-10, CIBA Core §13", Requires: "binding_message of 3 to 300 characters, or invalid_binding_message; invalid_request without any"},
 		{ID: "LR-31", Section: "ConnectID CIBA Profile §4.3", Requires: "hints of the kinds and forms of the ecosystem, or invalid_request"},
 		{ID: "LR-32", Section: "ConnectID CIBA Profile §4.3", Requires: "the claims parameter over the backchannel, shown on the device"},
 		{ID: "LR-33", Section: connectID + ".1-2", Requires: "ID tokens over the backchannel without acr, with txn"},

@@ -1,6 +1,6 @@
 // Package ready has types of authorization_details (RFC 9396) that a bank can use as they are: payments and access to accounts in
-// the words of the United Kingdom's, the Berlin Group's, Brazil's and the United Arab Emirates' open banking, with the
-// annotations by which people read them in six languages.
+// the words of the United Kingdom's, the Berlin Group's, Brazil's and the United Arab Emirates' open banking, and payments by card
+// in those of ConnectID Australia, with the annotations by which people read them in six languages.
 package ready
 
 import (

@@ -1,0 +1,12 @@
+package checklist
+
+// ecosystemsRest lists what ecosystems ask that was found when the conformance suite judged all of their plans, and what their
+// operators need besides.
+func ecosystemsRest() []Group {
+	const connectID = "ConnectID FAPI-CIBA Profile"
+	return []Group{{"LX", "What ecosystems ask, the rest", []Item{
+		{ID: "LX-01", Section: "CIBA Core §13", Requires: "a binding_message that the ecosystem demands is a required parameter: invalid_request without it"},
+		{ID: "LX-02", Section: connectID + " §4.1.3.1", Requires: "3ds:payment_authorisation: a payment by card, read by people; incomplete or malformed ones are refused"},
+		{ID: "LX-03", Section: "RFC 7518 §4.3", Requires: "an HSM that has RSA-OAEP with SHA-1 alone opens request objects of the ecosystems that name it"},
+	}}}
+}
