@@ -66,10 +66,10 @@ func (s *Signer) Unwrap(ctx context.Context, kid string, wrapped []byte) ([]byte
 	return s.decrypt(ctx, unwrapping(record, wrapped))
 }
 
-// UnwrapSHA1 is Unwrap for RSA-OAEP, with the same keys. An ecosystem whose rules name RSA-OAEP needs it; its SHA-1 hashes no message:
+// UnwrapSHA1 is Unwrap for RSA-OAEP, with the same keys or one that is for it alone. An ecosystem whose rules name RSA-OAEP needs it; its SHA-1 hashes no message:
 // OAEP does not rely on its resistance to collisions (RFC 8017 §7.1, Appendix B.1).
 func (s *Signer) UnwrapSHA1(ctx context.Context, kid string, wrapped []byte) ([]byte, error) {
-	record, err := s.decrypter(ctx, kid, RSAOAEP256)
+	record, err := s.decrypter(ctx, kid, RSAOAEP)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *Signer) decrypter(ctx context.Context, kid string, alg Algorithm) (Reco
 		return Record{}, err
 	}
 	for _, record := range records {
-		if record.ID == kid && record.Algorithm == alg {
+		if record.ID == kid && record.Algorithm.Does(alg) {
 			return record, nil
 		}
 	}

@@ -55,12 +55,20 @@ const (
 	// ECDHES keys decrypt on P-256, for ECDH-ES+A256KW as well.
 	ECDHES     Algorithm = "ECDH-ES"
 	RSAOAEP256 Algorithm = "RSA-OAEP-256"
-	// RSAOAEP is how a key for RSA-OAEP-256 is used for senders that have SHA-1 only ([Signer.UnwrapSHA1]). No key has it.
+	// RSAOAEP is RSA-OAEP with SHA-1, which some ecosystems name and some HSMs have alone. A key for RSA-OAEP-256 does it too
+	// ([Signer.UnwrapSHA1]).
 	RSAOAEP Algorithm = "RSA-OAEP"
 )
 
 // Decrypts reports whether keys of this algorithm decrypt. The others sign.
-func (a Algorithm) Decrypts() bool { return a == ECDHES || a == RSAOAEP256 }
+func (a Algorithm) Decrypts() bool { return a == ECDHES || a.Unwraps() }
+
+// Unwraps reports whether keys of this algorithm are RSA keys that decrypt.
+func (a Algorithm) Unwraps() bool { return a == RSAOAEP256 || a == RSAOAEP }
+
+// Does reports whether a key of this algorithm can do what another asks for: what it is for itself, and RSA-OAEP with one for
+// RSA-OAEP-256.
+func (a Algorithm) Does(other Algorithm) bool { return a == other || a == RSAOAEP256 && other == RSAOAEP }
 
 // Use is what a key signs or decrypts. A key serves only the uses that it was made for.
 type Use string

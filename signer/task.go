@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
 )
@@ -28,7 +29,7 @@ func trial(record Record) (task, error) {
 	switch record.Algorithm {
 	case ECDHES:
 		return agreementTrial(record)
-	case RSAOAEP256:
+	case RSAOAEP256, RSAOAEP:
 		return unwrappingTrial(record)
 	}
 	return signing(record, []byte(probeMessage)), nil
@@ -136,7 +137,11 @@ func unwrappingTrial(record Record) (task, error) {
 		return task{}, fmt.Errorf("%w: %s is not an RSA key", ErrNoKey, record.ID)
 	}
 	want := sha256.Sum256([]byte(probeMessage))
-	wrapped, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, public, want[:], nil)
+	hash := sha256.New()
+	if record.Algorithm == RSAOAEP {
+		hash = sha1.New()
+	}
+	wrapped, err := rsa.EncryptOAEP(hash, rand.Reader, public, want[:], nil)
 	if err != nil {
 		return task{}, fmt.Errorf("signer: %w", err)
 	}

@@ -30,7 +30,7 @@ func Verify(public crypto.PublicKey, alg Algorithm, message, signature []byte) b
 func Fits(public crypto.PublicKey, alg Algorithm) bool {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		return (alg == PS256 || alg == RSAOAEP256) && key.N.BitLen() >= 2048 && key.N.BitLen() <= 4096 && key.E == 65537
+		return (alg == PS256 || alg.Unwraps()) && key.N.BitLen() >= 2048 && key.N.BitLen() <= 4096 && key.E == 65537
 	case *ecdsa.PublicKey:
 		return (alg == ES256 || alg == ECDHES) && key.Curve.Params().BitSize == 256
 	case ed25519.PublicKey:

@@ -133,7 +133,7 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 }
 
 type keysGenerate struct {
-	Alg      string   `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm of the key: PS256, ES256 or EdDSA to sign, ECDH-ES or RSA-OAEP-256 to decrypt."`
+	Alg      string   `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256,RSA-OAEP" help:"Algorithm of the key: PS256, ES256 or EdDSA to sign, ECDH-ES, RSA-OAEP-256 or RSA-OAEP (with SHA-1, for ecosystems that name it) to decrypt."`
 	Use      []string `enum:"access_token,id_token,authorization_response,introspection,http_message,evidence,web_push,request_object" help:"What the key is for: access_token, id_token, authorization_response, introspection, http_message, evidence (it seals the audit log), and with ES256 web_push, all of them by default; request_object for one that decrypts."`
 	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm and use."`
 	ceremonyFlags
@@ -145,7 +145,7 @@ func (c keysGenerate) Run(ctx context.Context, p *program) error {
 }
 
 type keysRotate struct {
-	Alg  string `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256" help:"Algorithm whose key is replaced: PS256, ES256, EdDSA, ECDH-ES or RSA-OAEP-256."`
+	Alg  string `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256,RSA-OAEP" help:"Algorithm whose key is replaced: PS256, ES256, EdDSA, ECDH-ES, RSA-OAEP-256 or RSA-OAEP."`
 	Use  string `help:"Which key of the algorithm: the one that is for this use. Needed when keys of one algorithm are for different uses."`
 	Now  bool   `help:"Sign with the new key at once. Verifiers that keep an old key set refuse its tokens until they fetch it again. For a key that is no longer to be trusted."`
 	Wait bool   `help:"Wait until the new key may sign, and sign with it then."`

@@ -58,6 +58,9 @@ func TestConfiguration(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "organisation = 'o1'") {
 		t.Errorf("%s, %v", text, err)
 	}
+	if calls, err := os.ReadFile(filepath.Join(folder, "calls")); err != nil || !strings.Contains(string(calls), "keys generate --alg RSA-OAEP --activate ") {
+		t.Errorf("%s, %v", calls, err)
+	}
 	err = run(append(arguments, "-ecosystem", "e", "-profiles", "e/x e/y", "-statements", "e/x", "-statements-issuer", "Its issuer", "-statements-keys", "https://keys.example/set"), os.Stderr)
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func run(arguments []string, stderr io.Writer) error {
 	user := f.String("user", "", "`name` of the user of the plans, who is added with the password of the demo if the server does not know them")
 	cpf := f.String("cpf", "", "`number` (CPF) of the user in Brazil")
 	organisation := f.String("organisation", "", "`UUID` of the bank in the directory of the ecosystem")
-	program := f.String("countersign", "bin/countersign", "`command` of the server")
+	command := f.String("countersign", "bin/countersign", "`command` of the server")
 	statements := f.String("statements", "", "`profile` of clients that register with the statements of the ecosystem's directory")
 	issuer := f.String("statements-issuer", "", "`issuer` of these statements")
 	keys := f.String("statements-keys", "", "`address` of the key set of their issuer")
@@ -65,7 +65,38 @@ func run(arguments []string, stderr io.Writer) error {
 	if err := os.WriteFile(*write, changed, 0o600); err != nil {
 		return err
 	}
-	return addUser(strings.Fields(*program), *user, *cpf, *name, *write)
+	server := program{strings.Fields(*command), *write}
+	return errors.Join(server.addUser(*user, *cpf, *name), server.addKey(*name))
+}
+
+// program is the command of the server with a configuration.
+type program struct {
+	words  []string
+	config string
+}
+
+// call runs the command, and returns what it printed.
+func (p program) call(arguments ...string) (string, error) {
+	words := append(append(p.words[:len(p.words):len(p.words)], arguments...), "--config", p.config)
+	output, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, strings.TrimSpace(string(output)))
+	}
+	return string(output), nil
+}
+
+// addKey makes the key to which requests are encrypted in an ecosystem, if there is none: SoftHSM2, which the server of the plans has,
+// does RSA-OAEP with SHA-1 alone, which Brazil names (Open Finance Brasil FAPI Security Profile §6.1.1-1).
+func (p program) addKey(ecosystem string) error {
+	if !strings.HasPrefix(ecosystem, "brazil-") {
+		return nil
+	}
+	listed, err := p.call("keys", "list")
+	if err != nil || strings.Contains(listed, " RSA-OAEP ") {
+		return err
+	}
+	_, err = p.call("keys", "generate", "--alg", "RSA-OAEP", "--activate")
+	return err
 }
 
 // The user's name and address.
@@ -73,15 +104,11 @@ const fullName, email = "Alice Middle Example", "alice@example.com"
 
 // addUser adds the user of the plans, if the server does not know them: with the password of the demo, and with what the suite and
 // the ecosystem want to know of them.
-func addUser(program []string, user, cpf, ecosystem, config string) error {
-	call := func(arguments ...string) error {
-		words := append(append(program[:len(program):len(program)], arguments...), "--config", config)
-		if output, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, strings.TrimSpace(string(output)))
-		}
+func (p program) addUser(user, cpf, ecosystem string) error {
+	if user == "" {
 		return nil
 	}
-	if user == "" || call("users", "show", user) == nil {
+	if _, err := p.call("users", "show", user); err == nil {
 		return nil
 	}
 	claims := map[string]any{
@@ -108,13 +135,14 @@ func addUser(program []string, user, cpf, ecosystem, config string) error {
 	if err != nil {
 		return err
 	}
-	file := config + ".claims.json"
+	file := p.config + ".claims.json"
 	if err := os.WriteFile(file, encoded, 0o600); err != nil {
 		return err
 	}
 	defer os.Remove(file)
-	return call("users", "add", user, "--name", fullName, "--email", email,
-		"--password-file", filepath.Join(filepath.Dir(config), "demo", "password"), "--claims", file)
+	_, err = p.call("users", "add", user, "--name", fullName, "--email", email,
+		"--password-file", filepath.Join(filepath.Dir(p.config), "demo", "password"), "--claims", file)
+	return err
 }
 
 // asked is what a configuration is for.

@@ -108,7 +108,7 @@ func TestLX02CardPayment(t *testing.T) {
 		r := c.BackchannelSigned(asking(paying(func(map[string]any) {})))
 		fapitest.WantOK(t, r)
 		waiting := pendingOf(w, "sub-alice")
-		if len(waiting) != 1 || len(waiting[0].Details) != 1 {
+		if len(waiting) != 1 || len(waiting[0].Values) != 1 {
 			t.Fatalf("shown %+v", waiting)
 		}
 		w.Decide(r.Text("auth_req_id"), true)
@@ -249,24 +249,64 @@ func TestLR34RequestedExpiry(t *testing.T) {
 	})
 }
 
-// Covers: LR-36. An encrypted backchannel request is opened by a key in the HSM, and held to the algorithms of the profile.
-func TestLR36EncryptedRequest(t *testing.T) {
-	t.Parallel()
-	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
-	record, err := fapitest.SharedBackend(t).(interface {
+// addDecryption makes a key in SoftHSM2 to which requests are encrypted, and returns the key set of the server with it.
+func addDecryption(w *fapitest.World, alg signer.Algorithm) jose.KeySet {
+	w.T.Helper()
+	record, err := fapitest.SharedBackend(w.T).(interface {
 		Generate(context.Context, signer.Algorithm) (signer.Record, error)
-	}).Generate(t.Context(), signer.ECDHES)
+	}).Generate(w.T.Context(), alg)
 	if err != nil {
-		t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	record.State, record.Uses = signer.Active, []signer.Use{signer.UseRequestObject}
-	fapitest.AddKey(t, w.Store, record)
+	fapitest.AddKey(w.T, w.Store, record)
 	w.Clock.Advance(11 * time.Second)
 	_, document, _ := w.Browser().Visit(w.Issuer + "/jwks")
 	published, err := jose.ParseKeySet([]byte(document))
 	if err != nil {
-		t.Fatal(err)
+		w.T.Fatal(err)
 	}
+	return published
+}
+
+// Covers: LX-03. An HSM that has RSA-OAEP with SHA-1 alone, as SoftHSM2, serves an ecosystem that names it: it is announced, and opens
+// requests; nothing else is.
+func TestLX03BrazilEncrypts(t *testing.T) {
+	t.Parallel()
+	w, c, _, _ := newBrazil(t)
+	if before := w.Document(); before["request_object_encryption_alg_values_supported"] != nil {
+		t.Fatalf("announced without a key: %v", before["request_object_encryption_alg_values_supported"])
+	}
+	published := addDecryption(w, signer.RSAOAEP)
+	document := w.Document()
+	for member, want := range map[string]string{"request_object_encryption_alg_values_supported": jose.RSAOAEP, "request_object_encryption_enc_values_supported": jose.A256GCM} {
+		t.Run("accepts "+member, func(t *testing.T) {
+			if diff := cmp.Diff(any([]any{want}), document[member]); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	send := func(enc string) fapitest.Reply {
+		lodged := w.Lodge(c, func(l *consent.Consent) { l.Hints = map[string]string{"cpf": "11111111111"} })
+		signed := c.Sign(c.Key, "", c.BackchannelClaims(c.BackchannelForm(), fapitest.ChangeClaims(fapitest.SetClaim("login_hint", lodged.ID),
+			fapitest.SetClaim("client_notification_token", fapitest.NotificationToken))))
+		sealed, err := published.Encrypt([]byte(signed), jose.RSAOAEP, enc, "JWT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Post("/backchannel", url.Values{"request": {sealed}}, nil)
+	}
+	t.Run("accepts a request that is encrypted with it", func(t *testing.T) { fapitest.WantOK(t, send(jose.A256GCM)) })
+	t.Run("refuses another encryption of the content", func(t *testing.T) {
+		fapitest.WantError(t, send(jose.A128GCM), http.StatusBadRequest, "invalid_request")
+	})
+}
+
+// Covers: LR-36. An encrypted backchannel request is opened by a key in the HSM, and held to the algorithms of the profile.
+func TestLR36EncryptedRequest(t *testing.T) {
+	t.Parallel()
+	w := fapitest.NewWorld(t, fapitest.WithBackchannelOfAllProfiles())
+	published := addDecryption(w, signer.ECDHES)
 	c := w.Register("client-1", fapitest.CIBAAdvanced)
 	send := func(change func(sealed string) string) fapitest.Reply {
 		signed := c.Sign(c.Key, "", c.BackchannelClaims(c.BackchannelForm(), nil))

@@ -35,16 +35,23 @@ func Keys(ctx context.Context, in *signer.Signer) ([]jose.DecryptionKey, error) 
 				secret, err := in.Unwrap(ctx, record.ID, wrapped)
 				return secret, decryptionError(err)
 			}
-			key.UnwrapSHA1 = func(ctx context.Context, wrapped []byte) ([]byte, error) {
-				secret, err := in.UnwrapSHA1(ctx, record.ID, wrapped)
-				return secret, decryptionError(err)
-			}
+			key.UnwrapSHA1 = unwrapSHA1(in, record.ID)
+		case signer.RSAOAEP:
+			key.UnwrapSHA1 = unwrapSHA1(in, record.ID)
 		default:
 			continue
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// unwrapSHA1 opens what is encrypted with RSA-OAEP.
+func unwrapSHA1(in *signer.Signer, kid string) func(context.Context, []byte) ([]byte, error) {
+	return func(ctx context.Context, wrapped []byte) ([]byte, error) {
+		secret, err := in.UnwrapSHA1(ctx, kid, wrapped)
+		return secret, decryptionError(err)
+	}
 }
 
 // Open decrypts a request object of a client with a profile. The error is an *[oauth.Error] with a code for what is wrong with the

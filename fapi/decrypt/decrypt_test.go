@@ -21,8 +21,9 @@ type catalogue []signer.Record
 // Keys implements [signer.Catalogue].
 func (c catalogue) Keys(context.Context) ([]signer.Record, error) { return c, nil }
 
-// newKeys makes a signer with keys that request objects are encrypted to, and the public halves: the RSA key as one for alg.
-func newKeys(t *testing.T) (keys *signer.Signer, published func(alg string) jose.KeySet) {
+// newKeys makes a signer with keys that request objects are encrypted to, and the public halves: the RSA key, which is for ofRSA,
+// as one for alg.
+func newKeys(t *testing.T, ofRSA signer.Algorithm) (keys *signer.Signer, published func(alg string) jose.KeySet) {
 	t.Helper()
 	passphrase := filepath.Join(t.TempDir(), "passphrase")
 	if err := os.WriteFile(passphrase, []byte("correct horse battery\n"), 0o600); err != nil {
@@ -37,7 +38,7 @@ func newKeys(t *testing.T) (keys *signer.Signer, published func(alg string) jose
 		t.Fatal(err)
 	}
 	var records catalogue
-	for _, alg := range []signer.Algorithm{signer.RSAOAEP256, signer.ECDHES, signer.PS256} {
+	for _, alg := range []signer.Algorithm{ofRSA, signer.ECDHES, signer.PS256} {
 		record, err := backend.Generate(t.Context(), alg)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +79,7 @@ func newKeys(t *testing.T) (keys *signer.Signer, published func(alg string) jose
 // Covers: LR-09, LR-40. What request objects may be encrypted with is the profile's: RSA-OAEP only where it is named.
 func TestLR40Algorithms(t *testing.T) {
 	t.Parallel()
-	in, published := newKeys(t)
+	in, published := newKeys(t, signer.RSAOAEP256)
 	keys, err := decrypt.Keys(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
@@ -139,4 +140,40 @@ func TestLR40Algorithms(t *testing.T) {
 			t.Errorf("%v", told)
 		}
 	})
+}
+
+// Covers: LX-03. A key for RSA-OAEP alone opens that, for clients whose profile names it, and nothing else.
+func TestLX03SHA1Alone(t *testing.T) {
+	t.Parallel()
+	in, published := newKeys(t, signer.RSAOAEP)
+	keys, err := decrypt.Keys(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	brazil, _ := profile.Lookup("brazil-openfinance")
+	for _, test := range []struct {
+		name, alg string
+		of        profile.Profile
+	}{
+		{"accepts what Brazil names", jose.RSAOAEP, brazil},
+		{"refuses it where nobody names it", jose.RSAOAEP, profile.FAPI1Advanced()},
+		{"refuses RSA-OAEP-256, for which there is no key", jose.RSAOAEP256, profile.FAPI1Advanced()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sealed, err := published(test.alg).Encrypt([]byte("a request object"), test.alg, jose.A256GCM, "JWT")
+			if err != nil {
+				t.Fatal(err)
+			}
+			opened, err := decrypt.Open(t.Context(), sealed, keys, test.of, oauth.InvalidRequestObject)
+			if strings.HasPrefix(test.name, "accepts") {
+				if opened != "a request object" || err != nil {
+					t.Errorf("%q, %v", opened, err)
+				}
+				return
+			}
+			if oauth.AsError(err).Code != oauth.InvalidRequestObject || opened != "" {
+				t.Errorf("%q, %v", opened, err)
+			}
+		})
+	}
 }

@@ -196,8 +196,10 @@ func (h *Handler) addRequestObjects(ctx context.Context, document metadata) erro
 	}
 	var algorithms []string
 	for _, record := range records {
-		algorithms = set.Union(algorithms, []string{string(record.Algorithm)})
-		if record.Algorithm == signer.RSAOAEP256 && h.namesOAEP() {
+		if record.Algorithm != signer.RSAOAEP {
+			algorithms = set.Union(algorithms, []string{string(record.Algorithm)})
+		}
+		if record.Algorithm.Does(signer.RSAOAEP) && h.namesOAEP() {
 			algorithms = set.Union(algorithms, []string{jose.RSAOAEP})
 		}
 	}

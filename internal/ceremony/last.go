@@ -78,6 +78,15 @@ func (c *Ceremony) parting(ctx context.Context, last store.Key, keys []store.Key
 	if err != nil {
 		return err
 	}
+	if signer.Algorithm(last.Algorithm) == signer.RSAOAEP256 { // opens RSA-OAEP too
+		last256 := last
+		last256.Algorithm = string(signer.RSAOAEP)
+		more, err := Needing(clients, last256.Algorithm, lostWith(last256, keys))
+		if err != nil {
+			return err
+		}
+		needs = append(needs, more...)
+	}
 	for _, need := range needs {
 		c.Report(Event{Step: Needed, Key: last, Need: need})
 	}
@@ -88,7 +97,7 @@ func (c *Ceremony) parting(ctx context.Context, last store.Key, keys []store.Key
 func lostWith(retired store.Key, keys []store.Key) (lost []string) {
 	for _, use := range retired.Uses {
 		served := slices.ContainsFunc(keys, func(k store.Key) bool {
-			return k.ID != retired.ID && k.State == string(signer.Active) && k.Algorithm == retired.Algorithm && slices.Contains(k.Uses, use)
+			return k.ID != retired.ID && k.State == string(signer.Active) && signer.Algorithm(k.Algorithm).Does(signer.Algorithm(retired.Algorithm)) && slices.Contains(k.Uses, use)
 		})
 		if !served {
 			lost = append(lost, use)

@@ -166,10 +166,10 @@ func (d *Doctor) needs(ctx context.Context, f *Findings, published []signer.Reco
 		f.fail("clients", "%v", err)
 		return
 	}
-	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256} {
+	for _, alg := range []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256, signer.RSAOAEP} {
 		unserved := slices.DeleteFunc(ceremony.Uses(string(alg)), func(use string) bool {
 			return slices.ContainsFunc(published, func(r signer.Record) bool {
-				return r.State == signer.Active && r.Algorithm == alg && slices.Contains(r.Uses, signer.Use(use))
+				return r.State == signer.Active && r.Algorithm.Does(alg) && slices.Contains(r.Uses, signer.Use(use))
 			})
 		})
 		needs, err := ceremony.Needing(clients, string(alg), unserved)

@@ -61,7 +61,7 @@ func open(t *testing.T, c pkcs11.Config) *crypto11.Backend {
 
 func TestContract(t *testing.T) {
 	signertest.Run(t, open(t, newConfig(t)), signertest.Module{
-		Name: "crypto11", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES},
+		Name: "crypto11", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP},
 		ListsInVain: []signer.Algorithm{signer.EdDSA, signer.RSAOAEP256}, // the token has them, crypto11 has not
 	})
 }

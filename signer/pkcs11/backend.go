@@ -285,6 +285,7 @@ func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Re
 	if err != nil || !alg.Decrypts() {
 		return record, err
 	}
+	record.Algorithm = alg // of keys for RSA-OAEP the token does not know the hash
 	// Some modules make the key and cannot use it: SoftHSM2 2.6 does not know OAEP with SHA-256, p11-kit 0.24 does not
 	// pass on what ECDH needs.
 	if err := signer.Prove(ctx, b, record); err != nil {

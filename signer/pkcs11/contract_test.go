@@ -26,7 +26,7 @@ import (
 func softHSM() candidate {
 	return candidate{
 		Module: signertest.Module{
-			Name: "SoftHSM2", Has: append(algorithms(), signer.ECDHES), ListsInVain: []signer.Algorithm{signer.RSAOAEP256},
+			Name: "SoftHSM2", Has: append(algorithms(), signer.ECDHES, signer.RSAOAEP), ListsInVain: []signer.Algorithm{signer.RSAOAEP256},
 		},
 		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			folder := t.TempDir()
@@ -35,6 +35,7 @@ func softHSM() candidate {
 	}
 }
 
+// Covers: LX-03. SoftHSM2 is held to the contract of all modules: RSA-OAEP with SHA-1 is among what it does.
 func TestContractSoftHSM(t *testing.T) { softHSM().hold(t) }
 
 // remote is SoftHSM2 behind a p11-kit server, the nearest thing here to an HSM at the other end of a network.
@@ -127,7 +128,7 @@ func behindP11Kit() candidate {
 	}
 	return candidate{
 		Module: signertest.Module{
-			Name: "p11-kit remote", Has: has,
+			Name: "p11-kit remote", Has: append(has, signer.RSAOAEP),
 			ListsInVain: []signer.Algorithm{signer.RSAOAEP256}, Unpinned: true,
 		},
 		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {

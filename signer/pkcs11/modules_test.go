@@ -88,7 +88,7 @@ func builtKryoptic(t testing.TB) string {
 func kryoptic() candidate {
 	return candidate{
 		Module: signertest.Module{
-			Name: "kryoptic", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256},
+			Name: "kryoptic", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256, signer.RSAOAEP},
 		},
 		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			module, folder := builtKryoptic(t), t.TempDir()

@@ -39,7 +39,7 @@ func newNSS(t testing.TB) (c pkcs11.Config, database string) {
 func nss() candidate {
 	return candidate{
 		Module: signertest.Module{
-			Name: "NSS softokn", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256}, Unpinned: true,
+			Name: "NSS softokn", Has: []signer.Algorithm{signer.PS256, signer.ES256, signer.ECDHES, signer.RSAOAEP256, signer.RSAOAEP}, Unpinned: true,
 		},
 		install: func(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 			c, folder := newNSS(t)

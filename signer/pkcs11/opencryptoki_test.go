@@ -28,7 +28,7 @@ const (
 func openCryptoki() candidate {
 	return candidate{
 		Module: signertest.Module{
-			Name: "opencryptoki", Has: []signer.Algorithm{signer.PS256, signer.RSAOAEP256}, Unpinned: true,
+			Name: "opencryptoki", Has: []signer.Algorithm{signer.PS256, signer.RSAOAEP256, signer.RSAOAEP}, Unpinned: true,
 		},
 		install: newOpenCryptoki,
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"errors"
 	"slices"
@@ -28,7 +29,7 @@ func decrypts(t *testing.T, token Token, alg signer.Algorithm, module Module) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at := slices.IndexFunc(held, func(k pkcs11.Key) bool { return k.Record.ID == record.ID }); at < 0 || held[at].Refused != "" || held[at].Record.Algorithm != alg {
+	if at := slices.IndexFunc(held, func(k pkcs11.Key) bool { return k.Record.ID == record.ID }); at < 0 || held[at].Refused != "" || !held[at].Record.Algorithm.Does(alg) {
 		t.Fatalf("the new key is not listed as good: %+v", held)
 	}
 	attested, err := token.Attest(t.Context(), record.ID)
@@ -84,7 +85,7 @@ func decrypts(t *testing.T, token Token, alg signer.Algorithm, module Module) {
 	})
 	t.Run("keys that sign do not decrypt", func(t *testing.T) {
 		sibling := signer.ES256
-		if alg == signer.RSAOAEP256 {
+		if alg.Unwraps() {
 			sibling = signer.PS256
 		}
 		signing, err := token.Generate(t.Context(), sibling)
@@ -113,7 +114,7 @@ func useTwice(t *testing.T, token Token, record signer.Record) (first, again []b
 	var input []byte
 	if public, ok := record.Public.(*rsa.PublicKey); ok {
 		use = token.Unwrap
-		input = wrapped(t, public)
+		input = wrapped(t, public, record.Algorithm)
 	} else {
 		input = newPoint(t)
 	}
@@ -144,20 +145,33 @@ func strangers(t *testing.T, record signer.Record) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	damaged := wrapped(t, public)
+	damaged := wrapped(t, public, record.Algorithm)
 	damaged[10] ^= 1
 	made := make([]byte, public.Size()) // below the modulus, and of no padding that is known
 	if _, err := rand.Read(made[1:]); err != nil {
 		t.Fatal(err)
 	}
 	return map[string][]byte{
-		"for another key": wrapped(t, &other.PublicKey), "damaged": damaged, "nothing": {}, "short": damaged[:100], "made up": made,
+		"for another key": wrapped(t, &other.PublicKey, record.Algorithm), "wrapped with another hash": wrapped(t, public, otherHash(record.Algorithm)), "damaged": damaged, "nothing": {}, "short": damaged[:100], "made up": made,
 	}
 }
 
-func wrapped(t *testing.T, public *rsa.PublicKey) []byte {
+// otherHash is the algorithm of RSA-OAEP with the other hash.
+func otherHash(alg signer.Algorithm) signer.Algorithm {
+	if alg == signer.RSAOAEP {
+		return signer.RSAOAEP256
+	}
+	return signer.RSAOAEP
+}
+
+// wrapped encrypts for an RSA key, with the hash of an algorithm (RFC 7518 §4.3).
+func wrapped(t *testing.T, public *rsa.PublicKey, alg signer.Algorithm) []byte {
 	t.Helper()
-	raw, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, public, make([]byte, 32), nil)
+	hash := sha256.New()
+	if alg == signer.RSAOAEP {
+		hash = sha1.New()
+	}
+	raw, err := rsa.EncryptOAEP(hash, rand.Reader, public, make([]byte, 32), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func Run(t *testing.T, token Token, module Module) map[signer.Algorithm]bool {
 
 // Algorithms are those that a module can have.
 func Algorithms() []signer.Algorithm {
-	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256}
+	return []signer.Algorithm{signer.PS256, signer.ES256, signer.EdDSA, signer.ECDHES, signer.RSAOAEP256, signer.RSAOAEP}
 }
 
 // refuses asks for a key of an algorithm that the module has not: it says so, and nothing stays on the token.
@@ -109,7 +109,7 @@ func attributes(t *testing.T, attested pkcs11.Attestation, alg signer.Algorithm,
 	}
 	for name, want := range map[string]bool{
 		"CKA_UNWRAP": false, "CKA_SIGN_RECOVER": false, "CKA_MODIFIABLE": false,
-		"CKA_DERIVE": alg == signer.ECDHES, "CKA_DECRYPT": alg == signer.RSAOAEP256 || module.ClaimsDecrypt,
+		"CKA_DERIVE": alg == signer.ECDHES, "CKA_DECRYPT": alg.Unwraps() || module.ClaimsDecrypt,
 	} {
 		if got, known := attested.Attributes[name]; known && got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
@@ -117,7 +117,7 @@ func attributes(t *testing.T, attested pkcs11.Attestation, alg signer.Algorithm,
 	}
 	mechanisms := map[signer.Algorithm][]string{
 		signer.PS256: {"CKM_RSA_PKCS_PSS"}, signer.ES256: {"CKM_ECDSA"}, signer.EdDSA: {"CKM_EDDSA"},
-		signer.ECDHES: {"CKM_ECDH1_DERIVE"}, signer.RSAOAEP256: {"CKM_RSA_PKCS_OAEP"},
+		signer.ECDHES: {"CKM_ECDH1_DERIVE"}, signer.RSAOAEP256: {"CKM_RSA_PKCS_OAEP"}, signer.RSAOAEP: {"CKM_RSA_PKCS_OAEP"},
 	}[alg]
 	if module.Unpinned {
 		mechanisms = nil

@@ -100,18 +100,17 @@ func (b *Backend) Agree(ctx context.Context, record signer.Record, peer []byte) 
 
 // Unwrap implements [signer.Decrypter].
 func (b *Backend) Unwrap(ctx context.Context, record signer.Record, wrapped []byte) ([]byte, error) {
-	hash := sha256.New
-	if record.Algorithm == signer.RSAOAEP {
-		record.Algorithm, hash = signer.RSAOAEP256, sha1.New
-	}
 	key, err := b.keyFor(ctx, record)
 	if err != nil {
 		return nil, err
 	}
-	if record.Algorithm != signer.RSAOAEP256 {
-		return nil, fmt.Errorf("soft: the key %s is not one for RSA-OAEP-256", record.ID)
+	switch record.Algorithm {
+	case signer.RSAOAEP256:
+		return key.unwrap(sha256.New(), wrapped)
+	case signer.RSAOAEP:
+		return key.unwrap(sha1.New(), wrapped)
 	}
-	return key.unwrap(hash(), wrapped)
+	return nil, fmt.Errorf("soft: the key %s is not one for RSA-OAEP", record.ID)
 }
 
 // keyFor finds a key and refuses its use with an algorithm that is not its own.
@@ -120,7 +119,7 @@ func (b *Backend) keyFor(ctx context.Context, record signer.Record) (held, error
 	if err != nil {
 		return held{}, err
 	}
-	if key.record.Algorithm != record.Algorithm {
+	if !key.record.Algorithm.Does(record.Algorithm) {
 		return held{}, fmt.Errorf("soft: the key %s is for %s and not for %s", record.ID, key.record.Algorithm, record.Algorithm)
 	}
 	return key, nil

@@ -84,14 +84,14 @@ func newKey(alg signer.Algorithm) (held, error) {
 	var private crypto.Signer
 	var err error
 	switch alg {
-	case signer.PS256, signer.RSAOAEP256:
+	case signer.PS256, signer.RSAOAEP256, signer.RSAOAEP:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
 	case signer.ES256, signer.ECDHES:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case signer.EdDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		err = fmt.Errorf("soft: the algorithm %q is not one of PS256, ES256, EdDSA, ECDH-ES and RSA-OAEP-256", alg)
+		err = fmt.Errorf("soft: the algorithm %q is not one of PS256, ES256, EdDSA, ECDH-ES, RSA-OAEP-256 and RSA-OAEP", alg)
 	}
 	if err != nil {
 		return held{}, err

@@ -83,10 +83,7 @@ func (t *Token) offered() ([]signer.Algorithm, error) {
 	}
 	var offered []signer.Algorithm
 	for _, alg := range wire.Algorithms() {
-		if alg == signer.RSAOAEP { // no key has it
-			continue
-		}
-		use := map[signer.Algorithm]uint{signer.ECDHES: pkcs11.CKF_DERIVE, signer.RSAOAEP256: pkcs11.CKF_DECRYPT}[alg]
+		use := map[signer.Algorithm]uint{signer.ECDHES: pkcs11.CKF_DERIVE, signer.RSAOAEP256: pkcs11.CKF_DECRYPT, signer.RSAOAEP: pkcs11.CKF_DECRYPT}[alg]
 		if use == 0 {
 			use = pkcs11.CKF_SIGN
 		}

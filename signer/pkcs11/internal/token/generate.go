@@ -52,7 +52,7 @@ func templates(alg signer.Algorithm) (mechanism []*pkcs11.Mechanism, public, pri
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
 		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
 		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, !alg.Decrypts()),
-		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, alg == signer.RSAOAEP256),
+		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, alg.Unwraps()),
 		pkcs11.NewAttribute(pkcs11.CKA_WRAP, false),
 	}
 	private = []*pkcs11.Attribute{
@@ -62,14 +62,14 @@ func templates(alg signer.Algorithm) (mechanism []*pkcs11.Mechanism, public, pri
 		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN, !alg.Decrypts()),
 		// Said, because some modules take true when nothing is said.
-		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, alg == signer.RSAOAEP256),
+		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, alg.Unwraps()),
 		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN_RECOVER, false),
 		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, alg == signer.ECDHES),
 	}
 	var generate uint
 	switch alg {
-	case signer.PS256, signer.RSAOAEP256:
+	case signer.PS256, signer.RSAOAEP256, signer.RSAOAEP:
 		generate = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
 		public = append(public,
 			pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, rsaBits),

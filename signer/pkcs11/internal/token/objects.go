@@ -117,7 +117,8 @@ func (t *Token) describe(private, public pkcs11.ObjectHandle) (pair, error) {
 }
 
 // purpose tells a key that decrypts from one that signs. A key that can do both is taken for one that signs, which the
-// policy then refuses.
+// policy then refuses. An RSA key that decrypts does not say with which hash (PKCS #11 v3.1 §6.1.8 has that in the parameters of the
+// mechanism): it is listed for RSA-OAEP-256, and the store knows one that is for RSA-OAEP alone.
 func (t *Token) purpose(private pkcs11.ObjectHandle, alg signer.Algorithm) (signer.Algorithm, error) {
 	can := map[signer.Algorithm]uint{signer.ES256: pkcs11.CKA_DERIVE, signer.PS256: pkcs11.CKA_DECRYPT}
 	attribute, ok := can[alg]
@@ -167,7 +168,7 @@ func Weakness(read func(kind uint) ([]byte, error), public crypto.PublicKey, alg
 		{pkcs11.CKA_SENSITIVE, "CKA_SENSITIVE", true, true},
 		{pkcs11.CKA_EXTRACTABLE, "CKA_EXTRACTABLE", false, true},
 		{pkcs11.CKA_SIGN, "CKA_SIGN", !alg.Decrypts(), true},
-		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", alg == signer.RSAOAEP256, alg == signer.RSAOAEP256},
+		{pkcs11.CKA_DECRYPT, "CKA_DECRYPT", alg.Unwraps(), alg.Unwraps()},
 		{pkcs11.CKA_UNWRAP, "CKA_UNWRAP", false, false},
 		{pkcs11.CKA_SIGN_RECOVER, "CKA_SIGN_RECOVER", false, false},
 		{pkcs11.CKA_DERIVE, "CKA_DERIVE", alg == signer.ECDHES, alg == signer.ECDHES},
@@ -201,7 +202,7 @@ func mechanismOf(alg signer.Algorithm) uint {
 		return pkcs11.CKM_ECDSA
 	case signer.ECDHES:
 		return pkcs11.CKM_ECDH1_DERIVE
-	case signer.RSAOAEP256:
+	case signer.RSAOAEP256, signer.RSAOAEP:
 		return pkcs11.CKM_RSA_PKCS_OAEP
 	default:
 		return mechanismEdDSA
