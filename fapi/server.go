@@ -188,7 +188,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		sessions: &browser.Sessions{Store: c.Store, Remember: c.Passwords.Remember, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
 	w.sessions.Evidence = w.evidence
-	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, c.Now)
+	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, len(c.Directories) > 0, c.Now)
 	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
 	var err error
 	if w.forms, err = browser.NewForms(c.Issuer); err != nil {

@@ -53,8 +53,8 @@ type Directories interface {
 	// DirectoryClients lists the clients of a directory in the order of their identifiers.
 	DirectoryClients(ctx context.Context, directory string) ([]DirectoryClient, error)
 	// PutStanding suspends a client, or restores it, and stores the evidence, in one transaction; it reports whether that changed
-	// anything. Nothing changes when the client is suspended for that reason already or is not suspended, or when a later
-	// standing was put. ErrNotFound without such a client of a directory.
+	// anything. A later standing that says the same changes At alone, without the evidence; nothing changes when a later standing
+	// was put. ErrNotFound without such a client of a directory.
 	PutStanding(ctx context.Context, standing Standing) (changed bool, err error)
 	// PutDirectoryDocument stores a document in place of an older one of the same directory and kind.
 	PutDirectoryDocument(ctx context.Context, document DirectoryDocument) error

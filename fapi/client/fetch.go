@@ -15,8 +15,9 @@ import (
 const vouchedLifetime = 5 * time.Minute
 
 // KeyFetcher fetches the key sets of clients from their jwks_uri for a server with an issuer. Roots are the authorities that
-// are trusted, nil the system's.
-func KeyFetcher(issuer string, roots *x509.CertPool, now func() time.Time) jose.Fetch {
+// are trusted, nil the system's. vouched says that clients of directories may be served: then what is at any address is used for
+// 5 minutes at most, because it is cached by the address, and any client can have registered that of another.
+func KeyFetcher(issuer string, roots *x509.CertPool, vouched bool, now func() time.Time) jose.Fetch {
 	// Beside the other fetcher: key sets may be larger than what that one fetches, and do not wait for it.
 	fetcher := outbound.New(outbound.Policy{
 		AllowLoopback: OnLoopback(issuer), Roots: roots, Now: now, MaxBody: jose.MaxKeySetSize,
@@ -24,7 +25,7 @@ func KeyFetcher(issuer string, roots *x509.CertPool, now func() time.Time) jose.
 	return func(ctx context.Context, address string) ([]byte, time.Duration, error) {
 		document, err := fetcher.Get(ctx, address, "application/jwk-set+json, application/json")
 		age := document.MaxAge
-		if c, ok := ctx.Value(caller{}).(*Client); ok && c.Directory != "" {
+		if c, ok := ctx.Value(caller{}).(*Client); vouched || ok && c.Directory != "" {
 			age = min(age, vouchedLifetime)
 		}
 		return document.Body, age, err

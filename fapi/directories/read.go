@@ -284,8 +284,8 @@ func (d *Directory) apply(ctx context.Context) error {
 		shape := d.shape
 		shape.Complete = shape.Complete && c.CreatedAt.Before(at) // the statement of a newer one is newer than the list
 		v := shape.judge(d.Name, known, c.Organisation, c.Software)
-		if v.reason == c.Suspended {
-			continue
+		if v.reason == c.Suspended && v.reason == "" {
+			continue // a suspension is said again, so that no node that read earlier takes it back
 		}
 		if err := d.put(ctx, c, v, at); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -308,7 +308,9 @@ func (d *Directory) put(ctx context.Context, c store.DirectoryClient, v verdict,
 		ClientID: c.ID, Suspended: v.reason, EndGrants: v.end, At: at,
 		Evidence: []store.Evidence{d.config.Evidence.Event(ctx, c.ID, name, detail...)},
 	})
-	d.config.Clients.Invalidate(c.ID)
+	if changed || err != nil {
+		d.config.Clients.Invalidate(c.ID)
+	}
 	if err != nil || !changed {
 		return err
 	}

@@ -8,5 +8,8 @@ func ecosystemsRest() []Group {
 		{ID: "LX-01", Section: "CIBA Core §13", Requires: "a binding_message that the ecosystem demands is a required parameter: invalid_request without it"},
 		{ID: "LX-02", Section: connectID + " §4.1.3.1", Requires: "3ds:payment_authorisation: a payment by card, read by people; incomplete or malformed ones are refused"},
 		{ID: "LX-03", Section: "RFC 7518 §4.3", Requires: "an HSM that has RSA-OAEP with SHA-1 alone opens request objects of the ecosystems that name it"},
+		{ID: "LX-04", Section: "CDS, Metadata Cache Management", Requires: "a standing that is said again is newer than one that was read before: no node takes it back"},
+		{ID: "LX-05", Section: "RFC 7591 §2", Requires: "no client keeps the keys at another's jwks_uri for longer than a directory's clients may"},
+		{ID: "LX-06", Section: "RFC 7592 §2.3", Requires: "consents of a client that deletes itself are ended by the client"},
 	}}}
 }

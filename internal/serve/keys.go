@@ -14,5 +14,5 @@ func KeyFetcher(c *config.Config, now func() time.Time) (jose.Fetch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.KeyFetcher(c.Issuer, roots, now), nil
+	return client.KeyFetcher(c.Issuer, roots, len(c.Directories) > 0, now), nil
 }

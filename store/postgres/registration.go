@@ -47,7 +47,7 @@ func (s *Store) registration(client store.Client, by store.Registrar, stored *in
 	var query string
 	if by.Token.Zero() {
 		batch.Queue(lock, client.Organisation)
-		query = `WITH allowed AS (SELECT 1 WHERE (SELECT count(*) FROM clients WHERE organisation = @organisation) < @quota AND ` + newSoftware + `)`
+		query = `WITH allowed AS (SELECT 1 WHERE (SELECT count(*) FROM clients WHERE organisation = @organisation AND organisation <> '') < @quota AND ` + newSoftware + `)`
 		arguments = arguments.with(pgx.StrictNamedArgs{"quota": by.Quota})
 	} else {
 		query = `WITH allowed AS (
@@ -86,7 +86,7 @@ func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 		if _, err := one(ctx, c, `WITH deleted AS (
 				DELETE FROM clients WHERE id = $1 RETURNING id
 			), ended AS (
-				UPDATE grants g SET revoked_at = $2, revoked_by = $3 FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
+				UPDATE grants g SET revoked_at = $2, revoked_by = $3::text FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
 			), consents_deleted AS (
 				DELETE FROM consents k USING deleted WHERE k.client_id = deleted.id
 			), lodged_ended AS (`+consents.EndedOf+`

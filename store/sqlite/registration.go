@@ -74,7 +74,7 @@ func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 		if removed == 0 {
 			return store.ErrNotFound
 		}
-		if err := consents.EndOf(c, id, s.moment()); err != nil { // before the grants, whose end would say less of why
+		if err := consents.EndOf(c, id, by, s.moment()); err != nil { // before the grants, whose end would say less of why
 			return err
 		}
 		if _, err := c.Exec(`UPDATE grants SET revoked_at = ?, revoked_by = ? WHERE client_id = ? AND revoked_at IS NULL`,

@@ -56,7 +56,8 @@ func testPutStanding(f *fixture) {
 	put("", false, first, false) // is not suspended
 	f.equal(len(f.waiting("a")), 0)
 	one := put("suspended é", false, first, true)
-	put("suspended é", false, first.Add(time.Second), false)
+	put("suspended é", false, first.Add(2*time.Second), false)
+	put("", false, first.Add(time.Second), false) // older than what was said again
 	f.wantEvidence("a", one)
 	client.Suspended = "suspended é"
 	changed := client

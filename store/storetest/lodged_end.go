@@ -145,14 +145,18 @@ func testConsentEndsWithGrant(f *fixture) {
 	f.equal(f.readConsent(c.ID).Status, store.ConsentRevoked)
 	f.equal(f.readConsent(c.ID).EndedBy, store.EndedByBank)
 
-	f.must(f.PutClient(f.Context(), f.client("client")))
-	c, _, _ = f.authorised()
-	awaiting := f.lodged()
-	f.must(f.DeleteClient(f.Context(), "client", store.RevokedByOperator))
-	f.equal(f.readConsent(c.ID).Status, store.ConsentRevoked)
-	f.equal(f.readConsent(c.ID).EndedBy, store.EndedByBank)
-	f.equal(f.readConsent(c.ID).Reason, "client deleted")
-	f.equal(f.readConsent(awaiting.ID).Status, store.ConsentRejected)
+	var awaiting store.LodgedConsent
+	for by, want := range map[string]string{store.RevokedByOperator: store.EndedByBank, store.RevokedByClient: store.EndedByClient} {
+		f.must(f.PutClient(f.Context(), f.client("client")))
+		c, _, _ = f.authorised()
+		awaiting = f.lodged()
+		f.must(f.DeleteClient(f.Context(), "client", by))
+		f.equal(f.readConsent(c.ID).Status, store.ConsentRevoked)
+		f.equal(f.readConsent(c.ID).EndedBy, want)
+		f.equal(f.readConsent(c.ID).Reason, "client deleted")
+		f.equal(f.readConsent(awaiting.ID).Status, store.ConsentRejected)
+		f.equal(f.readConsent(awaiting.ID).EndedBy, want)
+	}
 
 	f.noticesOf(c.ID)
 	c, _, _ = f.authorised()

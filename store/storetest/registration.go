@@ -73,6 +73,11 @@ func testRegisterClientByQuota(f *fixture) {
 	other := f.registered()
 	other.Organisation = "another"
 	f.must(f.RegisterClient(f.Context(), other, by))
+	for range 3 { // those of nobody in particular are not counted: an operator's are among them
+		nobodys := f.registered()
+		nobodys.Organisation = ""
+		f.must(f.RegisterClient(f.Context(), nobodys, by))
+	}
 	f.must(f.DeleteClient(f.Context(), first.ID, store.RevokedByOperator))
 	f.must(f.RegisterClient(f.Context(), f.registered(), by))
 }

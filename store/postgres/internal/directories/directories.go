@@ -51,6 +51,8 @@ func (d Directories) PutStanding(ctx context.Context, standing store.Standing) (
 		if err := c.QueryRow(ctx, `WITH changed AS (
 				UPDATE clients SET suspended = @suspended, standing_at = @at
 				WHERE id = @id AND directory <> '' AND suspended <> @suspended AND (standing_at IS NULL OR standing_at <= @at) RETURNING id
+			), confirmed AS (
+				UPDATE clients SET standing_at = @at WHERE id = @id AND directory <> '' AND suspended = @suspended AND standing_at < @at
 			), grants_ended AS (
 				UPDATE grants g SET revoked_at = @now, revoked_by = @by FROM changed WHERE @end_grants::boolean AND g.client_id = changed.id AND g.revoked_at IS NULL
 			), consents_deleted AS (

@@ -365,10 +365,10 @@ const Purge = `DELETE FROM lodged_consents WHERE id IN (SELECT id FROM lodged_co
 // PurgeNotices removes notices that nobody was there to give out, with a limit.
 const PurgeNotices = `DELETE FROM consent_notices WHERE (consent_id, version) IN (SELECT consent_id, version FROM consent_notices WHERE expires_at <= ? LIMIT ?)`
 
-// EndOf ends the consents of a client that is deleted.
-func EndOf(c *connection.Conn, clientID string, at time.Time) error {
+// EndOf ends the consents of a client that is deleted, by a value of [store.Grant].RevokedBy.
+func EndOf(c *connection.Conn, clientID, by string, at time.Time) error {
 	_, err := c.Exec(`UPDATE lodged_consents SET status = iif(status = 'awaiting', 'rejected', 'revoked'), changed_at = ?2, version = version + 1,
-		ended_by = 'bank', reason = 'client deleted' WHERE client_id = ?1 AND status IN ('awaiting', 'authorised')`, clientID, at.UnixMicro())
+		ended_by = iif(?3 = 'client', 'client', 'bank'), reason = 'client deleted' WHERE client_id = ?1 AND status IN ('awaiting', 'authorised')`, clientID, at.UnixMicro(), by)
 	return err
 }
 

@@ -47,6 +47,10 @@ func (d Directories) PutStanding(ctx context.Context, standing store.Standing) (
 			return err
 		}
 		if changed = found > 0; !changed {
+			if _, err := c.Exec(`UPDATE clients SET standing_at = ?3 WHERE id = ?1 AND directory <> '' AND suspended = ?2 AND standing_at < ?3`,
+				standing.ClientID, standing.Suspended, standing.At.UnixMicro()); err != nil {
+				return err
+			}
 			var there int
 			return c.Get(`SELECT 1 FROM clients WHERE id = ? AND directory <> ''`, []any{standing.ClientID}, &there)
 		}
