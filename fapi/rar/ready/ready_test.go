@@ -22,7 +22,7 @@ var examples = map[string]struct{ object, english, brazilian string }{
 	},
 	"connectid-card-payment": {
 		`{"type":"t","instructed_amount":{"amount":10.5,"currency":"AUD"},"source_account":"4111111111111111","beneficiary_name":"Test Merchant","payment_desc":"Two tickets"}`,
-		"Pay AUD\u00a010.50 to Test Merchant?", "Pagar AUD\u00a010,50 a Test Merchant?",
+		"Pay A$10.50 to Test Merchant?", "Pagar AU$\u00a010,50 a Test Merchant?",
 	},
 	"uk-accounts": {
 		`{"type":"t","Permissions":["ReadAccountsDetail","ReadBalances"],"ExpirationDateTime":"2027-02-27T00:00:00Z"}`,
@@ -137,7 +137,7 @@ func TestKC27Lines(t *testing.T) {
 			"To account: 08080021325698", "Kind of account number: Sort code and account number", "Reference: FRESCO-101", "Reference: Internal ops code 5120101",
 			"Reference for the payee: FRESCO.21302.GFX.20", "Number of the payment at the application: ACME412",
 		},
-		"connectid-card-payment": {"What for: Two tickets", "From card: ending in 1111"},
+		"connectid-card-payment": {"What for: Two tickets", "From card: ending 1111"},
 		"berlin-group-accounts": {
 			"Balances of: DE19 9999 9999 0000 1234 56", "Payments of: [DE19 9999 9999 0000 1234 56 (Currency EUR) | DE02 1001 0010 9307 1186 03]",
 			"How often: Again and again, until it ends", "Until: 27 February 2027", "Looks a day, at most, while you are away: 4",
