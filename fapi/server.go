@@ -218,6 +218,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	}); err != nil {
 		return nil, err
 	}
+	w.clients.Roles = w.directories.LostRoles
 	w.users, err = claims.Users{Directory: c.Store, Evidence: w.evidence, Log: c.Logger}.WithSource(c.ClaimsSource, c.Now)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,9 @@ const (
 // Cache caches parsed clients briefly, so that one request reads each client at most once.
 type Cache struct {
 	store store.Clients
+	// Roles returns the roles of a client that its directory lists as not active any more; nil knows none. Whoever changes what it
+	// returns invalidates the client. Set it before the first use.
+	Roles func(store.DirectoryEntry) []string
 	// profiles are the names of the offered profiles.
 	profiles []string
 	now      func() time.Time
@@ -91,6 +94,7 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 			parsed.disabled = record.Disabled || !profile.Offers(c.profiles, record.Profile)
 			parsed.ChangedAt, parsed.Version, parsed.suspended = record.UpdatedAt, record.Version, record.Suspended
 			parsed.Organisation, parsed.Directory = OrganisationOf(record.ID, record.Organisation), record.Directory.Directory
+			parsed.vouch(record.Directory, c.Roles)
 			entry = cacheEntry{client: parsed, version: record.Version}
 			c.logKeys(ctx, entry)
 		}

@@ -50,6 +50,8 @@ type Client struct {
 	Organisation string
 	// Directory is the name of the directory of participants that vouches for the client, or empty.
 	Directory string
+	// RevokedKeys is where that directory lists the revoked keys of the client's software, or empty.
+	RevokedKeys string
 
 	disabled bool
 	// suspended is why a directory keeps the client from being served, or empty.

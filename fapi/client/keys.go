@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"countersign/fapi/profile"
@@ -64,12 +65,31 @@ func (c *Client) LeftOut(keys jose.KeySet) []jose.LeftOut {
 	return keys.LeftOut(c.Metadata.TokenEndpointAuthMethod == profile.SelfSignedTLSClientAuth)
 }
 
-// Verify checks a signature with the client's keys.
+// Verify checks a signature with the client's keys; one that the client's directory revoked has made none.
 func (k *KeySets) Verify(ctx context.Context, c *Client, token *jose.Token) error {
-	if address := c.Metadata.JWKSURI; address != "" {
-		return k.remote.Verify(asked(ctx, c), address, token)
+	address := c.Metadata.JWKSURI
+	if address == "" {
+		return token.VerifyWith(c.Keys)
 	}
-	return token.VerifyWith(c.Keys)
+	if err := k.remote.Verify(asked(ctx, c), address, token); err != nil {
+		return err
+	}
+	return k.Revoked(ctx, c, token.VerifiedWith())
+}
+
+// ErrRevoked: the directory that vouches for the client lists the key as revoked. It is a [jose.ErrNoKey].
+var ErrRevoked = fmt.Errorf("%w: the client's directory has revoked the key", jose.ErrNoKey)
+
+// Revoked returns [ErrRevoked] for a key that the client's directory lists as revoked (software_jwks_revoked_endpoint). Where the list
+// cannot be read and never was, nothing is revoked by it, and that is logged: a key that is revoked is not at jwks_uri any more.
+func (k *KeySets) Revoked(ctx context.Context, c *Client, key jose.Key) error {
+	if c.RevokedKeys == "" {
+		return nil
+	}
+	if revoked, err := k.remote.Keys(asked(ctx, c), c.RevokedKeys); err == nil && revoked.Has(key) {
+		return ErrRevoked
+	}
+	return nil
 }
 
 // Verifier checks signed requests with the client's keys, and stores in signedBy which key it was, for the evidence.

@@ -35,8 +35,9 @@ type Settings struct {
 	Kind string
 	// ParticipantsAddress is where its lists are; empty reads none: nobody is suspended then.
 	ParticipantsAddress string
-	// Authorization returns the header Authorization for the lists; nil sends none.
+	// Authorization returns the header Authorization for the lists; nil sends none. Token has one got and kept fresh in its place.
 	Authorization func() (string, error)
+	Token         TokenSettings
 	// Profile is that of the clients that register with its statements and without an initial access token. Those with one may
 	// have another of the same preset.
 	Profile string
@@ -73,6 +74,10 @@ func (s Settings) Check() error {
 		if err := s.Policy.CheckAddress(address); err != nil {
 			add(key, "%v", err)
 		}
+	}
+	s.Token.check(s.Policy, add)
+	if s.Token.Address != "" && s.Authorization != nil {
+		add("token_address", "the header Authorization is had there or in a file, not both")
 	}
 	if shape.React > 0 && s.ParticipantsAddress != "" && s.Refresh+timeout > shape.React {
 		add("refresh", "%s and the %s that a document may take are more than the %s in which a directory of this kind wants a change to count",
@@ -116,11 +121,15 @@ type Directory struct {
 	shape  Shape
 	client *outbound.Client
 	keys   *jose.RemoteKeySets
+	// bearer has the token for the lists; nil where none is got.
+	bearer *bearer
 
 	mutex sync.Mutex
 	// known is what the lists said last, and listed when that was; zero for never.
 	known  standings
 	listed time.Time
+	// rolesApplied are the roles of known that clients are held to already.
+	rolesApplied map[string][]string
 	// keysRead is when the keys were last read from the directory.
 	keysRead time.Time
 	// failing has the documents that could not be read the last time, so that each change is logged once.
@@ -144,6 +153,9 @@ func New(config Config) (*Directories, error) {
 			Settings: settings, config: config, shape: shape, client: outbound.New(settings.Policy), failing: map[string]bool{},
 		}
 		one.keys = jose.NewRemoteKeySets(one.fetchKeys, config.Now)
+		if settings.Token.Address != "" {
+			one.bearer = &bearer{settings: settings.Token, client: one.client, now: config.Now}
+		}
 		d.all = append(d.all, one)
 	}
 	return d, errors.Join(problems...)
@@ -223,6 +235,17 @@ func (d *Directories) Named(name string) *Directory {
 		}
 	}
 	return nil
+}
+
+// LostRoles returns the roles of the participant of a client that its directory lists as not active.
+func (d *Directories) LostRoles(entry store.DirectoryEntry) []string {
+	one := d.Named(entry.Directory)
+	if one == nil {
+		return nil
+	}
+	one.mutex.Lock()
+	defer one.mutex.Unlock()
+	return one.known.Roles[key(entry.Organisation)]
 }
 
 // All are the settings of all.

@@ -41,20 +41,20 @@ func TestLD21Pages(t *testing.T) {
 	d := pagesOf(t, site)
 	d.Authorization = func() (string, error) { return "Bearer token", nil }
 	t.Run("accepts all pages", func(t *testing.T) {
-		got, err := d.readPages(t.Context(), d.shape.Lists[0])
+		got, _, err := d.readPages(t.Context(), d.shape.Lists[0])
 		if err != nil || len(got) != total || got["org-8"] != "Active" {
 			t.Errorf("%v, %v", got, err)
 		}
 	})
 	t.Run("refuses a list without one of its pages", func(t *testing.T) {
 		broken = 4
-		if got, err := d.readPages(t.Context(), d.shape.Lists[0]); err == nil {
+		if got, _, err := d.readPages(t.Context(), d.shape.Lists[0]); err == nil {
 			t.Errorf("%v", got)
 		}
 	})
 	t.Run("refuses a list without the header", func(t *testing.T) {
 		d.Authorization = nil
-		if got, err := d.readPages(t.Context(), d.shape.Lists[0]); err == nil {
+		if got, _, err := d.readPages(t.Context(), d.shape.Lists[0]); err == nil {
 			t.Errorf("%v", got)
 		}
 	})
@@ -92,7 +92,7 @@ func TestEntriesOfAllPages(t *testing.T) {
 			}))
 			t.Cleanup(site.Close)
 			d := pagesOf(t, site)
-			got, err := d.readPages(t.Context(), d.shape.Lists[0])
+			got, _, err := d.readPages(t.Context(), d.shape.Lists[0])
 			if !errors.Is(err, test.fails) || err == nil && len(got) != size {
 				t.Errorf("%d, %v", len(got), err)
 			}

@@ -17,6 +17,7 @@ import (
 	"countersign/fapi/statement"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
+	"countersign/internal/outbound"
 	"countersign/internal/pause"
 	"countersign/internal/strictjson"
 	"countersign/store"
@@ -200,9 +201,17 @@ func (d *Directory) readLists(ctx context.Context, at time.Time) error {
 	}
 	var known standings
 	for _, list := range d.shape.Lists {
-		statuses, err := d.readPages(ctx, list)
+		statuses, roles, err := d.readPages(ctx, list)
 		if err != nil {
 			return fmt.Errorf("%s: %w", list.Path, err)
+		}
+		if len(list.Roles) > 0 {
+			known.Roles = map[string][]string{}
+			for id, each := range roles {
+				if lost := d.shape.lostRoles(each); len(lost) > 0 {
+					known.Roles[id] = lost
+				}
+			}
 		}
 		of, former := &known.Organisations, before.Organisations
 		if list.Software {
@@ -227,39 +236,62 @@ func (d *Directory) setKnown(known standings, at time.Time) {
 	d.known, d.listed = known, at
 }
 
-// readPages reads one list, all of its pages.
-func (d *Directory) readPages(ctx context.Context, list List) (map[string]string, error) {
+// readPages reads one list, all of its pages. A token that the directory does not take is replaced once.
+func (d *Directory) readPages(ctx context.Context, list List) (map[string]string, map[string][]roleStatus, error) {
+	statuses, roles, err := d.readPagesOnce(ctx, list)
+	if failed, ok := errors.AsType[*outbound.Error](err); !ok || d.bearer == nil || failed.Status != http.StatusUnauthorized {
+		return statuses, roles, err
+	}
+	d.bearer.forget()
+	return d.readPagesOnce(ctx, list)
+}
+
+// header is what is sent for the lists.
+func (d *Directory) header(ctx context.Context) (http.Header, error) {
 	header := http.Header{"Accept": {"application/json"}}
 	for name, value := range d.shape.Header {
 		header.Set(name, value)
 	}
-	if d.Authorization != nil {
-		value, err := d.Authorization()
-		if err != nil {
-			return nil, err
-		}
+	get := func(context.Context) (string, error) { return "", nil }
+	switch {
+	case d.bearer != nil:
+		get = d.bearer.get
+	case d.Authorization != nil:
+		get = func(context.Context) (string, error) { return d.Authorization() }
+	}
+	value, err := get(ctx)
+	if value != "" {
 		header.Set("Authorization", value)
 	}
-	statuses := map[string]string{}
+	return header, err
+}
+
+func (d *Directory) readPagesOnce(ctx context.Context, list List) (map[string]string, map[string][]roleStatus, error) {
+	header, err := d.header(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	statuses, roles := map[string]string{}, map[string][]roleStatus{}
 	for first, n := 1, 0; n < maxPages; n++ {
 		document, err := d.client.GetWith(ctx, d.pageAddress(list, first), header)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		read, err := readList(list, document.Body)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		maps.Copy(statuses, read.statuses)
+		maps.Copy(roles, read.roles)
 		if len(statuses) > maxEntries {
-			return nil, errTooMany
+			return nil, nil, errTooMany
 		}
 		first += read.items
 		if !list.Pages || read.items == 0 || first > read.total {
-			return statuses, nil
+			return statuses, roles, nil
 		}
 	}
-	return nil, fmt.Errorf("it has more than %d pages", maxPages)
+	return nil, nil, fmt.Errorf("it has more than %d pages", maxPages)
 }
 
 // pageAddress is where the items of a list begin with the one of that number, counted from 1.
@@ -274,13 +306,18 @@ func (d *Directory) pageAddress(list List, first int) string {
 // apply suspends the clients whose participant or software may not take part, and restores those that may again.
 func (d *Directory) apply(ctx context.Context) error {
 	d.mutex.Lock()
-	known, at := d.known, d.listed
+	known, at, before := d.known, d.listed, d.rolesApplied
 	d.mutex.Unlock()
 	clients, err := d.config.Store.DirectoryClients(ctx, d.Name)
 	if err != nil {
 		return err
 	}
 	for _, c := range clients {
+		if lost := known.Roles[key(c.Organisation)]; !slices.Equal(lost, before[key(c.Organisation)]) {
+			d.config.Clients.Invalidate(c.ID)
+			d.config.Log.InfoContext(ctx, "roles of a client changed by its directory", "client_id", c.ID, "directory", d.Name,
+				"organisation", c.Organisation, "roles_not_active", strings.Join(lost, " "))
+		}
 		shape := d.shape
 		shape.Complete = shape.Complete && c.CreatedAt.Before(at) // the statement of a newer one is newer than the list
 		v := shape.judge(d.Name, known, c.Organisation, c.Software)
@@ -291,6 +328,9 @@ func (d *Directory) apply(ctx context.Context) error {
 			return err
 		}
 	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.rolesApplied = known.Roles
 	return nil
 }
 

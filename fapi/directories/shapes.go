@@ -37,6 +37,8 @@ type List struct {
 	Items []string
 	// ID and Status lead to the members of an item.
 	ID, Status []string
+	// Roles leads to an array of the item's roles, each with members Role and Status; none where the list has none.
+	Roles []string
 	// Pages has the list in pages (RFC 7644 §3.4.2.4: startIndex, totalResults).
 	Pages bool
 }
@@ -59,7 +61,7 @@ func Shapes() []Shape {
 			// Open Finance Brasil and Open Insurance Brasil, and other directories of the same software: OpenBanking-Brasil/specs-directory,
 			// swagger_participants.yaml (GET /participants); DCR 1.0 Implementers Draft 3, clause 8.1, for the statement; read 2026-11-30.
 			Name: "brazil", Organisation: "org_id", Software: "software_id", OrganisationStatus: "org_status",
-			Lists:  []List{{Path: "/participants", ID: []string{"OrganisationId"}, Status: []string{"Status"}}},
+			Lists:  []List{{Path: "/participants", ID: []string{"OrganisationId"}, Status: []string{"Status"}, Roles: []string{"OrgDomainRoleClaims"}}},
 			Active: []string{"active"}, Suspended: []string{"pending", "inactive", "suspended"}, Removed: []string{"withdrawn"}, Complete: true,
 		},
 		{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"countersign/internal/strictjson"
@@ -15,6 +16,8 @@ type standings struct {
 	// Organisations and Softwares have the status as the directory writes it.
 	Organisations map[string]string `json:"organisations"`
 	Softwares     map[string]string `json:"softwares"`
+	// Roles are those of participants that are listed and not active.
+	Roles map[string][]string `json:"roles,omitempty"`
 }
 
 // key is an identifier for comparison.
@@ -28,6 +31,8 @@ var errTooMany = fmt.Errorf("it has more than %d entries", maxEntries)
 // page is what one document of a list says.
 type page struct {
 	statuses map[string]string
+	// roles has the statuses of the roles of each, in the order of the document.
+	roles map[string][]roleStatus
 	// items counts them all, total is how many the directory says there are.
 	items, total int
 }
@@ -35,7 +40,7 @@ type page struct {
 // readList reads one document of a list.
 func readList(list List, body []byte) (page, error) {
 	array := json.RawMessage(body)
-	read := page{statuses: map[string]string{}}
+	read := page{statuses: map[string]string{}, roles: map[string][]roleStatus{}}
 	if len(list.Items) > 0 {
 		var whole map[string]json.RawMessage
 		if err := strictjson.Decode(body, &whole); err != nil {
@@ -67,8 +72,35 @@ func readList(list List, body []byte) (page, error) {
 		}
 		status, _ := text(item, list.Status)
 		read.statuses[key(id)] = status
+		if roles, ok := member(item, list.Roles); ok && len(list.Roles) > 0 {
+			var each []roleStatus
+			if json.Unmarshal(roles, &each) == nil { // or else nothing is known of them
+				read.roles[key(id)] = each
+			}
+		}
 	}
 	return read, nil
+}
+
+// roleStatus is a role of a participant as a list has it.
+type roleStatus struct {
+	Role   string `json:"Role"`
+	Status string `json:"Status"`
+}
+
+// lostRoles are the roles that are listed and nowhere as active. A role that is not listed, or with a status that means nothing, is as
+// the statement said: who got it a moment ago can register before the list has it.
+func (s Shape) lostRoles(roles []roleStatus) []string {
+	var lost []string
+	for _, one := range roles {
+		c := s.classOf(one.Status)
+		isActive := slices.ContainsFunc(roles, func(other roleStatus) bool { return other.Role == one.Role && s.classOf(other.Status) == active })
+		if (c == suspended || c == removed) && !isActive && !slices.Contains(lost, one.Role) {
+			lost = append(lost, one.Role)
+		}
+	}
+	slices.Sort(lost)
+	return lost
 }
 
 // member follows names of members.

@@ -274,6 +274,8 @@ type RegistrationRule struct {
 	Fields []StatementField `rule:"fields,names"`
 	// RoleScopes are the scope values that a role of the statement allows; a client gets no others.
 	RoleScopes map[string][]string `rule:"role_scopes,names"`
+	// RevokedKeysMember is the member of the statement with the address of the revoked keys of the software; empty is none.
+	RevokedKeysMember string `rule:"revoked_keys_member,name"`
 	// RolesMember is the member of the statement that has the roles.
 	RolesMember string `rule:"roles_member,name"`
 	// MTLS demands a TLS client certificate for registration and management.

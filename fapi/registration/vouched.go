@@ -174,6 +174,7 @@ func (h *Handler) checkSigned(ctx context.Context, v *vouched, asked *sent) erro
 	}
 	caller := &client.Client{
 		Metadata: client.Metadata{JWKSURI: address}, Organisation: v.OrganisationName(), Directory: v.Directory.Name,
+		RevokedKeys: v.Text(v.Rule.RevokedKeysMember),
 	}
 	err := h.config.Keys.Verify(ctx, caller, asked.signed.Token)
 	if busy := endpoint.KeysBusy(err); busy != nil {

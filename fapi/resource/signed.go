@@ -116,7 +116,9 @@ func (h *Handler) checkMessage(
 			return err
 		}
 		return h.config.Keys.Try(ctx, access.client, func(keys jose.KeySet) (unknown bool, verdict error) {
-			key, algorithm, verdict = keys.VerifyMessage(keyID, wanted, base, signature)
+			if key, algorithm, verdict = keys.VerifyMessage(keyID, wanted, base, signature); verdict == nil {
+				verdict = h.config.Keys.Revoked(ctx, access.client, key)
+			}
 			return errors.Is(verdict, jose.ErrNoKey), verdict
 		})
 	}

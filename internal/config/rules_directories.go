@@ -18,6 +18,9 @@ type Directory struct {
 	KeysAddress         string   `toml:"keys_address" required:"true" doc:"https address of its key set."`
 	ParticipantsAddress string   `toml:"participants_address" doc:"https address below which its lists of participants and their statuses are. Without it nobody is suspended."`
 	Authorization       Secret   `toml:"authorization_file" doc:"File of the header Authorization for the lists, such as a bearer token that something else keeps fresh; read each time."`
+	TokenAddress        string   `toml:"token_address" doc:"https address of its token endpoint, where an access token for the lists is had and kept fresh: by client_credentials, authenticated with certificate_file (tls_client_auth). In place of authorization_file."`
+	TokenClientID       string   `toml:"token_client_id" doc:"The client_id by which its token endpoint knows this server."`
+	TokenScope          string   `toml:"token_scope" doc:"Scope of that token, such as TPPReadAccess in the United Kingdom."`
 	CertificateFile     File     `toml:"certificate_file" doc:"Certificate, PEM, that is shown to it."`
 	KeyFile             Secret   `toml:"key_file" doc:"Private key of that certificate, PEM."`
 	CAFile              File     `toml:"ca_file" doc:"Certificate authorities, PEM, of its certificate; those of outbound.ca_file, or the system's, when absent."`
@@ -53,6 +56,16 @@ func (c *collector) directories(config *Config) {
 		}
 		if d.ParticipantsAddress == "" {
 			c.unneeded(key+"authorization_file", string(d.Authorization), shown(d.Authorization), "has no meaning without participants_address")
+			c.unneeded(key+"token_address", d.TokenAddress, quote(d.TokenAddress), "has no meaning without participants_address")
+		}
+		pair(c, key+"token_address", d.TokenAddress, key+"token_client_id", d.TokenClientID)
+		if d.TokenAddress == "" {
+			c.unneeded(key+"token_scope", d.TokenScope, quote(d.TokenScope), "has no meaning without token_address")
+			continue
+		}
+		c.unneeded(key+"authorization_file", string(d.Authorization), shown(d.Authorization), "excludes token_address: one of them says what the header is")
+		if d.CertificateFile == "" && !c.bad(key+"certificate_file") {
+			c.add(key+"certificate_file", "", "missing: the token of token_address is had with it")
 		}
 	}
 }

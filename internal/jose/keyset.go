@@ -46,6 +46,11 @@ func NewKeySet(keys ...Key) KeySet {
 // Keys are the keys that can verify signatures, in the order of the set.
 func (s KeySet) Keys() []Key { return slices.Clone(s.keys) }
 
+// Has reports whether a public key is among those that can verify signatures, whatever its kid and algorithm there.
+func (s KeySet) Has(key Key) bool {
+	return slices.ContainsFunc(s.keys, func(k Key) bool { return k.thumbprint == key.thumbprint })
+}
+
 // MarshalJSON writes the JWK Set (RFC 7517 §5).
 func (s KeySet) MarshalJSON() ([]byte, error) {
 	keys := s.keys

@@ -20,7 +20,7 @@ func (s *server) directories() ([]directories.Settings, error) {
 		settings := directories.Settings{
 			Name: d.Name, Issuer: d.Issuer, KeysAddress: d.KeysAddress, Kind: d.Kind, ParticipantsAddress: d.ParticipantsAddress, Profile: d.Profile,
 			Audiences: strings.Fields(d.Audiences), TrustStore: d.TrustStore, Quota: d.Quota, Refresh: d.Refresh.Std(), Outage: d.Outage.Std(),
-			Policy: policy,
+			Policy: policy, Token: directories.TokenSettings{Address: d.TokenAddress, ClientID: d.TokenClientID, Scope: d.TokenScope},
 		}
 		if file := d.Authorization; file != "" {
 			settings.Authorization = func() (string, error) {

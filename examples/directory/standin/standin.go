@@ -39,6 +39,8 @@ type Software struct {
 	Scope string   `json:"scope"`
 	// JWKS are its public keys, which the directory publishes.
 	JWKS json.RawMessage `json:"jwks"`
+	// Revoked are those that were revoked, which the United Kingdom's directory publishes too.
+	Revoked json.RawMessage `json:"revoked"`
 	// Status is Active, or Inactive or Removed.
 	Status string `json:"status"`
 }
@@ -54,6 +56,7 @@ type Directory struct {
 	key           *rsa.PrivateKey
 	keyID         string
 	organisations map[string]string // status by identifier
+	roles         map[string]map[string]string
 	software      map[string]*Software
 	away          bool
 	requests      map[string]int
@@ -66,7 +69,7 @@ func New(kind, issuer string, now func() time.Time) (*Directory, error) {
 		return nil, fmt.Errorf("there is no kind %q of directories; there are %s, %s and %s", kind, UK, Brazil, CDR)
 	}
 	d := &Directory{
-		Kind: kind, Issuer: issuer, Now: now, organisations: map[string]string{}, software: map[string]*Software{}, requests: map[string]int{},
+		Kind: kind, Issuer: issuer, Now: now, organisations: map[string]string{}, roles: map[string]map[string]string{}, software: map[string]*Software{}, requests: map[string]int{},
 	}
 	return d, d.Rotate()
 }
@@ -93,6 +96,13 @@ func (d *Directory) SetOrganisation(id, status string) {
 		return
 	}
 	d.organisations[id] = status
+}
+
+// SetRoles sets the roles of a participant, each with its status, as Brazil's list of participants has them.
+func (d *Directory) SetRoles(organisation string, statuses map[string]string) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.roles[organisation] = statuses
 }
 
 // SetSoftware adds software, or replaces it.
@@ -166,7 +176,7 @@ func (d *Directory) claims(s *Software) map[string]any {
 		"software_redirect_uris": s.RedirectURIs, "software_version": "1.0", "software_mode": "Live", "software_environment": "sandbox",
 	})
 	if d.Kind == UK {
-		claims["software_jwks_endpoint"] = jwks
+		claims["software_jwks_endpoint"], claims["software_jwks_revoked_endpoint"] = jwks, strings.TrimSuffix(jwks, "jwks")+"revoked"
 		return claims
 	}
 	var roles []map[string]string
@@ -220,7 +230,13 @@ func (d *Directory) list(path string) any {
 	}
 	switch d.Kind + path {
 	case Brazil + "/participants":
-		return entries(func(id, status string) any { return map[string]any{"OrganisationId": id, "Status": status} })
+		return entries(func(id, status string) any {
+			roles := []any{}
+			for _, role := range slices.Sorted(maps.Keys(d.roles[id])) {
+				roles = append(roles, map[string]string{"Role": role, "Status": d.roles[id][role], "AuthorizationDomain": "Open Banking"})
+			}
+			return map[string]any{"OrganisationId": id, "Status": status, "OrgDomainRoleClaims": roles}
+		})
 	case UK + "/OBThirdPartyProviders":
 		return map[string]any{"totalResults": len(ids), "Resources": entries(func(id, status string) any {
 			return map[string]any{"id": id, "urn:openbanking:organisation:1.0": map[string]any{"OBOrganisationId": id, "status": status}}
@@ -239,7 +255,7 @@ func (d *Directory) list(path string) any {
 	return nil
 }
 
-// ServeHTTP answers at /jwks, at the lists of the kind, and at /software/{id}/jwks; for newcomers, at /software/{id}/statement.
+// ServeHTTP answers at /jwks, at the lists of the kind, and at /software/{id}/jwks and /software/{id}/revoked; for newcomers, at /software/{id}/statement.
 // PUT sets /organisations/{id}/{status}, /software/{id} and /away/{true or false}.
 func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPut {
@@ -261,6 +277,12 @@ func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, list)
 	case known != nil && what == "jwks":
 		answer(w, known.JWKS)
+	case known != nil && what == "revoked":
+		if known.Revoked == nil {
+			answer(w, map[string]any{"keys": []any{}})
+			return
+		}
+		answer(w, known.Revoked)
 	case known != nil && what == "statement":
 		statement, err := d.Statement(id, nil)
 		if err != nil {
