@@ -128,6 +128,8 @@ func (d *Doctor) Checks() []Check {
 		open("port", d.ports),
 		open("store", d.openStore),
 		open("clients", d.clients),
+		open("directories", d.directories),
+		open("consents", d.consentSource),
 		open("hsm", d.openTokens),
 		open("keys", d.keys),
 	}

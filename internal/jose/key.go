@@ -52,6 +52,9 @@ func (k Key) allows(algorithm string) bool {
 		fits(algorithm, k.Public)
 }
 
+// Verifies reports whether the key may verify signatures with a JWS algorithm.
+func (k Key) Verifies(algorithm string) bool { return k.allows(algorithm) }
+
 // NewKey describes a public key for publication. Algorithm may be empty. Errors are those of [Thumbprint].
 func NewKey(id, algorithm string, public crypto.PublicKey) (Key, error) {
 	thumbprint, err := Thumbprint(public)

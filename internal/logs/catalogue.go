@@ -100,7 +100,7 @@ func requests() []Group {
 					"it had counts as a fault. Logged once until it can be read again. Keys are used for `outage` after they were last read; " +
 					"then registrations with its statements are answered 503. Statuses stay as they are.",
 				Remedy: "The error says why. Is the address reachable from the node, its certificate of directories.ca_file, the header of " +
-					"authorization_file valid? `directory read again` (level info) ends it.",
+					"authorization_file, or the certificate at token_address, valid? `countersign doctor` asks it. `directory read again` (level info) ends it.",
 			},
 			{
 				Message: "standings of a directory not applied; will be tried again",

@@ -57,6 +57,7 @@ func Fields() []Field {
 		{"repeated", "How often a refusal repeated that this line is the last of; absent or 0 in a line of its own."},
 		{"replaces", "Key ID of the key that is replaced."},
 		{"retry_after", "How long to wait before it is tried again."},
+		{"roles_not_active", "Roles of a participant that its directory lists as not active; a client of it has no scope that only they allow."},
 		{"route", "Path pattern of the endpoint."},
 		{"sequence", "Sequence number in the audit log."},
 		{"software", "Software of a participant, as its directory calls it."},

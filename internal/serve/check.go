@@ -3,8 +3,6 @@ package serve
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -17,7 +15,7 @@ import (
 func Check(ctx context.Context, c *config.Config, now func() time.Time) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // nothing is read again
-	s := &server{Options: Options{Config: c, Now: now, Log: io.Discard}, log: slog.New(slog.DiscardHandler)}
+	s := examiner(c, now)
 	_, chain := auditChain(c)
 	_, certificate := Certificate(c.Listen)
 	_, gate := newGate(c.ListenMTLS, now)

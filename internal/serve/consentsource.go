@@ -1,9 +1,14 @@
 package serve
 
 import (
+	"time"
+
 	"countersign/fapi"
+	"countersign/fapi/consent"
 	"countersign/fapi/consents"
+	"countersign/internal/config"
 	"countersign/internal/consentsource"
+	"countersign/internal/outbound"
 	"countersign/store"
 )
 
@@ -15,10 +20,7 @@ func (s *server) consentAPIs(settings *fapi.Config) error {
 	if c.Source == "" {
 		return nil
 	}
-	policy, err := s.policy(reach{
-		prefix: "consents.source_", timeout: c.SourceTimeout.Std(), networks: c.SourceNetworks, authorities: c.SourceCA,
-		certificate: c.SourceCertificate, key: c.SourceKey,
-	})
+	policy, err := s.consentPolicy()
 	if err != nil {
 		return err
 	}
@@ -30,4 +32,26 @@ func (s *server) consentAPIs(settings *fapi.Config) error {
 	}
 	settings.Consents.Source = source
 	return nil
+}
+
+// ConsentSource is the operator's own system of consents of a configuration, with how it is reached, for who
+// examines it without a server; nil where there is none.
+func ConsentSource(c *config.Config, now func() time.Time) (consent.Source, outbound.Policy, error) {
+	s := examiner(c, now)
+	policy, err := s.consentPolicy()
+	if err != nil {
+		return nil, outbound.Policy{}, err
+	}
+	var settings fapi.Config
+	err = s.consentAPIs(&settings)
+	return settings.Consents.Source, policy, err
+}
+
+// consentPolicy is how the operator's own system is reached.
+func (s *server) consentPolicy() (outbound.Policy, error) {
+	c := s.Config.Consents
+	return s.policy(reach{
+		prefix: "consents.source_", timeout: c.SourceTimeout.Std(), networks: c.SourceNetworks, authorities: c.SourceCA,
+		certificate: c.SourceCertificate, key: c.SourceKey,
+	})
 }

@@ -2,7 +2,10 @@ package serve
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
+	"time"
 
 	"countersign/fapi/directories"
 	"countersign/internal/config"
@@ -31,6 +34,16 @@ func (s *server) directories() ([]directories.Settings, error) {
 		all = append(all, settings)
 	}
 	return all, nil
+}
+
+// Directories are the directories of participants of a configuration, for who examines them without a server.
+func Directories(c *config.Config, now func() time.Time) ([]directories.Settings, error) {
+	return examiner(c, now).directories()
+}
+
+// examiner has what a configuration says, without what a server keeps.
+func examiner(c *config.Config, now func() time.Time) *server {
+	return &server{Options: Options{Config: c, Now: now, Log: io.Discard}, log: slog.New(slog.DiscardHandler)}
 }
 
 // directoryPolicy is how a directory is reached: without authorities of its own by those for all that is fetched. Errors begin with keys
