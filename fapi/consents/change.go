@@ -206,7 +206,7 @@ type received struct {
 // receive reads the body: JSON, or a signed message where requests are signed.
 func (c *call) receive() (received, error) {
 	wanted := "application/json"
-	if c.shape.Signs() {
+	if c.shape.Signs() && !c.shape.Detached() {
 		wanted = jwtMedia
 	}
 	media, parameters, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
@@ -218,7 +218,10 @@ func (c *call) receive() (received, error) {
 	if err != nil {
 		return received{}, shape.Problemf(shape.Format, "", "the body cannot be read, or is larger than %d bytes", maxBody).Because(err)
 	}
-	if c.shape.Signs() {
+	switch {
+	case c.shape.Detached():
+		return c.verifyDetached(body)
+	case c.shape.Signs():
 		return c.verify(string(body))
 	}
 	return received{content: body}, nil

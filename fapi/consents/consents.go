@@ -7,6 +7,7 @@ package consents
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -133,8 +134,10 @@ type call struct {
 	client  *client.Client
 	// organisations are the identifiers of the client's organisation, most trusted first.
 	organisations []string
-	// signs reports that the answer is signed.
+	// signs reports that the answer is a signed JWT.
 	signs bool
+	// header is that of the answer.
+	header http.Header
 }
 
 // serve serves the calls of an API.
@@ -153,6 +156,7 @@ func (h *Handler) serve(s *shape.Shape) endpoint.Serve {
 // answer answers a call: first who calls, then what.
 func (c *call) answer(w http.ResponseWriter) (endpoint.Answer, error) {
 	header := w.Header()
+	c.header = header
 	e := event.Of(c.Context())
 	idGiven := header.Get(interactionHeader) != "" // set by the guard, if that of the request is a UUID
 	if !idGiven {
@@ -177,7 +181,7 @@ func (c *call) answer(w http.ResponseWriter) (endpoint.Answer, error) {
 	if err := c.handler.config.Limits.Authenticated(c.client.ID); err != nil {
 		return endpoint.Answer{}, err
 	}
-	c.signs = c.shape.Signs()
+	c.signs = c.shape.Signs() && !c.shape.Detached()
 	c.organisations = c.organisationsOf()
 	if !c.acceptable() {
 		return endpoint.Answer{}, shape.Problemf(shape.NotAcceptable, "Accept", "the answer is %s", c.mediaType())
@@ -258,11 +262,28 @@ func (c *call) render(status int, one consent.Consent) (endpoint.Answer, []store
 	if err != nil {
 		return endpoint.Answer{}, nil, err
 	}
+	if c.shape.Detached() {
+		return c.renderDetached(status, body)
+	}
 	if !c.signs {
 		return endpoint.Answer{Status: status, Body: body, ContentType: c.shape.ContentType}, nil, nil
 	}
 	signed, kept, err := c.sign(body)
 	return signedAnswer(status, signed), []store.Evidence{kept}, err
+}
+
+// renderDetached signs an answer in a header, exactly as it is sent.
+func (c *call) renderDetached(status int, body map[string]any) (endpoint.Answer, []store.Evidence, error) {
+	written, err := json.Marshal(body)
+	if err != nil {
+		return endpoint.Answer{}, nil, err
+	}
+	signature, kept, err := c.signDetached(written)
+	if err != nil {
+		return endpoint.Answer{}, nil, err
+	}
+	c.header.Set(c.shape.Signed.Header, signature)
+	return endpoint.Answer{Status: status, Body: endpoint.Raw(written), ContentType: c.shape.ContentType}, []store.Evidence{kept}, nil
 }
 
 // signedAnswer is an answer that is a JWT.
@@ -272,6 +293,9 @@ func signedAnswer(status int, signed string) endpoint.Answer {
 
 // verifyAlgorithms are those that the client may sign requests with.
 func (c *call) verifyAlgorithms() []string {
+	if named := c.shape.Signed.Algorithm; named != "" {
+		return []string{named}
+	}
 	if own := c.client.Profile.RequestObjectAlgorithms; len(own) > 0 {
 		return own
 	}

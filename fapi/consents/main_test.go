@@ -58,6 +58,9 @@ const (
 		`"Risk":{"PSUIndicators":{},"DeviceIndicators":{},"RequestIndicators":{}}}`
 )
 
+// fundsScope is the scope of confirmations of funds in the United Kingdom.
+var fundsScope = scope.Scope{Name: "fundsconfirmations", Description: "Ask whether there is enough money"}
+
 // newWorld is a world that offers the ecosystems.
 func newWorld(t *testing.T, more ...fapitest.Option) *fapitest.World {
 	t.Helper()

@@ -52,11 +52,8 @@ func (c *call) verify(body string) (received, error) {
 	if typ := token.Header.Type; typ == "" && rules.TypeRequired || typ != "" && !token.Header.HasType("JWT") {
 		return received{}, shape.Problemf(shape.Malformed, "typ", "typ has to be JWT")
 	}
-	if err := c.handler.config.Keys.Verify(c.Context(), c.client, token); err != nil {
-		if busy := endpoint.KeysBusy(err); busy != nil {
-			return received{}, busy
-		}
-		return received{}, shape.Problemf(shape.Signature, "", "the signature does not verify with the client's keys").Because(err)
+	if err := c.checkSignature(token); err != nil {
+		return received{}, err
 	}
 	var read claims
 	members := map[string]json.RawMessage{}
@@ -188,8 +185,9 @@ func (c *call) sign(body map[string]any) (string, store.Evidence, error) {
 }
 
 // organizationalUnit and organizationIdentifier are attributes of certificates that name an organisation (X.520; ETSI EN 319
-// 412-1).
+// 412-1), commonName is one that names its software.
 const (
+	commonName             = "2.5.4.3"
 	organizationalUnit     = "2.5.4.11"
 	organizationIdentifier = "2.5.4.97"
 )
@@ -197,15 +195,31 @@ const (
 // organisationsOf are the identifiers of the client's organisation: in the certificate of the connection, if a trusted authority
 // issued it. What is in front of a hyphen in organizationIdentifier names the register.
 func (c *call) organisationsOf() []string {
-	if !c.signs || c.shape.Signed.Issuer != "organisation" || !c.at.MTLS {
+	switch {
+	case !c.shape.Signs():
+		return nil
+	case c.shape.Signed.Issuer == "software":
+		return c.softwareOf()
+	case c.shape.Signed.Issuer != "organisation":
+		return nil
+	}
+	if presented := c.trustedCertificate(); presented != nil {
+		return organisationsIn(presented)
+	}
+	return nil // its message is refused then
+}
+
+// trustedCertificate is that of the connection, if a trusted authority issued it; nil otherwise.
+func (c *call) trustedCertificate() *mtls.Presented {
+	if !c.at.MTLS {
 		return nil
 	}
 	config := c.handler.config
 	presented, err := config.Certificates.Certificate(c.Request)
 	if err != nil || presented == nil || config.Trust.VerifyContext(c.Context(), presented) != nil {
-		return nil // its message is refused then
+		return nil
 	}
-	return organisationsIn(presented)
+	return presented
 }
 
 func organisationsIn(presented *mtls.Presented) []string {

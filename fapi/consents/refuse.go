@@ -55,6 +55,9 @@ func (c *call) refuse(w http.ResponseWriter, err error) {
 	failed := oauth.Errorf(code, "%s", problem.Text).WithStatus(status).Because(err)
 	e.Failed(failed)
 	header := w.Header()
+	if c.shape.Detached() {
+		header.Del(c.shape.Signed.Header) // of an answer that is not sent
+	}
 	if problem.Challenge != "" {
 		header.Set("WWW-Authenticate", problem.Challenge)
 	}

@@ -67,7 +67,7 @@ func (c *Call) OneTimesConsumed() { c.oneTimes = nil }
 // Answer is a successful back-channel response.
 type Answer struct {
 	Status int
-	// Body is written as JSON, or as it is when it is a [JWT]; nil is none.
+	// Body is written as JSON, or as it is when it is a [JWT] or [Raw]; nil is none.
 	Body any
 	// ContentType is the media type of a JWT, and of JSON where it has another than application/json.
 	ContentType string
@@ -75,6 +75,9 @@ type Answer struct {
 
 // JWT is an answer that is a compact JWS or JWE.
 type JWT string
+
+// Raw is an answer in JSON that is sent as it was signed.
+type Raw []byte
 
 // BackChannel has the checks in front of endpoints for authenticated clients.
 type BackChannel struct {
@@ -126,6 +129,10 @@ func (a Answer) Write(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Type", cmp.Or(a.ContentType, "application/json"))
 	w.WriteHeader(a.Status)
+	if raw, ok := a.Body.(Raw); ok {
+		_, _ = w.Write(raw)
+		return
+	}
 	_ = json.NewEncoder(w).Encode(a.Body)
 }
 

@@ -72,7 +72,7 @@ func Withholds(claim string) bool {
 // personal are withheld, as secrets are. It is not verified here. A message
 // with a secret that can be guessed needs a jti of 16 bytes or more. Errors wrap [ErrMessage].
 func NewMessage(jws string, personal ...string) (Message, error) {
-	token, err := jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
+	token, err := parseJWS(jws)
 	if err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrMessage, err)
 	}
@@ -173,8 +173,13 @@ func (e Entry) check() error {
 	}
 }
 
+// parseJWS reads a message for its signature alone: who accepted it has processed what crit names.
+func parseJWS(jws string) (*jose.Token, error) {
+	return jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}, Critical: func(string) bool { return true }})
+}
+
 func verifyJWS(jws string, key jose.Key) error {
-	token, err := jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}})
+	token, err := parseJWS(jws)
 	if err != nil {
 		return err
 	}

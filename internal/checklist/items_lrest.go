@@ -15,5 +15,7 @@ func ecosystemsRest() []Group {
 		{ID: "LX-08", Section: "Open Finance Brasil DCR §7.2", Requires: "scopes follow the roles that the directory's list has as active, after registration too"},
 		{ID: "LX-09", Section: "RFC 6749 §4.4, RFC 8705 §2.1", Requires: "an access token for a directory's lists is had with the certificate and kept fresh"},
 		{ID: "LX-10", Section: "operation", Requires: "doctor asks directories and the consent source, and says what is wrong with keys, lists and certificates"},
+		{ID: "LX-11", Section: "UK Open Banking, funds-confirmation-consent", Requires: "funds confirmation consents are created, shown, read and deleted"},
+		{ID: "LX-12", Section: "UK Open Banking, domestic-payment-consents; Message Signing", Requires: "payment consents by detached signatures, checked and answered alike"},
 	}}}
 }

@@ -329,7 +329,7 @@ type AuthorizationDetail struct {
 	Type       string `toml:"type" required:"true" doc:"The type's name."`
 	SchemaFile File   `toml:"schema_file" doc:"JSON Schema (2020-12) of one object of the type, with additionalProperties false and the annotations x-display, by which users read it; or use ready."`
 	Accounts   string `toml:"accounts" default:"request" enum:"request,login,claims-source" doc:"From where the user is offered what to choose for the lists of the type with offer that a request leaves empty, such as accounts: login (docs/own-login.md) or claims-source (docs/claims-source.md). With request a request names them itself."`
-	Ready      string `toml:"ready" doc:"A type that comes with the server, in place of schema_file: berlin-group-accounts, berlin-group-payment, brazil-accounts, brazil-data, brazil-payment, connectid-card-payment, ksa-accounts, openinsurance-data, uae-accounts, uae-payment, uk-accounts or uk-payment."`
+	Ready      string `toml:"ready" doc:"A type that comes with the server, in place of schema_file: berlin-group-accounts, berlin-group-payment, brazil-accounts, brazil-data, brazil-payment, connectid-card-payment, ksa-accounts, openinsurance-data, uae-accounts, uae-payment, uk-accounts, uk-funds or uk-payment."`
 }
 
 // Telemetry is logs and traces.

@@ -20,6 +20,9 @@ type ParseOptions struct {
 	AllowJWK bool
 	// PKCS1 accepts [RS256] too, where Algorithms names it. Nothing of the server sets it.
 	PKCS1 bool
+	// Critical reports whether the caller processes a member that crit names (RFC 7515 §4.1.11); nil refuses crit, and so is each name
+	// that it does not know.
+	Critical func(name string) bool
 }
 
 // Header is what counts in a JOSE header (RFC 7515 §4). Other members are ignored (§4).
@@ -32,6 +35,8 @@ type Header struct {
 	Type string
 	// JWK is the raw jwk member; nil unless [ParseOptions].AllowJWK.
 	JWK json.RawMessage
+	// Critical are the members that crit names, each one that [ParseOptions].Critical knows; nil without crit.
+	Critical map[string]json.RawMessage
 }
 
 // HasType reports whether typ is a media type. Case does not matter and "application/" may be left out
@@ -120,12 +125,16 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 		name  string
 		value json.RawMessage
 	}{
-		{"crit", wire.Critical}, {"b64", wire.Unencoded}, {"zip", wire.Compression},
+		{"b64", wire.Unencoded}, {"zip", wire.Compression},
 		{"jku", wire.KeySetURL}, {"x5u", wire.CertificateURL},
 	} {
 		if refused.value != nil {
 			return Header{}, fmt.Errorf("%w: the header has %s, which is not accepted", ErrMalformed, refused.name)
 		}
+	}
+	critical, err := readCritical(raw, wire.Critical, options)
+	if err != nil {
+		return Header{}, err
 	}
 	if wire.JWK != nil && !options.AllowJWK {
 		return Header{}, fmt.Errorf("%w: the header has jwk, which is not accepted here", ErrMalformed)
@@ -143,7 +152,7 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 	if wire.Encryption != nil {
 		return Header{}, fmt.Errorf("%w: the header has enc, which belongs to an encrypted token", ErrMalformed)
 	}
-	return Header{Algorithm: algorithm, KeyID: wire.KeyID, Type: wire.Type, JWK: wire.JWK}, nil
+	return Header{Algorithm: algorithm, KeyID: wire.KeyID, Type: wire.Type, JWK: wire.JWK, Critical: critical}, nil
 }
 
 // NewToken puts together a token that was taken apart before: nothing is decoded or checked again. It has no claims.

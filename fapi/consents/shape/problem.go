@@ -39,7 +39,9 @@ const (
 	NoFirm      Kind = "no_firm"
 	NotFirm     Kind = "not_firm"
 	NoneLeft    Kind = "none_left"
-	// Signature, Malformed and Claim are about a signed request; Replayed is one that was used before.
+	// Signature, Malformed and Claim are about a signed request; Replayed is one that was used before, Unsigned one whose signature is
+	// not in its header.
+	Unsigned  Kind = "unsigned"
 	Signature Kind = "signature"
 	Malformed Kind = "malformed"
 	Claim     Kind = "claim"
@@ -56,7 +58,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		BadToken, Forbidden, NotFound, Foreign, Ended, Format, MediaType, NotAcceptable, Missing, Invalid, Unexpected, BadDate, HeaderMissing,
-		HeaderInvalid, Combination, Mixed, NoFirm, NotFirm, NoneLeft, Signature, Malformed, Claim, Replayed, Idempotency, TooMany, Unavailable, Internal,
+		HeaderInvalid, Combination, Mixed, NoFirm, NotFirm, NoneLeft, Unsigned, Signature, Malformed, Claim, Replayed, Idempotency, TooMany, Unavailable, Internal,
 	}
 }
 
@@ -67,8 +69,12 @@ func (s *Shape) mayHave(kind Kind) bool {
 		return false // only by a rule, which needs it
 	case NoneLeft:
 		return len(s.Supported) > 0
-	case Signature, Malformed, Claim, Replayed:
+	case Signature, Malformed, Claim:
 		return s.Signs()
+	case Unsigned:
+		return s.Detached()
+	case Replayed:
+		return s.Signs() && !s.Detached()
 	case Idempotency:
 		return s.IdempotencyRequired || s.IdempotencyAllowed
 	case Foreign, NotFound, Internal, Unavailable, TooMany:

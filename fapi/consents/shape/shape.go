@@ -146,11 +146,20 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Signed says how messages are signed (RFC 7515, media type application/jwt).
+// Signed says how messages are signed (RFC 7515): as application/jwt, or detached from JSON, in a header.
 type Signed struct {
+	// Header is the header with the signature that is detached from the body (RFC 7515, Appendix F); empty: the body is the JWT.
+	// Prefix is what is before iat, iss and tan in the names of the JOSE header's members, and Anchor the value of tan, which names
+	// whose keys they are. Such a request is held to MaxAge and not to be sent once: an idempotency key says that it is the same.
+	Header string `toml:"header"`
+	Prefix string `toml:"prefix"`
+	Anchor string `toml:"anchor"`
+	// Algorithm is the JWS algorithm of all messages; empty is any of the client's profile.
+	Algorithm string `toml:"algorithm"`
 	// Content is the claim that has the content; empty: the content is beside the claims about the message.
 	Content string `toml:"content"`
-	// Issuer and Audience are who a request is from and for: "client" or "organisation", and "issuer" or "endpoint".
+	// Issuer and Audience are who a request is from and for: "client", "organisation" or "software" (organisation/software), and
+	// "issuer" or "endpoint"; one that is detached has no audience.
 	Issuer   string `toml:"issuer"`
 	Audience string `toml:"audience"`
 	// TypeRequired demands the typ JWT.
@@ -182,6 +191,9 @@ func (s *Shape) Serves(verb Verb) bool { return slices.Contains(s.Verbs, verb) }
 
 // Signs reports whether requests and answers are signed.
 func (s *Shape) Signs() bool { return s.Signed != nil }
+
+// Detached reports whether signatures are in a header, and bodies JSON.
+func (s *Shape) Detached() bool { return s.Signs() && s.Signed.Header != "" }
 
 // all are the rows, read once. Only a broken build has a wrong one: tests read each.
 var all = sync.OnceValue(func() []*Shape {
@@ -335,8 +347,9 @@ func (s *Shape) check() error {
 		demand(known, "rules: there is no problem "+string(rule.Problem))
 	}
 	if s.Signed != nil {
-		demand(slices.Contains([]string{"client", "organisation"}, s.Signed.Issuer), "signed.issuer is client or organisation")
-		demand(slices.Contains([]string{"issuer", "endpoint"}, s.Signed.Audience), "signed.audience is issuer or endpoint")
+		demand(slices.Contains([]string{"client", "organisation", "software"}, s.Signed.Issuer), "signed.issuer is client, organisation or software")
+		demand(slices.Contains([]string{"issuer", "endpoint"}, s.Signed.Audience) != s.Detached(), "signed.audience is issuer or endpoint, or there is none")
+		demand(!s.Detached() || s.Signed.Prefix != "" && s.Signed.Anchor != "" && s.IdempotencyRequired, "signed.header needs prefix, anchor and idempotency_required")
 		demand(s.Signed.MaxAge > 0, "signed.max_age is needed")
 	}
 	for kind, text := range s.Errors.Problems {

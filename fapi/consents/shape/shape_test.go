@@ -22,6 +22,9 @@ var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 var bodies = map[string]string{
 	"uk-accounts-3.1":   `{"Data":{"Permissions":["ReadAccountsBasic","ReadTransactionsBasic","ReadTransactionsCredits","ReadAccountsBasic"],"ExpirationDateTime":"2027-05-02T00:00:00+02:00"},"Risk":{}}`,
 	"uk-accounts-4.0":   `{"Data":{"Permissions":["ReadAccountsDetail"],"TransactionFromDateTime":"2017-05-03T00:00:00+00:00"},"Risk":{}}`,
+	"uk-funds-3.1":      `{"Data":{"DebtorAccount":{"SchemeName":"UK.OBIE.IBAN","Identification":"GB76LOYD30949301273801"}}}`,
+	"uk-funds-4.0":      `{"Data":{"DebtorAccount":{"SchemeName":"UK.OBIE.SortCodeAccountNumber","Identification":"08080021325698","Name":"Ms Example","SecondaryIdentification":"0002"},"ExpirationDateTime":"2027-05-02T00:00:00+02:00"}}`,
+	"uk-payments-4.0":   `{"Data":{"Initiation":{"InstructionIdentification":"ACME412","EndToEndIdentification":"FRESCO.21302.GFX.20","InstructedAmount":{"Amount":"165.88","Currency":"GBP"},"CreditorAccount":{"SchemeName":"UK.OBIE.SortCodeAccountNumber","Identification":"08080021325698","Name":"ACME Inc"},"RemittanceInformation":{"Unstructured":["Internal ops code 5120101"]}}},"Risk":{"PaymentContextCode":"EcommerceMerchantInitiatedPayment"}}`,
 	"brazil-consents-3": `{"data":{"permissions":["ACCOUNTS_READ","ACCOUNTS_BALANCES_READ","RESOURCES_READ"],` + user + `,"expirationDateTime":"2027-02-01T23:59:59Z"}}`,
 	"brazil-payments-4": `{"data":{` + user + `,"creditor":{"personType":"PESSOA_NATURAL","cpfCnpj":"58764789000","name":"Marco Antonio de Brito"},` +
 		`"payment":{"type":"PIX","date":"2026-11-30","currency":"BRL","amount":"100.12","ibgeTownCode":"5300108","details":{"localInstrument":"DICT","proxy":"12345678901",` +

@@ -28,6 +28,10 @@ var examples = map[string]struct{ object, english, brazilian string }{
 		`{"type":"t","Permissions":["ReadAccountsDetail","ReadBalances"],"ExpirationDateTime":"2027-02-27T00:00:00Z"}`,
 		"Share account information with Orchid?", "Compartilhar dados da conta com Orchid?",
 	},
+	"uk-funds": {
+		`{"type":"t","DebtorAccount":{"SchemeName":"UK.OBIE.SortCodeAccountNumber","Identification":"08080021325698","Name":"Ms Example"}}`,
+		"Let Orchid ask whether there is enough money in your account?", "Permitir que Orchid pergunte se há saldo suficiente na sua conta?",
+	},
 	"berlin-group-payment": {
 		`{"type":"t","instructedAmount":{"amount":"1234.5","currency":"EUR"},"creditorName":"Fernhill Cycles","creditorAccount":{"iban":"DE19999999990000123456"}}`,
 		"Pay €1,234.50 to Fernhill Cycles?", "Pagar €\u00a01.234,50 a Fernhill Cycles?",
@@ -137,6 +141,7 @@ func TestKC27Lines(t *testing.T) {
 			"To account: 08080021325698", "Kind of account number: Sort code and account number", "Reference: FRESCO-101", "Reference: Internal ops code 5120101",
 			"Reference for the payee: FRESCO.21302.GFX.20", "Number of the payment at the application: ACME412",
 		},
+		"uk-funds": {"Account: ending 5698", "Kind of account number: Sort code and account number", "Holder: Ms Example", "Until: Until you end it"},
 		"connectid-card-payment": {"What for: Two tickets", "From card: ending 1111"},
 		"berlin-group-accounts": {
 			"Balances of: DE19 9999 9999 0000 1234 56", "Payments of: [DE19 9999 9999 0000 1234 56 (Currency EUR) | DE02 1001 0010 9307 1186 03]",
