@@ -50,6 +50,8 @@ type Client struct {
 	Organisation string
 	// Directory is the name of the directory of participants that vouches for the client, or empty.
 	Directory string
+	// OrganisationKeys is where that directory publishes the keys of the client's organisation, or empty: see [KeySets.VerifyMessage].
+	OrganisationKeys string
 	// RevokedKeys is where that directory lists the revoked keys of the client's software, or empty.
 	RevokedKeys string
 

@@ -77,6 +77,19 @@ func (k *KeySets) Verify(ctx context.Context, c *Client, token *jose.Token) erro
 	return k.Revoked(ctx, c, token.VerifiedWith())
 }
 
+// VerifyMessage is Verify for a message that the client's organisation may have signed: with the keys that its directory publishes for
+// that, beside those of the software.
+func (k *KeySets) VerifyMessage(ctx context.Context, c *Client, token *jose.Token) error {
+	err := k.Verify(ctx, c, token)
+	if c.OrganisationKeys == "" || !errors.Is(err, jose.ErrNoKey) && !errors.Is(err, jose.ErrSignature) || errors.Is(err, ErrRevoked) {
+		return err
+	}
+	if own := k.remote.Verify(asked(ctx, c), c.OrganisationKeys, token); own == nil || !errors.Is(own, jose.ErrNoKey) {
+		return own
+	}
+	return err
+}
+
 // ErrRevoked: the directory that vouches for the client lists the key as revoked. It is a [jose.ErrNoKey].
 var ErrRevoked = fmt.Errorf("%w: the client's directory has revoked the key", jose.ErrNoKey)
 

@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"countersign/fapi/profile"
 	"countersign/internal/jose"
@@ -17,6 +18,9 @@ func (c *Client) vouch(entry store.DirectoryEntry, roles func(store.DirectoryEnt
 	}
 	rule := c.Profile.Registration
 	c.RevokedKeys = c.statementText(rule.RevokedKeysMember)
+	if c.OrganisationKeys = c.statementText(rule.OrganisationKeysMember); rule.OrganisationKeysWithout != "" {
+		c.OrganisationKeys = without(c.OrganisationKeys, c.statementText(rule.OrganisationKeysWithout))
+	}
 	if roles == nil || len(rule.RoleScopes) == 0 {
 		return
 	}
@@ -25,6 +29,14 @@ func (c *Client) vouch(entry store.DirectoryEntry, roles func(store.DirectoryEnt
 		return
 	}
 	c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return !allowedBy(rule, lost, scope) })
+}
+
+// without leaves a part out of the path of an address; empty where it is not there, or more than once.
+func without(address, part string) string {
+	if part == "" || strings.Count(address, "/"+part+"/") != 1 {
+		return ""
+	}
+	return strings.Replace(address, "/"+part+"/", "/", 1)
 }
 
 // allowedBy reports whether a scope is allowed without some roles: another role allows it, or no role is needed for it.

@@ -64,14 +64,18 @@ func (c *call) verifyDetached(body []byte) (received, error) {
 	return received{content: body, evidence: []store.Evidence{kept}}, nil
 }
 
-// checkSignature verifies a signature with the client's keys.
+// checkSignature verifies a signature with the client's keys, or those of its organisation where the row has it so.
 func (c *call) checkSignature(token *jose.Token) error {
-	err := c.handler.config.Keys.Verify(c.Context(), c.client, token)
+	verify := c.handler.config.Keys.Verify
+	if c.shape.Signed.OrganisationKeys {
+		verify = c.handler.config.Keys.VerifyMessage
+	}
+	err := verify(c.Context(), c.client, token)
 	if busy := endpoint.KeysBusy(err); busy != nil {
 		return busy
 	}
 	if err != nil {
-		return shape.Problemf(shape.Signature, "", "the signature does not verify with the client's keys").Because(err)
+		return shape.Problemf(shape.Signature, "", "the signature does not verify with the client's keys, nor those of its organisation").Because(err)
 	}
 	return nil
 }

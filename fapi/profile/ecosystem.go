@@ -276,6 +276,10 @@ type RegistrationRule struct {
 	RoleScopes map[string][]string `rule:"role_scopes,names"`
 	// RevokedKeysMember is the member of the statement with the address of the revoked keys of the software; empty is none.
 	RevokedKeysMember string `rule:"revoked_keys_member,name"`
+	// OrganisationKeysMember is the member of the statement with the address of the organisation's keys, with which messages may be
+	// signed beside those of the software; the value of the member OrganisationKeysWithout is left out of its path. Empty is none.
+	OrganisationKeysMember  string `rule:"organisation_keys_member,name"`
+	OrganisationKeysWithout string `rule:"organisation_keys_without,name"`
 	// RolesMember is the member of the statement that has the roles.
 	RolesMember string `rule:"roles_member,name"`
 	// MTLS demands a TLS client certificate for registration and management.

@@ -2,16 +2,21 @@ package registration_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"countersign/examples/directory/standin"
 	"countersign/fapi/consent"
+	"countersign/fapi/consents"
 	"countersign/fapi/fapitest"
 	"countersign/fapi/scope"
 	"countersign/internal/jose"
+	"countersign/internal/random"
 	"countersign/store"
 )
 
@@ -129,4 +134,73 @@ func TestLX08RolesOfTheList(t *testing.T) {
 	})
 	set(map[string]string{"DADOS": "Active", "PAGTO": "Active"})
 	t.Run("accepts it when the role is active again", func(t *testing.T) { fapitest.WantOK(t, ask("payments")) })
+}
+
+// Covers: LX-13. An order of a payment is signed with a key that the directory publishes for the organisation, which is not one of the
+// software's; one of another organisation is refused, and the organisation's does not authenticate the client.
+func TestLX13OrganisationKeys(t *testing.T) {
+	t.Parallel()
+	organisation := fapitest.NewKey(t, jose.PS256)
+	var e *ecosystem
+	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key := map[string]jose.PrivateKey{
+			"/keys/" + participant + "/" + application + "/application.jwks": e.key, "/keys/" + participant + "/application.jwks": organisation,
+		}[r.URL.Path]
+		w.Header().Set("Content-Type", "application/json")
+		if _, err := io.WriteString(w, `{"keys":[`+string(key.PublicJWK())+`]}`); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(site.Close)
+	e = newEcosystem(t, standin.Brazil, brazil, func(c *fapitest.Config) {
+		c.OutboundRoots = c.OutboundRoots.Clone()
+		c.OutboundRoots.AddCert(site.Certificate())
+		c.Scopes = append(c.Scopes, scope.Scope{Name: "payments", Description: "Pay"})
+		c.ConsentAPIs = consents.Settings{Namespace: "bank", Organisation: "9a2f8d3b-6c1e-4b57-8a90-1f2e3d4c5b6a"}
+	})
+	address := site.URL + "/keys/" + participant + "/" + application + "/application.jwks"
+	e.software.Roles = []string{"DADOS", "PAGTO"}
+	e.directory.SetSoftware(e.software)
+	c := e.registered(e.applicant.RegisterSelf("", e.brazilian(func(m map[string]any) {
+		m["scope"], m["jwks_uri"] = "openid payments", address
+		m["software_statement"] = e.statement(with(map[string]any{"software_jwks_uri": address}))
+	})))
+	token := tokenFor(t, c, "payments")
+	const path = "/open-banking/payments/v4/consents"
+	order := func(key jose.PrivateKey) fapitest.Reply {
+		t.Helper()
+		claims := fapitest.Claims{}
+		if err := json.Unmarshal([]byte(`{"data":{"loggedUser":{"document":{"identification":"11111111111","rel":"CPF"}},"creditor":{"personType":"PESSOA_NATURAL","cpfCnpj":"58764789000","name":"Marco"},"payment":{"type":"PIX","date":"2026-11-30","currency":"BRL","amount":"100.12","details":{"localInstrument":"DICT","proxy":"12345678901","creditorAccount":{"ispb":"12345678","number":"1234567890","accountType":"CACC"}}}}}`), &claims); err != nil {
+			t.Fatal(err)
+		}
+		claims["iss"], claims["aud"], claims["iat"], claims["jti"] = participant, c.Base()+path, e.Clock.Now().Unix(), random.UUID()
+		request, err := http.NewRequest(http.MethodPost, c.Base()+path, strings.NewReader(c.Sign(key, "JWT", claims)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header = http.Header{
+			"Authorization": {"Bearer " + token}, "X-Fapi-Interaction-Id": {random.UUID()}, "X-Idempotency-Key": {random.UUID()}, "Content-Type": {"application/jwt"},
+		}
+		return c.Do(request)
+	}
+	t.Run("accepts one of the organisation", func(t *testing.T) {
+		if r := order(organisation); r.Status != http.StatusCreated {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
+	t.Run("accepts one of the software", func(t *testing.T) {
+		if r := order(e.key); r.Status != http.StatusCreated {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
+	t.Run("refuses one of somebody else", func(t *testing.T) {
+		if r := order(fapitest.NewKey(t, jose.PS256)); r.Status != http.StatusBadRequest || !strings.Contains(r.Raw, "BAD_SIGNATURE") {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
+	t.Run("refuses the organisation's to authenticate the client", func(t *testing.T) {
+		other := *c
+		other.Key = organisation
+		fapitest.WantError(t, other.ClientCredentials(nil), http.StatusUnauthorized, "invalid_client")
+	})
 }

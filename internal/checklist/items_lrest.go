@@ -17,5 +17,6 @@ func ecosystemsRest() []Group {
 		{ID: "LX-10", Section: "operation", Requires: "doctor asks directories and the consent source, and says what is wrong with keys, lists and certificates"},
 		{ID: "LX-11", Section: "UK Open Banking, funds-confirmation-consent", Requires: "funds confirmation consents are created, shown, read and deleted"},
 		{ID: "LX-12", Section: "UK Open Banking, domestic-payment-consents; Message Signing", Requires: "payment consents by detached signatures, checked and answered alike"},
+		{ID: "LX-13", Section: "Open Finance Brasil, Como Assinar o Payload", Requires: "signed consent requests by the keys that a directory publishes for the organisation, beside the software's"},
 	}}}
 }

@@ -162,6 +162,8 @@ type Signed struct {
 	// "issuer" or "endpoint"; one that is detached has no audience.
 	Issuer   string `toml:"issuer"`
 	Audience string `toml:"audience"`
+	// OrganisationKeys has the keys verify requests that a directory publishes for the client's organisation, beside the client's own.
+	OrganisationKeys bool `toml:"organisation_keys"`
 	// TypeRequired demands the typ JWT.
 	TypeRequired bool `toml:"type_required"`
 	// Required are claims that a request needs beside iss and aud.
