@@ -74,8 +74,8 @@ func program() []Package {
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
-			"fapi/consent/notify", "fapi/consents", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login", "fapi/rar",
-			"fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
+			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login",
+			"fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
 			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand", "internal/ceremony",
 			"internal/claimsource", "internal/config", "internal/consentsource", "internal/database", "internal/directory",
 			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages",
@@ -102,8 +102,8 @@ func program() []Package {
 		}},
 		{"internal/askline", []string{"internal/outbound", "internal/queue"}},
 		{"internal/doctor", []string{
-			"internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config", "internal/console",
-			"internal/database", "internal/hsm", "internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
+			"fapi/consent", "fapi/directories", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config",
+			"internal/console", "internal/database", "internal/hsm", "internal/outbound", "internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
 		}},
 		{"internal/logs", nil},
 		{"internal/logs/generate", []string{"internal/logs"}},
@@ -159,8 +159,9 @@ func server() []Package {
 		}},
 		{"fapi/consents", []string{
 			"fapi/client", "fapi/consent", "fapi/consents/shape", "fapi/endpoint", "fapi/event", "fapi/resource", "fapi/tokens", "internal/audit",
-			"internal/jose", "internal/oauth", "internal/random", "mtls", "mtls/dn", "signer", "store",
+			"internal/jose", "internal/jose/detached", "internal/oauth", "internal/random", "mtls", "mtls/dn", "signer", "store",
 		}},
+		{"internal/jose/detached", []string{"internal/jose"}},
 		{"fapi/grants", []string{
 			"fapi/consent", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/resource", "fapi/tokens", "internal/oauth", "store",
 		}},
