@@ -237,8 +237,8 @@ func (d *setup) wanted(keys config.Signer) *config.Config {
 		},
 		Registration: config.Registration{Enabled: true, DetailTypes: "account_information payment_initiation"},
 		AuthorizationDetails: []config.AuthorizationDetail{
-			{Type: "account_information", SchemaFile: "authorization-details/account_information.json"},
-			{Type: "payment_initiation", SchemaFile: "authorization-details/payment_initiation.json"},
+			{Type: "account_information", Accounts: "request", SchemaFile: "authorization-details/account_information.json"},
+			{Type: "payment_initiation", Accounts: "request", SchemaFile: "authorization-details/payment_initiation.json"},
 		},
 	}
 }
