@@ -20,10 +20,16 @@ import (
 	"countersign/internal/flowclient"
 )
 
-// Covers: KE-52. TestKE52OwnLoginAsClient: a bank's own login calls the API as a registered client, by private_key_jwt and with tokens
-// bound by DPoP, and gets nothing with another key.
+// Covers: KE-52, KX-11. TestKE52OwnLoginAsClient: a bank's own login, in Go and in TypeScript, calls the API as a registered client, by
+// private_key_jwt and with tokens bound by DPoP, and gets nothing with another key.
 func TestKE52OwnLoginAsClient(t *testing.T) {
 	t.Parallel()
+	for kind := range ownLoginKinds() {
+		t.Run("accepts one in "+kind, func(t *testing.T) { testOwnLoginAsClient(t, kind) })
+	}
+}
+
+func testOwnLoginAsClient(t *testing.T, kind string) {
 	i := newInstallation(t)
 	a := i.application(t, "orchid", "Orchid Budget")
 	folder := t.TempDir()
@@ -53,7 +59,7 @@ func TestKE52OwnLoginAsClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &ownLogin{i: i, address: "localhost:" + ports[0], folder: folder, command: buildGoLogin(t, folder)}
+	l := &ownLogin{i: i, address: "localhost:" + ports[0], folder: folder, command: ownLoginKinds()[kind](t, folder)}
 	l.addCustomer(t, "sam", "customer-4711")
 	i.edited(t, `^\[login\]\n`, "[login]\naddress = \"https://"+l.address+"/\"\nclient_id = \"own-login\"\nacr_values = \"urn:northfold:password\"\n")
 	metadata, err := json.Marshal(map[string]any{
@@ -71,9 +77,10 @@ func TestKE52OwnLoginAsClient(t *testing.T) {
 	serve := func(t *testing.T, key string) *logBuffer {
 		t.Helper()
 		of := func(name string) string { return filepath.Join(i.folder, "tls", name) }
-		return serveLogin(t, exec.Command(l.command[0], "--issuer", "https://"+i.address, "--ca", of("ca.crt"), "--client-id", "own-login",
+		return serveLogin(t, exec.Command(l.command[0], append(l.command[1:len(l.command):len(l.command)],
+			"--issuer", "https://"+i.address, "--ca", of("ca.crt"), "--client-id", "own-login",
 			"--private-key", filepath.Join(folder, key), "--listen", l.address, "--certificate", of("server.crt"), "--key", of("server.key"),
-			"--users", filepath.Join(folder, "users.json")), l.address)
+			"--users", filepath.Join(folder, "users.json"))...), l.address)
 	}
 	server := i.serve()
 	t.Run("refuses another key", func(t *testing.T) {
@@ -110,12 +117,18 @@ func TestKE52OwnLoginAsClient(t *testing.T) {
 	server.wait()
 }
 
-// Covers: KE-53. TestKE53OwnLoginLanguages: the pages of the example in Go speak the language that the application or the browser wants,
-// from right to left where that is written so, and what is asked for is in the same.
+// Covers: KE-53, KX-12. TestKE53OwnLoginLanguages: the pages of the examples in Go and in TypeScript speak the language that the application
+// or the browser wants, from right to left where that is written so, and what is asked for is in the same.
 func TestKE53OwnLoginLanguages(t *testing.T) {
+	for kind := range ownLoginKinds() {
+		t.Run("accepts languages in "+kind, func(t *testing.T) { testOwnLoginLanguages(t, kind) })
+	}
+}
+
+func testOwnLoginLanguages(t *testing.T, kind string) {
 	i := newInstallation(t)
 	a := i.application(t, "orchid", "Orchid Budget")
-	l := i.ownLogin(t, "Go", both)
+	l := i.ownLogin(t, kind, both)
 	server := i.serve()
 	l.serve(t)
 	b := i.browser()

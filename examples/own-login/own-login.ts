@@ -1,22 +1,23 @@
 // A bank's own login and consent in front of Countersign, whole in this file: the pages, the session, the passwords, and the two
 // calls of the hand-off API (docs/own-login.md). It needs nothing but Node.js. What a bank has already is marked "Replace": who its
-// customers are, and how they prove it. main.go beside it does the same in Go, with the same options, and more: pages in
-// Portuguese and Arabic, and private_key_jwt with DPoP in place of a certificate.
+// customers are, and how they prove it. main.go beside it does the same in Go, with the same options.
 //
 //   node own-login.ts add --users users.json sam customer-4711 < password     # a customer, to try it with
 //   node own-login.ts --client-certificate login.crt --client-key login.key --users users.json
+//   node own-login.ts --client-id the-login --private-key login.pem --users users.json   # with private_key_jwt and DPoP in place of a certificate
 //
 // Node.js from 22.18 on runs it as it is; before that, `npm ci && npx tsc` makes build/own-login.js of it.
 //
-// How it goes: the server sends the browser here with a one-time handle. This program reads over mutual TLS what the handle was
+// How it goes: the server sends the browser here with a one-time handle. This program reads, authenticated, what the handle was
 // given for, has the customer sign in and decide, answers once, and sends the browser to the address in the answer to the answer,
 // which works only in the browser that began. Nothing that comes from the browser decides anything but the handle: the server
 // checks each answer against the request, and the digest in it against what was shown.
 
-import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, createPrivateKey, createPublicKey, pbkdf2, randomBytes, sign, timingSafeEqual } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, request as call, Agent } from "node:https";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { parseArgs, promisify } from "node:util";
 
 const bank = "Northfold Bank";
@@ -25,7 +26,7 @@ const maxTries = 5, triesLifetime = 15 * 60; // wrong passwords that a user name
 const cookieName = "__Host-northfold"; // the prefix binds it to this host and to TLS: no sibling host can set it
 
 const text = (value: string) => ({ type: "string", default: value }) as const;
-const { values: options, positionals: words } = parseArgs({
+const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     users: text("users.json"), // the customers
@@ -34,6 +35,8 @@ const { values: options, positionals: words } = parseArgs({
     ca: text("local/tls/ca.crt"), // the authority of the server's certificate
     "client-certificate": text("login.crt"), // the certificate that the server knows this login by
     "client-key": text("login.key"),
+    "client-id": text(""), // the registered client that this login is, in place of a certificate: login.client_id of the server
+    "private-key": text("login.pem"), // its private key, PEM (P-256), with client-id
     listen: text("localhost:8446"),
     certificate: text("local/tls/server.crt"), // the certificate that browsers see
     key: text("local/tls/server.key"),
@@ -123,6 +126,8 @@ type Asked = {
   subject?: string;
   /** Who has to sign in; absent for anybody. */
   required_subject?: string;
+  /** That of the question and the values. */
+  language: string;
   client: { client_id: string; client_name?: string; redirect_uri: string };
   scopes: { scope: string; description: string }[];
   authorization_details: Detail[];
@@ -182,24 +187,109 @@ class Refused extends Error {
   }
 }
 
-let agent: Agent; // shows this login's certificate, and trusts the server's authority alone
+let agent: Agent; // shows this login's certificate, if it has one, and trusts the server's authority alone
+let tokens: Tokens | undefined; // where this login is a registered client
 
-/** Reads what a handle was given for or, with a body, answers. */
-function api<T>(handle: string, body?: Answer & { request_digest: string }): Promise<T> {
-  const address = `${options.api.replace(/\/$/, "")}/login/v1/interactions/${encodeURIComponent(handle)}`;
+type Sent = { status: number; headers: IncomingHttpHeaders; content: string };
+
+/** Sends a request to the server. */
+function send(method: string, address: string, headers: Record<string, string>, body?: string): Promise<Sent> {
   return new Promise((resolve, reject) => {
-    // The question and the values come in the language that these pages have.
-    const headers = { "content-type": "application/json", "accept-language": "en" };
-    const sent = call(address, { agent, method: body ? "POST" : "GET", headers, timeout: 10_000 }, (response) => {
-      read(response, 1 << 20).then((content) => {
-        if (response.statusCode === 200) return resolve(JSON.parse(content));
-        reject(new Refused(response.statusCode ?? 0, content));
-      }).catch(reject);
+    const sent = call(address, { agent, method, headers, timeout: 10_000 }, (response) => {
+      read(response, 1 << 20).then((content) => resolve({ status: response.statusCode ?? 0, headers: response.headers, content })).catch(reject);
     });
     sent.on("timeout", () => sent.destroy(new Error("the server takes too long")));
     sent.on("error", reject);
-    sent.end(body && JSON.stringify(body));
+    sent.end(body);
   });
+}
+
+/**
+ * Calls the API as a registered client: it authenticates by private_key_jwt (RFC 7523 §2.2), and its tokens are bound to its key by
+ * DPoP (RFC 9449).
+ */
+class Tokens {
+  id: string;
+  server: string;
+  key: KeyObject;
+  token = "";
+  until = 0;
+  nonce = "";
+  turn: Promise<unknown> = Promise.resolve();
+  constructor(id: string, server: string, key: KeyObject) {
+    if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") throw new Error("the private key is none of P-256");
+    this.id = id;
+    this.server = server;
+    this.key = key;
+  }
+
+  /** Makes a JWT, signed by ES256 (RFC 7518 §3.4). */
+  sign(header: Record<string, unknown>, claims: Record<string, unknown>): string {
+    const part = (value: unknown) => encode(Buffer.from(JSON.stringify(value)));
+    const signed = `${part({ ...header, alg: "ES256" })}.${part(claims)}`;
+    return `${signed}.${encode(sign("sha256", Buffer.from(signed), { key: this.key, dsaEncoding: "ieee-p1363" }))}`;
+  }
+
+  /** A DPoP proof for a request, of the token if there is one (RFC 9449 §4.2). */
+  proof(method: string, address: string, token: string): string {
+    const { kty, crv, x, y } = createPublicKey(this.key).export({ format: "jwk" }), { origin, pathname } = new URL(address);
+    return this.sign({ typ: "dpop+jwt", jwk: { kty, crv, x, y } }, {
+      jti: encode(randomBytes(16)), htm: method, htu: origin + pathname, iat: now(),
+      ...(token && { ath: encode(createHash("sha256").update(token).digest()) }), ...(this.nonce && { nonce: this.nonce }),
+    });
+  }
+
+  /** Sends a request with a fresh proof, and once more if the server wants another nonce in it. */
+  async proved(method: string, address: string, headers: Record<string, string>, token: string, body?: string): Promise<Sent> {
+    for (let again = false; ; again = true) {
+      const sent = await send(method, address, { ...headers, dpop: this.proof(method, address, token) }, body);
+      const nonce = String(sent.headers["dpop-nonce"] ?? ""), wanted = nonce !== "" && nonce !== this.nonce && [400, 401].includes(sent.status);
+      if (nonce !== "") this.nonce = nonce;
+      if (!wanted || again) return sent;
+    }
+  }
+
+  /** Gets an access token (RFC 6749 §4.4), a minute before the last one ends. */
+  async get(): Promise<void> {
+    if (now() < this.until) return;
+    const assertion = this.sign({ typ: "JWT" }, {
+      iss: this.id, sub: this.id, aud: this.server, jti: encode(randomBytes(16)), iat: now(), exp: now() + 60,
+    });
+    const form = new URLSearchParams({
+      grant_type: "client_credentials", scope: "login", client_id: this.id, client_assertion: assertion,
+      client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    });
+    const { status, content } = await this.proved("POST", `${this.server}/token`, { "content-type": "application/x-www-form-urlencoded" }, "", form.toString());
+    if (status !== 200) throw new Error(`no access token: ${status} ${content}`);
+    const issued: { access_token: string; expires_in: number } = JSON.parse(content);
+    this.token = issued.access_token;
+    this.until = now() + issued.expires_in - 60;
+  }
+
+  /** Sends a request with an access token. */
+  async send(method: string, address: string, headers: Record<string, string>, body?: string): Promise<Sent> {
+    const before = this.turn; // one call at a time, for the nonce; a bank has more clients than one, or a nonce for each
+    const mine = (async () => {
+      await before.catch(() => {});
+      await this.get();
+      const sent = await this.proved(method, address, { ...headers, authorization: `DPoP ${this.token}` }, this.token, body);
+      if (sent.status === 401) this.until = 0; // it was revoked: the next call gets another
+      return sent;
+    })();
+    this.turn = mine.catch(() => {});
+    return mine;
+  }
+}
+
+/** Reads what a handle was given for or, with a body, answers. */
+async function api<T>(language: string, handle: string, body?: Answer & { request_digest: string }): Promise<T> {
+  const server = tokens ? tokens.server : options.api.replace(/\/$/, ""); // tokens bound by DPoP need no certificate
+  const address = `${server}/login/v1/interactions/${encodeURIComponent(handle)}`;
+  // The question and the values come in the language, unless the application wants another.
+  const headers = { "content-type": "application/json", "accept-language": language }, method = body ? "POST" : "GET";
+  const { status, content } = await (tokens ? tokens.send(method, address, headers, body && JSON.stringify(body)) : send(method, address, headers, body && JSON.stringify(body)));
+  if (status !== 200) throw new Refused(status, content);
+  return JSON.parse(content);
 }
 
 async function read(from: IncomingMessage, most: number): Promise<string> {
@@ -251,10 +341,77 @@ function begin(response: ServerResponse, about: Partial<Session> = {}): Session 
   return session;
 }
 
+// The languages ----------------------------------------------------------------------------------------------------------
+
+/** Those of these pages; the first is for whoever wants none of them. What is asked for comes from the server in the same. */
+const languages = ["en", "pt-BR", "ar"];
+
+/** Returns which of the languages a list such as Accept-Language names first, or the first. */
+function languageOf(list: string): string {
+  const base = (tag: string) => tag.split(";")[0]!.trim().toLowerCase().split("-")[0]!;
+  for (const each of list.split(",")) {
+    const known = languages.find((own) => base(own) === base(each));
+    if (known) return known;
+  }
+  return languages[0]!;
+}
+
+/** Puts a text of these pages into a language. */
+const inLanguage = (language: string, text: string) => translations[text]?.[languages.indexOf(language) - 1] ?? text;
+
+/** The same, with values for each %s. */
+function say(v: Visit, text: string, ...values: string[]): string {
+  return inLanguage(v.language, text).replace(/%s/g, () => values.shift() ?? "");
+}
+
+/** The texts in the other languages. A native speaker has to read them before customers do. */
+const translations: Record<string, [string, string]> = {
+  "Skip to main content": ["Ir para o conteúdo principal", "انتقل إلى المحتوى الرئيسي"],
+  "You are at %s. We never ask for your password by telephone, e-mail or message.": ["Você está em %s. Nunca pedimos a sua senha por telefone, e-mail ou mensagem.", "أنت في %s. لا نطلب كلمة مرورك أبدًا بالهاتف أو البريد أو الرسائل."],
+  "There is a problem": ["Há um problema", "هناك مشكلة"],
+  "Problem: %s": ["Problema: %s", "مشكلة: %s"],
+  "Signed in as %s": ["Você entrou como %s", "سجّلت الدخول باسم %s"],
+  "Not you?": ["Não é você?", "لست أنت؟"],
+  "Step %s of 2": ["Etapa %s de 2", "الخطوة %s من 2"],
+  "%s asks for something that you decide on the next page. Signing in shares nothing.": ["%s pede algo que você decide na próxima página. Entrar não compartilha nada.", "يطلب %s شيئًا تقرره في الصفحة التالية. تسجيل الدخول لا يشارك شيئًا."],
+  "User name": ["Nome de usuário", "اسم المستخدم"],
+  "Password": ["Senha", "كلمة المرور"],
+  "Sign in": ["Entrar", "تسجيل الدخول"],
+  "Cancel": ["Cancelar", "إلغاء"],
+  "Cancel shares nothing and takes you back to %s.": ["Cancelar não compartilha nada e leva você de volta a %s.", "الإلغاء لا يشارك شيئًا ويعيدك إلى %s."],
+  "Sign in to %s": ["Entrar em %s", "تسجيل الدخول إلى %s"],
+  "Go on as %s?": ["Continuar como %s?", "هل تتابع باسم %s؟"],
+  "You are signed in. What %s asks for, you decide on the next page.": ["Você já entrou. O que %s pede, você decide na próxima página.", "سجّلت الدخول. ما يطلبه %s تقرره في الصفحة التالية."],
+  "Go on": ["Continuar", "متابعة"],
+  "%s asks": ["%s pede", "%s يطلب"],
+  "It can": ["Ele poderá", "يمكنه"],
+  "It learns about you": ["O que ele saberá sobre você", "ما يعرفه عنك"],
+  "How long": ["Por quanto tempo", "إلى متى"],
+  "Until %s": ["Até %s", "حتى %s"],
+  "What happens next": ["O que acontece depois", "ماذا يحدث بعد ذلك"],
+  "Whatever you decide, you go back to %s.": ["Decida o que decidir, você volta para %s.", "مهما قررت، تعود إلى %s."],
+  "Allow what %s asks for?": ["Permitir o que %s pede?", "هل تسمح بما يطلبه %s؟"],
+  "Allow": ["Permitir", "السماح"],
+  "Do not allow": ["Não permitir", "عدم السماح"],
+  "There is nothing to do here": ["Não há nada a fazer aqui", "لا شيء هنا"],
+  "Start in the application that you want to use.": ["Comece no aplicativo que você quer usar.", "ابدأ من التطبيق الذي تريد استخدامه."],
+  "What is asked for has changed. Please read it again.": ["O que é pedido mudou. Leia de novo, por favor.", "تغيّر ما هو مطلوب. اقرأه من جديد."],
+  "Nothing is chosen yet. Choose what to allow, or do not allow it.": ["Nada foi escolhido ainda. Escolha o que permitir, ou não permita.", "لم تختر شيئًا بعد. اختر ما تسمح به، أو لا تسمح."],
+  "Too many wrong passwords. Wait 15 minutes, then try again.": ["Senhas erradas demais. Espere 15 minutos e tente de novo.", "كلمات مرور خاطئة كثيرة. انتظر 15 دقيقة ثم حاول من جديد."],
+  "User name and password do not belong together.": ["O nome de usuário e a senha não combinam.", "اسم المستخدم وكلمة المرور لا يتطابقان."],
+  "The application asks for somebody else. Sign in as the customer that it knows, or cancel.": ["O aplicativo pede outra pessoa. Entre como o cliente que ele conhece, ou cancele.", "يطلب التطبيق شخصًا آخر. سجّل الدخول باسم العميل الذي يعرفه، أو ألغِ."],
+  "You have already decided": ["Você já decidiu", "سبق أن قررت"],
+  "What you decided counts, once. You can go back to the application.": ["O que você decidiu vale, uma vez. Você pode voltar ao aplicativo.", "قرارك محسوب، مرة واحدة. يمكنك العودة إلى التطبيق."],
+  "This page has expired": ["Esta página expirou", "انتهت صلاحية هذه الصفحة"],
+  "Nothing was shared and nothing was paid. Start again in the application that you came from.": ["Nada foi compartilhado e nada foi pago. Comece de novo no aplicativo de onde você veio.", "لم يُشارَك شيء ولم يُدفع شيء. ابدأ من جديد في التطبيق الذي جئت منه."],
+  "This does not work at the moment": ["Isto não funciona no momento", "هذا لا يعمل الآن"],
+  "Nothing was shared and nothing was paid. Please try again in a few minutes.": ["Nada foi compartilhado e nada foi pago. Tente de novo em alguns minutos.", "لم يُشارَك شيء ولم يُدفع شيء. حاول من جديد بعد دقائق."],
+};
+
 // The pages --------------------------------------------------------------------------------------------------------------
 
 /** One request of a browser about one interaction. */
-type Visit = { response: ServerResponse; host: string; handle: string; session: Session; asked?: Asked };
+type Visit = { response: ServerResponse; host: string; handle: string; session: Session; language: string; asked?: Asked };
 /** The same, when it is known what is asked for. */
 type Open = Visit & { asked: Asked };
 
@@ -271,10 +428,14 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   if (request.method === "POST" && (site ? site !== "same-origin" && site !== "none" : origin && origin !== `https://${host}`)) {
     return void response.writeHead(403).end();
   }
-  const visit: Visit = { response, host, handle: at.searchParams.get("handle") ?? "", session: sessionOf(request, response) };
+  const visit: Visit = {
+    response, host, handle: at.searchParams.get("handle") ?? "", session: sessionOf(request, response),
+    language: languageOf(request.headers["accept-language"] ?? ""),
+  };
   if (visit.handle === "") return message(visit, 400, "There is nothing to do here", "Start in the application that you want to use.");
   try {
-    const open: Open = { ...visit, asked: await api<Asked>(visit.handle) }; // each time again
+    const asked = await api<Asked>(visit.language, visit.handle); // each time again
+    const open: Open = { ...visit, asked, language: languageOf(asked.language) };
     if (request.method === "GET") return await show(open);
     await submit(open, new URLSearchParams(await read(request, 16 << 10)));
   } catch (problem) {
@@ -367,7 +528,7 @@ function about(v: Open, who: Customer, form: URLSearchParams): Answer {
 /** Answers the server, once, and sends the browser back. */
 async function answer(v: Open, made: Answer): Promise<void> {
   // The digest is of the request that was read for this page; submit compared it with what was shown.
-  const back = await api<{ return_to: string; expires_in: number }>(v.handle, { request_digest: v.asked.request_digest, ...made });
+  const back = await api<{ return_to: string; expires_in: number }>(v.language, v.handle, { request_digest: v.asked.request_digest, ...made });
   const server = options.issuer.replace(/\/$/, "");
   if (!back.return_to.startsWith(`${server}/`)) throw new Error(`the browser was to be sent to another place than ${server}`);
   sweep(answered);
@@ -474,41 +635,42 @@ function page(v: Open, status: number, problem = "", username = v.asked.login_hi
   const { asked } = v, who = signedIn(v), name = asked.client.client_name || asked.client.client_id;
   const host = new URL(asked.client.redirect_uri).host;
   const hidden = html`<input type="hidden" name="form_token" value="${token(v)}"><input type="hidden" name="shown" value="${asked.request_digest}">`;
-  const wrong = problem && html`<div class="problem" role="alert"><h2>There is a problem</h2><p>${problem}</p></div>`;
-  const write = (heading: string, body: Markup) => send(v, status, (problem && "Problem: ") + heading, body);
+  const t = (text: string, ...values: string[]) => words(v, text, ...values);
+  const wrong = problem && html`<div class="problem" role="alert"><h2>${t("There is a problem")}</h2><p>${t(problem)}</p></div>`;
+  const write = (heading: string, body: Markup) => deliver(v, status, problem ? say(v, "Problem: %s", heading) : heading, body);
   if (!who) {
     const invalid = problem && html` aria-invalid="true"`;
-    return write(`Sign in to ${bank}`, html`<div class="where"><p>Step 1 of 2</p></div>${wrong}
-<h1>Sign in to ${bank}</h1>
-<p class="lead"><bdi>${name}</bdi> asks for something that you decide on the next page. Signing in shares nothing.</p>
+    return write(say(v, "Sign in to %s", bank), html`<div class="where"><p>${t("Step %s of 2", "1")}</p></div>${wrong}
+<h1>${t("Sign in to %s", bank)}</h1>
+<p class="lead">${t("%s asks for something that you decide on the next page. Signing in shares nothing.", name)}</p>
 <form method="post">${hidden}
-<div class="field"><label for="username">User name</label><input id="username" name="username" type="text" value="${username}" autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false" required${invalid}></div>
-<div class="field"><label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" required${invalid}></div>
+<div class="field"><label for="username">${t("User name")}</label><input id="username" name="username" type="text" value="${username}" autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false" required${invalid}></div>
+<div class="field"><label for="password">${t("Password")}</label><input id="password" name="password" type="password" autocomplete="current-password" required${invalid}></div>
 <div class="actions two">
-<button class="button primary" id="sign-in" name="action" value="sign-in">Sign in</button>
-<button class="button" id="cancel" name="action" value="cancel" formnovalidate>Cancel</button>
+<button class="button primary" id="sign-in" name="action" value="sign-in">${t("Sign in")}</button>
+<button class="button" id="cancel" name="action" value="cancel" formnovalidate>${t("Cancel")}</button>
 </div>
-<p class="after hint small">Cancel shares nothing and takes you back to <span class="host">${host}</span>.</p>
+<p class="after hint small">${t("Cancel shares nothing and takes you back to %s.", host)}</p>
 </form>`);
   }
-  const change = wants(v, "login") && html` <button class="as-link" id="switch" name="action" value="switch">Not you?</button>`;
-  const whose = html`<form class="who" method="post"><input type="hidden" name="form_token" value="${token(v)}"><span>Signed in as <bdi>${who.username}</bdi></span>${change}</form>`;
+  const change = wants(v, "login") && html` <button class="as-link" id="switch" name="action" value="switch">${t("Not you?")}</button>`;
+  const whose = html`<form class="who" method="post"><input type="hidden" name="form_token" value="${token(v)}"><span>${t("Signed in as %s", who.username)}</span>${change}</form>`;
   if (!wants(v, "consent")) {
-    return write(`Go on as ${who.username}?`, html`<div class="where"><p>Step 1 of 2</p>${whose}</div>${wrong}
-<h1>Go on as <bdi>${who.username}</bdi>?</h1>
-<p class="lead">You are signed in. What <bdi>${name}</bdi> asks for, you decide on the next page.</p>
+    return write(say(v, "Go on as %s?", who.username), html`<div class="where"><p>${t("Step %s of 2", "1")}</p>${whose}</div>${wrong}
+<h1>${t("Go on as %s?", who.username)}</h1>
+<p class="lead">${t("You are signed in. What %s asks for, you decide on the next page.", name)}</p>
 <form method="post">${hidden}
 <div class="actions two">
-<button class="button primary" id="go-on" name="action" value="go-on">Go on</button>
-<button class="button" id="cancel" name="action" value="cancel">Cancel</button>
+<button class="button primary" id="go-on" name="action" value="go-on">${t("Go on")}</button>
+<button class="button" id="cancel" name="action" value="cancel">${t("Cancel")}</button>
 </div>
 </form>`);
   }
-  const days = Math.floor(asked.grant_lifetime / 86_400);
-  const until = new Date((now() + asked.grant_lifetime) * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+  const english = v.language === "en", ends = new Date((now() + asked.grant_lifetime) * 1000);
+  const until = ends.toLocaleDateString("en-GB", english ? { day: "numeric", month: "long", year: "numeric" } : { day: "2-digit", month: "2-digit", year: "numeric" });
   const details = asked.authorization_details, only = details.length === 1 ? details[0] : undefined;
   const sum = only && sumOf(only); // the question is the heading, and its answers are the buttons
-  const heading = only?.title ?? `Allow what ${name} asks for?`;
+  const heading = only?.title ?? say(v, "Allow what %s asks for?", name);
   // Every line of every detail, in order: nothing is hidden.
   const sections: { heading: string; lines: { line: Line; input: string }[] }[] = [];
   details.forEach((detail, object) => detail.lines.forEach((line, at) => {
@@ -518,11 +680,11 @@ function page(v: Open, status: number, problem = "", username = v.asked.login_hi
   }));
   const item = ({ label, detail }: { label: string; detail?: string }) =>
     html`<bdi>${label}</bdi>${!!detail && html` <span class="hint small">${detail}</span>`}`;
-  write(heading, html`<div class="where"><p>Step 2 of 2</p>${whose}</div>${wrong}
+  write(heading, html`<div class="where"><p>${t("Step %s of 2", "2")}</p>${whose}</div>${wrong}
 ${sum ? html`<h1 class="sum"><span class="sum-ask">Pay</span> <span class="sum-amount"><bdi>${sum.amount}</bdi></span> <span class="sum-to">to <bdi>${sum.payee}</bdi>?</span></h1>`
     : html`<h1><bdi>${heading}</bdi></h1>`}
 <section class="asker" aria-labelledby="asker"><span class="tile" aria-hidden="true">${[...name][0]!.toUpperCase()}</span>
-<div><h2 id="asker"><bdi>${name}</bdi> asks</h2><p class="hint"><span class="host">${host}</span></p></div></section>
+<div><h2 id="asker">${t("%s asks", name)}</h2><p class="hint"><span class="host">${host}</span></p></div></section>
 ${sections.map((section, i) => html`<section aria-labelledby="section-${i}"><h2 id="section-${i}"><bdi>${section.heading}</bdi></h2>
 ${section.lines.map(({ line: { label, value, hint, items = [], choose }, input }, j) =>
     choose ? html`<fieldset><legend>${label}</legend>${items.map((each, index) => html`
@@ -533,36 +695,42 @@ ${section.lines.map(({ line: { label, value, hint, items = [], choose }, input }
 </ul>
 ` : html`<dl class="facts"><div><dt>${label}</dt><dd><bdi>${value}</bdi>${!!hint && html` <span class="hint">${hint}</span>`}</dd></div></dl>
 `)}</section>
-`)}${asked.scopes.length > 0 ? html`<section aria-labelledby="scopes"><h2 id="scopes">It can</h2>
+`)}${asked.scopes.length > 0 ? html`<section aria-labelledby="scopes"><h2 id="scopes">${t("It can")}</h2>
 <ul class="list">${asked.scopes.map((s) => html`
 <li>${s.description || s.scope}</li>`)}
 </ul></section>
-` : ""}${asked.claims.length > 0 ? html`<section aria-labelledby="claims"><h2 id="claims">It learns about you</h2>
+` : ""}${asked.claims.length > 0 ? html`<section aria-labelledby="claims"><h2 id="claims">${t("It learns about you")}</h2>
 <ul class="list">${asked.claims.map((claim) => html`
 <li>${claim}</li>`)}
 </ul></section>
-` : ""}${!asked.once && html`<section aria-labelledby="long"><h2 id="long">How long</h2>
-<p>Until <strong>${until}</strong>${days > 0 ? `, which is ${days} days` : ""}.</p></section>
-`}<section aria-labelledby="next"><h2 id="next">What happens next</h2>
-<p>Whatever you decide, you go back to <strong class="host">${host}</strong>.</p></section>
+` : ""}${!asked.once && html`<section aria-labelledby="long"><h2 id="long">${t("How long")}</h2>
+<p>${t("Until %s", until)}</p></section>
+`}<section aria-labelledby="next"><h2 id="next">${t("What happens next")}</h2>
+<p>${t("Whatever you decide, you go back to %s.", host)}</p></section>
 <form method="post" id="decision">${hidden}
 <div class="actions two">
-<button class="button primary" id="allow" name="action" value="allow"><bdi>${only?.allow ?? "Allow"}</bdi></button>
-<button class="button" id="deny" name="action" value="deny"><bdi>${only?.deny ?? "Do not allow"}</bdi></button>
+<button class="button primary" id="allow" name="action" value="allow"><bdi>${only?.allow ?? say(v, "Allow")}</bdi></button>
+<button class="button" id="deny" name="action" value="deny"><bdi>${only?.deny ?? say(v, "Do not allow")}</bdi></button>
 </div>
 </form>`);
 }
 
 /** Shows a page without a form. */
 function message(v: Visit, status: number, heading: string, what: string): void {
-  send(v, status, heading, html`<h1>${heading}</h1>
-<p class="lead">${what}</p>`);
+  deliver(v, status, say(v, heading), html`<h1>${say(v, heading)}</h1>
+<p class="lead">${say(v, what)}</p>`);
 }
 
-function send(v: Visit, status: number, title: string, body: Markup): void {
+/** A text as markup: its values are set apart from it. */
+function words(v: Visit, text: string, ...values: string[]): Markup {
+  const parts = inLanguage(v.language, text).split("%s");
+  return html`${parts.map((part, i) => [part, i < parts.length - 1 && html`<bdi>${values[i] ?? ""}</bdi>`])}`;
+}
+
+function deliver(v: Visit, status: number, title: string, body: Markup): void {
   headers(v);
   v.response.writeHead(status, { "content-type": "text/html; charset=utf-8" }).end(html`<!DOCTYPE html>
-<html lang="en">
+<html lang="${v.language}" dir="${v.language === "ar" ? "rtl" : "ltr"}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -573,12 +741,12 @@ function send(v: Visit, status: number, title: string, body: Markup): void {
 <style>${new Markup(style)}</style>
 </head>
 <body>
-<a class="skip" href="#main">Skip to main content</a>
+<a class="skip" href="#main">${words(v, "Skip to main content")}</a>
 <header class="top"><div class="top-in"><p class="brand"><svg viewBox="0 0 40 40" width="36" height="36" aria-hidden="true" focusable="false"><rect width="40" height="40" rx="9" fill="#12594a"/><path fill="#fff" d="M11 29V11h4.4l9.2 12.2V11H29v18h-4.4L15.4 16.8V29z"/><path fill="#9fdcca" d="M15.4 11 29 29h-4.4L15.4 16.8z"/></svg><span>${bank}</span></p></div></header>
 <main id="main">
 ${body}
 </main>
-<footer class="foot"><div class="foot-in"><p>You are at <strong class="host">${v.host}</strong>. We never ask for your password by telephone, e-mail or message.</p></div></footer>
+<footer class="foot"><div class="foot-in"><p>${words(v, "You are at %s. We never ask for your password by telephone, e-mail or message.", v.host)}</p></div></footer>
 </body>
 </html>
 `.source);
@@ -680,11 +848,14 @@ legend { padding: 0; font-weight: 650; }
 let customers: Customer[] = [];
 
 async function main(): Promise<void> {
-  if (words[0] === "add") return addCustomer(options.users, words.slice(1));
-  if (words.length > 0) throw new Error(`${words[0]} is not known`);
+  if (positionals[0] === "add") return addCustomer(options.users, positionals.slice(1));
+  if (positionals.length > 0) throw new Error(`${positionals[0]} is not known`);
   customers = readCustomers(options.users);
+  const client = options["client-id"];
+  if (client) tokens = new Tokens(client, options.issuer.replace(/\/$/, ""), createPrivateKey(readFileSync(options["private-key"])));
   agent = new Agent({
-    keepAlive: true, ca: readFileSync(options.ca), cert: readFileSync(options["client-certificate"]), key: readFileSync(options["client-key"]),
+    keepAlive: true, ca: readFileSync(options.ca),
+    ...(!client && { cert: readFileSync(options["client-certificate"]), key: readFileSync(options["client-key"]) }),
   });
   const server = createServer({
     cert: readFileSync(options.certificate), key: readFileSync(options.key), requestTimeout: 10_000, maxHeaderSize: 32 << 10,
