@@ -125,12 +125,13 @@ type shownAccess struct {
 	UsedAt     time.Time `json:"last_used_at,omitzero"`
 	ExpiresAt  time.Time `json:"expires_at"`
 	EndedAt    time.Time `json:"ended_at,omitzero"`
+	EndedBy    State     `json:"ended_by,omitempty"`
 }
 
 func shownAs(a Access) shownAccess {
 	return shownAccess{
 		ID: a.ID, ClientID: a.Client.ID, ClientName: a.Client.Name, ClientURI: a.Client.URI, PolicyURI: a.Client.PolicyURI, Count: a.Count,
-		GivenAt: a.GivenAt, LastAt: a.LastAt, UsedAt: a.UsedAt, ExpiresAt: a.ExpiresAt, EndedAt: a.EndedAt,
+		GivenAt: a.GivenAt, LastAt: a.LastAt, UsedAt: a.UsedAt, ExpiresAt: a.ExpiresAt, EndedAt: a.EndedAt, EndedBy: a.EndedBy,
 	}
 }
 

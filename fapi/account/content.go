@@ -38,6 +38,8 @@ type Access struct {
 	Count int
 	// UsedAt is zero unless it was used later than an hour after a decision, and EndedAt while anything is left.
 	GivenAt, LastAt, UsedAt, ExpiresAt, EndedAt time.Time
+	// EndedBy says what became of the last of it, in lists of what has ended; empty where that is not known.
+	EndedBy State
 	// Grants are some of them, the newest first.
 	Grants []Grant
 }
@@ -196,7 +198,26 @@ func (c content) list(ctx context.Context, subject string, ended bool, page stor
 			UsedAt: each.UsedAt, ExpiresAt: each.ExpiresAt, EndedAt: each.EndedAt,
 		})
 	}
-	return all, next, nil
+	if ended {
+		err = c.sayBy(ctx, subject, all)
+	}
+	return all, next, err
+}
+
+// sayBy adds who ended the last of each.
+func (c content) sayBy(ctx context.Context, subject string, all []Access) error {
+	for i := range all {
+		grants, _, err := c.grants(ctx, subject, all[i].Client, c.details.Languages().Match(), store.Page{Limit: summarised})
+		if err != nil {
+			return err
+		}
+		for _, g := range grants {
+			if g.EndedAt.Equal(all[i].EndedAt) {
+				all[i].EndedBy = g.State
+			}
+		}
+	}
+	return nil
 }
 
 // summarise adds the newest grants that are left, with their details in a language.

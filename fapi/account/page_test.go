@@ -75,7 +75,7 @@ func TestKF02EndAccess(t *testing.T) {
 		}
 		alive(t, b.ledger, other)
 		alive(t, b.budget, bobs)
-		p.Visit("/account/ended").Has(t, http.StatusOK, "Orchid Budget", "Ended on")
+		p.Visit("/account/ended").Has(t, http.StatusOK, "Orchid Budget", "Ended on", "By you.")
 		if on := p.Visit("/account"); strings.Contains(on.Body, "Orchid Budget") {
 			t.Error("it is still listed")
 		}

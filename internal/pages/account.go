@@ -230,6 +230,9 @@ func (a AccountPages) accessRow(l *words.Language, given account.Access) (row ac
 	switch left := given.ExpiresAt.Sub(a.pages.now()); {
 	case !given.EndedAt.IsZero():
 		row.Over, row.Facts = true, []string{l.Text("account.ended_on", "date", l.Date(given.EndedAt))}
+		if given.EndedBy != "" {
+			row.Facts = append(row.Facts, l.Text(endedBy(given.EndedBy))+".")
+		}
 		return row, pays
 	case once:
 		row.Facts = []string{l.Text("account.agreed", "date", l.Date(given.LastAt))}
@@ -340,8 +343,6 @@ func (a AccountPages) grantView(l *words.Language, g account.Grant) grantView {
 		if !g.UsedAt.IsZero() {
 			view.Used = l.Date(g.UsedAt)
 		}
-	case g.State == account.Expired:
-		view.Ended, view.EndedBy = words.Capital(l.When(g.EndedAt, now)), l.Text("access.by_itself")
 	default:
 		view.Ended, view.EndedBy = words.Capital(l.When(g.EndedAt, now)), l.Text(endedBy(g.State))
 	}
@@ -351,6 +352,8 @@ func (a AccountPages) grantView(l *words.Language, g account.Grant) grantView {
 // endedBy is the message of who ended a grant.
 func endedBy(state account.State) string {
 	switch state {
+	case account.Expired:
+		return "access.by_itself"
 	case account.EndedByUser:
 		return "access.by_you"
 	case account.EndedByClient:

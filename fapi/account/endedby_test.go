@@ -1,0 +1,41 @@
+package account_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"countersign/fapi/fapitest"
+	"countersign/store"
+)
+
+// Covers: KX-13. The list of what has ended says by whom, on the page and in the API's words.
+func TestKX13EndedByWhom(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	for name, c := range map[string]struct {
+		end  func(t *testing.T, issued fapitest.Reply, grant string)
+		says string
+	}{
+		"the application": {func(t *testing.T, issued fapitest.Reply, _ string) {
+			b.budget.Revoke(issued.Text("refresh_token"), nil)
+		}, "By the application."},
+		"the bank": {func(t *testing.T, _ fapitest.Reply, grant string) {
+			if err := b.Store.RevokeGrant(t.Context(), grant, store.RevokedByOperator, nil); err != nil {
+				t.Fatal(err)
+			}
+		}, "By us."},
+		"itself": {func(*testing.T, fapitest.Reply, string) { b.Clock.Advance(91 * 24 * time.Hour) }, "By itself."},
+	} {
+		t.Run("accepts what ended by "+name, func(t *testing.T) {
+			issued := b.given("alice", b.budget, "")
+			grants, err := b.Store.ListGrants(t.Context(), store.Filter{Subject: "sub-alice", Limit: 1})
+			if err != nil || len(grants) != 1 {
+				t.Fatal(grants, err)
+			}
+			c.end(t, issued, grants[0].ID)
+			b.at(t, "alice").Visit("/account/ended").Has(t, http.StatusOK, "Orchid Budget", "Ended on", c.says)
+			b.Clock.Advance(time.Minute)
+		})
+	}
+}
