@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"countersign/internal/admin"
@@ -36,6 +38,7 @@ own log; verify takes that as a file.
 Examples:
   countersign audit verify
   countersign audit verify --checkpoint kept-elsewhere.jsonl
+  countersign audit verify --checkpoint kept-elsewhere.jsonl --since-checkpoint
   countersign audit keys > audit-keys.json
   countersign audit export --out audit-2026.jsonl
   countersign audit export --out audit-2026.jsonl --drop-before 2026-10-01
@@ -48,12 +51,18 @@ Examples:
 type auditVerify struct {
 	File       []string `type:"existingfile" placeholder:"FILE" help:"Verify what audit export wrote, instead of the store; repeat it for each file, the oldest first."`
 	JWKS       string   `name:"jwks" type:"existingfile" placeholder:"FILE" help:"Keys that may have signed checkpoints, as audit keys wrote them; those of the store by default."`
+	Since      bool     `name:"since-checkpoint" help:"Verify of each node only what follows the newest of its checkpoints in --checkpoint, in a time that does not grow with what is older. What is before is as it was when the checkpoint was kept, if that was verified then."`
 	Checkpoint []string `type:"existingfile" placeholder:"FILE" help:"Checkpoints that were kept elsewhere: alone, in JSON lines or in the server's log. What is missing in comparison is found."`
 }
 
 // Run implements the command.
 func (c auditVerify) Run(ctx context.Context, p *program) error {
-	if len(c.File) > 0 {
+	switch {
+	case c.Since && len(c.File) > 0:
+		return admin.Usagef("--since-checkpoint is for the store, not for --file")
+	case c.Since && len(c.Checkpoint) == 0:
+		return admin.Usagef("--since-checkpoint needs --checkpoint: one that is kept beside what it signs proves nothing")
+	case len(c.File) > 0:
 		return c.files(p)
 	}
 	return p.withStore(ctx, func(s store.Store) error {
@@ -64,6 +73,10 @@ func (c auditVerify) Run(ctx context.Context, p *program) error {
 		report, waiting, err := auditlog.Verify(ctx, s, options, p.now())
 		if err != nil {
 			return err
+		}
+		for _, node := range slices.Sorted(maps.Keys(options.Since)) {
+			p.printf("note  node %q, entries 1 to %d were not verified again: a checkpoint kept elsewhere signs entry %d\n", console.OneLine(node),
+				options.Since[node].Sequence-1, options.Since[node].Sequence)
 		}
 		return p.verdict(report, waiting)
 	})
@@ -97,6 +110,11 @@ func (c auditVerify) options(ctx context.Context, s store.Keys) (o audit.Options
 	}
 	if o.Anchors, err = auditlog.ReadAnchors(c.Checkpoint, o.Keys); err != nil {
 		return o, fmt.Errorf("--checkpoint: %w", err)
+	}
+	if c.Since {
+		o.Since = auditlog.Newest(o.Anchors)
+		// Older ones sign what is not read.
+		o.Anchors = slices.DeleteFunc(o.Anchors, func(anchor audit.Checkpoint) bool { return anchor.Sequence < o.Since[anchor.Node].Sequence })
 	}
 	return o, nil
 }

@@ -169,6 +169,19 @@ func TestMS11TamperedDatabase(t *testing.T) {
 					}
 				})
 			}
+			// Covers: KX-15.
+			t.Run("accepts what follows a checkpoint that was kept elsewhere, by itself", func(t *testing.T) {
+				i.execute("UPDATE audit_log SET line = replace(line, '\"app\"', '\"cap\"') WHERE sequence = 2") // it was verified before
+				defer i.execute("DELETE FROM audit_log", "INSERT INTO audit_log SELECT * FROM untouched")
+				if output := i.countersign(0, "audit", "verify", "--checkpoint", kept, "--since-checkpoint"); !strings.Contains(output, "were not verified again") {
+					t.Error(output)
+				}
+				i.execute(fmt.Sprintf("DELETE FROM audit_log WHERE sequence > %d", last-2))
+				if output := i.countersign(1, "audit", "verify", "--checkpoint", kept, "--since-checkpoint"); !strings.Contains(output, "truncated") {
+					t.Error(output)
+				}
+				i.countersign(2, "audit", "verify", "--since-checkpoint")
+			})
 			t.Run("accepts a log that was cut off when no checkpoint was kept elsewhere", func(t *testing.T) {
 				i.execute(fmt.Sprintf("DELETE FROM audit_log WHERE sequence > %d", last-2))
 				defer i.execute("DELETE FROM audit_log", "INSERT INTO audit_log SELECT * FROM untouched")

@@ -63,6 +63,9 @@ type Options struct {
 	Dropped map[string]uint64
 	// Erased says whose personal part was erased, beside what the log says of it itself.
 	Erased Erased
+	// Since are checkpoints, by node, that were kept outside the log, and before which it is not verified: the first entry that is read of
+	// the node is the one that they sign.
+	Since map[string]Checkpoint
 }
 
 // Report is what was found.
@@ -150,6 +153,7 @@ func (v *verification) links() {
 	before := located{}
 	for _, entry := range v.ordered {
 		switch {
+		case before.Sequence == 0 && v.isSince(entry): // what it was written after is not read
 		case before.Sequence == 0 && v.begins(entry):
 			v.report.Dropped[v.node] = entry.Sequence - 1
 		case entry.Sequence > before.Sequence+1:
@@ -162,6 +166,12 @@ func (v *verification) links() {
 		}
 		before = entry
 	}
+}
+
+// isSince reports whether an entry is the one from which the node's log is verified.
+func (v *verification) isSince(entry located) bool {
+	since, known := v.options.Since[v.node]
+	return known && entry.Sequence == since.Sequence && entry.hash == since.Hash
 }
 
 // begins reports whether a node's log may begin with an entry after the first: what came before was dropped, and the entry
@@ -186,7 +196,7 @@ func DroppedBy(detail map[string]string) (node string, through uint64) {
 
 // seals verifies the checkpoints.
 func (v *verification) seals() {
-	sealed := v.report.Dropped[v.node]
+	sealed := max(v.report.Dropped[v.node], v.options.Since[v.node].Sequence)
 	var before located
 	for _, entry := range v.ordered {
 		if entry.Kind == CheckpointKind {

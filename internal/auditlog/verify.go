@@ -29,7 +29,11 @@ func Verify(ctx context.Context, s store.Store, options audit.Options, now time.
 	}
 	options.Dropped, options.Erased = said.Dropped, said.Erased
 	positions := &positions{verifier: audit.NewVerifier(options)}
-	if err := Each(ctx, s, Position{}, positions.add); err != nil {
+	from := Position{}
+	for node, since := range options.Since {
+		from[node] = since.Sequence - 1
+	}
+	if err := Each(ctx, s, from, positions.add); err != nil {
 		return report, 0, err
 	}
 	evidence, err := s.WaitingEvidence(ctx, "", now.Add(time.Hour), maxWaiting)
@@ -37,6 +41,17 @@ func Verify(ctx context.Context, s store.Store, options audit.Options, now time.
 		return report, 0, err
 	}
 	return positions.report(), len(evidence), nil
+}
+
+// Newest returns the newest of checkpoints, by node, for [audit.Options].Since.
+func Newest(anchors []audit.Checkpoint) map[string]audit.Checkpoint {
+	newest := map[string]audit.Checkpoint{}
+	for _, anchor := range anchors {
+		if before, known := newest[anchor.Node]; anchor.Sequence > 0 && (!known || anchor.Sequence > before.Sequence) {
+			newest[anchor.Node] = anchor
+		}
+	}
+	return newest
 }
 
 // positions compares lines with where the store says that they are.
