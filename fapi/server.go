@@ -182,14 +182,16 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		config: c, addresses: endpoint.Addresses{Issuer: c.Issuer, MTLSIssuer: c.MTLSIssuer},
 		tracer:   c.TracerProvider.Tracer("countersign/fapi"),
 		health:   health.New(health.Config{Store: c.Store, Signer: c.Signer, Hung: c.Hung, Warning: c.Warning, Now: c.Now, Log: c.Logger}),
-		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger),
+		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger).Within(c.Caches.Clients),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Remember: c.Passwords.Remember, Lifetime: c.SessionLifetime, Now: c.Now},
 	}
 	w.sessions.Evidence = w.evidence
 	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, len(c.Directories) > 0, c.Now)
-	w.keys = client.NewKeySets(jose.NewRemoteKeySets(w.fetchKeys, c.Now), c.Logger)
+	remote := jose.NewRemoteKeySets(w.fetchKeys, c.Now)
+	remote.MaxSets, remote.MaxKeys = c.Caches.KeySets, c.Caches.Keys
+	w.keys = client.NewKeySets(remote, c.Logger)
 	var err error
 	if w.forms, err = browser.NewForms(c.Issuer); err != nil {
 		return nil, err

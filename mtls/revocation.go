@@ -2,6 +2,7 @@ package mtls
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -53,6 +54,9 @@ type Revocation struct {
 	// certificate passes whose status could not be found out. It is called at most once an hour with each problem. Set it
 	// before first use.
 	OnProblem func(ctx context.Context, problem string)
+	// MaxAnswers is how many answers are remembered, and how many problems; 0 is 10,000. When it is full, all are forgotten. Set it before
+	// first use.
+	MaxAnswers int
 
 	mode  RevocationMode
 	fetch Fetch
@@ -271,12 +275,15 @@ func (r *Revocation) remembered(ctx context.Context, key string, ask func(contex
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.cache) >= maxRevocationCache {
+	if len(r.cache) >= r.most() {
 		clear(r.cache)
 	}
 	r.cache[key] = fresh
 	return r.stillGood(fresh, now)
 }
+
+// most is how many answers are remembered.
+func (r *Revocation) most() int { return cmp.Or(r.MaxAnswers, maxRevocationCache) }
 
 func (r *Revocation) stillGood(a answerAbout, now time.Time) answerAbout {
 	if now.Before(a.until.Add(revocationGrace)) {

@@ -13,7 +13,7 @@ func (r *Revocation) report(ctx context.Context, problem string) {
 	}
 	now := r.now()
 	r.mu.Lock()
-	if len(r.reported) >= maxRevocationCache {
+	if len(r.reported) >= r.most() {
 		clear(r.reported)
 	}
 	recent := now.Before(r.reported[problem])

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -16,10 +17,17 @@ const (
 	cacheAge = 900 * time.Millisecond
 	// cacheTrust is how long after the last notification a node serves an entry without reading it again.
 	cacheTrust = 900 * time.Millisecond
-	// cacheSize bounds the cache, in clients, and cacheWeight their key sets, in bytes; when it is full, it is cleared.
+	// cacheSize bounds the cache, in clients, and cacheWeight their key sets, in bytes, unless it is told otherwise.
 	cacheSize   = 10_000
 	cacheWeight = 64 << 20
 )
+
+// Bounds are those of a cache; 0 is the default.
+type Bounds struct {
+	// Clients is how many are kept, and KeyBytes how large the key sets that they registered by value may be together; when it is
+	// full, it is cleared.
+	Clients, KeyBytes int
+}
 
 // Cache caches parsed clients briefly, so that one request reads each client at most once.
 type Cache struct {
@@ -31,6 +39,9 @@ type Cache struct {
 	profiles []string
 	now      func() time.Time
 	log      *slog.Logger
+
+	// size and most are the bounds, in clients and in bytes of key sets.
+	size, most int
 
 	mu      sync.Mutex
 	entries map[string]cacheEntry
@@ -58,7 +69,14 @@ type cacheEntry struct {
 func NewCache(clients store.Clients, profiles []string, now func() time.Time, log *slog.Logger) *Cache {
 	return &Cache{
 		store: clients, profiles: profiles, now: now, log: log, entries: map[string]cacheEntry{}, logged: map[string]int{},
+		size: cacheSize, most: cacheWeight,
 	}
+}
+
+// Within returns the cache with these bounds. It is for before the first use.
+func (c *Cache) Within(b Bounds) *Cache {
+	c.size, c.most = cmp.Or(b.Clients, cacheSize), cmp.Or(b.KeyBytes, cacheWeight)
+	return c
 }
 
 // Get returns a registered client that is not disabled and whose profile is offered; [store.ErrNotFound] otherwise, which is a
@@ -135,7 +153,7 @@ func (c *Cache) logKeys(ctx context.Context, entry cacheEntry) {
 	id := entry.client.ID
 	c.mu.Lock()
 	known := c.logged[id] == entry.version
-	if len(c.logged) >= cacheSize {
+	if len(c.logged) >= c.size {
 		clear(c.logged)
 	}
 	c.logged[id] = entry.version
@@ -175,7 +193,7 @@ func (c *Cache) put(id string, entry cacheEntry, changes int) {
 	}
 	c.remove(id)
 	weight := len(entry.client.Metadata.JWKS)
-	if len(c.entries) >= cacheSize || c.weight+weight > cacheWeight {
+	if len(c.entries) >= c.size || c.weight+weight > c.most {
 		c.clear()
 	}
 	c.entries[id] = entry

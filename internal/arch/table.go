@@ -48,9 +48,10 @@ func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{
-			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/filename", "internal/config/position", "internal/config/value",
+			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/caches", "internal/config/filename", "internal/config/position", "internal/config/value",
 			"internal/suggest",
 		}},
+		{"internal/config/caches", nil},
 		{"internal/config/filename", nil},
 		{"internal/config/position", nil},
 		{"internal/config/value", nil},

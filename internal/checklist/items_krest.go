@@ -13,5 +13,10 @@ func customersLeft() []Group {
 		{ID: "KX-08", Section: "RFC 9396 §7", Requires: "the user's own page names the accounts of a grant as they were chosen"},
 		{ID: "KX-09", Section: "Open Finance Brasil Payments 4.0.0, (EU) 2018/389 Article 10a", Requires: "ready types say how long what they allow lasts, with the source"},
 		{ID: "KX-10", Section: "RFC 9396 §7", Requires: "page, grant, refresh token and access tokens last as long as the ready type has it"},
+		{ID: "KX-11", Section: "RFC 7523 §2.2, RFC 9449", Requires: "the login in TypeScript calls as a registered client, by private_key_jwt and with tokens bound by DPoP, as the one in Go"},
+		{ID: "KX-12", Section: "WCAG 2.2 §3.1.1", Requires: "the login in TypeScript speaks English, Portuguese and Arabic, as the one in Go"},
+		{ID: "KX-13", Section: "PSD2 Article 66, GDPR Article 7(3)", Requires: "the list of what has ended says by whom: the user, the application, the bank, or by itself"},
+		{ID: "KX-14", Section: "OWASP ASVS 5.0 §15.2.2", Requires: "caches are bounded by the configuration, and what is beyond is forgotten"},
+		{ID: "KX-15", Section: "FAPI 2.0 Message Signing §7", Requires: "from a checkpoint kept elsewhere on the log is verified without reading what is older"},
 	}}}
 }

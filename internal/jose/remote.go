@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -46,6 +47,9 @@ type RemoteKeySets struct {
 	// Report, if set, is called once for each change of what comes from an address, also from good to bad and back. The
 	// context has the values of the one of the call that caused the fetch. Set it before the first use.
 	Report func(ctx context.Context, report Report)
+	// MaxSets is how many addresses are remembered, and MaxKeys how many keys of all of them together; 0 is 1,024 and 100,000. The least
+	// recently used is forgotten. Set them before the first use.
+	MaxSets, MaxKeys int
 
 	fetch Fetch
 	now   func() time.Time
@@ -237,7 +241,7 @@ func (r *RemoteKeySets) entry(address string) *remoteKeySet {
 	if entry, ok := r.sets[address]; ok {
 		return entry
 	}
-	if len(r.sets) >= maxRemoteKeySets {
+	if len(r.sets) >= cmp.Or(r.MaxSets, maxRemoteKeySets) {
 		r.evict("")
 	}
 	entry := &remoteKeySet{used: r.now()}
@@ -330,7 +334,7 @@ func (r *RemoteKeySets) settle(
 	entry.set, entry.digest = document.set, document.digest
 	entry.expires, entry.renew = now.Add(lifetime), now.Add(lifetime-lifetime/refreshAhead)
 	entry.version++
-	for r.keys > maxRemoteKeys && len(r.sets) > 1 {
+	for r.keys > cmp.Or(r.MaxKeys, maxRemoteKeys) && len(r.sets) > 1 {
 		r.evict(address)
 	}
 	return changed

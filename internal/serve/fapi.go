@@ -16,6 +16,7 @@ import (
 	accounts "countersign/fapi/account"
 	"countersign/fapi/authorize"
 	"countersign/fapi/browser"
+	"countersign/fapi/client"
 	"countersign/fapi/device"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/rar"
@@ -85,7 +86,10 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 		RequireDPoPNonce:     c.DPoP.RequireNonce,
 		AppPolicy:            appPolicy(c.ApprovalApps),
 		ACRNames:             acrNames(c.ACRNames),
-		Account:              accounts.API{Scope: strings.TrimSpace(c.Account.Scope), Clients: strings.Fields(c.Account.Clients)},
+		Caches: fapi.Caches{
+			Clients: client.Bounds{Clients: c.Caches.Clients, KeyBytes: c.Caches.ClientKeys << 20}, KeySets: c.Caches.KeySets, Keys: c.Caches.Keys,
+		},
+		Account: accounts.API{Scope: strings.TrimSpace(c.Account.Scope), Clients: strings.Fields(c.Account.Clients)},
 		Limits: endpoint.Limits{
 			ClientPerSecond: float64(c.Limits.ClientPerSecond), ClientBurst: c.Limits.ClientBurst,
 			AddressFailuresPerSecond: float64(c.Limits.AddressFailuresPerSecond), AddressFailureBurst: c.Limits.AddressFailureBurst,

@@ -78,6 +78,7 @@ func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.T
 		document, err := client.Get(ctx, address, accept)
 		return document.Body, err
 	}, now)
+	made.MaxAnswers = c.Caches.Revocations
 	made.OnProblem = func(ctx context.Context, problem string) {
 		log.WarnContext(ctx, "certificate revocation check failed", "error", problem)
 	}

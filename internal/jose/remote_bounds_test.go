@@ -1,0 +1,31 @@
+package jose
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Covers: KX-14. As many key sets are remembered as the bound says, and what is beyond it is fetched again.
+func TestKX14RemoteBounds(t *testing.T) {
+	known := newKey(t, ES256)
+	for name, c := range map[string]struct{ sets, keys, most int }{"of sets": {sets: 3, most: 3}, "of keys": {sets: 100, keys: 2, most: 2}} {
+		t.Run("accepts a bound "+name, func(t *testing.T) {
+			server := newKeyServer(known.Key())
+			remote := NewRemoteKeySets(server.fetch, server.now)
+			remote.MaxSets, remote.MaxKeys = c.sets, c.keys
+			for i := range 10 {
+				if _, err := remote.Keys(t.Context(), fmt.Sprint(i)); err != nil {
+					t.Fatal(err)
+				}
+				server.wait(time.Microsecond)
+			}
+			if len(remote.sets) != c.most || remote.keys != c.most {
+				t.Errorf("%d sets and %d keys are remembered, want %d", len(remote.sets), remote.keys, c.most)
+			}
+			if _, err := remote.Keys(t.Context(), "0"); err != nil { // forgotten, and there again
+				t.Error(err)
+			}
+		})
+	}
+}
