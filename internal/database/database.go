@@ -31,11 +31,16 @@ type Database struct {
 
 // New chooses the backend and reads its URL, if it has one. traces may be nil.
 func New(c *config.Config, now func() time.Time, traces trace.TracerProvider) (Database, error) {
+	return Measured(c, now, traces, nil)
+}
+
+// Measured is [New] with a meter that is told of each verb; nil is told nothing.
+func Measured(c *config.Config, now func() time.Time, traces trace.TracerProvider, meter store.Meter) (Database, error) {
 	if c.Store.Driver == "postgres" {
-		return newPostgres(c, now, traces)
+		return newPostgres(c, now, traces, meter)
 	}
 	settings := sqlite.Config{
-		File: c.Store.File.Path(), Now: now, TracerProvider: traces,
+		File: c.Store.File.Path(), Now: now, TracerProvider: traces, Meter: meter,
 		KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std(),
 	}
 	return Database{
@@ -46,11 +51,12 @@ func New(c *config.Config, now func() time.Time, traces trace.TracerProvider) (D
 	}, nil
 }
 
-func newPostgres(c *config.Config, now func() time.Time, traces trace.TracerProvider) (Database, error) {
+func newPostgres(c *config.Config, now func() time.Time, traces trace.TracerProvider, meter store.Meter) (Database, error) {
 	settings, err := Postgres(c, now, traces)
 	if err != nil {
 		return Database{}, err
 	}
+	settings.Meter = meter
 	return Database{
 		Name:    "postgres, " + string(c.Store.URL),
 		Open:    func(ctx context.Context) (store.Store, error) { return opened(postgres.Open(ctx, settings)) },

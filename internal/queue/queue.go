@@ -274,6 +274,23 @@ func (q *Queue) Expected() time.Duration {
 	return q.expected(q.config.Now(), q.waiting())
 }
 
+// State is what a queue does at a moment.
+type State struct {
+	// Serving is how many callers are served, and Waiting how many wait.
+	Serving, Waiting int
+	// Expected is [Queue.Expected].
+	Expected time.Duration
+	// Refused counts those who were refused.
+	Refused uint64
+}
+
+// State returns at once.
+func (q *Queue) State() State {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return State{Serving: q.serving, Waiting: q.waiting(), Expected: q.expected(q.config.Now(), q.waiting()), Refused: q.refused}
+}
+
 // places is how many callers are served at once just now.
 func (q *Queue) places() int {
 	if q.spacing <= 0 {

@@ -24,6 +24,7 @@ import (
 	"countersign/store/postgres/internal/clock"
 	"countersign/store/postgres/internal/consents"
 	"countersign/store/postgres/internal/directories"
+	"countersign/store/postgres/internal/figures"
 	"countersign/store/postgres/internal/handoffs"
 	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
@@ -50,6 +51,8 @@ type Config struct {
 	DatabaseNow func() time.Time
 	// TracerProvider receives a span for each verb; nil records nothing.
 	TracerProvider trace.TracerProvider
+	// Meter is told of each verb; nil is told nothing.
+	Meter store.Meter
 	// MaxConnections limits the connections of this process; 0 leaves it to pool_max_conns in the URL, or else
 	// to the greater of 4 and the number of processors.
 	MaxConnections int
@@ -82,6 +85,7 @@ type (
 	handOffs    = handoffs.HandOffs
 	lodged      = consents.Consents
 	standings   = directories.Directories
+	counts      = figures.Figures
 )
 
 // Store is a [store.Store] in a PostgreSQL database.
@@ -93,6 +97,7 @@ type Store struct {
 	handOffs
 	lodged
 	standings
+	counts
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -111,7 +116,7 @@ var _ store.Store = (*Store)(nil)
 // database with another schema with a [SchemaError], and one that acknowledges before writing (synchronous_commit = off).
 func Open(ctx context.Context, config Config) (*Store, error) {
 	connections, err := pool.Open(ctx, pool.Config{
-		URL: config.address, MaxConnections: config.MaxConnections, TracerProvider: config.TracerProvider, Parameters: map[string]string{
+		URL: config.address, MaxConnections: config.MaxConnections, TracerProvider: config.TracerProvider, Meter: config.Meter, Now: config.Now, Parameters: map[string]string{
 			"application_name":  "countersign",
 			"timezone":          "UTC",
 			"statement_timeout": "5s",
@@ -142,6 +147,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.lodged = consents.Consents{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment,
 		InsertOneTimes: insertOneTimes, InOneOrder: inOneOrder, OneTimes: s.consuming}
 	s.standings = directories.Directories{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
+	s.counts = figures.Figures{Run: s.run, Read: s.read, Moment: s.moment, Connections: connections}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now
 	}

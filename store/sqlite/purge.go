@@ -77,6 +77,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 			WHERE blocked_at IS NULL AND coalesce(denied_at, 0) <= ? LIMIT ?)`, now.Add(-store.DenialsLast).UnixMicro()},
 		{consents.PurgeNotices, now.Add(-store.ConsentNoticesLast).UnixMicro()},
 		{consents.Purge, now.Add(-s.keepGrants).UnixMicro()},
+		{`DELETE FROM service_hours WHERE (hour, endpoint, node) IN (SELECT hour, endpoint, node FROM service_hours WHERE hour <= ? LIMIT ?)`, now.Add(-store.ServiceHoursLast).UnixMicro()},
 		{`DELETE FROM initial_tokens WHERE id IN (SELECT id FROM initial_tokens WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM enrolments WHERE id IN (SELECT id FROM enrolments WHERE expires_at <= ? LIMIT ?)`, expired},
 	}

@@ -26,6 +26,7 @@ import (
 	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/dbfile"
 	"countersign/store/sqlite/internal/directories"
+	"countersign/store/sqlite/internal/figures"
 	"countersign/store/sqlite/internal/signout"
 	"countersign/store/sqlite/internal/sweep"
 )
@@ -45,6 +46,8 @@ type Config struct {
 	Now func() time.Time
 	// TracerProvider receives a span for each verb; nil records nothing.
 	TracerProvider trace.TracerProvider
+	// Meter is told of each verb; nil is told nothing.
+	Meter store.Meter
 	// KeepGrants and KeepBackchannel are how long ended grants and backchannel requests are kept; an hour is the least.
 	KeepGrants, KeepBackchannel time.Duration
 }
@@ -56,6 +59,7 @@ type (
 	chains    = auditlog.Log
 	lodged    = consents.Consents
 	standings = directories.Directories
+	counts    = figures.Figures
 )
 
 // Store is a [store.Store] in a file.
@@ -65,6 +69,7 @@ type Store struct {
 	chains
 	lodged
 	standings
+	counts
 	now     func() time.Time
 	verbs   backend.Verbs
 	writer  *connection.Writer
@@ -100,7 +105,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s := &Store{
 		now:     config.Now,
-		verbs:   backend.NewVerbs("sqlite", config.TracerProvider),
+		verbs:   backend.NewVerbs("sqlite", config.TracerProvider, config.Meter, config.Now),
 		writer:  writer,
 		readers: readers,
 		// An hour at least, as with codes.
@@ -113,6 +118,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.chains = auditlog.Log{Read: s.read, Write: s.write, Pending: insertEvidence}
 	s.lodged = consents.Consents{Read: s.read, Write: s.write, Record: insertEvidence, Consume: consumeOneTimes, Revoke: revoke, Moment: s.moment}
 	s.standings = directories.Directories{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
+	s.counts = figures.Figures{Read: s.read, Write: s.write, Moment: s.moment}
 	if s.now == nil {
 		s.now = time.Now
 	}

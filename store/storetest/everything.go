@@ -35,6 +35,7 @@ type Everything struct {
 	rate             store.Rate
 	standing         store.BackchannelStanding
 	document         store.DirectoryDocument
+	service          store.ServiceHour
 	handOff          store.HandOff
 	browser          store.KnownBrowser
 	lodged, awaiting store.LodgedConsent
@@ -53,6 +54,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.must(err)
 	e.document = store.DirectoryDocument{Directory: "one", Kind: "keys", Body: []byte{0, 1, 0xff}, FetchedAt: f.clock.Now()}
 	f.must(f.PutDirectoryDocument(ctx, e.document))
+	e.service = f.serviceHour(f.clock.Now().Truncate(time.Hour), "/token", "a")
+	f.must(f.AddServiceHours(ctx, e.service))
 	f.must(f.PutInitialToken(ctx, f.initialToken(3)))
 	f.must(f.AddKey(ctx, f.key("kid")))
 	e.seed, err = f.Seed(ctx, "nonces", []byte{0, 1, 0xff})
@@ -214,6 +217,9 @@ func (e *Everything) checkLasting(f *fixture) {
 	document, err := f.DirectoryDocument(ctx, e.document.Directory, e.document.Kind)
 	f.must(err)
 	f.equal(document, e.document)
+	service, err := f.ServiceHours(ctx, e.service.Hour, e.service.Hour.Add(time.Hour))
+	f.must(err)
+	f.equal(service, []store.ServiceHour{e.service})
 
 	grant, err := f.AccessGrant(ctx, e.issued.AccessToken.ID)
 	f.must(err)

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"countersign/store"
 )
@@ -31,7 +34,7 @@ func TestVerbs(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			recorder := tracetest.NewSpanRecorder()
-			verbs := NewVerbs("sqlite", sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)))
+			verbs := NewVerbs("sqlite", sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)), nil, nil)
 			_, verb := verbs.Begin(t.Context(), "Push")
 			err := verb.End(test.err)
 			if !errors.Is(err, test.err) || fmt.Sprint(err) != orNil(test.want) {
@@ -62,8 +65,53 @@ func orNil(text string) string {
 	return text
 }
 
+// meter keeps what it was told.
+type meter struct {
+	told []string
+	// traced has the spans within which it was.
+	traced []trace.SpanID
+}
+
+func (m *meter) Verb(ctx context.Context, verb string, took time.Duration, err error) {
+	m.told = append(m.told, fmt.Sprint(verb, " ", took, " ", err))
+	m.traced = append(m.traced, trace.SpanContextFromContext(ctx).SpanID())
+}
+
+func (m *meter) Retried(_ context.Context, verb string) { m.told = append(m.told, verb+" again") }
+
+// Covers: NM-03. A meter is told of each verb, within its span, and of each further try.
+func TestVerbsAreMeasured(t *testing.T) {
+	recorder, told, now := tracetest.NewSpanRecorder(), &meter{}, time.Unix(1000, 0)
+	verbs := NewVerbs("sqlite", sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)), told, func() time.Time { return now })
+	t.Run("accepts a verb that is tried twice", func(t *testing.T) {
+		_, verb := verbs.Begin(t.Context(), "Push")
+		now = now.Add(time.Second)
+		verb.Again(2)
+		now = now.Add(time.Second)
+		if err := verb.End(nil); err != nil {
+			t.Error(err)
+		}
+		if want := []string{"Push again", "Push 2s <nil>"}; !slices.Equal(told.told, want) {
+			t.Errorf("told %q, want %q", told.told, want)
+		}
+		if span := recorder.Ended()[0].SpanContext().SpanID(); told.traced[0] != span {
+			t.Errorf("within %s, want %s", told.traced[0], span)
+		}
+	})
+	t.Run("accepts an answer and a failure as what they are", func(t *testing.T) {
+		told.told = nil
+		for _, err := range []error{store.ErrConsumed, errors.New("the disk is on fire")} {
+			_, verb := verbs.Begin(t.Context(), "Finish")
+			_ = verb.End(err) // told is looked at
+		}
+		if want := []string{"Finish 0s store: already used", "Finish 0s the disk is on fire"}; !slices.Equal(told.told, want) {
+			t.Errorf("told %q, want %q", told.told, want)
+		}
+	})
+}
+
 func TestVerbsWithoutProvider(t *testing.T) {
-	_, verb := NewVerbs("sqlite", nil).Begin(context.Background(), "Push")
+	_, verb := NewVerbs("sqlite", nil, nil, nil).Begin(context.Background(), "Push")
 	if err := verb.End(nil); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/internal/queue"
+	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/pipeline"
 )
@@ -31,6 +32,9 @@ type Config struct {
 	Parameters map[string]string
 	// TracerProvider receives a span for each verb; nil records nothing.
 	TracerProvider trace.TracerProvider
+	// Meter is told of each verb, by the clock Now; nil is told nothing.
+	Meter store.Meter
+	Now   func() time.Time
 }
 
 // Pool is a pool of connections to one database, or to the one of several hosts that takes writes.
@@ -66,7 +70,7 @@ func Open(ctx context.Context, config Config) (*Pool, error) {
 	settings.PingTimeout = 2 * time.Second
 	connections, together := int(settings.MaxConns), 2*pipeline.Capacity
 	p := &Pool{
-		target: target, verbs: backend.NewVerbs("postgresql", config.TracerProvider), queue: queue.New(queue.Config{
+		target: target, verbs: backend.NewVerbs("postgresql", config.TracerProvider, config.Meter, config.Now), queue: queue.New(queue.Config{
 			Places: connections + together, Least: connections, Waiting: max(connections*queuePerConnection-together, connections), Patience: queueTime,
 		}),
 	}
@@ -91,6 +95,14 @@ func Open(ctx context.Context, config Config) (*Pool, error) {
 
 // Target is where the pool's connections lead.
 func (p *Pool) Target() *Target { return p.target }
+
+// State is what the connections do.
+func (p *Pool) State() store.Pool {
+	open, queued := p.connections.Stat(), p.queue.State()
+	return store.Pool{
+		Used: int(open.AcquiredConns()), Idle: int(open.IdleConns()), Most: int(open.MaxConns()), Waiting: queued.Waiting, Refused: queued.Refused,
+	}
+}
 
 // DB is the pool by another interface. To close it leaves the pool open.
 func (p *Pool) DB() *sql.DB { return stdlib.OpenDBFromPool(p.connections) }
