@@ -25,6 +25,7 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/directories"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/fapi/login"
 	"countersign/fapi/logout"
 	"countersign/fapi/profile"
@@ -160,6 +161,8 @@ type Config struct {
 	// Lines counts refusals that repeat, in place of a line for each; whoever makes it runs it. nil logs each.
 	Lines          *repeat.Lines
 	TracerProvider trace.TracerProvider
+	// Meter is told of each request; nil is told nothing.
+	Meter event.Meter
 }
 
 // Check reports what [New] would refuse of the values, without a store, keys and pages. Problems are joined.

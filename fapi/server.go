@@ -90,7 +90,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 			Addresses: w.addresses, Routes: routes,
 			Stray: stray,
 			Guard: event.Guard{
-				StrictTransport: config.StrictTransport, Now: config.Now, Log: config.Logger, Tracer: w.tracer, Lines: config.Lines,
+				StrictTransport: config.StrictTransport, Now: config.Now, Log: config.Logger, Tracer: w.tracer, Lines: config.Lines, Meter: config.Meter,
 			},
 		},
 	}, nil

@@ -94,6 +94,7 @@ func (s *Signer) decrypt(ctx context.Context, t task) ([]byte, error) {
 	ctx, span := s.tracer.Start(ctx, "signer.Decrypt", trace.WithAttributes(
 		attribute.String("signer.kid", t.record.ID), attribute.String("signer.alg", string(t.record.Algorithm))))
 	defer span.End()
+	t.use = UseRequestObject
 	secret, err := s.replicas.do(ctx, t)
 	if err != nil {
 		span.SetStatus(codes.Error, "")

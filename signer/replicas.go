@@ -59,6 +59,7 @@ type replica struct {
 	// busy counts the signatures under way.
 	busy   atomic.Int64
 	proofs proofs
+	meter  Meter
 
 	mu sync.Mutex
 	// failures counts what failed in a row. From breakAfter on the replica is resting.
@@ -191,10 +192,14 @@ func elsewhere(err error) bool {
 // do asks one replica, checks what comes, and remembers how it went.
 func (one *replica) do(ctx context.Context, t task, ask func(context.Context, Backend) ([]byte, error)) ([]byte, error) {
 	one.busy.Add(1)
+	began := one.now()
 	result, err := ask(ctx, one.Backend)
 	one.busy.Add(-1)
 	if err == nil {
 		err = t.check(result)
+	}
+	if one.meter != nil {
+		one.meter.Used(ctx, Usage{Replica: one.Name, Algorithm: t.record.Algorithm, Use: t.use, Took: one.now().Sub(began), Err: err})
 	}
 	one.note(ctx, t.record, err)
 	one.proofs.note(t.record.ID, one.now(), err)

@@ -157,6 +157,8 @@ type Config struct {
 	Now             func() time.Time
 	Logger          *slog.Logger
 	TracerProvider  trace.TracerProvider
+	// Meter is told of each use of a key; nil is told nothing.
+	Meter Meter
 }
 
 // Signer gives out keys to sign with. It is safe for concurrent use.
@@ -198,6 +200,9 @@ func New(ctx context.Context, config Config) (*Signer, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.replicas = newReplicas(config.Replicas, config.Patience, s.now, s.log)
+	for _, one := range s.replicas.all {
+		one.meter = config.Meter
+	}
 	provider := config.TracerProvider
 	if provider == nil {
 		provider = noop.NewTracerProvider()
@@ -389,7 +394,9 @@ func (k Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	if k.use == UseEvidence {
 		ctx = queue.Urgent(ctx) // clients, however many, must not keep the log from being sealed
 	}
-	signature, err := k.signer.replicas.do(ctx, signing(k.record, message))
+	work := signing(k.record, message)
+	work.use = k.use
+	signature, err := k.signer.replicas.do(ctx, work)
 	if err != nil {
 		span.SetStatus(codes.Error, "")
 		return nil, err

@@ -15,6 +15,8 @@ import (
 // task is something to be done with the private half of a key, by whichever HSM can.
 type task struct {
 	record Record
+	// use is what for, empty for a trial.
+	use Use
 	// ask has a backend do it; askNow does not wait for a connection that is lost, where the backend can say so.
 	ask, askNow func(context.Context, Backend) ([]byte, error)
 	// check tells what is wrong with the outcome.

@@ -129,6 +129,8 @@ type Guard struct {
 	Tracer trace.Tracer
 	// Lines counts refusals that repeat; nil writes each.
 	Lines *repeat.Lines
+	// Meter is told of each request; nil is told nothing.
+	Meter Meter
 	// Probes are the paths at which others ask for the server's health: what is asked there is not traced, and logged at level
 	// debug when all is well.
 	Probes []string
@@ -162,6 +164,7 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 			trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(attribute.String("http.request.method", knownMethod(r.Method, "_OTHER")),
 				attribute.String("correlation.id", e.CorrelationID)))
+		g.arrived(ctx, r.Method)
 		recorded := &statusWriter{ResponseWriter: w}
 		defer func() {
 			if panicked := recover(); panicked != nil {
@@ -235,6 +238,7 @@ func (g Guard) finish(ctx context.Context, span trace.Span, e *Event, r *http.Re
 		span.SetStatus(codes.Error, e.outcome)
 	}
 	span.End()
+	g.answered(ctx, e, r.Method, status, took)
 	g.write(ctx, e, r, status, took)
 }
 

@@ -33,6 +33,15 @@ const (
 	lastSeal = 5 * time.Second
 )
 
+// Meter is told what goes into a chain. It must not block.
+type Meter interface {
+	// Appended is told of an entry: its kind, and of a security event its name and, where somebody decided, whether that allowed
+	// it ("true" or "false"). They are empty otherwise.
+	Appended(kind audit.Kind, event, allowed string)
+	// Sealed is told of a checkpoint.
+	Sealed(at time.Time)
+}
+
 // Sealer writes the chain of one node.
 type Sealer struct {
 	Store  store.Audit
@@ -44,6 +53,8 @@ type Sealer struct {
 	Entries uint64
 	Now     func() time.Time
 	Log     *slog.Logger
+	// Meter is told what goes into the chain; nil is told nothing.
+	Meter Meter
 
 	// chain is the end of the chain; nil until it was read from the store.
 	chain *audit.Chain
@@ -139,7 +150,21 @@ func (s *Sealer) append(ctx context.Context) (more bool, err error) {
 	if s.unsealed.IsZero() {
 		s.unsealed = s.Now()
 	}
+	s.measure(waiting)
 	return len(waiting) == batch, nil
+}
+
+// measure tells the meter what was appended.
+func (s *Sealer) measure(appended []store.Evidence) {
+	if s.Meter == nil {
+		return
+	}
+	for _, e := range appended {
+		var event audit.Event
+		if json.Unmarshal(e.Body, &event) == nil {
+			s.Meter.Appended(event.Kind, event.Detail["event"], event.Detail["allowed"])
+		}
+	}
 }
 
 // line makes the line of evidence. What is not an event was tampered with while it was pending: then the log records that.
@@ -238,6 +263,9 @@ func (s *Sealer) checkpoint(ctx context.Context) error {
 		return nil // another process was first: the next step seals
 	}
 	s.unsealed, s.sealed = time.Time{}, next.Sequence()
+	if s.Meter != nil {
+		s.Meter.Sealed(s.Now())
+	}
 	if entry, err := audit.ParseEntry(line); err == nil {
 		s.Log.InfoContext(ctx, "audit checkpoint", "chain", s.Chain, "sequence", entry.Sequence, "checkpoint", entry.Checkpoint)
 	}

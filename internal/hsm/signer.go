@@ -20,11 +20,12 @@ type Signer struct {
 	Tokens Tokens
 }
 
-// Options are the parts of a signer that the configuration does not hold. Logger and TracerProvider may be nil.
+// Options are the parts of a signer that the configuration does not hold. All but Now may be nil.
 type Options struct {
 	Now            func() time.Time
 	Logger         *slog.Logger
 	TracerProvider trace.TracerProvider
+	Meter          signer.Meter
 }
 
 // keysInterval is how often the keys' states are read when no notification comes: a change is noticed within a second.
@@ -44,7 +45,7 @@ func OpenSigner(ctx context.Context, c config.Signer, keys store.Keys, options O
 	}
 	s, err := signer.New(ctx, signer.Config{
 		Catalogue: Catalogue(keys), Replicas: tokens.Replicas(), RefreshInterval: keysInterval,
-		Now: options.Now, Logger: options.Logger, TracerProvider: options.TracerProvider,
+		Now: options.Now, Logger: options.Logger, TracerProvider: options.TracerProvider, Meter: options.Meter,
 	})
 	if err != nil {
 		return nil, errors.Join(err, tokens.Close())

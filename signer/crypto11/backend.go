@@ -210,6 +210,9 @@ func (b *Backend) SignNow(ctx context.Context, record signer.Record, message []b
 // Expected implements [signer.Expecter].
 func (b *Backend) Expected() time.Duration { return b.queue.Expected() }
 
+// Load implements [signer.Loaded]. There is no process of its own that is started.
+func (b *Backend) Load() signer.Load { return inturn.Load(b.queue) }
+
 // Generate makes a key in the HSM, if it is of a kind that can be used.
 func (b *Backend) Generate(ctx context.Context, alg signer.Algorithm) (signer.Record, error) {
 	if !Offers(alg) {

@@ -81,8 +81,9 @@ type Backend struct {
 	// failures counts the starts that failed in a row, and retryAt is when the next may be tried.
 	failures int
 	retryAt  time.Time
-	// started has the times of the last starts.
+	// started has the times of the last starts, and starts counts all.
 	started []time.Time
+	starts  uint64
 	// held is what only an operator can mend; nil when nothing is.
 	held *held
 	// missed are the active keys that the worker lacks, with when they were last asked for, and usedAt is when a key was
@@ -131,6 +132,16 @@ const places = 4
 
 // Expected implements [signer.Expecter].
 func (b *Backend) Expected() time.Duration { return b.queue.Expected() }
+
+// Load implements [signer.Loaded].
+func (b *Backend) Load() signer.Load {
+	b.mu.Lock()
+	starts := b.starts
+	b.mu.Unlock()
+	load := inturn.Load(b.queue)
+	load.Started = starts
+	return load
+}
 
 // Connect starts the worker, if none lives, and logs in. The error says in one line what is wrong with the module, the
 // token or the PIN.

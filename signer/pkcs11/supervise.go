@@ -152,6 +152,7 @@ func (b *Backend) noteStart(now time.Time) error {
 func (b *Backend) startNow() {
 	s := &startup{done: make(chan struct{}), overdue: make(chan struct{})}
 	b.starting = s
+	b.starts++
 	if b.late {
 		close(s.overdue)
 	}

@@ -28,6 +28,12 @@ func Enter(ctx context.Context, q *queue.Queue) (*queue.Place, error) {
 	return place, nil
 }
 
+// Load is what an HSM has to do that is used in the turn of a queue.
+func Load(q *queue.Queue) signer.Load {
+	state := q.State()
+	return signer.Load{Using: state.Serving, Waiting: state.Waiting, Expected: state.Expected, Refused: state.Refused}
+}
+
 // Use uses an HSM in a place. The errors are those of [Enter] and of use.
 func Use(ctx context.Context, q *queue.Queue, use func(context.Context) ([]byte, error)) ([]byte, error) {
 	place, err := Enter(ctx, q)
