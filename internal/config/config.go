@@ -8,6 +8,7 @@ package config
 
 import (
 	"countersign/internal/config/caches"
+	"countersign/internal/config/observe"
 	"countersign/internal/config/position"
 	"countersign/internal/config/value"
 )
@@ -26,20 +27,21 @@ type Config struct {
 
 	Profiles string `toml:"profiles" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced, presets of ecosystems such as uk-openbanking, or PRESET/BASE; countersign profile list has them all. Each client is held to its own; the discovery document describes what these allow."`
 
-	Listen     Listen        `toml:"listen" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
-	ListenMTLS ListenMTLS    `toml:"listen_mtls" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`
-	Store      Store         `toml:"store" doc:"Where grants, tokens, clients and users are kept."`
-	Signer     Signer        `toml:"signer" doc:"The PKCS#11 module and token that hold the signing keys."`
-	Tokens     Tokens        `toml:"tokens" doc:"How long things live, and what signs access tokens."`
-	Sessions   Sessions      `toml:"sessions" doc:"Signed-in browsers."`
-	Caches     caches.Caches `toml:"caches" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/performance.md), less takes time. A cache that is full forgets; nothing fails."`
-	Limits     Limits        `toml:"limits" doc:"Bounds on what a connection may cost."`
-	Telemetry  Telemetry     `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
-	Audit      Audit         `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
-	Resources  Resources     `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
-	Retention  Retention     `toml:"retention" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
-	DPoP       DPoP          `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
-	Brand      Brand         `toml:"brand" doc:"Whose pages users see, and in which languages. There is no key for CSS or HTML: who may style may hide the amount. See docs/brand.md."`
+	Listen     Listen          `toml:"listen" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
+	ListenMTLS ListenMTLS      `toml:"listen_mtls" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`
+	Store      Store           `toml:"store" doc:"Where grants, tokens, clients and users are kept."`
+	Signer     Signer          `toml:"signer" doc:"The PKCS#11 module and token that hold the signing keys."`
+	Tokens     Tokens          `toml:"tokens" doc:"How long things live, and what signs access tokens."`
+	Sessions   Sessions        `toml:"sessions" doc:"Signed-in browsers."`
+	Caches     caches.Caches   `toml:"caches" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/performance.md), less takes time. A cache that is full forgets; nothing fails."`
+	Limits     Limits          `toml:"limits" doc:"Bounds on what a connection may cost."`
+	Telemetry  Telemetry       `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
+	Metrics    observe.Metrics `toml:"metrics" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
+	Audit      Audit           `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
+	Resources  Resources       `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
+	Retention  Retention       `toml:"retention" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
+	DPoP       DPoP            `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
+	Brand      Brand           `toml:"brand" doc:"Whose pages users see, and in which languages. There is no key for CSS or HTML: who may style may hide the amount. See docs/brand.md."`
 
 	ACRNames ACRNames `toml:"acr_names" doc:"Further names of the authentication context classes, such as those of an ecosystem, separated by spaces. Clients ask by them in acr_values and claims, also as essential, and the acr of their tokens is the name that they asked by. The classes' own names stay."`
 

@@ -31,6 +31,9 @@ func (c *collector) rules(config *Config) {
 	keyRules{c}.signer(config)
 	c.lifetimes(config)
 	c.telemetry(&config.Telemetry)
+	for _, p := range config.Metrics.Problems(config.Telemetry.OTLPEndpoint != "") {
+		c.add("metrics."+p.Key, quote(p.Value), "%s", p.Text)
+	}
 	c.scopes(config)
 	c.resourceServers(config)
 	c.detailTypes(config)

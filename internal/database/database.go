@@ -29,6 +29,17 @@ type Database struct {
 	Status func(context.Context) ([]Migration, error)
 }
 
+// Newest is the newest step of the schema that is applied.
+func (d Database) Newest(ctx context.Context) (newest int64, err error) {
+	steps, err := d.Status(ctx)
+	for _, step := range steps {
+		if !step.AppliedAt.IsZero() {
+			newest = max(newest, step.Version)
+		}
+	}
+	return newest, err
+}
+
 // New chooses the backend and reads its URL, if it has one. traces may be nil.
 func New(c *config.Config, now func() time.Time, traces trace.TracerProvider) (Database, error) {
 	return Measured(c, now, traces, nil)

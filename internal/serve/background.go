@@ -11,6 +11,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/auditlog"
 	"countersign/internal/ceremony"
+	"countersign/internal/observing"
 	"countersign/internal/pause"
 	"countersign/store"
 )
@@ -35,6 +36,7 @@ func (s *server) start(ctx context.Context, endpoints *fapi.Server) (wait func()
 	jobs.Go(func() { endpoints.RunLogouts(ctx) })
 	jobs.Go(func() { endpoints.RunConsents(ctx) })
 	jobs.Go(func() { endpoints.RunDirectories(ctx) })
+	jobs.Go(func() { s.observer.Run(ctx, observing.Parts{Store: s.store, Signer: s.keys.Signer, Schema: s.schema}) })
 	jobs.Go(func() { s.lines.Run(ctx) })
 	jobs.Go(func() { s.alarms.refusals.lines.Run(ctx) })
 	return func() {
@@ -48,6 +50,7 @@ func (s *server) seal(ctx context.Context) (stop func()) {
 	sealer := &auditlog.Sealer{
 		Store: s.store, Signer: s.keys.Signer, Chain: s.chain,
 		Every: s.Config.Audit.CheckpointEvery.Std(), Entries: uint64(s.Config.Audit.CheckpointEntries), Now: s.Now, Log: s.log,
+		Meter: s.observer.AuditMeter(),
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var sealing sync.WaitGroup

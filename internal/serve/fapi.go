@@ -63,6 +63,7 @@ func (s *server) settings(ctx context.Context) (fapi.Config, error) {
 	settings.Hung, settings.Shared, settings.Passwords = s.keys.Tokens.Hung, shared, passwords
 	settings.Interactor, settings.DevicePages, settings.LogoutPages = interactor, shown.Device(), shown
 	settings.Language = shown.Language
+	settings.Meter = s.observer.RequestMeter()
 	settings.Assets, settings.StrayPages, settings.CertificateRefused = assets, shown, s.certificateRefused
 	return settings, nil
 }

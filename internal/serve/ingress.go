@@ -157,9 +157,11 @@ func guardCertificates(next http.Handler, gate *gates, alarms *alarms) http.Hand
 func (a *alarms) refuse(r *http.Request, err error) (description string) {
 	const unreadable = "client_certificate_unreadable"
 	if errors.Is(err, mtls.ErrForged) {
+		a.count(r, "client_certificate_forged")
 		a.raise(r, "client_certificate_forged", err)
 		return "a client certificate in a header is believed from the ingress of this listener only; leave the header out"
 	}
+	a.count(r, unreadable)
 	if unusable, ok := errors.AsType[*mtls.CertificateError](err); ok {
 		// No attack: somebody's certificate is of a kind that is not taken here.
 		a.refusals.report(r.Context(), refusal{remote: r.RemoteAddr, subject: unusable.Subject, cause: unusable.Cause})
@@ -168,6 +170,13 @@ func (a *alarms) refuse(r *http.Request, err error) (description string) {
 	}
 	a.raise(r, unreadable, err)
 	return "the client certificate cannot be read"
+}
+
+// count tells whoever measures.
+func (a *alarms) count(r *http.Request, event string) {
+	if a.refused != nil {
+		a.refused(r.Context(), event)
+	}
 }
 
 const (
@@ -192,6 +201,8 @@ type alarms struct {
 	refusals *refusals
 	now      func() time.Time
 	log      *slog.Logger
+	// refused is told of the event of each request that is refused; nil is told nothing.
+	refused func(ctx context.Context, event string)
 }
 
 func newAlarms(s store.Audit, chain string, now func() time.Time, log *slog.Logger) (*alarms, error) {

@@ -21,6 +21,8 @@ const (
 type refusals struct {
 	lines *repeat.Lines
 	log   *slog.Logger
+	// refused is told of each; nil is told nothing.
+	refused func(context.Context)
 }
 
 func newRefusals(now func() time.Time, log *slog.Logger) *refusals {
@@ -35,6 +37,9 @@ type refusal struct{ remote, clientID, subject, cause string }
 
 // report logs one certificate.
 func (r *refusals) report(ctx context.Context, one refusal) {
+	if r.refused != nil {
+		r.refused(ctx)
+	}
 	same := one.clientID + "\x00" + one.subject // without the cause, which may hold the time
 	if one.clientID == "" && one.subject == "" {
 		same = one.cause

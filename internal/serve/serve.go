@@ -18,6 +18,7 @@ import (
 	"countersign/internal/config"
 	"countersign/internal/database"
 	"countersign/internal/hsm"
+	"countersign/internal/observing"
 	"countersign/internal/pages"
 	"countersign/internal/repeat"
 	"countersign/internal/telemetry"
@@ -69,15 +70,26 @@ func Run(ctx context.Context, o Options) error {
 	if err := database.Rested(o.Config, o.Now()); err != nil {
 		return err
 	}
-	chosen, err := database.New(o.Config, o.Now, traces)
+	if s.observer, err = s.observe(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		warn(s.log, "final metric export failed", s.observer.Shutdown(last))
+	}()
+	chosen, err := database.Measured(o.Config, o.Now, traces, s.observer.StoreMeter())
 	if err != nil {
 		return err
 	}
+	s.schema = chosen.Newest
 	if s.store, err = chosen.Open(ctx); err != nil {
 		return err
 	}
 	defer func() { warn(s.log, "store close failed", s.store.Close()) }()
-	s.keys, err = hsm.OpenSigner(ctx, o.Config.Signer, s.store, hsm.Options{Now: o.Now, Logger: s.log, TracerProvider: traces})
+	s.keys, err = hsm.OpenSigner(ctx, o.Config.Signer, s.store, hsm.Options{
+		Now: o.Now, Logger: s.log, TracerProvider: traces, Meter: s.observer.SignerMeter(),
+	})
 	if err != nil {
 		return err
 	}
@@ -102,6 +114,9 @@ type server struct {
 	// lines count refusals that repeat.
 	lines  *repeat.Lines
 	reload *reloader
+	// observer measures, and schema reads the newest step of the store's.
+	observer *observing.Observer
+	schema   func(context.Context) (int64, error)
 }
 
 const (
@@ -122,6 +137,7 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 		return err
 	}
 	s.alarms = alarms
+	alarms.refused, alarms.refusals.refused = s.observer.IngressRefused, s.observer.CertificateRefused
 	s.lines = repeat.New(repeat.Options{Now: s.Now, Period: repeatPeriod, Kinds: repeatKinds, More: func(count int) {
 		s.log.Warn("refused requests not logged one by one", "count", count)
 	}})
@@ -159,6 +175,17 @@ func (s *server) endpoints(ctx context.Context) (*fapi.Server, error) {
 		return nil, err
 	}
 	return fapi.New(ctx, settings)
+}
+
+// observe makes what measures the server.
+func (s *server) observe(ctx context.Context) (*observing.Observer, error) {
+	headers, err := traceHeaders(s.Config.Telemetry)
+	if err != nil {
+		return nil, err
+	}
+	return observing.New(ctx, observing.Options{
+		Config: s.Config, Node: s.chain, Version: s.Version, Headers: headers, Now: s.Now, Log: s.log,
+	})
 }
 
 // warnOfKeys says at every start what an operator has to know of the keys. No level of the log hides that they are

@@ -1,0 +1,202 @@
+package metrics
+
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Sample is what was found out about the server by asking its parts, which is not done when metrics are read: a store that is away
+// must not keep anybody from them.
+type Sample struct {
+	// At is when it was found out. What is older than [SampleLasts] is not shown any more.
+	At time.Time
+	// Backlogs and Standbys are those of the store; nil when it did not answer.
+	Backlogs []store.Backlog
+	Standbys []store.Standby
+	// Keys are the signing keys.
+	Keys []signer.Record
+	// Replicas are the HSMs.
+	Replicas []signer.ReplicaState
+	// Pool is nil for a store without one.
+	Pool *store.Pool
+	// Condition is nil for a store that knows none.
+	Condition *store.Condition
+	// NotReady has what keeps each part from working: the store and the HSM; nil for one that works.
+	NotReady map[string]error
+	// Ends is when the certificates in each configured file end.
+	Ends map[string]time.Time
+	// Documents is when the documents of directories were fetched.
+	Documents []Document
+	// Schema is the newest step of the schema.
+	Schema int64
+}
+
+// Document is one that a directory publishes.
+type Document struct {
+	Directory, Kind string
+	FetchedAt       time.Time
+}
+
+const (
+	// SampleEvery is how often a sample should be taken, and SampleLasts how long it is shown.
+	SampleEvery = 15 * time.Second
+	SampleLasts = time.Minute
+)
+
+// Sampled shows a sample from now on.
+func (m *Metrics) Sampled(sample Sample) { m.sample.Store(&sample) }
+
+// current is the sample that is shown; nil for none.
+func (m *Metrics) current() *Sample {
+	sample := m.sample.Load()
+	if sample == nil || m.now().Sub(sample.At) > SampleLasts {
+		return nil
+	}
+	return sample
+}
+
+// with are labels of a value that is looked at.
+func with(pairs ...string) metric.ObserveOption {
+	var attributes []attribute.KeyValue
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			attributes = append(attributes, attribute.String(pairs[i], pairs[i+1]))
+		}
+	}
+	return metric.WithAttributeSet(attribute.NewSet(attributes...))
+}
+
+// truth is a yes or no as a value.
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// observe makes the metrics that show samples.
+func (m *Metrics) observe(made *maker, config Config) error {
+	sampled := func(look func(s *Sample, o observer)) func(observer) {
+		return func(o observer) {
+			if s := m.current(); s != nil {
+				look(s, o)
+			}
+		}
+	}
+	m.observeStore(made, config, sampled)
+	m.observeKeys(made, sampled)
+	made.gauge(auditUnsealed, func(o observer) {
+		age := 0.0
+		if since := m.unsealedSince.Load(); since != 0 {
+			age = max(0, m.now().Sub(time.Unix(0, since)).Seconds())
+		}
+		o(age)
+	})
+	made.gauge(ready, sampled(func(s *Sample, o observer) {
+		for part, err := range s.NotReady {
+			o(truth(err == nil), with("part", part))
+		}
+	}))
+	made.gauge(expires, sampled(func(s *Sample, o observer) {
+		for file, end := range s.Ends {
+			o(float64(end.Unix()), with("file", file))
+		}
+	}))
+	made.gauge(documentAge, sampled(func(s *Sample, o observer) {
+		for _, document := range s.Documents {
+			o(s.At.Sub(document.FetchedAt).Seconds(), with("directory", document.Directory, "document", document.Kind))
+		}
+	}))
+	return nil
+}
+
+func (m *Metrics) observeStore(made *maker, config Config, sampled func(func(*Sample, observer)) func(observer)) {
+	made.gauge(backlogWaiting, sampled(func(s *Sample, o observer) {
+		for _, backlog := range s.Backlogs {
+			o(float64(backlog.Waiting), with("kind", backlog.Kind))
+		}
+	}))
+	made.gauge(backlogAge, sampled(func(s *Sample, o observer) {
+		for _, backlog := range s.Backlogs {
+			age := 0.0
+			if !backlog.Oldest.IsZero() {
+				age = max(0, s.At.Sub(backlog.Oldest).Seconds())
+			}
+			o(age, with("kind", backlog.Kind))
+		}
+	}))
+	made.gauge(standbyLag, sampled(func(s *Sample, o observer) {
+		for _, standby := range s.Standbys {
+			o(standby.Lag.Seconds(), with("standby", standby.Name))
+		}
+	}))
+	made.gauge(schemaVersion, sampled(func(s *Sample, o observer) {
+		if s.Schema != 0 {
+			o(float64(s.Schema), with("db.system.name", config.Database))
+		}
+	}))
+	made.gauge(storeCondition, sampled(func(s *Sample, o observer) {
+		if s.Condition == nil {
+			return
+		}
+		o(truth(s.Condition.Clock == nil), with("part", "clock"))
+		o(truth(s.Condition.Notifications == nil), with("part", "notifications"))
+		o(truth(s.Condition.Address == nil), with("part", "address"))
+	}))
+	pooled := func(look func(store.Pool, observer)) func(observer) {
+		return sampled(func(s *Sample, o observer) {
+			if s.Pool != nil {
+				look(*s.Pool, o)
+			}
+		})
+	}
+	const pool = "db.client.connection.pool.name"
+	name := "countersign"
+	made.gauge(storeConnections, pooled(func(p store.Pool, o observer) {
+		o(float64(p.Used), with(pool, name, "db.client.connection.state", "used"))
+		o(float64(p.Idle), with(pool, name, "db.client.connection.state", "idle"))
+	}))
+	made.gauge(storeMost, pooled(func(p store.Pool, o observer) { o(float64(p.Most), with(pool, name)) }))
+	made.gauge(storeWaiting, pooled(func(p store.Pool, o observer) { o(float64(p.Waiting), with(pool, name)) }))
+	made.counted(storeRefused, pooled(func(p store.Pool, o observer) { o(float64(p.Refused)) }))
+}
+
+func (m *Metrics) observeKeys(made *maker, sampled func(func(*Sample, observer)) func(observer)) {
+	each := func(value func(signer.ReplicaState) float64) func(observer) {
+		return sampled(func(s *Sample, o observer) {
+			for _, one := range s.Replicas {
+				o(value(one), with("hsm", one.Name))
+			}
+		})
+	}
+	made.gauge(hsmWaiting, each(func(r signer.ReplicaState) float64 { return float64(r.Load.Waiting) }))
+	made.gauge(hsmUsing, each(func(r signer.ReplicaState) float64 { return float64(r.Load.Using) }))
+	made.gauge(hsmExpected, each(func(r signer.ReplicaState) float64 { return r.Load.Expected.Seconds() }))
+	made.counted(hsmRefused, each(func(r signer.ReplicaState) float64 { return float64(r.Load.Refused) }))
+	made.counted(hsmStarts, each(func(r signer.ReplicaState) float64 { return float64(r.Load.Started) }))
+	made.gauge(hsmResting, each(func(r signer.ReplicaState) float64 { return truth(r.Resting) }))
+	made.gauge(keyAge, sampled(func(s *Sample, o observer) {
+		for _, key := range s.Keys {
+			for _, use := range key.Uses {
+				o(max(0, s.At.Sub(since(key)).Seconds()), with(
+					"kid", key.ID, "algorithm", string(key.Algorithm), "use", string(use), "state", string(key.State)))
+			}
+		}
+	}))
+}
+
+// since is when a key came into its state.
+func since(key signer.Record) time.Time {
+	switch key.State {
+	case signer.Active:
+		return key.ActivatedAt
+	case signer.Retiring:
+		return key.RetiredAt
+	}
+	return key.CreatedAt
+}

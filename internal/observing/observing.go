@@ -1,0 +1,181 @@
+// Package observing has the server observed, as its configuration says: it measures, looks at the parts of the server from time to
+// time, serves the metrics at a listener of their own, and keeps the hours of service.
+package observing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"countersign/fapi/event"
+	"countersign/internal/auditlog"
+	"countersign/internal/availability"
+	"countersign/internal/config"
+	"countersign/internal/metrics"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Options are what an [Observer] needs.
+type Options struct {
+	Config *config.Config
+	// Node is the name of this node, and Version that of the program.
+	Node, Version string
+	// Headers are sent to the collector with metrics.
+	Headers map[string]string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Observer observes a server. Make one with [New], before what it observes.
+type Observer struct {
+	options Options
+	// metrics is nil when nobody reads them.
+	metrics *metrics.Metrics
+	hours   *availability.Recorder
+	server  *server
+}
+
+// New makes an Observer, and opens the listener for metrics if there is one.
+func New(ctx context.Context, o Options) (*Observer, error) {
+	made := &Observer{options: o, hours: &availability.Recorder{Node: o.Node, Now: o.Now, Log: o.Log}}
+	c := o.Config.Metrics
+	if c.Listen == "" && c.PushEvery == 0 {
+		return made, nil
+	}
+	database := "sqlite"
+	if o.Config.Store.Driver == "postgres" {
+		database = "postgresql"
+	}
+	var err error
+	if made.metrics, err = metrics.New(ctx, metrics.Config{
+		Version: o.Version, Node: o.Node, Database: database, Clients: strings.Fields(c.Clients), OtherClients: c.OtherClients, Push: made.push(),
+		Now: o.Now,
+	}); err != nil {
+		return nil, err
+	}
+	if c.Listen == "" {
+		return made, nil
+	}
+	if made.server, err = listen(ctx, c, made.metrics.Handler(), o.Now, o.Log); err != nil {
+		return nil, errors.Join(err, made.metrics.Shutdown(ctx))
+	}
+	return made, nil
+}
+
+// push says where metrics are sent; nil when they are not.
+func (o *Observer) push() *metrics.Push {
+	c, log := o.options.Config, o.options.Log
+	if c.Metrics.PushEvery == 0 {
+		return nil
+	}
+	return &metrics.Push{
+		Endpoint: c.Telemetry.OTLPEndpoint, Headers: o.options.Headers, Every: c.Metrics.PushEvery.Std(),
+		Failed:    func(err error) { log.Warn("metric export failed; will be retried", "error", err.Error()) },
+		Recovered: func() { log.Info("metrics are exported again") },
+	}
+}
+
+// StoreMeter is to be told of verbs of the store; nil when nobody reads.
+func (o *Observer) StoreMeter() store.Meter {
+	if o.metrics == nil {
+		return nil
+	}
+	return o.metrics
+}
+
+// SignerMeter is to be told of uses of keys; nil when nobody reads.
+func (o *Observer) SignerMeter() signer.Meter {
+	if o.metrics == nil {
+		return nil
+	}
+	return o.metrics
+}
+
+// AuditMeter is to be told of entries of the audit log; nil when nobody reads.
+func (o *Observer) AuditMeter() auditlog.Meter {
+	if o.metrics == nil {
+		return nil
+	}
+	return o.metrics
+}
+
+// RequestMeter is to be told of requests.
+func (o *Observer) RequestMeter() event.Meter {
+	if o.metrics == nil {
+		return o.hours
+	}
+	return both{o.metrics, o.hours}
+}
+
+// both are two meters.
+type both [2]event.Meter
+
+// Arrived implements [event.Meter].
+func (b both) Arrived(ctx context.Context, method string) {
+	b[0].Arrived(ctx, method)
+	b[1].Arrived(ctx, method)
+}
+
+// Answered implements [event.Meter].
+func (b both) Answered(ctx context.Context, request event.Request) {
+	b[0].Answered(ctx, request)
+	b[1].Answered(ctx, request)
+}
+
+// IngressRefused counts a request that was refused in front of the endpoints.
+func (o *Observer) IngressRefused(ctx context.Context, event string) {
+	if o.metrics != nil {
+		o.metrics.IngressRefused(ctx, event)
+	}
+}
+
+// CertificateRefused counts a client certificate that was refused.
+func (o *Observer) CertificateRefused(ctx context.Context) {
+	if o.metrics != nil {
+		o.metrics.CertificateRefused(ctx)
+	}
+}
+
+// Parts are the parts of a server that are looked at.
+type Parts struct {
+	Store  store.Store
+	Signer *signer.Signer
+	// Schema reads the newest step of the schema.
+	Schema func(context.Context) (int64, error)
+}
+
+// Run serves the metrics, looks at the parts, and keeps the hours, until ctx ends; what was counted is stored then.
+func (o *Observer) Run(ctx context.Context, parts Parts) {
+	ended := make(chan struct{})
+	o.hours.Store = parts.Store
+	go func() {
+		defer close(ended)
+		o.hours.Run(ctx, func(ctx context.Context) error { return parts.ready(ctx) })
+	}()
+	if o.metrics != nil {
+		go o.watch(ctx, parts)
+	}
+	if o.server != nil {
+		go o.server.serve(ctx, o.options.Log)
+	}
+	<-ended
+}
+
+// Shutdown closes the listener, and sends what is left.
+func (o *Observer) Shutdown(ctx context.Context) error {
+	if o.metrics == nil {
+		return nil
+	}
+	var closed error
+	if o.server != nil {
+		closed = o.server.Close()
+	}
+	if err := errors.Join(closed, o.metrics.Shutdown(ctx)); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
