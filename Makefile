@@ -45,7 +45,7 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signe
 
 # Packages whose tests race goroutines against each other: they are tested with the race detector, the others without it.
 RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./mtls/... ./rp/... ./rs/... \
-	$(addprefix ./internal/,auditlog ceremony directory flowclient keyset limit outbound serve)
+	$(addprefix ./internal/,auditlog availability ceremony directory flowclient keyset limit metrics outbound serve)
 # Measures answers in milliseconds: it is tested by itself.
 ALONE = ./bench/abuse
 PLAIN = $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE) $(ALONE))")
@@ -308,6 +308,7 @@ packages-test: envoy
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
 	command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing="$$missing haproxy"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	$(install-missing)
 
 define install-missing

@@ -10,10 +10,12 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"countersign/fapi/fapitest"
+	"countersign/internal/metrics"
 )
 
 // allocations is a transport that calls a handler in this process, and counts what it allocates on the way: the whole request,
@@ -47,7 +49,12 @@ func (a *allocations) last() uint64 { return a.counted[len(a.counted)-1] }
 // TestAllocationBudgets holds what a request allocates to what it did when this was written, and a twentieth more. It does not
 // run side by side with others, which would be counted too.
 func TestAllocationBudgets(t *testing.T) {
+	measured, err := metrics.New(t.Context(), metrics.Config{OtherClients: 50, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	quiet := func(c *fapitest.Config) {
+		c.Meter = measured
 		c.TracerProvider, c.Logger = noop.NewTracerProvider(), slog.New(slog.NewJSONHandler(io.Discard, nil))
 	}
 	w := fapitest.NewWorld(t, quiet)

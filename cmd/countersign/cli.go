@@ -21,6 +21,7 @@ type commands struct {
 	Backup   backupCommand       `cmd:"" help:"Back up the embedded database while the server runs."`
 	Restore  restoreCommand      `cmd:"" help:"Restore the embedded database from a backup."`
 	Store    storeCommand        `cmd:"" help:"Copy the embedded database to PostgreSQL."`
+	Report   reportCommand       `cmd:"" help:"Report availability and times to answer of a month."`
 	Doctor   doctorCommands      `cmd:"" help:"Check the installation and report what to fix."`
 	Profile  profileCommand      `cmd:"" help:"List, explain and compare security profiles."`
 	Conf     configCommand       `cmd:"" name:"config" help:"Print the configuration or its schema."`

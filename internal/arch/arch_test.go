@@ -20,14 +20,15 @@ var onlyImporter = map[string][]string{
 	"github.com/ThalesGroup/crypto11": {"signer/crypto11", "bench/signer"},
 	"github.com/jackc/pgx": {
 		"store/postgres", "store/postgres/internal/account", "store/postgres/internal/allowance", "store/postgres/internal/auditlog", "store/postgres/internal/consents",
-		"store/postgres/internal/directories", "store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener",
+		"store/postgres/internal/directories", "store/postgres/internal/figures", "store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener",
 		"store/postgres/internal/managed", "store/postgres/internal/named", "store/postgres/internal/outbox", "store/postgres/internal/partition", "store/postgres/internal/pipeline",
 		"store/postgres/internal/pool",
 		"store/postgres/internal/purge", "store/postgres/internal/signout", "internal/postgrestest",
 	},
 	"github.com/mattn/go-sqlite3":     {"store/sqlite/internal/connection"},
 	"github.com/go-webauthn/webauthn": {"internal/passkey"},
-	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry", "fapi/fapitest"},
+	"go.opentelemetry.io/otel/sdk":    {"internal/telemetry", "internal/metrics", "fapi/fapitest"},
+	"github.com/prometheus":           {"internal/metrics"},
 	"C":                               {"signer/pkcs11/internal/token"},
 	"unsafe":                          {"signer/pkcs11/internal/token"},
 }

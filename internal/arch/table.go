@@ -50,9 +50,12 @@ func program() []Package {
 		{"internal/config", []string{
 			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/caches", "internal/config/filename", "internal/config/position", "internal/config/value",
 			"internal/suggest",
+			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/filename", "internal/config/observe", "internal/config/position",
+			"internal/config/value", "internal/suggest",
 		}},
 		{"internal/config/caches", nil},
 		{"internal/config/filename", nil},
+		{"internal/config/observe", []string{"internal/config/value"}},
 		{"internal/config/position", nil},
 		{"internal/config/value", nil},
 		{"internal/pages", []string{
@@ -64,6 +67,14 @@ func program() []Package {
 		{"internal/directory", []string{"internal/limit", "internal/queue", "internal/random", "store"}},
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "internal/pause", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
+		{"internal/metrics", []string{"fapi/event", "internal/audit", "signer", "store"}},
+		{"internal/availability", []string{"bench/chart", "fapi/event", "internal/pause", "store"}},
+		{"internal/observing", []string{
+			"fapi/event", "internal/auditlog", "internal/availability", "internal/config", "internal/config/observe", "internal/metrics",
+			"internal/pause", "mtls", "signer", "store",
+		}},
+		{"internal/dashboards", nil},
+		{"internal/dashboards/generate", []string{"internal/dashboards"}},
 		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
 		{"internal/console", nil},
 		{"internal/suggest", nil},
@@ -79,7 +90,7 @@ func program() []Package {
 			"fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
 			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand", "internal/ceremony",
 			"internal/claimsource", "internal/config", "internal/consentsource", "internal/database", "internal/directory",
-			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/outbound", "internal/pages",
+			"internal/hsm", "internal/jose", "internal/limit", "internal/oauth", "internal/observing", "internal/outbound", "internal/pages",
 			"internal/pause", "internal/repeat", "internal/telemetry", "internal/words", "mtls", "store",
 		}},
 		{"internal/ceremony", []string{
@@ -295,14 +306,14 @@ func state() []Package {
 		{"store/sqlite", []string{
 			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/auditlog",
 			"store/sqlite/internal/connection", "store/sqlite/internal/consents", "store/sqlite/internal/dbfile",
-			"store/sqlite/internal/directories", "store/sqlite/internal/managed", "store/sqlite/internal/outbox",
+			"store/sqlite/internal/directories", "store/sqlite/internal/figures", "store/sqlite/internal/managed", "store/sqlite/internal/outbox",
 			"store/sqlite/internal/signout", "store/sqlite/internal/sweep",
 		}},
 		{"store/postgres", []string{
 			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account",
 			"store/postgres/internal/allowance", "store/postgres/internal/auditlog", "store/postgres/internal/clock",
-			"store/postgres/internal/consents", "store/postgres/internal/directories", "store/postgres/internal/fill",
-			"store/postgres/internal/handoffs", "store/postgres/internal/listener", "store/postgres/internal/managed",
+			"store/postgres/internal/consents", "store/postgres/internal/directories", "store/postgres/internal/figures",
+			"store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener", "store/postgres/internal/managed",
 			"store/postgres/internal/named", "store/postgres/internal/outbox", "store/postgres/internal/partition",
 			"store/postgres/internal/pipeline", "store/postgres/internal/pool", "store/postgres/internal/purge",
 			"store/postgres/internal/signout",
@@ -314,6 +325,8 @@ func state() []Package {
 		{"store/postgres/internal/directories", []string{
 			"store", "store/postgres/internal/named", "store/postgres/internal/pool",
 		}},
+		{"store/postgres/internal/figures", []string{"store", "store/postgres/internal/pool"}},
+		{"store/sqlite/internal/figures", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/sqlite/internal/directories", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/handoffs", []string{
 			"store", "store/postgres/internal/named", "store/postgres/internal/pool",

@@ -195,7 +195,9 @@ func (d Dashboard) JSON() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-func position(x, y, wide, tall int) map[string]int { return map[string]int{"x": x, "y": y, "w": wide, "h": tall} }
+func position(x, y, wide, tall int) map[string]int {
+	return map[string]int{"x": x, "y": y, "w": wide, "h": tall}
+}
 
 func size(p Panel) (wide, tall int) {
 	switch p.Kind {

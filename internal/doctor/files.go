@@ -25,7 +25,7 @@ func (d *Doctor) files() (f Findings) {
 	}{
 		{"listen.key_file", c.Listen.KeyFile}, {"signer.pin_file", c.Signer.PINFile},
 		{"store.url_file", c.Store.URL}, {"store.notify_url_file", c.Store.NotifyURL}, {"telemetry.otlp_headers_file", c.Telemetry.OTLPHeaders},
-		{"ciba.ping_keys_file", c.CIBA.PingKeys}, {"ciba.ping_key_file", c.CIBA.ClientCertificateKey},
+		{"ciba.ping_keys_file", c.CIBA.PingKeys}, {"ciba.ping_key_file", c.CIBA.ClientCertificateKey}, {"metrics.key_file", c.Metrics.KeyFile},
 	} {
 		if secret.name != "" {
 			f.secret(secret.key, secret.name)

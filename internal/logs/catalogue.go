@@ -685,6 +685,36 @@ func operation() []Group {
 				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
 			},
 			{
+				Message: "metric export failed; will be retried",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause: "The OTLP endpoint did not take the metrics. Said once until it does again; counts are cumulative, and what was " +
+					"not sent is in the next message.",
+				Remedy: "Check telemetry.otlp_endpoint and the collector.",
+			},
+			{
+				Message: "final metric export failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The OTLP endpoint did not take the metrics that were left when the server stopped, or their listener did not close.",
+				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
+			},
+			{
+				Message: "metrics are not served any more",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause:   "The listener of metrics.listen failed. Clients are served on.",
+				Remedy:  "Restart the node when that suits; its metrics are missing until then.",
+			},
+			{
+				Message: "service hours not stored; will be retried",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause: "The store did not take what was counted for the report of availability. Said once until it does again; it is counted " +
+					"further, and stored then.",
+				Remedy: "Check the store as for 5xx answers.",
+			},
+			{
 				Message: "systemd notification failed",
 				Levels:  []string{"warn"},
 				Fields:  []string{"error"},

@@ -159,10 +159,15 @@ func (o *Observer) Run(ctx context.Context, parts Parts) {
 	if o.metrics != nil {
 		go o.watch(ctx, parts)
 	}
-	if o.server != nil {
-		go o.server.serve(ctx, o.options.Log)
-	}
+	go o.Serve(ctx)
 	<-ended
+}
+
+// Serve serves the metrics until [Observer.Shutdown]; without a listener it does nothing.
+func (o *Observer) Serve(ctx context.Context) {
+	if o.server != nil {
+		o.server.serve(ctx, o.options.Log)
+	}
 }
 
 // Shutdown closes the listener, and sends what is left.
