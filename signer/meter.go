@@ -29,7 +29,7 @@ type Load struct {
 	Using, Waiting int
 	// Expected is how long a use that is asked for now would take, as far as is known.
 	Expected time.Duration
-	// Refused counts those that would have come too late.
+	// Refused counts those that would have come too late, or whose caller left.
 	Refused uint64
 	// Started counts how often the process that holds the HSM's module was started.
 	Started uint64

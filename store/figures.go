@@ -51,7 +51,8 @@ type Standby struct {
 type Pool struct {
 	// Used and Idle are how many are open, and Most how many there may be.
 	Used, Idle, Most int
-	// Waiting is how many verbs wait for a connection, and Refused counts those that would have waited for too long.
+	// Waiting is how many verbs wait for a connection, and Refused counts those that would have waited for too long, or whose
+	// caller left.
 	Waiting int
 	Refused uint64
 }

@@ -65,18 +65,18 @@ type Metrics struct {
 	registry *prometheus.Registry
 	provider *sdk.MeterProvider
 
-	requests, verbs, hsm                            metric.Float64Histogram
-	active                                          metric.Int64UpDownCounter
-	clientRequests, retries, conflicts, entries     metric.Int64Counter
-	checkpoints, ingress, certificates              metric.Int64Counter
-	methods, retryLabels, ingressLabels             series[string]
-	requestLabels                                   series[requestKey]
-	clientLabels                                    series[clientKey]
-	verbLabels                                      series[verbKey]
-	conflictLabels                                  series[conflictKey]
-	hsmLabels                                       series[usageKey]
-	entryLabels                                     series[entryKey]
-	clients, outcomes, events, kinds, documentNames *names
+	requests, verbs, hsm                        metric.Float64Histogram
+	active                                      metric.Int64UpDownCounter
+	clientRequests, retries, conflicts, entries metric.Int64Counter
+	checkpoints, ingress, certificates          metric.Int64Counter
+	methods, retryLabels, ingressLabels         series[string]
+	requestLabels                               series[requestKey]
+	clientLabels                                series[clientKey]
+	verbLabels                                  series[verbKey]
+	conflictLabels                              series[conflictKey]
+	hsmLabels                                   series[usageKey]
+	entryLabels                                 series[entryKey]
+	clients, outcomes, events, kinds            *names
 
 	// unsealedSince is when the first entry since the last checkpoint was appended, in nanoseconds; 0 for none.
 	unsealedSince atomic.Int64

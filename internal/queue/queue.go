@@ -280,7 +280,7 @@ type State struct {
 	Serving, Waiting int
 	// Expected is [Queue.Expected].
 	Expected time.Duration
-	// Refused counts those who were refused.
+	// Refused counts those who were refused, or left before their turn.
 	Refused uint64
 }
 

@@ -379,3 +379,30 @@ func TestManyComeAndGo(t *testing.T) {
 		t.Errorf("%d were served at once, %d are still, %d wait", most.Load(), q.serving, q.waiting())
 	}
 }
+
+// Covers: NM-05. The state of a queue is what it does at the moment.
+func TestState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Config{Places: 1, Waiting: 1, Patience: time.Second})
+		first := enter(t, q, t.Context())
+		ctx, leave := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() {
+			_, err := q.Enter(ctx)
+			left <- err
+		}()
+		synctest.Wait()
+		if _, err := q.Enter(t.Context()); err == nil {
+			t.Error("admitted beyond the bound")
+		}
+		if got := q.State(); got.Serving != 1 || got.Waiting != 1 || got.Refused != 1 {
+			t.Errorf("%+v", got)
+		}
+		leave()
+		<-left
+		first.Leave(t.Context(), true)
+		if got := q.State(); got.Serving != 0 || got.Waiting != 0 || got.Refused != 2 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
