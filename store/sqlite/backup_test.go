@@ -138,7 +138,7 @@ func TestRestoreEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	lasts := []string{"access_tokens", "allowances", "audit_log", "audit_waiting", "backchannel_standings", "clients", "consent_notices", "consents", "devices", "directory_documents", "grants", "keys", "known_browsers", "passkeys",
-		"refresh_tokens", "seeds", "subscriptions", "users", "uses"}
+		"refresh_tokens", "seeds", "service_hours", "subscriptions", "users", "uses"}
 	was, is := count(t, config), count(t, restored)
 	for table, rows := range was {
 		switch {
