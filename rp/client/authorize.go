@@ -113,14 +113,14 @@ func (c *Client) Authorize(ctx context.Context, options AuthorizeOptions) (addre
 		if err != nil {
 			return "", Transaction{}, signing(err)
 		}
-		form = url.Values{"client_id": {c.config.ClientID}, "request": {object}}
+		form = url.Values{"request": {object}}
 	}
 	if c.config.pushes() {
 		if form, err = c.push(ctx, p, form); err != nil {
 			return "", Transaction{}, err
 		}
-	} else if form.Has("request") { // OpenID Connect Core §6.1: these are repeated outside
-		for _, name := range []string{"response_type", "scope", "redirect_uri"} {
+	} else if form.Has("request") { // RFC 9101 §5, OpenID Connect Core §6.1: these are repeated outside
+		for _, name := range []string{"client_id", "response_type", "scope", "redirect_uri"} {
 			if value := request.Form().Get(name); value != "" {
 				form.Set(name, value)
 			}

@@ -51,6 +51,18 @@ func TestResources(t *testing.T) {
 			t.Errorf("%+v", proof)
 		}
 	})
+	t.Run("accepts an interaction id of each request to the provider", func(t *testing.T) {
+		seen := map[string]bool{}
+		for _, path := range []string{"/par", "/token"} {
+			for _, sent := range p.Requests(path) {
+				id := sent.Header.Get("X-Fapi-Interaction-Id")
+				if id == "" || seen[id] {
+					t.Errorf("%s had %q", path, id)
+				}
+				seen[id] = true
+			}
+		}
+	})
 	t.Run("accepts the caller's own interaction id, and changes nothing of the caller's", func(t *testing.T) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.Issuer+"/resource", strings.NewReader("amount=1"))
 		if err != nil {

@@ -4,8 +4,6 @@ package bound
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -132,7 +130,7 @@ func (r *Transport) send(token Token, original *http.Request, body io.ReadCloser
 		request.Header.Set("User-Agent", r.Agent)
 	}
 	if request.Header.Get("X-Fapi-Interaction-Id") == "" {
-		request.Header.Set("X-Fapi-Interaction-Id", newUUID())
+		request.Header.Set("X-Fapi-Interaction-Id", exchange.NewUUID())
 	}
 	response, err := r.Through.RoundTrip(request)
 	if err != nil {
@@ -140,12 +138,4 @@ func (r *Transport) send(token Token, original *http.Request, body io.ReadCloser
 	}
 	token.keep(request.URL, response.Header)
 	return response, nil
-}
-
-// newUUID makes a random UUID (RFC 9562 §5.4).
-func newUUID() string {
-	var u [16]byte
-	rand.Read(u[:])
-	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[0:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
