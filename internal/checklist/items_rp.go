@@ -28,5 +28,6 @@ func relyingParty() []Group {
 		{ID: "RP-25", Section: "FAPI 2.0 Security Profile §5.4.1", Requires: "keys of files, signers and functions; the client's key set has the public halves alone"},
 		{ID: "RP-26", Section: "RFC 9449 §7.1, RFC 8705 §3", Requires: "the client for resources sends the token by https alone, with a proof or the certificate, and follows no redirect"},
 		{ID: "RP-27", Section: "RFC 8414 §3", Requires: "metadata are read again beside the calls; what became weaker or cannot be read changes nothing"},
+		{ID: "RP-28", Section: "RFC 7516, OpenID Connect Core §10.2", Requires: "encrypted ID tokens, responses and UserInfo are read with the current and the previous key, and are signed within"},
 	}}}
 }
