@@ -12,5 +12,6 @@ func relyingPartyPlans() []Group {
 		{ID: "RC-07", Section: "CIBA Core §10.2", Requires: "a ping to the handler of rp counts if it is of the request that is waited for and bears its token: 204, else 401"},
 		{ID: "RC-08", Section: "FAPI 2.0 Security Profile §5.3.3, FAPI 1.0 Advanced §5.2.3", Requires: "the client of each kind of plan gets to the resource of a provider that behaves, and calls it for no other"},
 		{ID: "RC-09", Section: "OpenID Connect Back-Channel Logout 1.0 §2.6", Requires: "a right logout token ends the session of a web application on rp, a wrong one leaves it; so does a logout by the application end it"},
+		{ID: "RC-10", Section: "OpenID Connect Core §5.5.1", Requires: "a claim of the ID token that was asked for as essential with a value comes with it, in FAPI 1.0 before the code is redeemed"},
 	}}}
 }

@@ -63,6 +63,8 @@ type Transaction struct {
 	MaxAge *int64 `json:"max_age,omitempty"`
 	// ACRValues are those of which one has to come.
 	ACRValues []string `json:"acr_values,omitempty"`
+	// Essential are claims that have to come with one of some values.
+	Essential map[string][]json.RawMessage `json:"essential,omitempty"`
 	// Subject is the sub that has to come, if one was named.
 	Subject string `json:"sub,omitempty"`
 	// JKT is the thumbprint of the DPoP key that the code is bound to (RFC 9449 §10).
@@ -176,6 +178,9 @@ func (c *Client) begin(options AuthorizeOptions) (Transaction, error) {
 	}
 	if !options.ACRVoluntary {
 		t.ACRValues = slices.Clone(options.ACRValues)
+	}
+	if openid {
+		t.Essential = signed.Essential(options.Claims)
 	}
 	if options.IDTokenHint != "" {
 		subject, err := signed.Subject(options.IDTokenHint)

@@ -123,7 +123,7 @@ func (c *Client) detached(ctx context.Context, p *provider, t Transaction, answe
 		return nil, err
 	}
 	verified, err := verifier.IDToken(ctx, answer.Get("id_token"), signed.Expected{
-		Nonce: t.Nonce, Code: answer.Get("code"), State: t.State, FrontChannel: true,
+		Nonce: t.Nonce, Code: answer.Get("code"), State: t.State, FrontChannel: true, Essential: t.Essential,
 		Subject: t.Subject, Encrypted: c.config.RequireIDTokenEncryption,
 	})
 	if err != nil {
@@ -139,7 +139,8 @@ func (c *Client) redeem(ctx context.Context, p *provider, t Transaction, code st
 		form.Set("code_verifier", t.CodeVerifier)
 	}
 	expected := signed.Expected{
-		Nonce: t.Nonce, Code: code, State: t.State, MaxAge: t.MaxAge, Subject: t.Subject, Encrypted: c.config.RequireIDTokenEncryption,
+		Nonce: t.Nonce, Code: code, State: t.State, MaxAge: t.MaxAge, Essential: t.Essential, Subject: t.Subject,
+		Encrypted: c.config.RequireIDTokenEncryption,
 	}
 	if len(t.ACRValues) > 0 {
 		expected.ACRs = t.ACRValues

@@ -30,6 +30,8 @@ type Expected struct {
 	ACRs []string
 	// Subject is who it has to be about; empty for anybody.
 	Subject string
+	// Essential are claims that have to have one of some values; see [Essential].
+	Essential map[string][]json.RawMessage
 	// Encrypted demands that it was encrypted.
 	Encrypted bool
 }
@@ -85,6 +87,7 @@ func (v *Verifier) IDToken(ctx context.Context, raw string, expected Expected) (
 		func() error { return checkNonce(claims, expected) },
 		func() error { return checkHashes(t.header.Algorithm, claims, expected) },
 		func() error { return v.checkAuthentication(claims, expected) },
+		func() error { return checkEssential(t.payload, expected) },
 	} {
 		if err := check(); err != nil {
 			return nil, err
