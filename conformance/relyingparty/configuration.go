@@ -149,6 +149,8 @@ func (p plan) scopes() []string {
 	switch {
 	case p.plainOIDC():
 		return []string{"openid", "profile", "email", "address", "phone"}
+	case p.profile() == auConnectID:
+		return []string{"openid"}
 	case p.openID():
 		return []string{"openid", "accounts"}
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -146,9 +147,7 @@ func (d driver) authorize(ctx context.Context, c *client.Client, j job) error {
 	if err != nil {
 		return err
 	}
-	if intent != "" {
-		asIntended(&options, intent)
-	}
+	j.ecosystem(&options, intent)
 	address, transaction, err := c.Authorize(ctx, options)
 	if err != nil {
 		return err
@@ -239,12 +238,18 @@ func (j job) consent(ctx context.Context, c *client.Client) (string, error) {
 	return lodged.Data.ID, nil
 }
 
-// asIntended asks for the intent in the ID token, as a third party does in the United Kingdom.
-func asIntended(options *client.AuthorizeOptions, intent string) {
-	options.Claims = map[string]any{"id_token": map[string]any{
-		"openbanking_intent_id": map[string]any{"value": intent, "essential": true},
-		"acr":                   map[string]any{"value": "urn:openbanking:psd2:sca", "essential": true},
-	}}
+// ecosystem adds what clients of the plan's ecosystem ask for.
+func (j job) ecosystem(options *client.AuthorizeOptions, intent string) {
+	switch {
+	case intent != "" && j.plan.openID():
+		options.Claims = map[string]any{"id_token": map[string]any{
+			"openbanking_intent_id": map[string]any{"value": intent, "essential": true},
+			"acr":                   map[string]any{"value": "urn:openbanking:psd2:sca", "essential": true},
+		}}
+	case j.plan.profile() == auConnectID:
+		options.Claims = map[string]any{"id_token": map[string]any{"txn": map[string]any{"essential": true}}}
+		options.Extra = url.Values{"purpose": {"to know who you are"}}
+	}
 }
 
 // checkIntent compares the intent that the ID token names with the one that was lodged, which is the application's to do.

@@ -38,6 +38,7 @@ const (
 	ukOpenBanking     = "openbanking_uk"
 	auCDR             = "consumerdataright_au"
 	uae               = "cbuae"
+	auConnectID       = "connectid_au"
 )
 
 func (p plan) is(parameter, value string) bool { return p.variant[parameter] == value }
@@ -111,7 +112,7 @@ func families() []family {
 		axis("fapi_client_type", "oidc", "plain_oauth"),
 		axis("authorization_request_type", "simple", "rar"),
 	}
-	signing := append([]suite.Axis{axis("fapi_profile", "plain_fapi", ukOpenBanking, auCDR, uae)}, security[1:]...)
+	signing := append([]suite.Axis{axis("fapi_profile", "plain_fapi", ukOpenBanking, auCDR, uae, auConnectID)}, security[1:]...)
 	signing = append(signing, axis("fapi_request_method", "signed_non_repudiation", "unsigned"), axis("fapi_response_mode", "jarm", "plain_response"))
 	basic := []suite.Axis{axis("client_registration", "static_client"), axis("request_type", "plain_http_request", "request_object")}
 	further := []suite.Axis{
@@ -175,13 +176,15 @@ func (p plan) accepted() bool {
 		return keyed && plain
 	case uae:
 		return keyed && bound && signed && plain && p.is("authorization_request_type", "rar")
+	case auConnectID:
+		return keyed && bound && signed && plain
 	}
 	return true
 }
 
 // passable is whether a client can pass at all. Ecosystems want a certificate at every endpoint: with DPoP the suite looks for it at
 // an endpoint whose connections ask for none, and refuses the one whose connections do. In those of the United Kingdom in FAPI 2.0 it breaks at its own
-// consents, which its ID tokens need. Those plans are in notRun.
+// consents, which its ID tokens need. ConnectID is about ID tokens. Those plans are in notRun.
 func (p plan) passable() bool {
 	if !p.fapi2() {
 		return true
@@ -192,6 +195,8 @@ func (p plan) passable() bool {
 		return bound && !p.openID()
 	case auCDR, uae:
 		return bound
+	case auConnectID:
+		return bound && p.openID()
 	}
 	return true
 }
@@ -206,7 +211,6 @@ func notRun() []reason {
 		{"fapi2-*-final-client, openbanking_uk and consumerdataright_au with dpop", "no client can pass them: the suite wants the client's certificate at the resource, and refuses the address at which connections ask for one"},
 		{"fapi2-*-final-client, fapi1-advanced-final-client, fapi-ciba-id1-client: openbanking_brazil, openinsurance_brazil", "the flow begins at the ecosystem's consents and payments API and at its directory, which package rp does not speak"},
 		{"fapi2-message-signing-final-client, fapi1-advanced-final-client: ksa, openbanking_ksa", "the flow begins at the ecosystem's consents API, with requests signed as its own JWT"},
-		{"fapi2-message-signing-final-client: connectid_au", "it wants x-fapi-interaction-id at the endpoints of PAR and tokens, and no client_id beside a pushed request object, neither of which FAPI asks for"},
 		{"fapi-ciba-id1-client: connectid_au", "verified_claims of OpenID Identity Assurance are judged, which package rp hands on unread"},
 		{"oidcc-client-*: front-channel logout, session management", "they need third-party cookies in iframes, which browsers no longer send; back-channel logout takes their place"},
 		{"oidcc-client-*: implicit, hybrid", "tokens in the browser's address (RFC 9700 §2.1.2); code id_token is there for FAPI 1.0 only"},
