@@ -166,10 +166,26 @@ func (d driver) authorize(ctx context.Context, c *client.Client, j job) error {
 	if err := j.checkIntent(tokens, intent); err != nil {
 		return err
 	}
+	if strings.HasSuffix(j.module, "-refresh-token-test") {
+		if tokens, err = refreshed(ctx, c, tokens); err != nil {
+			return err
+		}
+	}
 	if strings.HasSuffix(j.module, "-jwks-uri-keys") {
 		return nil // the suite ends the module when it has been asked for its keys
 	}
 	return j.use(ctx, c, tokens)
+}
+
+// refreshed are the tokens after two refreshes, the second with the refresh token of the first: the module takes no others.
+func refreshed(ctx context.Context, c *client.Client, tokens *client.Tokens) (*client.Tokens, error) {
+	for range 2 {
+		var err error
+		if tokens, err = c.Refresh(ctx, tokens, client.RefreshOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	return tokens, nil
 }
 
 // use calls the resource of the module: UserInfo where its plan has no other.

@@ -102,6 +102,18 @@ func TestDrive(t *testing.T) {
 			t.Errorf("%v, %d requests to the resource", err, len(p.Requests("/resource")))
 		}
 	})
+	t.Run("accepts two refreshes before the resource", func(t *testing.T) {
+		p, d, j := provided(t, "fapi2-ms/cbuae+private_key_jwt+mtls+plain_oauth+rar+signed+plain", "fapi2-security-profile-final-client-refresh-token-test")
+		j.behave(p, providertest.Behaviour{})
+		err := d.drive(t.Context(), j)
+		tokens := p.Requests("/token")
+		if err != nil || len(tokens) != 3 || len(p.Requests("/resource")) != 1 {
+			t.Fatalf("%v, %d requests for tokens", err, len(tokens))
+		}
+		if first, second := tokens[1].Form.Get("refresh_token"), tokens[2].Form.Get("refresh_token"); first == "" || second == "" || first == second {
+			t.Errorf("refresh tokens: %q, then %q", first, second)
+		}
+	})
 	t.Run("refuses an intent that was not lodged", func(t *testing.T) {
 		p, d, j := provided(t, "fapi2-sp/consumerdataright_au+private_key_jwt+mtls+openid_connect", "invalid-openbanking-intent-id")
 		j.behave(p, providertest.Behaviour{IDToken: func(claims map[string]any) { claims["openbanking_intent_id"] = "another" }})
