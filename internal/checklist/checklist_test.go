@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 809 {
+	if len(seen) != 851 {
 		t.Errorf("%d items", len(seen))
 	}
 }
