@@ -59,8 +59,8 @@ type Config struct {
 	// Weak names what is weaker than FAPI 2.0 allows, for an issuer that has nothing better.
 	Weak Weak
 
-	// HTTP reaches the issuer; nil is a client of its own, which follows no redirects and waits 5 seconds. For an introspection
-	// with a certificate it presents that.
+	// HTTP reaches the issuer; nil is a client of its own. Redirects are not followed, and where it has no time-out it waits 5
+	// seconds. For an introspection with a certificate it presents that.
 	HTTP *http.Client
 	// Answer writes the body of a refusal in a form of the API's own. Status is e.Status; the fields are set already.
 	// nil writes the JSON of RFC 6749 §5.2.
@@ -140,9 +140,7 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	if config.HTTP == nil {
-		config.HTTP = &http.Client{Timeout: ownTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	}
+	config.HTTP = careful(config.HTTP)
 	if config.Replay == nil {
 		config.Replay = NewMemory(0, config.Now)
 	}
@@ -167,6 +165,19 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 	}
 	g.config = config
 	return g, g.meet(ctx)
+}
+
+// careful is a client that follows no redirects, which would take tokens and assertions elsewhere, and that does not wait forever.
+func careful(client *http.Client) *http.Client {
+	made := &http.Client{}
+	if client != nil {
+		*made = *client
+	}
+	made.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if made.Timeout == 0 {
+		made.Timeout = ownTimeout
+	}
+	return made
 }
 
 // check finds what is wrong with a configuration by itself.

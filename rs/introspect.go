@@ -38,8 +38,9 @@ type Introspection struct {
 const MaxIntrospectionCache = 5 * time.Minute
 
 const (
-	// maxCached is how many answers are kept.
+	// maxCached is how many answers are kept, and maxKept the size of the largest, in bytes.
 	maxCached = 10_000
+	maxKept   = 16 << 10
 	// maxIntrospection bounds an answer, in bytes.
 	maxIntrospection = 256 << 10
 	// assertionLife is how long a client assertion is valid.
@@ -131,7 +132,7 @@ func (i *introspector) remembered(key [sha256.Size]byte) (answered, bool) {
 }
 
 func (i *introspector) remember(key [sha256.Size]byte, answer answered) {
-	if i.config.Cache == 0 {
+	if i.config.Cache == 0 || len(answer.raw) > maxKept {
 		return
 	}
 	now := i.guard.config.Now()

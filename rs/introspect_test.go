@@ -223,4 +223,29 @@ func TestRS17IntrospectionAnswers(t *testing.T) {
 			a.want(t, r, status, code, one.reason)
 		})
 	}
+	t.Run("refuses to take a token elsewhere", func(t *testing.T) {
+		certificate, roots := fapitest.ServerCertificate(t)
+		var elsewhere atomic.Int64
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/elsewhere" {
+				elsewhere.Add(1)
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, fapitest.JSON(active))
+				return
+			}
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(http.StatusPermanentRedirect)
+		}))
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		a := newAPI(t, w, func(config *rs.Config) {
+			config.HTTP = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}} // would follow
+			config.Introspection = &rs.Introspection{ClientID: ledger.ID, Key: keyOf(t, ledger.Key), URL: server.URL + "/introspect"}
+		})
+		a.want(t, a.get(c, token, nil), http.StatusServiceUnavailable, "temporarily_unavailable", rs.Unavailable)
+		if elsewhere.Load() != 0 {
+			t.Error("the redirect was followed")
+		}
+	})
 }
