@@ -37,5 +37,6 @@ func relyingPartyWeb() []Group {
 		{ID: "RP-71", Section: "OpenID Connect Core §4, RFC 7517 §5", Requires: "the endpoints of the application, and logins that others begin"},
 		{ID: "RP-72", Section: "RFC 6265bis §5.6.7", Requires: "in Chromium, across sites: login, step-up, two tabs, back, logout; pages without scripts that everybody can read"},
 		{ID: "RP-73", Section: "JARM §2.4, FAPI 1.0 Advanced §5.2.3", Requires: "logins of the other profiles; an encrypted answer finds its login, and an altered one uses none up"},
+		{ID: "RP-74", Section: "OWASP ASVS 5.0 §15.4.2", Requires: "what the application keeps in a session: requests that change it at once lose nothing"},
 	}}}
 }
