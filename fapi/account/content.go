@@ -61,11 +61,12 @@ const (
 
 // Grant is one decision of a user.
 type Grant struct {
-	ID        string
-	State     State
-	Scopes    []scope.Scope
-	Claims    []string
-	Resources []string
+	ID     string
+	State  State
+	Scopes []scope.Scope
+	Claims []string
+	// Resources are the resource servers that it is for, and ResourceNames what people call them.
+	Resources, ResourceNames []string
 	// Raw are the authorization_details, and Details the same in words; Unreadable reports that there are no words for them any
 	// more, because the configuration has changed.
 	Raw        rar.Details
@@ -281,7 +282,7 @@ func (c content) grant(ctx context.Context, given store.GivenGrant, to browser.C
 	}
 	g := Grant{
 		ID: given.ID, State: Active, Scopes: c.scopes.LookupAll(given.Scopes), Claims: claimsBeside(given.Scopes, detail.Claims),
-		Resources: detail.Resources, ConsentID: detail.Consent.Named(), Raw: detail.Details, ACR: given.ACR, GivenAt: given.CreatedAt, UsedAt: given.UsedAt, ExpiresAt: given.ExpiresAt,
+		Resources: detail.Resources, ResourceNames: c.details.Languages().Resources(detail.Resources), ConsentID: detail.Consent.Named(), Raw: detail.Details, ACR: given.ACR, GivenAt: given.CreatedAt, UsedAt: given.UsedAt, ExpiresAt: given.ExpiresAt,
 	}
 	if g.Details, err = detail.Details.View(c.details.Knowing(detail.Accounts), language, to.Asker()); err != nil {
 		g.Details, g.Unreadable = nil, true

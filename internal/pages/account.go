@@ -326,13 +326,13 @@ func (a AccountPages) Access(w http.ResponseWriter, r *http.Request, page accoun
 func (a AccountPages) grantView(l *words.Language, g account.Grant) grantView {
 	now := a.pages.now()
 	view := grantView{
-		ID: g.ID, Active: g.State == account.Active, Cannot: g.Unreadable, Details: viewDetails(g.Details, nil, false), Scopes: viewScopes(l, g.Scopes),
+		ID: g.ID, Active: g.State == account.Active, Cannot: g.Unreadable, Details: viewDetails(decided(g.Details), nil, false), Scopes: viewScopes(l, g.Scopes),
 		Claims: viewClaims(l, g.Claims), Given: words.Capital(l.When(g.GivenAt, now)), Heading: l.Text("access.decided", "date", l.Date(g.GivenAt)),
 	}
 	if one := alone(g.Details); one.Line.String() != one.Heading.String() {
 		view.Heading = one.Line.String()
 	}
-	for _, each := range g.Resources {
+	for _, each := range g.ResourceNames {
 		view.Resources = append(view.Resources, plain(each, sentenceLimit))
 	}
 	switch {

@@ -27,13 +27,13 @@ func accountPage(language string) account.Page {
 	client := func(name string) browser.Client {
 		return browser.Client{ID: strings.ToLower(name), Name: name, URI: "https://orchid.example", PolicyURI: "https://orchid.example/privacy"}
 	}
-	accounts := account.Grant{
+	sharing := account.Grant{
 		ID: "01a22bb7-26a8-796b-a544-033b7e4c6928", State: account.Active, GivenAt: before, ExpiresAt: before.Add(90 * day), UsedAt: harnessTime.Add(-5 * time.Hour),
 		Scopes:  []scope.Scope{{Name: "openid", Standard: true}, {Name: "offline_access", Standard: true}},
-		Details: []display.View{viewOf("account_information", map[string]any{"type": "account_information", "actions": []string{"list_accounts", "read_balances"}}, language)},
-		Claims:  []string{"birthdate"}, Resources: []string{"https://api.orchid.example"},
+		Details: []display.View{accounts(language)},
+		Claims:  []string{"birthdate"}, Resources: []string{"https://api.orchid.example"}, ResourceNames: []string{"Orchid accounts"},
 	}
-	over := accounts
+	over := sharing
 	over.State, over.EndedAt, over.ID = account.EndedByUser, harnessTime.Add(-day), "01a22bb7-26a8-7829-ae8e-721cf57585a1"
 	paying := account.Grant{
 		ID: "01a22bb7-26a8-7829-ae8e-721cf57585a2", State: account.Active, GivenAt: harnessTime.Add(-day), ExpiresAt: harnessTime.Add(80 * day),
@@ -42,7 +42,7 @@ func accountPage(language string) account.Page {
 	return account.Page{
 		FormToken: "token", Confirms: true, SignedIn: browser.SignedIn{Subject: "sub-alice", Username: "alice"}, Language: language, Fresh: true,
 		Access: []account.Access{
-			{ID: "AAAA", Client: client("Orchid Budget"), Count: 2, GivenAt: before, LastAt: before, UsedAt: accounts.UsedAt, ExpiresAt: accounts.ExpiresAt, Grants: []account.Grant{accounts}},
+			{ID: "AAAA", Client: client("Orchid Budget"), Count: 2, GivenAt: before, LastAt: before, UsedAt: sharing.UsedAt, ExpiresAt: sharing.ExpiresAt, Grants: []account.Grant{sharing}},
 			{ID: "BBBB", Client: client("Quillmere Ledger"), Count: 1, GivenAt: before, LastAt: before, ExpiresAt: harnessTime.Add(4 * day), Grants: []account.Grant{{
 				State: account.Active, Scopes: []scope.Scope{{Name: "profile", Standard: true}, {Name: "email", Standard: true}, {Name: "phone", Standard: true}, {Name: "address", Standard: true}},
 			}}},
@@ -63,8 +63,8 @@ func accountPage(language string) account.Page {
 		},
 		ForgottenAt: before,
 		One: &account.Access{
-			ID: "AAAA", Client: client("Orchid Budget"), Count: 2, GivenAt: before, LastAt: before, UsedAt: accounts.UsedAt, ExpiresAt: accounts.ExpiresAt,
-			Grants: []account.Grant{accounts, {ID: "old", State: account.Active, Unreadable: true, GivenAt: before, ExpiresAt: before.Add(90 * day)}, over},
+			ID: "AAAA", Client: client("Orchid Budget"), Count: 2, GivenAt: before, LastAt: before, UsedAt: sharing.UsedAt, ExpiresAt: sharing.ExpiresAt,
+			Grants: []account.Grant{sharing, {ID: "old", State: account.Active, Unreadable: true, GivenAt: before, ExpiresAt: before.Add(90 * day)}, over},
 		},
 	}
 }
@@ -258,5 +258,19 @@ func TestAccountHostileTexts(t *testing.T) {
 		if body := w.Body.String(); strings.Contains(body, "<b>") || strings.Contains(body, "\u202e") || !strings.Contains(body, "&lt;b&gt;") {
 			t.Errorf("it is not shown as text:\n%s", body)
 		}
+	}
+}
+
+// TestDecidedIsNoChoice: what was chosen is read as it is, with resource servers by name; nothing is left to choose.
+func TestDecidedIsNoChoice(t *testing.T) {
+	s := newAccountSite(t)
+	b := browsertest.Open(t, s.Certificate())
+	b.Visit(s.URL + "/page/account-access")
+	text := b.Text("main")
+	if !strings.Contains(text, "Orchid accounts") || strings.Contains(text, "api.orchid.example") || !strings.Contains(text, "DE02 1001") {
+		t.Errorf("the page says %q", text)
+	}
+	if found := b.Eval(`String(document.querySelectorAll("fieldset, input[type=checkbox], input[type=radio]").length)`); found != "0" {
+		t.Errorf("%s things can be chosen", found)
 	}
 }

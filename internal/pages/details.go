@@ -3,6 +3,7 @@ package pages
 import (
 	"fmt"
 	"net/url"
+	"slices"
 
 	"countersign/fapi/rar/display"
 )
@@ -69,6 +70,23 @@ func viewDetails(details []display.View, form url.Values, wrong bool) []detailVi
 		views = append(views, view)
 	}
 	return views
+}
+
+// decided is what was decided: of a list to choose from it has what was chosen, and nothing is left to choose.
+func decided(details []display.View) []display.View {
+	var all []display.View
+	for _, detail := range details {
+		detail.Groups = slices.Clone(detail.Groups)
+		for i, group := range detail.Groups {
+			group.Lines = slices.Clone(group.Lines)
+			for j := range group.Lines {
+				group.Lines[j].Choose = ""
+			}
+			detail.Groups[i] = group
+		}
+		all = append(all, detail)
+	}
+	return all
 }
 
 // viewChoice shows a list to choose from, of which nothing is chosen beforehand.
