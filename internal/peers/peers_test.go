@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // scripts are the themes, in the order in which a newcomer should read them.
@@ -17,6 +19,9 @@ var scripts = []string{"code", "assertions", "dpop", "mtls", "tokens", "introspe
 
 // leastNode is the first major version of Node.js with all that the scripts need.
 const leastNode = 18
+
+// scriptTime bounds a script, so that one that waits for nothing fails with what it had said until then.
+const scriptTime = 5 * time.Minute
 
 // TestPeers runs every script against a server that asks for no nonces in DPoP proofs and against one that does.
 func TestPeers(t *testing.T) {
@@ -33,6 +38,28 @@ func TestPeers(t *testing.T) {
 			server.checkLogs()
 		})
 	}
+}
+
+// TestExpressOpenIDConnect: express-openid-connect, which is made for bearer tokens, signs its users in here with PAR, private_key_jwt and
+// tokens that are bound to a certificate, refreshes, signs out, and is told of sign-outs elsewhere.
+//
+// Covers: RX-01, RX-02.
+func TestExpressOpenIDConnect(t *testing.T) { runAlone(t, "express") }
+
+// TestOpenIDClientLogout: openid-client, with DPoP, sends a browser to sign out, and the application with express-openid-connect in which
+// the same browser is signed in learns of it.
+//
+// Covers: RX-03.
+func TestOpenIDClientLogout(t *testing.T) { runAlone(t, "logout") }
+
+// runAlone runs one script against a server of its own.
+func runAlone(t *testing.T, script string) {
+	t.Parallel()
+	install(t)
+	i := newInstallation(t, build(t), true)
+	server := i.serve()
+	i.run(t, script)
+	server.checkLogs()
 }
 
 // install fetches the packages that package-lock.json names, unless they are there.
@@ -89,7 +116,9 @@ type result struct {
 // run runs a script and makes a subtest of each of its cases.
 func (i *installation) run(t *testing.T, script string) {
 	var output, problems bytes.Buffer
-	command := exec.CommandContext(t.Context(), "node", script+".mjs")
+	ctx, cancel := context.WithTimeout(t.Context(), scriptTime)
+	defer cancel()
+	command := exec.CommandContext(ctx, "node", script+".mjs")
 	command.Env = append(os.Environ(), "PEERS_SETTINGS="+i.settings, "NODE_EXTRA_CA_CERTS="+i.authority())
 	command.Stdout, command.Stderr = &output, &problems
 	failure := command.Run()

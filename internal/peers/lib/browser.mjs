@@ -39,6 +39,24 @@ export class Browser {
     throw new Error('the browser was sent around without an end');
   }
 
+  // Opens an address of an application and goes on, through the server's pages too, until the application shows a page.
+  async open(address, person = {}) {
+    let at = new URL(address);
+    for (let hops = 0; hops < 12; hops++) {
+      if (at.origin === settings.issuer) {
+        at = await this.visit(at, person);
+        continue;
+      }
+      const response = await this.#load({ address: at });
+      const location = response.headers.get('location');
+      if (response.status < 300 || response.status > 399 || !location) {
+        return { address: at, status: response.status, text: await response.text() };
+      }
+      at = new URL(location, at);
+    }
+    throw new Error('the browser was sent around without an end');
+  }
+
   async #load({ address, form }) {
     const headers = {
       cookie: [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; '),
@@ -54,7 +72,7 @@ export class Browser {
     for (const cookie of response.cookies) {
       const [pair] = cookie.split(';');
       const [name, value] = [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)];
-      if (/max-age=0/i.test(cookie)) this.#cookies.delete(name);
+      if (/max-age=0|expires=thu, 01 jan 1970/i.test(cookie)) this.#cookies.delete(name);
       else this.#cookies.set(name, value);
     }
     return response;
