@@ -77,6 +77,16 @@ run: packages-run build ## Make keys, certificates, database, users and clients 
 	@bin/countersign init --dir $(STATE) --dev $(PORTS)
 	@exec bin/countersign serve --config $(STATE)/countersign.toml
 
+# Where `make example` keeps what it makes, and flags of examples/bank for it.
+EXAMPLE_STATE := $(STATE)/bank
+EXAMPLE       ?=
+.PHONY: example
+example: packages-run build ## Start a bank, its API and a third party's application to click through: [EXAMPLE='-port 8453 -orchid-port 8457']
+	@$(STAGE) "build the example" $(GO) build -o bin/bank ./examples/bank
+	@$(GO) build -o bin/bank-api ./examples/bank/api
+	@$(GO) build -o bin/orchid ./examples/bank/orchid
+	@exec bin/bank -dir $(EXAMPLE_STATE) $(EXAMPLE)
+
 build: bin/countersign ## Build bin/countersign
 
 bin/countersign: $(SOURCES) | toolchain
@@ -304,6 +314,7 @@ packages-test: envoy
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v mvn >/dev/null || missing="$$missing maven default-jre-headless"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
