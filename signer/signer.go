@@ -68,7 +68,9 @@ func (a Algorithm) Unwraps() bool { return a == RSAOAEP256 || a == RSAOAEP }
 
 // Does reports whether a key of this algorithm can do what another asks for: what it is for itself, and RSA-OAEP with one for
 // RSA-OAEP-256.
-func (a Algorithm) Does(other Algorithm) bool { return a == other || a == RSAOAEP256 && other == RSAOAEP }
+func (a Algorithm) Does(other Algorithm) bool {
+	return a == other || a == RSAOAEP256 && other == RSAOAEP
+}
 
 // Use is what a key signs or decrypts. A key serves only the uses that it was made for.
 type Use string

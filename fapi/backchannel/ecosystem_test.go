@@ -74,7 +74,7 @@ func TestLR30BindingMessage(t *testing.T) {
 		"3 characters": fapitest.SetClaim("binding_message", "Why"), "300 characters": fapitest.SetClaim("binding_message", strings.Repeat("abc ", 75)),
 	})
 	tryAll(t, c, "invalid_binding_message", map[string]func(fapitest.Claims){
-		"2 characters": fapitest.SetClaim("binding_message", "No"),
+		"2 characters":   fapitest.SetClaim("binding_message", "No"),
 		"301 characters": fapitest.SetClaim("binding_message", strings.Repeat("abc ", 75)+"d"), "text that turns around": fapitest.SetClaim("binding_message", "Pay \u202e05"),
 	})
 	// A required parameter that is missing, as the conformance suite has it (CIBA Core §13).

@@ -141,7 +141,7 @@ func TestKC27Lines(t *testing.T) {
 			"To account: 08080021325698", "Kind of account number: Sort code and account number", "Reference: FRESCO-101", "Reference: Internal ops code 5120101",
 			"Reference for the payee: FRESCO.21302.GFX.20", "Number of the payment at the application: ACME412",
 		},
-		"uk-funds": {"Account: ending 5698", "Kind of account number: Sort code and account number", "Holder: Ms Example", "Until: Until you end it"},
+		"uk-funds":               {"Account: ending 5698", "Kind of account number: Sort code and account number", "Holder: Ms Example", "Until: Until you end it"},
 		"connectid-card-payment": {"What for: Two tickets", "From card: ending 1111"},
 		"berlin-group-accounts": {
 			"Balances of: DE19 9999 9999 0000 1234 56", "Payments of: [DE19 9999 9999 0000 1234 56 (Currency EUR) | DE02 1001 0010 9307 1186 03]",
