@@ -205,34 +205,6 @@ func (c content) list(ctx context.Context, subject string, ended bool, page stor
 	return all, next, err
 }
 
-// sayBy adds who ended the last of each.
-func (c content) sayBy(ctx context.Context, subject string, all []Access) error {
-	for i := range all {
-		grants, _, err := c.grants(ctx, subject, all[i].Client, c.details.Languages().Match(), store.Page{Limit: summarised})
-		if err != nil {
-			return err
-		}
-		for _, g := range grants {
-			if g.EndedAt.Equal(all[i].EndedAt) {
-				all[i].EndedBy = g.State
-			}
-		}
-	}
-	return nil
-}
-
-// summarise adds the newest grants that are left, with their details in a language.
-func (c content) summarise(ctx context.Context, subject, language string, all []Access) error {
-	for i := range all {
-		grants, _, err := c.grants(ctx, subject, all[i].Client, language, store.Page{Limit: summarised})
-		if err != nil {
-			return err
-		}
-		all[i].Grants = slices.DeleteFunc(grants, func(g Grant) bool { return g.State != Active })
-	}
-	return nil
-}
-
 // access reads what a user gave a client, with a part of the grants and the cursor of what follows; errMissing.
 func (c content) access(ctx context.Context, subject, clientID, language string, page store.Page) (a Access, next string, err error) {
 	for _, ended := range []bool{false, true} {
