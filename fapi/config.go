@@ -132,7 +132,7 @@ type Config struct {
 	// ClaimsSource has the claims about users; nil is the built-in directory.
 	ClaimsSource *claims.Source
 	// Caches bound what a node remembers of clients; zero values are the defaults.
-	Caches Caches
+	Caches client.Bounds
 	// OutboundRoots are trusted when the server fetches what clients register by address; nil means the system's. Only
 	// public hosts are reached, and loopback when the issuer is on it.
 	OutboundRoots *x509.CertPool
@@ -293,11 +293,4 @@ func setDefault[T comparable](value *T, fallback T) {
 	if *value == zero {
 		*value = fallback
 	}
-}
-
-// Caches are the bounds of what a node remembers of clients. 0 is the default of each.
-type Caches struct {
-	Clients client.Bounds
-	// KeySets is how many key sets that clients publish at an address are kept, and Keys how many keys of all of them together.
-	KeySets, Keys int
 }

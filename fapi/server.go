@@ -182,7 +182,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 		config: c, addresses: endpoint.Addresses{Issuer: c.Issuer, MTLSIssuer: c.MTLSIssuer},
 		tracer:   c.TracerProvider.Tracer("countersign/fapi"),
 		health:   health.New(health.Config{Store: c.Store, Signer: c.Signer, Hung: c.Hung, Warning: c.Warning, Now: c.Now, Log: c.Logger}),
-		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger).Within(c.Caches.Clients),
+		clients:  client.NewCache(c.Store, c.Profiles, c.Now, c.Logger).Within(c.Caches),
 		offered:  profile.Offered(c.Profiles, profile.Offer{Backchannel: c.Backchannel != nil, MTLS: c.MTLSIssuer != ""}),
 		evidence: &event.Recorder{Store: c.Store, Chain: c.AuditChain, Now: c.Now, Log: c.Logger},
 		sessions: &browser.Sessions{Store: c.Store, Remember: c.Passwords.Remember, Lifetime: c.SessionLifetime, Now: c.Now},

@@ -22,11 +22,14 @@ const (
 	cacheWeight = 64 << 20
 )
 
-// Bounds are those of a cache; 0 is the default.
+// Bounds are those of what a node remembers of clients; 0 is the default of each.
 type Bounds struct {
 	// Clients is how many are kept, and KeyBytes how large the key sets that they registered by value may be together; when it is
 	// full, it is cleared.
 	Clients, KeyBytes int
+	// KeySets is how many key sets that clients publish at an address are kept, and Keys how many keys of all of them together;
+	// the one that was not used for longest is forgotten.
+	KeySets, Keys int
 }
 
 // Cache caches parsed clients briefly, so that one request reads each client at most once.

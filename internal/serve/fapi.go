@@ -87,8 +87,8 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 		RequireDPoPNonce:     c.DPoP.RequireNonce,
 		AppPolicy:            appPolicy(c.ApprovalApps),
 		ACRNames:             acrNames(c.ACRNames),
-		Caches: fapi.Caches{
-			Clients: client.Bounds{Clients: c.Caches.Clients, KeyBytes: c.Caches.ClientKeys << 20}, KeySets: c.Caches.KeySets, Keys: c.Caches.Keys,
+		Caches: client.Bounds{
+			Clients: c.Caches.Clients, KeyBytes: c.Caches.ClientKeys << 20, KeySets: c.Caches.KeySets, Keys: c.Caches.Keys,
 		},
 		Account: accounts.API{Scope: strings.TrimSpace(c.Account.Scope), Clients: strings.Fields(c.Account.Clients)},
 		Limits: endpoint.Limits{
