@@ -189,9 +189,7 @@ func newWiring(ctx context.Context, c Config) (*wiring, error) {
 	}
 	w.sessions.Evidence = w.evidence
 	w.fetchKeySet = client.KeyFetcher(c.Issuer, c.OutboundRoots, len(c.Directories) > 0, c.Now)
-	remote := jose.NewRemoteKeySets(w.fetchKeys, c.Now)
-	remote.MaxSets, remote.MaxKeys = c.Caches.KeySets, c.Caches.Keys
-	w.keys = client.NewKeySets(remote, c.Logger)
+	w.keys = client.NewKeySets(c.Caches.Remote(w.fetchKeys, c.Now), c.Logger)
 	var err error
 	if w.forms, err = browser.NewForms(c.Issuer); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/fapi/profile"
+	"countersign/internal/jose"
 	"countersign/store"
 )
 
@@ -30,6 +31,13 @@ type Bounds struct {
 	// KeySets is how many key sets that clients publish at an address are kept, and Keys how many keys of all of them together;
 	// the one that was not used for longest is forgotten.
 	KeySets, Keys int
+}
+
+// Remote returns key sets at addresses within the bounds.
+func (b Bounds) Remote(fetch jose.Fetch, now func() time.Time) *jose.RemoteKeySets {
+	remote := jose.NewRemoteKeySets(fetch, now)
+	remote.MaxSets, remote.MaxKeys = b.KeySets, b.Keys
+	return remote
 }
 
 // Cache caches parsed clients briefly, so that one request reads each client at most once.

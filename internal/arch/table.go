@@ -48,11 +48,12 @@ func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{
-			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/caches", "internal/config/filename", "internal/config/position", "internal/config/value",
+			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/asked", "internal/config/caches", "internal/config/filename", "internal/config/position", "internal/config/value",
 			"internal/suggest",
 			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/filename", "internal/config/observe", "internal/config/position",
 			"internal/config/value", "internal/suggest",
 		}},
+		{"internal/config/asked", []string{"internal/config/value"}},
 		{"internal/config/caches", nil},
 		{"internal/config/filename", nil},
 		{"internal/config/observe", []string{"internal/config/value"}},

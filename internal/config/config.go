@@ -7,14 +7,18 @@
 package config
 
 import (
+	"countersign/internal/config/asked"
 	"countersign/internal/config/caches"
 	"countersign/internal/config/observe"
 	"countersign/internal/config/position"
 	"countersign/internal/config/value"
 )
 
-// The types of values that are more than texts and numbers.
+// The types of values that are more than texts and numbers, and of tables that are described elsewhere.
 type (
+	AuthorizationDetail = asked.AuthorizationDetail
+	ResourceServer      = asked.ResourceServer
+
 	Duration = value.Duration
 	File     = value.File
 	Secret   = value.Secret
@@ -33,7 +37,7 @@ type Config struct {
 	Signer     Signer          `toml:"signer" doc:"The PKCS#11 module and token that hold the signing keys."`
 	Tokens     Tokens          `toml:"tokens" doc:"How long things live, and what signs access tokens."`
 	Sessions   Sessions        `toml:"sessions" doc:"Signed-in browsers."`
-	Caches     caches.Caches   `toml:"caches" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/performance.md), less takes time. A cache that is full forgets; nothing fails."`
+	Caches     caches.Caches   `toml:"caches" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/operation.md), less takes time. A cache that is full forgets; nothing fails."`
 	Limits     Limits          `toml:"limits" doc:"Bounds on what a connection may cost."`
 	Telemetry  Telemetry       `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
 	Metrics    observe.Metrics `toml:"metrics" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
@@ -319,21 +323,6 @@ type Registration struct {
 // Outbound is for what the server requests itself.
 type Outbound struct {
 	CAFile File `toml:"ca_file" doc:"Certificate authorities, PEM, to trust instead of the system's."`
-}
-
-// ResourceServer is a protected resource elsewhere.
-type ResourceServer struct {
-	Identifier string `toml:"identifier" required:"true" doc:"Absolute URI: the value of the resource parameter and of aud."`
-	Name       string `toml:"name" doc:"What users call it, on pages; empty means its host."`
-	Scopes     string `toml:"scopes" doc:"Scope values that apply there, separated by spaces; empty means all."`
-}
-
-// AuthorizationDetail is a type of authorization_details.
-type AuthorizationDetail struct {
-	Type       string `toml:"type" required:"true" doc:"The type's name."`
-	SchemaFile File   `toml:"schema_file" doc:"JSON Schema (2020-12) of one object of the type, with additionalProperties false and the annotations x-display, by which users read it; or use ready."`
-	Accounts   string `toml:"accounts" default:"request" enum:"request,login,claims-source" doc:"From where the user is offered what to choose for the lists of the type with offer that a request leaves empty, such as accounts: login (docs/own-login.md) or claims-source (docs/claims-source.md). With request a request names them itself."`
-	Ready      string `toml:"ready" doc:"A type that comes with the server, in place of schema_file: berlin-group-accounts, berlin-group-payment, brazil-accounts, brazil-data, brazil-payment, connectid-card-payment, ksa-accounts, openinsurance-data, uae-accounts, uae-payment, uk-accounts, uk-funds or uk-payment."`
 }
 
 // Telemetry is logs and traces.
