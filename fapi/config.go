@@ -1,6 +1,7 @@
 package fapi
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -288,9 +289,4 @@ func (c *Config) checkProfiles() []error {
 	return problems
 }
 
-func setDefault[T comparable](value *T, fallback T) {
-	var zero T
-	if *value == zero {
-		*value = fallback
-	}
-}
+func setDefault[T comparable](value *T, fallback T) { *value = cmp.Or(*value, fallback) }

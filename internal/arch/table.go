@@ -365,8 +365,9 @@ func state() []Package {
 
 func shared() []Package {
 	return []Package{
-		{"internal/jose", []string{"internal/jose/anysigner", "internal/strictjson"}},
+		{"internal/jose", []string{"internal/jose/anysigner", "internal/jose/leftout", "internal/strictjson"}},
 		{"internal/jose/anysigner", nil},
+		{"internal/jose/leftout", nil},
 		{"internal/keyset", []string{"internal/jose"}},
 		{"internal/presented", []string{"mtls"}},
 		{"internal/requestobject", []string{"internal/jose"}},

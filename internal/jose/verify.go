@@ -8,6 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
+
+	"countersign/internal/jose/leftout"
 )
 
 // known reports whether this package implements an algorithm.
@@ -219,10 +221,4 @@ func (t *Token) VerifyEmbedded() (Key, error) {
 }
 
 // quoted makes a kid fit to be shown.
-func quoted(keyID string) string {
-	const most = 64
-	if len(keyID) > most {
-		return fmt.Sprintf("%+q…", keyID[:most])
-	}
-	return fmt.Sprintf("%+q", keyID)
-}
+func quoted(keyID string) string { return leftout.Quoted(keyID) }
