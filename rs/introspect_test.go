@@ -1,10 +1,12 @@
 package rs_test
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -118,6 +120,33 @@ func TestRS16Introspection(t *testing.T) {
 			config.Introspection = &rs.Introspection{ClientID: "stranger", Key: keyOf(t, ledger.Key)}
 		})
 		a.want(t, a.get(c, tokenOf(c), nil), http.StatusServiceUnavailable, "temporarily_unavailable", rs.Unavailable)
+	})
+	t.Run("accepts the keys of the API at its address, and no private ones", func(t *testing.T) {
+		own := keyOf(t, fapitest.NewKey(t, jose.ES256))
+		nobody := func(context.Context, *rs.Token) (rs.ClientKeys, error) { return rs.ClientKeys{}, nil }
+		for _, signing := range []rs.Key{own, keyOf(t, ledger.Key)} {
+			a := newAPI(t, w, func(config *rs.Config) {
+				config.Introspection = &rs.Introspection{ClientID: ledger.ID, Key: keyOf(t, ledger.Key)}
+				config.Messages = &rs.Messages{Keys: nobody, Key: signing}
+			})
+			a.mux.Handle("/keys", a.guard.Keys())
+			_, served := w.Request(t, http.MethodGet, a.URL+"/keys", nil, "")
+			set, err := jose.ParseKeySet([]byte(served))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []string{signing.ID(), ledger.Key.ID()}
+			if signing.ID() == ledger.Key.ID() {
+				want = want[:1]
+			}
+			var got []string
+			for _, key := range set.Keys() {
+				got = append(got, key.ID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("served %v, want %v", got, want)
+			}
+		}
 	})
 	t.Run("refuses keys of another kind", func(t *testing.T) {
 		if _, err := rs.NewKey(ledger.Key.Signer(), "k", "PS256"); err == nil {

@@ -219,13 +219,19 @@ func (a *heldAnswer) Write(part []byte) (int, error) {
 	return a.body.Write(part)
 }
 
-// Keys serves the public key that answers are signed with, as a JWK Set. Its address is [Metadata].KeysURL. Without
-// [Config].Messages the set is empty.
+// Keys serves the public keys of the API as a JWK Set: the one that answers are signed with, for [Metadata].KeysURL, and the one
+// that it authenticates with for an introspection, for its jwks_uri as a client.
 func (g *Guard) Keys() http.Handler {
-	set := jose.NewKeySet()
+	var keys []jose.Key
 	if g.messages != nil {
-		set = jose.NewKeySet(g.messages.config.Key.public)
+		keys = append(keys, g.messages.config.Key.public)
 	}
+	if own := g.config.Introspection; own != nil && !own.Key.isZero() {
+		if len(keys) == 0 || keys[0].Thumbprint() != own.Key.public.Thumbprint() || keys[0].ID != own.Key.public.ID {
+			keys = append(keys, own.Key.public)
+		}
+	}
+	set := jose.NewKeySet(keys...)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
