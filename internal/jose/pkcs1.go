@@ -41,20 +41,13 @@ func (t *Token) verifyPKCS1(set KeySet) error {
 // Find returns the first key of a set that may verify signatures of an algorithm, RS256 among them: one with the kid, or
 // without a kid any. The error wraps [ErrNoKey].
 func (s KeySet) Find(keyID, algorithm string) (Key, error) {
-	algorithm = canonicalAlgorithm(algorithm)
+	algorithm, keys := canonicalAlgorithm(algorithm), s.keys
 	if algorithm == RS256 {
-		for _, key := range s.pkcs1 {
-			if keyID == "" || key.ID == keyID {
-				return key, nil
-			}
-		}
-		return Key{}, fmt.Errorf("%w: the key set has no key for RS256", ErrNoKey)
+		keys = s.pkcs1
 	}
-	if known(algorithm) {
-		for _, at := range s.candidates(keyID, algorithm) {
-			if s.keys[at].allows(algorithm) {
-				return s.keys[at], nil
-			}
+	for _, key := range keys {
+		if (keyID == "" || key.ID == keyID) && key.allows(algorithm) {
+			return key, nil
 		}
 	}
 	return Key{}, fmt.Errorf("%w: the key set has no key for %s%s", ErrNoKey, quoted(algorithm), s.whyNone(keyID, algorithm))

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"countersign/internal/jose/der"
 	"countersign/internal/jose/leftout"
 )
 
@@ -86,34 +87,10 @@ func signedDigest(public crypto.PublicKey, digest, signature []byte) bool {
 		exact := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 		return rsa.VerifyPSS(public, crypto.SHA256, digest, signature, exact) == nil
 	case *ecdsa.PublicKey:
-		var room [maxDER]byte
-		return ecdsa.VerifyASN1(public, digest, appendDER(room[:0], signature)) // refuses r and s outside [1, n-1]
+		var room [der.Max]byte
+		return ecdsa.VerifyASN1(public, digest, der.Append(room[:0], signature)) // refuses r and s outside [1, n-1]
 	}
 	return false
-}
-
-// maxDER is the length of the longest DER signature of P-256: a SEQUENCE of two INTEGERs of 33 bytes.
-const maxDER = 2 + 2*(2+33)
-
-// appendDER appends the DER form (RFC 3279 §2.2.3) of r‖s, 32 bytes each: what the standard library verifies, without the big
-// numbers on the way to it.
-func appendDER(to, signature []byte) []byte {
-	start := len(to)
-	to = append(to, 0x30, 0)
-	for _, half := range [][]byte{signature[:32], signature[32:]} {
-		for len(half) > 1 && half[0] == 0 {
-			half = half[1:]
-		}
-		length := byte(len(half))
-		if half[0]&0x80 != 0 {
-			to = append(to, 2, length+1, 0) // an INTEGER has a sign
-		} else {
-			to = append(to, 2, length)
-		}
-		to = append(to, half...)
-	}
-	to[start+1] = byte(len(to) - start - 2)
-	return to
 }
 
 // VerifyWith checks the signature with the keys of a set that can have made it: those whose kid is the token's, if it
