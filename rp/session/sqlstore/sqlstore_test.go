@@ -71,6 +71,7 @@ func TestRP45SQLite(t *testing.T) {
 	sessiontest.Run(t, func(t *testing.T) (session.Store, session.Store) {
 		address := "file:" + filepath.Join(t.TempDir(), "sessions.db") + "?_busy_timeout=10000&_journal_mode=WAL&_txlock=immediate"
 		a, b := open(t, "sqlite3", address, sqlstore.SQLite), open(t, "sqlite3", address, sqlstore.SQLite)
+		created(t, a) // the first connection turns the write-ahead log on, for which SQLite waits for nobody
 		created(t, a, b)
 		return a, b
 	})
