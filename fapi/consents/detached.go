@@ -38,23 +38,20 @@ func (c *call) verifyDetached(body []byte) (received, error) {
 	if len(values) > 1 {
 		return received{}, malformed(nil)
 	}
-	token, err := detached.Parse(values[0], body, jose.ParseOptions{
-		Algorithms: c.verifyAlgorithms(),
-		Critical: func(name string) bool {
-			short, ok := strings.CutPrefix(name, rules.Prefix)
-			return ok && slices.Contains(detachedMembers, short)
-		},
+	token, err := detached.Parse(values[0], body, c.verifyAlgorithms(), func(name string) bool {
+		short, ok := strings.CutPrefix(name, rules.Prefix)
+		return ok && slices.Contains(detachedMembers, short)
 	})
-	if err != nil || len(token.Header.Critical) != len(detachedMembers) || token.Header.Type != "" && token.Header.Type != "JOSE" {
+	if err != nil || len(token.Critical) != len(detachedMembers) || token.Header.Type != "" && token.Header.Type != "JOSE" {
 		return received{}, malformed(err)
 	}
 	if token.Header.KeyID == "" {
 		return received{}, shape.Problemf(shape.Claim, "kid", "kid is missing")
 	}
-	if err := c.checkSignature(token); err != nil {
+	if err := c.checkSignature(token.Token); err != nil {
 		return received{}, err
 	}
-	if err := c.checkDetached(token.Header.Critical); err != nil {
+	if err := c.checkDetached(token.Critical); err != nil {
 		return received{}, err
 	}
 	kept, err := config.Evidence.Message(c.Context(), audit.ConsentRequest, c.client.ID, token.Compact(), token.VerifiedWith(), c.personal()...)

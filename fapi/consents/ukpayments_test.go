@@ -93,13 +93,12 @@ func TestLX12DomesticPayments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := detached.Parse(r.Header.Get(signatureHeader), []byte(r.Raw), jose.ParseOptions{
-			Algorithms: []string{jose.PS256}, Critical: func(name string) bool { return strings.HasPrefix(name, openBanking) },
-		})
+		token, err := detached.Parse(r.Header.Get(signatureHeader), []byte(r.Raw), []string{jose.PS256},
+			func(name string) bool { return strings.HasPrefix(name, openBanking) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := token.VerifyWith(keys); err != nil || string(token.Header.Critical[openBanking+"iss"]) != `"`+ours+`"` || len(token.Header.Critical) != 3 {
+		if err := token.VerifyWith(keys); err != nil || string(token.Critical[openBanking+"iss"]) != `"`+ours+`"` || len(token.Critical) != 3 {
 			t.Errorf("%v, %v", token.Header, err)
 		}
 	}

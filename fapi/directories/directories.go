@@ -76,6 +76,9 @@ func (s Settings) Check() error {
 		}
 	}
 	s.Token.check(s.Policy, add)
+	if s.Token.Address != "" && s.ParticipantsAddress == "" {
+		add("token_address", "has no meaning without participants_address")
+	}
 	if s.Token.Address != "" && s.Authorization != nil {
 		add("token_address", "the header Authorization is had there or in a file, not both")
 	}

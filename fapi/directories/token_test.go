@@ -93,6 +93,9 @@ func TestLX09Settings(t *testing.T) {
 		"refuses one without a certificate":  {Settings{Token: TokenSettings{Address: "https://sso.example/token", ClientID: "bank"}}, "certificate_file"},
 		"refuses one without a name":         {Settings{Policy: certificate, Token: TokenSettings{Address: "https://sso.example/token"}}, "token_client_id"},
 		"refuses an address without TLS":     {Settings{Policy: certificate, Token: TokenSettings{Address: "http://sso.example/token", ClientID: "bank"}}, "token_address"},
+		"refuses one for no list": {Settings{
+			ParticipantsAddress: "-", Policy: certificate, Token: TokenSettings{Address: "https://sso.example/token", ClientID: "bank"},
+		}, "participants_address"},
 		"refuses two headers": {Settings{
 			Policy: certificate, Token: TokenSettings{Address: "https://sso.example/token", ClientID: "bank"}, Authorization: func() (string, error) { return "x", nil },
 		}, "not both"},
@@ -100,6 +103,12 @@ func TestLX09Settings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := test.settings
 			s.Name, s.Kind, s.Issuer, s.Profile, s.KeysAddress = "ob", "uk", "Example", "uk-openbanking", "https://keys.example/jwks"
+			switch s.ParticipantsAddress {
+			case "":
+				s.ParticipantsAddress = "https://directory.example"
+			case "-":
+				s.ParticipantsAddress = ""
+			}
 			err := s.Check()
 			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v", err)

@@ -174,7 +174,7 @@ func server() []Package {
 			"fapi/client", "fapi/consent", "fapi/consents/shape", "fapi/endpoint", "fapi/event", "fapi/resource", "fapi/tokens", "internal/audit",
 			"internal/jose", "internal/jose/detached", "internal/oauth", "internal/random", "mtls", "mtls/dn", "signer", "store",
 		}},
-		{"internal/jose/detached", []string{"internal/jose"}},
+		{"internal/jose/detached", []string{"internal/jose", "internal/strictjson"}},
 		{"fapi/grants", []string{
 			"fapi/consent", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/resource", "fapi/tokens", "internal/oauth", "store",
 		}},

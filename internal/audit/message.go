@@ -175,7 +175,7 @@ func (e Entry) check() error {
 
 // parseJWS reads a message for its signature alone: who accepted it has processed what crit names.
 func parseJWS(jws string) (*jose.Token, error) {
-	return jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}, Critical: func(string) bool { return true }})
+	return jose.Parse(jws, jose.ParseOptions{Algorithms: []string{jose.PS256, jose.ES256, jose.EdDSA}, Critical: func([]byte) error { return nil }})
 }
 
 func verifyJWS(jws string, key jose.Key) error {

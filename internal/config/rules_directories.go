@@ -56,16 +56,6 @@ func (c *collector) directories(config *Config) {
 		}
 		if d.ParticipantsAddress == "" {
 			c.unneeded(key+"authorization_file", string(d.Authorization), shown(d.Authorization), "has no meaning without participants_address")
-			c.unneeded(key+"token_address", d.TokenAddress, quote(d.TokenAddress), "has no meaning without participants_address")
-		}
-		pair(c, key+"token_address", d.TokenAddress, key+"token_client_id", d.TokenClientID)
-		if d.TokenAddress == "" {
-			c.unneeded(key+"token_scope", d.TokenScope, quote(d.TokenScope), "has no meaning without token_address")
-			continue
-		}
-		c.unneeded(key+"authorization_file", string(d.Authorization), shown(d.Authorization), "excludes token_address: one of them says what the header is")
-		if d.CertificateFile == "" && !c.bad(key+"certificate_file") {
-			c.add(key+"certificate_file", "", "missing: the token of token_address is had with it")
 		}
 	}
 }

@@ -20,9 +20,8 @@ type ParseOptions struct {
 	AllowJWK bool
 	// PKCS1 accepts [RS256] too, where Algorithms names it. Nothing of the server sets it.
 	PKCS1 bool
-	// Critical reports whether the caller processes a member that crit names (RFC 7515 §4.1.11); nil refuses crit, and so is each name
-	// that it does not know.
-	Critical func(name string) bool
+	// Critical refuses a header with crit unless all that crit names is processed by the caller (RFC 7515 §4.1.11); nil refuses any.
+	Critical func(header []byte) error
 }
 
 // Header is what counts in a JOSE header (RFC 7515 §4). Other members are ignored (§4).
@@ -35,8 +34,6 @@ type Header struct {
 	Type string
 	// JWK is the raw jwk member; nil unless [ParseOptions].AllowJWK.
 	JWK json.RawMessage
-	// Critical are the members that crit names, each one that [ParseOptions].Critical knows; nil without crit.
-	Critical map[string]json.RawMessage
 }
 
 // HasType reports whether typ is a media type. Case does not matter and "application/" may be left out
@@ -132,9 +129,8 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 			return Header{}, fmt.Errorf("%w: the header has %s, which is not accepted", ErrMalformed, refused.name)
 		}
 	}
-	critical, err := readCritical(raw, wire.Critical, options)
-	if err != nil {
-		return Header{}, err
+	if wire.Critical != nil && (options.Critical == nil || options.Critical(raw) != nil) {
+		return Header{}, fmt.Errorf("%w: the header has crit, which is not accepted, or names what is not processed here", ErrMalformed)
 	}
 	if wire.JWK != nil && !options.AllowJWK {
 		return Header{}, fmt.Errorf("%w: the header has jwk, which is not accepted here", ErrMalformed)
@@ -152,7 +148,7 @@ func readHeader(raw []byte, options ParseOptions) (Header, error) {
 	if wire.Encryption != nil {
 		return Header{}, fmt.Errorf("%w: the header has enc, which belongs to an encrypted token", ErrMalformed)
 	}
-	return Header{Algorithm: algorithm, KeyID: wire.KeyID, Type: wire.Type, JWK: wire.JWK, Critical: critical}, nil
+	return Header{Algorithm: algorithm, KeyID: wire.KeyID, Type: wire.Type, JWK: wire.JWK}, nil
 }
 
 // NewToken puts together a token that was taken apart before: nothing is decoded or checked again. It has no claims.
